@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * splice_vm - another task's pages into a socket or pipe by reference, and
+ * the pages it wrote or dropped since last asked, without stopping it.
+ *
+ * The device
+ * ----------
+ * One open of /dev/splice_vm is one session on one address space (mm). A new
+ * session is empty; SPLICE_VM_ATTACH binds it, once, to the mm behind a
+ * /proc/PID/mem descriptor. That descriptor is the capability: opening it made
+ * the kernel check ptrace access. The session keeps the mm from being freed,
+ * never from being torn down: when the task exits or calls exec the session is
+ * *gone*: poll() reports EPOLLHUP and every call on its memory fails with
+ * ESRCH. Closing the session ends all it holds.
+ *
+ * A typical round of a live migration
+ * -----------------------------------
+ *	write "4" to /proc/PID/clear_refs	an epoch ends, the next begins
+ *	SPLICE_VM_SCAN, flags TRACKED		runs that were written or dropped
+ *	SPLICE_VM_SEND				these runs go to the socket
+ *
+ * read(), pread()
+ *	The file position is the address. Copies; pages that are swapped out
+ *	are brought in (unless a userfaultfd of the task covers them: EBUSY).
+ *	Holes and the zero page read as zeros. Stops short at the first address
+ *	that cannot be read; EFAULT when that is the first one. Any length and
+ *	alignment.
+ *
+ * splice(), sendfile()
+ *	The file position is the address, a multiple of the page size, and so is
+ *	the length (EINVAL otherwise). Pages go by reference. Nothing is faulted
+ *	in. Stops short at the first page that cannot go by reference; when that
+ *	is the first one: ENODATA where there is memory or a hole that pread()
+ *	can answer (hole, zero page, swapped, hugetlb, DAX), EFAULT where there
+ *	is nothing readable (no mapping, VM_IO, VM_PFNMAP).
+ *
+ * poll()
+ *	EPOLLIN: an epoch ended since the last SCAN with SPLICE_VM_SCAN_TRACKED.
+ *	EPOLLHUP: the target is gone.
+ *
+ * What a page that was sent by reference shows
+ * --------------------------------------------
+ * The receiver sees the page as it is when the bytes are copied out at the far
+ * end of the queue, not as it was at the call: a write of the task in between
+ * shows. Such a write is reported by a later SCAN, so that a receiver which
+ * takes rounds in order ends up right. Data that must be exact is sent while
+ * the task is stopped, and the task is not started before the receiver said
+ * that it has copied them.
+ *
+ * Errors, for all ioctls
+ * ----------------------
+ *	ENOTTY		unknown ioctl
+ *	EINVAL		size below the first version of the struct, or a wrong value
+ *	E2BIG		size above ours with a non-zero unknown tail
+ *	EOPNOTSUPP	unknown flag, or something this kernel or build cannot do
+ *	EFAULT		a pointer of the caller is bad
+ *	ENOTCONN	the session is not attached yet
+ *	ESRCH		the session is gone: the target has exited or called exec
+ *	EINTR		a fatal signal came while waiting
+ *	ENOMEM		no memory; nothing was changed
+ * Errors of one ioctl are listed with its struct. After an error no out field
+ * is written unless the struct says so.
+ */
+#ifndef _UAPI_LINUX_SPLICE_VM_H
+#define _UAPI_LINUX_SPLICE_VM_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define SPLICE_VM_DEVICE	"/dev/splice_vm"
+#define SPLICE_VM_IOC_TYPE	0xB9
+
+/**
+ * struct splice_vm_run - a run of pages, and what is so about them
+ * @addr: address of the first page, in bytes; a multiple of the page size
+ * @nr_pages: length in pages of the system's page size; never 0
+ * @flags: SPLICE_VM_RUN_*; 0 where the caller passes runs in
+ */
+struct splice_vm_run {
+	__aligned_u64 addr;
+	__u32 nr_pages;
+	__u32 flags;
+};
+
+/* What SPLICE_VM_SCAN says of a run. */
+#define SPLICE_VM_RUN_DIRTY	0x00000001U	/* written, or may be */
+#define SPLICE_VM_RUN_DROPPED	0x00000002U	/* reads as zero or as the file now; forget it */
+#define SPLICE_VM_RUN_PRESENT	0x00000004U	/* populated */
+#define SPLICE_VM_RUN_ZERO	0x00000008U	/* the zero page is mapped here */
+#define SPLICE_VM_RUN_SWAPPED	0x00000010U	/* not in memory: swap or migrating */
+#define SPLICE_VM_RUN_HUGE	0x00000020U	/* mapped by a huge page */
+#define SPLICE_VM_RUN_FILE	0x00000040U	/* a page of a file or of shared memory */
+#define SPLICE_VM_RUN_HELD	0x00000080U	/* DIRTY only since somebody holds references */
+
+/* What SPLICE_VM_SEND did with a run; exactly one is set. */
+#define SPLICE_VM_RUN_SENT	0x00010000U	/* written to the socket by reference */
+#define SPLICE_VM_RUN_IS_ZERO	0x00020000U	/* hole or zero page: reads as zeros, not sent */
+#define SPLICE_VM_RUN_GONE	0x00040000U	/* no mapping here, or one without memory (VM_IO) */
+#define SPLICE_VM_RUN_SLOW	0x00080000U	/* there is memory, but must be copied: pread() */
+
+/* Features of the module, struct splice_vm_info.features. */
+#define SPLICE_VM_FEATURE_SPLICE	0x1ULL	/* splice, sendfile */
+#define SPLICE_VM_FEATURE_SEND		0x2ULL	/* SPLICE_VM_SEND */
+#define SPLICE_VM_FEATURE_NOTIFIER	0x4ULL	/* DROPPED and EPOLLHUP work */
+
+/* Trackers, for SPLICE_VM_TRACK and struct splice_vm_info.trackers (1 << n). */
+#define SPLICE_VM_TRACKER_NONE		0
+#define SPLICE_VM_TRACKER_AUTO		1	/* what fits; TRACK says what it chose */
+#define SPLICE_VM_TRACKER_SOFT_DIRTY	2	/* snapshot when clear_refs is written */
+
+/**
+ * struct splice_vm_info - SPLICE_VM_INFO: what the module can, how the session is
+ * @size: in: sizeof(struct) of the caller
+ * @flags: in: 0
+ * @features: out: SPLICE_VM_FEATURE_*
+ * @trackers: out: bit n is set when tracker SPLICE_VM_TRACKER_n can be had
+ * @page_size: out: bytes of a page
+ * @max_runs: out: the most runs that one SEND takes
+ * @max_batch_pages: out: the most pages in one batch on the socket
+ * @max_inflight_pages: out: cap of this session, see struct splice_vm_attach
+ * @tracker: out: SPLICE_VM_TRACKER_* in use, NONE before TRACK
+ * @attached: out: 1 after ATTACH
+ * @gone: out: 1 when the target has exited or called exec
+ * @reserved: out: 0
+ * @epochs: out: epochs that ended since TRACK
+ * @pages_sent: out: pages that SEND and splice passed on by reference
+ * @pages_copied: out: pages that read and pread copied
+ * @pages_inflight: out: pages that calls of this session hold right now
+ * @overflows: out: times that tracking gave up on detail and said "all dirty"
+ *
+ * Works in every state of the session, also without ATTACH.
+ */
+struct splice_vm_info {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 features;
+	__aligned_u64 trackers;
+	__u32 page_size;
+	__u32 max_runs;
+	__u32 max_batch_pages;
+	__u32 max_inflight_pages;
+	__u32 tracker;
+	__u32 attached;
+	__u32 gone;
+	__u32 reserved;
+	__aligned_u64 epochs;
+	__aligned_u64 pages_sent;
+	__aligned_u64 pages_copied;
+	__aligned_u64 pages_inflight;
+	__aligned_u64 overflows;
+};
+
+/**
+ * struct splice_vm_attach - SPLICE_VM_ATTACH: bind the session to an mm
+ * @size: in: sizeof(struct) of the caller
+ * @flags: in: 0
+ * @mem_fd: in: a descriptor of /proc/PID/mem, open for reading; open for writing
+ *	too if TRACK is to be used. It may be closed after the call
+ * @max_inflight_pages: in: cap on pages that may be in flight at once: what calls
+ *	of the session hold, and what SEND leaves queued at the socket; a huge page
+ *	counts whole. SEND waits at the cap. 0: the default. At least 1024 otherwise
+ *
+ * Errors: EBADF mem_fd is no descriptor; EINVAL it is not of /proc/PID/mem, or the
+ * cap is too small; EACCES it is not open for reading; EBUSY the session is
+ * attached already; ESRCH the target has exited.
+ */
+struct splice_vm_attach {
+	__u32 size;
+	__u32 flags;
+	__s32 mem_fd;
+	__u32 max_inflight_pages;
+};
+
+/**
+ * struct splice_vm_batch - head of a batch on the socket, little-endian
+ * @magic: SPLICE_VM_BATCH_MAGIC
+ * @nr_runs: struct splice_vm_run that follow this head, flags 0
+ * @nr_pages: sum of their nr_pages; so many pages follow the runs, in order
+ * @reserved: 0
+ * @cookie: as the caller passed it
+ */
+struct splice_vm_batch {
+	__le32 magic;
+	__le32 nr_runs;
+	__le32 nr_pages;
+	__le32 reserved;
+	__le64 cookie;
+};
+
+#define SPLICE_VM_BATCH_MAGIC	0x53564d42	/* "BMVS" on the wire */
+
+/**
+ * struct splice_vm_send - SPLICE_VM_SEND: runs of pages to a stream socket
+ * @size: in: sizeof(struct) of the caller
+ * @flags: in: 0
+ * @sock_fd: in: a connected TCP (also with kTLS) or AF_UNIX stream socket
+ * @nr_runs: in: length of @runs, 1 to max_runs
+ * @runs: in: pointer to struct splice_vm_run[], flags 0
+ * @results: in: pointer to struct splice_vm_run[] to be filled
+ * @nr_results: in: capacity of @results, at least 1; out: how many were filled
+ * @reserved: in: 0
+ * @cookie: in: goes into the head of each batch
+ * @pages_done: out: pages of @runs, counted in their order, that @results covers
+ * @pages_sent: out: pages that went to the socket
+ * @bytes_sent: out: bytes that went to the socket, heads included
+ *
+ * The runs go out as batches: struct splice_vm_batch, the runs really taken, their
+ * pages; nothing is sent for a run that is zero, gone or slow. @results covers the
+ * first @pages_done pages of @runs in order, split and merged as needed. The call
+ * ends early, with success, after a batch at which a signal is pending, when
+ * @results is full, or when the socket is non-blocking and full: go on with the
+ * rest of the runs. At least one page is done when it returns success.
+ *
+ * A batch is never left half-written but by a fatal signal or a dead socket.
+ * Callers must not send on one socket from two threads at a time.
+ *
+ * Errors: EBADF sock_fd is no descriptor; ENOTSOCK it is no socket; EOPNOTSUPP it is
+ * neither TCP nor an AF_UNIX stream; EINVAL nr_runs, nr_results, alignment, overflow, or a run
+ * with flags or no pages; EFAULT an address above user space, or a bad pointer; EAGAIN
+ * non-blocking and full before anything was sent; EPIPE, ECONNRESET, ENOTCONN and
+ * what else the socket says: the stream is of no further use, and the out fields are
+ * written.
+ */
+struct splice_vm_send {
+	__u32 size;
+	__u32 flags;
+	__s32 sock_fd;
+	__u32 nr_runs;
+	__aligned_u64 runs;
+	__aligned_u64 results;
+	__u32 nr_results;
+	__u32 reserved;
+	__aligned_u64 cookie;
+	__aligned_u64 pages_done;
+	__aligned_u64 pages_sent;
+	__aligned_u64 bytes_sent;
+};
+
+/**
+ * struct splice_vm_track - SPLICE_VM_TRACK: start to track writes and drops
+ * @size: in: sizeof(struct) of the caller
+ * @flags: in: 0
+ * @tracker: in: SPLICE_VM_TRACKER_*; out: the tracker in use
+ * @reserved: in: 0
+ *
+ * An epoch ends whenever somebody, the caller or anyone else, writes "4" to
+ * /proc/PID/clear_refs; what was written in it is kept until a SCAN takes it.
+ * The first SCAN after TRACK reports everything that is populated as DIRTY.
+ *
+ * Errors: EACCES mem_fd of ATTACH was not open for writing; EBUSY a tracker
+ * runs already; EOPNOTSUPP no such tracker here.
+ */
+struct splice_vm_track {
+	__u32 size;
+	__u32 flags;
+	__u32 tracker;
+	__u32 reserved;
+};
+
+/* SPLICE_VM_SCAN flags: exactly one. */
+#define SPLICE_VM_SCAN_TRACKED		0x00000001U	/* take DIRTY and DROPPED */
+#define SPLICE_VM_SCAN_POPULATED	0x00000002U	/* list what there is; takes nothing */
+
+/**
+ * struct splice_vm_scan - SPLICE_VM_SCAN: what was written or dropped, what there is
+ * @size: in: sizeof(struct) of the caller
+ * @flags: in: SPLICE_VM_SCAN_*
+ * @start: in: first address, page aligned; out: where to go on; @end when done
+ * @end: in: end address, page aligned, above @start. Values above user space stand
+ *	for its end; then @start ends there as well
+ * @runs: in: pointer to struct splice_vm_run[] to be filled
+ * @nr_runs: in: capacity of @runs, at least 1; out: how many were filled
+ * @done: out: 1 when the range was covered to its end
+ * @epoch: out: number of epochs that ended since TRACK, before this call
+ *
+ * TRACKED works in steps of what one page table maps: @start is rounded down and
+ * @end up to that. It takes, that is reads and clears in one step, what the
+ * tracker collected up to the last end of an epoch: each page is either in what
+ * this call returns or still there for the next. Writes of the running epoch are
+ * not in it yet; drops are. Runs are DIRTY (it has content: send it; with HELD
+ * when the only reason is that somebody holds references to it, as direct I/O
+ * does) or DROPPED (it has none: forget it). Too much is reported where detail is
+ * lost, never too little: a huge page is one run. Mappings shared with others
+ * report what this mm wrote.
+ *
+ * POPULATED lists, in order of addresses, runs that are PRESENT (with ZERO, HUGE
+ * or FILE) or SWAPPED (also while a page migrates). hugetlb mappings are listed
+ * whole as PRESENT|HUGE. Holes, VM_IO and VM_PFNMAP are not listed.
+ *
+ * The mmap lock of the target is held for reading for some milliseconds at a time.
+ *
+ * Errors: EINVAL alignment, order, nr_runs, not exactly one flag; ENOTCONN also: TRACKED
+ * before TRACK. After EFAULT nothing is lost: what was taken is reported again.
+ */
+struct splice_vm_scan {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 start;
+	__aligned_u64 end;
+	__aligned_u64 runs;
+	__u32 nr_runs;
+	__u32 done;
+	__aligned_u64 epoch;
+};
+
+#define SPLICE_VM_INFO		_IO(SPLICE_VM_IOC_TYPE, 0x80)
+#define SPLICE_VM_ATTACH	_IO(SPLICE_VM_IOC_TYPE, 0x81)
+#define SPLICE_VM_SEND		_IO(SPLICE_VM_IOC_TYPE, 0x82)
+#define SPLICE_VM_TRACK		_IO(SPLICE_VM_IOC_TYPE, 0x83)
+#define SPLICE_VM_SCAN		_IO(SPLICE_VM_IOC_TYPE, 0x84)
+
+#endif /* _UAPI_LINUX_SPLICE_VM_H */
