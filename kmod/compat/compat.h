@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Put in front of every file by Kbuild. Wrappers carry the name and the form of
+ * the newest kernel's API; each says which kernel changed it. HAVE_* come from
+ * compat/probes.
+ */
+#ifndef SPLICE_VM_COMPAT_H
+#define SPLICE_VM_COMPAT_H
+
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched/mm.h>
+
+#ifdef HAVE_GUP_VMAS
+/* 6.5 dropped the vmas argument. */
+static inline long compat_get_user_pages_remote(struct mm_struct *mm,
+						unsigned long start,
+						unsigned long nr_pages,
+						unsigned int gup_flags,
+						struct page **pages,
+						int *locked)
+{
+	return get_user_pages_remote(mm, start, nr_pages, gup_flags, pages,
+				     NULL, locked);
+}
+
+#define get_user_pages_remote compat_get_user_pages_remote
+#endif
+
+#ifndef HAVE_FOLIO_MAPCOUNT_INLINE
+/* 6.9 made it inline; before, it is no symbol that modules can reach. */
+static inline int compat_folio_mapcount(struct folio *folio)
+{
+	long i, nr = folio_nr_pages(folio);
+	int count;
+
+	if (!folio_test_large(folio))
+		return atomic_read(&folio->_mapcount) + 1;
+	count = folio_entire_mapcount(folio);
+	for (i = 0; i < nr; i++)
+		count += atomic_read(&folio_page(folio, i)->_mapcount) + 1;
+	if (folio_test_double_map(folio))
+		count -= nr;
+	return count;
+}
+
+#define folio_mapcount compat_folio_mapcount
+#endif
+
+#ifndef HAVE_VMA_START_WRITE
+/* 6.4 brought per-VMA locks: faults before it need mmap_lock, which is held. */
+static inline void compat_vma_start_write(struct vm_area_struct *vma)
+{
+}
+
+#define vma_start_write compat_vma_start_write
+#endif
+
+#endif

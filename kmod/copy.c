@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * read() and pread(): pages by copy. The only path that faults pages of the target
+ * in, with no lock held but its mmap_lock, killable, and never where a
+ * userfaultfd of the target could hold us.
+ */
+#include <linux/hugetlb.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+#include <linux/userfaultfd_k.h>
+
+#include "copy.h"
+#include "session.h"
+#include "take.h"
+#include "target.h"
+#include "walk.h"
+
+#define SPLICE_VM_COPY_PAGES	16
+
+/* Copies from @pages, whose references are put. Return: bytes copied */
+static size_t splice_vm_copy_pages(struct splice_vm_session *sess,
+				   struct page **pages, unsigned long nr,
+				   size_t offset, struct iov_iter *to)
+{
+	size_t done = 0, len, copied;
+	unsigned long i;
+
+	for (i = 0; i < nr && iov_iter_count(to); i++) {
+		len = min(iov_iter_count(to), PAGE_SIZE - offset);
+		copied = copy_page_to_iter(pages[i], offset, len, to);
+		done += copied;
+		if (copied < len)
+			break;
+		offset = 0;
+	}
+	splice_vm_take_undo(sess, pages, nr);
+	atomic64_add(i, &sess->pages_copied);
+	return done;
+}
+
+/*
+ * Faults one page in and takes it. Return: 1; 0 for zeros; -EBUSY where a
+ * userfaultfd could stall us; -EFAULT where nothing can be read; -EINTR
+ */
+static int splice_vm_fault_in(struct splice_vm_session *sess,
+			      struct mm_struct *mm, unsigned long addr,
+			      struct page **page)
+{
+	struct vm_area_struct *vma;
+	int locked = 1;
+	bool huge;
+	long got;
+
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	vma = find_vma(mm, addr);
+	if (!vma || vma->vm_start > addr || splice_vm_vma_is_io(vma)) {
+		mmap_read_unlock(mm);
+		return -EFAULT;
+	}
+	if (userfaultfd_armed(vma)) {
+		mmap_read_unlock(mm);
+		return -EBUSY;
+	}
+	huge = is_vm_hugetlb_page(vma);
+	got = get_user_pages_remote(mm, addr, 1, FOLL_DUMP | sess->gup_force,
+				    page, &locked);
+	if (locked)
+		mmap_read_unlock(mm);
+	if (got == 1) {
+		atomic64_inc(&sess->inflight);
+		return 1;
+	}
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	/* FOLL_DUMP says EFAULT to a hole of hugetlb rather than fill it. */
+	return huge && got == -EFAULT ? 0 : -EFAULT;
+}
+
+/* One step. Return: bytes, more than 0, or -errno */
+static ssize_t splice_vm_copy_step(struct splice_vm_session *sess,
+				   struct mm_struct *mm, unsigned long pos,
+				   struct iov_iter *to)
+{
+	struct page *pages[SPLICE_VM_COPY_PAGES];
+	unsigned long addr = pos & PAGE_MASK, count;
+	size_t offset = pos - addr, len;
+	enum splice_vm_taken taken;
+	int ret;
+
+	count = DIV_ROUND_UP(offset + min_t(size_t, iov_iter_count(to),
+					    PAGE_SIZE * SPLICE_VM_COPY_PAGES),
+			     PAGE_SIZE);
+	count = min_t(unsigned long, count, SPLICE_VM_COPY_PAGES);
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	taken = splice_vm_take(sess, mm, addr, count, pages, &count);
+	mmap_read_unlock(mm);
+
+	if (taken == SPLICE_VM_TAKE_GONE)
+		return -EFAULT;
+	if (taken == SPLICE_VM_TAKE_SLOW) {
+		ret = splice_vm_fault_in(sess, mm, addr, pages);
+		if (ret < 0)
+			return ret;
+		taken = ret ? SPLICE_VM_TAKEN : SPLICE_VM_TAKE_ZERO;
+		count = 1;
+	}
+	len = min(iov_iter_count(to), count * PAGE_SIZE - offset);
+	if (taken == SPLICE_VM_TAKE_ZERO)
+		len = iov_iter_zero(len, to);
+	else
+		len = splice_vm_copy_pages(sess, pages, count, offset, to);
+	return len ?: -EFAULT;
+}
+
+/**
+ * splice_vm_read_iter() - copy memory of the target; the position is the address
+ * @iocb: of a session's file
+ * @to: where to
+ *
+ * Sleeps, for the target's pages to be brought in too; killable.
+ * Return: bytes, short where memory ends, or -errno: see uapi/linux/splice_vm.h
+ */
+ssize_t splice_vm_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct splice_vm_session *sess = iocb->ki_filp->private_data;
+	struct mm_struct *mm = splice_vm_target_get(sess);
+	ssize_t done = 0, ret = 0;
+
+	if (IS_ERR(mm))
+		return PTR_ERR(mm);
+	while (iov_iter_count(to)) {
+		unsigned long pos = iocb->ki_pos;
+
+		if (pos >= TASK_SIZE_MAX) {
+			ret = -EFAULT;
+			break;
+		}
+		ret = splice_vm_copy_step(sess, mm, pos, to);
+		if (ret < 0)
+			break;
+		iocb->ki_pos += ret;
+		done += ret;
+		if (fatal_signal_pending(current))
+			break;
+		cond_resched();
+	}
+	splice_vm_target_put(mm);
+	return done ?: ret;
+}

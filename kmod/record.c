@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What was written or dropped, until SCAN takes it. Small things are bits in
+ * chunks, which a tree keeps in order; large ranges stay ranges. Called from MMU
+ * notifiers: nothing here sleeps but the functions that say so.
+ */
+#include <linux/slab.h>
+
+#include "record.h"
+
+static struct kmem_cache *splice_vm_chunk_cache;
+
+int splice_vm_record_cache_create(void)
+{
+	splice_vm_chunk_cache = KMEM_CACHE(splice_vm_chunk, 0);
+	return splice_vm_chunk_cache ? 0 : -ENOMEM;
+}
+
+void splice_vm_record_cache_destroy(void)
+{
+	kmem_cache_destroy(splice_vm_chunk_cache);
+}
+
+void splice_vm_record_init(struct splice_vm_record *rec)
+{
+	spin_lock_init(&rec->lock);
+	rec->chunks = RB_ROOT;
+	INIT_LIST_HEAD(&rec->pool);
+}
+
+/* No callback may run any more. */
+void splice_vm_record_destroy(struct splice_vm_record *rec)
+{
+	struct splice_vm_chunk *chunk, *next;
+
+	rbtree_postorder_for_each_entry_safe(chunk, next, &rec->chunks, node)
+		kmem_cache_free(splice_vm_chunk_cache, chunk);
+	list_for_each_entry_safe(chunk, next, &rec->pool, free)
+		kmem_cache_free(splice_vm_chunk_cache, chunk);
+}
+
+/**
+ * splice_vm_record_reserve() - have chunks ready for callbacks, which cannot wait
+ * @rec: the record
+ * @nr: so many in all, those in use included
+ *
+ * Sleeps. Return: 0 or -ENOMEM; what could be had stays
+ */
+int splice_vm_record_reserve(struct splice_vm_record *rec, unsigned int nr)
+{
+	struct splice_vm_chunk *chunk;
+	bool enough;
+
+	for (;;) {
+		spin_lock(&rec->lock);
+		enough = rec->nr_pool + rec->nr_chunks >= nr;
+		spin_unlock(&rec->lock);
+		if (enough)
+			return 0;
+
+		chunk = kmem_cache_alloc(splice_vm_chunk_cache,
+					 GFP_KERNEL_ACCOUNT);
+		if (!chunk)
+			return -ENOMEM;
+		spin_lock(&rec->lock);
+		list_add(&chunk->free, &rec->pool);
+		rec->nr_pool++;
+		spin_unlock(&rec->lock);
+		cond_resched();
+	}
+}
+
+static struct splice_vm_chunk *
+splice_vm_chunk_get(struct splice_vm_record *rec)
+{
+	struct splice_vm_chunk *chunk;
+
+	lockdep_assert_held(&rec->lock);
+	chunk = list_first_entry_or_null(&rec->pool, struct splice_vm_chunk,
+					 free);
+	if (chunk) {
+		list_del(&chunk->free);
+		rec->nr_pool--;
+	} else {
+		chunk = kmem_cache_alloc(splice_vm_chunk_cache,
+					 GFP_NOWAIT | __GFP_NOWARN);
+	}
+	if (chunk)
+		memset(chunk, 0, sizeof(*chunk));
+	return chunk;
+}
+
+/* First chunk with an index of at least @index. */
+static struct splice_vm_chunk *
+splice_vm_chunk_find(struct splice_vm_record *rec, unsigned long index)
+{
+	struct rb_node *node = rec->chunks.rb_node;
+	struct splice_vm_chunk *best = NULL;
+
+	lockdep_assert_held(&rec->lock);
+	while (node) {
+		struct splice_vm_chunk *chunk;
+
+		chunk = rb_entry(node, struct splice_vm_chunk, node);
+		if (chunk->index < index) {
+			node = node->rb_right;
+		} else {
+			best = chunk;
+			node = node->rb_left;
+		}
+	}
+	return best;
+}
+
+/* The chunk of @index, made when there is none; NULL without memory. */
+static struct splice_vm_chunk *
+splice_vm_chunk_make(struct splice_vm_record *rec, unsigned long index)
+{
+	struct rb_node **link = &rec->chunks.rb_node, *parent = NULL;
+	struct splice_vm_chunk *chunk;
+
+	lockdep_assert_held(&rec->lock);
+	while (*link) {
+		parent = *link;
+		chunk = rb_entry(parent, struct splice_vm_chunk, node);
+		if (chunk->index == index)
+			return chunk;
+		link = index < chunk->index ? &parent->rb_left :
+					      &parent->rb_right;
+	}
+
+	chunk = splice_vm_chunk_get(rec);
+	if (!chunk)
+		return NULL;
+	chunk->index = index;
+	rb_link_node(&chunk->node, parent, link);
+	rb_insert_color(&chunk->node, &rec->chunks);
+	rec->nr_chunks++;
+	return chunk;
+}
+
+static bool splice_vm_range_touches(const struct splice_vm_range *range,
+				    unsigned long start, unsigned long end)
+{
+	return start <= range->end && range->start <= end;
+}
+
+/* When the array is full the last range grows over what lies between. */
+static void splice_vm_range_add(struct splice_vm_record *rec,
+				unsigned long start, unsigned long end)
+{
+	struct splice_vm_range *last;
+	bool full = rec->nr_ranges == SPLICE_VM_RECORD_RANGES;
+
+	lockdep_assert_held(&rec->lock);
+	last = rec->nr_ranges ? &rec->ranges[rec->nr_ranges - 1] : NULL;
+	if (last && (full || splice_vm_range_touches(last, start, end))) {
+		if (!splice_vm_range_touches(last, start, end))
+			rec->overflows++;
+		last->start = min(last->start, start);
+		last->end = max(last->end, end);
+		return;
+	}
+	rec->ranges[rec->nr_ranges++] = (struct splice_vm_range){ start, end };
+}
+
+static unsigned int splice_vm_chunk_bit(unsigned long addr)
+{
+	return (addr >> PAGE_SHIFT) & (SPLICE_VM_CHUNK_PAGES - 1);
+}
+
+static void splice_vm_log_in_chunk(struct splice_vm_record *rec,
+				   unsigned long start, unsigned long end)
+{
+	struct splice_vm_chunk *chunk;
+
+	chunk = splice_vm_chunk_make(rec, start >> SPLICE_VM_CHUNK_SHIFT);
+	if (!chunk) {
+		rec->overflows++;
+		splice_vm_range_add(rec, start, end);
+		return;
+	}
+	bitmap_set(chunk->logged, splice_vm_chunk_bit(start),
+		   (end - start) >> PAGE_SHIFT);
+}
+
+/**
+ * splice_vm_record_log() - these pages may have been dropped, replaced or be new
+ * @rec: the record
+ * @start: first byte, page aligned
+ * @end: byte after the last
+ */
+void splice_vm_record_log(struct splice_vm_record *rec, unsigned long start,
+			  unsigned long end)
+{
+	unsigned long mid = ALIGN(start + 1, SPLICE_VM_CHUNK_SIZE);
+
+	if (start >= end)
+		return;
+	spin_lock(&rec->lock);
+	if (end - start >= SPLICE_VM_CHUNK_SIZE) {
+		splice_vm_range_add(rec, start, end);
+	} else if (end <= mid) {
+		splice_vm_log_in_chunk(rec, start, end);
+	} else {
+		splice_vm_log_in_chunk(rec, start, mid);
+		splice_vm_log_in_chunk(rec, mid, end);
+	}
+	spin_unlock(&rec->lock);
+}
+
+/**
+ * splice_vm_record_dirty() - these pages were written
+ * @rec: the record
+ * @index: of the chunk
+ * @dirty: bitmap of the chunk's pages
+ * @held: bitmap: of @dirty those that are so for references only
+ */
+void splice_vm_record_dirty(struct splice_vm_record *rec, unsigned long index,
+			    const unsigned long *dirty,
+			    const unsigned long *held)
+{
+	struct splice_vm_chunk *chunk;
+	unsigned int i;
+
+	spin_lock(&rec->lock);
+	chunk = splice_vm_chunk_make(rec, index);
+	if (chunk) {
+		/* A page that was written in any epoch is not merely held. */
+		for (i = 0; i < BITS_TO_LONGS(SPLICE_VM_CHUNK_PAGES); i++) {
+			unsigned long written;
+
+			written = (chunk->dirty[i] & ~chunk->held[i]) |
+				  (dirty[i] & ~held[i]);
+			chunk->dirty[i] |= dirty[i];
+			chunk->held[i] = chunk->dirty[i] & ~written;
+		}
+	} else {
+		rec->overflows++;
+		splice_vm_range_add(rec, index << SPLICE_VM_CHUNK_SHIFT,
+				    (index + 1) << SPLICE_VM_CHUNK_SHIFT);
+	}
+	spin_unlock(&rec->lock);
+}
+
+/**
+ * splice_vm_record_next() - where the next thing is
+ * @rec: the record
+ * @addr: look from here on
+ * @next: out: lowest address at or above @addr of which something is recorded
+ * @gap_end: out: up to here only ranges are recorded, no chunk, and all of it
+ *	from @next on is in one range; @next where a chunk is recorded
+ *
+ * Return: false when there is nothing
+ */
+bool splice_vm_record_next(struct splice_vm_record *rec, unsigned long addr,
+			   unsigned long *next, unsigned long *gap_end)
+{
+	unsigned long chunk_start = ULONG_MAX;
+	struct splice_vm_chunk *chunk;
+	unsigned int i;
+
+	*next = ULONG_MAX;
+	*gap_end = 0;
+	spin_lock(&rec->lock);
+	chunk = splice_vm_chunk_find(rec, addr >> SPLICE_VM_CHUNK_SHIFT);
+	if (chunk)
+		chunk_start = max(addr, chunk->index << SPLICE_VM_CHUNK_SHIFT);
+	for (i = 0; i < rec->nr_ranges; i++) {
+		const struct splice_vm_range *range = &rec->ranges[i];
+
+		if (range->end <= addr || max(range->start, addr) >= *next)
+			continue;
+		*next = max(range->start, addr);
+		*gap_end = range->end;
+	}
+	spin_unlock(&rec->lock);
+
+	if (chunk_start <= *next) {
+		*next = chunk_start;
+		*gap_end = chunk_start;
+	} else {
+		*gap_end = min(*gap_end, chunk_start);
+	}
+	return *next != ULONG_MAX;
+}
+
+/* Takes [start, end) out of range @i; what is left of it above @end is added. */
+static void splice_vm_range_cut(struct splice_vm_record *rec, unsigned int i,
+				unsigned long start, unsigned long end)
+{
+	struct splice_vm_range *range = &rec->ranges[i];
+	struct splice_vm_range above = { end, range->end };
+
+	lockdep_assert_held(&rec->lock);
+	if (start <= range->start) {
+		range->start = min(end, range->end);
+		return;
+	}
+	if (above.start < above.end) {
+		/* Without room the range stays whole: reported again, not lost. */
+		if (rec->nr_ranges == SPLICE_VM_RECORD_RANGES)
+			return;
+		rec->ranges[rec->nr_ranges++] = above;
+	}
+	range->end = start;
+}
+
+static void splice_vm_ranges_cut(struct splice_vm_record *rec,
+				 unsigned long start, unsigned long end)
+{
+	unsigned int i, nr = rec->nr_ranges;
+
+	lockdep_assert_held(&rec->lock);
+	for (i = 0; i < nr; i++) {
+		if (rec->ranges[i].start < end && rec->ranges[i].end > start)
+			splice_vm_range_cut(rec, i, start, end);
+	}
+	for (i = 0; i < rec->nr_ranges;) {
+		if (rec->ranges[i].start < rec->ranges[i].end)
+			i++;
+		else
+			rec->ranges[i] = rec->ranges[--rec->nr_ranges];
+	}
+}
+
+/**
+ * splice_vm_record_cut() - forget what ranges say of these addresses
+ * @rec: the record
+ * @start: first byte
+ * @end: byte after the last
+ */
+void splice_vm_record_cut(struct splice_vm_record *rec, unsigned long start,
+			  unsigned long end)
+{
+	spin_lock(&rec->lock);
+	splice_vm_ranges_cut(rec, start, end);
+	spin_unlock(&rec->lock);
+}
+
+/* Bits of ranges that lie in the chunk at @base go into @logged. */
+static void splice_vm_range_collect(struct splice_vm_record *rec,
+				    unsigned long base, unsigned long *logged)
+{
+	unsigned long limit = base + SPLICE_VM_CHUNK_SIZE;
+	unsigned int i;
+
+	lockdep_assert_held(&rec->lock);
+	for (i = 0; i < rec->nr_ranges; i++) {
+		unsigned long start = max(rec->ranges[i].start, base);
+		unsigned long end = min(rec->ranges[i].end, limit);
+
+		if (start < end)
+			bitmap_set(logged, splice_vm_chunk_bit(start),
+				   (end - start) >> PAGE_SHIFT);
+	}
+}
+
+/**
+ * splice_vm_record_take() - all that is recorded of one chunk; it is forgotten here
+ * @rec: the record
+ * @index: of the chunk
+ * @out: filled
+ */
+void splice_vm_record_take(struct splice_vm_record *rec, unsigned long index,
+			   struct splice_vm_chunk *out)
+{
+	unsigned long base = index << SPLICE_VM_CHUNK_SHIFT;
+	struct splice_vm_chunk *chunk;
+
+	memset(out, 0, sizeof(*out));
+	spin_lock(&rec->lock);
+	chunk = splice_vm_chunk_find(rec, index);
+	if (chunk && chunk->index == index) {
+		rb_erase(&chunk->node, &rec->chunks);
+		rec->nr_chunks--;
+		memcpy(out, chunk, sizeof(*out));
+		list_add(&chunk->free, &rec->pool);
+		rec->nr_pool++;
+	}
+	out->index = index;
+	splice_vm_range_collect(rec, base, out->logged);
+	splice_vm_ranges_cut(rec, base, base + SPLICE_VM_CHUNK_SIZE);
+	spin_unlock(&rec->lock);
+}
+
+/**
+ * splice_vm_record_put_back() - the rest of a taken chunk could not be reported
+ * @rec: the record
+ * @chunk: as splice_vm_record_take() filled it
+ * @from: first page of the chunk that was not reported
+ */
+void splice_vm_record_put_back(struct splice_vm_record *rec,
+			       const struct splice_vm_chunk *chunk,
+			       unsigned int from)
+{
+	struct splice_vm_chunk rest = *chunk;
+
+	bitmap_clear(rest.dirty, 0, from);
+	bitmap_clear(rest.held, 0, from);
+	bitmap_clear(rest.logged, 0, from);
+	splice_vm_record_dirty(rec, chunk->index, rest.dirty, rest.held);
+
+	spin_lock(&rec->lock);
+	for (; from < SPLICE_VM_CHUNK_PAGES; from++) {
+		unsigned long addr = (chunk->index << SPLICE_VM_CHUNK_SHIFT) +
+				     ((unsigned long)from << PAGE_SHIFT);
+
+		if (test_bit(from, rest.logged))
+			splice_vm_log_in_chunk(rec, addr, addr + PAGE_SIZE);
+	}
+	spin_unlock(&rec->lock);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef SPLICE_VM_RECORD_H
+#define SPLICE_VM_RECORD_H
+
+#include <linux/bitmap.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/rbtree.h>
+#include <linux/spinlock.h>
+
+/* A chunk is what one page table maps, so that a walk fills it in one go. */
+#define SPLICE_VM_CHUNK_SHIFT	PMD_SHIFT
+#define SPLICE_VM_CHUNK_SIZE	PMD_SIZE
+#define SPLICE_VM_CHUNK_PAGES	PTRS_PER_PTE
+
+/**
+ * struct splice_vm_range - a range of addresses
+ * @start: first byte, page aligned
+ * @end: byte after the last, page aligned
+ */
+struct splice_vm_range {
+	unsigned long start;
+	unsigned long end;
+};
+
+/**
+ * struct splice_vm_chunk - what is known of the pages of one page table
+ * @node: in splice_vm_record.chunks, by @index
+ * @free: in splice_vm_record.pool instead, while unused
+ * @index: address >> SPLICE_VM_CHUNK_SHIFT
+ * @dirty: written in an epoch that ended
+ * @held: of those in @dirty, the ones that are so for references only
+ * @logged: somebody may have dropped or replaced it: look at the page table
+ */
+struct splice_vm_chunk {
+	union {
+		struct rb_node node;
+		struct list_head free;
+	};
+	unsigned long index;
+	DECLARE_BITMAP(dirty, SPLICE_VM_CHUNK_PAGES);
+	DECLARE_BITMAP(held, SPLICE_VM_CHUNK_PAGES);
+	DECLARE_BITMAP(logged, SPLICE_VM_CHUNK_PAGES);
+};
+
+#define SPLICE_VM_RECORD_RANGES	1024
+
+/**
+ * struct splice_vm_record - pages written or dropped and not yet asked for
+ * @lock: innermost of all; taken in any context that may run a notifier
+ * @chunks: struct splice_vm_chunk by index
+ * @ranges: ranges that are logged as a whole, in no order, may overlap
+ * @nr_ranges: how many
+ * @pool: chunks allocated in advance
+ * @nr_pool: how many
+ * @nr_chunks: how many are in @chunks
+ * @overflows: times that detail was given up for want of memory
+ *
+ * Owns its chunks. It never fails to take something in: when memory is short it
+ * remembers more than was said, and the pages are looked at one by one later.
+ */
+struct splice_vm_record {
+	spinlock_t lock; /* all below */
+	struct rb_root chunks;
+	struct splice_vm_range ranges[SPLICE_VM_RECORD_RANGES];
+	unsigned int nr_ranges;
+	struct list_head pool;
+	unsigned int nr_pool;
+	unsigned int nr_chunks;
+	u64 overflows;
+};
+
+int splice_vm_record_cache_create(void);
+void splice_vm_record_cache_destroy(void);
+
+void splice_vm_record_init(struct splice_vm_record *rec);
+void splice_vm_record_destroy(struct splice_vm_record *rec);
+int splice_vm_record_reserve(struct splice_vm_record *rec, unsigned int nr);
+void splice_vm_record_log(struct splice_vm_record *rec, unsigned long start,
+			  unsigned long end);
+void splice_vm_record_dirty(struct splice_vm_record *rec, unsigned long index,
+			    const unsigned long *dirty,
+			    const unsigned long *held);
+bool splice_vm_record_next(struct splice_vm_record *rec, unsigned long addr,
+			   unsigned long *next, unsigned long *gap_end);
+void splice_vm_record_cut(struct splice_vm_record *rec, unsigned long start,
+			  unsigned long end);
+void splice_vm_record_take(struct splice_vm_record *rec, unsigned long index,
+			   struct splice_vm_chunk *out);
+void splice_vm_record_put_back(struct splice_vm_record *rec,
+			       const struct splice_vm_chunk *chunk,
+			       unsigned int from);
+
+#endif

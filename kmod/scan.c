@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * SCAN: what the tracker collected, or what there is. Runs are put together in
+ * kernel memory under the target's mmap_lock, and copied out without it, since the caller
+ * may scan itself.
+ */
+#include <linux/hugetlb.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/splice_vm.h>
+
+#include "scan.h"
+#include "target.h"
+#include "track.h"
+#include "walk.h"
+
+#define SPLICE_VM_SCAN_RUNS	4096
+/* Page tables that are read in one hold of the mmap lock: some milliseconds. */
+#define SPLICE_VM_SCAN_TABLES	256
+
+/**
+ * struct splice_vm_scan_call - one SCAN under way
+ * @sess: whose
+ * @runs: what was found
+ * @nr: so far
+ * @cap: that fit
+ * @addr: where to go on
+ * @end: where to end
+ * @full: there was no room for a run
+ */
+struct splice_vm_scan_call {
+	struct splice_vm_session *sess;
+	struct splice_vm_run *runs;
+	unsigned int nr;
+	unsigned int cap;
+	unsigned long addr;
+	unsigned long end;
+	bool full;
+};
+
+/* False when there is no room. */
+static bool splice_vm_scan_emit(struct splice_vm_scan_call *call,
+				unsigned long addr, u32 nr, u32 flags)
+{
+	struct splice_vm_run *last = NULL;
+
+	if (call->nr)
+		last = &call->runs[call->nr - 1];
+	if (last && last->flags == flags && nr <= U32_MAX - last->nr_pages &&
+	    last->addr + ((u64)last->nr_pages << PAGE_SHIFT) == addr) {
+		last->nr_pages += nr;
+		return true;
+	}
+	if (call->nr == call->cap) {
+		call->full = true;
+		return false;
+	}
+	call->runs[call->nr++] = (struct splice_vm_run){
+		.addr = addr,
+		.nr_pages = nr,
+		.flags = flags,
+	};
+	return true;
+}
+
+/* Up to where from @addr on nothing is populated, hugetlb mappings counted as full. */
+static unsigned long splice_vm_scan_gap(struct mm_struct *mm,
+					unsigned long addr, unsigned long end)
+{
+	VMA_ITERATOR(vmi, mm, addr);
+	struct vm_area_struct *vma;
+
+	end = splice_vm_walk_skip(mm, addr, end);
+	for_each_vma_range(vmi, vma, end) {
+		if (is_vm_hugetlb_page(vma))
+			return max(addr, vma->vm_start);
+	}
+	return end;
+}
+
+/* Bits of those pages of a chunk that have content. */
+static void splice_vm_scan_content(struct mm_struct *mm, unsigned long base,
+				   unsigned long *content)
+{
+	VMA_ITERATOR(vmi, mm, base);
+	unsigned long limit = base + SPLICE_VM_CHUNK_SIZE;
+	struct splice_vm_window win;
+	struct vm_area_struct *vma;
+	unsigned int first, i;
+
+	bitmap_zero(content, SPLICE_VM_CHUNK_PAGES);
+	for_each_vma_range(vmi, vma, limit) {
+		unsigned long start = max(vma->vm_start, base);
+		unsigned long end = min(vma->vm_end, limit);
+
+		first = (start - base) >> PAGE_SHIFT;
+		if (is_vm_hugetlb_page(vma)) {
+			bitmap_set(content, first, (end - start) >> PAGE_SHIFT);
+			continue;
+		}
+		if (splice_vm_vma_is_io(vma) ||
+		    !splice_vm_walk_window(vma, start, end, &win))
+			continue;
+		for (i = 0; i < win.nr; i++) {
+			if (splice_vm_state_has_content(vma, win.states[i]))
+				__set_bit(first + i, content);
+		}
+	}
+}
+
+/* 0 when there is nothing to say of the page. */
+static u32 splice_vm_scan_page_flags(const struct splice_vm_chunk *chunk,
+				     const unsigned long *content,
+				     unsigned int i)
+{
+	if (test_bit(i, chunk->logged))
+		return test_bit(i, content) ? SPLICE_VM_RUN_DIRTY :
+					      SPLICE_VM_RUN_DROPPED;
+	if (!test_bit(i, chunk->dirty))
+		return 0;
+	if (test_bit(i, chunk->held))
+		return SPLICE_VM_RUN_DIRTY | SPLICE_VM_RUN_HELD;
+	return SPLICE_VM_RUN_DIRTY;
+}
+
+/*
+ * Takes a chunk off the record and reports it. What does not fit goes back. The page
+ * table is read after the take: an unmap under way logs again when it ends.
+ */
+static void splice_vm_scan_chunk(struct splice_vm_scan_call *call,
+				 struct mm_struct *mm, unsigned long index)
+{
+	unsigned long base = index << SPLICE_VM_CHUNK_SHIFT;
+	DECLARE_BITMAP(content, SPLICE_VM_CHUNK_PAGES) = {};
+	struct splice_vm_chunk chunk;
+	unsigned int i;
+	u32 flags;
+
+	splice_vm_record_take(&call->sess->record, index, &chunk);
+	if (!bitmap_empty(chunk.logged, SPLICE_VM_CHUNK_PAGES))
+		splice_vm_scan_content(mm, base, content);
+	for (i = 0; i < SPLICE_VM_CHUNK_PAGES; i++) {
+		flags = splice_vm_scan_page_flags(&chunk, content, i);
+		if (flags &&
+		    !splice_vm_scan_emit(call, base + ((u64)i << PAGE_SHIFT), 1,
+					 flags)) {
+			splice_vm_record_put_back(&call->sess->record, &chunk,
+						  i);
+			break;
+		}
+	}
+	call->addr = base + ((unsigned long)i << PAGE_SHIFT);
+}
+
+/* False at the end of the range or of the room. */
+static bool splice_vm_scan_tracked_step(struct splice_vm_scan_call *call,
+					struct mm_struct *mm)
+{
+	struct splice_vm_record *record = &call->sess->record;
+	unsigned long next, gap_end;
+
+	if (!splice_vm_record_next(record, call->addr, &next, &gap_end) ||
+	    next >= call->end) {
+		call->addr = call->end;
+		return false;
+	}
+	call->addr = next;
+	/* A run's length has 32 bits. */
+	gap_end = min3(gap_end, call->end,
+		       next + ((unsigned long)U32_MAX << PAGE_SHIFT));
+	if (gap_end > next)
+		gap_end = splice_vm_scan_gap(mm, next, gap_end);
+	if (gap_end <= next) {
+		splice_vm_scan_chunk(call, mm, next >> SPLICE_VM_CHUNK_SHIFT);
+		return !call->full;
+	}
+	if (!splice_vm_scan_emit(call, next, (gap_end - next) >> PAGE_SHIFT,
+				 SPLICE_VM_RUN_DROPPED))
+		return false;
+	splice_vm_record_cut(record, next, gap_end);
+	call->addr = gap_end;
+	return true;
+}
+
+static u32 splice_vm_scan_state_flags(u8 state)
+{
+	u32 flags = 0;
+
+	if (state & SPLICE_VM_STATE_SWAPPED)
+		flags |= SPLICE_VM_RUN_SWAPPED;
+	else if (state)
+		flags |= SPLICE_VM_RUN_PRESENT;
+	if (state & SPLICE_VM_STATE_ZERO)
+		flags |= SPLICE_VM_RUN_ZERO;
+	if (state & SPLICE_VM_STATE_FILE)
+		flags |= SPLICE_VM_RUN_FILE;
+	if (state & SPLICE_VM_STATE_HUGE)
+		flags |= SPLICE_VM_RUN_HUGE;
+	return flags;
+}
+
+static void splice_vm_scan_window(struct splice_vm_scan_call *call,
+				  const struct splice_vm_window *win)
+{
+	unsigned int i;
+	u32 flags;
+
+	for (i = 0; i < win->nr; i++) {
+		unsigned long addr = win->start + ((unsigned long)i << PAGE_SHIFT);
+
+		flags = splice_vm_scan_state_flags(win->states[i]);
+		if (flags && !splice_vm_scan_emit(call, addr, 1, flags)) {
+			call->addr = addr;
+			return;
+		}
+	}
+	call->addr = win->start + ((unsigned long)win->nr << PAGE_SHIFT);
+}
+
+static void splice_vm_scan_hugetlb(struct splice_vm_scan_call *call,
+				   unsigned long end)
+{
+	if (splice_vm_scan_emit(call, call->addr, (end - call->addr) >> PAGE_SHIFT,
+				SPLICE_VM_RUN_PRESENT | SPLICE_VM_RUN_HUGE))
+		call->addr = end;
+}
+
+/* False at the end of the range or of the room. */
+static bool splice_vm_scan_populated_step(struct splice_vm_scan_call *call,
+					  struct mm_struct *mm)
+{
+	struct vm_area_struct *vma = find_vma(mm, call->addr);
+	struct splice_vm_window win;
+	unsigned long end;
+
+	if (!vma || vma->vm_start >= call->end) {
+		call->addr = call->end;
+		return false;
+	}
+	call->addr = max(call->addr, vma->vm_start);
+	end = min(vma->vm_end, call->end);
+	if (splice_vm_vma_is_io(vma)) {
+		call->addr = end;
+	} else if (is_vm_hugetlb_page(vma)) {
+		splice_vm_scan_hugetlb(call, end);
+	} else {
+		call->addr = splice_vm_walk_skip(mm, call->addr, end);
+		if (call->addr < end) {
+			splice_vm_walk_window(vma, call->addr, end, &win);
+			splice_vm_scan_window(call, &win);
+		}
+	}
+	return !call->full && call->addr < call->end;
+}
+
+static int splice_vm_scan_loop(struct splice_vm_scan_call *call,
+			       struct mm_struct *mm,
+			       bool (*step)(struct splice_vm_scan_call *call,
+					    struct mm_struct *mm))
+{
+	bool more = true;
+	int i;
+
+	while (more) {
+		if (mmap_read_lock_killable(mm))
+			return -EINTR;
+		for (i = 0; more && i < SPLICE_VM_SCAN_TABLES; i++)
+			more = step(call, mm);
+		mmap_read_unlock(mm);
+		cond_resched();
+	}
+	return 0;
+}
+
+/* After a failure: what was taken must be reported again. */
+static void splice_vm_scan_undo(struct splice_vm_scan_call *call)
+{
+	unsigned int i;
+
+	for (i = 0; i < call->nr; i++) {
+		const struct splice_vm_run *run = &call->runs[i];
+
+		splice_vm_record_log(&call->sess->record, run->addr, run->addr +
+				     ((unsigned long)run->nr_pages << PAGE_SHIFT));
+	}
+}
+
+static int splice_vm_scan_report(struct splice_vm_scan_call *call,
+				 struct splice_vm_scan *scan)
+{
+	if (copy_to_user(u64_to_user_ptr(scan->runs), call->runs,
+			 call->nr * sizeof(*call->runs)))
+		return -EFAULT;
+	scan->nr_runs = call->nr;
+	scan->start = call->addr;
+	scan->done = call->addr >= call->end;
+	return 0;
+}
+
+static int splice_vm_scan_tracked(struct splice_vm_scan_call *call,
+				  struct mm_struct *mm,
+				  struct splice_vm_scan *scan)
+{
+	struct splice_vm_session *sess = call->sess;
+	int ret;
+
+	if (mutex_lock_killable(&sess->lock))
+		return -EINTR;
+	if (sess->tracker == SPLICE_VM_TRACKER_NONE) {
+		ret = -ENOTCONN;
+		goto out_unlock;
+	}
+	scan->epoch = atomic64_read(&sess->epochs);
+	atomic64_set(&sess->epochs_seen, scan->epoch);
+	ret = splice_vm_scan_loop(call, mm, splice_vm_scan_tracked_step);
+	if (!ret)
+		ret = splice_vm_scan_report(call, scan);
+	if (ret)
+		splice_vm_scan_undo(call);
+	else
+		/* Without memory the next snapshot is coarser, no less right. */
+		splice_vm_track_prepare(sess, mm);
+out_unlock:
+	mutex_unlock(&sess->lock);
+	return ret;
+}
+
+static int splice_vm_scan_check(const struct splice_vm_scan *scan)
+{
+	if (hweight32(scan->flags) != 1 || !scan->nr_runs ||
+	    !PAGE_ALIGNED(scan->start) || scan->start >= scan->end)
+		return -EINVAL;
+	if (scan->end < TASK_SIZE_MAX && !PAGE_ALIGNED(scan->end))
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * splice_vm_scan() - SPLICE_VM_SCAN
+ * @sess: the session
+ * @arg: struct splice_vm_scan, a kernel copy
+ */
+long splice_vm_scan(struct splice_vm_session *sess, void *arg)
+{
+	struct splice_vm_scan *scan = arg;
+	struct splice_vm_scan_call call = { .sess = sess };
+	struct mm_struct *mm;
+	int ret = splice_vm_scan_check(scan);
+
+	if (ret)
+		return ret;
+	mm = splice_vm_target_get(sess);
+	if (IS_ERR(mm))
+		return PTR_ERR(mm);
+	call.end = min_t(u64, scan->end, TASK_SIZE_MAX);
+	call.addr = min_t(u64, scan->start, call.end);
+	call.cap = min_t(u32, scan->nr_runs, SPLICE_VM_SCAN_RUNS);
+	call.runs = kvmalloc_array(call.cap, sizeof(*call.runs), GFP_KERNEL);
+	if (!call.runs) {
+		ret = -ENOMEM;
+		goto out_put;
+	}
+
+	scan->epoch = atomic64_read(&sess->epochs);
+	if (scan->flags == SPLICE_VM_SCAN_TRACKED) {
+		ret = splice_vm_scan_tracked(&call, mm, scan);
+	} else {
+		ret = splice_vm_scan_loop(&call, mm,
+					  splice_vm_scan_populated_step);
+		if (!ret)
+			ret = splice_vm_scan_report(&call, scan);
+	}
+	kvfree(call.runs);
+out_put:
+	splice_vm_target_put(mm);
+	return ret;
+}

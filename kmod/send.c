@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * SEND: a list of runs to a socket, batch by batch. The target's mmap_lock is held
+ * only while references are taken, never while the socket is waited for.
+ */
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "batch.h"
+#include "send.h"
+#include "sock.h"
+#include "take.h"
+#include "target.h"
+
+#define SPLICE_VM_SEND_RESULTS	4096
+/* Steps in one hold of the target's mmap lock; long holes take many. */
+#define SPLICE_VM_SEND_STEPS	1024
+
+/**
+ * struct splice_vm_send_call - one SEND under way
+ * @sess: whose
+ * @arg: kernel copy of the caller's struct, out fields are kept up to date
+ * @ss: the socket
+ * @runs: kernel copy of the runs
+ * @run: index of the run that is being worked on
+ * @page: pages of it that are done
+ * @results: what becomes of them
+ * @nr_results: so far
+ * @cap_results: that fit
+ * @batch: the batch that is being put together
+ */
+struct splice_vm_send_call {
+	struct splice_vm_session *sess;
+	struct splice_vm_send *arg;
+	struct splice_vm_sock ss;
+	struct splice_vm_run *runs;
+	unsigned int run;
+	unsigned int page;
+	struct splice_vm_run *results;
+	unsigned int nr_results;
+	unsigned int cap_results;
+	struct splice_vm_batch_buf *batch;
+};
+
+static int splice_vm_run_check(const struct splice_vm_run *run)
+{
+	if (!run->nr_pages || run->flags || !PAGE_ALIGNED(run->addr))
+		return -EINVAL;
+	if (run->addr >= TASK_SIZE_MAX)
+		return -EFAULT;
+	if (run->nr_pages > (TASK_SIZE_MAX - run->addr) >> PAGE_SHIFT)
+		return run->addr + ((u64)run->nr_pages << PAGE_SHIFT) < run->addr ?
+		       -EINVAL : -EFAULT;
+	return 0;
+}
+
+static int splice_vm_send_copy_runs(struct splice_vm_send_call *call)
+{
+	struct splice_vm_send *arg = call->arg;
+	unsigned int i;
+	int ret;
+
+	if (copy_from_user(call->runs, u64_to_user_ptr(arg->runs),
+			   arg->nr_runs * sizeof(*call->runs)))
+		return -EFAULT;
+	for (i = 0; i < arg->nr_runs; i++) {
+		ret = splice_vm_run_check(&call->runs[i]);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* There is room: the caller of each step looked. */
+static void splice_vm_send_result(struct splice_vm_send_call *call, u64 addr,
+				  u32 nr, u32 flags)
+{
+	struct splice_vm_run *last = NULL;
+
+	if (call->nr_results)
+		last = &call->results[call->nr_results - 1];
+	if (last && last->flags == flags && nr <= U32_MAX - last->nr_pages &&
+	    last->addr + ((u64)last->nr_pages << PAGE_SHIFT) == addr)
+		last->nr_pages += nr;
+	else
+		call->results[call->nr_results++] = (struct splice_vm_run){
+			.addr = addr,
+			.nr_pages = nr,
+			.flags = flags,
+		};
+	call->arg->pages_done += nr;
+	call->page += nr;
+	if (call->page == call->runs[call->run].nr_pages) {
+		call->run++;
+		call->page = 0;
+	}
+}
+
+static bool splice_vm_send_is_done(const struct splice_vm_send_call *call)
+{
+	return call->run == call->arg->nr_runs ||
+	       call->nr_results == call->cap_results;
+}
+
+static bool splice_vm_batch_is_full(const struct splice_vm_send_call *call)
+{
+	const struct splice_vm_batch_buf *batch = call->batch;
+
+	return batch->nr_pages == SPLICE_VM_BATCH_PAGES ||
+	       batch->charge >= call->sess->max_inflight / 2;
+}
+
+/* One step: pages that are alike, from the run that is being worked on. */
+static void splice_vm_send_step(struct splice_vm_send_call *call,
+				struct mm_struct *mm)
+{
+	static const u32 flags[] = {
+		[SPLICE_VM_TAKEN] = SPLICE_VM_RUN_SENT,
+		[SPLICE_VM_TAKE_ZERO] = SPLICE_VM_RUN_IS_ZERO,
+		[SPLICE_VM_TAKE_GONE] = SPLICE_VM_RUN_GONE,
+		[SPLICE_VM_TAKE_SLOW] = SPLICE_VM_RUN_SLOW,
+	};
+	struct splice_vm_batch_buf *batch = call->batch;
+	const struct splice_vm_run *run = &call->runs[call->run];
+	unsigned long addr = run->addr + ((u64)call->page << PAGE_SHIFT);
+	unsigned long count;
+	enum splice_vm_taken taken;
+
+	count = min(run->nr_pages - call->page,
+		    SPLICE_VM_BATCH_PAGES - batch->nr_pages);
+	taken = splice_vm_take(call->sess, mm, addr, count,
+			       batch->pages + batch->nr_pages, &count);
+	if (taken == SPLICE_VM_TAKEN)
+		splice_vm_batch_add(batch, addr, count);
+	splice_vm_send_result(call, addr, count, flags[taken]);
+}
+
+/* Fills the batch, or runs out of runs or room for results. */
+static int splice_vm_send_gather(struct splice_vm_send_call *call)
+{
+	struct mm_struct *mm = splice_vm_target_get(call->sess);
+	unsigned int step;
+
+	if (IS_ERR(mm))
+		return PTR_ERR(mm);
+	if (mmap_read_lock_killable(mm)) {
+		splice_vm_target_put(mm);
+		return -EINTR;
+	}
+	for (step = 0; step < SPLICE_VM_SEND_STEPS; step++) {
+		if (splice_vm_send_is_done(call) ||
+		    splice_vm_batch_is_full(call) ||
+		    fatal_signal_pending(current))
+			break;
+		splice_vm_send_step(call, mm);
+	}
+	mmap_read_unlock(mm);
+	splice_vm_target_put(mm);
+	return fatal_signal_pending(current) ? -EINTR : 0;
+}
+
+static int splice_vm_send_batch(struct splice_vm_send_call *call)
+{
+	struct splice_vm_batch_buf *batch = call->batch;
+	int ret;
+
+	splice_vm_batch_reset(batch);
+	ret = splice_vm_send_gather(call);
+	if (!ret && batch->nr_pages)
+		ret = splice_vm_batch_write(batch, call->arg->cookie,
+					    &call->ss, &call->arg->bytes_sent);
+	if (!ret) {
+		call->arg->pages_sent += batch->nr_pages;
+		atomic64_add(batch->nr_pages, &call->sess->pages_sent);
+	}
+	splice_vm_take_undo(call->sess, batch->pages, batch->nr_pages);
+	return ret;
+}
+
+static int splice_vm_send_wait(struct splice_vm_send_call *call)
+{
+	if (splice_vm_sock_is_nonblocking(&call->ss) &&
+	    !splice_vm_sock_is_ready(&call->ss))
+		return -EAGAIN;
+	return splice_vm_sock_wait(&call->ss);
+}
+
+static int splice_vm_send_loop(struct splice_vm_send_call *call)
+{
+	u64 *bytes = &call->arg->bytes_sent;
+	u64 before;
+	int ret;
+
+	do {
+		ret = splice_vm_send_wait(call);
+		/* Full, but something was done: that is what to report. */
+		if (ret == -EAGAIN && call->arg->pages_done)
+			return 0;
+		if (ret)
+			return ret;
+		before = *bytes;
+		ret = splice_vm_send_batch(call);
+		/* The target went away between two batches. */
+		if (ret == -ESRCH && call->arg->pages_done && *bytes == before)
+			return 0;
+		if (ret)
+			return ret;
+		cond_resched();
+	} while (!splice_vm_send_is_done(call) && !signal_pending(current));
+	return 0;
+}
+
+static int splice_vm_send_report(struct splice_vm_send_call *call)
+{
+	call->arg->nr_results = call->nr_results;
+	if (copy_to_user(u64_to_user_ptr(call->arg->results), call->results,
+			 call->nr_results * sizeof(*call->results)))
+		return -EFAULT;
+	return 0;
+}
+
+static int splice_vm_send_alloc(struct splice_vm_send_call *call)
+{
+	call->cap_results = min_t(u32, call->arg->nr_results,
+				  SPLICE_VM_SEND_RESULTS);
+	call->runs = kvmalloc_array(call->arg->nr_runs, sizeof(*call->runs),
+				    GFP_KERNEL);
+	call->results = kvmalloc_array(call->cap_results,
+				       sizeof(*call->results), GFP_KERNEL);
+	call->batch = kvmalloc(sizeof(*call->batch), GFP_KERNEL);
+	if (!call->runs || !call->results || !call->batch)
+		return -ENOMEM;
+	return 0;
+}
+
+static void splice_vm_send_free(struct splice_vm_send_call *call)
+{
+	kvfree(call->batch);
+	kvfree(call->results);
+	kvfree(call->runs);
+}
+
+/**
+ * splice_vm_send() - SPLICE_VM_SEND
+ * @sess: the session
+ * @arg: struct splice_vm_send, a kernel copy; its out fields hold after errors of the socket
+ */
+long splice_vm_send(struct splice_vm_session *sess, void *arg)
+{
+	struct splice_vm_send_call call = { .sess = sess, .arg = arg };
+	struct splice_vm_send *send = arg;
+	struct mm_struct *mm;
+	int ret, err;
+
+	if (!send->nr_runs || send->nr_runs > SPLICE_VM_SEND_RUNS ||
+	    !send->nr_results || send->reserved)
+		return -EINVAL;
+	mm = splice_vm_target_get(sess);
+	if (IS_ERR(mm))
+		return PTR_ERR(mm);
+	splice_vm_target_put(mm);
+	send->pages_done = 0;
+	send->pages_sent = 0;
+	send->bytes_sent = 0;
+
+	ret = splice_vm_send_alloc(&call);
+	if (!ret)
+		ret = splice_vm_send_copy_runs(&call);
+	if (ret)
+		goto out_free;
+	ret = splice_vm_sock_get(&call.ss, send->sock_fd, sess->max_inflight);
+	if (ret)
+		goto out_free;
+	ret = splice_vm_send_loop(&call);
+	splice_vm_sock_put(&call.ss);
+	err = splice_vm_send_report(&call);
+	if (!ret)
+		ret = err;
+out_free:
+	splice_vm_send_free(&call);
+	return ret;
+}

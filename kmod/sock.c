@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which sockets pages may go to, and writing to them so that only a fatal signal
+ * or a dead peer ends a write half-way. TCP's own wait for room ends at
+ * any signal; so each write is MSG_DONTWAIT, and the wait is ours.
+ */
+#include <linux/file.h>
+#include <linux/poll.h>
+#include <linux/tcp.h>
+#include <linux/uio.h>
+#include <net/inet_connection_sock.h>
+#include <net/sock.h>
+#include <net/tls.h>
+
+#include "compat/sendpages.h"
+#include "sock.h"
+
+#define SPLICE_VM_SOCK_FLAGS	(MSG_DONTWAIT | MSG_NOSIGNAL)
+
+/* A wake-up can be missed where a socket does not wake for what we wait for. */
+#define SPLICE_VM_SOCK_NAP	msecs_to_jiffies(20)
+
+/*
+ * With kTLS the page is encrypted into new memory in one pass, which stands a
+ * page that changes meanwhile; CCM reads it twice and does not.
+ */
+static bool splice_vm_tls_is_allowed(struct sock *sk)
+{
+#if IS_ENABLED(CONFIG_TLS)
+	struct tls_context *ctx = tls_get_ctx(sk);
+
+	switch (ctx->crypto_send.info.cipher_type) {
+	case 0:
+	case TLS_CIPHER_AES_GCM_128:
+	case TLS_CIPHER_AES_GCM_256:
+	case TLS_CIPHER_CHACHA20_POLY1305:
+		return true;
+	}
+#endif
+	return false;
+}
+
+static bool splice_vm_tcp_is_allowed(struct sock *sk)
+{
+	const struct tcp_ulp_ops *ulp;
+	bool allowed = true;
+
+	lock_sock(sk);
+	ulp = inet_csk(sk)->icsk_ulp_ops;
+	if (ulp)
+		allowed = !strcmp(ulp->name, "tls") &&
+			  splice_vm_tls_is_allowed(sk);
+	release_sock(sk);
+	return allowed;
+}
+
+/* An allow-list: in-place crypto over spliced pages has been exploited elsewhere. */
+static bool splice_vm_sock_is_allowed(struct sock *sk)
+{
+	if (sk->sk_type != SOCK_STREAM)
+		return false;
+	switch (sk->sk_family) {
+	case AF_UNIX:
+		return true;
+	case AF_INET:
+	case AF_INET6:
+		return sk->sk_protocol == IPPROTO_TCP &&
+		       splice_vm_tcp_is_allowed(sk);
+	}
+	return false;
+}
+
+/* Sockets wake sleepers that are interruptible; ours is only killable. */
+static int splice_vm_sock_wake(wait_queue_entry_t *wait, unsigned int mode,
+			       int sync, void *key)
+{
+	struct splice_vm_sock *ss;
+
+	ss = container_of(wait, struct splice_vm_sock, wait);
+	complete(&ss->woken);
+	return 0;
+}
+
+/**
+ * splice_vm_sock_get() - take a socket of the caller for writing
+ * @ss: filled
+ * @fd: descriptor of the caller
+ * @cap: pages that may be queued at it
+ *
+ * Return: 0, -EBADF, -ENOTSOCK or -EOPNOTSUPP
+ */
+int splice_vm_sock_get(struct splice_vm_sock *ss, int fd, unsigned int cap)
+{
+	int err = 0;
+
+	ss->sock = sockfd_lookup(fd, &err);
+	if (!ss->sock)
+		return err;
+	if (!splice_vm_sock_is_allowed(ss->sock->sk)) {
+		sockfd_put(ss->sock);
+		return -EOPNOTSUPP;
+	}
+	ss->cap = cap;
+	init_completion(&ss->woken);
+	init_waitqueue_func_entry(&ss->wait, splice_vm_sock_wake);
+	add_wait_queue(sk_sleep(ss->sock->sk), &ss->wait);
+	return 0;
+}
+
+void splice_vm_sock_put(struct splice_vm_sock *ss)
+{
+	remove_wait_queue(sk_sleep(ss->sock->sk), &ss->wait);
+	sockfd_put(ss->sock);
+}
+
+static unsigned long splice_vm_sock_queued(struct sock *sk)
+{
+	unsigned long bytes = sk->sk_family == AF_UNIX ?
+			      sk_wmem_alloc_get(sk) :
+			      READ_ONCE(sk->sk_wmem_queued);
+
+	return bytes >> PAGE_SHIFT;
+}
+
+/**
+ * splice_vm_sock_is_ready() - would a write get on, or fail
+ * @ss: the socket
+ */
+bool splice_vm_sock_is_ready(struct splice_vm_sock *ss)
+{
+	struct socket *sock = ss->sock;
+	__poll_t mask = sock->ops->poll(sock->file, sock, NULL);
+
+	if (mask & (EPOLLERR | EPOLLHUP))
+		return true;
+	return (mask & EPOLLOUT) && splice_vm_sock_queued(sock->sk) < ss->cap;
+}
+
+/**
+ * splice_vm_sock_wait() - wait until a write would get on
+ * @ss: the socket
+ *
+ * Return: 0, or -EINTR at a fatal signal
+ */
+int splice_vm_sock_wait(struct splice_vm_sock *ss)
+{
+	while (!splice_vm_sock_is_ready(ss)) {
+		if (wait_for_completion_killable_timeout(&ss->woken,
+							 SPLICE_VM_SOCK_NAP) < 0)
+			return -EINTR;
+		reinit_completion(&ss->woken);
+	}
+	return 0;
+}
+
+/*
+ * After a write that got nowhere. A contended AF_UNIX socket says EAGAIN while a
+ * signal is pending though it has room: hence the nap where it seems ready.
+ */
+static int splice_vm_sock_again(struct splice_vm_sock *ss)
+{
+	if (splice_vm_sock_is_ready(ss)) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		schedule_timeout_killable(1);
+	}
+	return splice_vm_sock_wait(ss);
+}
+
+/**
+ * splice_vm_sock_write() - all of a buffer, by copy; more follows
+ * @ss: the socket
+ * @buf: kernel memory
+ * @bytes: how many
+ * @sent: bytes that went out are added
+ *
+ * Return: 0, -EINTR at a fatal signal, or what the socket says
+ */
+int splice_vm_sock_write(struct splice_vm_sock *ss, void *buf, size_t bytes,
+			 u64 *sent)
+{
+	int ret;
+
+	while (bytes) {
+		struct msghdr msg = {
+			.msg_flags = SPLICE_VM_SOCK_FLAGS | MSG_MORE,
+		};
+		struct kvec vec = { .iov_base = buf, .iov_len = bytes };
+
+		ret = kernel_sendmsg(ss->sock, &msg, &vec, 1, bytes);
+		if (ret > 0) {
+			buf += ret;
+			bytes -= ret;
+			*sent += ret;
+			continue;
+		}
+		if (ret != -EAGAIN)
+			return ret ?: -EPIPE;
+		ret = splice_vm_sock_again(ss);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/**
+ * splice_vm_sock_write_pages() - all of these pages, by reference
+ * @ss: the socket
+ * @bvec: pieces, each within one folio
+ * @nr: how many
+ * @bytes: in all
+ * @sent: bytes that went out are added
+ *
+ * Return: as splice_vm_sock_write()
+ */
+int splice_vm_sock_write_pages(struct splice_vm_sock *ss, struct bio_vec *bvec,
+			       unsigned int nr, size_t bytes, u64 *sent)
+{
+	size_t skip = 0;
+	int ret;
+
+	while (bytes) {
+		ret = splice_vm_sendpages(ss->sock, bvec, nr, skip, bytes,
+					  SPLICE_VM_SOCK_FLAGS);
+		if (ret > 0) {
+			bytes -= ret;
+			*sent += ret;
+			skip += ret;
+			while (nr && skip >= bvec->bv_len) {
+				skip -= bvec->bv_len;
+				bvec++;
+				nr--;
+			}
+			continue;
+		}
+		if (ret != -EAGAIN)
+			return ret ?: -EPIPE;
+		ret = splice_vm_sock_again(ss);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The soft-dirty tracker. A write of "4" to clear_refs calls MMU notifiers with
+ * MMU_NOTIFY_SOFT_DIRTY, under the mmap lock held for writing, after it cleared
+ * VM_SOFTDIRTY and before it clears the bits in page tables and flushes TLBs (fs/proc/
+ * task_mmu.c, clear_refs_write). So the callback copies the bits away: get and clear
+ * are one step for the target, whoever writes clear_refs. Unmaps and the like are
+ * logged with their ranges, at start and end, and looked at when SCAN asks.
+ */
+#include <linux/hugetlb.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/slab.h>
+#include <linux/splice_vm.h>
+
+#include "target.h"
+#include "track.h"
+#include "walk.h"
+
+u64 splice_vm_trackers(void)
+{
+	if (IS_ENABLED(CONFIG_MEM_SOFT_DIRTY) && IS_ENABLED(CONFIG_MMU_NOTIFIER))
+		return BIT_ULL(SPLICE_VM_TRACKER_SOFT_DIRTY);
+	return 0;
+}
+
+/*
+ * Remembers that [start, end) is mapped and logs what of it was not mapped in the last
+ * epoch: a page table that mremap moves there brings no soft-dirty bits.
+ * @old is the index of the first old range that can still matter.
+ */
+static void splice_vm_vmas_add(struct splice_vm_session *sess,
+			       unsigned long start, unsigned long end,
+			       unsigned int *old)
+{
+	struct splice_vm_vmas *last = &sess->vmas[0], *now = &sess->vmas[1];
+	unsigned long from = start;
+
+	if (now->nr && now->ranges[now->nr - 1].end == start)
+		now->ranges[now->nr - 1].end = end;
+	else if (now->nr < now->cap)
+		now->ranges[now->nr++] = (struct splice_vm_range){ start, end };
+	else
+		now->valid = false;
+
+	if (!last->valid) {
+		splice_vm_record_log(&sess->record, start, end);
+		return;
+	}
+	while (*old < last->nr && last->ranges[*old].end <= from)
+		++*old;
+	while (from < end && *old < last->nr &&
+	       last->ranges[*old].start < end) {
+		splice_vm_record_log(&sess->record, from,
+				     last->ranges[*old].start);
+		from = last->ranges[*old].end;
+		if (from < end)
+			++*old;
+	}
+	splice_vm_record_log(&sess->record, from, end);
+}
+
+static void splice_vm_snapshot_window(struct splice_vm_session *sess,
+				      const struct vm_area_struct *vma,
+				      const struct splice_vm_window *win)
+{
+	DECLARE_BITMAP(dirty, SPLICE_VM_CHUNK_PAGES) = {};
+	DECLARE_BITMAP(held, SPLICE_VM_CHUNK_PAGES) = {};
+	unsigned int first = (win->start >> PAGE_SHIFT) &
+			     (SPLICE_VM_CHUNK_PAGES - 1);
+	bool any = false;
+	unsigned int i;
+
+	for (i = 0; i < win->nr; i++) {
+		u8 state = win->states[i];
+
+		if (!(state & (SPLICE_VM_STATE_WRITTEN |
+			       SPLICE_VM_STATE_HELD)) ||
+		    !splice_vm_state_has_content(vma, state))
+			continue;
+		any = true;
+		__set_bit(first + i, dirty);
+		if (!(state & SPLICE_VM_STATE_WRITTEN))
+			__set_bit(first + i, held);
+	}
+	if (any)
+		splice_vm_record_dirty(&sess->record,
+				       win->start >> SPLICE_VM_CHUNK_SHIFT,
+				       dirty, held);
+}
+
+static void splice_vm_snapshot_vma(struct splice_vm_session *sess,
+				   struct vm_area_struct *vma)
+{
+	struct splice_vm_window win;
+	unsigned long addr = vma->vm_start;
+
+	if (splice_vm_vma_is_io(vma))
+		return;
+	/* clear_refs passes hugetlb over, so nobody knows: all of it, each time. */
+	if (is_vm_hugetlb_page(vma)) {
+		splice_vm_record_log(&sess->record, vma->vm_start, vma->vm_end);
+		return;
+	}
+	for (;;) {
+		addr = splice_vm_walk_skip(vma->vm_mm, addr, vma->vm_end);
+		if (addr >= vma->vm_end)
+			break;
+		if (splice_vm_walk_window(vma, addr, vma->vm_end, &win))
+			splice_vm_snapshot_window(sess, vma, &win);
+		addr += (unsigned long)win.nr << PAGE_SHIFT;
+		cond_resched();
+	}
+}
+
+/*
+ * Faults that run under a VMA's own lock (6.4 on) do not wait for the mmap lock:
+ * without vma_start_write() one could set a bit after we read it and before
+ * clear_refs clears it. lockdep sees VMA lock -> reclaim -> notifier -> VMA lock; the
+ * notifier that reclaim calls takes nothing that sleeps (see session.h), so that is false.
+ */
+static void splice_vm_snapshot_lock(struct mm_struct *mm)
+{
+	VMA_ITERATOR(vmi, mm, 0);
+	struct vm_area_struct *vma;
+
+	lockdep_off();
+	for_each_vma(vmi, vma)
+		vma_start_write(vma);
+	lockdep_on();
+}
+
+/* The mmap lock is held for writing. */
+static void splice_vm_snapshot(struct splice_vm_session *sess,
+			       struct mm_struct *mm)
+{
+	VMA_ITERATOR(vmi, mm, 0);
+	struct splice_vm_vmas *now = &sess->vmas[1];
+	struct vm_area_struct *vma;
+	unsigned int old = 0;
+
+	mmap_assert_write_locked(mm);
+	now->nr = 0;
+	now->valid = true;
+	splice_vm_snapshot_lock(mm);
+	for_each_vma(vmi, vma) {
+		splice_vm_vmas_add(sess, vma->vm_start, vma->vm_end, &old);
+		splice_vm_snapshot_vma(sess, vma);
+	}
+	swap(sess->vmas[0], sess->vmas[1]);
+	atomic64_inc(&sess->epochs);
+	wake_up_all(&sess->wait);
+}
+
+static bool splice_vm_event_drops(const struct mmu_notifier_range *range)
+{
+	return range->event == MMU_NOTIFY_UNMAP ||
+	       range->event == MMU_NOTIFY_CLEAR ||
+	       range->event == MMU_NOTIFY_MIGRATE;
+}
+
+static void splice_vm_log_event(struct splice_vm_session *sess,
+				const struct mmu_notifier_range *range)
+{
+	splice_vm_record_log(&sess->record, range->start & PAGE_MASK,
+			     PAGE_ALIGN(min(range->end, TASK_SIZE_MAX)));
+}
+
+static int splice_vm_range_start(struct mmu_notifier *notifier,
+				 const struct mmu_notifier_range *range)
+{
+	struct splice_vm_session *sess;
+
+	sess = container_of(notifier, struct splice_vm_session, notifier);
+	/* Pairs with the release in splice_vm_track_start(). */
+	if (smp_load_acquire(&sess->tracker) == SPLICE_VM_TRACKER_NONE)
+		return 0;
+	if (range->event == MMU_NOTIFY_SOFT_DIRTY)
+		splice_vm_snapshot(sess, range->mm);
+	else if (splice_vm_event_drops(range))
+		splice_vm_log_event(sess, range);
+	return 0;
+}
+
+/* Again at the end: a SCAN in between saw the pages still there. */
+static void splice_vm_range_end(struct mmu_notifier *notifier,
+				const struct mmu_notifier_range *range)
+{
+	struct splice_vm_session *sess;
+
+	sess = container_of(notifier, struct splice_vm_session, notifier);
+	/* Pairs with the release in splice_vm_track_start(). */
+	if (smp_load_acquire(&sess->tracker) != SPLICE_VM_TRACKER_NONE &&
+	    splice_vm_event_drops(range))
+		splice_vm_log_event(sess, range);
+}
+
+/* The target exits, calls exec, or the session is being closed. */
+static void splice_vm_mm_release(struct mmu_notifier *notifier,
+				 struct mm_struct *mm)
+{
+	struct splice_vm_session *sess;
+
+	sess = container_of(notifier, struct splice_vm_session, notifier);
+	WRITE_ONCE(sess->gone, true);
+	wake_up_all(&sess->wait);
+}
+
+static const struct mmu_notifier_ops splice_vm_notifier_ops = {
+	.release = splice_vm_mm_release,
+	.invalidate_range_start = splice_vm_range_start,
+	.invalidate_range_end = splice_vm_range_end,
+};
+
+/**
+ * splice_vm_notifier_register() - learn of drops, epochs and the end of an mm
+ * @sess: the session
+ * @mm: to watch; the caller holds a user of it
+ *
+ * Takes the mmap lock for writing. Return: 0 or -errno
+ */
+int splice_vm_notifier_register(struct splice_vm_session *sess,
+				struct mm_struct *mm)
+{
+	sess->notifier.ops = &splice_vm_notifier_ops;
+	return mmu_notifier_register(&sess->notifier, mm);
+}
+
+/* Waits for callbacks that run; none runs afterwards. */
+void splice_vm_notifier_unregister(struct splice_vm_session *sess)
+{
+	mmu_notifier_unregister(&sess->notifier, sess->mm);
+}
+
+static int splice_vm_vmas_grow(struct splice_vm_session *sess,
+			       struct mm_struct *mm, unsigned int cap)
+{
+	struct splice_vm_range *fresh[2];
+	int i;
+
+	for (i = 0; i < 2; i++)
+		fresh[i] = kvmalloc_array(cap, sizeof(*fresh[i]),
+					  GFP_KERNEL_ACCOUNT);
+	if (!fresh[0] || !fresh[1] || mmap_read_lock_killable(mm)) {
+		kvfree(fresh[0]);
+		kvfree(fresh[1]);
+		return fresh[0] && fresh[1] ? -EINTR : -ENOMEM;
+	}
+	/* The snapshot swaps the two, so both are as long. */
+	for (i = 0; i < 2; i++) {
+		if (sess->vmas[i].nr)
+			memcpy(fresh[i], sess->vmas[i].ranges,
+			       sess->vmas[i].nr * sizeof(*fresh[i]));
+		swap(fresh[i], sess->vmas[i].ranges);
+		sess->vmas[i].cap = cap;
+	}
+	mmap_read_unlock(mm);
+	kvfree(fresh[0]);
+	kvfree(fresh[1]);
+	return 0;
+}
+
+/**
+ * splice_vm_track_prepare() - have memory ready for the next snapshot
+ * @sess: the session, its lock is held
+ * @mm: its mm; the caller holds a user of it
+ *
+ * Sleeps. Return: 0; -ENOMEM or -EINTR, after which tracking is right all the
+ * same, only coarser
+ */
+int splice_vm_track_prepare(struct splice_vm_session *sess,
+			    struct mm_struct *mm)
+{
+	unsigned int count = READ_ONCE(mm->map_count);
+	unsigned long tables = mm_pgtables_bytes(mm) >> PAGE_SHIFT;
+	int ret;
+
+	lockdep_assert_held(&sess->lock);
+	if (sess->vmas[0].cap < count + count / 8 + 16) {
+		ret = splice_vm_vmas_grow(sess, mm, count + count / 4 + 64);
+		if (ret)
+			return ret;
+	}
+	return splice_vm_record_reserve(&sess->record,
+					tables + tables / 8 + 64);
+}
+
+/* No callback may run any more. */
+void splice_vm_track_free(struct splice_vm_session *sess)
+{
+	kvfree(sess->vmas[0].ranges);
+	kvfree(sess->vmas[1].ranges);
+}
+
+/* All that is mapped now was never asked for. */
+static int splice_vm_track_log_all(struct splice_vm_session *sess,
+				   struct mm_struct *mm)
+{
+	VMA_ITERATOR(vmi, mm, 0);
+	struct vm_area_struct *vma;
+
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	for_each_vma(vmi, vma)
+		splice_vm_record_log(&sess->record, vma->vm_start, vma->vm_end);
+	mmap_read_unlock(mm);
+	return 0;
+}
+
+static int splice_vm_track_start(struct splice_vm_session *sess, u32 tracker)
+{
+	struct mm_struct *mm;
+	int ret;
+
+	if (sess->tracker != SPLICE_VM_TRACKER_NONE)
+		return -EBUSY;
+	mm = splice_vm_target_get(sess);
+	if (IS_ERR(mm))
+		return PTR_ERR(mm);
+	ret = splice_vm_track_prepare(sess, mm);
+	if (ret)
+		goto out_put;
+	/*
+	 * First, so that no drop between the two is missed. Pairs with the
+	 * acquire in the callbacks.
+	 */
+	smp_store_release(&sess->tracker, tracker);
+	ret = splice_vm_track_log_all(sess, mm);
+	if (ret)
+		WRITE_ONCE(sess->tracker, SPLICE_VM_TRACKER_NONE);
+out_put:
+	splice_vm_target_put(mm);
+	return ret;
+}
+
+/**
+ * splice_vm_track() - SPLICE_VM_TRACK
+ * @sess: the session
+ * @arg: struct splice_vm_track, a kernel copy
+ */
+long splice_vm_track(struct splice_vm_session *sess, void *arg)
+{
+	struct splice_vm_track *track = arg;
+	int ret;
+
+	if (track->reserved)
+		return -EINVAL;
+	/* Pairs with the release in splice_vm_target_bind(). */
+	if (!smp_load_acquire(&sess->mm))
+		return -ENOTCONN;
+	if (!sess->may_track)
+		return -EACCES;
+	if (track->tracker == SPLICE_VM_TRACKER_AUTO)
+		track->tracker = SPLICE_VM_TRACKER_SOFT_DIRTY;
+	if (track->tracker == SPLICE_VM_TRACKER_NONE ||
+	    track->tracker >= 64 ||
+	    !(splice_vm_trackers() & BIT_ULL(track->tracker)))
+		return -EOPNOTSUPP;
+
+	if (mutex_lock_killable(&sess->lock))
+		return -EINTR;
+	ret = splice_vm_track_start(sess, track->tracker);
+	mutex_unlock(&sess->lock);
+	return ret;
+}

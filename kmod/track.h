@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef SPLICE_VM_TRACK_H
+#define SPLICE_VM_TRACK_H
+
+#include "session.h"
+
+int splice_vm_notifier_register(struct splice_vm_session *sess,
+				struct mm_struct *mm);
+void splice_vm_notifier_unregister(struct splice_vm_session *sess);
+
+long splice_vm_track(struct splice_vm_session *sess, void *arg);
+int splice_vm_track_prepare(struct splice_vm_session *sess,
+			    struct mm_struct *mm);
+void splice_vm_track_free(struct splice_vm_session *sess);
+u64 splice_vm_trackers(void);
+
+#endif

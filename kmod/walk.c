@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The page tables of the target, read by hand: walk_page_range() is not
+ * exported. The caller holds the target's mmap_lock. From 6.5 on that does not keep
+ * page tables of empty ranges from being freed: RCU does, and each table is read under its lock
+ * after a second look at the entry that led to it.
+ */
+#include <linux/mm.h>
+#include <linux/pgtable.h>
+#include <linux/rcupdate.h>
+#include <linux/swap.h>
+#include <linux/swapops.h>
+
+#include "walk.h"
+
+/*
+ * Direct I/O and its like write to a page by reference, behind the page table's
+ * back. A page off the LRU lists is on a CPU's way to them (or back), which holds one
+ * reference; one that was looked up for activation cannot be told from a held one.
+ */
+static bool splice_vm_folio_is_held(struct folio *folio)
+{
+	int expected = folio_mapcount(folio);
+
+	if (folio_test_swapcache(folio))
+		expected += folio_nr_pages(folio);
+	if (!folio_test_lru(folio))
+		expected++;
+	return folio_ref_count(folio) > expected;
+}
+
+static u8 splice_vm_page_state(struct page *page)
+{
+	struct folio *folio = page_folio(page);
+
+	if (!folio_test_anon(folio))
+		return SPLICE_VM_STATE_FILE;
+	if (splice_vm_folio_is_held(folio))
+		return SPLICE_VM_STATE_ANON | SPLICE_VM_STATE_HELD;
+	return SPLICE_VM_STATE_ANON;
+}
+
+static u8 splice_vm_pte_present_state(pte_t pte)
+{
+	u8 state;
+
+	if (is_zero_pfn(pte_pfn(pte)))
+		state = SPLICE_VM_STATE_ZERO;
+	else if (pte_special(pte) || pte_devmap(pte) ||
+		 !pfn_valid(pte_pfn(pte)))
+		state = SPLICE_VM_STATE_FILE;
+	else
+		state = splice_vm_page_state(pte_page(pte));
+
+	/* clear_refs write-protects: one writable with the bit clear is odd. */
+	if (pte_soft_dirty(pte) || pte_write(pte))
+		state |= SPLICE_VM_STATE_WRITTEN;
+	return state;
+}
+
+static u8 splice_vm_pte_state(pte_t pte)
+{
+	u8 state = SPLICE_VM_STATE_SWAPPED;
+
+	if (pte_none(pte))
+		return 0;
+	if (pte_present(pte))
+		return splice_vm_pte_present_state(pte);
+	if (is_pte_marker_entry(pte_to_swp_entry(pte)))
+		return 0;
+	if (pte_swp_soft_dirty(pte))
+		state |= SPLICE_VM_STATE_WRITTEN;
+	return state;
+}
+
+static u8 splice_vm_pmd_state(struct vm_area_struct *vma, pmd_t pmd)
+{
+	u8 state = SPLICE_VM_STATE_HUGE;
+
+	if (!pmd_present(pmd)) {
+		state |= SPLICE_VM_STATE_SWAPPED;
+		if (pmd_swp_soft_dirty(pmd))
+			state |= SPLICE_VM_STATE_WRITTEN;
+		return state;
+	}
+	if (pmd_devmap(pmd))
+		state |= SPLICE_VM_STATE_FILE;
+	else
+		state |= splice_vm_page_state(pmd_page(pmd));
+	/* Not anonymous in an anonymous mapping: it is the huge zero page. */
+	if ((state & SPLICE_VM_STATE_FILE) && vma_is_anonymous(vma))
+		state = SPLICE_VM_STATE_HUGE | SPLICE_VM_STATE_ZERO;
+	if (pmd_soft_dirty(pmd) || pmd_write(pmd))
+		state |= SPLICE_VM_STATE_WRITTEN;
+	return state;
+}
+
+/*
+ * The page middle directory entry of @addr, or NULL with @next set to where
+ * the missing upper level ends. Under RCU.
+ */
+static pmd_t *splice_vm_pmd_find(struct mm_struct *mm, unsigned long addr,
+				 unsigned long end, unsigned long *next)
+{
+	pgd_t *pgd = pgd_offset(mm, addr);
+	p4d_t *p4d;
+	pud_t *pud;
+
+	*next = pgd_addr_end(addr, end);
+	if (pgd_none(*pgd) || pgd_bad(*pgd))
+		return NULL;
+	p4d = p4d_offset(pgd, addr);
+	*next = p4d_addr_end(addr, end);
+	if (p4d_none(*p4d) || p4d_bad(*p4d))
+		return NULL;
+	pud = pud_offset(p4d, addr);
+	*next = pud_addr_end(addr, end);
+	/* Huge at this level is hugetlb or DAX: not walked. */
+	if (pud_none(*pud) || pud_bad(*pud))
+		return NULL;
+	*next = pmd_addr_end(addr, end);
+	return pmd_offset(pud, addr);
+}
+
+static void splice_vm_window_read_ptes(pmd_t pmd, struct splice_vm_window *win)
+{
+	unsigned int i;
+	pte_t *pte = pte_offset_kernel(&pmd, win->start);
+
+	for (i = 0; i < win->nr; i++)
+		win->states[i] = splice_vm_pte_state(READ_ONCE(pte[i]));
+}
+
+/* False when the entry changed under us: look again. */
+static bool splice_vm_window_read(struct vm_area_struct *vma, pmd_t *pmdp,
+				  pmd_t pmd, struct splice_vm_window *win)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	spinlock_t *ptl; /* of one page table */
+	bool same;
+
+	if (!pmd_present(pmd) || pmd_trans_huge(pmd) || pmd_devmap(pmd)) {
+		ptl = pmd_lock(mm, pmdp);
+		same = pmd_same(pmd, *pmdp);
+		if (same)
+			memset(win->states, splice_vm_pmd_state(vma, pmd),
+			       win->nr);
+		spin_unlock(ptl);
+		return same;
+	}
+	if (pmd_bad(pmd))
+		return true;
+
+	ptl = pte_lockptr(mm, &pmd);
+	spin_lock(ptl);
+	same = pmd_same(pmd, READ_ONCE(*pmdp));
+	if (same)
+		splice_vm_window_read_ptes(pmd, win);
+	spin_unlock(ptl);
+	return same;
+}
+
+/**
+ * splice_vm_walk_window() - states of the pages of a mapping in one chunk
+ * @vma: the mapping; not hugetlb; mmap_lock of its mm is held
+ * @start: first address, page aligned
+ * @end: end; the window ends at the chunk's end at the latest
+ * @win: filled
+ *
+ * Return: false when no page table is there, so that all of the window is a hole
+ */
+bool splice_vm_walk_window(struct vm_area_struct *vma, unsigned long start,
+			   unsigned long end, struct splice_vm_window *win)
+{
+	unsigned long next;
+	bool table = false;
+	pmd_t *pmdp, pmd;
+
+	win->start = start;
+	win->nr = (pmd_addr_end(start, end) - start) >> PAGE_SHIFT;
+	memset(win->states, 0, win->nr);
+
+	rcu_read_lock();
+	pmdp = splice_vm_pmd_find(vma->vm_mm, start, end, &next);
+	while (pmdp) {
+		pmd = READ_ONCE(*pmdp);
+		barrier();
+		if (pmd_none(pmd))
+			break;
+		table = true;
+		if (splice_vm_window_read(vma, pmdp, pmd, win))
+			break;
+	}
+	rcu_read_unlock();
+	return table;
+}
+
+/**
+ * splice_vm_walk_skip() - pass over addresses that have no page table
+ * @mm: the target's; mmap_lock is held
+ * @addr: start here
+ * @end: stop here
+ *
+ * Return: first address at or above @addr that has a page table, or @end
+ */
+unsigned long splice_vm_walk_skip(struct mm_struct *mm, unsigned long addr,
+				  unsigned long end)
+{
+	unsigned long next;
+	pmd_t *pmdp;
+
+	rcu_read_lock();
+	while (addr < end) {
+		pmdp = splice_vm_pmd_find(mm, addr, end, &next);
+		if (pmdp && !pmd_none(READ_ONCE(*pmdp)))
+			break;
+		addr = next;
+	}
+	rcu_read_unlock();
+	return addr;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef SPLICE_VM_WALK_H
+#define SPLICE_VM_WALK_H
+
+#include <linux/mm.h>
+
+#include "record.h"
+
+/* State of a page as its page table entry tells; 0 is a hole. */
+#define SPLICE_VM_STATE_ANON		0x01	/* anonymous page */
+#define SPLICE_VM_STATE_FILE		0x02	/* page of a file or shared memory */
+#define SPLICE_VM_STATE_ZERO		0x04	/* the zero page */
+#define SPLICE_VM_STATE_SWAPPED		0x08	/* swap or migration entry */
+#define SPLICE_VM_STATE_HUGE		0x10	/* mapped by a page middle directory */
+#define SPLICE_VM_STATE_WRITTEN		0x20	/* soft-dirty, or writable */
+#define SPLICE_VM_STATE_HELD		0x40	/* others hold references */
+
+/**
+ * struct splice_vm_window - states of pages that lie in one chunk
+ * @start: address of the first page
+ * @nr: pages
+ * @states: SPLICE_VM_STATE_* of each
+ */
+struct splice_vm_window {
+	unsigned long start;
+	unsigned int nr;
+	u8 states[SPLICE_VM_CHUNK_PAGES];
+};
+
+bool splice_vm_walk_window(struct vm_area_struct *vma, unsigned long start,
+			   unsigned long end, struct splice_vm_window *win);
+unsigned long splice_vm_walk_skip(struct mm_struct *mm, unsigned long addr,
+				  unsigned long end);
+
+/* Memory of a device: nothing in it is a page that could be taken or copied. */
+static inline bool splice_vm_vma_is_io(const struct vm_area_struct *vma)
+{
+	return vma->vm_flags & (VM_IO | VM_PFNMAP);
+}
+
+/**
+ * splice_vm_state_has_content() - is there something that the receiver must get
+ * @vma: where the page is mapped
+ * @state: SPLICE_VM_STATE_*
+ *
+ * A page of a file in a private mapping has not been written: it is the file's.
+ */
+static inline bool splice_vm_state_has_content(const struct vm_area_struct *vma,
+					       u8 state)
+{
+	if (state & (SPLICE_VM_STATE_ANON | SPLICE_VM_STATE_SWAPPED))
+		return true;
+	return (state & SPLICE_VM_STATE_FILE) && (vma->vm_flags & VM_SHARED);
+}
+
+#endif
