@@ -87,7 +87,7 @@ static int splice_vm_sock_wake(wait_queue_entry_t *wait, unsigned int mode,
  * @fd: descriptor of the caller
  * @cap: pages that may be queued at it
  *
- * Return: 0, -EBADF, -ENOTSOCK or -EOPNOTSUPP
+ * Return: 0, -EBADF, -ENOTSOCK, -EOPNOTSUPP or -ENOTCONN
  */
 int splice_vm_sock_get(struct splice_vm_sock *ss, int fd, unsigned int cap)
 {
@@ -99,6 +99,11 @@ int splice_vm_sock_get(struct splice_vm_sock *ss, int fd, unsigned int cap)
 	if (!splice_vm_sock_is_allowed(ss->sock->sk)) {
 		sockfd_put(ss->sock);
 		return -EOPNOTSUPP;
+	}
+	/* One that listens is never writable. */
+	if (READ_ONCE(ss->sock->sk->sk_state) == TCP_LISTEN) {
+		sockfd_put(ss->sock);
+		return -ENOTCONN;
 	}
 	ss->cap = cap;
 	init_completion(&ss->woken);

@@ -20,13 +20,16 @@
  */
 static bool splice_vm_folio_is_held(struct folio *folio)
 {
-	int expected = folio_mapcount(folio);
+	/* First: an unmap in between then makes one too many, not one too few. */
+	int refs = folio_ref_count(folio), expected;
 
+	smp_rmb(); /* Against page_remove_rmap() and put_page() elsewhere. */
+	expected = folio_mapcount(folio);
 	if (folio_test_swapcache(folio))
 		expected += folio_nr_pages(folio);
 	if (!folio_test_lru(folio))
 		expected++;
-	return folio_ref_count(folio) > expected;
+	return refs > expected;
 }
 
 static u8 splice_vm_page_state(struct page *page)
@@ -40,17 +43,37 @@ static u8 splice_vm_page_state(struct page *page)
 	return SPLICE_VM_STATE_ANON;
 }
 
-static u8 splice_vm_pte_present_state(pte_t pte)
+/**
+ * struct splice_vm_folio_memo - state of the folio that was looked at last
+ * @folio: or NULL; only compared, never followed
+ * @state: of each of its pages
+ *
+ * Counting the mappings of a huge page takes a look at each of its pages: once will do.
+ */
+struct splice_vm_folio_memo {
+	struct folio *folio;
+	u8 state;
+};
+
+static u8 splice_vm_pte_present_state(pte_t pte,
+				      struct splice_vm_folio_memo *memo)
 {
+	struct page *page;
 	u8 state;
 
-	if (is_zero_pfn(pte_pfn(pte)))
+	if (is_zero_pfn(pte_pfn(pte))) {
 		state = SPLICE_VM_STATE_ZERO;
-	else if (pte_special(pte) || pte_devmap(pte) ||
-		 !pfn_valid(pte_pfn(pte)))
+	} else if (pte_special(pte) || pte_devmap(pte) ||
+		   !pfn_valid(pte_pfn(pte))) {
 		state = SPLICE_VM_STATE_FILE;
-	else
-		state = splice_vm_page_state(pte_page(pte));
+	} else {
+		page = pte_page(pte);
+		if (page_folio(page) != memo->folio) {
+			memo->folio = page_folio(page);
+			memo->state = splice_vm_page_state(page);
+		}
+		state = memo->state;
+	}
 
 	/* clear_refs write-protects: one writable with the bit clear is odd. */
 	if (pte_soft_dirty(pte) || pte_write(pte))
@@ -58,14 +81,14 @@ static u8 splice_vm_pte_present_state(pte_t pte)
 	return state;
 }
 
-static u8 splice_vm_pte_state(pte_t pte)
+static u8 splice_vm_pte_state(pte_t pte, struct splice_vm_folio_memo *memo)
 {
 	u8 state = SPLICE_VM_STATE_SWAPPED;
 
 	if (pte_none(pte))
 		return 0;
 	if (pte_present(pte))
-		return splice_vm_pte_present_state(pte);
+		return splice_vm_pte_present_state(pte, memo);
 	if (is_pte_marker_entry(pte_to_swp_entry(pte)))
 		return 0;
 	if (pte_swp_soft_dirty(pte))
@@ -124,11 +147,12 @@ static pmd_t *splice_vm_pmd_find(struct mm_struct *mm, unsigned long addr,
 
 static void splice_vm_window_read_ptes(pmd_t pmd, struct splice_vm_window *win)
 {
-	unsigned int i;
 	pte_t *pte = pte_offset_kernel(&pmd, win->start);
+	struct splice_vm_folio_memo memo = {};
+	unsigned int i;
 
 	for (i = 0; i < win->nr; i++)
-		win->states[i] = splice_vm_pte_state(READ_ONCE(pte[i]));
+		win->states[i] = splice_vm_pte_state(READ_ONCE(pte[i]), &memo);
 }
 
 /* False when the entry changed under us: look again. */
