@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A program that knows for how long it stood still. It fills memory, then notes the
+ * time once a millisecond in a shared file; the longest gap between two notes is how long it was
+ * frozen, whatever moved it, by the clock of one machine.
+ *
+ *	heartbeat FILE MIB [hot]	hot: also writes to its memory all the time
+ */
+#include <err.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PAGE	4096UL
+
+/**
+ * struct heart - the shared file
+ * @ticks: notes taken
+ * @last_ns: time of the last one
+ * @max_gap_ns: longest time between two
+ * @ready: memory is filled
+ * @bad_pages: pages that the program found to be wrong
+ */
+struct heart {
+	uint64_t ticks;
+	uint64_t last_ns;
+	uint64_t max_gap_ns;
+	uint64_t ready;
+	uint64_t bad_pages;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+static struct heart *heart_open(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT, 0600);
+	struct heart *heart;
+
+	if (fd < 0 || ftruncate(fd, sizeof(*heart)))
+		err(1, "%s", path);
+	heart = mmap(NULL, sizeof(*heart), PROT_READ | PROT_WRITE, MAP_SHARED,
+		     fd, 0);
+	if (heart == MAP_FAILED)
+		err(1, "%s", path);
+	close(fd);
+	memset(heart, 0, sizeof(*heart));
+	return heart;
+}
+
+/* Word 0 of a page is its number, word 1 counts its writes, word 2 is both. */
+static void page_write(uint64_t *page, uint64_t number)
+{
+	page[0] = number + 1;
+	page[1]++;
+	page[2] = page[0] ^ page[1];
+}
+
+static uint64_t *memory_fill(uint64_t pages)
+{
+	uint64_t *memory, i;
+
+	memory = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		err(1, "mmap");
+	madvise(memory, pages * PAGE, MADV_NOHUGEPAGE);
+	for (i = 0; i < pages; i++)
+		page_write(memory + i * PAGE / 8, i);
+	return memory;
+}
+
+static void heart_tick(struct heart *heart)
+{
+	uint64_t now = now_ns();
+
+	if (heart->last_ns && now - heart->last_ns > heart->max_gap_ns)
+		heart->max_gap_ns = now - heart->last_ns;
+	heart->last_ns = now;
+	heart->ticks++;
+}
+
+/* A few pages each tick; what they held is checked first. */
+static void memory_use(struct heart *heart, uint64_t *memory, uint64_t pages)
+{
+	static uint64_t state = 88172645463325252ull;
+	uint64_t *page, number;
+	int i;
+
+	for (i = 0; i < 8; i++) {
+		state ^= state << 13;
+		state ^= state >> 7;
+		state ^= state << 17;
+		number = state % pages;
+		page = memory + number * PAGE / 8;
+		if (page[0] != number + 1 || page[2] != (page[0] ^ page[1]))
+			heart->bad_pages++;
+		page_write(page, number);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t pages, *memory;
+	struct heart *heart;
+
+	if (argc < 3)
+		errx(2, "usage: heartbeat FILE MIB [hot]");
+	heart = heart_open(argv[1]);
+	pages = strtoull(argv[2], NULL, 0) * (1 << 20) / PAGE;
+	memory = memory_fill(pages);
+	heart->ready = 1;
+	for (;;) {
+		heart_tick(heart);
+		if (argc > 3)
+			memory_use(heart, memory, pages);
+		usleep(1000);
+	}
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A server with memory that a test can trust, and its client.
+ *
+ *	ticker serve PORT MIB	answers each byte with a count; checks and writes memory
+ *	ticker ask HOST PORT FILE	asks for ever on one connection, notes the answers in FILE
+ */
+#include <arpa/inet.h>
+#include <err.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define PAGE_WORDS	512
+#define CLIENTS		8
+
+static uint64_t *memory_make(uint64_t pages)
+{
+	uint64_t *memory, i;
+
+	memory = mmap(NULL, pages * PAGE_WORDS * 8, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		err(1, "mmap");
+	for (i = 0; i < pages; i++)
+		memory[i * PAGE_WORDS] = i + 1;
+	return memory;
+}
+
+/* The page's first word stays, the second counts: both are checked. */
+static uint64_t memory_use(uint64_t *memory, uint64_t pages, uint64_t *counts)
+{
+	static uint64_t state = 88172645463325252ull;
+	uint64_t i, bad = 0;
+
+	for (i = 0; i < 64; i++) {
+		uint64_t page;
+
+		state ^= state << 13;
+		state ^= state >> 7;
+		state ^= state << 17;
+		page = state % pages;
+		if (memory[page * PAGE_WORDS] != page + 1 ||
+		    memory[page * PAGE_WORDS + 1] != counts[page])
+			bad++;
+		memory[page * PAGE_WORDS + 1] = ++counts[page];
+	}
+	return bad;
+}
+
+static int port_listen(int port)
+{
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET,
+		.sin_port = htons(port),
+	};
+	int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || listen(fd, 8))
+		err(1, "port %d", port);
+	return fd;
+}
+
+static void client_add(struct pollfd *fds, int fd)
+{
+	int i;
+
+	for (i = 1; i <= CLIENTS; i++) {
+		if (fds[i].fd < 0) {
+			fds[i].fd = fd;
+			return;
+		}
+	}
+	close(fd);
+}
+
+/* One answer: how often it was asked, and wrong pages found so far. */
+static void client_answer(struct pollfd *slot, uint64_t *answer)
+{
+	char byte;
+
+	if (read(slot->fd, &byte, 1) != 1) {
+		close(slot->fd);
+		slot->fd = -1;
+		return;
+	}
+	answer[0]++;
+	if (write(slot->fd, answer, 16) != 16)
+		warn("write");
+}
+
+static void serve(int port, uint64_t pages)
+{
+	uint64_t *memory = memory_make(pages), answer[2] = {};
+	uint64_t *counts = calloc(pages, sizeof(*counts));
+	struct pollfd fds[CLIENTS + 1];
+	int i;
+
+	for (i = 0; i <= CLIENTS; i++)
+		fds[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
+	fds[0].fd = port_listen(port);
+	for (;;) {
+		poll(fds, CLIENTS + 1, 5);
+		answer[1] += memory_use(memory, pages, counts);
+		if (fds[0].revents)
+			client_add(fds, accept(fds[0].fd, NULL, NULL));
+		for (i = 1; i <= CLIENTS; i++) {
+			if (fds[i].fd >= 0 && fds[i].revents)
+				client_answer(&fds[i], answer);
+		}
+	}
+}
+
+static void ask(const char *host, int port, const char *path)
+{
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET,
+		.sin_port = htons(port),
+	};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int note = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	uint64_t answer[2];
+
+	inet_pton(AF_INET, host, &addr.sin_addr);
+	if (note < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+		err(1, "%s port %d", host, port);
+	for (;;) {
+		if (write(fd, "?", 1) != 1 ||
+		    recv(fd, answer, sizeof(answer), MSG_WAITALL) != 16)
+			err(1, "connection to %s lost", host);
+		if (pwrite(note, answer, sizeof(answer), 0) != 16)
+			err(1, "%s", path);
+		usleep(20000);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 4 && !strcmp(argv[1], "serve"))
+		serve(atoi(argv[2]), strtoull(argv[3], NULL, 0) * 256);
+	if (argc == 5 && !strcmp(argv[1], "ask"))
+		ask(argv[2], atoi(argv[3]), argv[4]);
+	errx(2, "usage: ticker serve PORT MIB | ask HOST PORT FILE");
+}
