@@ -44,25 +44,33 @@ static void splice_vm_batch_add_page(struct splice_vm_batch_buf *batch,
  * @batch: the batch
  * @addr: of the first
  * @nr: how many were put at index nr_pages and after
+ * @limit: of the batch's charge; once it is reached no more are added
+ *
+ * Return: how many were added, at least 1; the rest is still the caller's
  */
-void splice_vm_batch_add(struct splice_vm_batch_buf *batch, unsigned long addr,
-			 unsigned int nr)
+unsigned int splice_vm_batch_add(struct splice_vm_batch_buf *batch,
+				 unsigned long addr, unsigned int nr,
+				 unsigned long limit)
 {
+	struct page **pages = batch->pages + batch->nr_pages;
 	struct splice_vm_run *last = NULL;
-	unsigned int i;
+	unsigned int added = 0;
+
+	do {
+		splice_vm_batch_add_page(batch, pages[added]);
+	} while (++added < nr && batch->charge < limit);
 
 	if (batch->nr_runs)
 		last = &batch->runs[batch->nr_runs - 1];
 	if (last && last->addr + ((u64)last->nr_pages << PAGE_SHIFT) == addr)
-		last->nr_pages += nr;
+		last->nr_pages += added;
 	else
 		batch->runs[batch->nr_runs++] = (struct splice_vm_run){
 			.addr = addr,
-			.nr_pages = nr,
+			.nr_pages = added,
 		};
-	for (i = 0; i < nr; i++)
-		splice_vm_batch_add_page(batch, batch->pages[batch->nr_pages + i]);
-	batch->nr_pages += nr;
+	batch->nr_pages += added;
+	return added;
 }
 
 /**

@@ -32,8 +32,9 @@ struct splice_vm_batch_buf {
 };
 
 void splice_vm_batch_reset(struct splice_vm_batch_buf *batch);
-void splice_vm_batch_add(struct splice_vm_batch_buf *batch, unsigned long addr,
-			 unsigned int nr);
+unsigned int splice_vm_batch_add(struct splice_vm_batch_buf *batch,
+				 unsigned long addr, unsigned int nr,
+				 unsigned long limit);
 int splice_vm_batch_write(struct splice_vm_batch_buf *batch, u64 cookie,
 			  struct splice_vm_sock *ss, u64 *sent);
 

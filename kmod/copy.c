@@ -16,6 +16,7 @@
 #include "walk.h"
 
 #define SPLICE_VM_COPY_PAGES	16
+#define SPLICE_VM_COPY_TRIES	4
 
 /* Copies from @pages, whose references are put. Return: bytes copied */
 static size_t splice_vm_copy_pages(struct splice_vm_session *sess,
@@ -48,7 +49,7 @@ static int splice_vm_fault_in(struct splice_vm_session *sess,
 {
 	struct vm_area_struct *vma;
 	int locked = 1;
-	bool huge;
+	bool hole_ok;
 	long got;
 
 	if (mmap_read_lock_killable(mm))
@@ -62,9 +63,11 @@ static int splice_vm_fault_in(struct splice_vm_session *sess,
 		mmap_read_unlock(mm);
 		return -EBUSY;
 	}
-	huge = is_vm_hugetlb_page(vma);
-	got = get_user_pages_remote(mm, addr, 1, FOLL_DUMP | sess->gup_force,
-				    page, &locked);
+	/* FOLL_DUMP says EFAULT to a hole of hugetlb rather than fill it. */
+	hole_ok = is_vm_hugetlb_page(vma) &&
+		  (sess->gup_force || (vma->vm_flags & VM_READ));
+	got = get_user_pages_remote(mm, addr, 1, FOLL_DUMP | FOLL_HWPOISON |
+				    sess->gup_force, page, &locked);
 	if (locked)
 		mmap_read_unlock(mm);
 	if (got == 1) {
@@ -73,44 +76,66 @@ static int splice_vm_fault_in(struct splice_vm_session *sess,
 	}
 	if (fatal_signal_pending(current))
 		return -EINTR;
-	/* FOLL_DUMP says EFAULT to a hole of hugetlb rather than fill it. */
-	return huge && got == -EFAULT ? 0 : -EFAULT;
+	return hole_ok && got == -EFAULT ? 0 : -EFAULT;
+}
+
+/* Return: pages taken into @pages; 0 when @count pages read as zeros; -errno */
+static int splice_vm_copy_take(struct splice_vm_session *sess,
+			       struct mm_struct *mm, unsigned long addr,
+			       struct page **pages, unsigned long *count)
+{
+	unsigned long nr = *count;
+	enum splice_vm_taken taken;
+	int ret = -EFAULT, i;
+
+	/* A swapped page may be a hole by the time it is faulted in: look again. */
+	for (i = 0; i < SPLICE_VM_COPY_TRIES; i++) {
+		if (mmap_read_lock_killable(mm))
+			return -EINTR;
+		*count = nr;
+		taken = splice_vm_take(sess, mm, addr, nr, pages, count);
+		mmap_read_unlock(mm);
+		if (taken == SPLICE_VM_TAKE_GONE)
+			return -EFAULT;
+		if (taken == SPLICE_VM_TAKE_ZERO)
+			return 0;
+		if (taken == SPLICE_VM_TAKEN)
+			return *count;
+		*count = 1;
+		ret = splice_vm_fault_in(sess, mm, addr, pages);
+		if (ret != -EFAULT)
+			break;
+	}
+	return ret;
 }
 
 /* One step. Return: bytes, more than 0, or -errno */
 static ssize_t splice_vm_copy_step(struct splice_vm_session *sess,
-				   struct mm_struct *mm, unsigned long pos,
-				   struct iov_iter *to)
+				   unsigned long pos, struct iov_iter *to)
 {
+	struct mm_struct *mm = splice_vm_target_get(sess);
 	struct page *pages[SPLICE_VM_COPY_PAGES];
 	unsigned long addr = pos & PAGE_MASK, count;
 	size_t offset = pos - addr, len;
-	enum splice_vm_taken taken;
 	int ret;
 
+	if (IS_ERR(mm))
+		return PTR_ERR(mm);
 	count = DIV_ROUND_UP(offset + min_t(size_t, iov_iter_count(to),
 					    PAGE_SIZE * SPLICE_VM_COPY_PAGES),
 			     PAGE_SIZE);
 	count = min_t(unsigned long, count, SPLICE_VM_COPY_PAGES);
-	if (mmap_read_lock_killable(mm))
-		return -EINTR;
-	taken = splice_vm_take(sess, mm, addr, count, pages, &count);
-	mmap_read_unlock(mm);
+	ret = splice_vm_copy_take(sess, mm, addr, pages, &count);
+	/* Not over the copy: the caller's memory may keep us waiting. */
+	splice_vm_target_put(mm);
+	if (ret < 0)
+		return ret;
 
-	if (taken == SPLICE_VM_TAKE_GONE)
-		return -EFAULT;
-	if (taken == SPLICE_VM_TAKE_SLOW) {
-		ret = splice_vm_fault_in(sess, mm, addr, pages);
-		if (ret < 0)
-			return ret;
-		taken = ret ? SPLICE_VM_TAKEN : SPLICE_VM_TAKE_ZERO;
-		count = 1;
-	}
 	len = min(iov_iter_count(to), count * PAGE_SIZE - offset);
-	if (taken == SPLICE_VM_TAKE_ZERO)
-		len = iov_iter_zero(len, to);
-	else
+	if (ret)
 		len = splice_vm_copy_pages(sess, pages, count, offset, to);
+	else
+		len = iov_iter_zero(len, to);
 	return len ?: -EFAULT;
 }
 
@@ -125,11 +150,8 @@ static ssize_t splice_vm_copy_step(struct splice_vm_session *sess,
 ssize_t splice_vm_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct splice_vm_session *sess = iocb->ki_filp->private_data;
-	struct mm_struct *mm = splice_vm_target_get(sess);
 	ssize_t done = 0, ret = 0;
 
-	if (IS_ERR(mm))
-		return PTR_ERR(mm);
 	while (iov_iter_count(to)) {
 		unsigned long pos = iocb->ki_pos;
 
@@ -137,7 +159,7 @@ ssize_t splice_vm_read_iter(struct kiocb *iocb, struct iov_iter *to)
 			ret = -EFAULT;
 			break;
 		}
-		ret = splice_vm_copy_step(sess, mm, pos, to);
+		ret = splice_vm_copy_step(sess, pos, to);
 		if (ret < 0)
 			break;
 		iocb->ki_pos += ret;
@@ -146,6 +168,5 @@ ssize_t splice_vm_read_iter(struct kiocb *iocb, struct iov_iter *to)
 			break;
 		cond_resched();
 	}
-	splice_vm_target_put(mm);
 	return done ?: ret;
 }

@@ -38,6 +38,7 @@ union splice_vm_ioctl_arg {
  * @flags: all flags there are
  * @always_out: the struct is written back after errors too
  * @execute: the handler
+ * @lost: called when the struct could not be written back, or NULL
  */
 struct splice_vm_ioctl_op {
 	unsigned int cmd;
@@ -46,6 +47,7 @@ struct splice_vm_ioctl_op {
 	u32 flags;
 	bool always_out;
 	long (*execute)(struct splice_vm_session *sess, void *arg);
+	void (*lost)(struct splice_vm_session *sess, void *arg);
 };
 
 static u64 splice_vm_features(void)
@@ -114,6 +116,7 @@ static const struct splice_vm_ioctl_op splice_vm_ioctl_ops[] = {
 		.min_size = offsetofend(struct splice_vm_scan, epoch),
 		.flags = SPLICE_VM_SCAN_TRACKED | SPLICE_VM_SCAN_POPULATED,
 		.execute = splice_vm_scan,
+		.lost = splice_vm_scan_lost,
 	},
 };
 
@@ -148,6 +151,8 @@ long splice_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -EFAULT;
 	if (size < op->min_size)
 		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
 	memset(&karg, 0, sizeof(karg));
 	ret = copy_struct_from_user(&karg, op->size, uarg, size);
 	if (ret)
@@ -158,8 +163,11 @@ long splice_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -EOPNOTSUPP;
 
 	ret = op->execute(file->private_data, &karg);
-	if ((!ret || op->always_out) &&
-	    copy_to_user(uarg, &karg, min(size, op->size)))
-		return ret ?: -EFAULT;
-	return ret;
+	if (ret && !op->always_out)
+		return ret;
+	if (!copy_to_user(uarg, &karg, min(size, op->size)))
+		return ret;
+	if (!ret && op->lost)
+		op->lost(file->private_data, &karg);
+	return ret ?: -EFAULT;
 }

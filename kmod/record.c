@@ -78,15 +78,11 @@ splice_vm_chunk_get(struct splice_vm_record *rec)
 	lockdep_assert_held(&rec->lock);
 	chunk = list_first_entry_or_null(&rec->pool, struct splice_vm_chunk,
 					 free);
-	if (chunk) {
-		list_del(&chunk->free);
-		rec->nr_pool--;
-	} else {
-		chunk = kmem_cache_alloc(splice_vm_chunk_cache,
-					 GFP_NOWAIT | __GFP_NOWARN);
-	}
-	if (chunk)
-		memset(chunk, 0, sizeof(*chunk));
+	if (!chunk)
+		return NULL;
+	list_del(&chunk->free);
+	rec->nr_pool--;
+	memset(chunk, 0, sizeof(*chunk));
 	return chunk;
 }
 
@@ -112,7 +108,7 @@ splice_vm_chunk_find(struct splice_vm_record *rec, unsigned long index)
 	return best;
 }
 
-/* The chunk of @index, made when there is none; NULL without memory. */
+/* The chunk of @index, made when there is none; NULL when the pool is empty. */
 static struct splice_vm_chunk *
 splice_vm_chunk_make(struct splice_vm_record *rec, unsigned long index)
 {
@@ -145,23 +141,31 @@ static bool splice_vm_range_touches(const struct splice_vm_range *range,
 	return start <= range->end && range->start <= end;
 }
 
-/* When the array is full the last range grows over what lies between. */
-static void splice_vm_range_add(struct splice_vm_record *rec,
+/* False when detail was given up. */
+static bool splice_vm_range_add(struct splice_vm_range_set *set,
 				unsigned long start, unsigned long end)
 {
-	struct splice_vm_range *last;
-	bool full = rec->nr_ranges == SPLICE_VM_RECORD_RANGES;
+	struct splice_vm_range *last = NULL;
+	bool full = set->nr == SPLICE_VM_RECORD_RANGES, touches;
 
-	lockdep_assert_held(&rec->lock);
-	last = rec->nr_ranges ? &rec->ranges[rec->nr_ranges - 1] : NULL;
-	if (last && (full || splice_vm_range_touches(last, start, end))) {
-		if (!splice_vm_range_touches(last, start, end))
-			rec->overflows++;
-		last->start = min(last->start, start);
-		last->end = max(last->end, end);
-		return;
+	if (set->nr)
+		last = &set->ranges[set->nr - 1];
+	touches = last && splice_vm_range_touches(last, start, end);
+	if (!full && !touches) {
+		set->ranges[set->nr++] = (struct splice_vm_range){ start, end };
+		return true;
 	}
-	rec->ranges[rec->nr_ranges++] = (struct splice_vm_range){ start, end };
+	last->start = min(last->start, start);
+	last->end = max(last->end, end);
+	return touches;
+}
+
+static void splice_vm_log_range(struct splice_vm_record *rec,
+				unsigned long start, unsigned long end)
+{
+	lockdep_assert_held(&rec->lock);
+	if (!splice_vm_range_add(&rec->logged, start, end))
+		rec->overflows++;
 }
 
 static unsigned int splice_vm_chunk_bit(unsigned long addr)
@@ -177,7 +181,7 @@ static void splice_vm_log_in_chunk(struct splice_vm_record *rec,
 	chunk = splice_vm_chunk_make(rec, start >> SPLICE_VM_CHUNK_SHIFT);
 	if (!chunk) {
 		rec->overflows++;
-		splice_vm_range_add(rec, start, end);
+		splice_vm_log_range(rec, start, end);
 		return;
 	}
 	bitmap_set(chunk->logged, splice_vm_chunk_bit(start),
@@ -199,7 +203,7 @@ void splice_vm_record_log(struct splice_vm_record *rec, unsigned long start,
 		return;
 	spin_lock(&rec->lock);
 	if (end - start >= SPLICE_VM_CHUNK_SIZE) {
-		splice_vm_range_add(rec, start, end);
+		splice_vm_log_range(rec, start, end);
 	} else if (end <= mid) {
 		splice_vm_log_in_chunk(rec, start, end);
 	} else {
@@ -207,6 +211,58 @@ void splice_vm_record_log(struct splice_vm_record *rec, unsigned long start,
 		splice_vm_log_in_chunk(rec, mid, end);
 	}
 	spin_unlock(&rec->lock);
+}
+
+/**
+ * splice_vm_record_unmap() - these pages are being unmapped
+ * @rec: the record
+ * @start: first byte, page aligned
+ * @end: byte after the last
+ */
+void splice_vm_record_unmap(struct splice_vm_record *rec, unsigned long start,
+			    unsigned long end)
+{
+	spin_lock(&rec->lock);
+	if (!splice_vm_range_add(&rec->unmapped, start, end))
+		rec->overflows++;
+	spin_unlock(&rec->lock);
+}
+
+/**
+ * splice_vm_record_log_unmapped() - an epoch ends: look again at what it unmapped
+ * @rec: the record
+ */
+void splice_vm_record_log_unmapped(struct splice_vm_record *rec)
+{
+	unsigned int i;
+
+	spin_lock(&rec->lock);
+	for (i = 0; i < rec->unmapped.nr; i++)
+		splice_vm_log_range(rec, rec->unmapped.ranges[i].start,
+				    rec->unmapped.ranges[i].end);
+	rec->unmapped.nr = 0;
+	spin_unlock(&rec->lock);
+}
+
+/**
+ * splice_vm_record_peek() - copy a chunk and leave it there
+ * @rec: the record
+ * @index: the first one at or above this
+ * @out: filled; ranges are not looked at
+ *
+ * Return: false when there is none
+ */
+bool splice_vm_record_peek(struct splice_vm_record *rec, unsigned long index,
+			   struct splice_vm_chunk *out)
+{
+	struct splice_vm_chunk *chunk;
+
+	spin_lock(&rec->lock);
+	chunk = splice_vm_chunk_find(rec, index);
+	if (chunk)
+		memcpy(out, chunk, sizeof(*out));
+	spin_unlock(&rec->lock);
+	return chunk;
 }
 
 /**
@@ -237,7 +293,7 @@ void splice_vm_record_dirty(struct splice_vm_record *rec, unsigned long index,
 		}
 	} else {
 		rec->overflows++;
-		splice_vm_range_add(rec, index << SPLICE_VM_CHUNK_SHIFT,
+		splice_vm_log_range(rec, index << SPLICE_VM_CHUNK_SHIFT,
 				    (index + 1) << SPLICE_VM_CHUNK_SHIFT);
 	}
 	spin_unlock(&rec->lock);
@@ -266,8 +322,8 @@ bool splice_vm_record_next(struct splice_vm_record *rec, unsigned long addr,
 	chunk = splice_vm_chunk_find(rec, addr >> SPLICE_VM_CHUNK_SHIFT);
 	if (chunk)
 		chunk_start = max(addr, chunk->index << SPLICE_VM_CHUNK_SHIFT);
-	for (i = 0; i < rec->nr_ranges; i++) {
-		const struct splice_vm_range *range = &rec->ranges[i];
+	for (i = 0; i < rec->logged.nr; i++) {
+		const struct splice_vm_range *range = &rec->logged.ranges[i];
 
 		if (range->end <= addr || max(range->start, addr) >= *next)
 			continue;
@@ -289,7 +345,7 @@ bool splice_vm_record_next(struct splice_vm_record *rec, unsigned long addr,
 static void splice_vm_range_cut(struct splice_vm_record *rec, unsigned int i,
 				unsigned long start, unsigned long end)
 {
-	struct splice_vm_range *range = &rec->ranges[i];
+	struct splice_vm_range *range = &rec->logged.ranges[i];
 	struct splice_vm_range above = { end, range->end };
 
 	lockdep_assert_held(&rec->lock);
@@ -299,9 +355,9 @@ static void splice_vm_range_cut(struct splice_vm_record *rec, unsigned int i,
 	}
 	if (above.start < above.end) {
 		/* Without room the range stays whole: reported again, not lost. */
-		if (rec->nr_ranges == SPLICE_VM_RECORD_RANGES)
+		if (rec->logged.nr == SPLICE_VM_RECORD_RANGES)
 			return;
-		rec->ranges[rec->nr_ranges++] = above;
+		rec->logged.ranges[rec->logged.nr++] = above;
 	}
 	range->end = start;
 }
@@ -309,18 +365,18 @@ static void splice_vm_range_cut(struct splice_vm_record *rec, unsigned int i,
 static void splice_vm_ranges_cut(struct splice_vm_record *rec,
 				 unsigned long start, unsigned long end)
 {
-	unsigned int i, nr = rec->nr_ranges;
+	unsigned int i, nr = rec->logged.nr;
 
 	lockdep_assert_held(&rec->lock);
 	for (i = 0; i < nr; i++) {
-		if (rec->ranges[i].start < end && rec->ranges[i].end > start)
+		if (rec->logged.ranges[i].start < end && rec->logged.ranges[i].end > start)
 			splice_vm_range_cut(rec, i, start, end);
 	}
-	for (i = 0; i < rec->nr_ranges;) {
-		if (rec->ranges[i].start < rec->ranges[i].end)
+	for (i = 0; i < rec->logged.nr;) {
+		if (rec->logged.ranges[i].start < rec->logged.ranges[i].end)
 			i++;
 		else
-			rec->ranges[i] = rec->ranges[--rec->nr_ranges];
+			rec->logged.ranges[i] = rec->logged.ranges[--rec->logged.nr];
 	}
 }
 
@@ -346,9 +402,9 @@ static void splice_vm_range_collect(struct splice_vm_record *rec,
 	unsigned int i;
 
 	lockdep_assert_held(&rec->lock);
-	for (i = 0; i < rec->nr_ranges; i++) {
-		unsigned long start = max(rec->ranges[i].start, base);
-		unsigned long end = min(rec->ranges[i].end, limit);
+	for (i = 0; i < rec->logged.nr; i++) {
+		unsigned long start = max(rec->logged.ranges[i].start, base);
+		unsigned long end = min(rec->logged.ranges[i].end, limit);
 
 		if (start < end)
 			bitmap_set(logged, splice_vm_chunk_bit(start),

@@ -46,12 +46,24 @@ struct splice_vm_chunk {
 #define SPLICE_VM_RECORD_RANGES	1024
 
 /**
+ * struct splice_vm_range_set - ranges in no order, may overlap
+ * @ranges: when they are full the last one grows over what lies between
+ * @nr: how many
+ */
+struct splice_vm_range_set {
+	struct splice_vm_range ranges[SPLICE_VM_RECORD_RANGES];
+	unsigned int nr;
+};
+
+/**
  * struct splice_vm_record - pages written or dropped and not yet asked for
  * @lock: innermost of all; taken in any context that may run a notifier
  * @chunks: struct splice_vm_chunk by index
- * @ranges: ranges that are logged as a whole, in no order, may overlap
- * @nr_ranges: how many
- * @pool: chunks allocated in advance
+ * @logged: ranges that are logged as a whole
+ * @unmapped: ranges that were unmapped in the running epoch, whether or not a SCAN saw
+ *	it: mremap may since have moved a page table there, which leaves no trace
+ * @pool: chunks allocated in advance; callbacks allocate nothing, so that what a
+ *	target does cannot fill memory
  * @nr_pool: how many
  * @nr_chunks: how many are in @chunks
  * @overflows: times that detail was given up for want of memory
@@ -62,8 +74,8 @@ struct splice_vm_chunk {
 struct splice_vm_record {
 	spinlock_t lock; /* all below */
 	struct rb_root chunks;
-	struct splice_vm_range ranges[SPLICE_VM_RECORD_RANGES];
-	unsigned int nr_ranges;
+	struct splice_vm_range_set logged;
+	struct splice_vm_range_set unmapped;
 	struct list_head pool;
 	unsigned int nr_pool;
 	unsigned int nr_chunks;
@@ -78,6 +90,11 @@ void splice_vm_record_destroy(struct splice_vm_record *rec);
 int splice_vm_record_reserve(struct splice_vm_record *rec, unsigned int nr);
 void splice_vm_record_log(struct splice_vm_record *rec, unsigned long start,
 			  unsigned long end);
+void splice_vm_record_unmap(struct splice_vm_record *rec, unsigned long start,
+			    unsigned long end);
+void splice_vm_record_log_unmapped(struct splice_vm_record *rec);
+bool splice_vm_record_peek(struct splice_vm_record *rec, unsigned long index,
+			   struct splice_vm_chunk *out);
 void splice_vm_record_dirty(struct splice_vm_record *rec, unsigned long index,
 			    const unsigned long *dirty,
 			    const unsigned long *held);

@@ -18,6 +18,8 @@
 #define SPLICE_VM_SCAN_RUNS	4096
 /* Page tables that are read in one hold of the mmap lock: some milliseconds. */
 #define SPLICE_VM_SCAN_TABLES	256
+/* A run's length in pages has 32 bits. */
+#define SPLICE_VM_SCAN_RUN_MAX	((unsigned long)U32_MAX << PAGE_SHIFT)
 
 /**
  * struct splice_vm_scan_call - one SCAN under way
@@ -64,17 +66,22 @@ static bool splice_vm_scan_emit(struct splice_vm_scan_call *call,
 	return true;
 }
 
-/* Up to where from @addr on nothing is populated, hugetlb mappings counted as full. */
+/* Up to where from @addr on there can be no content. */
 static unsigned long splice_vm_scan_gap(struct mm_struct *mm,
 					unsigned long addr, unsigned long end)
 {
 	VMA_ITERATOR(vmi, mm, addr);
 	struct vm_area_struct *vma;
 
-	end = splice_vm_walk_skip(mm, addr, end);
 	for_each_vma_range(vmi, vma, end) {
-		if (is_vm_hugetlb_page(vma))
-			return max(addr, vma->vm_start);
+		unsigned long from = max(addr, vma->vm_start);
+		unsigned long to = min(end, vma->vm_end);
+
+		if (splice_vm_vma_is_opaque(vma))
+			return from;
+		from = splice_vm_walk_skip(mm, from, to);
+		if (from < to)
+			return from;
 	}
 	return end;
 }
@@ -95,12 +102,13 @@ static void splice_vm_scan_content(struct mm_struct *mm, unsigned long base,
 		unsigned long end = min(vma->vm_end, limit);
 
 		first = (start - base) >> PAGE_SHIFT;
-		if (is_vm_hugetlb_page(vma)) {
+		if (splice_vm_vma_is_io(vma))
+			continue;
+		if (splice_vm_vma_is_opaque(vma)) {
 			bitmap_set(content, first, (end - start) >> PAGE_SHIFT);
 			continue;
 		}
-		if (splice_vm_vma_is_io(vma) ||
-		    !splice_vm_walk_window(vma, start, end, &win))
+		if (!splice_vm_walk_window(vma, start, end, &win))
 			continue;
 		for (i = 0; i < win.nr; i++) {
 			if (splice_vm_state_has_content(vma, win.states[i]))
@@ -166,9 +174,7 @@ static bool splice_vm_scan_tracked_step(struct splice_vm_scan_call *call,
 		return false;
 	}
 	call->addr = next;
-	/* A run's length has 32 bits. */
-	gap_end = min3(gap_end, call->end,
-		       next + ((unsigned long)U32_MAX << PAGE_SHIFT));
+	gap_end = min3(gap_end, call->end, next + SPLICE_VM_SCAN_RUN_MAX);
 	if (gap_end > next)
 		gap_end = splice_vm_scan_gap(mm, next, gap_end);
 	if (gap_end <= next) {
@@ -221,6 +227,7 @@ static void splice_vm_scan_window(struct splice_vm_scan_call *call,
 static void splice_vm_scan_hugetlb(struct splice_vm_scan_call *call,
 				   unsigned long end)
 {
+	end = min(end, call->addr + SPLICE_VM_SCAN_RUN_MAX);
 	if (splice_vm_scan_emit(call, call->addr, (end - call->addr) >> PAGE_SHIFT,
 				SPLICE_VM_RUN_PRESENT | SPLICE_VM_RUN_HUGE))
 		call->addr = end;
@@ -293,13 +300,32 @@ static int splice_vm_scan_report(struct splice_vm_scan_call *call,
 			 call->nr * sizeof(*call->runs)))
 		return -EFAULT;
 	scan->nr_runs = call->nr;
-	scan->start = call->addr;
+	scan->start = min(call->addr, call->end);
 	scan->done = call->addr >= call->end;
 	return 0;
 }
 
+/* Only the walk keeps the target's memory from going away, not the copy to the caller. */
+static int splice_vm_scan_walk(struct splice_vm_scan_call *call, bool tracked)
+{
+	struct mm_struct *mm = splice_vm_target_get(call->sess);
+	int ret;
+
+	if (IS_ERR(mm))
+		return PTR_ERR(mm);
+	if (tracked) {
+		/* Without memory the next snapshot is coarser, no less right. */
+		splice_vm_track_prepare(call->sess, mm);
+		ret = splice_vm_scan_loop(call, mm, splice_vm_scan_tracked_step);
+	} else {
+		ret = splice_vm_scan_loop(call, mm,
+					  splice_vm_scan_populated_step);
+	}
+	splice_vm_target_put(mm);
+	return ret;
+}
+
 static int splice_vm_scan_tracked(struct splice_vm_scan_call *call,
-				  struct mm_struct *mm,
 				  struct splice_vm_scan *scan)
 {
 	struct splice_vm_session *sess = call->sess;
@@ -312,18 +338,26 @@ static int splice_vm_scan_tracked(struct splice_vm_scan_call *call,
 		goto out_unlock;
 	}
 	scan->epoch = atomic64_read(&sess->epochs);
-	atomic64_set(&sess->epochs_seen, scan->epoch);
-	ret = splice_vm_scan_loop(call, mm, splice_vm_scan_tracked_step);
+	ret = splice_vm_scan_walk(call, true);
 	if (!ret)
 		ret = splice_vm_scan_report(call, scan);
 	if (ret)
 		splice_vm_scan_undo(call);
 	else
-		/* Without memory the next snapshot is coarser, no less right. */
-		splice_vm_track_prepare(sess, mm);
+		atomic64_set(&sess->epochs_seen, scan->epoch);
 out_unlock:
 	mutex_unlock(&sess->lock);
 	return ret;
+}
+
+static int splice_vm_scan_populated(struct splice_vm_scan_call *call,
+				    struct splice_vm_scan *scan)
+{
+	int ret;
+
+	scan->epoch = atomic64_read(&call->sess->epochs);
+	ret = splice_vm_scan_walk(call, false);
+	return ret ?: splice_vm_scan_report(call, scan);
 }
 
 static int splice_vm_scan_check(const struct splice_vm_scan *scan)
@@ -345,34 +379,38 @@ long splice_vm_scan(struct splice_vm_session *sess, void *arg)
 {
 	struct splice_vm_scan *scan = arg;
 	struct splice_vm_scan_call call = { .sess = sess };
-	struct mm_struct *mm;
 	int ret = splice_vm_scan_check(scan);
 
 	if (ret)
 		return ret;
-	mm = splice_vm_target_get(sess);
-	if (IS_ERR(mm))
-		return PTR_ERR(mm);
+	/* Pairs with the release in splice_vm_target_bind(). */
+	if (!smp_load_acquire(&sess->mm))
+		return -ENOTCONN;
 	call.end = min_t(u64, scan->end, TASK_SIZE_MAX);
 	call.addr = min_t(u64, scan->start, call.end);
 	call.cap = min_t(u32, scan->nr_runs, SPLICE_VM_SCAN_RUNS);
 	call.runs = kvmalloc_array(call.cap, sizeof(*call.runs), GFP_KERNEL);
-	if (!call.runs) {
-		ret = -ENOMEM;
-		goto out_put;
-	}
-
-	scan->epoch = atomic64_read(&sess->epochs);
-	if (scan->flags == SPLICE_VM_SCAN_TRACKED) {
-		ret = splice_vm_scan_tracked(&call, mm, scan);
-	} else {
-		ret = splice_vm_scan_loop(&call, mm,
-					  splice_vm_scan_populated_step);
-		if (!ret)
-			ret = splice_vm_scan_report(&call, scan);
-	}
+	if (!call.runs)
+		return -ENOMEM;
+	if (scan->flags == SPLICE_VM_SCAN_TRACKED)
+		ret = splice_vm_scan_tracked(&call, scan);
+	else
+		ret = splice_vm_scan_populated(&call, scan);
 	kvfree(call.runs);
-out_put:
-	splice_vm_target_put(mm);
 	return ret;
+}
+
+/**
+ * splice_vm_scan_lost() - the answer to a SCAN did not reach the caller
+ * @sess: the session
+ * @arg: struct splice_vm_scan, as splice_vm_scan() left it
+ *
+ * All addresses up to where it came are looked at again by the next one.
+ */
+void splice_vm_scan_lost(struct splice_vm_session *sess, void *arg)
+{
+	struct splice_vm_scan *scan = arg;
+
+	if (scan->flags == SPLICE_VM_SCAN_TRACKED)
+		splice_vm_record_log(&sess->record, 0, scan->start);
 }

@@ -5,5 +5,6 @@
 #include "session.h"
 
 long splice_vm_scan(struct splice_vm_session *sess, void *arg);
+void splice_vm_scan_lost(struct splice_vm_session *sess, void *arg);
 
 #endif

@@ -104,12 +104,18 @@ static bool splice_vm_send_is_done(const struct splice_vm_send_call *call)
 	       call->nr_results == call->cap_results;
 }
 
+/* Half of the cap: the other half is for what is still queued at the socket. */
+static unsigned long splice_vm_send_charge(const struct splice_vm_send_call *call)
+{
+	return call->sess->max_inflight / 2;
+}
+
 static bool splice_vm_batch_is_full(const struct splice_vm_send_call *call)
 {
 	const struct splice_vm_batch_buf *batch = call->batch;
 
 	return batch->nr_pages == SPLICE_VM_BATCH_PAGES ||
-	       batch->charge >= call->sess->max_inflight / 2;
+	       batch->charge >= splice_vm_send_charge(call);
 }
 
 /* One step: pages that are alike, from the run that is being worked on. */
@@ -132,8 +138,15 @@ static void splice_vm_send_step(struct splice_vm_send_call *call,
 		    SPLICE_VM_BATCH_PAGES - batch->nr_pages);
 	taken = splice_vm_take(call->sess, mm, addr, count,
 			       batch->pages + batch->nr_pages, &count);
-	if (taken == SPLICE_VM_TAKEN)
-		splice_vm_batch_add(batch, addr, count);
+	if (taken == SPLICE_VM_TAKEN) {
+		unsigned long added;
+
+		added = splice_vm_batch_add(batch, addr, count,
+					    splice_vm_send_charge(call));
+		splice_vm_take_undo(call->sess, batch->pages + batch->nr_pages,
+				    count - added);
+		count = added;
+	}
 	splice_vm_send_result(call, addr, count, flags[taken]);
 }
 

@@ -21,6 +21,7 @@ static int splice_vm_open(struct inode *inode, struct file *file)
 	mutex_init(&sess->lock);
 	init_waitqueue_head(&sess->wait);
 	splice_vm_record_init(&sess->record);
+	splice_vm_record_init(&sess->held);
 	file->private_data = sess;
 	return 0;
 }
@@ -35,6 +36,7 @@ static int splice_vm_release(struct inode *inode, struct file *file)
 	}
 	splice_vm_track_free(sess);
 	splice_vm_record_destroy(&sess->record);
+	splice_vm_record_destroy(&sess->held);
 	kvfree(sess);
 	return 0;
 }

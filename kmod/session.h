@@ -20,8 +20,8 @@
  *
  * The MMU notifier's callbacks run below the target's mmap_lock or reclaim's
  * locks, and may run while this very session allocates memory. They take
- * splice_vm_record.lock and nothing else, and allocate with GFP_NOWAIT only: so
- * they cannot sleep in, or deadlock with, whatever calls them.
+ * splice_vm_record.lock and nothing else, and allocate nothing: so they cannot sleep
+ * in, or deadlock with, whatever calls them.
  *
  * The pipe's mutex is held by the caller of splice_read: nothing on that path
  * faults a page in. Socket locks are taken with no lock of ours held.
@@ -67,6 +67,8 @@ struct splice_vm_vmas {
  * @epochs: ends of epochs since TRACK; written under the target's mmap_lock
  * @epochs_seen: value of @epochs at the last SCAN TRACKED
  * @record: what was written and dropped
+ * @held: pages on which others held references when an epoch began: what they write
+ *	belongs to it
  * @vmas: [0] of the last epoch, [1] spare; under the target's mmap_lock, which the
  *	snapshot holds for writing and SCAN for reading together with @lock
  * @pages_sent: by reference, since open
@@ -86,6 +88,7 @@ struct splice_vm_session {
 	atomic64_t epochs;
 	atomic64_t epochs_seen;
 	struct splice_vm_record record;
+	struct splice_vm_record held;
 	struct splice_vm_vmas vmas[2];
 	atomic64_t pages_sent;
 	atomic64_t pages_copied;

@@ -6,6 +6,7 @@
  */
 #include <linux/file.h>
 #include <linux/poll.h>
+#include <linux/skmsg.h>
 #include <linux/tcp.h>
 #include <linux/uio.h>
 #include <net/inet_connection_sock.h>
@@ -29,6 +30,9 @@ static bool splice_vm_tls_is_allowed(struct sock *sk)
 #if IS_ENABLED(CONFIG_TLS)
 	struct tls_context *ctx = tls_get_ctx(sk);
 
+	/* The device would encrypt the live page again when it sends again. */
+	if (ctx->zerocopy_sendfile)
+		return false;
 	switch (ctx->crypto_send.info.cipher_type) {
 	case 0:
 	case TLS_CIPHER_AES_GCM_128:
@@ -54,10 +58,21 @@ static bool splice_vm_tcp_is_allowed(struct sock *sk)
 	return allowed;
 }
 
+/* A BPF program may hold back or redirect what is copied, but not what is not. */
+static bool splice_vm_sock_has_psock(struct sock *sk)
+{
+	bool has;
+
+	rcu_read_lock();
+	has = sk_psock(sk);
+	rcu_read_unlock();
+	return has;
+}
+
 /* An allow-list: in-place crypto over spliced pages has been exploited elsewhere. */
 static bool splice_vm_sock_is_allowed(struct sock *sk)
 {
-	if (sk->sk_type != SOCK_STREAM)
+	if (sk->sk_type != SOCK_STREAM || splice_vm_sock_has_psock(sk))
 		return false;
 	switch (sk->sk_family) {
 	case AF_UNIX:
@@ -134,11 +149,14 @@ static unsigned long splice_vm_sock_queued(struct sock *sk)
 bool splice_vm_sock_is_ready(struct splice_vm_sock *ss)
 {
 	struct socket *sock = ss->sock;
-	__poll_t mask = sock->ops->poll(sock->file, sock, NULL);
+	struct sock *sk = sock->sk;
 
-	if (mask & (EPOLLERR | EPOLLHUP))
+	/* Not EPOLLERR: that also stands for mere messages in the error queue. */
+	if (READ_ONCE(sk->sk_err) || READ_ONCE(sk->sk_state) == TCP_CLOSE ||
+	    (READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN))
 		return true;
-	return (mask & EPOLLOUT) && splice_vm_sock_queued(sock->sk) < ss->cap;
+	return (sock->ops->poll(sock->file, sock, NULL) & EPOLLOUT) &&
+	       splice_vm_sock_queued(sk) < ss->cap;
 }
 
 /**
@@ -159,11 +177,22 @@ int splice_vm_sock_wait(struct splice_vm_sock *ss)
 }
 
 /*
- * After a write that got nowhere. A contended AF_UNIX socket says EAGAIN while a
- * signal is pending though it has room: hence the nap where it seems ready.
+ * After a write that got nowhere: wait and try again, or give up. A socket whose inner
+ * mutex is contended says EAGAIN or EINTR while a signal is pending, though it
+ * has room, and a lack of memory may pass: hence the nap where it seems ready.
  */
-static int splice_vm_sock_again(struct splice_vm_sock *ss)
+static int splice_vm_sock_again(struct splice_vm_sock *ss, int ret)
 {
+	switch (ret) {
+	case -EAGAIN:
+	case -EINTR:
+	case -ERESTARTSYS:
+	case -ENOMEM:
+	case -ENOBUFS:
+		break;
+	default:
+		return ret ?: -EPIPE;
+	}
 	if (splice_vm_sock_is_ready(ss)) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
@@ -199,9 +228,7 @@ int splice_vm_sock_write(struct splice_vm_sock *ss, void *buf, size_t bytes,
 			*sent += ret;
 			continue;
 		}
-		if (ret != -EAGAIN)
-			return ret ?: -EPIPE;
-		ret = splice_vm_sock_again(ss);
+		ret = splice_vm_sock_again(ss, ret);
 		if (ret)
 			return ret;
 	}
@@ -238,9 +265,7 @@ int splice_vm_sock_write_pages(struct splice_vm_sock *ss, struct bio_vec *bvec,
 			}
 			continue;
 		}
-		if (ret != -EAGAIN)
-			return ret ?: -EPIPE;
-		ret = splice_vm_sock_again(ss);
+		ret = splice_vm_sock_again(ss, ret);
 		if (ret)
 			return ret;
 	}

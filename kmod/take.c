@@ -31,7 +31,6 @@ splice_vm_take_explain(struct vm_area_struct *vma, unsigned long addr,
 	struct splice_vm_window win;
 	enum splice_vm_taken why;
 	unsigned int i;
-	bool zero;
 
 	/* No page: zeros in anonymous memory, elsewhere what the file holds. */
 	why = vma_is_anonymous(vma) ? SPLICE_VM_TAKE_ZERO : SPLICE_VM_TAKE_SLOW;
@@ -45,16 +44,15 @@ splice_vm_take_explain(struct vm_area_struct *vma, unsigned long addr,
 		return SPLICE_VM_TAKE_SLOW;
 	}
 
-	zero = !win.states[0] || (win.states[0] & SPLICE_VM_STATE_ZERO);
-	if (!zero) {
-		*count = 1;
-		return SPLICE_VM_TAKE_SLOW;
-	}
-	for (i = 1; i < win.nr; i++) {
-		if (win.states[i] && !(win.states[i] & SPLICE_VM_STATE_ZERO))
-			break;
-	}
-	*count = i;
+	if (win.states[0] & SPLICE_VM_STATE_ZERO)
+		why = SPLICE_VM_TAKE_ZERO;
+	else if (win.states[0])
+		why = SPLICE_VM_TAKE_SLOW;
+	*count = 1;
+	if (win.states[0] & ~SPLICE_VM_STATE_ZERO_ANY)
+		return why;
+	for (i = 1; i < win.nr && win.states[i] == win.states[0]; i++)
+		++*count;
 	return why;
 }
 

@@ -10,9 +10,11 @@
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/splice_vm.h>
 
+#include "held.h"
 #include "target.h"
 #include "track.h"
 #include "walk.h"
@@ -61,7 +63,7 @@ static void splice_vm_vmas_add(struct splice_vm_session *sess,
 }
 
 static void splice_vm_snapshot_window(struct splice_vm_session *sess,
-				      const struct vm_area_struct *vma,
+				      struct vm_area_struct *vma,
 				      const struct splice_vm_window *win)
 {
 	DECLARE_BITMAP(dirty, SPLICE_VM_CHUNK_PAGES) = {};
@@ -143,6 +145,8 @@ static void splice_vm_snapshot(struct splice_vm_session *sess,
 	now->nr = 0;
 	now->valid = true;
 	splice_vm_snapshot_lock(mm);
+	splice_vm_record_log_unmapped(&sess->record);
+	splice_vm_held_report(sess);
 	for_each_vma(vmi, vma) {
 		splice_vm_vmas_add(sess, vma->vm_start, vma->vm_end, &old);
 		splice_vm_snapshot_vma(sess, vma);
@@ -162,8 +166,12 @@ static bool splice_vm_event_drops(const struct mmu_notifier_range *range)
 static void splice_vm_log_event(struct splice_vm_session *sess,
 				const struct mmu_notifier_range *range)
 {
-	splice_vm_record_log(&sess->record, range->start & PAGE_MASK,
-			     PAGE_ALIGN(min(range->end, TASK_SIZE_MAX)));
+	unsigned long start = range->start & PAGE_MASK;
+	unsigned long end = PAGE_ALIGN(min(range->end, TASK_SIZE_MAX));
+
+	splice_vm_record_log(&sess->record, start, end);
+	if (range->event == MMU_NOTIFY_UNMAP)
+		splice_vm_record_unmap(&sess->record, start, end);
 }
 
 static int splice_vm_range_start(struct mmu_notifier *notifier,
@@ -190,8 +198,11 @@ static void splice_vm_range_end(struct mmu_notifier *notifier,
 
 	sess = container_of(notifier, struct splice_vm_session, notifier);
 	/* Pairs with the release in splice_vm_track_start(). */
-	if (smp_load_acquire(&sess->tracker) != SPLICE_VM_TRACKER_NONE &&
-	    splice_vm_event_drops(range))
+	if (smp_load_acquire(&sess->tracker) == SPLICE_VM_TRACKER_NONE)
+		return;
+	if (range->event == MMU_NOTIFY_SOFT_DIRTY)
+		splice_vm_held_collect(sess, range->mm);
+	else if (splice_vm_event_drops(range))
 		splice_vm_log_event(sess, range);
 }
 
@@ -217,13 +228,22 @@ static const struct mmu_notifier_ops splice_vm_notifier_ops = {
  * @sess: the session
  * @mm: to watch; the caller holds a user of it
  *
- * Takes the mmap lock for writing. Return: 0 or -errno
+ * Takes the mmap lock for writing, killable. Return: 0 or -errno; restarted when a
+ * signal ends the taking of all VMA locks
  */
 int splice_vm_notifier_register(struct splice_vm_session *sess,
 				struct mm_struct *mm)
 {
+	int ret;
+
 	sess->notifier.ops = &splice_vm_notifier_ops;
-	return mmu_notifier_register(&sess->notifier, mm);
+	if (mmap_write_lock_killable(mm))
+		return -EINTR;
+	ret = __mmu_notifier_register(&sess->notifier, mm);
+	mmap_write_unlock(mm);
+	if (ret == -EINTR && !fatal_signal_pending(current))
+		return -ERESTARTNOINTR;
+	return ret;
 }
 
 /* Waits for callbacks that run; none runs afterwards. */
@@ -281,8 +301,11 @@ int splice_vm_track_prepare(struct splice_vm_session *sess,
 		if (ret)
 			return ret;
 	}
-	return splice_vm_record_reserve(&sess->record,
-					tables + tables / 8 + 64);
+	ret = splice_vm_record_reserve(&sess->record, tables + tables / 8 + 64);
+	if (ret)
+		return ret;
+	/* Few pages are held at a time; more than that becomes ranges. */
+	return splice_vm_record_reserve(&sess->held, 64);
 }
 
 /* No callback may run any more. */
@@ -292,18 +315,23 @@ void splice_vm_track_free(struct splice_vm_session *sess)
 	kvfree(sess->vmas[1].ranges);
 }
 
-/* All that is mapped now was never asked for. */
+/* All that is mapped now was never asked for. It is what the first epoch begins with. */
 static int splice_vm_track_log_all(struct splice_vm_session *sess,
 				   struct mm_struct *mm)
 {
 	VMA_ITERATOR(vmi, mm, 0);
+	struct splice_vm_vmas *now = &sess->vmas[1];
 	struct vm_area_struct *vma;
+	unsigned int old = 0;
 
-	if (mmap_read_lock_killable(mm))
+	if (mmap_write_lock_killable(mm))
 		return -EINTR;
+	now->nr = 0;
+	now->valid = true;
 	for_each_vma(vmi, vma)
-		splice_vm_record_log(&sess->record, vma->vm_start, vma->vm_end);
-	mmap_read_unlock(mm);
+		splice_vm_vmas_add(sess, vma->vm_start, vma->vm_end, &old);
+	swap(sess->vmas[0], sess->vmas[1]);
+	mmap_write_unlock(mm);
 	return 0;
 }
 

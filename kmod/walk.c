@@ -36,6 +36,8 @@ static u8 splice_vm_page_state(struct page *page)
 {
 	struct folio *folio = page_folio(page);
 
+	if (!folio_test_anon(folio) && folio_maybe_dma_pinned(folio))
+		return SPLICE_VM_STATE_FILE | SPLICE_VM_STATE_HELD;
 	if (!folio_test_anon(folio))
 		return SPLICE_VM_STATE_FILE;
 	if (splice_vm_folio_is_held(folio))
@@ -222,8 +224,9 @@ bool splice_vm_walk_window(struct vm_area_struct *vma, unsigned long start,
 /**
  * splice_vm_walk_skip() - pass over addresses that have no page table
  * @mm: the target's; mmap_lock is held
- * @addr: start here
- * @end: stop here
+ * @addr: start here, in a mapping
+ * @end: stop here, in the same mapping: tables outside of mappings are freed while
+ *	munmap holds mmap_lock for reading only
  *
  * Return: first address at or above @addr that has a page table, or @end
  */

@@ -2,6 +2,7 @@
 #ifndef SPLICE_VM_WALK_H
 #define SPLICE_VM_WALK_H
 
+#include <linux/hugetlb.h>
 #include <linux/mm.h>
 
 #include "record.h"
@@ -14,6 +15,10 @@
 #define SPLICE_VM_STATE_HUGE		0x10	/* mapped by a page middle directory */
 #define SPLICE_VM_STATE_WRITTEN		0x20	/* soft-dirty, or writable */
 #define SPLICE_VM_STATE_HELD		0x40	/* others hold references */
+
+/* Bits that a page which reads as zeros may have. */
+#define SPLICE_VM_STATE_ZERO_ANY \
+	(SPLICE_VM_STATE_ZERO | SPLICE_VM_STATE_HUGE | SPLICE_VM_STATE_WRITTEN)
 
 /**
  * struct splice_vm_window - states of pages that lie in one chunk
@@ -38,19 +43,29 @@ static inline bool splice_vm_vma_is_io(const struct vm_area_struct *vma)
 	return vma->vm_flags & (VM_IO | VM_PFNMAP);
 }
 
+/* Page tables do not tell what such a mapping holds. */
+static inline bool splice_vm_vma_is_opaque(struct vm_area_struct *vma)
+{
+	return is_vm_hugetlb_page(vma) || (vma->vm_flags & VM_SHARED);
+}
+
 /**
  * splice_vm_state_has_content() - is there something that the receiver must get
  * @vma: where the page is mapped
  * @state: SPLICE_VM_STATE_*
  *
- * A page of a file in a private mapping has not been written: it is the file's.
+ * A page of a file in a private mapping has not been written: it is the file's. The
+ * zero page in one (KSM puts it there) is not.
  */
-static inline bool splice_vm_state_has_content(const struct vm_area_struct *vma,
+static inline bool splice_vm_state_has_content(struct vm_area_struct *vma,
 					       u8 state)
 {
-	if (state & (SPLICE_VM_STATE_ANON | SPLICE_VM_STATE_SWAPPED))
+	/* An empty entry of shared memory says nothing: others may hold the page. */
+	if (vma->vm_flags & VM_SHARED)
 		return true;
-	return (state & SPLICE_VM_STATE_FILE) && (vma->vm_flags & VM_SHARED);
+	if (state & SPLICE_VM_STATE_ZERO)
+		return !vma_is_anonymous(vma);
+	return state & (SPLICE_VM_STATE_ANON | SPLICE_VM_STATE_SWAPPED);
 }
 
 #endif

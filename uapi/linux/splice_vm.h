@@ -157,8 +157,9 @@ struct splice_vm_info {
  * @mem_fd: in: a descriptor of /proc/PID/mem, open for reading; open for writing
  *	too if TRACK is to be used. It may be closed after the call
  * @max_inflight_pages: in: cap on pages that may be in flight at once: what calls
- *	of the session hold, and what SEND leaves queued at the socket; a huge page
- *	counts whole. SEND waits at the cap. 0: the default. At least 1024 otherwise
+ *	of the session hold, where a huge page counts whole, and what SEND leaves queued
+ *	at the socket, where bytes count. SEND waits at the cap. 0: the default. At least
+ *	1024 otherwise
  *
  * Errors: EBADF mem_fd is no descriptor; EINVAL it is not of /proc/PID/mem, or the
  * cap is too small; EACCES it is not open for reading; EBUSY the session is
@@ -211,15 +212,18 @@ struct splice_vm_batch {
  * @results is full, or when the socket is non-blocking and full: go on with the
  * rest of the runs. At least one page is done when it returns success.
  *
- * A batch is never left half-written but by a fatal signal or a dead socket.
+ * A batch is never left half-written but by a fatal signal or a dead socket: once
+ * begun it is finished, also on a non-blocking socket, for as long as its peer takes.
  * Callers must not send on one socket from two threads at a time.
  *
  * Errors: EBADF sock_fd is no descriptor; ENOTSOCK it is no socket; EOPNOTSUPP it is
  * neither TCP nor an AF_UNIX stream; EINVAL nr_runs, nr_results, alignment, overflow, or a run
  * with flags or no pages; EFAULT an address above user space, or a bad pointer; EAGAIN
  * non-blocking and full before anything was sent; EPIPE, ECONNRESET, ENOTCONN and
- * what else the socket says: the stream is of no further use, and the out fields are
- * written.
+ * what else the socket says: the stream is of no further use. After any error from
+ * EBADF on the out fields are written; what @results says of the last batch may not
+ * have arrived. Sockets with a BPF program on them (sockmap) and kTLS with CCM or
+ * TLS_TX_ZEROCOPY_RO are EOPNOTSUPP too.
  */
 struct splice_vm_send {
 	__u32 size;

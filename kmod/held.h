@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef SPLICE_VM_HELD_H
+#define SPLICE_VM_HELD_H
+
+#include "session.h"
+
+void splice_vm_held_report(struct splice_vm_session *sess);
+void splice_vm_held_collect(struct splice_vm_session *sess,
+			    struct mm_struct *mm);
+
+#endif
