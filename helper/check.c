@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <linux/capability.h>
+#include <linux/userfaultfd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#include "check.h"
+#include "criu/criu.h"
+#include "kernel/page_set.h"
+#include "kernel/proc.h"
+#include "kernel/svm.h"
+#include "source/guard.h"
+#include "source/workdir.h"
+#include "ui/report.h"
+
+#define PAGEMAP_SOFT_DIRTY	(1UL << 55)
+#define MEMORY_WANTED		(256UL << 20)
+#define IMAGES_WANTED		(64UL << 20)
+
+/** struct check - one line of the answer; @help: the command that mends it */
+struct check {
+	bool ok;
+	char text[256];
+	const char *help;
+};
+
+static void say(struct check *check, bool ok, const char *help, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static void say(struct check *check, bool ok, const char *help, const char *fmt, ...)
+{
+	va_list args;
+
+	check->ok = ok;
+	check->help = ok ? NULL : help;
+	va_start(args, fmt);
+	vsnprintf(check->text, sizeof(check->text), fmt, args);
+	va_end(args);
+}
+
+static bool has_capability(unsigned int capability)
+{
+	FILE *file = fopen("/proc/self/status", "re");
+	uint64_t effective = 0;
+	char line[128];
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "CapEff: %" SCNx64, &effective) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return effective >> capability & 1;
+}
+
+static void check_rights(struct check *check)
+{
+	bool root = !geteuid(), ptrace = has_capability(CAP_SYS_PTRACE);
+
+	say(check, root && ptrace && has_capability(CAP_SYS_ADMIN),
+	    "sudo migrate-helper check", "%s, %s CAP_SYS_PTRACE, %s CAP_SYS_ADMIN",
+	    root ? "root" : "not root", ptrace ? "with" : "without",
+	    has_capability(CAP_SYS_ADMIN) ? "with" : "without");
+}
+
+static void check_module(struct check *check)
+{
+	const uint64_t needed = SPLICE_VM_FEATURE_SEND | SPLICE_VM_FEATURE_NOTIFIER;
+	struct splice_vm_info info;
+	struct error err = { 0 };
+
+	if (svm_probe(&info, &err))
+		say(check, false, "modprobe splice_vm", "%.200s (only needed where programs leave from)",
+		    err.what);
+	else
+		say(check, (info.features & needed) == needed &&
+		    info.trackers & 1 << SPLICE_VM_TRACKER_SOFT_DIRTY,
+		    "rmmod splice_vm; modprobe splice_vm",
+		    "features 0x%llx, trackers 0x%llx, %u pages in flight", info.features,
+		    info.trackers, info.max_inflight_pages);
+}
+
+static bool page_is_soft_dirty(int pagemap, const volatile char *page)
+{
+	uint64_t entry = 0;
+
+	if (pread(pagemap, &entry, sizeof(entry),
+		  (uintptr_t)page / PAGE_BYTES * sizeof(entry)) != sizeof(entry))
+		return false;
+	return entry & PAGEMAP_SOFT_DIRTY;
+}
+
+/* By doing it: the option may be there and the architecture not able to. */
+static void check_soft_dirty(struct check *check)
+{
+	volatile char *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	int clear = proc_open_clear_refs(getpid(), &(struct error){ 0 });
+	bool cleared = false, dirty = false;
+	struct error err = { 0 };
+
+	if (page != MAP_FAILED && pagemap >= 0 && clear >= 0) {
+		page[0] = 1;
+		if (!proc_clear_refs(clear, &err)) {
+			cleared = !page_is_soft_dirty(pagemap, page);
+			page[0] = 2;
+			dirty = page_is_soft_dirty(pagemap, page);
+		}
+	}
+	if (page != MAP_FAILED)
+		munmap((void *)page, PAGE_BYTES);
+	close(pagemap);
+	close(clear);
+	say(check, cleared && dirty, "apt install linux-image-amd64",
+	    cleared && dirty ? "written pages are told" :
+	    "this kernel does not tell written pages (CONFIG_MEM_SOFT_DIRTY)");
+}
+
+static void check_uffd(struct check *check)
+{
+	struct uffdio_api api = {
+		.api = UFFD_API,
+		.features = UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP |
+			    UFFD_FEATURE_EVENT_UNMAP | UFFD_FEATURE_EVENT_REMOVE,
+	};
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	bool ok = fd >= 0 && !ioctl(fd, UFFDIO_API, &api);
+
+	if (fd >= 0)
+		close(fd);
+	say(check, ok, "sysctl vm.unprivileged_userfaultfd=1",
+	    ok ? "with the events of fork, remap, unmap and remove" :
+	    fd < 0 ? "this kernel or user has no userfaultfd" : "it cannot tell all events");
+}
+
+static void check_criu(struct check *check)
+{
+	struct criu_version version;
+	struct error err = { 0 };
+
+	if (criu_version_get(&version, &err))
+		say(check, false, "apt install criu", "%.250s", err.what);
+	else if (criu_check(&err))
+		say(check, false, "criu check", "version %d.%d.%d: %.200s", version.major,
+		    version.minor, version.sublevel, err.what);
+	else
+		say(check, true, NULL, "version %d.%d.%d", version.major, version.minor,
+		    version.sublevel);
+}
+
+static void check_freezer(struct check *check)
+{
+	char point[PATH_MAX], root[PATH_MAX], path[PATH_MAX + 64];
+	bool ok;
+
+	if (guard_cgroup_mount(point, sizeof(point), root, sizeof(root))) {
+		say(check, false, "mount -t cgroup2 none /sys/fs/cgroup",
+		    "cgroup v2 is not mounted; a stop signal has to do");
+		return;
+	}
+	snprintf(path, sizeof(path), "%s/migrate-helper-check-%d", point, getpid());
+	ok = !mkdir(path, 0755);
+	if (ok) {
+		snprintf(path, sizeof(path), "%s/migrate-helper-check-%d/cgroup.freeze", point,
+			 getpid());
+		ok = !access(path, W_OK);
+		*strrchr(path, '/') = 0;
+		rmdir(path);
+	}
+	say(check, ok, "mount -o remount,rw /sys/fs/cgroup",
+	    ok ? "freezer of %.150s" : "cannot make a group in %.150s", point);
+}
+
+static void check_images(struct check *check)
+{
+	const char *base = workdir_is_memory("/run/migrate-helper") ? "/run" : "/dev/shm";
+	struct statfs fs = { 0 };
+	uint64_t bytes;
+
+	if (!workdir_is_memory(base) || statfs(base, &fs)) {
+		say(check, false, "mount -t tmpfs none /run", "neither /run nor /dev/shm is on tmpfs");
+		return;
+	}
+	bytes = (uint64_t)fs.f_bavail * fs.f_bsize;
+	say(check, bytes >= IMAGES_WANTED, "mount -o remount,size=512M /run",
+	    "%s is on tmpfs, %lu MiB free", base, bytes >> 20);
+}
+
+static void check_memory(struct check *check)
+{
+	uint64_t bytes = proc_mem_available();
+
+	say(check, bytes >= MEMORY_WANTED, "free some memory", "%lu MiB available", bytes >> 20);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(struct check *check);
+} checks[] = {
+	{ "rights", check_rights },	  { "module", check_module },
+	{ "soft-dirty", check_soft_dirty }, { "userfaultfd", check_uffd },
+	{ "criu", check_criu },		  { "freezer", check_freezer },
+	{ "images", check_images },	  { "memory", check_memory },
+};
+
+static int parse(int argc, char **argv, bool *json)
+{
+	static const char text[] = "Usage: migrate-helper check [--json]\n"
+				   "Say whether this machine is ready, and what helps if not.\n";
+	static const struct option table[] = {
+		{ "json", no_argument, NULL, 'j' }, { "help", no_argument, NULL, 'h' }, { 0 },
+	};
+	int option;
+
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "", table, NULL)) >= 0) {
+		if (option == 'h')
+			fputs(text, stdout);
+		if (option != 'j')
+			return option == 'h' ? CODE_OK : (fputs(text, stderr), CODE_USAGE);
+		*json = true;
+	}
+	if (optind == argc)
+		return -1;
+	fputs(text, stderr);
+	return CODE_USAGE;
+}
+
+int check_main(int argc, char **argv)
+{
+	struct utsname uts;
+	bool json = false;
+	size_t missing = 0;
+	int code = parse(argc, argv, &json);
+
+	if (code >= 0)
+		return code;
+	report_init(json);
+	uname(&uts);
+	report_event("machine", json_pack("{s:s,s:s}", "kernel", uts.release, "arch", uts.machine));
+	for (size_t i = 0; i < sizeof(checks) / sizeof(*checks); i++) {
+		struct check check = { 0 };
+
+		checks[i].run(&check);
+		report_event("check", json_pack("{s:s,s:b,s:s,s:s}", "name", checks[i].name,
+						"ok", check.ok, "text", check.text,
+						"help", check.help ?: ""));
+		report_print("%-12s %-8s %s\n", checks[i].name, check.ok ? "ok" : "MISSING",
+			     check.text);
+		if (!check.ok)
+			report_print("%-12s          try: %s\n", "", check.help);
+		missing += !check.ok;
+	}
+	code = missing ? CODE_NOT_READY : CODE_OK;
+	report_event("result", json_pack("{s:i,s:i}", "exit", code, "missing", (int)missing));
+	return code;
+}

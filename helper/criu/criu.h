@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the rest of the helper sees of CRIU: a dump that is held with its tasks
+ * frozen, a restore that leaves them stopped, and images that are made to fit.
+ */
+#ifndef MIGRATE_CRIU_CRIU_H
+#define MIGRATE_CRIU_CRIU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "kernel/maps.h"
+#include "kernel/page_set.h"
+#include "ui/error.h"
+
+struct criu_version {
+	int major, minor, sublevel;
+};
+
+/** criu_version_get() - ask the installed criu by RPC */
+int criu_version_get(struct criu_version *version, struct error *err);
+
+/** criu_check() - RPC check and feature check (mem_track, lazy_pages) */
+int criu_check(struct error *err);
+
+/**
+ * criu_parent_write() - the source's side of the parent trick
+ * @dir_fd: new directory in tmpfs; gets pagemap-PID, inventory, an empty pages image
+ * @pid: the task as seen in its own pid namespace
+ *
+ * CRIU only looks whether a clean page is *listed* here, so all of user space is: what
+ * the task maps or moves until it is frozen cannot make the dump fail.
+ */
+int criu_parent_write(int dir_fd, pid_t pid, struct error *err);
+
+struct criu_dump;	/* a criu swrk process and its RPC socket */
+
+/**
+ * struct criu_dump_opts - one dump
+ * @pid: the task, as seen here
+ * @images_dir_fd: gets the images and, with @parent, a symbolic link `parent`, which is of
+ *	no use at the destination
+ * @work_dir_fd: gets dump.log and CRIU's configuration; not the images directory
+ * @parent: path of the parent directory relative to the images directory, or NULL
+ * @log_level: 0 to 4, as criu's -v
+ */
+struct criu_dump_opts {
+	pid_t pid;
+	int images_dir_fd;
+	int work_dir_fd;
+	const char *parent;
+	int log_level;
+};
+
+/**
+ * criu_dump_start() - dump with lazy_pages, track_mem, tcp_close; returns when held
+ * @dump: set as soon as CRIU runs, so that another thread can look at criu_dump_pid();
+ *	NULL again on failure
+ *
+ * Returns 0 when CRIU waits in its status-ready notification: tasks frozen, images
+ * complete, no page server on any port. Never returns with tasks frozen on failure.
+ *
+ * CRIU lets go of the tasks when the RPC socket hangs up. So that this process' death
+ * is enough for it, whoever is forked from it while a dump is held closes criu_dump_fd().
+ */
+int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **dump,
+		    struct error *err);
+pid_t criu_dump_pid(const struct criu_dump *dump);
+/** criu_dump_fd() - RPC socket; readable/hang-up when CRIU died while it was held */
+int criu_dump_fd(const struct criu_dump *dump);
+/**
+ * criu_dump_refuse() - let the tasks run on; frees @dump
+ *
+ * Refuses the notification and waits for CRIU's end. The guard must be off: CRIU needs the
+ * tasks able to run to take its parasite out. Returns 0 when the tasks are on their own
+ * again, also when CRIU had died before.
+ */
+int criu_dump_refuse(struct criu_dump *dump, struct error *err);
+/** criu_dump_kill() - after the tasks were killed: kill -9 CRIU, reap it, free @dump */
+void criu_dump_kill(struct criu_dump *dump);
+
+/** struct criu_area - bytes of a task that the kernel rewrites at will (rseq) */
+struct criu_area {
+	uint64_t addr;
+	uint32_t bytes;
+};
+
+/** struct criu_task - what the images say of the (one) dumped task */
+struct criu_task {
+	pid_t pid;			/* virtual pid */
+	bool was_stopped;		/* stopped at the source: stays so */
+	struct vma_list vmas;		/* from mm-PID.img: without CRIU's parasite */
+	bool *lazyable;			/* per VMA: CRIU registers it with the uffd */
+	size_t nr_threads;
+	struct criu_area *rseq;
+	size_t nr_rseq;
+};
+
+int criu_task_read(int images_dir_fd, struct criu_task *task, struct error *err);
+void criu_task_free(struct criu_task *task);
+
+/** struct criu_pages - where the data of parent pages comes from at the destination */
+struct criu_pages {
+	/* copy @nr_pages from @addr into @buf; -1 with err when they cannot be had */
+	int (*read)(void *ctx, uint64_t addr, uint64_t nr_pages, void *buf, struct error *err);
+	void *ctx;
+};
+
+/**
+ * criu_rewrite() - the destination's side of the parent trick
+ * @images_dir_fd: images as they came; pagemap-PID is rewritten in place, a real
+ *	`parent` directory is made inside
+ * @task: from criu_task_read()
+ * @pages: gives the data of pages that stay in the parent
+ * @lazy: filled with the pages that the restore expects through the uffd
+ *
+ * Splits entries at VMA borders; PARENT in lazy-able VMAs becomes LAZY, also on stacks;
+ * PARENT elsewhere stays and gets its data.
+ */
+int criu_rewrite(int images_dir_fd, const struct criu_task *task,
+		 const struct criu_pages *pages, struct page_set *lazy, struct error *err);
+
+/**
+ * struct lazy_server - the AF_UNIX socket on which `criu restore --lazy-pages` hands over its uffds
+ * Bound as lazy-pages.socket in @work_dir_fd's directory.
+ */
+struct lazy_server;
+int lazy_server_listen(int work_dir_fd, struct lazy_server **srv, struct error *err);
+int lazy_server_fd(const struct lazy_server *srv);	/* for poll: listening, then connected socket */
+enum lazy_event { LAZY_NOTHING, LAZY_TASK, LAZY_FINISHED, LAZY_LOST };
+/** lazy_server_next() - one step; LAZY_TASK fills @pid and @uffd (owned by the caller; -1 for a zombie) */
+int lazy_server_next(struct lazy_server *srv, enum lazy_event *event, pid_t *pid, int *uffd,
+		     struct error *err);
+void lazy_server_close(struct lazy_server *srv);
+
+struct criu_restore_opts {
+	int images_dir_fd;
+	int work_dir_fd;
+	int log_level;
+};
+
+/**
+ * criu_restore_run() - drive a restore over @rpc_fd (lazy_pages, leave_stopped, tcp_close)
+ * @rpc_fd: our end of a socket pair whose other end `criu swrk` has, started by nsinit inside the new
+ *	PID and mount namespaces (criu_swrk_exec() is what nsinit's child calls)
+ * @opts: its directories must have the same paths in the new mount namespace: CRIU gets
+ *	them by path, in a configuration file written to the work directory
+ * @root: pid of the restored task in its own PID namespace
+ *
+ * Blocks until CRIU has ended with success and the task stands stopped, or failed. Nobody
+ * but CRIU may hold the other end then. Tasks that were stopped at the source cannot be told
+ * from the others afterwards: see criu_task.was_stopped.
+ */
+int criu_restore_run(int rpc_fd, const struct criu_restore_opts *opts, pid_t *root, struct error *err);
+
+/**
+ * criu_swrk_exec() - exec `criu swrk FD`; only returns on failure
+ *
+ * Resets signal dispositions and mask first: the restored task would inherit an ignored signal.
+ */
+void criu_swrk_exec(int fd);
+
+#endif

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "criu/criu.h"
+#include "criu/rpc.h"
+
+#define LET_GO_TIMEOUT_MS	30000
+#define GHOST_BYTES_MAX		(64U << 20)
+
+/**
+ * struct criu_dump - a CRIU that dumps, or is held
+ * @page_fd: our end of what CRIU takes for a connection to its page server, so that it
+ *	listens nowhere. It is never spoken on, and not closed before CRIU has let go: CRIU
+ *	would take that for success, and kill the tasks
+ * @what: for messages
+ */
+struct criu_dump {
+	struct rpc rpc;
+	int page_fd;
+	char what[64];
+	char log[PATH_MAX];
+};
+
+static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *from,
+			struct error *err)
+{
+	CriuOpts opts = CRIU_OPTS__INIT;
+	CriuReq req = CRIU_REQ__INIT;
+	char text[32], config[PATH_MAX];
+
+	snprintf(text, sizeof(text), "ps-socket %d\n", RPC_EXTRA_FD);
+	if (rpc_config(from->work_dir_fd, "criu-dump.conf", text, config, sizeof(config), err))
+		return -1;
+	opts.images_dir_fd = from->images_dir_fd;
+	opts.has_work_dir_fd = true;
+	opts.work_dir_fd = from->work_dir_fd;
+	opts.has_pid = true;
+	opts.pid = from->pid;
+	opts.has_log_level = true;
+	opts.log_level = from->log_level;
+	opts.log_file = "dump.log";
+	opts.config_file = config;
+	opts.has_notify_scripts = true;
+	opts.notify_scripts = true;
+	opts.has_lazy_pages = true;
+	opts.lazy_pages = true;
+	opts.has_track_mem = true;
+	opts.track_mem = true;
+	opts.parent_img = (char *)from->parent;
+	opts.has_tcp_close = true;
+	opts.tcp_close = true;
+	opts.has_file_locks = true;
+	opts.file_locks = true;
+	opts.has_ghost_limit = true;
+	opts.ghost_limit = GHOST_BYTES_MAX;
+	opts.has_manage_cgroups_mode = true;
+	opts.manage_cgroups_mode = CRIU_CG_MODE__IGNORE;
+	req.type = CRIU_REQ_TYPE__DUMP;
+	req.opts = &opts;
+	return rpc_send(dump->rpc.fd, &req, err);
+}
+
+/* Return: 1 when CRIU waits in status-ready, -1 with @err when it will not get there */
+static int dump_step(struct criu_dump *dump, struct error *err)
+{
+	CriuResp *resp = NULL;
+	bool held;
+	int ret;
+
+	ret = rpc_recv(dump->rpc.fd, -1, &resp, err);
+	if (ret < 0)
+		return -1;
+	if (!ret || resp->type != CRIU_REQ_TYPE__NOTIFY || !resp->notify) {
+		rpc_failed(resp, dump->what, dump->log, err);
+		criu_resp__free_unpacked(resp, NULL);
+		return -1;
+	}
+	held = resp->notify->script && !strcmp(resp->notify->script, "status-ready");
+	criu_resp__free_unpacked(resp, NULL);
+	return held ? 1 : rpc_answer(dump->rpc.fd, true, err);
+}
+
+static void dump_free(struct criu_dump *dump)
+{
+	rpc_end(&dump->rpc, LET_GO_TIMEOUT_MS);
+	close(dump->page_fd);
+	free(dump);
+}
+
+static int dump_spawn(struct criu_dump *dump, struct error *err)
+{
+	int pair[2], ret;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a socket pair");
+	ret = rpc_spawn(&dump->rpc, pair[1], err);
+	close(pair[1]);
+	dump->page_fd = pair[0];
+	if (ret)
+		close(pair[0]);
+	return ret;
+}
+
+int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **out,
+		    struct error *err)
+{
+	struct criu_dump *dump = calloc(1, sizeof(*dump));
+	int ret;
+
+	*out = NULL;
+	if (!dump)
+		return error_set(err, CODE_INTERNAL, NULL, "no memory for a dump");
+	snprintf(dump->what, sizeof(dump->what), "CRIU cannot dump task %d", opts->pid);
+	if (rpc_path(opts->work_dir_fd, "dump.log", dump->log, sizeof(dump->log), err) ||
+	    dump_spawn(dump, err)) {
+		free(dump);
+		return -1;
+	}
+	*out = dump;
+	ret = dump_request(dump, opts, err);
+	while (!ret)
+		ret = dump_step(dump, err);
+	if (ret > 0)
+		return 0;
+	*out = NULL;
+	dump_free(dump);
+	return -1;
+}
+
+pid_t criu_dump_pid(const struct criu_dump *dump)
+{
+	return dump->rpc.pid;
+}
+
+int criu_dump_fd(const struct criu_dump *dump)
+{
+	return dump->rpc.fd;
+}
+
+/* Return: 0 when CRIU has come to its end */
+static int dump_drain(struct criu_dump *dump, struct error *err)
+{
+	CriuResp *resp;
+	bool notify;
+	int ret;
+
+	for (;;) {
+		resp = NULL;
+		ret = rpc_recv(dump->rpc.fd, LET_GO_TIMEOUT_MS, &resp, err);
+		if (ret <= 0)
+			return ret;
+		notify = resp->type == CRIU_REQ_TYPE__NOTIFY;
+		criu_resp__free_unpacked(resp, NULL);
+		if (!notify)
+			return 0;
+		/* CRIU may die before it reads this: the next round tells */
+		rpc_answer(dump->rpc.fd, true, &(struct error){ 0 });
+	}
+}
+
+int criu_dump_refuse(struct criu_dump *dump, struct error *err)
+{
+	int ret;
+
+	/* a CRIU that died while it was held let go of the tasks by that */
+	rpc_answer(dump->rpc.fd, false, &(struct error){ 0 });
+	ret = dump_drain(dump, err);
+	dump_free(dump);
+	return ret;
+}
+
+void criu_dump_kill(struct criu_dump *dump)
+{
+	kill(dump->rpc.pid, SIGKILL);
+	dump_free(dump);
+}

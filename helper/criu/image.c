@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "criu/image.h"
+
+#define IMAGE_BYTES_MAX		(1UL << 30)
+#define IMAGE_ROOM_MIN		4096
+
+static const char hint_images[] = "the images are damaged, or of a CRIU that is not known here";
+
+static uint32_t get_u32(const uint8_t *at)
+{
+	uint32_t value;
+
+	memcpy(&value, at, sizeof(value));
+	return le32toh(value);
+}
+
+static int read_all(int fd, uint8_t *data, size_t bytes)
+{
+	size_t done = 0;
+
+	while (done < bytes) {
+		ssize_t n = read(fd, data + done, bytes - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		if (!n) {
+			errno = EIO;
+			return -1;
+		}
+		done += n;
+	}
+	return 0;
+}
+
+int image_write_all(int fd, const void *data, size_t bytes)
+{
+	size_t done = 0;
+
+	while (done < bytes) {
+		ssize_t n = write(fd, (const char *)data + done, bytes - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		done += n;
+	}
+	return 0;
+}
+
+static int image_load(struct image *image, int fd, struct error *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return error_errno(err, CODE_CRIU, NULL, "cannot read image %s", image->name);
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > IMAGE_BYTES_MAX)
+		return error_set(err, CODE_CRIU, hint_images,
+				 "image %s is not a file of a sensible size", image->name);
+	image->bytes = st.st_size;
+	/* at least one byte, so that an empty file is not taken for a lack of memory */
+	image->data = malloc(image->bytes + 1);
+	if (!image->data || read_all(fd, image->data, image->bytes))
+		return error_errno(err, CODE_CRIU, NULL, "cannot read image %s", image->name);
+	return 0;
+}
+
+/* A v1.1 image begins with a common magic and then its own; the inventory has its own alone. */
+static int image_check_magic(struct image *image, uint32_t magic, struct error *err)
+{
+	uint32_t first = image->bytes >= 4 ? get_u32(image->data) : 0;
+
+	image->at = 4;
+	if (first == IMAGE_COMMON || first == IMAGE_SERVICE) {
+		first = image->bytes >= 8 ? get_u32(image->data + 4) : 0;
+		image->at = 8;
+	}
+	if (first != magic)
+		return error_set(err, CODE_CRIU, hint_images, "image %s is of another kind",
+				 image->name);
+	return 0;
+}
+
+int image_open(struct image *image, int dir_fd, const char *name, uint32_t magic,
+	       struct error *err)
+{
+	int fd, ret;
+
+	memset(image, 0, sizeof(*image));
+	snprintf(image->name, sizeof(image->name), "%s", name);
+	fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return error_errno(err, CODE_CRIU, NULL, "cannot open image %s", name);
+	ret = image_load(image, fd, err);
+	close(fd);
+	if (!ret)
+		ret = image_check_magic(image, magic, err);
+	if (ret)
+		image_close(image);
+	return ret;
+}
+
+int image_next(struct image *image, const ProtobufCMessageDescriptor *type,
+	       ProtobufCMessage **msg, struct error *err)
+{
+	size_t left = image->bytes - image->at;
+	uint32_t bytes;
+
+	if (!left)
+		return 0;
+	if (left < 4)
+		return error_set(err, CODE_CRIU, hint_images, "image %s is cut short",
+				 image->name);
+	bytes = get_u32(image->data + image->at);
+	if (bytes > left - 4)
+		return error_set(err, CODE_CRIU, hint_images, "image %s is cut short",
+				 image->name);
+	*msg = protobuf_c_message_unpack(type, NULL, bytes, image->data + image->at + 4);
+	if (!*msg)
+		return error_set(err, CODE_CRIU, hint_images, "image %s has a damaged record",
+				 image->name);
+	image->at += 4 + bytes;
+	return 1;
+}
+
+int image_read_one(int dir_fd, const char *name, uint32_t magic,
+		   const ProtobufCMessageDescriptor *type, ProtobufCMessage **msg,
+		   struct error *err)
+{
+	struct image image;
+	int ret;
+
+	if (image_open(&image, dir_fd, name, magic, err))
+		return -1;
+	ret = image_next(&image, type, msg, err);
+	image_close(&image);
+	if (!ret)
+		return error_set(err, CODE_CRIU, hint_images, "image %s is empty", name);
+	return ret < 0 ? -1 : 0;
+}
+
+void image_close(struct image *image)
+{
+	free(image->data);
+	image->data = NULL;
+	image->bytes = 0;
+	image->at = 0;
+}
+
+static uint8_t *image_out_reserve(struct image_out *out, size_t bytes)
+{
+	size_t room = out->room ? out->room : IMAGE_ROOM_MIN;
+	uint8_t *data;
+
+	if (out->failed)
+		return NULL;
+	while (room - out->bytes < bytes)
+		room *= 2;
+	if (room != out->room) {
+		data = realloc(out->data, room);
+		if (!data) {
+			out->failed = true;
+			return NULL;
+		}
+		out->data = data;
+		out->room = room;
+	}
+	data = out->data + out->bytes;
+	out->bytes += bytes;
+	return data;
+}
+
+static void image_out_u32(struct image_out *out, uint32_t value)
+{
+	uint8_t *at = image_out_reserve(out, sizeof(value));
+
+	value = htole32(value);
+	if (at)
+		memcpy(at, &value, sizeof(value));
+}
+
+void image_out_init(struct image_out *out, uint32_t magic)
+{
+	memset(out, 0, sizeof(*out));
+	if (magic != IMAGE_INVENTORY)
+		image_out_u32(out, IMAGE_COMMON);
+	image_out_u32(out, magic);
+}
+
+void image_out_add(struct image_out *out, const ProtobufCMessage *msg)
+{
+	size_t bytes = protobuf_c_message_get_packed_size(msg);
+	uint8_t *at;
+
+	image_out_u32(out, bytes);
+	at = image_out_reserve(out, bytes);
+	if (at)
+		protobuf_c_message_pack(msg, at);
+}
+
+int image_out_store(struct image_out *out, int dir_fd, const char *name, struct error *err)
+{
+	char temp[IMAGE_NAME_MAX + 8];
+	int fd, ret;
+
+	if (out->failed)
+		return error_set(err, CODE_INTERNAL, NULL, "no memory for image %s", name);
+	snprintf(temp, sizeof(temp), "%s.new", name);
+	fd = openat(dir_fd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return error_errno(err, CODE_CRIU, NULL, "cannot create image %s", temp);
+	ret = image_write_all(fd, out->data, out->bytes);
+	close(fd);
+	if (ret || renameat(dir_fd, temp, dir_fd, name)) {
+		error_errno(err, CODE_CRIU, NULL, "cannot write image %s", name);
+		unlinkat(dir_fd, temp, 0);
+		return -1;
+	}
+	return 0;
+}
+
+void image_out_free(struct image_out *out)
+{
+	free(out->data);
+	memset(out, 0, sizeof(*out));
+}

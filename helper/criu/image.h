@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* CRIU's image files: a magic, then records of a u32 length and a protobuf message. */
+#ifndef MIGRATE_CRIU_IMAGE_H
+#define MIGRATE_CRIU_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <protobuf-c/protobuf-c.h>
+#include "ui/error.h"
+
+#define IMAGE_COMMON		0x54564319
+#define IMAGE_SERVICE		0x55105940
+#define IMAGE_CORE		0x55053847
+#define IMAGE_INVENTORY		0x58313116
+#define IMAGE_MM		0x57492820
+#define IMAGE_PAGEMAP		0x56084025
+#define IMAGE_PSTREE		0x50273030
+
+#define IMAGE_NAME_MAX		64
+
+/**
+ * struct image - one image file, read whole
+ * @at: where the next record starts
+ */
+struct image {
+	uint8_t *data;
+	size_t bytes;
+	size_t at;
+	char name[IMAGE_NAME_MAX];
+};
+
+/** image_open() - read file @name in @dir_fd; its kind must be @magic */
+int image_open(struct image *image, int dir_fd, const char *name, uint32_t magic,
+	       struct error *err);
+
+/**
+ * image_next() - the next record
+ * @type: descriptor of the message
+ * @msg: to be freed with protobuf_c_message_free_unpacked()
+ * Return: 1 with a record, 0 at the end, -1 with @err when the file is damaged
+ */
+int image_next(struct image *image, const ProtobufCMessageDescriptor *type,
+	       ProtobufCMessage **msg, struct error *err);
+
+/** image_read_one() - open, take the first record, close; a file without one is damaged */
+int image_read_one(int dir_fd, const char *name, uint32_t magic,
+		   const ProtobufCMessageDescriptor *type, ProtobufCMessage **msg,
+		   struct error *err);
+
+void image_close(struct image *image);
+
+/** struct image_out - an image in the making; running out of memory is told at the end */
+struct image_out {
+	uint8_t *data;
+	size_t bytes;
+	size_t room;
+	bool failed;
+};
+
+void image_out_init(struct image_out *out, uint32_t magic);
+void image_out_add(struct image_out *out, const ProtobufCMessage *msg);
+
+/** image_out_store() - write it as @name; what was there before is replaced as a whole */
+int image_out_store(struct image_out *out, int dir_fd, const char *name, struct error *err);
+void image_out_free(struct image_out *out);
+
+/** image_write_all() - write(), all of it. Return: 0 or -1 with errno */
+int image_write_all(int fd, const void *data, size_t bytes);
+
+#endif

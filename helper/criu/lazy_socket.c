@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "criu/criu.h"
+
+#define SOCKET_NAME	"lazy-pages.socket"
+#define FINISHED	0x52535446U
+#define PID_MAX		(1 << 22)
+
+/**
+ * struct lazy_server - the end that `criu lazy-pages` would have
+ * @dir_fd: where the socket is bound
+ * @fd: listening, then connected
+ * @word: the next four bytes: a pid, or the finish marker
+ * @word_bytes: how many of them came; at four the pid's descriptor is outstanding
+ */
+struct lazy_server {
+	int dir_fd;
+	int fd;
+	bool connected;
+	uint8_t word[4];
+	size_t word_bytes;
+};
+
+static int server_bind(struct lazy_server *srv, struct error *err)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/" SOCKET_NAME,
+		 srv->dir_fd);
+	srv->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (srv->fd < 0 || bind(srv->fd, (struct sockaddr *)&addr, sizeof(addr)) ||
+	    listen(srv->fd, 1))
+		return error_errno(err, CODE_INTERNAL, NULL,
+				   "cannot listen on " SOCKET_NAME " in the work directory");
+	return 0;
+}
+
+int lazy_server_listen(int work_dir_fd, struct lazy_server **out, struct error *err)
+{
+	struct lazy_server *srv = calloc(1, sizeof(*srv));
+
+	*out = NULL;
+	if (!srv)
+		return error_set(err, CODE_INTERNAL, NULL, "no memory for " SOCKET_NAME);
+	srv->fd = -1;
+	srv->dir_fd = fcntl(work_dir_fd, F_DUPFD_CLOEXEC, 0);
+	if (srv->dir_fd < 0)
+		error_errno(err, CODE_INTERNAL, NULL, "cannot use the work directory");
+	if (srv->dir_fd < 0 || server_bind(srv, err)) {
+		lazy_server_close(srv);
+		return -1;
+	}
+	*out = srv;
+	return 0;
+}
+
+int lazy_server_fd(const struct lazy_server *srv)
+{
+	return srv->fd;
+}
+
+/* EAGAIN and its like: come again when poll() says so. */
+static bool not_now(void)
+{
+	return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
+}
+
+static int server_accept(struct lazy_server *srv, struct error *err)
+{
+	struct ucred peer;
+	socklen_t bytes = sizeof(peer);
+	int fd = accept4(srv->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0 && not_now())
+		return 0;
+	if (fd < 0)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot accept CRIU's connection");
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) || peer.uid != geteuid()) {
+		close(fd);
+		return 0;
+	}
+	/* CRIU connects once: nobody is to come in its stead afterwards */
+	unlinkat(srv->dir_fd, SOCKET_NAME, 0);
+	close(srv->fd);
+	srv->fd = fd;
+	srv->connected = true;
+	return 0;
+}
+
+/* The descriptor of a message, or -1; more than one are not meant for us. */
+static int take_fd(struct msghdr *hdr)
+{
+	struct cmsghdr *cmsg;
+	int taken = -1;
+
+	for (cmsg = CMSG_FIRSTHDR(hdr); cmsg; cmsg = CMSG_NXTHDR(hdr, cmsg)) {
+		size_t nr = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < nr; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
+			if (taken < 0)
+				taken = fd;
+			else
+				close(fd);
+		}
+	}
+	return taken;
+}
+
+/* Return: bytes, 0 on EOF, -1 with errno; @passed: -1, or a descriptor that came along */
+static ssize_t server_recv(struct lazy_server *srv, void *data, size_t bytes, int *passed)
+{
+	union {
+		char bytes[CMSG_SPACE(4 * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { .iov_base = data, .iov_len = bytes };
+	struct msghdr hdr = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control.bytes, .msg_controllen = sizeof(control.bytes),
+	};
+	ssize_t n = recvmsg(srv->fd, &hdr, MSG_CMSG_CLOEXEC);
+
+	*passed = n >= 0 ? take_fd(&hdr) : -1;
+	return n;
+}
+
+static int recv_failed(ssize_t n, enum lazy_event *event, struct error *err)
+{
+	if (n < 0 && not_now())
+		return 0;
+	*event = LAZY_LOST;
+	if (n < 0 && errno != ECONNRESET)
+		return error_errno(err, CODE_CRIU, NULL, "cannot read " SOCKET_NAME);
+	return 0;
+}
+
+static int word_done(struct lazy_server *srv, enum lazy_event *event, pid_t *pid,
+		     struct error *err)
+{
+	uint32_t word;
+	int32_t number;
+
+	memcpy(&word, srv->word, sizeof(word));
+	number = (int32_t)word;
+	if (word == FINISHED) {
+		*event = LAZY_FINISHED;
+		srv->word_bytes = 0;
+	} else if (number < 0 && number >= -PID_MAX) {
+		*event = LAZY_TASK;
+		*pid = -number;
+		srv->word_bytes = 0;
+	} else if (number <= 0 || number > PID_MAX) {
+		*event = LAZY_LOST;
+		return error_set(err, CODE_CRIU, NULL, "%#x on " SOCKET_NAME
+				 " is not the pid of a task", word);
+	}
+	return 0;
+}
+
+static int next_word(struct lazy_server *srv, enum lazy_event *event, pid_t *pid,
+		     struct error *err)
+{
+	int passed;
+	ssize_t n = server_recv(srv, srv->word + srv->word_bytes,
+				sizeof(srv->word) - srv->word_bytes, &passed);
+
+	if (passed >= 0)
+		close(passed);
+	if (n <= 0)
+		return recv_failed(n, event, err);
+	srv->word_bytes += n;
+	return srv->word_bytes == sizeof(srv->word) ? word_done(srv, event, pid, err) : 0;
+}
+
+static int next_uffd(struct lazy_server *srv, enum lazy_event *event, pid_t *pid, int *uffd,
+		     struct error *err)
+{
+	char byte;
+	ssize_t n = server_recv(srv, &byte, 1, uffd);
+
+	if (n <= 0)
+		return recv_failed(n, event, err);
+	if (*uffd < 0) {
+		*event = LAZY_LOST;
+		return error_set(err, CODE_CRIU, NULL,
+				 "no userfaultfd after the pid on " SOCKET_NAME);
+	}
+	memcpy(pid, srv->word, sizeof(*pid));
+	srv->word_bytes = 0;
+	*event = LAZY_TASK;
+	return 0;
+}
+
+int lazy_server_next(struct lazy_server *srv, enum lazy_event *event, pid_t *pid, int *uffd,
+		     struct error *err)
+{
+	*event = LAZY_NOTHING;
+	*pid = 0;
+	*uffd = -1;
+	if (!srv->connected)
+		return server_accept(srv, err);
+	if (srv->word_bytes < sizeof(srv->word))
+		return next_word(srv, event, pid, err);
+	return next_uffd(srv, event, pid, uffd, err);
+}
+
+void lazy_server_close(struct lazy_server *srv)
+{
+	if (!srv)
+		return;
+	if (srv->fd >= 0 && !srv->connected)
+		unlinkat(srv->dir_fd, SOCKET_NAME, 0);
+	if (srv->fd >= 0)
+		close(srv->fd);
+	if (srv->dir_fd >= 0)
+		close(srv->dir_fd);
+	free(srv);
+}

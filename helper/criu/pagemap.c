@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <inttypes.h>
+#include <stdio.h>
+#include "criu/pagemap.h"
+#include "kernel/page_set.h"
+
+void pagemap_name(char name[IMAGE_NAME_MAX], pid_t pid)
+{
+	snprintf(name, IMAGE_NAME_MAX, "pagemap-%d.img", pid);
+}
+
+static uint32_t entry_flags(const Img__PagemapEntry *raw)
+{
+	if (raw->has_in_parent && raw->in_parent)
+		return raw->flags | PAGEMAP_PARENT;
+	/* images of old have no flags: what is listed is there */
+	return raw->has_flags ? raw->flags : PAGEMAP_PRESENT;
+}
+
+int pagemap_get(const Img__PagemapEntry *raw, uint64_t from, struct pagemap_entry *entry,
+		struct error *err)
+{
+	uint32_t kind;
+
+	entry->addr = raw->vaddr;
+	entry->nr_pages = raw->nr_pages_wide ? raw->nr_pages_wide : raw->nr_pages;
+	entry->flags = entry_flags(raw);
+	kind = entry->flags & (PAGEMAP_PARENT | PAGEMAP_LAZY | PAGEMAP_PRESENT);
+	if (!kind || kind != entry->flags ||
+	    ((kind & PAGEMAP_PARENT) && (kind & PAGEMAP_PRESENT)))
+		return error_set(err, CODE_CRIU, "the installed CRIU may be too new",
+				 "pagemap has flags %#x at %#" PRIx64, entry->flags,
+				 entry->addr);
+	if (entry->addr % PAGE_BYTES || entry->addr < from || !entry->nr_pages ||
+	    entry->addr >= USER_END ||
+	    entry->nr_pages > (USER_END - entry->addr) / PAGE_BYTES)
+		return error_set(err, CODE_CRIU, NULL,
+				 "pagemap has a bad entry: %" PRIu64 " pages at %#" PRIx64,
+				 entry->nr_pages, entry->addr);
+	return 0;
+}
+
+static void put_one(struct image_out *out, uint64_t addr, uint64_t nr_pages, uint32_t flags)
+{
+	Img__PagemapEntry entry = IMG__PAGEMAP_ENTRY__INIT;
+
+	entry.vaddr = addr;
+	entry.has_nr_pages = true;
+	entry.nr_pages = nr_pages;
+	entry.has_nr_pages_wide = true;
+	entry.nr_pages_wide = nr_pages;
+	entry.has_flags = true;
+	entry.flags = flags;
+	if (flags & PAGEMAP_PARENT) {
+		entry.has_in_parent = true;
+		entry.in_parent = true;
+	}
+	image_out_add(out, &entry.base);
+}
+
+void pagemap_put(struct image_out *out, uint64_t addr, uint64_t nr_pages, uint32_t flags)
+{
+	while (nr_pages) {
+		uint64_t nr = nr_pages < PAGEMAP_PAGES_MAX ? nr_pages : PAGEMAP_PAGES_MAX;
+
+		put_one(out, addr, nr, flags);
+		addr += nr * PAGE_BYTES;
+		nr_pages -= nr;
+	}
+}
+
+void pagemap_put_head(struct image_out *out)
+{
+	Img__PagemapHead head = IMG__PAGEMAP_HEAD__INIT;
+
+	head.pages_id = 1;
+	image_out_add(out, &head.base);
+}

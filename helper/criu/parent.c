@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <time.h>
+#include <unistd.h>
+#include "criu/criu.h"
+#include "criu/pagemap.h"
+
+#define IMAGES_V1_1	2
+
+/*
+ * CRIU drains a task in full, and does not say so, when the parent has no time of its dump
+ * or the task seems to have been started after it.
+ */
+static int inventory_write(int dir_fd, struct error *err)
+{
+	Img__InventoryEntry inventory = IMG__INVENTORY_ENTRY__INIT;
+	struct image_out out;
+	struct timespec now;
+	int ret;
+
+	if (clock_gettime(CLOCK_BOOTTIME, &now))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot read the clock");
+	inventory.img_version = IMAGES_V1_1;
+	inventory.has_dump_uptime = true;
+	inventory.dump_uptime = now.tv_sec * 1000000ULL + now.tv_nsec / 1000;
+	image_out_init(&out, IMAGE_INVENTORY);
+	image_out_add(&out, &inventory.base);
+	ret = image_out_store(&out, dir_fd, "inventory.img", err);
+	image_out_free(&out);
+	return ret;
+}
+
+static int empty_pages_write(int dir_fd, struct error *err)
+{
+	int fd = openat(dir_fd, "pages-1.img", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return error_errno(err, CODE_CRIU, NULL, "cannot create an empty pages image");
+	close(fd);
+	return 0;
+}
+
+int criu_parent_write(int dir_fd, pid_t pid, struct error *err)
+{
+	char name[IMAGE_NAME_MAX];
+	struct image_out out;
+	int ret;
+
+	pagemap_name(name, pid);
+	image_out_init(&out, IMAGE_PAGEMAP);
+	pagemap_put_head(&out);
+	pagemap_put(&out, 0, USER_END / PAGE_BYTES, PAGEMAP_PRESENT);
+	ret = image_out_store(&out, dir_fd, name, err);
+	image_out_free(&out);
+	if (ret || empty_pages_write(dir_fd, err))
+		return -1;
+	return inventory_write(dir_fd, err);
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "criu/criu.h"
+#include "criu/rpc.h"
+
+#define END_TIMEOUT_MS	10000
+#define IMAGES_LINK	"criu-images"
+
+/* CRIU's parser of configuration files ends words at spaces and has ideas about quotes. */
+static int check_path(const char *path, struct error *err)
+{
+	if (strpbrk(path, " \t\n\"'\\#"))
+		return error_set(err, CODE_NOT_READY, "use another directory",
+				 "CRIU cannot be given the path %s", path);
+	return 0;
+}
+
+/* CRIU 3.17 wants a symbolic link for the images directory: it was made for /proc/PID/fd/NR. */
+static int link_images(int work_dir_fd, const char *images, struct error *err)
+{
+	if (unlinkat(work_dir_fd, IMAGES_LINK, 0) && errno != ENOENT)
+		return error_errno(err, CODE_CRIU, NULL, "cannot remove an old link");
+	if (symlinkat(images, work_dir_fd, IMAGES_LINK))
+		return error_errno(err, CODE_CRIU, NULL, "cannot make a link to the images");
+	return 0;
+}
+
+/*
+ * The RPC of the releases supported has no field for leave-stopped. And it takes its
+ * directories by number from whoever made the socket pair, who need not have a pid where
+ * CRIU runs: paths do.
+ */
+static int restore_config(const struct criu_restore_opts *opts, char *config, size_t bytes,
+			  struct error *err)
+{
+	char images[PATH_MAX], work[PATH_MAX], text[2 * PATH_MAX + 64];
+
+	if (rpc_path(opts->images_dir_fd, NULL, images, sizeof(images), err) ||
+	    rpc_path(opts->work_dir_fd, NULL, work, sizeof(work), err) ||
+	    check_path(work, err) || link_images(opts->work_dir_fd, images, err))
+		return -1;
+	snprintf(text, sizeof(text),
+		 "images-dir %s/" IMAGES_LINK "\nwork-dir %s\nleave-stopped\n", work, work);
+	return rpc_config(opts->work_dir_fd, "criu-restore.conf", text, config, bytes, err);
+}
+
+static int restore_request(int rpc_fd, const struct criu_restore_opts *from, struct error *err)
+{
+	CriuOpts opts = CRIU_OPTS__INIT;
+	CriuReq req = CRIU_REQ__INIT;
+	char config[PATH_MAX];
+
+	if (restore_config(from, config, sizeof(config), err))
+		return -1;
+	opts.images_dir_fd = from->images_dir_fd;
+	opts.config_file = config;
+	opts.has_log_level = true;
+	opts.log_level = from->log_level;
+	opts.log_file = "restore.log";
+	opts.has_lazy_pages = true;
+	opts.lazy_pages = true;
+	opts.has_tcp_close = true;
+	opts.tcp_close = true;
+	opts.has_file_locks = true;
+	opts.file_locks = true;
+	opts.has_manage_cgroups_mode = true;
+	opts.manage_cgroups_mode = CRIU_CG_MODE__IGNORE;
+	req.type = CRIU_REQ_TYPE__RESTORE;
+	req.opts = &opts;
+	return rpc_send(rpc_fd, &req, err);
+}
+
+/* CRIU's last word is not its end: until then it may hold the tasks. */
+static int restore_wait_end(int rpc_fd, struct error *err)
+{
+	CriuResp *resp = NULL;
+	int ret = rpc_recv(rpc_fd, END_TIMEOUT_MS, &resp, err);
+
+	if (ret <= 0)
+		return ret;
+	criu_resp__free_unpacked(resp, NULL);
+	return error_set(err, CODE_CRIU, NULL, "CRIU goes on after it had restored the task");
+}
+
+int criu_restore_run(int rpc_fd, const struct criu_restore_opts *opts, pid_t *root,
+		     struct error *err)
+{
+	CriuResp *resp = NULL;
+	char log[PATH_MAX];
+	int ret;
+
+	if (rpc_path(opts->work_dir_fd, "restore.log", log, sizeof(log), err) ||
+	    restore_request(rpc_fd, opts, err))
+		return -1;
+	ret = rpc_recv(rpc_fd, -1, &resp, err);
+	if (ret < 0)
+		return -1;
+	if (!ret || resp->type != CRIU_REQ_TYPE__RESTORE || !resp->success || !resp->restore)
+		ret = rpc_failed(resp, "CRIU cannot restore the task", log, err);
+	else
+		*root = resp->restore->pid;
+	if (resp)
+		criu_resp__free_unpacked(resp, NULL);
+	return ret < 0 ? -1 : restore_wait_end(rpc_fd, err);
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include "dest/door.h"
+#include "dest/tell.h"
+
+#define CALLER_TIMEOUT_MS	10000
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static bool is_loopback(const struct sockaddr_storage *addr)
+{
+	const struct sockaddr_in *v4 = (const void *)addr;
+	const struct sockaddr_in6 *v6 = (const void *)addr;
+
+	if (addr->ss_family == AF_INET)
+		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+	return addr->ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+static void name_peer(const struct sockaddr_storage *addr, socklen_t len, char *peer, size_t size)
+{
+	char host[48] = "?", port[8] = "?";
+
+	getnameinfo((const void *)addr, len, host, sizeof(host), port, sizeof(port),
+		    NI_NUMERICHOST | NI_NUMERICSERV);
+	snprintf(peer, size, "%s:%s", host, port);
+}
+
+int door_open(struct door *door, const char *where, bool insecure, struct error *err)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+	char name[64];
+
+	memset(door, 0, sizeof(*door));
+	for (size_t i = 0; i < DOOR_CALLERS; i++)
+		door->callers[i].fd = -1;
+	door->listen_fd = conn_listen(where, err);
+	if (door->listen_fd < 0)
+		return -1;
+	if (getsockname(door->listen_fd, (void *)&addr, &len)) {
+		close(door->listen_fd);
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot tell where we listen");
+	}
+	if (!insecure && !is_loopback(&addr)) {
+		close(door->listen_fd);
+		return error_set(err, CODE_USAGE,
+				 "listen on 127.0.0.1 and tunnel, or say --insecure on both sides",
+				 "listening on %s would take memory from the network without encryption",
+				 where);
+	}
+	/* who called may have hung up before we come to accept */
+	fcntl(door->listen_fd, F_SETFL, O_NONBLOCK);
+	name_peer(&addr, len, name, sizeof(name));
+	tell("listening", json_pack("{s:s}", "address", name), "listening on %s", name);
+	return 0;
+}
+
+void door_close(struct door *door)
+{
+	for (size_t i = 0; i < DOOR_CALLERS; i++)
+		if (door->callers[i].fd >= 0)
+			close(door->callers[i].fd);
+	close(door->listen_fd);
+}
+
+void door_poll(const struct door *door, struct pollfd *fds)
+{
+	fds[0] = (struct pollfd){ .fd = door->listen_fd, .events = POLLIN };
+	for (size_t i = 0; i < DOOR_CALLERS; i++) {
+		const struct caller *caller = &door->callers[i];
+		bool complete = caller->got == sizeof(caller->preamble);
+
+		fds[1 + i] = (struct pollfd){ .fd = complete ? -1 : caller->fd, .events = POLLIN };
+	}
+}
+
+void door_turn_away(struct door *door, struct caller *caller, const char *why)
+{
+	close(caller->fd);
+	caller->fd = -1;
+	door->strangers++;
+	tell("stranger", json_pack("{s:s,s:s,s:I}", "peer", caller->peer, "reason", why,
+					   "count", (json_int_t)door->strangers),
+		     "closed a connection from %s: %s", caller->peer, why);
+}
+
+static struct caller *free_place(struct door *door)
+{
+	struct caller *oldest = &door->callers[0];
+
+	for (size_t i = 0; i < DOOR_CALLERS; i++) {
+		struct caller *caller = &door->callers[i];
+
+		if (caller->fd < 0)
+			return caller;
+		if (caller->deadline_ms < oldest->deadline_ms)
+			oldest = caller;
+	}
+	door_turn_away(door, oldest, "too many callers");
+	return oldest;
+}
+
+/* A link that died without a word must be noticed, and small messages must not wait. */
+static void tune(int fd)
+{
+	unsigned int lost = CONN_LOST_MS;
+	int on = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost, sizeof(lost));
+}
+
+static void let_in(struct door *door)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+	struct caller *caller;
+	int fd;
+
+	fd = accept4(door->listen_fd, (void *)&addr, &len, SOCK_CLOEXEC);
+	if (fd < 0)
+		return;
+	tune(fd);
+	caller = free_place(door);
+	caller->fd = fd;
+	caller->got = 0;
+	caller->deadline_ms = now_ms() + CALLER_TIMEOUT_MS;
+	name_peer(&addr, len, caller->peer, sizeof(caller->peer));
+}
+
+static bool preamble_is_good(struct conn_preamble *pre)
+{
+	static const uint8_t zero[sizeof(pre->pad)];
+
+	pre->magic = le32toh(pre->magic);
+	pre->version = le16toh(pre->version);
+	return pre->magic == CONN_MAGIC && pre->version == 1 && pre->kind >= CONN_CONTROL &&
+	       pre->kind <= CONN_URGENT && !pre->index && !memcmp(pre->pad, zero, sizeof(zero));
+}
+
+static void listen_to(struct door *door, struct caller *caller)
+{
+	uint8_t *to = (uint8_t *)&caller->preamble + caller->got;
+	ssize_t n;
+
+	n = recv(caller->fd, to, sizeof(caller->preamble) - caller->got, MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		door_turn_away(door, caller, "it closed without a word");
+		return;
+	}
+	caller->got += n;
+	if (caller->got == sizeof(caller->preamble) && !preamble_is_good(&caller->preamble))
+		door_turn_away(door, caller, "it does not speak our protocol");
+}
+
+void door_step(struct door *door, const struct pollfd *fds)
+{
+	int64_t now = now_ms();
+
+	for (size_t i = 0; i < DOOR_CALLERS; i++) {
+		struct caller *caller = &door->callers[i];
+
+		if (caller->fd >= 0 && fds[1 + i].fd == caller->fd && fds[1 + i].revents)
+			listen_to(door, caller);
+		if (caller->fd >= 0 && now >= caller->deadline_ms)
+			door_turn_away(door, caller, "nothing useful came from it in time");
+	}
+	if (fds[0].revents)
+		let_in(door);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Where connections come in: nobody is waited for, so that a caller who says nothing
+ * or garbage keeps nobody else out.
+ */
+#ifndef MIGRATE_DEST_DOOR_H
+#define MIGRATE_DEST_DOOR_H
+
+#include <poll.h>
+#include "ui/error.h"
+#include "wire/conn.h"
+
+#define DOOR_CALLERS	64	/* who may be in the doorway at a time; the oldest has to go */
+
+/**
+ * struct caller - a connection whose preamble is coming, or that waits for its migration
+ * @fd: -1: free
+ * @got: bytes of the preamble that are here
+ * @deadline_ms: when it is closed
+ */
+struct caller {
+	int fd;
+	size_t got;
+	int64_t deadline_ms;
+	struct conn_preamble preamble;
+	char peer[64];
+};
+
+/** struct door - @strangers: callers that were closed */
+struct door {
+	int listen_fd;
+	struct caller callers[DOOR_CALLERS];
+	uint64_t strangers;
+};
+
+/** door_open() - listen; beyond loopback only if @insecure */
+int door_open(struct door *door, const char *where, bool insecure, struct error *err);
+void door_close(struct door *door);
+
+/** door_poll() - fill @fds (1 + DOOR_CALLERS); those of no interest have fd -1 */
+void door_poll(const struct door *door, struct pollfd *fds);
+
+/**
+ * door_step() - accept and read as @fds say, close whose time is up
+ *
+ * Then every caller with got == sizeof(preamble) is complete and valid: take its
+ * fd and set that to -1, or leave it until its deadline.
+ */
+void door_step(struct door *door, const struct pollfd *fds);
+
+/** door_turn_away() - close, log and count */
+void door_turn_away(struct door *door, struct caller *caller, const char *why);
+
+#endif

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a userfaultfd says: faults, and what the task did to its mappings.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "dest/memory.h"
+#include "dest/sets.h"
+#include "kernel/uffd.h"
+
+#define AROUND_PAGES	16	/* as many are installed or requested with one that faulted */
+#define EVENTS_AT_ONCE	16
+
+/* The page is populated at the source: from the mirror, or asked for. */
+static enum install resolve_todo(struct memory *mem, struct space *space, uint64_t addr,
+				 struct error *err)
+{
+	uint64_t nr_pages = AROUND_PAGES, origin;
+	struct run run;
+
+	page_set_next(&space->todo, addr, USER_END, AROUND_PAGES, &run);
+	nr_pages = run.nr_pages;
+	origin = space_origin(space, addr, &nr_pages);
+	if (page_set_has(&mem->store.have, origin))
+		return memory_from_store(mem, space, addr, nr_pages);
+	if (page_set_has(&mem->asked, origin))
+		return INSTALL_AGAIN;
+	if (!page_set_has(&mem->wanted, origin)) {
+		/* neither here nor to come: never let the task see zeros instead */
+		error_set(err, CODE_INTERNAL, NULL, "page 0x%lx is lost", addr);
+		errno = ENODATA;
+		return INSTALL_FAILED;
+	}
+	return memory_request(mem, origin, nr_pages, err) ? INSTALL_FAILED : INSTALL_AGAIN;
+}
+
+static enum install resolve_zero(struct memory *mem, struct space *space, uint64_t addr)
+{
+	uint64_t done;
+
+	switch (uffd_zero(space->uffd, addr, 1, &done)) {
+	case UFFD_OK:
+		mem->counts.zero++;
+		return INSTALL_OK;
+	case UFFD_EXISTS:
+	case UFFD_NO_VMA:
+		/* installed or unmapped since: the task shall look again */
+		uffd_wake(space->uffd, addr, PAGE_BYTES);
+		return INSTALL_OK;
+	case UFFD_AGAIN:
+		return INSTALL_AGAIN;
+	case UFFD_GONE:
+		return INSTALL_GONE;
+	case UFFD_FAILED:
+		break;
+	}
+	return INSTALL_FAILED;
+}
+
+/*
+ * INSTALL_AGAIN has two reasons: the page is still on its way, and whoever brings it
+ * installs it; or events are pending: then @mem->retry makes the fault thread come back.
+ */
+static int resolve_fault(struct memory *mem, struct space *space, uint64_t addr, struct error *err)
+{
+	enum install ret;
+
+	if (space->gone || space->uffd < 0)
+		return 0;
+	if (page_set_has(&space->todo, addr)) {
+		uint64_t one = 1, origin = space_origin(space, addr, &one);
+
+		ret = resolve_todo(mem, space, addr, err);
+		/* it may only be that those around it could not be installed */
+		if (ret == INSTALL_AGAIN && !page_set_has(&space->todo, addr))
+			return 0;
+		if (ret == INSTALL_AGAIN && page_set_has(&mem->store.have, origin))
+			mem->retry = true;
+	} else {
+		ret = resolve_zero(mem, space, addr);
+		if (ret == INSTALL_AGAIN)
+			mem->retry = true;
+	}
+	switch (ret) {
+	case INSTALL_OK:
+		return 0;
+	case INSTALL_AGAIN:
+		return space_wait(space, addr, err);
+	case INSTALL_GONE:
+		memory_bury(mem, space);
+		return 0;
+	case INSTALL_FAILED:
+		break;
+	}
+	return error_errno(err, CODE_INTERNAL, NULL, "cannot resolve the fault at 0x%lx", addr);
+}
+
+/* The task dropped or unmapped the range: its content is of no interest any longer. */
+static void forget(struct memory *mem, struct space *space, uint64_t addr, uint64_t end)
+{
+	struct run run;
+
+	while (addr < end && page_set_next(&space->todo, addr, end, 0, &run)) {
+		uint64_t origin = space_origin(space, run.addr, &run.nr_pages);
+
+		page_set_remove(&space->todo, run.addr, run.nr_pages);
+		memory_release(mem, origin, run.nr_pages);
+		addr = run_end(&run);
+	}
+	if (space->nr_waiting)
+		mem->retry = true;
+}
+
+static int forked(struct memory *mem, struct space *parent, int uffd, struct error *err)
+{
+	struct space *space = space_fork(parent, err);
+
+	if (!space) {
+		/* without a reader the child would see zeros: let it wait for ever instead */
+		return -1;
+	}
+	space->uffd = uffd;
+	if (memory_space_add(mem, space, err))
+		return -1;
+	mem->work = true;
+	if (mem->hooks.hold(mem->hooks.ctx, uffd, &space->handle, err))
+		return -1;
+	return mem->hooks.watch(mem->hooks.ctx, space, true, err);
+}
+
+static int act(struct memory *mem, struct space *space, const struct uffd_msg *msg,
+	       struct error *err)
+{
+	uint64_t addr, bytes;
+
+	switch (msg->event) {
+	case UFFD_EVENT_PAGEFAULT:
+		mem->counts.faults++;
+		return resolve_fault(mem, space, msg->arg.pagefault.address & ~(PAGE_BYTES - 1), err);
+	case UFFD_EVENT_FORK:
+		return forked(mem, space, msg->arg.fork.ufd, err);
+	case UFFD_EVENT_REMAP:
+		addr = msg->arg.remap.to;
+		bytes = msg->arg.remap.len;
+		forget(mem, space, addr, addr + bytes);
+		if (space->nr_waiting)
+			mem->retry = true;
+		return space_move(space, msg->arg.remap.from, addr, bytes, err);
+	case UFFD_EVENT_REMOVE:
+	case UFFD_EVENT_UNMAP:
+		forget(mem, space, msg->arg.remove.start, msg->arg.remove.end);
+		return 0;
+	}
+	return error_set(err, CODE_INTERNAL, NULL, "unknown userfaultfd event 0x%x", msg->event);
+}
+
+int memory_events(struct memory *mem, struct space *space, struct error *err)
+{
+	struct uffd_msg msgs[EVENTS_AT_ONCE];
+	int ret = 0;
+
+	while (!ret && !space->gone && space->uffd >= 0) {
+		ssize_t bytes = read(space->uffd, msgs, sizeof(msgs));
+
+		if (bytes < 0 && errno == EINTR)
+			continue;
+		if (bytes < 0 && errno == EAGAIN)
+			break;
+		if (bytes <= 0)
+			return error_errno(err, CODE_INTERNAL, NULL, "cannot read a userfaultfd");
+		/* all that was read is acted upon, even after a failure: it is not said again */
+		for (size_t i = 0; i < bytes / sizeof(*msgs); i++)
+			if (act(mem, space, &msgs[i], err))
+				ret = -1;
+	}
+	pthread_cond_broadcast(&mem->changed);
+	return ret;
+}
+
+static int retry_space(struct memory *mem, struct space *space, struct error *err)
+{
+	uint64_t *waiting = space->waiting;
+	size_t nr = space->nr_waiting;
+	int ret = 0;
+
+	space->waiting = NULL;
+	space->nr_waiting = 0;
+	space->cap_waiting = 0;
+	for (size_t i = 0; i < nr; i++)
+		if (resolve_fault(mem, space, waiting[i], err))
+			ret = -1;
+	free(waiting);
+	return ret;
+}
+
+int memory_retry(struct memory *mem, struct error *err)
+{
+	int ret = 0;
+
+	mem->retry = false;
+	for (size_t i = 0; i < mem->nr_spaces; i++) {
+		if (memory_events(mem, mem->spaces[i], err) ||
+		    retry_space(mem, mem->spaces[i], err))
+			ret = -1;
+	}
+	return ret;
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+#include "dest/fault.h"
+#include "wire/stream.h"
+
+#define READY_AT_ONCE	16
+#define RETRY_MS	1
+#define TICK_MS		1000	/* how often processes are looked for that ended */
+
+/* What an epoll event is about, when it is not a space. */
+static char of_kick, of_lazy;
+
+static int watch_fd(struct fault_thread *thread, int fd, void *about, struct error *err)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = about };
+
+	if (epoll_ctl(thread->epoll, EPOLL_CTL_ADD, fd, &event))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot wait for a descriptor");
+	return 0;
+}
+
+int fault_init(struct fault_thread *thread, struct error *err)
+{
+	thread->lazy_fd = -1;
+	thread->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (thread->epoll < 0)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot make an epoll descriptor");
+	return watch_fd(thread, thread->mem->kick, &of_kick, err);
+}
+
+void fault_destroy(struct fault_thread *thread)
+{
+	if (thread->epoll >= 0)
+		close(thread->epoll);
+	thread->epoll = -1;
+}
+
+int fault_watch(struct fault_thread *thread, struct space *space, bool on, struct error *err)
+{
+	if (on)
+		return watch_fd(thread, space->uffd, space, err);
+	epoll_ctl(thread->epoll, EPOLL_CTL_DEL, space->uffd, NULL);
+	return 0;
+}
+
+/* The server's descriptor changes from the listening to the connected socket, then to none. */
+static int watch_lazy(struct fault_thread *thread, struct error *err)
+{
+	int fd = thread->lazy ? lazy_server_fd(thread->lazy) : -1;
+
+	if (fd == thread->lazy_fd)
+		return 0;
+	if (thread->lazy_fd >= 0)
+		/* fails when the server has closed it, which is as good */
+		epoll_ctl(thread->epoll, EPOLL_CTL_DEL, thread->lazy_fd, NULL);
+	thread->lazy_fd = fd;
+	return fd < 0 ? 0 : watch_fd(thread, fd, &of_lazy, err);
+}
+
+int fault_expect(struct fault_thread *thread, struct lazy_server *lazy, struct error *err)
+{
+	thread->lazy = lazy;
+	return watch_lazy(thread, err);
+}
+
+static int attach(struct fault_thread *thread, pid_t pid, int uffd, struct error *err)
+{
+	if (pid != thread->task_pid || uffd < 0) {
+		if (uffd >= 0)
+			close(uffd);
+		return error_set(err, CODE_CRIU, NULL,
+				 "CRIU handed over the memory of task %d, expected was %d", pid,
+				 thread->task_pid);
+	}
+	return memory_attach(thread->mem, uffd, err);
+}
+
+static int lazy_step(struct fault_thread *thread, struct error *err)
+{
+	enum lazy_event event = LAZY_NOTHING;
+	pid_t pid = 0;
+	int uffd = -1, ret;
+
+	ret = lazy_server_next(thread->lazy, &event, &pid, &uffd, err);
+	if (!ret && event == LAZY_TASK)
+		ret = attach(thread, pid, uffd, err);
+	else if (!ret && event == LAZY_LOST)
+		ret = error_set(err, CODE_CRIU, NULL,
+				"CRIU closed its socket before the restore was complete");
+	if (ret || event == LAZY_FINISHED)
+		thread->lazy = NULL;
+	if (watch_lazy(thread, err))
+		ret = -1;
+	if (!ret && event == LAZY_FINISHED)
+		thread->hooks.restored(thread->hooks.ctx);
+	return ret;
+}
+
+static int space_step(struct fault_thread *thread, struct space *space, struct error *err)
+{
+	struct memory *mem = thread->mem;
+	int ret;
+
+	atomic_fetch_add(&mem->urgent, 1);
+	memory_lock(mem);
+	ret = memory_events(mem, space, err);
+	memory_unlock(mem);
+	atomic_fetch_sub(&mem->urgent, 1);
+	return ret;
+}
+
+static int send_requests(struct fault_thread *thread, struct error *err)
+{
+	struct memory *mem = thread->mem;
+	struct run *requests;
+	size_t nr;
+	int ret = 0;
+
+	memory_lock(mem);
+	requests = mem->requests;
+	nr = mem->nr_requests;
+	mem->requests = NULL;
+	mem->nr_requests = 0;
+	mem->cap_requests = 0;
+	memory_unlock(mem);
+	for (size_t i = 0; i < nr && !ret && thread->urgent_fd >= 0; i++) {
+		struct splice_vm_run run = {
+			.addr = requests[i].addr, .nr_pages = requests[i].nr_pages,
+		};
+
+		ret = frame_send(thread->urgent_fd, FRAME_REQUEST, thread->cookie, &run, 1, err);
+	}
+	if (ret)
+		thread->urgent_fd = -1;
+	free(requests);
+	return ret;
+}
+
+/* Nothing tells that a process is gone but a failing ioctl. */
+static void bury_gone(struct fault_thread *thread)
+{
+	struct memory *mem = thread->mem;
+
+	memory_lock(mem);
+	for (size_t i = 0; i < mem->nr_spaces; i++)
+		if (mem->spaces[i]->uffd >= 0 && space_probe(mem->spaces[i]))
+			memory_bury(mem, mem->spaces[i]);
+	memory_unlock(mem);
+}
+
+static int retry(struct fault_thread *thread, bool *again, struct error *err)
+{
+	struct memory *mem = thread->mem;
+	int ret = 0;
+
+	memory_lock(mem);
+	if (mem->retry)
+		ret = memory_retry(mem, err);
+	*again = mem->retry;
+	memory_unlock(mem);
+	return ret;
+}
+
+static int ready(struct fault_thread *thread, void *about, struct error *err)
+{
+	uint64_t count;
+
+	if (about == &of_kick)
+		return read(thread->mem->kick, &count, sizeof(count)) < 0 && errno != EAGAIN ?
+		       error_errno(err, CODE_INTERNAL, NULL, "cannot read an eventfd") : 0;
+	if (about == &of_lazy)
+		return thread->lazy ? lazy_step(thread, err) : 0;
+	return space_step(thread, about, err);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void fault_run(struct fault_thread *thread)
+{
+	struct epoll_event events[READY_AT_ONCE];
+	int64_t last_tick = now_ms();
+	bool again = false;
+
+	while (!atomic_load(&thread->stop)) {
+		int nr = epoll_wait(thread->epoll, events, READY_AT_ONCE,
+				    again ? RETRY_MS : TICK_MS);
+		struct error err = { 0 };
+
+		for (int i = 0; i < nr; i++)
+			ready(thread, events[i].data.ptr, &err);
+		retry(thread, &again, &err);
+		send_requests(thread, &err);
+		if (now_ms() - last_tick >= TICK_MS) {
+			bury_gone(thread);
+			last_tick = now_ms();
+		}
+		if (error_is_set(&err))
+			thread->hooks.failed(thread->hooks.ctx, &err);
+	}
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "dest/fdpass.h"
+
+union control {
+	char buf[CMSG_SPACE(FDPASS_MAX * sizeof(int))];
+	struct cmsghdr align;
+};
+
+int fdpass_pair(int pair[2])
+{
+	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
+}
+
+int fdpass_send(int sock, const void *msg, size_t bytes, const int *fds, size_t nr_fds)
+{
+	struct iovec iov = { .iov_base = (void *)msg, .iov_len = bytes };
+	struct msghdr head = { .msg_iov = &iov, .msg_iovlen = 1 };
+	union control control = { 0 };
+	ssize_t n;
+
+	if (nr_fds) {
+		struct cmsghdr *cmsg = &control.align;
+
+		head.msg_control = control.buf;
+		head.msg_controllen = CMSG_SPACE(nr_fds * sizeof(int));
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(nr_fds * sizeof(int));
+		memcpy(CMSG_DATA(cmsg), fds, nr_fds * sizeof(int));
+	}
+	do
+		n = sendmsg(sock, &head, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n == (ssize_t)bytes ? 0 : -1;
+}
+
+static size_t take_fds(struct msghdr *head, int *fds)
+{
+	size_t nr = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(head); c; c = CMSG_NXTHDR(head, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		nr = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(fds, CMSG_DATA(c), nr * sizeof(int));
+	}
+	return nr;
+}
+
+int fdpass_recv(int sock, void *msg, size_t bytes, int *fds, int timeout_ms)
+{
+	struct iovec iov = { .iov_base = msg, .iov_len = bytes };
+	union control control;
+	struct msghdr head = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control.buf, .msg_controllen = sizeof(control.buf),
+	};
+	struct pollfd poll_in = { .fd = sock, .events = POLLIN };
+	size_t nr;
+	ssize_t n;
+	int ready;
+
+	for (size_t i = 0; i < FDPASS_MAX; i++)
+		fds[i] = -1;
+	do
+		ready = poll(&poll_in, 1, timeout_ms);
+	while (ready < 0 && errno == EINTR);
+	if (ready <= 0) {
+		if (!ready)
+			errno = ETIMEDOUT;
+		return -1;
+	}
+	do
+		n = recvmsg(sock, &head, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return n && errno != ECONNRESET ? -1 : 0;
+	nr = take_fds(&head, fds);
+	if (n == (ssize_t)bytes && !(head.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+		return 1;
+	while (nr--)
+		close(fds[nr]);
+	errno = EPROTO;
+	return -1;
+}

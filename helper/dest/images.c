@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "dest/images.h"
+
+#define MAX_FILES	4096
+#define MAX_PIECE	(1u << 20)
+
+int images_plan(struct images *images, const char *base, const uint8_t *id, struct error *err)
+{
+	memset(images, 0, sizeof(*images));
+	images->images_fd = -1;
+	images->work_fd = -1;
+	images->file = -1;
+	for (int i = 0; i < CONN_ID_BYTES; i++)
+		sprintf(images->id + 2 * i, "%02x", id[i]);
+	if (snprintf(images->dir, sizeof(images->dir), "%s/%s-dest", base, images->id) >=
+	    (int)sizeof(images->dir))
+		return error_set(err, CODE_USAGE, NULL, "--images-dir is too long");
+	return 0;
+}
+
+static int make_dir(const char *path, struct error *err)
+{
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return error_errno(err, CODE_NOT_READY, "choose another --images-dir",
+				   "cannot make the directory %s", path);
+	return 0;
+}
+
+static int open_subdir(int dir_fd, const char *dir, const char *name, struct error *err)
+{
+	int fd;
+
+	if (mkdirat(dir_fd, name, 0700))
+		return error_errno(err, CODE_NOT_READY, NULL, "cannot make %s/%s", dir, name);
+	fd = openat(dir_fd, name, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		error_errno(err, CODE_INTERNAL, NULL, "cannot open %s/%s", dir, name);
+	return fd;
+}
+
+int images_make(struct images *images, struct error *err)
+{
+	char base[sizeof(images->dir)];
+	int dir_fd;
+
+	snprintf(base, sizeof(base), "%s", images->dir);
+	*strrchr(base, '/') = '\0';
+	if (make_dir(base, err))
+		return -1;
+	/* the id is random: what is there already is not ours to write into */
+	if (mkdir(images->dir, 0700))
+		return error_errno(err, CODE_NOT_READY, NULL, "cannot make the directory %s",
+				   images->dir);
+	dir_fd = open(images->dir, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	if (dir_fd < 0)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot open %s", images->dir);
+	images->images_fd = open_subdir(dir_fd, images->dir, "images", err);
+	if (images->images_fd >= 0)
+		images->work_fd = open_subdir(dir_fd, images->dir, "work", err);
+	close(dir_fd);
+	return images->work_fd < 0 ? -1 : 0;
+}
+
+static bool name_is_good(const char *name)
+{
+	static const char good[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+	size_t len = strlen(name);
+
+	/* "parent" is made here, by the rewriting of the images */
+	return len && len < sizeof(((struct images *)0)->name) && name[0] != '.' &&
+	       strspn(name, good) == len && strcmp(name, "parent");
+}
+
+static int start_file(struct images *images, const char *name, struct error *err)
+{
+	if (!name_is_good(name) || images->files >= MAX_FILES)
+		return error_set(err, CODE_PEER, NULL, "the source sent an image with a bad name");
+	images->file = openat(images->images_fd, name,
+			      O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (images->file < 0)
+		return error_errno(err, CODE_PEER, NULL, "cannot make the image %s", name);
+	snprintf(images->name, sizeof(images->name), "%s", name);
+	images->offset = 0;
+	return 0;
+}
+
+static int write_piece(struct images *images, const ProtobufCBinaryData *data, struct error *err)
+{
+	for (size_t done = 0; done < data->len;) {
+		ssize_t n = write(images->file, data->data + done, data->len - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return error_errno(err, CODE_NOT_READY,
+					   "make room there, or choose another --images-dir",
+					   "cannot write %s/images/%s", images->dir, images->name);
+		done += n;
+	}
+	images->offset += data->len;
+	images->bytes += data->len;
+	return 0;
+}
+
+int images_take(struct images *images, const Migrate__ImageFile *piece, struct error *err)
+{
+	if (images->file < 0 && start_file(images, piece->name, err))
+		return -1;
+	if (strcmp(piece->name, images->name) || piece->offset != images->offset ||
+	    piece->data.len > MAX_PIECE)
+		return error_set(err, CODE_PEER, NULL, "the source sent the image %s out of order",
+				 images->name);
+	if (write_piece(images, &piece->data, err))
+		return -1;
+	if (!piece->last)
+		return 0;
+	close(images->file);
+	images->file = -1;
+	images->files++;
+	return 0;
+}
+
+void images_close(struct images *images)
+{
+	int *fds[] = { &images->images_fd, &images->work_fd, &images->file };
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The directory of one migration, and CRIU's images as they come over control.
+ */
+#ifndef MIGRATE_DEST_IMAGES_H
+#define MIGRATE_DEST_IMAGES_H
+
+#include <stdint.h>
+#include "ui/error.h"
+#include "wire/conn.h"
+#include "wire/control.h"
+
+/**
+ * struct images - BASE/ID-dest with `images` and `work` inside
+ * @id: of the migration, as text
+ * @file: the one that is being written, or -1
+ * @files, @bytes: complete files, and all bytes so far
+ */
+struct images {
+	char id[2 * CONN_ID_BYTES + 1];
+	char dir[256];
+	int images_fd, work_fd;
+	int file;
+	char name[64];
+	uint64_t offset;
+	uint32_t files;
+	uint64_t bytes;
+};
+
+/** images_plan() - only fills in names; nothing is made yet */
+int images_plan(struct images *images, const char *base, const uint8_t *id, struct error *err);
+int images_make(struct images *images, struct error *err);
+/** images_take() - the next piece of a file */
+int images_take(struct images *images, const Migrate__ImageFile *piece, struct error *err);
+/** images_close() - closes descriptors; the directory is removed by the keeper */
+void images_close(struct images *images);
+
+#endif

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "dest/fdpass.h"
+#include "dest/incoming.h"
+#include "dest/precheck.h"
+#include "dest/tell.h"
+
+#define ACCEPT_TIMEOUT_MS	10000
+#define SETUP_TIMEOUT_MS	60000
+#define POLL_MS			200
+#define PROTOCOL_VERSION	1
+#define COST_FILE		"/var/lib/migrate-helper/restore-cost"
+
+static void *signal_body(void *arg)
+{
+	struct incoming *in = arg;
+	struct error err = { 0 };
+	sigset_t set;
+	int sig;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	for (;;) {
+		if (sigwait(&set, &sig))
+			continue;
+		if (in->sync.committed) {
+			tell("warning", NULL,
+				     "%s: the program runs here already and needs this process until its memory is complete",
+				     strsignal(sig));
+			continue;
+		}
+		error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)", strsignal(sig));
+		incoming_fail(in, &err);
+	}
+	return NULL;
+}
+
+static void block_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+}
+
+static int watch_signals(struct incoming *in, struct error *err)
+{
+	pthread_t thread;
+
+	errno = pthread_create(&thread, NULL, signal_body, in);
+	if (errno)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot start a thread");
+	pthread_detach(thread);
+	return 0;
+}
+
+static int greet(struct incoming *in, struct error *err)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT, *got;
+	Migrate__Hello hello = MIGRATE__HELLO__INIT;
+	char hostname[128] = "";
+	int ret = 0;
+
+	gethostname(hostname, sizeof(hostname) - 1);
+	hello.version = PROTOCOL_VERSION;
+	hello.software = "migrate-helper";
+	hello.hostname = hostname;
+	msg.body_case = MIGRATE__CONTROL__BODY_HELLO;
+	msg.hello = &hello;
+	if (control_send(in->ctl, &msg, err))
+		return -1;
+	got = incoming_expect(in, MIGRATE__CONTROL__BODY_HELLO, ACCEPT_TIMEOUT_MS, err);
+	if (!got)
+		return -1;
+	if (got->hello->version != PROTOCOL_VERSION)
+		ret = error_set(err, CODE_PEER, "install the same version on both machines",
+				"the source %s speaks version %u of the protocol, we speak %d",
+				got->hello->hostname, got->hello->version, PROTOCOL_VERSION);
+	else
+		tell("source", json_pack("{s:s,s:s}", "hostname", got->hello->hostname,
+						 "software", got->hello->software),
+			     "migration from %s (%s)", got->hello->hostname,
+			     got->hello->software);
+	migrate__control__free_unpacked(got, NULL);
+	return ret;
+}
+
+/* One connection that the accepting process took for us. Return: -1 on failure, else 0 */
+static int take_connection(struct incoming *in, struct error *err)
+{
+	struct serve_conn conn;
+	int fds[FDPASS_MAX], ret;
+	int *slot;
+
+	ret = fdpass_recv(in->parent_sock, &conn, sizeof(conn), fds, POLL_MS);
+	if (ret < 0 && errno == ETIMEDOUT)
+		return 0;
+	if (ret != 1 || fds[0] < 0)
+		return error_set(err, CODE_ABORTED, NULL, "the accepting process has ended");
+	slot = conn.kind == CONN_MEMORY ? &in->memory.fd : &in->urgent.fd;
+	if (*slot >= 0) {
+		close(fds[0]);
+		return error_set(err, CODE_PEER, NULL, "the source made a connection twice");
+	}
+	*slot = fds[0];
+	return 0;
+}
+
+static int take_connections(struct incoming *in, struct error *err)
+{
+	struct timespec now;
+	time_t until;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	until = now.tv_sec + ACCEPT_TIMEOUT_MS / 1000;
+	while (in->memory.fd < 0 || in->urgent.fd < 0) {
+		if (incoming_failed(in, err) || take_connection(in, err))
+			return -1;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (now.tv_sec > until)
+			return error_set(err, CODE_NETWORK, NULL,
+					 "the source did not make its memory and urgent connections within %d s",
+					 ACCEPT_TIMEOUT_MS / 1000);
+	}
+	return 0;
+}
+
+static int announce(struct incoming *in, Migrate__Vma **vmas, size_t nr,
+		    struct error *err)
+{
+	struct store_range *ranges;
+	size_t nr_ranges;
+	int ret;
+
+	/* from the final list on the windows of the mirror stay as they are */
+	if (in->sync.final)
+		return error_set(err, CODE_PEER, NULL, "the source sent mappings after FINAL");
+	if (precheck_vmas(vmas, nr, &ranges, &nr_ranges, err))
+		return -1;
+	ret = memory_announce(&in->mem, ranges, nr_ranges, err);
+	free(ranges);
+	return ret;
+}
+
+static uint64_t known_cost(void)
+{
+	unsigned long ns = 0;
+	FILE *file = fopen(COST_FILE, "re");
+
+	if (!file)
+		return 0;
+	if (fscanf(file, "%lu", &ns) != 1)
+		ns = 0;
+	fclose(file);
+	return ns;
+}
+
+static int reply(struct incoming *in, struct refusals *refusals, struct error *err)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__SetupReply answer = MIGRATE__SETUP_REPLY__INIT;
+
+	answer.ok = !refusals->nr;
+	answer.refusals = refusals->text;
+	answer.n_refusals = refusals->nr;
+	answer.fixed_cost_ns = known_cost();
+	answer.has_fixed_cost_ns = answer.fixed_cost_ns > 0;
+	msg.body_case = MIGRATE__CONTROL__BODY_SETUP_REPLY;
+	msg.setup_reply = &answer;
+	for (size_t i = 0; i < refusals->nr; i++)
+		tell("refused", json_pack("{s:s}", "reason", refusals->text[i]),
+			     "refused: %s", refusals->text[i]);
+	if (control_send(in->ctl, &msg, err))
+		return -1;
+	return answer.ok ? 0 : error_set(err, CODE_REFUSED, NULL, "refused: %s",
+					 refusals->text[0]);
+}
+
+static int setup(struct incoming *in, struct error *err)
+{
+	struct refusals refusals = { .nr = 0 };
+	int ret;
+
+	in->setup_msg = incoming_expect(in, MIGRATE__CONTROL__BODY_SETUP, SETUP_TIMEOUT_MS, err);
+	if (!in->setup_msg)
+		return -1;
+	in->setup = in->setup_msg->setup;
+	incoming_state(in, "SETUP");
+	tell("setup", json_pack("{s:i,s:s,s:I}", "pid", in->setup->pid, "comm",
+					in->setup->comm, "rss_bytes",
+					(json_int_t)in->setup->rss_bytes),
+		     "%s (pid %d), %lu MiB", in->setup->comm, in->setup->pid,
+		     in->setup->rss_bytes >> 20);
+	precheck_setup(in->setup, &in->opts->criu, in->opts->images_base, &refusals);
+	ret = refusals.nr ? 0 : announce(in, in->setup->vmas, in->setup->n_vmas, err);
+	if (!ret && !refusals.nr)
+		ret = images_make(&in->images, err);
+	if (!ret)
+		ret = reply(in, &refusals, err);
+	precheck_free(&refusals);
+	return ret;
+}
+
+static int start_threads(struct incoming *in, struct error *err)
+{
+	in->memory.mem = &in->mem;
+	in->memory.mm = in->setup->pid;
+	in->urgent.mem = &in->mem;
+	in->urgent.mm = in->setup->pid;
+	in->urgent.urgent = true;
+	in->fault.urgent_fd = in->urgent.fd;
+	in->fault.cookie = FRAME_COOKIE(0, in->setup->pid);
+	in->fault.task_pid = in->setup->pid;
+	if (lazy_server_listen(in->images.work_fd, &in->lazy, err) ||
+	    fault_expect(&in->fault, in->lazy, err))
+		return -1;
+	return incoming_start_fault(in, err) ? -1 : incoming_start_receivers(in, err);
+}
+
+static int take_message(struct incoming *in, const Migrate__Control *msg, bool *go,
+			struct error *err)
+{
+	switch (msg->body_case) {
+	case MIGRATE__CONTROL__BODY_MAPS:
+		return announce(in, msg->maps->vmas, msg->maps->n_vmas, err);
+	case MIGRATE__CONTROL__BODY_ROUND_BEGIN:
+		if (precheck_memory(0, err))
+			return -1;
+		pthread_mutex_lock(&in->sync.lock);
+		in->sync.begun = msg->round_begin->round;
+		pthread_cond_broadcast(&in->sync.changed);
+		pthread_mutex_unlock(&in->sync.lock);
+		return 0;
+	case MIGRATE__CONTROL__BODY_FROZEN:
+		incoming_set(in, &in->sync.frozen);
+		return 0;
+	case MIGRATE__CONTROL__BODY_IMAGE_FILE:
+		return images_take(&in->images, msg->image_file, err);
+	case MIGRATE__CONTROL__BODY_DIGESTS:
+		return verify_add(&in->verify, msg->digests, err);
+	case MIGRATE__CONTROL__BODY_RESTORE_GO:
+		in->announced_files = msg->restore_go->files;
+		in->was_stopped = msg->restore_go->was_stopped;
+		*go = true;
+		return 0;
+	default:
+		return error_set(err, CODE_PEER, NULL, "message %d was not expected here",
+				 msg->body_case);
+	}
+}
+
+static int receive(struct incoming *in, struct error *err)
+{
+	bool go = false;
+	int ret = 0;
+
+	incoming_state(in, "RECEIVE");
+	while (!go && !ret) {
+		Migrate__Control *msg = incoming_next(in, -1, err);
+
+		if (!msg)
+			return -1;
+		ret = take_message(in, msg, &go, err);
+		migrate__control__free_unpacked(msg, NULL);
+	}
+	return ret;
+}
+
+static int hook_hold(void *ctx, int uffd, int *handle, struct error *err)
+{
+	struct incoming *in = ctx;
+
+	return keeper_hold(in->keeper, uffd, handle, err);
+}
+
+static void hook_release(void *ctx, int handle)
+{
+	struct incoming *in = ctx;
+
+	keeper_release(in->keeper, handle);
+}
+
+static int hook_watch(void *ctx, struct space *space, bool on, struct error *err)
+{
+	struct incoming *in = ctx;
+
+	return fault_watch(&in->fault, space, on, err);
+}
+
+static void hook_restored(void *ctx)
+{
+	struct incoming *in = ctx;
+
+	incoming_set(in, &in->sync.restored);
+}
+
+static void hook_failed(void *ctx, const struct error *err)
+{
+	incoming_fail(ctx, err);
+}
+
+static int prepare(struct incoming *in, int control_fd, struct error *err)
+{
+	struct memory_hooks hooks = {
+		.hold = hook_hold, .release = hook_release, .watch = hook_watch, .ctx = in,
+	};
+
+	if (memory_init(&in->mem, &hooks, err))
+		return -1;
+	in->has_memory = true;
+	in->fault.mem = &in->mem;
+	in->fault.hooks = (struct fault_hooks){
+		.restored = hook_restored, .failed = hook_failed, .ctx = in,
+	};
+	if (fault_init(&in->fault, err) || watch_signals(in, err))
+		return -1;
+	in->ctl = control_new(control_fd, err);
+	return in->ctl ? incoming_start_control(in, err) : -1;
+}
+
+/* Before COMMIT: nothing may stay. The source hears of it when that is so. */
+static int undo(struct incoming *in, struct error *err)
+{
+	struct error first = { 0 }, ignored = { 0 };
+
+	/* what the state machine saw may only be a consequence */
+	if (incoming_failed(in, &first))
+		*err = first;
+	if (keeper_abort(in->keeper, &ignored))
+		keeper_clean_up(in->images.dir, in->init_fd);
+	if (in->ctl)
+		control_send_abort(in->ctl, err);
+	incoming_stop_threads(in);
+	tell_result(err, NULL);
+	return err->code;
+}
+
+int incoming_run(int control_fd, int parent_sock, const uint8_t *id, const char *peer,
+		 const struct serve_options *opts)
+{
+	struct incoming *in = calloc(1, sizeof(*in));
+	struct error err = { 0 };
+	bool undone = true;
+	int code = -1;
+
+	if (!in)
+		return CODE_INTERNAL;
+	in->opts = opts;
+	in->parent_sock = parent_sock;
+	in->memory.fd = -1;
+	in->urgent.fd = -1;
+	in->init_fd = -1;
+	block_signals();
+	incoming_sync_init(in);
+	if (images_plan(&in->images, opts->images_base, id, &err))
+		return err.code;
+	tell_migration(in->images.id);
+	/* forked before any thread, and before there is anything that it must not inherit */
+	in->keeper = keeper_start(in->images.dir, &err);
+	if (!in->keeper)
+		return err.code;
+	incoming_state(in, "ACCEPT");
+	if (!prepare(in, control_fd, &err) && !greet(in, &err) && !take_connections(in, &err) &&
+	    !setup(in, &err) && !start_threads(in, &err) && !receive(in, &err) &&
+	    !incoming_restore(in, &err))
+		code = incoming_takeover(in, &undone, &err);
+	if (undone)
+		code = undo(in, &err);
+	/* the process ends here: only what others can see is taken down in order */
+	if (in->ctl)
+		control_shutdown(in->ctl);
+	return code;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One migration at the destination, in a process of its own.
+ *
+ * Threads: the main thread is the state machine; one takes messages off control, one
+ * each receives from the memory and the urgent connection, one answers faults, one
+ * populates, one waits for signals. Any of them ends the migration by incoming_fail();
+ * only the main thread acts on it.
+ */
+#ifndef MIGRATE_DEST_INCOMING_H
+#define MIGRATE_DEST_INCOMING_H
+
+#include <pthread.h>
+#include "criu/criu.h"
+#include "dest/fault.h"
+#include "dest/images.h"
+#include "dest/keeper.h"
+#include "dest/memory.h"
+#include "dest/receive.h"
+#include "dest/verify.h"
+#include "wire/conn.h"
+#include "wire/control.h"
+
+/** struct serve_options - of the command line, and what this machine has */
+struct serve_options {
+	const char *listen;
+	const char *images_base;
+	bool insecure, once, json;
+	struct criu_version criu;
+};
+
+/** struct serve_msg - from a migration's process to the accepting one: how it ended */
+struct serve_msg {
+	int code;
+};
+
+/** struct serve_conn - the other way, with the descriptor of a connection of this migration */
+struct serve_conn {
+	enum conn_kind kind;
+};
+
+#define INCOMING_QUEUE	16	/* messages taken off control and not looked at */
+
+/**
+ * struct incoming_sync - what the threads share; all under @lock, a leaf lock
+ * @changed: broadcast at every change
+ * @queue: messages in order; the control thread waits while it is full
+ * @begun: number of the round that control announced last
+ * @frozen: control said that the source stands; frames of any round may come
+ * @final: all lists of the frozen state are in
+ * @restored: CRIU's finish marker came
+ * @committed: COMMIT came: failures no longer undo anything
+ * @closing: failures are of no interest any longer
+ * @hung_up: no more messages will come
+ * @failed, @err: the first failure
+ * @rpc_fd: shut down at a failure, so that a restore that runs ends; -1 when none does
+ */
+struct incoming_sync {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct {
+		Migrate__Control *msg;
+	} queue[INCOMING_QUEUE];
+	size_t nr_queue;
+	uint32_t begun;
+	bool frozen, final, restored, committed, closing, hung_up, failed;
+	struct error err;
+	int rpc_fd;
+};
+
+/** struct incoming - see the top of this file; of the main thread unless said otherwise */
+struct incoming {
+	const struct serve_options *opts;
+	int parent_sock;
+	struct control *ctl;
+	struct keeper *keeper;
+	struct images images;
+	struct memory mem;
+	struct receiver memory, urgent;
+	struct fault_thread fault;
+	struct lazy_server *lazy;
+	struct incoming_sync sync;
+	pthread_t control_thread, memory_thread, urgent_thread, fault_thread, populate_thread;
+	bool has_control, has_receivers, has_fault, has_populate, has_memory;
+	Migrate__Control *setup_msg;
+	const Migrate__Setup *setup;
+	struct criu_task task;
+	struct verify verify;
+	bool was_stopped;
+	uint32_t announced_files;
+	pid_t init_pid;
+	int init_fd;
+	uint64_t restore_ns, verified_pages;
+};
+
+/**
+ * incoming_run() - the whole of one migration; called in a process of its own
+ * @control_fd: owned
+ * @parent_sock: struct serve_conn with descriptors come in, one struct serve_msg may go out
+ * Return: enum exit_code
+ */
+int incoming_run(int control_fd, int parent_sock, const uint8_t *id, const char *peer,
+		 const struct serve_options *opts);
+
+/* sync.c */
+
+int incoming_sync_init(struct incoming *in);
+/** incoming_fail() - any thread: the first one counts */
+void incoming_fail(struct incoming *in, const struct error *err);
+/** incoming_state() - report_state() that a failure cuts short */
+void incoming_state(struct incoming *in, const char *state);
+/** incoming_next() - next message; NULL after a failure or after @timeout_ms (-1: none) */
+Migrate__Control *incoming_next(struct incoming *in, int timeout_ms, struct error *err);
+Migrate__Control *incoming_expect(struct incoming *in, Migrate__Control__BodyCase body,
+				  int timeout_ms, struct error *err);
+/** incoming_wait() - until *@flag (one of sync's) is set */
+int incoming_wait(struct incoming *in, const bool *flag, int timeout_ms, const char *what,
+		  struct error *err);
+/** incoming_failed() - 0, or -1 and why */
+int incoming_failed(struct incoming *in, struct error *err);
+void incoming_set(struct incoming *in, bool *flag);
+int incoming_start_control(struct incoming *in, struct error *err);
+int incoming_start_receivers(struct incoming *in, struct error *err);
+int incoming_start_fault(struct incoming *in, struct error *err);
+int incoming_start_populate(struct incoming *in, struct error *err);
+void incoming_stop_threads(struct incoming *in);
+
+/* restore.c */
+
+/** incoming_restore() - images are there: to tasks that stand stopped, and Ready */
+int incoming_restore(struct incoming *in, struct error *err);
+
+/* takeover.c */
+
+/** incoming_takeover() - from Ready on: Commit, post-copy, Done. Return: enum exit_code; *@undo: before COMMIT */
+int incoming_takeover(struct incoming *in, bool *undo, struct error *err);
+
+#endif

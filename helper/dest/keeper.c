@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "dest/fdpass.h"
+#include "dest/keeper.h"
+
+#define ANSWER_TIMEOUT_MS	30000
+#define CLEAN_UP_TIMEOUT_MS	10000
+
+enum keeper_op { KEEPER_HOLD = 1, KEEPER_RELEASE, KEEPER_SPAWN, KEEPER_COMMIT, KEEPER_ABORT,
+		 KEEPER_DONE };
+
+/* Request and answer; both ends are the same program. */
+struct keeper_msg {
+	enum keeper_op op;
+	int value;		/* handle, start flag, pid of the init */
+	pid_t task_pid;
+	struct error err;
+};
+
+/**
+ * struct keeper - the helper's end
+ * @lock: one request at a time; a leaf lock
+ */
+struct keeper {
+	pthread_mutex_t lock;
+	int sock;
+	pid_t pid;
+};
+
+/* The keeper process's own state. */
+struct kept {
+	const char *dir;
+	int sock;		/* to the helper; -1 when it is gone */
+	struct nsinit ns;
+	int *fds;		/* index: handle; -1: free */
+	size_t nr_fds;
+	bool committed;
+};
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	remove(path);
+	return 0;
+}
+
+static void remove_dir(const char *dir)
+{
+	nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
+static void kept_hold(struct kept *kept, int fd, struct keeper_msg *answer)
+{
+	size_t i = 0;
+	int *fds;
+
+	while (i < kept->nr_fds && kept->fds[i] >= 0)
+		i++;
+	if (i == kept->nr_fds) {
+		fds = realloc(kept->fds, (i + 1) * sizeof(*fds));
+		if (!fds || fd < 0) {
+			error_set(&answer->err, CODE_INTERNAL, NULL,
+				  "the keeper cannot hold one more descriptor");
+			return;
+		}
+		kept->fds = fds;
+		kept->nr_fds = i + 1;
+	}
+	kept->fds[i] = fd;
+	answer->value = i;
+}
+
+static void kept_release(struct kept *kept, int handle)
+{
+	if (handle < 0 || (size_t)handle >= kept->nr_fds || kept->fds[handle] < 0)
+		return;
+	close(kept->fds[handle]);
+	kept->fds[handle] = -1;
+}
+
+static void kept_release_all(struct kept *kept)
+{
+	for (size_t i = 0; i < kept->nr_fds; i++)
+		kept_release(kept, i);
+}
+
+static int kept_spawn(struct kept *kept, pid_t task_pid, struct keeper_msg *answer)
+{
+	int rpc_fd = -1;
+
+	if (nsinit_start(&kept->ns, task_pid, &rpc_fd, &answer->err)) {
+		nsinit_kill(&kept->ns, &answer->err);
+		return -1;
+	}
+	answer->value = kept->ns.pid;
+	return rpc_fd;
+}
+
+static void kept_abort(struct kept *kept, struct error *err)
+{
+	/* first the tasks: as long as one lives, its missing pages must not read as zeros */
+	nsinit_kill(&kept->ns, err);
+	kept_release_all(kept);
+	remove_dir(kept->dir);
+}
+
+/* Return: false when the keeper is to end */
+static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *fds)
+{
+	struct keeper_msg answer = { .op = msg->op };
+	bool go_on = true, committed = false;
+	int rpc_fd = -1;
+
+	switch (msg->op) {
+	case KEEPER_HOLD:
+		kept_hold(kept, fds[0], &answer);
+		fds[0] = -1;
+		break;
+	case KEEPER_RELEASE:
+		kept_release(kept, msg->value);
+		break;
+	case KEEPER_SPAWN:
+		rpc_fd = kept_spawn(kept, msg->task_pid, &answer);
+		break;
+	case KEEPER_COMMIT:
+		/* before anything can run: from here on nothing is killed any more */
+		kept->committed = true;
+		committed = !nsinit_commit(&kept->ns, msg->value, &answer.err);
+		break;
+	case KEEPER_ABORT:
+		if (kept->committed)
+			error_set(&answer.err, CODE_INTERNAL, NULL, "COMMIT was said already");
+		else
+			kept_abort(kept, &answer.err);
+		go_on = kept->committed;
+		break;
+	case KEEPER_DONE:
+		kept_release_all(kept);
+		remove_dir(kept->dir);
+		go_on = false;
+		break;
+	}
+	fdpass_send(kept->sock, &answer, sizeof(answer), &rpc_fd, rpc_fd >= 0);
+	if (rpc_fd >= 0)
+		close(rpc_fd);
+	/* CRIU's images are of no use any more, and take memory */
+	if (committed)
+		remove_dir(kept->dir);
+	return go_on;
+}
+
+static bool kept_reap(struct kept *kept)
+{
+	if (!kept->ns.pid || waitpid(kept->ns.pid, NULL, WNOHANG) != kept->ns.pid)
+		return false;
+	kept->ns.pid = 0;
+	return true;
+}
+
+static bool kept_message(struct kept *kept)
+{
+	struct keeper_msg msg;
+	int fds[FDPASS_MAX];
+	bool go_on;
+
+	if (fdpass_recv(kept->sock, &msg, sizeof(msg), fds, -1) != 1) {
+		struct error ignored = { 0 };
+
+		close(kept->sock);
+		kept->sock = -1;
+		if (!kept->committed)
+			kept_abort(kept, &ignored);
+		return kept->committed && kept->ns.pid;
+	}
+	go_on = kept_request(kept, &msg, fds);
+	for (size_t i = 0; i < FDPASS_MAX; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	return go_on;
+}
+
+static void kept_main(struct kept *kept, int signals)
+{
+	struct signalfd_siginfo info;
+	bool go_on = true;
+
+	while (go_on) {
+		struct pollfd fds[] = {
+			{ .fd = signals, .events = POLLIN },
+			{ .fd = kept->sock, .events = POLLIN },
+		};
+
+		if (poll(fds, 2, -1) < 0)
+			continue;
+		if (fds[0].revents && read(signals, &info, sizeof(info)) > 0)
+			/* without a helper and without tasks there is nothing to hold for */
+			go_on = !kept_reap(kept) || kept->sock >= 0;
+		if (fds[1].revents)
+			go_on = kept_message(kept);
+	}
+	if (kept->sock < 0)
+		remove_dir(kept->dir);
+}
+
+static void keeper_main(const char *dir, int sock)
+{
+	struct kept kept = { .dir = dir, .sock = sock, .ns = { .sock = -1 } };
+	struct rlimit many = { .rlim_cur = 65536, .rlim_max = 65536 };
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), signals;
+	sigset_t set;
+
+	prctl(PR_SET_NAME, "migrate-keeper");
+	setsid();
+	for (int fd = 0; fd < 3; fd++)
+		dup2(null, fd);
+	/* a connection that stayed open here would hide from the peer that the helper died */
+	if (sock > 3)
+		close_range(3, sock - 1, 0);
+	close_range(sock + 1, ~0U, 0);
+	setrlimit(RLIMIT_NOFILE, &many);
+	if (chdir("/"))
+		_exit(1);
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	signals = signalfd(-1, &set, SFD_CLOEXEC);
+	if (signals < 0)
+		_exit(1);
+	kept_main(&kept, signals);
+	_exit(0);
+}
+
+struct keeper *keeper_start(const char *dir, struct error *err)
+{
+	struct keeper *keeper = calloc(1, sizeof(*keeper));
+	int pair[2];
+
+	if (!keeper || fdpass_pair(pair)) {
+		error_errno(err, CODE_INTERNAL, NULL, "cannot start the keeper");
+		free(keeper);
+		return NULL;
+	}
+	keeper->pid = fork();
+	if (!keeper->pid)
+		keeper_main(dir, pair[1]);
+	close(pair[1]);
+	if (keeper->pid < 0) {
+		error_errno(err, CODE_INTERNAL, NULL, "cannot start the keeper");
+		close(pair[0]);
+		free(keeper);
+		return NULL;
+	}
+	keeper->sock = pair[0];
+	pthread_mutex_init(&keeper->lock, NULL);
+	return keeper;
+}
+
+void keeper_free(struct keeper *keeper)
+{
+	if (!keeper)
+		return;
+	close(keeper->sock);
+	pthread_mutex_destroy(&keeper->lock);
+	free(keeper);
+}
+
+/* @answer_fd: a descriptor that comes with the answer, or NULL */
+static int keeper_ask(struct keeper *keeper, struct keeper_msg *msg, const int *fds,
+		      size_t nr_fds, int *answer_fd, struct error *err)
+{
+	int passed[FDPASS_MAX], ret;
+
+	pthread_mutex_lock(&keeper->lock);
+	ret = fdpass_send(keeper->sock, msg, sizeof(*msg), fds, nr_fds) ? 0 :
+	      fdpass_recv(keeper->sock, msg, sizeof(*msg), passed, ANSWER_TIMEOUT_MS);
+	pthread_mutex_unlock(&keeper->lock);
+	if (ret != 1)
+		return error_set(err, CODE_INTERNAL, NULL, "the keeper (pid %d) has ended",
+				 keeper->pid);
+	if (answer_fd)
+		*answer_fd = passed[0];
+	if (!error_is_set(&msg->err))
+		return 0;
+	*err = msg->err;
+	return -1;
+}
+
+int keeper_hold(struct keeper *keeper, int fd, int *handle, struct error *err)
+{
+	struct keeper_msg msg = { .op = KEEPER_HOLD };
+
+	if (keeper_ask(keeper, &msg, &fd, 1, NULL, err))
+		return -1;
+	*handle = msg.value;
+	return 0;
+}
+
+void keeper_release(struct keeper *keeper, int handle)
+{
+	struct keeper_msg msg = { .op = KEEPER_RELEASE, .value = handle };
+	struct error ignored = { 0 };
+
+	keeper_ask(keeper, &msg, NULL, 0, NULL, &ignored);
+}
+
+int keeper_spawn(struct keeper *keeper, pid_t task_pid, int *rpc_fd, pid_t *init_pid,
+		 struct error *err)
+{
+	struct keeper_msg msg = { .op = KEEPER_SPAWN, .task_pid = task_pid };
+
+	if (keeper_ask(keeper, &msg, NULL, 0, rpc_fd, err))
+		return -1;
+	*init_pid = msg.value;
+	return 0;
+}
+
+int keeper_commit(struct keeper *keeper, bool start, struct error *err)
+{
+	struct keeper_msg msg = { .op = KEEPER_COMMIT, .value = start };
+
+	return keeper_ask(keeper, &msg, NULL, 0, NULL, err);
+}
+
+static int keeper_end(struct keeper *keeper, enum keeper_op op, struct error *err)
+{
+	struct keeper_msg msg = { .op = op };
+	int ret = keeper_ask(keeper, &msg, NULL, 0, NULL, err);
+
+	if (!ret)
+		waitpid(keeper->pid, NULL, 0);
+	return ret;
+}
+
+int keeper_abort(struct keeper *keeper, struct error *err)
+{
+	return keeper_end(keeper, KEEPER_ABORT, err);
+}
+
+int keeper_done(struct keeper *keeper, struct error *err)
+{
+	return keeper_end(keeper, KEEPER_DONE, err);
+}
+
+void keeper_clean_up(const char *dir, int init_fd)
+{
+	struct pollfd ended = { .fd = init_fd, .events = POLLIN };
+
+	if (init_fd >= 0)
+		poll(&ended, 1, CLEAN_UP_TIMEOUT_MS);
+	remove_dir(dir);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A small process that outlives its migrate-helper. Before COMMIT it kills what
+ * was restored when the helper dies; after COMMIT it holds the mirror and the
+ * userfaultfds, so that no page ever reads as zero because a helper died.
+ */
+#ifndef MIGRATE_DEST_KEEPER_H
+#define MIGRATE_DEST_KEEPER_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include "dest/nsinit.h"
+#include "ui/error.h"
+
+struct keeper;
+
+/**
+ * keeper_start() - fork it; call it before any thread is started
+ * @dir: directory of this migration; the keeper removes it at the end
+ */
+struct keeper *keeper_start(const char *dir, struct error *err);
+
+/* All of these wait for the keeper's answer, and may be called by any thread. */
+
+/** keeper_hold() - it holds a duplicate of @fd, and has said so */
+int keeper_hold(struct keeper *keeper, int fd, int *handle, struct error *err);
+void keeper_release(struct keeper *keeper, int handle);
+
+/** keeper_spawn() - nsinit_start(); @init_pid: the init in our namespace */
+int keeper_spawn(struct keeper *keeper, pid_t task_pid, int *rpc_fd, pid_t *init_pid,
+		 struct error *err);
+
+/** keeper_commit() - the tasks are the only ones now; @start: let them run */
+int keeper_commit(struct keeper *keeper, bool start, struct error *err);
+
+/** keeper_abort() - kill what was restored, remove the directory; the keeper ends */
+int keeper_abort(struct keeper *keeper, struct error *err);
+
+/** keeper_done() - nothing is lacking: let go of everything; the keeper ends */
+int keeper_done(struct keeper *keeper, struct error *err);
+
+/**
+ * keeper_clean_up() - when the keeper itself has died: wait for the end of what it started
+ * @init_fd: pidfd of the namespace's init, or -1. The kernel kills it with the keeper
+ */
+void keeper_clean_up(const char *dir, int init_fd);
+
+void keeper_free(struct keeper *keeper);
+
+#endif

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include "criu/criu.h"
+#include "dest/fdpass.h"
+#include "dest/nsinit.h"
+
+#define START_TIMEOUT_MS	10000
+#define COMMIT_TIMEOUT_MS	5000
+#define KILL_TIMEOUT_MS		10000
+#define LOW_PID			1000	/* CRIU's own processes have pids below it */
+
+/* Both ways between the keeper and the init. */
+struct nsinit_msg {
+	int start;		/* keeper to init: SIGCONT is wanted */
+	struct error err;	/* init to keeper */
+};
+
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -1;
+	n = write(fd, text, strlen(text));
+	close(fd);
+	return n < 0 ? -1 : 0;
+}
+
+/* A program with a low pid must find it free: CRIU's processes go to the end of the pids. */
+static void avoid_pid(pid_t task_pid)
+{
+	char text[32] = "";
+	long pid_max = 32768;
+	int fd;
+
+	if (task_pid > LOW_PID)
+		return;
+	fd = open("/proc/sys/kernel/pid_max", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		if (read(fd, text, sizeof(text) - 1) > 0)
+			pid_max = strtol(text, NULL, 10);
+		close(fd);
+	}
+	snprintf(text, sizeof(text), "%ld", pid_max - LOW_PID);
+	/* where that fails CRIU says "pid is taken", which is as clear as it gets */
+	if (write_file("/proc/sys/kernel/ns_last_pid", text))
+		return;
+}
+
+static int init_mounts(struct error *err)
+{
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return error_errno(err, CODE_INTERNAL, NULL,
+				   "cannot make the mounts of the new namespace private");
+	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
+		return error_errno(err, CODE_INTERNAL, NULL,
+				   "cannot mount /proc in the new namespace");
+	return 0;
+}
+
+/* Nothing of the keeper's but @sock: what CRIU needs it opens by its path. */
+static int init_descriptors(int sock, struct error *err)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot open /dev/null");
+	for (int fd = 0; fd < 3; fd++)
+		dup2(null, fd);
+	if (sock > 3)
+		close_range(3, sock - 1, 0);
+	close_range(sock + 1, ~0U, 0);
+	return 0;
+}
+
+static int init_criu(int *rpc_fd, struct error *err)
+{
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot make CRIU's RPC socket");
+	pid = fork();
+	if (pid < 0) {
+		close(pair[0]);
+		close(pair[1]);
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot fork for CRIU");
+	}
+	if (!pid) {
+		sigset_t none;
+
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		fcntl(pair[1], F_SETFD, 0);
+		criu_swrk_exec(pair[1]);
+		_exit(127);
+	}
+	close(pair[1]);
+	*rpc_fd = pair[0];
+	return 0;
+}
+
+/* Reap what ended. Return: false when nothing is left in the namespace */
+static bool init_reap(void)
+{
+	for (;;) {
+		pid_t pid = waitpid(-1, NULL, WNOHANG | __WALL);
+
+		if (pid < 0 && errno == EINTR)
+			continue;
+		if (pid <= 0)
+			return !pid;
+	}
+}
+
+static void init_commit(int sock, const struct nsinit_msg *in)
+{
+	struct nsinit_msg out = { 0 };
+
+	if (prctl(PR_SET_PDEATHSIG, 0))
+		error_errno(&out.err, CODE_INTERNAL, NULL, "cannot outlive the keeper");
+	else if (in->start && kill(-1, SIGCONT))
+		error_errno(&out.err, CODE_INTERNAL, NULL, "cannot start the restored tasks");
+	fdpass_send(sock, &out, sizeof(out), NULL, 0);
+}
+
+static void init_loop(int sock, int signals)
+{
+	struct pollfd fds[] = {
+		{ .fd = signals, .events = POLLIN },
+		{ .fd = sock, .events = POLLIN },
+	};
+	struct signalfd_siginfo info;
+	int passed[FDPASS_MAX];
+	struct nsinit_msg msg;
+	bool committed = false;
+
+	while (init_reap()) {
+		if (poll(fds, 2, -1) < 0)
+			continue;
+		if (fds[0].revents && read(signals, &info, sizeof(info)) < 0)
+			continue;
+		if (!fds[1].revents)
+			continue;
+		if (fdpass_recv(sock, &msg, sizeof(msg), passed, -1) == 1) {
+			init_commit(sock, &msg);
+			committed = true;
+			continue;
+		}
+		if (!committed)
+			_exit(1);
+		/* the keeper has done its part: the program is on its own */
+		close(sock);
+		fds[1].fd = -1;
+	}
+}
+
+static void init_main(int sock, pid_t task_pid)
+{
+	struct nsinit_msg msg = { 0 };
+	int rpc_fd = -1, signals;
+	sigset_t chld;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NAME, "migrate-init");
+	setsid();
+	if (chdir("/"))
+		_exit(1);
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	sigprocmask(SIG_SETMASK, &chld, NULL);
+	if (!init_descriptors(sock, &msg.err) && !init_mounts(&msg.err)) {
+		avoid_pid(task_pid);
+		init_criu(&rpc_fd, &msg.err);
+	}
+	signals = signalfd(-1, &chld, SFD_CLOEXEC);
+	if (fdpass_send(sock, &msg, sizeof(msg), &rpc_fd, rpc_fd >= 0) || rpc_fd < 0 ||
+	    signals < 0)
+		_exit(1);
+	close(rpc_fd);
+	init_loop(sock, signals);
+	_exit(0);
+}
+
+static int nsinit_answer(struct nsinit *ns, int timeout_ms, int *fd, struct error *err)
+{
+	struct nsinit_msg msg;
+	int fds[FDPASS_MAX], ret;
+
+	ret = fdpass_recv(ns->sock, &msg, sizeof(msg), fds, timeout_ms);
+	if (ret < 0)
+		return error_errno(err, CODE_INTERNAL, NULL, "no answer of the namespace's init");
+	if (!ret)
+		return error_set(err, CODE_INTERNAL, NULL, "the namespace's init has ended");
+	if (error_is_set(&msg.err)) {
+		*err = msg.err;
+		return -1;
+	}
+	if (fd)
+		*fd = fds[0];
+	return 0;
+}
+
+int nsinit_start(struct nsinit *ns, pid_t task_pid, int *rpc_fd, struct error *err)
+{
+	int pair[2];
+	long pid;
+
+	if (fdpass_pair(pair))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a socket pair");
+	/* like fork(): the keeper has one thread, so the child may do anything */
+	pid = syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid < 0) {
+		error_errno(err, CODE_NOT_READY, "run it as root with CAP_SYS_ADMIN",
+			    "cannot make PID and mount namespaces");
+		close(pair[0]);
+		close(pair[1]);
+		return -1;
+	}
+	if (!pid) {
+		close(pair[0]);
+		init_main(pair[1], task_pid);
+	}
+	close(pair[1]);
+	ns->pid = pid;
+	ns->sock = pair[0];
+	return nsinit_answer(ns, START_TIMEOUT_MS, rpc_fd, err);
+}
+
+int nsinit_commit(struct nsinit *ns, bool start, struct error *err)
+{
+	struct nsinit_msg msg = { .start = start };
+
+	if (fdpass_send(ns->sock, &msg, sizeof(msg), NULL, 0))
+		return error_errno(err, CODE_INTERNAL, NULL, "the namespace's init has ended");
+	return nsinit_answer(ns, COMMIT_TIMEOUT_MS, NULL, err);
+}
+
+int nsinit_kill(struct nsinit *ns, struct error *err)
+{
+	struct timespec tick = { .tv_nsec = 1000000 };
+
+	if (!ns->pid)
+		return 0;
+	kill(ns->pid, SIGKILL);
+	for (int ms = 0; ms < KILL_TIMEOUT_MS; ms++) {
+		pid_t pid = waitpid(ns->pid, NULL, WNOHANG);
+
+		if (pid == ns->pid || (pid < 0 && errno == ECHILD)) {
+			ns->pid = 0;
+			close(ns->sock);
+			ns->sock = -1;
+			return 0;
+		}
+		nanosleep(&tick, NULL);
+	}
+	return error_set(err, CODE_INTERNAL, NULL, "the restored tasks (init %d) do not die",
+			 ns->pid);
+}

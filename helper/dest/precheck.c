@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include "dest/precheck.h"
+
+#define MIB		(1UL << 20)
+#define RESERVE		(64 * MIB)	/* what a machine needs besides the program */
+#define IMAGES_RESERVE	(32 * MIB)	/* CRIU's images without shared memory */
+#define MAX_VMAS	(1u << 20)
+
+__attribute__((format(printf, 2, 3)))
+static void refuse(struct refusals *refusals, const char *fmt, ...)
+{
+	size_t max = sizeof(refusals->text) / sizeof(*refusals->text);
+	va_list args;
+
+	if (refusals->nr == max)
+		return;
+	va_start(args, fmt);
+	if (vasprintf(&refusals->text[refusals->nr], fmt, args) >= 0)
+		refusals->nr++;
+	va_end(args);
+}
+
+void precheck_free(struct refusals *refusals)
+{
+	for (size_t i = 0; i < refusals->nr; i++)
+		free(refusals->text[i]);
+	refusals->nr = 0;
+}
+
+static void check_criu(const Migrate__CriuVersion *source, const struct criu_version *here,
+		       struct refusals *refusals)
+{
+	uint64_t theirs = (uint64_t)source->major << 32 | source->minor << 16 | source->sublevel;
+	uint64_t ours = (uint64_t)here->major << 32 | here->minor << 16 | here->sublevel;
+
+	if (ours < theirs)
+		refuse(refusals, "CRIU here is %d.%d.%d, older than %u.%u.%u at the source: install that or a newer one here",
+		       here->major, here->minor, here->sublevel, source->major, source->minor,
+		       source->sublevel);
+}
+
+static bool has_word(const char *line, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *at = strstr(line, word); at; at = strstr(at + 1, word))
+		if (at[-1] == ' ' && (at[len] == ' ' || at[len] == '\n' || !at[len]))
+			return true;
+	return false;
+}
+
+static char *cpu_flags(void)
+{
+	FILE *file = fopen("/proc/cpuinfo", "re");
+	char *line = NULL;
+	size_t cap = 0;
+
+	while (file && getline(&line, &cap, file) > 0) {
+		if (!strncmp(line, "flags", 5)) {
+			fclose(file);
+			return line;
+		}
+	}
+	if (file)
+		fclose(file);
+	free(line);
+	return NULL;
+}
+
+static void check_cpu(const Migrate__Setup *setup, struct refusals *refusals)
+{
+	char missing[256] = "", *flags;
+	struct utsname uts;
+	size_t nr = 0;
+
+	uname(&uts);
+	if (strcmp(uts.machine, setup->arch)) {
+		refuse(refusals, "this machine is %s, the source is %s", uts.machine, setup->arch);
+		return;
+	}
+	flags = cpu_flags();
+	if (!flags)
+		return;
+	for (size_t i = 0; i < setup->n_cpu_flags; i++) {
+		if (has_word(flags, setup->cpu_flags[i]))
+			continue;
+		if (nr++ < 12 && strlen(missing) + strlen(setup->cpu_flags[i]) + 2 < sizeof(missing))
+			sprintf(missing + strlen(missing), " %s", setup->cpu_flags[i]);
+	}
+	free(flags);
+	if (nr)
+		refuse(refusals, "the CPU here lacks %zu features that the source has:%s%s; use a CPU of the same kind or a newer one",
+		       nr, missing, nr > 12 ? " …" : "");
+}
+
+static void check_files(const Migrate__Setup *setup, struct refusals *refusals)
+{
+	for (size_t i = 0; i < setup->n_files; i++) {
+		const Migrate__MappedFile *file = setup->files[i];
+		struct stat st;
+
+		if (stat(file->path, &st))
+			refuse(refusals, "the file %s is mapped by the program and is missing here: copy it here",
+			       file->path);
+		else if ((uint64_t)st.st_size != file->bytes)
+			refuse(refusals, "the file %s has %lu bytes here and %lu at the source: install the same version",
+			       file->path, (uint64_t)st.st_size, file->bytes);
+	}
+}
+
+static uint64_t mem_available(void)
+{
+	FILE *file = fopen("/proc/meminfo", "re");
+	unsigned long kib = 0;
+	char line[128];
+
+	if (!file)
+		return UINT64_MAX;
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "MemAvailable: %lu kB", &kib) == 1)
+			break;
+	fclose(file);
+	return kib ? kib * 1024 : UINT64_MAX;
+}
+
+int precheck_memory(uint64_t bytes, struct error *err)
+{
+	uint64_t available = mem_available();
+
+	if (available >= bytes + RESERVE)
+		return 0;
+	return error_set(err, CODE_NOT_READY, "free some memory here",
+			 "%lu MiB of memory are available here, %lu MiB are needed",
+			 available / MIB, (bytes + RESERVE) / MIB);
+}
+
+static void check_room(const Migrate__Setup *setup, const char *base, struct refusals *refusals)
+{
+	uint64_t room, shared = 0;
+	struct error err = { 0 };
+	struct statfs fs;
+
+	if (precheck_memory(setup->rss_bytes + setup->rss_bytes / 10, &err))
+		refuse(refusals, "%s: free some memory here", err.what);
+	if (statfs(base, &fs))
+		return;
+	for (size_t i = 0; i < setup->n_vmas; i++)
+		if (setup->vmas[i]->shared)
+			shared += setup->vmas[i]->end - setup->vmas[i]->start;
+	if (shared > setup->rss_bytes)
+		shared = setup->rss_bytes;
+	room = (uint64_t)fs.f_bavail * fs.f_bsize;
+	if (room < shared + IMAGES_RESERVE)
+		refuse(refusals, "%s has %lu MiB left for CRIU's images, %lu MiB are needed: make room or choose another --images-dir",
+		       base, room / MIB, (shared + IMAGES_RESERVE) / MIB);
+}
+
+void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu,
+		    const char *base, struct refusals *refusals)
+{
+	check_criu(setup->criu, criu, refusals);
+	check_cpu(setup, refusals);
+	check_files(setup, refusals);
+	check_room(setup, base, refusals);
+	if (setup->pid <= 1)
+		refuse(refusals, "the program has pid %d at the source, which the new namespace needs for its init: start it with another pid",
+		       setup->pid);
+}
+
+int precheck_vmas(Migrate__Vma **vmas, size_t nr, struct store_range **ranges,
+		  size_t *nr_ranges, struct error *err)
+{
+	uint64_t last = 0;
+
+	if (nr > MAX_VMAS)
+		return error_set(err, CODE_PEER, NULL, "the source announced %zu mappings", nr);
+	*nr_ranges = 0;
+	*ranges = calloc(nr + 1, sizeof(**ranges));
+	if (!*ranges)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for %zu mappings", nr);
+	for (size_t i = 0; i < nr; i++) {
+		const Migrate__Vma *vma = vmas[i];
+
+		/* [vsyscall] is above user space and of no interest */
+		if (!vma->ours)
+			continue;
+		if (vma->start < last || vma->end <= vma->start || vma->end > USER_END ||
+		    (vma->start | vma->end) & (PAGE_BYTES - 1)) {
+			free(*ranges);
+			*ranges = NULL;
+			return error_set(err, CODE_PEER, NULL,
+					 "the source announced a wrong mapping 0x%lx-0x%lx",
+					 vma->start, vma->end);
+		}
+		(*ranges)[(*nr_ranges)++] = (struct store_range){ vma->start, vma->end };
+		last = vma->end;
+	}
+	return 0;
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stdlib.h>
+#include "dest/receive.h"
+#include "wire/conn.h"
+
+static const char *conn_name(const struct receiver *receiver)
+{
+	return receiver->urgent ? "urgent" : "memory";
+}
+
+static int refuse_frame(const struct receiver *receiver, const struct frame *frame,
+			const char *why, struct error *err)
+{
+	return error_set(err, CODE_PEER, NULL, "frame 0x%x on the %s connection: %s",
+			 frame->kind, conn_name(receiver), why);
+}
+
+/* Before FINAL: straight to where the pages belong. */
+static int receive_into_place(struct receiver *receiver, const struct frame *frame,
+			      struct error *err)
+{
+	struct store *store = &receiver->mem->store;
+	int ret = 0;
+
+	/* held while receiving: the windows stay where they are */
+	pthread_rwlock_rdlock(&store->map_lock);
+	for (uint32_t i = 0; i < frame->nr_runs && !ret; i++) {
+		const struct splice_vm_run *run = &frame->runs[i];
+		void *to = store_at(store, run->addr, run->nr_pages);
+
+		if (!to || !store_announced(store, run->addr, run->nr_pages))
+			ret = refuse_frame(receiver, frame, "pages outside of what was announced",
+					   err);
+		else
+			ret = conn_read(receiver->fd, to, run->nr_pages * PAGE_BYTES, 0, err);
+	}
+	pthread_rwlock_unlock(&store->map_lock);
+	if (ret)
+		return -1;
+	memory_add(receiver->mem, frame->runs, frame->nr_runs);
+	atomic_fetch_add(&receiver->precopy_pages, frame->nr_pages);
+	return 0;
+}
+
+/* After it: to whoever lacks them, which a page in the mirror could not be told. */
+static int receive_late(struct receiver *receiver, const struct frame *frame, struct error *err)
+{
+	const uint8_t *data = receiver->pages;
+
+	if (conn_read(receiver->fd, receiver->pages, frame->nr_pages * PAGE_BYTES, 0, err))
+		return -1;
+	for (uint32_t i = 0; i < frame->nr_runs; i++) {
+		const struct splice_vm_run *run = &frame->runs[i];
+
+		if (memory_take(receiver->mem, run->addr, run->nr_pages, data, receiver->urgent,
+				err))
+			return -1;
+		data += run->nr_pages * PAGE_BYTES;
+	}
+	return 0;
+}
+
+static int receive_pages(struct receiver *receiver, const struct frame *frame,
+			 struct error *err)
+{
+	int ret;
+
+	if (frame->nr_pages > FRAME_MAX_PAGES)
+		return refuse_frame(receiver, frame, "too many pages", err);
+	ret = receiver->final ? receive_late(receiver, frame, err) :
+	      receive_into_place(receiver, frame, err);
+	atomic_fetch_add(&receiver->bytes, frame->nr_pages * PAGE_BYTES);
+	return ret;
+}
+
+static int take_zeros(struct receiver *receiver, const struct frame *frame, struct error *err)
+{
+	for (uint32_t i = 0; i < frame->nr_runs; i++)
+		if (memory_take(receiver->mem, frame->runs[i].addr, frame->runs[i].nr_pages, NULL,
+				receiver->urgent, err))
+			return -1;
+	return 0;
+}
+
+static int take_populated(struct receiver *receiver, const struct frame *frame,
+			  struct error *err)
+{
+	struct store *store = &receiver->mem->store;
+	bool known = true;
+
+	pthread_rwlock_rdlock(&store->map_lock);
+	for (uint32_t i = 0; i < frame->nr_runs && known; i++)
+		known = store_announced(store, frame->runs[i].addr, frame->runs[i].nr_pages);
+	pthread_rwlock_unlock(&store->map_lock);
+	if (!known)
+		return refuse_frame(receiver, frame, "pages outside of what was announced", err);
+	memory_populate(receiver->mem, frame->runs, frame->nr_runs);
+	return 0;
+}
+
+static int take_final(struct receiver *receiver, struct error *err)
+{
+	uint64_t have, lack;
+
+	receiver->final = true;
+	memory_final(receiver->mem, &have, &lack);
+	return receiver->hooks.final(receiver->hooks.ctx, have, lack, err);
+}
+
+static int frame_before_final(struct receiver *receiver, const struct frame *frame,
+			      struct error *err)
+{
+	uint32_t round = FRAME_ROUND_OF(frame->cookie), wait_for = round;
+
+	/* these belong to mappings that control announces after the last round */
+	if (frame->kind == FRAME_POPULATED || frame->kind == FRAME_FINAL)
+		wait_for = RECEIVE_FROZEN;
+	if (receiver->hooks.gate(receiver->hooks.ctx, wait_for, err))
+		return -1;
+	switch (frame->kind) {
+	case FRAME_PAGES:
+		return receive_pages(receiver, frame, err);
+	case FRAME_ZERO:
+	case FRAME_DROPPED:
+	case FRAME_STALE:
+		/* also outside of what is mapped now: that is why it was dropped */
+		memory_drop(receiver->mem, frame->runs, frame->nr_runs);
+		return 0;
+	case FRAME_POPULATED:
+		return take_populated(receiver, frame, err);
+	case FRAME_ROUND:
+		return receiver->hooks.round(receiver->hooks.ctx, round, err);
+	case FRAME_FINAL:
+		return take_final(receiver, err);
+	default:
+		return refuse_frame(receiver, frame, "not expected before FINAL", err);
+	}
+}
+
+static int frame_after_final(struct receiver *receiver, const struct frame *frame,
+			     struct error *err)
+{
+	switch (frame->kind) {
+	case FRAME_PAGES:
+		return receive_pages(receiver, frame, err);
+	case FRAME_ZERO:
+		return take_zeros(receiver, frame, err);
+	case FRAME_PUSHED:
+		if (receiver->urgent)
+			break;
+		memory_pushed(receiver->mem, err);
+		return error_is_set(err) ? -1 : 0;
+	default:
+		break;
+	}
+	return refuse_frame(receiver, frame, "not expected after FINAL", err);
+}
+
+int receive_frame(struct receiver *receiver, const struct frame *frame, struct error *err)
+{
+	if (FRAME_MM_OF(frame->cookie) != receiver->mm)
+		return refuse_frame(receiver, frame, "of another address space", err);
+	return receiver->final ? frame_after_final(receiver, frame, err) :
+	       frame_before_final(receiver, frame, err);
+}
+
+int receive_run(struct receiver *receiver, struct error *err)
+{
+	struct frame frame = { 0 };
+	int ret;
+
+	/* nothing was asked for before FINAL: all that comes over urgent is late */
+	receiver->final = receiver->urgent;
+	receiver->pages = malloc(FRAME_MAX_PAGES * PAGE_BYTES);
+	if (!receiver->pages)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory to receive into");
+	do {
+		ret = frame_recv(receiver->fd, -1, &frame, err);
+		if (ret == 1 && receive_frame(receiver, &frame, err))
+			ret = -1;
+	} while (ret == 1);
+	frame_free(&frame);
+	free(receiver->pages);
+	receiver->pages = NULL;
+	return ret;
+}

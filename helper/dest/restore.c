@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include "dest/incoming.h"
+#include "dest/tell.h"
+
+#define FINAL_TIMEOUT_MS	30000
+#define FINISH_TIMEOUT_MS	10000
+#define COST_DIR		"/var/lib/migrate-helper"
+#define COST_FILE		COST_DIR "/restore-cost"
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000UL + now.tv_nsec;
+}
+
+static int read_parent_pages(void *ctx, uint64_t addr, uint64_t nr_pages, void *buf,
+			     struct error *err)
+{
+	return memory_fetch(ctx, addr, nr_pages, buf, err);
+}
+
+/* Images as they came, to images that the restore can do with what is here. */
+static int prepare_images(struct incoming *in, struct error *err)
+{
+	struct criu_pages pages = { .read = read_parent_pages, .ctx = &in->mem };
+	struct page_set lazy;
+	int ret;
+
+	if (in->images.files != in->announced_files || in->images.file >= 0)
+		return error_set(err, CODE_PEER, NULL, "%u image files came, the source sent %u",
+				 in->images.files, in->announced_files);
+	if (criu_task_read(in->images.images_fd, &in->task, err))
+		return -1;
+	in->was_stopped |= in->task.was_stopped;
+	if (in->task.pid != in->setup->pid)
+		return error_set(err, CODE_PEER, NULL,
+				 "the images are of task %d, announced was %d", in->task.pid,
+				 in->setup->pid);
+	if (page_set_init(&lazy))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
+	ret = criu_rewrite(in->images.images_fd, &in->task, &pages, &lazy, err);
+	if (!ret)
+		ret = memory_seal(&in->mem, &lazy, err);
+	page_set_destroy(&lazy);
+	return ret;
+}
+
+static int spawn(struct incoming *in, int *rpc_fd, struct error *err)
+{
+	int handle;
+
+	if (keeper_hold(in->keeper, in->mem.store.fd, &handle, err) ||
+	    keeper_spawn(in->keeper, in->task.pid, rpc_fd, &in->init_pid, err))
+		return -1;
+	in->init_fd = syscall(SYS_pidfd_open, in->init_pid, 0);
+	if (in->init_fd < 0)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot watch the namespace's init");
+	return 0;
+}
+
+/* Whoever fails meanwhile shuts the socket down, so that nobody waits for CRIU in vain. */
+static int run_criu(struct incoming *in, int rpc_fd, struct error *err)
+{
+	struct criu_restore_opts opts = {
+		.images_dir_fd = in->images.images_fd, .work_dir_fd = in->images.work_fd,
+		.log_level = 4,
+	};
+	struct error criu_err = { 0 };
+	pid_t root;
+	int ret;
+
+	pthread_mutex_lock(&in->sync.lock);
+	in->sync.rpc_fd = rpc_fd;
+	ret = in->sync.failed ? -1 : 0;
+	pthread_mutex_unlock(&in->sync.lock);
+	if (!ret)
+		ret = criu_restore_run(rpc_fd, &opts, &root, &criu_err);
+	pthread_mutex_lock(&in->sync.lock);
+	in->sync.rpc_fd = -1;
+	pthread_mutex_unlock(&in->sync.lock);
+	/* the first failure is the reason, CRIU's may be its consequence */
+	if (incoming_failed(in, err))
+		return -1;
+	if (ret)
+		*err = criu_err;
+	return ret;
+}
+
+static int fetch_all(struct incoming *in, struct error *err)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__FetchAll fetch = MIGRATE__FETCH_ALL__INIT;
+
+	msg.body_case = MIGRATE__CONTROL__BODY_FETCH_ALL;
+	msg.fetch_all = &fetch;
+	if (control_send(in->ctl, &msg, err) || incoming_start_populate(in, err))
+		return -1;
+	while (!in->verify.complete) {
+		Migrate__Control *got = incoming_expect(in, MIGRATE__CONTROL__BODY_DIGESTS, -1,
+							err);
+		int ret;
+
+		if (!got)
+			return -1;
+		ret = verify_add(&in->verify, got->digests, err);
+		migrate__control__free_unpacked(got, NULL);
+		if (ret)
+			return -1;
+	}
+	return 0;
+}
+
+static int wait_memory(struct incoming *in, struct error *err)
+{
+	struct memory *mem = &in->mem;
+	bool done;
+
+	memory_lock(mem);
+	while (!memory_done(mem) && !mem->failed)
+		pthread_cond_wait(&mem->changed, &mem->lock);
+	done = memory_done(mem);
+	memory_unlock(mem);
+	if (incoming_failed(in, err))
+		return -1;
+	return done ? 0 : error_set(err, CODE_INTERNAL, NULL, "memory is not complete");
+}
+
+static int verify(struct incoming *in, struct error *err)
+{
+	pid_t pid;
+
+	if (fetch_all(in, err) || wait_memory(in, err))
+		return -1;
+	pid = verify_host_pid(in->init_pid, in->task.pid);
+	if (!pid)
+		return error_set(err, CODE_CRIU, NULL, "the restored task is not there");
+	if (verify_task(&in->verify, pid, &in->task, &in->mem.populated, &in->verified_pages,
+			err))
+		return -1;
+	tell("verified", json_pack("{s:I}", "pages", (json_int_t)in->verified_pages),
+		     "verified: %lu pages are the same on both sides", in->verified_pages);
+	return 0;
+}
+
+/* What a restore takes here, a mean that follows: an estimate, so nothing depends on it. */
+static void keep_cost(uint64_t restore_ns)
+{
+	unsigned long old = 0;
+	FILE *file = fopen(COST_FILE, "re");
+
+	if (file) {
+		if (fscanf(file, "%lu", &old) != 1)
+			old = 0;
+		fclose(file);
+	}
+	mkdir(COST_DIR, 0755);
+	file = fopen(COST_FILE, "we");
+	if (!file)
+		return;
+	fprintf(file, "%lu\n", old ? (3 * old + restore_ns) / 4 : restore_ns);
+	fclose(file);
+}
+
+static int say_ready(struct incoming *in, struct error *err)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__Ready ready = MIGRATE__READY__INIT;
+
+	ready.restore_ns = in->restore_ns;
+	ready.has_verified_pages = in->verified_pages > 0;
+	ready.verified_pages = in->verified_pages;
+	msg.body_case = MIGRATE__CONTROL__BODY_READY;
+	msg.ready = &ready;
+	incoming_state(in, "READY");
+	return control_send(in->ctl, &msg, err);
+}
+
+int incoming_restore(struct incoming *in, struct error *err)
+{
+	uint64_t begin = now_ns();
+	int rpc_fd = -1, ret;
+
+	if (incoming_wait(in, &in->sync.final, FINAL_TIMEOUT_MS, "the end of the lists of pages",
+			  err))
+		return -1;
+	incoming_state(in, "RESTORE");
+	if (prepare_images(in, err) || spawn(in, &rpc_fd, err))
+		return -1;
+	ret = run_criu(in, rpc_fd, err);
+	close(rpc_fd);
+	/* the marker came before CRIU ended; each userfaultfd was held before it was attached */
+	if (ret || incoming_wait(in, &in->sync.restored, FINISH_TIMEOUT_MS,
+				 "CRIU's mark that all is restored", err))
+		return -1;
+	memory_ready(&in->mem);
+	in->restore_ns = now_ns() - begin;
+	keep_cost(in->restore_ns);
+	if (in->setup->verify && verify(in, err))
+		return -1;
+	if (incoming_failed(in, err))
+		return -1;
+	return say_ready(in, err);
+}

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include "dest/sets.h"
+#include "dest/space.h"
+#include "kernel/uffd.h"
+
+struct space *space_new(int uffd, struct error *err)
+{
+	struct space *space = calloc(1, sizeof(*space));
+
+	if (!space || page_set_init(&space->todo)) {
+		error_errno(err, CODE_INTERNAL, NULL, "no memory for an address space");
+		free(space);
+		return NULL;
+	}
+	space->uffd = uffd;
+	space->handle = -1;
+	space->ready = true;
+	return space;
+}
+
+void space_free(struct space *space)
+{
+	if (!space)
+		return;
+	page_set_destroy(&space->todo);
+	free(space->pieces);
+	free(space->waiting);
+	free(space);
+}
+
+struct space *space_fork(const struct space *parent, struct error *err)
+{
+	struct space *space = space_new(-1, err);
+
+	if (!space)
+		return NULL;
+	if (parent->nr_pieces) {
+		size_t bytes = parent->nr_pieces * sizeof(*parent->pieces);
+
+		space->pieces = malloc(bytes);
+		if (!space->pieces) {
+			error_errno(err, CODE_INTERNAL, NULL, "no memory for an address space");
+			space_free(space);
+			return NULL;
+		}
+		memcpy(space->pieces, parent->pieces, bytes);
+		space->nr_pieces = parent->nr_pieces;
+	}
+	sets_copy(&space->todo, &parent->todo);
+	return space;
+}
+
+/* First piece that ends above @addr. */
+static size_t piece_after(const struct space *space, uint64_t addr)
+{
+	size_t low = 0, high = space->nr_pieces;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (space->pieces[mid].end <= addr)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+uint64_t space_origin(const struct space *space, uint64_t addr, uint64_t *nr_pages)
+{
+	uint64_t limit = addr + *nr_pages * PAGE_BYTES, origin = addr;
+	size_t i = piece_after(space, addr);
+
+	if (i < space->nr_pieces) {
+		const struct space_piece *piece = &space->pieces[i];
+		uint64_t border = piece->start;
+
+		if (piece->start <= addr) {
+			origin = piece->origin + (addr - piece->start);
+			border = piece->end;
+		}
+		if (border < limit)
+			*nr_pages = (border - addr) / PAGE_BYTES;
+	}
+	return origin;
+}
+
+/* Runs of @todo in [@addr, @end), all of which has its origin @shift above its address. */
+static bool each_todo(struct space *space, uint64_t addr, uint64_t end, uint64_t shift,
+		      space_fn fn, void *ctx)
+{
+	struct run run;
+
+	while (addr < end && page_set_next(&space->todo, addr, end, 0, &run)) {
+		if (!fn(space, run.addr, run.addr + shift, run.nr_pages, ctx))
+			return false;
+		addr = run_end(&run);
+	}
+	return true;
+}
+
+bool space_each_lacking(struct space *space, uint64_t origin, uint64_t nr_pages,
+			space_fn fn, void *ctx)
+{
+	uint64_t end = origin + nr_pages * PAGE_BYTES, addr = origin;
+
+	for (size_t i = piece_after(space, addr); addr < end; i++) {
+		uint64_t border = i < space->nr_pieces ? space->pieces[i].start : end;
+
+		if (border > end)
+			border = end;
+		if (!each_todo(space, addr, border, 0, fn, ctx))
+			return false;
+		if (border == end)
+			break;
+		addr = space->pieces[i].end;
+	}
+	for (size_t i = 0; i < space->nr_pieces; i++) {
+		const struct space_piece *piece = &space->pieces[i];
+		uint64_t piece_end = piece->origin + (piece->end - piece->start);
+		uint64_t from = origin > piece->origin ? origin : piece->origin;
+		uint64_t to = end < piece_end ? end : piece_end;
+		uint64_t shift = piece->origin - piece->start;
+
+		if (from < to && !each_todo(space, from - shift, to - shift, shift, fn, ctx))
+			return false;
+	}
+	return true;
+}
+
+/* Appends; joins with the one before where both lie together at the source too. */
+static void piece_add(struct space_piece *pieces, size_t *nr, uint64_t start, uint64_t end,
+		      uint64_t origin)
+{
+	struct space_piece *last = *nr ? &pieces[*nr - 1] : NULL;
+
+	if (start >= end || start == origin)
+		return;
+	if (last && last->end == start && last->origin + (start - last->start) == origin)
+		last->end = end;
+	else
+		pieces[(*nr)++] = (struct space_piece){ start, end, origin };
+}
+
+/* Pieces of @space outside of [@start, @end), appended to @to. */
+static void pieces_outside(const struct space *space, uint64_t start, uint64_t end,
+			   struct space_piece *to, size_t *nr)
+{
+	for (size_t i = 0; i < space->nr_pieces; i++) {
+		const struct space_piece *piece = &space->pieces[i];
+
+		if (piece->start < start)
+			piece_add(to, nr, piece->start, piece->end < start ? piece->end : start,
+				  piece->origin);
+		if (piece->end > end) {
+			uint64_t cut = piece->start > end ? piece->start : end;
+
+			piece_add(to, nr, cut, piece->end, piece->origin + (cut - piece->start));
+		}
+	}
+}
+
+/* What [@from, @from + @bytes) holds, as pieces of [@to, @to + @bytes). */
+static void pieces_moved(const struct space *space, uint64_t from, uint64_t to, uint64_t bytes,
+			 struct space_piece *out, size_t *nr)
+{
+	for (uint64_t done = 0; done < bytes;) {
+		uint64_t nr_pages = (bytes - done) / PAGE_BYTES;
+		uint64_t origin = space_origin(space, from + done, &nr_pages);
+		uint64_t len = nr_pages * PAGE_BYTES;
+
+		piece_add(out, nr, to + done, to + done + len, origin);
+		done += len;
+	}
+}
+
+static int piece_order(const void *a, const void *b)
+{
+	const struct space_piece *x = a, *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+static void todo_move(struct space *space, uint64_t from, uint64_t to, uint64_t bytes)
+{
+	uint64_t addr = from, end = from + bytes;
+	struct run run;
+
+	while (addr < end && page_set_next(&space->todo, addr, end, 0, &run)) {
+		page_set_remove(&space->todo, run.addr, run.nr_pages);
+		page_set_add(&space->todo, run.addr - from + to, run.nr_pages);
+		addr = run_end(&run);
+	}
+}
+
+int space_move(struct space *space, uint64_t from, uint64_t to, uint64_t bytes,
+	       struct error *err)
+{
+	/* each border of an old piece, of the hole and of what is moved may start a new one */
+	size_t cap = 4 * space->nr_pieces + 4, nr = 0;
+	struct space_piece *kept = calloc(cap, sizeof(*kept)), *old = space->pieces;
+	size_t nr_old = space->nr_pieces, nr_kept = 0;
+	struct space_piece *final = calloc(cap, sizeof(*final));
+
+	if (!kept || !final) {
+		free(kept);
+		free(final);
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a moved mapping");
+	}
+	pieces_outside(space, from, from + bytes, kept, &nr_kept);
+	space->pieces = kept;
+	space->nr_pieces = nr_kept;
+	pieces_outside(space, to, to + bytes, final, &nr);
+	space->pieces = old;
+	space->nr_pieces = nr_old;
+	pieces_moved(space, from, to, bytes, final, &nr);
+	qsort(final, nr, sizeof(*final), piece_order);
+
+	free(kept);
+	free(old);
+	space->pieces = final;
+	space->nr_pieces = nr;
+	todo_move(space, from, to, bytes);
+	return 0;
+}
+
+static void settled(struct space *space, uint64_t addr, uint64_t nr_pages)
+{
+	if (!nr_pages)
+		return;
+	page_set_remove(&space->todo, addr, nr_pages);
+	space_unwait(space, addr, nr_pages);
+}
+
+enum install space_install(struct space *space, uint64_t addr, uint64_t nr_pages,
+			   const void *src, uint64_t *done)
+{
+	*done = 0;
+	if (space->uffd < 0)
+		return space->gone ? INSTALL_GONE : INSTALL_AGAIN;
+	while (*done < nr_pages) {
+		uint64_t at = addr + *done * PAGE_BYTES, left = nr_pages - *done, n = 0;
+		enum uffd_result result;
+
+		if (src)
+			result = uffd_copy(space->uffd, at,
+					   (const uint8_t *)src + *done * PAGE_BYTES, left, &n);
+		else
+			result = uffd_zero(space->uffd, at, left, &n);
+		settled(space, at, n);
+		*done += n;
+		switch (result) {
+		case UFFD_OK:
+			break;
+		case UFFD_AGAIN:
+			return INSTALL_AGAIN;
+		case UFFD_GONE:
+			space->gone = true;
+			return INSTALL_GONE;
+		case UFFD_FAILED:
+			return INSTALL_FAILED;
+		case UFFD_NO_VMA:
+			if (!space->ready)
+				return INSTALL_AGAIN;
+			space->orphans++;
+			/* fall through */
+		case UFFD_EXISTS:
+			/* nothing can miss it any more; who waits for it shall look again */
+			at += n * PAGE_BYTES;
+			uffd_wake(space->uffd, at, PAGE_BYTES);
+			settled(space, at, 1);
+			*done += 1;
+			break;
+		}
+	}
+	return INSTALL_OK;
+}
+
+int space_wait(struct space *space, uint64_t addr, struct error *err)
+{
+	for (size_t i = 0; i < space->nr_waiting; i++)
+		if (space->waiting[i] == addr)
+			return 0;
+	if (space->nr_waiting == space->cap_waiting) {
+		size_t cap = space->cap_waiting ? 2 * space->cap_waiting : 16;
+		uint64_t *waiting = realloc(space->waiting, cap * sizeof(*waiting));
+
+		if (!waiting)
+			return error_errno(err, CODE_INTERNAL, NULL, "no memory for a fault");
+		space->waiting = waiting;
+		space->cap_waiting = cap;
+	}
+	space->waiting[space->nr_waiting++] = addr;
+	return 0;
+}
+
+void space_unwait(struct space *space, uint64_t addr, uint64_t nr_pages)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < space->nr_waiting; i++)
+		if (space->waiting[i] - addr >= nr_pages * PAGE_BYTES)
+			space->waiting[kept++] = space->waiting[i];
+	space->nr_waiting = kept;
+}
+
+bool space_probe(struct space *space)
+{
+	/* CONTINUE never changes anonymous memory, but says whether there is an mm */
+	struct uffdio_continue probe = {
+		.range = { .start = USER_END - 2 * PAGE_BYTES, .len = PAGE_BYTES },
+	};
+
+	if (!space->gone && space->uffd >= 0 &&
+	    ioctl(space->uffd, UFFDIO_CONTINUE, &probe) && errno == ESRCH)
+		space->gone = true;
+	return space->gone;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The mirror of one address space: a sparse memfd in which the offset of a page
+ * is its address at the source, and the set of pages that are in it.
+ */
+#ifndef MIGRATE_DEST_STORE_H
+#define MIGRATE_DEST_STORE_H
+
+#include <pthread.h>
+#include <stddef.h>
+#include "kernel/page_set.h"
+#include "ui/error.h"
+
+/** struct store_range - bytes [@start, @end) that the source announced */
+struct store_range {
+	uint64_t start, end;
+};
+
+/**
+ * struct store_window - part of the memfd mapped here, 1 GiB aligned
+ *
+ * Larger than what was announced, so that mappings which grow and come and go do
+ * not move it, and a program with 65000 mappings needs a handful.
+ */
+struct store_window {
+	uint64_t start, end;
+	uint8_t *base;
+};
+
+/**
+ * struct store - mirror of one address space
+ * @fd: the memfd
+ * @have: pages whose content is here; memory.lock
+ * @map_lock: for @ranges and @windows: held for reading while bytes are received into a
+ *	window, so that a hostile Maps message cannot take it away meanwhile. Taken before
+ *	memory.lock. After memory_seal() nothing changes them and no lock is needed
+ * @ranges: what pages may be sent for, in order, not overlapping
+ */
+struct store {
+	int fd;
+	struct page_set have;
+	pthread_rwlock_t map_lock;
+	struct store_range *ranges;
+	size_t nr_ranges;
+	struct store_window *windows;
+	size_t nr_windows;
+};
+
+int store_open(struct store *store, struct error *err);
+void store_close(struct store *store);
+
+/**
+ * store_announce() - the source's mappings, in order; replaces the earlier list
+ *
+ * Takes @map_lock for writing. Pages of @have outside the new list are for the caller to drop.
+ */
+int store_announce(struct store *store, const struct store_range *ranges, size_t nr,
+		   struct error *err);
+
+/** store_announced() - all of the run lies in announced ranges; @map_lock held */
+bool store_announced(const struct store *store, uint64_t addr, uint64_t nr_pages);
+
+/** store_at() - where the run is mapped here, or NULL; @map_lock held */
+void *store_at(const struct store *store, uint64_t addr, uint64_t nr_pages);
+
+/** store_punch() - give the memory of the run back and take it out of @have */
+void store_punch(struct store *store, uint64_t addr, uint64_t nr_pages);
+
+/** store_write() - put pages in their place without a window, and into @have */
+int store_write(struct store *store, uint64_t addr, uint64_t nr_pages, const void *data,
+		struct error *err);
+
+int store_read(const struct store *store, uint64_t addr, uint64_t nr_pages, void *buf,
+	       struct error *err);
+
+#endif

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stdarg.h>
+#include <stdio.h>
+#include "dest/tell.h"
+
+/* Of the process: one migration, one process. Set before there are threads. */
+static char migration[64];
+
+void tell_migration(const char *id)
+{
+	snprintf(migration, sizeof(migration), "%s", id);
+}
+
+static json_t *with_id(json_t *fields)
+{
+	if (!fields)
+		fields = json_object();
+	if (*migration)
+		json_object_set_new(fields, "id", json_string(migration));
+	return fields;
+}
+
+void tell(const char *event, json_t *fields, const char *fmt, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	if (report_is_json()) {
+		fields = with_id(fields);
+		json_object_set_new(fields, "text", json_string(text));
+		report_event(event, fields);
+		return;
+	}
+	json_decref(fields);
+	report_say("%s", text);
+}
+
+void tell_result(const struct error *err, json_t *fields)
+{
+	const char *key;
+	json_t *value;
+
+	if (err->code != CODE_OK)
+		report_error(err);
+	if (report_is_json()) {
+		fields = with_id(fields);
+		json_object_set_new(fields, "side", json_string("dest"));
+		json_object_set_new(fields, "exit", json_integer(err->code));
+		json_object_set_new(fields, "class", json_string(error_code_name(err->code)));
+		report_event("result", fields);
+		return;
+	}
+	json_object_foreach(fields, key, value)
+		report_print("%-16s %" JSON_INTEGER_FORMAT "\n", key, json_integer_value(value));
+	json_decref(fields);
+}

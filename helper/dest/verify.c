@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+#include "dest/sets.h"
+#include "dest/verify.h"
+#include "wire/stream.h"
+
+#define MAX_PIECES	(1u << 24)
+#define NAMED		4	/* differing places that are named in the message */
+
+#define PAGEMAP_PRESENT	(1UL << 63)
+#define PAGEMAP_SWAPPED	(1UL << 62)
+#define PAGEMAP_FILE	(1UL << 61)
+#define PAGEMAP_AT_ONCE	512
+
+/* What differs, counted, and the first few by address. */
+struct differences {
+	uint64_t addrs[NAMED];
+	size_t nr;
+};
+
+int verify_add(struct verify *verify, const Migrate__Digests *digests, struct error *err)
+{
+	size_t nr = verify->nr + digests->n_runs;
+
+	if (nr > verify->cap) {
+		struct verify_piece *pieces;
+
+		if (nr > MAX_PIECES)
+			return error_set(err, CODE_PEER, NULL, "the source sent too many digests");
+		pieces = realloc(verify->pieces, 2 * nr * sizeof(*pieces));
+		if (!pieces)
+			return error_errno(err, CODE_INTERNAL, NULL, "no memory for digests");
+		verify->pieces = pieces;
+		verify->cap = 2 * nr;
+	}
+	for (size_t i = 0; i < digests->n_runs; i++) {
+		const Migrate__DigestRun *run = digests->runs[i];
+
+		if (!run->nr_pages || run->nr_pages > FRAME_MAX_PAGES ||
+		    run->addr & (PAGE_BYTES - 1) ||
+		    run->addr >= USER_END - run->nr_pages * PAGE_BYTES)
+			return error_set(err, CODE_PEER, NULL, "the source sent a wrong digest");
+		verify->pieces[verify->nr++] = (struct verify_piece){
+			.addr = run->addr, .nr_pages = run->nr_pages, .xxh3 = run->xxh3,
+		};
+	}
+	verify->complete = digests->last;
+	return 0;
+}
+
+void verify_free(struct verify *verify)
+{
+	free(verify->pieces);
+	memset(verify, 0, sizeof(*verify));
+}
+
+static int open_proc(pid_t pid, const char *name, struct error *err)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		error_errno(err, CODE_CRIU, NULL, "cannot open %s of the restored task", path);
+	return fd;
+}
+
+static void mask_areas(const struct criu_task *task, uint64_t addr, uint8_t *buf, uint64_t bytes)
+{
+	for (size_t i = 0; i < task->nr_rseq; i++) {
+		uint64_t from = task->rseq[i].addr, to = from + task->rseq[i].bytes;
+
+		if (from < addr)
+			from = addr;
+		if (to > addr + bytes)
+			to = addr + bytes;
+		if (from < to)
+			memset(buf + (from - addr), 0, to - from);
+	}
+}
+
+static void differs(struct differences *diff, uint64_t addr)
+{
+	if (diff->nr < NAMED)
+		diff->addrs[diff->nr] = addr;
+	diff->nr++;
+}
+
+static void compare_pieces(const struct verify *verify, int mem, const struct criu_task *task,
+			   uint8_t *buf, struct differences *diff, uint64_t *pages)
+{
+	for (size_t i = 0; i < verify->nr; i++) {
+		const struct verify_piece *piece = &verify->pieces[i];
+		size_t bytes = piece->nr_pages * PAGE_BYTES;
+
+		*pages += piece->nr_pages;
+		if (pread(mem, buf, bytes, piece->addr) != (ssize_t)bytes) {
+			differs(diff, piece->addr);
+			continue;
+		}
+		mask_areas(task, piece->addr, buf, bytes);
+		if (XXH3_64bits(buf, bytes) != piece->xxh3)
+			differs(diff, piece->addr);
+	}
+}
+
+static bool page_is_zero(const uint8_t *page)
+{
+	return !page[0] && !memcmp(page, page + 1, PAGE_BYTES - 1);
+}
+
+/* Anonymous pages of the mapping that the source does not have. */
+static void compare_rest(const struct vma *vma, int mem, int pagemap,
+			 const struct page_set *populated, uint8_t *buf, struct differences *diff)
+{
+	uint64_t entries[PAGEMAP_AT_ONCE], addr = vma->start;
+
+	while (addr < vma->end) {
+		uint64_t nr = (vma->end - addr) / PAGE_BYTES;
+		ssize_t n;
+
+		if (nr > PAGEMAP_AT_ONCE)
+			nr = PAGEMAP_AT_ONCE;
+		n = pread(pagemap, entries, nr * sizeof(*entries),
+			  addr / PAGE_BYTES * sizeof(*entries));
+		if (n <= 0)
+			return;
+		for (size_t i = 0; i < n / sizeof(*entries); i++, addr += PAGE_BYTES) {
+			if (!(entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED)) ||
+			    entries[i] & PAGEMAP_FILE || page_set_has(populated, addr))
+				continue;
+			if (pread(mem, buf, PAGE_BYTES, addr) == (ssize_t)PAGE_BYTES &&
+			    !page_is_zero(buf))
+				differs(diff, addr);
+		}
+	}
+}
+
+static int say_differences(const struct differences *diff, struct error *err)
+{
+	char list[NAMED * 24] = "";
+
+	if (!diff->nr)
+		return 0;
+	for (size_t i = 0; i < diff->nr && i < NAMED; i++)
+		sprintf(list + strlen(list), " 0x%lx", diff->addrs[i]);
+	return error_set(err, CODE_VERIFY, NULL,
+			 "memory differs from the source in %zu places, first at%s", diff->nr,
+			 list);
+}
+
+int verify_task(const struct verify *verify, pid_t pid, const struct criu_task *task,
+		const struct page_set *populated, uint64_t *pages, struct error *err)
+{
+	uint8_t *buf = malloc(FRAME_MAX_PAGES * PAGE_BYTES);
+	struct differences diff = { 0 };
+	struct vma_list vmas = { 0 };
+	int mem, pagemap, ret = -1;
+
+	mem = open_proc(pid, "mem", err);
+	pagemap = open_proc(pid, "pagemap", err);
+	*pages = 0;
+	if (!buf)
+		error_errno(err, CODE_INTERNAL, NULL, "no memory to verify");
+	if (buf && mem >= 0 && pagemap >= 0 && !maps_read(pid, true, &vmas, err)) {
+		compare_pieces(verify, mem, task, buf, &diff, pages);
+		for (size_t i = 0; i < vmas.nr; i++)
+			if (vma_is_ours(&vmas.vmas[i]))
+				compare_rest(&vmas.vmas[i], mem, pagemap, populated, buf, &diff);
+		maps_free(&vmas);
+		ret = say_differences(&diff, err);
+	}
+	if (mem >= 0)
+		close(mem);
+	if (pagemap >= 0)
+		close(pagemap);
+	free(buf);
+	return ret;
+}
+
+/* Last number of NSpid: the pid in the innermost namespace. */
+static pid_t innermost_pid(const char *name)
+{
+	char path[300], line[256], *last;
+	pid_t pid = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%s/status", name);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	while (fgets(line, sizeof(line), file)) {
+		if (strncmp(line, "NSpid:", 6))
+			continue;
+		last = strrchr(line, '\t');
+		pid = last ? atoi(last + 1) : 0;
+		break;
+	}
+	fclose(file);
+	return pid;
+}
+
+static ino_t pid_namespace(const char *name)
+{
+	char path[300];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%s/ns/pid", name);
+	return stat(path, &st) ? 0 : st.st_ino;
+}
+
+pid_t verify_host_pid(pid_t init_pid, pid_t ns_pid)
+{
+	char init[16];
+	struct dirent *entry;
+	pid_t found = 0;
+	ino_t wanted;
+	DIR *proc;
+
+	snprintf(init, sizeof(init), "%d", init_pid);
+	wanted = pid_namespace(init);
+	proc = opendir("/proc");
+	while (proc && wanted && !found && (entry = readdir(proc)))
+		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
+		    pid_namespace(entry->d_name) == wanted &&
+		    innermost_pid(entry->d_name) == ns_pid)
+			found = atoi(entry->d_name);
+	if (proc)
+		closedir(proc);
+	return found;
+}

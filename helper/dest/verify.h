@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Compares the restored task's memory with digests that the source took of its own.
+ */
+#ifndef MIGRATE_DEST_VERIFY_H
+#define MIGRATE_DEST_VERIFY_H
+
+#include "criu/criu.h"
+#include "wire/control.h"
+
+struct verify_piece {
+	uint64_t addr, xxh3;
+	uint32_t nr_pages;
+};
+
+/** struct verify - digests as they came; @complete after the last message */
+struct verify {
+	struct verify_piece *pieces;
+	size_t nr, cap;
+	bool complete;
+};
+
+int verify_add(struct verify *verify, const Migrate__Digests *digests, struct error *err);
+void verify_free(struct verify *verify);
+
+/**
+ * verify_task() - read the task's memory and compare
+ * @pid: of the restored task, in our namespace
+ * @task: says what the kernel rewrites at will (rseq): not compared
+ * @populated: the source's; a page here that is not in it must read as zeros
+ * @pages: filled with how many were compared
+ *
+ * All pages must be installed, else the reading waits for them.
+ */
+int verify_task(const struct verify *verify, pid_t pid, const struct criu_task *task,
+		const struct page_set *populated, uint64_t *pages, struct error *err);
+
+/** verify_host_pid() - pid in our namespace of task @ns_pid in the namespace of @init_pid; 0: none */
+pid_t verify_host_pid(pid_t init_pid, pid_t ns_pid);
+
+#endif

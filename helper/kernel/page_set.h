@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef MIGRATE_KERNEL_PAGE_SET_H
+#define MIGRATE_KERNEL_PAGE_SET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PAGE_SHIFT	12
+#define PAGE_BYTES	(1UL << PAGE_SHIFT)
+#define USER_END	(1UL << 47)	/* first address above user space, 4-level x86-64 */
+
+/**
+ * struct page_set - a set of pages of one address space
+ * @words: one bit a page for all of user space: a reserved mapping of 4 GiB of
+ *	which only touched parts exist; a summary of these is behind them
+ * @nr: pages in the set
+ *
+ * Addresses are bytes, lengths are pages. Not locked: the owner locks.
+ */
+struct page_set {
+	uint64_t *words;
+	uint64_t nr;
+};
+
+/** struct run - @nr_pages pages from @addr (bytes) on */
+struct run {
+	uint64_t addr;
+	uint64_t nr_pages;
+};
+
+int page_set_init(struct page_set *set);	/* 0, or -1 with errno */
+void page_set_destroy(struct page_set *set);
+void page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages);
+void page_set_remove(struct page_set *set, uint64_t addr, uint64_t nr_pages);
+bool page_set_has(const struct page_set *set, uint64_t addr);
+
+/**
+ * page_set_next() - first run of members at or after @addr and below @end
+ * @max_pages: longest run wanted; 0 is no limit
+ * Return: false when there is none
+ *
+ * Parts of the address space in which nothing was ever added cost next to nothing;
+ * callers bound @addr..@end by VMAs where they know them.
+ */
+bool page_set_next(const struct page_set *set, uint64_t addr, uint64_t end,
+		   uint64_t max_pages, struct run *run);
+
+#endif

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stdio.h>
+#include <string.h>
+#include "check.h"
+#include "dest/serve.h"
+#include "source/migrate.h"
+#include "ui/error.h"
+
+static const struct verb {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *text;
+} verbs[] = {
+	{ "migrate", migrate_main, "move a running program to another machine" },
+	{ "serve", serve_main, "take in programs that are moved here" },
+	{ "check", check_main, "is this machine ready, and what helps if not" },
+};
+
+static void usage(FILE *to)
+{
+	fputs("Usage: migrate-helper VERB [OPTION]...\n"
+	      "Move running programs between machines.\n\n", to);
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
+		fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].text);
+	fputs("\n  --help     this text; \"migrate-helper VERB --help\" for more\n"
+	      "  --version\n", to);
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+
+	if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
+		usage(stdout);
+		return CODE_OK;
+	}
+	if (!strcmp(name, "--version")) {
+		puts("migrate-helper " VERSION);
+		return CODE_OK;
+	}
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
+		if (!strcmp(name, verbs[i].name))
+			return verbs[i].run(argc - 1, argv + 1);
+	if (*name)
+		fprintf(stderr, "migrate-helper: there is no verb \"%s\"\n\n", name);
+	usage(stderr);
+	return CODE_USAGE;
+}

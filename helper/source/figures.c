@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "source/figures.h"
+#include "ui/report.h"
+
+#define MIB(bytes)	((bytes) / 1048576.0)
+#define SECONDS(ns)	((ns) / 1e9)
+#define PAGE		4096
+
+uint64_t figures_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000UL + ts.tv_nsec;
+}
+
+int figures_add_round(struct figures *figures, const struct round_figures *round,
+		      struct error *err)
+{
+	struct round_figures *rounds = realloc(figures->rounds,
+					       (figures->nr_rounds + 1) * sizeof(*rounds));
+
+	if (!rounds)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for figures");
+	rounds[figures->nr_rounds++] = *round;
+	figures->rounds = rounds;
+	return 0;
+}
+
+static double rate(uint64_t bytes, uint64_t ns)
+{
+	return ns ? MIB(bytes) / SECONDS(ns) : 0;
+}
+
+static json_t *round_json(const struct round_figures *round)
+{
+	return json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f}",
+			 "round", (int)round->round,
+			 "pages", (json_int_t)round->pages,
+			 "copied_pages", (json_int_t)round->copied,
+			 "zero_pages", (json_int_t)round->zero,
+			 "bytes", (json_int_t)round->bytes,
+			 "ns", (json_int_t)round->ns,
+			 "dirty_pages", (json_int_t)round->dirty_pages,
+			 "mib_per_s", rate(round->bytes, round->ns),
+			 "dirty_mib_per_s", rate(round->dirty_pages * PAGE, round->dirty_ns));
+}
+
+void figures_say_round(const struct round_figures *round)
+{
+	if (report_is_json()) {
+		report_event("round", round_json(round));
+		return;
+	}
+	report_say("round %u: %.1f MiB in %.2f s (%.1f MiB/s), %.1f MiB written since (%.1f MiB/s)",
+		   round->round, MIB(round->bytes), SECONDS(round->ns),
+		   rate(round->bytes, round->ns), MIB(round->dirty_pages * PAGE),
+		   rate(round->dirty_pages * PAGE, round->dirty_ns));
+}
+
+static json_t *result_json(const struct figures *figures, const struct error *err)
+{
+	json_t *rounds = json_array(), *result;
+
+	for (size_t i = 0; i < figures->nr_rounds; i++)
+		json_array_append_new(rounds, round_json(&figures->rounds[i]));
+	result = json_pack("{s:s,s:i,s:s,s:b,s:o,s:I,s:I,s:I,s:I,s:I,s:I}",
+			   "side", "source", "exit", err->code,
+			   "class", error_code_name(err->code),
+			   "moved", figures->moved, "rounds", rounds,
+			   "total_ns", (json_int_t)figures->total_ns,
+			   "frozen_ns", (json_int_t)figures->frozen_ns,
+			   "held_ns", (json_int_t)figures->held_ns,
+			   "frozen_send_ns", (json_int_t)figures->frozen_send_ns,
+			   "restore_ns", (json_int_t)figures->restore_ns,
+			   "left_pages", (json_int_t)figures->left_pages);
+	if (!figures->moved)
+		return result;
+	json_object_update_new(result, json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
+			"precopy_pages", (json_int_t)figures->precopy_pages,
+			"push_pages", (json_int_t)figures->push_pages,
+			"fault_pages", (json_int_t)figures->fault_pages,
+			"zero_pages", (json_int_t)figures->zero_pages,
+			"image_pages", (json_int_t)figures->image_pages,
+			"faults", (json_int_t)figures->faults,
+			"verified_pages", (json_int_t)figures->verified_pages));
+	return result;
+}
+
+static void print_rounds(const struct figures *figures)
+{
+	uint64_t bytes = 0;
+
+	if (figures->nr_rounds)
+		report_print("%5s %10s %10s %9s %10s %10s\n", "round", "pages", "MiB", "s", "MiB/s",
+			     "dirty");
+	for (size_t i = 0; i < figures->nr_rounds; i++) {
+		const struct round_figures *round = &figures->rounds[i];
+
+		bytes += round->bytes;
+		report_print("%5u %10lu %10.1f %9.2f %10.1f %10lu\n", round->round, round->pages,
+			     MIB(round->bytes), SECONDS(round->ns),
+			     rate(round->bytes, round->ns), round->dirty_pages);
+	}
+	if (figures->nr_rounds)
+		report_print("sent while it ran        %10.1f MiB\n", MIB(bytes));
+}
+
+static void print_pages(const char *name, uint64_t pages)
+{
+	report_print("%-24s %10.1f MiB (%lu pages)\n", name, MIB(pages * PAGE), pages);
+}
+
+void figures_say_result(const struct figures *figures, const struct error *err, int pid,
+			const char *comm, const char *mode)
+{
+	json_t *result;
+
+	if (report_is_json()) {
+		result = result_json(figures, err);
+		json_object_set_new(result, "pid", json_integer(pid));
+		json_object_set_new(result, "comm", json_string(comm) ?: json_string("?"));
+		json_object_set_new(result, "mode", json_string(mode));
+		report_event("result", result);
+		return;
+	}
+	if (!figures->moved)
+		return;
+	print_rounds(figures);
+	if (figures->frozen_pages)
+		print_pages("sent while it stood", figures->frozen_pages);
+	print_pages("from rounds", figures->precopy_pages);
+	print_pages("pushed afterwards", figures->push_pages);
+	print_pages("fetched for faults", figures->fault_pages);
+	print_pages("in CRIU's images", figures->image_pages);
+	if (figures->verified_pages)
+		print_pages("verified", figures->verified_pages);
+	report_print("%-24s %10.3f s (%.3f s until held, %.3f s to restore)\n", "stood still",
+		     SECONDS(figures->frozen_ns), SECONDS(figures->held_ns),
+		     SECONDS(figures->restore_ns));
+	report_print("%-24s %10.3f s\n", "total", SECONDS(figures->total_ns));
+}
+
+void figures_free(struct figures *figures)
+{
+	free(figures->rounds);
+	memset(figures, 0, sizeof(*figures));
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What was measured in one migration, and how it is told at the end. */
+#ifndef MIGRATE_SOURCE_FIGURES_H
+#define MIGRATE_SOURCE_FIGURES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "ui/error.h"
+
+/**
+ * struct round_figures - one round of pre-copy
+ * @pages: that were sent, @copied of them by copying
+ * @zero: that were told to be zero
+ * @ns: from the first page until the destination had all
+ * @dirty_pages: found by the scan that followed, written within @dirty_ns
+ */
+struct round_figures {
+	uint32_t round;
+	uint64_t pages, copied, zero, bytes, ns;
+	uint64_t dirty_pages, dirty_ns;
+};
+
+/**
+ * struct figures - all of it
+ * @frozen_ns: from the request to CRIU until the destination said that the program runs
+ * @held_ns: of this, until CRIU held the program
+ * @frozen_send_ns: of this, sending pages in mode precopy
+ * @started_ns: CLOCK_MONOTONIC when the helper began
+ */
+struct figures {
+	struct round_figures *rounds;
+	size_t nr_rounds;
+	uint64_t started_ns, total_ns, frozen_ns, held_ns, frozen_send_ns, restore_ns;
+	uint64_t frozen_pages, frozen_bytes, left_pages;
+	uint64_t pushed_pages, pushed_bytes, urgent_pages, urgent_bytes, requests;
+	uint64_t precopy_pages, push_pages, fault_pages, zero_pages, image_pages, faults;
+	uint64_t verified_pages;
+	bool moved;
+};
+
+uint64_t figures_now(void);
+
+int figures_add_round(struct figures *figures, const struct round_figures *round,
+		      struct error *err);
+/** figures_say_round() - its line and its event, when @dirty_pages is known */
+void figures_say_round(const struct round_figures *round);
+
+/** figures_say_result() - the last record: the table for people, an event "result" */
+void figures_say_result(const struct figures *figures, const struct error *err, int pid,
+			const char *comm, const char *mode);
+void figures_free(struct figures *figures);
+
+#endif

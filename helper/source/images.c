@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "source/outgoing.h"
+
+#define PIECE_BYTES	(1UL << 20)
+
+static int send_piece(struct outgoing *out, const char *name, uint64_t offset, uint8_t *data,
+		      size_t bytes, bool last, struct error *err)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__ImageFile file = MIGRATE__IMAGE_FILE__INIT;
+
+	file.name = (char *)name;
+	file.offset = offset;
+	file.data.data = data;
+	file.data.len = bytes;
+	file.last = last;
+	msg.body_case = MIGRATE__CONTROL__BODY_IMAGE_FILE;
+	msg.image_file = &file;
+	return control_send(out->ctl, &msg, err);
+}
+
+static int send_file(struct outgoing *out, const char *name, uint8_t *buf, struct error *err)
+{
+	int fd = openat(out->dir.images_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	uint64_t offset = 0;
+	struct stat st;
+	int ret = 0;
+
+	if (fd < 0 || fstat(fd, &st)) {
+		error_errno(err, CODE_INTERNAL, NULL, "cannot open image %s", name);
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	do {
+		ssize_t n = read(fd, buf, PIECE_BYTES);
+
+		if (n < 0 || (!n && offset < (uint64_t)st.st_size)) {
+			ret = error_errno(err, CODE_INTERNAL, NULL, "cannot read image %s", name);
+			break;
+		}
+		ret = outgoing_failed(out, err);
+		if (!ret)
+			ret = send_piece(out, name, offset, buf, n,
+					 offset + n >= (uint64_t)st.st_size, err);
+		offset += n;
+	} while (!ret && offset < (uint64_t)st.st_size);
+	close(fd);
+	return ret;
+}
+
+static int restore_go(struct outgoing *out, uint32_t files, struct error *err)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
+
+	go.files = files;
+	go.was_stopped = out->task.was_stopped || out->guard.was_stopped;
+	msg.body_case = MIGRATE__CONTROL__BODY_RESTORE_GO;
+	msg.restore_go = &go;
+	return control_send(out->ctl, &msg, err);
+}
+
+int outgoing_send_images(struct outgoing *out, struct error *err)
+{
+	int fd = openat(out->dir.images_fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC), ret = 0;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	uint8_t *buf = malloc(PIECE_BYTES);
+	struct dirent *entry;
+	uint32_t files = 0;
+
+	if (!dir || !buf)
+		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot list the images");
+	/* `parent` is a link, and of this machine only */
+	while (!ret && (entry = readdir(dir)))
+		if (entry->d_type == DT_REG) {
+			ret = send_file(out, entry->d_name, buf, err);
+			files++;
+		}
+	if (dir)
+		closedir(dir);
+	else if (fd >= 0)
+		close(fd);
+	free(buf);
+	return ret ? ret : restore_go(out, files, err);
+}

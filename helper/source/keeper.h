@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A small process that outlives the helper. Before COMMIT is recorded it lets the
+ * program go on when the helper dies; from the record on it never does.
+ */
+#ifndef MIGRATE_SOURCE_KEEPER_H
+#define MIGRATE_SOURCE_KEEPER_H
+
+#include <stdbool.h>
+#include "source/guard.h"
+#include "ui/error.h"
+
+struct source_keeper;
+
+/**
+ * source_keeper_start() - fork it; before there are connections or threads
+ * @guard: the plan; copied
+ * @dir: the migration's directory, which it removes
+ */
+struct source_keeper *source_keeper_start(const struct guard *guard, const char *dir,
+					  struct error *err);
+
+/** source_keeper_fd() - hangs up when the keeper is dead; otherwise not for others to use */
+int source_keeper_fd(const struct source_keeper *keeper);
+
+int source_keeper_guard(struct source_keeper *keeper, struct error *err);
+int source_keeper_unguard(struct source_keeper *keeper, struct error *err);
+
+/**
+ * source_keeper_commit() - record COMMIT: from here on the program never runs here again
+ * @recorded: also after a failure: the record is there
+ */
+int source_keeper_commit(struct source_keeper *keeper, bool *recorded, struct error *err);
+
+/** source_keeper_kill() - the program is complete elsewhere: end it here */
+int source_keeper_kill(struct source_keeper *keeper, struct error *err);
+
+/** source_keeper_end() - remove the directory and what is left of the guard; frees @keeper */
+void source_keeper_end(struct source_keeper *keeper, bool keep_log);
+
+#endif

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+#include "source/migrate.h"
+#include "source/outgoing.h"
+#include "ui/report.h"
+
+#define PROTOCOL_VERSION	1
+#define HELLO_TIMEOUT_MS	10000
+
+/* What can be known without the destination. */
+static int prepare(struct outgoing *out, struct error *err)
+{
+	const struct migrate_options *opts = out->opts;
+	pid_t pid = opts->pid;
+
+	if (!opts->insecure && !conn_host_is_loopback(opts->to))
+		return error_set(err, CODE_USAGE,
+				 "say --insecure on both sides if the network between them is yours alone",
+				 "memory would go to %s without encryption", opts->to);
+	if (pid == getpid() || getrandom(out->id, sizeof(out->id), 0) != sizeof(out->id))
+		return error_set(err, CODE_USAGE, NULL, "process %d cannot be migrated", pid);
+	for (size_t i = 0; i < sizeof(out->id); i++)
+		sprintf(out->id_text + 2 * i, "%02x", out->id[i]);
+	if (proc_status_read(pid, &out->target, err) ||
+	    guard_plan(&out->guard, pid, out->target.state == 'T', out->id_text, err) ||
+	    workdir_plan(&out->dir, opts->images_base, out->id_text, err))
+		return -1;
+	/* before there is a thread, or a connection that it would keep open */
+	out->keeper = source_keeper_start(&out->guard, out->dir.path, err);
+	if (!out->keeper || outgoing_sync_init(out, err) || outgoing_refuse(out, err) ||
+	    criu_version_get(&out->criu, err) || criu_check(err) || workdir_make(&out->dir, err) ||
+	    svm_open(&out->svm, pid, err))
+		return -1;
+	out->clear_fd = proc_open_clear_refs(pid, err);
+	if (out->clear_fd < 0)
+		return -1;
+	if (page_set_init(&out->there) || page_set_init(&out->left) ||
+	    page_set_init(&out->populated))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
+	return 0;
+}
+
+static int hello(struct outgoing *out, struct error *err)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT, *got;
+	Migrate__Hello hello = MIGRATE__HELLO__INIT;
+	char hostname[128] = "";
+	int ret = 0;
+
+	gethostname(hostname, sizeof(hostname) - 1);
+	hello.version = PROTOCOL_VERSION;
+	hello.software = "migrate-helper " VERSION;
+	hello.hostname = hostname;
+	msg.body_case = MIGRATE__CONTROL__BODY_HELLO;
+	msg.hello = &hello;
+	if (control_send(out->ctl, &msg, err))
+		return -1;
+	got = control_expect(out->ctl, MIGRATE__CONTROL__BODY_HELLO, HELLO_TIMEOUT_MS, err);
+	if (!got)
+		return -1;
+	if (got->hello->version != PROTOCOL_VERSION)
+		ret = error_set(err, CODE_PEER, "install the same version on both machines",
+				"%s speaks version %u of the protocol, this is version %d",
+				got->hello->hostname, got->hello->version, PROTOCOL_VERSION);
+	else
+		report_say("connected to %s (%s)", got->hello->hostname, got->hello->software);
+	migrate__control__free_unpacked(got, NULL);
+	return ret;
+}
+
+static int connect_all(struct outgoing *out, struct error *err)
+{
+	const char *to = out->opts->to;
+	int fd = conn_connect(to, CONN_CONTROL, out->id, err);
+
+	if (fd < 0)
+		return -1;
+	out->ctl = control_new(fd, err);
+	if (!out->ctl || hello(out, err))
+		return -1;
+	out->memory_fd = conn_connect(to, CONN_MEMORY, out->id, err);
+	if (out->memory_fd < 0)
+		return -1;
+	out->urgent_fd = conn_connect(to, CONN_URGENT, out->id, err);
+	if (out->urgent_fd < 0)
+		return -1;
+	if (sender_init(&out->memory, &out->svm, out->memory_fd, out->target.ns_pid, &out->there,
+			err) ||
+	    sender_init(&out->urgent, &out->svm, out->urgent_fd, out->target.ns_pid, NULL, err))
+		return -1;
+	/* nothing is asked for before the program stands */
+	out->urgent.frozen = true;
+	return outgoing_start_threads(out, err);
+}
+
+static int wait_final_ack(struct outgoing *out, struct error *err)
+{
+	Migrate__Control *msg = outgoing_expect(out, MIGRATE__CONTROL__BODY_FINAL_ACK, -1, err);
+
+	if (!msg)
+		return -1;
+	out->figures.left_pages = msg->final_ack->want_pages;
+	migrate__control__free_unpacked(msg, NULL);
+	return 0;
+}
+
+/* With --verify the destination first asks for all there is. */
+static int wait_ready(struct outgoing *out, struct error *err)
+{
+	bool ready = false;
+	int ret = 0;
+
+	while (!ready && !ret) {
+		Migrate__Control *msg = outgoing_next(out, -1, err);
+
+		if (!msg)
+			return -1;
+		if (msg->body_case == MIGRATE__CONTROL__BODY_READY) {
+			out->figures.restore_ns = msg->ready->restore_ns;
+			out->figures.verified_pages = msg->ready->verified_pages;
+			ready = true;
+		} else if (msg->body_case == MIGRATE__CONTROL__BODY_FETCH_ALL &&
+			   out->opts->verify) {
+			report_progress("comparing the memory of both sides");
+			ret = outgoing_push(out, err) || outgoing_send_digests(out, err) ? -1 : 0;
+		} else {
+			ret = error_set(err, CODE_PEER, NULL,
+					"the destination sent message %d instead of Ready",
+					msg->body_case);
+		}
+		migrate__control__free_unpacked(msg, NULL);
+	}
+	return ret;
+}
+
+static int send_empty(struct outgoing *out, Migrate__Control__BodyCase body, struct error *err)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__Commit empty = MIGRATE__COMMIT__INIT;
+	Migrate__Killed killed = MIGRATE__KILLED__INIT;
+
+	msg.body_case = body;
+	if (body == MIGRATE__CONTROL__BODY_COMMIT)
+		msg.commit = &empty;
+	else
+		msg.killed = &killed;
+	return control_send(out->ctl, &msg, err);
+}
+
+/* Up to the record: whatever fails is undone. */
+static int until_commit(struct outgoing *out, struct error *err)
+{
+	bool recorded;
+
+	if (prepare(out, err) || outgoing_state(out, "CONNECT", err) || connect_all(out, err) ||
+	    outgoing_state(out, "SETUP", err) || outgoing_setup(out, err) ||
+	    outgoing_state(out, "PRECOPY", err) || outgoing_precopy(out, err) ||
+	    outgoing_freeze(out, err) || outgoing_state(out, "FREEZE", err) ||
+	    outgoing_final(out, err) || outgoing_state(out, "IMAGES", err) ||
+	    outgoing_send_images(out, err) || wait_final_ack(out, err) || wait_ready(out, err) ||
+	    outgoing_state(out, "COMMIT", err))
+		return -1;
+	if (outgoing_commit(out, err))
+		return -1;
+	if (!source_keeper_commit(out->keeper, &recorded, err))
+		return 0;
+	if (!recorded)
+		outgoing_uncommit(out);
+	return recorded ? 0 : -1;
+}
+
+static int run_there(struct outgoing *out, struct error *err)
+{
+	struct error push_err = { 0 };
+	Migrate__Control *msg;
+
+	if (send_empty(out, MIGRATE__CONTROL__BODY_COMMIT, err))
+		return -1;
+	msg = outgoing_expect(out, MIGRATE__CONTROL__BODY_STARTED, -1, err);
+	if (!msg)
+		return -1;
+	migrate__control__free_unpacked(msg, NULL);
+	out->figures.frozen_ns = figures_now() - out->frozen_at_ns;
+	report_say("the program runs there; it stood for %.3f s", out->figures.frozen_ns / 1e9);
+	if (outgoing_state(out, "POSTCOPY", err))
+		return -1;
+	/* whether a broken connection matters is for the destination to say: it may have all */
+	if (outgoing_push(out, &push_err) && push_err.code != CODE_NETWORK) {
+		*err = push_err;
+		return -1;
+	}
+	msg = outgoing_expect(out, MIGRATE__CONTROL__BODY_DONE, -1, err);
+	if (!msg)
+		return -1;
+	out->figures.precopy_pages = msg->done->precopy_pages;
+	out->figures.push_pages = msg->done->push_pages;
+	out->figures.fault_pages = msg->done->fault_pages;
+	out->figures.zero_pages = msg->done->zero_pages;
+	out->figures.image_pages = msg->done->image_pages;
+	out->figures.faults = msg->done->faults;
+	migrate__control__free_unpacked(msg, NULL);
+	return 0;
+}
+
+/* The program is complete there. */
+static int end_here(struct outgoing *out, struct error *err)
+{
+	struct error ignored = { 0 };
+
+	outgoing_stop_watch(out);
+	if (source_keeper_kill(out->keeper, &ignored) && guard_kill(&out->guard, err))
+		return -1;
+	criu_dump_kill(out->dump);
+	out->dump = NULL;
+	guard_forget(&out->guard);
+	source_keeper_end(out->keeper, false);
+	out->keeper = NULL;
+	/* it may have gone already, having all it needs */
+	send_empty(out, MIGRATE__CONTROL__BODY_KILLED, &ignored);
+	outgoing_state(out, "DONE", &ignored);
+	return 0;
+}
+
+/* Both sides stay as they are; nothing here may let the program run. */
+static int doubt(struct outgoing *out, struct error *err)
+{
+	char what[sizeof(err->what)];
+
+	outgoing_failed(out, err);
+	memcpy(what, err->what, sizeof(what));
+	memset(err, 0, sizeof(*err));
+	error_set(err, CODE_DOUBT,
+		  "look whether it runs at the destination; if not, it can be thawed here by hand",
+		  "%.240s; the program was handed over and stays stopped here (process %d)", what,
+		  out->opts->pid);
+	return err->code;
+}
+
+static void let_run(struct outgoing *out, struct error *err)
+{
+	struct error why = { 0 };
+
+	outgoing_watch_dump(out, -1);
+	/* CRIU needs the program able to run to take its own code out of it */
+	if (out->guarded && source_keeper_unguard(out->keeper, &why)) {
+		out->guard.signalled = !*out->guard.group || access(out->guard.group, F_OK);
+		memset(&why, 0, sizeof(why));
+		guard_off(&out->guard, &why);
+	}
+	if (criu_dump_refuse(out->dump, &why) || error_is_set(&why))
+		report_say("the program may not be as it was: %s", why.what);
+	out->dump = NULL;
+}
+
+/* Before COMMIT: the program goes on here, first of all. */
+static int undo(struct outgoing *out, struct error *err)
+{
+	struct error first = { 0 };
+
+	/* what the state machine saw may only be a consequence */
+	if (outgoing_failed(out, &first))
+		*err = first;
+	if (out->dump)
+		let_run(out, err);
+	if (out->ctl)
+		control_send_abort(out->ctl, err);
+	if (out->has_watch)
+		outgoing_stop_watch(out);
+	source_keeper_end(out->keeper, err->code == CODE_CRIU);
+	out->keeper = NULL;
+	return err->code;
+}
+
+static int run(struct outgoing *out, struct error *err)
+{
+	int code = CODE_OK;
+
+	if (until_commit(out, err))
+		return undo(out, err);
+	memset(err, 0, sizeof(*err));
+	if (run_there(out, err))
+		return doubt(out, err);
+	if (end_here(out, err))
+		code = err->code;
+	out->figures.moved = true;
+	out->figures.total_ns = figures_now() - out->figures.started_ns;
+	outgoing_keep_cost(out);
+	return code;
+}
+
+static void outgoing_destroy(struct outgoing *out)
+{
+	if (out->has_control || out->has_urgent)
+		outgoing_stop_threads(out);
+	control_close(out->ctl);
+	if (out->memory_fd >= 0)
+		close(out->memory_fd);
+	if (out->urgent_fd >= 0)
+		close(out->urgent_fd);
+	sender_destroy(&out->memory);
+	sender_destroy(&out->urgent);
+	svm_close(&out->svm);
+	page_set_destroy(&out->there);
+	page_set_destroy(&out->left);
+	page_set_destroy(&out->populated);
+	maps_free(&out->vmas);
+	criu_task_free(&out->task);
+	workdir_close(&out->dir);
+	figures_free(&out->figures);
+}
+
+int migrate_main(int argc, char **argv)
+{
+	struct migrate_options opts;
+	struct error err = { 0 };
+	struct outgoing *out;
+	int code = migrate_options_parse(argc, argv, &opts);
+
+	if (code >= 0)
+		return code;
+	report_init(opts.json);
+	out = calloc(1, sizeof(*out));
+	if (!out)
+		return CODE_INTERNAL;
+	out->opts = &opts;
+	out->memory_fd = out->urgent_fd = out->clear_fd = out->svm.fd = -1;
+	out->dir.images_fd = out->dir.work_fd = out->dir.parent_fd = -1;
+	out->figures.started_ns = figures_now();
+	pthread_mutex_init(&out->left_lock, NULL);
+	code = run(out, &err);
+	if (error_is_set(&err))
+		report_error(&err);
+	figures_say_result(&out->figures, &err, opts.pid, out->target.comm,
+			   migrate_mode_name(opts.mode));
+	outgoing_destroy(out);
+	free(out);
+	return code;
+}

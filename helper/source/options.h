@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef MIGRATE_SOURCE_OPTIONS_H
+#define MIGRATE_SOURCE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/**
+ * enum migrate_mode - what is sent when
+ * @MODE_AUTO: rounds while they help, the rest after the program has moved
+ * @MODE_PRECOPY: rounds, the rest while it stands
+ * @MODE_POSTCOPY: everything after it has moved
+ */
+enum migrate_mode { MODE_AUTO, MODE_PRECOPY, MODE_POSTCOPY };
+
+/** struct migrate_options - of the command line */
+struct migrate_options {
+	pid_t pid;
+	const char *to;
+	enum migrate_mode mode;
+	uint32_t max_downtime_ms;
+	uint32_t max_rounds;
+	const char *images_base;	/* NULL: the default */
+	int criu_log_level;
+	bool verify, insecure, json;
+};
+
+/** migrate_options_parse() - returns -1 to go on, else the exit status */
+int migrate_options_parse(int argc, char **argv, struct migrate_options *opts);
+
+const char *migrate_mode_name(enum migrate_mode mode);
+
+#endif

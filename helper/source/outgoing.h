@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One migration at the source.
+ *
+ * Threads: the main thread is the state machine; one takes messages off control, one
+ * watches descriptors and signals, one answers requests on the urgent connection. Any
+ * of them ends the migration by outgoing_fail(); only the main thread acts on it.
+ */
+#ifndef MIGRATE_SOURCE_OUTGOING_H
+#define MIGRATE_SOURCE_OUTGOING_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include "criu/criu.h"
+#include "kernel/maps.h"
+#include "kernel/proc.h"
+#include "kernel/svm.h"
+#include "source/figures.h"
+#include "source/guard.h"
+#include "source/keeper.h"
+#include "source/options.h"
+#include "source/sender.h"
+#include "source/stop_rule.h"
+#include "source/workdir.h"
+#include "wire/conn.h"
+#include "wire/control.h"
+
+#define OUTGOING_QUEUE	16	/* messages taken off control and not looked at */
+
+/**
+ * struct outgoing_sync - what the threads share; all under @lock
+ * @changed: broadcast at every change
+ * @dump_fd: of the CRIU that is held; -1: none. Its hang-up is a failure
+ * @committed: COMMIT is, or is being, recorded: the program will not run here again
+ * @closing: failures are of no interest any longer
+ * @failed, @err: the first failure
+ * @kick: eventfd: @dump_fd or @closing changed
+ */
+struct outgoing_sync {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	Migrate__Control *queue[OUTGOING_QUEUE];
+	size_t nr_queue;
+	int dump_fd, kick, signals;
+	bool committed, closing, failed;
+	struct error err;
+};
+
+/**
+ * struct outgoing - see the top of this file; of the main thread unless said otherwise
+ * @there: pages of which the destination has the latest content
+ * @left: pages that it lacks and that nobody has sent yet, from FINAL on; under @left_lock
+ * @populated: all there is, when frozen
+ * @peer_fixed_ns: what a restore takes there
+ * @frozen_at_ns: when CRIU was asked to stop the program
+ */
+struct outgoing {
+	const struct migrate_options *opts;
+	uint8_t id[CONN_ID_BYTES];
+	char id_text[2 * CONN_ID_BYTES + 1];
+	struct proc_status target;
+	struct criu_version criu;
+	struct workdir dir;
+	struct guard guard;
+	struct source_keeper *keeper;
+	bool guarded;
+	struct control *ctl;
+	int memory_fd, urgent_fd;
+	struct svm svm;
+	int clear_fd;
+	struct sender memory, urgent;
+	struct vma_list vmas;
+	struct page_set there, left, populated;
+	pthread_mutex_t left_lock;
+	bool pushed;
+	struct criu_dump *dump;
+	struct criu_task task;
+	uint64_t peer_fixed_ns, frozen_at_ns;
+	uint32_t last_round;
+	struct figures figures;
+	struct outgoing_sync sync;
+	pthread_t control_thread, watch_thread, urgent_thread;
+	bool has_control, has_watch, has_urgent;
+};
+
+/* sync.c */
+
+int outgoing_sync_init(struct outgoing *out, struct error *err);
+/** outgoing_fail() - any thread: the first one counts */
+void outgoing_fail(struct outgoing *out, const struct error *err);
+/** outgoing_failed() - 0, or -1 and why */
+int outgoing_failed(struct outgoing *out, struct error *err);
+/** outgoing_state() - say that a state is entered; -1 when the migration has failed */
+int outgoing_state(struct outgoing *out, const char *state, struct error *err);
+/** outgoing_next() - next message; NULL after a failure or after @timeout_ms (-1: none) */
+Migrate__Control *outgoing_next(struct outgoing *out, int timeout_ms, struct error *err);
+Migrate__Control *outgoing_expect(struct outgoing *out, Migrate__Control__BodyCase body,
+				  int timeout_ms, struct error *err);
+/** outgoing_watch_dump() - a CRIU is held from here on; -1: it is not any more */
+void outgoing_watch_dump(struct outgoing *out, int dump_fd);
+/** outgoing_commit() - failures do not undo anything from here on; -1 when one was before */
+int outgoing_commit(struct outgoing *out, struct error *err);
+/** outgoing_uncommit() - COMMIT could not be recorded */
+void outgoing_uncommit(struct outgoing *out);
+int outgoing_start_threads(struct outgoing *out, struct error *err);
+/** outgoing_stop_watch() - before the keeper, the guard or CRIU are ended: no failure counts now */
+void outgoing_stop_watch(struct outgoing *out);
+void outgoing_stop_threads(struct outgoing *out);
+
+/* refuse.c: what is not carried, by name */
+
+int outgoing_refuse(struct outgoing *out, struct error *err);
+
+/* setup.c: Setup and its answer, and Maps */
+
+int outgoing_setup(struct outgoing *out, struct error *err);
+int outgoing_send_maps(struct outgoing *out, const struct vma_list *list, struct error *err);
+
+/* precopy.c */
+
+int outgoing_precopy(struct outgoing *out, struct error *err);
+/** outgoing_scan() - end an epoch, take what was written; DROPPED is told at once */
+int outgoing_scan(struct outgoing *out, struct page_set *dirty, struct error *err);
+/** outgoing_filter() - take out of @dirty what does not go through the mirror */
+void outgoing_filter(const struct vma_list *vmas, struct page_set *dirty);
+/** outgoing_send_stale() - these were written and are not sent: the mirror's copy is old */
+int outgoing_send_stale(struct outgoing *out, const struct page_set *dirty, struct error *err);
+
+/* final.c: from the freeze to FINAL */
+
+int outgoing_freeze(struct outgoing *out, struct error *err);
+int outgoing_final(struct outgoing *out, struct error *err);
+
+/* images.c */
+
+int outgoing_send_images(struct outgoing *out, struct error *err);
+
+/* serve_pages.c */
+
+/** outgoing_urgent_run() - answer requests until the connection ends; a thread's body */
+void outgoing_urgent_run(struct outgoing *out);
+/** outgoing_push() - send all that is left, once */
+int outgoing_push(struct outgoing *out, struct error *err);
+
+/* digest.c */
+
+int outgoing_send_digests(struct outgoing *out, struct error *err);
+
+/* cost.c: what it takes whatever is dirty, kept per machine */
+
+uint64_t outgoing_known_cost(const struct outgoing *out);
+void outgoing_keep_cost(const struct outgoing *out);
+
+#endif

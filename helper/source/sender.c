@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <string.h>
+#include "source/sender.h"
+
+int sender_init(struct sender *sender, struct svm *svm, int fd, uint32_t mm,
+		struct page_set *there, struct error *err)
+{
+	*sender = (struct sender){ .svm = svm, .fd = fd, .mm = mm, .there = there };
+	sender->buf = malloc(FRAME_MAX_PAGES * PAGE_BYTES);
+	return sender->buf ? 0 : error_errno(err, CODE_INTERNAL, NULL, "no memory to copy pages");
+}
+
+void sender_destroy(struct sender *sender)
+{
+	free(sender->buf);
+	sender->buf = NULL;
+}
+
+static uint64_t cookie(const struct sender *sender)
+{
+	return FRAME_COOKIE(sender->round, sender->mm);
+}
+
+int sender_mark(struct sender *sender, enum frame_kind kind, struct error *err)
+{
+	return frame_send(sender->fd, kind, cookie(sender), NULL, 0, err);
+}
+
+static void keep_in_step(struct sender *sender, enum frame_kind kind,
+			 const struct splice_vm_run *run)
+{
+	if (!sender->there)
+		return;
+	if (kind == FRAME_PAGES)
+		page_set_add(sender->there, run->addr, run->nr_pages);
+	else if (kind != FRAME_POPULATED)
+		page_set_remove(sender->there, run->addr, run->nr_pages);
+}
+
+/* A frame is in order of addresses; what comes from several scans need not be. */
+static uint32_t ascending(const struct splice_vm_run *runs, uint32_t nr_runs)
+{
+	uint32_t nr = 1;
+
+	while (nr < nr_runs &&
+	       runs[nr].addr >= runs[nr - 1].addr + ((uint64_t)runs[nr - 1].nr_pages << PAGE_SHIFT))
+		nr++;
+	return nr;
+}
+
+int sender_list(struct sender *sender, enum frame_kind kind, const struct splice_vm_run *runs,
+		uint32_t nr_runs, struct error *err)
+{
+	while (nr_runs) {
+		uint32_t nr = ascending(runs, nr_runs);
+
+		if (frame_send(sender->fd, kind, cookie(sender), runs, nr, err))
+			return -1;
+		for (uint32_t i = 0; i < nr; i++)
+			keep_in_step(sender, kind, &runs[i]);
+		runs += nr;
+		nr_runs -= nr;
+	}
+	return 0;
+}
+
+static int lost_page(struct sender *sender, const struct splice_vm_run *run, struct error *err)
+{
+	if (sender->frozen)
+		return error_set(err, CODE_TARGET, NULL,
+				 "memory at 0x%llx of the stopped program cannot be read",
+				 run->addr);
+	return sender_list(sender, FRAME_DROPPED, run, 1, err);
+}
+
+static int copy_piece(struct sender *sender, struct splice_vm_run piece, struct error *err)
+{
+	struct splice_vm_run rest = piece;
+	size_t done;
+
+	if (svm_read(sender->svm, piece.addr, sender->buf, piece.nr_pages * PAGE_BYTES, &done, err))
+		return -1;
+	piece.nr_pages = done >> PAGE_SHIFT;
+	rest.addr += (uint64_t)piece.nr_pages << PAGE_SHIFT;
+	rest.nr_pages -= piece.nr_pages;
+	if (piece.nr_pages) {
+		if (frame_send_copy(sender->fd, cookie(sender), piece.addr, piece.nr_pages,
+				    sender->buf, err))
+			return -1;
+		keep_in_step(sender, FRAME_PAGES, &piece);
+		sender->pages += piece.nr_pages;
+		sender->copied += piece.nr_pages;
+		sender->bytes += piece.nr_pages * PAGE_BYTES;
+	}
+	if (!rest.nr_pages)
+		return 0;
+	/* the first page that cannot be read is gone; those behind it may not be */
+	piece = (struct splice_vm_run){ .addr = rest.addr, .nr_pages = 1 };
+	if (lost_page(sender, &piece, err))
+		return -1;
+	rest.addr += PAGE_BYTES;
+	rest.nr_pages--;
+	return rest.nr_pages ? copy_piece(sender, rest, err) : 0;
+}
+
+static int copy_run(struct sender *sender, const struct splice_vm_run *run, struct error *err)
+{
+	for (uint32_t done = 0; done < run->nr_pages; ) {
+		uint32_t nr = run->nr_pages - done;
+
+		if (nr > FRAME_MAX_PAGES)
+			nr = FRAME_MAX_PAGES;
+		if (copy_piece(sender, (struct splice_vm_run){
+				.addr = run->addr + ((uint64_t)done << PAGE_SHIFT),
+				.nr_pages = nr }, err))
+			return -1;
+		done += nr;
+	}
+	return 0;
+}
+
+static int take_results(void *ctx, const struct splice_vm_run *runs, uint32_t nr,
+			struct error *err)
+{
+	struct sender *sender = ctx;
+	int ret = 0;
+
+	for (uint32_t i = 0; i < nr && !ret; i++) {
+		const struct splice_vm_run *run = &runs[i];
+
+		if (run->flags & SPLICE_VM_RUN_SENT) {
+			keep_in_step(sender, FRAME_PAGES, run);
+		} else if (run->flags & SPLICE_VM_RUN_SLOW) {
+			ret = copy_run(sender, run, err);
+		} else if (run->flags & SPLICE_VM_RUN_IS_ZERO) {
+			sender->zero += run->nr_pages;
+			ret = sender_list(sender, FRAME_ZERO, run, 1, err);
+		} else {
+			ret = lost_page(sender, run, err);
+		}
+	}
+	return ret;
+}
+
+int sender_pages(struct sender *sender, const struct splice_vm_run *runs, uint32_t nr_runs,
+		 struct error *err)
+{
+	struct svm_sent sent = { 0 };
+	int ret = svm_send(sender->svm, sender->fd, cookie(sender), runs, nr_runs, take_results,
+			   sender, &sent, err);
+
+	sender->pages += sent.pages;
+	sender->bytes += sent.bytes;
+	return ret;
+}
+
+uint32_t sender_take(const struct page_set *set, uint64_t *at, struct splice_vm_run *runs,
+		     uint32_t max_runs, uint64_t max_pages)
+{
+	uint64_t pages = 0;
+	struct run run;
+	uint32_t nr = 0;
+
+	while (nr < max_runs && pages < max_pages &&
+	       page_set_next(set, *at, USER_END, max_pages, &run)) {
+		runs[nr++] = (struct splice_vm_run){ .addr = run.addr, .nr_pages = run.nr_pages };
+		pages += run.nr_pages;
+		*at = run.addr + (run.nr_pages << PAGE_SHIFT);
+	}
+	return nr;
+}

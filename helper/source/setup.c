@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include "source/outgoing.h"
+#include "ui/report.h"
+
+#define REPLY_TIMEOUT_MS	60000
+
+/** struct setup - a message in the making, with all that it points to */
+struct setup {
+	Migrate__Setup msg;
+	Migrate__CriuVersion criu;
+	Migrate__Vma *vmas, **vma_list;
+	Migrate__MappedFile *files, **file_list;
+	char **flags, *flag_text;
+};
+
+static int build_vmas(const struct vma_list *list, Migrate__Vma **vmas, Migrate__Vma ***pointers)
+{
+	*vmas = calloc(list->nr + 1, sizeof(**vmas));
+	*pointers = calloc(list->nr + 1, sizeof(**pointers));
+	if (!*vmas || !*pointers)
+		return -1;
+	for (size_t i = 0; i < list->nr; i++) {
+		const struct vma *from = &list->vmas[i];
+		Migrate__Vma *to = &(*vmas)[i];
+
+		migrate__vma__init(to);
+		to->start = from->start;
+		to->end = from->end;
+		to->prot = from->prot;
+		to->shared = from->shared;
+		to->anon = from->anon;
+		to->ours = vma_is_ours(from);
+		to->name = *from->name ? from->name : NULL;
+		(*pointers)[i] = to;
+	}
+	return 0;
+}
+
+int outgoing_send_maps(struct outgoing *out, const struct vma_list *list, struct error *err)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__Maps maps = MIGRATE__MAPS__INIT;
+	Migrate__Vma *vmas = NULL;
+	int ret;
+
+	if (build_vmas(list, &vmas, &maps.vmas)) {
+		ret = error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
+	} else {
+		maps.n_vmas = list->nr;
+		msg.body_case = MIGRATE__CONTROL__BODY_MAPS;
+		msg.maps = &maps;
+		ret = control_send(out->ctl, &msg, err);
+	}
+	free(vmas);
+	free(maps.vmas);
+	return ret;
+}
+
+static bool is_carried_file(const struct vma *vma, struct stat *st)
+{
+	size_t len = strlen(vma->name);
+
+	/* what has no name any more is carried by CRIU */
+	if (vma->anon || vma->name[0] != '/' || !strncmp(vma->name, "/dev/", 5) ||
+	    (len > 10 && !strcmp(vma->name + len - 10, " (deleted)")))
+		return false;
+	return !stat(vma->name, st) && S_ISREG(st->st_mode);
+}
+
+static int build_files(const struct vma_list *list, const char *exe, struct setup *setup)
+{
+	size_t nr = 0;
+
+	setup->files = calloc(list->nr + 1, sizeof(*setup->files));
+	setup->file_list = calloc(list->nr + 1, sizeof(*setup->file_list));
+	if (!setup->files || !setup->file_list)
+		return -1;
+	for (size_t i = 0; i < list->nr; i++) {
+		const struct vma *vma = &list->vmas[i];
+		bool known = false;
+		struct stat st;
+
+		for (size_t j = 0; j < nr && !known; j++)
+			known = !strcmp(setup->files[j].path, vma->name);
+		if (known || !is_carried_file(vma, &st))
+			continue;
+		migrate__mapped_file__init(&setup->files[nr]);
+		setup->files[nr].path = vma->name;
+		setup->files[nr].bytes = st.st_size;
+		setup->files[nr].has_exe = true;
+		setup->files[nr].exe = !strcmp(vma->name, exe);
+		setup->file_list[nr] = &setup->files[nr];
+		nr++;
+	}
+	setup->msg.files = setup->file_list;
+	setup->msg.n_files = nr;
+	return 0;
+}
+
+static int build_cpu_flags(struct setup *setup)
+{
+	size_t nr = 0;
+	char *save;
+
+	setup->flag_text = proc_cpu_flags();
+	if (!setup->flag_text)
+		return 0;
+	setup->flags = calloc(strlen(setup->flag_text) / 2 + 2, sizeof(*setup->flags));
+	if (!setup->flags)
+		return -1;
+	for (char *flag = strtok_r(setup->flag_text, " ", &save); flag;
+	     flag = strtok_r(NULL, " ", &save))
+		setup->flags[nr++] = flag;
+	setup->msg.cpu_flags = setup->flags;
+	setup->msg.n_cpu_flags = nr;
+	return 0;
+}
+
+static void setup_free(struct setup *setup)
+{
+	free(setup->vmas);
+	free(setup->vma_list);
+	free(setup->files);
+	free(setup->file_list);
+	free(setup->flags);
+	free(setup->flag_text);
+}
+
+static int send_setup(struct outgoing *out, struct setup *setup, struct error *err)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	char exe[PATH_MAX];
+	struct utsname uts;
+
+	if (proc_exe(out->opts->pid, exe, sizeof(exe), err))
+		return -1;
+	if (build_vmas(&out->vmas, &setup->vmas, &setup->vma_list) ||
+	    build_files(&out->vmas, exe, setup) || build_cpu_flags(setup))
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
+	uname(&uts);
+	migrate__criu_version__init(&setup->criu);
+	setup->criu.major = out->criu.major;
+	setup->criu.minor = out->criu.minor;
+	setup->criu.sublevel = out->criu.sublevel;
+	setup->msg.pid = out->target.ns_pid;
+	setup->msg.comm = out->target.comm;
+	setup->msg.threads = out->target.threads;
+	setup->msg.vmas = setup->vma_list;
+	setup->msg.n_vmas = out->vmas.nr;
+	setup->msg.rss_bytes = out->target.rss_bytes;
+	setup->msg.criu = &setup->criu;
+	setup->msg.kernel = uts.release;
+	setup->msg.arch = uts.machine;
+	setup->msg.mode = (char *)migrate_mode_name(out->opts->mode);
+	setup->msg.has_verify = true;
+	setup->msg.verify = out->opts->verify;
+	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
+	msg.setup = &setup->msg;
+	return control_send(out->ctl, &msg, err);
+}
+
+static int take_reply(struct outgoing *out, struct error *err)
+{
+	Migrate__Control *msg = outgoing_expect(out, MIGRATE__CONTROL__BODY_SETUP_REPLY,
+						REPLY_TIMEOUT_MS, err);
+	const Migrate__SetupReply *reply;
+
+	if (!msg)
+		return -1;
+	reply = msg->setup_reply;
+	if (!reply->ok) {
+		error_set(err, CODE_PEER, NULL, "the destination refuses: %s",
+			  reply->n_refusals ? reply->refusals[0] : "it does not say why");
+		for (size_t i = 1; i < reply->n_refusals; i++)
+			report_say("also: %s", reply->refusals[i]);
+	}
+	out->peer_fixed_ns = reply->has_fixed_cost_ns ? reply->fixed_cost_ns : 0;
+	migrate__control__free_unpacked(msg, NULL);
+	return error_is_set(err) ? -1 : 0;
+}
+
+int outgoing_setup(struct outgoing *out, struct error *err)
+{
+	struct setup setup = { .msg = MIGRATE__SETUP__INIT };
+	int ret = send_setup(out, &setup, err);
+
+	setup_free(&setup);
+	return ret ? ret : take_reply(out, err);
+}

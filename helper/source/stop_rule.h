@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef MIGRATE_SOURCE_STOP_RULE_H
+#define MIGRATE_SOURCE_STOP_RULE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/**
+ * enum stop_verdict - go on with rounds, or why not
+ * @STOP_DOWNTIME: it would stand for less than is allowed
+ * @STOP_ROUNDS: there were as many as are allowed
+ * @STOP_NO_SHRINK: another one would not make it better
+ */
+enum stop_verdict { STOP_NOT, STOP_DOWNTIME, STOP_ROUNDS, STOP_NO_SHRINK };
+
+/**
+ * struct stop_rule - when to stop the program for good
+ * @fixed_ns: what dump, images and restore take whatever is dirty
+ * @last_dirty: bytes before the last round
+ * @slow: rounds in a row that shrank it by less than a tenth
+ */
+struct stop_rule {
+	uint32_t max_rounds;
+	uint64_t max_downtime_ns, fixed_ns;
+	uint64_t last_dirty;
+	uint32_t slow;
+};
+
+/**
+ * stop_rule_next() - after a round, with what is dirty then
+ * @rounds: sent so far
+ * @bytes_per_s: measured; 0 when nothing was
+ */
+enum stop_verdict stop_rule_next(struct stop_rule *rule, uint32_t rounds, uint64_t dirty_bytes,
+				 double bytes_per_s);
+
+/** stop_rule_expected_ns() - how long it would stand if it were stopped now */
+uint64_t stop_rule_expected_ns(const struct stop_rule *rule, uint64_t dirty_bytes,
+			       double bytes_per_s);
+
+/** stop_rule_is_beaten() - the fixed cost alone is above what is allowed */
+static inline bool stop_rule_is_beaten(const struct stop_rule *rule)
+{
+	return rule->fixed_ns >= rule->max_downtime_ns;
+}
+
+#endif

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include "source/outgoing.h"
+#include "ui/report.h"
+
+int outgoing_sync_init(struct outgoing *out, struct error *err)
+{
+	struct outgoing_sync *sync = &out->sync;
+	pthread_condattr_t attr;
+	sigset_t set;
+
+	pthread_mutex_init(&sync->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&sync->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	sync->dump_fd = -1;
+	sync->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	sync->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (sync->kick < 0 || sync->signals < 0)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot make an eventfd");
+	return 0;
+}
+
+static void kick(struct outgoing *out)
+{
+	uint64_t one = 1;
+
+	if (write(out->sync.kick, &one, sizeof(one)) < 0)
+		return;
+}
+
+void outgoing_fail(struct outgoing *out, const struct error *err)
+{
+	struct outgoing_sync *sync = &out->sync;
+
+	pthread_mutex_lock(&sync->lock);
+	if (!sync->closing && !sync->failed) {
+		sync->failed = true;
+		sync->err = *err;
+		/* whoever waits inside of a SEND comes back */
+		shutdown(out->memory_fd, SHUT_RDWR);
+		shutdown(out->urgent_fd, SHUT_RDWR);
+	}
+	pthread_cond_broadcast(&sync->changed);
+	pthread_mutex_unlock(&sync->lock);
+}
+
+int outgoing_failed(struct outgoing *out, struct error *err)
+{
+	struct outgoing_sync *sync = &out->sync;
+	int ret = 0;
+
+	pthread_mutex_lock(&sync->lock);
+	if (sync->failed) {
+		*err = sync->err;
+		ret = -1;
+	}
+	pthread_mutex_unlock(&sync->lock);
+	return ret;
+}
+
+static struct timespec deadline(int ms)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	ts.tv_sec += ms / 1000;
+	ts.tv_nsec += ms % 1000 * 1000000L;
+	if (ts.tv_nsec >= 1000000000L) {
+		ts.tv_sec++;
+		ts.tv_nsec -= 1000000000L;
+	}
+	return ts;
+}
+
+int outgoing_state(struct outgoing *out, const char *state, struct error *err)
+{
+	struct outgoing_sync *sync = &out->sync;
+	int ms = report_state_begin(state);
+	struct timespec until = deadline(ms);
+
+	pthread_mutex_lock(&sync->lock);
+	while (ms && !sync->failed &&
+	       !pthread_cond_timedwait(&sync->changed, &sync->lock, &until))
+		;
+	pthread_mutex_unlock(&sync->lock);
+	return outgoing_failed(out, err);
+}
+
+/* Lock held. */
+static Migrate__Control *take(struct outgoing_sync *sync)
+{
+	Migrate__Control *msg;
+
+	if (!sync->nr_queue)
+		return NULL;
+	msg = sync->queue[0];
+	sync->nr_queue--;
+	memmove(sync->queue, sync->queue + 1, sync->nr_queue * sizeof(*sync->queue));
+	pthread_cond_broadcast(&sync->changed);
+	return msg;
+}
+
+Migrate__Control *outgoing_next(struct outgoing *out, int timeout_ms, struct error *err)
+{
+	struct outgoing_sync *sync = &out->sync;
+	struct timespec until = deadline(timeout_ms < 0 ? 0 : timeout_ms);
+	Migrate__Control *msg;
+	int late = 0;
+
+	pthread_mutex_lock(&sync->lock);
+	while (!sync->nr_queue && !sync->failed && !late)
+		late = timeout_ms < 0 ? pthread_cond_wait(&sync->changed, &sync->lock) :
+		       pthread_cond_timedwait(&sync->changed, &sync->lock, &until);
+	msg = take(sync);
+	if (!msg && sync->failed)
+		*err = sync->err;
+	else if (!msg)
+		error_set(err, CODE_NETWORK, NULL,
+			  "nothing came from the destination for %d ms", timeout_ms);
+	pthread_mutex_unlock(&sync->lock);
+	return msg;
+}
+
+Migrate__Control *outgoing_expect(struct outgoing *out, Migrate__Control__BodyCase body,
+				  int timeout_ms, struct error *err)
+{
+	Migrate__Control *msg = outgoing_next(out, timeout_ms, err);
+
+	if (!msg || msg->body_case == body)
+		return msg;
+	error_set(err, CODE_PEER, NULL, "the destination sent message %d, expected was %d",
+		  msg->body_case, body);
+	migrate__control__free_unpacked(msg, NULL);
+	return NULL;
+}
+
+void outgoing_watch_dump(struct outgoing *out, int dump_fd)
+{
+	pthread_mutex_lock(&out->sync.lock);
+	out->sync.dump_fd = dump_fd;
+	pthread_mutex_unlock(&out->sync.lock);
+	kick(out);
+}
+
+int outgoing_commit(struct outgoing *out, struct error *err)
+{
+	struct outgoing_sync *sync = &out->sync;
+
+	/* under the lock a failure is either before it, and undoes, or after it, and does not */
+	pthread_mutex_lock(&sync->lock);
+	if (sync->failed)
+		*err = sync->err;
+	else
+		sync->committed = true;
+	pthread_mutex_unlock(&sync->lock);
+	return error_is_set(err) ? -1 : 0;
+}
+
+void outgoing_uncommit(struct outgoing *out)
+{
+	pthread_mutex_lock(&out->sync.lock);
+	out->sync.committed = false;
+	pthread_mutex_unlock(&out->sync.lock);
+}
+
+static void *control_body(void *arg)
+{
+	struct outgoing *out = arg;
+	struct outgoing_sync *sync = &out->sync;
+
+	for (;;) {
+		struct error err = { 0 };
+		Migrate__Control *msg = control_recv(out->ctl, -1, &err);
+
+		if (!msg) {
+			outgoing_fail(out, &err);
+			return NULL;
+		}
+		pthread_mutex_lock(&sync->lock);
+		while (sync->nr_queue == OUTGOING_QUEUE && !sync->closing)
+			pthread_cond_wait(&sync->changed, &sync->lock);
+		if (sync->nr_queue == OUTGOING_QUEUE)
+			migrate__control__free_unpacked(msg, NULL);
+		else
+			sync->queue[sync->nr_queue++] = msg;
+		pthread_cond_broadcast(&sync->changed);
+		pthread_mutex_unlock(&sync->lock);
+	}
+}
+
+static void on_signal(struct outgoing *out)
+{
+	struct signalfd_siginfo info;
+	struct error err = { 0 };
+	bool committed;
+
+	if (read(out->sync.signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	pthread_mutex_lock(&out->sync.lock);
+	committed = out->sync.committed;
+	pthread_mutex_unlock(&out->sync.lock);
+	if (committed) {
+		report_say("%s: the program has moved already; its memory is still being sent",
+			   strsignal(info.ssi_signo));
+		return;
+	}
+	error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)", strsignal(info.ssi_signo));
+	outgoing_fail(out, &err);
+}
+
+static void *watch_body(void *arg)
+{
+	struct outgoing *out = arg;
+	struct outgoing_sync *sync = &out->sync;
+	bool closing = false;
+
+	while (!closing) {
+		struct pollfd fds[5] = {
+			{ .fd = sync->kick, .events = POLLIN },
+			{ .fd = sync->signals, .events = POLLIN },
+			/* only for their hang-up */
+			{ .fd = out->svm.fd },
+			{ .fd = source_keeper_fd(out->keeper) },
+		};
+		struct error err = { 0 };
+		uint64_t count;
+
+		pthread_mutex_lock(&sync->lock);
+		closing = sync->closing;
+		/* once one failed the rest would only be seen again and again */
+		if (sync->failed)
+			fds[2].fd = fds[3].fd = -1;
+		fds[4].fd = sync->failed || sync->committed ? -1 : sync->dump_fd;
+		fds[4].events = POLLIN;
+		pthread_mutex_unlock(&sync->lock);
+		if (closing || poll(fds, 5, -1) < 0)
+			continue;
+		if (fds[0].revents && read(sync->kick, &count, sizeof(count)) < 0)
+			continue;
+		if (fds[1].revents)
+			on_signal(out);
+		if (fds[2].revents)
+			error_set(&err, CODE_TARGET, NULL, "process %d has exited or called exec",
+				  out->opts->pid);
+		else if (fds[3].revents)
+			error_set(&err, CODE_INTERNAL, NULL, "the keeper was killed");
+		else if (fds[4].revents && sync->dump_fd == fds[4].fd)
+			error_set(&err, CODE_CRIU, NULL, "CRIU died while it held the program");
+		if (error_is_set(&err))
+			outgoing_fail(out, &err);
+	}
+	return NULL;
+}
+
+static void *urgent_body(void *arg)
+{
+	outgoing_urgent_run(arg);
+	return NULL;
+}
+
+static int start(pthread_t *thread, void *(*body)(void *), struct outgoing *out, bool *has,
+		 struct error *err)
+{
+	errno = pthread_create(thread, NULL, body, out);
+	if (errno)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot start a thread");
+	*has = true;
+	return 0;
+}
+
+int outgoing_start_threads(struct outgoing *out, struct error *err)
+{
+	return start(&out->control_thread, control_body, out, &out->has_control, err) ||
+	       start(&out->watch_thread, watch_body, out, &out->has_watch, err) ||
+	       start(&out->urgent_thread, urgent_body, out, &out->has_urgent, err) ? -1 : 0;
+}
+
+void outgoing_stop_watch(struct outgoing *out)
+{
+	pthread_mutex_lock(&out->sync.lock);
+	out->sync.closing = true;
+	pthread_cond_broadcast(&out->sync.changed);
+	pthread_mutex_unlock(&out->sync.lock);
+	kick(out);
+	if (out->has_watch)
+		pthread_join(out->watch_thread, NULL);
+	out->has_watch = false;
+}
+
+void outgoing_stop_threads(struct outgoing *out)
+{
+	outgoing_stop_watch(out);
+	if (out->ctl)
+		control_shutdown(out->ctl);
+	shutdown(out->urgent_fd, SHUT_RDWR);
+	if (out->has_control)
+		pthread_join(out->control_thread, NULL);
+	if (out->has_urgent)
+		pthread_join(out->urgent_thread, NULL);
+	out->has_control = out->has_urgent = false;
+	while (out->sync.nr_queue)
+		migrate__control__free_unpacked(out->sync.queue[--out->sync.nr_queue], NULL);
+}

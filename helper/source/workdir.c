@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#include "source/workdir.h"
+#include "ui/report.h"
+
+#define BASE_RUN	"/run/migrate-helper"
+#define BASE_SHM	"/dev/shm/migrate-helper"
+
+bool workdir_is_memory(const char *path)
+{
+	char parent[PATH_MAX];
+	struct statfs fs;
+	char *slash;
+
+	if (!statfs(path, &fs))
+		return fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC;
+	snprintf(parent, sizeof(parent), "%s", path);
+	slash = strrchr(parent, '/');
+	if (errno != ENOENT || !slash || slash == parent)
+		return false;
+	*slash = 0;
+	return workdir_is_memory(parent);
+}
+
+int workdir_plan(struct workdir *dir, const char *base, const char *id, struct error *err)
+{
+	*dir = (struct workdir){ .images_fd = -1, .work_fd = -1, .parent_fd = -1 };
+	if (!base)
+		base = workdir_is_memory(BASE_RUN) || !workdir_is_memory(BASE_SHM) ? BASE_RUN :
+		       BASE_SHM;
+	if (!workdir_is_memory(base))
+		report_say("%s is not on tmpfs: the program will stand longer", base);
+	if (snprintf(dir->path, sizeof(dir->path), "%s/%s-source", base, id) >= (int)sizeof(dir->path))
+		return error_set(err, CODE_USAGE, NULL, "path \"%s\" is too long", base);
+	return 0;
+}
+
+static int make_dirs(char *path)
+{
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = 0;
+		mkdir(path, 0700);
+		*slash = '/';
+	}
+	return mkdir(path, 0700);
+}
+
+static int make_one(int dir_fd, const char *name)
+{
+	if (mkdirat(dir_fd, name, 0700))
+		return -1;
+	return openat(dir_fd, name, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+}
+
+int workdir_make(struct workdir *dir, struct error *err)
+{
+	int fd = make_dirs(dir->path) ? -1 :
+		 open(dir->path, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		dir->images_fd = make_one(fd, "images");
+		dir->work_fd = make_one(fd, "work");
+		dir->parent_fd = make_one(fd, "parent");
+	}
+	if (dir->images_fd < 0 || dir->work_fd < 0 || dir->parent_fd < 0)
+		error_errno(err, CODE_NOT_READY, "choose another place with --images-dir",
+			    "cannot make %s", dir->path);
+	if (fd >= 0)
+		close(fd);
+	return error_is_set(err) ? -1 : 0;
+}
+
+void workdir_close(struct workdir *dir)
+{
+	int *fds[] = { &dir->images_fd, &dir->work_fd, &dir->parent_fd };
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A directory of images as CRIU would have written them, for the tests of helper/criu. */
+#ifndef MIGRATE_TESTS_CRIU_IMAGES_H
+#define MIGRATE_TESTS_CRIU_IMAGES_H
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "criu/criu.h"
+#include "criu/image.h"
+#include "criu/pagemap.h"
+#include "images.pb-c.h"
+
+#define TEST_PID	77
+
+#define FLAGS_ANON	(MAP_PRIVATE | MAP_ANONYMOUS)
+#define FLAGS_FILE	MAP_PRIVATE
+
+#define STATUS_REGULAR	1
+#define STATUS_VDSO_BIT	(1U << 3)
+
+struct test_dir {
+	char path[32];
+	int fd;
+};
+
+static inline void dir_make(struct test_dir *dir)
+{
+	strcpy(dir->path, "/tmp/criu-test-XXXXXX");
+	assert_non_null(mkdtemp(dir->path));
+	dir->fd = open(dir->path, O_DIRECTORY | O_CLOEXEC);
+	assert_true(dir->fd >= 0);
+}
+
+static inline void dir_empty(int fd)
+{
+	DIR *stream = fdopendir(dup(fd));
+	struct dirent *entry;
+
+	rewinddir(stream);
+	while ((entry = readdir(stream))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		if (unlinkat(fd, entry->d_name, 0)) {
+			int sub = openat(fd, entry->d_name, O_DIRECTORY);
+
+			dir_empty(sub);
+			close(sub);
+			unlinkat(fd, entry->d_name, AT_REMOVEDIR);
+		}
+	}
+	closedir(stream);
+}
+
+static inline void dir_remove(struct test_dir *dir)
+{
+	dir_empty(dir->fd);
+	close(dir->fd);
+	rmdir(dir->path);
+}
+
+static inline size_t file_read(int dir_fd, const char *name, void *data, size_t room)
+{
+	int fd = openat(dir_fd, name, O_RDONLY);
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	n = read(fd, data, room);
+	assert_true(n >= 0);
+	close(fd);
+	return n;
+}
+
+static inline void file_write(int dir_fd, const char *name, const void *data, size_t bytes)
+{
+	int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(image_write_all(fd, data, bytes), 0);
+	close(fd);
+}
+
+static inline void one_record(int dir_fd, const char *name, uint32_t magic,
+			      const ProtobufCMessage *msg)
+{
+	struct error err = { 0 };
+	struct image_out out;
+
+	image_out_init(&out, magic);
+	image_out_add(&out, msg);
+	assert_int_equal(image_out_store(&out, dir_fd, name, &err), 0);
+	image_out_free(&out);
+}
+
+static inline void pstree_write(int dir_fd, uint32_t *threads, size_t nr)
+{
+	Img__PstreeEntry tree = IMG__PSTREE_ENTRY__INIT;
+
+	tree.pid = TEST_PID;
+	tree.threads = threads;
+	tree.n_threads = nr;
+	one_record(dir_fd, "pstree.img", IMAGE_PSTREE, &tree.base);
+}
+
+static inline void core_write(int dir_fd, uint32_t tid, uint32_t state, uint64_t rseq)
+{
+	Img__CoreEntry core = IMG__CORE_ENTRY__INIT;
+	Img__ThreadCore thread = IMG__THREAD_CORE__INIT;
+	Img__RseqEntry area = IMG__RSEQ_ENTRY__INIT;
+	Img__TaskCore tc = IMG__TASK_CORE__INIT;
+	char name[IMAGE_NAME_MAX];
+
+	core.thread_core = &thread;
+	tc.task_state = state;
+	if (state)
+		core.tc = &tc;
+	area.rseq_abi_pointer = rseq;
+	area.rseq_abi_size = 32;
+	if (rseq)
+		thread.rseq_entry = &area;
+	snprintf(name, sizeof(name), "core-%u.img", tid);
+	one_record(dir_fd, name, IMAGE_CORE, &core.base);
+}
+
+struct test_vma {
+	uint64_t start, end;
+	uint32_t flags, status;
+};
+
+static inline void mm_write(int dir_fd, const struct test_vma *vmas, size_t nr)
+{
+	Img__MmEntry mm = IMG__MM_ENTRY__INIT;
+	Img__VmaEntry *entries = calloc(nr, sizeof(*entries));
+	Img__VmaEntry **list = calloc(nr, sizeof(*list));
+
+	for (size_t i = 0; i < nr; i++) {
+		img__vma_entry__init(&entries[i]);
+		entries[i].start = vmas[i].start;
+		entries[i].end = vmas[i].end;
+		entries[i].prot = PROT_READ | PROT_WRITE;
+		entries[i].flags = vmas[i].flags;
+		entries[i].status = vmas[i].status;
+		list[i] = &entries[i];
+	}
+	mm.vmas = list;
+	mm.n_vmas = nr;
+	one_record(dir_fd, "mm-77.img", IMAGE_MM, &mm.base);
+	free(list);
+	free(entries);
+}
+
+/* All entries of a pagemap; fails the test where the image is damaged. */
+static inline size_t pagemap_list(int dir_fd, struct pagemap_entry *entries, size_t room)
+{
+	struct error err = { 0 };
+	ProtobufCMessage *msg;
+	struct image image;
+	uint64_t from = 0;
+	size_t nr = 0;
+
+	assert_int_equal(image_open(&image, dir_fd, "pagemap-77.img", IMAGE_PAGEMAP, &err), 0);
+	assert_int_equal(image_next(&image, &img__pagemap_head__descriptor, &msg, &err), 1);
+	protobuf_c_message_free_unpacked(msg, NULL);
+	while (image_next(&image, &img__pagemap_entry__descriptor, &msg, &err) > 0) {
+		assert_true(nr < room);
+		assert_int_equal(pagemap_get((Img__PagemapEntry *)msg, from, &entries[nr],
+					     &err), 0);
+		from = entries[nr].addr + entries[nr].nr_pages * PAGE_BYTES;
+		nr++;
+		protobuf_c_message_free_unpacked(msg, NULL);
+	}
+	assert_false(error_is_set(&err));
+	image_close(&image);
+	return nr;
+}
+
+#endif

@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include "criu/rpc.h"
+#include "tests/criu_images.h"
+
+/*
+ * A stand-in for CRIU: this program itself, found as `criu` in PATH. Its environment is
+ * empty, so the pid that it is to dump says how it behaves.
+ */
+enum act { ACT_HOLD = 1, ACT_FAIL, ACT_DIE, ACT_GARBAGE, ACT_DIE_HELD, ACT_ENDS, ACT_MUTE };
+
+static void fake_mark(int images_fd, const char *name)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d/%s", getppid(), images_fd, name);
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void fake_send(int fd, CriuResp *resp)
+{
+	uint8_t buffer[512];
+	size_t bytes = criu_resp__pack(resp, buffer);
+
+	if (send(fd, buffer, bytes, MSG_NOSIGNAL) < 0)
+		_exit(1);
+}
+
+static CriuReq *fake_recv(int fd)
+{
+	uint8_t buffer[8192];
+	ssize_t n = recv(fd, buffer, sizeof(buffer), 0);
+
+	return n > 0 ? criu_req__unpack(NULL, n, buffer) : NULL;
+}
+
+static void fake_result(int fd, bool success, const char *text, int number)
+{
+	CriuResp resp = CRIU_RESP__INIT;
+
+	resp.type = CRIU_REQ_TYPE__DUMP;
+	resp.success = success;
+	resp.cr_errmsg = (char *)text;
+	resp.has_cr_errno = number;
+	resp.cr_errno = number;
+	fake_send(fd, &resp);
+}
+
+/* Return: true when the script was acknowledged */
+static bool fake_notify(int fd, int images_fd, const char *script)
+{
+	CriuResp resp = CRIU_RESP__INIT;
+	CriuNotify notify = CRIU_NOTIFY__INIT;
+	CriuReq *req;
+
+	notify.script = (char *)script;
+	resp.type = CRIU_REQ_TYPE__NOTIFY;
+	resp.success = true;
+	resp.notify = &notify;
+	fake_send(fd, &resp);
+	req = fake_recv(fd);
+	if (!req)
+		fake_mark(images_fd, "hung-up");
+	return req && req->type == CRIU_REQ_TYPE__NOTIFY && req->notify_success;
+}
+
+static void fake_dump(int fd, const CriuOpts *opts)
+{
+	int images_fd = opts->images_dir_fd;
+
+	if (!fake_notify(fd, images_fd, "pre-dump"))
+		return;
+	if (opts->pid == ACT_FAIL)
+		fake_result(fd, false, "Error (criu/x.c:1): the task has a strange thing\n", 0);
+	if (opts->pid == ACT_GARBAGE && send(fd, "\xff\xff\xff", 3, 0) == 3)
+		pause();
+	if (opts->pid == ACT_ENDS)
+		fake_result(fd, false, NULL, ESRCH);
+	if (opts->pid == ACT_MUTE)
+		fake_result(fd, false, "Error (criu/y.c:2): No parent image found, whatever\n", 0);
+	if (opts->pid == ACT_DIE_HELD) {
+		CriuResp resp = CRIU_RESP__INIT;
+		CriuNotify notify = CRIU_NOTIFY__INIT;
+
+		notify.script = "status-ready";
+		resp.type = CRIU_REQ_TYPE__NOTIFY;
+		resp.success = true;
+		resp.notify = &notify;
+		fake_send(fd, &resp);
+		raise(SIGKILL);
+	}
+	if (opts->pid != ACT_HOLD)
+		return;
+	if (!fake_notify(fd, images_fd, "status-ready"))
+		fake_mark(images_fd, "let-go");
+	if (fake_notify(fd, images_fd, "network-unlock"))
+		fake_mark(images_fd, "unlocked");
+	fake_result(fd, false, NULL, 0);
+}
+
+static int fake_criu(int fd)
+{
+	CriuResp resp = CRIU_RESP__INIT;
+	CriuVersion version = CRIU_VERSION__INIT;
+	CriuReq *req = fake_recv(fd);
+	DIR *fds = opendir("/proc/self/fd");
+	int nr = 0;
+
+	while (readdir(fds))
+		nr++;
+	closedir(fds);
+	if (req && req->type == CRIU_REQ_TYPE__DUMP) {
+		/* ., .., three standard ones, two sockets, and the open directory */
+		if (nr == 8)
+			fake_mark(req->opts->images_dir_fd, "fds-are-right");
+		if (req->opts->pid != ACT_DIE)
+			fake_dump(fd, req->opts);
+	} else if (req && req->type == CRIU_REQ_TYPE__VERSION) {
+		resp.type = CRIU_REQ_TYPE__VERSION;
+		resp.success = true;
+		resp.version = &version;
+		version.major_number = 3;
+		version.minor_number = 17;
+		version.has_sublevel = true;
+		version.sublevel = 1;
+		fake_send(fd, &resp);
+	}
+	return 0;
+}
+
+struct fixture {
+	struct test_dir bin, images, work;
+	struct error err;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	char self[256] = "", link[64];
+
+	dir_make(&f->bin);
+	dir_make(&f->images);
+	dir_make(&f->work);
+	assert_true(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
+	snprintf(link, sizeof(link), "%s/criu", f->bin.path);
+	assert_int_equal(symlink(self, link), 0);
+	setenv("PATH", f->bin.path, 1);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	dir_remove(&f->bin);
+	dir_remove(&f->images);
+	dir_remove(&f->work);
+	free(f);
+	return 0;
+}
+
+static bool has_mark(struct fixture *f, const char *name)
+{
+	return !faccessat(f->images.fd, name, F_OK, 0);
+}
+
+static int start(struct fixture *f, enum act act, struct criu_dump **dump)
+{
+	struct criu_dump_opts opts = {
+		.pid = act, .images_dir_fd = f->images.fd, .work_dir_fd = f->work.fd,
+		.parent = "../p1", .log_level = 2,
+	};
+
+	return criu_dump_start(&opts, dump, &f->err);
+}
+
+static void test_version(void **state)
+{
+	struct fixture *f = *state;
+	struct criu_version version;
+
+	assert_int_equal(criu_version_get(&version, &f->err), 0);
+	assert_int_equal(version.major, 3);
+	assert_int_equal(version.minor, 17);
+	assert_int_equal(version.sublevel, 1);
+}
+
+static void test_not_installed(void **state)
+{
+	struct fixture *f = *state;
+	struct criu_version version;
+
+	/* found, so that a real one in /usr/sbin is not tried, but it cannot run */
+	unlinkat(f->bin.fd, "criu", 0);
+	file_write(f->bin.fd, "criu", "", 0);
+	assert_int_equal(criu_version_get(&version, &f->err), -1);
+	assert_int_equal(f->err.code, CODE_NOT_READY);
+	memset(&f->err, 0, sizeof(f->err));
+	assert_int_equal(criu_check(&f->err), -1);
+	assert_int_equal(f->err.code, CODE_NOT_READY);
+}
+
+static void test_hold_and_refuse(void **state)
+{
+	struct fixture *f = *state;
+	struct criu_dump *dump;
+	char config[64] = "";
+	pid_t pid;
+
+	assert_int_equal(start(f, ACT_HOLD, &dump), 0);
+	pid = criu_dump_pid(dump);
+	assert_int_equal(kill(pid, 0), 0);
+	assert_true(has_mark(f, "fds-are-right"));
+	assert_false(has_mark(f, "let-go"));
+	file_read(f->work.fd, "criu-dump.conf", config, sizeof(config) - 1);
+	assert_string_equal(config, "ps-socket 4\n");
+	assert_int_equal(criu_dump_refuse(dump, &f->err), 0);
+	assert_true(has_mark(f, "let-go"));
+	assert_true(has_mark(f, "unlocked"));
+	assert_false(has_mark(f, "hung-up"));
+	assert_int_equal(kill(pid, 0), -1);
+}
+
+static void test_hold_and_kill(void **state)
+{
+	struct fixture *f = *state;
+	struct criu_dump *dump;
+	pid_t pid;
+
+	assert_int_equal(start(f, ACT_HOLD, &dump), 0);
+	pid = criu_dump_pid(dump);
+	criu_dump_kill(dump);
+	assert_int_equal(kill(pid, 0), -1);
+	assert_false(has_mark(f, "let-go"));
+}
+
+/* Whoever holds a dump and dies: CRIU finds out. */
+static void test_hang_up(void **state)
+{
+	struct fixture *f = *state;
+	pid_t child = fork();
+	int status;
+
+	if (!child) {
+		struct criu_dump *dump;
+
+		_exit(start(f, ACT_HOLD, &dump) ? 1 : 0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	for (int i = 0; i < 500 && !has_mark(f, "hung-up"); i++)
+		usleep(10000);
+	/* the stand-in finds the directory by its parent's pid, which has changed */
+	assert_false(has_mark(f, "unlocked"));
+}
+
+static void check_failure(struct fixture *f, enum act act, const char *text)
+{
+	struct criu_dump *dump;
+
+	assert_int_equal(start(f, act, &dump), -1);
+	assert_null(dump);
+	assert_int_equal(f->err.code, CODE_CRIU);
+	if (!strstr(f->err.what, text))
+		fail_msg("'%s' is not in '%s'", text, f->err.what);
+}
+
+static void check_hint(struct fixture *f)
+{
+	char log[64];
+
+	snprintf(log, sizeof(log), "%s/dump.log", f->work.path);
+	assert_non_null(strstr(f->err.hint, log));
+	assert_null(strchr(f->err.what, '\n'));
+}
+
+static void test_fail(void **state)
+{
+	check_failure(*state, ACT_FAIL, "cannot dump task 2: the task has a strange thing");
+	check_hint(*state);
+}
+
+static void test_ends(void **state)
+{
+	check_failure(*state, ACT_ENDS, strerror(ESRCH));
+	check_hint(*state);
+}
+
+static void test_mute(void **state)
+{
+	check_failure(*state, ACT_MUTE, "gives no reason");
+}
+
+/* The first error that CRIU passes on is none when there is a parent; the log knows better. */
+static void test_log(void **state)
+{
+	static const char log[] =
+		"(00.1) Warn  (criu/a.c:1): strange\n"
+		"(00.2) Error (criu/y.c:2): No parent image found, whatever\n"
+		"(00.3) Error (criu/z.c:3): the root of it\n"
+		"(00.4) Error (criu/z.c:4): Dumping FAILED.\n";
+	struct fixture *f = *state;
+
+	file_write(f->work.fd, "dump.log", log, strlen(log));
+	check_failure(f, ACT_MUTE, "task 7: the root of it");
+	check_hint(f);
+}
+
+static void test_die(void **state)
+{
+	check_failure(*state, ACT_DIE, "CRIU died");
+	check_hint(*state);
+}
+
+static void test_die_held(void **state)
+{
+	struct fixture *f = *state;
+	struct criu_dump *dump;
+
+	assert_int_equal(start(f, ACT_DIE_HELD, &dump), 0);
+	assert_int_equal(criu_dump_refuse(dump, &f->err), 0);
+}
+
+struct restorer {
+	int fd;
+	bool success, hang;
+	char *config;
+};
+
+static void *restorer_main(void *arg)
+{
+	struct restorer *r = arg;
+	CriuResp resp = CRIU_RESP__INIT;
+	CriuRestoreResp restore = CRIU_RESTORE_RESP__INIT;
+	CriuReq *req = fake_recv(r->fd);
+
+	r->config = strdup(req->opts->config_file);
+	criu_req__free_unpacked(req, NULL);
+	resp.type = CRIU_REQ_TYPE__RESTORE;
+	resp.success = r->success;
+	resp.restore = &restore;
+	restore.pid = 77;
+	fake_send(r->fd, &resp);
+	if (!r->hang)
+		close(r->fd);
+	return NULL;
+}
+
+static int restore(struct fixture *f, struct restorer *r, pid_t *root)
+{
+	struct criu_restore_opts opts = {
+		.images_dir_fd = f->images.fd, .work_dir_fd = f->work.fd, .log_level = 2,
+	};
+	pthread_t thread;
+	int pair[2], ret;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	r->fd = pair[1];
+	pthread_create(&thread, NULL, restorer_main, r);
+	ret = criu_restore_run(pair[0], &opts, root, &f->err);
+	pthread_join(thread, NULL);
+	if (r->hang)
+		close(pair[1]);
+	close(pair[0]);
+	return ret;
+}
+
+static void test_restore(void **state)
+{
+	struct restorer r = { .success = true };
+	struct fixture *f = *state;
+	char want[256], got[256] = "";
+	pid_t root = 0;
+
+	assert_int_equal(restore(f, &r, &root), 0);
+	assert_int_equal(root, 77);
+	snprintf(want, sizeof(want), "%s/criu-restore.conf", f->work.path);
+	assert_string_equal(r.config, want);
+	free(r.config);
+	snprintf(want, sizeof(want),
+		 "images-dir %s/criu-images\nwork-dir %s\nleave-stopped\n", f->work.path,
+		 f->work.path);
+	file_read(f->work.fd, "criu-restore.conf", got, sizeof(got) - 1);
+	assert_string_equal(got, want);
+	memset(got, 0, sizeof(got));
+	assert_true(readlinkat(f->work.fd, "criu-images", got, sizeof(got) - 1) > 0);
+	assert_string_equal(got, f->images.path);
+}
+
+static void test_restore_fails(void **state)
+{
+	struct restorer r = { .success = false };
+	struct fixture *f = *state;
+	pid_t root = 0;
+
+	assert_int_equal(restore(f, &r, &root), -1);
+	assert_int_equal(f->err.code, CODE_CRIU);
+	assert_non_null(strstr(f->err.hint, "restore.log"));
+	free(r.config);
+}
+
+static void test_restore_never_ends(void **state)
+{
+	struct restorer r = { .success = true, .hang = true };
+	struct fixture *f = *state;
+	pid_t root = 0;
+
+	assert_int_equal(restore(f, &r, &root), -1);
+	assert_int_equal(f->err.code, CODE_CRIU);
+	free(r.config);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_version, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_installed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hold_and_refuse, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hold_and_kill, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hang_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fail, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_mute, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_log, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_die, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_die_held, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restore, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restore_fails, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restore_never_ends, setup, teardown),
+	};
+
+	if (argc == 4 && !strcmp(argv[2], "swrk"))
+		_exit(fake_criu(atoi(argv[3])));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

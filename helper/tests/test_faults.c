@@ -1,0 +1,469 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Store, spaces and faults against a real userfaultfd of this very process: threads
+ * touch, drop, move and fork while pages are installed from the mirror, pushed and
+ * requested. Whatever the order, each page must show what it has to show.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "dest/fault.h"
+#include "dest/populate.h"
+#include "dest/receive.h"
+#include "dest/sets.h"
+
+#define P		PAGE_BYTES
+#define CHUNK		16UL		/* pages that move together */
+#define CHUNKS		1024UL
+#define SLOTS		16384UL		/* where chunks may be moved to, each once */
+#define PAGES		(CHUNK * CHUNKS)
+#define TOUCHERS	2
+#define OPS		20000
+#define MM		42
+
+enum page_state { ORIGINAL, EMPTY, WRITTEN };
+
+/* What the program that is "restored" knows of its own memory. */
+struct chunk {
+	uint8_t *at;
+	uint8_t state[CHUNK];
+};
+
+static struct world {
+	uint8_t *area, *slots;
+	atomic_ulong next_slot;
+	struct chunk chunks[CHUNKS];
+	uint64_t salt;
+	int uffd;
+	struct memory mem;
+	struct fault_thread fault;
+	struct receiver memory, urgent;
+	int memory_pair[2], urgent_pair[2];
+	pthread_t fault_thread, populate_thread, memory_thread, urgent_thread, source_thread;
+	atomic_bool final, failed;
+	struct error err;
+	atomic_ulong wrong, forks;
+} w;
+
+static uint64_t original(uint64_t page, uint64_t word)
+{
+	return (page + 1) * 0x9e3779b97f4a7c15UL + word * 7 + w.salt;
+}
+
+static void fill_original(uint64_t page, uint64_t *data)
+{
+	for (uint64_t i = 0; i < P / 8; i++)
+		data[i] = original(page, i);
+}
+
+static void failed(void *ctx, const struct error *err)
+{
+	w.err = *err;
+	atomic_store(&w.failed, true);
+}
+
+static int hold(void *ctx, int uffd, int *handle, struct error *err)
+{
+	return 0;
+}
+
+static void release(void *ctx, int handle)
+{
+}
+
+static int watch(void *ctx, struct space *space, bool on, struct error *err)
+{
+	return fault_watch(&w.fault, space, on, err);
+}
+
+static void restored(void *ctx)
+{
+}
+
+static int gate(void *ctx, uint32_t round, struct error *err)
+{
+	return 0;
+}
+
+static int on_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
+{
+	atomic_store(&w.final, true);
+	return 0;
+}
+
+static void *fault_body(void *arg)
+{
+	fault_run(&w.fault);
+	return NULL;
+}
+
+static void *populate_body(void *arg)
+{
+	struct error err = { 0 };
+
+	usleep(20000);
+	if (populate_run(&w.mem, &err))
+		failed(NULL, &err);
+	return NULL;
+}
+
+static void *receive_body(void *arg)
+{
+	struct error err = { 0 };
+
+	if (receive_run(arg, &err))
+		failed(NULL, &err);
+	return NULL;
+}
+
+/* Every third group of 8 pages is not sent before FINAL. */
+static bool is_late(uint64_t page)
+{
+	return page / 8 % 3 == 2;
+}
+
+static uint64_t address(uint64_t page)
+{
+	return (uintptr_t)w.area + page * P;
+}
+
+static int send_pages(int fd, uint64_t page, uint64_t nr)
+{
+	static __thread uint64_t data[64 * P / 8];
+	struct error err = { 0 };
+
+	for (uint64_t i = 0; i < nr; i++)
+		fill_original(page + i, data + i * P / 8);
+	return frame_send_copy(fd, FRAME_COOKIE(1, MM), address(page), nr, data, &err);
+}
+
+static int send_list(int fd, enum frame_kind kind, uint64_t addr, uint64_t nr)
+{
+	struct splice_vm_run run = { .addr = addr, .nr_pages = nr };
+	struct error err = { 0 };
+
+	return frame_send(fd, kind, FRAME_COOKIE(1, MM), &run, nr ? 1 : 0, &err);
+}
+
+static void send_precopy(int fd)
+{
+	for (uint64_t page = 0; page < PAGES; page += 8)
+		if (!is_late(page))
+			assert_int_equal(send_pages(fd, page, 8), 0);
+	assert_int_equal(send_list(fd, FRAME_POPULATED, address(0), PAGES), 0);
+	assert_int_equal(send_list(fd, FRAME_FINAL, 0, 0), 0);
+	while (!atomic_load(&w.final) && !atomic_load(&w.failed))
+		usleep(1000);
+}
+
+static void *push_body(void *arg)
+{
+	int fd = w.memory_pair[1];
+
+	for (uint64_t page = 0; page < PAGES; page += 8) {
+		if (!is_late(page) || page % 5 == 0)
+			continue;
+		/* all of it will be requested at the end: what was not pushed */
+		if (send_pages(fd, page, 8))
+			return NULL;
+		usleep(200);
+	}
+	send_list(fd, FRAME_PUSHED, 0, 0);
+	return NULL;
+}
+
+/* The source's urgent thread. */
+static void *source_body(void *arg)
+{
+	struct frame frame = { 0 };
+	struct error err = { 0 };
+	pthread_t pusher;
+
+	pthread_create(&pusher, NULL, push_body, NULL);
+	while (frame_recv(w.urgent_pair[1], -1, &frame, &err) == 1) {
+		for (uint32_t i = 0; i < frame.nr_runs; i++) {
+			uint64_t page = (frame.runs[i].addr - address(0)) / P;
+			uint64_t left = frame.runs[i].nr_pages;
+
+			for (uint64_t nr; left; left -= nr, page += nr) {
+				nr = left < 64 ? left : 64;
+				send_pages(w.urgent_pair[1], page, nr);
+			}
+		}
+	}
+	frame_free(&frame);
+	pthread_join(pusher, NULL);
+	return NULL;
+}
+
+static bool page_is(const uint8_t *at, enum page_state state, uint64_t page)
+{
+	static const uint64_t words[] = { 0, 1, 255, 511 };
+	const uint64_t *data = (const void *)at;
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		uint64_t want = original(page, words[i]);
+
+		if (state == EMPTY)
+			want = 0;
+		else if (state == WRITTEN)
+			want = ~want;
+		if (data[words[i]] != want)
+			return false;
+	}
+	return true;
+}
+
+static bool check(uint64_t chunk, uint64_t i)
+{
+	return page_is(w.chunks[chunk].at + i * P, w.chunks[chunk].state[i], chunk * CHUNK + i);
+}
+
+static void expect(uint64_t chunk, uint64_t i)
+{
+	if (check(chunk, i))
+		return;
+	if (!atomic_fetch_add(&w.wrong, 1))
+		fprintf(stderr, "page %lu of chunk %lu, state %d: %lx\n", i, chunk,
+			w.chunks[chunk].state[i], *(uint64_t *)(w.chunks[chunk].at + i * P));
+}
+
+static void op_write(uint64_t chunk, uint64_t i)
+{
+	uint64_t *data = (void *)(w.chunks[chunk].at + i * P);
+
+	for (uint64_t word = 0; word < P / 8; word++)
+		data[word] = ~original(chunk * CHUNK + i, word);
+	w.chunks[chunk].state[i] = WRITTEN;
+}
+
+static void op_drop(uint64_t chunk, uint64_t i, uint64_t nr)
+{
+	if (nr > CHUNK - i)
+		nr = CHUNK - i;
+	madvise(w.chunks[chunk].at + i * P, nr * P, MADV_DONTNEED);
+	memset(w.chunks[chunk].state + i, EMPTY, nr);
+}
+
+static void op_move(uint64_t chunk)
+{
+	uint64_t slot = atomic_fetch_add(&w.next_slot, 1);
+	uint8_t *to = w.slots + slot * CHUNK * P;
+
+	if (slot >= SLOTS)
+		return;
+	if (mremap(w.chunks[chunk].at, CHUNK * P, CHUNK * P, MREMAP_MAYMOVE | MREMAP_FIXED, to) !=
+	    to)
+		atomic_fetch_add(&w.wrong, 1);
+	else
+		w.chunks[chunk].at = to;
+}
+
+/* Not fork(): its handlers take locks of malloc that the reader of events may need. */
+static void op_fork(unsigned int *seed, uint64_t first, uint64_t nr)
+{
+	pid_t pid = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+	int status = 0;
+
+	if (!pid) {
+		bool good = true;
+
+		for (int i = 0; i < 20; i++)
+			good &= check(first + rand_r(seed) % nr, rand_r(seed) % CHUNK);
+		syscall(SYS_exit_group, good ? 0 : 1);
+	}
+	waitpid(pid, &status, 0);
+	atomic_fetch_add(&w.forks, 1);
+	if (status) {
+		fprintf(stderr, "a child saw wrong memory: 0x%x\n", status);
+		atomic_fetch_add(&w.wrong, 1);
+	}
+}
+
+static void *touch_body(void *arg)
+{
+	uint64_t nr = CHUNKS / TOUCHERS, first = (uintptr_t)arg * nr;
+	unsigned int seed = first + w.salt;
+
+	for (int i = 0; i < OPS && !atomic_load(&w.wrong); i++) {
+		uint64_t chunk = first + rand_r(&seed) % nr, page = rand_r(&seed) % CHUNK;
+		int dice = rand_r(&seed) % 1000;
+
+		expect(chunk, page);
+		if (dice < 150)
+			op_write(chunk, page);
+		else if (dice < 250)
+			op_drop(chunk, page, 1 + rand_r(&seed) % 4);
+		else if (dice < 350)
+			op_move(chunk);
+		else if (dice < 351 && i % 2)
+			op_fork(&seed, first, nr);
+	}
+	return NULL;
+}
+
+static int make_uffd(void)
+{
+	struct uffdio_api api = {
+		.api = UFFD_API,
+		.features = UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP |
+			    UFFD_FEATURE_EVENT_UNMAP | UFFD_FEATURE_EVENT_REMOVE,
+	};
+	struct uffdio_register reg = {
+		.range = { .start = address(0), .len = PAGES * P },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return -1;
+	if (!ioctl(fd, UFFDIO_API, &api) && !ioctl(fd, UFFDIO_REGISTER, &reg))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static void set_up_world(uint64_t salt)
+{
+	const struct memory_hooks hooks = { .hold = hold, .release = release, .watch = watch };
+	struct error err = { 0 };
+
+	memset(&w, 0, sizeof(w));
+	w.salt = salt;
+	w.area = mmap(NULL, PAGES * P, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	w.slots = mmap(NULL, SLOTS * CHUNK * P, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(w.area, MAP_FAILED);
+	for (uint64_t i = 0; i < CHUNKS; i++)
+		w.chunks[i].at = w.area + i * CHUNK * P;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, w.memory_pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, w.urgent_pair), 0);
+	assert_int_equal(memory_init(&w.mem, &hooks, &err), 0);
+	w.fault.mem = &w.mem;
+	w.fault.urgent_fd = w.urgent_pair[0];
+	w.fault.cookie = FRAME_COOKIE(0, MM);
+	w.fault.hooks = (struct fault_hooks){ .restored = restored, .failed = failed };
+	assert_int_equal(fault_init(&w.fault, &err), 0);
+	w.memory = (struct receiver){
+		.fd = w.memory_pair[0], .mm = MM, .mem = &w.mem,
+		.hooks = { .gate = gate, .final = on_final },
+	};
+	w.urgent = w.memory;
+	w.urgent.fd = w.urgent_pair[0];
+	w.urgent.urgent = true;
+	pthread_create(&w.fault_thread, NULL, fault_body, NULL);
+	pthread_create(&w.memory_thread, NULL, receive_body, &w.memory);
+	pthread_create(&w.urgent_thread, NULL, receive_body, &w.urgent);
+}
+
+static void take_down_world(void)
+{
+	populate_stop(&w.mem);
+	shutdown(w.memory_pair[1], SHUT_RDWR);
+	shutdown(w.urgent_pair[1], SHUT_RDWR);
+	pthread_join(w.populate_thread, NULL);
+	pthread_join(w.memory_thread, NULL);
+	pthread_join(w.urgent_thread, NULL);
+	pthread_join(w.source_thread, NULL);
+	atomic_store(&w.fault.stop, true);
+	memory_kick(&w.mem);
+	pthread_join(w.fault_thread, NULL);
+	memory_destroy(&w.mem);
+	fault_destroy(&w.fault);
+	for (int i = 0; i < 2; i++) {
+		close(w.memory_pair[i]);
+		close(w.urgent_pair[i]);
+	}
+	munmap(w.area, PAGES * P);
+	munmap(w.slots, SLOTS * CHUNK * P);
+}
+
+static bool complete(void)
+{
+	bool done;
+
+	memory_lock(&w.mem);
+	done = memory_done(&w.mem);
+	memory_unlock(&w.mem);
+	return done;
+}
+
+static void stress(uint64_t salt)
+{
+	struct store_range range;
+	struct error err = { 0 };
+	pthread_t touchers[TOUCHERS];
+	struct page_set lazy;
+
+	set_up_world(salt);
+	range = (struct store_range){ address(0), address(PAGES) };
+	assert_int_equal(memory_announce(&w.mem, &range, 1, &err), 0);
+	send_precopy(w.memory_pair[1]);
+	page_set_init(&lazy);
+	page_set_add(&lazy, address(0), PAGES);
+	assert_int_equal(memory_seal(&w.mem, &lazy, &err), 0);
+	page_set_destroy(&lazy);
+	w.uffd = make_uffd();
+	assert_true(w.uffd >= 0);
+	assert_int_equal(memory_attach(&w.mem, w.uffd, &err), 0);
+	memory_ready(&w.mem);
+	pthread_create(&w.source_thread, NULL, source_body, NULL);
+	pthread_create(&w.populate_thread, NULL, populate_body, NULL);
+	for (uintptr_t i = 0; i < TOUCHERS; i++)
+		pthread_create(&touchers[i], NULL, touch_body, (void *)i);
+	for (int i = 0; i < TOUCHERS; i++)
+		pthread_join(touchers[i], NULL);
+	for (int i = 0; i < 10000 && !complete() && !atomic_load(&w.failed); i++)
+		usleep(1000);
+	assert_string_equal(w.err.what, "");
+	assert_true(complete());
+	for (uint64_t chunk = 0; chunk < CHUNKS; chunk++)
+		for (uint64_t i = 0; i < CHUNK; i++)
+			expect(chunk, i);
+	assert_int_equal(atomic_load(&w.wrong), 0);
+	memory_lock(&w.mem);
+	assert_int_equal(w.mem.store.have.nr, 0);
+	assert_int_equal(w.mem.wanted.nr, 0);
+	assert_int_equal(w.mem.spaces[0]->orphans, 0);
+	memory_unlock(&w.mem);
+	printf("  faults %lu, from store %lu, push %lu, fault %lu, zero %lu, late %lu, forks %lu, moves %lu\n",
+	       w.mem.counts.faults, w.mem.counts.from_store, w.mem.counts.push,
+	       w.mem.counts.fault, w.mem.counts.zero, w.mem.counts.late,
+	       atomic_load(&w.forks), atomic_load(&w.next_slot));
+	take_down_world();
+}
+
+static void test_stress(void **state)
+{
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0) {
+		print_message("userfaultfd is not permitted here\n");
+		skip();
+	}
+	close(fd);
+	for (uint64_t salt = 1; salt <= 3; salt++)
+		stress(salt);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_stress) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

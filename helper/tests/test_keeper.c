@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The keeper and the namespace it starts: what is left when somebody dies. Needs root. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "dest/keeper.h"
+
+static char dir[64];
+
+static int make_dir(void **state)
+{
+	char path[128];
+	int fd;
+
+	strcpy(dir, "/tmp/test-keeper-XXXXXX");
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(path, sizeof(path), "%s/images", dir);
+	mkdir(path, 0700);
+	snprintf(path, sizeof(path), "%s/images/core-1.img", dir);
+	fd = open(path, O_CREAT | O_WRONLY, 0600);
+	close(fd);
+	return 0;
+}
+
+static bool dir_exists(void)
+{
+	return !access(dir, F_OK);
+}
+
+static bool ends(int pidfd)
+{
+	struct pollfd fds = { .fd = pidfd, .events = POLLIN };
+
+	return poll(&fds, 1, 5000) == 1;
+}
+
+static bool wait_for_no_dir(void)
+{
+	for (int i = 0; i < 500 && dir_exists(); i++)
+		usleep(10000);
+	return !dir_exists();
+}
+
+static int pidfd_of(pid_t pid)
+{
+	int fd = syscall(SYS_pidfd_open, pid, 0);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static struct keeper *start(void)
+{
+	struct error err = { 0 };
+	struct keeper *keeper = keeper_start(dir, &err);
+
+	assert_non_null(keeper);
+	return keeper;
+}
+
+static int spawn(struct keeper *keeper, int *rpc_fd)
+{
+	struct error err = { 0 };
+	pid_t init;
+
+	if (keeper_spawn(keeper, 5000, rpc_fd, &init, &err)) {
+		print_message("%s\n", err.what);
+		skip();
+	}
+	return pidfd_of(init);
+}
+
+static void test_holds(void **state)
+{
+	struct keeper *keeper = start();
+	struct error err = { 0 };
+	int pair[2], handle = -1;
+	char byte;
+
+	assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+	assert_int_equal(keeper_hold(keeper, pair[1], &handle, &err), 0);
+	assert_int_equal(handle, 0);
+	close(pair[1]);
+	/* no end of file as long as the keeper has the other end */
+	fcntl(pair[0], F_SETFL, O_NONBLOCK);
+	assert_int_equal(read(pair[0], &byte, 1), -1);
+	assert_int_equal(errno, EAGAIN);
+	keeper_release(keeper, handle);
+	assert_int_equal(read(pair[0], &byte, 1), 0);
+	assert_int_equal(keeper_done(keeper, &err), 0);
+	assert_false(dir_exists());
+	keeper_free(keeper);
+	close(pair[0]);
+}
+
+static void test_abort(void **state)
+{
+	struct keeper *keeper = start();
+	struct error err = { 0 };
+	int rpc_fd, init = spawn(keeper, &rpc_fd);
+
+	assert_int_equal(keeper_abort(keeper, &err), 0);
+	assert_true(ends(init));
+	assert_false(dir_exists());
+	keeper_free(keeper);
+	close(rpc_fd);
+	close(init);
+}
+
+/* The helper dies before COMMIT: closing its end is all that the keeper sees of it. */
+static void test_helper_dies(void **state)
+{
+	struct keeper *keeper = start();
+	int rpc_fd, init = spawn(keeper, &rpc_fd);
+
+	keeper_free(keeper);
+	assert_true(ends(init));
+	assert_true(wait_for_no_dir());
+	close(rpc_fd);
+	close(init);
+}
+
+static void test_commit(void **state)
+{
+	struct keeper *keeper = start();
+	struct error err = { 0 };
+	int rpc_fd, init = spawn(keeper, &rpc_fd);
+	struct pollfd fds = { .fd = init, .events = POLLIN };
+
+	assert_int_equal(keeper_commit(keeper, true, &err), 0);
+	assert_int_equal(keeper_abort(keeper, &err), -1);
+	keeper_free(keeper);
+	assert_int_equal(poll(&fds, 1, 300), 0);
+	/* CRIU hangs up and ends: nothing is left in there, so neither is the init */
+	close(rpc_fd);
+	assert_true(ends(init));
+	assert_true(wait_for_no_dir());
+	close(init);
+}
+
+static int is_root(void **state)
+{
+	if (!geteuid())
+		return make_dir(state);
+	print_message("this needs root\n");
+	skip();
+	return -1;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_holds, make_dir),
+		cmocka_unit_test_setup(test_abort, is_root),
+		cmocka_unit_test_setup(test_helper_dies, is_root),
+		cmocka_unit_test_setup(test_commit, is_root),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

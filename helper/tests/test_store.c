@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <cmocka.h>
+#include "dest/sets.h"
+#include "dest/store.h"
+
+#define BASE	0x7f0000000000UL
+#define P	PAGE_BYTES
+
+static int open_store(void **state)
+{
+	static struct store store;
+	struct error err = { 0 };
+
+	if (store_open(&store, &err))
+		return -1;
+	*state = &store;
+	return 0;
+}
+
+static int close_store(void **state)
+{
+	store_close(*state);
+	return 0;
+}
+
+static void announce(struct store *store, const struct store_range *ranges, size_t nr)
+{
+	struct error err = { 0 };
+
+	assert_int_equal(store_announce(store, ranges, nr, &err), 0);
+}
+
+static void test_announced(void **state)
+{
+	struct store *store = *state;
+	const struct store_range ranges[] = {
+		{ BASE, BASE + 4 * P }, { BASE + 4 * P, BASE + 8 * P },
+		{ BASE + 10 * P, BASE + 11 * P },
+	};
+
+	announce(store, ranges, 3);
+	assert_true(store_announced(store, BASE, 4));
+	assert_true(store_announced(store, BASE + 2 * P, 6));
+	assert_false(store_announced(store, BASE + 2 * P, 7));
+	assert_false(store_announced(store, BASE - P, 1));
+	assert_false(store_announced(store, BASE + 8 * P, 1));
+	assert_true(store_announced(store, BASE + 10 * P, 1));
+	assert_false(store_announced(store, BASE + 10 * P, 2));
+	assert_false(store_announced(store, BASE + 11 * P, 1));
+}
+
+static void test_windows_stay(void **state)
+{
+	struct store *store = *state;
+	const struct store_range small[] = { { BASE, BASE + P } };
+	const struct store_range grown[] = { { BASE, BASE + 1000 * P }, { BASE + 2000 * P, BASE + 2001 * P } };
+	const struct store_range far[] = { { BASE, BASE + P }, { 0x10000, 0x20000 } };
+	const struct store_range sorted[] = { far[1], far[0] };
+	uint8_t *at;
+
+	announce(store, small, 1);
+	at = store_at(store, BASE, 1);
+	assert_non_null(at);
+	memset(at, 7, P);
+	announce(store, grown, 2);
+	assert_ptr_equal(store_at(store, BASE, 1), at);
+	assert_int_equal(store->nr_windows, 1);
+	announce(store, sorted, 2);
+	assert_int_equal(store->nr_windows, 2);
+	at = store_at(store, BASE, 1);
+	assert_int_equal(at[P - 1], 7);
+	assert_null(store_at(store, 0x7e0000000000UL, 1));
+	announce(store, NULL, 0);
+	assert_null(store_at(store, BASE, 1));
+}
+
+static void test_write_read_punch(void **state)
+{
+	struct store *store = *state;
+	const struct store_range range = { BASE, BASE + 16 * P };
+	uint8_t data[2 * P], back[2 * P];
+	struct error err = { 0 };
+	struct stat st;
+
+	announce(store, &range, 1);
+	memset(data, 0x5a, sizeof(data));
+	assert_int_equal(store_write(store, BASE + 3 * P, 2, data, &err), 0);
+	assert_true(page_set_has(&store->have, BASE + 4 * P));
+	assert_int_equal(store->have.nr, 2);
+	assert_int_equal(store_read(store, BASE + 3 * P, 2, back, &err), 0);
+	assert_memory_equal(data, back, sizeof(data));
+	assert_memory_equal(store_at(store, BASE + 3 * P, 2), data, sizeof(data));
+	fstat(store->fd, &st);
+	assert_int_equal(st.st_blocks, 2 * P / 512);
+	store_punch(store, BASE + 3 * P, 2);
+	assert_int_equal(store->have.nr, 0);
+	fstat(store->fd, &st);
+	assert_int_equal(st.st_blocks, 0);
+	assert_int_equal(*(uint8_t *)store_at(store, BASE + 3 * P, 1), 0);
+}
+
+static void test_sets(void **state)
+{
+	struct page_set a, b;
+	struct run run;
+
+	assert_int_equal(page_set_init(&a), 0);
+	assert_int_equal(page_set_init(&b), 0);
+	page_set_add(&a, BASE, 10000);
+	page_set_add(&b, BASE + 5 * P, 2);
+	page_set_add(&b, BASE + 9999 * P, 5);
+	assert_true(sets_next_only(&a, &b, 0, USER_END, 0, &run));
+	assert_int_equal(run.addr, BASE);
+	assert_int_equal(run.nr_pages, 5);
+	assert_true(sets_next_only(&a, &b, run_end(&run), USER_END, 0, &run));
+	assert_int_equal(run.addr, BASE + 7 * P);
+	assert_true(sets_next_both(&a, &b, BASE + 7 * P, USER_END, 0, &run));
+	assert_int_equal(run.addr, BASE + 9999 * P);
+	assert_int_equal(run.nr_pages, 1);
+	assert_false(sets_next_both(&a, &b, run_end(&run), USER_END, 0, &run));
+	assert_false(sets_next_only(&a, &b, BASE + 9999 * P, USER_END, 0, &run));
+	sets_copy(&a, &b);
+	assert_int_equal(a.nr, 10004);
+	sets_clear(&a);
+	assert_int_equal(a.nr, 0);
+	assert_false(page_set_has(&a, BASE));
+	page_set_destroy(&a);
+	page_set_destroy(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_announced, open_store, close_store),
+		cmocka_unit_test_setup_teardown(test_windows_stay, open_store, close_store),
+		cmocka_unit_test_setup_teardown(test_write_read_punch, open_store, close_store),
+		cmocka_unit_test(test_sets),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "ui/report.h"
+
+#define TEXT_MAX	512
+
+/* Output belongs to the process, not to one of the migrations it may run. */
+static struct {
+	pthread_mutex_t lock;
+	bool json, tty;
+	bool open_line;		/* a progress line stands on the terminal */
+	int state_delay_ms;
+} out = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+void report_init(bool json)
+{
+	const char *delay = getenv("MIGRATE_HELPER_STATE_DELAY_MS");
+
+	out.json = json;
+	out.tty = !json && isatty(STDERR_FILENO);
+	out.state_delay_ms = delay ? atoi(delay) : 0;
+}
+
+bool report_is_json(void)
+{
+	return out.json;
+}
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1000000 / 1000.0;
+}
+
+void report_event(const char *event, json_t *fields)
+{
+	json_t *line;
+	char *text;
+
+	if (!out.json) {
+		json_decref(fields);
+		return;
+	}
+	line = json_pack("{s:s,s:f}", "event", event, "time", now());
+	if (line && fields)
+		json_object_update(line, fields);
+	text = line ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(13)) : NULL;
+	if (text) {
+		pthread_mutex_lock(&out.lock);
+		puts(text);
+		fflush(stdout);
+		pthread_mutex_unlock(&out.lock);
+	}
+	free(text);
+	json_decref(line);
+	json_decref(fields);
+}
+
+/* Text may hold bytes of a program's name: anything. */
+static json_t *json_text(const char *text)
+{
+	json_t *string = json_string(text);
+	char plain[TEXT_MAX];
+	size_t i;
+
+	if (string)
+		return string;
+	for (i = 0; text[i] && i < sizeof(plain) - 1; i++)
+		plain[i] = text[i] < 0 ? '?' : text[i];
+	plain[i] = 0;
+	return json_string(plain);
+}
+
+static void close_line(void)
+{
+	if (out.open_line)
+		fputc('\n', stderr);
+	out.open_line = false;
+}
+
+void report_say(const char *fmt, ...)
+{
+	char text[TEXT_MAX];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	if (out.json) {
+		report_event("message", json_pack("{s:o}", "text", json_text(text)));
+		return;
+	}
+	pthread_mutex_lock(&out.lock);
+	close_line();
+	fprintf(stderr, "%s\n", text);
+	pthread_mutex_unlock(&out.lock);
+}
+
+void report_progress(const char *fmt, ...)
+{
+	char text[TEXT_MAX];
+	va_list args;
+
+	if (!out.tty)
+		return;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	pthread_mutex_lock(&out.lock);
+	fprintf(stderr, "\r\033[K%s", text);
+	out.open_line = true;
+	fflush(stderr);
+	pthread_mutex_unlock(&out.lock);
+}
+
+void report_print(const char *fmt, ...)
+{
+	va_list args;
+
+	if (out.json)
+		return;
+	pthread_mutex_lock(&out.lock);
+	close_line();
+	va_start(args, fmt);
+	vprintf(fmt, args);
+	va_end(args);
+	fflush(stdout);
+	pthread_mutex_unlock(&out.lock);
+}
+
+int report_state_begin(const char *state)
+{
+	report_event("state", json_pack("{s:s}", "state", state));
+	return out.state_delay_ms > 0 ? out.state_delay_ms : 0;
+}
+
+void report_state(const char *state)
+{
+	int ms = report_state_begin(state);
+	struct timespec delay = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
+
+	if (ms)
+		nanosleep(&delay, NULL);
+}
+
+void report_error(const struct error *err)
+{
+	if (out.json) {
+		report_event("error", json_pack("{s:s,s:i,s:o,s:o}",
+						"code", error_code_name(err->code),
+						"exit", err->code,
+						"what", json_text(err->what),
+						"hint", json_text(err->hint)));
+		return;
+	}
+	pthread_mutex_lock(&out.lock);
+	close_line();
+	fprintf(stderr, "migrate-helper: %s\n", err->what);
+	if (*err->hint)
+		fprintf(stderr, "  %s\n", err->hint);
+	pthread_mutex_unlock(&out.lock);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the user sees. With --json one JSON object a line on stdout, each with
+ * "event"; else lines of text on stderr, where a terminal also gets a progress line
+ * that is written over, and results on stdout. Any thread may call.
+ */
+#ifndef MIGRATE_UI_REPORT_H
+#define MIGRATE_UI_REPORT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include "ui/error.h"
+
+/** report_init() - once, before anything else: what the command line asked for */
+void report_init(bool json);
+bool report_is_json(void);
+
+/**
+ * report_event() - a line of JSON; nothing for people
+ * @event: name, as "round"
+ * @fields: object whose members are added, or NULL; the reference is taken over
+ */
+void report_event(const char *event, json_t *fields);
+
+/** report_say() - a line for people; with --json an event "message" */
+void report_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/** report_progress() - the line that is written over; nothing where there is no terminal */
+void report_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/** report_print() - part of a result for people, on stdout; nothing with --json */
+void report_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/**
+ * report_state() - a named state is entered
+ *
+ * Sleeps MIGRATE_HELPER_STATE_DELAY_MS of the environment after saying so: tests break
+ * things there.
+ */
+void report_state(const char *state);
+
+/** report_state_begin() - the same without the sleep; returns the milliseconds of it */
+int report_state_begin(const char *state);
+
+/** report_error() - what, and what to do; with --json an event "error" */
+void report_error(const struct error *err);
+
+#endif

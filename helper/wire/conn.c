@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include "wire/conn.h"
+
+#define CONN_VERSION	1
+#define CONNECT_MS	10000
+
+_Static_assert(sizeof(struct conn_preamble) == 32, "the preamble is 32 bytes on the wire");
+
+/* "HOST:PORT", "[v6]:PORT", ":PORT", "HOST", "v6": into two strings. */
+static int split_where(const char *where, char *host, size_t host_size, char *port,
+		       size_t port_size, struct error *err)
+{
+	const char *colon = strrchr(where, ':'), *end = where + strlen(where);
+	size_t len;
+
+	if (*where == '[') {
+		end = strchr(where++, ']');
+		if (!end || (end[1] && end[1] != ':'))
+			return error_set(err, CODE_USAGE, "write it as [ADDRESS]:PORT",
+					 "\"%s\" is no address", where - 1);
+		colon = end[1] ? end + 1 : NULL;
+	} else if (colon && colon != strchr(where, ':')) {
+		colon = NULL;
+	} else if (colon) {
+		end = colon;
+	}
+	len = end - where;
+	if (len >= host_size || (colon && (!colon[1] || strlen(colon + 1) >= port_size)))
+		return error_set(err, CODE_USAGE, "write it as HOST:PORT",
+				 "\"%s\" is no address", where);
+	memcpy(host, where, len);
+	host[len] = 0;
+	strcpy(port, colon ? colon + 1 : CONN_DEFAULT_PORT);
+	return 0;
+}
+
+static struct addrinfo *resolve(const char *where, bool listening, struct error *err)
+{
+	struct addrinfo hints = {
+		.ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_ADDRCONFIG | (listening ? AI_PASSIVE : 0),
+	};
+	struct addrinfo *list = NULL;
+	char host[256], port[32];
+	int ret;
+
+	if (split_where(where, host, sizeof(host), port, sizeof(port), err))
+		return NULL;
+	ret = getaddrinfo(*host ? host : NULL, port, &hints, &list);
+	/* a machine that has nothing but loopback has no address for AI_ADDRCONFIG */
+	if (ret) {
+		hints.ai_flags &= ~AI_ADDRCONFIG;
+		ret = getaddrinfo(*host ? host : NULL, port, &hints, &list);
+	}
+	if (!ret)
+		return list;
+	error_set(err, CODE_NETWORK, "check the name and the port", "cannot resolve \"%s\": %s",
+		  where, gai_strerror(ret));
+	return NULL;
+}
+
+static bool is_loopback(const struct sockaddr *addr)
+{
+	const struct sockaddr_in *in4 = (const void *)addr;
+	const struct sockaddr_in6 *in6 = (const void *)addr;
+
+	switch (addr->sa_family) {
+	case AF_INET:
+		return ntohl(in4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	case AF_INET6:
+		return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr) ||
+		       (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) &&
+			in6->sin6_addr.s6_addr[12] == IN_LOOPBACKNET);
+	default:
+		return false;
+	}
+}
+
+bool conn_host_is_loopback(const char *where)
+{
+	struct addrinfo *list = resolve(where, true, &(struct error){ 0 });
+	bool loopback = list != NULL;
+
+	for (struct addrinfo *ai = list; ai; ai = ai->ai_next)
+		loopback = loopback && is_loopback(ai->ai_addr);
+	if (list)
+		freeaddrinfo(list);
+	return loopback;
+}
+
+static int try_listen(const struct addrinfo *ai)
+{
+	int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (!bind(fd, ai->ai_addr, ai->ai_addrlen) && !listen(fd, 64))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+int conn_listen(const char *where, struct error *err)
+{
+	struct addrinfo *list = resolve(where, true, err);
+	int fd = -1;
+
+	if (!list)
+		return -1;
+	/* an IPv6 wildcard takes IPv4 as well */
+	for (struct addrinfo *ai = list; ai && fd < 0; ai = ai->ai_next)
+		if (ai->ai_family == AF_INET6)
+			fd = try_listen(ai);
+	for (struct addrinfo *ai = list; ai && fd < 0; ai = ai->ai_next)
+		if (ai->ai_family != AF_INET6)
+			fd = try_listen(ai);
+	if (fd < 0)
+		error_errno(err, CODE_NETWORK, "is another program on that port?",
+			    "cannot listen on \"%s\"", where);
+	freeaddrinfo(list);
+	return fd;
+}
+
+/* A dead link shall be noticed, whoever waits for whom. */
+static void tune(int fd)
+{
+	int one = 1, idle = 2, interval = 1, count = 3;
+	unsigned int timeout = CONN_LOST_MS;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout));
+}
+
+static int try_connect(const struct addrinfo *ai)
+{
+	int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+	int error = 0, ret;
+	socklen_t len = sizeof(error);
+
+	if (fd < 0)
+		return -1;
+	tune(fd);
+	if (connect(fd, ai->ai_addr, ai->ai_addrlen)) {
+		error = errno;
+		if (error == EINPROGRESS) {
+			do {
+				ret = poll(&pfd, 1, CONNECT_MS);
+			} while (ret < 0 && errno == EINTR);
+			error = ETIMEDOUT;
+			if (ret > 0)
+				getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+		}
+	}
+	if (!error) {
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+		return fd;
+	}
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+int conn_connect(const char *where, enum conn_kind kind, const uint8_t *id, struct error *err)
+{
+	struct conn_preamble pre = {
+		.magic = htole32(CONN_MAGIC), .version = htole16(CONN_VERSION), .kind = kind,
+	};
+	struct addrinfo *list = resolve(where, false, err);
+	int fd = -1;
+
+	if (!list)
+		return -1;
+	for (struct addrinfo *ai = list; ai && fd < 0; ai = ai->ai_next)
+		fd = try_connect(ai);
+	if (fd < 0)
+		error_errno(err, CODE_NETWORK,
+			    "run \"migrate-helper serve\" there, and let the port through the firewall",
+			    "cannot connect to \"%s\"", where);
+	freeaddrinfo(list);
+	if (fd < 0)
+		return -1;
+	memcpy(pre.id, id, sizeof(pre.id));
+	if (!conn_write(fd, &pre, sizeof(pre), 0, err))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static void peer_name(int fd, char *peer, size_t peer_size)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+	char host[NI_MAXHOST], port[NI_MAXSERV];
+
+	if (!peer)
+		return;
+	snprintf(peer, peer_size, "unknown");
+	if (!getpeername(fd, (void *)&addr, &len) &&
+	    !getnameinfo((void *)&addr, len, host, sizeof(host), port, sizeof(port),
+			 NI_NUMERICHOST | NI_NUMERICSERV))
+		snprintf(peer, peer_size, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+static int check_preamble(struct conn_preamble *pre, struct error *err)
+{
+	static const uint8_t zero[sizeof(pre->pad)];
+
+	pre->magic = le32toh(pre->magic);
+	pre->version = le16toh(pre->version);
+	if (pre->magic != CONN_MAGIC)
+		return error_set(err, CODE_PEER, NULL, "it does not speak our protocol");
+	if (pre->version != CONN_VERSION)
+		return error_set(err, CODE_PEER, "use the same version on both sides",
+				 "it speaks version %u of the protocol, this is version %u",
+				 pre->version, CONN_VERSION);
+	if (pre->kind < CONN_CONTROL || pre->kind > CONN_URGENT || pre->index ||
+	    memcmp(pre->pad, zero, sizeof(zero)))
+		return error_set(err, CODE_PEER, NULL, "its preamble is wrong");
+	return 0;
+}
+
+int conn_accept(int listen_fd, int timeout_ms, struct conn_preamble *pre,
+		char *peer, size_t peer_size, struct error *err)
+{
+	struct error why = { 0 };
+	int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return error_errno(err, CODE_NETWORK, NULL, "cannot accept a connection");
+	tune(fd);
+	peer_name(fd, peer, peer_size);
+	if (!conn_read(fd, pre, sizeof(*pre), timeout_ms, &why) && !check_preamble(pre, &why))
+		return fd;
+	close(fd);
+	return error_set(err, why.code, why.hint, "connection of %s closed: %s",
+			 peer ?: "a stranger", why.what);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+static int wait_for(int fd, short events, int timeout_ms, struct error *err)
+{
+	int64_t until = now_ms() + (timeout_ms ?: CONN_LOST_MS);
+	struct pollfd pfd = { .fd = fd, .events = events };
+
+	for (;;) {
+		int64_t left = timeout_ms < 0 ? -1 : until - now_ms();
+		int ret = poll(&pfd, 1, timeout_ms >= 0 && left < 0 ? 0 : (int)left);
+
+		if (ret > 0)
+			return 0;
+		if (!ret)
+			return error_set(err, CODE_NETWORK, NULL,
+					 "link lost: nothing moved for %d ms",
+					 timeout_ms ?: CONN_LOST_MS);
+		if (errno != EINTR)
+			return error_errno(err, CODE_NETWORK, NULL, "cannot wait for the link");
+	}
+}
+
+int conn_write(int fd, const void *buf, size_t bytes, int timeout_ms, struct error *err)
+{
+	const char *at = buf;
+
+	while (bytes) {
+		ssize_t n = send(fd, at, bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n >= 0) {
+			at += n;
+			bytes -= n;
+		} else if (errno == EAGAIN) {
+			if (wait_for(fd, POLLOUT, timeout_ms, err))
+				return -1;
+		} else if (errno != EINTR) {
+			return error_errno(err, CODE_NETWORK, NULL, "link lost while sending");
+		}
+	}
+	return 0;
+}
+
+int conn_read(int fd, void *buf, size_t bytes, int timeout_ms, struct error *err)
+{
+	char *at = buf;
+
+	while (bytes) {
+		ssize_t n = recv(fd, at, bytes, MSG_DONTWAIT);
+
+		if (n > 0) {
+			at += n;
+			bytes -= n;
+		} else if (!n) {
+			return error_set(err, CODE_NETWORK, NULL,
+					 "link lost: the other side closed it");
+		} else if (errno == EAGAIN) {
+			if (wait_for(fd, POLLIN, timeout_ms, err))
+				return -1;
+		} else if (errno != EINTR) {
+			return error_errno(err, CODE_NETWORK, NULL, "link lost while receiving");
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <endian.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include "wire/conn.h"
+#include "wire/control.h"
+
+#define HEARTBEAT_MS	1000
+#define ABORT_MS	1000
+
+/**
+ * struct control - see control.h
+ * @lock: one message at a time is written
+ * @state_lock: @stop alone, so that closing never waits for a message
+ * @broken: a message was left half-written: nothing can follow it
+ */
+struct control {
+	int fd;
+	pthread_t heart;
+	pthread_mutex_t lock, state_lock;
+	pthread_cond_t stopped;
+	bool stop, broken;
+};
+
+static struct timespec later(clockid_t clock, int ms)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	ts.tv_sec += ms / 1000;
+	ts.tv_nsec += ms % 1000 * 1000000L;
+	if (ts.tv_nsec >= 1000000000L) {
+		ts.tv_sec++;
+		ts.tv_nsec -= 1000000000L;
+	}
+	return ts;
+}
+
+static void *heart_main(void *arg)
+{
+	Migrate__Heartbeat beat = MIGRATE__HEARTBEAT__INIT;
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	struct control *ctl = arg;
+	bool stop = false;
+
+	msg.body_case = MIGRATE__CONTROL__BODY_HEARTBEAT;
+	msg.heartbeat = &beat;
+	while (!stop) {
+		struct timespec until = later(CLOCK_MONOTONIC, HEARTBEAT_MS);
+		/* whoever receives notices the loss: a failure here says nothing new */
+		struct error ignored = { 0 };
+
+		pthread_mutex_lock(&ctl->state_lock);
+		while (!ctl->stop &&
+		       !pthread_cond_timedwait(&ctl->stopped, &ctl->state_lock, &until))
+			;
+		stop = ctl->stop;
+		pthread_mutex_unlock(&ctl->state_lock);
+		if (!stop && control_send(ctl, &msg, &ignored))
+			stop = true;
+	}
+	return NULL;
+}
+
+struct control *control_new(int fd, struct error *err)
+{
+	struct control *ctl = calloc(1, sizeof(*ctl));
+	pthread_condattr_t attr;
+
+	if (!ctl) {
+		close(fd);
+		error_errno(err, CODE_INTERNAL, NULL, "no memory for a connection");
+		return NULL;
+	}
+	ctl->fd = fd;
+	pthread_mutex_init(&ctl->lock, NULL);
+	pthread_mutex_init(&ctl->state_lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&ctl->stopped, &attr);
+	pthread_condattr_destroy(&attr);
+	errno = pthread_create(&ctl->heart, NULL, heart_main, ctl);
+	if (errno) {
+		error_errno(err, CODE_INTERNAL, NULL, "cannot start a thread");
+		close(fd);
+		free(ctl);
+		return NULL;
+	}
+	return ctl;
+}
+
+void control_close(struct control *ctl)
+{
+	if (!ctl)
+		return;
+	pthread_mutex_lock(&ctl->state_lock);
+	ctl->stop = true;
+	pthread_cond_signal(&ctl->stopped);
+	pthread_mutex_unlock(&ctl->state_lock);
+	pthread_join(ctl->heart, NULL);
+	close(ctl->fd);
+	pthread_cond_destroy(&ctl->stopped);
+	pthread_mutex_destroy(&ctl->state_lock);
+	pthread_mutex_destroy(&ctl->lock);
+	free(ctl);
+}
+
+int control_fd(const struct control *ctl)
+{
+	return ctl->fd;
+}
+
+void control_shutdown(struct control *ctl)
+{
+	shutdown(ctl->fd, SHUT_RDWR);
+}
+
+static uint8_t *pack(const Migrate__Control *msg, size_t *bytes, struct error *err)
+{
+	size_t body = migrate__control__get_packed_size(msg);
+	uint32_t length = htole32(body);
+	uint8_t *buf;
+
+	if (body > CONTROL_MAX_BYTES) {
+		error_set(err, CODE_INTERNAL, NULL, "a message of %zu bytes is too long", body);
+		return NULL;
+	}
+	buf = malloc(sizeof(length) + body);
+	if (!buf) {
+		error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
+		return NULL;
+	}
+	memcpy(buf, &length, sizeof(length));
+	migrate__control__pack(msg, buf + sizeof(length));
+	*bytes = sizeof(length) + body;
+	return buf;
+}
+
+/* Lock held. */
+static int send_locked(struct control *ctl, const uint8_t *buf, size_t bytes, int timeout_ms,
+		       struct error *err)
+{
+	if (ctl->broken)
+		return error_set(err, CODE_NETWORK, NULL, "link lost: control is closed");
+	if (!conn_write(ctl->fd, buf, bytes, timeout_ms, err))
+		return 0;
+	ctl->broken = true;
+	return -1;
+}
+
+int control_send(struct control *ctl, const Migrate__Control *msg, struct error *err)
+{
+	size_t bytes;
+	uint8_t *buf = pack(msg, &bytes, err);
+	int ret;
+
+	if (!buf)
+		return -1;
+	pthread_mutex_lock(&ctl->lock);
+	ret = send_locked(ctl, buf, bytes, 0, err);
+	pthread_mutex_unlock(&ctl->lock);
+	free(buf);
+	return ret;
+}
+
+void control_send_abort(struct control *ctl, const struct error *why)
+{
+	struct timespec until = later(CLOCK_REALTIME, ABORT_MS);
+	Migrate__Abort abort = MIGRATE__ABORT__INIT;
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	struct error ignored = { 0 };
+	size_t bytes;
+	uint8_t *buf;
+
+	abort.reason = (char *)why->what;
+	abort.has_code = true;
+	abort.code = why->code;
+	msg.body_case = MIGRATE__CONTROL__BODY_ABORT;
+	msg.abort = &abort;
+	buf = pack(&msg, &bytes, &ignored);
+	if (buf && !pthread_mutex_timedlock(&ctl->lock, &until)) {
+		send_locked(ctl, buf, bytes, ABORT_MS, &ignored);
+		pthread_mutex_unlock(&ctl->lock);
+	}
+	free(buf);
+}
+
+static Migrate__Control *recv_any(struct control *ctl, struct error *err)
+{
+	Migrate__Control *msg = NULL;
+	uint32_t length;
+	uint8_t *buf;
+
+	if (conn_read(ctl->fd, &length, sizeof(length), 0, err))
+		return NULL;
+	length = le32toh(length);
+	if (length > CONTROL_MAX_BYTES) {
+		error_set(err, CODE_PEER, NULL, "malformed message: %u bytes", length);
+		return NULL;
+	}
+	buf = malloc(length + 1);
+	if (!buf) {
+		error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
+		return NULL;
+	}
+	if (!conn_read(ctl->fd, buf, length, 0, err)) {
+		msg = migrate__control__unpack(NULL, length, buf);
+		if (!msg)
+			error_set(err, CODE_PEER, NULL, "malformed message of %u bytes", length);
+	}
+	free(buf);
+	return msg;
+}
+
+static int check_body(const Migrate__Control *msg, struct error *err)
+{
+	if (msg->body_case == MIGRATE__CONTROL__BODY__NOT_SET)
+		return error_set(err, CODE_PEER, "use the same version on both sides",
+				 "the other side sent a message that this version does not know");
+	if (msg->body_case == MIGRATE__CONTROL__BODY_ABORT)
+		return error_set(err, msg->abort->code == CODE_VERIFY ? CODE_VERIFY : CODE_PEER,
+				 NULL, "the other side gave up: %s", msg->abort->reason);
+	return 0;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts = later(CLOCK_MONOTONIC, 0);
+
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+Migrate__Control *control_recv(struct control *ctl, int timeout_ms, struct error *err)
+{
+	int64_t until = now_ms() + timeout_ms;
+
+	for (;;) {
+		Migrate__Control *msg = recv_any(ctl, err);
+
+		if (!msg)
+			return NULL;
+		if (msg->body_case != MIGRATE__CONTROL__BODY_HEARTBEAT) {
+			if (!check_body(msg, err))
+				return msg;
+			migrate__control__free_unpacked(msg, NULL);
+			return NULL;
+		}
+		migrate__control__free_unpacked(msg, NULL);
+		/* heartbeats come each second: often enough to look at the clock */
+		if (timeout_ms >= 0 && now_ms() >= until) {
+			error_set(err, CODE_NETWORK, NULL,
+				  "the other side did not answer within %d ms", timeout_ms);
+			return NULL;
+		}
+	}
+}
+
+static const char *body_name(Migrate__Control__BodyCase body_case)
+{
+	const ProtobufCFieldDescriptor *field =
+		protobuf_c_message_descriptor_get_field(&migrate__control__descriptor, body_case);
+
+	return field ? field->name : "none";
+}
+
+Migrate__Control *control_expect(struct control *ctl, Migrate__Control__BodyCase body_case,
+				 int timeout_ms, struct error *err)
+{
+	Migrate__Control *msg = control_recv(ctl, timeout_ms, err);
+
+	if (!msg || msg->body_case == body_case)
+		return msg;
+	error_set(err, CODE_PEER, NULL, "the other side sent %s where %s was expected",
+		  body_name(msg->body_case), body_name(body_case));
+	migrate__control__free_unpacked(msg, NULL);
+	return NULL;
+}

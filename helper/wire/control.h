@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef MIGRATE_WIRE_CONTROL_H
+#define MIGRATE_WIRE_CONTROL_H
+
+#include "control.pb-c.h"	/* generated from control.proto: Migrate__Control … */
+#include <stdbool.h>
+#include "ui/error.h"
+
+#define CONTROL_MAX_BYTES	(8u << 20)	/* longest message taken */
+
+/**
+ * struct control - the control connection of one migration
+ *
+ * Sending is safe from several threads; receiving is for one. A thread of its own sends a
+ * Heartbeat each second. control_recv() drops Heartbeats and turns an Abort of the peer into an error
+ * (CODE_PEER, or CODE_VERIFY when it was that, with the peer's reason in the text).
+ */
+struct control;
+
+struct control *control_new(int fd, struct error *err);	/* owns fd; starts heartbeats */
+void control_close(struct control *ctl);
+int control_fd(const struct control *ctl);
+/* nothing may be sent from other connections' failures: shut it down so that all threads notice */
+void control_shutdown(struct control *ctl);
+
+int control_send(struct control *ctl, const Migrate__Control *msg, struct error *err);
+/** control_send_abort() - best effort, never blocks longer than a second */
+void control_send_abort(struct control *ctl, const struct error *why);
+
+/**
+ * control_recv() - next message; free it with migrate__control__free_unpacked(msg, NULL)
+ * @timeout_ms: longest wait for a message that is no heartbeat; -1: as long as heartbeats come
+ */
+Migrate__Control *control_recv(struct control *ctl, int timeout_ms, struct error *err);
+
+/** control_expect() - control_recv() that fails with CODE_PEER unless the body is @body_case */
+Migrate__Control *control_expect(struct control *ctl, Migrate__Control__BodyCase body_case,
+				 int timeout_ms, struct error *err);
+
+#endif

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <endian.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include "kernel/page_set.h"
+#include "wire/conn.h"
+#include "wire/stream.h"
+
+#define FRAME_MAX_PAGES_RUNS	512
+
+_Static_assert(sizeof(struct splice_vm_batch) == 24, "the head is 24 bytes on the wire");
+_Static_assert(sizeof(struct splice_vm_run) == 16, "a run is 16 bytes on the wire");
+
+static int malformed(struct error *err, const char *why)
+{
+	return error_set(err, CODE_PEER, NULL, "malformed frame: %s", why);
+}
+
+/* First bytes of a head: 1, 0 at the end of the stream, -1. */
+static int recv_head(int fd, int timeout_ms, struct splice_vm_batch *head, struct error *err)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	ssize_t n;
+	int ret;
+
+	do {
+		ret = poll(&pfd, 1, timeout_ms);
+		if (!ret)
+			return error_set(err, CODE_NETWORK, NULL,
+					 "link lost: no frame came for %d ms", timeout_ms);
+		n = ret < 0 ? -1 : recv(fd, head, sizeof(*head), MSG_DONTWAIT);
+	} while (n < 0 && (errno == EINTR || errno == EAGAIN));
+	if (n < 0)
+		return error_errno(err, CODE_NETWORK, NULL, "link lost while receiving");
+	if (!n)
+		return 0;
+	if (conn_read(fd, (char *)head + n, sizeof(*head) - n, 0, err))
+		return -1;
+	return 1;
+}
+
+static int check_head(const struct frame *frame, uint64_t nr_pages, struct error *err)
+{
+	switch (frame->kind) {
+	case FRAME_PAGES:
+		if (!frame->nr_runs || frame->nr_runs > FRAME_MAX_PAGES_RUNS)
+			return malformed(err, "number of runs of pages");
+		if (nr_pages > FRAME_MAX_PAGES)
+			return malformed(err, "too many pages");
+		return 0;
+	case FRAME_ZERO:
+	case FRAME_DROPPED:
+	case FRAME_STALE:
+	case FRAME_POPULATED:
+	case FRAME_REQUEST:
+		if (!frame->nr_runs || frame->nr_runs > FRAME_MAX_RUNS)
+			return malformed(err, "number of runs of a list");
+		return 0;
+	case FRAME_ROUND:
+	case FRAME_FINAL:
+	case FRAME_PUSHED:
+		if (frame->nr_runs || nr_pages)
+			return malformed(err, "a marker with runs");
+		return 0;
+	}
+	return malformed(err, "unknown magic");
+}
+
+static int check_runs(struct frame *frame, struct error *err)
+{
+	uint64_t end = 0;
+
+	frame->nr_pages = 0;
+	for (uint32_t i = 0; i < frame->nr_runs; i++) {
+		struct splice_vm_run *run = &frame->runs[i];
+
+		run->addr = le64toh(run->addr);
+		run->nr_pages = le32toh(run->nr_pages);
+		if (run->flags || !run->nr_pages)
+			return malformed(err, "flags or length of a run");
+		if (run->addr & (PAGE_BYTES - 1))
+			return malformed(err, "a run that is not aligned");
+		if (run->addr < end)
+			return malformed(err, "runs that overlap or are out of order");
+		if (run->addr >= USER_END ||
+		    run->nr_pages > (USER_END - run->addr) >> PAGE_SHIFT)
+			return malformed(err, "a run outside of user space");
+		end = run->addr + ((uint64_t)run->nr_pages << PAGE_SHIFT);
+		frame->nr_pages += run->nr_pages;
+	}
+	return 0;
+}
+
+static int reserve_runs(struct frame *frame, struct error *err)
+{
+	struct splice_vm_run *runs;
+
+	if (frame->nr_runs <= frame->cap_runs)
+		return 0;
+	runs = realloc(frame->runs, frame->nr_runs * sizeof(*runs));
+	if (!runs)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a frame");
+	frame->runs = runs;
+	frame->cap_runs = frame->nr_runs;
+	return 0;
+}
+
+int frame_recv(int fd, int timeout_ms, struct frame *frame, struct error *err)
+{
+	struct splice_vm_batch head;
+	int ret = recv_head(fd, timeout_ms, &head, err);
+
+	if (ret != 1)
+		return ret;
+	frame->kind = le32toh(head.magic);
+	frame->nr_runs = le32toh(head.nr_runs);
+	frame->cookie = le64toh(head.cookie);
+	if (head.reserved)
+		return malformed(err, "reserved bytes");
+	if (check_head(frame, le32toh(head.nr_pages), err) || reserve_runs(frame, err))
+		return -1;
+	if (frame->nr_runs &&
+	    conn_read(fd, frame->runs, frame->nr_runs * sizeof(*frame->runs), 0, err))
+		return -1;
+	if (check_runs(frame, err))
+		return -1;
+	/* the sum of a list may not fit the head: there the field is 0 */
+	if (frame->kind == FRAME_PAGES ? frame->nr_pages != le32toh(head.nr_pages) :
+	    head.nr_pages)
+		return malformed(err, "sum of pages");
+	return 1;
+}
+
+void frame_free(struct frame *frame)
+{
+	free(frame->runs);
+	memset(frame, 0, sizeof(*frame));
+}
+
+static int send_one(int fd, enum frame_kind kind, uint64_t cookie,
+		    const struct splice_vm_run *runs, uint32_t nr_runs, uint32_t nr_pages,
+		    struct error *err)
+{
+	struct {
+		struct splice_vm_batch head;
+		struct splice_vm_run runs[FRAME_MAX_PAGES_RUNS];
+	} buf = { .head = {
+		.magic = htole32(kind), .nr_runs = htole32(nr_runs),
+		.nr_pages = htole32(nr_pages), .cookie = htole64(cookie),
+	} };
+
+	/* flags tell the sender something, not the receiver */
+	for (uint32_t i = 0; i < nr_runs; i++)
+		buf.runs[i] = (struct splice_vm_run){
+			.addr = htole64(runs[i].addr), .nr_pages = htole32(runs[i].nr_pages),
+		};
+	return conn_write(fd, &buf, sizeof(buf.head) + nr_runs * sizeof(*runs), 0, err);
+}
+
+int frame_send(int fd, enum frame_kind kind, uint64_t cookie,
+	       const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err)
+{
+	do {
+		uint32_t nr = nr_runs < FRAME_MAX_PAGES_RUNS ? nr_runs : FRAME_MAX_PAGES_RUNS;
+
+		if (send_one(fd, kind, cookie, runs, nr, 0, err))
+			return -1;
+		runs += nr;
+		nr_runs -= nr;
+	} while (nr_runs);
+	return 0;
+}
+
+int frame_send_copy(int fd, uint64_t cookie, uint64_t addr, uint32_t nr_pages,
+		    const void *data, struct error *err)
+{
+	struct splice_vm_run run = { .addr = addr, .nr_pages = nr_pages };
+
+	if (send_one(fd, FRAME_PAGES, cookie, &run, 1, nr_pages, err))
+		return -1;
+	return conn_write(fd, data, (size_t)nr_pages * PAGE_BYTES, 0, err);
+}
