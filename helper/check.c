@@ -91,7 +91,7 @@ static void check_module(struct check *check)
 		    info.trackers, info.max_inflight_pages);
 }
 
-static bool page_is_soft_dirty(int pagemap, const volatile char *page)
+static bool page_is_soft_dirty(int pagemap, const char *page)
 {
 	uint64_t entry = 0;
 
@@ -104,23 +104,24 @@ static bool page_is_soft_dirty(int pagemap, const volatile char *page)
 /* By doing it: the option may be there and the architecture not able to. */
 static void check_soft_dirty(struct check *check)
 {
-	volatile char *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
-				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
 	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	int clear = proc_open_clear_refs(getpid(), &(struct error){ 0 });
 	bool cleared = false, dirty = false;
 	struct error err = { 0 };
 
 	if (page != MAP_FAILED && pagemap >= 0 && clear >= 0) {
-		page[0] = 1;
+		/* stores that no compiler leaves out */
+		__atomic_store_n(page, 1, __ATOMIC_SEQ_CST);
 		if (!proc_clear_refs(clear, &err)) {
 			cleared = !page_is_soft_dirty(pagemap, page);
-			page[0] = 2;
+			__atomic_store_n(page, 2, __ATOMIC_SEQ_CST);
 			dirty = page_is_soft_dirty(pagemap, page);
 		}
 	}
 	if (page != MAP_FAILED)
-		munmap((void *)page, PAGE_BYTES);
+		munmap(page, PAGE_BYTES);
 	close(pagemap);
 	close(clear);
 	say(check, cleared && dirty, "apt install linux-image-amd64",

@@ -77,7 +77,11 @@ int criu_dump_fd(const struct criu_dump *dump);
  * again, also when CRIU had died before.
  */
 int criu_dump_refuse(struct criu_dump *dump, struct error *err);
-/** criu_dump_kill() - after the tasks were killed: kill -9 CRIU, reap it, free @dump */
+/**
+ * criu_dump_kill() - kill -9 CRIU, reap it, free @dump
+ *
+ * For after the tasks were killed. Their parent cannot reap them before: CRIU traces them.
+ */
 void criu_dump_kill(struct criu_dump *dump);
 
 /** struct criu_area - bytes of a task that the kernel rewrites at will (rseq) */
@@ -122,14 +126,20 @@ int criu_rewrite(int images_dir_fd, const struct criu_task *task,
 		 const struct criu_pages *pages, struct page_set *lazy, struct error *err);
 
 /**
- * struct lazy_server - the AF_UNIX socket on which `criu restore --lazy-pages` hands over its uffds
+ * struct lazy_server - the socket on which `criu restore --lazy-pages` hands over its uffds
+ *
  * Bound as lazy-pages.socket in @work_dir_fd's directory.
  */
 struct lazy_server;
 int lazy_server_listen(int work_dir_fd, struct lazy_server **srv, struct error *err);
 int lazy_server_fd(const struct lazy_server *srv);	/* for poll: listening, then connected socket */
 enum lazy_event { LAZY_NOTHING, LAZY_TASK, LAZY_FINISHED, LAZY_LOST };
-/** lazy_server_next() - one step; LAZY_TASK fills @pid and @uffd (owned by the caller; -1 for a zombie) */
+/**
+ * lazy_server_next() - one step
+ *
+ * LAZY_TASK fills @pid, as in the images, and @uffd: owned by the caller; -1 for a zombie.
+ * Nothing comes after LAZY_FINISHED and LAZY_LOST but readiness for ever: poll no more.
+ */
 int lazy_server_next(struct lazy_server *srv, enum lazy_event *event, pid_t *pid, int *uffd,
 		     struct error *err);
 void lazy_server_close(struct lazy_server *srv);
@@ -142,17 +152,19 @@ struct criu_restore_opts {
 
 /**
  * criu_restore_run() - drive a restore over @rpc_fd (lazy_pages, leave_stopped, tcp_close)
- * @rpc_fd: our end of a socket pair whose other end `criu swrk` has, started by nsinit inside the new
- *	PID and mount namespaces (criu_swrk_exec() is what nsinit's child calls)
+ * @rpc_fd: our end of a socket pair whose other end `criu swrk` has, started by nsinit
+ *	inside the new PID and mount namespaces: criu_swrk_exec() is what nsinit's child calls
  * @opts: its directories must have the same paths in the new mount namespace: CRIU gets
  *	them by path, in a configuration file written to the work directory
  * @root: pid of the restored task in its own PID namespace
  *
- * Blocks until CRIU has ended with success and the task stands stopped, or failed. Nobody
- * but CRIU may hold the other end then. Tasks that were stopped at the source cannot be told
- * from the others afterwards: see criu_task.was_stopped.
+ * Blocks until CRIU has hung up with success and the task stands stopped, or failed. Nobody
+ * but CRIU may hold the other end then. CRIU is about to die at that point, not dead: only
+ * then is the task nsinit's child. Tasks that were stopped at the source cannot be told from
+ * the others afterwards: see criu_task.was_stopped.
  */
-int criu_restore_run(int rpc_fd, const struct criu_restore_opts *opts, pid_t *root, struct error *err);
+int criu_restore_run(int rpc_fd, const struct criu_restore_opts *opts, pid_t *root,
+		     struct error *err);
 
 /**
  * criu_swrk_exec() - exec `criu swrk FD`; only returns on failure

@@ -131,8 +131,10 @@ int memory_take(struct memory *mem, uint64_t origin, uint64_t nr_pages, const vo
 	struct run run;
 	int ret = 0;
 
-	atomic_fetch_add(&mem->urgent, urgent);
-	memory_lock(mem);
+	if (urgent)
+		memory_lock_urgent(mem);
+	else
+		memory_lock(mem);
 	/* what is not wanted was dropped meanwhile, or came the other way already */
 	while (!ret && addr < end && page_set_next(&mem->wanted, addr, end, 0, &run)) {
 		const uint8_t *src = data;
@@ -150,7 +152,6 @@ int memory_take(struct memory *mem, uint64_t origin, uint64_t nr_pages, const vo
 	}
 	pthread_cond_broadcast(&mem->changed);
 	memory_unlock(mem);
-	atomic_fetch_sub(&mem->urgent, urgent);
 	return ret;
 }
 

@@ -105,11 +105,9 @@ static int space_step(struct fault_thread *thread, struct space *space, struct e
 	struct memory *mem = thread->mem;
 	int ret;
 
-	atomic_fetch_add(&mem->urgent, 1);
-	memory_lock(mem);
+	memory_lock_urgent(mem);
 	ret = memory_events(mem, space, err);
 	memory_unlock(mem);
-	atomic_fetch_sub(&mem->urgent, 1);
 	return ret;
 }
 
@@ -157,7 +155,7 @@ static int retry(struct fault_thread *thread, bool *again, struct error *err)
 	struct memory *mem = thread->mem;
 	int ret = 0;
 
-	memory_lock(mem);
+	memory_lock_urgent(mem);
 	if (mem->retry)
 		ret = memory_retry(mem, err);
 	*again = mem->retry;

@@ -48,7 +48,7 @@ struct memory_hooks {
 /**
  * struct memory - see the top of this file
  * @changed: broadcast when pages came, todo shrank, a space went, or @failed was set
- * @urgent: threads that have a fault in hand; who populates steps aside. Atomic
+ * @urgent: threads that wait for the lock with a fault in hand. Atomic
  * @populated: the source's final list
  * @wanted: source addresses that still have to come from the source
  * @asked: those of @wanted that were requested over urgent
@@ -82,6 +82,14 @@ void memory_destroy(struct memory *mem);
 static inline void memory_lock(struct memory *mem)
 {
 	pthread_mutex_lock(&mem->lock);
+}
+
+/* For whom a task waits: who populates lets it go first. */
+static inline void memory_lock_urgent(struct memory *mem)
+{
+	atomic_fetch_add(&mem->urgent, 1);
+	pthread_mutex_lock(&mem->lock);
+	atomic_fetch_sub(&mem->urgent, 1);
 }
 
 static inline void memory_unlock(struct memory *mem)

@@ -3,7 +3,6 @@
  * Installs what the mirror has, in runs that a fault can wait for.
  */
 #include <errno.h>
-#include <sched.h>
 #include <unistd.h>
 #include "dest/memory.h"
 #include "dest/populate.h"
@@ -11,6 +10,7 @@
 
 #define POPULATE_PAGES	256	/* 1 MiB: what a fault may have to wait for */
 #define AGAIN_US	200
+#define ASIDE_US	20
 
 /* First run of @space from its cursor on that the mirror can give. */
 static bool next_installable(const struct memory *mem, const struct space *space,
@@ -80,8 +80,6 @@ int populate_run(struct memory *mem, struct error *err)
 	bool stop = false;
 
 	while (step != STEP_FAILED && !stop) {
-		while (atomic_load(&mem->urgent))
-			sched_yield();
 		memory_lock(mem);
 		while (!mem->work && !mem->failed && !mem->stop)
 			pthread_cond_wait(&mem->changed, &mem->lock);
@@ -89,8 +87,11 @@ int populate_run(struct memory *mem, struct error *err)
 		if (!stop)
 			step = memory_step(mem, err);
 		memory_unlock(mem);
+		/* a mutex is not fair: without a pause who waits would hardly ever get it */
 		if (step == STEP_AGAIN)
 			usleep(AGAIN_US);
+		else if (atomic_load(&mem->urgent))
+			usleep(ASIDE_US);
 	}
 	return step == STEP_FAILED ? -1 : 0;
 }

@@ -50,7 +50,8 @@ static void parse_flags(char *flags, struct vma *vma)
 	}
 }
 
-static struct vma *append(struct vma_list *list, const struct vma *vma, const char *name)
+static int append(struct vma_list *list, const struct vma *vma, const char *name,
+		  struct vma **last, struct error *err)
 {
 	struct vma *vmas = list->vmas;
 
@@ -58,17 +59,18 @@ static struct vma *append(struct vma_list *list, const struct vma *vma, const ch
 	if (!(list->nr & (list->nr - 1))) {
 		vmas = realloc(vmas, (list->nr ? 2 * list->nr : 1) * sizeof(*vmas));
 		if (!vmas)
-			return NULL;
+			return error_errno(err, CODE_INTERNAL, NULL, "no memory for mappings");
 		list->vmas = vmas;
 	}
 	vmas += list->nr;
 	*vmas = *vma;
 	vmas->name = strndup(name, strcspn(name, "\n"));
 	if (!vmas->name)
-		return NULL;
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for mappings");
 	vmas->special = name_is_special(vmas->name);
 	list->nr++;
-	return vmas;
+	*last = vmas;
+	return 0;
 }
 
 int maps_parse(FILE *file, struct vma_list *list, struct error *err)
@@ -89,9 +91,8 @@ int maps_parse(FILE *file, struct vma_list *list, struct error *err)
 			else if ((last && vma.start < last->end) || vma.end <= vma.start)
 				ret = error_set(err, CODE_INTERNAL, NULL,
 						"list of mappings is out of order");
-			else if (!(last = append(list, &vma, line + name_at)))
-				ret = error_errno(err, CODE_INTERNAL, NULL,
-						  "no memory for a list of mappings");
+			else
+				ret = append(list, &vma, line + name_at, &last, err);
 		} else if (last && !strncmp(line, "VmFlags:", 8)) {
 			parse_flags(line + 8, last);
 		}

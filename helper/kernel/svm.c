@@ -50,7 +50,7 @@ int svm_probe(struct splice_vm_info *info, struct error *err)
 }
 
 /* What a failed call on the target's memory means. */
-static int failed(const struct svm *svm, const char *call, struct error *err)
+static int call_failed(const struct svm *svm, const char *call, struct error *err)
 {
 	if (errno == ESRCH)
 		return error_set(err, CODE_TARGET, NULL,
@@ -70,7 +70,7 @@ static int attach(struct svm *svm, struct error *err)
 		return error_errno(err, errno == ENOENT ? CODE_TARGET : CODE_NOT_READY,
 				   errno == EACCES ? HINT_ROOT : NULL, "cannot open %s", path);
 	if (ioctl(svm->fd, SPLICE_VM_ATTACH, &attach))
-		ret = failed(svm, "ATTACH", err);
+		ret = call_failed(svm, "ATTACH", err);
 	close(attach.mem_fd);
 	return ret;
 }
@@ -110,7 +110,7 @@ int svm_track(struct svm *svm, struct error *err)
 	if (errno == EOPNOTSUPP)
 		return error_set(err, CODE_NOT_READY, "use a kernel with CONFIG_MEM_SOFT_DIRTY",
 				 "the module has no soft-dirty tracker here");
-	return failed(svm, "TRACK", err);
+	return call_failed(svm, "TRACK", err);
 }
 
 int svm_scan(struct svm *svm, uint32_t flags, uint64_t start, uint64_t end, svm_runs_fn fn,
@@ -128,7 +128,7 @@ int svm_scan(struct svm *svm, uint32_t flags, uint64_t start, uint64_t end, svm_
 	do {
 		scan.nr_runs = SCAN_RUNS;
 		if (ioctl(svm->fd, SPLICE_VM_SCAN, &scan))
-			ret = errno == EINTR ? 0 : failed(svm, "SCAN", err);
+			ret = errno == EINTR ? 0 : call_failed(svm, "SCAN", err);
 		else if (scan.nr_runs)
 			ret = fn(ctx, runs, scan.nr_runs, err);
 	} while (!ret && !scan.done);
@@ -179,7 +179,7 @@ static int send_failed(const struct svm *svm, struct error *err)
 	case ENETDOWN:
 		return error_errno(err, CODE_NETWORK, NULL, "link lost while sending pages");
 	default:
-		return failed(svm, "SEND", err);
+		return call_failed(svm, "SEND", err);
 	}
 }
 
@@ -224,7 +224,7 @@ int svm_read(struct svm *svm, uint64_t addr, void *buf, size_t bytes, size_t *do
 		else if (!n || errno == EFAULT)
 			return 0;
 		else if (errno != EINTR)
-			return failed(svm, "read", err);
+			return call_failed(svm, "read", err);
 	}
 	return 0;
 }

@@ -114,21 +114,8 @@ static void print_pages(const char *name, uint64_t pages)
 	report_print("%-24s %10.1f MiB (%lu pages)\n", name, MIB(pages * PAGE), pages);
 }
 
-void figures_say_result(const struct figures *figures, const struct error *err, int pid,
-			const char *comm, const char *mode)
+static void print_result(const struct figures *figures)
 {
-	json_t *result;
-
-	if (report_is_json()) {
-		result = result_json(figures, err);
-		json_object_set_new(result, "pid", json_integer(pid));
-		json_object_set_new(result, "comm", json_string(comm) ?: json_string("?"));
-		json_object_set_new(result, "mode", json_string(mode));
-		report_event("result", result);
-		return;
-	}
-	if (!figures->moved)
-		return;
 	print_rounds(figures);
 	if (figures->frozen_pages)
 		print_pages("sent while it stood", figures->frozen_pages);
@@ -142,6 +129,21 @@ void figures_say_result(const struct figures *figures, const struct error *err, 
 		     SECONDS(figures->frozen_ns), SECONDS(figures->held_ns),
 		     SECONDS(figures->restore_ns));
 	report_print("%-24s %10.3f s\n", "total", SECONDS(figures->total_ns));
+}
+
+void figures_say_result(const struct figures *figures, const struct error *err, int pid,
+			const char *comm, const char *mode, const char *file)
+{
+	json_t *result = result_json(figures, err);
+
+	json_object_set_new(result, "pid", json_integer(pid));
+	json_object_set_new(result, "comm", json_string(comm) ?: json_string("?"));
+	json_object_set_new(result, "mode", json_string(mode));
+	if (file && json_dump_file(result, file, JSON_INDENT(1)))
+		report_say("cannot write the result to %s", file);
+	if (figures->moved && !report_is_json())
+		print_result(figures);
+	report_event("result", result);
 }
 
 void figures_free(struct figures *figures)

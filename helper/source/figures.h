@@ -46,9 +46,12 @@ int figures_add_round(struct figures *figures, const struct round_figures *round
 /** figures_say_round() - its line and its event, when @dirty_pages is known */
 void figures_say_round(const struct round_figures *round);
 
-/** figures_say_result() - the last record: the table for people, an event "result" */
+/**
+ * figures_say_result() - the last record: the table for people, an event "result"
+ * @file: gets the same object, or NULL
+ */
 void figures_say_result(const struct figures *figures, const struct error *err, int pid,
-			const char *comm, const char *mode);
+			const char *comm, const char *mode, const char *file);
 void figures_free(struct figures *figures);
 
 #endif

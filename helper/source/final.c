@@ -6,6 +6,21 @@
 #define SEND_RUNS	512
 #define SEND_PAGES	16384UL
 
+/* It may have forked since it was looked at. */
+static int refuse_children(const struct outgoing *out, struct error *err)
+{
+	pid_t child;
+	size_t nr;
+
+	if (proc_children(out->opts->pid, &nr, &child, err))
+		return -1;
+	if (!nr)
+		return 0;
+	return error_set(err, CODE_REFUSED, "trees of processes are not carried yet",
+			 "process %d started another one (%d) while it was migrated",
+			 out->opts->pid, child);
+}
+
 int outgoing_freeze(struct outgoing *out, struct error *err)
 {
 	struct criu_dump_opts opts = {
@@ -26,7 +41,7 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 		return -1;
 	out->figures.held_ns = figures_now() - begin;
 	outgoing_watch_dump(out, criu_dump_fd(out->dump));
-	if (outgoing_failed(out, err))
+	if (outgoing_failed(out, err) || refuse_children(out, err))
 		return -1;
 	out->guarded = true;
 	return source_keeper_guard(out->keeper, err);
@@ -141,6 +156,8 @@ int outgoing_final(struct outgoing *out, struct error *err)
 	if (criu_task_read(out->dir.images_fd, &out->task, err))
 		return -1;
 	out->memory.frozen = true;
+	/* of a round that was not announced: they wait there for the list of mappings */
+	out->memory.round = out->last_round + 1;
 	if (send_last_dirty(out, err) || outgoing_send_maps(out, &out->task.vmas, err) ||
 	    say_frozen(out, err) || send_populated(out, err))
 		return -1;

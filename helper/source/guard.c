@@ -140,7 +140,7 @@ static int stop_by_signal(struct guard *guard, struct error *err)
 	return 0;
 }
 
-static int freeze(struct guard *guard, struct error *err)
+static int freeze_group(struct guard *guard, struct error *err)
 {
 	char pid[16];
 
@@ -159,7 +159,7 @@ int guard_on(struct guard *guard, struct error *err)
 {
 	if (!*guard->home || (mkdir(guard->group, 0755) && errno != EEXIST))
 		return stop_by_signal(guard, err);
-	if (!freeze(guard, err))
+	if (!freeze_group(guard, err))
 		return 0;
 	guard_off(guard, &(struct error){ 0 });
 	return -1;

@@ -29,7 +29,7 @@ struct keeper_msg {
 struct source_keeper {
 	pid_t pid;
 	int sock;
-	char record[PATH_MAX];
+	char dir[PATH_MAX], record[PATH_MAX];
 };
 
 /* The keeper process's own state. */
@@ -176,6 +176,7 @@ struct source_keeper *source_keeper_start(const struct guard *guard, const char 
 	kept->sock = pair[1];
 	snprintf(kept->dir, sizeof(kept->dir), "%s", dir);
 	snprintf(kept->record, sizeof(kept->record), "%s/commit", dir);
+	snprintf(keeper->dir, sizeof(keeper->dir), "%s", dir);
 	snprintf(keeper->record, sizeof(keeper->record), "%s/commit", dir);
 	fflush(NULL);
 	keeper->pid = fork();
@@ -261,8 +262,9 @@ void source_keeper_end(struct source_keeper *keeper, bool keep_log)
 
 	if (!keeper)
 		return;
-	/* one that does not answer is left alone: it may stand for something */
-	if (!keeper_ask(keeper, &msg, &(struct error){ 0 }))
+	if (keeper_ask(keeper, &msg, &(struct error){ 0 }))
+		remove_dir(keeper->dir, keep_log);
+	else
 		waitpid(keeper->pid, NULL, 0);
 	close(keeper->sock);
 	free(keeper);

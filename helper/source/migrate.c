@@ -43,7 +43,7 @@ static int prepare(struct outgoing *out, struct error *err)
 	if (page_set_init(&out->there) || page_set_init(&out->left) ||
 	    page_set_init(&out->populated))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
-	return 0;
+	return outgoing_start_watch(out, err);
 }
 
 static int hello(struct outgoing *out, struct error *err)
@@ -242,7 +242,7 @@ static int doubt(struct outgoing *out, struct error *err)
 	return err->code;
 }
 
-static void let_run(struct outgoing *out, struct error *err)
+static void let_run(struct outgoing *out)
 {
 	struct error why = { 0 };
 
@@ -261,13 +261,9 @@ static void let_run(struct outgoing *out, struct error *err)
 /* Before COMMIT: the program goes on here, first of all. */
 static int undo(struct outgoing *out, struct error *err)
 {
-	struct error first = { 0 };
-
-	/* what the state machine saw may only be a consequence */
-	if (outgoing_failed(out, &first))
-		*err = first;
 	if (out->dump)
-		let_run(out, err);
+		let_run(out);
+	outgoing_reason(out, err);
 	if (out->ctl)
 		control_send_abort(out->ctl, err);
 	if (out->has_watch)
@@ -337,7 +333,7 @@ int migrate_main(int argc, char **argv)
 	if (error_is_set(&err))
 		report_error(&err);
 	figures_say_result(&out->figures, &err, opts.pid, out->target.comm,
-			   migrate_mode_name(opts.mode));
+			   migrate_mode_name(opts.mode), opts.result);
 	outgoing_destroy(out);
 	free(out);
 	return code;

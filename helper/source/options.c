@@ -33,6 +33,7 @@ static void usage(FILE *to)
 	      "  --images-dir DIR     for CRIU's images, on tmpfs (/run/migrate-helper)\n"
 	      "  --criu-log-level N   0 to 4 (2)\n"
 	      "  --json               one JSON object a line\n"
+	      "  --result FILE        write the result there, as a JSON object\n"
 	      "  --help\n", to);
 }
 
@@ -99,6 +100,9 @@ static int take(int option, const char *value, struct migrate_options *opts)
 	case 'v':
 		opts->verify = true;
 		return 0;
+	case 'o':
+		opts->result = value;
+		return *value ? 0 : -1;
 	case 'i':
 		opts->insecure = true;
 		return 0;
@@ -117,6 +121,7 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 		{ "max-downtime", required_argument, NULL, 'w' },
 		{ "max-rounds", required_argument, NULL, 'r' },
 		{ "verify", no_argument, NULL, 'v' },
+		{ "result", required_argument, NULL, 'o' },
 		{ "insecure", no_argument, NULL, 'i' },
 		{ "images-dir", required_argument, NULL, 'd' },
 		{ "criu-log-level", required_argument, NULL, 'l' },

@@ -22,6 +22,7 @@ struct migrate_options {
 	uint32_t max_downtime_ms;
 	uint32_t max_rounds;
 	const char *images_base;	/* NULL: the default */
+	const char *result;		/* file for the result as JSON, or NULL */
 	int criu_log_level;
 	bool verify, insecure, json;
 };

@@ -32,6 +32,7 @@
  * @changed: broadcast at every change
  * @dump_fd: of the CRIU that is held; -1: none. Its hang-up is a failure
  * @committed: COMMIT is, or is being, recorded: the program will not run here again
+ * @connected: before that there is nobody to wake: a signal ends the process
  * @closing: failures are of no interest any longer
  * @failed, @err: the first failure
  * @kick: eventfd: @dump_fd or @closing changed
@@ -42,7 +43,7 @@ struct outgoing_sync {
 	Migrate__Control *queue[OUTGOING_QUEUE];
 	size_t nr_queue;
 	int dump_fd, kick, signals;
-	bool committed, closing, failed;
+	bool connected, committed, closing, failed;
 	struct error err;
 };
 
@@ -102,6 +103,11 @@ void outgoing_watch_dump(struct outgoing *out, int dump_fd);
 int outgoing_commit(struct outgoing *out, struct error *err);
 /** outgoing_uncommit() - COMMIT could not be recorded */
 void outgoing_uncommit(struct outgoing *out);
+/** outgoing_reason() - why it failed really: what the others saw may say more than @err */
+void outgoing_reason(struct outgoing *out, struct error *err);
+/** outgoing_start_watch() - from here on signals end it in order */
+int outgoing_start_watch(struct outgoing *out, struct error *err);
+/** outgoing_start_threads() - when there are connections */
 int outgoing_start_threads(struct outgoing *out, struct error *err);
 /** outgoing_stop_watch() - before the keeper, the guard or CRIU are ended: no failure counts now */
 void outgoing_stop_watch(struct outgoing *out);

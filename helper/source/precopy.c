@@ -24,6 +24,7 @@ struct scan {
 	struct page_set *dirty;
 	struct splice_vm_run *dropped;
 	size_t nr, cap;
+	uint64_t dirty_pages, held_pages, dropped_pages;
 };
 
 static int scan_dropped(struct scan *scan, const struct splice_vm_run *run, struct error *err)
@@ -49,13 +50,32 @@ static int scan_runs(void *ctx, const struct splice_vm_run *runs, uint32_t nr,
 	for (uint32_t i = 0; i < nr; i++) {
 		if (runs[i].flags & SPLICE_VM_RUN_DROPPED) {
 			page_set_remove(scan->dirty, runs[i].addr, runs[i].nr_pages);
+			scan->dropped_pages += runs[i].nr_pages;
 			if (scan_dropped(scan, &runs[i], err))
 				return -1;
 		} else if (runs[i].flags & SPLICE_VM_RUN_DIRTY) {
 			page_set_add(scan->dirty, runs[i].addr, runs[i].nr_pages);
+			if (runs[i].flags & SPLICE_VM_RUN_HELD)
+				scan->held_pages += runs[i].nr_pages;
+			else
+				scan->dirty_pages += runs[i].nr_pages;
 		}
 	}
 	return 0;
+}
+
+/* What the module said, before it is narrowed to mappings that are ours. */
+static void scan_say(struct outgoing *out, const struct scan *scan)
+{
+	struct splice_vm_info info = {};
+	struct error ignored = {};
+
+	svm_info(&out->svm, &info, &ignored);
+	report_event("scan", json_pack("{s:I,s:I,s:I,s:I}",
+				       "dirty_pages", (json_int_t)scan->dirty_pages,
+				       "held_pages", (json_int_t)scan->held_pages,
+				       "dropped_pages", (json_int_t)scan->dropped_pages,
+				       "overflows", (json_int_t)info.overflows));
 }
 
 int outgoing_scan(struct outgoing *out, struct page_set *dirty, struct error *err)
@@ -66,6 +86,7 @@ int outgoing_scan(struct outgoing *out, struct page_set *dirty, struct error *er
 	if (!proc_clear_refs(out->clear_fd, err) &&
 	    !svm_scan(&out->svm, SPLICE_VM_SCAN_TRACKED, 0, USER_END, scan_runs, &scan, err))
 		ret = sender_list(&out->memory, FRAME_DROPPED, scan.dropped, scan.nr, err);
+	scan_say(out, &scan);
 	free(scan.dropped);
 	return ret;
 }

@@ -75,50 +75,41 @@ static int lost_page(struct sender *sender, const struct splice_vm_run *run, str
 	return sender_list(sender, FRAME_DROPPED, run, 1, err);
 }
 
-static int copy_piece(struct sender *sender, struct splice_vm_run piece, struct error *err)
+static int send_copy(struct sender *sender, const struct splice_vm_run *run, struct error *err)
 {
-	struct splice_vm_run rest = piece;
-	size_t done;
-
-	if (svm_read(sender->svm, piece.addr, sender->buf, piece.nr_pages * PAGE_BYTES, &done, err))
+	if (frame_send_copy(sender->fd, cookie(sender), run->addr, run->nr_pages, sender->buf, err))
 		return -1;
-	piece.nr_pages = done >> PAGE_SHIFT;
-	rest.addr += (uint64_t)piece.nr_pages << PAGE_SHIFT;
-	rest.nr_pages -= piece.nr_pages;
-	if (piece.nr_pages) {
-		if (frame_send_copy(sender->fd, cookie(sender), piece.addr, piece.nr_pages,
-				    sender->buf, err))
-			return -1;
-		keep_in_step(sender, FRAME_PAGES, &piece);
-		sender->pages += piece.nr_pages;
-		sender->copied += piece.nr_pages;
-		sender->bytes += piece.nr_pages * PAGE_BYTES;
-	}
-	if (!rest.nr_pages)
-		return 0;
-	/* the first page that cannot be read is gone; those behind it may not be */
-	piece = (struct splice_vm_run){ .addr = rest.addr, .nr_pages = 1 };
-	if (lost_page(sender, &piece, err))
-		return -1;
-	rest.addr += PAGE_BYTES;
-	rest.nr_pages--;
-	return rest.nr_pages ? copy_piece(sender, rest, err) : 0;
+	keep_in_step(sender, FRAME_PAGES, run);
+	sender->pages += run->nr_pages;
+	sender->copied += run->nr_pages;
+	sender->bytes += run->nr_pages * PAGE_BYTES;
+	return 0;
 }
 
 static int copy_run(struct sender *sender, const struct splice_vm_run *run, struct error *err)
 {
-	for (uint32_t done = 0; done < run->nr_pages; ) {
-		uint32_t nr = run->nr_pages - done;
+	struct splice_vm_run piece = { .addr = run->addr };
+	uint32_t left = run->nr_pages;
+	int ret = 0;
 
-		if (nr > FRAME_MAX_PAGES)
-			nr = FRAME_MAX_PAGES;
-		if (copy_piece(sender, (struct splice_vm_run){
-				.addr = run->addr + ((uint64_t)done << PAGE_SHIFT),
-				.nr_pages = nr }, err))
+	while (left && !ret) {
+		uint32_t nr = left < FRAME_MAX_PAGES ? left : FRAME_MAX_PAGES;
+		size_t done;
+
+		if (svm_read(sender->svm, piece.addr, sender->buf, nr * PAGE_BYTES, &done, err))
 			return -1;
-		done += nr;
+		piece.nr_pages = done >> PAGE_SHIFT;
+		if (piece.nr_pages) {
+			ret = send_copy(sender, &piece, err);
+		} else {
+			/* this one is gone; those behind it may not be */
+			piece.nr_pages = 1;
+			ret = lost_page(sender, &piece, err);
+		}
+		piece.addr += (uint64_t)piece.nr_pages << PAGE_SHIFT;
+		left -= piece.nr_pages;
 	}
-	return 0;
+	return ret;
 }
 
 static int take_results(void *ctx, const struct splice_vm_run *runs, uint32_t nr,

@@ -12,6 +12,8 @@
 #include "source/outgoing.h"
 #include "ui/report.h"
 
+#define REASON_MS	3000	/* how long to wait for the other side's reason */
+
 int outgoing_sync_init(struct outgoing *out, struct error *err)
 {
 	struct outgoing_sync *sync = &out->sync;
@@ -87,6 +89,21 @@ static struct timespec deadline(int ms)
 		ts.tv_nsec -= 1000000000L;
 	}
 	return ts;
+}
+
+void outgoing_reason(struct outgoing *out, struct error *err)
+{
+	struct outgoing_sync *sync = &out->sync;
+	struct timespec until = deadline(err->code == CODE_NETWORK ? REASON_MS : 0);
+	int late = !out->has_control;
+
+	/* the other side closes its connections a moment before it has said why */
+	pthread_mutex_lock(&sync->lock);
+	while (!sync->failed && !late)
+		late = pthread_cond_timedwait(&sync->changed, &sync->lock, &until);
+	if (sync->failed)
+		*err = sync->err;
+	pthread_mutex_unlock(&sync->lock);
 }
 
 int outgoing_state(struct outgoing *out, const char *state, struct error *err)
@@ -209,12 +226,13 @@ static void on_signal(struct outgoing *out)
 {
 	struct signalfd_siginfo info;
 	struct error err = { 0 };
-	bool committed;
+	bool committed, connected;
 
 	if (read(out->sync.signals, &info, sizeof(info)) != sizeof(info))
 		return;
 	pthread_mutex_lock(&out->sync.lock);
 	committed = out->sync.committed;
+	connected = out->sync.connected;
 	pthread_mutex_unlock(&out->sync.lock);
 	if (committed) {
 		report_say("%s: the program has moved already; its memory is still being sent",
@@ -222,6 +240,11 @@ static void on_signal(struct outgoing *out)
 		return;
 	}
 	error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)", strsignal(info.ssi_signo));
+	if (!connected) {
+		/* nothing was done to the program, and the keeper cleans up */
+		report_error(&err);
+		_exit(err.code);
+	}
 	outgoing_fail(out, &err);
 }
 
@@ -275,8 +298,8 @@ static void *urgent_body(void *arg)
 	return NULL;
 }
 
-static int start(pthread_t *thread, void *(*body)(void *), struct outgoing *out, bool *has,
-		 struct error *err)
+static int start_thread(pthread_t *thread, void *(*body)(void *), struct outgoing *out,
+			bool *has, struct error *err)
 {
 	errno = pthread_create(thread, NULL, body, out);
 	if (errno)
@@ -285,11 +308,18 @@ static int start(pthread_t *thread, void *(*body)(void *), struct outgoing *out,
 	return 0;
 }
 
+int outgoing_start_watch(struct outgoing *out, struct error *err)
+{
+	return start_thread(&out->watch_thread, watch_body, out, &out->has_watch, err);
+}
+
 int outgoing_start_threads(struct outgoing *out, struct error *err)
 {
-	return start(&out->control_thread, control_body, out, &out->has_control, err) ||
-	       start(&out->watch_thread, watch_body, out, &out->has_watch, err) ||
-	       start(&out->urgent_thread, urgent_body, out, &out->has_urgent, err) ? -1 : 0;
+	pthread_mutex_lock(&out->sync.lock);
+	out->sync.connected = true;
+	pthread_mutex_unlock(&out->sync.lock);
+	return start_thread(&out->control_thread, control_body, out, &out->has_control, err) ||
+	       start_thread(&out->urgent_thread, urgent_body, out, &out->has_urgent, err) ? -1 : 0;
 }
 
 void outgoing_stop_watch(struct outgoing *out)

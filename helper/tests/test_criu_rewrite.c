@@ -82,11 +82,11 @@ static void test_stopped(void **state)
 	struct fixture *f = *state;
 	struct criu_task task;
 
-	core_write(f->dir.fd, TEST_PID, 6, 0);
+	core_write(f->dir.fd, TEST_PID, 3, 0);
 	assert_int_equal(criu_task_read(f->dir.fd, &task, &f->err), 0);
 	assert_true(task.was_stopped);
 	criu_task_free(&task);
-	core_write(f->dir.fd, TEST_PID, 3, 0);
+	core_write(f->dir.fd, TEST_PID, 6, 0);
 	assert_int_equal(criu_task_read(f->dir.fd, &task, &f->err), -1);
 }
 

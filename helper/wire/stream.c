@@ -15,7 +15,7 @@
 _Static_assert(sizeof(struct splice_vm_batch) == 24, "the head is 24 bytes on the wire");
 _Static_assert(sizeof(struct splice_vm_run) == 16, "a run is 16 bytes on the wire");
 
-static int malformed(struct error *err, const char *why)
+static int bad_frame(struct error *err, const char *why)
 {
 	return error_set(err, CODE_PEER, NULL, "malformed frame: %s", why);
 }
@@ -48,9 +48,9 @@ static int check_head(const struct frame *frame, uint64_t nr_pages, struct error
 	switch (frame->kind) {
 	case FRAME_PAGES:
 		if (!frame->nr_runs || frame->nr_runs > FRAME_MAX_PAGES_RUNS)
-			return malformed(err, "number of runs of pages");
+			return bad_frame(err, "number of runs of pages");
 		if (nr_pages > FRAME_MAX_PAGES)
-			return malformed(err, "too many pages");
+			return bad_frame(err, "too many pages");
 		return 0;
 	case FRAME_ZERO:
 	case FRAME_DROPPED:
@@ -58,16 +58,16 @@ static int check_head(const struct frame *frame, uint64_t nr_pages, struct error
 	case FRAME_POPULATED:
 	case FRAME_REQUEST:
 		if (!frame->nr_runs || frame->nr_runs > FRAME_MAX_RUNS)
-			return malformed(err, "number of runs of a list");
+			return bad_frame(err, "number of runs of a list");
 		return 0;
 	case FRAME_ROUND:
 	case FRAME_FINAL:
 	case FRAME_PUSHED:
 		if (frame->nr_runs || nr_pages)
-			return malformed(err, "a marker with runs");
+			return bad_frame(err, "a marker with runs");
 		return 0;
 	}
-	return malformed(err, "unknown magic");
+	return bad_frame(err, "unknown magic");
 }
 
 static int check_runs(struct frame *frame, struct error *err)
@@ -81,14 +81,14 @@ static int check_runs(struct frame *frame, struct error *err)
 		run->addr = le64toh(run->addr);
 		run->nr_pages = le32toh(run->nr_pages);
 		if (run->flags || !run->nr_pages)
-			return malformed(err, "flags or length of a run");
+			return bad_frame(err, "flags or length of a run");
 		if (run->addr & (PAGE_BYTES - 1))
-			return malformed(err, "a run that is not aligned");
+			return bad_frame(err, "a run that is not aligned");
 		if (run->addr < end)
-			return malformed(err, "runs that overlap or are out of order");
+			return bad_frame(err, "runs that overlap or are out of order");
 		if (run->addr >= USER_END ||
 		    run->nr_pages > (USER_END - run->addr) >> PAGE_SHIFT)
-			return malformed(err, "a run outside of user space");
+			return bad_frame(err, "a run outside of user space");
 		end = run->addr + ((uint64_t)run->nr_pages << PAGE_SHIFT);
 		frame->nr_pages += run->nr_pages;
 	}
@@ -120,7 +120,7 @@ int frame_recv(int fd, int timeout_ms, struct frame *frame, struct error *err)
 	frame->nr_runs = le32toh(head.nr_runs);
 	frame->cookie = le64toh(head.cookie);
 	if (head.reserved)
-		return malformed(err, "reserved bytes");
+		return bad_frame(err, "reserved bytes");
 	if (check_head(frame, le32toh(head.nr_pages), err) || reserve_runs(frame, err))
 		return -1;
 	if (frame->nr_runs &&
@@ -131,7 +131,7 @@ int frame_recv(int fd, int timeout_ms, struct frame *frame, struct error *err)
 	/* the sum of a list may not fit the head: there the field is 0 */
 	if (frame->kind == FRAME_PAGES ? frame->nr_pages != le32toh(head.nr_pages) :
 	    head.nr_pages)
-		return malformed(err, "sum of pages");
+		return bad_frame(err, "sum of pages");
 	return 1;
 }
 

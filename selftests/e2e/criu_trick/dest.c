@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "kernel/proc.h"
 #include "kernel/uffd.h"
 #include "trick.h"
 
@@ -58,42 +59,50 @@ static int init_start(struct dest *dest)
 	return pair[0];
 }
 
-static const char *page_of(struct dest *dest, uint64_t addr, char *buffer)
-{
-	const char *page;
+#define AROUND_PAGES	32
 
-	if (!page_set_has(&dest->lazy, addr))
-		return NULL;
+/* Return: false when the uffd is not to give this page */
+static bool page_give(struct dest *dest, int uffd, uint64_t addr)
+{
+	char buffer[PAGE_BYTES] __attribute__((aligned(PAGE_BYTES)));
+	const char *page = buffer;
+	enum uffd_result result;
+	uint64_t done;
+
+	if (addr >= USER_END || !page_set_has(&dest->lazy, addr))
+		return false;
 	if (page_set_has(&dest->fresh, addr)) {
 		if (pread(dest->source_mem_fd, buffer, PAGE_BYTES, addr) != PAGE_BYTES)
 			die("the source's page %#lx: %m", addr);
 		dest->from_source++;
-		return buffer;
-	}
-	page = mirror_page(dest->mirror, addr);
-	if (!page)
-		die("the mirror lacks page %#lx", addr);
-	dest->from_mirror++;
-	return page;
-}
-
-static void fault(struct dest *dest, int uffd, uint64_t addr)
-{
-	char buffer[PAGE_BYTES] __attribute__((aligned(PAGE_BYTES)));
-	const char *page = page_of(dest, addr, buffer);
-	enum uffd_result result;
-	uint64_t done;
-
-	if (page) {
-		result = uffd_copy(uffd, addr, page, 1, &done);
 	} else {
-		result = uffd_zero(uffd, addr, 1, &done);
-		dest->from_nowhere++;
+		page = mirror_page(dest->mirror, addr);
+		if (!page)
+			die("the mirror lacks page %#lx", addr);
+		dest->from_mirror++;
 	}
+	result = uffd_copy(uffd, addr, page, 1, &done);
 	if (result == UFFD_EXISTS)
 		uffd_wake(uffd, addr, PAGE_BYTES);
 	else if (result == UFFD_FAILED)
 		die("page %#lx: %m", addr);
+	return true;
+}
+
+static void fault(struct dest *dest, int uffd, uint64_t addr)
+{
+	uint64_t done;
+
+	dest->faults++;
+	for (int i = 0; i < AROUND_PAGES; i++)
+		if (!page_give(dest, uffd, addr + i * PAGE_BYTES))
+			break;
+	if (page_set_has(&dest->lazy, addr))
+		return;
+	if (dest->from_nowhere++ < 4)
+		note("fault outside of what was lazy, at %#lx", addr);
+	if (uffd_zero(uffd, addr, 1, &done) == UFFD_FAILED)
+		die("zero page %#lx: %m", addr);
 }
 
 static void uffd_read(struct dest *dest, int uffd)
@@ -155,17 +164,34 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-/* The restored task is the init's only child once CRIU is gone. */
-static void find_restored(struct dest *dest)
+/* Return: the init's child that has pid @root in there, or 0 */
+static pid_t child_of(pid_t init, pid_t root)
 {
+	struct proc_status status;
+	pid_t pid, found = 0;
 	char path[64];
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", dest->init, dest->init);
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", init, init);
 	file = fopen(path, "r");
-	if (!file || fscanf(file, "%d", &dest->pid) != 1)
+	while (file && fscanf(file, "%d", &pid) == 1)
+		if (!proc_status_read(pid, &status, &(struct error){ 0 }) &&
+		    status.ns_pid == root)
+			found = pid;
+	if (file)
+		fclose(file);
+	return found;
+}
+
+/* It is the init's once CRIU is dead, which is a little later than its sockets are closed. */
+static void find_restored(struct dest *dest, pid_t root)
+{
+	for (int i = 0; i < 1000 && !dest->pid; i++) {
+		dest->pid = child_of(dest->init, root);
+		sleep_ms(10);
+	}
+	if (!dest->pid)
 		die("no restored task");
-	fclose(file);
 }
 
 int dest_restore(struct dest *dest, struct session *s)
@@ -185,10 +211,10 @@ int dest_restore(struct dest *dest, struct session *s)
 	rpc_fd = init_start(dest);
 	ret = criu_restore_run(rpc_fd, &opts, &root, &s->err);
 	close(rpc_fd);
-	note("restored pid %d after %lu ms, %lu pages by fault, %lu events", root,
-	     now_ms() - start, dest->from_source + dest->from_mirror, dest->events);
+	note("restored pid %d after %lu ms, %lu faults, %lu events", root, now_ms() - start,
+	     dest->faults, dest->events);
 	if (!ret)
-		find_restored(dest);
+		find_restored(dest, root);
 	return ret;
 }
 

@@ -15,7 +15,6 @@
 
 #define WORDS		(PAGE_BYTES / sizeof(uint64_t))
 #define SMALL_PAGES	16
-#define WRITE_EACH	64	/* one page in so many is written in a pass */
 
 typedef uint64_t page_t[WORDS];
 
@@ -43,6 +42,15 @@ static void page_check(const page_t *page, uint64_t seed)
 			progress.corrupt++;
 			return;
 		}
+}
+
+/*
+ * A hot corner of what is in huge pages, where one write makes 512 pages dirty; and, where
+ * huge pages are not, one page here and there.
+ */
+static bool page_is_hot(size_t i, size_t nr)
+{
+	return i < nr / 2 ? i < nr / 32 : !(i % 64);
 }
 
 static page_t *map_pages(size_t nr, int flags)
@@ -116,6 +124,7 @@ int target_main(char **argv)
 	if (*argv[5] == '1' && syscall(SYS_io_uring_setup, 4, params) < 0)
 		_exit(6);
 	mlock(locked, SMALL_PAGES * PAGE_BYTES);
+	madvise(&pages[nr / 2], nr / 2 * PAGE_BYTES, MADV_NOHUGEPAGE);
 	for (size_t i = 0; i < nr; i++)
 		page_fill(&pages[i], 0);
 	small_fill(bss_pages);
@@ -136,7 +145,7 @@ int target_main(char **argv)
 			mprotect(hidden, SMALL_PAGES * PAGE_BYTES, PROT_NONE);
 		}
 		page_check(&pages[i], seeds[i]);
-		if (!(i % WRITE_EACH))
+		if (page_is_hot(i, nr))
 			page_fill(&pages[i], ++seeds[i]);
 		progress.steps++;
 		progress.passes = progress.steps / nr;

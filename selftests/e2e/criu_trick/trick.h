@@ -93,7 +93,7 @@ struct dest {
 	struct page_set fresh;	/* of these, what the mirror does not have */
 	const struct mirror *mirror;
 	int source_mem_fd;
-	uint64_t from_mirror, from_source, from_nowhere, events;
+	uint64_t faults, from_mirror, from_source, from_nowhere, events;
 	bool finished;
 };
 

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0
+# All that is made goes to build/, all that is fetched to .cache/.
+
+KERNEL ?= 6.1
+B := $(abspath build)
+VM := selftests/vm
+# Looked up when used: the headers may only come with `make deps`.
+RELEASE = $(shell $(VM)/kernel --release $(KERNEL))
+KDIR = /lib/modules/$(RELEASE)/build
+KMOD = $(B)/kmod-$(RELEASE)
+IN_GUEST := $(VM)/run --kernel $(KERNEL)
+
+all: kmod helper selftests
+
+help:
+	@echo 'make [TARGET] [KERNEL=$(KERNEL)]'
+	@echo '  all        the module, migrate-helper and the self-tests (default)'
+	@echo '  kmod helper selftests   one of them'
+	@echo '  demo       redis moves from one guest to another under load'
+	@echo '  check      every test; last line: N passed, N failed, N skipped'
+	@echo '  soak bench the long oracle test; measurements (both in a guest)'
+	@echo '  lint       style and static analysis alone'
+	@echo '  deps guest install packages; make what guests boot from'
+	@echo '  clean      build/; distclean: .cache/ too'
+
+deps:
+	@$(VM)/deps
+
+guest: deps
+	@$(VM)/initramfs $(KERNEL) > /dev/null
+	@$(VM)/rootfs > /dev/null
+
+# Kbuild writes next to its sources, so it gets a tree of links. The uapi
+# headers are looked for at ../uapi from there.
+kmod: deps
+	@mkdir -p $(KMOD)
+	@cp -rsf $(CURDIR)/kmod/. $(KMOD)
+	@find $(KMOD) -xtype l -delete
+	@ln -sfn $(CURDIR)/uapi $(B)/uapi
+	$(MAKE) -C $(KDIR) M=$(KMOD) W=1 KCFLAGS=-Werror $(KBUILD_ARGS) modules
+
+helper: deps
+	$(MAKE) -C helper O=$(B)/helper
+
+selftests: deps
+	$(MAKE) -C selftests O=$(B)/selftests
+	$(MAKE) -C selftests/e2e O=$(B)/selftests/e2e
+
+demo: all guest
+	$(IN_GUEST) --nodes 2 --timeout 900 --out $(B)/demo \
+		-- /build/selftests/e2e/demo_guest $(DEMO_ARGS)
+
+check: all guest
+	selftests/check
+
+soak: all guest
+	$(IN_GUEST) --timeout 7200 -- /build/selftests/soak
+
+bench: all guest
+	$(IN_GUEST) --timeout 3600 --out $(B)/bench -- /build/selftests/bench/run
+
+lint: deps
+	selftests/lint
+
+clean:
+	rm -rf build
+
+distclean: clean
+	rm -rf .cache
+
+.PHONY: all help deps guest kmod helper selftests demo check soak bench lint \
+	clean distclean

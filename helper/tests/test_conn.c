@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "wire/conn.h"
+
+static const uint8_t id[CONN_ID_BYTES] = "0123456789abcde";
+
+static int open_listener(char *where, size_t size)
+{
+	struct sockaddr_in addr;
+	socklen_t len = sizeof(addr);
+	struct error err = { 0 };
+	int fd = conn_listen("127.0.0.1:0", &err);
+
+	assert_true(fd >= 0);
+	assert_int_equal(getsockname(fd, (void *)&addr, &len), 0);
+	snprintf(where, size, "127.0.0.1:%d", ntohs(addr.sin_port));
+	return fd;
+}
+
+static int connect_raw(const char *where)
+{
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons(atoi(strchr(where, ':') + 1)),
+	};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(connect(fd, (void *)&addr, sizeof(addr)), 0);
+	return fd;
+}
+
+static void which_is_loopback(void **state)
+{
+	assert_true(conn_host_is_loopback("127.0.0.1"));
+	assert_true(conn_host_is_loopback("127.9.9.9:7070"));
+	assert_true(conn_host_is_loopback("localhost:1"));
+	assert_true(conn_host_is_loopback("[::1]:7070"));
+	assert_true(conn_host_is_loopback("::1"));
+	assert_false(conn_host_is_loopback("10.0.0.1"));
+	assert_false(conn_host_is_loopback("0.0.0.0:7070"));
+	assert_false(conn_host_is_loopback(":7070"));
+	assert_false(conn_host_is_loopback(""));
+	assert_false(conn_host_is_loopback("[::]:7070"));
+	assert_false(conn_host_is_loopback("[::1"));
+	assert_false(conn_host_is_loopback("127.0.0.1:"));
+	assert_false(conn_host_is_loopback("no.such.host.invalid"));
+}
+
+static void bad_addresses(void **state)
+{
+	static const char *const bad[] = { "[::1", "[::1]x", "a:", "[]7" };
+	char longest[1000];
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct error err = { 0 };
+
+		assert_int_equal(conn_listen(bad[i], &err), -1);
+		assert_int_equal(err.code, CODE_USAGE);
+	}
+	memset(longest, 'a', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = 0;
+	assert_int_equal(conn_listen(longest, &(struct error){ 0 }), -1);
+}
+
+static void preamble_comes_through(void **state)
+{
+	struct conn_preamble pre;
+	struct error err = { 0 };
+	char where[64], peer[64];
+	int listener = open_listener(where, sizeof(where)), client, server;
+
+	client = conn_connect(where, CONN_URGENT, id, &err);
+	assert_true(client >= 0);
+	server = conn_accept(listener, 1000, &pre, peer, sizeof(peer), &err);
+	assert_true(server >= 0);
+	assert_int_equal(pre.kind, CONN_URGENT);
+	assert_memory_equal(pre.id, id, sizeof(id));
+	assert_memory_equal(peer, "127.0.0.1:", 10);
+	assert_int_equal(conn_write(client, "hello", 5, 0, &err), 0);
+	assert_int_equal(conn_read(server, peer, 5, 0, &err), 0);
+	assert_memory_equal(peer, "hello", 5);
+	close(client);
+	assert_int_equal(conn_read(server, peer, 1, 0, &err), -1);
+	assert_int_equal(err.code, CODE_NETWORK);
+	close(server);
+	close(listener);
+}
+
+static void strangers_are_closed(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t nr;
+	} cases[] = {
+		{ "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 36 },
+		{ "SVMC\2\0\1\0iiiiiiiiiiiiiiii\0\0\0\0\0\0\0\0", 32 },
+		{ "SVMC\1\0\0\0iiiiiiiiiiiiiiii\0\0\0\0\0\0\0\0", 32 },
+		{ "SVMC\1\0\4\0iiiiiiiiiiiiiiii\0\0\0\0\0\0\0\0", 32 },
+		{ "SVMC\1\0\1\1iiiiiiiiiiiiiiii\0\0\0\0\0\0\0\0", 32 },
+		{ "SVMC\1\0\1\0iiiiiiiiiiiiiiii\0\0\0\0\0\0\0\1", 32 },
+		{ "SVMC", 4 },
+		{ "", 0 },
+	};
+	char where[64];
+	int listener = open_listener(where, sizeof(where));
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct conn_preamble pre;
+		struct error err = { 0 };
+		char byte;
+		int fd = connect_raw(where);
+
+		if (cases[i].nr)
+			assert_int_equal(write(fd, cases[i].bytes, cases[i].nr), cases[i].nr);
+		assert_int_equal(conn_accept(listener, 50, &pre, NULL, 0, &err), -1);
+		assert_true(error_is_set(&err));
+		/* it learns nothing but that it is closed */
+		assert_true(recv(fd, &byte, 1, 0) <= 0);
+		close(fd);
+	}
+	close(listener);
+}
+
+static void silence_is_told(void **state)
+{
+	struct error err = { 0 };
+	int fd[2];
+	char byte;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	assert_int_equal(conn_read(fd[0], &byte, 1, 30, &err), -1);
+	assert_int_equal(err.code, CODE_NETWORK);
+	assert_non_null(strstr(err.what, "30 ms"));
+	close(fd[0]);
+	close(fd[1]);
+}
+
+static void a_full_pipe_is_told(void **state)
+{
+	size_t bytes = 64 << 20;
+	char *buf = calloc(1, bytes);
+	struct error err = { 0 };
+	int fd[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	assert_int_equal(conn_write(fd[0], buf, bytes, 30, &err), -1);
+	assert_int_equal(err.code, CODE_NETWORK);
+	close(fd[1]);
+	memset(&err, 0, sizeof(err));
+	/* and no signal ends us */
+	assert_int_equal(conn_write(fd[0], buf, bytes, 30, &err), -1);
+	assert_int_equal(err.code, CODE_NETWORK);
+	close(fd[0]);
+	free(buf);
+}
+
+static void nobody_listens(void **state)
+{
+	char where[64];
+	struct error err = { 0 };
+
+	close(open_listener(where, sizeof(where)));
+	assert_int_equal(conn_connect(where, CONN_CONTROL, id, &err), -1);
+	assert_int_equal(err.code, CODE_NETWORK);
+	assert_true(*err.hint);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(which_is_loopback), cmocka_unit_test(bad_addresses),
+		cmocka_unit_test(preamble_comes_through), cmocka_unit_test(strangers_are_closed),
+		cmocka_unit_test(silence_is_told), cmocka_unit_test(a_full_pipe_is_told),
+		cmocka_unit_test(nobody_listens),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <endian.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "wire/conn.h"
+#include "wire/control.h"
+
+struct ends {
+	struct control *a, *b;
+	int raw;	/* the other end of @b where there is no @a */
+};
+
+static void open_both(struct ends *ends)
+{
+	struct error err = { 0 };
+	int fd[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	ends->a = control_new(fd[0], &err);
+	ends->b = control_new(fd[1], &err);
+	assert_non_null(ends->a);
+	assert_non_null(ends->b);
+}
+
+static void open_raw(struct ends *ends)
+{
+	struct error err = { 0 };
+	int fd[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	ends->raw = fd[0];
+	ends->b = control_new(fd[1], &err);
+	assert_non_null(ends->b);
+}
+
+static void send_round(struct control *ctl, uint32_t round)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__RoundAck ack = MIGRATE__ROUND_ACK__INIT;
+	struct error err = { 0 };
+
+	ack.round = round;
+	msg.body_case = MIGRATE__CONTROL__BODY_ROUND_ACK;
+	msg.round_ack = &ack;
+	assert_int_equal(control_send(ctl, &msg, &err), 0);
+}
+
+static void messages_come_through(void **state)
+{
+	struct ends ends;
+	struct error err = { 0 };
+	Migrate__Control *msg;
+
+	open_both(&ends);
+	send_round(ends.a, 5);
+	msg = control_expect(ends.b, MIGRATE__CONTROL__BODY_ROUND_ACK, 1000, &err);
+	assert_non_null(msg);
+	assert_int_equal(msg->round_ack->round, 5);
+	migrate__control__free_unpacked(msg, NULL);
+	control_close(ends.a);
+	assert_null(control_recv(ends.b, 1000, &err));
+	assert_int_equal(err.code, CODE_NETWORK);
+	control_close(ends.b);
+}
+
+static void another_message(void **state)
+{
+	struct ends ends;
+	struct error err = { 0 };
+
+	open_both(&ends);
+	send_round(ends.a, 5);
+	assert_null(control_expect(ends.b, MIGRATE__CONTROL__BODY_READY, 1000, &err));
+	assert_int_equal(err.code, CODE_PEER);
+	control_close(ends.a);
+	control_close(ends.b);
+}
+
+static void heartbeats_are_dropped(void **state)
+{
+	struct ends ends;
+	struct error err = { 0 };
+
+	open_both(&ends);
+	/* long enough for one from the other side, and no message */
+	assert_null(control_recv(ends.b, 1200, &err));
+	assert_int_equal(err.code, CODE_NETWORK);
+	assert_non_null(strstr(err.what, "1200 ms"));
+	control_close(ends.a);
+	control_close(ends.b);
+}
+
+static void abort_says_why(void **state)
+{
+	struct error why = { .code = CODE_CRIU, .what = "the stars" }, err = { 0 };
+	struct ends ends;
+
+	open_both(&ends);
+	control_send_abort(ends.a, &why);
+	assert_null(control_recv(ends.b, 1000, &err));
+	assert_int_equal(err.code, CODE_PEER);
+	assert_non_null(strstr(err.what, "the stars"));
+	why.code = CODE_VERIFY;
+	memset(&err, 0, sizeof(err));
+	control_send_abort(ends.a, &why);
+	assert_null(control_recv(ends.b, 1000, &err));
+	assert_int_equal(err.code, CODE_VERIFY);
+	control_close(ends.a);
+	control_close(ends.b);
+}
+
+static void shutdown_wakes(void **state)
+{
+	struct ends ends;
+	struct error err = { 0 };
+
+	open_both(&ends);
+	control_shutdown(ends.b);
+	assert_null(control_recv(ends.b, -1, &err));
+	assert_int_equal(err.code, CODE_NETWORK);
+	control_close(ends.a);
+	control_close(ends.b);
+}
+
+static void refused(const void *bytes, size_t nr, enum exit_code code)
+{
+	struct ends ends;
+	struct error err = { 0 };
+
+	open_raw(&ends);
+	assert_int_equal(conn_write(ends.raw, bytes, nr, 1000, &err), 0);
+	shutdown(ends.raw, SHUT_WR);
+	assert_null(control_recv(ends.b, 1000, &err));
+	assert_int_equal(err.code, code);
+	close(ends.raw);
+	control_close(ends.b);
+}
+
+static void malformed(void **state)
+{
+	uint32_t huge = htole32(CONTROL_MAX_BYTES + 1), most = htole32(CONTROL_MAX_BYTES);
+	uint32_t all = ~0U;
+
+	refused(&huge, 4, CODE_PEER);
+	refused(&all, 4, CODE_PEER);
+	refused(&most, 4, CODE_NETWORK);
+	refused("\1", 1, CODE_NETWORK);
+	refused("\0\0\0\0", 4, CODE_PEER);			/* no body */
+	refused("\3\0\0\0\xff\xff\xff", 7, CODE_PEER);
+	refused("\2\0\0\0\x0a\x05", 6, CODE_PEER);		/* Hello that is cut off */
+	refused("\2\0\0\0\x0a\0", 6, CODE_PEER);		/* Hello without its fields */
+	refused("\4\0\0\0\xfa\x3f\1x", 8, CODE_PEER);		/* a body of a later version */
+}
+
+static void noise(void **state)
+{
+	srand(3);
+	for (int i = 0; i < 300; i++) {
+		struct error err = { 0 };
+		Migrate__Control *msg;
+		struct ends ends;
+		uint8_t buf[64];
+
+		for (size_t j = 0; j < sizeof(buf); j++)
+			buf[j] = rand() % 3 ? rand() % 20 : rand();
+		memcpy(buf, "\74\0\0\0", 4);
+		buf[4] = rand() % 20 << 3 | 2;
+		if (buf[4] >= 128)
+			buf[5] = 1;
+		open_raw(&ends);
+		assert_int_equal(conn_write(ends.raw, buf, sizeof(buf), 1000, &err), 0);
+		shutdown(ends.raw, SHUT_WR);
+		msg = control_recv(ends.b, 1000, &err);
+		assert_true(msg || error_is_set(&err));
+		if (msg)
+			migrate__control__free_unpacked(msg, NULL);
+		close(ends.raw);
+		control_close(ends.b);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(messages_come_through), cmocka_unit_test(another_message),
+		cmocka_unit_test(heartbeats_are_dropped), cmocka_unit_test(abort_says_why),
+		cmocka_unit_test(shutdown_wakes), cmocka_unit_test(malformed),
+		cmocka_unit_test(noise),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

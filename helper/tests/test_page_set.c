@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "kernel/page_set.h"
+
+#define PAGE(n)		((uint64_t)(n) << PAGE_SHIFT)
+#define MODEL_PAGES	200000UL	/* over several blocks of the bitmap */
+
+static int setup(void **state)
+{
+	struct page_set *set = calloc(1, sizeof(*set));
+
+	*state = set;
+	return page_set_init(set);
+}
+
+static int teardown(void **state)
+{
+	page_set_destroy(*state);
+	page_set_destroy(*state);
+	free(*state);
+	return 0;
+}
+
+static void empty_has_nothing(void **state)
+{
+	struct page_set *set = *state;
+	struct run run;
+
+	assert_false(page_set_has(set, 0));
+	assert_false(page_set_has(set, USER_END - PAGE_BYTES));
+	assert_false(page_set_has(set, USER_END));
+	assert_false(page_set_has(set, ~0UL));
+	assert_false(page_set_next(set, 0, USER_END, 0, &run));
+	page_set_remove(set, 0, USER_END >> PAGE_SHIFT);
+	assert_int_equal(set->nr, 0);
+}
+
+static void add_counts_once(void **state)
+{
+	struct page_set *set = *state;
+
+	page_set_add(set, PAGE(10), 100);
+	page_set_add(set, PAGE(50), 100);
+	assert_int_equal(set->nr, 140);
+	page_set_remove(set, PAGE(0), 20);
+	assert_int_equal(set->nr, 130);
+	page_set_remove(set, PAGE(0), 20);
+	assert_int_equal(set->nr, 130);
+	assert_false(page_set_has(set, PAGE(19)));
+	assert_true(page_set_has(set, PAGE(20)));
+	assert_true(page_set_has(set, PAGE(149) + 123));
+	assert_false(page_set_has(set, PAGE(150)));
+}
+
+static void ends_of_user_space(void **state)
+{
+	struct page_set *set = *state;
+	struct run run;
+
+	page_set_add(set, 0, 1);
+	page_set_add(set, USER_END - PAGE_BYTES, 1);
+	assert_true(page_set_next(set, PAGE(1), USER_END, 0, &run));
+	assert_int_equal(run.addr, USER_END - PAGE_BYTES);
+	assert_int_equal(run.nr_pages, 1);
+	/* what lies above is cut off, also where the sum overflows */
+	page_set_add(set, USER_END - PAGE(2), ~0UL);
+	page_set_add(set, USER_END, 5);
+	page_set_add(set, ~0UL << PAGE_SHIFT, 5);
+	assert_int_equal(set->nr, 3);
+	assert_true(page_set_next(set, PAGE(1), ~0UL, 0, &run));
+	assert_int_equal(run.nr_pages, 2);
+	page_set_remove(set, 0, ~0UL);
+	assert_int_equal(set->nr, 0);
+}
+
+static void runs_over_blocks(void **state)
+{
+	struct page_set *set = *state;
+	struct run run;
+
+	page_set_add(set, PAGE(32768 - 7), 65536 + 20);
+	assert_true(page_set_next(set, 0, USER_END, 0, &run));
+	assert_int_equal(run.addr, PAGE(32768 - 7));
+	assert_int_equal(run.nr_pages, 65536 + 20);
+	/* ends with a block that is full */
+	page_set_remove(set, PAGE(98304), 100);
+	assert_true(page_set_next(set, 0, USER_END, 0, &run));
+	assert_int_equal(run.nr_pages, 65536 + 7);
+	assert_true(page_set_next(set, PAGE(40000), USER_END, 512, &run));
+	assert_int_equal(run.addr, PAGE(40000));
+	assert_int_equal(run.nr_pages, 512);
+	assert_true(page_set_next(set, PAGE(40000), PAGE(40003), 512, &run));
+	assert_int_equal(run.nr_pages, 3);
+	assert_false(page_set_next(set, PAGE(40000), PAGE(40000), 0, &run));
+	assert_false(page_set_next(set, PAGE(50000), PAGE(40000), 0, &run));
+}
+
+static void check_model(const struct page_set *set, const char *model)
+{
+	uint64_t at = 0, nr = 0;
+	struct run run;
+
+	for (uint64_t page = 0; page < MODEL_PAGES; page++)
+		nr += model[page];
+	assert_int_equal(set->nr, nr);
+	while (page_set_next(set, PAGE(at), PAGE(MODEL_PAGES), 0, &run)) {
+		uint64_t first = run.addr >> PAGE_SHIFT;
+
+		for (; at < first; at++)
+			assert_false(model[at]);
+		for (; at < first + run.nr_pages; at++)
+			assert_true(model[at]);
+		assert_true(at == MODEL_PAGES || !model[at]);
+	}
+	for (; at < MODEL_PAGES; at++)
+		assert_false(model[at]);
+}
+
+static void like_an_array(void **state)
+{
+	struct page_set *set = *state;
+	char *model = calloc(1, MODEL_PAGES);
+
+	srand(1);
+	for (int i = 0; i < 400; i++) {
+		uint64_t first = rand() % MODEL_PAGES, nr = rand() % (i % 3 ? 300 : 50000);
+		bool add = rand() % 2;
+
+		if (nr > MODEL_PAGES - first)
+			nr = MODEL_PAGES - first;
+		memset(model + first, add, nr);
+		if (add)
+			page_set_add(set, PAGE(first), nr);
+		else
+			page_set_remove(set, PAGE(first), nr);
+		if (i % 10 == 0)
+			check_model(set, model);
+	}
+	check_model(set, model);
+	free(model);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(empty_has_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(add_counts_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(ends_of_user_space, setup, teardown),
+		cmocka_unit_test_setup_teardown(runs_over_blocks, setup, teardown),
+		cmocka_unit_test_setup_teardown(like_an_array, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "source/stop_rule.h"
+
+#define MS		1000000UL
+#define MIB		(1UL << 20)
+#define RATE		(100.0 * MIB)	/* a MiB takes 10 ms */
+
+static struct stop_rule rule_of(uint64_t max_downtime_ms, uint64_t fixed_ms)
+{
+	return (struct stop_rule){
+		.max_rounds = 8, .max_downtime_ns = max_downtime_ms * MS, .fixed_ns = fixed_ms * MS,
+	};
+}
+
+static void nothing_is_dirty(void **state)
+{
+	struct stop_rule rule = rule_of(300, 100);
+
+	assert_int_equal(stop_rule_next(&rule, 1, 0, RATE), STOP_DOWNTIME);
+	rule = rule_of(300, 100);
+	assert_int_equal(stop_rule_next(&rule, 1, 0, 0), STOP_DOWNTIME);
+}
+
+static void fits_into_the_downtime(void **state)
+{
+	struct stop_rule rule = rule_of(300, 100);
+
+	assert_int_equal(stop_rule_next(&rule, 1, 21 * MIB, RATE), STOP_NOT);
+	assert_int_equal(stop_rule_next(&rule, 2, 20 * MIB, RATE), STOP_DOWNTIME);
+	assert_int_equal(stop_rule_expected_ns(&rule, 20 * MIB, RATE), 300 * MS);
+}
+
+static void fixed_cost_is_above_it(void **state)
+{
+	struct stop_rule rule = rule_of(300, 500);
+
+	assert_true(stop_rule_is_beaten(&rule));
+	assert_int_equal(stop_rule_next(&rule, 1, 31 * MIB, RATE), STOP_NOT);
+	assert_int_equal(stop_rule_next(&rule, 2, 30 * MIB, RATE), STOP_DOWNTIME);
+	/* what is said is the truth all the same */
+	assert_int_equal(stop_rule_expected_ns(&rule, 30 * MIB, RATE), 800 * MS);
+}
+
+static void rounds_run_out(void **state)
+{
+	struct stop_rule rule = rule_of(300, 100);
+	uint64_t dirty = 100000 * MIB;
+
+	for (uint32_t round = 1; round < 8; round++, dirty /= 2)
+		assert_int_equal(stop_rule_next(&rule, round, dirty, RATE), STOP_NOT);
+	assert_int_equal(stop_rule_next(&rule, 8, dirty, RATE), STOP_ROUNDS);
+}
+
+static void rounds_do_not_shrink(void **state)
+{
+	struct stop_rule rule = rule_of(300, 100);
+
+	assert_int_equal(stop_rule_next(&rule, 1, 1000 * MIB, RATE), STOP_NOT);
+	assert_int_equal(stop_rule_next(&rule, 2, 950 * MIB, RATE), STOP_NOT);
+	assert_int_equal(stop_rule_next(&rule, 3, 940 * MIB, RATE), STOP_NO_SHRINK);
+}
+
+static void one_slow_round_is_forgiven(void **state)
+{
+	struct stop_rule rule = rule_of(300, 100);
+
+	assert_int_equal(stop_rule_next(&rule, 1, 1000 * MIB, RATE), STOP_NOT);
+	assert_int_equal(stop_rule_next(&rule, 2, 1200 * MIB, RATE), STOP_NOT);
+	assert_int_equal(stop_rule_next(&rule, 3, 800 * MIB, RATE), STOP_NOT);
+	assert_int_equal(stop_rule_next(&rule, 4, 790 * MIB, RATE), STOP_NOT);
+	assert_int_equal(stop_rule_next(&rule, 5, 780 * MIB, RATE), STOP_NO_SHRINK);
+}
+
+static void exactly_a_tenth_is_enough(void **state)
+{
+	struct stop_rule rule = rule_of(300, 100);
+	uint64_t dirty = 1000 * MIB;
+
+	for (uint32_t round = 1; round < 8; round++, dirty -= dirty / 10)
+		assert_int_equal(stop_rule_next(&rule, round, dirty, RATE), STOP_NOT);
+}
+
+static void nothing_was_measured(void **state)
+{
+	struct stop_rule rule = rule_of(300, 100);
+
+	assert_int_equal(stop_rule_next(&rule, 1, MIB, 0), STOP_NOT);
+	assert_true(stop_rule_expected_ns(&rule, MIB, 0) > 1000000 * MS);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_is_dirty), cmocka_unit_test(fits_into_the_downtime),
+		cmocka_unit_test(fixed_cost_is_above_it), cmocka_unit_test(rounds_run_out),
+		cmocka_unit_test(rounds_do_not_shrink),
+		cmocka_unit_test(one_slow_round_is_forgiven),
+		cmocka_unit_test(exactly_a_tenth_is_enough),
+		cmocka_unit_test(nothing_was_measured),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * SCAN TRACKED reports exactly the pages that were written, whoever ends the
+ * epochs. Pages that are reported only since somebody holds references (HELD) are
+ * counted apart: a page can be on its way to an LRU list at any time.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "dirty.h"
+#include "ksft.h"
+#include "net.h"
+#include "target.h"
+
+#define PAGES	2048UL
+#define LEN	(PAGES * PAGE_SIZE)
+
+static struct target target;
+static struct svm svm;
+static struct dirty_window win;
+
+static unsigned long exact_addr(unsigned long page)
+{
+	return win.addr + page * PAGE_SIZE;
+}
+
+/* Writes, and says that it did. */
+static void exact_touch(unsigned long page, unsigned long nr)
+{
+	target_fill(&target, exact_addr(page), nr * PAGE_SIZE, page + 1);
+	dirty_want(&win, page, nr, DIRTY_YES);
+}
+
+static void exact_test_plain(void)
+{
+	__u64 seed = 42;
+	int round, i;
+
+	dirty_test(&svm, &win, "nothing was written");
+	for (round = 0; round < 5; round++) {
+		for (i = 0; i < 100; i++)
+			exact_touch(sys_random(&seed) % PAGES, 1);
+		dirty_test(&svm, &win, "100 random pages");
+	}
+	exact_touch(0, PAGES);
+	dirty_test(&svm, &win, "all pages");
+	exact_touch(0, 1);
+	exact_touch(PAGES - 1, 1);
+	exact_touch(511, 2);
+	dirty_test(&svm, &win, "edges of the window and of a page table");
+	target_fill(&target, win.addr, LEN, 0);
+	dirty_test(&svm, &win, "reads do not count");
+}
+
+static void exact_test_epochs(void)
+{
+	struct pollfd p = { svm.fd, POLLIN, 0 };
+	struct splice_vm_info info;
+	__u64 epochs;
+
+	exact_touch(7, 1);
+	dirty_want(&win, 7, 1, DIRTY_NONE);
+	ksft_test_value(poll(&p, 1, 0), 0, "poll: no epoch has ended\n");
+	dirty_test_now(&svm, &win, "the running epoch is not in it");
+	dirty_want(&win, 7, 1, DIRTY_YES);
+	svm_info(svm.fd, &info);
+	epochs = info.epochs;
+	svm_epoch(&svm);
+	ksft_test_result(poll(&p, 1, 0) == 1 && p.revents == POLLIN,
+			 "poll: an epoch has ended\n");
+	dirty_test_now(&svm, &win, "but then it is");
+	ksft_test_value(poll(&p, 1, 0), 0, "poll: SCAN has taken it\n");
+	exact_touch(8, 1);
+	svm_epoch(&svm);
+	exact_touch(9, 1);
+	svm_epoch(&svm);
+	svm_epoch(&svm);
+	dirty_test(&svm, &win, "epochs add up");
+	svm_info(svm.fd, &info);
+	ksft_test_value(info.epochs - epochs, 5, "INFO counts epochs\n");
+}
+
+static void exact_test_foreign(void)
+{
+	pid_t pid;
+
+	exact_touch(100, 50);
+	pid = fork();
+	ksft_must(pid >= 0);
+	if (!pid) {
+		int fd = sys_proc_open(target.pid, "clear_refs", O_WRONLY);
+
+		_exit(write(fd, "4", 1) != 1);
+	}
+	waitpid(pid, NULL, 0);
+	dirty_test_now(&svm, &win, "another process wrote clear_refs");
+	exact_touch(3, 1);
+	/* "1" to "3" clear other bits: none of our business. */
+	ksft_must(write(svm.refs_fd, "1", 1) == 1);
+	dirty_test(&svm, &win, "clear_refs 1 loses nothing");
+}
+
+static long exact_read_fn(const unsigned long *args)
+{
+	int fd = open("/dev/zero", O_RDONLY);
+	long ret = read(fd, (void *)args[0], args[1]);
+
+	close(fd);
+	return ret;
+}
+
+static long exact_fork_fn(const unsigned long *args)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		WRITE_ONCE(*(long *)args[0], 1);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	return pid;
+}
+
+static void exact_test_writers(void)
+{
+	long word = 1;
+	struct iovec local = { &word, sizeof(word) };
+	struct iovec remote = { (void *)exact_addr(20), sizeof(word) };
+	int mem_fd = sys_proc_open(target.pid, "mem", O_RDWR);
+
+	ksft_must(mem_fd >= 0);
+	ksft_must(process_vm_writev(target.pid, &local, 1, &remote, 1, 0) == 8);
+	dirty_want(&win, 20, 1, DIRTY_YES);
+	dirty_test(&svm, &win, "process_vm_writev");
+	ksft_must(pwrite(mem_fd, &word, 8, exact_addr(21)) == 8);
+	dirty_want(&win, 21, 1, DIRTY_YES);
+	dirty_test(&svm, &win, "write to /proc/PID/mem");
+	close(mem_fd);
+	target_do(&target, exact_read_fn, exact_addr(30) + 8, PAGE_SIZE);
+	dirty_want(&win, 30, 2, DIRTY_YES);
+	dirty_test(&svm, &win, "read() of the task");
+	target_do(&target, exact_fork_fn, exact_addr(40));
+	dirty_test(&svm, &win, "writes of a forked child");
+	exact_touch(40, 2);
+	dirty_test(&svm, &win, "write after a fork");
+	target_sys(&target, SYS_mprotect, exact_addr(50), 50 * PAGE_SIZE,
+		   PROT_READ);
+	target_sys(&target, SYS_mprotect, exact_addr(50), 50 * PAGE_SIZE,
+		   PROT_READ | PROT_WRITE);
+	exact_touch(60, 1);
+	dirty_want_edge(&win, 50);
+	dirty_test(&svm, &win, "write after mprotect");
+}
+
+static void exact_test_swap(void)
+{
+	exact_touch(1000, 10);
+	target_page_out(&target, exact_addr(1000), 20 * PAGE_SIZE);
+	/* Reclaim unmaps: of a clean page that looks like a change. */
+	dirty_want(&win, 1010, 10, DIRTY_MAYBE);
+	dirty_test(&svm, &win, "written, then swapped");
+	dirty_test(&svm, &win, "still swapped");
+	exact_touch(1005, 1);
+	target_fill(&target, exact_addr(1010), 5 * PAGE_SIZE, 0);
+	dirty_test(&svm, &win, "written when it came back");
+}
+
+/* However a SCAN is cut, it loses nothing and says nothing twice. */
+static void exact_test_cut(void)
+{
+	struct splice_vm_scan bad = {
+		.size = sizeof(bad),
+		.flags = SPLICE_VM_SCAN_TRACKED,
+		.start = win.addr,
+		.end = win.addr + LEN,
+		.runs = 8,
+		.nr_runs = 100,
+	};
+	struct dirty_window part = win;
+	unsigned long i;
+
+	for (i = 0; i < PAGES; i += 3)
+		exact_touch(i, 1);
+	svm_epoch(&svm);
+	ksft_test_value(svm_ioctl(svm.fd, SPLICE_VM_SCAN, &bad), -EFAULT,
+			"SCAN to a bad address\n");
+	part.nr = 700;
+	ksft_test_result(!dirty_take(&svm, &part, 1) &&
+			 dirty_is_as_wanted(&part),
+			 "SCAN of a part, one run a call\n");
+	dirty_want(&win, 0, 700, DIRTY_NONE);
+	dirty_test_now(&svm, &win, "SCAN of all gives the rest");
+}
+
+static void exact_test_held(void)
+{
+	char data[16 * PAGE_SIZE + 256];
+	int pair[2];
+
+	net_unix_pair(pair);
+	ksft_must(svm_send_one(svm.fd, pair[0], exact_addr(300), 16, NULL) ==
+		  16);
+	svm_epoch(&svm);
+	ksft_must(!dirty_take(&svm, &win, 4096));
+	ksft_test_result(dirty_is_as_wanted(&win) && win.held >= 16,
+			 "pages in a socket are HELD (%lu)\n", win.held);
+	exact_touch(300, 1);
+	dirty_test(&svm, &win, "a page that is held and written is not HELD");
+	ksft_must(read(pair[1], data, sizeof(data)) > 0);
+	sys_drain_lru();
+	svm_epoch(&svm);
+	ksft_must(!dirty_take(&svm, &win, 4096));
+	sys_drain_lru();
+	dirty_test(&svm, &win, "and no longer when they were read");
+	ksft_test_value(win.held, 0, "nobody holds any\n");
+	close(pair[0]);
+	close(pair[1]);
+}
+
+/* A window of its own: over-report is a whole huge page, and no more. */
+static void exact_test_thp(void)
+{
+	struct dirty_window all = win;
+	unsigned long addr = target_map(&target, 4 * PMD_SIZE, MADV_HUGEPAGE);
+	unsigned long i, thp = PMD_SIZE / PAGE_SIZE;
+
+	target_fill(&target, addr, 4 * PMD_SIZE, 1);
+	for (i = 0; i < 4; i++) {
+		if (!sys_is_thp(target.pid, addr + i * PMD_SIZE))
+			ksft_exit_fail_msg("no THP here\n");
+	}
+	dirty_window_init(&win, addr, 4 * thp);
+	dirty_want(&win, 0, 4 * thp, DIRTY_YES);
+	dirty_test(&svm, &win, "THP: a new mapping");
+	dirty_test(&svm, &win, "THP: nothing was written");
+	exact_touch(thp + 17, 1);
+	dirty_want(&win, thp, thp, DIRTY_YES);
+	dirty_test(&svm, &win, "THP: one write, one huge page");
+	dirty_window_free(&win);
+	win = all;
+}
+
+static void exact_test_memfd(void)
+{
+	struct dirty_window all = win;
+	long fd = target_sys(&target, SYS_memfd_create, (unsigned long)"m", 0);
+	long addr;
+
+	target_sys(&target, SYS_ftruncate, fd, 256 * PAGE_SIZE);
+	addr = target_sys(&target, SYS_mmap, 0, 256 * PAGE_SIZE,
+			  PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+	ksft_must(addr > 0);
+	dirty_window_init(&win, addr, 256);
+	exact_touch(0, 100);
+	dirty_want(&win, 100, 156, DIRTY_ANY);
+	dirty_test(&svm, &win, "memfd: a new mapping");
+	dirty_test(&svm, &win, "memfd: nothing was written");
+	exact_touch(50, 60);
+	dirty_test(&svm, &win, "memfd: 60 pages");
+	dirty_window_free(&win);
+	win = all;
+}
+
+/* The comparison must see a page too many and a page too few. */
+static void exact_test_control(void)
+{
+	exact_touch(77, 1);
+	dirty_want(&win, 77, 1, DIRTY_NONE);
+	svm_epoch(&svm);
+	ksft_must(!dirty_take(&svm, &win, 4096));
+	ksft_test_result(!dirty_is_as_wanted(&win),
+			 "control: a page too many is seen\n");
+	exact_touch(78, 1);
+	svm_epoch(&svm);
+	/* Somebody takes it away. */
+	ksft_must(!dirty_take(&svm, &win, 4096));
+	ksft_must(!dirty_take(&svm, &win, 4096));
+	ksft_test_result(!dirty_is_as_wanted(&win),
+			 "control: a page too few is seen\n");
+	dirty_want(&win, 0, PAGES, DIRTY_NONE);
+}
+
+int main(void)
+{
+	ksft_print_header();
+	sys_swap_on(256);
+	target_start(&target);
+	dirty_window_init(&win, target_map(&target, LEN, MADV_NOHUGEPAGE),
+			  PAGES);
+	exact_touch(0, PAGES);
+	svm_open(&svm, target.pid, true);
+	dirty_test_now(&svm, &win, "the first SCAN says all");
+	svm_epoch(&svm);
+	ksft_must(!dirty_take(&svm, &win, 4096));
+
+	exact_test_plain();
+	exact_test_epochs();
+	exact_test_foreign();
+	exact_test_writers();
+	exact_test_swap();
+	exact_test_cut();
+	exact_test_held();
+	exact_test_thp();
+	exact_test_memfd();
+	exact_test_control();
+	svm_close(&svm);
+	target_stop(&target);
+	ksft_finished();
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Task, sender and receiver are killed in the middle of SEND, at random moments and
+ * in random order. Afterwards nobody may hold a reference on the task's
+ * frames. A frame that does not come back is still marked anonymous, but no page
+ * table and no swap cache has it: /proc/kpageflags and kpagecount tell. The
+ * control keeps a socket with unread pages open, and is seen by the same check.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ksft.h"
+#include "net.h"
+#include "svm.h"
+#include "sys.h"
+#include "target.h"
+
+#define RUNS		100
+#define PAGES		2048UL
+#define LEN		(PAGES * PAGE_SIZE)
+#define FRAMES		65536	/* read at a time */
+#define REFCNT		"/sys/module/splice_vm/refcnt"
+
+/*
+ * Frames of a page table's past: anonymous, mapped nowhere, not in the swap cache. Such
+ * a frame can only be one that somebody holds a reference on.
+ */
+static unsigned long leak_orphans(unsigned long show)
+{
+	static __u64 flags[FRAMES], counts[FRAMES];
+	int flags_fd = open("/proc/kpageflags", O_RDONLY);
+	int counts_fd = open("/proc/kpagecount", O_RDONLY);
+	unsigned long orphans = 0;
+	off_t at = 0;
+	ssize_t got, i;
+
+	ksft_must(flags_fd >= 0 && counts_fd >= 0);
+	while ((got = pread(flags_fd, flags, sizeof(flags), at)) > 0) {
+		ksft_must(pread(counts_fd, counts, got, at) == got);
+		for (i = 0; i < got / 8; i++) {
+			if (!(flags[i] & KPF_ANON) || counts[i] ||
+			    (flags[i] & (KPF_SWAPCACHE | KPF_THP)))
+				continue;
+			if (orphans++ < show)
+				ksft_print_msg("frame %#llx, flags %#llx\n",
+					       at / 8ULL + i, flags[i]);
+		}
+		at += got;
+	}
+	close(flags_fd);
+	close(counts_fd);
+	return orphans;
+}
+
+/* A huge page that nobody maps: its head alone would do, but all are counted. */
+static unsigned long leak_huge_orphans(const __u64 *pfns, unsigned long nr)
+{
+	unsigned long i, orphans = 0;
+	int fd = open("/proc/kpagecount", O_RDONLY);
+	__u64 count;
+
+	ksft_must(fd >= 0);
+	for (i = 0; i < nr; i++) {
+		__u64 flags = sys_kpageflags(pfns[i]);
+
+		ksft_must(pread(fd, &count, 8, pfns[i] * 8) == 8);
+		orphans += (flags & KPF_ANON) && (flags & KPF_THP) && !count;
+	}
+	close(fd);
+	return orphans;
+}
+
+/* Sockets and address spaces are torn down a little later than their owners. */
+static unsigned long leak_orphans_settled(unsigned long most)
+{
+	unsigned long orphans = 0;
+	int i;
+
+	for (i = 0; i < 50; i++) {
+		sys_drain_lru();
+		orphans = leak_orphans(0);
+		if (orphans <= most)
+			break;
+		sys_sleep_us(100000);
+	}
+	return orphans;
+}
+
+static void leak_sender(struct target *t, unsigned long addr, int sock)
+{
+	struct svm s;
+	long ret = 0;
+
+	svm_open(&s, t->pid, true);
+	while (ret >= 0) {
+		ret = svm_send_one(s.fd, sock, addr, PAGES, NULL);
+		svm_epoch(&s);
+	}
+	/* The target is gone, or the receiver: wait to be killed like the rest. */
+	pause();
+}
+
+static void leak_receiver(int sock)
+{
+	char data[50000];
+
+	while (read(sock, data, sizeof(data)) > 0)
+		sys_sleep_us(100);
+	pause();
+}
+
+static pid_t leak_fork_sender(struct target *t, unsigned long addr,
+			      const int pair[2])
+{
+	pid_t pid = fork();
+
+	ksft_must(pid >= 0);
+	if (!pid) {
+		close(pair[1]);
+		leak_sender(t, addr, pair[0]);
+		_exit(0);
+	}
+	return pid;
+}
+
+static pid_t leak_fork_receiver(const int pair[2])
+{
+	pid_t pid = fork();
+
+	ksft_must(pid >= 0);
+	if (!pid) {
+		close(pair[0]);
+		leak_receiver(pair[1]);
+		_exit(0);
+	}
+	return pid;
+}
+
+static unsigned long leak_map(struct target *t, bool huge)
+{
+	unsigned long addr = target_map(t, LEN, huge ? MADV_HUGEPAGE :
+						       MADV_NOHUGEPAGE);
+
+	target_fill(t, addr, LEN, 5);
+	return addr;
+}
+
+static void leak_pfns(struct target *t, unsigned long addr, __u64 *pfns)
+{
+	unsigned long i;
+
+	sys_pagemap_read(t->pid, addr, PAGES, pfns);
+	for (i = 0; i < PAGES; i++)
+		pfns[i] = PM_PFN(pfns[i]);
+}
+
+/* All three die, in an order and with pauses that the seed says. */
+static void leak_run(unsigned int i, __u64 *seed, __u64 *pfns)
+{
+	pid_t pids[3], swap;
+	struct target t;
+	unsigned long addr;
+	int pair[2], j, other;
+
+	target_start(&t);
+	addr = leak_map(&t, i % 4 == 3);
+	leak_pfns(&t, addr, pfns);
+	net_kinds[i % 2].pair(pair);
+	pids[0] = t.pid;
+	pids[1] = leak_fork_sender(&t, addr, pair);
+	pids[2] = leak_fork_receiver(pair);
+	close(pair[0]);
+	close(pair[1]);
+	sys_sleep_us(1000 + sys_random(seed) % 60000);
+	for (j = 0; j < 3; j++) {
+		other = j + sys_random(seed) % (3 - j);
+		swap = pids[j];
+		pids[j] = pids[other];
+		pids[other] = swap;
+		kill(pids[j], SIGKILL);
+		sys_sleep_us(sys_random(seed) % 3000);
+	}
+	for (j = 0; j < 3; j++) {
+		if (pids[j] != t.pid)
+			waitpid(pids[j], NULL, 0);
+	}
+	target_stop(&t);
+}
+
+static void leak_test(__u64 seed)
+{
+	static __u64 pfns[RUNS * PAGES];
+	unsigned long before = leak_orphans_settled(0), after;
+	long refs = sys_read_long(REFCNT);
+	unsigned int i;
+
+	ksft_print_msg("seed %llu, %lu orphans before\n", seed, before);
+	for (i = 0; i < RUNS; i++)
+		leak_run(i, &seed, pfns + i * PAGES);
+	after = leak_orphans_settled(before);
+	if (!ksft_test_result(after <= before,
+			      "%d times killed: %lu frames are held\n", RUNS,
+			      after))
+		leak_orphans(10);
+	ksft_test_value(leak_huge_orphans(pfns, RUNS * PAGES), 0,
+			"nor any huge page\n");
+	ksft_test_value(sys_read_long(REFCNT), refs,
+			"no reference on the module is left\n");
+}
+
+/* Unread pages in a socket, or in a pipe, whose task has died. */
+static void leak_test_control(bool in_pipe, bool huge)
+{
+	static __u64 pfns[PAGES];
+	unsigned long before = leak_orphans_settled(0), held;
+	struct target t;
+	struct svm s;
+	unsigned long addr;
+	int pair[2];
+
+	target_start(&t);
+	addr = leak_map(&t, huge);
+	leak_pfns(&t, addr, pfns);
+	svm_open(&s, t.pid, false);
+	if (in_pipe) {
+		ksft_must(!pipe(pair));
+		ksft_must(svm_splice(s.fd, pair[1], addr, 16 * PAGE_SIZE) ==
+			  16 * PAGE_SIZE);
+	} else {
+		net_unix_pair(pair);
+		ksft_must(svm_send_one(s.fd, pair[0], addr, 16, NULL) == 16);
+	}
+	svm_close(&s);
+	target_stop(&t);
+	sys_sleep_us(200000);
+	sys_drain_lru();
+	held = huge ? leak_huge_orphans(pfns, PAGES) : leak_orphans(0) - before;
+	ksft_test_result(held >= 16, "control: %lu frames held by a %s%s\n",
+			 held, in_pipe ? "pipe" : "socket",
+			 huge ? ", huge" : "");
+	close(pair[0]);
+	close(pair[1]);
+	held = huge ? leak_huge_orphans(pfns, PAGES) :
+		      leak_orphans_settled(before) - before;
+	ksft_test_value(held, 0, "control: and none when it is closed\n");
+}
+
+int main(int argc, char **argv)
+{
+	__u64 seed = argc > 1 ? strtoull(argv[1], NULL, 0) : sys_now_ns();
+
+	ksft_print_header();
+	signal(SIGPIPE, SIG_IGN);
+	leak_test_control(false, false);
+	leak_test_control(true, false);
+	leak_test_control(false, true);
+	leak_test(seed);
+	ksft_finished();
+}

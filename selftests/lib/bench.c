@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "ksft.h"
+#include "net.h"
+#include "sys.h"
+
+static int bench_order(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double bench_median(struct bench_way *way)
+{
+	qsort(way->seconds, BENCH_RUNS, sizeof(double), bench_order);
+	return way->seconds[BENCH_RUNS / 2];
+}
+
+static void bench_row(const struct bench_way *way)
+{
+	printf("# %-44s %8.1f %8.1f %8.1f\n", way->name,
+	       way->seconds[0] * 1e3, way->seconds[BENCH_RUNS / 2] * 1e3,
+	       way->seconds[BENCH_RUNS - 1] * 1e3);
+}
+
+void bench_compare(const char *name, struct bench_way *a, struct bench_way *b)
+{
+	double ratio;
+	int i;
+
+	a->run();
+	b->run();
+	for (i = 0; i < BENCH_RUNS; i++) {
+		a->seconds[i] = a->run();
+		b->seconds[i] = b->run();
+	}
+	ratio = bench_median(a) / bench_median(b);
+	printf("# %-44s %8s %8s %8s\n", "milliseconds", "least", "median",
+	       "most");
+	bench_row(a);
+	bench_row(b);
+	printf("{\"%s\":{\"value\":%.3f,\"unit\":\"x\"}}\n", name, ratio);
+	fflush(stdout);
+}
+
+static void bench_read(int sock, int done)
+{
+	char *data = malloc(1 << 20);
+
+	while (read(sock, data, 1 << 20) > 0)
+		;
+	ksft_must(write(done, "", 1) == 1);
+	_exit(0);
+}
+
+void bench_reader_start(struct bench_reader *r)
+{
+	int pair[2], done[2];
+
+	net_tcp_pair(pair);
+	ksft_must(!pipe(done));
+	fflush(stdout);
+	r->pid = fork();
+	ksft_must(r->pid >= 0);
+	if (!r->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(pair[0]);
+		bench_read(pair[1], done[1]);
+	}
+	close(pair[1]);
+	close(done[1]);
+	r->sock = pair[0];
+	r->done = done[0];
+}
+
+void bench_reader_finish(struct bench_reader *r)
+{
+	char byte;
+
+	close(r->sock);
+	ksft_must(read(r->done, &byte, 1) == 1);
+	close(r->done);
+	waitpid(r->pid, NULL, 0);
+}
+
+void bench_send(int fd, int sock, unsigned long addr, size_t len)
+{
+	struct splice_vm_run run = { addr, len / PAGE_SIZE, 0 };
+	struct svm_send send = { .sock = sock };
+	struct svm s = { .fd = fd };
+	int ret = svm_send_all(&s, &send, &run, 1);
+
+	if (ret)
+		ksft_exit_fail_msg("SEND: %s\n", strerror(-ret));
+	svm_runs_free(&send.results);
+}
+
+unsigned long bench_target(struct target *t)
+{
+	unsigned long addr;
+
+	target_start(t);
+	addr = target_map(t, BENCH_BYTES, MADV_NOHUGEPAGE);
+	target_fill(t, addr, BENCH_BYTES, 1);
+	return addr;
+}

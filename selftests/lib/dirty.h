@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What SCAN TRACKED says of each page of a window, against what it should say. */
+#ifndef SPLICE_VM_SELFTESTS_DIRTY_H
+#define SPLICE_VM_SELFTESTS_DIRTY_H
+
+#include "svm.h"
+#include "sys.h"
+
+#define DIRTY_NONE	0
+#define DIRTY_YES	1
+#define DIRTY_DROPPED	2
+/* Only wanted, where more may be said than is so: */
+#define DIRTY_MAYBE	3	/* dirty or nothing, never dropped */
+#define DIRTY_ANY	4
+
+/**
+ * struct dirty_window - pages side by side
+ * @addr: of the first
+ * @nr: how many
+ * @want: DIRTY_* of each
+ * @got: DIRTY_* of each, by the last dirty_take()
+ * @held: pages that were DIRTY only for references, not in @got
+ */
+struct dirty_window {
+	unsigned long addr;
+	unsigned long nr;
+	unsigned char *want;
+	unsigned char *got;
+	unsigned long held;
+};
+
+void dirty_window_init(struct dirty_window *win, unsigned long addr,
+		       unsigned long nr);
+void dirty_window_free(struct dirty_window *win);
+void dirty_want(struct dirty_window *win, unsigned long first,
+		unsigned long nr, unsigned char what);
+/*
+ * A mapping was cut or grew at page @edge. Linux splits huge pages there, and tells
+ * notifiers before it looks whether there is one: all of these 2 MiB may be dirty.
+ */
+void dirty_want_edge(struct dirty_window *win, unsigned long edge);
+/* SCAN of the window, @cap runs a call, into @got. Return: 0 or -errno */
+int dirty_take(struct svm *s, struct dirty_window *win, unsigned int cap);
+bool dirty_is_as_wanted(const struct dirty_window *win);
+/* An epoch ends, SCAN, one case; then nothing is wanted any more. */
+void dirty_test(struct svm *s, struct dirty_window *win, const char *name);
+/* The same without the end of an epoch. */
+void dirty_test_now(struct svm *s, struct dirty_window *win, const char *name);
+
+#endif

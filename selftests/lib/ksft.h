@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * TAP in the manner of tools/testing/selftests/kselftest.h, and no more of it than
+ * these tests need. The plan comes last, so that cases in loops need no counting.
+ */
+#ifndef SPLICE_VM_SELFTESTS_KSFT_H
+#define SPLICE_VM_SELFTESTS_KSFT_H
+
+#include <stdbool.h>
+#include <stdnoreturn.h>
+
+/* The kernel has these in compiler_attributes.h. */
+#define __attr(a)		__attribute__((a))
+#define __printf(fmt, args)	__attr(format(printf, fmt, args))
+
+void ksft_print_header(void);
+void __printf(1, 2) ksft_print_msg(const char *fmt, ...);
+
+/* Return: @ok, so that a caller can say more about a failure. */
+bool __printf(2, 3) ksft_test_result(bool ok, const char *fmt, ...);
+
+/* One case: @got is what a call said, a value or -errno, and must be @want. */
+bool __printf(3, 4) ksft_test_value(long got, long want, const char *fmt, ...);
+
+/* The test itself cannot go on: never used for what is under test. */
+noreturn void __printf(1, 2) ksft_exit_fail_msg(const char *fmt, ...);
+
+/* Prints the plan; exit code 0 only if every case passed. */
+noreturn void ksft_finished(void);
+
+/* As ksft_exit_fail_msg(), with errno. */
+#define ksft_die(what)							\
+	ksft_exit_fail_msg("%s:%d: %s: %m\n", __FILE__, __LINE__, what)
+
+#define ksft_must(cond)							\
+	do {								\
+		if (!(cond))						\
+			ksft_die(#cond);				\
+	} while (0)
+
+#endif

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ksft.h"
+#include "net.h"
+
+void net_tcp_pair(int pair[2])
+{
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	socklen_t len = sizeof(addr);
+	int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	ksft_must(server >= 0);
+	ksft_must(!bind(server, (void *)&addr, len) && !listen(server, 1));
+	ksft_must(!getsockname(server, (void *)&addr, &len));
+	pair[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ksft_must(pair[0] >= 0);
+	/* Fails when nobody has set up loopback in the guest. */
+	ksft_must(!connect(pair[0], (void *)&addr, len));
+	pair[1] = accept4(server, NULL, NULL, SOCK_CLOEXEC);
+	ksft_must(pair[1] >= 0);
+	close(server);
+}
+
+void net_unix_pair(int pair[2])
+{
+	ksft_must(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+}
+
+const struct net_kind net_kinds[2] = {
+	{ "TCP", net_tcp_pair },
+	{ "AF_UNIX", net_unix_pair },
+};
+
+size_t net_read(int fd, void *buf, size_t len)
+{
+	size_t done = 0;
+	ssize_t got;
+
+	while (done < len) {
+		got = read(fd, (char *)buf + done, len - done);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		done += got;
+	}
+	return done;
+}
+
+static void *net_sink_run(void *arg)
+{
+	struct net_sink *sink = arg;
+
+	sink->len = net_read(sink->fd, sink->data, sink->cap);
+	return NULL;
+}
+
+void net_sink_start(struct net_sink *sink, int fd, size_t cap)
+{
+	*sink = (struct net_sink){ .fd = fd, .cap = cap };
+	sink->data = malloc(cap);
+	ksft_must(sink->data);
+	ksft_must(!pthread_create(&sink->thread, NULL, net_sink_run, sink));
+}
+
+void net_sink_join(struct net_sink *sink)
+{
+	pthread_join(sink->thread, NULL);
+}
+
+void net_sink_free(struct net_sink *sink)
+{
+	free(sink->data);
+}

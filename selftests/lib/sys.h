@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Files of the kernel, page tables as pagemap shows them, seeds, time. */
+#ifndef SPLICE_VM_SELFTESTS_SYS_H
+#define SPLICE_VM_SELFTESTS_SYS_H
+
+#include <linux/types.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define PAGE_SIZE	4096UL
+#define PMD_SIZE	(2UL << 20)
+
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+
+/* Memory that somebody else looks at: the access takes place, once. */
+#define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define WRITE_ONCE(x, value)	__atomic_store_n(&(x), value, __ATOMIC_RELAXED)
+
+#define BIT_ULL(nr)		(1ULL << (nr))
+
+#define PM_PFN(entry)		((entry) & (BIT_ULL(55) - 1))
+#define PM_SOFT_DIRTY		BIT_ULL(55)
+#define PM_FILE			BIT_ULL(61)
+#define PM_SWAP			BIT_ULL(62)
+#define PM_PRESENT		BIT_ULL(63)
+
+#define KPF_ANON		BIT_ULL(12)
+#define KPF_SWAPCACHE		BIT_ULL(13)
+#define KPF_THP			BIT_ULL(22)
+
+int sys_write_file(const char *path, const char *text);
+long sys_read_long(const char *path);
+bool sys_read_line(const char *path, char *line, size_t size);
+
+int sys_proc_open(pid_t pid, const char *name, int flags);
+void sys_pagemap_read(pid_t pid, unsigned long addr, unsigned long nr,
+		      __u64 *entries);
+unsigned long sys_pagemap_count(pid_t pid, unsigned long addr,
+				unsigned long nr, __u64 mask);
+__u64 sys_kpageflags(__u64 pfn);
+bool sys_is_thp(pid_t pid, unsigned long addr);
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
+/* Every page of the CPUs' private lists goes to the common ones. */
+void sys_drain_lru(void);
+
+/* Swap on zram of @mb MiB; once per guest. */
+void sys_swap_on(unsigned int mb);
+void sys_hugetlb_pages(unsigned int nr);
+void sys_modprobe(const char *module);
+
+__u64 sys_random(__u64 *state);
+__u64 sys_now_ns(void);
+void sys_sleep_us(unsigned long us);
+
+/* This thread's time on a CPU, in the kernel too. */
+__u64 sys_thread_cpu_ns(void);
+
+/* For good: also in groups, and so that /proc/self belongs to @uid. */
+void sys_become(uid_t uid);
+
+#endif

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # variables of run
+# The command line of one guest, and what it left behind.
+
+# qemu_net NODE NAME MAC MODEL: one end of a wire to the other node.
+qemu_net()
+{
+	local model=$4 server=off reconnect=,reconnect-ms=50
+	[ "$1" = 1 ] && server=on reconnect=
+	[ "$model" != virtio_net ] || model=virtio-net-pci
+	printf '%s\n' \
+		-netdev "stream,id=$2,server=$server,addr.type=unix,addr.path=$2$reconnect" \
+		-device "$model,netdev=$2,mac=$3"
+}
+
+# qemu_port NAME CHARDEV...: a virtio-serial port.
+qemu_port()
+{
+	printf '%s\n' -chardev "$2" -device "virtserialport,chardev=$1,name=$1"
+}
+
+# qemu_9p TAG DIR OPTIONS
+qemu_9p()
+{
+	printf '%s\n' -fsdev "local,id=$1,path=$2,security_model=none$3" \
+		-device "virtio-9p-pci,fsdev=$1,mount_tag=$1"
+}
+
+# qemu_start NODE: becomes QEMU. Descriptors 3 and 4 take the command's output.
+qemu_start()
+{
+	local n=$1 args=()
+	local append="console=ttyS0 loglevel=6 log_buf_len=4M"
+	# An emulator on a busy machine is slow; that is no fault of a test.
+	append+=" rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=30"
+	append+=" sysrq_always_enabled tsc=reliable cryptomgr.notests"
+	append+=" panic=-1"
+	[ -z "$panic" ] || append+=" oops=panic panic_on_warn=1"
+	mkfifo "control$n.in" "control$n.out" "monitor$n.in" "monitor$n.out"
+	mapfile -t args < <(
+		qemu_9p job "$run_dir/job$n" ,readonly=on
+		qemu_9p build "$top/build" ,readonly=on
+		qemu_9p out "$out" ""
+		echo -device; echo virtio-serial-pci
+		qemu_port verdict "file,id=verdict,path=verdict$n"
+		qemu_port control "pipe,id=control,path=control$n"
+		[ "$n" = 2 ] || {
+			printf '%s\n' -add-fd fd=3,set=1 -add-fd fd=4,set=2
+			qemu_port stdout file,id=stdout,path=/dev/fdset/1,append=on
+			qemu_port stderr file,id=stderr,path=/dev/fdset/2,append=on
+		}
+		[ "$nodes" = 1 ] || {
+			qemu_net "$n" data "52:54:00:00:00:0$n" "$nic"
+			qemu_net "$n" ctl "52:54:00:00:01:0$n" virtio_net
+		}
+	)
+	# A killed run must not leave an emulator behind.
+	TMPDIR=$run_dir exec setpriv --pdeathsig KILL qemu-system-x86_64 -name "node$n" \
+		-nodefaults -no-user-config -display none -no-reboot \
+		-M pc -accel tcg,thread=multi -cpu max,erms=off,fsrm=off -smp 2 -m "$mem" \
+		-kernel "$kernel_dir/vmlinux" -initrd "$initramfs" \
+		-append "$append" -serial "file:node$n.console" \
+		-chardev "pipe,id=monitor,path=monitor$n" -monitor chardev:monitor \
+		-drive "if=none,id=root,file=$rootfs,format=raw,snapshot=on,cache=unsafe" \
+		-device virtio-blk-pci,drive=root \
+		-drive "if=none,id=modules,file=$kernel_dir/modules.img,format=raw,readonly=on" \
+		-device virtio-blk-pci,drive=modules \
+		"${args[@]}" > "node$n.qemu" 2>&1 < /dev/null
+}
+
+# qemu_show_tasks: for the log of a run that hangs.
+qemu_show_tasks()
+{
+	local n
+	for ((n = 1; n <= nodes; n++)); do
+		echo "sendkey alt-sysrq-t" > "monitor$n.in"
+	done
+	sleep 2
+}
+
+# node_splat NODE: shows the first splat on its console with what follows.
+node_splat()
+{
+	grep -m1 -A40 -E -f "$vm_dir/guest/splats" "node$1.console" >&2
+}
+
+# node_report NODE: says what was wrong with it, if anything.
+node_report()
+{
+	local n=$1
+	if ! grep -qx end "verdict$n" 2> /dev/null; then
+		say "node $n died"
+		cat "node$n.qemu" >&2
+		node_splat "$n" || tail -n 20 "node$n.console" >&2
+		return 1
+	fi
+	if grep -q '^problem' "verdict$n"; then
+		sed -n "s/^problem /node $n: /p" "verdict$n" >&2
+		return 1
+	fi
+}
