@@ -57,7 +57,7 @@ soak: all guest
 	$(IN_GUEST) --timeout 7200 -- /build/selftests/soak
 
 bench: all guest
-	$(IN_GUEST) --timeout 3600 --out $(B)/bench -- /build/selftests/bench/run
+	selftests/bench/host $(KERNEL)
 
 lint: deps
 	selftests/lint

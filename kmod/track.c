@@ -301,11 +301,12 @@ int splice_vm_track_prepare(struct splice_vm_session *sess,
 		if (ret)
 			return ret;
 	}
-	ret = splice_vm_record_reserve(&sess->record, tables + tables / 8 + 64);
+	tables += tables / 8 + 64;
+	ret = splice_vm_record_reserve(&sess->record, tables);
 	if (ret)
 		return ret;
-	/* Few pages are held at a time; more than that becomes ranges. */
-	return splice_vm_record_reserve(&sess->held, 64);
+	/* A network card may hold pages all over memory for long after they were sent. */
+	return splice_vm_record_reserve(&sess->held, tables);
 }
 
 /* No callback may run any more. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 #include "dest/fdpass.h"
@@ -19,48 +20,79 @@
 #define PROTOCOL_VERSION	1
 #define COST_FILE		"/var/lib/migrate-helper/restore-cost"
 
-static void *signal_body(void *arg)
+static void on_signal(struct incoming *in)
+{
+	struct signalfd_siginfo info;
+	struct error err = { 0 };
+	bool committed;
+
+	if (read(in->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	pthread_mutex_lock(&in->sync.lock);
+	committed = in->sync.committed;
+	pthread_mutex_unlock(&in->sync.lock);
+	if (committed) {
+		tell("warning", NULL,
+		     "%s: the program runs here already and needs this process until its memory is complete",
+		     strsignal(info.ssi_signo));
+		return;
+	}
+	error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)", strsignal(info.ssi_signo));
+	incoming_fail(in, &err);
+}
+
+/* Of those that the restore rests on, one may die: then it is given up while it can be. */
+static void *watch_body(void *arg)
 {
 	struct incoming *in = arg;
-	struct error err = { 0 };
-	sigset_t set;
-	int sig;
+	bool said_keeper = false, said_init = false;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
 	for (;;) {
-		if (sigwait(&set, &sig))
+		struct pollfd fds[] = {
+			{ .fd = in->signals, .events = POLLIN },
+			{ .fd = said_keeper ? -1 : keeper_fd(in->keeper) },
+			{ .fd = said_init ? -1 : atomic_load(&in->init_fd), .events = POLLIN },
+		};
+		struct error err = { 0 };
+
+		if (poll(fds, 3, POLL_MS) < 0)
 			continue;
-		if (in->sync.committed) {
-			tell("warning", NULL,
-				     "%s: the program runs here already and needs this process until its memory is complete",
-				     strsignal(sig));
-			continue;
-		}
-		error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)", strsignal(sig));
-		incoming_fail(in, &err);
+		if (fds[0].revents)
+			on_signal(in);
+		if (fds[1].revents)
+			error_set(&err, CODE_INTERNAL, NULL, "the keeper was killed");
+		else if (fds[2].revents)
+			error_set(&err, CODE_TARGET, NULL,
+				  "the restored program and its namespace were killed");
+		said_keeper |= fds[1].revents != 0;
+		said_init |= fds[2].revents != 0;
+		if (error_is_set(&err) && !in->sync.committed)
+			incoming_fail(in, &err);
 	}
 	return NULL;
 }
 
-static void block_signals(void)
+/* Blocked in every thread that is started from here on. */
+static int take_signals(struct incoming *in, struct error *err)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_SETMASK, &set, NULL);
+	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
+	in->signals = signalfd(-1, &set, SFD_CLOEXEC);
+	return in->signals < 0 ?
+	       error_errno(err, CODE_INTERNAL, NULL, "cannot make a signalfd") : 0;
 }
 
-static int watch_signals(struct incoming *in, struct error *err)
+static int start_watch(struct incoming *in, struct error *err)
 {
 	pthread_t thread;
 
-	errno = pthread_create(&thread, NULL, signal_body, in);
+	errno = pthread_create(&thread, NULL, watch_body, in);
 	if (errno)
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot start a thread");
 	pthread_detach(thread);
@@ -325,7 +357,7 @@ static int prepare(struct incoming *in, int control_fd, struct error *err)
 	in->fault.hooks = (struct fault_hooks){
 		.restored = hook_restored, .failed = hook_failed, .ctx = in,
 	};
-	if (fault_init(&in->fault, err) || watch_signals(in, err))
+	if (fault_init(&in->fault, err) || start_watch(in, err))
 		return -1;
 	in->ctl = control_new(control_fd, err);
 	return in->ctl ? incoming_start_control(in, err) : -1;
@@ -363,9 +395,8 @@ int incoming_run(int control_fd, int parent_sock, const uint8_t *id, const char 
 	in->memory.fd = -1;
 	in->urgent.fd = -1;
 	in->init_fd = -1;
-	block_signals();
 	incoming_sync_init(in);
-	if (images_plan(&in->images, opts->images_base, id, &err))
+	if (take_signals(in, &err) || images_plan(&in->images, opts->images_base, id, &err))
 		return err.code;
 	tell_migration(in->images.id);
 	/* forked before any thread, and before there is anything that it must not inherit */

@@ -4,7 +4,7 @@
  *
  * Threads: the main thread is the state machine; one takes messages off control, one
  * each receives from the memory and the urgent connection, one answers faults, one
- * populates, one waits for signals. Any of them ends the migration by incoming_fail();
+ * populates, one watches for signals and for the end of others. Any of them ends the migration by incoming_fail();
  * only the main thread acts on it.
  */
 #ifndef MIGRATE_DEST_INCOMING_H
@@ -89,7 +89,8 @@ struct incoming {
 	bool was_stopped;
 	uint32_t announced_files;
 	pid_t init_pid;
-	int init_fd;
+	atomic_int init_fd;
+	int signals;
 	uint64_t restore_ns, verified_pages;
 };
 

@@ -274,6 +274,11 @@ struct keeper *keeper_start(const char *dir, struct error *err)
 	return keeper;
 }
 
+int keeper_fd(const struct keeper *keeper)
+{
+	return keeper->sock;
+}
+
 void keeper_free(struct keeper *keeper)
 {
 	if (!keeper)

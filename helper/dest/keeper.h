@@ -45,6 +45,8 @@ int keeper_done(struct keeper *keeper, struct error *err);
  */
 void keeper_clean_up(const char *dir, int init_fd);
 
+/** keeper_fd() - hangs up when the keeper has died; only for poll() */
+int keeper_fd(const struct keeper *keeper);
 void keeper_free(struct keeper *keeper);
 
 #endif

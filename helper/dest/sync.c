@@ -10,6 +10,7 @@
 #include "dest/tell.h"
 
 #define GATE_TIMEOUT_MS	30000
+#define REASON_MS	1000
 
 int incoming_sync_init(struct incoming *in)
 {
@@ -247,6 +248,20 @@ static int ack_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
 	return control_send(in->ctl, &msg, err);
 }
 
+/* The source says why on control, at about the time when it closes the others. */
+static void wait_reason(struct incoming *in)
+{
+	struct incoming_sync *sync = &in->sync;
+	struct timespec until;
+	bool in_time = true;
+
+	deadline(REASON_MS, &until);
+	pthread_mutex_lock(&sync->lock);
+	while (!sync->failed && !sync->closing && in_time)
+		in_time = sync_wait(sync, REASON_MS, &until);
+	pthread_mutex_unlock(&sync->lock);
+}
+
 static void receive_body(struct incoming *in, struct receiver *receiver)
 {
 	struct error err = { 0 };
@@ -254,6 +269,8 @@ static void receive_body(struct incoming *in, struct receiver *receiver)
 	if (!receive_run(receiver, &err))
 		error_set(&err, CODE_NETWORK, NULL, "the source closed the %s connection",
 			  receiver->urgent ? "urgent" : "memory");
+	if (err.code == CODE_NETWORK)
+		wait_reason(in);
 	incoming_fail(in, &err);
 }
 

@@ -122,8 +122,10 @@ static void let_go(struct incoming *in)
 	if (orphans)
 		tell("warning", json_pack("{s:I}", "orphan_pages", (json_int_t)orphans),
 		     "%lu pages had no place in the restored program", orphans);
-	if (keeper_done(in->keeper, &err))
+	if (keeper_done(in->keeper, &err)) {
 		tell("warning", NULL, "%s", err.what);
+		keeper_clean_up(in->images.dir, in->init_fd);
+	}
 }
 
 static int finish(struct incoming *in, struct error *err)

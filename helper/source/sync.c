@@ -50,17 +50,26 @@ static void kick(struct outgoing *out)
 void outgoing_fail(struct outgoing *out, const struct error *err)
 {
 	struct outgoing_sync *sync = &out->sync;
+	bool first, tell;
 
 	pthread_mutex_lock(&sync->lock);
-	if (!sync->closing && !sync->failed) {
+	first = !sync->closing && !sync->failed;
+	tell = sync->connected && !sync->committed && err->code != CODE_NETWORK &&
+	       err->code != CODE_PEER;
+	if (first) {
 		sync->failed = true;
 		sync->err = *err;
-		/* whoever waits inside of a SEND comes back */
-		shutdown(out->memory_fd, SHUT_RDWR);
-		shutdown(out->urgent_fd, SHUT_RDWR);
 	}
 	pthread_cond_broadcast(&sync->changed);
 	pthread_mutex_unlock(&sync->lock);
+	if (!first)
+		return;
+	/* before the other side sees connections close, and makes up a reason of its own */
+	if (tell)
+		control_send_abort(out->ctl, err);
+	/* whoever waits inside of a SEND comes back */
+	shutdown(out->memory_fd, SHUT_RDWR);
+	shutdown(out->urgent_fd, SHUT_RDWR);
 }
 
 int outgoing_failed(struct outgoing *out, struct error *err)
