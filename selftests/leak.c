@@ -86,6 +86,7 @@ static unsigned long leak_orphans_settled(unsigned long most)
 
 	for (i = 0; i < 50; i++) {
 		sys_drain_lru();
+		net_drain();
 		orphans = leak_orphans(0);
 		if (orphans <= most)
 			break;
@@ -96,14 +97,13 @@ static unsigned long leak_orphans_settled(unsigned long most)
 
 static void leak_sender(struct target *t, unsigned long addr, int sock)
 {
-	struct svm s;
-	long ret = 0;
+	int mem_fd = sys_proc_open(t->pid, "mem", O_RDWR);
+	int refs_fd = sys_proc_open(t->pid, "clear_refs", O_WRONLY);
+	int fd = svm_open_device();
+	long ret = svm_attach(fd, mem_fd, 0) ?: svm_track(fd);
 
-	svm_open(&s, t->pid, true);
-	while (ret >= 0) {
-		ret = svm_send_one(s.fd, sock, addr, PAGES, NULL);
-		svm_epoch(&s);
-	}
+	while (ret >= 0 && write(refs_fd, "4", 1) == 1)
+		ret = svm_send_one(fd, sock, addr, PAGES, NULL);
 	/* The target is gone, or the receiver: wait to be killed like the rest. */
 	pause();
 }

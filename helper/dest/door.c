@@ -98,8 +98,8 @@ void door_turn_away(struct door *door, struct caller *caller, const char *why)
 	caller->fd = -1;
 	door->strangers++;
 	tell("stranger", json_pack("{s:s,s:s,s:I}", "peer", caller->peer, "reason", why,
-					   "count", (json_int_t)door->strangers),
-		     "closed a connection from %s: %s", caller->peer, why);
+				   "count", (json_int_t)door->strangers),
+	     "closed a connection from %s: %s", caller->peer, why);
 }
 
 static struct caller *free_place(struct door *door)

@@ -124,8 +124,8 @@ static int greet(struct incoming *in, struct error *err)
 	else
 		tell("source", json_pack("{s:s,s:s}", "hostname", got->hello->hostname,
 						 "software", got->hello->software),
-			     "migration from %s (%s)", got->hello->hostname,
-			     got->hello->software);
+		     "migration from %s (%s)", got->hello->hostname,
+		     got->hello->software);
 	migrate__control__free_unpacked(got, NULL);
 	return ret;
 }
@@ -214,7 +214,7 @@ static int reply(struct incoming *in, struct refusals *refusals, struct error *e
 	msg.setup_reply = &answer;
 	for (size_t i = 0; i < refusals->nr; i++)
 		tell("refused", json_pack("{s:s}", "reason", refusals->text[i]),
-			     "refused: %s", refusals->text[i]);
+		     "refused: %s", refusals->text[i]);
 	if (control_send(in->ctl, &msg, err))
 		return -1;
 	return answer.ok ? 0 : error_set(err, CODE_REFUSED, NULL, "refused: %s",
@@ -232,10 +232,10 @@ static int setup(struct incoming *in, struct error *err)
 	in->setup = in->setup_msg->setup;
 	incoming_state(in, "SETUP");
 	tell("setup", json_pack("{s:i,s:s,s:I}", "pid", in->setup->pid, "comm",
-					in->setup->comm, "rss_bytes",
-					(json_int_t)in->setup->rss_bytes),
-		     "%s (pid %d), %lu MiB", in->setup->comm, in->setup->pid,
-		     in->setup->rss_bytes >> 20);
+				in->setup->comm, "rss_bytes",
+				(json_int_t)in->setup->rss_bytes),
+	     "%s (pid %d), %lu MiB", in->setup->comm, in->setup->pid,
+	     in->setup->rss_bytes >> 20);
 	precheck_setup(in->setup, &in->opts->criu, in->opts->images_base, &refusals);
 	ret = refusals.nr ? 0 : announce(in, in->setup->vmas, in->setup->n_vmas, err);
 	if (!ret && !refusals.nr)

@@ -4,8 +4,8 @@
  *
  * Threads: the main thread is the state machine; one takes messages off control, one
  * each receives from the memory and the urgent connection, one answers faults, one
- * populates, one watches for signals and for the end of others. Any of them ends the migration by incoming_fail();
- * only the main thread acts on it.
+ * populates, one watches for signals and for the end of others. Any of them ends the
+ * migration by incoming_fail(); only the main thread acts on it.
  */
 #ifndef MIGRATE_DEST_INCOMING_H
 #define MIGRATE_DEST_INCOMING_H
@@ -29,8 +29,12 @@ struct serve_options {
 	struct criu_version criu;
 };
 
-/** struct serve_msg - from a migration's process to the accepting one: how it ended */
+/**
+ * struct serve_msg - from a migration's process to the accepting one
+ * @ended: with @code; else: COMMIT came, so a death from here on leaves doubt
+ */
 struct serve_msg {
+	bool ended;
 	int code;
 };
 
@@ -97,7 +101,7 @@ struct incoming {
 /**
  * incoming_run() - the whole of one migration; called in a process of its own
  * @control_fd: owned
- * @parent_sock: struct serve_conn with descriptors come in, one struct serve_msg may go out
+ * @parent_sock: struct serve_conn with descriptors come in, struct serve_msg go out
  * Return: enum exit_code
  */
 int incoming_run(int control_fd, int parent_sock, const uint8_t *id, const char *peer,
@@ -133,7 +137,11 @@ int incoming_restore(struct incoming *in, struct error *err);
 
 /* takeover.c */
 
-/** incoming_takeover() - from Ready on: Commit, post-copy, Done. Return: enum exit_code; *@undo: before COMMIT */
+/**
+ * incoming_takeover() - from Ready on: Commit, post-copy, Done
+ * @undo: set to false as soon as COMMIT came
+ * Return: enum exit_code, or -1 before COMMIT
+ */
 int incoming_takeover(struct incoming *in, bool *undo, struct error *err);
 
 #endif

@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include "dest/precheck.h"
+#include "kernel/proc.h"
 
 #define MIB		(1UL << 20)
 #define RESERVE		(64 * MIB)	/* what a machine needs besides the program */
@@ -52,27 +53,9 @@ static bool has_word(const char *line, const char *word)
 	size_t len = strlen(word);
 
 	for (const char *at = strstr(line, word); at; at = strstr(at + 1, word))
-		if (at[-1] == ' ' && (at[len] == ' ' || at[len] == '\n' || !at[len]))
+		if ((at == line || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\n' || !at[len]))
 			return true;
 	return false;
-}
-
-static char *cpu_flags(void)
-{
-	FILE *file = fopen("/proc/cpuinfo", "re");
-	char *line = NULL;
-	size_t cap = 0;
-
-	while (file && getline(&line, &cap, file) > 0) {
-		if (!strncmp(line, "flags", 5)) {
-			fclose(file);
-			return line;
-		}
-	}
-	if (file)
-		fclose(file);
-	free(line);
-	return NULL;
 }
 
 static void check_cpu(const Migrate__Setup *setup, struct refusals *refusals)
@@ -86,7 +69,7 @@ static void check_cpu(const Migrate__Setup *setup, struct refusals *refusals)
 		refuse(refusals, "this machine is %s, the source is %s", uts.machine, setup->arch);
 		return;
 	}
-	flags = cpu_flags();
+	flags = proc_cpu_flags();
 	if (!flags)
 		return;
 	for (size_t i = 0; i < setup->n_cpu_flags; i++) {
@@ -116,26 +99,12 @@ static void check_files(const Migrate__Setup *setup, struct refusals *refusals)
 	}
 }
 
-static uint64_t mem_available(void)
-{
-	FILE *file = fopen("/proc/meminfo", "re");
-	unsigned long kib = 0;
-	char line[128];
-
-	if (!file)
-		return UINT64_MAX;
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "MemAvailable: %lu kB", &kib) == 1)
-			break;
-	fclose(file);
-	return kib ? kib * 1024 : UINT64_MAX;
-}
-
 int precheck_memory(uint64_t bytes, struct error *err)
 {
-	uint64_t available = mem_available();
+	uint64_t available = proc_mem_available();
 
-	if (available >= bytes + RESERVE)
+	/* 0: it is not known */
+	if (!available || available >= bytes + RESERVE)
 		return 0;
 	return error_set(err, CODE_NOT_READY, "free some memory here",
 			 "%lu MiB of memory are available here, %lu MiB are needed",

@@ -150,7 +150,7 @@ static int verify(struct incoming *in, struct error *err)
 			err))
 		return -1;
 	tell("verified", json_pack("{s:I}", "pages", (json_int_t)in->verified_pages),
-		     "verified: %lu pages are the same on both sides", in->verified_pages);
+	     "verified: %lu pages are the same on both sides", in->verified_pages);
 	return 0;
 }
 

@@ -27,13 +27,14 @@
  * struct migration - as the accepting process sees it
  * @pid: its process; 0: free
  * @sock: socket pair to it
+ * @committed: the program may run here already
  * @ended: it has said its outcome, and may go on in the background
  */
 struct migration {
 	pid_t pid;
 	int sock;
 	uint8_t id[CONN_ID_BYTES];
-	bool ended;
+	bool committed, ended;
 };
 
 /** struct server - the accepting process; @code: outcome of the last migration */
@@ -163,6 +164,7 @@ static void start(struct server *server, struct caller *caller)
 	caller->fd = -1;
 	migration->sock = pair[0];
 	migration->ended = false;
+	migration->committed = false;
 	memcpy(migration->id, caller->preamble.id, CONN_ID_BYTES);
 }
 
@@ -199,7 +201,9 @@ static void hear(struct server *server, struct migration *migration)
 
 	ret = fdpass_recv(migration->sock, &msg, sizeof(msg), fds, 0);
 	if (ret == 1) {
-		ended(server, migration, msg.code);
+		if (msg.ended)
+			ended(server, migration, msg.code);
+		migration->committed = true;
 		return;
 	}
 	/* what remains to be known of it comes by SIGCHLD */
@@ -215,13 +219,14 @@ static void reap(struct server *server)
 
 		if (!migration->pid || waitpid(migration->pid, &status, WNOHANG) != migration->pid)
 			continue;
-		if (migration->sock >= 0)
+		while (migration->sock >= 0)
 			hear(server, migration);
 		if (WIFSIGNALED(status))
 			tell("helper-killed", json_pack("{s:i}", "signal", WTERMSIG(status)),
-				     "a migration's process was killed by %s",
-				     strsignal(WTERMSIG(status)));
-		ended(server, migration, WIFEXITED(status) ? WEXITSTATUS(status) : CODE_INTERNAL);
+			     "a migration's process was killed by %s",
+			     strsignal(WTERMSIG(status)));
+		ended(server, migration, WIFEXITED(status) ? WEXITSTATUS(status) :
+		      migration->committed ? CODE_DOUBT : CODE_INTERNAL);
 		if (migration->sock >= 0)
 			close(migration->sock);
 		migration->pid = 0;

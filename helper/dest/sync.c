@@ -226,8 +226,8 @@ static int ack_round(void *ctx, uint32_t round, struct error *err)
 	msg.round_ack = &ack;
 	tell("round", json_pack("{s:i,s:I}", "round", round, "bytes",
 					(json_int_t)atomic_load(&in->memory.bytes)),
-		     "round %u is in, %lu MiB received", round,
-		     atomic_load(&in->memory.bytes) >> 20);
+	     "round %u is in, %lu MiB received", round,
+	     atomic_load(&in->memory.bytes) >> 20);
 	return control_send(in->ctl, &msg, err);
 }
 
@@ -243,8 +243,8 @@ static int ack_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
 	msg.final_ack = &ack;
 	incoming_set(in, &in->sync.final);
 	tell("final", json_pack("{s:I,s:I}", "have_pages", (json_int_t)have, "want_pages",
-					(json_int_t)lack),
-		     "%lu pages are here, %lu are still at the source", have, lack);
+				(json_int_t)lack),
+	     "%lu pages are here, %lu are still at the source", have, lack);
 	return control_send(in->ctl, &msg, err);
 }
 

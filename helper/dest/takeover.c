@@ -154,7 +154,7 @@ doubt:
 /* The accepting process shall not wait for us, nor who reads our output. */
 static void go_behind(struct incoming *in, int code)
 {
-	struct serve_msg msg = { .code = code };
+	struct serve_msg msg = { .ended = true, .code = code };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	fdpass_send(in->parent_sock, &msg, sizeof(msg), NULL, 0);
@@ -189,6 +189,7 @@ static int lost(struct incoming *in, struct error *err)
 int incoming_takeover(struct incoming *in, bool *undo, struct error *err)
 {
 	Migrate__Control *msg = incoming_expect(in, MIGRATE__CONTROL__BODY_COMMIT, -1, err);
+	struct serve_msg committed = { .ended = false };
 	enum outcome outcome;
 
 	if (!msg)
@@ -197,6 +198,7 @@ int incoming_takeover(struct incoming *in, bool *undo, struct error *err)
 	if (commit(in, err))
 		return -1;
 	*undo = false;
+	fdpass_send(in->parent_sock, &committed, sizeof(committed), NULL, 0);
 	if (keeper_commit(in->keeper, !in->was_stopped, err)) {
 		incoming_fail(in, err);
 		return lost(in, err);

@@ -35,7 +35,10 @@ void verify_free(struct verify *verify);
 int verify_task(const struct verify *verify, pid_t pid, const struct criu_task *task,
 		const struct page_set *populated, uint64_t *pages, struct error *err);
 
-/** verify_host_pid() - pid in our namespace of task @ns_pid in the namespace of @init_pid; 0: none */
+/**
+ * verify_host_pid() - pid, as seen here, of task @ns_pid in the PID namespace of @init_pid
+ * Return: 0 when there is none
+ */
 pid_t verify_host_pid(pid_t init_pid, pid_t ns_pid);
 
 #endif

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
@@ -262,7 +263,9 @@ static void *watch_body(void *arg)
 	struct outgoing *out = arg;
 	struct outgoing_sync *sync = &out->sync;
 	bool closing = false;
+	char log[256];
 
+	snprintf(log, sizeof(log), "CRIU's log may say why: %s/work/dump.log", out->dir.path);
 	while (!closing) {
 		struct pollfd fds[5] = {
 			{ .fd = sync->kick, .events = POLLIN },
@@ -294,7 +297,7 @@ static void *watch_body(void *arg)
 		else if (fds[3].revents)
 			error_set(&err, CODE_INTERNAL, NULL, "the keeper was killed");
 		else if (fds[4].revents && sync->dump_fd == fds[4].fd)
-			error_set(&err, CODE_CRIU, NULL, "CRIU died while it held the program");
+			error_set(&err, CODE_CRIU, log, "CRIU died while it held the program");
 		if (error_is_set(&err))
 			outgoing_fail(out, &err);
 	}

@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -33,6 +34,39 @@ void net_tcp_pair(int pair[2])
 void net_unix_pair(int pair[2])
 {
 	ksft_must(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+}
+
+static void net_ping(int fd, const struct sockaddr_in *addr)
+{
+	char byte = 0;
+
+	ksft_must(sendto(fd, &byte, 1, 0, (void *)addr, sizeof(*addr)) == 1);
+	ksft_must(recv(fd, &byte, 1, 0) == 1);
+}
+
+void net_drain(void)
+{
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	socklen_t len = sizeof(addr);
+	int cpu, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	cpu_set_t all, one;
+
+	ksft_must(fd >= 0 && !bind(fd, (void *)&addr, len));
+	ksft_must(!getsockname(fd, (void *)&addr, &len));
+	ksft_must(!sched_getaffinity(0, sizeof(all), &all));
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &all))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		ksft_must(!sched_setaffinity(0, sizeof(one), &one));
+		net_ping(fd, &addr);
+	}
+	ksft_must(!sched_setaffinity(0, sizeof(all), &all));
+	close(fd);
 }
 
 const struct net_kind net_kinds[2] = {

@@ -10,6 +10,12 @@
 void net_tcp_pair(int pair[2]);
 void net_unix_pair(int pair[2]);
 
+/*
+ * What was received on one CPU may be freed on another, and that only when the
+ * next packet comes there: a packet for each CPU.
+ */
+void net_drain(void);
+
 struct net_kind {
 	const char *name;
 	void (*pair)(int pair[2]);

@@ -106,8 +106,9 @@ static bool listens(pid_t pid)
 				unsigned long inode = 0;
 				unsigned int state = 0;
 
-				sscanf(line, "%*s %*s %*s %x %*s %*s %*s %*s %*s %lu", &state,
-				       &inode);
+				if (sscanf(line, "%*s %*s %*s %x %*s %*s %*s %*s %*s %lu",
+					   &state, &inode) != 2)
+					continue;
 				snprintf(want, sizeof(want), "socket:[%lu]", inode);
 				found |= state == 10 && !strcmp(want, link);
 			}
