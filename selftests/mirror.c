@@ -271,7 +271,7 @@ static void mirror_control(struct load_config config, unsigned int seconds)
 	/* Writers alone lose enough. */
 	config.ops = false;
 	for (i = 0; !lost && i < CONTROL_TRIES; i++) {
-		lost = two_step_run(&config, seconds);
+		lost = two_step_run(&config, seconds < 4 ? seconds : 4);
 		config.seed++;
 		/* Neither a slow nor a hot writer shows it: try both. */
 		config.rate = i % 2 ? config.rate * 8 : config.rate / 2;

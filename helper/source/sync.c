@@ -15,6 +15,9 @@
 
 #define REASON_MS	3000	/* how long to wait for the other side's reason */
 
+/* What watch_body() waits for. */
+enum { WATCH_KICK, WATCH_SIGNALS, WATCH_TARGET, WATCH_KEEPER, WATCH_DUMP, WATCHED };
+
 int outgoing_sync_init(struct outgoing *out, struct error *err)
 {
 	struct outgoing_sync *sync = &out->sync;
@@ -197,6 +200,7 @@ int outgoing_commit(struct outgoing *out, struct error *err)
 	else
 		sync->committed = true;
 	pthread_mutex_unlock(&sync->lock);
+	kick(out);
 	return error_is_set(err) ? -1 : 0;
 }
 
@@ -258,48 +262,73 @@ static void on_signal(struct outgoing *out)
 	outgoing_fail(out, &err);
 }
 
+/*
+ * What the descriptors of watch_body() say: the first failure. After COMMIT the guard stands
+ * by itself: neither CRIU nor the keeper is needed to end it well.
+ */
+static void judge(struct outgoing *out, const struct pollfd *fds, bool committed)
+{
+	struct error err = { 0 };
+	char log[PATH_MAX];
+
+	if (fds[WATCH_TARGET].revents) {
+		error_set(&err, CODE_TARGET, NULL, "process %d has exited or called exec",
+			  out->opts->pid);
+	} else if (committed) {
+		if (fds[WATCH_KEEPER].revents)
+			report_say("the keeper was killed; without this process nobody cleans up here");
+	} else if (fds[WATCH_KEEPER].revents) {
+		error_set(&err, CODE_INTERNAL, NULL, "the keeper was killed");
+	} else if (fds[WATCH_DUMP].revents) {
+		snprintf(log, sizeof(log), "CRIU's log may say why: %s/work/dump.log",
+			 out->dir.path);
+		error_set(&err, CODE_CRIU, log, "CRIU died while it held the program");
+	}
+	if (error_is_set(&err))
+		outgoing_fail(out, &err);
+}
+
 static void *watch_body(void *arg)
 {
 	struct outgoing *out = arg;
 	struct outgoing_sync *sync = &out->sync;
-	bool closing = false;
-	char log[256];
+	bool closing = false, lost_keeper = false;
 
-	snprintf(log, sizeof(log), "CRIU's log may say why: %s/work/dump.log", out->dir.path);
 	while (!closing) {
-		struct pollfd fds[5] = {
-			{ .fd = sync->kick, .events = POLLIN },
-			{ .fd = sync->signals, .events = POLLIN },
+		struct pollfd fds[WATCHED] = {
+			[WATCH_KICK] = { .fd = sync->kick, .events = POLLIN },
+			[WATCH_SIGNALS] = { .fd = sync->signals, .events = POLLIN },
 			/* only for their hang-up */
-			{ .fd = out->svm.fd },
-			{ .fd = source_keeper_fd(out->keeper) },
+			[WATCH_TARGET] = { .fd = out->svm.fd },
+			[WATCH_KEEPER] = { .fd = lost_keeper ? -1 : source_keeper_fd(out->keeper) },
+			[WATCH_DUMP] = { .events = POLLIN },
 		};
-		struct error err = { 0 };
+		bool committed;
 		uint64_t count;
+		int dump_fd;
 
 		pthread_mutex_lock(&sync->lock);
-		closing = sync->closing;
+		dump_fd = sync->committed ? -1 : sync->dump_fd;
 		/* once one failed the rest would only be seen again and again */
 		if (sync->failed)
-			fds[2].fd = fds[3].fd = -1;
-		fds[4].fd = sync->failed || sync->committed ? -1 : sync->dump_fd;
-		fds[4].events = POLLIN;
+			fds[WATCH_TARGET].fd = fds[WATCH_KEEPER].fd = dump_fd = -1;
+		fds[WATCH_DUMP].fd = dump_fd;
 		pthread_mutex_unlock(&sync->lock);
-		if (closing || poll(fds, 5, -1) < 0)
+		if (poll(fds, WATCHED, -1) < 0)
 			continue;
-		if (fds[0].revents && read(sync->kick, &count, sizeof(count)) < 0)
+		pthread_mutex_lock(&sync->lock);
+		closing = sync->closing;
+		committed = sync->committed;
+		/* not that of a CRIU that is being let go */
+		if (sync->dump_fd != dump_fd)
+			fds[WATCH_DUMP].revents = 0;
+		pthread_mutex_unlock(&sync->lock);
+		if (closing || (fds[WATCH_KICK].revents && read(sync->kick, &count, sizeof(count)) < 0))
 			continue;
-		if (fds[1].revents)
+		if (fds[WATCH_SIGNALS].revents)
 			on_signal(out);
-		if (fds[2].revents)
-			error_set(&err, CODE_TARGET, NULL, "process %d has exited or called exec",
-				  out->opts->pid);
-		else if (fds[3].revents)
-			error_set(&err, CODE_INTERNAL, NULL, "the keeper was killed");
-		else if (fds[4].revents && sync->dump_fd == fds[4].fd)
-			error_set(&err, CODE_CRIU, log, "CRIU died while it held the program");
-		if (error_is_set(&err))
-			outgoing_fail(out, &err);
+		judge(out, fds, committed);
+		lost_keeper |= fds[WATCH_KEEPER].revents != 0;
 	}
 	return NULL;
 }
