@@ -37,7 +37,8 @@ kmod: deps
 	@cp -rsf $(CURDIR)/kmod/. $(KMOD)
 	@find $(KMOD) -xtype l -delete
 	@ln -sfn $(CURDIR)/uapi $(B)/uapi
-	$(MAKE) -C $(KDIR) M=$(KMOD) W=1 KCFLAGS=-Werror $(KBUILD_ARGS) modules
+	+flock $(KMOD) $(MAKE) -C $(KDIR) M=$(KMOD) W=1 KCFLAGS=-Werror \
+		$(KBUILD_ARGS) modules
 
 helper: deps
 	$(MAKE) -C helper O=$(B)/helper

@@ -200,11 +200,16 @@ int guard_off(struct guard *guard, struct error *err)
 
 int guard_kill(struct guard *guard, struct error *err)
 {
+	if (send_signal(guard, SIGKILL) && errno != ESRCH)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot kill process %d", guard->pid);
+	return 0;
+}
+
+int guard_wait_dead(struct guard *guard, struct error *err)
+{
 	struct pollfd pfd = { .fd = guard->pidfd, .events = POLLIN };
 	int ret;
 
-	if (send_signal(guard, SIGKILL) && errno != ESRCH)
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot kill process %d", guard->pid);
 	do {
 		ret = poll(&pfd, 1, KILL_TIMEOUT_MS);
 	} while (ret < 0 && errno == EINTR);

@@ -43,8 +43,11 @@ int guard_on(struct guard *guard, struct error *err);
  */
 int guard_off(struct guard *guard, struct error *err);
 
-/** guard_kill() - kill the task, guarded or not, and wait until it is dead */
+/** guard_kill() - kill the task, guarded or not; it lingers while somebody traces it */
 int guard_kill(struct guard *guard, struct error *err);
+
+/** guard_wait_dead() - until all threads of the killed task are gone; 10 s at most */
+int guard_wait_dead(struct guard *guard, struct error *err);
 
 /** guard_forget() - remove the group of a task that is dead */
 void guard_forget(struct guard *guard);

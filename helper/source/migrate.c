@@ -216,8 +216,11 @@ static int end_here(struct outgoing *out, struct error *err)
 	outgoing_stop_watch(out);
 	if (source_keeper_kill(out->keeper, &ignored) && guard_kill(&out->guard, err))
 		return -1;
+	/* CRIU traces the threads: until it dies, dead ones cannot go, nor the process */
 	criu_dump_kill(out->dump);
 	out->dump = NULL;
+	if (guard_wait_dead(&out->guard, err))
+		return -1;
 	guard_forget(&out->guard);
 	source_keeper_end(out->keeper, false);
 	out->keeper = NULL;
