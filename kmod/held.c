@@ -4,7 +4,8 @@
  * when. A page on which somebody holds a reference when an epoch begins may be written in it, so it
  * counts as dirty at its end, though the reference may be gone by then. Only pages
  * that the ended epoch reported can be so: to take a reference for writing the others
- * must be faulted in first, which marks them. The look is after clear_refs has changed
+ * must be faulted in first, which marks them; and those that were held before the first epoch
+ * are found by its snapshot, which looks at all. The look is after clear_refs has changed
  * all entries: a fast get_user_pages() that was under way has its reference by then or fails.
  */
 #include <linux/mm.h>
@@ -40,8 +41,7 @@ static void splice_vm_held_window(struct splice_vm_session *sess,
 				  const struct splice_vm_window *win)
 {
 	DECLARE_BITMAP(held, SPLICE_VM_CHUNK_PAGES) = {};
-	unsigned int first = (win->start >> PAGE_SHIFT) &
-			     (SPLICE_VM_CHUNK_PAGES - 1);
+	unsigned int first = splice_vm_chunk_bit(win->start);
 	unsigned int i;
 
 	for (i = 0; i < win->nr; i++) {
@@ -60,7 +60,10 @@ static void splice_vm_held_chunk(struct splice_vm_session *sess,
 	VMA_ITERATOR(vmi, mm, chunk->index << SPLICE_VM_CHUNK_SHIFT);
 	unsigned long base = chunk->index << SPLICE_VM_CHUNK_SHIFT;
 	unsigned long limit = base + SPLICE_VM_CHUNK_SIZE;
-	struct splice_vm_window win;
+	struct splice_vm_window win = {
+		.how = SPLICE_VM_WALK_HELD,
+		.only = chunk->dirty,
+	};
 	struct vm_area_struct *vma;
 
 	for_each_vma_range(vmi, vma, limit) {

@@ -168,11 +168,6 @@ static void splice_vm_log_range(struct splice_vm_record *rec,
 		rec->overflows++;
 }
 
-static unsigned int splice_vm_chunk_bit(unsigned long addr)
-{
-	return (addr >> PAGE_SHIFT) & (SPLICE_VM_CHUNK_PAGES - 1);
-}
-
 static void splice_vm_log_in_chunk(struct splice_vm_record *rec,
 				   unsigned long start, unsigned long end)
 {
@@ -441,28 +436,32 @@ void splice_vm_record_take(struct splice_vm_record *rec, unsigned long index,
 }
 
 /**
- * splice_vm_record_put_back() - the rest of a taken chunk could not be reported
+ * splice_vm_record_put_back() - a part of a taken chunk was not reported
  * @rec: the record
  * @chunk: as splice_vm_record_take() filled it
  * @from: first page of the chunk that was not reported
+ * @to: page after the last one
  */
 void splice_vm_record_put_back(struct splice_vm_record *rec,
 			       const struct splice_vm_chunk *chunk,
-			       unsigned int from)
+			       unsigned int from, unsigned int to)
 {
-	struct splice_vm_chunk rest = *chunk;
+	DECLARE_BITMAP(rest, SPLICE_VM_CHUNK_PAGES) = {};
+	DECLARE_BITMAP(dirty, SPLICE_VM_CHUNK_PAGES);
+	unsigned int i;
 
-	bitmap_clear(rest.dirty, 0, from);
-	bitmap_clear(rest.held, 0, from);
-	bitmap_clear(rest.logged, 0, from);
-	splice_vm_record_dirty(rec, chunk->index, rest.dirty, rest.held);
+	if (from >= to)
+		return;
+	bitmap_set(rest, from, to - from);
+	if (bitmap_and(dirty, chunk->dirty, rest, SPLICE_VM_CHUNK_PAGES))
+		splice_vm_record_dirty(rec, chunk->index, dirty, chunk->held);
 
 	spin_lock(&rec->lock);
-	for (; from < SPLICE_VM_CHUNK_PAGES; from++) {
+	for (i = from; i < to; i++) {
 		unsigned long addr = (chunk->index << SPLICE_VM_CHUNK_SHIFT) +
-				     ((unsigned long)from << PAGE_SHIFT);
+				     ((unsigned long)i << PAGE_SHIFT);
 
-		if (test_bit(from, rest.logged))
+		if (test_bit(i, chunk->logged))
 			splice_vm_log_in_chunk(rec, addr, addr + PAGE_SIZE);
 	}
 	spin_unlock(&rec->lock);

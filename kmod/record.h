@@ -82,6 +82,12 @@ struct splice_vm_record {
 	u64 overflows;
 };
 
+/* Which page of its chunk an address is in. */
+static inline unsigned int splice_vm_chunk_bit(unsigned long addr)
+{
+	return (addr >> PAGE_SHIFT) & (SPLICE_VM_CHUNK_PAGES - 1);
+}
+
 int splice_vm_record_cache_create(void);
 void splice_vm_record_cache_destroy(void);
 
@@ -106,6 +112,6 @@ void splice_vm_record_take(struct splice_vm_record *rec, unsigned long index,
 			   struct splice_vm_chunk *out);
 void splice_vm_record_put_back(struct splice_vm_record *rec,
 			       const struct splice_vm_chunk *chunk,
-			       unsigned int from);
+			       unsigned int from, unsigned int to);
 
 #endif

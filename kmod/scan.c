@@ -92,7 +92,7 @@ static void splice_vm_scan_content(struct mm_struct *mm, unsigned long base,
 {
 	VMA_ITERATOR(vmi, mm, base);
 	unsigned long limit = base + SPLICE_VM_CHUNK_SIZE;
-	struct splice_vm_window win;
+	struct splice_vm_window win = {};
 	struct vm_area_struct *vma;
 	unsigned int first, i;
 
@@ -140,24 +140,26 @@ static void splice_vm_scan_chunk(struct splice_vm_scan_call *call,
 				 struct mm_struct *mm, unsigned long index)
 {
 	unsigned long base = index << SPLICE_VM_CHUNK_SHIFT;
+	unsigned int i = (call->addr - base) >> PAGE_SHIFT;
+	unsigned int last = min(call->end - base, SPLICE_VM_CHUNK_SIZE) >>
+			    PAGE_SHIFT;
 	DECLARE_BITMAP(content, SPLICE_VM_CHUNK_PAGES) = {};
+	struct splice_vm_record *record = &call->sess->record;
 	struct splice_vm_chunk chunk;
-	unsigned int i;
 	u32 flags;
 
-	splice_vm_record_take(&call->sess->record, index, &chunk);
+	splice_vm_record_take(record, index, &chunk);
+	splice_vm_record_put_back(record, &chunk, 0, i);
 	if (!bitmap_empty(chunk.logged, SPLICE_VM_CHUNK_PAGES))
 		splice_vm_scan_content(mm, base, content);
-	for (i = 0; i < SPLICE_VM_CHUNK_PAGES; i++) {
+	for (; i < last; i++) {
 		flags = splice_vm_scan_page_flags(&chunk, content, i);
 		if (flags &&
 		    !splice_vm_scan_emit(call, base + ((u64)i << PAGE_SHIFT), 1,
-					 flags)) {
-			splice_vm_record_put_back(&call->sess->record, &chunk,
-						  i);
+					 flags))
 			break;
-		}
 	}
+	splice_vm_record_put_back(record, &chunk, i, SPLICE_VM_CHUNK_PAGES);
 	call->addr = base + ((unsigned long)i << PAGE_SHIFT);
 }
 
@@ -238,7 +240,7 @@ static bool splice_vm_scan_populated_step(struct splice_vm_scan_call *call,
 					  struct mm_struct *mm)
 {
 	struct vm_area_struct *vma = find_vma(mm, call->addr);
-	struct splice_vm_window win;
+	struct splice_vm_window win = {};
 	unsigned long end;
 
 	if (!vma || vma->vm_start >= call->end) {

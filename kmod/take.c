@@ -28,7 +28,7 @@ static enum splice_vm_taken
 splice_vm_take_explain(struct vm_area_struct *vma, unsigned long addr,
 		       unsigned long end, unsigned long *count)
 {
-	struct splice_vm_window win;
+	struct splice_vm_window win = {};
 	enum splice_vm_taken why;
 	unsigned int i;
 

@@ -68,8 +68,7 @@ static void splice_vm_snapshot_window(struct splice_vm_session *sess,
 {
 	DECLARE_BITMAP(dirty, SPLICE_VM_CHUNK_PAGES) = {};
 	DECLARE_BITMAP(held, SPLICE_VM_CHUNK_PAGES) = {};
-	unsigned int first = (win->start >> PAGE_SHIFT) &
-			     (SPLICE_VM_CHUNK_PAGES - 1);
+	unsigned int first = splice_vm_chunk_bit(win->start);
 	bool any = false;
 	unsigned int i;
 
@@ -94,8 +93,12 @@ static void splice_vm_snapshot_window(struct splice_vm_session *sess,
 static void splice_vm_snapshot_vma(struct splice_vm_session *sess,
 				   struct vm_area_struct *vma)
 {
-	struct splice_vm_window win;
+	struct splice_vm_window win = { .how = SPLICE_VM_WALK_WRITTEN };
 	unsigned long addr = vma->vm_start;
+
+	/* Who holds what from before is not known yet: held.c follows it from here. */
+	if (!atomic64_read(&sess->epochs))
+		win.how = SPLICE_VM_WALK_HELD;
 
 	if (splice_vm_vma_is_io(vma))
 		return;

@@ -32,17 +32,16 @@ static bool splice_vm_folio_is_held(struct folio *folio)
 	return refs > expected;
 }
 
-static u8 splice_vm_page_state(struct page *page)
+static u8 splice_vm_page_state(struct page *page, unsigned int how)
 {
 	struct folio *folio = page_folio(page);
+	bool anon = folio_test_anon(folio), held = false;
 
-	if (!folio_test_anon(folio) && folio_maybe_dma_pinned(folio))
-		return SPLICE_VM_STATE_FILE | SPLICE_VM_STATE_HELD;
-	if (!folio_test_anon(folio))
-		return SPLICE_VM_STATE_FILE;
-	if (splice_vm_folio_is_held(folio))
-		return SPLICE_VM_STATE_ANON | SPLICE_VM_STATE_HELD;
-	return SPLICE_VM_STATE_ANON;
+	if (how & SPLICE_VM_WALK_HELD)
+		held = anon ? splice_vm_folio_is_held(folio) :
+			      folio_maybe_dma_pinned(folio);
+	return (anon ? SPLICE_VM_STATE_ANON : SPLICE_VM_STATE_FILE) |
+	       (held ? SPLICE_VM_STATE_HELD : 0);
 }
 
 /**
@@ -57,12 +56,16 @@ struct splice_vm_folio_memo {
 	u8 state;
 };
 
-static u8 splice_vm_pte_present_state(pte_t pte,
+static u8 splice_vm_pte_present_state(pte_t pte, unsigned int how,
 				      struct splice_vm_folio_memo *memo)
 {
+	/* clear_refs write-protects: one writable with the bit clear is odd. */
+	bool written = pte_soft_dirty(pte) || pte_write(pte);
 	struct page *page;
 	u8 state;
 
+	if (!written && (how & SPLICE_VM_WALK_WRITTEN))
+		return 0;
 	if (is_zero_pfn(pte_pfn(pte))) {
 		state = SPLICE_VM_STATE_ZERO;
 	} else if (pte_special(pte) || pte_devmap(pte) ||
@@ -72,25 +75,22 @@ static u8 splice_vm_pte_present_state(pte_t pte,
 		page = pte_page(pte);
 		if (page_folio(page) != memo->folio) {
 			memo->folio = page_folio(page);
-			memo->state = splice_vm_page_state(page);
+			memo->state = splice_vm_page_state(page, how);
 		}
 		state = memo->state;
 	}
-
-	/* clear_refs write-protects: one writable with the bit clear is odd. */
-	if (pte_soft_dirty(pte) || pte_write(pte))
-		state |= SPLICE_VM_STATE_WRITTEN;
-	return state;
+	return written ? state | SPLICE_VM_STATE_WRITTEN : state;
 }
 
-static u8 splice_vm_pte_state(pte_t pte, struct splice_vm_folio_memo *memo)
+static u8 splice_vm_pte_state(pte_t pte, unsigned int how,
+			      struct splice_vm_folio_memo *memo)
 {
 	u8 state = SPLICE_VM_STATE_SWAPPED;
 
 	if (pte_none(pte))
 		return 0;
 	if (pte_present(pte))
-		return splice_vm_pte_present_state(pte, memo);
+		return splice_vm_pte_present_state(pte, how, memo);
 	if (is_pte_marker_entry(pte_to_swp_entry(pte)))
 		return 0;
 	if (pte_swp_soft_dirty(pte))
@@ -98,7 +98,8 @@ static u8 splice_vm_pte_state(pte_t pte, struct splice_vm_folio_memo *memo)
 	return state;
 }
 
-static u8 splice_vm_pmd_state(struct vm_area_struct *vma, pmd_t pmd)
+static u8 splice_vm_pmd_state(struct vm_area_struct *vma, pmd_t pmd,
+			      unsigned int how)
 {
 	u8 state = SPLICE_VM_STATE_HUGE;
 
@@ -111,7 +112,7 @@ static u8 splice_vm_pmd_state(struct vm_area_struct *vma, pmd_t pmd)
 	if (pmd_devmap(pmd))
 		state |= SPLICE_VM_STATE_FILE;
 	else
-		state |= splice_vm_page_state(pmd_page(pmd));
+		state |= splice_vm_page_state(pmd_page(pmd), how);
 	/* Not anonymous in an anonymous mapping: it is the huge zero page. */
 	if ((state & SPLICE_VM_STATE_FILE) && vma_is_anonymous(vma))
 		state = SPLICE_VM_STATE_HUGE | SPLICE_VM_STATE_ZERO;
@@ -153,8 +154,13 @@ static void splice_vm_window_read_ptes(pmd_t pmd, struct splice_vm_window *win)
 	struct splice_vm_folio_memo memo = {};
 	unsigned int i;
 
-	for (i = 0; i < win->nr; i++)
-		win->states[i] = splice_vm_pte_state(READ_ONCE(pte[i]), &memo);
+	for (i = 0; i < win->nr; i++) {
+		if (win->only && !test_bit(splice_vm_chunk_bit(win->start) + i,
+					   win->only))
+			continue;
+		win->states[i] = splice_vm_pte_state(READ_ONCE(pte[i]),
+						     win->how, &memo);
+	}
 }
 
 /* False when the entry changed under us: look again. */
@@ -169,7 +175,8 @@ static bool splice_vm_window_read(struct vm_area_struct *vma, pmd_t *pmdp,
 		ptl = pmd_lock(mm, pmdp);
 		same = pmd_same(pmd, *pmdp);
 		if (same)
-			memset(win->states, splice_vm_pmd_state(vma, pmd),
+			memset(win->states,
+			       splice_vm_pmd_state(vma, pmd, win->how),
 			       win->nr);
 		spin_unlock(ptl);
 		return same;
@@ -191,7 +198,7 @@ static bool splice_vm_window_read(struct vm_area_struct *vma, pmd_t *pmdp,
  * @vma: the mapping; not hugetlb; mmap_lock of its mm is held
  * @start: first address, page aligned
  * @end: end; the window ends at the chunk's end at the latest
- * @win: filled
+ * @win: how to look, and filled
  *
  * Return: false when no page table is there, so that all of the window is a hole
  */

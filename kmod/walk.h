@@ -20,13 +20,21 @@
 #define SPLICE_VM_STATE_ZERO_ANY \
 	(SPLICE_VM_STATE_ZERO | SPLICE_VM_STATE_HUGE | SPLICE_VM_STATE_WRITTEN)
 
+/* How closely a walk looks: each look at a struct page costs. */
+#define SPLICE_VM_WALK_WRITTEN	0x1	/* pages not written are passed over */
+#define SPLICE_VM_WALK_HELD	0x2	/* say which are held */
+
 /**
  * struct splice_vm_window - states of pages that lie in one chunk
- * @start: address of the first page
- * @nr: pages
- * @states: SPLICE_VM_STATE_* of each
+ * @how: in: SPLICE_VM_WALK_*
+ * @only: in: bitmap of the chunk's pages to look at, or NULL for all
+ * @start: out: address of the first page
+ * @nr: out: pages
+ * @states: out: SPLICE_VM_STATE_* of each; 0 where a page was passed over
  */
 struct splice_vm_window {
+	unsigned int how;
+	const unsigned long *only;
 	unsigned long start;
 	unsigned int nr;
 	u8 states[SPLICE_VM_CHUNK_PAGES];

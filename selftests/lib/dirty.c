@@ -89,6 +89,8 @@ static bool dirty_is_right(const struct dirty_window *win, unsigned long i)
 		return true;
 	case DIRTY_MAYBE:
 		return win->got[i] != DIRTY_DROPPED;
+	case DIRTY_CHANGED:
+		return win->got[i] != DIRTY_NONE;
 	default:
 		return win->want[i] == win->got[i];
 	}
@@ -108,7 +110,8 @@ bool dirty_is_as_wanted(const struct dirty_window *win)
 static void dirty_explain(const struct dirty_window *win)
 {
 	static const char * const names[] = {
-		"nothing", "dirty", "dropped", "nothing or dirty", "any"
+		"nothing", "dirty", "dropped", "nothing or dirty",
+		"dirty or dropped", "any"
 	};
 	unsigned long i, nr = 0;
 

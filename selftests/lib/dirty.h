@@ -11,7 +11,8 @@
 #define DIRTY_DROPPED	2
 /* Only wanted, where more may be said than is so: */
 #define DIRTY_MAYBE	3	/* dirty or nothing, never dropped */
-#define DIRTY_ANY	4
+#define DIRTY_CHANGED	4	/* dirty or dropped, never nothing */
+#define DIRTY_ANY	5
 
 /**
  * struct dirty_window - pages side by side

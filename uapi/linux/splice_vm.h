@@ -277,15 +277,15 @@ struct splice_vm_track {
  * @done: out: 1 when the range was covered to its end
  * @epoch: out: number of epochs that ended since TRACK, before this call
  *
- * TRACKED works in steps of what one page table maps: @start is rounded down and
- * @end up to that. It takes, that is reads and clears in one step, what the
- * tracker collected up to the last end of an epoch: each page is either in what
- * this call returns or still there for the next. Writes of the running epoch are
- * not in it yet; drops are. Runs are DIRTY (it has content: send it; with HELD
- * when the only reason is that somebody holds references to it, as direct I/O
- * does) or DROPPED (it has none: forget it). Too much is reported where detail is
- * lost, never too little: a huge page is one run. Mappings shared with others
- * report what this mm wrote.
+ * TRACKED takes, that is reads and clears in one step, what the tracker collected
+ * up to the last end of an epoch: each page is either in what this call returns or
+ * still there for the next. Writes of the running epoch are not in it yet; drops
+ * are. Runs are DIRTY (it has content: send it; with HELD when the only reason is
+ * that somebody holds references to it, as direct I/O does) or DROPPED (it has
+ * none: forget it). Too much is reported where detail is lost, never too little: a
+ * huge page is one run, and pages that the kernel swapped out, migrated, or came
+ * by when it split a mapping are DIRTY. Mappings shared with others report what
+ * this mm wrote, and are never DROPPED while they are mapped.
  *
  * POPULATED lists, in order of addresses, runs that are PRESENT (with ZERO, HUGE
  * or FILE) or SWAPPED (also while a page migrates). hugetlb mappings are listed
