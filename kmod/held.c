@@ -42,12 +42,13 @@ static void splice_vm_held_window(struct splice_vm_session *sess,
 {
 	DECLARE_BITMAP(held, SPLICE_VM_CHUNK_PAGES) = {};
 	unsigned int first = splice_vm_chunk_bit(win->start);
+	unsigned int end = first + win->nr;
 	unsigned int i;
 
-	for (i = 0; i < win->nr; i++) {
-		if ((win->states[i] & SPLICE_VM_STATE_HELD) &&
-		    test_bit(first + i, chunk->dirty))
-			__set_bit(first + i, held);
+	for (i = find_next_bit(chunk->dirty, end, first); i < end;
+	     i = find_next_bit(chunk->dirty, end, i + 1)) {
+		if (win->states[i - first] & SPLICE_VM_STATE_HELD)
+			__set_bit(i, held);
 	}
 	if (!bitmap_empty(held, SPLICE_VM_CHUNK_PAGES))
 		splice_vm_record_dirty(&sess->held, chunk->index, held, held);

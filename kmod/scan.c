@@ -117,7 +117,7 @@ static void splice_vm_scan_content(struct mm_struct *mm, unsigned long base,
 	}
 }
 
-/* 0 when there is nothing to say of the page. */
+/* Of a page that is dirty or logged. */
 static u32 splice_vm_scan_page_flags(const struct splice_vm_chunk *chunk,
 				     const unsigned long *content,
 				     unsigned int i)
@@ -125,8 +125,6 @@ static u32 splice_vm_scan_page_flags(const struct splice_vm_chunk *chunk,
 	if (test_bit(i, chunk->logged))
 		return test_bit(i, content) ? SPLICE_VM_RUN_DIRTY :
 					      SPLICE_VM_RUN_DROPPED;
-	if (!test_bit(i, chunk->dirty))
-		return 0;
 	if (test_bit(i, chunk->held))
 		return SPLICE_VM_RUN_DIRTY | SPLICE_VM_RUN_HELD;
 	return SPLICE_VM_RUN_DIRTY;
@@ -144,6 +142,7 @@ static void splice_vm_scan_chunk(struct splice_vm_scan_call *call,
 	unsigned int last = min(call->end - base, SPLICE_VM_CHUNK_SIZE) >>
 			    PAGE_SHIFT;
 	DECLARE_BITMAP(content, SPLICE_VM_CHUNK_PAGES) = {};
+	DECLARE_BITMAP(any, SPLICE_VM_CHUNK_PAGES);
 	struct splice_vm_record *record = &call->sess->record;
 	struct splice_vm_chunk chunk;
 	u32 flags;
@@ -152,10 +151,11 @@ static void splice_vm_scan_chunk(struct splice_vm_scan_call *call,
 	splice_vm_record_put_back(record, &chunk, 0, i);
 	if (!bitmap_empty(chunk.logged, SPLICE_VM_CHUNK_PAGES))
 		splice_vm_scan_content(mm, base, content);
-	for (; i < last; i++) {
+	bitmap_or(any, chunk.dirty, chunk.logged, SPLICE_VM_CHUNK_PAGES);
+	for (i = find_next_bit(any, last, i); i < last;
+	     i = find_next_bit(any, last, i + 1)) {
 		flags = splice_vm_scan_page_flags(&chunk, content, i);
-		if (flags &&
-		    !splice_vm_scan_emit(call, base + ((u64)i << PAGE_SHIFT), 1,
+		if (!splice_vm_scan_emit(call, base + ((u64)i << PAGE_SHIFT), 1,
 					 flags))
 			break;
 	}

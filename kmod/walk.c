@@ -151,16 +151,21 @@ static pmd_t *splice_vm_pmd_find(struct mm_struct *mm, unsigned long addr,
 static void splice_vm_window_read_ptes(pmd_t pmd, struct splice_vm_window *win)
 {
 	pte_t *pte = pte_offset_kernel(&pmd, win->start);
+	unsigned int first = splice_vm_chunk_bit(win->start), end, i;
 	struct splice_vm_folio_memo memo = {};
-	unsigned int i;
 
-	for (i = 0; i < win->nr; i++) {
-		if (win->only && !test_bit(splice_vm_chunk_bit(win->start) + i,
-					   win->only))
-			continue;
-		win->states[i] = splice_vm_pte_state(READ_ONCE(pte[i]),
-						     win->how, &memo);
+	if (!win->only) {
+		for (i = 0; i < win->nr; i++)
+			win->states[i] = splice_vm_pte_state(READ_ONCE(pte[i]),
+							     win->how, &memo);
+		return;
 	}
+	end = first + win->nr;
+	for (i = find_next_bit(win->only, end, first); i < end;
+	     i = find_next_bit(win->only, end, i + 1))
+		win->states[i - first] =
+			splice_vm_pte_state(READ_ONCE(pte[i - first]), win->how,
+					    &memo);
 }
 
 /* False when the entry changed under us: look again. */

@@ -108,6 +108,7 @@ static void gone_test_again(void)
 	struct svm s, again;
 	struct pollfd p = { .events = POLLIN };
 	char byte;
+	int tries;
 
 	target_start(&t);
 	svm_open(&s, t.pid, true);
@@ -115,6 +116,12 @@ static void gone_test_again(void)
 	gone_exec(&t);
 	ksft_must(poll(&p, 1, 5000) == 1);
 	svm_open(&again, t.pid, true);
+	/* The old memory goes a moment before the new program is mapped. */
+	for (tries = 0; tries < 500; tries++) {
+		if (pread(again.fd, &byte, 1, 0x400000) == 1)
+			break;
+		usleep(10000);
+	}
 	ksft_test_value(pread(again.fd, &byte, 1, 0x400000), 1,
 			"exec: a new session sees the new program\n");
 	svm_close(&again);
