@@ -91,7 +91,7 @@ static int init_descriptors(int sock, struct error *err)
 	return 0;
 }
 
-static int init_criu(int *rpc_fd, struct error *err)
+static int init_criu(int *rpc_fd, pid_t *criu, struct error *err)
 {
 	int pair[2];
 	pid_t pid;
@@ -115,19 +115,32 @@ static int init_criu(int *rpc_fd, struct error *err)
 	}
 	close(pair[1]);
 	*rpc_fd = pair[0];
+	*criu = pid;
 	return 0;
 }
 
-/* Reap what ended. Return: false when nothing is left in the namespace */
-static bool init_reap(void)
+/*
+ * Reap what ended. A CRIU that was killed leaves half-made tasks that wait for it for ever and
+ * hold its end of the RPC socket: the namespace ends with it, and the helper sees that.
+ * Return: false when nothing is left in the namespace
+ */
+static bool init_reap(pid_t *criu)
 {
+	int status;
+
 	for (;;) {
-		pid_t pid = waitpid(-1, NULL, WNOHANG | __WALL);
+		pid_t pid = waitpid(-1, &status, WNOHANG | __WALL);
 
 		if (pid < 0 && errno == EINTR)
 			continue;
 		if (pid <= 0)
 			return !pid;
+		if (pid != *criu)
+			continue;
+		if (WIFSIGNALED(status))
+			_exit(1);
+		/* its pid may be another's one day */
+		*criu = -1;
 	}
 }
 
@@ -142,7 +155,7 @@ static void init_commit(int sock, const struct nsinit_msg *in)
 	fdpass_send(sock, &out, sizeof(out), NULL, 0);
 }
 
-static void init_loop(int sock, int signals)
+static void init_loop(int sock, int signals, pid_t criu)
 {
 	struct pollfd fds[] = {
 		{ .fd = signals, .events = POLLIN },
@@ -153,7 +166,7 @@ static void init_loop(int sock, int signals)
 	struct nsinit_msg msg;
 	bool committed = false;
 
-	while (init_reap()) {
+	while (init_reap(&criu)) {
 		if (poll(fds, 2, -1) < 0)
 			continue;
 		if (fds[0].revents && read(signals, &info, sizeof(info)) < 0)
@@ -177,6 +190,7 @@ static void init_main(int sock, pid_t task_pid)
 {
 	struct nsinit_msg msg = { 0 };
 	int rpc_fd = -1, signals;
+	pid_t criu = -1;
 	sigset_t chld;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -189,14 +203,14 @@ static void init_main(int sock, pid_t task_pid)
 	sigprocmask(SIG_SETMASK, &chld, NULL);
 	if (!init_descriptors(sock, &msg.err) && !init_mounts(&msg.err)) {
 		avoid_pid(task_pid);
-		init_criu(&rpc_fd, &msg.err);
+		init_criu(&rpc_fd, &criu, &msg.err);
 	}
 	signals = signalfd(-1, &chld, SFD_CLOEXEC);
 	if (fdpass_send(sock, &msg, sizeof(msg), &rpc_fd, rpc_fd >= 0) || rpc_fd < 0 ||
 	    signals < 0)
 		_exit(1);
 	close(rpc_fd);
-	init_loop(sock, signals);
+	init_loop(sock, signals, criu);
 	_exit(0);
 }
 
