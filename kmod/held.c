@@ -37,21 +37,22 @@ void splice_vm_held_report(struct splice_vm_session *sess)
 }
 
 static void splice_vm_held_window(struct splice_vm_session *sess,
-				  const struct splice_vm_chunk *chunk,
+				  unsigned long index,
 				  const struct splice_vm_window *win)
 {
 	DECLARE_BITMAP(held, SPLICE_VM_CHUNK_PAGES) = {};
 	unsigned int first = splice_vm_chunk_bit(win->start);
-	unsigned int end = first + win->nr;
+	bool any = false;
 	unsigned int i;
 
-	for (i = find_next_bit(chunk->dirty, end, first); i < end;
-	     i = find_next_bit(chunk->dirty, end, i + 1)) {
-		if (win->states[i - first] & SPLICE_VM_STATE_HELD)
-			__set_bit(i, held);
+	for_each_set_bit(i, win->found, win->nr) {
+		if (!(win->states[i] & SPLICE_VM_STATE_HELD))
+			continue;
+		any = true;
+		__set_bit(first + i, held);
 	}
-	if (!bitmap_empty(held, SPLICE_VM_CHUNK_PAGES))
-		splice_vm_record_dirty(&sess->held, chunk->index, held, held);
+	if (any)
+		splice_vm_record_dirty(&sess->held, index, held, held);
 }
 
 static void splice_vm_held_chunk(struct splice_vm_session *sess,
@@ -72,7 +73,7 @@ static void splice_vm_held_chunk(struct splice_vm_session *sess,
 			continue;
 		if (splice_vm_walk_window(vma, max(vma->vm_start, base),
 					  min(vma->vm_end, limit), &win))
-			splice_vm_held_window(sess, chunk, &win);
+			splice_vm_held_window(sess, chunk->index, &win);
 	}
 }
 

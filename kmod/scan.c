@@ -110,7 +110,7 @@ static void splice_vm_scan_content(struct mm_struct *mm, unsigned long base,
 		}
 		if (!splice_vm_walk_window(vma, start, end, &win))
 			continue;
-		for (i = 0; i < win.nr; i++) {
+		for_each_set_bit(i, win.found, win.nr) {
 			if (splice_vm_state_has_content(vma, win.states[i]))
 				__set_bit(first + i, content);
 		}
@@ -214,11 +214,11 @@ static void splice_vm_scan_window(struct splice_vm_scan_call *call,
 	unsigned int i;
 	u32 flags;
 
-	for (i = 0; i < win->nr; i++) {
+	for_each_set_bit(i, win->found, win->nr) {
 		unsigned long addr = win->start + ((unsigned long)i << PAGE_SHIFT);
 
 		flags = splice_vm_scan_state_flags(win->states[i]);
-		if (flags && !splice_vm_scan_emit(call, addr, 1, flags)) {
+		if (!splice_vm_scan_emit(call, addr, 1, flags)) {
 			call->addr = addr;
 			return;
 		}

@@ -31,6 +31,7 @@ splice_vm_take_explain(struct vm_area_struct *vma, unsigned long addr,
 	struct splice_vm_window win = {};
 	enum splice_vm_taken why;
 	unsigned int i;
+	u8 state;
 
 	/* No page: zeros in anonymous memory, elsewhere what the file holds. */
 	why = vma_is_anonymous(vma) ? SPLICE_VM_TAKE_ZERO : SPLICE_VM_TAKE_SLOW;
@@ -44,14 +45,15 @@ splice_vm_take_explain(struct vm_area_struct *vma, unsigned long addr,
 		return SPLICE_VM_TAKE_SLOW;
 	}
 
-	if (win.states[0] & SPLICE_VM_STATE_ZERO)
+	state = splice_vm_window_state(&win, 0);
+	if (state & SPLICE_VM_STATE_ZERO)
 		why = SPLICE_VM_TAKE_ZERO;
-	else if (win.states[0])
+	else if (state)
 		why = SPLICE_VM_TAKE_SLOW;
 	*count = 1;
-	if (win.states[0] & ~SPLICE_VM_STATE_ZERO_ANY)
+	if (state & ~SPLICE_VM_STATE_ZERO_ANY)
 		return why;
-	for (i = 1; i < win.nr && win.states[i] == win.states[0]; i++)
+	for (i = 1; i < win.nr && splice_vm_window_state(&win, i) == state; i++)
 		++*count;
 	return why;
 }

@@ -72,7 +72,7 @@ static void splice_vm_snapshot_window(struct splice_vm_session *sess,
 	bool any = false;
 	unsigned int i;
 
-	for (i = 0; i < win->nr; i++) {
+	for_each_set_bit(i, win->found, win->nr) {
 		u8 state = win->states[i];
 
 		if (!(state & (SPLICE_VM_STATE_WRITTEN |

@@ -56,16 +56,18 @@ struct splice_vm_folio_memo {
 	u8 state;
 };
 
+/* clear_refs write-protects: one that is writable with the bit clear is odd. */
+static bool splice_vm_pte_is_written(pte_t pte)
+{
+	return pte_soft_dirty(pte) || pte_write(pte);
+}
+
 static u8 splice_vm_pte_present_state(pte_t pte, unsigned int how,
 				      struct splice_vm_folio_memo *memo)
 {
-	/* clear_refs write-protects: one writable with the bit clear is odd. */
-	bool written = pte_soft_dirty(pte) || pte_write(pte);
 	struct page *page;
 	u8 state;
 
-	if (!written && (how & SPLICE_VM_WALK_WRITTEN))
-		return 0;
 	if (is_zero_pfn(pte_pfn(pte))) {
 		state = SPLICE_VM_STATE_ZERO;
 	} else if (pte_special(pte) || pte_devmap(pte) ||
@@ -79,7 +81,8 @@ static u8 splice_vm_pte_present_state(pte_t pte, unsigned int how,
 		}
 		state = memo->state;
 	}
-	return written ? state | SPLICE_VM_STATE_WRITTEN : state;
+	return splice_vm_pte_is_written(pte) ? state | SPLICE_VM_STATE_WRITTEN :
+					       state;
 }
 
 static u8 splice_vm_pte_state(pte_t pte, unsigned int how,
@@ -148,24 +151,60 @@ static pmd_t *splice_vm_pmd_find(struct mm_struct *mm, unsigned long addr,
 	return pmd_offset(pud, addr);
 }
 
+/*
+ * Most entries that are looked at are of pages that nobody wrote: they must cost next
+ * to nothing, since the target waits for the snapshot.
+ */
+static __always_inline bool splice_vm_pte_is_passed_over(pte_t pte,
+							 unsigned int how)
+{
+	if (!(how & SPLICE_VM_WALK_WRITTEN))
+		return pte_none(pte);
+	return pte_none(pte) ||
+	       (pte_present(pte) && !splice_vm_pte_is_written(pte));
+}
+
+static __always_inline void
+splice_vm_window_read_pte(struct splice_vm_window *win, unsigned int i,
+			  pte_t pte, struct splice_vm_folio_memo *memo)
+{
+	if (splice_vm_pte_is_passed_over(pte, win->how))
+		return;
+	win->states[i] = splice_vm_pte_state(pte, win->how, memo);
+	if (win->states[i])
+		__set_bit(i, win->found);
+}
+
 static void splice_vm_window_read_ptes(pmd_t pmd, struct splice_vm_window *win)
 {
 	pte_t *pte = pte_offset_kernel(&pmd, win->start);
-	unsigned int first = splice_vm_chunk_bit(win->start), end, i;
+	unsigned int first = splice_vm_chunk_bit(win->start);
+	unsigned int end = first + win->nr, i;
 	struct splice_vm_folio_memo memo = {};
 
 	if (!win->only) {
 		for (i = 0; i < win->nr; i++)
-			win->states[i] = splice_vm_pte_state(READ_ONCE(pte[i]),
-							     win->how, &memo);
+			splice_vm_window_read_pte(win, i, READ_ONCE(pte[i]),
+						  &memo);
 		return;
 	}
-	end = first + win->nr;
 	for (i = find_next_bit(win->only, end, first); i < end;
 	     i = find_next_bit(win->only, end, i + 1))
-		win->states[i - first] =
-			splice_vm_pte_state(READ_ONCE(pte[i - first]), win->how,
-					    &memo);
+		splice_vm_window_read_pte(win, i - first,
+					  READ_ONCE(pte[i - first]), &memo);
+}
+
+static void splice_vm_window_read_pmd(struct vm_area_struct *vma, pmd_t pmd,
+				      struct splice_vm_window *win)
+{
+	memset(win->states, splice_vm_pmd_state(vma, pmd, win->how), win->nr);
+	if (win->only)
+		bitmap_shift_right(win->found, win->only,
+				   splice_vm_chunk_bit(win->start),
+				   SPLICE_VM_CHUNK_PAGES);
+	else
+		bitmap_fill(win->found, SPLICE_VM_CHUNK_PAGES);
+	bitmap_clear(win->found, win->nr, SPLICE_VM_CHUNK_PAGES - win->nr);
 }
 
 /* False when the entry changed under us: look again. */
@@ -180,9 +219,7 @@ static bool splice_vm_window_read(struct vm_area_struct *vma, pmd_t *pmdp,
 		ptl = pmd_lock(mm, pmdp);
 		same = pmd_same(pmd, *pmdp);
 		if (same)
-			memset(win->states,
-			       splice_vm_pmd_state(vma, pmd, win->how),
-			       win->nr);
+			splice_vm_window_read_pmd(vma, pmd, win);
 		spin_unlock(ptl);
 		return same;
 	}
@@ -216,7 +253,7 @@ bool splice_vm_walk_window(struct vm_area_struct *vma, unsigned long start,
 
 	win->start = start;
 	win->nr = (pmd_addr_end(start, end) - start) >> PAGE_SHIFT;
-	memset(win->states, 0, win->nr);
+	bitmap_zero(win->found, SPLICE_VM_CHUNK_PAGES);
 
 	rcu_read_lock();
 	pmdp = splice_vm_pmd_find(vma->vm_mm, start, end, &next);

@@ -30,13 +30,15 @@
  * @only: in: bitmap of the chunk's pages to look at, or NULL for all
  * @start: out: address of the first page
  * @nr: out: pages
- * @states: out: SPLICE_VM_STATE_* of each; 0 where a page was passed over
+ * @found: out: bitmap of them, neither holes nor passed over
+ * @states: out: SPLICE_VM_STATE_* of those in @found; the rest is not set
  */
 struct splice_vm_window {
 	unsigned int how;
 	const unsigned long *only;
 	unsigned long start;
 	unsigned int nr;
+	DECLARE_BITMAP(found, SPLICE_VM_CHUNK_PAGES);
 	u8 states[SPLICE_VM_CHUNK_PAGES];
 };
 
@@ -44,6 +46,13 @@ bool splice_vm_walk_window(struct vm_area_struct *vma, unsigned long start,
 			   unsigned long end, struct splice_vm_window *win);
 unsigned long splice_vm_walk_skip(struct mm_struct *mm, unsigned long addr,
 				  unsigned long end);
+
+/* State of page @i of a window; 0 for a hole, or where it was passed over. */
+static inline u8 splice_vm_window_state(const struct splice_vm_window *win,
+					unsigned int i)
+{
+	return test_bit(i, win->found) ? win->states[i] : 0;
+}
 
 /* Memory of a device: nothing in it is a page that could be taken or copied. */
 static inline bool splice_vm_vma_is_io(const struct vm_area_struct *vma)

@@ -58,7 +58,7 @@ qemu_start()
 	# A killed run must not leave an emulator behind.
 	TMPDIR=$run_dir exec setpriv --pdeathsig KILL qemu-system-x86_64 -name "node$n" \
 		-nodefaults -no-user-config -display none -no-reboot \
-		-M pc -accel tcg,thread=multi -cpu max,erms=off,fsrm=off -smp 2 -m "$mem" \
+		-M pc -accel tcg,thread=multi -cpu "$cpu" -smp 2 -m "$mem" \
 		-kernel "$kernel_dir/vmlinux" -initrd "$initramfs" \
 		-append "$append" -serial "file:node$n.console" \
 		-chardev "pipe,id=monitor,path=monitor$n" -monitor chardev:monitor \
