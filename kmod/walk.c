@@ -194,9 +194,17 @@ static void splice_vm_window_read_ptes(pmd_t pmd, struct splice_vm_window *win)
 					  READ_ONCE(pte[i - first]), &memo);
 }
 
+static bool splice_vm_pmd_is_passed_over(pmd_t pmd, unsigned int how)
+{
+	return (how & SPLICE_VM_WALK_WRITTEN) && pmd_present(pmd) &&
+	       !pmd_soft_dirty(pmd) && !pmd_write(pmd);
+}
+
 static void splice_vm_window_read_pmd(struct vm_area_struct *vma, pmd_t pmd,
 				      struct splice_vm_window *win)
 {
+	if (splice_vm_pmd_is_passed_over(pmd, win->how))
+		return;
 	memset(win->states, splice_vm_pmd_state(vma, pmd, win->how), win->nr);
 	if (win->only)
 		bitmap_shift_right(win->found, win->only,

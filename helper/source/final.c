@@ -35,6 +35,7 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	if (criu_parent_write(out->dir.parent_fd, out->target.ns_pid, err))
 		return -1;
 	report_progress("stopping the program");
+	control_set_lost(out->ctl, out->opts->link_timeout_ms);
 	begin = figures_now();
 	out->frozen_at_ns = begin;
 	if (criu_dump_start(&opts, &out->dump, err))

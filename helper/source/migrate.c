@@ -166,6 +166,8 @@ static int until_commit(struct outgoing *out, struct error *err)
 	    outgoing_send_images(out, err) || wait_final_ack(out, err) || wait_ready(out, err) ||
 	    outgoing_state(out, "COMMIT", err))
 		return -1;
+	/* from here on a lost link helps nobody: all the time it wants to come back */
+	control_set_lost(out->ctl, 0);
 	if (outgoing_commit(out, err))
 		return -1;
 	if (!source_keeper_commit(out->keeper, &recorded, err))

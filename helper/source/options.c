@@ -28,6 +28,8 @@ static void usage(FILE *to)
 	      "                       postcopy: send everything after it moved\n"
 	      "  --max-downtime MS    stop it when it would stand for less (300)\n"
 	      "  --max-rounds N       stop it after so many rounds (8)\n"
+	      "  --link-timeout MS    while it stands, a link that is silent for so long is lost\n"
+	      "                       and the program goes on here (500)\n"
 	      "  --verify             compare all memory on both sides before it goes on\n"
 	      "  --insecure           go beyond loopback, without encryption\n"
 	      "  --images-dir DIR     for CRIU's images, on tmpfs (/run/migrate-helper)\n"
@@ -89,6 +91,11 @@ static int take(int option, const char *value, struct migrate_options *opts)
 			return -1;
 		opts->max_rounds = number;
 		return 0;
+	case 'k':
+		if (parse_number(value, 100, 60000, &number))
+			return -1;
+		opts->link_timeout_ms = number;
+		return 0;
 	case 'd':
 		opts->images_base = value;
 		return *value == '/' ? 0 : -1;
@@ -120,6 +127,7 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 		{ "mode", required_argument, NULL, 'm' },
 		{ "max-downtime", required_argument, NULL, 'w' },
 		{ "max-rounds", required_argument, NULL, 'r' },
+		{ "link-timeout", required_argument, NULL, 'k' },
 		{ "verify", no_argument, NULL, 'v' },
 		{ "result", required_argument, NULL, 'o' },
 		{ "insecure", no_argument, NULL, 'i' },
@@ -132,7 +140,8 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 	int option, at;
 
 	*opts = (struct migrate_options){
-		.max_downtime_ms = 300, .max_rounds = 8, .criu_log_level = 2,
+		.max_downtime_ms = 300, .max_rounds = 8, .link_timeout_ms = 500,
+		.criu_log_level = 2,
 	};
 	optind = 1;
 	while ((option = getopt_long(argc, argv, "", table, &at)) >= 0) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <endian.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "wire/conn.h"
@@ -28,6 +32,23 @@ static void open_both(struct ends *ends)
 	ends->b = control_new(fd[1], &err);
 	assert_non_null(ends->a);
 	assert_non_null(ends->b);
+}
+
+static void open_tcp(int fd[2])
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET };
+	socklen_t len = sizeof(addr);
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(listener, (struct sockaddr *)&addr, len), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
+	fd[0] = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(fd[0], (struct sockaddr *)&addr, len), 0);
+	fd[1] = accept(listener, NULL, NULL);
+	assert_true(fd[1] >= 0);
+	close(listener);
 }
 
 static void open_raw(struct ends *ends)
@@ -51,6 +72,45 @@ static void send_round(struct control *ctl, uint32_t round)
 	msg.body_case = MIGRATE__CONTROL__BODY_ROUND_ACK;
 	msg.round_ack = &ack;
 	assert_int_equal(control_send(ctl, &msg, &err), 0);
+}
+
+/* A heartbeat, alone: its length and a body of three bytes. */
+static void read_heartbeat(int fd)
+{
+	uint8_t buf[7];
+	struct error err = { 0 };
+
+	assert_int_equal(conn_read(fd, buf, sizeof(buf), 0, &err), 0);
+	assert_int_equal(buf[0], 3);
+}
+
+static void a_short_patience_beats_more_often(void **state)
+{
+	struct error err = { 0 };
+	unsigned int timeout = 0;
+	socklen_t len = sizeof(timeout);
+	struct control *ctl;
+	struct timespec begin, end;
+	int fd[2];
+
+	(void)state;
+	open_tcp(fd);
+	ctl = control_new(fd[1], &err);
+	assert_non_null(ctl);
+	control_set_lost(ctl, 400);
+	assert_int_equal(getsockopt(fd[1], IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, &len), 0);
+	assert_int_equal(timeout, 400);
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	for (int i = 0; i < 20; i++)
+		read_heartbeat(fd[0]);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	/* 2 s when they come as often as they must, 20 s as they come else */
+	assert_true(end.tv_sec - begin.tv_sec < 15);
+	control_set_lost(ctl, 0);
+	assert_int_equal(getsockopt(fd[1], IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, &len), 0);
+	assert_int_equal(timeout, CONN_LOST_MS);
+	control_close(ctl);
+	close(fd[0]);
 }
 
 static void messages_come_through(void **state)
@@ -190,7 +250,8 @@ static void noise(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(messages_come_through), cmocka_unit_test(another_message),
+		cmocka_unit_test(messages_come_through),
+		cmocka_unit_test(a_short_patience_beats_more_often), cmocka_unit_test(another_message),
 		cmocka_unit_test(heartbeats_are_dropped), cmocka_unit_test(abort_says_why),
 		cmocka_unit_test(shutdown_wakes), cmocka_unit_test(malformed),
 		cmocka_unit_test(noise),

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include <endian.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,20 +14,24 @@
 #include "wire/control.h"
 
 #define HEARTBEAT_MS	1000
+#define HEARTBEATS_LOST	4	/* at the least so many before a link is lost */
 #define ABORT_MS	1000
 
 /**
  * struct control - see control.h
  * @lock: one message at a time is written
- * @state_lock: @stop alone, so that closing never waits for a message
+ * @state_lock: @stop, @beat_ms and @beat_now, so that closing never waits for a message
+ * @beat_ms: between two heartbeats
+ * @beat_now: the next is due
  * @broken: a message was left half-written: nothing can follow it
  */
 struct control {
 	int fd;
 	pthread_t heart;
 	pthread_mutex_t lock, state_lock;
-	pthread_cond_t stopped;
-	bool stop, broken;
+	pthread_cond_t changed;
+	int beat_ms;
+	bool stop, beat_now, broken;
 };
 
 static struct timespec later(clockid_t clock, int ms)
@@ -52,14 +58,16 @@ static void *heart_main(void *arg)
 	msg.body_case = MIGRATE__CONTROL__BODY_HEARTBEAT;
 	msg.heartbeat = &beat;
 	while (!stop) {
-		struct timespec until = later(CLOCK_MONOTONIC, HEARTBEAT_MS);
+		struct timespec until;
 		/* whoever receives notices the loss: a failure here says nothing new */
 		struct error ignored = { 0 };
 
 		pthread_mutex_lock(&ctl->state_lock);
-		while (!ctl->stop &&
-		       !pthread_cond_timedwait(&ctl->stopped, &ctl->state_lock, &until))
+		until = later(CLOCK_MONOTONIC, ctl->beat_ms);
+		while (!ctl->stop && !ctl->beat_now &&
+		       !pthread_cond_timedwait(&ctl->changed, &ctl->state_lock, &until))
 			;
+		ctl->beat_now = false;
 		stop = ctl->stop;
 		pthread_mutex_unlock(&ctl->state_lock);
 		if (!stop && control_send(ctl, &msg, &ignored))
@@ -79,11 +87,12 @@ struct control *control_new(int fd, struct error *err)
 		return NULL;
 	}
 	ctl->fd = fd;
+	ctl->beat_ms = HEARTBEAT_MS;
 	pthread_mutex_init(&ctl->lock, NULL);
 	pthread_mutex_init(&ctl->state_lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&ctl->stopped, &attr);
+	pthread_cond_init(&ctl->changed, &attr);
 	pthread_condattr_destroy(&attr);
 	errno = pthread_create(&ctl->heart, NULL, heart_main, ctl);
 	if (errno) {
@@ -101,14 +110,27 @@ void control_close(struct control *ctl)
 		return;
 	pthread_mutex_lock(&ctl->state_lock);
 	ctl->stop = true;
-	pthread_cond_signal(&ctl->stopped);
+	pthread_cond_signal(&ctl->changed);
 	pthread_mutex_unlock(&ctl->state_lock);
 	pthread_join(ctl->heart, NULL);
 	close(ctl->fd);
-	pthread_cond_destroy(&ctl->stopped);
+	pthread_cond_destroy(&ctl->changed);
 	pthread_mutex_destroy(&ctl->state_lock);
 	pthread_mutex_destroy(&ctl->lock);
 	free(ctl);
+}
+
+void control_set_lost(struct control *ctl, unsigned int lost_ms)
+{
+	lost_ms = lost_ms ?: CONN_LOST_MS;
+	setsockopt(ctl->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof(lost_ms));
+	pthread_mutex_lock(&ctl->state_lock);
+	ctl->beat_ms = HEARTBEAT_MS;
+	if (lost_ms < HEARTBEATS_LOST * HEARTBEAT_MS)
+		ctl->beat_ms = lost_ms / HEARTBEATS_LOST;
+	ctl->beat_now = true;
+	pthread_cond_signal(&ctl->changed);
+	pthread_mutex_unlock(&ctl->state_lock);
 }
 
 int control_fd(const struct control *ctl)

@@ -12,7 +12,7 @@
  * struct control - the control connection of one migration
  *
  * Sending is safe from several threads; receiving is for one. A thread of its own sends a
- * Heartbeat each second. control_recv() drops Heartbeats and turns an Abort of the peer into an error
+ * Heartbeat each second, or more often. control_recv() drops Heartbeats and turns an Abort of the peer into an error
  * (CODE_PEER, or CODE_VERIFY when it was that, with the peer's reason in the text).
  */
 struct control;
@@ -22,6 +22,15 @@ void control_close(struct control *ctl);
 int control_fd(const struct control *ctl);
 /* nothing may be sent from other connections' failures: shut it down so that all threads notice */
 void control_shutdown(struct control *ctl);
+
+/**
+ * control_set_lost() - how soon a silent link counts as lost
+ * @lost_ms: from the first byte that the other machine's kernel does not acknowledge;
+ *	0: CONN_LOST_MS
+ *
+ * Its program may be as slow as it likes: only its kernel is listened to.
+ */
+void control_set_lost(struct control *ctl, unsigned int lost_ms);
 
 int control_send(struct control *ctl, const Migrate__Control *msg, struct error *err);
 /** control_send_abort() - best effort, never blocks longer than a second */

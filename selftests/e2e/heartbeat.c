@@ -4,10 +4,13 @@
  * time once a millisecond in a shared file; the longest gap between two notes is how long it was
  * frozen, whatever moved it, by the clock of one machine.
  *
- *	heartbeat FILE MIB [hot]	hot: also writes to its memory all the time
+ *	heartbeat FILE MIB [4k] [hot]
+ *
+ * 4k: no huge pages, whatever the kernel would give. hot: writes to its memory all the time.
  */
 #include <err.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,7 +69,7 @@ static void page_write(uint64_t *page, uint64_t number)
 	page[2] = page[0] ^ page[1];
 }
 
-static uint64_t *memory_fill(uint64_t pages)
+static uint64_t *memory_fill(uint64_t pages, bool small)
 {
 	uint64_t *memory, i;
 
@@ -74,7 +77,11 @@ static uint64_t *memory_fill(uint64_t pages)
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		err(1, "mmap");
-	madvise(memory, pages * PAGE, MADV_NOHUGEPAGE);
+	if (small)
+		madvise(memory, pages * PAGE, MADV_NOHUGEPAGE);
+	/* To read first would bring the huge zero page, and small pages after it. */
+	for (i = 0; i < pages; i++)
+		*(volatile uint64_t *)(memory + i * PAGE / 8) = 1;
 	for (i = 0; i < pages; i++)
 		page_write(memory + i * PAGE / 8, i);
 	return memory;
@@ -111,18 +118,24 @@ static void memory_use(struct heart *heart, uint64_t *memory, uint64_t pages)
 
 int main(int argc, char **argv)
 {
+	bool small = false, hot = false;
 	uint64_t pages, *memory;
 	struct heart *heart;
+	int i;
 
 	if (argc < 3)
-		errx(2, "usage: heartbeat FILE MIB [hot]");
+		errx(2, "usage: heartbeat FILE MIB [4k] [hot]");
+	for (i = 3; i < argc; i++) {
+		small |= !strcmp(argv[i], "4k");
+		hot |= !strcmp(argv[i], "hot");
+	}
 	heart = heart_open(argv[1]);
 	pages = strtoull(argv[2], NULL, 0) * (1 << 20) / PAGE;
-	memory = memory_fill(pages);
+	memory = memory_fill(pages, small);
 	heart->ready = 1;
 	for (;;) {
 		heart_tick(heart);
-		if (argc > 3)
+		if (hot)
 			memory_use(heart, memory, pages);
 		usleep(1000);
 	}
