@@ -29,7 +29,7 @@ static void usage(FILE *to)
 	      "  --max-downtime MS    stop it when it would stand for less (300)\n"
 	      "  --max-rounds N       stop it after so many rounds (8)\n"
 	      "  --link-timeout MS    while it stands, a link that is silent for so long is lost\n"
-	      "                       and the program goes on here (500)\n"
+	      "                       and the program goes on here (400)\n"
 	      "  --verify             compare all memory on both sides before it goes on\n"
 	      "  --insecure           go beyond loopback, without encryption\n"
 	      "  --images-dir DIR     for CRIU's images, on tmpfs (/run/migrate-helper)\n"
@@ -140,7 +140,7 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 	int option, at;
 
 	*opts = (struct migrate_options){
-		.max_downtime_ms = 300, .max_rounds = 8, .link_timeout_ms = 500,
+		.max_downtime_ms = 300, .max_rounds = 8, .link_timeout_ms = 400,
 		.criu_log_level = 2,
 	};
 	optind = 1;
