@@ -6,7 +6,7 @@ B := $(abspath build)
 VM := selftests/vm
 # Looked up when used: the headers may only come with `make deps`.
 RELEASE = $(shell $(VM)/kernel --release $(KERNEL))
-KDIR = /lib/modules/$(RELEASE)/build
+KDIR = $(shell $(VM)/headers $(KERNEL))
 KMOD = $(B)/kmod-$(RELEASE)
 IN_GUEST := $(VM)/run --kernel $(KERNEL)
 

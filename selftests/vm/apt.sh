@@ -102,3 +102,10 @@ apt_download()
 		{ apt-get -qq "${apt_view[@]}" update &&
 		  (cd "$1" && apt-get -qq "${apt_view[@]}" download "$2"); }
 }
+
+# apt_depends PACKAGE REGEX: names of those it depends on, in the view.
+apt_depends()
+{
+	apt-cache "${apt_view[@]}" depends "$1" |
+		sed -nE "s/^ *Depends: ($2)\$/\1/p"
+}
