@@ -9,7 +9,6 @@
 #include <linux/pgtable.h>
 #include <linux/rcupdate.h>
 #include <linux/swap.h>
-#include <linux/swapops.h>
 
 #include "walk.h"
 
@@ -94,7 +93,7 @@ static u8 splice_vm_pte_state(pte_t pte, unsigned int how,
 		return 0;
 	if (pte_present(pte))
 		return splice_vm_pte_present_state(pte, how, memo);
-	if (is_pte_marker_entry(pte_to_swp_entry(pte)))
+	if (pte_is_marker(pte))
 		return 0;
 	if (pte_swp_soft_dirty(pte))
 		state |= SPLICE_VM_STATE_WRITTEN;

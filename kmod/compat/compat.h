@@ -9,7 +9,14 @@
 
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/pgtable.h>
 #include <linux/sched/mm.h>
+#include <linux/swap.h>
+#ifdef HAVE_PTE_IS_MARKER
+#include <linux/leafops.h>
+#else
+#include <linux/swapops.h>
+#endif
 
 #ifdef HAVE_GUP_VMAS
 /* 6.5 dropped the vmas argument. */
@@ -54,6 +61,22 @@ static inline void compat_vma_start_write(struct vm_area_struct *vma)
 }
 
 #define vma_start_write compat_vma_start_write
+#endif
+
+#ifndef HAVE_PTE_IS_MARKER
+/* 6.19 gave the software entries of page tables types of their own. */
+static inline bool compat_pte_is_marker(pte_t pte)
+{
+	return is_pte_marker_entry(pte_to_swp_entry(pte));
+}
+
+#define pte_is_marker compat_pte_is_marker
+#endif
+
+#ifndef HAVE_PTE_DEVMAP
+/* 6.17: DAX has ordinary pages, no page table entry tells. */
+#define pte_devmap(pte)	((void)(pte), 0)
+#define pmd_devmap(pmd)	((void)(pmd), 0)
 #endif
 
 #endif
