@@ -6,7 +6,6 @@ B := $(abspath build)
 VM := selftests/vm
 # Looked up when used: the headers may only come with `make deps`.
 RELEASE = $(shell $(VM)/kernel --release $(KERNEL))
-KDIR = $(shell $(VM)/headers $(KERNEL))
 KMOD = $(B)/kmod-$(RELEASE)
 IN_GUEST := $(VM)/run --kernel $(KERNEL)
 
@@ -37,7 +36,7 @@ kmod: deps
 	@cp -rsf $(CURDIR)/kmod/. $(KMOD)
 	@find $(KMOD) -xtype l -delete
 	@ln -sfn $(CURDIR)/uapi $(B)/uapi
-	+flock $(KMOD) $(MAKE) -C $(KDIR) M=$(KMOD) W=1 KCFLAGS=-Werror \
+	+flock $(KMOD) $(VM)/kbuild $(KERNEL) M=$(KMOD) W=1 KCFLAGS=-Werror \
 		$(KBUILD_ARGS) modules
 
 helper: deps

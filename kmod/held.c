@@ -3,10 +3,16 @@
  * Direct I/O and its like write to memory by reference, and page tables do not tell
  * when. A page on which somebody holds a reference when an epoch begins may be written in it, so it
  * counts as dirty at its end, though the reference may be gone by then. Only pages
- * that the ended epoch reported can be so: to take a reference for writing the others
- * must be faulted in first, which marks them; and those that were held before the first epoch
- * are found by its snapshot, which looks at all. The look is after clear_refs has changed
- * all entries: a fast get_user_pages() that was under way has its reference by then or fails.
+ * that the ended epoch recorded can be so: to take a reference for writing the others
+ * must be faulted in first, which marks them; one whose page table was moved is logged; and those
+ * that were held before the first epoch are found by its snapshot, which looks at all. The look is
+ * after clear_refs has changed all entries: a fast get_user_pages() that was under way
+ * has its reference by then or fails.
+ *
+ * Reclaim and migration unmap a held page before they notice, and no exported function finds it
+ * in the swap cache. So a written page that is found unmapped counts as held for one epoch. What
+ * is not seen is I/O that outlasts two epochs into a page which stays unmapped, or that was under way
+ * in such a page when tracking began.
  */
 #include <linux/mm.h>
 
@@ -25,6 +31,9 @@ void splice_vm_held_report(struct splice_vm_session *sess)
 	while (splice_vm_record_peek(&sess->held, index, &chunk)) {
 		index = chunk.index + 1;
 		splice_vm_record_take(&sess->held, chunk.index, &chunk);
+		/* While there was no memory for the chunk it was noted as a range. */
+		bitmap_or(chunk.dirty, chunk.dirty, chunk.logged,
+			  SPLICE_VM_CHUNK_PAGES);
 		splice_vm_record_dirty(&sess->record, chunk.index, chunk.dirty,
 				       chunk.dirty);
 	}
@@ -36,8 +45,18 @@ void splice_vm_held_report(struct splice_vm_session *sess)
 	}
 }
 
+/* @chunk is what was recorded of the window's pages, or NULL. */
+static bool splice_vm_held_counts(const struct splice_vm_chunk *chunk,
+				  unsigned int bit, u8 state)
+{
+	if (state & SPLICE_VM_STATE_HELD)
+		return true;
+	return (state & SPLICE_VM_STATE_SWAPPED) && chunk &&
+	       test_bit(bit, chunk->dirty) && !test_bit(bit, chunk->held);
+}
+
 static void splice_vm_held_window(struct splice_vm_session *sess,
-				  unsigned long index,
+				  const struct splice_vm_chunk *chunk,
 				  const struct splice_vm_window *win)
 {
 	DECLARE_BITMAP(held, SPLICE_VM_CHUNK_PAGES) = {};
@@ -46,35 +65,59 @@ static void splice_vm_held_window(struct splice_vm_session *sess,
 	unsigned int i;
 
 	for_each_set_bit(i, win->found, win->nr) {
-		if (!(win->states[i] & SPLICE_VM_STATE_HELD))
+		if (!splice_vm_held_counts(chunk, first + i, win->states[i]))
 			continue;
 		any = true;
 		__set_bit(first + i, held);
 	}
 	if (any)
-		splice_vm_record_dirty(&sess->held, index, held, held);
+		splice_vm_record_dirty(&sess->held,
+				       win->start >> SPLICE_VM_CHUNK_SHIFT,
+				       held, held);
+}
+
+/* In [start, end); of one chunk when it is given. */
+static void splice_vm_held_range(struct splice_vm_session *sess,
+				 struct mm_struct *mm, unsigned long start,
+				 unsigned long end,
+				 const struct splice_vm_chunk *chunk,
+				 struct splice_vm_window *win)
+{
+	VMA_ITERATOR(vmi, mm, start);
+	struct vm_area_struct *vma;
+
+	for_each_vma_range(vmi, vma, end) {
+		unsigned long addr = max(vma->vm_start, start);
+		unsigned long limit = min(vma->vm_end, end);
+
+		if (splice_vm_vma_is_io(vma) || is_vm_hugetlb_page(vma))
+			continue;
+		for (;;) {
+			addr = splice_vm_walk_skip(mm, addr, limit);
+			if (addr >= limit)
+				break;
+			if (splice_vm_walk_window(vma, addr, limit, win))
+				splice_vm_held_window(sess, chunk, win);
+			addr += (unsigned long)win->nr << PAGE_SHIFT;
+			cond_resched();
+		}
+	}
 }
 
 static void splice_vm_held_chunk(struct splice_vm_session *sess,
 				 struct mm_struct *mm,
 				 const struct splice_vm_chunk *chunk)
 {
-	VMA_ITERATOR(vmi, mm, chunk->index << SPLICE_VM_CHUNK_SHIFT);
 	unsigned long base = chunk->index << SPLICE_VM_CHUNK_SHIFT;
-	unsigned long limit = base + SPLICE_VM_CHUNK_SIZE;
+	DECLARE_BITMAP(only, SPLICE_VM_CHUNK_PAGES);
 	struct splice_vm_window win = {
 		.how = SPLICE_VM_WALK_HELD,
-		.only = chunk->dirty,
+		.only = only,
 	};
-	struct vm_area_struct *vma;
 
-	for_each_vma_range(vmi, vma, limit) {
-		if (splice_vm_vma_is_io(vma) || is_vm_hugetlb_page(vma))
-			continue;
-		if (splice_vm_walk_window(vma, max(vma->vm_start, base),
-					  min(vma->vm_end, limit), &win))
-			splice_vm_held_window(sess, chunk->index, &win);
-	}
+	bitmap_or(only, chunk->dirty, chunk->logged, SPLICE_VM_CHUNK_PAGES);
+	splice_vm_held_range(sess, mm, base, base + SPLICE_VM_CHUNK_SIZE,
+			     chunk, &win);
 }
 
 /**
@@ -85,13 +128,20 @@ static void splice_vm_held_chunk(struct splice_vm_session *sess,
 void splice_vm_held_collect(struct splice_vm_session *sess,
 			    struct mm_struct *mm)
 {
+	struct splice_vm_window all = { .how = SPLICE_VM_WALK_HELD };
+	unsigned long addr = 0, next, gap_end;
 	struct splice_vm_chunk chunk;
-	unsigned long index = 0;
 
-	while (splice_vm_record_peek(&sess->record, index, &chunk)) {
-		if (!bitmap_empty(chunk.dirty, SPLICE_VM_CHUNK_PAGES))
+	while (splice_vm_record_next(&sess->record, addr, &next, &gap_end)) {
+		if (gap_end > next) {
+			splice_vm_held_range(sess, mm, next, gap_end, NULL,
+					     &all);
+			addr = gap_end;
+		} else if (splice_vm_record_peek(&sess->record, next >>
+						 SPLICE_VM_CHUNK_SHIFT,
+						 &chunk)) {
 			splice_vm_held_chunk(sess, mm, &chunk);
-		index = chunk.index + 1;
-		cond_resched();
+			addr = (chunk.index + 1) << SPLICE_VM_CHUNK_SHIFT;
+		}
 	}
 }

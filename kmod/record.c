@@ -239,11 +239,29 @@ void splice_vm_record_log_unmapped(struct splice_vm_record *rec)
 	spin_unlock(&rec->lock);
 }
 
+/* Bits of ranges that lie in the chunk at @base go into @logged. */
+static void splice_vm_range_collect(struct splice_vm_record *rec,
+				    unsigned long base, unsigned long *logged)
+{
+	unsigned long limit = base + SPLICE_VM_CHUNK_SIZE;
+	unsigned int i;
+
+	lockdep_assert_held(&rec->lock);
+	for (i = 0; i < rec->logged.nr; i++) {
+		unsigned long start = max(rec->logged.ranges[i].start, base);
+		unsigned long end = min(rec->logged.ranges[i].end, limit);
+
+		if (start < end)
+			bitmap_set(logged, splice_vm_chunk_bit(start),
+				   (end - start) >> PAGE_SHIFT);
+	}
+}
+
 /**
  * splice_vm_record_peek() - copy a chunk and leave it there
  * @rec: the record
  * @index: the first one at or above this
- * @out: filled; ranges are not looked at
+ * @out: filled; what ranges say of it is in @out->logged
  *
  * Return: false when there is none
  */
@@ -254,8 +272,11 @@ bool splice_vm_record_peek(struct splice_vm_record *rec, unsigned long index,
 
 	spin_lock(&rec->lock);
 	chunk = splice_vm_chunk_find(rec, index);
-	if (chunk)
+	if (chunk) {
 		memcpy(out, chunk, sizeof(*out));
+		splice_vm_range_collect(rec, chunk->index <<
+					SPLICE_VM_CHUNK_SHIFT, out->logged);
+	}
 	spin_unlock(&rec->lock);
 	return chunk;
 }
@@ -387,24 +408,6 @@ void splice_vm_record_cut(struct splice_vm_record *rec, unsigned long start,
 	spin_lock(&rec->lock);
 	splice_vm_ranges_cut(rec, start, end);
 	spin_unlock(&rec->lock);
-}
-
-/* Bits of ranges that lie in the chunk at @base go into @logged. */
-static void splice_vm_range_collect(struct splice_vm_record *rec,
-				    unsigned long base, unsigned long *logged)
-{
-	unsigned long limit = base + SPLICE_VM_CHUNK_SIZE;
-	unsigned int i;
-
-	lockdep_assert_held(&rec->lock);
-	for (i = 0; i < rec->logged.nr; i++) {
-		unsigned long start = max(rec->logged.ranges[i].start, base);
-		unsigned long end = min(rec->logged.ranges[i].end, limit);
-
-		if (start < end)
-			bitmap_set(logged, splice_vm_chunk_bit(start),
-				   (end - start) >> PAGE_SHIFT);
-	}
 }
 
 /**

@@ -163,6 +163,29 @@ static void splice_vm_scan_chunk(struct splice_vm_scan_call *call,
 	call->addr = base + ((unsigned long)i << PAGE_SHIFT);
 }
 
+/*
+ * A range is taken off the record before page tables are looked at: what becomes of them
+ * meanwhile is logged anew. What was not reported goes back.
+ */
+static bool splice_vm_scan_range(struct splice_vm_scan_call *call,
+				 struct mm_struct *mm, unsigned long start,
+				 unsigned long end)
+{
+	struct splice_vm_record *record = &call->sess->record;
+	unsigned long to;
+
+	splice_vm_record_cut(record, start, end);
+	to = splice_vm_scan_gap(mm, start, end);
+	call->addr = to;
+	if (to > start &&
+	    !splice_vm_scan_emit(call, start, (to - start) >> PAGE_SHIFT,
+				 SPLICE_VM_RUN_DROPPED))
+		call->addr = start;
+	if (call->addr < end)
+		splice_vm_record_log(record, call->addr, end);
+	return to > start;
+}
+
 /* False at the end of the range or of the room. */
 static bool splice_vm_scan_tracked_step(struct splice_vm_scan_call *call,
 					struct mm_struct *mm)
@@ -177,18 +200,9 @@ static bool splice_vm_scan_tracked_step(struct splice_vm_scan_call *call,
 	}
 	call->addr = next;
 	gap_end = min3(gap_end, call->end, next + SPLICE_VM_SCAN_RUN_MAX);
-	if (gap_end > next)
-		gap_end = splice_vm_scan_gap(mm, next, gap_end);
-	if (gap_end <= next) {
+	if (gap_end <= next || !splice_vm_scan_range(call, mm, next, gap_end))
 		splice_vm_scan_chunk(call, mm, next >> SPLICE_VM_CHUNK_SHIFT);
-		return !call->full;
-	}
-	if (!splice_vm_scan_emit(call, next, (gap_end - next) >> PAGE_SHIFT,
-				 SPLICE_VM_RUN_DROPPED))
-		return false;
-	splice_vm_record_cut(record, next, gap_end);
-	call->addr = gap_end;
-	return true;
+	return !call->full;
 }
 
 static u32 splice_vm_scan_state_flags(u8 state)
@@ -413,6 +427,9 @@ void splice_vm_scan_lost(struct splice_vm_session *sess, void *arg)
 {
 	struct splice_vm_scan *scan = arg;
 
-	if (scan->flags == SPLICE_VM_SCAN_TRACKED)
-		splice_vm_record_log(&sess->record, 0, scan->start);
+	if (scan->flags != SPLICE_VM_SCAN_TRACKED)
+		return;
+	splice_vm_record_log(&sess->record, 0, scan->start);
+	/* poll() says so again; epochs begin with 1. */
+	atomic64_set(&sess->epochs_seen, scan->epoch - 1);
 }

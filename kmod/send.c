@@ -279,6 +279,7 @@ long splice_vm_send(struct splice_vm_session *sess, void *arg)
 	send->bytes_sent = 0;
 
 	ret = splice_vm_send_alloc(&call);
+	send->nr_results = 0;
 	if (!ret)
 		ret = splice_vm_send_copy_runs(&call);
 	if (ret)

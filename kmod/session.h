@@ -19,8 +19,8 @@
  *	splice_vm_record.lock	spinlock, innermost
  *
  * The MMU notifier's callbacks run below the target's mmap_lock or reclaim's
- * locks, and may run while this very session allocates memory. They take
- * splice_vm_record.lock and nothing else, and allocate nothing: so they cannot sleep
+ * locks, and may run while this very session allocates memory. They take page table
+ * locks, splice_vm_record.lock and nothing else, and allocate nothing: so they cannot sleep
  * in, or deadlock with, whatever calls them.
  *
  * The pipe's mutex is held by the caller of splice_read: nothing on that path

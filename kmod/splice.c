@@ -92,10 +92,10 @@ ssize_t splice_vm_splice_read(struct file *in, loff_t *ppos,
 
 	if (!nr || !PAGE_ALIGNED(addr) || !PAGE_ALIGNED(len))
 		return -EINVAL;
-	nr = min_t(unsigned long, nr, SPLICE_VM_SPLICE_PAGES);
-	if (addr >= TASK_SIZE_MAX ||
-	    nr > (TASK_SIZE_MAX - addr) >> PAGE_SHIFT)
+	if (addr >= TASK_SIZE_MAX)
 		return -EFAULT;
+	nr = min3(nr, SPLICE_VM_SPLICE_PAGES,
+		  (TASK_SIZE_MAX - addr) >> PAGE_SHIFT);
 	pages = kmalloc_array(nr, sizeof(*pages), GFP_KERNEL);
 	if (!pages)
 		return -ENOMEM;

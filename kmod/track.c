@@ -177,6 +177,45 @@ static void splice_vm_log_event(struct splice_vm_session *sess,
 		splice_vm_record_unmap(&sess->record, start, end);
 }
 
+/*
+ * An entry that is writable with the soft-dirty bit clear counts as written, since no fault
+ * will tell (mprotect and migration make such ones). fork, mprotect, NUMA hints and
+ * writeback take the right to write away, and with it what a snapshot would go by.
+ */
+static void splice_vm_log_exposed(struct splice_vm_session *sess,
+				  const struct mmu_notifier_range *range)
+{
+	DECLARE_BITMAP(none, SPLICE_VM_CHUNK_PAGES) = {};
+	DECLARE_BITMAP(dirty, SPLICE_VM_CHUNK_PAGES);
+	unsigned long addr = range->start & PAGE_MASK;
+	unsigned long end = PAGE_ALIGN(min(range->end, TASK_SIZE_MAX));
+	struct splice_vm_window win;
+
+	for (;;) {
+		addr = splice_vm_walk_skip(range->mm, addr, end);
+		if (addr >= end)
+			break;
+		splice_vm_walk_exposed(range->mm, addr, end, &win);
+		if (!bitmap_empty(win.found, SPLICE_VM_CHUNK_PAGES)) {
+			bitmap_shift_left(dirty, win.found,
+					  splice_vm_chunk_bit(addr),
+					  SPLICE_VM_CHUNK_PAGES);
+			splice_vm_record_dirty(&sess->record,
+					       addr >> SPLICE_VM_CHUNK_SHIFT,
+					       dirty, none);
+		}
+		addr += (unsigned long)win.nr << PAGE_SHIFT;
+		if (mmu_notifier_range_blockable(range))
+			cond_resched();
+	}
+}
+
+static bool splice_vm_event_protects(const struct mmu_notifier_range *range)
+{
+	return range->event == MMU_NOTIFY_PROTECTION_VMA ||
+	       range->event == MMU_NOTIFY_PROTECTION_PAGE;
+}
+
 static int splice_vm_range_start(struct mmu_notifier *notifier,
 				 const struct mmu_notifier_range *range)
 {
@@ -188,6 +227,8 @@ static int splice_vm_range_start(struct mmu_notifier *notifier,
 		return 0;
 	if (range->event == MMU_NOTIFY_SOFT_DIRTY)
 		splice_vm_snapshot(sess, range->mm);
+	else if (splice_vm_event_protects(range))
+		splice_vm_log_exposed(sess, range);
 	else if (splice_vm_event_drops(range))
 		splice_vm_log_event(sess, range);
 	return 0;

@@ -16,31 +16,34 @@
  * Direct I/O and its like write to a page by reference, behind the page table's
  * back. A page off the LRU lists is on a CPU's way to them (or back), which holds one
  * reference; one that was looked up for activation cannot be told from a held one.
+ * Looked at from both sides: whatever changes in between makes one too many, not one too few.
  */
 static bool splice_vm_folio_is_held(struct folio *folio)
 {
-	/* First: an unmap in between then makes one too many, not one too few. */
 	int refs = folio_ref_count(folio), expected;
 
 	smp_rmb(); /* Against page_remove_rmap() and put_page() elsewhere. */
 	expected = folio_mapcount(folio);
 	if (folio_test_swapcache(folio))
 		expected += folio_nr_pages(folio);
+	else if (!folio_test_anon(folio) && READ_ONCE(folio->mapping))
+		expected += folio_nr_pages(folio) + folio_test_private(folio);
 	if (!folio_test_lru(folio))
 		expected++;
-	return refs > expected;
+	smp_rmb(); /* Against isolation and add_to_swap() elsewhere. */
+	return max(refs, folio_ref_count(folio)) > expected;
 }
 
 static u8 splice_vm_page_state(struct page *page, unsigned int how)
 {
 	struct folio *folio = page_folio(page);
-	bool anon = folio_test_anon(folio), held = false;
+	u8 state = SPLICE_VM_STATE_FILE;
 
-	if (how & SPLICE_VM_WALK_HELD)
-		held = anon ? splice_vm_folio_is_held(folio) :
-			      folio_maybe_dma_pinned(folio);
-	return (anon ? SPLICE_VM_STATE_ANON : SPLICE_VM_STATE_FILE) |
-	       (held ? SPLICE_VM_STATE_HELD : 0);
+	if (folio_test_anon(folio))
+		state = SPLICE_VM_STATE_ANON;
+	if ((how & SPLICE_VM_WALK_HELD) && splice_vm_folio_is_held(folio))
+		state |= SPLICE_VM_STATE_HELD;
+	return state;
 }
 
 /**
@@ -116,7 +119,7 @@ static u8 splice_vm_pmd_state(struct vm_area_struct *vma, pmd_t pmd,
 	else
 		state |= splice_vm_page_state(pmd_page(pmd), how);
 	/* Not anonymous in an anonymous mapping: it is the huge zero page. */
-	if ((state & SPLICE_VM_STATE_FILE) && vma_is_anonymous(vma))
+	if ((state & SPLICE_VM_STATE_FILE) && vma && vma_is_anonymous(vma))
 		state = SPLICE_VM_STATE_HUGE | SPLICE_VM_STATE_ZERO;
 	if (pmd_soft_dirty(pmd) || pmd_write(pmd))
 		state |= SPLICE_VM_STATE_WRITTEN;
@@ -157,8 +160,11 @@ static pmd_t *splice_vm_pmd_find(struct mm_struct *mm, unsigned long addr,
 static __always_inline bool splice_vm_pte_is_passed_over(pte_t pte,
 							 unsigned int how)
 {
-	if (!(how & SPLICE_VM_WALK_WRITTEN))
+	if (!how || (how & SPLICE_VM_WALK_HELD))
 		return pte_none(pte);
+	if (how & SPLICE_VM_WALK_EXPOSED)
+		return !pte_present(pte) || !pte_write(pte) ||
+		       pte_soft_dirty(pte);
 	return pte_none(pte) ||
 	       (pte_present(pte) && !splice_vm_pte_is_written(pte));
 }
@@ -195,6 +201,9 @@ static void splice_vm_window_read_ptes(pmd_t pmd, struct splice_vm_window *win)
 
 static bool splice_vm_pmd_is_passed_over(pmd_t pmd, unsigned int how)
 {
+	if (how & SPLICE_VM_WALK_EXPOSED)
+		return !pmd_present(pmd) || !pmd_write(pmd) ||
+		       pmd_soft_dirty(pmd);
 	return (how & SPLICE_VM_WALK_WRITTEN) && pmd_present(pmd) &&
 	       !pmd_soft_dirty(pmd) && !pmd_write(pmd);
 }
@@ -215,10 +224,10 @@ static void splice_vm_window_read_pmd(struct vm_area_struct *vma, pmd_t pmd,
 }
 
 /* False when the entry changed under us: look again. */
-static bool splice_vm_window_read(struct vm_area_struct *vma, pmd_t *pmdp,
+static bool splice_vm_window_read(struct mm_struct *mm,
+				  struct vm_area_struct *vma, pmd_t *pmdp,
 				  pmd_t pmd, struct splice_vm_window *win)
 {
-	struct mm_struct *mm = vma->vm_mm;
 	spinlock_t *ptl; /* of one page table */
 	bool same;
 
@@ -242,6 +251,35 @@ static bool splice_vm_window_read(struct vm_area_struct *vma, pmd_t *pmdp,
 	return same;
 }
 
+/* @vma may be NULL, when only the entries' own bits matter. */
+static bool splice_vm_walk_table(struct mm_struct *mm,
+				 struct vm_area_struct *vma,
+				 unsigned long start, unsigned long end,
+				 struct splice_vm_window *win)
+{
+	unsigned long next;
+	bool table = false;
+	pmd_t *pmdp, pmd;
+
+	win->start = start;
+	win->nr = (pmd_addr_end(start, end) - start) >> PAGE_SHIFT;
+	bitmap_zero(win->found, SPLICE_VM_CHUNK_PAGES);
+
+	rcu_read_lock();
+	pmdp = splice_vm_pmd_find(mm, start, end, &next);
+	while (pmdp) {
+		pmd = READ_ONCE(*pmdp);
+		barrier();
+		if (pmd_none(pmd))
+			break;
+		table = true;
+		if (splice_vm_window_read(mm, vma, pmdp, pmd, win))
+			break;
+	}
+	rcu_read_unlock();
+	return table;
+}
+
 /**
  * splice_vm_walk_window() - states of the pages of a mapping in one chunk
  * @vma: the mapping; not hugetlb; mmap_lock of its mm is held
@@ -254,27 +292,23 @@ static bool splice_vm_window_read(struct vm_area_struct *vma, pmd_t *pmdp,
 bool splice_vm_walk_window(struct vm_area_struct *vma, unsigned long start,
 			   unsigned long end, struct splice_vm_window *win)
 {
-	unsigned long next;
-	bool table = false;
-	pmd_t *pmdp, pmd;
+	return splice_vm_walk_table(vma->vm_mm, vma, start, end, win);
+}
 
-	win->start = start;
-	win->nr = (pmd_addr_end(start, end) - start) >> PAGE_SHIFT;
-	bitmap_zero(win->found, SPLICE_VM_CHUNK_PAGES);
-
-	rcu_read_lock();
-	pmdp = splice_vm_pmd_find(vma->vm_mm, start, end, &next);
-	while (pmdp) {
-		pmd = READ_ONCE(*pmdp);
-		barrier();
-		if (pmd_none(pmd))
-			break;
-		table = true;
-		if (splice_vm_window_read(vma, pmdp, pmd, win))
-			break;
-	}
-	rcu_read_unlock();
-	return table;
+/**
+ * splice_vm_walk_exposed() - pages in one chunk that may have been written without a trace
+ * @mm: the target's; something keeps the page tables of the range: mmap_lock, or for
+ *	shared files the lock of their mappings
+ * @start: first address, page aligned
+ * @end: end; the window ends at the chunk's end at the latest
+ * @win: filled; all in @found are such
+ */
+void splice_vm_walk_exposed(struct mm_struct *mm, unsigned long start,
+			    unsigned long end, struct splice_vm_window *win)
+{
+	win->how = SPLICE_VM_WALK_EXPOSED;
+	win->only = NULL;
+	splice_vm_walk_table(mm, NULL, start, end, win);
 }
 
 /**

@@ -23,6 +23,7 @@
 /* How closely a walk looks: each look at a struct page costs. */
 #define SPLICE_VM_WALK_WRITTEN	0x1	/* pages not written are passed over */
 #define SPLICE_VM_WALK_HELD	0x2	/* say which are held */
+#define SPLICE_VM_WALK_EXPOSED	0x4	/* only pages writable with the bit clear */
 
 /**
  * struct splice_vm_window - states of pages that lie in one chunk
@@ -44,6 +45,8 @@ struct splice_vm_window {
 
 bool splice_vm_walk_window(struct vm_area_struct *vma, unsigned long start,
 			   unsigned long end, struct splice_vm_window *win);
+void splice_vm_walk_exposed(struct mm_struct *mm, unsigned long start,
+			    unsigned long end, struct splice_vm_window *win);
 unsigned long splice_vm_walk_skip(struct mm_struct *mm, unsigned long addr,
 				  unsigned long end);
 

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -159,6 +160,75 @@ static void exact_test_writers(void)
 	dirty_test(&svm, &win, "write after mprotect");
 }
 
+/* A page table's worth in the middle: elsewhere the cut of a mapping is logged itself. */
+static unsigned long exact_table(void)
+{
+	return (PMD_SIZE - win.addr % PMD_SIZE) % PMD_SIZE / PAGE_SIZE;
+}
+
+static void exact_protect(int prot)
+{
+	ksft_must(!target_sys(&target, SYS_mprotect, exact_addr(exact_table()),
+			      PMD_SIZE, prot));
+}
+
+/*
+ * A mapping that grew has VM_SOFTDIRTY: then mprotect makes entries writable whose soft-dirty
+ * bit is clear, and no fault tells of the write.
+ */
+static void exact_expose(unsigned long page)
+{
+	unsigned long last = exact_addr(PAGES - 1);
+
+	/* Ours alone again, whoever forked before. */
+	exact_touch(exact_table(), PMD_SIZE / PAGE_SIZE);
+	dirty_test(&svm, &win, "a page table's worth");
+	target_sys(&target, SYS_munmap, last, PAGE_SIZE);
+	ksft_must(target_sys(&target, SYS_mmap, last, PAGE_SIZE,
+			     PROT_READ | PROT_WRITE, MAP_PRIVATE |
+			     MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+			     0) == (long)last);
+	dirty_want(&win, PAGES - 1, 1, DIRTY_ANY);
+	dirty_want_edge(&win, PAGES - 1);
+	exact_protect(PROT_READ);
+	exact_protect(PROT_READ | PROT_WRITE);
+	dirty_want(&win, exact_table(), PMD_SIZE / PAGE_SIZE, DIRTY_MAYBE);
+	exact_touch(exact_table() + page, 1);
+}
+
+/*
+ * A window of its own: a mapping grows only over one that was advised the same, so huge pages
+ * are kept out otherwise.
+ */
+static void exact_test_exposed(void)
+{
+	struct dirty_window all = win;
+	unsigned long addr;
+
+	target_sys(&target, SYS_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0);
+	addr = target_map(&target, LEN, MADV_NORMAL);
+	dirty_window_init(&win, addr, PAGES);
+	exact_touch(0, PAGES);
+	dirty_test(&svm, &win, "a new mapping");
+	exact_expose(70);
+	dirty_test(&svm, &win, "write without a fault");
+	exact_expose(71);
+	exact_protect(PROT_READ);
+	dirty_test(&svm, &win, "write without a fault, then made read-only");
+	exact_protect(PROT_READ | PROT_WRITE);
+	dirty_want(&win, exact_table(), PMD_SIZE / PAGE_SIZE, DIRTY_MAYBE);
+	dirty_test(&svm, &win, "made writable again");
+	exact_expose(72);
+	target_do(&target, exact_fork_fn, exact_addr(PAGES - 2));
+	dirty_test(&svm, &win, "write without a fault, then a fork");
+	exact_touch(PAGES - 1, 1);
+	dirty_test(&svm, &win, "the page that was mapped anew");
+	target_sys(&target, SYS_munmap, addr, LEN);
+	target_sys(&target, SYS_prctl, PR_SET_THP_DISABLE, 0, 0, 0, 0);
+	dirty_window_free(&win);
+	win = all;
+}
+
 static void exact_test_swap(void)
 {
 	exact_touch(1000, 10);
@@ -254,6 +324,28 @@ static void exact_test_thp(void)
 	win = all;
 }
 
+/* As direct I/O of 6.1 holds them: by plain reference. */
+static void exact_test_memfd_held(void)
+{
+	int pair[2];
+
+	net_unix_pair(pair);
+	exact_touch(10, 16);
+	ksft_must(svm_send_one(svm.fd, pair[0], exact_addr(10), 16, NULL) ==
+		  16);
+	dirty_test(&svm, &win, "memfd: written, and then in a socket");
+	svm_epoch(&svm);
+	ksft_must(!dirty_take(&svm, &win, 4096));
+	ksft_test_result(dirty_is_as_wanted(&win) && win.held >= 16,
+			 "memfd: pages that stay in a socket are HELD (%lu)\n",
+			 win.held);
+	close(pair[0]);
+	close(pair[1]);
+	sys_drain_lru();
+	svm_epoch(&svm);
+	ksft_must(!dirty_take(&svm, &win, 4096));
+}
+
 static void exact_test_memfd(void)
 {
 	struct dirty_window all = win;
@@ -271,6 +363,7 @@ static void exact_test_memfd(void)
 	dirty_test(&svm, &win, "memfd: nothing was written");
 	exact_touch(50, 60);
 	dirty_test(&svm, &win, "memfd: 60 pages");
+	exact_test_memfd_held();
 	dirty_window_free(&win);
 	win = all;
 }
@@ -311,6 +404,7 @@ int main(void)
 	exact_test_epochs();
 	exact_test_foreign();
 	exact_test_writers();
+	exact_test_exposed();
 	exact_test_swap();
 	exact_test_cut();
 	exact_test_held();
