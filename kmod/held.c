@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Direct I/O and its like write to memory by reference, and page tables do not tell
- * when. A page on which somebody holds a reference when an epoch begins may be written in it, so it
- * counts as dirty at its end, though the reference may be gone by then. Only pages
- * that the ended epoch recorded can be so: to take a reference for writing the others
- * must be faulted in first, which marks them; one whose page table was moved is logged; and those
- * that were held before the first epoch are found by its snapshot, which looks at all. The look is
- * after clear_refs has changed all entries: a fast get_user_pages() that was under way
- * has its reference by then or fails.
+ * when. A page on which somebody holds a reference when an epoch begins may be written
+ * in it, so it counts as dirty at its end, though the reference may be gone by then.
+ * Only pages that the ended epoch recorded can be so: to take a reference for writing the
+ * others must be faulted in first, which marks them; one whose page table was moved is
+ * logged; and those that were held before the first epoch are found by its snapshot,
+ * which looks at all. The look is after clear_refs has changed all entries: a fast
+ * get_user_pages() that was under way has its reference by then or fails.
  *
- * Reclaim and migration unmap a held page before they notice, and no exported function finds it
- * in the swap cache. So a written page that is found unmapped counts as held for one epoch. What
- * is not seen is I/O that outlasts two epochs into a page which stays unmapped, or that was under way
- * in such a page when tracking began.
+ * Reclaim and migration unmap a held page before they notice, and no exported function
+ * finds it in the swap cache. So a written page that is found unmapped counts as held for
+ * one epoch. What is not seen is I/O that outlasts two epochs into a page which stays
+ * unmapped, or that was under way in such a page when tracking began.
  */
 #include <linux/mm.h>
 

@@ -50,12 +50,15 @@ static u8 splice_vm_page_state(struct page *page, unsigned int how)
  * struct splice_vm_folio_memo - state of the folio that was looked at last
  * @folio: or NULL; only compared, never followed
  * @state: of each of its pages
+ * @anon: all pages here are anonymous and nobody asks for more: a look at each
+ *	struct page would cost more than all else
  *
  * Counting the mappings of a huge page takes a look at each of its pages: once will do.
  */
 struct splice_vm_folio_memo {
 	struct folio *folio;
 	u8 state;
+	bool anon;
 };
 
 /* clear_refs write-protects: one that is writable with the bit clear is odd. */
@@ -75,6 +78,8 @@ static u8 splice_vm_pte_present_state(pte_t pte, unsigned int how,
 	} else if (pte_special(pte) || pte_devmap(pte) ||
 		   !pfn_valid(pte_pfn(pte))) {
 		state = SPLICE_VM_STATE_FILE;
+	} else if (memo->anon) {
+		state = SPLICE_VM_STATE_ANON;
 	} else {
 		page = pte_page(pte);
 		if (page_folio(page) != memo->folio) {
@@ -180,12 +185,16 @@ splice_vm_window_read_pte(struct splice_vm_window *win, unsigned int i,
 		__set_bit(i, win->found);
 }
 
-static void splice_vm_window_read_ptes(pmd_t pmd, struct splice_vm_window *win)
+static void splice_vm_window_read_ptes(struct vm_area_struct *vma, pmd_t pmd,
+				       struct splice_vm_window *win)
 {
 	pte_t *pte = pte_offset_kernel(&pmd, win->start);
 	unsigned int first = splice_vm_chunk_bit(win->start);
 	unsigned int end = first + win->nr, i;
-	struct splice_vm_folio_memo memo = {};
+	struct splice_vm_folio_memo memo = {
+		.anon = vma && vma_is_anonymous(vma) &&
+			!(win->how & SPLICE_VM_WALK_HELD),
+	};
 
 	if (!win->only) {
 		for (i = 0; i < win->nr; i++)
@@ -246,7 +255,7 @@ static bool splice_vm_window_read(struct mm_struct *mm,
 	spin_lock(ptl);
 	same = pmd_same(pmd, READ_ONCE(*pmdp));
 	if (same)
-		splice_vm_window_read_ptes(pmd, win);
+		splice_vm_window_read_ptes(vma, pmd, win);
 	spin_unlock(ptl);
 	return same;
 }
