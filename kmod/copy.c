@@ -59,15 +59,16 @@ static int splice_vm_fault_in(struct splice_vm_session *sess,
 		mmap_read_unlock(mm);
 		return -EFAULT;
 	}
-	if (userfaultfd_armed(vma)) {
+	/* Write-protection, our own tracker's for one, holds no reader. */
+	if (userfaultfd_missing(vma) || userfaultfd_minor(vma)) {
 		mmap_read_unlock(mm);
 		return -EBUSY;
 	}
 	/* FOLL_DUMP says EFAULT to a hole of hugetlb rather than fill it. */
 	hole_ok = is_vm_hugetlb_page(vma) &&
-		  (sess->gup_force || (vma->vm_flags & VM_READ));
+		  (sess->ptrace_capable || (vma->vm_flags & VM_READ));
 	got = get_user_pages_remote(mm, addr, 1, FOLL_DUMP | FOLL_HWPOISON |
-				    sess->gup_force, page, &locked);
+				    splice_vm_gup_force(sess), page, &locked);
 	if (locked)
 		mmap_read_unlock(mm);
 	if (got == 1) {

@@ -19,9 +19,12 @@
 #include "held.h"
 #include "walk.h"
 
+/* Of a range that is looked at in one go. */
+#define SPLICE_VM_HELD_STEP	(64 * SPLICE_VM_CHUNK_SIZE)
+
 /**
  * splice_vm_held_report() - an epoch ends: what was held when it began is dirty
- * @sess: the session; the target's mmap lock is held for writing
+ * @sess: the session; nobody else ends an epoch meanwhile
  */
 void splice_vm_held_report(struct splice_vm_session *sess)
 {
@@ -121,27 +124,40 @@ static void splice_vm_held_chunk(struct splice_vm_session *sess,
 }
 
 /**
- * splice_vm_held_collect() - an epoch begins: who holds what
+ * splice_vm_held_collect() - an epoch begins: who holds what of the pages it recorded
  * @sess: the session
- * @mm: its mm; mmap lock held for writing, all entries are clean
+ * @mm: its mm; mmap lock held, the entries of these pages are clean
+ * @addr: where to begin
+ *
+ * Return: where to go on; ULONG_MAX at the end
  */
-void splice_vm_held_collect(struct splice_vm_session *sess,
-			    struct mm_struct *mm)
+unsigned long splice_vm_held_collect(struct splice_vm_session *sess,
+				     struct mm_struct *mm, unsigned long addr)
 {
 	struct splice_vm_window all = { .how = SPLICE_VM_WALK_HELD };
-	unsigned long addr = 0, next, gap_end;
 	struct splice_vm_chunk chunk;
+	unsigned long next, gap_end;
 
-	while (splice_vm_record_next(&sess->record, addr, &next, &gap_end)) {
-		if (gap_end > next) {
-			splice_vm_held_range(sess, mm, next, gap_end, NULL,
-					     &all);
-			addr = gap_end;
-		} else if (splice_vm_record_peek(&sess->record, next >>
-						 SPLICE_VM_CHUNK_SHIFT,
-						 &chunk)) {
-			splice_vm_held_chunk(sess, mm, &chunk);
-			addr = (chunk.index + 1) << SPLICE_VM_CHUNK_SHIFT;
-		}
+	if (!splice_vm_record_next(&sess->record, addr, &next, &gap_end))
+		return ULONG_MAX;
+	if (gap_end > next) {
+		gap_end = min(gap_end, next + SPLICE_VM_HELD_STEP);
+		splice_vm_held_range(sess, mm, next, gap_end, NULL, &all);
+		return gap_end;
 	}
+	if (!splice_vm_record_peek(&sess->record, next >> SPLICE_VM_CHUNK_SHIFT,
+				   &chunk))
+		return ULONG_MAX;
+	splice_vm_held_chunk(sess, mm, &chunk);
+	return (chunk.index + 1) << SPLICE_VM_CHUNK_SHIFT;
+}
+
+/* In one go: the mmap lock is held for writing. */
+void splice_vm_held_collect_all(struct splice_vm_session *sess,
+				struct mm_struct *mm)
+{
+	unsigned long addr = 0;
+
+	while (addr != ULONG_MAX)
+		addr = splice_vm_held_collect(sess, mm, addr);
 }

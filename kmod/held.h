@@ -5,7 +5,9 @@
 #include "session.h"
 
 void splice_vm_held_report(struct splice_vm_session *sess);
-void splice_vm_held_collect(struct splice_vm_session *sess,
-			    struct mm_struct *mm);
+unsigned long splice_vm_held_collect(struct splice_vm_session *sess,
+				     struct mm_struct *mm, unsigned long addr);
+void splice_vm_held_collect_all(struct splice_vm_session *sess,
+				struct mm_struct *mm);
 
 #endif

@@ -14,6 +14,7 @@
 #include "session.h"
 #include "target.h"
 #include "track.h"
+#include "uffd.h"
 
 /* All structs begin with these. */
 struct splice_vm_ioctl_head {
@@ -28,6 +29,7 @@ union splice_vm_ioctl_arg {
 	struct splice_vm_send send;
 	struct splice_vm_track track;
 	struct splice_vm_scan scan;
+	struct splice_vm_uffd uffd;
 };
 
 /**
@@ -56,6 +58,8 @@ static u64 splice_vm_features(void)
 
 	if (IS_ENABLED(CONFIG_MMU_NOTIFIER))
 		features |= SPLICE_VM_FEATURE_NOTIFIER;
+	if (IS_ENABLED(CONFIG_USERFAULTFD))
+		features |= SPLICE_VM_FEATURE_UFFD;
 	return features;
 }
 
@@ -117,6 +121,13 @@ static const struct splice_vm_ioctl_op splice_vm_ioctl_ops[] = {
 		.flags = SPLICE_VM_SCAN_TRACKED | SPLICE_VM_SCAN_POPULATED,
 		.execute = splice_vm_scan,
 		.lost = splice_vm_scan_lost,
+	},
+	{
+		.cmd = SPLICE_VM_UFFD,
+		.size = sizeof(struct splice_vm_uffd),
+		.min_size = offsetofend(struct splice_vm_uffd, reserved),
+		.execute = splice_vm_uffd,
+		.lost = splice_vm_uffd_lost,
 	},
 };
 

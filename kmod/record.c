@@ -209,6 +209,34 @@ void splice_vm_record_log(struct splice_vm_record *rec, unsigned long start,
 }
 
 /**
+ * splice_vm_record_written() - these pages were written; some may be holes
+ * @rec: the record
+ * @start: first byte, page aligned
+ * @end: byte after the last
+ */
+void splice_vm_record_written(struct splice_vm_record *rec, unsigned long start,
+			      unsigned long end)
+{
+	while (start < end) {
+		unsigned long next = ALIGN(start + 1, SPLICE_VM_CHUNK_SIZE);
+		unsigned int first = splice_vm_chunk_bit(start), nr;
+		struct splice_vm_chunk *chunk;
+
+		next = min(next, end);
+		nr = (next - start) >> PAGE_SHIFT;
+		spin_lock(&rec->lock);
+		splice_vm_log_in_chunk(rec, start, next);
+		chunk = splice_vm_chunk_find(rec, start >> SPLICE_VM_CHUNK_SHIFT);
+		if (chunk && chunk->index == start >> SPLICE_VM_CHUNK_SHIFT) {
+			bitmap_set(chunk->dirty, first, nr);
+			bitmap_clear(chunk->held, first, nr);
+		}
+		spin_unlock(&rec->lock);
+		start = next;
+	}
+}
+
+/**
  * splice_vm_record_unmap() - these pages are being unmapped
  * @rec: the record
  * @start: first byte, page aligned

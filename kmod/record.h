@@ -96,6 +96,8 @@ void splice_vm_record_destroy(struct splice_vm_record *rec);
 int splice_vm_record_reserve(struct splice_vm_record *rec, unsigned int nr);
 void splice_vm_record_log(struct splice_vm_record *rec, unsigned long start,
 			  unsigned long end);
+void splice_vm_record_written(struct splice_vm_record *rec, unsigned long start,
+			      unsigned long end);
 void splice_vm_record_unmap(struct splice_vm_record *rec, unsigned long start,
 			    unsigned long end);
 void splice_vm_record_log_unmapped(struct splice_vm_record *rec);

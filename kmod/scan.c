@@ -10,6 +10,7 @@
 #include <linux/uaccess.h>
 #include <linux/splice_vm.h>
 
+#include "protect.h"
 #include "scan.h"
 #include "target.h"
 #include "track.h"
@@ -223,6 +224,7 @@ static u32 splice_vm_scan_state_flags(u8 state)
 }
 
 static void splice_vm_scan_window(struct splice_vm_scan_call *call,
+				  const struct vm_area_struct *vma,
 				  const struct splice_vm_window *win)
 {
 	unsigned int i;
@@ -232,6 +234,8 @@ static void splice_vm_scan_window(struct splice_vm_scan_call *call,
 		unsigned long addr = win->start + ((unsigned long)i << PAGE_SHIFT);
 
 		flags = splice_vm_scan_state_flags(win->states[i]);
+		if (vma->vm_flags & VM_SHARED)
+			flags |= SPLICE_VM_RUN_UNTRACKED;
 		if (!splice_vm_scan_emit(call, addr, 1, flags)) {
 			call->addr = addr;
 			return;
@@ -241,11 +245,16 @@ static void splice_vm_scan_window(struct splice_vm_scan_call *call,
 }
 
 static void splice_vm_scan_hugetlb(struct splice_vm_scan_call *call,
+				   const struct vm_area_struct *vma,
 				   unsigned long end)
 {
+	u32 flags = SPLICE_VM_RUN_PRESENT | SPLICE_VM_RUN_HUGE;
+
+	if (vma->vm_flags & VM_SHARED)
+		flags |= SPLICE_VM_RUN_UNTRACKED;
 	end = min(end, call->addr + SPLICE_VM_SCAN_RUN_MAX);
-	if (splice_vm_scan_emit(call, call->addr, (end - call->addr) >> PAGE_SHIFT,
-				SPLICE_VM_RUN_PRESENT | SPLICE_VM_RUN_HUGE))
+	if (splice_vm_scan_emit(call, call->addr,
+				(end - call->addr) >> PAGE_SHIFT, flags))
 		call->addr = end;
 }
 
@@ -266,12 +275,12 @@ static bool splice_vm_scan_populated_step(struct splice_vm_scan_call *call,
 	if (splice_vm_vma_is_io(vma)) {
 		call->addr = end;
 	} else if (is_vm_hugetlb_page(vma)) {
-		splice_vm_scan_hugetlb(call, end);
+		splice_vm_scan_hugetlb(call, vma, end);
 	} else {
 		call->addr = splice_vm_walk_skip(mm, call->addr, end);
 		if (call->addr < end) {
 			splice_vm_walk_window(vma, call->addr, end, &win);
-			splice_vm_scan_window(call, &win);
+			splice_vm_scan_window(call, vma, &win);
 		}
 	}
 	return !call->full && call->addr < call->end;
@@ -321,6 +330,50 @@ static int splice_vm_scan_report(struct splice_vm_scan_call *call,
 	return 0;
 }
 
+/* Writes are looked for only as far as there is room to report them. */
+static int splice_vm_scan_protect_loop(struct splice_vm_scan_call *call,
+				       struct mm_struct *mm,
+				       struct splice_vm_usercall *user)
+{
+	unsigned long end = call->end;
+	int ret;
+
+	ret = splice_vm_protect_begin(call->sess, mm, user, call->addr, end);
+	while (!ret && !call->full && call->addr < end) {
+		ret = splice_vm_protect_collect(call->sess, mm, user,
+						call->addr, end, &call->end);
+		if (!ret)
+			ret = splice_vm_scan_loop(call, mm,
+						  splice_vm_scan_tracked_step);
+	}
+	call->end = end;
+	return ret;
+}
+
+static int splice_vm_scan_protect(struct splice_vm_scan_call *call,
+				  struct mm_struct *mm)
+{
+	struct splice_vm_usercall user;
+	int ret;
+
+	ret = splice_vm_usercall_begin(&user, SPLICE_VM_PROTECT_MEMORY);
+	if (ret)
+		return ret;
+	ret = splice_vm_scan_protect_loop(call, mm, &user);
+	splice_vm_usercall_end(&user);
+	return ret;
+}
+
+static int splice_vm_scan_collected(struct splice_vm_scan_call *call,
+				    struct mm_struct *mm)
+{
+	/* Without memory what comes next is coarser, no less right. */
+	splice_vm_track_prepare(call->sess, mm);
+	if (call->sess->tracker == SPLICE_VM_TRACKER_PROTECT)
+		return splice_vm_scan_protect(call, mm);
+	return splice_vm_scan_loop(call, mm, splice_vm_scan_tracked_step);
+}
+
 /* Only the walk keeps the target's memory from going away, not the copy to the caller. */
 static int splice_vm_scan_walk(struct splice_vm_scan_call *call, bool tracked)
 {
@@ -329,14 +382,11 @@ static int splice_vm_scan_walk(struct splice_vm_scan_call *call, bool tracked)
 
 	if (IS_ERR(mm))
 		return PTR_ERR(mm);
-	if (tracked) {
-		/* Without memory the next snapshot is coarser, no less right. */
-		splice_vm_track_prepare(call->sess, mm);
-		ret = splice_vm_scan_loop(call, mm, splice_vm_scan_tracked_step);
-	} else {
+	if (tracked)
+		ret = splice_vm_scan_collected(call, mm);
+	else
 		ret = splice_vm_scan_loop(call, mm,
 					  splice_vm_scan_populated_step);
-	}
 	splice_vm_target_put(mm);
 	return ret;
 }
@@ -361,6 +411,8 @@ static int splice_vm_scan_tracked(struct splice_vm_scan_call *call,
 		splice_vm_scan_undo(call);
 	else
 		atomic64_set(&sess->epochs_seen, scan->epoch);
+	if (!ret && scan->done && sess->tracker == SPLICE_VM_TRACKER_PROTECT)
+		atomic64_inc(&sess->epochs);
 out_unlock:
 	mutex_unlock(&sess->lock);
 	return ret;

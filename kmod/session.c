@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /* One open of the device: from open to release, and what poll() says of it. */
+#include <linux/file.h>
 #include <linux/module.h>
 #include <linux/poll.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/splice_vm.h>
 
 #include "copy.h"
 #include "ioctl.h"
+#include "protect.h"
 #include "session.h"
 #include "splice.h"
+#include "snapshot.h"
 #include "track.h"
 
 static int splice_vm_open(struct inode *inode, struct file *file)
@@ -34,7 +38,10 @@ static int splice_vm_release(struct inode *inode, struct file *file)
 		splice_vm_notifier_unregister(sess);
 		mmdrop(sess->mm);
 	}
-	splice_vm_track_free(sess);
+	splice_vm_protect_stop(sess);
+	if (sess->pagemap)
+		fput(sess->pagemap);
+	splice_vm_snapshot_free(sess);
 	splice_vm_record_destroy(&sess->record);
 	splice_vm_record_destroy(&sess->held);
 	kvfree(sess);
@@ -47,7 +54,9 @@ static __poll_t splice_vm_poll(struct file *file, poll_table *wait)
 	__poll_t mask = 0;
 
 	poll_wait(file, &sess->wait, wait);
-	if (atomic64_read(&sess->epochs) != atomic64_read(&sess->epochs_seen))
+	/* With write-protection a SCAN itself ends an epoch: there is always one to be had. */
+	if (READ_ONCE(sess->tracker) == SPLICE_VM_TRACKER_PROTECT ||
+	    atomic64_read(&sess->epochs) != atomic64_read(&sess->epochs_seen))
 		mask |= EPOLLIN | EPOLLRDNORM;
 	if (READ_ONCE(sess->gone))
 		mask |= EPOLLHUP;

@@ -18,6 +18,10 @@
  *	page table locks	of the target
  *	splice_vm_record.lock	spinlock, innermost
  *
+ * The write-protect tracker calls ioctls of its userfaultfd and of /proc/PID/pagemap with
+ * splice_vm_session.lock held: they take the target's mmap_lock themselves, and the caller's
+ * when they fault its memory in. The two may be one: so never with an mmap_lock held.
+ *
  * The MMU notifier's callbacks run below the target's mmap_lock or reclaim's
  * locks, and may run while this very session allocates memory. They take page table
  * locks, splice_vm_record.lock and nothing else, and allocate nothing: so they cannot sleep
@@ -36,6 +40,8 @@
  * - The notifier is registered by ATTACH and unregistered at release, which waits for
  *   callbacks that run. Its release callback, when the target exits or calls
  *   exec, only sets ->gone.
+ * - session->pagemap is opened by ATTACH and session->uffd by TRACK; release puts both. The
+ *   last put of the userfaultfd lifts the protection of all pages.
  * - Pages: whoever took a reference puts it; pipes and sockets take their own.
  */
 
@@ -58,9 +64,12 @@ struct splice_vm_vmas {
  * @lock: serialises ATTACH, TRACK and SCAN TRACKED
  * @mm: the target; NULL before ATTACH, then constant
  * @may_track: mem_fd was open for writing; constant after ATTACH
- * @gup_force: FOLL_FORCE for holders of CAP_SYS_PTRACE, else 0; constant after ATTACH
+ * @ptrace_capable: whoever opened mem_fd had CAP_SYS_PTRACE in the initial user
+ *	namespace; constant after ATTACH
  * @max_inflight: cap in pages; constant after ATTACH
  * @tracker: SPLICE_VM_TRACKER_*; set by TRACK under @lock, read by callbacks
+ * @pagemap: /proc/PID/pagemap of @mm, or NULL; constant after ATTACH
+ * @uffd: the write-protect tracker's userfaultfd, or NULL; under @lock
  * @notifier: registered while @mm is set
  * @gone: the target's memory is being torn down; only ever set
  * @wait: woken when an epoch ends and when the target is gone
@@ -71,6 +80,7 @@ struct splice_vm_vmas {
  *	belongs to it
  * @vmas: [0] of the last epoch, [1] spare; under the target's mmap_lock, which the
  *	snapshot holds for writing and SCAN for reading together with @lock
+ * @fresh: no epoch of the soft-dirty tracker has ended yet; like @vmas
  * @pages_sent: by reference, since open
  * @pages_copied: by copy, since open
  * @inflight: pages that calls hold references on right now
@@ -79,9 +89,11 @@ struct splice_vm_session {
 	struct mutex lock; /* ATTACH, TRACK, SCAN TRACKED */
 	struct mm_struct *mm;
 	bool may_track;
-	unsigned int gup_force;
+	bool ptrace_capable;
 	unsigned int max_inflight;
 	unsigned int tracker;
+	struct file *pagemap;
+	struct file *uffd;
 	struct mmu_notifier notifier;
 	bool gone;
 	wait_queue_head_t wait;
@@ -90,6 +102,7 @@ struct splice_vm_session {
 	struct splice_vm_record record;
 	struct splice_vm_record held;
 	struct splice_vm_vmas vmas[2];
+	bool fresh;
 	atomic64_t pages_sent;
 	atomic64_t pages_copied;
 	atomic64_t inflight;

@@ -92,7 +92,7 @@ splice_vm_take(struct splice_vm_session *sess, struct mm_struct *mm,
 		return SPLICE_VM_TAKE_SLOW;
 
 	got = get_user_pages_remote(mm, addr, *count,
-				    SPLICE_VM_GUP_FLAGS | sess->gup_force,
+				    SPLICE_VM_GUP_FLAGS | splice_vm_gup_force(sess),
 				    pages, NULL);
 	if (got <= 0)
 		return splice_vm_take_explain(vma, addr, end, count);

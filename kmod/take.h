@@ -2,7 +2,16 @@
 #ifndef SPLICE_VM_TAKE_H
 #define SPLICE_VM_TAKE_H
 
+#include <linux/mm.h>
+
 #include "session.h"
+
+/* NUMA hints (6.1) and pages that may not be read are followed for the privileged only. */
+static inline unsigned int
+splice_vm_gup_force(const struct splice_vm_session *sess)
+{
+	return sess->ptrace_capable ? FOLL_FORCE : 0;
+}
 
 /**
  * enum splice_vm_taken - why the page at an address could not be taken

@@ -12,6 +12,7 @@
 #include <linux/user_namespace.h>
 #include <linux/splice_vm.h>
 
+#include "protect.h"
 #include "target.h"
 #include "track.h"
 
@@ -61,8 +62,9 @@ static int splice_vm_target_bind(struct splice_vm_session *sess,
 		return ret;
 
 	sess->may_track = file->f_mode & FMODE_WRITE;
-	if (file_ns_capable(file, &init_user_ns, CAP_SYS_PTRACE))
-		sess->gup_force = FOLL_FORCE;
+	sess->ptrace_capable = file_ns_capable(file, &init_user_ns,
+					       CAP_SYS_PTRACE);
+	sess->pagemap = splice_vm_protect_pagemap(mm, file);
 	mmgrab(mm);
 	/* Pairs with the acquire in splice_vm_target_get(). */
 	smp_store_release(&sess->mm, mm);

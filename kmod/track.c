@@ -1,162 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The soft-dirty tracker. A write of "4" to clear_refs calls MMU notifiers with
- * MMU_NOTIFY_SOFT_DIRTY, under the mmap lock held for writing, after it cleared
- * VM_SOFTDIRTY and before it clears the bits in page tables and flushes TLBs (fs/proc/
- * task_mmu.c, clear_refs_write). So the callback copies the bits away: get and clear
- * are one step for the target, whoever writes clear_refs. Unmaps and the like are
- * logged with their ranges, at start and end, and looked at when SCAN asks.
+ * TRACK, and the MMU notifier that both trackers need: unmaps and the like are logged with
+ * their ranges, at start and end, and looked at when SCAN asks. What was written is found
+ * by snapshot.c (soft-dirty) or protect.c (write-protection).
  */
-#include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/sched/signal.h>
-#include <linux/slab.h>
 #include <linux/splice_vm.h>
 
 #include "held.h"
+#include "protect.h"
+#include "snapshot.h"
 #include "target.h"
 #include "track.h"
-#include "walk.h"
 
 u64 splice_vm_trackers(void)
 {
+	u64 trackers = 0;
+
 	if (IS_ENABLED(CONFIG_MEM_SOFT_DIRTY) && IS_ENABLED(CONFIG_MMU_NOTIFIER))
-		return BIT_ULL(SPLICE_VM_TRACKER_SOFT_DIRTY);
-	return 0;
-}
-
-/*
- * Remembers that [start, end) is mapped and logs what of it was not mapped in the last
- * epoch: a page table that mremap moves there brings no soft-dirty bits.
- * @old is the index of the first old range that can still matter.
- */
-static void splice_vm_vmas_add(struct splice_vm_session *sess,
-			       unsigned long start, unsigned long end,
-			       unsigned int *old)
-{
-	struct splice_vm_vmas *last = &sess->vmas[0], *now = &sess->vmas[1];
-	unsigned long from = start;
-
-	if (now->nr && now->ranges[now->nr - 1].end == start)
-		now->ranges[now->nr - 1].end = end;
-	else if (now->nr < now->cap)
-		now->ranges[now->nr++] = (struct splice_vm_range){ start, end };
-	else
-		now->valid = false;
-
-	if (!last->valid) {
-		splice_vm_record_log(&sess->record, start, end);
-		return;
-	}
-	while (*old < last->nr && last->ranges[*old].end <= from)
-		++*old;
-	while (from < end && *old < last->nr &&
-	       last->ranges[*old].start < end) {
-		splice_vm_record_log(&sess->record, from,
-				     last->ranges[*old].start);
-		from = last->ranges[*old].end;
-		if (from < end)
-			++*old;
-	}
-	splice_vm_record_log(&sess->record, from, end);
-}
-
-static void splice_vm_snapshot_window(struct splice_vm_session *sess,
-				      struct vm_area_struct *vma,
-				      const struct splice_vm_window *win)
-{
-	DECLARE_BITMAP(dirty, SPLICE_VM_CHUNK_PAGES) = {};
-	DECLARE_BITMAP(held, SPLICE_VM_CHUNK_PAGES) = {};
-	unsigned int first = splice_vm_chunk_bit(win->start);
-	bool any = false;
-	unsigned int i;
-
-	for_each_set_bit(i, win->found, win->nr) {
-		u8 state = win->states[i];
-
-		if (!(state & (SPLICE_VM_STATE_WRITTEN |
-			       SPLICE_VM_STATE_HELD)) ||
-		    !splice_vm_state_has_content(vma, state))
-			continue;
-		any = true;
-		__set_bit(first + i, dirty);
-		if (!(state & SPLICE_VM_STATE_WRITTEN))
-			__set_bit(first + i, held);
-	}
-	if (any)
-		splice_vm_record_dirty(&sess->record,
-				       win->start >> SPLICE_VM_CHUNK_SHIFT,
-				       dirty, held);
-}
-
-static void splice_vm_snapshot_vma(struct splice_vm_session *sess,
-				   struct vm_area_struct *vma)
-{
-	struct splice_vm_window win = { .how = SPLICE_VM_WALK_WRITTEN };
-	unsigned long addr = vma->vm_start;
-
-	/* Who holds what from before is not known yet: held.c follows it from here. */
-	if (!atomic64_read(&sess->epochs))
-		win.how = SPLICE_VM_WALK_HELD;
-
-	if (splice_vm_vma_is_io(vma))
-		return;
-	/* clear_refs passes hugetlb over, so nobody knows: all of it, each time. */
-	if (is_vm_hugetlb_page(vma)) {
-		splice_vm_record_log(&sess->record, vma->vm_start, vma->vm_end);
-		return;
-	}
-	for (;;) {
-		addr = splice_vm_walk_skip(vma->vm_mm, addr, vma->vm_end);
-		if (addr >= vma->vm_end)
-			break;
-		if (splice_vm_walk_window(vma, addr, vma->vm_end, &win))
-			splice_vm_snapshot_window(sess, vma, &win);
-		addr += (unsigned long)win.nr << PAGE_SHIFT;
-		cond_resched();
-	}
-}
-
-/*
- * Faults that run under a VMA's own lock (6.4 on) do not wait for the mmap lock:
- * without vma_start_write() one could set a bit after we read it and before
- * clear_refs clears it. lockdep sees VMA lock -> reclaim -> notifier -> VMA lock; the
- * notifier that reclaim calls takes nothing that sleeps (see session.h), so that is false.
- */
-static void splice_vm_snapshot_lock(struct mm_struct *mm)
-{
-	VMA_ITERATOR(vmi, mm, 0);
-	struct vm_area_struct *vma;
-
-	lockdep_off();
-	for_each_vma(vmi, vma)
-		vma_start_write(vma);
-	lockdep_on();
-}
-
-/* The mmap lock is held for writing. */
-static void splice_vm_snapshot(struct splice_vm_session *sess,
-			       struct mm_struct *mm)
-{
-	VMA_ITERATOR(vmi, mm, 0);
-	struct splice_vm_vmas *now = &sess->vmas[1];
-	struct vm_area_struct *vma;
-	unsigned int old = 0;
-
-	mmap_assert_write_locked(mm);
-	now->nr = 0;
-	now->valid = true;
-	splice_vm_snapshot_lock(mm);
-	splice_vm_record_log_unmapped(&sess->record);
-	splice_vm_held_report(sess);
-	for_each_vma(vmi, vma) {
-		splice_vm_vmas_add(sess, vma->vm_start, vma->vm_end, &old);
-		splice_vm_snapshot_vma(sess, vma);
-	}
-	swap(sess->vmas[0], sess->vmas[1]);
-	atomic64_inc(&sess->epochs);
-	wake_up_all(&sess->wait);
+		trackers |= BIT_ULL(SPLICE_VM_TRACKER_SOFT_DIRTY);
+	if (SPLICE_VM_HAS_PROTECT)
+		trackers |= BIT_ULL(SPLICE_VM_TRACKER_PROTECT);
+	return trackers;
 }
 
 static bool splice_vm_event_drops(const struct mmu_notifier_range *range)
@@ -173,41 +40,10 @@ static void splice_vm_log_event(struct splice_vm_session *sess,
 	unsigned long end = PAGE_ALIGN(min(range->end, TASK_SIZE_MAX));
 
 	splice_vm_record_log(&sess->record, start, end);
-	if (range->event == MMU_NOTIFY_UNMAP)
+	/* Write-protection is lost when a mapping moves: there it counts as new. */
+	if (range->event == MMU_NOTIFY_UNMAP &&
+	    sess->tracker == SPLICE_VM_TRACKER_SOFT_DIRTY)
 		splice_vm_record_unmap(&sess->record, start, end);
-}
-
-/*
- * An entry that is writable with the soft-dirty bit clear counts as written, since no fault
- * will tell (mprotect and migration make such ones). fork, mprotect, NUMA hints and
- * writeback take the right to write away, and with it what a snapshot would go by.
- */
-static void splice_vm_log_exposed(struct splice_vm_session *sess,
-				  const struct mmu_notifier_range *range)
-{
-	DECLARE_BITMAP(none, SPLICE_VM_CHUNK_PAGES) = {};
-	DECLARE_BITMAP(dirty, SPLICE_VM_CHUNK_PAGES);
-	unsigned long addr = range->start & PAGE_MASK;
-	unsigned long end = PAGE_ALIGN(min(range->end, TASK_SIZE_MAX));
-	struct splice_vm_window win;
-
-	for (;;) {
-		addr = splice_vm_walk_skip(range->mm, addr, end);
-		if (addr >= end)
-			break;
-		splice_vm_walk_exposed(range->mm, addr, end, &win);
-		if (!bitmap_empty(win.found, SPLICE_VM_CHUNK_PAGES)) {
-			bitmap_shift_left(dirty, win.found,
-					  splice_vm_chunk_bit(addr),
-					  SPLICE_VM_CHUNK_PAGES);
-			splice_vm_record_dirty(&sess->record,
-					       addr >> SPLICE_VM_CHUNK_SHIFT,
-					       dirty, none);
-		}
-		addr += (unsigned long)win.nr << PAGE_SHIFT;
-		if (mmu_notifier_range_blockable(range))
-			cond_resched();
-	}
 }
 
 static bool splice_vm_event_protects(const struct mmu_notifier_range *range)
@@ -216,21 +52,31 @@ static bool splice_vm_event_protects(const struct mmu_notifier_range *range)
 	       range->event == MMU_NOTIFY_PROTECTION_PAGE;
 }
 
+/* What only the soft-dirty tracker goes by. */
+static void splice_vm_snapshot_event(struct splice_vm_session *sess,
+				     const struct mmu_notifier_range *range)
+{
+	if (range->event == MMU_NOTIFY_SOFT_DIRTY)
+		splice_vm_snapshot_take(sess, range->mm);
+	else if (splice_vm_event_protects(range))
+		splice_vm_snapshot_exposed(sess, range);
+}
+
 static int splice_vm_range_start(struct mmu_notifier *notifier,
 				 const struct mmu_notifier_range *range)
 {
 	struct splice_vm_session *sess;
+	unsigned int tracker;
 
 	sess = container_of(notifier, struct splice_vm_session, notifier);
 	/* Pairs with the release in splice_vm_track_start(). */
-	if (smp_load_acquire(&sess->tracker) == SPLICE_VM_TRACKER_NONE)
+	tracker = smp_load_acquire(&sess->tracker);
+	if (tracker == SPLICE_VM_TRACKER_NONE)
 		return 0;
-	if (range->event == MMU_NOTIFY_SOFT_DIRTY)
-		splice_vm_snapshot(sess, range->mm);
-	else if (splice_vm_event_protects(range))
-		splice_vm_log_exposed(sess, range);
-	else if (splice_vm_event_drops(range))
+	if (splice_vm_event_drops(range))
 		splice_vm_log_event(sess, range);
+	else if (tracker == SPLICE_VM_TRACKER_SOFT_DIRTY)
+		splice_vm_snapshot_event(sess, range);
 	return 0;
 }
 
@@ -239,15 +85,18 @@ static void splice_vm_range_end(struct mmu_notifier *notifier,
 				const struct mmu_notifier_range *range)
 {
 	struct splice_vm_session *sess;
+	unsigned int tracker;
 
 	sess = container_of(notifier, struct splice_vm_session, notifier);
 	/* Pairs with the release in splice_vm_track_start(). */
-	if (smp_load_acquire(&sess->tracker) == SPLICE_VM_TRACKER_NONE)
+	tracker = smp_load_acquire(&sess->tracker);
+	if (tracker == SPLICE_VM_TRACKER_NONE)
 		return;
-	if (range->event == MMU_NOTIFY_SOFT_DIRTY)
-		splice_vm_held_collect(sess, range->mm);
-	else if (splice_vm_event_drops(range))
+	if (splice_vm_event_drops(range))
 		splice_vm_log_event(sess, range);
+	else if (tracker == SPLICE_VM_TRACKER_SOFT_DIRTY &&
+		 range->event == MMU_NOTIFY_SOFT_DIRTY)
+		splice_vm_held_collect_all(sess, range->mm);
 }
 
 /* The target exits, calls exec, or the session is being closed. */
@@ -296,36 +145,8 @@ void splice_vm_notifier_unregister(struct splice_vm_session *sess)
 	mmu_notifier_unregister(&sess->notifier, sess->mm);
 }
 
-static int splice_vm_vmas_grow(struct splice_vm_session *sess,
-			       struct mm_struct *mm, unsigned int cap)
-{
-	struct splice_vm_range *fresh[2];
-	int i;
-
-	for (i = 0; i < 2; i++)
-		fresh[i] = kvmalloc_array(cap, sizeof(*fresh[i]),
-					  GFP_KERNEL_ACCOUNT);
-	if (!fresh[0] || !fresh[1] || mmap_read_lock_killable(mm)) {
-		kvfree(fresh[0]);
-		kvfree(fresh[1]);
-		return fresh[0] && fresh[1] ? -EINTR : -ENOMEM;
-	}
-	/* The snapshot swaps the two, so both are as long. */
-	for (i = 0; i < 2; i++) {
-		if (sess->vmas[i].nr)
-			memcpy(fresh[i], sess->vmas[i].ranges,
-			       sess->vmas[i].nr * sizeof(*fresh[i]));
-		swap(fresh[i], sess->vmas[i].ranges);
-		sess->vmas[i].cap = cap;
-	}
-	mmap_read_unlock(mm);
-	kvfree(fresh[0]);
-	kvfree(fresh[1]);
-	return 0;
-}
-
 /**
- * splice_vm_track_prepare() - have memory ready for the next snapshot
+ * splice_vm_track_prepare() - have memory ready for what is recorded next
  * @sess: the session, its lock is held
  * @mm: its mm; the caller holds a user of it
  *
@@ -335,16 +156,13 @@ static int splice_vm_vmas_grow(struct splice_vm_session *sess,
 int splice_vm_track_prepare(struct splice_vm_session *sess,
 			    struct mm_struct *mm)
 {
-	unsigned int count = READ_ONCE(mm->map_count);
 	unsigned long tables = mm_pgtables_bytes(mm) >> PAGE_SHIFT;
 	int ret;
 
 	lockdep_assert_held(&sess->lock);
-	if (sess->vmas[0].cap < count + count / 8 + 16) {
-		ret = splice_vm_vmas_grow(sess, mm, count + count / 4 + 64);
-		if (ret)
-			return ret;
-	}
+	ret = splice_vm_snapshot_prepare(sess, mm);
+	if (ret)
+		return ret;
 	tables += tables / 8 + 64;
 	ret = splice_vm_record_reserve(&sess->record, tables);
 	if (ret)
@@ -353,31 +171,32 @@ int splice_vm_track_prepare(struct splice_vm_session *sess,
 	return splice_vm_record_reserve(&sess->held, tables);
 }
 
-/* No callback may run any more. */
-void splice_vm_track_free(struct splice_vm_session *sess)
+/* Callbacks may still run, and add to a record that nobody asks for. */
+static void splice_vm_track_stop(struct splice_vm_session *sess)
 {
-	kvfree(sess->vmas[0].ranges);
-	kvfree(sess->vmas[1].ranges);
+	lockdep_assert_held(&sess->lock);
+	WRITE_ONCE(sess->tracker, SPLICE_VM_TRACKER_NONE);
+	splice_vm_protect_stop(sess);
 }
 
-/* All that is mapped now was never asked for. It is what the first epoch begins with. */
-static int splice_vm_track_log_all(struct splice_vm_session *sess,
-				   struct mm_struct *mm)
+static int splice_vm_track_start_on(struct splice_vm_session *sess,
+				    struct mm_struct *mm, u32 tracker)
 {
-	VMA_ITERATOR(vmi, mm, 0);
-	struct splice_vm_vmas *now = &sess->vmas[1];
-	struct vm_area_struct *vma;
-	unsigned int old = 0;
+	int ret = splice_vm_track_prepare(sess, mm);
 
-	if (mmap_write_lock_killable(mm))
-		return -EINTR;
-	now->nr = 0;
-	now->valid = true;
-	for_each_vma(vmi, vma)
-		splice_vm_vmas_add(sess, vma->vm_start, vma->vm_end, &old);
-	swap(sess->vmas[0], sess->vmas[1]);
-	mmap_write_unlock(mm);
-	return 0;
+	if (!ret && tracker == SPLICE_VM_TRACKER_PROTECT)
+		ret = splice_vm_protect_start(sess, mm);
+	if (ret)
+		return ret;
+	/*
+	 * First, so that no drop between the two is missed. Pairs with the
+	 * acquire in the callbacks.
+	 */
+	smp_store_release(&sess->tracker, tracker);
+	ret = splice_vm_snapshot_begin(sess, mm);
+	if (ret)
+		splice_vm_track_stop(sess);
+	return ret;
 }
 
 static int splice_vm_track_start(struct splice_vm_session *sess, u32 tracker)
@@ -385,25 +204,25 @@ static int splice_vm_track_start(struct splice_vm_session *sess, u32 tracker)
 	struct mm_struct *mm;
 	int ret;
 
+	lockdep_assert_held(&sess->lock);
 	if (sess->tracker != SPLICE_VM_TRACKER_NONE)
 		return -EBUSY;
 	mm = splice_vm_target_get(sess);
 	if (IS_ERR(mm))
 		return PTR_ERR(mm);
-	ret = splice_vm_track_prepare(sess, mm);
-	if (ret)
-		goto out_put;
-	/*
-	 * First, so that no drop between the two is missed. Pairs with the
-	 * acquire in the callbacks.
-	 */
-	smp_store_release(&sess->tracker, tracker);
-	ret = splice_vm_track_log_all(sess, mm);
-	if (ret)
-		WRITE_ONCE(sess->tracker, SPLICE_VM_TRACKER_NONE);
-out_put:
+	ret = splice_vm_track_start_on(sess, mm, tracker);
 	splice_vm_target_put(mm);
 	return ret;
+}
+
+/* The cheapest that there is: CRIU goes by soft-dirty bits as well. */
+static u32 splice_vm_track_choose(u32 tracker)
+{
+	if (tracker != SPLICE_VM_TRACKER_AUTO)
+		return tracker;
+	if (splice_vm_trackers() & BIT_ULL(SPLICE_VM_TRACKER_SOFT_DIRTY))
+		return SPLICE_VM_TRACKER_SOFT_DIRTY;
+	return SPLICE_VM_TRACKER_PROTECT;
 }
 
 /**
@@ -414,7 +233,7 @@ out_put:
 long splice_vm_track(struct splice_vm_session *sess, void *arg)
 {
 	struct splice_vm_track *track = arg;
-	int ret;
+	int ret = 0;
 
 	if (track->reserved)
 		return -EINVAL;
@@ -423,16 +242,18 @@ long splice_vm_track(struct splice_vm_session *sess, void *arg)
 		return -ENOTCONN;
 	if (!sess->may_track)
 		return -EACCES;
-	if (track->tracker == SPLICE_VM_TRACKER_AUTO)
-		track->tracker = SPLICE_VM_TRACKER_SOFT_DIRTY;
-	if (track->tracker == SPLICE_VM_TRACKER_NONE ||
-	    track->tracker >= 64 ||
-	    !(splice_vm_trackers() & BIT_ULL(track->tracker)))
+	track->tracker = splice_vm_track_choose(track->tracker);
+	if (track->tracker != SPLICE_VM_TRACKER_NONE &&
+	    (track->tracker >= 64 ||
+	     !(splice_vm_trackers() & BIT_ULL(track->tracker))))
 		return -EOPNOTSUPP;
 
 	if (mutex_lock_killable(&sess->lock))
 		return -EINTR;
-	ret = splice_vm_track_start(sess, track->tracker);
+	if (track->tracker == SPLICE_VM_TRACKER_NONE)
+		splice_vm_track_stop(sess);
+	else
+		ret = splice_vm_track_start(sess, track->tracker);
 	mutex_unlock(&sess->lock);
 	return ret;
 }

@@ -11,7 +11,6 @@ void splice_vm_notifier_unregister(struct splice_vm_session *sess);
 long splice_vm_track(struct splice_vm_session *sess, void *arg);
 int splice_vm_track_prepare(struct splice_vm_session *sess,
 			    struct mm_struct *mm);
-void splice_vm_track_free(struct splice_vm_session *sess);
 u64 splice_vm_trackers(void);
 
 #endif

@@ -19,6 +19,8 @@
  *	SPLICE_VM_SCAN, flags TRACKED		runs that were written or dropped
  *	SPLICE_VM_SEND				these runs go to the socket
  *
+ * With SPLICE_VM_TRACKER_PROTECT SCAN itself ends the epoch, and clear_refs is not needed.
+ *
  * read(), pread()
  *	The file position is the address. Copies; pages that are swapped out
  *	are brought in (unless a userfaultfd of the task covers them: EBUSY).
@@ -35,7 +37,8 @@
  *	is nothing readable (no mapping, VM_IO, VM_PFNMAP).
  *
  * poll()
- *	EPOLLIN: an epoch ended since the last SCAN with SPLICE_VM_SCAN_TRACKED.
+ *	EPOLLIN: an epoch ended since the last SCAN with SPLICE_VM_SCAN_TRACKED; always
+ *	with SPLICE_VM_TRACKER_PROTECT.
  *	EPOLLHUP: the target is gone.
  *
  * What a page that was sent by reference shows
@@ -91,6 +94,7 @@ struct splice_vm_run {
 #define SPLICE_VM_RUN_HUGE	0x00000020U	/* mapped by a huge page */
 #define SPLICE_VM_RUN_FILE	0x00000040U	/* a page of a file or of shared memory */
 #define SPLICE_VM_RUN_HELD	0x00000080U	/* DIRTY only since somebody holds references */
+#define SPLICE_VM_RUN_UNTRACKED	0x00000100U	/* shared: others may write here unseen */
 
 /* What SPLICE_VM_SEND did with a run; exactly one is set. */
 #define SPLICE_VM_RUN_SENT	0x00010000U	/* written to the socket by reference */
@@ -102,11 +106,13 @@ struct splice_vm_run {
 #define SPLICE_VM_FEATURE_SPLICE	0x1ULL	/* splice, sendfile */
 #define SPLICE_VM_FEATURE_SEND		0x2ULL	/* SPLICE_VM_SEND */
 #define SPLICE_VM_FEATURE_NOTIFIER	0x4ULL	/* DROPPED and EPOLLHUP work */
+#define SPLICE_VM_FEATURE_UFFD		0x8ULL	/* SPLICE_VM_UFFD */
 
 /* Trackers, for SPLICE_VM_TRACK and struct splice_vm_info.trackers (1 << n). */
 #define SPLICE_VM_TRACKER_NONE		0
 #define SPLICE_VM_TRACKER_AUTO		1	/* what fits; TRACK says what it chose */
 #define SPLICE_VM_TRACKER_SOFT_DIRTY	2	/* snapshot when clear_refs is written */
+#define SPLICE_VM_TRACKER_PROTECT	3	/* write-protection by userfaultfd; Linux 6.7 on */
 
 /**
  * struct splice_vm_info - SPLICE_VM_INFO: what the module can, how the session is
@@ -122,7 +128,7 @@ struct splice_vm_run {
  * @attached: out: 1 after ATTACH
  * @gone: out: 1 when the target has exited or called exec
  * @reserved: out: 0
- * @epochs: out: epochs that ended since TRACK
+ * @epochs: out: epochs that ended since the first TRACK
  * @pages_sent: out: pages that SEND and splice passed on by reference
  * @pages_copied: out: pages that read and pread copied
  * @pages_inflight: out: pages that calls of this session hold right now
@@ -247,12 +253,24 @@ struct splice_vm_send {
  * @tracker: in: SPLICE_VM_TRACKER_*; out: the tracker in use
  * @reserved: in: 0
  *
- * An epoch ends whenever somebody, the caller or anyone else, writes "4" to
- * /proc/PID/clear_refs; what was written in it is kept until a SCAN takes it.
- * The first SCAN after TRACK reports everything that is populated as DIRTY.
+ * SPLICE_VM_TRACKER_SOFT_DIRTY: an epoch ends whenever somebody, the caller or anyone
+ * else, writes "4" to /proc/PID/clear_refs; what was written in it is kept until a SCAN
+ * takes it. While the epoch ends the target stands for as long as it takes to read the
+ * page tables of what it wrote; a huge page is dirty as a whole.
  *
- * Errors: EACCES mem_fd of ATTACH was not open for writing; EBUSY a tracker
- * runs already; EOPNOTSUPP no such tracker here.
+ * SPLICE_VM_TRACKER_PROTECT: each SCAN ends an epoch of its range. The target never stands,
+ * but each first write to a page in an epoch takes a fault, and huge pages are split where they
+ * are written. Its mappings are registered with a userfaultfd, one of the task's own there is
+ * respected: pages that it covers are DIRTY in each SCAN. CRIU dumps no task with such
+ * mappings: stop the tracker first.
+ *
+ * SPLICE_VM_TRACKER_AUTO takes the first of the two that is there. SPLICE_VM_TRACKER_NONE
+ * stops tracking, also when none runs. The first SCAN after TRACK reports everything that
+ * is populated as DIRTY.
+ *
+ * Errors: EACCES mem_fd of ATTACH was not open for writing, or for PROTECT: the caller may
+ * not open /dev/userfaultfd, or could not read /proc/PID/pagemap at ATTACH; EBUSY a
+ * tracker runs already; EOPNOTSUPP no such tracker here.
  */
 struct splice_vm_track {
 	__u32 size;
@@ -289,12 +307,15 @@ struct splice_vm_track {
  *
  * POPULATED lists, in order of addresses, runs that are PRESENT (with ZERO, HUGE
  * or FILE) or SWAPPED (also while a page migrates). hugetlb mappings are listed
- * whole as PRESENT|HUGE. Holes, VM_IO and VM_PFNMAP are not listed.
+ * whole as PRESENT|HUGE. Runs of shared mappings are UNTRACKED as well: what others write
+ * there is not reported, so send them anew while all who map them stand. Holes, VM_IO and VM_PFNMAP are not listed.
  *
  * The mmap lock of the target is held for reading for some milliseconds at a time.
  *
  * Errors: EINVAL alignment, order, nr_runs, not exactly one flag; ENOTCONN also: TRACKED
- * before TRACK. After EFAULT nothing is lost: what was taken is reported again.
+ * before TRACK; EAGAIN with SPLICE_VM_TRACKER_PROTECT: mappings change too fast to be
+ * followed, all is reported anew. After an error nothing is lost: what was taken is
+ * reported again.
  */
 struct splice_vm_scan {
 	__u32 size;
@@ -307,10 +328,32 @@ struct splice_vm_scan {
 	__aligned_u64 epoch;
 };
 
+/**
+ * struct splice_vm_uffd - SPLICE_VM_UFFD: a userfaultfd of the target's mm
+ * @size: in: sizeof(struct) of the caller
+ * @flags: in: 0
+ * @fd: out: the descriptor: close-on-exec, non-blocking, UFFDIO_API not done yet
+ * @reserved: in: 0
+ *
+ * For a tracker or a snapshot of the caller's own. It outlives the session. Mappings that it
+ * registers are no longer followed by SPLICE_VM_TRACKER_PROTECT, see there.
+ *
+ * Errors: EACCES mem_fd of ATTACH was not open for writing; EPERM whoever opened it did not
+ * have CAP_SYS_PTRACE in the initial user namespace; EMFILE; EOPNOTSUPP the kernel has no
+ * /dev/userfaultfd, or what opening that said.
+ */
+struct splice_vm_uffd {
+	__u32 size;
+	__u32 flags;
+	__s32 fd;
+	__u32 reserved;
+};
+
 #define SPLICE_VM_INFO		_IO(SPLICE_VM_IOC_TYPE, 0x80)
 #define SPLICE_VM_ATTACH	_IO(SPLICE_VM_IOC_TYPE, 0x81)
 #define SPLICE_VM_SEND		_IO(SPLICE_VM_IOC_TYPE, 0x82)
 #define SPLICE_VM_TRACK		_IO(SPLICE_VM_IOC_TYPE, 0x83)
 #define SPLICE_VM_SCAN		_IO(SPLICE_VM_IOC_TYPE, 0x84)
+#define SPLICE_VM_UFFD		_IO(SPLICE_VM_IOC_TYPE, 0x85)
 
 #endif /* _UAPI_LINUX_SPLICE_VM_H */
