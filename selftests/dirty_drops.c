@@ -23,6 +23,7 @@
 static struct target target;
 static struct svm svm;
 static struct dirty_window win;
+static __u32 tracker;
 
 static unsigned long drops_addr(unsigned long page)
 {
@@ -64,6 +65,17 @@ static void drops_munmap(unsigned long page, unsigned long nr)
 	dirty_want_edge(&win, page + nr);
 }
 
+/* The registration of a mapping that the moved one is merged with is lost, too. */
+static void drops_want_neighbours(void)
+{
+	unsigned long i;
+
+	for (i = 0; i < PAGES; i++) {
+		if (win.want[i] == DIRTY_NONE)
+			win.want[i] = DIRTY_ANY;
+	}
+}
+
 static void drops_mremap(unsigned long from, unsigned long to,
 			 unsigned long nr, int flags)
 {
@@ -79,6 +91,8 @@ static void drops_mremap(unsigned long from, unsigned long to,
 	dirty_want_edge(&win, from + nr);
 	dirty_want_edge(&win, to);
 	dirty_want_edge(&win, to + nr);
+	if (tracker == SPLICE_VM_TRACKER_PROTECT)
+		drops_want_neighbours();
 }
 
 /* All is there and clean, and nothing is left to report. */
@@ -277,9 +291,8 @@ static void drops_test_control(void)
 			 "control: a drop that is missing is seen\n");
 }
 
-int main(void)
+static void drops_test_all(void)
 {
-	ksft_print_header();
 	target_start(&target);
 	dirty_window_init(&win, target_map(&target, LEN, MADV_NOHUGEPAGE),
 			  PAGES);
@@ -292,6 +305,20 @@ int main(void)
 	drops_test_overflow();
 	drops_test_control();
 	svm_close(&svm);
+	dirty_window_free(&win);
 	target_stop(&target);
+}
+
+int main(void)
+{
+	ksft_print_header();
+	for (tracker = SPLICE_VM_TRACKER_SOFT_DIRTY;
+	     tracker <= SPLICE_VM_TRACKER_PROTECT; tracker++) {
+		if (!svm_has_tracker(tracker))
+			continue;
+		ksft_print_msg("tracker %u\n", tracker);
+		svm_use_tracker(tracker);
+		drops_test_all();
+	}
 	ksft_finished();
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -346,6 +347,31 @@ static void exact_test_memfd_held(void)
 	ksft_must(!dirty_take(&svm, &win, 4096));
 }
 
+/* What another task writes is not seen, and the session says that it cannot be. */
+static void exact_test_memfd_other(long fd)
+{
+	struct svm_runs runs = {};
+	char name[32];
+	long *other;
+	int ours;
+
+	snprintf(name, sizeof(name), "fd/%ld", fd);
+	ours = sys_proc_open(target.pid, name, O_RDWR);
+	other = mmap(NULL, 256 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		     ours, 0);
+	ksft_must(ours >= 0 && other != MAP_FAILED);
+	WRITE_ONCE(other[20 * PAGE_SIZE / sizeof(long)], 1);
+	ksft_must(!svm_scan(&svm, SPLICE_VM_SCAN_POPULATED, win.addr, win.addr +
+			    256 * PAGE_SIZE, 100, &runs));
+	ksft_test_result(svm_runs_pages(&runs, SPLICE_VM_RUN_UNTRACKED, 0) >=
+			 100 && !svm_runs_pages(&runs, 0,
+						SPLICE_VM_RUN_UNTRACKED),
+			 "memfd: writes of others are said to be unseen\n");
+	svm_runs_free(&runs);
+	munmap(other, 256 * PAGE_SIZE);
+	close(ours);
+}
+
 static void exact_test_memfd(void)
 {
 	struct dirty_window all = win;
@@ -364,6 +390,7 @@ static void exact_test_memfd(void)
 	exact_touch(50, 60);
 	dirty_test(&svm, &win, "memfd: 60 pages");
 	exact_test_memfd_held();
+	exact_test_memfd_other(fd);
 	dirty_window_free(&win);
 	win = all;
 }

@@ -5,7 +5,7 @@
  * mappings, and while another process writes clear_refs as well.
  *
  *	mirror [--threads N] [--seconds N] [--seed N] [--mb N] [--rate N]
- *	       [--no-control]
+ *	       [--tracker SPLICE_VM_TRACKER_*] [--no-control]
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +34,7 @@
 #define SWAPPED_PERCENT	10
 #define CONTROL_TRIES	5
 #define MIN_ROUNDS	5
+#define COMPACT_ROUNDS	4
 #define COOKIE		99
 
 /**
@@ -222,9 +223,15 @@ static bool mirror_all_ops(const struct load_counts *n)
 	return true;
 }
 
-static void mirror_run(const struct load_config *config, unsigned int seconds,
-		       const struct net_kind *net)
+static const char *mirror_tracker_name(__u32 tracker)
 {
+	return tracker == SPLICE_VM_TRACKER_PROTECT ? "protect" : "soft-dirty";
+}
+
+static void mirror_run(const struct load_config *config, unsigned int seconds,
+		       const struct net_kind *net, __u32 tracker)
+{
+	const char *how = mirror_tracker_name(tracker);
 	struct load_counts *n;
 	struct compare c;
 	struct target t;
@@ -233,6 +240,7 @@ static void mirror_run(const struct load_config *config, unsigned int seconds,
 	pid_t clearer;
 	__u64 end;
 
+	svm_use_tracker(tracker);
 	target_start(&t);
 	n = load_start(&t, config);
 	follow_start(&f, t.pid, net);
@@ -242,6 +250,9 @@ static void mirror_run(const struct load_config *config, unsigned int seconds,
 	while (sys_now_ns() < end || f.rounds < MIN_ROUNDS) {
 		svm_epoch(&f.s);
 		follow_round(&f);
+		if (f.rounds % COMPACT_ROUNDS == 0)
+			ksft_must(!sys_write_file("/proc/sys/vm/compact_memory",
+						  "1"));
 	}
 	target_freeze(&t);
 	swapped = page_out_steady(t.pid, config);
@@ -249,15 +260,18 @@ static void mirror_run(const struct load_config *config, unsigned int seconds,
 	follow_round(&f);
 	kill(clearer, SIGKILL);
 	waitpid(clearer, NULL, 0);
+	/* Holes that are protected look like swapped pages in pagemap. */
+	ksft_must(!svm_track_with(f.s.fd, SPLICE_VM_TRACKER_NONE));
 	compare_run(&c, t.pid, &f.m, 0, SVM_END);
 	mirror_print(&f, n, &c);
 	ksft_test_result(!c.stale && !c.undropped,
-			 "%s: mirror equals memory: %lu stale, %lu not dropped\n",
-			 net->name, c.stale, c.undropped);
+			 "%s, %s: mirror equals memory: %lu stale, %lu not dropped\n",
+			 how, net->name, c.stale, c.undropped);
 	ksft_test_result(swapped * 100 >= c.pages * SWAPPED_PERCENT,
-			 "%s: %lu of %lu pages were in zram at the last epoch\n",
-			 net->name, swapped, c.pages);
-	ksft_test_result(mirror_all_ops(n), "%s: all kinds of change happened\n",
+			 "%s, %s: %lu of %lu pages were in zram at the last epoch\n",
+			 how, net->name, swapped, c.pages);
+	ksft_test_result(mirror_all_ops(n),
+			 "%s, %s: all kinds of change happened\n", how,
 			 net->name);
 	follow_end(&f);
 	target_stop(&t);
@@ -279,11 +293,14 @@ static void mirror_control(struct load_config config, unsigned int seconds)
 	ksft_test_result(lost, "control: two steps lose %lu pages\n", lost);
 }
 
-static void mirror_khugepaged(void)
+/* The kernel's own hands in the task's memory, busier than they would be. */
+static void mirror_kernel_threads(void)
 {
 	static const char dir[] = "/sys/kernel/mm/transparent_hugepage";
 	char path[128];
 
+	ksft_must(!sys_write_file("/sys/kernel/mm/ksm/sleep_millisecs", "20"));
+	ksft_must(!sys_write_file("/sys/kernel/mm/ksm/run", "1"));
 	snprintf(path, sizeof(path), "%s/enabled", dir);
 	ksft_must(!sys_write_file(path, "always"));
 	snprintf(path, sizeof(path), "%s/khugepaged/scan_sleep_millisecs", dir);
@@ -300,6 +317,7 @@ int main(int argc, char **argv)
 		{ "seed", required_argument, NULL, 'e' },
 		{ "mb", required_argument, NULL, 'm' },
 		{ "rate", required_argument, NULL, 'r' },
+		{ "tracker", required_argument, NULL, 'k' },
 		{ "no-control", no_argument, NULL, 'n' },
 		{}
 	};
@@ -310,7 +328,8 @@ int main(int argc, char **argv)
 		.rate = 20000,
 		.ops = true,
 	};
-	unsigned int seconds = 4;
+	unsigned int seconds = 4, i;
+	__u32 only = 0;
 	bool control = true;
 	int opt;
 
@@ -333,6 +352,9 @@ int main(int argc, char **argv)
 		case 'r':
 			config.rate = value;
 			break;
+		case 'k':
+			only = value;
+			break;
 		case 'n':
 			control = false;
 			break;
@@ -345,10 +367,16 @@ int main(int argc, char **argv)
 		       config.threads, seconds, config.mb, config.rate,
 		       config.seed);
 	sys_swap_on(256);
-	mirror_khugepaged();
-	mirror_run(&config, seconds, &net_kinds[0]);
-	config.seed++;
-	mirror_run(&config, seconds, &net_kinds[1]);
+	mirror_kernel_threads();
+	for (i = 0; i < 4; i++) {
+		__u32 tracker = SPLICE_VM_TRACKER_SOFT_DIRTY + i / 2;
+
+		if (only && tracker != only)
+			continue;
+		if (svm_has_tracker(tracker))
+			mirror_run(&config, seconds, &net_kinds[i % 2], tracker);
+		config.seed++;
+	}
 	if (control)
 		mirror_control(config, seconds);
 	ksft_finished();

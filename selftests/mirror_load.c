@@ -6,12 +6,16 @@
  * signal handler, so that writes really race with unmaps and moves.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +28,8 @@
 #define SLOT_PAGES	(SLOT_BYTES / PAGE_SIZE)
 #define SLOTS_MAX	64
 #define OP_THREADS	2
+#define DIRECT_BYTES	(128 * PAGE_SIZE)
+#define OWN_UFFD_BYTES	(64 * PAGE_SIZE)
 /* Where the slots are, and where else they can be. */
 #define SLOTS_BASE	(LOAD_BASE + (1UL << 36))
 #define SLOTS_OTHER	(LOAD_BASE + (2UL << 36))
@@ -46,6 +52,7 @@ static struct load_counts *counts;
 static struct slot slots[SLOTS_MAX];
 static unsigned int nr_slots;
 static __thread sigjmp_buf load_jump;
+static int direct_fd;
 
 static unsigned int load_nr_slots(const struct load_config *config)
 {
@@ -78,6 +85,16 @@ static void load_write(unsigned long addr, __u64 value)
 		return;
 	}
 	WRITE_ONCE(*(__u64 *)addr, value);
+	load_count(&counts->writes);
+}
+
+static void load_fill(unsigned long addr, int byte)
+{
+	if (sigsetjmp(load_jump, 0)) {
+		load_count(&counts->faults);
+		return;
+	}
+	memset((void *)addr, byte, PAGE_SIZE);
 	load_count(&counts->writes);
 }
 
@@ -174,13 +191,22 @@ static bool op_mremap(unsigned long from, unsigned long len, unsigned long to,
 		      (void *)to) != MAP_FAILED;
 }
 
+/* One that fell to pieces cannot move: then a new one does. */
+static bool op_move_slot(struct slot *slot, unsigned long to, int flags)
+{
+	if (op_mremap(slot->at, SLOT_BYTES, to, flags))
+		return true;
+	return op_mmap(slot->at, SLOT_BYTES) &&
+	       op_mremap(slot->at, SLOT_BYTES, to, flags);
+}
+
 /* With alignment to 2 MiB, so that page tables move as they are. */
 static bool op_move(struct slot *slot, __u64 *seed)
 {
 	unsigned long to = op_other_home(slot);
 
 	(void)seed;
-	if (!op_mremap(slot->at, SLOT_BYTES, to, 0))
+	if (!op_move_slot(slot, to, 0))
 		return false;
 	__atomic_store_n(&slot->at, to, __ATOMIC_RELAXED);
 	return true;
@@ -213,7 +239,7 @@ static bool op_dontunmap(struct slot *slot, __u64 *seed)
 	unsigned long from = slot->at, to = op_other_home(slot);
 
 	(void)seed;
-	if (!op_mremap(from, SLOT_BYTES, to, MREMAP_DONTUNMAP))
+	if (!op_move_slot(slot, to, MREMAP_DONTUNMAP))
 		return false;
 	__atomic_store_n(&slot->at, to, __ATOMIC_RELAXED);
 	return !munmap((void *)from, SLOT_BYTES);
@@ -275,16 +301,36 @@ static bool op_fill(struct slot *slot, __u64 *seed)
 	return true;
 }
 
+/* A device writes, by reference, and page tables do not tell when. */
+static bool op_direct(struct slot *slot, __u64 *seed)
+{
+	unsigned long len, addr = op_part(slot, seed, &len);
+
+	return pread(direct_fd, (void *)addr, len, sys_random(seed) % 64 *
+		     PAGE_SIZE) == (ssize_t)len;
+}
+
+/* ksmd finds the pages that are alike, and merges them when it likes. */
+static bool op_merge(struct slot *slot, __u64 *seed)
+{
+	unsigned long len, addr = op_part(slot, seed, &len), at;
+
+	for (at = addr; at < addr + len; at += PAGE_SIZE)
+		load_fill(at, sys_random(seed) % 2);
+	return !madvise((void *)addr, len, MADV_MERGEABLE);
+}
+
 static bool (* const ops[LOAD_OPS])(struct slot *slot, __u64 *seed) = {
 	op_discard, op_free, op_unmap, op_replace, op_move, op_move_part,
 	op_move_over, op_dontunmap, op_protect, op_fork, op_huge, op_page_out,
-	op_fill,
+	op_fill, op_direct, op_merge,
 };
 
 const char * const load_op_names[LOAD_OPS] = {
 	"MADV_DONTNEED", "MADV_FREE", "munmap", "mmap over", "mremap",
 	"mremap of a part", "mremap over", "MREMAP_DONTUNMAP", "mprotect",
-	"fork", "MADV_COLLAPSE", "MADV_PAGEOUT", "fill",
+	"fork", "MADV_COLLAPSE", "MADV_PAGEOUT", "fill", "O_DIRECT read",
+	"MADV_MERGEABLE",
 };
 
 static void *load_operator(void *arg)
@@ -303,6 +349,37 @@ static void *load_operator(void *arg)
 		usleep(sys_random(&seed) % 10000);
 	}
 	return NULL;
+}
+
+/* Twice as long as the longest part of a slot. */
+static void load_direct_open(void)
+{
+	unsigned long *data;
+	__u64 seed = load.seed;
+	unsigned int i;
+
+	direct_fd = open("/var/tmp", O_TMPFILE | O_RDWR | O_DIRECT, 0600);
+	data = mmap(NULL, DIRECT_BYTES, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ksft_must(direct_fd >= 0 && data != MAP_FAILED);
+	for (i = 0; i < DIRECT_BYTES / sizeof(*data); i++)
+		data[i] = sys_random(&seed);
+	ksft_must(pwrite(direct_fd, data, DIRECT_BYTES, 0) == DIRECT_BYTES);
+	munmap(data, DIRECT_BYTES);
+}
+
+/* A userfaultfd of the task's own on a part: it protects nothing, but it is there. */
+static void load_uffd_open(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range = { LOAD_BASE, OWN_UFFD_BYTES },
+		.mode = UFFDIO_REGISTER_MODE_WP,
+	};
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	ksft_must(fd >= 0 && !ioctl(fd, UFFDIO_API, &api));
+	ksft_must(!ioctl(fd, UFFDIO_REGISTER, &reg));
 }
 
 static void load_map(void)
@@ -339,6 +416,8 @@ static long load_start_fn(const unsigned long *args)
 	/* A mapping that has gone for a moment can also be one beyond its file. */
 	sigaction(SIGBUS, &act, NULL);
 	load_map();
+	load_direct_open();
+	load_uffd_open();
 	for (i = 0; i < load.threads; i++)
 		ksft_must(!pthread_create(&thread, NULL, load_writer,
 					  (void *)(i + 1)));

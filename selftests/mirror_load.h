@@ -9,7 +9,7 @@
 #include "target.h"
 
 #define LOAD_BASE	0x100000000000UL
-#define LOAD_OPS	13
+#define LOAD_OPS	15
 
 /**
  * struct load_config - how much of it

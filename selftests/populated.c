@@ -128,7 +128,8 @@ static void populated_test_huge(void)
 static void populated_test_file(void)
 {
 	const struct splice_vm_run shared = {
-		0, PART, SPLICE_VM_RUN_PRESENT | SPLICE_VM_RUN_FILE
+		0, PART, SPLICE_VM_RUN_PRESENT | SPLICE_VM_RUN_FILE |
+			 SPLICE_VM_RUN_UNTRACKED
 	};
 	const struct splice_vm_run own[] = {
 		{ 0, PART, SPLICE_VM_RUN_PRESENT },

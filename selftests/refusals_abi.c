@@ -36,6 +36,7 @@ union abi_arg {
 	struct splice_vm_send send;
 	struct splice_vm_track track;
 	struct splice_vm_scan scan;
+	struct splice_vm_uffd uffd;
 	unsigned char bytes[8192];
 };
 
@@ -84,6 +85,11 @@ static void abi_scan(union abi_arg *arg)
 	};
 }
 
+static void abi_uffd(union abi_arg *arg)
+{
+	arg->uffd = (struct splice_vm_uffd){ .size = sizeof(arg->uffd) };
+}
+
 static const struct {
 	const char *name;
 	unsigned long cmd;
@@ -95,6 +101,7 @@ static const struct {
 	{ "SEND", SPLICE_VM_SEND, abi_send, 0 },
 	{ "TRACK", SPLICE_VM_TRACK, abi_track, 0 },
 	{ "SCAN", SPLICE_VM_SCAN, abi_scan, 3 },
+	{ "UFFD", SPLICE_VM_UFFD, abi_uffd, 0 },
 };
 
 /* A session in which the ioctl works: all but ATTACH want one that is attached. */
@@ -170,7 +177,7 @@ static void abi_test_numbers(void)
 	struct splice_vm_info info = { .size = sizeof(info) };
 	unsigned int i;
 
-	for (i = 0x85; i < 0x90; i++)
+	for (i = 0x86; i < 0x90; i++)
 		ksft_test_value(svm_ioctl(fd, _IO(SPLICE_VM_IOC_TYPE, i),
 					  &info), -ENOTTY,
 				"unknown ioctl %#x\n", i);
@@ -239,7 +246,7 @@ static void abi_test_fields(void)
 	ABI_BAD(fd, abi_track, SPLICE_VM_TRACK, track.reserved, 1, -EINVAL);
 	ABI_BAD(fd, abi_track, SPLICE_VM_TRACK, track.tracker, 63, -EOPNOTSUPP);
 	ABI_BAD(fd, abi_track, SPLICE_VM_TRACK, track.tracker, 64, -EOPNOTSUPP);
-	ABI_BAD(fd, abi_track, SPLICE_VM_TRACK, track.tracker, 0, -EOPNOTSUPP);
+	ABI_BAD(fd, abi_uffd, SPLICE_VM_UFFD, uffd.reserved, 1, -EINVAL);
 	ABI_BAD(fd, abi_send, SPLICE_VM_SEND, send.reserved, 1, -EINVAL);
 	ABI_BAD(fd, abi_send, SPLICE_VM_SEND, send.nr_runs, 0, -EINVAL);
 	ABI_BAD(fd, abi_send, SPLICE_VM_SEND, send.nr_runs, NR_RUNS, -EINVAL);

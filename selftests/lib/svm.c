@@ -12,6 +12,8 @@
 
 #define SVM_SEND_RUNS	1024
 
+static __u32 svm_tracker = SPLICE_VM_TRACKER_AUTO;
+
 void svm_runs_add(struct svm_runs *runs, __u64 addr, __u32 nr, __u32 flags)
 {
 	if (runs->nr == runs->cap) {
@@ -83,14 +85,34 @@ int svm_attach(int fd, int mem_fd, __u32 max_inflight)
 	return svm_ioctl(fd, SPLICE_VM_ATTACH, &arg);
 }
 
-int svm_track(int fd)
+int svm_track_with(int fd, __u32 tracker)
 {
 	struct splice_vm_track arg = {
 		.size = sizeof(arg),
-		.tracker = SPLICE_VM_TRACKER_AUTO,
+		.tracker = tracker,
 	};
 
 	return svm_ioctl(fd, SPLICE_VM_TRACK, &arg);
+}
+
+int svm_track(int fd)
+{
+	return svm_track_with(fd, svm_tracker);
+}
+
+void svm_use_tracker(__u32 tracker)
+{
+	svm_tracker = tracker;
+}
+
+bool svm_has_tracker(__u32 tracker)
+{
+	struct splice_vm_info info;
+	int fd = svm_open_device();
+
+	svm_info(fd, &info);
+	close(fd);
+	return info.trackers & 1ULL << tracker;
 }
 
 void svm_info(int fd, struct splice_vm_info *info)

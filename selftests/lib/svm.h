@@ -39,11 +39,17 @@ int svm_open_device(void);
 int svm_ioctl(int fd, unsigned long cmd, void *arg);
 int svm_attach(int fd, int mem_fd, __u32 max_inflight);
 int svm_track(int fd);
+int svm_track_with(int fd, __u32 tracker);
+/* Whether the module offers SPLICE_VM_TRACKER_@tracker on this kernel. */
+bool svm_has_tracker(__u32 tracker);
 void svm_info(int fd, struct splice_vm_info *info);
 
 /* Session on @pid, that must work; with clear_refs, tracked if @track. */
 void svm_open(struct svm *s, pid_t pid, bool track);
 void svm_close(struct svm *s);
+
+/* What svm_track() and svm_open() take from now on; SPLICE_VM_TRACKER_AUTO at first. */
+void svm_use_tracker(__u32 tracker);
 
 /* An epoch ends. */
 void svm_epoch(struct svm *s);

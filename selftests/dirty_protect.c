@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The write-protect tracker, where the kernel has it: exactly the pages written, 4 KiB of them in
+ * huge pages too; each SCAN ends an epoch. And the userfaultfd that SPLICE_VM_UFFD gives.
+ * On kernels without it: it is refused, and INFO says so.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "dirty.h"
+#include "ksft.h"
+#include "net.h"
+#include "target.h"
+
+#define PAGES		2048UL
+#define LEN		(PAGES * PAGE_SIZE)
+#define THP_PAGES	(PMD_SIZE / PAGE_SIZE)
+
+static struct target target;
+static struct svm svm;
+static struct dirty_window win;
+
+static unsigned long protect_addr(unsigned long page)
+{
+	return win.addr + page * PAGE_SIZE;
+}
+
+static void protect_touch(unsigned long page, unsigned long nr)
+{
+	target_fill(&target, protect_addr(page), nr * PAGE_SIZE, page + 1);
+	dirty_want(&win, page, nr, DIRTY_YES);
+}
+
+static void protect_test_exact(void)
+{
+	struct pollfd p = { svm.fd, POLLIN, 0 };
+	struct splice_vm_info info;
+	__u64 seed = 7, epochs;
+	int round, i;
+
+	dirty_test_now(&svm, &win, "nothing was written");
+	svm_info(svm.fd, &info);
+	epochs = info.epochs;
+	for (round = 0; round < 5; round++) {
+		for (i = 0; i < 100; i++)
+			protect_touch(sys_random(&seed) % PAGES, 1);
+		dirty_test_now(&svm, &win, "100 random pages, no clear_refs");
+	}
+	svm_info(svm.fd, &info);
+	ksft_test_value(info.epochs - epochs, 5, "INFO counts epochs\n");
+	ksft_test_value(info.tracker, SPLICE_VM_TRACKER_PROTECT,
+			"INFO names the tracker\n");
+	ksft_test_result(poll(&p, 1, 0) == 1 && p.revents == POLLIN,
+			 "poll: there is always an epoch to be had\n");
+	protect_touch(0, PAGES);
+	dirty_test_now(&svm, &win, "all pages");
+	target_fill(&target, win.addr, LEN, 0);
+	dirty_test_now(&svm, &win, "reads do not count");
+	protect_touch(9, 1);
+	svm_epoch(&svm);
+	dirty_test_now(&svm, &win, "clear_refs takes nothing away");
+}
+
+static long protect_fork_fn(const unsigned long *args)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		WRITE_ONCE(*(long *)args[0], 1);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	return pid;
+}
+
+static void protect_test_changes(void)
+{
+	target_do(&target, protect_fork_fn, protect_addr(40));
+	dirty_test_now(&svm, &win, "writes of a forked child");
+	protect_touch(40, 2);
+	dirty_test_now(&svm, &win, "write after a fork");
+	target_sys(&target, SYS_mprotect, protect_addr(50), 50 * PAGE_SIZE,
+		   PROT_READ);
+	target_sys(&target, SYS_mprotect, protect_addr(50), 50 * PAGE_SIZE,
+		   PROT_READ | PROT_WRITE);
+	dirty_want_edge(&win, 50);
+	dirty_want_edge(&win, 100);
+	protect_touch(60, 1);
+	dirty_test_now(&svm, &win, "write after mprotect");
+	protect_touch(1000, 10);
+	target_page_out(&target, protect_addr(1000), 20 * PAGE_SIZE);
+	dirty_want(&win, 1010, 10, DIRTY_MAYBE);
+	dirty_test_now(&svm, &win, "written, then swapped");
+	/* What was swapped may still be held by somebody. */
+	ksft_must(!dirty_take(&svm, &win, 4096));
+	dirty_test_now(&svm, &win, "still swapped");
+	protect_touch(1005, 1);
+	target_fill(&target, protect_addr(1010), 5 * PAGE_SIZE, 0);
+	dirty_test_now(&svm, &win, "written when it came back");
+	target_madvise(&target, protect_addr(200), 10 * PAGE_SIZE,
+		       MADV_DONTNEED);
+	dirty_want(&win, 200, 10, DIRTY_DROPPED);
+	dirty_test_now(&svm, &win, "MADV_DONTNEED");
+	protect_touch(203, 1);
+	dirty_test_now(&svm, &win, "first write after it");
+}
+
+/* A page table's worth, over what is there. */
+static void protect_move(unsigned long from, unsigned long to)
+{
+	ksft_must(target_sys(&target, SYS_mremap, protect_addr(from), PMD_SIZE,
+			     PMD_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED,
+			     protect_addr(to)) == (long)protect_addr(to));
+	dirty_want(&win, from, THP_PAGES, DIRTY_DROPPED);
+	dirty_want(&win, to, THP_PAGES, DIRTY_YES);
+}
+
+/*
+ * Linux 6.12: a mapping that moves beside one of ours is merged with it, and then both lose their
+ * registration, but the entries of ours keep their protected bit. Written once, such a page
+ * is writable for good.
+ */
+static void protect_test_moved(void)
+{
+	struct dirty_window all = win;
+	unsigned long addr = target_map(&target, 4 * PMD_SIZE, MADV_NOHUGEPAGE);
+	int i;
+
+	dirty_window_init(&win, addr, 4 * THP_PAGES);
+	protect_touch(0, 4 * THP_PAGES);
+	dirty_test_now(&svm, &win, "moved: a new mapping");
+	protect_move(0, 3 * THP_PAGES);
+	dirty_test_now(&svm, &win, "moved: away");
+	protect_move(3 * THP_PAGES, 0);
+	dirty_want(&win, THP_PAGES, 2 * THP_PAGES, DIRTY_MAYBE);
+	protect_touch(THP_PAGES + 5, 1);
+	dirty_test_now(&svm, &win, "moved: and back");
+	for (i = 0; i < 2; i++) {
+		protect_touch(THP_PAGES + 5, 1);
+		protect_touch(5, 1);
+		dirty_test_now(&svm, &win, "moved: still followed");
+	}
+	dirty_window_free(&win);
+	win = all;
+}
+
+/* Pages that somebody holds for writing are followed past the end of the epoch. */
+static void protect_test_held(void)
+{
+	char data[16 * PAGE_SIZE + 256];
+	int pair[2];
+
+	net_unix_pair(pair);
+	protect_touch(300, 16);
+	ksft_must(svm_send_one(svm.fd, pair[0], protect_addr(300), 16, NULL) ==
+		  16);
+	dirty_test_now(&svm, &win, "written, and then in a socket");
+	ksft_must(!dirty_take(&svm, &win, 4096));
+	ksft_test_result(win.held >= 16,
+			 "pages that stay in a socket are HELD (%lu)\n",
+			 win.held);
+	ksft_must(read(pair[1], data, sizeof(data)) > 0);
+	sys_drain_lru();
+	ksft_must(!dirty_take(&svm, &win, 4096));
+	ksft_must(!dirty_take(&svm, &win, 4096));
+	ksft_test_value(win.held, 0, "and no longer when they were read\n");
+	close(pair[0]);
+	close(pair[1]);
+	dirty_want(&win, 0, PAGES, DIRTY_NONE);
+}
+
+static void protect_test_thp(void)
+{
+	struct dirty_window all = win;
+	unsigned long addr = target_map(&target, 4 * PMD_SIZE, MADV_HUGEPAGE);
+
+	target_fill(&target, addr, 4 * PMD_SIZE, 1);
+	if (!sys_is_thp(target.pid, addr))
+		ksft_exit_fail_msg("no THP here\n");
+	dirty_window_init(&win, addr, 4 * THP_PAGES);
+	dirty_want(&win, 0, 4 * THP_PAGES, DIRTY_YES);
+	dirty_test_now(&svm, &win, "THP: a new mapping");
+	dirty_test_now(&svm, &win, "THP: nothing was written");
+	protect_touch(THP_PAGES + 17, 1);
+	/* The split is logged as if all of it had changed. */
+	dirty_want(&win, THP_PAGES, 17, DIRTY_MAYBE);
+	dirty_want(&win, THP_PAGES + 18, THP_PAGES - 18, DIRTY_MAYBE);
+	dirty_test_now(&svm, &win, "THP: one write, that huge page at most");
+	protect_touch(THP_PAGES + 18, 1);
+	dirty_test_now(&svm, &win, "THP: the next write, one page");
+	dirty_window_free(&win);
+	win = all;
+}
+
+static long protect_uffd_fn(const unsigned long *args)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range = { args[0], args[1] },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) ||
+	    ioctl(fd, UFFDIO_REGISTER, &reg))
+		return -1;
+	return fd;
+}
+
+/* What the task's own userfaultfd covers cannot be followed: it is never missed. */
+static void protect_test_own_uffd(void)
+{
+	struct dirty_window all = win;
+	unsigned long addr = target_map(&target, 64 * PAGE_SIZE,
+					MADV_NOHUGEPAGE);
+	long fd;
+
+	dirty_window_init(&win, addr, 64);
+	protect_touch(0, 32);
+	fd = target_do(&target, protect_uffd_fn, addr, 64 * PAGE_SIZE);
+	ksft_must(fd >= 0);
+	dirty_want(&win, 32, 32, DIRTY_DROPPED);
+	dirty_test_now(&svm, &win, "own userfaultfd: all there is, DIRTY");
+	dirty_want(&win, 0, 32, DIRTY_YES);
+	dirty_want(&win, 32, 32, DIRTY_DROPPED);
+	dirty_test_now(&svm, &win, "own userfaultfd: each time");
+	target_sys(&target, SYS_close, fd);
+	dirty_want(&win, 0, 32, DIRTY_YES);
+	dirty_want(&win, 32, 32, DIRTY_DROPPED);
+	dirty_test_now(&svm, &win, "own userfaultfd: closed");
+	protect_touch(3, 1);
+	dirty_test_now(&svm, &win, "own userfaultfd: followed from then on");
+	dirty_window_free(&win);
+	win = all;
+}
+
+/* VmFlags of the task's mappings that have "uw". */
+static unsigned int protect_count_uw(void)
+{
+	int fd = sys_proc_open(target.pid, "smaps", O_RDONLY);
+	FILE *smaps = fdopen(fd, "r");
+	unsigned int count = 0;
+	char line[512];
+
+	ksft_must(smaps);
+	while (fgets(line, sizeof(line), smaps)) {
+		if (!strncmp(line, "VmFlags:", 8) && strstr(line, " uw"))
+			count++;
+	}
+	fclose(smaps);
+	return count;
+}
+
+static void protect_test_stop(void)
+{
+	ksft_test_result(protect_count_uw(), "control: protected mappings are seen\n");
+	ksft_test_value(svm_track_with(svm.fd, SPLICE_VM_TRACKER_SOFT_DIRTY),
+			-EBUSY, "one tracker at a time\n");
+	ksft_test_value(svm_track_with(svm.fd, SPLICE_VM_TRACKER_NONE), 0,
+			"TRACK NONE\n");
+	ksft_test_value(svm_track_with(svm.fd, SPLICE_VM_TRACKER_NONE), 0,
+			"TRACK NONE again\n");
+	ksft_test_value(protect_count_uw(), 0, "nothing is protected any more\n");
+	ksft_test_value(dirty_take(&svm, &win, 100), -ENOTCONN,
+			"SCAN TRACKED without a tracker\n");
+	ksft_test_value(svm_track_with(svm.fd, SPLICE_VM_TRACKER_SOFT_DIRTY), 0,
+			"the other tracker then\n");
+	dirty_want(&win, 0, PAGES, DIRTY_CHANGED);
+	dirty_test(&svm, &win, "its first SCAN says all");
+	protect_touch(5, 3);
+	dirty_test(&svm, &win, "and then what was written");
+}
+
+static void protect_test_tracker(void)
+{
+	target_start(&target);
+	dirty_window_init(&win, target_map(&target, LEN, MADV_NOHUGEPAGE),
+			  PAGES);
+	protect_touch(0, PAGES);
+	svm_use_tracker(SPLICE_VM_TRACKER_PROTECT);
+	svm_open(&svm, target.pid, true);
+	dirty_test_now(&svm, &win, "the first SCAN says all");
+	ksft_must(!dirty_take(&svm, &win, 4096));
+	protect_test_exact();
+	protect_test_changes();
+	protect_test_held();
+	protect_test_moved();
+	protect_test_thp();
+	protect_test_own_uffd();
+	protect_test_stop();
+	svm_close(&svm);
+	target_stop(&target);
+}
+
+static long protect_uffd(int fd, int *uffd)
+{
+	struct splice_vm_uffd arg = { .size = sizeof(arg) };
+	int ret = svm_ioctl(fd, SPLICE_VM_UFFD, &arg);
+
+	*uffd = arg.fd;
+	return ret;
+}
+
+/* The page at @args[0], which is missing: waits until somebody gives it. */
+static long protect_read_fn(const unsigned long *args)
+{
+	return READ_ONCE(*(long *)args[0]);
+}
+
+/**
+ * struct protect_fault - a fault that is going to come
+ * @uffd: out of here
+ * @addr: at this page
+ */
+struct protect_fault {
+	int uffd;
+	unsigned long addr;
+};
+
+/* A fault of the target comes out of the descriptor, and is answered through it. */
+static void *protect_serve(void *arg)
+{
+	const struct protect_fault *fault = arg;
+	long data[PAGE_SIZE / sizeof(long)] = { 4711 };
+	struct uffdio_copy copy = {
+		.dst = fault->addr,
+		.src = (unsigned long)data,
+		.len = PAGE_SIZE,
+	};
+	struct pollfd p = { fault->uffd, POLLIN, 0 };
+	struct uffd_msg msg = {};
+
+	ksft_test_result(poll(&p, 1, 10000) == 1 &&
+			 read(fault->uffd, &msg, sizeof(msg)) == sizeof(msg) &&
+			 msg.event == UFFD_EVENT_PAGEFAULT &&
+			 msg.arg.pagefault.address == fault->addr,
+			 "UFFD: a fault of the target comes out\n");
+	ksft_must(!ioctl(fault->uffd, UFFDIO_COPY, &copy));
+	return NULL;
+}
+
+static void protect_test_uffd(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct protect_fault fault;
+	unsigned long addr;
+	pthread_t thread;
+	int uffd;
+
+	target_start(&target);
+	addr = target_map(&target, 4 * PAGE_SIZE, MADV_NOHUGEPAGE);
+	svm_open(&svm, target.pid, false);
+	ksft_test_value(protect_uffd(svm.fd, &uffd), 0, "UFFD\n");
+	ksft_test_value(fcntl(uffd, F_GETFD), FD_CLOEXEC,
+			"UFFD: closed on exec\n");
+	ksft_test_result(fcntl(uffd, F_GETFL) & O_NONBLOCK,
+			 "UFFD: non-blocking\n");
+	ksft_must(!ioctl(uffd, UFFDIO_API, &api));
+	reg.range.start = addr;
+	reg.range.len = 4 * PAGE_SIZE;
+	ksft_test_value(ioctl(uffd, UFFDIO_REGISTER, &reg), 0,
+			"UFFD: registers the target's memory\n");
+	fault = (struct protect_fault){ uffd, addr + PAGE_SIZE };
+	ksft_must(!pthread_create(&thread, NULL, protect_serve, &fault));
+	ksft_test_value(target_do(&target, protect_read_fn, fault.addr), 4711,
+			"UFFD: and is answered\n");
+	pthread_join(thread, NULL);
+	svm_close(&svm);
+	close(uffd);
+	target_stop(&target);
+}
+
+/* An answer that cannot be written leaves no descriptor behind. */
+static void protect_test_lost(void)
+{
+	struct splice_vm_uffd *arg = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
+					  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int next;
+
+	ksft_must(arg != MAP_FAILED);
+	arg->size = sizeof(*arg);
+	ksft_must(!mprotect(arg, PAGE_SIZE, PROT_READ));
+	next = dup(0);
+	close(next);
+	ksft_test_value(svm_ioctl(svm.fd, SPLICE_VM_UFFD, arg), -EFAULT,
+			"UFFD: to memory that is read-only\n");
+	ksft_test_value(dup(0), next, "UFFD: and no descriptor is left\n");
+	close(next);
+	munmap(arg, PAGE_SIZE);
+}
+
+static void protect_test_refused(void)
+{
+	int mem_fd, fd, uffd;
+
+	target_start(&target);
+	fd = svm_open_device();
+	ksft_test_value(protect_uffd(fd, &uffd), -ENOTCONN,
+			"UFFD before ATTACH\n");
+	mem_fd = sys_proc_open(target.pid, "mem", O_RDONLY);
+	ksft_must(!svm_attach(fd, mem_fd, 0));
+	close(mem_fd);
+	ksft_test_value(protect_uffd(fd, &uffd), -EACCES,
+			"UFFD wants a descriptor for writing\n");
+	ksft_test_value(svm_track_with(fd, SPLICE_VM_TRACKER_PROTECT), -EACCES,
+			"so does the tracker\n");
+	close(fd);
+	svm_open(&svm, target.pid, false);
+	protect_test_lost();
+	if (!svm_has_tracker(SPLICE_VM_TRACKER_PROTECT))
+		ksft_test_value(svm_track_with(svm.fd, SPLICE_VM_TRACKER_PROTECT),
+				-EOPNOTSUPP, "a kernel without it\n");
+	target_stop(&target);
+	ksft_test_value(protect_uffd(svm.fd, &uffd), -ESRCH,
+			"UFFD: the target is gone\n");
+	svm_close(&svm);
+}
+
+int main(void)
+{
+	ksft_print_header();
+	sys_swap_on(256);
+	if (svm_has_tracker(SPLICE_VM_TRACKER_PROTECT))
+		protect_test_tracker();
+	protect_test_uffd();
+	protect_test_refused();
+	ksft_finished();
+}
