@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The write-protect tracker: a userfaultfd of the target protects its pages, asynchronously: a
- * write lifts the protection of its page (4 KiB of it, in a huge page too) and goes on without a word.
- * PAGEMAP_SCAN finds what is not protected and protects it, in one step for the target. So each
- * SCAN ends an epoch of its range. Mappings that came since the last one are registered then, and
- * looked at whole; so are, each time, those that cannot be registered: hugetlb, and what a
- * userfaultfd of the target's own covers.
+ * The write-protect tracker: a userfaultfd of the target protects its pages, and a write lifts the
+ * protection (of 4 KiB, in a huge page too) without a word to anybody. PAGEMAP_SCAN finds what is
+ * not protected and protects it, in one step for the target: so each SCAN ends an epoch of its
+ * range. Mappings that came since the last one are registered then, and looked at whole; so are,
+ * each time, those that cannot be registered: hugetlb, and what a userfaultfd of the target's
+ * own covers.
  *
  * The kernel's own paths do the protecting, so KVM and IOMMUs are told. What direct I/O
  * writes by reference is found by held.c, as with the other tracker.
@@ -113,12 +113,13 @@ void splice_vm_protect_stop(struct splice_vm_session *sess)
 }
 
 /*
- * First mapping in [@range->start, @range->end) that is not registered with us, or false. The rest
- * has been followed since the last SCAN.
+ * First mapping in [@range->start, @range->end) that is not registered with us, or false. The
+ * rest has been followed since the last SCAN. @may: whether it can be registered. PAGEMAP_SCAN
+ * passes over huge pages of 1 GiB without a word, so no hugetlb is.
  */
 static bool splice_vm_protect_next(struct splice_vm_session *sess,
 				   struct mm_struct *mm,
-				   struct splice_vm_range *range)
+				   struct splice_vm_range *range, bool *may)
 {
 	VMA_ITERATOR(vmi, mm, range->start);
 	struct vm_area_struct *vma;
@@ -129,6 +130,7 @@ static bool splice_vm_protect_next(struct splice_vm_session *sess,
 			continue;
 		range->start = max(range->start, vma->vm_start);
 		range->end = min(range->end, vma->vm_end);
+		*may = !is_vm_hugetlb_page(vma);
 		return true;
 	}
 	return false;
@@ -136,9 +138,9 @@ static bool splice_vm_protect_next(struct splice_vm_session *sess,
 
 /*
  * mremap takes the registration of a mapping that it merges with a moved one, but leaves its
- * entries the bit of a protected page: written once, such an entry is writable and still says that it
- * is protected. So no entry may bring the bit along. When mappings change too fast for that
- * the range is given back, which clears it too.
+ * entries the bit of a protected page: written once, such an entry is writable and still says
+ * that it is protected. So no entry may bring the bit along. When mappings change too fast for
+ * that the range is given back, which clears it too.
  */
 static int splice_vm_protect_clear(struct splice_vm_session *sess,
 				   struct splice_vm_usercall *call,
@@ -154,10 +156,7 @@ static int splice_vm_protect_clear(struct splice_vm_session *sess,
 					&back, sizeof(back));
 }
 
-/*
- * Whether or not it can be registered, and whatever is mapped there by then: all of it is looked
- * at, after it was registered.
- */
+/* What was said of the range may have changed: then it fails, or the next SCAN sees it. */
 static int splice_vm_protect_register(struct splice_vm_session *sess,
 				      struct splice_vm_usercall *call,
 				      const struct splice_vm_range *range)
@@ -167,13 +166,11 @@ static int splice_vm_protect_register(struct splice_vm_session *sess,
 		.range.len = range->end - range->start,
 		.mode = UFFDIO_REGISTER_MODE_WP,
 	};
-	int ret = 0;
 
-	if (!splice_vm_usercall_ioctl(call, sess->uffd, UFFDIO_REGISTER, &reg,
-				      sizeof(reg)))
-		ret = splice_vm_protect_clear(sess, call, &reg.range);
-	splice_vm_record_log(&sess->record, range->start, range->end);
-	return ret;
+	if (splice_vm_usercall_ioctl(call, sess->uffd, UFFDIO_REGISTER, &reg,
+				     sizeof(reg)))
+		return 0;
+	return splice_vm_protect_clear(sess, call, &reg.range);
 }
 
 /* Some entries cannot be trusted, so none is: the next SCAN begins with all anew. */
@@ -211,16 +208,18 @@ int splice_vm_protect_begin(struct splice_vm_session *sess,
 	splice_vm_held_report(sess);
 	while (start < end) {
 		struct splice_vm_range range = { start, end };
-		bool found;
+		bool found, may;
 
 		if (mmap_read_lock_killable(mm))
 			return -EINTR;
-		found = splice_vm_protect_next(sess, mm, &range);
+		found = splice_vm_protect_next(sess, mm, &range, &may);
 		mmap_read_unlock(mm);
 		if (!found)
 			break;
-		if (splice_vm_protect_register(sess, call, &range))
+		if (may && splice_vm_protect_register(sess, call, &range))
 			return splice_vm_protect_reset(sess);
+		/* All of it is looked at, registered or not. */
+		splice_vm_record_log(&sess->record, range.start, range.end);
 		start = range.end;
 		cond_resched();
 	}

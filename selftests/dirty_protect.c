@@ -204,6 +204,27 @@ static void protect_test_thp(void)
 	win = all;
 }
 
+/* Not followed: all of it, each time. */
+static void protect_test_hugetlb(void)
+{
+	struct dirty_window all = win;
+	long addr;
+
+	sys_hugetlb_pages(2);
+	addr = target_sys(&target, SYS_mmap, 0, PMD_SIZE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1);
+	ksft_must(addr > 0);
+	dirty_window_init(&win, addr, THP_PAGES);
+	protect_touch(0, 1);
+	dirty_want(&win, 0, THP_PAGES, DIRTY_YES);
+	dirty_test_now(&svm, &win, "hugetlb: a new mapping");
+	dirty_want(&win, 0, THP_PAGES, DIRTY_YES);
+	dirty_test_now(&svm, &win, "hugetlb: again");
+	target_sys(&target, SYS_munmap, addr, PMD_SIZE);
+	dirty_window_free(&win);
+	win = all;
+}
+
 static long protect_uffd_fn(const unsigned long *args)
 {
 	struct uffdio_api api = { .api = UFFD_API };
@@ -298,6 +319,7 @@ static void protect_test_tracker(void)
 	protect_test_held();
 	protect_test_moved();
 	protect_test_thp();
+	protect_test_hugetlb();
 	protect_test_own_uffd();
 	protect_test_stop();
 	svm_close(&svm);

@@ -308,7 +308,8 @@ struct splice_vm_track {
  * POPULATED lists, in order of addresses, runs that are PRESENT (with ZERO, HUGE
  * or FILE) or SWAPPED (also while a page migrates). hugetlb mappings are listed
  * whole as PRESENT|HUGE. Runs of shared mappings are UNTRACKED as well: what others write
- * there is not reported, so send them anew while all who map them stand. Holes, VM_IO and VM_PFNMAP are not listed.
+ * there is not reported, so send them anew while all who map them stand. Holes, VM_IO
+ * and VM_PFNMAP are not listed.
  *
  * The mmap lock of the target is held for reading for some milliseconds at a time.
  *
