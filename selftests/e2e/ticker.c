@@ -43,6 +43,25 @@ static uint64_t *hidden_make(void)
 	return hidden;
 }
 
+/* Sockets that can carry credentials, beside those that cannot. */
+static int pair_make(void)
+{
+	int pair[2], one = 1;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) ||
+	    setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)))
+		err(1, "socketpair");
+	return pair[0];
+}
+
+static uint64_t pair_check(int fd)
+{
+	socklen_t bytes = sizeof(int);
+	int on = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, &bytes) || !on;
+}
+
 static uint64_t hidden_check(uint64_t *hidden)
 {
 	uint64_t i, bad = 0;
@@ -122,7 +141,7 @@ static void serve(int port, uint64_t pages)
 	uint64_t *memory = memory_make(pages), answer[2] = {};
 	uint64_t *counts = calloc(pages, sizeof(*counts)), *hidden = hidden_make();
 	struct pollfd fds[CLIENTS + 1];
-	int i;
+	int i, pair = pair_make();
 
 	for (i = 0; i <= CLIENTS; i++)
 		fds[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
@@ -132,7 +151,7 @@ static void serve(int port, uint64_t pages)
 		answer[1] += memory_use(memory, pages, counts);
 		if (fds[0].revents) {
 			client_add(fds, accept(fds[0].fd, NULL, NULL));
-			answer[1] += hidden_check(hidden);
+			answer[1] += hidden_check(hidden) + pair_check(pair);
 		}
 		for (i = 1; i <= CLIENTS; i++) {
 			if (fds[i].fd >= 0 && fds[i].revents)
