@@ -313,10 +313,10 @@ static void content_test_splice(struct svm *s, const struct kind *kind,
 static void content_test_pread(struct svm *s, struct target *t,
 			       const struct kind *kind, unsigned long addr)
 {
-	int mem_fd = sys_proc_open(t->pid, "mem", O_RDONLY);
+	int mem_fd = sys_witness_open(t->pid);
 	char *ours = malloc(kind->len), *theirs = malloc(kind->len);
 
-	ksft_must(mem_fd >= 0 && ours && theirs);
+	ksft_must(ours && theirs);
 	ksft_test_value(pread(s->fd, ours, kind->len, addr), kind->len,
 			"%s: pread\n", kind->name);
 	ksft_test_result(pattern_is(ours, addr, kind->len, kind->seed),
@@ -326,7 +326,7 @@ static void content_test_pread(struct svm *s, struct target *t,
 			 "%s: same as /proc/PID/mem\n", kind->name);
 	free(ours);
 	free(theirs);
-	close(mem_fd);
+	sys_witness_close(t->pid, mem_fd);
 }
 
 static void content_test_kind(const struct kind *kind)

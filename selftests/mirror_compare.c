@@ -132,8 +132,7 @@ void compare_run(struct compare *c, pid_t pid, struct mirror *m, __u64 start,
 	call.start = start;
 	call.end = end;
 	call.nr_vmas = 0;
-	call.mem_fd = sys_proc_open(pid, "mem", O_RDONLY);
-	ksft_must(call.mem_fd >= 0);
+	call.mem_fd = sys_witness_open(pid);
 	compare_read_maps(&call, pid);
 	for (i = 0; i < call.nr_vmas; i++) {
 		const struct compare_vma *vma = &call.vmas[i];
@@ -144,5 +143,5 @@ void compare_run(struct compare *c, pid_t pid, struct mirror *m, __u64 start,
 				    vma->end < end ? vma->end : end);
 	}
 	mirror_for_each(m, compare_leftover, &call);
-	close(call.mem_fd);
+	sys_witness_close(pid, call.mem_fd);
 }

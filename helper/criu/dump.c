@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,8 @@
 #include <unistd.h>
 #include "criu/criu.h"
 #include "criu/rpc.h"
+#include "criu/sockopts.h"
+#include "kernel/proc.h"
 
 #define LET_GO_TIMEOUT_MS	30000
 #define GHOST_BYTES_MAX		(64U << 20)
@@ -18,11 +21,13 @@
  * @page_fd: our end of what CRIU takes for a connection to its page server, so that it
  *	listens nowhere. It is never spoken on, and not closed before CRIU has let go: CRIU
  *	would take that for success, and kill the tasks
+ * @listener: for sockopts_answer(); -1 when nobody asks
  * @what: for messages
  */
 struct criu_dump {
 	struct rpc rpc;
 	int page_fd;
+	int listener;
 	char what[64];
 	char log[PATH_MAX];
 };
@@ -66,6 +71,25 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 	return rpc_send(dump->rpc.fd, &req, err);
 }
 
+/* Until CRIU has something to say. */
+static void dump_wait(const struct criu_dump *dump)
+{
+	struct pollfd fds[2] = {
+		{ .fd = dump->rpc.fd, .events = POLLIN },
+		{ .fd = dump->listener, .events = POLLIN },
+	};
+
+	while (!fds[0].revents) {
+		fds[1].revents = 0;
+		if (poll(fds, 2, -1) < 0)
+			continue;
+		if (fds[1].revents & POLLIN)
+			sockopts_answer(dump->listener, dump->rpc.pid);
+		else if (fds[1].revents)
+			fds[1].fd = -1;
+	}
+}
+
 /* Return: 1 when CRIU waits in status-ready, -1 with @err when it will not get there */
 static int dump_step(struct criu_dump *dump, struct error *err)
 {
@@ -73,6 +97,7 @@ static int dump_step(struct criu_dump *dump, struct error *err)
 	bool held;
 	int ret;
 
+	dump_wait(dump);
 	ret = rpc_recv(dump->rpc.fd, -1, &resp, err);
 	if (ret < 0)
 		return -1;
@@ -93,13 +118,23 @@ static void dump_free(struct criu_dump *dump)
 	free(dump);
 }
 
-static int dump_spawn(struct criu_dump *dump, struct error *err)
+/* CRIU cannot suspend the filters of a task when it has one itself. */
+static bool must_listen(pid_t pid)
+{
+	struct proc_status status;
+
+	return sockopts_refused() && !proc_status_read(pid, &status, &(struct error){ 0 }) &&
+	       !status.seccomp;
+}
+
+static int dump_spawn(struct criu_dump *dump, pid_t pid, struct error *err)
 {
 	int pair[2], ret;
 
+	dump->listener = -1;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a socket pair");
-	ret = rpc_spawn(&dump->rpc, pair[1], err);
+	ret = rpc_spawn(&dump->rpc, pair[1], must_listen(pid) ? &dump->listener : NULL, err);
 	close(pair[1]);
 	dump->page_fd = pair[0];
 	if (ret)
@@ -118,7 +153,7 @@ int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **out,
 		return error_set(err, CODE_INTERNAL, NULL, "no memory for a dump");
 	snprintf(dump->what, sizeof(dump->what), "CRIU cannot dump task %d", opts->pid);
 	if (rpc_path(opts->work_dir_fd, "dump.log", dump->log, sizeof(dump->log), err) ||
-	    dump_spawn(dump, err)) {
+	    dump_spawn(dump, opts->pid, err)) {
 		free(dump);
 		return -1;
 	}
@@ -126,6 +161,9 @@ int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **out,
 	ret = dump_request(dump, opts, err);
 	while (!ret)
 		ret = dump_step(dump, err);
+	/* it is past its questions; whoever is forked now must not hold the listener */
+	if (dump->listener >= 0)
+		close(dump->listener);
 	if (ret > 0)
 		return 0;
 	*out = NULL;

@@ -14,6 +14,7 @@
 #include "criu/criu.h"
 #include "criu/image.h"
 #include "criu/rpc.h"
+#include "criu/sockopts.h"
 
 #define MESSAGE_BYTES_MAX	(1 << 20)
 #define CALL_TIMEOUT_MS		60000
@@ -55,7 +56,52 @@ void criu_swrk_exec(int fd)
 	swrk_exec(fd);
 }
 
-static void child_main(int fd, int extra_fd)
+union one_fd {
+	char bytes[CMSG_SPACE(sizeof(int))];
+	struct cmsghdr align;
+};
+
+/* The filter is the child's, its listener goes to us; a message comes in any case. */
+static void listener_send(int fd)
+{
+	struct iovec iov = { .iov_base = "", .iov_len = 1 };
+	struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
+	union one_fd control = { 0 };
+	int listener = sockopts_filter();
+
+	if (listener >= 0) {
+		hdr.msg_control = control.bytes;
+		hdr.msg_controllen = sizeof(control.bytes);
+		control.align = (struct cmsghdr){
+			.cmsg_level = SOL_SOCKET,
+			.cmsg_type = SCM_RIGHTS,
+			.cmsg_len = CMSG_LEN(sizeof(int)),
+		};
+		memcpy(CMSG_DATA(&control.align), &listener, sizeof(listener));
+	}
+	sendmsg(fd, &hdr, MSG_NOSIGNAL);
+}
+
+static int listener_recv(int fd)
+{
+	union one_fd control = { 0 };
+	struct iovec iov = { .iov_base = &(char){ 0 }, .iov_len = 1 };
+	struct msghdr hdr = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control.bytes, .msg_controllen = sizeof(control.bytes),
+	};
+	int listener = -1;
+	ssize_t n;
+
+	do {
+		n = recvmsg(fd, &hdr, MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n > 0 && CMSG_FIRSTHDR(&hdr))
+		memcpy(&listener, CMSG_DATA(CMSG_FIRSTHDR(&hdr)), sizeof(listener));
+	return listener;
+}
+
+static void child_main(int fd, int extra_fd, bool listened)
 {
 	int null = open("/dev/null", O_RDWR);
 
@@ -67,6 +113,8 @@ static void child_main(int fd, int extra_fd)
 	dup2(null, 0);
 	dup2(null, 1);
 	dup2(null, 2);
+	if (listened)
+		listener_send(fd);
 	/* out of the way of the numbers they are to have */
 	fd = fcntl(fd, F_DUPFD, 10);
 	if (extra_fd >= 0)
@@ -78,7 +126,7 @@ static void child_main(int fd, int extra_fd)
 	_exit(127);
 }
 
-int rpc_spawn(struct rpc *rpc, int extra_fd, struct error *err)
+int rpc_spawn(struct rpc *rpc, int extra_fd, int *listener, struct error *err)
 {
 	int pair[2];
 
@@ -92,9 +140,11 @@ int rpc_spawn(struct rpc *rpc, int extra_fd, struct error *err)
 		return -1;
 	}
 	if (!rpc->pid)
-		child_main(pair[1], extra_fd);
+		child_main(pair[1], extra_fd, listener);
 	close(pair[1]);
 	rpc->fd = pair[0];
+	if (listener)
+		*listener = listener_recv(rpc->fd);
 	return 0;
 }
 
@@ -205,7 +255,7 @@ int rpc_call(CriuReq *req, CriuResp **resp, struct error *err)
 	struct rpc rpc;
 	int ret;
 
-	if (rpc_spawn(&rpc, -1, err))
+	if (rpc_spawn(&rpc, -1, NULL, err))
 		return -1;
 	ret = rpc_send(rpc.fd, req, err);
 	if (!ret)

@@ -21,8 +21,9 @@ struct rpc {
 /**
  * rpc_spawn() - start `criu swrk`
  * @extra_fd: passed on as RPC_EXTRA_FD; -1 for none
+ * @listener: filled with what sockopts_answer() wants, -1 if it cannot be had; or NULL
  */
-int rpc_spawn(struct rpc *rpc, int extra_fd, struct error *err);
+int rpc_spawn(struct rpc *rpc, int extra_fd, int *listener, struct error *err);
 
 /**
  * rpc_end() - hang up, and reap CRIU

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <xxhash.h>
 #include "dest/sets.h"
@@ -159,6 +161,19 @@ static int say_differences(const struct differences *diff, struct error *err)
 			 list);
 }
 
+/*
+ * What the task itself must not read is in /proc/PID/mem, since 6.12, for its tracer alone
+ * (proc_mem.force_override). A task that stands stays so when it is let go.
+ */
+static int trace(pid_t pid, struct error *err)
+{
+	if (ptrace(PTRACE_SEIZE, pid, NULL, NULL))
+		return error_errno(err, CODE_CRIU, NULL, "cannot trace the restored task");
+	if (ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) || waitpid(pid, NULL, __WALL) != pid)
+		return error_errno(err, CODE_CRIU, NULL, "cannot hold the restored task");
+	return 0;
+}
+
 int verify_task(const struct verify *verify, pid_t pid, const struct criu_task *task,
 		const struct page_set *populated, uint64_t *pages, struct error *err)
 {
@@ -172,14 +187,16 @@ int verify_task(const struct verify *verify, pid_t pid, const struct criu_task *
 	*pages = 0;
 	if (!buf)
 		error_errno(err, CODE_INTERNAL, NULL, "no memory to verify");
-	if (buf && mem >= 0 && pagemap >= 0 && !maps_read(pid, true, &vmas, err)) {
+	if (buf && mem >= 0 && pagemap >= 0 && !maps_read(pid, true, &vmas, err) &&
+	    !trace(pid, err)) {
 		compare_pieces(verify, mem, task, buf, &diff, pages);
 		for (size_t i = 0; i < vmas.nr; i++)
 			if (vma_is_ours(&vmas.vmas[i]))
 				compare_rest(&vmas.vmas[i], mem, pagemap, populated, buf, &diff);
-		maps_free(&vmas);
 		ret = say_differences(&diff, err);
+		ptrace(PTRACE_DETACH, pid, NULL, NULL);
 	}
+	maps_free(&vmas);
 	if (mem >= 0)
 		close(mem);
 	if (pagemap >= 0)

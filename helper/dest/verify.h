@@ -30,7 +30,8 @@ void verify_free(struct verify *verify);
  * @populated: the source's; a page here that is not in it must read as zeros
  * @pages: filled with how many were compared
  *
- * All pages must be installed, else the reading waits for them.
+ * All pages must be installed, else the reading waits for them. The task must stand, and is
+ * traced meanwhile.
  */
 int verify_task(const struct verify *verify, pid_t pid, const struct criu_task *task,
 		const struct page_set *populated, uint64_t *pages, struct error *err);

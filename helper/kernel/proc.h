@@ -15,6 +15,7 @@
  * @rss_bytes: resident and swapped
  * @tty: it has a controlling terminal
  * @kernel: a kernel thread
+ * @seccomp: system calls of it are filtered
  */
 struct proc_status {
 	char comm[32];
@@ -22,7 +23,7 @@ struct proc_status {
 	pid_t ppid, ns_pid, session, tracer;
 	uint32_t threads;
 	uint64_t rss_bytes, start_ticks;
-	bool tty, kernel;
+	bool tty, kernel, seccomp;
 };
 
 int proc_status_read(pid_t pid, struct proc_status *status, struct error *err);

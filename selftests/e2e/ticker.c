@@ -18,6 +18,7 @@
 
 #define PAGE_WORDS	512
 #define CLIENTS		8
+#define HIDDEN_PAGES	8
 
 static uint64_t *memory_make(uint64_t pages)
 {
@@ -30,6 +31,46 @@ static uint64_t *memory_make(uint64_t pages)
 	for (i = 0; i < pages; i++)
 		memory[i * PAGE_WORDS] = i + 1;
 	return memory;
+}
+
+/* What the program itself must not read moves like the rest. */
+static uint64_t *hidden_make(void)
+{
+	uint64_t *hidden = memory_make(HIDDEN_PAGES);
+
+	if (mprotect(hidden, HIDDEN_PAGES * PAGE_WORDS * 8, PROT_NONE))
+		err(1, "mprotect");
+	return hidden;
+}
+
+/* Sockets that can carry credentials, beside those that cannot. */
+static int pair_make(void)
+{
+	int pair[2], one = 1;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) ||
+	    setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)))
+		err(1, "socketpair");
+	return pair[0];
+}
+
+static uint64_t pair_check(int fd)
+{
+	socklen_t bytes = sizeof(int);
+	int on = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, &bytes) || !on;
+}
+
+static uint64_t hidden_check(uint64_t *hidden)
+{
+	uint64_t i, bad = 0;
+
+	mprotect(hidden, HIDDEN_PAGES * PAGE_WORDS * 8, PROT_READ);
+	for (i = 0; i < HIDDEN_PAGES; i++)
+		bad += hidden[i * PAGE_WORDS] != i + 1;
+	mprotect(hidden, HIDDEN_PAGES * PAGE_WORDS * 8, PROT_NONE);
+	return bad;
 }
 
 /* The page's first word stays, the second counts: both are checked. */
@@ -98,9 +139,9 @@ static void client_answer(struct pollfd *slot, uint64_t *answer)
 static void serve(int port, uint64_t pages)
 {
 	uint64_t *memory = memory_make(pages), answer[2] = {};
-	uint64_t *counts = calloc(pages, sizeof(*counts));
+	uint64_t *counts = calloc(pages, sizeof(*counts)), *hidden = hidden_make();
 	struct pollfd fds[CLIENTS + 1];
-	int i;
+	int i, pair = pair_make();
 
 	for (i = 0; i <= CLIENTS; i++)
 		fds[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
@@ -108,8 +149,10 @@ static void serve(int port, uint64_t pages)
 	for (;;) {
 		poll(fds, CLIENTS + 1, 5);
 		answer[1] += memory_use(memory, pages, counts);
-		if (fds[0].revents)
+		if (fds[0].revents) {
 			client_add(fds, accept(fds[0].fd, NULL, NULL));
+			answer[1] += hidden_check(hidden) + pair_check(pair);
+		}
 		for (i = 1; i <= CLIENTS; i++) {
 			if (fds[i].fd >= 0 && fds[i].revents)
 				client_answer(&fds[i], answer);

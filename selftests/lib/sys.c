@@ -7,9 +7,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -63,6 +65,27 @@ int sys_proc_open(pid_t pid, const char *name, int flags)
 	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
 	fd = open(path, flags | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+int sys_witness_open(pid_t pid)
+{
+	int mem_fd;
+
+	ksft_must(!ptrace(PTRACE_SEIZE, pid, NULL, NULL));
+	mem_fd = sys_proc_open(pid, "mem", O_RDONLY);
+	ksft_must(mem_fd >= 0);
+	return mem_fd;
+}
+
+void sys_witness_close(pid_t pid, int mem_fd)
+{
+	int status;
+
+	close(mem_fd);
+	/* Only who stands can be let go; one that was stopped stays so. */
+	ksft_must(!ptrace(PTRACE_INTERRUPT, pid, NULL, NULL));
+	ksft_must(waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status));
+	ksft_must(!ptrace(PTRACE_DETACH, pid, NULL, NULL));
 }
 
 void sys_pagemap_read(pid_t pid, unsigned long addr, unsigned long nr,

@@ -34,6 +34,14 @@ long sys_read_long(const char *path);
 bool sys_read_line(const char *path, char *line, size_t size);
 
 int sys_proc_open(pid_t pid, const char *name, int flags);
+/*
+ * /proc/@pid/mem of a child of ours, with what the child must not read itself: since 6.12
+ * a kernel may give that to its tracer alone (proc_mem.force_override). The thread that
+ * opens it reads, and closes it.
+ */
+int sys_witness_open(pid_t pid);
+void sys_witness_close(pid_t pid, int mem_fd);
+
 void sys_pagemap_read(pid_t pid, unsigned long addr, unsigned long nr,
 		      __u64 *entries);
 unsigned long sys_pagemap_count(pid_t pid, unsigned long addr,

@@ -109,3 +109,15 @@ apt_depends()
 	apt-cache "${apt_view[@]}" depends "$1" |
 		sed -nE "s/^ *Depends: ($2)\$/\1/p"
 }
+
+# apt_kernels VERSION: releases of that version in the view, the newest last: those with
+# headers to build for and an image to boot.
+apt_kernels()
+{
+	apt-cache "${apt_view[@]}" pkgnames linux- |
+		sed -nE "s/^linux-(headers|image|binary)-(${1//./\\.}[.+-].*-amd64)\$/\1 \2/p" |
+		grep -vE -- '-(cloud|rt)-amd64$' |
+		awk '$1 == "headers" { headers[$2] = 1; next }
+		     { images[$2] = 1 }
+		     END { for (r in headers) if (r in images) print r }' | sort -V
+}

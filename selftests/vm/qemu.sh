@@ -59,12 +59,12 @@ qemu_start()
 	TMPDIR=$run_dir exec setpriv --pdeathsig KILL qemu-system-x86_64 -name "node$n" \
 		-nodefaults -no-user-config -display none -no-reboot \
 		-M pc -accel tcg,thread=multi -cpu "$cpu" -smp 2 -m "$mem" \
-		-kernel "$kernel_dir/vmlinux" -initrd "$initramfs" \
+		-kernel "${kernel_dir[n]}/vmlinux" -initrd "${initramfs[n]}" \
 		-append "$append" -serial "file:node$n.console" \
 		-chardev "pipe,id=monitor,path=monitor$n" -monitor chardev:monitor \
-		-drive "if=none,id=root,file=$rootfs,format=raw,snapshot=on,cache=unsafe" \
+		-drive "if=none,id=root,file=${rootfs[n]},format=raw,snapshot=on,cache=unsafe" \
 		-device virtio-blk-pci,drive=root \
-		-drive "if=none,id=modules,file=$kernel_dir/modules.img,format=raw,readonly=on" \
+		-drive "if=none,id=modules,file=${kernel_dir[n]}/modules.img,format=raw,readonly=on" \
 		-device virtio-blk-pci,drive=modules \
 		"${args[@]}" > "node$n.qemu" 2>&1 < /dev/null
 }
