@@ -36,6 +36,7 @@ void splice_vm_held_report(struct splice_vm_session *sess)
 			  SPLICE_VM_CHUNK_PAGES);
 		splice_vm_record_dirty(&sess->record, chunk.index, chunk.dirty,
 				       chunk.dirty);
+		cond_resched();
 	}
 	/* Without memory for chunks these were noted as ranges. */
 	for (index = 0; splice_vm_record_next(&sess->held, index, &next, &gap_end);
@@ -143,5 +144,6 @@ void splice_vm_held_collect(struct splice_vm_session *sess,
 			splice_vm_held_chunk(sess, mm, &chunk);
 			addr = (chunk.index + 1) << SPLICE_VM_CHUNK_SHIFT;
 		}
+		cond_resched();
 	}
 }
