@@ -22,8 +22,14 @@
 #define STALL_EDGE_US	5000
 
 /* What happens while the thread writes. */
-enum { STALL_NOTHING, STALL_ALONE, STALL_FIRST, STALL_WRITTEN, STALL_CLEAN,
-       STALLS };
+enum {
+	STALL_NOTHING,
+	STALL_ALONE,
+	STALL_FIRST,
+	STALL_WRITTEN,
+	STALL_CLEAN,
+	STALLS
+};
 
 static const char * const stall_names[STALLS] = {
 	[STALL_NOTHING] = "noise",

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a SCAN costs goes by what is dirty and by page tables, not by address space: a mapping of
- * 64 GiB of which 64 MiB are used, over one of 64 MiB. Reserved in two ways: writable from the start
- * and never touched, and inaccessible but for the part that is used. The worse one counts.
+ * What a SCAN costs goes by what is dirty and by page tables, not by address space: a mapping
+ * of 64 GiB of which 64 MiB are used, over one of 64 MiB. Reserved in two ways: writable from
+ * the start, and inaccessible but for the part that is used. The worse one counts.
  */
 #include <stdio.h>
 #include <sys/mman.h>
