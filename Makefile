@@ -18,6 +18,7 @@ help:
 	@echo '  demo       redis moves from one guest to another under load'
 	@echo '  check      every test; last line: N passed, N failed, N skipped'
 	@echo '  soak bench the long oracle test; measurements (both in a guest)'
+	@echo '  bench-native  how pages are sent, in a user-mode kernel at native speed'
 	@echo '  lint       style and static analysis alone'
 	@echo '  deps guest install packages; make what guests boot from'
 	@echo '  clean      build/; distclean: .cache/ too'
@@ -59,6 +60,10 @@ soak: all guest
 bench: all guest
 	selftests/bench/host $(KERNEL)
 
+# The kernel is built the first time, which takes some 5 minutes.
+bench-native: selftests
+	selftests/bench/native
+
 lint: deps
 	selftests/lint
 
@@ -68,5 +73,6 @@ clean:
 distclean: clean
 	rm -rf .cache
 
-.PHONY: all help deps guest kmod helper selftests demo check soak bench lint \
+.PHONY: all help deps guest kmod helper selftests demo check soak bench \
+	bench-native lint \
 	clean distclean

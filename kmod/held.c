@@ -39,6 +39,7 @@ void splice_vm_held_report(struct splice_vm_session *sess)
 			  SPLICE_VM_CHUNK_PAGES);
 		splice_vm_record_dirty(&sess->record, chunk.index, chunk.dirty,
 				       chunk.dirty);
+		cond_resched();
 	}
 	/* Without memory for chunks these were noted as ranges. */
 	for (index = 0; splice_vm_record_next(&sess->held, index, &next, &gap_end);
@@ -158,6 +159,8 @@ void splice_vm_held_collect_all(struct splice_vm_session *sess,
 {
 	unsigned long addr = 0;
 
-	while (addr != ULONG_MAX)
+	while (addr != ULONG_MAX) {
 		addr = splice_vm_held_collect(sess, mm, addr);
+		cond_resched();
+	}
 }

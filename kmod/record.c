@@ -28,15 +28,19 @@ void splice_vm_record_init(struct splice_vm_record *rec)
 	INIT_LIST_HEAD(&rec->pool);
 }
 
-/* No callback may run any more. */
+/* No callback may run any more. Sleeps: there are a million chunks to a TiB. */
 void splice_vm_record_destroy(struct splice_vm_record *rec)
 {
 	struct splice_vm_chunk *chunk, *next;
 
-	rbtree_postorder_for_each_entry_safe(chunk, next, &rec->chunks, node)
+	rbtree_postorder_for_each_entry_safe(chunk, next, &rec->chunks, node) {
 		kmem_cache_free(splice_vm_chunk_cache, chunk);
-	list_for_each_entry_safe(chunk, next, &rec->pool, free)
+		cond_resched();
+	}
+	list_for_each_entry_safe(chunk, next, &rec->pool, free) {
 		kmem_cache_free(splice_vm_chunk_cache, chunk);
+		cond_resched();
+	}
 }
 
 /**

@@ -9,10 +9,8 @@
 
 #include "copy.h"
 #include "ioctl.h"
-#include "protect.h"
 #include "session.h"
 #include "splice.h"
-#include "snapshot.h"
 #include "track.h"
 
 static int splice_vm_open(struct inode *inode, struct file *file)
@@ -38,10 +36,9 @@ static int splice_vm_release(struct inode *inode, struct file *file)
 		splice_vm_notifier_unregister(sess);
 		mmdrop(sess->mm);
 	}
-	splice_vm_protect_stop(sess);
+	splice_vm_track_free(sess);
 	if (sess->pagemap)
 		fput(sess->pagemap);
-	splice_vm_snapshot_free(sess);
 	splice_vm_record_destroy(&sess->record);
 	splice_vm_record_destroy(&sess->held);
 	kvfree(sess);

@@ -94,7 +94,9 @@ struct splice_vm_session {
 	unsigned int tracker;
 	struct file *pagemap;
 	struct file *uffd;
+#ifdef CONFIG_MMU_NOTIFIER
 	struct mmu_notifier notifier;
+#endif
 	bool gone;
 	wait_queue_head_t wait;
 	atomic64_t epochs;

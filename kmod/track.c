@@ -19,7 +19,7 @@ u64 splice_vm_trackers(void)
 {
 	u64 trackers = 0;
 
-	if (IS_ENABLED(CONFIG_MEM_SOFT_DIRTY) && IS_ENABLED(CONFIG_MMU_NOTIFIER))
+	if (IS_ENABLED(CONFIG_MEM_SOFT_DIRTY))
 		trackers |= BIT_ULL(SPLICE_VM_TRACKER_SOFT_DIRTY);
 	if (SPLICE_VM_HAS_PROTECT)
 		trackers |= BIT_ULL(SPLICE_VM_TRACKER_PROTECT);
@@ -177,6 +177,13 @@ static void splice_vm_track_stop(struct splice_vm_session *sess)
 	lockdep_assert_held(&sess->lock);
 	WRITE_ONCE(sess->tracker, SPLICE_VM_TRACKER_NONE);
 	splice_vm_protect_stop(sess);
+}
+
+/* No callback may run any more. */
+void splice_vm_track_free(struct splice_vm_session *sess)
+{
+	splice_vm_protect_stop(sess);
+	splice_vm_snapshot_free(sess);
 }
 
 static int splice_vm_track_start_on(struct splice_vm_session *sess,

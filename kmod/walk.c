@@ -12,6 +12,9 @@
 
 #include "walk.h"
 
+/* Empty entries of upper levels that are passed over in one go: some microseconds. */
+#define SPLICE_VM_WALK_STEPS	4096
+
 /*
  * Direct I/O and its like write to a page by reference, behind the page table's
  * back. A page off the LRU lists is on a CPU's way to them (or back), which holds one
@@ -327,16 +330,18 @@ void splice_vm_walk_exposed(struct mm_struct *mm, unsigned long start,
  * @end: stop here, in the same mapping: tables outside of mappings are freed while
  *	munmap holds mmap_lock for reading only
  *
- * Return: first address at or above @addr that has a page table, or @end
+ * Return: first address at or above @addr that may have a page table, or @end. It has
+ * none where the way there was long: callers go on from there, and yield in between
  */
 unsigned long splice_vm_walk_skip(struct mm_struct *mm, unsigned long addr,
 				  unsigned long end)
 {
+	unsigned int steps = SPLICE_VM_WALK_STEPS;
 	unsigned long next;
 	pmd_t *pmdp;
 
 	rcu_read_lock();
-	while (addr < end) {
+	while (addr < end && steps--) {
 		pmdp = splice_vm_pmd_find(mm, addr, end, &next);
 		if (pmdp && !pmd_none(READ_ONCE(*pmdp)))
 			break;

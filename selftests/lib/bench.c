@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,10 +21,17 @@ static int bench_order(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static double bench_median(struct bench_way *way)
+double bench_median(double runs[BENCH_RUNS])
 {
-	qsort(way->seconds, BENCH_RUNS, sizeof(double), bench_order);
-	return way->seconds[BENCH_RUNS / 2];
+	qsort(runs, BENCH_RUNS, sizeof(double), bench_order);
+	return runs[BENCH_RUNS / 2];
+}
+
+void bench_figure(const char *name, double value, const char *unit)
+{
+	printf("{\"%s\":{\"value\":%.3f,\"unit\":\"%s\"}}\n", name, value,
+	       unit);
+	fflush(stdout);
 }
 
 static void bench_row(const struct bench_way *way)
@@ -44,26 +52,25 @@ void bench_compare(const char *name, struct bench_way *a, struct bench_way *b)
 		a->seconds[i] = a->run();
 		b->seconds[i] = b->run();
 	}
-	ratio = bench_median(a) / bench_median(b);
+	ratio = bench_median(a->seconds) / bench_median(b->seconds);
 	printf("# %-44s %8s %8s %8s\n", "milliseconds", "least", "median",
 	       "most");
 	bench_row(a);
 	bench_row(b);
-	printf("{\"%s\":{\"value\":%.3f,\"unit\":\"x\"}}\n", name, ratio);
-	fflush(stdout);
+	bench_figure(name, ratio, "x");
 }
 
-static void bench_read(int sock, int done)
+static void bench_read(int sock, int done, int flags)
 {
 	char *data = malloc(1 << 20);
 
-	while (read(sock, data, 1 << 20) > 0)
+	while (recv(sock, data, 1 << 20, flags) > 0)
 		;
 	ksft_must(write(done, "", 1) == 1);
 	_exit(0);
 }
 
-void bench_reader_start(struct bench_reader *r)
+void bench_reader_start(struct bench_reader *r, bool discards)
 {
 	int pair[2], done[2];
 
@@ -75,7 +82,7 @@ void bench_reader_start(struct bench_reader *r)
 	if (!r->pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(pair[0]);
-		bench_read(pair[1], done[1]);
+		bench_read(pair[1], done[1], discards ? MSG_TRUNC : 0);
 	}
 	close(pair[1]);
 	close(done[1]);

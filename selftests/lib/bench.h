@@ -6,6 +6,7 @@
 #ifndef SPLICE_VM_SELFTESTS_BENCH_H
 #define SPLICE_VM_SELFTESTS_BENCH_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "svm.h"
@@ -34,6 +35,11 @@ struct bench_way {
  */
 void bench_compare(const char *name, struct bench_way *a, struct bench_way *b);
 
+/* The median; the runs are in order afterwards. */
+double bench_median(double runs[BENCH_RUNS]);
+/* A line of JSON, which bench/host collects. */
+void bench_figure(const char *name, double value, const char *unit);
+
 /* A process that reads a TCP stream to its end. */
 struct bench_reader {
 	int sock;
@@ -41,7 +47,8 @@ struct bench_reader {
 	pid_t pid;
 };
 
-void bench_reader_start(struct bench_reader *r);
+/* One that @discards takes no look at what it gets (MSG_TRUNC). */
+void bench_reader_start(struct bench_reader *r, bool discards);
 /* Ends the stream, waits until all has been read. */
 void bench_reader_finish(struct bench_reader *r);
 

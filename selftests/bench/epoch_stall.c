@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The longest that one write of the target takes while an epoch ends, per GiB that it has: a thread
+ * of it writes all the time, to pages that it has and to ones it never had, and notes
+ * the slowest. For each tracker that the module offers: in the first epoch, in one in which every
+ * page was written, in one in which none was. For comparison clear_refs with nobody
+ * tracking, and no end of an epoch at all, which shows what else stalls this machine.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "ksft.h"
+#include "sys.h"
+
+#define STALL_BYTES	(1UL << 30)
+#define STALL_FRESH	(64UL << 20)
+/* The thread runs so long before and after the epoch ends. */
+#define STALL_EDGE_US	5000
+
+/* What happens while the thread writes. */
+enum {
+	STALL_NOTHING,
+	STALL_ALONE,
+	STALL_FIRST,
+	STALL_WRITTEN,
+	STALL_CLEAN,
+	STALLS
+};
+
+static const char * const stall_names[STALLS] = {
+	[STALL_NOTHING] = "noise",
+	[STALL_ALONE] = "clear_refs",
+	[STALL_FIRST] = "first",
+	[STALL_WRITTEN] = "",
+	[STALL_CLEAN] = "clean",
+};
+
+/* Shared with the target. */
+struct stall_shared {
+	unsigned long addr;
+	unsigned long fresh;
+	unsigned long writes;
+	__u64 longest;
+	int stop;
+	pthread_t thread;
+};
+
+/**
+ * struct stall_tracker - how a tracker's epochs end
+ * @id: SPLICE_VM_TRACKER_*
+ * @suffix: of the figures' names
+ * @epoch: what the helper does then
+ */
+struct stall_tracker {
+	unsigned int id;
+	const char *suffix;
+	void (*epoch)(struct svm *s);
+};
+
+static const struct stall_tracker trackers[] = {
+	{ SPLICE_VM_TRACKER_SOFT_DIRTY, "", svm_epoch },
+};
+
+static struct target target;
+static struct stall_shared *shared;
+
+static __u64 stall_write(unsigned long addr)
+{
+	__u64 start = sys_now_ns();
+
+	WRITE_ONCE(*(long *)addr, start);
+	return sys_now_ns() - start;
+}
+
+static void *stall_thread(void *arg)
+{
+	struct stall_shared *sh = arg;
+	unsigned long fresh = 0;
+	__u64 seed = 1, took, longest = 0;
+
+	while (!READ_ONCE(sh->stop)) {
+		took = stall_write(sh->addr + sys_random(&seed) %
+				   (STALL_BYTES / PAGE_SIZE) * PAGE_SIZE);
+		if (took > longest)
+			longest = took;
+		took = stall_write(sh->fresh + fresh);
+		if (took > longest)
+			longest = took;
+		fresh += PAGE_SIZE;
+		if (fresh == STALL_FRESH) {
+			madvise((void *)sh->fresh, STALL_FRESH, MADV_DONTNEED);
+			fresh = 0;
+		}
+		WRITE_ONCE(sh->writes, sh->writes + 2);
+	}
+	sh->longest = longest;
+	return NULL;
+}
+
+static long stall_thread_start(const unsigned long *args)
+{
+	struct stall_shared *sh = (void *)args[0];
+
+	sh->stop = 0;
+	sh->writes = 0;
+	return pthread_create(&sh->thread, NULL, stall_thread, sh);
+}
+
+static long stall_thread_stop(const unsigned long *args)
+{
+	struct stall_shared *sh = (void *)args[0];
+
+	WRITE_ONCE(sh->stop, 1);
+	return pthread_join(sh->thread, NULL);
+}
+
+static long stall_touch(const unsigned long *args)
+{
+	unsigned long i;
+
+	for (i = 0; i < STALL_BYTES; i += PAGE_SIZE)
+		WRITE_ONCE(*(long *)(args[0] + i), i);
+	return 0;
+}
+
+static void stall_drain(struct svm *s)
+{
+	struct svm_runs runs = {};
+
+	ksft_must(!svm_scan(s, SPLICE_VM_SCAN_TRACKED, 0, SVM_END, 4096, &runs));
+	svm_runs_free(&runs);
+}
+
+/* Return: nanoseconds of the slowest write while @epoch runs, if there is one */
+static __u64 stall_measure(struct svm *s, void (*epoch)(struct svm *s))
+{
+	ksft_must(!target_do(&target, stall_thread_start, (long)shared));
+	while (READ_ONCE(shared->writes) < 1000)
+		sys_sleep_us(100);
+	sys_sleep_us(STALL_EDGE_US);
+	if (epoch)
+		epoch(s);
+	sys_sleep_us(STALL_EDGE_US);
+	ksft_must(!target_do(&target, stall_thread_stop, (long)shared));
+	return shared->longest;
+}
+
+static void stall_track(struct svm *s, unsigned int tracker)
+{
+	struct splice_vm_track arg = {
+		.size = sizeof(arg),
+		.tracker = tracker,
+	};
+
+	svm_open(s, target.pid, false);
+	if (svm_ioctl(s->fd, SPLICE_VM_TRACK, &arg))
+		ksft_die("TRACK");
+}
+
+static void stall_run(const struct stall_tracker *tracker,
+		      double took[STALLS])
+{
+	struct svm s;
+
+	target_do(&target, stall_touch, shared->addr);
+	took[STALL_NOTHING] = stall_measure(NULL, NULL);
+
+	/* Attached: what the end of an epoch costs is due to the tracker, not to that. */
+	svm_open(&s, target.pid, false);
+	took[STALL_ALONE] = stall_measure(&s, tracker->epoch);
+	svm_close(&s);
+
+	target_do(&target, stall_touch, shared->addr);
+	stall_track(&s, tracker->id);
+	took[STALL_FIRST] = stall_measure(&s, tracker->epoch);
+	stall_drain(&s);
+	tracker->epoch(&s);
+	stall_drain(&s);
+	target_do(&target, stall_touch, shared->addr);
+	took[STALL_WRITTEN] = stall_measure(&s, tracker->epoch);
+	stall_drain(&s);
+	took[STALL_CLEAN] = stall_measure(&s, tracker->epoch);
+	svm_close(&s);
+}
+
+static void stall_report(const struct stall_tracker *tracker, const char *pages,
+			 double took[STALLS][BENCH_RUNS])
+{
+	double gib = (double)STALL_BYTES / (1UL << 30), median;
+	char name[64];
+	int i;
+
+	for (i = 0; i < STALLS; i++) {
+		median = bench_median(took[i]);
+		snprintf(name, sizeof(name), "epoch_stall_us_%s%s%s%s", pages,
+			 tracker->suffix, *stall_names[i] ? "_" : "",
+			 stall_names[i]);
+		printf("# %-32s %9.0f %9.0f %9.0f us\n", name, took[i][0] / 1e3,
+		       median / 1e3, took[i][BENCH_RUNS - 1] / 1e3);
+		bench_figure(name, median / 1e3 / gib, "us/GiB");
+	}
+}
+
+static void stall_pages(const struct stall_tracker *tracker, const char *pages,
+			int advice)
+{
+	double took[STALLS][BENCH_RUNS], one[STALLS];
+	int run, i;
+
+	target_start(&target);
+	shared = target.shared;
+	shared->addr = target_map(&target, STALL_BYTES, advice);
+	shared->fresh = target_map(&target, STALL_FRESH, MADV_NOHUGEPAGE);
+	target_fill(&target, shared->addr, STALL_BYTES, 1);
+	if (advice == MADV_HUGEPAGE && !sys_is_thp(target.pid, shared->addr))
+		ksft_exit_fail_msg("no huge pages\n");
+	sys_drain_lru();
+	for (run = -1; run < BENCH_RUNS; run++) {
+		stall_run(tracker, one);
+		for (i = 0; run >= 0 && i < STALLS; i++)
+			took[i][run] = one[i];
+	}
+	stall_report(tracker, pages, took);
+	target_stop(&target);
+}
+
+static const struct stall_tracker *stall_tracker_find(unsigned int id)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(trackers); i++) {
+		if (trackers[i].id == id)
+			return &trackers[i];
+	}
+	ksft_exit_fail_msg("nobody knows how epochs of tracker %u end\n", id);
+}
+
+int main(void)
+{
+	const struct stall_tracker *tracker;
+	struct splice_vm_info info;
+	unsigned int id;
+	int fd = svm_open_device();
+
+	svm_info(fd, &info);
+	close(fd);
+	for (id = 0; id < 64; id++) {
+		if (!(info.trackers & BIT_ULL(id)))
+			continue;
+		tracker = stall_tracker_find(id);
+		stall_pages(tracker, "4k", MADV_NOHUGEPAGE);
+		stall_pages(tracker, "thp", MADV_HUGEPAGE);
+	}
+	return 0;
+}
