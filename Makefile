@@ -19,6 +19,7 @@ help:
 	@echo '  check      every test; last line: N passed, N failed, N skipped'
 	@echo '  soak bench the long oracle test; measurements (both in a guest)'
 	@echo '  lint       style and static analysis alone'
+	@echo '  deb docs   Debian packages in build/deb; documentation in build/docs'
 	@echo '  deps guest install packages; make what guests boot from'
 	@echo '  clean      build/; distclean: .cache/ too'
 
@@ -61,6 +62,16 @@ bench: all guest
 
 lint: deps
 	selftests/lint
+
+docs: export KERNEL_DOC = $(wildcard /lib/modules/$(RELEASE)/build/scripts/kernel-doc)
+docs:
+	@$(VM)/deps docs
+	@mkdir -p $(B)/docs
+	sphinx-build -W --keep-going -q -d $(B)/docs/doctrees \
+		Documentation $(B)/docs/html
+
+deb: deps
+	$(VM)/deb $(B)/deb
 
 clean:
 	rm -rf build
