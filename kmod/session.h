@@ -84,7 +84,9 @@ struct splice_vm_session {
 	unsigned int gup_force;
 	unsigned int max_inflight;
 	unsigned int tracker;
+#ifdef CONFIG_MMU_NOTIFIER
 	struct mmu_notifier notifier;
+#endif
 	bool gone;
 	wait_queue_head_t wait;
 	atomic64_t epochs;
