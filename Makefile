@@ -20,6 +20,7 @@ help:
 	@echo '  soak bench the long oracle test; measurements (both in a guest)'
 	@echo '  bench-native  how pages are sent, in a user-mode kernel at native speed'
 	@echo '  lint       style and static analysis alone'
+	@echo '  deb docs   Debian packages in build/deb; documentation in build/docs'
 	@echo '  deps guest install packages; make what guests boot from'
 	@echo '  clean      build/; distclean: .cache/ too'
 
@@ -66,6 +67,16 @@ bench-native: selftests
 
 lint: deps
 	selftests/lint
+
+docs: export KERNEL_DOC = $(wildcard /lib/modules/$(RELEASE)/build/scripts/kernel-doc)
+docs:
+	@$(VM)/deps docs
+	@mkdir -p $(B)/docs
+	sphinx-build -W --keep-going -q -d $(B)/docs/doctrees \
+		Documentation $(B)/docs/html
+
+deb: deps
+	$(VM)/deb $(B)/deb
 
 clean:
 	rm -rf build

@@ -10,8 +10,10 @@
 
 #include "record.h"
 
-/*
- * Locks, outermost first:
+/**
+ * DOC: locks and lifetimes
+ *
+ * Locks, outermost first::
  *
  *	splice_vm_session.lock	mutex, taken killable
  *	mm->mmap_lock		of the target

@@ -3,19 +3,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <linux/splice_vm.h>
 
 #include "ksft.h"
 
 #define KSFT_PASS	0
 #define KSFT_FAIL	1
+#define KSFT_SKIP	4
 
 static unsigned int ksft_passed, ksft_failed;
+
+static void ksft_require(bool ok, const char *what)
+{
+	if (ok)
+		return;
+	printf("1..0 # SKIP %s\n", what);
+	exit(KSFT_SKIP);
+}
 
 void ksft_print_header(void)
 {
 	/* Children share the buffer: a line must not be printed twice. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("TAP version 13\n");
+	ksft_require(!geteuid(), "not root");
+	ksft_require(!access(SPLICE_VM_DEVICE, F_OK),
+		     "no " SPLICE_VM_DEVICE ": the module is not loaded");
 }
 
 void ksft_print_msg(const char *fmt, ...)

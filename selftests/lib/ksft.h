@@ -13,6 +13,10 @@
 #define __attr(a)		__attribute__((a))
 #define __printf(fmt, args)	__attr(format(printf, fmt, args))
 
+/*
+ * Comes first. Every test here needs root and the module: where there is neither, the
+ * program ends here, skipped as a whole.
+ */
 void ksft_print_header(void);
 void __printf(1, 2) ksft_print_msg(const char *fmt, ...);
 

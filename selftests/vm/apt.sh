@@ -77,7 +77,7 @@ apt_acquire()
 }
 
 # apt_view NAME SUITE...: sets the array $apt_view to options for apt-get with
-# those suites, their package lists in the cache.
+# those suites, their package lists in the cache. With $arch set, that one's too.
 apt_view()
 {
 	local dir=$cache/apt/$1
@@ -89,6 +89,9 @@ apt_view()
 		  -o "Dir::State::Lists=$dir/lists"
 		  -o APT::Sandbox::User=root
 		  -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=)
+	[ -z "${arch:-}" ] ||
+		apt_view+=(-o "APT::Architectures::=$(dpkg --print-architecture)"
+			   -o "APT::Architectures::=$arch")
 	[ -n "$(find "$dir/lists" -maxdepth 1 -name '*Packages*' -print -quit)" ] ||
 		apt-get -qq "${apt_view[@]}" update
 }
@@ -103,11 +106,12 @@ apt_download()
 		  (cd "$1" && apt-get -qq "${apt_view[@]}" download "$2"); }
 }
 
-# apt_depends PACKAGE REGEX: names of those it depends on, in the view.
+# apt_depends PACKAGE REGEX: names of those it depends on, in the view, without architecture
+# (one that does not come for it is <NAME:ARCH>).
 apt_depends()
 {
 	apt-cache "${apt_view[@]}" depends "$1" |
-		sed -nE "s/^ *Depends: ($2)\$/\1/p"
+		sed -nE "s/^ *Depends: <?($2)(:[a-z0-9]+>?)?\$/\1/p"
 }
 
 # apt_kernels VERSION: releases of that version in the view, the newest last: those with

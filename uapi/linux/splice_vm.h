@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
-/*
- * splice_vm - another task's pages into a socket or pipe by reference, and
- * the pages it wrote or dropped since last asked, without stopping it.
+/**
+ * DOC: splice_vm
+ *
+ * Another task's pages into a socket or pipe by reference, and the pages it
+ * wrote or dropped since last asked, without stopping it.
  *
  * The device
  * ----------
@@ -15,6 +17,8 @@
  *
  * A typical round of a live migration
  * -----------------------------------
+ * ::
+ *
  *	write "4" to /proc/PID/clear_refs	an epoch ends, the next begins
  *	SPLICE_VM_SCAN, flags TRACKED		runs that were written or dropped
  *	SPLICE_VM_SEND				these runs go to the socket
@@ -52,6 +56,8 @@
  *
  * Errors, for all ioctls
  * ----------------------
+ * ::
+ *
  *	ENOTTY		unknown ioctl
  *	EINVAL		size below the first version of the struct, or a wrong value
  *	E2BIG		size above ours with a non-zero unknown tail
@@ -61,6 +67,7 @@
  *	ESRCH		the session is gone: the target has exited or called exec
  *	EINTR		a fatal signal came while waiting
  *	ENOMEM		no memory; nothing was changed
+ *
  * Errors of one ioctl are listed with its struct. After an error no out field
  * is written unless the struct says so.
  */
