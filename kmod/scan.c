@@ -10,6 +10,7 @@
 #include <linux/uaccess.h>
 #include <linux/splice_vm.h>
 
+#include "observe.h"
 #include "scan.h"
 #include "target.h"
 #include "track.h"
@@ -412,6 +413,7 @@ long splice_vm_scan(struct splice_vm_session *sess, void *arg)
 		ret = splice_vm_scan_tracked(&call, scan);
 	else
 		ret = splice_vm_scan_populated(&call, scan);
+	splice_vm_observe_scan(sess, scan, call.runs, call.nr, ret);
 	kvfree(call.runs);
 	return ret;
 }

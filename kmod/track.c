@@ -15,6 +15,7 @@
 #include <linux/splice_vm.h>
 
 #include "held.h"
+#include "observe.h"
 #include "target.h"
 #include "track.h"
 #include "walk.h"
@@ -142,6 +143,7 @@ static void splice_vm_snapshot(struct splice_vm_session *sess,
 	VMA_ITERATOR(vmi, mm, 0);
 	struct splice_vm_vmas *now = &sess->vmas[1];
 	struct vm_area_struct *vma;
+	u64 begun = ktime_get_ns();
 	unsigned int old = 0;
 
 	mmap_assert_write_locked(mm);
@@ -157,6 +159,7 @@ static void splice_vm_snapshot(struct splice_vm_session *sess,
 	swap(sess->vmas[0], sess->vmas[1]);
 	atomic64_inc(&sess->epochs);
 	wake_up_all(&sess->wait);
+	splice_vm_observe_epoch(sess, begun);
 }
 
 static bool splice_vm_event_drops(const struct mmu_notifier_range *range)
@@ -225,12 +228,15 @@ static int splice_vm_range_start(struct mmu_notifier *notifier,
 	/* Pairs with the release in splice_vm_track_start(). */
 	if (smp_load_acquire(&sess->tracker) == SPLICE_VM_TRACKER_NONE)
 		return 0;
-	if (range->event == MMU_NOTIFY_SOFT_DIRTY)
+	if (range->event == MMU_NOTIFY_SOFT_DIRTY) {
 		splice_vm_snapshot(sess, range->mm);
-	else if (splice_vm_event_protects(range))
+	} else if (splice_vm_event_protects(range)) {
 		splice_vm_log_exposed(sess, range);
-	else if (splice_vm_event_drops(range))
+	} else if (splice_vm_event_drops(range)) {
 		splice_vm_log_event(sess, range);
+		splice_vm_observe_drop(sess, range->start, range->end,
+				       range->event);
+	}
 	return 0;
 }
 
@@ -259,6 +265,7 @@ static void splice_vm_mm_release(struct mmu_notifier *notifier,
 	sess = container_of(notifier, struct splice_vm_session, notifier);
 	WRITE_ONCE(sess->gone, true);
 	wake_up_all(&sess->wait);
+	splice_vm_observe_gone(sess, mm);
 }
 
 static const struct mmu_notifier_ops splice_vm_notifier_ops = {
