@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""The netlink specification: its page of the documentation, and whether the header agrees.
+"""The netlink specification: its text for the documentation, and whether the header agrees.
 
-    spec --rst            the page, in reStructuredText
-    spec --check          compares names, numbers and texts with the uapi headers
+    netlink_spec.py --rst            the text, as the documentation has it
+    netlink_spec.py --check          compares names, numbers and texts with the uapi headers
+
+As an extension of Sphinx it has a directive, netlink-spec, in whose place the text goes.
 """
 import pathlib
 import re
@@ -139,40 +141,64 @@ def rst_table(head, rows):
     yield ""
 
 
-def rst_title(text, line):
-    """A heading."""
-    yield from (text, line * len(text), "")
+def rst_title(text):
+    """A heading, below that of the page."""
+    yield from (text, "-" * len(text), "")
 
 
 def rst(spec):
-    """The lines of the page."""
-    yield ".. SPDX-License-Identifier: GPL-2.0"
-    yield ""
-    yield from rst_title(f"Netlink family {spec['name']}", "=")
+    """All that the specification says, line by line."""
     yield from (words(spec["doc"]), "")
-    yield from rst_title("Messages", "-")
+    yield from rst_title("Messages")
     yield from rst_table(
         ("number", "name", "kind", "what"),
         [(n, f"``{op['name']}``", "event" if "notify" in op else "dump", words(op["doc"]))
          for op, n in numbered(spec["operations"]["list"])])
     for group in spec["attribute-sets"]:
-        yield from rst_title(f"Attributes of a {group['name']}", "-")
+        yield from rst_title(f"Attributes of a {group['name']}")
         yield from (words(group["doc"]), "")
         yield from rst_table(
             ("number", "name", "type", "what"),
             [(n, f"``{a['name']}``", a.get("enum", a["type"]), words(a.get("doc")))
              for a, n in numbered(group["attributes"]) if a["type"] != "pad"])
     for enum in spec["definitions"]:
-        yield from rst_title(f"Values of {enum['name']}", "-")
+        yield from rst_title(f"Values of {enum['name']}")
         yield from (words(enum["doc"]), "")
         yield from rst_table(
             ("number", "name", "what"),
             [(n, f"``{e['name']}``", words(e["doc"])) for n, e in enumerate(enum["entries"])])
 
 
+def load():
+    """The specification."""
+    return yaml.safe_load((HERE / "splice_vm.yaml").read_text())
+
+
+def setup(app):
+    """For Sphinx, which is not needed otherwise."""
+    # pylint: disable=import-outside-toplevel
+    from docutils import nodes
+    from docutils.statemachine import StringList
+    from sphinx.util.docutils import SphinxDirective
+    from sphinx.util.nodes import nested_parse_with_titles
+
+    class NetlinkSpec(SphinxDirective):
+        """.. netlink-spec::"""
+
+        def run(self):
+            self.env.note_dependency(str(HERE / "splice_vm.yaml"))
+            section = nodes.section()
+            section.document = self.state.document
+            nested_parse_with_titles(self.state, StringList(list(rst(load()))), section)
+            return section.children
+
+    app.add_directive("netlink-spec", NetlinkSpec)
+    return {"parallel_read_safe": True}
+
+
 def main():
     """See above. Return: exit status"""
-    spec = yaml.safe_load((HERE / "splice_vm.yaml").read_text())
+    spec = load()
     if sys.argv[1:] == ["--rst"]:
         print("\n".join(rst(spec)))
         return 0
