@@ -22,7 +22,7 @@ static void splice_vm_events_tell(struct splice_vm_session *sess)
 	/* Pairs with the release in splice_vm_target_bind(). */
 	if (!smp_load_acquire(&sess->mm))
 		return;
-	events->last = jiffies;
+	WRITE_ONCE(events->last, jiffies);
 	if (!events->announced) {
 		events->announced = true;
 		splice_vm_netlink_notify(sess, SPLICE_VM_CMD_SESSION_NEW_NTF);
