@@ -3,7 +3,9 @@
 #include <string.h>
 #include "check.h"
 #include "dest/serve.h"
+#include "monitor.h"
 #include "source/migrate.h"
+#include "status.h"
 #include "ui/error.h"
 
 static const struct verb {
@@ -13,6 +15,8 @@ static const struct verb {
 } verbs[] = {
 	{ "migrate", migrate_main, "move a running program to another machine" },
 	{ "serve", serve_main, "take in programs that are moved here" },
+	{ "status", status_main, "who has a session of the module on whom" },
+	{ "monitor", monitor_main, "what becomes of the module's sessions, as it happens" },
 	{ "check", check_main, "is this machine ready, and what helps if not" },
 };
 

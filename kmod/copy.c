@@ -36,6 +36,7 @@ static size_t splice_vm_copy_pages(struct splice_vm_session *sess,
 	}
 	splice_vm_take_undo(sess, pages, nr);
 	atomic64_add(i, &sess->pages_copied);
+	atomic64_add(done, &sess->bytes_copied);
 	return done;
 }
 

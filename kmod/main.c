@@ -3,6 +3,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 
+#include "netlink.h"
 #include "record.h"
 #include "session.h"
 #include "target.h"
@@ -25,11 +26,16 @@ static int __init splice_vm_init(void)
 	ret = splice_vm_target_init();
 	if (ret)
 		goto out_cache;
-	ret = misc_register(&splice_vm_device);
+	ret = splice_vm_netlink_register();
 	if (ret)
 		goto out_cache;
+	ret = misc_register(&splice_vm_device);
+	if (ret)
+		goto out_netlink;
 	return 0;
 
+out_netlink:
+	splice_vm_netlink_unregister();
 out_cache:
 	splice_vm_record_cache_destroy();
 	return ret;
@@ -38,6 +44,7 @@ out_cache:
 static void __exit splice_vm_exit(void)
 {
 	misc_deregister(&splice_vm_device);
+	splice_vm_netlink_unregister();
 	splice_vm_record_cache_destroy();
 }
 

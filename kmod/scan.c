@@ -5,11 +5,13 @@
  * may scan itself.
  */
 #include <linux/hugetlb.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/splice_vm.h>
 
+#include "observe.h"
 #include "protect.h"
 #include "scan.h"
 #include "target.h"
@@ -395,6 +397,7 @@ static int splice_vm_scan_tracked(struct splice_vm_scan_call *call,
 				  struct splice_vm_scan *scan)
 {
 	struct splice_vm_session *sess = call->sess;
+	u64 begun = ktime_get_ns();
 	int ret;
 
 	if (mutex_lock_killable(&sess->lock))
@@ -411,8 +414,10 @@ static int splice_vm_scan_tracked(struct splice_vm_scan_call *call,
 		splice_vm_scan_undo(call);
 	else
 		atomic64_set(&sess->epochs_seen, scan->epoch);
-	if (!ret && scan->done && sess->tracker == SPLICE_VM_TRACKER_PROTECT)
+	if (!ret && scan->done && sess->tracker == SPLICE_VM_TRACKER_PROTECT) {
 		atomic64_inc(&sess->epochs);
+		splice_vm_observe_epoch(sess, begun);
+	}
 out_unlock:
 	mutex_unlock(&sess->lock);
 	return ret;
@@ -464,6 +469,7 @@ long splice_vm_scan(struct splice_vm_session *sess, void *arg)
 		ret = splice_vm_scan_tracked(&call, scan);
 	else
 		ret = splice_vm_scan_populated(&call, scan);
+	splice_vm_observe_scan(sess, scan, call.runs, call.nr, ret);
 	kvfree(call.runs);
 	return ret;
 }

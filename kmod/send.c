@@ -9,6 +9,7 @@
 #include <linux/uaccess.h>
 
 #include "batch.h"
+#include "observe.h"
 #include "send.h"
 #include "sock.h"
 #include "take.h"
@@ -215,6 +216,7 @@ static int splice_vm_send_loop(struct splice_vm_send_call *call)
 			return ret;
 		before = *bytes;
 		ret = splice_vm_send_batch(call);
+		atomic64_add(*bytes - before, &call->sess->bytes_sent);
 		/* The target went away between two batches. */
 		if (ret == -ESRCH && call->arg->pages_done && *bytes == before)
 			return 0;
@@ -293,6 +295,7 @@ long splice_vm_send(struct splice_vm_session *sess, void *arg)
 	if (!ret)
 		ret = err;
 out_free:
+	splice_vm_observe_send(sess, send, ret);
 	splice_vm_send_free(&call);
 	return ret;
 }

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /* One open of the device: from open to release, and what poll() says of it. */
+#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/module.h>
+#include <linux/pid.h>
 #include <linux/poll.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/splice_vm.h>
 
 #include "copy.h"
+#include "event.h"
 #include "ioctl.h"
+#include "registry.h"
 #include "session.h"
 #include "splice.h"
 #include "track.h"
@@ -24,6 +28,10 @@ static int splice_vm_open(struct inode *inode, struct file *file)
 	init_waitqueue_head(&sess->wait);
 	splice_vm_record_init(&sess->record);
 	splice_vm_record_init(&sess->held);
+	sess->opener = get_pid(task_tgid(current));
+	sess->opener_uid = current_uid();
+	splice_vm_events_init(sess);
+	splice_vm_registry_add(sess);
 	file->private_data = sess;
 	return 0;
 }
@@ -32,10 +40,14 @@ static int splice_vm_release(struct inode *inode, struct file *file)
 {
 	struct splice_vm_session *sess = file->private_data;
 
+	splice_vm_registry_del(sess);
 	if (sess->mm) {
 		splice_vm_notifier_unregister(sess);
+		splice_vm_events_stop(sess);
 		mmdrop(sess->mm);
 	}
+	put_pid(sess->pid);
+	put_pid(sess->opener);
 	splice_vm_track_free(sess);
 	if (sess->pagemap)
 		fput(sess->pagemap);

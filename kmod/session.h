@@ -4,10 +4,13 @@
 
 #include <linux/atomic.h>
 #include <linux/fs.h>
+#include <linux/list.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/uidgid.h>
 #include <linux/wait.h>
 
+#include "event.h"
 #include "record.h"
 
 /**
@@ -24,10 +27,15 @@
  * splice_vm_session.lock held: they take the target's mmap_lock themselves, and the caller's
  * when they fault its memory in. The two may be one: so never with an mmap_lock held.
  *
+ * Apart from these: splice_vm_registry_lock, mutex. Taken with no lock of ours held, in
+ * open, in release, and in a dump below netlink's locks; under it nothing is
+ * taken, and nothing that waits for memory or for a target is done.
+ *
  * The MMU notifier's callbacks run below the target's mmap_lock or reclaim's
  * locks, and may run while this very session allocates memory. They take page table
  * locks, splice_vm_record.lock and nothing else, and allocate nothing: so they cannot sleep
- * in, or deadlock with, whatever calls them.
+ * in, or deadlock with, whatever calls them. What is to be told over netlink they leave to
+ * a work item, which takes none of our locks.
  *
  * The pipe's mutex is held by the caller of splice_read: nothing on that path
  * faults a page in. Socket locks are taken with no lock of ours held.
@@ -35,9 +43,13 @@
  * Lifetimes:
  *
  * - A session lives from open to the last close of its file. Every call on it
- *   holds that file, so the session outlives all calls.
+ *   holds that file, so the session outlives all calls. A dump holds the registry's
+ *   lock instead: release takes the session off the registry before all else.
+ * - Its work item is queued by the notifier's callbacks and by ATTACH, which holds the file;
+ *   release cancels it, and waits for it, when the notifier is unregistered.
  * - session->mm is set once, by ATTACH, with a reference on the struct (mmgrab)
- *   that is dropped at release. The struct stays, its memory may go: each use
+ *   that is dropped at release. ->pid is set before it, for good, and means the number
+ *   even when the process has been reaped. The struct stays, its memory may go: each use
  *   of the memory is between splice_vm_target_get() and splice_vm_target_put().
  * - The notifier is registered by ATTACH and unregistered at release, which waits for
  *   callbacks that run. Its release callback, when the target exits or calls
@@ -63,8 +75,13 @@ struct splice_vm_vmas {
 
 /**
  * struct splice_vm_session - one open of the device
+ * @node: in the registry
+ * @id: number of the session; constant
+ * @opener: process that opened it; constant
+ * @opener_uid: its user; constant
  * @lock: serialises ATTACH, TRACK and SCAN TRACKED
  * @mm: the target; NULL before ATTACH, then constant
+ * @pid: process of @mm, NULL when not known; constant after ATTACH
  * @may_track: mem_fd was open for writing; constant after ATTACH
  * @ptrace_capable: whoever opened mem_fd had CAP_SYS_PTRACE in the initial user
  *	namespace; constant after ATTACH
@@ -85,11 +102,21 @@ struct splice_vm_vmas {
  * @fresh: no epoch of the soft-dirty tracker has ended yet; like @vmas
  * @pages_sent: by reference, since open
  * @pages_copied: by copy, since open
+ * @pages_dirty: that SCAN reported, since open
+ * @pages_dropped: that SCAN reported, since open
+ * @bytes_sent: by reference, heads of batches included, since open
+ * @bytes_copied: by copy, since open
  * @inflight: pages that calls hold references on right now
+ * @events: what was told over netlink
  */
 struct splice_vm_session {
+	struct list_head node;
+	u64 id;
+	struct pid *opener;
+	kuid_t opener_uid;
 	struct mutex lock; /* ATTACH, TRACK, SCAN TRACKED */
 	struct mm_struct *mm;
+	struct pid *pid;
 	bool may_track;
 	bool ptrace_capable;
 	unsigned int max_inflight;
@@ -109,7 +136,12 @@ struct splice_vm_session {
 	bool fresh;
 	atomic64_t pages_sent;
 	atomic64_t pages_copied;
+	atomic64_t pages_dirty;
+	atomic64_t pages_dropped;
+	atomic64_t bytes_sent;
+	atomic64_t bytes_copied;
 	atomic64_t inflight;
+	struct splice_vm_events events;
 };
 
 extern const struct file_operations splice_vm_session_fops;

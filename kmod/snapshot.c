@@ -7,11 +7,13 @@
  * are one step for the target, whoever writes clear_refs.
  */
 #include <linux/hugetlb.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/slab.h>
 
 #include "held.h"
+#include "observe.h"
 #include "snapshot.h"
 #include "walk.h"
 
@@ -135,6 +137,7 @@ void splice_vm_snapshot_take(struct splice_vm_session *sess,
 	VMA_ITERATOR(vmi, mm, 0);
 	struct splice_vm_vmas *now = &sess->vmas[1];
 	struct vm_area_struct *vma;
+	u64 begun = ktime_get_ns();
 	unsigned int old = 0;
 
 	mmap_assert_write_locked(mm);
@@ -151,6 +154,7 @@ void splice_vm_snapshot_take(struct splice_vm_session *sess,
 	sess->fresh = false;
 	atomic64_inc(&sess->epochs);
 	wake_up_all(&sess->wait);
+	splice_vm_observe_epoch(sess, begun);
 }
 
 /**

@@ -109,6 +109,7 @@ ssize_t splice_vm_splice_read(struct file *in, loff_t *ppos,
 	if (ret > 0) {
 		*ppos += ret;
 		atomic64_add(ret >> PAGE_SHIFT, &sess->pages_sent);
+		atomic64_add(ret, &sess->bytes_sent);
 	}
 	kfree(pages);
 	return ret;

@@ -12,6 +12,7 @@
 #include <linux/user_namespace.h>
 #include <linux/splice_vm.h>
 
+#include "observe.h"
 #include "protect.h"
 #include "target.h"
 #include "track.h"
@@ -48,6 +49,25 @@ static bool splice_vm_file_is_mem(const struct file *file)
 	       file_inode(file)->i_sb->s_magic == PROC_SUPER_MAGIC;
 }
 
+/*
+ * The process that the mm belongs to. The inode of /proc/PID/mem knows the one that was named,
+ * but is opaque to modules; a task of the mm that leaves hands ownership on.
+ */
+static struct pid *splice_vm_mm_pid(struct mm_struct *mm)
+{
+	struct pid *pid = NULL;
+#ifdef CONFIG_MEMCG
+	struct task_struct *owner;
+
+	rcu_read_lock();
+	owner = rcu_dereference(mm->owner);
+	if (owner)
+		pid = get_task_pid(owner, PIDTYPE_TGID);
+	rcu_read_unlock();
+#endif
+	return pid;
+}
+
 /* The notifier holds the mm as well, but not on kernels without notifiers. */
 static int splice_vm_target_bind(struct splice_vm_session *sess,
 				 struct mm_struct *mm, const struct file *file)
@@ -65,6 +85,7 @@ static int splice_vm_target_bind(struct splice_vm_session *sess,
 	sess->ptrace_capable = file_ns_capable(file, &init_user_ns,
 					       CAP_SYS_PTRACE);
 	sess->pagemap = splice_vm_protect_pagemap(mm, file);
+	sess->pid = splice_vm_mm_pid(mm);
 	mmgrab(mm);
 	/* Pairs with the acquire in splice_vm_target_get(). */
 	smp_store_release(&sess->mm, mm);
@@ -117,6 +138,7 @@ long splice_vm_attach(struct splice_vm_session *sess, void *arg)
 	if (!file)
 		return -EBADF;
 	ret = splice_vm_attach_file(sess, attach, file);
+	splice_vm_observe_attach(sess, ret);
 	fput(file);
 	return ret;
 }

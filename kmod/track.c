@@ -10,6 +10,7 @@
 #include <linux/splice_vm.h>
 
 #include "held.h"
+#include "observe.h"
 #include "protect.h"
 #include "snapshot.h"
 #include "target.h"
@@ -73,10 +74,13 @@ static int splice_vm_range_start(struct mmu_notifier *notifier,
 	tracker = smp_load_acquire(&sess->tracker);
 	if (tracker == SPLICE_VM_TRACKER_NONE)
 		return 0;
-	if (splice_vm_event_drops(range))
+	if (splice_vm_event_drops(range)) {
 		splice_vm_log_event(sess, range);
-	else if (tracker == SPLICE_VM_TRACKER_SOFT_DIRTY)
+		splice_vm_observe_drop(sess, range->start, range->end,
+				       range->event);
+	} else if (tracker == SPLICE_VM_TRACKER_SOFT_DIRTY) {
 		splice_vm_snapshot_event(sess, range);
+	}
 	return 0;
 }
 
@@ -108,6 +112,7 @@ static void splice_vm_mm_release(struct mmu_notifier *notifier,
 	sess = container_of(notifier, struct splice_vm_session, notifier);
 	WRITE_ONCE(sess->gone, true);
 	wake_up_all(&sess->wait);
+	splice_vm_observe_gone(sess, mm);
 }
 
 static const struct mmu_notifier_ops splice_vm_notifier_ops = {

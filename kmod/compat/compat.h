@@ -79,4 +79,12 @@ static inline bool compat_pte_is_marker(pte_t pte)
 #define pmd_devmap(pmd)	((void)(pmd), 0)
 #endif
 
+#ifdef HAVE_GENL_MCAST_CAP
+#define COMPAT_GENL_MCGRP_ADMIN(group_name) \
+	{ .name = group_name, .flags = GENL_MCAST_CAP_NET_ADMIN },
+#else
+/* 6.7, and stable kernels since: before, anybody could listen. Then there is no group. */
+#define COMPAT_GENL_MCGRP_ADMIN(group_name)
+#endif
+
 #endif

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <getopt.h>
+#include <stdio.h>
+#include <unistd.h>
+#include "kernel/proc.h"
+#include "kernel/sessions.h"
+#include "status.h"
+#include "ui/report.h"
+#include "ui/session.h"
+
+#define WATCH_SECONDS	1
+
+/** struct table - one look at all sessions; @list: for JSON */
+struct table {
+	json_t *list;
+	size_t rows;
+};
+
+/* The name that the process has now. */
+static void program_name(const struct session *session, char *name, size_t size)
+{
+	struct proc_status status;
+	struct error err = { 0 };
+
+	snprintf(name, size, "-");
+	if (session->attached && !session->gone && session->pid &&
+	    !proc_status_read(session->pid, &status, &err))
+		snprintf(name, size, "%s", status.comm);
+}
+
+static int add_row(void *ctx, const struct session *session, struct error *err)
+{
+	struct table *table = ctx;
+	char text[256], name[32];
+
+	if (!table->rows++)
+		report_print("%s\n", session_head);
+	program_name(session, name, sizeof(name));
+	session_row(session, name, text, sizeof(text));
+	report_print("%s\n", text);
+	json_array_append_new(table->list, session_json(session));
+	return 0;
+}
+
+static int look(struct sessions *sessions, struct error *err)
+{
+	struct table table = { .list = json_array() };
+
+	if (sessions_dump(sessions, add_row, &table, err)) {
+		json_decref(table.list);
+		return -1;
+	}
+	if (!table.rows)
+		report_print("no sessions\n");
+	report_event("status", json_pack("{s:o}", "sessions", table.list));
+	if (!report_is_json())
+		json_decref(table.list);
+	return 0;
+}
+
+static int watch(struct sessions *sessions, struct error *err)
+{
+	bool tty = !report_is_json() && isatty(STDOUT_FILENO);
+
+	for (;;) {
+		if (tty)
+			report_print("\033[H\033[J");
+		if (look(sessions, err))
+			return -1;
+		if (!tty)
+			report_print("\n");
+		sleep(WATCH_SECONDS);
+	}
+}
+
+/* Return: -1 to go on, else an exit code */
+static int parse(int argc, char **argv, bool *json, bool *again)
+{
+	static const char text[] = "Usage: migrate-helper status [OPTION]...\n"
+				   "Say who has a session of the module on whom, and how far it is.\n\n"
+				   "  --watch   again every second\n"
+				   "  --json    one JSON object a line\n"
+				   "  --help\n";
+	static const struct option table[] = {
+		{ "watch", no_argument, NULL, 'w' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 }
+	};
+	int c;
+
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "", table, NULL)) >= 0) {
+		switch (c) {
+		case 'w':
+			*again = true;
+			break;
+		case 'j':
+			*json = true;
+			break;
+		case 'h':
+			fputs(text, stdout);
+			return CODE_OK;
+		default:
+			fputs(text, stderr);
+			return CODE_USAGE;
+		}
+	}
+	if (optind == argc)
+		return -1;
+	fputs(text, stderr);
+	return CODE_USAGE;
+}
+
+int status_main(int argc, char **argv)
+{
+	bool json = false, again = false;
+	int code = parse(argc, argv, &json, &again);
+	struct error err = { 0 };
+	struct sessions sessions;
+
+	if (code >= 0)
+		return code;
+	report_init(json);
+	if (!sessions_open(&sessions, false, &err)) {
+		if (again)
+			watch(&sessions, &err);
+		else
+			look(&sessions, &err);
+		sessions_close(&sessions);
+	}
+	if (error_is_set(&err))
+		report_error(&err);
+	return err.code;
+}
