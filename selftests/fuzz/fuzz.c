@@ -246,7 +246,7 @@ static void fuzz_run(unsigned int nr, unsigned int seconds, __u64 seed)
 	if (!nursery)
 		fuzz_nursery(seed << 8);
 	fuzz_change_init();
-	fuzz_calls_init(seed);
+	fuzz_world_init(seed);
 	for (i = 0; i < nr; i++) {
 		threads[i].seed = seed * 100 + i;
 		ksft_must(!pthread_create(&threads[i].thread, NULL, fuzz_caller,

@@ -61,10 +61,25 @@ void __attribute__((format(printf, 1, 2))) fuzz_broken(const char *fmt, ...);
 /* Operations of callers; each thread sets up and runs them. */
 extern const struct fuzz_op fuzz_calls[];
 extern const size_t fuzz_nr_calls;
-void fuzz_calls_init(__u64 seed);
 void fuzz_thread_init(void);
+
+/* What they act on: a session, a socket, a target (now and then ourselves). */
+int fuzz_session(__u64 *seed);
+int fuzz_sock(__u64 *seed);
+pid_t fuzz_target(__u64 *seed);
+void fuzz_world_init(__u64 seed);
 /* Takes what was sent, so that nobody waits for long. Return: bytes */
 size_t fuzz_drain(void);
+long fuzz_call_close(__u64 *seed);
+long fuzz_call_refs(__u64 *seed);
+long fuzz_call_kill(__u64 *seed);
+long fuzz_call_stop(__u64 *seed);
+long fuzz_call_page_out(__u64 *seed);
+long fuzz_call_compact(__u64 *seed);
+long fuzz_call_sock_renew(__u64 *seed);
+long fuzz_call_pass(__u64 *seed);
+long fuzz_call_fork(__u64 *seed);
+long fuzz_call_change(__u64 *seed);
 
 /* Operations of targets. */
 extern const struct fuzz_op fuzz_changes[];

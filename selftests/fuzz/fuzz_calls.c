@@ -3,56 +3,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/sendfile.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fuzz/fuzz.h"
 #include "ksft.h"
-#include "net.h"
 #include "svm.h"
 #include "sys.h"
 
-/* Numbers of their own, so that a number which is closed never becomes something else. */
-#define SESSIONS	10
-#define SESSION_FD	200
-#define SOCKS		6
-#define SOCK_FD		300
 #define RUNS		600
 
 static __thread int call_pipe[2];
 static __thread struct splice_vm_run call_runs[RUNS], call_results[RUNS];
 static __thread unsigned char call_buffer[32 * PAGE_SIZE];
-
-static int call_session(__u64 *seed)
-{
-	return SESSION_FD + fuzz_below(seed, SESSIONS);
-}
-
-static int call_sock(__u64 *seed)
-{
-	return SOCK_FD + 2 * fuzz_below(seed, SOCKS);
-}
-
-/* One of the targets, now and then ourselves. */
-static pid_t call_target(__u64 *seed)
-{
-	pid_t pid = 0;
-
-	if (!fuzz_one_in(seed, 6))
-		pid = READ_ONCE(fuzz_shared->pids[fuzz_below(seed,
-							     FUZZ_TARGETS)]);
-	return pid ?: getpid();
-}
 
 /* Where the kernel should read or write for us: mostly where it can. */
 static void *call_pointer(__u64 *seed, void *good)
@@ -98,11 +63,6 @@ static __u64 call_addr(__u64 *seed)
 	}
 }
 
-static long call_ioctl(int fd, unsigned long cmd, void *arg)
-{
-	return svm_ioctl(fd, cmd, arg);
-}
-
 static long call_attach(__u64 *seed)
 {
 	static const __u32 caps[] = { 0, 0, 0, 1024, 2048, 7 };
@@ -110,7 +70,7 @@ static long call_attach(__u64 *seed)
 		.size = sizeof(arg),
 		.max_inflight_pages = caps[fuzz_below(seed, ARRAY_SIZE(caps))],
 	};
-	int mem = sys_proc_open(call_target(seed), "mem",
+	int mem = sys_proc_open(fuzz_target(seed), "mem",
 				fuzz_one_in(seed, 8) ? O_RDONLY : O_RDWR);
 	long ret;
 
@@ -119,7 +79,7 @@ static long call_attach(__u64 *seed)
 		return -ESRCH;
 	arg.mem_fd = mem;
 	call_mutate(seed, &arg, sizeof(arg));
-	ret = call_ioctl(call_session(seed), SPLICE_VM_ATTACH,
+	ret = svm_ioctl(fuzz_session(seed), SPLICE_VM_ATTACH,
 			 call_pointer(seed, &arg));
 	close(mem);
 	return ret;
@@ -133,7 +93,7 @@ static long call_track(__u64 *seed)
 	};
 
 	call_mutate(seed, &arg, sizeof(arg));
-	return call_ioctl(call_session(seed), SPLICE_VM_TRACK,
+	return svm_ioctl(fuzz_session(seed), SPLICE_VM_TRACK,
 			  call_pointer(seed, &arg));
 }
 
@@ -145,7 +105,7 @@ static long call_open(__u64 *seed)
 	if (fd < 0)
 		return -errno;
 	if (!fuzz_one_in(seed, 8)) {
-		mem = sys_proc_open(call_target(seed), "mem", O_RDWR);
+		mem = sys_proc_open(fuzz_target(seed), "mem", O_RDWR);
 		if (mem >= 0) {
 			svm_attach(fd, mem, 0);
 			close(mem);
@@ -153,14 +113,9 @@ static long call_open(__u64 *seed)
 		if (!fuzz_one_in(seed, 4))
 			svm_track(fd);
 	}
-	dup3(fd, call_session(seed), O_CLOEXEC);
+	dup3(fd, fuzz_session(seed), O_CLOEXEC);
 	close(fd);
 	return 0;
-}
-
-static long call_close(__u64 *seed)
-{
-	return close(call_session(seed)) ? -errno : 0;
 }
 
 static long call_info(__u64 *seed)
@@ -168,7 +123,7 @@ static long call_info(__u64 *seed)
 	struct splice_vm_info arg = { .size = sizeof(arg) };
 	bool odd = call_mutate(seed, &arg, sizeof(arg));
 	void *pointer = call_pointer(seed, &arg);
-	long ret = call_ioctl(call_session(seed), SPLICE_VM_INFO, pointer);
+	long ret = svm_ioctl(fuzz_session(seed), SPLICE_VM_INFO, pointer);
 
 	if (!ret && !odd && pointer == &arg &&
 	    (arg.page_size != PAGE_SIZE || arg.reserved || arg.gone > 1 ||
@@ -242,7 +197,7 @@ static long call_scan(__u64 *seed)
 	odd = arg.runs != (unsigned long)call_runs ||
 	      call_mutate(seed, &arg, sizeof(arg));
 	pointer = call_pointer(seed, &arg);
-	ret = call_ioctl(call_session(seed), SPLICE_VM_SCAN, pointer);
+	ret = svm_ioctl(fuzz_session(seed), SPLICE_VM_SCAN, pointer);
 	if (!ret && !odd && pointer == &arg)
 		call_check_scan(&arg, start, cap);
 	return ret;
@@ -275,7 +230,7 @@ static long call_send(__u64 *seed)
 {
 	struct splice_vm_send arg = {
 		.size = sizeof(arg),
-		.sock_fd = call_sock(seed),
+		.sock_fd = fuzz_sock(seed),
 		.nr_runs = 1 + fuzz_below(seed, fuzz_one_in(seed, 4) ? RUNS : 8),
 		.nr_results = 1 + fuzz_below(seed, RUNS),
 		.cookie = 1,
@@ -299,7 +254,7 @@ static long call_send(__u64 *seed)
 	      arg.results != (unsigned long)call_results ||
 	      call_mutate(seed, &arg, sizeof(arg));
 	pointer = call_pointer(seed, &arg);
-	ret = call_ioctl(call_session(seed), SPLICE_VM_SEND, pointer);
+	ret = svm_ioctl(fuzz_session(seed), SPLICE_VM_SEND, pointer);
 	if (!ret && !odd && pointer == &arg)
 		call_check_send(&arg);
 	return ret;
@@ -308,7 +263,7 @@ static long call_send(__u64 *seed)
 static long call_splice(__u64 *seed)
 {
 	size_t len = (1 + fuzz_below(seed, 24)) * PAGE_SIZE, in_pipe;
-	long ret = svm_splice(call_session(seed), call_pipe[1], call_addr(seed),
+	long ret = svm_splice(fuzz_session(seed), call_pipe[1], call_addr(seed),
 			      fuzz_one_in(seed, 16) ? len + 1 : len);
 
 	in_pipe = ret > 0 ? read(call_pipe[0], call_buffer, sizeof(call_buffer)) :
@@ -324,7 +279,7 @@ static long call_sendfile(__u64 *seed)
 {
 	off_t pos = call_addr(seed);
 	size_t len = (1 + fuzz_below(seed, 300)) * PAGE_SIZE;
-	ssize_t ret = sendfile(call_sock(seed), call_session(seed), &pos, len);
+	ssize_t ret = sendfile(fuzz_sock(seed), fuzz_session(seed), &pos, len);
 
 	if (ret > (ssize_t)len)
 		fuzz_broken("sendfile: %zd of %zu\n", ret, len);
@@ -334,7 +289,7 @@ static long call_sendfile(__u64 *seed)
 static long call_pread(__u64 *seed)
 {
 	size_t len = fuzz_below(seed, sizeof(call_buffer));
-	ssize_t ret = pread(call_session(seed),
+	ssize_t ret = pread(fuzz_session(seed),
 			    call_pointer(seed, call_buffer), len,
 			    call_addr(seed) + fuzz_below(seed, PAGE_SIZE));
 
@@ -345,7 +300,7 @@ static long call_pread(__u64 *seed)
 
 static long call_poll(__u64 *seed)
 {
-	struct pollfd p = { call_session(seed), POLLIN, 0 };
+	struct pollfd p = { fuzz_session(seed), POLLIN, 0 };
 	int ret = poll(&p, 1, fuzz_below(seed, 3));
 
 	return ret < 0 ? -errno : 0;
@@ -359,144 +314,18 @@ static long call_garbage(__u64 *seed)
 
 	for (i = 0; i < ARRAY_SIZE(words); i++)
 		words[i] = fuzz_one_in(seed, 2) ? 0 : sys_random(seed);
-	words[0] = fuzz_below(seed, 300);
-	return call_ioctl(call_session(seed),
+	/* A size at least is what most calls must have. */
+	words[0] = fuzz_one_in(seed, 2) ? sizeof(struct splice_vm_info) :
+					  fuzz_below(seed, 300);
+	return svm_ioctl(fuzz_session(seed),
 			  SPLICE_VM_INFO + fuzz_below(seed, 8),
 			  call_pointer(seed, words));
 }
 
-static long call_refs(__u64 *seed)
-{
-	int fd = sys_proc_open(call_target(seed), "clear_refs", O_WRONLY);
-	const char *what = fuzz_one_in(seed, 8) ? "1" : "4";
-	long ret;
-
-	if (fd < 0)
-		return -ESRCH;
-	ret = write(fd, what, 1) < 0 ? -errno : 0;
-	close(fd);
-	return ret;
-}
-
-static long call_kill(__u64 *seed)
-{
-	pid_t pid = call_target(seed);
-
-	if (pid == getpid() || !fuzz_one_in(seed, 16))
-		return -EAGAIN;
-	return kill(pid, SIGKILL) ? -errno : 0;
-}
-
-static long call_stop(__u64 *seed)
-{
-	pid_t pid = call_target(seed);
-
-	if (pid == getpid() || kill(pid, SIGSTOP))
-		return -ESRCH;
-	sys_sleep_us(fuzz_below(seed, 5000));
-	return kill(pid, SIGCONT) ? -errno : 0;
-}
-
-static long call_page_out(__u64 *seed)
-{
-	unsigned long len, addr = fuzz_range(seed, &len);
-	struct iovec vec = { (void *)addr, len };
-	int pidfd = syscall(SYS_pidfd_open, call_target(seed), 0);
-	long ret;
-
-	if (pidfd < 0)
-		return -errno;
-	ret = syscall(SYS_process_madvise, pidfd, &vec, 1,
-		      fuzz_one_in(seed, 4) ? MADV_COLD : MADV_PAGEOUT, 0);
-	close(pidfd);
-	return ret < 0 ? -errno : 0;
-}
-
-static long call_compact(__u64 *seed)
-{
-	if (!fuzz_one_in(seed, 16))
-		return -EAGAIN;
-	return sys_write_file("/proc/sys/vm/compact_memory", "1");
-}
-
-/* A new pair in the place of one that others may be writing to. */
-static long call_sock_renew(__u64 *seed)
-{
-	int at = call_sock(seed), pair[2];
-	sigset_t signals;
-
-	/* To connect is no matter of a test, and must not end early. */
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGUSR1);
-	pthread_sigmask(SIG_BLOCK, &signals, NULL);
-	net_kinds[fuzz_below(seed, 2)].pair(pair);
-	if (fuzz_one_in(seed, 2))
-		fcntl(pair[0], F_SETFL, O_NONBLOCK);
-	fcntl(pair[1], F_SETFL, O_NONBLOCK);
-	if (fuzz_one_in(seed, 8))
-		shutdown(pair[fuzz_below(seed, 2)], SHUT_RDWR);
-	dup3(pair[0], at, O_CLOEXEC);
-	dup3(pair[1], at + 1, O_CLOEXEC);
-	close(pair[0]);
-	close(pair[1]);
-	pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
-	return 0;
-}
-
-/* A session goes through a socket, and maybe dies in there. */
-static long call_pass(__u64 *seed)
-{
-	char byte = 0, control[CMSG_SPACE(sizeof(int))] = {};
-	struct iovec vec = { &byte, 1 };
-	struct msghdr msg = {
-		.msg_iov = &vec,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-	int fd = call_session(seed);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	return sendmsg(call_sock(seed), &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ?
-	       -errno : 0;
-}
-
-/* The child has all sessions of ours, of which it may be the last holder. */
-static long call_fork(__u64 *seed)
-{
-	struct splice_vm_info info = { .size = sizeof(info) };
-	pid_t pid = fork();
-	int i;
-
-	if (pid < 0)
-		return -errno;
-	if (pid) {
-		call_close(seed);
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			;
-		return 0;
-	}
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (i = 0; i < SESSIONS; i++) {
-		call_ioctl(SESSION_FD + i, SPLICE_VM_INFO, &info);
-		pread(SESSION_FD + i, call_buffer, PAGE_SIZE, FUZZ_ARENA);
-	}
-	_exit(0);
-}
-
-static long call_change(__u64 *seed)
-{
-	fuzz_change(seed);
-	return 0;
-}
-
 const struct fuzz_op fuzz_calls[] = {
 	{ .name = "open", .run = call_open },
-	{ .name = "close", .run = call_close },
+	{ .name = "open", .run = call_open },
+	{ .name = "close", .run = fuzz_call_close, .errors = { EAGAIN } },
 	{ .name = "ATTACH", .run = call_attach, .errors = { EBUSY, EACCES } },
 	{ .name = "TRACK", .run = call_track, .errors = { EBUSY, EACCES } },
 	{ .name = "INFO", .run = call_info },
@@ -508,52 +337,30 @@ const struct fuzz_op fuzz_calls[] = {
 	{ .name = "SEND", .run = call_send,
 	  .errors = { EAGAIN, EPIPE, ECONNRESET, ENOTSOCK } },
 	{ .name = "splice", .run = call_splice, .errors = { ENODATA } },
+	{ .name = "splice", .run = call_splice, .errors = { ENODATA } },
 	{ .name = "sendfile", .run = call_sendfile,
 	  .errors = { EAGAIN, EPIPE, ECONNRESET, ENODATA, EOVERFLOW } },
+	{ .name = "pread", .run = call_pread, .errors = { EBUSY } },
 	{ .name = "pread", .run = call_pread, .errors = { EBUSY } },
 	{ .name = "poll", .run = call_poll },
 	{ .name = "garbage", .run = call_garbage,
 	  .errors = { ENOTTY, EBUSY, EACCES, ENOTSOCK } },
-	{ .name = "clear_refs", .run = call_refs },
-	{ .name = "clear_refs", .run = call_refs },
-	{ .name = "kill", .run = call_kill, .errors = { EAGAIN } },
-	{ .name = "stop", .run = call_stop },
-	{ .name = "page out", .run = call_page_out, .errors = { EAGAIN } },
-	{ .name = "compact", .run = call_compact, .errors = { EAGAIN } },
-	{ .name = "new socket", .run = call_sock_renew },
-	{ .name = "pass", .run = call_pass,
+	{ .name = "clear_refs", .run = fuzz_call_refs },
+	{ .name = "clear_refs", .run = fuzz_call_refs },
+	{ .name = "kill", .run = fuzz_call_kill, .errors = { EAGAIN } },
+	{ .name = "stop", .run = fuzz_call_stop },
+	{ .name = "page out", .run = fuzz_call_page_out, .errors = { EAGAIN } },
+	{ .name = "compact", .run = fuzz_call_compact, .errors = { EAGAIN } },
+	{ .name = "new socket", .run = fuzz_call_sock_renew },
+	{ .name = "pass", .run = fuzz_call_pass,
 	  .errors = { EPIPE, ECONNRESET, EAGAIN } },
-	{ .name = "fork", .run = call_fork },
-	{ .name = "change ourselves", .run = call_change },
-	{ .name = "change ourselves", .run = call_change },
+	{ .name = "fork", .run = fuzz_call_fork },
+	{ .name = "change ourselves", .run = fuzz_call_change },
 };
 
 const size_t fuzz_nr_calls = ARRAY_SIZE(fuzz_calls);
 
-void fuzz_calls_init(__u64 seed)
-{
-	int i;
-
-	for (i = 0; i < SOCKS * 8; i++)
-		call_sock_renew(&seed);
-}
-
 void fuzz_thread_init(void)
 {
 	ksft_must(!pipe2(call_pipe, O_CLOEXEC | O_NONBLOCK));
-}
-
-size_t fuzz_drain(void)
-{
-	static unsigned char data[256 * 1024];
-	size_t bytes = 0;
-	ssize_t got;
-	int i;
-
-	for (i = 0; i < SOCKS; i++) {
-		got = read(SOCK_FD + 2 * i + 1, data, sizeof(data));
-		if (got > 0)
-			bytes += got;
-	}
-	return bytes;
 }
