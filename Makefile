@@ -2,6 +2,7 @@
 # All that is made goes to build/, all that is fetched to .cache/.
 
 KERNEL ?= 6.1
+SECONDS ?= 600
 B := $(abspath build)
 VM := selftests/vm
 # Looked up when used: the headers may only come with `make deps`.
@@ -17,6 +18,8 @@ help:
 	@echo '  kmod helper selftests   one of them'
 	@echo '  demo       redis moves from one guest to another under load'
 	@echo '  check      every test; last line: N passed, N failed, N skipped'
+	@echo '  check-debug  the self-tests in a kernel that finds faults: KASAN, lockdep, leaks'
+	@echo '  fuzz       random calls in that kernel, SECONDS=$(SECONDS) [SEED=n]'
 	@echo '  soak bench the long oracle test; measurements (both in a guest)'
 	@echo '  bench-native  how pages are sent, in a user-mode kernel at native speed'
 	@echo '  lint       style and static analysis alone'
@@ -55,6 +58,17 @@ demo: all guest
 check: all guest
 	selftests/check
 
+# The kernel is built the first time, which takes some 20 minutes.
+check-debug fuzz: private KERNEL := debug
+check-debug: deps selftests
+	$(MAKE) kmod KERNEL=debug
+	CHECK_STAGES=check-debug.d selftests/check
+
+fuzz: deps selftests
+	$(MAKE) kmod KERNEL=debug
+	$(IN_GUEST) --mem 3072 --timeout $$(($(SECONDS) + 600)) -- \
+		/build/selftests/fuzz/fuzz --seconds $(SECONDS) $(SEED:%=--seed %)
+
 soak: all guest
 	$(IN_GUEST) --timeout 7200 -- /build/selftests/soak
 
@@ -84,6 +98,6 @@ clean:
 distclean: clean
 	rm -rf .cache
 
-.PHONY: all help deps guest kmod helper selftests demo check soak bench \
-	bench-native lint \
+.PHONY: all help deps guest kmod helper selftests demo check check-debug fuzz \
+	soak bench bench-native lint deb docs \
 	clean distclean

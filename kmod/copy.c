@@ -42,7 +42,7 @@ static size_t splice_vm_copy_pages(struct splice_vm_session *sess,
 
 /*
  * Faults one page in and takes it. Return: 1; 0 for zeros; -EBUSY where a
- * userfaultfd could stall us; -EFAULT where nothing can be read; -EINTR
+ * userfaultfd could stall us; -EFAULT where nothing can be read; -ENOMEM; -EINTR
  */
 static int splice_vm_fault_in(struct splice_vm_session *sess,
 			      struct mm_struct *mm, unsigned long addr,
@@ -78,6 +78,9 @@ static int splice_vm_fault_in(struct splice_vm_session *sess,
 	}
 	if (fatal_signal_pending(current))
 		return -EINTR;
+	/* There is a page: whoever takes EFAULT for a hole would lose it. */
+	if (got == -ENOMEM)
+		return -ENOMEM;
 	return hole_ok && got == -EFAULT ? 0 : -EFAULT;
 }
 

@@ -27,7 +27,8 @@
  *
  * read(), pread()
  *	The file position is the address. Copies; pages that are swapped out
- *	are brought in (unless a userfaultfd of the task covers them: EBUSY).
+ *	are brought in (unless a userfaultfd of the task covers them: EBUSY;
+ *	ENOMEM where there is no memory for that).
  *	Holes and the zero page read as zeros. Stops short at the first address
  *	that cannot be read; EFAULT when that is the first one. Any length and
  *	alignment.

@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The calls that fault_inject makes fail, and how it is seen that nothing is lost. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fault_cases.h"
+#include "fault_pages.h"
+#include "ksft.h"
+#include "net.h"
+#include "receiver.h"
+#include "svm.h"
+#include "sys.h"
+#include "target.h"
+
+#define SEED		7
+#define COOKIE		5
+#define SENT_PAGES	64
+#define SENT_BYTES	(SENT_PAGES * PAGE_SIZE)
+
+static struct target target;
+static unsigned long mapped;	/* SENT_PAGES of a pattern */
+static struct svm svm;
+static int device, mem_fd;
+static int pair[2];
+static struct receiver receiver;
+static struct mirror mirror;
+static unsigned char buffer[SENT_BYTES];
+
+static void case_nothing(void)
+{
+}
+
+/* open() */
+
+static long case_open(void)
+{
+	device = open(SPLICE_VM_DEVICE, O_RDONLY | O_CLOEXEC);
+	return device < 0 ? -errno : 0;
+}
+
+static bool case_open_after(long ret)
+{
+	if (ret)
+		device = svm_open_device();
+	close(device);
+	return true;
+}
+
+/* INFO */
+
+static long case_info(void)
+{
+	struct splice_vm_info info = { .size = sizeof(info) };
+
+	return svm_ioctl(svm.fd, SPLICE_VM_INFO, &info);
+}
+
+static bool case_is_idle(int fd)
+{
+	struct splice_vm_info info;
+
+	svm_info(fd, &info);
+	return !info.pages_inflight;
+}
+
+static bool case_info_after(long ret)
+{
+	(void)ret;
+	return case_is_idle(svm.fd);
+}
+
+/* ATTACH and TRACK: when only the answer fails, it has happened. */
+
+static void case_attach_before(void)
+{
+	device = svm_open_device();
+}
+
+static long case_attach(void)
+{
+	return svm_attach(device, mem_fd, 0);
+}
+
+static bool case_attach_after(long ret)
+{
+	struct splice_vm_info info;
+	bool fine;
+
+	svm_info(device, &info);
+	fine = info.attached == (ret == 0 || ret == -EFAULT) || ret == -EFAULT;
+	fine = fine && svm_attach(device, mem_fd, 0) ==
+		       (info.attached ? -EBUSY : 0);
+	fine = fine && pread(device, buffer, PAGE_SIZE, mapped) == PAGE_SIZE &&
+	       pattern_is(buffer, mapped, PAGE_SIZE, SEED);
+	close(device);
+	return fine;
+}
+
+static void case_track_before(void)
+{
+	device = svm_open_device();
+	ksft_must(!svm_attach(device, mem_fd, 0));
+}
+
+static long case_track(void)
+{
+	return svm_track(device);
+}
+
+static bool case_track_after(long ret)
+{
+	struct svm s = { .fd = device };
+	struct splice_vm_info info;
+	struct svm_runs runs = {};
+	bool fine;
+
+	svm_info(device, &info);
+	fine = ret == -EFAULT || !info.tracker == !!ret;
+	fine = fine && svm_track(device) == (info.tracker ? -EBUSY : 0);
+	fine = fine && !svm_scan(&s, SPLICE_VM_SCAN_TRACKED, mapped,
+				 mapped + SENT_BYTES, 100, &runs) &&
+	       svm_runs_pages(&runs, SPLICE_VM_RUN_DIRTY, 0) == SENT_PAGES;
+	svm_runs_free(&runs);
+	close(device);
+	return fine;
+}
+
+/* pread(), of pages that are in memory and of pages that are not */
+
+static long case_pread(void)
+{
+	ssize_t got = pread(svm.fd, buffer, SENT_BYTES, mapped);
+
+	return got < 0 ? -errno : got;
+}
+
+static bool case_pread_after(long ret)
+{
+	if (ret > 0 && !pattern_is(buffer, mapped, ret & ~7UL, SEED))
+		return false;
+	return case_pread() == SENT_BYTES &&
+	       pattern_is(buffer, mapped, SENT_BYTES, SEED) &&
+	       case_is_idle(svm.fd);
+}
+
+static void case_page_out(void)
+{
+	target_page_out(&target, mapped, SENT_BYTES);
+}
+
+/* A page that could not be brought in is not gone: EFAULT would make a reader forget it. */
+static bool case_pread_swapped_after(long ret)
+{
+	return ret != -EFAULT && case_pread_after(ret);
+}
+
+static long case_pread_one(void)
+{
+	ssize_t got = pread(svm.fd, buffer, PAGE_SIZE, mapped);
+
+	return got < 0 ? -errno : got;
+}
+
+/* splice() and sendfile() */
+
+static void case_pipe(void)
+{
+	ksft_must(!pipe2(pair, O_CLOEXEC));
+}
+
+static long case_splice(void)
+{
+	return svm_splice(svm.fd, pair[1], mapped, 8 * PAGE_SIZE);
+}
+
+static bool case_splice_after(long ret)
+{
+	bool fine;
+
+	close(pair[1]);
+	/* What is in the pipe is what was said to be. */
+	fine = net_read(pair[0], buffer, SENT_BYTES) == (ret < 0 ? 0 : ret) &&
+	       (ret <= 0 || pattern_is(buffer, mapped, ret, SEED));
+	close(pair[0]);
+	case_pipe();
+	fine = fine && case_splice() == 8 * PAGE_SIZE && case_is_idle(svm.fd);
+	close(pair[0]);
+	close(pair[1]);
+	return fine;
+}
+
+static void case_unix(void)
+{
+	net_unix_pair(pair);
+}
+
+static long case_sendfile(void)
+{
+	off_t pos = mapped;
+	ssize_t ret = sendfile(pair[0], svm.fd, &pos, 8 * PAGE_SIZE);
+
+	return ret < 0 ? -errno : ret;
+}
+
+static bool case_sendfile_after(long ret)
+{
+	bool fine;
+
+	close(pair[0]);
+	fine = net_read(pair[1], buffer, SENT_BYTES) == (ret < 0 ? 0 : ret) &&
+	       (ret <= 0 || pattern_is(buffer, mapped, ret, SEED));
+	close(pair[1]);
+	case_unix();
+	fine = fine && case_sendfile() == 8 * PAGE_SIZE && case_is_idle(svm.fd);
+	close(pair[0]);
+	close(pair[1]);
+	return fine;
+}
+
+/* SEND */
+
+static void case_receiver(void)
+{
+	mirror_init(&mirror);
+	receiver = (struct receiver){
+		.fd = pair[1],
+		.mirror = &mirror,
+		.cookie = COOKIE,
+	};
+	receiver_start(&receiver);
+}
+
+static void case_send_unix_before(void)
+{
+	net_unix_pair(pair);
+	case_receiver();
+}
+
+static void case_send_tcp_before(void)
+{
+	net_tcp_pair(pair);
+	case_receiver();
+}
+
+static long case_send(void)
+{
+	struct splice_vm_run run = { mapped, SENT_PAGES, 0 }, result = {};
+	struct splice_vm_send arg = {
+		.size = sizeof(arg),
+		.sock_fd = pair[0],
+		.nr_runs = 1,
+		.runs = (unsigned long)&run,
+		.results = (unsigned long)&result,
+		.nr_results = 1,
+		.cookie = COOKIE,
+	};
+
+	return svm_ioctl(svm.fd, SPLICE_VM_SEND, &arg) ?:
+	       (long)arg.pages_done;
+}
+
+/* Return: pages that came out whole, or -1 for a stream that is not one of batches */
+static long case_receive(void)
+{
+	long pages;
+
+	shutdown(pair[0], SHUT_WR);
+	receiver_join(&receiver);
+	pages = receiver.broken ? -1 : (long)receiver.pages;
+	if (pages > 0 && !mirror_is_pattern(&mirror, mapped, pages, SEED))
+		pages = -1;
+	close(pair[0]);
+	close(pair[1]);
+	mirror_free(&mirror);
+	return pages;
+}
+
+static bool case_send_again(void (*before)(void))
+{
+	before();
+	return case_send() == SENT_PAGES && case_receive() == SENT_PAGES &&
+	       case_is_idle(svm.fd);
+}
+
+static bool case_send_received(long ret)
+{
+	long pages = case_receive();
+
+	/* After an error the pages may have been sent all the same. */
+	return ret < 0 ? pages >= 0 : pages == ret;
+}
+
+static bool case_send_unix_after(long ret)
+{
+	return case_send_received(ret) &&
+	       case_send_again(case_send_unix_before);
+}
+
+static bool case_send_tcp_after(long ret)
+{
+	return case_send_received(ret) && case_send_again(case_send_tcp_before);
+}
+
+/* SCAN */
+
+static struct splice_vm_run runs[4096];
+static unsigned int cap;
+static unsigned int nr_runs;
+
+static long case_scan(__u32 flags)
+{
+	struct splice_vm_scan arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.end = SVM_END,
+		.runs = (unsigned long)runs,
+		.nr_runs = cap,
+	};
+	int ret = svm_ioctl(svm.fd, SPLICE_VM_SCAN, &arg);
+
+	nr_runs = ret ? 0 : arg.nr_runs;
+	return ret;
+}
+
+static long case_scan_tracked(void)
+{
+	return case_scan(SPLICE_VM_SCAN_TRACKED);
+}
+
+static long case_scan_populated(void)
+{
+	return case_scan(SPLICE_VM_SCAN_POPULATED);
+}
+
+/* What the call gave, and then what the next ones give, is all that happened. */
+static bool case_scan_after(long ret)
+{
+	struct svm_runs rest = {};
+	bool fine;
+
+	(void)ret;
+	fault_pages_reported(runs, nr_runs);
+	fine = !svm_scan(&svm, SPLICE_VM_SCAN_TRACKED, 0, SVM_END, 500, &rest);
+	fault_pages_reported(rest.v, rest.nr);
+	svm_runs_free(&rest);
+	return fine && fault_pages_are_right();
+}
+
+static void case_scan_before(void)
+{
+	fault_pages_change(&target);
+	svm_epoch(&svm);
+}
+
+static bool case_populated_after(long ret)
+{
+	(void)ret;
+	nr_runs = 0;
+	return case_scan_after(0) && !case_scan_populated();
+}
+
+/* A session that has chunks for a few page tables, and a target that now has many. */
+static void case_scan_grown_before(void)
+{
+	struct svm_runs first = {};
+
+	svm_close(&svm);
+	fault_pages_shrink(&target);
+	svm_open(&svm, target.pid, true);
+	ksft_must(!svm_scan(&svm, SPLICE_VM_SCAN_TRACKED, 0, SVM_END, 4096,
+			    &first));
+	svm_runs_free(&first);
+	svm_epoch(&svm);
+	fault_pages_grow(&target);
+	case_scan_before();
+}
+
+/* And what happens after a SCAN that could not get what the next snapshot needs. */
+static bool case_scan_grown_after(long ret)
+{
+	if (!case_scan_after(ret))
+		return false;
+	case_scan_before();
+	return case_scan_after(case_scan_tracked());
+}
+
+/* A write of clear_refs, which takes the snapshot. */
+
+static void case_epoch_before(void)
+{
+	fault_pages_change(&target);
+}
+
+static long case_epoch(void)
+{
+	return write(svm.refs_fd, "4", 1) == 1 ? 0 : -errno;
+}
+
+static bool case_epoch_after(long ret)
+{
+	if (ret)
+		svm_epoch(&svm);
+	nr_runs = 0;
+	return case_scan_after(0);
+}
+
+const struct fault_case fault_scan = {
+	"SCAN TRACKED", case_scan_before, case_scan_tracked, case_scan_after
+};
+
+const struct fault_case fault_cases[] = {
+	{ "open", case_nothing, case_open, case_open_after },
+	{ "ATTACH", case_attach_before, case_attach, case_attach_after },
+	{ "TRACK", case_track_before, case_track, case_track_after },
+	{ "splice", case_pipe, case_splice, case_splice_after },
+	{ "sendfile", case_unix, case_sendfile, case_sendfile_after },
+	{ "SEND to AF_UNIX", case_send_unix_before, case_send,
+	  case_send_unix_after },
+	{ "SEND to TCP", case_send_tcp_before, case_send, case_send_tcp_after },
+	{ "SCAN TRACKED, page tables grew", case_scan_grown_before,
+	  case_scan_tracked, case_scan_grown_after },
+	{ "SCAN POPULATED", case_scan_before, case_scan_populated,
+	  case_populated_after },
+	{}
+};
+
+/* Calls that allocate nothing, or not first of all. */
+const struct fault_case fault_cases_nth[] = {
+	{ "INFO", case_nothing, case_info, case_info_after },
+	{ "read", case_nothing, case_pread, case_pread_after },
+	{ "clear_refs", case_epoch_before, case_epoch, case_epoch_after },
+	{ "read, swapped", case_page_out, case_pread_one, case_pread_after },
+	{}
+};
+
+const struct fault_case fault_swapped = {
+	"read, swapped", case_page_out, case_pread_one,
+	case_pread_swapped_after
+};
+
+bool fault_cases_control(void)
+{
+	case_scan_before();
+	ksft_must(!case_scan_tracked() && nr_runs);
+	nr_runs = 0;
+	return !case_scan_after(0);
+}
+
+void fault_cases_cap(unsigned int nr)
+{
+	cap = nr ?: ARRAY_SIZE(runs);
+}
+
+void fault_cases_init(void)
+{
+	sys_swap_on(256);
+	/* Touched: to fault them in is no part of a call. */
+	memset(buffer, 0, sizeof(buffer));
+	memset(runs, 0, sizeof(runs));
+	fault_cases_cap(0);
+	target_start(&target);
+	mapped = target_map(&target, PMD_SIZE, MADV_NOHUGEPAGE);
+	target_fill(&target, mapped, SENT_BYTES, SEED);
+	fault_pages_init(&target, SEED);
+	mem_fd = sys_proc_open(target.pid, "mem", O_RDWR);
+	ksft_must(mem_fd >= 0);
+	svm_open(&svm, target.pid, true);
+}
+
+void fault_cases_end(void)
+{
+	svm_close(&svm);
+	target_stop(&target);
+}

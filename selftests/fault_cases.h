@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Calls that are made to fail. */
+#ifndef SPLICE_VM_SELFTESTS_FAULT_CASES_H
+#define SPLICE_VM_SELFTESTS_FAULT_CASES_H
+
+#include <stdbool.h>
+
+/**
+ * struct fault_case - a call that is to fail
+ * @name: for people
+ * @before: makes ready for the next call; no faults here
+ * @call: the call. Return: its value or -errno
+ * @after: is all as it should be? Given what @call returned
+ */
+struct fault_case {
+	const char *name;
+	void (*before)(void);
+	long (*call)(void);
+	bool (*after)(long ret);
+};
+
+/* Of all kinds of faults, and only of one at a time; they end with one without a name. */
+extern const struct fault_case fault_cases[];
+extern const struct fault_case fault_cases_nth[];
+extern const struct fault_case fault_scan;
+/* A page that could not be brought in, when copies do not fail. */
+extern const struct fault_case fault_swapped;
+
+void fault_cases_init(void);
+void fault_cases_end(void);
+/* How many runs a SCAN takes; 0 for as many as fit. */
+void fault_cases_cap(unsigned int nr);
+/* A report that is lost. Return: it was seen */
+bool fault_cases_control(void);
+
+#endif

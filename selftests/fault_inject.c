@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Every allocation and every copy of every call fails in turn. A call that fails says why as
+ * the uapi header has it; what is asked next works; nothing that was written is lost.
+ * Runs in the debug kernel only.
+ */
+#include <errno.h>
+#include <signal.h>
+
+#include "fault.h"
+#include "fault_cases.h"
+#include "ksft.h"
+
+/* No call allocates and copies more often than that. */
+#define NTH_MAX		1000
+#define STORM_MAX	8
+
+static bool fault_is_documented(long ret)
+{
+	return ret >= 0 || ret == -ENOMEM || ret == -EFAULT;
+}
+
+static bool fault_step(const struct fault_case *c, const struct fault_way *way,
+		       unsigned int n, long *ret, bool *fine)
+{
+	bool taken;
+
+	c->before();
+	way->arm(n);
+	*ret = c->call();
+	taken = way->disarm();
+	*fine = fault_is_documented(*ret) && (taken || *ret >= 0);
+	if (!*fine)
+		ksft_print_msg("%s, %s, %u: returned %ld\n", c->name,
+			       way->name, n, *ret);
+	if (!c->after(*ret)) {
+		ksft_print_msg("%s, %s, %u: after %ld it is not right\n",
+			       c->name, way->name, n, *ret);
+		*fine = false;
+	}
+	return taken;
+}
+
+/* Ends where no fault is taken any more. */
+static void fault_sweep(const struct fault_case *c, const struct fault_way *way,
+			unsigned int max)
+{
+	unsigned int n, errors = 0, bad = 0;
+	bool taken = true, fine;
+	long ret;
+
+	for (n = 1; taken && n <= max; n++) {
+		taken = fault_step(c, way, n, &ret, &fine);
+		errors += ret < 0;
+		bad += !fine;
+	}
+	/* The last one met no fault, unless there are more than @max. */
+	n -= 1 + !taken;
+	ksft_test_result(n && !bad && (!taken || way == &fault_storm),
+			 "%s: %s: %u taken, %u errors\n", c->name, way->name, n,
+			 errors);
+}
+
+int main(void)
+{
+	const struct fault_case *c;
+
+	ksft_print_header();
+	signal(SIGPIPE, SIG_IGN);
+	fault_init();
+	fault_cases_init();
+	for (c = fault_cases_nth; c->name; c++)
+		fault_sweep(c, &fault_nth, NTH_MAX);
+	for (c = fault_cases; c->name; c++) {
+		fault_sweep(c, &fault_nth, NTH_MAX);
+		fault_sweep(c, &fault_storm, STORM_MAX);
+	}
+	fault_sweep(&fault_swapped, &fault_storm, STORM_MAX);
+	fault_sweep(&fault_scan, &fault_nth, NTH_MAX);
+	fault_sweep(&fault_scan, &fault_storm, STORM_MAX);
+	fault_cases_cap(9);
+	ksft_print_msg("9 runs a call\n");
+	fault_sweep(&fault_scan, &fault_nth, NTH_MAX);
+	fault_cases_cap(0);
+	ksft_test_result(fault_cases_control(), "control: lost runs are seen\n");
+	fault_cases_end();
+	ksft_finished();
+}
