@@ -23,6 +23,7 @@
 #include "sys.h"
 #include "target.h"
 
+#define CONTROL_TRIES	20
 #define PAGES		4096UL
 #define LEN		(PAGES * PAGE_SIZE)
 #define SEED		31UL
@@ -245,7 +246,8 @@ static void signals_naive_send(int sock)
 	}
 }
 
-static void signals_test_control(const struct net_kind *net)
+/* Return: what became of the stream, or NULL when it is whole. */
+static const char *signals_naive(const struct net_kind *net)
 {
 	struct receiver r;
 	struct mirror m;
@@ -258,11 +260,22 @@ static void signals_test_control(const struct net_kind *net)
 	signals_timer(false);
 	shutdown(pair[0], SHUT_WR);
 	receiver_join(&r);
-	ksft_test_result(r.broken, "control: a naive sender, %s: %s\n",
-			 net->name, r.broken ?: "whole");
 	mirror_free(&m);
 	close(pair[0]);
 	close(pair[1]);
+	return r.broken;
+}
+
+/* A signal must come just while it waits: on a busy machine that takes luck. */
+static void signals_test_control(const struct net_kind *net)
+{
+	const char *broken = NULL;
+	int i;
+
+	for (i = 0; !broken && i < CONTROL_TRIES; i++)
+		broken = signals_naive(net);
+	ksft_test_result(broken, "control: a naive sender, %s: %s\n",
+			 net->name, broken ?: "whole");
 }
 
 int main(void)
