@@ -121,8 +121,19 @@ static bool page_is_zero(const uint8_t *page)
 	return !page[0] && !memcmp(page, page + 1, PAGE_BYTES - 1);
 }
 
+/*
+ * The vdso of the source's kernel, where that is another one: CRIU keeps it as memory like
+ * any other, with its calls redirected to the vdso of the kernel here.
+ */
+static bool is_old_vdso(const struct criu_task *task, uint64_t addr)
+{
+	const struct vma *vma = maps_find(&task->vmas, addr);
+
+	return vma && vma->special;
+}
+
 /* Anonymous pages of the mapping that the source does not have. */
-static void compare_rest(const struct vma *vma, int mem, int pagemap,
+static void compare_rest(const struct vma *vma, int mem, int pagemap, const struct criu_task *task,
 			 const struct page_set *populated, uint8_t *buf, struct differences *diff)
 {
 	uint64_t entries[PAGEMAP_AT_ONCE], addr = vma->start;
@@ -139,7 +150,8 @@ static void compare_rest(const struct vma *vma, int mem, int pagemap,
 			return;
 		for (size_t i = 0; i < n / sizeof(*entries); i++, addr += PAGE_BYTES) {
 			if (!(entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED)) ||
-			    entries[i] & PAGEMAP_FILE || page_set_has(populated, addr))
+			    entries[i] & PAGEMAP_FILE || page_set_has(populated, addr) ||
+			    is_old_vdso(task, addr))
 				continue;
 			if (pread(mem, buf, PAGE_BYTES, addr) == (ssize_t)PAGE_BYTES &&
 			    !page_is_zero(buf))
@@ -192,7 +204,8 @@ int verify_task(const struct verify *verify, pid_t pid, const struct criu_task *
 		compare_pieces(verify, mem, task, buf, &diff, pages);
 		for (size_t i = 0; i < vmas.nr; i++)
 			if (vma_is_ours(&vmas.vmas[i]))
-				compare_rest(&vmas.vmas[i], mem, pagemap, populated, buf, &diff);
+				compare_rest(&vmas.vmas[i], mem, pagemap, task, populated, buf,
+					     &diff);
 		ret = say_differences(&diff, err);
 		ptrace(PTRACE_DETACH, pid, NULL, NULL);
 	}

@@ -76,9 +76,6 @@ int outgoing_send_digests(struct outgoing *out, struct error *err)
 		const struct vma *vma = &out->task.vmas.vmas[i];
 		uint64_t at = vma->start;
 
-		/* the kernel's, not the program's: on another one CRIU redirects its calls */
-		if (vma->special)
-			continue;
 		while (!ret && page_set_next(&out->populated, at, vma->end, FRAME_MAX_PAGES, &run)) {
 			ret = add_piece(out, digests, &run, err);
 			at = run.addr + (run.nr_pages << PAGE_SHIFT);
