@@ -19,6 +19,8 @@
 #include "target.h"
 
 #define OPENERS		3
+#define BLINKERS	2
+#define BLINKER_FDS	3
 #define DUMPERS		2
 #define SECONDS		6
 #define REFCNT		"/sys/module/splice_vm/refcnt"
@@ -26,7 +28,7 @@
 static struct target target;
 static bool stop;
 static __u64 steady;
-static unsigned long opened, killed, dumps, wrong, sessions, events;
+static unsigned long opened, blinked, killed, dumps, wrong, sessions, events;
 
 static void *race_opener(void *arg)
 {
@@ -39,6 +41,29 @@ static void *race_opener(void *arg)
 		svm_close(&s);
 		__atomic_fetch_add(&opened, 1, __ATOMIC_RELAXED);
 	}
+	return NULL;
+}
+
+/*
+ * Without a target a session comes and goes far faster. There are few of them, so that the one
+ * that goes is likely to be the one that a dump looks at.
+ */
+static void *race_blinker(void *arg)
+{
+	__u64 seed = (unsigned long)&seed;
+	int fds[BLINKER_FDS], i;
+
+	(void)arg;
+	for (i = 0; i < BLINKER_FDS; i++)
+		fds[i] = svm_open_device();
+	while (!READ_ONCE(stop)) {
+		i = sys_random(&seed) % BLINKER_FDS;
+		close(fds[i]);
+		fds[i] = svm_open_device();
+		__atomic_fetch_add(&blinked, 1, __ATOMIC_RELAXED);
+	}
+	for (i = 0; i < BLINKER_FDS; i++)
+		close(fds[i]);
 	return NULL;
 }
 
@@ -113,7 +138,7 @@ int main(int argc, char **argv)
 {
 	unsigned int seconds = argc > 1 ? atoi(argv[1]) : SECONDS;
 	long refs = sys_read_long(REFCNT);
-	pthread_t threads[OPENERS + DUMPERS + 1];
+	pthread_t threads[OPENERS + BLINKERS + DUMPERS + 1];
 	struct seen_list list = {};
 	unsigned int i, nr = 0;
 	struct client c;
@@ -129,6 +154,8 @@ int main(int argc, char **argv)
 	steady = SEEN(&list.v[0], ID);
 	for (i = 0; i < OPENERS; i++)
 		ksft_must(!pthread_create(&threads[nr++], NULL, race_opener, NULL));
+	for (i = 0; i < BLINKERS; i++)
+		ksft_must(!pthread_create(&threads[nr++], NULL, race_blinker, NULL));
 	for (i = 0; i < DUMPERS; i++)
 		ksft_must(!pthread_create(&threads[nr++], NULL, race_dumper, NULL));
 	ksft_must(!pthread_create(&threads[nr++], NULL, race_listener, NULL));
@@ -138,8 +165,8 @@ int main(int argc, char **argv)
 	WRITE_ONCE(stop, true);
 	for (i = 0; i < nr; i++)
 		pthread_join(threads[i], NULL);
-	ksft_print_msg("%lu opened, %lu targets killed, %lu dumps, %lu sessions in them, %lu events\n",
-		       opened, killed, dumps, sessions, events);
+	ksft_print_msg("%lu and %lu opened, %lu targets killed, %lu dumps, %lu sessions in them, %lu events\n",
+		       opened, blinked, killed, dumps, sessions, events);
 	ksft_test_result(opened && killed && events && sessions > dumps,
 			 "control: dumps saw sessions that come and go\n");
 	ksft_test_value(wrong, 0, "wrong dumps\n");
