@@ -10,7 +10,7 @@ _migrate_helper()
 		words=$("$1" --help | sed -nE 's/^  (-*[a-z]+).*/\1/p')
 	elif [[ $word == -* ]]; then
 		words=$("$1" "${COMP_WORDS[1]}" --help 2> /dev/null |
-			sed -nE 's/^  (--[a-z-]+).*/\1/p')
+			grep -oE -e '--[a-z][a-z-]*')
 	fi
 	COMPREPLY=($(compgen -W "$words" -- "$word"))
 }
