@@ -184,7 +184,7 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "native")) {
 		table = native;
-		passes = 4;
+		passes = 2;
 	}
 	for (f = table; f->name; f++) {
 		costs[f->way][f->discards].wanted = true;
