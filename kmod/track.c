@@ -144,7 +144,8 @@ static void splice_vm_snapshot(struct splice_vm_session *sess,
 	struct vm_area_struct *vma;
 	unsigned int old = 0;
 
-	mmap_assert_write_locked(mm);
+	/* Not mmap_assert_write_locked(): with DEBUG_VM it wants a symbol that is not exported. */
+	lockdep_assert_held_write(&mm->mmap_lock);
 	now->nr = 0;
 	now->valid = true;
 	splice_vm_snapshot_lock(mm);
