@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 
 import sphinx
 from docutils import nodes
@@ -14,6 +15,8 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import nested_parse_with_titles
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
+sys.path.append(str(TOP / "Documentation/netlink"))
+extensions = ["netlink_spec"]
 
 project = "splice_vm and migrate-helper"
 author = "splice_vm developers"
@@ -23,7 +26,7 @@ highlight_language = "none"
 html_theme = "alabaster"
 html_show_copyright = False
 html_copy_source = False
-exclude_patterns = ["man"]
+exclude_patterns = ["man", "netlink"]
 
 
 class KernelDoc(SphinxDirective):

@@ -172,8 +172,10 @@ static void splice_vm_log_range(struct splice_vm_record *rec,
 		rec->overflows++;
 }
 
-static void splice_vm_log_in_chunk(struct splice_vm_record *rec,
-				   unsigned long start, unsigned long end)
+/* The chunk, or NULL when there is none to be had. */
+static struct splice_vm_chunk *
+splice_vm_log_in_chunk(struct splice_vm_record *rec, unsigned long start,
+		       unsigned long end)
 {
 	struct splice_vm_chunk *chunk;
 
@@ -181,10 +183,11 @@ static void splice_vm_log_in_chunk(struct splice_vm_record *rec,
 	if (!chunk) {
 		rec->overflows++;
 		splice_vm_log_range(rec, start, end);
-		return;
+	} else {
+		bitmap_set(chunk->logged, splice_vm_chunk_bit(start),
+			   (end - start) >> PAGE_SHIFT);
 	}
-	bitmap_set(chunk->logged, splice_vm_chunk_bit(start),
-		   (end - start) >> PAGE_SHIFT);
+	return chunk;
 }
 
 /**
@@ -229,9 +232,8 @@ void splice_vm_record_written(struct splice_vm_record *rec, unsigned long start,
 		next = min(next, end);
 		nr = (next - start) >> PAGE_SHIFT;
 		spin_lock(&rec->lock);
-		splice_vm_log_in_chunk(rec, start, next);
-		chunk = splice_vm_chunk_find(rec, start >> SPLICE_VM_CHUNK_SHIFT);
-		if (chunk && chunk->index == start >> SPLICE_VM_CHUNK_SHIFT) {
+		chunk = splice_vm_log_in_chunk(rec, start, next);
+		if (chunk) {
 			bitmap_set(chunk->dirty, first, nr);
 			bitmap_clear(chunk->held, first, nr);
 		}
