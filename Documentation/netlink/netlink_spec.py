@@ -55,12 +55,12 @@ def wanted(spec):
 
 
 def enum_values(body):
-    """(name, number) of the entries of a C enum, without the ones after "private"."""
+    """(name, number) of the entries of a C enum, up to the one after the last."""
     number = -1
-    for entry in body.split("/* private: */")[0].split(","):
+    for entry in body.split(","):
         name, _, value = entry.strip().partition("=")
-        if not name:
-            continue
+        if name.startswith("__"):
+            return
         number = int(value, 0) if value else number + 1
         yield name.strip(), number
 

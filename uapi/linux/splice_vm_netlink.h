@@ -54,6 +54,8 @@
  *	Absent before ATTACH.
  * @SPLICE_VM_A_SESSION_OVERFLOWS: u64. Times that tracking gave up on detail and said
  *	that all is dirty.
+ * @__SPLICE_VM_A_SESSION_MAX: No attribute.
+ * @SPLICE_VM_A_SESSION_MAX: The last one.
  */
 enum splice_vm_a_session {
 	SPLICE_VM_A_SESSION_ID = 1,
@@ -76,7 +78,6 @@ enum splice_vm_a_session {
 	SPLICE_VM_A_SESSION_MAX_INFLIGHT,
 	SPLICE_VM_A_SESSION_OVERFLOWS,
 
-	/* private: */
 	__SPLICE_VM_A_SESSION_MAX,
 	SPLICE_VM_A_SESSION_MAX = (__SPLICE_VM_A_SESSION_MAX - 1)
 };
@@ -92,6 +93,8 @@ enum splice_vm_a_session {
  *	The session is still open.
  * @SPLICE_VM_CMD_SESSION_DEL_NTF: A session that was attached is closed. These are its
  *	last numbers; nothing about it follows.
+ * @__SPLICE_VM_CMD_MAX: No message.
+ * @SPLICE_VM_CMD_MAX: The last one.
  */
 enum splice_vm_cmd {
 	SPLICE_VM_CMD_SESSION_GET = 1,
@@ -100,7 +103,6 @@ enum splice_vm_cmd {
 	SPLICE_VM_CMD_TARGET_GONE_NTF,
 	SPLICE_VM_CMD_SESSION_DEL_NTF,
 
-	/* private: */
 	__SPLICE_VM_CMD_MAX,
 	SPLICE_VM_CMD_MAX = (__SPLICE_VM_CMD_MAX - 1)
 };
