@@ -11,12 +11,14 @@
  * @before: makes ready for the next call; no faults here
  * @call: the call. Return: its value or -errno
  * @after: is all as it should be? Given what @call returned
+ * @error: -errno that it may give besides ENOMEM and EFAULT, or 0
  */
 struct fault_case {
 	const char *name;
 	void (*before)(void);
 	long (*call)(void);
 	bool (*after)(long ret);
+	int error;
 };
 
 /* Of all kinds of faults, and only of one at a time; they end with one without a name. */

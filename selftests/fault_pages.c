@@ -8,7 +8,7 @@
 #include "sys.h"
 
 #define DENSE		1500UL
-#define SPARSE		300UL
+#define SPARSE		120UL
 #define PAGES		(DENSE + SPARSE)
 #define SPARSE_BYTES	(SPARSE * PMD_SIZE)
 /* One page in so many changes in a step. */

@@ -204,7 +204,7 @@ void target_page_out(struct target *t, unsigned long addr, size_t len)
 	unsigned long nr = len / PAGE_SIZE;
 	int i;
 
-	for (i = 0; i < 20; i++) {
+	for (i = 0; i < 200; i++) {
 		/* Pages on a CPU's private list cannot be isolated. */
 		sys_drain_lru();
 		target_madvise(t, addr, len, MADV_PAGEOUT);
