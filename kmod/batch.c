@@ -36,7 +36,8 @@ static void splice_vm_batch_add_page(struct splice_vm_batch_buf *batch,
 		.bv_page = page,
 		.bv_len = PAGE_SIZE,
 	};
-	batch->charge += folio_nr_pages(page_folio(page));
+	if (!last || page_folio(page) != page_folio(last->bv_page))
+		batch->charge += folio_nr_pages(page_folio(page));
 }
 
 /**

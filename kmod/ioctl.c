@@ -8,6 +8,7 @@
 #include <linux/splice_vm.h>
 
 #include "batch.h"
+#include "inflight.h"
 #include "ioctl.h"
 #include "scan.h"
 #include "send.h"
@@ -66,7 +67,9 @@ static u64 splice_vm_features(void)
 static long splice_vm_info(struct splice_vm_session *sess, void *arg)
 {
 	struct splice_vm_info *info = arg;
+	unsigned long mine, all;
 
+	splice_vm_inflight_read(sess, &mine, &all);
 	*info = (struct splice_vm_info){
 		.size = info->size,
 		.features = splice_vm_features(),
@@ -83,6 +86,9 @@ static long splice_vm_info(struct splice_vm_session *sess, void *arg)
 		.pages_copied = atomic64_read(&sess->pages_copied),
 		.pages_inflight = atomic64_read(&sess->inflight),
 		.overflows = READ_ONCE(sess->record.overflows),
+		.pages_queued = mine,
+		.user_pages_queued = all,
+		.user_max_inflight_pages = splice_vm_inflight_limit(),
 	};
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 
+#include "inflight.h"
 #include "netlink.h"
 #include "record.h"
 #include "session.h"
@@ -45,6 +46,7 @@ static void __exit splice_vm_exit(void)
 {
 	misc_deregister(&splice_vm_device);
 	splice_vm_netlink_unregister();
+	splice_vm_inflight_exit();
 	splice_vm_record_cache_destroy();
 }
 

@@ -9,6 +9,7 @@
 #include <linux/uaccess.h>
 
 #include "batch.h"
+#include "inflight.h"
 #include "observe.h"
 #include "send.h"
 #include "sock.h"
@@ -24,6 +25,9 @@
  * @sess: whose
  * @arg: kernel copy of the caller's struct, out fields are kept up to date
  * @ss: the socket
+ * @flight: what was left at it
+ * @limit: of a batch's charge
+ * @reserved: room for the next batch
  * @runs: kernel copy of the runs
  * @run: index of the run that is being worked on
  * @page: pages of it that are done
@@ -36,6 +40,9 @@ struct splice_vm_send_call {
 	struct splice_vm_session *sess;
 	struct splice_vm_send *arg;
 	struct splice_vm_sock ss;
+	struct splice_vm_flight *flight;
+	unsigned long limit;
+	unsigned long reserved;
 	struct splice_vm_run *runs;
 	unsigned int run;
 	unsigned int page;
@@ -105,10 +112,10 @@ static bool splice_vm_send_is_done(const struct splice_vm_send_call *call)
 	       call->nr_results == call->cap_results;
 }
 
-/* Half of the cap: the other half is for what is still queued at the socket. */
-static unsigned long splice_vm_send_charge(const struct splice_vm_send_call *call)
+/* A part of what may be in flight: the rest is for what is still queued at the socket. */
+static unsigned long splice_vm_send_limit(const struct splice_vm_session *sess)
 {
-	return call->sess->max_inflight / 2;
+	return max(min(sess->max_inflight, splice_vm_inflight_limit()) / 4, 1UL);
 }
 
 static bool splice_vm_batch_is_full(const struct splice_vm_send_call *call)
@@ -116,7 +123,7 @@ static bool splice_vm_batch_is_full(const struct splice_vm_send_call *call)
 	const struct splice_vm_batch_buf *batch = call->batch;
 
 	return batch->nr_pages == SPLICE_VM_BATCH_PAGES ||
-	       batch->charge >= splice_vm_send_charge(call);
+	       batch->charge >= call->limit;
 }
 
 /* One step: pages that are alike, from the run that is being worked on. */
@@ -143,7 +150,7 @@ static void splice_vm_send_step(struct splice_vm_send_call *call,
 		unsigned long added;
 
 		added = splice_vm_batch_add(batch, addr, count,
-					    splice_vm_send_charge(call));
+					    call->limit);
 		splice_vm_take_undo(call->sess, batch->pages + batch->nr_pages,
 				    count - added);
 		count = added;
@@ -178,6 +185,7 @@ static int splice_vm_send_gather(struct splice_vm_send_call *call)
 static int splice_vm_send_batch(struct splice_vm_send_call *call)
 {
 	struct splice_vm_batch_buf *batch = call->batch;
+	u64 before = call->arg->bytes_sent, bytes;
 	int ret;
 
 	splice_vm_batch_reset(batch);
@@ -185,6 +193,10 @@ static int splice_vm_send_batch(struct splice_vm_send_call *call)
 	if (!ret && batch->nr_pages)
 		ret = splice_vm_batch_write(batch, call->arg->cookie,
 					    &call->ss, &call->arg->bytes_sent);
+	bytes = call->arg->bytes_sent - before;
+	splice_vm_flight_commit(call->flight, call->reserved, batch->charge,
+				bytes);
+	atomic64_add(bytes, &call->sess->bytes_sent);
 	if (!ret) {
 		call->arg->pages_sent += batch->nr_pages;
 		atomic64_add(batch->nr_pages, &call->sess->pages_sent);
@@ -193,12 +205,26 @@ static int splice_vm_send_batch(struct splice_vm_send_call *call)
 	return ret;
 }
 
+/* Room at the socket, and under the caps, of which the last folio may exceed the limit. */
+static bool splice_vm_send_has_room(struct splice_vm_send_call *call)
+{
+	call->reserved = 0;
+	if (splice_vm_sock_is_dead(&call->ss))
+		return true;
+	if (!splice_vm_sock_is_ready(&call->ss))
+		return false;
+	call->reserved = call->limit + PTRS_PER_PTE;
+	return splice_vm_flight_reserve(call->flight, call->reserved);
+}
+
 static int splice_vm_send_wait(struct splice_vm_send_call *call)
 {
-	if (splice_vm_sock_is_nonblocking(&call->ss) &&
-	    !splice_vm_sock_is_ready(&call->ss))
-		return -EAGAIN;
-	return splice_vm_sock_wait(&call->ss);
+	int ret = 0;
+
+	while (!ret && !splice_vm_send_has_room(call))
+		ret = splice_vm_sock_is_nonblocking(&call->ss) ? -EAGAIN :
+		      splice_vm_sock_nap(&call->ss);
+	return ret;
 }
 
 static int splice_vm_send_loop(struct splice_vm_send_call *call)
@@ -216,7 +242,6 @@ static int splice_vm_send_loop(struct splice_vm_send_call *call)
 			return ret;
 		before = *bytes;
 		ret = splice_vm_send_batch(call);
-		atomic64_add(*bytes - before, &call->sess->bytes_sent);
 		/* The target went away between two batches. */
 		if (ret == -ESRCH && call->arg->pages_done && *bytes == before)
 			return 0;
@@ -248,6 +273,28 @@ static int splice_vm_send_alloc(struct splice_vm_send_call *call)
 	if (!call->runs || !call->results || !call->batch)
 		return -ENOMEM;
 	return 0;
+}
+
+/* The socket, and the account of what goes there. */
+static int splice_vm_send_open(struct splice_vm_send_call *call)
+{
+	int ret = splice_vm_sock_get(&call->ss, call->arg->sock_fd);
+
+	if (ret)
+		return ret;
+	call->flight = splice_vm_flight_get(call->sess, call->ss.sock->sk);
+	if (!call->flight) {
+		splice_vm_sock_put(&call->ss);
+		return -ENOMEM;
+	}
+	call->limit = splice_vm_send_limit(call->sess);
+	return 0;
+}
+
+static void splice_vm_send_close(struct splice_vm_send_call *call)
+{
+	splice_vm_flight_put(call->flight);
+	splice_vm_sock_put(&call->ss);
 }
 
 static void splice_vm_send_free(struct splice_vm_send_call *call)
@@ -286,11 +333,11 @@ long splice_vm_send(struct splice_vm_session *sess, void *arg)
 		ret = splice_vm_send_copy_runs(&call);
 	if (ret)
 		goto out_free;
-	ret = splice_vm_sock_get(&call.ss, send->sock_fd, sess->max_inflight);
+	ret = splice_vm_send_open(&call);
 	if (ret)
 		goto out_free;
 	ret = splice_vm_send_loop(&call);
-	splice_vm_sock_put(&call.ss);
+	splice_vm_send_close(&call);
 	err = splice_vm_send_report(&call);
 	if (!ret)
 		ret = err;

@@ -11,6 +11,7 @@
 
 #include "copy.h"
 #include "event.h"
+#include "inflight.h"
 #include "ioctl.h"
 #include "registry.h"
 #include "session.h"
@@ -28,8 +29,12 @@ static int splice_vm_open(struct inode *inode, struct file *file)
 	init_waitqueue_head(&sess->wait);
 	splice_vm_record_init(&sess->record);
 	splice_vm_record_init(&sess->held);
-	sess->opener = get_pid(task_tgid(current));
 	sess->opener_uid = current_uid();
+	if (splice_vm_inflight_open(sess)) {
+		kvfree(sess);
+		return -ENOMEM;
+	}
+	sess->opener = get_pid(task_tgid(current));
 	splice_vm_events_init(sess);
 	splice_vm_registry_add(sess);
 	file->private_data = sess;
@@ -46,6 +51,7 @@ static int splice_vm_release(struct inode *inode, struct file *file)
 		splice_vm_events_stop(sess);
 		mmdrop(sess->mm);
 	}
+	splice_vm_inflight_close(sess);
 	put_pid(sess->pid);
 	put_pid(sess->opener);
 	splice_vm_track_free(sess);

@@ -27,7 +27,11 @@
  * splice_vm_session.lock held: they take the target's mmap_lock themselves, and the caller's
  * when they fault its memory in. The two may be one: so never with an mmap_lock held.
  *
- * Apart from these: splice_vm_registry_lock, mutex. Taken with no lock of ours held, in
+ * Apart from these, splice_vm_users_lock and in it splice_vm_user.lock, mutexes: taken with no
+ * lock of ours held, in open, in release, in SEND between batches, and by a work item. Under them
+ * nothing waits for a target or a socket.
+ *
+ * And splice_vm_registry_lock, mutex. Taken with no lock of ours held, in
  * open, in release, and in a dump below netlink's locks; under it nothing is
  * taken, and nothing that waits for memory or for a target is done.
  *
@@ -56,8 +60,11 @@
  *   exec, only sets ->gone.
  * - session->pagemap is opened by ATTACH and session->uffd by TRACK; release puts both. The
  *   last put of the userfaultfd lifts the protection of all pages.
+ * - What is known of the pages at a socket outlives the session: see struct splice_vm_flight.
  * - Pages: whoever took a reference puts it; pipes and sockets take their own.
  */
+
+struct splice_vm_user;
 
 /**
  * struct splice_vm_vmas - what was mapped when an epoch ended
@@ -86,6 +93,9 @@ struct splice_vm_vmas {
  * @ptrace_capable: whoever opened mem_fd had CAP_SYS_PTRACE in the initial user
  *	namespace; constant after ATTACH
  * @max_inflight: cap in pages; constant after ATTACH
+ * @user: of @opener_uid: whose limit its pages count against; constant
+ * @queued: pages that it left at sockets, in whole folios, with what its calls reserved;
+ *	under the user's lock
  * @tracker: SPLICE_VM_TRACKER_*; set by TRACK under @lock, read by callbacks
  * @pagemap: /proc/PID/pagemap of @mm, or NULL; constant after ATTACH
  * @uffd: the write-protect tracker's userfaultfd, or NULL; under @lock
@@ -120,6 +130,8 @@ struct splice_vm_session {
 	bool may_track;
 	bool ptrace_capable;
 	unsigned int max_inflight;
+	struct splice_vm_user *user;
+	unsigned long queued;
 	unsigned int tracker;
 	struct file *pagemap;
 	struct file *uffd;

@@ -100,11 +100,10 @@ static int splice_vm_sock_wake(wait_queue_entry_t *wait, unsigned int mode,
  * splice_vm_sock_get() - take a socket of the caller for writing
  * @ss: filled
  * @fd: descriptor of the caller
- * @cap: pages that may be queued at it
  *
  * Return: 0, -EBADF, -ENOTSOCK, -EOPNOTSUPP or -ENOTCONN
  */
-int splice_vm_sock_get(struct splice_vm_sock *ss, int fd, unsigned int cap)
+int splice_vm_sock_get(struct splice_vm_sock *ss, int fd)
 {
 	int err = 0;
 
@@ -120,7 +119,6 @@ int splice_vm_sock_get(struct splice_vm_sock *ss, int fd, unsigned int cap)
 		sockfd_put(ss->sock);
 		return -ENOTCONN;
 	}
-	ss->cap = cap;
 	init_completion(&ss->woken);
 	init_waitqueue_func_entry(&ss->wait, splice_vm_sock_wake);
 	add_wait_queue(sk_sleep(ss->sock->sk), &ss->wait);
@@ -133,13 +131,30 @@ void splice_vm_sock_put(struct splice_vm_sock *ss)
 	sockfd_put(ss->sock);
 }
 
-static unsigned long splice_vm_sock_queued(struct sock *sk)
+/**
+ * splice_vm_sock_queued() - bytes that were written and are still held
+ * @sk: held by the caller; may be closed
+ *
+ * With what the kernel adds of its own. For AF_UNIX, until the peer has read them; for
+ * TCP, until it has acknowledged them.
+ */
+unsigned long splice_vm_sock_queued(struct sock *sk)
 {
-	unsigned long bytes = sk->sk_family == AF_UNIX ?
-			      sk_wmem_alloc_get(sk) :
-			      READ_ONCE(sk->sk_wmem_queued);
+	return sk->sk_family == AF_UNIX ? sk_wmem_alloc_get(sk) :
+					  READ_ONCE(sk->sk_wmem_queued);
+}
 
-	return bytes >> PAGE_SHIFT;
+/**
+ * splice_vm_sock_is_dead() - would a write fail
+ * @ss: the socket
+ */
+bool splice_vm_sock_is_dead(struct splice_vm_sock *ss)
+{
+	struct sock *sk = ss->sock->sk;
+
+	/* Not EPOLLERR: that also stands for mere messages in the error queue. */
+	return READ_ONCE(sk->sk_err) || READ_ONCE(sk->sk_state) == TCP_CLOSE ||
+	       (READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN);
 }
 
 /**
@@ -149,31 +164,35 @@ static unsigned long splice_vm_sock_queued(struct sock *sk)
 bool splice_vm_sock_is_ready(struct splice_vm_sock *ss)
 {
 	struct socket *sock = ss->sock;
-	struct sock *sk = sock->sk;
 
-	/* Not EPOLLERR: that also stands for mere messages in the error queue. */
-	if (READ_ONCE(sk->sk_err) || READ_ONCE(sk->sk_state) == TCP_CLOSE ||
-	    (READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN))
-		return true;
-	return (sock->ops->poll(sock->file, sock, NULL) & EPOLLOUT) &&
-	       splice_vm_sock_queued(sk) < ss->cap;
+	return splice_vm_sock_is_dead(ss) ||
+	       (sock->ops->poll(sock->file, sock, NULL) & EPOLLOUT);
 }
 
 /**
- * splice_vm_sock_wait() - wait until a write would get on
+ * splice_vm_sock_nap() - until something happens at the socket, or for a while
  * @ss: the socket
  *
  * Return: 0, or -EINTR at a fatal signal
  */
-int splice_vm_sock_wait(struct splice_vm_sock *ss)
+int splice_vm_sock_nap(struct splice_vm_sock *ss)
 {
-	while (!splice_vm_sock_is_ready(ss)) {
-		if (wait_for_completion_killable_timeout(&ss->woken,
-							 SPLICE_VM_SOCK_NAP) < 0)
-			return -EINTR;
-		reinit_completion(&ss->woken);
-	}
+	/* It has room, and wakes nobody: what is waited for is elsewhere. */
+	unsigned long nap = splice_vm_sock_is_ready(ss) ? 1 : SPLICE_VM_SOCK_NAP;
+
+	if (wait_for_completion_killable_timeout(&ss->woken, nap) < 0)
+		return -EINTR;
+	reinit_completion(&ss->woken);
 	return 0;
+}
+
+static int splice_vm_sock_wait(struct splice_vm_sock *ss)
+{
+	int ret = 0;
+
+	while (!ret && !splice_vm_sock_is_ready(ss))
+		ret = splice_vm_sock_nap(ss);
+	return ret;
 }
 
 /*

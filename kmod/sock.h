@@ -10,21 +10,21 @@
 /**
  * struct splice_vm_sock - a socket that SEND writes to; lives for one call
  * @sock: holds a reference on its file
- * @cap: pages that may be queued at it
  * @wait: in the socket's wait queue from get to put
  * @woken: completed by the socket's wake-ups
  */
 struct splice_vm_sock {
 	struct socket *sock;
-	unsigned int cap;
 	wait_queue_entry_t wait;
 	struct completion woken;
 };
 
-int splice_vm_sock_get(struct splice_vm_sock *ss, int fd, unsigned int cap);
+int splice_vm_sock_get(struct splice_vm_sock *ss, int fd);
 void splice_vm_sock_put(struct splice_vm_sock *ss);
 bool splice_vm_sock_is_ready(struct splice_vm_sock *ss);
-int splice_vm_sock_wait(struct splice_vm_sock *ss);
+bool splice_vm_sock_is_dead(struct splice_vm_sock *ss);
+int splice_vm_sock_nap(struct splice_vm_sock *ss);
+unsigned long splice_vm_sock_queued(struct sock *sk);
 int splice_vm_sock_write(struct splice_vm_sock *ss, void *buf, size_t bytes,
 			 u64 *sent);
 int splice_vm_sock_write_pages(struct splice_vm_sock *ss, struct bio_vec *bvec,

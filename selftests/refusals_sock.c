@@ -1,37 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Which sockets SEND writes to: connected TCP, kTLS with ciphers that read a page
- * once, AF_UNIX streams. All else is refused: in-place crypto over spliced pages has been
- * exploited elsewhere, and here the pages are another task's memory.
+ * Which sockets SEND writes to: connected TCP, AF_UNIX streams. All else is refused:
+ * in-place crypto over spliced pages has been exploited elsewhere, and here the pages are
+ * another task's memory. For kTLS see ktls.c.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_alg.h>
-#include <linux/tls.h>
 #include <linux/vm_sockets.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "ksft.h"
 #include "net.h"
-#include "receiver.h"
 #include "svm.h"
 #include "sys.h"
 #include "target.h"
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP	262
-#endif
-#ifndef TCP_ULP
-#define TCP_ULP		31
-#endif
-#ifndef SOL_TLS
-#define SOL_TLS		282
 #endif
 
 #define PAGES	64
@@ -183,69 +173,6 @@ static void sock_test_dead(void)
 	close(pair[1]);
 }
 
-/* One end, one direction; keys of zeros will do. */
-static int sock_tls(int fd, int direction, __u16 cipher)
-{
-	union {
-		struct tls12_crypto_info_aes_gcm_128 gcm;
-		struct tls12_crypto_info_aes_ccm_128 ccm;
-	} info = {};
-	size_t len = cipher == TLS_CIPHER_AES_GCM_128 ? sizeof(info.gcm) :
-							sizeof(info.ccm);
-
-	info.gcm.info.version = TLS_1_3_VERSION;
-	info.gcm.info.cipher_type = cipher;
-	if (setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", sizeof("tls")) &&
-	    errno != EEXIST)
-		return -errno;
-	return setsockopt(fd, SOL_TLS, direction, &info, len) ? -errno : 0;
-}
-
-static void sock_test_tls_whole(void)
-{
-	struct splice_vm_run run = { mapped, PAGES, 0 };
-	struct svm_send send = { .cookie = 3 };
-	struct mirror m;
-	struct receiver r = { .mirror = &m, .cookie = 3 };
-	int pair[2];
-
-	mirror_init(&m);
-	net_tcp_pair(pair);
-	ksft_must(!sock_tls(pair[0], TLS_TX, TLS_CIPHER_AES_GCM_128));
-	ksft_must(!sock_tls(pair[1], TLS_RX, TLS_CIPHER_AES_GCM_128));
-	send.sock = pair[0];
-	r.fd = pair[1];
-	receiver_start(&r);
-	ksft_test_value(svm_send_all(&svm, &send, &run, 1), 0,
-			"SEND to kTLS with AES-GCM\n");
-	receiver_wait(&r, send.bytes);
-	shutdown(pair[0], SHUT_WR);
-	receiver_join(&r);
-	ksft_test_result(!r.broken && mirror_is_pattern(&m, mapped, PAGES, SEED),
-			 "what comes out of kTLS: %s\n", r.broken ?: "whole");
-	svm_runs_free(&send.results);
-	mirror_free(&m);
-	close(pair[0]);
-	close(pair[1]);
-}
-
-static void sock_test_tls(void)
-{
-	int pair[2], ret;
-
-	sys_modprobe("tls");
-	net_tcp_pair(pair);
-	ret = sock_tls(pair[0], TLS_TX, TLS_CIPHER_AES_CCM_128);
-	if (!ksft_test_result(!ret, "this guest has kTLS\n")) {
-		ksft_print_msg("%s\n", strerror(-ret));
-		close(pair[0]);
-	} else {
-		sock_test_fd(pair[0], -EOPNOTSUPP, "kTLS with AES-CCM");
-		sock_test_tls_whole();
-	}
-	close(pair[1]);
-}
-
 /* The same call with sockets that are allowed. */
 static void sock_test_control(void)
 {
@@ -276,7 +203,6 @@ int main(void)
 	svm_open(&svm, target.pid, false);
 	sock_test_others();
 	sock_test_dead();
-	sock_test_tls();
 	sock_test_control();
 	svm_close(&svm);
 	target_stop(&target);

@@ -141,6 +141,12 @@ struct splice_vm_run {
  * @pages_copied: out: pages that read and pread copied
  * @pages_inflight: out: pages that calls of this session hold right now
  * @overflows: out: times that tracking gave up on detail and said "all dirty"
+ * @pages_queued: out: pages that SEND left at sockets, and what calls reserved; a huge
+ *	page counts whole
+ * @user_pages_queued: out: the same of all sessions that this one's user opened, with what
+ *	closed ones left
+ * @user_max_inflight_pages: out: limit of that, the module's parameter
+ *	max_inflight_per_user
  *
  * Works in every state of the session, also without ATTACH.
  */
@@ -162,6 +168,9 @@ struct splice_vm_info {
 	__aligned_u64 pages_copied;
 	__aligned_u64 pages_inflight;
 	__aligned_u64 overflows;
+	__aligned_u64 pages_queued;
+	__aligned_u64 user_pages_queued;
+	__aligned_u64 user_max_inflight_pages;
 };
 
 /**
@@ -170,10 +179,10 @@ struct splice_vm_info {
  * @flags: in: 0
  * @mem_fd: in: a descriptor of /proc/PID/mem, open for reading; open for writing
  *	too if TRACK is to be used. It may be closed after the call
- * @max_inflight_pages: in: cap on pages that may be in flight at once: what calls
- *	of the session hold, where a huge page counts whole, and what SEND leaves queued
- *	at the socket, where bytes count. SEND waits at the cap. 0: the default. At least
- *	1024 otherwise
+ * @max_inflight_pages: in: cap on pages that may be in flight at once: what SEND holds and
+ *	what it left at sockets, where a huge page counts whole. SEND waits at the cap,
+ *	and at that of its user (see struct splice_vm_info), or is EAGAIN with a
+ *	non-blocking socket. 0: the default. At least 1024 otherwise
  *
  * Errors: EBADF mem_fd is no descriptor; EINVAL it is not of /proc/PID/mem, or the
  * cap is too small; EACCES it is not open for reading; EBUSY the session is
