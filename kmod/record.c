@@ -139,36 +139,11 @@ splice_vm_chunk_make(struct splice_vm_record *rec, unsigned long index)
 	return chunk;
 }
 
-static bool splice_vm_range_touches(const struct splice_vm_range *range,
-				    unsigned long start, unsigned long end)
-{
-	return start <= range->end && range->start <= end;
-}
-
-/* False when detail was given up. */
-static bool splice_vm_range_add(struct splice_vm_range_set *set,
-				unsigned long start, unsigned long end)
-{
-	struct splice_vm_range *last = NULL;
-	bool full = set->nr == SPLICE_VM_RECORD_RANGES, touches;
-
-	if (set->nr)
-		last = &set->ranges[set->nr - 1];
-	touches = last && splice_vm_range_touches(last, start, end);
-	if (!full && !touches) {
-		set->ranges[set->nr++] = (struct splice_vm_range){ start, end };
-		return true;
-	}
-	last->start = min(last->start, start);
-	last->end = max(last->end, end);
-	return touches;
-}
-
 static void splice_vm_log_range(struct splice_vm_record *rec,
 				unsigned long start, unsigned long end)
 {
 	lockdep_assert_held(&rec->lock);
-	if (!splice_vm_range_add(&rec->logged, start, end))
+	if (!splice_vm_ranges_add(&rec->logged, start, end))
 		rec->overflows++;
 }
 
@@ -252,7 +227,7 @@ void splice_vm_record_unmap(struct splice_vm_record *rec, unsigned long start,
 			    unsigned long end)
 {
 	spin_lock(&rec->lock);
-	if (!splice_vm_range_add(&rec->unmapped, start, end))
+	if (!splice_vm_ranges_add(&rec->unmapped, start, end))
 		rec->overflows++;
 	spin_unlock(&rec->lock);
 }
@@ -273,24 +248,6 @@ void splice_vm_record_log_unmapped(struct splice_vm_record *rec)
 	spin_unlock(&rec->lock);
 }
 
-/* Bits of ranges that lie in the chunk at @base go into @logged. */
-static void splice_vm_range_collect(struct splice_vm_record *rec,
-				    unsigned long base, unsigned long *logged)
-{
-	unsigned long limit = base + SPLICE_VM_CHUNK_SIZE;
-	unsigned int i;
-
-	lockdep_assert_held(&rec->lock);
-	for (i = 0; i < rec->logged.nr; i++) {
-		unsigned long start = max(rec->logged.ranges[i].start, base);
-		unsigned long end = min(rec->logged.ranges[i].end, limit);
-
-		if (start < end)
-			bitmap_set(logged, splice_vm_chunk_bit(start),
-				   (end - start) >> PAGE_SHIFT);
-	}
-}
-
 /**
  * splice_vm_record_peek() - copy a chunk and leave it there
  * @rec: the record
@@ -308,8 +265,9 @@ bool splice_vm_record_peek(struct splice_vm_record *rec, unsigned long index,
 	chunk = splice_vm_chunk_find(rec, index);
 	if (chunk) {
 		memcpy(out, chunk, sizeof(*out));
-		splice_vm_range_collect(rec, chunk->index <<
-					SPLICE_VM_CHUNK_SHIFT, out->logged);
+		splice_vm_ranges_collect(&rec->logged,
+					 chunk->index << SPLICE_VM_CHUNK_SHIFT,
+					 out->logged);
 	}
 	spin_unlock(&rec->lock);
 	return chunk;
@@ -391,45 +349,6 @@ bool splice_vm_record_next(struct splice_vm_record *rec, unsigned long addr,
 	return *next != ULONG_MAX;
 }
 
-/* Takes [start, end) out of range @i; what is left of it above @end is added. */
-static void splice_vm_range_cut(struct splice_vm_record *rec, unsigned int i,
-				unsigned long start, unsigned long end)
-{
-	struct splice_vm_range *range = &rec->logged.ranges[i];
-	struct splice_vm_range above = { end, range->end };
-
-	lockdep_assert_held(&rec->lock);
-	if (start <= range->start) {
-		range->start = min(end, range->end);
-		return;
-	}
-	if (above.start < above.end) {
-		/* Without room the range stays whole: reported again, not lost. */
-		if (rec->logged.nr == SPLICE_VM_RECORD_RANGES)
-			return;
-		rec->logged.ranges[rec->logged.nr++] = above;
-	}
-	range->end = start;
-}
-
-static void splice_vm_ranges_cut(struct splice_vm_record *rec,
-				 unsigned long start, unsigned long end)
-{
-	unsigned int i, nr = rec->logged.nr;
-
-	lockdep_assert_held(&rec->lock);
-	for (i = 0; i < nr; i++) {
-		if (rec->logged.ranges[i].start < end && rec->logged.ranges[i].end > start)
-			splice_vm_range_cut(rec, i, start, end);
-	}
-	for (i = 0; i < rec->logged.nr;) {
-		if (rec->logged.ranges[i].start < rec->logged.ranges[i].end)
-			i++;
-		else
-			rec->logged.ranges[i] = rec->logged.ranges[--rec->logged.nr];
-	}
-}
-
 /**
  * splice_vm_record_cut() - forget what ranges say of these addresses
  * @rec: the record
@@ -440,7 +359,7 @@ void splice_vm_record_cut(struct splice_vm_record *rec, unsigned long start,
 			  unsigned long end)
 {
 	spin_lock(&rec->lock);
-	splice_vm_ranges_cut(rec, start, end);
+	splice_vm_ranges_cut(&rec->logged, start, end);
 	spin_unlock(&rec->lock);
 }
 
@@ -467,8 +386,8 @@ void splice_vm_record_take(struct splice_vm_record *rec, unsigned long index,
 		rec->nr_pool++;
 	}
 	out->index = index;
-	splice_vm_range_collect(rec, base, out->logged);
-	splice_vm_ranges_cut(rec, base, base + SPLICE_VM_CHUNK_SIZE);
+	splice_vm_ranges_collect(&rec->logged, base, out->logged);
+	splice_vm_ranges_cut(&rec->logged, base, base + SPLICE_VM_CHUNK_SIZE);
 	spin_unlock(&rec->lock);
 }
 

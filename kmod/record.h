@@ -4,24 +4,10 @@
 
 #include <linux/bitmap.h>
 #include <linux/list.h>
-#include <linux/mm.h>
 #include <linux/rbtree.h>
 #include <linux/spinlock.h>
 
-/* A chunk is what one page table maps, so that a walk fills it in one go. */
-#define SPLICE_VM_CHUNK_SHIFT	PMD_SHIFT
-#define SPLICE_VM_CHUNK_SIZE	PMD_SIZE
-#define SPLICE_VM_CHUNK_PAGES	PTRS_PER_PTE
-
-/**
- * struct splice_vm_range - a range of addresses
- * @start: first byte, page aligned
- * @end: byte after the last, page aligned
- */
-struct splice_vm_range {
-	unsigned long start;
-	unsigned long end;
-};
+#include "ranges.h"
 
 /**
  * struct splice_vm_chunk - what is known of the pages of one page table
@@ -41,18 +27,6 @@ struct splice_vm_chunk {
 	DECLARE_BITMAP(dirty, SPLICE_VM_CHUNK_PAGES);
 	DECLARE_BITMAP(held, SPLICE_VM_CHUNK_PAGES);
 	DECLARE_BITMAP(logged, SPLICE_VM_CHUNK_PAGES);
-};
-
-#define SPLICE_VM_RECORD_RANGES	1024
-
-/**
- * struct splice_vm_range_set - ranges in no order, may overlap
- * @ranges: when they are full the last one grows over what lies between
- * @nr: how many
- */
-struct splice_vm_range_set {
-	struct splice_vm_range ranges[SPLICE_VM_RECORD_RANGES];
-	unsigned int nr;
 };
 
 /**
@@ -81,12 +55,6 @@ struct splice_vm_record {
 	unsigned int nr_chunks;
 	u64 overflows;
 };
-
-/* Which page of its chunk an address is in. */
-static inline unsigned int splice_vm_chunk_bit(unsigned long addr)
-{
-	return (addr >> PAGE_SHIFT) & (SPLICE_VM_CHUNK_PAGES - 1);
-}
 
 int splice_vm_record_cache_create(void);
 void splice_vm_record_cache_destroy(void);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests of record.c, which is included whole: its functions are not exported. A module
+ * KUnit tests of record.c and ranges.c, included whole: their functions are not exported. A module
  * of its own, made only where the kernel has KUnit built in.
  */
 #include <kunit/test.h>
 #include <linux/module.h>
 
+#include "../ranges.c"
 #include "../record.c"
 
 #define BASE	(SPLICE_VM_CHUNK_SIZE * 8)

@@ -49,20 +49,31 @@ struct stall_shared {
 	pthread_t thread;
 };
 
+static void stall_drain(struct svm *s)
+{
+	struct svm_runs runs = {};
+
+	ksft_must(!svm_scan(s, SPLICE_VM_SCAN_TRACKED, 0, SVM_END, 4096, &runs));
+	svm_runs_free(&runs);
+}
+
 /**
  * struct stall_tracker - how a tracker's epochs end
  * @id: SPLICE_VM_TRACKER_*
  * @suffix: of the figures' names
  * @epoch: what the helper does then
+ * @alone: which it can do without tracking, too
  */
 struct stall_tracker {
 	unsigned int id;
 	const char *suffix;
 	void (*epoch)(struct svm *s);
+	bool alone;
 };
 
 static const struct stall_tracker trackers[] = {
-	{ SPLICE_VM_TRACKER_SOFT_DIRTY, "", svm_epoch },
+	{ SPLICE_VM_TRACKER_SOFT_DIRTY, "", svm_epoch, true },
+	{ SPLICE_VM_TRACKER_PROTECT, "_protect", stall_drain, false },
 };
 
 static struct target target;
@@ -127,14 +138,6 @@ static long stall_touch(const unsigned long *args)
 	return 0;
 }
 
-static void stall_drain(struct svm *s)
-{
-	struct svm_runs runs = {};
-
-	ksft_must(!svm_scan(s, SPLICE_VM_SCAN_TRACKED, 0, SVM_END, 4096, &runs));
-	svm_runs_free(&runs);
-}
-
 /* Return: nanoseconds of the slowest write while @epoch runs, if there is one */
 static __u64 stall_measure(struct svm *s, void (*epoch)(struct svm *s))
 {
@@ -171,7 +174,8 @@ static void stall_run(const struct stall_tracker *tracker,
 
 	/* Attached: what the end of an epoch costs is due to the tracker, not to that. */
 	svm_open(&s, target.pid, false);
-	took[STALL_ALONE] = stall_measure(&s, tracker->epoch);
+	took[STALL_ALONE] = stall_measure(&s, tracker->alone ? tracker->epoch :
+							       NULL);
 	svm_close(&s);
 
 	target_do(&target, stall_touch, shared->addr);
@@ -195,6 +199,8 @@ static void stall_report(const struct stall_tracker *tracker, const char *pages,
 	int i;
 
 	for (i = 0; i < STALLS; i++) {
+		if (i == STALL_ALONE && !tracker->alone)
+			continue;
 		median = bench_median(took[i]);
 		snprintf(name, sizeof(name), "epoch_stall_us_%s%s%s%s", pages,
 			 tracker->suffix, *stall_names[i] ? "_" : "",
