@@ -19,6 +19,7 @@ help:
 	@echo '  demo       redis moves from one guest to another under load'
 	@echo '  check      every test; last line: N passed, N failed, N skipped'
 	@echo '  check-debug  the self-tests in a kernel that finds faults: KASAN, lockdep, leaks'
+	@echo '             [DEBUG_KERNEL=debug-6.1]'
 	@echo '  fuzz       random calls in that kernel, SECONDS=$(SECONDS) [SEED=n]'
 	@echo '  soak bench the long oracle test; measurements (both in a guest)'
 	@echo '  bench-native  how pages are sent, in a user-mode kernel at native speed'
@@ -59,13 +60,15 @@ check: all guest
 	selftests/check
 
 # The kernel is built the first time, which takes some 20 minutes.
-check-debug fuzz: private KERNEL := debug
+DEBUG_KERNEL ?= debug
+export DEBUG_KERNEL
+check-debug fuzz: private KERNEL := $(DEBUG_KERNEL)
 check-debug: deps selftests
-	$(MAKE) kmod KERNEL=debug
+	$(MAKE) kmod KERNEL=$(DEBUG_KERNEL)
 	CHECK_STAGES=check-debug.d selftests/check
 
 fuzz: deps selftests
-	$(MAKE) kmod KERNEL=debug
+	$(MAKE) kmod KERNEL=$(DEBUG_KERNEL)
 	$(IN_GUEST) --mem 3072 --timeout $$(($(SECONDS) + 600)) -- \
 		/build/selftests/fuzz/fuzz --seconds $(SECONDS) $(SEED:%=--seed %)
 

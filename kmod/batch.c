@@ -45,7 +45,7 @@ static void splice_vm_batch_add_page(struct splice_vm_batch_buf *batch,
  * @batch: the batch
  * @addr: of the first
  * @nr: how many were put at index nr_pages and after
- * @limit: of the batch's charge; once it is reached no more are added
+ * @limit: of the batch's charge; once it is reached no more folios are added
  *
  * Return: how many were added, at least 1; the rest is still the caller's
  */
@@ -57,9 +57,12 @@ unsigned int splice_vm_batch_add(struct splice_vm_batch_buf *batch,
 	struct splice_vm_run *last = NULL;
 	unsigned int added = 0;
 
+	/* What is of the same folio costs nothing more. */
 	do {
 		splice_vm_batch_add_page(batch, pages[added]);
-	} while (++added < nr && batch->charge < limit);
+	} while (++added < nr &&
+		 (batch->charge < limit ||
+		  page_folio(pages[added]) == page_folio(pages[added - 1])));
 
 	if (batch->nr_runs)
 		last = &batch->runs[batch->nr_runs - 1];

@@ -15,7 +15,8 @@
  * @runs: next bytes on the wire; @nr_runs of them
  * @nr_runs: runs so far
  * @nr_pages: pages so far
- * @charge: pages that are held for them; a huge page counts whole
+ * @charge: pages that are held for them; a huge page counts whole, and anew where it
+ *	comes back after another
  * @nr_pieces: pieces of @bvec
  * @pages: references owned by the batch
  * @bvec: the same pages, neighbours in one folio put together

@@ -3,7 +3,8 @@
  * What SEND left at sockets, until they are rid of it: counted for each session and for each
  * user, in whole folios, since a page that somebody holds keeps all of its folio. No
  * socket tells when it lets go of a page, but how much is queued at it can be read, and
- * the queue is one of first in, first out.
+ * the queue is one of first in, first out. Who took it from there, a peer on this machine or a
+ * card, may hold it for longer: that is theirs to bound.
  */
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -96,7 +97,7 @@ static void splice_vm_flight_drop(struct splice_vm_flight *flight, int i)
 
 /*
  * What others write to the socket is queued too, and so is the kernel's own overhead: both
- * make that pages count for longer than they are held, never for less.
+ * make that pages count for longer than they are queued, never for less.
  */
 static void splice_vm_flight_settle(struct splice_vm_flight *flight)
 {
@@ -130,6 +131,7 @@ static void splice_vm_user_settle(struct splice_vm_user *user,
 		splice_vm_flight_settle(flight);
 		if (splice_vm_flight_is_over(flight))
 			list_move(&flight->node, over);
+		cond_resched();
 	}
 }
 
@@ -173,21 +175,20 @@ static void splice_vm_inflight_sweep(struct work_struct *work)
 				      SPLICE_VM_SWEEP_INTERVAL);
 }
 
-static struct splice_vm_user *splice_vm_user_find(kuid_t uid)
+/* The user who is there, or @spare made to him. */
+static struct splice_vm_user *splice_vm_user_find(kuid_t uid,
+						  struct splice_vm_user *spare)
 {
 	struct splice_vm_user *user;
 
 	list_for_each_entry(user, &splice_vm_users, node)
 		if (uid_eq(user->uid, uid))
 			return user;
-	user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
-	if (!user)
-		return NULL;
-	user->uid = uid;
-	mutex_init(&user->lock);
-	INIT_LIST_HEAD(&user->flights);
-	list_add(&user->node, &splice_vm_users);
-	return user;
+	spare->uid = uid;
+	mutex_init(&spare->lock);
+	INIT_LIST_HEAD(&spare->flights);
+	list_add(&spare->node, &splice_vm_users);
+	return spare;
 }
 
 /**
@@ -198,12 +199,19 @@ static struct splice_vm_user *splice_vm_user_find(kuid_t uid)
  */
 int splice_vm_inflight_open(struct splice_vm_session *sess)
 {
+	struct splice_vm_user *spare;
+
+	/* Not below the lock, where one who has to wait for memory would stop all others. */
+	spare = kzalloc(sizeof(*spare), GFP_KERNEL_ACCOUNT);
+	if (!spare)
+		return -ENOMEM;
 	mutex_lock(&splice_vm_users_lock);
-	sess->user = splice_vm_user_find(sess->opener_uid);
-	if (sess->user)
-		sess->user->sessions++;
+	sess->user = splice_vm_user_find(sess->opener_uid, spare);
+	sess->user->sessions++;
 	mutex_unlock(&splice_vm_users_lock);
-	return sess->user ? 0 : -ENOMEM;
+	if (sess->user != spare)
+		kfree(spare);
+	return 0;
 }
 
 /**
@@ -293,7 +301,7 @@ void splice_vm_flight_put(struct splice_vm_flight *flight)
 			      SPLICE_VM_SWEEP_INTERVAL);
 }
 
-/* Whoever has nothing there gets on in any case: with one batch. */
+/* A batch that is larger than a limit gets on alone. */
 static bool splice_vm_flight_fits(const struct splice_vm_flight *flight,
 				  unsigned long pages)
 {
@@ -330,6 +338,23 @@ bool splice_vm_flight_reserve(struct splice_vm_flight *flight,
 	mutex_unlock(&user->lock);
 	splice_vm_flights_free(&over);
 	return fits;
+}
+
+/**
+ * splice_vm_flight_trim() - give back what was reserved for nothing
+ * @flight: where the batch goes
+ * @reserved: what was reserved for it; out: @pages, if that is less
+ * @pages: that it holds, in whole folios
+ */
+void splice_vm_flight_trim(struct splice_vm_flight *flight,
+			   unsigned long *reserved, unsigned long pages)
+{
+	if (*reserved <= pages)
+		return;
+	mutex_lock(&flight->user->lock);
+	splice_vm_flight_account(flight, (long)pages - (long)*reserved);
+	mutex_unlock(&flight->user->lock);
+	*reserved = pages;
 }
 
 /**

@@ -20,6 +20,8 @@ struct splice_vm_flight *splice_vm_flight_get(struct splice_vm_session *sess,
 void splice_vm_flight_put(struct splice_vm_flight *flight);
 bool splice_vm_flight_reserve(struct splice_vm_flight *flight,
 			      unsigned long pages);
+void splice_vm_flight_trim(struct splice_vm_flight *flight,
+			   unsigned long *reserved, unsigned long pages);
 void splice_vm_flight_commit(struct splice_vm_flight *flight,
 			     unsigned long reserved, unsigned long pages,
 			     u64 bytes);

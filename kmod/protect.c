@@ -29,8 +29,13 @@
 	((SPLICE_VM_PROTECT_MEMORY - PAGE_SIZE) / sizeof(struct page_region))
 /* Regions that are copied in at a time, on the stack. */
 #define SPLICE_VM_PROTECT_COPY	16
+/* A mapping that changes all the time is not followed for ever. */
+#define SPLICE_VM_PROTECT_TRIES	64
 /* Steps of held.c in one hold of the mmap lock: some milliseconds. */
 #define SPLICE_VM_PROTECT_STEPS	64
+
+static DEFINE_MUTEX(splice_vm_protect_lock); /* the list, and sessions' ->protecting */
+static LIST_HEAD(splice_vm_protect_sessions);
 
 /**
  * splice_vm_protect_pagemap() - /proc/PID/pagemap beside a /proc/PID/mem
@@ -76,23 +81,28 @@ static int splice_vm_protect_api(struct file *uffd)
 	return ret == -EINVAL ? -EOPNOTSUPP : ret;
 }
 
-/**
- * splice_vm_protect_start() - make ready to protect; nothing is yet
- * @sess: the session, its lock is held
- * @mm: its mm; the caller holds a user of it
- *
- * Return: 0; -EACCES when /proc/PID/pagemap or /dev/userfaultfd could not be opened;
- * -EOPNOTSUPP when the kernel has no asynchronous write-protection
- */
-int splice_vm_protect_start(struct splice_vm_session *sess,
-			    struct mm_struct *mm)
+/* One session a target: PAGEMAP_SCAN would take what belongs to the other. */
+static int splice_vm_protect_claim(struct splice_vm_session *sess)
+{
+	struct splice_vm_session *other;
+	int ret = 0;
+
+	mutex_lock(&splice_vm_protect_lock);
+	list_for_each_entry(other, &splice_vm_protect_sessions, protecting)
+		if (other->mm == sess->mm)
+			ret = -EBUSY;
+	if (!ret)
+		list_add(&sess->protecting, &splice_vm_protect_sessions);
+	mutex_unlock(&splice_vm_protect_lock);
+	return ret;
+}
+
+static int splice_vm_protect_open(struct splice_vm_session *sess,
+				  struct mm_struct *mm)
 {
 	struct file *uffd;
 	int ret;
 
-	lockdep_assert_held(&sess->lock);
-	if (!sess->pagemap)
-		return -EACCES;
 	uffd = splice_vm_uffd_create(mm);
 	if (IS_ERR(uffd))
 		return PTR_ERR(uffd);
@@ -105,11 +115,49 @@ int splice_vm_protect_start(struct splice_vm_session *sess,
 }
 
 /* The last reference lifts all protection. */
-void splice_vm_protect_stop(struct splice_vm_session *sess)
+static void splice_vm_protect_close(struct splice_vm_session *sess)
 {
 	if (sess->uffd)
 		fput(sess->uffd);
 	sess->uffd = NULL;
+}
+
+/**
+ * splice_vm_protect_start() - make ready to protect; nothing is yet
+ * @sess: the session, its lock is held
+ * @mm: its mm; the caller holds a user of it
+ *
+ * Return: 0; -EACCES when /proc/PID/pagemap or /dev/userfaultfd could not be opened; -EBUSY
+ * when another session protects this mm; -EOPNOTSUPP when the kernel has no
+ * asynchronous write-protection
+ */
+int splice_vm_protect_start(struct splice_vm_session *sess,
+			    struct mm_struct *mm)
+{
+	int ret;
+
+	lockdep_assert_held(&sess->lock);
+	if (!sess->pagemap)
+		return -EACCES;
+	ret = splice_vm_protect_claim(sess);
+	if (ret)
+		return ret;
+	ret = splice_vm_protect_open(sess, mm);
+	if (ret)
+		splice_vm_protect_stop(sess);
+	return ret;
+}
+
+/**
+ * splice_vm_protect_stop() - protect no more, if ever
+ * @sess: the session, its lock is held, or it is about to end
+ */
+void splice_vm_protect_stop(struct splice_vm_session *sess)
+{
+	splice_vm_protect_close(sess);
+	mutex_lock(&splice_vm_protect_lock);
+	list_del_init(&sess->protecting);
+	mutex_unlock(&splice_vm_protect_lock);
 }
 
 /*
@@ -136,28 +184,66 @@ static bool splice_vm_protect_next(struct splice_vm_session *sess,
 	return false;
 }
 
+/* The first part of [@range->start, @range->end) that is registered with us, or false. */
+static bool splice_vm_protect_registered(struct splice_vm_session *sess,
+					 struct mm_struct *mm,
+					 struct splice_vm_range *range)
+{
+	VMA_ITERATOR(vmi, mm, range->start);
+	struct vm_area_struct *vma;
+
+	for_each_vma_range(vmi, vma, range->end) {
+		if (vma->vm_userfaultfd_ctx.ctx != sess->uffd->private_data)
+			continue;
+		range->start = max(range->start, vma->vm_start);
+		range->end = min(range->end, vma->vm_end);
+		return true;
+	}
+	return false;
+}
+
 /*
  * mremap takes the registration of a mapping that it merges with a moved one, but leaves its
  * entries the bit of a protected page: written once, such an entry is writable and still says
- * that it is protected. So no entry may bring the bit along. When mappings change too fast for
- * that the range is given back, which clears it too.
+ * that it is protected. So no entry may bring the bit along.
  */
 static int splice_vm_protect_clear(struct splice_vm_session *sess,
+				   struct mm_struct *mm,
 				   struct splice_vm_usercall *call,
-				   const struct uffdio_range *range)
+				   struct splice_vm_range range)
 {
-	struct uffdio_writeprotect clear = { .range = *range };
-	struct uffdio_range back = *range;
+	struct splice_vm_range part = range;
+	unsigned int tries = SPLICE_VM_PROTECT_TRIES;
+	int ret;
 
-	if (!splice_vm_usercall_ioctl(call, sess->uffd, UFFDIO_WRITEPROTECT,
-				      &clear, sizeof(clear)))
-		return 0;
-	return splice_vm_usercall_ioctl(call, sess->uffd, UFFDIO_UNREGISTER,
-					&back, sizeof(back));
+	while (tries--) {
+		struct uffdio_writeprotect clear = {
+			.range.start = part.start,
+			.range.len = part.end - part.start,
+		};
+
+		if (!splice_vm_usercall_ioctl(call, sess->uffd,
+					      UFFDIO_WRITEPROTECT, &clear,
+					      sizeof(clear)))
+			range.start = part.end;
+		/* It fails where a part has gone meanwhile: what is left of it? */
+		part = range;
+		if (mmap_read_lock_killable(mm))
+			return -EINTR;
+		ret = splice_vm_protect_registered(sess, mm, &part);
+		mmap_read_unlock(mm);
+		if (!ret)
+			return 0;
+	}
+	return -EAGAIN;
 }
 
-/* What was said of the range may have changed: then it fails, or the next SCAN sees it. */
+/*
+ * What was said of the range may have changed: then the next SCAN sees it. Some errors say
+ * that nothing was registered; after the others some of it may be, with its bits.
+ */
 static int splice_vm_protect_register(struct splice_vm_session *sess,
+				      struct mm_struct *mm,
 				      struct splice_vm_usercall *call,
 				      const struct splice_vm_range *range)
 {
@@ -167,16 +253,19 @@ static int splice_vm_protect_register(struct splice_vm_session *sess,
 		.mode = UFFDIO_REGISTER_MODE_WP,
 	};
 
-	if (splice_vm_usercall_ioctl(call, sess->uffd, UFFDIO_REGISTER, &reg,
-				     sizeof(reg)))
+	long ret;
+
+	ret = splice_vm_usercall_ioctl(call, sess->uffd, UFFDIO_REGISTER, &reg,
+				       sizeof(reg));
+	if (ret == -EBUSY || ret == -EINVAL || ret == -EPERM)
 		return 0;
-	return splice_vm_protect_clear(sess, call, &reg.range);
+	return ret ?: splice_vm_protect_clear(sess, mm, call, *range);
 }
 
 /* Some entries cannot be trusted, so none is: the next SCAN begins with all anew. */
 static int splice_vm_protect_reset(struct splice_vm_session *sess)
 {
-	splice_vm_protect_stop(sess);
+	splice_vm_protect_close(sess);
 	splice_vm_record_log(&sess->record, 0, TASK_SIZE_MAX);
 	return -EAGAIN;
 }
@@ -190,7 +279,7 @@ static int splice_vm_protect_reset(struct splice_vm_session *sess)
  * @end: byte after the last
  *
  * Return: 0; -EINTR by a fatal signal; -EAGAIN when mappings change too fast; or what
- * splice_vm_protect_start() says
+ * splice_vm_protect_start() says but for EBUSY
  */
 int splice_vm_protect_begin(struct splice_vm_session *sess,
 			    struct mm_struct *mm,
@@ -201,7 +290,7 @@ int splice_vm_protect_begin(struct splice_vm_session *sess,
 
 	lockdep_assert_held(&sess->lock);
 	if (!sess->uffd) {
-		ret = splice_vm_protect_start(sess, mm);
+		ret = splice_vm_protect_open(sess, mm);
 		if (ret)
 			return ret;
 	}
@@ -216,7 +305,7 @@ int splice_vm_protect_begin(struct splice_vm_session *sess,
 		mmap_read_unlock(mm);
 		if (!found)
 			break;
-		if (may && splice_vm_protect_register(sess, call, &range))
+		if (may && splice_vm_protect_register(sess, mm, call, &range))
 			return splice_vm_protect_reset(sess);
 		/* All of it is looked at, registered or not. */
 		splice_vm_record_log(&sess->record, range.start, range.end);
@@ -270,6 +359,63 @@ static int splice_vm_protect_held(struct splice_vm_session *sess,
 	return 0;
 }
 
+/*
+ * The first part of [@range->start, @range->end) where no userfaultfd but ours is, or false:
+ * PAGEMAP_SCAN asks nobody whose protection it is, so it would take from a task what it wants to
+ * know of itself.
+ */
+static bool splice_vm_protect_ours(struct splice_vm_session *sess,
+				   struct mm_struct *mm,
+				   struct splice_vm_range *range)
+{
+	VMA_ITERATOR(vmi, mm, range->start);
+	struct vm_area_struct *vma;
+
+	for_each_vma_range(vmi, vma, range->end) {
+		struct userfaultfd_ctx *ctx = vma->vm_userfaultfd_ctx.ctx;
+
+		if (!ctx || ctx == sess->uffd->private_data)
+			continue;
+		if (vma->vm_start > range->start) {
+			range->end = vma->vm_start;
+			break;
+		}
+		range->start = min(range->end, vma->vm_end);
+	}
+	return range->start < range->end;
+}
+
+/* PAGEMAP_SCAN of @range; out: where it stopped. Return: 0 or -errno */
+static int splice_vm_protect_scan(struct splice_vm_session *sess,
+				  struct splice_vm_usercall *call,
+				  const struct splice_vm_range *range,
+				  unsigned long *until)
+{
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.flags = PM_SCAN_WP_MATCHING,
+		.start = range->start,
+		.end = range->end,
+		.vec = call->addr + PAGE_SIZE,
+		.vec_len = SPLICE_VM_PROTECT_REGIONS,
+		.category_mask = PAGE_IS_WRITTEN,
+		.return_mask = PAGE_IS_WRITTEN,
+	};
+	long ret;
+
+	ret = splice_vm_usercall_ioctl(call, sess->pagemap, PAGEMAP_SCAN, &arg,
+				       sizeof(arg));
+	if (ret < 0)
+		return ret;
+	*until = clamp_t(u64, arg.walk_end & PAGE_MASK, range->start, range->end);
+	if (*until == range->start)
+		return -EFAULT;
+	ret = min_t(u64, ret, SPLICE_VM_PROTECT_REGIONS);
+	/* What it found may lie behind where it says that it stopped. */
+	return splice_vm_protect_record(sess, call, ret, range->start,
+					range->end);
+}
+
 /**
  * splice_vm_protect_collect() - record what was written, and protect it again
  * @sess: the session, its lock is held; splice_vm_protect_begin() was called
@@ -288,31 +434,23 @@ int splice_vm_protect_collect(struct splice_vm_session *sess,
 			      unsigned long start, unsigned long end,
 			      unsigned long *until)
 {
-	struct pm_scan_arg arg = {
-		.size = sizeof(arg),
-		.flags = PM_SCAN_WP_MATCHING,
-		.start = start,
-		.end = end,
-		.vec = call->addr + PAGE_SIZE,
-		.vec_len = SPLICE_VM_PROTECT_REGIONS,
-		.category_mask = PAGE_IS_WRITTEN,
-		.return_mask = PAGE_IS_WRITTEN,
-	};
-	long ret;
+	struct splice_vm_range range = { start, end };
+	bool found;
+	int ret = 0;
 
 	lockdep_assert_held(&sess->lock);
-	ret = splice_vm_usercall_ioctl(call, sess->pagemap, PAGEMAP_SCAN, &arg,
-				       sizeof(arg));
-	if (ret >= 0) {
-		*until = clamp_t(u64, arg.walk_end & PAGE_MASK, start, end);
-		ret = min_t(u64, ret, SPLICE_VM_PROTECT_REGIONS);
-		/* What it found may lie behind where it says that it stopped. */
-		ret = splice_vm_protect_record(sess, call, ret, start, end);
+	if (mmap_read_lock_killable(mm)) {
+		ret = -EINTR;
+		goto out_log;
 	}
-	if (!ret && *until == start)
-		ret = -EFAULT;
+	found = splice_vm_protect_ours(sess, mm, &range);
+	mmap_read_unlock(mm);
+	*until = end;
+	if (found)
+		ret = splice_vm_protect_scan(sess, call, &range, until);
 	if (!ret)
 		ret = splice_vm_protect_held(sess, mm, start, *until);
+out_log:
 	if (ret)
 		splice_vm_record_log(&sess->record, start, end);
 	return ret;

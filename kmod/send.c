@@ -29,6 +29,7 @@
  * @limit: of a batch's charge
  * @reserved: room for the next batch
  * @runs: kernel copy of the runs
+ * @pages: in all of them
  * @run: index of the run that is being worked on
  * @page: pages of it that are done
  * @results: what becomes of them
@@ -44,6 +45,7 @@ struct splice_vm_send_call {
 	unsigned long limit;
 	unsigned long reserved;
 	struct splice_vm_run *runs;
+	u64 pages;
 	unsigned int run;
 	unsigned int page;
 	struct splice_vm_run *results;
@@ -77,6 +79,7 @@ static int splice_vm_send_copy_runs(struct splice_vm_send_call *call)
 		ret = splice_vm_run_check(&call->runs[i]);
 		if (ret)
 			return ret;
+		call->pages += call->runs[i].nr_pages;
 	}
 	return 0;
 }
@@ -112,10 +115,17 @@ static bool splice_vm_send_is_done(const struct splice_vm_send_call *call)
 	       call->nr_results == call->cap_results;
 }
 
-/* A part of what may be in flight: the rest is for what is still queued at the socket. */
+/* A part of what may be in flight: the rest is for other calls, and what is still queued. */
 static unsigned long splice_vm_send_limit(const struct splice_vm_session *sess)
 {
-	return max(min(sess->max_inflight, splice_vm_inflight_limit()) / 4, 1UL);
+	return max(min(sess->max_inflight, splice_vm_inflight_limit()) / 8, 1UL);
+}
+
+/* The most that the next batch may be charged; the last folio may exceed the limit. */
+static unsigned long splice_vm_send_most(const struct splice_vm_send_call *call)
+{
+	return min_t(u64, call->limit + PTRS_PER_PTE,
+		     (call->pages - call->arg->pages_done) * PTRS_PER_PTE);
 }
 
 static bool splice_vm_batch_is_full(const struct splice_vm_send_call *call)
@@ -190,6 +200,8 @@ static int splice_vm_send_batch(struct splice_vm_send_call *call)
 
 	splice_vm_batch_reset(batch);
 	ret = splice_vm_send_gather(call);
+	/* The socket may take its time: only what it is about stays reserved meanwhile. */
+	splice_vm_flight_trim(call->flight, &call->reserved, batch->charge);
 	if (!ret && batch->nr_pages)
 		ret = splice_vm_batch_write(batch, call->arg->cookie,
 					    &call->ss, &call->arg->bytes_sent);
@@ -205,7 +217,7 @@ static int splice_vm_send_batch(struct splice_vm_send_call *call)
 	return ret;
 }
 
-/* Room at the socket, and under the caps, of which the last folio may exceed the limit. */
+/* Room at the socket, and under the caps. */
 static bool splice_vm_send_has_room(struct splice_vm_send_call *call)
 {
 	call->reserved = 0;
@@ -213,7 +225,7 @@ static bool splice_vm_send_has_room(struct splice_vm_send_call *call)
 		return true;
 	if (!splice_vm_sock_is_ready(&call->ss))
 		return false;
-	call->reserved = call->limit + PTRS_PER_PTE;
+	call->reserved = splice_vm_send_most(call);
 	return splice_vm_flight_reserve(call->flight, call->reserved);
 }
 
@@ -221,9 +233,13 @@ static int splice_vm_send_wait(struct splice_vm_send_call *call)
 {
 	int ret = 0;
 
-	while (!ret && !splice_vm_send_has_room(call))
-		ret = splice_vm_sock_is_nonblocking(&call->ss) ? -EAGAIN :
-		      splice_vm_sock_nap(&call->ss);
+	while (!ret && !splice_vm_send_has_room(call)) {
+		if (splice_vm_sock_is_nonblocking(&call->ss) ||
+		    (signal_pending(current) && call->arg->pages_done))
+			ret = -EAGAIN;
+		else
+			ret = splice_vm_sock_nap(&call->ss);
+	}
 	return ret;
 }
 
@@ -235,13 +251,17 @@ static int splice_vm_send_loop(struct splice_vm_send_call *call)
 
 	do {
 		ret = splice_vm_send_wait(call);
-		/* Full, but something was done: that is what to report. */
+		/* It would wait, but something was done: that is what to report. */
 		if (ret == -EAGAIN && call->arg->pages_done)
 			return 0;
 		if (ret)
 			return ret;
 		before = *bytes;
-		ret = splice_vm_send_batch(call);
+		ret = splice_vm_sock_check(&call->ss);
+		if (!ret)
+			ret = splice_vm_send_batch(call);
+		else
+			splice_vm_flight_trim(call->flight, &call->reserved, 0);
 		/* The target went away between two batches. */
 		if (ret == -ESRCH && call->arg->pages_done && *bytes == before)
 			return 0;

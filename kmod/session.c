@@ -27,6 +27,7 @@ static int splice_vm_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 	mutex_init(&sess->lock);
 	init_waitqueue_head(&sess->wait);
+	INIT_LIST_HEAD(&sess->protecting);
 	splice_vm_record_init(&sess->record);
 	splice_vm_record_init(&sess->held);
 	sess->opener_uid = current_uid();

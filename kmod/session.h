@@ -99,6 +99,8 @@ struct splice_vm_vmas {
  * @tracker: SPLICE_VM_TRACKER_*; set by TRACK under @lock, read by callbacks
  * @pagemap: /proc/PID/pagemap of @mm, or NULL; constant after ATTACH
  * @uffd: the write-protect tracker's userfaultfd, or NULL; under @lock
+ * @protecting: in the list of sessions with that tracker, under its lock, innermost but
+ *	for @record's
  * @notifier: registered while @mm is set
  * @gone: the target's memory is being torn down; only ever set
  * @wait: woken when an epoch ends and when the target is gone
@@ -135,6 +137,7 @@ struct splice_vm_session {
 	unsigned int tracker;
 	struct file *pagemap;
 	struct file *uffd;
+	struct list_head protecting;
 #ifdef CONFIG_MMU_NOTIFIER
 	struct mmu_notifier notifier;
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Which sockets pages may go to, and writing to them so that only a fatal signal
- * or a dead peer ends a write half-way. TCP's own wait for room ends at
+ * or a socket that fails ends a write half-way. TCP's own wait for room ends at
  * any signal; so each write is MSG_DONTWAIT, and the wait is ours.
  */
 #include <linux/file.h>
@@ -44,11 +44,14 @@ static bool splice_vm_tls_is_allowed(struct sock *sk)
 	return false;
 }
 
+/* A ULP that comes right after is seen before the next batch. */
 static bool splice_vm_tcp_is_allowed(struct sock *sk)
 {
 	const struct tcp_ulp_ops *ulp;
 	bool allowed = true;
 
+	if (!inet_csk_has_ulp(sk))
+		return true;
 	lock_sock(sk);
 	ulp = inet_csk(sk)->icsk_ulp_ops;
 	if (ulp)
@@ -125,6 +128,17 @@ int splice_vm_sock_get(struct splice_vm_sock *ss, int fd)
 	return 0;
 }
 
+/**
+ * splice_vm_sock_check() - may pages still go there
+ * @ss: the socket; whoever shares it may have made something else of it while SEND waited
+ *
+ * Return: 0 or -EOPNOTSUPP
+ */
+int splice_vm_sock_check(struct splice_vm_sock *ss)
+{
+	return splice_vm_sock_is_allowed(ss->sock->sk) ? 0 : -EOPNOTSUPP;
+}
+
 void splice_vm_sock_put(struct splice_vm_sock *ss)
 {
 	remove_wait_queue(sk_sleep(ss->sock->sk), &ss->wait);
@@ -135,8 +149,8 @@ void splice_vm_sock_put(struct splice_vm_sock *ss)
  * splice_vm_sock_queued() - bytes that were written and are still held
  * @sk: held by the caller; may be closed
  *
- * With what the kernel adds of its own. For AF_UNIX, until the peer has read them; for
- * TCP, until it has acknowledged them.
+ * With what the kernel adds of its own. For AF_UNIX, until the peer has taken them; for
+ * TCP, until it has acknowledged them: a peer on this machine may then still hold them.
  */
 unsigned long splice_vm_sock_queued(struct sock *sk)
 {
@@ -166,7 +180,7 @@ bool splice_vm_sock_is_ready(struct splice_vm_sock *ss)
 	struct socket *sock = ss->sock;
 
 	return splice_vm_sock_is_dead(ss) ||
-	       (sock->ops->poll(sock->file, sock, NULL) & EPOLLOUT);
+	       (READ_ONCE(sock->ops)->poll(sock->file, sock, NULL) & EPOLLOUT);
 }
 
 /**

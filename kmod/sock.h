@@ -20,6 +20,7 @@ struct splice_vm_sock {
 };
 
 int splice_vm_sock_get(struct splice_vm_sock *ss, int fd);
+int splice_vm_sock_check(struct splice_vm_sock *ss);
 void splice_vm_sock_put(struct splice_vm_sock *ss);
 bool splice_vm_sock_is_ready(struct splice_vm_sock *ss);
 bool splice_vm_sock_is_dead(struct splice_vm_sock *ss);

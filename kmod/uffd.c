@@ -2,11 +2,12 @@
 /*
  * A userfaultfd of the target's mm, made without entering the target: a kernel thread that
  * borrows the mm for a moment asks /dev/userfaultfd for one. That device is opened with the
- * caller's rights and in the caller's world.
+ * caller's rights, by its path in the caller's mounts.
  */
 #include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/kthread.h>
+#include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/userfaultfd_k.h>
 #include <linux/workqueue.h>
@@ -29,6 +30,18 @@ struct splice_vm_uffd_work {
 	struct file *file;
 };
 
+/*
+ * A device of the kernel's, whatever the caller has put at that path: one that asks user space
+ * what to say must not hold up, or mislead, a kernel thread.
+ */
+static bool splice_vm_uffd_is_dev(const struct file *dev)
+{
+	const struct inode *inode = file_inode(dev);
+
+	return S_ISCHR(inode->i_mode) && imajor(inode) == MISC_MAJOR &&
+	       dev->f_op->unlocked_ioctl && !dev->f_op->owner;
+}
+
 /* Nothing here waits for user space. The number lives in a table of kernel threads. */
 static void splice_vm_uffd_make(struct work_struct *work)
 {
@@ -46,6 +59,11 @@ static void splice_vm_uffd_make(struct work_struct *work)
 	}
 	make->file = fget(fd) ?: ERR_PTR(-EBADF);
 	close_fd(fd);
+	if (!IS_ERR(make->file) &&
+	    strcmp(make->file->f_path.dentry->d_name.name, "[userfaultfd]")) {
+		fput(make->file);
+		make->file = ERR_PTR(-EOPNOTSUPP);
+	}
 }
 
 /**
@@ -63,11 +81,11 @@ struct file *splice_vm_uffd_create(struct mm_struct *mm)
 	if (IS_ERR(make.dev))
 		return make.dev == ERR_PTR(-ENOENT) ? ERR_PTR(-EOPNOTSUPP) :
 						      make.dev;
-	if (!make.dev->f_op->unlocked_ioctl) {
+	if (!splice_vm_uffd_is_dev(make.dev)) {
 		make.file = ERR_PTR(-EOPNOTSUPP);
 	} else {
 		INIT_WORK_ONSTACK(&make.work, splice_vm_uffd_make);
-		queue_work(system_unbound_wq, &make.work);
+		schedule_work(&make.work);
 		flush_work(&make.work);
 		destroy_work_on_stack(&make.work);
 	}

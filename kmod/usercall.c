@@ -3,8 +3,9 @@
  * userfaultfd and pagemap can be driven by their ioctls only, and these take their
  * arguments from user memory. So a few pages are mapped into the caller for as long as one of our
  * ioctls lasts (as KVM does for memory of its own). Other threads of the caller may write
- * there meanwhile: they could as well make these calls themselves, and what comes back is
- * checked like any other input.
+ * there meanwhile, and so choose what the call does. That gives them no more than the
+ * descriptor of /proc/PID/mem, writable, does: to do with that target as they like. What
+ * comes back is checked like any other input.
  */
 #include <linux/mm.h>
 #include <linux/mman.h>
@@ -26,8 +27,9 @@ int splice_vm_usercall_begin(struct splice_vm_usercall *call,
 
 	addr = vm_mmap(NULL, 0, size, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS, 0);
+	/* EAGAIN: more than the caller may lock. It means something else to SCAN. */
 	if (IS_ERR_VALUE(addr))
-		return addr;
+		return addr == -EAGAIN ? -ENOMEM : addr;
 	call->addr = addr;
 	call->size = size;
 	return 0;

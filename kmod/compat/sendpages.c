@@ -38,10 +38,19 @@ int splice_vm_sendpages(struct socket *sock, struct bio_vec *bvec,
 /* Pieces that go out in one hold of the socket's lock: ACKs wait meanwhile. */
 #define SPLICE_VM_LOCKED_PIECES	64
 
-static bool splice_vm_sock_is_plain_tcp(struct sock *sk)
+/*
+ * Takes the lock of a TCP socket that has no ULP. Asked below the lock: kTLS has one of its
+ * own outside of it, which only the unlocked call takes.
+ */
+static bool splice_vm_sock_lock_plain(struct sock *sk)
 {
-	return sk->sk_protocol == IPPROTO_TCP && sk_is_tcp(sk) &&
-	       !inet_csk_has_ulp(sk);
+	if (!sk_is_tcp(sk))
+		return false;
+	lock_sock(sk);
+	if (!inet_csk_has_ulp(sk))
+		return true;
+	release_sock(sk);
+	return false;
 }
 
 static int splice_vm_sendpage(struct socket *sock, bool locked,
@@ -58,14 +67,12 @@ static int splice_vm_sendpage(struct socket *sock, bool locked,
 int splice_vm_sendpages(struct socket *sock, struct bio_vec *bvec,
 			unsigned int nr, size_t skip, size_t bytes, int flags)
 {
-	bool locked = splice_vm_sock_is_plain_tcp(sock->sk);
+	bool locked = splice_vm_sock_lock_plain(sock->sk);
 	unsigned int i, pieces = nr;
 	int ret = 0, done = 0;
 
-	if (locked) {
-		lock_sock(sock->sk);
+	if (locked)
 		pieces = min_t(unsigned int, nr, SPLICE_VM_LOCKED_PIECES);
-	}
 	for (i = 0; i < pieces; i++) {
 		int more = i + 1 < nr ? MSG_MORE | MSG_SENDPAGE_NOTLAST : 0;
 

@@ -182,7 +182,9 @@ struct splice_vm_info {
  * @max_inflight_pages: in: cap on pages that may be in flight at once: what SEND holds and
  *	what it left at sockets, where a huge page counts whole. SEND waits at the cap,
  *	and at that of its user (see struct splice_vm_info), or is EAGAIN with a
- *	non-blocking socket. 0: the default. At least 1024 otherwise
+ *	non-blocking socket, which nothing announces the end of: ask again in some
+ *	milliseconds. What splice() moves is not counted. 0: the default. At least 1024
+ *	otherwise
  *
  * Errors: EBADF mem_fd is no descriptor; EINVAL it is not of /proc/PID/mem, or the
  * cap is too small; EACCES it is not open for reading; EBUSY the session is
@@ -275,11 +277,12 @@ struct splice_vm_send {
  * takes it. While the epoch ends the target stands for as long as it takes to read the
  * page tables of what it wrote; a huge page is dirty as a whole.
  *
- * SPLICE_VM_TRACKER_PROTECT: each SCAN ends an epoch of its range. The target never stands,
- * but each first write to a page in an epoch takes a fault, and huge pages are split where they
- * are written. Its mappings are registered with a userfaultfd, one of the task's own there is
- * respected: pages that it covers are DIRTY in each SCAN. CRIU dumps no task with such
- * mappings: stop the tracker first.
+ * SPLICE_VM_TRACKER_PROTECT: each SCAN ends an epoch of its range. The target does not stand
+ * but where new mappings are registered; each first write to a page in an epoch takes a fault,
+ * and huge pages are split where they are written. Mappings that another userfaultfd covers,
+ * the task's own or one of SPLICE_VM_UFFD, are left alone: pages there are DIRTY in each SCAN.
+ * One session at a time can have it on a target. CRIU dumps no task with such mappings: stop
+ * the tracker first.
  *
  * SPLICE_VM_TRACKER_AUTO takes the first of the two that is there. SPLICE_VM_TRACKER_NONE
  * stops tracking, also when none runs. The first SCAN after TRACK reports everything that
@@ -287,7 +290,8 @@ struct splice_vm_send {
  *
  * Errors: EACCES mem_fd of ATTACH was not open for writing, or for PROTECT: the caller may
  * not open /dev/userfaultfd, or could not read /proc/PID/pagemap at ATTACH; EBUSY a
- * tracker runs already; EOPNOTSUPP no such tracker here.
+ * tracker runs already, or for PROTECT one of another session on this target;
+ * EOPNOTSUPP no such tracker here.
  */
 struct splice_vm_track {
 	__u32 size;
