@@ -251,10 +251,13 @@ static const char *signals_naive(const struct net_kind *net)
 {
 	struct receiver r;
 	struct mirror m;
-	int pair[2];
+	int pair[2], small = 65536;
 
+	/* So little room that each send must wait. */
 	net->pair(pair);
-	signals_receiver(&r, pair[1], &m, 65536, 500);
+	ksft_must(!setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)));
+	ksft_must(!setsockopt(pair[1], SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)));
+	signals_receiver(&r, pair[1], &m, 16384, 500);
 	signals_timer(true);
 	signals_naive_send(pair[0]);
 	signals_timer(false);

@@ -201,16 +201,17 @@ void target_madvise(struct target *t, unsigned long addr, size_t len,
 
 void target_page_out(struct target *t, unsigned long addr, size_t len)
 {
-	unsigned long nr = len / PAGE_SIZE;
+	unsigned long nr = len / PAGE_SIZE, gone = 0;
 	int i;
 
 	for (i = 0; i < 200; i++) {
 		/* Pages on a CPU's private list cannot be isolated. */
 		sys_drain_lru();
 		target_madvise(t, addr, len, MADV_PAGEOUT);
-		if (sys_pagemap_count(t->pid, addr, nr, PM_SWAP) == nr)
+		gone = sys_pagemap_count(t->pid, addr, nr, PM_SWAP);
+		if (gone == nr)
 			return;
 		sys_sleep_us(10000);
 	}
-	ksft_exit_fail_msg("pages do not go to swap\n");
+	ksft_exit_fail_msg("%lu of %lu pages go to swap\n", gone, nr);
 }
