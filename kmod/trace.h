@@ -45,7 +45,7 @@ TRACE_EVENT(splice_vm_attach,
 		  __entry->ret)
 );
 
-/* An epoch ended; for @ns the tracker kept the target's faults waiting. */
+/* An epoch ended; the tracker took @ns, with the target's faults waiting. */
 TRACE_EVENT(splice_vm_epoch,
 	TP_PROTO(const struct splice_vm_session *sess, u64 ns),
 
