@@ -293,10 +293,15 @@ out_calls:
 void splice_vm_flight_put(struct splice_vm_flight *flight)
 {
 	struct splice_vm_user *user = flight->user;
+	LIST_HEAD(over);
 
 	mutex_lock(&user->lock);
 	flight->calls--;
+	splice_vm_flight_settle(flight);
+	if (splice_vm_flight_is_over(flight))
+		list_move(&flight->node, &over);
 	mutex_unlock(&user->lock);
+	splice_vm_flights_free(&over);
 	schedule_delayed_work(&splice_vm_inflight_work,
 			      SPLICE_VM_SWEEP_INTERVAL);
 }

@@ -212,36 +212,34 @@ static int splice_vm_protect_clear(struct splice_vm_session *sess,
 				   struct splice_vm_usercall *call,
 				   struct splice_vm_range range)
 {
-	struct splice_vm_range part = range;
 	unsigned int tries = SPLICE_VM_PROTECT_TRIES;
-	int ret;
+	bool found;
 
-	while (tries--) {
-		struct uffdio_writeprotect clear = {
-			.range.start = part.start,
-			.range.len = part.end - part.start,
-		};
+	while (tries) {
+		struct splice_vm_range part = range;
+		struct uffdio_writeprotect clear = {};
 
-		if (!splice_vm_usercall_ioctl(call, sess->uffd,
-					      UFFDIO_WRITEPROTECT, &clear,
-					      sizeof(clear)))
-			range.start = part.end;
-		/* It fails where a part has gone meanwhile: what is left of it? */
-		part = range;
 		if (mmap_read_lock_killable(mm))
 			return -EINTR;
-		ret = splice_vm_protect_registered(sess, mm, &part);
+		found = splice_vm_protect_registered(sess, mm, &part);
 		mmap_read_unlock(mm);
-		if (!ret)
+		if (!found)
 			return 0;
+		clear.range.start = part.start;
+		clear.range.len = part.end - part.start;
+		/* It fails where a part has gone meanwhile: what is left of it? */
+		if (splice_vm_usercall_ioctl(call, sess->uffd,
+					     UFFDIO_WRITEPROTECT, &clear,
+					     sizeof(clear)))
+			tries--;
+		else
+			range.start = part.end;
+		cond_resched();
 	}
 	return -EAGAIN;
 }
 
-/*
- * What was said of the range may have changed: then the next SCAN sees it. Some errors say
- * that nothing was registered; after the others some of it may be, with its bits.
- */
+/* It may fail, for all of the range or a part: that is not followed, but looked at whole. */
 static int splice_vm_protect_register(struct splice_vm_session *sess,
 				      struct mm_struct *mm,
 				      struct splice_vm_usercall *call,
@@ -253,13 +251,10 @@ static int splice_vm_protect_register(struct splice_vm_session *sess,
 		.mode = UFFDIO_REGISTER_MODE_WP,
 	};
 
-	long ret;
 
-	ret = splice_vm_usercall_ioctl(call, sess->uffd, UFFDIO_REGISTER, &reg,
-				       sizeof(reg));
-	if (ret == -EBUSY || ret == -EINVAL || ret == -EPERM)
-		return 0;
-	return ret ?: splice_vm_protect_clear(sess, mm, call, *range);
+	splice_vm_usercall_ioctl(call, sess->uffd, UFFDIO_REGISTER, &reg,
+				 sizeof(reg));
+	return splice_vm_protect_clear(sess, mm, call, *range);
 }
 
 /* Some entries cannot be trusted, so none is: the next SCAN begins with all anew. */

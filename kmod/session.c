@@ -50,12 +50,14 @@ static int splice_vm_release(struct inode *inode, struct file *file)
 	if (sess->mm) {
 		splice_vm_notifier_unregister(sess);
 		splice_vm_events_stop(sess);
-		mmdrop(sess->mm);
 	}
+	/* It compares mms by address. */
+	splice_vm_track_free(sess);
+	if (sess->mm)
+		mmdrop(sess->mm);
 	splice_vm_inflight_close(sess);
 	put_pid(sess->pid);
 	put_pid(sess->opener);
-	splice_vm_track_free(sess);
 	if (sess->pagemap)
 		fput(sess->pagemap);
 	splice_vm_record_destroy(&sess->record);

@@ -44,7 +44,7 @@ static bool splice_vm_tls_is_allowed(struct sock *sk)
 	return false;
 }
 
-/* A ULP that comes right after is seen before the next batch. */
+/* A ULP that comes later is seen before the next batch; this one goes to it. */
 static bool splice_vm_tcp_is_allowed(struct sock *sk)
 {
 	const struct tcp_ulp_ops *ulp;

@@ -336,7 +336,8 @@ struct splice_vm_track {
  *
  * Errors: EINVAL alignment, order, nr_runs, not exactly one flag; ENOTCONN also: TRACKED
  * before TRACK; EAGAIN with SPLICE_VM_TRACKER_PROTECT: mappings change too fast to be
- * followed, all is reported anew. After an error nothing is lost: what was taken is
+ * followed, all is reported anew, and after that what TRACK says when the caller may no
+ * longer open /dev/userfaultfd. After an error nothing is lost: what was taken is
  * reported again.
  */
 struct splice_vm_scan {
