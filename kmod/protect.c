@@ -251,7 +251,6 @@ static int splice_vm_protect_register(struct splice_vm_session *sess,
 		.mode = UFFDIO_REGISTER_MODE_WP,
 	};
 
-
 	splice_vm_usercall_ioctl(call, sess->uffd, UFFDIO_REGISTER, &reg,
 				 sizeof(reg));
 	return splice_vm_protect_clear(sess, mm, call, *range);
