@@ -129,20 +129,23 @@ static void splice_vm_held_chunk(struct splice_vm_session *sess,
  * @sess: the session
  * @mm: its mm; mmap lock held, the entries of these pages are clean
  * @addr: where to begin
+ * @end: where to stop: what is recorded beyond belongs to an epoch that goes on
  *
  * Return: where to go on; ULONG_MAX at the end
  */
 unsigned long splice_vm_held_collect(struct splice_vm_session *sess,
-				     struct mm_struct *mm, unsigned long addr)
+				     struct mm_struct *mm, unsigned long addr,
+				     unsigned long end)
 {
 	struct splice_vm_window all = { .how = SPLICE_VM_WALK_HELD };
 	struct splice_vm_chunk chunk;
 	unsigned long next, gap_end;
 
-	if (!splice_vm_record_next(&sess->record, addr, &next, &gap_end))
+	if (!splice_vm_record_next(&sess->record, addr, &next, &gap_end) ||
+	    next >= end)
 		return ULONG_MAX;
 	if (gap_end > next) {
-		gap_end = min(gap_end, next + SPLICE_VM_HELD_STEP);
+		gap_end = min3(gap_end, next + SPLICE_VM_HELD_STEP, end);
 		splice_vm_held_range(sess, mm, next, gap_end, NULL, &all);
 		return gap_end;
 	}
@@ -160,7 +163,8 @@ void splice_vm_held_collect_all(struct splice_vm_session *sess,
 	unsigned long addr = 0;
 
 	while (addr != ULONG_MAX) {
-		addr = splice_vm_held_collect(sess, mm, addr);
+		addr = splice_vm_held_collect(sess, mm, addr,
+					      TASK_SIZE_MAX);
 		cond_resched();
 	}
 }

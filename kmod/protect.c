@@ -346,7 +346,7 @@ static int splice_vm_protect_held(struct splice_vm_session *sess,
 		if (mmap_read_lock_killable(mm))
 			return -EINTR;
 		for (i = 0; i < SPLICE_VM_PROTECT_STEPS && addr < end; i++)
-			addr = splice_vm_held_collect(sess, mm, addr);
+			addr = splice_vm_held_collect(sess, mm, addr, end);
 		mmap_read_unlock(mm);
 		cond_resched();
 	}
