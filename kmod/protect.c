@@ -25,8 +25,6 @@
 
 #if SPLICE_VM_HAS_PROTECT
 
-#define SPLICE_VM_PROTECT_REGIONS \
-	((SPLICE_VM_PROTECT_MEMORY - PAGE_SIZE) / sizeof(struct page_region))
 /* Regions that are copied in at a time, on the stack. */
 #define SPLICE_VM_PROTECT_COPY	16
 /* A mapping that changes all the time is not followed for ever. */
@@ -72,7 +70,7 @@ static int splice_vm_protect_api(struct file *uffd)
 	struct splice_vm_usercall call;
 	int ret;
 
-	ret = splice_vm_usercall_begin(&call, PAGE_SIZE);
+	ret = splice_vm_usercall_map(&call);
 	if (ret)
 		return ret;
 	ret = splice_vm_usercall_ioctl(&call, uffd, UFFDIO_API, &api,
@@ -268,7 +266,7 @@ static int splice_vm_protect_reset(struct splice_vm_session *sess)
  * splice_vm_protect_begin() - a SCAN begins: register what is new
  * @sess: the session, its lock is held
  * @mm: its mm; the caller holds a user of it
- * @call: SPLICE_VM_PROTECT_MEMORY
+ * @call: memory of the caller
  * @start: first address
  * @end: byte after the last
  *
@@ -319,7 +317,8 @@ static int splice_vm_protect_record(struct splice_vm_session *sess,
 	struct page_region __user *from;
 	unsigned int i, n;
 
-	from = (struct page_region __user *)(call->addr + PAGE_SIZE);
+	from = (struct page_region __user *)(call->addr +
+					     SPLICE_VM_USERCALL_ARG);
 	for (; nr; nr -= n, from += n) {
 		n = min_t(unsigned int, nr, SPLICE_VM_PROTECT_COPY);
 		if (copy_from_user(regions, from, n * sizeof(*from)))
@@ -385,18 +384,21 @@ static int splice_vm_protect_scan(struct splice_vm_session *sess,
 				  const struct splice_vm_range *range,
 				  unsigned long *until)
 {
+	unsigned long max = (call->size - SPLICE_VM_USERCALL_ARG) /
+			    sizeof(struct page_region);
 	struct pm_scan_arg arg = {
 		.size = sizeof(arg),
 		.flags = PM_SCAN_WP_MATCHING,
 		.start = range->start,
 		.end = range->end,
-		.vec = call->addr + PAGE_SIZE,
-		.vec_len = SPLICE_VM_PROTECT_REGIONS,
+		.vec = call->addr + SPLICE_VM_USERCALL_ARG,
+		.vec_len = max,
 		.category_mask = PAGE_IS_WRITTEN,
 		.return_mask = PAGE_IS_WRITTEN,
 	};
 	long ret;
 
+	BUILD_BUG_ON(sizeof(arg) > SPLICE_VM_USERCALL_ARG);
 	ret = splice_vm_usercall_ioctl(call, sess->pagemap, PAGEMAP_SCAN, &arg,
 				       sizeof(arg));
 	if (ret < 0)
@@ -404,7 +406,7 @@ static int splice_vm_protect_scan(struct splice_vm_session *sess,
 	*until = clamp_t(u64, arg.walk_end & PAGE_MASK, range->start, range->end);
 	if (*until == range->start)
 		return -EFAULT;
-	ret = min_t(u64, ret, SPLICE_VM_PROTECT_REGIONS);
+	ret = min_t(u64, ret, max);
 	/* What it found may lie behind where it says that it stopped. */
 	return splice_vm_protect_record(sess, call, ret, range->start,
 					range->end);
@@ -414,7 +416,7 @@ static int splice_vm_protect_scan(struct splice_vm_session *sess,
  * splice_vm_protect_collect() - record what was written, and protect it again
  * @sess: the session, its lock is held; splice_vm_protect_begin() was called
  * @mm: its mm; the caller holds a user of it
- * @call: SPLICE_VM_PROTECT_MEMORY
+ * @call: memory of the caller
  * @start: first address
  * @end: byte after the last
  * @until: out: so far it came, as there was no more room

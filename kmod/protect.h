@@ -5,9 +5,6 @@
 #include "session.h"
 #include "usercall.h"
 
-/* The first page takes an ioctl's argument, the rest what PAGEMAP_SCAN found. */
-#define SPLICE_VM_PROTECT_MEMORY	(16 * PAGE_SIZE)
-
 #if defined(HAVE_PAGEMAP_SCAN) && IS_ENABLED(CONFIG_MMU_NOTIFIER) && \
 	IS_ENABLED(CONFIG_PTE_MARKER_UFFD_WP)
 

@@ -28,6 +28,7 @@
  * struct splice_vm_scan_call - one SCAN under way
  * @sess: whose
  * @runs: what was found
+ * @user: where the caller wants it
  * @nr: so far
  * @cap: that fit
  * @addr: where to go on
@@ -37,6 +38,7 @@
 struct splice_vm_scan_call {
 	struct splice_vm_session *sess;
 	struct splice_vm_run *runs;
+	unsigned long user;
 	unsigned int nr;
 	unsigned int cap;
 	unsigned long addr;
@@ -323,7 +325,7 @@ static void splice_vm_scan_undo(struct splice_vm_scan_call *call)
 static int splice_vm_scan_report(struct splice_vm_scan_call *call,
 				 struct splice_vm_scan *scan)
 {
-	if (copy_to_user(u64_to_user_ptr(scan->runs), call->runs,
+	if (copy_to_user((void __user *)call->user, call->runs,
 			 call->nr * sizeof(*call->runs)))
 		return -EFAULT;
 	scan->nr_runs = call->nr;
@@ -358,7 +360,8 @@ static int splice_vm_scan_protect(struct splice_vm_scan_call *call,
 	struct splice_vm_usercall user;
 	int ret;
 
-	ret = splice_vm_usercall_begin(&user, SPLICE_VM_PROTECT_MEMORY);
+	ret = splice_vm_usercall_begin(&user, call->user,
+				       call->cap * sizeof(*call->runs));
 	if (ret)
 		return ret;
 	ret = splice_vm_scan_protect_loop(call, mm, &user);
@@ -461,6 +464,7 @@ long splice_vm_scan(struct splice_vm_session *sess, void *arg)
 		return -ENOTCONN;
 	call.end = min_t(u64, scan->end, TASK_SIZE_MAX);
 	call.addr = min_t(u64, scan->start, call.end);
+	call.user = scan->runs;
 	call.cap = min_t(u32, scan->nr_runs, SPLICE_VM_SCAN_RUNS);
 	call.runs = kvmalloc_array(call.cap, sizeof(*call.runs), GFP_KERNEL);
 	if (!call.runs)

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * userfaultfd and pagemap can be driven by their ioctls only, and these take their
- * arguments from user memory. So a few pages are mapped into the caller for as long as one of our
- * ioctls lasts (as KVM does for memory of its own). Other threads of the caller may write
- * there meanwhile, and so choose what the call does. That gives them no more than the
- * descriptor of /proc/PID/mem, writable, does: to do with that target as they like. What
- * comes back is checked like any other input.
+ * arguments from user memory. So it must be had for as long as one of our ioctls lasts: memory
+ * that the caller gave us to fill, or a few pages that are mapped (as KVM does for memory
+ * of its own). Other threads of the caller may write there meanwhile, and so choose what the
+ * call does. That gives them no more than the descriptor of /proc/PID/mem, writable, does: to
+ * do with that target as they like. Nobody else may be able to, so the caller's own must be
+ * private and anonymous. What comes back is checked like any other input.
  */
 #include <linux/mm.h>
 #include <linux/mman.h>
@@ -13,31 +14,71 @@
 
 #include "usercall.h"
 
+#define SPLICE_VM_USERCALL_MAP	(16 * PAGE_SIZE)
+
+/* Whether no other process can write to [@addr, @addr + @size). Takes the mmap lock. */
+static bool splice_vm_usercall_private(unsigned long addr, unsigned long size)
+{
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma;
+	bool private;
+
+	if (mmap_read_lock_killable(mm))
+		return false;
+	vma = find_vma(mm, addr);
+	private = vma && vma->vm_start <= addr && size <= vma->vm_end - addr &&
+		  vma_is_anonymous(vma) && !(vma->vm_flags & VM_SHARED) &&
+		  (vma->vm_flags & VM_WRITE);
+	mmap_read_unlock(mm);
+	return private;
+}
+
 /**
- * splice_vm_usercall_begin() - have memory in the caller's address space
+ * splice_vm_usercall_map() - map memory into the caller's address space
  * @call: filled
- * @size: bytes, whole pages
  *
  * Sleeps; takes the caller's mmap lock. Return: 0 or -errno
  */
-int splice_vm_usercall_begin(struct splice_vm_usercall *call,
-			     unsigned long size)
+int splice_vm_usercall_map(struct splice_vm_usercall *call)
 {
 	unsigned long addr;
 
-	addr = vm_mmap(NULL, 0, size, PROT_READ | PROT_WRITE,
+	addr = vm_mmap(NULL, 0, SPLICE_VM_USERCALL_MAP, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS, 0);
 	/* EAGAIN: more than the caller may lock. It means something else to SCAN. */
 	if (IS_ERR_VALUE(addr))
 		return addr == -EAGAIN ? -ENOMEM : addr;
 	call->addr = addr;
+	call->size = SPLICE_VM_USERCALL_MAP;
+	call->mapped = true;
+	return 0;
+}
+
+/**
+ * splice_vm_usercall_begin() - have memory in the caller's address space
+ * @call: filled
+ * @addr: the caller's, which will be filled with something else at the end
+ * @size: bytes of it
+ *
+ * The caller's is taken where it will do, for a mapping of our own costs as much as a look at
+ * 100 MiB of page tables. Sleeps; takes the caller's mmap lock. Return: 0 or -errno
+ */
+int splice_vm_usercall_begin(struct splice_vm_usercall *call,
+			     unsigned long addr, unsigned long size)
+{
+	if (size < PAGE_SIZE || !IS_ALIGNED(addr, sizeof(u64)) ||
+	    !splice_vm_usercall_private(addr, size))
+		return splice_vm_usercall_map(call);
+	call->addr = addr;
 	call->size = size;
+	call->mapped = false;
 	return 0;
 }
 
 void splice_vm_usercall_end(struct splice_vm_usercall *call)
 {
-	vm_munmap(call->addr, call->size);
+	if (call->mapped)
+		vm_munmap(call->addr, call->size);
 }
 
 /**
@@ -46,7 +87,7 @@ void splice_vm_usercall_end(struct splice_vm_usercall *call)
  * @file: the file
  * @cmd: the ioctl
  * @arg: its argument, a kernel copy; written back whatever it returns
- * @size: bytes of @arg, at most a page: what is behind that is the ioctl's to fill
+ * @size: bytes of @arg, at most SPLICE_VM_USERCALL_ARG
  */
 long splice_vm_usercall_ioctl(struct splice_vm_usercall *call,
 			      struct file *file, unsigned int cmd, void *arg,

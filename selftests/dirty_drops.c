@@ -25,31 +25,20 @@ static struct svm svm;
 static struct dirty_window win;
 static __u32 tracker;
 
-static unsigned long drops_addr(unsigned long page)
-{
-	return win.addr + page * PAGE_SIZE;
-}
-
-static void drops_touch(unsigned long page, unsigned long nr)
-{
-	target_fill(&target, drops_addr(page), nr * PAGE_SIZE, page + 1);
-	dirty_want(&win, page, nr, DIRTY_YES);
-}
-
 static void drops_discard(unsigned long page, unsigned long nr)
 {
-	target_madvise(&target, drops_addr(page), nr * PAGE_SIZE,
+	target_madvise(&target, dirty_addr(&win, page), nr * PAGE_SIZE,
 		       MADV_DONTNEED);
 	dirty_want(&win, page, nr, DIRTY_DROPPED);
 }
 
 static void drops_mmap(unsigned long page, unsigned long nr)
 {
-	long addr = target_sys(&target, SYS_mmap, drops_addr(page),
+	long addr = target_sys(&target, SYS_mmap, dirty_addr(&win, page),
 			       nr * PAGE_SIZE, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1);
 
-	ksft_must(addr == (long)drops_addr(page));
+	ksft_must(addr == (long)dirty_addr(&win, page));
 	target_madvise(&target, addr, nr * PAGE_SIZE, MADV_NOHUGEPAGE);
 	dirty_want(&win, page, nr, DIRTY_DROPPED);
 	dirty_want_edge(&win, page);
@@ -58,7 +47,7 @@ static void drops_mmap(unsigned long page, unsigned long nr)
 
 static void drops_munmap(unsigned long page, unsigned long nr)
 {
-	ksft_must(!target_sys(&target, SYS_munmap, drops_addr(page),
+	ksft_must(!target_sys(&target, SYS_munmap, dirty_addr(&win, page),
 			      nr * PAGE_SIZE));
 	dirty_want(&win, page, nr, DIRTY_DROPPED);
 	dirty_want_edge(&win, page);
@@ -79,12 +68,12 @@ static void drops_want_neighbours(void)
 static void drops_mremap(unsigned long from, unsigned long to,
 			 unsigned long nr, int flags)
 {
-	long addr = target_sys(&target, SYS_mremap, drops_addr(from),
+	long addr = target_sys(&target, SYS_mremap, dirty_addr(&win, from),
 			       nr * PAGE_SIZE, nr * PAGE_SIZE,
 			       MREMAP_MAYMOVE | MREMAP_FIXED | flags,
-			       drops_addr(to));
+			       dirty_addr(&win, to));
 
-	ksft_must(addr == (long)drops_addr(to));
+	ksft_must(addr == (long)dirty_addr(&win, to));
 	dirty_want(&win, from, nr, DIRTY_DROPPED);
 	dirty_want(&win, to, nr, DIRTY_YES);
 	dirty_want_edge(&win, from);
@@ -99,7 +88,7 @@ static void drops_mremap(unsigned long from, unsigned long to,
 static void drops_reset(void)
 {
 	drops_mmap(0, PAGES);
-	drops_touch(0, PAGES);
+	dirty_touch(&target, &win, 0, PAGES);
 	svm_epoch(&svm);
 	ksft_must(!dirty_take(&svm, &win, 4096));
 	svm_epoch(&svm);
@@ -115,11 +104,11 @@ static void drops_test_discard(void)
 	dirty_test_now(&svm, &win, "MADV_DONTNEED, without an epoch");
 	dirty_test(&svm, &win, "and is not said again");
 	drops_discard(500, 24);
-	drops_touch(505, 2);
+	dirty_touch(&target, &win, 505, 2);
 	dirty_test(&svm, &win, "MADV_DONTNEED, two pages written again");
 	drops_discard(0, PAGES);
 	dirty_test(&svm, &win, "MADV_DONTNEED of all");
-	drops_touch(3, 1);
+	dirty_touch(&target, &win, 3, 1);
 	dirty_test(&svm, &win, "first write after it");
 }
 
@@ -130,14 +119,14 @@ static void drops_test_unmap(void)
 	drops_munmap(700, 100);
 	dirty_test(&svm, &win, "munmap");
 	drops_mmap(700, 100);
-	drops_touch(750, 1);
+	dirty_touch(&target, &win, 750, 1);
 	dirty_want(&win, 700, 50, DIRTY_ANY);
 	dirty_want(&win, 751, 49, DIRTY_ANY);
 	dirty_test(&svm, &win, "mmap where something was");
 	drops_mmap(1024, 512);
-	drops_touch(1030, 1);
+	dirty_touch(&target, &win, 1030, 1);
 	dirty_test(&svm, &win, "mmap over something");
-	drops_touch(20, 1);
+	dirty_touch(&target, &win, 20, 1);
 	drops_munmap(20, 1);
 	drops_mmap(20, 1);
 	dirty_test(&svm, &win, "written, unmapped and mapped in one epoch");
@@ -157,7 +146,7 @@ static void drops_test_mremap(void)
 	drops_mremap(1024, 0, 512, 0);
 	dirty_test(&svm, &win, "there and back in one epoch");
 	drops_mremap(0, 1024, 512, 0);
-	drops_touch(1024, 512);
+	dirty_touch(&target, &win, 1024, 512);
 	drops_mremap(1024, 0, 512, 0);
 	dirty_test(&svm, &win, "there, written, and back");
 	drops_mremap(1536, 0, 100, MREMAP_DONTUNMAP);
@@ -178,7 +167,7 @@ static void drops_test_punch(void)
 			  PROT_READ | PROT_WRITE, MAP_SHARED, fd);
 	ksft_must(addr > 0);
 	dirty_window_init(&win, addr, 256);
-	drops_touch(0, 256);
+	dirty_touch(&target, &win, 0, 256);
 	svm_epoch(&svm);
 	ksft_must(!dirty_take(&svm, &win, 4096));
 	dirty_want(&win, 0, 256, DIRTY_NONE);
@@ -206,7 +195,7 @@ static void drops_test_thp(void)
 	unsigned long addr = target_map(&target, 3 * PMD_SIZE, MADV_HUGEPAGE);
 
 	dirty_window_init(&win, addr, 3 * THP_PAGES);
-	drops_touch(0, 3 * THP_PAGES);
+	dirty_touch(&target, &win, 0, 3 * THP_PAGES);
 	if (!sys_is_thp(target.pid, addr))
 		ksft_exit_fail_msg("no THP here\n");
 	svm_epoch(&svm);

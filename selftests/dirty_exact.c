@@ -28,18 +28,6 @@ static struct target target;
 static struct svm svm;
 static struct dirty_window win;
 
-static unsigned long exact_addr(unsigned long page)
-{
-	return win.addr + page * PAGE_SIZE;
-}
-
-/* Writes, and says that it did. */
-static void exact_touch(unsigned long page, unsigned long nr)
-{
-	target_fill(&target, exact_addr(page), nr * PAGE_SIZE, page + 1);
-	dirty_want(&win, page, nr, DIRTY_YES);
-}
-
 static void exact_test_plain(void)
 {
 	__u64 seed = 42;
@@ -48,14 +36,14 @@ static void exact_test_plain(void)
 	dirty_test(&svm, &win, "nothing was written");
 	for (round = 0; round < 5; round++) {
 		for (i = 0; i < 100; i++)
-			exact_touch(sys_random(&seed) % PAGES, 1);
+			dirty_touch(&target, &win, sys_random(&seed) % PAGES, 1);
 		dirty_test(&svm, &win, "100 random pages");
 	}
-	exact_touch(0, PAGES);
+	dirty_touch(&target, &win, 0, PAGES);
 	dirty_test(&svm, &win, "all pages");
-	exact_touch(0, 1);
-	exact_touch(PAGES - 1, 1);
-	exact_touch(511, 2);
+	dirty_touch(&target, &win, 0, 1);
+	dirty_touch(&target, &win, PAGES - 1, 1);
+	dirty_touch(&target, &win, 511, 2);
 	dirty_test(&svm, &win, "edges of the window and of a page table");
 	target_fill(&target, win.addr, LEN, 0);
 	dirty_test(&svm, &win, "reads do not count");
@@ -67,7 +55,7 @@ static void exact_test_epochs(void)
 	struct splice_vm_info info;
 	__u64 epochs;
 
-	exact_touch(7, 1);
+	dirty_touch(&target, &win, 7, 1);
 	dirty_want(&win, 7, 1, DIRTY_NONE);
 	ksft_test_value(poll(&p, 1, 0), 0, "poll: no epoch has ended\n");
 	dirty_test_now(&svm, &win, "the running epoch is not in it");
@@ -79,9 +67,9 @@ static void exact_test_epochs(void)
 			 "poll: an epoch has ended\n");
 	dirty_test_now(&svm, &win, "but then it is");
 	ksft_test_value(poll(&p, 1, 0), 0, "poll: SCAN has taken it\n");
-	exact_touch(8, 1);
+	dirty_touch(&target, &win, 8, 1);
 	svm_epoch(&svm);
-	exact_touch(9, 1);
+	dirty_touch(&target, &win, 9, 1);
 	svm_epoch(&svm);
 	svm_epoch(&svm);
 	dirty_test(&svm, &win, "epochs add up");
@@ -93,7 +81,7 @@ static void exact_test_foreign(void)
 {
 	pid_t pid;
 
-	exact_touch(100, 50);
+	dirty_touch(&target, &win, 100, 50);
 	pid = fork();
 	ksft_must(pid >= 0);
 	if (!pid) {
@@ -103,7 +91,7 @@ static void exact_test_foreign(void)
 	}
 	waitpid(pid, NULL, 0);
 	dirty_test_now(&svm, &win, "another process wrote clear_refs");
-	exact_touch(3, 1);
+	dirty_touch(&target, &win, 3, 1);
 	/* "1" to "3" clear other bits: none of our business. */
 	ksft_must(write(svm.refs_fd, "1", 1) == 1);
 	dirty_test(&svm, &win, "clear_refs 1 loses nothing");
@@ -134,29 +122,29 @@ static void exact_test_writers(void)
 {
 	long word = 1;
 	struct iovec local = { &word, sizeof(word) };
-	struct iovec remote = { (void *)exact_addr(20), sizeof(word) };
+	struct iovec remote = { (void *)dirty_addr(&win, 20), sizeof(word) };
 	int mem_fd = sys_proc_open(target.pid, "mem", O_RDWR);
 
 	ksft_must(mem_fd >= 0);
 	ksft_must(process_vm_writev(target.pid, &local, 1, &remote, 1, 0) == 8);
 	dirty_want(&win, 20, 1, DIRTY_YES);
 	dirty_test(&svm, &win, "process_vm_writev");
-	ksft_must(pwrite(mem_fd, &word, 8, exact_addr(21)) == 8);
+	ksft_must(pwrite(mem_fd, &word, 8, dirty_addr(&win, 21)) == 8);
 	dirty_want(&win, 21, 1, DIRTY_YES);
 	dirty_test(&svm, &win, "write to /proc/PID/mem");
 	close(mem_fd);
-	target_do(&target, exact_read_fn, exact_addr(30) + 8, PAGE_SIZE);
+	target_do(&target, exact_read_fn, dirty_addr(&win, 30) + 8, PAGE_SIZE);
 	dirty_want(&win, 30, 2, DIRTY_YES);
 	dirty_test(&svm, &win, "read() of the task");
-	target_do(&target, exact_fork_fn, exact_addr(40));
+	target_do(&target, exact_fork_fn, dirty_addr(&win, 40));
 	dirty_test(&svm, &win, "writes of a forked child");
-	exact_touch(40, 2);
+	dirty_touch(&target, &win, 40, 2);
 	dirty_test(&svm, &win, "write after a fork");
-	target_sys(&target, SYS_mprotect, exact_addr(50), 50 * PAGE_SIZE,
+	target_sys(&target, SYS_mprotect, dirty_addr(&win, 50), 50 * PAGE_SIZE,
 		   PROT_READ);
-	target_sys(&target, SYS_mprotect, exact_addr(50), 50 * PAGE_SIZE,
+	target_sys(&target, SYS_mprotect, dirty_addr(&win, 50), 50 * PAGE_SIZE,
 		   PROT_READ | PROT_WRITE);
-	exact_touch(60, 1);
+	dirty_touch(&target, &win, 60, 1);
 	dirty_want_edge(&win, 50);
 	dirty_test(&svm, &win, "write after mprotect");
 }
@@ -169,7 +157,7 @@ static unsigned long exact_table(void)
 
 static void exact_protect(int prot)
 {
-	ksft_must(!target_sys(&target, SYS_mprotect, exact_addr(exact_table()),
+	ksft_must(!target_sys(&target, SYS_mprotect, dirty_addr(&win, exact_table()),
 			      PMD_SIZE, prot));
 }
 
@@ -179,10 +167,10 @@ static void exact_protect(int prot)
  */
 static void exact_expose(unsigned long page)
 {
-	unsigned long last = exact_addr(PAGES - 1);
+	unsigned long last = dirty_addr(&win, PAGES - 1);
 
 	/* Ours alone again, whoever forked before. */
-	exact_touch(exact_table(), PMD_SIZE / PAGE_SIZE);
+	dirty_touch(&target, &win, exact_table(), PMD_SIZE / PAGE_SIZE);
 	dirty_test(&svm, &win, "a page table's worth");
 	target_sys(&target, SYS_munmap, last, PAGE_SIZE);
 	ksft_must(target_sys(&target, SYS_mmap, last, PAGE_SIZE,
@@ -194,7 +182,7 @@ static void exact_expose(unsigned long page)
 	exact_protect(PROT_READ);
 	exact_protect(PROT_READ | PROT_WRITE);
 	dirty_want(&win, exact_table(), PMD_SIZE / PAGE_SIZE, DIRTY_MAYBE);
-	exact_touch(exact_table() + page, 1);
+	dirty_touch(&target, &win, exact_table() + page, 1);
 }
 
 /*
@@ -209,7 +197,7 @@ static void exact_test_exposed(void)
 	target_sys(&target, SYS_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	addr = target_map(&target, LEN, MADV_NORMAL);
 	dirty_window_init(&win, addr, PAGES);
-	exact_touch(0, PAGES);
+	dirty_touch(&target, &win, 0, PAGES);
 	dirty_test(&svm, &win, "a new mapping");
 	exact_expose(70);
 	dirty_test(&svm, &win, "write without a fault");
@@ -220,9 +208,9 @@ static void exact_test_exposed(void)
 	dirty_want(&win, exact_table(), PMD_SIZE / PAGE_SIZE, DIRTY_MAYBE);
 	dirty_test(&svm, &win, "made writable again");
 	exact_expose(72);
-	target_do(&target, exact_fork_fn, exact_addr(PAGES - 2));
+	target_do(&target, exact_fork_fn, dirty_addr(&win, PAGES - 2));
 	dirty_test(&svm, &win, "write without a fault, then a fork");
-	exact_touch(PAGES - 1, 1);
+	dirty_touch(&target, &win, PAGES - 1, 1);
 	dirty_test(&svm, &win, "the page that was mapped anew");
 	target_sys(&target, SYS_munmap, addr, LEN);
 	target_sys(&target, SYS_prctl, PR_SET_THP_DISABLE, 0, 0, 0, 0);
@@ -232,14 +220,14 @@ static void exact_test_exposed(void)
 
 static void exact_test_swap(void)
 {
-	exact_touch(1000, 10);
-	target_page_out(&target, exact_addr(1000), 20 * PAGE_SIZE);
+	dirty_touch(&target, &win, 1000, 10);
+	target_page_out(&target, dirty_addr(&win, 1000), 20 * PAGE_SIZE);
 	/* Reclaim unmaps: of a clean page that looks like a change. */
 	dirty_want(&win, 1010, 10, DIRTY_MAYBE);
 	dirty_test(&svm, &win, "written, then swapped");
 	dirty_test(&svm, &win, "still swapped");
-	exact_touch(1005, 1);
-	target_fill(&target, exact_addr(1010), 5 * PAGE_SIZE, 0);
+	dirty_touch(&target, &win, 1005, 1);
+	target_fill(&target, dirty_addr(&win, 1010), 5 * PAGE_SIZE, 0);
 	dirty_test(&svm, &win, "written when it came back");
 }
 
@@ -258,7 +246,7 @@ static void exact_test_cut(void)
 	unsigned long i;
 
 	for (i = 0; i < PAGES; i += 3)
-		exact_touch(i, 1);
+		dirty_touch(&target, &win, i, 1);
 	svm_epoch(&svm);
 	ksft_test_value(svm_ioctl(svm.fd, SPLICE_VM_SCAN, &bad), -EFAULT,
 			"SCAN to a bad address\n");
@@ -280,8 +268,8 @@ static void exact_test_held(void)
 	int pair[2];
 
 	net_unix_pair(pair);
-	exact_touch(300, 16);
-	ksft_must(svm_send_one(svm.fd, pair[0], exact_addr(300), 16, NULL) ==
+	dirty_touch(&target, &win, 300, 16);
+	ksft_must(svm_send_one(svm.fd, pair[0], dirty_addr(&win, 300), 16, NULL) ==
 		  16);
 	dirty_test(&svm, &win, "written, and then in a socket");
 	svm_epoch(&svm);
@@ -289,7 +277,7 @@ static void exact_test_held(void)
 	ksft_test_result(dirty_is_as_wanted(&win) && win.held >= 16,
 			 "pages that stay in a socket are HELD (%lu)\n",
 			 win.held);
-	exact_touch(300, 1);
+	dirty_touch(&target, &win, 300, 1);
 	dirty_test(&svm, &win, "a page that is held and written is not HELD");
 	ksft_must(read(pair[1], data, sizeof(data)) > 0);
 	sys_drain_lru();
@@ -318,7 +306,7 @@ static void exact_test_thp(void)
 	dirty_want(&win, 0, 4 * thp, DIRTY_YES);
 	dirty_test(&svm, &win, "THP: a new mapping");
 	dirty_test(&svm, &win, "THP: nothing was written");
-	exact_touch(thp + 17, 1);
+	dirty_touch(&target, &win, thp + 17, 1);
 	dirty_want(&win, thp, thp, DIRTY_YES);
 	dirty_test(&svm, &win, "THP: one write, one huge page");
 	dirty_window_free(&win);
@@ -331,8 +319,8 @@ static void exact_test_memfd_held(void)
 	int pair[2];
 
 	net_unix_pair(pair);
-	exact_touch(10, 16);
-	ksft_must(svm_send_one(svm.fd, pair[0], exact_addr(10), 16, NULL) ==
+	dirty_touch(&target, &win, 10, 16);
+	ksft_must(svm_send_one(svm.fd, pair[0], dirty_addr(&win, 10), 16, NULL) ==
 		  16);
 	dirty_test(&svm, &win, "memfd: written, and then in a socket");
 	svm_epoch(&svm);
@@ -383,11 +371,11 @@ static void exact_test_memfd(void)
 			  PROT_READ | PROT_WRITE, MAP_SHARED, fd);
 	ksft_must(addr > 0);
 	dirty_window_init(&win, addr, 256);
-	exact_touch(0, 100);
+	dirty_touch(&target, &win, 0, 100);
 	dirty_want(&win, 100, 156, DIRTY_ANY);
 	dirty_test(&svm, &win, "memfd: a new mapping");
 	dirty_test(&svm, &win, "memfd: nothing was written");
-	exact_touch(50, 60);
+	dirty_touch(&target, &win, 50, 60);
 	dirty_test(&svm, &win, "memfd: 60 pages");
 	exact_test_memfd_held();
 	exact_test_memfd_other(fd);
@@ -398,13 +386,13 @@ static void exact_test_memfd(void)
 /* The comparison must see a page too many and a page too few. */
 static void exact_test_control(void)
 {
-	exact_touch(77, 1);
+	dirty_touch(&target, &win, 77, 1);
 	dirty_want(&win, 77, 1, DIRTY_NONE);
 	svm_epoch(&svm);
 	ksft_must(!dirty_take(&svm, &win, 4096));
 	ksft_test_result(!dirty_is_as_wanted(&win),
 			 "control: a page too many is seen\n");
-	exact_touch(78, 1);
+	dirty_touch(&target, &win, 78, 1);
 	svm_epoch(&svm);
 	/* Somebody takes it away. */
 	ksft_must(!dirty_take(&svm, &win, 4096));
@@ -421,7 +409,7 @@ int main(void)
 	target_start(&target);
 	dirty_window_init(&win, target_map(&target, LEN, MADV_NOHUGEPAGE),
 			  PAGES);
-	exact_touch(0, PAGES);
+	dirty_touch(&target, &win, 0, PAGES);
 	svm_open(&svm, target.pid, true);
 	dirty_test_now(&svm, &win, "the first SCAN says all");
 	svm_epoch(&svm);

@@ -27,21 +27,11 @@
 #define PAGES		2048UL
 #define LEN		(PAGES * PAGE_SIZE)
 #define THP_PAGES	(PMD_SIZE / PAGE_SIZE)
+#define PROTECT_RUNS	4096
 
 static struct target target;
 static struct svm svm;
 static struct dirty_window win;
-
-static unsigned long protect_addr(unsigned long page)
-{
-	return win.addr + page * PAGE_SIZE;
-}
-
-static void protect_touch(unsigned long page, unsigned long nr)
-{
-	target_fill(&target, protect_addr(page), nr * PAGE_SIZE, page + 1);
-	dirty_want(&win, page, nr, DIRTY_YES);
-}
 
 static void protect_test_exact(void)
 {
@@ -55,7 +45,7 @@ static void protect_test_exact(void)
 	epochs = info.epochs;
 	for (round = 0; round < 5; round++) {
 		for (i = 0; i < 100; i++)
-			protect_touch(sys_random(&seed) % PAGES, 1);
+			dirty_touch(&target, &win, sys_random(&seed) % PAGES, 1);
 		dirty_test_now(&svm, &win, "100 random pages, no clear_refs");
 	}
 	svm_info(svm.fd, &info);
@@ -64,11 +54,11 @@ static void protect_test_exact(void)
 			"INFO names the tracker\n");
 	ksft_test_result(poll(&p, 1, 0) == 1 && p.revents == POLLIN,
 			 "poll: there is always an epoch to be had\n");
-	protect_touch(0, PAGES);
+	dirty_touch(&target, &win, 0, PAGES);
 	dirty_test_now(&svm, &win, "all pages");
 	target_fill(&target, win.addr, LEN, 0);
 	dirty_test_now(&svm, &win, "reads do not count");
-	protect_touch(9, 1);
+	dirty_touch(&target, &win, 9, 1);
 	svm_epoch(&svm);
 	dirty_test_now(&svm, &win, "clear_refs takes nothing away");
 }
@@ -87,42 +77,42 @@ static long protect_fork_fn(const unsigned long *args)
 
 static void protect_test_changes(void)
 {
-	target_do(&target, protect_fork_fn, protect_addr(40));
+	target_do(&target, protect_fork_fn, dirty_addr(&win, 40));
 	dirty_test_now(&svm, &win, "writes of a forked child");
-	protect_touch(40, 2);
+	dirty_touch(&target, &win, 40, 2);
 	dirty_test_now(&svm, &win, "write after a fork");
-	target_sys(&target, SYS_mprotect, protect_addr(50), 50 * PAGE_SIZE,
+	target_sys(&target, SYS_mprotect, dirty_addr(&win, 50), 50 * PAGE_SIZE,
 		   PROT_READ);
-	target_sys(&target, SYS_mprotect, protect_addr(50), 50 * PAGE_SIZE,
+	target_sys(&target, SYS_mprotect, dirty_addr(&win, 50), 50 * PAGE_SIZE,
 		   PROT_READ | PROT_WRITE);
 	dirty_want_edge(&win, 50);
 	dirty_want_edge(&win, 100);
-	protect_touch(60, 1);
+	dirty_touch(&target, &win, 60, 1);
 	dirty_test_now(&svm, &win, "write after mprotect");
-	protect_touch(1000, 10);
-	target_page_out(&target, protect_addr(1000), 20 * PAGE_SIZE);
+	dirty_touch(&target, &win, 1000, 10);
+	target_page_out(&target, dirty_addr(&win, 1000), 20 * PAGE_SIZE);
 	dirty_want(&win, 1010, 10, DIRTY_MAYBE);
 	dirty_test_now(&svm, &win, "written, then swapped");
 	/* What was swapped may still be held by somebody. */
 	ksft_must(!dirty_take(&svm, &win, 4096));
 	dirty_test_now(&svm, &win, "still swapped");
-	protect_touch(1005, 1);
-	target_fill(&target, protect_addr(1010), 5 * PAGE_SIZE, 0);
+	dirty_touch(&target, &win, 1005, 1);
+	target_fill(&target, dirty_addr(&win, 1010), 5 * PAGE_SIZE, 0);
 	dirty_test_now(&svm, &win, "written when it came back");
-	target_madvise(&target, protect_addr(200), 10 * PAGE_SIZE,
+	target_madvise(&target, dirty_addr(&win, 200), 10 * PAGE_SIZE,
 		       MADV_DONTNEED);
 	dirty_want(&win, 200, 10, DIRTY_DROPPED);
 	dirty_test_now(&svm, &win, "MADV_DONTNEED");
-	protect_touch(203, 1);
+	dirty_touch(&target, &win, 203, 1);
 	dirty_test_now(&svm, &win, "first write after it");
 }
 
 /* A page table's worth, over what is there. */
 static void protect_move(unsigned long from, unsigned long to)
 {
-	ksft_must(target_sys(&target, SYS_mremap, protect_addr(from), PMD_SIZE,
+	ksft_must(target_sys(&target, SYS_mremap, dirty_addr(&win, from), PMD_SIZE,
 			     PMD_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED,
-			     protect_addr(to)) == (long)protect_addr(to));
+			     dirty_addr(&win, to)) == (long)dirty_addr(&win, to));
 	dirty_want(&win, from, THP_PAGES, DIRTY_DROPPED);
 	dirty_want(&win, to, THP_PAGES, DIRTY_YES);
 }
@@ -139,17 +129,17 @@ static void protect_test_moved(void)
 	int i;
 
 	dirty_window_init(&win, addr, 4 * THP_PAGES);
-	protect_touch(0, 4 * THP_PAGES);
+	dirty_touch(&target, &win, 0, 4 * THP_PAGES);
 	dirty_test_now(&svm, &win, "moved: a new mapping");
 	protect_move(0, 3 * THP_PAGES);
 	dirty_test_now(&svm, &win, "moved: away");
 	protect_move(3 * THP_PAGES, 0);
 	dirty_want(&win, THP_PAGES, 2 * THP_PAGES, DIRTY_MAYBE);
-	protect_touch(THP_PAGES + 5, 1);
+	dirty_touch(&target, &win, THP_PAGES + 5, 1);
 	dirty_test_now(&svm, &win, "moved: and back");
 	for (i = 0; i < 2; i++) {
-		protect_touch(THP_PAGES + 5, 1);
-		protect_touch(5, 1);
+		dirty_touch(&target, &win, THP_PAGES + 5, 1);
+		dirty_touch(&target, &win, 5, 1);
 		dirty_test_now(&svm, &win, "moved: still followed");
 	}
 	dirty_window_free(&win);
@@ -163,8 +153,8 @@ static void protect_test_held(void)
 	int pair[2];
 
 	net_unix_pair(pair);
-	protect_touch(300, 16);
-	ksft_must(svm_send_one(svm.fd, pair[0], protect_addr(300), 16, NULL) ==
+	dirty_touch(&target, &win, 300, 16);
+	ksft_must(svm_send_one(svm.fd, pair[0], dirty_addr(&win, 300), 16, NULL) ==
 		  16);
 	dirty_test_now(&svm, &win, "written, and then in a socket");
 	ksft_must(!dirty_take(&svm, &win, 4096));
@@ -193,12 +183,12 @@ static void protect_test_thp(void)
 	dirty_want(&win, 0, 4 * THP_PAGES, DIRTY_YES);
 	dirty_test_now(&svm, &win, "THP: a new mapping");
 	dirty_test_now(&svm, &win, "THP: nothing was written");
-	protect_touch(THP_PAGES + 17, 1);
+	dirty_touch(&target, &win, THP_PAGES + 17, 1);
 	/* The split is logged as if all of it had changed. */
 	dirty_want(&win, THP_PAGES, 17, DIRTY_MAYBE);
 	dirty_want(&win, THP_PAGES + 18, THP_PAGES - 18, DIRTY_MAYBE);
 	dirty_test_now(&svm, &win, "THP: one write, that huge page at most");
-	protect_touch(THP_PAGES + 18, 1);
+	dirty_touch(&target, &win, THP_PAGES + 18, 1);
 	dirty_test_now(&svm, &win, "THP: the next write, one page");
 	dirty_window_free(&win);
 	win = all;
@@ -215,7 +205,7 @@ static void protect_test_hugetlb(void)
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1);
 	ksft_must(addr > 0);
 	dirty_window_init(&win, addr, THP_PAGES);
-	protect_touch(0, 1);
+	dirty_touch(&target, &win, 0, 1);
 	dirty_want(&win, 0, THP_PAGES, DIRTY_YES);
 	dirty_test_now(&svm, &win, "hugetlb: a new mapping");
 	dirty_want(&win, 0, THP_PAGES, DIRTY_YES);
@@ -223,21 +213,6 @@ static void protect_test_hugetlb(void)
 	target_sys(&target, SYS_munmap, addr, PMD_SIZE);
 	dirty_window_free(&win);
 	win = all;
-}
-
-static long protect_uffd_fn(const unsigned long *args)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = {
-		.range = { args[0], args[1] },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
-
-	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) ||
-	    ioctl(fd, UFFDIO_REGISTER, &reg))
-		return -1;
-	return fd;
 }
 
 /* What the task's own userfaultfd covers cannot be followed: it is never missed. */
@@ -249,8 +224,8 @@ static void protect_test_own_uffd(void)
 	long fd;
 
 	dirty_window_init(&win, addr, 64);
-	protect_touch(0, 32);
-	fd = target_do(&target, protect_uffd_fn, addr, 64 * PAGE_SIZE);
+	dirty_touch(&target, &win, 0, 32);
+	fd = target_uffd(&target, addr, 64 * PAGE_SIZE);
 	ksft_must(fd >= 0);
 	dirty_want(&win, 32, 32, DIRTY_DROPPED);
 	dirty_test_now(&svm, &win, "own userfaultfd: all there is, DIRTY");
@@ -261,10 +236,55 @@ static void protect_test_own_uffd(void)
 	dirty_want(&win, 0, 32, DIRTY_YES);
 	dirty_want(&win, 32, 32, DIRTY_DROPPED);
 	dirty_test_now(&svm, &win, "own userfaultfd: closed");
-	protect_touch(3, 1);
+	dirty_touch(&target, &win, 3, 1);
 	dirty_test_now(&svm, &win, "own userfaultfd: followed from then on");
 	dirty_window_free(&win);
 	win = all;
+}
+
+/*
+ * What others can write to may not be borrowed for the arguments of PAGEMAP_SCAN, which say where
+ * in the caller's memory it stores: of such memory only what is returned is written.
+ */
+static void protect_test_memory(void)
+{
+	size_t len = PROTECT_RUNS * sizeof(struct splice_vm_run), i;
+	struct splice_vm_scan arg = {
+		.size = sizeof(arg),
+		.flags = SPLICE_VM_SCAN_TRACKED,
+		.start = win.addr,
+		.end = win.addr + LEN,
+		.nr_runs = PROTECT_RUNS,
+	};
+	struct splice_vm_run *runs;
+	unsigned char *bytes;
+
+	bytes = mmap(NULL, len, PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ksft_must(bytes != MAP_FAILED);
+	memset(bytes, 0xa5, len);
+	runs = (struct splice_vm_run *)bytes;
+	arg.runs = (unsigned long)runs;
+	dirty_test_now(&svm, &win, "shared memory to report to: before");
+	dirty_touch(&target, &win, 5, 3);
+	ksft_must(!svm_ioctl(svm.fd, SPLICE_VM_SCAN, &arg));
+	ksft_test_result(arg.done && arg.nr_runs == 1 &&
+			 runs->addr == dirty_addr(&win, 5) &&
+			 runs->nr_pages == 3 &&
+			 runs->flags == SPLICE_VM_RUN_DIRTY,
+			 "shared memory to report to: what was written\n");
+	for (i = sizeof(*runs); i < len && bytes[i] == 0xa5; i++)
+		;
+	ksft_test_result(i == len, "shared memory to report to: no more\n");
+	munmap(bytes, len);
+	dirty_want(&win, 5, 3, DIRTY_NONE);
+	dirty_test_now(&svm, &win, "shared memory to report to: after");
+	for (i = 0; i < 20; i++)
+		dirty_touch(&target, &win, 3 * i, 1);
+	ksft_must(!dirty_take(&svm, &win, 7));
+	ksft_test_result(dirty_is_as_wanted(&win),
+			 "room for 7 runs, three times\n");
+	dirty_want(&win, 0, PAGES, DIRTY_NONE);
 }
 
 /* VmFlags of the task's mappings that have "uw". */
@@ -300,7 +320,7 @@ static void protect_test_stop(void)
 			"the other tracker then\n");
 	dirty_want(&win, 0, PAGES, DIRTY_CHANGED);
 	dirty_test(&svm, &win, "its first SCAN says all");
-	protect_touch(5, 3);
+	dirty_touch(&target, &win, 5, 3);
 	dirty_test(&svm, &win, "and then what was written");
 }
 
@@ -309,7 +329,7 @@ static void protect_test_tracker(void)
 	target_start(&target);
 	dirty_window_init(&win, target_map(&target, LEN, MADV_NOHUGEPAGE),
 			  PAGES);
-	protect_touch(0, PAGES);
+	dirty_touch(&target, &win, 0, PAGES);
 	svm_use_tracker(SPLICE_VM_TRACKER_PROTECT);
 	svm_open(&svm, target.pid, true);
 	dirty_test_now(&svm, &win, "the first SCAN says all");
@@ -321,6 +341,7 @@ static void protect_test_tracker(void)
 	protect_test_thp();
 	protect_test_hugetlb();
 	protect_test_own_uffd();
+	protect_test_memory();
 	protect_test_stop();
 	svm_close(&svm);
 	target_stop(&target);

@@ -137,22 +137,6 @@ static void special_test_nothing(void)
 	target_stop(&t);
 }
 
-/* Only root may make one that catches faults of the kernel: hence O_CLOEXEC alone. */
-static long special_uffd_fn(const unsigned long *args)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = {
-		.range = { args[0], args[1] },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
-
-	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) ||
-	    ioctl(fd, UFFDIO_REGISTER, &reg))
-		return -errno;
-	return fd;
-}
-
 static void special_test_uffd(void)
 {
 	unsigned long addr, len = 64 * PAGE_SIZE;
@@ -168,7 +152,7 @@ static void special_test_uffd(void)
 	addr = target_map(&t, len, MADV_NOHUGEPAGE);
 	target_fill(&t, addr, len / 2, SEED);
 	target_page_out(&t, addr, len / 4);
-	ksft_must(target_do(&t, special_uffd_fn, addr, len) >= 0);
+	ksft_must(target_uffd(&t, addr, len) >= 0);
 	ksft_test_value(pread(s.fd, page, PAGE_SIZE, addr) < 0 ? -errno : 0,
 			-EBUSY, "uffd: pread of a swapped page\n");
 	ksft_test_value(svm_send_one(s.fd, pair[0], addr, 1, &flags), 1,

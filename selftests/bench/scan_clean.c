@@ -14,7 +14,7 @@
 #include "sys.h"
 #include "wp.h"
 
-#define CLEAN_BYTES	(BENCH_BYTES / 2)
+#define CLEAN_BYTES	(1UL << 30)
 /* One scan is short. */
 #define CLEAN_SCANS	10
 

@@ -21,6 +21,18 @@ void dirty_window_free(struct dirty_window *win)
 	free(win->got);
 }
 
+unsigned long dirty_addr(const struct dirty_window *win, unsigned long page)
+{
+	return win->addr + page * PAGE_SIZE;
+}
+
+void dirty_touch(struct target *t, struct dirty_window *win, unsigned long page,
+		 unsigned long nr)
+{
+	target_fill(t, dirty_addr(win, page), nr * PAGE_SIZE, page + 1);
+	dirty_want(win, page, nr, DIRTY_YES);
+}
+
 void dirty_want(struct dirty_window *win, unsigned long first,
 		unsigned long nr, unsigned char what)
 {

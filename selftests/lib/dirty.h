@@ -5,6 +5,7 @@
 
 #include "svm.h"
 #include "sys.h"
+#include "target.h"
 
 #define DIRTY_NONE	0
 #define DIRTY_YES	1
@@ -33,6 +34,10 @@ struct dirty_window {
 void dirty_window_init(struct dirty_window *win, unsigned long addr,
 		       unsigned long nr);
 void dirty_window_free(struct dirty_window *win);
+unsigned long dirty_addr(const struct dirty_window *win, unsigned long page);
+/* The target writes to these pages, and they are wanted. */
+void dirty_touch(struct target *t, struct dirty_window *win, unsigned long page,
+		 unsigned long nr);
 void dirty_want(struct dirty_window *win, unsigned long first,
 		unsigned long nr, unsigned char what);
 /*

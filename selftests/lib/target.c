@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -214,4 +216,25 @@ void target_page_out(struct target *t, unsigned long addr, size_t len)
 		sys_sleep_us(10000);
 	}
 	ksft_exit_fail_msg("%lu of %lu pages go to swap\n", gone, nr);
+}
+
+/* Only root may make one that catches faults of the kernel: hence O_CLOEXEC alone. */
+static long target_uffd_fn(const unsigned long *args)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range = { args[0], args[1] },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) ||
+	    ioctl(fd, UFFDIO_REGISTER, &reg))
+		return -errno;
+	return fd;
+}
+
+long target_uffd(struct target *t, unsigned long addr, size_t len)
+{
+	return target_do(t, target_uffd_fn, addr, len);
 }

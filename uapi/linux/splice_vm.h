@@ -311,7 +311,8 @@ struct splice_vm_track {
  * @start: in: first address, page aligned; out: where to go on; @end when done
  * @end: in: end address, page aligned, above @start. Values above user space stand
  *	for its end; then @start ends there as well
- * @runs: in: pointer to struct splice_vm_run[] to be filled
+ * @runs: in: pointer to struct splice_vm_run[] to be filled; what is behind those that
+ *	are, and all after an error, may be anything
  * @nr_runs: in: capacity of @runs, at least 1; out: how many were filled
  * @done: out: 1 when the range was covered to its end
  * @epoch: out: number of epochs that ended since TRACK, before this call
