@@ -5,7 +5,8 @@
  * mappings, and while another process writes clear_refs as well.
  *
  *	mirror [--threads N] [--seconds N] [--seed N] [--mb N] [--rate N]
- *	       [--tracker SPLICE_VM_TRACKER_*] [--no-control]
+ *	       [--tracker SPLICE_VM_TRACKER_*] [--socket TCP|AF_UNIX]
+ *	       [--no-control]
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -318,6 +319,7 @@ int main(int argc, char **argv)
 		{ "mb", required_argument, NULL, 'm' },
 		{ "rate", required_argument, NULL, 'r' },
 		{ "tracker", required_argument, NULL, 'k' },
+		{ "socket", required_argument, NULL, 'o' },
 		{ "no-control", no_argument, NULL, 'n' },
 		{}
 	};
@@ -329,6 +331,7 @@ int main(int argc, char **argv)
 		.ops = true,
 	};
 	unsigned int seconds = 4, i;
+	const char *socket = NULL;
 	__u32 only = 0;
 	bool control = true;
 	int opt;
@@ -355,6 +358,9 @@ int main(int argc, char **argv)
 		case 'k':
 			only = value;
 			break;
+		case 'o':
+			socket = optarg;
+			break;
 		case 'n':
 			control = false;
 			break;
@@ -370,11 +376,13 @@ int main(int argc, char **argv)
 	mirror_kernel_threads();
 	for (i = 0; i < 4; i++) {
 		__u32 tracker = SPLICE_VM_TRACKER_SOFT_DIRTY + i / 2;
+		const struct net_kind *net = &net_kinds[i % 2];
 
-		if (only && tracker != only)
+		if ((only && tracker != only) ||
+		    (socket && strcmp(socket, net->name)))
 			continue;
 		if (svm_has_tracker(tracker))
-			mirror_run(&config, seconds, &net_kinds[i % 2], tracker);
+			mirror_run(&config, seconds, net, tracker);
 		config.seed++;
 	}
 	if (control)
