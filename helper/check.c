@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <linux/capability.h>
 #include <linux/userfaultfd.h>
@@ -23,6 +22,7 @@
 #include "kernel/svm.h"
 #include "source/guard.h"
 #include "source/workdir.h"
+#include "ui/flags.h"
 #include "ui/report.h"
 
 #define PAGEMAP_SOFT_DIRTY	(1UL << 55)
@@ -216,35 +216,17 @@ static const struct {
 	{ "images", check_images },	  { "memory", check_memory },
 };
 
-static int parse(int argc, char **argv, bool *json)
-{
-	static const char text[] = "Usage: migrate-helper check [--json]\n"
-				   "Say whether this machine is ready, and what helps if not.\n";
-	static const struct option table[] = {
-		{ "json", no_argument, NULL, 'j' }, { "help", no_argument, NULL, 'h' }, { 0 },
-	};
-	int option;
-
-	optind = 1;
-	while ((option = getopt_long(argc, argv, "", table, NULL)) >= 0) {
-		if (option == 'h')
-			fputs(text, stdout);
-		if (option != 'j')
-			return option == 'h' ? CODE_OK : (fputs(text, stderr), CODE_USAGE);
-		*json = true;
-	}
-	if (optind == argc)
-		return -1;
-	fputs(text, stderr);
-	return CODE_USAGE;
-}
+static const char usage[] =
+	"Usage: migrate-helper check [--json]\n"
+	"Say whether this machine is ready, and what helps if not.\n";
 
 int check_main(int argc, char **argv)
 {
 	struct utsname uts;
 	bool json = false;
 	size_t missing = 0;
-	int code = parse(argc, argv, &json);
+	const struct flag flags[] = { { "json", &json }, { 0 } };
+	int code = flags_parse(argc, argv, usage, flags);
 
 	if (code >= 0)
 		return code;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <getopt.h>
 #include <stdio.h>
 #include "kernel/sessions.h"
 #include "monitor.h"
+#include "ui/flags.h"
 #include "ui/report.h"
 #include "ui/session.h"
 
@@ -34,36 +34,17 @@ static void monitor(struct sessions *sessions, struct error *err)
 	}
 }
 
-/* Return: -1 to go on, else an exit code */
-static int parse(int argc, char **argv, bool *json)
-{
-	static const char text[] = "Usage: migrate-helper monitor [--json]\n"
-				   "Say what becomes of the module's sessions, until it is interrupted.\n\n"
-				   "  --json    one JSON object a line\n"
-				   "  --help\n";
-	static const struct option table[] = {
-		{ "json", no_argument, NULL, 'j' }, { "help", no_argument, NULL, 'h' }, { 0 },
-	};
-	int option;
-
-	optind = 1;
-	while ((option = getopt_long(argc, argv, "", table, NULL)) >= 0) {
-		if (option == 'h')
-			fputs(text, stdout);
-		if (option != 'j')
-			return option == 'h' ? CODE_OK : (fputs(text, stderr), CODE_USAGE);
-		*json = true;
-	}
-	if (optind == argc)
-		return -1;
-	fputs(text, stderr);
-	return CODE_USAGE;
-}
+static const char usage[] =
+	"Usage: migrate-helper monitor [--json]\n"
+	"Say what becomes of the module's sessions, until it is interrupted.\n\n"
+	"  --json    one JSON object a line\n"
+	"  --help\n";
 
 int monitor_main(int argc, char **argv)
 {
 	bool json = false;
-	int code = parse(argc, argv, &json);
+	const struct flag flags[] = { { "json", &json }, { 0 } };
+	int code = flags_parse(argc, argv, usage, flags);
 	struct error err = { 0 };
 	struct sessions sessions;
 

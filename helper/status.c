@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <getopt.h>
 #include <stdio.h>
 #include <unistd.h>
 #include "kernel/proc.h"
 #include "kernel/sessions.h"
 #include "status.h"
+#include "ui/flags.h"
 #include "ui/report.h"
 #include "ui/session.h"
 
@@ -73,49 +73,18 @@ static int watch(struct sessions *sessions, struct error *err)
 	}
 }
 
-/* Return: -1 to go on, else an exit code */
-static int parse(int argc, char **argv, bool *json, bool *again)
-{
-	static const char text[] = "Usage: migrate-helper status [OPTION]...\n"
-				   "Say who has a session of the module on whom, and how far it is.\n\n"
-				   "  --watch   again every second\n"
-				   "  --json    one JSON object a line\n"
-				   "  --help\n";
-	static const struct option table[] = {
-		{ "watch", no_argument, NULL, 'w' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 }
-	};
-	int c;
-
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "", table, NULL)) >= 0) {
-		switch (c) {
-		case 'w':
-			*again = true;
-			break;
-		case 'j':
-			*json = true;
-			break;
-		case 'h':
-			fputs(text, stdout);
-			return CODE_OK;
-		default:
-			fputs(text, stderr);
-			return CODE_USAGE;
-		}
-	}
-	if (optind == argc)
-		return -1;
-	fputs(text, stderr);
-	return CODE_USAGE;
-}
+static const char usage[] =
+	"Usage: migrate-helper status [OPTION]...\n"
+	"Say who has a session of the module on whom, and how far it is.\n\n"
+	"  --watch   again every second\n"
+	"  --json    one JSON object a line\n"
+	"  --help\n";
 
 int status_main(int argc, char **argv)
 {
 	bool json = false, again = false;
-	int code = parse(argc, argv, &json, &again);
+	const struct flag flags[] = { { "json", &json }, { "watch", &again }, { 0 } };
+	int code = flags_parse(argc, argv, usage, flags);
 	struct error err = { 0 };
 	struct sessions sessions;
 

@@ -63,15 +63,24 @@ static void splice_vm_snapshot_event(struct splice_vm_session *sess,
 		splice_vm_snapshot_exposed(sess, range);
 }
 
+static struct splice_vm_session *
+splice_vm_notifier_session(struct mmu_notifier *notifier, unsigned int *tracker)
+{
+	struct splice_vm_session *sess;
+
+	sess = container_of(notifier, struct splice_vm_session, notifier);
+	/* Pairs with the release in splice_vm_track_start(). */
+	*tracker = smp_load_acquire(&sess->tracker);
+	return sess;
+}
+
 static int splice_vm_range_start(struct mmu_notifier *notifier,
 				 const struct mmu_notifier_range *range)
 {
 	struct splice_vm_session *sess;
 	unsigned int tracker;
 
-	sess = container_of(notifier, struct splice_vm_session, notifier);
-	/* Pairs with the release in splice_vm_track_start(). */
-	tracker = smp_load_acquire(&sess->tracker);
+	sess = splice_vm_notifier_session(notifier, &tracker);
 	if (tracker == SPLICE_VM_TRACKER_NONE)
 		return 0;
 	if (splice_vm_event_drops(range)) {
@@ -91,9 +100,7 @@ static void splice_vm_range_end(struct mmu_notifier *notifier,
 	struct splice_vm_session *sess;
 	unsigned int tracker;
 
-	sess = container_of(notifier, struct splice_vm_session, notifier);
-	/* Pairs with the release in splice_vm_track_start(). */
-	tracker = smp_load_acquire(&sess->tracker);
+	sess = splice_vm_notifier_session(notifier, &tracker);
 	if (tracker == SPLICE_VM_TRACKER_NONE)
 		return;
 	if (splice_vm_event_drops(range))

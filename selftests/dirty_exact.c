@@ -106,18 +106,6 @@ static long exact_read_fn(const unsigned long *args)
 	return ret;
 }
 
-static long exact_fork_fn(const unsigned long *args)
-{
-	pid_t pid = fork();
-
-	if (!pid) {
-		WRITE_ONCE(*(long *)args[0], 1);
-		_exit(0);
-	}
-	waitpid(pid, NULL, 0);
-	return pid;
-}
-
 static void exact_test_writers(void)
 {
 	long word = 1;
@@ -136,7 +124,7 @@ static void exact_test_writers(void)
 	target_do(&target, exact_read_fn, dirty_addr(&win, 30) + 8, PAGE_SIZE);
 	dirty_want(&win, 30, 2, DIRTY_YES);
 	dirty_test(&svm, &win, "read() of the task");
-	target_do(&target, exact_fork_fn, dirty_addr(&win, 40));
+	target_fork_write(&target, dirty_addr(&win, 40));
 	dirty_test(&svm, &win, "writes of a forked child");
 	dirty_touch(&target, &win, 40, 2);
 	dirty_test(&svm, &win, "write after a fork");
@@ -208,7 +196,7 @@ static void exact_test_exposed(void)
 	dirty_want(&win, exact_table(), PMD_SIZE / PAGE_SIZE, DIRTY_MAYBE);
 	dirty_test(&svm, &win, "made writable again");
 	exact_expose(72);
-	target_do(&target, exact_fork_fn, dirty_addr(&win, PAGES - 2));
+	target_fork_write(&target, dirty_addr(&win, PAGES - 2));
 	dirty_test(&svm, &win, "write without a fault, then a fork");
 	dirty_touch(&target, &win, PAGES - 1, 1);
 	dirty_test(&svm, &win, "the page that was mapped anew");

@@ -63,21 +63,9 @@ static void protect_test_exact(void)
 	dirty_test_now(&svm, &win, "clear_refs takes nothing away");
 }
 
-static long protect_fork_fn(const unsigned long *args)
-{
-	pid_t pid = fork();
-
-	if (!pid) {
-		WRITE_ONCE(*(long *)args[0], 1);
-		_exit(0);
-	}
-	waitpid(pid, NULL, 0);
-	return pid;
-}
-
 static void protect_test_changes(void)
 {
-	target_do(&target, protect_fork_fn, dirty_addr(&win, 40));
+	target_fork_write(&target, dirty_addr(&win, 40));
 	dirty_test_now(&svm, &win, "writes of a forked child");
 	dirty_touch(&target, &win, 40, 2);
 	dirty_test_now(&svm, &win, "write after a fork");

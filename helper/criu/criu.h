@@ -103,6 +103,13 @@ struct criu_task {
 
 int criu_task_read(int images_dir_fd, struct criu_task *task, struct error *err);
 void criu_task_free(struct criu_task *task);
+/**
+ * criu_task_mask() - make zeros of what the kernel rewrites at will: rseq areas
+ * @buf: what the task has at @addr
+ *
+ * Who compares its memory does so on both sides.
+ */
+void criu_task_mask(const struct criu_task *task, uint64_t addr, uint8_t *buf, uint64_t bytes);
 
 /** struct criu_pages - where the data of parent pages comes from at the destination */
 struct criu_pages {

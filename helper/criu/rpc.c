@@ -252,20 +252,18 @@ int rpc_answer(int fd, bool success, struct error *err)
 
 int rpc_call(CriuReq *req, CriuResp **resp, struct error *err)
 {
+	/* exec failed: that shows as EOF, or as a broken pipe when it was faster than we */
+	struct error unsent = { 0 };
 	struct rpc rpc;
-	int ret;
+	int ret = 0;
 
 	if (rpc_spawn(&rpc, -1, NULL, err))
 		return -1;
-	ret = rpc_send(rpc.fd, req, err);
-	if (!ret)
+	if (!rpc_send(rpc.fd, req, &unsent))
 		ret = rpc_recv(rpc.fd, CALL_TIMEOUT_MS, resp, err);
-	else
-		ret = -1;
 	rpc_end(&rpc, END_TIMEOUT_MS);
-	if (ret > 0)
-		return 0;
-	/* exec failed: that shows as EOF, or as a broken pipe */
+	if (ret)
+		return ret > 0 ? 0 : -1;
 	return error_set(err, CODE_NOT_READY, hint_install, "CRIU cannot be started");
 }
 

@@ -204,3 +204,17 @@ void criu_task_free(struct criu_task *task)
 	free(task->rseq);
 	memset(task, 0, sizeof(*task));
 }
+
+void criu_task_mask(const struct criu_task *task, uint64_t addr, uint8_t *buf, uint64_t bytes)
+{
+	for (size_t i = 0; i < task->nr_rseq; i++) {
+		uint64_t from = task->rseq[i].addr, to = from + task->rseq[i].bytes;
+
+		if (from < addr)
+			from = addr;
+		if (to > addr + bytes)
+			to = addr + bytes;
+		if (from < to)
+			memset(buf + (from - addr), 0, to - from);
+	}
+}

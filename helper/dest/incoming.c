@@ -17,7 +17,6 @@
 #define ACCEPT_TIMEOUT_MS	10000
 #define SETUP_TIMEOUT_MS	60000
 #define POLL_MS			200
-#define PROTOCOL_VERSION	1
 #define COST_FILE		"/var/lib/migrate-helper/restore-cost"
 
 static void on_signal(struct incoming *in)
@@ -101,18 +100,10 @@ static int start_watch(struct incoming *in, struct error *err)
 
 static int greet(struct incoming *in, struct error *err)
 {
-	Migrate__Control msg = MIGRATE__CONTROL__INIT, *got;
-	Migrate__Hello hello = MIGRATE__HELLO__INIT;
-	char hostname[128] = "";
+	Migrate__Control *got;
 	int ret = 0;
 
-	gethostname(hostname, sizeof(hostname) - 1);
-	hello.version = PROTOCOL_VERSION;
-	hello.software = "migrate-helper";
-	hello.hostname = hostname;
-	msg.body_case = MIGRATE__CONTROL__BODY_HELLO;
-	msg.hello = &hello;
-	if (control_send(in->ctl, &msg, err))
+	if (control_send_hello(in->ctl, err))
 		return -1;
 	got = incoming_expect(in, MIGRATE__CONTROL__BODY_HELLO, ACCEPT_TIMEOUT_MS, err);
 	if (!got)

@@ -8,6 +8,7 @@
 #include "dest/incoming.h"
 #include "dest/populate.h"
 #include "dest/tell.h"
+#include "wire/deadline.h"
 
 #define GATE_TIMEOUT_MS	30000
 #define REASON_MS	1000
@@ -47,17 +48,6 @@ void incoming_fail(struct incoming *in, const struct error *err)
 		memory_fail(&in->mem);
 }
 
-static void deadline(int timeout_ms, struct timespec *until)
-{
-	clock_gettime(CLOCK_MONOTONIC, until);
-	until->tv_sec += timeout_ms / 1000;
-	until->tv_nsec += timeout_ms % 1000 * 1000000L;
-	if (until->tv_nsec >= 1000000000L) {
-		until->tv_sec++;
-		until->tv_nsec -= 1000000000L;
-	}
-}
-
 /* Return: false at the deadline; lock held */
 static bool sync_wait(struct incoming_sync *sync, int timeout_ms, const struct timespec *until)
 {
@@ -72,7 +62,7 @@ void incoming_state(struct incoming *in, const char *state)
 	int ms = report_state_begin(state);
 	struct timespec until;
 
-	deadline(ms, &until);
+	until = deadline_in(CLOCK_MONOTONIC, ms);
 	pthread_mutex_lock(&sync->lock);
 	while (!sync->failed && sync_wait(sync, ms, &until))
 		;
@@ -100,7 +90,7 @@ Migrate__Control *incoming_next(struct incoming *in, int timeout_ms, struct erro
 	struct timespec until;
 	bool in_time = true;
 
-	deadline(timeout_ms < 0 ? 0 : timeout_ms, &until);
+	until = deadline_in(CLOCK_MONOTONIC, timeout_ms < 0 ? 0 : timeout_ms);
 	pthread_mutex_lock(&sync->lock);
 	while (!sync->nr_queue && !sync->failed && !sync->hung_up && in_time)
 		in_time = sync_wait(sync, timeout_ms, &until);
@@ -124,14 +114,7 @@ Migrate__Control *incoming_next(struct incoming *in, int timeout_ms, struct erro
 Migrate__Control *incoming_expect(struct incoming *in, Migrate__Control__BodyCase body,
 				  int timeout_ms, struct error *err)
 {
-	Migrate__Control *msg = incoming_next(in, timeout_ms, err);
-
-	if (!msg || msg->body_case == body)
-		return msg;
-	error_set(err, CODE_PEER, NULL, "the source sent message %d, expected was %d",
-		  msg->body_case, body);
-	migrate__control__free_unpacked(msg, NULL);
-	return NULL;
+	return control_expected(incoming_next(in, timeout_ms, err), body, err);
 }
 
 int incoming_wait(struct incoming *in, const bool *flag, int timeout_ms, const char *what,
@@ -142,7 +125,7 @@ int incoming_wait(struct incoming *in, const bool *flag, int timeout_ms, const c
 	bool in_time = true;
 	int ret = 0;
 
-	deadline(timeout_ms, &until);
+	until = deadline_in(CLOCK_MONOTONIC, timeout_ms);
 	pthread_mutex_lock(&sync->lock);
 	while (!*flag && !sync->failed && in_time)
 		in_time = sync_wait(sync, timeout_ms, &until);
@@ -199,7 +182,7 @@ static int gate(void *ctx, uint32_t round, struct error *err)
 	bool in_time = true;
 	int ret = 0;
 
-	deadline(GATE_TIMEOUT_MS, &until);
+	until = deadline_in(CLOCK_MONOTONIC, GATE_TIMEOUT_MS);
 	pthread_mutex_lock(&sync->lock);
 	while (sync->begun < round && !sync->frozen && !sync->failed && !sync->closing &&
 	       in_time)
@@ -255,7 +238,7 @@ static void wait_reason(struct incoming *in)
 	struct timespec until;
 	bool in_time = true;
 
-	deadline(REASON_MS, &until);
+	until = deadline_in(CLOCK_MONOTONIC, REASON_MS);
 	pthread_mutex_lock(&sync->lock);
 	while (!sync->failed && !sync->closing && in_time)
 		in_time = sync_wait(sync, REASON_MS, &until);

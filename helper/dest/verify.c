@@ -77,20 +77,6 @@ static int open_proc(pid_t pid, const char *name, struct error *err)
 	return fd;
 }
 
-static void mask_areas(const struct criu_task *task, uint64_t addr, uint8_t *buf, uint64_t bytes)
-{
-	for (size_t i = 0; i < task->nr_rseq; i++) {
-		uint64_t from = task->rseq[i].addr, to = from + task->rseq[i].bytes;
-
-		if (from < addr)
-			from = addr;
-		if (to > addr + bytes)
-			to = addr + bytes;
-		if (from < to)
-			memset(buf + (from - addr), 0, to - from);
-	}
-}
-
 static void differs(struct differences *diff, uint64_t addr)
 {
 	if (diff->nr < NAMED)
@@ -110,7 +96,7 @@ static void compare_pieces(const struct verify *verify, int mem, const struct cr
 			differs(diff, piece->addr);
 			continue;
 		}
-		mask_areas(task, piece->addr, buf, bytes);
+		criu_task_mask(task, piece->addr, buf, bytes);
 		if (XXH3_64bits(buf, bytes) != piece->xxh3)
 			differs(diff, piece->addr);
 	}

@@ -28,21 +28,6 @@ static int flush(struct outgoing *out, struct digests *digests, bool last, struc
 	return outgoing_failed(out, err) ? -1 : control_send(out->ctl, &msg, err);
 }
 
-/* Bytes that the kernel rewrites at will count as zeros, on both sides. */
-static void mask(const struct criu_task *task, uint64_t addr, uint8_t *buf, uint64_t bytes)
-{
-	for (size_t i = 0; i < task->nr_rseq; i++) {
-		uint64_t from = task->rseq[i].addr, to = from + task->rseq[i].bytes;
-
-		if (from < addr)
-			from = addr;
-		if (to > addr + bytes)
-			to = addr + bytes;
-		if (from < to)
-			memset(buf + (from - addr), 0, to - from);
-	}
-}
-
 static int add_piece(struct outgoing *out, struct digests *digests, const struct run *run,
 		     struct error *err)
 {
@@ -54,7 +39,7 @@ static int add_piece(struct outgoing *out, struct digests *digests, const struct
 	if (done != bytes)
 		return error_set(err, CODE_TARGET, NULL,
 				 "memory at 0x%lx of the stopped program cannot be read", run->addr);
-	mask(&out->task, run->addr, digests->buf, bytes);
+	criu_task_mask(&out->task, run->addr, digests->buf, bytes);
 	migrate__digest_run__init(to);
 	to->addr = run->addr;
 	to->nr_pages = run->nr_pages;

@@ -10,7 +10,6 @@
 #include "source/outgoing.h"
 #include "ui/report.h"
 
-#define PROTOCOL_VERSION	1
 #define HELLO_TIMEOUT_MS	10000
 
 /* What can be known without the destination. */
@@ -48,18 +47,10 @@ static int prepare(struct outgoing *out, struct error *err)
 
 static int hello(struct outgoing *out, struct error *err)
 {
-	Migrate__Control msg = MIGRATE__CONTROL__INIT, *got;
-	Migrate__Hello hello = MIGRATE__HELLO__INIT;
-	char hostname[128] = "";
+	Migrate__Control *got;
 	int ret = 0;
 
-	gethostname(hostname, sizeof(hostname) - 1);
-	hello.version = PROTOCOL_VERSION;
-	hello.software = "migrate-helper " VERSION;
-	hello.hostname = hostname;
-	msg.body_case = MIGRATE__CONTROL__BODY_HELLO;
-	msg.hello = &hello;
-	if (control_send(out->ctl, &msg, err))
+	if (control_send_hello(out->ctl, err))
 		return -1;
 	got = control_expect(out->ctl, MIGRATE__CONTROL__BODY_HELLO, HELLO_TIMEOUT_MS, err);
 	if (!got)

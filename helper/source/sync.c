@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "source/outgoing.h"
 #include "ui/report.h"
+#include "wire/deadline.h"
 
 #define REASON_MS	3000	/* how long to wait for the other side's reason */
 
@@ -90,24 +91,10 @@ int outgoing_failed(struct outgoing *out, struct error *err)
 	return ret;
 }
 
-static struct timespec deadline(int ms)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	ts.tv_sec += ms / 1000;
-	ts.tv_nsec += ms % 1000 * 1000000L;
-	if (ts.tv_nsec >= 1000000000L) {
-		ts.tv_sec++;
-		ts.tv_nsec -= 1000000000L;
-	}
-	return ts;
-}
-
 void outgoing_reason(struct outgoing *out, struct error *err)
 {
 	struct outgoing_sync *sync = &out->sync;
-	struct timespec until = deadline(err->code == CODE_NETWORK ? REASON_MS : 0);
+	struct timespec until = deadline_in(CLOCK_MONOTONIC, err->code == CODE_NETWORK ? REASON_MS : 0);
 	int late = !out->has_control;
 
 	/* the other side closes its connections a moment before it has said why */
@@ -123,7 +110,7 @@ int outgoing_state(struct outgoing *out, const char *state, struct error *err)
 {
 	struct outgoing_sync *sync = &out->sync;
 	int ms = report_state_begin(state);
-	struct timespec until = deadline(ms);
+	struct timespec until = deadline_in(CLOCK_MONOTONIC, ms);
 
 	pthread_mutex_lock(&sync->lock);
 	while (ms && !sync->failed &&
@@ -150,7 +137,7 @@ static Migrate__Control *take(struct outgoing_sync *sync)
 Migrate__Control *outgoing_next(struct outgoing *out, int timeout_ms, struct error *err)
 {
 	struct outgoing_sync *sync = &out->sync;
-	struct timespec until = deadline(timeout_ms < 0 ? 0 : timeout_ms);
+	struct timespec until = deadline_in(CLOCK_MONOTONIC, timeout_ms < 0 ? 0 : timeout_ms);
 	Migrate__Control *msg;
 	int late = 0;
 
@@ -171,14 +158,7 @@ Migrate__Control *outgoing_next(struct outgoing *out, int timeout_ms, struct err
 Migrate__Control *outgoing_expect(struct outgoing *out, Migrate__Control__BodyCase body,
 				  int timeout_ms, struct error *err)
 {
-	Migrate__Control *msg = outgoing_next(out, timeout_ms, err);
-
-	if (!msg || msg->body_case == body)
-		return msg;
-	error_set(err, CODE_PEER, NULL, "the destination sent message %d, expected was %d",
-		  msg->body_case, body);
-	migrate__control__free_unpacked(msg, NULL);
-	return NULL;
+	return control_expected(outgoing_next(out, timeout_ms, err), body, err);
 }
 
 void outgoing_watch_dump(struct outgoing *out, int dump_fd)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "wire/conn.h"
 #include "wire/control.h"
+#include "wire/deadline.h"
 
 #define HEARTBEAT_MS	1000
 #define HEARTBEATS_LOST	4	/* at the least so many before a link is lost */
@@ -34,20 +35,6 @@ struct control {
 	bool stop, beat_now, broken;
 };
 
-static struct timespec later(clockid_t clock, int ms)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	ts.tv_sec += ms / 1000;
-	ts.tv_nsec += ms % 1000 * 1000000L;
-	if (ts.tv_nsec >= 1000000000L) {
-		ts.tv_sec++;
-		ts.tv_nsec -= 1000000000L;
-	}
-	return ts;
-}
-
 static void *heart_main(void *arg)
 {
 	Migrate__Heartbeat beat = MIGRATE__HEARTBEAT__INIT;
@@ -63,7 +50,7 @@ static void *heart_main(void *arg)
 		struct error ignored = { 0 };
 
 		pthread_mutex_lock(&ctl->state_lock);
-		until = later(CLOCK_MONOTONIC, ctl->beat_ms);
+		until = deadline_in(CLOCK_MONOTONIC, ctl->beat_ms);
 		while (!ctl->stop && !ctl->beat_now &&
 		       !pthread_cond_timedwait(&ctl->changed, &ctl->state_lock, &until))
 			;
@@ -193,7 +180,7 @@ int control_send(struct control *ctl, const Migrate__Control *msg, struct error 
 
 void control_send_abort(struct control *ctl, const struct error *why)
 {
-	struct timespec until = later(CLOCK_REALTIME, ABORT_MS);
+	struct timespec until = deadline_in(CLOCK_REALTIME, ABORT_MS);
 	Migrate__Abort abort = MIGRATE__ABORT__INIT;
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	struct error ignored = { 0 };
@@ -253,7 +240,7 @@ static int check_body(const Migrate__Control *msg, struct error *err)
 
 static int64_t now_ms(void)
 {
-	struct timespec ts = later(CLOCK_MONOTONIC, 0);
+	struct timespec ts = deadline_in(CLOCK_MONOTONIC, 0);
 
 	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
 }
@@ -291,15 +278,34 @@ static const char *body_name(Migrate__Control__BodyCase body_case)
 	return field ? field->name : "none";
 }
 
-Migrate__Control *control_expect(struct control *ctl, Migrate__Control__BodyCase body_case,
-				 int timeout_ms, struct error *err)
+Migrate__Control *control_expected(Migrate__Control *msg, Migrate__Control__BodyCase body_case,
+				   struct error *err)
 {
-	Migrate__Control *msg = control_recv(ctl, timeout_ms, err);
-
 	if (!msg || msg->body_case == body_case)
 		return msg;
 	error_set(err, CODE_PEER, NULL, "the other side sent %s where %s was expected",
 		  body_name(msg->body_case), body_name(body_case));
 	migrate__control__free_unpacked(msg, NULL);
 	return NULL;
+}
+
+Migrate__Control *control_expect(struct control *ctl, Migrate__Control__BodyCase body_case,
+				 int timeout_ms, struct error *err)
+{
+	return control_expected(control_recv(ctl, timeout_ms, err), body_case, err);
+}
+
+int control_send_hello(struct control *ctl, struct error *err)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__Hello hello = MIGRATE__HELLO__INIT;
+	char hostname[128] = "";
+
+	gethostname(hostname, sizeof(hostname) - 1);
+	hello.version = PROTOCOL_VERSION;
+	hello.software = "migrate-helper " VERSION;
+	hello.hostname = hostname;
+	msg.body_case = MIGRATE__CONTROL__BODY_HELLO;
+	msg.hello = &hello;
+	return control_send(ctl, &msg, err);
 }

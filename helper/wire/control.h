@@ -7,6 +7,7 @@
 #include "ui/error.h"
 
 #define CONTROL_MAX_BYTES	(8u << 20)	/* longest message taken */
+#define PROTOCOL_VERSION	1	/* of all that goes over the connections; both sides speak the same */
 
 /**
  * struct control - the control connection of one migration
@@ -41,6 +42,13 @@ void control_send_abort(struct control *ctl, const struct error *why);
  * @timeout_ms: longest wait for a message that is no heartbeat; -1: as long as heartbeats come
  */
 Migrate__Control *control_recv(struct control *ctl, int timeout_ms, struct error *err);
+
+/** control_send_hello() - the first message: who we are, and which protocol we speak */
+int control_send_hello(struct control *ctl, struct error *err);
+
+/** control_expected() - @msg, unless its body is another: then it is freed. NULL stays NULL */
+Migrate__Control *control_expected(Migrate__Control *msg, Migrate__Control__BodyCase body_case,
+				   struct error *err);
 
 /** control_expect() - control_recv() that fails with CODE_PEER unless the body is @body_case */
 Migrate__Control *control_expect(struct control *ctl, Migrate__Control__BodyCase body_case,

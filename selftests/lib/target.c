@@ -238,3 +238,20 @@ long target_uffd(struct target *t, unsigned long addr, size_t len)
 {
 	return target_do(t, target_uffd_fn, addr, len);
 }
+
+static long target_fork_write_fn(const unsigned long *args)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		WRITE_ONCE(*(long *)args[0], 1);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	return pid;
+}
+
+void target_fork_write(struct target *t, unsigned long addr)
+{
+	ksft_must(target_do(t, target_fork_write_fn, addr) > 0);
+}

@@ -61,6 +61,8 @@ void target_madvise(struct target *t, unsigned long addr, size_t len,
 		    int advice);
 /* Until every page has gone to swap. */
 void target_page_out(struct target *t, unsigned long addr, size_t len);
+/* A child of it writes a word there, and ends. */
+void target_fork_write(struct target *t, unsigned long addr);
 /* A userfaultfd of the target's own, for missing pages. Return: its descriptor there */
 long target_uffd(struct target *t, unsigned long addr, size_t len);
 
