@@ -105,7 +105,8 @@ static void cost_drain(struct svm *s)
 	svm_runs_free(&runs);
 }
 
-static void cost_run(struct cost_layout *l, double seconds[COSTS])
+static void cost_run(struct cost_layout *l, __u32 tracker,
+		     double seconds[COSTS])
 {
 	struct svm s;
 	__u64 start;
@@ -113,13 +114,16 @@ static void cost_run(struct cost_layout *l, double seconds[COSTS])
 
 	for (i = 0; i < COSTS; i++)
 		seconds[i] = 0;
+	svm_use_tracker(tracker);
 	svm_open(&s, l->target.pid, true);
 	seconds[COST_FIRST] = cost_scan(l, &s, SPLICE_VM_SCAN_TRACKED,
 					SPLICE_VM_RUN_DIRTY, COST_PAGES);
 	for (i = 0; i < COST_EPOCHS + 1; i++) {
 		target_do(&l->target, cost_touch, l->used);
 		start = sys_now_ns();
-		svm_epoch(&s);
+		/* With the write-protect tracker a SCAN ends the epoch. */
+		if (tracker != SPLICE_VM_TRACKER_PROTECT)
+			svm_epoch(&s);
 		if (!i) {
 			cost_drain(&s);
 			continue;
@@ -136,40 +140,52 @@ static void cost_run(struct cost_layout *l, double seconds[COSTS])
 	svm_close(&s);
 }
 
-static void cost_report(int what)
+static void cost_report(int what, const char *suffix)
 {
+	char name[64];
 	double base = bench_median(layouts[0].seconds[what]);
 	double ratio, worst = 0;
 	size_t i;
 
+	snprintf(name, sizeof(name), "%s%s", cost_names[what], suffix);
 	for (i = 0; i < ARRAY_SIZE(layouts); i++) {
 		ratio = bench_median(layouts[i].seconds[what]) / base;
-		printf("# %-30s %-22s %9.3f ms\n", cost_names[what],
+		printf("# %-38s %-22s %9.3f ms\n", name,
 		       layouts[i].name, ratio * base * 1e3);
 		if (i && ratio > worst)
 			worst = ratio;
 	}
-	bench_figure(cost_names[what], worst, "x");
+	bench_figure(name, worst, "x");
 }
 
-int main(void)
+static void cost_tracker(__u32 tracker, const char *suffix)
 {
 	double seconds[COSTS];
 	size_t i, what;
 	int run;
 
-	for (i = 0; i < ARRAY_SIZE(layouts); i++)
-		cost_start(&layouts[i]);
-	sys_drain_lru();
 	for (run = -1; run < BENCH_RUNS; run++) {
 		for (i = 0; i < ARRAY_SIZE(layouts); i++) {
-			cost_run(&layouts[i], seconds);
+			cost_run(&layouts[i], tracker, seconds);
 			for (what = 0; run >= 0 && what < COSTS; what++)
 				layouts[i].seconds[what][run] = seconds[what];
 		}
 	}
 	for (what = 0; what < COSTS; what++)
-		cost_report(what);
+		cost_report(what, suffix);
+}
+
+int main(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(layouts); i++)
+		cost_start(&layouts[i]);
+	sys_drain_lru();
+	if (svm_has_tracker(SPLICE_VM_TRACKER_SOFT_DIRTY))
+		cost_tracker(SPLICE_VM_TRACKER_SOFT_DIRTY, "");
+	if (svm_has_tracker(SPLICE_VM_TRACKER_PROTECT))
+		cost_tracker(SPLICE_VM_TRACKER_PROTECT, "_protect");
 	for (i = 0; i < ARRAY_SIZE(layouts); i++)
 		target_stop(&layouts[i].target);
 	return 0;
