@@ -307,6 +307,15 @@ int splice_vm_protect_begin(struct splice_vm_session *sess,
 	return 0;
 }
 
+/* In order, and within the range: so all of them together are no longer than it. */
+static bool splice_vm_protect_is_sane(const struct page_region *region,
+				      u64 from, u64 end)
+{
+	return region->start >= from && region->start < region->end &&
+	       region->end <= end &&
+	       PAGE_ALIGNED(region->start) && PAGE_ALIGNED(region->end);
+}
+
 /* What PAGEMAP_SCAN found, from the caller's memory: it may say anything by now. */
 static int splice_vm_protect_record(struct splice_vm_session *sess,
 				    const struct splice_vm_usercall *call,
@@ -323,13 +332,15 @@ static int splice_vm_protect_record(struct splice_vm_session *sess,
 		n = min_t(unsigned int, nr, SPLICE_VM_PROTECT_COPY);
 		if (copy_from_user(regions, from, n * sizeof(*from)))
 			return -EFAULT;
-		for (i = 0; i < n; i++)
+		for (i = 0; i < n; i++) {
+			if (!splice_vm_protect_is_sane(&regions[i], start, end))
+				return -EFAULT;
+			start = regions[i].end;
 			splice_vm_record_written(&sess->record,
-						 max(regions[i].start & PAGE_MASK,
-						     (u64)start),
-						 min(regions[i].end & PAGE_MASK,
-						     (u64)end));
-		cond_resched();
+						 regions[i].start, start);
+		}
+		if (fatal_signal_pending(current))
+			return -EINTR;
 	}
 	return 0;
 }
@@ -376,6 +387,41 @@ static bool splice_vm_protect_ours(struct splice_vm_session *sess,
 		range->start = min(range->end, vma->vm_end);
 	}
 	return range->start < range->end;
+}
+
+/*
+ * The first part of @range that is registered with us and has page tables; empty where none is
+ * before it. PAGEMAP_SCAN calls the rest written and makes tables for it, to note there that it
+ * is protected (6.12.117, 7.2): for a large reservation these fill a machine. What comes there
+ * after our look is not protected, so the next SCAN finds it.
+ */
+static void splice_vm_protect_tables(struct splice_vm_session *sess,
+				     struct mm_struct *mm,
+				     struct splice_vm_range *range)
+{
+	VMA_ITERATOR(vmi, mm, range->start);
+	unsigned long start = range->start, limit = range->end;
+	struct vm_area_struct *vma;
+	bool found = false;
+
+	range->start = limit;
+	for_each_vma_range(vmi, vma, limit) {
+		unsigned long addr = max(vma->vm_start, start);
+		unsigned long end = min(vma->vm_end, limit);
+
+		if (vma->vm_userfaultfd_ctx.ctx != sess->uffd->private_data)
+			continue;
+		if (!found) {
+			addr = splice_vm_walk_skip(mm, addr, end);
+			if (addr >= end)
+				continue;
+			range->start = addr;
+			found = true;
+		}
+		range->end = splice_vm_walk_tables(mm, addr, end);
+		if (range->end < end)
+			break;
+	}
 }
 
 /* PAGEMAP_SCAN of @range; out: where it stopped. Return: 0 or -errno */
@@ -440,9 +486,11 @@ int splice_vm_protect_collect(struct splice_vm_session *sess,
 		goto out_log;
 	}
 	found = splice_vm_protect_ours(sess, mm, &range);
-	mmap_read_unlock(mm);
-	*until = end;
 	if (found)
+		splice_vm_protect_tables(sess, mm, &range);
+	mmap_read_unlock(mm);
+	*until = range.end;
+	if (range.start < range.end)
 		ret = splice_vm_protect_scan(sess, call, &range, until);
 	if (!ret)
 		ret = splice_vm_protect_held(sess, mm, start, *until);

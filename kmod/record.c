@@ -195,6 +195,8 @@ void splice_vm_record_log(struct splice_vm_record *rec, unsigned long start,
  * @rec: the record
  * @start: first byte, page aligned
  * @end: byte after the last
+ *
+ * Sleeps.
  */
 void splice_vm_record_written(struct splice_vm_record *rec, unsigned long start,
 			      unsigned long end)
@@ -214,6 +216,7 @@ void splice_vm_record_written(struct splice_vm_record *rec, unsigned long start,
 		}
 		spin_unlock(&rec->lock);
 		start = next;
+		cond_resched();
 	}
 }
 

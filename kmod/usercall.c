@@ -5,18 +5,24 @@
  * that the caller gave us to fill, or a few pages that are mapped (as KVM does for memory
  * of its own). Other threads of the caller may write there meanwhile, and so choose what the
  * call does. That gives them no more than the descriptor of /proc/PID/mem, writable, does: to
- * do with that target as they like. Nobody else may be able to, so the caller's own must be
- * private and anonymous. What comes back is checked like any other input.
+ * do with that target as they like. Other processes may not be able to, so the caller's own must
+ * be private and anonymous; what a device writes there, or somebody to whom the caller gave a
+ * way of its own (a registered buffer), is the caller's to keep away, as the header says. What comes
+ * back is checked like any other input.
  */
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/uaccess.h>
+#include <linux/userfaultfd_k.h>
 
 #include "usercall.h"
 
 #define SPLICE_VM_USERCALL_MAP	(16 * PAGE_SIZE)
 
-/* Whether no other process can write to [@addr, @addr + @size). Takes the mmap lock. */
+/*
+ * Whether no other process can write to [@addr, @addr + @size), nor make us wait there while we
+ * hold the target's memory. Takes the mmap lock.
+ */
 static bool splice_vm_usercall_private(unsigned long addr, unsigned long size)
 {
 	struct mm_struct *mm = current->mm;
@@ -28,6 +34,7 @@ static bool splice_vm_usercall_private(unsigned long addr, unsigned long size)
 	vma = find_vma(mm, addr);
 	private = vma && vma->vm_start <= addr && size <= vma->vm_end - addr &&
 		  vma_is_anonymous(vma) && !(vma->vm_flags & VM_SHARED) &&
+		  !userfaultfd_armed(vma) &&
 		  (vma->vm_flags & VM_WRITE);
 	mmap_read_unlock(mm);
 	return private;
@@ -96,6 +103,8 @@ long splice_vm_usercall_ioctl(struct splice_vm_usercall *call,
 	void __user *uarg = (void __user *)call->addr;
 	long ret;
 
+	if (WARN_ON_ONCE(size > SPLICE_VM_USERCALL_ARG))
+		return -EINVAL;
 	if (!file->f_op->unlocked_ioctl)
 		return -ENOTTY;
 	if (copy_to_user(uarg, arg, size))

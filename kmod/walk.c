@@ -12,7 +12,7 @@
 
 #include "walk.h"
 
-/* Empty entries of upper levels that are passed over in one go: some microseconds. */
+/* Entries of upper levels that are passed over in one go: some microseconds. */
 #define SPLICE_VM_WALK_STEPS	4096
 
 /*
@@ -344,6 +344,33 @@ unsigned long splice_vm_walk_skip(struct mm_struct *mm, unsigned long addr,
 	while (addr < end && steps--) {
 		pmdp = splice_vm_pmd_find(mm, addr, end, &next);
 		if (pmdp && !pmd_none(READ_ONCE(*pmdp)))
+			break;
+		addr = next;
+	}
+	rcu_read_unlock();
+	return addr;
+}
+
+/**
+ * splice_vm_walk_tables() - pass over addresses that have page tables
+ * @mm: the target's; mmap_lock is held
+ * @addr: start here, in a mapping
+ * @end: stop here, in the same mapping
+ *
+ * Return: first address at or above @addr that has none, or @end; or where the way there
+ * was long, one that has
+ */
+unsigned long splice_vm_walk_tables(struct mm_struct *mm, unsigned long addr,
+				    unsigned long end)
+{
+	unsigned int steps = SPLICE_VM_WALK_STEPS;
+	unsigned long next;
+	pmd_t *pmdp;
+
+	rcu_read_lock();
+	while (addr < end && steps--) {
+		pmdp = splice_vm_pmd_find(mm, addr, end, &next);
+		if (!pmdp || pmd_none(READ_ONCE(*pmdp)))
 			break;
 		addr = next;
 	}

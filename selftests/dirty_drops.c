@@ -109,6 +109,8 @@ static void drops_test_discard(void)
 	drops_discard(0, PAGES);
 	dirty_test(&svm, &win, "MADV_DONTNEED of all");
 	dirty_touch(&target, &win, 3, 1);
+	if (tracker == SPLICE_VM_TRACKER_PROTECT)
+		dirty_want_table(&win, 3);
 	dirty_test(&svm, &win, "first write after it");
 }
 

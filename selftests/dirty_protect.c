@@ -230,6 +230,50 @@ static void protect_test_own_uffd(void)
 	win = all;
 }
 
+/* KiB of page tables of the target. */
+static unsigned long protect_tables(void)
+{
+	unsigned long kib = 0;
+	char line[256];
+	FILE *file;
+
+	snprintf(line, sizeof(line), "/proc/%d/status", target.pid);
+	file = fopen(line, "r");
+	ksft_must(file);
+	while (fgets(line, sizeof(line), file))
+		sscanf(line, "VmPTE: %lu", &kib);
+	fclose(file);
+	return kib;
+}
+
+/* PAGEMAP_SCAN of it would make tables for all: 128 MiB of them. */
+static void protect_test_reserved(void)
+{
+	size_t len = 64UL << 30;
+	unsigned long addr = target_map(&target, len, MADV_NOHUGEPAGE), before;
+	struct dirty_window all = win;
+
+	dirty_window_init(&win, addr + len / 2, 64);
+	dirty_touch(&target, &win, 7, 1);
+	before = protect_tables();
+	dirty_want(&win, 0, 7, DIRTY_GONE);
+	dirty_want(&win, 8, 56, DIRTY_GONE);
+	dirty_test_now(&svm, &win, "64 GiB reserved, one page used");
+	ksft_must(!svm_scan(&svm, SPLICE_VM_SCAN_TRACKED, addr, addr + len,
+			    4096, &(struct svm_runs){}));
+	dirty_touch(&target, &win, 9, 1);
+	ksft_must(!svm_scan(&svm, SPLICE_VM_SCAN_TRACKED, addr, addr + len / 2,
+			    4096, &(struct svm_runs){}));
+	dirty_test_now(&svm, &win, "64 GiB reserved, another page");
+	ksft_test_result(protect_tables() - before < 64,
+			 "64 GiB reserved: %lu KiB of page tables more\n",
+			 protect_tables() - before);
+	ksft_must(!target_sys(&target, SYS_munmap, addr, len));
+	dirty_window_free(&win);
+	win = all;
+	ksft_must(!dirty_take(&svm, &win, 4096));
+}
+
 /*
  * What others can write to may not be borrowed for the arguments of PAGEMAP_SCAN, which say where
  * in the caller's memory it stores: of such memory only what is returned is written.
@@ -330,6 +374,7 @@ static void protect_test_tracker(void)
 	protect_test_hugetlb();
 	protect_test_own_uffd();
 	protect_test_memory();
+	protect_test_reserved();
 	protect_test_stop();
 	svm_close(&svm);
 	target_stop(&target);

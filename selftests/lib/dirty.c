@@ -39,19 +39,30 @@ void dirty_want(struct dirty_window *win, unsigned long first,
 	memset(win->want + first, what, nr);
 }
 
-void dirty_want_edge(struct dirty_window *win, unsigned long edge)
+/* Of those in the 2 MiB around @page that nothing is wanted of. */
+static void dirty_want_around(struct dirty_window *win, unsigned long page,
+			      unsigned char what)
 {
 	unsigned long thp = PMD_SIZE / PAGE_SIZE;
-	unsigned long page = win->addr / PAGE_SIZE + edge;
-	unsigned long first = page - page % thp, i;
+	unsigned long at = win->addr / PAGE_SIZE + page;
+	unsigned long first = at - at % thp, i;
 
-	if (!(page % thp))
-		return;
 	for (i = 0; i < win->nr; i++) {
 		if (win->addr / PAGE_SIZE + i - first < thp &&
 		    win->want[i] == DIRTY_NONE)
-			win->want[i] = DIRTY_MAYBE;
+			win->want[i] = what;
 	}
+}
+
+void dirty_want_edge(struct dirty_window *win, unsigned long edge)
+{
+	if (dirty_addr(win, edge) % PMD_SIZE)
+		dirty_want_around(win, edge, DIRTY_MAYBE);
+}
+
+void dirty_want_table(struct dirty_window *win, unsigned long page)
+{
+	dirty_want_around(win, page, DIRTY_GONE);
 }
 
 /* Return: false for a run that should not be there at all */
@@ -103,6 +114,8 @@ static bool dirty_is_right(const struct dirty_window *win, unsigned long i)
 		return win->got[i] != DIRTY_DROPPED;
 	case DIRTY_CHANGED:
 		return win->got[i] != DIRTY_NONE;
+	case DIRTY_GONE:
+		return win->got[i] != DIRTY_YES;
 	default:
 		return win->want[i] == win->got[i];
 	}
@@ -123,7 +136,7 @@ static void dirty_explain(const struct dirty_window *win)
 {
 	static const char * const names[] = {
 		"nothing", "dirty", "dropped", "nothing or dirty",
-		"dirty or dropped", "any"
+		"dirty or dropped", "any", "nothing or dropped"
 	};
 	unsigned long i, nr = 0;
 

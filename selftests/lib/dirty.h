@@ -14,6 +14,7 @@
 #define DIRTY_MAYBE	3	/* dirty or nothing, never dropped */
 #define DIRTY_CHANGED	4	/* dirty or dropped, never nothing */
 #define DIRTY_ANY	5
+#define DIRTY_GONE	6	/* dropped or nothing, never dirty */
 
 /**
  * struct dirty_window - pages side by side
@@ -45,6 +46,11 @@ void dirty_want(struct dirty_window *win, unsigned long first,
  * notifiers before it looks whether there is one: all of these 2 MiB may be dirty.
  */
 void dirty_want_edge(struct dirty_window *win, unsigned long edge);
+/*
+ * Page @page is the first of its page table, which the write-protect tracker sees anew: what else
+ * of it holds nothing may be called dropped once more. Linux 7.2 frees tables that are empty.
+ */
+void dirty_want_table(struct dirty_window *win, unsigned long page);
 /* SCAN of the window, @cap runs a call, into @got. Return: 0 or -errno */
 int dirty_take(struct svm *s, struct dirty_window *win, unsigned int cap);
 bool dirty_is_as_wanted(const struct dirty_window *win);

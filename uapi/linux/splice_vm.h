@@ -311,8 +311,9 @@ struct splice_vm_track {
  * @start: in: first address, page aligned; out: where to go on; @end when done
  * @end: in: end address, page aligned, above @start. Values above user space stand
  *	for its end; then @start ends there as well
- * @runs: in: pointer to struct splice_vm_run[] to be filled; what is behind those that
- *	are, and all after an error, may be anything
+ * @runs: in: pointer to struct splice_vm_run[] to be filled. All @nr_runs of it may be
+ *	written and read during the call: nobody else may touch or remap it until it returns.
+ *	What is behind those that are filled, and all after an error, may be anything
  * @nr_runs: in: capacity of @runs, at least 1; out: how many were filled
  * @done: out: 1 when the range was covered to its end
  * @epoch: out: number of epochs that ended since TRACK, before this call
@@ -324,7 +325,8 @@ struct splice_vm_track {
  * that somebody holds references to it, as direct I/O does) or DROPPED (it has
  * none: forget it). Too much is reported where detail is lost, never too little: a
  * huge page is one run, and pages that the kernel swapped out, migrated, or came
- * by when it split a mapping are DIRTY. Mappings shared with others report what
+ * by when it split a mapping are DIRTY; with SPLICE_VM_TRACKER_PROTECT what holds nothing
+ * beside the first page of a new page table is DROPPED. Mappings shared with others report what
  * this mm wrote, and are never DROPPED while they are mapped.
  *
  * POPULATED lists, in order of addresses, runs that are PRESENT (with ZERO, HUGE
