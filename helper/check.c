@@ -17,11 +17,11 @@
 #include <unistd.h>
 #include "check.h"
 #include "criu/criu.h"
+#include "kernel/memfs.h"
 #include "kernel/page_set.h"
 #include "kernel/proc.h"
 #include "kernel/svm.h"
 #include "source/guard.h"
-#include "source/workdir.h"
 #include "ui/flags.h"
 #include "ui/report.h"
 
@@ -186,11 +186,11 @@ static void check_freezer(struct check *check)
 
 static void check_images(struct check *check)
 {
-	const char *base = workdir_is_memory("/run/migrate-helper") ? "/run" : "/dev/shm";
+	const char *base = !strncmp(memfs_base(), "/run/", 5) ? "/run" : "/dev/shm";
 	struct statfs fs = { 0 };
 	uint64_t bytes;
 
-	if (!workdir_is_memory(base) || statfs(base, &fs)) {
+	if (!memfs_holds(base) || statfs(base, &fs)) {
 		say(check, false, "mount -t tmpfs none /run", "neither /run nor /dev/shm is on tmpfs");
 		return;
 	}
@@ -206,27 +206,42 @@ static void check_memory(struct check *check)
 	say(check, bytes >= MEMORY_WANTED, "free some memory", "%lu MiB available", bytes >> 20);
 }
 
+/* Which of the two machines needs it. */
+enum { SOURCE = 1, DEST = 2, BOTH = SOURCE | DEST };
+
 static const struct {
 	const char *name;
 	void (*run)(struct check *check);
+	int roles;
 } checks[] = {
-	{ "rights", check_rights },	  { "module", check_module },
-	{ "soft-dirty", check_soft_dirty }, { "userfaultfd", check_uffd },
-	{ "criu", check_criu },		  { "freezer", check_freezer },
-	{ "images", check_images },	  { "memory", check_memory },
+	{ "rights", check_rights, BOTH },
+	{ "module", check_module, SOURCE },
+	{ "soft-dirty", check_soft_dirty, SOURCE },
+	{ "userfaultfd", check_uffd, DEST },
+	{ "criu", check_criu, BOTH },
+	{ "freezer", check_freezer, SOURCE },
+	{ "images", check_images, BOTH },
+	{ "memory", check_memory, DEST },
 };
 
 static const char usage[] =
-	"Usage: migrate-helper check [--json]\n"
-	"Say whether this machine is ready, and what helps if not.\n";
+	"Usage: migrate-helper check [OPTION]...\n"
+	"Say whether this machine is ready, and what helps if not.\n\n"
+	"  --source  programs leave from here: nothing else is looked at\n"
+	"  --dest    programs arrive here: nothing else is looked at\n"
+	"  --json    one JSON object a line\n"
+	"  --help\n";
 
 int check_main(int argc, char **argv)
 {
 	struct utsname uts;
-	bool json = false;
+	bool json = false, source = false, dest = false;
 	size_t missing = 0;
-	const struct flag flags[] = { { "json", &json }, { 0 } };
+	const struct flag flags[] = {
+		{ "source", &source }, { "dest", &dest }, { "json", &json }, { 0 }
+	};
 	int code = flags_parse(argc, argv, usage, flags);
+	int roles = source || dest ? source * SOURCE | dest * DEST : BOTH;
 
 	if (code >= 0)
 		return code;
@@ -236,6 +251,8 @@ int check_main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(checks) / sizeof(*checks); i++) {
 		struct check check = { 0 };
 
+		if (!(checks[i].roles & roles))
+			continue;
 		checks[i].run(&check);
 		report_event("check", json_pack("{s:s,s:b,s:s,s:s}", "name", checks[i].name,
 						"ok", check.ok, "text", check.text,

@@ -43,8 +43,11 @@ int main(int argc, char **argv)
 		return CODE_OK;
 	}
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
-		if (!strcmp(name, verbs[i].name))
+		if (!strcmp(name, verbs[i].name)) {
+			/* what getopt_long() complains in the name of */
+			argv[1] = "migrate-helper";
 			return verbs[i].run(argc - 1, argv + 1);
+		}
 	if (*name)
 		fprintf(stderr, "migrate-helper: there is no verb \"%s\"\n\n", name);
 	usage(stderr);

@@ -24,16 +24,6 @@ static int64_t now_ms(void)
 	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static bool is_loopback(const struct sockaddr_storage *addr)
-{
-	const struct sockaddr_in *v4 = (const void *)addr;
-	const struct sockaddr_in6 *v6 = (const void *)addr;
-
-	if (addr->ss_family == AF_INET)
-		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
-	return addr->ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
-}
-
 static void name_peer(const struct sockaddr_storage *addr, socklen_t len, char *peer, size_t size)
 {
 	char host[48] = "?", port[8] = "?";
@@ -52,19 +42,17 @@ int door_open(struct door *door, const char *where, bool insecure, struct error 
 	memset(door, 0, sizeof(*door));
 	for (size_t i = 0; i < DOOR_CALLERS; i++)
 		door->callers[i].fd = -1;
+	if (!insecure && !conn_host_is_loopback(where))
+		return error_set(err, CODE_USAGE,
+				 "listen on 127.0.0.1 and tunnel, or say --insecure on both sides",
+				 "listening on %s would take memory from the network without encryption",
+				 where);
 	door->listen_fd = conn_listen(where, err);
 	if (door->listen_fd < 0)
 		return -1;
 	if (getsockname(door->listen_fd, (void *)&addr, &len)) {
 		close(door->listen_fd);
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot tell where we listen");
-	}
-	if (!insecure && !is_loopback(&addr)) {
-		close(door->listen_fd);
-		return error_set(err, CODE_USAGE,
-				 "listen on 127.0.0.1 and tunnel, or say --insecure on both sides",
-				 "listening on %s would take memory from the network without encryption",
-				 where);
 	}
 	/* who called may have hung up before we come to accept */
 	fcntl(door->listen_fd, F_SETFL, O_NONBLOCK);

@@ -33,6 +33,16 @@ static int make_dir(const char *path, struct error *err)
 	return 0;
 }
 
+int images_check(const char *base, struct error *err)
+{
+	if (make_dir(base, err))
+		return -1;
+	if (access(base, W_OK | X_OK))
+		return error_errno(err, CODE_NOT_READY, "choose another --images-dir",
+				   "cannot write to %s", base);
+	return 0;
+}
+
 static int open_subdir(int dir_fd, const char *dir, const char *name, struct error *err)
 {
 	int fd;

@@ -27,6 +27,8 @@ struct images {
 	uint64_t bytes;
 };
 
+/** images_check() - @base is a directory of ours, or can be made one */
+int images_check(const char *base, struct error *err);
 /** images_plan() - only fills in names; nothing is made yet */
 int images_plan(struct images *images, const char *base, const uint8_t *id, struct error *err);
 int images_make(struct images *images, struct error *err);

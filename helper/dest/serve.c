@@ -14,12 +14,13 @@
 #include <unistd.h>
 #include "dest/door.h"
 #include "dest/fdpass.h"
+#include "dest/images.h"
 #include "dest/incoming.h"
 #include "dest/serve.h"
 #include "dest/tell.h"
+#include "kernel/memfs.h"
 
 #define DEFAULT_LISTEN	"127.0.0.1:" CONN_DEFAULT_PORT
-#define DEFAULT_BASE	"/run/migrate-helper"
 #define MAX_MIGRATIONS	32
 #define TICK_MS		1000
 
@@ -54,7 +55,8 @@ static void usage(FILE *to)
 	      "  --listen HOST[:PORT]  where to listen (default " DEFAULT_LISTEN ")\n"
 	      "  --insecure            listen beyond loopback, without encryption\n"
 	      "  --once                end after one migration, with its exit status\n"
-	      "  --images-dir DIR      for CRIU's images, on tmpfs (default " DEFAULT_BASE ")\n"
+	      "  --images-dir DIR      for CRIU's images, an absolute path, on tmpfs\n"
+	      "                        (/run/migrate-helper, or /dev/shm when that is not)\n"
 	      "  --json                one JSON object a line\n"
 	      "  --help\n", to);
 }
@@ -74,9 +76,9 @@ static int parse(int argc, char **argv, struct serve_options *opts)
 	int c;
 
 	opts->listen = DEFAULT_LISTEN;
-	opts->images_base = DEFAULT_BASE;
+	opts->images_base = memfs_base();
 	optind = 1;
-	while ((c = getopt_long(argc, argv, "", table, NULL)) >= 0) {
+	while ((c = getopt_long(argc, argv, "h", table, NULL)) >= 0) {
 		switch (c) {
 		case 'l':
 			opts->listen = optarg;
@@ -101,7 +103,12 @@ static int parse(int argc, char **argv, struct serve_options *opts)
 			return CODE_USAGE;
 		}
 	}
-	if (optind == argc && opts->images_base[0] == '/')
+	if (optind != argc)
+		fprintf(stderr, "migrate-helper: \"%s\" is not expected\n\n", argv[optind]);
+	else if (opts->images_base[0] != '/')
+		fprintf(stderr, "migrate-helper: --images-dir is \"%s\", and should be an absolute path\n\n",
+			opts->images_base);
+	else
 		return -1;
 	usage(stderr);
 	return CODE_USAGE;
@@ -340,7 +347,9 @@ int serve_main(int argc, char **argv)
 	setrlimit(RLIMIT_NOFILE, &many);
 	for (size_t i = 0; i < MAX_MIGRATIONS; i++)
 		server->migrations[i].sock = -1;
-	if (criu_version_get(&server->opts.criu, &err) || criu_check(&err) ||
+	if (conn_check_where(server->opts.listen, &err) ||
+	    images_check(server->opts.images_base, &err) ||
+	    criu_version_get(&server->opts.criu, &err) || criu_check(&err) ||
 	    open_signals(server, &err) ||
 	    door_open(&server->door, server->opts.listen, server->opts.insecure, &err)) {
 		tell_result(&err, NULL);

@@ -166,7 +166,7 @@ ino_t proc_ns(pid_t pid, const char *name)
 	return stat(path, &st) ? 0 : st.st_ino;
 }
 
-bool proc_is_64bit(pid_t pid)
+int proc_is_64bit(pid_t pid, struct error *err)
 {
 	unsigned char ident[EI_NIDENT] = { 0 };
 	char path[32];
@@ -175,7 +175,8 @@ bool proc_is_64bit(pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return false;
+		return error_errno(err, CODE_NOT_READY, "run as root",
+				   "cannot look at the program of process %d", pid);
 	if (read(fd, ident, sizeof(ident)) != sizeof(ident))
 		ident[EI_CLASS] = 0;
 	close(fd);

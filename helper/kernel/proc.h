@@ -37,8 +37,8 @@ int proc_children(pid_t pid, size_t *nr, pid_t *first, struct error *err);
 /** proc_ns() - inode of namespace @name ("pid", "mnt" ...) of @pid ("self" is 0); 0 on failure */
 ino_t proc_ns(pid_t pid, const char *name);
 
-/** proc_is_64bit() - the program is an ELF64 x86-64 one */
-bool proc_is_64bit(pid_t pid);
+/** proc_is_64bit() - 1: the program is an ELF64 one, 0: it is not, -1 with err: it cannot be read */
+int proc_is_64bit(pid_t pid, struct error *err);
 
 /** proc_open_clear_refs() - a descriptor for proc_clear_refs() */
 int proc_open_clear_refs(pid_t pid, struct error *err);

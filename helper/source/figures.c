@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -140,7 +141,7 @@ void figures_say_result(const struct figures *figures, const struct error *err, 
 	json_object_set_new(result, "comm", json_string(comm) ?: json_string("?"));
 	json_object_set_new(result, "mode", json_string(mode));
 	if (file && json_dump_file(result, file, JSON_INDENT(1)))
-		report_say("cannot write the result to %s", file);
+		report_say("cannot write the result to %s: %s", file, strerror(errno));
 	if (figures->moved && !report_is_json())
 		print_result(figures);
 	report_event("result", result);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +13,26 @@
 
 #define HELLO_TIMEOUT_MS	10000
 
+/* Rather now than when all is done. */
+static int check_result_file(const char *path, struct error *err)
+{
+	int fd = path ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666) : -1;
+
+	if (path && fd < 0)
+		return error_errno(err, CODE_USAGE, NULL, "cannot write the result to %s", path);
+	if (path)
+		close(fd);
+	return 0;
+}
+
 /* What can be known without the destination. */
 static int prepare(struct outgoing *out, struct error *err)
 {
 	const struct migrate_options *opts = out->opts;
 	pid_t pid = opts->pid;
 
+	if (conn_check_where(opts->to, err) || check_result_file(opts->result, err))
+		return -1;
 	if (!opts->insecure && !conn_host_is_loopback(opts->to))
 		return error_set(err, CODE_USAGE,
 				 "say --insecure on both sides if the network between them is yours alone",

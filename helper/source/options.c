@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,96 +27,101 @@ static void usage(FILE *to)
 	      "  --mode MODE          auto: send memory while it runs, the rest after it moved\n"
 	      "                       precopy: send the rest while it stands\n"
 	      "                       postcopy: send everything after it moved\n"
-	      "  --max-downtime MS    stop it when it would stand for less (300)\n"
-	      "  --max-rounds N       stop it after so many rounds (8)\n"
+	      "  --max-downtime MS    stop it when it would stand for less (300;\n"
+	      "                       1 to 3600000)\n"
+	      "  --max-rounds N       stop it after so many rounds (8; 1 to 1000)\n"
 	      "  --link-timeout MS    while it stands, a link that is silent for so long is lost\n"
-	      "                       and the program goes on here (400)\n"
+	      "                       and the program goes on here (400; 100 to 60000)\n"
 	      "  --verify             compare all memory on both sides before it goes on\n"
 	      "  --insecure           go beyond loopback, without encryption\n"
-	      "  --images-dir DIR     for CRIU's images, on tmpfs (/run/migrate-helper)\n"
+	      "  --images-dir DIR     for CRIU's images, an absolute path, on tmpfs\n"
+	      "                       (/run/migrate-helper, or /dev/shm when that is not)\n"
 	      "  --criu-log-level N   0 to 4 (2)\n"
 	      "  --json               one JSON object a line\n"
 	      "  --result FILE        write the result there, as a JSON object\n"
 	      "  --help\n", to);
 }
 
-static int bad(const char *option, const char *value)
+static int wrong(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static int wrong(const char *fmt, ...)
 {
-	fprintf(stderr, "migrate-helper: --%s: \"%s\" is not allowed\n\n", option, value);
+	va_list args;
+
+	fputs("migrate-helper: ", stderr);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fputs("\n\n", stderr);
 	usage(stderr);
 	return CODE_USAGE;
 }
 
-static int parse_number(const char *text, long min, long max, long *value)
+/* Return: NULL, or what it should have been */
+static const char *parse_number(const char *text, long min, long max, unsigned int *value)
 {
+	static char want[64];
+	long number;
 	char *end;
 
 	errno = 0;
-	*value = strtol(text, &end, 10);
-	return !*text || *end || errno || *value < min || *value > max ? -1 : 0;
+	number = strtol(text, &end, 10);
+	*value = number;
+	if (*text && !*end && !errno && number >= min && number <= max)
+		return NULL;
+	snprintf(want, sizeof(want), "a number from %ld to %ld", min, max);
+	return want;
 }
 
-static int parse_mode(const char *text, enum migrate_mode *mode)
+static const char *parse_mode(const char *text, enum migrate_mode *mode)
 {
 	for (size_t i = 0; i < sizeof(mode_names) / sizeof(*mode_names); i++)
 		if (!strcmp(text, mode_names[i])) {
 			*mode = i;
-			return 0;
+			return NULL;
 		}
-	return -1;
+	return "auto, precopy or postcopy";
 }
 
-/* Return: -1 when the value is wrong */
-static int take(int option, const char *value, struct migrate_options *opts)
+/* Return: NULL, or what the value should have been */
+static const char *take(int option, const char *value, struct migrate_options *opts)
 {
-	long number = 0;
+	const char *want;
+	unsigned int pid;
 
 	switch (option) {
 	case 'p':
-		if (parse_number(value, 1, INT_MAX, &number))
-			return -1;
-		opts->pid = number;
-		return 0;
+		want = parse_number(value, 1, INT_MAX, &pid);
+		opts->pid = pid;
+		return want;
 	case 't':
 		opts->to = value;
-		return *value ? 0 : -1;
+		return *value ? NULL : "HOST or HOST:PORT";
 	case 'm':
 		return parse_mode(value, &opts->mode);
 	case 'w':
-		if (parse_number(value, 1, 3600000, &number))
-			return -1;
-		opts->max_downtime_ms = number;
-		return 0;
+		return parse_number(value, 1, 3600000, &opts->max_downtime_ms);
 	case 'r':
-		if (parse_number(value, 1, 1000, &number))
-			return -1;
-		opts->max_rounds = number;
-		return 0;
+		return parse_number(value, 1, 1000, &opts->max_rounds);
 	case 'k':
-		if (parse_number(value, 100, 60000, &number))
-			return -1;
-		opts->link_timeout_ms = number;
-		return 0;
+		return parse_number(value, 100, 60000, &opts->link_timeout_ms);
 	case 'd':
 		opts->images_base = value;
-		return *value == '/' ? 0 : -1;
+		return *value == '/' ? NULL : "an absolute path";
 	case 'l':
-		if (parse_number(value, 0, 4, &number))
-			return -1;
-		opts->criu_log_level = number;
-		return 0;
+		return parse_number(value, 0, 4, &opts->criu_log_level);
 	case 'v':
 		opts->verify = true;
-		return 0;
+		return NULL;
 	case 'o':
 		opts->result = value;
-		return *value ? 0 : -1;
+		return *value ? NULL : "a file";
 	case 'i':
 		opts->insecure = true;
-		return 0;
+		return NULL;
 	default:
 		opts->json = true;
-		return 0;
+		return NULL;
 	}
 }
 
@@ -137,6 +143,7 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 }
 	};
+	const char *want;
 	int option, at;
 
 	*opts = (struct migrate_options){
@@ -144,7 +151,7 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 		.criu_log_level = 2,
 	};
 	optind = 1;
-	while ((option = getopt_long(argc, argv, "", table, &at)) >= 0) {
+	while ((option = getopt_long(argc, argv, "h", table, &at)) >= 0) {
 		if (option == 'h') {
 			usage(stdout);
 			return CODE_OK;
@@ -153,11 +160,14 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 			usage(stderr);
 			return CODE_USAGE;
 		}
-		if (take(option, optarg, opts))
-			return bad(table[at].name, optarg);
+		want = take(option, optarg, opts);
+		if (want)
+			return wrong("--%s is \"%s\", and should be %s", table[at].name, optarg,
+				     want);
 	}
-	if (optind == argc && opts->pid && opts->to)
-		return -1;
-	usage(stderr);
-	return CODE_USAGE;
+	if (optind != argc)
+		return wrong("\"%s\" is not expected", argv[optind]);
+	if (!opts->pid || !opts->to)
+		return wrong("%s is missing", opts->pid ? "--to" : "--pid");
+	return -1;
 }

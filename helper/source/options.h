@@ -24,7 +24,7 @@ struct migrate_options {
 	uint32_t link_timeout_ms;	/* of the control connection, from freeze to COMMIT */
 	const char *images_base;	/* NULL: the default */
 	const char *result;		/* file for the result as JSON, or NULL */
-	int criu_log_level;
+	uint32_t criu_log_level;
 	bool verify, insecure, json;
 };
 

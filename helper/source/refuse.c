@@ -39,11 +39,13 @@ static void refuse_task(const struct outgoing *out, struct refusals *refusals)
 	const struct proc_status *target = &out->target;
 	pid_t pid = out->opts->pid;
 
-	if (target->kernel)
+	if (target->kernel) {
 		refuse(refusals, NULL, "process %d is a kernel thread", pid);
-	else if (target->state == 'Z' || target->state == 'X')
+		return;
+	}
+	if (target->state == 'Z' || target->state == 'X')
 		refuse(refusals, NULL, "process %d has exited and waits for its parent", pid);
-	else if (!proc_is_64bit(pid))
+	else if (!proc_is_64bit(pid, refusals->err))
 		refuse(refusals, NULL, "process %d is no 64-bit program", pid);
 	if (target->tracer)
 		refuse(refusals, "end the debugger", "process %d is traced by process %d", pid,

@@ -2,41 +2,20 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
+#include "kernel/memfs.h"
 #include "source/workdir.h"
 #include "ui/report.h"
-
-#define BASE_RUN	"/run/migrate-helper"
-#define BASE_SHM	"/dev/shm/migrate-helper"
-
-bool workdir_is_memory(const char *path)
-{
-	char parent[PATH_MAX];
-	struct statfs fs;
-	char *slash;
-
-	if (!statfs(path, &fs))
-		return fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC;
-	snprintf(parent, sizeof(parent), "%s", path);
-	slash = strrchr(parent, '/');
-	if (errno != ENOENT || !slash || slash == parent)
-		return false;
-	*slash = 0;
-	return workdir_is_memory(parent);
-}
 
 int workdir_plan(struct workdir *dir, const char *base, const char *id, struct error *err)
 {
 	*dir = (struct workdir){ .images_fd = -1, .work_fd = -1, .parent_fd = -1 };
 	if (!base)
-		base = workdir_is_memory(BASE_RUN) || !workdir_is_memory(BASE_SHM) ? BASE_RUN :
-		       BASE_SHM;
-	if (!workdir_is_memory(base))
+		base = memfs_base();
+	if (!memfs_holds(base))
 		report_say("%s is not on tmpfs: the program will stand longer", base);
 	if (snprintf(dir->path, sizeof(dir->path), "%s/%s-source", base, id) >= (int)sizeof(dir->path))
 		return error_set(err, CODE_USAGE, NULL, "path \"%s\" is too long", base);

@@ -3,7 +3,6 @@
 #define MIGRATE_SOURCE_WORKDIR_H
 
 #include <limits.h>
-#include <stdbool.h>
 #include "ui/error.h"
 
 #define WORKDIR_PARENT	"../parent"	/* from the images directory */
@@ -21,8 +20,5 @@ struct workdir {
 int workdir_plan(struct workdir *dir, const char *base, const char *id, struct error *err);
 int workdir_make(struct workdir *dir, struct error *err);
 void workdir_close(struct workdir *dir);
-
-/** workdir_is_memory() - @path is, or would be made, on tmpfs */
-bool workdir_is_memory(const char *path);
 
 #endif

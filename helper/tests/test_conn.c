@@ -60,7 +60,8 @@ static void which_is_loopback(void **state)
 
 static void bad_addresses(void **state)
 {
-	static const char *const bad[] = { "[::1", "[::1]x", "a:", "[]7" };
+	static const char *const bad[] = { "[::1", "[::1]x", "a:", "[]7", "a:b", "a:65536", "a:-1",
+					   "a:99999999999", ":7070x", "[::1]:+1" };
 	char longest[1000];
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
@@ -68,7 +69,9 @@ static void bad_addresses(void **state)
 
 		assert_int_equal(conn_listen(bad[i], &err), -1);
 		assert_int_equal(err.code, CODE_USAGE);
+		assert_int_equal(conn_check_where(bad[i], &(struct error){ 0 }), -1);
 	}
+	assert_int_equal(conn_check_where("no.such.host.invalid:65535", &(struct error){ 0 }), 0);
 	memset(longest, 'a', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = 0;
 	assert_int_equal(conn_listen(longest, &(struct error){ 0 }), -1);

@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -17,12 +18,22 @@
 
 #define CONN_VERSION	1
 #define CONNECT_MS	10000
+#define HOST_MAX	256
+#define PORT_MAX	8
 
 _Static_assert(sizeof(struct conn_preamble) == 32, "the preamble is 32 bytes on the wire");
 
+/* Digits only: 0, of which the kernel makes one that is free, to 65535. */
+static bool is_port(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len && len <= 5 && strspn(text, "0123456789") == len && atoi(text) <= 65535;
+}
+
 /* "HOST:PORT", "[v6]:PORT", ":PORT", "HOST", "v6": into two strings. */
 static int split_where(const char *where, char *host, size_t host_size, char *port,
-		       size_t port_size, struct error *err)
+		       struct error *err)
 {
 	const char *colon = strrchr(where, ':'), *end = where + strlen(where);
 	size_t len;
@@ -39,13 +50,24 @@ static int split_where(const char *where, char *host, size_t host_size, char *po
 		end = colon;
 	}
 	len = end - where;
-	if (len >= host_size || (colon && (!colon[1] || strlen(colon + 1) >= port_size)))
+	if (len >= host_size)
 		return error_set(err, CODE_USAGE, "write it as HOST:PORT",
 				 "\"%s\" is no address", where);
+	if (colon && !is_port(colon + 1))
+		return error_set(err, CODE_USAGE,
+				 "write it as HOST:PORT, with a number from 1 to 65535",
+				 "\"%s\" in \"%s\" is no port", colon + 1, where);
 	memcpy(host, where, len);
 	host[len] = 0;
 	strcpy(port, colon ? colon + 1 : CONN_DEFAULT_PORT);
 	return 0;
+}
+
+int conn_check_where(const char *where, struct error *err)
+{
+	char host[HOST_MAX], port[PORT_MAX];
+
+	return split_where(where, host, sizeof(host), port, err);
 }
 
 static struct addrinfo *resolve(const char *where, bool listening, struct error *err)
@@ -55,10 +77,10 @@ static struct addrinfo *resolve(const char *where, bool listening, struct error 
 		.ai_flags = AI_ADDRCONFIG | (listening ? AI_PASSIVE : 0),
 	};
 	struct addrinfo *list = NULL;
-	char host[256], port[32];
+	char host[HOST_MAX], port[PORT_MAX];
 	int ret;
 
-	if (split_where(where, host, sizeof(host), port, sizeof(port), err))
+	if (split_where(where, host, sizeof(host), port, err))
 		return NULL;
 	ret = getaddrinfo(*host ? host : NULL, port, &hints, &list);
 	/* a machine that has nothing but loopback has no address for AI_ADDRCONFIG */
@@ -115,6 +137,18 @@ static int try_listen(const struct addrinfo *ai)
 	return -1;
 }
 
+static const char *listen_hint(int os_errno)
+{
+	switch (os_errno) {
+	case EADDRNOTAVAIL:
+		return "this machine has no such address: look at \"ip addr\"";
+	case EACCES:
+		return "only root may take a port below 1024";
+	default:
+		return "is another program on that port?";
+	}
+}
+
 int conn_listen(const char *where, struct error *err)
 {
 	struct addrinfo *list = resolve(where, true, err);
@@ -130,7 +164,7 @@ int conn_listen(const char *where, struct error *err)
 		if (ai->ai_family != AF_INET6)
 			fd = try_listen(ai);
 	if (fd < 0)
-		error_errno(err, CODE_NETWORK, "is another program on that port?",
+		error_errno(err, CODE_NETWORK, listen_hint(errno),
 			    "cannot listen on \"%s\"", where);
 	freeaddrinfo(list);
 	return fd;

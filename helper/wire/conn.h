@@ -33,6 +33,9 @@ struct conn_preamble {
 
 #define CONN_MAGIC	0x434d5653	/* "SVMC" */
 
+/** conn_check_where() - 0, or -1 with err when @where is not written as an address; looks up nothing */
+int conn_check_where(const char *where, struct error *err);
+
 /** conn_host_is_loopback() - all addresses of "HOST[:PORT]" are loopback; false for the wildcard */
 bool conn_host_is_loopback(const char *where);
 

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef MIGRATE_KERNEL_MEMFS_H
+#define MIGRATE_KERNEL_MEMFS_H
+
+#include <stdbool.h>
+
+/** memfs_holds() - @path is, or would be made, on tmpfs */
+bool memfs_holds(const char *path);
+
+/** memfs_base() - where the directories of migrations are by default: in memory where there is any */
+const char *memfs_base(void);
+
+#endif
