@@ -20,6 +20,7 @@
 
 #include "held.h"
 #include "protect.h"
+#include "protect_range.h"
 #include "uffd.h"
 #include "walk.h"
 
@@ -156,48 +157,6 @@ void splice_vm_protect_stop(struct splice_vm_session *sess)
 	mutex_lock(&splice_vm_protect_lock);
 	list_del_init(&sess->protecting);
 	mutex_unlock(&splice_vm_protect_lock);
-}
-
-/*
- * First mapping in [@range->start, @range->end) that is not registered with us, or false. The
- * rest has been followed since the last SCAN. @may: whether it can be registered. PAGEMAP_SCAN
- * passes over huge pages of 1 GiB without a word, so no hugetlb is.
- */
-static bool splice_vm_protect_next(struct splice_vm_session *sess,
-				   struct mm_struct *mm,
-				   struct splice_vm_range *range, bool *may)
-{
-	VMA_ITERATOR(vmi, mm, range->start);
-	struct vm_area_struct *vma;
-
-	for_each_vma_range(vmi, vma, range->end) {
-		if (splice_vm_vma_is_io(vma) ||
-		    vma->vm_userfaultfd_ctx.ctx == sess->uffd->private_data)
-			continue;
-		range->start = max(range->start, vma->vm_start);
-		range->end = min(range->end, vma->vm_end);
-		*may = !is_vm_hugetlb_page(vma);
-		return true;
-	}
-	return false;
-}
-
-/* The first part of [@range->start, @range->end) that is registered with us, or false. */
-static bool splice_vm_protect_registered(struct splice_vm_session *sess,
-					 struct mm_struct *mm,
-					 struct splice_vm_range *range)
-{
-	VMA_ITERATOR(vmi, mm, range->start);
-	struct vm_area_struct *vma;
-
-	for_each_vma_range(vmi, vma, range->end) {
-		if (vma->vm_userfaultfd_ctx.ctx != sess->uffd->private_data)
-			continue;
-		range->start = max(range->start, vma->vm_start);
-		range->end = min(range->end, vma->vm_end);
-		return true;
-	}
-	return false;
 }
 
 /*
@@ -361,67 +320,6 @@ static int splice_vm_protect_held(struct splice_vm_session *sess,
 		cond_resched();
 	}
 	return 0;
-}
-
-/*
- * The first part of [@range->start, @range->end) where no userfaultfd but ours is, or false:
- * PAGEMAP_SCAN asks nobody whose protection it is, so it would take from a task what it wants to
- * know of itself.
- */
-static bool splice_vm_protect_ours(struct splice_vm_session *sess,
-				   struct mm_struct *mm,
-				   struct splice_vm_range *range)
-{
-	VMA_ITERATOR(vmi, mm, range->start);
-	struct vm_area_struct *vma;
-
-	for_each_vma_range(vmi, vma, range->end) {
-		struct userfaultfd_ctx *ctx = vma->vm_userfaultfd_ctx.ctx;
-
-		if (!ctx || ctx == sess->uffd->private_data)
-			continue;
-		if (vma->vm_start > range->start) {
-			range->end = vma->vm_start;
-			break;
-		}
-		range->start = min(range->end, vma->vm_end);
-	}
-	return range->start < range->end;
-}
-
-/*
- * The first part of @range that is registered with us and has page tables; empty where none is
- * before it. PAGEMAP_SCAN calls the rest written and makes tables for it, to note there that it
- * is protected (6.12.117, 7.2): for a large reservation these fill a machine. What comes there
- * after our look is not protected, so the next SCAN finds it.
- */
-static void splice_vm_protect_tables(struct splice_vm_session *sess,
-				     struct mm_struct *mm,
-				     struct splice_vm_range *range)
-{
-	VMA_ITERATOR(vmi, mm, range->start);
-	unsigned long start = range->start, limit = range->end;
-	struct vm_area_struct *vma;
-	bool found = false;
-
-	range->start = limit;
-	for_each_vma_range(vmi, vma, limit) {
-		unsigned long addr = max(vma->vm_start, start);
-		unsigned long end = min(vma->vm_end, limit);
-
-		if (vma->vm_userfaultfd_ctx.ctx != sess->uffd->private_data)
-			continue;
-		if (!found) {
-			addr = splice_vm_walk_skip(mm, addr, end);
-			if (addr >= end)
-				continue;
-			range->start = addr;
-			found = true;
-		}
-		range->end = splice_vm_walk_tables(mm, addr, end);
-		if (range->end < end)
-			break;
-	}
 }
 
 /* PAGEMAP_SCAN of @range; out: where it stopped. Return: 0 or -errno */
