@@ -466,7 +466,9 @@ long splice_vm_scan(struct splice_vm_session *sess, void *arg)
 	call.addr = min_t(u64, scan->start, call.end);
 	call.user = scan->runs;
 	call.cap = min_t(u32, scan->nr_runs, SPLICE_VM_SCAN_RUNS);
-	call.runs = kvmalloc_array(call.cap, sizeof(*call.runs), GFP_KERNEL);
+	/* The caller chose the size: that there is no room is for it to hear, not for the log. */
+	call.runs = kvmalloc_array(call.cap, sizeof(*call.runs),
+				   GFP_KERNEL | __GFP_NOWARN);
 	if (!call.runs)
 		return -ENOMEM;
 	if (scan->flags == SPLICE_VM_SCAN_TRACKED)

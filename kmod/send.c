@@ -286,10 +286,11 @@ static int splice_vm_send_alloc(struct splice_vm_send_call *call)
 	call->cap_results = min_t(u32, call->arg->nr_results,
 				  SPLICE_VM_SEND_RESULTS);
 	call->runs = kvmalloc_array(call->arg->nr_runs, sizeof(*call->runs),
-				    GFP_KERNEL);
+				    GFP_KERNEL | __GFP_NOWARN);
 	call->results = kvmalloc_array(call->cap_results,
-				       sizeof(*call->results), GFP_KERNEL);
-	call->batch = kvmalloc(sizeof(*call->batch), GFP_KERNEL);
+				       sizeof(*call->results), GFP_KERNEL | __GFP_NOWARN);
+	call->batch = kvmalloc(sizeof(*call->batch),
+			       GFP_KERNEL | __GFP_NOWARN);
 	if (!call->runs || !call->results || !call->batch)
 		return -ENOMEM;
 	return 0;

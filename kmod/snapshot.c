@@ -203,7 +203,7 @@ static int splice_vm_vmas_grow(struct splice_vm_session *sess,
 
 	for (i = 0; i < 2; i++)
 		fresh[i] = kvmalloc_array(cap, sizeof(*fresh[i]),
-					  GFP_KERNEL_ACCOUNT);
+					  GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!fresh[0] || !fresh[1] || mmap_read_lock_killable(mm)) {
 		kvfree(fresh[0]);
 		kvfree(fresh[1]);
