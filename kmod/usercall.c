@@ -7,8 +7,8 @@
  * call does. That gives them no more than the descriptor of /proc/PID/mem, writable, does: to
  * do with that target as they like. Other processes may not be able to, so the caller's own must
  * be private and anonymous; what a device writes there, or somebody to whom the caller gave a
- * way of its own (a registered buffer), is the caller's to keep away, as the header says. What comes
- * back is checked like any other input.
+ * way of its own (a registered buffer), is the caller's to keep away, as the header says. What
+ * comes back is checked like any other input.
  */
 #include <linux/mm.h>
 #include <linux/mman.h>
