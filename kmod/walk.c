@@ -368,12 +368,18 @@ unsigned long splice_vm_walk_tables(struct mm_struct *mm, unsigned long addr,
 	pmd_t *pmdp;
 
 	rcu_read_lock();
-	while (addr < end && steps--) {
+	while (addr < end && steps) {
 		pmdp = splice_vm_pmd_find(mm, addr, end, &next);
-		if (!pmdp || pmd_none(READ_ONCE(*pmdp)))
+		if (!pmdp)
 			break;
-		addr = next;
+		/* The entries of one upper table lie side by side. */
+		do {
+			if (pmd_none(READ_ONCE(*pmdp++)))
+				goto out;
+			addr = pmd_addr_end(addr, end);
+		} while (--steps && addr < end && (addr & ~PUD_MASK));
 	}
+out:
 	rcu_read_unlock();
 	return addr;
 }
