@@ -68,7 +68,8 @@ int splice_vm_usercall_map(struct splice_vm_usercall *call)
  * @size: bytes of it
  *
  * The caller's is taken where it will do: a mapping of our own costs as much as PAGEMAP_SCAN of
- * some 60 MiB of 4 KiB pages (measured in emulation). Sleeps; takes the caller's mmap lock. Return: 0 or -errno
+ * some 60 MiB of 4 KiB pages (measured in emulation). Sleeps; takes the caller's mmap lock.
+ * Return: 0 or -errno
  */
 int splice_vm_usercall_begin(struct splice_vm_usercall *call,
 			     unsigned long addr, unsigned long size)
