@@ -7,18 +7,21 @@
 #include <linux/hugetlb.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
-#include <linux/slab.h>
+#include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 #include <linux/splice_vm.h>
 
 #include "observe.h"
 #include "protect.h"
+#include "runs.h"
 #include "scan.h"
 #include "target.h"
 #include "track.h"
 #include "walk.h"
 
 #define SPLICE_VM_SCAN_RUNS	4096
+/* Most scans find little: a page of them before memory for all is taken, and cleared. */
+#define SPLICE_VM_SCAN_FEW_RUNS	(PAGE_SIZE / sizeof(struct splice_vm_run))
 /* Page tables that are read in one hold of the mmap lock: some milliseconds. */
 #define SPLICE_VM_SCAN_TABLES	256
 /* A run's length in pages has 32 bits. */
@@ -29,18 +32,14 @@
  * @sess: whose
  * @runs: what was found
  * @user: where the caller wants it
- * @nr: so far
- * @cap: that fit
  * @addr: where to go on
  * @end: where to end
  * @full: there was no room for a run
  */
 struct splice_vm_scan_call {
 	struct splice_vm_session *sess;
-	struct splice_vm_run *runs;
+	struct splice_vm_runs runs;
 	unsigned long user;
-	unsigned int nr;
-	unsigned int cap;
 	unsigned long addr;
 	unsigned long end;
 	bool full;
@@ -50,25 +49,8 @@ struct splice_vm_scan_call {
 static bool splice_vm_scan_emit(struct splice_vm_scan_call *call,
 				unsigned long addr, u32 nr, u32 flags)
 {
-	struct splice_vm_run *last = NULL;
-
-	if (call->nr)
-		last = &call->runs[call->nr - 1];
-	if (last && last->flags == flags && nr <= U32_MAX - last->nr_pages &&
-	    last->addr + ((u64)last->nr_pages << PAGE_SHIFT) == addr) {
-		last->nr_pages += nr;
-		return true;
-	}
-	if (call->nr == call->cap) {
-		call->full = true;
-		return false;
-	}
-	call->runs[call->nr++] = (struct splice_vm_run){
-		.addr = addr,
-		.nr_pages = nr,
-		.flags = flags,
-	};
-	return true;
+	call->full = !splice_vm_runs_add(&call->runs, addr, nr, flags);
+	return !call->full;
 }
 
 /* Up to where from @addr on there can be no content. */
@@ -299,12 +281,16 @@ static int splice_vm_scan_loop(struct splice_vm_scan_call *call,
 	int i;
 
 	while (more) {
-		if (mmap_read_lock_killable(mm))
+		if (fatal_signal_pending(current) || mmap_read_lock_killable(mm))
 			return -EINTR;
 		for (i = 0; more && i < SPLICE_VM_SCAN_TABLES; i++)
 			more = step(call, mm);
 		mmap_read_unlock(mm);
 		cond_resched();
+		if (call->full && splice_vm_runs_grow(&call->runs)) {
+			call->full = false;
+			more = true;
+		}
 	}
 	return 0;
 }
@@ -314,8 +300,8 @@ static void splice_vm_scan_undo(struct splice_vm_scan_call *call)
 {
 	unsigned int i;
 
-	for (i = 0; i < call->nr; i++) {
-		const struct splice_vm_run *run = &call->runs[i];
+	for (i = 0; i < call->runs.nr; i++) {
+		const struct splice_vm_run *run = &call->runs.v[i];
 
 		splice_vm_record_log(&call->sess->record, run->addr, run->addr +
 				     ((unsigned long)run->nr_pages << PAGE_SHIFT));
@@ -325,10 +311,10 @@ static void splice_vm_scan_undo(struct splice_vm_scan_call *call)
 static int splice_vm_scan_report(struct splice_vm_scan_call *call,
 				 struct splice_vm_scan *scan)
 {
-	if (copy_to_user((void __user *)call->user, call->runs,
-			 call->nr * sizeof(*call->runs)))
+	if (copy_to_user((void __user *)call->user, call->runs.v,
+			 call->runs.nr * sizeof(*call->runs.v)))
 		return -EFAULT;
-	scan->nr_runs = call->nr;
+	scan->nr_runs = call->runs.nr;
 	scan->start = min(call->addr, call->end);
 	scan->done = call->addr >= call->end;
 	return 0;
@@ -361,7 +347,7 @@ static int splice_vm_scan_protect(struct splice_vm_scan_call *call,
 	int ret;
 
 	ret = splice_vm_usercall_begin(&user, call->user,
-				       call->cap * sizeof(*call->runs));
+				       call->runs.max * sizeof(*call->runs.v));
 	if (ret)
 		return ret;
 	ret = splice_vm_scan_protect_loop(call, mm, &user);
@@ -456,6 +442,7 @@ long splice_vm_scan(struct splice_vm_session *sess, void *arg)
 	struct splice_vm_scan *scan = arg;
 	struct splice_vm_scan_call call = { .sess = sess };
 	int ret = splice_vm_scan_check(scan);
+	u32 max;
 
 	if (ret)
 		return ret;
@@ -465,18 +452,17 @@ long splice_vm_scan(struct splice_vm_session *sess, void *arg)
 	call.end = min_t(u64, scan->end, TASK_SIZE_MAX);
 	call.addr = min_t(u64, scan->start, call.end);
 	call.user = scan->runs;
-	call.cap = min_t(u32, scan->nr_runs, SPLICE_VM_SCAN_RUNS);
-	/* The caller chose the size: that there is no room is for it to hear, not for the log. */
-	call.runs = kvmalloc_array(call.cap, sizeof(*call.runs),
-				   GFP_KERNEL | __GFP_NOWARN);
-	if (!call.runs)
-		return -ENOMEM;
+	max = min_t(u32, scan->nr_runs, SPLICE_VM_SCAN_RUNS);
+	ret = splice_vm_runs_init(&call.runs,
+				  min_t(u32, max, SPLICE_VM_SCAN_FEW_RUNS), max);
+	if (ret)
+		return ret;
 	if (scan->flags == SPLICE_VM_SCAN_TRACKED)
 		ret = splice_vm_scan_tracked(&call, scan);
 	else
 		ret = splice_vm_scan_populated(&call, scan);
-	splice_vm_observe_scan(sess, scan, call.runs, call.nr, ret);
-	kvfree(call.runs);
+	splice_vm_observe_scan(sess, scan, call.runs.v, call.runs.nr, ret);
+	splice_vm_runs_free(&call.runs);
 	return ret;
 }
 

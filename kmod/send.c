@@ -11,6 +11,7 @@
 #include "batch.h"
 #include "inflight.h"
 #include "observe.h"
+#include "runs.h"
 #include "send.h"
 #include "sock.h"
 #include "take.h"
@@ -33,8 +34,6 @@
  * @run: index of the run that is being worked on
  * @page: pages of it that are done
  * @results: what becomes of them
- * @nr_results: so far
- * @cap_results: that fit
  * @batch: the batch that is being put together
  */
 struct splice_vm_send_call {
@@ -48,9 +47,7 @@ struct splice_vm_send_call {
 	u64 pages;
 	unsigned int run;
 	unsigned int page;
-	struct splice_vm_run *results;
-	unsigned int nr_results;
-	unsigned int cap_results;
+	struct splice_vm_runs results;
 	struct splice_vm_batch_buf *batch;
 };
 
@@ -88,19 +85,7 @@ static int splice_vm_send_copy_runs(struct splice_vm_send_call *call)
 static void splice_vm_send_result(struct splice_vm_send_call *call, u64 addr,
 				  u32 nr, u32 flags)
 {
-	struct splice_vm_run *last = NULL;
-
-	if (call->nr_results)
-		last = &call->results[call->nr_results - 1];
-	if (last && last->flags == flags && nr <= U32_MAX - last->nr_pages &&
-	    last->addr + ((u64)last->nr_pages << PAGE_SHIFT) == addr)
-		last->nr_pages += nr;
-	else
-		call->results[call->nr_results++] = (struct splice_vm_run){
-			.addr = addr,
-			.nr_pages = nr,
-			.flags = flags,
-		};
+	splice_vm_runs_add(&call->results, addr, nr, flags);
 	call->arg->pages_done += nr;
 	call->page += nr;
 	if (call->page == call->runs[call->run].nr_pages) {
@@ -112,7 +97,7 @@ static void splice_vm_send_result(struct splice_vm_send_call *call, u64 addr,
 static bool splice_vm_send_is_done(const struct splice_vm_send_call *call)
 {
 	return call->run == call->arg->nr_runs ||
-	       call->nr_results == call->cap_results;
+	       call->results.nr == call->results.max;
 }
 
 /* A part of what may be in flight: the rest is for other calls, and what is still queued. */
@@ -274,26 +259,24 @@ static int splice_vm_send_loop(struct splice_vm_send_call *call)
 
 static int splice_vm_send_report(struct splice_vm_send_call *call)
 {
-	call->arg->nr_results = call->nr_results;
-	if (copy_to_user(u64_to_user_ptr(call->arg->results), call->results,
-			 call->nr_results * sizeof(*call->results)))
+	call->arg->nr_results = call->results.nr;
+	if (copy_to_user(u64_to_user_ptr(call->arg->results), call->results.v,
+			 call->results.nr * sizeof(*call->results.v)))
 		return -EFAULT;
 	return 0;
 }
 
 static int splice_vm_send_alloc(struct splice_vm_send_call *call)
 {
-	call->cap_results = min_t(u32, call->arg->nr_results,
-				  SPLICE_VM_SEND_RESULTS);
+	u32 max = min_t(u32, call->arg->nr_results, SPLICE_VM_SEND_RESULTS);
+
 	call->runs = kvmalloc_array(call->arg->nr_runs, sizeof(*call->runs),
 				    GFP_KERNEL | __GFP_NOWARN);
-	call->results = kvmalloc_array(call->cap_results,
-				       sizeof(*call->results), GFP_KERNEL | __GFP_NOWARN);
 	call->batch = kvmalloc(sizeof(*call->batch),
 			       GFP_KERNEL | __GFP_NOWARN);
-	if (!call->runs || !call->results || !call->batch)
+	if (!call->runs || !call->batch)
 		return -ENOMEM;
-	return 0;
+	return splice_vm_runs_init(&call->results, max, max);
 }
 
 /* The socket, and the account of what goes there. */
@@ -321,7 +304,7 @@ static void splice_vm_send_close(struct splice_vm_send_call *call)
 static void splice_vm_send_free(struct splice_vm_send_call *call)
 {
 	kvfree(call->batch);
-	kvfree(call->results);
+	splice_vm_runs_free(&call->results);
 	kvfree(call->runs);
 }
 

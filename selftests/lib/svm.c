@@ -151,7 +151,7 @@ void svm_epoch(struct svm *s)
 int svm_scan(struct svm *s, __u32 flags, __u64 start, __u64 end,
 	     unsigned int cap, struct svm_runs *runs)
 {
-	struct splice_vm_run *found = calloc(cap, sizeof(*found));
+	struct splice_vm_run *found = malloc(cap * sizeof(*found));
 	struct splice_vm_scan arg = {
 		.size = sizeof(arg),
 		.flags = flags,
