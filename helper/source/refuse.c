@@ -10,28 +10,51 @@
 #include "source/outgoing.h"
 #include "ui/report.h"
 
-/** struct refusals - the first becomes the error, all are said */
+/**
+ * struct refusals - what speaks against moving a program
+ * @first: the only one becomes the error; of several each is said
+ * @nr: how many
+ */
 struct refusals {
-	struct error *err;
+	struct error first;
 	size_t nr;
 };
 
 static void refuse(struct refusals *refusals, const char *hint, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+static void refusal_say(const char *text, const char *hint)
+{
+	report_say("refused: %s%s%s", text, *hint ? ": " : "", hint);
+}
+
 static void refuse(struct refusals *refusals, const char *hint, const char *fmt, ...)
 {
+	struct error *first = &refusals->first;
 	char text[300];
 	va_list args;
 
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	error_set(refusals->err, CODE_REFUSED, hint, "%s", text);
+	error_set(first, CODE_REFUSED, hint, "%s", text);
 	report_event("refused", json_pack("{s:s,s:s}", "reason", text, "hint", hint ?: ""));
-	/* the first is said as the error */
-	if (refusals->nr++)
-		report_say("also: %s%s%s", text, hint ? ": " : "", hint ?: "");
+	if (++refusals->nr == 2)
+		refusal_say(first->what, first->hint);
+	if (refusals->nr > 1)
+		refusal_say(text, hint ?: "");
+}
+
+/* Return: 0, or -1 with @err set */
+static int refusals_end(const struct refusals *refusals, pid_t pid, struct error *err)
+{
+	if (refusals->nr > 1)
+		return error_set(err, CODE_REFUSED, NULL,
+				 "process %d cannot be moved, for the %zu reasons above", pid,
+				 refusals->nr);
+	if (refusals->nr)
+		*err = refusals->first;
+	return refusals->nr ? -1 : 0;
 }
 
 static void refuse_task(const struct outgoing *out, struct refusals *refusals)
@@ -45,7 +68,7 @@ static void refuse_task(const struct outgoing *out, struct refusals *refusals)
 	}
 	if (target->state == 'Z' || target->state == 'X')
 		refuse(refusals, NULL, "process %d has exited and waits for its parent", pid);
-	else if (!proc_is_64bit(pid, refusals->err))
+	else if (!proc_is_64bit(pid, &refusals->first))
 		refuse(refusals, NULL, "process %d is no 64-bit program", pid);
 	if (target->tracer)
 		refuse(refusals, "end the debugger", "process %d is traced by process %d", pid,
@@ -167,15 +190,16 @@ static void refuse_files(const struct outgoing *out, struct refusals *refusals)
 
 int outgoing_refuse(struct outgoing *out, struct error *err)
 {
-	struct refusals refusals = { .err = err };
+	struct refusals refusals = { 0 };
+	pid_t pid = out->opts->pid;
 
 	refuse_task(out, &refusals);
 	if (refusals.nr)
-		return -1;
-	if (maps_read(out->opts->pid, true, &out->vmas, err))
+		return refusals_end(&refusals, pid, err);
+	if (maps_read(pid, true, &out->vmas, err))
 		return -1;
 	refuse_tree(out, &refusals);
 	refuse_memory(out, &refusals);
 	refuse_files(out, &refusals);
-	return refusals.nr ? -1 : 0;
+	return refusals_end(&refusals, pid, err);
 }

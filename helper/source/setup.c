@@ -165,6 +165,20 @@ static int send_setup(struct outgoing *out, struct setup *setup, struct error *e
 	return control_send(out->ctl, &msg, err);
 }
 
+/* The only reason becomes the error; of several each is said. */
+static void take_refusals(const Migrate__SetupReply *reply, struct error *err)
+{
+	if (reply->n_refusals < 2) {
+		error_set(err, CODE_PEER, NULL, "the destination refuses: %s",
+			  reply->n_refusals ? reply->refusals[0] : "it does not say why");
+		return;
+	}
+	for (size_t i = 0; i < reply->n_refusals; i++)
+		report_say("the destination refuses: %s", reply->refusals[i]);
+	error_set(err, CODE_PEER, NULL, "the destination refuses, for the %zu reasons above",
+		  reply->n_refusals);
+}
+
 static int take_reply(struct outgoing *out, struct error *err)
 {
 	Migrate__Control *msg = outgoing_expect(out, MIGRATE__CONTROL__BODY_SETUP_REPLY,
@@ -174,12 +188,8 @@ static int take_reply(struct outgoing *out, struct error *err)
 	if (!msg)
 		return -1;
 	reply = msg->setup_reply;
-	if (!reply->ok) {
-		error_set(err, CODE_PEER, NULL, "the destination refuses: %s",
-			  reply->n_refusals ? reply->refusals[0] : "it does not say why");
-		for (size_t i = 1; i < reply->n_refusals; i++)
-			report_say("also: %s", reply->refusals[i]);
-	}
+	if (!reply->ok)
+		take_refusals(reply, err);
 	out->peer_fixed_ns = reply->has_fixed_cost_ns ? reply->fixed_cost_ns : 0;
 	migrate__control__free_unpacked(msg, NULL);
 	return error_is_set(err) ? -1 : 0;
