@@ -19,36 +19,6 @@
 #include "held.h"
 #include "walk.h"
 
-/* Of a range that is looked at in one go. */
-#define SPLICE_VM_HELD_STEP	(64 * SPLICE_VM_CHUNK_SIZE)
-
-/**
- * splice_vm_held_report() - an epoch ends: what was held when it began is dirty
- * @sess: the session; nobody else ends an epoch meanwhile
- */
-void splice_vm_held_report(struct splice_vm_session *sess)
-{
-	struct splice_vm_chunk chunk;
-	unsigned long index = 0, next, gap_end;
-
-	while (splice_vm_record_peek(&sess->held, index, &chunk)) {
-		index = chunk.index + 1;
-		splice_vm_record_take(&sess->held, chunk.index, &chunk);
-		/* While there was no memory for the chunk it was noted as a range. */
-		bitmap_or(chunk.dirty, chunk.dirty, chunk.logged,
-			  SPLICE_VM_CHUNK_PAGES);
-		splice_vm_record_dirty(&sess->record, chunk.index, chunk.dirty,
-				       chunk.dirty);
-		cond_resched();
-	}
-	/* Without memory for chunks these were noted as ranges. */
-	for (index = 0; splice_vm_record_next(&sess->held, index, &next, &gap_end);
-	     index = gap_end) {
-		splice_vm_record_log(&sess->record, next, gap_end);
-		splice_vm_record_cut(&sess->held, next, gap_end);
-	}
-}
-
 /* @chunk is what was recorded of the window's pages, or NULL. */
 static bool splice_vm_held_counts(const struct splice_vm_chunk *chunk,
 				  unsigned int bit, u8 state)
@@ -75,17 +45,20 @@ static void splice_vm_held_window(struct splice_vm_session *sess,
 		__set_bit(first + i, held);
 	}
 	if (any)
-		splice_vm_record_dirty(&sess->held,
+		splice_vm_record_dirty(&sess->pending,
 				       win->start >> SPLICE_VM_CHUNK_SHIFT,
 				       held, held);
 }
 
-/* In [start, end); of one chunk when it is given. */
-static void splice_vm_held_range(struct splice_vm_session *sess,
-				 struct mm_struct *mm, unsigned long start,
-				 unsigned long end,
-				 const struct splice_vm_chunk *chunk,
-				 struct splice_vm_window *win)
+/*
+ * In [start, end); of one chunk when it is given. Return: where it stopped because no more of
+ * @tables were left, or @end
+ */
+static unsigned long
+splice_vm_held_range(struct splice_vm_session *sess, struct mm_struct *mm,
+		     unsigned long start, unsigned long end,
+		     const struct splice_vm_chunk *chunk,
+		     struct splice_vm_window *win, unsigned int *tables)
 {
 	VMA_ITERATOR(vmi, mm, start);
 	struct vm_area_struct *vma;
@@ -100,12 +73,16 @@ static void splice_vm_held_range(struct splice_vm_session *sess,
 			addr = splice_vm_walk_skip(mm, addr, limit);
 			if (addr >= limit)
 				break;
+			if (!*tables)
+				return addr;
+			--*tables;
 			if (splice_vm_walk_window(vma, addr, limit, win))
 				splice_vm_held_window(sess, chunk, win);
 			addr += (unsigned long)win->nr << PAGE_SHIFT;
 			cond_resched();
 		}
 	}
+	return end;
 }
 
 static void splice_vm_held_chunk(struct splice_vm_session *sess,
@@ -118,10 +95,11 @@ static void splice_vm_held_chunk(struct splice_vm_session *sess,
 		.how = SPLICE_VM_WALK_HELD,
 		.only = only,
 	};
+	unsigned int tables = UINT_MAX;
 
 	bitmap_or(only, chunk->dirty, chunk->logged, SPLICE_VM_CHUNK_PAGES);
 	splice_vm_held_range(sess, mm, base, base + SPLICE_VM_CHUNK_SIZE,
-			     chunk, &win);
+			     chunk, &win, &tables);
 }
 
 /**
@@ -130,12 +108,13 @@ static void splice_vm_held_chunk(struct splice_vm_session *sess,
  * @mm: its mm; mmap lock held, the entries of these pages are clean
  * @addr: where to begin
  * @end: where to stop: what is recorded beyond belongs to an epoch that goes on
+ * @tables: read so many page tables at the most, not 0; out: less those that were
  *
  * Return: where to go on; ULONG_MAX at the end
  */
 unsigned long splice_vm_held_collect(struct splice_vm_session *sess,
 				     struct mm_struct *mm, unsigned long addr,
-				     unsigned long end)
+				     unsigned long end, unsigned int *tables)
 {
 	struct splice_vm_window all = { .how = SPLICE_VM_WALK_HELD };
 	struct splice_vm_chunk chunk;
@@ -144,15 +123,14 @@ unsigned long splice_vm_held_collect(struct splice_vm_session *sess,
 	if (!splice_vm_record_next(&sess->record, addr, &next, &gap_end) ||
 	    next >= end)
 		return ULONG_MAX;
-	if (gap_end > next) {
-		gap_end = min3(gap_end, next + SPLICE_VM_HELD_STEP, end);
-		splice_vm_held_range(sess, mm, next, gap_end, NULL, &all);
-		return gap_end;
-	}
+	if (gap_end > next)
+		return splice_vm_held_range(sess, mm, next, min(gap_end, end),
+					    NULL, &all, tables);
 	if (!splice_vm_record_peek(&sess->record, next >> SPLICE_VM_CHUNK_SHIFT,
 				   &chunk))
 		return ULONG_MAX;
 	splice_vm_held_chunk(sess, mm, &chunk);
+	--*tables;
 	return (chunk.index + 1) << SPLICE_VM_CHUNK_SHIFT;
 }
 
@@ -163,8 +141,10 @@ void splice_vm_held_collect_all(struct splice_vm_session *sess,
 	unsigned long addr = 0;
 
 	while (addr != ULONG_MAX) {
-		addr = splice_vm_held_collect(sess, mm, addr,
-					      TASK_SIZE_MAX);
+		unsigned int tables = UINT_MAX;
+
+		addr = splice_vm_held_collect(sess, mm, addr, TASK_SIZE_MAX,
+					      &tables);
 		cond_resched();
 	}
 }

@@ -4,10 +4,9 @@
 
 #include "session.h"
 
-void splice_vm_held_report(struct splice_vm_session *sess);
 unsigned long splice_vm_held_collect(struct splice_vm_session *sess,
 				     struct mm_struct *mm, unsigned long addr,
-				     unsigned long end);
+				     unsigned long end, unsigned int *tables);
 void splice_vm_held_collect_all(struct splice_vm_session *sess,
 				struct mm_struct *mm);
 

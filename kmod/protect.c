@@ -14,6 +14,7 @@
 #include <linux/file.h>
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 #include <linux/userfaultfd_k.h>
 #include <uapi/linux/fs.h>
@@ -30,8 +31,8 @@
 #define SPLICE_VM_PROTECT_COPY	16
 /* A mapping that changes all the time is not followed for ever. */
 #define SPLICE_VM_PROTECT_TRIES	64
-/* Steps of held.c in one hold of the mmap lock: some milliseconds. */
-#define SPLICE_VM_PROTECT_STEPS	64
+/* Page tables that held.c reads in one hold of the mmap lock: some milliseconds. */
+#define SPLICE_VM_PROTECT_TABLES	64
 
 static DEFINE_MUTEX(splice_vm_protect_lock); /* the list, and sessions' ->protecting */
 static LIST_HEAD(splice_vm_protect_sessions);
@@ -176,7 +177,7 @@ static int splice_vm_protect_clear(struct splice_vm_session *sess,
 		struct splice_vm_range part = range;
 		struct uffdio_writeprotect clear = {};
 
-		if (mmap_read_lock_killable(mm))
+		if (fatal_signal_pending(current) || mmap_read_lock_killable(mm))
 			return -EINTR;
 		found = splice_vm_protect_registered(sess, mm, &part);
 		mmap_read_unlock(mm);
@@ -245,12 +246,12 @@ int splice_vm_protect_begin(struct splice_vm_session *sess,
 		if (ret)
 			return ret;
 	}
-	splice_vm_held_report(sess);
+	splice_vm_record_move(&sess->record, &sess->pending);
 	while (start < end) {
 		struct splice_vm_range range = { start, end };
 		bool found, may;
 
-		if (mmap_read_lock_killable(mm))
+		if (fatal_signal_pending(current) || mmap_read_lock_killable(mm))
 			return -EINTR;
 		found = splice_vm_protect_next(sess, mm, &range, &may);
 		mmap_read_unlock(mm);
@@ -309,13 +310,14 @@ static int splice_vm_protect_held(struct splice_vm_session *sess,
 				  struct mm_struct *mm, unsigned long addr,
 				  unsigned long end)
 {
-	int i;
-
 	while (addr < end) {
-		if (mmap_read_lock_killable(mm))
+		unsigned int tables = SPLICE_VM_PROTECT_TABLES;
+
+		if (fatal_signal_pending(current) || mmap_read_lock_killable(mm))
 			return -EINTR;
-		for (i = 0; i < SPLICE_VM_PROTECT_STEPS && addr < end; i++)
-			addr = splice_vm_held_collect(sess, mm, addr, end);
+		while (tables && addr < end)
+			addr = splice_vm_held_collect(sess, mm, addr, end,
+						      &tables);
 		mmap_read_unlock(mm);
 		cond_resched();
 	}
@@ -375,7 +377,6 @@ int splice_vm_protect_collect(struct splice_vm_session *sess,
 			      unsigned long *until)
 {
 	struct splice_vm_range range = { start, end };
-	bool found;
 	int ret = 0;
 
 	lockdep_assert_held(&sess->lock);
@@ -383,9 +384,7 @@ int splice_vm_protect_collect(struct splice_vm_session *sess,
 		ret = -EINTR;
 		goto out_log;
 	}
-	found = splice_vm_protect_ours(sess, mm, &range);
-	if (found)
-		splice_vm_protect_tables(sess, mm, &range);
+	splice_vm_protect_tables(sess, mm, &range);
 	mmap_read_unlock(mm);
 	*until = range.end;
 	if (range.start < range.end)

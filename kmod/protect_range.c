@@ -13,6 +13,9 @@
 
 #if SPLICE_VM_HAS_PROTECT
 
+/* Mappings that are looked at in one hold of the mmap lock: below a millisecond. */
+#define SPLICE_VM_PROTECT_VMAS	4096
+
 /**
  * splice_vm_protect_next() - the first mapping that is not registered with us
  * @sess: the session
@@ -68,36 +71,6 @@ bool splice_vm_protect_registered(struct splice_vm_session *sess,
 }
 
 /**
- * splice_vm_protect_ours() - the first part where no userfaultfd but ours is
- * @sess: the session
- * @mm: its mm
- * @range: where to look; cut to that part
- *
- * PAGEMAP_SCAN asks nobody whose protection it is, so it would take from a task what it wants to
- * know of itself. Return: false when there is none; then @range is empty, at its end
- */
-bool splice_vm_protect_ours(struct splice_vm_session *sess,
-			    struct mm_struct *mm,
-			    struct splice_vm_range *range)
-{
-	VMA_ITERATOR(vmi, mm, range->start);
-	struct vm_area_struct *vma;
-
-	for_each_vma_range(vmi, vma, range->end) {
-		struct userfaultfd_ctx *ctx = vma->vm_userfaultfd_ctx.ctx;
-
-		if (!ctx || ctx == sess->uffd->private_data)
-			continue;
-		if (vma->vm_start > range->start) {
-			range->end = vma->vm_start;
-			break;
-		}
-		range->start = min(range->end, vma->vm_end);
-	}
-	return range->start < range->end;
-}
-
-/**
  * splice_vm_protect_tables() - the first part that is ours and has page tables
  * @sess: the session
  * @mm: its mm
@@ -114,16 +87,27 @@ void splice_vm_protect_tables(struct splice_vm_session *sess,
 {
 	VMA_ITERATOR(vmi, mm, range->start);
 	unsigned long start = range->start, limit = range->end;
+	unsigned int left = SPLICE_VM_PROTECT_VMAS;
 	struct vm_area_struct *vma;
 	bool found = false;
 
 	range->start = limit;
 	for_each_vma_range(vmi, vma, limit) {
+		struct userfaultfd_ctx *ctx = vma->vm_userfaultfd_ctx.ctx;
 		unsigned long addr = max(vma->vm_start, start);
 		unsigned long end = min(vma->vm_end, limit);
 
-		if (vma->vm_userfaultfd_ctx.ctx != sess->uffd->private_data)
+		if (!left--) {
+			if (!found)
+				*range = (struct splice_vm_range){ addr, addr };
+			break;
+		}
+		if (ctx != sess->uffd->private_data) {
+			/* PAGEMAP_SCAN would take from a task what it wants to know of itself. */
+			if (found && ctx)
+				break;
 			continue;
+		}
 		if (!found) {
 			addr = splice_vm_walk_skip(mm, addr, end);
 			if (addr >= end)

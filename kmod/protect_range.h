@@ -10,9 +10,6 @@ bool splice_vm_protect_next(struct splice_vm_session *sess,
 bool splice_vm_protect_registered(struct splice_vm_session *sess,
 				  struct mm_struct *mm,
 				  struct splice_vm_range *range);
-bool splice_vm_protect_ours(struct splice_vm_session *sess,
-			    struct mm_struct *mm,
-			    struct splice_vm_range *range);
 void splice_vm_protect_tables(struct splice_vm_session *sess,
 			      struct mm_struct *mm,
 			      struct splice_vm_range *range);

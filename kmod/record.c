@@ -311,6 +311,37 @@ void splice_vm_record_dirty(struct splice_vm_record *rec, unsigned long index,
 }
 
 /**
+ * splice_vm_record_move() - all that one record holds counts as written in another
+ * @to: the other
+ * @from: empty afterwards, but for what came meanwhile
+ *
+ * Sleeps.
+ */
+void splice_vm_record_move(struct splice_vm_record *to,
+			   struct splice_vm_record *from)
+{
+	unsigned long index = 0, next, gap_end;
+	struct splice_vm_chunk chunk;
+
+	while (splice_vm_record_peek(from, index, &chunk)) {
+		index = chunk.index + 1;
+		splice_vm_record_take(from, chunk.index, &chunk);
+		/* While there was no memory for the chunk it was noted as a range, for whatever. */
+		bitmap_or(chunk.dirty, chunk.dirty, chunk.logged,
+			  SPLICE_VM_CHUNK_PAGES);
+		bitmap_andnot(chunk.held, chunk.held, chunk.logged,
+			      SPLICE_VM_CHUNK_PAGES);
+		splice_vm_record_dirty(to, chunk.index, chunk.dirty, chunk.held);
+		cond_resched();
+	}
+	for (index = 0; splice_vm_record_next(from, index, &next, &gap_end);
+	     index = gap_end) {
+		splice_vm_record_log(to, next, gap_end);
+		splice_vm_record_cut(from, next, gap_end);
+	}
+}
+
+/**
  * splice_vm_record_next() - where the next thing is
  * @rec: the record
  * @addr: look from here on

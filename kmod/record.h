@@ -69,6 +69,8 @@ void splice_vm_record_written(struct splice_vm_record *rec, unsigned long start,
 void splice_vm_record_unmap(struct splice_vm_record *rec, unsigned long start,
 			    unsigned long end);
 void splice_vm_record_log_unmapped(struct splice_vm_record *rec);
+void splice_vm_record_move(struct splice_vm_record *to,
+			   struct splice_vm_record *from);
 bool splice_vm_record_peek(struct splice_vm_record *rec, unsigned long index,
 			   struct splice_vm_chunk *out);
 void splice_vm_record_dirty(struct splice_vm_record *rec, unsigned long index,

@@ -29,7 +29,7 @@ static int splice_vm_open(struct inode *inode, struct file *file)
 	init_waitqueue_head(&sess->wait);
 	INIT_LIST_HEAD(&sess->protecting);
 	splice_vm_record_init(&sess->record);
-	splice_vm_record_init(&sess->held);
+	splice_vm_record_init(&sess->pending);
 	sess->opener_uid = current_uid();
 	if (splice_vm_inflight_open(sess)) {
 		kvfree(sess);
@@ -61,7 +61,7 @@ static int splice_vm_release(struct inode *inode, struct file *file)
 	if (sess->pagemap)
 		fput(sess->pagemap);
 	splice_vm_record_destroy(&sess->record);
-	splice_vm_record_destroy(&sess->held);
+	splice_vm_record_destroy(&sess->pending);
 	kvfree(sess);
 	return 0;
 }

@@ -107,8 +107,9 @@ struct splice_vm_vmas {
  * @epochs: ends of epochs since TRACK; written under the target's mmap_lock
  * @epochs_seen: value of @epochs at the last SCAN TRACKED
  * @record: what was written and dropped
- * @held: pages on which others held references when an epoch began: what they write
- *	belongs to it
+ * @pending: pages of the epoch under way, for @record when it ends and not before, since a
+ *	SCAN may come in between: those on which others held references when it began, and
+ *	those that lost the right to write, and with it what tells of writes
  * @vmas: [0] of the last epoch, [1] spare; under the target's mmap_lock, which the
  *	snapshot holds for writing and SCAN for reading together with @lock
  * @fresh: no epoch of the soft-dirty tracker has ended yet; like @vmas
@@ -146,7 +147,7 @@ struct splice_vm_session {
 	atomic64_t epochs;
 	atomic64_t epochs_seen;
 	struct splice_vm_record record;
-	struct splice_vm_record held;
+	struct splice_vm_record pending;
 	struct splice_vm_vmas vmas[2];
 	bool fresh;
 	atomic64_t pages_sent;

@@ -12,7 +12,6 @@
 #include <linux/mmu_notifier.h>
 #include <linux/slab.h>
 
-#include "held.h"
 #include "observe.h"
 #include "snapshot.h"
 #include "walk.h"
@@ -146,7 +145,7 @@ void splice_vm_snapshot_take(struct splice_vm_session *sess,
 	now->valid = true;
 	splice_vm_snapshot_lock(mm);
 	splice_vm_record_log_unmapped(&sess->record);
-	splice_vm_held_report(sess);
+	splice_vm_record_move(&sess->record, &sess->pending);
 	for_each_vma(vmi, vma) {
 		splice_vm_vmas_add(sess, vma->vm_start, vma->vm_end, &old);
 		splice_vm_snapshot_vma(sess, vma);
@@ -158,22 +157,13 @@ void splice_vm_snapshot_take(struct splice_vm_session *sess,
 	splice_vm_observe_epoch(sess, begun);
 }
 
-/**
- * splice_vm_snapshot_exposed() - the right to write is being taken away
- * @sess: the session
- * @range: as the notifier was called
- *
- * An entry that is writable with the soft-dirty bit clear counts as written, since no fault
- * will tell (mprotect and migration make such ones). fork, mprotect, NUMA hints and
- * writeback take the right to write away, and with it what a snapshot would go by.
- */
-void splice_vm_snapshot_exposed(struct splice_vm_session *sess,
-				const struct mmu_notifier_range *range)
+/* In [addr, end), which lies in one mapping. */
+static void splice_vm_exposed_range(struct splice_vm_session *sess,
+				    const struct mmu_notifier_range *range,
+				    unsigned long addr, unsigned long end)
 {
 	DECLARE_BITMAP(none, SPLICE_VM_CHUNK_PAGES) = {};
 	DECLARE_BITMAP(dirty, SPLICE_VM_CHUNK_PAGES);
-	unsigned long addr = range->start & PAGE_MASK;
-	unsigned long end = PAGE_ALIGN(min(range->end, TASK_SIZE_MAX));
 	struct splice_vm_window win;
 
 	for (;;) {
@@ -185,13 +175,48 @@ void splice_vm_snapshot_exposed(struct splice_vm_session *sess,
 			bitmap_shift_left(dirty, win.found,
 					  splice_vm_chunk_bit(addr),
 					  SPLICE_VM_CHUNK_PAGES);
-			splice_vm_record_dirty(&sess->record,
+			splice_vm_record_dirty(&sess->pending,
 					       addr >> SPLICE_VM_CHUNK_SHIFT,
 					       dirty, none);
 		}
 		addr += (unsigned long)win.nr << PAGE_SHIFT;
 		if (mmu_notifier_range_blockable(range))
 			cond_resched();
+	}
+}
+
+/**
+ * splice_vm_snapshot_exposed() - the right to write is being taken away
+ * @sess: the session
+ * @range: as the notifier was called
+ *
+ * An entry that is writable with the soft-dirty bit clear counts as written, since no fault
+ * will tell (mprotect and migration make such ones). fork, mprotect, NUMA hints and
+ * writeback take the right to write away, and with it what a snapshot would go by. It can be
+ * used until then, so what is found here is for the end of the epoch.
+ *
+ * MMU_NOTIFY_PROTECTION_PAGE is about one mapping, and may come without the mmap lock (writeback:
+ * page_vma_mkclean_one); MMU_NOTIFY_PROTECTION_VMA may span many and what lies between them,
+ * with it (PAGEMAP_SCAN of all of a task). Tables outside of mappings are not for us to read.
+ */
+void splice_vm_snapshot_exposed(struct splice_vm_session *sess,
+				const struct mmu_notifier_range *range)
+{
+	unsigned long start = range->start & PAGE_MASK;
+	unsigned long end = PAGE_ALIGN(min(range->end, TASK_SIZE_MAX));
+	VMA_ITERATOR(vmi, range->mm, start);
+	struct vm_area_struct *vma;
+
+	if (range->event == MMU_NOTIFY_PROTECTION_PAGE) {
+		splice_vm_exposed_range(sess, range, start, end);
+		return;
+	}
+	lockdep_assert_held(&range->mm->mmap_lock);
+	for_each_vma_range(vmi, vma, end) {
+		if (splice_vm_vma_is_io(vma) || is_vm_hugetlb_page(vma))
+			continue;
+		splice_vm_exposed_range(sess, range, max(vma->vm_start, start),
+					min(vma->vm_end, end));
 	}
 }
 

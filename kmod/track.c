@@ -180,7 +180,7 @@ int splice_vm_track_prepare(struct splice_vm_session *sess,
 	if (ret)
 		return ret;
 	/* A network card may hold pages all over memory for long after they were sent. */
-	return splice_vm_record_reserve(&sess->held, tables);
+	return splice_vm_record_reserve(&sess->pending, tables);
 }
 
 /* Callbacks may still run, and add to a record that nobody asks for. */

@@ -102,6 +102,9 @@ static u8 splice_vm_pte_state(pte_t pte, unsigned int how,
 
 	if (pte_none(pte))
 		return 0;
+	/* Without its mapping nobody knows what an entry points to. */
+	if (how & SPLICE_VM_WALK_EXPOSED)
+		return SPLICE_VM_STATE_WRITTEN;
 	if (pte_present(pte))
 		return splice_vm_pte_present_state(pte, how, memo);
 	if (pte_is_marker(pte))
@@ -116,13 +119,15 @@ static u8 splice_vm_pmd_state(struct vm_area_struct *vma, pmd_t pmd,
 {
 	u8 state = SPLICE_VM_STATE_HUGE;
 
+	if (how & SPLICE_VM_WALK_EXPOSED)
+		return SPLICE_VM_STATE_WRITTEN;
 	if (!pmd_present(pmd)) {
 		state |= SPLICE_VM_STATE_SWAPPED;
 		if (pmd_swp_soft_dirty(pmd))
 			state |= SPLICE_VM_STATE_WRITTEN;
 		return state;
 	}
-	if (pmd_devmap(pmd))
+	if (pmd_devmap(pmd) || !pfn_valid(pmd_pfn(pmd)))
 		state |= SPLICE_VM_STATE_FILE;
 	else
 		state |= splice_vm_page_state(pmd_page(pmd), how);

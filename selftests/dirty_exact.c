@@ -195,6 +195,14 @@ static void exact_test_exposed(void)
 	exact_protect(PROT_READ | PROT_WRITE);
 	dirty_want(&win, exact_table(), PMD_SIZE / PAGE_SIZE, DIRTY_MAYBE);
 	dirty_test(&svm, &win, "made writable again");
+	/* Until it is taken away the right can be used: that is for the epoch's end to tell. */
+	exact_expose(73);
+	exact_protect(PROT_READ);
+	ksft_must(!dirty_take(&svm, &win, 64));
+	dirty_test(&svm, &win, "write without a fault, made read-only, then a SCAN");
+	exact_protect(PROT_READ | PROT_WRITE);
+	dirty_want(&win, exact_table(), PMD_SIZE / PAGE_SIZE, DIRTY_MAYBE);
+	dirty_test(&svm, &win, "and made writable again");
 	exact_expose(72);
 	target_fork_write(&target, dirty_addr(&win, PAGES - 2));
 	dirty_test(&svm, &win, "write without a fault, then a fork");
