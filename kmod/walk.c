@@ -107,8 +107,9 @@ static u8 splice_vm_pte_state(pte_t pte, unsigned int how,
 		return SPLICE_VM_STATE_WRITTEN;
 	if (pte_present(pte))
 		return splice_vm_pte_present_state(pte, how, memo);
+	/* What was lost does not read as zeros. */
 	if (pte_is_marker(pte))
-		return 0;
+		return pte_is_poison_marker(pte) ? state : 0;
 	if (pte_swp_soft_dirty(pte))
 		state |= SPLICE_VM_STATE_WRITTEN;
 	return state;

@@ -23,6 +23,7 @@
 #include "svm.h"
 #include "sys.h"
 #include "target.h"
+#include "wp.h"
 
 #define SEED	99UL
 #define SMAPS_LINE	512
@@ -196,6 +197,38 @@ static int special_prot_none_child(struct target *t, unsigned long addr,
 	if (pread(dev, page, PAGE_SIZE, addr) >= 0 || errno != EFAULT)
 		return 3;
 	return 0;
+}
+
+/* A hole to PAGEMAP_SCAN, but it does not read as zeros: the task gets SIGBUS. */
+static void special_test_poison(void)
+{
+	unsigned long addr, len = 16 * PAGE_SIZE;
+	struct svm_runs runs = {};
+	struct target t;
+	struct svm s;
+	int uffd;
+
+	/* They came with Linux 6.6 and 6.7. */
+	if (!svm_has_tracker(SPLICE_VM_TRACKER_PROTECT)) {
+		ksft_test_result(true, "no poisoned pages on this kernel\n");
+		return;
+	}
+	target_start(&t);
+	addr = target_map(&t, len, MADV_NOHUGEPAGE);
+	target_fill(&t, addr, PAGE_SIZE, SEED);
+	svm_open(&s, t.pid, false);
+	uffd = wp_uffd(&s);
+	wp_register(uffd, addr, len);
+	wp_poison(uffd, addr + PAGE_SIZE, PAGE_SIZE);
+	special_is(&s, addr + PAGE_SIZE, "poisoned page", SPLICE_VM_RUN_SLOW,
+		   -ENODATA);
+	ksft_must(!svm_scan(&s, SPLICE_VM_SCAN_POPULATED, addr, addr + len, 16, &runs));
+	ksft_test_value(svm_runs_pages(&runs, SPLICE_VM_RUN_SWAPPED, 0), 1,
+			"poisoned page: SCAN\n");
+	svm_runs_free(&runs);
+	close(uffd);
+	svm_close(&s);
+	target_stop(&t);
 }
 
 static void special_test_prot_none(void)
@@ -374,6 +407,7 @@ int main(void)
 	special_test_dev_mem();
 	special_test_nothing();
 	special_test_uffd();
+	special_test_poison();
 	special_test_prot_none();
 	special_test_mixed();
 	special_test_self();

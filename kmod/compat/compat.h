@@ -73,6 +73,17 @@ static inline bool compat_pte_is_marker(pte_t pte)
 #define pte_is_marker compat_pte_is_marker
 #endif
 
+/* UFFDIO_POISON came with 6.6, a swap device that fails uses the same; 6.19 renamed it. */
+#ifdef HAVE_PTE_IS_MARKER
+#define pte_is_poison_marker(pte) \
+	softleaf_is_poison_marker(softleaf_from_pte(pte))
+#elif defined(HAVE_POISON_MARKER)
+#define pte_is_poison_marker(pte) \
+	is_poisoned_swp_entry(pte_to_swp_entry(pte))
+#else
+#define pte_is_poison_marker(pte)	((void)(pte), false)
+#endif
+
 #ifndef HAVE_PTE_DEVMAP
 /* 6.17: DAX has ordinary pages, no page table entry tells. */
 #define pte_devmap(pte)	((void)(pte), 0)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
 
@@ -42,6 +43,15 @@ struct wp_arg {
 
 #define WP_PAGEMAP_SCAN	_IOWR('f', 16, struct wp_arg)
 
+/* struct uffdio_poison of linux/userfaultfd.h. */
+struct wp_poison_arg {
+	struct uffdio_range range;
+	__u64 mode;
+	__s64 updated;
+};
+
+#define WP_UFFDIO_POISON _IOWR(UFFDIO, 0x08, struct wp_poison_arg)
+
 int wp_uffd(const struct svm *s)
 {
 	struct splice_vm_uffd arg = { .size = sizeof(arg) };
@@ -65,24 +75,45 @@ void wp_register(int uffd, unsigned long addr, size_t len)
 	ksft_must(!ioctl(uffd, UFFDIO_REGISTER, &reg));
 }
 
+static long wp_pagemap_scan(int pagemap_fd, struct wp_region *regions,
+			    struct wp_arg *arg)
+{
+	long nr;
+
+	arg->size = sizeof(*arg);
+	arg->flags = WP_SCAN_MATCHING;
+	arg->vec = (unsigned long)regions;
+	arg->vec_len = WP_REGIONS;
+	arg->category_mask = WP_PAGE_IS_WRITTEN;
+	arg->return_mask = WP_PAGE_IS_WRITTEN;
+	nr = ioctl(pagemap_fd, WP_PAGEMAP_SCAN, arg);
+	return nr < 0 ? -errno : nr;
+}
+
+long wp_try_scan(int pagemap_fd, unsigned long addr, size_t len)
+{
+	struct wp_region regions[WP_REGIONS];
+	struct wp_arg arg = { .start = addr, .end = addr + len };
+
+	return wp_pagemap_scan(pagemap_fd, regions, &arg);
+}
+
 long wp_scan(int pagemap_fd, unsigned long addr, size_t len)
 {
 	struct wp_region regions[WP_REGIONS];
-	struct wp_arg arg = {
-		.size = sizeof(arg),
-		.flags = WP_SCAN_MATCHING,
-		.start = addr,
-		.end = addr + len,
-		.vec = (unsigned long)regions,
-		.vec_len = WP_REGIONS,
-		.category_mask = WP_PAGE_IS_WRITTEN,
-		.return_mask = WP_PAGE_IS_WRITTEN,
-	};
+	struct wp_arg arg = { .start = addr, .end = addr + len };
 	long i, nr, pages = 0;
 
-	nr = ioctl(pagemap_fd, WP_PAGEMAP_SCAN, &arg);
+	nr = wp_pagemap_scan(pagemap_fd, regions, &arg);
 	ksft_must(nr >= 0 && arg.walk_end == arg.end);
 	for (i = 0; i < nr; i++)
 		pages += (regions[i].end - regions[i].start) / PAGE_SIZE;
 	return pages;
+}
+
+void wp_poison(int uffd, unsigned long addr, size_t len)
+{
+	struct wp_poison_arg arg = { .range = { addr, len } };
+
+	ksft_must(!ioctl(uffd, WP_UFFDIO_POISON, &arg));
 }

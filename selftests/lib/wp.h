@@ -13,5 +13,9 @@ int wp_uffd(const struct svm *s);
 void wp_register(int uffd, unsigned long addr, size_t len);
 /* Pages that were written since they were protected; they are protected again. */
 long wp_scan(int pagemap_fd, unsigned long addr, size_t len);
+/* The same where it may fail, or come not so far: regions or -errno. */
+long wp_try_scan(int pagemap_fd, unsigned long addr, size_t len);
+/* Pages that read as a memory error from now on; what is there already stays. */
+void wp_poison(int uffd, unsigned long addr, size_t len);
 
 #endif
