@@ -72,6 +72,7 @@ void fuzz_world_init(__u64 seed);
 size_t fuzz_drain(void);
 long fuzz_call_close(__u64 *seed);
 long fuzz_call_refs(__u64 *seed);
+long fuzz_call_protect(__u64 *seed);
 long fuzz_call_kill(__u64 *seed);
 long fuzz_call_stop(__u64 *seed);
 long fuzz_call_page_out(__u64 *seed);

@@ -85,11 +85,17 @@ static long call_attach(__u64 *seed)
 	return ret;
 }
 
+static __u32 call_tracker(__u64 *seed)
+{
+	return fuzz_one_in(seed, 3) ? SPLICE_VM_TRACKER_PROTECT :
+				      SPLICE_VM_TRACKER_AUTO;
+}
+
 static long call_track(__u64 *seed)
 {
 	struct splice_vm_track arg = {
 		.size = sizeof(arg),
-		.tracker = SPLICE_VM_TRACKER_AUTO,
+		.tracker = call_tracker(seed),
 	};
 
 	call_mutate(seed, &arg, sizeof(arg));
@@ -111,7 +117,7 @@ static long call_open(__u64 *seed)
 			close(mem);
 		}
 		if (!fuzz_one_in(seed, 4))
-			svm_track(fd);
+			svm_track_with(fd, call_tracker(seed));
 	}
 	dup3(fd, fuzz_session(seed), O_CLOEXEC);
 	close(fd);
@@ -347,6 +353,8 @@ const struct fuzz_op fuzz_calls[] = {
 	  .errors = { ENOTTY, EBUSY, EACCES, ENOTSOCK } },
 	{ .name = "clear_refs", .run = fuzz_call_refs },
 	{ .name = "clear_refs", .run = fuzz_call_refs },
+	/* Before 6.7 there is none. */
+	{ .name = "PAGEMAP_SCAN", .run = fuzz_call_protect, .errors = { ENOTTY } },
 	{ .name = "kill", .run = fuzz_call_kill, .errors = { EAGAIN } },
 	{ .name = "stop", .run = fuzz_call_stop },
 	{ .name = "page out", .run = fuzz_call_page_out, .errors = { EAGAIN } },

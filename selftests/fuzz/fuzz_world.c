@@ -18,6 +18,7 @@
 #include "net.h"
 #include "svm.h"
 #include "sys.h"
+#include "wp.h"
 
 /* Numbers of their own, so that a number which is closed never becomes something else. */
 #define SESSIONS	10
@@ -62,6 +63,22 @@ long fuzz_call_refs(__u64 *seed)
 	if (fd < 0)
 		return -ESRCH;
 	ret = write(fd, what, 1) < 0 ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
+/* Notifiers hear of all of the range, whoever's pages are protected in it, if any. */
+long fuzz_call_protect(__u64 *seed)
+{
+	int fd = sys_proc_open(fuzz_target(seed), "pagemap", O_RDONLY);
+	unsigned long addr = 0, len = 1UL << 46;
+	long ret;
+
+	if (fd < 0)
+		return -ESRCH;
+	if (fuzz_one_in(seed, 2))
+		addr = fuzz_range(seed, &len);
+	ret = wp_try_scan(fd, addr, len);
 	close(fd);
 	return ret;
 }
