@@ -11,8 +11,9 @@
  *
  * Reclaim and migration unmap a held page before they notice, and no exported function
  * finds it in the swap cache. So a written page that is found unmapped counts as held for
- * one epoch. What is not seen is I/O that outlasts two epochs into a page which stays
- * unmapped, or that was under way in such a page when tracking began.
+ * one epoch, and one that is found migrating as before. What is not seen is I/O that outlasts
+ * two epochs into a page which stays unmapped, or that was under way in such a page when
+ * tracking began.
  */
 #include <linux/mm.h>
 
@@ -25,8 +26,11 @@ static bool splice_vm_held_counts(const struct splice_vm_chunk *chunk,
 {
 	if (state & SPLICE_VM_STATE_HELD)
 		return true;
-	return (state & SPLICE_VM_STATE_SWAPPED) && chunk &&
-	       test_bit(bit, chunk->dirty) && !test_bit(bit, chunk->held);
+	if (!(state & SPLICE_VM_STATE_SWAPPED) || !chunk ||
+	    !test_bit(bit, chunk->dirty))
+		return false;
+	/* What moves is soon there again, and so are those who hold it. */
+	return (state & SPLICE_VM_STATE_MOVING) || !test_bit(bit, chunk->held);
 }
 
 static void splice_vm_held_window(struct splice_vm_session *sess,

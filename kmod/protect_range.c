@@ -34,8 +34,12 @@ bool splice_vm_protect_next(struct splice_vm_session *sess,
 	struct vm_area_struct *vma;
 
 	for_each_vma_range(vmi, vma, range->end) {
+		bool ours = vma->vm_userfaultfd_ctx.ctx ==
+			    sess->uffd->private_data;
+
+		/* One that took the place of what we were about to register is not followed. */
 		if (splice_vm_vma_is_io(vma) ||
-		    vma->vm_userfaultfd_ctx.ctx == sess->uffd->private_data)
+		    (ours && !is_vm_hugetlb_page(vma)))
 			continue;
 		range->start = max(range->start, vma->vm_start);
 		range->end = min(range->end, vma->vm_end);

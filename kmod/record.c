@@ -310,6 +310,24 @@ void splice_vm_record_dirty(struct splice_vm_record *rec, unsigned long index,
 	spin_unlock(&rec->lock);
 }
 
+/* Return: where the next chunk begins */
+static unsigned long
+splice_vm_record_move_chunk(struct splice_vm_record *to,
+			    struct splice_vm_record *from, unsigned long addr)
+{
+	unsigned long index = addr >> SPLICE_VM_CHUNK_SHIFT;
+	struct splice_vm_chunk chunk;
+
+	splice_vm_record_take(from, index, &chunk);
+	/* While there was no memory for the chunk it was noted as a range, for whatever. */
+	bitmap_or(chunk.dirty, chunk.dirty, chunk.logged,
+		  SPLICE_VM_CHUNK_PAGES);
+	bitmap_andnot(chunk.held, chunk.held, chunk.logged,
+		      SPLICE_VM_CHUNK_PAGES);
+	splice_vm_record_dirty(to, index, chunk.dirty, chunk.held);
+	return (index + 1) << SPLICE_VM_CHUNK_SHIFT;
+}
+
 /**
  * splice_vm_record_move() - all that one record holds counts as written in another
  * @to: the other
@@ -320,24 +338,18 @@ void splice_vm_record_dirty(struct splice_vm_record *rec, unsigned long index,
 void splice_vm_record_move(struct splice_vm_record *to,
 			   struct splice_vm_record *from)
 {
-	unsigned long index = 0, next, gap_end;
-	struct splice_vm_chunk chunk;
+	unsigned long addr = 0, next, gap_end;
 
-	while (splice_vm_record_peek(from, index, &chunk)) {
-		index = chunk.index + 1;
-		splice_vm_record_take(from, chunk.index, &chunk);
-		/* While there was no memory for the chunk it was noted as a range, for whatever. */
-		bitmap_or(chunk.dirty, chunk.dirty, chunk.logged,
-			  SPLICE_VM_CHUNK_PAGES);
-		bitmap_andnot(chunk.held, chunk.held, chunk.logged,
-			      SPLICE_VM_CHUNK_PAGES);
-		splice_vm_record_dirty(to, chunk.index, chunk.dirty, chunk.held);
+	/* Only ever upwards: what comes behind us stays there, or this may have no end. */
+	while (splice_vm_record_next(from, addr, &next, &gap_end)) {
+		if (gap_end > next) {
+			splice_vm_record_log(to, next, gap_end);
+			splice_vm_record_cut(from, next, gap_end);
+			addr = gap_end;
+		} else {
+			addr = splice_vm_record_move_chunk(to, from, next);
+		}
 		cond_resched();
-	}
-	for (index = 0; splice_vm_record_next(from, index, &next, &gap_end);
-	     index = gap_end) {
-		splice_vm_record_log(to, next, gap_end);
-		splice_vm_record_cut(from, next, gap_end);
 	}
 }
 

@@ -68,7 +68,7 @@ struct splice_vm_user;
 
 /**
  * struct splice_vm_vmas - what was mapped when an epoch ended
- * @ranges: in order of addresses, neighbours merged
+ * @ranges: one a mapping, in order of addresses
  * @nr: ranges in use
  * @cap: ranges that fit
  * @valid: false when they did not all fit: everything counts as new

@@ -17,20 +17,32 @@
 #include "walk.h"
 
 /*
- * Remembers that [start, end) is mapped and logs what of it was not mapped in the last
+ * Debuggers and /proc/PID/mem write by force (FOLL_FORCE) to private mappings that are not
+ * writable. With VM_SOFTDIRTY such a write sets no bit (mm/gup.c, can_follow_write_pte()), and
+ * clear_refs took that flag away before it called us. A mapping that has it is larger than before.
+ */
+static bool splice_vm_vma_is_forced(const struct vm_area_struct *vma,
+				    const struct splice_vm_range *old)
+{
+	if ((vma->vm_flags & (VM_SHARED | VM_MAYWRITE | VM_WRITE)) !=
+	    VM_MAYWRITE)
+		return false;
+	return !old || old->start > vma->vm_start || old->end < vma->vm_end;
+}
+
+/*
+ * Remembers that @vma is there and logs what of it was not mapped in the last
  * epoch: a page table that mremap moves there brings no soft-dirty bits.
  * @old is the index of the first old range that can still matter.
  */
 static void splice_vm_vmas_add(struct splice_vm_session *sess,
-			       unsigned long start, unsigned long end,
+			       const struct vm_area_struct *vma,
 			       unsigned int *old)
 {
 	struct splice_vm_vmas *last = &sess->vmas[0], *now = &sess->vmas[1];
-	unsigned long from = start;
+	unsigned long start = vma->vm_start, end = vma->vm_end, from = start;
 
-	if (now->nr && now->ranges[now->nr - 1].end == start)
-		now->ranges[now->nr - 1].end = end;
-	else if (now->nr < now->cap)
+	if (now->nr < now->cap)
 		now->ranges[now->nr++] = (struct splice_vm_range){ start, end };
 	else
 		now->valid = false;
@@ -41,6 +53,11 @@ static void splice_vm_vmas_add(struct splice_vm_session *sess,
 	}
 	while (*old < last->nr && last->ranges[*old].end <= from)
 		++*old;
+	if (splice_vm_vma_is_forced(vma, *old < last->nr ?
+				    &last->ranges[*old] : NULL)) {
+		splice_vm_record_log(&sess->record, start, end);
+		return;
+	}
 	while (from < end && *old < last->nr &&
 	       last->ranges[*old].start < end) {
 		splice_vm_record_log(&sess->record, from,
@@ -145,11 +162,15 @@ void splice_vm_snapshot_take(struct splice_vm_session *sess,
 	now->valid = true;
 	splice_vm_snapshot_lock(mm);
 	splice_vm_record_log_unmapped(&sess->record);
-	splice_vm_record_move(&sess->record, &sess->pending);
 	for_each_vma(vmi, vma) {
-		splice_vm_vmas_add(sess, vma->vm_start, vma->vm_end, &old);
+		splice_vm_vmas_add(sess, vma, &old);
 		splice_vm_snapshot_vma(sess, vma);
 	}
+	/*
+	 * After the walk: writeback does not wait for us, and what it notes before it takes the
+	 * right to write away is not to be missed by both.
+	 */
+	splice_vm_record_move(&sess->record, &sess->pending);
 	swap(sess->vmas[0], sess->vmas[1]);
 	sess->fresh = false;
 	atomic64_inc(&sess->epochs);
@@ -160,7 +181,8 @@ void splice_vm_snapshot_take(struct splice_vm_session *sess,
 /* In [addr, end), which lies in one mapping. */
 static void splice_vm_exposed_range(struct splice_vm_session *sess,
 				    const struct mmu_notifier_range *range,
-				    unsigned long addr, unsigned long end)
+				    unsigned long addr, unsigned long end,
+				    bool grown)
 {
 	DECLARE_BITMAP(none, SPLICE_VM_CHUNK_PAGES) = {};
 	DECLARE_BITMAP(dirty, SPLICE_VM_CHUNK_PAGES);
@@ -170,7 +192,7 @@ static void splice_vm_exposed_range(struct splice_vm_session *sess,
 		addr = splice_vm_walk_skip(range->mm, addr, end);
 		if (addr >= end)
 			break;
-		splice_vm_walk_exposed(range->mm, addr, end, &win);
+		splice_vm_walk_exposed(range->mm, addr, end, grown, &win);
 		if (!bitmap_empty(win.found, SPLICE_VM_CHUNK_PAGES)) {
 			bitmap_shift_left(dirty, win.found,
 					  splice_vm_chunk_bit(addr),
@@ -202,21 +224,25 @@ static void splice_vm_exposed_range(struct splice_vm_session *sess,
 void splice_vm_snapshot_exposed(struct splice_vm_session *sess,
 				const struct mmu_notifier_range *range)
 {
+	VMA_ITERATOR(vmi, range->mm, range->start);
 	unsigned long start = range->start & PAGE_MASK;
 	unsigned long end = PAGE_ALIGN(min(range->end, TASK_SIZE_MAX));
-	VMA_ITERATOR(vmi, range->mm, start);
 	struct vm_area_struct *vma;
+	bool grown;
 
 	if (range->event == MMU_NOTIFY_PROTECTION_PAGE) {
-		splice_vm_exposed_range(sess, range, start, end);
+		splice_vm_exposed_range(sess, range, start, end, false);
 		return;
 	}
 	lockdep_assert_held(&range->mm->mmap_lock);
 	for_each_vma_range(vmi, vma, end) {
 		if (splice_vm_vma_is_io(vma) || is_vm_hugetlb_page(vma))
 			continue;
+		/* With the mmap lock for reading (NUMA, userfaultfd) faults go on meanwhile. */
+		grown = (vma->vm_flags & VM_SOFTDIRTY) &&
+			(vma->vm_flags & VM_WRITE);
 		splice_vm_exposed_range(sess, range, max(vma->vm_start, start),
-					min(vma->vm_end, end));
+					min(vma->vm_end, end), grown);
 	}
 }
 
@@ -288,7 +314,7 @@ int splice_vm_snapshot_begin(struct splice_vm_session *sess,
 	now->nr = 0;
 	now->valid = true;
 	for_each_vma(vmi, vma)
-		splice_vm_vmas_add(sess, vma->vm_start, vma->vm_end, &old);
+		splice_vm_vmas_add(sess, vma, &old);
 	swap(sess->vmas[0], sess->vmas[1]);
 	mmap_write_unlock(mm);
 	return 0;

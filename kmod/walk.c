@@ -95,10 +95,22 @@ static u8 splice_vm_pte_present_state(pte_t pte, unsigned int how,
 					       state;
 }
 
+/* A page that migrates comes back as it was: what was writable can be written at once. */
+static u8 splice_vm_leaf_state(softleaf_t leaf, bool soft_dirty)
+{
+	u8 state = SPLICE_VM_STATE_SWAPPED;
+
+	if (softleaf_is_migration(leaf))
+		state |= SPLICE_VM_STATE_MOVING;
+	if (soft_dirty || softleaf_is_migration_write(leaf))
+		state |= SPLICE_VM_STATE_WRITTEN;
+	return state;
+}
+
 static u8 splice_vm_pte_state(pte_t pte, unsigned int how,
 			      struct splice_vm_folio_memo *memo)
 {
-	u8 state = SPLICE_VM_STATE_SWAPPED;
+	softleaf_t leaf;
 
 	if (pte_none(pte))
 		return 0;
@@ -107,12 +119,12 @@ static u8 splice_vm_pte_state(pte_t pte, unsigned int how,
 		return SPLICE_VM_STATE_WRITTEN;
 	if (pte_present(pte))
 		return splice_vm_pte_present_state(pte, how, memo);
+	leaf = softleaf_from_pte(pte);
 	/* What was lost does not read as zeros. */
 	if (pte_is_marker(pte))
-		return pte_is_poison_marker(pte) ? state : 0;
-	if (pte_swp_soft_dirty(pte))
-		state |= SPLICE_VM_STATE_WRITTEN;
-	return state;
+		return softleaf_is_poison_marker(leaf) ?
+		       SPLICE_VM_STATE_SWAPPED : 0;
+	return splice_vm_leaf_state(leaf, pte_swp_soft_dirty(pte));
 }
 
 static u8 splice_vm_pmd_state(struct vm_area_struct *vma, pmd_t pmd,
@@ -122,12 +134,9 @@ static u8 splice_vm_pmd_state(struct vm_area_struct *vma, pmd_t pmd,
 
 	if (how & SPLICE_VM_WALK_EXPOSED)
 		return SPLICE_VM_STATE_WRITTEN;
-	if (!pmd_present(pmd)) {
-		state |= SPLICE_VM_STATE_SWAPPED;
-		if (pmd_swp_soft_dirty(pmd))
-			state |= SPLICE_VM_STATE_WRITTEN;
-		return state;
-	}
+	if (!pmd_present(pmd))
+		return state | splice_vm_leaf_state(softleaf_from_pmd(pmd),
+						    pmd_swp_soft_dirty(pmd));
 	if (pmd_devmap(pmd) || !pfn_valid(pmd_pfn(pmd)))
 		state |= SPLICE_VM_STATE_FILE;
 	else
@@ -168,6 +177,34 @@ static pmd_t *splice_vm_pmd_find(struct mm_struct *mm, unsigned long addr,
 }
 
 /*
+ * Whether a write may leave no trace: the entry is writable with the soft-dirty bit clear, or can
+ * become so while somebody is about to change it. In a mapping with VM_SOFTDIRTY (GROWN) a read
+ * that faults, for NUMA balancing or from swap, makes such ones: do_numa_page(), do_swap_page().
+ */
+static bool splice_vm_pte_is_exposed(pte_t pte, unsigned int how)
+{
+	if (pte_present(pte))
+		return !pte_soft_dirty(pte) &&
+		       (pte_write(pte) || ((how & SPLICE_VM_WALK_GROWN) &&
+					   pte_protnone(pte)));
+	if (pte_none(pte) || pte_is_marker(pte) || pte_swp_soft_dirty(pte))
+		return false;
+	return (how & SPLICE_VM_WALK_GROWN) ||
+	       softleaf_is_migration_write(softleaf_from_pte(pte));
+}
+
+static bool splice_vm_pmd_is_exposed(pmd_t pmd, unsigned int how)
+{
+	if (pmd_present(pmd))
+		return !pmd_soft_dirty(pmd) &&
+		       (pmd_write(pmd) || ((how & SPLICE_VM_WALK_GROWN) &&
+					   pmd_protnone(pmd)));
+	return !pmd_swp_soft_dirty(pmd) &&
+	       ((how & SPLICE_VM_WALK_GROWN) ||
+		softleaf_is_migration_write(softleaf_from_pmd(pmd)));
+}
+
+/*
  * Most entries that are looked at are of pages that nobody wrote: they must cost next
  * to nothing, since the target waits for the snapshot.
  */
@@ -177,8 +214,7 @@ static __always_inline bool splice_vm_pte_is_passed_over(pte_t pte,
 	if (!how || (how & SPLICE_VM_WALK_HELD))
 		return pte_none(pte);
 	if (how & SPLICE_VM_WALK_EXPOSED)
-		return !pte_present(pte) || !pte_write(pte) ||
-		       pte_soft_dirty(pte);
+		return !splice_vm_pte_is_exposed(pte, how);
 	return pte_none(pte) ||
 	       (pte_present(pte) && !splice_vm_pte_is_written(pte));
 }
@@ -220,8 +256,7 @@ static void splice_vm_window_read_ptes(struct vm_area_struct *vma, pmd_t pmd,
 static bool splice_vm_pmd_is_passed_over(pmd_t pmd, unsigned int how)
 {
 	if (how & SPLICE_VM_WALK_EXPOSED)
-		return !pmd_present(pmd) || !pmd_write(pmd) ||
-		       pmd_soft_dirty(pmd);
+		return !splice_vm_pmd_is_exposed(pmd, how);
 	return (how & SPLICE_VM_WALK_WRITTEN) && pmd_present(pmd) &&
 	       !pmd_soft_dirty(pmd) && !pmd_write(pmd);
 }
@@ -319,12 +354,16 @@ bool splice_vm_walk_window(struct vm_area_struct *vma, unsigned long start,
  *	shared files the lock of their mappings
  * @start: first address, page aligned
  * @end: end; the window ends at the chunk's end at the latest
+ * @grown: the mapping has VM_SOFTDIRTY
  * @win: filled; all in @found are such
  */
 void splice_vm_walk_exposed(struct mm_struct *mm, unsigned long start,
-			    unsigned long end, struct splice_vm_window *win)
+			    unsigned long end, bool grown,
+			    struct splice_vm_window *win)
 {
 	win->how = SPLICE_VM_WALK_EXPOSED;
+	if (grown)
+		win->how |= SPLICE_VM_WALK_GROWN;
 	win->only = NULL;
 	splice_vm_walk_table(mm, NULL, start, end, win);
 }

@@ -65,23 +65,24 @@ static inline void compat_vma_start_write(struct vm_area_struct *vma)
 
 #ifndef HAVE_PTE_IS_MARKER
 /* 6.19 gave the software entries of page tables types of their own. */
+#define softleaf_t			swp_entry_t
+#define softleaf_from_pte(pte)		pte_to_swp_entry(pte)
+#define softleaf_from_pmd(pmd)		pmd_to_swp_entry(pmd)
+#define softleaf_is_migration(leaf)	is_migration_entry(leaf)
+#define softleaf_is_migration_write(leaf) is_writable_migration_entry(leaf)
+#ifdef HAVE_POISON_MARKER
+#define softleaf_is_poison_marker(leaf)	is_poisoned_swp_entry(leaf)
+#else
+/* 6.6 brought UFFDIO_POISON, and the same for pages that swap has lost. */
+#define softleaf_is_poison_marker(leaf)	((void)(leaf), false)
+#endif
+
 static inline bool compat_pte_is_marker(pte_t pte)
 {
 	return is_pte_marker_entry(pte_to_swp_entry(pte));
 }
 
 #define pte_is_marker compat_pte_is_marker
-#endif
-
-/* UFFDIO_POISON came with 6.6, a swap device that fails uses the same; 6.19 renamed it. */
-#ifdef HAVE_PTE_IS_MARKER
-#define pte_is_poison_marker(pte) \
-	softleaf_is_poison_marker(softleaf_from_pte(pte))
-#elif defined(HAVE_POISON_MARKER)
-#define pte_is_poison_marker(pte) \
-	is_poisoned_swp_entry(pte_to_swp_entry(pte))
-#else
-#define pte_is_poison_marker(pte)	((void)(pte), false)
 #endif
 
 #ifndef HAVE_PTE_DEVMAP

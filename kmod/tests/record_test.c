@@ -235,6 +235,42 @@ static void record_test_peek(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, record_test_take(test, 'l'), 2);
 }
 
+/* All of it, as written; what was held only stays so, but where it was logged as well. */
+static void record_test_move(struct kunit *test)
+{
+	struct splice_vm_record *from = test->priv, *to;
+	DECLARE_BITMAP(dirty, SPLICE_VM_CHUNK_PAGES) = {};
+	DECLARE_BITMAP(held, SPLICE_VM_CHUNK_PAGES) = {};
+	struct splice_vm_chunk *chunk;
+	unsigned long next, gap_end;
+
+	to = kunit_kzalloc(test, sizeof(*to), GFP_KERNEL);
+	chunk = kunit_kzalloc(test, sizeof(*chunk), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, to);
+	KUNIT_ASSERT_NOT_NULL(test, chunk);
+	splice_vm_record_init(to);
+	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(from, 2), 0);
+	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(to, 2), 0);
+	bitmap_set(dirty, 1, 3);
+	bitmap_set(held, 2, 2);
+	splice_vm_record_dirty(from, INDEX, dirty, held);
+	splice_vm_record_log(from, BASE + PAGES(3), BASE + PAGES(5));
+	splice_vm_record_log(from, BASE * 4, BASE * 5);
+
+	splice_vm_record_move(to, from);
+	KUNIT_EXPECT_TRUE(test, record_test_is_empty(test));
+	splice_vm_record_take(to, INDEX, chunk);
+	KUNIT_EXPECT_EQ(test, bitmap_weight(chunk->dirty,
+					    SPLICE_VM_CHUNK_PAGES), 4);
+	KUNIT_EXPECT_EQ(test, bitmap_weight(chunk->held,
+					    SPLICE_VM_CHUNK_PAGES), 1);
+	KUNIT_EXPECT_TRUE(test, test_bit(2, chunk->held));
+	KUNIT_EXPECT_TRUE(test, splice_vm_record_next(to, 0, &next, &gap_end));
+	KUNIT_EXPECT_EQ(test, next, BASE * 4);
+	KUNIT_EXPECT_EQ(test, gap_end, BASE * 5);
+	splice_vm_record_destroy(to);
+}
+
 static struct kunit_case record_test_cases[] = {
 	KUNIT_CASE(record_test_log),
 	KUNIT_CASE(record_test_held),
@@ -245,6 +281,7 @@ static struct kunit_case record_test_cases[] = {
 	KUNIT_CASE(record_test_put_back),
 	KUNIT_CASE(record_test_unmapped),
 	KUNIT_CASE(record_test_peek),
+	KUNIT_CASE(record_test_move),
 	{}
 };
 
