@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * SCAN: what the tracker collected, or what there is. Runs are put together in
+ * SCAN: what the tracker collected, or what there is (populated.c). Runs are put together in
  * kernel memory under the target's mmap_lock, and copied out without it, since the caller
  * may scan itself.
  */
-#include <linux/hugetlb.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -12,8 +11,8 @@
 #include <linux/splice_vm.h>
 
 #include "observe.h"
+#include "populated.h"
 #include "protect.h"
-#include "runs.h"
 #include "scan.h"
 #include "target.h"
 #include "track.h"
@@ -24,30 +23,9 @@
 #define SPLICE_VM_SCAN_FEW_RUNS	(PAGE_SIZE / sizeof(struct splice_vm_run))
 /* Page tables that are read in one hold of the mmap lock: some milliseconds. */
 #define SPLICE_VM_SCAN_TABLES	256
-/* A run's length in pages has 32 bits. */
-#define SPLICE_VM_SCAN_RUN_MAX	((unsigned long)U32_MAX << PAGE_SHIFT)
-
-/**
- * struct splice_vm_scan_call - one SCAN under way
- * @sess: whose
- * @runs: what was found
- * @user: where the caller wants it
- * @addr: where to go on
- * @end: where to end
- * @full: there was no room for a run
- */
-struct splice_vm_scan_call {
-	struct splice_vm_session *sess;
-	struct splice_vm_runs runs;
-	unsigned long user;
-	unsigned long addr;
-	unsigned long end;
-	bool full;
-};
-
 /* False when there is no room. */
-static bool splice_vm_scan_emit(struct splice_vm_scan_call *call,
-				unsigned long addr, u32 nr, u32 flags)
+bool splice_vm_scan_emit(struct splice_vm_scan_call *call, unsigned long addr,
+			 u32 nr, u32 flags)
 {
 	call->full = !splice_vm_runs_add(&call->runs, addr, nr, flags);
 	return !call->full;
@@ -192,86 +170,6 @@ static bool splice_vm_scan_tracked_step(struct splice_vm_scan_call *call,
 	return !call->full;
 }
 
-static u32 splice_vm_scan_state_flags(u8 state)
-{
-	u32 flags = 0;
-
-	if (state & SPLICE_VM_STATE_SWAPPED)
-		flags |= SPLICE_VM_RUN_SWAPPED;
-	else if (state)
-		flags |= SPLICE_VM_RUN_PRESENT;
-	if (state & SPLICE_VM_STATE_ZERO)
-		flags |= SPLICE_VM_RUN_ZERO;
-	if (state & SPLICE_VM_STATE_FILE)
-		flags |= SPLICE_VM_RUN_FILE;
-	if (state & SPLICE_VM_STATE_HUGE)
-		flags |= SPLICE_VM_RUN_HUGE;
-	return flags;
-}
-
-static void splice_vm_scan_window(struct splice_vm_scan_call *call,
-				  const struct vm_area_struct *vma,
-				  const struct splice_vm_window *win)
-{
-	unsigned int i;
-	u32 flags;
-
-	for_each_set_bit(i, win->found, win->nr) {
-		unsigned long addr = win->start + ((unsigned long)i << PAGE_SHIFT);
-
-		flags = splice_vm_scan_state_flags(win->states[i]);
-		if (vma->vm_flags & VM_SHARED)
-			flags |= SPLICE_VM_RUN_UNTRACKED;
-		if (!splice_vm_scan_emit(call, addr, 1, flags)) {
-			call->addr = addr;
-			return;
-		}
-	}
-	call->addr = win->start + ((unsigned long)win->nr << PAGE_SHIFT);
-}
-
-static void splice_vm_scan_hugetlb(struct splice_vm_scan_call *call,
-				   const struct vm_area_struct *vma,
-				   unsigned long end)
-{
-	u32 flags = SPLICE_VM_RUN_PRESENT | SPLICE_VM_RUN_HUGE;
-
-	if (vma->vm_flags & VM_SHARED)
-		flags |= SPLICE_VM_RUN_UNTRACKED;
-	end = min(end, call->addr + SPLICE_VM_SCAN_RUN_MAX);
-	if (splice_vm_scan_emit(call, call->addr,
-				(end - call->addr) >> PAGE_SHIFT, flags))
-		call->addr = end;
-}
-
-/* False at the end of the range or of the room. */
-static bool splice_vm_scan_populated_step(struct splice_vm_scan_call *call,
-					  struct mm_struct *mm)
-{
-	struct vm_area_struct *vma = find_vma(mm, call->addr);
-	struct splice_vm_window win = {};
-	unsigned long end;
-
-	if (!vma || vma->vm_start >= call->end) {
-		call->addr = call->end;
-		return false;
-	}
-	call->addr = max(call->addr, vma->vm_start);
-	end = min(vma->vm_end, call->end);
-	if (splice_vm_vma_is_io(vma)) {
-		call->addr = end;
-	} else if (is_vm_hugetlb_page(vma)) {
-		splice_vm_scan_hugetlb(call, vma, end);
-	} else {
-		call->addr = splice_vm_walk_skip(mm, call->addr, end);
-		if (call->addr < end) {
-			splice_vm_walk_window(vma, call->addr, end, &win);
-			splice_vm_scan_window(call, vma, &win);
-		}
-	}
-	return !call->full && call->addr < call->end;
-}
-
 static int splice_vm_scan_loop(struct splice_vm_scan_call *call,
 			       struct mm_struct *mm,
 			       bool (*step)(struct splice_vm_scan_call *call,
@@ -377,7 +275,7 @@ static int splice_vm_scan_walk(struct splice_vm_scan_call *call, bool tracked)
 		ret = splice_vm_scan_collected(call, mm);
 	else
 		ret = splice_vm_scan_loop(call, mm,
-					  splice_vm_scan_populated_step);
+					  splice_vm_populated_step);
 	splice_vm_target_put(mm);
 	return ret;
 }

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef SPLICE_VM_POPULATED_H
+#define SPLICE_VM_POPULATED_H
+
+#include "scan.h"
+
+bool splice_vm_populated_step(struct splice_vm_scan_call *call,
+			      struct mm_struct *mm);
+
+#endif
