@@ -8,7 +8,7 @@ VM := selftests/vm
 # Looked up when used: the headers may only come with `make deps`.
 RELEASE = $(shell $(VM)/kernel --release $(KERNEL))
 KMOD = $(B)/kmod-$(RELEASE)
-IN_GUEST := $(VM)/run --kernel $(KERNEL)
+IN_GUEST = $(VM)/run --kernel $(KERNEL)
 
 all: kmod helper selftests
 
