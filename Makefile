@@ -9,6 +9,8 @@ VM := selftests/vm
 RELEASE = $(shell $(VM)/kernel --release $(KERNEL))
 KMOD = $(B)/kmod-$(RELEASE)
 IN_GUEST = $(VM)/run --kernel $(KERNEL)
+# What a + hands the job server to would run under make -n too.
+DRY = $(if $(findstring n,$(firstword -$(MAKEFLAGS))),: )
 
 all: kmod helper selftests
 
@@ -42,7 +44,7 @@ kmod: deps
 	@cp -rsf $(CURDIR)/kmod/. $(KMOD)
 	@find $(KMOD) -xtype l -delete
 	@ln -sfn $(CURDIR)/uapi $(B)/uapi
-	+flock $(KMOD) $(VM)/kbuild $(KERNEL) M=$(KMOD) W=1 KCFLAGS=-Werror \
+	+$(DRY) flock $(KMOD) $(VM)/kbuild $(KERNEL) M=$(KMOD) W=1 KCFLAGS=-Werror \
 		$(KBUILD_ARGS) modules
 
 helper: deps
