@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The write-protect tracker, where the kernel has it: exactly the pages written, 4 KiB of them in
- * huge pages too; each SCAN ends an epoch. And the userfaultfd that SPLICE_VM_UFFD gives.
- * On kernels without it: it is refused, and INFO says so.
+ * huge pages too; each SCAN ends an epoch. On kernels without it: it is refused, and INFO says so.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +13,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "dirty.h"
@@ -380,129 +376,25 @@ static void protect_test_tracker(void)
 	target_stop(&target);
 }
 
-static long protect_uffd(int fd, int *uffd)
-{
-	struct splice_vm_uffd arg = { .size = sizeof(arg) };
-	int ret = svm_ioctl(fd, SPLICE_VM_UFFD, &arg);
-
-	*uffd = arg.fd;
-	return ret;
-}
-
-/* The page at @args[0], which is missing: waits until somebody gives it. */
-static long protect_read_fn(const unsigned long *args)
-{
-	return READ_ONCE(*(long *)args[0]);
-}
-
-/**
- * struct protect_fault - a fault that is going to come
- * @uffd: out of here
- * @addr: at this page
- */
-struct protect_fault {
-	int uffd;
-	unsigned long addr;
-};
-
-/* A fault of the target comes out of the descriptor, and is answered through it. */
-static void *protect_serve(void *arg)
-{
-	const struct protect_fault *fault = arg;
-	long data[PAGE_SIZE / sizeof(long)] = { 4711 };
-	struct uffdio_copy copy = {
-		.dst = fault->addr,
-		.src = (unsigned long)data,
-		.len = PAGE_SIZE,
-	};
-	struct pollfd p = { fault->uffd, POLLIN, 0 };
-	struct uffd_msg msg = {};
-
-	ksft_test_result(poll(&p, 1, 10000) == 1 &&
-			 read(fault->uffd, &msg, sizeof(msg)) == sizeof(msg) &&
-			 msg.event == UFFD_EVENT_PAGEFAULT &&
-			 msg.arg.pagefault.address == fault->addr,
-			 "UFFD: a fault of the target comes out\n");
-	ksft_must(!ioctl(fault->uffd, UFFDIO_COPY, &copy));
-	return NULL;
-}
-
-static void protect_test_uffd(void)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-	struct protect_fault fault;
-	unsigned long addr;
-	pthread_t thread;
-	int uffd;
-
-	target_start(&target);
-	addr = target_map(&target, 4 * PAGE_SIZE, MADV_NOHUGEPAGE);
-	svm_open(&svm, target.pid, false);
-	ksft_test_value(protect_uffd(svm.fd, &uffd), 0, "UFFD\n");
-	ksft_test_value(fcntl(uffd, F_GETFD), FD_CLOEXEC,
-			"UFFD: closed on exec\n");
-	ksft_test_result(fcntl(uffd, F_GETFL) & O_NONBLOCK,
-			 "UFFD: non-blocking\n");
-	ksft_must(!ioctl(uffd, UFFDIO_API, &api));
-	reg.range.start = addr;
-	reg.range.len = 4 * PAGE_SIZE;
-	ksft_test_value(ioctl(uffd, UFFDIO_REGISTER, &reg), 0,
-			"UFFD: registers the target's memory\n");
-	fault = (struct protect_fault){ uffd, addr + PAGE_SIZE };
-	ksft_must(!pthread_create(&thread, NULL, protect_serve, &fault));
-	ksft_test_value(target_do(&target, protect_read_fn, fault.addr), 4711,
-			"UFFD: and is answered\n");
-	pthread_join(thread, NULL);
-	svm_close(&svm);
-	close(uffd);
-	target_stop(&target);
-}
-
-/* An answer that cannot be written leaves no descriptor behind. */
-static void protect_test_lost(void)
-{
-	struct splice_vm_uffd *arg = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
-					  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int next;
-
-	ksft_must(arg != MAP_FAILED);
-	arg->size = sizeof(*arg);
-	ksft_must(!mprotect(arg, PAGE_SIZE, PROT_READ));
-	next = dup(0);
-	close(next);
-	ksft_test_value(svm_ioctl(svm.fd, SPLICE_VM_UFFD, arg), -EFAULT,
-			"UFFD: to memory that is read-only\n");
-	ksft_test_value(dup(0), next, "UFFD: and no descriptor is left\n");
-	close(next);
-	munmap(arg, PAGE_SIZE);
-}
-
 static void protect_test_refused(void)
 {
-	int mem_fd, fd, uffd;
+	int mem_fd, fd;
 
 	target_start(&target);
 	fd = svm_open_device();
-	ksft_test_value(protect_uffd(fd, &uffd), -ENOTCONN,
-			"UFFD before ATTACH\n");
 	mem_fd = sys_proc_open(target.pid, "mem", O_RDONLY);
 	ksft_must(!svm_attach(fd, mem_fd, 0));
 	close(mem_fd);
-	ksft_test_value(protect_uffd(fd, &uffd), -EACCES,
-			"UFFD wants a descriptor for writing\n");
 	ksft_test_value(svm_track_with(fd, SPLICE_VM_TRACKER_PROTECT), -EACCES,
-			"so does the tracker\n");
+			"the tracker wants a descriptor for writing\n");
 	close(fd);
-	svm_open(&svm, target.pid, false);
-	protect_test_lost();
-	if (!svm_has_tracker(SPLICE_VM_TRACKER_PROTECT))
+	if (!svm_has_tracker(SPLICE_VM_TRACKER_PROTECT)) {
+		svm_open(&svm, target.pid, false);
 		ksft_test_value(svm_track_with(svm.fd, SPLICE_VM_TRACKER_PROTECT),
 				-EOPNOTSUPP, "a kernel without it\n");
+		svm_close(&svm);
+	}
 	target_stop(&target);
-	ksft_test_value(protect_uffd(svm.fd, &uffd), -ESRCH,
-			"UFFD: the target is gone\n");
-	svm_close(&svm);
 }
 
 int main(void)
@@ -511,7 +403,6 @@ int main(void)
 	sys_swap_on(256);
 	if (svm_has_tracker(SPLICE_VM_TRACKER_PROTECT))
 		protect_test_tracker();
-	protect_test_uffd();
 	protect_test_refused();
 	ksft_finished();
 }

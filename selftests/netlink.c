@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The generic netlink family: what it says of sessions is what they are and did, events come
- * in order and are not a flood, and others than the administrator get nothing.
+ * The generic netlink family: what it says of sessions is what they are and did, and others
+ * than the administrator get nothing.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <netlink/errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,50 +25,8 @@
 #define PAGES		1024UL
 #define LEN		(PAGES * PAGE_SIZE)
 #define MANY		300
-#define EPOCHS		2000
-#define SILENCE_MS	400
 
-static struct client client, listener;
-
-static struct seen *seen_last(struct seen_list *list, __u64 id)
-{
-	struct seen *found = NULL;
-	size_t i;
-
-	for (i = 0; i < list->nr; i++) {
-		if (SEEN(&list->v[i], ID) == id)
-			found = &list->v[i];
-	}
-	return found;
-}
-
-static void dump(struct seen_list *list)
-{
-	int ret = client_dump(&client, list);
-
-	if (ret)
-		ksft_exit_fail_msg("dump: %s\n", nl_geterror(ret));
-}
-
-/* The session that this process opened last. */
-static struct seen newest(void)
-{
-	struct seen_list list = {};
-	struct seen seen;
-
-	dump(&list);
-	ksft_must(list.nr);
-	seen = list.v[list.nr - 1];
-	seen_free(&list);
-	return seen;
-}
-
-static __u64 newest_id(void)
-{
-	struct seen seen = newest();
-
-	return SEEN(&seen, ID);
-}
+static struct client client;
 
 static void netlink_test_identity(void)
 {
@@ -80,10 +36,10 @@ static void netlink_test_identity(void)
 	int fd;
 
 	fd = svm_open_device();
-	empty = newest();
+	empty = client_newest(&client);
 	target_start(&t);
 	svm_open(&s, t.pid, true);
-	other = newest();
+	other = client_newest(&client);
 	ksft_test_result(SEEN(&other, ID) > SEEN(&empty, ID),
 			 "ids rise\n");
 	ksft_test_value(SEEN(&empty, OPENER_PID), getpid(), "opener\n");
@@ -100,7 +56,7 @@ static void netlink_test_identity(void)
 			"tracker\n");
 	ksft_test_value(SEEN(&other, MAX_INFLIGHT), 65536, "cap\n");
 	target_stop(&t);
-	other = newest();
+	other = client_newest(&client);
 	ksft_test_result(SEEN_HAS(&other, GONE), "target gone\n");
 	ksft_test_value(SEEN(&other, PID), t.pid, "but not forgotten\n");
 	ksft_test_result(!SEEN_HAS(&other, MM_PAGES), "without memory\n");
@@ -121,7 +77,7 @@ static void netlink_test_size(void)
 	target_start(&t);
 	target_fill(&t, target_map(&t, LEN, MADV_NOHUGEPAGE), LEN, 1);
 	svm_open(&s, t.pid, false);
-	seen = newest();
+	seen = client_newest(&client);
 	snprintf(path, sizeof(path), "/proc/%d/statm", t.pid);
 	ksft_must(sys_read_line(path, line, sizeof(line)));
 	ksft_must(sscanf(line, "%lu %lu", &size, &resident) == 2);
@@ -139,7 +95,7 @@ static void netlink_compare(struct svm *s, const struct svm_runs *runs,
 			    __u64 bytes_sent, __u64 bytes_copied)
 {
 	struct splice_vm_info info;
-	struct seen seen = newest();
+	struct seen seen = client_newest(&client);
 
 	svm_info(s->fd, &info);
 	ksft_test_value(SEEN(&seen, EPOCHS), info.epochs, "epochs\n");
@@ -240,7 +196,7 @@ static void netlink_test_inflight(void)
 	ksft_must(!pthread_create(&thread, NULL, netlink_sender, &sender));
 	for (i = 0; i < 100 && !SEEN(&seen, PAGES_INFLIGHT); i++) {
 		sys_sleep_us(20000);
-		seen = newest();
+		seen = client_newest(&client);
 	}
 	ksft_test_result(SEEN(&seen, PAGES_INFLIGHT) > 0 &&
 			 SEEN(&seen, PAGES_INFLIGHT) <= PAGES,
@@ -249,7 +205,7 @@ static void netlink_test_inflight(void)
 	while (read(pair[1], data, sizeof(data)) > 0)
 		;
 	pthread_join(thread, NULL);
-	seen = newest();
+	seen = client_newest(&client);
 	ksft_test_value(SEEN(&seen, PAGES_INFLIGHT), 0,
 			"and none when it is over\n");
 	close(pair[0]);
@@ -266,10 +222,10 @@ static void netlink_test_many(void)
 	bool rising = true;
 	size_t j;
 
-	dump(&before);
+	client_must_dump(&client, &before);
 	for (i = 0; i < MANY; i++)
 		fds[i] = svm_open_device();
-	dump(&list);
+	client_must_dump(&client, &list);
 	for (j = 1; j < list.nr; j++)
 		rising = rising && SEEN(&list.v[j], ID) > SEEN(&list.v[j - 1], ID);
 	ksft_test_value(list.nr, before.nr + MANY, "%d sessions\n", MANY);
@@ -277,144 +233,10 @@ static void netlink_test_many(void)
 	for (i = 0; i < MANY; i++)
 		close(fds[i]);
 	seen_free(&list);
-	dump(&list);
+	client_must_dump(&client, &list);
 	ksft_test_value(list.nr, before.nr, "all are closed\n");
 	seen_free(&list);
 	seen_free(&before);
-}
-
-/* What is said of session @id, in order, as letters: n, e, g, d. */
-static void netlink_story(const struct seen_list *list, __u64 id, char *story,
-			  size_t size)
-{
-	static const char letters[] = {
-		[SPLICE_VM_CMD_SESSION_NEW_NTF] = 'n',
-		[SPLICE_VM_CMD_EPOCH_NTF] = 'e',
-		[SPLICE_VM_CMD_TARGET_GONE_NTF] = 'g',
-		[SPLICE_VM_CMD_SESSION_DEL_NTF] = 'd',
-	};
-	size_t i, n = 0;
-
-	for (i = 0; i < list->nr; i++) {
-		const struct seen *seen = &list->v[i];
-
-		if (SEEN(seen, ID) == id && n < size - 1)
-			story[n++] = seen->cmd < (int)sizeof(letters) ?
-				     letters[seen->cmd] : '?';
-	}
-	story[n] = 0;
-}
-
-static void netlink_listen(struct client *c, struct seen_list *list)
-{
-	int ret = client_listen(c, SILENCE_MS, list);
-
-	if (ret)
-		ksft_exit_fail_msg("listen: %s\n", nl_geterror(ret));
-}
-
-static void netlink_test_events(bool kill_it)
-{
-	struct seen_list list = {};
-	struct seen *last;
-	struct target t;
-	struct svm s;
-	char story[64];
-	__u64 id;
-
-	target_start(&t);
-	svm_open(&s, t.pid, true);
-	id = newest_id();
-	netlink_listen(&listener, &list);
-	svm_epoch(&s);
-	netlink_listen(&listener, &list);
-	svm_epoch(&s);
-	netlink_listen(&listener, &list);
-	last = seen_last(&list, id);
-	ksft_test_value(last ? (long)SEEN(last, EPOCHS) : -1, 2, "epochs told\n");
-	if (kill_it)
-		target_stop(&t);
-	svm_close(&s);
-	netlink_listen(&listener, &list);
-	netlink_story(&list, id, story, sizeof(story));
-	ksft_test_result(!strcmp(story, kill_it ? "neegd" : "need"),
-			 "new, epoch, epoch, %sdel: %s\n",
-			 kill_it ? "gone, " : "", story);
-	last = seen_last(&list, id);
-	ksft_test_result(last && SEEN_HAS(last, GONE) == kill_it &&
-			 SEEN(last, PID) == (__u64)t.pid,
-			 "the last one says it too\n");
-	if (!kill_it)
-		target_stop(&t);
-	seen_free(&list);
-}
-
-/* Nothing to tell of a session that never had a target. */
-static void netlink_test_silent(void)
-{
-	struct seen_list list = {};
-
-	close(svm_open_device());
-	netlink_listen(&listener, &list);
-	ksft_test_value(list.nr, 0, "open and close alone make no event\n");
-	seen_free(&list);
-}
-
-/* Epochs in a row: few messages, and the last has the right number. */
-static void netlink_test_flood(void)
-{
-	struct seen_list list = {};
-	struct seen *last;
-	struct target t;
-	__u64 id, begun, ms;
-	struct svm s;
-	int i;
-
-	target_start(&t);
-	svm_open(&s, t.pid, true);
-	id = newest_id();
-	begun = sys_now_ns();
-	for (i = 0; i < EPOCHS; i++)
-		svm_epoch(&s);
-	ms = (sys_now_ns() - begun) / 1000000;
-	netlink_listen(&listener, &list);
-	last = seen_last(&list, id);
-	ksft_test_result(list.nr >= 2 && list.nr <= ms / 100 + 3,
-			 "%d epochs in %llu ms: %zu events\n", EPOCHS, ms,
-			 list.nr);
-	ksft_test_value(last ? (long)SEEN(last, EPOCHS) : -1, EPOCHS,
-			"the last one has them all\n");
-	svm_close(&s);
-	target_stop(&t);
-	seen_free(&list);
-	netlink_listen(&listener, &list);
-	seen_free(&list);
-}
-
-/* Who does not listen is told so, and nobody waits for him. */
-static void netlink_test_overrun(void)
-{
-	struct seen_list list = {};
-	struct client deaf;
-	struct target t;
-	struct svm s;
-	int i;
-
-	ksft_must(!client_open(&deaf) && !client_join(&deaf));
-	ksft_must(!nl_socket_set_buffer_size(deaf.sock, 4096, 4096));
-	target_start(&t);
-	for (i = 0; i < 20; i++) {
-		svm_open(&s, t.pid, false);
-		svm_close(&s);
-	}
-	ksft_test_value(client_listen(&deaf, SILENCE_MS, &list), -NLE_NOMEM,
-			"a listener that missed some is told\n");
-	client_close(&deaf);
-	target_stop(&t);
-	seen_free(&list);
-	netlink_listen(&listener, &list);
-	ksft_test_value(list.nr, 40, "and the other one got all\n");
-	seen_free(&list);
 }
 
 struct refusal {
@@ -511,7 +333,7 @@ static void netlink_test_pid_ns(void)
 
 	target_start(&t);
 	svm_open(&s, t.pid, false);
-	id = newest_id();
+	id = client_newest_id(&client);
 	pid = fork();
 	ksft_must(pid >= 0);
 	if (!pid) {
@@ -541,16 +363,6 @@ int main(void)
 	netlink_test_many();
 	netlink_test_refusals();
 	netlink_test_pid_ns();
-	/* A slow machine must not miss any: libnl asks for 32 KiB. */
-	if (client_open(&listener) || client_join(&listener) ||
-	    nl_socket_set_buffer_size(listener.sock, 1 << 20, 32768))
-		ksft_exit_fail_msg("cannot join the group\n");
-	netlink_test_silent();
-	netlink_test_events(true);
-	netlink_test_events(false);
-	netlink_test_flood();
-	netlink_test_overrun();
-	client_close(&listener);
 	client_close(&client);
 	ksft_finished();
 }

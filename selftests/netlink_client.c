@@ -164,3 +164,30 @@ int client_listen(struct client *client, int ms, struct seen_list *list)
 		ret = client_receive(client, list);
 	return ret;
 }
+
+void client_must_dump(struct client *client, struct seen_list *list)
+{
+	int ret = client_dump(client, list);
+
+	if (ret)
+		ksft_exit_fail_msg("dump: %s\n", nl_geterror(ret));
+}
+
+struct seen client_newest(struct client *client)
+{
+	struct seen_list list = {};
+	struct seen seen;
+
+	client_must_dump(client, &list);
+	ksft_must(list.nr);
+	seen = list.v[list.nr - 1];
+	seen_free(&list);
+	return seen;
+}
+
+__u64 client_newest_id(struct client *client)
+{
+	struct seen seen = client_newest(client);
+
+	return SEEN(&seen, ID);
+}

@@ -52,6 +52,11 @@ void client_close(struct client *client);
 
 /* All sessions, appended to @list. Return: 0 or -NLE_* */
 int client_dump(struct client *client, struct seen_list *list);
+/* The same; the test ends when it fails. */
+void client_must_dump(struct client *client, struct seen_list *list);
+/* The session that was opened last: there is one. */
+struct seen client_newest(struct client *client);
+__u64 client_newest_id(struct client *client);
 /* A dump with attribute @attr in the request. */
 int client_dump_with(struct client *client, int attr);
 /* Return: 0 or -NLE_* */
