@@ -26,8 +26,12 @@ static bool splice_vm_held_counts(const struct splice_vm_chunk *chunk,
 {
 	if (state & SPLICE_VM_STATE_HELD)
 		return true;
-	if (!(state & SPLICE_VM_STATE_SWAPPED) || !chunk ||
-	    !test_bit(bit, chunk->dirty))
+	if (!(state & SPLICE_VM_STATE_SWAPPED))
+		return false;
+	/* Of a range nobody knows which of it were written. */
+	if (!chunk)
+		return true;
+	if (!test_bit(bit, chunk->dirty) && !test_bit(bit, chunk->logged))
 		return false;
 	/* What moves is soon there again, and so are those who hold it. */
 	return (state & SPLICE_VM_STATE_MOVING) || !test_bit(bit, chunk->held);

@@ -215,11 +215,10 @@ static int splice_vm_protect_register(struct splice_vm_session *sess,
 }
 
 /* Some entries cannot be trusted, so none is: the next SCAN begins with all anew. */
-static int splice_vm_protect_reset(struct splice_vm_session *sess)
+static void splice_vm_protect_reset(struct splice_vm_session *sess)
 {
 	splice_vm_protect_close(sess);
 	splice_vm_record_log(&sess->record, 0, TASK_SIZE_MAX);
-	return -EAGAIN;
 }
 
 /**
@@ -238,7 +237,7 @@ int splice_vm_protect_begin(struct splice_vm_session *sess,
 			    struct splice_vm_usercall *call,
 			    unsigned long start, unsigned long end)
 {
-	int ret;
+	int ret = 0;
 
 	lockdep_assert_held(&sess->lock);
 	if (!sess->uffd) {
@@ -257,8 +256,12 @@ int splice_vm_protect_begin(struct splice_vm_session *sess,
 		mmap_read_unlock(mm);
 		if (!found)
 			break;
-		if (may && splice_vm_protect_register(sess, mm, call, &range))
-			return splice_vm_protect_reset(sess);
+		if (may)
+			ret = splice_vm_protect_register(sess, mm, call, &range);
+		if (ret) {
+			splice_vm_protect_reset(sess);
+			return ret;
+		}
 		/* All of it is looked at, registered or not. */
 		splice_vm_record_log(&sess->record, range.start, range.end);
 		start = range.end;

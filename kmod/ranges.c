@@ -35,6 +35,23 @@ bool splice_vm_ranges_add(struct splice_vm_range_set *set,
 }
 
 /**
+ * splice_vm_ranges_touch() - is something of the set in a range, or next to it
+ * @set: the set
+ * @start: first byte
+ * @end: byte after the last
+ */
+bool splice_vm_ranges_touch(const struct splice_vm_range_set *set,
+			    unsigned long start, unsigned long end)
+{
+	unsigned int i;
+
+	for (i = 0; i < set->nr; i++)
+		if (splice_vm_range_touches(&set->ranges[i], start, end))
+			return true;
+	return false;
+}
+
+/**
  * splice_vm_ranges_collect() - which pages of a chunk are in the set
  * @set: the set
  * @base: address of the chunk

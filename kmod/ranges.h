@@ -39,6 +39,8 @@ static inline unsigned int splice_vm_chunk_bit(unsigned long addr)
 
 bool splice_vm_ranges_add(struct splice_vm_range_set *set,
 			  unsigned long start, unsigned long end);
+bool splice_vm_ranges_touch(const struct splice_vm_range_set *set,
+			    unsigned long start, unsigned long end);
 void splice_vm_ranges_collect(const struct splice_vm_range_set *set,
 			      unsigned long base, unsigned long *pages);
 void splice_vm_ranges_cut(struct splice_vm_range_set *set, unsigned long start,

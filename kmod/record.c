@@ -236,6 +236,23 @@ void splice_vm_record_unmap(struct splice_vm_record *rec, unsigned long start,
 }
 
 /**
+ * splice_vm_record_unmapped_touches() - was something unmapped there in the running epoch
+ * @rec: the record
+ * @start: first byte
+ * @end: byte after the last; what begins there counts, and what ends at @start
+ */
+bool splice_vm_record_unmapped_touches(struct splice_vm_record *rec,
+				       unsigned long start, unsigned long end)
+{
+	bool touches;
+
+	spin_lock(&rec->lock);
+	touches = splice_vm_ranges_touch(&rec->unmapped, start, end);
+	spin_unlock(&rec->lock);
+	return touches;
+}
+
+/**
  * splice_vm_record_log_unmapped() - an epoch ends: look again at what it unmapped
  * @rec: the record
  */

@@ -68,6 +68,8 @@ void splice_vm_record_written(struct splice_vm_record *rec, unsigned long start,
 			      unsigned long end);
 void splice_vm_record_unmap(struct splice_vm_record *rec, unsigned long start,
 			    unsigned long end);
+bool splice_vm_record_unmapped_touches(struct splice_vm_record *rec,
+				       unsigned long start, unsigned long end);
 void splice_vm_record_log_unmapped(struct splice_vm_record *rec);
 void splice_vm_record_move(struct splice_vm_record *to,
 			   struct splice_vm_record *from);

@@ -23,6 +23,9 @@
 #define SPLICE_VM_SCAN_FEW_RUNS	(PAGE_SIZE / sizeof(struct splice_vm_run))
 /* Page tables that are read in one hold of the mmap lock: some milliseconds. */
 #define SPLICE_VM_SCAN_TABLES	256
+/* Mappings that are passed over instead of one of them. */
+#define SPLICE_VM_SCAN_SKIPS	8
+
 /* False when there is no room. */
 bool splice_vm_scan_emit(struct splice_vm_scan_call *call, unsigned long addr,
 			 u32 nr, u32 flags)
@@ -31,11 +34,12 @@ bool splice_vm_scan_emit(struct splice_vm_scan_call *call, unsigned long addr,
 	return !call->full;
 }
 
-/* Up to where from @addr on there can be no content. */
+/* Up to where from @addr on there can be no content; less where the way there is long. */
 static unsigned long splice_vm_scan_gap(struct mm_struct *mm,
 					unsigned long addr, unsigned long end)
 {
 	VMA_ITERATOR(vmi, mm, addr);
+	unsigned int skips = SPLICE_VM_SCAN_SKIPS;
 	struct vm_area_struct *vma;
 
 	for_each_vma_range(vmi, vma, end) {
@@ -45,7 +49,7 @@ static unsigned long splice_vm_scan_gap(struct mm_struct *mm,
 		if (splice_vm_vma_is_opaque(vma))
 			return from;
 		from = splice_vm_walk_skip(mm, from, to);
-		if (from < to)
+		if (from < to || !--skips)
 			return from;
 	}
 	return end;

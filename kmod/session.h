@@ -11,6 +11,7 @@
 #include <linux/wait.h>
 
 #include "event.h"
+#include "mapped.h"
 #include "record.h"
 
 /**
@@ -65,20 +66,6 @@
  */
 
 struct splice_vm_user;
-
-/**
- * struct splice_vm_vmas - what was mapped when an epoch ended
- * @ranges: one a mapping, in order of addresses
- * @nr: ranges in use
- * @cap: ranges that fit
- * @valid: false when they did not all fit: everything counts as new
- */
-struct splice_vm_vmas {
-	struct splice_vm_range *ranges;
-	unsigned int nr;
-	unsigned int cap;
-	bool valid;
-};
 
 /**
  * struct splice_vm_session - one open of the device

@@ -10,64 +10,11 @@
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
-#include <linux/slab.h>
 
+#include "mapped.h"
 #include "observe.h"
 #include "snapshot.h"
 #include "walk.h"
-
-/*
- * Debuggers and /proc/PID/mem write by force (FOLL_FORCE) to private mappings that are not
- * writable. With VM_SOFTDIRTY such a write sets no bit (mm/gup.c, can_follow_write_pte()), and
- * clear_refs took that flag away before it called us. A mapping that has it is larger than before.
- */
-static bool splice_vm_vma_is_forced(const struct vm_area_struct *vma,
-				    const struct splice_vm_range *old)
-{
-	if ((vma->vm_flags & (VM_SHARED | VM_MAYWRITE | VM_WRITE)) !=
-	    VM_MAYWRITE)
-		return false;
-	return !old || old->start > vma->vm_start || old->end < vma->vm_end;
-}
-
-/*
- * Remembers that @vma is there and logs what of it was not mapped in the last
- * epoch: a page table that mremap moves there brings no soft-dirty bits.
- * @old is the index of the first old range that can still matter.
- */
-static void splice_vm_vmas_add(struct splice_vm_session *sess,
-			       const struct vm_area_struct *vma,
-			       unsigned int *old)
-{
-	struct splice_vm_vmas *last = &sess->vmas[0], *now = &sess->vmas[1];
-	unsigned long start = vma->vm_start, end = vma->vm_end, from = start;
-
-	if (now->nr < now->cap)
-		now->ranges[now->nr++] = (struct splice_vm_range){ start, end };
-	else
-		now->valid = false;
-
-	if (!last->valid) {
-		splice_vm_record_log(&sess->record, start, end);
-		return;
-	}
-	while (*old < last->nr && last->ranges[*old].end <= from)
-		++*old;
-	if (splice_vm_vma_is_forced(vma, *old < last->nr ?
-				    &last->ranges[*old] : NULL)) {
-		splice_vm_record_log(&sess->record, start, end);
-		return;
-	}
-	while (from < end && *old < last->nr &&
-	       last->ranges[*old].start < end) {
-		splice_vm_record_log(&sess->record, from,
-				     last->ranges[*old].start);
-		from = last->ranges[*old].end;
-		if (from < end)
-			++*old;
-	}
-	splice_vm_record_log(&sess->record, from, end);
-}
 
 static void splice_vm_snapshot_window(struct splice_vm_session *sess,
 				      struct vm_area_struct *vma,
@@ -151,27 +98,25 @@ void splice_vm_snapshot_take(struct splice_vm_session *sess,
 			     struct mm_struct *mm)
 {
 	VMA_ITERATOR(vmi, mm, 0);
-	struct splice_vm_vmas *now = &sess->vmas[1];
+	struct splice_vm_vmas_walk walk;
 	struct vm_area_struct *vma;
 	u64 begun = ktime_get_ns();
-	unsigned int old = 0;
 
 	/* Not mmap_assert_write_locked(): with DEBUG_VM it wants a symbol that is not exported. */
 	lockdep_assert_held_write(&mm->mmap_lock);
-	now->nr = 0;
-	now->valid = true;
 	splice_vm_snapshot_lock(mm);
-	splice_vm_record_log_unmapped(&sess->record);
+	splice_vm_vmas_begin(sess, &walk);
 	for_each_vma(vmi, vma) {
-		splice_vm_vmas_add(sess, vma, &old);
+		splice_vm_vmas_add(sess, vma, &walk);
 		splice_vm_snapshot_vma(sess, vma);
 	}
+	splice_vm_vmas_end(sess);
+	splice_vm_record_log_unmapped(&sess->record);
 	/*
 	 * After the walk: writeback does not wait for us, and what it notes before it takes the
 	 * right to write away is not to be missed by both.
 	 */
 	splice_vm_record_move(&sess->record, &sess->pending);
-	swap(sess->vmas[0], sess->vmas[1]);
 	sess->fresh = false;
 	atomic64_inc(&sess->epochs);
 	wake_up_all(&sess->wait);
@@ -228,6 +173,7 @@ void splice_vm_snapshot_exposed(struct splice_vm_session *sess,
 	unsigned long start = range->start & PAGE_MASK;
 	unsigned long end = PAGE_ALIGN(min(range->end, TASK_SIZE_MAX));
 	struct vm_area_struct *vma;
+	unsigned long from, to;
 	bool grown;
 
 	if (range->event == MMU_NOTIFY_PROTECTION_PAGE) {
@@ -238,58 +184,17 @@ void splice_vm_snapshot_exposed(struct splice_vm_session *sess,
 	for_each_vma_range(vmi, vma, end) {
 		if (splice_vm_vma_is_io(vma) || is_vm_hugetlb_page(vma))
 			continue;
+		from = max(vma->vm_start, start);
+		to = min(vma->vm_end, end);
 		/* With the mmap lock for reading (NUMA, userfaultfd) faults go on meanwhile. */
 		grown = (vma->vm_flags & VM_SOFTDIRTY) &&
 			(vma->vm_flags & VM_WRITE);
-		splice_vm_exposed_range(sess, range, max(vma->vm_start, start),
-					min(vma->vm_end, end), grown);
+		/* A read of shared memory that is not mapped yet makes a writable entry then. */
+		if (grown && (vma->vm_flags & VM_SHARED))
+			splice_vm_record_log(&sess->pending, from, to);
+		else
+			splice_vm_exposed_range(sess, range, from, to, grown);
 	}
-}
-
-static int splice_vm_vmas_grow(struct splice_vm_session *sess,
-			       struct mm_struct *mm, unsigned int cap)
-{
-	struct splice_vm_range *fresh[2];
-	int i;
-
-	for (i = 0; i < 2; i++)
-		fresh[i] = kvmalloc_array(cap, sizeof(*fresh[i]),
-					  GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!fresh[0] || !fresh[1] || mmap_read_lock_killable(mm)) {
-		kvfree(fresh[0]);
-		kvfree(fresh[1]);
-		return fresh[0] && fresh[1] ? -EINTR : -ENOMEM;
-	}
-	/* The snapshot swaps the two, so both are as long. */
-	for (i = 0; i < 2; i++) {
-		if (sess->vmas[i].nr)
-			memcpy(fresh[i], sess->vmas[i].ranges,
-			       sess->vmas[i].nr * sizeof(*fresh[i]));
-		swap(fresh[i], sess->vmas[i].ranges);
-		sess->vmas[i].cap = cap;
-	}
-	mmap_read_unlock(mm);
-	kvfree(fresh[0]);
-	kvfree(fresh[1]);
-	return 0;
-}
-
-/**
- * splice_vm_snapshot_prepare() - have room for what is mapped at the next snapshot
- * @sess: the session, its lock is held
- * @mm: its mm; the caller holds a user of it
- *
- * Sleeps. Return: 0; -ENOMEM or -EINTR, after which everything counts as new
- */
-int splice_vm_snapshot_prepare(struct splice_vm_session *sess,
-			       struct mm_struct *mm)
-{
-	unsigned int count = READ_ONCE(mm->map_count);
-
-	lockdep_assert_held(&sess->lock);
-	if (sess->vmas[0].cap >= count + count / 8 + 16)
-		return 0;
-	return splice_vm_vmas_grow(sess, mm, count + count / 4 + 64);
 }
 
 /**
@@ -303,26 +208,17 @@ int splice_vm_snapshot_begin(struct splice_vm_session *sess,
 			     struct mm_struct *mm)
 {
 	VMA_ITERATOR(vmi, mm, 0);
-	struct splice_vm_vmas *now = &sess->vmas[1];
+	struct splice_vm_vmas_walk walk;
 	struct vm_area_struct *vma;
-	unsigned int old = 0;
 
 	if (mmap_write_lock_killable(mm))
 		return -EINTR;
 	sess->fresh = true;
 	sess->vmas[0].valid = false;
-	now->nr = 0;
-	now->valid = true;
+	splice_vm_vmas_begin(sess, &walk);
 	for_each_vma(vmi, vma)
-		splice_vm_vmas_add(sess, vma, &old);
-	swap(sess->vmas[0], sess->vmas[1]);
+		splice_vm_vmas_add(sess, vma, &walk);
+	splice_vm_vmas_end(sess);
 	mmap_write_unlock(mm);
 	return 0;
-}
-
-/* No callback may run any more. */
-void splice_vm_snapshot_free(struct splice_vm_session *sess)
-{
-	kvfree(sess->vmas[0].ranges);
-	kvfree(sess->vmas[1].ranges);
 }

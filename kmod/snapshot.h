@@ -4,14 +4,11 @@
 
 #include "session.h"
 
-int splice_vm_snapshot_prepare(struct splice_vm_session *sess,
-			       struct mm_struct *mm);
 int splice_vm_snapshot_begin(struct splice_vm_session *sess,
 			     struct mm_struct *mm);
 void splice_vm_snapshot_take(struct splice_vm_session *sess,
 			     struct mm_struct *mm);
 void splice_vm_snapshot_exposed(struct splice_vm_session *sess,
 				const struct mmu_notifier_range *range);
-void splice_vm_snapshot_free(struct splice_vm_session *sess);
 
 #endif

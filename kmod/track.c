@@ -10,6 +10,7 @@
 #include <linux/splice_vm.h>
 
 #include "held.h"
+#include "mapped.h"
 #include "observe.h"
 #include "protect.h"
 #include "snapshot.h"
@@ -172,7 +173,7 @@ int splice_vm_track_prepare(struct splice_vm_session *sess,
 	int ret;
 
 	lockdep_assert_held(&sess->lock);
-	ret = splice_vm_snapshot_prepare(sess, mm);
+	ret = splice_vm_vmas_prepare(sess, mm);
 	if (ret)
 		return ret;
 	tables += tables / 8 + 64;
@@ -195,7 +196,7 @@ static void splice_vm_track_stop(struct splice_vm_session *sess)
 void splice_vm_track_free(struct splice_vm_session *sess)
 {
 	splice_vm_protect_stop(sess);
-	splice_vm_snapshot_free(sess);
+	splice_vm_vmas_free(sess);
 }
 
 static int splice_vm_track_start_on(struct splice_vm_session *sess,

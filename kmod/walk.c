@@ -179,14 +179,16 @@ static pmd_t *splice_vm_pmd_find(struct mm_struct *mm, unsigned long addr,
 /*
  * Whether a write may leave no trace: the entry is writable with the soft-dirty bit clear, or can
  * become so while somebody is about to change it. In a mapping with VM_SOFTDIRTY (GROWN) a read
- * that faults, for NUMA balancing or from swap, makes such ones: do_numa_page(), do_swap_page().
+ * that faults, for NUMA balancing or from swap, makes such ones, and so does who lifts a
+ * userfaultfd's protection: do_numa_page(), do_swap_page(), change_pte_range().
  */
 static bool splice_vm_pte_is_exposed(pte_t pte, unsigned int how)
 {
 	if (pte_present(pte))
 		return !pte_soft_dirty(pte) &&
-		       (pte_write(pte) || ((how & SPLICE_VM_WALK_GROWN) &&
-					   pte_protnone(pte)));
+		       (pte_write(pte) ||
+			((how & SPLICE_VM_WALK_GROWN) &&
+			 (pte_protnone(pte) || pte_uffd_wp(pte))));
 	if (pte_none(pte) || pte_is_marker(pte) || pte_swp_soft_dirty(pte))
 		return false;
 	return (how & SPLICE_VM_WALK_GROWN) ||
@@ -197,8 +199,9 @@ static bool splice_vm_pmd_is_exposed(pmd_t pmd, unsigned int how)
 {
 	if (pmd_present(pmd))
 		return !pmd_soft_dirty(pmd) &&
-		       (pmd_write(pmd) || ((how & SPLICE_VM_WALK_GROWN) &&
-					   pmd_protnone(pmd)));
+		       (pmd_write(pmd) ||
+			((how & SPLICE_VM_WALK_GROWN) &&
+			 (pmd_protnone(pmd) || pmd_uffd_wp(pmd))));
 	return !pmd_swp_soft_dirty(pmd) &&
 	       ((how & SPLICE_VM_WALK_GROWN) ||
 		softleaf_is_migration_write(softleaf_from_pmd(pmd)));

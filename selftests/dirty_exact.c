@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/uio.h>
@@ -210,52 +209,6 @@ static void exact_test_exposed(void)
 	dirty_touch(&target, &win, PAGES - 1, 1);
 	dirty_test(&svm, &win, "the page that was mapped anew");
 	target_sys(&target, SYS_munmap, addr, LEN);
-	target_sys(&target, SYS_prctl, PR_SET_THP_DISABLE, 0, 0, 0, 0);
-	dirty_window_free(&win);
-	win = all;
-}
-
-/* As a debugger: newer kernels let nobody else write by force. */
-static void exact_poke(unsigned long addr)
-{
-	int status;
-
-	ksft_must(!ptrace(PTRACE_ATTACH, target.pid, NULL, NULL));
-	ksft_must(waitpid(target.pid, &status, __WALL) == target.pid);
-	ksft_must(WIFSTOPPED(status));
-	ksft_must(!ptrace(PTRACE_POKEDATA, target.pid, addr, 0x5aUL));
-	ksft_must(!ptrace(PTRACE_DETACH, target.pid, NULL, NULL));
-}
-
-/*
- * A debugger writes to memory that is read-only. The mapping has grown, so that has VM_SOFTDIRTY, and
- * the write is let through without a fault.
- */
-static void exact_test_forced(void)
-{
-	struct dirty_window all = win;
-	unsigned long half = 32, addr, more;
-
-	target_sys(&target, SYS_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0);
-	addr = target_map(&target, 2 * half * PAGE_SIZE, MADV_NORMAL);
-	more = addr + half * PAGE_SIZE;
-	target_sys(&target, SYS_munmap, more, half * PAGE_SIZE);
-	dirty_window_init(&win, addr, 2 * half);
-	dirty_touch(&target, &win, 0, half);
-	target_sys(&target, SYS_mprotect, addr, half * PAGE_SIZE, PROT_READ);
-	dirty_want(&win, half, half, DIRTY_ANY);
-	dirty_test(&svm, &win, "a mapping to be read only");
-	ksft_must(target_sys(&target, SYS_mmap, more, half * PAGE_SIZE,
-			     PROT_READ | PROT_WRITE, MAP_PRIVATE |
-			     MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-			     0) == (long)more);
-	target_sys(&target, SYS_mprotect, more, half * PAGE_SIZE, PROT_READ);
-	exact_poke(dirty_addr(&win, 5));
-	dirty_want(&win, 0, half, DIRTY_MAYBE);
-	dirty_want(&win, 5, 1, DIRTY_YES);
-	dirty_want(&win, half, half, DIRTY_ANY);
-	dirty_test(&svm, &win, "write by force, where it grew");
-	target_sys(&target, SYS_munmap, addr, 2 * half * PAGE_SIZE);
 	target_sys(&target, SYS_prctl, PR_SET_THP_DISABLE, 0, 0, 0, 0);
 	dirty_window_free(&win);
 	win = all;
@@ -463,7 +416,6 @@ int main(void)
 	exact_test_foreign();
 	exact_test_writers();
 	exact_test_exposed();
-	exact_test_forced();
 	exact_test_swap();
 	exact_test_cut();
 	exact_test_held();

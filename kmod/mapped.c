@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What was mapped when an epoch ended. At the end of the next one what was not mapped then is
+ * logged, since a page table that mremap moves there brings no soft-dirty bits; and so is what
+ * may have been written by force.
+ *
+ * Debuggers and /proc/PID/mem write by force (FOLL_FORCE) to private mappings that are not
+ * writable. In one with VM_SOFTDIRTY such a write sets no bit (mm/gup.c, can_follow_write_pte()),
+ * and clear_refs takes that flag away before it calls us. But a mapping gets it only when it is
+ * made, or from one that it is merged with, and then that was made in this epoch, in it or next to
+ * it; mprotect and munmap may have cut it off again.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "mapped.h"
+#include "session.h"
+
+/* Merged are mappings side by side, of no file or of the same one. */
+static void splice_vm_vmas_group_begin(struct splice_vm_vmas_walk *walk,
+				       const struct vm_area_struct *vma)
+{
+	VMA_ITERATOR(vmi, vma->vm_mm, vma->vm_end);
+	struct vm_area_struct *next;
+
+	walk->group_start = vma->vm_start;
+	walk->group_end = vma->vm_end;
+	walk->group_old = walk->old;
+	walk->group_known = false;
+	for_each_vma(vmi, next) {
+		if (next->vm_start != walk->group_end ||
+		    next->vm_file != vma->vm_file)
+			break;
+		walk->group_end = next->vm_end;
+	}
+}
+
+/* All that was mapped in the epoch was so in the last one, is mapped now, or was unmapped. */
+static bool splice_vm_vmas_group_is_new(struct splice_vm_session *sess,
+					const struct splice_vm_vmas_walk *walk)
+{
+	const struct splice_vm_vmas *last = &sess->vmas[0];
+	unsigned long addr = walk->group_start;
+	unsigned int i;
+
+	for (i = walk->group_old; i < last->nr && last->v[i].start <= addr; i++)
+		addr = max(addr, last->v[i].end);
+	return addr < walk->group_end ||
+	       splice_vm_record_unmapped_touches(&sess->record,
+						 walk->group_start,
+						 walk->group_end);
+}
+
+static bool splice_vm_vmas_group_changed(struct splice_vm_session *sess,
+					 struct splice_vm_vmas_walk *walk)
+{
+	if (!walk->group_known)
+		walk->group_changed = splice_vm_vmas_group_is_new(sess, walk);
+	walk->group_known = true;
+	return walk->group_changed;
+}
+
+/* It is private, has pages of its own, and is not writable or was not. */
+static bool splice_vm_vma_is_forcible(const struct vm_area_struct *vma,
+				      const struct splice_vm_vmas *last,
+				      unsigned int i)
+{
+	if ((vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) != VM_MAYWRITE ||
+	    !vma->anon_vma)
+		return false;
+	if (!(vma->vm_flags & VM_WRITE))
+		return true;
+	for (; i < last->nr && last->v[i].start < vma->vm_end; i++)
+		if (!last->v[i].writable)
+			return true;
+	return false;
+}
+
+/* Logs what of [from, end) was not mapped. */
+static void splice_vm_vmas_log_new(struct splice_vm_session *sess,
+				   struct splice_vm_vmas_walk *walk,
+				   unsigned long from, unsigned long end)
+{
+	const struct splice_vm_vmas *last = &sess->vmas[0];
+
+	while (from < end && walk->old < last->nr &&
+	       last->v[walk->old].start < end) {
+		splice_vm_record_log(&sess->record, from,
+				     last->v[walk->old].start);
+		from = last->v[walk->old].end;
+		if (from < end)
+			walk->old++;
+	}
+	splice_vm_record_log(&sess->record, from, end);
+}
+
+/**
+ * splice_vm_vmas_begin() - a look at all mappings begins
+ * @sess: the session; the mmap lock of its mm is held for writing
+ * @walk: filled
+ */
+void splice_vm_vmas_begin(struct splice_vm_session *sess,
+			  struct splice_vm_vmas_walk *walk)
+{
+	*walk = (struct splice_vm_vmas_walk){};
+	sess->vmas[1].nr = 0;
+	sess->vmas[1].valid = true;
+}
+
+/**
+ * splice_vm_vmas_add() - the next mapping
+ * @sess: the session; the mmap lock of its mm is held for writing
+ * @vma: remembered; what counts as written in it, whatever page tables say, is logged
+ * @walk: from splice_vm_vmas_begin()
+ */
+void splice_vm_vmas_add(struct splice_vm_session *sess,
+			struct vm_area_struct *vma,
+			struct splice_vm_vmas_walk *walk)
+{
+	struct splice_vm_vmas *last = &sess->vmas[0], *now = &sess->vmas[1];
+	unsigned long start = vma->vm_start, end = vma->vm_end;
+
+	if (now->nr < now->cap)
+		now->v[now->nr++] = (struct splice_vm_mapping){
+			start, end, vma->vm_flags & VM_WRITE
+		};
+	else
+		now->valid = false;
+
+	if (!last->valid) {
+		splice_vm_record_log(&sess->record, start, end);
+		return;
+	}
+	while (walk->old < last->nr && last->v[walk->old].end <= start)
+		walk->old++;
+	if (start >= walk->group_end)
+		splice_vm_vmas_group_begin(walk, vma);
+	/* What was made before the first epoch may have the flag as well. */
+	if (splice_vm_vma_is_forcible(vma, last, walk->old) &&
+	    (sess->fresh || splice_vm_vmas_group_changed(sess, walk)))
+		splice_vm_record_log(&sess->record, start, end);
+	else
+		splice_vm_vmas_log_new(sess, walk, start, end);
+}
+
+/**
+ * splice_vm_vmas_end() - that was all: it is what the next epoch begins with
+ * @sess: the session; the mmap lock of its mm is held for writing
+ */
+void splice_vm_vmas_end(struct splice_vm_session *sess)
+{
+	swap(sess->vmas[0], sess->vmas[1]);
+}
+
+static int splice_vm_vmas_grow(struct splice_vm_session *sess,
+			       struct mm_struct *mm, unsigned int cap)
+{
+	struct splice_vm_mapping *fresh[2];
+	int i;
+
+	for (i = 0; i < 2; i++)
+		fresh[i] = kvmalloc_array(cap, sizeof(*fresh[i]),
+					  GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!fresh[0] || !fresh[1] || mmap_read_lock_killable(mm)) {
+		kvfree(fresh[0]);
+		kvfree(fresh[1]);
+		return fresh[0] && fresh[1] ? -EINTR : -ENOMEM;
+	}
+	/* splice_vm_vmas_end() swaps the two, so both are as long. */
+	for (i = 0; i < 2; i++) {
+		if (sess->vmas[i].nr)
+			memcpy(fresh[i], sess->vmas[i].v,
+			       sess->vmas[i].nr * sizeof(*fresh[i]));
+		swap(fresh[i], sess->vmas[i].v);
+		sess->vmas[i].cap = cap;
+	}
+	mmap_read_unlock(mm);
+	kvfree(fresh[0]);
+	kvfree(fresh[1]);
+	return 0;
+}
+
+/**
+ * splice_vm_vmas_prepare() - have room for what is mapped at the next snapshot
+ * @sess: the session, its lock is held
+ * @mm: its mm; the caller holds a user of it
+ *
+ * Sleeps. Return: 0; -ENOMEM or -EINTR, after which everything counts as new
+ */
+int splice_vm_vmas_prepare(struct splice_vm_session *sess, struct mm_struct *mm)
+{
+	unsigned int count = READ_ONCE(mm->map_count);
+
+	lockdep_assert_held(&sess->lock);
+	if (sess->vmas[0].cap >= count + count / 8 + 16)
+		return 0;
+	return splice_vm_vmas_grow(sess, mm, count + count / 4 + 64);
+}
+
+/* No callback may run any more. */
+void splice_vm_vmas_free(struct splice_vm_session *sess)
+{
+	kvfree(sess->vmas[0].v);
+	kvfree(sess->vmas[1].v);
+}

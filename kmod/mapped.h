@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef SPLICE_VM_MAPPED_H
+#define SPLICE_VM_MAPPED_H
+
+#include <linux/types.h>
+
+struct mm_struct;
+struct splice_vm_session;
+struct vm_area_struct;
+
+/**
+ * struct splice_vm_mapping - a mapping when an epoch ended
+ * @start: first byte
+ * @end: byte after the last
+ * @writable: by the task itself
+ */
+struct splice_vm_mapping {
+	unsigned long start;
+	unsigned long end;
+	bool writable;
+};
+
+/**
+ * struct splice_vm_vmas - what was mapped when an epoch ended
+ * @v: in order of addresses
+ * @nr: in use
+ * @cap: that fit
+ * @valid: false when they did not all fit: everything counts as new
+ */
+struct splice_vm_vmas {
+	struct splice_vm_mapping *v;
+	unsigned int nr;
+	unsigned int cap;
+	bool valid;
+};
+
+/**
+ * struct splice_vm_vmas_walk - a look at all mappings, in order
+ * @old: index of the first mapping of the last epoch that can still matter
+ * @group_start: first byte of mappings side by side that may once have been one
+ * @group_end: byte after their last
+ * @group_old: @old when the group began
+ * @group_known: @group_changed is set
+ * @group_changed: something was mapped in or next to it since the last epoch
+ */
+struct splice_vm_vmas_walk {
+	unsigned int old;
+	unsigned long group_start;
+	unsigned long group_end;
+	unsigned int group_old;
+	bool group_known;
+	bool group_changed;
+};
+
+void splice_vm_vmas_begin(struct splice_vm_session *sess,
+			  struct splice_vm_vmas_walk *walk);
+void splice_vm_vmas_add(struct splice_vm_session *sess,
+			struct vm_area_struct *vma,
+			struct splice_vm_vmas_walk *walk);
+void splice_vm_vmas_end(struct splice_vm_session *sess);
+int splice_vm_vmas_prepare(struct splice_vm_session *sess, struct mm_struct *mm);
+void splice_vm_vmas_free(struct splice_vm_session *sess);
+
+#endif
