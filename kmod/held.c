@@ -13,7 +13,7 @@
  * finds it in the swap cache. So a written page that is found unmapped counts as held for
  * one epoch, and one that is found migrating as before. What is not seen is I/O that outlasts
  * two epochs into a page which stays unmapped, or that was under way in such a page when
- * tracking began.
+ * tracking began, or in one that was noted as part of a range only, for want of memory.
  */
 #include <linux/mm.h>
 
@@ -26,12 +26,8 @@ static bool splice_vm_held_counts(const struct splice_vm_chunk *chunk,
 {
 	if (state & SPLICE_VM_STATE_HELD)
 		return true;
-	if (!(state & SPLICE_VM_STATE_SWAPPED))
-		return false;
-	/* Of a range nobody knows which of it were written. */
-	if (!chunk)
-		return true;
-	if (!test_bit(bit, chunk->dirty) && !test_bit(bit, chunk->logged))
+	if (!(state & SPLICE_VM_STATE_SWAPPED) || !chunk ||
+	    !test_bit(bit, chunk->dirty))
 		return false;
 	/* What moves is soon there again, and so are those who hold it. */
 	return (state & SPLICE_VM_STATE_MOVING) || !test_bit(bit, chunk->held);

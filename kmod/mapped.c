@@ -76,6 +76,25 @@ static bool splice_vm_vma_is_forcible(const struct vm_area_struct *vma,
 	return false;
 }
 
+/* What is writable by now was so in part, perhaps: a heap that grows into what was reserved. */
+static void splice_vm_vmas_log_forced(struct splice_vm_session *sess,
+				      const struct vm_area_struct *vma,
+				      unsigned int i)
+{
+	const struct splice_vm_vmas *last = &sess->vmas[0];
+	unsigned long start = vma->vm_start, end = vma->vm_end;
+
+	if (!(vma->vm_flags & VM_WRITE)) {
+		splice_vm_record_log(&sess->record, start, end);
+		return;
+	}
+	for (; i < last->nr && last->v[i].start < end; i++)
+		if (!last->v[i].writable)
+			splice_vm_record_log(&sess->record,
+					     max(start, last->v[i].start),
+					     min(end, last->v[i].end));
+}
+
 /* Logs what of [from, end) was not mapped. */
 static void splice_vm_vmas_log_new(struct splice_vm_session *sess,
 				   struct splice_vm_vmas_walk *walk,
@@ -138,9 +157,8 @@ void splice_vm_vmas_add(struct splice_vm_session *sess,
 	/* What was made before the first epoch may have the flag as well. */
 	if (splice_vm_vma_is_forcible(vma, last, walk->old) &&
 	    (sess->fresh || splice_vm_vmas_group_changed(sess, walk)))
-		splice_vm_record_log(&sess->record, start, end);
-	else
-		splice_vm_vmas_log_new(sess, walk, start, end);
+		splice_vm_vmas_log_forced(sess, vma, walk->old);
+	splice_vm_vmas_log_new(sess, walk, start, end);
 }
 
 /**

@@ -150,6 +150,23 @@ static void forced_test_same(void)
 	dirty_test(&svm, &win, "and was not written to");
 }
 
+/* A heap grows into what was reserved for it: only that is told, though it was not writable. */
+static void forced_test_heap(void)
+{
+	forced_unmap(0, 3 * PART);
+	forced_map(OLD, 2 * PART);
+	dirty_touch(&target, &win, OLD, PART);
+	forced_protect(NEW, PART, PROT_NONE);
+	svm_epoch(&svm);
+	ksft_must(!dirty_take(&svm, &win, 4096));
+	dirty_want(&win, 0, 3 * PART, DIRTY_NONE);
+	dirty_test(&svm, &win, "a heap that nobody writes to");
+	forced_map(NEW, 8);
+	dirty_touch(&target, &win, NEW, 8);
+	dirty_want(&win, NEW + 8, PART - 8, DIRTY_GONE);
+	dirty_test(&svm, &win, "it grew into what was reserved");
+}
+
 int main(void)
 {
 	ksft_print_header();
@@ -163,6 +180,7 @@ int main(void)
 	forced_test_writable();
 	forced_test_first();
 	forced_test_same();
+	forced_test_heap();
 	svm_close(&svm);
 	target_stop(&target);
 	ksft_finished();
