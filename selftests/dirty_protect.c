@@ -397,9 +397,13 @@ static void protect_test_refused(void)
 	target_stop(&target);
 }
 
-int main(void)
+/* --required: this kernel has the tracker, so that its absence is no answer. */
+int main(int argc, char **argv)
 {
 	ksft_print_header();
+	if (argc > 1 && !strcmp(argv[1], "--required") &&
+	    !svm_has_tracker(SPLICE_VM_TRACKER_PROTECT))
+		ksft_exit_fail_msg("no write-protect tracker\n");
 	sys_swap_on(256);
 	if (svm_has_tracker(SPLICE_VM_TRACKER_PROTECT))
 		protect_test_tracker();
