@@ -43,7 +43,7 @@ static LIST_HEAD(splice_vm_protect_sessions);
  * @mem: a file of /proc/PID/mem
  *
  * Opened with the caller's rights. Return: the file, whose private data is @mm
- * (fs/proc/task_mmu.c, pagemap_open), or NULL
+ * (fs/proc/task_mmu.c, pagemap_open); NULL where it may not be opened; ERR_PTR(-ENOMEM)
  */
 struct file *splice_vm_protect_pagemap(struct mm_struct *mm,
 				       const struct file *mem)
@@ -55,7 +55,7 @@ struct file *splice_vm_protect_pagemap(struct mm_struct *mm,
 	file = file_open_root(&dir, "pagemap", O_RDONLY | O_CLOEXEC, 0);
 	dput(dir.dentry);
 	if (IS_ERR(file))
-		return NULL;
+		return file == ERR_PTR(-ENOMEM) ? file : NULL;
 	/* The task may have called exec in between. */
 	if (file->private_data == mm)
 		return file;

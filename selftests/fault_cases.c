@@ -97,6 +97,7 @@ static bool case_attach_after(long ret)
 {
 	struct splice_vm_info info;
 	bool fine;
+	int track;
 
 	svm_info(device, &info);
 	fine = info.attached == (ret == 0 || ret == -EFAULT) || ret == -EFAULT;
@@ -105,10 +106,34 @@ static bool case_attach_after(long ret)
 	/* A copy of us: it has what we have. */
 	fine = fine && pread(device, buffer, PAGE_SIZE, (unsigned long)word) ==
 		       PAGE_SIZE && !memcmp(buffer, word, PAGE_SIZE);
+	/* Procfs calls a lack of memory ENOENT, as if there were no pagemap. */
+	track = svm_track(device);
+	fine = fine && (!track || track == -EACCES);
 	close(device);
 	close(fresh_fd);
 	target_stop(&fresh);
 	return fine;
+}
+
+/* UFFD: no descriptor is left behind when the answer fails. */
+static long case_uffd(void)
+{
+	struct splice_vm_uffd arg = { .size = sizeof(arg) };
+	int next = dup(0), ret;
+
+	close(next);
+	ret = svm_ioctl(svm.fd, SPLICE_VM_UFFD, &arg);
+	if (!ret)
+		close(arg.fd);
+	fresh_fd = dup(0) - next;
+	close(next + fresh_fd);
+	return ret;
+}
+
+static bool case_uffd_after(long ret)
+{
+	(void)ret;
+	return !fresh_fd && !case_uffd();
 }
 
 static void case_track_before(void)
@@ -466,6 +491,28 @@ const struct fault_case fault_cases_nth[] = {
 	  .call = case_epoch, .after = case_epoch_after },
 	{ .name = "read, swapped", .before = case_page_out,
 	  .call = case_pread_one, .after = case_pread_after },
+	{ .name = "UFFD", .before = case_nothing,
+	  .call = case_uffd, .after = case_uffd_after },
+	{}
+};
+
+/* SCAN may find that too much fails to follow a mapping. */
+const struct fault_case fault_cases_protect[] = {
+	{ .name = "write-protect: SCAN TRACKED", .before = case_scan_before,
+	  .call = case_scan_tracked, .after = case_scan_after,
+	  .error = -EAGAIN },
+	{ .name = "write-protect: SCAN TRACKED, page tables grew",
+	  .before = case_scan_grown_before, .call = case_scan_tracked,
+	  .after = case_scan_grown_after, .error = -EAGAIN },
+	{}
+};
+
+/* While nobody protects the target. */
+const struct fault_case fault_cases_unprotected[] = {
+	{ .name = "write-protect: ATTACH", .before = case_attach_before,
+	  .call = case_attach, .after = case_attach_after },
+	{ .name = "write-protect: TRACK", .before = case_track_before,
+	  .call = case_track, .after = case_track_after },
 	{}
 };
 
@@ -504,6 +551,19 @@ void fault_cases_init(void)
 	mem_fd = sys_proc_open(target.pid, "mem", O_RDWR);
 	ksft_must(mem_fd >= 0);
 	svm_open(&svm, target.pid, true);
+}
+
+void fault_cases_unprotect(void)
+{
+	svm_close(&svm);
+	svm_use_tracker(SPLICE_VM_TRACKER_PROTECT);
+}
+
+void fault_cases_protect_again(void)
+{
+	fault_pages_shrink(&target);
+	svm_open(&svm, target.pid, true);
+	ksft_must(!case_scan_tracked());
 }
 
 void fault_cases_end(void)

@@ -24,12 +24,18 @@ struct fault_case {
 /* Of all kinds of faults, and only of one at a time; they end with one without a name. */
 extern const struct fault_case fault_cases[];
 extern const struct fault_case fault_cases_nth[];
+/* With the write-protect tracker: while it runs, and of its beginning. */
+extern const struct fault_case fault_cases_protect[];
+extern const struct fault_case fault_cases_unprotected[];
 extern const struct fault_case fault_scan;
 /* A page that could not be brought in, when copies do not fail. */
 extern const struct fault_case fault_swapped;
 
 void fault_cases_init(void);
 void fault_cases_end(void);
+/* The session ends, and the next ones take the write-protect tracker; one begins. */
+void fault_cases_unprotect(void);
+void fault_cases_protect_again(void);
 /* How many runs a SCAN takes; 0 for as many as fit. */
 void fault_cases_cap(unsigned int nr);
 /* A report that is lost. Return: it was seen */

@@ -10,6 +10,7 @@
 #include "fault.h"
 #include "fault_cases.h"
 #include "ksft.h"
+#include "svm.h"
 
 /* No call allocates and copies more often than that. */
 #define NTH_MAX		1000
@@ -70,6 +71,14 @@ static void fault_sweep(const struct fault_case *c, const struct fault_way *way,
 			 errors);
 }
 
+static void fault_sweep_all(const struct fault_case *c)
+{
+	for (; c->name; c++) {
+		fault_sweep(c, &fault_nth, NTH_MAX);
+		fault_sweep(c, &fault_storm, STORM_MAX);
+	}
+}
+
 int main(void)
 {
 	const struct fault_case *c;
@@ -80,10 +89,7 @@ int main(void)
 	fault_cases_init();
 	for (c = fault_cases_nth; c->name; c++)
 		fault_sweep(c, &fault_nth, NTH_MAX);
-	for (c = fault_cases; c->name; c++) {
-		fault_sweep(c, &fault_nth, NTH_MAX);
-		fault_sweep(c, &fault_storm, STORM_MAX);
-	}
+	fault_sweep_all(fault_cases);
 	fault_sweep(&fault_swapped, &fault_storm, STORM_MAX);
 	fault_sweep(&fault_scan, &fault_nth, NTH_MAX);
 	fault_sweep(&fault_scan, &fault_storm, STORM_MAX);
@@ -92,6 +98,12 @@ int main(void)
 	fault_sweep(&fault_scan, &fault_nth, NTH_MAX);
 	fault_cases_cap(0);
 	ksft_test_result(fault_cases_control(), "control: lost runs are seen\n");
+	if (svm_has_tracker(SPLICE_VM_TRACKER_PROTECT)) {
+		fault_cases_unprotect();
+		fault_sweep_all(fault_cases_unprotected);
+		fault_cases_protect_again();
+		fault_sweep_all(fault_cases_protect);
+	}
 	fault_cases_end();
 	ksft_finished();
 }
