@@ -174,8 +174,8 @@ static void exact_expose(unsigned long page)
 }
 
 /*
- * Takes the right to write away, and with it what told of the write. Pages that a child shares do
- * not become writable again with their mapping, as which it does not count as written by force.
+ * Takes the right to write away, and with it what told of the write. The mapping is made writable
+ * again, or it would count as written by force; pages that a child shares are not, with it.
  */
 static void exact_unexpose(void)
 {
