@@ -11,6 +11,7 @@
 
 #include "fault_cases.h"
 #include "fault_pages.h"
+#include "fault_scan.h"
 #include "ksft.h"
 #include "net.h"
 #include "receiver.h"
@@ -346,114 +347,11 @@ static bool case_send_tcp_after(long ret)
 	return case_send_received(ret) && case_send_again(case_send_tcp_before);
 }
 
-/* SCAN */
-
-static struct splice_vm_run runs[4096];
-static unsigned int cap;
-static unsigned int nr_runs;
-
-static long case_scan(__u32 flags)
-{
-	struct splice_vm_scan arg = {
-		.size = sizeof(arg),
-		.flags = flags,
-		.end = SVM_END,
-		.runs = (unsigned long)runs,
-		.nr_runs = cap,
-	};
-	int ret = svm_ioctl(svm.fd, SPLICE_VM_SCAN, &arg);
-
-	nr_runs = ret ? 0 : arg.nr_runs;
-	return ret;
-}
-
-static long case_scan_tracked(void)
-{
-	return case_scan(SPLICE_VM_SCAN_TRACKED);
-}
-
-static long case_scan_populated(void)
-{
-	return case_scan(SPLICE_VM_SCAN_POPULATED);
-}
-
-/* What the call gave, and then what the next ones give, is all that happened. */
-static bool case_scan_after(long ret)
-{
-	struct svm_runs rest = {};
-	bool fine;
-
-	(void)ret;
-	fault_pages_reported(runs, nr_runs);
-	fine = !svm_scan(&svm, SPLICE_VM_SCAN_TRACKED, 0, SVM_END, 500, &rest);
-	fault_pages_reported(rest.v, rest.nr);
-	svm_runs_free(&rest);
-	return fine && fault_pages_are_right();
-}
-
-static void case_scan_before(void)
-{
-	fault_pages_change(&target);
-	svm_epoch(&svm);
-}
-
-static bool case_populated_after(long ret)
-{
-	(void)ret;
-	nr_runs = 0;
-	return case_scan_after(0) && !case_scan_populated();
-}
-
-/* A session that has chunks for a few page tables, and a target that now has many. */
-static void case_scan_grown_before(void)
-{
-	struct svm_runs first = {};
-
-	svm_close(&svm);
-	fault_pages_shrink(&target);
-	svm_open(&svm, target.pid, true);
-	ksft_must(!svm_scan(&svm, SPLICE_VM_SCAN_TRACKED, 0, SVM_END, 4096,
-			    &first));
-	svm_runs_free(&first);
-	svm_epoch(&svm);
-	fault_pages_grow(&target);
-	case_scan_before();
-}
-
-/* And what happens after a SCAN that could not get what the next snapshot needs. */
-static bool case_scan_grown_after(long ret)
-{
-	if (!case_scan_after(ret))
-		return false;
-	case_scan_before();
-	return case_scan_after(case_scan_tracked());
-}
-
-/* A write of clear_refs, which takes the snapshot. */
-
-static void case_epoch_before(void)
-{
-	fault_pages_change(&target);
-}
-
-static long case_epoch(void)
-{
-	return write(svm.refs_fd, "4", 1) == 1 ? 0 : -errno;
-}
-
-static bool case_epoch_after(long ret)
-{
-	if (ret)
-		svm_epoch(&svm);
-	nr_runs = 0;
-	return case_scan_after(0);
-}
-
 const struct fault_case fault_scan = {
 	.name = "SCAN TRACKED",
-	.before = case_scan_before,
-	.call = case_scan_tracked,
-	.after = case_scan_after,
+	.before = fault_scan_before,
+	.call = fault_scan_tracked,
+	.after = fault_scan_after,
 };
 
 const struct fault_case fault_cases[] = {
@@ -474,10 +372,10 @@ const struct fault_case fault_cases[] = {
 	{ .name = "SEND to TCP", .before = case_send_tcp_before,
 	  .call = case_send, .after = case_send_tcp_after },
 	{ .name = "SCAN TRACKED, page tables grew",
-	  .before = case_scan_grown_before,
-	  .call = case_scan_tracked, .after = case_scan_grown_after },
-	{ .name = "SCAN POPULATED", .before = case_scan_before,
-	  .call = case_scan_populated, .after = case_populated_after },
+	  .before = fault_scan_grown_before,
+	  .call = fault_scan_tracked, .after = fault_scan_grown_after },
+	{ .name = "SCAN POPULATED", .before = fault_scan_before,
+	  .call = fault_scan_populated, .after = fault_scan_populated_after },
 	{}
 };
 
@@ -487,8 +385,8 @@ const struct fault_case fault_cases_nth[] = {
 	  .call = case_info, .after = case_info_after },
 	{ .name = "read", .before = case_nothing,
 	  .call = case_pread, .after = case_pread_after },
-	{ .name = "clear_refs", .before = case_epoch_before,
-	  .call = case_epoch, .after = case_epoch_after },
+	{ .name = "clear_refs", .before = fault_epoch_before,
+	  .call = fault_epoch, .after = fault_epoch_after },
 	{ .name = "read, swapped", .before = case_page_out,
 	  .call = case_pread_one, .after = case_pread_after },
 	{ .name = "UFFD", .before = case_nothing,
@@ -498,12 +396,12 @@ const struct fault_case fault_cases_nth[] = {
 
 /* SCAN may find that too much fails to follow a mapping. */
 const struct fault_case fault_cases_protect[] = {
-	{ .name = "write-protect: SCAN TRACKED", .before = case_scan_before,
-	  .call = case_scan_tracked, .after = case_scan_after,
+	{ .name = "write-protect: SCAN TRACKED", .before = fault_scan_before,
+	  .call = fault_scan_tracked, .after = fault_scan_after,
 	  .error = -EAGAIN },
 	{ .name = "write-protect: SCAN TRACKED, page tables grew",
-	  .before = case_scan_grown_before, .call = case_scan_tracked,
-	  .after = case_scan_grown_after, .error = -EAGAIN },
+	  .before = fault_scan_grown_before, .call = fault_scan_tracked,
+	  .after = fault_scan_grown_after, .error = -EAGAIN },
 	{}
 };
 
@@ -523,33 +421,19 @@ const struct fault_case fault_swapped = {
 	.after = case_pread_swapped_after,
 };
 
-bool fault_cases_control(void)
-{
-	case_scan_before();
-	ksft_must(!case_scan_tracked() && nr_runs);
-	nr_runs = 0;
-	return !case_scan_after(0);
-}
-
-void fault_cases_cap(unsigned int nr)
-{
-	cap = nr ?: ARRAY_SIZE(runs);
-}
-
 void fault_cases_init(void)
 {
 	sys_swap_on(256);
 	/* Touched: to fault them in is no part of a call. */
 	memset(buffer, 0, sizeof(buffer));
-	memset(runs, 0, sizeof(runs));
 	memset(word, SEED, sizeof(word));
-	fault_cases_cap(0);
 	target_start(&target);
 	mapped = target_map(&target, PMD_SIZE, MADV_NOHUGEPAGE);
 	target_fill(&target, mapped, SENT_BYTES, SEED);
 	fault_pages_init(&target, SEED);
 	mem_fd = sys_proc_open(target.pid, "mem", O_RDWR);
 	ksft_must(mem_fd >= 0);
+	fault_scan_init(&svm, &target);
 	svm_open(&svm, target.pid, true);
 }
 
@@ -563,7 +447,7 @@ void fault_cases_protect_again(void)
 {
 	fault_pages_shrink(&target);
 	svm_open(&svm, target.pid, true);
-	ksft_must(!case_scan_tracked());
+	ksft_must(!fault_scan_tracked());
 }
 
 void fault_cases_end(void)

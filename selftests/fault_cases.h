@@ -36,9 +36,5 @@ void fault_cases_end(void);
 /* The session ends, and the next ones take the write-protect tracker; one begins. */
 void fault_cases_unprotect(void);
 void fault_cases_protect_again(void);
-/* How many runs a SCAN takes; 0 for as many as fit. */
-void fault_cases_cap(unsigned int nr);
-/* A report that is lost. Return: it was seen */
-bool fault_cases_control(void);
 
 #endif

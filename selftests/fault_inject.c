@@ -9,6 +9,7 @@
 
 #include "fault.h"
 #include "fault_cases.h"
+#include "fault_scan.h"
 #include "ksft.h"
 #include "svm.h"
 
@@ -93,11 +94,11 @@ int main(void)
 	fault_sweep(&fault_swapped, &fault_storm, STORM_MAX);
 	fault_sweep(&fault_scan, &fault_nth, NTH_MAX);
 	fault_sweep(&fault_scan, &fault_storm, STORM_MAX);
-	fault_cases_cap(9);
+	fault_scan_cap(9);
 	ksft_print_msg("9 runs a call\n");
 	fault_sweep(&fault_scan, &fault_nth, NTH_MAX);
-	fault_cases_cap(0);
-	ksft_test_result(fault_cases_control(), "control: lost runs are seen\n");
+	fault_scan_cap(0);
+	ksft_test_result(fault_scan_control(), "control: lost runs are seen\n");
 	if (svm_has_tracker(SPLICE_VM_TRACKER_PROTECT)) {
 		fault_cases_unprotect();
 		fault_sweep_all(fault_cases_unprotected);
