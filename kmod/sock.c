@@ -5,6 +5,7 @@
  * any signal; so each write is MSG_DONTWAIT, and the wait is ours.
  */
 #include <linux/file.h>
+#include <linux/freezer.h>
 #include <linux/poll.h>
 #include <linux/skmsg.h>
 #include <linux/tcp.h>
@@ -197,6 +198,8 @@ int splice_vm_sock_nap(struct splice_vm_sock *ss)
 	if (wait_for_completion_killable_timeout(&ss->woken, nap) < 0)
 		return -EINTR;
 	reinit_completion(&ss->woken);
+	/* A peer that does not read must not keep the machine from being suspended. */
+	try_to_freeze();
 	return 0;
 }
 
