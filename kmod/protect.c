@@ -4,7 +4,7 @@
  * protection (of 4 KiB, in a huge page too) without a word to anybody. PAGEMAP_SCAN finds what is
  * not protected and protects it, in one step for the target: so each SCAN ends an epoch of its
  * range. Mappings that came since the last one are registered then, and looked at whole; so are,
- * each time, those that cannot be registered: hugetlb, and what a userfaultfd of the target's
+ * each time, those that cannot be followed: hugetlb, DAX, and what a userfaultfd of the target's
  * own covers.
  *
  * The kernel's own paths do the protecting, so KVM and IOMMUs are told. What direct I/O
@@ -15,6 +15,7 @@
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include <linux/uaccess.h>
 #include <linux/userfaultfd_k.h>
 #include <uapi/linux/fs.h>
@@ -31,6 +32,8 @@
 #define SPLICE_VM_PROTECT_COPY	16
 /* A mapping that changes all the time is not followed for ever. */
 #define SPLICE_VM_PROTECT_TRIES	64
+/* Memory whose protection is lifted in one hold of the mmap lock: some milliseconds. */
+#define SPLICE_VM_PROTECT_CLEAR	SZ_1G
 /* Page tables that held.c reads in one hold of the mmap lock: some milliseconds. */
 #define SPLICE_VM_PROTECT_TABLES	64
 
@@ -81,6 +84,15 @@ static int splice_vm_protect_api(struct file *uffd)
 	return ret == -EINVAL ? -EOPNOTSUPP : ret;
 }
 
+/*
+ * What our ioctls ask for is in the caller's memory, where its threads can change it into what a
+ * mere holder of the session must not do, such as to make the target wait at missing pages.
+ */
+static bool splice_vm_protect_may(const struct splice_vm_session *sess)
+{
+	return current->mm == sess->attached_by;
+}
+
 /* One session a target: PAGEMAP_SCAN would take what belongs to the other. */
 static int splice_vm_protect_claim(struct splice_vm_session *sess)
 {
@@ -103,7 +115,8 @@ static int splice_vm_protect_open(struct splice_vm_session *sess,
 	struct file *uffd;
 	int ret;
 
-	uffd = splice_vm_uffd_create(mm);
+	/* A fault of the kernel must never wait for it, whatever it is made to register. */
+	uffd = splice_vm_uffd_create(mm, UFFD_USER_MODE_ONLY);
 	if (IS_ERR(uffd))
 		return PTR_ERR(uffd);
 	ret = splice_vm_protect_api(uffd);
@@ -127,9 +140,9 @@ static void splice_vm_protect_close(struct splice_vm_session *sess)
  * @sess: the session, its lock is held
  * @mm: its mm; the caller holds a user of it
  *
- * Return: 0; -EACCES when /proc/PID/pagemap or /dev/userfaultfd could not be opened; -EBUSY
- * when another session protects this mm; -EOPNOTSUPP when the kernel has no
- * asynchronous write-protection
+ * Return: 0; -EACCES when /proc/PID/pagemap or /dev/userfaultfd could not be opened, or another
+ * address space than the caller's did ATTACH; -EBUSY when another session protects this mm;
+ * -EOPNOTSUPP when the kernel has no asynchronous write-protection
  */
 int splice_vm_protect_start(struct splice_vm_session *sess,
 			    struct mm_struct *mm)
@@ -137,7 +150,7 @@ int splice_vm_protect_start(struct splice_vm_session *sess,
 	int ret;
 
 	lockdep_assert_held(&sess->lock);
-	if (!sess->pagemap)
+	if (!sess->pagemap || !splice_vm_protect_may(sess))
 		return -EACCES;
 	ret = splice_vm_protect_claim(sess);
 	if (ret)
@@ -183,6 +196,9 @@ static int splice_vm_protect_clear(struct splice_vm_session *sess,
 		mmap_read_unlock(mm);
 		if (!found)
 			return 0;
+		/* At a multiple, since no huge page must be split for it. */
+		part.end = min(part.end, ALIGN(part.start + 1,
+					       SPLICE_VM_PROTECT_CLEAR));
 		clear.range.start = part.start;
 		clear.range.len = part.end - part.start;
 		/* It fails where a part has gone meanwhile: what is left of it? */
@@ -240,6 +256,8 @@ int splice_vm_protect_begin(struct splice_vm_session *sess,
 	int ret = 0;
 
 	lockdep_assert_held(&sess->lock);
+	if (!splice_vm_protect_may(sess))
+		return -EACCES;
 	if (!sess->uffd) {
 		ret = splice_vm_protect_open(sess, mm);
 		if (ret)

@@ -13,16 +13,28 @@
 
 #if SPLICE_VM_HAS_PROTECT
 
+/* Page tables that PAGEMAP_SCAN is given at once: it holds the mmap lock, where it finds little. */
+#define SPLICE_VM_PROTECT_STEPS	4096
 /* Mappings that are looked at in one hold of the mmap lock: below a millisecond. */
 #define SPLICE_VM_PROTECT_VMAS	4096
+
+/*
+ * What can be registered, but not followed. PAGEMAP_SCAN passes over huge pages of 1 GiB without a
+ * word. And DAX: its huge entries become writable and still say that they are protected, and over
+ * a note of protection in an empty entry insert_pfn() (mm/memory.c) puts nothing, so that the
+ * fault comes again and again.
+ */
+static bool splice_vm_protect_refuses(const struct vm_area_struct *vma)
+{
+	return is_vm_hugetlb_page(vma) || vma_is_dax(vma);
+}
 
 /**
  * splice_vm_protect_next() - the first mapping that is not registered with us
  * @sess: the session
  * @mm: its mm
  * @range: where to look; cut to that mapping
- * @may: out: whether it can be registered. PAGEMAP_SCAN passes over huge pages of 1 GiB
- *	without a word, so no hugetlb is
+ * @may: out: whether it can be registered
  *
  * Return: false when there is none: all has been followed since the last SCAN
  */
@@ -39,11 +51,11 @@ bool splice_vm_protect_next(struct splice_vm_session *sess,
 
 		/* One that took the place of what we were about to register is not followed. */
 		if (splice_vm_vma_is_io(vma) ||
-		    (ours && !is_vm_hugetlb_page(vma)))
+		    (ours && !splice_vm_protect_refuses(vma)))
 			continue;
 		range->start = max(range->start, vma->vm_start);
 		range->end = min(range->end, vma->vm_end);
-		*may = !is_vm_hugetlb_page(vma);
+		*may = !splice_vm_protect_refuses(vma);
 		return true;
 	}
 	return false;
@@ -92,6 +104,7 @@ void splice_vm_protect_tables(struct splice_vm_session *sess,
 	VMA_ITERATOR(vmi, mm, range->start);
 	unsigned long start = range->start, limit = range->end;
 	unsigned int left = SPLICE_VM_PROTECT_VMAS;
+	unsigned int steps = SPLICE_VM_PROTECT_STEPS;
 	struct vm_area_struct *vma;
 	bool found = false;
 
@@ -106,7 +119,8 @@ void splice_vm_protect_tables(struct splice_vm_session *sess,
 				*range = (struct splice_vm_range){ addr, addr };
 			break;
 		}
-		if (ctx != sess->uffd->private_data) {
+		if (ctx != sess->uffd->private_data ||
+		    splice_vm_protect_refuses(vma)) {
 			/* PAGEMAP_SCAN would take from a task what it wants to know of itself. */
 			if (found && ctx)
 				break;
@@ -119,7 +133,7 @@ void splice_vm_protect_tables(struct splice_vm_session *sess,
 			range->start = addr;
 			found = true;
 		}
-		range->end = splice_vm_walk_tables(mm, addr, end);
+		range->end = splice_vm_walk_tables(mm, addr, end, &steps);
 		if (range->end < end)
 			break;
 	}

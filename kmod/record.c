@@ -4,6 +4,7 @@
  * chunks, which a tree keeps in order; large ranges stay ranges. Called from MMU
  * notifiers: nothing here sleeps but the functions that say so.
  */
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "record.h"
@@ -196,12 +197,12 @@ void splice_vm_record_log(struct splice_vm_record *rec, unsigned long start,
  * @start: first byte, page aligned
  * @end: byte after the last
  *
- * Sleeps.
+ * Sleeps. Stops at a fatal signal: then the caller must log the range.
  */
 void splice_vm_record_written(struct splice_vm_record *rec, unsigned long start,
 			      unsigned long end)
 {
-	while (start < end) {
+	while (start < end && !fatal_signal_pending(current)) {
 		unsigned long next = ALIGN(start + 1, SPLICE_VM_CHUNK_SIZE);
 		unsigned int first = splice_vm_chunk_bit(start), nr;
 		struct splice_vm_chunk *chunk;

@@ -53,8 +53,10 @@ static int splice_vm_release(struct inode *inode, struct file *file)
 	}
 	/* It compares mms by address. */
 	splice_vm_track_free(sess);
-	if (sess->mm)
+	if (sess->mm) {
+		mmdrop(sess->attached_by);
 		mmdrop(sess->mm);
+	}
 	splice_vm_inflight_close(sess);
 	put_pid(sess->pid);
 	put_pid(sess->opener);

@@ -52,7 +52,7 @@
  *   lock instead: release takes the session off the registry before all else.
  * - Its work item is queued by the notifier's callbacks and by ATTACH, which holds the file;
  *   release cancels it, and waits for it, when the notifier is unregistered.
- * - session->mm is set once, by ATTACH, with a reference on the struct (mmgrab)
+ * - session->mm and ->attached_by are set once, by ATTACH, with a reference on the struct (mmgrab)
  *   that is dropped at release. ->pid is set before it, for good, and means the number
  *   even when the process has been reaped. The struct stays, its memory may go: each use
  *   of the memory is between splice_vm_target_get() and splice_vm_target_put().
@@ -79,6 +79,8 @@ struct splice_vm_user;
  * @may_track: mem_fd was open for writing; constant after ATTACH
  * @ptrace_capable: whoever opened mem_fd had CAP_SYS_PTRACE in the initial user
  *	namespace; constant after ATTACH
+ * @attached_by: address space that gave mem_fd; with a reference on the struct, only compared,
+ *	constant after ATTACH
  * @max_inflight: cap in pages; constant after ATTACH
  * @user: of @opener_uid: whose limit its pages count against; constant
  * @queued: pages that it left at sockets, in whole folios, with what its calls reserved;
@@ -119,6 +121,7 @@ struct splice_vm_session {
 	struct pid *pid;
 	bool may_track;
 	bool ptrace_capable;
+	struct mm_struct *attached_by;
 	unsigned int max_inflight;
 	struct splice_vm_user *user;
 	unsigned long queued;

@@ -91,6 +91,8 @@ static int splice_vm_target_bind(struct splice_vm_session *sess,
 					       CAP_SYS_PTRACE);
 	sess->pagemap = pagemap;
 	sess->pid = splice_vm_mm_pid(mm);
+	sess->attached_by = current->mm;
+	mmgrab(sess->attached_by);
 	mmgrab(mm);
 	/* Pairs with the acquire in splice_vm_target_get(). */
 	smp_store_release(&sess->mm, mm);

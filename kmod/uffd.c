@@ -4,6 +4,7 @@
  * borrows the mm for a moment asks /dev/userfaultfd for one. That device is opened with the
  * caller's rights, by its path in the caller's mounts.
  */
+#include <linux/cred.h>
 #include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/kthread.h>
@@ -20,12 +21,16 @@
  * struct splice_vm_uffd_work - one userfaultfd being made
  * @work: on the stack of whoever waits for it
  * @dev: /dev/userfaultfd
+ * @cred: the rights to make it with: the one's who waits
+ * @flags: O_* and UFFD_*
  * @mm: whose it shall be; the one who waits holds a user of it
  * @file: out: the userfaultfd, or ERR_PTR
  */
 struct splice_vm_uffd_work {
 	struct work_struct work;
 	struct file *dev;
+	const struct cred *cred;
+	unsigned long flags;
 	struct mm_struct *mm;
 	struct file *file;
 };
@@ -46,13 +51,17 @@ static bool splice_vm_uffd_is_dev(const struct file *dev)
 static void splice_vm_uffd_make(struct work_struct *work)
 {
 	struct splice_vm_uffd_work *make;
+	const struct cred *old;
 	long fd;
 
 	make = container_of(work, struct splice_vm_uffd_work, work);
+	/* An LSM judges, and labels the file for, whoever asked. */
+	old = override_creds(make->cred);
 	kthread_use_mm(make->mm);
 	fd = make->dev->f_op->unlocked_ioctl(make->dev, USERFAULTFD_IOC_NEW,
-					     O_CLOEXEC | O_NONBLOCK);
+					     make->flags);
 	kthread_unuse_mm(make->mm);
+	revert_creds(old);
 	if (fd < 0) {
 		make->file = ERR_PTR(fd);
 		return;
@@ -69,13 +78,18 @@ static void splice_vm_uffd_make(struct work_struct *work)
 /**
  * splice_vm_uffd_create() - a userfaultfd of another mm
  * @mm: whose; the caller holds a user of it
+ * @flags: 0 or UFFD_USER_MODE_ONLY
  *
  * Sleeps. Return: the file, UFFDIO_API not done yet, to be given back with fput();
  * ERR_PTR(-EOPNOTSUPP) without /dev/userfaultfd, or what opening it said
  */
-struct file *splice_vm_uffd_create(struct mm_struct *mm)
+struct file *splice_vm_uffd_create(struct mm_struct *mm, unsigned int flags)
 {
-	struct splice_vm_uffd_work make = { .mm = mm };
+	struct splice_vm_uffd_work make = {
+		.mm = mm,
+		.cred = current_cred(),
+		.flags = O_CLOEXEC | O_NONBLOCK | flags,
+	};
 
 	make.dev = filp_open("/dev/userfaultfd", O_RDWR | O_CLOEXEC, 0);
 	if (IS_ERR(make.dev))
@@ -101,7 +115,7 @@ static int splice_vm_uffd_install(struct splice_vm_uffd *arg,
 
 	if (fd < 0)
 		return fd;
-	file = splice_vm_uffd_create(mm);
+	file = splice_vm_uffd_create(mm, 0);
 	if (IS_ERR(file)) {
 		put_unused_fd(fd);
 		return PTR_ERR(file);

@@ -5,7 +5,8 @@
  * that the caller gave us to fill, or a few pages that are mapped (as KVM does for memory
  * of its own). Other threads of the caller may write there meanwhile, and so choose what the
  * call does. That gives them no more than the descriptor of /proc/PID/mem, writable, does: to
- * do with that target as they like. Other processes may not be able to, so the caller's own must
+ * do with that target as they like; so only who gave that to ATTACH may make these calls
+ * (splice_vm_protect_may). Other processes may not be able to, so the caller's own must
  * be private and anonymous; what a device writes there, or somebody to whom the caller gave a
  * way of its own (a registered buffer), is the caller's to keep away, as the header says. What
  * comes back is checked like any other input.

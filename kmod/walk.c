@@ -158,7 +158,7 @@ static pmd_t *splice_vm_pmd_find(struct mm_struct *mm, unsigned long addr,
 {
 	pgd_t *pgd = pgd_offset(mm, addr);
 	p4d_t *p4d;
-	pud_t *pud;
+	pud_t *pudp, pud;
 
 	*next = pgd_addr_end(addr, end);
 	if (pgd_none(*pgd) || pgd_bad(*pgd))
@@ -167,13 +167,17 @@ static pmd_t *splice_vm_pmd_find(struct mm_struct *mm, unsigned long addr,
 	*next = p4d_addr_end(addr, end);
 	if (p4d_none(*p4d) || p4d_bad(*p4d))
 		return NULL;
-	pud = pud_offset(p4d, addr);
+	pudp = pud_offset(p4d, addr);
 	*next = pud_addr_end(addr, end);
-	/* Huge at this level is hugetlb or DAX: not walked. */
-	if (pud_none(*pud) || pud_bad(*pud))
+	/*
+	 * Huge at this level is hugetlb or DAX: not walked. Read once, as that of DAX goes away
+	 * with mmap_lock held for reading; a table stays.
+	 */
+	pud = READ_ONCE(*pudp);
+	if (pud_none(pud) || pud_bad(pud))
 		return NULL;
 	*next = pmd_addr_end(addr, end);
-	return pmd_offset(pud, addr);
+	return pmd_offset(pudp, addr);
 }
 
 /*
@@ -404,19 +408,19 @@ unsigned long splice_vm_walk_skip(struct mm_struct *mm, unsigned long addr,
  * @mm: the target's; mmap_lock is held
  * @addr: start here, in a mapping
  * @end: stop here, in the same mapping
+ * @steps: how many to pass over at most; what is left of it
  *
- * Return: first address at or above @addr that has none, or @end; or where the way there
- * was long, one that has
+ * Return: first address at or above @addr that has none, or @end; or where @steps ran out, one
+ * that may have
  */
 unsigned long splice_vm_walk_tables(struct mm_struct *mm, unsigned long addr,
-				    unsigned long end)
+				    unsigned long end, unsigned int *steps)
 {
-	unsigned int steps = SPLICE_VM_WALK_STEPS;
 	unsigned long next;
 	pmd_t *pmdp;
 
 	rcu_read_lock();
-	while (addr < end && steps) {
+	while (addr < end && *steps) {
 		pmdp = splice_vm_pmd_find(mm, addr, end, &next);
 		if (!pmdp)
 			break;
@@ -425,7 +429,7 @@ unsigned long splice_vm_walk_tables(struct mm_struct *mm, unsigned long addr,
 			if (pmd_none(READ_ONCE(*pmdp++)))
 				goto out;
 			addr = pmd_addr_end(addr, end);
-		} while (--steps && addr < end && (addr & ~PUD_MASK));
+		} while (--*steps && addr < end && (addr & ~PUD_MASK));
 	}
 out:
 	rcu_read_unlock();

@@ -53,7 +53,7 @@ void splice_vm_walk_exposed(struct mm_struct *mm, unsigned long start,
 unsigned long splice_vm_walk_skip(struct mm_struct *mm, unsigned long addr,
 				  unsigned long end);
 unsigned long splice_vm_walk_tables(struct mm_struct *mm, unsigned long addr,
-				    unsigned long end);
+				    unsigned long end, unsigned int *steps);
 
 /* State of page @i of a window; 0 for a hole, or where it was passed over. */
 static inline u8 splice_vm_window_state(const struct splice_vm_window *win,

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "dirty.h"
@@ -112,6 +113,61 @@ static void owners_test_second(void)
 	target_stop(&other);
 }
 
+/* In a child, which has the session but an address space of its own. Return: its errno */
+static int owners_by_child(const struct svm *s, int (*call)(const struct svm *s))
+{
+	int status;
+	pid_t pid = fork();
+
+	ksft_must(pid >= 0);
+	if (!pid)
+		_exit(-call(s));
+	ksft_must(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+	return -WEXITSTATUS(status);
+}
+
+static int owners_try_track(const struct svm *s)
+{
+	return svm_track_with(s->fd, SPLICE_VM_TRACKER_PROTECT);
+}
+
+static int owners_try_scan(const struct svm *s)
+{
+	struct svm_runs runs = {};
+	struct svm copy = *s;
+
+	return svm_scan(&copy, SPLICE_VM_SCAN_TRACKED, 0, SVM_END, 64, &runs);
+}
+
+static int owners_try_list(const struct svm *s)
+{
+	struct svm_runs runs = {};
+	struct svm copy = *s;
+
+	return svm_scan(&copy, SPLICE_VM_SCAN_POPULATED, 0, SVM_END, 64, &runs);
+}
+
+/* What the tracker asks the kernel for lies in memory of whoever calls: not anybody may. */
+static void owners_test_handed_on(void)
+{
+	unsigned long addr = target_map(&target, PMD_SIZE, MADV_NOHUGEPAGE);
+	struct svm s;
+
+	target_fill(&target, addr, LEN, 1);
+	svm_open(&s, target.pid, false);
+	ksft_test_value(owners_by_child(&s, owners_try_track), -EACCES,
+			"handed on: TRACK\n");
+	ksft_must(!svm_track_with(s.fd, SPLICE_VM_TRACKER_PROTECT));
+	ksft_must(owners_scan(&s, addr) == PAGES);
+	target_fill(&target, addr, PAGE_SIZE, 2);
+	ksft_test_value(owners_by_child(&s, owners_try_scan), -EACCES,
+			"handed on: SCAN\n");
+	ksft_test_value(owners_by_child(&s, owners_try_list), 0,
+			"handed on: SCAN POPULATED, which asks for nothing\n");
+	ksft_test_value(owners_scan(&s, addr), 1, "who did ATTACH goes on\n");
+	svm_close(&s);
+}
+
 int main(void)
 {
 	ksft_print_header();
@@ -122,6 +178,7 @@ int main(void)
 	target_start(&target);
 	owners_test_own();
 	owners_test_second();
+	owners_test_handed_on();
 	target_stop(&target);
 	ksft_finished();
 }

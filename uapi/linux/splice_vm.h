@@ -280,16 +280,22 @@ struct splice_vm_send {
  * SPLICE_VM_TRACKER_PROTECT: each SCAN ends an epoch of its range. The target does not stand
  * but where new mappings are registered; each first write to a page in an epoch takes a fault,
  * and huge pages are split where they are written. Mappings that another userfaultfd covers,
- * the task's own or one of SPLICE_VM_UFFD, are left alone: pages there are DIRTY in each SCAN.
- * One session at a time can have it on a target. CRIU dumps no task with such mappings: stop
+ * the task's own or one of SPLICE_VM_UFFD, are left alone: pages there are DIRTY in each SCAN,
+ * and so are those of hugetlb and DAX mappings.
+ * One session at a time can have it on a target; who else has PAGEMAP_SCAN protect the pages
+ * again that it finds written takes them from this tracker. Only the process (address space)
+ * that did ATTACH can start it and SCAN. CRIU dumps no task with such mappings: stop
  * the tracker first.
  *
  * SPLICE_VM_TRACKER_AUTO takes the first of the two that is there. SPLICE_VM_TRACKER_NONE
  * stops tracking, also when none runs. The first SCAN after TRACK reports everything that
- * is populated as DIRTY.
+ * is populated as DIRTY. What direct I/O, under way since before TRACK, writes to pages of which
+ * an earlier tracker took the soft-dirty bit is known from the first end of an epoch on: end one
+ * before the first SCAN.
  *
  * Errors: EACCES mem_fd of ATTACH was not open for writing, or for PROTECT: the caller may
- * not open /dev/userfaultfd, or could not read /proc/PID/pagemap at ATTACH; EBUSY a
+ * not open /dev/userfaultfd, or could not read /proc/PID/pagemap at ATTACH, or it was another
+ * process that did ATTACH; EBUSY a
  * tracker runs already, or for PROTECT one of another session on this target;
  * EOPNOTSUPP no such tracker here.
  */
@@ -340,7 +346,8 @@ struct splice_vm_track {
  * Errors: EINVAL alignment, order, nr_runs, not exactly one flag; ENOTCONN also: TRACKED
  * before TRACK; EAGAIN with SPLICE_VM_TRACKER_PROTECT: mappings change too fast to be
  * followed, all is reported anew, and after that what TRACK says when the caller may no
- * longer open /dev/userfaultfd. After an error nothing is lost: what was taken is
+ * longer open /dev/userfaultfd; EACCES with that tracker: it was another process that did
+ * ATTACH. After an error nothing is lost: what was taken is
  * reported again.
  */
 struct splice_vm_scan {
