@@ -11,8 +11,10 @@
  *
  * Reclaim and migration unmap a held page before they notice, and no exported function
  * finds it in the swap cache. So a written page that is found unmapped counts as held for
- * one epoch, and one that is found migrating as before. What is not seen is I/O that outlasts
- * two epochs into a page which stays unmapped, or that was under way in such a page when
+ * one epoch, also one that was held and was unmapped in the epoch that ends, and one that is
+ * found migrating as before. What is not seen is I/O that outlasts
+ * two epochs into a page which stays unmapped (one, where a SCAN came after it was unmapped), or
+ * that was under way in such a page when
  * tracking began, or in one that was noted as part of a range only, for want of memory.
  */
 #include <linux/mm.h>
@@ -29,8 +31,12 @@ static bool splice_vm_held_counts(const struct splice_vm_chunk *chunk,
 	if (!(state & SPLICE_VM_STATE_SWAPPED) || !chunk ||
 	    !test_bit(bit, chunk->dirty))
 		return false;
-	/* What moves is soon there again, and so are those who hold it. */
-	return (state & SPLICE_VM_STATE_MOVING) || !test_bit(bit, chunk->held);
+	/*
+	 * What moves is soon there again, and so are those who hold it; and what was held and went
+	 * away only now may be back when the epoch ends.
+	 */
+	return (state & SPLICE_VM_STATE_MOVING) || !test_bit(bit, chunk->held) ||
+	       test_bit(bit, chunk->logged);
 }
 
 static void splice_vm_held_window(struct splice_vm_session *sess,

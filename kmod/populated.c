@@ -51,7 +51,7 @@ static void splice_vm_populated_window(struct splice_vm_scan_call *call,
 
 		nr = splice_vm_populated_alike(win, i);
 		flags = splice_vm_populated_flags(win->states[i]);
-		if (vma->vm_flags & VM_SHARED)
+		if (splice_vm_vma_is_shared(vma))
 			flags |= SPLICE_VM_RUN_UNTRACKED;
 		if (!splice_vm_scan_emit(call, addr, nr, flags)) {
 			call->addr = addr;
@@ -67,7 +67,7 @@ static void splice_vm_populated_hugetlb(struct splice_vm_scan_call *call,
 {
 	u32 flags = SPLICE_VM_RUN_PRESENT | SPLICE_VM_RUN_HUGE;
 
-	if (vma->vm_flags & VM_SHARED)
+	if (splice_vm_vma_is_shared(vma))
 		flags |= SPLICE_VM_RUN_UNTRACKED;
 	end = min(end, call->addr + SPLICE_VM_SCAN_RUN_MAX);
 	if (splice_vm_scan_emit(call, call->addr,

@@ -68,10 +68,16 @@ static inline bool splice_vm_vma_is_io(const struct vm_area_struct *vma)
 	return vma->vm_flags & (VM_IO | VM_PFNMAP);
 }
 
+/* VM_SHARED is not set where the descriptor was read-only; others write there all the same. */
+static inline bool splice_vm_vma_is_shared(const struct vm_area_struct *vma)
+{
+	return vma->vm_flags & VM_MAYSHARE;
+}
+
 /* Page tables do not tell what such a mapping holds. */
 static inline bool splice_vm_vma_is_opaque(struct vm_area_struct *vma)
 {
-	return is_vm_hugetlb_page(vma) || (vma->vm_flags & VM_SHARED);
+	return is_vm_hugetlb_page(vma) || splice_vm_vma_is_shared(vma);
 }
 
 /**
@@ -86,7 +92,7 @@ static inline bool splice_vm_state_has_content(struct vm_area_struct *vma,
 					       u8 state)
 {
 	/* An empty entry of shared memory says nothing: others may hold the page. */
-	if (vma->vm_flags & VM_SHARED)
+	if (splice_vm_vma_is_shared(vma))
 		return true;
 	if (state & SPLICE_VM_STATE_ZERO)
 		return !vma_is_anonymous(vma);

@@ -292,6 +292,41 @@ static void exact_test_held(void)
 	close(pair[1]);
 }
 
+/*
+ * Reclaim unmaps pages that are held, finds that it cannot have them, and leaves them in the swap
+ * cache: a read maps them again, and tells nobody. Who held them before still does.
+ */
+static void exact_test_held_swapped(void)
+{
+	char data[16 * PAGE_SIZE + 256];
+	int pair[2];
+
+	net_unix_pair(pair);
+	dirty_touch(&target, &win, 300, 16);
+	ksft_must(svm_send_one(svm.fd, pair[0], dirty_addr(&win, 300), 16, NULL) ==
+		  16);
+	dirty_test(&svm, &win, "written, in a socket again");
+	svm_epoch(&svm);
+	ksft_must(!dirty_take(&svm, &win, 4096));
+	target_page_out(&target, dirty_addr(&win, 300), 16 * PAGE_SIZE);
+	svm_epoch(&svm);
+	ksft_must(!dirty_take(&svm, &win, 4096));
+	target_fill(&target, dirty_addr(&win, 300), 16 * PAGE_SIZE, 0);
+	svm_epoch(&svm);
+	ksft_must(!dirty_take(&svm, &win, 4096));
+	ksft_test_result(win.held >= 16,
+			 "unmapped and mapped again, they are HELD (%lu)\n",
+			 win.held);
+	ksft_must(read(pair[1], data, sizeof(data)) > 0);
+	close(pair[0]);
+	close(pair[1]);
+	sys_drain_lru();
+	svm_epoch(&svm);
+	ksft_must(!dirty_take(&svm, &win, 4096));
+	sys_drain_lru();
+	dirty_test(&svm, &win, "and no longer when they were read");
+}
+
 /* A window of its own: over-report is a whole huge page, and no more. */
 static void exact_test_thp(void)
 {
@@ -362,6 +397,35 @@ static void exact_test_memfd_other(long fd)
 	close(ours);
 }
 
+/* A mapping over a read-only descriptor is shared too, though it has not VM_SHARED. */
+static void exact_test_memfd_readonly(long fd)
+{
+	struct dirty_window all = win;
+	struct svm_runs runs = {};
+	long ro, addr;
+
+	snprintf(target.shared, TARGET_SHARED, "/proc/self/fd/%ld", fd);
+	ro = target_sys(&target, SYS_openat, AT_FDCWD, (unsigned long)target.shared,
+			O_RDONLY);
+	addr = target_sys(&target, SYS_mmap, 0, 50 * PAGE_SIZE, PROT_READ,
+			  MAP_SHARED, ro);
+	ksft_must(ro >= 0 && addr > 0);
+	dirty_window_init(&win, addr, 50);
+	target_fill(&target, addr, 50 * PAGE_SIZE, 0);
+	svm_epoch(&svm);
+	ksft_must(!dirty_take(&svm, &win, 4096));
+	ksft_must(!svm_scan(&svm, SPLICE_VM_SCAN_POPULATED, addr,
+			    addr + 50 * PAGE_SIZE, 100, &runs));
+	ksft_test_result(svm_runs_pages(&runs, SPLICE_VM_RUN_UNTRACKED, 0) == 50,
+			 "memfd, read-only: others are said to write\n");
+	svm_runs_free(&runs);
+	target_madvise(&target, addr, 50 * PAGE_SIZE, MADV_DONTNEED);
+	dirty_want(&win, 0, 50, DIRTY_MAYBE);
+	dirty_test(&svm, &win, "memfd, read-only: not DROPPED while mapped");
+	dirty_window_free(&win);
+	win = all;
+}
+
 static void exact_test_memfd(void)
 {
 	struct dirty_window all = win;
@@ -381,6 +445,7 @@ static void exact_test_memfd(void)
 	dirty_test(&svm, &win, "memfd: 60 pages");
 	exact_test_memfd_held();
 	exact_test_memfd_other(fd);
+	exact_test_memfd_readonly(fd);
 	dirty_window_free(&win);
 	win = all;
 }
@@ -425,6 +490,7 @@ int main(void)
 	exact_test_swap();
 	exact_test_cut();
 	exact_test_held();
+	exact_test_held_swapped();
 	exact_test_thp();
 	exact_test_memfd();
 	exact_test_control();
