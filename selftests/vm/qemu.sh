@@ -36,6 +36,7 @@ qemu_start()
 	append+=" rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=30 no_timer_check"
 	append+=" sysrq_always_enabled tsc=reliable cryptomgr.notests"
 	append+=" panic=-1"
+	[ -z "$pmem" ] || append+=" memmap=${pmem}M!128M"
 	[ -z "$panic" ] || append+=" oops=panic panic_on_warn=1"
 	mkfifo "control$n.in" "control$n.out" "monitor$n.in" "monitor$n.out"
 	mapfile -t args < <(

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A machine that is suspended freezes all tasks first. One that waits in SEND for a peer that
+ * does not read must let itself be frozen, and then send the rest. Tried with the freezer of
+ * cgroup v1, which is the same in the kernel, for one task.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ksft.h"
+#include "net.h"
+#include "receiver.h"
+#include "svm.h"
+#include "sys.h"
+#include "target.h"
+
+#define PAGES		4096UL
+#define LEN		(PAGES * PAGE_SIZE)
+#define SEED		17UL
+#define COOKIE		19
+#define TRIES		500
+#define TRY_US		20000
+/* Seen so often in a row it waits for its peer, and for nothing else. */
+#define WAITS		10
+
+static struct target target;
+static struct svm svm;
+static unsigned long mapped;
+static char group[] = "/tmp/freezer.XXXXXX";
+
+static void freezer_path(char path[64], const char *file)
+{
+	snprintf(path, 64, "%s/sender/%s", group, file);
+}
+
+static void freezer_write(const char *file, const char *text)
+{
+	char path[64];
+
+	freezer_path(path, file);
+	ksft_must(!sys_write_file(path, text));
+}
+
+static void freezer_mount(void)
+{
+	char path[64];
+
+	ksft_must(mkdtemp(group));
+	ksft_must(!mount("none", group, "cgroup", 0, "freezer"));
+	freezer_path(path, "");
+	ksft_must(!mkdir(path, 0700));
+}
+
+static void freezer_unmount(void)
+{
+	char path[64];
+
+	freezer_path(path, "");
+	ksft_must(!rmdir(path));
+	ksft_must(!umount(group));
+	rmdir(group);
+}
+
+/* Until it is frozen, or time is over. */
+static bool freezer_is_frozen(void)
+{
+	char path[64], state[16] = "";
+	int i;
+
+	freezer_path(path, "freezer.state");
+	for (i = 0; i < TRIES && strcmp(state, "FROZEN"); i++) {
+		sys_sleep_us(TRY_US);
+		ksft_must(sys_read_line(path, state, sizeof(state)));
+	}
+	return !strcmp(state, "FROZEN");
+}
+
+/* Until it stands in SEND and nothing moves any more. */
+static bool freezer_waits(pid_t pid)
+{
+	char path[64], line[256];
+	int i, waits = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	for (i = 0; i < TRIES && waits < WAITS; i++) {
+		sys_sleep_us(TRY_US);
+		ksft_must(sys_read_line(path, line, sizeof(line)));
+		waits = strstr(line, ") D ") ? waits + 1 : 0;
+	}
+	return waits == WAITS;
+}
+
+static pid_t freezer_sender(int sock, int other)
+{
+	struct splice_vm_run run = { mapped, PAGES, 0 };
+	struct svm_send send = { .sock = sock, .cookie = COOKIE };
+	pid_t pid = fork();
+
+	ksft_must(pid >= 0);
+	if (pid)
+		return pid;
+	close(other);
+	_exit(svm_send_all(&svm, &send, &run, 1) != 0);
+}
+
+static void freezer_test(const struct net_kind *net)
+{
+	struct receiver r = { .cookie = COOKIE };
+	struct mirror m;
+	char number[16];
+	int pair[2], status;
+	pid_t pid;
+
+	net->pair(pair);
+	pid = freezer_sender(pair[0], pair[1]);
+	close(pair[0]);
+	ksft_test_result(freezer_waits(pid), "%s: SEND waits\n", net->name);
+	snprintf(number, sizeof(number), "%d", pid);
+	freezer_write("tasks", number);
+	freezer_write("freezer.state", "FROZEN");
+	ksft_test_result(freezer_is_frozen(), "%s: it is frozen\n", net->name);
+	freezer_write("freezer.state", "THAWED");
+	mirror_init(&m);
+	r.fd = pair[1];
+	r.mirror = &m;
+	receiver_start(&r);
+	ksft_must(waitpid(pid, &status, 0) == pid);
+	ksft_test_value(status, 0, "%s: and thawed sends the rest\n", net->name);
+	receiver_join(&r);
+	ksft_test_result(!r.broken && r.pages == PAGES &&
+			 mirror_is_pattern(&m, mapped, PAGES, SEED),
+			 "%s: stream: %s\n", net->name, r.broken ?: "whole");
+	mirror_free(&m);
+	close(pair[1]);
+}
+
+int main(void)
+{
+	size_t i;
+
+	ksft_print_header();
+	target_start(&target);
+	mapped = target_map(&target, LEN, MADV_NOHUGEPAGE);
+	target_fill(&target, mapped, LEN, SEED);
+	svm_open(&svm, target.pid, false);
+	freezer_mount();
+	for (i = 0; i < ARRAY_SIZE(net_kinds); i++)
+		freezer_test(&net_kinds[i]);
+	freezer_unmount();
+	svm_close(&svm);
+	target_stop(&target);
+	ksft_finished();
+}
