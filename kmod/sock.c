@@ -109,19 +109,22 @@ static int splice_vm_sock_wake(wait_queue_entry_t *wait, unsigned int mode,
  */
 int splice_vm_sock_get(struct splice_vm_sock *ss, int fd)
 {
-	int err = 0;
+	int ret = 0;
 
-	ss->sock = sockfd_lookup(fd, &err);
+	ss->file = fget(fd);
+	if (!ss->file)
+		return -EBADF;
+	ss->sock = sock_from_file(ss->file);
 	if (!ss->sock)
-		return err;
-	if (!splice_vm_sock_is_allowed(ss->sock->sk)) {
-		sockfd_put(ss->sock);
-		return -EOPNOTSUPP;
-	}
+		ret = -ENOTSOCK;
+	else if (!splice_vm_sock_is_allowed(ss->sock->sk))
+		ret = -EOPNOTSUPP;
 	/* One that listens is never writable. */
-	if (READ_ONCE(ss->sock->sk->sk_state) == TCP_LISTEN) {
-		sockfd_put(ss->sock);
-		return -ENOTCONN;
+	else if (READ_ONCE(ss->sock->sk->sk_state) == TCP_LISTEN)
+		ret = -ENOTCONN;
+	if (ret) {
+		fput(ss->file);
+		return ret;
 	}
 	init_completion(&ss->woken);
 	init_waitqueue_func_entry(&ss->wait, splice_vm_sock_wake);
@@ -143,7 +146,7 @@ int splice_vm_sock_check(struct splice_vm_sock *ss)
 void splice_vm_sock_put(struct splice_vm_sock *ss)
 {
 	remove_wait_queue(sk_sleep(ss->sock->sk), &ss->wait);
-	sockfd_put(ss->sock);
+	fput(ss->file);
 }
 
 /**
@@ -181,7 +184,7 @@ bool splice_vm_sock_is_ready(struct splice_vm_sock *ss)
 	struct socket *sock = ss->sock;
 
 	return splice_vm_sock_is_dead(ss) ||
-	       (READ_ONCE(sock->ops)->poll(sock->file, sock, NULL) & EPOLLOUT);
+	       (READ_ONCE(sock->ops)->poll(ss->file, sock, NULL) & EPOLLOUT);
 }
 
 /**

@@ -4,16 +4,20 @@
 
 #include <linux/bvec.h>
 #include <linux/completion.h>
+#include <linux/fs.h>
 #include <linux/net.h>
 #include <linux/wait.h>
 
 /**
  * struct splice_vm_sock - a socket that SEND writes to; lives for one call
- * @sock: holds a reference on its file
+ * @file: of the socket, with a reference
+ * @sock: lives as long as @file; what it says of its file is not to be trusted: setsockopt(TCP_ULP,
+ *	"smc") of kernels that have it gives the file to another socket (smc_ulp_init())
  * @wait: in the socket's wait queue from get to put
  * @woken: completed by the socket's wake-ups
  */
 struct splice_vm_sock {
+	struct file *file;
 	struct socket *sock;
 	wait_queue_entry_t wait;
 	struct completion woken;
@@ -33,7 +37,7 @@ int splice_vm_sock_write_pages(struct splice_vm_sock *ss, struct bio_vec *bvec,
 
 static inline bool splice_vm_sock_is_nonblocking(struct splice_vm_sock *ss)
 {
-	return ss->sock->file->f_flags & O_NONBLOCK;
+	return ss->file->f_flags & O_NONBLOCK;
 }
 
 #endif
