@@ -236,6 +236,7 @@ static int splice_vm_sock_again(struct splice_vm_sock *ss, int ret)
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		schedule_timeout_killable(1);
+		try_to_freeze();
 	}
 	return splice_vm_sock_wait(ss);
 }

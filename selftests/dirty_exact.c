@@ -260,73 +260,6 @@ static void exact_test_cut(void)
 	dirty_test_now(&svm, &win, "SCAN of all gives the rest");
 }
 
-/*
- * Who holds a reference to write must have written, or made the page writable, first: so
- * what counts is who holds a page that was dirty in the epoch before.
- */
-static void exact_test_held(void)
-{
-	char data[16 * PAGE_SIZE + 256];
-	int pair[2];
-
-	net_unix_pair(pair);
-	dirty_touch(&target, &win, 300, 16);
-	ksft_must(svm_send_one(svm.fd, pair[0], dirty_addr(&win, 300), 16, NULL) ==
-		  16);
-	dirty_test(&svm, &win, "written, and then in a socket");
-	svm_epoch(&svm);
-	ksft_must(!dirty_take(&svm, &win, 4096));
-	ksft_test_result(dirty_is_as_wanted(&win) && win.held >= 16,
-			 "pages that stay in a socket are HELD (%lu)\n",
-			 win.held);
-	dirty_touch(&target, &win, 300, 1);
-	dirty_test(&svm, &win, "a page that is held and written is not HELD");
-	ksft_must(read(pair[1], data, sizeof(data)) > 0);
-	sys_drain_lru();
-	svm_epoch(&svm);
-	ksft_must(!dirty_take(&svm, &win, 4096));
-	sys_drain_lru();
-	dirty_test(&svm, &win, "and no longer when they were read");
-	ksft_test_value(win.held, 0, "nobody holds any\n");
-	close(pair[0]);
-	close(pair[1]);
-}
-
-/*
- * Reclaim unmaps pages that are held, finds that it cannot have them, and leaves them in the swap
- * cache: a read maps them again, and tells nobody. Who held them before still does.
- */
-static void exact_test_held_swapped(void)
-{
-	char data[16 * PAGE_SIZE + 256];
-	int pair[2];
-
-	net_unix_pair(pair);
-	dirty_touch(&target, &win, 300, 16);
-	ksft_must(svm_send_one(svm.fd, pair[0], dirty_addr(&win, 300), 16, NULL) ==
-		  16);
-	dirty_test(&svm, &win, "written, in a socket again");
-	svm_epoch(&svm);
-	ksft_must(!dirty_take(&svm, &win, 4096));
-	target_page_out(&target, dirty_addr(&win, 300), 16 * PAGE_SIZE);
-	svm_epoch(&svm);
-	ksft_must(!dirty_take(&svm, &win, 4096));
-	target_fill(&target, dirty_addr(&win, 300), 16 * PAGE_SIZE, 0);
-	svm_epoch(&svm);
-	ksft_must(!dirty_take(&svm, &win, 4096));
-	ksft_test_result(win.held >= 16,
-			 "unmapped and mapped again, they are HELD (%lu)\n",
-			 win.held);
-	ksft_must(read(pair[1], data, sizeof(data)) > 0);
-	close(pair[0]);
-	close(pair[1]);
-	sys_drain_lru();
-	svm_epoch(&svm);
-	ksft_must(!dirty_take(&svm, &win, 4096));
-	sys_drain_lru();
-	dirty_test(&svm, &win, "and no longer when they were read");
-}
-
 /* A window of its own: over-report is a whole huge page, and no more. */
 static void exact_test_thp(void)
 {
@@ -489,8 +422,6 @@ int main(void)
 	exact_test_exposed();
 	exact_test_swap();
 	exact_test_cut();
-	exact_test_held();
-	exact_test_held_swapped();
 	exact_test_thp();
 	exact_test_memfd();
 	exact_test_control();

@@ -130,31 +130,6 @@ static void protect_test_moved(void)
 	win = all;
 }
 
-/* Pages that somebody holds for writing are followed past the end of the epoch. */
-static void protect_test_held(void)
-{
-	char data[16 * PAGE_SIZE + 256];
-	int pair[2];
-
-	net_unix_pair(pair);
-	dirty_touch(&target, &win, 300, 16);
-	ksft_must(svm_send_one(svm.fd, pair[0], dirty_addr(&win, 300), 16, NULL) ==
-		  16);
-	dirty_test_now(&svm, &win, "written, and then in a socket");
-	ksft_must(!dirty_take(&svm, &win, 4096));
-	ksft_test_result(win.held >= 16,
-			 "pages that stay in a socket are HELD (%lu)\n",
-			 win.held);
-	ksft_must(read(pair[1], data, sizeof(data)) > 0);
-	sys_drain_lru();
-	ksft_must(!dirty_take(&svm, &win, 4096));
-	ksft_must(!dirty_take(&svm, &win, 4096));
-	ksft_test_value(win.held, 0, "and no longer when they were read\n");
-	close(pair[0]);
-	close(pair[1]);
-	dirty_want(&win, 0, PAGES, DIRTY_NONE);
-}
-
 static void protect_test_thp(void)
 {
 	struct dirty_window all = win;
@@ -364,7 +339,6 @@ static void protect_test_tracker(void)
 	ksft_must(!dirty_take(&svm, &win, 4096));
 	protect_test_exact();
 	protect_test_changes();
-	protect_test_held();
 	protect_test_moved();
 	protect_test_thp();
 	protect_test_hugetlb();
