@@ -12,10 +12,9 @@
  * Reclaim and migration unmap a held page before they notice, and no exported function
  * finds it in the swap cache. So a written page that is found unmapped counts as held for
  * one epoch, also one that was held and was unmapped in the epoch that ends, and one that is
- * found migrating as before. What is not seen is I/O that outlasts
- * two epochs into a page which stays unmapped (one, where a SCAN came after it was unmapped), or
- * that was under way in such a page when
- * tracking began, or in one that was noted as part of a range only, for want of memory.
+ * found migrating as before. What is not seen is I/O that outlasts two epochs into a page which
+ * stays unmapped (one, where a SCAN came after it was unmapped), or that was under way in such a
+ * page when tracking began, or in one that was noted as part of a range only, for want of memory.
  */
 #include <linux/mm.h>
 

@@ -281,11 +281,10 @@ struct splice_vm_send {
  * but where new mappings are registered; each first write to a page in an epoch takes a fault,
  * and huge pages are split where they are written. Mappings that another userfaultfd covers,
  * the task's own or one of SPLICE_VM_UFFD, are left alone: pages there are DIRTY in each SCAN,
- * and so are those of hugetlb and DAX mappings.
- * One session at a time can have it on a target; who else has PAGEMAP_SCAN protect the pages
- * again that it finds written takes them from this tracker. Only the process (address space)
- * that did ATTACH can start it and SCAN. CRIU dumps no task with such mappings: stop
- * the tracker first.
+ * and so are those of hugetlb and DAX mappings. One session at a time can have it on a target;
+ * who else has PAGEMAP_SCAN protect the pages again that it finds written takes them from this
+ * tracker. Only the process (address space) that did ATTACH can start it, and SCAN TRACKED then.
+ * CRIU dumps no task with such mappings: stop the tracker first.
  *
  * SPLICE_VM_TRACKER_AUTO takes the first of the two that is there. SPLICE_VM_TRACKER_NONE
  * stops tracking, also when none runs. The first SCAN after TRACK reports everything that
@@ -295,9 +294,8 @@ struct splice_vm_send {
  *
  * Errors: EACCES mem_fd of ATTACH was not open for writing, or for PROTECT: the caller may
  * not open /dev/userfaultfd, or could not read /proc/PID/pagemap at ATTACH, or it was another
- * process that did ATTACH; EBUSY a
- * tracker runs already, or for PROTECT one of another session on this target;
- * EOPNOTSUPP no such tracker here.
+ * process that did ATTACH; EBUSY a tracker runs already, or for PROTECT one of another
+ * session on this target; EOPNOTSUPP no such tracker here.
  */
 struct splice_vm_track {
 	__u32 size;
@@ -347,8 +345,7 @@ struct splice_vm_track {
  * before TRACK; EAGAIN with SPLICE_VM_TRACKER_PROTECT: mappings change too fast to be
  * followed, all is reported anew, and after that what TRACK says when the caller may no
  * longer open /dev/userfaultfd; EACCES with that tracker: it was another process that did
- * ATTACH. After an error nothing is lost: what was taken is
- * reported again.
+ * ATTACH. After an error nothing is lost: what was taken is reported again.
  */
 struct splice_vm_scan {
 	__u32 size;
