@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -62,27 +61,25 @@ static int dax_mount(void)
  * @t: the target
  * @svm: tracks it
  * @win: all of the file
- * @others: what SCAN may say of what was not written
  */
 struct dax {
 	struct target t;
 	struct svm svm;
 	struct dirty_window win;
-	unsigned char others;
 };
 
-/* Some pages of it are written in a huge entry, some in small ones. */
+/* Of a huge entry all is reported, and with the write-protect tracker all there is. */
 static void dax_write(struct dax *d, unsigned long page, unsigned long nr,
 		      const char *name)
 {
-	dirty_want(&d->win, 0, PAGES, d->others);
+	dirty_want(&d->win, 0, PAGES, DIRTY_MAYBE);
 	dirty_touch(&d->t, &d->win, page, nr);
 	dirty_test(&d->svm, &d->win, name);
 }
 
 static void dax_test(int fd, __u32 tracker)
 {
-	struct dax d = { .others = DIRTY_MAYBE };
+	struct dax d;
 	long addr;
 
 	ksft_print_msg("tracker %u\n", tracker);
