@@ -88,7 +88,8 @@ int maps_parse(FILE *file, struct vma_list *list, struct error *err)
 			/* vsyscall lies above user space */
 			if (vma.start >= USER_END)
 				last = NULL;
-			else if ((last && vma.start < last->end) || vma.end <= vma.start)
+			else if ((list->nr && vma.start < list->vmas[list->nr - 1].end) ||
+				 vma.end <= vma.start)
 				ret = error_set(err, CODE_INTERNAL, NULL,
 						"list of mappings is out of order");
 			else

@@ -91,6 +91,9 @@ static void odd_text(void **state)
 		"3000-1000 rw-p 00000000 00:00 0 \n",
 		"1000-1000 rw-p 00000000 00:00 0 \n",
 		"1000-3000 rw-p 00000000 00:00 0 \n2000-4000 rw-p 00000000 00:00 0 \n",
+		"3000-4000 rw-p 00000000 00:00 0 \n"
+		"ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n"
+		"1000-2000 rw-p 00000000 00:00 0 \n",
 	};
 	static const char *const nothing[] = {
 		"x", "VmFlags: lo\n", "1000-2000\n", "1000-2000 rw\n", "-\n", "\n\n",
