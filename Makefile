@@ -51,7 +51,8 @@ kmod: deps
 helper: deps
 	$(MAKE) -C helper O=$(B)/helper
 
-selftests: deps
+# A test that speaks the protocol is linked to the helper.
+selftests: deps helper
 	$(MAKE) -C selftests O=$(B)/selftests
 	$(MAKE) -C selftests/e2e O=$(B)/selftests/e2e
 
