@@ -12,9 +12,6 @@
 #define MM	7
 
 int __wrap_sender_pages(struct sender *sender, const struct splice_vm_run *runs,
-			uint32_t nr_runs, struct error *err);
-
-int __wrap_sender_pages(struct sender *sender, const struct splice_vm_run *runs,
 			uint32_t nr_runs, struct error *err)
 {
 	uint64_t end = 0;
