@@ -23,20 +23,6 @@ struct world {
 	struct verify verify;
 };
 
-static int hold(void *ctx, int uffd, int *handle, struct error *err)
-{
-	return 0;
-}
-
-static void release(void *ctx, int handle)
-{
-}
-
-static int watch(void *ctx, struct space *space, bool on, struct error *err)
-{
-	return 0;
-}
-
 static int feed(struct fuzz_input *in)
 {
 	struct fuzz_pipe pipe = fuzz_pipe_open();
@@ -57,12 +43,11 @@ static int feed(struct fuzz_input *in)
 
 static void world_open(struct world *world, int fd)
 {
-	const struct memory_hooks hooks = { .hold = hold, .release = release, .watch = watch };
 	static const uint8_t id[CONN_ID_BYTES] = "0123456789abcde";
 	struct error err = { 0 };
 
 	*world = (struct world){ .ctl = NULL };
-	fuzz_assert(!memory_init(&world->mem, &hooks, &err));
+	fuzz_assert(!memory_init(&world->mem, &fuzz_memory_hooks, &err));
 	fuzz_assert(!images_plan(&world->images, fuzz_dir_path(), id, &err));
 	fuzz_assert(!images_make(&world->images, &err));
 	world->ctl = control_new(fd, &err);

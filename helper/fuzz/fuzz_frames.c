@@ -31,20 +31,6 @@ struct bench {
 	uint8_t flags;
 };
 
-static int hold(void *ctx, int uffd, int *handle, struct error *err)
-{
-	return 0;
-}
-
-static void release(void *ctx, int handle)
-{
-}
-
-static int watch(void *ctx, struct space *space, bool on, struct error *err)
-{
-	return 0;
-}
-
 static int gate(void *ctx, uint32_t round, struct error *err)
 {
 	struct bench *bench = ctx;
@@ -122,12 +108,12 @@ static int feed(struct fuzz_input *in)
 	return pipe.fd;
 }
 
+/* Only what was announced may be in @set, and it counts itself right. */
 static bool is_within(const struct page_set *set)
 {
-	struct page_set rest = { 0 };
+	uint64_t nr = 0;
 	struct run run;
 
-	/* one run after the other: only what was announced may be in it */
 	for (uint64_t at = 0; page_set_next(set, at, USER_END, 0, &run);
 	     at = run.addr + run.nr_pages * PAGE_BYTES) {
 		for (uint64_t i = 0; i < run.nr_pages; i++) {
@@ -136,14 +122,13 @@ static bool is_within(const struct page_set *set)
 			if (run.addr < BASE || page >= 300 || (page >= 120 && page < 200))
 				return false;
 		}
-		rest.nr += run.nr_pages;
+		nr += run.nr_pages;
 	}
-	return rest.nr == set->nr;
+	return nr == set->nr;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct memory_hooks hooks = { .hold = hold, .release = release, .watch = watch };
 	struct fuzz_input in = { data, size };
 	struct bench bench = { .flags = fuzz_byte(&in) };
 	int lowest = fuzz_lowest_fd();
@@ -154,7 +139,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	};
 	int ret;
 
-	fuzz_assert(!memory_init(&bench.mem, &hooks, &err));
+	fuzz_assert(!memory_init(&bench.mem, &fuzz_memory_hooks, &err));
 	fuzz_assert(!memory_announce(&bench.mem, ranges, 3, &err));
 	receiver.fd = feed(&in);
 	ret = receive_run(&receiver, &err);

@@ -5,14 +5,12 @@
  */
 #include <endian.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include "criu/image.h"
-#include "criu/pagemap.h"
+#include "fuzz/corpus.h"
 #include "kernel/page_set.h"
 #include "wire/conn.h"
 #include "wire/control.h"
@@ -21,17 +19,10 @@
 #define BASE		0x7f0000000000UL
 #define AT(page)	(BASE + (page) * PAGE_BYTES)
 #define MM		7
-#define PID		77
 
 static const char *corpus;
 
-/** struct bytes - an input in the making */
-struct bytes {
-	uint8_t data[4096];
-	size_t size;
-};
-
-static void put(struct bytes *to, const void *data, size_t size)
+void corpus_put(struct bytes *to, const void *data, size_t size)
 {
 	if (size > sizeof(to->data) - to->size)
 		abort();
@@ -39,20 +30,27 @@ static void put(struct bytes *to, const void *data, size_t size)
 	to->size += size;
 }
 
-static void put_byte(struct bytes *to, uint8_t byte)
+void corpus_put_byte(struct bytes *to, uint8_t byte)
 {
-	put(to, &byte, 1);
+	corpus_put(to, &byte, 1);
 }
 
-static void put_chunk(struct bytes *to, const void *data, size_t size)
+/* A new input, of a target whose first byte is of flags. */
+static void begin(struct bytes *to, uint8_t flags)
+{
+	to->size = 0;
+	corpus_put_byte(to, flags);
+}
+
+void corpus_put_chunk(struct bytes *to, const void *data, size_t size)
 {
 	uint16_t length = htole16(size);
 
-	put(to, &length, sizeof(length));
-	put(to, data, size);
+	corpus_put(to, &length, sizeof(length));
+	corpus_put(to, data, size);
 }
 
-static void save(const char *target, const char *name, const struct bytes *bytes)
+void corpus_save(const char *target, const char *name, const struct bytes *bytes)
 {
 	char path[512];
 	FILE *file;
@@ -83,26 +81,26 @@ static void maps(void)
 		"VmFlags: rd wr ht lo io\n";
 	struct bytes bytes = { .size = 0 };
 
-	put(&bytes, list, sizeof(list) - 1);
-	save("maps", "maps", &bytes);
+	corpus_put(&bytes, list, sizeof(list) - 1);
+	corpus_save("maps", "maps", &bytes);
 	bytes.size = 0;
-	put(&bytes, smaps, sizeof(smaps) - 1);
-	save("maps", "smaps", &bytes);
+	corpus_put(&bytes, smaps, sizeof(smaps) - 1);
+	corpus_save("maps", "smaps", &bytes);
 	bytes.size = 0;
-	put(&bytes, "2000-3000 r--p 0 0:0 0\n1000-2000 r--p 0 0:0 0\n", 46);
-	save("maps", "out-of-order", &bytes);
+	corpus_put(&bytes, "2000-3000 r--p 0 0:0 0\n1000-2000 r--p 0 0:0 0\n", 46);
+	corpus_save("maps", "out-of-order", &bytes);
 	bytes.size = 0;
-	put(&bytes, list, sizeof(list) - 1);
-	put(&bytes, "1000-2000 r--p 0 0:0 0\n", 23);
-	save("maps", "low-behind-vsyscall", &bytes);
+	corpus_put(&bytes, list, sizeof(list) - 1);
+	corpus_put(&bytes, "1000-2000 r--p 0 0:0 0\n", 23);
+	corpus_save("maps", "low-behind-vsyscall", &bytes);
 }
 
 /* A caller of fuzz_preamble says part of his preamble. */
 static void say(struct bytes *to, uint8_t caller, const void *data, size_t size)
 {
-	put_byte(to, size + 1);
-	put_byte(to, caller);
-	put(to, data, size);
+	corpus_put_byte(to, size + 1);
+	corpus_put_byte(to, caller);
+	corpus_put(to, data, size);
 }
 
 static void preamble(void)
@@ -117,18 +115,18 @@ static void preamble(void)
 		pre.kind = CONN_CONTROL + i;
 		say(&bytes, i, &pre, sizeof(pre));
 	}
-	save("preamble", "three-kinds", &bytes);
+	corpus_save("preamble", "three-kinds", &bytes);
 	bytes.size = 0;
 	say(&bytes, 0, &pre, 10);
 	say(&bytes, 1, &pre, 31);
 	say(&bytes, 0, (char *)&pre + 10, 22);
 	say(&bytes, 1, "", 0);
-	save("preamble", "in-pieces-and-cut", &bytes);
+	corpus_save("preamble", "in-pieces-and-cut", &bytes);
 	bytes.size = 0;
 	pre.version = htole16(2);
 	say(&bytes, 0, &pre, sizeof(pre));
 	say(&bytes, 1, "GET / HTTP/1.1\r\nHost: x\r\n\r\n0123", 31);
-	save("preamble", "strangers", &bytes);
+	corpus_save("preamble", "strangers", &bytes);
 }
 
 /* A message as a chunk of fuzz_control. */
@@ -141,7 +139,7 @@ static void put_message(struct bytes *to, Migrate__Control__BodyCase body_case, 
 	msg.hello = body;
 	if (migrate__control__get_packed_size(&msg) > sizeof(packed))
 		abort();
-	put_chunk(to, packed, migrate__control__pack(&msg, packed));
+	corpus_put_chunk(to, packed, migrate__control__pack(&msg, packed));
 }
 
 static void put_setup(struct bytes *to, char *flag)
@@ -231,7 +229,7 @@ static void control_course(struct bytes *to)
 	round.round = 1;
 	round.pages = 100;
 	go.files = 1;
-	put_byte(to, 0);
+	corpus_put_byte(to, 0);
 	put_message(to, MIGRATE__CONTROL__BODY_HELLO, &hello);
 	put_setup(to, "fpu");
 	put_maps(to, AT(0), AT(120));
@@ -247,27 +245,23 @@ static void control(void)
 	struct bytes bytes = { .size = 0 };
 
 	control_course(&bytes);
-	save("control", "whole-course", &bytes);
-	bytes.size = 0;
-	put_byte(&bytes, 0);
+	corpus_save("control", "whole-course", &bytes);
+	begin(&bytes, 0);
 	put_setup(&bytes, "");
-	save("control", "empty-cpu-flag", &bytes);
-	bytes.size = 0;
-	put_byte(&bytes, 0);
+	corpus_save("control", "empty-cpu-flag", &bytes);
+	begin(&bytes, 0);
 	put_maps(&bytes, AT(0), USER_END);
 	put_maps(&bytes, AT(5), AT(5) + 1);
-	save("control", "wrong-mapping", &bytes);
-	bytes.size = 0;
-	put_byte(&bytes, 0);
+	corpus_save("control", "wrong-mapping", &bytes);
+	begin(&bytes, 0);
 	put_image(&bytes, "../x", 0, true);
-	save("control", "image-with-slash", &bytes);
-	bytes.size = 0;
-	put_byte(&bytes, 0);
+	corpus_save("control", "image-with-slash", &bytes);
+	begin(&bytes, 0);
 	put_digests(&bytes, USER_END - PAGE_BYTES, ~0U);
-	save("control", "digest-too-long", &bytes);
+	corpus_save("control", "digest-too-long", &bytes);
 	bytes.size = 0;
-	put(&bytes, "\1\377\377\377\377\12\5", 7);
-	save("control", "raw-too-long", &bytes);
+	corpus_put(&bytes, "\1\377\377\377\377\12\5", 7);
+	corpus_save("control", "raw-too-long", &bytes);
 }
 
 static void put_head(struct bytes *to, uint32_t kind, uint32_t nr_runs, uint32_t nr_pages,
@@ -278,14 +272,14 @@ static void put_head(struct bytes *to, uint32_t kind, uint32_t nr_runs, uint32_t
 		.nr_pages = htole32(nr_pages), .cookie = htole64(FRAME_COOKIE(round, MM)),
 	};
 
-	put(to, &head, sizeof(head));
+	corpus_put(to, &head, sizeof(head));
 }
 
 static void put_run(struct bytes *to, uint64_t page, uint32_t nr_pages)
 {
 	struct splice_vm_run run = { .addr = htole64(AT(page)), .nr_pages = htole32(nr_pages) };
 
-	put(to, &run, sizeof(run));
+	corpus_put(to, &run, sizeof(run));
 }
 
 /* A frame of one run; of a PAGES frame each page is one byte. */
@@ -295,12 +289,12 @@ static void put_frame(struct bytes *to, uint32_t kind, uint64_t page, uint32_t n
 	if (nr_pages)
 		put_run(to, page, nr_pages);
 	for (uint32_t i = 0; kind == FRAME_PAGES && i < nr_pages; i++)
-		put_byte(to, i + 1);
+		corpus_put_byte(to, i + 1);
 }
 
 static void frames_course(struct bytes *to, uint8_t flags)
 {
-	put_byte(to, flags);
+	corpus_put_byte(to, flags);
 	put_frame(to, FRAME_PAGES, 10, 4);
 	put_frame(to, FRAME_PAGES, 98, 4);
 	put_frame(to, FRAME_DROPPED, 13, 1);
@@ -319,32 +313,29 @@ static void frames(void)
 	struct bytes bytes = { .size = 0 };
 
 	frames_course(&bytes, 0);
-	save("frames", "whole-course", &bytes);
+	corpus_save("frames", "whole-course", &bytes);
 	bytes.size = 0;
 	frames_course(&bytes, 2);
-	save("frames", "sealed", &bytes);
+	corpus_save("frames", "sealed", &bytes);
 	bytes.size = 0;
 	frames_course(&bytes, 6);
-	save("frames", "sealed-partly", &bytes);
-	bytes.size = 0;
-	put_byte(&bytes, 1);
+	corpus_save("frames", "sealed-partly", &bytes);
+	begin(&bytes, 1);
 	put_frame(&bytes, FRAME_PAGES, 0, 2);
 	put_frame(&bytes, FRAME_ZERO, 5, 2);
 	put_frame(&bytes, FRAME_FINAL, 0, 0);
-	save("frames", "urgent", &bytes);
-	bytes.size = 0;
-	put_byte(&bytes, 0);
+	corpus_save("frames", "urgent", &bytes);
+	begin(&bytes, 0);
 	put_frame(&bytes, FRAME_POPULATED, 0, ~0U);
-	save("frames", "populated-huge", &bytes);
-	bytes.size = 0;
-	put_byte(&bytes, 0);
+	corpus_save("frames", "populated-huge", &bytes);
+	begin(&bytes, 0);
 	put_head(&bytes, FRAME_PAGES, 2, 3, 1);
 	put_run(&bytes, 0, 1);
 	put_run(&bytes, 200, 2);
-	put(&bytes, "123", 3);
+	corpus_put(&bytes, "123", 3);
 	put_head(&bytes, FRAME_PAGES, 1, 7, 2);
 	put_run(&bytes, 150, 7);
-	save("frames", "runs-then-outside", &bytes);
+	corpus_save("frames", "runs-then-outside", &bytes);
 }
 
 static void requests(void)
@@ -355,133 +346,10 @@ static void requests(void)
 	put_head(&bytes, FRAME_REQUEST, 2, 0, 0);
 	put_run(&bytes, 10, 16);
 	put_run(&bytes, 100, ~0U);
-	save("requests", "two", &bytes);
+	corpus_save("requests", "two", &bytes);
 	bytes.size = 0;
 	put_frame(&bytes, FRAME_PAGES, 0, 1);
-	save("requests", "pages", &bytes);
-}
-
-static void put_file(struct bytes *to, uint8_t name, struct image_out *image)
-{
-	put_byte(to, name);
-	put_chunk(to, image->data, image->bytes);
-	image_out_free(image);
-}
-
-static void put_record(struct bytes *to, uint8_t name, uint32_t magic,
-		       const ProtobufCMessage *msg)
-{
-	struct image_out image;
-
-	image_out_init(&image, magic);
-	image_out_add(&image, msg);
-	put_file(to, name, &image);
-}
-
-static void put_core(struct bytes *to, uint8_t name, uint32_t state, uint64_t rseq)
-{
-	Img__CoreEntry core = IMG__CORE_ENTRY__INIT;
-	Img__ThreadCore thread = IMG__THREAD_CORE__INIT;
-	Img__RseqEntry area = IMG__RSEQ_ENTRY__INIT;
-	Img__TaskCore tc = IMG__TASK_CORE__INIT;
-
-	tc.task_state = state;
-	core.tc = state ? &tc : NULL;
-	core.thread_core = &thread;
-	area.rseq_abi_pointer = rseq;
-	area.rseq_abi_size = 32;
-	thread.rseq_entry = rseq ? &area : NULL;
-	put_record(to, name, IMAGE_CORE, &core.base);
-}
-
-static void put_mm(struct bytes *to)
-{
-	static const uint64_t bounds[][3] = {
-		{ 0x100, 0x110, MAP_PRIVATE | MAP_ANONYMOUS }, { 0x200, 0x204, MAP_PRIVATE },
-		{ 0x204, 0x208, MAP_PRIVATE | MAP_ANONYMOUS },
-		{ 0x300, 0x310, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN },
-	};
-	Img__MmEntry mm = IMG__MM_ENTRY__INIT;
-	Img__VmaEntry entries[4], *list[4];
-
-	for (int i = 0; i < 4; i++) {
-		img__vma_entry__init(&entries[i]);
-		entries[i].start = bounds[i][0] * PAGE_BYTES;
-		entries[i].end = bounds[i][1] * PAGE_BYTES;
-		entries[i].prot = PROT_READ | PROT_WRITE;
-		entries[i].flags = bounds[i][2];
-		entries[i].status = 1;
-		list[i] = &entries[i];
-	}
-	mm.vmas = list;
-	mm.n_vmas = 4;
-	put_record(to, 3, IMAGE_MM, &mm.base);
-}
-
-static void put_tree(struct bytes *to)
-{
-	Img__PstreeEntry tree = IMG__PSTREE_ENTRY__INIT;
-	uint32_t threads[] = { PID, 79 };
-
-	tree.pid = PID;
-	tree.threads = threads;
-	tree.n_threads = 2;
-	put_record(to, 0, IMAGE_PSTREE, &tree.base);
-	put_core(to, 1, 1, 0x2000);
-	put_core(to, 2, 0, 0x3000);
-}
-
-static void images(void)
-{
-	struct bytes bytes = { .size = 0 };
-	struct image_out map;
-
-	put_tree(&bytes);
-	put_mm(&bytes);
-	image_out_init(&map, IMAGE_PAGEMAP);
-	pagemap_put_head(&map);
-	pagemap_put(&map, 0x100 * PAGE_BYTES, 8, PAGEMAP_PARENT);
-	pagemap_put(&map, 0x108 * PAGE_BYTES, 1, PAGEMAP_PRESENT);
-	pagemap_put(&map, 0x200 * PAGE_BYTES, 8, PAGEMAP_PARENT);
-	pagemap_put(&map, 0x300 * PAGE_BYTES, 2, PAGEMAP_LAZY);
-	put_file(&bytes, 4, &map);
-	save("images", "whole-task", &bytes);
-	bytes.size = 0;
-	put_tree(&bytes);
-	save("images", "without-memory", &bytes);
-	bytes.size = 0;
-	put_tree(&bytes);
-	put_mm(&bytes);
-	image_out_init(&map, IMAGE_PAGEMAP);
-	pagemap_put_head(&map);
-	pagemap_put(&map, 0x200 * PAGE_BYTES, 1 << 27, PAGEMAP_PARENT);
-	put_file(&bytes, 4, &map);
-	put_byte(&bytes, 5);
-	put_chunk(&bytes, "x", 1);
-	save("images", "parent-too-long", &bytes);
-}
-
-/* A word of fuzz_lazy. */
-static void put_word(struct bytes *to, const void *data, uint8_t size, uint8_t nr_fds)
-{
-	put_byte(to, size | nr_fds << 4);
-	put(to, data, size);
-}
-
-static void lazy(void)
-{
-	struct bytes bytes = { .size = 0 };
-
-	put_word(&bytes, "\115\0\0\0", 4, 0);
-	put_word(&bytes, "x", 1, 1);
-	put_word(&bytes, "FTSR", 4, 0);
-	save("lazy", "task-and-finish", &bytes);
-	bytes.size = 0;
-	put_word(&bytes, "\115\0", 2, 2);
-	put_word(&bytes, "\0\0", 2, 0);
-	put_word(&bytes, "x", 1, 3);
-	put_word(&bytes, "\376\377\377\377", 4, 0);
-	save("lazy", "in-pieces-with-many", &bytes);
+	corpus_save("requests", "pages", &bytes);
 }
 
 int main(int argc, char **argv)
@@ -497,7 +365,7 @@ int main(int argc, char **argv)
 	control();
 	frames();
 	requests();
-	images();
-	lazy();
+	corpus_images();
+	corpus_lazy();
 	return 0;
 }

@@ -54,8 +54,9 @@ static void insert(struct script *script, size_t at)
 		swap(script, i, i - 1);
 }
 
-static void value(struct step *step)
+static void value(struct script *script, size_t at)
 {
+	struct step *step = &script->steps[at];
 	static const uint64_t values[] = { 0, 1, 0x7f, 0xff, 0x7fffffff, 0x80000000, ~0U, ~0UL };
 	size_t width = 1 << random_below(4);
 
@@ -65,8 +66,10 @@ static void value(struct step *step)
 		       &values[random_below(8)], width);
 }
 
-static void flip(struct step *step)
+static void flip(struct script *script, size_t at)
 {
+	struct step *step = &script->steps[at];
+
 	for (uint32_t i = 0; i <= random_below(4) && step->size; i++)
 		step->data[random_below(step->size)] ^= 1 << random_below(8);
 }
@@ -102,52 +105,65 @@ static void more_calls(struct script *script, size_t at)
 	insert(script, at);
 }
 
-const char *script_mutate(struct script *script)
+static void shorten(struct script *script, size_t at)
 {
-	size_t at = random_below(script->nr), other = random_below(script->nr);
 	struct step *step = &script->steps[at];
 
-	switch (random_below(12)) {
-	case 0:
-		flip(step);
-		return "flip";
-	case 1:
-		value(step);
-		return "value";
-	case 2:
-		step->size = step->size ? random_below(step->size) : 0;
-		return "shorter";
-	case 3:
-		free(step->data);
-		memmove(step, step + 1, (script->nr - at - 1) * sizeof(*step));
-		script->nr--;
-		return "left out";
-	case 4:
-		script_add(script, step->kind, step->conn, step->what, step->data, step->size);
-		insert(script, other);
-		return "again";
-	case 5:
-		swap(script, at, other);
-		return "out of order";
-	case 6:
-	case 7:
-		script_add(script, STEP_CLOSE, random_below(CONNS), random_below(2), NULL, 0);
-		insert(script, at);
-		return "cut";
-	case 8:
-		more_calls(script, at);
-		return "more connections";
-	case 9:
-		if (step->kind == STEP_SEND)
-			step->kind = STEP_TRICKLE;
-		return "trickle";
-	case 10:
-		noise(script, at);
-		return "noise";
-	default:
-		step->conn = random_below(CONNS);
-		return "another connection";
-	}
+	step->size = step->size ? random_below(step->size) : 0;
+}
+
+static void leave_out(struct script *script, size_t at)
+{
+	free(script->steps[at].data);
+	memmove(&script->steps[at], &script->steps[at + 1],
+		(--script->nr - at) * sizeof(*script->steps));
+}
+
+static void repeat(struct script *script, size_t at)
+{
+	struct step step = script->steps[at];
+
+	script_add(script, step.kind, step.conn, step.what, step.data, step.size);
+	insert(script, random_below(script->nr));
+}
+
+static void reorder(struct script *script, size_t at)
+{
+	swap(script, at, random_below(script->nr));
+}
+
+static void cut(struct script *script, size_t at)
+{
+	script_add(script, STEP_CLOSE, random_below(CONNS), random_below(2), NULL, 0);
+	insert(script, at);
+}
+
+static void trickle(struct script *script, size_t at)
+{
+	if (script->steps[at].kind == STEP_SEND)
+		script->steps[at].kind = STEP_TRICKLE;
+}
+
+static void misdirect(struct script *script, size_t at)
+{
+	script->steps[at].conn = random_below(CONNS);
+}
+
+const char *script_mutate(struct script *script)
+{
+	static const struct {
+		const char *name;
+		void (*apply)(struct script *script, size_t at);
+	} mutations[] = {
+		{ "flip", flip }, { "value", value }, { "shorter", shorten },
+		{ "left out", leave_out }, { "again", repeat }, { "out of order", reorder },
+		{ "cut", cut }, { "cut", cut }, { "more connections", more_calls },
+		{ "trickle", trickle }, { "noise", noise }, { "another connection", misdirect },
+	};
+	uint32_t nr = random_below(sizeof(mutations) / sizeof(*mutations));
+
+	mutations[nr].apply(script, random_below(script->nr));
+	return mutations[nr].name;
 }
 
 /* What was restored after a COMMIT is a program of its own, which nobody else would end. */
