@@ -29,7 +29,7 @@ const struct memory_hooks fuzz_memory_hooks = {
 	.hold = hold, .release = release, .watch = watch,
 };
 
-static char dir_path[] = "/dev/shm/migrate-fuzz-XXXXXX";
+static char dir_path[128];
 static int dir_fd = -1;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -99,6 +99,9 @@ int fuzz_dir(void)
 {
 	if (dir_fd >= 0)
 		return dir_fd;
+	/* who runs many targets removes what those leave that crash */
+	snprintf(dir_path, sizeof(dir_path), "%s/migrate-fuzz-XXXXXX",
+		 getenv("FUZZ_DIR") ?: "/dev/shm");
 	if (!mkdtemp(dir_path))
 		abort();
 	dir_fd = open(dir_path, O_DIRECTORY | O_CLOEXEC);
