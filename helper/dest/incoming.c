@@ -272,8 +272,6 @@ static int take_message(struct incoming *in, const Migrate__Control *msg, bool *
 		return 0;
 	case MIGRATE__CONTROL__BODY_IMAGE_FILE:
 		return images_take(&in->images, msg->image_file, err);
-	case MIGRATE__CONTROL__BODY_DIGESTS:
-		return verify_add(&in->verify, msg->digests, err);
 	case MIGRATE__CONTROL__BODY_RESTORE_GO:
 		in->announced_files = msg->restore_go->files;
 		in->was_stopped = msg->restore_go->was_stopped;
@@ -350,7 +348,7 @@ static int prepare(struct incoming *in, int control_fd, struct error *err)
 	};
 	if (fault_init(&in->fault, err) || start_watch(in, err))
 		return -1;
-	in->ctl = control_new(control_fd, err);
+	in->ctl = control_new(control_fd, COURSE_DEST, err);
 	return in->ctl ? incoming_start_control(in, err) : -1;
 }
 
@@ -365,7 +363,7 @@ static int undo(struct incoming *in, struct error *err)
 	if (keeper_abort(in->keeper, &ignored))
 		keeper_clean_up(in->images.dir, in->init_fd);
 	if (in->ctl)
-		control_send_abort(in->ctl, err);
+		control_send_abort(in->ctl, err, true);
 	incoming_stop_threads(in);
 	tell_result(err, NULL);
 	return err->code;

@@ -224,11 +224,14 @@ static int ack_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
 	ack.want_pages = lack;
 	msg.body_case = MIGRATE__CONTROL__BODY_FINAL_ACK;
 	msg.final_ack = &ack;
-	incoming_set(in, &in->sync.final);
 	tell("final", json_pack("{s:I,s:I}", "have_pages", (json_int_t)have, "want_pages",
 				(json_int_t)lack),
 	     "%lu pages are here, %lu are still at the source", have, lack);
-	return control_send(in->ctl, &msg, err);
+	/* Ready must not overtake it */
+	if (control_send(in->ctl, &msg, err))
+		return -1;
+	incoming_set(in, &in->sync.final);
+	return 0;
 }
 
 /* The source says why on control, at about the time when it closes the others. */

@@ -87,7 +87,7 @@ static int connect_all(struct outgoing *out, struct error *err)
 
 	if (fd < 0)
 		return -1;
-	out->ctl = control_new(fd, err);
+	out->ctl = control_new(fd, COURSE_SOURCE, err);
 	if (!out->ctl || hello(out, err))
 		return -1;
 	out->memory_fd = conn_connect(to, CONN_MEMORY, out->id, err);
@@ -276,7 +276,7 @@ static int undo(struct outgoing *out, struct error *err)
 		let_run(out);
 	outgoing_reason(out, err);
 	if (out->ctl)
-		control_send_abort(out->ctl, err);
+		control_send_abort(out->ctl, err, false);
 	if (out->has_watch)
 		outgoing_stop_watch(out);
 	source_keeper_end(out->keeper, err->code == CODE_CRIU);

@@ -71,7 +71,7 @@ void outgoing_fail(struct outgoing *out, const struct error *err)
 		return;
 	/* before the other side sees connections close, and makes up a reason of its own */
 	if (tell)
-		control_send_abort(out->ctl, err);
+		control_send_abort(out->ctl, err, false);
 	/* whoever waits inside of a SEND comes back */
 	shutdown(out->memory_fd, SHUT_RDWR);
 	shutdown(out->urgent_fd, SHUT_RDWR);

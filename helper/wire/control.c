@@ -21,7 +21,8 @@
 /**
  * struct control - see control.h
  * @lock: one message at a time is written
- * @state_lock: @stop, @beat_ms and @beat_now, so that closing never waits for a message
+ * @state_lock: @course, @unstarted, @stop, @beat_ms and @beat_now, so that closing never waits
+ *	for a message; taken inside of @lock, or alone
  * @beat_ms: between two heartbeats
  * @beat_now: the next is due
  * @broken: a message was left half-written: nothing can follow it
@@ -31,8 +32,9 @@ struct control {
 	pthread_t heart;
 	pthread_mutex_t lock, state_lock;
 	pthread_cond_t changed;
+	struct course course;
 	int beat_ms;
-	bool stop, beat_now, broken;
+	bool stop, beat_now, broken, unstarted;
 };
 
 static void *heart_main(void *arg)
@@ -63,7 +65,7 @@ static void *heart_main(void *arg)
 	return NULL;
 }
 
-struct control *control_new(int fd, struct error *err)
+struct control *control_new(int fd, enum course_side side, struct error *err)
 {
 	struct control *ctl = calloc(1, sizeof(*ctl));
 	pthread_condattr_t attr;
@@ -75,6 +77,7 @@ struct control *control_new(int fd, struct error *err)
 	}
 	ctl->fd = fd;
 	ctl->beat_ms = HEARTBEAT_MS;
+	course_init(&ctl->course, side);
 	pthread_mutex_init(&ctl->lock, NULL);
 	pthread_mutex_init(&ctl->state_lock, NULL);
 	pthread_condattr_init(&attr);
@@ -130,16 +133,32 @@ void control_shutdown(struct control *ctl)
 	shutdown(ctl->fd, SHUT_RDWR);
 }
 
+enum course_phase control_phase(struct control *ctl)
+{
+	enum course_phase phase;
+
+	pthread_mutex_lock(&ctl->state_lock);
+	phase = ctl->course.phase;
+	pthread_mutex_unlock(&ctl->state_lock);
+	return phase;
+}
+
+bool control_is_unstarted(struct control *ctl)
+{
+	bool unstarted;
+
+	pthread_mutex_lock(&ctl->state_lock);
+	unstarted = ctl->unstarted;
+	pthread_mutex_unlock(&ctl->state_lock);
+	return unstarted;
+}
+
 static uint8_t *pack(const Migrate__Control *msg, size_t *bytes, struct error *err)
 {
 	size_t body = migrate__control__get_packed_size(msg);
 	uint32_t length = htole32(body);
 	uint8_t *buf;
 
-	if (body > CONTROL_MAX_BYTES) {
-		error_set(err, CODE_INTERNAL, NULL, "a message of %zu bytes is too long", body);
-		return NULL;
-	}
 	buf = malloc(sizeof(length) + body);
 	if (!buf) {
 		error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
@@ -151,12 +170,24 @@ static uint8_t *pack(const Migrate__Control *msg, size_t *bytes, struct error *e
 	return buf;
 }
 
+static int enter(struct control *ctl, Migrate__Control__BodyCase body, struct error *err)
+{
+	int ret;
+
+	pthread_mutex_lock(&ctl->state_lock);
+	ret = course_send(&ctl->course, body, err);
+	pthread_mutex_unlock(&ctl->state_lock);
+	return ret;
+}
+
 /* Lock held. */
-static int send_locked(struct control *ctl, const uint8_t *buf, size_t bytes, int timeout_ms,
-		       struct error *err)
+static int send_locked(struct control *ctl, Migrate__Control__BodyCase body, const uint8_t *buf,
+		       size_t bytes, int timeout_ms, struct error *err)
 {
 	if (ctl->broken)
 		return error_set(err, CODE_NETWORK, NULL, "link lost: control is closed");
+	if (enter(ctl, body, err))
+		return -1;
 	if (!conn_write(ctl->fd, buf, bytes, timeout_ms, err))
 		return 0;
 	ctl->broken = true;
@@ -172,13 +203,13 @@ int control_send(struct control *ctl, const Migrate__Control *msg, struct error 
 	if (!buf)
 		return -1;
 	pthread_mutex_lock(&ctl->lock);
-	ret = send_locked(ctl, buf, bytes, 0, err);
+	ret = send_locked(ctl, msg->body_case, buf, bytes, 0, err);
 	pthread_mutex_unlock(&ctl->lock);
 	free(buf);
 	return ret;
 }
 
-void control_send_abort(struct control *ctl, const struct error *why)
+void control_send_abort(struct control *ctl, const struct error *why, bool unstarted)
 {
 	struct timespec until = deadline_in(CLOCK_REALTIME, ABORT_MS);
 	Migrate__Abort abort = MIGRATE__ABORT__INIT;
@@ -190,17 +221,31 @@ void control_send_abort(struct control *ctl, const struct error *why)
 	abort.reason = (char *)why->what;
 	abort.has_code = true;
 	abort.code = why->code;
+	abort.has_unstarted = unstarted;
+	abort.unstarted = unstarted;
 	msg.body_case = MIGRATE__CONTROL__BODY_ABORT;
 	msg.abort = &abort;
 	buf = pack(&msg, &bytes, &ignored);
 	if (buf && !pthread_mutex_timedlock(&ctl->lock, &until)) {
-		send_locked(ctl, buf, bytes, ABORT_MS, &ignored);
+		send_locked(ctl, msg.body_case, buf, bytes, ABORT_MS, &ignored);
 		pthread_mutex_unlock(&ctl->lock);
 	}
 	free(buf);
 }
 
-static Migrate__Control *recv_any(struct control *ctl, struct error *err)
+/* Memory is taken for no more than the longest message that may come in this phase. */
+static int check_length(struct control *ctl, uint32_t length, struct error *err)
+{
+	uint32_t longest;
+
+	pthread_mutex_lock(&ctl->state_lock);
+	longest = course_longest(&ctl->course);
+	pthread_mutex_unlock(&ctl->state_lock);
+	return length <= longest ? 0 :
+	       error_set(err, CODE_PEER, NULL, "malformed message: %u bytes", length);
+}
+
+static Migrate__Control *recv_any(struct control *ctl, size_t *bytes, struct error *err)
 {
 	Migrate__Control *msg = NULL;
 	uint32_t length;
@@ -209,10 +254,9 @@ static Migrate__Control *recv_any(struct control *ctl, struct error *err)
 	if (conn_read(ctl->fd, &length, sizeof(length), 0, err))
 		return NULL;
 	length = le32toh(length);
-	if (length > CONTROL_MAX_BYTES) {
-		error_set(err, CODE_PEER, NULL, "malformed message: %u bytes", length);
+	*bytes = length;
+	if (check_length(ctl, length, err))
 		return NULL;
-	}
 	buf = malloc(length + 1);
 	if (!buf) {
 		error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
@@ -227,15 +271,23 @@ static Migrate__Control *recv_any(struct control *ctl, struct error *err)
 	return msg;
 }
 
-static int check_body(const Migrate__Control *msg, struct error *err)
+static int check_body(struct control *ctl, const Migrate__Control *msg, size_t bytes,
+		      struct error *err)
 {
+	int ret;
+
 	if (msg->body_case == MIGRATE__CONTROL__BODY__NOT_SET)
 		return error_set(err, CODE_PEER, "use the same version on both sides",
 				 "the other side sent a message that this version does not know");
-	if (msg->body_case == MIGRATE__CONTROL__BODY_ABORT)
-		return error_set(err, msg->abort->code == CODE_VERIFY ? CODE_VERIFY : CODE_PEER,
-				 NULL, "the other side gave up: %s", msg->abort->reason);
-	return 0;
+	pthread_mutex_lock(&ctl->state_lock);
+	ret = course_receive(&ctl->course, msg->body_case, bytes, err);
+	if (!ret && msg->body_case == MIGRATE__CONTROL__BODY_ABORT)
+		ctl->unstarted = msg->abort->unstarted;
+	pthread_mutex_unlock(&ctl->state_lock);
+	if (ret || msg->body_case != MIGRATE__CONTROL__BODY_ABORT)
+		return ret;
+	return error_set(err, msg->abort->code == CODE_VERIFY ? CODE_VERIFY : CODE_PEER, NULL,
+			 "the other side gave up: %s", msg->abort->reason);
 }
 
 static int64_t now_ms(void)
@@ -250,16 +302,17 @@ Migrate__Control *control_recv(struct control *ctl, int timeout_ms, struct error
 	int64_t until = now_ms() + timeout_ms;
 
 	for (;;) {
-		Migrate__Control *msg = recv_any(ctl, err);
+		size_t bytes = 0;
+		Migrate__Control *msg = recv_any(ctl, &bytes, err);
 
 		if (!msg)
 			return NULL;
-		if (msg->body_case != MIGRATE__CONTROL__BODY_HEARTBEAT) {
-			if (!check_body(msg, err))
-				return msg;
+		if (check_body(ctl, msg, bytes, err)) {
 			migrate__control__free_unpacked(msg, NULL);
 			return NULL;
 		}
+		if (msg->body_case != MIGRATE__CONTROL__BODY_HEARTBEAT)
+			return msg;
 		migrate__control__free_unpacked(msg, NULL);
 		/* heartbeats come each second: often enough to look at the clock */
 		if (timeout_ms >= 0 && now_ms() >= until) {
@@ -270,21 +323,13 @@ Migrate__Control *control_recv(struct control *ctl, int timeout_ms, struct error
 	}
 }
 
-static const char *body_name(Migrate__Control__BodyCase body_case)
-{
-	const ProtobufCFieldDescriptor *field =
-		protobuf_c_message_descriptor_get_field(&migrate__control__descriptor, body_case);
-
-	return field ? field->name : "none";
-}
-
 Migrate__Control *control_expected(Migrate__Control *msg, Migrate__Control__BodyCase body_case,
 				   struct error *err)
 {
 	if (!msg || msg->body_case == body_case)
 		return msg;
 	error_set(err, CODE_PEER, NULL, "the other side sent %s where %s was expected",
-		  body_name(msg->body_case), body_name(body_case));
+		  course_body_name(msg->body_case), course_body_name(body_case));
 	migrate__control__free_unpacked(msg, NULL);
 	return NULL;
 }

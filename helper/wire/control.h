@@ -5,20 +5,22 @@
 #include "control.pb-c.h"	/* generated from control.proto: Migrate__Control … */
 #include <stdbool.h>
 #include "ui/error.h"
+#include "wire/course.h"
 
-#define CONTROL_MAX_BYTES	(8u << 20)	/* longest message taken */
-#define PROTOCOL_VERSION	1	/* of all that goes over the connections; both sides speak the same */
+#define PROTOCOL_VERSION	2	/* of all that goes over the connections; both sides speak the same */
 
 /**
  * struct control - the control connection of one migration
  *
  * Sending is safe from several threads; receiving is for one. A thread of its own sends a
  * Heartbeat each second, or more often. control_recv() drops Heartbeats and turns an Abort of the peer into an error
- * (CODE_PEER, or CODE_VERIFY when it was that, with the peer's reason in the text).
+ * (CODE_PEER, or CODE_VERIFY when it was that, with the peer's reason in the text). A message
+ * that is not legal in the phase that the migration is in is an error (CODE_PEER) too.
  */
 struct control;
 
-struct control *control_new(int fd, struct error *err);	/* owns fd; starts heartbeats */
+/** control_new() - owns @fd; starts heartbeats */
+struct control *control_new(int fd, enum course_side side, struct error *err);
 void control_close(struct control *ctl);
 int control_fd(const struct control *ctl);
 /* nothing may be sent from other connections' failures: shut it down so that all threads notice */
@@ -33,9 +35,24 @@ void control_shutdown(struct control *ctl);
  */
 void control_set_lost(struct control *ctl, unsigned int lost_ms);
 
+/**
+ * control_send() - send @msg, which must be legal in the phase that the migration is in
+ *
+ * The phase that @msg opens is entered before its first byte is sent, so that the other side's
+ * answer finds it.
+ */
 int control_send(struct control *ctl, const Migrate__Control *msg, struct error *err);
-/** control_send_abort() - best effort, never blocks longer than a second */
-void control_send_abort(struct control *ctl, const struct error *why);
+/**
+ * control_send_abort() - best effort, never blocks longer than a second
+ * @unstarted: the destination says: nothing of the program ever ran, nothing of it is left
+ */
+void control_send_abort(struct control *ctl, const struct error *why, bool unstarted);
+
+/** control_phase() - where the migration is, after what has been sent and received */
+enum course_phase control_phase(struct control *ctl);
+
+/** control_is_unstarted() - the destination said that it killed the program unstarted */
+bool control_is_unstarted(struct control *ctl);
 
 /**
  * control_recv() - next message; free it with migrate__control__free_unpacked(msg, NULL)
