@@ -158,9 +158,13 @@ int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **out,
 		return -1;
 	}
 	*out = dump;
+	if (opts->watch)
+		opts->watch(opts->ctx, dump->rpc.fd);
 	ret = dump_request(dump, opts, err);
 	while (!ret)
 		ret = dump_step(dump, err);
+	if (opts->watch)
+		opts->watch(opts->ctx, -1);
 	/* it is past its questions; whoever is forked now must not hold the listener */
 	if (dump->listener >= 0)
 		close(dump->listener);

@@ -23,14 +23,10 @@ static void on_signal(struct incoming *in)
 {
 	struct signalfd_siginfo info;
 	struct error err = { 0 };
-	bool committed;
 
 	if (read(in->signals, &info, sizeof(info)) != sizeof(info))
 		return;
-	pthread_mutex_lock(&in->sync.lock);
-	committed = in->sync.committed;
-	pthread_mutex_unlock(&in->sync.lock);
-	if (committed) {
+	if (incoming_is_committed(in)) {
 		tell("warning", NULL,
 		     "%s: the program runs here already and needs this process until its memory is complete",
 		     strsignal(info.ssi_signo));
@@ -65,7 +61,7 @@ static void *watch_body(void *arg)
 				  "the restored program and its namespace were killed");
 		said_keeper |= fds[1].revents != 0;
 		said_init |= fds[2].revents != 0;
-		if (error_is_set(&err) && !in->sync.committed)
+		if (error_is_set(&err) && !incoming_is_committed(in))
 			incoming_fail(in, &err);
 	}
 	return NULL;
@@ -352,18 +348,24 @@ static int prepare(struct incoming *in, int control_fd, struct error *err)
 	return in->ctl ? incoming_start_control(in, err) : -1;
 }
 
-/* Before COMMIT: nothing may stay. The source hears of it when that is so. */
+/*
+ * Nothing was started, and nothing may stay. The source hears of it when that is so: then the
+ * program can go on there, whatever the source has recorded.
+ */
 static int undo(struct incoming *in, struct error *err)
 {
-	struct error first = { 0 }, ignored = { 0 };
+	struct error first = { 0 }, why = { 0 };
+	bool gone = true;
 
 	/* what the state machine saw may only be a consequence */
 	if (incoming_failed(in, &first))
 		*err = first;
-	if (keeper_abort(in->keeper, &ignored))
-		keeper_clean_up(in->images.dir, in->init_fd);
+	if (keeper_abort(in->keeper, &why))
+		gone = keeper_clean_up(in->images.dir, in->init_fd);
+	if (!gone)
+		tell("warning", NULL, "what was restored is still there: %s", why.what);
 	if (in->ctl)
-		control_send_abort(in->ctl, err, true);
+		control_send_abort(in->ctl, err, gone);
 	incoming_stop_threads(in);
 	tell_result(err, NULL);
 	return err->code;

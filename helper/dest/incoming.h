@@ -124,6 +124,14 @@ int incoming_wait(struct incoming *in, const bool *flag, int timeout_ms, const c
 /** incoming_failed() - 0, or -1 and why */
 int incoming_failed(struct incoming *in, struct error *err);
 void incoming_set(struct incoming *in, bool *flag);
+bool incoming_is_committed(struct incoming *in);
+/**
+ * incoming_commit() - COMMIT was received: no failure undoes anything from here on
+ *
+ * -1 when something had failed before by which the program cannot run here. A lost link is no
+ * such failure: the source gave the program up when it sent COMMIT.
+ */
+int incoming_commit(struct incoming *in, struct error *err);
 int incoming_start_control(struct incoming *in, struct error *err);
 int incoming_start_receivers(struct incoming *in, struct error *err);
 int incoming_start_fault(struct incoming *in, struct error *err);

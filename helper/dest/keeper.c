@@ -365,11 +365,11 @@ int keeper_done(struct keeper *keeper, struct error *err)
 	return keeper_end(keeper, KEEPER_DONE, err);
 }
 
-void keeper_clean_up(const char *dir, int init_fd)
+bool keeper_clean_up(const char *dir, int init_fd)
 {
 	struct pollfd ended = { .fd = init_fd, .events = POLLIN };
+	bool gone = init_fd < 0 || poll(&ended, 1, CLEAN_UP_TIMEOUT_MS) > 0;
 
-	if (init_fd >= 0)
-		poll(&ended, 1, CLEAN_UP_TIMEOUT_MS);
 	remove_dir(dir);
+	return gone;
 }

@@ -42,8 +42,9 @@ int keeper_done(struct keeper *keeper, struct error *err);
 /**
  * keeper_clean_up() - when the keeper itself has died: wait for the end of what it started
  * @init_fd: pidfd of the namespace's init, or -1. The kernel kills it with the keeper
+ * Return: true when nothing of what was restored is left
  */
-void keeper_clean_up(const char *dir, int init_fd);
+bool keeper_clean_up(const char *dir, int init_fd);
 
 /** keeper_fd() - hangs up when the keeper has died; only for poll() */
 int keeper_fd(const struct keeper *keeper);

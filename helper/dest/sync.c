@@ -94,13 +94,14 @@ Migrate__Control *incoming_next(struct incoming *in, int timeout_ms, struct erro
 	pthread_mutex_lock(&sync->lock);
 	while (!sync->nr_queue && !sync->failed && !sync->hung_up && in_time)
 		in_time = sync_wait(sync, timeout_ms, &until);
-	if (sync->failed) {
-		*err = sync->err;
-	} else if (sync->nr_queue) {
+	/* a message that was received counts, whatever failed afterwards */
+	if (sync->nr_queue) {
 		msg = sync->queue[0].msg;
 		sync->nr_queue--;
 		memmove(sync->queue, sync->queue + 1, sync->nr_queue * sizeof(*sync->queue));
 		pthread_cond_broadcast(&sync->changed);
+	} else if (sync->failed) {
+		*err = sync->err;
 	} else if (sync->hung_up) {
 		error_set(err, CODE_NETWORK, NULL, "the source closed the connection");
 	} else {
@@ -135,6 +136,33 @@ int incoming_wait(struct incoming *in, const bool *flag, int timeout_ms, const c
 	} else if (!*flag) {
 		ret = error_set(err, CODE_PEER, NULL, "%s did not come within %d ms", what,
 				timeout_ms);
+	}
+	pthread_mutex_unlock(&sync->lock);
+	return ret;
+}
+
+bool incoming_is_committed(struct incoming *in)
+{
+	bool committed;
+
+	pthread_mutex_lock(&in->sync.lock);
+	committed = in->sync.committed;
+	pthread_mutex_unlock(&in->sync.lock);
+	return committed;
+}
+
+int incoming_commit(struct incoming *in, struct error *err)
+{
+	struct incoming_sync *sync = &in->sync;
+	int ret = 0;
+
+	/* under the lock a failure is either before it, and undoes, or after it, and does not */
+	pthread_mutex_lock(&sync->lock);
+	if (sync->failed && sync->err.code != CODE_NETWORK) {
+		*err = sync->err;
+		ret = -1;
+	} else {
+		sync->committed = true;
 	}
 	pthread_mutex_unlock(&sync->lock);
 	return ret;

@@ -14,6 +14,9 @@
 #define POLL_MS			100	/* how often failures and ended tasks are looked for */
 #define KILLED_TIMEOUT_MS	15000
 
+/* The source gives up after --max-frozen, which began before Ready: then this is long enough. */
+#define COMMIT_TIMEOUT_MS(max_frozen_s) ((int)((max_frozen_s) + 10) * 1000)
+
 enum outcome { OUTCOME_DONE, OUTCOME_ENDED, OUTCOME_LOST };
 
 static int send_empty(struct incoming *in, Migrate__Control__BodyCase body, struct error *err)
@@ -24,18 +27,6 @@ static int send_empty(struct incoming *in, Migrate__Control__BodyCase body, stru
 	msg.body_case = body;
 	msg.started = &started;
 	return control_send(in->ctl, &msg, err);
-}
-
-static int commit(struct incoming *in, struct error *err)
-{
-	/* under the lock a failure is either before it, and undoes, or after it, and does not */
-	pthread_mutex_lock(&in->sync.lock);
-	if (in->sync.failed)
-		*err = in->sync.err;
-	else
-		in->sync.committed = true;
-	pthread_mutex_unlock(&in->sync.lock);
-	return error_is_set(err) ? -1 : 0;
 }
 
 static bool init_ended(const struct incoming *in)
@@ -186,23 +177,37 @@ static int lost(struct incoming *in, struct error *err)
 	return CODE_DOUBT;
 }
 
+/*
+ * From here on failures undo nothing, but for one: tasks that are dead cannot be started.
+ * Return: 0 when the program runs, -1 when nothing of it ever did
+ */
+static int start_tasks(struct incoming *in, struct error *err)
+{
+	struct serve_msg committed = { .ended = false };
+
+	if (incoming_commit(in, err))
+		return -1;
+	if (init_ended(in))
+		return error_set(err, CODE_TARGET, NULL,
+				 "the restored program was killed before it was started");
+	if (keeper_commit(in->keeper, !in->was_stopped, err))
+		return -1;
+	fdpass_send(in->parent_sock, &committed, sizeof(committed), NULL, 0);
+	return 0;
+}
+
 int incoming_takeover(struct incoming *in, bool *undo, struct error *err)
 {
-	Migrate__Control *msg = incoming_expect(in, MIGRATE__CONTROL__BODY_COMMIT, -1, err);
-	struct serve_msg committed = { .ended = false };
+	Migrate__Control *msg = incoming_expect(in, MIGRATE__CONTROL__BODY_COMMIT,
+						COMMIT_TIMEOUT_MS(in->setup->max_frozen_s), err);
 	enum outcome outcome;
 
 	if (!msg)
 		return -1;
 	migrate__control__free_unpacked(msg, NULL);
-	if (commit(in, err))
+	if (start_tasks(in, err))
 		return -1;
 	*undo = false;
-	fdpass_send(in->parent_sock, &committed, sizeof(committed), NULL, 0);
-	if (keeper_commit(in->keeper, !in->was_stopped, err)) {
-		incoming_fail(in, err);
-		return lost(in, err);
-	}
 	if (send_empty(in, MIGRATE__CONTROL__BODY_STARTED, err))
 		incoming_fail(in, err);
 	incoming_state(in, "FAULTS");

@@ -29,6 +29,8 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 		.work_dir_fd = out->dir.work_fd,
 		.parent = WORKDIR_PARENT,
 		.log_level = out->opts->criu_log_level,
+		.watch = outgoing_watch_rpc,
+		.ctx = out,
 	};
 	uint64_t begin;
 
@@ -38,6 +40,7 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	control_set_lost(out->ctl, out->opts->link_timeout_ms);
 	begin = figures_now();
 	out->frozen_at_ns = begin;
+	outgoing_limit(out, begin + out->opts->max_frozen_s * 1000000000UL);
 	if (criu_dump_start(&opts, &out->dump, err))
 		return -1;
 	out->figures.held_ns = figures_now() - begin;
@@ -45,7 +48,7 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	if (outgoing_failed(out, err) || refuse_children(out, err))
 		return -1;
 	out->guarded = true;
-	return source_keeper_guard(out->keeper, err);
+	return source_keeper_guard(out->keeper, outgoing_left_ms(out), err);
 }
 
 static int say_frozen(struct outgoing *out, struct error *err)

@@ -16,8 +16,9 @@
 #include "source/keeper.h"
 
 #define ANSWER_TIMEOUT_MS	30000
+#define UNGUARD_TIMEOUT_MS	5000	/* the program stands meanwhile */
 
-enum keeper_op { OP_GUARD, OP_UNGUARD, OP_COMMIT, OP_KILL, OP_END };
+enum keeper_op { OP_GUARD, OP_UNGUARD, OP_COMMIT, OP_UNCOMMIT, OP_KILL, OP_END };
 
 /** struct keeper_msg - a request, and with @err filled its answer */
 struct keeper_msg {
@@ -78,6 +79,19 @@ static int record_commit(const struct kept *kept, struct error *err)
 	return ret;
 }
 
+/* Gone from the disk before the program may run. */
+static int remove_record(const char *dir_path, const char *record, struct error *err)
+{
+	int dir = open(dir_path, O_DIRECTORY | O_RDONLY | O_CLOEXEC), ret = 0;
+
+	if ((unlink(record) && errno != ENOENT) || dir < 0 || fsync(dir))
+		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot take back COMMIT in %s",
+				  record);
+	if (dir >= 0)
+		close(dir);
+	return ret;
+}
+
 /* Return: false when the keeper is to end */
 static bool kept_request(struct kept *kept, struct keeper_msg *msg)
 {
@@ -95,6 +109,10 @@ static bool kept_request(struct kept *kept, struct keeper_msg *msg)
 	case OP_COMMIT:
 		if (!record_commit(kept, &msg->err) || !access(kept->record, F_OK))
 			kept->committed = true;
+		break;
+	case OP_UNCOMMIT:
+		if (!remove_record(kept->dir, kept->record, &msg->err))
+			kept->committed = false;
 		break;
 	case OP_KILL:
 		guard_kill(&kept->guard, &msg->err);
@@ -205,20 +223,24 @@ int source_keeper_fd(const struct source_keeper *keeper)
 	return keeper->sock;
 }
 
-static int keeper_ask(struct source_keeper *keeper, struct keeper_msg *msg, struct error *err)
+/* Return: 0, or -1; with *@dead set when the keeper gave no answer */
+static int keeper_ask(struct source_keeper *keeper, struct keeper_msg *msg, int timeout_ms,
+		      bool *dead, struct error *err)
 {
 	struct pollfd pfd = { .fd = keeper->sock, .events = POLLIN };
 	int ret;
 
-	if (send(keeper->sock, msg, sizeof(*msg), MSG_NOSIGNAL) != sizeof(*msg))
+	*dead = true;
+	if (send(keeper->sock, msg, sizeof(*msg), MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof(*msg))
 		return error_set(err, CODE_INTERNAL, NULL, "the keeper (pid %d) is dead",
 				 keeper->pid);
 	do {
-		ret = poll(&pfd, 1, ANSWER_TIMEOUT_MS);
+		ret = poll(&pfd, 1, timeout_ms);
 	} while (ret < 0 && errno == EINTR);
 	if (ret <= 0 || recv(keeper->sock, msg, sizeof(*msg), 0) != sizeof(*msg))
-		return error_set(err, CODE_INTERNAL, NULL, "the keeper (pid %d) does not answer",
-				 keeper->pid);
+		return error_set(err, CODE_INTERNAL, NULL,
+				 "the keeper (pid %d) does not answer", keeper->pid);
+	*dead = false;
 	if (!error_is_set(&msg->err))
 		return 0;
 	if (!error_is_set(err))
@@ -226,46 +248,70 @@ static int keeper_ask(struct source_keeper *keeper, struct keeper_msg *msg, stru
 	return -1;
 }
 
-int source_keeper_guard(struct source_keeper *keeper, struct error *err)
+/* A keeper that gave no answer must not act on the request later. */
+static void keeper_end_it(struct source_keeper *keeper)
 {
-	struct keeper_msg msg = { .op = OP_GUARD };
+	kill(keeper->pid, SIGKILL);
+	waitpid(keeper->pid, NULL, 0);
+}
 
-	return keeper_ask(keeper, &msg, err);
+static int keeper_do(struct source_keeper *keeper, enum keeper_op op, int timeout_ms,
+		     struct error *err)
+{
+	struct keeper_msg msg = { .op = op };
+	bool dead;
+	int ret = keeper_ask(keeper, &msg, timeout_ms, &dead, err);
+
+	if (dead)
+		keeper_end_it(keeper);
+	return ret;
+}
+
+int source_keeper_guard(struct source_keeper *keeper, int timeout_ms, struct error *err)
+{
+	return keeper_do(keeper, OP_GUARD, timeout_ms, err);
 }
 
 int source_keeper_unguard(struct source_keeper *keeper, struct error *err)
 {
-	struct keeper_msg msg = { .op = OP_UNGUARD };
-
-	return keeper_ask(keeper, &msg, err);
+	return keeper_do(keeper, OP_UNGUARD, UNGUARD_TIMEOUT_MS, err);
 }
 
-int source_keeper_commit(struct source_keeper *keeper, bool *recorded, struct error *err)
+int source_keeper_commit(struct source_keeper *keeper, int timeout_ms, bool *recorded,
+			 struct error *err)
 {
-	struct keeper_msg msg = { .op = OP_COMMIT };
-	int ret = keeper_ask(keeper, &msg, err);
+	int ret = keeper_do(keeper, OP_COMMIT, timeout_ms, err);
 
+	/* a keeper without an answer is dead by now: the record will not come any more */
 	*recorded = !ret || !access(keeper->record, F_OK);
 	return ret;
 }
 
+int source_keeper_uncommit(struct source_keeper *keeper, struct error *err)
+{
+	if (!keeper_do(keeper, OP_UNCOMMIT, UNGUARD_TIMEOUT_MS, &(struct error){ 0 }))
+		return 0;
+	return remove_record(keeper->dir, keeper->record, err);
+}
+
 int source_keeper_kill(struct source_keeper *keeper, struct error *err)
 {
-	struct keeper_msg msg = { .op = OP_KILL };
-
-	return keeper_ask(keeper, &msg, err);
+	return keeper_do(keeper, OP_KILL, ANSWER_TIMEOUT_MS, err);
 }
 
 void source_keeper_end(struct source_keeper *keeper, bool keep_log)
 {
 	struct keeper_msg msg = { .op = OP_END, .keep_log = keep_log };
+	bool dead;
 
 	if (!keeper)
 		return;
-	if (keeper_ask(keeper, &msg, &(struct error){ 0 }))
+	if (keeper_ask(keeper, &msg, ANSWER_TIMEOUT_MS, &dead, &(struct error){ 0 })) {
+		keeper_end_it(keeper);
 		remove_dir(keeper->dir, keep_log);
-	else
+	} else {
 		waitpid(keeper->pid, NULL, 0);
+	}
 	close(keeper->sock);
 	free(keeper);
 }

@@ -163,6 +163,7 @@ static int send_empty(struct outgoing *out, Migrate__Control__BodyCase body, str
 static int until_commit(struct outgoing *out, struct error *err)
 {
 	bool recorded;
+	int left_ms;
 
 	if (prepare(out, err) || outgoing_state(out, "CONNECT", err) || connect_all(out, err) ||
 	    outgoing_state(out, "SETUP", err) || outgoing_setup(out, err) ||
@@ -174,13 +175,14 @@ static int until_commit(struct outgoing *out, struct error *err)
 		return -1;
 	/* from here on a lost link helps nobody: all the time it wants to come back */
 	control_set_lost(out->ctl, 0);
+	left_ms = outgoing_left_ms(out);
 	if (outgoing_commit(out, err))
 		return -1;
-	if (!source_keeper_commit(out->keeper, &recorded, err))
+	outgoing_limit(out, 0);
+	if (!source_keeper_commit(out->keeper, left_ms, &recorded, err) || recorded)
 		return 0;
-	if (!recorded)
-		outgoing_uncommit(out);
-	return recorded ? 0 : -1;
+	outgoing_uncommit(out);
+	return -1;
 }
 
 static int run_there(struct outgoing *out, struct error *err)
@@ -241,13 +243,13 @@ static int end_here(struct outgoing *out, struct error *err)
 /* Both sides stay as they are; nothing here may let the program run. */
 static int doubt(struct outgoing *out, struct error *err)
 {
-	char what[sizeof(err->what)];
+	char what[sizeof(err->what)], hint[sizeof(err->hint)];
 
 	outgoing_failed(out, err);
 	memcpy(what, err->what, sizeof(what));
 	memset(err, 0, sizeof(*err));
-	error_set(err, CODE_DOUBT,
-		  "look whether it runs at the destination; if not, it can be thawed here by hand",
+	snprintf(hint, sizeof(hint), "migrate-helper release --pid %d", out->opts->pid);
+	error_set(err, CODE_DOUBT, hint,
 		  "%.240s; the program was handed over and stays stopped here (process %d)", what,
 		  out->opts->pid);
 	return err->code;
@@ -267,6 +269,7 @@ static void let_run(struct outgoing *out)
 	if (criu_dump_refuse(out->dump, &why) || error_is_set(&why))
 		report_say("the program may not be as it was: %s", why.what);
 	out->dump = NULL;
+	out->figures.frozen_ns = figures_now() - out->frozen_at_ns;
 }
 
 /* Before COMMIT: the program goes on here, first of all. */
@@ -284,6 +287,22 @@ static int undo(struct outgoing *out, struct error *err)
 	return err->code;
 }
 
+/*
+ * The destination knows that nothing of the program ever ran there, and that nothing of it is
+ * left: then the program goes on here, although COMMIT was recorded.
+ */
+static int take_back(struct outgoing *out, struct error *err)
+{
+	struct error why = { 0 };
+
+	if (source_keeper_uncommit(out->keeper, &why)) {
+		*err = why;
+		return doubt(out, err);
+	}
+	outgoing_uncommit(out);
+	return undo(out, err);
+}
+
 static int run(struct outgoing *out, struct error *err)
 {
 	int code = CODE_OK;
@@ -292,7 +311,7 @@ static int run(struct outgoing *out, struct error *err)
 		return undo(out, err);
 	memset(err, 0, sizeof(*err));
 	if (run_there(out, err))
-		return doubt(out, err);
+		return control_is_unstarted(out->ctl) ? take_back(out, err) : doubt(out, err);
 	if (end_here(out, err))
 		code = err->code;
 	out->figures.moved = true;

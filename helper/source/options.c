@@ -30,6 +30,8 @@ static void usage(FILE *to)
 	      "  --max-downtime MS    stop it when it would stand for less (300;\n"
 	      "                       1 to 3600000)\n"
 	      "  --max-rounds N       stop it after so many rounds (8; 1 to 1000)\n"
+	      "  --max-frozen S       give up when it stands for so long and has not moved (30;\n"
+	      "                       1 to 86400)\n"
 	      "  --link-timeout MS    while it stands, a link that is silent for so long is lost\n"
 	      "                       and the program goes on here (400; 100 to 60000)\n"
 	      "  --verify             compare all memory on both sides before it goes on\n"
@@ -103,6 +105,8 @@ static const char *take(int option, const char *value, struct migrate_options *o
 		return parse_number(value, 1, 3600000, &opts->max_downtime_ms);
 	case 'r':
 		return parse_number(value, 1, 1000, &opts->max_rounds);
+	case 'f':
+		return parse_number(value, 1, 86400, &opts->max_frozen_s);
 	case 'k':
 		return parse_number(value, 100, 60000, &opts->link_timeout_ms);
 	case 'd':
@@ -133,6 +137,7 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 		{ "mode", required_argument, NULL, 'm' },
 		{ "max-downtime", required_argument, NULL, 'w' },
 		{ "max-rounds", required_argument, NULL, 'r' },
+		{ "max-frozen", required_argument, NULL, 'f' },
 		{ "link-timeout", required_argument, NULL, 'k' },
 		{ "verify", no_argument, NULL, 'v' },
 		{ "result", required_argument, NULL, 'o' },
@@ -148,7 +153,7 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 
 	*opts = (struct migrate_options){
 		.max_downtime_ms = 300, .max_rounds = 8, .link_timeout_ms = 400,
-		.criu_log_level = 2,
+		.max_frozen_s = 30, .criu_log_level = 2,
 	};
 	optind = 1;
 	while ((option = getopt_long(argc, argv, "h", table, &at)) >= 0) {

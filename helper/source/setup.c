@@ -160,6 +160,7 @@ static int send_setup(struct outgoing *out, struct setup *setup, struct error *e
 	setup->msg.mode = (char *)migrate_mode_name(out->opts->mode);
 	setup->msg.has_verify = true;
 	setup->msg.verify = out->opts->verify;
+	setup->msg.max_frozen_s = out->opts->max_frozen_s;
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
 	msg.setup = &setup->msg;
 	return control_send(out->ctl, &msg, err);
