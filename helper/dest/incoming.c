@@ -270,7 +270,8 @@ static int take_message(struct incoming *in, const Migrate__Control *msg, bool *
 		return images_take(&in->images, msg->image_file, err);
 	case MIGRATE__CONTROL__BODY_RESTORE_GO:
 		in->announced_files = msg->restore_go->files;
-		in->was_stopped = msg->restore_go->was_stopped;
+		in->pending = msg->restore_go->pending;
+		in->oom_score_adj = msg->restore_go->oom_score_adj;
 		*go = true;
 		return 0;
 	default:
@@ -361,7 +362,7 @@ static int undo(struct incoming *in, struct error *err)
 	if (incoming_failed(in, &first))
 		*err = first;
 	if (keeper_abort(in->keeper, &why))
-		gone = keeper_clean_up(in->images.dir, in->init_fd);
+		gone = keeper_undo(in->keeper, in->init_fd);
 	if (!gone)
 		tell("warning", NULL, "what was restored is still there: %s", why.what);
 	if (in->ctl)
@@ -391,7 +392,8 @@ int incoming_run(int control_fd, int parent_sock, const uint8_t *id, const char 
 		return err.code;
 	tell_migration(in->images.id);
 	/* forked before any thread, and before there is anything that it must not inherit */
-	in->keeper = keeper_start(in->images.dir, &err);
+	incoming_plan_group(in);
+	in->keeper = keeper_start(in->images.dir, &in->group, &err);
 	if (!in->keeper)
 		return err.code;
 	incoming_state(in, "ACCEPT");

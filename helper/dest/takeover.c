@@ -184,13 +184,14 @@ static int lost(struct incoming *in, struct error *err)
 static int start_tasks(struct incoming *in, struct error *err)
 {
 	struct serve_msg committed = { .ended = false };
+	bool started;
 
 	if (incoming_commit(in, err))
 		return -1;
 	if (init_ended(in))
 		return error_set(err, CODE_TARGET, NULL,
 				 "the restored program was killed before it was started");
-	if (keeper_commit(in->keeper, !in->was_stopped, err))
+	if (keeper_commit(in->keeper, &started, err))
 		return -1;
 	fdpass_send(in->parent_sock, &committed, sizeof(committed), NULL, 0);
 	return 0;

@@ -31,6 +31,7 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 		.log_level = out->opts->criu_log_level,
 		.watch = outgoing_watch_rpc,
 		.ctx = out,
+		.group = &out->guard.criu,
 	};
 	uint64_t begin;
 
