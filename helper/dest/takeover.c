@@ -188,6 +188,7 @@ static int start_tasks(struct incoming *in, struct error *err)
 
 	if (incoming_commit(in, err))
 		return -1;
+	incoming_state(in, "COMMITTED");
 	if (init_ended(in))
 		return error_set(err, CODE_TARGET, NULL,
 				 "the restored program was killed before it was started");

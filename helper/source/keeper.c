@@ -12,11 +12,13 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <unistd.h>
 #include "source/keeper.h"
 
 #define ANSWER_TIMEOUT_MS	30000
 #define UNGUARD_TIMEOUT_MS	5000	/* the program stands meanwhile */
+#define RELEASE_POLL_MS		500
 
 enum keeper_op { OP_GUARD, OP_UNGUARD, OP_COMMIT, OP_UNCOMMIT, OP_KILL, OP_END };
 
@@ -27,18 +29,25 @@ struct keeper_msg {
 	struct error err;
 };
 
+/**
+ * struct source_keeper - the helper's end
+ * @lock_fd: the helper's shared lock on the record; -1: there is none
+ */
 struct source_keeper {
 	pid_t pid;
-	int sock;
-	char dir[PATH_MAX], record[PATH_MAX];
+	int sock, lock_fd;
+	char dir[PATH_MAX];
 };
 
-/* The keeper process's own state. */
+/**
+ * struct kept - the keeper process's own state
+ * @record: the guard of the program in it is the one that is used
+ * @lock_fd: the keeper's shared lock on the record; -1: COMMIT is not recorded
+ */
 struct kept {
-	struct guard guard;
-	char dir[PATH_MAX], record[PATH_MAX];
-	int sock;
-	bool committed;
+	struct record record;
+	char dir[PATH_MAX];
+	int sock, lock_fd;
 };
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -59,66 +68,50 @@ static void remove_dir(const char *dir, bool keep_log)
 	nftw(dir, keep_log ? remove_but_log : remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
-/* On disk before it counts, and never half-written. */
-static int record_commit(const struct kept *kept, struct error *err)
+static void kept_commit(struct kept *kept, struct error *err)
 {
-	char temp[PATH_MAX + 8];
-	int fd, dir = open(kept->dir, O_DIRECTORY | O_RDONLY | O_CLOEXEC), ret = -1;
-
-	snprintf(temp, sizeof(temp), "%s.new", kept->record);
-	fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd >= 0 && dir >= 0 && dprintf(fd, "%d\n", kept->guard.pid) > 0 && !fsync(fd) &&
-	    !rename(temp, kept->record) && !fsync(dir))
-		ret = 0;
-	if (ret)
-		error_errno(err, CODE_INTERNAL, NULL, "cannot record COMMIT in %s", kept->record);
-	if (fd >= 0)
-		close(fd);
-	if (dir >= 0)
-		close(dir);
-	return ret;
+	if (kept->lock_fd < 0)
+		kept->lock_fd = record_write(kept->dir, &kept->record, err);
+	/* what could not be written whole may be there all the same */
+	if (kept->lock_fd < 0)
+		kept->lock_fd = record_lock(kept->dir);
 }
 
-/* Gone from the disk before the program may run. */
-static int remove_record(const char *dir_path, const char *record, struct error *err)
+static void kept_uncommit(struct kept *kept, struct error *err)
 {
-	int dir = open(dir_path, O_DIRECTORY | O_RDONLY | O_CLOEXEC), ret = 0;
-
-	if ((unlink(record) && errno != ENOENT) || dir < 0 || fsync(dir))
-		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot take back COMMIT in %s",
-				  record);
-	if (dir >= 0)
-		close(dir);
-	return ret;
+	if (record_remove(kept->dir, err) || kept->lock_fd < 0)
+		return;
+	close(kept->lock_fd);
+	kept->lock_fd = -1;
 }
 
 /* Return: false when the keeper is to end */
 static bool kept_request(struct kept *kept, struct keeper_msg *msg)
 {
+	struct guard *guard = &kept->record.guard;
+
 	memset(&msg->err, 0, sizeof(msg->err));
 	switch (msg->op) {
 	case OP_GUARD:
-		guard_on(&kept->guard, &msg->err);
+		guard_on(guard, &msg->err);
 		break;
 	case OP_UNGUARD:
-		if (kept->committed)
+		if (kept->lock_fd >= 0)
 			error_set(&msg->err, CODE_INTERNAL, NULL, "COMMIT is recorded already");
 		else
-			guard_off(&kept->guard, &msg->err);
+			guard_off(guard, &msg->err);
 		break;
 	case OP_COMMIT:
-		if (!record_commit(kept, &msg->err) || !access(kept->record, F_OK))
-			kept->committed = true;
+		kept_commit(kept, &msg->err);
 		break;
 	case OP_UNCOMMIT:
-		if (!remove_record(kept->dir, kept->record, &msg->err))
-			kept->committed = false;
+		kept_uncommit(kept, &msg->err);
 		break;
 	case OP_KILL:
-		guard_kill(&kept->guard, &msg->err);
+		guard_kill(guard, &msg->err);
 		break;
 	case OP_END:
-		guard_forget(&kept->guard);
+		guard_forget(guard);
 		remove_dir(kept->dir, msg->keep_log);
 		break;
 	}
@@ -126,26 +119,45 @@ static bool kept_request(struct kept *kept, struct keeper_msg *msg)
 	return msg->op != OP_END;
 }
 
+/*
+ * The program may run elsewhere: it stands here until it is ended, or a person lets it go, for
+ * which the record is removed.
+ */
+static void kept_wait(struct kept *kept)
+{
+	char path[PATH_MAX];
+
+	record_path(kept->dir, path, sizeof(path));
+	openlog("migrate-helper", LOG_PID, LOG_DAEMON);
+	syslog(LOG_WARNING,
+	       "process %d was handed over to %s and stays stopped here; its migrate-helper has ended. Look whether it runs there; if not: migrate-helper release --pid %d --force",
+	       kept->record.guard.pid, kept->record.to, kept->record.guard.pid);
+	closelog();
+	close(kept->lock_fd);
+	while (!guard_wait_end(&kept->record.guard, RELEASE_POLL_MS) && !access(path, F_OK))
+		;
+	guard_forget(&kept->record.guard);
+	remove_dir(kept->dir, false);
+}
+
 /* The helper is dead. */
 static void kept_alone(struct kept *kept)
 {
-	if (!kept->committed) {
-		guard_off(&kept->guard, &(struct error){ 0 });
-		guard_forget(&kept->guard);
-		remove_dir(kept->dir, false);
+	if (kept->lock_fd >= 0) {
+		kept_wait(kept);
 		return;
 	}
-	/* it may run elsewhere: it stands here until somebody ends it */
-	guard_wait_end(&kept->guard);
-	guard_forget(&kept->guard);
+	guard_off(&kept->record.guard, &(struct error){ 0 });
+	guard_forget(&kept->record.guard);
 	remove_dir(kept->dir, false);
 }
 
 static void keeper_main(struct kept *kept)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int low = kept->sock < kept->guard.pidfd ? kept->sock : kept->guard.pidfd;
-	int high = kept->sock < kept->guard.pidfd ? kept->guard.pidfd : kept->sock;
+	int pidfd = kept->record.guard.pidfd;
+	int low = kept->sock < pidfd ? kept->sock : pidfd;
+	int high = kept->sock < pidfd ? pidfd : kept->sock;
 	struct keeper_msg msg;
 	sigset_t set;
 
@@ -179,7 +191,7 @@ static void keeper_main(struct kept *kept)
 	}
 }
 
-struct source_keeper *source_keeper_start(const struct guard *guard, const char *dir,
+struct source_keeper *source_keeper_start(const struct record *record, const char *dir,
 					  struct error *err)
 {
 	struct source_keeper *keeper = calloc(1, sizeof(*keeper));
@@ -188,12 +200,12 @@ struct source_keeper *source_keeper_start(const struct guard *guard, const char 
 
 	if (!keeper || !kept || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		goto failed;
-	kept->guard = *guard;
+	kept->record = *record;
 	kept->sock = pair[1];
+	kept->lock_fd = -1;
+	keeper->lock_fd = -1;
 	snprintf(kept->dir, sizeof(kept->dir), "%s", dir);
-	snprintf(kept->record, sizeof(kept->record), "%s/commit", dir);
 	snprintf(keeper->dir, sizeof(keeper->dir), "%s", dir);
-	snprintf(keeper->record, sizeof(keeper->record), "%s/commit", dir);
 	fflush(NULL);
 	keeper->pid = fork();
 	if (!keeper->pid)
@@ -281,15 +293,18 @@ int source_keeper_commit(struct source_keeper *keeper, int timeout_ms, bool *rec
 	int ret = keeper_do(keeper, OP_COMMIT, timeout_ms, err);
 
 	/* a keeper without an answer is dead by now: the record will not come any more */
-	*recorded = !ret || !access(keeper->record, F_OK);
+	keeper->lock_fd = record_lock(keeper->dir);
+	*recorded = !ret || keeper->lock_fd >= 0;
 	return ret;
 }
 
 int source_keeper_uncommit(struct source_keeper *keeper, struct error *err)
 {
-	if (!keeper_do(keeper, OP_UNCOMMIT, UNGUARD_TIMEOUT_MS, &(struct error){ 0 }))
+	struct error why = { 0 };
+
+	if (!keeper_do(keeper, OP_UNCOMMIT, UNGUARD_TIMEOUT_MS, &why))
 		return 0;
-	return remove_record(keeper->dir, keeper->record, err);
+	return record_remove(keeper->dir, err);
 }
 
 int source_keeper_kill(struct source_keeper *keeper, struct error *err)
@@ -310,6 +325,8 @@ void source_keeper_end(struct source_keeper *keeper, bool keep_log)
 	} else {
 		waitpid(keeper->pid, NULL, 0);
 	}
+	if (keeper->lock_fd >= 0)
+		close(keeper->lock_fd);
 	close(keeper->sock);
 	free(keeper);
 }

@@ -7,17 +7,17 @@
 #define MIGRATE_SOURCE_KEEPER_H
 
 #include <stdbool.h>
-#include "source/guard.h"
+#include "source/record.h"
 #include "ui/error.h"
 
 struct source_keeper;
 
 /**
  * source_keeper_start() - fork it; before there are connections or threads
- * @guard: the plan; copied
+ * @record: what COMMIT is recorded with; the plan of the guard is in it. Copied
  * @dir: the migration's directory, which it removes
  */
-struct source_keeper *source_keeper_start(const struct guard *guard, const char *dir,
+struct source_keeper *source_keeper_start(const struct record *record, const char *dir,
 					  struct error *err);
 
 /** source_keeper_fd() - hangs up when the keeper is dead; otherwise not for others to use */

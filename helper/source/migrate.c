@@ -25,6 +25,20 @@ static int check_result_file(const char *path, struct error *err)
 	return 0;
 }
 
+static int start_keeper(struct outgoing *out, struct error *err)
+{
+	struct record *record = calloc(1, sizeof(*record));
+
+	if (!record)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot start the keeper");
+	record->start_ticks = out->target.start_ticks;
+	record->guard = out->guard;
+	snprintf(record->to, sizeof(record->to), "%s", out->opts->to);
+	out->keeper = source_keeper_start(record, out->dir.path, err);
+	free(record);
+	return out->keeper ? 0 : -1;
+}
+
 /* What can be known without the destination. */
 static int prepare(struct outgoing *out, struct error *err)
 {
@@ -46,8 +60,7 @@ static int prepare(struct outgoing *out, struct error *err)
 	    workdir_plan(&out->dir, opts->images_base, out->id_text, err))
 		return -1;
 	/* before there is a thread, or a connection that it would keep open */
-	out->keeper = source_keeper_start(&out->guard, out->dir.path, err);
-	if (!out->keeper || outgoing_sync_init(out, err) || outgoing_refuse(out, err) ||
+	if (start_keeper(out, err) || outgoing_sync_init(out, err) || outgoing_refuse(out, err) ||
 	    criu_version_get(&out->criu, err) || criu_check(err) || workdir_make(&out->dir, err) ||
 	    svm_open(&out->svm, pid, err))
 		return -1;
@@ -187,11 +200,13 @@ static int until_commit(struct outgoing *out, struct error *err)
 
 static int run_there(struct outgoing *out, struct error *err)
 {
-	struct error push_err = { 0 };
+	struct error push_err = { 0 }, ignored = { 0 };
 	Migrate__Control *msg;
 
+	outgoing_state(out, "RECORDED", &ignored);
 	if (send_empty(out, MIGRATE__CONTROL__BODY_COMMIT, err))
 		return -1;
+	outgoing_state(out, "SENT", &ignored);
 	msg = outgoing_expect(out, MIGRATE__CONTROL__BODY_STARTED, -1, err);
 	if (!msg)
 		return -1;
@@ -245,10 +260,13 @@ static int doubt(struct outgoing *out, struct error *err)
 {
 	char what[sizeof(err->what)], hint[sizeof(err->hint)];
 
+	out->figures.frozen_ns = figures_now() - out->frozen_at_ns;
 	outgoing_failed(out, err);
 	memcpy(what, err->what, sizeof(what));
 	memset(err, 0, sizeof(*err));
-	snprintf(hint, sizeof(hint), "migrate-helper release --pid %d", out->opts->pid);
+	snprintf(hint, sizeof(hint),
+		 "look whether it runs at %s; if not, \"migrate-helper release --pid %d --force\" lets it go on here",
+		 out->opts->to, out->opts->pid);
 	error_set(err, CODE_DOUBT, hint,
 		  "%.240s; the program was handed over and stays stopped here (process %d)", what,
 		  out->opts->pid);
@@ -269,7 +287,6 @@ static void let_run(struct outgoing *out)
 	if (criu_dump_refuse(out->dump, &why) || error_is_set(&why))
 		report_say("the program may not be as it was: %s", why.what);
 	out->dump = NULL;
-	out->figures.frozen_ns = figures_now() - out->frozen_at_ns;
 }
 
 /* Before COMMIT: the program goes on here, first of all. */
@@ -277,6 +294,8 @@ static int undo(struct outgoing *out, struct error *err)
 {
 	if (out->dump)
 		let_run(out);
+	if (out->frozen_at_ns)
+		out->figures.frozen_ns = figures_now() - out->frozen_at_ns;
 	outgoing_reason(out, err);
 	if (out->ctl)
 		control_send_abort(out->ctl, err, false);

@@ -133,12 +133,15 @@ static struct outgoing *source_new(void)
 
 static void keeper_new(struct outgoing *out)
 {
-	struct guard guard = { .pid = getpid(), .pidfd = syscall(SYS_pidfd_open, getpid(), 0) };
+	struct record *record = calloc(1, sizeof(*record));
 	struct error err = { 0 };
 
-	out->keeper = source_keeper_start(&guard, "/nowhere/at/all", &err);
+	record->guard.pid = getpid();
+	record->guard.pidfd = syscall(SYS_pidfd_open, getpid(), 0);
+	out->keeper = source_keeper_start(record, "/nowhere/at/all", &err);
 	assert_non_null(out->keeper);
-	close(guard.pidfd);
+	close(record->guard.pidfd);
+	free(record);
 }
 
 static void source_free(struct outgoing *out)
