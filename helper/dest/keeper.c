@@ -56,6 +56,7 @@ struct kept {
 	struct nsinit ns;
 	int *fds;		/* index: handle; -1: free */
 	size_t nr_fds;
+	int signal;		/* by which the program was killed, 0 */
 	bool committed;
 };
 
@@ -153,6 +154,18 @@ static void kept_commit(struct kept *kept, struct keeper_msg *answer)
 	kept_kill(kept, &(struct error){ 0 });
 }
 
+static bool kept_reap(struct kept *kept)
+{
+	int status;
+
+	if (!kept->ns.pid || waitpid(kept->ns.pid, &status, WNOHANG) != kept->ns.pid)
+		return false;
+	kept->ns.pid = 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) > NSINIT_SIGNALLED)
+		kept->signal = WEXITSTATUS(status) - NSINIT_SIGNALLED;
+	return true;
+}
+
 /* Return: false when the keeper is to end */
 static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *fds)
 {
@@ -185,6 +198,8 @@ static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *f
 		go_on = kept->committed;
 		break;
 	case KEEPER_DONE:
+		kept_reap(kept);
+		answer.value = kept->signal;
 		kept_release_all(kept);
 		remove_dir(kept->dir);
 		go_on = false;
@@ -199,14 +214,6 @@ static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *f
 		remove_dir(kept->dir);
 	}
 	return go_on;
-}
-
-static bool kept_reap(struct kept *kept)
-{
-	if (!kept->ns.pid || waitpid(kept->ns.pid, NULL, WNOHANG) != kept->ns.pid)
-		return false;
-	kept->ns.pid = 0;
-	return true;
 }
 
 static bool kept_message(struct kept *kept)
@@ -415,24 +422,27 @@ int keeper_commit(struct keeper *keeper, bool *started, struct error *err)
 	return ret;
 }
 
-static int keeper_end(struct keeper *keeper, enum keeper_op op, struct error *err)
+static int keeper_end(struct keeper *keeper, enum keeper_op op, int *value, struct error *err)
 {
 	struct keeper_msg msg = { .op = op };
 	int ret = keeper_ask(keeper, &msg, NULL, 0, NULL, err);
 
 	if (!ret)
 		waitpid(keeper->pid, NULL, 0);
+	*value = ret ? 0 : msg.value;
 	return ret;
 }
 
 int keeper_abort(struct keeper *keeper, struct error *err)
 {
-	return keeper_end(keeper, KEEPER_ABORT, err);
+	int unused;
+
+	return keeper_end(keeper, KEEPER_ABORT, &unused, err);
 }
 
-int keeper_done(struct keeper *keeper, struct error *err)
+int keeper_done(struct keeper *keeper, int *signal, struct error *err)
 {
-	return keeper_end(keeper, KEEPER_DONE, err);
+	return keeper_end(keeper, KEEPER_DONE, signal, err);
 }
 
 /* Return: true when the namespace's init has ended, and everything with it */

@@ -44,8 +44,11 @@ int keeper_commit(struct keeper *keeper, bool *started, struct error *err);
 /** keeper_abort() - kill what was restored, remove the directory; the keeper ends */
 int keeper_abort(struct keeper *keeper, struct error *err);
 
-/** keeper_done() - nothing is lacking: let go of everything; the keeper ends */
-int keeper_done(struct keeper *keeper, struct error *err);
+/**
+ * keeper_done() - nothing is lacking: let go of everything; the keeper ends
+ * @signal: by which the program's first task was killed; 0 when it lives, or ended otherwise
+ */
+int keeper_done(struct keeper *keeper, int *signal, struct error *err);
 
 /**
  * keeper_undo() - keeper_abort() when the keeper itself has died: end what it started

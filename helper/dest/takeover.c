@@ -101,10 +101,11 @@ static int say_done(struct incoming *in, struct error *err)
 }
 
 /* All is here, or nobody is left who could lack it: nothing needs us or the keeper now. */
-static void let_go(struct incoming *in)
+static int let_go(struct incoming *in)
 {
 	struct error err = { 0 };
 	uint64_t orphans = 0;
+	int signal;
 
 	incoming_stop_threads(in);
 	memory_close_uffds(&in->mem);
@@ -113,17 +114,17 @@ static void let_go(struct incoming *in)
 	if (orphans)
 		tell("warning", json_pack("{s:I}", "orphan_pages", (json_int_t)orphans),
 		     "%lu pages had no place in the restored program", orphans);
-	if (keeper_done(in->keeper, &err)) {
+	if (keeper_done(in->keeper, &signal, &err)) {
 		tell("warning", NULL, "%s", err.what);
 		keeper_clean_up(in->images.dir, in->init_fd);
 	}
+	return signal;
 }
 
 static int finish(struct incoming *in, struct error *err)
 {
 	Migrate__Control *killed;
 
-	let_go(in);
 	incoming_state(in, "DONE");
 	if (say_done(in, err))
 		goto doubt;
@@ -140,6 +141,24 @@ doubt:
 		  "the program runs here and is complete, but the source did not say that it ended its own");
 	tell_result(err, counts_json(in));
 	return CODE_DOUBT;
+}
+
+/* It ran, and was killed before all of its memory had come: the source's copy is older, but whole. */
+static int died(struct incoming *in, int signal, struct error *err)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__Died body = MIGRATE__DIED__INIT;
+	struct error ignored = { 0 };
+
+	body.signal = signal;
+	msg.body_case = MIGRATE__CONTROL__BODY_DIED;
+	msg.died = &body;
+	error_set(err, CODE_TARGET, "at the source it stands as it was when it moved",
+		  "the program was killed by signal %d (%s) after it was started here", signal,
+		  strsignal(signal));
+	control_send(in->ctl, &msg, &ignored);
+	tell_result(err, counts_json(in));
+	return err->code;
 }
 
 /* The accepting process shall not wait for us, nor who reads our output. */
@@ -203,6 +222,7 @@ int incoming_takeover(struct incoming *in, bool *undo, struct error *err)
 	Migrate__Control *msg = incoming_expect(in, MIGRATE__CONTROL__BODY_COMMIT,
 						COMMIT_TIMEOUT_MS(in->setup->max_frozen_s), err);
 	enum outcome outcome;
+	int signal;
 
 	if (!msg)
 		return -1;
@@ -221,5 +241,6 @@ int incoming_takeover(struct incoming *in, bool *undo, struct error *err)
 		return lost(in, err);
 	if (outcome == OUTCOME_ENDED)
 		tell("ended", NULL, "the program has ended here already");
-	return finish(in, err);
+	signal = let_go(in);
+	return outcome == OUTCOME_ENDED && signal ? died(in, signal, err) : finish(in, err);
 }

@@ -220,7 +220,12 @@ static int run_there(struct outgoing *out, struct error *err)
 		*err = push_err;
 		return -1;
 	}
-	msg = outgoing_expect(out, MIGRATE__CONTROL__BODY_DONE, -1, err);
+	msg = outgoing_next(out, -1, err);
+	if (msg && msg->body_case == MIGRATE__CONTROL__BODY_DIED)
+		error_set(err, CODE_TARGET, NULL,
+			  "the program was killed there by signal %u (%s), after it was started",
+			  msg->died->signal, sigdescr_np(msg->died->signal) ?: "unknown");
+	msg = control_expected(msg, MIGRATE__CONTROL__BODY_DONE, err);
 	if (!msg)
 		return -1;
 	out->figures.precopy_pages = msg->done->precopy_pages;
@@ -259,14 +264,20 @@ static int end_here(struct outgoing *out, struct error *err)
 static int doubt(struct outgoing *out, struct error *err)
 {
 	char what[sizeof(err->what)], hint[sizeof(err->hint)];
+	bool died = err->code == CODE_TARGET;
 
 	out->figures.frozen_ns = figures_now() - out->frozen_at_ns;
-	outgoing_failed(out, err);
+	if (!died)
+		outgoing_failed(out, err);
 	memcpy(what, err->what, sizeof(what));
 	memset(err, 0, sizeof(*err));
 	snprintf(hint, sizeof(hint),
 		 "look whether it runs at %s; if not, \"migrate-helper release --pid %d --force\" lets it go on here",
 		 out->opts->to, out->opts->pid);
+	if (died)
+		snprintf(hint, sizeof(hint),
+			 "\"migrate-helper release --pid %d --force\" lets it go on here, as it was when it moved",
+			 out->opts->pid);
 	error_set(err, CODE_DOUBT, hint,
 		  "%.240s; the program was handed over and stays stopped here (process %d)", what,
 		  out->opts->pid);

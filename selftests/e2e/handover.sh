@@ -118,6 +118,7 @@ victim_pids() {
 	dest-helper) pgrep -x migrate-helper -P "$serve" ;;
 	dest-keeper) side_pids dst migrate-keeper ;;
 	dest-init) side_pids dst migrate-init ;;
+	program) side_pids dst ticker ;;
 	esac
 }
 
