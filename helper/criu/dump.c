@@ -13,7 +13,7 @@
 #include "criu/sockopts.h"
 #include "kernel/proc.h"
 
-#define LET_GO_TIMEOUT_MS	30000
+#define LET_GO_TIMEOUT_MS	10000
 #define GHOST_BYTES_MAX		(64U << 20)
 
 /**

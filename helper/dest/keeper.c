@@ -21,6 +21,7 @@
 
 #define ANSWER_TIMEOUT_MS	30000
 #define CLEAN_UP_TIMEOUT_MS	10000
+#define COMMIT_ANSWER_MS	10000	/* more than its init has for its answer */
 #define GROUP_TIMEOUT_MS	5000
 #define PDEATH_TIMEOUT_MS	2000	/* the kernel kills the init a moment after the keeper's end */
 
@@ -341,14 +342,14 @@ void keeper_free(struct keeper *keeper)
 }
 
 /* @answer_fd: a descriptor that comes with the answer, or NULL */
-static int keeper_ask(struct keeper *keeper, struct keeper_msg *msg, const int *fds,
-		      size_t nr_fds, int *answer_fd, struct error *err)
+static int keeper_ask_within(struct keeper *keeper, struct keeper_msg *msg, const int *fds,
+			     size_t nr_fds, int *answer_fd, int timeout_ms, struct error *err)
 {
 	int passed[FDPASS_MAX], ret;
 
 	pthread_mutex_lock(&keeper->lock);
 	ret = fdpass_send(keeper->sock, msg, sizeof(*msg), fds, nr_fds) ? 0 :
-	      fdpass_recv(keeper->sock, msg, sizeof(*msg), passed, ANSWER_TIMEOUT_MS);
+	      fdpass_recv(keeper->sock, msg, sizeof(*msg), passed, timeout_ms);
 	pthread_mutex_unlock(&keeper->lock);
 	if (ret != 1)
 		return error_set(err, CODE_INTERNAL, NULL, "the keeper (pid %d) has ended",
@@ -359,6 +360,12 @@ static int keeper_ask(struct keeper *keeper, struct keeper_msg *msg, const int *
 		return 0;
 	*err = msg->err;
 	return -1;
+}
+
+static int keeper_ask(struct keeper *keeper, struct keeper_msg *msg, const int *fds,
+		      size_t nr_fds, int *answer_fd, struct error *err)
+{
+	return keeper_ask_within(keeper, msg, fds, nr_fds, answer_fd, ANSWER_TIMEOUT_MS, err);
 }
 
 int keeper_hold(struct keeper *keeper, int fd, int *handle, struct error *err)
@@ -413,11 +420,14 @@ static int commit_alone(struct keeper *keeper, struct error *err)
 int keeper_commit(struct keeper *keeper, bool *started, struct error *err)
 {
 	struct keeper_msg msg = { .op = KEEPER_COMMIT };
-	int ret = keeper_ask(keeper, &msg, NULL, 0, NULL, err);
+	int ret = keeper_ask_within(keeper, &msg, NULL, 0, NULL, COMMIT_ANSWER_MS, err);
 
 	/* an answer of the keeper's own is the truth; that it has none is only our word */
-	if (ret && !error_is_set(&msg.err))
+	if (ret && !error_is_set(&msg.err)) {
+		/* one that is stuck must not start anything later */
+		kill(keeper->pid, SIGKILL);
 		ret = commit_alone(keeper, err);
+	}
 	*started = !ret;
 	return ret;
 }

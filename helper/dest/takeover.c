@@ -13,6 +13,7 @@
 
 #define POLL_MS			100	/* how often failures and ended tasks are looked for */
 #define KILLED_TIMEOUT_MS	15000
+#define ENDED_TIMEOUT_MS	2000
 
 /* The source gives up after --max-frozen, which began before Ready: then this is long enough. */
 #define COMMIT_TIMEOUT_MS(max_frozen_s) ((int)((max_frozen_s) + 10) * 1000)
@@ -34,6 +35,21 @@ static bool init_ended(const struct incoming *in)
 	struct pollfd poll_in = { .fd = in->init_fd, .events = POLLIN };
 
 	return poll(&poll_in, 1, 0) > 0;
+}
+
+/*
+ * Memory counts as complete too when its process has gone. The init ends a moment later, unless
+ * there is another process.
+ */
+static enum outcome complete(struct incoming *in)
+{
+	struct pollfd init = { .fd = in->init_fd, .events = POLLIN };
+	bool gone;
+
+	memory_lock(&in->mem);
+	gone = in->mem.spaces[0]->gone;
+	memory_unlock(&in->mem);
+	return poll(&init, 1, gone ? ENDED_TIMEOUT_MS : 0) > 0 ? OUTCOME_ENDED : OUTCOME_DONE;
 }
 
 /* Wait for the memory, for the end of the tasks, or, unless @patient, for a failure. */
@@ -58,7 +74,7 @@ static enum outcome wait_complete(struct incoming *in, bool patient)
 		done = memory_done(mem);
 		memory_unlock(mem);
 		if (done)
-			return OUTCOME_DONE;
+			return complete(in);
 		if (init_ended(in))
 			return OUTCOME_ENDED;
 		if (!patient && incoming_failed(in, &ignored))

@@ -7,6 +7,7 @@ src=10.1.0.1 dst=10.1.0.2
 port=7070
 tmp=/tmp/handover
 tests=0 failed=0
+migrate_args=
 export MIGRATE_HELPER_STATE_DELAY_MS=700
 
 mkdir -p $tmp
@@ -102,7 +103,8 @@ start_migration() {
 		>$tmp/serve.json 2>$tmp/serve.err &
 	serve=$!
 	wait_for 10 sh -c "ip netns exec dst ss -Hltn | grep -q :$port"
-	migrate-helper migrate --pid "$ticker" --to $dst:$port --insecure --json \
+	# shellcheck disable=SC2086 # words
+	migrate-helper migrate --pid "$ticker" --to $dst:$port --insecure --json $migrate_args \
 		>$tmp/migrate.json 2>$tmp/migrate.err &
 	migrate=$!
 }
@@ -122,6 +124,7 @@ victim_pids() {
 	esac
 }
 
+# strike VICTIM [SIGNAL]
 strike() {
 	local pids
 	if [ "$1" = link ]; then
@@ -131,7 +134,7 @@ strike() {
 	pids=$(victim_pids "$1")
 	[ -n "$pids" ] || return 1
 	# shellcheck disable=SC2086
-	kill -9 $pids
+	kill "-${2:-KILL}" $pids
 }
 
 ended() { ! kill -0 "$1" 2>/dev/null; }
