@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include "ui/text.h"
 #include "wire/conn.h"
 #include "wire/control.h"
 #include "wire/deadline.h"
@@ -17,6 +18,7 @@
 #define HEARTBEAT_MS	1000
 #define HEARTBEATS_LOST	4	/* at the least so many before a link is lost */
 #define ABORT_MS	1000
+#define NAME_MAX_BYTES	128	/* of a host, a program, a version */
 
 /**
  * struct control - see control.h
@@ -200,6 +202,29 @@ void control_send_abort(struct control *ctl, const struct error *why)
 	free(buf);
 }
 
+/* Of all that the other side says in words, before anybody stores or prints it. */
+static void clean_texts(Migrate__Control *msg)
+{
+	switch (msg->body_case) {
+	case MIGRATE__CONTROL__BODY_HELLO:
+		text_clean(&msg->hello->software, NAME_MAX_BYTES);
+		text_clean(&msg->hello->hostname, NAME_MAX_BYTES);
+		break;
+	case MIGRATE__CONTROL__BODY_SETUP:
+		text_clean(&msg->setup->comm, NAME_MAX_BYTES);
+		break;
+	case MIGRATE__CONTROL__BODY_SETUP_REPLY:
+		for (size_t i = 0; i < msg->setup_reply->n_refusals; i++)
+			text_clean(&msg->setup_reply->refusals[i], TEXT_MAX);
+		break;
+	case MIGRATE__CONTROL__BODY_ABORT:
+		text_clean(&msg->abort->reason, TEXT_MAX);
+		break;
+	default:
+		break;
+	}
+}
+
 static Migrate__Control *recv_any(struct control *ctl, struct error *err)
 {
 	Migrate__Control *msg = NULL;
@@ -220,7 +245,9 @@ static Migrate__Control *recv_any(struct control *ctl, struct error *err)
 	}
 	if (!conn_read(ctl->fd, buf, length, 0, err)) {
 		msg = migrate__control__unpack(NULL, length, buf);
-		if (!msg)
+		if (msg)
+			clean_texts(msg);
+		else
 			error_set(err, CODE_PEER, NULL, "malformed message of %u bytes", length);
 	}
 	free(buf);
