@@ -26,15 +26,16 @@ struct caller {
 	char peer[64];
 };
 
-/** struct door - @strangers: callers that were closed */
+/** struct door - @strangers: callers that were closed; @path: of a UNIX socket, or empty */
 struct door {
 	int listen_fd;
+	char path[128];
 	struct caller callers[DOOR_CALLERS];
 	uint64_t strangers;
 };
 
-/** door_open() - listen; beyond loopback only if @insecure */
-int door_open(struct door *door, const char *where, bool insecure, struct error *err);
+/** door_open() - listen at @where, which conn_check_where() found good */
+int door_open(struct door *door, const char *where, struct error *err);
 void door_close(struct door *door);
 
 /** door_poll() - fill @fds (1 + DOOR_CALLERS); those of no interest have fd -1 */

@@ -20,7 +20,7 @@
 #include "dest/tell.h"
 #include "kernel/memfs.h"
 
-#define DEFAULT_LISTEN	"127.0.0.1:" CONN_DEFAULT_PORT
+#define DEFAULT_LISTEN	"unix:/run/migrate-helper/serve.sock"
 #define MAX_MIGRATIONS	32
 #define TICK_MS		1000
 
@@ -52,8 +52,9 @@ static void usage(FILE *to)
 {
 	fputs("Usage: migrate-helper serve [OPTION]...\n"
 	      "Take in programs that migrate to this machine.\n\n"
-	      "  --listen HOST[:PORT]  where to listen (default " DEFAULT_LISTEN ")\n"
-	      "  --insecure            listen beyond loopback, without encryption\n"
+	      "  --listen WHERE        unix:PATH, or HOST[:PORT] (port 7070); unless said it is\n"
+	      "                        " DEFAULT_LISTEN "\n"
+	      "  --insecure            take a HOST, without encryption\n"
 	      "  --once                end after one migration, with its exit status\n"
 	      "  --images-dir DIR      for CRIU's images, an absolute path, on tmpfs\n"
 	      "                        (/run/migrate-helper, or /dev/shm when that is not)\n"
@@ -347,11 +348,11 @@ int serve_main(int argc, char **argv)
 	setrlimit(RLIMIT_NOFILE, &many);
 	for (size_t i = 0; i < MAX_MIGRATIONS; i++)
 		server->migrations[i].sock = -1;
-	if (conn_check_where(server->opts.listen, &err) ||
+	if (conn_check_where(server->opts.listen, server->opts.insecure, &err) ||
 	    images_check(server->opts.images_base, &err) ||
 	    criu_version_get(&server->opts.criu, &err) || criu_check(&err) ||
 	    open_signals(server, &err) ||
-	    door_open(&server->door, server->opts.listen, server->opts.insecure, &err)) {
+	    door_open(&server->door, server->opts.listen, &err)) {
 		tell_result(&err, NULL);
 		free(server);
 		return err.code;

@@ -46,6 +46,8 @@ void incoming_fail(struct incoming *in, const struct error *err)
 	/* after COMMIT what is here goes on to be installed */
 	if (wake)
 		memory_fail(&in->mem);
+	if (in->ctl)
+		control_hurry(in->ctl);
 }
 
 /* Return: false at the deadline; lock held */

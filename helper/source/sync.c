@@ -75,6 +75,8 @@ void outgoing_fail(struct outgoing *out, const struct error *err)
 	/* whoever waits inside of a SEND comes back */
 	shutdown(out->memory_fd, SHUT_RDWR);
 	shutdown(out->urgent_fd, SHUT_RDWR);
+	if (out->ctl)
+		control_hurry(out->ctl);
 }
 
 int outgoing_failed(struct outgoing *out, struct error *err)

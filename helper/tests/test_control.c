@@ -98,8 +98,9 @@ static void a_short_patience_beats_more_often(void **state)
 	ctl = control_new(fd[1], &err);
 	assert_non_null(ctl);
 	control_set_lost(ctl, 400);
+	/* it would end a connection whose peer reads slowly */
 	assert_int_equal(getsockopt(fd[1], IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, &len), 0);
-	assert_int_equal(timeout, 400);
+	assert_int_equal(timeout, 0);
 	clock_gettime(CLOCK_MONOTONIC, &begin);
 	for (int i = 0; i < 20; i++)
 		read_heartbeat(fd[0]);
@@ -107,8 +108,6 @@ static void a_short_patience_beats_more_often(void **state)
 	/* 2 s when they come as often as they must, 20 s as they come else */
 	assert_true(end.tv_sec - begin.tv_sec < 15);
 	control_set_lost(ctl, 0);
-	assert_int_equal(getsockopt(fd[1], IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, &len), 0);
-	assert_int_equal(timeout, CONN_LOST_MS);
 	control_close(ctl);
 	close(fd[0]);
 }

@@ -13,7 +13,7 @@
  * struct control - the control connection of one migration
  *
  * Sending is safe from several threads; receiving is for one. A thread of its own sends a
- * Heartbeat each second, or more often. control_recv() drops Heartbeats and turns an Abort of the peer into an error
+ * Heartbeat each second, or more often, and looks whether the link is lost. control_recv() drops Heartbeats and turns an Abort of the peer into an error
  * (CODE_PEER, or CODE_VERIFY when it was that, with the peer's reason in the text).
  */
 struct control;
@@ -26,12 +26,16 @@ void control_shutdown(struct control *ctl);
 
 /**
  * control_set_lost() - how soon a silent link counts as lost
- * @lost_ms: from the first byte that the other machine's kernel does not acknowledge;
- *	0: CONN_LOST_MS
+ * @lost_ms: for so long the other machine's kernel answers nothing; 0: CONN_LOST_MS
  *
- * Its program may be as slow as it likes: only its kernel is listened to.
+ * Its program may be as slow as it likes: only its kernel is listened to (wire/link.h). Where that
+ * is this machine's kernel (a tunnel, a UNIX socket), the link is lost when no heartbeat comes for
+ * CONN_LOST_MS.
  */
 void control_set_lost(struct control *ctl, unsigned int lost_ms);
+
+/** control_hurry() - the migration ends: a peer that takes no message for a second is given up */
+void control_hurry(struct control *ctl);
 
 int control_send(struct control *ctl, const Migrate__Control *msg, struct error *err);
 /** control_send_abort() - best effort, never blocks longer than a second */

@@ -46,8 +46,8 @@ struct frame {
 
 /**
  * frame_recv() - head and runs of the next frame, checked
- * @timeout_ms: -1 waits for as long as it takes (idle stream); what follows the first byte is
- *	always under CONN_LOST_MS
+ * @timeout_ms: for the first byte; -1 waits for as long as it takes. For what follows it is waited
+ *	until the connection ends: a source may be slow in the middle of a frame
  *
  * Checks the magic, counts against the limits, alignment, order (ascending, not overlapping),
  * user space, sum of pages. Return: 1 a frame; 0 clean end of the stream; -1 failure
