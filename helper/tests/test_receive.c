@@ -270,6 +270,53 @@ static void test_cut_off(void **state)
 	assert_int_equal(bench->err.code, CODE_NETWORK);
 }
 
+static void *receive_body(void *arg)
+{
+	struct bench *bench = arg;
+
+	receive_run(&bench->receiver, &bench->err);
+	return NULL;
+}
+
+static void *announce_body(void *arg)
+{
+	const struct store_range range = { AT(0), AT(50) };
+	struct bench *bench = arg;
+	struct error err = { 0 };
+
+	memory_announce(&bench->mem, &range, 1, &err);
+	return NULL;
+}
+
+/* A source that trickles bytes of a page holds up nobody, and ends when it is told to. */
+static void test_trickle(void **state)
+{
+	const struct splice_vm_run run = { .addr = AT(60), .nr_pages = 2 };
+	struct splice_vm_batch head = {
+		.magic = FRAME_PAGES, .nr_runs = 1, .nr_pages = 2, .cookie = FRAME_COOKIE(3, MM),
+	};
+	struct bench *bench = *state;
+	pthread_t receiver, announcer;
+	bool announced = false;
+
+	assert_int_equal(write(bench->source, &head, sizeof(head)), sizeof(head));
+	assert_int_equal(write(bench->source, &run, sizeof(run)), sizeof(run));
+	assert_int_equal(write(bench->source, "x", 1), 1);
+	assert_int_equal(pthread_create(&receiver, NULL, receive_body, bench), 0);
+	usleep(300000);
+	assert_int_equal(pthread_create(&announcer, NULL, announce_body, bench), 0);
+	for (int i = 0; i < 100 && !announced; i++) {
+		assert_int_equal(write(bench->source, "x", 1), 1);
+		usleep(100000);
+		announced = !pthread_tryjoin_np(announcer, NULL);
+	}
+	assert_true(announced);
+	shutdown(bench->receiver.fd, SHUT_RDWR);
+	pthread_join(receiver, NULL);
+	/* nor are its pages taken, which the new list does not have */
+	assert_int_equal(bench->mem.store.have.nr, 0);
+}
+
 static int vmas(const uint64_t (*bounds)[2], size_t nr)
 {
 	Migrate__Vma vma[8], *list[8];
@@ -327,6 +374,7 @@ int main(void)
 		BENCH_TEST(test_list_after_final),
 		BENCH_TEST(test_urgent_final),
 		BENCH_TEST(test_cut_off),
+		BENCH_TEST(test_trickle),
 		cmocka_unit_test(test_vmas),
 	};
 

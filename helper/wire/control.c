@@ -260,6 +260,7 @@ void control_send_abort(struct control *ctl, const struct error *why)
 	abort.code = why->code;
 	msg.body_case = MIGRATE__CONTROL__BODY_ABORT;
 	msg.abort = &abort;
+	control_hurry(ctl);
 	buf = pack(&msg, &bytes, &ignored);
 	if (buf && !pthread_mutex_timedlock(&ctl->lock, &until)) {
 		send_locked(ctl, buf, bytes, ABORT_MS, &ignored);

@@ -38,7 +38,7 @@ void control_set_lost(struct control *ctl, unsigned int lost_ms);
 void control_hurry(struct control *ctl);
 
 int control_send(struct control *ctl, const Migrate__Control *msg, struct error *err);
-/** control_send_abort() - best effort, never blocks longer than a second */
+/** control_send_abort() - best effort, never blocks longer than a second; control_hurry() */
 void control_send_abort(struct control *ctl, const struct error *why);
 
 /**
