@@ -12,6 +12,8 @@
 #include "wire/unix.h"
 
 #define CALLER_TIMEOUT_MS	10000
+#define SAY_MAX			20
+#define SAY_MS			1000
 
 static int64_t now_ms(void)
 {
@@ -68,30 +70,77 @@ void door_poll(const struct door *door, struct pollfd *fds)
 	}
 }
 
+/* So many lines of the log at once, then one a second: strangers shall not fill a disk. */
+static bool may_say(struct door *door)
+{
+	int64_t now = now_ms();
+
+	if (now - door->said_ms >= SAY_MS) {
+		door->said = door->said > (now - door->said_ms) / SAY_MS ?
+			     door->said - (now - door->said_ms) / SAY_MS : 0;
+		door->said_ms = now;
+	}
+	if (door->said == SAY_MAX) {
+		door->unsaid++;
+		return false;
+	}
+	door->said++;
+	return true;
+}
+
 void door_turn_away(struct door *door, struct caller *caller, const char *why)
 {
 	close(caller->fd);
 	caller->fd = -1;
 	door->strangers++;
-	tell("stranger", json_pack("{s:s,s:s,s:I}", "peer", caller->peer, "reason", why,
-				   "count", (json_int_t)door->strangers),
+	if (!may_say(door))
+		return;
+	tell("stranger", json_pack("{s:s,s:s,s:I,s:I}", "peer", caller->peer, "reason", why,
+				   "count", (json_int_t)door->strangers,
+				   "unsaid", (json_int_t)door->unsaid),
 	     "closed a connection from %s: %s", caller->peer, why);
+	door->unsaid = 0;
 }
 
+static size_t callers_of(const struct door *door, const char *host)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < DOOR_CALLERS; i++)
+		nr += door->callers[i].fd >= 0 && !strcmp(door->callers[i].host, host);
+	return nr;
+}
+
+/* Of the address that has most callers the oldest goes, one that has not said what it wants first. */
 static struct caller *free_place(struct door *door)
 {
-	struct caller *oldest = &door->callers[0];
+	struct caller *goes = NULL;
+	size_t most = 0;
 
 	for (size_t i = 0; i < DOOR_CALLERS; i++) {
 		struct caller *caller = &door->callers[i];
+		bool complete = caller->got == sizeof(caller->preamble);
+		size_t nr;
 
 		if (caller->fd < 0)
 			return caller;
-		if (caller->deadline_ms < oldest->deadline_ms)
-			oldest = caller;
+		nr = 2 * callers_of(door, caller->host) + !complete;
+		if (nr > most || (nr == most && caller->deadline_ms < goes->deadline_ms)) {
+			most = nr;
+			goes = caller;
+		}
 	}
-	door_turn_away(door, oldest, "too many callers");
-	return oldest;
+	door_turn_away(door, goes, "too many callers");
+	return goes;
+}
+
+/* The address without its port; all UNIX sockets are one. */
+static void take_host(struct caller *caller)
+{
+	char *colon = strrchr(caller->peer, ':');
+
+	snprintf(caller->host, sizeof(caller->host), "%.*s",
+		 colon && caller->peer[0] != 'u' ? (int)(colon - caller->peer) : 0, caller->peer);
 }
 
 static void let_in(struct door *door)
@@ -110,6 +159,7 @@ static void let_in(struct door *door)
 	caller->got = 0;
 	caller->deadline_ms = now_ms() + CALLER_TIMEOUT_MS;
 	conn_address_text(&addr, len, caller->peer, sizeof(caller->peer));
+	take_host(caller);
 }
 
 static void listen_to(struct door *door, struct caller *caller)

@@ -14,8 +14,7 @@
 #include "dest/precheck.h"
 #include "dest/tell.h"
 
-#define ACCEPT_TIMEOUT_MS	10000
-#define SETUP_TIMEOUT_MS	60000
+#define SETUP_TIMEOUT_MS	20000	/* from the connection to Setup: a place is wanted by others */
 #define POLL_MS			200
 #define COST_FILE		"/var/lib/migrate-helper/restore-cost"
 
@@ -36,7 +35,13 @@ static void on_signal(struct incoming *in)
 		     strsignal(info.ssi_signo));
 		return;
 	}
-	error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)", strsignal(info.ssi_signo));
+	if (in->opts->place && atomic_load(&in->opts->place->evicted))
+		error_set(&err, CODE_ABORTED, "migrate again",
+			  "ended for another migration: there are %d, and nothing came from this source for a while",
+			  PLACES_MAX);
+	else
+		error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)",
+			  strsignal(info.ssi_signo));
 	incoming_fail(in, &err);
 }
 
@@ -98,6 +103,14 @@ static int start_watch(struct incoming *in, struct error *err)
 	return 0;
 }
 
+/* Of the time in which a migration must come to Setup; at least 1. */
+static int setup_left_ms(const struct incoming *in)
+{
+	int64_t left = in->setup_by_ms - places_now_ms();
+
+	return left > 1 ? left : 1;
+}
+
 static int greet(struct incoming *in, struct error *err)
 {
 	Migrate__Control *got;
@@ -105,7 +118,8 @@ static int greet(struct incoming *in, struct error *err)
 
 	if (control_send_hello(in->ctl, err))
 		return -1;
-	got = incoming_expect(in, MIGRATE__CONTROL__BODY_HELLO, ACCEPT_TIMEOUT_MS, err);
+	got = incoming_expect(in, MIGRATE__CONTROL__BODY_HELLO, setup_left_ms(in),
+			      err);
 	if (!got)
 		return -1;
 	if (got->hello->version != PROTOCOL_VERSION)
@@ -144,19 +158,13 @@ static int take_connection(struct incoming *in, struct error *err)
 
 static int take_connections(struct incoming *in, struct error *err)
 {
-	struct timespec now;
-	time_t until;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	until = now.tv_sec + ACCEPT_TIMEOUT_MS / 1000;
 	while (in->memory.fd < 0 || in->urgent.fd < 0) {
 		if (incoming_failed(in, err) || take_connection(in, err))
 			return -1;
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (now.tv_sec > until)
+		if (setup_left_ms(in) == 1)
 			return error_set(err, CODE_NETWORK, NULL,
 					 "the source did not make its memory and urgent connections within %d s",
-					 ACCEPT_TIMEOUT_MS / 1000);
+					 SETUP_TIMEOUT_MS / 1000);
 	}
 	return 0;
 }
@@ -217,7 +225,8 @@ static int setup(struct incoming *in, struct error *err)
 	struct refusals refusals = { .nr = 0 };
 	int ret;
 
-	in->setup_msg = incoming_expect(in, MIGRATE__CONTROL__BODY_SETUP, SETUP_TIMEOUT_MS, err);
+	in->setup_msg = incoming_expect(in, MIGRATE__CONTROL__BODY_SETUP, setup_left_ms(in),
+					err);
 	if (!in->setup_msg)
 		return -1;
 	in->setup = in->setup_msg->setup;
@@ -233,6 +242,8 @@ static int setup(struct incoming *in, struct error *err)
 		ret = images_make(&in->images, err);
 	if (!ret)
 		ret = reply(in, &refusals, err);
+	if (!ret)
+		place_advance(in->opts->place, PLACE_SETUP);
 	precheck_free(&refusals);
 	return ret;
 }
@@ -241,6 +252,7 @@ static int start_threads(struct incoming *in, struct error *err)
 {
 	in->memory.mem = &in->mem;
 	in->memory.mm = in->setup->pid;
+	in->memory.place = in->opts->place;
 	in->urgent.mem = &in->mem;
 	in->urgent.mm = in->setup->pid;
 	in->urgent.urgent = true;
@@ -256,12 +268,18 @@ static int start_threads(struct incoming *in, struct error *err)
 static int take_message(struct incoming *in, const Migrate__Control *msg, bool *go,
 			struct error *err)
 {
+	place_progress(in->opts->place);
 	switch (msg->body_case) {
 	case MIGRATE__CONTROL__BODY_MAPS:
 		return announce(in, msg->maps->vmas, msg->maps->n_vmas, err);
 	case MIGRATE__CONTROL__BODY_ROUND_BEGIN:
 		if (precheck_memory(0, err))
 			return -1;
+		if (msg->round_begin->round != in->sync.begun + 1 ||
+		    msg->round_begin->round > ROUNDS_MAX)
+			return error_set(err, CODE_PEER, NULL,
+					 "the source began round %u after round %u",
+					 msg->round_begin->round, in->sync.begun);
 		pthread_mutex_lock(&in->sync.lock);
 		in->sync.begun = msg->round_begin->round;
 		pthread_cond_broadcast(&in->sync.changed);
@@ -386,6 +404,7 @@ int incoming_run(int control_fd, int parent_sock, const uint8_t *id, const char 
 	in->memory.fd = -1;
 	in->urgent.fd = -1;
 	in->init_fd = -1;
+	in->setup_by_ms = places_now_ms() + SETUP_TIMEOUT_MS;
 	incoming_sync_init(in);
 	if (take_signals(in, &err) || images_plan(&in->images, opts->images_base, id, &err))
 		return err.code;

@@ -138,6 +138,11 @@ static int frame_before_final(struct receiver *receiver, const struct frame *fra
 {
 	uint32_t round = FRAME_ROUND_OF(frame->cookie), wait_for = round;
 
+	/* what is dropped between two rounds counts as the earlier one's */
+	if (round != receiver->round && round != receiver->round + 1)
+		return refuse_frame(receiver, frame, "of a round that does not run", err);
+	if (round > ROUNDS_MAX + 1)
+		return refuse_frame(receiver, frame, "too many rounds", err);
 	/* these belong to mappings that control announces after the last round */
 	if (frame->kind == FRAME_POPULATED || frame->kind == FRAME_FINAL)
 		wait_for = RECEIVE_FROZEN;
@@ -155,6 +160,10 @@ static int frame_before_final(struct receiver *receiver, const struct frame *fra
 	case FRAME_POPULATED:
 		return take_populated(receiver, frame, err);
 	case FRAME_ROUND:
+		if (round != receiver->round + 1)
+			return refuse_frame(receiver, frame, "the end of a round that does not run",
+					    err);
+		receiver->round = round;
 		return receiver->hooks.round(receiver->hooks.ctx, round, err);
 	case FRAME_FINAL:
 		return take_final(receiver, err);
@@ -184,6 +193,7 @@ static int frame_after_final(struct receiver *receiver, const struct frame *fram
 
 int receive_frame(struct receiver *receiver, const struct frame *frame, struct error *err)
 {
+	place_progress(receiver->place);
 	if (FRAME_MM_OF(frame->cookie) != receiver->mm)
 		return refuse_frame(receiver, frame, "of another address space", err);
 	return receiver->final ? frame_after_final(receiver, frame, err) :

@@ -26,6 +26,7 @@ enum frame_kind {
 
 #define FRAME_MAX_PAGES	512	/* most pages in a PAGES frame */
 #define FRAME_MAX_RUNS	65536	/* most runs in a list; 512 in a PAGES frame */
+#define ROUNDS_MAX	1000	/* most rounds; they are numbered from 1 on, without a gap */
 
 #define FRAME_COOKIE(round, mm)	((uint64_t)(round) << 32 | (uint32_t)(mm))
 #define FRAME_ROUND_OF(cookie)	((uint32_t)((cookie) >> 32))
