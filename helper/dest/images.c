@@ -104,6 +104,8 @@ static int start_file(struct images *images, const char *name, struct error *err
 
 static int write_piece(struct images *images, const ProtobufCBinaryData *data, struct error *err)
 {
+	if (budget_take(images->budget, BUDGET_IMAGES, data->len, err))
+		return -1;
 	for (size_t done = 0; done < data->len;) {
 		ssize_t n = write(images->file, data->data + done, data->len - done);
 

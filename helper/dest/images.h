@@ -6,6 +6,7 @@
 #define MIGRATE_DEST_IMAGES_H
 
 #include <stdint.h>
+#include "dest/budget.h"
 #include "ui/error.h"
 #include "wire/conn.h"
 #include "wire/control.h"
@@ -14,6 +15,7 @@
  * struct images - BASE/ID-dest with `images` and `work` inside
  * @id: of the migration, as text
  * @file: the one that is being written, or -1
+ * @budget: pays for what is written; may be NULL
  * @files, @bytes: complete files, and all bytes so far
  */
 struct images {
@@ -25,6 +27,7 @@ struct images {
 	uint64_t offset;
 	uint32_t files;
 	uint64_t bytes;
+	struct budget *budget;
 };
 
 /** images_check() - @base is a directory of ours, or can be made one */

@@ -239,6 +239,8 @@ static int setup(struct incoming *in, struct error *err)
 	precheck_setup(in->setup, &in->opts->criu, in->opts->images_base, &refusals);
 	ret = refusals.nr ? 0 : announce(in, in->setup->vmas, in->setup->n_vmas, err);
 	if (!ret && !refusals.nr)
+		ret = budget_announce(&in->budget, BUDGET_MIRROR, in->setup->rss_bytes, err);
+	if (!ret && !refusals.nr)
 		ret = images_make(&in->images, err);
 	if (!ret)
 		ret = reply(in, &refusals, err);
@@ -272,6 +274,11 @@ static int take_message(struct incoming *in, const Migrate__Control *msg, bool *
 	switch (msg->body_case) {
 	case MIGRATE__CONTROL__BODY_MAPS:
 		return announce(in, msg->maps->vmas, msg->maps->n_vmas, err);
+	case MIGRATE__CONTROL__BODY_ANNOUNCE:
+		return budget_announce(&in->budget, BUDGET_MIRROR, msg->announce->memory_bytes,
+				       err) ||
+		       budget_announce(&in->budget, BUDGET_IMAGES, msg->announce->image_bytes,
+				       err) ? -1 : 0;
 	case MIGRATE__CONTROL__BODY_ROUND_BEGIN:
 		if (precheck_memory(0, err))
 			return -1;
@@ -362,6 +369,8 @@ static int prepare(struct incoming *in, int control_fd, struct error *err)
 	if (memory_init(&in->mem, &hooks, err))
 		return -1;
 	in->has_memory = true;
+	budget_init(&in->budget, in->opts->places, in->opts->place);
+	in->mem.store.budget = in->images.budget = in->verify.budget = &in->budget;
 	in->fault.mem = &in->mem;
 	in->fault.hooks = (struct fault_hooks){
 		.restored = hook_restored, .failed = hook_failed, .ctx = in,

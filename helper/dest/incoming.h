@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 #include "criu/criu.h"
+#include "dest/budget.h"
 #include "dest/fault.h"
 #include "dest/images.h"
 #include "dest/keeper.h"
@@ -96,6 +97,7 @@ struct incoming {
 	const Migrate__Setup *setup;
 	struct criu_task task;
 	struct verify verify;
+	struct budget budget;
 	bool was_stopped;
 	uint32_t announced_files;
 	pid_t init_pid;

@@ -62,7 +62,7 @@ static int receive_into_place(struct receiver *receiver, const struct frame *fra
 	pthread_mutex_lock(&store->map_lock);
 	ret = check_announced(receiver, frame, err);
 	if (!ret)
-		memory_add(receiver->mem, frame->runs, frame->nr_runs);
+		ret = memory_add(receiver->mem, frame->runs, frame->nr_runs, err);
 	pthread_mutex_unlock(&store->map_lock);
 	if (!ret)
 		atomic_fetch_add(&receiver->precopy_pages, frame->nr_pages);
@@ -120,8 +120,7 @@ static int take_populated(struct receiver *receiver, const struct frame *frame,
 	pthread_mutex_unlock(&store->map_lock);
 	if (ret)
 		return -1;
-	memory_populate(receiver->mem, frame->runs, frame->nr_runs);
-	return 0;
+	return memory_populate(receiver->mem, frame->runs, frame->nr_runs, err);
 }
 
 static int take_final(struct receiver *receiver, struct error *err)

@@ -210,9 +210,22 @@ void *store_at(const struct store *store, uint64_t addr, uint64_t nr_pages)
 	return store_windows_at(store->windows, addr, nr_pages);
 }
 
+int store_add(struct store *store, uint64_t addr, uint64_t nr_pages, struct error *err)
+{
+	uint64_t books = page_set_cost(&store->have, addr, nr_pages), had = store->have.nr;
+
+	if (budget_take(store->budget, BUDGET_BOOKS, books, err))
+		return -1;
+	page_set_add(&store->have, addr, nr_pages);
+	return budget_take(store->budget, BUDGET_MIRROR, (store->have.nr - had) * PAGE_BYTES, err);
+}
+
 void store_punch(struct store *store, uint64_t addr, uint64_t nr_pages)
 {
+	uint64_t had = store->have.nr;
+
 	page_set_remove(&store->have, addr, nr_pages);
+	budget_give(store->budget, BUDGET_MIRROR, (had - store->have.nr) * PAGE_BYTES);
 	/* a failure costs memory only: what counts is @have */
 	fallocate(store->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, addr,
 		  nr_pages * PAGE_BYTES);
@@ -234,8 +247,7 @@ int store_write(struct store *store, uint64_t addr, uint64_t nr_pages, const voi
 					   "cannot write %lu pages into the mirror", nr_pages);
 		done += n;
 	}
-	page_set_add(&store->have, addr, nr_pages);
-	return 0;
+	return store_add(store, addr, nr_pages, err);
 }
 
 int store_read(const struct store *store, uint64_t addr, uint64_t nr_pages, void *buf,

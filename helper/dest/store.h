@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stddef.h>
+#include "dest/budget.h"
 #include "kernel/page_set.h"
 #include "ui/error.h"
 
@@ -41,6 +42,7 @@ struct store_windows {
 /**
  * struct store - mirror of one address space
  * @fd: the memfd
+ * @budget: pays for what is in @have; NULL: nobody asks
  * @have: pages whose content is here; memory.lock
  * @map_lock: for @ranges and @windows. Never held while bytes are waited for: who receives into
  *	a window holds a reference. Taken before memory.lock. After memory_seal() nothing
@@ -49,6 +51,7 @@ struct store_windows {
  */
 struct store {
 	int fd;
+	struct budget *budget;
 	struct page_set have;
 	pthread_mutex_t map_lock;
 	struct store_range *ranges;
@@ -83,6 +86,9 @@ void *store_windows_at(const struct store_windows *windows, uint64_t addr, uint6
 
 /** store_at() - the same for the windows of now; @map_lock held, or after memory_seal() */
 void *store_at(const struct store *store, uint64_t addr, uint64_t nr_pages);
+
+/** store_add() - the pages are in their place: into @have */
+int store_add(struct store *store, uint64_t addr, uint64_t nr_pages, struct error *err);
 
 /** store_punch() - give the memory of the run back and take it out of @have */
 void store_punch(struct store *store, uint64_t addr, uint64_t nr_pages);

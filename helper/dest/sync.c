@@ -165,7 +165,8 @@ static void *control_body(void *arg)
 			return NULL;
 		}
 		pthread_mutex_lock(&sync->lock);
-		while (sync->nr_queue == INCOMING_QUEUE && !sync->closing)
+		while ((sync->nr_queue == INCOMING_QUEUE ||
+			(sync->nr_queue && control_is_big(msg))) && !sync->closing)
 			pthread_cond_wait(&sync->changed, &sync->lock);
 		if (sync->nr_queue == INCOMING_QUEUE)
 			migrate__control__free_unpacked(msg, NULL);

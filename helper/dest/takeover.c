@@ -203,6 +203,7 @@ int incoming_takeover(struct incoming *in, bool *undo, struct error *err)
 		incoming_fail(in, err);
 		return lost(in, err);
 	}
+	budget_drop_images(&in->budget);
 	if (send_empty(in, MIGRATE__CONTROL__BODY_STARTED, err))
 		incoming_fail(in, err);
 	incoming_state(in, "FAULTS");

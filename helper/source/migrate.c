@@ -85,7 +85,10 @@ static int connect_all(struct outgoing *out, struct error *err)
 	if (fd < 0)
 		return -1;
 	out->ctl = control_new(fd, err);
-	if (!out->ctl || hello(out, err))
+	if (!out->ctl)
+		return -1;
+	control_from_dest(out->ctl);
+	if (hello(out, err))
 		return -1;
 	out->memory_fd = conn_connect(to, CONN_MEMORY, out->id, err);
 	if (out->memory_fd < 0)

@@ -22,6 +22,17 @@ struct ends {
 	int raw;	/* the other end of @b where there is no @a */
 };
 
+static void greet(struct control *from, struct control *to)
+{
+	struct error err = { 0 };
+	Migrate__Control *msg;
+
+	assert_int_equal(control_send_hello(from, &err), 0);
+	msg = control_expect(to, MIGRATE__CONTROL__BODY_HELLO, 1000, &err);
+	assert_non_null(msg);
+	migrate__control__free_unpacked(msg, NULL);
+}
+
 static void open_both(struct ends *ends)
 {
 	struct error err = { 0 };
@@ -32,6 +43,7 @@ static void open_both(struct ends *ends)
 	ends->b = control_new(fd[1], &err);
 	assert_non_null(ends->a);
 	assert_non_null(ends->b);
+	greet(ends->a, ends->b);
 }
 
 static void open_tcp(int fd[2])
@@ -205,18 +217,55 @@ static void refused(const void *bytes, size_t nr, enum exit_code code)
 
 static void malformed(void **state)
 {
-	uint32_t huge = htole32(CONTROL_MAX_BYTES + 1), most = htole32(CONTROL_MAX_BYTES);
-	uint32_t all = ~0U;
-
-	refused(&huge, 4, CODE_PEER);
-	refused(&all, 4, CODE_PEER);
-	refused(&most, 4, CODE_NETWORK);
+	refused("\xff\xff\xff\xff\x0a\0", 6, CODE_PEER);
+	refused("\0\0\x80\0\x0a\0", 6, CODE_PEER);		/* Hello of 8 MiB */
+	refused("\1\x10\0\0\x0a\0", 6, CODE_PEER);		/* of 4097 bytes */
+	refused("\0\x10\0\0\x0a\0", 6, CODE_NETWORK);		/* of 4096 that do not come */
+	refused("\0\0\x10\0\x12\0", 6, CODE_PEER);		/* Setup before Hello */
+	refused("\0\0\x10\0\x9a\1", 6, CODE_PEER);		/* Heartbeat of 1 MiB */
+	refused("\0\0\x10\0\x92\1", 6, CODE_PEER);		/* Abort of 1 MiB */
 	refused("\1", 1, CODE_NETWORK);
 	refused("\0\0\0\0", 4, CODE_PEER);			/* no body */
 	refused("\3\0\0\0\xff\xff\xff", 7, CODE_PEER);
 	refused("\2\0\0\0\x0a\x05", 6, CODE_PEER);		/* Hello that is cut off */
 	refused("\2\0\0\0\x0a\0", 6, CODE_PEER);		/* Hello without its fields */
 	refused("\4\0\0\0\xfa\x3f\1x", 8, CODE_PEER);		/* a body of a later version */
+}
+
+/* What may follow a Hello, and how long; @most 0: nothing may. */
+static void longest(struct ends *ends, uint8_t tag, uint32_t bytes, enum exit_code code)
+{
+	uint8_t head[] = { bytes, bytes >> 8, bytes >> 16, bytes >> 24, tag, 0 };
+	struct error err = { 0 };
+
+	open_raw(ends);
+	assert_int_equal(conn_write(ends->raw, "\x15\0\0\0\x0a\x13\x08\1\x12\1a\x22\x0c"
+				    "abcdefghijkl", 25, 1000, &err), 0);
+	migrate__control__free_unpacked(control_expect(ends->b, MIGRATE__CONTROL__BODY_HELLO, 1000,
+						       &err), NULL);
+	if (ends->a)
+		control_from_dest(ends->b);
+	assert_int_equal(conn_write(ends->raw, head, sizeof(head), 1000, &err), 0);
+	shutdown(ends->raw, SHUT_WR);
+	assert_null(control_recv(ends->b, 1000, &err));
+	assert_int_equal(err.code, code);
+	close(ends->raw);
+	control_close(ends->b);
+}
+
+static void each_kind_has_its_length(void **state)
+{
+	struct ends ends = { 0 }, from_dest = { .a = (void *)1 };
+
+	longest(&ends, 0x12, CONTROL_MAX_BYTES, CODE_NETWORK);		/* Setup */
+	longest(&ends, 0x12, CONTROL_MAX_BYTES + 1, CODE_PEER);
+	longest(&ends, 0x0a, 10, CODE_PEER);				/* a second Hello */
+	longest(&ends, 0x2a, 1025, CODE_PEER);				/* RoundBegin */
+	longest(&ends, 0x4a, 2 << 20, CODE_PEER);			/* ImageFile */
+	longest(&ends, 0x62, 1 << 20, CODE_PEER);			/* Digests */
+	longest(&from_dest, 0x12, 10, CODE_PEER);
+	longest(&from_dest, 0x22, 10, CODE_PEER);			/* Maps */
+	longest(&from_dest, 0x1a, 1 << 20, CODE_PEER);			/* SetupReply */
 }
 
 static void noise(void **state)
@@ -253,7 +302,7 @@ int main(void)
 		cmocka_unit_test(a_short_patience_beats_more_often), cmocka_unit_test(another_message),
 		cmocka_unit_test(heartbeats_are_dropped), cmocka_unit_test(abort_says_why),
 		cmocka_unit_test(shutdown_wakes), cmocka_unit_test(malformed),
-		cmocka_unit_test(noise),
+		cmocka_unit_test(each_kind_has_its_length), cmocka_unit_test(noise),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,6 +87,10 @@ static Migrate__Control *through(const Migrate__Control *msg, struct error *err)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
 	from = control_new(fd[0], err);
 	to = control_new(fd[1], err);
+	if (msg->body_case != MIGRATE__CONTROL__BODY_HELLO) {
+		assert_int_equal(control_send_hello(from, err), 0);
+		migrate__control__free_unpacked(control_recv(to, 1000, err), NULL);
+	}
 	assert_int_equal(control_send(from, msg, err), 0);
 	got = control_recv(to, 1000, err);
 	control_close(from);

@@ -18,6 +18,13 @@
 #define HEARTBEAT_MS	1000
 #define HEARTBEATS_LOST	4	/* at the least so many before a link is lost */
 #define ABORT_MS	1000
+#define HEAD_BYTES	2		/* in which the kind of a message stands */
+#define HELLO_MAX_BYTES	4096u
+#define IMAGE_MAX_BYTES	((1u << 20) + 4096u)	/* a piece of a file, its name */
+#define DIGESTS_MAX_BYTES	(256u << 10)	/* 4096 of them */
+#define REPLY_MAX_BYTES	(64u << 10)
+#define ABORT_MAX_BYTES	(16u << 10)
+#define OTHER_MAX_BYTES	1024u
 #define NAME_MAX_BYTES	128	/* of a host, a program, a version */
 
 /**
@@ -30,6 +37,8 @@
  * @beat_now: the next is due
  * @hurry: nobody shall wait long for a peer that does not read
  * @broken: a message was left half-written: nothing can follow it
+ * @greeted: its Hello came; of who receives
+ * @from_dest: the other side is a destination
  * @lost: for so many ms the link was silent, and was shut down; 0: it was not
  * @sending_ms: when the message that is being written was begun; 0: there is none
  */
@@ -40,7 +49,7 @@ struct control {
 	pthread_mutex_t lock, state_lock;
 	pthread_cond_t changed;
 	int beat_ms, lost_ms;
-	bool stop, hurry, beat_now, broken;
+	bool stop, hurry, beat_now, broken, greeted, from_dest;
 	atomic_int lost;
 	_Atomic int64_t sending_ms;
 };
@@ -309,31 +318,108 @@ static int read_all(struct control *ctl, void *buf, size_t bytes, struct error *
 	return -1;
 }
 
+static bool is_of_dest(Migrate__Control__BodyCase body)
+{
+	switch (body) {
+	case MIGRATE__CONTROL__BODY_SETUP:
+	case MIGRATE__CONTROL__BODY_MAPS:
+	case MIGRATE__CONTROL__BODY_IMAGE_FILE:
+	case MIGRATE__CONTROL__BODY_DIGESTS:
+		return false;
+	default:
+		return true;
+	}
+}
+
+bool control_is_big(const Migrate__Control *msg)
+{
+	return msg->body_case == MIGRATE__CONTROL__BODY_SETUP ||
+	       msg->body_case == MIGRATE__CONTROL__BODY_MAPS;
+}
+
+void control_from_dest(struct control *ctl)
+{
+	ctl->from_dest = true;
+}
+
+/* Longest message of a kind; before the other side has said who it is, only that. */
+static uint32_t longest(const struct control *ctl, Migrate__Control__BodyCase body)
+{
+	if (!ctl->greeted && body != MIGRATE__CONTROL__BODY_HELLO &&
+	    body != MIGRATE__CONTROL__BODY_ABORT && body != MIGRATE__CONTROL__BODY_HEARTBEAT)
+		return 0;
+	if (ctl->from_dest && !is_of_dest(body))
+		return 0;
+	switch (body) {
+	case MIGRATE__CONTROL__BODY_HELLO:
+		return ctl->greeted ? 0 : HELLO_MAX_BYTES;
+	case MIGRATE__CONTROL__BODY_SETUP:
+	case MIGRATE__CONTROL__BODY_MAPS:
+		return CONTROL_MAX_BYTES;
+	case MIGRATE__CONTROL__BODY_IMAGE_FILE:
+		return IMAGE_MAX_BYTES;
+	case MIGRATE__CONTROL__BODY_DIGESTS:
+		return DIGESTS_MAX_BYTES;
+	case MIGRATE__CONTROL__BODY_SETUP_REPLY:
+		return REPLY_MAX_BYTES;
+	case MIGRATE__CONTROL__BODY_ABORT:
+		return ABORT_MAX_BYTES;
+	default:
+		return OTHER_MAX_BYTES;
+	}
+}
+
+/* The first bytes of a message are the number of its body's field, and the type "message". */
+static Migrate__Control__BodyCase first_body(const uint8_t *head, uint32_t bytes)
+{
+	uint32_t tag = bytes ? head[0] : 0;
+
+	if (tag & 0x80)
+		tag = bytes > 1 && !(head[1] & 0x80) ? (tag & 0x7f) | head[1] << 7 : 0;
+	return (tag & 7) == 2 ? tag >> 3 : 0;
+}
+
+static Migrate__Control *unpack(struct control *ctl, const uint8_t *buf, uint32_t length,
+				struct error *err)
+{
+	Migrate__Control *msg = migrate__control__unpack(NULL, length, buf);
+
+	if (!msg) {
+		error_set(err, CODE_PEER, NULL, "malformed message of %u bytes", length);
+		return NULL;
+	}
+	clean_texts(msg);
+	ctl->greeted |= msg->body_case == MIGRATE__CONTROL__BODY_HELLO;
+	return msg;
+}
+
 static Migrate__Control *recv_any(struct control *ctl, struct error *err)
 {
+	uint8_t head[HEAD_BYTES], *buf;
 	Migrate__Control *msg = NULL;
-	uint32_t length;
-	uint8_t *buf;
+	uint32_t length, first;
 
 	if (read_all(ctl, &length, sizeof(length), err))
 		return NULL;
 	length = le32toh(length);
-	if (length > CONTROL_MAX_BYTES) {
-		error_set(err, CODE_PEER, NULL, "malformed message: %u bytes", length);
+	first = length < HEAD_BYTES ? length : HEAD_BYTES;
+	if (read_all(ctl, head, first, err))
+		return NULL;
+	/* before any memory is taken for it */
+	if (!first || length > longest(ctl, first_body(head, first))) {
+		error_set(err, CODE_PEER, "use the same version on both sides",
+			  "message %d of %u bytes, which is not taken here", first_body(head, first),
+			  length);
 		return NULL;
 	}
-	buf = malloc(length + 1);
+	buf = malloc(length);
 	if (!buf) {
 		error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
 		return NULL;
 	}
-	if (!read_all(ctl, buf, length, err)) {
-		msg = migrate__control__unpack(NULL, length, buf);
-		if (msg)
-			clean_texts(msg);
-		else
-			error_set(err, CODE_PEER, NULL, "malformed message of %u bytes", length);
-	}
+	memcpy(buf, head, first);
+	if (!read_all(ctl, buf + first, length - first, err))
+		msg = unpack(ctl, buf, length, err);
 	free(buf);
 	return msg;
 }

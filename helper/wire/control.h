@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include "ui/error.h"
 
-#define CONTROL_MAX_BYTES	(8u << 20)	/* longest message taken */
+#define CONTROL_MAX_BYTES	(8u << 20)	/* longest message; most kinds have less (control.c) */
 #define PROTOCOL_VERSION	1	/* of all that goes over the connections; both sides speak the same */
 
 /**
@@ -43,9 +43,18 @@ void control_send_abort(struct control *ctl, const struct error *why);
 
 /**
  * control_recv() - next message; free it with migrate__control__free_unpacked(msg, NULL)
+ *
+ * The first one, but for an Abort, is Hello, and there is one. A message that is longer than its
+ * kind may be is refused before memory is taken for it.
  * @timeout_ms: longest wait for a message that is no heartbeat; -1: as long as heartbeats come
  */
 Migrate__Control *control_recv(struct control *ctl, int timeout_ms, struct error *err);
+
+/** control_from_dest() - the other side is a destination: the long messages of a source are refused */
+void control_from_dest(struct control *ctl);
+
+/** control_is_big() - one whose memory is many times that of others: do not keep several */
+bool control_is_big(const Migrate__Control *msg);
 
 /** control_send_hello() - the first message: who we are, and which protocol we speak */
 int control_send_hello(struct control *ctl, struct error *err);
