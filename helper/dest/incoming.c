@@ -240,8 +240,6 @@ static int setup(struct incoming *in, struct error *err)
 	ret = refusals.nr ? 0 : announce(in, in->setup->vmas, in->setup->n_vmas, err);
 	if (!ret && !refusals.nr)
 		ret = budget_announce(&in->budget, BUDGET_MIRROR, in->setup->rss_bytes, err);
-	if (!ret && !refusals.nr)
-		ret = images_make(&in->images, err);
 	if (!ret)
 		ret = reply(in, &refusals, err);
 	if (!ret)
@@ -390,12 +388,24 @@ static int undo(struct incoming *in, struct error *err)
 	if (incoming_failed(in, &first))
 		*err = first;
 	if (keeper_abort(in->keeper, &ignored))
-		keeper_clean_up(in->images.dir, in->init_fd);
+		keeper_clean_up(&in->images.dir, in->init_fd);
 	if (in->ctl)
 		control_send_abort(in->ctl, err);
 	incoming_stop_threads(in);
 	tell_result(err, NULL);
 	return err->code;
+}
+
+/* Nothing was begun that would have to be undone. */
+static int turn_down(int control_fd, const struct error *why)
+{
+	struct error ignored = { 0 };
+	struct control *ctl = control_new(control_fd, &ignored);
+
+	if (ctl)
+		control_send_abort(ctl, why);
+	tell_result(why, NULL);
+	return why->code;
 }
 
 int incoming_run(int control_fd, int parent_sock, const uint8_t *id, const char *peer,
@@ -415,13 +425,15 @@ int incoming_run(int control_fd, int parent_sock, const uint8_t *id, const char 
 	in->init_fd = -1;
 	in->setup_by_ms = places_now_ms() + SETUP_TIMEOUT_MS;
 	incoming_sync_init(in);
-	if (take_signals(in, &err) || images_plan(&in->images, opts->images_base, id, &err))
-		return err.code;
+	/* the keeper is forked before any thread, and removes what was made before */
+	if (take_signals(in, &err) || images_make(&in->images, opts->images_base, id, &err))
+		return turn_down(control_fd, &err);
 	tell_migration(in->images.id);
-	/* forked before any thread, and before there is anything that it must not inherit */
-	in->keeper = keeper_start(in->images.dir, &err);
-	if (!in->keeper)
-		return err.code;
+	in->keeper = keeper_start(&in->images.dir, &err);
+	if (!in->keeper) {
+		owned_dir_remove(&in->images.dir);
+		return turn_down(control_fd, &err);
+	}
 	incoming_state(in, "ACCEPT");
 	if (!prepare(in, control_fd, &err) && !greet(in, &err) && !take_connections(in, &err) &&
 	    !setup(in, &err) && !start_threads(in, &err) && !receive(in, &err) &&

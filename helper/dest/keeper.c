@@ -2,8 +2,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <linux/close_range.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,6 +15,7 @@
 #include <unistd.h>
 #include "dest/fdpass.h"
 #include "dest/keeper.h"
+#include "kernel/fds.h"
 
 #define ANSWER_TIMEOUT_MS	30000
 #define CLEAN_UP_TIMEOUT_MS	10000
@@ -44,24 +43,13 @@ struct keeper {
 
 /* The keeper process's own state. */
 struct kept {
-	const char *dir;
+	const struct owned_dir *dir;
 	int sock;		/* to the helper; -1 when it is gone */
 	struct nsinit ns;
 	int *fds;		/* index: handle; -1: free */
 	size_t nr_fds;
 	bool committed;
 };
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	remove(path);
-	return 0;
-}
-
-static void remove_dir(const char *dir)
-{
-	nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-}
 
 static void kept_hold(struct kept *kept, int fd, struct keeper_msg *answer)
 {
@@ -115,7 +103,7 @@ static void kept_abort(struct kept *kept, struct error *err)
 	/* first the tasks: as long as one lives, its missing pages must not read as zeros */
 	nsinit_kill(&kept->ns, err);
 	kept_release_all(kept);
-	remove_dir(kept->dir);
+	owned_dir_remove(kept->dir);
 }
 
 /* Return: false when the keeper is to end */
@@ -150,7 +138,7 @@ static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *f
 		break;
 	case KEEPER_DONE:
 		kept_release_all(kept);
-		remove_dir(kept->dir);
+		owned_dir_remove(kept->dir);
 		go_on = false;
 		break;
 	}
@@ -159,7 +147,7 @@ static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *f
 		close(rpc_fd);
 	/* CRIU's images are of no use any more, and take memory */
 	if (committed)
-		remove_dir(kept->dir);
+		owned_dir_remove(kept->dir);
 	return go_on;
 }
 
@@ -213,11 +201,12 @@ static void kept_main(struct kept *kept, int signals)
 			go_on = kept_message(kept);
 	}
 	if (kept->sock < 0)
-		remove_dir(kept->dir);
+		owned_dir_remove(kept->dir);
 }
 
-static void keeper_main(const char *dir, int sock)
+static void keeper_main(const struct owned_dir *dir, int sock)
 {
+	const int keep[] = { sock, dir->base_fd, dir->fd };
 	struct kept kept = { .dir = dir, .sock = sock, .ns = { .sock = -1 } };
 	struct rlimit many = { .rlim_cur = 65536, .rlim_max = 65536 };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC), signals;
@@ -228,9 +217,7 @@ static void keeper_main(const char *dir, int sock)
 	for (int fd = 0; fd < 3; fd++)
 		dup2(null, fd);
 	/* a connection that stayed open here would hide from the peer that the helper died */
-	if (sock > 3)
-		close_range(3, sock - 1, 0);
-	close_range(sock + 1, ~0U, 0);
+	fds_close_others(keep, 3);
 	setrlimit(RLIMIT_NOFILE, &many);
 	if (chdir("/"))
 		_exit(1);
@@ -249,7 +236,7 @@ static void keeper_main(const char *dir, int sock)
 	_exit(0);
 }
 
-struct keeper *keeper_start(const char *dir, struct error *err)
+struct keeper *keeper_start(const struct owned_dir *dir, struct error *err)
 {
 	struct keeper *keeper = calloc(1, sizeof(*keeper));
 	int pair[2];
@@ -365,11 +352,11 @@ int keeper_done(struct keeper *keeper, struct error *err)
 	return keeper_end(keeper, KEEPER_DONE, err);
 }
 
-void keeper_clean_up(const char *dir, int init_fd)
+void keeper_clean_up(const struct owned_dir *dir, int init_fd)
 {
 	struct pollfd ended = { .fd = init_fd, .events = POLLIN };
 
 	if (init_fd >= 0)
 		poll(&ended, 1, CLEAN_UP_TIMEOUT_MS);
-	remove_dir(dir);
+	owned_dir_remove(dir);
 }

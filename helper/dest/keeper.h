@@ -10,15 +10,16 @@
 #include <stdbool.h>
 #include <sys/types.h>
 #include "dest/nsinit.h"
+#include "kernel/owned_dir.h"
 #include "ui/error.h"
 
 struct keeper;
 
 /**
  * keeper_start() - fork it; call it before any thread is started
- * @dir: directory of this migration; the keeper removes it at the end
+ * @dir: directory of this migration, which was made already; the keeper removes it at the end
  */
-struct keeper *keeper_start(const char *dir, struct error *err);
+struct keeper *keeper_start(const struct owned_dir *dir, struct error *err);
 
 /* All of these wait for the keeper's answer, and may be called by any thread. */
 
@@ -43,7 +44,7 @@ int keeper_done(struct keeper *keeper, struct error *err);
  * keeper_clean_up() - when the keeper itself has died: wait for the end of what it started
  * @init_fd: pidfd of the namespace's init, or -1. The kernel kills it with the keeper
  */
-void keeper_clean_up(const char *dir, int init_fd);
+void keeper_clean_up(const struct owned_dir *dir, int init_fd);
 
 /** keeper_fd() - hangs up when the keeper has died; only for poll() */
 int keeper_fd(const struct keeper *keeper);

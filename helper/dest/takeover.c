@@ -124,7 +124,7 @@ static void let_go(struct incoming *in)
 		     "%lu pages had no place in the restored program", orphans);
 	if (keeper_done(in->keeper, &err)) {
 		tell("warning", NULL, "%s", err.what);
-		keeper_clean_up(in->images.dir, in->init_fd);
+		keeper_clean_up(&in->images.dir, in->init_fd);
 	}
 }
 

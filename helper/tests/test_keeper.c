@@ -20,14 +20,19 @@
 #include "dest/keeper.h"
 
 static char dir[64];
+static struct owned_dir owned = { .base_fd = -1, .fd = -1 };
+static int nr_dirs;
 
 static int make_dir(void **state)
 {
 	char path[128];
 	int fd;
 
-	strcpy(dir, "/tmp/test-keeper-XXXXXX");
-	if (!mkdtemp(dir))
+	struct error err = { 0 };
+
+	snprintf(dir, sizeof(dir), "/tmp/test-keeper-%d-%d", getpid(), nr_dirs++);
+	owned_dir_close(&owned);
+	if (owned_dir_make(&owned, "/tmp", dir + strlen("/tmp/"), &err))
 		return -1;
 	snprintf(path, sizeof(path), "%s/images", dir);
 	mkdir(path, 0700);
@@ -67,7 +72,7 @@ static int pidfd_of(pid_t pid)
 static struct keeper *start(void)
 {
 	struct error err = { 0 };
-	struct keeper *keeper = keeper_start(dir, &err);
+	struct keeper *keeper = keeper_start(&owned, &err);
 
 	assert_non_null(keeper);
 	return keeper;
