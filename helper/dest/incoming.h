@@ -12,21 +12,28 @@
 
 #include <pthread.h>
 #include "criu/criu.h"
+#include "dest/budget.h"
 #include "dest/fault.h"
 #include "dest/images.h"
 #include "dest/keeper.h"
 #include "dest/memory.h"
+#include "dest/places.h"
 #include "dest/receive.h"
 #include "dest/verify.h"
 #include "wire/conn.h"
 #include "wire/control.h"
 
-/** struct serve_options - of the command line, and what this machine has */
+/**
+ * struct serve_options - of the command line, and what this machine has
+ * @places: shared by all migrations; @place: that of this one, in its process
+ */
 struct serve_options {
 	const char *listen;
 	const char *images_base;
 	bool insecure, once, json;
 	struct criu_version criu;
+	struct places *places;
+	struct place *place;
 };
 
 /**
@@ -98,10 +105,12 @@ struct incoming {
 	struct cgroup group;
 	uint64_t pending;
 	int oom_score_adj;
+	struct budget budget;
 	uint32_t announced_files;
 	pid_t init_pid;
 	atomic_int init_fd;
 	int signals;
+	int64_t setup_by_ms;	/* when Setup must have come, places_now_ms() */
 	uint64_t restore_ns, verified_pages;
 };
 

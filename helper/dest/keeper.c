@@ -2,8 +2,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <linux/close_range.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,6 +15,7 @@
 #include <unistd.h>
 #include "dest/fdpass.h"
 #include "dest/keeper.h"
+#include "kernel/fds.h"
 #include "kernel/proc.h"
 
 #define ANSWER_TIMEOUT_MS	30000
@@ -45,13 +44,13 @@ struct keeper {
 	pthread_mutex_t lock;
 	int sock;
 	pid_t pid, init_pid;
-	const char *dir;
+	const struct owned_dir *dir;
 	struct cgroup group;
 };
 
 /* The keeper process's own state. */
 struct kept {
-	const char *dir;
+	const struct owned_dir *dir;
 	int sock;		/* to the helper; -1 when it is gone */
 	const struct cgroup *group;
 	struct nsinit ns;
@@ -60,17 +59,6 @@ struct kept {
 	int signal;		/* by which the program was killed, 0 */
 	bool committed;
 };
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	remove(path);
-	return 0;
-}
-
-static void remove_dir(const char *dir)
-{
-	nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-}
 
 static void kept_hold(struct kept *kept, int fd, struct keeper_msg *answer)
 {
@@ -135,7 +123,7 @@ static void kept_abort(struct kept *kept, struct error *err)
 	/* first the tasks: as long as one lives, its missing pages must not read as zeros */
 	kept_kill(kept, err);
 	kept_release_all(kept);
-	remove_dir(kept->dir);
+	owned_dir_remove(kept->dir);
 }
 
 /* The group was only for the freezer: the program goes where the keeper is. */
@@ -202,7 +190,7 @@ static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *f
 		kept_reap(kept);
 		answer.value = kept->signal;
 		kept_release_all(kept);
-		remove_dir(kept->dir);
+		owned_dir_remove(kept->dir);
 		go_on = false;
 		break;
 	}
@@ -212,7 +200,7 @@ static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *f
 	if (started) {
 		group_leave(kept->group);
 		/* CRIU's images are of no use any more, and take memory */
-		remove_dir(kept->dir);
+		owned_dir_remove(kept->dir);
 	}
 	return go_on;
 }
@@ -259,11 +247,12 @@ static void kept_main(struct kept *kept, int signals)
 			go_on = kept_message(kept);
 	}
 	if (kept->sock < 0)
-		remove_dir(kept->dir);
+		owned_dir_remove(kept->dir);
 }
 
-static void keeper_main(const char *dir, const struct cgroup *group, int sock)
+static void keeper_main(const struct owned_dir *dir, const struct cgroup *group, int sock)
 {
+	const int keep[] = { sock, dir->base_fd, dir->fd };
 	struct kept kept = { .dir = dir, .group = group, .sock = sock, .ns = { .sock = -1 } };
 	struct rlimit many = { .rlim_cur = 65536, .rlim_max = 65536 };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC), signals;
@@ -274,9 +263,7 @@ static void keeper_main(const char *dir, const struct cgroup *group, int sock)
 	for (int fd = 0; fd < 3; fd++)
 		dup2(null, fd);
 	/* a connection that stayed open here would hide from the peer that the helper died */
-	if (sock > 3)
-		close_range(3, sock - 1, 0);
-	close_range(sock + 1, ~0U, 0);
+	fds_close_others(keep, 3);
 	setrlimit(RLIMIT_NOFILE, &many);
 	if (chdir("/"))
 		_exit(1);
@@ -295,7 +282,8 @@ static void keeper_main(const char *dir, const struct cgroup *group, int sock)
 	_exit(0);
 }
 
-struct keeper *keeper_start(const char *dir, const struct cgroup *group, struct error *err)
+struct keeper *keeper_start(const struct owned_dir *dir, const struct cgroup *group,
+			    struct error *err)
 {
 	struct keeper *keeper = calloc(1, sizeof(*keeper));
 	int pair[2];
@@ -471,12 +459,12 @@ bool keeper_undo(struct keeper *keeper, int init_fd)
 	cgroup_kill(&keeper->group);
 	gone = wait_init(init_fd);
 	cgroup_remove(&keeper->group, GROUP_TIMEOUT_MS);
-	remove_dir(keeper->dir);
+	owned_dir_remove(keeper->dir);
 	return gone;
 }
 
-void keeper_clean_up(const char *dir, int init_fd)
+void keeper_clean_up(const struct owned_dir *dir, int init_fd)
 {
 	wait_init(init_fd);
-	remove_dir(dir);
+	owned_dir_remove(dir);
 }

@@ -10,17 +10,19 @@
 #include <stdbool.h>
 #include <sys/types.h>
 #include "dest/nsinit.h"
+#include "kernel/owned_dir.h"
 #include "ui/error.h"
 
 struct keeper;
 
 /**
  * keeper_start() - fork it; call it before any thread is started
- * @dir: directory of this migration; the keeper removes it at the end
+ * @dir: directory of this migration, which was made already; the keeper removes it at the end
  * @group: the planned control group in which the program is restored and frozen; copied. The
  *	keeper makes it for keeper_spawn(), and removes it
  */
-struct keeper *keeper_start(const char *dir, const struct cgroup *group, struct error *err);
+struct keeper *keeper_start(const struct owned_dir *dir, const struct cgroup *group,
+			    struct error *err);
 
 /* All of these wait for the keeper's answer, and may be called by any thread. */
 
@@ -61,7 +63,7 @@ bool keeper_undo(struct keeper *keeper, int init_fd);
  * keeper_clean_up() - keeper_done() when the keeper itself has died
  * @init_fd: as for keeper_undo()
  */
-void keeper_clean_up(const char *dir, int init_fd);
+void keeper_clean_up(const struct owned_dir *dir, int init_fd);
 
 /** keeper_fd() - hangs up when the keeper has died; only for poll() */
 int keeper_fd(const struct keeper *keeper);

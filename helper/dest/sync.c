@@ -46,6 +46,8 @@ void incoming_fail(struct incoming *in, const struct error *err)
 	/* after COMMIT what is here goes on to be installed */
 	if (wake)
 		memory_fail(&in->mem);
+	if (in->ctl)
+		control_hurry(in->ctl);
 }
 
 /* Return: false at the deadline; lock held */
@@ -191,7 +193,8 @@ static void *control_body(void *arg)
 			return NULL;
 		}
 		pthread_mutex_lock(&sync->lock);
-		while (sync->nr_queue == INCOMING_QUEUE && !sync->closing)
+		while ((sync->nr_queue == INCOMING_QUEUE ||
+			(sync->nr_queue && control_is_big(msg))) && !sync->closing)
 			pthread_cond_wait(&sync->changed, &sync->lock);
 		if (sync->nr_queue == INCOMING_QUEUE)
 			migrate__control__free_unpacked(msg, NULL);

@@ -132,7 +132,7 @@ static int let_go(struct incoming *in)
 		     "%lu pages had no place in the restored program", orphans);
 	if (keeper_done(in->keeper, &signal, &err)) {
 		tell("warning", NULL, "%s", err.what);
-		keeper_clean_up(in->images.dir, in->init_fd);
+		keeper_clean_up(&in->images.dir, in->init_fd);
 	}
 	return signal;
 }
@@ -246,6 +246,7 @@ int incoming_takeover(struct incoming *in, bool *undo, struct error *err)
 	if (start_tasks(in, err))
 		return -1;
 	*undo = false;
+	budget_drop_images(&in->budget);
 	if (send_empty(in, MIGRATE__CONTROL__BODY_STARTED, err))
 		incoming_fail(in, err);
 	incoming_state(in, "FAULTS");

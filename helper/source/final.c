@@ -96,12 +96,8 @@ static int take_populated(void *ctx, const struct splice_vm_run *runs, uint32_t 
 	return 0;
 }
 
-static int send_populated(struct outgoing *out, struct error *err)
+static int find_populated(struct outgoing *out, struct error *err)
 {
-	struct splice_vm_run runs[SEND_RUNS];
-	uint64_t at = 0;
-	uint32_t nr;
-
 	for (size_t i = 0; i < out->task.vmas.nr; i++) {
 		const struct vma *vma = &out->task.vmas.vmas[i];
 
@@ -110,6 +106,15 @@ static int send_populated(struct outgoing *out, struct error *err)
 			     take_populated, out, err))
 			return -1;
 	}
+	return outgoing_announce_memory(out, &out->populated, err);
+}
+
+static int send_populated(struct outgoing *out, struct error *err)
+{
+	struct splice_vm_run runs[SEND_RUNS];
+	uint64_t at = 0;
+	uint32_t nr;
+
 	while ((nr = sender_take(&out->populated, &at, runs, SEND_RUNS, UINT32_MAX)))
 		if (sender_list(&out->memory, FRAME_POPULATED, runs, nr, err))
 			return -1;
@@ -164,7 +169,7 @@ int outgoing_final(struct outgoing *out, struct error *err)
 	/* of a round that was not announced: they wait there for the list of mappings */
 	out->memory.round = out->last_round + 1;
 	if (send_last_dirty(out, err) || outgoing_send_maps(out, &out->task.vmas, err) ||
-	    say_frozen(out, err) || send_populated(out, err))
+	    find_populated(out, err) || say_frozen(out, err) || send_populated(out, err))
 		return -1;
 	find_left(out);
 	if (out->opts->mode == MODE_PRECOPY && send_left(out, err))

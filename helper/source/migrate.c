@@ -45,12 +45,9 @@ static int prepare(struct outgoing *out, struct error *err)
 	const struct migrate_options *opts = out->opts;
 	pid_t pid = opts->pid;
 
-	if (conn_check_where(opts->to, err) || check_result_file(opts->result, err))
+	if (conn_check_where(opts->to, opts->insecure, err) ||
+	    check_result_file(opts->result, err))
 		return -1;
-	if (!opts->insecure && !conn_host_is_loopback(opts->to))
-		return error_set(err, CODE_USAGE,
-				 "say --insecure on both sides if the network between them is yours alone",
-				 "memory would go to %s without encryption", opts->to);
 	if (pid == getpid() || getrandom(out->id, sizeof(out->id), 0) != sizeof(out->id))
 		return error_set(err, CODE_USAGE, NULL, "process %d cannot be migrated", pid);
 	for (size_t i = 0; i < sizeof(out->id); i++)

@@ -20,10 +20,10 @@ const char *migrate_mode_name(enum migrate_mode mode)
 
 static void usage(FILE *to)
 {
-	fputs("Usage: migrate-helper migrate --pid PID --to HOST[:PORT] [OPTION]...\n"
+	fputs("Usage: migrate-helper migrate --pid PID --to WHERE [OPTION]...\n"
 	      "Move a running program to the machine where \"migrate-helper serve\" runs.\n\n"
 	      "  --pid PID            the program\n"
-	      "  --to HOST[:PORT]     where to (port 7070)\n"
+	      "  --to WHERE           where to: unix:PATH, or HOST[:PORT] (port 7070)\n"
 	      "  --mode MODE          auto: send memory while it runs, the rest after it moved\n"
 	      "                       precopy: send the rest while it stands\n"
 	      "                       postcopy: send everything after it moved\n"
@@ -35,7 +35,7 @@ static void usage(FILE *to)
 	      "  --link-timeout MS    while it stands, a link that is silent for so long is lost\n"
 	      "                       and the program goes on here (400; 100 to 60000)\n"
 	      "  --verify             compare all memory on both sides before it goes on\n"
-	      "  --insecure           go beyond loopback, without encryption\n"
+	      "  --insecure           take a HOST, without encryption\n"
 	      "  --images-dir DIR     for CRIU's images, an absolute path, on tmpfs\n"
 	      "                       (/run/migrate-helper, or /dev/shm when that is not)\n"
 	      "  --criu-log-level N   0 to 4 (2)\n"
@@ -98,7 +98,7 @@ static const char *take(int option, const char *value, struct migrate_options *o
 		return want;
 	case 't':
 		opts->to = value;
-		return *value ? NULL : "HOST or HOST:PORT";
+		return *value ? NULL : "unix:PATH, HOST or HOST:PORT";
 	case 'm':
 		return parse_mode(value, &opts->mode);
 	case 'w':

@@ -137,6 +137,13 @@ int outgoing_refuse(struct outgoing *out, struct error *err);
 int outgoing_setup(struct outgoing *out, struct error *err);
 int outgoing_send_maps(struct outgoing *out, const struct vma_list *list, struct error *err);
 
+/* announce.c */
+
+/** outgoing_announce_memory() - the destination will have what it has, and @more */
+int outgoing_announce_memory(struct outgoing *out, const struct page_set *more, struct error *err);
+/** outgoing_announce_images() - all files in the images directory */
+int outgoing_announce_images(struct outgoing *out, struct error *err);
+
 /* precopy.c */
 
 int outgoing_precopy(struct outgoing *out, struct error *err);

@@ -78,6 +78,8 @@ void outgoing_fail(struct outgoing *out, const struct error *err)
 	/* whoever waits inside of a SEND comes back */
 	shutdown(out->memory_fd, SHUT_RDWR);
 	shutdown(out->urgent_fd, SHUT_RDWR);
+	if (out->ctl)
+		control_hurry(out->ctl);
 }
 
 void outgoing_watch_rpc(void *ctx, int rpc_fd)

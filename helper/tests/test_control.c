@@ -120,8 +120,9 @@ static void a_short_patience_beats_more_often(void **state)
 	ctl = control_new(fd[1], COURSE_SOURCE, &err);
 	assert_non_null(ctl);
 	control_set_lost(ctl, 400);
+	/* it would end a connection whose peer reads slowly */
 	assert_int_equal(getsockopt(fd[1], IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, &len), 0);
-	assert_int_equal(timeout, 400);
+	assert_int_equal(timeout, 0);
 	clock_gettime(CLOCK_MONOTONIC, &begin);
 	for (int i = 0; i < 20; i++)
 		read_heartbeat(fd[0]);
@@ -129,8 +130,6 @@ static void a_short_patience_beats_more_often(void **state)
 	/* 2 s when they come as often as they must, 20 s as they come else */
 	assert_true(end.tv_sec - begin.tv_sec < 15);
 	control_set_lost(ctl, 0);
-	assert_int_equal(getsockopt(fd[1], IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, &len), 0);
-	assert_int_equal(timeout, CONN_LOST_MS);
 	control_close(ctl);
 	close(fd[0]);
 }
@@ -267,12 +266,13 @@ static void refused(const void *bytes, size_t nr, enum exit_code code)
 
 static void malformed(void **state)
 {
-	uint32_t huge = htole32(8 << 20), most = htole32(4096);
-	uint32_t all = ~0U;
-
-	refused(&huge, 4, CODE_PEER);
-	refused(&all, 4, CODE_PEER);
-	refused(&most, 4, CODE_NETWORK);
+	refused("\xff\xff\xff\xff\x0a\0", 6, CODE_PEER);
+	refused("\0\0\x80\0\x0a\0", 6, CODE_PEER);		/* Hello of 8 MiB */
+	refused("\1\x10\0\0\x0a\0", 6, CODE_PEER);		/* of 4097 bytes */
+	refused("\0\x10\0\0\x0a\0", 6, CODE_NETWORK);		/* of 4096 that do not come */
+	refused("\0\0\x10\0\x12\0", 6, CODE_PEER);		/* Setup before Hello */
+	refused("\0\0\x10\0\x9a\1", 6, CODE_PEER);		/* Heartbeat of 1 MiB */
+	refused("\0\0\x10\0\x92\1", 6, CODE_PEER);		/* Abort of 1 MiB */
 	refused("\1", 1, CODE_NETWORK);
 	refused("\0\0\0\0", 4, CODE_PEER);			/* no body */
 	refused("\3\0\0\0\xff\xff\xff", 7, CODE_PEER);

@@ -22,14 +22,19 @@
 
 static char dir[64];
 static struct cgroup group;
+static struct owned_dir owned = { .base_fd = -1, .fd = -1 };
+static int nr_dirs;
 
 static int make_dir(void **state)
 {
 	char path[128];
 	int fd;
 
-	strcpy(dir, "/tmp/test-keeper-XXXXXX");
-	if (!mkdtemp(dir))
+	struct error err = { 0 };
+
+	snprintf(dir, sizeof(dir), "/tmp/test-keeper-%d-%d", getpid(), nr_dirs++);
+	owned_dir_close(&owned);
+	if (owned_dir_make(&owned, "/tmp", dir + strlen("/tmp/"), &err))
 		return -1;
 	snprintf(path, sizeof(path), "%s/images", dir);
 	mkdir(path, 0700);
@@ -81,7 +86,7 @@ static struct keeper *start(void)
 
 	snprintf(name, sizeof(name), "migrate-helper-test-%d", getpid());
 	cgroup_plan(&group, 0, CGROUP_BELOW, name);
-	keeper = keeper_start(dir, &group, &err);
+	keeper = keeper_start(&owned, &group, &err);
 
 	assert_non_null(keeper);
 	return keeper;

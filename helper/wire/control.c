@@ -2,54 +2,104 @@
 #define _GNU_SOURCE
 #include <endian.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include "ui/text.h"
 #include "wire/conn.h"
 #include "wire/control.h"
 #include "wire/deadline.h"
+#include "wire/link.h"
 
 #define HEARTBEAT_MS	1000
 #define HEARTBEATS_LOST	4	/* at the least so many before a link is lost */
 #define ABORT_MS	1000
+#define HEAD_BYTES	2		/* in which the kind of a message stands */
+#define NAME_MAX_BYTES	128	/* of a host, a program, a version */
 
 /**
  * struct control - see control.h
+ * @local: only heartbeats tell that the other side lives (wire/link.h)
  * @lock: one message at a time is written
- * @state_lock: @course, @unstarted, @stop, @beat_ms and @beat_now, so that closing never waits
- *	for a message; taken inside of @lock, or alone
+ * @state_lock: @course, @unstarted, @stop, @hurry, @beat_ms, @lost_ms and @beat_now, so that
+ *	closing never waits for a message; taken inside of @lock, or alone
  * @beat_ms: between two heartbeats
  * @beat_now: the next is due
+ * @hurry: nobody shall wait long for a peer that does not read
  * @broken: a message was left half-written: nothing can follow it
+ * @greeted: its Hello came; of who receives
+ * @from_dest: the other side is a destination
+ * @lost: for so many ms the link was silent, and was shut down; 0: it was not
+ * @sending_ms: when the message that is being written was begun; 0: there is none
  */
 struct control {
 	int fd;
+	bool local;
 	pthread_t heart;
 	pthread_mutex_t lock, state_lock;
 	pthread_cond_t changed;
 	struct course course;
-	int beat_ms;
-	bool stop, beat_now, broken, unstarted;
+	int beat_ms, lost_ms;
+	bool stop, hurry, beat_now, broken, unstarted;
+	atomic_int lost;
+	_Atomic int64_t sending_ms;
 };
+
+static int64_t now_ms(void)
+{
+	struct timespec ts = deadline_in(CLOCK_MONOTONIC, 0);
+
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+/* A heartbeat never waits: while a message is being written, that is one. */
+static void beat(struct control *ctl)
+{
+	uint8_t beat[] = { 3, 0, 0, 0, 0x9a, 1, 0 };	/* Heartbeat, field 19, empty */
+	struct error ignored = { 0 };
+	ssize_t n;
+
+	if (pthread_mutex_trylock(&ctl->lock))
+		return;
+	n = ctl->broken ? -1 : send(ctl->fd, beat, sizeof(beat), MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n > 0 && n < (ssize_t)sizeof(beat) &&
+	    conn_write(ctl->fd, beat + n, sizeof(beat) - n, ABORT_MS, &ignored))
+		ctl->broken = true;
+	pthread_mutex_unlock(&ctl->lock);
+}
+
+/* Whoever waits for the link comes back. */
+static void give_up(struct control *ctl, int lost_ms)
+{
+	atomic_store(&ctl->lost, lost_ms);
+	shutdown(ctl->fd, SHUT_RDWR);
+}
+
+static void look(struct control *ctl, struct link *link, int lost_ms, bool hurry)
+{
+	int64_t since = atomic_load(&ctl->sending_ms);
+
+	if (!ctl->local && link_is_lost(link, lost_ms))
+		give_up(ctl, lost_ms);
+	else if (hurry && since && now_ms() - since >= ABORT_MS)
+		give_up(ctl, ABORT_MS);
+}
 
 static void *heart_main(void *arg)
 {
-	Migrate__Heartbeat beat = MIGRATE__HEARTBEAT__INIT;
-	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	struct control *ctl = arg;
+	struct link link;
 	bool stop = false;
 
-	msg.body_case = MIGRATE__CONTROL__BODY_HEARTBEAT;
-	msg.heartbeat = &beat;
-	while (!stop) {
+	link_init(&link, ctl->fd);
+	while (!stop && !atomic_load(&ctl->lost)) {
 		struct timespec until;
-		/* whoever receives notices the loss: a failure here says nothing new */
-		struct error ignored = { 0 };
+		bool hurry;
+		int lost_ms;
 
 		pthread_mutex_lock(&ctl->state_lock);
 		until = deadline_in(CLOCK_MONOTONIC, ctl->beat_ms);
@@ -58,9 +108,13 @@ static void *heart_main(void *arg)
 			;
 		ctl->beat_now = false;
 		stop = ctl->stop;
+		hurry = ctl->hurry;
+		lost_ms = ctl->lost_ms;
 		pthread_mutex_unlock(&ctl->state_lock);
-		if (!stop && control_send(ctl, &msg, &ignored))
-			stop = true;
+		if (stop)
+			break;
+		look(ctl, &link, lost_ms, hurry);
+		beat(ctl);
 	}
 	return NULL;
 }
@@ -76,7 +130,9 @@ struct control *control_new(int fd, enum course_side side, struct error *err)
 		return NULL;
 	}
 	ctl->fd = fd;
+	ctl->local = link_is_local(fd);
 	ctl->beat_ms = HEARTBEAT_MS;
+	ctl->lost_ms = CONN_LOST_MS;
 	course_init(&ctl->course, side);
 	pthread_mutex_init(&ctl->lock, NULL);
 	pthread_mutex_init(&ctl->state_lock, NULL);
@@ -110,17 +166,28 @@ void control_close(struct control *ctl)
 	free(ctl);
 }
 
-void control_set_lost(struct control *ctl, unsigned int lost_ms)
+static void set_pace(struct control *ctl, int lost_ms, bool hurry)
 {
-	lost_ms = lost_ms ?: CONN_LOST_MS;
-	setsockopt(ctl->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof(lost_ms));
 	pthread_mutex_lock(&ctl->state_lock);
+	ctl->lost_ms = lost_ms;
+	ctl->hurry |= hurry;
 	ctl->beat_ms = HEARTBEAT_MS;
 	if (lost_ms < HEARTBEATS_LOST * HEARTBEAT_MS)
 		ctl->beat_ms = lost_ms / HEARTBEATS_LOST;
 	ctl->beat_now = true;
 	pthread_cond_signal(&ctl->changed);
 	pthread_mutex_unlock(&ctl->state_lock);
+}
+
+void control_set_lost(struct control *ctl, unsigned int lost_ms)
+{
+	set_pace(ctl, lost_ms ? (int)lost_ms : CONN_LOST_MS, false);
+}
+
+void control_hurry(struct control *ctl)
+{
+	/* looked at several times in that second */
+	set_pace(ctl, ABORT_MS, true);
 }
 
 int control_fd(const struct control *ctl)
@@ -184,14 +251,17 @@ static int enter(struct control *ctl, Migrate__Control__BodyCase body, struct er
 static int send_locked(struct control *ctl, Migrate__Control__BodyCase body, const uint8_t *buf,
 		       size_t bytes, int timeout_ms, struct error *err)
 {
+	int ret;
+
 	if (ctl->broken)
 		return error_set(err, CODE_NETWORK, NULL, "link lost: control is closed");
 	if (enter(ctl, body, err))
 		return -1;
-	if (!conn_write(ctl->fd, buf, bytes, timeout_ms, err))
-		return 0;
-	ctl->broken = true;
-	return -1;
+	atomic_store(&ctl->sending_ms, now_ms());
+	ret = conn_write(ctl->fd, buf, bytes, timeout_ms, err);
+	atomic_store(&ctl->sending_ms, 0);
+	ctl->broken = ret;
+	return ret;
 }
 
 int control_send(struct control *ctl, const Migrate__Control *msg, struct error *err)
@@ -225,6 +295,7 @@ void control_send_abort(struct control *ctl, const struct error *why, bool unsta
 	abort.unstarted = unstarted;
 	msg.body_case = MIGRATE__CONTROL__BODY_ABORT;
 	msg.abort = &abort;
+	control_hurry(ctl);
 	buf = pack(&msg, &bytes, &ignored);
 	if (buf && !pthread_mutex_timedlock(&ctl->lock, &until)) {
 		send_locked(ctl, msg.body_case, buf, bytes, ABORT_MS, &ignored);
@@ -233,40 +304,102 @@ void control_send_abort(struct control *ctl, const struct error *why, bool unsta
 	free(buf);
 }
 
-/* Memory is taken for no more than the longest message that may come in this phase. */
-static int check_length(struct control *ctl, uint32_t length, struct error *err)
+/* Of all that the other side says in words, before anybody stores or prints it. */
+static void clean_texts(Migrate__Control *msg)
 {
-	uint32_t longest;
+	switch (msg->body_case) {
+	case MIGRATE__CONTROL__BODY_HELLO:
+		text_clean(&msg->hello->software, NAME_MAX_BYTES);
+		text_clean(&msg->hello->hostname, NAME_MAX_BYTES);
+		break;
+	case MIGRATE__CONTROL__BODY_SETUP:
+		text_clean(&msg->setup->comm, NAME_MAX_BYTES);
+		break;
+	case MIGRATE__CONTROL__BODY_SETUP_REPLY:
+		for (size_t i = 0; i < msg->setup_reply->n_refusals; i++)
+			text_clean(&msg->setup_reply->refusals[i], TEXT_MAX);
+		break;
+	case MIGRATE__CONTROL__BODY_ABORT:
+		text_clean(&msg->abort->reason, TEXT_MAX);
+		break;
+	default:
+		break;
+	}
+}
+
+/* As conn_read(); says why it was that the link was shut down here. */
+static int read_all(struct control *ctl, void *buf, size_t bytes, struct error *err)
+{
+	struct error why = { 0 };
+	int lost;
+
+	if (!conn_read(ctl->fd, buf, bytes, ctl->local ? CONN_LOST_MS : 0, &why))
+		return 0;
+	lost = atomic_load(&ctl->lost);
+	if (lost)
+		return error_set(err, CODE_NETWORK, NULL,
+				 "link lost: the other machine acknowledged nothing for %d ms",
+				 lost);
+	*err = why;
+	return -1;
+}
+
+/* The first bytes of a message are the number of its body's field, and the type "message". */
+static Migrate__Control__BodyCase first_body(const uint8_t *head, uint32_t bytes)
+{
+	uint32_t tag = bytes ? head[0] : 0;
+
+	if (tag & 0x80)
+		tag = bytes > 1 && !(head[1] & 0x80) ? (tag & 0x7f) | head[1] << 7 : 0;
+	return (tag & 7) == 2 ? tag >> 3 : 0;
+}
+
+static int check_head(struct control *ctl, Migrate__Control__BodyCase body, uint32_t bytes,
+		      struct error *err)
+{
+	int ret;
 
 	pthread_mutex_lock(&ctl->state_lock);
-	longest = course_longest(&ctl->course);
+	ret = course_check(&ctl->course, body, bytes, err);
 	pthread_mutex_unlock(&ctl->state_lock);
-	return length <= longest ? 0 :
-	       error_set(err, CODE_PEER, NULL, "malformed message: %u bytes", length);
+	return ret;
+}
+
+static Migrate__Control *unpack(const uint8_t *buf, uint32_t length, struct error *err)
+{
+	Migrate__Control *msg = migrate__control__unpack(NULL, length, buf);
+
+	if (!msg) {
+		error_set(err, CODE_PEER, NULL, "malformed message of %u bytes", length);
+		return NULL;
+	}
+	clean_texts(msg);
+	return msg;
 }
 
 static Migrate__Control *recv_any(struct control *ctl, size_t *bytes, struct error *err)
 {
+	uint8_t head[HEAD_BYTES], *buf;
 	Migrate__Control *msg = NULL;
-	uint32_t length;
-	uint8_t *buf;
+	uint32_t length, first;
 
-	if (conn_read(ctl->fd, &length, sizeof(length), 0, err))
+	if (read_all(ctl, &length, sizeof(length), err))
 		return NULL;
 	length = le32toh(length);
 	*bytes = length;
-	if (check_length(ctl, length, err))
+	first = length < HEAD_BYTES ? length : HEAD_BYTES;
+	/* before any memory is taken for it */
+	if (read_all(ctl, head, first, err) ||
+	    check_head(ctl, first_body(head, first), length, err))
 		return NULL;
-	buf = malloc(length + 1);
+	buf = malloc(length);
 	if (!buf) {
 		error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
 		return NULL;
 	}
-	if (!conn_read(ctl->fd, buf, length, 0, err)) {
-		msg = migrate__control__unpack(NULL, length, buf);
-		if (!msg)
-			error_set(err, CODE_PEER, NULL, "malformed message of %u bytes", length);
-	}
+	memcpy(buf, head, first);
+	if (!read_all(ctl, buf + first, length - first, err))
+		msg = unpack(buf, length, err);
 	free(buf);
 	return msg;
 }
@@ -290,11 +423,10 @@ static int check_body(struct control *ctl, const Migrate__Control *msg, size_t b
 			 "the other side gave up: %s", msg->abort->reason);
 }
 
-static int64_t now_ms(void)
+bool control_is_big(const Migrate__Control *msg)
 {
-	struct timespec ts = deadline_in(CLOCK_MONOTONIC, 0);
-
-	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+	return msg->body_case == MIGRATE__CONTROL__BODY_SETUP ||
+	       msg->body_case == MIGRATE__CONTROL__BODY_MAPS;
 }
 
 Migrate__Control *control_recv(struct control *ctl, int timeout_ms, struct error *err)

@@ -30,8 +30,9 @@ struct course_rule {
 static const struct course_rule rules[] = {
 	{ BODY(HELLO), COURSE_SOURCE | COURSE_DEST, IN(PHASE_HELLO), SAME, 4 * KIB },
 	{ BODY(SETUP), COURSE_SOURCE, IN(PHASE_SETUP), PHASE_ASKED, MAPS_BYTES },
-	{ BODY(SETUP_REPLY), COURSE_DEST, IN(PHASE_ASKED), PHASE_PRECOPY, 256 * KIB },
+	{ BODY(SETUP_REPLY), COURSE_DEST, IN(PHASE_ASKED), PHASE_PRECOPY, 64 * KIB },
 	{ BODY(MAPS), COURSE_SOURCE, IN(PHASE_PRECOPY), SAME, MAPS_BYTES },
+	{ BODY(ANNOUNCE), COURSE_SOURCE, IN(PHASE_PRECOPY) | IN(PHASE_FROZEN), SAME, KIB },
 	{ BODY(ROUND_BEGIN), COURSE_SOURCE, IN(PHASE_PRECOPY), SAME, KIB },
 	{ BODY(ROUND_ACK), COURSE_DEST, IN(PHASE_PRECOPY), SAME, KIB },
 	{ BODY(FROZEN), COURSE_SOURCE, IN(PHASE_PRECOPY), PHASE_FROZEN, KIB },
@@ -126,11 +127,10 @@ int course_send(struct course *course, Migrate__Control__BodyCase body, struct e
 	return 0;
 }
 
-int course_receive(struct course *course, Migrate__Control__BodyCase body, size_t bytes,
-		   struct error *err)
+int course_check(const struct course *course, Migrate__Control__BodyCase body, size_t bytes,
+		 struct error *err)
 {
-	enum course_side from = other(course->side);
-	const struct course_rule *rule = find_rule(course, body, from);
+	const struct course_rule *rule = find_rule(course, body, other(course->side));
 
 	if (!rule)
 		return error_set(err, CODE_PEER, "use the same version on both sides",
@@ -140,17 +140,16 @@ int course_receive(struct course *course, Migrate__Control__BodyCase body, size_
 		return error_set(err, CODE_PEER, "use the same version on both sides",
 				 "the other side sent message %s of %zu bytes, more than %u",
 				 course_body_name(body), bytes, rule->longest);
-	advance(course, rule, from);
 	return 0;
 }
 
-uint32_t course_longest(const struct course *course)
+int course_receive(struct course *course, Migrate__Control__BodyCase body, size_t bytes,
+		   struct error *err)
 {
 	enum course_side from = other(course->side);
-	uint32_t longest = 0;
 
-	for (size_t i = 0; i < NR_RULES; i++)
-		if (is_legal(course, &rules[i], from) && rules[i].longest > longest)
-			longest = rules[i].longest;
-	return longest;
+	if (course_check(course, body, bytes, err))
+		return -1;
+	advance(course, find_rule(course, body, from), from);
+	return 0;
 }

@@ -60,8 +60,9 @@ int course_send(struct course *course, Migrate__Control__BodyCase body, struct e
 int course_receive(struct course *course, Migrate__Control__BodyCase body, size_t bytes,
 		   struct error *err);
 
-/** course_longest() - bytes of the longest message that the other side may send now */
-uint32_t course_longest(const struct course *course);
+/** course_check() - course_receive() that enters no phase: before memory is taken for a message */
+int course_check(const struct course *course, Migrate__Control__BodyCase body, size_t bytes,
+		 struct error *err);
 
 const char *course_phase_name(enum course_phase phase);
 
