@@ -78,6 +78,8 @@ static json_t *result_json(const struct figures *figures, const struct error *er
 			   "frozen_send_ns", (json_int_t)figures->frozen_send_ns,
 			   "restore_ns", (json_int_t)figures->restore_ns,
 			   "left_pages", (json_int_t)figures->left_pages);
+	if (figures->losses)
+		json_object_set_new(result, "losses", losses_json(figures->losses));
 	if (!figures->moved)
 		return result;
 	json_object_update_new(result, json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
@@ -130,6 +132,8 @@ static void print_result(const struct figures *figures)
 		     SECONDS(figures->frozen_ns), SECONDS(figures->held_ns),
 		     SECONDS(figures->restore_ns));
 	report_print("%-24s %10.3f s\n", "total", SECONDS(figures->total_ns));
+	if (figures->losses)
+		losses_print(figures->losses);
 }
 
 void figures_say_result(const struct figures *figures, const struct error *err, int pid,

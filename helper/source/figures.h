@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "source/loss.h"
 #include "ui/error.h"
 
 /**
@@ -26,6 +27,7 @@ struct round_figures {
  * @frozen_ns: from the request to CRIU until the destination said that the program runs
  * @held_ns: of this, until CRIU held the program
  * @frozen_send_ns: of this, sending pages in mode precopy
+ * @losses: of the migration, for the result
  * @started_ns: CLOCK_MONOTONIC when the helper began
  */
 struct figures {
@@ -37,6 +39,7 @@ struct figures {
 	uint64_t precopy_pages, push_pages, fault_pages, zero_pages, image_pages, faults;
 	uint64_t verified_pages;
 	bool moved;
+	const struct losses *losses;
 };
 
 uint64_t figures_now(void);

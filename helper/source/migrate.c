@@ -320,6 +320,7 @@ static void outgoing_destroy(struct outgoing *out)
 	criu_task_free(&out->task);
 	workdir_close(&out->dir);
 	figures_free(&out->figures);
+	losses_free(&out->losses);
 }
 
 int migrate_main(int argc, char **argv)
@@ -339,6 +340,8 @@ int migrate_main(int argc, char **argv)
 	out->memory_fd = out->urgent_fd = out->clear_fd = out->svm.fd = -1;
 	out->dir.images_fd = out->dir.work_fd = out->dir.parent_fd = -1;
 	out->figures.started_ns = figures_now();
+	out->figures.losses = &out->losses;
+	out->losses.accepted = opts.accepted_losses;
 	pthread_mutex_init(&out->left_lock, NULL);
 	code = run(out, &err);
 	if (error_is_set(&err))

@@ -18,6 +18,7 @@
 #include "source/figures.h"
 #include "source/guard.h"
 #include "source/keeper.h"
+#include "source/loss.h"
 #include "source/options.h"
 #include "source/sender.h"
 #include "source/stop_rule.h"
@@ -79,6 +80,7 @@ struct outgoing {
 	uint64_t peer_fixed_ns, frozen_at_ns;
 	uint32_t last_round;
 	struct figures figures;
+	struct losses losses;
 	struct outgoing_sync sync;
 	pthread_t control_thread, watch_thread, urgent_thread;
 	bool has_control, has_watch, has_urgent;

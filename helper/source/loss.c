@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "source/loss.h"
+#include "ui/report.h"
+
+/**
+ * struct loss_row - one thing that a move can lose
+ * @fate: LOSS_REPAIRED, LOSS_REFUSED or LOSS_WARNED
+ * @text: what is lost
+ * @hint: for LOSS_REFUSED: what to do other than to accept it; may be NULL
+ */
+struct loss_row {
+	const char *name;
+	enum loss_fate fate;
+	const char *text, *hint;
+};
+
+static const struct loss_row rows[LOSS_NR] = {
+	[LOSS_PIPE] = {
+		"pipe", LOSS_REFUSED, "a pipe whose other end stays here breaks",
+		"start the program with its output in a file" },
+	[LOSS_SOCKET_PAIR] = {
+		"socket-pair", LOSS_REFUSED, "a socket pair whose other end stays here breaks",
+		NULL },
+	[LOSS_WRITABLE_FILE] = {
+		"writable-file", LOSS_REFUSED,
+		"a file that is open for writing is another file at the destination",
+		"--shared-storage PATH says that both machines have the same storage there" },
+	[LOSS_APPENDED_FILE] = {
+		"appended-file", LOSS_WARNED,
+		"an append-only file goes on in the destination's copy of it", NULL },
+	[LOSS_SHARED_MAPPING] = {
+		"shared-mapping", LOSS_REFUSED,
+		"a writable shared mapping of a file is one of another file at the destination",
+		"--shared-storage PATH says that both machines have the same storage there" },
+	[LOSS_TCP_CONNECTIONS] = {
+		"tcp-connections", LOSS_WARNED, "TCP connections are closed", NULL },
+	[LOSS_IN_FLIGHT] = {
+		"in-flight", LOSS_WARNED,
+		"TCP connections that the program has not accepted yet are reset", NULL },
+};
+
+_Static_assert(LOSS_NR <= 64, "one bit a row");
+
+static const char *const fate_names[] = {
+	[LOSS_REPAIRED] = "repaired", [LOSS_REFUSED] = "refused",
+	[LOSS_ACCEPTED] = "accepted", [LOSS_WARNED] = "warned",
+};
+
+const char *loss_name(enum loss loss)
+{
+	return rows[loss].name;
+}
+
+const char *loss_text(enum loss loss)
+{
+	return rows[loss].text;
+}
+
+enum loss_fate loss_default_fate(enum loss loss)
+{
+	return rows[loss].fate;
+}
+
+const char *loss_fate_name(enum loss_fate fate)
+{
+	return fate_names[fate];
+}
+
+enum loss loss_find(const char *name)
+{
+	for (enum loss loss = 0; loss < LOSS_NR; loss++)
+		if (rows[loss].fate == LOSS_REFUSED && !strcmp(rows[loss].name, name))
+			return loss;
+	return LOSS_NR;
+}
+
+const char *loss_names(void)
+{
+	static char names[1024];
+	size_t at = 0;
+
+	for (enum loss loss = 0; loss < LOSS_NR; loss++)
+		if (rows[loss].fate == LOSS_REFUSED && at < sizeof(names))
+			at += snprintf(names + at, sizeof(names) - at, "%s%s", at ? ", " : "",
+				       rows[loss].name);
+	return names;
+}
+
+/* Return: NULL when the item is only counted */
+static struct loss_item *losses_grow(struct losses *losses, enum loss loss)
+{
+	struct loss_item *items;
+
+	if (losses->count[loss]++ >= LOSS_DETAILS_MAX)
+		return NULL;
+	items = realloc(losses->items, (losses->nr + 1) * sizeof(*items));
+	if (!items) {
+		losses->no_memory = true;
+		return NULL;
+	}
+	losses->items = items;
+	return &items[losses->nr++];
+}
+
+static json_t *item_json(const struct loss_item *item)
+{
+	return json_pack("{s:s,s:s,s:s}", "name", loss_name(item->loss), "fate",
+			 loss_fate_name(item->fate), "detail", item->detail);
+}
+
+/* A file's name may be any bytes: the text goes to terminals, and into JSON. */
+static void detail_clean(char *detail)
+{
+	json_t *string = json_string(detail);
+
+	for (char *at = detail; *at; at++)
+		if ((unsigned char)*at < ' ' || *at == 0x7f || (!string && *at < 0))
+			*at = '?';
+	json_decref(string);
+}
+
+static void losses_vadd(struct losses *losses, enum loss loss, enum loss_fate fate,
+			const char *fmt, va_list args)
+{
+	struct loss_item *item = losses_grow(losses, loss);
+
+	if (!item)
+		return;
+	item->loss = loss;
+	item->fate = fate;
+	if (fate == LOSS_REFUSED && losses->accepted & 1UL << loss)
+		item->fate = LOSS_ACCEPTED;
+	vsnprintf(item->detail, sizeof(item->detail), fmt, args);
+	detail_clean(item->detail);
+	report_event("loss", item_json(item));
+	if (!report_is_json() && (item->fate == LOSS_ACCEPTED || item->fate == LOSS_WARNED))
+		report_say("warning: %s: %s", loss_text(loss), item->detail);
+}
+
+void losses_add(struct losses *losses, enum loss loss, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	losses_vadd(losses, loss, loss_default_fate(loss), fmt, args);
+	va_end(args);
+}
+
+void losses_add_as(struct losses *losses, enum loss loss, enum loss_fate fate,
+		   const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	losses_vadd(losses, loss, fate, fmt, args);
+	va_end(args);
+}
+
+void losses_refusal(const struct loss_item *item, struct error *err)
+{
+	const struct loss_row *row = &rows[item->loss];
+	char hint[sizeof(err->hint)];
+
+	snprintf(hint, sizeof(hint), "%s%s--accept-loss %s moves the program all the same",
+		 row->hint ?: "", row->hint ? "; " : "", row->name);
+	error_set(err, CODE_REFUSED, hint, "%s: %s", row->text, item->detail);
+}
+
+int losses_refused(const struct losses *losses, struct error *err)
+{
+	const struct loss_item *first = NULL;
+	size_t nr = 0;
+
+	if (losses->no_memory)
+		return error_set(err, CODE_INTERNAL, NULL, "no memory for the list of losses");
+	for (size_t i = 0; i < losses->nr; i++)
+		if (losses->items[i].fate == LOSS_REFUSED && !nr++)
+			first = &losses->items[i];
+	if (!nr)
+		return 0;
+	losses_refusal(first, err);
+	if (nr > 1) {
+		size_t len = strlen(err->what);
+
+		snprintf(err->what + len, sizeof(err->what) - len, " (and %zu more losses)",
+			 nr - 1);
+	}
+	return -1;
+}
+
+/* Those of which no details are kept. */
+static size_t losses_more(const struct losses *losses, enum loss loss)
+{
+	return losses->count[loss] > LOSS_DETAILS_MAX ? losses->count[loss] - LOSS_DETAILS_MAX : 0;
+}
+
+json_t *losses_json(const struct losses *losses)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < losses->nr; i++)
+		json_array_append_new(array, item_json(&losses->items[i]));
+	for (enum loss loss = 0; loss < LOSS_NR; loss++) {
+		struct loss_item more = { .loss = loss, .fate = loss_default_fate(loss) };
+
+		if (!losses_more(losses, loss))
+			continue;
+		if (more.fate == LOSS_REFUSED && losses->accepted & 1UL << loss)
+			more.fate = LOSS_ACCEPTED;
+		snprintf(more.detail, sizeof(more.detail), "and %zu more",
+			 losses_more(losses, loss));
+		json_array_append_new(array, item_json(&more));
+	}
+	return array;
+}
+
+void losses_print(const struct losses *losses)
+{
+	for (size_t i = 0; i < losses->nr; i++) {
+		const struct loss_item *item = &losses->items[i];
+
+		if (item->fate != LOSS_REPAIRED)
+			report_print("lost: %s: %s\n", loss_text(item->loss), item->detail);
+	}
+	for (enum loss loss = 0; loss < LOSS_NR; loss++)
+		if (losses_more(losses, loss))
+			report_print("lost: %s: and %zu more\n", loss_text(loss),
+				     losses_more(losses, loss));
+}
+
+void losses_free(struct losses *losses)
+{
+	free(losses->items);
+	memset(losses, 0, sizeof(*losses));
+}
