@@ -73,6 +73,20 @@ static int append(struct vma_list *list, const struct vma *vma, const char *name
 	return 0;
 }
 
+/*
+ * The kernel gives a list in pieces. A mapping that merged with earlier ones between two
+ * pieces comes again, larger: the part that is not in the list yet is taken.
+ * Return: false when nothing of it is new
+ */
+static bool clip(struct vma *vma, const struct vma_list *list)
+{
+	uint64_t end = list->nr ? list->vmas[list->nr - 1].end : 0;
+
+	if (vma->start < end)
+		vma->start = end;
+	return vma->start < vma->end;
+}
+
 int maps_parse(FILE *file, struct vma_list *list, struct error *err)
 {
 	struct vma *last = NULL;
@@ -86,12 +100,11 @@ int maps_parse(FILE *file, struct vma_list *list, struct error *err)
 
 		if (parse_head(line, &vma, &name_at)) {
 			/* vsyscall lies above user space */
-			if (vma.start >= USER_END)
-				last = NULL;
-			else if ((last && vma.start < last->end) || vma.end <= vma.start)
+			last = NULL;
+			if (vma.end <= vma.start)
 				ret = error_set(err, CODE_INTERNAL, NULL,
-						"list of mappings is out of order");
-			else
+						"a list of mappings has one that ends before it begins");
+			else if (vma.start < USER_END && clip(&vma, list))
 				ret = append(list, &vma, line + name_at, &last, err);
 		} else if (last && !strncmp(line, "VmFlags:", 8)) {
 			parse_flags(line + 8, last);

@@ -31,6 +31,10 @@ struct vma_list {
 
 /**
  * maps_read() - the mappings of @pid
+ *
+ * The task may change its mappings meanwhile. Each address that is mapped all the time is in the
+ * list, once; a mapping that merges with others may be in it in several parts.
+ *
  * @with_flags: read smaps, which walks all its page tables; else the flags of struct vma
  *	that are from VmFlags are false
  */
