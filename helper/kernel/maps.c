@@ -43,6 +43,10 @@ static void parse_flags(char *flags, struct vma *vma)
 			vma->locked = true;
 		else if (!strcmp(flag, "io") || !strcmp(flag, "pf"))
 			vma->io = true;
+		else if (!strcmp(flag, "mw"))
+			vma->maywrite = true;
+		else if (!strcmp(flag, "wf"))
+			vma->wipeonfork = true;
 		else if (!strcmp(flag, "gd"))
 			vma->growsdown = true;
 		else if (!strcmp(flag, "um") || !strcmp(flag, "uw") || !strcmp(flag, "ui"))

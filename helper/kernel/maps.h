@@ -18,6 +18,8 @@ struct vma {
 	bool hugetlb;		/* VmFlags ht */
 	bool locked;		/* VmFlags lo */
 	bool io;		/* VmFlags io or pf */
+	bool maywrite;		/* VmFlags mw: mprotect() may make it writable */
+	bool wipeonfork;	/* VmFlags wf */
 	bool growsdown;		/* VmFlags gd */
 	bool uffd;		/* VmFlags um or uw */
 	bool special;		/* [vdso] [vvar] [vsyscall] */

@@ -47,8 +47,8 @@ static int prepare(struct outgoing *out, struct error *err)
 		return -1;
 	/* before there is a thread, or a connection that it would keep open */
 	out->keeper = source_keeper_start(&out->guard, out->dir.path, err);
-	if (!out->keeper || outgoing_sync_init(out, err) || outgoing_refuse(out, err) ||
-	    criu_version_get(&out->criu, err) || criu_check(err) || workdir_make(&out->dir, err) ||
+	if (!out->keeper || outgoing_sync_init(out, err) ||
+	    criu_version_get(&out->criu, err) || outgoing_refuse(out, err) || criu_check(err) || workdir_make(&out->dir, err) ||
 	    svm_open(&out->svm, pid, err))
 		return -1;
 	out->clear_fd = proc_open_clear_refs(pid, err);
