@@ -149,7 +149,7 @@ static void listen_on(const char *arg)
 	must(listener, "socket");
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	must(bind(listener, (void *)&addr, sizeof(addr)), "bind");
-	must(listen(listener, 16), "listen");
+	must(listen(listener, 2), "listen");
 }
 
 static int connect_self(void)
