@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "criu/criu.h"
+#include "criu/log.h"
 #include "criu/rpc.h"
 
 #define END_TIMEOUT_MS	10000
@@ -91,7 +92,7 @@ int criu_restore_run(int rpc_fd, const struct criu_restore_opts *opts, pid_t *ro
 		     struct error *err)
 {
 	CriuResp *resp = NULL;
-	char log[PATH_MAX];
+	char log[PATH_MAX], kept[PATH_MAX];
 	int ret;
 
 	if (rpc_path(opts->work_dir_fd, "restore.log", log, sizeof(log), err) ||
@@ -100,10 +101,13 @@ int criu_restore_run(int rpc_fd, const struct criu_restore_opts *opts, pid_t *ro
 	ret = rpc_recv(rpc_fd, -1, &resp, err);
 	if (ret < 0)
 		return -1;
-	if (!ret || resp->type != CRIU_REQ_TYPE__RESTORE || !resp->success || !resp->restore)
-		ret = rpc_failed(resp, "CRIU cannot restore the task", log, err);
-	else
+	if (!ret || resp->type != CRIU_REQ_TYPE__RESTORE || !resp->success || !resp->restore) {
+		/* its directory goes with the migration */
+		criu_log_keep(log, kept, sizeof(kept));
+		ret = rpc_failed(resp, "CRIU cannot restore the task", kept, err);
+	} else {
 		*root = resp->restore->pid;
+	}
 	if (resp)
 		criu_resp__free_unpacked(resp, NULL);
 	return ret < 0 ? -1 : restore_wait_end(rpc_fd, err);

@@ -39,8 +39,10 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	outgoing_note_calls(out);
 	begin = figures_now();
 	out->frozen_at_ns = begin;
-	if (criu_dump_start(&opts, &out->dump, err))
+	if (criu_dump_start(&opts, &out->dump, err)) {
+		figures_thawed(&out->figures, begin);
 		return -1;
+	}
 	out->figures.held_ns = figures_now() - begin;
 	outgoing_watch_dump(out, criu_dump_fd(out->dump));
 	if (outgoing_failed(out, err) || refuse_children(out, err) ||

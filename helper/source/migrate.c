@@ -267,6 +267,7 @@ static void let_run(struct outgoing *out)
 	if (criu_dump_refuse(out->dump, &why) || error_is_set(&why))
 		report_say("the program may not be as it was: %s", why.what);
 	out->dump = NULL;
+	figures_thawed(&out->figures, out->frozen_at_ns);
 }
 
 /* Before COMMIT: the program goes on here, first of all. */

@@ -38,7 +38,7 @@ struct own_socket {
  */
 struct socket_count {
 	struct own_socket *sockets;
-	size_t nr, states[STATES], connections, reset, in_flight, unread;
+	size_t nr, states[STATES], reset, in_flight, unread;
 };
 
 static int compare(const void *left, const void *right)
@@ -72,12 +72,10 @@ static struct own_socket *socket_find(const struct socket_count *count, unsigned
 
 static void count_tcp(struct socket_count *count, unsigned int state, unsigned int receive_queue)
 {
-	if (state == STATE_LISTEN) {
+	if (state == STATE_LISTEN)
 		count->in_flight += receive_queue;
-	} else if (state < STATES && state_names[state]) {
+	else if (state < STATES && state_names[state])
 		count->states[state]++;
-		count->connections++;
-	}
 }
 
 static void count_table(struct socket_count *count, pid_t pid, const char *table)
@@ -143,19 +141,18 @@ static void count_all(struct socket_count *count, pid_t pid)
 
 static void say_connections(struct outgoing *out, const struct socket_count *count)
 {
-	char text[LOSS_DETAIL_BYTES];
-	size_t at;
+	char text[LOSS_DETAIL_BYTES] = "";
+	size_t at = 0;
 
-	if (!count->connections && !count->reset)
-		return;
-	at = snprintf(text, sizeof(text), "%zu:", count->connections + count->reset);
 	for (size_t state = 0; state < STATES; state++)
 		if (count->states[state])
-			at += snprintf(text + at, sizeof(text) - at, " %zu %s",
+			at += snprintf(text + at, sizeof(text) - at, "%s%zu %s", at ? ", " : "",
 				       count->states[state], state_names[state]);
 	if (count->reset)
-		snprintf(text + at, sizeof(text) - at, " %zu reset", count->reset);
-	losses_add(&out->losses, LOSS_TCP_CONNECTIONS, "%s", text);
+		at += snprintf(text + at, sizeof(text) - at, "%s%zu reset", at ? ", " : "",
+			       count->reset);
+	if (at)
+		losses_add(&out->losses, LOSS_TCP_CONNECTIONS, "%s", text);
 }
 
 int refuse_sockets(struct outgoing *out, struct error *err)
