@@ -89,6 +89,9 @@ static int run_criu(struct incoming *in, int rpc_fd, struct error *err)
 		ret = criu_restore_run(rpc_fd, &opts, &root, &criu_err);
 	pthread_mutex_lock(&in->sync.lock);
 	in->sync.rpc_fd = -1;
+	/* that CRIU's other socket broke says less than CRIU itself, or its log */
+	if (ret && in->sync.failed && in->sync.err.code == CODE_CRIU)
+		in->sync.err = criu_err;
 	pthread_mutex_unlock(&in->sync.lock);
 	/* the first failure is the reason, CRIU's may be its consequence */
 	if (incoming_failed(in, err))
