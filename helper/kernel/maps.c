@@ -17,18 +17,16 @@ static bool name_is_special(const char *name)
 /* Return: false when @line does not begin a mapping */
 static bool parse_head(const char *line, struct vma *vma, int *name_at)
 {
-	unsigned int major, minor;
-	uint64_t inode;
 	char prot[5];
 
 	*name_at = 0;
 	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %x:%x %" SCNu64 " %n", &vma->start,
-		   &vma->end, prot, &major, &minor, &inode, name_at) != 6 || !*name_at)
+		   &vma->end, prot, &vma->major, &vma->minor, &vma->ino, name_at) != 6 || !*name_at)
 		return false;
 	vma->prot = (prot[0] == 'r' ? PROT_READ : 0) | (prot[1] == 'w' ? PROT_WRITE : 0) |
 		    (prot[2] == 'x' ? PROT_EXEC : 0);
 	vma->shared = prot[3] == 's';
-	vma->anon = !inode && !major && !minor;
+	vma->anon = !vma->ino && !vma->major && !vma->minor;
 	return true;
 }
 

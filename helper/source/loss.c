@@ -39,6 +39,10 @@ static const struct loss_row rows[LOSS_NR] = {
 	[LOSS_GHOST_XATTRS] = {
 		"ghost-xattrs", LOSS_WARNED,
 		"a deleted file that is still open loses its extended attributes", NULL },
+	[LOSS_SHARED_MEMORY] = {
+		"shared-memory", LOSS_REFUSED,
+		"memory or a deleted file that is shared with another process becomes a copy",
+		NULL },
 	[LOSS_TCP_CONNECTIONS] = {
 		"tcp-connections", LOSS_WARNED, "TCP connections are closed", NULL },
 	[LOSS_IN_FLIGHT] = {

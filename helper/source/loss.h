@@ -19,6 +19,8 @@ enum loss {
 	LOSS_PIPE,
 	/* found by refuse_files.c */
 	LOSS_WRITABLE_FILE, LOSS_APPENDED_FILE, LOSS_SHARED_MAPPING, LOSS_GHOST_XATTRS,
+	/* found by refuse_shared.c */
+	LOSS_SHARED_MEMORY,
 	/* found by refuse_sockets.c */
 	LOSS_TCP_CONNECTIONS, LOSS_IN_FLIGHT, LOSS_DATAGRAMS,
 	/* found by refuse_cgroup.c */

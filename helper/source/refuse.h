@@ -28,6 +28,8 @@ void refuse_mappings(struct outgoing *out, const struct vma_list *vmas);
  * Each refuse_*() returns 0, or -1 with @err when the program cannot be looked at.
  */
 int refuse_files(struct outgoing *out, struct error *err);
+/** refuse_shared() - memory and deleted files that others share, into the losses */
+int refuse_shared(struct outgoing *out, struct error *err);
 /** refuse_pipes() - pipes and FIFOs with an end in another process, into the losses */
 int refuse_pipes(struct outgoing *out, struct error *err);
 /** refuse_unix() - unix sockets that are connected to those of other processes */

@@ -53,22 +53,61 @@ static void fifo(const char *arg)
 	must(open(arg, O_WRONLY), arg);
 }
 
-/* The other end is in the parent, which stays. */
-static void outer_pair(const char *arg)
+/* Go on in a child, while the parent keeps all that it has but @fd. */
+static void leave_parent(int fd)
 {
-	int fds[2];
-	pid_t pid;
+	pid_t pid = fork();
 
-	must(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), "socketpair");
-	pid = fork();
 	must(pid, "fork");
 	if (pid) {
-		close(fds[0]);
+		close(fd);
 		for (;;)
 			pause();
 	}
-	close(fds[1]);
 	must(setsid(), "setsid");
+}
+
+/* The other end is in the parent. */
+static void outer_pair(const char *arg)
+{
+	int fds[2];
+
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), "socketpair");
+	leave_parent(fds[0]);
+	close(fds[1]);
+}
+
+static void *shared_page(void)
+{
+	void *map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (map == MAP_FAILED)
+		err(1, "mmap");
+	return map;
+}
+
+static void own_memory(const char *arg)
+{
+	shared_page();
+}
+
+static void shared_memory(const char *arg)
+{
+	shared_page();
+	leave_parent(-1);
+}
+
+/* The parent has it open and not mapped, the program has it mapped and not open. */
+static void shared_memfd(const char *arg)
+{
+	int fd = memfd_create("lossy", 0);
+
+	must(fd, "memfd_create");
+	must(ftruncate(fd, 4096), "ftruncate");
+	leave_parent(-1);
+	if (mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED)
+		err(1, "mmap");
+	close(fd);
 }
 
 static void inner_pair(const char *arg)
@@ -278,7 +317,8 @@ static const struct {
 	void (*set)(const char *arg);
 } things[] = {
 	{ "own-pipe", own_pipe }, { "fifo", fifo }, { "outer-pair", outer_pair },
-	{ "inner-pair", inner_pair }, { "file", file }, { "appended", appended },
+	{ "inner-pair", inner_pair }, { "own-memory", own_memory },
+	{ "shared-memory", shared_memory }, { "shared-memfd", shared_memfd }, { "file", file }, { "appended", appended },
 	{ "late", late }, { "mapped", mapped }, { "ghost", ghost }, { "hugetlb", hugetlb },
 	{ "child", child }, { "listener", listen_on }, { "half-closed", half_closed },
 	{ "in-flight", in_flight }, { "datagram", datagram }, { "events", events },
