@@ -50,6 +50,9 @@ static const struct loss_row rows[LOSS_NR] = {
 		"TCP connections that the program has not accepted yet are reset", NULL },
 	[LOSS_DATAGRAMS] = {
 		"datagrams", LOSS_WARNED, "datagrams that were not read yet are dropped", NULL },
+	[LOSS_SOCKET_OPTIONS] = {
+		"socket-options", LOSS_WARNED, "an option of a socket is at its default again",
+		NULL },
 	[LOSS_CGROUP] = {
 		"cgroup", LOSS_WARNED,
 		"the program leaves its control group for that of migrate-helper serve", NULL,
@@ -81,6 +84,9 @@ static const struct loss_row rows[LOSS_NR] = {
 	[LOSS_MAPPING_NAMES] = {
 		"mapping-names", LOSS_WARNED, "names of mappings (PR_SET_VMA) are gone", NULL,
 		.quiet = true },
+	[LOSS_LOCK_FUTURE] = {
+		"lock-future", LOSS_WARNED,
+		"memory that the program maps from now on is not locked (MCL_FUTURE)", NULL },
 	[LOSS_FILE_EVENTS] = {
 		"file-events", LOSS_WARNED,
 		"events of inotify or fanotify that were not read yet are dropped", NULL },

@@ -152,8 +152,8 @@ static int find_changing(struct outgoing *out, const struct vma_list *vmas, stru
 
 static int find_losses(struct outgoing *out, struct error *err)
 {
-	return find_changing(out, &out->vmas, err) || refuse_cgroup(out, err) ||
-	       refuse_attributes(out, err) ||
+	return find_changing(out, &out->vmas, err) || refuse_sockopts(out, err) ||
+	       refuse_cgroup(out, err) || refuse_attributes(out, err) ||
 	       refuse_shared(out, err) ? -1 : 0;
 }
 

@@ -36,10 +36,15 @@ int refuse_pipes(struct outgoing *out, struct error *err);
 int refuse_unix(struct outgoing *out, struct refusals *refusals, struct error *err);
 /** refuse_sockets() - connections and data in sockets, into the losses */
 int refuse_sockets(struct outgoing *out, struct error *err);
+/** refuse_sockopts() - options of sockets that CRIU does not carry, into the losses */
+int refuse_sockopts(struct outgoing *out, struct error *err);
 /** refuse_cgroup() - the control group and its limits, into the losses */
 int refuse_cgroup(struct outgoing *out, struct error *err);
 /** refuse_attributes() - attributes of the process that CRIU does not carry, into the losses */
 int refuse_attributes(struct outgoing *out, struct error *err);
+
+/** criu_is_4_1() - or later; what CRIU 4.1.1 carries was read in its sources */
+bool criu_is_4_1(const struct criu_version *criu);
 
 /** storage_is_shared() - does --shared-storage cover @path? */
 bool storage_is_shared(const struct migrate_options *opts, const char *path);

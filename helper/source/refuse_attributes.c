@@ -21,8 +21,7 @@
 #define PR_SCHED_CORE_GET	0
 #endif
 
-/* CRIU 3.17.1 does not read ambient capabilities, CRIU 4.1.1 does. */
-static bool criu_carries_ambient(const struct criu_version *criu)
+bool criu_is_4_1(const struct criu_version *criu)
 {
 	return criu->major > 4 || (criu->major == 4 && criu->minor >= 1);
 }
@@ -43,7 +42,7 @@ static void find_in_status(struct outgoing *out)
 
 	while (file && fgets(line, sizeof(line), file)) {
 		if (sscanf(line, "CapAmb: %" SCNx64, &caps) == 1 && caps &&
-		    !criu_carries_ambient(&out->criu))
+		    !criu_is_4_1(&out->criu))
 			losses_add(&out->losses, LOSS_AMBIENT_CAPABILITIES, "0x%" PRIx64, caps);
 		else if (sscanf(line, "Speculation%255[^\n]", text) == 1 &&
 			 strstr(text, "mitigated") && strstr(text, "thread"))
@@ -123,6 +122,25 @@ static void find_in_mappings(struct outgoing *out)
 	}
 }
 
+/* mlockall(MCL_FUTURE) cannot be seen; a program with all of its memory locked has called it. */
+static void find_locked(struct outgoing *out)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < out->vmas.nr; i++) {
+		const struct vma *vma = &out->vmas.vmas[i];
+
+		if (!vma_is_ours(vma) || !vma->prot)
+			continue;
+		if (!vma->locked)
+			return;
+		nr++;
+	}
+	if (nr)
+		losses_add(&out->losses, LOSS_LOCK_FUTURE, "all of its %zu mappings are locked",
+			   nr);
+}
+
 static int find_events(void *ctx, const struct proc_file *file, struct error *err)
 {
 	struct outgoing *out = ctx;
@@ -148,5 +166,6 @@ int refuse_attributes(struct outgoing *out, struct error *err)
 	find_core_cookie(out);
 	find_memory_policy(out);
 	find_in_mappings(out);
+	find_locked(out);
 	return proc_files(out->opts->pid, find_events, out, err);
 }

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/mempolicy.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -237,6 +238,15 @@ static void datagram(const char *arg)
 	must(sendto(fd, "x", 1, 0, (void *)&addr, len), "sendto");
 }
 
+/* An option that each accepted connection inherits, and one of a string. */
+static void options(const char *arg)
+{
+	int one = 1;
+
+	must(setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)), "TCP_NODELAY");
+	must(setsockopt(listener, IPPROTO_TCP, TCP_CONGESTION, "reno", 4), "TCP_CONGESTION");
+}
+
 static void events(const char *arg)
 {
 	int fd = inotify_init(), touched;
@@ -269,6 +279,11 @@ static void policy(const char *arg)
 static void wipe(const char *arg)
 {
 	must(madvise(one_page(), 4096, MADV_WIPEONFORK), "madvise");
+}
+
+static void lock_all(const char *arg)
+{
+	must(mlockall(MCL_CURRENT | MCL_FUTURE), "mlockall");
 }
 
 static void prctls(const char *arg)
@@ -321,8 +336,8 @@ static const struct {
 	{ "shared-memory", shared_memory }, { "shared-memfd", shared_memfd }, { "file", file }, { "appended", appended },
 	{ "late", late }, { "mapped", mapped }, { "ghost", ghost }, { "hugetlb", hugetlb },
 	{ "child", child }, { "listener", listen_on }, { "half-closed", half_closed },
-	{ "in-flight", in_flight }, { "datagram", datagram }, { "events", events },
-	{ "policy", policy }, { "wipe", wipe }, { "prctls", prctls },
+	{ "in-flight", in_flight }, { "datagram", datagram }, { "options", options }, { "events", events },
+	{ "policy", policy }, { "wipe", wipe }, { "lock-all", lock_all }, { "prctls", prctls },
 	{ "ambient", ambient }, { "audit", audit }, { "sleeper", sleeper },
 };
 
