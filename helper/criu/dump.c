@@ -60,6 +60,8 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 	opts.parent_img = (char *)from->parent;
 	opts.has_tcp_close = true;
 	opts.tcp_close = true;
+	opts.has_tcp_skip_in_flight = true;
+	opts.tcp_skip_in_flight = true;
 	opts.has_file_locks = true;
 	opts.file_locks = true;
 	opts.has_ghost_limit = true;

@@ -39,14 +39,18 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 		return -1;
 	report_progress("stopping the program");
 	control_set_lost(out->ctl, out->opts->link_timeout_ms);
+	outgoing_note_calls(out);
 	begin = figures_now();
 	out->frozen_at_ns = begin;
 	outgoing_limit(out, begin + out->opts->max_frozen_s * 1000000000UL);
-	if (criu_dump_start(&opts, &out->dump, err))
+	if (criu_dump_start(&opts, &out->dump, err)) {
+		figures_thawed(&out->figures, begin);
 		return -1;
+	}
 	out->figures.held_ns = figures_now() - begin;
 	outgoing_watch_dump(out, criu_dump_fd(out->dump));
-	if (outgoing_failed(out, err) || refuse_children(out, err))
+	if (outgoing_failed(out, err) || refuse_children(out, err) ||
+	    outgoing_refuse_frozen(out, err))
 		return -1;
 	out->guarded = true;
 	return source_keeper_guard(out->keeper, outgoing_left_ms(out), err);

@@ -57,8 +57,9 @@ static int prepare(struct outgoing *out, struct error *err)
 	    workdir_plan(&out->dir, opts->images_base, out->id_text, err))
 		return -1;
 	/* before there is a thread, or a connection that it would keep open */
-	if (start_keeper(out, err) || outgoing_sync_init(out, err) || outgoing_refuse(out, err) ||
-	    criu_version_get(&out->criu, err) || criu_check(err) || workdir_make(&out->dir, err) ||
+	if (start_keeper(out, err) || outgoing_sync_init(out, err) ||
+	    criu_version_get(&out->criu, err) || outgoing_refuse(out, err) || criu_check(err) ||
+	    workdir_make(&out->dir, err) ||
 	    svm_open(&out->svm, pid, err))
 		return -1;
 	out->clear_fd = proc_open_clear_refs(pid, err);
@@ -263,7 +264,7 @@ static int doubt(struct outgoing *out, struct error *err)
 	char what[sizeof(err->what)], hint[sizeof(err->hint)];
 	bool died = err->code == CODE_TARGET;
 
-	out->figures.frozen_ns = figures_now() - out->frozen_at_ns;
+	figures_thawed(&out->figures, out->frozen_at_ns);
 	if (!died)
 		outgoing_failed(out, err);
 	memcpy(what, err->what, sizeof(what));
@@ -295,6 +296,7 @@ static void let_run(struct outgoing *out)
 	if (criu_dump_refuse(out->dump, &why) || error_is_set(&why))
 		report_say("the program may not be as it was: %s", why.what);
 	out->dump = NULL;
+	figures_thawed(&out->figures, out->frozen_at_ns);
 }
 
 /* Before COMMIT: the program goes on here, first of all. */
@@ -302,8 +304,6 @@ static int undo(struct outgoing *out, struct error *err)
 {
 	if (out->dump)
 		let_run(out);
-	if (out->frozen_at_ns)
-		out->figures.frozen_ns = figures_now() - out->frozen_at_ns;
 	outgoing_reason(out, err);
 	if (out->ctl)
 		control_send_abort(out->ctl, err, false);
@@ -368,6 +368,7 @@ static void outgoing_destroy(struct outgoing *out)
 	criu_task_free(&out->task);
 	workdir_close(&out->dir);
 	figures_free(&out->figures);
+	losses_free(&out->losses);
 }
 
 int migrate_main(int argc, char **argv)
@@ -387,6 +388,8 @@ int migrate_main(int argc, char **argv)
 	out->memory_fd = out->urgent_fd = out->clear_fd = out->svm.fd = -1;
 	out->dir.images_fd = out->dir.work_fd = out->dir.parent_fd = -1;
 	out->figures.started_ns = figures_now();
+	out->figures.losses = &out->losses;
+	out->losses.accepted = opts.accepted_losses;
 	pthread_mutex_init(&out->left_lock, NULL);
 	code = run(out, &err);
 	if (error_is_set(&err))

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "source/loss.h"
 #include "source/options.h"
 #include "ui/error.h"
 
@@ -35,6 +36,10 @@ static void usage(FILE *to)
 	      "  --link-timeout MS    while it stands, a link that is silent for so long is lost\n"
 	      "                       and the program goes on here (400; 100 to 60000)\n"
 	      "  --verify             compare all memory on both sides before it goes on\n"
+	      "  --accept-loss NAME   move it although this is lost; can be said several times.\n"
+	      "                       An unknown NAME lists the known ones\n"
+	      "  --shared-storage PATH  files there are the same on both machines; can be said\n"
+	      "                       several times\n"
 	      "  --insecure           take a HOST, without encryption\n"
 	      "  --images-dir DIR     for CRIU's images, an absolute path, on tmpfs\n"
 	      "                       (/run/migrate-helper, or /dev/shm when that is not)\n"
@@ -85,8 +90,35 @@ static const char *parse_mode(const char *text, enum migrate_mode *mode)
 	return "auto, precopy or postcopy";
 }
 
+static const char *parse_loss(const char *text, uint64_t *accepted)
+{
+	static char want[1100];
+	enum loss loss = loss_find(text);
+
+	if (loss < LOSS_NR) {
+		*accepted |= 1UL << loss;
+		return NULL;
+	}
+	snprintf(want, sizeof(want), "one of %s", loss_names());
+	return want;
+}
+
+static const char *parse_storage(char *path, struct migrate_options *opts)
+{
+	size_t len = strlen(path);
+
+	if (*path != '/')
+		return "an absolute path";
+	if (opts->nr_shared_storage == SHARED_STORAGE_MAX)
+		return "one of at most 32 paths";
+	while (len && path[len - 1] == '/')
+		path[--len] = 0;
+	opts->shared_storage[opts->nr_shared_storage++] = path;
+	return NULL;
+}
+
 /* Return: NULL, or what the value should have been */
-static const char *take(int option, const char *value, struct migrate_options *opts)
+static const char *take(int option, char *value, struct migrate_options *opts)
 {
 	const char *want;
 	unsigned int pid;
@@ -114,6 +146,10 @@ static const char *take(int option, const char *value, struct migrate_options *o
 		return *value == '/' ? NULL : "an absolute path";
 	case 'l':
 		return parse_number(value, 0, 4, &opts->criu_log_level);
+	case 'a':
+		return parse_loss(value, &opts->accepted_losses);
+	case 's':
+		return parse_storage(value, opts);
 	case 'v':
 		opts->verify = true;
 		return NULL;
@@ -139,6 +175,8 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 		{ "max-rounds", required_argument, NULL, 'r' },
 		{ "max-frozen", required_argument, NULL, 'f' },
 		{ "link-timeout", required_argument, NULL, 'k' },
+		{ "accept-loss", required_argument, NULL, 'a' },
+		{ "shared-storage", required_argument, NULL, 's' },
 		{ "verify", no_argument, NULL, 'v' },
 		{ "result", required_argument, NULL, 'o' },
 		{ "insecure", no_argument, NULL, 'i' },

@@ -18,6 +18,7 @@
 #include "source/figures.h"
 #include "source/guard.h"
 #include "source/keeper.h"
+#include "source/loss.h"
 #include "source/options.h"
 #include "source/sender.h"
 #include "source/stop_rule.h"
@@ -82,6 +83,7 @@ struct outgoing {
 	uint64_t peer_fixed_ns, frozen_at_ns;
 	uint32_t last_round;
 	struct figures figures;
+	struct losses losses;
 	struct outgoing_sync sync;
 	pthread_t control_thread, watch_thread, urgent_thread;
 	bool has_control, has_watch, has_urgent;
@@ -131,6 +133,10 @@ void outgoing_stop_threads(struct outgoing *out);
 /* refuse.c: what is not carried, by name */
 
 int outgoing_refuse(struct outgoing *out, struct error *err);
+/** outgoing_refuse_frozen() - look again when the program stands: nothing changes any more */
+int outgoing_refuse_frozen(struct outgoing *out, struct error *err);
+/** outgoing_note_calls() - just before the freeze: in which calls do threads wait? */
+void outgoing_note_calls(struct outgoing *out);
 
 /* setup.c: Setup and its answer, and Maps */
 

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The open files of processes, from /proc/PID/fd. */
+#ifndef MIGRATE_KERNEL_PROC_FILES_H
+#define MIGRATE_KERNEL_PROC_FILES_H
+
+#include <linux/limits.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include "ui/error.h"
+
+/**
+ * struct proc_file - one descriptor of a process
+ * @flags: as fcntl(F_GETFL) gives them
+ * @st: of the file
+ * @path: text of the link: a path, or "pipe:[7]", "socket:[9]", "anon_inode:[eventpoll]"
+ */
+struct proc_file {
+	int fd, flags;
+	struct stat st;
+	char path[PATH_MAX];
+};
+
+/** typedef proc_file_fn - one descriptor; -1 with @err ends the walk */
+typedef int (*proc_file_fn)(void *ctx, const struct proc_file *file, struct error *err);
+
+/**
+ * proc_files() - walk through the descriptors of @pid
+ *
+ * A descriptor that is closed meanwhile is left out.
+ * Return: 0, or -1 with @err: CODE_TARGET when there is no such process
+ */
+int proc_files(pid_t pid, proc_file_fn fn, void *ctx, struct error *err);
+
+/** typedef proc_link_fn - one descriptor of any process; @path as in struct proc_file */
+typedef void (*proc_link_fn)(void *ctx, pid_t pid, int fd, const char *path);
+
+/**
+ * proc_links() - walk through the descriptors of all processes but @except
+ *
+ * Only processes of our PID namespace are seen. Those that end meanwhile are left out.
+ */
+void proc_links(pid_t except, proc_link_fn fn, void *ctx);
+
+/** proc_fd_flags() - of struct proc_file; -1 when descriptor @fd of @pid is not open */
+int proc_fd_flags(pid_t pid, int fd);
+/** proc_fd_get() - a copy of descriptor @fd of @pid: the same open file; -1 with errno */
+int proc_fd_get(pid_t pid, int fd);
+/** proc_file_is_deleted() - the file has no name any more, and is carried as it is */
+bool proc_file_is_deleted(const struct proc_file *file);
+/** proc_comm() - name of @pid, cleaned of control characters; "?" when it has ended */
+void proc_comm(pid_t pid, char comm[32]);
+
+#endif
