@@ -29,8 +29,8 @@ enum place_stage { PLACE_FREE, PLACE_ACCEPT, PLACE_SETUP };
 struct place {
 	atomic_int stage;
 	atomic_bool evicted;
-	_Atomic uint64_t reserved, used;
-	_Atomic int64_t progress_ms;
+	atomic_ulong reserved, used;
+	atomic_llong progress_ms;
 };
 
 /** struct places - in shared memory; @max_bytes: most that all may reserve, 0: what there is */

@@ -171,17 +171,31 @@ static int frame_before_final(struct receiver *receiver, const struct frame *fra
 	}
 }
 
+/* On the urgent connection nothing can come that was not asked for, and that is after FINAL. */
+static bool is_too_early(const struct receiver *receiver)
+{
+	bool final;
+
+	memory_lock(receiver->mem);
+	final = receiver->mem->final;
+	memory_unlock(receiver->mem);
+	return receiver->urgent && !final;
+}
+
 static int frame_after_final(struct receiver *receiver, const struct frame *frame,
 			     struct error *err)
 {
+	if (is_too_early(receiver))
+		return refuse_frame(receiver, frame, "not expected before FINAL", err);
 	switch (frame->kind) {
 	case FRAME_PAGES:
 		return receive_pages(receiver, frame, err);
 	case FRAME_ZERO:
 		return take_zeros(receiver, frame, err);
 	case FRAME_PUSHED:
-		if (receiver->urgent)
+		if (receiver->urgent || receiver->pushed)
 			break;
+		receiver->pushed = true;
 		memory_pushed(receiver->mem, err);
 		return error_is_set(err) ? -1 : 0;
 	default:

@@ -32,6 +32,7 @@ struct receive_hooks {
  * @pages: room for the pages of a frame, for what comes after FINAL
  * @place: told of progress; may be NULL
  * @round: the last one that ended
+ * @pushed: PUSHED came
  * @final: FINAL came; on the memory connection only this thread looks at it
  * @precopy_pages, @bytes: received so far; for progress, any thread may look
  */
@@ -44,7 +45,7 @@ struct receiver {
 	uint8_t *pages;
 	struct place *place;
 	uint32_t round;
-	bool final;
+	bool final, pushed;
 	atomic_ulong precopy_pages, bytes;
 };
 

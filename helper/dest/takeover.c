@@ -15,8 +15,8 @@
 #define KILLED_TIMEOUT_MS	15000
 #define ENDED_TIMEOUT_MS	2000
 
-/* The source gives up after --max-frozen, which began before Ready: then this is long enough. */
-#define COMMIT_TIMEOUT_MS(max_frozen_s) ((int)((max_frozen_s) + 10) * 1000)
+#define MAX_FROZEN_S		86400	/* most that --max-frozen takes */
+#define COMMIT_MORE_S		10
 
 enum outcome { OUTCOME_DONE, OUTCOME_ENDED, OUTCOME_LOST };
 
@@ -233,10 +233,20 @@ static int start_tasks(struct incoming *in, struct error *err)
 	return 0;
 }
 
+/* The source gives up after --max-frozen, which began before Ready: this is long enough. */
+static int commit_timeout_ms(const struct incoming *in)
+{
+	uint32_t max_frozen_s = in->setup->max_frozen_s;
+
+	if (max_frozen_s > MAX_FROZEN_S)
+		max_frozen_s = MAX_FROZEN_S;
+	return (max_frozen_s + COMMIT_MORE_S) * 1000;
+}
+
 int incoming_takeover(struct incoming *in, bool *undo, struct error *err)
 {
 	Migrate__Control *msg = incoming_expect(in, MIGRATE__CONTROL__BODY_COMMIT,
-						COMMIT_TIMEOUT_MS(in->setup->max_frozen_s), err);
+						commit_timeout_ms(in), err);
 	enum outcome outcome;
 	int signal;
 

@@ -309,6 +309,23 @@ static void test_round_left_out(void **state)
 	refused(bench);
 }
 
+static void test_urgent_too_early(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->receiver.urgent = true;
+	pages(bench, 0, 1, 1);
+	refused(bench);
+}
+
+static void test_pushed_twice(void **state)
+{
+	list(*state, FRAME_FINAL, 0, 0);
+	list(*state, FRAME_PUSHED, 0, 0);
+	list(*state, FRAME_PUSHED, 0, 0);
+	refused(*state);
+}
+
 static void test_cut_off(void **state)
 {
 	struct bench *bench = *state;
@@ -422,6 +439,8 @@ int main(void)
 		BENCH_TEST(test_pushed_too_early),
 		BENCH_TEST(test_list_after_final),
 		BENCH_TEST(test_urgent_final),
+		BENCH_TEST(test_urgent_too_early),
+		BENCH_TEST(test_pushed_twice),
 		BENCH_TEST(test_rounds_go_on),
 		BENCH_TEST(test_round_again),
 		BENCH_TEST(test_round_back),

@@ -39,9 +39,9 @@ static void controls_are_escaped(void **state)
 	becomes("\033[2J\033]0;owned\a", "\\x1b[2J\\x1b]0;owned\\x07");
 	becomes("a\nmigrate-helper: done\r\n", "a\\x0amigrate-helper: done\\x0d\\x0a");
 	becomes("\x7f\t", "\\x7f\\x09");
-	becomes("c1 \xc2\x9b" "2J", "c1 \\xc2\\x9b2J");
+	becomes("c1 \302\2332J", "c1 \\xc2\\x9b2J");
 	becomes("\xe2\x80\xa8line", "\\xe2\\x80\\xa8line");
-	becomes("\xe2\x80\xae" "cod.exe", "\\xe2\\x80\\xaecod.exe");
+	becomes("\342\200\256cod.exe", "\\xe2\\x80\\xaecod.exe");
 }
 
 static void what_is_no_utf8_is_escaped(void **state)

@@ -9,17 +9,15 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-#include "ui/text.h"
 #include "wire/conn.h"
 #include "wire/control.h"
 #include "wire/deadline.h"
 #include "wire/link.h"
+#include "wire/message.h"
 
 #define HEARTBEAT_MS	1000
 #define HEARTBEATS_LOST	4	/* at the least so many before a link is lost */
 #define ABORT_MS	1000
-#define HEAD_BYTES	2		/* in which the kind of a message stands */
-#define NAME_MAX_BYTES	128	/* of a host, a program, a version */
 
 /**
  * struct control - see control.h
@@ -46,7 +44,7 @@ struct control {
 	int beat_ms, lost_ms;
 	bool stop, hurry, beat_now, broken, unstarted;
 	atomic_int lost;
-	_Atomic int64_t sending_ms;
+	atomic_llong sending_ms;
 };
 
 static int64_t now_ms(void)
@@ -304,29 +302,6 @@ void control_send_abort(struct control *ctl, const struct error *why, bool unsta
 	free(buf);
 }
 
-/* Of all that the other side says in words, before anybody stores or prints it. */
-static void clean_texts(Migrate__Control *msg)
-{
-	switch (msg->body_case) {
-	case MIGRATE__CONTROL__BODY_HELLO:
-		text_clean(&msg->hello->software, NAME_MAX_BYTES);
-		text_clean(&msg->hello->hostname, NAME_MAX_BYTES);
-		break;
-	case MIGRATE__CONTROL__BODY_SETUP:
-		text_clean(&msg->setup->comm, NAME_MAX_BYTES);
-		break;
-	case MIGRATE__CONTROL__BODY_SETUP_REPLY:
-		for (size_t i = 0; i < msg->setup_reply->n_refusals; i++)
-			text_clean(&msg->setup_reply->refusals[i], TEXT_MAX);
-		break;
-	case MIGRATE__CONTROL__BODY_ABORT:
-		text_clean(&msg->abort->reason, TEXT_MAX);
-		break;
-	default:
-		break;
-	}
-}
-
 /* As conn_read(); says why it was that the link was shut down here. */
 static int read_all(struct control *ctl, void *buf, size_t bytes, struct error *err)
 {
@@ -342,16 +317,6 @@ static int read_all(struct control *ctl, void *buf, size_t bytes, struct error *
 				 lost);
 	*err = why;
 	return -1;
-}
-
-/* The first bytes of a message are the number of its body's field, and the type "message". */
-static Migrate__Control__BodyCase first_body(const uint8_t *head, uint32_t bytes)
-{
-	uint32_t tag = bytes ? head[0] : 0;
-
-	if (tag & 0x80)
-		tag = bytes > 1 && !(head[1] & 0x80) ? (tag & 0x7f) | head[1] << 7 : 0;
-	return (tag & 7) == 2 ? tag >> 3 : 0;
 }
 
 static int check_head(struct control *ctl, Migrate__Control__BodyCase body, uint32_t bytes,
@@ -373,13 +338,13 @@ static Migrate__Control *unpack(const uint8_t *buf, uint32_t length, struct erro
 		error_set(err, CODE_PEER, NULL, "malformed message of %u bytes", length);
 		return NULL;
 	}
-	clean_texts(msg);
+	message_clean(msg);
 	return msg;
 }
 
 static Migrate__Control *recv_any(struct control *ctl, size_t *bytes, struct error *err)
 {
-	uint8_t head[HEAD_BYTES], *buf;
+	uint8_t head[MESSAGE_HEAD_BYTES], *buf;
 	Migrate__Control *msg = NULL;
 	uint32_t length, first;
 
@@ -387,10 +352,10 @@ static Migrate__Control *recv_any(struct control *ctl, size_t *bytes, struct err
 		return NULL;
 	length = le32toh(length);
 	*bytes = length;
-	first = length < HEAD_BYTES ? length : HEAD_BYTES;
+	first = length < MESSAGE_HEAD_BYTES ? length : MESSAGE_HEAD_BYTES;
 	/* before any memory is taken for it */
 	if (read_all(ctl, head, first, err) ||
-	    check_head(ctl, first_body(head, first), length, err))
+	    check_head(ctl, message_kind(head, first), length, err))
 		return NULL;
 	buf = malloc(length);
 	if (!buf) {

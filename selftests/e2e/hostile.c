@@ -4,7 +4,7 @@
  *	hostile WHERE greet		is a newcomer greeted? Exit status 0: yes
  *	hostile WHERE bare		a preamble, and hangs up
  *	hostile WHERE surplus		280 memory connections of one migration
- *	hostile WHERE idle NUMBER	so many greeted migrations that do nothing
+ *	hostile WHERE idle NUMBER	so many accepted migrations that do nothing
  *	hostile WHERE same		a migration with an id that is always the same
  *	hostile WHERE flags		a Setup with an empty CPU flag: is it answered?
  *	hostile WHERE text		names that would play with a terminal
@@ -33,15 +33,16 @@
 #include <unistd.h>
 
 #define ANSWER_MS	40000
-#define BASE		0x7f0000000000UL
+#define BASE		0x400000000000UL
 #define PID		4711
+#define VERSION		2	/* of the protocol */
 #define MAGIC_PAGES	0x53564d42	/* SPLICE_VM_BATCH_MAGIC */
 #define MAGIC_POPULATED	0x53564d50
 #define MAGIC_ROUND	0x53564d52
 #define MIB		(1UL << 20)
 
 enum kind { CONTROL = 1, MEMORY, URGENT };
-enum body { HELLO = 1, SETUP = 2, SETUP_REPLY = 3, ROUND_BEGIN = 5, FROZEN = 7, IMAGE_FILE = 9,
+enum body { HELLO = 1, SETUP = 2, SETUP_REPLY = 3, MAPS = 4, ROUND_BEGIN = 5, FROZEN = 7, IMAGE_FILE = 9,
 	    ABORT = 18, HEARTBEAT = 19 };
 
 static const char *where;
@@ -186,7 +187,7 @@ static void send_hello(int fd, const char *host)
 	static struct buf buf;
 
 	buf.len = 0;
-	put_number(&buf, 1, 1);
+	put_number(&buf, 1, VERSION);
 	put_text(&buf, 2, "hostile");
 	put_text(&buf, 4, host);
 	send_body(fd, HELLO, &buf);
@@ -202,7 +203,7 @@ static int greeted(void)
 	return fd;
 }
 
-static void put_vma(struct buf *setup, uint64_t start, uint64_t end)
+static void put_vma(struct buf *to, int field, uint64_t start, uint64_t end)
 {
 	static struct buf buf;
 
@@ -213,7 +214,7 @@ static void put_vma(struct buf *setup, uint64_t start, uint64_t end)
 	put_number(&buf, 4, 0);
 	put_number(&buf, 5, 1);
 	put_number(&buf, 6, 1);
-	put_bytes(setup, 4, buf.data, buf.len);
+	put_bytes(to, field, buf.data, buf.len);
 }
 
 static void put_criu(struct buf *buf, int field)
@@ -237,7 +238,7 @@ static void send_setup(int fd, const char *comm, const char *flag)
 	put_number(&buf, 1, PID);
 	put_text(&buf, 2, comm);
 	put_number(&buf, 3, 1);
-	put_vma(&buf, BASE, BASE + (1UL << 44));
+	put_vma(&buf, 4, BASE, BASE + (1UL << 44));
 	put_number(&buf, 6, 16 * MIB);
 	put_criu(&buf, 7);
 	put_text(&buf, 8, uts.release);
@@ -245,6 +246,7 @@ static void send_setup(int fd, const char *comm, const char *flag)
 	if (flag)
 		put_text(&buf, 10, flag);
 	put_text(&buf, 11, "auto");
+	put_number(&buf, 13, 30);
 	send_body(fd, SETUP, &buf);
 }
 
@@ -317,7 +319,10 @@ static int expect_abort(int fd)
 
 static int do_surplus(void)
 {
-	greeted();
+	int memory;
+
+	/* its process looks for no more connections */
+	set_up(&memory);
 	for (int i = 0; i < 280; i++)
 		connect_as(MEMORY);
 	stay();
@@ -326,9 +331,11 @@ static int do_surplus(void)
 
 static int do_idle(int nr)
 {
+	int memory;
+
 	for (int i = 0; i < nr; i++) {
 		new_id();
-		send_hello(connect_as(CONTROL), "idle");
+		set_up(&memory);
 	}
 	stay();
 	return 0;
@@ -399,11 +406,18 @@ static int do_images(void)
 
 static int do_trickle(void)
 {
+	static struct buf maps;
 	int memory, fd = set_up(&memory);
 
 	signal(SIGPIPE, SIG_IGN);
 	begin_round(fd, 1);
 	send_frame(memory, MAGIC_PAGES, 1, 1, BASE, 512);
+	write_all(memory, "x", 1);
+	/* so that it is in the middle of these pages when its mappings change */
+	sleep(1);
+	maps.len = 0;
+	put_vma(&maps, 1, BASE, BASE + (1UL << 30));
+	send_body(fd, MAPS, &maps);
 	puts("ready");
 	fflush(stdout);
 	while (write(memory, "x", 1) == 1)
