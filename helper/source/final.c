@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include "source/limits.h"
 #include "source/outgoing.h"
 #include "ui/report.h"
 
@@ -45,6 +46,7 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	outgoing_limit(out, begin + out->opts->max_frozen_s * 1000000000UL);
 	if (criu_dump_start(&opts, &out->dump, err)) {
 		figures_thawed(&out->figures, begin);
+		limits_explain(out->opts->pid, err);
 		return -1;
 	}
 	out->figures.held_ns = figures_now() - begin;
