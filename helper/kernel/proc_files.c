@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "kernel/proc_files.h"
@@ -25,6 +26,20 @@ int proc_fd_flags(pid_t pid, int fd)
 			flags = -1;
 	fclose(file);
 	return flags;
+}
+
+bool proc_fd_is_on(pid_t pid, int fd, const long *types, size_t nr)
+{
+	struct statfs fs;
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+	if (statfs(path, &fs))
+		return false;
+	for (size_t i = 0; i < nr; i++)
+		if (fs.f_type == types[i])
+			return true;
+	return false;
 }
 
 int proc_fd_get(pid_t pid, int fd)
@@ -71,6 +86,7 @@ static bool file_read(DIR *dir, const char *name, pid_t pid, struct proc_file *f
 	if (n < 0)
 		return false;
 	file->path[n] = 0;
+	file->pid = pid;
 	file->fd = atoi(name);
 	file->flags = proc_fd_flags(pid, file->fd);
 	return file->flags >= 0 && !fstatat(dirfd(dir), name, &file->st, 0);

@@ -16,6 +16,7 @@
  * @path: text of the link: a path, or "pipe:[7]", "socket:[9]", "anon_inode:[eventpoll]"
  */
 struct proc_file {
+	pid_t pid;
 	int fd, flags;
 	struct stat st;
 	char path[PATH_MAX];
@@ -44,6 +45,8 @@ void proc_links(pid_t except, proc_link_fn fn, void *ctx);
 
 /** proc_fd_flags() - of struct proc_file; -1 when descriptor @fd of @pid is not open */
 int proc_fd_flags(pid_t pid, int fd);
+/** proc_fd_is_on() - is the file on a file system of one of @nr types, of statfs()? */
+bool proc_fd_is_on(pid_t pid, int fd, const long *types, size_t nr);
 /** proc_fd_get() - a copy of descriptor @fd of @pid: the same open file; -1 with errno */
 int proc_fd_get(pid_t pid, int fd);
 /** proc_file_is_deleted() - the file has no name any more, and is carried as it is */

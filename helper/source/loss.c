@@ -65,6 +65,8 @@ static const struct loss_row rows[LOSS_NR] = {
 	[LOSS_SPECULATION] = {
 		"speculation", LOSS_WARNED,
 		"a mitigation that the program asked for by prctl is off", NULL },
+	[LOSS_SHADOW_STACK] = {
+		"shadow-stack", LOSS_REFUSED, "the shadow stack needs CRIU 4.1", NULL },
 	[LOSS_ACCOUNTING] = {
 		"accounting", LOSS_WARNED,
 		"CPU time, start time and I/O counters begin again", NULL, .quiet = true },

@@ -131,6 +131,13 @@ static void refuse_memory(const struct outgoing *out, struct refusals *refusals)
 			   shared >> 10);
 }
 
+static bool is_message_queue(const struct proc_file *file)
+{
+	static const long type = 0x19800202;	/* MQUEUE_MAGIC of the kernel's ipc/mqueue.c */
+
+	return S_ISREG(file->st.st_mode) && proc_fd_is_on(file->pid, file->fd, &type, 1);
+}
+
 static int refuse_descriptor(void *ctx, const struct proc_file *file, struct error *err)
 {
 	struct refusals *refusals = ctx;
@@ -139,6 +146,9 @@ static int refuse_descriptor(void *ctx, const struct proc_file *file, struct err
 		refuse(refusals, NULL, "descriptor %d is a userfaultfd", file->fd);
 	else if (!strcmp(file->path, "anon_inode:[io_uring]"))
 		refuse(refusals, NULL, "descriptor %d is an io_uring", file->fd);
+	else if (is_message_queue(file))
+		refuse(refusals, NULL, "descriptor %d is the message queue %s", file->fd,
+		       file->path);
 	return 0;
 }
 

@@ -47,6 +47,10 @@ static void find_in_status(struct outgoing *out)
 		else if (sscanf(line, "Speculation%255[^\n]", text) == 1 &&
 			 strstr(text, "mitigated") && strstr(text, "thread"))
 			losses_add(&out->losses, LOSS_SPECULATION, "Speculation%s", text);
+		else if (!strncmp(line, "x86_Thread_features:", 20) && strstr(line, "shstk") &&
+			 !criu_is_4_1(&out->criu))
+			losses_add(&out->losses, LOSS_SHADOW_STACK, "process %d",
+				   out->opts->pid);
 	}
 	if (file)
 		fclose(file);
