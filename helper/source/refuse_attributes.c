@@ -162,7 +162,7 @@ static int find_events(void *ctx, const struct proc_file *file, struct error *er
 	return 0;
 }
 
-int refuse_attributes(struct outgoing *out, struct error *err)
+int refuse_attributes(struct outgoing *out, const struct proc_files *files, struct error *err)
 {
 	find_in_status(out);
 	find_in_stat(out);
@@ -171,5 +171,5 @@ int refuse_attributes(struct outgoing *out, struct error *err)
 	find_memory_policy(out);
 	find_in_mappings(out);
 	find_locked(out);
-	return proc_files(out->opts->pid, find_events, out, err);
+	return proc_files_each(files, find_events, out, err);
 }

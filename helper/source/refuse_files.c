@@ -99,7 +99,7 @@ void refuse_mappings(struct outgoing *out, const struct vma_list *vmas)
 	}
 }
 
-int refuse_files(struct outgoing *out, struct error *err)
+int refuse_files(struct outgoing *out, const struct proc_files *files, struct error *err)
 {
-	return proc_files(out->opts->pid, find_file, out, err);
+	return proc_files_each(files, find_file, out, err);
 }
