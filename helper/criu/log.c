@@ -2,68 +2,112 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/sendfile.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+#include "criu/image.h"
 #include "criu/log.h"
+#include "criu/rpc.h"
 
-#define KEPT_DIR	"/var/lib/migrate-helper"
-#define KEPT_BYTES_MAX	(16U << 20)
-
-static int copy(int from, int to)
+/* To the last byte. A full disk loses lines of the log, and never stops CRIU. */
+static void copy(int fifo, int file)
 {
-	size_t left = KEPT_BYTES_MAX;
+	struct pollfd pfd = { .fd = fifo, .events = POLLIN };
+	char buffer[65536];
 	ssize_t n;
 
-	do {
-		n = sendfile(to, from, NULL, left);
-		left -= n > 0 ? n : 0;
-	} while ((n > 0 && left) || (n < 0 && errno == EINTR));
-	return n < 0 ? -1 : 0;
+	for (;;) {
+		if (poll(&pfd, 1, -1) < 0)
+			continue;
+		n = read(fifo, buffer, sizeof(buffer));
+		if (n > 0)
+			image_write_all(file, buffer, n);
+		else if (!n)
+			return;
+	}
 }
 
-/* Under another name first, so that nobody reads half of it, nor an older one that is open. */
-static int keep_at(int dir, int from, const char *name)
+static void copy_main(int fifo, int file)
 {
-	char temporary[NAME_MAX + 1];
-	int to, ret;
+	struct rlimit none = { RLIM_INFINITY, RLIM_INFINITY };
+	sigset_t all;
 
-	snprintf(temporary, sizeof(temporary), ".%.128s.%d", name, getpid());
-	to = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (to < 0)
+	prctl(PR_SET_NAME, "migrate-log");
+	setsid();
+	/* only SIGKILL ends it before CRIU has ended */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	setrlimit(RLIMIT_FSIZE, &none);
+	fifo = fcntl(fifo, F_DUPFD, 10);
+	file = fcntl(file, F_DUPFD, 10);
+	if (fifo < 0 || file < 0 || dup2(fifo, 0) < 0 || dup2(file, 1) < 0 || chdir("/"))
+		_exit(1);
+	close_range(2, ~0U, 0);
+	copy(0, 1);
+	_exit(0);
+}
+
+/* @fifo: not blocking, so that a poll tells when the last writer has gone */
+static int start(struct criu_log *log, int fifo, int file, struct error *err)
+{
+	log->pid = fork();
+	if (!log->pid)
+		copy_main(fifo, file);
+	if (log->pid > 0)
+		return 0;
+	log->pid = 0;
+	return error_errno(err, CODE_INTERNAL, NULL, "cannot fork for CRIU's log");
+}
+
+int criu_log_open(struct criu_log *log, int work_dir_fd, const char *name, struct error *err)
+{
+	int fifo = -1, file = -1, ret = -1;
+
+	*log = (struct criu_log){ .hold = -1 };
+	snprintf(log->fifo, sizeof(log->fifo), "%s.fifo", name);
+	if (rpc_path(work_dir_fd, name, log->path, sizeof(log->path), err))
 		return -1;
-	ret = copy(from, to);
-	close(to);
-	if (!ret)
-		ret = renameat(dir, temporary, dir, name);
+	if ((unlinkat(work_dir_fd, log->fifo, 0) && errno != ENOENT) ||
+	    mkfifoat(work_dir_fd, log->fifo, 0600))
+		return error_errno(err, CODE_CRIU, NULL, "cannot make a FIFO for %s", log->path);
+	fifo = openat(work_dir_fd, log->fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	log->hold = openat(work_dir_fd, log->fifo, O_RDWR | O_CLOEXEC);
+	file = openat(work_dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC |
+		      O_NOFOLLOW, 0600);
+	if (fifo < 0 || file < 0 || log->hold < 0)
+		error_errno(err, CODE_CRIU, NULL, "cannot open %s", log->path);
+	else
+		ret = start(log, fifo, file, err);
+	if (fifo >= 0)
+		close(fifo);
+	if (file >= 0)
+		close(file);
 	if (ret)
-		unlinkat(dir, temporary, 0);
+		criu_log_close(log, CRIU_LOG_TIMEOUT_MS);
 	return ret;
 }
 
-void criu_log_keep_in(const char *path, const char *log, char *kept, size_t bytes)
+void criu_log_close(struct criu_log *log, int timeout_ms)
 {
-	const char *name = strrchr(log, '/');
-	int from, dir;
+	struct timespec tick = { .tv_nsec = 1000000 };
+	pid_t pid = log->pid;
 
-	snprintf(kept, bytes, "%s", log);
-	if (!name)
-		return;
-	mkdir(path, 0700);
-	dir = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
-	from = open(log, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (dir >= 0 && from >= 0 && !keep_at(dir, from, name + 1))
-		snprintf(kept, bytes, "%s%s", path, name);
-	if (from >= 0)
-		close(from);
-	if (dir >= 0)
-		close(dir);
-}
-
-void criu_log_keep(const char *log, char *kept, size_t bytes)
-{
-	criu_log_keep_in(KEPT_DIR, log, kept, bytes);
+	if (log->hold >= 0)
+		close(log->hold);
+	log->hold = -1;
+	log->pid = 0;
+	for (int ms = 0; pid && ms < timeout_ms; ms++) {
+		/* ECHILD: somebody who ignores SIGCHLD leaves nothing to reap */
+		if (waitpid(pid, NULL, WNOHANG))
+			return;
+		nanosleep(&tick, NULL);
+	}
 }

@@ -151,7 +151,7 @@ void figures_say_result(struct figures *figures, const struct error *err, int pi
 		figures->total_ns = figures_now() - figures->started_ns;
 	result = result_json(figures, err);
 	json_object_set_new(result, "pid", json_integer(pid));
-	json_object_set_new(result, "comm", json_string(comm) ?: json_string("?"));
+	json_object_set_new(result, "comm", report_text(comm));
 	json_object_set_new(result, "mode", json_string(mode));
 	if (file && json_dump_file(result, file, JSON_INDENT(1)))
 		report_say("cannot write the result to %s: %s", file, strerror(errno));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include "source/limits.h"
 #include "source/outgoing.h"
 #include "ui/report.h"
 
@@ -29,6 +30,9 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 		.work_dir_fd = out->dir.work_fd,
 		.parent = WORKDIR_PARENT,
 		.log_level = out->opts->criu_log_level,
+		.watch = outgoing_watch_rpc,
+		.ctx = out,
+		.group = &out->guard.criu,
 	};
 	uint64_t begin;
 
@@ -39,8 +43,10 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	outgoing_note_calls(out);
 	begin = figures_now();
 	out->frozen_at_ns = begin;
+	outgoing_limit(out, begin + out->opts->max_frozen_s * 1000000000UL);
 	if (criu_dump_start(&opts, &out->dump, err)) {
 		figures_thawed(&out->figures, begin);
+		limits_explain(out->opts->pid, err);
 		return -1;
 	}
 	out->figures.held_ns = figures_now() - begin;
@@ -49,7 +55,7 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	    outgoing_refuse_frozen(out, err))
 		return -1;
 	out->guarded = true;
-	return source_keeper_guard(out->keeper, err);
+	return source_keeper_guard(out->keeper, outgoing_left_ms(out), err);
 }
 
 static int say_frozen(struct outgoing *out, struct error *err)
@@ -96,12 +102,8 @@ static int take_populated(void *ctx, const struct splice_vm_run *runs, uint32_t 
 	return 0;
 }
 
-static int send_populated(struct outgoing *out, struct error *err)
+static int find_populated(struct outgoing *out, struct error *err)
 {
-	struct splice_vm_run runs[SEND_RUNS];
-	uint64_t at = 0;
-	uint32_t nr;
-
 	for (size_t i = 0; i < out->task.vmas.nr; i++) {
 		const struct vma *vma = &out->task.vmas.vmas[i];
 
@@ -110,6 +112,15 @@ static int send_populated(struct outgoing *out, struct error *err)
 			     take_populated, out, err))
 			return -1;
 	}
+	return outgoing_announce_memory(out, &out->populated, err);
+}
+
+static int send_populated(struct outgoing *out, struct error *err)
+{
+	struct splice_vm_run runs[SEND_RUNS];
+	uint64_t at = 0;
+	uint32_t nr;
+
 	while ((nr = sender_take(&out->populated, &at, runs, SEND_RUNS, UINT32_MAX)))
 		if (sender_list(&out->memory, FRAME_POPULATED, runs, nr, err))
 			return -1;
@@ -164,7 +175,7 @@ int outgoing_final(struct outgoing *out, struct error *err)
 	/* of a round that was not announced: they wait there for the list of mappings */
 	out->memory.round = out->last_round + 1;
 	if (send_last_dirty(out, err) || outgoing_send_maps(out, &out->task.vmas, err) ||
-	    say_frozen(out, err) || send_populated(out, err))
+	    find_populated(out, err) || say_frozen(out, err) || send_populated(out, err))
 		return -1;
 	find_left(out);
 	if (out->opts->mode == MODE_PRECOPY && send_left(out, err))

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "kernel/pending.h"
 #include "source/outgoing.h"
 
 #define PIECE_BYTES	(1UL << 20)
@@ -64,6 +65,11 @@ static int restore_go(struct outgoing *out, uint32_t files, struct error *err)
 
 	go.files = files;
 	go.was_stopped = out->task.was_stopped || out->guard.was_stopped;
+	go.has_pending = true;
+	go.has_oom_score_adj = true;
+	if (pending_read(out->opts->pid, &go.pending, err) ||
+	    proc_oom_score_adj(out->opts->pid, &go.oom_score_adj, err))
+		return -1;
 	msg.body_case = MIGRATE__CONTROL__BODY_RESTORE_GO;
 	msg.restore_go = &go;
 	return control_send(out->ctl, &msg, err);
@@ -79,6 +85,8 @@ int outgoing_send_images(struct outgoing *out, struct error *err)
 
 	if (!dir || !buf)
 		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot list the images");
+	if (!ret)
+		ret = outgoing_announce_images(out, err);
 	/* `parent` is a link, and of this machine only */
 	while (!ret && (entry = readdir(dir)))
 		if (entry->d_type == DT_REG) {

@@ -204,7 +204,8 @@ static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 
 	out->memory.round = round;
 	out->last_round = round;
-	if (begin_round(out, round, pre->dirty.nr, err) || send_dirty(pre, round, err) ||
+	if (outgoing_announce_memory(out, &pre->dirty, err) ||
+	    begin_round(out, round, pre->dirty.nr, err) || send_dirty(pre, round, err) ||
 	    sender_mark(&out->memory, FRAME_ROUND, err) || wait_ack(out, round, err))
 		return -1;
 	figures.ns = figures_now() - begin;

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "criu/log.h"
+#include "criu/kept_log.h"
 
 static void write_log(const char *path, const char *text)
 {
