@@ -92,9 +92,6 @@ static const struct loss_row rows[LOSS_NR] = {
 	[LOSS_FILE_EVENTS] = {
 		"file-events", LOSS_WARNED,
 		"events of inotify or fanotify that were not read yet are dropped", NULL },
-	[LOSS_INTERRUPTED_CALL] = {
-		"interrupted-call", LOSS_WARNED,
-		"a system call that waits comes back with EINTR", NULL, .quiet = true },
 };
 
 _Static_assert(LOSS_NR <= 64, "one bit a row");

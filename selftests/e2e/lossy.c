@@ -9,13 +9,11 @@
  */
 #include <arpa/inet.h>
 #include <err.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/mempolicy.h>
 #include <mqueue.h>
 #include <netinet/tcp.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -318,21 +316,6 @@ static void audit(const char *arg)
 	close(fd);
 }
 
-static void *sleep_long(void *arg)
-{
-	for (;;)
-		sleep(100000);
-	return NULL;
-}
-
-static void sleeper(const char *arg)
-{
-	pthread_t thread;
-
-	errno = pthread_create(&thread, NULL, sleep_long, NULL);
-	must(-errno, "pthread_create");
-}
-
 static const struct {
 	const char *name;
 	void (*set)(const char *arg);
@@ -344,7 +327,7 @@ static const struct {
 	{ "child", child }, { "queue", queue }, { "listener", listen_on }, { "half-closed", half_closed },
 	{ "in-flight", in_flight }, { "datagram", datagram }, { "options", options }, { "events", events },
 	{ "policy", policy }, { "wipe", wipe }, { "lock-all", lock_all }, { "prctls", prctls },
-	{ "ambient", ambient }, { "audit", audit }, { "sleeper", sleeper },
+	{ "ambient", ambient }, { "audit", audit },
 };
 
 static void set_thing(char *text)
