@@ -3,9 +3,11 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "kernel/proc_files.h"
@@ -25,6 +27,20 @@ int proc_fd_flags(pid_t pid, int fd)
 			flags = -1;
 	fclose(file);
 	return flags;
+}
+
+bool proc_fd_is_on(pid_t pid, int fd, const long *types, size_t nr)
+{
+	struct statfs fs;
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+	if (statfs(path, &fs))
+		return false;
+	for (size_t i = 0; i < nr; i++)
+		if (fs.f_type == types[i])
+			return true;
+	return false;
 }
 
 int proc_fd_get(pid_t pid, int fd)
@@ -66,36 +82,79 @@ void proc_comm(pid_t pid, char comm[32])
 /* Return: false when the descriptor is not open any more */
 static bool file_read(DIR *dir, const char *name, pid_t pid, struct proc_file *file)
 {
-	ssize_t n = readlinkat(dirfd(dir), name, file->path, sizeof(file->path) - 1);
+	char path[PATH_MAX];
+	ssize_t n = readlinkat(dirfd(dir), name, path, sizeof(path) - 1);
 
-	if (n < 0)
+	if (n < 0 || fstatat(dirfd(dir), name, &file->st, 0))
 		return false;
-	file->path[n] = 0;
+	path[n] = 0;
+	file->pid = pid;
 	file->fd = atoi(name);
-	file->flags = proc_fd_flags(pid, file->fd);
-	return file->flags >= 0 && !fstatat(dirfd(dir), name, &file->st, 0);
+	file->flags = 0;
+	if (S_ISREG(file->st.st_mode) || S_ISFIFO(file->st.st_mode))
+		file->flags = proc_fd_flags(pid, file->fd);
+	file->path = file->flags < 0 ? NULL : strdup(path);
+	return file->flags >= 0;
 }
 
-int proc_files(pid_t pid, proc_file_fn fn, void *ctx, struct error *err)
+static int files_add(struct proc_files *files, const struct proc_file *file)
 {
-	struct proc_file *file = malloc(sizeof(*file));
+	struct proc_file *all = files->files;
+
+	/* grown by doubling; the capacity is the next power of two */
+	if (!(files->nr & (files->nr - 1)))
+		all = realloc(all, (files->nr ? 2 * files->nr : 1) * sizeof(*all));
+	if (!all || !file->path)
+		return -1;
+	files->files = all;
+	all[files->nr++] = *file;
+	return 0;
+}
+
+int proc_files_read(pid_t pid, struct proc_files *files, struct error *err)
+{
 	struct dirent *entry;
 	char path[32];
 	int ret = 0;
 	DIR *dir;
 
+	memset(files, 0, sizeof(*files));
 	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	dir = file ? opendir(path) : NULL;
+	dir = opendir(path);
 	if (!dir)
-		ret = error_errno(err, errno == ENOENT ? CODE_TARGET : CODE_NOT_READY,
-				  errno == EACCES ? "run as root" : NULL, "cannot open %s", path);
-	while (!ret && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.' && file_read(dir, entry->d_name, pid, file))
-			ret = fn(ctx, file, err);
-	if (dir)
-		closedir(dir);
-	free(file);
+		return error_errno(err, errno == ENOENT ? CODE_TARGET : CODE_NOT_READY,
+				   errno == EACCES ? "run as root" : NULL, "cannot open %s", path);
+	while (!ret && (entry = readdir(dir))) {
+		struct proc_file file;
+
+		if (entry->d_name[0] == '.' || !file_read(dir, entry->d_name, pid, &file))
+			continue;
+		ret = files_add(files, &file);
+		if (ret)
+			free(file.path);
+	}
+	closedir(dir);
+	if (ret)
+		proc_files_free(files);
+	return ret ? error_set(err, CODE_INTERNAL, NULL, "no memory for a list of files") : 0;
+}
+
+int proc_files_each(const struct proc_files *files, proc_file_fn fn, void *ctx,
+		    struct error *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < files->nr; i++)
+		ret = fn(ctx, &files->files[i], err);
 	return ret;
+}
+
+void proc_files_free(struct proc_files *files)
+{
+	for (size_t i = 0; i < files->nr; i++)
+		free(files->files[i].path);
+	free(files->files);
+	memset(files, 0, sizeof(*files));
 }
 
 static void links_of(pid_t pid, proc_link_fn fn, void *ctx)

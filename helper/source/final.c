@@ -40,7 +40,6 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 		return -1;
 	report_progress("stopping the program");
 	control_set_lost(out->ctl, out->opts->link_timeout_ms);
-	outgoing_note_calls(out);
 	begin = figures_now();
 	out->frozen_at_ns = begin;
 	outgoing_limit(out, begin + out->opts->max_frozen_s * 1000000000UL);

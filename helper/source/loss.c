@@ -65,6 +65,8 @@ static const struct loss_row rows[LOSS_NR] = {
 	[LOSS_SPECULATION] = {
 		"speculation", LOSS_WARNED,
 		"a mitigation that the program asked for by prctl is off", NULL },
+	[LOSS_SHADOW_STACK] = {
+		"shadow-stack", LOSS_REFUSED, "the shadow stack needs CRIU 4.1", NULL },
 	[LOSS_ACCOUNTING] = {
 		"accounting", LOSS_WARNED,
 		"CPU time, start time and I/O counters begin again", NULL, .quiet = true },
@@ -90,9 +92,6 @@ static const struct loss_row rows[LOSS_NR] = {
 	[LOSS_FILE_EVENTS] = {
 		"file-events", LOSS_WARNED,
 		"events of inotify or fanotify that were not read yet are dropped", NULL },
-	[LOSS_INTERRUPTED_CALL] = {
-		"interrupted-call", LOSS_WARNED,
-		"a system call that waits comes back with EINTR", NULL, .quiet = true },
 };
 
 _Static_assert(LOSS_NR <= 64, "one bit a row");

@@ -135,8 +135,6 @@ void outgoing_stop_threads(struct outgoing *out);
 int outgoing_refuse(struct outgoing *out, struct error *err);
 /** outgoing_refuse_frozen() - look again when the program stands: nothing changes any more */
 int outgoing_refuse_frozen(struct outgoing *out, struct error *err);
-/** outgoing_note_calls() - just before the freeze: in which calls do threads wait? */
-void outgoing_note_calls(struct outgoing *out);
 
 /* setup.c: Setup and its answer, and Maps */
 

@@ -131,6 +131,13 @@ static void refuse_memory(const struct outgoing *out, struct refusals *refusals)
 			   shared >> 10);
 }
 
+static bool is_message_queue(const struct proc_file *file)
+{
+	static const long type = 0x19800202;	/* MQUEUE_MAGIC of the kernel's ipc/mqueue.c */
+
+	return S_ISREG(file->st.st_mode) && proc_fd_is_on(file->pid, file->fd, &type, 1);
+}
+
 static int refuse_descriptor(void *ctx, const struct proc_file *file, struct error *err)
 {
 	struct refusals *refusals = ctx;
@@ -139,22 +146,39 @@ static int refuse_descriptor(void *ctx, const struct proc_file *file, struct err
 		refuse(refusals, NULL, "descriptor %d is a userfaultfd", file->fd);
 	else if (!strcmp(file->path, "anon_inode:[io_uring]"))
 		refuse(refusals, NULL, "descriptor %d is an io_uring", file->fd);
+	else if (is_message_queue(file))
+		refuse(refusals, NULL, "descriptor %d is the message queue %s", file->fd,
+		       file->path);
 	return 0;
 }
 
 /* What may be another thing at the freeze than it was in the beginning. */
-static int find_changing(struct outgoing *out, const struct vma_list *vmas, struct error *err)
+static int find_changing(struct outgoing *out, const struct proc_files *files,
+			 const struct vma_list *vmas, struct error *err)
 {
 	refuse_mappings(out, vmas);
-	return refuse_files(out, err) || refuse_pipes(out, err) || refuse_sockets(out, err) ? -1 :
-	       0;
+	return refuse_files(out, files, err) || refuse_pipes(out, files, err) ||
+	       refuse_sockets(out, files, err) ? -1 : 0;
 }
 
-static int find_losses(struct outgoing *out, struct error *err)
+static int find_losses(struct outgoing *out, const struct proc_files *files, struct error *err)
 {
-	return find_changing(out, &out->vmas, err) || refuse_sockopts(out, err) ||
-	       refuse_cgroup(out, err) || refuse_attributes(out, err) ||
-	       refuse_shared(out, err) ? -1 : 0;
+	return find_changing(out, files, &out->vmas, err) || refuse_sockopts(out, files, err) ||
+	       refuse_cgroup(out, err) || refuse_attributes(out, files, err) ||
+	       refuse_shared(out, files, err) ? -1 : 0;
+}
+
+static int refuse_descriptors(struct outgoing *out, struct refusals *refusals, struct error *err)
+{
+	struct proc_files files;
+	int ret;
+
+	if (proc_files_read(out->opts->pid, &files, err))
+		return -1;
+	ret = proc_files_each(&files, refuse_descriptor, refusals, err) ||
+	      refuse_unix(out, &files, refusals, err) || find_losses(out, &files, err) ? -1 : 0;
+	proc_files_free(&files);
+	return ret;
 }
 
 static void refuse_losses(const struct outgoing *out, struct refusals *refusals)
@@ -181,8 +205,7 @@ int outgoing_refuse(struct outgoing *out, struct error *err)
 		return -1;
 	refuse_tree(out, &refusals);
 	refuse_memory(out, &refusals);
-	if (proc_files(pid, refuse_descriptor, &refusals, err) ||
-	    refuse_unix(out, &refusals, err) || find_losses(out, err))
+	if (refuse_descriptors(out, &refusals, err))
 		return -1;
 	refuse_losses(out, &refusals);
 	return refusals_end(&refusals, pid, err);
@@ -190,6 +213,7 @@ int outgoing_refuse(struct outgoing *out, struct error *err)
 
 int outgoing_refuse_frozen(struct outgoing *out, struct error *err)
 {
+	struct proc_files files;
 	struct vma_list vmas;
 	int ret;
 
@@ -198,7 +222,11 @@ int outgoing_refuse_frozen(struct outgoing *out, struct error *err)
 		     1UL << LOSS_IN_FLIGHT | 1UL << LOSS_DATAGRAMS);
 	if (maps_read(out->opts->pid, false, &vmas, err))
 		return -1;
-	ret = find_changing(out, &vmas, err);
+	ret = proc_files_read(out->opts->pid, &files, err);
+	if (!ret) {
+		ret = find_changing(out, &files, &vmas, err);
+		proc_files_free(&files);
+	}
 	maps_free(&vmas);
 	return ret ? ret : losses_refused(&out->losses, err);
 }

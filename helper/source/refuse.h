@@ -4,6 +4,7 @@
 #define MIGRATE_SOURCE_REFUSE_H
 
 #include <stddef.h>
+#include "kernel/proc_files.h"
 #include "source/outgoing.h"
 
 /**
@@ -27,21 +28,22 @@ void refuse_mappings(struct outgoing *out, const struct vma_list *vmas);
  *
  * Each refuse_*() returns 0, or -1 with @err when the program cannot be looked at.
  */
-int refuse_files(struct outgoing *out, struct error *err);
+int refuse_files(struct outgoing *out, const struct proc_files *files, struct error *err);
 /** refuse_shared() - memory and deleted files that others share, into the losses */
-int refuse_shared(struct outgoing *out, struct error *err);
+int refuse_shared(struct outgoing *out, const struct proc_files *files, struct error *err);
 /** refuse_pipes() - pipes and FIFOs with an end in another process, into the losses */
-int refuse_pipes(struct outgoing *out, struct error *err);
+int refuse_pipes(struct outgoing *out, const struct proc_files *files, struct error *err);
 /** refuse_unix() - unix sockets that are connected to those of other processes */
-int refuse_unix(struct outgoing *out, struct refusals *refusals, struct error *err);
+int refuse_unix(struct outgoing *out, const struct proc_files *files,
+		struct refusals *refusals, struct error *err);
 /** refuse_sockets() - connections and data in sockets, into the losses */
-int refuse_sockets(struct outgoing *out, struct error *err);
+int refuse_sockets(struct outgoing *out, const struct proc_files *files, struct error *err);
 /** refuse_sockopts() - options of sockets that CRIU does not carry, into the losses */
-int refuse_sockopts(struct outgoing *out, struct error *err);
+int refuse_sockopts(struct outgoing *out, const struct proc_files *files, struct error *err);
 /** refuse_cgroup() - the control group and its limits, into the losses */
 int refuse_cgroup(struct outgoing *out, struct error *err);
 /** refuse_attributes() - attributes of the process that CRIU does not carry, into the losses */
-int refuse_attributes(struct outgoing *out, struct error *err);
+int refuse_attributes(struct outgoing *out, const struct proc_files *files, struct error *err);
 
 /** criu_is_4_1() - or later; what CRIU 4.1.1 carries was read in its sources */
 bool criu_is_4_1(const struct criu_version *criu);

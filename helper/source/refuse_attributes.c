@@ -47,6 +47,10 @@ static void find_in_status(struct outgoing *out)
 		else if (sscanf(line, "Speculation%255[^\n]", text) == 1 &&
 			 strstr(text, "mitigated") && strstr(text, "thread"))
 			losses_add(&out->losses, LOSS_SPECULATION, "Speculation%s", text);
+		else if (!strncmp(line, "x86_Thread_features:", 20) && strstr(line, "shstk") &&
+			 !criu_is_4_1(&out->criu))
+			losses_add(&out->losses, LOSS_SHADOW_STACK, "process %d",
+				   out->opts->pid);
 	}
 	if (file)
 		fclose(file);
@@ -158,7 +162,7 @@ static int find_events(void *ctx, const struct proc_file *file, struct error *er
 	return 0;
 }
 
-int refuse_attributes(struct outgoing *out, struct error *err)
+int refuse_attributes(struct outgoing *out, const struct proc_files *files, struct error *err)
 {
 	find_in_status(out);
 	find_in_stat(out);
@@ -167,5 +171,5 @@ int refuse_attributes(struct outgoing *out, struct error *err)
 	find_memory_policy(out);
 	find_in_mappings(out);
 	find_locked(out);
-	return proc_files(out->opts->pid, find_events, out, err);
+	return proc_files_each(files, find_events, out, err);
 }

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/statfs.h>
 #include <sys/xattr.h>
 #include "kernel/proc_files.h"
 #include "source/refuse.h"
@@ -18,16 +17,8 @@ static bool is_virtual(pid_t pid, int fd)
 		PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
 		DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC, BPF_FS_MAGIC, NSFS_MAGIC,
 	};
-	struct statfs fs;
-	char path[48];
 
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
-	if (statfs(path, &fs))
-		return false;
-	for (size_t i = 0; i < sizeof(kernels) / sizeof(*kernels); i++)
-		if (fs.f_type == kernels[i])
-			return true;
-	return false;
+	return proc_fd_is_on(pid, fd, kernels, sizeof(kernels) / sizeof(*kernels));
 }
 
 static bool is_below(const char *path, const char *dir)
@@ -108,7 +99,7 @@ void refuse_mappings(struct outgoing *out, const struct vma_list *vmas)
 	}
 }
 
-int refuse_files(struct outgoing *out, struct error *err)
+int refuse_files(struct outgoing *out, const struct proc_files *files, struct error *err)
 {
-	return proc_files(out->opts->pid, find_file, out, err);
+	return proc_files_each(files, find_file, out, err);
 }

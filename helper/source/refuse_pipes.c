@@ -164,10 +164,10 @@ static bool pipes_changed(const struct pipes *pipes, struct losses *losses)
 	return changed;
 }
 
-int refuse_pipes(struct outgoing *out, struct error *err)
+int refuse_pipes(struct outgoing *out, const struct proc_files *files, struct error *err)
 {
 	struct pipes pipes = { 0 };
-	int ret = proc_files(out->opts->pid, take_pipe, &pipes, err);
+	int ret = proc_files_each(files, take_pipe, &pipes, err);
 
 	pipes_merge(&pipes);
 	if (!ret && pipes.nr && pipes_changed(&pipes, &out->losses)) {

@@ -130,11 +130,11 @@ static void look_outside(struct objects *all, pid_t own)
 		closedir(dir);
 }
 
-int refuse_shared(struct outgoing *out, struct error *err)
+int refuse_shared(struct outgoing *out, const struct proc_files *files, struct error *err)
 {
 	struct objects all = { 0 };
 	pid_t pid = out->opts->pid;
-	int ret = proc_files(pid, take_file, &all, err);
+	int ret = proc_files_each(files, take_file, &all, err);
 
 	if (!ret)
 		ret = take_mappings(&all, &out->vmas, err);

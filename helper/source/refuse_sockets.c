@@ -155,10 +155,10 @@ static void say_connections(struct outgoing *out, const struct socket_count *cou
 		losses_add(&out->losses, LOSS_TCP_CONNECTIONS, "%s", text);
 }
 
-int refuse_sockets(struct outgoing *out, struct error *err)
+int refuse_sockets(struct outgoing *out, const struct proc_files *files, struct error *err)
 {
 	struct socket_count count = { 0 };
-	int ret = proc_files(out->opts->pid, take_socket, &count, err);
+	int ret = proc_files_each(files, take_socket, &count, err);
 
 	if (!ret && count.nr) {
 		count_all(&count, out->opts->pid);

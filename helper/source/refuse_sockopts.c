@@ -115,7 +115,7 @@ static int find_options(void *ctx, const struct proc_file *file, struct error *e
 	return 0;
 }
 
-int refuse_sockopts(struct outgoing *out, struct error *err)
+int refuse_sockopts(struct outgoing *out, const struct proc_files *files, struct error *err)
 {
-	return proc_files(out->opts->pid, find_options, out, err);
+	return proc_files_each(files, find_options, out, err);
 }

@@ -105,10 +105,11 @@ static size_t drop_inner(struct unix_ends *all)
 	return outer;
 }
 
-int refuse_unix(struct outgoing *out, struct refusals *refusals, struct error *err)
+int refuse_unix(struct outgoing *out, const struct proc_files *files,
+		struct refusals *refusals, struct error *err)
 {
 	struct unix_ends all = { 0 };
-	int ret = proc_files(out->opts->pid, take_socket, &all, err);
+	int ret = proc_files_each(files, take_socket, &all, err);
 
 	if (all.nr)
 		qsort(all.ends, all.nr, sizeof(*all.ends), compare);

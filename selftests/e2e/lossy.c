@@ -9,12 +9,11 @@
  */
 #include <arpa/inet.h>
 #include <err.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/mempolicy.h>
+#include <mqueue.h>
 #include <netinet/tcp.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,6 +179,11 @@ static void child(const char *arg)
 		pause();
 }
 
+static void queue(const char *arg)
+{
+	must(mq_open(arg, O_RDWR | O_CREAT, 0600, NULL), arg);
+}
+
 static void listen_on(const char *arg)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(atoi(arg)) };
@@ -312,21 +316,6 @@ static void audit(const char *arg)
 	close(fd);
 }
 
-static void *sleep_long(void *arg)
-{
-	for (;;)
-		sleep(100000);
-	return NULL;
-}
-
-static void sleeper(const char *arg)
-{
-	pthread_t thread;
-
-	errno = pthread_create(&thread, NULL, sleep_long, NULL);
-	must(-errno, "pthread_create");
-}
-
 static const struct {
 	const char *name;
 	void (*set)(const char *arg);
@@ -335,10 +324,10 @@ static const struct {
 	{ "inner-pair", inner_pair }, { "own-memory", own_memory },
 	{ "shared-memory", shared_memory }, { "shared-memfd", shared_memfd }, { "file", file }, { "appended", appended },
 	{ "late", late }, { "mapped", mapped }, { "ghost", ghost }, { "hugetlb", hugetlb },
-	{ "child", child }, { "listener", listen_on }, { "half-closed", half_closed },
+	{ "child", child }, { "queue", queue }, { "listener", listen_on }, { "half-closed", half_closed },
 	{ "in-flight", in_flight }, { "datagram", datagram }, { "options", options }, { "events", events },
 	{ "policy", policy }, { "wipe", wipe }, { "lock-all", lock_all }, { "prctls", prctls },
-	{ "ambient", ambient }, { "audit", audit }, { "sleeper", sleeper },
+	{ "ambient", ambient }, { "audit", audit },
 };
 
 static void set_thing(char *text)
