@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -33,6 +34,21 @@ struct borrowed {
 	uint8_t data[REMOTE_DATA_MAX];
 };
 
+/* A page of a restored stack may wait for its userfaultfd: /proc/PID/mem would fail there. */
+static bool memory_is_read(pid_t pid, uint64_t addr, void *data, size_t bytes)
+{
+	struct iovec here = { data, bytes }, there = { (void *)addr, bytes };
+
+	return process_vm_readv(pid, &here, 1, &there, 1, 0) == (ssize_t)bytes;
+}
+
+static bool memory_is_written(pid_t pid, uint64_t addr, const void *data, size_t bytes)
+{
+	struct iovec here = { (void *)data, bytes }, there = { (void *)addr, bytes };
+
+	return process_vm_writev(pid, &here, 1, &there, 1, 0) == (ssize_t)bytes;
+}
+
 static int find_vdso(pid_t pid, uint64_t *start, uint64_t *end, struct error *err)
 {
 	char path[32], line[512];
@@ -56,12 +72,10 @@ static int find_syscall(struct remote *remote, struct error *err)
 	static const uint8_t syscall_code[] = { 0x0f, 0x05 };
 	uint8_t *code = malloc(VDSO_BYTES_MAX), *at = NULL;
 	uint64_t start, end;
-	ssize_t n = -1;
 
-	if (code && !find_vdso(remote->pid, &start, &end, err))
-		n = pread(remote->mem_fd, code, end - start, start);
-	if (n > 0)
-		at = memmem(code, n, syscall_code, sizeof(syscall_code));
+	if (code && !find_vdso(remote->pid, &start, &end, err) &&
+	    memory_is_read(remote->pid, start, code, end - start))
+		at = memmem(code, end - start, syscall_code, sizeof(syscall_code));
 	if (at)
 		remote->syscall_at = start + (at - code);
 	free(code);
@@ -86,14 +100,8 @@ static int seize_thread(void *ctx, pid_t tid)
 
 int remote_seize(struct remote *remote, pid_t pid, struct error *err)
 {
-	char path[32];
-
 	memset(remote, 0, sizeof(*remote));
 	remote->pid = pid;
-	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
-	remote->mem_fd = open(path, O_RDWR | O_CLOEXEC);
-	if (remote->mem_fd < 0)
-		return error_errno(err, CODE_TARGET, NULL, "cannot open %s", path);
 	errno = 0;
 	if (find_syscall(remote, err) || proc_threads(pid, seize_thread, remote, err)) {
 		error_errno(err, CODE_TARGET, NULL, "cannot trace the threads of process %d", pid);
@@ -154,10 +162,8 @@ static int put_data(struct remote *remote, struct borrowed *thread,
 {
 	thread->bytes = call->bytes;
 	thread->data_at = thread->regs.rsp & ~IN_PAGE;
-	if (pread(remote->mem_fd, thread->data, call->bytes, thread->data_at) !=
-	    (ssize_t)call->bytes ||
-	    pwrite(remote->mem_fd, call->data, call->bytes, thread->data_at) !=
-	    (ssize_t)call->bytes) {
+	if (!memory_is_read(remote->pid, thread->data_at, thread->data, call->bytes) ||
+	    !memory_is_written(remote->pid, thread->data_at, call->data, call->bytes)) {
 		thread->bytes = 0;
 		return error_errno(err, CODE_TARGET, NULL, "cannot write to the stack of thread %d",
 				   thread->tid);
@@ -187,8 +193,7 @@ static int give_back(struct remote *remote, struct borrowed *thread, struct erro
 	int ret = 0;
 
 	if (thread->bytes &&
-	    pwrite(remote->mem_fd, thread->data, thread->bytes, thread->data_at) !=
-	    (ssize_t)thread->bytes)
+	    !memory_is_written(remote->pid, thread->data_at, thread->data, thread->bytes))
 		ret = error_errno(err, CODE_TARGET, NULL, "cannot restore the stack of thread %d",
 				  thread->tid);
 	if (ptrace(PTRACE_SETREGS, thread->tid, NULL, &thread->regs) ||
@@ -248,8 +253,5 @@ void remote_release(struct remote *remote)
 	for (size_t i = 0; i < remote->nr; i++)
 		ptrace(PTRACE_DETACH, remote->tids[i], NULL, NULL);
 	free(remote->tids);
-	if (remote->mem_fd >= 0)
-		close(remote->mem_fd);
 	memset(remote, 0, sizeof(*remote));
-	remote->mem_fd = -1;
 }

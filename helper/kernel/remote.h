@@ -17,13 +17,11 @@
 
 /**
  * struct remote - a process whose threads are held; ptrace ties it to the calling thread
- * @mem_fd: /proc/PID/mem
  * @syscall_at: address of a system call instruction
  * @tids: threads that are seized, as seen here
  */
 struct remote {
 	pid_t pid;
-	int mem_fd;
 	uint64_t syscall_at;
 	pid_t *tids;
 	size_t nr;
