@@ -278,7 +278,7 @@ static int take_message(struct incoming *in, const Migrate__Control *msg, bool *
 		in->announced_files = msg->restore_go->files;
 		in->was_stopped = msg->restore_go->was_stopped;
 		*go = true;
-		return 0;
+		return attributes_take(&in->attributes, msg->restore_go, err);
 	default:
 		return error_set(err, CODE_PEER, NULL, "message %d was not expected here",
 				 msg->body_case);

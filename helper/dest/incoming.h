@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 #include "criu/criu.h"
+#include "dest/attributes.h"
 #include "dest/fault.h"
 #include "dest/images.h"
 #include "dest/keeper.h"
@@ -89,6 +90,7 @@ struct incoming {
 	Migrate__Control *setup_msg;
 	const Migrate__Setup *setup;
 	struct criu_task task;
+	struct attributes attributes;
 	struct verify verify;
 	bool was_stopped;
 	uint32_t announced_files;

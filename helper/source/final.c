@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include "source/outgoing.h"
+#include "source/timerfds.h"
 #include "ui/report.h"
 
 #define SEND_RUNS	512
@@ -38,6 +39,7 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	control_set_lost(out->ctl, out->opts->link_timeout_ms);
 	begin = figures_now();
 	out->frozen_at_ns = begin;
+	timerfds_refresh(out->opts->pid);
 	if (criu_dump_start(&opts, &out->dump, err))
 		return -1;
 	out->figures.held_ns = figures_now() - begin;

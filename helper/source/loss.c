@@ -42,6 +42,33 @@ static const struct loss_row rows[LOSS_NR] = {
 	[LOSS_IN_FLIGHT] = {
 		"in-flight", LOSS_WARNED,
 		"TCP connections that the program has not accepted yet are reset", NULL },
+	[LOSS_TIMERFD] = {
+		"timerfd", LOSS_REPAIRED, "a timerfd would not expire in time", NULL },
+	[LOSS_WAIT] = {
+		"wait", LOSS_WARNED, "a system call that waits returns EINTR", NULL },
+	[LOSS_TIMEOUT] = {
+		"timeout", LOSS_WARNED,
+		"a system call that waits starts again with the whole of its time-out", NULL },
+	[LOSS_ALARM] = {
+		"alarm", LOSS_REFUSED,
+		"an interval timer that is to expire once (alarm, setitimer) does not expire",
+		"CRIU 4.1 or later at the destination keeps it" },
+	[LOSS_NO_NEW_PRIVS] = {
+		"no-new-privs", LOSS_REFUSED,
+		"no_new_privs is not set any more, so an exec may give privileges",
+		"CRIU 4.1 or later on both machines keeps it" },
+	[LOSS_CPUS] = {
+		"cpu-affinity", LOSS_WARNED, "a thread runs on other CPUs", NULL },
+	[LOSS_TIMER_SLACK] = {
+		"timer-slack", LOSS_WARNED, "a thread has another timer slack", NULL },
+	[LOSS_IO_PRIORITY] = {
+		"io-priority", LOSS_WARNED, "a thread has another I/O priority", NULL },
+	[LOSS_OOM_SCORE] = {
+		"oom-score", LOSS_WARNED, "the program has another oom_score_adj", NULL },
+	[LOSS_COREDUMP_FILTER] = {
+		"coredump-filter", LOSS_WARNED, "the program has another coredump_filter", NULL },
+	[LOSS_AUTOGROUP] = {
+		"autogroup", LOSS_WARNED, "the program's autogroup has another nice value", NULL },
 };
 
 _Static_assert(LOSS_NR <= 64, "one bit a row");

@@ -21,6 +21,11 @@ enum loss {
 	LOSS_WRITABLE_FILE, LOSS_APPENDED_FILE, LOSS_SHARED_MAPPING,
 	/* found by refuse_sockets.c */
 	LOSS_TCP_CONNECTIONS, LOSS_IN_FLIGHT,
+	/* found by repair.c in CRIU's images */
+	LOSS_TIMERFD, LOSS_WAIT, LOSS_TIMEOUT,
+	/* found by attributes.c, told by the destination */
+	LOSS_ALARM, LOSS_NO_NEW_PRIVS, LOSS_CPUS, LOSS_TIMER_SLACK, LOSS_IO_PRIORITY,
+	LOSS_OOM_SCORE, LOSS_COREDUMP_FILTER, LOSS_AUTOGROUP,
 	LOSS_NR
 };
 

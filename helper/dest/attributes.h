@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Attributes that CRIU does not restore, set while the restored program stands: from outside,
+ * and by system calls in its threads where there is no other way.
+ */
+#ifndef MIGRATE_DEST_ATTRIBUTES_H
+#define MIGRATE_DEST_ATTRIBUTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include "criu/criu.h"
+#include "wire/control.h"
+
+#define ATTRIBUTE_KINDS		9	/* one more than the highest of enum AttributeKind */
+#define ATTRIBUTE_DETAIL_BYTES	160
+
+/**
+ * struct attribute_result - what became of one kind of attribute
+ * @set: threads (or 1, for the process) that have it now
+ * @failed: those that could not be given it
+ * @detail: of the first that failed, or of the first
+ */
+struct attribute_result {
+	size_t set, failed;
+	char detail[ATTRIBUTE_DETAIL_BYTES];
+};
+
+/** struct attributes - wanted, and what became of them; of the main thread. Zeroed is empty */
+struct attributes {
+	Migrate__RestoreGo *wanted;
+	struct attribute_result results[ATTRIBUTE_KINDS];
+};
+
+/** attributes_take() - keep a copy of what the source sent; -1 when it makes no sense */
+int attributes_take(struct attributes *attributes, const Migrate__RestoreGo *go,
+		    struct error *err);
+
+/**
+ * attributes_restore() - give the restored program what it lacks
+ * @pid: of the restored process, as seen here; it stands
+ * @task: from its images
+ * Return: 0, also when something could not be set (see attributes_send()); -1 with @err when
+ * the program may not be as it should be
+ */
+int attributes_restore(struct attributes *attributes, pid_t pid, const struct criu_task *task,
+		       struct error *err);
+
+/** attributes_send() - tell the source, who decides, what was set and what could not be */
+int attributes_send(const struct attributes *attributes, struct control *ctl,
+		    struct error *err);
+
+void attributes_free(struct attributes *attributes);
+
+/* for attributes.c and attributes_inside.c */
+
+void attribute_failed(struct attributes *attributes, Migrate__AttributeKind kind,
+		      const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void attribute_set(struct attributes *attributes, Migrate__AttributeKind kind,
+		   const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/**
+ * struct inside - system calls to be made in the threads of the restored program
+ * @tids, @nr: threads that set no_new_privs, as seen here
+ * @itimers: interval timers that are to be set; NULL: none
+ */
+struct inside {
+	pid_t *tids;
+	size_t nr;
+	const struct itimerval *itimers;
+};
+
+/** attributes_inside() - make these system calls. Return: as attributes_restore() */
+int attributes_inside(struct attributes *attributes, pid_t pid, const struct inside *inside,
+		      struct error *err);
+
+#endif

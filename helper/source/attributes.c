@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "kernel/proc.h"
+#include "source/attributes.h"
+
+/* What source_attributes_read() knows while it walks over the threads. */
+struct walk {
+	struct source_attributes *attributes;
+	pid_t pid;
+	struct error *err;
+};
+
+static int add_thread(void *ctx, pid_t tid)
+{
+	struct walk *walk = ctx;
+	struct source_attributes *attributes = walk->attributes;
+
+	if (attributes->nr == ATTRIBUTE_THREADS_MAX)
+		return error_set(walk->err, CODE_REFUSED, NULL, "the program has more than %d threads",
+				 ATTRIBUTE_THREADS_MAX);
+	if (attributes->nr == attributes->cap) {
+		size_t cap = 2 * attributes->cap + 16;
+		struct thread_attributes *threads = realloc(attributes->threads,
+							    cap * sizeof(*threads));
+
+		if (!threads)
+			return error_set(walk->err, CODE_INTERNAL, NULL, "no memory for threads");
+		attributes->threads = threads;
+		attributes->cap = cap;
+	}
+	return thread_attributes_read(walk->pid, tid, &attributes->threads[attributes->nr++],
+				      walk->err);
+}
+
+static void message_make(Migrate__ThreadAttributes *message, struct thread_attributes *thread,
+			 const struct cpus *any)
+{
+	migrate__thread_attributes__init(message);
+	message->tid = thread->ns_tid;
+	message->no_new_privs = thread->no_new_privs;
+	message->timer_slack_ns = thread->timer_slack_ns;
+	message->io_priority = thread->io_priority;
+	/* a thread that may run on all CPUs of this machine may run on all of the other one */
+	message->has_cpus = memcmp(&thread->cpus, any, sizeof(*any)) != 0;
+	message->cpus.data = thread->cpus.bits;
+	message->cpus.len = cpus_bytes(&thread->cpus);
+}
+
+int source_attributes_read(struct source_attributes *attributes, pid_t pid, const char *cgroup,
+		    struct error *err)
+{
+	struct walk walk = { .attributes = attributes, .pid = pid, .err = err };
+	struct cpus any;
+
+	if (process_attributes_read(pid, &attributes->process, err) ||
+	    cpus_available(&any, cgroup, err) || proc_threads(pid, add_thread, &walk, err))
+		return -1;
+	attributes->messages = calloc(attributes->nr + 1, sizeof(*attributes->messages));
+	attributes->list = calloc(attributes->nr + 1, sizeof(*attributes->list));
+	if (!attributes->messages || !attributes->list)
+		return error_set(err, CODE_INTERNAL, NULL, "no memory for threads");
+	for (size_t i = 0; i < attributes->nr; i++) {
+		message_make(&attributes->messages[i], &attributes->threads[i], &any);
+		attributes->list[i] = &attributes->messages[i];
+	}
+	return 0;
+}
+
+void source_attributes_fill(struct source_attributes *attributes, Migrate__RestoreGo *go)
+{
+	go->threads = attributes->list;
+	go->n_threads = attributes->nr;
+	go->has_oom_score_adj = true;
+	go->oom_score_adj = attributes->process.oom_score_adj;
+	go->has_coredump_filter = true;
+	go->coredump_filter = attributes->process.coredump_filter;
+	go->has_autogroup_nice = attributes->process.has_autogroup;
+	go->autogroup_nice = attributes->process.autogroup_nice;
+}
+
+void source_attributes_free(struct source_attributes *attributes)
+{
+	free(attributes->threads);
+	free(attributes->messages);
+	free(attributes->list);
+	memset(attributes, 0, sizeof(*attributes));
+}
+
+static enum loss loss_of(Migrate__AttributeKind kind)
+{
+	switch (kind) {
+	case MIGRATE__ATTRIBUTE_KIND__ALARM:
+		return LOSS_ALARM;
+	case MIGRATE__ATTRIBUTE_KIND__NO_NEW_PRIVS:
+		return LOSS_NO_NEW_PRIVS;
+	case MIGRATE__ATTRIBUTE_KIND__CPUS:
+		return LOSS_CPUS;
+	case MIGRATE__ATTRIBUTE_KIND__TIMER_SLACK:
+		return LOSS_TIMER_SLACK;
+	case MIGRATE__ATTRIBUTE_KIND__IO_PRIORITY:
+		return LOSS_IO_PRIORITY;
+	case MIGRATE__ATTRIBUTE_KIND__OOM_SCORE_ADJ:
+		return LOSS_OOM_SCORE;
+	case MIGRATE__ATTRIBUTE_KIND__COREDUMP_FILTER:
+		return LOSS_COREDUMP_FILTER;
+	case MIGRATE__ATTRIBUTE_KIND__AUTOGROUP_NICE:
+		return LOSS_AUTOGROUP;
+	default:
+		return LOSS_NR;
+	}
+}
+
+void source_attributes_take_answer(const Migrate__Attributes *answer, struct losses *losses)
+{
+	for (size_t i = 0; i < answer->n_attributes; i++) {
+		const Migrate__Attribute *attribute = answer->attributes[i];
+		enum loss loss = loss_of(attribute->kind);
+
+		if (loss == LOSS_NR)
+			continue;
+		if (attribute->kept)
+			losses_add_as(losses, loss, LOSS_REPAIRED, "%s", attribute->detail);
+		else
+			losses_add(losses, loss, "%s", attribute->detail);
+	}
+}
