@@ -174,10 +174,6 @@ static int restore_process(struct attributes *attributes, pid_t pid, struct erro
 
 	if (process_attributes_read(pid, &now, err))
 		return -1;
-	if (wanted->has_oom_score_adj && wanted->oom_score_adj != now.oom_score_adj)
-		process_result(attributes, MIGRATE__ATTRIBUTE_KIND__OOM_SCORE_ADJ,
-			       process_set_oom_score_adj(pid, wanted->oom_score_adj),
-			       now.oom_score_adj, wanted->oom_score_adj);
 	if (wanted->has_coredump_filter && wanted->coredump_filter != now.coredump_filter)
 		process_result(attributes, MIGRATE__ATTRIBUTE_KIND__COREDUMP_FILTER,
 			       process_set_coredump_filter(pid, wanted->coredump_filter),
@@ -205,7 +201,7 @@ static bool has_alarm(const struct criu_task *task)
 }
 
 int attributes_restore(struct attributes *attributes, pid_t pid, const struct criu_task *task,
-		       struct error *err)
+		       const struct cgroup *group, struct error *err)
 {
 	struct walk walk = { .attributes = attributes, .pid = pid, .err = err };
 	int ret;
@@ -221,7 +217,7 @@ int attributes_restore(struct attributes *attributes, pid_t pid, const struct cr
 	ret = restore_process(attributes, pid, err) ||
 	      proc_threads(pid, restore_thread, &walk, err) ? -1 : 0;
 	if (!ret && (walk.inside.nr || walk.inside.itimers))
-		ret = attributes_inside(attributes, pid, &walk.inside, err);
+		ret = attributes_inside(attributes, pid, &walk.inside, group, err);
 	free(walk.inside.tids);
 	return ret;
 }

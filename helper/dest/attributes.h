@@ -10,9 +10,10 @@
 #include <stddef.h>
 #include <sys/types.h>
 #include "criu/criu.h"
+#include "kernel/cgroup.h"
 #include "wire/control.h"
 
-#define ATTRIBUTE_KINDS		9	/* one more than the highest of enum AttributeKind */
+#define ATTRIBUTE_KINDS		8	/* one more than the highest of enum AttributeKind */
 #define ATTRIBUTE_DETAIL_BYTES	160
 
 /**
@@ -38,13 +39,15 @@ int attributes_take(struct attributes *attributes, const Migrate__RestoreGo *go,
 
 /**
  * attributes_restore() - give the restored program what it lacks
- * @pid: of the restored process, as seen here; it stands
+ * @pid: of the restored process, as seen here
  * @task: from its images
+ * @group: the one in which the process is frozen. The group is thawed and frozen again where a
+ *	thread has to make a system call: all threads are traced then
  * Return: 0, also when something could not be set (see attributes_send()); -1 with @err when
  * the program may not be as it should be
  */
 int attributes_restore(struct attributes *attributes, pid_t pid, const struct criu_task *task,
-		       struct error *err);
+		       const struct cgroup *group, struct error *err);
 
 /** attributes_send() - tell the source, who decides, what was set and what could not be */
 int attributes_send(const struct attributes *attributes, struct control *ctl,
@@ -72,6 +75,6 @@ struct inside {
 
 /** attributes_inside() - make these system calls. Return: as attributes_restore() */
 int attributes_inside(struct attributes *attributes, pid_t pid, const struct inside *inside,
-		      struct error *err);
+		      const struct cgroup *group, struct error *err);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -60,30 +61,29 @@ static int make_calls(struct attributes *attributes, struct remote *remote,
 	return 0;
 }
 
-/* Without ptrace nothing was touched yet. */
-static void all_failed(struct attributes *attributes, const struct inside *inside,
-		       const char *why)
+/* A traced thread stands, in a group that is thawed too. */
+static int calls_while_thawed(struct attributes *attributes, struct remote *remote,
+			      const struct inside *inside, const struct cgroup *group,
+			      struct error *err)
 {
-	for (size_t i = 0; i < inside->nr; i++)
-		attribute_failed(attributes, MIGRATE__ATTRIBUTE_KIND__NO_NEW_PRIVS, "%s", why);
-	if (inside->itimers)
-		attribute_failed(attributes, MIGRATE__ATTRIBUTE_KIND__ALARM, "%s", why);
+	if (cgroup_thaw(group, err) || remote_wait(remote, err) ||
+	    make_calls(attributes, remote, inside, err))
+		return -1;
+	return cgroup_freeze(group, err);
 }
 
 int attributes_inside(struct attributes *attributes, pid_t pid, const struct inside *inside,
-		      struct error *err)
+		      const struct cgroup *group, struct error *err)
 {
-	struct error seize_err = { 0 };
 	struct remote remote;
 	int ret;
 
-	if (remote_seize(&remote, pid, &seize_err)) {
-		all_failed(attributes, inside, seize_err.what);
-		return 0;
-	}
-	ret = remote_wait(&remote, err);
-	if (!ret)
-		ret = make_calls(attributes, &remote, inside, err);
+	if (cgroup_wait_frozen(group, err) || remote_seize(&remote, pid, err))
+		return -1;
+	ret = calls_while_thawed(attributes, &remote, inside, group, err);
+	/* in a group that is not frozen they would run: they die, and the source goes on */
+	if (ret)
+		kill(pid, SIGKILL);
 	remote_release(&remote);
 	return ret;
 }

@@ -276,7 +276,8 @@ static int take_message(struct incoming *in, const Migrate__Control *msg, bool *
 		return verify_add(&in->verify, msg->digests, err);
 	case MIGRATE__CONTROL__BODY_RESTORE_GO:
 		in->announced_files = msg->restore_go->files;
-		in->was_stopped = msg->restore_go->was_stopped;
+		in->pending = msg->restore_go->pending;
+		in->oom_score_adj = msg->restore_go->oom_score_adj;
 		*go = true;
 		return attributes_take(&in->attributes, msg->restore_go, err);
 	default:
@@ -363,7 +364,7 @@ static int undo(struct incoming *in, struct error *err)
 	if (incoming_failed(in, &first))
 		*err = first;
 	if (keeper_abort(in->keeper, &ignored))
-		keeper_clean_up(in->images.dir, in->init_fd);
+		keeper_undo(in->keeper, in->init_fd);
 	if (in->ctl)
 		control_send_abort(in->ctl, err);
 	incoming_stop_threads(in);
@@ -391,7 +392,8 @@ int incoming_run(int control_fd, int parent_sock, const uint8_t *id, const char 
 		return err.code;
 	tell_migration(in->images.id);
 	/* forked before any thread, and before there is anything that it must not inherit */
-	in->keeper = keeper_start(in->images.dir, &err);
+	incoming_plan_group(in);
+	in->keeper = keeper_start(in->images.dir, &in->group, &err);
 	if (!in->keeper)
 		return err.code;
 	incoming_state(in, "ACCEPT");

@@ -73,7 +73,12 @@ struct incoming_sync {
 	int rpc_fd;
 };
 
-/** struct incoming - see the top of this file; of the main thread unless said otherwise */
+/**
+ * struct incoming - see the top of this file; of the main thread unless said otherwise
+ * @group: the program is restored in it, and frozen in it until COMMIT
+ * @pending: signals that waited for the program when it was frozen at the source
+ * @oom_score_adj: of the program at the source
+ */
 struct incoming {
 	const struct serve_options *opts;
 	int parent_sock;
@@ -92,7 +97,9 @@ struct incoming {
 	struct criu_task task;
 	struct attributes attributes;
 	struct verify verify;
-	bool was_stopped;
+	struct cgroup group;
+	uint64_t pending;
+	int oom_score_adj;
 	uint32_t announced_files;
 	pid_t init_pid;
 	atomic_int init_fd;
@@ -134,7 +141,9 @@ void incoming_stop_threads(struct incoming *in);
 
 /* restore.c */
 
-/** incoming_restore() - images are there: to tasks that stand stopped, and Ready */
+/** incoming_plan_group() - choose the control group in which the program is restored */
+void incoming_plan_group(struct incoming *in);
+/** incoming_restore() - images are there: to tasks that stand frozen, and Ready */
 int incoming_restore(struct incoming *in, struct error *err);
 
 /* takeover.c */

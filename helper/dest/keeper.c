@@ -17,9 +17,12 @@
 #include <unistd.h>
 #include "dest/fdpass.h"
 #include "dest/keeper.h"
+#include "kernel/proc.h"
 
 #define ANSWER_TIMEOUT_MS	30000
 #define CLEAN_UP_TIMEOUT_MS	10000
+#define GROUP_TIMEOUT_MS	5000
+#define PDEATH_TIMEOUT_MS	2000	/* the kernel kills the init a moment after the keeper's end */
 
 enum keeper_op { KEEPER_HOLD = 1, KEEPER_RELEASE, KEEPER_SPAWN, KEEPER_COMMIT, KEEPER_ABORT,
 		 KEEPER_DONE };
@@ -27,7 +30,7 @@ enum keeper_op { KEEPER_HOLD = 1, KEEPER_RELEASE, KEEPER_SPAWN, KEEPER_COMMIT, K
 /* Request and answer; both ends are the same program. */
 struct keeper_msg {
 	enum keeper_op op;
-	int value;		/* handle, start flag, pid of the init */
+	int value;		/* handle, pid of the init, whether the tasks were started */
 	pid_t task_pid;
 	struct error err;
 };
@@ -35,17 +38,21 @@ struct keeper_msg {
 /**
  * struct keeper - the helper's end
  * @lock: one request at a time; a leaf lock
+ * @init_pid: of the namespace that it started; 0: none yet
  */
 struct keeper {
 	pthread_mutex_t lock;
 	int sock;
-	pid_t pid;
+	pid_t pid, init_pid;
+	const char *dir;
+	struct cgroup group;
 };
 
 /* The keeper process's own state. */
 struct kept {
 	const char *dir;
 	int sock;		/* to the helper; -1 when it is gone */
+	const struct cgroup *group;
 	struct nsinit ns;
 	int *fds;		/* index: handle; -1: free */
 	size_t nr_fds;
@@ -102,7 +109,9 @@ static int kept_spawn(struct kept *kept, pid_t task_pid, struct keeper_msg *answ
 {
 	int rpc_fd = -1;
 
-	if (nsinit_start(&kept->ns, task_pid, &rpc_fd, &answer->err)) {
+	if (cgroup_make(kept->group, &answer->err))
+		return -1;
+	if (nsinit_start(&kept->ns, task_pid, kept->group, &rpc_fd, &answer->err)) {
 		nsinit_kill(&kept->ns, &answer->err);
 		return -1;
 	}
@@ -110,19 +119,45 @@ static int kept_spawn(struct kept *kept, pid_t task_pid, struct keeper_msg *answ
 	return rpc_fd;
 }
 
+/* What was restored dies before it has run. */
+static void kept_kill(struct kept *kept, struct error *err)
+{
+	/* the v1 freezer keeps killed tasks, and the init waits for them */
+	cgroup_kill(kept->group);
+	nsinit_kill(&kept->ns, err);
+	cgroup_remove(kept->group, GROUP_TIMEOUT_MS);
+}
+
 static void kept_abort(struct kept *kept, struct error *err)
 {
 	/* first the tasks: as long as one lives, its missing pages must not read as zeros */
-	nsinit_kill(&kept->ns, err);
+	kept_kill(kept, err);
 	kept_release_all(kept);
 	remove_dir(kept->dir);
+}
+
+/* The group was only for the freezer: the program goes where the keeper is. */
+static void group_leave(const struct cgroup *group)
+{
+	if (!cgroup_empty(group))
+		cgroup_remove(group, GROUP_TIMEOUT_MS);
+}
+
+static void kept_commit(struct kept *kept, struct keeper_msg *answer)
+{
+	if (!nsinit_commit(&kept->ns, &answer->err) && !cgroup_thaw(kept->group, &answer->err)) {
+		answer->value = true;
+		return;
+	}
+	kept->committed = false;
+	kept_kill(kept, &(struct error){ 0 });
 }
 
 /* Return: false when the keeper is to end */
 static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *fds)
 {
 	struct keeper_msg answer = { .op = msg->op };
-	bool go_on = true, committed = false;
+	bool go_on = true, started = false;
 	int rpc_fd = -1;
 
 	switch (msg->op) {
@@ -139,7 +174,8 @@ static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *f
 	case KEEPER_COMMIT:
 		/* before anything can run: from here on nothing is killed any more */
 		kept->committed = true;
-		committed = !nsinit_commit(&kept->ns, msg->value, &answer.err);
+		kept_commit(kept, &answer);
+		started = answer.value;
 		break;
 	case KEEPER_ABORT:
 		if (kept->committed)
@@ -157,9 +193,11 @@ static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *f
 	fdpass_send(kept->sock, &answer, sizeof(answer), &rpc_fd, rpc_fd >= 0);
 	if (rpc_fd >= 0)
 		close(rpc_fd);
-	/* CRIU's images are of no use any more, and take memory */
-	if (committed)
+	if (started) {
+		group_leave(kept->group);
+		/* CRIU's images are of no use any more, and take memory */
 		remove_dir(kept->dir);
+	}
 	return go_on;
 }
 
@@ -216,9 +254,9 @@ static void kept_main(struct kept *kept, int signals)
 		remove_dir(kept->dir);
 }
 
-static void keeper_main(const char *dir, int sock)
+static void keeper_main(const char *dir, const struct cgroup *group, int sock)
 {
-	struct kept kept = { .dir = dir, .sock = sock, .ns = { .sock = -1 } };
+	struct kept kept = { .dir = dir, .group = group, .sock = sock, .ns = { .sock = -1 } };
 	struct rlimit many = { .rlim_cur = 65536, .rlim_max = 65536 };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC), signals;
 	sigset_t set;
@@ -249,7 +287,7 @@ static void keeper_main(const char *dir, int sock)
 	_exit(0);
 }
 
-struct keeper *keeper_start(const char *dir, struct error *err)
+struct keeper *keeper_start(const char *dir, const struct cgroup *group, struct error *err)
 {
 	struct keeper *keeper = calloc(1, sizeof(*keeper));
 	int pair[2];
@@ -261,7 +299,7 @@ struct keeper *keeper_start(const char *dir, struct error *err)
 	}
 	keeper->pid = fork();
 	if (!keeper->pid)
-		keeper_main(dir, pair[1]);
+		keeper_main(dir, group, pair[1]);
 	close(pair[1]);
 	if (keeper->pid < 0) {
 		error_errno(err, CODE_INTERNAL, NULL, "cannot start the keeper");
@@ -270,6 +308,8 @@ struct keeper *keeper_start(const char *dir, struct error *err)
 		return NULL;
 	}
 	keeper->sock = pair[0];
+	keeper->dir = dir;
+	keeper->group = *group;
 	pthread_mutex_init(&keeper->lock, NULL);
 	return keeper;
 }
@@ -277,6 +317,11 @@ struct keeper *keeper_start(const char *dir, struct error *err)
 int keeper_fd(const struct keeper *keeper)
 {
 	return keeper->sock;
+}
+
+pid_t keeper_pid(const struct keeper *keeper)
+{
+	return keeper->pid;
 }
 
 void keeper_free(struct keeper *keeper)
@@ -335,14 +380,39 @@ int keeper_spawn(struct keeper *keeper, pid_t task_pid, int *rpc_fd, pid_t *init
 	if (keeper_ask(keeper, &msg, NULL, 0, rpc_fd, err))
 		return -1;
 	*init_pid = msg.value;
+	keeper->init_pid = msg.value;
 	return 0;
 }
 
-int keeper_commit(struct keeper *keeper, bool start, struct error *err)
+/*
+ * The keeper died in the middle. Its init has died with it, or was already told to outlive it.
+ * Return: 0 when the tasks run
+ */
+static int commit_alone(struct keeper *keeper, struct error *err)
 {
-	struct keeper_msg msg = { .op = KEEPER_COMMIT, .value = start };
+	struct pollfd init = { .fd = proc_pidfd(keeper->init_pid, &(struct error){ 0 }),
+			       .events = POLLIN };
+	bool ended = init.fd < 0 || poll(&init, 1, PDEATH_TIMEOUT_MS) > 0;
 
-	return keeper_ask(keeper, &msg, NULL, 0, NULL, err);
+	if (init.fd >= 0)
+		close(init.fd);
+	if (ended || (cgroup_exists(&keeper->group) && cgroup_thaw(&keeper->group, err)))
+		return -1;
+	memset(err, 0, sizeof(*err));
+	group_leave(&keeper->group);
+	return 0;
+}
+
+int keeper_commit(struct keeper *keeper, bool *started, struct error *err)
+{
+	struct keeper_msg msg = { .op = KEEPER_COMMIT };
+	int ret = keeper_ask(keeper, &msg, NULL, 0, NULL, err);
+
+	/* an answer of the keeper's own is the truth; that it has none is only our word */
+	if (ret && !error_is_set(&msg.err))
+		ret = commit_alone(keeper, err);
+	*started = !ret;
+	return ret;
 }
 
 static int keeper_end(struct keeper *keeper, enum keeper_op op, struct error *err)
@@ -365,11 +435,25 @@ int keeper_done(struct keeper *keeper, struct error *err)
 	return keeper_end(keeper, KEEPER_DONE, err);
 }
 
-void keeper_clean_up(const char *dir, int init_fd)
+static void wait_init(int init_fd)
 {
 	struct pollfd ended = { .fd = init_fd, .events = POLLIN };
 
 	if (init_fd >= 0)
 		poll(&ended, 1, CLEAN_UP_TIMEOUT_MS);
+}
+
+void keeper_undo(struct keeper *keeper, int init_fd)
+{
+	/* the init waits for tasks that the v1 freezer keeps */
+	cgroup_kill(&keeper->group);
+	wait_init(init_fd);
+	cgroup_remove(&keeper->group, GROUP_TIMEOUT_MS);
+	remove_dir(keeper->dir);
+}
+
+void keeper_clean_up(const char *dir, int init_fd)
+{
+	wait_init(init_fd);
 	remove_dir(dir);
 }

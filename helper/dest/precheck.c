@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include "dest/precheck.h"
+#include "kernel/memory_limit.h"
 #include "kernel/proc.h"
 
 #define MIB		(1UL << 20)
@@ -101,8 +102,14 @@ static void check_files(const Migrate__Setup *setup, struct refusals *refusals)
 
 int precheck_memory(uint64_t bytes, struct error *err)
 {
-	uint64_t available = proc_mem_available();
+	uint64_t available = proc_mem_available(), room;
+	char group[128];
 
+	room = memory_limit_room(group, sizeof(group));
+	if (room < bytes + RESERVE)
+		return error_set(err, CODE_NOT_READY, "give serve a larger memory.max, or none",
+				 "the memory limit of control group %s leaves %lu MiB here, %lu MiB are needed",
+				 group, room / MIB, (bytes + RESERVE) / MIB);
 	/* 0: it is not known */
 	if (!available || available >= bytes + RESERVE)
 		return 0;

@@ -191,6 +191,7 @@ int incoming_takeover(struct incoming *in, bool *undo, struct error *err)
 	Migrate__Control *msg = incoming_expect(in, MIGRATE__CONTROL__BODY_COMMIT, -1, err);
 	struct serve_msg committed = { .ended = false };
 	enum outcome outcome;
+	bool started;
 
 	if (!msg)
 		return -1;
@@ -199,7 +200,7 @@ int incoming_takeover(struct incoming *in, bool *undo, struct error *err)
 		return -1;
 	*undo = false;
 	fdpass_send(in->parent_sock, &committed, sizeof(committed), NULL, 0);
-	if (keeper_commit(in->keeper, !in->was_stopped, err)) {
+	if (keeper_commit(in->keeper, &started, err)) {
 		incoming_fail(in, err);
 		return lost(in, err);
 	}

@@ -90,10 +90,6 @@ int process_attributes_read(pid_t pid, struct process_attributes *attributes, st
 	char path[64], line[64];
 
 	memset(attributes, 0, sizeof(*attributes));
-	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
-	if (read_line(path, line, sizeof(line)))
-		return error_errno(err, CODE_TARGET, NULL, "cannot read %s", path);
-	attributes->oom_score_adj = atoi(line);
 	snprintf(path, sizeof(path), "/proc/%d/coredump_filter", pid);
 	if (read_line(path, line, sizeof(line)))
 		return error_errno(err, CODE_TARGET, NULL, "cannot read %s", path);
@@ -122,15 +118,6 @@ int thread_set_io_priority(pid_t tid, int io_priority)
 int thread_set_cpus(pid_t tid, const struct cpus *cpus)
 {
 	return syscall(SYS_sched_setaffinity, tid, CPUS_BYTES, cpus->bits);
-}
-
-int process_set_oom_score_adj(pid_t pid, int value)
-{
-	char path[64], text[16];
-
-	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
-	snprintf(text, sizeof(text), "%d", value);
-	return write_text(path, text);
 }
 
 int process_set_coredump_filter(pid_t pid, unsigned int value)

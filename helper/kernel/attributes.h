@@ -49,7 +49,6 @@ struct thread_attributes {
  * @has_autogroup: the kernel has autogroups
  */
 struct process_attributes {
-	int oom_score_adj;
 	unsigned int coredump_filter;
 	bool has_autogroup;
 	int autogroup_nice;
@@ -65,7 +64,6 @@ int thread_set_timer_slack(pid_t tid, uint64_t ns);
 int thread_set_io_priority(pid_t tid, int io_priority);
 /** thread_set_cpus() - the kernel takes those of @cpus that are there */
 int thread_set_cpus(pid_t tid, const struct cpus *cpus);
-int process_set_oom_score_adj(pid_t pid, int value);
 int process_set_coredump_filter(pid_t pid, unsigned int value);
 int process_set_autogroup_nice(pid_t pid, int value);
 

@@ -22,7 +22,8 @@
 #define SYSCALL_STOP	(SIGTRAP | 0x80)
 #define KERNEL_SIGSET	8	/* bytes */
 
-#define OPTIONS		(PTRACE_O_TRACESYSGOOD | PTRACE_O_SUSPEND_SECCOMP)
+/* the death of the caller must not let a thread run that was frozen */
+#define OPTIONS		(PTRACE_O_TRACESYSGOOD | PTRACE_O_SUSPEND_SECCOMP | PTRACE_O_EXITKILL)
 
 /* A thread that runs system calls on another's behalf, and all that it had before. */
 struct borrowed {

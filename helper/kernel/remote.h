@@ -52,8 +52,9 @@ struct remote_call {
  * The threads must stand: stopped by a signal, or frozen. Who froze them thaws them between
  * remote_seize() and remote_wait(), and freezes them again before remote_release(): a frozen
  * thread traps when it thaws, without an instruction of the program in between.
- * Return: 0, or -1 with @err; a thread that was seized then and did not trap is let go at the
- * end of the calling thread
+ *
+ * A thread that is still held when the caller ends is killed: it might run otherwise.
+ * Return: 0, or -1 with @err; some threads may be held then, so the process is of no use
  */
 int remote_seize(struct remote *remote, pid_t pid, struct error *err);
 /** remote_wait() - until each thread has trapped */

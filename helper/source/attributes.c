@@ -49,14 +49,14 @@ static void message_make(Migrate__ThreadAttributes *message, struct thread_attri
 	message->cpus.len = cpus_bytes(&thread->cpus);
 }
 
-int source_attributes_read(struct source_attributes *attributes, pid_t pid, const char *cgroup,
-		    struct error *err)
+int source_attributes_read(struct source_attributes *attributes, pid_t pid,
+			   const struct cgroup *group, struct error *err)
 {
 	struct walk walk = { .attributes = attributes, .pid = pid, .err = err };
 	struct cpus any;
 
 	if (process_attributes_read(pid, &attributes->process, err) ||
-	    cpus_available(&any, cgroup, err) || proc_threads(pid, add_thread, &walk, err))
+	    cpus_available(&any, group->kind == CGROUP_V2 ? group->home : "", err) || proc_threads(pid, add_thread, &walk, err))
 		return -1;
 	attributes->messages = calloc(attributes->nr + 1, sizeof(*attributes->messages));
 	attributes->list = calloc(attributes->nr + 1, sizeof(*attributes->list));
@@ -73,8 +73,6 @@ void source_attributes_fill(struct source_attributes *attributes, Migrate__Resto
 {
 	go->threads = attributes->list;
 	go->n_threads = attributes->nr;
-	go->has_oom_score_adj = true;
-	go->oom_score_adj = attributes->process.oom_score_adj;
 	go->has_coredump_filter = true;
 	go->coredump_filter = attributes->process.coredump_filter;
 	go->has_autogroup_nice = attributes->process.has_autogroup;
@@ -102,8 +100,6 @@ static enum loss loss_of(Migrate__AttributeKind kind)
 		return LOSS_TIMER_SLACK;
 	case MIGRATE__ATTRIBUTE_KIND__IO_PRIORITY:
 		return LOSS_IO_PRIORITY;
-	case MIGRATE__ATTRIBUTE_KIND__OOM_SCORE_ADJ:
-		return LOSS_OOM_SCORE;
 	case MIGRATE__ATTRIBUTE_KIND__COREDUMP_FILTER:
 		return LOSS_COREDUMP_FILTER;
 	case MIGRATE__ATTRIBUTE_KIND__AUTOGROUP_NICE:

@@ -7,6 +7,7 @@
 #define MIGRATE_SOURCE_ATTRIBUTES_H
 
 #include "kernel/attributes.h"
+#include "kernel/cgroup.h"
 #include "source/loss.h"
 #include "wire/control.h"
 
@@ -22,10 +23,10 @@ struct source_attributes {
 
 /**
  * source_attributes_read() - of process @pid, which stands
- * @cgroup: directory of its cgroup (v2), or "" when it is not known
+ * @group: the one in which it is frozen; its home may restrict the program to some CPUs
  */
-int source_attributes_read(struct source_attributes *attributes, pid_t pid, const char *cgroup,
-		    struct error *err);
+int source_attributes_read(struct source_attributes *attributes, pid_t pid,
+			   const struct cgroup *group, struct error *err);
 /** source_attributes_fill() - put them into @go, which is good until source_attributes_free() */
 void source_attributes_fill(struct source_attributes *attributes, Migrate__RestoreGo *go);
 void source_attributes_free(struct source_attributes *attributes);

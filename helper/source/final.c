@@ -30,6 +30,7 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 		.work_dir_fd = out->dir.work_fd,
 		.parent = WORKDIR_PARENT,
 		.log_level = out->opts->criu_log_level,
+		.group = &out->guard.criu,
 	};
 	uint64_t begin;
 

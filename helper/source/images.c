@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "kernel/pending.h"
 #include "source/attributes.h"
 #include "source/outgoing.h"
 
@@ -65,10 +66,15 @@ static int restore_go(struct outgoing *out, uint32_t files, struct error *err)
 	struct source_attributes attributes = { 0 };
 	int ret;
 
-	ret = source_attributes_read(&attributes, out->opts->pid, out->guard.home, err);
-	source_attributes_fill(&attributes, &go);
 	go.files = files;
 	go.was_stopped = out->task.was_stopped || out->guard.was_stopped;
+	go.has_pending = true;
+	go.has_oom_score_adj = true;
+	if (pending_read(out->opts->pid, &go.pending, err) ||
+	    proc_oom_score_adj(out->opts->pid, &go.oom_score_adj, err))
+		return -1;
+	ret = source_attributes_read(&attributes, out->opts->pid, &out->guard.group, err);
+	source_attributes_fill(&attributes, &go);
 	msg.body_case = MIGRATE__CONTROL__BODY_RESTORE_GO;
 	msg.restore_go = &go;
 	if (!ret)

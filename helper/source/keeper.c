@@ -111,16 +111,14 @@ static bool kept_request(struct kept *kept, struct keeper_msg *msg)
 /* The helper is dead. */
 static void kept_alone(struct kept *kept)
 {
-	struct pollfd target = { .fd = kept->guard.pidfd, .events = POLLIN };
-
 	if (!kept->committed) {
 		guard_off(&kept->guard, &(struct error){ 0 });
+		guard_forget(&kept->guard);
 		remove_dir(kept->dir, false);
 		return;
 	}
 	/* it may run elsewhere: it stands here until somebody ends it */
-	while (poll(&target, 1, -1) < 0)
-		;
+	guard_wait_end(&kept->guard);
 	guard_forget(&kept->guard);
 	remove_dir(kept->dir, false);
 }

@@ -63,8 +63,6 @@ static const struct loss_row rows[LOSS_NR] = {
 		"timer-slack", LOSS_WARNED, "a thread has another timer slack", NULL },
 	[LOSS_IO_PRIORITY] = {
 		"io-priority", LOSS_WARNED, "a thread has another I/O priority", NULL },
-	[LOSS_OOM_SCORE] = {
-		"oom-score", LOSS_WARNED, "the program has another oom_score_adj", NULL },
 	[LOSS_COREDUMP_FILTER] = {
 		"coredump-filter", LOSS_WARNED, "the program has another coredump_filter", NULL },
 	[LOSS_AUTOGROUP] = {

@@ -264,7 +264,7 @@ static void let_run(struct outgoing *out)
 	outgoing_watch_dump(out, -1);
 	/* CRIU needs the program able to run to take its own code out of it */
 	if (out->guarded && source_keeper_unguard(out->keeper, &why)) {
-		out->guard.signalled = !*out->guard.group || access(out->guard.group, F_OK);
+		out->guard.signalled = !cgroup_exists(&out->guard.group);
 		memset(&why, 0, sizeof(why));
 		guard_off(&out->guard, &why);
 	}
@@ -285,6 +285,8 @@ static int undo(struct outgoing *out, struct error *err)
 		outgoing_stop_watch(out);
 	source_keeper_end(out->keeper, err->code == CODE_CRIU);
 	out->keeper = NULL;
+	/* when the keeper was killed */
+	guard_forget(&out->guard);
 	return err->code;
 }
 
