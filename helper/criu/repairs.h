@@ -47,14 +47,15 @@ struct criu_wait {
 typedef void (*criu_wait_fn)(void *ctx, const struct criu_wait *wait);
 
 /**
- * criu_waits_repair() - start calls again that CRIU would let return EINTR
+ * criu_cores_repair() - of each thread: start a call again that CRIU would let return EINTR,
+ *	and put the default in place of scheduling that CRIU would refuse to restore
  * @mem_fd: /proc/PID/mem of the frozen task
  * @fn: called for each thread with such a call
  *
  * A call is left as it is when a signal is pending that the thread does not block: its handler
  * would have ended the call.
  */
-int criu_waits_repair(int images_dir_fd, const struct criu_task *task, int mem_fd,
+int criu_cores_repair(int images_dir_fd, const struct criu_task *task, int mem_fd,
 		      criu_wait_fn fn, void *ctx, struct error *err);
 
 #endif

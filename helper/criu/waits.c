@@ -2,14 +2,11 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/futex.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-#include "criu/image.h"
-#include "criu/repairs.h"
-#include "images.pb-c.h"
+#include "criu/cores.h"
 
 #define MODE_NATIVE	1
 #define CALL_BYTES	2	/* of a system call instruction */
@@ -114,7 +111,7 @@ static void timeout_read(struct criu_wait *wait, const Img__Registers *regs, int
 	}
 }
 
-static uint64_t signals_of(const Img__SignalQueue *queue)
+uint64_t criu_signals(const Img__SignalQueue *queue)
 {
 	uint64_t signals = 0;
 
@@ -136,7 +133,7 @@ static bool signal_is_due(const Img__CoreEntry *core, uint64_t shared)
 	uint64_t blocked = core->tc ? core->tc->blocked : 0, pending = shared;
 
 	if (core->thread_core) {
-		pending |= signals_of(core->thread_core->pending);
+		pending |= criu_signals(core->thread_core->pending);
 		if (core->thread_core->has_blocked)
 			blocked = core->thread_core->blocked;
 	}
@@ -162,8 +159,12 @@ static Img__Registers *interrupted(const Img__CoreEntry *core)
 	return (int64_t)regs->orig_ax >= 0 && (int64_t)regs->ax == -EINTR ? regs : NULL;
 }
 
-/* Return: whether @core was changed */
-static bool core_repair(Img__CoreEntry *core, struct criu_wait *wait, int mem_fd)
+bool criu_wait_find(const Img__CoreEntry *core, uint64_t shared)
+{
+	return interrupted(core) && !signal_is_due(core, shared);
+}
+
+bool criu_wait_repair(Img__CoreEntry *core, struct criu_wait *wait, int mem_fd)
 {
 	Img__Registers *regs = interrupted(core);
 	const struct wait_call *call;
@@ -178,52 +179,4 @@ static bool core_repair(Img__CoreEntry *core, struct criu_wait *wait, int mem_fd
 	regs->ax = regs->orig_ax;
 	regs->ip -= CALL_BYTES;
 	return true;
-}
-
-static int core_store(int dir_fd, const char *name, const Img__CoreEntry *core,
-		      struct error *err)
-{
-	struct image_out out;
-	int ret;
-
-	image_out_init(&out, IMAGE_CORE);
-	image_out_add(&out, &core->base);
-	ret = image_out_store(&out, dir_fd, name, err);
-	image_out_free(&out);
-	return ret;
-}
-
-static Img__CoreEntry *core_read(int dir_fd, pid_t tid, char *name, struct error *err)
-{
-	ProtobufCMessage *msg;
-
-	snprintf(name, IMAGE_NAME_MAX, "core-%d.img", tid);
-	if (image_read_one(dir_fd, name, IMAGE_CORE, &img__core_entry__descriptor, &msg, err))
-		return NULL;
-	return (Img__CoreEntry *)msg;
-}
-
-int criu_waits_repair(int images_dir_fd, const struct criu_task *task, int mem_fd,
-		      criu_wait_fn fn, void *ctx, struct error *err)
-{
-	char name[IMAGE_NAME_MAX];
-	uint64_t shared = 0;
-	int ret = 0;
-
-	for (size_t i = 0; !ret && i < task->nr_threads; i++) {
-		struct criu_wait wait = { .tid = task->tids[i] };
-		Img__CoreEntry *core = core_read(images_dir_fd, wait.tid, name, err);
-
-		if (!core)
-			return -1;
-		if (core->tc && core->tc->pending)
-			shared = signals_of(core->tc->pending);
-		if (interrupted(core) && !signal_is_due(core, shared)) {
-			if (core_repair(core, &wait, mem_fd))
-				ret = core_store(images_dir_fd, name, core, err);
-			fn(ctx, &wait);
-		}
-		img__core_entry__free_unpacked(core, NULL);
-	}
-	return ret;
 }

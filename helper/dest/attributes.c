@@ -137,6 +137,30 @@ static void restore_io_priority(struct attributes *attributes,
 			      wanted->tid, wanted->io_priority);
 }
 
+static void restore_sched(struct attributes *attributes, const struct thread_attributes *thread,
+			  const Migrate__ThreadAttributes *wanted)
+{
+	const Migrate__Scheduling *from = wanted->scheduling;
+	struct thread_sched sched = {
+		.sched_policy = from->policy, .sched_flags = from->flags,
+		.sched_nice = from->nice, .sched_priority = from->priority,
+		.sched_runtime = from->runtime_ns, .sched_deadline = from->deadline_ns,
+		.sched_period = from->period_ns, .sched_util_min = from->util_min,
+		.sched_util_max = from->util_max,
+	};
+
+	if (thread_has_sched(&sched, &thread->sched))
+		return;
+	if (thread_set_sched(thread->tid, &sched))
+		attribute_failed(attributes, MIGRATE__ATTRIBUTE_KIND__SCHEDULING,
+				 "thread %d, policy %u, flags %#" PRIx64 ": %s", wanted->tid,
+				 from->policy, from->flags, strerror(errno));
+	else
+		attribute_set(attributes, MIGRATE__ATTRIBUTE_KIND__SCHEDULING,
+			      "thread %d, policy %u, flags %#" PRIx64, wanted->tid, from->policy,
+			      from->flags);
+}
+
 static int restore_thread(void *ctx, pid_t tid)
 {
 	struct walk *walk = ctx;
@@ -152,9 +176,8 @@ static int restore_thread(void *ctx, pid_t tid)
 	restore_cpus(walk->attributes, walk->pid, &thread, wanted);
 	restore_timer_slack(walk->attributes, &thread, wanted);
 	restore_io_priority(walk->attributes, &thread, wanted);
-	if (wanted->no_new_privs && !thread.no_new_privs)
-		walk->inside.tids[walk->inside.nr++] = tid;
-	return 0;
+	restore_sched(walk->attributes, &thread, wanted);
+	return inside_plan_thread(&walk->inside, &thread, wanted, walk->err);
 }
 
 static void process_result(struct attributes *attributes, Migrate__AttributeKind kind, int ret,
@@ -187,19 +210,6 @@ static int restore_process(struct attributes *attributes, pid_t pid, struct erro
 	return 0;
 }
 
-/* CRIU before 4.1 does not arm an interval timer without an interval. */
-static bool has_alarm(const struct criu_task *task)
-{
-	for (size_t i = 0; i < 3; i++) {
-		const struct itimerval *timer = &task->itimers[i];
-
-		if ((timer->it_value.tv_sec || timer->it_value.tv_usec) &&
-		    !timer->it_interval.tv_sec && !timer->it_interval.tv_usec)
-			return true;
-	}
-	return false;
-}
-
 int attributes_restore(struct attributes *attributes, pid_t pid, const struct criu_task *task,
 		       const struct cgroup *group, struct error *err)
 {
@@ -210,15 +220,11 @@ int attributes_restore(struct attributes *attributes, pid_t pid, const struct cr
 		return error_set(err, CODE_PEER, NULL,
 				 "the source sent attributes of %zu threads, the images have %zu",
 				 attributes->wanted->n_threads, task->nr_threads);
-	walk.inside.itimers = has_alarm(task) ? task->itimers : NULL;
-	walk.inside.tids = calloc(task->nr_threads + 1, sizeof(*walk.inside.tids));
-	if (!walk.inside.tids)
-		return error_set(err, CODE_INTERNAL, NULL, "no memory for threads");
 	ret = restore_process(attributes, pid, err) ||
-	      proc_threads(pid, restore_thread, &walk, err) ? -1 : 0;
-	if (!ret && (walk.inside.nr || walk.inside.itimers))
-		ret = attributes_inside(attributes, pid, &walk.inside, group, err);
-	free(walk.inside.tids);
+	      proc_threads(pid, restore_thread, &walk, err) ||
+	      inside_plan_itimers(&walk.inside, pid, task, err) ||
+	      inside_run(&walk.inside, attributes, pid, group, err) ? -1 : 0;
+	inside_free(&walk.inside);
 	return ret;
 }
 

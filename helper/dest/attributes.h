@@ -10,10 +10,12 @@
 #include <stddef.h>
 #include <sys/types.h>
 #include "criu/criu.h"
+#include "kernel/attributes.h"
 #include "kernel/cgroup.h"
+#include "kernel/remote.h"
 #include "wire/control.h"
 
-#define ATTRIBUTE_KINDS		8	/* one more than the highest of enum AttributeKind */
+#define ATTRIBUTE_KINDS		12	/* one more than the highest of enum AttributeKind */
 #define ATTRIBUTE_DETAIL_BYTES	160
 
 /**
@@ -62,19 +64,30 @@ void attribute_failed(struct attributes *attributes, Migrate__AttributeKind kind
 void attribute_set(struct attributes *attributes, Migrate__AttributeKind kind,
 		   const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/**
- * struct inside - system calls to be made in the threads of the restored program
- * @tids, @nr: threads that set no_new_privs, as seen here
- * @itimers: interval timers that are to be set; NULL: none
- */
-struct inside {
-	pid_t *tids;
-	size_t nr;
-	const struct itimerval *itimers;
+/** struct inside_call - a system call to be made in a thread; @timer: what it reads */
+struct inside_call {
+	pid_t tid;
+	Migrate__AttributeKind kind;
+	struct remote_call call;
+	struct itimerval timer;
+	char detail[ATTRIBUTE_DETAIL_BYTES / 2];
 };
 
-/** attributes_inside() - make these system calls. Return: as attributes_restore() */
-int attributes_inside(struct attributes *attributes, pid_t pid, const struct inside *inside,
-		      const struct cgroup *group, struct error *err);
+/** struct inside - all of them. Zeroed is empty */
+struct inside {
+	struct inside_call *calls;
+	size_t nr, cap;
+};
+
+/** inside_plan_thread() - what a thread has to do itself to become as @wanted says */
+int inside_plan_thread(struct inside *inside, const struct thread_attributes *thread,
+		       const Migrate__ThreadAttributes *wanted, struct error *err);
+/** inside_plan_itimers() - timers that CRIU before 4.1 does not arm: those without an interval */
+int inside_plan_itimers(struct inside *inside, pid_t pid, const struct criu_task *task,
+			struct error *err);
+/** inside_run() - make these system calls. Return: as attributes_restore() */
+int inside_run(const struct inside *inside, struct attributes *attributes, pid_t pid,
+	       const struct cgroup *group, struct error *err);
+void inside_free(struct inside *inside);
 
 #endif

@@ -30,15 +30,34 @@ void cpus_print(const struct cpus *cpus, char *text, size_t size);
  */
 int cpus_available(struct cpus *cpus, const char *cgroup, struct error *err);
 
+#define MITIGATION_NEEDLESS	255
+
+/** struct thread_sched - struct sched_attr of sched_setattr(2), for which libraries differ */
+struct thread_sched {
+	uint32_t size;
+	uint32_t sched_policy;
+	uint64_t sched_flags;
+	int32_t sched_nice;
+	uint32_t sched_priority;
+	uint64_t sched_runtime, sched_deadline, sched_period;	/* ns */
+	uint32_t sched_util_min, sched_util_max;
+};
+
 /**
  * struct thread_attributes - of one thread
  * @tid: as seen here
  * @ns_tid: in its own PID namespace
+ * @ambient: capabilities
+ * @store_bypass, @indirect_branch: PR_SPEC_DISABLE or PR_SPEC_FORCE_DISABLE when the thread
+ *	asked for a mitigation; MITIGATION_NEEDLESS when it has no use here; else 0
  * @io_priority: as of ioprio_get(2)
  */
 struct thread_attributes {
 	pid_t tid, ns_tid;
-	bool no_new_privs;
+	bool no_new_privs, io_flusher;
+	uint64_t ambient;
+	unsigned int store_bypass, indirect_branch;
+	struct thread_sched sched;
 	uint64_t timer_slack_ns;
 	int io_priority;
 	struct cpus cpus;
@@ -61,6 +80,9 @@ int process_attributes_read(pid_t pid, struct process_attributes *attributes, st
 /* From outside, while the thread stands. Return: 0 or -1 with errno */
 
 int thread_set_timer_slack(pid_t tid, uint64_t ns);
+/** thread_has_sched() - is @now what @wanted says? */
+bool thread_has_sched(const struct thread_sched *wanted, const struct thread_sched *now);
+int thread_set_sched(pid_t tid, const struct thread_sched *wanted);
 int thread_set_io_priority(pid_t tid, int io_priority);
 /** thread_set_cpus() - the kernel takes those of @cpus that are there */
 int thread_set_cpus(pid_t tid, const struct cpus *cpus);

@@ -35,6 +35,25 @@ static int add_thread(void *ctx, pid_t tid)
 				      walk->err);
 }
 
+static void scheduling_make(Migrate__Scheduling *message, const struct thread_sched *sched)
+{
+	migrate__scheduling__init(message);
+	message->policy = sched->sched_policy;
+	message->flags = sched->sched_flags;
+	message->nice = sched->sched_nice;
+	message->priority = sched->sched_priority;
+	message->runtime_ns = sched->sched_runtime;
+	message->deadline_ns = sched->sched_deadline;
+	message->period_ns = sched->sched_period;
+	message->util_min = sched->sched_util_min;
+	message->util_max = sched->sched_util_max;
+}
+
+static unsigned int mitigation(unsigned int value)
+{
+	return value == MITIGATION_NEEDLESS ? 0 : value;
+}
+
 static void message_make(Migrate__ThreadAttributes *message, struct thread_attributes *thread,
 			 const struct cpus *any)
 {
@@ -43,6 +62,10 @@ static void message_make(Migrate__ThreadAttributes *message, struct thread_attri
 	message->no_new_privs = thread->no_new_privs;
 	message->timer_slack_ns = thread->timer_slack_ns;
 	message->io_priority = thread->io_priority;
+	message->ambient = thread->ambient;
+	message->store_bypass = mitigation(thread->store_bypass);
+	message->indirect_branch = mitigation(thread->indirect_branch);
+	message->io_flusher = thread->io_flusher;
 	/* a thread that may run on all CPUs of this machine may run on all of the other one */
 	message->has_cpus = memcmp(&thread->cpus, any, sizeof(*any)) != 0;
 	message->cpus.data = thread->cpus.bits;
@@ -60,10 +83,13 @@ int source_attributes_read(struct source_attributes *attributes, pid_t pid,
 		return -1;
 	attributes->messages = calloc(attributes->nr + 1, sizeof(*attributes->messages));
 	attributes->list = calloc(attributes->nr + 1, sizeof(*attributes->list));
-	if (!attributes->messages || !attributes->list)
+	attributes->scheds = calloc(attributes->nr + 1, sizeof(*attributes->scheds));
+	if (!attributes->messages || !attributes->list || !attributes->scheds)
 		return error_set(err, CODE_INTERNAL, NULL, "no memory for threads");
 	for (size_t i = 0; i < attributes->nr; i++) {
 		message_make(&attributes->messages[i], &attributes->threads[i], &any);
+		scheduling_make(&attributes->scheds[i], &attributes->threads[i].sched);
+		attributes->messages[i].scheduling = &attributes->scheds[i];
 		attributes->list[i] = &attributes->messages[i];
 	}
 	return 0;
@@ -84,6 +110,7 @@ void source_attributes_free(struct source_attributes *attributes)
 	free(attributes->threads);
 	free(attributes->messages);
 	free(attributes->list);
+	free(attributes->scheds);
 	memset(attributes, 0, sizeof(*attributes));
 }
 
@@ -94,6 +121,14 @@ static enum loss loss_of(Migrate__AttributeKind kind)
 		return LOSS_ALARM;
 	case MIGRATE__ATTRIBUTE_KIND__NO_NEW_PRIVS:
 		return LOSS_NO_NEW_PRIVS;
+	case MIGRATE__ATTRIBUTE_KIND__AMBIENT_CAPABILITIES:
+		return LOSS_AMBIENT_CAPABILITIES;
+	case MIGRATE__ATTRIBUTE_KIND__SPECULATION:
+		return LOSS_SPECULATION;
+	case MIGRATE__ATTRIBUTE_KIND__IO_FLUSHER:
+		return LOSS_IO_FLUSHER;
+	case MIGRATE__ATTRIBUTE_KIND__SCHEDULING:
+		return LOSS_SCHEDULING;
 	case MIGRATE__ATTRIBUTE_KIND__CPUS:
 		return LOSS_CPUS;
 	case MIGRATE__ATTRIBUTE_KIND__TIMER_SLACK:

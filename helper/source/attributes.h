@@ -18,6 +18,7 @@ struct source_attributes {
 	struct process_attributes process;
 	struct thread_attributes *threads;
 	Migrate__ThreadAttributes *messages, **list;
+	Migrate__Scheduling *scheds;
 	size_t nr, cap;
 };
 

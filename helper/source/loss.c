@@ -44,8 +44,9 @@ static const struct loss_row rows[LOSS_NR] = {
 		"TCP connections that the program has not accepted yet are reset", NULL },
 	[LOSS_TIMERFD] = {
 		"timerfd", LOSS_REPAIRED, "a timerfd would not expire in time", NULL },
-	[LOSS_WAIT] = {
-		"wait", LOSS_WARNED, "a system call that waits returns EINTR", NULL },
+	[LOSS_INTERRUPTED_CALL] = {
+		"interrupted-call", LOSS_WARNED, "a system call that waits returns EINTR",
+		NULL },
 	[LOSS_TIMEOUT] = {
 		"timeout", LOSS_WARNED,
 		"a system call that waits starts again with the whole of its time-out", NULL },
@@ -57,6 +58,15 @@ static const struct loss_row rows[LOSS_NR] = {
 		"no-new-privs", LOSS_REFUSED,
 		"no_new_privs is not set any more, so an exec may give privileges",
 		"CRIU 4.1 or later on both machines keeps it" },
+	[LOSS_AMBIENT_CAPABILITIES] = {
+		"ambient-capabilities", LOSS_WARNED, "the ambient capabilities are gone", NULL },
+	[LOSS_SPECULATION] = {
+		"speculation", LOSS_WARNED,
+		"a mitigation that the program asked for by prctl is off", NULL },
+	[LOSS_IO_FLUSHER] = {
+		"io-flusher", LOSS_WARNED, "PR_SET_IO_FLUSHER is off", NULL },
+	[LOSS_SCHEDULING] = {
+		"scheduling", LOSS_WARNED, "a thread is scheduled in another way", NULL },
 	[LOSS_CPUS] = {
 		"cpu-affinity", LOSS_WARNED, "a thread runs on other CPUs", NULL },
 	[LOSS_TIMER_SLACK] = {

@@ -21,10 +21,10 @@ static void note_wait(void *ctx, const struct criu_wait *wait)
 	struct waits *waits = ctx;
 
 	if (!wait->call) {
-		losses_add(waits->losses, LOSS_WAIT, "thread %d, system call %ld", wait->tid,
+		losses_add(waits->losses, LOSS_INTERRUPTED_CALL, "thread %d, system call %ld", wait->tid,
 			   wait->nr);
 	} else if (!wait->restarted) {
-		losses_add(waits->losses, LOSS_WAIT, "thread %d, %s", wait->tid, wait->call);
+		losses_add(waits->losses, LOSS_INTERRUPTED_CALL, "thread %d, %s", wait->tid, wait->call);
 	} else if (wait->timeout == TIMEOUT_UNKNOWN) {
 		losses_add(waits->losses, LOSS_TIMEOUT, "thread %d, %s, if its socket has one",
 			   wait->tid, wait->call);
@@ -47,10 +47,10 @@ static int repair_waits(struct outgoing *out, struct error *err)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return error_errno(err, CODE_TARGET, NULL, "cannot open %s", path);
-	ret = criu_waits_repair(out->dir.images_fd, &out->task, fd, note_wait, &waits, err);
+	ret = criu_cores_repair(out->dir.images_fd, &out->task, fd, note_wait, &waits, err);
 	close(fd);
 	if (waits.nr)
-		losses_add_as(&out->losses, LOSS_WAIT, LOSS_REPAIRED,
+		losses_add_as(&out->losses, LOSS_INTERRUPTED_CALL, LOSS_REPAIRED,
 			      "threads whose system call starts again: %zu (thread %d, %s)",
 			      waits.nr, waits.first, waits.call);
 	return ret;

@@ -79,9 +79,11 @@ static pid_t child_start(void)
 {
 	pid_t pid = fork();
 
-	if (!pid)
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;)
 			pause();
+	}
 	return pid;
 }
 
@@ -154,6 +156,7 @@ static void carried(void **state)
 static void cpus_not_here(void **state)
 {
 	Migrate__ThreadAttributes thread = MIGRATE__THREAD_ATTRIBUTES__INIT, *list[] = { &thread };
+	Migrate__Scheduling scheduling = MIGRATE__SCHEDULING__INIT;
 	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
 	struct cgroup none = { .kind = CGROUP_NONE };
 	struct criu_task task = { .nr_threads = 1 };
@@ -167,10 +170,12 @@ static void cpus_not_here(void **state)
 	thread.tid = pid;
 	thread.timer_slack_ns = now.timer_slack_ns;
 	thread.io_priority = now.io_priority;
+	scheduling.nice = now.sched.sched_nice;
 	assert_int_equal(cpus_parse(&cpus, "0,8000"), 0);
 	thread.has_cpus = true;
 	thread.cpus.data = cpus.bits;
 	thread.cpus.len = cpus_bytes(&cpus);
+	thread.scheduling = &scheduling;
 	go.threads = list;
 	go.n_threads = 1;
 	assert_int_equal(attributes_take(&to, &go, &err), 0);
@@ -185,6 +190,7 @@ static void cpus_not_here(void **state)
 static void wrong_messages(void **state)
 {
 	Migrate__ThreadAttributes thread = MIGRATE__THREAD_ATTRIBUTES__INIT, *list[] = { &thread };
+	Migrate__Scheduling scheduling = MIGRATE__SCHEDULING__INIT;
 	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
 	struct cgroup none = { .kind = CGROUP_NONE };
 	struct criu_task task = { .nr_threads = 2 };
@@ -192,6 +198,7 @@ static void wrong_messages(void **state)
 	struct error err = { 0 };
 	struct cpus cpus[2] = { 0 };
 
+	thread.scheduling = &scheduling;
 	go.threads = list;
 	go.n_threads = 1;
 	thread.tid = 5;

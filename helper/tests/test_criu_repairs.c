@@ -204,7 +204,7 @@ static void note(void *ctx, const struct criu_wait *wait)
 static void repair(struct fixture *f)
 {
 	f->nr_waits = 0;
-	assert_int_equal(criu_waits_repair(f->dir.fd, &f->task, f->mem_fd, note, f, &f->err), 0);
+	assert_int_equal(criu_cores_repair(f->dir.fd, &f->task, f->mem_fd, note, f, &f->err), 0);
 }
 
 /* Does thread @tid make its call again? */

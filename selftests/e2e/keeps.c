@@ -12,6 +12,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -309,20 +310,92 @@ static void *worker_body(void *arg)
 	return arg;
 }
 
+/* struct sched_attr of the kernel */
+struct scheduling {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+};
+
+static void scheduling_set(const struct scheduling *scheduling)
+{
+	if (syscall(SYS_sched_setattr, 0, scheduling, 0))
+		err(1, "sched_setattr");
+}
+
+static void scheduling_tell(const char *name)
+{
+	struct scheduling now = { 0 };
+
+	if (syscall(SYS_sched_getattr, 0, &now, sizeof(now), 0))
+		err(1, "sched_getattr");
+	say("%s policy %u flags %u runtime %u", name, now.policy, (unsigned int)now.flags,
+	    (unsigned int)now.runtime);
+}
+
+static void *deadline_body(void *arg)
+{
+	struct scheduling deadline = {
+		.size = sizeof(deadline), .policy = 6, .runtime = 2000000, .deadline = 50000000,
+		.period = 100000000,
+	};
+
+	scheduling_set(&deadline);
+	pthread_barrier_wait(&barrier);
+	pthread_barrier_wait(&barrier);
+	scheduling_tell("deadline");
+	pthread_barrier_wait(&barrier);
+	return arg;
+}
+
+static void ambient_set(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &head, data))
+		err(1, "capget");
+	data[0].inheritable |= 1 << CAP_NET_BIND_SERVICE;
+	if (syscall(SYS_capset, &head, data) ||
+	    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE, 0, 0))
+		err(1, "ambient capabilities");
+}
+
+static void status_line(const char *field, char *value, size_t size)
+{
+	char line[256];
+	FILE *file = fopen("/proc/thread-self/status", "r");
+
+	*value = 0;
+	while (file && fgets(line, sizeof(line), file))
+		if (!strncmp(line, field, strlen(field)))
+			snprintf(value, size, "%.60s", line + strlen(field) + 1);
+	if (file)
+		fclose(file);
+	value[strcspn(value, "\n")] = 0;
+}
+
 static void attributes_set(void)
 {
+	struct scheduling reset = { .size = sizeof(reset), .flags = 1, .nice = 3 };
+
+	scheduling_set(&reset);
+	ambient_set();
+	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+	prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, PR_SPEC_DISABLE, 0, 0);
 	prctl(PR_SET_TIMERSLACK, SLACK_MAIN);
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	syscall(SYS_ioprio_set, 1, 0, IO_PRIORITY);
-	setpriority(PRIO_PROCESS, 0, 3);
 	file_put("/proc/self/coredump_filter", "0x7f");
 	file_put("/proc/self/autogroup", "5");
 	file_put("/proc/self/loginuid", "4242");
 }
 
-static void attributes_tell(pid_t worker)
+static void attributes_tell(pid_t worker, const char *store_bypass)
 {
-	char path[64];
+	char path[64], now[80];
 
 	status_tell("affinity", "Cpus_allowed_list:");
 	status_tell("no-new-privs", "NoNewPrivs:");
@@ -336,6 +409,14 @@ static void attributes_tell(pid_t worker)
 	file_tell("autogroup", "/proc/self/autogroup");
 	file_tell("loginuid", "/proc/self/loginuid");
 	file_tell("oom-score-adj", "/proc/self/oom_score_adj");
+	scheduling_tell("scheduling");
+	status_tell("ambient", "CapAmb:");
+	say("io-flusher %d", prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0));
+	status_line("Speculation_Store_Bypass:", now, sizeof(now));
+	if (strcmp(now, store_bypass))
+		say("store-bypass %s, not %s", now, store_bypass);
+	else
+		say("store-bypass kept");
 }
 
 static pid_t worker_tid;
@@ -348,17 +429,21 @@ static void *worker_start(void *arg)
 
 static void attributes_run(void)
 {
+	char store_bypass[80];
 	pthread_t thread;
 
-	pthread_barrier_init(&barrier, NULL, 2);
-	if (pthread_create(&thread, NULL, worker_start, NULL))
+	pthread_barrier_init(&barrier, NULL, 3);
+	if (pthread_create(&thread, NULL, worker_start, NULL) ||
+	    pthread_create(&thread, NULL, deadline_body, NULL))
 		errx(1, "pthread_create");
 	pthread_barrier_wait(&barrier);
 	attributes_set();
+	status_line("Speculation_Store_Bypass:", store_bypass, sizeof(store_bypass));
+	warnx("store bypass: %s", store_bypass);
 	say("ready");
 	while (!moved())
 		pause_ms(TICK_MS);
-	attributes_tell(worker_tid);
+	attributes_tell(worker_tid, store_bypass);
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
 }
