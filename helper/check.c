@@ -21,7 +21,7 @@
 #include "kernel/page_set.h"
 #include "kernel/proc.h"
 #include "kernel/svm.h"
-#include "source/guard.h"
+#include "kernel/cgroup.h"
 #include "ui/flags.h"
 #include "ui/report.h"
 
@@ -164,25 +164,16 @@ static void check_criu(struct check *check)
 
 static void check_freezer(struct check *check)
 {
-	char point[PATH_MAX], root[PATH_MAX], path[PATH_MAX + 64];
-	bool ok;
+	struct cgroup group;
+	char name[64];
 
-	if (guard_cgroup_mount(point, sizeof(point), root, sizeof(root))) {
+	snprintf(name, sizeof(name), "migrate-helper-check-%d", getpid());
+	if (cgroup_plan(&group, 0, CGROUP_TOP, name))
 		say(check, false, "mount -t cgroup2 none /sys/fs/cgroup",
-		    "cgroup v2 is not mounted; a stop signal has to do");
-		return;
-	}
-	snprintf(path, sizeof(path), "%s/migrate-helper-check-%d", point, getpid());
-	ok = !mkdir(path, 0755);
-	if (ok) {
-		snprintf(path, sizeof(path), "%s/migrate-helper-check-%d/cgroup.freeze", point,
-			 getpid());
-		ok = !access(path, W_OK);
-		*strrchr(path, '/') = 0;
-		rmdir(path);
-	}
-	say(check, ok, "mount -o remount,rw /sys/fs/cgroup",
-	    ok ? "freezer of %.150s" : "cannot make a group in %.150s", point);
+		    "no control group can be made, neither v2 nor with the freezer of v1");
+	else
+		say(check, true, NULL, "%s freezer", group.kind == CGROUP_V2 ? "cgroup v2" :
+		    "cgroup v1");
 }
 
 static void check_images(struct check *check)

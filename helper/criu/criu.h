@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What the rest of the helper sees of CRIU: a dump that is held with its tasks
- * frozen, a restore that leaves them stopped, and images that are made to fit.
+ * frozen, a restore that leaves them frozen, and images that are made to fit.
  */
 #ifndef MIGRATE_CRIU_CRIU_H
 #define MIGRATE_CRIU_CRIU_H
@@ -9,7 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/time.h>
 #include <sys/types.h>
+#include "kernel/cgroup.h"
 #include "kernel/maps.h"
 #include "kernel/page_set.h"
 #include "ui/error.h"
@@ -46,13 +48,20 @@ struct criu_dump;	/* a criu swrk process and its RPC socket */
  * @work_dir_fd: gets dump.log and CRIU's configuration; not the images directory
  * @parent: path of the parent directory relative to the images directory, or NULL
  * @log_level: 0 to 4, as criu's -v
+ * @group: CRIU's own control group, made here and removed by the caller; NULL: none
+ * @watch: called with CRIU's RPC socket when CRIU runs, and with -1 before that is closed or CRIU
+ *	is held; shutdown() of it by another thread ends a dump that is not held. Or NULL
+ * @ctx: for @watch
  */
 struct criu_dump_opts {
+	const struct cgroup *group;
 	pid_t pid;
 	int images_dir_fd;
 	int work_dir_fd;
 	const char *parent;
 	int log_level;
+	void (*watch)(void *ctx, int rpc_fd);
+	void *ctx;
 };
 
 /**
@@ -98,7 +107,9 @@ struct criu_task {
 	bool was_stopped;		/* stopped at the source: stays so */
 	struct vma_list vmas;		/* from mm-PID.img: without CRIU's parasite */
 	bool *lazyable;			/* per VMA: CRIU registers it with the uffd */
+	pid_t *tids;			/* of all threads, as in the images */
 	size_t nr_threads;
+	struct itimerval itimers[3];	/* what was left of ITIMER_REAL, _VIRTUAL, _PROF */
 	struct criu_area *rseq;
 	size_t nr_rseq;
 };
@@ -153,32 +164,51 @@ int lazy_server_next(struct lazy_server *srv, enum lazy_event *event, pid_t *pid
 		     struct error *err);
 void lazy_server_close(struct lazy_server *srv);
 
+/**
+ * struct criu_restore_opts - one restore
+ * @cancel_fd: readable or hung up: give up; -1: never
+ * @pre_resume: called when CRIU has done its last work in the tasks and before it lets go of
+ *	them: CRIU traces every task and waits. A failure gives the restore up, and CRIU is not
+ *	answered: whoever gives up kills it
+ */
 struct criu_restore_opts {
 	int images_dir_fd;
 	int work_dir_fd;
 	int log_level;
+	int cancel_fd;
+	int (*pre_resume)(void *ctx, struct error *err);
+	void *ctx;
 };
 
 /**
- * criu_restore_run() - drive a restore over @rpc_fd (lazy_pages, leave_stopped, tcp_close)
+ * criu_restore_run() - drive a restore over @rpc_fd (lazy_pages, tcp_close)
  * @rpc_fd: our end of a socket pair whose other end `criu swrk` has, started by nsinit
  *	inside the new PID and mount namespaces: criu_swrk_exec() is what nsinit's child calls
  * @opts: its directories must have the same paths in the new mount namespace: CRIU gets
  *	them by path, in a configuration file written to the work directory
  * @root: pid of the restored task in its own PID namespace
  *
- * Blocks until CRIU has hung up with success and the task stands stopped, or failed. Nobody
- * but CRIU may hold the other end then. CRIU is about to die at that point, not dead: only
- * then is the task nsinit's child. Tasks that were stopped at the source cannot be told from
- * the others afterwards: see criu_task.was_stopped.
+ * Blocks until CRIU has hung up with success and let go of the task, or failed. Nobody but CRIU
+ * may hold the other end then. CRIU is about to die at that point, not dead: only then is the
+ * task nsinit's child.
+ *
+ * A CRIU at pre-resume whose RPC socket hangs up lets go of the tasks. So the caller never shuts
+ * the socket down, and somebody holds @rpc_fd's end until CRIU is dead: CRIU itself does.
  */
 int criu_restore_run(int rpc_fd, const struct criu_restore_opts *opts, pid_t *root,
 		     struct error *err);
 
 /**
+ * criu_hold_tasks() - at pre-resume: freeze the restored tasks, and not CRIU
+ * @group: where CRIU was started, so that the tasks were born in it
+ */
+int criu_hold_tasks(const struct cgroup *group, struct error *err);
+
+/**
  * criu_swrk_exec() - exec `criu swrk FD`; only returns on failure
  *
  * Resets signal dispositions and mask first: the restored task would inherit an ignored signal.
+ * oom_score_adj is -1000 where that is allowed, and inherited by tasks whose images say 0.
  */
 void criu_swrk_exec(int fd);
 

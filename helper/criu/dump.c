@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,11 +8,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "criu/criu.h"
+#include "criu/log.h"
 #include "criu/rpc.h"
 #include "criu/sockopts.h"
 #include "kernel/proc.h"
 
-#define LET_GO_TIMEOUT_MS	30000
+#define LET_GO_TIMEOUT_MS	10000
 #define GHOST_BYTES_MAX		(64U << 20)
 
 /**
@@ -29,7 +29,7 @@ struct criu_dump {
 	int page_fd;
 	int listener;
 	char what[64];
-	char log[PATH_MAX];
+	struct criu_log log;
 };
 
 static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *from,
@@ -49,7 +49,7 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 	opts.pid = from->pid;
 	opts.has_log_level = true;
 	opts.log_level = from->log_level;
-	opts.log_file = "dump.log";
+	opts.log_file = dump->log.fifo;
 	opts.config_file = config;
 	opts.has_notify_scripts = true;
 	opts.notify_scripts = true;
@@ -60,6 +60,8 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 	opts.parent_img = (char *)from->parent;
 	opts.has_tcp_close = true;
 	opts.tcp_close = true;
+	opts.has_tcp_skip_in_flight = true;
+	opts.tcp_skip_in_flight = true;
 	opts.has_file_locks = true;
 	opts.file_locks = true;
 	opts.has_ghost_limit = true;
@@ -102,7 +104,8 @@ static int dump_step(struct criu_dump *dump, struct error *err)
 	if (ret < 0)
 		return -1;
 	if (!ret || resp->type != CRIU_REQ_TYPE__NOTIFY || !resp->notify) {
-		rpc_failed(resp, dump->what, dump->log, err);
+		criu_log_close(&dump->log, CRIU_LOG_TIMEOUT_MS);
+		rpc_failed(resp, dump->what, dump->log.path, err);
 		criu_resp__free_unpacked(resp, NULL);
 		return -1;
 	}
@@ -114,6 +117,7 @@ static int dump_step(struct criu_dump *dump, struct error *err)
 static void dump_free(struct criu_dump *dump)
 {
 	rpc_end(&dump->rpc, LET_GO_TIMEOUT_MS);
+	criu_log_close(&dump->log, CRIU_LOG_TIMEOUT_MS);
 	close(dump->page_fd);
 	free(dump);
 }
@@ -127,14 +131,19 @@ static bool must_listen(pid_t pid)
 	       !status.seccomp;
 }
 
-static int dump_spawn(struct criu_dump *dump, pid_t pid, struct error *err)
+static int dump_spawn(struct criu_dump *dump, const struct criu_dump_opts *opts,
+		      struct error *err)
 {
+	const struct cgroup *group = opts->group;
 	int pair[2], ret;
 
 	dump->listener = -1;
+	if (group && cgroup_make(group, &(struct error){ 0 }))
+		group = NULL;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a socket pair");
-	ret = rpc_spawn(&dump->rpc, pair[1], must_listen(pid) ? &dump->listener : NULL, err);
+	ret = rpc_spawn(&dump->rpc, pair[1], must_listen(opts->pid) ? &dump->listener : NULL,
+			group, err);
 	close(pair[1]);
 	dump->page_fd = pair[0];
 	if (ret)
@@ -152,15 +161,20 @@ int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **out,
 	if (!dump)
 		return error_set(err, CODE_INTERNAL, NULL, "no memory for a dump");
 	snprintf(dump->what, sizeof(dump->what), "CRIU cannot dump task %d", opts->pid);
-	if (rpc_path(opts->work_dir_fd, "dump.log", dump->log, sizeof(dump->log), err) ||
-	    dump_spawn(dump, opts->pid, err)) {
+	if (criu_log_open(&dump->log, opts->work_dir_fd, "dump.log", err) ||
+	    dump_spawn(dump, opts, err)) {
+		criu_log_close(&dump->log, CRIU_LOG_TIMEOUT_MS);
 		free(dump);
 		return -1;
 	}
 	*out = dump;
+	if (opts->watch)
+		opts->watch(opts->ctx, dump->rpc.fd);
 	ret = dump_request(dump, opts, err);
 	while (!ret)
 		ret = dump_step(dump, err);
+	if (opts->watch)
+		opts->watch(opts->ctx, -1);
 	/* it is past its questions; whoever is forked now must not hold the listener */
 	if (dump->listener >= 0)
 		close(dump->listener);

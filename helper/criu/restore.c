@@ -2,10 +2,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include "criu/criu.h"
+#include "criu/kept_log.h"
+#include "criu/log.h"
 #include "criu/rpc.h"
 
 #define END_TIMEOUT_MS	10000
@@ -31,9 +34,8 @@ static int link_images(int work_dir_fd, const char *images, struct error *err)
 }
 
 /*
- * The RPC of the releases supported has no field for leave-stopped. And it takes its
- * directories by number from whoever made the socket pair, who need not have a pid where
- * CRIU runs: paths do.
+ * The RPC takes its directories by number from the process that made the socket pair. That
+ * process need not have a pid where CRIU runs, so CRIU gets paths.
  */
 static int restore_config(const struct criu_restore_opts *opts, char *config, size_t bytes,
 			  struct error *err)
@@ -44,12 +46,12 @@ static int restore_config(const struct criu_restore_opts *opts, char *config, si
 	    rpc_path(opts->work_dir_fd, NULL, work, sizeof(work), err) ||
 	    check_path(work, err) || link_images(opts->work_dir_fd, images, err))
 		return -1;
-	snprintf(text, sizeof(text),
-		 "images-dir %s/" IMAGES_LINK "\nwork-dir %s\nleave-stopped\n", work, work);
+	snprintf(text, sizeof(text), "images-dir %s/" IMAGES_LINK "\nwork-dir %s\n", work, work);
 	return rpc_config(opts->work_dir_fd, "criu-restore.conf", text, config, bytes, err);
 }
 
-static int restore_request(int rpc_fd, const struct criu_restore_opts *from, struct error *err)
+static int restore_request(int rpc_fd, const struct criu_restore_opts *from, char *log_file,
+			   struct error *err)
 {
 	CriuOpts opts = CRIU_OPTS__INIT;
 	CriuReq req = CRIU_REQ__INIT;
@@ -61,7 +63,9 @@ static int restore_request(int rpc_fd, const struct criu_restore_opts *from, str
 	opts.config_file = config;
 	opts.has_log_level = true;
 	opts.log_level = from->log_level;
-	opts.log_file = "restore.log";
+	opts.log_file = log_file;
+	opts.has_notify_scripts = true;
+	opts.notify_scripts = true;
 	opts.has_lazy_pages = true;
 	opts.lazy_pages = true;
 	opts.has_tcp_close = true;
@@ -73,6 +77,50 @@ static int restore_request(int rpc_fd, const struct criu_restore_opts *from, str
 	req.type = CRIU_REQ_TYPE__RESTORE;
 	req.opts = &opts;
 	return rpc_send(rpc_fd, &req, err);
+}
+
+/* CRIU's next message, or the caller's wish to give up. Return: as rpc_recv() */
+static int restore_recv(int rpc_fd, int cancel_fd, CriuResp **resp, struct error *err)
+{
+	struct pollfd fds[] = {
+		{ .fd = rpc_fd, .events = POLLIN },
+		{ .fd = cancel_fd, .events = POLLIN },
+	};
+
+	while (poll(fds, 2, -1) < 0)
+		if (errno != EINTR)
+			return error_errno(err, CODE_INTERNAL, NULL, "cannot wait for CRIU");
+	if (fds[1].revents)
+		return error_set(err, CODE_ABORTED, NULL, "the restore was given up");
+	return rpc_recv(rpc_fd, -1, resp, err);
+}
+
+/*
+ * Every notification is answered.
+ * Return: 0 with CRIU's last word in @resp, NULL when it died without one; -1 with @err
+ */
+static int restore_drive(int rpc_fd, const struct criu_restore_opts *opts, CriuResp **resp,
+			 struct error *err)
+{
+	for (;;) {
+		bool pre_resume;
+		int ret;
+
+		*resp = NULL;
+		ret = restore_recv(rpc_fd, opts->cancel_fd, resp, err);
+		if (ret < 0)
+			return -1;
+		if (!ret || (*resp)->type != CRIU_REQ_TYPE__NOTIFY || !(*resp)->notify)
+			return 0;
+		pre_resume = (*resp)->notify->script &&
+			     !strcmp((*resp)->notify->script, "pre-resume");
+		criu_resp__free_unpacked(*resp, NULL);
+		*resp = NULL;
+		if (pre_resume && opts->pre_resume && opts->pre_resume(opts->ctx, err))
+			return -1;
+		if (rpc_answer(rpc_fd, true, err))
+			return -1;
+	}
 }
 
 /* CRIU's last word is not its end: until then it may hold the tasks. */
@@ -91,20 +139,30 @@ int criu_restore_run(int rpc_fd, const struct criu_restore_opts *opts, pid_t *ro
 		     struct error *err)
 {
 	CriuResp *resp = NULL;
-	char log[PATH_MAX];
+	struct criu_log log;
+	char kept[PATH_MAX];
 	int ret;
 
-	if (rpc_path(opts->work_dir_fd, "restore.log", log, sizeof(log), err) ||
-	    restore_request(rpc_fd, opts, err))
+	if (criu_log_open(&log, opts->work_dir_fd, "restore.log", err))
 		return -1;
-	ret = rpc_recv(rpc_fd, -1, &resp, err);
-	if (ret < 0)
-		return -1;
-	if (!ret || resp->type != CRIU_REQ_TYPE__RESTORE || !resp->success || !resp->restore)
-		ret = rpc_failed(resp, "CRIU cannot restore the task", log, err);
-	else
+	ret = restore_request(rpc_fd, opts, log.fifo, err);
+	if (!ret)
+		ret = restore_drive(rpc_fd, opts, &resp, err);
+	if (ret)
+		goto out;
+	if (resp && resp->type == CRIU_REQ_TYPE__RESTORE && resp->success && resp->restore) {
 		*root = resp->restore->pid;
+		ret = restore_wait_end(rpc_fd, err);
+		goto out;
+	}
+	/* the log is complete only then, and its directory goes with the migration */
+	criu_log_close(&log, CRIU_LOG_TIMEOUT_MS);
+	criu_log_keep(log.path, kept, sizeof(kept));
+	ret = rpc_failed(resp, "CRIU cannot restore the task", kept, err);
+out:
+	/* a CRIU that was given up lives until the namespace is killed */
+	criu_log_close(&log, ret ? 0 : CRIU_LOG_TIMEOUT_MS);
 	if (resp)
 		criu_resp__free_unpacked(resp, NULL);
-	return ret < 0 ? -1 : restore_wait_end(rpc_fd, err);
+	return ret;
 }

@@ -15,10 +15,12 @@
 #include "criu/image.h"
 #include "criu/rpc.h"
 #include "criu/sockopts.h"
+#include "criu/words.h"
 
 #define MESSAGE_BYTES_MAX	(1 << 20)
 #define CALL_TIMEOUT_MS		60000
 #define END_TIMEOUT_MS		10000
+#define OOM_SCORE_ADJ_MIN	"-1000"
 
 static const char hint_install[] = "install the package criu, and look at `criu check`";
 
@@ -50,9 +52,25 @@ static void swrk_exec(int fd)
 		execve("/usr/sbin/criu", argv, env);
 }
 
+/*
+ * Memory that runs short must not end CRIU in the middle of its work. Where this is not allowed
+ * CRIU has the caller's chances.
+ */
+static void protect(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (write(fd, OOM_SCORE_ADJ_MIN, strlen(OOM_SCORE_ADJ_MIN)) < 0)
+		errno = 0;
+	close(fd);
+}
+
 void criu_swrk_exec(int fd)
 {
 	signals_reset();
+	protect();
 	swrk_exec(fd);
 }
 
@@ -101,11 +119,15 @@ static int listener_recv(int fd)
 	return listener;
 }
 
-static void child_main(int fd, int extra_fd, bool listened)
+static void child_main(int fd, int extra_fd, bool listened, const struct cgroup *group)
 {
 	int null = open("/dev/null", O_RDWR);
 
 	signals_reset();
+	protect();
+	/* a group without room for a process is as good as none */
+	if (group && cgroup_add(group, 0))
+		errno = 0;
 	/* a Ctrl-C at the terminal is for us; CRIU killed in the middle hurts the task */
 	setsid();
 	/* when we die CRIU must find out by an error, and put the task right */
@@ -126,7 +148,8 @@ static void child_main(int fd, int extra_fd, bool listened)
 	_exit(127);
 }
 
-int rpc_spawn(struct rpc *rpc, int extra_fd, int *listener, struct error *err)
+int rpc_spawn(struct rpc *rpc, int extra_fd, int *listener, const struct cgroup *group,
+	      struct error *err)
 {
 	int pair[2];
 
@@ -140,7 +163,7 @@ int rpc_spawn(struct rpc *rpc, int extra_fd, int *listener, struct error *err)
 		return -1;
 	}
 	if (!rpc->pid)
-		child_main(pair[1], extra_fd, listener);
+		child_main(pair[1], extra_fd, listener, group);
 	close(pair[1]);
 	rpc->fd = pair[0];
 	if (listener)
@@ -257,7 +280,7 @@ int rpc_call(CriuReq *req, CriuResp **resp, struct error *err)
 	struct rpc rpc;
 	int ret = 0;
 
-	if (rpc_spawn(&rpc, -1, NULL, err))
+	if (rpc_spawn(&rpc, -1, NULL, NULL, err))
 		return -1;
 	if (!rpc_send(rpc.fd, req, &unsent))
 		ret = rpc_recv(rpc.fd, CALL_TIMEOUT_MS, resp, err);
@@ -285,7 +308,7 @@ static bool error_text(const char *line, char *text, size_t bytes)
 		return false;
 	at += strlen("): ");
 	snprintf(text, bytes, "%.*s", (int)strcspn(at, "\n"), at);
-	return *text;
+	return criu_words_clean(text);
 }
 
 /* For a person to read; nothing is decided by it. */

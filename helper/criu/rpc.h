@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <sys/types.h>
+#include "kernel/cgroup.h"
 #include "rpc.pb-c.h"
 #include "ui/error.h"
 
@@ -19,11 +20,13 @@ struct rpc {
 };
 
 /**
- * rpc_spawn() - start `criu swrk`
+ * rpc_spawn() - start `criu swrk`, safe from the kernel's OOM killer where that is allowed
  * @extra_fd: passed on as RPC_EXTRA_FD; -1 for none
  * @listener: filled with what sockopts_answer() wants, -1 if it cannot be had; or NULL
+ * @group: the control group that it is to run in; NULL: the caller's
  */
-int rpc_spawn(struct rpc *rpc, int extra_fd, int *listener, struct error *err);
+int rpc_spawn(struct rpc *rpc, int extra_fd, int *listener, const struct cgroup *group,
+	      struct error *err);
 
 /**
  * rpc_end() - hang up, and reap CRIU

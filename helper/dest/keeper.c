@@ -2,8 +2,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <linux/close_range.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,9 +15,14 @@
 #include <unistd.h>
 #include "dest/fdpass.h"
 #include "dest/keeper.h"
+#include "kernel/fds.h"
+#include "kernel/proc.h"
 
 #define ANSWER_TIMEOUT_MS	30000
 #define CLEAN_UP_TIMEOUT_MS	10000
+#define COMMIT_ANSWER_MS	10000	/* more than its init has for its answer */
+#define GROUP_TIMEOUT_MS	5000
+#define PDEATH_TIMEOUT_MS	2000	/* the kernel kills the init a moment after the keeper's end */
 
 enum keeper_op { KEEPER_HOLD = 1, KEEPER_RELEASE, KEEPER_SPAWN, KEEPER_COMMIT, KEEPER_ABORT,
 		 KEEPER_DONE };
@@ -27,7 +30,7 @@ enum keeper_op { KEEPER_HOLD = 1, KEEPER_RELEASE, KEEPER_SPAWN, KEEPER_COMMIT, K
 /* Request and answer; both ends are the same program. */
 struct keeper_msg {
 	enum keeper_op op;
-	int value;		/* handle, start flag, pid of the init */
+	int value;		/* handle, pid of the init, whether the tasks were started */
 	pid_t task_pid;
 	struct error err;
 };
@@ -35,33 +38,27 @@ struct keeper_msg {
 /**
  * struct keeper - the helper's end
  * @lock: one request at a time; a leaf lock
+ * @init_pid: of the namespace that it started; 0: none yet
  */
 struct keeper {
 	pthread_mutex_t lock;
 	int sock;
-	pid_t pid;
+	pid_t pid, init_pid;
+	const struct owned_dir *dir;
+	struct cgroup group;
 };
 
 /* The keeper process's own state. */
 struct kept {
-	const char *dir;
+	const struct owned_dir *dir;
 	int sock;		/* to the helper; -1 when it is gone */
+	const struct cgroup *group;
 	struct nsinit ns;
 	int *fds;		/* index: handle; -1: free */
 	size_t nr_fds;
+	int signal;		/* by which the program was killed, 0 */
 	bool committed;
 };
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	remove(path);
-	return 0;
-}
-
-static void remove_dir(const char *dir)
-{
-	nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-}
 
 static void kept_hold(struct kept *kept, int fd, struct keeper_msg *answer)
 {
@@ -102,7 +99,9 @@ static int kept_spawn(struct kept *kept, pid_t task_pid, struct keeper_msg *answ
 {
 	int rpc_fd = -1;
 
-	if (nsinit_start(&kept->ns, task_pid, &rpc_fd, &answer->err)) {
+	if (cgroup_make(kept->group, &answer->err))
+		return -1;
+	if (nsinit_start(&kept->ns, task_pid, kept->group, &rpc_fd, &answer->err)) {
 		nsinit_kill(&kept->ns, &answer->err);
 		return -1;
 	}
@@ -110,19 +109,57 @@ static int kept_spawn(struct kept *kept, pid_t task_pid, struct keeper_msg *answ
 	return rpc_fd;
 }
 
+/* What was restored dies before it has run. */
+static void kept_kill(struct kept *kept, struct error *err)
+{
+	/* the v1 freezer keeps killed tasks, and the init waits for them */
+	cgroup_kill(kept->group);
+	nsinit_kill(&kept->ns, err);
+	cgroup_remove(kept->group, GROUP_TIMEOUT_MS);
+}
+
 static void kept_abort(struct kept *kept, struct error *err)
 {
 	/* first the tasks: as long as one lives, its missing pages must not read as zeros */
-	nsinit_kill(&kept->ns, err);
+	kept_kill(kept, err);
 	kept_release_all(kept);
-	remove_dir(kept->dir);
+	owned_dir_remove(kept->dir);
+}
+
+/* The group was only for the freezer: the program goes where the keeper is. */
+static void group_leave(const struct cgroup *group)
+{
+	if (!cgroup_empty(group))
+		cgroup_remove(group, GROUP_TIMEOUT_MS);
+}
+
+static void kept_commit(struct kept *kept, struct keeper_msg *answer)
+{
+	if (!nsinit_commit(&kept->ns, &answer->err) && !cgroup_thaw(kept->group, &answer->err)) {
+		answer->value = true;
+		return;
+	}
+	kept->committed = false;
+	kept_kill(kept, &(struct error){ 0 });
+}
+
+static bool kept_reap(struct kept *kept)
+{
+	int status;
+
+	if (!kept->ns.pid || waitpid(kept->ns.pid, &status, WNOHANG) != kept->ns.pid)
+		return false;
+	kept->ns.pid = 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) > NSINIT_SIGNALLED)
+		kept->signal = WEXITSTATUS(status) - NSINIT_SIGNALLED;
+	return true;
 }
 
 /* Return: false when the keeper is to end */
 static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *fds)
 {
 	struct keeper_msg answer = { .op = msg->op };
-	bool go_on = true, committed = false;
+	bool go_on = true, started = false;
 	int rpc_fd = -1;
 
 	switch (msg->op) {
@@ -139,7 +176,8 @@ static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *f
 	case KEEPER_COMMIT:
 		/* before anything can run: from here on nothing is killed any more */
 		kept->committed = true;
-		committed = !nsinit_commit(&kept->ns, msg->value, &answer.err);
+		kept_commit(kept, &answer);
+		started = answer.value;
 		break;
 	case KEEPER_ABORT:
 		if (kept->committed)
@@ -149,26 +187,22 @@ static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *f
 		go_on = kept->committed;
 		break;
 	case KEEPER_DONE:
+		kept_reap(kept);
+		answer.value = kept->signal;
 		kept_release_all(kept);
-		remove_dir(kept->dir);
+		owned_dir_remove(kept->dir);
 		go_on = false;
 		break;
 	}
 	fdpass_send(kept->sock, &answer, sizeof(answer), &rpc_fd, rpc_fd >= 0);
 	if (rpc_fd >= 0)
 		close(rpc_fd);
-	/* CRIU's images are of no use any more, and take memory */
-	if (committed)
-		remove_dir(kept->dir);
+	if (started) {
+		group_leave(kept->group);
+		/* CRIU's images are of no use any more, and take memory */
+		owned_dir_remove(kept->dir);
+	}
 	return go_on;
-}
-
-static bool kept_reap(struct kept *kept)
-{
-	if (!kept->ns.pid || waitpid(kept->ns.pid, NULL, WNOHANG) != kept->ns.pid)
-		return false;
-	kept->ns.pid = 0;
-	return true;
 }
 
 static bool kept_message(struct kept *kept)
@@ -213,12 +247,13 @@ static void kept_main(struct kept *kept, int signals)
 			go_on = kept_message(kept);
 	}
 	if (kept->sock < 0)
-		remove_dir(kept->dir);
+		owned_dir_remove(kept->dir);
 }
 
-static void keeper_main(const char *dir, int sock)
+static void keeper_main(const struct owned_dir *dir, const struct cgroup *group, int sock)
 {
-	struct kept kept = { .dir = dir, .sock = sock, .ns = { .sock = -1 } };
+	const int keep[] = { sock, dir->base_fd, dir->fd };
+	struct kept kept = { .dir = dir, .group = group, .sock = sock, .ns = { .sock = -1 } };
 	struct rlimit many = { .rlim_cur = 65536, .rlim_max = 65536 };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC), signals;
 	sigset_t set;
@@ -228,9 +263,7 @@ static void keeper_main(const char *dir, int sock)
 	for (int fd = 0; fd < 3; fd++)
 		dup2(null, fd);
 	/* a connection that stayed open here would hide from the peer that the helper died */
-	if (sock > 3)
-		close_range(3, sock - 1, 0);
-	close_range(sock + 1, ~0U, 0);
+	fds_close_others(keep, 3);
 	setrlimit(RLIMIT_NOFILE, &many);
 	if (chdir("/"))
 		_exit(1);
@@ -249,7 +282,8 @@ static void keeper_main(const char *dir, int sock)
 	_exit(0);
 }
 
-struct keeper *keeper_start(const char *dir, struct error *err)
+struct keeper *keeper_start(const struct owned_dir *dir, const struct cgroup *group,
+			    struct error *err)
 {
 	struct keeper *keeper = calloc(1, sizeof(*keeper));
 	int pair[2];
@@ -261,7 +295,7 @@ struct keeper *keeper_start(const char *dir, struct error *err)
 	}
 	keeper->pid = fork();
 	if (!keeper->pid)
-		keeper_main(dir, pair[1]);
+		keeper_main(dir, group, pair[1]);
 	close(pair[1]);
 	if (keeper->pid < 0) {
 		error_errno(err, CODE_INTERNAL, NULL, "cannot start the keeper");
@@ -270,6 +304,8 @@ struct keeper *keeper_start(const char *dir, struct error *err)
 		return NULL;
 	}
 	keeper->sock = pair[0];
+	keeper->dir = dir;
+	keeper->group = *group;
 	pthread_mutex_init(&keeper->lock, NULL);
 	return keeper;
 }
@@ -277,6 +313,11 @@ struct keeper *keeper_start(const char *dir, struct error *err)
 int keeper_fd(const struct keeper *keeper)
 {
 	return keeper->sock;
+}
+
+pid_t keeper_pid(const struct keeper *keeper)
+{
+	return keeper->pid;
 }
 
 void keeper_free(struct keeper *keeper)
@@ -289,14 +330,14 @@ void keeper_free(struct keeper *keeper)
 }
 
 /* @answer_fd: a descriptor that comes with the answer, or NULL */
-static int keeper_ask(struct keeper *keeper, struct keeper_msg *msg, const int *fds,
-		      size_t nr_fds, int *answer_fd, struct error *err)
+static int keeper_ask_within(struct keeper *keeper, struct keeper_msg *msg, const int *fds,
+			     size_t nr_fds, int *answer_fd, int timeout_ms, struct error *err)
 {
 	int passed[FDPASS_MAX], ret;
 
 	pthread_mutex_lock(&keeper->lock);
 	ret = fdpass_send(keeper->sock, msg, sizeof(*msg), fds, nr_fds) ? 0 :
-	      fdpass_recv(keeper->sock, msg, sizeof(*msg), passed, ANSWER_TIMEOUT_MS);
+	      fdpass_recv(keeper->sock, msg, sizeof(*msg), passed, timeout_ms);
 	pthread_mutex_unlock(&keeper->lock);
 	if (ret != 1)
 		return error_set(err, CODE_INTERNAL, NULL, "the keeper (pid %d) has ended",
@@ -307,6 +348,12 @@ static int keeper_ask(struct keeper *keeper, struct keeper_msg *msg, const int *
 		return 0;
 	*err = msg->err;
 	return -1;
+}
+
+static int keeper_ask(struct keeper *keeper, struct keeper_msg *msg, const int *fds,
+		      size_t nr_fds, int *answer_fd, struct error *err)
+{
+	return keeper_ask_within(keeper, msg, fds, nr_fds, answer_fd, ANSWER_TIMEOUT_MS, err);
 }
 
 int keeper_hold(struct keeper *keeper, int fd, int *handle, struct error *err)
@@ -335,41 +382,89 @@ int keeper_spawn(struct keeper *keeper, pid_t task_pid, int *rpc_fd, pid_t *init
 	if (keeper_ask(keeper, &msg, NULL, 0, rpc_fd, err))
 		return -1;
 	*init_pid = msg.value;
+	keeper->init_pid = msg.value;
 	return 0;
 }
 
-int keeper_commit(struct keeper *keeper, bool start, struct error *err)
+/*
+ * The keeper died in the middle. Its init has died with it, or was already told to outlive it.
+ * Return: 0 when the tasks run
+ */
+static int commit_alone(struct keeper *keeper, struct error *err)
 {
-	struct keeper_msg msg = { .op = KEEPER_COMMIT, .value = start };
+	struct pollfd init = { .fd = proc_pidfd(keeper->init_pid, &(struct error){ 0 }),
+			       .events = POLLIN };
+	bool ended = init.fd < 0 || poll(&init, 1, PDEATH_TIMEOUT_MS) > 0;
 
-	return keeper_ask(keeper, &msg, NULL, 0, NULL, err);
+	if (init.fd >= 0)
+		close(init.fd);
+	if (ended || (cgroup_exists(&keeper->group) && cgroup_thaw(&keeper->group, err)))
+		return -1;
+	memset(err, 0, sizeof(*err));
+	group_leave(&keeper->group);
+	return 0;
 }
 
-static int keeper_end(struct keeper *keeper, enum keeper_op op, struct error *err)
+int keeper_commit(struct keeper *keeper, bool *started, struct error *err)
+{
+	struct keeper_msg msg = { .op = KEEPER_COMMIT };
+	int ret = keeper_ask_within(keeper, &msg, NULL, 0, NULL, COMMIT_ANSWER_MS, err);
+
+	/* an answer of the keeper's own is the truth; that it has none is only our word */
+	if (ret && !error_is_set(&msg.err)) {
+		/* one that is stuck must not start anything later */
+		kill(keeper->pid, SIGKILL);
+		ret = commit_alone(keeper, err);
+	}
+	*started = !ret;
+	return ret;
+}
+
+static int keeper_end(struct keeper *keeper, enum keeper_op op, int *value, struct error *err)
 {
 	struct keeper_msg msg = { .op = op };
 	int ret = keeper_ask(keeper, &msg, NULL, 0, NULL, err);
 
 	if (!ret)
 		waitpid(keeper->pid, NULL, 0);
+	*value = ret ? 0 : msg.value;
 	return ret;
 }
 
 int keeper_abort(struct keeper *keeper, struct error *err)
 {
-	return keeper_end(keeper, KEEPER_ABORT, err);
+	int unused;
+
+	return keeper_end(keeper, KEEPER_ABORT, &unused, err);
 }
 
-int keeper_done(struct keeper *keeper, struct error *err)
+int keeper_done(struct keeper *keeper, int *signal, struct error *err)
 {
-	return keeper_end(keeper, KEEPER_DONE, err);
+	return keeper_end(keeper, KEEPER_DONE, signal, err);
 }
 
-void keeper_clean_up(const char *dir, int init_fd)
+/* Return: true when the namespace's init has ended, and everything with it */
+static bool wait_init(int init_fd)
 {
 	struct pollfd ended = { .fd = init_fd, .events = POLLIN };
 
-	if (init_fd >= 0)
-		poll(&ended, 1, CLEAN_UP_TIMEOUT_MS);
-	remove_dir(dir);
+	return init_fd < 0 || poll(&ended, 1, CLEAN_UP_TIMEOUT_MS) > 0;
+}
+
+bool keeper_undo(struct keeper *keeper, int init_fd)
+{
+	bool gone;
+
+	/* the init waits for tasks that the v1 freezer keeps */
+	cgroup_kill(&keeper->group);
+	gone = wait_init(init_fd);
+	cgroup_remove(&keeper->group, GROUP_TIMEOUT_MS);
+	owned_dir_remove(keeper->dir);
+	return gone;
+}
+
+void keeper_clean_up(const struct owned_dir *dir, int init_fd)
+{
+	wait_init(init_fd);
+	owned_dir_remove(dir);
 }

@@ -26,10 +26,9 @@
 #define KILL_TIMEOUT_MS		10000
 #define LOW_PID			1000	/* CRIU's own processes have pids below it */
 
-/* Both ways between the keeper and the init. */
+/* Both ways between the keeper and the init; the keeper's has no @err. */
 struct nsinit_msg {
-	int start;		/* keeper to init: SIGCONT is wanted */
-	struct error err;	/* init to keeper */
+	struct error err;
 };
 
 static int write_file(const char *path, const char *text)
@@ -91,7 +90,24 @@ static int init_descriptors(int sock, struct error *err)
 	return 0;
 }
 
-static int init_criu(int *rpc_fd, pid_t *criu, struct error *err)
+static void criu_main(int fd, int our_fd, const struct cgroup *group)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (cgroup_add(group, 0))
+		_exit(127);
+	/* the program shall not see it */
+	cgroup_hide(group);
+	fcntl(fd, F_SETFD, 0);
+	/* not closed before CRIU is dead: a hang-up would make it let go of the tasks */
+	fcntl(our_fd, F_SETFD, 0);
+	criu_swrk_exec(fd);
+	_exit(127);
+}
+
+static int init_criu(const struct cgroup *group, int *rpc_fd, pid_t *criu, struct error *err)
 {
 	int pair[2];
 	pid_t pid;
@@ -104,27 +120,31 @@ static int init_criu(int *rpc_fd, pid_t *criu, struct error *err)
 		close(pair[1]);
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot fork for CRIU");
 	}
-	if (!pid) {
-		sigset_t none;
-
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
-		fcntl(pair[1], F_SETFD, 0);
-		criu_swrk_exec(pair[1]);
-		_exit(127);
-	}
+	if (!pid)
+		criu_main(pair[1], pair[0], group);
 	close(pair[1]);
 	*rpc_fd = pair[0];
 	*criu = pid;
 	return 0;
 }
 
+/**
+ * struct init_tasks - whose end the init looks at
+ * @criu: -1 when it has ended
+ * @root: the first task of the program
+ * @signal: by which @root was killed; 0: it was not
+ */
+struct init_tasks {
+	pid_t criu, root;
+	int signal;
+};
+
 /*
  * Reap what ended. A CRIU that was killed leaves half-made tasks that wait for it for ever and
  * hold its end of the RPC socket: the namespace ends with it, and the helper sees that.
  * Return: false when nothing is left in the namespace
  */
-static bool init_reap(pid_t *criu)
+static bool init_reap(struct init_tasks *tasks)
 {
 	int status;
 
@@ -135,27 +155,27 @@ static bool init_reap(pid_t *criu)
 			continue;
 		if (pid <= 0)
 			return !pid;
-		if (pid != *criu)
+		if (pid == tasks->root && WIFSIGNALED(status))
+			tasks->signal = WTERMSIG(status);
+		if (pid != tasks->criu)
 			continue;
 		if (WIFSIGNALED(status))
 			_exit(1);
 		/* its pid may be another's one day */
-		*criu = -1;
+		tasks->criu = -1;
 	}
 }
 
-static void init_commit(int sock, const struct nsinit_msg *in)
+static void init_commit(int sock)
 {
 	struct nsinit_msg out = { 0 };
 
 	if (prctl(PR_SET_PDEATHSIG, 0))
 		error_errno(&out.err, CODE_INTERNAL, NULL, "cannot outlive the keeper");
-	else if (in->start && kill(-1, SIGCONT))
-		error_errno(&out.err, CODE_INTERNAL, NULL, "cannot start the restored tasks");
 	fdpass_send(sock, &out, sizeof(out), NULL, 0);
 }
 
-static void init_loop(int sock, int signals, pid_t criu)
+static void init_loop(int sock, int signals, struct init_tasks *tasks)
 {
 	struct pollfd fds[] = {
 		{ .fd = signals, .events = POLLIN },
@@ -166,7 +186,7 @@ static void init_loop(int sock, int signals, pid_t criu)
 	struct nsinit_msg msg;
 	bool committed = false;
 
-	while (init_reap(&criu)) {
+	while (init_reap(tasks)) {
 		if (poll(fds, 2, -1) < 0)
 			continue;
 		if (fds[0].revents && read(signals, &info, sizeof(info)) < 0)
@@ -174,7 +194,7 @@ static void init_loop(int sock, int signals, pid_t criu)
 		if (!fds[1].revents)
 			continue;
 		if (fdpass_recv(sock, &msg, sizeof(msg), passed, -1) == 1) {
-			init_commit(sock, &msg);
+			init_commit(sock);
 			committed = true;
 			continue;
 		}
@@ -186,11 +206,11 @@ static void init_loop(int sock, int signals, pid_t criu)
 	}
 }
 
-static void init_main(int sock, pid_t task_pid)
+static void init_main(int sock, pid_t task_pid, const struct cgroup *group)
 {
 	struct nsinit_msg msg = { 0 };
+	struct init_tasks tasks = { .criu = -1, .root = task_pid };
 	int rpc_fd = -1, signals;
-	pid_t criu = -1;
 	sigset_t chld;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -203,15 +223,15 @@ static void init_main(int sock, pid_t task_pid)
 	sigprocmask(SIG_SETMASK, &chld, NULL);
 	if (!init_descriptors(sock, &msg.err) && !init_mounts(&msg.err)) {
 		avoid_pid(task_pid);
-		init_criu(&rpc_fd, &criu, &msg.err);
+		init_criu(group, &rpc_fd, &tasks.criu, &msg.err);
 	}
 	signals = signalfd(-1, &chld, SFD_CLOEXEC);
 	if (fdpass_send(sock, &msg, sizeof(msg), &rpc_fd, rpc_fd >= 0) || rpc_fd < 0 ||
 	    signals < 0)
 		_exit(1);
 	close(rpc_fd);
-	init_loop(sock, signals, criu);
-	_exit(0);
+	init_loop(sock, signals, &tasks);
+	_exit(tasks.signal ? NSINIT_SIGNALLED + tasks.signal : 0);
 }
 
 static int nsinit_answer(struct nsinit *ns, int timeout_ms, int *fd, struct error *err)
@@ -233,7 +253,8 @@ static int nsinit_answer(struct nsinit *ns, int timeout_ms, int *fd, struct erro
 	return 0;
 }
 
-int nsinit_start(struct nsinit *ns, pid_t task_pid, int *rpc_fd, struct error *err)
+int nsinit_start(struct nsinit *ns, pid_t task_pid, const struct cgroup *group, int *rpc_fd,
+		 struct error *err)
 {
 	int pair[2];
 	long pid;
@@ -251,7 +272,7 @@ int nsinit_start(struct nsinit *ns, pid_t task_pid, int *rpc_fd, struct error *e
 	}
 	if (!pid) {
 		close(pair[0]);
-		init_main(pair[1], task_pid);
+		init_main(pair[1], task_pid, group);
 	}
 	close(pair[1]);
 	ns->pid = pid;
@@ -259,9 +280,9 @@ int nsinit_start(struct nsinit *ns, pid_t task_pid, int *rpc_fd, struct error *e
 	return nsinit_answer(ns, START_TIMEOUT_MS, rpc_fd, err);
 }
 
-int nsinit_commit(struct nsinit *ns, bool start, struct error *err)
+int nsinit_commit(struct nsinit *ns, struct error *err)
 {
-	struct nsinit_msg msg = { .start = start };
+	struct nsinit_msg msg = { 0 };
 
 	if (fdpass_send(ns->sock, &msg, sizeof(msg), NULL, 0))
 		return error_errno(err, CODE_INTERNAL, NULL, "the namespace's init has ended");

@@ -2,15 +2,21 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include "dest/fdpass.h"
 #include "dest/incoming.h"
 #include "dest/tell.h"
+#include "kernel/pending.h"
+#include "kernel/proc.h"
 
 #define FINAL_TIMEOUT_MS	30000
 #define FINISH_TIMEOUT_MS	10000
@@ -43,7 +49,6 @@ static int prepare_images(struct incoming *in, struct error *err)
 				 in->images.files, in->announced_files);
 	if (criu_task_read(in->images.images_fd, &in->task, err))
 		return -1;
-	in->was_stopped |= in->task.was_stopped;
 	if (in->task.pid != in->setup->pid)
 		return error_set(err, CODE_PEER, NULL,
 				 "the images are of task %d, announced was %d", in->task.pid,
@@ -70,31 +75,112 @@ static int spawn(struct incoming *in, int *rpc_fd, struct error *err)
 	return 0;
 }
 
-/* Whoever fails meanwhile shuts the socket down, so that nobody waits for CRIU in vain. */
+void incoming_plan_group(struct incoming *in)
+{
+	char name[NAME_MAX];
+
+	snprintf(name, sizeof(name), "migrate-helper-%s-dest", in->images.id);
+	/* first out of this helper's own limits, which are not the program's */
+	if (cgroup_plan_mounted(&in->group, CGROUP_TOP, name))
+		cgroup_plan(&in->group, 0, CGROUP_BELOW, name);
+}
+
+static int hold_tasks(void *ctx, struct error *err)
+{
+	struct incoming *in = ctx;
+
+	return criu_hold_tasks(&in->group, err);
+}
+
+/* A failure shuts @cancel down. CRIU's own socket stays: a hang-up would let the tasks go. */
+static int watch_criu(struct incoming *in, int cancel, struct error *err)
+{
+	int ret;
+
+	pthread_mutex_lock(&in->sync.lock);
+	in->sync.rpc_fd = cancel;
+	ret = in->sync.failed ? -1 : 0;
+	if (ret)
+		*err = in->sync.err;
+	pthread_mutex_unlock(&in->sync.lock);
+	return ret;
+}
+
+/* @criu_err: what CRIU itself, or its log, says; NULL when it has not failed */
+static void unwatch_criu(struct incoming *in, const struct error *criu_err)
+{
+	pthread_mutex_lock(&in->sync.lock);
+	in->sync.rpc_fd = -1;
+	/* that CRIU's other socket broke says less */
+	if (criu_err && in->sync.failed && in->sync.err.code == CODE_CRIU)
+		in->sync.err = *criu_err;
+	pthread_mutex_unlock(&in->sync.lock);
+}
+
 static int run_criu(struct incoming *in, int rpc_fd, struct error *err)
 {
 	struct criu_restore_opts opts = {
 		.images_dir_fd = in->images.images_fd, .work_dir_fd = in->images.work_fd,
-		.log_level = 4,
+		.log_level = 4, .pre_resume = hold_tasks, .ctx = in,
 	};
 	struct error criu_err = { 0 };
+	int cancel[2], ret;
 	pid_t root;
-	int ret;
 
-	pthread_mutex_lock(&in->sync.lock);
-	in->sync.rpc_fd = rpc_fd;
-	ret = in->sync.failed ? -1 : 0;
-	pthread_mutex_unlock(&in->sync.lock);
+	if (fdpass_pair(cancel))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a socket pair");
+	opts.cancel_fd = cancel[1];
+	ret = watch_criu(in, cancel[0], &criu_err);
 	if (!ret)
 		ret = criu_restore_run(rpc_fd, &opts, &root, &criu_err);
-	pthread_mutex_lock(&in->sync.lock);
-	in->sync.rpc_fd = -1;
-	pthread_mutex_unlock(&in->sync.lock);
+	unwatch_criu(in, ret ? &criu_err : NULL);
+	close(cancel[0]);
+	close(cancel[1]);
 	/* the first failure is the reason, CRIU's may be its consequence */
 	if (incoming_failed(in, err))
 		return -1;
 	if (ret)
 		*err = criu_err;
+	return ret;
+}
+
+static const char hint_limits[] =
+	"look at its limits (prlimit --pid PID) and at the memory of this machine";
+
+/* A signal that came here, of a fault or a limit: the source's copy goes on without it. */
+static int check_pending(const struct incoming *in, pid_t pid, struct error *err)
+{
+	uint64_t mask;
+	int sig;
+
+	if (pending_read(pid, &mask, err))
+		return -1;
+	sig = pending_fault(mask, in->pending);
+	if (!sig)
+		return 0;
+	return error_set(err, CODE_CRIU, hint_limits,
+			 "the restored program would be killed by SIG%s (%s) when it is started",
+			 sigabbrev_np(sig), strsignal(sig));
+}
+
+/* CRIU has ended and the tasks stand frozen. Return: 0 when they can be started */
+static int check_tasks(struct incoming *in, struct error *err)
+{
+	size_t nr;
+	pid_t *pids;
+	int ret;
+
+	ret = cgroup_wait_frozen(&in->group, err);
+	nr = ret ? 0 : cgroup_pids(&in->group, &pids);
+	if (!ret && !nr)
+		ret = error_set(err, CODE_CRIU, hint_limits,
+				"the restored program has died before it was started");
+	for (size_t i = 0; i < nr && !ret; i++)
+		ret = check_pending(in, pids[i], err) ||
+		      /* CRIU leaves its own to a program that has 0 */
+		      proc_set_oom_score_adj(pids[i], in->oom_score_adj, err) ? -1 : 0;
+	if (nr)
+		free(pids);
 	return ret;
 }
 
@@ -135,6 +221,17 @@ static int wait_memory(struct incoming *in, struct error *err)
 	if (incoming_failed(in, err))
 		return -1;
 	return done ? 0 : error_set(err, CODE_INTERNAL, NULL, "memory is not complete");
+}
+
+static int restore_attributes(struct incoming *in, struct error *err)
+{
+	pid_t pid = verify_host_pid(in->init_pid, in->task.pid);
+
+	if (!pid)
+		return error_set(err, CODE_CRIU, NULL, "the restored task is not there");
+	if (attributes_restore(&in->attributes, pid, &in->task, &in->group, err))
+		return -1;
+	return attributes_send(&in->attributes, in->ctl, err);
 }
 
 static int verify(struct incoming *in, struct error *err)
@@ -204,12 +301,14 @@ int incoming_restore(struct incoming *in, struct error *err)
 	if (ret || incoming_wait(in, &in->sync.restored, FINISH_TIMEOUT_MS,
 				 "CRIU's mark that all is restored", err))
 		return -1;
+	if (restore_attributes(in, err))
+		return -1;
 	memory_ready(&in->mem);
 	in->restore_ns = now_ns() - begin;
 	keep_cost(in->restore_ns);
 	if (in->setup->verify && verify(in, err))
 		return -1;
-	if (incoming_failed(in, err))
+	if (incoming_failed(in, err) || check_tasks(in, err))
 		return -1;
 	return say_ready(in, err);
 }

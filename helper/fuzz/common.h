@@ -66,8 +66,8 @@ const char *fuzz_dir_path(void);
 /** fuzz_dir_empty() - remove all that is in the directory */
 void fuzz_dir_empty(int dir_fd);
 
-/** fuzz_lowest_fd() - the descriptor that open() would give: equal before and after an input */
-int fuzz_lowest_fd(void);
+/** fuzz_fds() - how many descriptors are open: equal before and after an input */
+int fuzz_fds(void);
 
 /** fuzz_error_fits() - a failure says why, and a success does not */
 static inline void fuzz_error_fits(int ret, const struct error *err)

@@ -5,8 +5,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PID	77	/* of the task in messages and images */
-
 /** struct bytes - an input in the making */
 struct bytes {
 	uint8_t data[4096];

@@ -4,6 +4,7 @@
 #include "criu/image.h"
 #include "criu/pagemap.h"
 #include "fuzz/corpus.h"
+#include "fuzz/messages.h"
 #include "kernel/page_set.h"
 
 static void put_file(struct bytes *to, uint8_t name, struct image_out *image)
@@ -66,9 +67,9 @@ static void put_mm(struct bytes *to)
 static void put_tree(struct bytes *to)
 {
 	Img__PstreeEntry tree = IMG__PSTREE_ENTRY__INIT;
-	uint32_t threads[] = { PID, 79 };
+	uint32_t threads[] = { MESSAGES_PID, 79 };
 
-	tree.pid = PID;
+	tree.pid = MESSAGES_PID;
 	tree.threads = threads;
 	tree.n_threads = 2;
 	put_record(to, 0, IMAGE_PSTREE, &tree.base);

@@ -28,6 +28,7 @@ static const struct store_range ranges[] = {
 
 struct bench {
 	struct memory mem;
+	struct budget budget;
 	uint8_t flags;
 };
 
@@ -125,7 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in = { data, size };
 	struct bench bench = { .flags = fuzz_byte(&in) };
-	int lowest = fuzz_lowest_fd();
+	int fds = fuzz_fds();
 	struct error err = { 0 };
 	struct receiver receiver = {
 		.urgent = bench.flags & FLAG_URGENT, .mm = MM, .mem = &bench.mem,
@@ -134,6 +135,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int ret;
 
 	fuzz_assert(!memory_init(&bench.mem, &fuzz_memory_hooks, &err));
+	budget_init(&bench.budget, NULL, NULL);
+	fuzz_assert(!budget_announce(&bench.budget, BUDGET_MIRROR, ANNOUNCED * PAGE_BYTES, &err));
+	bench.mem.store.budget = &bench.budget;
 	fuzz_assert(!memory_announce(&bench.mem, ranges, 3, &err));
 	receiver.fd = feed(&in);
 	ret = receive_run(&receiver, &err);
@@ -141,8 +145,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_assert(is_within(&bench.mem.store.have));
 	fuzz_assert(is_within(&bench.mem.populated));
 	fuzz_assert(is_within(&bench.mem.wanted));
+	fuzz_assert(bench.budget.used[BUDGET_MIRROR] == bench.mem.store.have.nr * PAGE_BYTES);
 	close(receiver.fd);
 	memory_destroy(&bench.mem);
-	fuzz_assert(fuzz_lowest_fd() == lowest);
+	pthread_mutex_destroy(&bench.budget.lock);
+	fuzz_assert(fuzz_fds() == fds);
 	return 0;
 }

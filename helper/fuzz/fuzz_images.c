@@ -91,7 +91,7 @@ static void rewrite(int dir_fd, const struct criu_task *task)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in = { data, size };
-	int dir_fd = fuzz_dir(), lowest = fuzz_lowest_fd();
+	int dir_fd = fuzz_dir(), fds = fuzz_fds();
 	struct error err = { 0 };
 	struct criu_task task;
 	int ret;
@@ -110,6 +110,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		criu_task_free(&task);
 	}
 	fuzz_dir_empty(dir_fd);
-	fuzz_assert(fuzz_lowest_fd() == lowest);
+	fuzz_assert(fuzz_fds() == fds);
 	return 0;
 }

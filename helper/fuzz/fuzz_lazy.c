@@ -69,7 +69,7 @@ static bool hear(struct lazy_server *srv)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in = { data, size };
-	int dir_fd = fuzz_dir(), lowest = fuzz_lowest_fd(), fd;
+	int dir_fd = fuzz_dir(), fds = fuzz_fds(), fd;
 	struct error err = { 0 };
 	struct lazy_server *srv;
 	bool more = true;
@@ -86,6 +86,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	close(fd);
 	lazy_server_close(srv);
 	fuzz_dir_empty(dir_fd);
-	fuzz_assert(fuzz_lowest_fd() == lowest);
+	fuzz_assert(fuzz_fds() == fds);
 	return 0;
 }

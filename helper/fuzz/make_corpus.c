@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include "fuzz/corpus.h"
+#include "fuzz/messages.h"
 #include "kernel/page_set.h"
 #include "wire/conn.h"
 #include "wire/control.h"
@@ -144,39 +145,21 @@ static void put_message(struct bytes *to, Migrate__Control__BodyCase body_case, 
 
 static void put_setup(struct bytes *to, char *flag)
 {
-	Migrate__Vma vma[2] = { MIGRATE__VMA__INIT, MIGRATE__VMA__INIT };
-	Migrate__Vma *vmas[] = { &vma[0], &vma[1] };
-	Migrate__MappedFile file = MIGRATE__MAPPED_FILE__INIT, *files = &file;
-	Migrate__CriuVersion criu = MIGRATE__CRIU_VERSION__INIT;
-	Migrate__Setup setup = MIGRATE__SETUP__INIT;
+	struct messages_setup setup;
 
-	for (int i = 0; i < 2; i++) {
-		vma[i].start = AT(200 * i);
-		vma[i].end = AT(200 * i + 100);
-		vma[i].prot = PROT_READ | PROT_WRITE;
-		vma[i].anon = true;
-		vma[i].ours = !i;
-		vma[i].shared = i;
-	}
-	file.path = "/bin/true";
-	file.bytes = 1;
-	criu.major = 3;
-	criu.minor = 17;
-	setup.pid = PID;
-	setup.comm = "prog";
-	setup.threads = 1;
-	setup.n_vmas = 2;
-	setup.vmas = vmas;
-	setup.n_files = 1;
-	setup.files = &files;
-	setup.rss_bytes = 1 << 20;
-	setup.criu = &criu;
-	setup.kernel = "6.1.0";
-	setup.arch = "x86_64";
-	setup.n_cpu_flags = 1;
-	setup.cpu_flags = &flag;
-	setup.mode = "auto";
-	put_message(to, MIGRATE__CONTROL__BODY_SETUP, &setup);
+	messages_setup_fill(&setup);
+	setup.flag = flag;
+	put_message(to, MIGRATE__CONTROL__BODY_SETUP, &setup.setup);
+}
+
+static void put_go(struct bytes *to, const void *cpus, size_t bytes)
+{
+	struct messages_go go;
+
+	messages_go_fill(&go);
+	go.thread.cpus.data = (uint8_t *)cpus;
+	go.thread.cpus.len = bytes;
+	put_message(to, MIGRATE__CONTROL__BODY_RESTORE_GO, &go.go);
 }
 
 static void put_image(struct bytes *to, char *name, uint64_t offset, bool last)
@@ -217,27 +200,70 @@ static void put_digests(struct bytes *to, uint64_t addr, uint32_t nr_pages)
 	put_message(to, MIGRATE__CONTROL__BODY_DIGESTS, &digests);
 }
 
-static void control_course(struct bytes *to)
+static void put_empty(struct bytes *to, Migrate__Control__BodyCase body_case)
+{
+	Migrate__Commit nothing = MIGRATE__COMMIT__INIT;
+
+	/* messages without fields look alike */
+	put_message(to, body_case, &nothing);
+}
+
+static void put_hello(struct bytes *to)
 {
 	Migrate__Hello hello = MIGRATE__HELLO__INIT;
-	Migrate__RoundBegin round = MIGRATE__ROUND_BEGIN__INIT;
-	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
 
 	hello.version = PROTOCOL_VERSION;
 	hello.software = "migrate-helper";
 	hello.hostname = "node1";
-	round.round = 1;
-	round.pages = 100;
-	go.files = 1;
-	corpus_put_byte(to, 0);
 	put_message(to, MIGRATE__CONTROL__BODY_HELLO, &hello);
-	put_setup(to, "fpu");
-	put_maps(to, AT(0), AT(120));
+}
+
+static void put_announce(struct bytes *to, uint64_t memory_bytes, uint64_t image_bytes)
+{
+	Migrate__Announce announce = MIGRATE__ANNOUNCE__INIT;
+
+	announce.memory_bytes = memory_bytes;
+	announce.image_bytes = image_bytes;
+	put_message(to, MIGRATE__CONTROL__BODY_ANNOUNCE, &announce);
+}
+
+static void put_round(struct bytes *to, uint32_t nr)
+{
+	Migrate__RoundBegin round = MIGRATE__ROUND_BEGIN__INIT;
+
+	round.round = nr;
+	round.pages = 100;
 	put_message(to, MIGRATE__CONTROL__BODY_ROUND_BEGIN, &round);
+}
+
+static void control_course(struct bytes *to)
+{
+	Migrate__Frozen frozen = MIGRATE__FROZEN__INIT;
+	Migrate__CriuVersion criu = MIGRATE__CRIU_VERSION__INIT;
+
+	frozen.criu = &criu;
+	/* with digests */
+	begin(to, 16);
+	put_hello(to);
+	put_setup(to, "fpu");
+	put_announce(to, 1 << 20, 0);
+	put_round(to, 1);
+	put_maps(to, AT(0), AT(120));
+	put_round(to, 2);
+	put_message(to, MIGRATE__CONTROL__BODY_FROZEN, &frozen);
+	put_announce(to, 0, 20);
 	put_image(to, "core-77.img", 0, false);
 	put_image(to, "core-77.img", 10, true);
+	put_go(to, "\17", 1);
 	put_digests(to, AT(0), 4);
-	put_message(to, MIGRATE__CONTROL__BODY_RESTORE_GO, &go);
+	put_empty(to, MIGRATE__CONTROL__BODY_COMMIT);
+	put_empty(to, MIGRATE__CONTROL__BODY_KILLED);
+}
+
+/* @behind: so many messages of the course come before */
+static void begin_behind(struct bytes *to, unsigned int behind)
+{
+	begin(to, 2 * behind);
 }
 
 static void control(void)
@@ -246,22 +272,74 @@ static void control(void)
 
 	control_course(&bytes);
 	corpus_save("control", "whole-course", &bytes);
-	begin(&bytes, 0);
+	begin_behind(&bytes, 1);
 	put_setup(&bytes, "");
 	corpus_save("control", "empty-cpu-flag", &bytes);
-	begin(&bytes, 0);
+	begin_behind(&bytes, 2);
 	put_maps(&bytes, AT(0), USER_END);
 	put_maps(&bytes, AT(5), AT(5) + 1);
 	corpus_save("control", "wrong-mapping", &bytes);
-	begin(&bytes, 0);
+	begin_behind(&bytes, 2);
+	put_announce(&bytes, ~0UL >> 18, 1UL << 47);
+	corpus_save("control", "announce-too-much", &bytes);
+	begin_behind(&bytes, 4);
 	put_image(&bytes, "../x", 0, true);
 	corpus_save("control", "image-with-slash", &bytes);
-	begin(&bytes, 0);
+	begin(&bytes, 16 | 2 * 5);
 	put_digests(&bytes, USER_END - PAGE_BYTES, ~0U);
 	corpus_save("control", "digest-too-long", &bytes);
+	begin_behind(&bytes, 5);
+	put_empty(&bytes, MIGRATE__CONTROL__BODY_COMMIT);
+	put_empty(&bytes, MIGRATE__CONTROL__BODY_KILLED);
+	corpus_save("control", "to-the-end", &bytes);
 	bytes.size = 0;
 	corpus_put(&bytes, "\1\377\377\377\377\12\5", 7);
 	corpus_save("control", "raw-too-long", &bytes);
+}
+
+static void put_attributes(struct bytes *to, Migrate__AttributeKind kind, char *detail)
+{
+	Migrate__Attribute attribute = MIGRATE__ATTRIBUTE__INIT, *list = &attribute;
+	Migrate__Attributes attributes = MIGRATE__ATTRIBUTES__INIT;
+
+	attribute.kind = kind;
+	attribute.detail = detail;
+	attributes.attributes = &list;
+	attributes.n_attributes = 1;
+	put_message(to, MIGRATE__CONTROL__BODY_ATTRIBUTES, &attributes);
+}
+
+static void answers(void)
+{
+	Migrate__SetupReply reply = MIGRATE__SETUP_REPLY__INIT;
+	Migrate__RoundAck ack = MIGRATE__ROUND_ACK__INIT;
+	Migrate__Ready ready = MIGRATE__READY__INIT;
+	Migrate__Died died = MIGRATE__DIED__INIT;
+	char *refusal = "no \033[2J room";
+	struct bytes bytes;
+
+	/* with rounds */
+	begin(&bytes, 16);
+	put_hello(&bytes);
+	reply.ok = true;
+	put_message(&bytes, MIGRATE__CONTROL__BODY_SETUP_REPLY, &reply);
+	put_message(&bytes, MIGRATE__CONTROL__BODY_ROUND_ACK, &ack);
+	put_attributes(&bytes, MIGRATE__ATTRIBUTE_KIND__CPUS, "thread 77: CPUs 0");
+	put_message(&bytes, MIGRATE__CONTROL__BODY_READY, &ready);
+	put_empty(&bytes, MIGRATE__CONTROL__BODY_STARTED);
+	died.signal = 11;
+	put_message(&bytes, MIGRATE__CONTROL__BODY_DIED, &died);
+	corpus_save("answers", "whole-course", &bytes);
+	begin_behind(&bytes, 1);
+	reply.ok = false;
+	reply.refusals = &refusal;
+	reply.n_refusals = 1;
+	put_message(&bytes, MIGRATE__CONTROL__BODY_SETUP_REPLY, &reply);
+	corpus_save("answers", "refused", &bytes);
+	begin_behind(&bytes, 3);
+	for (int kind = 1; kind <= 12; kind++)
+		put_attributes(&bytes, kind, "\033]0;x\a\nforged: a line\n\xff\xfe");
+	corpus_save("answers", "all-kinds", &bytes);
 }
 
 static void put_head(struct bytes *to, uint32_t kind, uint32_t nr_runs, uint32_t nr_pages,
@@ -363,6 +441,7 @@ int main(int argc, char **argv)
 	maps();
 	preamble();
 	control();
+	answers();
 	frames();
 	requests();
 	corpus_images();

@@ -257,3 +257,36 @@ int proc_pidfd(pid_t pid, struct error *err)
 				   "cannot get hold of process %d", pid);
 	return fd;
 }
+
+int proc_oom_score_adj(pid_t pid, int *score, struct error *err)
+{
+	char path[48];
+	FILE *file;
+	int ret = -1;
+
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
+	file = fopen(path, "re");
+	if (file && fscanf(file, "%d", score) == 1)
+		ret = 0;
+	if (ret)
+		error_errno(err, CODE_TARGET, NULL, "cannot read %s", path);
+	if (file)
+		fclose(file);
+	return ret;
+}
+
+int proc_set_oom_score_adj(pid_t pid, int score, struct error *err)
+{
+	char path[48];
+	FILE *file;
+	int old, ret;
+
+	if (!proc_oom_score_adj(pid, &old, err) && old == score)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
+	file = fopen(path, "we");
+	ret = !file || fprintf(file, "%d\n", score) < 0;
+	if (file && fclose(file))
+		ret = -1;
+	return ret ? error_errno(err, CODE_INTERNAL, NULL, "cannot write %s", path) : 0;
+}

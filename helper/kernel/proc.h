@@ -55,6 +55,11 @@ uint64_t proc_mem_available(void);
 /** proc_cpu_flags() - the "flags" line of /proc/cpuinfo, words parted by blanks; free() it */
 char *proc_cpu_flags(void);
 
+/** proc_oom_score_adj() - how the kernel values the process when memory is short */
+int proc_oom_score_adj(pid_t pid, int *score, struct error *err);
+/** proc_set_oom_score_adj() - nothing is written when it is so already */
+int proc_set_oom_score_adj(pid_t pid, int score, struct error *err);
+
 /** proc_pidfd() - pidfd of @pid */
 int proc_pidfd(pid_t pid, struct error *err);
 

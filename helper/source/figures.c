@@ -78,6 +78,8 @@ static json_t *result_json(const struct figures *figures, const struct error *er
 			   "frozen_send_ns", (json_int_t)figures->frozen_send_ns,
 			   "restore_ns", (json_int_t)figures->restore_ns,
 			   "left_pages", (json_int_t)figures->left_pages);
+	if (figures->losses)
+		json_object_set_new(result, "losses", losses_json(figures->losses));
 	if (!figures->moved)
 		return result;
 	json_object_update_new(result, json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
@@ -130,15 +132,26 @@ static void print_result(const struct figures *figures)
 		     SECONDS(figures->frozen_ns), SECONDS(figures->held_ns),
 		     SECONDS(figures->restore_ns));
 	report_print("%-24s %10.3f s\n", "total", SECONDS(figures->total_ns));
+	if (figures->losses)
+		losses_print(figures->losses);
 }
 
-void figures_say_result(const struct figures *figures, const struct error *err, int pid,
+void figures_thawed(struct figures *figures, uint64_t frozen_at_ns)
+{
+	if (frozen_at_ns && !figures->frozen_ns)
+		figures->frozen_ns = figures_now() - frozen_at_ns;
+}
+
+void figures_say_result(struct figures *figures, const struct error *err, int pid,
 			const char *comm, const char *mode, const char *file)
 {
-	json_t *result = result_json(figures, err);
+	json_t *result;
 
+	if (!figures->total_ns)
+		figures->total_ns = figures_now() - figures->started_ns;
+	result = result_json(figures, err);
 	json_object_set_new(result, "pid", json_integer(pid));
-	json_object_set_new(result, "comm", json_string(comm) ?: json_string("?"));
+	json_object_set_new(result, "comm", report_text(comm));
 	json_object_set_new(result, "mode", json_string(mode));
 	if (file && json_dump_file(result, file, JSON_INDENT(1)))
 		report_say("cannot write the result to %s: %s", file, strerror(errno));

@@ -1,31 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What keeps the program standing although CRIU dies: a frozen child group of its
- * own cgroup (v2), or a pending SIGSTOP where there is none. Put on only when CRIU
- * holds the program: CRIU's code in it could not run otherwise.
+ * The guard keeps the program standing although CRIU dies. It is a frozen child group of the
+ * program's own control group; a machine without any freezer gets a pending SIGSTOP instead.
+ * It is put on only when CRIU holds the program: CRIU's code in it could not run otherwise.
  */
 #ifndef MIGRATE_SOURCE_GUARD_H
 #define MIGRATE_SOURCE_GUARD_H
 
-#include <limits.h>
 #include <stdbool.h>
 #include <sys/types.h>
+#include "kernel/cgroup.h"
 #include "ui/error.h"
 
 /**
  * struct guard - filled by guard_plan(), so that helper and keeper can each lift it
- * @home: directory of the task's group; empty: no cgroup v2
- * @group: directory of the child group
- * @line: /proc/PID/cgroup as it was
+ * @group: the child group; CGROUP_NONE: a signal has to do, and the program sees SIGCONT when
+ *	the migration is given up
+ * @criu: the group in which CRIU runs, outside of the limits of the program and of this helper;
+ *	CGROUP_NONE: it cannot be had
  * @was_stopped: it stood by a signal before we came, and shall afterwards
  * @signalled: a pending SIGSTOP is used
  */
 struct guard {
 	pid_t pid;
 	int pidfd;
-	char home[PATH_MAX];
-	char group[PATH_MAX + 64];
-	char line[PATH_MAX];
+	struct cgroup group, criu;
 	bool was_stopped, signalled;
 };
 
@@ -49,10 +48,15 @@ int guard_kill(struct guard *guard, struct error *err);
 /** guard_wait_dead() - until all threads of the killed task are gone; 10 s at most */
 int guard_wait_dead(struct guard *guard, struct error *err);
 
-/** guard_forget() - remove the group of a task that is dead */
-void guard_forget(struct guard *guard);
+/**
+ * guard_wait_end() - has the task ended, or does it end within @timeout_ms
+ *
+ * A killed task that the v1 freezer keeps is thawed, so that it can die: to be called again and
+ * again.
+ */
+bool guard_wait_end(struct guard *guard, int timeout_ms);
 
-/** guard_cgroup_mount() - where cgroup v2 is mounted, with the root of that mount; -1 */
-int guard_cgroup_mount(char *point, size_t point_size, char *root, size_t root_size);
+/** guard_forget() - remove what groups are left when the task or CRIU has ended */
+void guard_forget(struct guard *guard);
 
 #endif

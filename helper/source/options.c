@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "source/loss.h"
 #include "source/options.h"
 #include "ui/error.h"
 
@@ -20,20 +21,26 @@ const char *migrate_mode_name(enum migrate_mode mode)
 
 static void usage(FILE *to)
 {
-	fputs("Usage: migrate-helper migrate --pid PID --to HOST[:PORT] [OPTION]...\n"
+	fputs("Usage: migrate-helper migrate --pid PID --to WHERE [OPTION]...\n"
 	      "Move a running program to the machine where \"migrate-helper serve\" runs.\n\n"
 	      "  --pid PID            the program\n"
-	      "  --to HOST[:PORT]     where to (port 7070)\n"
+	      "  --to WHERE           where to: unix:PATH, or HOST[:PORT] (port 7070)\n"
 	      "  --mode MODE          auto: send memory while it runs, the rest after it moved\n"
 	      "                       precopy: send the rest while it stands\n"
 	      "                       postcopy: send everything after it moved\n"
 	      "  --max-downtime MS    stop it when it would stand for less (300;\n"
 	      "                       1 to 3600000)\n"
 	      "  --max-rounds N       stop it after so many rounds (8; 1 to 1000)\n"
+	      "  --max-frozen S       give up when it stands for so long and has not moved (30;\n"
+	      "                       1 to 86400)\n"
 	      "  --link-timeout MS    while it stands, a link that is silent for so long is lost\n"
 	      "                       and the program goes on here (400; 100 to 60000)\n"
 	      "  --verify             compare all memory on both sides before it goes on\n"
-	      "  --insecure           go beyond loopback, without encryption\n"
+	      "  --accept-loss NAME   move it although this is lost; can be said several times.\n"
+	      "                       An unknown NAME lists the known ones\n"
+	      "  --shared-storage PATH  files there are the same on both machines; can be said\n"
+	      "                       several times\n"
+	      "  --insecure           take a HOST, without encryption\n"
 	      "  --images-dir DIR     for CRIU's images, an absolute path, on tmpfs\n"
 	      "                       (/run/migrate-helper, or /dev/shm when that is not)\n"
 	      "  --criu-log-level N   0 to 4 (2)\n"
@@ -83,8 +90,35 @@ static const char *parse_mode(const char *text, enum migrate_mode *mode)
 	return "auto, precopy or postcopy";
 }
 
+static const char *parse_loss(const char *text, uint64_t *accepted)
+{
+	static char want[1100];
+	enum loss loss = loss_find(text);
+
+	if (loss < LOSS_NR) {
+		*accepted |= 1UL << loss;
+		return NULL;
+	}
+	snprintf(want, sizeof(want), "one of %s", loss_names());
+	return want;
+}
+
+static const char *parse_storage(char *path, struct migrate_options *opts)
+{
+	size_t len = strlen(path);
+
+	if (*path != '/')
+		return "an absolute path";
+	if (opts->nr_shared_storage == SHARED_STORAGE_MAX)
+		return "one of at most 32 paths";
+	while (len && path[len - 1] == '/')
+		path[--len] = 0;
+	opts->shared_storage[opts->nr_shared_storage++] = path;
+	return NULL;
+}
+
 /* Return: NULL, or what the value should have been */
-static const char *take(int option, const char *value, struct migrate_options *opts)
+static const char *take(int option, char *value, struct migrate_options *opts)
 {
 	const char *want;
 	unsigned int pid;
@@ -96,13 +130,15 @@ static const char *take(int option, const char *value, struct migrate_options *o
 		return want;
 	case 't':
 		opts->to = value;
-		return *value ? NULL : "HOST or HOST:PORT";
+		return *value ? NULL : "unix:PATH, HOST or HOST:PORT";
 	case 'm':
 		return parse_mode(value, &opts->mode);
 	case 'w':
 		return parse_number(value, 1, 3600000, &opts->max_downtime_ms);
 	case 'r':
 		return parse_number(value, 1, 1000, &opts->max_rounds);
+	case 'f':
+		return parse_number(value, 1, 86400, &opts->max_frozen_s);
 	case 'k':
 		return parse_number(value, 100, 60000, &opts->link_timeout_ms);
 	case 'd':
@@ -110,6 +146,10 @@ static const char *take(int option, const char *value, struct migrate_options *o
 		return *value == '/' ? NULL : "an absolute path";
 	case 'l':
 		return parse_number(value, 0, 4, &opts->criu_log_level);
+	case 'a':
+		return parse_loss(value, &opts->accepted_losses);
+	case 's':
+		return parse_storage(value, opts);
 	case 'v':
 		opts->verify = true;
 		return NULL;
@@ -133,7 +173,10 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 		{ "mode", required_argument, NULL, 'm' },
 		{ "max-downtime", required_argument, NULL, 'w' },
 		{ "max-rounds", required_argument, NULL, 'r' },
+		{ "max-frozen", required_argument, NULL, 'f' },
 		{ "link-timeout", required_argument, NULL, 'k' },
+		{ "accept-loss", required_argument, NULL, 'a' },
+		{ "shared-storage", required_argument, NULL, 's' },
 		{ "verify", no_argument, NULL, 'v' },
 		{ "result", required_argument, NULL, 'o' },
 		{ "insecure", no_argument, NULL, 'i' },
@@ -148,7 +191,7 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 
 	*opts = (struct migrate_options){
 		.max_downtime_ms = 300, .max_rounds = 8, .link_timeout_ms = 400,
-		.criu_log_level = 2,
+		.max_frozen_s = 30, .criu_log_level = 2,
 	};
 	optind = 1;
 	while ((option = getopt_long(argc, argv, "h", table, &at)) >= 0) {

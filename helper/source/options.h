@@ -14,6 +14,8 @@
  */
 enum migrate_mode { MODE_AUTO, MODE_PRECOPY, MODE_POSTCOPY };
 
+#define SHARED_STORAGE_MAX	32
+
 /** struct migrate_options - of the command line */
 struct migrate_options {
 	pid_t pid;
@@ -21,10 +23,14 @@ struct migrate_options {
 	enum migrate_mode mode;
 	uint32_t max_downtime_ms;
 	uint32_t max_rounds;
+	uint32_t max_frozen_s;		/* from the freeze to the record of COMMIT */
 	uint32_t link_timeout_ms;	/* of the control connection, from freeze to COMMIT */
 	const char *images_base;	/* NULL: the default */
 	const char *result;		/* file for the result as JSON, or NULL */
 	uint32_t criu_log_level;
+	uint64_t accepted_losses;	/* bit 1 << enum loss */
+	const char *shared_storage[SHARED_STORAGE_MAX];	/* without a slash at the end */
+	size_t nr_shared_storage;
 	bool verify, insecure, json;
 };
 

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include "criu/rpc.h"
 #include "tests/criu_images.h"
@@ -12,7 +14,11 @@
  * A stand-in for CRIU: this program itself, found as `criu` in PATH. Its environment is
  * empty, so the pid that it is to dump says how it behaves.
  */
-enum act { ACT_HOLD = 1, ACT_FAIL, ACT_DIE, ACT_GARBAGE, ACT_DIE_HELD, ACT_ENDS, ACT_MUTE };
+enum act { ACT_HOLD = 1, ACT_FAIL, ACT_DIE, ACT_GARBAGE, ACT_DIE_HELD, ACT_ENDS, ACT_MUTE,
+	   ACT_LOG };
+
+#define LOG_FILLER	"(00.0) the parasite says something\n"
+#define LOG_FILLERS	6000	/* more than a pipe holds */
 
 static void fake_mark(int images_fd, const char *name)
 {
@@ -72,6 +78,29 @@ static bool fake_notify(int fd, int images_fd, const char *script)
 	return req && req->type == CRIU_REQ_TYPE__NOTIFY && req->notify_success;
 }
 
+static const char fake_log_text[] =
+	"(00.1) Warn  (criu/a.c:1): strange\n"
+	"(00.2) Error (criu/y.c:2): No parent image found, whatever\n"
+	"(00.3) Error (criu/z.c:3): the root of it\n"
+	"(00.4) Error (criu/z.c:4): Dumping FAILED.\n";
+
+/* Under a limit that a file would not pass, as when CRIU logs as the program. */
+static void fake_log(const CriuOpts *opts)
+{
+	struct rlimit limit = { .rlim_cur = 16, .rlim_max = 16 };
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d/%s", getppid(), opts->work_dir_fd,
+		 opts->log_file);
+	fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_APPEND, 0600);
+	setrlimit(RLIMIT_FSIZE, &limit);
+	for (int i = 0; i < LOG_FILLERS; i++)
+		dprintf(fd, LOG_FILLER);
+	dprintf(fd, "%s", fake_log_text);
+	close(fd);
+}
+
 static void fake_dump(int fd, const CriuOpts *opts)
 {
 	int images_fd = opts->images_dir_fd;
@@ -84,7 +113,9 @@ static void fake_dump(int fd, const CriuOpts *opts)
 		pause();
 	if (opts->pid == ACT_ENDS)
 		fake_result(fd, false, NULL, ESRCH);
-	if (opts->pid == ACT_MUTE)
+	if (opts->pid == ACT_LOG)
+		fake_log(opts);
+	if (opts->pid == ACT_MUTE || opts->pid == ACT_LOG)
 		fake_result(fd, false, "Error (criu/y.c:2): No parent image found, whatever\n", 0);
 	if (opts->pid == ACT_DIE_HELD) {
 		CriuResp resp = CRIU_RESP__INIT;
@@ -303,16 +334,16 @@ static void test_mute(void **state)
 /* The first error that CRIU passes on is none when there is a parent; the log knows better. */
 static void test_log(void **state)
 {
-	static const char log[] =
-		"(00.1) Warn  (criu/a.c:1): strange\n"
-		"(00.2) Error (criu/y.c:2): No parent image found, whatever\n"
-		"(00.3) Error (criu/z.c:3): the root of it\n"
-		"(00.4) Error (criu/z.c:4): Dumping FAILED.\n";
 	struct fixture *f = *state;
 
-	file_write(f->work.fd, "dump.log", log, strlen(log));
-	check_failure(f, ACT_MUTE, "task 7: the root of it");
+	char path[64];
+	struct stat st;
+
+	check_failure(f, ACT_LOG, "the root of it");
 	check_hint(f);
+	snprintf(path, sizeof(path), "%s/dump.log", f->work.path);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, LOG_FILLERS * strlen(LOG_FILLER) + strlen(fake_log_text));
 }
 
 static void test_die(void **state)
@@ -332,9 +363,29 @@ static void test_die_held(void **state)
 
 struct restorer {
 	int fd;
-	bool success, hang;
+	bool success, hang, notify;
+	bool answered;
 	char *config;
 };
+
+/* Return: false when the other end has gone without an answer */
+static bool restorer_notify(struct restorer *r, const char *script)
+{
+	CriuResp resp = CRIU_RESP__INIT;
+	CriuNotify notify = CRIU_NOTIFY__INIT;
+	CriuReq *req;
+
+	notify.script = (char *)script;
+	resp.type = CRIU_REQ_TYPE__NOTIFY;
+	resp.success = true;
+	resp.notify = &notify;
+	fake_send(r->fd, &resp);
+	req = fake_recv(r->fd);
+	r->answered = req && !strcmp(script, "pre-resume");
+	if (req)
+		criu_req__free_unpacked(req, NULL);
+	return req;
+}
 
 static void *restorer_main(void *arg)
 {
@@ -345,6 +396,10 @@ static void *restorer_main(void *arg)
 
 	r->config = strdup(req->opts->config_file);
 	criu_req__free_unpacked(req, NULL);
+	if (r->notify && !restorer_notify(r, "post-restore"))
+		return NULL;
+	if (r->notify && !restorer_notify(r, "pre-resume"))
+		return NULL;
 	resp.type = CRIU_REQ_TYPE__RESTORE;
 	resp.success = r->success;
 	resp.restore = &restore;
@@ -355,10 +410,26 @@ static void *restorer_main(void *arg)
 	return NULL;
 }
 
-static int restore(struct fixture *f, struct restorer *r, pid_t *root)
+/* What is done at pre-resume: counts, and fails when told to. */
+struct resume {
+	int nr;
+	bool fail;
+};
+
+static int pre_resume(void *ctx, struct error *err)
+{
+	struct resume *resume = ctx;
+
+	resume->nr++;
+	return resume->fail ? error_set(err, CODE_INTERNAL, NULL, "it does not freeze") : 0;
+}
+
+static int restore(struct fixture *f, struct restorer *r, struct resume *resume, int cancel_fd,
+		   pid_t *root)
 {
 	struct criu_restore_opts opts = {
 		.images_dir_fd = f->images.fd, .work_dir_fd = f->work.fd, .log_level = 2,
+		.cancel_fd = cancel_fd, .pre_resume = resume ? pre_resume : NULL, .ctx = resume,
 	};
 	pthread_t thread;
 	int pair[2], ret;
@@ -367,6 +438,8 @@ static int restore(struct fixture *f, struct restorer *r, pid_t *root)
 	r->fd = pair[1];
 	pthread_create(&thread, NULL, restorer_main, r);
 	ret = criu_restore_run(pair[0], &opts, root, &f->err);
+	/* as if all had died: a CRIU that waits for an answer ends */
+	shutdown(pair[0], SHUT_RDWR);
 	pthread_join(thread, NULL);
 	if (r->hang)
 		close(pair[1]);
@@ -381,13 +454,13 @@ static void test_restore(void **state)
 	char want[256], got[256] = "";
 	pid_t root = 0;
 
-	assert_int_equal(restore(f, &r, &root), 0);
+	assert_int_equal(restore(f, &r, NULL, -1, &root), 0);
 	assert_int_equal(root, 77);
 	snprintf(want, sizeof(want), "%s/criu-restore.conf", f->work.path);
 	assert_string_equal(r.config, want);
 	free(r.config);
 	snprintf(want, sizeof(want),
-		 "images-dir %s/criu-images\nwork-dir %s\nleave-stopped\n", f->work.path,
+		 "images-dir %s/criu-images\nwork-dir %s\n", f->work.path,
 		 f->work.path);
 	file_read(f->work.fd, "criu-restore.conf", got, sizeof(got) - 1);
 	assert_string_equal(got, want);
@@ -402,7 +475,7 @@ static void test_restore_fails(void **state)
 	struct fixture *f = *state;
 	pid_t root = 0;
 
-	assert_int_equal(restore(f, &r, &root), -1);
+	assert_int_equal(restore(f, &r, NULL, -1, &root), -1);
 	assert_int_equal(f->err.code, CODE_CRIU);
 	assert_non_null(strstr(f->err.hint, "restore.log"));
 	free(r.config);
@@ -414,9 +487,59 @@ static void test_restore_never_ends(void **state)
 	struct fixture *f = *state;
 	pid_t root = 0;
 
-	assert_int_equal(restore(f, &r, &root), -1);
+	assert_int_equal(restore(f, &r, NULL, -1, &root), -1);
 	assert_int_equal(f->err.code, CODE_CRIU);
 	free(r.config);
+}
+
+static void test_restore_notified(void **state)
+{
+	struct restorer r = { .success = true, .notify = true };
+	struct resume resume = { .nr = 0 };
+	struct fixture *f = *state;
+	pid_t root = 0;
+
+	assert_int_equal(restore(f, &r, &resume, -1, &root), 0);
+	assert_int_equal(resume.nr, 1);
+	assert_true(r.answered);
+	assert_int_equal(root, 77);
+	free(r.config);
+}
+
+/* An answer, whichever, would make CRIU let go of tasks that could run. */
+static void test_restore_not_frozen(void **state)
+{
+	struct restorer r = { .success = true, .notify = true, .hang = true };
+	struct resume resume = { .fail = true };
+	struct fixture *f = *state;
+	pid_t root = 0;
+
+	assert_int_equal(restore(f, &r, &resume, -1, &root), -1);
+	assert_int_equal(resume.nr, 1);
+	assert_false(r.answered);
+	assert_string_equal(f->err.what, "it does not freeze");
+	free(r.config);
+}
+
+static void test_restore_cancelled(void **state)
+{
+	int pair[2], silent[2];
+	struct criu_restore_opts opts = { .log_level = 2 };
+	struct fixture *f = *state;
+	pid_t root = 0;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, silent), 0);
+	opts.images_dir_fd = f->images.fd;
+	opts.work_dir_fd = f->work.fd;
+	opts.cancel_fd = pair[1];
+	shutdown(pair[0], SHUT_RDWR);
+	assert_int_equal(criu_restore_run(silent[0], &opts, &root, &f->err), -1);
+	assert_int_equal(f->err.code, CODE_ABORTED);
+	for (int i = 0; i < 2; i++) {
+		close(pair[i]);
+		close(silent[i]);
+	}
 }
 
 int main(int argc, char **argv)
@@ -436,6 +559,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_restore, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restore_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restore_never_ends, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restore_notified, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restore_not_frozen, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restore_cancelled, setup, teardown),
 	};
 
 	if (argc == 4 && !strcmp(argv[2], "swrk"))

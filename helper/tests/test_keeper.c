@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -20,14 +21,20 @@
 #include "dest/keeper.h"
 
 static char dir[64];
+static struct cgroup group;
+static struct owned_dir owned = { .base_fd = -1, .fd = -1 };
+static int nr_dirs;
 
 static int make_dir(void **state)
 {
 	char path[128];
 	int fd;
 
-	strcpy(dir, "/tmp/test-keeper-XXXXXX");
-	if (!mkdtemp(dir))
+	struct error err = { 0 };
+
+	snprintf(dir, sizeof(dir), "/tmp/test-keeper-%d-%d", getpid(), nr_dirs++);
+	owned_dir_close(&owned);
+	if (owned_dir_make(&owned, "/tmp", dir + strlen("/tmp/"), &err))
 		return -1;
 	snprintf(path, sizeof(path), "%s/images", dir);
 	mkdir(path, 0700);
@@ -56,6 +63,13 @@ static bool wait_for_no_dir(void)
 	return !dir_exists();
 }
 
+static bool wait_for_no_group(void)
+{
+	for (int i = 0; i < 500 && cgroup_exists(&group); i++)
+		usleep(10000);
+	return !cgroup_exists(&group);
+}
+
 static int pidfd_of(pid_t pid)
 {
 	int fd = syscall(SYS_pidfd_open, pid, 0);
@@ -67,10 +81,30 @@ static int pidfd_of(pid_t pid)
 static struct keeper *start(void)
 {
 	struct error err = { 0 };
-	struct keeper *keeper = keeper_start(dir, &err);
+	struct keeper *keeper;
+	char name[64];
+
+	snprintf(name, sizeof(name), "migrate-helper-test-%d", getpid());
+	cgroup_plan(&group, 0, CGROUP_BELOW, name);
+	keeper = keeper_start(&owned, &group, &err);
 
 	assert_non_null(keeper);
 	return keeper;
+}
+
+/* CRIU has entered the group: a real COMMIT comes much later than that. */
+static void wait_for_criu(void)
+{
+	for (int i = 0; i < 500; i++) {
+		pid_t *pids;
+		size_t nr = cgroup_pids(&group, &pids);
+
+		if (nr)
+			free(pids);
+		if (nr || group.kind == CGROUP_NONE)
+			return;
+		usleep(10000);
+	}
 }
 
 static int spawn(struct keeper *keeper, int *rpc_fd)
@@ -82,6 +116,7 @@ static int spawn(struct keeper *keeper, int *rpc_fd)
 		print_message("%s\n", err.what);
 		skip();
 	}
+	wait_for_criu();
 	return pidfd_of(init);
 }
 
@@ -89,7 +124,7 @@ static void test_holds(void **state)
 {
 	struct keeper *keeper = start();
 	struct error err = { 0 };
-	int pair[2], handle = -1;
+	int pair[2], handle = -1, signal = -1;
 	char byte;
 
 	assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
@@ -102,7 +137,8 @@ static void test_holds(void **state)
 	assert_int_equal(errno, EAGAIN);
 	keeper_release(keeper, handle);
 	assert_int_equal(read(pair[0], &byte, 1), 0);
-	assert_int_equal(keeper_done(keeper, &err), 0);
+	assert_int_equal(keeper_done(keeper, &signal, &err), 0);
+	assert_int_equal(signal, 0);
 	assert_false(dir_exists());
 	keeper_free(keeper);
 	close(pair[0]);
@@ -114,9 +150,11 @@ static void test_abort(void **state)
 	struct error err = { 0 };
 	int rpc_fd, init = spawn(keeper, &rpc_fd);
 
+	assert_true(cgroup_exists(&group));
 	assert_int_equal(keeper_abort(keeper, &err), 0);
 	assert_true(ends(init));
 	assert_false(dir_exists());
+	assert_false(cgroup_exists(&group));
 	keeper_free(keeper);
 	close(rpc_fd);
 	close(init);
@@ -131,6 +169,59 @@ static void test_helper_dies(void **state)
 	keeper_free(keeper);
 	assert_true(ends(init));
 	assert_true(wait_for_no_dir());
+	assert_false(cgroup_exists(&group));
+	close(rpc_fd);
+	close(init);
+}
+
+/* CRIU lets go of its tasks when its socket hangs up: it must not see that by our deaths. */
+static void test_no_hang_up(void **state)
+{
+	struct keeper *keeper = start();
+	struct error err = { 0 };
+	int rpc_fd, init = spawn(keeper, &rpc_fd);
+	struct pollfd fds = { .fd = init, .events = POLLIN };
+
+	close(rpc_fd);
+	assert_int_equal(poll(&fds, 1, 300), 0);
+	assert_int_equal(keeper_abort(keeper, &err), 0);
+	assert_true(ends(init));
+	keeper_free(keeper);
+	close(init);
+}
+
+/* The keeper dies before COMMIT, and its helper ends what it had started. */
+static void test_keeper_dies(void **state)
+{
+	struct keeper *keeper = start();
+	struct pollfd fds = { .fd = keeper_fd(keeper) };
+	int rpc_fd, init = spawn(keeper, &rpc_fd);
+
+	kill(keeper_pid(keeper), SIGKILL);
+	assert_int_equal(poll(&fds, 1, 5000), 1);
+	keeper_undo(keeper, init);
+	assert_true(ends(init));
+	assert_false(dir_exists());
+	assert_false(cgroup_exists(&group));
+	keeper_free(keeper);
+	close(rpc_fd);
+	close(init);
+}
+
+/* The keeper dies with COMMIT unread: no task has run, and the helper knows. */
+static void test_commit_unheard(void **state)
+{
+	struct keeper *keeper = start();
+	struct error err = { 0 };
+	int rpc_fd, init = spawn(keeper, &rpc_fd);
+	bool started = true;
+
+	kill(keeper_pid(keeper), SIGKILL);
+	assert_int_equal(keeper_commit(keeper, &started, &err), -1);
+	assert_false(started);
+	assert_true(ends(init));
+	keeper_undo(keeper, init);
+	keeper_free(keeper);
 	close(rpc_fd);
 	close(init);
 }
@@ -141,12 +232,16 @@ static void test_commit(void **state)
 	struct error err = { 0 };
 	int rpc_fd, init = spawn(keeper, &rpc_fd);
 	struct pollfd fds = { .fd = init, .events = POLLIN };
+	bool started = false;
 
-	assert_int_equal(keeper_commit(keeper, true, &err), 0);
+	assert_int_equal(keeper_commit(keeper, &started, &err), 0);
+	assert_true(started);
 	assert_int_equal(keeper_abort(keeper, &err), -1);
 	keeper_free(keeper);
 	assert_int_equal(poll(&fds, 1, 300), 0);
-	/* CRIU hangs up and ends: nothing is left in there, so neither is the init */
+	assert_true(wait_for_no_group());
+	/* CRIU ends: nothing is left in there, so neither is the init */
+	shutdown(rpc_fd, SHUT_RDWR);
 	close(rpc_fd);
 	assert_true(ends(init));
 	assert_true(wait_for_no_dir());
@@ -168,6 +263,9 @@ int main(void)
 		cmocka_unit_test_setup(test_holds, make_dir),
 		cmocka_unit_test_setup(test_abort, is_root),
 		cmocka_unit_test_setup(test_helper_dies, is_root),
+		cmocka_unit_test_setup(test_no_hang_up, is_root),
+		cmocka_unit_test_setup(test_keeper_dies, is_root),
+		cmocka_unit_test_setup(test_commit_unheard, is_root),
 		cmocka_unit_test_setup(test_commit, is_root),
 	};
 

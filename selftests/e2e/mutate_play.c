@@ -19,6 +19,7 @@
 #define PAUSE_MS	300
 #define OTHER_MS	120000
 #define BEAT_MS		200
+#define MESSAGE_MAX	(1 << 20)	/* of serve; bytes */
 #define CONNECT_S	30	/* the kernel takes connections when nobody accepts them */
 
 /* struct play - the connections of a session; @calls: more of them */
@@ -113,7 +114,7 @@ static Migrate__Control *next(struct play *play, int64_t until)
 	uint8_t *data;
 
 	if (!hear(play, &length, sizeof(length), until) ||
-	    le32toh(length) > CONTROL_MAX_BYTES)
+	    le32toh(length) > MESSAGE_MAX)
 		return NULL;
 	data = malloc(le32toh(length) + 1);
 	msg = data && hear(play, data, le32toh(length), until) ?

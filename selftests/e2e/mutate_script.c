@@ -173,6 +173,7 @@ static void setup(struct script *script, const struct program *program, enum twi
 	setup.n_cpu_flags = twist == TWIST_CPU_FLAGS ? MANY_FLAGS : 1;
 	setup.cpu_flags = flag;
 	setup.mode = "auto";
+	setup.max_frozen_s = twist == TWIST_FROZEN_S ? ~0U : 60;
 	setup.has_verify = twist == TWIST_VERIFY;
 	setup.verify = setup.has_verify;
 	file.path = random_below(2) ? "/dev/zero" : "\033[2J/../\xff";
@@ -191,6 +192,19 @@ static void maps(struct script *script, const struct program *program, enum twis
 	maps.n_vmas = vmas->nr;
 	maps.vmas = vmas->list;
 	message(script, MIGRATE__CONTROL__BODY_MAPS, &maps);
+}
+
+/* What comes in all: memory before each round, images before the first. */
+static void announce(struct script *script, uint64_t memory_bytes, uint64_t image_bytes,
+		     enum twist twist)
+{
+	Migrate__Announce announce = MIGRATE__ANNOUNCE__INIT;
+
+	announce.memory_bytes = memory_bytes;
+	announce.image_bytes = image_bytes;
+	if (twist == TWIST_ANNOUNCE)
+		announce.memory_bytes = ~0UL >> random_below(40);
+	message(script, MIGRATE__CONTROL__BODY_ANNOUNCE, &announce);
 }
 
 /* struct frames - frames go out together, as they do over TCP */
@@ -253,6 +267,7 @@ static void round_of(struct frames *to, const struct program *program, uint32_t 
 	begin.round = to->twist == TWIST_ROUND ? random_below(5) - 1 : nr;
 	begin.pages = nr == 1 ? program->nr_pages : 1;
 	to->round = nr;
+	announce(to->script, program->nr_pages * PAGE_BYTES, 0, to->twist);
 	message(to->script, MIGRATE__CONTROL__BODY_ROUND_BEGIN, &begin);
 	if (nr == 1)
 		pages(to, program, false);
@@ -313,11 +328,76 @@ static bool is_read_here(const struct file *file)
 	       !strncmp(file->name, "pagemap-", 8) || !strcmp(file->name, "pstree.img");
 }
 
+/* A thread that is not as CRIU restores it. */
+static void thread(Migrate__ThreadAttributes *thread, int tid, Migrate__Scheduling *scheduling)
+{
+	static uint8_t cpus[] = { 1 };
+
+	migrate__scheduling__init(scheduling);
+	migrate__thread_attributes__init(thread);
+	thread->tid = tid;
+	thread->no_new_privs = true;
+	thread->timer_slack_ns = 60000;
+	thread->has_cpus = true;
+	thread->cpus.data = cpus;
+	thread->cpus.len = sizeof(cpus);
+	thread->scheduling = scheduling;
+}
+
+/* Values that make no sense, or that the kernel of the destination may refuse. */
+static void odd_thread(Migrate__ThreadAttributes *thread)
+{
+	static uint8_t cpus[1025];
+
+	cpus[random_below(sizeof(cpus))] = random_below(256);
+	thread->cpus.data = cpus;
+	thread->cpus.len = random_below(3) ? random_below(2) : random_below(sizeof(cpus) + 1);
+	thread->tid -= !random_below(4);
+	thread->timer_slack_ns = random_below(2) ? 0 : ~0UL;
+	thread->io_priority = random_below(~0U);
+	thread->ambient = random_below(2) ? ~0UL : 1UL << random_below(64);
+	thread->store_bypass = random_below(20);
+	thread->indirect_branch = random_below(~0U);
+	thread->io_flusher = random_below(2);
+	thread->scheduling->policy = random_below(9);
+	thread->scheduling->flags = random_below(2) ? 0 : random_below(~0U);
+	thread->scheduling->nice = random_below(80) - 40;
+	thread->scheduling->priority = random_below(200);
+	thread->scheduling->runtime_ns = random_below(~0U);
+	thread->scheduling->deadline_ns = random_below(2) ? ~0UL : random_below(~0U);
+}
+
+static void go(struct script *script, const struct program *program, enum twist twist)
+{
+	Migrate__ThreadAttributes attributes, *threads[] = { &attributes, &attributes };
+	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
+	Migrate__Scheduling scheduling;
+
+	thread(&attributes, program->pid, &scheduling);
+	if (twist == TWIST_ATTRIBUTES)
+		odd_thread(&attributes);
+	go.files = program->nr_files;
+	if (twist == TWIST_FILES)
+		go.files = random_below(2) ? 0 : ~0U;
+	go.threads = threads;
+	go.n_threads = twist == TWIST_THREADS ? 2 * random_below(2) : 1;
+	go.has_coredump_filter = true;
+	go.coredump_filter = twist == TWIST_PROCESS ? ~0U : 0x23;
+	go.has_pending = go.has_oom_score_adj = go.has_autogroup_nice = twist == TWIST_PROCESS;
+	go.pending = ~0UL;
+	go.oom_score_adj = random_below(~0U);
+	go.autogroup_nice = random_below(~0U);
+	message(script, MIGRATE__CONTROL__BODY_RESTORE_GO, &go);
+}
+
 static void images(struct script *script, const struct program *program, enum twist twist)
 {
-	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
 	static uint8_t more[PIECE_MAX];
+	uint64_t bytes = 0;
 
+	for (size_t i = 0; i < program->nr_files; i++)
+		bytes += program->files[i].size;
+	announce(script, 0, bytes, TWIST_NONE);
 	for (size_t i = 0; i < program->nr_files; i++) {
 		struct file file = program->files[i];
 		uint8_t *copy = malloc(file.size + 1);
@@ -337,10 +417,7 @@ static void images(struct script *script, const struct program *program, enum tw
 		snprintf(file.name, sizeof(file.name), "more-%d.img", i);
 		image(script, &file, TWIST_NONE);
 	}
-	go.files = program->nr_files;
-	if (twist == TWIST_FILES)
-		go.files = random_below(2) ? 0 : ~0U;
-	message(script, MIGRATE__CONTROL__BODY_RESTORE_GO, &go);
+	go(script, program, twist);
 }
 
 static void digests(struct script *script, const struct program *program)
@@ -362,10 +439,11 @@ static void odd_message(struct script *script)
 	static const Migrate__Control__BodyCase cases[] = {
 		MIGRATE__CONTROL__BODY_FETCH_ALL, MIGRATE__CONTROL__BODY_COMMIT,
 		MIGRATE__CONTROL__BODY_STARTED, MIGRATE__CONTROL__BODY_KILLED,
-		MIGRATE__CONTROL__BODY_HEARTBEAT,
+		MIGRATE__CONTROL__BODY_HEARTBEAT, MIGRATE__CONTROL__BODY_ATTRIBUTES,
+		MIGRATE__CONTROL__BODY_DIED, MIGRATE__CONTROL__BODY_ANNOUNCE,
 	};
 
-	empty(script, cases[random_below(5)]);
+	empty(script, cases[random_below(8)]);
 }
 
 static void give_up(struct script *script)
@@ -400,8 +478,10 @@ void script_write(struct script *script, const struct program *program, enum twi
 		digests(script, program);
 	if (twist == TWIST_ABORT)
 		give_up(script);
-	if (twist != TWIST_COMMIT)
+	if (twist != TWIST_COMMIT) {
+		wait_for(script, MIGRATE__CONTROL__BODY_ATTRIBUTES);
 		wait_for(script, MIGRATE__CONTROL__BODY_READY);
+	}
 	empty(script, MIGRATE__CONTROL__BODY_COMMIT);
 	wait_for(script, MIGRATE__CONTROL__BODY_STARTED);
 	pages(&frames, program, true);

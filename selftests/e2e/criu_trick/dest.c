@@ -21,7 +21,7 @@
 #include "kernel/uffd.h"
 #include "trick.h"
 
-static void init_main(int rpc_fd)
+static void init_main(int rpc_fd, const struct cgroup *group)
 {
 	pid_t pid;
 
@@ -31,6 +31,8 @@ static void init_main(int rpc_fd)
 		_exit(1);
 	pid = fork();
 	if (!pid) {
+		if (cgroup_add(group, 0))
+			_exit(126);
 		close_range(3, rpc_fd - 1, 0);
 		close_range(rpc_fd + 1, ~0U, 0);
 		criu_swrk_exec(rpc_fd);
@@ -54,7 +56,7 @@ static int init_start(struct dest *dest)
 	if (dest->init < 0)
 		die("clone: %m");
 	if (!dest->init)
-		init_main(pair[1]);
+		init_main(pair[1], &dest->group);
 	close(pair[1]);
 	return pair[0];
 }
@@ -194,16 +196,25 @@ static void find_restored(struct dest *dest, pid_t root)
 		die("no restored task");
 }
 
+static int hold(void *ctx, struct error *err)
+{
+	return criu_hold_tasks(ctx, err);
+}
+
 int dest_restore(struct dest *dest, struct session *s)
 {
 	struct criu_restore_opts opts = {
 		.images_dir_fd = s->images_fd, .work_dir_fd = s->dest_fd, .log_level = 4,
+		.cancel_fd = -1, .pre_resume = hold, .ctx = &dest->group,
 	};
 	uint64_t start = now_ms();
 	pid_t root = 0;
 	int rpc_fd, ret;
 
 	dest->stop_fd = eventfd(0, EFD_CLOEXEC);
+	if (cgroup_plan(&dest->group, 0, CGROUP_TOP, "criu-trick") ||
+	    cgroup_make(&dest->group, &s->err))
+		die("no control group: %s", s->err.what);
 	if (lazy_server_listen(s->dest_fd, &dest->lazy_server, &s->err))
 		die("%s", s->err.what);
 	if (pthread_create(&dest->thread, NULL, serve, dest))
@@ -222,6 +233,7 @@ void dest_stop(struct dest *dest)
 {
 	uint64_t one = 1;
 
+	cgroup_kill(&dest->group);
 	kill(dest->init, SIGKILL);
 	waitpid(dest->init, NULL, 0);
 	if (write(dest->stop_fd, &one, sizeof(one)) < 0)
@@ -229,4 +241,6 @@ void dest_stop(struct dest *dest)
 	pthread_join(dest->thread, NULL);
 	lazy_server_close(dest->lazy_server);
 	close(dest->stop_fd);
+	if (cgroup_remove(&dest->group, 5000))
+		die("control group %s stays: %m", dest->group.dir);
 }

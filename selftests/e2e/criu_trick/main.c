@@ -361,13 +361,20 @@ static void fresh_fill(struct page_set *fresh, const struct pagemap *map)
 			page_set_add(fresh, map->entries[i].addr, map->entries[i].nr_pages);
 }
 
-static void test_runs_on(const struct target *target, struct dest *dest)
+static void test_runs_on(const struct target *target, struct dest *dest, bool stopped)
 {
+	struct error err = { 0 };
+
 	uint64_t passes = target_progress(target).passes, start = now_ms();
 
 	sleep_ms(200);
 	ok(!target_moves(target, 500), "the copy does not run before it is told to");
-	kill(dest->pid, SIGCONT);
+	ok(!cgroup_thaw(&dest->group, &err), "the copy is thawed");
+	if (stopped) {
+		ok(!target_moves(target, 500), "the copy of a stopped task is stopped");
+		ok(state_of(dest->pid) == 'T', "its state is %c", state_of(dest->pid));
+		kill(dest->pid, SIGCONT);
+	}
 	ok(target_moves(target, 10000), "the copy runs");
 	while (target_progress(target).passes < passes + 3 && now_ms() - start < 120000)
 		sleep_ms(50);
@@ -398,11 +405,11 @@ static void test_restore(struct session *s, const struct target *target,
 	ret = dest_restore(&dest, s);
 	show_error(s);
 	if (ok(!ret, "restored")) {
-		ok(state_of(dest.pid) == 'T', "the copy is stopped: %c", state_of(dest.pid));
+		ok(!cgroup_wait_frozen(&dest.group, &s->err), "the copy is frozen");
 		ok(dest.finished, "CRIU said that it had finished");
 		test_signals(target->pid, dest.pid);
 		test_compare(task, map, &dest, target);
-		test_runs_on(target, &dest);
+		test_runs_on(target, &dest, task->was_stopped);
 		ok(state_of(target->pid) == 't' || state_of(target->pid) == 'T',
 		   "the source is still frozen: %c", state_of(target->pid));
 	}

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 #include "criu/criu.h"
 #include "criu/pagemap.h"
+#include "kernel/cgroup.h"
 #include "kernel/maps.h"
 #include "kernel/page_set.h"
 
@@ -84,6 +85,7 @@ void pagemap_free(struct pagemap *map);
 
 /* What serves the faults of the restored task. */
 struct dest {
+	struct cgroup group;	/* in which the task is born and frozen */
 	pid_t init;
 	pid_t pid;		/* restored task, in our PID namespace */
 	struct lazy_server *lazy_server;

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include "criu/image.h"
+#include "criu/log.h"
+#include "criu/rpc.h"
+
+/* To the last byte. A full disk loses lines of the log, and never stops CRIU. */
+static void copy(int fifo, int file)
+{
+	struct pollfd pfd = { .fd = fifo, .events = POLLIN };
+	char buffer[65536];
+	ssize_t n;
+
+	for (;;) {
+		if (poll(&pfd, 1, -1) < 0)
+			continue;
+		n = read(fifo, buffer, sizeof(buffer));
+		if (n > 0)
+			image_write_all(file, buffer, n);
+		else if (!n)
+			return;
+	}
+}
+
+static void copy_main(int fifo, int file)
+{
+	struct rlimit none = { RLIM_INFINITY, RLIM_INFINITY };
+	sigset_t all;
+
+	prctl(PR_SET_NAME, "migrate-log");
+	setsid();
+	/* only SIGKILL ends it before CRIU has ended */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	setrlimit(RLIMIT_FSIZE, &none);
+	fifo = fcntl(fifo, F_DUPFD, 10);
+	file = fcntl(file, F_DUPFD, 10);
+	if (fifo < 0 || file < 0 || dup2(fifo, 0) < 0 || dup2(file, 1) < 0 || chdir("/"))
+		_exit(1);
+	close_range(2, ~0U, 0);
+	copy(0, 1);
+	_exit(0);
+}
+
+/* @fifo: not blocking, so that a poll tells when the last writer has gone */
+static int start(struct criu_log *log, int fifo, int file, struct error *err)
+{
+	log->pid = fork();
+	if (!log->pid)
+		copy_main(fifo, file);
+	if (log->pid > 0)
+		return 0;
+	log->pid = 0;
+	return error_errno(err, CODE_INTERNAL, NULL, "cannot fork for CRIU's log");
+}
+
+int criu_log_open(struct criu_log *log, int work_dir_fd, const char *name, struct error *err)
+{
+	int fifo = -1, file = -1, ret = -1;
+
+	*log = (struct criu_log){ .hold = -1 };
+	snprintf(log->fifo, sizeof(log->fifo), "%s.fifo", name);
+	if (rpc_path(work_dir_fd, name, log->path, sizeof(log->path), err))
+		return -1;
+	if ((unlinkat(work_dir_fd, log->fifo, 0) && errno != ENOENT) ||
+	    mkfifoat(work_dir_fd, log->fifo, 0600))
+		return error_errno(err, CODE_CRIU, NULL, "cannot make a FIFO for %s", log->path);
+	fifo = openat(work_dir_fd, log->fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	log->hold = openat(work_dir_fd, log->fifo, O_RDWR | O_CLOEXEC);
+	file = openat(work_dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC |
+		      O_NOFOLLOW, 0600);
+	if (fifo < 0 || file < 0 || log->hold < 0)
+		error_errno(err, CODE_CRIU, NULL, "cannot open %s", log->path);
+	else
+		ret = start(log, fifo, file, err);
+	if (fifo >= 0)
+		close(fifo);
+	if (file >= 0)
+		close(file);
+	if (ret)
+		criu_log_close(log, CRIU_LOG_TIMEOUT_MS);
+	return ret;
+}
+
+void criu_log_close(struct criu_log *log, int timeout_ms)
+{
+	struct timespec tick = { .tv_nsec = 1000000 };
+	pid_t pid = log->pid;
+
+	if (log->hold >= 0)
+		close(log->hold);
+	log->hold = -1;
+	log->pid = 0;
+	for (int ms = 0; pid && ms < timeout_ms; ms++) {
+		/* ECHILD: somebody who ignores SIGCHLD leaves nothing to reap */
+		if (waitpid(pid, NULL, WNOHANG))
+			return;
+		nanosleep(&tick, NULL);
+	}
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A group of this machine's own kind. Needs root. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "kernel/cgroup.h"
+
+/** struct counter - a process that counts as fast as it can, for all to see */
+struct counter {
+	pid_t pid;
+	int pipe;
+};
+
+static struct cgroup group;
+static struct counter counter;
+
+static void counter_start(void)
+{
+	int pipes[2];
+
+	assert_int_equal(pipe(pipes), 0);
+	counter.pid = fork();
+	if (!counter.pid) {
+		while (write(pipes[1], "x", 1) == 1)
+			usleep(1000);
+		_exit(0);
+	}
+	close(pipes[1]);
+	counter.pipe = pipes[0];
+}
+
+/* What it wrote in 100 ms, when all that was there before has been read. */
+static bool counts(void)
+{
+	char buffer[65536];
+	bool more;
+
+	fcntl(counter.pipe, F_SETFL, O_NONBLOCK);
+	while (read(counter.pipe, buffer, sizeof(buffer)) > 0)
+		;
+	usleep(100000);
+	more = read(counter.pipe, buffer, sizeof(buffer)) > 0;
+	return more;
+}
+
+static int setup(void **state)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "migrate-helper-unit-%d", getpid());
+	if (geteuid() || cgroup_plan(&group, 0, CGROUP_BELOW, name)) {
+		print_message("this needs root, and a cgroup hierarchy with a freezer\n");
+		skip();
+	}
+	counter_start();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	kill(counter.pid, SIGKILL);
+	cgroup_kill(&group);
+	waitpid(counter.pid, NULL, 0);
+	close(counter.pipe);
+	return cgroup_remove(&group, 1000);
+}
+
+static void test_plan_leaves_nothing(void **state)
+{
+	assert_false(cgroup_exists(&group));
+}
+
+static void test_freeze(void **state)
+{
+	struct error err = { 0 };
+	pid_t *pids;
+
+	assert_int_equal(cgroup_make(&group, &err), 0);
+	assert_int_equal(cgroup_pids(&group, &pids), 0);
+	assert_int_equal(cgroup_add(&group, counter.pid), 0);
+	assert_int_equal(cgroup_pids(&group, &pids), 1);
+	assert_int_equal(pids[0], counter.pid);
+	free(pids);
+	assert_true(counts());
+	assert_int_equal(cgroup_freeze(&group, &err), 0);
+	assert_false(counts());
+	assert_int_equal(cgroup_thaw(&group, &err), 0);
+	assert_true(counts());
+}
+
+static void test_empty(void **state)
+{
+	char line[PATH_MAX];
+	struct error err = { 0 };
+
+	assert_int_equal(cgroup_make(&group, &err), 0);
+	assert_int_equal(cgroup_add(&group, counter.pid), 0);
+	assert_int_equal(cgroup_line(counter.pid, group.kind, line, sizeof(line)), 0);
+	assert_string_not_equal(line, group.line);
+	assert_int_equal(cgroup_empty(&group), 0);
+	assert_int_equal(cgroup_line(counter.pid, group.kind, line, sizeof(line)), 0);
+	assert_string_equal(line, group.line);
+	assert_int_equal(cgroup_remove(&group, 1000), 0);
+	assert_false(cgroup_exists(&group));
+	assert_true(counts());
+}
+
+/* A frozen process does not run on its way to its death, and the v1 freezer lets it die. */
+static void test_kill_frozen(void **state)
+{
+	struct error err = { 0 };
+	int status;
+
+	assert_int_equal(cgroup_make(&group, &err), 0);
+	assert_int_equal(cgroup_add(&group, counter.pid), 0);
+	assert_int_equal(cgroup_freeze(&group, &err), 0);
+	assert_false(counts());
+	cgroup_kill(&group);
+	assert_int_equal(waitpid(counter.pid, &status, 0), counter.pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	assert_false(counts());
+	assert_int_equal(cgroup_remove(&group, 1000), 0);
+}
+
+static void test_none(void **state)
+{
+	struct cgroup none = { .kind = CGROUP_NONE };
+	struct error err = { 0 };
+
+	assert_int_equal(cgroup_make(&none, &err), -1);
+	assert_int_equal(err.code, CODE_NOT_READY);
+	assert_false(cgroup_exists(&none));
+	cgroup_kill(&none);
+	assert_int_equal(cgroup_remove(&none, 0), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_none),
+		cmocka_unit_test_setup_teardown(test_plan_leaves_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_freeze, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kill_frozen, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
