@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include "source/limits.h"
 #include "source/outgoing.h"
 #include "source/timerfds.h"
 #include "ui/report.h"
@@ -41,8 +42,10 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	begin = figures_now();
 	out->frozen_at_ns = begin;
 	timerfds_refresh(out->opts->pid);
-	if (criu_dump_start(&opts, &out->dump, err))
+	if (criu_dump_start(&opts, &out->dump, err)) {
+		limits_explain(out->opts->pid, err);
 		return -1;
+	}
 	out->figures.held_ns = figures_now() - begin;
 	outgoing_watch_dump(out, criu_dump_fd(out->dump));
 	if (outgoing_failed(out, err) || refuse_children(out, err))
