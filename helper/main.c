@@ -4,6 +4,7 @@
 #include "check.h"
 #include "dest/serve.h"
 #include "monitor.h"
+#include "release.h"
 #include "source/migrate.h"
 #include "status.h"
 #include "ui/error.h"
@@ -15,7 +16,8 @@ static const struct verb {
 } verbs[] = {
 	{ "migrate", migrate_main, "move a running program to another machine" },
 	{ "serve", serve_main, "take in programs that are moved here" },
-	{ "status", status_main, "who has a session of the module on whom" },
+	{ "status", status_main, "who has a session of the module on whom; what is in doubt" },
+	{ "release", release_main, "let a program go on here that was handed over in vain" },
 	{ "monitor", monitor_main, "what becomes of the module's sessions, as it happens" },
 	{ "check", check_main, "is this machine ready, and what helps if not" },
 };

@@ -3,6 +3,7 @@
 #include <unistd.h>
 #include "kernel/proc.h"
 #include "kernel/sessions.h"
+#include "source/record.h"
 #include "status.h"
 #include "ui/flags.h"
 #include "ui/report.h"
@@ -42,9 +43,24 @@ static int add_row(void *ctx, const struct session *session, struct error *err)
 	return 0;
 }
 
+/* Programs that were handed over, whoever looks after them. */
+static int add_record(void *ctx, const char *dir, const struct record *record)
+{
+	json_t *list = ctx;
+
+	if (!record_process_is(record))
+		return 0;
+	report_print("process %d was handed over to %s and stands here; if it does not run there: migrate-helper release --pid %d --force\n",
+		     record->guard.pid, record->to, record->guard.pid);
+	json_array_append_new(list, json_pack("{s:i,s:s,s:s}", "pid", record->guard.pid, "to",
+					      record->to, "dir", dir));
+	return 0;
+}
+
 static int look(struct sessions *sessions, struct error *err)
 {
 	struct table table = { .list = json_array() };
+	json_t *handed_over;
 
 	if (sessions_dump(sessions, add_row, &table, err)) {
 		json_decref(table.list);
@@ -52,9 +68,10 @@ static int look(struct sessions *sessions, struct error *err)
 	}
 	if (!table.rows)
 		report_print("no sessions\n");
-	report_event("status", json_pack("{s:o}", "sessions", table.list));
-	if (!report_is_json())
-		json_decref(table.list);
+	handed_over = json_array();
+	record_each(NULL, add_record, handed_over);
+	report_event("status", json_pack("{s:o,s:o}", "sessions", table.list, "handed_over",
+					 handed_over));
 	return 0;
 }
 
@@ -87,11 +104,17 @@ int status_main(int argc, char **argv)
 	int code = flags_parse(argc, argv, usage, flags);
 	struct error err = { 0 };
 	struct sessions sessions;
+	json_t *handed_over;
 
 	if (code >= 0)
 		return code;
 	report_init(json);
-	if (!sessions_open(&sessions, false, &err)) {
+	if (sessions_open(&sessions, false, &err)) {
+		/* a program that stands wants to be seen without the module too */
+		handed_over = json_array();
+		record_each(NULL, add_record, handed_over);
+		report_event("status", json_pack("{s:o}", "handed_over", handed_over));
+	} else {
 		if (again)
 			watch(&sessions, &err);
 		else

@@ -47,6 +47,9 @@ struct criu_dump;	/* a criu swrk process and its RPC socket */
  * @parent: path of the parent directory relative to the images directory, or NULL
  * @log_level: 0 to 4, as criu's -v
  * @group: CRIU's own control group, made here and removed by the caller; NULL: none
+ * @watch: called with CRIU's RPC socket when CRIU runs, and with -1 before that is closed or CRIU
+ *	is held; shutdown() of it by another thread ends a dump that is not held. Or NULL
+ * @ctx: for @watch
  */
 struct criu_dump_opts {
 	const struct cgroup *group;
@@ -55,6 +58,8 @@ struct criu_dump_opts {
 	int work_dir_fd;
 	const char *parent;
 	int log_level;
+	void (*watch)(void *ctx, int rpc_fd);
+	void *ctx;
 };
 
 /**

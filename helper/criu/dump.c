@@ -13,7 +13,7 @@
 #include "criu/sockopts.h"
 #include "kernel/proc.h"
 
-#define LET_GO_TIMEOUT_MS	30000
+#define LET_GO_TIMEOUT_MS	10000
 #define GHOST_BYTES_MAX		(64U << 20)
 
 /**
@@ -60,6 +60,8 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 	opts.parent_img = (char *)from->parent;
 	opts.has_tcp_close = true;
 	opts.tcp_close = true;
+	opts.has_tcp_skip_in_flight = true;
+	opts.tcp_skip_in_flight = true;
 	opts.has_file_locks = true;
 	opts.file_locks = true;
 	opts.has_ghost_limit = true;
@@ -166,9 +168,13 @@ int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **out,
 		return -1;
 	}
 	*out = dump;
+	if (opts->watch)
+		opts->watch(opts->ctx, dump->rpc.fd);
 	ret = dump_request(dump, opts, err);
 	while (!ret)
 		ret = dump_step(dump, err);
+	if (opts->watch)
+		opts->watch(opts->ctx, -1);
 	/* it is past its questions; whoever is forked now must not hold the listener */
 	if (dump->listener >= 0)
 		close(dump->listener);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "criu/criu.h"
+#include "criu/kept_log.h"
 #include "criu/log.h"
 #include "criu/rpc.h"
 
@@ -139,6 +140,7 @@ int criu_restore_run(int rpc_fd, const struct criu_restore_opts *opts, pid_t *ro
 {
 	CriuResp *resp = NULL;
 	struct criu_log log;
+	char kept[PATH_MAX];
 	int ret;
 
 	if (criu_log_open(&log, opts->work_dir_fd, "restore.log", err))
@@ -153,9 +155,10 @@ int criu_restore_run(int rpc_fd, const struct criu_restore_opts *opts, pid_t *ro
 		ret = restore_wait_end(rpc_fd, err);
 		goto out;
 	}
-	/* the log is complete only then */
+	/* the log is complete only then, and its directory goes with the migration */
 	criu_log_close(&log, CRIU_LOG_TIMEOUT_MS);
-	ret = rpc_failed(resp, "CRIU cannot restore the task", log.path, err);
+	criu_log_keep(log.path, kept, sizeof(kept));
+	ret = rpc_failed(resp, "CRIU cannot restore the task", kept, err);
 out:
 	/* a CRIU that was given up lives until the namespace is killed */
 	criu_log_close(&log, ret ? 0 : CRIU_LOG_TIMEOUT_MS);

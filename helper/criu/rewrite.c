@@ -11,6 +11,7 @@
 #include "criu/pagemap.h"
 
 #define BUFFER_PAGES	256UL
+#define LAZY_MAX_COST	(64UL << 20)	/* of the set of lazy pages: 2 TiB in one piece */
 
 /**
  * struct rewrite - one pagemap on its way
@@ -18,6 +19,7 @@
  * @parent_map: pagemap of the parent directory
  * @parent_fd: the parent directory; -1 until a page stays in it
  * @pages_fd: pages image of the parent
+ * @lazy_cost: bytes that @lazy takes
  */
 struct rewrite {
 	int images_fd;
@@ -29,6 +31,7 @@ struct rewrite {
 	int parent_fd;
 	int pages_fd;
 	void *buffer;
+	uint64_t lazy_cost;
 };
 
 /* Where CRIU had put its symbolic link, the directory comes. */
@@ -99,6 +102,12 @@ static int piece_add(struct rewrite *rw, const struct run *piece, bool lazyable,
 		     struct error *err)
 {
 	if (lazyable) {
+		/* who made the images may say that all of user space is there */
+		rw->lazy_cost += page_set_cost(rw->lazy, piece->addr, piece->nr_pages);
+		if (rw->lazy_cost > LAZY_MAX_COST)
+			return error_set(err, CODE_CRIU, NULL,
+					 "the images have more memory than a program can, at %#" PRIx64,
+					 piece->addr);
 		pagemap_put(&rw->map, piece->addr, piece->nr_pages, PAGEMAP_LAZY);
 		page_set_add(rw->lazy, piece->addr, piece->nr_pages);
 		return 0;

@@ -15,6 +15,7 @@
 #include "criu/image.h"
 #include "criu/rpc.h"
 #include "criu/sockopts.h"
+#include "criu/words.h"
 
 #define MESSAGE_BYTES_MAX	(1 << 20)
 #define CALL_TIMEOUT_MS		60000
@@ -307,7 +308,7 @@ static bool error_text(const char *line, char *text, size_t bytes)
 		return false;
 	at += strlen("): ");
 	snprintf(text, bytes, "%.*s", (int)strcspn(at, "\n"), at);
-	return *text;
+	return criu_words_clean(text);
 }
 
 /* For a person to read; nothing is decided by it. */

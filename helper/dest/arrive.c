@@ -89,8 +89,7 @@ static int keep_arrival(struct memory *mem, uint64_t origin, uint64_t nr_pages,
 	if (!data) {
 		/* a hole of the memfd reads as zeros */
 		store_punch(&mem->store, origin, nr_pages);
-		page_set_add(&mem->store.have, origin, nr_pages);
-		return 0;
+		return store_add(&mem->store, origin, nr_pages, err);
 	}
 	return store_write(&mem->store, origin, nr_pages, data, err);
 }
@@ -111,8 +110,10 @@ static int take_run(struct memory *mem, uint64_t origin, uint64_t nr_pages, cons
 	}
 	page_set_remove(&mem->wanted, origin, nr_pages);
 	page_set_remove(&mem->asked, origin, nr_pages);
-	if (!arrival.leftover)
+	if (!arrival.leftover) {
+		budget_installed(mem->store.budget, nr_pages * PAGE_BYTES);
 		return 0;
+	}
 	if (keep_arrival(mem, origin, nr_pages, data, err))
 		return -1;
 	mem->counts.late += nr_pages;
@@ -178,6 +179,7 @@ enum install memory_from_store(struct memory *mem, struct space *space, uint64_t
 	ret = space_install(space, addr, run.nr_pages, src, &done);
 	if (done) {
 		mem->counts.from_store += done;
+		budget_installed(mem->store.budget, done * PAGE_BYTES);
 		memory_release(mem, origin, done);
 	}
 	return ret;

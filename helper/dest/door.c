@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,8 +9,11 @@
 #include <unistd.h>
 #include "dest/door.h"
 #include "dest/tell.h"
+#include "wire/unix.h"
 
 #define CALLER_TIMEOUT_MS	10000
+#define SAY_MAX			20
+#define SAY_MS			1000
 
 static int64_t now_ms(void)
 {
@@ -24,29 +23,15 @@ static int64_t now_ms(void)
 	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void name_peer(const struct sockaddr_storage *addr, socklen_t len, char *peer, size_t size)
-{
-	char host[48] = "?", port[8] = "?";
-
-	getnameinfo((const void *)addr, len, host, sizeof(host), port, sizeof(port),
-		    NI_NUMERICHOST | NI_NUMERICSERV);
-	snprintf(peer, size, "%s:%s", host, port);
-}
-
-int door_open(struct door *door, const char *where, bool insecure, struct error *err)
+int door_open(struct door *door, const char *where, struct error *err)
 {
 	struct sockaddr_storage addr;
 	socklen_t len = sizeof(addr);
-	char name[64];
+	char name[sizeof(addr)];
 
 	memset(door, 0, sizeof(*door));
 	for (size_t i = 0; i < DOOR_CALLERS; i++)
 		door->callers[i].fd = -1;
-	if (!insecure && !conn_host_is_loopback(where))
-		return error_set(err, CODE_USAGE,
-				 "listen on 127.0.0.1 and tunnel, or say --insecure on both sides",
-				 "listening on %s would take memory from the network without encryption",
-				 where);
 	door->listen_fd = conn_listen(where, err);
 	if (door->listen_fd < 0)
 		return -1;
@@ -54,9 +39,11 @@ int door_open(struct door *door, const char *where, bool insecure, struct error 
 		close(door->listen_fd);
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot tell where we listen");
 	}
+	if (unix_path(where))
+		snprintf(door->path, sizeof(door->path), "%s", unix_path(where));
 	/* who called may have hung up before we come to accept */
 	fcntl(door->listen_fd, F_SETFL, O_NONBLOCK);
-	name_peer(&addr, len, name, sizeof(name));
+	conn_address_text(&addr, len, name, sizeof(name));
 	tell("listening", json_pack("{s:s}", "address", name), "listening on %s", name);
 	return 0;
 }
@@ -66,6 +53,9 @@ void door_close(struct door *door)
 	for (size_t i = 0; i < DOOR_CALLERS; i++)
 		if (door->callers[i].fd >= 0)
 			close(door->callers[i].fd);
+	/* nobody else can have put a socket there: they would have seen that this one lives */
+	if (*door->path)
+		unlink(door->path);
 	close(door->listen_fd);
 }
 
@@ -80,41 +70,77 @@ void door_poll(const struct door *door, struct pollfd *fds)
 	}
 }
 
+/* So many lines of the log at once, then one a second: strangers shall not fill a disk. */
+static bool may_say(struct door *door)
+{
+	int64_t now = now_ms();
+
+	if (now - door->said_ms >= SAY_MS) {
+		door->said = door->said > (now - door->said_ms) / SAY_MS ?
+			     door->said - (now - door->said_ms) / SAY_MS : 0;
+		door->said_ms = now;
+	}
+	if (door->said == SAY_MAX) {
+		door->unsaid++;
+		return false;
+	}
+	door->said++;
+	return true;
+}
+
 void door_turn_away(struct door *door, struct caller *caller, const char *why)
 {
 	close(caller->fd);
 	caller->fd = -1;
 	door->strangers++;
-	tell("stranger", json_pack("{s:s,s:s,s:I}", "peer", caller->peer, "reason", why,
-				   "count", (json_int_t)door->strangers),
+	if (!may_say(door))
+		return;
+	tell("stranger", json_pack("{s:s,s:s,s:I,s:I}", "peer", caller->peer, "reason", why,
+				   "count", (json_int_t)door->strangers,
+				   "unsaid", (json_int_t)door->unsaid),
 	     "closed a connection from %s: %s", caller->peer, why);
+	door->unsaid = 0;
 }
 
+static size_t callers_of(const struct door *door, const char *host)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < DOOR_CALLERS; i++)
+		nr += door->callers[i].fd >= 0 && !strcmp(door->callers[i].host, host);
+	return nr;
+}
+
+/* Of the address that has most callers the oldest goes, one that has not said what it wants first. */
 static struct caller *free_place(struct door *door)
 {
-	struct caller *oldest = &door->callers[0];
+	struct caller *goes = NULL;
+	size_t most = 0;
 
 	for (size_t i = 0; i < DOOR_CALLERS; i++) {
 		struct caller *caller = &door->callers[i];
+		bool complete = caller->got == sizeof(caller->preamble);
+		size_t nr;
 
 		if (caller->fd < 0)
 			return caller;
-		if (caller->deadline_ms < oldest->deadline_ms)
-			oldest = caller;
+		nr = 2 * callers_of(door, caller->host) + !complete;
+		if (nr > most || (nr == most && caller->deadline_ms < goes->deadline_ms)) {
+			most = nr;
+			goes = caller;
+		}
 	}
-	door_turn_away(door, oldest, "too many callers");
-	return oldest;
+	door_turn_away(door, goes, "too many callers");
+	return goes;
 }
 
-/* A link that died without a word must be noticed, and small messages must not wait. */
-static void tune(int fd)
+/* The address without its port; all UNIX sockets are one. */
+static void take_host(struct caller *caller)
 {
-	unsigned int lost = CONN_LOST_MS;
-	int on = 1;
+	char *colon = strrchr(caller->peer, ':');
 
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost, sizeof(lost));
+	snprintf(caller->host, sizeof(caller->host), "%.*s",
+		 colon && caller->peer[0] != 'u' ? (int)(colon - caller->peer) : 0, caller->peer);
 }
 
 static void let_in(struct door *door)
@@ -127,27 +153,19 @@ static void let_in(struct door *door)
 	fd = accept4(door->listen_fd, (void *)&addr, &len, SOCK_CLOEXEC);
 	if (fd < 0)
 		return;
-	tune(fd);
+	conn_tune(fd);
 	caller = free_place(door);
 	caller->fd = fd;
 	caller->got = 0;
 	caller->deadline_ms = now_ms() + CALLER_TIMEOUT_MS;
-	name_peer(&addr, len, caller->peer, sizeof(caller->peer));
-}
-
-static bool preamble_is_good(struct conn_preamble *pre)
-{
-	static const uint8_t zero[sizeof(pre->pad)];
-
-	pre->magic = le32toh(pre->magic);
-	pre->version = le16toh(pre->version);
-	return pre->magic == CONN_MAGIC && pre->version == 1 && pre->kind >= CONN_CONTROL &&
-	       pre->kind <= CONN_URGENT && !pre->index && !memcmp(pre->pad, zero, sizeof(zero));
+	conn_address_text(&addr, len, caller->peer, sizeof(caller->peer));
+	take_host(caller);
 }
 
 static void listen_to(struct door *door, struct caller *caller)
 {
 	uint8_t *to = (uint8_t *)&caller->preamble + caller->got;
+	struct error why = { 0 };
 	ssize_t n;
 
 	n = recv(caller->fd, to, sizeof(caller->preamble) - caller->got, MSG_DONTWAIT);
@@ -158,8 +176,9 @@ static void listen_to(struct door *door, struct caller *caller)
 		return;
 	}
 	caller->got += n;
-	if (caller->got == sizeof(caller->preamble) && !preamble_is_good(&caller->preamble))
-		door_turn_away(door, caller, "it does not speak our protocol");
+	if (caller->got == sizeof(caller->preamble) &&
+	    conn_check_preamble(&caller->preamble, &why))
+		door_turn_away(door, caller, why.what);
 }
 
 void door_step(struct door *door, const struct pollfd *fds)

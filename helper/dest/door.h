@@ -17,24 +17,33 @@
  * @fd: -1: free
  * @got: bytes of the preamble that are here
  * @deadline_ms: when it is closed
+ * @host: its address without the port; empty for a UNIX socket
  */
 struct caller {
 	int fd;
 	size_t got;
 	int64_t deadline_ms;
 	struct conn_preamble preamble;
-	char peer[64];
+	char peer[64], host[64];
 };
 
-/** struct door - @strangers: callers that were closed */
+/**
+ * struct door - where connections come in
+ * @path: of a UNIX socket, or empty
+ * @strangers: callers that were closed
+ * @said, @said_ms: how many of them stand in the log, of late; @unsaid: how many more there were
+ */
 struct door {
 	int listen_fd;
+	char path[128];
 	struct caller callers[DOOR_CALLERS];
-	uint64_t strangers;
+	uint64_t strangers, unsaid;
+	unsigned int said;
+	int64_t said_ms;
 };
 
-/** door_open() - listen; beyond loopback only if @insecure */
-int door_open(struct door *door, const char *where, bool insecure, struct error *err);
+/** door_open() - listen at @where, which conn_check_where() found good */
+int door_open(struct door *door, const char *where, struct error *err);
 void door_close(struct door *door);
 
 /** door_poll() - fill @fds (1 + DOOR_CALLERS); those of no interest have fd -1 */

@@ -17,7 +17,8 @@ int fdpass_pair(int pair[2])
 	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
 }
 
-int fdpass_send(int sock, const void *msg, size_t bytes, const int *fds, size_t nr_fds)
+static int send_one(int sock, const void *msg, size_t bytes, const int *fds, size_t nr_fds,
+		    int flags)
 {
 	struct iovec iov = { .iov_base = (void *)msg, .iov_len = bytes };
 	struct msghdr head = { .msg_iov = &iov, .msg_iovlen = 1 };
@@ -35,9 +36,19 @@ int fdpass_send(int sock, const void *msg, size_t bytes, const int *fds, size_t 
 		memcpy(CMSG_DATA(cmsg), fds, nr_fds * sizeof(int));
 	}
 	do
-		n = sendmsg(sock, &head, MSG_NOSIGNAL);
+		n = sendmsg(sock, &head, MSG_NOSIGNAL | flags);
 	while (n < 0 && errno == EINTR);
 	return n == (ssize_t)bytes ? 0 : -1;
+}
+
+int fdpass_send(int sock, const void *msg, size_t bytes, const int *fds, size_t nr_fds)
+{
+	return send_one(sock, msg, bytes, fds, nr_fds, 0);
+}
+
+int fdpass_try_send(int sock, const void *msg, size_t bytes, const int *fds, size_t nr_fds)
+{
+	return send_one(sock, msg, bytes, fds, nr_fds, MSG_DONTWAIT);
 }
 
 static size_t take_fds(struct msghdr *head, int *fds)

@@ -13,8 +13,11 @@
 /** fdpass_pair() - a socket pair, close-on-exec; -1 with errno */
 int fdpass_pair(int pair[2]);
 
-/** fdpass_send() - one message; -1 with errno */
+/** fdpass_send() - one message; waits for room; -1 with errno */
 int fdpass_send(int sock, const void *msg, size_t bytes, const int *fds, size_t nr_fds);
+
+/** fdpass_try_send() - the same, but never waits: EAGAIN when there is no room */
+int fdpass_try_send(int sock, const void *msg, size_t bytes, const int *fds, size_t nr_fds);
 
 /**
  * fdpass_recv() - one message of exactly @bytes

@@ -7,75 +7,56 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "dest/images.h"
+#include "kernel/safe_dir.h"
 
 #define MAX_FILES	4096
 #define MAX_PIECE	(1u << 20)
 
-int images_plan(struct images *images, const char *base, const uint8_t *id, struct error *err)
+int images_check(const char *base, struct error *err)
 {
+	int fd = safe_dir_open(base, true, err);
+
+	if (fd < 0)
+		return -1;
+	if (faccessat(fd, ".", W_OK | X_OK, 0))
+		error_errno(err, CODE_NOT_READY, "choose another --images-dir",
+			    "cannot write to %s", base);
+	close(fd);
+	return error_is_set(err) ? -1 : 0;
+}
+
+static int open_subdir(const struct owned_dir *dir, const char *name, struct error *err)
+{
+	int fd;
+
+	if (mkdirat(dir->fd, name, 0700))
+		return error_errno(err, CODE_NOT_READY, NULL, "cannot make %s/%s", dir->path, name);
+	fd = openat(dir->fd, name, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		error_errno(err, CODE_INTERNAL, NULL, "cannot open %s/%s", dir->path, name);
+	return fd;
+}
+
+int images_make(struct images *images, const char *base, const uint8_t *id, struct error *err)
+{
+	char name[sizeof(images->dir.name)];
+
 	memset(images, 0, sizeof(*images));
 	images->images_fd = -1;
 	images->work_fd = -1;
 	images->file = -1;
 	for (int i = 0; i < CONN_ID_BYTES; i++)
 		sprintf(images->id + 2 * i, "%02x", id[i]);
-	if (snprintf(images->dir, sizeof(images->dir), "%s/%s-dest", base, images->id) >=
-	    (int)sizeof(images->dir))
-		return error_set(err, CODE_USAGE, NULL, "--images-dir is too long");
-	return 0;
-}
-
-static int make_dir(const char *path, struct error *err)
-{
-	if (mkdir(path, 0700) && errno != EEXIST)
-		return error_errno(err, CODE_NOT_READY, "choose another --images-dir",
-				   "cannot make the directory %s", path);
-	return 0;
-}
-
-int images_check(const char *base, struct error *err)
-{
-	if (make_dir(base, err))
+	snprintf(name, sizeof(name), "%s-dest", images->id);
+	if (owned_dir_make(&images->dir, base, name, err))
 		return -1;
-	if (access(base, W_OK | X_OK))
-		return error_errno(err, CODE_NOT_READY, "choose another --images-dir",
-				   "cannot write to %s", base);
-	return 0;
-}
-
-static int open_subdir(int dir_fd, const char *dir, const char *name, struct error *err)
-{
-	int fd;
-
-	if (mkdirat(dir_fd, name, 0700))
-		return error_errno(err, CODE_NOT_READY, NULL, "cannot make %s/%s", dir, name);
-	fd = openat(dir_fd, name, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		error_errno(err, CODE_INTERNAL, NULL, "cannot open %s/%s", dir, name);
-	return fd;
-}
-
-int images_make(struct images *images, struct error *err)
-{
-	char base[sizeof(images->dir)];
-	int dir_fd;
-
-	snprintf(base, sizeof(base), "%s", images->dir);
-	*strrchr(base, '/') = '\0';
-	if (make_dir(base, err))
-		return -1;
-	/* the id is random: what is there already is not ours to write into */
-	if (mkdir(images->dir, 0700))
-		return error_errno(err, CODE_NOT_READY, NULL, "cannot make the directory %s",
-				   images->dir);
-	dir_fd = open(images->dir, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
-	if (dir_fd < 0)
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot open %s", images->dir);
-	images->images_fd = open_subdir(dir_fd, images->dir, "images", err);
+	images->images_fd = open_subdir(&images->dir, "images", err);
 	if (images->images_fd >= 0)
-		images->work_fd = open_subdir(dir_fd, images->dir, "work", err);
-	close(dir_fd);
-	return images->work_fd < 0 ? -1 : 0;
+		images->work_fd = open_subdir(&images->dir, "work", err);
+	if (images->work_fd >= 0)
+		return 0;
+	owned_dir_remove(&images->dir);
+	return -1;
 }
 
 static bool name_is_good(const char *name)
@@ -104,6 +85,8 @@ static int start_file(struct images *images, const char *name, struct error *err
 
 static int write_piece(struct images *images, const ProtobufCBinaryData *data, struct error *err)
 {
+	if (budget_take(images->budget, BUDGET_IMAGES, data->len, err))
+		return -1;
 	for (size_t done = 0; done < data->len;) {
 		ssize_t n = write(images->file, data->data + done, data->len - done);
 
@@ -112,7 +95,7 @@ static int write_piece(struct images *images, const ProtobufCBinaryData *data, s
 		if (n <= 0)
 			return error_errno(err, CODE_NOT_READY,
 					   "make room there, or choose another --images-dir",
-					   "cannot write %s/images/%s", images->dir, images->name);
+					   "cannot write %s/images/%s", images->dir.path, images->name);
 		done += n;
 	}
 	images->offset += data->len;

@@ -6,6 +6,8 @@
 #define MIGRATE_DEST_IMAGES_H
 
 #include <stdint.h>
+#include "dest/budget.h"
+#include "kernel/owned_dir.h"
 #include "ui/error.h"
 #include "wire/conn.h"
 #include "wire/control.h"
@@ -14,24 +16,29 @@
  * struct images - BASE/ID-dest with `images` and `work` inside
  * @id: of the migration, as text
  * @file: the one that is being written, or -1
+ * @budget: pays for what is written; may be NULL
  * @files, @bytes: complete files, and all bytes so far
  */
 struct images {
 	char id[2 * CONN_ID_BYTES + 1];
-	char dir[256];
+	struct owned_dir dir;
 	int images_fd, work_fd;
 	int file;
 	char name[64];
 	uint64_t offset;
 	uint32_t files;
 	uint64_t bytes;
+	struct budget *budget;
 };
 
-/** images_check() - @base is a directory of ours, or can be made one */
+/** images_check() - @base is a directory that only root can exchange, or can be made one */
 int images_check(const char *base, struct error *err);
-/** images_plan() - only fills in names; nothing is made yet */
-int images_plan(struct images *images, const char *base, const uint8_t *id, struct error *err);
-int images_make(struct images *images, struct error *err);
+/**
+ * images_make() - the directory of migration @id
+ *
+ * Before anybody is started who removes it: when it is there already it is another's, and stays.
+ */
+int images_make(struct images *images, const char *base, const uint8_t *id, struct error *err);
 /** images_take() - the next piece of a file */
 int images_take(struct images *images, const Migrate__ImageFile *piece, struct error *err);
 /** images_close() - closes descriptors; the directory is removed by the keeper */

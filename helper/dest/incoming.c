@@ -14,8 +14,7 @@
 #include "dest/precheck.h"
 #include "dest/tell.h"
 
-#define ACCEPT_TIMEOUT_MS	10000
-#define SETUP_TIMEOUT_MS	60000
+#define SETUP_TIMEOUT_MS	20000	/* from the connection to Setup: a place is wanted by others */
 #define POLL_MS			200
 #define COST_FILE		"/var/lib/migrate-helper/restore-cost"
 
@@ -23,20 +22,22 @@ static void on_signal(struct incoming *in)
 {
 	struct signalfd_siginfo info;
 	struct error err = { 0 };
-	bool committed;
 
 	if (read(in->signals, &info, sizeof(info)) != sizeof(info))
 		return;
-	pthread_mutex_lock(&in->sync.lock);
-	committed = in->sync.committed;
-	pthread_mutex_unlock(&in->sync.lock);
-	if (committed) {
+	if (incoming_is_committed(in)) {
 		tell("warning", NULL,
 		     "%s: the program runs here already and needs this process until its memory is complete",
 		     strsignal(info.ssi_signo));
 		return;
 	}
-	error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)", strsignal(info.ssi_signo));
+	if (in->opts->place && atomic_load(&in->opts->place->evicted))
+		error_set(&err, CODE_ABORTED, "migrate again",
+			  "ended for another migration: there are %d, and nothing came from this source for a while",
+			  PLACES_MAX);
+	else
+		error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)",
+			  strsignal(info.ssi_signo));
 	incoming_fail(in, &err);
 }
 
@@ -65,7 +66,7 @@ static void *watch_body(void *arg)
 				  "the restored program and its namespace were killed");
 		said_keeper |= fds[1].revents != 0;
 		said_init |= fds[2].revents != 0;
-		if (error_is_set(&err) && !in->sync.committed)
+		if (error_is_set(&err) && !incoming_is_committed(in))
 			incoming_fail(in, &err);
 	}
 	return NULL;
@@ -98,6 +99,14 @@ static int start_watch(struct incoming *in, struct error *err)
 	return 0;
 }
 
+/* Of the time in which a migration must come to Setup; at least 1. */
+static int setup_left_ms(const struct incoming *in)
+{
+	int64_t left = in->setup_by_ms - places_now_ms();
+
+	return left > 1 ? left : 1;
+}
+
 static int greet(struct incoming *in, struct error *err)
 {
 	Migrate__Control *got;
@@ -105,7 +114,8 @@ static int greet(struct incoming *in, struct error *err)
 
 	if (control_send_hello(in->ctl, err))
 		return -1;
-	got = incoming_expect(in, MIGRATE__CONTROL__BODY_HELLO, ACCEPT_TIMEOUT_MS, err);
+	got = incoming_expect(in, MIGRATE__CONTROL__BODY_HELLO, setup_left_ms(in),
+			      err);
 	if (!got)
 		return -1;
 	if (got->hello->version != PROTOCOL_VERSION)
@@ -144,19 +154,13 @@ static int take_connection(struct incoming *in, struct error *err)
 
 static int take_connections(struct incoming *in, struct error *err)
 {
-	struct timespec now;
-	time_t until;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	until = now.tv_sec + ACCEPT_TIMEOUT_MS / 1000;
 	while (in->memory.fd < 0 || in->urgent.fd < 0) {
 		if (incoming_failed(in, err) || take_connection(in, err))
 			return -1;
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (now.tv_sec > until)
+		if (setup_left_ms(in) == 1)
 			return error_set(err, CODE_NETWORK, NULL,
 					 "the source did not make its memory and urgent connections within %d s",
-					 ACCEPT_TIMEOUT_MS / 1000);
+					 SETUP_TIMEOUT_MS / 1000);
 	}
 	return 0;
 }
@@ -217,7 +221,8 @@ static int setup(struct incoming *in, struct error *err)
 	struct refusals refusals = { .nr = 0 };
 	int ret;
 
-	in->setup_msg = incoming_expect(in, MIGRATE__CONTROL__BODY_SETUP, SETUP_TIMEOUT_MS, err);
+	in->setup_msg = incoming_expect(in, MIGRATE__CONTROL__BODY_SETUP, setup_left_ms(in),
+					err);
 	if (!in->setup_msg)
 		return -1;
 	in->setup = in->setup_msg->setup;
@@ -230,9 +235,11 @@ static int setup(struct incoming *in, struct error *err)
 	precheck_setup(in->setup, &in->opts->criu, in->opts->images_base, &refusals);
 	ret = refusals.nr ? 0 : announce(in, in->setup->vmas, in->setup->n_vmas, err);
 	if (!ret && !refusals.nr)
-		ret = images_make(&in->images, err);
+		ret = budget_announce(&in->budget, BUDGET_MIRROR, in->setup->rss_bytes, err);
 	if (!ret)
 		ret = reply(in, &refusals, err);
+	if (!ret)
+		place_advance(in->opts->place, PLACE_SETUP);
 	precheck_free(&refusals);
 	return ret;
 }
@@ -241,6 +248,7 @@ static int start_threads(struct incoming *in, struct error *err)
 {
 	in->memory.mem = &in->mem;
 	in->memory.mm = in->setup->pid;
+	in->memory.place = in->opts->place;
 	in->urgent.mem = &in->mem;
 	in->urgent.mm = in->setup->pid;
 	in->urgent.urgent = true;
@@ -256,12 +264,23 @@ static int start_threads(struct incoming *in, struct error *err)
 static int take_message(struct incoming *in, const Migrate__Control *msg, bool *go,
 			struct error *err)
 {
+	place_progress(in->opts->place);
 	switch (msg->body_case) {
 	case MIGRATE__CONTROL__BODY_MAPS:
 		return announce(in, msg->maps->vmas, msg->maps->n_vmas, err);
+	case MIGRATE__CONTROL__BODY_ANNOUNCE:
+		return budget_announce(&in->budget, BUDGET_MIRROR, msg->announce->memory_bytes,
+				       err) ||
+		       budget_announce(&in->budget, BUDGET_IMAGES, msg->announce->image_bytes,
+				       err) ? -1 : 0;
 	case MIGRATE__CONTROL__BODY_ROUND_BEGIN:
 		if (precheck_memory(0, err))
 			return -1;
+		if (msg->round_begin->round != in->sync.begun + 1 ||
+		    msg->round_begin->round > ROUNDS_MAX)
+			return error_set(err, CODE_PEER, NULL,
+					 "the source began round %u after round %u",
+					 msg->round_begin->round, in->sync.begun);
 		pthread_mutex_lock(&in->sync.lock);
 		in->sync.begun = msg->round_begin->round;
 		pthread_cond_broadcast(&in->sync.changed);
@@ -272,8 +291,6 @@ static int take_message(struct incoming *in, const Migrate__Control *msg, bool *
 		return 0;
 	case MIGRATE__CONTROL__BODY_IMAGE_FILE:
 		return images_take(&in->images, msg->image_file, err);
-	case MIGRATE__CONTROL__BODY_DIGESTS:
-		return verify_add(&in->verify, msg->digests, err);
 	case MIGRATE__CONTROL__BODY_RESTORE_GO:
 		in->announced_files = msg->restore_go->files;
 		in->pending = msg->restore_go->pending;
@@ -345,31 +362,51 @@ static int prepare(struct incoming *in, int control_fd, struct error *err)
 	if (memory_init(&in->mem, &hooks, err))
 		return -1;
 	in->has_memory = true;
+	budget_init(&in->budget, in->opts->places, in->opts->place);
+	in->mem.store.budget = in->images.budget = in->verify.budget = &in->budget;
 	in->fault.mem = &in->mem;
 	in->fault.hooks = (struct fault_hooks){
 		.restored = hook_restored, .failed = hook_failed, .ctx = in,
 	};
 	if (fault_init(&in->fault, err) || start_watch(in, err))
 		return -1;
-	in->ctl = control_new(control_fd, err);
+	in->ctl = control_new(control_fd, COURSE_DEST, err);
 	return in->ctl ? incoming_start_control(in, err) : -1;
 }
 
-/* Before COMMIT: nothing may stay. The source hears of it when that is so. */
+/*
+ * Nothing was started, and nothing may stay. The source hears of it when that is so: then the
+ * program can go on there, whatever the source has recorded.
+ */
 static int undo(struct incoming *in, struct error *err)
 {
-	struct error first = { 0 }, ignored = { 0 };
+	struct error first = { 0 }, why = { 0 };
+	bool gone = true;
 
 	/* what the state machine saw may only be a consequence */
 	if (incoming_failed(in, &first))
 		*err = first;
-	if (keeper_abort(in->keeper, &ignored))
-		keeper_undo(in->keeper, in->init_fd);
+	if (keeper_abort(in->keeper, &why))
+		gone = keeper_undo(in->keeper, in->init_fd);
+	if (!gone)
+		tell("warning", NULL, "what was restored is still there: %s", why.what);
 	if (in->ctl)
-		control_send_abort(in->ctl, err);
+		control_send_abort(in->ctl, err, gone);
 	incoming_stop_threads(in);
 	tell_result(err, NULL);
 	return err->code;
+}
+
+/* Nothing was begun that would have to be undone. */
+static int turn_down(int control_fd, const struct error *why)
+{
+	struct error ignored = { 0 };
+	struct control *ctl = control_new(control_fd, COURSE_DEST, &ignored);
+
+	if (ctl)
+		control_send_abort(ctl, why, true);
+	tell_result(why, NULL);
+	return why->code;
 }
 
 int incoming_run(int control_fd, int parent_sock, const uint8_t *id, const char *peer,
@@ -387,15 +424,18 @@ int incoming_run(int control_fd, int parent_sock, const uint8_t *id, const char 
 	in->memory.fd = -1;
 	in->urgent.fd = -1;
 	in->init_fd = -1;
+	in->setup_by_ms = places_now_ms() + SETUP_TIMEOUT_MS;
 	incoming_sync_init(in);
-	if (take_signals(in, &err) || images_plan(&in->images, opts->images_base, id, &err))
-		return err.code;
+	/* the keeper is forked before any thread, and removes what was made before */
+	if (take_signals(in, &err) || images_make(&in->images, opts->images_base, id, &err))
+		return turn_down(control_fd, &err);
 	tell_migration(in->images.id);
-	/* forked before any thread, and before there is anything that it must not inherit */
 	incoming_plan_group(in);
-	in->keeper = keeper_start(in->images.dir, &in->group, &err);
-	if (!in->keeper)
-		return err.code;
+	in->keeper = keeper_start(&in->images.dir, &in->group, &err);
+	if (!in->keeper) {
+		owned_dir_remove(&in->images.dir);
+		return turn_down(control_fd, &err);
+	}
 	incoming_state(in, "ACCEPT");
 	if (!prepare(in, control_fd, &err) && !greet(in, &err) && !take_connections(in, &err) &&
 	    !setup(in, &err) && !start_threads(in, &err) && !receive(in, &err) &&

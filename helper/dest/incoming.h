@@ -13,21 +13,28 @@
 #include <pthread.h>
 #include "criu/criu.h"
 #include "dest/attributes.h"
+#include "dest/budget.h"
 #include "dest/fault.h"
 #include "dest/images.h"
 #include "dest/keeper.h"
 #include "dest/memory.h"
+#include "dest/places.h"
 #include "dest/receive.h"
 #include "dest/verify.h"
 #include "wire/conn.h"
 #include "wire/control.h"
 
-/** struct serve_options - of the command line, and what this machine has */
+/**
+ * struct serve_options - of the command line, and what this machine has
+ * @places: shared by all migrations; @place: that of this one, in its process
+ */
 struct serve_options {
 	const char *listen;
 	const char *images_base;
 	bool insecure, once, json;
 	struct criu_version criu;
+	struct places *places;
+	struct place *place;
 };
 
 /**
@@ -100,10 +107,12 @@ struct incoming {
 	struct cgroup group;
 	uint64_t pending;
 	int oom_score_adj;
+	struct budget budget;
 	uint32_t announced_files;
 	pid_t init_pid;
 	atomic_int init_fd;
 	int signals;
+	int64_t setup_by_ms;	/* when Setup must have come, places_now_ms() */
 	uint64_t restore_ns, verified_pages;
 };
 
@@ -133,6 +142,14 @@ int incoming_wait(struct incoming *in, const bool *flag, int timeout_ms, const c
 /** incoming_failed() - 0, or -1 and why */
 int incoming_failed(struct incoming *in, struct error *err);
 void incoming_set(struct incoming *in, bool *flag);
+bool incoming_is_committed(struct incoming *in);
+/**
+ * incoming_commit() - COMMIT was received: no failure undoes anything from here on
+ *
+ * -1 when something had failed before by which the program cannot run here. A lost link is no
+ * such failure: the source gave the program up when it sent COMMIT.
+ */
+int incoming_commit(struct incoming *in, struct error *err);
 int incoming_start_control(struct incoming *in, struct error *err);
 int incoming_start_receivers(struct incoming *in, struct error *err);
 int incoming_start_fault(struct incoming *in, struct error *err);

@@ -2,8 +2,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <linux/close_range.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,10 +15,12 @@
 #include <unistd.h>
 #include "dest/fdpass.h"
 #include "dest/keeper.h"
+#include "kernel/fds.h"
 #include "kernel/proc.h"
 
 #define ANSWER_TIMEOUT_MS	30000
 #define CLEAN_UP_TIMEOUT_MS	10000
+#define COMMIT_ANSWER_MS	10000	/* more than its init has for its answer */
 #define GROUP_TIMEOUT_MS	5000
 #define PDEATH_TIMEOUT_MS	2000	/* the kernel kills the init a moment after the keeper's end */
 
@@ -44,31 +44,21 @@ struct keeper {
 	pthread_mutex_t lock;
 	int sock;
 	pid_t pid, init_pid;
-	const char *dir;
+	const struct owned_dir *dir;
 	struct cgroup group;
 };
 
 /* The keeper process's own state. */
 struct kept {
-	const char *dir;
+	const struct owned_dir *dir;
 	int sock;		/* to the helper; -1 when it is gone */
 	const struct cgroup *group;
 	struct nsinit ns;
 	int *fds;		/* index: handle; -1: free */
 	size_t nr_fds;
+	int signal;		/* by which the program was killed, 0 */
 	bool committed;
 };
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	remove(path);
-	return 0;
-}
-
-static void remove_dir(const char *dir)
-{
-	nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-}
 
 static void kept_hold(struct kept *kept, int fd, struct keeper_msg *answer)
 {
@@ -133,7 +123,7 @@ static void kept_abort(struct kept *kept, struct error *err)
 	/* first the tasks: as long as one lives, its missing pages must not read as zeros */
 	kept_kill(kept, err);
 	kept_release_all(kept);
-	remove_dir(kept->dir);
+	owned_dir_remove(kept->dir);
 }
 
 /* The group was only for the freezer: the program goes where the keeper is. */
@@ -151,6 +141,18 @@ static void kept_commit(struct kept *kept, struct keeper_msg *answer)
 	}
 	kept->committed = false;
 	kept_kill(kept, &(struct error){ 0 });
+}
+
+static bool kept_reap(struct kept *kept)
+{
+	int status;
+
+	if (!kept->ns.pid || waitpid(kept->ns.pid, &status, WNOHANG) != kept->ns.pid)
+		return false;
+	kept->ns.pid = 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) > NSINIT_SIGNALLED)
+		kept->signal = WEXITSTATUS(status) - NSINIT_SIGNALLED;
+	return true;
 }
 
 /* Return: false when the keeper is to end */
@@ -185,8 +187,10 @@ static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *f
 		go_on = kept->committed;
 		break;
 	case KEEPER_DONE:
+		kept_reap(kept);
+		answer.value = kept->signal;
 		kept_release_all(kept);
-		remove_dir(kept->dir);
+		owned_dir_remove(kept->dir);
 		go_on = false;
 		break;
 	}
@@ -196,17 +200,9 @@ static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *f
 	if (started) {
 		group_leave(kept->group);
 		/* CRIU's images are of no use any more, and take memory */
-		remove_dir(kept->dir);
+		owned_dir_remove(kept->dir);
 	}
 	return go_on;
-}
-
-static bool kept_reap(struct kept *kept)
-{
-	if (!kept->ns.pid || waitpid(kept->ns.pid, NULL, WNOHANG) != kept->ns.pid)
-		return false;
-	kept->ns.pid = 0;
-	return true;
 }
 
 static bool kept_message(struct kept *kept)
@@ -251,11 +247,12 @@ static void kept_main(struct kept *kept, int signals)
 			go_on = kept_message(kept);
 	}
 	if (kept->sock < 0)
-		remove_dir(kept->dir);
+		owned_dir_remove(kept->dir);
 }
 
-static void keeper_main(const char *dir, const struct cgroup *group, int sock)
+static void keeper_main(const struct owned_dir *dir, const struct cgroup *group, int sock)
 {
+	const int keep[] = { sock, dir->base_fd, dir->fd };
 	struct kept kept = { .dir = dir, .group = group, .sock = sock, .ns = { .sock = -1 } };
 	struct rlimit many = { .rlim_cur = 65536, .rlim_max = 65536 };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC), signals;
@@ -266,9 +263,7 @@ static void keeper_main(const char *dir, const struct cgroup *group, int sock)
 	for (int fd = 0; fd < 3; fd++)
 		dup2(null, fd);
 	/* a connection that stayed open here would hide from the peer that the helper died */
-	if (sock > 3)
-		close_range(3, sock - 1, 0);
-	close_range(sock + 1, ~0U, 0);
+	fds_close_others(keep, 3);
 	setrlimit(RLIMIT_NOFILE, &many);
 	if (chdir("/"))
 		_exit(1);
@@ -287,7 +282,8 @@ static void keeper_main(const char *dir, const struct cgroup *group, int sock)
 	_exit(0);
 }
 
-struct keeper *keeper_start(const char *dir, const struct cgroup *group, struct error *err)
+struct keeper *keeper_start(const struct owned_dir *dir, const struct cgroup *group,
+			    struct error *err)
 {
 	struct keeper *keeper = calloc(1, sizeof(*keeper));
 	int pair[2];
@@ -334,14 +330,14 @@ void keeper_free(struct keeper *keeper)
 }
 
 /* @answer_fd: a descriptor that comes with the answer, or NULL */
-static int keeper_ask(struct keeper *keeper, struct keeper_msg *msg, const int *fds,
-		      size_t nr_fds, int *answer_fd, struct error *err)
+static int keeper_ask_within(struct keeper *keeper, struct keeper_msg *msg, const int *fds,
+			     size_t nr_fds, int *answer_fd, int timeout_ms, struct error *err)
 {
 	int passed[FDPASS_MAX], ret;
 
 	pthread_mutex_lock(&keeper->lock);
 	ret = fdpass_send(keeper->sock, msg, sizeof(*msg), fds, nr_fds) ? 0 :
-	      fdpass_recv(keeper->sock, msg, sizeof(*msg), passed, ANSWER_TIMEOUT_MS);
+	      fdpass_recv(keeper->sock, msg, sizeof(*msg), passed, timeout_ms);
 	pthread_mutex_unlock(&keeper->lock);
 	if (ret != 1)
 		return error_set(err, CODE_INTERNAL, NULL, "the keeper (pid %d) has ended",
@@ -352,6 +348,12 @@ static int keeper_ask(struct keeper *keeper, struct keeper_msg *msg, const int *
 		return 0;
 	*err = msg->err;
 	return -1;
+}
+
+static int keeper_ask(struct keeper *keeper, struct keeper_msg *msg, const int *fds,
+		      size_t nr_fds, int *answer_fd, struct error *err)
+{
+	return keeper_ask_within(keeper, msg, fds, nr_fds, answer_fd, ANSWER_TIMEOUT_MS, err);
 }
 
 int keeper_hold(struct keeper *keeper, int fd, int *handle, struct error *err)
@@ -406,54 +408,63 @@ static int commit_alone(struct keeper *keeper, struct error *err)
 int keeper_commit(struct keeper *keeper, bool *started, struct error *err)
 {
 	struct keeper_msg msg = { .op = KEEPER_COMMIT };
-	int ret = keeper_ask(keeper, &msg, NULL, 0, NULL, err);
+	int ret = keeper_ask_within(keeper, &msg, NULL, 0, NULL, COMMIT_ANSWER_MS, err);
 
 	/* an answer of the keeper's own is the truth; that it has none is only our word */
-	if (ret && !error_is_set(&msg.err))
+	if (ret && !error_is_set(&msg.err)) {
+		/* one that is stuck must not start anything later */
+		kill(keeper->pid, SIGKILL);
 		ret = commit_alone(keeper, err);
+	}
 	*started = !ret;
 	return ret;
 }
 
-static int keeper_end(struct keeper *keeper, enum keeper_op op, struct error *err)
+static int keeper_end(struct keeper *keeper, enum keeper_op op, int *value, struct error *err)
 {
 	struct keeper_msg msg = { .op = op };
 	int ret = keeper_ask(keeper, &msg, NULL, 0, NULL, err);
 
 	if (!ret)
 		waitpid(keeper->pid, NULL, 0);
+	*value = ret ? 0 : msg.value;
 	return ret;
 }
 
 int keeper_abort(struct keeper *keeper, struct error *err)
 {
-	return keeper_end(keeper, KEEPER_ABORT, err);
+	int unused;
+
+	return keeper_end(keeper, KEEPER_ABORT, &unused, err);
 }
 
-int keeper_done(struct keeper *keeper, struct error *err)
+int keeper_done(struct keeper *keeper, int *signal, struct error *err)
 {
-	return keeper_end(keeper, KEEPER_DONE, err);
+	return keeper_end(keeper, KEEPER_DONE, signal, err);
 }
 
-static void wait_init(int init_fd)
+/* Return: true when the namespace's init has ended, and everything with it */
+static bool wait_init(int init_fd)
 {
 	struct pollfd ended = { .fd = init_fd, .events = POLLIN };
 
-	if (init_fd >= 0)
-		poll(&ended, 1, CLEAN_UP_TIMEOUT_MS);
+	return init_fd < 0 || poll(&ended, 1, CLEAN_UP_TIMEOUT_MS) > 0;
 }
 
-void keeper_undo(struct keeper *keeper, int init_fd)
+bool keeper_undo(struct keeper *keeper, int init_fd)
 {
+	bool gone;
+
 	/* the init waits for tasks that the v1 freezer keeps */
 	cgroup_kill(&keeper->group);
-	wait_init(init_fd);
+	gone = wait_init(init_fd);
 	cgroup_remove(&keeper->group, GROUP_TIMEOUT_MS);
-	remove_dir(keeper->dir);
+	owned_dir_remove(keeper->dir);
+	return gone;
 }
 
-void keeper_clean_up(const char *dir, int init_fd)
+void keeper_clean_up(const struct owned_dir *dir, int init_fd)
 {
 	wait_init(init_fd);
-	remove_dir(dir);
+	owned_dir_remove(dir);
 }

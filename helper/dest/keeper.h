@@ -10,17 +10,19 @@
 #include <stdbool.h>
 #include <sys/types.h>
 #include "dest/nsinit.h"
+#include "kernel/owned_dir.h"
 #include "ui/error.h"
 
 struct keeper;
 
 /**
  * keeper_start() - fork it; call it before any thread is started
- * @dir: directory of this migration; the keeper removes it at the end
+ * @dir: directory of this migration, which was made already; the keeper removes it at the end
  * @group: the planned control group in which the program is restored and frozen; copied. The
  *	keeper makes it for keeper_spawn(), and removes it
  */
-struct keeper *keeper_start(const char *dir, const struct cgroup *group, struct error *err);
+struct keeper *keeper_start(const struct owned_dir *dir, const struct cgroup *group,
+			    struct error *err);
 
 /* All of these wait for the keeper's answer, and may be called by any thread. */
 
@@ -44,20 +46,24 @@ int keeper_commit(struct keeper *keeper, bool *started, struct error *err);
 /** keeper_abort() - kill what was restored, remove the directory; the keeper ends */
 int keeper_abort(struct keeper *keeper, struct error *err);
 
-/** keeper_done() - nothing is lacking: let go of everything; the keeper ends */
-int keeper_done(struct keeper *keeper, struct error *err);
+/**
+ * keeper_done() - nothing is lacking: let go of everything; the keeper ends
+ * @signal: by which the program's first task was killed; 0 when it lives, or ended otherwise
+ */
+int keeper_done(struct keeper *keeper, int *signal, struct error *err);
 
 /**
  * keeper_undo() - keeper_abort() when the keeper itself has died: end what it started
  * @init_fd: pidfd of the namespace's init, or -1. The kernel kills it with the keeper
+ * Return: true when nothing of what was restored is left
  */
-void keeper_undo(struct keeper *keeper, int init_fd);
+bool keeper_undo(struct keeper *keeper, int init_fd);
 
 /**
  * keeper_clean_up() - keeper_done() when the keeper itself has died
  * @init_fd: as for keeper_undo()
  */
-void keeper_clean_up(const char *dir, int init_fd);
+void keeper_clean_up(const struct owned_dir *dir, int init_fd);
 
 /** keeper_fd() - hangs up when the keeper has died; only for poll() */
 int keeper_fd(const struct keeper *keeper);

@@ -76,12 +76,16 @@ int memory_announce(struct memory *mem, const struct store_range *ranges, size_t
 	return 0;
 }
 
-void memory_add(struct memory *mem, const struct splice_vm_run *runs, uint32_t nr_runs)
+int memory_add(struct memory *mem, const struct splice_vm_run *runs, uint32_t nr_runs,
+	       struct error *err)
 {
+	int ret = 0;
+
 	memory_lock(mem);
-	for (uint32_t i = 0; i < nr_runs; i++)
-		page_set_add(&mem->store.have, runs[i].addr, runs[i].nr_pages);
+	for (uint32_t i = 0; i < nr_runs && !ret; i++)
+		ret = store_add(&mem->store, runs[i].addr, runs[i].nr_pages, err);
 	memory_unlock(mem);
+	return ret;
 }
 
 void memory_drop(struct memory *mem, const struct splice_vm_run *runs, uint32_t nr_runs)
@@ -102,12 +106,30 @@ void memory_drop(struct memory *mem, const struct splice_vm_run *runs, uint32_t 
 	memory_unlock(mem);
 }
 
-void memory_populate(struct memory *mem, const struct splice_vm_run *runs, uint32_t nr_runs)
+/* A page here will be memory of the program, and may be in @wanted, @asked and a space's @todo. */
+static int populate_run(struct memory *mem, const struct splice_vm_run *run, struct error *err)
 {
+	struct budget *budget = mem->store.budget;
+	uint64_t pages = mem->populated.nr + run->nr_pages;
+
+	if (budget_check(budget, BUDGET_MIRROR, pages * PAGE_BYTES, err) ||
+	    budget_take(budget, BUDGET_BOOKS,
+			4 * page_set_cost(&mem->populated, run->addr, run->nr_pages), err))
+		return -1;
+	page_set_add(&mem->populated, run->addr, run->nr_pages);
+	return 0;
+}
+
+int memory_populate(struct memory *mem, const struct splice_vm_run *runs, uint32_t nr_runs,
+		    struct error *err)
+{
+	int ret = 0;
+
 	memory_lock(mem);
-	for (uint32_t i = 0; i < nr_runs; i++)
-		page_set_add(&mem->populated, runs[i].addr, runs[i].nr_pages);
+	for (uint32_t i = 0; i < nr_runs && !ret; i++)
+		ret = populate_run(mem, &runs[i], err);
 	memory_unlock(mem);
+	return ret;
 }
 
 /* Nothing is kept in the mirror but what is in @keep. */
@@ -192,6 +214,11 @@ int memory_fetch(struct memory *mem, uint64_t addr, uint64_t nr_pages, void *buf
 	struct run run;
 	int ret = 0;
 
+	/* they are written into the images; zeros that the source answers with take room there too */
+	if (budget_take(mem->store.budget, BUDGET_IMAGES, nr_pages * PAGE_BYTES, err) ||
+	    budget_take(mem->store.budget, BUDGET_BOOKS, page_set_cost(&mem->wanted, addr, nr_pages) +
+			page_set_cost(&mem->asked, addr, nr_pages), err))
+		return -1;
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += FETCH_TIMEOUT_S;
 	memory_lock(mem);
@@ -249,6 +276,7 @@ int memory_seal(struct memory *mem, const struct page_set *lazy, struct error *e
 	space->ready = false;
 	ret = memory_space_add(mem, space, err);
 	mem->sealed = !ret;
+	budget_settle(mem->store.budget);
 	memory_unlock(mem);
 	return ret;
 }

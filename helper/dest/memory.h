@@ -103,11 +103,13 @@ static inline void memory_unlock(struct memory *mem)
 int memory_announce(struct memory *mem, const struct store_range *ranges, size_t nr,
 		    struct error *err);
 /** memory_add() - the content of these runs is in its place in the mirror */
-void memory_add(struct memory *mem, const struct splice_vm_run *runs, uint32_t nr_runs);
+int memory_add(struct memory *mem, const struct splice_vm_run *runs, uint32_t nr_runs,
+	       struct error *err);
 /** memory_drop() - forget these runs */
 void memory_drop(struct memory *mem, const struct splice_vm_run *runs, uint32_t nr_runs);
 /** memory_populate() - part of the final list of all there is */
-void memory_populate(struct memory *mem, const struct splice_vm_run *runs, uint32_t nr_runs);
+int memory_populate(struct memory *mem, const struct splice_vm_run *runs, uint32_t nr_runs,
+		    struct error *err);
 /** memory_final() - all lists are there: how much of it we have, and lack */
 void memory_final(struct memory *mem, uint64_t *have, uint64_t *lack);
 

@@ -128,12 +128,23 @@ static int init_criu(const struct cgroup *group, int *rpc_fd, pid_t *criu, struc
 	return 0;
 }
 
+/**
+ * struct init_tasks - whose end the init looks at
+ * @criu: -1 when it has ended
+ * @root: the first task of the program
+ * @signal: by which @root was killed; 0: it was not
+ */
+struct init_tasks {
+	pid_t criu, root;
+	int signal;
+};
+
 /*
  * Reap what ended. A CRIU that was killed leaves half-made tasks that wait for it for ever and
  * hold its end of the RPC socket: the namespace ends with it, and the helper sees that.
  * Return: false when nothing is left in the namespace
  */
-static bool init_reap(pid_t *criu)
+static bool init_reap(struct init_tasks *tasks)
 {
 	int status;
 
@@ -144,12 +155,14 @@ static bool init_reap(pid_t *criu)
 			continue;
 		if (pid <= 0)
 			return !pid;
-		if (pid != *criu)
+		if (pid == tasks->root && WIFSIGNALED(status))
+			tasks->signal = WTERMSIG(status);
+		if (pid != tasks->criu)
 			continue;
 		if (WIFSIGNALED(status))
 			_exit(1);
 		/* its pid may be another's one day */
-		*criu = -1;
+		tasks->criu = -1;
 	}
 }
 
@@ -162,7 +175,7 @@ static void init_commit(int sock)
 	fdpass_send(sock, &out, sizeof(out), NULL, 0);
 }
 
-static void init_loop(int sock, int signals, pid_t criu)
+static void init_loop(int sock, int signals, struct init_tasks *tasks)
 {
 	struct pollfd fds[] = {
 		{ .fd = signals, .events = POLLIN },
@@ -173,7 +186,7 @@ static void init_loop(int sock, int signals, pid_t criu)
 	struct nsinit_msg msg;
 	bool committed = false;
 
-	while (init_reap(&criu)) {
+	while (init_reap(tasks)) {
 		if (poll(fds, 2, -1) < 0)
 			continue;
 		if (fds[0].revents && read(signals, &info, sizeof(info)) < 0)
@@ -196,8 +209,8 @@ static void init_loop(int sock, int signals, pid_t criu)
 static void init_main(int sock, pid_t task_pid, const struct cgroup *group)
 {
 	struct nsinit_msg msg = { 0 };
+	struct init_tasks tasks = { .criu = -1, .root = task_pid };
 	int rpc_fd = -1, signals;
-	pid_t criu = -1;
 	sigset_t chld;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -210,15 +223,15 @@ static void init_main(int sock, pid_t task_pid, const struct cgroup *group)
 	sigprocmask(SIG_SETMASK, &chld, NULL);
 	if (!init_descriptors(sock, &msg.err) && !init_mounts(&msg.err)) {
 		avoid_pid(task_pid);
-		init_criu(group, &rpc_fd, &criu, &msg.err);
+		init_criu(group, &rpc_fd, &tasks.criu, &msg.err);
 	}
 	signals = signalfd(-1, &chld, SFD_CLOEXEC);
 	if (fdpass_send(sock, &msg, sizeof(msg), &rpc_fd, rpc_fd >= 0) || rpc_fd < 0 ||
 	    signals < 0)
 		_exit(1);
 	close(rpc_fd);
-	init_loop(sock, signals, criu);
-	_exit(0);
+	init_loop(sock, signals, &tasks);
+	_exit(tasks.signal ? NSINIT_SIGNALLED + tasks.signal : 0);
 }
 
 static int nsinit_answer(struct nsinit *ns, int timeout_ms, int *fd, struct error *err)

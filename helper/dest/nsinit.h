@@ -11,6 +11,9 @@
 #include "kernel/cgroup.h"
 #include "ui/error.h"
 
+/* Exit status of the init: this and the signal by which the program's first task was killed. */
+#define NSINIT_SIGNALLED	128
+
 /**
  * struct nsinit - as its parent, the keeper, sees it
  * @pid: in the parent's namespace; 0 when there is none

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,23 +11,31 @@
 #include "dest/precheck.h"
 #include "kernel/memory_limit.h"
 #include "kernel/proc.h"
+#include "ui/text.h"
 
 #define MIB		(1UL << 20)
 #define RESERVE		(64 * MIB)	/* what a machine needs besides the program */
 #define IMAGES_RESERVE	(32 * MIB)	/* CRIU's images without shared memory */
-#define MAX_VMAS	(1u << 20)
+#define MAX_VMAS	(1u << 18)
+#define MAX_CPU_FLAGS	4096
+#define MAX_PID		(1 << 22)
+#define REFUSAL_MAX_BYTES	480
 
 __attribute__((format(printf, 2, 3)))
 static void refuse(struct refusals *refusals, const char *fmt, ...)
 {
 	size_t max = sizeof(refusals->text) / sizeof(*refusals->text);
+	char **text = &refusals->text[refusals->nr];
 	va_list args;
 
 	if (refusals->nr == max)
 		return;
 	va_start(args, fmt);
-	if (vasprintf(&refusals->text[refusals->nr], fmt, args) >= 0)
+	/* there are paths and names of the source in it */
+	if (vasprintf(text, fmt, args) >= 0) {
+		text_clean(text, REFUSAL_MAX_BYTES);
 		refusals->nr++;
+	}
 	va_end(args);
 }
 
@@ -53,15 +62,20 @@ static bool has_word(const char *line, const char *word)
 {
 	size_t len = strlen(word);
 
-	for (const char *at = strstr(line, word); at; at = strstr(at + 1, word))
-		if ((at == line || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\n' || !at[len]))
+	while (*line) {
+		size_t nr = strcspn(line, " \n");
+
+		if (len && nr == len && !memcmp(line, word, len))
 			return true;
+		line += nr;
+		line += strspn(line, " \n");
+	}
 	return false;
 }
 
 static void check_cpu(const Migrate__Setup *setup, struct refusals *refusals)
 {
-	char missing[256] = "", *flags;
+	char missing[256] = "", *flags = NULL;
 	struct utsname uts;
 	size_t nr = 0;
 
@@ -70,7 +84,8 @@ static void check_cpu(const Migrate__Setup *setup, struct refusals *refusals)
 		refuse(refusals, "this machine is %s, the source is %s", uts.machine, setup->arch);
 		return;
 	}
-	flags = proc_cpu_flags();
+	if (setup->n_cpu_flags <= MAX_CPU_FLAGS)
+		flags = proc_cpu_flags();
 	if (!flags)
 		return;
 	for (size_t i = 0; i < setup->n_cpu_flags; i++) {
@@ -85,18 +100,47 @@ static void check_cpu(const Migrate__Setup *setup, struct refusals *refusals)
 		       nr, missing, nr > 12 ? " …" : "");
 }
 
+static int compare_paths(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Who could ask for one path with many sizes would learn the size that it has here. */
+static bool are_files_asked_once(const Migrate__Setup *setup)
+{
+	size_t nr = setup->n_files;
+	char **paths = nr > PRECHECK_MAX_FILES ? NULL : calloc(nr + 1, sizeof(*paths));
+	bool once = paths != NULL;
+
+	for (size_t i = 0; i < nr && once; i++) {
+		paths[i] = setup->files[i]->path;
+		once = *paths[i] == '/' && strlen(paths[i]) < PATH_MAX;
+	}
+	if (once)
+		qsort(paths, nr, sizeof(*paths), compare_paths);
+	for (size_t i = 1; i < nr && once; i++)
+		once = strcmp(paths[i - 1], paths[i]);
+	free(paths);
+	return once;
+}
+
 static void check_files(const Migrate__Setup *setup, struct refusals *refusals)
 {
+	struct stat st;
+
+	if (!are_files_asked_once(setup)) {
+		refuse(refusals, "the list of mapped files is wrong: at most %d absolute paths, each once, are taken",
+		       PRECHECK_MAX_FILES);
+		return;
+	}
+	/* a stranger may ask: missing and different are one answer, and no size is told */
 	for (size_t i = 0; i < setup->n_files; i++) {
 		const Migrate__MappedFile *file = setup->files[i];
-		struct stat st;
 
-		if (stat(file->path, &st))
-			refuse(refusals, "the file %s is mapped by the program and is missing here: copy it here",
+		if (stat(file->path, &st) || !S_ISREG(st.st_mode) ||
+		    (uint64_t)st.st_size != file->bytes)
+			refuse(refusals, "the file %s is mapped by the program, and here is no file of that name and size: install the same version here",
 			       file->path);
-		else if ((uint64_t)st.st_size != file->bytes)
-			refuse(refusals, "the file %s has %lu bytes here and %lu at the source: install the same version",
-			       file->path, (uint64_t)st.st_size, file->bytes);
 	}
 }
 
@@ -124,12 +168,17 @@ static void check_room(const Migrate__Setup *setup, const char *base, struct ref
 	struct error err = { 0 };
 	struct statfs fs;
 
+	if (setup->rss_bytes >= USER_END) {
+		refuse(refusals, "the program has %lu MiB of memory, more than there can be",
+		       setup->rss_bytes / MIB);
+		return;
+	}
 	if (precheck_memory(setup->rss_bytes + setup->rss_bytes / 10, &err))
 		refuse(refusals, "%s: free some memory here", err.what);
 	if (statfs(base, &fs))
 		return;
 	for (size_t i = 0; i < setup->n_vmas; i++)
-		if (setup->vmas[i]->shared)
+		if (setup->vmas[i]->shared && shared < setup->rss_bytes)
 			shared += setup->vmas[i]->end - setup->vmas[i]->start;
 	if (shared > setup->rss_bytes)
 		shared = setup->rss_bytes;
@@ -146,8 +195,8 @@ void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu
 	check_cpu(setup, refusals);
 	check_files(setup, refusals);
 	check_room(setup, base, refusals);
-	if (setup->pid <= 1)
-		refuse(refusals, "the program has pid %d at the source, which the new namespace needs for its init: start it with another pid",
+	if (setup->pid <= 1 || setup->pid > MAX_PID)
+		refuse(refusals, "the program has pid %d at the source, which cannot be given to it here: start it with another pid",
 		       setup->pid);
 }
 

@@ -10,6 +10,8 @@
 #include "dest/store.h"
 #include "wire/control.h"
 
+#define PRECHECK_MAX_FILES	16384	/* most mapped files that Setup may name */
+
 /** struct refusals - sentences for people */
 struct refusals {
 	char *text[32];

@@ -15,31 +15,58 @@ static int refuse_frame(const struct receiver *receiver, const struct frame *fra
 			 frame->kind, conn_name(receiver), why);
 }
 
+/* Lock held. */
+static int check_announced(const struct receiver *receiver, const struct frame *frame,
+			   struct error *err)
+{
+	const struct store *store = &receiver->mem->store;
+
+	for (uint32_t i = 0; i < frame->nr_runs; i++)
+		if (!store_announced(store, frame->runs[i].addr, frame->runs[i].nr_pages))
+			return refuse_frame(receiver, frame, "pages outside of what was announced",
+					    err);
+	return 0;
+}
+
+/* However long the bytes take, nobody waits for this thread: the windows are its own meanwhile. */
+static int receive_bytes(struct receiver *receiver, const struct frame *frame, struct error *err)
+{
+	struct store *store = &receiver->mem->store;
+	struct store_windows *windows = store_windows_get(store);
+	int ret = 0;
+
+	for (uint32_t i = 0; i < frame->nr_runs && !ret; i++) {
+		const struct splice_vm_run *run = &frame->runs[i];
+		void *to = store_windows_at(windows, run->addr, run->nr_pages);
+
+		ret = to ? conn_read(receiver->fd, to, run->nr_pages * PAGE_BYTES, 0, err) :
+		      refuse_frame(receiver, frame, "pages outside of what was announced", err);
+	}
+	store_windows_put(store, windows);
+	return ret;
+}
+
 /* Before FINAL: straight to where the pages belong. */
 static int receive_into_place(struct receiver *receiver, const struct frame *frame,
 			      struct error *err)
 {
 	struct store *store = &receiver->mem->store;
-	int ret = 0;
+	int ret;
 
-	/* held while receiving: the windows stay where they are */
-	pthread_rwlock_rdlock(&store->map_lock);
-	for (uint32_t i = 0; i < frame->nr_runs && !ret; i++) {
-		const struct splice_vm_run *run = &frame->runs[i];
-		void *to = store_at(store, run->addr, run->nr_pages);
-
-		if (!to || !store_announced(store, run->addr, run->nr_pages))
-			ret = refuse_frame(receiver, frame, "pages outside of what was announced",
-					   err);
-		else
-			ret = conn_read(receiver->fd, to, run->nr_pages * PAGE_BYTES, 0, err);
-	}
-	pthread_rwlock_unlock(&store->map_lock);
-	if (ret)
+	pthread_mutex_lock(&store->map_lock);
+	ret = check_announced(receiver, frame, err);
+	pthread_mutex_unlock(&store->map_lock);
+	if (ret || receive_bytes(receiver, frame, err))
 		return -1;
-	memory_add(receiver->mem, frame->runs, frame->nr_runs);
-	atomic_fetch_add(&receiver->precopy_pages, frame->nr_pages);
-	return 0;
+	/* a Maps message that came meanwhile drops what it does not list, before or after this */
+	pthread_mutex_lock(&store->map_lock);
+	ret = check_announced(receiver, frame, err);
+	if (!ret)
+		ret = memory_add(receiver->mem, frame->runs, frame->nr_runs, err);
+	pthread_mutex_unlock(&store->map_lock);
+	if (!ret)
+		atomic_fetch_add(&receiver->precopy_pages, frame->nr_pages);
+	return ret;
 }
 
 /* After it: to whoever lacks them, which a page in the mirror could not be told. */
@@ -86,16 +113,14 @@ static int take_populated(struct receiver *receiver, const struct frame *frame,
 			  struct error *err)
 {
 	struct store *store = &receiver->mem->store;
-	bool known = true;
+	int ret;
 
-	pthread_rwlock_rdlock(&store->map_lock);
-	for (uint32_t i = 0; i < frame->nr_runs && known; i++)
-		known = store_announced(store, frame->runs[i].addr, frame->runs[i].nr_pages);
-	pthread_rwlock_unlock(&store->map_lock);
-	if (!known)
-		return refuse_frame(receiver, frame, "pages outside of what was announced", err);
-	memory_populate(receiver->mem, frame->runs, frame->nr_runs);
-	return 0;
+	pthread_mutex_lock(&store->map_lock);
+	ret = check_announced(receiver, frame, err);
+	pthread_mutex_unlock(&store->map_lock);
+	if (ret)
+		return -1;
+	return memory_populate(receiver->mem, frame->runs, frame->nr_runs, err);
 }
 
 static int take_final(struct receiver *receiver, struct error *err)
@@ -112,6 +137,11 @@ static int frame_before_final(struct receiver *receiver, const struct frame *fra
 {
 	uint32_t round = FRAME_ROUND_OF(frame->cookie), wait_for = round;
 
+	/* what is dropped between two rounds counts as the earlier one's */
+	if (round != receiver->round && round != receiver->round + 1)
+		return refuse_frame(receiver, frame, "of a round that does not run", err);
+	if (round > ROUNDS_MAX + 1)
+		return refuse_frame(receiver, frame, "too many rounds", err);
 	/* these belong to mappings that control announces after the last round */
 	if (frame->kind == FRAME_POPULATED || frame->kind == FRAME_FINAL)
 		wait_for = RECEIVE_FROZEN;
@@ -129,6 +159,10 @@ static int frame_before_final(struct receiver *receiver, const struct frame *fra
 	case FRAME_POPULATED:
 		return take_populated(receiver, frame, err);
 	case FRAME_ROUND:
+		if (round != receiver->round + 1)
+			return refuse_frame(receiver, frame, "the end of a round that does not run",
+					    err);
+		receiver->round = round;
 		return receiver->hooks.round(receiver->hooks.ctx, round, err);
 	case FRAME_FINAL:
 		return take_final(receiver, err);
@@ -137,17 +171,31 @@ static int frame_before_final(struct receiver *receiver, const struct frame *fra
 	}
 }
 
+/* On the urgent connection nothing can come that was not asked for, and that is after FINAL. */
+static bool is_too_early(const struct receiver *receiver)
+{
+	bool final;
+
+	memory_lock(receiver->mem);
+	final = receiver->mem->final;
+	memory_unlock(receiver->mem);
+	return receiver->urgent && !final;
+}
+
 static int frame_after_final(struct receiver *receiver, const struct frame *frame,
 			     struct error *err)
 {
+	if (is_too_early(receiver))
+		return refuse_frame(receiver, frame, "not expected before FINAL", err);
 	switch (frame->kind) {
 	case FRAME_PAGES:
 		return receive_pages(receiver, frame, err);
 	case FRAME_ZERO:
 		return take_zeros(receiver, frame, err);
 	case FRAME_PUSHED:
-		if (receiver->urgent)
+		if (receiver->urgent || receiver->pushed)
 			break;
+		receiver->pushed = true;
 		memory_pushed(receiver->mem, err);
 		return error_is_set(err) ? -1 : 0;
 	default:
@@ -158,6 +206,7 @@ static int frame_after_final(struct receiver *receiver, const struct frame *fram
 
 int receive_frame(struct receiver *receiver, const struct frame *frame, struct error *err)
 {
+	place_progress(receiver->place);
 	if (FRAME_MM_OF(frame->cookie) != receiver->mm)
 		return refuse_frame(receiver, frame, "of another address space", err);
 	return receiver->final ? frame_after_final(receiver, frame, err) :

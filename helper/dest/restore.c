@@ -106,10 +106,14 @@ static int watch_criu(struct incoming *in, int cancel, struct error *err)
 	return ret;
 }
 
-static void unwatch_criu(struct incoming *in)
+/* @criu_err: what CRIU itself, or its log, says; NULL when it has not failed */
+static void unwatch_criu(struct incoming *in, const struct error *criu_err)
 {
 	pthread_mutex_lock(&in->sync.lock);
 	in->sync.rpc_fd = -1;
+	/* that CRIU's other socket broke says less */
+	if (criu_err && in->sync.failed && in->sync.err.code == CODE_CRIU)
+		in->sync.err = *criu_err;
 	pthread_mutex_unlock(&in->sync.lock);
 }
 
@@ -129,7 +133,7 @@ static int run_criu(struct incoming *in, int rpc_fd, struct error *err)
 	ret = watch_criu(in, cancel[0], &criu_err);
 	if (!ret)
 		ret = criu_restore_run(rpc_fd, &opts, &root, &criu_err);
-	unwatch_criu(in);
+	unwatch_criu(in, ret ? &criu_err : NULL);
 	close(cancel[0]);
 	close(cancel[1]);
 	/* the first failure is the reason, CRIU's may be its consequence */

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
-#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,65 +9,63 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include "dest/door.h"
-#include "dest/fdpass.h"
 #include "dest/images.h"
 #include "dest/incoming.h"
+#include "dest/migrations.h"
 #include "dest/serve.h"
 #include "dest/tell.h"
 #include "kernel/memfs.h"
 
-#define DEFAULT_LISTEN	"127.0.0.1:" CONN_DEFAULT_PORT
-#define MAX_MIGRATIONS	32
+#define DEFAULT_LISTEN	"unix:/run/migrate-helper/serve.sock"
 #define TICK_MS		1000
+#define MAX_MIB		(1UL << 27)	/* all of user space */
 
-/**
- * struct migration - as the accepting process sees it
- * @pid: its process; 0: free
- * @sock: socket pair to it
- * @committed: the program may run here already
- * @ended: it has said its outcome, and may go on in the background
- */
-struct migration {
-	pid_t pid;
-	int sock;
-	uint8_t id[CONN_ID_BYTES];
-	bool committed, ended;
-};
-
-/** struct server - the accepting process; @code: outcome of the last migration */
+/** struct server - the accepting process */
 struct server {
 	struct serve_options opts;
 	struct door door;
-	struct migration migrations[MAX_MIGRATIONS];
+	struct migrations migrations;
+	uint64_t max_memory_mib;
 	int signals;
 	bool stop;
-	int code;
 };
 
 static void usage(FILE *to)
 {
 	fputs("Usage: migrate-helper serve [OPTION]...\n"
 	      "Take in programs that migrate to this machine.\n\n"
-	      "  --listen HOST[:PORT]  where to listen (default " DEFAULT_LISTEN ")\n"
-	      "  --insecure            listen beyond loopback, without encryption\n"
-	      "  --once                end after one migration, with its exit status\n"
+	      "  --listen WHERE        unix:PATH, or HOST[:PORT] (port 7070); unless said it is\n"
+	      "                        " DEFAULT_LISTEN "\n"
+	      "  --insecure            take a HOST, without encryption\n"
+	      "  --once                end after one migration that was accepted, with its exit\n"
+	      "                        status\n"
 	      "  --images-dir DIR      for CRIU's images, an absolute path, on tmpfs\n"
 	      "                        (/run/migrate-helper, or /dev/shm when that is not)\n"
+	      "  --max-memory MIB      for all that moves here at a time (what is available)\n"
 	      "  --json                one JSON object a line\n"
 	      "  --help\n", to);
 }
 
+/* 0: it is none */
+static uint64_t parse_mib(const char *text)
+{
+	char *end;
+	unsigned long mib = strtoul(text, &end, 10);
+
+	return *text < '0' || *text > '9' || *end || mib > MAX_MIB ? 0 : mib;
+}
+
 /* Return: -1 to go on, else an exit code */
-static int parse(int argc, char **argv, struct serve_options *opts)
+static int parse(int argc, char **argv, struct serve_options *opts, uint64_t *max_memory_mib)
 {
 	static const struct option table[] = {
 		{ "listen", required_argument, NULL, 'l' },
 		{ "insecure", no_argument, NULL, 'i' },
 		{ "once", no_argument, NULL, 'o' },
 		{ "images-dir", required_argument, NULL, 'd' },
+		{ "max-memory", required_argument, NULL, 'm' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 }
@@ -92,6 +89,15 @@ static int parse(int argc, char **argv, struct serve_options *opts)
 		case 'd':
 			opts->images_base = optarg;
 			break;
+		case 'm':
+			*max_memory_mib = parse_mib(optarg);
+			if (!*max_memory_mib) {
+				fprintf(stderr, "migrate-helper: --max-memory is \"%s\", and should be a number of MiB from 1 on\n\n",
+					optarg);
+				usage(stderr);
+				return CODE_USAGE;
+			}
+			break;
 		case 'j':
 			opts->json = true;
 			break;
@@ -114,133 +120,6 @@ static int parse(int argc, char **argv, struct serve_options *opts)
 	return CODE_USAGE;
 }
 
-static struct migration *find(struct server *server, const uint8_t *id)
-{
-	for (size_t i = 0; i < MAX_MIGRATIONS; i++)
-		if (server->migrations[i].pid &&
-		    !memcmp(server->migrations[i].id, id, CONN_ID_BYTES))
-			return &server->migrations[i];
-	return NULL;
-}
-
-/* The new process keeps nothing but its own two descriptors. */
-static void migration_main(struct server *server, const struct caller *caller, int sock)
-{
-	int control = caller->fd;
-	int low = control < sock ? control : sock, high = control < sock ? sock : control;
-	struct conn_preamble pre = caller->preamble;
-	char peer[sizeof(caller->peer)];
-	sigset_t none;
-
-	memcpy(peer, caller->peer, sizeof(peer));
-	if (low > 3)
-		close_range(3, low - 1, 0);
-	if (high > low + 1)
-		close_range(low + 1, high - 1, 0);
-	close_range(high + 1, ~0U, 0);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	exit(incoming_run(control, sock, pre.id, peer, &server->opts));
-}
-
-static void start(struct server *server, struct caller *caller)
-{
-	struct migration *migration = NULL;
-	int pair[2];
-
-	for (size_t i = 0; i < MAX_MIGRATIONS && !migration; i++)
-		if (!server->migrations[i].pid)
-			migration = &server->migrations[i];
-	if (!migration || find(server, caller->preamble.id) || fdpass_pair(pair)) {
-		door_turn_away(&server->door, caller, migration ? "its migration runs already" :
-			       "too many migrations at once");
-		return;
-	}
-	fflush(NULL);
-	migration->pid = fork();
-	if (!migration->pid)
-		migration_main(server, caller, pair[1]);
-	close(pair[1]);
-	if (migration->pid < 0) {
-		migration->pid = 0;
-		close(pair[0]);
-		door_turn_away(&server->door, caller, "cannot fork");
-		return;
-	}
-	close(caller->fd);
-	caller->fd = -1;
-	migration->sock = pair[0];
-	migration->ended = false;
-	migration->committed = false;
-	memcpy(migration->id, caller->preamble.id, CONN_ID_BYTES);
-}
-
-/* A memory or urgent connection; one that is ahead of its control waits in the doorway. */
-static void route(struct server *server, struct caller *caller)
-{
-	struct migration *migration = find(server, caller->preamble.id);
-	struct serve_conn conn = { .kind = caller->preamble.kind };
-
-	if (!migration)
-		return;
-	if (fdpass_send(migration->sock, &conn, sizeof(conn), &caller->fd, 1)) {
-		door_turn_away(&server->door, caller, "its migration has ended");
-		return;
-	}
-	close(caller->fd);
-	caller->fd = -1;
-}
-
-static void ended(struct server *server, struct migration *migration, int code)
-{
-	if (migration->ended)
-		return;
-	migration->ended = true;
-	server->code = code;
-	if (server->opts.once)
-		server->stop = true;
-}
-
-static void hear(struct server *server, struct migration *migration)
-{
-	int fds[FDPASS_MAX], ret;
-	struct serve_msg msg;
-
-	ret = fdpass_recv(migration->sock, &msg, sizeof(msg), fds, 0);
-	if (ret == 1) {
-		if (msg.ended)
-			ended(server, migration, msg.code);
-		migration->committed = true;
-		return;
-	}
-	/* what remains to be known of it comes by SIGCHLD */
-	close(migration->sock);
-	migration->sock = -1;
-}
-
-static void reap(struct server *server)
-{
-	for (size_t i = 0; i < MAX_MIGRATIONS; i++) {
-		struct migration *migration = &server->migrations[i];
-		int status;
-
-		if (!migration->pid || waitpid(migration->pid, &status, WNOHANG) != migration->pid)
-			continue;
-		while (migration->sock >= 0)
-			hear(server, migration);
-		if (WIFSIGNALED(status))
-			tell("helper-killed", json_pack("{s:i}", "signal", WTERMSIG(status)),
-			     "a migration's process was killed by %s",
-			     strsignal(WTERMSIG(status)));
-		ended(server, migration, WIFEXITED(status) ? WEXITSTATUS(status) :
-		      migration->committed ? CODE_DOUBT : CODE_INTERNAL);
-		if (migration->sock >= 0)
-			close(migration->sock);
-		migration->pid = 0;
-		migration->sock = -1;
-	}
-}
-
 static void on_signal(struct server *server)
 {
 	struct signalfd_siginfo info;
@@ -248,68 +127,31 @@ static void on_signal(struct server *server)
 	if (read(server->signals, &info, sizeof(info)) != sizeof(info))
 		return;
 	if (info.ssi_signo == SIGCHLD) {
-		reap(server);
+		migrations_reap(&server->migrations);
 		return;
 	}
 	server->stop = true;
-	server->code = CODE_ABORTED;
-	for (size_t i = 0; i < MAX_MIGRATIONS; i++)
-		if (server->migrations[i].pid && !server->migrations[i].ended)
-			kill(server->migrations[i].pid, SIGTERM);
+	server->migrations.code = CODE_ABORTED;
 }
 
-static void callers(struct server *server)
-{
-	for (size_t i = 0; i < DOOR_CALLERS; i++) {
-		struct caller *caller = &server->door.callers[i];
-
-		if (caller->fd < 0 || caller->got != sizeof(caller->preamble))
-			continue;
-		if (caller->preamble.kind == CONN_CONTROL)
-			start(server, caller);
-		else
-			route(server, caller);
-	}
-}
-
+/* Nothing in here waits for anybody. */
 static void serve(struct server *server)
 {
-	struct pollfd fds[1 + DOOR_CALLERS + 1 + MAX_MIGRATIONS];
+	struct pollfd fds[1 + DOOR_CALLERS + 1 + PLACES_MAX];
 	struct pollfd *signals = &fds[1 + DOOR_CALLERS], *socks = signals + 1;
 
-	while (!server->stop) {
+	while (!server->stop && !server->migrations.done) {
 		door_poll(&server->door, fds);
 		*signals = (struct pollfd){ .fd = server->signals, .events = POLLIN };
-		for (size_t i = 0; i < MAX_MIGRATIONS; i++)
-			socks[i] = (struct pollfd){
-				.fd = server->migrations[i].pid ? server->migrations[i].sock : -1,
-				.events = POLLIN,
-			};
+		migrations_poll(&server->migrations, socks);
 		if (poll(fds, sizeof(fds) / sizeof(*fds), TICK_MS) < 0)
 			continue;
-		for (size_t i = 0; i < MAX_MIGRATIONS; i++)
-			if (socks[i].revents)
-				hear(server, &server->migrations[i]);
+		migrations_hear(&server->migrations, socks);
 		if (signals->revents)
 			on_signal(server);
+		migrations_tick(&server->migrations);
 		door_step(&server->door, fds);
-		callers(server);
-	}
-}
-
-/* Those that were told to end clean up first; those after COMMIT go on without us. */
-static void wait_for_the_rest(struct server *server)
-{
-	for (size_t i = 0; i < MAX_MIGRATIONS; i++) {
-		struct migration *migration = &server->migrations[i];
-		struct pollfd sock = { .fd = migration->sock, .events = POLLIN };
-
-		if (!migration->pid || migration->ended)
-			continue;
-		if (migration->sock >= 0)
-			poll(&sock, 1, -1);
-		else
-			waitpid(migration->pid, NULL, 0);
+		migrations_take(&server->migrations);
 	}
 }
 
@@ -337,7 +179,7 @@ int serve_main(int argc, char **argv)
 
 	if (!server)
 		return CODE_INTERNAL;
-	code = parse(argc, argv, &server->opts);
+	code = parse(argc, argv, &server->opts, &server->max_memory_mib);
 	if (code >= 0) {
 		free(server);
 		return code;
@@ -345,21 +187,23 @@ int serve_main(int argc, char **argv)
 	report_init(server->opts.json);
 	/* as many userfaultfds as the program forks children while its memory comes */
 	setrlimit(RLIMIT_NOFILE, &many);
-	for (size_t i = 0; i < MAX_MIGRATIONS; i++)
-		server->migrations[i].sock = -1;
-	if (conn_check_where(server->opts.listen, &err) ||
+	server->opts.places = places_new(server->max_memory_mib << 20);
+	if (!server->opts.places)
+		return CODE_INTERNAL;
+	if (conn_check_where(server->opts.listen, server->opts.insecure, &err) ||
 	    images_check(server->opts.images_base, &err) ||
 	    criu_version_get(&server->opts.criu, &err) || criu_check(&err) ||
 	    open_signals(server, &err) ||
-	    door_open(&server->door, server->opts.listen, server->opts.insecure, &err)) {
+	    door_open(&server->door, server->opts.listen, &err)) {
 		tell_result(&err, NULL);
 		free(server);
 		return err.code;
 	}
+	migrations_init(&server->migrations, &server->opts, &server->door);
 	serve(server);
 	door_close(&server->door);
-	wait_for_the_rest(server);
-	code = server->code;
+	code = server->migrations.code;
+	migrations_end(&server->migrations, server->signals);
 	free(server);
 	return code;
 }

@@ -13,7 +13,7 @@
 int store_open(struct store *store, struct error *err)
 {
 	memset(store, 0, sizeof(*store));
-	pthread_rwlock_init(&store->map_lock, NULL);
+	pthread_mutex_init(&store->map_lock, NULL);
 	store->fd = memfd_create("migrate-mirror", MFD_CLOEXEC);
 	if (store->fd < 0)
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a memfd");
@@ -33,10 +33,13 @@ close_fd:
 	return -1;
 }
 
-static void unmap_windows(struct store_window *windows, size_t nr)
+/* Lock held. */
+static void put_windows(struct store_windows *windows)
 {
-	for (size_t i = 0; i < nr; i++)
-		munmap(windows[i].base, windows[i].end - windows[i].start);
+	if (!windows || --windows->refs)
+		return;
+	for (size_t i = 0; i < windows->nr; i++)
+		munmap(windows->window[i].base, windows->window[i].end - windows->window[i].start);
 	free(windows);
 }
 
@@ -44,62 +47,79 @@ void store_close(struct store *store)
 {
 	if (store->fd < 0)
 		return;
-	unmap_windows(store->windows, store->nr_windows);
+	put_windows(store->windows);
 	free(store->ranges);
 	page_set_destroy(&store->have);
-	pthread_rwlock_destroy(&store->map_lock);
+	pthread_mutex_destroy(&store->map_lock);
 	close(store->fd);
 	store->fd = -1;
 }
 
 /* Aligned spans of the ranges, those that touch made one; a NULL base each. */
-static size_t plan_windows(const struct store_range *ranges, size_t nr,
-			   struct store_window *windows)
+static struct store_windows *plan_windows(const struct store_range *ranges, size_t nr)
 {
-	size_t used = 0;
+	struct store_windows *windows;
+	struct store_window *last;
 
+	windows = calloc(1, sizeof(*windows) + nr * sizeof(*windows->window));
+	if (!windows)
+		return NULL;
+	windows->refs = 1;
 	for (size_t i = 0; i < nr; i++) {
 		uint64_t start = ranges[i].start & ~(WINDOW_ALIGN - 1);
 		uint64_t end = (ranges[i].end + WINDOW_ALIGN - 1) & ~(WINDOW_ALIGN - 1);
 
-		if (used && start <= windows[used - 1].end) {
-			if (end > windows[used - 1].end)
-				windows[used - 1].end = end;
-			continue;
-		}
-		windows[used++] = (struct store_window){ .start = start, .end = end };
+		last = windows->nr ? &windows->window[windows->nr - 1] : NULL;
+		if (!last || start > last->end)
+			windows->window[windows->nr++] = (struct store_window){ start, end, NULL };
+		else if (end > last->end)
+			last->end = end;
 	}
-	return used;
+	return windows;
 }
 
-static bool same_windows(const struct store *store, const struct store_window *windows, size_t nr)
+static bool same_windows(const struct store_windows *a, const struct store_windows *b)
 {
-	if (nr != store->nr_windows)
-		return false;
-	for (size_t i = 0; i < nr; i++)
-		if (windows[i].start != store->windows[i].start ||
-		    windows[i].end != store->windows[i].end)
-			return false;
-	return true;
+	bool same = a && a->nr == b->nr;
+
+	for (size_t i = 0; same && i < a->nr; i++)
+		same = a->window[i].start == b->window[i].start &&
+		       a->window[i].end == b->window[i].end;
+	return same;
 }
 
-static int map_windows(int fd, struct store_window *windows, size_t nr, struct error *err)
+static int map_windows(int fd, struct store_windows *windows, struct error *err)
 {
-	for (size_t i = 0; i < nr; i++) {
-		uint64_t bytes = windows[i].end - windows[i].start;
+	for (size_t i = 0; i < windows->nr; i++) {
+		struct store_window *window = &windows->window[i];
+		uint64_t bytes = window->end - window->start;
 		void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-				  fd, windows[i].start);
+				  fd, window->start);
 
 		if (base == MAP_FAILED) {
-			error_errno(err, CODE_INTERNAL, NULL,
-				    "cannot map %lu MiB of the mirror at 0x%lx", bytes >> 20,
-				    windows[i].start);
-			while (i--)
-				munmap(windows[i].base, windows[i].end - windows[i].start);
-			return -1;
+			windows->nr = i;
+			return error_errno(err, CODE_INTERNAL, NULL,
+					   "cannot map %lu MiB of the mirror at 0x%lx",
+					   bytes >> 20, window->start);
 		}
-		windows[i].base = base;
+		window->base = base;
 	}
+	return 0;
+}
+
+/* Lock held. Takes over @windows, whatever happens. */
+static int change_windows(struct store *store, struct store_windows *windows, struct error *err)
+{
+	if (same_windows(store->windows, windows)) {
+		free(windows);
+		return 0;
+	}
+	if (map_windows(store->fd, windows, err)) {
+		put_windows(windows);
+		return -1;
+	}
+	put_windows(store->windows);
+	store->windows = windows;
 	return 0;
 }
 
@@ -107,38 +127,47 @@ int store_announce(struct store *store, const struct store_range *ranges, size_t
 		   struct error *err)
 {
 	struct store_range *copy = calloc(nr + 1, sizeof(*copy));
-	struct store_window *windows = calloc(nr + 1, sizeof(*windows));
-	size_t nr_windows;
-	int ret = -1;
+	struct store_windows *windows = plan_windows(ranges, nr);
+	int ret;
 
 	if (!copy || !windows) {
-		error_errno(err, CODE_INTERNAL, NULL, "no memory for %zu mappings", nr);
-		goto out;
+		free(copy);
+		free(windows);
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for %zu mappings", nr);
 	}
 	if (nr)
 		memcpy(copy, ranges, nr * sizeof(*copy));
-	nr_windows = plan_windows(ranges, nr, windows);
+	pthread_mutex_lock(&store->map_lock);
+	ret = change_windows(store, windows, err);
+	if (!ret) {
+		struct store_range *old = store->ranges;
 
-	pthread_rwlock_wrlock(&store->map_lock);
-	if (!same_windows(store, windows, nr_windows)) {
-		if (map_windows(store->fd, windows, nr_windows, err))
-			goto unlock;
-		unmap_windows(store->windows, store->nr_windows);
-		store->windows = windows;
-		store->nr_windows = nr_windows;
-		windows = NULL;
+		store->ranges = copy;
+		store->nr_ranges = nr;
+		copy = old;
 	}
-	free(store->ranges);
-	store->ranges = copy;
-	store->nr_ranges = nr;
-	copy = NULL;
-	ret = 0;
-unlock:
-	pthread_rwlock_unlock(&store->map_lock);
-out:
-	free(windows);
+	pthread_mutex_unlock(&store->map_lock);
 	free(copy);
 	return ret;
+}
+
+struct store_windows *store_windows_get(struct store *store)
+{
+	struct store_windows *windows;
+
+	pthread_mutex_lock(&store->map_lock);
+	windows = store->windows;
+	if (windows)
+		windows->refs++;
+	pthread_mutex_unlock(&store->map_lock);
+	return windows;
+}
+
+void store_windows_put(struct store *store, struct store_windows *windows)
+{
+	pthread_mutex_lock(&store->map_lock);
+	put_windows(windows);
+	pthread_mutex_unlock(&store->map_lock);
 }
 
 bool store_announced(const struct store *store, uint64_t addr, uint64_t nr_pages)
@@ -163,12 +192,12 @@ bool store_announced(const struct store *store, uint64_t addr, uint64_t nr_pages
 	return false;
 }
 
-void *store_at(const struct store *store, uint64_t addr, uint64_t nr_pages)
+void *store_windows_at(const struct store_windows *windows, uint64_t addr, uint64_t nr_pages)
 {
 	uint64_t end = addr + nr_pages * PAGE_BYTES;
 
-	for (size_t i = 0; i < store->nr_windows; i++) {
-		const struct store_window *window = &store->windows[i];
+	for (size_t i = 0; windows && i < windows->nr; i++) {
+		const struct store_window *window = &windows->window[i];
 
 		if (addr >= window->start && end <= window->end)
 			return window->base + (addr - window->start);
@@ -176,9 +205,27 @@ void *store_at(const struct store *store, uint64_t addr, uint64_t nr_pages)
 	return NULL;
 }
 
+void *store_at(const struct store *store, uint64_t addr, uint64_t nr_pages)
+{
+	return store_windows_at(store->windows, addr, nr_pages);
+}
+
+int store_add(struct store *store, uint64_t addr, uint64_t nr_pages, struct error *err)
+{
+	uint64_t books = page_set_cost(&store->have, addr, nr_pages), had = store->have.nr;
+
+	if (budget_take(store->budget, BUDGET_BOOKS, books, err))
+		return -1;
+	page_set_add(&store->have, addr, nr_pages);
+	return budget_take(store->budget, BUDGET_MIRROR, (store->have.nr - had) * PAGE_BYTES, err);
+}
+
 void store_punch(struct store *store, uint64_t addr, uint64_t nr_pages)
 {
+	uint64_t had = store->have.nr;
+
 	page_set_remove(&store->have, addr, nr_pages);
+	budget_give(store->budget, BUDGET_MIRROR, (had - store->have.nr) * PAGE_BYTES);
 	/* a failure costs memory only: what counts is @have */
 	fallocate(store->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, addr,
 		  nr_pages * PAGE_BYTES);
@@ -200,8 +247,7 @@ int store_write(struct store *store, uint64_t addr, uint64_t nr_pages, const voi
 					   "cannot write %lu pages into the mirror", nr_pages);
 		done += n;
 	}
-	page_set_add(&store->have, addr, nr_pages);
-	return 0;
+	return store_add(store, addr, nr_pages, err);
 }
 
 int store_read(const struct store *store, uint64_t addr, uint64_t nr_pages, void *buf,

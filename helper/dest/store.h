@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stddef.h>
+#include "dest/budget.h"
 #include "kernel/page_set.h"
 #include "ui/error.h"
 
@@ -28,22 +29,34 @@ struct store_window {
 };
 
 /**
+ * struct store_windows - all windows of one list of mappings; unmapped with the last reference
+ * @refs: of the store, and of each receiver that has bytes on their way into a window. Changed
+ *	under store.map_lock
+ */
+struct store_windows {
+	unsigned int refs;
+	size_t nr;
+	struct store_window window[];
+};
+
+/**
  * struct store - mirror of one address space
  * @fd: the memfd
+ * @budget: pays for what is in @have; NULL: nobody asks
  * @have: pages whose content is here; memory.lock
- * @map_lock: for @ranges and @windows: held for reading while bytes are received into a
- *	window, so that a hostile Maps message cannot take it away meanwhile. Taken before
- *	memory.lock. After memory_seal() nothing changes them and no lock is needed
+ * @map_lock: for @ranges and @windows. Never held while bytes are waited for: who receives into
+ *	a window holds a reference. Taken before memory.lock. After memory_seal() nothing
+ *	changes them and no lock is needed
  * @ranges: what pages may be sent for, in order, not overlapping
  */
 struct store {
 	int fd;
+	struct budget *budget;
 	struct page_set have;
-	pthread_rwlock_t map_lock;
+	pthread_mutex_t map_lock;
 	struct store_range *ranges;
 	size_t nr_ranges;
-	struct store_window *windows;
-	size_t nr_windows;
+	struct store_windows *windows;
 };
 
 int store_open(struct store *store, struct error *err);
@@ -52,7 +65,7 @@ void store_close(struct store *store);
 /**
  * store_announce() - the source's mappings, in order; replaces the earlier list
  *
- * Takes @map_lock for writing. Pages of @have outside the new list are for the caller to drop.
+ * Takes @map_lock. Pages of @have outside the new list are for the caller to drop.
  */
 int store_announce(struct store *store, const struct store_range *ranges, size_t nr,
 		   struct error *err);
@@ -60,8 +73,22 @@ int store_announce(struct store *store, const struct store_range *ranges, size_t
 /** store_announced() - all of the run lies in announced ranges; @map_lock held */
 bool store_announced(const struct store *store, uint64_t addr, uint64_t nr_pages);
 
-/** store_at() - where the run is mapped here, or NULL; @map_lock held */
+/**
+ * store_windows_get() - windows that stay where they are until store_windows_put()
+ *
+ * Takes @map_lock, as store_windows_put() does.
+ */
+struct store_windows *store_windows_get(struct store *store);
+void store_windows_put(struct store *store, struct store_windows *windows);
+
+/** store_windows_at() - where the run is mapped here, or NULL */
+void *store_windows_at(const struct store_windows *windows, uint64_t addr, uint64_t nr_pages);
+
+/** store_at() - the same for the windows of now; @map_lock held, or after memory_seal() */
 void *store_at(const struct store *store, uint64_t addr, uint64_t nr_pages);
+
+/** store_add() - the pages are in their place: into @have */
+int store_add(struct store *store, uint64_t addr, uint64_t nr_pages, struct error *err);
 
 /** store_punch() - give the memory of the run back and take it out of @have */
 void store_punch(struct store *store, uint64_t addr, uint64_t nr_pages);

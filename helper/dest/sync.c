@@ -46,6 +46,8 @@ void incoming_fail(struct incoming *in, const struct error *err)
 	/* after COMMIT what is here goes on to be installed */
 	if (wake)
 		memory_fail(&in->mem);
+	if (in->ctl)
+		control_hurry(in->ctl);
 }
 
 /* Return: false at the deadline; lock held */
@@ -94,13 +96,14 @@ Migrate__Control *incoming_next(struct incoming *in, int timeout_ms, struct erro
 	pthread_mutex_lock(&sync->lock);
 	while (!sync->nr_queue && !sync->failed && !sync->hung_up && in_time)
 		in_time = sync_wait(sync, timeout_ms, &until);
-	if (sync->failed) {
-		*err = sync->err;
-	} else if (sync->nr_queue) {
+	/* a message that was received counts, whatever failed afterwards */
+	if (sync->nr_queue) {
 		msg = sync->queue[0].msg;
 		sync->nr_queue--;
 		memmove(sync->queue, sync->queue + 1, sync->nr_queue * sizeof(*sync->queue));
 		pthread_cond_broadcast(&sync->changed);
+	} else if (sync->failed) {
+		*err = sync->err;
 	} else if (sync->hung_up) {
 		error_set(err, CODE_NETWORK, NULL, "the source closed the connection");
 	} else {
@@ -140,6 +143,33 @@ int incoming_wait(struct incoming *in, const bool *flag, int timeout_ms, const c
 	return ret;
 }
 
+bool incoming_is_committed(struct incoming *in)
+{
+	bool committed;
+
+	pthread_mutex_lock(&in->sync.lock);
+	committed = in->sync.committed;
+	pthread_mutex_unlock(&in->sync.lock);
+	return committed;
+}
+
+int incoming_commit(struct incoming *in, struct error *err)
+{
+	struct incoming_sync *sync = &in->sync;
+	int ret = 0;
+
+	/* under the lock a failure is either before it, and undoes, or after it, and does not */
+	pthread_mutex_lock(&sync->lock);
+	if (sync->failed && sync->err.code != CODE_NETWORK) {
+		*err = sync->err;
+		ret = -1;
+	} else {
+		sync->committed = true;
+	}
+	pthread_mutex_unlock(&sync->lock);
+	return ret;
+}
+
 void incoming_set(struct incoming *in, bool *flag)
 {
 	pthread_mutex_lock(&in->sync.lock);
@@ -163,7 +193,8 @@ static void *control_body(void *arg)
 			return NULL;
 		}
 		pthread_mutex_lock(&sync->lock);
-		while (sync->nr_queue == INCOMING_QUEUE && !sync->closing)
+		while ((sync->nr_queue == INCOMING_QUEUE ||
+			(sync->nr_queue && control_is_big(msg))) && !sync->closing)
 			pthread_cond_wait(&sync->changed, &sync->lock);
 		if (sync->nr_queue == INCOMING_QUEUE)
 			migrate__control__free_unpacked(msg, NULL);
@@ -224,11 +255,14 @@ static int ack_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
 	ack.want_pages = lack;
 	msg.body_case = MIGRATE__CONTROL__BODY_FINAL_ACK;
 	msg.final_ack = &ack;
-	incoming_set(in, &in->sync.final);
 	tell("final", json_pack("{s:I,s:I}", "have_pages", (json_int_t)have, "want_pages",
 				(json_int_t)lack),
 	     "%lu pages are here, %lu are still at the source", have, lack);
-	return control_send(in->ctl, &msg, err);
+	/* Ready must not overtake it */
+	if (control_send(in->ctl, &msg, err))
+		return -1;
+	incoming_set(in, &in->sync.final);
+	return 0;
 }
 
 /* The source says why on control, at about the time when it closes the others. */

@@ -13,6 +13,10 @@
 
 #define POLL_MS			100	/* how often failures and ended tasks are looked for */
 #define KILLED_TIMEOUT_MS	15000
+#define ENDED_TIMEOUT_MS	2000
+
+#define MAX_FROZEN_S		86400	/* most that --max-frozen takes */
+#define COMMIT_MORE_S		10
 
 enum outcome { OUTCOME_DONE, OUTCOME_ENDED, OUTCOME_LOST };
 
@@ -26,23 +30,26 @@ static int send_empty(struct incoming *in, Migrate__Control__BodyCase body, stru
 	return control_send(in->ctl, &msg, err);
 }
 
-static int commit(struct incoming *in, struct error *err)
-{
-	/* under the lock a failure is either before it, and undoes, or after it, and does not */
-	pthread_mutex_lock(&in->sync.lock);
-	if (in->sync.failed)
-		*err = in->sync.err;
-	else
-		in->sync.committed = true;
-	pthread_mutex_unlock(&in->sync.lock);
-	return error_is_set(err) ? -1 : 0;
-}
-
 static bool init_ended(const struct incoming *in)
 {
 	struct pollfd poll_in = { .fd = in->init_fd, .events = POLLIN };
 
 	return poll(&poll_in, 1, 0) > 0;
+}
+
+/*
+ * Memory counts as complete too when its process has gone. The init ends a moment later, unless
+ * there is another process.
+ */
+static enum outcome complete(struct incoming *in)
+{
+	struct pollfd init = { .fd = in->init_fd, .events = POLLIN };
+	bool gone;
+
+	memory_lock(&in->mem);
+	gone = in->mem.spaces[0]->gone;
+	memory_unlock(&in->mem);
+	return poll(&init, 1, gone ? ENDED_TIMEOUT_MS : 0) > 0 ? OUTCOME_ENDED : OUTCOME_DONE;
 }
 
 /* Wait for the memory, for the end of the tasks, or, unless @patient, for a failure. */
@@ -67,7 +74,7 @@ static enum outcome wait_complete(struct incoming *in, bool patient)
 		done = memory_done(mem);
 		memory_unlock(mem);
 		if (done)
-			return OUTCOME_DONE;
+			return complete(in);
 		if (init_ended(in))
 			return OUTCOME_ENDED;
 		if (!patient && incoming_failed(in, &ignored))
@@ -110,10 +117,11 @@ static int say_done(struct incoming *in, struct error *err)
 }
 
 /* All is here, or nobody is left who could lack it: nothing needs us or the keeper now. */
-static void let_go(struct incoming *in)
+static int let_go(struct incoming *in)
 {
 	struct error err = { 0 };
 	uint64_t orphans = 0;
+	int signal;
 
 	incoming_stop_threads(in);
 	memory_close_uffds(&in->mem);
@@ -122,17 +130,17 @@ static void let_go(struct incoming *in)
 	if (orphans)
 		tell("warning", json_pack("{s:I}", "orphan_pages", (json_int_t)orphans),
 		     "%lu pages had no place in the restored program", orphans);
-	if (keeper_done(in->keeper, &err)) {
+	if (keeper_done(in->keeper, &signal, &err)) {
 		tell("warning", NULL, "%s", err.what);
-		keeper_clean_up(in->images.dir, in->init_fd);
+		keeper_clean_up(&in->images.dir, in->init_fd);
 	}
+	return signal;
 }
 
 static int finish(struct incoming *in, struct error *err)
 {
 	Migrate__Control *killed;
 
-	let_go(in);
 	incoming_state(in, "DONE");
 	if (say_done(in, err))
 		goto doubt;
@@ -149,6 +157,24 @@ doubt:
 		  "the program runs here and is complete, but the source did not say that it ended its own");
 	tell_result(err, counts_json(in));
 	return CODE_DOUBT;
+}
+
+/* It ran, and was killed before all of its memory had come: the source's copy is older, but whole. */
+static int died(struct incoming *in, int signal, struct error *err)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__Died body = MIGRATE__DIED__INIT;
+	struct error ignored = { 0 };
+
+	body.signal = signal;
+	msg.body_case = MIGRATE__CONTROL__BODY_DIED;
+	msg.died = &body;
+	error_set(err, CODE_TARGET, "at the source it stands as it was when it moved",
+		  "the program was killed by signal %d (%s) after it was started here", signal,
+		  strsignal(signal));
+	control_send(in->ctl, &msg, &ignored);
+	tell_result(err, counts_json(in));
+	return err->code;
 }
 
 /* The accepting process shall not wait for us, nor who reads our output. */
@@ -186,24 +212,51 @@ static int lost(struct incoming *in, struct error *err)
 	return CODE_DOUBT;
 }
 
+/*
+ * From here on failures undo nothing, but for one: tasks that are dead cannot be started.
+ * Return: 0 when the program runs, -1 when nothing of it ever did
+ */
+static int start_tasks(struct incoming *in, struct error *err)
+{
+	struct serve_msg committed = { .ended = false };
+	bool started;
+
+	if (incoming_commit(in, err))
+		return -1;
+	incoming_state(in, "COMMITTED");
+	if (init_ended(in))
+		return error_set(err, CODE_TARGET, NULL,
+				 "the restored program was killed before it was started");
+	if (keeper_commit(in->keeper, &started, err))
+		return -1;
+	fdpass_send(in->parent_sock, &committed, sizeof(committed), NULL, 0);
+	return 0;
+}
+
+/* The source gives up after --max-frozen, which began before Ready: this is long enough. */
+static int commit_timeout_ms(const struct incoming *in)
+{
+	uint32_t max_frozen_s = in->setup->max_frozen_s;
+
+	if (max_frozen_s > MAX_FROZEN_S)
+		max_frozen_s = MAX_FROZEN_S;
+	return (max_frozen_s + COMMIT_MORE_S) * 1000;
+}
+
 int incoming_takeover(struct incoming *in, bool *undo, struct error *err)
 {
-	Migrate__Control *msg = incoming_expect(in, MIGRATE__CONTROL__BODY_COMMIT, -1, err);
-	struct serve_msg committed = { .ended = false };
+	Migrate__Control *msg = incoming_expect(in, MIGRATE__CONTROL__BODY_COMMIT,
+						commit_timeout_ms(in), err);
 	enum outcome outcome;
-	bool started;
+	int signal;
 
 	if (!msg)
 		return -1;
 	migrate__control__free_unpacked(msg, NULL);
-	if (commit(in, err))
+	if (start_tasks(in, err))
 		return -1;
 	*undo = false;
-	fdpass_send(in->parent_sock, &committed, sizeof(committed), NULL, 0);
-	if (keeper_commit(in->keeper, &started, err)) {
-		incoming_fail(in, err);
-		return lost(in, err);
-	}
+	budget_drop_images(&in->budget);
 	if (send_empty(in, MIGRATE__CONTROL__BODY_STARTED, err))
 		incoming_fail(in, err);
 	incoming_state(in, "FAULTS");
@@ -215,5 +268,6 @@ int incoming_takeover(struct incoming *in, bool *undo, struct error *err)
 		return lost(in, err);
 	if (outcome == OUTCOME_ENDED)
 		tell("ended", NULL, "the program has ended here already");
-	return finish(in, err);
+	signal = let_go(in);
+	return outcome == OUTCOME_ENDED && signal ? died(in, signal, err) : finish(in, err);
 }

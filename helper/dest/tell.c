@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include "dest/tell.h"
+#include "ui/text.h"
 
 /* Of the process: one migration, one process. Set before there are threads. */
 static char migration[64];
@@ -22,7 +23,7 @@ static json_t *with_id(json_t *fields)
 
 void tell(const char *event, json_t *fields, const char *fmt, ...)
 {
-	char text[512];
+	char text[TEXT_MAX];
 	va_list args;
 
 	va_start(args, fmt);
@@ -30,7 +31,7 @@ void tell(const char *event, json_t *fields, const char *fmt, ...)
 	va_end(args);
 	if (report_is_json()) {
 		fields = with_id(fields);
-		json_object_set_new(fields, "text", json_string(text));
+		json_object_set_new(fields, "text", report_text(text));
 		report_event(event, fields);
 		return;
 	}

@@ -33,11 +33,16 @@ int verify_add(struct verify *verify, const Migrate__Digests *digests, struct er
 {
 	size_t nr = verify->nr + digests->n_runs;
 
+	if (verify->complete)
+		return error_set(err, CODE_PEER, NULL, "the source sent digests after the last one");
 	if (nr > verify->cap) {
 		struct verify_piece *pieces;
 
 		if (nr > MAX_PIECES)
 			return error_set(err, CODE_PEER, NULL, "the source sent too many digests");
+		if (budget_take(verify->budget, BUDGET_BOOKS,
+				(2 * nr - verify->cap) * sizeof(*pieces), err))
+			return -1;
 		pieces = realloc(verify->pieces, 2 * nr * sizeof(*pieces));
 		if (!pieces)
 			return error_errno(err, CODE_INTERNAL, NULL, "no memory for digests");

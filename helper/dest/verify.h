@@ -6,6 +6,7 @@
 #define MIGRATE_DEST_VERIFY_H
 
 #include "criu/criu.h"
+#include "dest/budget.h"
 #include "wire/control.h"
 
 struct verify_piece {
@@ -13,8 +14,9 @@ struct verify_piece {
 	uint32_t nr_pages;
 };
 
-/** struct verify - digests as they came; @complete after the last message */
+/** struct verify - digests as they came; @complete after the last message; @budget: may be NULL */
 struct verify {
+	struct budget *budget;
 	struct verify_piece *pieces;
 	size_t nr, cap;
 	bool complete;

@@ -17,18 +17,16 @@ static bool name_is_special(const char *name)
 /* Return: false when @line does not begin a mapping */
 static bool parse_head(const char *line, struct vma *vma, int *name_at)
 {
-	unsigned int major, minor;
-	uint64_t inode;
 	char prot[5];
 
 	*name_at = 0;
 	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %x:%x %" SCNu64 " %n", &vma->start,
-		   &vma->end, prot, &major, &minor, &inode, name_at) != 6 || !*name_at)
+		   &vma->end, prot, &vma->major, &vma->minor, &vma->ino, name_at) != 6 || !*name_at)
 		return false;
 	vma->prot = (prot[0] == 'r' ? PROT_READ : 0) | (prot[1] == 'w' ? PROT_WRITE : 0) |
 		    (prot[2] == 'x' ? PROT_EXEC : 0);
 	vma->shared = prot[3] == 's';
-	vma->anon = !inode && !major && !minor;
+	vma->anon = !vma->ino && !vma->major && !vma->minor;
 	return true;
 }
 
@@ -43,6 +41,10 @@ static void parse_flags(char *flags, struct vma *vma)
 			vma->locked = true;
 		else if (!strcmp(flag, "io") || !strcmp(flag, "pf"))
 			vma->io = true;
+		else if (!strcmp(flag, "mw"))
+			vma->maywrite = true;
+		else if (!strcmp(flag, "wf"))
+			vma->wipeonfork = true;
 		else if (!strcmp(flag, "gd"))
 			vma->growsdown = true;
 		else if (!strcmp(flag, "um") || !strcmp(flag, "uw") || !strcmp(flag, "ui"))
@@ -73,6 +75,20 @@ static int append(struct vma_list *list, const struct vma *vma, const char *name
 	return 0;
 }
 
+/*
+ * The kernel gives a list in pieces. A mapping that merged with earlier ones between two
+ * pieces comes again, larger: the part that is not in the list yet is taken.
+ * Return: false when nothing of it is new
+ */
+static bool clip(struct vma *vma, const struct vma_list *list)
+{
+	uint64_t end = list->nr ? list->vmas[list->nr - 1].end : 0;
+
+	if (vma->start < end)
+		vma->start = end;
+	return vma->start < vma->end;
+}
+
 int maps_parse(FILE *file, struct vma_list *list, struct error *err)
 {
 	struct vma *last = NULL;
@@ -86,12 +102,11 @@ int maps_parse(FILE *file, struct vma_list *list, struct error *err)
 
 		if (parse_head(line, &vma, &name_at)) {
 			/* vsyscall lies above user space */
-			if (vma.start >= USER_END)
-				last = NULL;
-			else if ((last && vma.start < last->end) || vma.end <= vma.start)
+			last = NULL;
+			if (vma.end <= vma.start)
 				ret = error_set(err, CODE_INTERNAL, NULL,
-						"list of mappings is out of order");
-			else
+						"a list of mappings has one that ends before it begins");
+			else if (vma.start < USER_END && clip(&vma, list))
 				ret = append(list, &vma, line + name_at, &last, err);
 		} else if (last && !strncmp(line, "VmFlags:", 8)) {
 			parse_flags(line + 8, last);

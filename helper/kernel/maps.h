@@ -18,9 +18,13 @@ struct vma {
 	bool hugetlb;		/* VmFlags ht */
 	bool locked;		/* VmFlags lo */
 	bool io;		/* VmFlags io or pf */
+	bool maywrite;		/* VmFlags mw: mprotect() may make it writable */
+	bool wipeonfork;	/* VmFlags wf */
 	bool growsdown;		/* VmFlags gd */
 	bool uffd;		/* VmFlags um or uw */
 	bool special;		/* [vdso] [vvar] [vsyscall] */
+	uint32_t major, minor;	/* device of the file */
+	uint64_t ino;		/* inode of the file, 0: none */
 	char *name;		/* path or [name], never NULL */
 };
 
@@ -31,6 +35,10 @@ struct vma_list {
 
 /**
  * maps_read() - the mappings of @pid
+ *
+ * The task may change its mappings meanwhile. Each address that is mapped all the time is in the
+ * list, once; a mapping that merges with others may be in it in several parts.
+ *
  * @with_flags: read smaps, which walks all its page tables; else the flags of struct vma
  *	that are from VmFlags are false
  */

@@ -7,8 +7,6 @@
 #include <sys/vfs.h>
 #include "kernel/memfs.h"
 
-#define BASE_RUN	"/run/migrate-helper"
-#define BASE_SHM	"/dev/shm/migrate-helper"
 
 bool memfs_holds(const char *path)
 {
@@ -28,5 +26,5 @@ bool memfs_holds(const char *path)
 
 const char *memfs_base(void)
 {
-	return memfs_holds(BASE_RUN) || !memfs_holds(BASE_SHM) ? BASE_RUN : BASE_SHM;
+	return memfs_holds(MEMFS_BASE_RUN) || !memfs_holds(MEMFS_BASE_SHM) ? MEMFS_BASE_RUN : MEMFS_BASE_SHM;
 }

@@ -4,6 +4,10 @@
 
 #include <stdbool.h>
 
+/* Where directories of migrations are by default; the second when the first is not in memory. */
+#define MEMFS_BASE_RUN	"/run/migrate-helper"
+#define MEMFS_BASE_SHM	"/dev/shm/migrate-helper"
+
 /** memfs_holds() - @path is, or would be made, on tmpfs */
 bool memfs_holds(const char *path);
 

@@ -66,6 +66,21 @@ static uint64_t clamp_end(uint64_t page, uint64_t nr_pages)
 	       nr_pages > NR_PAGES - page ? NR_PAGES : page + nr_pages;
 }
 
+/* Number of the first block that lies behind all pages below @end. */
+static uint64_t blocks(uint64_t end)
+{
+	return (end + BLOCK_PAGES - 1) >> BLOCK_SHIFT;
+}
+
+uint64_t page_set_cost(const struct page_set *set, uint64_t addr, uint64_t nr_pages)
+{
+	uint64_t at = addr >> PAGE_SHIFT, end = clamp_end(at, nr_pages), cost = 0;
+
+	for (uint64_t block = at >> BLOCK_SHIFT; at < end && block < blocks(end); block++)
+		cost += bit(touched(set), block) ? 0 : BLOCK_PAGES / 8;
+	return cost;
+}
+
 void page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages)
 {
 	uint64_t at = addr >> PAGE_SHIFT, end = clamp_end(at, nr_pages);
@@ -103,7 +118,7 @@ void page_set_remove(struct page_set *set, uint64_t addr, uint64_t nr_pages)
 		uint64_t *word = &set->words[at / WORD_BITS], mask;
 
 		if (!bit(touched(set), at >> BLOCK_SHIFT)) {
-			at = scan_words(touched(set), at >> BLOCK_SHIFT, NR_BLOCKS, 0) <<
+			at = scan_words(touched(set), at >> BLOCK_SHIFT, blocks(end), 0) <<
 			     BLOCK_SHIFT;
 			continue;
 		}
@@ -125,7 +140,7 @@ bool page_set_has(const struct page_set *set, uint64_t addr)
 static uint64_t first_member(const struct page_set *set, uint64_t at, uint64_t end)
 {
 	while (at < end) {
-		uint64_t block = scan_words(touched(set), at >> BLOCK_SHIFT, NR_BLOCKS, 0);
+		uint64_t block = scan_words(touched(set), at >> BLOCK_SHIFT, blocks(end), 0);
 		uint64_t stop = (block + 1) << BLOCK_SHIFT, found;
 
 		if (block << BLOCK_SHIFT > at)
@@ -155,6 +170,24 @@ static uint64_t first_missing(const struct page_set *set, uint64_t at, uint64_t 
 		at = stop;
 	}
 	return end;
+}
+
+uint64_t page_set_common(const struct page_set *a, const struct page_set *b)
+{
+	uint64_t nr = 0;
+
+	for (uint64_t i = 0; i < NR_BLOCKS / WORD_BITS; i++) {
+		uint64_t both = touched(a)[i] & touched(b)[i];
+
+		for (; both; both &= both - 1) {
+			uint64_t block = i * WORD_BITS + __builtin_ctzl(both);
+			uint64_t word = block * (BLOCK_PAGES / WORD_BITS);
+
+			for (uint64_t end = word + BLOCK_PAGES / WORD_BITS; word < end; word++)
+				nr += __builtin_popcountl(a->words[word] & b->words[word]);
+		}
+	}
+	return nr;
 }
 
 bool page_set_next(const struct page_set *set, uint64_t addr, uint64_t end,

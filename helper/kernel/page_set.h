@@ -32,6 +32,12 @@ int page_set_init(struct page_set *set);	/* 0, or -1 with errno */
 void page_set_destroy(struct page_set *set);
 void page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages);
 void page_set_remove(struct page_set *set, uint64_t addr, uint64_t nr_pages);
+
+/** page_set_cost() - bytes of memory that adding these pages would take */
+uint64_t page_set_cost(const struct page_set *set, uint64_t addr, uint64_t nr_pages);
+
+/** page_set_common() - how many pages are in both */
+uint64_t page_set_common(const struct page_set *a, const struct page_set *b);
 bool page_set_has(const struct page_set *set, uint64_t addr);
 
 /**

@@ -136,13 +136,22 @@ static void print_result(const struct figures *figures)
 		losses_print(figures->losses);
 }
 
-void figures_say_result(const struct figures *figures, const struct error *err, int pid,
+void figures_thawed(struct figures *figures, uint64_t frozen_at_ns)
+{
+	if (frozen_at_ns && !figures->frozen_ns)
+		figures->frozen_ns = figures_now() - frozen_at_ns;
+}
+
+void figures_say_result(struct figures *figures, const struct error *err, int pid,
 			const char *comm, const char *mode, const char *file)
 {
-	json_t *result = result_json(figures, err);
+	json_t *result;
 
+	if (!figures->total_ns)
+		figures->total_ns = figures_now() - figures->started_ns;
+	result = result_json(figures, err);
 	json_object_set_new(result, "pid", json_integer(pid));
-	json_object_set_new(result, "comm", json_string(comm) ?: json_string("?"));
+	json_object_set_new(result, "comm", report_text(comm));
 	json_object_set_new(result, "mode", json_string(mode));
 	if (file && json_dump_file(result, file, JSON_INDENT(1)))
 		report_say("cannot write the result to %s: %s", file, strerror(errno));

@@ -24,7 +24,8 @@ struct round_figures {
 
 /**
  * struct figures - all of it
- * @frozen_ns: from the request to CRIU until the destination said that the program runs
+ * @frozen_ns: from the request to CRIU until the program ran again, there or here
+ * @total_ns: of the whole migration; figures_say_result() sets it when nobody did
  * @held_ns: of this, until CRIU held the program
  * @frozen_send_ns: of this, sending pages in mode precopy
  * @losses: of the migration, for the result
@@ -50,10 +51,16 @@ int figures_add_round(struct figures *figures, const struct round_figures *round
 void figures_say_round(const struct round_figures *round);
 
 /**
+ * figures_thawed() - the program goes on here: note for how long it stood
+ * @frozen_at_ns: figures_now() when it was stopped; 0: it never was
+ */
+void figures_thawed(struct figures *figures, uint64_t frozen_at_ns);
+
+/**
  * figures_say_result() - the last record: the table for people, an event "result"
  * @file: gets the same object, or NULL
  */
-void figures_say_result(const struct figures *figures, const struct error *err, int pid,
+void figures_say_result(struct figures *figures, const struct error *err, int pid,
 			const char *comm, const char *mode, const char *file);
 void figures_free(struct figures *figures);
 

@@ -31,6 +31,8 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 		.work_dir_fd = out->dir.work_fd,
 		.parent = WORKDIR_PARENT,
 		.log_level = out->opts->criu_log_level,
+		.watch = outgoing_watch_rpc,
+		.ctx = out,
 		.group = &out->guard.criu,
 	};
 	uint64_t begin;
@@ -41,17 +43,20 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	control_set_lost(out->ctl, out->opts->link_timeout_ms);
 	begin = figures_now();
 	out->frozen_at_ns = begin;
+	outgoing_limit(out, begin + out->opts->max_frozen_s * 1000000000UL);
 	timerfds_refresh(out->opts->pid);
 	if (criu_dump_start(&opts, &out->dump, err)) {
+		figures_thawed(&out->figures, begin);
 		limits_explain(out->opts->pid, err);
 		return -1;
 	}
 	out->figures.held_ns = figures_now() - begin;
 	outgoing_watch_dump(out, criu_dump_fd(out->dump));
-	if (outgoing_failed(out, err) || refuse_children(out, err))
+	if (outgoing_failed(out, err) || refuse_children(out, err) ||
+	    outgoing_refuse_frozen(out, err))
 		return -1;
 	out->guarded = true;
-	return source_keeper_guard(out->keeper, err);
+	return source_keeper_guard(out->keeper, outgoing_left_ms(out), err);
 }
 
 static int say_frozen(struct outgoing *out, struct error *err)
@@ -98,12 +103,8 @@ static int take_populated(void *ctx, const struct splice_vm_run *runs, uint32_t 
 	return 0;
 }
 
-static int send_populated(struct outgoing *out, struct error *err)
+static int find_populated(struct outgoing *out, struct error *err)
 {
-	struct splice_vm_run runs[SEND_RUNS];
-	uint64_t at = 0;
-	uint32_t nr;
-
 	for (size_t i = 0; i < out->task.vmas.nr; i++) {
 		const struct vma *vma = &out->task.vmas.vmas[i];
 
@@ -112,6 +113,15 @@ static int send_populated(struct outgoing *out, struct error *err)
 			     take_populated, out, err))
 			return -1;
 	}
+	return outgoing_announce_memory(out, &out->populated, err);
+}
+
+static int send_populated(struct outgoing *out, struct error *err)
+{
+	struct splice_vm_run runs[SEND_RUNS];
+	uint64_t at = 0;
+	uint32_t nr;
+
 	while ((nr = sender_take(&out->populated, &at, runs, SEND_RUNS, UINT32_MAX)))
 		if (sender_list(&out->memory, FRAME_POPULATED, runs, nr, err))
 			return -1;
@@ -166,7 +176,7 @@ int outgoing_final(struct outgoing *out, struct error *err)
 	/* of a round that was not announced: they wait there for the list of mappings */
 	out->memory.round = out->last_round + 1;
 	if (send_last_dirty(out, err) || outgoing_send_maps(out, &out->task.vmas, err) ||
-	    say_frozen(out, err) || send_populated(out, err))
+	    find_populated(out, err) || say_frozen(out, err) || send_populated(out, err))
 		return -1;
 	find_left(out);
 	if (out->opts->mode == MODE_PRECOPY && send_left(out, err))

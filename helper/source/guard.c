@@ -12,7 +12,6 @@
 #include "source/guard.h"
 
 #define KILL_TIMEOUT_MS		10000
-#define KILLED_POLL_MS		500	/* how often the v1 freezer is looked at for a killed task */
 #define REMOVE_TIMEOUT_MS	1000
 #define CRIU_TIMEOUT_MS		30000	/* CRIU takes its code out of the program, and ends */
 
@@ -118,16 +117,17 @@ int guard_wait_dead(struct guard *guard, struct error *err)
 				       "process %d was killed and does not die", guard->pid);
 }
 
-void guard_wait_end(struct guard *guard)
+bool guard_wait_end(struct guard *guard, int timeout_ms)
 {
 	struct pollfd pfd = { .fd = guard->pidfd, .events = POLLIN };
 	uint64_t mask;
 
-	while (poll(&pfd, 1, guard->group.kind == CGROUP_V1 ? KILLED_POLL_MS : -1) <= 0)
-		if (guard->group.kind == CGROUP_V1 &&
-		    !pending_read(guard->pid, &mask, &(struct error){ 0 }) &&
-		    pending_has(mask, SIGKILL))
-			cgroup_thaw(&guard->group, &(struct error){ 0 });
+	if (poll(&pfd, 1, timeout_ms) > 0)
+		return true;
+	if (guard->group.kind == CGROUP_V1 &&
+	    !pending_read(guard->pid, &mask, &(struct error){ 0 }) && pending_has(mask, SIGKILL))
+		cgroup_thaw(&guard->group, &(struct error){ 0 });
+	return false;
 }
 
 void guard_forget(struct guard *guard)

@@ -49,11 +49,12 @@ int guard_kill(struct guard *guard, struct error *err);
 int guard_wait_dead(struct guard *guard, struct error *err);
 
 /**
- * guard_wait_end() - until somebody has ended the task, however long
+ * guard_wait_end() - has the task ended, or does it end within @timeout_ms
  *
- * A killed task that the v1 freezer keeps is thawed, so that it can die.
+ * A killed task that the v1 freezer keeps is thawed, so that it can die: to be called again and
+ * again.
  */
-void guard_wait_end(struct guard *guard);
+bool guard_wait_end(struct guard *guard, int timeout_ms);
 
 /** guard_forget() - remove what groups are left when the task or CRIU has ended */
 void guard_forget(struct guard *guard);

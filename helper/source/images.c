@@ -94,6 +94,8 @@ int outgoing_send_images(struct outgoing *out, struct error *err)
 
 	if (!ret && (!dir || !buf))
 		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot list the images");
+	if (!ret)
+		ret = outgoing_announce_images(out, err);
 	/* `parent` is a link, and of this machine only */
 	while (!ret && (entry = readdir(dir)))
 		if (entry->d_type == DT_REG) {

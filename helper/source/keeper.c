@@ -12,12 +12,15 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <unistd.h>
 #include "source/keeper.h"
 
 #define ANSWER_TIMEOUT_MS	30000
+#define UNGUARD_TIMEOUT_MS	5000	/* the program stands meanwhile */
+#define RELEASE_POLL_MS		500
 
-enum keeper_op { OP_GUARD, OP_UNGUARD, OP_COMMIT, OP_KILL, OP_END };
+enum keeper_op { OP_GUARD, OP_UNGUARD, OP_COMMIT, OP_UNCOMMIT, OP_KILL, OP_END };
 
 /** struct keeper_msg - a request, and with @err filled its answer */
 struct keeper_msg {
@@ -26,18 +29,25 @@ struct keeper_msg {
 	struct error err;
 };
 
+/**
+ * struct source_keeper - the helper's end
+ * @lock_fd: the helper's shared lock on the record; -1: there is none
+ */
 struct source_keeper {
 	pid_t pid;
-	int sock;
-	char dir[PATH_MAX], record[PATH_MAX];
+	int sock, lock_fd;
+	char dir[PATH_MAX];
 };
 
-/* The keeper process's own state. */
+/**
+ * struct kept - the keeper process's own state
+ * @record: the guard of the program in it is the one that is used
+ * @lock_fd: the keeper's shared lock on the record; -1: COMMIT is not recorded
+ */
 struct kept {
-	struct guard guard;
-	char dir[PATH_MAX], record[PATH_MAX];
-	int sock;
-	bool committed;
+	struct record record;
+	char dir[PATH_MAX];
+	int sock, lock_fd;
 };
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -58,49 +68,50 @@ static void remove_dir(const char *dir, bool keep_log)
 	nftw(dir, keep_log ? remove_but_log : remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
-/* On disk before it counts, and never half-written. */
-static int record_commit(const struct kept *kept, struct error *err)
+static void kept_commit(struct kept *kept, struct error *err)
 {
-	char temp[PATH_MAX + 8];
-	int fd, dir = open(kept->dir, O_DIRECTORY | O_RDONLY | O_CLOEXEC), ret = -1;
+	if (kept->lock_fd < 0)
+		kept->lock_fd = record_write(kept->dir, &kept->record, err);
+	/* what could not be written whole may be there all the same */
+	if (kept->lock_fd < 0)
+		kept->lock_fd = record_lock(kept->dir);
+}
 
-	snprintf(temp, sizeof(temp), "%s.new", kept->record);
-	fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd >= 0 && dir >= 0 && dprintf(fd, "%d\n", kept->guard.pid) > 0 && !fsync(fd) &&
-	    !rename(temp, kept->record) && !fsync(dir))
-		ret = 0;
-	if (ret)
-		error_errno(err, CODE_INTERNAL, NULL, "cannot record COMMIT in %s", kept->record);
-	if (fd >= 0)
-		close(fd);
-	if (dir >= 0)
-		close(dir);
-	return ret;
+static void kept_uncommit(struct kept *kept, struct error *err)
+{
+	if (record_remove(kept->dir, err) || kept->lock_fd < 0)
+		return;
+	close(kept->lock_fd);
+	kept->lock_fd = -1;
 }
 
 /* Return: false when the keeper is to end */
 static bool kept_request(struct kept *kept, struct keeper_msg *msg)
 {
+	struct guard *guard = &kept->record.guard;
+
 	memset(&msg->err, 0, sizeof(msg->err));
 	switch (msg->op) {
 	case OP_GUARD:
-		guard_on(&kept->guard, &msg->err);
+		guard_on(guard, &msg->err);
 		break;
 	case OP_UNGUARD:
-		if (kept->committed)
+		if (kept->lock_fd >= 0)
 			error_set(&msg->err, CODE_INTERNAL, NULL, "COMMIT is recorded already");
 		else
-			guard_off(&kept->guard, &msg->err);
+			guard_off(guard, &msg->err);
 		break;
 	case OP_COMMIT:
-		if (!record_commit(kept, &msg->err) || !access(kept->record, F_OK))
-			kept->committed = true;
+		kept_commit(kept, &msg->err);
+		break;
+	case OP_UNCOMMIT:
+		kept_uncommit(kept, &msg->err);
 		break;
 	case OP_KILL:
-		guard_kill(&kept->guard, &msg->err);
+		guard_kill(guard, &msg->err);
 		break;
 	case OP_END:
-		guard_forget(&kept->guard);
+		guard_forget(guard);
 		remove_dir(kept->dir, msg->keep_log);
 		break;
 	}
@@ -108,26 +119,45 @@ static bool kept_request(struct kept *kept, struct keeper_msg *msg)
 	return msg->op != OP_END;
 }
 
+/*
+ * The program may run elsewhere: it stands here until it is ended, or a person lets it go, for
+ * which the record is removed.
+ */
+static void kept_wait(struct kept *kept)
+{
+	char path[PATH_MAX];
+
+	record_path(kept->dir, path, sizeof(path));
+	openlog("migrate-helper", LOG_PID, LOG_DAEMON);
+	syslog(LOG_WARNING,
+	       "process %d was handed over to %s and stays stopped here; its migrate-helper has ended. Look whether it runs there; if not: migrate-helper release --pid %d --force",
+	       kept->record.guard.pid, kept->record.to, kept->record.guard.pid);
+	closelog();
+	close(kept->lock_fd);
+	while (!guard_wait_end(&kept->record.guard, RELEASE_POLL_MS) && !access(path, F_OK))
+		;
+	guard_forget(&kept->record.guard);
+	remove_dir(kept->dir, false);
+}
+
 /* The helper is dead. */
 static void kept_alone(struct kept *kept)
 {
-	if (!kept->committed) {
-		guard_off(&kept->guard, &(struct error){ 0 });
-		guard_forget(&kept->guard);
-		remove_dir(kept->dir, false);
+	if (kept->lock_fd >= 0) {
+		kept_wait(kept);
 		return;
 	}
-	/* it may run elsewhere: it stands here until somebody ends it */
-	guard_wait_end(&kept->guard);
-	guard_forget(&kept->guard);
+	guard_off(&kept->record.guard, &(struct error){ 0 });
+	guard_forget(&kept->record.guard);
 	remove_dir(kept->dir, false);
 }
 
 static void keeper_main(struct kept *kept)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int low = kept->sock < kept->guard.pidfd ? kept->sock : kept->guard.pidfd;
-	int high = kept->sock < kept->guard.pidfd ? kept->guard.pidfd : kept->sock;
+	int pidfd = kept->record.guard.pidfd;
+	int low = kept->sock < pidfd ? kept->sock : pidfd;
+	int high = kept->sock < pidfd ? pidfd : kept->sock;
 	struct keeper_msg msg;
 	sigset_t set;
 
@@ -161,7 +191,7 @@ static void keeper_main(struct kept *kept)
 	}
 }
 
-struct source_keeper *source_keeper_start(const struct guard *guard, const char *dir,
+struct source_keeper *source_keeper_start(const struct record *record, const char *dir,
 					  struct error *err)
 {
 	struct source_keeper *keeper = calloc(1, sizeof(*keeper));
@@ -170,12 +200,12 @@ struct source_keeper *source_keeper_start(const struct guard *guard, const char 
 
 	if (!keeper || !kept || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		goto failed;
-	kept->guard = *guard;
+	kept->record = *record;
 	kept->sock = pair[1];
+	kept->lock_fd = -1;
+	keeper->lock_fd = -1;
 	snprintf(kept->dir, sizeof(kept->dir), "%s", dir);
-	snprintf(kept->record, sizeof(kept->record), "%s/commit", dir);
 	snprintf(keeper->dir, sizeof(keeper->dir), "%s", dir);
-	snprintf(keeper->record, sizeof(keeper->record), "%s/commit", dir);
 	fflush(NULL);
 	keeper->pid = fork();
 	if (!keeper->pid)
@@ -203,20 +233,24 @@ int source_keeper_fd(const struct source_keeper *keeper)
 	return keeper->sock;
 }
 
-static int keeper_ask(struct source_keeper *keeper, struct keeper_msg *msg, struct error *err)
+/* Return: 0, or -1; with *@dead set when the keeper gave no answer */
+static int keeper_ask(struct source_keeper *keeper, struct keeper_msg *msg, int timeout_ms,
+		      bool *dead, struct error *err)
 {
 	struct pollfd pfd = { .fd = keeper->sock, .events = POLLIN };
 	int ret;
 
-	if (send(keeper->sock, msg, sizeof(*msg), MSG_NOSIGNAL) != sizeof(*msg))
+	*dead = true;
+	if (send(keeper->sock, msg, sizeof(*msg), MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof(*msg))
 		return error_set(err, CODE_INTERNAL, NULL, "the keeper (pid %d) is dead",
 				 keeper->pid);
 	do {
-		ret = poll(&pfd, 1, ANSWER_TIMEOUT_MS);
+		ret = poll(&pfd, 1, timeout_ms);
 	} while (ret < 0 && errno == EINTR);
 	if (ret <= 0 || recv(keeper->sock, msg, sizeof(*msg), 0) != sizeof(*msg))
-		return error_set(err, CODE_INTERNAL, NULL, "the keeper (pid %d) does not answer",
-				 keeper->pid);
+		return error_set(err, CODE_INTERNAL, NULL,
+				 "the keeper (pid %d) does not answer", keeper->pid);
+	*dead = false;
 	if (!error_is_set(&msg->err))
 		return 0;
 	if (!error_is_set(err))
@@ -224,46 +258,75 @@ static int keeper_ask(struct source_keeper *keeper, struct keeper_msg *msg, stru
 	return -1;
 }
 
-int source_keeper_guard(struct source_keeper *keeper, struct error *err)
+/* A keeper that gave no answer must not act on the request later. */
+static void keeper_end_it(struct source_keeper *keeper)
 {
-	struct keeper_msg msg = { .op = OP_GUARD };
+	kill(keeper->pid, SIGKILL);
+	waitpid(keeper->pid, NULL, 0);
+}
 
-	return keeper_ask(keeper, &msg, err);
+static int keeper_do(struct source_keeper *keeper, enum keeper_op op, int timeout_ms,
+		     struct error *err)
+{
+	struct keeper_msg msg = { .op = op };
+	bool dead;
+	int ret = keeper_ask(keeper, &msg, timeout_ms, &dead, err);
+
+	if (dead)
+		keeper_end_it(keeper);
+	return ret;
+}
+
+int source_keeper_guard(struct source_keeper *keeper, int timeout_ms, struct error *err)
+{
+	return keeper_do(keeper, OP_GUARD, timeout_ms, err);
 }
 
 int source_keeper_unguard(struct source_keeper *keeper, struct error *err)
 {
-	struct keeper_msg msg = { .op = OP_UNGUARD };
-
-	return keeper_ask(keeper, &msg, err);
+	return keeper_do(keeper, OP_UNGUARD, UNGUARD_TIMEOUT_MS, err);
 }
 
-int source_keeper_commit(struct source_keeper *keeper, bool *recorded, struct error *err)
+int source_keeper_commit(struct source_keeper *keeper, int timeout_ms, bool *recorded,
+			 struct error *err)
 {
-	struct keeper_msg msg = { .op = OP_COMMIT };
-	int ret = keeper_ask(keeper, &msg, err);
+	int ret = keeper_do(keeper, OP_COMMIT, timeout_ms, err);
 
-	*recorded = !ret || !access(keeper->record, F_OK);
+	/* a keeper without an answer is dead by now: the record will not come any more */
+	keeper->lock_fd = record_lock(keeper->dir);
+	*recorded = !ret || keeper->lock_fd >= 0;
 	return ret;
+}
+
+int source_keeper_uncommit(struct source_keeper *keeper, struct error *err)
+{
+	struct error why = { 0 };
+
+	if (!keeper_do(keeper, OP_UNCOMMIT, UNGUARD_TIMEOUT_MS, &why))
+		return 0;
+	return record_remove(keeper->dir, err);
 }
 
 int source_keeper_kill(struct source_keeper *keeper, struct error *err)
 {
-	struct keeper_msg msg = { .op = OP_KILL };
-
-	return keeper_ask(keeper, &msg, err);
+	return keeper_do(keeper, OP_KILL, ANSWER_TIMEOUT_MS, err);
 }
 
 void source_keeper_end(struct source_keeper *keeper, bool keep_log)
 {
 	struct keeper_msg msg = { .op = OP_END, .keep_log = keep_log };
+	bool dead;
 
 	if (!keeper)
 		return;
-	if (keeper_ask(keeper, &msg, &(struct error){ 0 }))
+	if (keeper_ask(keeper, &msg, ANSWER_TIMEOUT_MS, &dead, &(struct error){ 0 })) {
+		keeper_end_it(keeper);
 		remove_dir(keeper->dir, keep_log);
-	else
+	} else {
 		waitpid(keeper->pid, NULL, 0);
+	}
+	if (keeper->lock_fd >= 0)
+		close(keeper->lock_fd);
 	close(keeper->sock);
 	free(keeper);
 }

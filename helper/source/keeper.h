@@ -7,30 +7,43 @@
 #define MIGRATE_SOURCE_KEEPER_H
 
 #include <stdbool.h>
-#include "source/guard.h"
+#include "source/record.h"
 #include "ui/error.h"
 
 struct source_keeper;
 
 /**
  * source_keeper_start() - fork it; before there are connections or threads
- * @guard: the plan; copied
+ * @record: what COMMIT is recorded with; the plan of the guard is in it. Copied
  * @dir: the migration's directory, which it removes
  */
-struct source_keeper *source_keeper_start(const struct guard *guard, const char *dir,
+struct source_keeper *source_keeper_start(const struct record *record, const char *dir,
 					  struct error *err);
 
 /** source_keeper_fd() - hangs up when the keeper is dead; otherwise not for others to use */
 int source_keeper_fd(const struct source_keeper *keeper);
 
-int source_keeper_guard(struct source_keeper *keeper, struct error *err);
+/*
+ * A keeper that does not answer one of these within its time is killed, so that it cannot act
+ * on the request later; the caller then does what is to be done itself.
+ */
+
+int source_keeper_guard(struct source_keeper *keeper, int timeout_ms, struct error *err);
 int source_keeper_unguard(struct source_keeper *keeper, struct error *err);
 
 /**
  * source_keeper_commit() - record COMMIT: from here on the program never runs here again
  * @recorded: also after a failure: the record is there
  */
-int source_keeper_commit(struct source_keeper *keeper, bool *recorded, struct error *err);
+int source_keeper_commit(struct source_keeper *keeper, int timeout_ms, bool *recorded,
+			 struct error *err);
+
+/**
+ * source_keeper_uncommit() - nothing was started elsewhere: the record goes
+ *
+ * -1 when the record is still there: the program must not run here then.
+ */
+int source_keeper_uncommit(struct source_keeper *keeper, struct error *err);
 
 /** source_keeper_kill() - the program is complete elsewhere: end it here */
 int source_keeper_kill(struct source_keeper *keeper, struct error *err);

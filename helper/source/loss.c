@@ -12,20 +12,19 @@
  * @fate: LOSS_REPAIRED, LOSS_REFUSED or LOSS_WARNED
  * @text: what is lost
  * @hint: for LOSS_REFUSED: what to do other than to accept it; may be NULL
+ * @quiet: nearly every program has it: only the result says so
  */
 struct loss_row {
 	const char *name;
 	enum loss_fate fate;
 	const char *text, *hint;
+	bool quiet;
 };
 
 static const struct loss_row rows[LOSS_NR] = {
 	[LOSS_PIPE] = {
 		"pipe", LOSS_REFUSED, "a pipe whose other end stays here breaks",
 		"start the program with its output in a file" },
-	[LOSS_SOCKET_PAIR] = {
-		"socket-pair", LOSS_REFUSED, "a socket pair whose other end stays here breaks",
-		NULL },
 	[LOSS_WRITABLE_FILE] = {
 		"writable-file", LOSS_REFUSED,
 		"a file that is open for writing is another file at the destination",
@@ -37,11 +36,30 @@ static const struct loss_row rows[LOSS_NR] = {
 		"shared-mapping", LOSS_REFUSED,
 		"a writable shared mapping of a file is one of another file at the destination",
 		"--shared-storage PATH says that both machines have the same storage there" },
+	[LOSS_GHOST_XATTRS] = {
+		"ghost-xattrs", LOSS_WARNED,
+		"a deleted file that is still open loses its extended attributes", NULL },
+	[LOSS_SHARED_MEMORY] = {
+		"shared-memory", LOSS_REFUSED,
+		"memory or a deleted file that is shared with another process becomes a copy",
+		NULL },
 	[LOSS_TCP_CONNECTIONS] = {
 		"tcp-connections", LOSS_WARNED, "TCP connections are closed", NULL },
 	[LOSS_IN_FLIGHT] = {
 		"in-flight", LOSS_WARNED,
 		"TCP connections that the program has not accepted yet are reset", NULL },
+	[LOSS_DATAGRAMS] = {
+		"datagrams", LOSS_WARNED, "datagrams that were not read yet are dropped", NULL },
+	[LOSS_SOCKET_OPTIONS] = {
+		"socket-options", LOSS_WARNED, "an option of a socket is at its default again",
+		NULL },
+	[LOSS_CGROUP] = {
+		"cgroup", LOSS_WARNED,
+		"the program leaves its control group for that of migrate-helper serve", NULL,
+		.quiet = true },
+	[LOSS_CGROUP_LIMIT] = {
+		"cgroup-limit", LOSS_WARNED, "a limit of the program's control group is gone",
+		NULL },
 	[LOSS_TIMERFD] = {
 		"timerfd", LOSS_REPAIRED, "a timerfd would not expire in time", NULL },
 	[LOSS_INTERRUPTED_CALL] = {
@@ -63,6 +81,33 @@ static const struct loss_row rows[LOSS_NR] = {
 	[LOSS_SPECULATION] = {
 		"speculation", LOSS_WARNED,
 		"a mitigation that the program asked for by prctl is off", NULL },
+	[LOSS_SHADOW_STACK] = {
+		"shadow-stack", LOSS_REFUSED, "the shadow stack needs CRIU 4.1", NULL },
+	[LOSS_ACCOUNTING] = {
+		"accounting", LOSS_WARNED,
+		"CPU time, start time and I/O counters begin again", NULL, .quiet = true },
+	[LOSS_PRCTL] = {
+		"prctl", LOSS_WARNED, "an attribute of the process is gone", NULL },
+	[LOSS_AUDIT_SESSION] = {
+		"audit-session", LOSS_WARNED, "the number of the audit session is another",
+		NULL },
+	[LOSS_CORE_SCHEDULING] = {
+		"core-scheduling", LOSS_WARNED,
+		"the program may share a core with programs that it was kept apart from", NULL },
+	[LOSS_MEMORY_POLICY] = {
+		"memory-policy", LOSS_WARNED, "a NUMA memory policy is gone", NULL },
+	[LOSS_WIPEONFORK] = {
+		"wipe-on-fork", LOSS_WARNED,
+		"memory that a child should not see (MADV_WIPEONFORK) is copied by fork", NULL },
+	[LOSS_MAPPING_NAMES] = {
+		"mapping-names", LOSS_WARNED, "names of mappings (PR_SET_VMA) are gone", NULL,
+		.quiet = true },
+	[LOSS_LOCK_FUTURE] = {
+		"lock-future", LOSS_WARNED,
+		"memory that the program maps from now on is not locked (MCL_FUTURE)", NULL },
+	[LOSS_FILE_EVENTS] = {
+		"file-events", LOSS_WARNED,
+		"events of inotify or fanotify that were not read yet are dropped", NULL },
 	[LOSS_IO_FLUSHER] = {
 		"io-flusher", LOSS_WARNED, "PR_SET_IO_FLUSHER is off", NULL },
 	[LOSS_SCHEDULING] = {
@@ -159,22 +204,61 @@ static void detail_clean(char *detail)
 	json_decref(string);
 }
 
+static bool item_is_among(const struct loss_item *item, const struct loss_item *items, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (items[i].loss == item->loss && items[i].fate == item->fate &&
+		    !strcmp(items[i].detail, item->detail))
+			return true;
+	return false;
+}
+
+static void item_say(const struct loss_item *item)
+{
+	report_event("loss", item_json(item));
+	if (!report_is_json() && !rows[item->loss].quiet &&
+	    (item->fate == LOSS_ACCEPTED || item->fate == LOSS_WARNED))
+		report_say("warning: %s: %s", loss_text(item->loss), item->detail);
+}
+
 static void losses_vadd(struct losses *losses, enum loss loss, enum loss_fate fate,
 			const char *fmt, va_list args)
 {
-	struct loss_item *item = losses_grow(losses, loss);
+	struct loss_item item = { .loss = loss, .fate = fate }, *place;
 
-	if (!item)
-		return;
-	item->loss = loss;
-	item->fate = fate;
 	if (fate == LOSS_REFUSED && losses->accepted & 1UL << loss)
-		item->fate = LOSS_ACCEPTED;
-	vsnprintf(item->detail, sizeof(item->detail), fmt, args);
-	detail_clean(item->detail);
-	report_event("loss", item_json(item));
-	if (!report_is_json() && (item->fate == LOSS_ACCEPTED || item->fate == LOSS_WARNED))
-		report_say("warning: %s: %s", loss_text(loss), item->detail);
+		item.fate = LOSS_ACCEPTED;
+	vsnprintf(item.detail, sizeof(item.detail), fmt, args);
+	detail_clean(item.detail);
+	if (item_is_among(&item, losses->items, losses->nr))
+		return;
+	place = losses_grow(losses, loss);
+	if (!place)
+		return;
+	*place = item;
+	if (!item_is_among(&item, losses->old, losses->nr_old))
+		item_say(&item);
+}
+
+void losses_renew(struct losses *losses, uint64_t rows)
+{
+	size_t kept = 0;
+
+	free(losses->old);
+	losses->old = calloc(losses->nr + 1, sizeof(*losses->old));
+	losses->nr_old = 0;
+	for (size_t i = 0; i < losses->nr; i++) {
+		const struct loss_item *item = &losses->items[i];
+
+		if (!(rows & 1UL << item->loss))
+			losses->items[kept++] = *item;
+		else if (losses->old)
+			losses->old[losses->nr_old++] = *item;
+	}
+	losses->nr = kept;
+	for (enum loss loss = 0; loss < LOSS_NR; loss++)
+		if (rows & 1UL << loss)
+			losses->count[loss] = 0;
 }
 
 void losses_add(struct losses *losses, enum loss loss, const char *fmt, ...)
@@ -271,5 +355,6 @@ void losses_print(const struct losses *losses)
 void losses_free(struct losses *losses)
 {
 	free(losses->items);
+	free(losses->old);
 	memset(losses, 0, sizeof(*losses));
 }

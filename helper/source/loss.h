@@ -16,11 +16,21 @@
 /** enum loss - the rows of the table, in its order */
 enum loss {
 	/* found by refuse_pipes.c */
-	LOSS_PIPE, LOSS_SOCKET_PAIR,
+	LOSS_PIPE,
 	/* found by refuse_files.c */
-	LOSS_WRITABLE_FILE, LOSS_APPENDED_FILE, LOSS_SHARED_MAPPING,
+	LOSS_WRITABLE_FILE, LOSS_APPENDED_FILE, LOSS_SHARED_MAPPING, LOSS_GHOST_XATTRS,
+	/* found by refuse_shared.c */
+	LOSS_SHARED_MEMORY,
 	/* found by refuse_sockets.c */
-	LOSS_TCP_CONNECTIONS, LOSS_IN_FLIGHT,
+	LOSS_TCP_CONNECTIONS, LOSS_IN_FLIGHT, LOSS_DATAGRAMS,
+	/* found by refuse_sockopts.c */
+	LOSS_SOCKET_OPTIONS,
+	/* found by refuse_cgroup.c */
+	LOSS_CGROUP, LOSS_CGROUP_LIMIT,
+	/* found by refuse_attributes.c */
+	LOSS_SHADOW_STACK, LOSS_ACCOUNTING, LOSS_PRCTL, LOSS_AUDIT_SESSION, LOSS_CORE_SCHEDULING,
+	LOSS_MEMORY_POLICY, LOSS_WIPEONFORK, LOSS_MAPPING_NAMES, LOSS_LOCK_FUTURE,
+	LOSS_FILE_EVENTS,
 	/* found by repair.c in CRIU's images */
 	LOSS_TIMERFD, LOSS_INTERRUPTED_CALL, LOSS_TIMEOUT,
 	/* found by attributes.c, told by the destination */
@@ -54,12 +64,15 @@ struct loss_item {
  * @accepted: bit 1 << enum loss: the user said --accept-loss
  * @count: things found of each row, in @items or not
  * @no_memory: an item could not be kept: losses_refused() then fails
+ * @old: items that were taken out to be found again: these are not said a second time
+ * @pipes: digest of the pipes of the program when they were looked at
  */
 struct losses {
 	uint64_t accepted;
-	struct loss_item *items;
-	size_t nr, count[LOSS_NR];
+	struct loss_item *items, *old;
+	size_t nr, nr_old, count[LOSS_NR];
 	bool no_memory;
+	uint64_t pipes;
 };
 
 /** loss_name() - of --accept-loss and of the result, as "writable-file" */
@@ -79,13 +92,20 @@ const char *loss_names(void);
 /**
  * losses_add() - the program has this; what becomes of it is the row's fate
  *
- * A warning is said at once, and once more in the result.
+ * A warning is said at once, and once more in the result. What is there already is not added
+ * again.
  */
 void losses_add(struct losses *losses, enum loss loss, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /** losses_add_as() - the same with another fate, as LOSS_WARNED when a repair did not work */
 void losses_add_as(struct losses *losses, enum loss loss, enum loss_fate fate,
 		   const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/**
+ * losses_renew() - forget the items of some rows: they are about to be looked for again
+ * @rows: bits 1 << enum loss
+ */
+void losses_renew(struct losses *losses, uint64_t rows);
 
 /**
  * losses_refusal() - the words for one item whose fate is LOSS_REFUSED

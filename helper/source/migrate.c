@@ -26,18 +26,29 @@ static int check_result_file(const char *path, struct error *err)
 	return 0;
 }
 
+static int start_keeper(struct outgoing *out, struct error *err)
+{
+	struct record *record = calloc(1, sizeof(*record));
+
+	if (!record)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot start the keeper");
+	record->start_ticks = out->target.start_ticks;
+	record->guard = out->guard;
+	snprintf(record->to, sizeof(record->to), "%s", out->opts->to);
+	out->keeper = source_keeper_start(record, out->dir.path, err);
+	free(record);
+	return out->keeper ? 0 : -1;
+}
+
 /* What can be known without the destination. */
 static int prepare(struct outgoing *out, struct error *err)
 {
 	const struct migrate_options *opts = out->opts;
 	pid_t pid = opts->pid;
 
-	if (conn_check_where(opts->to, err) || check_result_file(opts->result, err))
+	if (conn_check_where(opts->to, opts->insecure, err) ||
+	    check_result_file(opts->result, err))
 		return -1;
-	if (!opts->insecure && !conn_host_is_loopback(opts->to))
-		return error_set(err, CODE_USAGE,
-				 "say --insecure on both sides if the network between them is yours alone",
-				 "memory would go to %s without encryption", opts->to);
 	if (pid == getpid() || getrandom(out->id, sizeof(out->id), 0) != sizeof(out->id))
 		return error_set(err, CODE_USAGE, NULL, "process %d cannot be migrated", pid);
 	for (size_t i = 0; i < sizeof(out->id); i++)
@@ -47,9 +58,9 @@ static int prepare(struct outgoing *out, struct error *err)
 	    workdir_plan(&out->dir, opts->images_base, out->id_text, err))
 		return -1;
 	/* before there is a thread, or a connection that it would keep open */
-	out->keeper = source_keeper_start(&out->guard, out->dir.path, err);
-	if (!out->keeper || outgoing_sync_init(out, err) || outgoing_refuse(out, err) ||
-	    criu_version_get(&out->criu, err) || criu_check(err) || workdir_make(&out->dir, err) ||
+	if (start_keeper(out, err) || outgoing_sync_init(out, err) ||
+	    criu_version_get(&out->criu, err) || outgoing_refuse(out, err) || criu_check(err) ||
+	    workdir_make(&out->dir, err) ||
 	    svm_open(&out->svm, pid, err))
 		return -1;
 	out->clear_fd = proc_open_clear_refs(pid, err);
@@ -88,7 +99,7 @@ static int connect_all(struct outgoing *out, struct error *err)
 
 	if (fd < 0)
 		return -1;
-	out->ctl = control_new(fd, err);
+	out->ctl = control_new(fd, COURSE_SOURCE, err);
 	if (!out->ctl || hello(out, err))
 		return -1;
 	out->memory_fd = conn_connect(to, CONN_MEMORY, out->id, err);
@@ -167,6 +178,7 @@ static int send_empty(struct outgoing *out, Migrate__Control__BodyCase body, str
 static int until_commit(struct outgoing *out, struct error *err)
 {
 	bool recorded;
+	int left_ms;
 
 	if (prepare(out, err) || outgoing_state(out, "CONNECT", err) || connect_all(out, err) ||
 	    outgoing_state(out, "SETUP", err) || outgoing_setup(out, err) ||
@@ -178,22 +190,25 @@ static int until_commit(struct outgoing *out, struct error *err)
 		return -1;
 	/* from here on a lost link helps nobody: all the time it wants to come back */
 	control_set_lost(out->ctl, 0);
+	left_ms = outgoing_left_ms(out);
 	if (outgoing_commit(out, err))
 		return -1;
-	if (!source_keeper_commit(out->keeper, &recorded, err))
+	outgoing_limit(out, 0);
+	if (!source_keeper_commit(out->keeper, left_ms, &recorded, err) || recorded)
 		return 0;
-	if (!recorded)
-		outgoing_uncommit(out);
-	return recorded ? 0 : -1;
+	outgoing_uncommit(out);
+	return -1;
 }
 
 static int run_there(struct outgoing *out, struct error *err)
 {
-	struct error push_err = { 0 };
+	struct error push_err = { 0 }, ignored = { 0 };
 	Migrate__Control *msg;
 
+	outgoing_state(out, "RECORDED", &ignored);
 	if (send_empty(out, MIGRATE__CONTROL__BODY_COMMIT, err))
 		return -1;
+	outgoing_state(out, "SENT", &ignored);
 	msg = outgoing_expect(out, MIGRATE__CONTROL__BODY_STARTED, -1, err);
 	if (!msg)
 		return -1;
@@ -207,7 +222,12 @@ static int run_there(struct outgoing *out, struct error *err)
 		*err = push_err;
 		return -1;
 	}
-	msg = outgoing_expect(out, MIGRATE__CONTROL__BODY_DONE, -1, err);
+	msg = outgoing_next(out, -1, err);
+	if (msg && msg->body_case == MIGRATE__CONTROL__BODY_DIED)
+		error_set(err, CODE_TARGET, NULL,
+			  "the program was killed there by signal %u (%s), after it was started",
+			  msg->died->signal, sigdescr_np(msg->died->signal) ?: "unknown");
+	msg = control_expected(msg, MIGRATE__CONTROL__BODY_DONE, err);
 	if (!msg)
 		return -1;
 	out->figures.precopy_pages = msg->done->precopy_pages;
@@ -245,13 +265,22 @@ static int end_here(struct outgoing *out, struct error *err)
 /* Both sides stay as they are; nothing here may let the program run. */
 static int doubt(struct outgoing *out, struct error *err)
 {
-	char what[sizeof(err->what)];
+	char what[sizeof(err->what)], hint[sizeof(err->hint)];
+	bool died = err->code == CODE_TARGET;
 
-	outgoing_failed(out, err);
+	figures_thawed(&out->figures, out->frozen_at_ns);
+	if (!died)
+		outgoing_failed(out, err);
 	memcpy(what, err->what, sizeof(what));
 	memset(err, 0, sizeof(*err));
-	error_set(err, CODE_DOUBT,
-		  "look whether it runs at the destination; if not, it can be thawed here by hand",
+	snprintf(hint, sizeof(hint),
+		 "look whether it runs at %s; if not, \"migrate-helper release --pid %d --force\" lets it go on here",
+		 out->opts->to, out->opts->pid);
+	if (died)
+		snprintf(hint, sizeof(hint),
+			 "\"migrate-helper release --pid %d --force\" lets it go on here, as it was when it moved",
+			 out->opts->pid);
+	error_set(err, CODE_DOUBT, hint,
 		  "%.240s; the program was handed over and stays stopped here (process %d)", what,
 		  out->opts->pid);
 	return err->code;
@@ -271,6 +300,7 @@ static void let_run(struct outgoing *out)
 	if (criu_dump_refuse(out->dump, &why) || error_is_set(&why))
 		report_say("the program may not be as it was: %s", why.what);
 	out->dump = NULL;
+	figures_thawed(&out->figures, out->frozen_at_ns);
 }
 
 /* Before COMMIT: the program goes on here, first of all. */
@@ -280,7 +310,7 @@ static int undo(struct outgoing *out, struct error *err)
 		let_run(out);
 	outgoing_reason(out, err);
 	if (out->ctl)
-		control_send_abort(out->ctl, err);
+		control_send_abort(out->ctl, err, false);
 	if (out->has_watch)
 		outgoing_stop_watch(out);
 	source_keeper_end(out->keeper, err->code == CODE_CRIU);
@@ -288,6 +318,22 @@ static int undo(struct outgoing *out, struct error *err)
 	/* when the keeper was killed */
 	guard_forget(&out->guard);
 	return err->code;
+}
+
+/*
+ * The destination knows that nothing of the program ever ran there, and that nothing of it is
+ * left: then the program goes on here, although COMMIT was recorded.
+ */
+static int take_back(struct outgoing *out, struct error *err)
+{
+	struct error why = { 0 };
+
+	if (source_keeper_uncommit(out->keeper, &why)) {
+		*err = why;
+		return doubt(out, err);
+	}
+	outgoing_uncommit(out);
+	return undo(out, err);
 }
 
 static int run(struct outgoing *out, struct error *err)
@@ -298,7 +344,7 @@ static int run(struct outgoing *out, struct error *err)
 		return undo(out, err);
 	memset(err, 0, sizeof(*err));
 	if (run_there(out, err))
-		return doubt(out, err);
+		return control_is_unstarted(out->ctl) ? take_back(out, err) : doubt(out, err);
 	if (end_here(out, err))
 		code = err->code;
 	out->figures.moved = true;

@@ -21,16 +21,18 @@ const char *migrate_mode_name(enum migrate_mode mode)
 
 static void usage(FILE *to)
 {
-	fputs("Usage: migrate-helper migrate --pid PID --to HOST[:PORT] [OPTION]...\n"
+	fputs("Usage: migrate-helper migrate --pid PID --to WHERE [OPTION]...\n"
 	      "Move a running program to the machine where \"migrate-helper serve\" runs.\n\n"
 	      "  --pid PID            the program\n"
-	      "  --to HOST[:PORT]     where to (port 7070)\n"
+	      "  --to WHERE           where to: unix:PATH, or HOST[:PORT] (port 7070)\n"
 	      "  --mode MODE          auto: send memory while it runs, the rest after it moved\n"
 	      "                       precopy: send the rest while it stands\n"
 	      "                       postcopy: send everything after it moved\n"
 	      "  --max-downtime MS    stop it when it would stand for less (300;\n"
 	      "                       1 to 3600000)\n"
 	      "  --max-rounds N       stop it after so many rounds (8; 1 to 1000)\n"
+	      "  --max-frozen S       give up when it stands for so long and has not moved (30;\n"
+	      "                       1 to 86400)\n"
 	      "  --link-timeout MS    while it stands, a link that is silent for so long is lost\n"
 	      "                       and the program goes on here (400; 100 to 60000)\n"
 	      "  --verify             compare all memory on both sides before it goes on\n"
@@ -38,7 +40,7 @@ static void usage(FILE *to)
 	      "                       An unknown NAME lists the known ones\n"
 	      "  --shared-storage PATH  files there are the same on both machines; can be said\n"
 	      "                       several times\n"
-	      "  --insecure           go beyond loopback, without encryption\n"
+	      "  --insecure           take a HOST, without encryption\n"
 	      "  --images-dir DIR     for CRIU's images, an absolute path, on tmpfs\n"
 	      "                       (/run/migrate-helper, or /dev/shm when that is not)\n"
 	      "  --criu-log-level N   0 to 4 (2)\n"
@@ -128,13 +130,15 @@ static const char *take(int option, char *value, struct migrate_options *opts)
 		return want;
 	case 't':
 		opts->to = value;
-		return *value ? NULL : "HOST or HOST:PORT";
+		return *value ? NULL : "unix:PATH, HOST or HOST:PORT";
 	case 'm':
 		return parse_mode(value, &opts->mode);
 	case 'w':
 		return parse_number(value, 1, 3600000, &opts->max_downtime_ms);
 	case 'r':
 		return parse_number(value, 1, 1000, &opts->max_rounds);
+	case 'f':
+		return parse_number(value, 1, 86400, &opts->max_frozen_s);
 	case 'k':
 		return parse_number(value, 100, 60000, &opts->link_timeout_ms);
 	case 'd':
@@ -169,6 +173,7 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 		{ "mode", required_argument, NULL, 'm' },
 		{ "max-downtime", required_argument, NULL, 'w' },
 		{ "max-rounds", required_argument, NULL, 'r' },
+		{ "max-frozen", required_argument, NULL, 'f' },
 		{ "link-timeout", required_argument, NULL, 'k' },
 		{ "accept-loss", required_argument, NULL, 'a' },
 		{ "shared-storage", required_argument, NULL, 's' },
@@ -186,7 +191,7 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 
 	*opts = (struct migrate_options){
 		.max_downtime_ms = 300, .max_rounds = 8, .link_timeout_ms = 400,
-		.criu_log_level = 2,
+		.max_frozen_s = 30, .criu_log_level = 2,
 	};
 	optind = 1;
 	while ((option = getopt_long(argc, argv, "h", table, &at)) >= 0) {

@@ -23,6 +23,7 @@ struct migrate_options {
 	enum migrate_mode mode;
 	uint32_t max_downtime_ms;
 	uint32_t max_rounds;
+	uint32_t max_frozen_s;		/* from the freeze to the record of COMMIT */
 	uint32_t link_timeout_ms;	/* of the control connection, from freeze to COMMIT */
 	const char *images_base;	/* NULL: the default */
 	const char *result;		/* file for the result as JSON, or NULL */

@@ -32,6 +32,8 @@
  * struct outgoing_sync - what the threads share; all under @lock
  * @changed: broadcast at every change
  * @dump_fd: of the CRIU that is held; -1: none. Its hang-up is a failure
+ * @rpc_fd: of a CRIU that dumps and is not held yet; -1: none. Shut down at a failure
+ * @until_ns: CLOCK_MONOTONIC; when it passes before COMMIT, that is a failure. 0: no limit
  * @committed: COMMIT is, or is being, recorded: the program will not run here again
  * @connected: before that there is nobody to wake: a signal ends the process
  * @closing: failures are of no interest any longer
@@ -43,7 +45,8 @@ struct outgoing_sync {
 	pthread_cond_t changed;
 	Migrate__Control *queue[OUTGOING_QUEUE];
 	size_t nr_queue;
-	int dump_fd, kick, signals;
+	int dump_fd, rpc_fd, kick, signals;
+	uint64_t until_ns;
 	bool connected, committed, closing, failed;
 	struct error err;
 };
@@ -99,6 +102,18 @@ int outgoing_state(struct outgoing *out, const char *state, struct error *err);
 Migrate__Control *outgoing_next(struct outgoing *out, int timeout_ms, struct error *err);
 Migrate__Control *outgoing_expect(struct outgoing *out, Migrate__Control__BodyCase body,
 				  int timeout_ms, struct error *err);
+/**
+ * outgoing_watch_rpc() - CRIU has begun to dump and a failure shall end it; -1: it is held, or gone
+ * @ctx: struct outgoing
+ *
+ * CRIU lets the program go when its socket has hung up, at its next word.
+ */
+void outgoing_watch_rpc(void *ctx, int rpc_fd);
+/** outgoing_limit() - see outgoing_sync.until_ns */
+void outgoing_limit(struct outgoing *out, uint64_t until_ns);
+/** outgoing_left_ms() - until the limit; 0 when there is none, or it has passed */
+int outgoing_left_ms(struct outgoing *out);
+bool outgoing_is_committed(struct outgoing *out);
 /** outgoing_watch_dump() - a CRIU is held from here on; -1: it is not any more */
 void outgoing_watch_dump(struct outgoing *out, int dump_fd);
 /** outgoing_commit() - failures do not undo anything from here on; -1 when one was before */
@@ -118,11 +133,20 @@ void outgoing_stop_threads(struct outgoing *out);
 /* refuse.c: what is not carried, by name */
 
 int outgoing_refuse(struct outgoing *out, struct error *err);
+/** outgoing_refuse_frozen() - look again when the program stands: nothing changes any more */
+int outgoing_refuse_frozen(struct outgoing *out, struct error *err);
 
 /* setup.c: Setup and its answer, and Maps */
 
 int outgoing_setup(struct outgoing *out, struct error *err);
 int outgoing_send_maps(struct outgoing *out, const struct vma_list *list, struct error *err);
+
+/* announce.c */
+
+/** outgoing_announce_memory() - the destination will have what it has, and @more */
+int outgoing_announce_memory(struct outgoing *out, const struct page_set *more, struct error *err);
+/** outgoing_announce_images() - all files in the images directory */
+int outgoing_announce_images(struct outgoing *out, struct error *err);
 
 /* precopy.c */
 

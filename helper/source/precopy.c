@@ -204,7 +204,8 @@ static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 
 	out->memory.round = round;
 	out->last_round = round;
-	if (begin_round(out, round, pre->dirty.nr, err) || send_dirty(pre, round, err) ||
+	if (outgoing_announce_memory(out, &pre->dirty, err) ||
+	    begin_round(out, round, pre->dirty.nr, err) || send_dirty(pre, round, err) ||
 	    sender_mark(&out->memory, FRAME_ROUND, err) || wait_ack(out, round, err))
 		return -1;
 	figures.ns = figures_now() - begin;
@@ -234,10 +235,6 @@ static void say_beaten(struct precopy *pre)
 /* Return: 1 to stop the program now, 0 to go on, -1 */
 static int after_round(struct precopy *pre, uint32_t round, struct error *err)
 {
-	static const char *const why[] = {
-		[STOP_DOWNTIME] = "short enough", [STOP_ROUNDS] = "after the last round allowed",
-		[STOP_NO_SHRINK] = "rounds do not shrink any more",
-	};
 	struct figures *figures = &pre->out->figures;
 	struct round_figures *last = &figures->rounds[figures->nr_rounds - 1];
 	uint64_t begin = pre->scanned_ns;
@@ -254,7 +251,8 @@ static int after_round(struct precopy *pre, uint32_t round, struct error *err)
 		return 0;
 	report_say("stopping the program: about %lu ms expected (%s)",
 		   stop_rule_expected_ns(&pre->rule, pre->dirty.nr << PAGE_SHIFT,
-					 pre->bytes_per_s) / 1000000, why[verdict]);
+					 pre->bytes_per_s) / 1000000,
+		   stop_rule_why(&pre->rule, verdict));
 	return 1;
 }
 

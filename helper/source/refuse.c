@@ -1,34 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "source/outgoing.h"
+#include "kernel/proc_files.h"
+#include "source/refuse.h"
 #include "ui/report.h"
-
-/**
- * struct refusals - what speaks against moving a program
- * @first: the only one becomes the error; of several each is said
- * @nr: how many
- */
-struct refusals {
-	struct error first;
-	size_t nr;
-};
-
-static void refuse(struct refusals *refusals, const char *hint, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
 
 static void refusal_say(const char *text, const char *hint)
 {
 	report_say("refused: %s%s%s", text, *hint ? ": " : "", hint);
 }
 
-static void refuse(struct refusals *refusals, const char *hint, const char *fmt, ...)
+void refuse(struct refusals *refusals, const char *hint, const char *fmt, ...)
 {
 	struct error *first = &refusals->first;
 	char text[300];
@@ -74,10 +61,21 @@ static void refuse_task(const struct outgoing *out, struct refusals *refusals)
 		refuse(refusals, "end the debugger", "process %d is traced by process %d", pid,
 		       target->tracer);
 	if (target->tty)
-		refuse(refusals, "start it with setsid and </dev/null >file 2>&1",
+		refuse(refusals, "start it with setsid and </dev/null >>file 2>&1",
 		       "process %d has a controlling terminal", pid);
 	else if (target->session != pid)
 		refuse(refusals, "start it with setsid", "process %d is no session leader", pid);
+}
+
+static void refuse_children(struct refusals *refusals, pid_t pid, size_t nr, pid_t child)
+{
+	static const char hint[] = "trees of processes are not carried yet";
+
+	if (nr == 1)
+		refuse(refusals, hint, "process %d has a child (%d)", pid, child);
+	else
+		refuse(refusals, hint, "process %d has %zu children (%d and others)", pid, nr,
+		       child);
 }
 
 static void refuse_tree(const struct outgoing *out, struct refusals *refusals)
@@ -86,15 +84,14 @@ static void refuse_tree(const struct outgoing *out, struct refusals *refusals)
 		const char *name, *text;
 	} spaces[] = {
 		{ "pid", "PID" }, { "mnt", "mount" }, { "net", "network" }, { "user", "user" },
-		{ "ipc", "IPC" }, { "uts", "UTS" },
+		{ "ipc", "IPC" }, { "uts", "UTS" }, { "time", "time" }, { "cgroup", "cgroup" },
 	};
 	pid_t pid = out->opts->pid, child;
 	struct error ignored = { 0 };
 	size_t nr;
 
 	if (!proc_children(pid, &nr, &child, &ignored) && nr)
-		refuse(refusals, "trees of processes are not carried yet",
-		       "process %d has %zu children, as %d", pid, nr, child);
+		refuse_children(refusals, pid, nr, child);
 	for (size_t i = 0; i < sizeof(spaces) / sizeof(*spaces); i++)
 		if (proc_ns(pid, spaces[i].name) != proc_ns(0, spaces[i].name))
 			refuse(refusals, "run migrate-helper in the same namespace (nsenter)",
@@ -103,14 +100,14 @@ static void refuse_tree(const struct outgoing *out, struct refusals *refusals)
 
 static void refuse_memory(const struct outgoing *out, struct refusals *refusals)
 {
-	uint64_t shared = 0;
+	uint64_t shared = 0, hugetlb_at = 0;
+	size_t hugetlb = 0;
 
 	for (size_t i = 0; i < out->vmas.nr; i++) {
 		const struct vma *vma = &out->vmas.vmas[i];
 
 		if (vma->hugetlb)
-			refuse(refusals, "run it without huge pages of its own",
-			       "mapping 0x%" PRIx64 " is of hugetlb pages", vma->start);
+			hugetlb_at = hugetlb++ ? hugetlb_at : vma->start;
 		else if (vma->uffd)
 			refuse(refusals, NULL, "mapping 0x%" PRIx64 " is under a userfaultfd",
 			       vma->start);
@@ -125,67 +122,75 @@ static void refuse_memory(const struct outgoing *out, struct refusals *refusals)
 					 !strncmp(vma->name, "/memfd:", 7)))
 			shared += vma->end - vma->start;
 	}
+	if (hugetlb)
+		refuse(refusals, "run it without huge pages of its own",
+		       "%zu mappings are of hugetlb pages, the first at 0x%" PRIx64, hugetlb,
+		       hugetlb_at);
 	if (shared)
 		report_say("%" PRIu64 " KiB of shared memory are carried while the program stands",
 			   shared >> 10);
 }
 
-/* Is the socket @inode an established TCP connection? */
-static bool tcp_is_established(pid_t pid, const char *table, unsigned long inode)
+static bool is_message_queue(const struct proc_file *file)
 {
-	char path[32], line[256];
-	bool found = false;
-	FILE *file;
+	static const long type = 0x19800202;	/* MQUEUE_MAGIC of the kernel's ipc/mqueue.c */
 
-	snprintf(path, sizeof(path), "/proc/%d/net/%s", pid, table);
-	file = fopen(path, "re");
-	while (file && !found && fgets(line, sizeof(line), file)) {
-		unsigned int state;
-		unsigned long that;
-
-		found = sscanf(line, " %*d: %*s %*s %x %*s %*s %*s %*s %*s %lu", &state, &that) == 2 &&
-			state == 1 && that == inode;
-	}
-	if (file)
-		fclose(file);
-	return found;
+	return S_ISREG(file->st.st_mode) && proc_fd_is_on(file->pid, file->fd, &type, 1);
 }
 
-static void refuse_file(pid_t pid, const char *link, size_t *connections,
-			struct refusals *refusals)
+static int refuse_descriptor(void *ctx, const struct proc_file *file, struct error *err)
 {
-	unsigned long inode;
+	struct refusals *refusals = ctx;
 
-	if (!strcmp(link, "anon_inode:[userfaultfd]"))
-		refuse(refusals, NULL, "it has a userfaultfd open");
-	else if (!strcmp(link, "anon_inode:[io_uring]"))
-		refuse(refusals, NULL, "it has an io_uring open");
-	else if (sscanf(link, "socket:[%lu]", &inode) == 1 &&
-		 (tcp_is_established(pid, "tcp", inode) || tcp_is_established(pid, "tcp6", inode)))
-		++*connections;
+	if (!strcmp(file->path, "anon_inode:[userfaultfd]"))
+		refuse(refusals, NULL, "descriptor %d is a userfaultfd", file->fd);
+	else if (!strcmp(file->path, "anon_inode:[io_uring]"))
+		refuse(refusals, NULL, "descriptor %d is an io_uring", file->fd);
+	else if (is_message_queue(file))
+		refuse(refusals, NULL, "descriptor %d is the message queue %s", file->fd,
+		       file->path);
+	return 0;
 }
 
-static void refuse_files(const struct outgoing *out, struct refusals *refusals)
+/* What may be another thing at the freeze than it was in the beginning. */
+static int find_changing(struct outgoing *out, const struct proc_files *files,
+			 const struct vma_list *vmas, struct error *err)
 {
-	char path[32], link[256];
-	struct dirent *entry;
-	size_t connections = 0;
-	DIR *dir;
+	refuse_mappings(out, vmas);
+	return refuse_files(out, files, err) || refuse_pipes(out, files, err) ||
+	       refuse_sockets(out, files, err) ? -1 : 0;
+}
 
-	snprintf(path, sizeof(path), "/proc/%d/fd", out->opts->pid);
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir))) {
-		ssize_t n = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
+static int find_losses(struct outgoing *out, const struct proc_files *files, struct error *err)
+{
+	return find_changing(out, files, &out->vmas, err) || refuse_sockopts(out, files, err) ||
+	       refuse_cgroup(out, err) || refuse_attributes(out, files, err) ||
+	       refuse_shared(out, files, err) ? -1 : 0;
+}
 
-		if (n > 0) {
-			link[n] = 0;
-			refuse_file(out->opts->pid, link, &connections, refusals);
-		}
+static int refuse_descriptors(struct outgoing *out, struct refusals *refusals, struct error *err)
+{
+	struct proc_files files;
+	int ret;
+
+	if (proc_files_read(out->opts->pid, &files, err))
+		return -1;
+	ret = proc_files_each(&files, refuse_descriptor, refusals, err) ||
+	      refuse_unix(out, &files, refusals, err) || find_losses(out, &files, err) ? -1 : 0;
+	proc_files_free(&files);
+	return ret;
+}
+
+static void refuse_losses(const struct outgoing *out, struct refusals *refusals)
+{
+	for (size_t i = 0; i < out->losses.nr; i++) {
+		struct error loss = { 0 };
+
+		if (out->losses.items[i].fate != LOSS_REFUSED)
+			continue;
+		losses_refusal(&out->losses.items[i], &loss);
+		refuse(refusals, loss.hint, "%s", loss.what);
 	}
-	if (dir)
-		closedir(dir);
-	if (connections)
-		report_say("%zu open TCP connections of the program will be closed", connections);
 }
 
 int outgoing_refuse(struct outgoing *out, struct error *err)
@@ -200,6 +205,28 @@ int outgoing_refuse(struct outgoing *out, struct error *err)
 		return -1;
 	refuse_tree(out, &refusals);
 	refuse_memory(out, &refusals);
-	refuse_files(out, &refusals);
+	if (refuse_descriptors(out, &refusals, err))
+		return -1;
+	refuse_losses(out, &refusals);
 	return refusals_end(&refusals, pid, err);
+}
+
+int outgoing_refuse_frozen(struct outgoing *out, struct error *err)
+{
+	struct proc_files files;
+	struct vma_list vmas;
+	int ret;
+
+	losses_renew(&out->losses, 1UL << LOSS_WRITABLE_FILE | 1UL << LOSS_APPENDED_FILE |
+		     1UL << LOSS_GHOST_XATTRS | 1UL << LOSS_TCP_CONNECTIONS |
+		     1UL << LOSS_IN_FLIGHT | 1UL << LOSS_DATAGRAMS);
+	if (maps_read(out->opts->pid, false, &vmas, err))
+		return -1;
+	ret = proc_files_read(out->opts->pid, &files, err);
+	if (!ret) {
+		ret = find_changing(out, &files, &vmas, err);
+		proc_files_free(&files);
+	}
+	maps_free(&vmas);
+	return ret ? ret : losses_refused(&out->losses, err);
 }

@@ -25,6 +25,9 @@ static uint64_t cookie(const struct sender *sender)
 
 int sender_mark(struct sender *sender, enum frame_kind kind, struct error *err)
 {
+	/* the answer may be here before the call has returned */
+	if (kind == FRAME_FINAL)
+		atomic_store(&sender->final, true);
 	return frame_send(sender->fd, kind, cookie(sender), NULL, 0, err);
 }
 

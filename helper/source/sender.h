@@ -6,6 +6,7 @@
 #ifndef MIGRATE_SOURCE_SENDER_H
 #define MIGRATE_SOURCE_SENDER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include "kernel/page_set.h"
 #include "kernel/svm.h"
@@ -16,6 +17,7 @@
  * @mm: goes into the cookie of each frame
  * @there: pages of which the destination has the latest we took, kept in step with what
  *	is sent; NULL on the urgent connection
+ * @final: FINAL was said, or is being said; any thread may look
  * @frozen: the program stands: a page that cannot be read is a failure, not a change
  * @buf: for copying
  * @pages: sent, @copied of them by copying; @zero: told to be zero
@@ -26,6 +28,7 @@ struct sender {
 	uint32_t mm, round;
 	struct page_set *there;
 	bool frozen;
+	atomic_bool final;
 	void *buf;
 	uint64_t pages, copied, zero, bytes;
 };

@@ -6,12 +6,43 @@
 #define PUSH_RUNS	64
 #define PUSH_PAGES	512UL	/* 2 MiB: what a request may have to share the link with */
 
+/* All of the run is in mappings of the frozen program whose pages are sent. */
+static bool is_announced(const struct vma_list *vmas, const struct splice_vm_run *run)
+{
+	uint64_t addr = run->addr, end = addr + ((uint64_t)run->nr_pages << PAGE_SHIFT);
+
+	while (addr < end) {
+		const struct vma *vma = maps_find(vmas, addr);
+
+		/* of a vdso the destination writes images */
+		if (!vma || !(vma_is_ours(vma) || vma->special))
+			return false;
+		addr = vma->end;
+	}
+	return true;
+}
+
+static int check_request(const struct outgoing *out, const struct frame *frame, struct error *err)
+{
+	if (!atomic_load(&out->memory.final))
+		return error_set(err, CODE_PEER, NULL,
+				 "the destination asked for pages before it was told of them");
+	for (uint32_t i = 0; i < frame->nr_runs; i++)
+		if (!is_announced(&out->task.vmas, &frame->runs[i]))
+			return error_set(err, CODE_PEER, NULL,
+					 "the destination asked for a page that was not announced: 0x%llx",
+					 frame->runs[i].addr);
+	return 0;
+}
+
 static int answer(struct outgoing *out, const struct frame *frame, struct error *err)
 {
 	if (frame->kind != FRAME_REQUEST || FRAME_MM_OF(frame->cookie) != out->urgent.mm)
 		return error_set(err, CODE_PEER, NULL,
 				 "frame 0x%x of the destination on the urgent connection",
 				 frame->kind);
+	if (check_request(out, frame, err))
+		return -1;
 	/* before it is sent, so that the push does not send it as well */
 	pthread_mutex_lock(&out->left_lock);
 	for (uint32_t i = 0; i < frame->nr_runs; i++)

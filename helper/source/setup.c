@@ -9,6 +9,8 @@
 #include "ui/report.h"
 
 #define REPLY_TIMEOUT_MS	60000
+#define REFUSALS_SAID		32
+#define FIXED_MAX_NS		3600000000000UL	/* an hour: no restore takes so long */
 
 /** struct setup - a message in the making, with all that it points to */
 struct setup {
@@ -160,6 +162,7 @@ static int send_setup(struct outgoing *out, struct setup *setup, struct error *e
 	setup->msg.mode = (char *)migrate_mode_name(out->opts->mode);
 	setup->msg.has_verify = true;
 	setup->msg.verify = out->opts->verify;
+	setup->msg.max_frozen_s = out->opts->max_frozen_s;
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
 	msg.setup = &setup->msg;
 	return control_send(out->ctl, &msg, err);
@@ -173,7 +176,7 @@ static void take_refusals(const Migrate__SetupReply *reply, struct error *err)
 			  reply->n_refusals ? reply->refusals[0] : "it does not say why");
 		return;
 	}
-	for (size_t i = 0; i < reply->n_refusals; i++)
+	for (size_t i = 0; i < reply->n_refusals && i < REFUSALS_SAID; i++)
 		report_say("the destination refuses: %s", reply->refusals[i]);
 	error_set(err, CODE_PEER, NULL, "the destination refuses, for the %zu reasons above",
 		  reply->n_refusals);
@@ -191,6 +194,8 @@ static int take_reply(struct outgoing *out, struct error *err)
 	if (!reply->ok)
 		take_refusals(reply, err);
 	out->peer_fixed_ns = reply->has_fixed_cost_ns ? reply->fixed_cost_ns : 0;
+	if (out->peer_fixed_ns > FIXED_MAX_NS)
+		out->peer_fixed_ns = FIXED_MAX_NS;
 	migrate__control__free_unpacked(msg, NULL);
 	return error_is_set(err) ? -1 : 0;
 }

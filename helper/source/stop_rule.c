@@ -17,6 +17,16 @@ uint64_t stop_rule_expected_ns(const struct stop_rule *rule, uint64_t dirty_byte
 	return rule->fixed_ns + send_ns(dirty_bytes, bytes_per_s);
 }
 
+const char *stop_rule_why(const struct stop_rule *rule, enum stop_verdict verdict)
+{
+	if (verdict == STOP_ROUNDS)
+		return "after the last round allowed";
+	if (verdict == STOP_NO_SHRINK)
+		return "rounds do not shrink any more";
+	return stop_rule_is_beaten(rule) ? "the memory that is left fits into --max-downtime" :
+	       "within --max-downtime";
+}
+
 enum stop_verdict stop_rule_next(struct stop_rule *rule, uint32_t rounds, uint64_t dirty_bytes,
 				 double bytes_per_s)
 {

@@ -37,6 +37,7 @@ int outgoing_sync_init(struct outgoing *out, struct error *err)
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	sync->dump_fd = -1;
+	sync->rpc_fd = -1;
 	sync->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	sync->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (sync->kick < 0 || sync->signals < 0)
@@ -64,6 +65,8 @@ void outgoing_fail(struct outgoing *out, const struct error *err)
 	if (first) {
 		sync->failed = true;
 		sync->err = *err;
+		if (sync->rpc_fd >= 0)
+			shutdown(sync->rpc_fd, SHUT_RDWR);
 	}
 	pthread_cond_broadcast(&sync->changed);
 	pthread_mutex_unlock(&sync->lock);
@@ -71,10 +74,52 @@ void outgoing_fail(struct outgoing *out, const struct error *err)
 		return;
 	/* before the other side sees connections close, and makes up a reason of its own */
 	if (tell)
-		control_send_abort(out->ctl, err);
+		control_send_abort(out->ctl, err, false);
 	/* whoever waits inside of a SEND comes back */
 	shutdown(out->memory_fd, SHUT_RDWR);
 	shutdown(out->urgent_fd, SHUT_RDWR);
+	if (out->ctl)
+		control_hurry(out->ctl);
+}
+
+void outgoing_watch_rpc(void *ctx, int rpc_fd)
+{
+	struct outgoing *out = ctx;
+	struct outgoing_sync *sync = &out->sync;
+
+	pthread_mutex_lock(&sync->lock);
+	sync->rpc_fd = rpc_fd;
+	if (rpc_fd >= 0 && sync->failed)
+		shutdown(rpc_fd, SHUT_RDWR);
+	pthread_mutex_unlock(&sync->lock);
+}
+
+void outgoing_limit(struct outgoing *out, uint64_t until_ns)
+{
+	pthread_mutex_lock(&out->sync.lock);
+	out->sync.until_ns = until_ns;
+	pthread_mutex_unlock(&out->sync.lock);
+	kick(out);
+}
+
+int outgoing_left_ms(struct outgoing *out)
+{
+	uint64_t now = figures_now(), until;
+
+	pthread_mutex_lock(&out->sync.lock);
+	until = out->sync.until_ns;
+	pthread_mutex_unlock(&out->sync.lock);
+	return until > now ? (until - now) / 1000000 + 1 : 0;
+}
+
+bool outgoing_is_committed(struct outgoing *out)
+{
+	bool committed;
+
+	pthread_mutex_lock(&out->sync.lock);
+	committed = out->sync.committed;
+	pthread_mutex_unlock(&out->sync.lock);
+	return committed;
 }
 
 int outgoing_failed(struct outgoing *out, struct error *err)
@@ -220,15 +265,14 @@ static void on_signal(struct outgoing *out)
 {
 	struct signalfd_siginfo info;
 	struct error err = { 0 };
-	bool committed, connected;
+	bool connected;
 
 	if (read(out->sync.signals, &info, sizeof(info)) != sizeof(info))
 		return;
 	pthread_mutex_lock(&out->sync.lock);
-	committed = out->sync.committed;
 	connected = out->sync.connected;
 	pthread_mutex_unlock(&out->sync.lock);
-	if (committed) {
+	if (outgoing_is_committed(out)) {
 		report_say("%s: the program has moved already; its memory is still being sent",
 			   strsignal(info.ssi_signo));
 		return;
@@ -268,6 +312,31 @@ static void judge(struct outgoing *out, const struct pollfd *fds, bool committed
 		outgoing_fail(out, &err);
 }
 
+/* --max-frozen has passed: whoever waits, for whatever it may be, comes back. */
+static void too_long(struct outgoing *out)
+{
+	struct error err = { 0 };
+
+	outgoing_limit(out, 0);
+	if (outgoing_is_committed(out))
+		return;
+	error_set(&err, CODE_ABORTED, "look why it takes so long, or raise --max-frozen",
+		  "the program stood for %u s, the limit of --max-frozen", out->opts->max_frozen_s);
+	outgoing_fail(out, &err);
+	control_shutdown(out->ctl);
+}
+
+/* Return: milliseconds for poll(), -1 when there is no limit */
+static int limit_ms(struct outgoing *out)
+{
+	bool limited;
+
+	pthread_mutex_lock(&out->sync.lock);
+	limited = out->sync.until_ns != 0;
+	pthread_mutex_unlock(&out->sync.lock);
+	return limited ? outgoing_left_ms(out) : -1;
+}
+
 static void *watch_body(void *arg)
 {
 	struct outgoing *out = arg;
@@ -285,7 +354,7 @@ static void *watch_body(void *arg)
 		};
 		bool committed;
 		uint64_t count;
-		int dump_fd;
+		int dump_fd, ret;
 
 		pthread_mutex_lock(&sync->lock);
 		dump_fd = sync->committed ? -1 : sync->dump_fd;
@@ -294,7 +363,10 @@ static void *watch_body(void *arg)
 			fds[WATCH_TARGET].fd = fds[WATCH_KEEPER].fd = dump_fd = -1;
 		fds[WATCH_DUMP].fd = dump_fd;
 		pthread_mutex_unlock(&sync->lock);
-		if (poll(fds, WATCHED, -1) < 0)
+		ret = poll(fds, WATCHED, limit_ms(out));
+		if (!ret && !limit_ms(out))
+			too_long(out);
+		if (ret <= 0)
 			continue;
 		pthread_mutex_lock(&sync->lock);
 		closing = sync->closing;

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "kernel/memfs.h"
+#include "kernel/safe_dir.h"
 #include "source/workdir.h"
 #include "ui/report.h"
 
@@ -22,28 +23,24 @@ int workdir_plan(struct workdir *dir, const char *base, const char *id, struct e
 	return 0;
 }
 
-static int make_dirs(char *path)
-{
-	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = 0;
-		mkdir(path, 0700);
-		*slash = '/';
-	}
-	return mkdir(path, 0700);
-}
-
 static int make_one(int dir_fd, const char *name)
 {
 	if (mkdirat(dir_fd, name, 0700))
 		return -1;
-	return openat(dir_fd, name, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	return openat(dir_fd, name, O_DIRECTORY | O_NOFOLLOW | O_RDONLY | O_CLOEXEC);
 }
 
 int workdir_make(struct workdir *dir, struct error *err)
 {
-	int fd = make_dirs(dir->path) ? -1 :
-		 open(dir->path, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	char *slash = strrchr(dir->path, '/');
+	int base_fd, fd;
 
+	*slash = 0;
+	base_fd = safe_dir_open(dir->path, true, err);
+	*slash = '/';
+	if (base_fd < 0)
+		return -1;
+	fd = make_one(base_fd, slash + 1);
 	if (fd >= 0) {
 		dir->images_fd = make_one(fd, "images");
 		dir->work_fd = make_one(fd, "work");
@@ -54,6 +51,7 @@ int workdir_make(struct workdir *dir, struct error *err)
 			    "cannot make %s", dir->path);
 	if (fd >= 0)
 		close(fd);
+	close(base_fd);
 	return error_is_set(err) ? -1 : 0;
 }
 

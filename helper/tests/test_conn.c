@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "wire/conn.h"
@@ -41,21 +42,37 @@ static int connect_raw(const char *where)
 	return fd;
 }
 
-static void which_is_loopback(void **state)
+static void tcp_needs_a_word(void **state)
 {
-	assert_true(conn_host_is_loopback("127.0.0.1"));
-	assert_true(conn_host_is_loopback("127.9.9.9:7070"));
-	assert_true(conn_host_is_loopback("localhost:1"));
-	assert_true(conn_host_is_loopback("[::1]:7070"));
-	assert_true(conn_host_is_loopback("::1"));
-	assert_false(conn_host_is_loopback("10.0.0.1"));
-	assert_false(conn_host_is_loopback("0.0.0.0:7070"));
-	assert_false(conn_host_is_loopback(":7070"));
-	assert_false(conn_host_is_loopback(""));
-	assert_false(conn_host_is_loopback("[::]:7070"));
-	assert_false(conn_host_is_loopback("[::1"));
-	assert_false(conn_host_is_loopback("127.0.0.1:"));
-	assert_false(conn_host_is_loopback("no.such.host.invalid"));
+	static const char *const tcp[] = { "127.0.0.1", "localhost:1", "[::1]:7070", "10.0.0.1", "" };
+
+	for (size_t i = 0; i < sizeof(tcp) / sizeof(*tcp); i++) {
+		struct error err = { 0 };
+
+		assert_int_equal(conn_check_where(tcp[i], false, &err), -1);
+		assert_int_equal(err.code, CODE_USAGE);
+		assert_non_null(strstr(err.hint, "--insecure"));
+		assert_int_equal(conn_check_where(tcp[i], true, &err), 0);
+	}
+	assert_int_equal(conn_check_where("unix:/run/x/y", false, &(struct error){ 0 }), 0);
+	assert_int_equal(conn_check_where("unix:", false, &(struct error){ 0 }), -1);
+	assert_int_equal(conn_check_where("unix:x", true, &(struct error){ 0 }), -1);
+	assert_int_equal(conn_check_where("unix:/run/", true, &(struct error){ 0 }), -1);
+}
+
+/* An accepted connection with its preamble, or -1. */
+static int take_in(int listener, struct conn_preamble *pre, char *peer, size_t size,
+		   struct error *err)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+	int fd = accept(listener, (void *)&addr, &len);
+
+	conn_address_text(&addr, len, peer, size);
+	if (!conn_read(fd, pre, sizeof(*pre), 50, err) && !conn_check_preamble(pre, err))
+		return fd;
+	close(fd);
+	return -1;
 }
 
 static void bad_addresses(void **state)
@@ -69,9 +86,9 @@ static void bad_addresses(void **state)
 
 		assert_int_equal(conn_listen(bad[i], &err), -1);
 		assert_int_equal(err.code, CODE_USAGE);
-		assert_int_equal(conn_check_where(bad[i], &(struct error){ 0 }), -1);
+		assert_int_equal(conn_check_where(bad[i], true, &(struct error){ 0 }), -1);
 	}
-	assert_int_equal(conn_check_where("no.such.host.invalid:65535", &(struct error){ 0 }), 0);
+	assert_int_equal(conn_check_where("no.such.host.invalid:65535", true, &(struct error){ 0 }), 0);
 	memset(longest, 'a', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = 0;
 	assert_int_equal(conn_listen(longest, &(struct error){ 0 }), -1);
@@ -86,7 +103,7 @@ static void preamble_comes_through(void **state)
 
 	client = conn_connect(where, CONN_URGENT, id, &err);
 	assert_true(client >= 0);
-	server = conn_accept(listener, 1000, &pre, peer, sizeof(peer), &err);
+	server = take_in(listener, &pre, peer, sizeof(peer), &err);
 	assert_true(server >= 0);
 	assert_int_equal(pre.kind, CONN_URGENT);
 	assert_memory_equal(pre.id, id, sizeof(id));
@@ -122,12 +139,12 @@ static void strangers_are_closed(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct conn_preamble pre;
 		struct error err = { 0 };
-		char byte;
+		char byte, peer[64];
 		int fd = connect_raw(where);
 
 		if (cases[i].nr)
 			assert_int_equal(write(fd, cases[i].bytes, cases[i].nr), cases[i].nr);
-		assert_int_equal(conn_accept(listener, 50, &pre, NULL, 0, &err), -1);
+		assert_int_equal(take_in(listener, &pre, peer, sizeof(peer), &err), -1);
 		assert_true(error_is_set(&err));
 		/* it learns nothing but that it is closed */
 		assert_true(recv(fd, &byte, 1, 0) <= 0);
@@ -180,13 +197,104 @@ static void nobody_listens(void **state)
 	assert_true(*err.hint);
 }
 
+static char dir[64];
+
+static void socket_path(char *where, size_t size, const char *name)
+{
+	snprintf(where, size, "unix:%s/%s", dir, name);
+}
+
+static int make_dir(void **state)
+{
+	strcpy(dir, "/tmp/test-conn-XXXXXX");
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	return system(command);
+}
+
+static void unix_comes_through(void **state)
+{
+	char where[128], peer[64], made[80];
+	struct conn_preamble pre;
+	struct error err = { 0 };
+	int listener, client, server;
+	struct stat st;
+
+	socket_path(where, sizeof(where), "made/sock");
+	listener = conn_listen(where, &err);
+	assert_true(listener >= 0);
+	assert_int_equal(stat(where + 5, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	snprintf(made, sizeof(made), "%s/made", dir);
+	assert_int_equal(stat(made, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0700);
+	client = conn_connect(where, CONN_MEMORY, id, &err);
+	assert_true(client >= 0);
+	conn_tune(client);
+	server = take_in(listener, &pre, peer, sizeof(peer), &err);
+	assert_true(server >= 0);
+	assert_int_equal(pre.kind, CONN_MEMORY);
+	assert_string_equal(peer, "unix:");
+	close(client);
+	close(server);
+	close(listener);
+}
+
+static void only_a_stale_socket_is_replaced(void **state)
+{
+	struct error err = { 0 };
+	int listener, second;
+	char where[128];
+	FILE *file;
+
+	socket_path(where, sizeof(where), "sock");
+	listener = conn_listen(where, &err);
+	assert_true(listener >= 0);
+	assert_int_equal(conn_listen(where, &err), -1);
+	assert_non_null(strstr(err.what, "another program listens"));
+	close(listener);
+	memset(&err, 0, sizeof(err));
+	second = conn_listen(where, &err);
+	assert_true(second >= 0);
+	close(second);
+	unlink(where + 5);
+	file = fopen(where + 5, "w");
+	fclose(file);
+	assert_int_equal(conn_listen(where, &err), -1);
+	assert_non_null(strstr(err.what, "no socket of ours"));
+	assert_int_equal(access(where + 5, F_OK), 0);
+}
+
+static void a_directory_of_another_is_refused(void **state)
+{
+	struct error err = { 0 };
+	char where[128], path[128];
+
+	snprintf(path, sizeof(path), "%s/theirs", dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(chown(path, 4711, 4711), 0);
+	socket_path(where, sizeof(where), "theirs/sock");
+	assert_int_equal(conn_listen(where, &err), -1);
+	assert_int_equal(err.code, CODE_NOT_READY);
+	assert_non_null(strstr(err.what, "belongs to user 4711"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(which_is_loopback), cmocka_unit_test(bad_addresses),
+		cmocka_unit_test(tcp_needs_a_word), cmocka_unit_test(bad_addresses),
 		cmocka_unit_test(preamble_comes_through), cmocka_unit_test(strangers_are_closed),
 		cmocka_unit_test(silence_is_told), cmocka_unit_test(a_full_pipe_is_told),
 		cmocka_unit_test(nobody_listens),
+		cmocka_unit_test_setup_teardown(unix_comes_through, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(only_a_stale_socket_is_replaced, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(a_directory_of_another_is_refused, make_dir, remove_dir),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

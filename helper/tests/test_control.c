@@ -28,8 +28,8 @@ static void open_both(struct ends *ends)
 	int fd[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-	ends->a = control_new(fd[0], &err);
-	ends->b = control_new(fd[1], &err);
+	ends->a = control_new(fd[0], COURSE_DEST, &err);
+	ends->b = control_new(fd[1], COURSE_SOURCE, &err);
 	assert_non_null(ends->a);
 	assert_non_null(ends->b);
 }
@@ -58,20 +58,42 @@ static void open_raw(struct ends *ends)
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
 	ends->raw = fd[0];
-	ends->b = control_new(fd[1], &err);
+	ends->b = control_new(fd[1], COURSE_SOURCE, &err);
 	assert_non_null(ends->b);
 }
 
-static void send_round(struct control *ctl, uint32_t round)
+static void expect(struct control *ctl, Migrate__Control__BodyCase body)
 {
-	Migrate__Control msg = MIGRATE__CONTROL__INIT;
-	Migrate__RoundAck ack = MIGRATE__ROUND_ACK__INIT;
+	struct error err = { 0 };
+	Migrate__Control *msg = control_expect(ctl, body, 5000, &err);
+
+	assert_non_null(msg);
+	migrate__control__free_unpacked(msg, NULL);
+}
+
+static void greet(struct ends *ends)
+{
 	struct error err = { 0 };
 
-	ack.round = round;
-	msg.body_case = MIGRATE__CONTROL__BODY_ROUND_ACK;
-	msg.round_ack = &ack;
-	assert_int_equal(control_send(ctl, &msg, &err), 0);
+	assert_int_equal(control_send_hello(ends->a, &err), 0);
+	assert_int_equal(control_send_hello(ends->b, &err), 0);
+	expect(ends->a, MIGRATE__CONTROL__BODY_HELLO);
+	expect(ends->b, MIGRATE__CONTROL__BODY_HELLO);
+}
+
+/* What opens a phase and has no more to say than that. */
+static int send_bare(struct control *ctl, Migrate__Control__BodyCase body, struct error *err)
+{
+	Migrate__Started started = MIGRATE__STARTED__INIT;
+	Migrate__Commit commit = MIGRATE__COMMIT__INIT;
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+
+	msg.body_case = body;
+	if (body == MIGRATE__CONTROL__BODY_COMMIT)
+		msg.commit = &commit;
+	else
+		msg.started = &started;
+	return control_send(ctl, &msg, err);
 }
 
 /* A heartbeat, alone: its length and a body of three bytes. */
@@ -95,11 +117,12 @@ static void a_short_patience_beats_more_often(void **state)
 
 	(void)state;
 	open_tcp(fd);
-	ctl = control_new(fd[1], &err);
+	ctl = control_new(fd[1], COURSE_SOURCE, &err);
 	assert_non_null(ctl);
 	control_set_lost(ctl, 400);
+	/* it would end a connection whose peer reads slowly */
 	assert_int_equal(getsockopt(fd[1], IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, &len), 0);
-	assert_int_equal(timeout, 400);
+	assert_int_equal(timeout, 0);
 	clock_gettime(CLOCK_MONOTONIC, &begin);
 	for (int i = 0; i < 20; i++)
 		read_heartbeat(fd[0]);
@@ -107,8 +130,6 @@ static void a_short_patience_beats_more_often(void **state)
 	/* 2 s when they come as often as they must, 20 s as they come else */
 	assert_true(end.tv_sec - begin.tv_sec < 15);
 	control_set_lost(ctl, 0);
-	assert_int_equal(getsockopt(fd[1], IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, &len), 0);
-	assert_int_equal(timeout, CONN_LOST_MS);
 	control_close(ctl);
 	close(fd[0]);
 }
@@ -120,10 +141,10 @@ static void messages_come_through(void **state)
 	Migrate__Control *msg;
 
 	open_both(&ends);
-	send_round(ends.a, 5);
-	msg = control_expect(ends.b, MIGRATE__CONTROL__BODY_ROUND_ACK, 1000, &err);
+	assert_int_equal(control_send_hello(ends.a, &err), 0);
+	msg = control_expect(ends.b, MIGRATE__CONTROL__BODY_HELLO, 1000, &err);
 	assert_non_null(msg);
-	assert_int_equal(msg->round_ack->round, 5);
+	assert_int_equal(msg->hello->version, PROTOCOL_VERSION);
 	migrate__control__free_unpacked(msg, NULL);
 	control_close(ends.a);
 	assert_null(control_recv(ends.b, 1000, &err));
@@ -137,7 +158,7 @@ static void another_message(void **state)
 	struct error err = { 0 };
 
 	open_both(&ends);
-	send_round(ends.a, 5);
+	assert_int_equal(control_send_hello(ends.a, &err), 0);
 	assert_null(control_expect(ends.b, MIGRATE__CONTROL__BODY_READY, 1000, &err));
 	assert_int_equal(err.code, CODE_PEER);
 	control_close(ends.a);
@@ -160,19 +181,58 @@ static void heartbeats_are_dropped(void **state)
 
 static void abort_says_why(void **state)
 {
-	struct error why = { .code = CODE_CRIU, .what = "the stars" }, err = { 0 };
+	static const enum exit_code codes[] = { CODE_CRIU, CODE_VERIFY };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct error why = { .code = codes[i], .what = "the stars" }, err = { 0 };
+		struct ends ends;
+
+		open_both(&ends);
+		control_send_abort(ends.a, &why, i == 1);
+		assert_null(control_recv(ends.b, 1000, &err));
+		assert_int_equal(err.code, i ? CODE_VERIFY : CODE_PEER);
+		assert_non_null(strstr(err.what, "the stars"));
+		assert_int_equal(control_is_unstarted(ends.b), i == 1);
+		assert_int_equal(control_phase(ends.b), PHASE_ENDED);
+		control_close(ends.a);
+		control_close(ends.b);
+	}
+}
+
+/* A destination that says Started before there was a Commit has the program killed here. */
+static void started_before_commit(void **state)
+{
+	struct error err = { 0 };
+	uint8_t started[] = { 2, 0, 0, 0, MIGRATE__CONTROL__BODY_STARTED << 3 | 2, 0 };
+	struct ends ends;
+
+	open_raw(&ends);
+	assert_int_equal(conn_write(ends.raw, started, sizeof(started), 1000, &err), 0);
+	assert_null(control_recv(ends.b, 1000, &err));
+	assert_int_equal(err.code, CODE_PEER);
+	assert_non_null(strstr(err.what, "started"));
+	close(ends.raw);
+	control_close(ends.b);
+}
+
+static void nothing_is_sent_out_of_phase(void **state)
+{
+	struct error err = { 0 };
 	struct ends ends;
 
 	open_both(&ends);
-	control_send_abort(ends.a, &why);
+	greet(&ends);
+	assert_int_equal(control_phase(ends.b), PHASE_SETUP);
+	assert_int_equal(send_bare(ends.b, MIGRATE__CONTROL__BODY_COMMIT, &err), -1);
+	assert_int_equal(err.code, CODE_INTERNAL);
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(send_bare(ends.a, MIGRATE__CONTROL__BODY_STARTED, &err), -1);
+	assert_int_equal(err.code, CODE_INTERNAL);
+	/* neither broke the connection */
+	memset(&err, 0, sizeof(err));
+	control_send_abort(ends.a, &(struct error){ .code = CODE_CRIU, .what = "x" }, false);
 	assert_null(control_recv(ends.b, 1000, &err));
 	assert_int_equal(err.code, CODE_PEER);
-	assert_non_null(strstr(err.what, "the stars"));
-	why.code = CODE_VERIFY;
-	memset(&err, 0, sizeof(err));
-	control_send_abort(ends.a, &why);
-	assert_null(control_recv(ends.b, 1000, &err));
-	assert_int_equal(err.code, CODE_VERIFY);
 	control_close(ends.a);
 	control_close(ends.b);
 }
@@ -206,12 +266,13 @@ static void refused(const void *bytes, size_t nr, enum exit_code code)
 
 static void malformed(void **state)
 {
-	uint32_t huge = htole32(CONTROL_MAX_BYTES + 1), most = htole32(CONTROL_MAX_BYTES);
-	uint32_t all = ~0U;
-
-	refused(&huge, 4, CODE_PEER);
-	refused(&all, 4, CODE_PEER);
-	refused(&most, 4, CODE_NETWORK);
+	refused("\xff\xff\xff\xff\x0a\0", 6, CODE_PEER);
+	refused("\0\0\x80\0\x0a\0", 6, CODE_PEER);		/* Hello of 8 MiB */
+	refused("\1\x10\0\0\x0a\0", 6, CODE_PEER);		/* of 4097 bytes */
+	refused("\0\x10\0\0\x0a\0", 6, CODE_NETWORK);		/* of 4096 that do not come */
+	refused("\0\0\x10\0\x12\0", 6, CODE_PEER);		/* Setup before Hello */
+	refused("\0\0\x10\0\x9a\1", 6, CODE_PEER);		/* Heartbeat of 1 MiB */
+	refused("\0\0\x10\0\x92\1", 6, CODE_PEER);		/* Abort of 1 MiB */
 	refused("\1", 1, CODE_NETWORK);
 	refused("\0\0\0\0", 4, CODE_PEER);			/* no body */
 	refused("\3\0\0\0\xff\xff\xff", 7, CODE_PEER);
@@ -253,6 +314,8 @@ int main(void)
 		cmocka_unit_test(messages_come_through),
 		cmocka_unit_test(a_short_patience_beats_more_often), cmocka_unit_test(another_message),
 		cmocka_unit_test(heartbeats_are_dropped), cmocka_unit_test(abort_says_why),
+		cmocka_unit_test(started_before_commit),
+		cmocka_unit_test(nothing_is_sent_out_of_phase),
 		cmocka_unit_test(shutdown_wakes), cmocka_unit_test(malformed),
 		cmocka_unit_test(noise),
 	};

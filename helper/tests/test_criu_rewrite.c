@@ -217,6 +217,24 @@ static void test_split(void **state)
 	assert_false(page_set_has(&f->lazy, PG(0x208)));
 }
 
+/* 40 bytes of an image would fill a set of half a gigabyte. */
+static void test_all_of_user_space(void **state)
+{
+	static const struct test_vma huge[] = {
+		{ PG(0x100), 1UL << 46, FLAGS_ANON, STATUS_REGULAR },
+	};
+	struct fixture *f = *state;
+
+	mm_write(f->dir.fd, huge, 1);
+	criu_task_free(&f->task);
+	assert_int_equal(criu_task_read(f->dir.fd, &f->task, &f->err), 0);
+	for (uint64_t i = 0; i < 4; i++)
+		pagemap_put(&f->map, PG(0x100) + i * PG(1UL << 31), 1UL << 31, PAGEMAP_LAZY);
+	assert_int_equal(rewrite(f, NULL), -1);
+	assert_int_equal(f->err.code, CODE_CRIU);
+	assert_true(f->lazy.nr < 1UL << 31);
+}
+
 static void test_no_parent_needed(void **state)
 {
 	static const struct pagemap_entry want[] = { { PG(0x105), 11, PAGEMAP_LAZY } };
@@ -347,6 +365,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_two_tasks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_vmas, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_split, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_all_of_user_space, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_parent_needed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forms, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_entries, setup, teardown),

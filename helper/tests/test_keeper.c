@@ -22,14 +22,19 @@
 
 static char dir[64];
 static struct cgroup group;
+static struct owned_dir owned = { .base_fd = -1, .fd = -1 };
+static int nr_dirs;
 
 static int make_dir(void **state)
 {
 	char path[128];
 	int fd;
 
-	strcpy(dir, "/tmp/test-keeper-XXXXXX");
-	if (!mkdtemp(dir))
+	struct error err = { 0 };
+
+	snprintf(dir, sizeof(dir), "/tmp/test-keeper-%d-%d", getpid(), nr_dirs++);
+	owned_dir_close(&owned);
+	if (owned_dir_make(&owned, "/tmp", dir + strlen("/tmp/"), &err))
 		return -1;
 	snprintf(path, sizeof(path), "%s/images", dir);
 	mkdir(path, 0700);
@@ -81,10 +86,25 @@ static struct keeper *start(void)
 
 	snprintf(name, sizeof(name), "migrate-helper-test-%d", getpid());
 	cgroup_plan(&group, 0, CGROUP_BELOW, name);
-	keeper = keeper_start(dir, &group, &err);
+	keeper = keeper_start(&owned, &group, &err);
 
 	assert_non_null(keeper);
 	return keeper;
+}
+
+/* CRIU has entered the group: a real COMMIT comes much later than that. */
+static void wait_for_criu(void)
+{
+	for (int i = 0; i < 500; i++) {
+		pid_t *pids;
+		size_t nr = cgroup_pids(&group, &pids);
+
+		if (nr)
+			free(pids);
+		if (nr || group.kind == CGROUP_NONE)
+			return;
+		usleep(10000);
+	}
 }
 
 static int spawn(struct keeper *keeper, int *rpc_fd)
@@ -96,6 +116,7 @@ static int spawn(struct keeper *keeper, int *rpc_fd)
 		print_message("%s\n", err.what);
 		skip();
 	}
+	wait_for_criu();
 	return pidfd_of(init);
 }
 
@@ -103,7 +124,7 @@ static void test_holds(void **state)
 {
 	struct keeper *keeper = start();
 	struct error err = { 0 };
-	int pair[2], handle = -1;
+	int pair[2], handle = -1, signal = -1;
 	char byte;
 
 	assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
@@ -116,7 +137,8 @@ static void test_holds(void **state)
 	assert_int_equal(errno, EAGAIN);
 	keeper_release(keeper, handle);
 	assert_int_equal(read(pair[0], &byte, 1), 0);
-	assert_int_equal(keeper_done(keeper, &err), 0);
+	assert_int_equal(keeper_done(keeper, &signal, &err), 0);
+	assert_int_equal(signal, 0);
 	assert_false(dir_exists());
 	keeper_free(keeper);
 	close(pair[0]);

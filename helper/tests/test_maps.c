@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -90,7 +92,6 @@ static void odd_text(void **state)
 	static const char *const wrong[] = {
 		"3000-1000 rw-p 00000000 00:00 0 \n",
 		"1000-1000 rw-p 00000000 00:00 0 \n",
-		"1000-3000 rw-p 00000000 00:00 0 \n2000-4000 rw-p 00000000 00:00 0 \n",
 	};
 	static const char *const nothing[] = {
 		"x", "VmFlags: lo\n", "1000-2000\n", "1000-2000 rw\n", "-\n", "\n\n",
@@ -112,6 +113,117 @@ static void odd_text(void **state)
 		assert_int_equal(list.nr, 0);
 		maps_free(&list);
 	}
+}
+
+#define MAPPERS		4
+#define ARENA_PAGES	64
+#define STABLE		64
+#define READS		1500
+
+/** struct mapper - a thread that maps and unmaps pages of its arena, so that mappings merge */
+struct mapper {
+	pthread_t thread;
+	char *arena;
+	atomic_bool *stop;
+	unsigned int seed;
+};
+
+static void *mapper_run(void *ctx)
+{
+	struct mapper *mapper = ctx;
+
+	while (!*mapper->stop) {
+		size_t at = rand_r(&mapper->seed) % ARENA_PAGES;
+		size_t nr = 1 + rand_r(&mapper->seed) % (ARENA_PAGES - at);
+		char *addr = mapper->arena + at * 4096;
+
+		if (rand_r(&mapper->seed) % 3)
+			mmap(addr, nr * 4096, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+		else
+			mprotect(addr, (nr + 1) / 2 * 4096, PROT_READ);
+	}
+	return NULL;
+}
+
+/* Pages with holes between them: these never change, so each list must have them. */
+static char *stable_map(void)
+{
+	char *map = mmap(NULL, 2 * STABLE * 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(map, MAP_FAILED);
+	for (size_t i = 0; i < STABLE; i++)
+		munmap(map + (2 * i + 1) * 4096, 4096);
+	return map;
+}
+
+static void check_list(const struct vma_list *list, const char *stable)
+{
+	for (size_t i = 0; i < list->nr; i++) {
+		assert_true(list->vmas[i].start < list->vmas[i].end);
+		if (i)
+			assert_true(list->vmas[i].start >= list->vmas[i - 1].end);
+	}
+	for (size_t i = 0; i < STABLE; i++)
+		assert_non_null(maps_find(list, (uintptr_t)stable + 2 * i * 4096));
+}
+
+/* The kernel gives a list in pieces, and mappings merge between two of them. */
+static void mappers_at_work(void **state)
+{
+	static struct mapper mappers[MAPPERS];
+	char *stable = stable_map();
+	static atomic_bool stop;
+
+	for (size_t i = 0; i < MAPPERS; i++) {
+		mappers[i] = (struct mapper){ .stop = &stop, .seed = i + 1 };
+		mappers[i].arena = mmap(NULL, ARENA_PAGES * 4096, PROT_READ,
+					MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		assert_ptr_not_equal(mappers[i].arena, MAP_FAILED);
+		assert_int_equal(pthread_create(&mappers[i].thread, NULL, mapper_run,
+						&mappers[i]), 0);
+	}
+	for (int i = 0; i < READS; i++) {
+		struct vma_list list;
+		struct error err = { 0 };
+
+		if (maps_read(getpid(), i % 8 == 0, &list, &err))
+			fail_msg("read %d: %s", i, err.what);
+		check_list(&list, stable);
+		maps_free(&list);
+	}
+	stop = true;
+	for (size_t i = 0; i < MAPPERS; i++) {
+		pthread_join(mappers[i].thread, NULL);
+		munmap(mappers[i].arena, ARENA_PAGES * 4096);
+	}
+	munmap(stable, 2 * STABLE * 4096);
+}
+
+/* A mapping that merges with earlier ones between two reads comes once more, larger. */
+static void overlapping_text(void **state)
+{
+	static const char text[] =
+		"1000-3000 rw-p 00000000 00:00 0 a\n"
+		"VmFlags: rd wr lo\n"
+		"1000-5000 rw-p 00000000 00:00 0 b\n"
+		"VmFlags: rd wr gd\n"
+		"2000-4000 rw-p 00000000 00:00 0 c\n"
+		"VmFlags: rd wr ht\n"
+		"5000-6000 r--p 00000000 00:00 0 d\n";
+	struct vma_list list;
+	struct error err = { 0 };
+
+	assert_int_equal(parse(text, &list, &err), 0);
+	assert_int_equal(list.nr, 3);
+	assert_int_equal(list.vmas[0].end, 0x3000);
+	assert_true(list.vmas[0].locked && !list.vmas[0].hugetlb);
+	assert_int_equal(list.vmas[1].start, 0x3000);
+	assert_int_equal(list.vmas[1].end, 0x5000);
+	assert_string_equal(list.vmas[1].name, "b");
+	assert_true(list.vmas[1].growsdown && !list.vmas[1].hugetlb);
+	assert_int_equal(list.vmas[2].start, 0x5000);
+	maps_free(&list);
 }
 
 static void our_own(void **state)
@@ -143,6 +255,8 @@ int main(void)
 		cmocka_unit_test(maps_text),
 		cmocka_unit_test(smaps_flags),
 		cmocka_unit_test(odd_text),
+		cmocka_unit_test(overlapping_text),
+		cmocka_unit_test(mappers_at_work),
 		cmocka_unit_test(our_own),
 	};
 

@@ -146,6 +146,35 @@ static void like_an_array(void **state)
 	free(model);
 }
 
+static void cost_is_what_is_not_touched(void **state)
+{
+	const uint64_t block = 1UL << 27;
+	struct page_set *set = *state;
+
+	assert_int_equal(page_set_cost(set, 5 * block, 1), PAGE_BYTES);
+	assert_int_equal(page_set_cost(set, 5 * block - PAGE_BYTES, 2), 2 * PAGE_BYTES);
+	page_set_add(set, 5 * block, 1);
+	assert_int_equal(page_set_cost(set, 5 * block, 1), 0);
+	assert_int_equal(page_set_cost(set, 4 * block, 3 << 15), 2 * PAGE_BYTES);
+	assert_int_equal(page_set_cost(set, 0, USER_END / PAGE_BYTES), (USER_END / block - 1) * PAGE_BYTES);
+	page_set_remove(set, 5 * block, 1);
+}
+
+static void common_pages(void **state)
+{
+	struct page_set *set = *state, other;
+
+	assert_int_equal(page_set_init(&other), 0);
+	page_set_add(set, 0x7f0000000000, 100000);
+	page_set_add(&other, 0x7f0000000000 + 99990 * PAGE_BYTES, 50);
+	page_set_add(&other, 0x1000, 7);
+	assert_int_equal(page_set_common(set, &other), 10);
+	assert_int_equal(page_set_common(&other, set), 10);
+	page_set_remove(set, 0x7f0000000000, 100000);
+	assert_int_equal(page_set_common(set, &other), 0);
+	page_set_destroy(&other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -154,6 +183,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(ends_of_user_space, setup, teardown),
 		cmocka_unit_test_setup_teardown(runs_over_blocks, setup, teardown),
 		cmocka_unit_test_setup_teardown(like_an_array, setup, teardown),
+		cmocka_unit_test_setup_teardown(cost_is_what_is_not_touched, setup, teardown),
+		cmocka_unit_test_setup_teardown(common_pages, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <cmocka.h>
 #include "source/stop_rule.h"
 
@@ -93,6 +94,17 @@ static void nothing_was_measured(void **state)
 	assert_true(stop_rule_expected_ns(&rule, MIB, 0) > 1000000 * MS);
 }
 
+/* "about 643 ms expected" is not short enough for 300. */
+static void reasons_do_not_contradict(void **state)
+{
+	struct stop_rule rule = rule_of(300, 100), beaten = rule_of(300, 350);
+
+	assert_string_equal(stop_rule_why(&rule, STOP_DOWNTIME), "within --max-downtime");
+	assert_non_null(strstr(stop_rule_why(&beaten, STOP_DOWNTIME), "memory"));
+	assert_string_not_equal(stop_rule_why(&rule, STOP_ROUNDS),
+				stop_rule_why(&rule, STOP_NO_SHRINK));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -102,6 +114,7 @@ int main(void)
 		cmocka_unit_test(one_slow_round_is_forgiven),
 		cmocka_unit_test(exactly_a_tenth_is_enough),
 		cmocka_unit_test(nothing_was_measured),
+		cmocka_unit_test(reasons_do_not_contradict),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

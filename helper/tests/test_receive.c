@@ -24,7 +24,7 @@ struct bench {
 	struct memory mem;
 	struct receiver receiver;
 	int source;
-	uint32_t gated, acked;
+	uint32_t gated, acked, round;
 	bool final;
 	struct error err;
 };
@@ -80,6 +80,7 @@ static int set_up(void **state)
 	    memory_announce(&bench.mem, ranges, 2, &err))
 		return -1;
 	bench.source = pair[1];
+	bench.round = 1;
 	bench.receiver = (struct receiver){
 		.fd = pair[0], .mm = MM, .mem = &bench.mem,
 		.hooks = { .gate = gate, .round = on_round, .final = on_final, .ctx = &bench },
@@ -104,7 +105,7 @@ static void list(struct bench *bench, enum frame_kind kind, uint64_t page, uint3
 	struct splice_vm_run run = { .addr = AT(page), .nr_pages = nr };
 	struct error err = { 0 };
 
-	assert_int_equal(frame_send(bench->source, kind, FRAME_COOKIE(3, MM), &run, nr ? 1 : 0,
+	assert_int_equal(frame_send(bench->source, kind, FRAME_COOKIE(bench->round, MM), &run, nr ? 1 : 0,
 				    &err), 0);
 }
 
@@ -115,7 +116,7 @@ static void pages(struct bench *bench, uint64_t page, uint32_t nr, uint8_t fill)
 
 	assert_true(nr <= 4);
 	memset(data, fill, sizeof(data));
-	assert_int_equal(frame_send_copy(bench->source, FRAME_COOKIE(3, MM), AT(page), nr, data,
+	assert_int_equal(frame_send_copy(bench->source, FRAME_COOKIE(bench->round, MM), AT(page), nr, data,
 					 &err), 0);
 }
 
@@ -160,7 +161,7 @@ static void test_rounds(void **state)
 	list(bench, FRAME_PUSHED, 0, 0);
 	assert_int_equal(run(bench), 0);
 	assert_int_equal(bench->gated, RECEIVE_FROZEN);
-	assert_int_equal(bench->acked, 3);
+	assert_int_equal(bench->acked, 1);
 	assert_true(bench->final);
 	assert_true(bench->mem.pushed);
 	assert_int_equal(stored(bench, 11), 1);
@@ -260,6 +261,71 @@ static void test_urgent_final(void **state)
 	refused(bench);
 }
 
+static void test_rounds_go_on(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->round = 0;
+	list(bench, FRAME_DROPPED, 0, 1);
+	for (bench->round = 1; bench->round < 4; bench->round++) {
+		pages(bench, 0, 1, 1);
+		list(bench, FRAME_ROUND, 0, 0);
+		/* found by the scan behind it */
+		list(bench, FRAME_DROPPED, 0, 1);
+	}
+	list(bench, FRAME_POPULATED, 0, 1);
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(bench->acked, 3);
+}
+
+static void test_round_again(void **state)
+{
+	struct bench *bench = *state;
+
+	list(bench, FRAME_ROUND, 0, 0);
+	list(bench, FRAME_ROUND, 0, 0);
+	refused(bench);
+	assert_int_equal(bench->acked, 1);
+}
+
+static void test_round_back(void **state)
+{
+	struct bench *bench = *state;
+
+	list(bench, FRAME_ROUND, 0, 0);
+	bench->round = 2;
+	list(bench, FRAME_ROUND, 0, 0);
+	bench->round = 1;
+	pages(bench, 0, 1, 1);
+	refused(bench);
+}
+
+static void test_round_left_out(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->round = 2;
+	list(bench, FRAME_ROUND, 0, 0);
+	refused(bench);
+}
+
+static void test_urgent_too_early(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->receiver.urgent = true;
+	pages(bench, 0, 1, 1);
+	refused(bench);
+}
+
+static void test_pushed_twice(void **state)
+{
+	list(*state, FRAME_FINAL, 0, 0);
+	list(*state, FRAME_PUSHED, 0, 0);
+	list(*state, FRAME_PUSHED, 0, 0);
+	refused(*state);
+}
+
 static void test_cut_off(void **state)
 {
 	struct bench *bench = *state;
@@ -268,6 +334,53 @@ static void test_cut_off(void **state)
 	assert_int_equal(write(bench->source, &head, sizeof(head)), sizeof(head));
 	assert_int_equal(run(bench), -1);
 	assert_int_equal(bench->err.code, CODE_NETWORK);
+}
+
+static void *receive_body(void *arg)
+{
+	struct bench *bench = arg;
+
+	receive_run(&bench->receiver, &bench->err);
+	return NULL;
+}
+
+static void *announce_body(void *arg)
+{
+	const struct store_range range = { AT(0), AT(50) };
+	struct bench *bench = arg;
+	struct error err = { 0 };
+
+	memory_announce(&bench->mem, &range, 1, &err);
+	return NULL;
+}
+
+/* A source that trickles bytes of a page holds up nobody, and ends when it is told to. */
+static void test_trickle(void **state)
+{
+	const struct splice_vm_run run = { .addr = AT(60), .nr_pages = 2 };
+	struct splice_vm_batch head = {
+		.magic = FRAME_PAGES, .nr_runs = 1, .nr_pages = 2, .cookie = FRAME_COOKIE(1, MM),
+	};
+	struct bench *bench = *state;
+	pthread_t receiver, announcer;
+	bool announced = false;
+
+	assert_int_equal(write(bench->source, &head, sizeof(head)), sizeof(head));
+	assert_int_equal(write(bench->source, &run, sizeof(run)), sizeof(run));
+	assert_int_equal(write(bench->source, "x", 1), 1);
+	assert_int_equal(pthread_create(&receiver, NULL, receive_body, bench), 0);
+	usleep(300000);
+	assert_int_equal(pthread_create(&announcer, NULL, announce_body, bench), 0);
+	for (int i = 0; i < 100 && !announced; i++) {
+		assert_int_equal(write(bench->source, "x", 1), 1);
+		usleep(100000);
+		announced = !pthread_tryjoin_np(announcer, NULL);
+	}
+	assert_true(announced);
+	shutdown(bench->receiver.fd, SHUT_RDWR);
+	pthread_join(receiver, NULL);
+	/* nor are its pages taken, which the new list does not have */
+	assert_int_equal(bench->mem.store.have.nr, 0);
 }
 
 static int vmas(const uint64_t (*bounds)[2], size_t nr)
@@ -326,7 +439,14 @@ int main(void)
 		BENCH_TEST(test_pushed_too_early),
 		BENCH_TEST(test_list_after_final),
 		BENCH_TEST(test_urgent_final),
+		BENCH_TEST(test_urgent_too_early),
+		BENCH_TEST(test_pushed_twice),
+		BENCH_TEST(test_rounds_go_on),
+		BENCH_TEST(test_round_again),
+		BENCH_TEST(test_round_back),
+		BENCH_TEST(test_round_left_out),
 		BENCH_TEST(test_cut_off),
+		BENCH_TEST(test_trickle),
 		cmocka_unit_test(test_vmas),
 	};
 

@@ -185,8 +185,8 @@ static void test_shared_store(void **state)
 
 	assert_int_equal(memory_init(&mem, &hooks, &err), 0);
 	assert_int_equal(memory_announce(&mem, &range, 1, &err), 0);
-	memory_add(&mem, &run, 1);
-	memory_populate(&mem, &all, 1);
+	assert_int_equal(memory_add(&mem, &run, 1, &err), 0);
+	assert_int_equal(memory_populate(&mem, &all, 1, &err), 0);
 	memory_final(&mem, &have, &lack);
 	assert_int_equal(have, 8);
 	assert_int_equal(lack, 4);

@@ -70,14 +70,34 @@ static void test_windows_stay(void **state)
 	memset(at, 7, P);
 	announce(store, grown, 2);
 	assert_ptr_equal(store_at(store, BASE, 1), at);
-	assert_int_equal(store->nr_windows, 1);
+	assert_int_equal(store->windows->nr, 1);
 	announce(store, sorted, 2);
-	assert_int_equal(store->nr_windows, 2);
+	assert_int_equal(store->windows->nr, 2);
 	at = store_at(store, BASE, 1);
 	assert_int_equal(at[P - 1], 7);
 	assert_null(store_at(store, 0x7e0000000000UL, 1));
 	announce(store, NULL, 0);
 	assert_null(store_at(store, BASE, 1));
+}
+
+/* Who receives goes on writing where he was, though the source announces something else. */
+static void test_windows_are_held(void **state)
+{
+	struct store *store = *state;
+	const struct store_range range = { BASE, BASE + P };
+	struct store_windows *windows;
+	uint8_t *at, back[P];
+	struct error err = { 0 };
+
+	announce(store, &range, 1);
+	windows = store_windows_get(store);
+	at = store_windows_at(windows, BASE, 1);
+	announce(store, NULL, 0);
+	assert_null(store_at(store, BASE, 1));
+	memset(at, 3, P);
+	assert_int_equal(store_read(store, BASE, 1, back, &err), 0);
+	assert_int_equal(back[P - 1], 3);
+	store_windows_put(store, windows);
 }
 
 static void test_write_read_punch(void **state)
@@ -139,6 +159,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_announced, open_store, close_store),
 		cmocka_unit_test_setup_teardown(test_windows_stay, open_store, close_store),
+		cmocka_unit_test_setup_teardown(test_windows_are_held, open_store, close_store),
 		cmocka_unit_test_setup_teardown(test_write_read_punch, open_store, close_store),
 		cmocka_unit_test(test_sets),
 	};

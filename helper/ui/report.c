@@ -8,8 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "ui/report.h"
-
-#define TEXT_MAX	512
+#include "ui/text.h"
 
 /* Output belongs to the process, not to one of the migrations it may run. */
 static struct {
@@ -65,18 +64,11 @@ void report_event(const char *event, json_t *fields)
 	json_decref(fields);
 }
 
-/* Text may hold bytes of a program's name: anything. */
-static json_t *json_text(const char *text)
+json_t *report_text(const char *text)
 {
-	json_t *string = json_string(text);
 	char plain[TEXT_MAX];
-	size_t i;
 
-	if (string)
-		return string;
-	for (i = 0; text[i] && i < sizeof(plain) - 1; i++)
-		plain[i] = text[i] < 0 ? '?' : text[i];
-	plain[i] = 0;
+	text_printable(plain, sizeof(plain), text);
 	return json_string(plain);
 }
 
@@ -89,14 +81,16 @@ static void close_line(void)
 
 void report_say(const char *fmt, ...)
 {
-	char text[TEXT_MAX];
+	char raw[TEXT_MAX], text[TEXT_MAX];
 	va_list args;
 
 	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
+	vsnprintf(raw, sizeof(raw), fmt, args);
 	va_end(args);
+	/* it may hold bytes of a program's name, or of the other machine: anything */
+	text_printable(text, sizeof(text), raw);
 	if (out.json) {
-		report_event("message", json_pack("{s:o}", "text", json_text(text)));
+		report_event("message", json_pack("{s:s}", "text", text));
 		return;
 	}
 	pthread_mutex_lock(&out.lock);
@@ -107,14 +101,15 @@ void report_say(const char *fmt, ...)
 
 void report_progress(const char *fmt, ...)
 {
-	char text[TEXT_MAX];
+	char raw[TEXT_MAX], text[TEXT_MAX];
 	va_list args;
 
 	if (!out.tty)
 		return;
 	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
+	vsnprintf(raw, sizeof(raw), fmt, args);
 	va_end(args);
+	text_printable(text, sizeof(text), raw);
 	pthread_mutex_lock(&out.lock);
 	fprintf(stderr, "\r\033[K%s", text);
 	out.open_line = true;
@@ -154,18 +149,22 @@ void report_state(const char *state)
 
 void report_error(const struct error *err)
 {
+	char what[TEXT_MAX], hint[TEXT_MAX];
+
 	if (out.json) {
 		report_event("error", json_pack("{s:s,s:i,s:o,s:o}",
 						"code", error_code_name(err->code),
 						"exit", err->code,
-						"what", json_text(err->what),
-						"hint", json_text(err->hint)));
+						"what", report_text(err->what),
+						"hint", report_text(err->hint)));
 		return;
 	}
+	text_printable(what, sizeof(what), err->what);
+	text_printable(hint, sizeof(hint), err->hint);
 	pthread_mutex_lock(&out.lock);
 	close_line();
-	fprintf(stderr, "migrate-helper: %s\n", err->what);
-	if (*err->hint)
-		fprintf(stderr, "  %s\n", err->hint);
+	fprintf(stderr, "migrate-helper: %s\n", what);
+	if (*hint)
+		fprintf(stderr, "  %s\n", hint);
 	pthread_mutex_unlock(&out.lock);
 }

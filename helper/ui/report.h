@@ -2,7 +2,8 @@
 /*
  * What the user sees. With --json one JSON object a line on stdout, each with
  * "event"; else lines of text on stderr, where a terminal also gets a progress line
- * that is written over, and results on stdout. Any thread may call.
+ * that is written over, and results on stdout. Any thread may call. Text is made printable here
+ * (ui/text.h), whoever it came from.
  */
 #ifndef MIGRATE_UI_REPORT_H
 #define MIGRATE_UI_REPORT_H
@@ -21,6 +22,9 @@ bool report_is_json(void);
  * @fields: object whose members are added, or NULL; the reference is taken over
  */
 void report_event(const char *event, json_t *fields);
+
+/** report_text() - a JSON string of any bytes, printable (ui/text.h) */
+json_t *report_text(const char *text);
 
 /** report_say() - a line for people; with --json an event "message" */
 void report_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,9 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 #include "wire/conn.h"
+#include "wire/unix.h"
 
 #define CONN_VERSION	1
 #define CONNECT_MS	10000
@@ -63,11 +64,20 @@ static int split_where(const char *where, char *host, size_t host_size, char *po
 	return 0;
 }
 
-int conn_check_where(const char *where, struct error *err)
+int conn_check_where(const char *where, bool insecure, struct error *err)
 {
 	char host[HOST_MAX], port[PORT_MAX];
 
-	return split_where(where, host, sizeof(host), port, err);
+	if (unix_path(where))
+		return unix_check(unix_path(where), err);
+	if (split_where(where, host, sizeof(host), port, err))
+		return -1;
+	if (insecure)
+		return 0;
+	return error_set(err, CODE_USAGE,
+			 "use unix:PATH, which ssh -L carries to another machine; or say --insecure on both sides if the network is yours alone",
+			 "memory would go over \"%.100s\" without encryption, and whoever reaches that address could take part",
+			 where);
 }
 
 static struct addrinfo *resolve(const char *where, bool listening, struct error *err)
@@ -93,35 +103,6 @@ static struct addrinfo *resolve(const char *where, bool listening, struct error 
 	error_set(err, CODE_NETWORK, "check the name and the port", "cannot resolve \"%s\": %s",
 		  where, gai_strerror(ret));
 	return NULL;
-}
-
-static bool is_loopback(const struct sockaddr *addr)
-{
-	const struct sockaddr_in *in4 = (const void *)addr;
-	const struct sockaddr_in6 *in6 = (const void *)addr;
-
-	switch (addr->sa_family) {
-	case AF_INET:
-		return ntohl(in4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-	case AF_INET6:
-		return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr) ||
-		       (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) &&
-			in6->sin6_addr.s6_addr[12] == IN_LOOPBACKNET);
-	default:
-		return false;
-	}
-}
-
-bool conn_host_is_loopback(const char *where)
-{
-	struct addrinfo *list = resolve(where, true, &(struct error){ 0 });
-	bool loopback = list != NULL;
-
-	for (struct addrinfo *ai = list; ai; ai = ai->ai_next)
-		loopback = loopback && is_loopback(ai->ai_addr);
-	if (list)
-		freeaddrinfo(list);
-	return loopback;
 }
 
 static int try_listen(const struct addrinfo *ai)
@@ -151,9 +132,12 @@ static const char *listen_hint(int os_errno)
 
 int conn_listen(const char *where, struct error *err)
 {
-	struct addrinfo *list = resolve(where, true, err);
+	struct addrinfo *list;
 	int fd = -1;
 
+	if (unix_path(where))
+		return unix_listen(unix_path(where), err);
+	list = resolve(where, true, err);
 	if (!list)
 		return -1;
 	/* an IPv6 wildcard takes IPv4 as well */
@@ -170,18 +154,16 @@ int conn_listen(const char *where, struct error *err)
 	return fd;
 }
 
-/* A dead link shall be noticed, whoever waits for whom. */
-static void tune(int fd)
+void conn_tune(int fd)
 {
 	int one = 1, idle = 2, interval = 1, count = 3;
-	unsigned int timeout = CONN_LOST_MS;
 
+	/* all of these fail on a UNIX socket, which needs none */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout));
 }
 
 static int try_connect(const struct addrinfo *ai)
@@ -193,7 +175,7 @@ static int try_connect(const struct addrinfo *ai)
 
 	if (fd < 0)
 		return -1;
-	tune(fd);
+	conn_tune(fd);
 	if (connect(fd, ai->ai_addr, ai->ai_addrlen)) {
 		error = errno;
 		if (error == EINPROGRESS) {
@@ -214,11 +196,8 @@ static int try_connect(const struct addrinfo *ai)
 	return -1;
 }
 
-int conn_connect(const char *where, enum conn_kind kind, const uint8_t *id, struct error *err)
+static int connect_tcp(const char *where, struct error *err)
 {
-	struct conn_preamble pre = {
-		.magic = htole32(CONN_MAGIC), .version = htole16(CONN_VERSION), .kind = kind,
-	};
 	struct addrinfo *list = resolve(where, false, err);
 	int fd = -1;
 
@@ -231,6 +210,16 @@ int conn_connect(const char *where, enum conn_kind kind, const uint8_t *id, stru
 			    "run \"migrate-helper serve\" there, and let the port through the firewall",
 			    "cannot connect to \"%s\"", where);
 	freeaddrinfo(list);
+	return fd;
+}
+
+int conn_connect(const char *where, enum conn_kind kind, const uint8_t *id, struct error *err)
+{
+	struct conn_preamble pre = {
+		.magic = htole32(CONN_MAGIC), .version = htole16(CONN_VERSION), .kind = kind,
+	};
+	int fd = unix_path(where) ? unix_connect(unix_path(where), err) : connect_tcp(where, err);
+
 	if (fd < 0)
 		return -1;
 	memcpy(pre.id, id, sizeof(pre.id));
@@ -240,22 +229,24 @@ int conn_connect(const char *where, enum conn_kind kind, const uint8_t *id, stru
 	return -1;
 }
 
-static void peer_name(int fd, char *peer, size_t peer_size)
+void conn_address_text(const struct sockaddr_storage *addr, socklen_t len, char *name, size_t size)
 {
-	struct sockaddr_storage addr;
-	socklen_t len = sizeof(addr);
-	char host[NI_MAXHOST], port[NI_MAXSERV];
+	const struct sockaddr_un *un = (const void *)addr;
+	char host[64] = "?", port[8] = "?";
 
-	if (!peer)
+	if (addr->ss_family == AF_UNIX) {
+		/* who connects has no name */
+		bool named = len > offsetof(struct sockaddr_un, sun_path) && *un->sun_path;
+
+		snprintf(name, size, UNIX_PREFIX "%s", named ? un->sun_path : "");
 		return;
-	snprintf(peer, peer_size, "unknown");
-	if (!getpeername(fd, (void *)&addr, &len) &&
-	    !getnameinfo((void *)&addr, len, host, sizeof(host), port, sizeof(port),
-			 NI_NUMERICHOST | NI_NUMERICSERV))
-		snprintf(peer, peer_size, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+	}
+	getnameinfo((const void *)addr, len, host, sizeof(host), port, sizeof(port),
+		    NI_NUMERICHOST | NI_NUMERICSERV);
+	snprintf(name, size, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
 }
 
-static int check_preamble(struct conn_preamble *pre, struct error *err)
+int conn_check_preamble(struct conn_preamble *pre, struct error *err)
 {
 	static const uint8_t zero[sizeof(pre->pad)];
 
@@ -273,23 +264,6 @@ static int check_preamble(struct conn_preamble *pre, struct error *err)
 	return 0;
 }
 
-int conn_accept(int listen_fd, int timeout_ms, struct conn_preamble *pre,
-		char *peer, size_t peer_size, struct error *err)
-{
-	struct error why = { 0 };
-	int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
-
-	if (fd < 0)
-		return error_errno(err, CODE_NETWORK, NULL, "cannot accept a connection");
-	tune(fd);
-	peer_name(fd, peer, peer_size);
-	if (!conn_read(fd, pre, sizeof(*pre), timeout_ms, &why) && !check_preamble(pre, &why))
-		return fd;
-	close(fd);
-	return error_set(err, why.code, why.hint, "connection of %s closed: %s",
-			 peer ?: "a stranger", why.what);
-}
-
 static int64_t now_ms(void)
 {
 	struct timespec ts;
@@ -300,19 +274,18 @@ static int64_t now_ms(void)
 
 static int wait_for(int fd, short events, int timeout_ms, struct error *err)
 {
-	int64_t until = now_ms() + (timeout_ms ?: CONN_LOST_MS);
+	int64_t until = now_ms() + timeout_ms;
 	struct pollfd pfd = { .fd = fd, .events = events };
 
 	for (;;) {
-		int64_t left = timeout_ms < 0 ? -1 : until - now_ms();
-		int ret = poll(&pfd, 1, timeout_ms >= 0 && left < 0 ? 0 : (int)left);
+		int64_t left = timeout_ms <= 0 ? -1 : until - now_ms();
+		int ret = poll(&pfd, 1, timeout_ms > 0 && left < 0 ? 0 : (int)left);
 
 		if (ret > 0)
 			return 0;
 		if (!ret)
 			return error_set(err, CODE_NETWORK, NULL,
-					 "link lost: nothing moved for %d ms",
-					 timeout_ms ?: CONN_LOST_MS);
+					 "link lost: nothing moved for %d ms", timeout_ms);
 		if (errno != EINTR)
 			return error_errno(err, CODE_NETWORK, NULL, "cannot wait for the link");
 	}

@@ -5,11 +5,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include "ui/error.h"
 
 #define CONN_DEFAULT_PORT	"7070"
 #define CONN_ID_BYTES		16
-#define CONN_LOST_MS		5000	/* silence after which a link is lost */
+#define CONN_LOST_MS		5000	/* after so much silence a link is lost, when nobody hurries */
 
 /** enum conn_kind - what a connection is for; values are on the wire */
 enum conn_kind {
@@ -33,23 +34,33 @@ struct conn_preamble {
 
 #define CONN_MAGIC	0x434d5653	/* "SVMC" */
 
-/** conn_check_where() - 0, or -1 with err when @where is not written as an address; looks up nothing */
-int conn_check_where(const char *where, struct error *err);
+/**
+ * conn_check_where() - 0, or -1 with CODE_USAGE; looks up nothing
+ * @insecure: the user takes TCP without encryption, which on loopback too any local user could
+ *	speak to. A UNIX socket needs no such word
+ */
+int conn_check_where(const char *where, bool insecure, struct error *err);
 
-/** conn_host_is_loopback() - all addresses of "HOST[:PORT]" are loopback; false for the wildcard */
-bool conn_host_is_loopback(const char *where);
-
-/** conn_listen() - "HOST:PORT", "[v6]:PORT", ":PORT" or "HOST"; returns a listening fd or -1 */
+/** conn_listen() - "unix:PATH", "HOST:PORT", "[v6]:PORT", ":PORT" or "HOST"; the fd or -1 */
 int conn_listen(const char *where, struct error *err);
 
-/** conn_accept() - accept and read the preamble within @timeout_ms; garbage is closed: -1 with err */
-int conn_accept(int listen_fd, int timeout_ms, struct conn_preamble *pre,
-		char *peer, size_t peer_size, struct error *err);
+/** conn_tune() - small messages must not wait, and a dead idle link is noticed; both ends */
+void conn_tune(int fd);
+
+/** conn_address_text() - an address for people, as "10.0.0.1:7070"; looks up nothing */
+void conn_address_text(const struct sockaddr_storage *addr, socklen_t len, char *name, size_t size);
+
+/** conn_check_preamble() - to the byte order here; -1 with CODE_PEER when it is wrong */
+int conn_check_preamble(struct conn_preamble *pre, struct error *err);
 
 /** conn_connect() - connect and send the preamble; returns the fd or -1 */
 int conn_connect(const char *where, enum conn_kind kind, const uint8_t *id, struct error *err);
 
-/** conn_write(), conn_read() - all of it, or -1; @timeout_ms of silence is "link lost" (0: CONN_LOST_MS, -1: none) */
+/**
+ * conn_write(), conn_read() - all of it, or -1
+ * @timeout_ms: so much silence is "link lost"; 0: as long as it takes. A peer that is slow is
+ *	waited for: whoever finds the link lost (wire/link.h) shuts the socket down
+ */
 int conn_write(int fd, const void *buf, size_t bytes, int timeout_ms, struct error *err);
 int conn_read(int fd, void *buf, size_t bytes, int timeout_ms, struct error *err);
 

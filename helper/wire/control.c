@@ -2,9 +2,8 @@
 #define _GNU_SOURCE
 #include <endian.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,6 +12,8 @@
 #include "wire/conn.h"
 #include "wire/control.h"
 #include "wire/deadline.h"
+#include "wire/link.h"
+#include "wire/message.h"
 
 #define HEARTBEAT_MS	1000
 #define HEARTBEATS_LOST	4	/* at the least so many before a link is lost */
@@ -20,34 +21,83 @@
 
 /**
  * struct control - see control.h
+ * @local: only heartbeats tell that the other side lives (wire/link.h)
  * @lock: one message at a time is written
- * @state_lock: @stop, @beat_ms and @beat_now, so that closing never waits for a message
+ * @state_lock: @course, @unstarted, @stop, @hurry, @beat_ms, @lost_ms and @beat_now, so that
+ *	closing never waits for a message; taken inside of @lock, or alone
  * @beat_ms: between two heartbeats
  * @beat_now: the next is due
+ * @hurry: nobody shall wait long for a peer that does not read
  * @broken: a message was left half-written: nothing can follow it
+ * @greeted: its Hello came; of who receives
+ * @from_dest: the other side is a destination
+ * @lost: for so many ms the link was silent, and was shut down; 0: it was not
+ * @sending_ms: when the message that is being written was begun; 0: there is none
  */
 struct control {
 	int fd;
+	bool local;
 	pthread_t heart;
 	pthread_mutex_t lock, state_lock;
 	pthread_cond_t changed;
-	int beat_ms;
-	bool stop, beat_now, broken;
+	struct course course;
+	int beat_ms, lost_ms;
+	bool stop, hurry, beat_now, broken, unstarted;
+	atomic_int lost;
+	atomic_llong sending_ms;
 };
+
+static int64_t now_ms(void)
+{
+	struct timespec ts = deadline_in(CLOCK_MONOTONIC, 0);
+
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+/* A heartbeat never waits: while a message is being written, that is one. */
+static void beat(struct control *ctl)
+{
+	uint8_t beat[] = { 3, 0, 0, 0, 0x9a, 1, 0 };	/* Heartbeat, field 19, empty */
+	struct error ignored = { 0 };
+	ssize_t n;
+
+	if (pthread_mutex_trylock(&ctl->lock))
+		return;
+	n = ctl->broken ? -1 : send(ctl->fd, beat, sizeof(beat), MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n > 0 && n < (ssize_t)sizeof(beat) &&
+	    conn_write(ctl->fd, beat + n, sizeof(beat) - n, ABORT_MS, &ignored))
+		ctl->broken = true;
+	pthread_mutex_unlock(&ctl->lock);
+}
+
+/* Whoever waits for the link comes back. */
+static void give_up(struct control *ctl, int lost_ms)
+{
+	atomic_store(&ctl->lost, lost_ms);
+	shutdown(ctl->fd, SHUT_RDWR);
+}
+
+static void look(struct control *ctl, struct link *link, int lost_ms, bool hurry)
+{
+	int64_t since = atomic_load(&ctl->sending_ms);
+
+	if (!ctl->local && link_is_lost(link, lost_ms))
+		give_up(ctl, lost_ms);
+	else if (hurry && since && now_ms() - since >= ABORT_MS)
+		give_up(ctl, ABORT_MS);
+}
 
 static void *heart_main(void *arg)
 {
-	Migrate__Heartbeat beat = MIGRATE__HEARTBEAT__INIT;
-	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	struct control *ctl = arg;
+	struct link link;
 	bool stop = false;
 
-	msg.body_case = MIGRATE__CONTROL__BODY_HEARTBEAT;
-	msg.heartbeat = &beat;
-	while (!stop) {
+	link_init(&link, ctl->fd);
+	while (!stop && !atomic_load(&ctl->lost)) {
 		struct timespec until;
-		/* whoever receives notices the loss: a failure here says nothing new */
-		struct error ignored = { 0 };
+		bool hurry;
+		int lost_ms;
 
 		pthread_mutex_lock(&ctl->state_lock);
 		until = deadline_in(CLOCK_MONOTONIC, ctl->beat_ms);
@@ -56,14 +106,18 @@ static void *heart_main(void *arg)
 			;
 		ctl->beat_now = false;
 		stop = ctl->stop;
+		hurry = ctl->hurry;
+		lost_ms = ctl->lost_ms;
 		pthread_mutex_unlock(&ctl->state_lock);
-		if (!stop && control_send(ctl, &msg, &ignored))
-			stop = true;
+		if (stop)
+			break;
+		look(ctl, &link, lost_ms, hurry);
+		beat(ctl);
 	}
 	return NULL;
 }
 
-struct control *control_new(int fd, struct error *err)
+struct control *control_new(int fd, enum course_side side, struct error *err)
 {
 	struct control *ctl = calloc(1, sizeof(*ctl));
 	pthread_condattr_t attr;
@@ -74,7 +128,10 @@ struct control *control_new(int fd, struct error *err)
 		return NULL;
 	}
 	ctl->fd = fd;
+	ctl->local = link_is_local(fd);
 	ctl->beat_ms = HEARTBEAT_MS;
+	ctl->lost_ms = CONN_LOST_MS;
+	course_init(&ctl->course, side);
 	pthread_mutex_init(&ctl->lock, NULL);
 	pthread_mutex_init(&ctl->state_lock, NULL);
 	pthread_condattr_init(&attr);
@@ -107,17 +164,28 @@ void control_close(struct control *ctl)
 	free(ctl);
 }
 
-void control_set_lost(struct control *ctl, unsigned int lost_ms)
+static void set_pace(struct control *ctl, int lost_ms, bool hurry)
 {
-	lost_ms = lost_ms ?: CONN_LOST_MS;
-	setsockopt(ctl->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof(lost_ms));
 	pthread_mutex_lock(&ctl->state_lock);
+	ctl->lost_ms = lost_ms;
+	ctl->hurry |= hurry;
 	ctl->beat_ms = HEARTBEAT_MS;
 	if (lost_ms < HEARTBEATS_LOST * HEARTBEAT_MS)
 		ctl->beat_ms = lost_ms / HEARTBEATS_LOST;
 	ctl->beat_now = true;
 	pthread_cond_signal(&ctl->changed);
 	pthread_mutex_unlock(&ctl->state_lock);
+}
+
+void control_set_lost(struct control *ctl, unsigned int lost_ms)
+{
+	set_pace(ctl, lost_ms ? (int)lost_ms : CONN_LOST_MS, false);
+}
+
+void control_hurry(struct control *ctl)
+{
+	/* looked at several times in that second */
+	set_pace(ctl, ABORT_MS, true);
 }
 
 int control_fd(const struct control *ctl)
@@ -130,16 +198,32 @@ void control_shutdown(struct control *ctl)
 	shutdown(ctl->fd, SHUT_RDWR);
 }
 
+enum course_phase control_phase(struct control *ctl)
+{
+	enum course_phase phase;
+
+	pthread_mutex_lock(&ctl->state_lock);
+	phase = ctl->course.phase;
+	pthread_mutex_unlock(&ctl->state_lock);
+	return phase;
+}
+
+bool control_is_unstarted(struct control *ctl)
+{
+	bool unstarted;
+
+	pthread_mutex_lock(&ctl->state_lock);
+	unstarted = ctl->unstarted;
+	pthread_mutex_unlock(&ctl->state_lock);
+	return unstarted;
+}
+
 static uint8_t *pack(const Migrate__Control *msg, size_t *bytes, struct error *err)
 {
 	size_t body = migrate__control__get_packed_size(msg);
 	uint32_t length = htole32(body);
 	uint8_t *buf;
 
-	if (body > CONTROL_MAX_BYTES) {
-		error_set(err, CODE_INTERNAL, NULL, "a message of %zu bytes is too long", body);
-		return NULL;
-	}
 	buf = malloc(sizeof(length) + body);
 	if (!buf) {
 		error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
@@ -151,16 +235,31 @@ static uint8_t *pack(const Migrate__Control *msg, size_t *bytes, struct error *e
 	return buf;
 }
 
-/* Lock held. */
-static int send_locked(struct control *ctl, const uint8_t *buf, size_t bytes, int timeout_ms,
-		       struct error *err)
+static int enter(struct control *ctl, Migrate__Control__BodyCase body, struct error *err)
 {
+	int ret;
+
+	pthread_mutex_lock(&ctl->state_lock);
+	ret = course_send(&ctl->course, body, err);
+	pthread_mutex_unlock(&ctl->state_lock);
+	return ret;
+}
+
+/* Lock held. */
+static int send_locked(struct control *ctl, Migrate__Control__BodyCase body, const uint8_t *buf,
+		       size_t bytes, int timeout_ms, struct error *err)
+{
+	int ret;
+
 	if (ctl->broken)
 		return error_set(err, CODE_NETWORK, NULL, "link lost: control is closed");
-	if (!conn_write(ctl->fd, buf, bytes, timeout_ms, err))
-		return 0;
-	ctl->broken = true;
-	return -1;
+	if (enter(ctl, body, err))
+		return -1;
+	atomic_store(&ctl->sending_ms, now_ms());
+	ret = conn_write(ctl->fd, buf, bytes, timeout_ms, err);
+	atomic_store(&ctl->sending_ms, 0);
+	ctl->broken = ret;
+	return ret;
 }
 
 int control_send(struct control *ctl, const Migrate__Control *msg, struct error *err)
@@ -172,13 +271,13 @@ int control_send(struct control *ctl, const Migrate__Control *msg, struct error 
 	if (!buf)
 		return -1;
 	pthread_mutex_lock(&ctl->lock);
-	ret = send_locked(ctl, buf, bytes, 0, err);
+	ret = send_locked(ctl, msg->body_case, buf, bytes, 0, err);
 	pthread_mutex_unlock(&ctl->lock);
 	free(buf);
 	return ret;
 }
 
-void control_send_abort(struct control *ctl, const struct error *why)
+void control_send_abort(struct control *ctl, const struct error *why, bool unstarted)
 {
 	struct timespec until = deadline_in(CLOCK_REALTIME, ABORT_MS);
 	Migrate__Abort abort = MIGRATE__ABORT__INIT;
@@ -190,59 +289,109 @@ void control_send_abort(struct control *ctl, const struct error *why)
 	abort.reason = (char *)why->what;
 	abort.has_code = true;
 	abort.code = why->code;
+	abort.has_unstarted = unstarted;
+	abort.unstarted = unstarted;
 	msg.body_case = MIGRATE__CONTROL__BODY_ABORT;
 	msg.abort = &abort;
+	control_hurry(ctl);
 	buf = pack(&msg, &bytes, &ignored);
 	if (buf && !pthread_mutex_timedlock(&ctl->lock, &until)) {
-		send_locked(ctl, buf, bytes, ABORT_MS, &ignored);
+		send_locked(ctl, msg.body_case, buf, bytes, ABORT_MS, &ignored);
 		pthread_mutex_unlock(&ctl->lock);
 	}
 	free(buf);
 }
 
-static Migrate__Control *recv_any(struct control *ctl, struct error *err)
+/* As conn_read(); says why it was that the link was shut down here. */
+static int read_all(struct control *ctl, void *buf, size_t bytes, struct error *err)
 {
-	Migrate__Control *msg = NULL;
-	uint32_t length;
-	uint8_t *buf;
+	struct error why = { 0 };
+	int lost;
 
-	if (conn_read(ctl->fd, &length, sizeof(length), 0, err))
-		return NULL;
-	length = le32toh(length);
-	if (length > CONTROL_MAX_BYTES) {
-		error_set(err, CODE_PEER, NULL, "malformed message: %u bytes", length);
+	if (!conn_read(ctl->fd, buf, bytes, ctl->local ? CONN_LOST_MS : 0, &why))
+		return 0;
+	lost = atomic_load(&ctl->lost);
+	if (lost)
+		return error_set(err, CODE_NETWORK, NULL,
+				 "link lost: the other machine acknowledged nothing for %d ms",
+				 lost);
+	*err = why;
+	return -1;
+}
+
+static int check_head(struct control *ctl, Migrate__Control__BodyCase body, uint32_t bytes,
+		      struct error *err)
+{
+	int ret;
+
+	pthread_mutex_lock(&ctl->state_lock);
+	ret = course_check(&ctl->course, body, bytes, err);
+	pthread_mutex_unlock(&ctl->state_lock);
+	return ret;
+}
+
+static Migrate__Control *unpack(const uint8_t *buf, uint32_t length, struct error *err)
+{
+	Migrate__Control *msg = migrate__control__unpack(NULL, length, buf);
+
+	if (!msg) {
+		error_set(err, CODE_PEER, NULL, "malformed message of %u bytes", length);
 		return NULL;
 	}
-	buf = malloc(length + 1);
+	message_clean(msg);
+	return msg;
+}
+
+static Migrate__Control *recv_any(struct control *ctl, size_t *bytes, struct error *err)
+{
+	uint8_t head[MESSAGE_HEAD_BYTES], *buf;
+	Migrate__Control *msg = NULL;
+	uint32_t length, first;
+
+	if (read_all(ctl, &length, sizeof(length), err))
+		return NULL;
+	length = le32toh(length);
+	*bytes = length;
+	first = length < MESSAGE_HEAD_BYTES ? length : MESSAGE_HEAD_BYTES;
+	/* before any memory is taken for it */
+	if (read_all(ctl, head, first, err) ||
+	    check_head(ctl, message_kind(head, first), length, err))
+		return NULL;
+	buf = malloc(length);
 	if (!buf) {
 		error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
 		return NULL;
 	}
-	if (!conn_read(ctl->fd, buf, length, 0, err)) {
-		msg = migrate__control__unpack(NULL, length, buf);
-		if (!msg)
-			error_set(err, CODE_PEER, NULL, "malformed message of %u bytes", length);
-	}
+	memcpy(buf, head, first);
+	if (!read_all(ctl, buf + first, length - first, err))
+		msg = unpack(buf, length, err);
 	free(buf);
 	return msg;
 }
 
-static int check_body(const Migrate__Control *msg, struct error *err)
+static int check_body(struct control *ctl, const Migrate__Control *msg, size_t bytes,
+		      struct error *err)
 {
+	int ret;
+
 	if (msg->body_case == MIGRATE__CONTROL__BODY__NOT_SET)
 		return error_set(err, CODE_PEER, "use the same version on both sides",
 				 "the other side sent a message that this version does not know");
-	if (msg->body_case == MIGRATE__CONTROL__BODY_ABORT)
-		return error_set(err, msg->abort->code == CODE_VERIFY ? CODE_VERIFY : CODE_PEER,
-				 NULL, "the other side gave up: %s", msg->abort->reason);
-	return 0;
+	pthread_mutex_lock(&ctl->state_lock);
+	ret = course_receive(&ctl->course, msg->body_case, bytes, err);
+	if (!ret && msg->body_case == MIGRATE__CONTROL__BODY_ABORT)
+		ctl->unstarted = msg->abort->unstarted;
+	pthread_mutex_unlock(&ctl->state_lock);
+	if (ret || msg->body_case != MIGRATE__CONTROL__BODY_ABORT)
+		return ret;
+	return error_set(err, msg->abort->code == CODE_VERIFY ? CODE_VERIFY : CODE_PEER, NULL,
+			 "the other side gave up: %s", msg->abort->reason);
 }
 
-static int64_t now_ms(void)
+bool control_is_big(const Migrate__Control *msg)
 {
-	struct timespec ts = deadline_in(CLOCK_MONOTONIC, 0);
-
-	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+	return msg->body_case == MIGRATE__CONTROL__BODY_SETUP ||
+	       msg->body_case == MIGRATE__CONTROL__BODY_MAPS;
 }
 
 Migrate__Control *control_recv(struct control *ctl, int timeout_ms, struct error *err)
@@ -250,16 +399,17 @@ Migrate__Control *control_recv(struct control *ctl, int timeout_ms, struct error
 	int64_t until = now_ms() + timeout_ms;
 
 	for (;;) {
-		Migrate__Control *msg = recv_any(ctl, err);
+		size_t bytes = 0;
+		Migrate__Control *msg = recv_any(ctl, &bytes, err);
 
 		if (!msg)
 			return NULL;
-		if (msg->body_case != MIGRATE__CONTROL__BODY_HEARTBEAT) {
-			if (!check_body(msg, err))
-				return msg;
+		if (check_body(ctl, msg, bytes, err)) {
 			migrate__control__free_unpacked(msg, NULL);
 			return NULL;
 		}
+		if (msg->body_case != MIGRATE__CONTROL__BODY_HEARTBEAT)
+			return msg;
 		migrate__control__free_unpacked(msg, NULL);
 		/* heartbeats come each second: often enough to look at the clock */
 		if (timeout_ms >= 0 && now_ms() >= until) {
@@ -270,21 +420,13 @@ Migrate__Control *control_recv(struct control *ctl, int timeout_ms, struct error
 	}
 }
 
-static const char *body_name(Migrate__Control__BodyCase body_case)
-{
-	const ProtobufCFieldDescriptor *field =
-		protobuf_c_message_descriptor_get_field(&migrate__control__descriptor, body_case);
-
-	return field ? field->name : "none";
-}
-
 Migrate__Control *control_expected(Migrate__Control *msg, Migrate__Control__BodyCase body_case,
 				   struct error *err)
 {
 	if (!msg || msg->body_case == body_case)
 		return msg;
 	error_set(err, CODE_PEER, NULL, "the other side sent %s where %s was expected",
-		  body_name(msg->body_case), body_name(body_case));
+		  course_body_name(msg->body_case), course_body_name(body_case));
 	migrate__control__free_unpacked(msg, NULL);
 	return NULL;
 }

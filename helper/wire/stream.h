@@ -26,6 +26,7 @@ enum frame_kind {
 
 #define FRAME_MAX_PAGES	512	/* most pages in a PAGES frame */
 #define FRAME_MAX_RUNS	65536	/* most runs in a list; 512 in a PAGES frame */
+#define ROUNDS_MAX	1000	/* most rounds; they are numbered from 1 on, without a gap */
 
 #define FRAME_COOKIE(round, mm)	((uint64_t)(round) << 32 | (uint32_t)(mm))
 #define FRAME_ROUND_OF(cookie)	((uint32_t)((cookie) >> 32))
@@ -46,8 +47,8 @@ struct frame {
 
 /**
  * frame_recv() - head and runs of the next frame, checked
- * @timeout_ms: -1 waits for as long as it takes (idle stream); what follows the first byte is
- *	always under CONN_LOST_MS
+ * @timeout_ms: for the first byte; -1 waits for as long as it takes. For what follows it is waited
+ *	until the connection ends: a source may be slow in the middle of a frame
  *
  * Checks the magic, counts against the limits, alignment, order (ascending, not overlapping),
  * user space, sum of pages. Return: 1 a frame; 0 clean end of the stream; -1 failure

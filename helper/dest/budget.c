@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "dest/budget.h"
+#include "kernel/proc.h"
+
+#define MIB		(1UL << 20)
+#define MACHINE_RESERVE	(64 * MIB)	/* what the machine needs besides */
+#define SLACK		(4 * MIB)	/* what figures of two ends may differ by */
+#define BOOKS_FREE	(64 * MIB)
+#define SETS		5	/* a page alone in its part of the address space takes one in each */
+#define STEP		(16 * MIB)	/* the total is asked for so much at once */
+
+static const char *const names[] = {
+	[BUDGET_MIRROR] = "memory", [BUDGET_IMAGES] = "CRIU's images",
+	[BUDGET_BOOKS] = "lists of pages",
+};
+
+void budget_init(struct budget *budget, struct places *places, struct place *place)
+{
+	*budget = (struct budget){ .places = places, .place = place };
+	pthread_mutex_init(&budget->lock, NULL);
+}
+
+/* Most that may be used. Pages of the mirror are copied into images where they cannot be lazy. */
+static uint64_t limit(const struct budget *budget, enum budget_part part)
+{
+	const uint64_t *announced = budget->announced;
+
+	switch (part) {
+	case BUDGET_MIRROR:
+		return announced[BUDGET_MIRROR] + SLACK;
+	case BUDGET_IMAGES:
+		return announced[BUDGET_IMAGES] + announced[BUDGET_MIRROR] + SLACK;
+	default:
+		return SETS * announced[BUDGET_MIRROR] + BOOKS_FREE;
+	}
+}
+
+static uint64_t sum_used(const struct budget *budget)
+{
+	uint64_t sum = 0;
+
+	for (int part = 0; part < BUDGET_PARTS; part++)
+		sum += budget->used[part];
+	return sum;
+}
+
+static uint64_t needed(const struct budget *budget)
+{
+	uint64_t sum = 0;
+
+	for (int part = 0; part < BUDGET_PARTS; part++)
+		sum += budget->used[part] > budget->announced[part] ? budget->used[part] :
+		       budget->announced[part];
+	return (sum + STEP - 1) / STEP * STEP;
+}
+
+/* Whether what all have reserved can be had. What they use is no longer available already. */
+static int check_total(const struct places *places, uint64_t more, struct error *err)
+{
+	uint64_t reserved = 0, used = 0, available = proc_mem_available(), pending;
+
+	for (size_t i = 0; i < PLACES_MAX; i++) {
+		reserved += atomic_load(&places->place[i].reserved);
+		used += atomic_load(&places->place[i].used);
+	}
+	if (places->max_bytes && reserved > places->max_bytes)
+		return error_set(err, CODE_NOT_READY, "try later, or raise --max-memory there",
+				 "%lu MiB more are needed, and all migrations together would have %lu of %lu MiB",
+				 more / MIB, reserved / MIB, places->max_bytes / MIB);
+	pending = reserved > used ? reserved - used : 0;
+	/* 0: it is not known */
+	if (!available || pending + MACHINE_RESERVE <= available)
+		return 0;
+	return error_set(err, CODE_NOT_READY, "free some memory there",
+			 "%lu MiB more are needed, and %lu MiB of memory are available there, of which %lu are promised",
+			 more / MIB, available / MIB, (pending - (more < pending ? more : pending)) / MIB);
+}
+
+/* Lock held. */
+static int reserve(struct budget *budget, struct error *err)
+{
+	uint64_t want = needed(budget), had = budget->reserved;
+
+	if (!budget->place || want == had)
+		return 0;
+	/* first told, then looked at: of two that come at once both may fail, but not both get it */
+	atomic_store(&budget->place->reserved, want);
+	if (want > had && check_total(budget->places, want - had, err)) {
+		atomic_store(&budget->place->reserved, had);
+		return -1;
+	}
+	budget->reserved = want;
+	return 0;
+}
+
+/* Lock held. */
+static void publish(struct budget *budget)
+{
+	if (budget->place)
+		atomic_store(&budget->place->used, sum_used(budget));
+}
+
+static int too_much(const struct budget *budget, enum budget_part part, uint64_t bytes,
+		    struct error *err)
+{
+	return error_set(err, CODE_PEER, NULL,
+			 "the source sends more than it announced: %s would take %lu KiB, %lu were announced",
+			 names[part], bytes / 1024, limit(budget, part) / 1024);
+}
+
+int budget_announce(struct budget *budget, enum budget_part part, uint64_t bytes,
+		    struct error *err)
+{
+	uint64_t old;
+	int ret;
+
+	if (!budget)
+		return 0;
+	if (bytes >= 1UL << 47)
+		return error_set(err, CODE_PEER, NULL, "the source announced %lu MiB", bytes / MIB);
+	pthread_mutex_lock(&budget->lock);
+	old = budget->announced[part];
+	if (bytes > old)
+		budget->announced[part] = bytes;
+	ret = reserve(budget, err);
+	if (ret)
+		budget->announced[part] = old;
+	pthread_mutex_unlock(&budget->lock);
+	return ret;
+}
+
+int budget_take(struct budget *budget, enum budget_part part, uint64_t bytes, struct error *err)
+{
+	int ret;
+
+	if (!budget || !bytes)
+		return 0;
+	pthread_mutex_lock(&budget->lock);
+	budget->used[part] += bytes;
+	if (budget->settled)
+		ret = 0;
+	else
+		ret = budget->used[part] > limit(budget, part) ?
+		      too_much(budget, part, budget->used[part], err) : reserve(budget, err);
+	if (ret)
+		budget->used[part] -= bytes;
+	publish(budget);
+	pthread_mutex_unlock(&budget->lock);
+	return ret;
+}
+
+void budget_give(struct budget *budget, enum budget_part part, uint64_t bytes)
+{
+	if (!budget)
+		return;
+	pthread_mutex_lock(&budget->lock);
+	budget->used[part] -= bytes < budget->used[part] ? bytes : budget->used[part];
+	publish(budget);
+	pthread_mutex_unlock(&budget->lock);
+}
+
+int budget_check(struct budget *budget, enum budget_part part, uint64_t bytes, struct error *err)
+{
+	int ret;
+
+	if (!budget)
+		return 0;
+	pthread_mutex_lock(&budget->lock);
+	ret = bytes > limit(budget, part) ? too_much(budget, part, bytes, err) : 0;
+	pthread_mutex_unlock(&budget->lock);
+	return ret;
+}
+
+void budget_settle(struct budget *budget)
+{
+	if (!budget)
+		return;
+	pthread_mutex_lock(&budget->lock);
+	budget->settled = true;
+	pthread_mutex_unlock(&budget->lock);
+}
+
+void budget_drop_images(struct budget *budget)
+{
+	pthread_mutex_lock(&budget->lock);
+	budget->announced[BUDGET_IMAGES] = budget->used[BUDGET_IMAGES] = 0;
+	reserve(budget, &(struct error){ 0 });
+	publish(budget);
+	pthread_mutex_unlock(&budget->lock);
+}
+
+void budget_installed(struct budget *budget, uint64_t bytes)
+{
+	uint64_t *announced;
+
+	if (!budget)
+		return;
+	pthread_mutex_lock(&budget->lock);
+	announced = &budget->announced[BUDGET_MIRROR];
+	*announced -= bytes < *announced ? bytes : *announced;
+	/* to less: it cannot fail */
+	reserve(budget, &(struct error){ 0 });
+	pthread_mutex_unlock(&budget->lock);
+}

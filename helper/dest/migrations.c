@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "dest/fdpass.h"
+#include "dest/migrations.h"
+#include "dest/tell.h"
+#include "kernel/fds.h"
+
+#define PER_HOST	8	/* of one address that did not come to Setup yet */
+#define NEW_IDLE_MS	5000	/* so long it may take to come to Setup when places are short */
+#define SETUP_IDLE_MS	60000	/* and so long nothing may come after it */
+#define END_MS		15000	/* to clean up in, until it is killed */
+#define STARTS_MAX	32	/* at once, and */
+#define START_MS	250	/* one more each so often */
+#define TICK_MS		200
+
+void migrations_init(struct migrations *migrations, struct serve_options *opts,
+		     struct door *door)
+{
+	*migrations = (struct migrations){
+		.opts = opts, .door = door, .starts = STARTS_MAX, .started_ms = places_now_ms(),
+	};
+	for (size_t i = 0; i < PLACES_MAX; i++) {
+		migrations->all[i].sock = -1;
+		migrations->all[i].place = &opts->places->place[i];
+	}
+}
+
+static struct migration *find(struct migrations *migrations, const uint8_t *id)
+{
+	for (size_t i = 0; i < PLACES_MAX; i++)
+		if (migrations->all[i].pid && !memcmp(migrations->all[i].id, id, CONN_ID_BYTES))
+			return &migrations->all[i];
+	return NULL;
+}
+
+static struct migration *find_free(struct migrations *migrations)
+{
+	for (size_t i = 0; i < PLACES_MAX; i++)
+		if (!migrations->all[i].pid)
+			return &migrations->all[i];
+	return NULL;
+}
+
+static void tell_to_end(struct migration *migration)
+{
+	if (migration->kill_ms)
+		return;
+	migration->kill_ms = places_now_ms() + END_MS;
+	kill(migration->pid, SIGTERM);
+}
+
+static bool is_new(const struct migration *migration)
+{
+	return migration->pid && atomic_load(&migration->place->stage) == PLACE_ACCEPT;
+}
+
+/*
+ * There is no place: of those that may be ended the one from which nothing came for longest goes.
+ * Return: true when one will be free soon
+ */
+static bool evict(struct migrations *migrations)
+{
+	struct migration *longest = NULL;
+	int64_t now = places_now_ms(), idle, most = -1;
+
+	for (size_t i = 0; i < PLACES_MAX; i++) {
+		struct migration *migration = &migrations->all[i];
+
+		if (migration->kill_ms && !migration->committed)
+			return true;
+		idle = now - atomic_load(&migration->place->progress_ms) -
+		       (is_new(migration) ? NEW_IDLE_MS : SETUP_IDLE_MS);
+		if (!migration->committed && !migration->ended && idle > most) {
+			most = idle;
+			longest = migration;
+		}
+	}
+	if (!longest)
+		return false;
+	atomic_store(&longest->place->evicted, true);
+	tell_to_end(longest);
+	return true;
+}
+
+static bool host_has_too_many(const struct migrations *migrations, const struct caller *caller)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < PLACES_MAX && *caller->host; i++)
+		nr += is_new(&migrations->all[i]) &&
+		      !strcmp(migrations->all[i].host, caller->host);
+	return nr >= PER_HOST;
+}
+
+/* Each start is a fork and some lines of the log. */
+static bool may_start(struct migrations *migrations)
+{
+	int64_t now = places_now_ms();
+
+	while (migrations->starts < STARTS_MAX && now - migrations->started_ms >= START_MS) {
+		migrations->starts++;
+		migrations->started_ms += START_MS;
+	}
+	if (migrations->starts == STARTS_MAX)
+		migrations->started_ms = now;
+	if (!migrations->starts)
+		return false;
+	migrations->starts--;
+	return true;
+}
+
+/* The new process keeps nothing but its own two descriptors. */
+static void migration_main(struct serve_options *opts, const struct caller *caller, int sock,
+			   struct place *place)
+{
+	struct conn_preamble pre = caller->preamble;
+	int keep[] = { caller->fd, sock };
+	char peer[sizeof(caller->peer)];
+	sigset_t none;
+
+	memcpy(peer, caller->peer, sizeof(peer));
+	fds_close_others(keep, 2);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	opts->place = place;
+	exit(incoming_run(keep[0], sock, pre.id, peer, opts));
+}
+
+static void fork_one(struct migrations *migrations, struct migration *migration,
+		     struct caller *caller)
+{
+	int pair[2];
+
+	if (fdpass_pair(pair)) {
+		door_turn_away(migrations->door, caller, "there is no descriptor left");
+		return;
+	}
+	place_begin(migration->place);
+	fflush(NULL);
+	migration->pid = fork();
+	if (!migration->pid)
+		migration_main(migrations->opts, caller, pair[1], migration->place);
+	close(pair[1]);
+	if (migration->pid < 0) {
+		migration->pid = 0;
+		place_end(migration->place);
+		close(pair[0]);
+		door_turn_away(migrations->door, caller, "cannot fork");
+		return;
+	}
+	close(caller->fd);
+	caller->fd = -1;
+	migration->sock = pair[0];
+	migration->ended = migration->committed = false;
+	migration->kill_ms = 0;
+	migration->taken = 0;
+	memcpy(migration->id, caller->preamble.id, CONN_ID_BYTES);
+	memcpy(migration->host, caller->host, sizeof(migration->host));
+}
+
+static void start(struct migrations *migrations, struct caller *caller)
+{
+	struct migration *migration = find_free(migrations);
+
+	if (find(migrations, caller->preamble.id)) {
+		door_turn_away(migrations->door, caller, "its migration runs already");
+	} else if (host_has_too_many(migrations, caller)) {
+		door_turn_away(migrations->door, caller, "too many that have not begun come from there");
+	} else if (!migration) {
+		/* it waits in the doorway for the place of one that does nothing */
+		if (!evict(migrations))
+			door_turn_away(migrations->door, caller, "too many migrations at once");
+	} else if (may_start(migrations)) {
+		fork_one(migrations, migration, caller);
+	}
+}
+
+/* A memory or urgent connection; one that is ahead of its control waits in the doorway. */
+static void route(struct migrations *migrations, struct caller *caller)
+{
+	struct migration *migration = find(migrations, caller->preamble.id);
+	struct serve_conn conn = { .kind = caller->preamble.kind };
+
+	if (!migration)
+		return;
+	/* one of each kind: so there is always room for it in the socket */
+	if (migration->taken & 1u << conn.kind) {
+		door_turn_away(migrations->door, caller, "its migration has this connection already");
+		return;
+	}
+	if (migration->sock < 0 ||
+	    fdpass_try_send(migration->sock, &conn, sizeof(conn), &caller->fd, 1)) {
+		door_turn_away(migrations->door, caller, "its migration has ended");
+		return;
+	}
+	migration->taken |= 1u << conn.kind;
+	close(caller->fd);
+	caller->fd = -1;
+}
+
+void migrations_take(struct migrations *migrations)
+{
+	for (size_t i = 0; i < DOOR_CALLERS; i++) {
+		struct caller *caller = &migrations->door->callers[i];
+
+		if (caller->fd < 0 || caller->got != sizeof(caller->preamble))
+			continue;
+		if (caller->preamble.kind == CONN_CONTROL)
+			start(migrations, caller);
+		else
+			route(migrations, caller);
+	}
+}
+
+static void ended(struct migrations *migrations, struct migration *migration, int code)
+{
+	if (migration->ended)
+		return;
+	migration->ended = true;
+	/* a stranger, or one that was refused, is not the one that --once waits for */
+	if (atomic_load(&migration->place->stage) < PLACE_SETUP)
+		return;
+	migrations->code = code;
+	migrations->done = migrations->opts->once;
+}
+
+static void hear(struct migrations *migrations, struct migration *migration)
+{
+	int fds[FDPASS_MAX], ret;
+	struct serve_msg msg;
+
+	ret = fdpass_recv(migration->sock, &msg, sizeof(msg), fds, 0);
+	if (ret == 1) {
+		if (msg.ended)
+			ended(migrations, migration, msg.code);
+		migration->committed = true;
+		return;
+	}
+	/* what remains to be known of it comes by SIGCHLD */
+	close(migration->sock);
+	migration->sock = -1;
+}
+
+void migrations_poll(const struct migrations *migrations, struct pollfd *fds)
+{
+	for (size_t i = 0; i < PLACES_MAX; i++)
+		fds[i] = (struct pollfd){
+			.fd = migrations->all[i].pid ? migrations->all[i].sock : -1,
+			.events = POLLIN,
+		};
+}
+
+void migrations_hear(struct migrations *migrations, const struct pollfd *fds)
+{
+	for (size_t i = 0; i < PLACES_MAX; i++)
+		if (fds[i].revents && fds[i].fd == migrations->all[i].sock)
+			hear(migrations, &migrations->all[i]);
+}
+
+static void reap_one(struct migrations *migrations, struct migration *migration, int status)
+{
+	while (migration->sock >= 0)
+		hear(migrations, migration);
+	if (WIFSIGNALED(status))
+		tell("helper-killed", json_pack("{s:i}", "signal", WTERMSIG(status)),
+		     "a migration's process was killed by %s", strsignal(WTERMSIG(status)));
+	ended(migrations, migration, WIFEXITED(status) ? WEXITSTATUS(status) :
+	      migration->committed ? CODE_DOUBT : CODE_INTERNAL);
+	migration->pid = 0;
+	place_end(migration->place);
+}
+
+void migrations_reap(struct migrations *migrations)
+{
+	for (size_t i = 0; i < PLACES_MAX; i++) {
+		struct migration *migration = &migrations->all[i];
+		int status;
+
+		if (migration->pid && waitpid(migration->pid, &status, WNOHANG) == migration->pid)
+			reap_one(migrations, migration, status);
+	}
+}
+
+void migrations_tick(struct migrations *migrations)
+{
+	int64_t now = places_now_ms();
+
+	for (size_t i = 0; i < PLACES_MAX; i++) {
+		struct migration *migration = &migrations->all[i];
+
+		/* its keeper cleans up behind it */
+		if (migration->pid && migration->kill_ms && now >= migration->kill_ms &&
+		    !migration->committed)
+			kill(migration->pid, SIGKILL);
+	}
+}
+
+static bool some_are_ending(const struct migrations *migrations)
+{
+	for (size_t i = 0; i < PLACES_MAX; i++) {
+		const struct migration *migration = &migrations->all[i];
+
+		if (migration->pid && !migration->committed && !migration->ended)
+			return true;
+	}
+	return false;
+}
+
+static void hurry(struct migrations *migrations)
+{
+	for (size_t i = 0; i < PLACES_MAX; i++)
+		migrations->all[i].kill_ms = 1;
+}
+
+void migrations_end(struct migrations *migrations, int signals)
+{
+	struct pollfd fds[1 + PLACES_MAX];
+	struct signalfd_siginfo info;
+
+	for (size_t i = 0; i < PLACES_MAX; i++)
+		if (migrations->all[i].pid && !migrations->all[i].committed &&
+		    !migrations->all[i].ended)
+			tell_to_end(&migrations->all[i]);
+	while (some_are_ending(migrations)) {
+		fds[0] = (struct pollfd){ .fd = signals, .events = POLLIN };
+		migrations_poll(migrations, fds + 1);
+		if (poll(fds, 1 + PLACES_MAX, TICK_MS) < 0)
+			continue;
+		migrations_hear(migrations, fds + 1);
+		if (fds[0].revents && read(signals, &info, sizeof(info)) == sizeof(info) &&
+		    info.ssi_signo != SIGCHLD)
+			hurry(migrations);
+		migrations_reap(migrations);
+		migrations_tick(migrations);
+	}
+}

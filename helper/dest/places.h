@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the processes of one serve share: how far each migration is, and the memory that each has
+ * reserved. The accepting process gives a place to each migration's process.
+ */
+#ifndef MIGRATE_DEST_PLACES_H
+#define MIGRATE_DEST_PLACES_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PLACES_MAX	32	/* migrations at a time */
+
+/**
+ * enum place_stage - how far a migration is
+ * @PLACE_FREE: nobody has the place
+ * @PLACE_ACCEPT: Setup did not come yet, or was not accepted
+ * @PLACE_SETUP: Setup was accepted
+ */
+enum place_stage { PLACE_FREE, PLACE_ACCEPT, PLACE_SETUP };
+
+/**
+ * struct place - of one migration; written by its process, but for @evicted
+ * @reserved, @used: bytes of memory (dest/budget.h)
+ * @progress_ms: CLOCK_MONOTONIC when something of use came last; heartbeats are not
+ * @evicted: the accepting process needs the place, and ends the migration
+ */
+struct place {
+	atomic_int stage;
+	atomic_bool evicted;
+	atomic_ulong reserved, used;
+	atomic_llong progress_ms;
+};
+
+/** struct places - in shared memory; @max_bytes: most that all may reserve, 0: what there is */
+struct places {
+	uint64_t max_bytes;
+	struct place place[PLACES_MAX];
+};
+
+/** places_new() - NULL with errno; before anybody is forked */
+struct places *places_new(uint64_t max_bytes);
+
+/** place_begin() - it is taken: PLACE_ACCEPT, nothing reserved */
+void place_begin(struct place *place);
+void place_end(struct place *place);
+
+/* The migration's process; @place may be NULL. */
+
+void place_advance(struct place *place, enum place_stage stage);
+/** place_progress() - something of use came */
+void place_progress(struct place *place);
+
+/** places_now_ms() - the clock of @progress_ms */
+int64_t places_now_ms(void);
+
+#endif

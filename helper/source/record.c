@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+#include "kernel/memfs.h"
+#include "kernel/proc.h"
+#include "source/record.h"
+
+#define RECORD_NAME	"commit"
+#define SOURCE_SUFFIX	"-source"
+
+void record_path(const char *dir, char *path, size_t size)
+{
+	snprintf(path, size, "%s/" RECORD_NAME, dir);
+}
+
+static int sync_dir(const char *dir)
+{
+	int fd = open(dir, O_DIRECTORY | O_RDONLY | O_CLOEXEC), ret;
+
+	if (fd < 0)
+		return -1;
+	ret = fsync(fd);
+	close(fd);
+	return ret;
+}
+
+static int write_text(int fd, const struct record *record)
+{
+	const struct guard *guard = &record->guard;
+
+	return dprintf(fd,
+		       "pid %d\nstart %" PRIu64 "\nto %s\nstopped %d\nsignalled %d\n"
+		       "kind %d\nhome %s\nline %s\ngroup %s\n",
+		       guard->pid, record->start_ticks, record->to, guard->was_stopped,
+		       guard->signalled, guard->group.kind, guard->group.home, guard->group.line,
+		       guard->group.dir) < 0 ? -1 : 0;
+}
+
+int record_write(const char *dir, const struct record *record, struct error *err)
+{
+	char path[PATH_MAX], temp[PATH_MAX + 8];
+	int fd;
+
+	record_path(dir, path, sizeof(path));
+	snprintf(temp, sizeof(temp), "%s.new", path);
+	fd = open(temp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd >= 0 && !flock(fd, LOCK_SH) && !write_text(fd, record) && !fsync(fd) &&
+	    !rename(temp, path) && !sync_dir(dir))
+		return fd;
+	error_errno(err, CODE_INTERNAL, NULL, "cannot record COMMIT in %s", path);
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+int record_lock(const char *dir)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	record_path(dir, path, sizeof(path));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+int record_remove(const char *dir, struct error *err)
+{
+	char path[PATH_MAX];
+
+	record_path(dir, path, sizeof(path));
+	if ((unlink(path) && errno != ENOENT) || sync_dir(dir))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot take back the record %s",
+				   path);
+	return 0;
+}
+
+static void read_line(char *line, struct record *record)
+{
+	struct guard *guard = &record->guard;
+	char *value = strchr(line, ' ');
+	size_t len = strlen(line);
+
+	if (!value)
+		return;
+	if (len && line[len - 1] == '\n')
+		line[len - 1] = 0;
+	*value++ = 0;
+	if (!strcmp(line, "pid"))
+		guard->pid = atoi(value);
+	else if (!strcmp(line, "start"))
+		record->start_ticks = strtoull(value, NULL, 10);
+	else if (!strcmp(line, "to"))
+		snprintf(record->to, sizeof(record->to), "%s", value);
+	else if (!strcmp(line, "stopped"))
+		guard->was_stopped = atoi(value);
+	else if (!strcmp(line, "signalled"))
+		guard->signalled = atoi(value);
+	else if (!strcmp(line, "kind"))
+		guard->group.kind = atoi(value);
+	else if (!strcmp(line, "home"))
+		snprintf(guard->group.home, sizeof(guard->group.home), "%s", value);
+	else if (!strcmp(line, "line"))
+		snprintf(guard->group.line, sizeof(guard->group.line), "%s", value);
+	else if (!strcmp(line, "group"))
+		snprintf(guard->group.dir, sizeof(guard->group.dir), "%s", value);
+}
+
+int record_read(const char *dir, struct record *record, struct error *err)
+{
+	char path[PATH_MAX], *line = NULL;
+	size_t cap = 0;
+	FILE *file;
+
+	memset(record, 0, sizeof(*record));
+	record->guard.pidfd = -1;
+	record_path(dir, path, sizeof(path));
+	file = fopen(path, "re");
+	if (!file)
+		return error_errno(err, CODE_TARGET, NULL, "there is no record %s", path);
+	while (getline(&line, &cap, file) > 0)
+		read_line(line, record);
+	free(line);
+	fclose(file);
+	if (record->guard.pid <= 0 || !record->start_ticks)
+		return error_set(err, CODE_INTERNAL, NULL, "the record %s is damaged", path);
+	return 0;
+}
+
+bool record_process_is(const struct record *record)
+{
+	struct error ignored = { 0 };
+	struct proc_status status;
+
+	return !proc_status_read(record->guard.pid, &status, &ignored) &&
+	       status.start_ticks == record->start_ticks && status.state != 'Z';
+}
+
+static bool is_source_dir(const char *name)
+{
+	size_t len = strlen(name), suffix = strlen(SOURCE_SUFFIX);
+
+	return len > suffix && !strcmp(name + len - suffix, SOURCE_SUFFIX);
+}
+
+static int each_in(const char *base, record_fn fn, void *ctx)
+{
+	DIR *dir = opendir(base);
+	struct dirent *entry;
+	int ret = 0;
+
+	while (dir && !ret && (entry = readdir(dir))) {
+		struct error ignored = { 0 };
+		char path[PATH_MAX];
+		struct record record;
+
+		if (!is_source_dir(entry->d_name) ||
+		    snprintf(path, sizeof(path), "%s/%s", base, entry->d_name) >=
+		    (int)sizeof(path) || record_read(path, &record, &ignored))
+			continue;
+		ret = fn(ctx, path, &record);
+	}
+	if (dir)
+		closedir(dir);
+	return ret;
+}
+
+int record_each(const char *base, record_fn fn, void *ctx)
+{
+	const char *bases[] = { MEMFS_BASE_RUN, MEMFS_BASE_SHM };
+	int ret = 0;
+
+	if (base)
+		return each_in(base, fn, ctx);
+	for (size_t i = 0; i < sizeof(bases) / sizeof(*bases) && !ret; i++)
+		ret = each_in(bases[i], fn, ctx);
+	return ret;
+}

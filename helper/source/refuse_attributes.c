@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+#include "kernel/proc_files.h"
+#include "source/refuse.h"
+
+/* Flags in /proc/PID/stat: PF_MCE_PROCESS; PF_MEMALLOC_NOIO with PF_LOCAL_THROTTLE */
+#define FLAG_MCE_KILL		0x00000080
+
+#ifndef PR_SCHED_CORE
+#define PR_SCHED_CORE		62
+#define PR_SCHED_CORE_GET	0
+#endif
+
+bool criu_is_4_1(const struct criu_version *criu)
+{
+	return criu->major > 4 || (criu->major == 4 && criu->minor >= 1);
+}
+
+static FILE *open_proc(pid_t pid, const char *name)
+{
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	return fopen(path, "re");
+}
+
+static void find_in_status(struct outgoing *out)
+{
+	FILE *file = open_proc(out->opts->pid, "status");
+	char line[512];
+
+	while (file && fgets(line, sizeof(line), file))
+		if (!strncmp(line, "x86_Thread_features:", 20) && strstr(line, "shstk") &&
+		    !criu_is_4_1(&out->criu))
+			losses_add(&out->losses, LOSS_SHADOW_STACK, "process %d",
+				   out->opts->pid);
+	if (file)
+		fclose(file);
+}
+
+static void find_in_stat(struct outgoing *out)
+{
+	FILE *file = open_proc(out->opts->pid, "stat");
+	unsigned long user = 0, system = 0;
+	unsigned int flags = 0;
+	char line[1024], *close;
+
+	if (!file)
+		return;
+	close = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
+	fclose(file);
+	if (!close || sscanf(close + 1, " %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %lu %lu",
+			     &flags, &user, &system) != 3)
+		return;
+	losses_add(&out->losses, LOSS_ACCOUNTING, "%.2f s of CPU time so far",
+		   (double)(user + system) / sysconf(_SC_CLK_TCK));
+	if (flags & FLAG_MCE_KILL)
+		losses_add(&out->losses, LOSS_PRCTL, "PR_MCE_KILL");
+}
+
+static void find_session(struct outgoing *out)
+{
+	FILE *file = open_proc(out->opts->pid, "sessionid");
+	unsigned int id;
+
+	if (file && fscanf(file, "%u", &id) == 1 && id != UINT32_MAX)
+		losses_add(&out->losses, LOSS_AUDIT_SESSION, "%u", id);
+	if (file)
+		fclose(file);
+}
+
+static void find_core_cookie(struct outgoing *out)
+{
+	uint64_t cookie = 0;
+
+	if (!prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, out->opts->pid, 0, &cookie) && cookie)
+		losses_add(&out->losses, LOSS_CORE_SCHEDULING, "cookie 0x%" PRIx64, cookie);
+}
+
+/* One line a mapping, which begins with its address and its policy. */
+static void find_memory_policy(struct outgoing *out)
+{
+	FILE *file = open_proc(out->opts->pid, "numa_maps");
+	char *line = NULL, policy[64];
+	unsigned long addr;
+	size_t cap = 0;
+
+	while (file && getline(&line, &cap, file) > 0)
+		if (sscanf(line, "%lx %63s", &addr, policy) == 2 && strcmp(policy, "default"))
+			losses_add(&out->losses, LOSS_MEMORY_POLICY, "%s at 0x%lx", policy, addr);
+	free(line);
+	if (file)
+		fclose(file);
+}
+
+static void find_in_mappings(struct outgoing *out)
+{
+	for (size_t i = 0; i < out->vmas.nr; i++) {
+		const struct vma *vma = &out->vmas.vmas[i];
+
+		if (vma->wipeonfork)
+			losses_add(&out->losses, LOSS_WIPEONFORK, "0x%" PRIx64, vma->start);
+		if (!strncmp(vma->name, "[anon:", 6))
+			losses_add(&out->losses, LOSS_MAPPING_NAMES, "%s at 0x%" PRIx64, vma->name,
+				   vma->start);
+	}
+}
+
+/* mlockall(MCL_FUTURE) cannot be seen; a program with all of its memory locked has called it. */
+static void find_locked(struct outgoing *out)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < out->vmas.nr; i++) {
+		const struct vma *vma = &out->vmas.vmas[i];
+
+		if (!vma_is_ours(vma) || !vma->prot)
+			continue;
+		if (!vma->locked)
+			return;
+		nr++;
+	}
+	if (nr)
+		losses_add(&out->losses, LOSS_LOCK_FUTURE, "all of its %zu mappings are locked",
+			   nr);
+}
+
+static int find_events(void *ctx, const struct proc_file *file, struct error *err)
+{
+	struct outgoing *out = ctx;
+	int fd, bytes = 0;
+
+	if (strcmp(file->path, "anon_inode:inotify") && strcmp(file->path, "anon_inode:[fanotify]"))
+		return 0;
+	fd = proc_fd_get(out->opts->pid, file->fd);
+	if (fd < 0)
+		return 0;
+	if (!ioctl(fd, FIONREAD, &bytes) && bytes)
+		losses_add(&out->losses, LOSS_FILE_EVENTS, "%d bytes of descriptor %d (%s)", bytes,
+			   file->fd, file->path + strlen("anon_inode:"));
+	close(fd);
+	return 0;
+}
+
+int refuse_attributes(struct outgoing *out, const struct proc_files *files, struct error *err)
+{
+	find_in_status(out);
+	find_in_stat(out);
+	find_session(out);
+	find_core_cookie(out);
+	find_memory_policy(out);
+	find_in_mappings(out);
+	find_locked(out);
+	return proc_files_each(files, find_events, out, err);
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "source/refuse.h"
+
+/**
+ * struct knob - a file of a control group that limits its processes
+ * @none: beginning of its text when it does not; "": an empty file does not
+ */
+struct knob {
+	const char *name, *none;
+};
+
+static const struct knob v2_knobs[] = {
+	{ "memory.max", "max" }, { "memory.high", "max" }, { "memory.swap.max", "max" },
+	{ "memory.zswap.max", "max" }, { "memory.min", "0" }, { "memory.low", "0" },
+	{ "pids.max", "max" }, { "cpu.max", "max" }, { "cpu.weight", "100" },
+	{ "cpu.idle", "0" }, { "cpu.uclamp.min", "0.00" }, { "cpu.uclamp.max", "max" },
+	{ "cpuset.cpus", "" }, { "cpuset.mems", "" }, { "io.max", "" }, { "io.latency", "" },
+	{ "io.weight", "default 100" }, { 0 }
+};
+
+/* 0x7ffffffffffff000, the largest number of bytes in whole pages, is no limit. */
+static const struct knob v1_knobs[] = {
+	{ "memory.limit_in_bytes", "9223372036854771712" },
+	{ "memory.soft_limit_in_bytes", "9223372036854771712" },
+	{ "memory.memsw.limit_in_bytes", "9223372036854771712" },
+	{ "memory.kmem.limit_in_bytes", "9223372036854771712" },
+	{ "pids.max", "max" }, { "cpu.cfs_quota_us", "-1" }, { "cpu.shares", "1024" },
+	{ "blkio.throttle.read_bps_device", "" }, { "blkio.throttle.write_bps_device", "" },
+	{ 0 }
+};
+
+/* Does mount option list @options have controller @name? */
+static bool has_option(const char *options, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *at = options; at; at = strchr(at, ',')) {
+		at += *at == ',';
+		if (!strncmp(at, name, len) && (!at[len] || at[len] == ',' || at[len] == '\n'))
+			return true;
+	}
+	return false;
+}
+
+/* Return: false when no hierarchy with @controller ("": version 2) is mounted */
+static bool find_mount(const char *controller, char *dir, size_t size)
+{
+	char line[PATH_MAX + 512], where[PATH_MAX], type[32], options[512];
+	FILE *file = fopen("/proc/self/mounts", "re");
+	bool found = false;
+
+	while (file && !found && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%*s %4095s %31s %511s", where, type, options) != 3)
+			continue;
+		found = *controller ? !strcmp(type, "cgroup") && has_option(options, controller) :
+				      !strcmp(type, "cgroup2");
+	}
+	if (file)
+		fclose(file);
+	if (found)
+		snprintf(dir, size, "%s", where);
+	return found;
+}
+
+static void find_limit(struct outgoing *out, const char *mount, const char *group,
+		       const struct knob *knob)
+{
+	char path[2 * PATH_MAX], value[128] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s%s/%s", mount, group, knob->name);
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	if (!fgets(value, sizeof(value), file))
+		*value = 0;
+	fclose(file);
+	value[strcspn(value, "\n")] = 0;
+	if (*knob->none ? strncmp(value, knob->none, strlen(knob->none)) : *value)
+		losses_add(&out->losses, LOSS_CGROUP_LIMIT, "%s is %s in %s", knob->name, value,
+			   group);
+}
+
+/* The group of the program, and those around it up to the root, which has no limits. */
+static void find_limits(struct outgoing *out, const char *controllers, const char *path)
+{
+	const struct knob *knobs = *controllers ? v1_knobs : v2_knobs;
+	char mount[PATH_MAX], group[PATH_MAX], *end;
+
+	if (!find_mount(controllers, mount, sizeof(mount)))
+		return;
+	snprintf(group, sizeof(group), "%s", path);
+	while (group[0] == '/' && group[1]) {
+		for (const struct knob *knob = knobs; knob->name; knob++)
+			find_limit(out, mount, group, knob);
+		end = strrchr(group, '/');
+		*end = 0;
+	}
+}
+
+int refuse_cgroup(struct outgoing *out, struct error *err)
+{
+	char name[32], line[PATH_MAX + 256], controllers[256], *path;
+	bool said = false;
+	FILE *file;
+
+	snprintf(name, sizeof(name), "/proc/%d/cgroup", out->opts->pid);
+	file = fopen(name, "re");
+	while (file && fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = 0;
+		*controllers = 0;
+		if (sscanf(line, "%*u:%255[^:]:", controllers) != 1 && !strstr(line, "::"))
+			continue;
+		path = strchr(strchr(line, ':') + 1, ':');
+		/* outside of the root that we see */
+		if (!path || !strncmp(path + 1, "/..", 3) || !path[2])
+			continue;
+		if (!said)
+			losses_add(&out->losses, LOSS_CGROUP, "%s", path + 1);
+		said = true;
+		find_limits(out, controllers, path + 1);
+	}
+	if (file)
+		fclose(file);
+	return 0;
+}

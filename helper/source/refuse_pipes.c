@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xxhash.h>
+#include "kernel/proc_files.h"
+#include "source/refuse.h"
+
+/**
+ * struct pipe_end - one pipe or FIFO of the program
+ * @read_fd: a descriptor of the program that reads from it, or -1
+ * @write_fd: one that writes to it, or -1
+ * @outsider: a process that holds the end which the program lacks, 0: none is seen
+ * @outsider_reads: it reads what the program writes
+ */
+struct pipe_end {
+	dev_t dev;
+	ino_t ino;
+	int read_fd, write_fd;
+	pid_t outsider;
+	bool outsider_reads;
+	char path[64];
+};
+
+/** struct pipes - all of them, sorted; @named: at least one is a FIFO in a file system */
+struct pipes {
+	struct pipe_end *ends;
+	size_t nr;
+	bool named;
+};
+
+static int compare(const void *left, const void *right)
+{
+	const struct pipe_end *a = left, *b = right;
+
+	if (a->ino != b->ino)
+		return a->ino < b->ino ? -1 : 1;
+	return a->dev < b->dev ? -1 : a->dev > b->dev;
+}
+
+static int take_pipe(void *ctx, const struct proc_file *file, struct error *err)
+{
+	int access = file->flags & O_ACCMODE;
+	struct pipes *pipes = ctx;
+	struct pipe_end *ends, *end;
+
+	if (!S_ISFIFO(file->st.st_mode) || file->flags & O_PATH)
+		return 0;
+	ends = realloc(pipes->ends, (pipes->nr + 1) * sizeof(*ends));
+	if (!ends)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of pipes");
+	pipes->ends = ends;
+	end = &ends[pipes->nr++];
+	/* with its padding: all bytes go into a digest */
+	memset(end, 0, sizeof(*end));
+	end->dev = file->st.st_dev;
+	end->ino = file->st.st_ino;
+	end->read_fd = access == O_WRONLY ? -1 : file->fd;
+	end->write_fd = access == O_RDONLY ? -1 : file->fd;
+	snprintf(end->path, sizeof(end->path), "%.63s", file->path);
+	pipes->named |= file->path[0] == '/';
+	return 0;
+}
+
+/* One record a pipe, whatever descriptors of it there are. */
+static void pipes_merge(struct pipes *pipes)
+{
+	size_t nr = 0;
+
+	if (pipes->nr)
+		qsort(pipes->ends, pipes->nr, sizeof(*pipes->ends), compare);
+	for (size_t i = 0; i < pipes->nr; i++) {
+		struct pipe_end *last = &pipes->ends[nr ? nr - 1 : 0], *end = &pipes->ends[i];
+
+		if (nr && !compare(last, end)) {
+			last->read_fd = last->read_fd < 0 ? end->read_fd : last->read_fd;
+			last->write_fd = last->write_fd < 0 ? end->write_fd : last->write_fd;
+		} else {
+			pipes->ends[nr++] = *end;
+		}
+	}
+	pipes->nr = nr;
+}
+
+/* Which pipe of the program is descriptor @fd of process @pid? */
+static struct pipe_end *pipe_find(const struct pipes *pipes, pid_t pid, int fd, const char *path)
+{
+	struct pipe_end key = { 0 };
+	struct stat st;
+	char name[48];
+
+	if (strncmp(path, "pipe:[", 6) && !(pipes->named && path[0] == '/'))
+		return NULL;
+	snprintf(name, sizeof(name), "/proc/%d/fd/%d", pid, fd);
+	if (stat(name, &st) || !S_ISFIFO(st.st_mode))
+		return NULL;
+	key.dev = st.st_dev;
+	key.ino = st.st_ino;
+	return bsearch(&key, pipes->ends, pipes->nr, sizeof(key), compare);
+}
+
+static void look_outside(void *ctx, pid_t pid, int fd, const char *path)
+{
+	struct pipes *pipes = ctx;
+	struct pipe_end *end = pipe_find(pipes, pid, fd, path);
+	int access;
+
+	if (!end || end->outsider)
+		return;
+	access = proc_fd_flags(pid, fd) & O_ACCMODE;
+	if (access != O_WRONLY && end->write_fd >= 0) {
+		end->outsider = pid;
+		end->outsider_reads = true;
+	} else if (access != O_RDONLY && end->read_fd >= 0) {
+		end->outsider = pid;
+	}
+}
+
+/* A pipe of which the program has one end: is the other held where we cannot look? */
+static bool other_end_is_open(pid_t pid, const struct pipe_end *end)
+{
+	struct pollfd poller = { .events = 0 };
+	bool broken;
+
+	if (end->read_fd >= 0 && end->write_fd >= 0)
+		return false;
+	poller.fd = proc_fd_get(pid, end->read_fd >= 0 ? end->read_fd : end->write_fd);
+	if (poller.fd < 0)
+		return false;
+	broken = poll(&poller, 1, 0) > 0 && poller.revents & (POLLHUP | POLLERR);
+	close(poller.fd);
+	/* a FIFO that nobody has written to yet shows no hang-up: nothing is lost with it */
+	return !broken && strncmp(end->path, "pipe:[", 6) == 0;
+}
+
+static void pipe_say(struct outgoing *out, const struct pipe_end *end)
+{
+	bool reads = end->outsider_reads;
+	char comm[32];
+
+	if (end->outsider) {
+		proc_comm(end->outsider, comm);
+		losses_add(&out->losses, LOSS_PIPE, "descriptor %d (%s) %s process %d (%s)",
+			   reads ? end->write_fd : end->read_fd, end->path,
+			   reads ? "leads to" : "comes from", end->outsider, comm);
+	} else if (other_end_is_open(out->opts->pid, end)) {
+		losses_add(&out->losses, LOSS_PIPE,
+			   "descriptor %d (%s) is shared with a process that is not seen here",
+			   end->read_fd >= 0 ? end->read_fd : end->write_fd, end->path);
+	}
+}
+
+/* To look through all processes takes time, and the program may stand meanwhile. */
+static bool pipes_changed(const struct pipes *pipes, struct losses *losses)
+{
+	uint64_t digest = XXH3_64bits(pipes->ends, pipes->nr * sizeof(*pipes->ends));
+	bool changed = digest != losses->pipes;
+
+	losses->pipes = digest;
+	return changed;
+}
+
+int refuse_pipes(struct outgoing *out, const struct proc_files *files, struct error *err)
+{
+	struct pipes pipes = { 0 };
+	int ret = proc_files_each(files, take_pipe, &pipes, err);
+
+	pipes_merge(&pipes);
+	if (!ret && pipes.nr && pipes_changed(&pipes, &out->losses)) {
+		losses_renew(&out->losses, 1UL << LOSS_PIPE);
+		proc_links(out->opts->pid, look_outside, &pipes);
+		for (size_t i = 0; i < pipes.nr; i++)
+			pipe_say(out, &pipes.ends[i]);
+	}
+	free(pipes.ends);
+	return ret;
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "kernel/proc_files.h"
+#include "source/refuse.h"
+
+#define STATE_CLOSE	7
+#define STATE_LISTEN	10
+
+/* By the number that the kernel has for them in /proc/net/tcp. */
+static const char *const state_names[] = {
+	[1] = "ESTABLISHED", [2] = "SYN_SENT", [3] = "SYN_RECV", [4] = "FIN_WAIT1",
+	[5] = "FIN_WAIT2", [8] = "CLOSE_WAIT", [9] = "LAST_ACK", [11] = "CLOSING",
+};
+
+#define STATES	(sizeof(state_names) / sizeof(*state_names))
+
+/** struct own_socket - one socket of the program; @listed: in one of the kernel's tables */
+struct own_socket {
+	unsigned long inode;
+	int fd;
+	bool listed;
+};
+
+/**
+ * struct socket_count - what the kernel says of the program's sockets
+ * @sockets: all of them, sorted by inode
+ * @states: TCP connections by state
+ * @reset: TCP sockets whose connection has ended without them being closed
+ * @in_flight: connections that wait to be accepted
+ * @unread: sockets with datagrams that were not read yet
+ */
+struct socket_count {
+	struct own_socket *sockets;
+	size_t nr, states[STATES], reset, in_flight, unread;
+};
+
+static int compare(const void *left, const void *right)
+{
+	const struct own_socket *a = left, *b = right;
+
+	return a->inode < b->inode ? -1 : a->inode > b->inode;
+}
+
+static int take_socket(void *ctx, const struct proc_file *file, struct error *err)
+{
+	struct socket_count *count = ctx;
+	struct own_socket *sockets;
+
+	if (!S_ISSOCK(file->st.st_mode))
+		return 0;
+	sockets = realloc(count->sockets, (count->nr + 1) * sizeof(*sockets));
+	if (!sockets)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of sockets");
+	count->sockets = sockets;
+	sockets[count->nr++] = (struct own_socket){ .inode = file->st.st_ino, .fd = file->fd };
+	return 0;
+}
+
+static struct own_socket *socket_find(const struct socket_count *count, unsigned long inode)
+{
+	struct own_socket key = { .inode = inode };
+
+	return bsearch(&key, count->sockets, count->nr, sizeof(key), compare);
+}
+
+static void count_tcp(struct socket_count *count, unsigned int state, unsigned int receive_queue)
+{
+	if (state == STATE_LISTEN)
+		count->in_flight += receive_queue;
+	else if (state < STATES && state_names[state])
+		count->states[state]++;
+}
+
+static void count_table(struct socket_count *count, pid_t pid, const char *table)
+{
+	char path[40], line[512];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/net/%s", pid, table);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file)) {
+		unsigned int state, queue;
+		struct own_socket *own;
+		unsigned long inode;
+
+		if (sscanf(line, " %*d: %*s %*s %x %*x:%x %*s %*s %*s %*s %lu", &state, &queue,
+			   &inode) != 3)
+			continue;
+		own = socket_find(count, inode);
+		if (!own || own->listed)
+			continue;
+		own->listed = true;
+		if (table[0] == 't')
+			count_tcp(count, state, queue);
+		else
+			count->unread += queue > 0;
+	}
+	if (file)
+		fclose(file);
+}
+
+/*
+ * A connection that was reset is in no table; its counters stay with the socket. One segment
+ * alone is the answer to a connect() that was refused.
+ */
+static bool was_connected(pid_t pid, int number)
+{
+	int fd = proc_fd_get(pid, number), protocol = 0;
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(protocol), info_len = sizeof(info);
+	bool was;
+
+	if (fd < 0)
+		return false;
+	was = !getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) &&
+	      protocol == IPPROTO_TCP &&
+	      !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &info_len) &&
+	      info.tcpi_state == STATE_CLOSE && info.tcpi_segs_in > 1;
+	close(fd);
+	return was;
+}
+
+static void count_all(struct socket_count *count, pid_t pid)
+{
+	static const char *const tables[] = { "tcp", "tcp6", "udp", "udp6", "raw", "raw6" };
+
+	qsort(count->sockets, count->nr, sizeof(*count->sockets), compare);
+	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++)
+		count_table(count, pid, tables[i]);
+	for (size_t i = 0; i < count->nr; i++)
+		if (!count->sockets[i].listed && was_connected(pid, count->sockets[i].fd))
+			count->reset++;
+}
+
+static void say_connections(struct outgoing *out, const struct socket_count *count)
+{
+	char text[LOSS_DETAIL_BYTES] = "";
+	size_t at = 0;
+
+	for (size_t state = 0; state < STATES; state++)
+		if (count->states[state])
+			at += snprintf(text + at, sizeof(text) - at, "%s%zu %s", at ? ", " : "",
+				       count->states[state], state_names[state]);
+	if (count->reset)
+		at += snprintf(text + at, sizeof(text) - at, "%s%zu reset", at ? ", " : "",
+			       count->reset);
+	if (at)
+		losses_add(&out->losses, LOSS_TCP_CONNECTIONS, "%s", text);
+}
+
+int refuse_sockets(struct outgoing *out, const struct proc_files *files, struct error *err)
+{
+	struct socket_count count = { 0 };
+	int ret = proc_files_each(files, take_socket, &count, err);
+
+	if (!ret && count.nr) {
+		count_all(&count, out->opts->pid);
+		say_connections(out, &count);
+		if (count.in_flight)
+			losses_add(&out->losses, LOSS_IN_FLIGHT, "%zu", count.in_flight);
+		if (count.unread)
+			losses_add(&out->losses, LOSS_DATAGRAMS, "in %zu sockets", count.unread);
+	}
+	free(count.sockets);
+	return ret;
+}

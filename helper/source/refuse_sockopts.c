@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <linux/in6.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "kernel/proc_files.h"
+#include "source/refuse.h"
+
+#define IPV4	1	/* sockets that have the option; TCP: while they have no connection, */
+#define IPV6	2	/* since connections are closed anyway */
+#define TCP	4
+#define CRIU4	8	/* CRIU 4.1.1 carries it */
+
+/** struct socket_option - one that CRIU 3.17.1 does not carry */
+struct socket_option {
+	int sockets, level, number;
+	const char *name;
+};
+
+#define SOCKET_OPTION(sockets, level, name)	{ sockets, level, name, #name }
+
+static const struct socket_option options[] = {
+	SOCKET_OPTION(IPV4 | IPV6, SOL_SOCKET, SO_TIMESTAMP),
+	SOCKET_OPTION(IPV4 | IPV6, SOL_SOCKET, SO_TIMESTAMPNS),
+	SOCKET_OPTION(IPV4 | IPV6, SOL_SOCKET, SO_TIMESTAMPING),
+	SOCKET_OPTION(IPV4 | IPV6, SOL_SOCKET, SO_BUSY_POLL),
+	SOCKET_OPTION(IPV4 | IPV6, SOL_SOCKET, SO_RXQ_OVFL),
+	SOCKET_OPTION(IPV4 | IPV6, SOL_SOCKET, SO_ZEROCOPY),
+	SOCKET_OPTION(IPV4 | CRIU4, IPPROTO_IP, IP_TOS),
+	SOCKET_OPTION(IPV4 | CRIU4, IPPROTO_IP, IP_TTL),
+	SOCKET_OPTION(IPV4 | CRIU4, IPPROTO_IP, IP_PKTINFO),
+	SOCKET_OPTION(IPV4, IPPROTO_IP, IP_RECVTOS),
+	SOCKET_OPTION(IPV4, IPPROTO_IP, IP_RECVTTL),
+	SOCKET_OPTION(IPV4, IPPROTO_IP, IP_RECVERR),
+	SOCKET_OPTION(IPV4, IPPROTO_IP, IP_MTU_DISCOVER),
+	SOCKET_OPTION(IPV4, IPPROTO_IP, IP_MULTICAST_TTL),
+	SOCKET_OPTION(IPV4, IPPROTO_IP, IP_MULTICAST_LOOP),
+	SOCKET_OPTION(IPV4, IPPROTO_IP, IP_TRANSPARENT),
+	SOCKET_OPTION(IPV4, IPPROTO_IP, IP_MINTTL),
+	SOCKET_OPTION(IPV6, IPPROTO_IPV6, IPV6_UNICAST_HOPS),
+	SOCKET_OPTION(IPV6, IPPROTO_IPV6, IPV6_TCLASS),
+	SOCKET_OPTION(IPV6 | CRIU4, IPPROTO_IPV6, IPV6_RECVPKTINFO),
+	SOCKET_OPTION(IPV6, IPPROTO_IPV6, IPV6_RECVERR),
+	SOCKET_OPTION(IPV6, IPPROTO_IPV6, IPV6_MULTICAST_HOPS),
+	SOCKET_OPTION(IPV6, IPPROTO_IPV6, IPV6_MULTICAST_LOOP),
+	SOCKET_OPTION(IPV6, IPPROTO_IPV6, IPV6_TRANSPARENT),
+	SOCKET_OPTION(TCP, IPPROTO_TCP, TCP_NODELAY),
+	SOCKET_OPTION(TCP, IPPROTO_TCP, TCP_DEFER_ACCEPT),
+	SOCKET_OPTION(TCP, IPPROTO_TCP, TCP_FASTOPEN),
+	SOCKET_OPTION(TCP, IPPROTO_TCP, TCP_USER_TIMEOUT),
+	SOCKET_OPTION(TCP, IPPROTO_TCP, TCP_SYNCNT),
+	SOCKET_OPTION(TCP, IPPROTO_TCP, TCP_LINGER2),
+	SOCKET_OPTION(TCP, IPPROTO_TCP, TCP_NOTSENT_LOWAT),
+	SOCKET_OPTION(TCP, IPPROTO_TCP, TCP_CONGESTION),
+};
+
+static int get_int(int fd, int option)
+{
+	socklen_t len = sizeof(int);
+	int value = -1;
+
+	getsockopt(fd, SOL_SOCKET, option, &value, &len);
+	return value;
+}
+
+/* Has the socket @fd another value than a new one has? */
+static bool differs(int fd, int fresh, const struct socket_option *option)
+{
+	char value[32] = "", fresh_value[32] = "";
+	socklen_t len = sizeof(value), fresh_len = sizeof(fresh_value);
+
+	return !getsockopt(fd, option->level, option->number, value, &len) &&
+	       !getsockopt(fresh, option->level, option->number, fresh_value, &fresh_len) &&
+	       memcmp(value, fresh_value, sizeof(value));
+}
+
+static void compare(struct outgoing *out, const struct proc_file *file, int fd, int fresh,
+		    int sockets)
+{
+	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
+		if (options[i].sockets & sockets &&
+		    !(options[i].sockets & CRIU4 && criu_is_4_1(&out->criu)) &&
+		    differs(fd, fresh, &options[i]))
+			losses_add(&out->losses, LOSS_SOCKET_OPTIONS, "%s of descriptor %d",
+				   options[i].name, file->fd);
+}
+
+static int find_options(void *ctx, const struct proc_file *file, struct error *err)
+{
+	int fd, fresh = -1, domain, type, protocol, sockets;
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+
+	if (!S_ISSOCK(file->st.st_mode))
+		return 0;
+	fd = proc_fd_get(((struct outgoing *)ctx)->opts->pid, file->fd);
+	if (fd < 0)
+		return 0;
+	domain = get_int(fd, SO_DOMAIN);
+	type = get_int(fd, SO_TYPE);
+	protocol = get_int(fd, SO_PROTOCOL);
+	sockets = domain == AF_INET ? IPV4 : domain == AF_INET6 ? IPV4 | IPV6 : 0;
+	if (protocol == IPPROTO_TCP)
+		sockets = getpeername(fd, (void *)&peer, &len) ? sockets | TCP : 0;
+	if (sockets)
+		fresh = socket(domain, type | SOCK_CLOEXEC, protocol);
+	if (fresh >= 0) {
+		compare(ctx, file, fd, fresh, sockets);
+		close(fresh);
+	}
+	close(fd);
+	return 0;
+}
+
+int refuse_sockopts(struct outgoing *out, const struct proc_files *files, struct error *err)
+{
+	return proc_files_each(files, find_options, out, err);
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What a source may make this machine hold. */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "dest/budget.h"
+#include "dest/memory.h"
+#include "dest/verify.h"
+#include "kernel/proc.h"
+
+#define MIB	(1UL << 20)
+#define LOW	(1UL << 46)
+#define BASE	0x7f0000000000UL
+#define P	PAGE_BYTES
+
+static void only_what_was_announced(void **state)
+{
+	struct budget budget;
+	struct error err = { 0 };
+
+	budget_init(&budget, NULL, NULL);
+	assert_int_equal(budget_announce(&budget, BUDGET_MIRROR, 100 * MIB, &err), 0);
+	assert_int_equal(budget_take(&budget, BUDGET_MIRROR, 100 * MIB, &err), 0);
+	assert_int_equal(budget_take(&budget, BUDGET_MIRROR, 50 * MIB, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+	assert_non_null(strstr(err.what, "announced"));
+	/* what is given back can be taken again, and less announced takes nothing away */
+	budget_give(&budget, BUDGET_MIRROR, 60 * MIB);
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(budget_announce(&budget, BUDGET_MIRROR, 0, &err), 0);
+	assert_int_equal(budget_take(&budget, BUDGET_MIRROR, 50 * MIB, &err), 0);
+	budget_give(&budget, BUDGET_MIRROR, ~0UL);
+	assert_int_equal(budget.used[BUDGET_MIRROR], 0);
+	assert_int_equal(budget_announce(&budget, BUDGET_MIRROR, 1UL << 47, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+}
+
+static void one_total_for_all(void **state)
+{
+	struct places *places = places_new(1000 * MIB);
+	struct budget one, two;
+	struct error err = { 0 };
+
+	place_begin(&places->place[0]);
+	place_begin(&places->place[1]);
+	budget_init(&one, places, &places->place[0]);
+	budget_init(&two, places, &places->place[1]);
+	assert_int_equal(budget_announce(&one, BUDGET_MIRROR, 600 * MIB, &err), 0);
+	assert_int_equal(budget_announce(&two, BUDGET_MIRROR, 600 * MIB, &err), -1);
+	assert_int_equal(err.code, CODE_NOT_READY);
+	assert_non_null(strstr(err.hint, "--max-memory"));
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(budget_announce(&two, BUDGET_MIRROR, 300 * MIB, &err), 0);
+	/* the program has it: it is not the migration's any more */
+	budget_installed(&one, 500 * MIB);
+	assert_int_equal(budget_announce(&two, BUDGET_MIRROR, 600 * MIB, &err), 0);
+	/* one that died has nothing */
+	place_end(&places->place[1]);
+	assert_int_equal(budget_announce(&one, BUDGET_IMAGES, 800 * MIB, &err), 0);
+}
+
+static void no_more_than_the_machine_has(void **state)
+{
+	struct places *places = places_new(0);
+	struct error err = { 0 };
+	struct budget budget;
+
+	place_begin(&places->place[0]);
+	budget_init(&budget, places, &places->place[0]);
+	assert_int_equal(budget_announce(&budget, BUDGET_MIRROR, proc_mem_available(), &err), -1);
+	assert_int_equal(err.code, CODE_NOT_READY);
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(budget_announce(&budget, BUDGET_MIRROR, MIB, &err), 0);
+}
+
+static int hold(void *ctx, int uffd, int *handle, struct error *err)
+{
+	return 0;
+}
+
+static void release(void *ctx, int handle)
+{
+}
+
+static int watch(void *ctx, struct space *space, bool on, struct error *err)
+{
+	return 0;
+}
+
+struct bench {
+	struct memory mem;
+	struct budget budget;
+};
+
+static int set_up(void **state)
+{
+	static struct bench bench;
+	const struct memory_hooks hooks = { .hold = hold, .release = release, .watch = watch };
+	const struct store_range all = { LOW, USER_END };
+	struct error err = { 0 };
+
+	budget_init(&bench.budget, NULL, NULL);
+	if (memory_init(&bench.mem, &hooks, &err) || memory_announce(&bench.mem, &all, 1, &err) ||
+	    budget_announce(&bench.budget, BUDGET_MIRROR, 16 * MIB, &err))
+		return -1;
+	bench.mem.store.budget = &bench.budget;
+	*state = &bench;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct bench *bench = *state;
+
+	memory_destroy(&bench->mem);
+	return 0;
+}
+
+static uint64_t resident(void)
+{
+	FILE *file = fopen("/proc/self/statm", "re");
+	unsigned long size, pages = 0;
+
+	assert_int_equal(fscanf(file, "%lu %lu", &size, &pages), 2);
+	fclose(file);
+	return pages * P;
+}
+
+/* 40 bytes on the wire were 512 MiB of bits here. */
+static void a_long_list_is_refused(void **state)
+{
+	const struct splice_vm_run run = { .addr = LOW, .nr_pages = ~0U };
+	struct bench *bench = *state;
+	uint64_t before = resident();
+	struct error err = { 0 };
+
+	assert_int_equal(memory_populate(&bench->mem, &run, 1, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+	assert_true(resident() < before + 64 * MIB);
+}
+
+/* A program that reserves much and uses little is a real one. */
+static void much_reserved_little_used(void **state)
+{
+	struct bench *bench = *state;
+	struct error err = { 0 };
+
+	for (uint64_t gib = 0; gib < 64; gib++) {
+		const struct splice_vm_run run = { .addr = BASE + (gib << 30), .nr_pages = 16 };
+
+		assert_int_equal(memory_add(&bench->mem, &run, 1, &err), 0);
+		assert_int_equal(memory_populate(&bench->mem, &run, 1, &err), 0);
+	}
+	assert_int_equal(bench->mem.populated.nr, 1024);
+}
+
+/* Each of these pages needs a page of bits in several sets, besides itself. */
+static void scattered_pages_are_counted(void **state)
+{
+	struct bench *bench = *state;
+	struct error err = { 0 };
+	int ret = 0;
+
+	for (uint64_t i = 0; i < 4096 && !ret; i++) {
+		const struct splice_vm_run run = { .addr = LOW + (i << 27), .nr_pages = 1 };
+
+		ret = memory_add(&bench->mem, &run, 1, &err);
+		if (!ret)
+			ret = memory_populate(&bench->mem, &run, 1, &err);
+	}
+	assert_int_equal(ret, 0);
+	assert_int_equal(bench->budget.used[BUDGET_BOOKS], 5 * 4096 * P);
+	assert_int_equal(budget_check(&bench->budget, BUDGET_BOOKS, 200 * MIB, &err), -1);
+}
+
+static void pages_are_counted_once(void **state)
+{
+	const struct splice_vm_run run = { .addr = BASE, .nr_pages = 512 };
+	struct bench *bench = *state;
+	struct error err = { 0 };
+
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(memory_add(&bench->mem, &run, 1, &err), 0);
+	assert_int_equal(bench->budget.used[BUDGET_MIRROR], 512 * P);
+	memory_drop(&bench->mem, &run, 1);
+	assert_int_equal(bench->budget.used[BUDGET_MIRROR], 0);
+}
+
+static void pages_beyond_are_refused(void **state)
+{
+	struct bench *bench = *state;
+	struct error err = { 0 };
+	uint64_t pages = 0;
+
+	for (int ret = 0; !ret; pages += 512) {
+		const struct splice_vm_run run = { .addr = BASE + pages * P, .nr_pages = 512 };
+
+		ret = memory_add(&bench->mem, &run, 1, &err);
+		assert_true(pages < 16384);
+	}
+	assert_int_equal(err.code, CODE_PEER);
+}
+
+/* Zeros that are asked for take no memory in the mirror, but they do in an image. */
+static void fetched_zeros_are_counted(void **state)
+{
+	struct bench *bench = *state;
+	struct error err = { 0 };
+	char buf[256 * P];
+	uint64_t at = BASE;
+	int ret = 0;
+
+	while (!ret) {
+		const struct splice_vm_run run = { .addr = at, .nr_pages = 256 };
+
+		assert_true(at < BASE + 256 * MIB);
+		/* as if the source had answered already */
+		page_set_add(&bench->mem.store.have, at, run.nr_pages);
+		ret = memory_fetch(&bench->mem, at, run.nr_pages, buf, &err);
+		at += 256 * P;
+	}
+	assert_int_equal(err.code, CODE_PEER);
+}
+
+static void digests_are_counted(void **state)
+{
+	struct bench *bench = *state;
+	struct verify verify = { .budget = &bench->budget };
+	Migrate__DigestRun run = MIGRATE__DIGEST_RUN__INIT, *runs[4096];
+	Migrate__Digests digests = MIGRATE__DIGESTS__INIT;
+	struct error err = { 0 };
+
+	run.addr = BASE;
+	run.nr_pages = 1;
+	for (int i = 0; i < 4096; i++)
+		runs[i] = &run;
+	digests.runs = runs;
+	digests.n_runs = 4096;
+	for (int i = 0; !verify_add(&verify, &digests, &err); i++)
+		assert_true(i < 4096);
+	assert_int_equal(err.code, CODE_PEER);
+	verify_free(&verify);
+}
+
+#define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(only_what_was_announced), cmocka_unit_test(one_total_for_all),
+		cmocka_unit_test(no_more_than_the_machine_has), BENCH_TEST(a_long_list_is_refused),
+		BENCH_TEST(much_reserved_little_used), BENCH_TEST(scattered_pages_are_counted),
+		BENCH_TEST(pages_are_counted_once), BENCH_TEST(pages_beyond_are_refused),
+		BENCH_TEST(fetched_zeros_are_counted), BENCH_TEST(digests_are_counted),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Who accepts must never wait for who was accepted. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "dest/fdpass.h"
+#include "kernel/fds.h"
+
+static void a_full_socket_does_not_block(void **state)
+{
+	int pair[2], fd = open("/dev/null", O_RDONLY), fds[FDPASS_MAX], value = 0, got = 1, nr = 0;
+
+	assert_int_equal(fdpass_pair(pair), 0);
+	while (!fdpass_try_send(pair[0], &value, sizeof(value), &fd, 1))
+		assert_true(++nr < 100000);
+	assert_int_equal(errno, EAGAIN);
+	assert_true(nr > 2);
+	assert_int_equal(fdpass_recv(pair[1], &got, sizeof(got), fds, 0), 1);
+	assert_int_equal(got, 0);
+	close(fds[0]);
+	close(pair[0]);
+	close(pair[1]);
+	close(fd);
+}
+
+static void only_these_stay_open(void **state)
+{
+	int fds[10], keep[] = { -1, -1, -1 };
+
+	for (int i = 0; i < 10; i++)
+		fds[i] = fcntl(0, F_DUPFD, 100 + 3 * i);
+	keep[0] = fds[7];
+	keep[2] = fds[2];
+	fds_close_others(keep, 3);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(fcntl(fds[i], F_GETFD) >= 0, i == 2 || i == 7);
+	close(fds[2]);
+	close(fds[7]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_full_socket_does_not_block), cmocka_unit_test(only_these_stay_open),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What Setup may say, and what the answer to it may tell. */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "dest/precheck.h"
+
+/* A Setup that is refused for nothing, to be made worse by each test. */
+struct bench {
+	Migrate__Setup setup;
+	Migrate__CriuVersion criu;
+	struct criu_version here;
+	struct utsname uts;
+	struct refusals refusals;
+};
+
+static int set_up(void **state)
+{
+	static struct bench bench;
+
+	memset(&bench, 0, sizeof(bench));
+	uname(&bench.uts);
+	migrate__setup__init(&bench.setup);
+	migrate__criu_version__init(&bench.criu);
+	bench.here = (struct criu_version){ .major = 3, .minor = 17 };
+	bench.criu.major = 3;
+	bench.criu.minor = 17;
+	bench.setup.pid = 4711;
+	bench.setup.comm = "prog";
+	bench.setup.threads = 1;
+	bench.setup.criu = &bench.criu;
+	bench.setup.kernel = bench.uts.release;
+	bench.setup.arch = bench.uts.machine;
+	bench.setup.mode = "auto";
+	*state = &bench;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct bench *bench = *state;
+
+	precheck_free(&bench->refusals);
+	return 0;
+}
+
+static size_t refusals(struct bench *bench)
+{
+	precheck_setup(&bench->setup, &bench->here, "/tmp", &bench->refusals);
+	return bench->refusals.nr;
+}
+
+static void nothing_is_wrong(void **state)
+{
+	assert_int_equal(refusals(*state), 0);
+}
+
+static void cpu_flags(void **state)
+{
+	char *flags[] = { "", " ", "fpu", "no-such-flag\n", "\033[2J" };
+	struct bench *bench = *state;
+
+	bench->setup.cpu_flags = flags;
+	bench->setup.n_cpu_flags = 5;
+	/* the empty ones and those that the CPU lacks, in one line that can be printed */
+	assert_int_equal(refusals(bench), 1);
+	assert_non_null(strstr(bench->refusals.text[0], "no-such-flag"));
+	assert_null(strpbrk(bench->refusals.text[0], "\033\n"));
+}
+
+static void sizes_that_overflow(void **state)
+{
+	static const uint64_t bytes[] = { UINT64_MAX, UINT64_MAX / 11 * 10, 1UL << 63, 1UL << 47 };
+	struct bench *bench = *state;
+
+	for (size_t i = 0; i < sizeof(bytes) / sizeof(*bytes); i++) {
+		bench->setup.rss_bytes = bytes[i];
+		assert_true(refusals(bench) > 0);
+		precheck_free(&bench->refusals);
+	}
+}
+
+/* The same words for a file that is missing and for one that differs, and no size. */
+static void files_are_no_oracle(void **state)
+{
+	char here[] = "/tmp/test-precheck-XXXXXX", *differs, *missing;
+	struct bench *bench = *state;
+	Migrate__MappedFile file = MIGRATE__MAPPED_FILE__INIT, *list[] = { &file };
+	int fd = mkstemp(here);
+
+	assert_int_equal(write(fd, "7654321", 7), 7);
+	close(fd);
+	file.path = here;
+	file.bytes = 123456;
+	bench->setup.files = list;
+	bench->setup.n_files = 1;
+	assert_int_equal(refusals(bench), 1);
+	differs = strdup(bench->refusals.text[0]);
+	precheck_free(&bench->refusals);
+	unlink(here);
+	assert_int_equal(refusals(bench), 1);
+	missing = bench->refusals.text[0];
+	assert_non_null(strstr(missing, here));
+	assert_string_equal(differs, missing);
+	assert_null(strstr(differs, " 7 "));
+	free(differs);
+}
+
+/* One path with many sizes would find the right one. */
+static void a_file_is_asked_once(void **state)
+{
+	struct bench *bench = *state;
+	Migrate__MappedFile files[2], *list[] = { &files[0], &files[1] };
+
+	for (int i = 0; i < 2; i++) {
+		migrate__mapped_file__init(&files[i]);
+		files[i].path = "/etc/passwd";
+		files[i].bytes = i;
+	}
+	bench->setup.files = list;
+	bench->setup.n_files = 2;
+	assert_int_equal(refusals(bench), 1);
+	assert_null(strstr(bench->refusals.text[0], "/etc/passwd"));
+}
+
+static void too_many_files(void **state)
+{
+	struct bench *bench = *state;
+	size_t nr = PRECHECK_MAX_FILES + 1;
+	Migrate__MappedFile *files = calloc(nr, sizeof(*files)), **list = calloc(nr, sizeof(*list));
+
+	for (size_t i = 0; i < nr; i++) {
+		migrate__mapped_file__init(&files[i]);
+		files[i].path = "/etc/passwd";
+		list[i] = &files[i];
+	}
+	bench->setup.files = list;
+	bench->setup.n_files = nr;
+	assert_int_equal(refusals(bench), 1);
+	free(files);
+	free(list);
+}
+
+static void a_path_that_is_none(void **state)
+{
+	static const char *const paths[] = { "", "etc/passwd", "../etc/passwd" };
+	struct bench *bench = *state;
+	Migrate__MappedFile file = MIGRATE__MAPPED_FILE__INIT, *list[] = { &file };
+
+	bench->setup.files = list;
+	bench->setup.n_files = 1;
+	for (size_t i = 0; i < 3; i++) {
+		file.path = (char *)paths[i];
+		assert_int_equal(refusals(bench), 1);
+		precheck_free(&bench->refusals);
+	}
+}
+
+#define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		BENCH_TEST(nothing_is_wrong), BENCH_TEST(cpu_flags), BENCH_TEST(sizes_that_overflow),
+		BENCH_TEST(files_are_no_oracle), BENCH_TEST(a_file_is_asked_once),
+		BENCH_TEST(too_many_files), BENCH_TEST(a_path_that_is_none),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A message that was received counts before a failure that came later, on both ends. */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "dest/incoming.h"
+#include "source/outgoing.h"
+#include "tests/course_walk.h"
+
+#define LATER_MS	10000
+
+static void both_ends(struct control **source, struct control **dest)
+{
+	struct error err = { 0 };
+	int fd[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	*source = control_new(fd[0], COURSE_SOURCE, &err);
+	*dest = control_new(fd[1], COURSE_DEST, &err);
+	assert_non_null(*source);
+	assert_non_null(*dest);
+}
+
+static bool dest_has_failed(struct incoming *in)
+{
+	struct error ignored = { 0 };
+
+	for (int ms = 0; ms < LATER_MS; ms++) {
+		if (incoming_failed(in, &ignored))
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+/* The destination, with a source that says @body as its last word and is killed. */
+static struct incoming *dest_hears_last(enum course_phase phase, Migrate__Control__BodyCase body)
+{
+	struct incoming *in = calloc(1, sizeof(*in));
+	struct error err = { 0 };
+	struct control *source;
+
+	incoming_sync_init(in);
+	both_ends(&source, &in->ctl);
+	assert_int_equal(walk_to(source, in->ctl, phase, &err), 0);
+	assert_int_equal(walk_send(source, body, &err), 0);
+	assert_int_equal(incoming_start_control(in, &err), 0);
+	control_close(source);
+	/* later than the failure, so that the order in which both came does not matter */
+	assert_true(dest_has_failed(in));
+	return in;
+}
+
+static void dest_free(struct incoming *in)
+{
+	incoming_stop_threads(in);
+	control_shutdown(in->ctl);
+	pthread_join(in->control_thread, NULL);
+	control_close(in->ctl);
+	free(in);
+}
+
+static void commit_counts(void **state)
+{
+	struct incoming *in = dest_hears_last(PHASE_READY, MIGRATE__CONTROL__BODY_COMMIT);
+	struct error err = { 0 };
+	Migrate__Control *msg;
+
+	msg = incoming_expect(in, MIGRATE__CONTROL__BODY_COMMIT, LATER_MS, &err);
+	assert_non_null(msg);
+	migrate__control__free_unpacked(msg, NULL);
+	/* the link is gone, and that undoes nothing */
+	assert_int_equal(incoming_commit(in, &err), 0);
+	assert_true(incoming_is_committed(in));
+	assert_null(incoming_next(in, LATER_MS, &err));
+	assert_int_equal(err.code, CODE_NETWORK);
+	dest_free(in);
+}
+
+static void a_link_without_commit_is_lost(void **state)
+{
+	struct incoming *in = dest_hears_last(PHASE_FROZEN, MIGRATE__CONTROL__BODY_RESTORE_GO);
+	struct error err = { 0 };
+	Migrate__Control *msg = incoming_next(in, LATER_MS, &err);
+
+	assert_non_null(msg);
+	migrate__control__free_unpacked(msg, NULL);
+	assert_null(incoming_expect(in, MIGRATE__CONTROL__BODY_COMMIT, LATER_MS, &err));
+	assert_int_equal(err.code, CODE_NETWORK);
+	dest_free(in);
+}
+
+/* What is dead here cannot be started: then the source has to hear that nothing ran. */
+static void dead_tasks_are_not_committed(void **state)
+{
+	struct incoming *in = calloc(1, sizeof(*in));
+	struct error dead = { .code = CODE_TARGET, .what = "killed" }, err = { 0 };
+
+	incoming_sync_init(in);
+	in->sync.rpc_fd = -1;
+	incoming_fail(in, &dead);
+	assert_int_equal(incoming_commit(in, &err), -1);
+	assert_int_equal(err.code, CODE_TARGET);
+	assert_false(incoming_is_committed(in));
+	free(in);
+}
+
+static struct outgoing *source_new(void)
+{
+	static struct migrate_options opts = { .pid = 1, .max_frozen_s = 7 };
+	struct outgoing *out = calloc(1, sizeof(*out));
+	struct error err = { 0 };
+	int pair[2];
+
+	out->opts = &opts;
+	out->memory_fd = -1;
+	out->svm.fd = -1;
+	assert_int_equal(outgoing_sync_init(out, &err), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	out->urgent_fd = pair[0];
+	close(pair[1]);
+	return out;
+}
+
+static void keeper_new(struct outgoing *out)
+{
+	struct record *record = calloc(1, sizeof(*record));
+	struct error err = { 0 };
+
+	record->guard.pid = getpid();
+	record->guard.pidfd = syscall(SYS_pidfd_open, getpid(), 0);
+	out->keeper = source_keeper_start(record, "/nowhere/at/all", &err);
+	assert_non_null(out->keeper);
+	close(record->guard.pidfd);
+	free(record);
+}
+
+static void source_free(struct outgoing *out)
+{
+	outgoing_stop_threads(out);
+	source_keeper_end(out->keeper, false);
+	control_close(out->ctl);
+	close(out->urgent_fd);
+	close(out->sync.kick);
+	close(out->sync.signals);
+	free(out);
+}
+
+static void done_counts(void **state)
+{
+	struct outgoing *out = source_new();
+	struct error err = { 0 }, failed = { 0 };
+	struct control *dest;
+	Migrate__Control *msg;
+
+	both_ends(&out->ctl, &dest);
+	assert_int_equal(walk_to(out->ctl, dest, PHASE_STARTED, &err), 0);
+	assert_int_equal(walk_send(dest, MIGRATE__CONTROL__BODY_DONE, &err), 0);
+	assert_int_equal(outgoing_start_threads(out, &err), 0);
+	control_close(dest);
+	for (int ms = 0; ms < LATER_MS && !outgoing_failed(out, &failed); ms++)
+		usleep(1000);
+	assert_true(error_is_set(&failed));
+	msg = outgoing_expect(out, MIGRATE__CONTROL__BODY_DONE, LATER_MS, &err);
+	assert_non_null(msg);
+	migrate__control__free_unpacked(msg, NULL);
+	source_free(out);
+}
+
+/* It would have the program killed here. */
+static void done_before_commit(void **state)
+{
+	struct outgoing *out = source_new();
+	struct error err = { 0 };
+	/* field 16 of Control, with no fields of its own but those that are required */
+	uint8_t done[] = { 15, 0, 0, 0, 0x82, 0x01, 12,
+			   8, 0, 16, 0, 24, 0, 32, 0, 40, 0, 48, 0 };
+	struct control *dest;
+
+	both_ends(&out->ctl, &dest);
+	assert_int_equal(walk_to(out->ctl, dest, PHASE_READY, &err), 0);
+	/* past the table of the end that sends */
+	assert_int_equal(conn_write(control_fd(dest), done, sizeof(done), 0, &err), 0);
+	assert_int_equal(outgoing_start_threads(out, &err), 0);
+	assert_null(outgoing_next(out, LATER_MS, &err));
+	assert_int_equal(err.code, CODE_PEER);
+	control_close(dest);
+	source_free(out);
+}
+
+/* Heartbeats alone do not keep the program frozen. */
+static void frozen_has_a_limit(void **state)
+{
+	struct outgoing *out = source_new();
+	struct error err = { 0 };
+	struct control *dest;
+
+	both_ends(&out->ctl, &dest);
+	assert_int_equal(walk_to(out->ctl, dest, PHASE_RESTORE, &err), 0);
+	assert_int_equal(outgoing_start_threads(out, &err), 0);
+	keeper_new(out);
+	outgoing_limit(out, figures_now() + 300 * 1000000UL);
+	assert_true(outgoing_left_ms(out) > 0);
+	assert_int_equal(outgoing_start_watch(out, &err), 0);
+	assert_null(outgoing_next(out, LATER_MS, &err));
+	assert_int_equal(err.code, CODE_ABORTED);
+	assert_non_null(strstr(err.what, "7 s"));
+	control_close(dest);
+	source_free(out);
+}
+
+/* Once COMMIT is recorded nothing is given up by the clock. */
+static void commit_ends_the_limit(void **state)
+{
+	struct outgoing *out = source_new();
+	struct error err = { 0 };
+	struct control *dest;
+
+	both_ends(&out->ctl, &dest);
+	assert_int_equal(walk_to(out->ctl, dest, PHASE_READY, &err), 0);
+	assert_int_equal(outgoing_start_threads(out, &err), 0);
+	assert_int_equal(outgoing_commit(out, &err), 0);
+	keeper_new(out);
+	outgoing_limit(out, figures_now() + 100 * 1000000UL);
+	assert_int_equal(outgoing_start_watch(out, &err), 0);
+	assert_null(outgoing_next(out, 600, &err));
+	assert_int_equal(err.code, CODE_NETWORK);
+	assert_int_equal(outgoing_failed(out, &err), 0);
+	control_close(dest);
+	source_free(out);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(commit_counts),
+		cmocka_unit_test(a_link_without_commit_is_lost),
+		cmocka_unit_test(dead_tasks_are_not_committed),
+		cmocka_unit_test(done_counts),
+		cmocka_unit_test(done_before_commit),
+		cmocka_unit_test(frozen_has_a_limit),
+		cmocka_unit_test(commit_ends_the_limit),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

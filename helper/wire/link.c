@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <netinet/in.h>
+#include <linux/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include "wire/link.h"
+
+#define PING_MS		600	/* the peer answers probes at most each 500 ms (tcp_invalid_ratelimit) */
+#define PING_GRACE_MS	300	/* for the answer to the second one */
+#define PINGS_LOST	2
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+bool link_is_local(int fd)
+{
+	struct sockaddr_storage addr;
+	const struct sockaddr_in *in4 = (const void *)&addr;
+	const struct sockaddr_in6 *in6 = (const void *)&addr;
+	socklen_t len = sizeof(addr);
+
+	if (getpeername(fd, (void *)&addr, &len))
+		return true;
+	switch (addr.ss_family) {
+	case AF_INET:
+		return ntohl(in4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	case AF_INET6:
+		return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr) ||
+		       (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) &&
+			in6->sin6_addr.s6_addr[12] == IN_LOOPBACKNET);
+	default:
+		return true;
+	}
+}
+
+void link_init(struct link *link, int fd)
+{
+	*link = (struct link){ .fd = fd, .looked_ms = now_ms() };
+}
+
+static void ask(struct link *link, int64_t now)
+{
+	link->asked = true;
+	link->asked_ms = now;
+	link->silent_ms = 0;
+	link->pings = 0;
+}
+
+/*
+ * Leaving repair mode sends a window probe, also when the socket was not in it. The kernel's own
+ * probes of a closed window come at ever longer intervals. Without CAP_NET_ADMIN these must do.
+ */
+static void ping(struct link *link, int64_t now)
+{
+	int off = TCP_REPAIR_OFF;
+
+	link->pinged_ms = now;
+	if (!setsockopt(link->fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)))
+		link->pings++;
+}
+
+bool link_is_lost(struct link *link, unsigned int lost_ms)
+{
+	int64_t now = now_ms(), passed = now - link->looked_ms, limit = lost_ms, heard;
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+	bool closed;
+
+	link->looked_ms = now;
+	if (getsockopt(link->fd, IPPROTO_TCP, TCP_INFO, &info, &len))
+		return false;
+	heard = info.tcpi_last_ack_recv < info.tcpi_last_data_recv ? info.tcpi_last_ack_recv :
+		info.tcpi_last_data_recv;
+	/* the window is closed: nothing is under way, and something waits */
+	closed = !info.tcpi_unacked && info.tcpi_notsent_bytes;
+	if (link->asked && heard <= now - link->asked_ms)
+		link->asked = false;
+	if (!link->asked && !info.tcpi_unacked && !info.tcpi_probes &&
+	    !(closed && heard >= PING_MS))
+		return false;
+	if (!link->asked)
+		ask(link, now);
+	else
+		/* this process may not have run for a while, nor what takes in answers */
+		link->silent_ms += passed < limit / 2 ? passed : limit / 2;
+	if (closed && now - link->pinged_ms >= PING_MS)
+		ping(link, now);
+	if (closed && limit < PING_MS + PING_GRACE_MS)
+		limit = PING_MS + PING_GRACE_MS;
+	return link->silent_ms >= limit &&
+	       (!closed || info.tcpi_probes || link->pings >= PINGS_LOST);
+}

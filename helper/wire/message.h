@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A control message before anybody looks at what it says: its kind, by its first bytes, and the
+ * words in it. Which kind may come, and how long it may be, is in wire/course.h.
+ */
+#ifndef MIGRATE_WIRE_MESSAGE_H
+#define MIGRATE_WIRE_MESSAGE_H
+
+#include <stdint.h>
+#include "control.pb-c.h"
+
+#define MESSAGE_HEAD_BYTES	2	/* in which the kind of a message stands */
+
+/** message_kind() - kind of the message that begins with these @bytes; NOT_SET: none */
+Migrate__Control__BodyCase message_kind(const uint8_t *head, uint32_t bytes);
+
+/** message_clean() - make the words of the other side printable, before anybody stores them */
+void message_clean(Migrate__Control *msg);
+
+#endif

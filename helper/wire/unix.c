@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "kernel/safe_dir.h"
+#include "wire/unix.h"
+
+#define BACKLOG		64
+#define CONNECT_S	10	/* while nobody accepts */
+
+const char *unix_path(const char *where)
+{
+	size_t len = strlen(UNIX_PREFIX);
+
+	return strncmp(where, UNIX_PREFIX, len) ? NULL : where + len;
+}
+
+int unix_check(const char *path, struct error *err)
+{
+	struct sockaddr_un addr;
+
+	if (*path == '/' && strlen(path) < sizeof(addr.sun_path) && path[strlen(path) - 1] != '/')
+		return 0;
+	return error_set(err, CODE_USAGE, "write it as unix:PATH, with an absolute path",
+			 "\"%.120s\" is no path of a socket (at most %zu bytes)", path,
+			 sizeof(addr.sun_path) - 1);
+}
+
+static int open_socket(const char *path, struct sockaddr_un *addr, struct error *err)
+{
+	int fd;
+
+	if (unix_check(path, err))
+		return -1;
+	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	strcpy(addr->sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	return fd >= 0 ? fd : error_errno(err, CODE_INTERNAL, NULL, "cannot make a socket");
+}
+
+/* Nobody listens there any more. */
+static int remove_stale(const struct sockaddr_un *addr, struct error *err)
+{
+	int fd, lost;
+	struct stat st;
+
+	if (lstat(addr->sun_path, &st))
+		return errno == ENOENT ? 0 :
+		       error_errno(err, CODE_NOT_READY, NULL, "cannot look at %s", addr->sun_path);
+	if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
+		return error_set(err, CODE_NOT_READY, "choose another path for --listen",
+				 "%s is there already, and is no socket of ours", addr->sun_path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	lost = fd >= 0 && connect(fd, (const void *)addr, sizeof(*addr)) && errno == ECONNREFUSED;
+	if (fd >= 0)
+		close(fd);
+	if (!lost)
+		return error_set(err, CODE_NETWORK, "choose another path for --listen",
+				 "another program listens on %s", addr->sun_path);
+	if (unlink(addr->sun_path))
+		return error_errno(err, CODE_NOT_READY, NULL, "cannot remove %s", addr->sun_path);
+	return 0;
+}
+
+static int bind_private(int fd, const struct sockaddr_un *addr, struct error *err)
+{
+	mode_t old = umask(0177);
+	int ret = bind(fd, (const void *)addr, sizeof(*addr));
+
+	umask(old);
+	if (ret || listen(fd, BACKLOG))
+		return error_errno(err, CODE_NETWORK, NULL, "cannot listen on %s", addr->sun_path);
+	return 0;
+}
+
+int unix_listen(const char *path, struct error *err)
+{
+	struct sockaddr_un addr;
+	int fd = open_socket(path, &addr, err), dir_fd, ret = -1;
+	char dir[sizeof(addr.sun_path)];
+
+	if (fd < 0)
+		return -1;
+	strcpy(dir, path);
+	*strrchr(dir, '/') = 0;
+	dir_fd = safe_dir_open(*dir ? dir : "/", true, err);
+	/* of two that start, one sees the other's socket */
+	if (dir_fd >= 0 && !flock(dir_fd, LOCK_EX) && !remove_stale(&addr, err))
+		ret = bind_private(fd, &addr, err);
+	if (dir_fd >= 0)
+		close(dir_fd);
+	if (!ret)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+int unix_connect(const char *path, struct error *err)
+{
+	const struct timeval none = { 0 }, limit = { .tv_sec = CONNECT_S };
+	struct sockaddr_un addr;
+	int fd = open_socket(path, &addr, err);
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	if (!connect(fd, (const void *)&addr, sizeof(addr))) {
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none));
+		return fd;
+	}
+	error_errno(err, CODE_NETWORK,
+		    "run \"migrate-helper serve\" there, and \"ssh -L\" for a socket of another machine",
+		    "cannot connect to %s", path);
+	close(fd);
+	return -1;
+}

@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A program that has things which a move can lose.
+ *
+ *	lossy PIDFILE THING[=ARGUMENT]...
+ *
+ * It sets up each thing, writes its pid to PIDFILE and waits. On SIGUSR1 it opens the file of
+ * "late". On SIGUSR2 it accepts one connection of "listener" and answers with a word.
+ */
+#include <arpa/inet.h>
+#include <err.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/mempolicy.h>
+#include <mqueue.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER	57
+#endif
+
+static const char *late_path;
+static int listener = -1;
+static volatile sig_atomic_t got_usr1, got_usr2;
+
+static void must(long ret, const char *what)
+{
+	if (ret < 0)
+		err(1, "%s", what);
+}
+
+static void own_pipe(const char *arg)
+{
+	int fds[2];
+
+	must(pipe(fds), "pipe");
+	must(write(fds[1], "x", 1), "write");
+}
+
+static void fifo(const char *arg)
+{
+	must(open(arg, O_WRONLY), arg);
+}
+
+/* Go on in a child, while the parent keeps all that it has but @fd. */
+static void leave_parent(int fd)
+{
+	pid_t pid = fork();
+
+	must(pid, "fork");
+	if (pid) {
+		close(fd);
+		for (;;)
+			pause();
+	}
+	must(setsid(), "setsid");
+}
+
+/* The other end is in the parent. */
+static void outer_pair(const char *arg)
+{
+	int fds[2];
+
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), "socketpair");
+	leave_parent(fds[0]);
+	close(fds[1]);
+}
+
+static void *shared_page(void)
+{
+	void *map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (map == MAP_FAILED)
+		err(1, "mmap");
+	return map;
+}
+
+static void own_memory(const char *arg)
+{
+	shared_page();
+}
+
+static void shared_memory(const char *arg)
+{
+	shared_page();
+	leave_parent(-1);
+}
+
+/* The parent has it open and not mapped, the program has it mapped and not open. */
+static void shared_memfd(const char *arg)
+{
+	int fd = memfd_create("lossy", 0);
+
+	must(fd, "memfd_create");
+	must(ftruncate(fd, 4096), "ftruncate");
+	leave_parent(-1);
+	if (mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED)
+		err(1, "mmap");
+	close(fd);
+}
+
+static void inner_pair(const char *arg)
+{
+	int fds[2];
+
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), "socketpair");
+}
+
+static void file(const char *arg)
+{
+	must(open(arg, O_RDWR | O_CREAT, 0600), arg);
+}
+
+static void appended(const char *arg)
+{
+	int fd = open(arg, O_WRONLY | O_CREAT | O_APPEND, 0600);
+
+	must(fd, arg);
+	must(write(fd, "line\n", 5), arg);
+}
+
+static void late(const char *arg)
+{
+	late_path = arg;
+}
+
+/* Read-only now, and still it can be made writable. */
+static void mapped(const char *arg)
+{
+	int fd = open(arg, O_RDWR | O_CREAT, 0600);
+
+	must(fd, arg);
+	must(ftruncate(fd, 4096), arg);
+	if (mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED)
+		err(1, "mmap");
+	close(fd);
+}
+
+static void ghost(const char *arg)
+{
+	int fd = open(arg, O_RDWR | O_CREAT, 0600);
+
+	must(fd, arg);
+	must(fsetxattr(fd, "trusted.lossy", "1", 1, 0), "fsetxattr");
+	must(unlink(arg), arg);
+}
+
+static void hugetlb(const char *arg)
+{
+	for (int i = 0; i < 3; i++) {
+		char *map = mmap(NULL, 2 << 20, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+
+		if (map == MAP_FAILED)
+			err(1, "mmap of a huge page");
+		/* so that they do not become one mapping */
+		must(mprotect(map, 2 << 20, i & 1 ? PROT_READ : PROT_READ | PROT_WRITE),
+		     "mprotect");
+	}
+}
+
+static void child(const char *arg)
+{
+	pid_t pid = fork();
+
+	must(pid, "fork");
+	while (!pid)
+		pause();
+}
+
+static void queue(const char *arg)
+{
+	must(mq_open(arg, O_RDWR | O_CREAT, 0600, NULL), arg);
+}
+
+static void listen_on(const char *arg)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(atoi(arg)) };
+	int one = 1;
+
+	listener = socket(AF_INET, SOCK_STREAM, 0);
+	must(listener, "socket");
+	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	must(bind(listener, (void *)&addr, sizeof(addr)), "bind");
+	must(listen(listener, 2), "listen");
+}
+
+static int connect_self(void)
+{
+	struct sockaddr_in addr;
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	must(getsockname(listener, (void *)&addr, &len), "getsockname");
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	must(connect(fd, (void *)&addr, sizeof(addr)), "connect");
+	return fd;
+}
+
+/* One end FIN_WAIT2, the other CLOSE_WAIT; and one whose peer has reset it. */
+static void half_closed(const char *arg)
+{
+	struct linger linger = { .l_onoff = 1 };
+	int fd = connect_self();
+
+	must(accept(listener, NULL, NULL), "accept");
+	must(shutdown(fd, SHUT_WR), "shutdown");
+	connect_self();
+	fd = accept(listener, NULL, NULL);
+	must(fd, "accept");
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	close(fd);
+}
+
+static void in_flight(const char *arg)
+{
+	for (int i = atoi(arg); i > 0; i--)
+		connect_self();
+}
+
+static void datagram(const char *arg)
+{
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	must(bind(fd, (void *)&addr, sizeof(addr)), "bind");
+	must(getsockname(fd, (void *)&addr, &len), "getsockname");
+	must(sendto(fd, "x", 1, 0, (void *)&addr, len), "sendto");
+}
+
+/* An option that each accepted connection inherits, and one of a string. */
+static void options(const char *arg)
+{
+	int one = 1;
+
+	must(setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)), "TCP_NODELAY");
+	must(setsockopt(listener, IPPROTO_TCP, TCP_CONGESTION, "reno", 4), "TCP_CONGESTION");
+}
+
+static void events(const char *arg)
+{
+	int fd = inotify_init(), touched;
+	char path[128];
+
+	must(inotify_add_watch(fd, arg, IN_CREATE), arg);
+	snprintf(path, sizeof(path), "%s/event", arg);
+	touched = open(path, O_WRONLY | O_CREAT, 0600);
+	must(touched, path);
+	close(touched);
+}
+
+static void *one_page(void)
+{
+	void *map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (map == MAP_FAILED)
+		err(1, "mmap");
+	*(char *)map = 1;
+	return map;
+}
+
+static void policy(const char *arg)
+{
+	unsigned long nodes = 1;
+
+	must(syscall(SYS_mbind, one_page(), 4096, MPOL_BIND, &nodes, 64, 0), "mbind");
+}
+
+static void wipe(const char *arg)
+{
+	must(madvise(one_page(), 4096, MADV_WIPEONFORK), "madvise");
+}
+
+static void lock_all(const char *arg)
+{
+	must(mlockall(MCL_CURRENT | MCL_FUTURE), "mlockall");
+}
+
+static void prctls(const char *arg)
+{
+	must(prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0), "PR_SET_IO_FLUSHER");
+	must(prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0), "PR_MCE_KILL");
+}
+
+static void ambient(const char *arg)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	must(syscall(SYS_capget, &head, data), "capget");
+	data[0].inheritable |= 1U << CAP_NET_RAW;
+	must(syscall(SYS_capset, &head, data), "capset");
+	must(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_RAW, 0, 0), "PR_CAP_AMBIENT");
+}
+
+static void audit(const char *arg)
+{
+	int fd = open("/proc/self/loginuid", O_WRONLY);
+
+	must(fd, "loginuid");
+	must(write(fd, "1000", 4), "loginuid");
+	close(fd);
+}
+
+static const struct {
+	const char *name;
+	void (*set)(const char *arg);
+} things[] = {
+	{ "own-pipe", own_pipe }, { "fifo", fifo }, { "outer-pair", outer_pair },
+	{ "inner-pair", inner_pair }, { "own-memory", own_memory },
+	{ "shared-memory", shared_memory }, { "shared-memfd", shared_memfd }, { "file", file }, { "appended", appended },
+	{ "late", late }, { "mapped", mapped }, { "ghost", ghost }, { "hugetlb", hugetlb },
+	{ "child", child }, { "queue", queue }, { "listener", listen_on }, { "half-closed", half_closed },
+	{ "in-flight", in_flight }, { "datagram", datagram }, { "options", options }, { "events", events },
+	{ "policy", policy }, { "wipe", wipe }, { "lock-all", lock_all }, { "prctls", prctls },
+	{ "ambient", ambient }, { "audit", audit },
+};
+
+static void set_thing(char *text)
+{
+	char *arg = strchr(text, '=');
+
+	if (arg)
+		*arg++ = 0;
+	for (size_t i = 0; i < sizeof(things) / sizeof(*things); i++)
+		if (!strcmp(things[i].name, text)) {
+			things[i].set(arg);
+			return;
+		}
+	errx(2, "unknown thing: %s", text);
+}
+
+static void on_signal(int sig)
+{
+	if (sig == SIGUSR1)
+		got_usr1 = 1;
+	else
+		got_usr2 = 1;
+}
+
+static void write_pid(const char *path)
+{
+	FILE *pid_file = fopen(path, "w");
+
+	if (!pid_file)
+		err(1, "%s", path);
+	fprintf(pid_file, "%d\n", getpid());
+	fclose(pid_file);
+}
+
+static void serve_one(void)
+{
+	int fd = accept(listener, NULL, NULL);
+
+	must(fd, "accept");
+	must(write(fd, "moved\n", 6), "write");
+	close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		errx(2, "usage: lossy PIDFILE THING[=ARGUMENT]...");
+	signal(SIGUSR1, on_signal);
+	signal(SIGUSR2, on_signal);
+	for (int i = 2; i < argc; i++)
+		set_thing(argv[i]);
+	/* its errors may have gone to a file that is open for writing */
+	dup2(open("/dev/null", O_WRONLY), 2);
+	write_pid(argv[1]);
+	for (;;) {
+		pause();
+		if (got_usr1)
+			file(late_path);
+		if (got_usr2)
+			serve_one();
+		got_usr1 = got_usr2 = 0;
+	}
+}
