@@ -112,6 +112,8 @@ static int plan(const struct world *world, struct error *err)
 		struct cpus cpus = { .bits = { 0 } };
 
 		fuzz_assert(one->tid > 0 && one->cpus.len <= CPUS_BYTES);
+		/* a thread that may run nowhere */
+		fuzz_assert(!one->has_cpus || one->cpus.len);
 		for (size_t at = 0; at < one->cpus.len; at++)
 			cpus.bits[at] = one->cpus.data[at];
 		cpus_print(&cpus, text, sizeof(text));

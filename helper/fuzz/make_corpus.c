@@ -285,6 +285,9 @@ static void control(void)
 	begin_behind(&bytes, 4);
 	put_image(&bytes, "../x", 0, true);
 	corpus_save("control", "image-with-slash", &bytes);
+	begin_behind(&bytes, 4);
+	put_go(&bytes, "", 0);
+	corpus_save("control", "thread-without-cpus", &bytes);
 	begin(&bytes, 16 | 2 * 5);
 	put_digests(&bytes, USER_END - PAGE_BYTES, ~0U);
 	corpus_save("control", "digest-too-long", &bytes);
