@@ -32,7 +32,7 @@ static void check(const struct vma_list *list)
 	for (size_t i = 0; i < list->nr; i++) {
 		const struct vma *vma = &list->vmas[i];
 
-		fuzz_assert(vma->start < vma->end && vma->start < USER_END);
+		fuzz_assert(vma->start < vma->end && vma->end <= USER_END);
 		fuzz_assert(vma->name && !strchr(vma->name, '\n'));
 		fuzz_assert(!i || vma[-1].end <= vma->start);
 		fuzz_assert(maps_find(list, vma->start) == vma);

@@ -94,6 +94,10 @@ static void maps(void)
 	corpus_put(&bytes, list, sizeof(list) - 1);
 	corpus_put(&bytes, "1000-2000 r--p 0 0:0 0\n", 23);
 	corpus_save("maps", "low-behind-vsyscall", &bytes);
+	bytes.size = 0;
+	corpus_put(&bytes, "1000-ffffffff00000000 r--p 0 0:0 0\n", 35);
+	corpus_put(&bytes, "2000-3000 r--p 0 0:0 0\n", 23);
+	corpus_save("maps", "beyond-user-space", &bytes);
 }
 
 /* A caller of fuzz_preamble says part of his preamble. */
