@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/time.h>
 #include <sys/types.h>
 #include "kernel/cgroup.h"
 #include "kernel/maps.h"
@@ -104,7 +105,9 @@ struct criu_task {
 	bool was_stopped;		/* stopped at the source: stays so */
 	struct vma_list vmas;		/* from mm-PID.img: without CRIU's parasite */
 	bool *lazyable;			/* per VMA: CRIU registers it with the uffd */
+	pid_t *tids;			/* of all threads, as in the images */
 	size_t nr_threads;
+	struct itimerval itimers[3];	/* what was left of ITIMER_REAL, _VIRTUAL, _PROF */
 	struct criu_area *rseq;
 	size_t nr_rseq;
 };

@@ -102,6 +102,26 @@ static int task_add_rseq(struct criu_task *task, const Img__RseqEntry *rseq, str
 	return 0;
 }
 
+static int itimer_read(const Img__Itimer *from, struct itimerval *timer, struct error *err)
+{
+	if (from->interval_sec > INT64_MAX || from->interval_usec >= 1000000 ||
+	    from->value_sec > INT64_MAX || from->value_usec >= 1000000)
+		return error_set(err, CODE_CRIU, NULL, "the images have a bad interval timer");
+	timer->it_interval.tv_sec = from->interval_sec;
+	timer->it_interval.tv_usec = from->interval_usec;
+	timer->it_value.tv_sec = from->value_sec;
+	timer->it_value.tv_usec = from->value_usec;
+	return 0;
+}
+
+static int task_read_itimers(struct criu_task *task, const Img__TaskTimers *from,
+			     struct error *err)
+{
+	return itimer_read(from->real, &task->itimers[ITIMER_REAL], err) ||
+	       itimer_read(from->virt, &task->itimers[ITIMER_VIRTUAL], err) ||
+	       itimer_read(from->prof, &task->itimers[ITIMER_PROF], err) ? -1 : 0;
+}
+
 static int task_add_core(struct criu_task *task, pid_t tid, const Img__CoreEntry *core,
 			 struct error *err)
 {
@@ -112,6 +132,8 @@ static int task_add_core(struct criu_task *task, pid_t tid, const Img__CoreEntry
 			return error_set(err, CODE_CRIU, NULL,
 					 "task %d is in state %u in the images", tid, state);
 		task->was_stopped = state == TASK_STATE_STOPPED;
+		if (core->tc->timers && task_read_itimers(task, core->tc->timers, err))
+			return -1;
 	}
 	if (core->thread_core && core->thread_core->rseq_entry)
 		return task_add_rseq(task, core->thread_core->rseq_entry, err);
@@ -138,10 +160,12 @@ static int task_read_threads(int dir_fd, struct criu_task *task,
 	bool leader = false;
 
 	task->rseq = calloc(tree->n_threads + 1, sizeof(*task->rseq));
-	if (!task->rseq)
+	task->tids = calloc(tree->n_threads + 1, sizeof(*task->tids));
+	if (!task->rseq || !task->tids)
 		return error_set(err, CODE_INTERNAL, NULL, "no memory for threads");
 	for (size_t i = 0; i < tree->n_threads; i++) {
 		leader |= (pid_t)tree->threads[i] == task->pid;
+		task->tids[i] = tree->threads[i];
 		if (task_read_thread(dir_fd, task, tree->threads[i], err))
 			return -1;
 	}
@@ -202,6 +226,7 @@ void criu_task_free(struct criu_task *task)
 	maps_free(&task->vmas);
 	free(task->lazyable);
 	free(task->rseq);
+	free(task->tids);
 	memset(task, 0, sizeof(*task));
 }
 

@@ -6,6 +6,7 @@
 #define MACHINE_RESERVE	(64 * MIB)	/* what the machine needs besides */
 #define SLACK		(4 * MIB)	/* what figures of two ends may differ by */
 #define BOOKS_FREE	(64 * MIB)
+#define SETS		5	/* a page alone in its part of the address space takes one in each */
 #define STEP		(16 * MIB)	/* the total is asked for so much at once */
 
 static const char *const names[] = {
@@ -30,7 +31,7 @@ static uint64_t limit(const struct budget *budget, enum budget_part part)
 	case BUDGET_IMAGES:
 		return announced[BUDGET_IMAGES] + announced[BUDGET_MIRROR] + SLACK;
 	default:
-		return announced[BUDGET_MIRROR] + BOOKS_FREE;
+		return SETS * announced[BUDGET_MIRROR] + BOOKS_FREE;
 	}
 }
 

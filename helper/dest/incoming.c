@@ -296,7 +296,7 @@ static int take_message(struct incoming *in, const Migrate__Control *msg, bool *
 		in->pending = msg->restore_go->pending;
 		in->oom_score_adj = msg->restore_go->oom_score_adj;
 		*go = true;
-		return 0;
+		return attributes_take(&in->attributes, msg->restore_go, err);
 	default:
 		return error_set(err, CODE_PEER, NULL, "message %d was not expected here",
 				 msg->body_case);

@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 #include "criu/criu.h"
+#include "dest/attributes.h"
 #include "dest/budget.h"
 #include "dest/fault.h"
 #include "dest/images.h"
@@ -101,6 +102,7 @@ struct incoming {
 	Migrate__Control *setup_msg;
 	const Migrate__Setup *setup;
 	struct criu_task task;
+	struct attributes attributes;
 	struct verify verify;
 	struct cgroup group;
 	uint64_t pending;

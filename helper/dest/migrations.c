@@ -73,7 +73,7 @@ static bool evict(struct migrations *migrations)
 	for (size_t i = 0; i < PLACES_MAX; i++) {
 		struct migration *migration = &migrations->all[i];
 
-		if (migration->kill_ms)
+		if (migration->kill_ms && !migration->committed)
 			return true;
 		idle = now - atomic_load(&migration->place->progress_ms) -
 		       (is_new(migration) ? NEW_IDLE_MS : SETUP_IDLE_MS);

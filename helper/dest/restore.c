@@ -223,6 +223,17 @@ static int wait_memory(struct incoming *in, struct error *err)
 	return done ? 0 : error_set(err, CODE_INTERNAL, NULL, "memory is not complete");
 }
 
+static int restore_attributes(struct incoming *in, struct error *err)
+{
+	pid_t pid = verify_host_pid(in->init_pid, in->task.pid);
+
+	if (!pid)
+		return error_set(err, CODE_CRIU, NULL, "the restored task is not there");
+	if (attributes_restore(&in->attributes, pid, &in->task, &in->group, err))
+		return -1;
+	return attributes_send(&in->attributes, in->ctl, err);
+}
+
 static int verify(struct incoming *in, struct error *err)
 {
 	pid_t pid;
@@ -289,6 +300,8 @@ int incoming_restore(struct incoming *in, struct error *err)
 	/* the marker came before CRIU ended; each userfaultfd was held before it was attached */
 	if (ret || incoming_wait(in, &in->sync.restored, FINISH_TIMEOUT_MS,
 				 "CRIU's mark that all is restored", err))
+		return -1;
+	if (restore_attributes(in, err))
 		return -1;
 	memory_ready(&in->mem);
 	in->restore_ns = now_ns() - begin;

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "source/limits.h"
 #include "source/outgoing.h"
+#include "source/timerfds.h"
 #include "ui/report.h"
 
 #define SEND_RUNS	512
@@ -43,6 +44,7 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	begin = figures_now();
 	out->frozen_at_ns = begin;
 	outgoing_limit(out, begin + out->opts->max_frozen_s * 1000000000UL);
+	timerfds_refresh(out->opts->pid);
 	if (criu_dump_start(&opts, &out->dump, err)) {
 		figures_thawed(&out->figures, begin);
 		limits_explain(out->opts->pid, err);

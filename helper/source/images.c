@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "kernel/pending.h"
+#include "source/attributes.h"
 #include "source/outgoing.h"
 
 #define PIECE_BYTES	(1UL << 20)
@@ -62,6 +63,8 @@ static int restore_go(struct outgoing *out, uint32_t files, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
+	struct source_attributes attributes = { 0 };
+	int ret;
 
 	go.files = files;
 	go.was_stopped = out->task.was_stopped || out->guard.was_stopped;
@@ -70,20 +73,26 @@ static int restore_go(struct outgoing *out, uint32_t files, struct error *err)
 	if (pending_read(out->opts->pid, &go.pending, err) ||
 	    proc_oom_score_adj(out->opts->pid, &go.oom_score_adj, err))
 		return -1;
+	ret = source_attributes_read(&attributes, out->opts->pid, &out->guard.group, err);
+	source_attributes_fill(&attributes, &go);
 	msg.body_case = MIGRATE__CONTROL__BODY_RESTORE_GO;
 	msg.restore_go = &go;
-	return control_send(out->ctl, &msg, err);
+	if (!ret)
+		ret = control_send(out->ctl, &msg, err);
+	source_attributes_free(&attributes);
+	return ret;
 }
 
 int outgoing_send_images(struct outgoing *out, struct error *err)
 {
-	int fd = openat(out->dir.images_fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC), ret = 0;
+	int fd = openat(out->dir.images_fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	int ret = outgoing_repair(out, err);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	uint8_t *buf = malloc(PIECE_BYTES);
 	struct dirent *entry;
 	uint32_t files = 0;
 
-	if (!dir || !buf)
+	if (!ret && (!dir || !buf))
 		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot list the images");
 	if (!ret)
 		ret = outgoing_announce_images(out, err);

@@ -61,6 +61,22 @@ static const struct loss_row rows[LOSS_NR] = {
 	[LOSS_CGROUP_LIMIT] = {
 		"cgroup-limit", LOSS_WARNED, "a limit of the program's control group is gone",
 		NULL },
+	[LOSS_TIMERFD] = {
+		"timerfd", LOSS_REPAIRED, "a timerfd would not expire in time", NULL },
+	[LOSS_INTERRUPTED_CALL] = {
+		"interrupted-call", LOSS_WARNED, "a system call that waits returns EINTR",
+		NULL },
+	[LOSS_TIMEOUT] = {
+		"timeout", LOSS_WARNED,
+		"a system call that waits starts again with the whole of its time-out", NULL },
+	[LOSS_ALARM] = {
+		"alarm", LOSS_REFUSED,
+		"an interval timer that is to expire once (alarm, setitimer) does not expire",
+		"CRIU 4.1 or later at the destination keeps it" },
+	[LOSS_NO_NEW_PRIVS] = {
+		"no-new-privs", LOSS_REFUSED,
+		"no_new_privs is not set any more, so an exec may give privileges",
+		"CRIU 4.1 or later on both machines keeps it" },
 	[LOSS_AMBIENT_CAPABILITIES] = {
 		"ambient-capabilities", LOSS_WARNED, "the ambient capabilities are gone", NULL },
 	[LOSS_SPECULATION] = {
@@ -93,6 +109,20 @@ static const struct loss_row rows[LOSS_NR] = {
 	[LOSS_FILE_EVENTS] = {
 		"file-events", LOSS_WARNED,
 		"events of inotify or fanotify that were not read yet are dropped", NULL },
+	[LOSS_IO_FLUSHER] = {
+		"io-flusher", LOSS_WARNED, "PR_SET_IO_FLUSHER is off", NULL },
+	[LOSS_SCHEDULING] = {
+		"scheduling", LOSS_WARNED, "a thread is scheduled in another way", NULL },
+	[LOSS_CPUS] = {
+		"cpu-affinity", LOSS_WARNED, "a thread runs on other CPUs", NULL },
+	[LOSS_TIMER_SLACK] = {
+		"timer-slack", LOSS_WARNED, "a thread has another timer slack", NULL },
+	[LOSS_IO_PRIORITY] = {
+		"io-priority", LOSS_WARNED, "a thread has another I/O priority", NULL },
+	[LOSS_COREDUMP_FILTER] = {
+		"coredump-filter", LOSS_WARNED, "the program has another coredump_filter", NULL },
+	[LOSS_AUTOGROUP] = {
+		"autogroup", LOSS_WARNED, "the program's autogroup has another nice value", NULL },
 };
 
 _Static_assert(LOSS_NR <= 64, "one bit a row");

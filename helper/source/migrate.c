@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
+#include "source/attributes.h"
 #include "source/migrate.h"
 #include "source/outgoing.h"
 #include "ui/report.h"
@@ -146,6 +147,9 @@ static int wait_ready(struct outgoing *out, struct error *err)
 			   out->opts->verify) {
 			report_progress("comparing the memory of both sides");
 			ret = outgoing_push(out, err) || outgoing_send_digests(out, err) ? -1 : 0;
+		} else if (msg->body_case == MIGRATE__CONTROL__BODY_ATTRIBUTES) {
+			source_attributes_take_answer(msg->attributes, &out->losses);
+			ret = losses_refused(&out->losses, err);
 		} else {
 			ret = error_set(err, CODE_PEER, NULL,
 					"the destination sent message %d instead of Ready",

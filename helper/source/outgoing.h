@@ -163,6 +163,11 @@ int outgoing_send_stale(struct outgoing *out, const struct page_set *dirty, stru
 int outgoing_freeze(struct outgoing *out, struct error *err);
 int outgoing_final(struct outgoing *out, struct error *err);
 
+/* repair.c */
+
+/** outgoing_repair() - mend in CRIU's images what a restore from them would lose */
+int outgoing_repair(struct outgoing *out, struct error *err);
+
 /* images.c */
 
 int outgoing_send_images(struct outgoing *out, struct error *err);

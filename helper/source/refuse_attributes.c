@@ -14,7 +14,6 @@
 
 /* Flags in /proc/PID/stat: PF_MCE_PROCESS; PF_MEMALLOC_NOIO with PF_LOCAL_THROTTLE */
 #define FLAG_MCE_KILL		0x00000080
-#define FLAGS_IO_FLUSHER	0x00180000
 
 #ifndef PR_SCHED_CORE
 #define PR_SCHED_CORE		62
@@ -37,21 +36,13 @@ static FILE *open_proc(pid_t pid, const char *name)
 static void find_in_status(struct outgoing *out)
 {
 	FILE *file = open_proc(out->opts->pid, "status");
-	char line[512], text[256];
-	uint64_t caps;
+	char line[512];
 
-	while (file && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "CapAmb: %" SCNx64, &caps) == 1 && caps &&
+	while (file && fgets(line, sizeof(line), file))
+		if (!strncmp(line, "x86_Thread_features:", 20) && strstr(line, "shstk") &&
 		    !criu_is_4_1(&out->criu))
-			losses_add(&out->losses, LOSS_AMBIENT_CAPABILITIES, "0x%" PRIx64, caps);
-		else if (sscanf(line, "Speculation%255[^\n]", text) == 1 &&
-			 strstr(text, "mitigated") && strstr(text, "thread"))
-			losses_add(&out->losses, LOSS_SPECULATION, "Speculation%s", text);
-		else if (!strncmp(line, "x86_Thread_features:", 20) && strstr(line, "shstk") &&
-			 !criu_is_4_1(&out->criu))
 			losses_add(&out->losses, LOSS_SHADOW_STACK, "process %d",
 				   out->opts->pid);
-	}
 	if (file)
 		fclose(file);
 }
@@ -72,8 +63,6 @@ static void find_in_stat(struct outgoing *out)
 		return;
 	losses_add(&out->losses, LOSS_ACCOUNTING, "%.2f s of CPU time so far",
 		   (double)(user + system) / sysconf(_SC_CLK_TCK));
-	if ((flags & FLAGS_IO_FLUSHER) == FLAGS_IO_FLUSHER)
-		losses_add(&out->losses, LOSS_PRCTL, "PR_SET_IO_FLUSHER");
 	if (flags & FLAG_MCE_KILL)
 		losses_add(&out->losses, LOSS_PRCTL, "PR_MCE_KILL");
 }

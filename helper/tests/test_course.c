@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include "wire/course.h"
 
-#define NR_BODIES	21
+#define NR_BODIES	22
 
 /* What may pass in each phase: written by hand from Documentation/protocol.rst. */
 static const struct {
@@ -22,7 +22,7 @@ static const struct {
 			    "round_ack abort heartbeat" },
 	[PHASE_FROZEN] = { "announce image_file restore_go abort heartbeat", "final_ack abort heartbeat" },
 	[PHASE_RESTORE] = { "digests abort heartbeat",
-			    "final_ack fetch_all ready abort heartbeat" },
+			    "final_ack fetch_all attributes ready abort heartbeat" },
 	[PHASE_READY] = { "commit abort heartbeat", "abort heartbeat" },
 	[PHASE_COMMITTED] = { "heartbeat", "started abort heartbeat" },
 	[PHASE_STARTED] = { "heartbeat", "died done heartbeat" },

@@ -28,6 +28,10 @@ void message_clean(Migrate__Control *msg)
 		for (size_t i = 0; i < msg->setup_reply->n_refusals; i++)
 			text_clean(&msg->setup_reply->refusals[i], TEXT_MAX);
 		break;
+	case MIGRATE__CONTROL__BODY_ATTRIBUTES:
+		for (size_t i = 0; i < msg->attributes->n_attributes; i++)
+			text_clean(&msg->attributes->attributes[i]->detail, TEXT_MAX);
+		break;
 	case MIGRATE__CONTROL__BODY_ABORT:
 		text_clean(&msg->abort->reason, TEXT_MAX);
 		break;

@@ -12,7 +12,8 @@
 #include "kernel/safe_dir.h"
 #include "wire/unix.h"
 
-#define BACKLOG	64
+#define BACKLOG		64
+#define CONNECT_S	10	/* while nobody accepts */
 
 const char *unix_path(const char *where)
 {
@@ -103,13 +104,17 @@ int unix_listen(const char *path, struct error *err)
 
 int unix_connect(const char *path, struct error *err)
 {
+	const struct timeval none = { 0 }, limit = { .tv_sec = CONNECT_S };
 	struct sockaddr_un addr;
 	int fd = open_socket(path, &addr, err);
 
 	if (fd < 0)
 		return -1;
-	if (!connect(fd, (const void *)&addr, sizeof(addr)))
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	if (!connect(fd, (const void *)&addr, sizeof(addr))) {
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none));
 		return fd;
+	}
 	error_errno(err, CODE_NETWORK,
 		    "run \"migrate-helper serve\" there, and \"ssh -L\" for a socket of another machine",
 		    "cannot connect to %s", path);

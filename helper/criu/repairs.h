@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Repairs of the images that CRIU made: things that CRIU dumps in a way that loses them. */
+#ifndef MIGRATE_CRIU_REPAIRS_H
+#define MIGRATE_CRIU_REPAIRS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "criu/criu.h"
+#include "ui/error.h"
+
+/**
+ * struct criu_timerfds - what criu_timerfds_repair() changed
+ * @armed: periodic timers that had expired unread; CRIU would disarm them
+ * @absolute: absolute timers; CRIU would let them expire up to a second early
+ */
+struct criu_timerfds {
+	unsigned int armed, absolute;
+};
+
+/** criu_timerfds_repair() - the timerfds of files.img */
+int criu_timerfds_repair(int images_dir_fd, struct criu_timerfds *done, struct error *err);
+
+/**
+ * enum criu_timeout - how a wait that starts again keeps its time-out
+ * @TIMEOUT_NONE: the wait has none, or an absolute one, or the kernel noted what is left
+ * @TIMEOUT_WHOLE: the wait starts again with the whole of its time-out
+ * @TIMEOUT_UNKNOWN: the same, and the time-out is one of the socket
+ */
+enum criu_timeout { TIMEOUT_NONE, TIMEOUT_WHOLE, TIMEOUT_UNKNOWN };
+
+/**
+ * struct criu_wait - a thread that waited in a system call when CRIU stopped it
+ * @nr, @call: the system call; the name is NULL when it is not one of those known here
+ * @restarted: the call starts again; else it returns EINTR
+ * @timeout_ns: with TIMEOUT_WHOLE
+ */
+struct criu_wait {
+	pid_t tid;
+	long nr;
+	const char *call;
+	bool restarted;
+	enum criu_timeout timeout;
+	uint64_t timeout_ns;
+};
+
+typedef void (*criu_wait_fn)(void *ctx, const struct criu_wait *wait);
+
+/**
+ * criu_cores_repair() - of each thread: start a call again that CRIU would let return EINTR,
+ *	and put the default in place of scheduling that CRIU would refuse to restore
+ * @mem_fd: /proc/PID/mem of the frozen task
+ * @fn: called for each thread with such a call
+ *
+ * A call is left as it is when a signal is pending that the thread does not block: its handler
+ * would have ended the call.
+ */
+int criu_cores_repair(int images_dir_fd, const struct criu_task *task, int mem_fd,
+		      criu_wait_fn fn, void *ctx, struct error *err);
+
+#endif

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+#include "criu/repairs.h"
+#include "source/outgoing.h"
+
+#define SHORT_NS	1000000000UL	/* longer time-outs that begin anew are worth a warning */
+
+/* Waits that go on as if nothing had happened, counted; the first is named. */
+struct waits {
+	struct losses *losses;
+	size_t nr;
+	pid_t first;
+	const char *call;
+};
+
+static void note_wait(void *ctx, const struct criu_wait *wait)
+{
+	struct waits *waits = ctx;
+
+	if (!wait->call) {
+		losses_add(waits->losses, LOSS_INTERRUPTED_CALL, "thread %d, system call %ld", wait->tid,
+			   wait->nr);
+	} else if (!wait->restarted) {
+		losses_add(waits->losses, LOSS_INTERRUPTED_CALL, "thread %d, %s", wait->tid, wait->call);
+	} else if (wait->timeout == TIMEOUT_UNKNOWN) {
+		losses_add(waits->losses, LOSS_TIMEOUT, "thread %d, %s, if its socket has one",
+			   wait->tid, wait->call);
+	} else if (wait->timeout == TIMEOUT_WHOLE && wait->timeout_ns > SHORT_NS) {
+		losses_add(waits->losses, LOSS_TIMEOUT, "thread %d, %s, %.1f s", wait->tid,
+			   wait->call, wait->timeout_ns / 1e9);
+	} else if (!waits->nr++) {
+		waits->first = wait->tid;
+		waits->call = wait->call;
+	}
+}
+
+static int repair_waits(struct outgoing *out, struct error *err)
+{
+	struct waits waits = { .losses = &out->losses };
+	char path[32];
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", out->opts->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, CODE_TARGET, NULL, "cannot open %s", path);
+	ret = criu_cores_repair(out->dir.images_fd, &out->task, fd, note_wait, &waits, err);
+	close(fd);
+	if (waits.nr)
+		losses_add_as(&out->losses, LOSS_INTERRUPTED_CALL, LOSS_REPAIRED,
+			      "threads whose system call starts again: %zu (thread %d, %s)",
+			      waits.nr, waits.first, waits.call);
+	return ret;
+}
+
+static int repair_timerfds(struct outgoing *out, struct error *err)
+{
+	struct criu_timerfds done;
+
+	if (criu_timerfds_repair(out->dir.images_fd, &done, err))
+		return -1;
+	if (done.armed || done.absolute)
+		losses_add_as(&out->losses, LOSS_TIMERFD, LOSS_REPAIRED,
+			      "%u periodic ones that had expired, %u absolute ones", done.armed,
+			      done.absolute);
+	return 0;
+}
+
+int outgoing_repair(struct outgoing *out, struct error *err)
+{
+	return repair_waits(out, err) || repair_timerfds(out, err) ? -1 : 0;
+}

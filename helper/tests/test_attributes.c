@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "dest/attributes.h"
+#include "kernel/attributes.h"
+#include "source/attributes.h"
+
+static void cpus_lists(void **state)
+{
+	static const char *const good[] = { "0", "0-3", "0-3,8,17-8191", "5,7" };
+	static const char *const bad[] = { "x", "0-", "3-1", "8192", "0,x", "-1" };
+	char text[CPUS_TEXT_BYTES];
+	struct cpus cpus;
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		assert_int_equal(cpus_parse(&cpus, good[i]), 0);
+		cpus_print(&cpus, text, sizeof(text));
+		assert_string_equal(text, good[i]);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_int_equal(cpus_parse(&cpus, bad[i]), -1);
+	assert_int_equal(cpus_parse(&cpus, "0-3,9"), 0);
+	assert_int_equal(cpus_bytes(&cpus), 2);
+	assert_int_equal(cpus.bits[0], 0x0f);
+	assert_int_equal(cpus.bits[1], 0x02);
+}
+
+static void cpus_text_is_cut(void **state)
+{
+	char text[CPUS_TEXT_BYTES];
+	struct cpus cpus;
+
+	memset(cpus.bits, 0x55, sizeof(cpus.bits));
+	cpus_print(&cpus, text, sizeof(text));
+	assert_true(strlen(text) < sizeof(text));
+	assert_non_null(strstr(text, "..."));
+}
+
+/* A cgroup without CPUs of its own has those of the next one upwards. */
+static void cpus_of_cgroup(void **state)
+{
+	char dir[] = "/tmp/cpus-test-XXXXXX", path[64], inner[64];
+	struct cpus cpus, online;
+	struct error err = { 0 };
+	FILE *file;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/cpuset.cpus.effective", dir);
+	snprintf(inner, sizeof(inner), "%s/inner", dir);
+	assert_int_equal(mkdir(inner, 0700), 0);
+	assert_int_equal(cpus_available(&online, "", &err), 0);
+	file = fopen(path, "w");
+	fputs("0\n", file);
+	fclose(file);
+	assert_int_equal(cpus_available(&cpus, inner, &err), 0);
+	assert_int_equal(cpus_bytes(&cpus), 1);
+	assert_int_equal(cpus.bits[0], 1);
+	unlink(path);
+	assert_int_equal(cpus_available(&cpus, inner, &err), 0);
+	assert_memory_equal(&cpus, &online, sizeof(cpus));
+	rmdir(inner);
+	rmdir(dir);
+}
+
+static pid_t child_start(void)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	return pid;
+}
+
+static void child_end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void set_from_outside(void **state)
+{
+	struct process_attributes process;
+	struct thread_attributes thread;
+	struct error err = { 0 };
+	pid_t pid = child_start();
+	struct cpus cpus;
+
+	assert_int_equal(cpus_parse(&cpus, "0"), 0);
+	assert_int_equal(thread_set_cpus(pid, &cpus), 0);
+	assert_int_equal(thread_set_timer_slack(pid, 12345), 0);
+	assert_int_equal(thread_set_io_priority(pid, 2 << 13 | 5), 0);
+	assert_int_equal(process_set_coredump_filter(pid, 0x7f), 0);
+	assert_int_equal(thread_attributes_read(pid, pid, &thread, &err), 0);
+	assert_int_equal(process_attributes_read(pid, &process, &err), 0);
+	assert_memory_equal(&thread.cpus, &cpus, sizeof(cpus));
+	assert_int_equal(thread.timer_slack_ns, 12345);
+	assert_int_equal(thread.io_priority, 2 << 13 | 5);
+	assert_int_equal(thread.ns_tid, pid);
+	assert_false(thread.no_new_privs);
+	assert_int_equal(process.coredump_filter, 0x7f);
+	child_end(pid);
+	assert_int_equal(thread_attributes_read(pid, pid, &thread, &err), -1);
+	assert_int_equal(err.code, CODE_TARGET);
+}
+
+/* From one process to another, through the message. */
+static void carried(void **state)
+{
+	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
+	struct cgroup none = { .kind = CGROUP_NONE };
+	struct source_attributes from = { 0 };
+	struct thread_attributes got;
+	struct attributes to = { 0 };
+	struct criu_task task = { .nr_threads = 1 };
+	struct error err = { 0 };
+	pid_t pid = child_start(), other = child_start();
+	struct cpus cpus;
+
+	assert_int_equal(cpus_parse(&cpus, "0"), 0);
+	assert_int_equal(thread_set_cpus(pid, &cpus), 0);
+	assert_int_equal(thread_set_timer_slack(pid, 12345), 0);
+	assert_int_equal(source_attributes_read(&from, pid, &none, &err), 0);
+	source_attributes_fill(&from, &go);
+	assert_int_equal(go.n_threads, 1);
+	go.threads[0]->tid = other;
+	assert_int_equal(attributes_take(&to, &go, &err), 0);
+	source_attributes_free(&from);
+	assert_int_equal(attributes_restore(&to, other, &task, &none, &err), 0);
+	assert_int_equal(thread_attributes_read(other, other, &got, &err), 0);
+	assert_int_equal(got.timer_slack_ns, 12345);
+	assert_memory_equal(&got.cpus, &cpus, sizeof(cpus));
+	assert_int_equal(to.results[MIGRATE__ATTRIBUTE_KIND__TIMER_SLACK].set, 1);
+	assert_int_equal(to.results[MIGRATE__ATTRIBUTE_KIND__IO_PRIORITY].set, 0);
+	attributes_free(&to);
+	child_end(pid);
+	child_end(other);
+}
+
+/* A CPU that is not here is said; the thread runs on those that are. */
+static void cpus_not_here(void **state)
+{
+	Migrate__ThreadAttributes thread = MIGRATE__THREAD_ATTRIBUTES__INIT, *list[] = { &thread };
+	Migrate__Scheduling scheduling = MIGRATE__SCHEDULING__INIT;
+	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
+	struct cgroup none = { .kind = CGROUP_NONE };
+	struct criu_task task = { .nr_threads = 1 };
+	pid_t pid = child_start();
+	struct attributes to = { 0 };
+	struct error err = { 0 };
+	struct thread_attributes now;
+	struct cpus cpus;
+
+	assert_int_equal(thread_attributes_read(pid, pid, &now, &err), 0);
+	thread.tid = pid;
+	thread.timer_slack_ns = now.timer_slack_ns;
+	thread.io_priority = now.io_priority;
+	scheduling.nice = now.sched.sched_nice;
+	assert_int_equal(cpus_parse(&cpus, "0,8000"), 0);
+	thread.has_cpus = true;
+	thread.cpus.data = cpus.bits;
+	thread.cpus.len = cpus_bytes(&cpus);
+	thread.scheduling = &scheduling;
+	go.threads = list;
+	go.n_threads = 1;
+	assert_int_equal(attributes_take(&to, &go, &err), 0);
+	assert_int_equal(attributes_restore(&to, pid, &task, &none, &err), 0);
+	assert_int_equal(to.results[MIGRATE__ATTRIBUTE_KIND__CPUS].failed, 1);
+	assert_non_null(strstr(to.results[MIGRATE__ATTRIBUTE_KIND__CPUS].detail,
+			       "runs on the CPUs 0, not 0,8000"));
+	attributes_free(&to);
+	child_end(pid);
+}
+
+static void wrong_messages(void **state)
+{
+	Migrate__ThreadAttributes thread = MIGRATE__THREAD_ATTRIBUTES__INIT, *list[] = { &thread };
+	Migrate__Scheduling scheduling = MIGRATE__SCHEDULING__INIT;
+	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
+	struct cgroup none = { .kind = CGROUP_NONE };
+	struct criu_task task = { .nr_threads = 2 };
+	struct attributes to = { 0 };
+	struct error err = { 0 };
+	struct cpus cpus[2] = { 0 };
+
+	thread.scheduling = &scheduling;
+	go.threads = list;
+	go.n_threads = 1;
+	thread.tid = 5;
+	thread.has_cpus = true;
+	thread.cpus.data = cpus[0].bits;
+	thread.cpus.len = CPUS_BYTES + 1;
+	assert_int_equal(attributes_take(&to, &go, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+	memset(&err, 0, sizeof(err));
+	thread.cpus.len = CPUS_BYTES;
+	thread.tid = 0;
+	assert_int_equal(attributes_take(&to, &go, &err), -1);
+	memset(&err, 0, sizeof(err));
+	thread.tid = 5;
+	assert_int_equal(attributes_take(&to, &go, &err), 0);
+	/* of another number of threads than the images */
+	assert_int_equal(attributes_restore(&to, getpid(), &task, &none, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+	attributes_free(&to);
+}
+
+static void answers(void **state)
+{
+	Migrate__Attribute one = MIGRATE__ATTRIBUTE__INIT, two = MIGRATE__ATTRIBUTE__INIT;
+	Migrate__Attribute odd = MIGRATE__ATTRIBUTE__INIT, *list[] = { &one, &two, &odd };
+	Migrate__Attributes answer = MIGRATE__ATTRIBUTES__INIT;
+	struct losses losses = { 0 };
+	struct error err = { 0 };
+
+	one.kind = MIGRATE__ATTRIBUTE_KIND__ALARM;
+	one.kept = true;
+	one.detail = "ITIMER_REAL";
+	two.kind = MIGRATE__ATTRIBUTE_KIND__CPUS;
+	two.detail = "thread 5\033[2J";
+	odd.kind = 1000;
+	odd.detail = "";
+	answer.attributes = list;
+	answer.n_attributes = 3;
+	source_attributes_take_answer(&answer, &losses);
+	assert_int_equal(losses.nr, 2);
+	assert_int_equal(losses.items[0].fate, LOSS_REPAIRED);
+	assert_int_equal(losses.items[1].fate, LOSS_WARNED);
+	assert_string_equal(losses.items[1].detail, "thread 5?[2J");
+	assert_int_equal(losses_refused(&losses, &err), 0);
+	one.kept = false;
+	source_attributes_take_answer(&answer, &losses);
+	assert_int_equal(losses_refused(&losses, &err), -1);
+	assert_int_equal(err.code, CODE_REFUSED);
+	losses_free(&losses);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(cpus_lists),
+		cmocka_unit_test(cpus_text_is_cut),
+		cmocka_unit_test(cpus_of_cgroup),
+		cmocka_unit_test(set_from_outside),
+		cmocka_unit_test(carried),
+		cmocka_unit_test(cpus_not_here),
+		cmocka_unit_test(wrong_messages),
+		cmocka_unit_test(answers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
