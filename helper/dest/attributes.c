@@ -12,10 +12,14 @@
 
 #define THREADS_MAX	65536
 
-/* What attributes_restore() knows while it walks over the restored threads. */
+/*
+ * What attributes_restore() knows while it walks over the restored threads.
+ * @available: CPUs of the cgroup that they will be in
+ */
 struct walk {
 	struct attributes *attributes;
 	pid_t pid;
+	struct cpus available;
 	struct inside inside;
 	struct error *err;
 };
@@ -80,31 +84,30 @@ static const Migrate__ThreadAttributes *find_wanted(const Migrate__RestoreGo *go
 }
 
 /* A CPU that is not here is no reason to stay away from those that are. */
-static void restore_cpus(struct attributes *attributes, pid_t pid,
-			 const struct thread_attributes *thread,
+static void restore_cpus(struct walk *walk, const struct thread_attributes *thread,
 			 const Migrate__ThreadAttributes *wanted)
 {
 	char wanted_text[CPUS_TEXT_BYTES], text[CPUS_TEXT_BYTES];
-	struct thread_attributes now = { 0 };
-	struct cpus cpus = { 0 };
+	struct cpus cpus = { 0 }, here;
 
 	if (!wanted->has_cpus)
 		return;
 	memcpy(cpus.bits, wanted->cpus.data, wanted->cpus.len);
-	if (!memcmp(&cpus, &thread->cpus, sizeof(cpus)))
-		return;
-	thread_set_cpus(thread->tid, &cpus);
 	cpus_print(&cpus, wanted_text, sizeof(wanted_text));
-	if (thread_attributes_read(pid, thread->tid, &now, &(struct error){ 0 }) ||
-	    memcmp(&cpus, &now.cpus, sizeof(cpus))) {
-		cpus_print(&now.cpus, text, sizeof(text));
-		attribute_failed(attributes, MIGRATE__ATTRIBUTE_KIND__CPUS,
+	/* the program does not stay in the group in which it is frozen */
+	if (!cpus_and(&here, &cpus, &walk->available))
+		here = walk->available;
+	cpus_print(&here, text, sizeof(text));
+	if (memcmp(&here, &thread->cpus, sizeof(here)) && thread_set_cpus(thread->tid, &here))
+		attribute_failed(walk->attributes, MIGRATE__ATTRIBUTE_KIND__CPUS,
+				 "thread %d, CPUs %s: %s", wanted->tid, text, strerror(errno));
+	else if (memcmp(&here, &cpus, sizeof(here)))
+		attribute_failed(walk->attributes, MIGRATE__ATTRIBUTE_KIND__CPUS,
 				 "thread %d runs on the CPUs %s, not %s", wanted->tid, text,
 				 wanted_text);
-		return;
-	}
-	attribute_set(attributes, MIGRATE__ATTRIBUTE_KIND__CPUS, "thread %d: CPUs %s",
-		      wanted->tid, wanted_text);
+	else
+		attribute_set(walk->attributes, MIGRATE__ATTRIBUTE_KIND__CPUS,
+			      "thread %d: CPUs %s", wanted->tid, text);
 }
 
 static void restore_timer_slack(struct attributes *attributes,
@@ -173,7 +176,7 @@ static int restore_thread(void *ctx, pid_t tid)
 	if (!wanted)
 		return error_set(walk->err, CODE_PEER, NULL,
 				 "the source sent no attributes of thread %d", thread.ns_tid);
-	restore_cpus(walk->attributes, walk->pid, &thread, wanted);
+	restore_cpus(walk, &thread, wanted);
 	restore_timer_slack(walk->attributes, &thread, wanted);
 	restore_io_priority(walk->attributes, &thread, wanted);
 	restore_sched(walk->attributes, &thread, wanted);
@@ -220,7 +223,8 @@ int attributes_restore(struct attributes *attributes, pid_t pid, const struct cr
 		return error_set(err, CODE_PEER, NULL,
 				 "the source sent attributes of %zu threads, the images have %zu",
 				 attributes->wanted->n_threads, task->nr_threads);
-	ret = restore_process(attributes, pid, err) ||
+	ret = cpus_available(&walk.available, group->kind == CGROUP_V2 ? group->home : "", err) ||
+	      restore_process(attributes, pid, err) ||
 	      proc_threads(pid, restore_thread, &walk, err) ||
 	      inside_plan_itimers(&walk.inside, pid, task, err) ||
 	      inside_run(&walk.inside, attributes, pid, group, err) ? -1 : 0;

@@ -119,6 +119,12 @@ static int read_status(pid_t pid, struct thread_attributes *attributes, struct e
 	       error_set(err, CODE_TARGET, NULL, "cannot read %s", path);
 }
 
+int thread_cpus(pid_t tid, struct cpus *cpus)
+{
+	memset(cpus, 0, sizeof(*cpus));
+	return syscall(SYS_sched_getaffinity, tid, CPUS_BYTES, cpus->bits) < 0 ? -1 : 0;
+}
+
 int thread_attributes_read(pid_t pid, pid_t tid, struct thread_attributes *attributes,
 			   struct error *err)
 {
@@ -140,7 +146,7 @@ int thread_attributes_read(pid_t pid, pid_t tid, struct thread_attributes *attri
 	if (attributes->io_priority < 0)
 		return error_errno(err, CODE_TARGET, NULL, "cannot read the I/O priority of thread %d",
 				   tid);
-	if (syscall(SYS_sched_getaffinity, tid, CPUS_BYTES, attributes->cpus.bits) < 0)
+	if (thread_cpus(tid, &attributes->cpus))
 		return error_errno(err, CODE_TARGET, NULL, "cannot read the affinity of thread %d",
 				   tid);
 	return 0;

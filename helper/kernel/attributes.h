@@ -24,6 +24,8 @@ size_t cpus_bytes(const struct cpus *cpus);
 int cpus_parse(struct cpus *cpus, const char *list);
 /** cpus_print() - as a list; cut short with "..." where @text is full */
 void cpus_print(const struct cpus *cpus, char *text, size_t size);
+/** cpus_and() - @both: CPUs that are in @a and @b. Return: whether there is one */
+bool cpus_and(struct cpus *both, const struct cpus *a, const struct cpus *b);
 /**
  * cpus_available() - CPUs that a process without an affinity of its own may run on
  * @cgroup: directory of its cgroup (v2), or "" when it is not known
@@ -84,6 +86,8 @@ int thread_set_timer_slack(pid_t tid, uint64_t ns);
 bool thread_has_sched(const struct thread_sched *wanted, const struct thread_sched *now);
 int thread_set_sched(pid_t tid, const struct thread_sched *wanted);
 int thread_set_io_priority(pid_t tid, int io_priority);
+/** thread_cpus() - CPUs that the thread may run on. Return: 0 or -1 with errno */
+int thread_cpus(pid_t tid, struct cpus *cpus);
 /** thread_set_cpus() - the kernel takes those of @cpus that are there */
 int thread_set_cpus(pid_t tid, const struct cpus *cpus);
 int process_set_coredump_filter(pid_t pid, unsigned int value);

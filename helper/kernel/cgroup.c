@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "kernel/affinity.h"
 #include "kernel/cgroup.h"
 
 #define MOUNT_POINT		"/sys/fs/cgroup"
@@ -284,10 +285,16 @@ bool cgroup_exists(const struct cgroup *group)
 
 static int move_to(const char *dir, pid_t pid)
 {
+	struct affinity affinity = { 0 };
 	char text[16];
+	int ret;
 
 	snprintf(text, sizeof(text), "%d", pid);
-	return write_file(dir, "cgroup.procs", text);
+	if (pid)
+		affinity_save(&affinity, pid);
+	ret = write_file(dir, "cgroup.procs", text);
+	affinity_restore(&affinity);
+	return ret;
 }
 
 int cgroup_add(const struct cgroup *group, pid_t pid)

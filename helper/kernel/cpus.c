@@ -20,6 +20,13 @@ size_t cpus_bytes(const struct cpus *cpus)
 	return bytes;
 }
 
+bool cpus_and(struct cpus *both, const struct cpus *a, const struct cpus *b)
+{
+	for (size_t i = 0; i < CPUS_BYTES; i++)
+		both->bits[i] = a->bits[i] & b->bits[i];
+	return cpus_bytes(both);
+}
+
 int cpus_parse(struct cpus *cpus, const char *list)
 {
 	memset(cpus, 0, sizeof(*cpus));
@@ -111,7 +118,6 @@ int cpus_available(struct cpus *cpus, const char *cgroup, struct error *err)
 	if (cpus_read(cpus, online))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot read %s", online);
 	if (!cpuset_read(&cpuset, cgroup))
-		for (size_t i = 0; i < CPUS_BYTES; i++)
-			cpus->bits[i] &= cpuset.bits[i];
+		cpus_and(cpus, cpus, &cpuset);
 	return 0;
 }

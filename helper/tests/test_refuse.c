@@ -238,6 +238,19 @@ static int tcp_connect(const struct sockaddr_in *addr)
 }
 
 /* One established pair, one half closed, one reset, two that are not accepted. */
+/* The other end's kernel acknowledges a FIN a moment later. */
+static void wait_fin_wait2(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	for (int ms = 0; ms < 5000 && info.tcpi_state != TCP_FIN_WAIT2; ms++) {
+		if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len))
+			_exit(1);
+		usleep(1000);
+	}
+}
+
 static void set_sockets(void)
 {
 	struct linger linger = { .l_onoff = 1 };
@@ -246,8 +259,10 @@ static void set_sockets(void)
 
 	tcp_connect(&addr);
 	accept(listener, NULL, NULL);
-	shutdown(tcp_connect(&addr), SHUT_WR);
+	fd = tcp_connect(&addr);
+	shutdown(fd, SHUT_WR);
 	accept(listener, NULL, NULL);
+	wait_fin_wait2(fd);
 	tcp_connect(&addr);
 	fd = accept(listener, NULL, NULL);
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
