@@ -142,6 +142,11 @@ ended() { ! kill -0 "$1" 2>/dev/null; }
 # Both ends have ended by themselves, or were the victim.
 ends_end() {
 	wait_for 30 ended "$migrate" || { hung=migrate; return 1; }
+	# One whose Setup was not accepted is not the one that serve --once waits for.
+	if ! grep -q '"state": *"RECEIVE"' $tmp/serve.json; then
+		wait_for 30 grep -qE '"event": *"(result|helper-killed)"' $tmp/serve.json
+		kill -TERM "$serve" 2>/dev/null
+	fi
 	wait_for 30 ended "$serve" || { hung=serve; return 1; }
 	wait "$migrate"
 	migrate_status=$?
