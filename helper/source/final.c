@@ -23,6 +23,14 @@ static int refuse_children(const struct outgoing *out, struct error *err)
 			 out->opts->pid, child);
 }
 
+static void warn_groups(const struct outgoing *out)
+{
+	if (out->guard.group.kind == CGROUP_NONE)
+		report_say("no control group can freeze the program here: it sees SIGCONT if this is given up");
+	if (out->guard.criu.kind == CGROUP_NONE)
+		report_say("CRIU has no control group of its own here: a memory limit of this process is CRIU's too");
+}
+
 int outgoing_freeze(struct outgoing *out, struct error *err)
 {
 	struct criu_dump_opts opts = {
@@ -39,6 +47,7 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 
 	if (criu_parent_write(out->dir.parent_fd, out->target.ns_pid, err))
 		return -1;
+	warn_groups(out);
 	report_progress("stopping the program");
 	control_set_lost(out->ctl, out->opts->link_timeout_ms);
 	begin = figures_now();

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "source/loss.h"
 #include "ui/report.h"
+#include "ui/text.h"
 
 /**
  * struct loss_row - one thing that a move can lose
@@ -193,17 +194,6 @@ static json_t *item_json(const struct loss_item *item)
 			 loss_fate_name(item->fate), "detail", item->detail);
 }
 
-/* A file's name may be any bytes: the text goes to terminals, and into JSON. */
-static void detail_clean(char *detail)
-{
-	json_t *string = json_string(detail);
-
-	for (char *at = detail; *at; at++)
-		if ((unsigned char)*at < ' ' || *at == 0x7f || (!string && *at < 0))
-			*at = '?';
-	json_decref(string);
-}
-
 static bool item_is_among(const struct loss_item *item, const struct loss_item *items, size_t nr)
 {
 	for (size_t i = 0; i < nr; i++)
@@ -225,11 +215,13 @@ static void losses_vadd(struct losses *losses, enum loss loss, enum loss_fate fa
 			const char *fmt, va_list args)
 {
 	struct loss_item item = { .loss = loss, .fate = fate }, *place;
+	char detail[2 * LOSS_DETAIL_BYTES];
 
 	if (fate == LOSS_REFUSED && losses->accepted & 1UL << loss)
 		item.fate = LOSS_ACCEPTED;
-	vsnprintf(item.detail, sizeof(item.detail), fmt, args);
-	detail_clean(item.detail);
+	vsnprintf(detail, sizeof(detail), fmt, args);
+	/* a file's name may be any bytes */
+	text_printable(item.detail, sizeof(item.detail), detail);
 	if (item_is_among(&item, losses->items, losses->nr))
 		return;
 	place = losses_grow(losses, loss);

@@ -18,14 +18,15 @@ static void refusal_say(const char *text, const char *hint)
 void refuse(struct refusals *refusals, const char *hint, const char *fmt, ...)
 {
 	struct error *first = &refusals->first;
-	char text[300];
+	char text[384];
 	va_list args;
 
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
 	error_set(first, CODE_REFUSED, hint, "%s", text);
-	report_event("refused", json_pack("{s:s,s:s}", "reason", text, "hint", hint ?: ""));
+	report_event("refused", json_pack("{s:o,s:s}", "reason", report_text(text),
+					  "hint", hint ?: ""));
 	if (++refusals->nr == 2)
 		refusal_say(first->what, first->hint);
 	if (refusals->nr > 1)

@@ -245,7 +245,7 @@ static void answers(void **state)
 	assert_int_equal(losses.nr, 2);
 	assert_int_equal(losses.items[0].fate, LOSS_REPAIRED);
 	assert_int_equal(losses.items[1].fate, LOSS_WARNED);
-	assert_string_equal(losses.items[1].detail, "thread 5?[2J");
+	assert_string_equal(losses.items[1].detail, "thread 5\\x1b[2J");
 	assert_int_equal(losses_refused(&losses, &err), 0);
 	one.kept = false;
 	source_attributes_take_answer(&answer, &losses);

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -186,6 +187,39 @@ static void a_full_pipe_is_told(void **state)
 	free(buf);
 }
 
+static void *stall(void *arg)
+{
+	int *fd = arg;
+	char buf[1 << 16];
+
+	sleep(CONN_LOST_MS / 1000 + 1);
+	while (recv(*fd, buf, sizeof(buf), 0) > 0)
+		;
+	sleep(CONN_LOST_MS / 1000 + 1);
+	assert_int_equal(send(*fd, "x", 1, 0), 1);
+	return NULL;
+}
+
+/* After COMMIT the memory is on this connection alone: nobody gives it up who can wait. */
+static void a_stall_is_waited_for(void **state)
+{
+	size_t bytes = 4 << 20;
+	char *buf = calloc(1, bytes), byte;
+	struct error err = { 0 };
+	pthread_t thread;
+	int fd[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	assert_int_equal(pthread_create(&thread, NULL, stall, &fd[1]), 0);
+	assert_int_equal(conn_write(fd[0], buf, bytes, 0, &err), 0);
+	shutdown(fd[0], SHUT_WR);
+	assert_int_equal(conn_read(fd[0], &byte, 1, 0, &err), 0);
+	pthread_join(thread, NULL);
+	close(fd[0]);
+	close(fd[1]);
+	free(buf);
+}
+
 static void nobody_listens(void **state)
 {
 	char where[64];
@@ -291,7 +325,7 @@ int main(void)
 		cmocka_unit_test(tcp_needs_a_word), cmocka_unit_test(bad_addresses),
 		cmocka_unit_test(preamble_comes_through), cmocka_unit_test(strangers_are_closed),
 		cmocka_unit_test(silence_is_told), cmocka_unit_test(a_full_pipe_is_told),
-		cmocka_unit_test(nobody_listens),
+		cmocka_unit_test(a_stall_is_waited_for), cmocka_unit_test(nobody_listens),
 		cmocka_unit_test_setup_teardown(unix_comes_through, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(only_a_stale_socket_is_replaced, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(a_directory_of_another_is_refused, make_dir, remove_dir),

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include "criu/rpc.h"
+#include "tests/criu_fake.h"
 #include "tests/criu_images.h"
 
 /*
@@ -29,23 +29,6 @@ static void fake_mark(int images_fd, const char *name)
 	fd = open(path, O_WRONLY | O_CREAT, 0600);
 	if (fd >= 0)
 		close(fd);
-}
-
-static void fake_send(int fd, CriuResp *resp)
-{
-	uint8_t buffer[512];
-	size_t bytes = criu_resp__pack(resp, buffer);
-
-	if (send(fd, buffer, bytes, MSG_NOSIGNAL) < 0)
-		_exit(1);
-}
-
-static CriuReq *fake_recv(int fd)
-{
-	uint8_t buffer[8192];
-	ssize_t n = recv(fd, buffer, sizeof(buffer), 0);
-
-	return n > 0 ? criu_req__unpack(NULL, n, buffer) : NULL;
 }
 
 static void fake_result(int fd, bool success, const char *text, int number)
@@ -361,187 +344,6 @@ static void test_die_held(void **state)
 	assert_int_equal(criu_dump_refuse(dump, &f->err), 0);
 }
 
-struct restorer {
-	int fd;
-	bool success, hang, notify;
-	bool answered;
-	char *config;
-};
-
-/* Return: false when the other end has gone without an answer */
-static bool restorer_notify(struct restorer *r, const char *script)
-{
-	CriuResp resp = CRIU_RESP__INIT;
-	CriuNotify notify = CRIU_NOTIFY__INIT;
-	CriuReq *req;
-
-	notify.script = (char *)script;
-	resp.type = CRIU_REQ_TYPE__NOTIFY;
-	resp.success = true;
-	resp.notify = &notify;
-	fake_send(r->fd, &resp);
-	req = fake_recv(r->fd);
-	r->answered = req && !strcmp(script, "pre-resume");
-	if (req)
-		criu_req__free_unpacked(req, NULL);
-	return req;
-}
-
-static void *restorer_main(void *arg)
-{
-	struct restorer *r = arg;
-	CriuResp resp = CRIU_RESP__INIT;
-	CriuRestoreResp restore = CRIU_RESTORE_RESP__INIT;
-	CriuReq *req = fake_recv(r->fd);
-
-	r->config = strdup(req->opts->config_file);
-	criu_req__free_unpacked(req, NULL);
-	if (r->notify && !restorer_notify(r, "post-restore"))
-		return NULL;
-	if (r->notify && !restorer_notify(r, "pre-resume"))
-		return NULL;
-	resp.type = CRIU_REQ_TYPE__RESTORE;
-	resp.success = r->success;
-	resp.restore = &restore;
-	restore.pid = 77;
-	fake_send(r->fd, &resp);
-	if (!r->hang)
-		close(r->fd);
-	return NULL;
-}
-
-/* What is done at pre-resume: counts, and fails when told to. */
-struct resume {
-	int nr;
-	bool fail;
-};
-
-static int pre_resume(void *ctx, struct error *err)
-{
-	struct resume *resume = ctx;
-
-	resume->nr++;
-	return resume->fail ? error_set(err, CODE_INTERNAL, NULL, "it does not freeze") : 0;
-}
-
-static int restore(struct fixture *f, struct restorer *r, struct resume *resume, int cancel_fd,
-		   pid_t *root)
-{
-	struct criu_restore_opts opts = {
-		.images_dir_fd = f->images.fd, .work_dir_fd = f->work.fd, .log_level = 2,
-		.cancel_fd = cancel_fd, .pre_resume = resume ? pre_resume : NULL, .ctx = resume,
-	};
-	pthread_t thread;
-	int pair[2], ret;
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-	r->fd = pair[1];
-	pthread_create(&thread, NULL, restorer_main, r);
-	ret = criu_restore_run(pair[0], &opts, root, &f->err);
-	/* as if all had died: a CRIU that waits for an answer ends */
-	shutdown(pair[0], SHUT_RDWR);
-	pthread_join(thread, NULL);
-	if (r->hang)
-		close(pair[1]);
-	close(pair[0]);
-	return ret;
-}
-
-static void test_restore(void **state)
-{
-	struct restorer r = { .success = true };
-	struct fixture *f = *state;
-	char want[256], got[256] = "";
-	pid_t root = 0;
-
-	assert_int_equal(restore(f, &r, NULL, -1, &root), 0);
-	assert_int_equal(root, 77);
-	snprintf(want, sizeof(want), "%s/criu-restore.conf", f->work.path);
-	assert_string_equal(r.config, want);
-	free(r.config);
-	snprintf(want, sizeof(want),
-		 "images-dir %s/criu-images\nwork-dir %s\n", f->work.path,
-		 f->work.path);
-	file_read(f->work.fd, "criu-restore.conf", got, sizeof(got) - 1);
-	assert_string_equal(got, want);
-	memset(got, 0, sizeof(got));
-	assert_true(readlinkat(f->work.fd, "criu-images", got, sizeof(got) - 1) > 0);
-	assert_string_equal(got, f->images.path);
-}
-
-static void test_restore_fails(void **state)
-{
-	struct restorer r = { .success = false };
-	struct fixture *f = *state;
-	pid_t root = 0;
-
-	assert_int_equal(restore(f, &r, NULL, -1, &root), -1);
-	assert_int_equal(f->err.code, CODE_CRIU);
-	assert_non_null(strstr(f->err.hint, "restore.log"));
-	free(r.config);
-}
-
-static void test_restore_never_ends(void **state)
-{
-	struct restorer r = { .success = true, .hang = true };
-	struct fixture *f = *state;
-	pid_t root = 0;
-
-	assert_int_equal(restore(f, &r, NULL, -1, &root), -1);
-	assert_int_equal(f->err.code, CODE_CRIU);
-	free(r.config);
-}
-
-static void test_restore_notified(void **state)
-{
-	struct restorer r = { .success = true, .notify = true };
-	struct resume resume = { .nr = 0 };
-	struct fixture *f = *state;
-	pid_t root = 0;
-
-	assert_int_equal(restore(f, &r, &resume, -1, &root), 0);
-	assert_int_equal(resume.nr, 1);
-	assert_true(r.answered);
-	assert_int_equal(root, 77);
-	free(r.config);
-}
-
-/* An answer, whichever, would make CRIU let go of tasks that could run. */
-static void test_restore_not_frozen(void **state)
-{
-	struct restorer r = { .success = true, .notify = true, .hang = true };
-	struct resume resume = { .fail = true };
-	struct fixture *f = *state;
-	pid_t root = 0;
-
-	assert_int_equal(restore(f, &r, &resume, -1, &root), -1);
-	assert_int_equal(resume.nr, 1);
-	assert_false(r.answered);
-	assert_string_equal(f->err.what, "it does not freeze");
-	free(r.config);
-}
-
-static void test_restore_cancelled(void **state)
-{
-	int pair[2], silent[2];
-	struct criu_restore_opts opts = { .log_level = 2 };
-	struct fixture *f = *state;
-	pid_t root = 0;
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, silent), 0);
-	opts.images_dir_fd = f->images.fd;
-	opts.work_dir_fd = f->work.fd;
-	opts.cancel_fd = pair[1];
-	shutdown(pair[0], SHUT_RDWR);
-	assert_int_equal(criu_restore_run(silent[0], &opts, &root, &f->err), -1);
-	assert_int_equal(f->err.code, CODE_ABORTED);
-	for (int i = 0; i < 2; i++) {
-		close(pair[i]);
-		close(silent[i]);
-	}
-}
-
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -556,12 +358,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_log, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_die, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_die_held, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_restore, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_restore_fails, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_restore_never_ends, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_restore_notified, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_restore_not_frozen, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_restore_cancelled, setup, teardown),
 	};
 
 	if (argc == 4 && !strcmp(argv[2], "swrk"))

@@ -175,6 +175,17 @@ static void a_silent_program_is_waited_for(void **state)
 	assert_int_equal(poll(&pfd, 1, SLOW_MS), 0);
 }
 
+/* But not by who wants an answer in a certain time. */
+static void an_answer_is_not_waited_for_longer(void **state)
+{
+	struct ends *ends = *state;
+	struct error err = { 0 };
+
+	assert_null(control_recv(ends->ctl, 500, &err));
+	assert_int_equal(err.code, CODE_NETWORK);
+	assert_null(strstr(err.what, "acknowledged"));
+}
+
 static void lost(struct ends *ends)
 {
 	struct error err = { 0 };
@@ -222,7 +233,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		LINK_TEST(a_slow_reader_is_waited_for), LINK_TEST(a_silent_program_is_waited_for),
-		LINK_TEST(a_cut_is_noticed), LINK_TEST(a_cut_to_a_slow_reader_is_noticed),
+		LINK_TEST(an_answer_is_not_waited_for_longer), LINK_TEST(a_cut_is_noticed), LINK_TEST(a_cut_to_a_slow_reader_is_noticed),
 		LINK_TEST(who_hurries_comes_back),
 	};
 

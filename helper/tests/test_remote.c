@@ -263,6 +263,27 @@ static void test_call_with_signal_pending(void **state)
 	assert_int_equal(f->shared->signals, 1);
 }
 
+/* Whoever thawed the threads cannot freeze them again: they must not run. */
+static void test_caller_dies(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = { 0 };
+	int status = 0;
+	pid_t caller;
+
+	caller = fork();
+	if (!caller) {
+		if (remote_seize(&f->remote, f->child, &err) || remote_wait(&f->remote, &err))
+			_exit(1);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(caller, &status, 0), caller);
+	assert_int_equal(status, 0);
+	for (int i = 0; i < 10000 && !waitpid(f->child, &status, WNOHANG); i++)
+		pause_ms(1);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
 static void test_seize_nobody(void **state)
 {
 	struct error err = { 0 };
@@ -279,6 +300,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_call_with_data, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_call_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_call_with_signal_pending, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_caller_dies, setup, teardown),
 		cmocka_unit_test(test_seize_nobody),
 	};
 

@@ -30,6 +30,8 @@
  * @hurry: nobody shall wait long for a peer that does not read
  * @broken: a message was left half-written: nothing can follow it
  * @greeted: its Hello came; of who receives
+ * @answer_by_ms: the message that is received must be here then, @answer_ms after it was wanted;
+ *	0: it is waited for
  * @from_dest: the other side is a destination
  * @lost: for so many ms the link was silent, and was shut down; 0: it was not
  * @sending_ms: when the message that is being written was begun; 0: there is none
@@ -45,6 +47,8 @@ struct control {
 	bool stop, hurry, beat_now, broken, unstarted;
 	atomic_int lost;
 	atomic_llong sending_ms;
+	int64_t answer_by_ms;
+	int answer_ms;
 };
 
 static int64_t now_ms(void)
@@ -55,7 +59,7 @@ static int64_t now_ms(void)
 }
 
 /* A heartbeat never waits: while a message is being written, that is one. */
-static void beat(struct control *ctl)
+static void beat(struct control *ctl, struct link *link)
 {
 	uint8_t beat[] = { 3, 0, 0, 0, 0x9a, 1, 0 };	/* Heartbeat, field 19, empty */
 	struct error ignored = { 0 };
@@ -68,6 +72,8 @@ static void beat(struct control *ctl)
 	    conn_write(ctl->fd, beat + n, sizeof(beat) - n, ABORT_MS, &ignored))
 		ctl->broken = true;
 	pthread_mutex_unlock(&ctl->lock);
+	if (n > 0)
+		link_asked(link);
 }
 
 /* Whoever waits for the link comes back. */
@@ -112,7 +118,7 @@ static void *heart_main(void *arg)
 		if (stop)
 			break;
 		look(ctl, &link, lost_ms, hurry);
-		beat(ctl);
+		beat(ctl, &link);
 	}
 	return NULL;
 }
@@ -302,19 +308,44 @@ void control_send_abort(struct control *ctl, const struct error *why, bool unsta
 	free(buf);
 }
 
+/* For how long nothing may come; 0: for ever, while the link is not lost. */
+static int patience_ms(const struct control *ctl)
+{
+	int64_t left = ctl->answer_by_ms - now_ms();
+
+	if (!ctl->answer_by_ms)
+		return ctl->local ? CONN_LOST_MS : 0;
+	if (ctl->local && left > CONN_LOST_MS)
+		return CONN_LOST_MS;
+	return left > 1 ? left : 1;
+}
+
+static bool is_late(const struct control *ctl)
+{
+	return ctl->answer_by_ms && now_ms() >= ctl->answer_by_ms;
+}
+
+static int too_late(const struct control *ctl, struct error *err)
+{
+	return error_set(err, CODE_NETWORK, NULL, "the other side did not answer within %d ms",
+			 ctl->answer_ms);
+}
+
 /* As conn_read(); says why it was that the link was shut down here. */
 static int read_all(struct control *ctl, void *buf, size_t bytes, struct error *err)
 {
 	struct error why = { 0 };
 	int lost;
 
-	if (!conn_read(ctl->fd, buf, bytes, ctl->local ? CONN_LOST_MS : 0, &why))
+	if (!conn_read(ctl->fd, buf, bytes, patience_ms(ctl), &why))
 		return 0;
 	lost = atomic_load(&ctl->lost);
 	if (lost)
 		return error_set(err, CODE_NETWORK, NULL,
 				 "link lost: the other machine acknowledged nothing for %d ms",
 				 lost);
+	if (is_late(ctl))
+		return too_late(ctl, err);
 	*err = why;
 	return -1;
 }
@@ -396,8 +427,8 @@ bool control_is_big(const Migrate__Control *msg)
 
 Migrate__Control *control_recv(struct control *ctl, int timeout_ms, struct error *err)
 {
-	int64_t until = now_ms() + timeout_ms;
-
+	ctl->answer_ms = timeout_ms;
+	ctl->answer_by_ms = timeout_ms < 0 ? 0 : now_ms() + timeout_ms;
 	for (;;) {
 		size_t bytes = 0;
 		Migrate__Control *msg = recv_any(ctl, &bytes, err);
@@ -411,10 +442,8 @@ Migrate__Control *control_recv(struct control *ctl, int timeout_ms, struct error
 		if (msg->body_case != MIGRATE__CONTROL__BODY_HEARTBEAT)
 			return msg;
 		migrate__control__free_unpacked(msg, NULL);
-		/* heartbeats come each second: often enough to look at the clock */
-		if (timeout_ms >= 0 && now_ms() >= until) {
-			error_set(err, CODE_NETWORK, NULL,
-				  "the other side did not answer within %d ms", timeout_ms);
+		if (is_late(ctl)) {
+			too_late(ctl, err);
 			return NULL;
 		}
 	}

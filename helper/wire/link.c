@@ -53,6 +53,12 @@ static void ask(struct link *link, int64_t now)
 	link->pings = 0;
 }
 
+void link_asked(struct link *link)
+{
+	if (!link->asked)
+		ask(link, now_ms());
+}
+
 /*
  * Leaving repair mode sends a window probe, also when the socket was not in it. The kernel's own
  * probes of a closed window come at ever longer intervals. Without CAP_NET_ADMIN these must do.

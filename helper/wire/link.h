@@ -34,6 +34,9 @@ bool link_is_local(int fd);
 
 void link_init(struct link *link, int fd);
 
+/** link_asked() - something was sent just now that the other kernel acknowledges */
+void link_asked(struct link *link);
+
 /**
  * link_is_lost() - the other kernel left something unanswered for @lost_ms
  *

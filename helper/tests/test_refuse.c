@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The parts of refuse.c, each against a child that has the thing. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "source/refuse.h"
+
+/** struct child - a process that has a thing, and what is found of it */
+struct child {
+	struct migrate_options opts;
+	struct outgoing *out;
+	struct proc_files files;
+	struct error err;
+};
+
+/* @set runs in the child, which then waits. */
+static void child_start(struct child *child, void (*set)(void))
+{
+	int ready[2];
+	char byte;
+
+	memset(child, 0, sizeof(*child));
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	child->opts.pid = fork();
+	assert_true(child->opts.pid >= 0);
+	if (!child->opts.pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* whatever the tests write to is not the child's */
+		for (int fd = 0; fd < 3; fd++)
+			dup2(open("/dev/null", O_RDWR | O_CLOEXEC), fd);
+		set();
+		if (write(ready[1], "r", 1) == 1)
+			close(ready[1]);
+		close(ready[0]);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	/* end of file: the child has closed its ends too */
+	assert_int_equal(read(ready[0], &byte, 1), 0);
+	close(ready[0]);
+	child->out = calloc(1, sizeof(*child->out));
+	assert_non_null(child->out);
+	child->out->opts = &child->opts;
+	assert_int_equal(proc_files_read(child->opts.pid, &child->files, &child->err), 0);
+	assert_int_equal(maps_read(child->opts.pid, true, &child->out->vmas, &child->err), 0);
+}
+
+static void child_end(struct child *child)
+{
+	kill(child->opts.pid, SIGKILL);
+	waitpid(child->opts.pid, NULL, 0);
+	proc_files_free(&child->files);
+	maps_free(&child->out->vmas);
+	losses_free(&child->out->losses);
+	free(child->out);
+}
+
+static size_t found(const struct child *child, enum loss loss)
+{
+	return child->out->losses.count[loss];
+}
+
+/* The first detail of a row. */
+static const char *detail(const struct child *child, enum loss loss)
+{
+	for (size_t i = 0; i < child->out->losses.nr; i++)
+		if (child->out->losses.items[i].loss == loss)
+			return child->out->losses.items[i].detail;
+	return "";
+}
+
+static int outer[2], inner[2];
+static char path[64];
+
+static void set_pipes(void)
+{
+	/* of the outer one the parent keeps the reading end, and the child the writing one */
+	close(outer[0]);
+	if (pipe(inner))
+		_exit(1);
+}
+
+static void pipes(void **state)
+{
+	struct child child;
+	char text[64];
+
+	assert_int_equal(pipe2(outer, O_CLOEXEC), 0);
+	child_start(&child, set_pipes);
+	assert_int_equal(refuse_pipes(child.out, &child.files, &child.err), 0);
+	/* the inner one has both ends in the child */
+	snprintf(text, sizeof(text), "descriptor %d ", outer[1]);
+	assert_int_equal(found(&child, LOSS_PIPE), 1);
+	assert_int_equal(strncmp(detail(&child, LOSS_PIPE), text, strlen(text)), 0);
+	snprintf(text, sizeof(text), "leads to process %d ", getpid());
+	assert_non_null(strstr(detail(&child, LOSS_PIPE), text));
+	/* nothing has changed: nothing is looked for, nothing is forgotten */
+	assert_int_equal(refuse_pipes(child.out, &child.files, &child.err), 0);
+	assert_int_equal(found(&child, LOSS_PIPE), 1);
+	close(outer[0]);
+	close(outer[1]);
+	child_end(&child);
+}
+
+static void set_files(void)
+{
+	int fd = open(path, O_RDWR);
+
+	if (fd < 0 || open(path, O_WRONLY | O_APPEND) < 0 || open(path, O_RDONLY) < 0 ||
+	    open("/proc/self/oom_score_adj", O_RDWR) < 0 ||
+	    mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED)
+		_exit(1);
+}
+
+static void files(void **state)
+{
+	struct child child;
+	int fd;
+
+	strcpy(path, "/tmp/test_refuse.XXXXXX");
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	close(fd);
+	child_start(&child, set_files);
+	assert_int_equal(refuse_files(child.out, &child.files, &child.err), 0);
+	refuse_mappings(child.out, &child.out->vmas);
+	assert_int_equal(found(&child, LOSS_WRITABLE_FILE), 1);
+	assert_int_equal(found(&child, LOSS_APPENDED_FILE), 1);
+	assert_int_equal(found(&child, LOSS_SHARED_MAPPING), 1);
+	assert_string_equal(detail(&child, LOSS_SHARED_MAPPING), path);
+	losses_free(&child.out->losses);
+	child.opts.shared_storage[0] = "/tmp";
+	child.opts.nr_shared_storage = 1;
+	assert_int_equal(refuse_files(child.out, &child.files, &child.err), 0);
+	refuse_mappings(child.out, &child.out->vmas);
+	assert_int_equal(child.out->losses.nr, 0);
+	child_end(&child);
+	unlink(path);
+}
+
+static void storage(void **state)
+{
+	struct migrate_options opts = { .shared_storage = { "/srv/a", "" }, .nr_shared_storage = 1 };
+
+	assert_true(storage_is_shared(&opts, "/srv/a"));
+	assert_true(storage_is_shared(&opts, "/srv/a/b"));
+	assert_false(storage_is_shared(&opts, "/srv/ab"));
+	assert_false(storage_is_shared(&opts, "/srv"));
+	opts.nr_shared_storage = 2;
+	assert_true(storage_is_shared(&opts, "/anything"));
+}
+
+static void *shared;
+
+static void set_nothing(void)
+{
+}
+
+static void shared_memory(void **state)
+{
+	struct child child;
+
+	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(shared, MAP_FAILED);
+	child_start(&child, set_nothing);
+	assert_int_equal(refuse_shared(child.out, &child.files, &child.err), 0);
+	assert_int_equal(found(&child, LOSS_SHARED_MEMORY), 1);
+	munmap(shared, 4096);
+	losses_free(&child.out->losses);
+	/* the child's alone now */
+	assert_int_equal(refuse_shared(child.out, &child.files, &child.err), 0);
+	assert_int_equal(found(&child, LOSS_SHARED_MEMORY), 0);
+	child_end(&child);
+}
+
+static void set_pair(void)
+{
+	close(outer[0]);
+	if (socketpair(AF_UNIX, SOCK_DGRAM, 0, inner))
+		_exit(1);
+}
+
+static void unix_pair(void **state)
+{
+	struct refusals refusals = { 0 };
+	struct child child;
+	char text[32];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, outer), 0);
+	child_start(&child, set_pair);
+	assert_int_equal(refuse_unix(child.out, &child.files, &refusals, &child.err), 0);
+	/* the child has the second one, as the parent has: the first is the parent's alone */
+	assert_int_equal(refusals.nr, 1);
+	snprintf(text, sizeof(text), "process %d ", getpid());
+	assert_non_null(strstr(refusals.first.what, text));
+	close(outer[0]);
+	close(outer[1]);
+	child_end(&child);
+}
+
+static int tcp_listener(struct sockaddr_in *addr)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	socklen_t len = sizeof(*addr);
+
+	*addr = (struct sockaddr_in){
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	if (fd < 0 || bind(fd, (void *)addr, len) || listen(fd, 8) ||
+	    getsockname(fd, (void *)addr, &len))
+		_exit(1);
+	return fd;
+}
+
+static int tcp_connect(const struct sockaddr_in *addr)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (connect(fd, (void *)addr, sizeof(*addr)))
+		_exit(1);
+	return fd;
+}
+
+/* One established pair, one half closed, one reset, two that are not accepted. */
+/* The other end's kernel acknowledges a FIN a moment later. */
+static void wait_fin_wait2(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	for (int ms = 0; ms < 5000 && info.tcpi_state != TCP_FIN_WAIT2; ms++) {
+		if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len))
+			_exit(1);
+		usleep(1000);
+	}
+}
+
+static void set_sockets(void)
+{
+	struct linger linger = { .l_onoff = 1 };
+	struct sockaddr_in addr;
+	int listener = tcp_listener(&addr), fd;
+
+	tcp_connect(&addr);
+	accept(listener, NULL, NULL);
+	fd = tcp_connect(&addr);
+	shutdown(fd, SHUT_WR);
+	accept(listener, NULL, NULL);
+	wait_fin_wait2(fd);
+	tcp_connect(&addr);
+	fd = accept(listener, NULL, NULL);
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	close(fd);
+	tcp_connect(&addr);
+	tcp_connect(&addr);
+	/* refused: it was never connected */
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	addr.sin_port = htons(1);
+	if (!connect(fd, (void *)&addr, sizeof(addr)))
+		_exit(1);
+}
+
+static void sockets(void **state)
+{
+	struct child child;
+
+	child_start(&child, set_sockets);
+	assert_int_equal(refuse_sockets(child.out, &child.files, &child.err), 0);
+	assert_string_equal(detail(&child, LOSS_TCP_CONNECTIONS),
+			    "4 ESTABLISHED, 1 FIN_WAIT2, 1 CLOSE_WAIT, 1 reset");
+	assert_string_equal(detail(&child, LOSS_IN_FLIGHT), "2");
+	assert_int_equal(found(&child, LOSS_DATAGRAMS), 0);
+	assert_int_equal(refuse_sockopts(child.out, &child.files, &child.err), 0);
+	assert_int_equal(found(&child, LOSS_SOCKET_OPTIONS), 0);
+	child_end(&child);
+}
+
+static void attributes(void **state)
+{
+	struct child child;
+
+	child_start(&child, set_nothing);
+	assert_int_equal(refuse_attributes(child.out, &child.files, &child.err), 0);
+	assert_int_equal(refuse_cgroup(child.out, &child.err), 0);
+	assert_int_equal(found(&child, LOSS_ACCOUNTING), 1);
+	assert_int_equal(losses_refused(&child.out->losses, &child.err), 0);
+	child_end(&child);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(pipes),
+		cmocka_unit_test(files),
+		cmocka_unit_test(storage),
+		cmocka_unit_test(shared_memory),
+		cmocka_unit_test(unix_pair),
+		cmocka_unit_test(sockets),
+		cmocka_unit_test(attributes),
+	};
+
+	/* make and shells leave pipes open */
+	close_range(3, ~0U, 0);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
