@@ -103,21 +103,6 @@ static struct keeper *start(void)
 	return keeper;
 }
 
-/* CRIU has entered the group: a real COMMIT comes much later than that. */
-static void wait_for_criu(void)
-{
-	for (int i = 0; i < 500; i++) {
-		pid_t *pids;
-		size_t nr = cgroup_pids(&group, &pids);
-
-		if (nr)
-			free(pids);
-		if (nr || group.kind == CGROUP_NONE)
-			return;
-		usleep(10000);
-	}
-}
-
 static int spawn(struct keeper *keeper, int *rpc_fd)
 {
 	struct error err = { 0 };
@@ -127,7 +112,6 @@ static int spawn(struct keeper *keeper, int *rpc_fd)
 		print_message("%s\n", err.what);
 		skip();
 	}
-	wait_for_criu();
 	return pidfd_of(init);
 }
 
