@@ -16,6 +16,7 @@
 #include "dest/fdpass.h"
 #include "dest/keeper.h"
 #include "kernel/fds.h"
+#include "kernel/pending.h"
 #include "kernel/proc.h"
 
 #define ANSWER_TIMEOUT_MS	30000
@@ -133,9 +134,27 @@ static void group_leave(const struct cgroup *group)
 		cgroup_remove(group, GROUP_TIMEOUT_MS);
 }
 
+/* The v1 freezer keeps a killed task, which thawing would only let die. */
+static int check_alive(const struct cgroup *group, struct error *err)
+{
+	struct error gone = { 0 };
+	uint64_t mask;
+	pid_t *pids;
+	size_t nr = cgroup_pids(group, &pids);
+	bool dead = !nr;
+
+	for (size_t i = 0; i < nr && !dead; i++)
+		dead = pending_read(pids[i], &mask, &gone) || pending_has(mask, SIGKILL);
+	free(pids);
+	return dead ? error_set(err, CODE_TARGET, NULL,
+				"the restored program was killed before it was started") : 0;
+}
+
 static void kept_commit(struct kept *kept, struct keeper_msg *answer)
 {
-	if (!nsinit_commit(&kept->ns, &answer->err) && !cgroup_thaw(kept->group, &answer->err)) {
+	if (!check_alive(kept->group, &answer->err) &&
+	    !nsinit_commit(&kept->ns, &answer->err) &&
+	    !cgroup_thaw(kept->group, &answer->err)) {
 		answer->value = true;
 		return;
 	}

@@ -368,6 +368,9 @@ static void *watch_body(void *arg)
 			too_long(out);
 		if (ret <= 0)
 			continue;
+		/* first: a kick that is consumed after the look would be a change that nobody sees */
+		if (fds[WATCH_KICK].revents && read(sync->kick, &count, sizeof(count)) < 0)
+			continue;
 		pthread_mutex_lock(&sync->lock);
 		closing = sync->closing;
 		committed = sync->committed;
@@ -375,7 +378,7 @@ static void *watch_body(void *arg)
 		if (sync->dump_fd != dump_fd)
 			fds[WATCH_DUMP].revents = 0;
 		pthread_mutex_unlock(&sync->lock);
-		if (closing || (fds[WATCH_KICK].revents && read(sync->kick, &count, sizeof(count)) < 0))
+		if (closing)
 			continue;
 		if (fds[WATCH_SIGNALS].revents)
 			on_signal(out);

@@ -70,6 +70,17 @@ static bool wait_for_no_group(void)
 	return !cgroup_exists(&group);
 }
 
+/* CRIU stands for the program here: it is what is in the group. */
+static pid_t *wait_for_criu(void)
+{
+	pid_t *pids = NULL;
+
+	for (int i = 0; i < 500 && !cgroup_pids(&group, &pids); i++)
+		usleep(10000);
+	assert_non_null(pids);
+	return pids;
+}
+
 static int pidfd_of(pid_t pid)
 {
 	int fd = syscall(SYS_pidfd_open, pid, 0);
@@ -92,21 +103,6 @@ static struct keeper *start(void)
 	return keeper;
 }
 
-/* CRIU has entered the group: a real COMMIT comes much later than that. */
-static void wait_for_criu(void)
-{
-	for (int i = 0; i < 500; i++) {
-		pid_t *pids;
-		size_t nr = cgroup_pids(&group, &pids);
-
-		if (nr)
-			free(pids);
-		if (nr || group.kind == CGROUP_NONE)
-			return;
-		usleep(10000);
-	}
-}
-
 static int spawn(struct keeper *keeper, int *rpc_fd)
 {
 	struct error err = { 0 };
@@ -116,7 +112,6 @@ static int spawn(struct keeper *keeper, int *rpc_fd)
 		print_message("%s\n", err.what);
 		skip();
 	}
-	wait_for_criu();
 	return pidfd_of(init);
 }
 
@@ -208,6 +203,30 @@ static void test_keeper_dies(void **state)
 	close(init);
 }
 
+/* A task that has SIGKILL pending in the freezer, or has died of it, is not started. */
+static void test_commit_killed(void **state)
+{
+	struct keeper *keeper = start();
+	struct error err = { 0 };
+	int rpc_fd, init = spawn(keeper, &rpc_fd);
+	bool started = true;
+	pid_t *pids;
+
+	pids = wait_for_criu();
+	assert_int_equal(cgroup_freeze(&group, &err), 0);
+	kill(pids[0], SIGKILL);
+	free(pids);
+	assert_int_equal(keeper_commit(keeper, &started, &err), -1);
+	assert_false(started);
+	assert_true(ends(init));
+	assert_false(cgroup_exists(&group));
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(keeper_abort(keeper, &err), 0);
+	keeper_free(keeper);
+	close(rpc_fd);
+	close(init);
+}
+
 /* The keeper dies with COMMIT unread: no task has run, and the helper knows. */
 static void test_commit_unheard(void **state)
 {
@@ -234,6 +253,7 @@ static void test_commit(void **state)
 	struct pollfd fds = { .fd = init, .events = POLLIN };
 	bool started = false;
 
+	free(wait_for_criu());
 	assert_int_equal(keeper_commit(keeper, &started, &err), 0);
 	assert_true(started);
 	assert_int_equal(keeper_abort(keeper, &err), -1);
@@ -265,6 +285,7 @@ int main(void)
 		cmocka_unit_test_setup(test_helper_dies, is_root),
 		cmocka_unit_test_setup(test_no_hang_up, is_root),
 		cmocka_unit_test_setup(test_keeper_dies, is_root),
+		cmocka_unit_test_setup(test_commit_killed, is_root),
 		cmocka_unit_test_setup(test_commit_unheard, is_root),
 		cmocka_unit_test_setup(test_commit, is_root),
 	};

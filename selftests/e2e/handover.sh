@@ -99,6 +99,8 @@ stop_program() {
 }
 
 start_migration() {
+	# States of the run before would be taken for this one's.
+	rm -f $tmp/migrate.json $tmp/serve.json
 	ip netns exec dst migrate-helper serve --listen $dst:$port --insecure --once --json \
 		>$tmp/serve.json 2>$tmp/serve.err &
 	serve=$!
@@ -109,7 +111,7 @@ start_migration() {
 	migrate=$!
 }
 
-in_state() { grep -hq "\"state\": *\"$1\"" $tmp/migrate.json $tmp/serve.json; }
+in_state() { grep -hqs "\"state\": *\"$1\"" $tmp/migrate.json $tmp/serve.json; }
 
 victim_pids() {
 	case $1 in
