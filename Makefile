@@ -23,6 +23,7 @@ help:
 	@echo '  check-debug  the self-tests in a kernel that finds faults: KASAN, lockdep, leaks'
 	@echo '             [DEBUG_KERNEL=debug-6.1]'
 	@echo '  fuzz       random calls in that kernel, SECONDS=$(SECONDS) [SEED=n]'
+	@echo '  fuzz-helper  bytes of another machine into migrate-helper, SECONDS=$(SECONDS) [SEED=n]'
 	@echo '  soak bench the long oracle test; measurements (both in a guest)'
 	@echo '  bench-native  how pages are sent, in a user-mode kernel at native speed'
 	@echo '  lint       style and static analysis alone'
@@ -50,7 +51,8 @@ kmod: deps
 helper: deps
 	$(MAKE) -C helper O=$(B)/helper
 
-selftests: deps
+# A test that speaks the protocol is linked to the helper.
+selftests: deps helper
 	$(MAKE) -C selftests O=$(B)/selftests
 	$(MAKE) -C selftests/e2e O=$(B)/selftests/e2e
 
@@ -73,6 +75,10 @@ fuzz: deps selftests
 	$(MAKE) kmod KERNEL=$(DEBUG_KERNEL)
 	$(IN_GUEST) --mem 3072 --timeout $$(($(SECONDS) + 600)) -- \
 		/build/selftests/fuzz/fuzz --seconds $(SECONDS) $(SEED:%=--seed %)
+
+fuzz-helper: deps
+	$(MAKE) -C helper O=$(B)/helper fuzz
+	helper/fuzz/run --seconds $(SECONDS) $(SEED:%=--seed %) $(B)/helper
 
 soak: all guest
 	$(IN_GUEST) --timeout 7200 -- /build/selftests/soak
@@ -104,5 +110,5 @@ distclean: clean
 	rm -rf .cache
 
 .PHONY: all help deps guest kmod helper selftests demo check check-debug fuzz \
-	soak bench bench-native lint deb docs \
+	fuzz-helper soak bench bench-native lint deb docs \
 	clean distclean

@@ -25,6 +25,8 @@ int criu_version_get(struct criu_version *version, struct error *err);
 
 /** criu_check() - RPC check and feature check (mem_track, lazy_pages) */
 int criu_check(struct error *err);
+/** criu_check_restore() - the same without mem_track, which only a dump needs */
+int criu_check_restore(struct error *err);
 
 /**
  * criu_parent_write() - the source's side of the parent trick

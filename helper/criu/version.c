@@ -69,7 +69,7 @@ static int check_machine(struct error *err)
 	return ret;
 }
 
-static int check_features(struct error *err)
+static int check_features(bool dumps, struct error *err)
 {
 	CriuFeatures features = CRIU_FEATURES__INIT;
 	CriuReq req = CRIU_REQ__INIT;
@@ -87,7 +87,7 @@ static int check_features(struct error *err)
 	if (!resp->success || !resp->features)
 		ret = error_set(err, CODE_NOT_READY, hint_check,
 				"CRIU does not tell what it can do");
-	else if (!resp->features->mem_track)
+	else if (dumps && !resp->features->mem_track)
 		ret = error_set(err, CODE_NOT_READY, "use a kernel with CONFIG_MEM_SOFT_DIRTY",
 				"CRIU cannot track changes of memory here");
 	else if (!resp->features->lazy_pages)
@@ -100,5 +100,10 @@ static int check_features(struct error *err)
 
 int criu_check(struct error *err)
 {
-	return check_machine(err) || check_features(err) ? -1 : 0;
+	return check_machine(err) || check_features(true, err) ? -1 : 0;
+}
+
+int criu_check_restore(struct error *err)
+{
+	return check_machine(err) || check_features(false, err) ? -1 : 0;
 }

@@ -59,7 +59,8 @@ int attributes_take(struct attributes *attributes, const Migrate__RestoreGo *go,
 	if (go->n_threads > THREADS_MAX)
 		return error_set(err, CODE_PEER, NULL, "the source sent too many threads");
 	for (size_t i = 0; i < go->n_threads; i++)
-		if (go->threads[i]->cpus.len > CPUS_BYTES || go->threads[i]->tid <= 0)
+		if (go->threads[i]->cpus.len > CPUS_BYTES || go->threads[i]->tid <= 0 ||
+		    (go->threads[i]->has_cpus && !go->threads[i]->cpus.len))
 			return error_set(err, CODE_PEER, NULL,
 					 "the source sent wrong attributes of thread %d",
 					 go->threads[i]->tid);

@@ -193,7 +193,7 @@ int serve_main(int argc, char **argv)
 		return CODE_INTERNAL;
 	if (conn_check_where(server->opts.listen, server->opts.insecure, &err) ||
 	    images_check(server->opts.images_base, &err) ||
-	    criu_version_get(&server->opts.criu, &err) || criu_check(&err) ||
+	    criu_version_get(&server->opts.criu, &err) || criu_check_restore(&err) ||
 	    open_signals(server, &err) ||
 	    door_open(&server->door, server->opts.listen, &err)) {
 		tell_result(&err, NULL);

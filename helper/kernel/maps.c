@@ -103,9 +103,10 @@ int maps_parse(FILE *file, struct vma_list *list, struct error *err)
 		if (parse_head(line, &vma, &name_at)) {
 			/* vsyscall lies above user space */
 			last = NULL;
-			if (vma.end <= vma.start)
+			if (vma.end <= vma.start || (vma.start < USER_END && vma.end > USER_END))
 				ret = error_set(err, CODE_INTERNAL, NULL,
-						"a list of mappings has one that ends before it begins");
+						"a list of mappings has one that cannot be: 0x%lx-0x%lx",
+						vma.start, vma.end);
 			else if (vma.start < USER_END && clip(&vma, list))
 				ret = append(list, &vma, line + name_at, &last, err);
 		} else if (last && !strncmp(line, "VmFlags:", 8)) {

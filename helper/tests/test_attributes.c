@@ -208,6 +208,10 @@ static void wrong_messages(void **state)
 	assert_int_equal(attributes_take(&to, &go, &err), -1);
 	assert_int_equal(err.code, CODE_PEER);
 	memset(&err, 0, sizeof(err));
+	/* such a thread could run nowhere */
+	thread.cpus.len = 0;
+	assert_int_equal(attributes_take(&to, &go, &err), -1);
+	memset(&err, 0, sizeof(err));
 	thread.cpus.len = CPUS_BYTES;
 	thread.tid = 0;
 	assert_int_equal(attributes_take(&to, &go, &err), -1);

@@ -92,6 +92,7 @@ static void odd_text(void **state)
 	static const char *const wrong[] = {
 		"3000-1000 rw-p 00000000 00:00 0 \n",
 		"1000-1000 rw-p 00000000 00:00 0 \n",
+		"1000-ffffffff00000000 rw-p 00000000 00:00 0 \n",
 	};
 	static const char *const nothing[] = {
 		"x", "VmFlags: lo\n", "1000-2000\n", "1000-2000 rw\n", "-\n", "\n\n",

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The corpus of what CRIU writes: images, and words on the socket for userfaultfds. */
+#include <sys/mman.h>
+#include "criu/image.h"
+#include "criu/pagemap.h"
+#include "fuzz/corpus.h"
+#include "fuzz/messages.h"
+#include "kernel/page_set.h"
+
+static void put_file(struct bytes *to, uint8_t name, struct image_out *image)
+{
+	corpus_put_byte(to, name);
+	corpus_put_chunk(to, image->data, image->bytes);
+	image_out_free(image);
+}
+
+static void put_record(struct bytes *to, uint8_t name, uint32_t magic,
+		       const ProtobufCMessage *msg)
+{
+	struct image_out image;
+
+	image_out_init(&image, magic);
+	image_out_add(&image, msg);
+	put_file(to, name, &image);
+}
+
+static void put_core(struct bytes *to, uint8_t name, uint32_t state, uint64_t rseq)
+{
+	Img__CoreEntry core = IMG__CORE_ENTRY__INIT;
+	Img__ThreadCore thread = IMG__THREAD_CORE__INIT;
+	Img__RseqEntry area = IMG__RSEQ_ENTRY__INIT;
+	Img__TaskCore tc = IMG__TASK_CORE__INIT;
+
+	tc.task_state = state;
+	core.tc = state ? &tc : NULL;
+	core.thread_core = &thread;
+	area.rseq_abi_pointer = rseq;
+	area.rseq_abi_size = 32;
+	thread.rseq_entry = rseq ? &area : NULL;
+	put_record(to, name, IMAGE_CORE, &core.base);
+}
+
+static void put_mm(struct bytes *to)
+{
+	static const uint64_t bounds[][3] = {
+		{ 0x100, 0x110, MAP_PRIVATE | MAP_ANONYMOUS }, { 0x200, 0x204, MAP_PRIVATE },
+		{ 0x204, 0x208, MAP_PRIVATE | MAP_ANONYMOUS },
+		{ 0x300, 0x310, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN },
+	};
+	Img__MmEntry mm = IMG__MM_ENTRY__INIT;
+	Img__VmaEntry entries[4], *list[4];
+
+	for (int i = 0; i < 4; i++) {
+		img__vma_entry__init(&entries[i]);
+		entries[i].start = bounds[i][0] * PAGE_BYTES;
+		entries[i].end = bounds[i][1] * PAGE_BYTES;
+		entries[i].prot = PROT_READ | PROT_WRITE;
+		entries[i].flags = bounds[i][2];
+		entries[i].status = 1;
+		list[i] = &entries[i];
+	}
+	mm.vmas = list;
+	mm.n_vmas = 4;
+	put_record(to, 3, IMAGE_MM, &mm.base);
+}
+
+static void put_tree(struct bytes *to)
+{
+	Img__PstreeEntry tree = IMG__PSTREE_ENTRY__INIT;
+	uint32_t threads[] = { MESSAGES_PID, 79 };
+
+	tree.pid = MESSAGES_PID;
+	tree.threads = threads;
+	tree.n_threads = 2;
+	put_record(to, 0, IMAGE_PSTREE, &tree.base);
+	put_core(to, 1, 1, 0x2000);
+	put_core(to, 2, 0, 0x3000);
+}
+
+void corpus_images(void)
+{
+	struct bytes bytes = { .size = 0 };
+	struct image_out map;
+
+	put_tree(&bytes);
+	put_mm(&bytes);
+	image_out_init(&map, IMAGE_PAGEMAP);
+	pagemap_put_head(&map);
+	pagemap_put(&map, 0x100 * PAGE_BYTES, 8, PAGEMAP_PARENT);
+	pagemap_put(&map, 0x108 * PAGE_BYTES, 1, PAGEMAP_PRESENT);
+	pagemap_put(&map, 0x200 * PAGE_BYTES, 8, PAGEMAP_PARENT);
+	pagemap_put(&map, 0x300 * PAGE_BYTES, 2, PAGEMAP_LAZY);
+	put_file(&bytes, 4, &map);
+	corpus_save("images", "whole-task", &bytes);
+	bytes.size = 0;
+	put_tree(&bytes);
+	corpus_save("images", "without-memory", &bytes);
+	bytes.size = 0;
+	put_tree(&bytes);
+	put_mm(&bytes);
+	image_out_init(&map, IMAGE_PAGEMAP);
+	pagemap_put_head(&map);
+	pagemap_put(&map, 0x200 * PAGE_BYTES, 1 << 27, PAGEMAP_PARENT);
+	put_file(&bytes, 4, &map);
+	corpus_put_byte(&bytes, 5);
+	corpus_put_chunk(&bytes, "x", 1);
+	corpus_save("images", "parent-too-long", &bytes);
+}
+
+/* A word of fuzz_lazy. */
+static void put_word(struct bytes *to, const void *data, uint8_t size, uint8_t nr_fds)
+{
+	corpus_put_byte(to, size | nr_fds << 4);
+	corpus_put(to, data, size);
+}
+
+void corpus_lazy(void)
+{
+	struct bytes bytes = { .size = 0 };
+
+	put_word(&bytes, "\115\0\0\0", 4, 0);
+	put_word(&bytes, "x", 1, 1);
+	put_word(&bytes, "FTSR", 4, 0);
+	corpus_save("lazy", "task-and-finish", &bytes);
+	bytes.size = 0;
+	put_word(&bytes, "\115\0", 2, 2);
+	put_word(&bytes, "\0\0", 2, 0);
+	put_word(&bytes, "x", 1, 3);
+	put_word(&bytes, "\376\377\377\377", 4, 0);
+	corpus_save("lazy", "in-pieces-with-many", &bytes);
+}

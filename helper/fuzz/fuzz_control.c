@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Messages of the source, and what the destination does with them. Input: a byte of flags, then,
+ * with FLAG_RAW, the stream as it is; else chunks, a message each, to which the right lengths are
+ * given. Valid messages that the flags name come first, so that each phase is near.
+ */
+#include <unistd.h>
+#include "dest/attributes.h"
+#include "dest/images.h"
+#include "dest/memory.h"
+#include "dest/precheck.h"
+#include "dest/verify.h"
+#include "fuzz/common.h"
+#include "fuzz/messages.h"
+
+#define FLAG_RAW	1
+#define FLAG_BEHIND	14	/* how many steps of the course are behind; 3 bits */
+#define FLAG_VERIFY	16	/* Ready waits for digests */
+
+/** struct world - as much of a migration as messages act on */
+struct world {
+	struct control *ctl;
+	struct budget budget;
+	struct memory mem;
+	struct images images;
+	struct verify verify;
+	struct attributes attributes;
+	bool wants_digests;
+};
+
+static void world_open(struct world *world, int fd)
+{
+	static const uint8_t id[CONN_ID_BYTES] = "0123456789abcde";
+	struct error err = { 0 };
+
+	*world = (struct world){ .ctl = NULL };
+	budget_init(&world->budget, NULL, NULL);
+	fuzz_assert(!memory_init(&world->mem, &fuzz_memory_hooks, &err));
+	fuzz_assert(!images_make(&world->images, fuzz_dir_path(), id, &err));
+	world->mem.store.budget = &world->budget;
+	world->images.budget = &world->budget;
+	world->verify.budget = &world->budget;
+	world->ctl = control_new(fd, COURSE_DEST, &err);
+	fuzz_assert(world->ctl);
+	messages_send(world->ctl, MIGRATE__CONTROL__BODY_HELLO);
+}
+
+static void world_close(struct world *world)
+{
+	control_close(world->ctl);
+	memory_destroy(&world->mem);
+	images_close(&world->images);
+	owned_dir_remove(&world->images.dir);
+	owned_dir_close(&world->images.dir);
+	verify_free(&world->verify);
+	attributes_free(&world->attributes);
+	pthread_mutex_destroy(&world->budget.lock);
+}
+
+static int announce(struct world *world, Migrate__Vma **vmas, size_t nr, struct error *err)
+{
+	struct store_range *ranges;
+	size_t nr_ranges;
+	int ret;
+
+	if (precheck_vmas(vmas, nr, &ranges, &nr_ranges, err))
+		return -1;
+	for (size_t i = 0; i < nr_ranges; i++) {
+		fuzz_assert(ranges[i].start < ranges[i].end && ranges[i].end <= USER_END);
+		fuzz_assert(!i || ranges[i - 1].end <= ranges[i].start);
+	}
+	ret = memory_announce(&world->mem, ranges, nr_ranges, err);
+	free(ranges);
+	return ret;
+}
+
+static int take_setup(struct world *world, const Migrate__Setup *setup, struct error *err)
+{
+	const struct criu_version criu = { .major = 3, .minor = 17, .sublevel = 1 };
+	struct refusals refusals = { .nr = 0 };
+
+	precheck_setup(setup, &criu, fuzz_dir_path(), &refusals);
+	for (size_t i = 0; i < refusals.nr; i++)
+		messages_assert_printable(refusals.text[i]);
+	precheck_free(&refusals);
+	/* also what was refused, so that its mappings are looked at */
+	if (announce(world, setup->vmas, setup->n_vmas, err) ||
+	    budget_announce(&world->budget, BUDGET_MIRROR, setup->rss_bytes, err))
+		return -1;
+	messages_send(world->ctl, MIGRATE__CONTROL__BODY_SETUP_REPLY);
+	return 0;
+}
+
+static int take_announce(struct world *world, const Migrate__Announce *announce,
+			 struct error *err)
+{
+	return budget_announce(&world->budget, BUDGET_MIRROR, announce->memory_bytes, err) ||
+	       budget_announce(&world->budget, BUDGET_IMAGES, announce->image_bytes, err) ? -1 : 0;
+}
+
+/* What a thread would be given that has nothing of it. */
+static int plan(const struct world *world, struct error *err)
+{
+	const Migrate__RestoreGo *wanted = world->attributes.wanted;
+	const struct thread_attributes thread = { .tid = 1, .ns_tid = 1 };
+	struct inside inside = { .nr = 0 };
+	char text[CPUS_TEXT_BYTES];
+	int ret = 0;
+
+	for (size_t i = 0; i < wanted->n_threads && !ret; i++) {
+		const Migrate__ThreadAttributes *one = wanted->threads[i];
+		struct cpus cpus = { .bits = { 0 } };
+
+		fuzz_assert(one->tid > 0 && one->cpus.len <= CPUS_BYTES);
+		/* a thread that may run nowhere */
+		fuzz_assert(!one->has_cpus || one->cpus.len);
+		for (size_t at = 0; at < one->cpus.len; at++)
+			cpus.bits[at] = one->cpus.data[at];
+		cpus_print(&cpus, text, sizeof(text));
+		fuzz_assert(cpus_bytes(&cpus) <= one->cpus.len);
+		ret = inside_plan_thread(&inside, &thread, one, err);
+	}
+	inside_free(&inside);
+	return ret;
+}
+
+static int take_go(struct world *world, const Migrate__RestoreGo *go, struct error *err)
+{
+	if (attributes_take(&world->attributes, go, err) || plan(world, err))
+		return -1;
+	messages_send(world->ctl, world->wants_digests ? MIGRATE__CONTROL__BODY_FETCH_ALL :
+		      MIGRATE__CONTROL__BODY_READY);
+	return 0;
+}
+
+static int take_digests(struct world *world, const Migrate__Digests *digests, struct error *err)
+{
+	if (verify_add(&world->verify, digests, err))
+		return -1;
+	fuzz_assert(world->verify.nr <= world->verify.cap);
+	if (world->verify.complete)
+		messages_send(world->ctl, MIGRATE__CONTROL__BODY_READY);
+	return 0;
+}
+
+static int take(struct world *world, const Migrate__Control *msg, struct error *err)
+{
+	switch (msg->body_case) {
+	case MIGRATE__CONTROL__BODY_HELLO:
+		messages_assert_printable(msg->hello->hostname);
+		messages_assert_printable(msg->hello->software);
+		return 0;
+	case MIGRATE__CONTROL__BODY_SETUP:
+		return take_setup(world, msg->setup, err);
+	case MIGRATE__CONTROL__BODY_MAPS:
+		return announce(world, msg->maps->vmas, msg->maps->n_vmas, err);
+	case MIGRATE__CONTROL__BODY_ANNOUNCE:
+		return take_announce(world, msg->announce, err);
+	case MIGRATE__CONTROL__BODY_IMAGE_FILE:
+		return images_take(&world->images, msg->image_file, err);
+	case MIGRATE__CONTROL__BODY_RESTORE_GO:
+		return take_go(world, msg->restore_go, err);
+	case MIGRATE__CONTROL__BODY_DIGESTS:
+		return take_digests(world, msg->digests, err);
+	case MIGRATE__CONTROL__BODY_COMMIT:
+		messages_send(world->ctl, MIGRATE__CONTROL__BODY_STARTED);
+		messages_send(world->ctl, MIGRATE__CONTROL__BODY_DONE);
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz_input in = { data, size };
+	uint8_t flags = fuzz_byte(&in);
+	struct error err = { 0 };
+	Migrate__Control *msg;
+	struct fuzz_pipe pipe;
+	struct world world;
+	int fds, ret = 0;
+
+	/* the descriptor of the directory stays */
+	fuzz_dir();
+	fds = fuzz_fds();
+	pipe = fuzz_pipe_open();
+	messages_put_course(&pipe, COURSE_SOURCE, (flags & FLAG_BEHIND) / 2);
+	messages_put_input(&pipe, &in, flags & FLAG_RAW);
+	world_open(&world, pipe.fd);
+	world.wants_digests = flags & FLAG_VERIFY;
+	while (!ret && (msg = control_recv(world.ctl, -1, &err))) {
+		ret = take(&world, msg, &err);
+		fuzz_error_fits(ret, &err);
+		migrate__control__free_unpacked(msg, NULL);
+	}
+	/* a stream ends, and that has to be told */
+	fuzz_assert(error_is_set(&err));
+	world_close(&world);
+	fuzz_pipe_end(&pipe);
+	fuzz_assert(fuzz_fds() == fds);
+	return 0;
+}

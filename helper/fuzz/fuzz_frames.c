@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Frames of the source into a mirror. Input: a byte of flags, then frames as they are on the
+ * wire, but each page of a PAGES frame is one byte that fills it: a mutation need not carry
+ * thousands of bytes along.
+ */
+#include <endian.h>
+#include <string.h>
+#include <unistd.h>
+#include "dest/receive.h"
+#include "fuzz/common.h"
+
+#define BASE		0x7f0000000000UL
+#define AT(page)	(BASE + (page) * PAGE_BYTES)
+#define MM		7
+#define PAGES_MAX	128	/* pages of an input: what the socket holds */
+
+#define FLAG_URGENT	1	/* it is the urgent connection */
+#define FLAG_SEAL	2	/* CRIU restores as soon as FINAL came */
+#define FLAG_PARTLY	4	/* and takes only some of the pages lazily */
+#define FLAG_GATE	8	/* control has not announced the round */
+
+static const struct store_range ranges[] = {
+	{ AT(0), AT(100) }, { AT(100), AT(120) }, { AT(200), AT(300) },
+};
+
+#define ANNOUNCED	220UL	/* pages of these */
+
+struct bench {
+	struct memory mem;
+	struct budget budget;
+	uint8_t flags;
+};
+
+static int gate(void *ctx, uint32_t round, struct error *err)
+{
+	struct bench *bench = ctx;
+
+	if (bench->flags & FLAG_GATE && round != RECEIVE_FROZEN)
+		return error_set(err, CODE_PEER, NULL, "not announced");
+	return 0;
+}
+
+static int on_round(void *ctx, uint32_t round, struct error *err)
+{
+	return 0;
+}
+
+static int on_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
+{
+	struct bench *bench = ctx;
+	struct page_set lazy;
+	int ret;
+
+	fuzz_assert(have + lack <= ANNOUNCED);
+	if (!(bench->flags & FLAG_SEAL))
+		return 0;
+	if (page_set_init(&lazy))
+		abort();
+	page_set_add(&lazy, AT(0), bench->flags & FLAG_PARTLY ? 50 : 300);
+	ret = memory_seal(&bench->mem, &lazy, err);
+	page_set_destroy(&lazy);
+	return ret;
+}
+
+/* Return: pages of the frame at the start of @in that the socket can hold, or 0 */
+static size_t pages_of(const struct fuzz_input *in)
+{
+	struct splice_vm_batch head;
+	size_t nr;
+
+	if (in->size < sizeof(head))
+		return 0;
+	memcpy(&head, in->data, sizeof(head));
+	nr = le32toh(head.nr_pages);
+	return le32toh(head.magic) == FRAME_PAGES && nr <= PAGES_MAX ? nr : 0;
+}
+
+static size_t runs_of(const struct fuzz_input *in)
+{
+	struct splice_vm_batch head;
+
+	if (in->size < sizeof(head))
+		return 0;
+	memcpy(&head, in->data, sizeof(head));
+	return le32toh(head.nr_runs);
+}
+
+static int feed(struct fuzz_input *in)
+{
+	struct fuzz_pipe pipe = fuzz_pipe_open();
+	size_t left = PAGES_MAX;
+
+	while (in->size) {
+		size_t pages = pages_of(in), runs = runs_of(in);
+		struct fuzz_input frame;
+
+		frame = fuzz_take(in, sizeof(struct splice_vm_batch) +
+				  runs * sizeof(struct splice_vm_run));
+		fuzz_pipe_put(&pipe, frame.data, frame.size);
+		for (; pages && left; pages--, left--) {
+			uint8_t page[PAGE_BYTES];
+
+			memset(page, fuzz_byte(in), sizeof(page));
+			fuzz_pipe_put(&pipe, page, sizeof(page));
+		}
+	}
+	fuzz_pipe_end(&pipe);
+	return pipe.fd;
+}
+
+/* All that @set counts is in what was announced. */
+static bool is_within(const struct page_set *set)
+{
+	uint64_t nr = 0;
+	struct run run;
+
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++)
+		for (uint64_t at = ranges[i].start; page_set_next(set, at, ranges[i].end, 0, &run);
+		     at = run.addr + run.nr_pages * PAGE_BYTES)
+			nr += run.nr_pages;
+	return nr == set->nr;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz_input in = { data, size };
+	struct bench bench = { .flags = fuzz_byte(&in) };
+	int fds = fuzz_fds();
+	struct error err = { 0 };
+	struct receiver receiver = {
+		.urgent = bench.flags & FLAG_URGENT, .mm = MM, .mem = &bench.mem,
+		.hooks = { .gate = gate, .round = on_round, .final = on_final, .ctx = &bench },
+	};
+	int ret;
+
+	fuzz_assert(!memory_init(&bench.mem, &fuzz_memory_hooks, &err));
+	budget_init(&bench.budget, NULL, NULL);
+	fuzz_assert(!budget_announce(&bench.budget, BUDGET_MIRROR, ANNOUNCED * PAGE_BYTES, &err));
+	bench.mem.store.budget = &bench.budget;
+	fuzz_assert(!memory_announce(&bench.mem, ranges, 3, &err));
+	receiver.fd = feed(&in);
+	ret = receive_run(&receiver, &err);
+	fuzz_error_fits(ret, &err);
+	fuzz_assert(is_within(&bench.mem.store.have));
+	fuzz_assert(is_within(&bench.mem.populated));
+	fuzz_assert(is_within(&bench.mem.wanted));
+	fuzz_assert(bench.budget.used[BUDGET_MIRROR] == bench.mem.store.have.nr * PAGE_BYTES);
+	close(receiver.fd);
+	memory_destroy(&bench.mem);
+	pthread_mutex_destroy(&bench.budget.lock);
+	fuzz_assert(fuzz_fds() == fds);
+	return 0;
+}

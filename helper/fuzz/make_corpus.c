@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Writes the corpus: make_corpus DIR. An input is named after what it shows; the targets say
+ * how an input looks. Found inputs that are not made here are kept beside them.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include "fuzz/corpus.h"
+#include "fuzz/messages.h"
+#include "kernel/page_set.h"
+#include "wire/conn.h"
+#include "wire/control.h"
+#include "wire/stream.h"
+
+#define BASE		0x7f0000000000UL
+#define AT(page)	(BASE + (page) * PAGE_BYTES)
+#define MM		7
+
+static const char *corpus;
+
+void corpus_put(struct bytes *to, const void *data, size_t size)
+{
+	if (size > sizeof(to->data) - to->size)
+		abort();
+	memcpy(to->data + to->size, data, size);
+	to->size += size;
+}
+
+void corpus_put_byte(struct bytes *to, uint8_t byte)
+{
+	corpus_put(to, &byte, 1);
+}
+
+/* A new input, of a target whose first byte is of flags. */
+static void begin(struct bytes *to, uint8_t flags)
+{
+	to->size = 0;
+	corpus_put_byte(to, flags);
+}
+
+void corpus_put_chunk(struct bytes *to, const void *data, size_t size)
+{
+	uint16_t length = htole16(size);
+
+	corpus_put(to, &length, sizeof(length));
+	corpus_put(to, data, size);
+}
+
+void corpus_save(const char *target, const char *name, const struct bytes *bytes)
+{
+	char path[512];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", corpus, target);
+	if (mkdir(path, 0755) && errno != EEXIST)
+		perror(path);
+	snprintf(path, sizeof(path), "%s/%s/%s", corpus, target, name);
+	file = fopen(path, "w");
+	if (!file || fwrite(bytes->data, 1, bytes->size, file) != bytes->size || fclose(file)) {
+		perror(path);
+		exit(1);
+	}
+}
+
+static void maps(void)
+{
+	static const char list[] =
+		"00400000-00401000 r-xp 00000000 fd:00 1234 /usr/bin/prog\n"
+		"00601000-00700000 rw-p 00000000 00:00 0    [heap]\n"
+		"7f0000000000-7f0000064000 rw-s 00000000 00:01 99 /memfd:x (deleted)\n"
+		"7ffd0000-7ffe0000 rw-p 00000000 00:00 0 [stack]\n"
+		"ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n";
+	static const char smaps[] =
+		"00601000-00700000 rw-p 00000000 00:00 0    [heap]\n"
+		"Size: 1020 kB\nVmFlags: rd wr mr mw me ac sd \n"
+		"7f0000000000-7f0000200000 rw-p 00000000 00:0f 0 /anon_hugepage\n"
+		"VmFlags: rd wr ht lo io\n";
+	struct bytes bytes = { .size = 0 };
+
+	corpus_put(&bytes, list, sizeof(list) - 1);
+	corpus_save("maps", "maps", &bytes);
+	bytes.size = 0;
+	corpus_put(&bytes, smaps, sizeof(smaps) - 1);
+	corpus_save("maps", "smaps", &bytes);
+	bytes.size = 0;
+	corpus_put(&bytes, "2000-3000 r--p 0 0:0 0\n1000-2000 r--p 0 0:0 0\n", 46);
+	corpus_save("maps", "out-of-order", &bytes);
+	bytes.size = 0;
+	corpus_put(&bytes, list, sizeof(list) - 1);
+	corpus_put(&bytes, "1000-2000 r--p 0 0:0 0\n", 23);
+	corpus_save("maps", "low-behind-vsyscall", &bytes);
+	bytes.size = 0;
+	corpus_put(&bytes, "1000-ffffffff00000000 r--p 0 0:0 0\n", 35);
+	corpus_put(&bytes, "2000-3000 r--p 0 0:0 0\n", 23);
+	corpus_save("maps", "beyond-user-space", &bytes);
+}
+
+/* A caller of fuzz_preamble says part of his preamble. */
+static void say(struct bytes *to, uint8_t caller, const void *data, size_t size)
+{
+	corpus_put_byte(to, size + 1);
+	corpus_put_byte(to, caller);
+	corpus_put(to, data, size);
+}
+
+static void preamble(void)
+{
+	struct conn_preamble pre = {
+		.magic = htole32(CONN_MAGIC), .version = htole16(1), .kind = CONN_CONTROL,
+		.id = "0123456789abcde",
+	};
+	struct bytes bytes = { .size = 0 };
+
+	for (int i = 0; i < 3; i++) {
+		pre.kind = CONN_CONTROL + i;
+		say(&bytes, i, &pre, sizeof(pre));
+	}
+	corpus_save("preamble", "three-kinds", &bytes);
+	bytes.size = 0;
+	say(&bytes, 0, &pre, 10);
+	say(&bytes, 1, &pre, 31);
+	say(&bytes, 0, (char *)&pre + 10, 22);
+	say(&bytes, 1, "", 0);
+	corpus_save("preamble", "in-pieces-and-cut", &bytes);
+	bytes.size = 0;
+	pre.version = htole16(2);
+	say(&bytes, 0, &pre, sizeof(pre));
+	say(&bytes, 1, "GET / HTTP/1.1\r\nHost: x\r\n\r\n0123", 31);
+	corpus_save("preamble", "strangers", &bytes);
+}
+
+/* A message as a chunk of fuzz_control. */
+static void put_message(struct bytes *to, Migrate__Control__BodyCase body_case, void *body)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	uint8_t packed[2048];
+
+	msg.body_case = body_case;
+	msg.hello = body;
+	if (migrate__control__get_packed_size(&msg) > sizeof(packed))
+		abort();
+	corpus_put_chunk(to, packed, migrate__control__pack(&msg, packed));
+}
+
+static void put_setup(struct bytes *to, char *flag)
+{
+	struct messages_setup setup;
+
+	messages_setup_fill(&setup);
+	setup.flag = flag;
+	put_message(to, MIGRATE__CONTROL__BODY_SETUP, &setup.setup);
+}
+
+static void put_go(struct bytes *to, const void *cpus, size_t bytes)
+{
+	struct messages_go go;
+
+	messages_go_fill(&go);
+	go.thread.cpus.data = (uint8_t *)cpus;
+	go.thread.cpus.len = bytes;
+	put_message(to, MIGRATE__CONTROL__BODY_RESTORE_GO, &go.go);
+}
+
+static void put_image(struct bytes *to, char *name, uint64_t offset, bool last)
+{
+	Migrate__ImageFile piece = MIGRATE__IMAGE_FILE__INIT;
+
+	piece.name = name;
+	piece.offset = offset;
+	piece.data.data = (uint8_t *)"0123456789";
+	piece.data.len = 10;
+	piece.last = last;
+	put_message(to, MIGRATE__CONTROL__BODY_IMAGE_FILE, &piece);
+}
+
+static void put_maps(struct bytes *to, uint64_t start, uint64_t end)
+{
+	Migrate__Vma vma = MIGRATE__VMA__INIT, *vmas = &vma;
+	Migrate__Maps list = MIGRATE__MAPS__INIT;
+
+	vma.start = start;
+	vma.end = end;
+	vma.ours = true;
+	list.n_vmas = 1;
+	list.vmas = &vmas;
+	put_message(to, MIGRATE__CONTROL__BODY_MAPS, &list);
+}
+
+static void put_digests(struct bytes *to, uint64_t addr, uint32_t nr_pages)
+{
+	Migrate__DigestRun run = MIGRATE__DIGEST_RUN__INIT, *runs = &run;
+	Migrate__Digests digests = MIGRATE__DIGESTS__INIT;
+
+	run.addr = addr;
+	run.nr_pages = nr_pages;
+	digests.n_runs = 1;
+	digests.runs = &runs;
+	digests.last = true;
+	put_message(to, MIGRATE__CONTROL__BODY_DIGESTS, &digests);
+}
+
+static void put_empty(struct bytes *to, Migrate__Control__BodyCase body_case)
+{
+	Migrate__Commit nothing = MIGRATE__COMMIT__INIT;
+
+	/* messages without fields look alike */
+	put_message(to, body_case, &nothing);
+}
+
+static void put_hello(struct bytes *to)
+{
+	Migrate__Hello hello = MIGRATE__HELLO__INIT;
+
+	hello.version = PROTOCOL_VERSION;
+	hello.software = "migrate-helper";
+	hello.hostname = "node1";
+	put_message(to, MIGRATE__CONTROL__BODY_HELLO, &hello);
+}
+
+static void put_announce(struct bytes *to, uint64_t memory_bytes, uint64_t image_bytes)
+{
+	Migrate__Announce announce = MIGRATE__ANNOUNCE__INIT;
+
+	announce.memory_bytes = memory_bytes;
+	announce.image_bytes = image_bytes;
+	put_message(to, MIGRATE__CONTROL__BODY_ANNOUNCE, &announce);
+}
+
+static void put_round(struct bytes *to, uint32_t nr)
+{
+	Migrate__RoundBegin round = MIGRATE__ROUND_BEGIN__INIT;
+
+	round.round = nr;
+	round.pages = 100;
+	put_message(to, MIGRATE__CONTROL__BODY_ROUND_BEGIN, &round);
+}
+
+static void control_course(struct bytes *to)
+{
+	Migrate__Frozen frozen = MIGRATE__FROZEN__INIT;
+	Migrate__CriuVersion criu = MIGRATE__CRIU_VERSION__INIT;
+
+	frozen.criu = &criu;
+	/* with digests */
+	begin(to, 16);
+	put_hello(to);
+	put_setup(to, "fpu");
+	put_announce(to, 1 << 20, 0);
+	put_round(to, 1);
+	put_maps(to, AT(0), AT(120));
+	put_round(to, 2);
+	put_message(to, MIGRATE__CONTROL__BODY_FROZEN, &frozen);
+	put_announce(to, 0, 20);
+	put_image(to, "core-77.img", 0, false);
+	put_image(to, "core-77.img", 10, true);
+	put_go(to, "\17", 1);
+	put_digests(to, AT(0), 4);
+	put_empty(to, MIGRATE__CONTROL__BODY_COMMIT);
+	put_empty(to, MIGRATE__CONTROL__BODY_KILLED);
+}
+
+/* @behind: so many messages of the course come before */
+static void begin_behind(struct bytes *to, unsigned int behind)
+{
+	begin(to, 2 * behind);
+}
+
+static void control(void)
+{
+	struct bytes bytes = { .size = 0 };
+
+	control_course(&bytes);
+	corpus_save("control", "whole-course", &bytes);
+	begin_behind(&bytes, 1);
+	put_setup(&bytes, "");
+	corpus_save("control", "empty-cpu-flag", &bytes);
+	begin_behind(&bytes, 2);
+	put_maps(&bytes, AT(0), USER_END);
+	put_maps(&bytes, AT(5), AT(5) + 1);
+	corpus_save("control", "wrong-mapping", &bytes);
+	begin_behind(&bytes, 2);
+	put_announce(&bytes, ~0UL >> 18, 1UL << 47);
+	corpus_save("control", "announce-too-much", &bytes);
+	begin_behind(&bytes, 4);
+	put_image(&bytes, "../x", 0, true);
+	corpus_save("control", "image-with-slash", &bytes);
+	begin_behind(&bytes, 4);
+	put_go(&bytes, "", 0);
+	corpus_save("control", "thread-without-cpus", &bytes);
+	begin(&bytes, 16 | 2 * 5);
+	put_digests(&bytes, USER_END - PAGE_BYTES, ~0U);
+	corpus_save("control", "digest-too-long", &bytes);
+	begin_behind(&bytes, 5);
+	put_empty(&bytes, MIGRATE__CONTROL__BODY_COMMIT);
+	put_empty(&bytes, MIGRATE__CONTROL__BODY_KILLED);
+	corpus_save("control", "to-the-end", &bytes);
+	bytes.size = 0;
+	corpus_put(&bytes, "\1\377\377\377\377\12\5", 7);
+	corpus_save("control", "raw-too-long", &bytes);
+}
+
+static void put_attributes(struct bytes *to, Migrate__AttributeKind kind, char *detail)
+{
+	Migrate__Attribute attribute = MIGRATE__ATTRIBUTE__INIT, *list = &attribute;
+	Migrate__Attributes attributes = MIGRATE__ATTRIBUTES__INIT;
+
+	attribute.kind = kind;
+	attribute.detail = detail;
+	attributes.attributes = &list;
+	attributes.n_attributes = 1;
+	put_message(to, MIGRATE__CONTROL__BODY_ATTRIBUTES, &attributes);
+}
+
+static void answers(void)
+{
+	Migrate__SetupReply reply = MIGRATE__SETUP_REPLY__INIT;
+	Migrate__RoundAck ack = MIGRATE__ROUND_ACK__INIT;
+	Migrate__Ready ready = MIGRATE__READY__INIT;
+	Migrate__Died died = MIGRATE__DIED__INIT;
+	char *refusal = "no \033[2J room";
+	struct bytes bytes;
+
+	/* with rounds */
+	begin(&bytes, 16);
+	put_hello(&bytes);
+	reply.ok = true;
+	put_message(&bytes, MIGRATE__CONTROL__BODY_SETUP_REPLY, &reply);
+	put_message(&bytes, MIGRATE__CONTROL__BODY_ROUND_ACK, &ack);
+	put_attributes(&bytes, MIGRATE__ATTRIBUTE_KIND__CPUS, "thread 77: CPUs 0");
+	put_message(&bytes, MIGRATE__CONTROL__BODY_READY, &ready);
+	put_empty(&bytes, MIGRATE__CONTROL__BODY_STARTED);
+	died.signal = 11;
+	put_message(&bytes, MIGRATE__CONTROL__BODY_DIED, &died);
+	corpus_save("answers", "whole-course", &bytes);
+	begin_behind(&bytes, 1);
+	reply.ok = false;
+	reply.refusals = &refusal;
+	reply.n_refusals = 1;
+	put_message(&bytes, MIGRATE__CONTROL__BODY_SETUP_REPLY, &reply);
+	corpus_save("answers", "refused", &bytes);
+	begin_behind(&bytes, 3);
+	for (int kind = 1; kind <= 12; kind++)
+		put_attributes(&bytes, kind, "\033]0;x\a\nforged: a line\n\xff\xfe");
+	corpus_save("answers", "all-kinds", &bytes);
+}
+
+static void put_head(struct bytes *to, uint32_t kind, uint32_t nr_runs, uint32_t nr_pages,
+		     uint32_t round)
+{
+	struct splice_vm_batch head = {
+		.magic = htole32(kind), .nr_runs = htole32(nr_runs),
+		.nr_pages = htole32(nr_pages), .cookie = htole64(FRAME_COOKIE(round, MM)),
+	};
+
+	corpus_put(to, &head, sizeof(head));
+}
+
+static void put_run(struct bytes *to, uint64_t page, uint32_t nr_pages)
+{
+	struct splice_vm_run run = { .addr = htole64(AT(page)), .nr_pages = htole32(nr_pages) };
+
+	corpus_put(to, &run, sizeof(run));
+}
+
+/* A frame of one run; of a PAGES frame each page is one byte. */
+static void put_frame(struct bytes *to, uint32_t kind, uint64_t page, uint32_t nr_pages)
+{
+	put_head(to, kind, !!nr_pages, kind == FRAME_PAGES ? nr_pages : 0, 1);
+	if (nr_pages)
+		put_run(to, page, nr_pages);
+	for (uint32_t i = 0; kind == FRAME_PAGES && i < nr_pages; i++)
+		corpus_put_byte(to, i + 1);
+}
+
+static void frames_course(struct bytes *to, uint8_t flags)
+{
+	corpus_put_byte(to, flags);
+	put_frame(to, FRAME_PAGES, 10, 4);
+	put_frame(to, FRAME_PAGES, 98, 4);
+	put_frame(to, FRAME_DROPPED, 13, 1);
+	put_frame(to, FRAME_ZERO, 90, 40);
+	put_frame(to, FRAME_ROUND, 0, 0);
+	put_frame(to, FRAME_STALE, 10, 1);
+	put_frame(to, FRAME_POPULATED, 8, 60);
+	put_frame(to, FRAME_FINAL, 0, 0);
+	put_frame(to, FRAME_PAGES, 8, 2);
+	put_frame(to, FRAME_ZERO, 30, 20);
+	put_frame(to, FRAME_PUSHED, 0, 0);
+}
+
+static void frames(void)
+{
+	struct bytes bytes = { .size = 0 };
+
+	frames_course(&bytes, 0);
+	corpus_save("frames", "whole-course", &bytes);
+	bytes.size = 0;
+	frames_course(&bytes, 2);
+	corpus_save("frames", "sealed", &bytes);
+	bytes.size = 0;
+	frames_course(&bytes, 6);
+	corpus_save("frames", "sealed-partly", &bytes);
+	begin(&bytes, 1);
+	put_frame(&bytes, FRAME_PAGES, 0, 2);
+	put_frame(&bytes, FRAME_ZERO, 5, 2);
+	put_frame(&bytes, FRAME_FINAL, 0, 0);
+	corpus_save("frames", "urgent", &bytes);
+	begin(&bytes, 0);
+	put_frame(&bytes, FRAME_POPULATED, 0, ~0U);
+	corpus_save("frames", "populated-huge", &bytes);
+	begin(&bytes, 0);
+	put_head(&bytes, FRAME_PAGES, 2, 3, 1);
+	put_run(&bytes, 0, 1);
+	put_run(&bytes, 200, 2);
+	corpus_put(&bytes, "123", 3);
+	put_head(&bytes, FRAME_PAGES, 1, 7, 2);
+	put_run(&bytes, 150, 7);
+	corpus_save("frames", "runs-then-outside", &bytes);
+}
+
+static void requests(void)
+{
+	struct bytes bytes = { .size = 0 };
+
+	put_frame(&bytes, FRAME_REQUEST, 0, 1);
+	put_head(&bytes, FRAME_REQUEST, 2, 0, 0);
+	put_run(&bytes, 10, 16);
+	put_run(&bytes, 100, ~0U);
+	corpus_save("requests", "two", &bytes);
+	bytes.size = 0;
+	put_frame(&bytes, FRAME_PAGES, 0, 1);
+	corpus_save("requests", "pages", &bytes);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 2) {
+		fprintf(stderr, "usage: make_corpus DIR\n");
+		return 2;
+	}
+	corpus = argv[1];
+	mkdir(corpus, 0755);
+	maps();
+	preamble();
+	control();
+	answers();
+	frames();
+	requests();
+	corpus_images();
+	corpus_lazy();
+	return 0;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Control messages for the fuzz targets: the valid ones of either side, which come before those
+ * of an input, and what the helper's side says in between.
+ */
+#ifndef MIGRATE_FUZZ_MESSAGES_H
+#define MIGRATE_FUZZ_MESSAGES_H
+
+#include "fuzz/common.h"
+#include "wire/control.h"
+
+#define MESSAGES_PID	77	/* of the program that is moved */
+
+/** struct messages_setup - a valid Setup, and what it points to */
+struct messages_setup {
+	Migrate__Vma vma[2], *vmas[2];
+	Migrate__MappedFile file, *files;
+	Migrate__CriuVersion criu;
+	char *flag;
+	Migrate__Setup setup;
+};
+
+void messages_setup_fill(struct messages_setup *setup);
+
+/** struct messages_go - a valid RestoreGo with the attributes of one thread */
+struct messages_go {
+	Migrate__Scheduling scheduling;
+	Migrate__ThreadAttributes thread, *threads;
+	Migrate__RestoreGo go;
+};
+
+void messages_go_fill(struct messages_go *go);
+
+/**
+ * messages_put_course() - the first @nr messages of the shortest valid course
+ * @from: the side that sends them. More than there are: all
+ */
+void messages_put_course(struct fuzz_pipe *pipe, enum course_side from, unsigned int nr);
+
+/**
+ * messages_put_input() - all that is left of the input, and then the end of the stream
+ * @raw: as it is; else chunks, a message each
+ */
+void messages_put_input(struct fuzz_pipe *pipe, struct fuzz_input *in, bool raw);
+
+/** messages_send() - the helper's side sends a valid message, which must be legal now */
+void messages_send(struct control *ctl, Migrate__Control__BodyCase body);
+
+/** messages_assert_printable() - text of the other side that was made printable */
+void messages_assert_printable(const char *text);
+
+#endif
