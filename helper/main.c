@@ -16,10 +16,10 @@ static const struct verb {
 } verbs[] = {
 	{ "migrate", migrate_main, "move a running program to another machine" },
 	{ "serve", serve_main, "take in programs that are moved here" },
-	{ "status", status_main, "who has a session of the module on whom; what is in doubt" },
-	{ "release", release_main, "let a program go on here that was handed over in vain" },
+	{ "status", status_main, "sessions of the module; programs that were handed over and stand here" },
+	{ "release", release_main, "let a program that was handed over in vain go on here" },
 	{ "monitor", monitor_main, "what becomes of the module's sessions, as it happens" },
-	{ "check", check_main, "is this machine ready, and what helps if not" },
+	{ "check", check_main, "whether this machine is ready, and what helps if not" },
 };
 
 static void usage(FILE *to)

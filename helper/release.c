@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <ftw.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,24 @@ static void usage(FILE *to)
 	      "  --help\n", to);
 }
 
+/* 0: it is none */
+static pid_t parse_pid(const char *text)
+{
+	char *end;
+	long pid = strtol(text, &end, 10);
+
+	return *text < '0' || *text > '9' || *end || pid > INT_MAX ? 0 : pid;
+}
+
+static int wrong(const char *fmt, const char *value)
+{
+	fputs("migrate-helper: ", stderr);
+	fprintf(stderr, fmt, value);
+	fputs("\n\n", stderr);
+	usage(stderr);
+	return CODE_USAGE;
+}
+
 /* Return: -1 to go on, else an exit code */
 static int parse(int argc, char **argv, struct release *rel)
 {
@@ -57,13 +76,17 @@ static int parse(int argc, char **argv, struct release *rel)
 	while ((c = getopt_long(argc, argv, "h", table, NULL)) >= 0) {
 		switch (c) {
 		case 'p':
-			rel->pid = atoi(optarg);
+			rel->pid = parse_pid(optarg);
+			if (!rel->pid)
+				return wrong("--pid is \"%s\", and should be a number from 1 on", optarg);
 			break;
 		case 'f':
 			rel->force = true;
 			break;
 		case 'd':
 			rel->base = optarg;
+			if (*optarg != '/')
+				return wrong("--images-dir is \"%s\", and should be an absolute path", optarg);
 			break;
 		case 'j':
 			rel->json = true;
@@ -76,14 +99,9 @@ static int parse(int argc, char **argv, struct release *rel)
 			return CODE_USAGE;
 		}
 	}
-	if (optind == argc && rel->pid > 0)
-		return -1;
 	if (optind != argc)
-		fprintf(stderr, "migrate-helper: \"%s\" is not expected\n\n", argv[optind]);
-	else
-		fputs("migrate-helper: --pid is missing, or no number\n\n", stderr);
-	usage(stderr);
-	return CODE_USAGE;
+		return wrong("\"%s\" is not expected", argv[optind]);
+	return rel->pid ? -1 : wrong("%s is missing", "--pid");
 }
 
 static int is_it(void *ctx, const char *dir, const struct record *record)
@@ -102,14 +120,14 @@ static int find(struct release *rel, struct error *err)
 	record_each(rel->base, is_it, rel);
 	if (!*rel->dir)
 		return error_set(err, CODE_TARGET,
-				 "\"migrate-helper status\" lists programs that were handed over",
+				 "\"migrate-helper status\" lists programs that were handed over; if migrate had --images-dir, give it here too",
 				 "process %d was not handed over, or has ended", rel->pid);
 	if (!record_process_is(&rel->record))
 		return error_set(err, CODE_TARGET, NULL,
 				 "process %d, which was handed over to %s, has ended", rel->pid,
 				 rel->record.to);
 	if (!rel->force)
-		return error_set(err, CODE_USAGE, "say --force when you know that it does not",
+		return error_set(err, CODE_USAGE, "look there first; say --force when you know that it does not",
 				 "process %d was handed over to %s and may run there", rel->pid,
 				 rel->record.to);
 	return 0;

@@ -92,7 +92,8 @@ static int watch(struct sessions *sessions, struct error *err)
 
 static const char usage[] =
 	"Usage: migrate-helper status [OPTION]...\n"
-	"Say who has a session of the module on whom, and how far it is.\n\n"
+	"Say who has a session of the module on whom and how far it is, and which programs were\n"
+	"handed over and stand here.\n\n"
 	"  --watch   again every second\n"
 	"  --json    one JSON object a line\n"
 	"  --help\n";

@@ -82,7 +82,7 @@ static int netlink_failed(int ret, const char *what, struct error *err)
 	switch (-ret) {
 	case NLE_OBJ_NOTFOUND:
 		return error_set(err, CODE_NOT_READY,
-				 "modprobe splice_vm; in the machine's own network namespace",
+				 "load it with modprobe splice_vm; it answers in the initial network namespace only",
 				 "%s: the module splice_vm does not answer", what);
 	case NLE_PERM:
 	case NLE_NOACCESS:

@@ -153,7 +153,8 @@ void figures_say_result(struct figures *figures, const struct error *err, int pi
 	json_object_set_new(result, "pid", json_integer(pid));
 	json_object_set_new(result, "comm", report_text(comm));
 	json_object_set_new(result, "mode", json_string(mode));
-	if (file && json_dump_file(result, file, JSON_INDENT(1)))
+	/* a --result that cannot be written was told as a wrong command line before */
+	if (file && json_dump_file(result, file, JSON_INDENT(1)) && err->code != CODE_USAGE)
 		report_say("cannot write the result to %s: %s", file, strerror(errno));
 	if (figures->moved && !report_is_json())
 		print_result(figures);

@@ -20,7 +20,9 @@ static int check_result_file(const char *path, struct error *err)
 	int fd = path ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666) : -1;
 
 	if (path && fd < 0)
-		return error_errno(err, CODE_USAGE, NULL, "cannot write the result to %s", path);
+		return error_errno(err, CODE_USAGE,
+				   "give --result a file in a directory that exists",
+				   "cannot write the result to %s", path);
 	if (path)
 		close(fd);
 	return 0;

@@ -16,7 +16,7 @@
  * @CODE_TARGET: the target exited, called exec or changed under us
  * @CODE_ABORTED: a signal or a limit ended it
  * @CODE_VERIFY: memory on both sides differs
- * @CODE_DOUBT: COMMIT was recorded, but its outcome is not known; both stay stopped
+ * @CODE_DOUBT: COMMIT was recorded, but its outcome is not known; the source's copy stays stopped
  * @CODE_INTERNAL: a bug or an operating system failure
  */
 enum exit_code {

@@ -29,7 +29,7 @@ int unix_check(const char *path, struct error *err)
 	if (*path == '/' && strlen(path) < sizeof(addr.sun_path) && path[strlen(path) - 1] != '/')
 		return 0;
 	return error_set(err, CODE_USAGE, "write it as unix:PATH, with an absolute path",
-			 "\"%.120s\" is no path of a socket (at most %zu bytes)", path,
+			 "\"%.120s\" is no absolute path of a socket with at most %zu bytes", path,
 			 sizeof(addr.sun_path) - 1);
 }
 
