@@ -33,8 +33,7 @@ static void on_signal(struct incoming *in)
 	}
 	if (in->opts->place && atomic_load(&in->opts->place->evicted))
 		error_set(&err, CODE_ABORTED, "migrate again",
-			  "ended for another migration: there are %d, and nothing came from this source for a while",
-			  PLACES_MAX);
+			  "ended for another migration, which needs its place or its memory: nothing came from this source for a while");
 	else
 		error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)",
 			  strsignal(info.ssi_signo));

@@ -24,7 +24,7 @@ enum place_stage { PLACE_FREE, PLACE_ACCEPT, PLACE_SETUP };
  * struct place - of one migration; written by its process, but for @evicted
  * @reserved, @used: bytes of memory (dest/budget.h)
  * @progress_ms: CLOCK_MONOTONIC when something of use came last; heartbeats are not
- * @evicted: the accepting process needs the place, and ends the migration
+ * @evicted: others need the place or its memory: the accepting process ends the migration
  */
 struct place {
 	atomic_int stage;
@@ -33,9 +33,14 @@ struct place {
 	atomic_llong progress_ms;
 };
 
-/** struct places - in shared memory; @max_bytes: most that all may reserve, 0: what there is */
+/**
+ * struct places - in shared memory
+ * @max_bytes: most that all may reserve, 0: what there is
+ * @memory_short: a migration was turned down for what the others have reserved
+ */
 struct places {
 	uint64_t max_bytes;
+	atomic_bool memory_short;
 	struct place place[PLACES_MAX];
 };
 
