@@ -95,7 +95,8 @@ void door_turn_away(struct door *door, struct caller *caller, const char *why)
 	door->strangers++;
 	if (!may_say(door))
 		return;
-	tell("stranger", json_pack("{s:s,s:s,s:I,s:I}", "peer", caller->peer, "reason", why,
+	tell("stranger", json_pack("{s:o,s:s,s:I,s:I}", "peer",
+				   report_text(caller->peer), "reason", why,
 				   "count", (json_int_t)door->strangers,
 				   "unsaid", (json_int_t)door->unsaid),
 	     "closed a connection from %s: %s", caller->peer, why);
