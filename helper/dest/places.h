@@ -56,6 +56,8 @@ void place_end(struct place *place);
 void place_advance(struct place *place, enum place_stage stage);
 /** place_progress() - something of use came */
 void place_progress(struct place *place);
+/** place_busy() - for @ms, or until place_progress(), it is this machine that the source waits for */
+void place_busy(struct place *place, int64_t ms);
 
 /** places_now_ms() - the clock of @progress_ms */
 int64_t places_now_ms(void);

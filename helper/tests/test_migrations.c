@@ -50,7 +50,7 @@ static void end(struct migration *migration, bool evicted)
 
 static void idle_one_gives_memory(void **state)
 {
-	struct migration *busy, *empty, *idle, *moved;
+	struct migration *busy, *empty, *idle, *moved, *restored;
 
 	opts.places = places_new(0);
 	migrations_init(&migrations, &opts, &door);
@@ -59,6 +59,8 @@ static void idle_one_gives_memory(void **state)
 	idle = begin(2, 1UL << 30, LONG_MS);
 	moved = begin(3, 1UL << 30, 2 * LONG_MS);
 	moved->committed = true;
+	restored = begin(4, 1UL << 30, 2 * LONG_MS);
+	place_busy(restored->place, LONG_MS);
 	migrations_tick(&migrations);
 	assert_int_equal(idle->kill_ms, 0);
 	atomic_store(&opts.places->memory_short, true);
@@ -68,6 +70,7 @@ static void idle_one_gives_memory(void **state)
 	end(empty, false);
 	end(idle, true);
 	end(moved, false);
+	end(restored, false);
 }
 
 int main(void)
