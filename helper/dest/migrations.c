@@ -208,18 +208,43 @@ static void route(struct migrations *migrations, struct caller *caller)
 	caller->fd = -1;
 }
 
+/** struct waiting - a caller that wants to begin, and how many of its address are in the doorway */
+struct waiting {
+	struct caller *caller;
+	size_t nr;
+};
+
+static int order(const void *a, const void *b)
+{
+	const struct waiting *x = a, *y = b;
+
+	if (x->nr != y->nr)
+		return x->nr < y->nr ? -1 : 1;
+	return x->caller->deadline_ms < y->caller->deadline_ms ? -1 :
+	       x->caller->deadline_ms > y->caller->deadline_ms;
+}
+
 void migrations_take(struct migrations *migrations)
 {
+	struct waiting waiting[DOOR_CALLERS];
+	size_t nr = 0;
+
 	for (size_t i = 0; i < DOOR_CALLERS; i++) {
 		struct caller *caller = &migrations->door->callers[i];
 
 		if (caller->fd < 0 || caller->got != sizeof(caller->preamble))
 			continue;
-		if (caller->preamble.kind == CONN_CONTROL)
-			start(migrations, caller);
-		else
+		if (caller->preamble.kind != CONN_CONTROL)
 			route(migrations, caller);
+		else
+			waiting[nr++] = (struct waiting){
+				caller, door_callers_of(migrations->door, caller->host),
+			};
 	}
+	/* few can start at once: who calls again and again is not served before who calls once */
+	qsort(waiting, nr, sizeof(*waiting), order);
+	for (size_t i = 0; i < nr; i++)
+		start(migrations, waiting[i].caller);
 }
 
 static void ended(struct migrations *migrations, struct migration *migration, int code)

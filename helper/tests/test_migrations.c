@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Who has to go when another migration needs what it holds. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -73,9 +74,51 @@ static void idle_one_gives_memory(void **state)
 	end(restored, false);
 }
 
+static void call(size_t at, const char *host, int64_t deadline_ms)
+{
+	struct caller *caller = &door.callers[at];
+
+	caller->fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	assert_true(caller->fd >= 0);
+	caller->got = sizeof(caller->preamble);
+	caller->deadline_ms = deadline_ms;
+	caller->preamble.kind = CONN_CONTROL;
+	caller->preamble.id[0] = at;
+	strcpy(caller->host, host);
+}
+
+/* One more may start now: that is not the first of the many that one address made. */
+static void who_calls_once_is_served(void **state)
+{
+	int status;
+
+	(void)state;
+	opts.places = places_new(0);
+	/* no path: what is started ends at once */
+	opts.images_base = "none";
+	migrations_init(&migrations, &opts, &door);
+	migrations.starts = 1;
+	for (size_t i = 0; i < DOOR_CALLERS; i++)
+		door.callers[i].fd = -1;
+	for (size_t i = 0; i < 5; i++)
+		call(i, "10.0.0.1", 1000 + i);
+	call(5, "10.0.0.3", 2000);
+	call(6, "10.0.0.2", 1500);
+	migrations_take(&migrations);
+	assert_int_equal(door.callers[6].fd, -1);
+	assert_true(door.callers[0].fd >= 0 && door.callers[5].fd >= 0);
+	assert_string_equal(migrations.all[0].host, "10.0.0.2");
+	assert_int_equal(waitpid(migrations.all[0].pid, &status, 0), migrations.all[0].pid);
+	for (size_t i = 0; i < 6; i++)
+		close(door.callers[i].fd);
+	close(migrations.all[0].sock);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(idle_one_gives_memory) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(idle_one_gives_memory), cmocka_unit_test(who_calls_once_is_served),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
