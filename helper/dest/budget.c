@@ -76,6 +76,15 @@ static int check_total(const struct places *places, uint64_t more, struct error 
 			 more / MIB, available / MIB, (pending - (more < pending ? more : pending)) / MIB);
 }
 
+/* Without the others it could have what it wants: one of them that does nothing may have to go. */
+static void complain(struct places *places, uint64_t want)
+{
+	uint64_t available = proc_mem_available();
+
+	if (want + MACHINE_RESERVE <= available && (!places->max_bytes || want <= places->max_bytes))
+		atomic_store(&places->memory_short, true);
+}
+
 /* Lock held. */
 static int reserve(struct budget *budget, struct error *err)
 {
@@ -87,6 +96,7 @@ static int reserve(struct budget *budget, struct error *err)
 	atomic_store(&budget->place->reserved, want);
 	if (want > had && check_total(budget->places, want - had, err)) {
 		atomic_store(&budget->place->reserved, had);
+		complain(budget->places, want);
 		return -1;
 	}
 	budget->reserved = want;

@@ -95,14 +95,15 @@ void door_turn_away(struct door *door, struct caller *caller, const char *why)
 	door->strangers++;
 	if (!may_say(door))
 		return;
-	tell("stranger", json_pack("{s:s,s:s,s:I,s:I}", "peer", caller->peer, "reason", why,
+	tell("stranger", json_pack("{s:o,s:s,s:I,s:I}", "peer",
+				   report_text(caller->peer), "reason", why,
 				   "count", (json_int_t)door->strangers,
 				   "unsaid", (json_int_t)door->unsaid),
 	     "closed a connection from %s: %s", caller->peer, why);
 	door->unsaid = 0;
 }
 
-static size_t callers_of(const struct door *door, const char *host)
+size_t door_callers_of(const struct door *door, const char *host)
 {
 	size_t nr = 0;
 
@@ -124,7 +125,7 @@ static struct caller *free_place(struct door *door)
 
 		if (caller->fd < 0)
 			return caller;
-		nr = 2 * callers_of(door, caller->host) + !complete;
+		nr = 2 * door_callers_of(door, caller->host) + !complete;
 		if (nr > most || (nr == most && caller->deadline_ms < goes->deadline_ms)) {
 			most = nr;
 			goes = caller;

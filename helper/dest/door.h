@@ -57,6 +57,9 @@ void door_poll(const struct door *door, struct pollfd *fds);
  */
 void door_step(struct door *door, const struct pollfd *fds);
 
+/** door_callers_of() - how many of that address are in the doorway */
+size_t door_callers_of(const struct door *door, const char *host);
+
 /** door_turn_away() - close, log and count */
 void door_turn_away(struct door *door, struct caller *caller, const char *why);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -33,8 +34,7 @@ static void on_signal(struct incoming *in)
 	}
 	if (in->opts->place && atomic_load(&in->opts->place->evicted))
 		error_set(&err, CODE_ABORTED, "migrate again",
-			  "ended for another migration: there are %d, and nothing came from this source for a while",
-			  PLACES_MAX);
+			  "ended for another migration, which needs its place or its memory: nothing came from this source for a while");
 	else
 		error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)",
 			  strsignal(info.ssi_signo));
@@ -216,6 +216,30 @@ static int reply(struct incoming *in, struct refusals *refusals, struct error *e
 					 refusals->text[0]);
 }
 
+/* What is looked at later on. The lists are of no use any more, and as long as the source likes. */
+static int keep_setup(struct incoming *in, struct error *err)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT, *kept;
+	Migrate__Setup small = *in->setup;
+	uint8_t packed[1024];
+
+	small.n_vmas = small.n_files = small.n_cpu_flags = 0;
+	small.base.n_unknown_fields = 0;
+	small.kernel = small.arch = small.mode = "";
+	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
+	msg.setup = &small;
+	if (migrate__control__get_packed_size(&msg) > sizeof(packed))
+		return error_set(err, CODE_INTERNAL, NULL, "Setup is too long to keep");
+	kept = migrate__control__unpack(NULL, migrate__control__pack(&msg, packed), packed);
+	if (!kept)
+		return error_set(err, CODE_INTERNAL, NULL, "no memory for Setup");
+	migrate__control__free_unpacked(in->setup_msg, NULL);
+	malloc_trim(0);
+	in->setup_msg = kept;
+	in->setup = kept->setup;
+	return 0;
+}
+
 static int setup(struct incoming *in, struct error *err)
 {
 	struct refusals refusals = { .nr = 0 };
@@ -236,6 +260,8 @@ static int setup(struct incoming *in, struct error *err)
 	ret = refusals.nr ? 0 : announce(in, in->setup->vmas, in->setup->n_vmas, err);
 	if (!ret && !refusals.nr)
 		ret = budget_announce(&in->budget, BUDGET_MIRROR, in->setup->rss_bytes, err);
+	if (!ret)
+		ret = keep_setup(in, err);
 	if (!ret)
 		ret = reply(in, &refusals, err);
 	if (!ret)

@@ -63,9 +63,10 @@ static bool is_new(const struct migration *migration)
 
 /*
  * There is no place: of those that may be ended the one from which nothing came for longest goes.
+ * @memory: not a place is wanted but memory: only one that has reserved some can help
  * Return: true when one will be free soon
  */
-static bool evict(struct migrations *migrations)
+static bool evict(struct migrations *migrations, bool memory)
 {
 	struct migration *longest = NULL;
 	int64_t now = places_now_ms(), idle, most = -1;
@@ -73,8 +74,10 @@ static bool evict(struct migrations *migrations)
 	for (size_t i = 0; i < PLACES_MAX; i++) {
 		struct migration *migration = &migrations->all[i];
 
-		if (migration->kill_ms && !migration->committed)
+		if (migration->pid && migration->kill_ms && !migration->committed)
 			return true;
+		if (memory && (!migration->pid || !atomic_load(&migration->place->reserved)))
+			continue;
 		idle = now - atomic_load(&migration->place->progress_ms) -
 		       (is_new(migration) ? NEW_IDLE_MS : SETUP_IDLE_MS);
 		if (!migration->committed && !migration->ended && idle > most) {
@@ -175,7 +178,7 @@ static void start(struct migrations *migrations, struct caller *caller)
 		door_turn_away(migrations->door, caller, "too many that have not begun come from there");
 	} else if (!migration) {
 		/* it waits in the doorway for the place of one that does nothing */
-		if (!evict(migrations))
+		if (!evict(migrations, false))
 			door_turn_away(migrations->door, caller, "too many migrations at once");
 	} else if (may_start(migrations)) {
 		fork_one(migrations, migration, caller);
@@ -205,18 +208,43 @@ static void route(struct migrations *migrations, struct caller *caller)
 	caller->fd = -1;
 }
 
+/** struct waiting - a caller that wants to begin, and how many of its address are in the doorway */
+struct waiting {
+	struct caller *caller;
+	size_t nr;
+};
+
+static int order(const void *a, const void *b)
+{
+	const struct waiting *x = a, *y = b;
+
+	if (x->nr != y->nr)
+		return x->nr < y->nr ? -1 : 1;
+	return x->caller->deadline_ms < y->caller->deadline_ms ? -1 :
+	       x->caller->deadline_ms > y->caller->deadline_ms;
+}
+
 void migrations_take(struct migrations *migrations)
 {
+	struct waiting waiting[DOOR_CALLERS];
+	size_t nr = 0;
+
 	for (size_t i = 0; i < DOOR_CALLERS; i++) {
 		struct caller *caller = &migrations->door->callers[i];
 
 		if (caller->fd < 0 || caller->got != sizeof(caller->preamble))
 			continue;
-		if (caller->preamble.kind == CONN_CONTROL)
-			start(migrations, caller);
-		else
+		if (caller->preamble.kind != CONN_CONTROL)
 			route(migrations, caller);
+		else
+			waiting[nr++] = (struct waiting){
+				caller, door_callers_of(migrations->door, caller->host),
+			};
 	}
+	/* few can start at once: who calls again and again is not served before who calls once */
+	qsort(waiting, nr, sizeof(*waiting), order);
+	for (size_t i = 0; i < nr; i++)
+		start(migrations, waiting[i].caller);
 }
 
 static void ended(struct migrations *migrations, struct migration *migration, int code)
@@ -292,6 +320,8 @@ void migrations_tick(struct migrations *migrations)
 {
 	int64_t now = places_now_ms();
 
+	if (atomic_exchange(&migrations->opts->places->memory_short, false))
+		evict(migrations, true);
 	for (size_t i = 0; i < PLACES_MAX; i++) {
 		struct migration *migration = &migrations->all[i];
 

@@ -52,3 +52,9 @@ void place_progress(struct place *place)
 	if (place)
 		atomic_store(&place->progress_ms, places_now_ms());
 }
+
+void place_busy(struct place *place, int64_t ms)
+{
+	if (place)
+		atomic_store(&place->progress_ms, places_now_ms() + ms);
+}

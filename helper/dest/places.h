@@ -24,7 +24,7 @@ enum place_stage { PLACE_FREE, PLACE_ACCEPT, PLACE_SETUP };
  * struct place - of one migration; written by its process, but for @evicted
  * @reserved, @used: bytes of memory (dest/budget.h)
  * @progress_ms: CLOCK_MONOTONIC when something of use came last; heartbeats are not
- * @evicted: the accepting process needs the place, and ends the migration
+ * @evicted: others need the place or its memory: the accepting process ends the migration
  */
 struct place {
 	atomic_int stage;
@@ -33,9 +33,14 @@ struct place {
 	atomic_llong progress_ms;
 };
 
-/** struct places - in shared memory; @max_bytes: most that all may reserve, 0: what there is */
+/**
+ * struct places - in shared memory
+ * @max_bytes: most that all may reserve, 0: what there is
+ * @memory_short: a migration was turned down for what the others have reserved
+ */
 struct places {
 	uint64_t max_bytes;
+	atomic_bool memory_short;
 	struct place place[PLACES_MAX];
 };
 
@@ -51,6 +56,8 @@ void place_end(struct place *place);
 void place_advance(struct place *place, enum place_stage stage);
 /** place_progress() - something of use came */
 void place_progress(struct place *place);
+/** place_busy() - for @ms, or until place_progress(), it is this machine that the source waits for */
+void place_busy(struct place *place, int64_t ms);
 
 /** places_now_ms() - the clock of @progress_ms */
 int64_t places_now_ms(void);

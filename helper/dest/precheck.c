@@ -75,7 +75,7 @@ static bool has_word(const char *line, const char *word)
 
 static void check_cpu(const Migrate__Setup *setup, struct refusals *refusals)
 {
-	char missing[256] = "", *flags = NULL;
+	char missing[256] = "", *flags;
 	struct utsname uts;
 	size_t nr = 0;
 
@@ -84,8 +84,12 @@ static void check_cpu(const Migrate__Setup *setup, struct refusals *refusals)
 		refuse(refusals, "this machine is %s, the source is %s", uts.machine, setup->arch);
 		return;
 	}
-	if (setup->n_cpu_flags <= MAX_CPU_FLAGS)
-		flags = proc_cpu_flags();
+	if (setup->n_cpu_flags > MAX_CPU_FLAGS) {
+		refuse(refusals, "the source has %zu CPU features, more than the %d that are looked at",
+		       setup->n_cpu_flags, MAX_CPU_FLAGS);
+		return;
+	}
+	flags = proc_cpu_flags();
 	if (!flags)
 		return;
 	for (size_t i = 0; i < setup->n_cpu_flags; i++) {

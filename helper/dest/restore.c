@@ -20,6 +20,7 @@
 
 #define FINAL_TIMEOUT_MS	30000
 #define FINISH_TIMEOUT_MS	10000
+#define BUSY_MS			600000	/* nothing comes from the source while CRIU works, or memory is compared */
 #define COST_DIR		"/var/lib/migrate-helper"
 #define COST_FILE		COST_DIR "/restore-cost"
 
@@ -243,9 +244,11 @@ static int verify(struct incoming *in, struct error *err)
 	pid = verify_host_pid(in->init_pid, in->task.pid);
 	if (!pid)
 		return error_set(err, CODE_CRIU, NULL, "the restored task is not there");
+	place_busy(in->opts->place, BUSY_MS);
 	if (verify_task(&in->verify, pid, &in->task, &in->mem.populated, &in->verified_pages,
 			err))
 		return -1;
+	place_progress(in->opts->place);
 	tell("verified", json_pack("{s:I}", "pages", (json_int_t)in->verified_pages),
 	     "verified: %lu pages are the same on both sides", in->verified_pages);
 	return 0;
@@ -295,7 +298,9 @@ int incoming_restore(struct incoming *in, struct error *err)
 	incoming_state(in, "RESTORE");
 	if (prepare_images(in, err) || spawn(in, &rpc_fd, err))
 		return -1;
+	place_busy(in->opts->place, BUSY_MS);
 	ret = run_criu(in, rpc_fd, err);
+	place_progress(in->opts->place);
 	close(rpc_fd);
 	/* the marker came before CRIU ended; each userfaultfd was held before it was attached */
 	if (ret || incoming_wait(in, &in->sync.restored, FINISH_TIMEOUT_MS,

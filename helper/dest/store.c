@@ -9,6 +9,7 @@
 #include "dest/store.h"
 
 #define WINDOW_ALIGN	(1UL << 30)
+#define PUNCHED_MAX	16384	/* 64 MiB of page tables, where each page had its own */
 
 int store_open(struct store *store, struct error *err)
 {
@@ -120,7 +121,31 @@ static int change_windows(struct store *store, struct store_windows *windows, st
 	}
 	put_windows(store->windows);
 	store->windows = windows;
+	atomic_store(&store->punched, 0);
 	return 0;
+}
+
+/*
+ * Lock held. A page that is punched leaves its page tables, which no budget counts, until the
+ * window is unmapped. Without memory for new windows the old ones do.
+ */
+static void renew_windows(struct store *store)
+{
+	size_t bytes = sizeof(*store->windows) +
+		       store->windows->nr * sizeof(*store->windows->window);
+	struct store_windows *fresh = malloc(bytes);
+
+	if (!fresh)
+		return;
+	memcpy(fresh, store->windows, bytes);
+	fresh->refs = 1;
+	if (map_windows(store->fd, fresh, &(struct error){ 0 })) {
+		put_windows(fresh);
+		return;
+	}
+	put_windows(store->windows);
+	store->windows = fresh;
+	atomic_store(&store->punched, 0);
 }
 
 int store_announce(struct store *store, const struct store_range *ranges, size_t nr,
@@ -156,6 +181,8 @@ struct store_windows *store_windows_get(struct store *store)
 	struct store_windows *windows;
 
 	pthread_mutex_lock(&store->map_lock);
+	if (store->windows && atomic_load(&store->punched) > PUNCHED_MAX)
+		renew_windows(store);
 	windows = store->windows;
 	if (windows)
 		windows->refs++;
@@ -225,6 +252,7 @@ void store_punch(struct store *store, uint64_t addr, uint64_t nr_pages)
 	uint64_t had = store->have.nr;
 
 	page_set_remove(&store->have, addr, nr_pages);
+	atomic_fetch_add(&store->punched, had - store->have.nr);
 	budget_give(store->budget, BUDGET_MIRROR, (had - store->have.nr) * PAGE_BYTES);
 	/* a failure costs memory only: what counts is @have */
 	fallocate(store->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, addr,

@@ -7,6 +7,7 @@
 #define MIGRATE_DEST_STORE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include "dest/budget.h"
 #include "kernel/page_set.h"
@@ -47,6 +48,7 @@ struct store_windows {
  * @map_lock: for @ranges and @windows. Never held while bytes are waited for: who receives into
  *	a window holds a reference. Taken before memory.lock. After memory_seal() nothing
  *	changes them and no lock is needed
+ * @punched: pages since the windows were mapped; each may have left a page table behind
  * @ranges: what pages may be sent for, in order, not overlapping
  */
 struct store {
@@ -54,6 +56,7 @@ struct store {
 	struct budget *budget;
 	struct page_set have;
 	pthread_mutex_t map_lock;
+	atomic_ulong punched;
 	struct store_range *ranges;
 	size_t nr_ranges;
 	struct store_windows *windows;
@@ -76,7 +79,7 @@ bool store_announced(const struct store *store, uint64_t addr, uint64_t nr_pages
 /**
  * store_windows_get() - windows that stay where they are until store_windows_put()
  *
- * Takes @map_lock, as store_windows_put() does.
+ * Takes @map_lock, as store_windows_put() does. Before memory_seal() only: it may map them anew.
  */
 struct store_windows *store_windows_get(struct store *store);
 void store_windows_put(struct store *store, struct store_windows *windows);

@@ -25,7 +25,7 @@ static int flush(struct outgoing *out, struct digests *digests, bool last, struc
 	msg.body_case = MIGRATE__CONTROL__BODY_DIGESTS;
 	msg.digests = &body;
 	digests->nr = 0;
-	return outgoing_failed(out, err) ? -1 : control_send(out->ctl, &msg, err);
+	return control_send(out->ctl, &msg, err);
 }
 
 static int add_piece(struct outgoing *out, struct digests *digests, const struct run *run,
@@ -34,7 +34,9 @@ static int add_piece(struct outgoing *out, struct digests *digests, const struct
 	Migrate__DigestRun *to = &digests->runs[digests->nr];
 	size_t bytes = run->nr_pages << PAGE_SHIFT, done;
 
-	if (svm_read(&out->svm, run->addr, digests->buf, bytes, &done, err))
+	/* a message of pieces is some GiB of memory, and --max-frozen may pass meanwhile */
+	if (outgoing_failed(out, err) ||
+	    svm_read(&out->svm, run->addr, digests->buf, bytes, &done, err))
 		return -1;
 	if (done != bytes)
 		return error_set(err, CODE_TARGET, NULL,

@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "kernel/memfs.h"
 #include "kernel/proc.h"
+#include "kernel/safe_dir.h"
 #include "source/record.h"
 
 #define RECORD_NAME	"commit"
@@ -154,18 +156,30 @@ static bool is_source_dir(const char *name)
 	return len > suffix && !strcmp(name + len - suffix, SOURCE_SUFFIX);
 }
 
+/* What a record says is done as root: it must be root's, and of a directory that is. */
+static bool is_ours(int base_fd, const char *name)
+{
+	struct stat st;
+
+	return !fstatat(base_fd, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISDIR(st.st_mode) &&
+	       st.st_uid == geteuid() && !(st.st_mode & 022);
+}
+
 static int each_in(const char *base, record_fn fn, void *ctx)
 {
-	DIR *dir = opendir(base);
+	int fd = safe_dir_open(base, false, &(struct error){ 0 });
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 	int ret = 0;
 
+	if (!dir && fd >= 0)
+		close(fd);
 	while (dir && !ret && (entry = readdir(dir))) {
 		struct error ignored = { 0 };
 		char path[PATH_MAX];
 		struct record record;
 
-		if (!is_source_dir(entry->d_name) ||
+		if (!is_source_dir(entry->d_name) || !is_ours(fd, entry->d_name) ||
 		    snprintf(path, sizeof(path), "%s/%s", base, entry->d_name) >=
 		    (int)sizeof(path) || record_read(path, &record, &ignored))
 			continue;

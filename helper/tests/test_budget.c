@@ -55,6 +55,10 @@ static void one_total_for_all(void **state)
 	assert_int_equal(budget_announce(&two, BUDGET_MIRROR, 600 * MIB, &err), -1);
 	assert_int_equal(err.code, CODE_NOT_READY);
 	assert_non_null(strstr(err.hint, "--max-memory"));
+	assert_true(atomic_exchange(&places->memory_short, false));
+	/* nobody has to go for one that could not be had on an empty machine */
+	assert_int_equal(budget_announce(&two, BUDGET_MIRROR, 1001 * MIB, &err), -1);
+	assert_false(atomic_load(&places->memory_short));
 	memset(&err, 0, sizeof(err));
 	assert_int_equal(budget_announce(&two, BUDGET_MIRROR, 300 * MIB, &err), 0);
 	/* the program has it: it is not the migration's any more */

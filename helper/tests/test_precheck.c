@@ -76,6 +76,19 @@ static void cpu_flags(void **state)
 	assert_null(strpbrk(bench->refusals.text[0], "\033\n"));
 }
 
+/* More than are compared would be none that is compared. */
+static void too_many_cpu_flags(void **state)
+{
+	static char *flags[5000];
+	struct bench *bench = *state;
+
+	for (size_t i = 0; i < 5000; i++)
+		flags[i] = "no-such-flag";
+	bench->setup.cpu_flags = flags;
+	bench->setup.n_cpu_flags = 5000;
+	assert_int_equal(refusals(bench), 1);
+}
+
 static void sizes_that_overflow(void **state)
 {
 	static const uint64_t bytes[] = { UINT64_MAX, UINT64_MAX / 11 * 10, 1UL << 63, 1UL << 47 };
@@ -169,7 +182,8 @@ static void a_path_that_is_none(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BENCH_TEST(nothing_is_wrong), BENCH_TEST(cpu_flags), BENCH_TEST(sizes_that_overflow),
+		BENCH_TEST(nothing_is_wrong), BENCH_TEST(cpu_flags), BENCH_TEST(too_many_cpu_flags),
+		BENCH_TEST(sizes_that_overflow),
 		BENCH_TEST(files_are_no_oracle), BENCH_TEST(a_file_is_asked_once),
 		BENCH_TEST(too_many_files), BENCH_TEST(a_path_that_is_none),
 	};

@@ -127,6 +127,34 @@ static void all_are_found(void **state)
 	free(record);
 }
 
+/* Another user's word is no record: in a directory, or below a base, that others can write to. */
+static void those_of_others_are_not(void **state)
+{
+	struct record *record = of_this_process();
+	struct error err = { 0 };
+	int nr = 0;
+
+	close(record_write(dir, record, &err));
+	assert_int_equal(chmod(dir, 0777), 0);
+	assert_int_equal(record_each(base, count, &nr), 0);
+	assert_int_equal(chmod(dir, 0700), 0);
+	assert_int_equal(chmod(base, 0777), 0);
+	assert_int_equal(record_each(base, count, &nr), 0);
+	assert_int_equal(chmod(base, 0700), 0);
+	if (!geteuid()) {
+		assert_int_equal(chown(dir, 65534, 65534), 0);
+		assert_int_equal(record_each(base, count, &nr), 0);
+		assert_int_equal(chown(dir, 0, 0), 0);
+		assert_int_equal(chown(base, 65534, 65534), 0);
+		assert_int_equal(record_each(base, count, &nr), 0);
+		assert_int_equal(chown(base, 0, 0), 0);
+	}
+	assert_int_equal(nr, 0);
+	assert_int_equal(record_each(base, count, &nr), 0);
+	assert_int_equal(nr, 1);
+	free(record);
+}
+
 static void damaged(void **state)
 {
 	static const char *const texts[] = { "", "pid 1\n", "pid\nstart\n", "start 5\n\0pid 7\n" };
@@ -152,6 +180,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(it_comes_back, make_dir, remove_all),
 		cmocka_unit_test_setup_teardown(a_lock_keeps_others_away, make_dir, remove_all),
 		cmocka_unit_test_setup_teardown(all_are_found, make_dir, remove_all),
+		cmocka_unit_test_setup_teardown(those_of_others_are_not, make_dir, remove_all),
 		cmocka_unit_test_setup_teardown(damaged, make_dir, remove_all),
 	};
 

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <cmocka.h>
@@ -125,6 +126,43 @@ static void test_write_read_punch(void **state)
 	assert_int_equal(*(uint8_t *)store_at(store, BASE + 3 * P, 1), 0);
 }
 
+static unsigned long page_tables_kib(void)
+{
+	FILE *file = fopen("/proc/self/status", "re");
+	unsigned long kib = 0;
+	char line[128];
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "VmPTE: %lu", &kib) == 1)
+			break;
+	fclose(file);
+	return kib;
+}
+
+/* A source that sends one page in each 2 MiB and takes it back: no budget counts page tables. */
+static void test_page_tables_go(void **state)
+{
+	const uint64_t step = 2UL << 20, nr = 40000;
+	struct store *store = *state;
+	const struct store_range range = { BASE, BASE + nr * step };
+	unsigned long before;
+	struct error err = { 0 };
+
+	announce(store, &range, 1);
+	before = page_tables_kib();
+	for (uint64_t addr = BASE; addr < range.end; addr += step) {
+		struct store_windows *windows = store_windows_get(store);
+
+		*(uint8_t *)store_windows_at(windows, addr, 1) = 1;
+		assert_int_equal(store_add(store, addr, 1, &err), 0);
+		store_windows_put(store, windows);
+		store_punch(store, addr, 1);
+	}
+	/* of all pages it would be 4 KiB each */
+	assert_in_range(page_tables_kib() - before, 0, nr * 4 / 2);
+}
+
 static void test_sets(void **state)
 {
 	struct page_set a, b;
@@ -161,6 +199,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_windows_stay, open_store, close_store),
 		cmocka_unit_test_setup_teardown(test_windows_are_held, open_store, close_store),
 		cmocka_unit_test_setup_teardown(test_write_read_punch, open_store, close_store),
+		cmocka_unit_test_setup_teardown(test_page_tables_go, open_store, close_store),
 		cmocka_unit_test(test_sets),
 	};
 

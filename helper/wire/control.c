@@ -361,18 +361,6 @@ static int check_head(struct control *ctl, Migrate__Control__BodyCase body, uint
 	return ret;
 }
 
-static Migrate__Control *unpack(const uint8_t *buf, uint32_t length, struct error *err)
-{
-	Migrate__Control *msg = migrate__control__unpack(NULL, length, buf);
-
-	if (!msg) {
-		error_set(err, CODE_PEER, NULL, "malformed message of %u bytes", length);
-		return NULL;
-	}
-	message_clean(msg);
-	return msg;
-}
-
 static Migrate__Control *recv_any(struct control *ctl, size_t *bytes, struct error *err)
 {
 	uint8_t head[MESSAGE_HEAD_BYTES], *buf;
@@ -395,7 +383,7 @@ static Migrate__Control *recv_any(struct control *ctl, size_t *bytes, struct err
 	}
 	memcpy(buf, head, first);
 	if (!read_all(ctl, buf + first, length - first, err))
-		msg = unpack(buf, length, err);
+		msg = message_unpack(buf, length, err);
 	free(buf);
 	return msg;
 }

@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <stdlib.h>
 #include "ui/text.h"
 #include "wire/message.h"
 
 #define NAME_MAX_BYTES		128	/* of a host, a program, a version */
+
+/* Memory that a message may take: no list of ours takes 8 times its bytes on the wire. */
+#define UNPACK_FREE		65536U
+#define UNPACK_TIMES		12
+#define ALLOC_BYTES		16	/* of malloc() itself, each time */
 
 /* A message begins with the number of its body's field, and the type "message". */
 Migrate__Control__BodyCase message_kind(const uint8_t *head, uint32_t bytes)
@@ -14,7 +20,7 @@ Migrate__Control__BodyCase message_kind(const uint8_t *head, uint32_t bytes)
 	return (tag & 7) == 2 ? tag >> 3 : 0;
 }
 
-void message_clean(Migrate__Control *msg)
+static void message_clean(Migrate__Control *msg)
 {
 	switch (msg->body_case) {
 	case MIGRATE__CONTROL__BODY_HELLO:
@@ -38,4 +44,34 @@ void message_clean(Migrate__Control *msg)
 	default:
 		break;
 	}
+}
+
+static void *unpack_alloc(void *left, size_t bytes)
+{
+	size_t cost = bytes + ALLOC_BYTES;
+
+	if (cost > *(size_t *)left)
+		return NULL;
+	*(size_t *)left -= cost;
+	return malloc(bytes);
+}
+
+static void unpack_free(void *left, void *data)
+{
+	(void)left;
+	free(data);
+}
+
+Migrate__Control *message_unpack(const uint8_t *buf, uint32_t bytes, struct error *err)
+{
+	size_t left = UNPACK_FREE + (size_t)bytes * UNPACK_TIMES;
+	ProtobufCAllocator allocator = { unpack_alloc, unpack_free, &left };
+	Migrate__Control *msg = migrate__control__unpack(&allocator, bytes, buf);
+
+	if (!msg) {
+		error_set(err, CODE_PEER, NULL, "malformed message of %u bytes", bytes);
+		return NULL;
+	}
+	message_clean(msg);
+	return msg;
 }

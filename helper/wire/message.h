@@ -8,13 +8,20 @@
 
 #include <stdint.h>
 #include "control.pb-c.h"
+#include "ui/error.h"
 
 #define MESSAGE_HEAD_BYTES	2	/* in which the kind of a message stands */
 
 /** message_kind() - kind of the message that begins with these @bytes; NOT_SET: none */
 Migrate__Control__BodyCase message_kind(const uint8_t *head, uint32_t bytes);
 
-/** message_clean() - make the words of the other side printable, before anybody stores them */
-void message_clean(Migrate__Control *msg);
+/**
+ * message_unpack() - the message, with the words of the other side made printable
+ *
+ * A field of two bytes on the wire can take a hundred here: a message that takes many times its
+ * bytes is refused.
+ * Return: NULL with CODE_PEER
+ */
+Migrate__Control *message_unpack(const uint8_t *buf, uint32_t bytes, struct error *err);
 
 #endif
