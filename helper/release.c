@@ -164,8 +164,9 @@ static int let_go(struct release *rel, struct error *err)
 	/* the pid may have been given away while it was opened */
 	if (rel->record.guard.pidfd >= 0 && !record_process_is(&rel->record))
 		error_set(err, CODE_TARGET, NULL, "process %d has ended", rel->pid);
-	else if (rel->record.guard.pidfd >= 0 && !record_remove(rel->dir, err))
-		ret = guard_off(&rel->record.guard, err);
+	/* in this order: a release that is killed in between can be said again */
+	else if (rel->record.guard.pidfd >= 0 && !guard_off(&rel->record.guard, err))
+		ret = record_remove(rel->dir, err);
 	if (!ret)
 		nftw(rel->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 	close(lock);

@@ -80,6 +80,8 @@ int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **dump,
 pid_t criu_dump_pid(const struct criu_dump *dump);
 /** criu_dump_fd() - RPC socket; readable/hang-up when CRIU died while it was held */
 int criu_dump_fd(const struct criu_dump *dump);
+/** criu_dump_is_held() - CRIU lives, and waits: the tasks have not run since the dump */
+bool criu_dump_is_held(const struct criu_dump *dump);
 /**
  * criu_dump_refuse() - let the tasks run on; frees @dump
  *

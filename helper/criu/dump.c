@@ -13,7 +13,8 @@
 #include "criu/sockopts.h"
 #include "kernel/proc.h"
 
-#define LET_GO_TIMEOUT_MS	10000
+#define LET_GO_TIMEOUT_MS	60000	/* a CRIU that is killed in its work may take the program along */
+#define LOG_LOOK_MS		500
 #define GHOST_BYTES_MAX		(64U << 20)
 
 /**
@@ -74,7 +75,7 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 }
 
 /* Until CRIU has something to say. */
-static void dump_wait(const struct criu_dump *dump)
+static void dump_wait(struct criu_dump *dump)
 {
 	struct pollfd fds[2] = {
 		{ .fd = dump->rpc.fd, .events = POLLIN },
@@ -83,8 +84,10 @@ static void dump_wait(const struct criu_dump *dump)
 
 	while (!fds[0].revents) {
 		fds[1].revents = 0;
-		if (poll(fds, 2, -1) < 0)
+		if (poll(fds, 2, LOG_LOOK_MS) <= 0) {
+			criu_log_revive(&dump->log);
 			continue;
+		}
 		if (fds[1].revents & POLLIN)
 			sockopts_answer(dump->listener, dump->rpc.pid);
 		else if (fds[1].revents)
@@ -114,8 +117,17 @@ static int dump_step(struct criu_dump *dump, struct error *err)
 	return held ? 1 : rpc_answer(dump->rpc.fd, true, err);
 }
 
+/* Somebody may have stopped CRIU, or killed who reads its log: it has work to do now. */
+static void dump_urge(struct criu_dump *dump)
+{
+	if (dump->rpc.pid)
+		kill(dump->rpc.pid, SIGCONT);
+	criu_log_revive(&dump->log);
+}
+
 static void dump_free(struct criu_dump *dump)
 {
+	dump_urge(dump);
 	rpc_end(&dump->rpc, LET_GO_TIMEOUT_MS);
 	criu_log_close(&dump->log, CRIU_LOG_TIMEOUT_MS);
 	close(dump->page_fd);
@@ -195,6 +207,14 @@ int criu_dump_fd(const struct criu_dump *dump)
 	return dump->rpc.fd;
 }
 
+bool criu_dump_is_held(const struct criu_dump *dump)
+{
+	struct pollfd pfd = { .fd = dump->rpc.fd };
+
+	/* a process that dies closes its descriptors before the kernel lets its tracees go */
+	return !poll(&pfd, 1, 0);
+}
+
 /* Return: 0 when CRIU has come to its end */
 static int dump_drain(struct criu_dump *dump, struct error *err)
 {
@@ -220,6 +240,7 @@ int criu_dump_refuse(struct criu_dump *dump, struct error *err)
 {
 	int ret;
 
+	dump_urge(dump);
 	/* a CRIU that died while it was held let go of the tasks by that */
 	rpc_answer(dump->rpc.fd, false, &(struct error){ 0 });
 	ret = dump_drain(dump, err);

@@ -95,11 +95,32 @@ int criu_log_open(struct criu_log *log, int work_dir_fd, const char *name, struc
 	return ret;
 }
 
+void criu_log_revive(struct criu_log *log)
+{
+	char fifo_path[32];
+	int fifo, file;
+
+	if (!log->pid || waitpid(log->pid, NULL, WNOHANG) != log->pid)
+		return;
+	log->pid = 0;
+	snprintf(fifo_path, sizeof(fifo_path), "/proc/self/fd/%d", log->hold);
+	fifo = open(fifo_path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	file = open(log->path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+	if (fifo >= 0 && file >= 0)
+		start(log, fifo, file, &(struct error){ 0 });
+	if (fifo >= 0)
+		close(fifo);
+	if (file >= 0)
+		close(file);
+}
+
 void criu_log_close(struct criu_log *log, int timeout_ms)
 {
 	struct timespec tick = { .tv_nsec = 1000000 };
-	pid_t pid = log->pid;
+	pid_t pid;
 
+	criu_log_revive(log);
+	pid = log->pid;
 	if (log->hold >= 0)
 		close(log->hold);
 	log->hold = -1;

@@ -37,6 +37,14 @@ struct criu_log {
 int criu_log_open(struct criu_log *log, int work_dir_fd, const char *name, struct error *err);
 
 /**
+ * criu_log_revive() - start the copying again when the process that copies was killed
+ *
+ * CRIU, or its code in the program, would wait for a reader for ever; without @hold it would get
+ * SIGPIPE, which stays pending for the program.
+ */
+void criu_log_revive(struct criu_log *log);
+
+/**
  * criu_log_close() - end the copying: the file is complete when CRIU has ended
  * @timeout_ms: how long to wait for the end of CRIU. The copying goes on afterwards, until CRIU
  *	has ended

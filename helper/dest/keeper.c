@@ -171,6 +171,9 @@ static bool kept_reap(struct kept *kept)
 	kept->ns.pid = 0;
 	if (WIFEXITED(status) && WEXITSTATUS(status) > NSINIT_SIGNALLED)
 		kept->signal = WEXITSTATUS(status) - NSINIT_SIGNALLED;
+	else if (WIFSIGNALED(status))
+		/* the kernel killed the program with its init */
+		kept->signal = WTERMSIG(status);
 	return true;
 }
 
@@ -405,19 +408,33 @@ int keeper_spawn(struct keeper *keeper, pid_t task_pid, int *rpc_fd, pid_t *init
 	return 0;
 }
 
+/* Until the kernel has told the init of the keeper's end: before it, the init's life says nothing. */
+static void wait_keeper(const struct keeper *keeper)
+{
+	struct timespec tick = { .tv_nsec = 1000000 };
+
+	for (int ms = 0; ms < PDEATH_TIMEOUT_MS && !waitpid(keeper->pid, NULL, WNOHANG); ms++)
+		nanosleep(&tick, NULL);
+}
+
 /*
- * The keeper died in the middle. Its init has died with it, or was already told to outlive it.
- * Return: 0 when the tasks run
+ * The keeper died in the middle. Its init has died with it, or was already told to outlive it. A
+ * group that is thawed was thawed by the keeper: its tasks may have run, although they are dead.
+ * Return: 0 when the tasks run, or have run
  */
 static int commit_alone(struct keeper *keeper, struct error *err)
 {
 	struct pollfd init = { .fd = proc_pidfd(keeper->init_pid, &(struct error){ 0 }),
 			       .events = POLLIN };
-	bool ended = init.fd < 0 || poll(&init, 1, PDEATH_TIMEOUT_MS) > 0;
+	bool ended;
 
+	wait_keeper(keeper);
+	ended = init.fd < 0 || poll(&init, 1, PDEATH_TIMEOUT_MS) > 0;
 	if (init.fd >= 0)
 		close(init.fd);
-	if (ended || (cgroup_exists(&keeper->group) && cgroup_thaw(&keeper->group, err)))
+	/* an init cannot end while the v1 freezer keeps its killed tasks */
+	if (cgroup_is_told_to_freeze(&keeper->group) &&
+	    (ended || check_alive(&keeper->group, err) || cgroup_thaw(&keeper->group, err)))
 		return -1;
 	memset(err, 0, sizeof(*err));
 	group_leave(&keeper->group);
@@ -446,7 +463,7 @@ static int keeper_end(struct keeper *keeper, enum keeper_op op, int *value, stru
 
 	if (!ret)
 		waitpid(keeper->pid, NULL, 0);
-	*value = ret ? 0 : msg.value;
+	*value = ret ? -1 : msg.value;
 	return ret;
 }
 

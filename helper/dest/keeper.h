@@ -48,7 +48,8 @@ int keeper_abort(struct keeper *keeper, struct error *err);
 
 /**
  * keeper_done() - nothing is lacking: let go of everything; the keeper ends
- * @signal: by which the program's first task was killed; 0 when it lives, or ended otherwise
+ * @signal: by which the program's first task was killed; 0 when it lives, or ended otherwise; -1
+ *	after a failure: nobody knows
  */
 int keeper_done(struct keeper *keeper, int *signal, struct error *err);
 

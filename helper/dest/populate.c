@@ -81,9 +81,10 @@ int populate_run(struct memory *mem, struct error *err)
 
 	while (step != STEP_FAILED && !stop) {
 		memory_lock(mem);
-		while (!mem->work && !mem->failed && !mem->stop)
+		/* a failure may be a link that was lost after COMMIT had come: what is here is installed */
+		while (!mem->work && !mem->stop)
 			pthread_cond_wait(&mem->changed, &mem->lock);
-		stop = mem->failed || mem->stop;
+		stop = mem->stop;
 		if (!stop)
 			step = memory_step(mem, err);
 		memory_unlock(mem);

@@ -7,7 +7,7 @@
 /**
  * populate_run() - body of the thread that installs from the mirror
  *
- * Return: 0 when it was stopped, or the migration was given up, -1 on failure
+ * Return: 0 when it was stopped, -1 on failure
  */
 int populate_run(struct memory *mem, struct error *err);
 

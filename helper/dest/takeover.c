@@ -159,19 +159,28 @@ doubt:
 	return CODE_DOUBT;
 }
 
-/* It ran, and was killed before all of its memory had come: the source's copy is older, but whole. */
+/*
+ * It ran, and was killed before all of its memory had come: the source's copy is older, but whole.
+ * @signal: -1: nobody knows how it ended, so the source's copy is not ended
+ */
 static int died(struct incoming *in, int signal, struct error *err)
 {
+	static const char hint[] = "at the source it stands as it was when it moved";
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__Died body = MIGRATE__DIED__INIT;
 	struct error ignored = { 0 };
 
-	body.signal = signal;
+	/* 0: nobody knows how it ended */
+	body.signal = signal > 0 ? signal : 0;
 	msg.body_case = MIGRATE__CONTROL__BODY_DIED;
 	msg.died = &body;
-	error_set(err, CODE_TARGET, "at the source it stands as it was when it moved",
-		  "the program was killed by signal %d (%s) after it was started here", signal,
-		  strsignal(signal));
+	if (signal > 0)
+		error_set(err, CODE_TARGET, hint,
+			  "the program was killed by signal %d (%s) after it was started here",
+			  signal, strsignal(signal));
+	else
+		error_set(err, CODE_TARGET, hint,
+			  "the program has ended here after it was started, and its keeper, which would know how, was killed");
 	control_send(in->ctl, &msg, &ignored);
 	tell_result(err, counts_json(in));
 	return err->code;

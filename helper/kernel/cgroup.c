@@ -331,6 +331,13 @@ int cgroup_freeze(const struct cgroup *group, struct error *err)
 	return cgroup_wait_frozen(group, err);
 }
 
+bool cgroup_is_told_to_freeze(const struct cgroup *group)
+{
+	return group->kind != CGROUP_NONE &&
+	       file_says(group->dir, group->kind == CGROUP_V2 ? "cgroup.freeze" :
+			 "freezer.self_freezing", "1");
+}
+
 void cgroup_thaw_command(const struct cgroup *group, char *text, size_t size)
 {
 	snprintf(text, size, "echo %s >%.200s/%s", group->kind == CGROUP_V2 ? "0" : "THAWED",

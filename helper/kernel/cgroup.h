@@ -83,6 +83,9 @@ int cgroup_freeze(const struct cgroup *group, struct error *err);
 /** cgroup_wait_frozen() - after cgroup_freeze(): until a process that left a ptrace stop stands */
 int cgroup_wait_frozen(const struct cgroup *group, struct error *err);
 
+/** cgroup_is_told_to_freeze() - the group is there, and was not thawed since cgroup_freeze() */
+bool cgroup_is_told_to_freeze(const struct cgroup *group);
+
 int cgroup_thaw(const struct cgroup *group, struct error *err);
 
 /**

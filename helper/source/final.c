@@ -65,7 +65,11 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	    outgoing_refuse_frozen(out, err))
 		return -1;
 	out->guarded = true;
-	return source_keeper_guard(out->keeper, outgoing_left_ms(out), err);
+	if (source_keeper_guard(out->keeper, outgoing_left_ms(out), err))
+		return -1;
+	/* while there was no guard its death let the program run on, away from its images */
+	return criu_dump_is_held(out->dump) ? 0 :
+	       error_set(err, CODE_CRIU, NULL, "CRIU died while it held the program");
 }
 
 static int say_frozen(struct outgoing *out, struct error *err)

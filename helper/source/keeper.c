@@ -140,14 +140,26 @@ static void kept_wait(struct kept *kept)
 	remove_dir(kept->dir, false);
 }
 
+/* Nobody else is left who could say it. */
+static void say_stuck(const struct kept *kept, const struct error *why)
+{
+	openlog("migrate-helper", LOG_PID, LOG_DAEMON);
+	syslog(LOG_ERR, "process %d stands, its migration has ended, and it could not be let go: %s%s%s",
+	       kept->record.guard.pid, why->what, *why->hint ? "; try: " : "", why->hint);
+	closelog();
+}
+
 /* The helper is dead. */
 static void kept_alone(struct kept *kept)
 {
+	struct error why = { 0 };
+
 	if (kept->lock_fd >= 0) {
 		kept_wait(kept);
 		return;
 	}
-	guard_off(&kept->record.guard, &(struct error){ 0 });
+	if (guard_off(&kept->record.guard, &why))
+		say_stuck(kept, &why);
 	guard_forget(&kept->record.guard);
 	remove_dir(kept->dir, false);
 }

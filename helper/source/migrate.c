@@ -2,11 +2,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
+#include "kernel/pending.h"
 #include "source/attributes.h"
 #include "source/migrate.h"
 #include "source/outgoing.h"
@@ -288,6 +290,20 @@ static int doubt(struct outgoing *out, struct error *err)
 	return err->code;
 }
 
+/* Only the keeper, which is dead, knew whether it had to stop the program by a signal. */
+static bool is_stopped_by_signal(const struct outgoing *out)
+{
+	struct error ignored = { 0 };
+	struct proc_status status;
+	uint64_t mask;
+
+	if (cgroup_exists(&out->guard.group))
+		return false;
+	/* while CRIU traces it the signal waits */
+	return (!pending_read(out->opts->pid, &mask, &ignored) && pending_has(mask, SIGSTOP)) ||
+	       (!proc_status_read(out->opts->pid, &status, &ignored) && status.state == 'T');
+}
+
 static void let_run(struct outgoing *out)
 {
 	struct error why = { 0 };
@@ -295,7 +311,7 @@ static void let_run(struct outgoing *out)
 	outgoing_watch_dump(out, -1);
 	/* CRIU needs the program able to run to take its own code out of it */
 	if (out->guarded && source_keeper_unguard(out->keeper, &why)) {
-		out->guard.signalled = !cgroup_exists(&out->guard.group);
+		out->guard.signalled = is_stopped_by_signal(out);
 		memset(&why, 0, sizeof(why));
 		guard_off(&out->guard, &why);
 	}

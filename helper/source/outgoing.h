@@ -113,7 +113,6 @@ void outgoing_watch_rpc(void *ctx, int rpc_fd);
 void outgoing_limit(struct outgoing *out, uint64_t until_ns);
 /** outgoing_left_ms() - until the limit; 0 when there is none, or it has passed */
 int outgoing_left_ms(struct outgoing *out);
-bool outgoing_is_committed(struct outgoing *out);
 /** outgoing_watch_dump() - a CRIU is held from here on; -1: it is not any more */
 void outgoing_watch_dump(struct outgoing *out, int dump_fd);
 /** outgoing_commit() - failures do not undo anything from here on; -1 when one was before */

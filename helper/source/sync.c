@@ -53,12 +53,21 @@ static void kick(struct outgoing *out)
 		return;
 }
 
-void outgoing_fail(struct outgoing *out, const struct error *err)
+/*
+ * @undoes: it ends the migration only before COMMIT; after it, it would take from the program
+ *	that runs elsewhere the pages that are here
+ * Return: false when COMMIT is, or is being, recorded, and nothing was done for that reason
+ */
+static bool fail(struct outgoing *out, const struct error *err, bool undoes)
 {
 	struct outgoing_sync *sync = &out->sync;
 	bool first, tell;
 
 	pthread_mutex_lock(&sync->lock);
+	if (undoes && sync->committed) {
+		pthread_mutex_unlock(&sync->lock);
+		return false;
+	}
 	first = !sync->closing && !sync->failed;
 	tell = sync->connected && !sync->committed && err->code != CODE_NETWORK &&
 	       err->code != CODE_PEER;
@@ -71,7 +80,7 @@ void outgoing_fail(struct outgoing *out, const struct error *err)
 	pthread_cond_broadcast(&sync->changed);
 	pthread_mutex_unlock(&sync->lock);
 	if (!first)
-		return;
+		return true;
 	/* before the other side sees connections close, and makes up a reason of its own */
 	if (tell)
 		control_send_abort(out->ctl, err, false);
@@ -80,6 +89,12 @@ void outgoing_fail(struct outgoing *out, const struct error *err)
 	shutdown(out->urgent_fd, SHUT_RDWR);
 	if (out->ctl)
 		control_hurry(out->ctl);
+	return true;
+}
+
+void outgoing_fail(struct outgoing *out, const struct error *err)
+{
+	fail(out, err, false);
 }
 
 void outgoing_watch_rpc(void *ctx, int rpc_fd)
@@ -110,16 +125,6 @@ int outgoing_left_ms(struct outgoing *out)
 	until = out->sync.until_ns;
 	pthread_mutex_unlock(&out->sync.lock);
 	return until > now ? (until - now) / 1000000 + 1 : 0;
-}
-
-bool outgoing_is_committed(struct outgoing *out)
-{
-	bool committed;
-
-	pthread_mutex_lock(&out->sync.lock);
-	committed = out->sync.committed;
-	pthread_mutex_unlock(&out->sync.lock);
-	return committed;
 }
 
 int outgoing_failed(struct outgoing *out, struct error *err)
@@ -272,18 +277,15 @@ static void on_signal(struct outgoing *out)
 	pthread_mutex_lock(&out->sync.lock);
 	connected = out->sync.connected;
 	pthread_mutex_unlock(&out->sync.lock);
-	if (outgoing_is_committed(out)) {
-		report_say("%s: the program has moved already; its memory is still being sent",
-			   strsignal(info.ssi_signo));
-		return;
-	}
 	error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)", strsignal(info.ssi_signo));
 	if (!connected) {
 		/* nothing was done to the program, and the keeper cleans up */
 		report_error(&err);
 		_exit(err.code);
 	}
-	outgoing_fail(out, &err);
+	if (!fail(out, &err, true))
+		report_say("%s: the program has moved already; its memory is still being sent",
+			   strsignal(info.ssi_signo));
 }
 
 /*
@@ -308,8 +310,9 @@ static void judge(struct outgoing *out, const struct pollfd *fds, bool committed
 			 out->dir.path);
 		error_set(&err, CODE_CRIU, log, "CRIU died while it held the program");
 	}
+	/* COMMIT may be recorded since @committed was looked at */
 	if (error_is_set(&err))
-		outgoing_fail(out, &err);
+		fail(out, &err, !fds[WATCH_TARGET].revents);
 }
 
 /* --max-frozen has passed: whoever waits, for whatever it may be, comes back. */
@@ -318,12 +321,10 @@ static void too_long(struct outgoing *out)
 	struct error err = { 0 };
 
 	outgoing_limit(out, 0);
-	if (outgoing_is_committed(out))
-		return;
 	error_set(&err, CODE_ABORTED, "look why it takes so long, or raise --max-frozen",
 		  "the program stood for %u s, the limit of --max-frozen", out->opts->max_frozen_s);
-	outgoing_fail(out, &err);
-	control_shutdown(out->ctl);
+	if (fail(out, &err, true))
+		control_shutdown(out->ctl);
 }
 
 /* Return: milliseconds for poll(), -1 when there is no limit */

@@ -15,7 +15,7 @@
  * empty, so the pid that it is to dump says how it behaves.
  */
 enum act { ACT_HOLD = 1, ACT_FAIL, ACT_DIE, ACT_GARBAGE, ACT_DIE_HELD, ACT_ENDS, ACT_MUTE,
-	   ACT_LOG };
+	   ACT_LOG, ACT_LOG_KILLED };
 
 #define LOG_FILLER	"(00.0) the parasite says something\n"
 #define LOG_FILLERS	6000	/* more than a pipe holds */
@@ -84,6 +84,27 @@ static void fake_log(const CriuOpts *opts)
 	close(fd);
 }
 
+/* Somebody kills the process that copies the log. */
+static void kill_copying(void)
+{
+	char path[64], name[32];
+	FILE *children, *comm;
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", getppid(), getppid());
+	children = fopen(path, "re");
+	while (children && fscanf(children, "%d", &pid) == 1) {
+		snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+		comm = fopen(path, "re");
+		if (comm && fgets(name, sizeof(name), comm) && !strcmp(name, "migrate-log\n"))
+			kill(pid, SIGKILL);
+		if (comm)
+			fclose(comm);
+	}
+	if (children)
+		fclose(children);
+}
+
 static void fake_dump(int fd, const CriuOpts *opts)
 {
 	int images_fd = opts->images_dir_fd;
@@ -93,12 +114,14 @@ static void fake_dump(int fd, const CriuOpts *opts)
 	if (opts->pid == ACT_FAIL)
 		fake_result(fd, false, "Error (criu/x.c:1): the task has a strange thing\n", 0);
 	if (opts->pid == ACT_GARBAGE && send(fd, "\xff\xff\xff", 3, 0) == 3)
-		pause();
+		fake_recv(fd);
+	if (opts->pid == ACT_LOG_KILLED)
+		kill_copying();
 	if (opts->pid == ACT_ENDS)
 		fake_result(fd, false, NULL, ESRCH);
-	if (opts->pid == ACT_LOG)
+	if (opts->pid == ACT_LOG || opts->pid == ACT_LOG_KILLED)
 		fake_log(opts);
-	if (opts->pid == ACT_MUTE || opts->pid == ACT_LOG)
+	if (opts->pid == ACT_MUTE || opts->pid == ACT_LOG || opts->pid == ACT_LOG_KILLED)
 		fake_result(fd, false, "Error (criu/y.c:2): No parent image found, whatever\n", 0);
 	if (opts->pid == ACT_DIE_HELD) {
 		CriuResp resp = CRIU_RESP__INIT;
@@ -244,6 +267,34 @@ static void test_hold_and_refuse(void **state)
 	assert_int_equal(kill(pid, 0), -1);
 }
 
+/* A CRIU that somebody has stopped is let go on: killed, it would take the program along. */
+static void test_stopped_and_refuse(void **state)
+{
+	struct fixture *f = *state;
+	struct criu_dump *dump;
+
+	assert_int_equal(start(f, ACT_HOLD, &dump), 0);
+	kill(criu_dump_pid(dump), SIGSTOP);
+	assert_true(criu_dump_is_held(dump));
+	assert_int_equal(criu_dump_refuse(dump, &f->err), 0);
+	assert_true(has_mark(f, "unlocked"));
+}
+
+static void test_is_held(void **state)
+{
+	struct fixture *f = *state;
+	struct criu_dump *dump;
+	bool held = true;
+
+	assert_int_equal(start(f, ACT_DIE_HELD, &dump), 0);
+	for (int i = 0; i < 500 && held; i++) {
+		held = criu_dump_is_held(dump);
+		usleep(10000);
+	}
+	assert_false(held);
+	criu_dump_refuse(dump, &f->err);
+}
+
 static void test_hold_and_kill(void **state)
 {
 	struct fixture *f = *state;
@@ -315,18 +366,27 @@ static void test_mute(void **state)
 }
 
 /* The first error that CRIU passes on is none when there is a parent; the log knows better. */
-static void test_log(void **state)
+static void check_log(struct fixture *f, enum act act)
 {
-	struct fixture *f = *state;
-
 	char path[64];
 	struct stat st;
 
-	check_failure(f, ACT_LOG, "the root of it");
+	check_failure(f, act, "the root of it");
 	check_hint(f);
 	snprintf(path, sizeof(path), "%s/dump.log", f->work.path);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_size, LOG_FILLERS * strlen(LOG_FILLER) + strlen(fake_log_text));
+}
+
+static void test_log(void **state)
+{
+	check_log(*state, ACT_LOG);
+}
+
+/* CRIU waits for a reader, in the program too, until there is another one. */
+static void test_log_killed(void **state)
+{
+	check_log(*state, ACT_LOG_KILLED);
 }
 
 static void test_die(void **state)
@@ -350,12 +410,15 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_version, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_installed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hold_and_refuse, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stopped_and_refuse, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_is_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hold_and_kill, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hang_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fail, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mute, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_log, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_log_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_die, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_die_held, setup, teardown),
 	};

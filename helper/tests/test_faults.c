@@ -461,9 +461,39 @@ static void test_stress(void **state)
 		stress(salt);
 }
 
+static void *populate_alone(void *arg)
+{
+	struct error err = { 0 };
+
+	populate_run(arg, &err);
+	return NULL;
+}
+
+/* COMMIT was received and the link lost, before anybody acted on either: COMMIT counts. */
+static void test_failed_before(void **state)
+{
+	struct memory *mem = calloc(1, sizeof(*mem));
+	struct memory_hooks hooks = { 0 };
+	struct error err = { 0 };
+	pthread_t thread;
+
+	assert_int_equal(memory_init(mem, &hooks, &err), 0);
+	memory_fail(mem);
+	pthread_create(&thread, NULL, populate_alone, mem);
+	usleep(300000);
+	assert_int_equal(pthread_tryjoin_np(thread, NULL), EBUSY);
+	populate_stop(mem);
+	pthread_join(thread, NULL);
+	memory_destroy(mem);
+	free(mem);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_stress) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_stress),
+		cmocka_unit_test(test_failed_before),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -235,14 +235,72 @@ static void test_commit_unheard(void **state)
 	int rpc_fd, init = spawn(keeper, &rpc_fd);
 	bool started = true;
 
+	free(wait_for_criu());
+	assert_int_equal(cgroup_freeze(&group, &err), 0);
 	kill(keeper_pid(keeper), SIGKILL);
 	assert_int_equal(keeper_commit(keeper, &started, &err), -1);
 	assert_false(started);
+	/* the v1 freezer keeps the killed tasks until here, and they keep the init */
+	keeper_undo(keeper, init);
 	assert_true(ends(init));
+	assert_false(cgroup_exists(&group));
+	keeper_free(keeper);
+	close(rpc_fd);
+	close(init);
+}
+
+/* The keeper dies after it has thawed the group, and the program with it: the program has run. */
+static void test_commit_unanswered(void **state)
+{
+	struct keeper *keeper = start();
+	struct error err = { 0 };
+	int rpc_fd, init = spawn(keeper, &rpc_fd);
+	bool started = false;
+
+	free(wait_for_criu());
+	assert_int_equal(cgroup_freeze(&group, &err), 0);
+	assert_int_equal(cgroup_thaw(&group, &err), 0);
+	kill(keeper_pid(keeper), SIGKILL);
+	assert_true(ends(init));
+	assert_int_equal(keeper_commit(keeper, &started, &err), 0);
+	assert_true(started);
 	keeper_undo(keeper, init);
 	keeper_free(keeper);
 	close(rpc_fd);
 	close(init);
+}
+
+/* Who kills the init kills the program: it has not ended by itself. */
+static void test_init_killed(void **state)
+{
+	struct keeper *keeper = start();
+	struct error err = { 0 };
+	int rpc_fd, init = spawn(keeper, &rpc_fd), signal = 0;
+	bool started = false;
+
+	free(wait_for_criu());
+	assert_int_equal(keeper_commit(keeper, &started, &err), 0);
+	syscall(SYS_pidfd_send_signal, init, SIGKILL, NULL, 0);
+	assert_true(ends(init));
+	assert_int_equal(keeper_done(keeper, &signal, &err), 0);
+	assert_int_equal(signal, SIGKILL);
+	keeper_free(keeper);
+	close(rpc_fd);
+	close(init);
+}
+
+/* Nobody is left who knows how the program ended: that is not taken for a good end. */
+static void test_done_unknown(void **state)
+{
+	struct keeper *keeper = start();
+	struct error err = { 0 };
+	int signal = 0;
+
+	kill(keeper_pid(keeper), SIGKILL);
+	assert_int_equal(keeper_done(keeper, &signal, &err), -1);
+	assert_int_equal(signal, -1);
+	keeper_clean_up(&owned, -1);
+	keeper_free(keeper);
 }
 
 static void test_commit(void **state)
@@ -287,6 +345,9 @@ int main(void)
 		cmocka_unit_test_setup(test_keeper_dies, is_root),
 		cmocka_unit_test_setup(test_commit_killed, is_root),
 		cmocka_unit_test_setup(test_commit_unheard, is_root),
+		cmocka_unit_test_setup(test_commit_unanswered, is_root),
+		cmocka_unit_test_setup(test_init_killed, is_root),
+		cmocka_unit_test_setup(test_done_unknown, make_dir),
 		cmocka_unit_test_setup(test_commit, is_root),
 	};
 
