@@ -283,7 +283,12 @@ static void on_signal(struct outgoing *out)
 		report_error(&err);
 		_exit(err.code);
 	}
-	if (!fail(out, &err, true))
+	if (fail(out, &err, true))
+		return;
+	if (control_phase(out->ctl) < PHASE_STARTED)
+		report_say("%s: the program was handed over; it is not known yet whether it runs there",
+			   strsignal(info.ssi_signo));
+	else
 		report_say("%s: the program has moved already; its memory is still being sent",
 			   strsignal(info.ssi_signo));
 }

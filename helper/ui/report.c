@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "ui/out.h"
 #include "ui/report.h"
 #include "ui/text.h"
 
@@ -16,7 +17,12 @@ static struct {
 	bool json, tty;
 	bool open_line;		/* a progress line stands on the terminal */
 	int state_delay_ms;
-} out = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct out results, messages;	/* standard output, standard error */
+} out = {
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.results = { .fd = STDOUT_FILENO },
+	.messages = { .fd = STDERR_FILENO },
+};
 
 void report_init(bool json)
 {
@@ -40,6 +46,33 @@ static double now(void)
 	return ts.tv_sec + ts.tv_nsec / 1000000 / 1000.0;
 }
 
+/* Lock held. @text: a whole line, or several */
+static void put(struct out *to, const char *text)
+{
+	unsigned int lost = to->lost;
+	char note[80];
+
+	if (!out_write(to, text, strlen(text)) || !lost)
+		return;
+	to->lost = 0;
+	if (out.json && to == &out.results)
+		snprintf(note, sizeof(note), "{\"event\":\"output-lost\",\"lines\":%u}\n", lost);
+	else
+		snprintf(note, sizeof(note), "(%u lines before this one were not read in time)\n",
+			 lost);
+	out_write(to, note, strlen(note));
+}
+
+static void put_line(struct out *to, const char *text)
+{
+	char *line = NULL;
+
+	if (asprintf(&line, "%s\n", text) < 0)
+		return;
+	put(to, line);
+	free(line);
+}
+
 void report_event(const char *event, json_t *fields)
 {
 	json_t *line;
@@ -55,8 +88,7 @@ void report_event(const char *event, json_t *fields)
 	text = line ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(13)) : NULL;
 	if (text) {
 		pthread_mutex_lock(&out.lock);
-		puts(text);
-		fflush(stdout);
+		put_line(&out.results, text);
 		pthread_mutex_unlock(&out.lock);
 	}
 	free(text);
@@ -75,7 +107,7 @@ json_t *report_text(const char *text)
 static void close_line(void)
 {
 	if (out.open_line)
-		fputc('\n', stderr);
+		put(&out.messages, "\n");
 	out.open_line = false;
 }
 
@@ -95,13 +127,13 @@ void report_say(const char *fmt, ...)
 	}
 	pthread_mutex_lock(&out.lock);
 	close_line();
-	fprintf(stderr, "%s\n", text);
+	put_line(&out.messages, text);
 	pthread_mutex_unlock(&out.lock);
 }
 
 void report_progress(const char *fmt, ...)
 {
-	char raw[TEXT_MAX], text[TEXT_MAX];
+	char raw[TEXT_MAX], text[TEXT_MAX], line[TEXT_MAX + 8];
 	va_list args;
 
 	if (!out.tty)
@@ -111,25 +143,30 @@ void report_progress(const char *fmt, ...)
 	va_end(args);
 	text_printable(text, sizeof(text), raw);
 	pthread_mutex_lock(&out.lock);
-	fprintf(stderr, "\r\033[K%s", text);
+	snprintf(line, sizeof(line), "\r\033[K%s", text);
+	put(&out.messages, line);
 	out.open_line = true;
-	fflush(stderr);
 	pthread_mutex_unlock(&out.lock);
 }
 
 void report_print(const char *fmt, ...)
 {
+	char *text = NULL;
 	va_list args;
+	int bytes;
 
 	if (out.json)
 		return;
+	va_start(args, fmt);
+	bytes = vasprintf(&text, fmt, args);
+	va_end(args);
+	if (bytes < 0)
+		return;
 	pthread_mutex_lock(&out.lock);
 	close_line();
-	va_start(args, fmt);
-	vprintf(fmt, args);
-	va_end(args);
-	fflush(stdout);
+	put(&out.results, text);
 	pthread_mutex_unlock(&out.lock);
+	free(text);
 }
 
 int report_state_begin(const char *state)
@@ -149,7 +186,7 @@ void report_state(const char *state)
 
 void report_error(const struct error *err)
 {
-	char what[TEXT_MAX], hint[TEXT_MAX];
+	char what[TEXT_MAX], hint[TEXT_MAX], line[TEXT_MAX + 32];
 
 	if (out.json) {
 		report_event("error", json_pack("{s:s,s:i,s:o,s:o}",
@@ -163,8 +200,10 @@ void report_error(const struct error *err)
 	text_printable(hint, sizeof(hint), err->hint);
 	pthread_mutex_lock(&out.lock);
 	close_line();
-	fprintf(stderr, "migrate-helper: %s\n", what);
+	snprintf(line, sizeof(line), "migrate-helper: %s", what);
+	put_line(&out.messages, line);
+	snprintf(line, sizeof(line), "  %s", hint);
 	if (*hint)
-		fprintf(stderr, "  %s\n", hint);
+		put_line(&out.messages, line);
 	pthread_mutex_unlock(&out.lock);
 }

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A reader that takes nothing holds nobody up, and is told what it missed. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "ui/out.h"
+
+#define LINE	"a line of text\n"
+
+static void fill(int fd)
+{
+	char zeros[4096] = "";
+
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	while (write(fd, zeros, sizeof(zeros)) > 0)
+		;
+	fcntl(fd, F_SETFL, 0);
+}
+
+static void drain(int fd)
+{
+	char bytes[4096];
+
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	while (read(fd, bytes, sizeof(bytes)) > 0)
+		;
+}
+
+static void what_is_read_is_whole(void **state)
+{
+	size_t bytes = 60000, got = 0;
+	char *text = malloc(bytes), *back = malloc(bytes);
+	int pair[2];
+	struct out out;
+
+	assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+	out = (struct out){ .fd = pair[1] };
+	memset(text, 'x', bytes);
+	assert_true(out_write(&out, text, bytes));
+	while (got < bytes)
+		got += read(pair[0], back + got, bytes - got);
+	assert_memory_equal(text, back, bytes);
+	close(pair[0]);
+	close(pair[1]);
+	free(back);
+	free(text);
+}
+
+/* It would wait for ever if out_write() did. */
+static void nobody_waits_for_a_full_pipe(void **state)
+{
+	char got[64] = "";
+	struct out out;
+	int pair[2];
+
+	assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+	fill(pair[1]);
+	out = (struct out){ .fd = pair[1] };
+	for (int i = 0; i < 100; i++)
+		assert_false(out_write(&out, LINE, strlen(LINE)));
+	assert_int_equal(out.lost, 100);
+	drain(pair[0]);
+	assert_true(out_write(&out, LINE, strlen(LINE)));
+	assert_int_equal(read(pair[0], got, sizeof(got)), strlen(LINE));
+	assert_string_equal(got, LINE);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+/* What follows a text that was cut begins on a line of its own. */
+static void a_cut_text_ends(void **state)
+{
+	size_t bytes = 1 << 20;
+	char *text = malloc(bytes), got[64] = "";
+	struct out out;
+	int pair[2];
+
+	memset(text, 'x', bytes);
+	assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+	out = (struct out){ .fd = pair[1] };
+	assert_false(out_write(&out, text, bytes));
+	assert_true(out.cut);
+	drain(pair[0]);
+	assert_true(out_write(&out, LINE, strlen(LINE)));
+	assert_int_equal(read(pair[0], got, sizeof(got)), strlen(LINE) + 1);
+	assert_string_equal(got, "\n" LINE);
+	close(pair[0]);
+	close(pair[1]);
+	free(text);
+}
+
+static void nobody_reads_any_more(void **state)
+{
+	struct out out;
+	int pair[2];
+
+	assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+	close(pair[0]);
+	out = (struct out){ .fd = pair[1] };
+	assert_false(out_write(&out, LINE, strlen(LINE)));
+	assert_int_equal(out.lost, 0);
+	close(pair[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_read_is_whole),
+		cmocka_unit_test(nobody_waits_for_a_full_pipe),
+		cmocka_unit_test(a_cut_text_ends),
+		cmocka_unit_test(nobody_reads_any_more),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
