@@ -243,8 +243,8 @@ static int verify(struct incoming *in, struct error *err)
 	pid = verify_host_pid(in->init_pid, in->task.pid);
 	if (!pid)
 		return error_set(err, CODE_CRIU, NULL, "the restored task is not there");
-	if (verify_task(&in->verify, pid, &in->task, &in->mem.populated, &in->verified_pages,
-			err))
+	if (verify_task(&in->verify, pid, &in->task, &in->mem.populated, &in->group,
+			&in->verified_pages, err))
 		return -1;
 	tell("verified", json_pack("{s:I}", "pages", (json_int_t)in->verified_pages),
 	     "verified: %lu pages are the same on both sides", in->verified_pages);
