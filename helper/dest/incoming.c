@@ -16,6 +16,7 @@
 #include "dest/tell.h"
 
 #define SETUP_TIMEOUT_MS	20000	/* from the connection to Setup: a place is wanted by others */
+#define UNDO_TIMEOUT_MS		120000	/* more than a keeper has that does not answer */
 #define POLL_MS			200
 #define COST_FILE		"/var/lib/migrate-helper/restore-cost"
 
@@ -41,11 +42,30 @@ static void on_signal(struct incoming *in)
 	incoming_fail(in, &err);
 }
 
+/*
+ * The main thread may wait in the kernel for a page that will not come. The keeper ends what was
+ * restored when this process ends.
+ */
+static void end_stuck(struct incoming *in, int64_t *failed_ms)
+{
+	struct error err = { 0 };
+
+	if (incoming_is_committed(in) || !incoming_failed(in, &err))
+		return;
+	if (!*failed_ms)
+		*failed_ms = places_now_ms();
+	if (places_now_ms() - *failed_ms < UNDO_TIMEOUT_MS)
+		return;
+	tell("warning", NULL, "%s; what was begun could not be ended in order", err.what);
+	_exit(err.code);
+}
+
 /* Of those that the restore rests on, one may die: then it is given up while it can be. */
 static void *watch_body(void *arg)
 {
 	struct incoming *in = arg;
 	bool said_keeper = false, said_init = false;
+	int64_t failed_ms = 0;
 
 	for (;;) {
 		struct pollfd fds[] = {
@@ -57,6 +77,7 @@ static void *watch_body(void *arg)
 
 		if (poll(fds, 3, POLL_MS) < 0)
 			continue;
+		end_stuck(in, &failed_ms);
 		if (fds[0].revents)
 			on_signal(in);
 		if (fds[1].revents)

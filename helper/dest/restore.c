@@ -245,8 +245,8 @@ static int verify(struct incoming *in, struct error *err)
 	if (!pid)
 		return error_set(err, CODE_CRIU, NULL, "the restored task is not there");
 	place_busy(in->opts->place, BUSY_MS);
-	if (verify_task(&in->verify, pid, &in->task, &in->mem.populated, &in->verified_pages,
-			err))
+	if (verify_task(&in->verify, pid, &in->task, &in->mem.populated, &in->group,
+			&in->verified_pages, err))
 		return -1;
 	place_progress(in->opts->place);
 	tell("verified", json_pack("{s:I}", "pages", (json_int_t)in->verified_pages),

@@ -3,16 +3,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ptrace.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <xxhash.h>
 #include "dest/sets.h"
 #include "dest/verify.h"
+#include "kernel/remote.h"
 #include "wire/stream.h"
 
 #define MAX_PIECES	(1u << 24)
@@ -166,23 +166,32 @@ static int say_differences(const struct differences *diff, struct error *err)
 
 /*
  * What the task itself must not read is in /proc/PID/mem, since 6.12, for its tracer alone
- * (proc_mem.force_override). A task that stands stays so when it is let go.
+ * (proc_mem.force_override). A thread that the v1 freezer keeps traps when it thaws, so all of them
+ * are traced meanwhile.
  */
-static int trace(pid_t pid, struct error *err)
+static int trace(struct remote *remote, pid_t pid, const struct cgroup *group, struct error *err)
 {
-	if (ptrace(PTRACE_SEIZE, pid, NULL, NULL))
-		return error_errno(err, CODE_CRIU, NULL, "cannot trace the restored task");
-	if (ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) || waitpid(pid, NULL, __WALL) != pid)
-		return error_errno(err, CODE_CRIU, NULL, "cannot hold the restored task");
-	return 0;
+	bool thaw = group->kind == CGROUP_V1;
+
+	if (remote_seize(remote, pid, err))
+		return -1;
+	if (!(thaw && cgroup_thaw(group, err)) && !remote_wait(remote, err) &&
+	    !(thaw && cgroup_freeze(group, err)))
+		return 0;
+	/* in a group that is not frozen they would run: they die, and the source goes on */
+	kill(pid, SIGKILL);
+	remote_release(remote);
+	return -1;
 }
 
 int verify_task(const struct verify *verify, pid_t pid, const struct criu_task *task,
-		const struct page_set *populated, uint64_t *pages, struct error *err)
+		const struct page_set *populated, const struct cgroup *group,
+		uint64_t *pages, struct error *err)
 {
 	uint8_t *buf = malloc(FRAME_MAX_PAGES * PAGE_BYTES);
 	struct differences diff = { 0 };
 	struct vma_list vmas = { 0 };
+	struct remote remote;
 	int mem, pagemap, ret = -1;
 
 	mem = open_proc(pid, "mem", err);
@@ -191,14 +200,14 @@ int verify_task(const struct verify *verify, pid_t pid, const struct criu_task *
 	if (!buf)
 		error_errno(err, CODE_INTERNAL, NULL, "no memory to verify");
 	if (buf && mem >= 0 && pagemap >= 0 && !maps_read(pid, true, &vmas, err) &&
-	    !trace(pid, err)) {
+	    !trace(&remote, pid, group, err)) {
 		compare_pieces(verify, mem, task, buf, &diff, pages);
 		for (size_t i = 0; i < vmas.nr; i++)
 			if (vma_is_ours(&vmas.vmas[i]))
 				compare_rest(&vmas.vmas[i], mem, pagemap, task, populated, buf,
 					     &diff);
 		ret = say_differences(&diff, err);
-		ptrace(PTRACE_DETACH, pid, NULL, NULL);
+		remote_release(&remote);
 	}
 	maps_free(&vmas);
 	if (mem >= 0)

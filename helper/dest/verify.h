@@ -7,6 +7,7 @@
 
 #include "criu/criu.h"
 #include "dest/budget.h"
+#include "kernel/cgroup.h"
 #include "wire/control.h"
 
 struct verify_piece {
@@ -30,13 +31,15 @@ void verify_free(struct verify *verify);
  * @pid: of the restored task, in our namespace
  * @task: says what the kernel rewrites at will (rseq): not compared
  * @populated: the source's; a page here that is not in it must read as zeros
+ * @group: in which the task is frozen; thawed and frozen again if it is of cgroup v1
  * @pages: filled with how many were compared
  *
  * All pages must be installed, else the reading waits for them. The task must stand, and is
  * traced meanwhile.
  */
 int verify_task(const struct verify *verify, pid_t pid, const struct criu_task *task,
-		const struct page_set *populated, uint64_t *pages, struct error *err);
+		const struct page_set *populated, const struct cgroup *group,
+		uint64_t *pages, struct error *err);
 
 /**
  * verify_host_pid() - pid, as seen here, of task @ns_pid in the PID namespace of @init_pid
