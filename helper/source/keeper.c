@@ -3,29 +3,37 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
+#include "kernel/fds.h"
 #include "source/keeper.h"
 
 #define ANSWER_TIMEOUT_MS	30000
 #define UNGUARD_TIMEOUT_MS	5000	/* the program stands meanwhile */
 #define RELEASE_POLL_MS		500
+#define HELPER_GRACE_MS		15000	/* beyond --max-frozen, for a helper that gives up itself */
 
 enum keeper_op { OP_GUARD, OP_UNGUARD, OP_COMMIT, OP_UNCOMMIT, OP_KILL, OP_END };
 
-/** struct keeper_msg - a request, and with @err filled its answer */
+/**
+ * struct keeper_msg - a request, and with @err filled its answer
+ * @limit_ms: of OP_GUARD: COMMIT is recorded, or the guard lifted, within this time
+ */
 struct keeper_msg {
 	enum keeper_op op;
 	bool keep_log;
+	int limit_ms;
 	struct error err;
 };
 
@@ -43,12 +51,23 @@ struct source_keeper {
  * struct kept - the keeper process's own state
  * @record: the guard of the program in it is the one that is used
  * @lock_fd: the keeper's shared lock on the record; -1: COMMIT is not recorded
+ * @helper_fd: pidfd of the helper
+ * @until_ns: CLOCK_MONOTONIC: then a helper that has done nothing is ended. 0: no limit
  */
 struct kept {
 	struct record record;
 	char dir[PATH_MAX];
-	int sock, lock_fd;
+	int sock, lock_fd, helper_fd;
+	uint64_t until_ns;
 };
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000UL + now.tv_nsec;
+}
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
@@ -93,15 +112,19 @@ static bool kept_request(struct kept *kept, struct keeper_msg *msg)
 	memset(&msg->err, 0, sizeof(msg->err));
 	switch (msg->op) {
 	case OP_GUARD:
+		/* the helper looks at the clock itself, and is the first to act */
+		kept->until_ns = now_ns() + (msg->limit_ms + HELPER_GRACE_MS) * 1000000UL;
 		guard_on(guard, &msg->err);
 		break;
 	case OP_UNGUARD:
+		kept->until_ns = 0;
 		if (kept->lock_fd >= 0)
 			error_set(&msg->err, CODE_INTERNAL, NULL, "COMMIT is recorded already");
 		else
 			guard_off(guard, &msg->err);
 		break;
 	case OP_COMMIT:
+		kept->until_ns = 0;
 		kept_commit(kept, &msg->err);
 		break;
 	case OP_UNCOMMIT:
@@ -164,12 +187,43 @@ static void kept_alone(struct kept *kept)
 	remove_dir(kept->dir, false);
 }
 
+/* A helper that is stopped, or stuck, would keep the program standing without a word. */
+static void end_helper(struct kept *kept)
+{
+	struct pollfd helper = { .fd = kept->helper_fd, .events = POLLIN };
+
+	openlog("migrate-helper", LOG_PID, LOG_DAEMON);
+	syslog(LOG_WARNING,
+	       "the migrate-helper that moves process %d did nothing for too long and is ended; the process goes on here",
+	       kept->record.guard.pid);
+	closelog();
+	syscall(SYS_pidfd_send_signal, kept->helper_fd, SIGKILL, NULL, 0);
+	poll(&helper, 1, HELPER_GRACE_MS);
+}
+
+/* Return: false when there is no helper any more */
+static bool kept_receive(struct kept *kept, struct keeper_msg *msg)
+{
+	struct pollfd pfd = { .fd = kept->sock, .events = POLLIN };
+	uint64_t now = now_ns();
+	int ret, left_ms = -1;
+
+	if (kept->until_ns)
+		left_ms = kept->until_ns > now ? (kept->until_ns - now) / 1000000 + 1 : 0;
+	do {
+		ret = poll(&pfd, 1, left_ms);
+	} while (ret < 0 && errno == EINTR);
+	if (!ret) {
+		end_helper(kept);
+		return false;
+	}
+	return recv(kept->sock, msg, sizeof(*msg), 0) == sizeof(*msg);
+}
+
 static void keeper_main(struct kept *kept)
 {
+	const int keep[] = { kept->sock, kept->record.guard.pidfd, kept->helper_fd };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int pidfd = kept->record.guard.pidfd;
-	int low = kept->sock < pidfd ? kept->sock : pidfd;
-	int high = kept->sock < pidfd ? pidfd : kept->sock;
 	struct keeper_msg msg;
 	sigset_t set;
 
@@ -177,11 +231,7 @@ static void keeper_main(struct kept *kept)
 	setsid();
 	for (int fd = 0; fd < 3; fd++)
 		dup2(null, fd);
-	if (low > 3)
-		close_range(3, low - 1, 0);
-	if (high > low + 1)
-		close_range(low + 1, high - 1, 0);
-	close_range(high + 1, ~0U, 0);
+	fds_close_others(keep, sizeof(keep) / sizeof(*keep));
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
@@ -189,18 +239,11 @@ static void keeper_main(struct kept *kept)
 	sigprocmask(SIG_SETMASK, &set, NULL);
 	if (chdir("/"))
 		_exit(1);
-	for (;;) {
-		ssize_t n = recv(kept->sock, &msg, sizeof(msg), 0);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n != sizeof(msg)) {
-			kept_alone(kept);
-			_exit(0);
-		}
+	while (kept_receive(kept, &msg))
 		if (!kept_request(kept, &msg))
 			_exit(0);
-	}
+	kept_alone(kept);
+	_exit(0);
 }
 
 struct source_keeper *source_keeper_start(const struct record *record, const char *dir,
@@ -211,6 +254,9 @@ struct source_keeper *source_keeper_start(const struct record *record, const cha
 	int pair[2] = { -1, -1 };
 
 	if (!keeper || !kept || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		goto failed;
+	kept->helper_fd = syscall(SYS_pidfd_open, getpid(), 0);
+	if (kept->helper_fd < 0)
 		goto failed;
 	kept->record = *record;
 	kept->sock = pair[1];
@@ -225,6 +271,7 @@ struct source_keeper *source_keeper_start(const struct record *record, const cha
 	if (keeper->pid < 0)
 		goto failed;
 	close(pair[1]);
+	close(kept->helper_fd);
 	free(kept);
 	keeper->sock = pair[0];
 	return keeper;
@@ -280,7 +327,7 @@ static void keeper_end_it(struct source_keeper *keeper)
 static int keeper_do(struct source_keeper *keeper, enum keeper_op op, int timeout_ms,
 		     struct error *err)
 {
-	struct keeper_msg msg = { .op = op };
+	struct keeper_msg msg = { .op = op, .limit_ms = timeout_ms };
 	bool dead;
 	int ret = keeper_ask(keeper, &msg, timeout_ms, &dead, err);
 

@@ -28,6 +28,11 @@ int source_keeper_fd(const struct source_keeper *keeper);
  * on the request later; the caller then does what is to be done itself.
  */
 
+/**
+ * source_keeper_guard() - put the guard on
+ * @timeout_ms: what is left until --max-frozen. A helper that has neither recorded COMMIT nor
+ *	lifted the guard some time after that is ended by the keeper, and the program goes on
+ */
 int source_keeper_guard(struct source_keeper *keeper, int timeout_ms, struct error *err);
 int source_keeper_unguard(struct source_keeper *keeper, struct error *err);
 

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "dest/fdpass.h"
+#include "dest/kept.h"
+#include "dest/nsinit.h"
+#include "kernel/fds.h"
+#include "kernel/pending.h"
+
+/* The keeper process's own state. */
+struct kept {
+	const struct owned_dir *dir;
+	int sock;		/* to the helper; -1 when it is gone */
+	const struct cgroup *group;
+	struct nsinit ns;
+	int *fds;		/* index: handle; -1: free */
+	size_t nr_fds;
+	int signal;		/* by which the program was killed, 0 */
+	bool committed;
+};
+
+static void kept_hold(struct kept *kept, int fd, struct keeper_msg *answer)
+{
+	size_t i = 0;
+	int *fds;
+
+	while (i < kept->nr_fds && kept->fds[i] >= 0)
+		i++;
+	if (i == kept->nr_fds) {
+		fds = realloc(kept->fds, (i + 1) * sizeof(*fds));
+		if (!fds || fd < 0) {
+			error_set(&answer->err, CODE_INTERNAL, NULL,
+				  "the keeper cannot hold one more descriptor");
+			return;
+		}
+		kept->fds = fds;
+		kept->nr_fds = i + 1;
+	}
+	kept->fds[i] = fd;
+	answer->value = i;
+}
+
+static void kept_release(struct kept *kept, int handle)
+{
+	if (handle < 0 || (size_t)handle >= kept->nr_fds || kept->fds[handle] < 0)
+		return;
+	close(kept->fds[handle]);
+	kept->fds[handle] = -1;
+}
+
+static void kept_release_all(struct kept *kept)
+{
+	for (size_t i = 0; i < kept->nr_fds; i++)
+		kept_release(kept, i);
+}
+
+static int kept_spawn(struct kept *kept, pid_t task_pid, struct keeper_msg *answer)
+{
+	int rpc_fd = -1;
+
+	if (cgroup_make(kept->group, &answer->err))
+		return -1;
+	if (nsinit_start(&kept->ns, task_pid, kept->group, &rpc_fd, &answer->err)) {
+		nsinit_kill(&kept->ns, &answer->err);
+		return -1;
+	}
+	answer->value = kept->ns.pid;
+	return rpc_fd;
+}
+
+/* What was restored dies before it has run. */
+static void kept_kill(struct kept *kept, struct error *err)
+{
+	/* the v1 freezer keeps killed tasks, and the init waits for them */
+	cgroup_kill(kept->group);
+	nsinit_kill(&kept->ns, err);
+	cgroup_remove(kept->group, KEPT_GROUP_TIMEOUT_MS);
+}
+
+static void kept_abort(struct kept *kept, struct error *err)
+{
+	/* first the tasks: as long as one lives, its missing pages must not read as zeros */
+	kept_kill(kept, err);
+	kept_release_all(kept);
+	owned_dir_remove(kept->dir);
+}
+
+void kept_group_leave(const struct cgroup *group)
+{
+	if (!cgroup_empty(group))
+		cgroup_remove(group, KEPT_GROUP_TIMEOUT_MS);
+}
+
+int kept_check_alive(const struct cgroup *group, struct error *err)
+{
+	struct error gone = { 0 };
+	uint64_t mask;
+	pid_t *pids;
+	size_t nr = cgroup_pids(group, &pids);
+	bool dead = !nr;
+
+	for (size_t i = 0; i < nr && !dead; i++)
+		dead = pending_read(pids[i], &mask, &gone) || pending_has(mask, SIGKILL);
+	free(pids);
+	return dead ? error_set(err, CODE_TARGET, NULL,
+				"the restored program was killed before it was started") : 0;
+}
+
+static void kept_commit(struct kept *kept, struct keeper_msg *answer)
+{
+	if (!kept_check_alive(kept->group, &answer->err) &&
+	    !nsinit_commit(&kept->ns, &answer->err) &&
+	    !cgroup_thaw(kept->group, &answer->err)) {
+		answer->value = true;
+		return;
+	}
+	kept->committed = false;
+	kept_kill(kept, &(struct error){ 0 });
+}
+
+static bool kept_reap(struct kept *kept)
+{
+	int status;
+
+	if (!kept->ns.pid || waitpid(kept->ns.pid, &status, WNOHANG) != kept->ns.pid)
+		return false;
+	kept->ns.pid = 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) > NSINIT_SIGNALLED)
+		kept->signal = WEXITSTATUS(status) - NSINIT_SIGNALLED;
+	else if (WIFSIGNALED(status))
+		/* the kernel killed the program with its init */
+		kept->signal = WTERMSIG(status);
+	return true;
+}
+
+/* Return: false when the keeper is to end */
+static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *fds)
+{
+	struct keeper_msg answer = { .op = msg->op, .seq = msg->seq };
+	bool go_on = true, started = false;
+	int rpc_fd = -1;
+
+	switch (msg->op) {
+	case KEEPER_HOLD:
+		kept_hold(kept, fds[0], &answer);
+		fds[0] = -1;
+		break;
+	case KEEPER_RELEASE:
+		kept_release(kept, msg->value);
+		break;
+	case KEEPER_SPAWN:
+		rpc_fd = kept_spawn(kept, msg->task_pid, &answer);
+		break;
+	case KEEPER_COMMIT:
+		/* before anything can run: from here on nothing is killed any more */
+		kept->committed = true;
+		kept_commit(kept, &answer);
+		started = answer.value;
+		break;
+	case KEEPER_ABORT:
+		if (kept->committed)
+			error_set(&answer.err, CODE_INTERNAL, NULL, "COMMIT was said already");
+		else
+			kept_abort(kept, &answer.err);
+		go_on = kept->committed;
+		break;
+	case KEEPER_DONE:
+		kept_reap(kept);
+		answer.value = kept->signal;
+		kept_release_all(kept);
+		owned_dir_remove(kept->dir);
+		go_on = false;
+		break;
+	}
+	fdpass_send(kept->sock, &answer, sizeof(answer), &rpc_fd, rpc_fd >= 0);
+	if (rpc_fd >= 0)
+		close(rpc_fd);
+	if (started) {
+		kept_group_leave(kept->group);
+		/* CRIU's images are of no use any more, and take memory */
+		owned_dir_remove(kept->dir);
+	}
+	return go_on;
+}
+
+static bool kept_message(struct kept *kept)
+{
+	struct keeper_msg msg;
+	int fds[FDPASS_MAX];
+	bool go_on;
+
+	if (fdpass_recv(kept->sock, &msg, sizeof(msg), fds, -1) != 1) {
+		struct error ignored = { 0 };
+
+		close(kept->sock);
+		kept->sock = -1;
+		if (!kept->committed)
+			kept_abort(kept, &ignored);
+		return kept->committed && kept->ns.pid;
+	}
+	go_on = kept_request(kept, &msg, fds);
+	for (size_t i = 0; i < FDPASS_MAX; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	return go_on;
+}
+
+static void kept_main(struct kept *kept, int signals)
+{
+	struct signalfd_siginfo info;
+	bool go_on = true;
+
+	while (go_on) {
+		struct pollfd fds[] = {
+			{ .fd = signals, .events = POLLIN },
+			{ .fd = kept->sock, .events = POLLIN },
+		};
+
+		if (poll(fds, 2, -1) < 0)
+			continue;
+		if (fds[0].revents && read(signals, &info, sizeof(info)) > 0)
+			/* without a helper and without tasks there is nothing to hold for */
+			go_on = !kept_reap(kept) || kept->sock >= 0;
+		if (fds[1].revents)
+			go_on = kept_message(kept);
+	}
+	if (kept->sock < 0)
+		owned_dir_remove(kept->dir);
+}
+
+void kept_run(const struct owned_dir *dir, const struct cgroup *group, int sock)
+{
+	const int keep[] = { sock, dir->base_fd, dir->fd };
+	struct kept kept = { .dir = dir, .group = group, .sock = sock, .ns = { .sock = -1 } };
+	struct rlimit many = { .rlim_cur = 65536, .rlim_max = 65536 };
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), signals;
+	sigset_t set;
+
+	prctl(PR_SET_NAME, "migrate-keeper");
+	setsid();
+	for (int fd = 0; fd < 3; fd++)
+		dup2(null, fd);
+	/* a connection that stayed open here would hide from the peer that the helper died */
+	fds_close_others(keep, 3);
+	setrlimit(RLIMIT_NOFILE, &many);
+	if (chdir("/"))
+		_exit(1);
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	signals = signalfd(-1, &set, SFD_CLOEXEC);
+	if (signals < 0)
+		_exit(1);
+	kept_main(&kept, signals);
+	_exit(0);
+}
