@@ -126,6 +126,10 @@ int image_next(struct image *image, const ProtobufCMessageDescriptor *type,
 	if (bytes > left - 4)
 		return error_set(err, CODE_CRIU, hint_images, "image %s is cut short",
 				 image->name);
+	if (bytes > IMAGE_RECORD_MAX)
+		return error_set(err, CODE_CRIU, hint_images,
+				 "image %s has a record of %u bytes, more than %u", image->name,
+				 bytes, IMAGE_RECORD_MAX);
 	*msg = protobuf_c_message_unpack(type, NULL, bytes, image->data + image->at + 4);
 	if (!*msg)
 		return error_set(err, CODE_CRIU, hint_images, "image %s has a damaged record",

@@ -20,6 +20,12 @@
 
 #define IMAGE_NAME_MAX		64
 
+/*
+ * Longest record, in bytes: unpacked it takes many times as much. That of 65,000 mappings, the most
+ * that Linux gives by default, is some 6 MiB.
+ */
+#define IMAGE_RECORD_MAX	(16U << 20)
+
 /**
  * struct image - one image file, read whole
  * @at: where the next record starts

@@ -17,21 +17,80 @@
 #include "criu/log.h"
 #include "criu/rpc.h"
 
-/* To the last byte. A full disk loses lines of the log, and never stops CRIU. */
+#define HEAD_BYTES	(8UL << 20)	/* of a log, as it comes */
+#define TAIL_BYTES	(128UL << 10)	/* of its end: twice as much at most */
+
+/**
+ * struct tail - the end of a log that is too long; the last lines say why CRIU failed
+ * @now: is being filled
+ * @old: what @now was before; @full: there is that
+ * @bytes: in @now
+ * @lost: the log was too long
+ */
+struct tail {
+	char old[TAIL_BYTES], now[TAIL_BYTES];
+	size_t bytes;
+	bool full, lost;
+};
+
+static void tail_add(struct tail *tail, const char *data, size_t bytes)
+{
+	tail->lost = true;
+	while (bytes) {
+		size_t room = TAIL_BYTES - tail->bytes, piece = bytes < room ? bytes : room;
+
+		memcpy(tail->now + tail->bytes, data, piece);
+		tail->bytes += piece;
+		data += piece;
+		bytes -= piece;
+		if (tail->bytes < TAIL_BYTES)
+			break;
+		memcpy(tail->old, tail->now, TAIL_BYTES);
+		tail->bytes = 0;
+		tail->full = true;
+	}
+}
+
+static void tail_write(const struct tail *tail, int file)
+{
+	static const char mark[] = "\n[what was here was too much]\n";
+
+	if (!tail->lost)
+		return;
+	image_write_all(file, mark, strlen(mark));
+	if (tail->full)
+		image_write_all(file, tail->old, TAIL_BYTES);
+	image_write_all(file, tail->now, tail->bytes);
+}
+
+/*
+ * To the last byte. A full disk loses lines of the log, and never stops CRIU. Images that another
+ * machine made can make CRIU say as much as they like: the file keeps the beginning and the end.
+ */
 static void copy(int fifo, int file)
 {
 	struct pollfd pfd = { .fd = fifo, .events = POLLIN };
+	static struct tail tail;
 	char buffer[65536];
+	struct stat st = { 0 };
+	size_t head;
 	ssize_t n;
 
+	fstat(file, &st);
+	head = st.st_size;
 	for (;;) {
 		if (poll(&pfd, 1, -1) < 0)
 			continue;
 		n = read(fifo, buffer, sizeof(buffer));
-		if (n > 0)
+		if (n > 0 && head + n <= HEAD_BYTES) {
 			image_write_all(file, buffer, n);
-		else if (!n)
+			head += n;
+		} else if (n > 0) {
+			tail_add(&tail, buffer, n);
+		} else if (!n) {
+			tail_write(&tail, file);
 			return;
+		}
 	}
 }
 

@@ -10,10 +10,11 @@
 #include "dest/fdpass.h"
 #include "dest/incoming.h"
 #include "dest/tell.h"
+#include "kernel/proc.h"
 
 #define POLL_MS			100	/* how often failures and ended tasks are looked for */
 #define KILLED_TIMEOUT_MS	15000
-#define ENDED_TIMEOUT_MS	2000
+#define ENDED_TIMEOUT_MS	30000	/* an init that is slow, or stopped */
 
 #define MAX_FROZEN_S		86400	/* most that --max-frozen takes */
 #define COMMIT_MORE_S		10
@@ -37,9 +38,19 @@ static bool init_ended(const struct incoming *in)
 	return poll(&poll_in, 1, 0) > 0;
 }
 
+/* A process that is about to end has no memory any more. */
+static bool root_lives(const struct incoming *in)
+{
+	pid_t pid = verify_host_pid(in->init_pid, in->task.pid);
+	struct error ignored = { 0 };
+	struct proc_status status;
+
+	return pid && !proc_status_read(pid, &status, &ignored) && status.rss_bytes;
+}
+
 /*
- * Memory counts as complete too when its process has gone. The init ends a moment later, unless
- * there is another process.
+ * Memory counts as complete too when its process has gone, or has called exec. The init, which
+ * knows how the process ended, ends a moment later, unless there is another process.
  */
 static enum outcome complete(struct incoming *in)
 {
@@ -49,7 +60,10 @@ static enum outcome complete(struct incoming *in)
 	memory_lock(&in->mem);
 	gone = in->mem.spaces[0]->gone;
 	memory_unlock(&in->mem);
-	return poll(&init, 1, gone ? ENDED_TIMEOUT_MS : 0) > 0 ? OUTCOME_ENDED : OUTCOME_DONE;
+	for (int ms = 0; gone && ms < ENDED_TIMEOUT_MS; ms += POLL_MS)
+		if (poll(&init, 1, POLL_MS) > 0 || root_lives(in))
+			break;
+	return poll(&init, 1, 0) > 0 ? OUTCOME_ENDED : OUTCOME_DONE;
 }
 
 /* Wait for the memory, for the end of the tasks, or, unless @patient, for a failure. */

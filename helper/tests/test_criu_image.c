@@ -110,6 +110,23 @@ static void test_damaged(void **state)
 	}
 }
 
+/* Unpacked it would take many times as much, which nobody has announced. */
+static void test_long_record(void **state)
+{
+	struct test_dir *dir = *state;
+	size_t bytes = 12 + IMAGE_RECORD_MAX + 1;
+	uint32_t *data = calloc(1, bytes);
+	struct error err = { 0 };
+
+	data[0] = IMAGE_COMMON;
+	data[1] = IMAGE_PAGEMAP;
+	data[2] = IMAGE_RECORD_MAX + 1;
+	assert_int_equal(open_bytes(dir->fd, data, bytes, &err), -1);
+	assert_int_equal(err.code, CODE_CRIU);
+	assert_non_null(strstr(err.what, "more than"));
+	free(data);
+}
+
 static void test_not_a_file(void **state)
 {
 	struct test_dir *dir = *state;
@@ -221,6 +238,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unknown_fields_stay, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_records, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_long_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_a_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_garbage, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flipped, setup, teardown),

@@ -15,10 +15,12 @@
  * empty, so the pid that it is to dump says how it behaves.
  */
 enum act { ACT_HOLD = 1, ACT_FAIL, ACT_DIE, ACT_GARBAGE, ACT_DIE_HELD, ACT_ENDS, ACT_MUTE,
-	   ACT_LOG, ACT_LOG_KILLED };
+	   ACT_LOG, ACT_LOG_KILLED, ACT_LOG_LONG };
 
 #define LOG_FILLER	"(00.0) the parasite says something\n"
 #define LOG_FILLERS	6000	/* more than a pipe holds */
+#define LOG_TOO_MANY	300000	/* some 10 MiB */
+#define LOG_BYTES_MAX	(9 << 20)
 
 static void fake_mark(int images_fd, const char *name)
 {
@@ -78,7 +80,7 @@ static void fake_log(const CriuOpts *opts)
 		 opts->log_file);
 	fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_APPEND, 0600);
 	setrlimit(RLIMIT_FSIZE, &limit);
-	for (int i = 0; i < LOG_FILLERS; i++)
+	for (int i = 0; i < (opts->pid == ACT_LOG_LONG ? LOG_TOO_MANY : LOG_FILLERS); i++)
 		dprintf(fd, LOG_FILLER);
 	dprintf(fd, "%s", fake_log_text);
 	close(fd);
@@ -119,9 +121,10 @@ static void fake_dump(int fd, const CriuOpts *opts)
 		kill_copying();
 	if (opts->pid == ACT_ENDS)
 		fake_result(fd, false, NULL, ESRCH);
-	if (opts->pid == ACT_LOG || opts->pid == ACT_LOG_KILLED)
+	if (opts->pid == ACT_LOG || opts->pid == ACT_LOG_KILLED || opts->pid == ACT_LOG_LONG)
 		fake_log(opts);
-	if (opts->pid == ACT_MUTE || opts->pid == ACT_LOG || opts->pid == ACT_LOG_KILLED)
+	if (opts->pid == ACT_MUTE || opts->pid == ACT_LOG || opts->pid == ACT_LOG_KILLED ||
+	    opts->pid == ACT_LOG_LONG)
 		fake_result(fd, false, "Error (criu/y.c:2): No parent image found, whatever\n", 0);
 	if (opts->pid == ACT_DIE_HELD) {
 		CriuResp resp = CRIU_RESP__INIT;
@@ -389,6 +392,19 @@ static void test_log_killed(void **state)
 	check_log(*state, ACT_LOG_KILLED);
 }
 
+/* Images of another machine can make CRIU say as much as they like: the end is what matters. */
+static void test_log_long(void **state)
+{
+	struct fixture *f = *state;
+	char path[64];
+	struct stat st;
+
+	check_failure(f, ACT_LOG_LONG, "the root of it");
+	snprintf(path, sizeof(path), "%s/dump.log", f->work.path);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_size < LOG_BYTES_MAX);
+}
+
 static void test_die(void **state)
 {
 	check_failure(*state, ACT_DIE, "CRIU died");
@@ -419,6 +435,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_mute, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_log, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_log_killed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_log_long, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_die, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_die_held, setup, teardown),
 	};
