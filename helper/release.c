@@ -27,12 +27,13 @@ struct release {
 	const char *base;
 	bool force, json;
 	char dir[PATH_MAX];
+	enum record_kind kind;
 	struct record record;
 };
 
 static void usage(FILE *to)
 {
-	fputs("Usage: migrate-helper release --pid PID --force [OPTION]...\n"
+	fputs("Usage: migrate-helper release --pid PID [--force] [OPTION]...\n"
 	      "Let a program that was handed over, and does not run at the destination, go on here.\n\n"
 	      "  --pid PID         the program; \"migrate-helper status\" lists those in doubt\n"
 	      "  --force           yes, it does not run there: two of it would be worse than none\n"
@@ -104,13 +105,14 @@ static int parse(int argc, char **argv, struct release *rel)
 	return rel->pid ? -1 : wrong("%s is missing", "--pid");
 }
 
-static int is_it(void *ctx, const char *dir, const struct record *record)
+static int is_it(void *ctx, const char *dir, enum record_kind kind, const struct record *record)
 {
 	struct release *rel = ctx;
 
 	if (record->guard.pid != rel->pid)
 		return 0;
 	rel->record = *record;
+	rel->kind = kind;
 	snprintf(rel->dir, sizeof(rel->dir), "%s", dir);
 	return -1;
 }
@@ -126,7 +128,8 @@ static int find(struct release *rel, struct error *err)
 		return error_set(err, CODE_TARGET, NULL,
 				 "process %d, which was handed over to %s, has ended", rel->pid,
 				 rel->record.to);
-	if (!rel->force)
+	/* before COMMIT nothing can run there */
+	if (!rel->force && rel->kind == RECORD_COMMIT)
 		return error_set(err, CODE_USAGE, "look there first; say --force when you know that it does not",
 				 "process %d was handed over to %s and may run there", rel->pid,
 				 rel->record.to);
@@ -136,7 +139,7 @@ static int find(struct release *rel, struct error *err)
 /* Return: a descriptor that keeps others away, or -1 with @err */
 static int take(const struct release *rel, struct error *err)
 {
-	int fd = record_lock(rel->dir);
+	int fd = record_lock(rel->dir, rel->kind);
 
 	if (fd < 0)
 		return error_errno(err, CODE_TARGET, NULL, "the record of process %d is gone",
@@ -166,7 +169,10 @@ static int let_go(struct release *rel, struct error *err)
 		error_set(err, CODE_TARGET, NULL, "process %d has ended", rel->pid);
 	/* in this order: a release that is killed in between can be said again */
 	else if (rel->record.guard.pidfd >= 0 && !guard_off(&rel->record.guard, err))
-		ret = record_remove(rel->dir, err);
+		ret = record_remove(rel->dir, rel->kind, err);
+	/* that of CRIU, where no keeper is left to remove it */
+	if (!ret)
+		guard_forget(&rel->record.guard);
 	if (!ret)
 		nftw(rel->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 	close(lock);

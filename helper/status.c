@@ -43,24 +43,52 @@ static int add_row(void *ctx, const struct session *session, struct error *err)
 	return 0;
 }
 
-/* Programs that were handed over, whoever looks after them. */
-static int add_record(void *ctx, const char *dir, const struct record *record)
-{
-	json_t *list = ctx;
+/**
+ * struct standing - programs that stand here because of a migration; for JSON
+ * @handed_over: whoever looks after them
+ * @alone: not handed over, and helper and keeper are dead
+ */
+struct standing {
+	json_t *handed_over, *alone;
+};
 
-	if (!record_process_is(record))
+static int add_record(void *ctx, const char *dir, enum record_kind kind,
+		      const struct record *record)
+{
+	struct standing *standing = ctx;
+	pid_t pid = record->guard.pid;
+
+	if (!record_process_is(record) ||
+	    (kind == RECORD_GUARD && !record_is_alone(dir, kind)))
 		return 0;
-	report_print("process %d was handed over to %s and stands here; if it does not run there: migrate-helper release --pid %d --force\n",
-		     record->guard.pid, record->to, record->guard.pid);
-	json_array_append_new(list, json_pack("{s:i,s:s,s:s}", "pid", record->guard.pid, "to",
-					      record->to, "dir", dir));
+	if (kind == RECORD_COMMIT)
+		report_print("process %d was handed over to %s and stands here; if it does not run there: migrate-helper release --pid %d --force\n",
+			     pid, record->to, pid);
+	else
+		report_print("process %d stands here since a migration to %s that nobody looks after any more: migrate-helper release --pid %d\n",
+			     pid, record->to, pid);
+	json_array_append_new(kind == RECORD_COMMIT ? standing->handed_over : standing->alone,
+			      json_pack("{s:i,s:s,s:s}", "pid", pid, "to", record->to, "dir", dir));
 	return 0;
+}
+
+/* @sessions: for JSON, stolen; NULL when the module did not say */
+static void say_status(json_t *sessions)
+{
+	struct standing standing = { .handed_over = json_array(), .alone = json_array() };
+	json_t *fields;
+
+	record_each(NULL, add_record, &standing);
+	fields = json_pack("{s:o,s:o}", "handed_over", standing.handed_over, "alone",
+			   standing.alone);
+	if (sessions)
+		json_object_set_new(fields, "sessions", sessions);
+	report_event("status", fields);
 }
 
 static int look(struct sessions *sessions, struct error *err)
 {
 	struct table table = { .list = json_array() };
-	json_t *handed_over;
 
 	if (sessions_dump(sessions, add_row, &table, err)) {
 		json_decref(table.list);
@@ -68,10 +96,7 @@ static int look(struct sessions *sessions, struct error *err)
 	}
 	if (!table.rows)
 		report_print("no sessions\n");
-	handed_over = json_array();
-	record_each(NULL, add_record, handed_over);
-	report_event("status", json_pack("{s:o,s:o}", "sessions", table.list, "handed_over",
-					 handed_over));
+	say_status(table.list);
 	return 0;
 }
 
@@ -105,16 +130,13 @@ int status_main(int argc, char **argv)
 	int code = flags_parse(argc, argv, usage, flags);
 	struct error err = { 0 };
 	struct sessions sessions;
-	json_t *handed_over;
 
 	if (code >= 0)
 		return code;
 	report_init(json);
 	if (sessions_open(&sessions, false, &err)) {
 		/* a program that stands wants to be seen without the module too */
-		handed_over = json_array();
-		record_each(NULL, add_record, handed_over);
-		report_event("status", json_pack("{s:o}", "handed_over", handed_over));
+		say_status(NULL);
 	} else {
 		if (again)
 			watch(&sessions, &err);

@@ -39,11 +39,12 @@ struct keeper_msg {
 
 /**
  * struct source_keeper - the helper's end
- * @lock_fd: the helper's shared lock on the record; -1: there is none
+ * @lock_fd: the helper's shared lock on the record of COMMIT; -1: there is none
+ * @guard_lock_fd: the same of the guard's record
  */
 struct source_keeper {
 	pid_t pid;
-	int sock, lock_fd;
+	int sock, lock_fd, guard_lock_fd;
 	char dir[PATH_MAX];
 };
 
@@ -51,13 +52,14 @@ struct source_keeper {
  * struct kept - the keeper process's own state
  * @record: the guard of the program in it is the one that is used
  * @lock_fd: the keeper's shared lock on the record; -1: COMMIT is not recorded
+ * @guard_lock_fd: the same of the guard's record; -1: the guard is not on
  * @helper_fd: pidfd of the helper
  * @until_ns: CLOCK_MONOTONIC: then a helper that has done nothing is ended. 0: no limit
  */
 struct kept {
 	struct record record;
 	char dir[PATH_MAX];
-	int sock, lock_fd, helper_fd;
+	int sock, lock_fd, guard_lock_fd, helper_fd;
 	uint64_t until_ns;
 };
 
@@ -90,18 +92,43 @@ static void remove_dir(const char *dir, bool keep_log)
 static void kept_commit(struct kept *kept, struct error *err)
 {
 	if (kept->lock_fd < 0)
-		kept->lock_fd = record_write(kept->dir, &kept->record, err);
+		kept->lock_fd = record_write(kept->dir, RECORD_COMMIT, &kept->record, err);
 	/* what could not be written whole may be there all the same */
 	if (kept->lock_fd < 0)
-		kept->lock_fd = record_lock(kept->dir);
+		kept->lock_fd = record_lock(kept->dir, RECORD_COMMIT);
 }
 
 static void kept_uncommit(struct kept *kept, struct error *err)
 {
-	if (record_remove(kept->dir, err) || kept->lock_fd < 0)
+	if (record_remove(kept->dir, RECORD_COMMIT, err) || kept->lock_fd < 0)
 		return;
 	close(kept->lock_fd);
 	kept->lock_fd = -1;
+}
+
+/* Recorded first: helper and keeper may be killed together, and a person has to find the program. */
+static void kept_guard(struct kept *kept, struct error *err)
+{
+	struct guard *guard = &kept->record.guard;
+
+	/* where there is no freezer, a signal stands in for it */
+	guard->signalled = guard->group.kind == CGROUP_NONE;
+	kept->guard_lock_fd = record_write(kept->dir, RECORD_GUARD, &kept->record, err);
+	guard->signalled = false;
+	if (kept->guard_lock_fd >= 0)
+		guard_on(guard, err);
+}
+
+static void kept_unguard(struct kept *kept, struct error *err)
+{
+	struct error ignored = { 0 };
+
+	if (guard_off(&kept->record.guard, err))
+		return;
+	record_remove(kept->dir, RECORD_GUARD, &ignored);
+	if (kept->guard_lock_fd >= 0)
+		close(kept->guard_lock_fd);
+	kept->guard_lock_fd = -1;
 }
 
 /* Return: false when the keeper is to end */
@@ -114,14 +141,14 @@ static bool kept_request(struct kept *kept, struct keeper_msg *msg)
 	case OP_GUARD:
 		/* the helper looks at the clock itself, and is the first to act */
 		kept->until_ns = now_ns() + (msg->limit_ms + HELPER_GRACE_MS) * 1000000UL;
-		guard_on(guard, &msg->err);
+		kept_guard(kept, &msg->err);
 		break;
 	case OP_UNGUARD:
 		kept->until_ns = 0;
 		if (kept->lock_fd >= 0)
 			error_set(&msg->err, CODE_INTERNAL, NULL, "COMMIT is recorded already");
 		else
-			guard_off(guard, &msg->err);
+			kept_unguard(kept, &msg->err);
 		break;
 	case OP_COMMIT:
 		kept->until_ns = 0;
@@ -150,13 +177,15 @@ static void kept_wait(struct kept *kept)
 {
 	char path[PATH_MAX];
 
-	record_path(kept->dir, path, sizeof(path));
+	record_path(kept->dir, RECORD_COMMIT, path, sizeof(path));
 	openlog("migrate-helper", LOG_PID, LOG_DAEMON);
 	syslog(LOG_WARNING,
 	       "process %d was handed over to %s and stays stopped here; its migrate-helper has ended. Look whether it runs there; if not: migrate-helper release --pid %d --force",
 	       kept->record.guard.pid, kept->record.to, kept->record.guard.pid);
 	closelog();
 	close(kept->lock_fd);
+	if (kept->guard_lock_fd >= 0)
+		close(kept->guard_lock_fd);
 	while (!guard_wait_end(&kept->record.guard, RELEASE_POLL_MS) && !access(path, F_OK))
 		;
 	guard_forget(&kept->record.guard);
@@ -260,8 +289,8 @@ struct source_keeper *source_keeper_start(const struct record *record, const cha
 		goto failed;
 	kept->record = *record;
 	kept->sock = pair[1];
-	kept->lock_fd = -1;
-	keeper->lock_fd = -1;
+	kept->lock_fd = kept->guard_lock_fd = -1;
+	keeper->lock_fd = keeper->guard_lock_fd = -1;
 	snprintf(kept->dir, sizeof(kept->dir), "%s", dir);
 	snprintf(keeper->dir, sizeof(keeper->dir), "%s", dir);
 	fflush(NULL);
@@ -338,7 +367,10 @@ static int keeper_do(struct source_keeper *keeper, enum keeper_op op, int timeou
 
 int source_keeper_guard(struct source_keeper *keeper, int timeout_ms, struct error *err)
 {
-	return keeper_do(keeper, OP_GUARD, timeout_ms, err);
+	int ret = keeper_do(keeper, OP_GUARD, timeout_ms, err);
+
+	keeper->guard_lock_fd = record_lock(keeper->dir, RECORD_GUARD);
+	return ret;
 }
 
 int source_keeper_unguard(struct source_keeper *keeper, struct error *err)
@@ -352,7 +384,7 @@ int source_keeper_commit(struct source_keeper *keeper, int timeout_ms, bool *rec
 	int ret = keeper_do(keeper, OP_COMMIT, timeout_ms, err);
 
 	/* a keeper without an answer is dead by now: the record will not come any more */
-	keeper->lock_fd = record_lock(keeper->dir);
+	keeper->lock_fd = record_lock(keeper->dir, RECORD_COMMIT);
 	*recorded = !ret || keeper->lock_fd >= 0;
 	return ret;
 }
@@ -363,7 +395,7 @@ int source_keeper_uncommit(struct source_keeper *keeper, struct error *err)
 
 	if (!keeper_do(keeper, OP_UNCOMMIT, UNGUARD_TIMEOUT_MS, &why))
 		return 0;
-	return record_remove(keeper->dir, err);
+	return record_remove(keeper->dir, RECORD_COMMIT, err);
 }
 
 int source_keeper_kill(struct source_keeper *keeper, struct error *err)
@@ -386,6 +418,8 @@ void source_keeper_end(struct source_keeper *keeper, bool keep_log)
 	}
 	if (keeper->lock_fd >= 0)
 		close(keeper->lock_fd);
+	if (keeper->guard_lock_fd >= 0)
+		close(keeper->guard_lock_fd);
 	close(keeper->sock);
 	free(keeper);
 }

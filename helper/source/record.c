@@ -15,12 +15,13 @@
 #include "kernel/safe_dir.h"
 #include "source/record.h"
 
-#define RECORD_NAME	"commit"
 #define SOURCE_SUFFIX	"-source"
 
-void record_path(const char *dir, char *path, size_t size)
+static const char *const names[] = { [RECORD_GUARD] = "guard", [RECORD_COMMIT] = "commit" };
+
+void record_path(const char *dir, enum record_kind kind, char *path, size_t size)
 {
-	snprintf(path, size, "%s/" RECORD_NAME, dir);
+	snprintf(path, size, "%s/%s", dir, names[kind]);
 }
 
 static int sync_dir(const char *dir)
@@ -40,35 +41,36 @@ static int write_text(int fd, const struct record *record)
 
 	return dprintf(fd,
 		       "pid %d\nstart %" PRIu64 "\nto %s\nstopped %d\nsignalled %d\n"
-		       "kind %d\nhome %s\nline %s\ngroup %s\n",
+		       "kind %d\nhome %s\nline %s\ngroup %s\ncriu-kind %d\ncriu-group %s\n",
 		       guard->pid, record->start_ticks, record->to, guard->was_stopped,
 		       guard->signalled, guard->group.kind, guard->group.home, guard->group.line,
-		       guard->group.dir) < 0 ? -1 : 0;
+		       guard->group.dir, guard->criu.kind, guard->criu.dir) < 0 ? -1 : 0;
 }
 
-int record_write(const char *dir, const struct record *record, struct error *err)
+int record_write(const char *dir, enum record_kind kind, const struct record *record,
+		 struct error *err)
 {
 	char path[PATH_MAX], temp[PATH_MAX + 8];
 	int fd;
 
-	record_path(dir, path, sizeof(path));
+	record_path(dir, kind, path, sizeof(path));
 	snprintf(temp, sizeof(temp), "%s.new", path);
 	fd = open(temp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd >= 0 && !flock(fd, LOCK_SH) && !write_text(fd, record) && !fsync(fd) &&
 	    !rename(temp, path) && !sync_dir(dir))
 		return fd;
-	error_errno(err, CODE_INTERNAL, NULL, "cannot record COMMIT in %s", path);
+	error_errno(err, CODE_INTERNAL, NULL, "cannot write the record %s", path);
 	if (fd >= 0)
 		close(fd);
 	return -1;
 }
 
-int record_lock(const char *dir)
+int record_lock(const char *dir, enum record_kind kind)
 {
 	char path[PATH_MAX];
 	int fd;
 
-	record_path(dir, path, sizeof(path));
+	record_path(dir, kind, path, sizeof(path));
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB)) {
 		close(fd);
@@ -77,11 +79,23 @@ int record_lock(const char *dir)
 	return fd;
 }
 
-int record_remove(const char *dir, struct error *err)
+bool record_is_alone(const char *dir, enum record_kind kind)
+{
+	int fd = record_lock(dir, kind);
+	bool alone;
+
+	if (fd < 0)
+		return false;
+	alone = !flock(fd, LOCK_EX | LOCK_NB);
+	close(fd);
+	return alone;
+}
+
+int record_remove(const char *dir, enum record_kind kind, struct error *err)
 {
 	char path[PATH_MAX];
 
-	record_path(dir, path, sizeof(path));
+	record_path(dir, kind, path, sizeof(path));
 	if ((unlink(path) && errno != ENOENT) || sync_dir(dir))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot take back the record %s",
 				   path);
@@ -117,9 +131,14 @@ static void read_line(char *line, struct record *record)
 		snprintf(guard->group.line, sizeof(guard->group.line), "%s", value);
 	else if (!strcmp(line, "group"))
 		snprintf(guard->group.dir, sizeof(guard->group.dir), "%s", value);
+	else if (!strcmp(line, "criu-kind"))
+		guard->criu.kind = atoi(value);
+	else if (!strcmp(line, "criu-group"))
+		snprintf(guard->criu.dir, sizeof(guard->criu.dir), "%s", value);
 }
 
-int record_read(const char *dir, struct record *record, struct error *err)
+int record_read(const char *dir, enum record_kind kind, struct record *record,
+		struct error *err)
 {
 	char path[PATH_MAX], *line = NULL;
 	size_t cap = 0;
@@ -127,7 +146,7 @@ int record_read(const char *dir, struct record *record, struct error *err)
 
 	memset(record, 0, sizeof(*record));
 	record->guard.pidfd = -1;
-	record_path(dir, path, sizeof(path));
+	record_path(dir, kind, path, sizeof(path));
 	file = fopen(path, "re");
 	if (!file)
 		return error_errno(err, CODE_TARGET, NULL, "there is no record %s", path);
@@ -175,15 +194,20 @@ static int each_in(const char *base, record_fn fn, void *ctx)
 	if (!dir && fd >= 0)
 		close(fd);
 	while (dir && !ret && (entry = readdir(dir))) {
+		enum record_kind kind = RECORD_COMMIT;
 		struct error ignored = { 0 };
 		char path[PATH_MAX];
 		struct record record;
 
 		if (!is_source_dir(entry->d_name) || !is_ours(fd, entry->d_name) ||
 		    snprintf(path, sizeof(path), "%s/%s", base, entry->d_name) >=
-		    (int)sizeof(path) || record_read(path, &record, &ignored))
+		    (int)sizeof(path))
 			continue;
-		ret = fn(ctx, path, &record);
+		if (record_read(path, kind, &record, &ignored))
+			kind = RECORD_GUARD;
+		if (kind == RECORD_GUARD && record_read(path, kind, &record, &ignored))
+			continue;
+		ret = fn(ctx, path, kind, &record);
 	}
 	if (dir)
 		closedir(dir);

@@ -117,6 +117,7 @@ victim_pids() {
 	case $1 in
 	source-helper) echo "$migrate" ;;
 	source-keeper) side_pids src migrate-keeper ;;
+	source-both) echo "$migrate" "$(side_pids src migrate-keeper)" ;;
 	source-criu) side_pids src criu ;;
 	# Not the process that accepts: it takes no part in the migration.
 	dest-helper) pgrep -x migrate-helper -P "$serve" ;;
