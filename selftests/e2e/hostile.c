@@ -407,6 +407,7 @@ static int do_images(void)
 	int memory, fd = set_up(&memory);
 
 	signal(SIGPIPE, SIG_IGN);
+	say_frozen(fd);
 	for (uint64_t i = 0; i < 64; i++) {
 		buf.len = 0;
 		put_text(&buf, 1, "pages-1.img");
