@@ -418,7 +418,9 @@ static int prepare(struct incoming *in, int control_fd, struct error *err)
 	if (fault_init(&in->fault, err) || start_watch(in, err))
 		return -1;
 	in->ctl = control_new(control_fd, COURSE_DEST, err);
-	return in->ctl ? incoming_start_control(in, err) : -1;
+	if (!in->ctl || keeper_speak(in->keeper, control_fd, err))
+		return -1;
+	return incoming_start_control(in, err);
 }
 
 /*

@@ -144,6 +144,13 @@ void keeper_release(struct keeper *keeper, int handle)
 	keeper_ask(keeper, &msg, NULL, 0, NULL, &ignored);
 }
 
+int keeper_speak(struct keeper *keeper, int control_fd, struct error *err)
+{
+	struct keeper_msg msg = { .op = KEEPER_SPEAK };
+
+	return keeper_ask(keeper, &msg, &control_fd, 1, NULL, err);
+}
+
 int keeper_spawn(struct keeper *keeper, pid_t task_pid, int *rpc_fd, pid_t *init_pid,
 		 struct error *err)
 {

@@ -30,6 +30,14 @@ struct keeper *keeper_start(const struct owned_dir *dir, const struct cgroup *gr
 int keeper_hold(struct keeper *keeper, int fd, int *handle, struct error *err);
 void keeper_release(struct keeper *keeper, int handle);
 
+/**
+ * keeper_speak() - give it a duplicate of the control connection
+ *
+ * Should the helper die before COMMIT, the keeper tells the source, once the restored tasks are
+ * dead, that none of them ever ran, and hangs up.
+ */
+int keeper_speak(struct keeper *keeper, int control_fd, struct error *err);
+
 /** keeper_spawn() - nsinit_start(); @init_pid: the init in our namespace */
 int keeper_spawn(struct keeper *keeper, pid_t task_pid, int *rpc_fd, pid_t *init_pid,
 		 struct error *err);

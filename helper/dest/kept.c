@@ -17,11 +17,16 @@
 #include "dest/nsinit.h"
 #include "kernel/fds.h"
 #include "kernel/pending.h"
+#include "wire/conn.h"
+#include "wire/message.h"
+
+#define SPEAK_MS	1000	/* so long a source may take no byte before it is given up */
 
 /* The keeper process's own state. */
 struct kept {
 	const struct owned_dir *dir;
 	int sock;		/* to the helper; -1 when it is gone */
+	int control;		/* a duplicate of the helper's connection; -1: none, or the program runs */
 	const struct cgroup *group;
 	struct nsinit ns;
 	int *fds;		/* index: handle; -1: free */
@@ -96,6 +101,35 @@ static void kept_abort(struct kept *kept, struct error *err)
 	owned_dir_remove(kept->dir);
 }
 
+/* After COMMIT the source must see at once that the helper has ended. */
+static void kept_forget_control(struct kept *kept)
+{
+	if (kept->control >= 0)
+		close(kept->control);
+	kept->control = -1;
+}
+
+/*
+ * The helper died before COMMIT reached this keeper. When the tasks are dead only the keeper knows
+ * that none of them ever ran, and the source may have recorded COMMIT meanwhile. A message that the
+ * helper left half-written makes the Abort unreadable; the source is then in doubt, as without it.
+ */
+static void kept_abort_alone(struct kept *kept)
+{
+	struct error why = { 0 }, gone = { 0 }, ignored = { 0 };
+	size_t bytes;
+	uint8_t *buf;
+
+	kept_abort(kept, &gone);
+	error_set(&why, CODE_INTERNAL, NULL, "the destination's helper was killed");
+	buf = kept->control < 0 ? NULL :
+	      message_pack_abort(&why, !error_is_set(&gone), &bytes, &ignored);
+	if (buf)
+		conn_write(kept->control, buf, bytes, SPEAK_MS, &ignored);
+	free(buf);
+	kept_forget_control(kept);
+}
+
 void kept_group_leave(const struct cgroup *group)
 {
 	if (!cgroup_empty(group))
@@ -123,6 +157,7 @@ static void kept_commit(struct kept *kept, struct keeper_msg *answer)
 	    !nsinit_commit(&kept->ns, &answer->err) &&
 	    !cgroup_thaw(kept->group, &answer->err)) {
 		answer->value = true;
+		kept_forget_control(kept);
 		return;
 	}
 	kept->committed = false;
@@ -158,6 +193,10 @@ static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *f
 		break;
 	case KEEPER_RELEASE:
 		kept_release(kept, msg->value);
+		break;
+	case KEEPER_SPEAK:
+		kept->control = fds[0];
+		fds[0] = -1;
 		break;
 	case KEEPER_SPAWN:
 		rpc_fd = kept_spawn(kept, msg->task_pid, &answer);
@@ -201,12 +240,10 @@ static bool kept_message(struct kept *kept)
 	bool go_on;
 
 	if (fdpass_recv(kept->sock, &msg, sizeof(msg), fds, -1) != 1) {
-		struct error ignored = { 0 };
-
 		close(kept->sock);
 		kept->sock = -1;
 		if (!kept->committed)
-			kept_abort(kept, &ignored);
+			kept_abort_alone(kept);
 		return kept->committed && kept->ns.pid;
 	}
 	go_on = kept_request(kept, &msg, fds);
@@ -242,7 +279,9 @@ static void kept_main(struct kept *kept, int signals)
 void kept_run(const struct owned_dir *dir, const struct cgroup *group, int sock)
 {
 	const int keep[] = { sock, dir->base_fd, dir->fd };
-	struct kept kept = { .dir = dir, .group = group, .sock = sock, .ns = { .sock = -1 } };
+	struct kept kept = {
+		.dir = dir, .group = group, .sock = sock, .control = -1, .ns = { .sock = -1 },
+	};
 	struct rlimit many = { .rlim_cur = 65536, .rlim_max = 65536 };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC), signals;
 	sigset_t set;

@@ -204,7 +204,8 @@ static int until_commit(struct outgoing *out, struct error *err)
 	return -1;
 }
 
-static int run_there(struct outgoing *out, struct error *err)
+/* @died: set when the destination says that the program was killed after it was started */
+static int run_there(struct outgoing *out, bool *died, struct error *err)
 {
 	struct error push_err = { 0 }, ignored = { 0 };
 	Migrate__Control *msg;
@@ -213,7 +214,7 @@ static int run_there(struct outgoing *out, struct error *err)
 	if (send_empty(out, MIGRATE__CONTROL__BODY_COMMIT, err))
 		return -1;
 	outgoing_state(out, "SENT", &ignored);
-	msg = outgoing_expect(out, MIGRATE__CONTROL__BODY_STARTED, -1, err);
+	msg = outgoing_verdict(out, err);
 	if (!msg)
 		return -1;
 	migrate__control__free_unpacked(msg, NULL);
@@ -227,7 +228,8 @@ static int run_there(struct outgoing *out, struct error *err)
 		return -1;
 	}
 	msg = outgoing_next(out, -1, err);
-	if (msg && msg->body_case == MIGRATE__CONTROL__BODY_DIED)
+	*died = msg && msg->body_case == MIGRATE__CONTROL__BODY_DIED;
+	if (*died)
 		error_set(err, CODE_TARGET, NULL,
 			  "the program was killed there by signal %u (%s), after it was started",
 			  msg->died->signal, sigdescr_np(msg->died->signal) ?: "unknown");
@@ -266,27 +268,42 @@ static int end_here(struct outgoing *out, struct error *err)
 	return 0;
 }
 
+/*
+ * What a person can do when it is in doubt whether the program runs there.
+ * @died: the destination said that the program was started, and has been killed since
+ */
+static void doubt_hint(struct outgoing *out, bool died, char *hint, size_t size)
+{
+	pid_t pid = out->opts->pid;
+
+	if (guard_wait_end(&out->guard, 0))
+		snprintf(hint, size, "it is lost here; look whether it runs at %s", out->opts->to);
+	else if (died)
+		snprintf(hint, size,
+			 "\"migrate-helper release --pid %d --force\" lets it go on here, as it was when it moved",
+			 pid);
+	else
+		snprintf(hint, size,
+			 "look whether it runs at %s; if not, \"migrate-helper release --pid %d --force\" lets it go on here",
+			 out->opts->to, pid);
+}
+
 /* Both sides stay as they are; nothing here may let the program run. */
-static int doubt(struct outgoing *out, struct error *err)
+static int doubt(struct outgoing *out, bool died, struct error *err)
 {
 	char what[sizeof(err->what)], hint[sizeof(err->hint)];
-	bool died = err->code == CODE_TARGET;
+	const char *stays = "stays stopped here";
 
 	figures_thawed(&out->figures, out->frozen_at_ns);
 	if (!died)
 		outgoing_failed(out, err);
 	memcpy(what, err->what, sizeof(what));
 	memset(err, 0, sizeof(*err));
-	snprintf(hint, sizeof(hint),
-		 "look whether it runs at %s; if not, \"migrate-helper release --pid %d --force\" lets it go on here",
-		 out->opts->to, out->opts->pid);
-	if (died)
-		snprintf(hint, sizeof(hint),
-			 "\"migrate-helper release --pid %d --force\" lets it go on here, as it was when it moved",
-			 out->opts->pid);
-	error_set(err, CODE_DOUBT, hint,
-		  "%.240s; the program was handed over and stays stopped here (process %d)", what,
-		  out->opts->pid);
+	doubt_hint(out, died, hint, sizeof(hint));
+	if (guard_wait_end(&out->guard, 0))
+		stays = "its process here was killed";
+	error_set(err, CODE_DOUBT, hint, "%.240s; the program was handed over and %s (process %d)",
+		  what, stays, out->opts->pid);
 	return err->code;
 }
 
@@ -348,7 +365,7 @@ static int take_back(struct outgoing *out, struct error *err)
 
 	if (source_keeper_uncommit(out->keeper, &why)) {
 		*err = why;
-		return doubt(out, err);
+		return doubt(out, false, err);
 	}
 	outgoing_uncommit(out);
 	return undo(out, err);
@@ -357,12 +374,14 @@ static int take_back(struct outgoing *out, struct error *err)
 static int run(struct outgoing *out, struct error *err)
 {
 	int code = CODE_OK;
+	bool died = false;
 
 	if (until_commit(out, err))
 		return undo(out, err);
 	memset(err, 0, sizeof(*err));
-	if (run_there(out, err))
-		return control_is_unstarted(out->ctl) ? take_back(out, err) : doubt(out, err);
+	if (run_there(out, &died, err))
+		return control_is_unstarted(out->ctl) ? take_back(out, err) :
+		       doubt(out, died, err);
 	if (end_here(out, err))
 		code = err->code;
 	out->figures.moved = true;

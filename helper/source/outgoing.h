@@ -37,6 +37,7 @@
  * @committed: COMMIT is, or is being, recorded: the program will not run here again
  * @connected: before that there is nobody to wake: a signal ends the process
  * @closing: failures are of no interest any longer
+ * @hung_up: no more messages will come
  * @failed, @err: the first failure
  * @kick: eventfd: @dump_fd or @closing changed
  */
@@ -47,7 +48,7 @@ struct outgoing_sync {
 	size_t nr_queue;
 	int dump_fd, rpc_fd, kick, signals;
 	uint64_t until_ns;
-	bool connected, committed, closing, failed;
+	bool connected, committed, closing, hung_up, failed;
 	struct error err;
 };
 
@@ -102,6 +103,14 @@ int outgoing_state(struct outgoing *out, const char *state, struct error *err);
 Migrate__Control *outgoing_next(struct outgoing *out, int timeout_ms, struct error *err);
 Migrate__Control *outgoing_expect(struct outgoing *out, Migrate__Control__BodyCase body,
 				  int timeout_ms, struct error *err);
+/**
+ * outgoing_verdict() - the destination's answer to COMMIT
+ *
+ * A failure elsewhere says nothing of what became of the program: after one the answer has
+ * another VERDICT_MS.
+ * Return: NULL after a failure: control_is_unstarted() is then true or false for good
+ */
+Migrate__Control *outgoing_verdict(struct outgoing *out, struct error *err);
 /**
  * outgoing_watch_rpc() - CRIU has begun to dump and a failure shall end it; -1: it is held, or gone
  * @ctx: struct outgoing

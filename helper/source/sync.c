@@ -15,6 +15,8 @@
 #include "wire/deadline.h"
 
 #define REASON_MS	3000	/* how long to wait for the other side's reason */
+#define SILENCE_MS	10000	/* for so long nothing is said of an answer that does not come */
+#define VERDICT_MS	30000	/* more than the destination's keeper needs to end what it holds */
 
 /* What watch_body() waits for. */
 enum { WATCH_KICK, WATCH_SIGNALS, WATCH_TARGET, WATCH_KEEPER, WATCH_DUMP, WATCHED };
@@ -61,7 +63,7 @@ static void kick(struct outgoing *out)
 static bool fail(struct outgoing *out, const struct error *err, bool undoes)
 {
 	struct outgoing_sync *sync = &out->sync;
-	bool first, tell;
+	bool first, tell, hurry;
 
 	pthread_mutex_lock(&sync->lock);
 	if (undoes && sync->committed) {
@@ -69,6 +71,7 @@ static bool fail(struct outgoing *out, const struct error *err, bool undoes)
 		return false;
 	}
 	first = !sync->closing && !sync->failed;
+	hurry = out->ctl && !sync->committed;
 	tell = sync->connected && !sync->committed && err->code != CODE_NETWORK &&
 	       err->code != CODE_PEER;
 	if (first) {
@@ -87,7 +90,8 @@ static bool fail(struct outgoing *out, const struct error *err, bool undoes)
 	/* whoever waits inside of a SEND comes back */
 	shutdown(out->memory_fd, SHUT_RDWR);
 	shutdown(out->urgent_fd, SHUT_RDWR);
-	if (out->ctl)
+	/* the answer to COMMIT is worth waiting for */
+	if (hurry)
 		control_hurry(out->ctl);
 	return true;
 }
@@ -211,6 +215,39 @@ Migrate__Control *outgoing_expect(struct outgoing *out, Migrate__Control__BodyCa
 	return control_expected(outgoing_next(out, timeout_ms, err), body, err);
 }
 
+/* Until there is a message, or control has hung up, or, unless @failed, a failure. -1: it is late */
+static int wait_verdict(struct outgoing *out, bool failed, int timeout_ms)
+{
+	struct outgoing_sync *sync = &out->sync;
+	struct timespec until = deadline_in(CLOCK_MONOTONIC, timeout_ms < 0 ? 0 : timeout_ms);
+	int late = 0;
+
+	pthread_mutex_lock(&sync->lock);
+	while (!sync->nr_queue && !sync->hung_up && (failed || !sync->failed) && !late)
+		late = timeout_ms < 0 ? pthread_cond_wait(&sync->changed, &sync->lock) :
+		       pthread_cond_timedwait(&sync->changed, &sync->lock, &until);
+	pthread_mutex_unlock(&sync->lock);
+	return late ? -1 : 0;
+}
+
+Migrate__Control *outgoing_verdict(struct outgoing *out, struct error *err)
+{
+	struct outgoing_sync *sync = &out->sync;
+	Migrate__Control *msg;
+
+	if (wait_verdict(out, false, SILENCE_MS)) {
+		report_say("the destination has not said yet whether the program runs there; it stands here until then");
+		wait_verdict(out, false, -1);
+	}
+	wait_verdict(out, true, VERDICT_MS);
+	pthread_mutex_lock(&sync->lock);
+	msg = take(sync);
+	if (!msg)
+		*err = sync->err;
+	pthread_mutex_unlock(&sync->lock);
+	return control_expected(msg, MIGRATE__CONTROL__BODY_STARTED, err);
+}
+
 void outgoing_watch_dump(struct outgoing *out, int dump_fd)
 {
 	pthread_mutex_lock(&out->sync.lock);
@@ -252,6 +289,10 @@ static void *control_body(void *arg)
 
 		if (!msg) {
 			outgoing_fail(out, &err);
+			pthread_mutex_lock(&sync->lock);
+			sync->hung_up = true;
+			pthread_cond_broadcast(&sync->changed);
+			pthread_mutex_unlock(&sync->lock);
 			return NULL;
 		}
 		pthread_mutex_lock(&sync->lock);

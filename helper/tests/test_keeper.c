@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "dest/keeper.h"
+#include "tests/course_walk.h"
 
 static char dir[64];
 static struct cgroup group;
@@ -165,6 +166,31 @@ static void test_helper_dies(void **state)
 	assert_true(ends(init));
 	assert_true(wait_for_no_dir());
 	assert_false(cgroup_exists(&group));
+	close(rpc_fd);
+	close(init);
+}
+
+/* The source recorded COMMIT, and the helper dies before the keeper hears of it. */
+static void test_helper_dies_unstarted(void **state)
+{
+	struct keeper *keeper = start();
+	struct control *source, *dest;
+	struct error err = { 0 };
+	int rpc_fd, init = spawn(keeper, &rpc_fd), fd[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+	assert_int_equal(keeper_speak(keeper, fd[1], &err), 0);
+	source = control_new(fd[0], COURSE_SOURCE, &err);
+	dest = control_new(fd[1], COURSE_DEST, &err);
+	assert_int_equal(walk_to(source, dest, PHASE_COMMITTED, &err), 0);
+	control_close(dest);
+	keeper_free(keeper);
+	assert_null(control_recv(source, 15000, &err));
+	assert_true(control_is_unstarted(source));
+	assert_non_null(strstr(err.what, "helper was killed"));
+	/* it is said when it is so */
+	assert_true(ends(init));
+	control_close(source);
 	close(rpc_fd);
 	close(init);
 }
@@ -341,6 +367,7 @@ int main(void)
 		cmocka_unit_test_setup(test_holds, make_dir),
 		cmocka_unit_test_setup(test_abort, is_root),
 		cmocka_unit_test_setup(test_helper_dies, is_root),
+		cmocka_unit_test_setup(test_helper_dies_unstarted, is_root),
 		cmocka_unit_test_setup(test_no_hang_up, is_root),
 		cmocka_unit_test_setup(test_keeper_dies, is_root),
 		cmocka_unit_test_setup(test_commit_killed, is_root),

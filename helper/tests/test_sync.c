@@ -239,6 +239,58 @@ static void commit_ends_the_limit(void **state)
 	source_free(out);
 }
 
+struct late_word {
+	struct control *dest;
+	bool unstarted;
+};
+
+static void *say_late(void *arg)
+{
+	struct late_word *word = arg;
+	struct error err = { .code = CODE_INTERNAL, .what = "killed" };
+
+	usleep(300000);
+	if (word->unstarted)
+		control_send_abort(word->dest, &err, true);
+	else
+		walk_send(word->dest, MIGRATE__CONTROL__BODY_STARTED, &err);
+	return NULL;
+}
+
+/* After COMMIT another connection is lost first, and then the destination says what became of it. */
+static void verdict(bool unstarted)
+{
+	struct outgoing *out = source_new();
+	struct late_word word = { .unstarted = unstarted };
+	struct error lost = { .code = CODE_NETWORK, .what = "link lost" }, err = { 0 };
+	Migrate__Control *msg;
+	pthread_t thread;
+
+	both_ends(&out->ctl, &word.dest);
+	assert_int_equal(walk_to(out->ctl, word.dest, PHASE_COMMITTED, &err), 0);
+	assert_int_equal(outgoing_commit(out, &err), 0);
+	assert_int_equal(outgoing_start_threads(out, &err), 0);
+	outgoing_fail(out, &lost);
+	pthread_create(&thread, NULL, say_late, &word);
+	msg = outgoing_verdict(out, &err);
+	assert_true(!msg == unstarted);
+	assert_true(control_is_unstarted(out->ctl) == unstarted);
+	migrate__control__free_unpacked(msg, NULL);
+	pthread_join(thread, NULL);
+	control_close(word.dest);
+	source_free(out);
+}
+
+static void unstarted_is_waited_for(void **state)
+{
+	verdict(true);
+}
+
+static void started_is_waited_for(void **state)
+{
+	verdict(false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -249,6 +301,8 @@ int main(void)
 		cmocka_unit_test(done_before_commit),
 		cmocka_unit_test(frozen_has_a_limit),
 		cmocka_unit_test(commit_ends_the_limit),
+		cmocka_unit_test(unstarted_is_waited_for),
+		cmocka_unit_test(started_is_waited_for),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -224,23 +224,6 @@ bool control_is_unstarted(struct control *ctl)
 	return unstarted;
 }
 
-static uint8_t *pack(const Migrate__Control *msg, size_t *bytes, struct error *err)
-{
-	size_t body = migrate__control__get_packed_size(msg);
-	uint32_t length = htole32(body);
-	uint8_t *buf;
-
-	buf = malloc(sizeof(length) + body);
-	if (!buf) {
-		error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
-		return NULL;
-	}
-	memcpy(buf, &length, sizeof(length));
-	migrate__control__pack(msg, buf + sizeof(length));
-	*bytes = sizeof(length) + body;
-	return buf;
-}
-
 static int enter(struct control *ctl, Migrate__Control__BodyCase body, struct error *err)
 {
 	int ret;
@@ -271,7 +254,7 @@ static int send_locked(struct control *ctl, Migrate__Control__BodyCase body, con
 int control_send(struct control *ctl, const Migrate__Control *msg, struct error *err)
 {
 	size_t bytes;
-	uint8_t *buf = pack(msg, &bytes, err);
+	uint8_t *buf = message_pack(msg, &bytes, err);
 	int ret;
 
 	if (!buf)
@@ -286,23 +269,14 @@ int control_send(struct control *ctl, const Migrate__Control *msg, struct error 
 void control_send_abort(struct control *ctl, const struct error *why, bool unstarted)
 {
 	struct timespec until = deadline_in(CLOCK_REALTIME, ABORT_MS);
-	Migrate__Abort abort = MIGRATE__ABORT__INIT;
-	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	struct error ignored = { 0 };
 	size_t bytes;
 	uint8_t *buf;
 
-	abort.reason = (char *)why->what;
-	abort.has_code = true;
-	abort.code = why->code;
-	abort.has_unstarted = unstarted;
-	abort.unstarted = unstarted;
-	msg.body_case = MIGRATE__CONTROL__BODY_ABORT;
-	msg.abort = &abort;
 	control_hurry(ctl);
-	buf = pack(&msg, &bytes, &ignored);
+	buf = message_pack_abort(why, unstarted, &bytes, &ignored);
 	if (buf && !pthread_mutex_timedlock(&ctl->lock, &until)) {
-		send_locked(ctl, msg.body_case, buf, bytes, ABORT_MS, &ignored);
+		send_locked(ctl, MIGRATE__CONTROL__BODY_ABORT, buf, bytes, ABORT_MS, &ignored);
 		pthread_mutex_unlock(&ctl->lock);
 	}
 	free(buf);

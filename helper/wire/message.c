@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <endian.h>
 #include <stdlib.h>
+#include <string.h>
 #include "ui/text.h"
 #include "wire/message.h"
 
@@ -74,4 +76,37 @@ Migrate__Control *message_unpack(const uint8_t *buf, uint32_t bytes, struct erro
 	}
 	message_clean(msg);
 	return msg;
+}
+
+uint8_t *message_pack(const Migrate__Control *msg, size_t *bytes, struct error *err)
+{
+	size_t body = migrate__control__get_packed_size(msg);
+	uint32_t length = htole32(body);
+	uint8_t *buf;
+
+	buf = malloc(sizeof(length) + body);
+	if (!buf) {
+		error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
+		return NULL;
+	}
+	memcpy(buf, &length, sizeof(length));
+	migrate__control__pack(msg, buf + sizeof(length));
+	*bytes = sizeof(length) + body;
+	return buf;
+}
+
+uint8_t *message_pack_abort(const struct error *why, bool unstarted, size_t *bytes,
+			    struct error *err)
+{
+	Migrate__Abort abort = MIGRATE__ABORT__INIT;
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+
+	abort.reason = (char *)why->what;
+	abort.has_code = true;
+	abort.code = why->code;
+	abort.has_unstarted = unstarted;
+	abort.unstarted = unstarted;
+	msg.body_case = MIGRATE__CONTROL__BODY_ABORT;
+	msg.abort = &abort;
+	return message_pack(&msg, bytes, err);
 }

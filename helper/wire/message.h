@@ -6,6 +6,8 @@
 #ifndef MIGRATE_WIRE_MESSAGE_H
 #define MIGRATE_WIRE_MESSAGE_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "control.pb-c.h"
 #include "ui/error.h"
@@ -23,5 +25,15 @@ Migrate__Control__BodyCase message_kind(const uint8_t *head, uint32_t bytes);
  * Return: NULL with CODE_PEER
  */
 Migrate__Control *message_unpack(const uint8_t *buf, uint32_t bytes, struct error *err);
+
+/**
+ * message_pack() - @msg as it goes over the connection, its length first; to be freed
+ * Return: NULL with CODE_INTERNAL
+ */
+uint8_t *message_pack(const Migrate__Control *msg, size_t *bytes, struct error *err);
+
+/** message_pack_abort() - an Abort, as message_pack() packs it; control_send_abort() says more */
+uint8_t *message_pack_abort(const struct error *why, bool unstarted, size_t *bytes,
+			    struct error *err);
 
 #endif
