@@ -16,7 +16,7 @@
  * @pid: 0: free
  * @sock: socket pair to it; -1 when it has closed its end
  * @place: its part of the shared memory
- * @host: where it came from, without the port; empty for a UNIX socket
+ * @host: where it came from, as door_host() has it
  * @taken: bit N: the connection of kind N was handed over
  * @committed: the program may run here already
  * @ended: it has said its outcome, and may go on in the background
