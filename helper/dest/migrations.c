@@ -139,6 +139,7 @@ static void migration_main(struct serve_options *opts, const struct caller *call
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	opts->place = place;
+	report_wait(true);
 	exit(incoming_run(keep[0], sock, pre.id, peer, opts));
 }
 
