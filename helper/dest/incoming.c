@@ -135,8 +135,7 @@ static int greet(struct incoming *in, struct error *err)
 
 	if (control_send_hello(in->ctl, err))
 		return -1;
-	got = incoming_expect(in, MIGRATE__CONTROL__BODY_HELLO, setup_left_ms(in),
-			      err);
+	got = incoming_expect(in, MIGRATE__CONTROL__BODY_HELLO, setup_left_ms(in), err);
 	if (!got)
 		return -1;
 	if (got->hello->version != PROTOCOL_VERSION)
@@ -307,10 +306,7 @@ static int start_threads(struct incoming *in, struct error *err)
 	return incoming_start_fault(in, err) ? -1 : incoming_start_receivers(in, err);
 }
 
-/*
- * Only what a migration can do a bounded number of times counts as progress: a repeated list, an empty
- * piece of an image, a Heartbeat keep no place.
- */
+/* Only steps that a migration takes a few times are progress: a repeated list keeps no place. */
 static int take_message(struct incoming *in, const Migrate__Control *msg, bool *go,
 			struct error *err)
 {
