@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "criu/image.h"
 
-#define IMAGE_BYTES_MAX		(1UL << 30)
 #define IMAGE_ROOM_MIN		4096
 
 static const char hint_images[] = "the images are damaged, or of a CRIU that is not known here";
@@ -21,26 +21,6 @@ static uint32_t get_u32(const uint8_t *at)
 
 	memcpy(&value, at, sizeof(value));
 	return le32toh(value);
-}
-
-static int read_all(int fd, uint8_t *data, size_t bytes)
-{
-	size_t done = 0;
-
-	while (done < bytes) {
-		ssize_t n = read(fd, data + done, bytes - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		if (!n) {
-			errno = EIO;
-			return -1;
-		}
-		done += n;
-	}
-	return 0;
 }
 
 int image_write_all(int fd, const void *data, size_t bytes)
@@ -68,11 +48,15 @@ static int image_load(struct image *image, int fd, struct error *err)
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > IMAGE_BYTES_MAX)
 		return error_set(err, CODE_CRIU, hint_images,
 				 "image %s is not a file of a sensible size", image->name);
-	image->bytes = st.st_size;
-	/* at least one byte, so that an empty file is not taken for a lack of memory */
-	image->data = malloc(image->bytes + 1);
-	if (!image->data || read_all(fd, image->data, image->bytes))
+	/* nothing is mapped of an empty file */
+	if (!st.st_size)
+		return 0;
+	image->data = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (image->data == MAP_FAILED) {
+		image->data = NULL;
 		return error_errno(err, CODE_CRIU, NULL, "cannot read image %s", image->name);
+	}
+	image->bytes = st.st_size;
 	return 0;
 }
 
@@ -156,7 +140,8 @@ int image_read_one(int dir_fd, const char *name, uint32_t magic,
 
 void image_close(struct image *image)
 {
-	free(image->data);
+	if (image->data)
+		munmap(image->data, image->bytes);
 	image->data = NULL;
 	image->bytes = 0;
 	image->at = 0;

@@ -26,8 +26,11 @@
  */
 #define IMAGE_RECORD_MAX	(16U << 20)
 
+/* Largest image that is read and written anew here; those with pages are not. */
+#define IMAGE_BYTES_MAX		(256UL << 20)
+
 /**
- * struct image - one image file, read whole
+ * struct image - one image file, mapped: it lies in a directory that nobody else writes to
  * @at: where the next record starts
  */
 struct image {

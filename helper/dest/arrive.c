@@ -150,6 +150,7 @@ int memory_take(struct memory *mem, uint64_t origin, uint64_t nr_pages, const vo
 			mem->counts.push += run.nr_pages;
 		ret = take_run(mem, run.addr, run.nr_pages, src, err);
 		addr = run_end(&run);
+		place_came(mem->place, run.nr_pages * PAGE_BYTES);
 	}
 	pthread_cond_broadcast(&mem->changed);
 	memory_unlock(mem);

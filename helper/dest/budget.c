@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include "criu/image.h"
 #include "dest/budget.h"
 #include "kernel/proc.h"
 
@@ -44,9 +45,17 @@ static uint64_t sum_used(const struct budget *budget)
 	return sum;
 }
 
+/* An image that is written anew takes its bytes twice more until it is in its place. */
+static uint64_t rewriting(const struct budget *budget)
+{
+	uint64_t images = budget->announced[BUDGET_IMAGES];
+
+	return 2 * (images < IMAGE_BYTES_MAX ? images : IMAGE_BYTES_MAX);
+}
+
 static uint64_t needed(const struct budget *budget)
 {
-	uint64_t sum = 0;
+	uint64_t sum = rewriting(budget);
 
 	for (int part = 0; part < BUDGET_PARTS; part++)
 		sum += budget->used[part] > budget->announced[part] ? budget->used[part] :

@@ -15,7 +15,8 @@
 /**
  * enum budget_part - what memory is taken for
  * @BUDGET_MIRROR: pages that came and are not installed yet
- * @BUDGET_IMAGES: CRIU's images, and pages that are written into them here
+ * @BUDGET_IMAGES: CRIU's images, and pages that are written into them here; what is announced of them
+ *	is reserved three times, up to IMAGE_BYTES_MAX: they are written anew here, one at a time
  * @BUDGET_BOOKS: sets and lists of pages; never announced, bounded by the mirror
  */
 enum budget_part { BUDGET_MIRROR, BUDGET_IMAGES, BUDGET_BOOKS, BUDGET_PARTS };

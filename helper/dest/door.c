@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -9,9 +11,9 @@
 #include <unistd.h>
 #include "dest/door.h"
 #include "dest/tell.h"
-#include "wire/unix.h"
 
 #define CALLER_TIMEOUT_MS	10000
+#define HOST_PREFIX		64	/* of an IPv6 address: one customer has as many of it as he likes */
 #define SAY_MAX			20
 #define SAY_MS			1000
 
@@ -39,8 +41,13 @@ int door_open(struct door *door, const char *where, struct error *err)
 		close(door->listen_fd);
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot tell where we listen");
 	}
-	if (unix_path(where))
+	if (unix_path(where)) {
 		snprintf(door->path, sizeof(door->path), "%s", unix_path(where));
+		if (unix_note(door->path, &door->file, err)) {
+			close(door->listen_fd);
+			return -1;
+		}
+	}
 	/* who called may have hung up before we come to accept */
 	fcntl(door->listen_fd, F_SETFL, O_NONBLOCK);
 	conn_address_text(&addr, len, name, sizeof(name));
@@ -53,9 +60,8 @@ void door_close(struct door *door)
 	for (size_t i = 0; i < DOOR_CALLERS; i++)
 		if (door->callers[i].fd >= 0)
 			close(door->callers[i].fd);
-	/* nobody else can have put a socket there: they would have seen that this one lives */
 	if (*door->path)
-		unlink(door->path);
+		unix_remove(door->path, &door->file);
 	close(door->listen_fd);
 }
 
@@ -135,13 +141,23 @@ static struct caller *free_place(struct door *door)
 	return goes;
 }
 
-/* The address without its port; all UNIX sockets are one. */
-static void take_host(struct caller *caller)
+void door_host(const struct sockaddr_storage *addr, char *host, size_t size)
 {
-	char *colon = strrchr(caller->peer, ':');
+	const struct sockaddr_in *in = (const void *)addr;
+	const struct sockaddr_in6 *in6 = (const void *)addr;
+	struct in6_addr net = { 0 };
+	char text[INET6_ADDRSTRLEN];
 
-	snprintf(caller->host, sizeof(caller->host), "%.*s",
-		 colon && caller->peer[0] != 'u' ? (int)(colon - caller->peer) : 0, caller->peer);
+	*host = 0;
+	if (addr->ss_family == AF_INET) {
+		inet_ntop(AF_INET, &in->sin_addr, host, size);
+	} else if (addr->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+		inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], host, size);
+	} else if (addr->ss_family == AF_INET6) {
+		memcpy(&net, &in6->sin6_addr, HOST_PREFIX / 8);
+		inet_ntop(AF_INET6, &net, text, sizeof(text));
+		snprintf(host, size, "%s/%d", text, HOST_PREFIX);
+	}
 }
 
 static void let_in(struct door *door)
@@ -160,7 +176,7 @@ static void let_in(struct door *door)
 	caller->got = 0;
 	caller->deadline_ms = now_ms() + CALLER_TIMEOUT_MS;
 	conn_address_text(&addr, len, caller->peer, sizeof(caller->peer));
-	take_host(caller);
+	door_host(&addr, caller->host, sizeof(caller->host));
 }
 
 static void listen_to(struct door *door, struct caller *caller)

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include "ui/error.h"
 #include "wire/conn.h"
+#include "wire/unix.h"
 
 #define DOOR_CALLERS	64	/* who may be in the doorway at a time; the oldest has to go */
 
@@ -17,7 +18,7 @@
  * @fd: -1: free
  * @got: bytes of the preamble that are here
  * @deadline_ms: when it is closed
- * @host: its address without the port; empty for a UNIX socket
+ * @host: its address, as door_host() has it
  */
 struct caller {
 	int fd;
@@ -29,13 +30,14 @@ struct caller {
 
 /**
  * struct door - where connections come in
- * @path: of a UNIX socket, or empty
+ * @path: of a UNIX socket, or empty; @file: what was bound there
  * @strangers: callers that were closed
  * @said, @said_ms: how many of them stand in the log, of late; @unsaid: how many more there were
  */
 struct door {
 	int listen_fd;
 	char path[128];
+	struct unix_file file;
 	struct caller callers[DOOR_CALLERS];
 	uint64_t strangers, unsaid;
 	unsigned int said;
@@ -44,7 +46,16 @@ struct door {
 
 /** door_open() - listen at @where, which conn_check_where() found good */
 int door_open(struct door *door, const char *where, struct error *err);
+/** door_close() - close all; a socket of another serve at that path stays */
 void door_close(struct door *door);
+
+/**
+ * door_host() - whom an address belongs to, as text
+ *
+ * An IPv4 address, also one that is mapped into IPv6; the first 64 bits of an IPv6 address; nothing
+ * for a UNIX socket.
+ */
+void door_host(const struct sockaddr_storage *addr, char *host, size_t size);
 
 /** door_poll() - fill @fds (1 + DOOR_CALLERS); those of no interest have fd -1 */
 void door_poll(const struct door *door, struct pollfd *fds);

@@ -135,8 +135,7 @@ static int greet(struct incoming *in, struct error *err)
 
 	if (control_send_hello(in->ctl, err))
 		return -1;
-	got = incoming_expect(in, MIGRATE__CONTROL__BODY_HELLO, setup_left_ms(in),
-			      err);
+	got = incoming_expect(in, MIGRATE__CONTROL__BODY_HELLO, setup_left_ms(in), err);
 	if (!got)
 		return -1;
 	if (got->hello->version != PROTOCOL_VERSION)
@@ -295,7 +294,6 @@ static int start_threads(struct incoming *in, struct error *err)
 {
 	in->memory.mem = &in->mem;
 	in->memory.mm = in->setup->pid;
-	in->memory.place = in->opts->place;
 	in->urgent.mem = &in->mem;
 	in->urgent.mm = in->setup->pid;
 	in->urgent.urgent = true;
@@ -308,10 +306,10 @@ static int start_threads(struct incoming *in, struct error *err)
 	return incoming_start_fault(in, err) ? -1 : incoming_start_receivers(in, err);
 }
 
+/* Only steps that a migration takes a few times are progress: a repeated list keeps no place. */
 static int take_message(struct incoming *in, const Migrate__Control *msg, bool *go,
 			struct error *err)
 {
-	place_progress(in->opts->place);
 	switch (msg->body_case) {
 	case MIGRATE__CONTROL__BODY_MAPS:
 		return announce(in, msg->maps->vmas, msg->maps->n_vmas, err);
@@ -328,17 +326,21 @@ static int take_message(struct incoming *in, const Migrate__Control *msg, bool *
 			return error_set(err, CODE_PEER, NULL,
 					 "the source began round %u after round %u",
 					 msg->round_begin->round, in->sync.begun);
+		place_progress(in->opts->place);
 		pthread_mutex_lock(&in->sync.lock);
 		in->sync.begun = msg->round_begin->round;
 		pthread_cond_broadcast(&in->sync.changed);
 		pthread_mutex_unlock(&in->sync.lock);
 		return 0;
 	case MIGRATE__CONTROL__BODY_FROZEN:
+		place_progress(in->opts->place);
 		incoming_set(in, &in->sync.frozen);
 		return 0;
 	case MIGRATE__CONTROL__BODY_IMAGE_FILE:
+		place_came(in->opts->place, msg->image_file->data.len);
 		return images_take(&in->images, msg->image_file, err);
 	case MIGRATE__CONTROL__BODY_RESTORE_GO:
+		place_progress(in->opts->place);
 		in->announced_files = msg->restore_go->files;
 		in->pending = msg->restore_go->pending;
 		in->oom_score_adj = msg->restore_go->oom_score_adj;
@@ -409,6 +411,7 @@ static int prepare(struct incoming *in, int control_fd, struct error *err)
 	if (memory_init(&in->mem, &hooks, err))
 		return -1;
 	in->has_memory = true;
+	in->mem.place = in->opts->place;
 	budget_init(&in->budget, in->opts->places, in->opts->place);
 	in->mem.store.budget = in->images.budget = in->verify.budget = &in->budget;
 	in->fault.mem = &in->mem;

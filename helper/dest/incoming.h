@@ -40,9 +40,10 @@ struct serve_options {
 /**
  * struct serve_msg - from a migration's process to the accepting one
  * @ended: with @code; else: COMMIT came, so a death from here on leaves doubt
+ * @detached: it has no place any more, and goes on alone
  */
 struct serve_msg {
-	bool ended;
+	bool ended, detached;
 	int code;
 };
 

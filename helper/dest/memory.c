@@ -206,23 +206,30 @@ static bool next_lacking(const struct memory *mem, uint64_t addr, uint64_t end, 
 	return false;
 }
 
+/* Lock held. Fetched pages are written into the images; zeros of the source take room there too. */
+static int pay_fetch(struct memory *mem, uint64_t addr, uint64_t nr_pages, struct error *err)
+{
+	struct budget *budget = mem->store.budget;
+	uint64_t books = page_set_cost(&mem->wanted, addr, nr_pages) +
+			 page_set_cost(&mem->asked, addr, nr_pages);
+
+	return budget_take(budget, BUDGET_IMAGES, nr_pages * PAGE_BYTES, err) ||
+	       budget_take(budget, BUDGET_BOOKS, books, err) ? -1 : 0;
+}
+
 int memory_fetch(struct memory *mem, uint64_t addr, uint64_t nr_pages, void *buf,
 		 struct error *err)
 {
 	uint64_t end = addr + nr_pages * PAGE_BYTES, at = addr;
 	struct timespec until;
 	struct run run;
-	int ret = 0;
+	int ret;
 
-	/* they are written into the images; zeros that the source answers with take room there too */
-	if (budget_take(mem->store.budget, BUDGET_IMAGES, nr_pages * PAGE_BYTES, err) ||
-	    budget_take(mem->store.budget, BUDGET_BOOKS, page_set_cost(&mem->wanted, addr, nr_pages) +
-			page_set_cost(&mem->asked, addr, nr_pages), err))
-		return -1;
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += FETCH_TIMEOUT_S;
 	memory_lock(mem);
-	for (; at < end && next_lacking(mem, at, end, &run) && !ret; at = run_end(&run)) {
+	ret = pay_fetch(mem, addr, nr_pages, err);
+	for (; !ret && at < end && next_lacking(mem, at, end, &run); at = run_end(&run)) {
 		page_set_add(&mem->wanted, run.addr, run.nr_pages);
 		ret = memory_request(mem, run.addr, run.nr_pages, err);
 	}

@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <linux/splice_vm.h>
+#include "dest/places.h"
 #include "dest/space.h"
 #include "dest/store.h"
 
@@ -49,6 +50,7 @@ struct memory_hooks {
  * struct memory - see the top of this file
  * @changed: broadcast when pages came, todo shrank, a space went, or @failed was set
  * @urgent: threads that wait for the lock with a fault in hand. Atomic
+ * @place: told of pages that were lacking; may be NULL
  * @populated: the source's final list
  * @wanted: source addresses that still have to come from the source
  * @asked: those of @wanted that were requested over urgent
@@ -65,6 +67,7 @@ struct memory {
 	pthread_cond_t changed;
 	atomic_int urgent;
 	struct store store;
+	struct place *place;
 	struct page_set populated, wanted, asked;
 	struct space **spaces;
 	size_t nr_spaces;

@@ -12,10 +12,12 @@
 #include "dest/tell.h"
 #include "kernel/fds.h"
 
-#define PER_HOST	8	/* of one address that did not come to Setup yet */
+#define PER_HOST_NEW	8	/* of one address that did not come to Setup yet */
+#define PER_HOST	(PLACES_MAX / 2)	/* of one address in all */
 #define NEW_IDLE_MS	5000	/* so long it may take to come to Setup when places are short */
 #define SETUP_IDLE_MS	60000	/* and so long nothing may come after it */
 #define END_MS		15000	/* to clean up in, until it is killed */
+#define KILLED_MS	5000	/* to end in then, until its place is given to others */
 #define STARTS_MAX	32	/* at once, and */
 #define START_MS	250	/* one more each so often */
 #define TICK_MS		200
@@ -63,10 +65,11 @@ static bool is_new(const struct migration *migration)
 
 /*
  * There is no place: of those that may be ended the one from which nothing came for longest goes.
+ * @host: only one that came from there can help; NULL: any
  * @memory: not a place is wanted but memory: only one that has reserved some can help
  * Return: true when one will be free soon
  */
-static bool evict(struct migrations *migrations, bool memory)
+static bool evict(struct migrations *migrations, const char *host, bool memory)
 {
 	struct migration *longest = NULL;
 	int64_t now = places_now_ms(), idle, most = -1;
@@ -74,9 +77,11 @@ static bool evict(struct migrations *migrations, bool memory)
 	for (size_t i = 0; i < PLACES_MAX; i++) {
 		struct migration *migration = &migrations->all[i];
 
-		if (migration->pid && migration->kill_ms && !migration->committed)
+		if (!migration->pid || (host && strcmp(migration->host, host)))
+			continue;
+		if (migration->kill_ms && !migration->committed)
 			return true;
-		if (memory && (!migration->pid || !atomic_load(&migration->place->reserved)))
+		if (memory && !atomic_load(&migration->place->reserved))
 			continue;
 		idle = now - atomic_load(&migration->place->progress_ms) -
 		       (is_new(migration) ? NEW_IDLE_MS : SETUP_IDLE_MS);
@@ -92,14 +97,15 @@ static bool evict(struct migrations *migrations, bool memory)
 	return true;
 }
 
-static bool host_has_too_many(const struct migrations *migrations, const struct caller *caller)
+static size_t count_of_host(const struct migrations *migrations, const char *host, bool new)
 {
 	size_t nr = 0;
 
-	for (size_t i = 0; i < PLACES_MAX && *caller->host; i++)
-		nr += is_new(&migrations->all[i]) &&
-		      !strcmp(migrations->all[i].host, caller->host);
-	return nr >= PER_HOST;
+	/* who comes by a UNIX socket is root here */
+	for (size_t i = 0; i < PLACES_MAX && *host; i++)
+		nr += migrations->all[i].pid && !strcmp(migrations->all[i].host, host) &&
+		      (!new || is_new(&migrations->all[i]));
+	return nr;
 }
 
 /* Each start is a fork and some lines of the log. */
@@ -133,6 +139,7 @@ static void migration_main(struct serve_options *opts, const struct caller *call
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	opts->place = place;
+	report_wait(true);
 	exit(incoming_run(keep[0], sock, pre.id, peer, opts));
 }
 
@@ -162,7 +169,7 @@ static void fork_one(struct migrations *migrations, struct migration *migration,
 	caller->fd = -1;
 	migration->sock = pair[0];
 	migration->ended = migration->committed = false;
-	migration->kill_ms = 0;
+	migration->kill_ms = migration->killed_ms = 0;
 	migration->taken = 0;
 	memcpy(migration->id, caller->preamble.id, CONN_ID_BYTES);
 	memcpy(migration->host, caller->host, sizeof(migration->host));
@@ -171,15 +178,18 @@ static void fork_one(struct migrations *migrations, struct migration *migration,
 static void start(struct migrations *migrations, struct caller *caller)
 {
 	struct migration *migration = find_free(migrations);
+	bool host_is_full = count_of_host(migrations, caller->host, false) >= PER_HOST;
 
 	if (find(migrations, caller->preamble.id)) {
 		door_turn_away(migrations->door, caller, "its migration runs already");
-	} else if (host_has_too_many(migrations, caller)) {
+	} else if (count_of_host(migrations, caller->host, true) >= PER_HOST_NEW) {
 		door_turn_away(migrations->door, caller, "too many that have not begun come from there");
-	} else if (!migration) {
+	} else if (host_is_full || !migration) {
 		/* it waits in the doorway for the place of one that does nothing */
-		if (!evict(migrations, false))
-			door_turn_away(migrations->door, caller, "too many migrations at once");
+		if (!evict(migrations, host_is_full ? caller->host : NULL, false))
+			door_turn_away(migrations->door, caller, host_is_full ?
+				       "half of all places are taken by migrations from there" :
+				       "too many migrations at once");
 	} else if (may_start(migrations)) {
 		fork_one(migrations, migration, caller);
 	}
@@ -259,6 +269,16 @@ static void ended(struct migrations *migrations, struct migration *migration, in
 	migrations->done = migrations->opts->once;
 }
 
+/* Another migration may have the place. */
+static void vacate(struct migration *migration)
+{
+	if (migration->sock >= 0)
+		close(migration->sock);
+	migration->sock = -1;
+	migration->pid = 0;
+	place_end(migration->place);
+}
+
 static void hear(struct migrations *migrations, struct migration *migration)
 {
 	int fds[FDPASS_MAX], ret;
@@ -269,6 +289,9 @@ static void hear(struct migrations *migrations, struct migration *migration)
 		if (msg.ended)
 			ended(migrations, migration, msg.code);
 		migration->committed = true;
+		/* it is waited for without its place: migrations_reap() */
+		if (msg.detached)
+			vacate(migration);
 		return;
 	}
 	/* what remains to be known of it comes by SIGCHLD */
@@ -292,28 +315,65 @@ void migrations_hear(struct migrations *migrations, const struct pollfd *fds)
 			hear(migrations, &migrations->all[i]);
 }
 
-static void reap_one(struct migrations *migrations, struct migration *migration, int status)
+static struct migration *find_pid(struct migrations *migrations, pid_t pid)
 {
-	while (migration->sock >= 0)
+	for (size_t i = 0; i < PLACES_MAX; i++)
+		if (migrations->all[i].pid == pid)
+			return &migrations->all[i];
+	return NULL;
+}
+
+static void reap_one(struct migrations *migrations, pid_t pid, int status)
+{
+	struct migration *migration = find_pid(migrations, pid);
+
+	while (migration && migration->pid && migration->sock >= 0)
 		hear(migrations, migration);
 	if (WIFSIGNALED(status))
-		tell("helper-killed", json_pack("{s:i}", "signal", WTERMSIG(status)),
-		     "a migration's process was killed by %s", strsignal(WTERMSIG(status)));
+		tell("helper-killed", json_pack("{s:i,s:i}", "signal", WTERMSIG(status), "pid", pid),
+		     "a migration's process (%d) was killed by %s", pid,
+		     strsignal(WTERMSIG(status)));
+	/* or its place is another's already */
+	if (!migration || !migration->pid)
+		return;
 	ended(migrations, migration, WIFEXITED(status) ? WEXITSTATUS(status) :
 	      migration->committed ? CODE_DOUBT : CODE_INTERNAL);
-	migration->pid = 0;
-	place_end(migration->place);
+	vacate(migration);
 }
 
 void migrations_reap(struct migrations *migrations)
 {
-	for (size_t i = 0; i < PLACES_MAX; i++) {
-		struct migration *migration = &migrations->all[i];
-		int status;
+	int status;
+	pid_t pid;
 
-		if (migration->pid && waitpid(migration->pid, &status, WNOHANG) == migration->pid)
-			reap_one(migrations, migration, status);
-	}
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		reap_one(migrations, pid, status);
+}
+
+/*
+ * A process that waits in the kernel for a file system which does not answer outlives SIGKILL. It
+ * comes back to user space no more, so its place is free.
+ */
+static void give_up(struct migrations *migrations, struct migration *migration)
+{
+	tell("helper-stuck", json_pack("{s:i}", "pid", migration->pid),
+	     "a migration's process (%d) was killed and does not end: it waits in the kernel; its place is given to others",
+	     migration->pid);
+	ended(migrations, migration, CODE_INTERNAL);
+	vacate(migration);
+}
+
+static void press(struct migrations *migrations, struct migration *migration, int64_t now)
+{
+	if (!migration->pid || !migration->kill_ms || now < migration->kill_ms ||
+	    migration->committed)
+		return;
+	/* its keeper cleans up behind it */
+	kill(migration->pid, SIGKILL);
+	if (!migration->killed_ms)
+		migration->killed_ms = now;
+	else if (now - migration->killed_ms >= KILLED_MS)
+		give_up(migrations, migration);
 }
 
 void migrations_tick(struct migrations *migrations)
@@ -321,15 +381,9 @@ void migrations_tick(struct migrations *migrations)
 	int64_t now = places_now_ms();
 
 	if (atomic_exchange(&migrations->opts->places->memory_short, false))
-		evict(migrations, true);
-	for (size_t i = 0; i < PLACES_MAX; i++) {
-		struct migration *migration = &migrations->all[i];
-
-		/* its keeper cleans up behind it */
-		if (migration->pid && migration->kill_ms && now >= migration->kill_ms &&
-		    !migration->committed)
-			kill(migration->pid, SIGKILL);
-	}
+		evict(migrations, NULL, true);
+	for (size_t i = 0; i < PLACES_MAX; i++)
+		press(migrations, &migrations->all[i], now);
 }
 
 static bool some_are_ending(const struct migrations *migrations)

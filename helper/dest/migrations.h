@@ -16,11 +16,12 @@
  * @pid: 0: free
  * @sock: socket pair to it; -1 when it has closed its end
  * @place: its part of the shared memory
- * @host: where it came from, without the port; empty for a UNIX socket
+ * @host: where it came from, as door_host() has it
  * @taken: bit N: the connection of kind N was handed over
  * @committed: the program may run here already
  * @ended: it has said its outcome, and may go on in the background
  * @kill_ms: it was told to end, and is killed then; 0: it was not told
+ * @killed_ms: it was killed then; 0: it was not
  */
 struct migration {
 	pid_t pid;
@@ -30,7 +31,7 @@ struct migration {
 	char host[64];
 	unsigned int taken;
 	bool committed, ended;
-	int64_t kill_ms;
+	int64_t kill_ms, killed_ms;
 };
 
 /**
@@ -61,10 +62,10 @@ void migrations_hear(struct migrations *migrations, const struct pollfd *fds);
 /** migrations_take() - callers that said what they want get their process, or go */
 void migrations_take(struct migrations *migrations);
 
-/** migrations_reap() - after SIGCHLD */
+/** migrations_reap() - after SIGCHLD; those too that have no place any more */
 void migrations_reap(struct migrations *migrations);
 
-/** migrations_tick() - kill those that were told to end and did not */
+/** migrations_tick() - kill those that were told to end and did not; one that survives that is let go */
 void migrations_tick(struct migrations *migrations);
 
 /**

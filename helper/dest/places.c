@@ -24,9 +24,22 @@ struct places *places_new(uint64_t max_bytes)
 	return places;
 }
 
+int places_detach(struct places *places)
+{
+	uint64_t max_bytes = places->max_bytes;
+
+	/* in one step for all threads: whoever holds a pointer writes into the private copy from here on */
+	if (mmap(places, sizeof(*places), PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+		return -1;
+	places->max_bytes = max_bytes;
+	return 0;
+}
+
 void place_begin(struct place *place)
 {
 	atomic_store(&place->evicted, false);
+	atomic_store(&place->came, 0);
 	atomic_store(&place->reserved, 0);
 	atomic_store(&place->used, 0);
 	atomic_store(&place->progress_ms, places_now_ms());
@@ -51,6 +64,17 @@ void place_progress(struct place *place)
 {
 	if (place)
 		atomic_store(&place->progress_ms, places_now_ms());
+}
+
+void place_came(struct place *place, uint64_t bytes)
+{
+	int64_t now = places_now_ms();
+
+	if (!place || atomic_fetch_add(&place->came, bytes) % PLACE_STEP + bytes < PLACE_STEP)
+		return;
+	/* while it is this machine that works, it may do so until then */
+	if (atomic_load(&place->progress_ms) < now)
+		atomic_store(&place->progress_ms, now);
 }
 
 void place_busy(struct place *place, int64_t ms)

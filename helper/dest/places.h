@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define PLACES_MAX	32	/* migrations at a time */
+#define PLACE_STEP	(1UL << 20)	/* bytes of use that are progress: who sends less is too slow */
 
 /**
  * enum place_stage - how far a migration is
@@ -23,13 +24,14 @@ enum place_stage { PLACE_FREE, PLACE_ACCEPT, PLACE_SETUP };
 /**
  * struct place - of one migration; written by its process, but for @evicted
  * @reserved, @used: bytes of memory (dest/budget.h)
- * @progress_ms: CLOCK_MONOTONIC when something of use came last; heartbeats are not
+ * @progress_ms: CLOCK_MONOTONIC when the migration was last moved on (place_progress(), place_came())
+ * @came: bytes of use so far
  * @evicted: others need the place or its memory: the accepting process ends the migration
  */
 struct place {
 	atomic_int stage;
 	atomic_bool evicted;
-	atomic_ulong reserved, used;
+	atomic_ulong reserved, used, came;
 	atomic_llong progress_ms;
 };
 
@@ -47,6 +49,13 @@ struct places {
 /** places_new() - NULL with errno; before anybody is forked */
 struct places *places_new(uint64_t max_bytes);
 
+/**
+ * places_detach() - in a migration's process: what it shares becomes its own, and means nothing more
+ *
+ * Its place can be given to another then. Pointers stay good, for all threads. Return: -1 with errno
+ */
+int places_detach(struct places *places);
+
 /** place_begin() - it is taken: PLACE_ACCEPT, nothing reserved */
 void place_begin(struct place *place);
 void place_end(struct place *place);
@@ -54,8 +63,10 @@ void place_end(struct place *place);
 /* The migration's process; @place may be NULL. */
 
 void place_advance(struct place *place, enum place_stage stage);
-/** place_progress() - something of use came */
+/** place_progress() - the migration is a step further, one that it can take a few times only */
 void place_progress(struct place *place);
+/** place_came() - @bytes that were lacking are here; each PLACE_STEP of them are progress. Any thread */
+void place_came(struct place *place, uint64_t bytes);
 /** place_busy() - for @ms, or until place_progress(), it is this machine that the source waits for */
 void place_busy(struct place *place, int64_t ms);
 

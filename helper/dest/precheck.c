@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include "dest/precheck.h"
+#include "dest/probe.h"
 #include "kernel/memory_limit.h"
 #include "kernel/proc.h"
 #include "ui/text.h"
@@ -20,6 +22,9 @@
 #define MAX_CPU_FLAGS	4096
 #define MAX_PID		(1 << 22)
 #define REFUSAL_MAX_BYTES	480
+
+int (*precheck_stat)(const char *path, struct stat *st) = stat;
+int precheck_files_ms = 10000;
 
 __attribute__((format(printf, 2, 3)))
 static void refuse(struct refusals *refusals, const char *fmt, ...)
@@ -128,24 +133,51 @@ static bool are_files_asked_once(const Migrate__Setup *setup)
 	return once;
 }
 
+/* Any path of this machine, also one on a file system whose server is gone. */
+static bool is_same_file(const void *ctx, size_t i)
+{
+	const Migrate__Setup *setup = ctx;
+	const Migrate__MappedFile *file = setup->files[i];
+	struct stat st;
+
+	return !precheck_stat(file->path, &st) && S_ISREG(st.st_mode) &&
+	       (uint64_t)st.st_size == file->bytes;
+}
+
+static void compare_files(const Migrate__Setup *setup, bool *same, struct refusals *refusals)
+{
+	size_t nr = setup->n_files;
+	long got = probe_run(is_same_file, setup, same, nr, precheck_files_ms);
+
+	if (got < 0) {
+		refuse(refusals, "cannot look for the program's files here: %s", strerror(errno));
+		return;
+	}
+	/* a stranger may ask: missing and different are one answer, and no size is told */
+	for (long i = 0; i < got; i++)
+		if (!same[i])
+			refuse(refusals, "the file %s is mapped by the program, and here is no file of that name and size: install the same version here",
+			       setup->files[i]->path);
+	if ((size_t)got < nr)
+		refuse(refusals, "the file %s is mapped by the program, and here its file system did not answer within %d s: is its server there?",
+		       setup->files[got]->path, precheck_files_ms / 1000);
+}
+
 static void check_files(const Migrate__Setup *setup, struct refusals *refusals)
 {
-	struct stat st;
+	bool *same;
 
 	if (!are_files_asked_once(setup)) {
 		refuse(refusals, "the list of mapped files is wrong: at most %d absolute paths, each once, are taken",
 		       PRECHECK_MAX_FILES);
 		return;
 	}
-	/* a stranger may ask: missing and different are one answer, and no size is told */
-	for (size_t i = 0; i < setup->n_files; i++) {
-		const Migrate__MappedFile *file = setup->files[i];
-
-		if (stat(file->path, &st) || !S_ISREG(st.st_mode) ||
-		    (uint64_t)st.st_size != file->bytes)
-			refuse(refusals, "the file %s is mapped by the program, and here is no file of that name and size: install the same version here",
-			       file->path);
-	}
+	same = calloc(setup->n_files + 1, sizeof(*same));
+	if (same)
+		compare_files(setup, same, refusals);
+	else
+		refuse(refusals, "no memory for a list of %zu files", setup->n_files);
+	free(same);
 }
 
 int precheck_memory(uint64_t bytes, struct error *err)

@@ -46,6 +46,20 @@ static int receive_bytes(struct receiver *receiver, const struct frame *frame, s
 	return ret;
 }
 
+/* Each page comes once a round: what comes beyond the pages that there are was sent again. */
+static void count_progress(struct receiver *receiver, uint64_t nr_pages)
+{
+	struct memory *mem = receiver->mem;
+	uint64_t left;
+
+	memory_lock(mem);
+	left = mem->store.have.nr > receiver->round_pages ?
+	       mem->store.have.nr - receiver->round_pages : 0;
+	memory_unlock(mem);
+	receiver->round_pages += nr_pages;
+	place_came(mem->place, (nr_pages < left ? nr_pages : left) * PAGE_BYTES);
+}
+
 /* Before FINAL: straight to where the pages belong. */
 static int receive_into_place(struct receiver *receiver, const struct frame *frame,
 			      struct error *err)
@@ -64,9 +78,11 @@ static int receive_into_place(struct receiver *receiver, const struct frame *fra
 	if (!ret)
 		ret = memory_add(receiver->mem, frame->runs, frame->nr_runs, err);
 	pthread_mutex_unlock(&store->map_lock);
-	if (!ret)
-		atomic_fetch_add(&receiver->precopy_pages, frame->nr_pages);
-	return ret;
+	if (ret)
+		return -1;
+	atomic_fetch_add(&receiver->precopy_pages, frame->nr_pages);
+	count_progress(receiver, frame->nr_pages);
+	return 0;
 }
 
 /* After it: to whoever lacks them, which a page in the mirror could not be told. */
@@ -128,6 +144,7 @@ static int take_final(struct receiver *receiver, struct error *err)
 	uint64_t have, lack;
 
 	receiver->final = true;
+	place_progress(receiver->mem->place);
 	memory_final(receiver->mem, &have, &lack);
 	return receiver->hooks.final(receiver->hooks.ctx, have, lack, err);
 }
@@ -163,6 +180,7 @@ static int frame_before_final(struct receiver *receiver, const struct frame *fra
 			return refuse_frame(receiver, frame, "the end of a round that does not run",
 					    err);
 		receiver->round = round;
+		receiver->round_pages = 0;
 		return receiver->hooks.round(receiver->hooks.ctx, round, err);
 	case FRAME_FINAL:
 		return take_final(receiver, err);
@@ -206,7 +224,6 @@ static int frame_after_final(struct receiver *receiver, const struct frame *fram
 
 int receive_frame(struct receiver *receiver, const struct frame *frame, struct error *err)
 {
-	place_progress(receiver->place);
 	if (FRAME_MM_OF(frame->cookie) != receiver->mm)
 		return refuse_frame(receiver, frame, "of another address space", err);
 	return receiver->final ? frame_after_final(receiver, frame, err) :

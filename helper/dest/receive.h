@@ -6,7 +6,6 @@
 #define MIGRATE_DEST_RECEIVE_H
 
 #include "dest/memory.h"
-#include "dest/places.h"
 #include "wire/stream.h"
 
 #define RECEIVE_FROZEN	UINT32_MAX	/* later than any round */
@@ -30,8 +29,8 @@ struct receive_hooks {
  * @urgent: it is the urgent one
  * @mm: the id that every frame must carry
  * @pages: room for the pages of a frame, for what comes after FINAL
- * @place: told of progress; may be NULL
  * @round: the last one that ended
+ * @round_pages: pages that came since
  * @pushed: PUSHED came
  * @final: FINAL came; on the memory connection only this thread looks at it
  * @precopy_pages, @bytes: received so far; for progress, any thread may look
@@ -43,8 +42,8 @@ struct receiver {
 	struct memory *mem;
 	struct receive_hooks hooks;
 	uint8_t *pages;
-	struct place *place;
 	uint32_t round;
+	uint64_t round_pages;
 	bool final, pushed;
 	atomic_ulong precopy_pages, bytes;
 };

@@ -186,6 +186,7 @@ int serve_main(int argc, char **argv)
 		return code;
 	}
 	report_init(server->opts.json);
+	report_share_output();
 	/* as many userfaultfds as the program forks children while its memory comes */
 	setrlimit(RLIMIT_NOFILE, &many);
 	server->opts.places = places_new(server->max_memory_mib << 20);
@@ -200,6 +201,8 @@ int serve_main(int argc, char **argv)
 		free(server);
 		return err.code;
 	}
+	/* each migration's process may wait a little for who reads its lines; this one serves others */
+	report_wait(false);
 	migrations_init(&server->migrations, &server->opts, &server->door);
 	serve(server);
 	door_close(&server->door);

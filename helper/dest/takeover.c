@@ -206,6 +206,8 @@ static void go_behind(struct incoming *in, int code)
 	struct serve_msg msg = { .ended = true, .code = code };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+	/* for as long as the program lives, perhaps: others shall have the place */
+	msg.detached = !in->opts->places || !places_detach(in->opts->places);
 	fdpass_send(in->parent_sock, &msg, sizeof(msg), NULL, 0);
 	for (int fd = 0; fd < 3 && null >= 0; fd++)
 		dup2(null, fd);

@@ -66,7 +66,25 @@ static void one_total_for_all(void **state)
 	assert_int_equal(budget_announce(&two, BUDGET_MIRROR, 600 * MIB, &err), 0);
 	/* one that died has nothing */
 	place_end(&places->place[1]);
-	assert_int_equal(budget_announce(&one, BUDGET_IMAGES, 800 * MIB, &err), 0);
+	assert_int_equal(budget_announce(&one, BUDGET_IMAGES, 250 * MIB, &err), 0);
+}
+
+/* An image that is written anew is there as it was, in memory, and as it will be. */
+static void images_are_written_anew(void **state)
+{
+	struct places *places = places_new(10000 * MIB);
+	struct error err = { 0 };
+	struct budget budget;
+
+	place_begin(&places->place[0]);
+	budget_init(&budget, places, &places->place[0]);
+	assert_int_equal(budget_announce(&budget, BUDGET_IMAGES, 32 * MIB, &err), 0);
+	assert_int_equal(atomic_load(&places->place[0].reserved), 96 * MIB);
+	/* larger ones hold pages, which stay where they are */
+	assert_int_equal(budget_announce(&budget, BUDGET_IMAGES, 640 * MIB, &err), 0);
+	assert_int_equal(atomic_load(&places->place[0].reserved), 1152 * MIB);
+	budget_drop_images(&budget);
+	assert_int_equal(atomic_load(&places->place[0].reserved), 0);
 }
 
 static void no_more_than_the_machine_has(void **state)
@@ -232,6 +250,39 @@ static void fetched_zeros_are_counted(void **state)
 	assert_int_equal(err.code, CODE_PEER);
 }
 
+static void *fetch_body(void *arg)
+{
+	struct bench *bench = arg;
+	struct error err = { 0 };
+	char page[P];
+
+	return memory_fetch(&bench->mem, BASE, 1, page, &err) ? "failed" : NULL;
+}
+
+/* Its cost depends on sets that other threads change: nothing is paid before the lock is there. */
+static void a_fetch_is_paid_under_the_lock(void **state)
+{
+	struct bench *bench = *state;
+	uint64_t paid = 0;
+	pthread_t thread;
+	void *failed;
+
+	page_set_add(&bench->mem.store.have, BASE, 1);
+	memory_lock(&bench->mem);
+	assert_int_equal(pthread_create(&thread, NULL, fetch_body, bench), 0);
+	for (int i = 0; i < 50 && !paid; i++) {
+		usleep(10000);
+		pthread_mutex_lock(&bench->budget.lock);
+		paid = bench->budget.used[BUDGET_IMAGES];
+		pthread_mutex_unlock(&bench->budget.lock);
+	}
+	memory_unlock(&bench->mem);
+	assert_int_equal(pthread_join(thread, &failed), 0);
+	assert_null(failed);
+	assert_int_equal(paid, 0);
+	assert_int_equal(bench->budget.used[BUDGET_IMAGES], P);
+}
+
 static void digests_are_counted(void **state)
 {
 	struct bench *bench = *state;
@@ -258,10 +309,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_what_was_announced), cmocka_unit_test(one_total_for_all),
-		cmocka_unit_test(no_more_than_the_machine_has), BENCH_TEST(a_long_list_is_refused),
+		cmocka_unit_test(images_are_written_anew), cmocka_unit_test(no_more_than_the_machine_has),
+		 BENCH_TEST(a_long_list_is_refused),
 		BENCH_TEST(much_reserved_little_used), BENCH_TEST(scattered_pages_are_counted),
 		BENCH_TEST(pages_are_counted_once), BENCH_TEST(pages_beyond_are_refused),
-		BENCH_TEST(fetched_zeros_are_counted), BENCH_TEST(digests_are_counted),
+		BENCH_TEST(fetched_zeros_are_counted), BENCH_TEST(a_fetch_is_paid_under_the_lock),
+		BENCH_TEST(digests_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,6 +90,58 @@ static int open_bytes(int dir_fd, const void *data, size_t bytes, struct error *
 	return ret;
 }
 
+static int truncate_at(int dir_fd, const char *name, off_t bytes)
+{
+	int fd = openat(dir_fd, name, O_WRONLY | O_CLOEXEC), ret = ftruncate(fd, bytes);
+
+	close(fd);
+	return ret;
+}
+
+static bool is_mapped(const char *name)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[512];
+	bool found = false;
+
+	assert_non_null(maps);
+	while (fgets(line, sizeof(line), maps))
+		found |= strstr(line, name) != NULL;
+	fclose(maps);
+	return found;
+}
+
+/* What was announced of images is paid for once: reading one takes no memory besides. */
+static void test_not_copied(void **state)
+{
+	struct test_dir *dir = *state;
+	struct error err = { 0 };
+	struct image_out out;
+	struct image image;
+
+	image_out_init(&out, IMAGE_PAGEMAP);
+	pagemap_put(&out, 0, 1, PAGEMAP_LAZY);
+	assert_int_equal(image_out_store(&out, dir->fd, "mapped.img", &err), 0);
+	image_out_free(&out);
+	assert_int_equal(image_open(&image, dir->fd, "mapped.img", IMAGE_PAGEMAP, &err), 0);
+	assert_true(is_mapped("mapped.img"));
+	image_close(&image);
+	assert_false(is_mapped("mapped.img"));
+}
+
+/* The cost of reading and writing one anew is reserved up to this size. */
+static void test_too_large(void **state)
+{
+	struct test_dir *dir = *state;
+	struct error err = { 0 };
+	struct image image;
+
+	file_write(dir->fd, "large.img", "", 1);
+	assert_int_equal(truncate_at(dir->fd, "large.img", IMAGE_BYTES_MAX + 1), 0);
+	assert_int_equal(image_open(&image, dir->fd, "large.img", IMAGE_PAGEMAP, &err), -1);
+	assert_non_null(strstr(err.what, "sensible size"));
+}
+
 static void test_damaged(void **state)
 {
 	struct test_dir *dir = *state;
@@ -237,6 +289,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_unknown_fields_stay, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_records, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_copied, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_too_large, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_a_file, setup, teardown),

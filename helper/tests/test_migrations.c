@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Who has to go when another migration needs what it holds. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "dest/fdpass.h"
 #include "dest/migrations.h"
 
 #define LONG_MS		1000000
+#define PATIENCE_MS	10000
 
 /* A migration's process ends with all that it has. */
 const char *__lsan_default_suppressions(void);
@@ -122,10 +127,157 @@ static void who_calls_once_is_served(void **state)
 	close(migrations.all[0].sock);
 }
 
+/* A process that came to COMMIT and lost its source, as incoming_takeover() has it. */
+static void lose(size_t nr)
+{
+	const struct serve_msg committed = { .ended = false };
+	const struct serve_msg gone = { .ended = true, .detached = true, .code = CODE_DOUBT };
+	struct migration *migration = &migrations.all[nr];
+	int pair[2];
+
+	assert_int_equal(fdpass_pair(pair), 0);
+	place_begin(migration->place);
+	place_advance(migration->place, PLACE_SETUP);
+	migration->sock = pair[0];
+	migration->pid = fork();
+	if (!migration->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		fdpass_send(pair[1], &committed, sizeof(committed), NULL, 0);
+		places_detach(opts.places);
+		atomic_store(&migration->place->reserved, 1UL << 40);
+		place_advance(migration->place, PLACE_SETUP);
+		fdpass_send(pair[1], &gone, sizeof(gone), NULL, 0);
+		for (;;)
+			pause();
+	}
+	assert_true(migration->pid > 0);
+	close(pair[1]);
+}
+
+static size_t taken(void)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < PLACES_MAX; i++)
+		nr += migrations.all[i].pid != 0;
+	return nr;
+}
+
+/* They go on for as long as their programs live: a program more can move here all the same. */
+static void lost_ones_keep_no_place(void **state)
+{
+	struct pollfd fds[PLACES_MAX] = { 0 };
+	pid_t pids[PLACES_MAX];
+
+	(void)state;
+	opts.places = places_new(0);
+	migrations_init(&migrations, &opts, &door);
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < PLACES_MAX; i++) {
+			lose(i);
+			pids[i] = migrations.all[i].pid;
+		}
+		do {
+			migrations_hear(&migrations, fds);
+			migrations_poll(&migrations, fds);
+		} while (taken() && poll(fds, PLACES_MAX, PATIENCE_MS) > 0);
+		assert_int_equal(taken(), 0);
+		for (size_t i = 0; i < PLACES_MAX; i++) {
+			assert_int_equal(atomic_load(&opts.places->place[i].stage), PLACE_FREE);
+			assert_int_equal(atomic_load(&opts.places->place[i].reserved), 0);
+			assert_int_equal(kill(pids[i], 0), 0);
+			kill(pids[i], SIGKILL);
+		}
+	}
+	assert_int_equal(migrations.code, CODE_DOUBT);
+	while (!kill(pids[0], 0) || errno != ESRCH)
+		migrations_reap(&migrations);
+	while (waitpid(-1, NULL, WNOHANG) >= 0)
+		migrations_reap(&migrations);
+	assert_int_equal(errno, ECHILD);
+}
+
+/* As one that waits in the kernel: SIGKILL does not end it. (It is not there at all.) */
+static void one_that_cannot_be_killed_keeps_no_place(void **state)
+{
+	struct migration *stuck = &migrations.all[0];
+	pid_t pid;
+
+	(void)state;
+	opts.places = places_new(0);
+	migrations_init(&migrations, &opts, &door);
+	pid = fork();
+	if (!pid)
+		_exit(0);
+	/* its end is not taken notice of: nobody reaps it */
+	place_begin(stuck->place);
+	stuck->pid = pid;
+	stuck->kill_ms = 1;
+	migrations_tick(&migrations);
+	assert_int_equal(stuck->pid, pid);
+	assert_true(stuck->killed_ms > 0);
+	stuck->killed_ms -= LONG_MS;
+	migrations_tick(&migrations);
+	assert_int_equal(stuck->pid, 0);
+	assert_int_equal(atomic_load(&stuck->place->stage), PLACE_FREE);
+	while (waitpid(pid, NULL, WNOHANG) >= 0)
+		migrations_reap(&migrations);
+}
+
+static void hold(size_t nr, const char *host)
+{
+	struct migration *migration = &migrations.all[nr];
+
+	place_begin(migration->place);
+	place_advance(migration->place, PLACE_SETUP);
+	/* nobody has that one */
+	migration->pid = INT_MAX;
+	memset(migration->id, 0xff, sizeof(migration->id));
+	strcpy(migration->host, host);
+}
+
+/* Sixteen of one address, each as busy as can be, leave sixteen for others. */
+static void one_address_has_half_of_the_places(void **state)
+{
+	int status;
+
+	(void)state;
+	opts.places = places_new(0);
+	opts.images_base = "none";
+	migrations_init(&migrations, &opts, &door);
+	for (size_t i = 0; i < DOOR_CALLERS; i++)
+		door.callers[i].fd = -1;
+	for (size_t i = 0; i < PLACES_MAX / 2; i++)
+		hold(i, "10.0.0.1");
+	call(0, "10.0.0.1", 1000);
+	call(1, "10.0.0.2", 2000);
+	migrations_take(&migrations);
+	assert_int_equal(door.strangers, 1);
+	assert_string_equal(migrations.all[PLACES_MAX / 2].host, "10.0.0.2");
+	assert_int_equal(waitpid(migrations.all[PLACES_MAX / 2].pid, &status, 0),
+			 migrations.all[PLACES_MAX / 2].pid);
+	assert_int_equal(migrations.all[PLACES_MAX / 2 + 1].pid, 0);
+	close(migrations.all[PLACES_MAX / 2].sock);
+	/* a UNIX socket has no address: all come from here */
+	door.strangers = 0;
+	for (size_t i = 0; i < PLACES_MAX - 1; i++)
+		hold(i, "");
+	call(0, "", 1000);
+	migrations_take(&migrations);
+	assert_int_equal(door.strangers, 0);
+	assert_true(migrations.all[PLACES_MAX - 1].pid > 0);
+	assert_int_equal(waitpid(migrations.all[PLACES_MAX - 1].pid, &status, 0),
+			 migrations.all[PLACES_MAX - 1].pid);
+	close(migrations.all[PLACES_MAX - 1].sock);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(idle_one_gives_memory), cmocka_unit_test(who_calls_once_is_served),
+		cmocka_unit_test(lost_ones_keep_no_place),
+		cmocka_unit_test(one_that_cannot_be_killed_keeps_no_place),
+		cmocka_unit_test(one_address_has_half_of_the_places),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "ui/out.h"
@@ -97,6 +98,72 @@ static void a_cut_text_ends(void **state)
 	free(text);
 }
 
+/* Of several processes that write to a pipe, one may find it full that was ready a moment before. */
+static void its_own_description_never_waits(void **state)
+{
+	int pair[2], fd;
+
+	assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+	fd = dup(pair[1]);
+	out_own(fd);
+	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	assert_false(fcntl(pair[1], F_GETFL) & O_NONBLOCK);
+	close(fd);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+/* A file is written on where it stands, not over its beginning. */
+static void a_file_keeps_its_end(void **state)
+{
+	char path[] = "/tmp/test-out-XXXXXX";
+	int fd = mkstemp(path);
+
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(write(fd, LINE, strlen(LINE)), strlen(LINE));
+	out_own(fd);
+	assert_int_equal(write(fd, LINE, strlen(LINE)), strlen(LINE));
+	assert_int_equal(lseek(fd, 0, SEEK_END), 2 * strlen(LINE));
+	close(fd);
+}
+
+/* As a journal's socket; poll() says that it is ready while there is some room. */
+static void nobody_waits_for_a_full_socket(void **state)
+{
+	char *text = calloc(1, 1 << 22);
+	struct out out;
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	memset(text, 'x', 1 << 22);
+	out = (struct out){ .fd = pair[1] };
+	assert_false(out_write(&out, text, 1 << 22));
+	assert_int_equal(out.lost, 1);
+	close(pair[0]);
+	close(pair[1]);
+	free(text);
+}
+
+/* A reader that takes a line now and then holds up nobody each time: it would be five minutes here. */
+static void who_serves_others_does_not_wait(void **state)
+{
+	struct out out;
+	int pair[2];
+
+	assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+	out = (struct out){ .fd = pair[1], .no_wait = true };
+	alarm(120);
+	for (int i = 0; i < 300; i++) {
+		fill(pair[1]);
+		out.lost = 0;
+		assert_false(out_write(&out, LINE, strlen(LINE)));
+		drain(pair[0]);
+	}
+	alarm(0);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 static void nobody_reads_any_more(void **state)
 {
 	struct out out;
@@ -116,6 +183,10 @@ int main(void)
 		cmocka_unit_test(what_is_read_is_whole),
 		cmocka_unit_test(nobody_waits_for_a_full_pipe),
 		cmocka_unit_test(a_cut_text_ends),
+		cmocka_unit_test(its_own_description_never_waits),
+		cmocka_unit_test(a_file_keeps_its_end),
+		cmocka_unit_test(nobody_waits_for_a_full_socket),
+		cmocka_unit_test(who_serves_others_does_not_wait),
 		cmocka_unit_test(nobody_reads_any_more),
 	};
 

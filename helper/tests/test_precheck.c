@@ -177,6 +177,38 @@ static void a_path_that_is_none(void **state)
 	}
 }
 
+/* As stat() on a network file system whose server is gone. */
+static int never_answers(const char *path, struct stat *st)
+{
+	while (!strcmp(path, "/net/dead/lib.so"))
+		pause();
+	return stat(path, st);
+}
+
+static void a_dead_server_is_waited_for_shortly(void **state)
+{
+	struct bench *bench = *state;
+	Migrate__MappedFile files[3], *list[] = { &files[0], &files[1], &files[2] };
+	static char *const paths[] = { "/no-such-file", "/net/dead/lib.so", "/etc/passwd" };
+
+	for (int i = 0; i < 3; i++) {
+		migrate__mapped_file__init(&files[i]);
+		files[i].path = paths[i];
+	}
+	bench->setup.files = list;
+	bench->setup.n_files = 3;
+	precheck_stat = never_answers;
+	precheck_files_ms = 1000;
+	/* or it would never end */
+	alarm(120);
+	assert_int_equal(refusals(bench), 2);
+	alarm(0);
+	precheck_stat = stat;
+	assert_non_null(strstr(bench->refusals.text[0], "/no-such-file"));
+	assert_non_null(strstr(bench->refusals.text[1], "/net/dead/lib.so"));
+	assert_non_null(strstr(bench->refusals.text[1], "did not answer within 1 s"));
+}
+
 #define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -186,6 +218,7 @@ int main(void)
 		BENCH_TEST(sizes_that_overflow),
 		BENCH_TEST(files_are_no_oracle), BENCH_TEST(a_file_is_asked_once),
 		BENCH_TEST(too_many_files), BENCH_TEST(a_path_that_is_none),
+		BENCH_TEST(a_dead_server_is_waited_for_shortly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

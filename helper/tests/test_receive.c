@@ -424,6 +424,72 @@ static void test_vmas(void **state)
 	assert_int_equal(vmas(high, 1), -1);
 }
 
+/* Whether what came since the last look counts as progress: then the time of it is a new one. */
+static bool has_progress(struct place *place)
+{
+	return atomic_exchange(&place->progress_ms, 0) != 0;
+}
+
+static void take(struct bench *bench)
+{
+	struct frame frame = { 0 };
+	struct error err = { 0 };
+
+	assert_int_equal(frame_recv(bench->receiver.fd, 0, &frame, &err), 1);
+	assert_int_equal(receive_frame(&bench->receiver, &frame, &err), 0);
+	frame_free(&frame);
+}
+
+static void send_pages(struct bench *bench, uint64_t first, uint64_t nr)
+{
+	for (uint64_t page = first; page < first + nr; page += 4) {
+		pages(bench, page, 4, 1);
+		take(bench);
+	}
+}
+
+static void next_round(struct bench *bench)
+{
+	list(bench, FRAME_ROUND, 0, 0);
+	take(bench);
+	bench->round++;
+}
+
+/* Who holds a place must move on: a page that comes again, or is dropped and comes again, is no step. */
+static void test_progress(void **state)
+{
+	const struct store_range range = { AT(0), AT(1000) };
+	struct bench *bench = *state;
+	struct place place = { 0 };
+	struct error err = { 0 };
+
+	assert_int_equal(memory_announce(&bench->mem, &range, 1, &err), 0);
+	bench->mem.place = &place;
+	for (int i = 0; i < 512; i++) {
+		send_pages(bench, 0, 4);
+		if (i % 2)
+			list(bench, FRAME_DROPPED, 0, 4);
+		else
+			list(bench, FRAME_ZERO, 500, 4);
+		take(bench);
+	}
+	assert_false(has_progress(&place));
+	next_round(bench);
+	send_pages(bench, 0, 512);
+	assert_true(has_progress(&place));
+	send_pages(bench, 0, 512);
+	assert_false(has_progress(&place));
+	/* in the next round all of them may have been written again */
+	next_round(bench);
+	assert_false(has_progress(&place));
+	send_pages(bench, 0, 512);
+	assert_true(has_progress(&place));
+	/* while this machine restores the program, what comes takes nothing away from that time */
+	place_busy(&place, 1000000);
+	place_came(&place, PLACE_STEP);
+	assert_true(atomic_load(&place.progress_ms) > places_now_ms() + 500000);
+}
+
 #define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -447,6 +513,7 @@ int main(void)
 		BENCH_TEST(test_round_left_out),
 		BENCH_TEST(test_cut_off),
 		BENCH_TEST(test_trickle),
+		BENCH_TEST(test_progress),
 		cmocka_unit_test(test_vmas),
 	};
 

@@ -15,12 +15,21 @@
  * struct out - one descriptor
  * @lost: texts that were dropped since the reader took nothing
  * @cut: the last text was written in part
+ * @no_wait: not even OUT_WAIT_MS
  */
 struct out {
 	int fd;
 	unsigned int lost;
-	bool cut;
+	bool cut, no_wait;
 };
+
+/**
+ * out_own() - writing to @fd never waits from here on, also when several processes write to it
+ *
+ * A pipe or a terminal is opened anew for that: O_NONBLOCK on a descriptor that was handed to us
+ * would be there for all who have it.
+ */
+void out_own(int fd);
 
 /**
  * out_write() - write @text, or drop it

@@ -33,6 +33,17 @@ void report_init(bool json)
 	out.state_delay_ms = delay ? atoi(delay) : 0;
 }
 
+void report_share_output(void)
+{
+	out_own(out.results.fd);
+	out_own(out.messages.fd);
+}
+
+void report_wait(bool wait)
+{
+	out.results.no_wait = out.messages.no_wait = !wait;
+}
+
 bool report_is_json(void)
 {
 	return out.json;

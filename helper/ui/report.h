@@ -14,6 +14,10 @@
 
 /** report_init() - once, before anything else: what the command line asked for */
 void report_init(bool json);
+/** report_share_output() - other processes of ours write there as well: nobody waits for a reader */
+void report_share_output(void);
+/** report_wait() - whether the reader gets OUT_WAIT_MS, once; unless said he does */
+void report_wait(bool wait);
 bool report_is_json(void);
 
 /**

@@ -102,6 +102,32 @@ int unix_listen(const char *path, struct error *err)
 	return -1;
 }
 
+int unix_note(const char *path, struct unix_file *file, struct error *err)
+{
+	struct stat st;
+
+	if (lstat(path, &st))
+		return error_errno(err, CODE_NOT_READY, NULL, "cannot look at %s", path);
+	*file = (struct unix_file){ .dev = st.st_dev, .ino = st.st_ino };
+	return 0;
+}
+
+void unix_remove(const char *path, const struct unix_file *file)
+{
+	char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	struct unix_file now = { 0 };
+	int dir_fd;
+
+	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path + 1), path);
+	dir_fd = open(dir, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	/* nobody binds the path between the look and the removal */
+	if (dir_fd >= 0 && !flock(dir_fd, LOCK_EX) && !unix_note(path, &now, &(struct error){ 0 }) &&
+	    now.dev == file->dev && now.ino == file->ino)
+		unlink(path);
+	if (dir_fd >= 0)
+		close(dir_fd);
+}
+
 int unix_connect(const char *path, struct error *err)
 {
 	const struct timeval none = { 0 }, limit = { .tv_sec = CONNECT_S };

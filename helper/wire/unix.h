@@ -6,6 +6,7 @@
 #define MIGRATE_WIRE_UNIX_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 #include "ui/error.h"
 
 #define UNIX_PREFIX	"unix:"
@@ -26,5 +27,16 @@ int unix_listen(const char *path, struct error *err);
 
 /** unix_connect() - the descriptor or -1 */
 int unix_connect(const char *path, struct error *err);
+
+/** struct unix_file - which file it is that was bound at a path */
+struct unix_file {
+	dev_t dev;
+	ino_t ino;
+};
+
+/** unix_note() - remember the file at @path, right after unix_listen() */
+int unix_note(const char *path, struct unix_file *file, struct error *err);
+/** unix_remove() - remove @path, if it still is that file */
+void unix_remove(const char *path, const struct unix_file *file);
 
 #endif

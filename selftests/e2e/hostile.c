@@ -4,7 +4,7 @@
  *	hostile WHERE greet		is a newcomer greeted? Exit status 0: yes
  *	hostile WHERE bare		a preamble, and hangs up
  *	hostile WHERE surplus		280 memory connections of one migration
- *	hostile WHERE idle NUMBER	so many accepted migrations that do nothing
+ *	hostile WHERE idle NUMBER	so many accepted migrations that repeat themselves only
  *	hostile WHERE same		a migration with an id that is always the same
  *	hostile WHERE flags		a Setup with an empty CPU flag: is it answered?
  *	hostile WHERE text		names that would play with a terminal
@@ -13,7 +13,8 @@
  *	hostile WHERE populated		a list of 2^32 - 1 pages
  *	hostile WHERE images		images that were not announced
  *	hostile WHERE trickle		a byte of a page now and then
- * WHERE is unix:PATH or a port on 127.0.0.1. surplus, idle, same and trickle say "ready" and stay.
+ * WHERE is unix:PATH or a port on 127.0.0.1; the variable FROM has another address to call from.
+ * surplus, idle, same and trickle say "ready" and stay.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -40,15 +41,16 @@
 #define MAGIC_PAGES	0x53564d42	/* SPLICE_VM_BATCH_MAGIC */
 #define MAGIC_POPULATED	0x53564d50
 #define MAGIC_ROUND	0x53564d52
+#define MAGIC_DROPPED	0x53564d44
 #define MIB		(1UL << 20)
 
 enum kind { CONTROL = 1, MEMORY, URGENT };
 enum body { HELLO = 1, SETUP = 2, SETUP_REPLY = 3, MAPS = 4, ROUND_BEGIN = 5, FROZEN = 7, IMAGE_FILE = 9,
 	    ABORT = 18, HEARTBEAT = 19 };
 
-static const char *where;
+static const char *where, *from;
 static uint8_t id[16];
-static int controls[MAX_CONTROLS];
+static int controls[MAX_CONTROLS], memories[MAX_CONTROLS];
 static size_t nr_controls;
 
 /* Protobuf, as far as it is needed. */
@@ -156,6 +158,9 @@ static int connect_fd(void)
 		strncpy(un.sun_path, where + 5, sizeof(un.sun_path) - 1);
 		ret = connect(fd, (void *)&un, sizeof(un));
 	} else {
+		if (from && (inet_pton(AF_INET, from, &in.sin_addr) != 1 ||
+			     bind(fd, (void *)&in, sizeof(in))))
+			err(3, "cannot call from %s", from);
 		in.sin_port = htons(atoi(where));
 		in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 		ret = connect(fd, (void *)&in, sizeof(in));
@@ -345,16 +350,41 @@ static int do_surplus(void)
 	return 0;
 }
 
+/* Legal all of it, and none of it brings the migration on; those that were ended meanwhile are left. */
+static void repeat(int control, int memory)
+{
+	static struct buf maps;
+	struct pollfd pfd = { .fd = control, .events = POLLOUT };
+
+	if (poll(&pfd, 1, 0) != 1 || pfd.revents != POLLOUT)
+		return;
+	maps.len = 0;
+	put_vma(&maps, 1, BASE, BASE + (1UL << 44));
+	send_body(control, MAPS, &maps);
+	send_frame(memory, MAGIC_DROPPED, 0, 1, BASE, 1);
+}
+
+static void stay_in_vain(int nr)
+{
+	puts("ready");
+	fflush(stdout);
+	signal(SIGPIPE, SIG_IGN);
+	for (;;) {
+		beat();
+		for (int i = 0; i < nr; i++)
+			repeat(controls[i], memories[i]);
+		sleep(1);
+	}
+}
+
 static int do_idle(int nr)
 {
-	int memory;
-
 	for (int i = 0; i < nr; i++) {
 		new_id();
-		set_up(&memory);
+		set_up(&memories[i]);
 		beat();
 	}
-	stay();
+	stay_in_vain(nr);
 	return 0;
 }
 
@@ -467,6 +497,7 @@ int main(int argc, char **argv)
 	if (argc < 3)
 		errx(2, "usage: hostile WHERE VERB");
 	where = argv[1];
+	from = getenv("FROM");
 	if (!strcmp(argv[2], "same")) {
 		greeted();
 		stay();
@@ -476,7 +507,7 @@ int main(int argc, char **argv)
 		return greeted() < 0;
 	if (!strcmp(argv[2], "bare"))
 		return connect_as(CONTROL) < 0;
-	if (!strcmp(argv[2], "idle") && argc == 4)
+	if (!strcmp(argv[2], "idle") && argc == 4 && atoi(argv[3]) <= MAX_CONTROLS)
 		return do_idle(atoi(argv[3]));
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
 		if (!strcmp(argv[2], verbs[i].name))

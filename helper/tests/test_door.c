@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Who is one caller to serve, and whose socket it removes. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "dest/door.h"
+
+static const char *host_of(int family, const char *text)
+{
+	struct sockaddr_storage addr = { .ss_family = family };
+	static char hosts[2][64];
+	static int at;
+	char *host = hosts[at++ % 2];
+
+	if (family == AF_INET)
+		assert_int_equal(inet_pton(family, text, &((struct sockaddr_in *)&addr)->sin_addr), 1);
+	if (family == AF_INET6)
+		assert_int_equal(inet_pton(family, text, &((struct sockaddr_in6 *)&addr)->sin6_addr), 1);
+	door_host(&addr, host, sizeof(hosts[0]));
+	return host;
+}
+
+/* One customer has 2^64 addresses. */
+static void a_network_of_ipv6_is_one_host(void **state)
+{
+	assert_string_equal(host_of(AF_INET6, "2001:db8:1:2::1"),
+			    host_of(AF_INET6, "2001:db8:1:2:ffff::9"));
+	assert_string_not_equal(host_of(AF_INET6, "2001:db8:1:2::1"),
+				host_of(AF_INET6, "2001:db8:1:3::1"));
+	assert_string_equal(host_of(AF_INET6, "2001:db8:1:2::1"), "2001:db8:1:2::/64");
+}
+
+static void a_mapped_address_is_ipv4(void **state)
+{
+	assert_string_equal(host_of(AF_INET6, "::ffff:10.0.0.1"), "10.0.0.1");
+	assert_string_equal(host_of(AF_INET, "10.0.0.1"), "10.0.0.1");
+	assert_string_not_equal(host_of(AF_INET6, "::ffff:10.0.0.1"),
+				host_of(AF_INET6, "::ffff:10.0.0.2"));
+}
+
+static void unix_callers_have_no_host(void **state)
+{
+	assert_string_equal(host_of(AF_UNIX, ""), "");
+}
+
+static void its_own_socket_is_removed(void **state)
+{
+	char dir[] = "/run/test-door-XXXXXX", where[64];
+	struct error err = { 0 };
+	struct door door;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(where, sizeof(where), "unix:%s/sock", dir);
+	assert_int_equal(door_open(&door, where, &err), 0);
+	assert_int_equal(access(door.path, F_OK), 0);
+	door_close(&door);
+	assert_int_equal(access(door.path, F_OK), -1);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+/* The path was removed by hand, and another serve listens there now. */
+static void the_socket_of_another_stays(void **state)
+{
+	char dir[] = "/run/test-door-XXXXXX", where[64];
+	struct door first, second;
+	struct error err = { 0 };
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(where, sizeof(where), "unix:%s/sock", dir);
+	assert_int_equal(door_open(&first, where, &err), 0);
+	assert_int_equal(unlink(first.path), 0);
+	assert_int_equal(door_open(&second, where, &err), 0);
+	door_close(&first);
+	assert_int_equal(access(second.path, F_OK), 0);
+	door_close(&second);
+	assert_int_equal(access(second.path, F_OK), -1);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_network_of_ipv6_is_one_host),
+		cmocka_unit_test(a_mapped_address_is_ipv4),
+		cmocka_unit_test(unix_callers_have_no_host),
+		cmocka_unit_test(its_own_socket_is_removed),
+		cmocka_unit_test(the_socket_of_another_stays),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
