@@ -125,6 +125,14 @@ static int take_run(struct memory *mem, uint64_t origin, uint64_t nr_pages, cons
 	return 0;
 }
 
+/* An install has met a process that has ended: what only that process lacked is let go at once. */
+static void bury_found(struct memory *mem)
+{
+	for (size_t i = 0; i < mem->nr_spaces; i++)
+		if (mem->spaces[i]->gone && mem->spaces[i]->uffd >= 0)
+			memory_bury(mem, mem->spaces[i]);
+}
+
 int memory_take(struct memory *mem, uint64_t origin, uint64_t nr_pages, const void *data,
 		bool urgent, struct error *err)
 {
@@ -152,6 +160,7 @@ int memory_take(struct memory *mem, uint64_t origin, uint64_t nr_pages, const vo
 		addr = run_end(&run);
 		place_came(mem->place, run.nr_pages * PAGE_BYTES);
 	}
+	bury_found(mem);
 	pthread_cond_broadcast(&mem->changed);
 	memory_unlock(mem);
 	return ret;

@@ -113,6 +113,26 @@ static void forget(struct memory *mem, struct space *space, uint64_t addr, uint6
 		mem->retry = true;
 }
 
+/*
+ * The kernel says UNMAP after it has let go of its lock: by then another thread may have moved a
+ * mapping to the same place, and REMAP of that was read before. So the pages that were moved here
+ * stay in todo. If it was they that were unmapped, UFFDIO_COPY will find no mapping for them.
+ */
+static void forget_unmapped(struct memory *mem, struct space *space, uint64_t addr, uint64_t end)
+{
+	struct run run;
+
+	while (addr < end && page_set_next(&space->todo, addr, end, 0, &run)) {
+		uint64_t origin = space_origin(space, run.addr, &run.nr_pages);
+
+		if (origin == run.addr)
+			forget(mem, space, run.addr, run_end(&run));
+		addr = run_end(&run);
+	}
+	if (space->nr_waiting)
+		mem->retry = true;
+}
+
 static int forked(struct memory *mem, struct space *parent, int uffd, struct error *err)
 {
 	struct space *space = space_fork(parent, err);
@@ -149,8 +169,10 @@ static int act(struct memory *mem, struct space *space, const struct uffd_msg *m
 			mem->retry = true;
 		return space_move(space, msg->arg.remap.from, addr, bytes, err);
 	case UFFD_EVENT_REMOVE:
-	case UFFD_EVENT_UNMAP:
 		forget(mem, space, msg->arg.remove.start, msg->arg.remove.end);
+		return 0;
+	case UFFD_EVENT_UNMAP:
+		forget_unmapped(mem, space, msg->arg.remove.start, msg->arg.remove.end);
 		return 0;
 	}
 	return error_set(err, CODE_INTERNAL, NULL, "unknown userfaultfd event 0x%x", msg->event);

@@ -33,6 +33,16 @@ static bool next_installable(const struct memory *mem, const struct space *space
 	return false;
 }
 
+/* The faults among these events that have to wait are the fault thread's: it may be asleep. */
+static enum step read_events(struct memory *mem, struct space *space, struct error *err)
+{
+	int ret = memory_events(mem, space, err);
+
+	if (mem->retry)
+		memory_kick(mem);
+	return ret ? STEP_FAILED : STEP_AGAIN;
+}
+
 static enum step step_space(struct memory *mem, struct space *space, struct error *err)
 {
 	struct run run;
@@ -51,7 +61,7 @@ static enum step step_space(struct memory *mem, struct space *space, struct erro
 		memory_bury(mem, space);
 		break;
 	case INSTALL_AGAIN:
-		return memory_events(mem, space, err) ? STEP_FAILED : STEP_AGAIN;
+		return read_events(mem, space, err);
 	case INSTALL_FAILED:
 		error_errno(err, CODE_INTERNAL, NULL, "cannot install %lu pages at 0x%lx",
 			    run.nr_pages, run.addr);

@@ -236,6 +236,15 @@ static void settled(struct space *space, uint64_t addr, uint64_t nr_pages)
 	space_unwait(space, addr, nr_pages);
 }
 
+/* A page that was moved here may have been unmapped since: UNMAP leaves it in @todo. */
+static void count_orphan(struct space *space, uint64_t addr)
+{
+	uint64_t one = 1;
+
+	if (space_origin(space, addr, &one) == addr)
+		space->orphans++;
+}
+
 enum install space_install(struct space *space, uint64_t addr, uint64_t nr_pages,
 			   const void *src, uint64_t *done)
 {
@@ -266,7 +275,7 @@ enum install space_install(struct space *space, uint64_t addr, uint64_t nr_pages
 		case UFFD_NO_VMA:
 			if (!space->ready)
 				return INSTALL_AGAIN;
-			space->orphans++;
+			count_orphan(space, at + n * PAGE_BYTES);
 			/* fall through */
 		case UFFD_EXISTS:
 			/* nothing can miss it any more; who waits for it shall look again */

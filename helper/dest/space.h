@@ -24,7 +24,8 @@ struct space_piece {
  *	Only kept for what was moved: @todo enters a range by REMAP alone
  * @waiting: faults that were read and not resolved; the kernel does not say them again
  * @cursor: where populate goes on
- * @orphans: pages of @todo for which there was no mapping: none, if all is well
+ * @orphans: pages of @todo, but those that were moved, for which there was no mapping: none, if all
+ *	is well
  * @ready: CRIU is done with it; before that a mapping that is not there may still come
  * @gone: the process has exited or called exec
  */

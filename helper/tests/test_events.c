@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Events of a userfaultfd in an order that the threads of a program can bring about, one case a
+ * test: the test itself decides when they are read.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "dest/populate.h"
+#include "tests/own_uffd.h"
+
+#define P		PAGE_BYTES
+#define FEW		4UL
+
+/* A few pages that all lack, with a userfaultfd whose events the test reads when it likes. */
+static struct few {
+	struct memory mem;
+	uint8_t *area, *other;
+	atomic_int tid[2];
+	atomic_bool stop;
+	pthread_t reader;
+} few;
+
+static int hold(void *ctx, int uffd, int *handle, struct error *err)
+{
+	return 0;
+}
+
+static void release(void *ctx, int handle)
+{
+}
+
+static int watch_nobody(void *ctx, struct space *space, bool on, struct error *err)
+{
+	return 0;
+}
+
+static void *map_pages(int prot, uint64_t pages)
+{
+	void *at = mmap(NULL, pages * P, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(at, MAP_FAILED);
+	return at;
+}
+
+static void set_up_few(uint64_t in_mirror)
+{
+	const struct memory_hooks hooks = {
+		.hold = hold, .release = release, .watch = watch_nobody,
+	};
+	static const uint8_t data[FEW * P] = { 1 };
+	struct store_range range;
+	struct splice_vm_run run;
+	struct error err = { 0 };
+	struct page_set lazy;
+	uint64_t have, lack;
+
+	memset(&few, 0, sizeof(few));
+	few.area = map_pages(PROT_READ | PROT_WRITE, FEW);
+	few.other = map_pages(PROT_NONE, FEW);
+	range = (struct store_range){ (uintptr_t)few.area, (uintptr_t)few.area + FEW * P };
+	run = (struct splice_vm_run){ .addr = range.start, .nr_pages = FEW };
+	assert_int_equal(memory_init(&few.mem, &hooks, &err), 0);
+	assert_int_equal(memory_announce(&few.mem, &range, 1, &err), 0);
+	if (in_mirror)
+		assert_int_equal(store_write(&few.mem.store, range.start, in_mirror, data, &err), 0);
+	assert_int_equal(memory_populate(&few.mem, &run, 1, &err), 0);
+	memory_final(&few.mem, &have, &lack);
+	assert_int_equal(page_set_init(&lazy), 0);
+	page_set_add(&lazy, range.start, FEW);
+	assert_int_equal(memory_seal(&few.mem, &lazy, &err), 0);
+	page_set_destroy(&lazy);
+	assert_int_equal(memory_attach(&few.mem, make_uffd(few.area, FEW), &err), 0);
+	memory_ready(&few.mem);
+}
+
+static void *reader_body(void *arg)
+{
+	struct error err = { 0 };
+
+	while (!atomic_load(&few.stop)) {
+		memory_lock(&few.mem);
+		for (size_t i = 0; i < few.mem.nr_spaces; i++)
+			memory_events(&few.mem, few.mem.spaces[i], &err);
+		memory_retry(&few.mem, &err);
+		memory_unlock(&few.mem);
+		usleep(1000);
+	}
+	return NULL;
+}
+
+static void start_reader(void)
+{
+	pthread_create(&few.reader, NULL, reader_body, NULL);
+}
+
+static void take_down_few(void)
+{
+	atomic_store(&few.stop, true);
+	pthread_join(few.reader, NULL);
+	memory_destroy(&few.mem);
+	munmap(few.area, FEW * P);
+	munmap(few.other, FEW * P);
+}
+
+static bool lacks(const void *at)
+{
+	bool ret;
+
+	memory_lock(&few.mem);
+	ret = page_set_has(&few.mem.spaces[0]->todo, (uintptr_t)at);
+	memory_unlock(&few.mem);
+	return ret;
+}
+
+/* Thread @i has begun, and the kernel has put it to sleep: its event or fault stands in line. */
+static void wait_asleep(int i)
+{
+	char path[64], stat[256] = "", state = 'R';
+
+	while (!atomic_load(&few.tid[i]))
+		usleep(1000);
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", atomic_load(&few.tid[i]));
+	while (state == 'R') {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+		usleep(10000);
+		assert_true(fd >= 0);
+		assert_true(read(fd, stat, sizeof(stat) - 1) > 0);
+		close(fd);
+		state = strrchr(stat, ')')[2];
+	}
+}
+
+/* Once a page came, a child that has ended lacks nothing any longer: what only it lacked is let go. */
+static void test_child_gone(void **state)
+{
+	static const uint8_t data[P] = { 1 };
+	struct error err = { 0 };
+	pid_t pid;
+
+	need_uffd();
+	set_up_few(0);
+	start_reader();
+	pid = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+	if (!pid)
+		for (;;)
+			syscall(SYS_pause);
+	assert_true(pid > 0);
+	assert_int_equal(madvise(few.area, (FEW - 1) * P, MADV_DONTNEED), 0);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(memory_take(&few.mem, (uintptr_t)few.area + (FEW - 1) * P, 1, data, false,
+				     &err), 0);
+	memory_lock(&few.mem);
+	assert_true(memory_done(&few.mem));
+	assert_int_equal(few.mem.nr_spaces, 2);
+	assert_int_equal(few.mem.wanted.nr, 0);
+	assert_int_equal(few.mem.store.have.nr, 0);
+	memory_unlock(&few.mem);
+	take_down_few();
+}
+
+static void *move_away(void *arg)
+{
+	atomic_store(&few.tid[0], gettid());
+	return mremap(few.area, P, P, MREMAP_MAYMOVE | MREMAP_FIXED, few.other);
+}
+
+static void *move_over(void *arg)
+{
+	atomic_store(&few.tid[1], gettid());
+	return mremap(few.area + P, P, P, MREMAP_MAYMOVE | MREMAP_FIXED, few.area);
+}
+
+/*
+ * A mapping is moved away, and before the kernel says that its old place is unmapped, another
+ * thread has moved a mapping there: the pages of this one are still to come.
+ */
+static void test_moved_over(void **state)
+{
+	pthread_t away, over;
+	void *at;
+
+	need_uffd();
+	set_up_few(0);
+	pthread_create(&away, NULL, move_away, NULL);
+	wait_asleep(0);
+	pthread_create(&over, NULL, move_over, NULL);
+	wait_asleep(1);
+	start_reader();
+	pthread_join(away, &at);
+	assert_ptr_equal(at, few.other);
+	pthread_join(over, &at);
+	assert_ptr_equal(at, few.area);
+	assert_true(lacks(few.other));
+	assert_true(lacks(few.area));
+	assert_false(lacks(few.area + P));
+	/* what is unmapped where it always was is of no interest */
+	assert_true(lacks(few.area + 2 * P));
+	assert_int_equal(munmap(few.area + 2 * P, P), 0);
+	assert_false(lacks(few.area + 2 * P));
+	take_down_few();
+}
+
+static void *touch_first(void *arg)
+{
+	atomic_store(&few.tid[0], gettid());
+	return (void *)(uintptr_t)*(volatile uint8_t *)few.area;
+}
+
+static void *drop_last(void *arg)
+{
+	atomic_store(&few.tid[1], gettid());
+	madvise(few.area + (FEW - 1) * P, P, MADV_DONTNEED);
+	return NULL;
+}
+
+/* Who populates reads a fault that has to wait for an event: the thread of faults is woken. */
+static void test_fault_handed_on(void **state)
+{
+	pthread_t dropper, toucher;
+	struct error err = { 0 };
+	uint64_t count;
+	void *value;
+
+	need_uffd();
+	set_up_few(2);
+	pthread_create(&dropper, NULL, drop_last, NULL);
+	wait_asleep(1);
+	pthread_create(&toucher, NULL, touch_first, NULL);
+	wait_asleep(0);
+	assert_true(read(few.mem.kick, &count, sizeof(count)) > 0);
+	memory_lock(&few.mem);
+	assert_int_equal(memory_step(&few.mem, &err), STEP_AGAIN);
+	assert_true(few.mem.retry);
+	memory_unlock(&few.mem);
+	assert_int_equal(read(few.mem.kick, &count, sizeof(count)), sizeof(count));
+	start_reader();
+	pthread_join(dropper, NULL);
+	pthread_join(toucher, &value);
+	assert_ptr_equal(value, (void *)1);
+	take_down_few();
+}
+
+static void *populate_alone(void *arg)
+{
+	struct error err = { 0 };
+
+	populate_run(arg, &err);
+	return NULL;
+}
+
+/* COMMIT was received and the link lost, before anybody acted on either: COMMIT counts. */
+static void test_failed_before(void **state)
+{
+	struct memory *mem = calloc(1, sizeof(*mem));
+	struct memory_hooks hooks = { 0 };
+	struct error err = { 0 };
+	pthread_t thread;
+
+	assert_int_equal(memory_init(mem, &hooks, &err), 0);
+	memory_fail(mem);
+	pthread_create(&thread, NULL, populate_alone, mem);
+	usleep(300000);
+	assert_int_equal(pthread_tryjoin_np(thread, NULL), EBUSY);
+	populate_stop(mem);
+	pthread_join(thread, NULL);
+	memory_destroy(mem);
+	free(mem);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_child_gone),
+		cmocka_unit_test(test_moved_over),
+		cmocka_unit_test(test_fault_handed_on),
+		cmocka_unit_test(test_failed_before),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
