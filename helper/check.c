@@ -15,23 +15,28 @@
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+#include "backend/backend.h"
 #include "check.h"
 #include "criu/criu.h"
 #include "kernel/memfs.h"
 #include "kernel/page_set.h"
+#include "kernel/pagemap.h"
 #include "kernel/proc.h"
 #include "kernel/svm.h"
 #include "kernel/cgroup.h"
 #include "ui/flags.h"
 #include "ui/report.h"
 
-#define PAGEMAP_SOFT_DIRTY	(1UL << 55)
 #define MEMORY_WANTED		(256UL << 20)
 #define IMAGES_WANTED		(64UL << 20)
 
-/** struct check - one line of the answer; @help: the command that mends it */
+/**
+ * struct check - one line of the answer
+ * @slower: not ok, and a migration works without it
+ * @help: the command that mends it
+ */
 struct check {
-	bool ok;
+	bool ok, slower;
 	char text[256];
 	const char *help;
 };
@@ -81,52 +86,25 @@ static void check_module(struct check *check)
 	struct error err = { 0 };
 
 	if (svm_probe(&info, &err))
-		say(check, false, "modprobe splice_vm", "%.200s (only needed where programs leave from)",
-		    err.what);
+		say(check, false, "modprobe splice_vm",
+		    "%.170s (where programs leave from each page is copied without it)", err.what);
 	else
 		say(check, (info.features & needed) == needed &&
 		    info.trackers & 1 << SPLICE_VM_TRACKER_SOFT_DIRTY,
 		    "rmmod splice_vm; modprobe splice_vm",
 		    "features 0x%llx, trackers 0x%llx, %u pages in flight", info.features,
 		    info.trackers, info.max_inflight_pages);
-}
-
-static bool page_is_soft_dirty(int pagemap, const char *page)
-{
-	uint64_t entry = 0;
-
-	if (pread(pagemap, &entry, sizeof(entry),
-		  (uintptr_t)page / PAGE_BYTES * sizeof(entry)) != sizeof(entry))
-		return false;
-	return entry & PAGEMAP_SOFT_DIRTY;
+	check->slower = !check->ok && !module_is_there();
 }
 
 /* By doing it: the option may be there and the architecture not able to. */
 static void check_soft_dirty(struct check *check)
 {
-	char *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			  -1, 0);
-	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	int clear = proc_open_clear_refs(getpid(), &(struct error){ 0 });
-	bool cleared = false, dirty = false;
-	struct error err = { 0 };
+	bool told = pagemap_tells_writes();
 
-	if (page != MAP_FAILED && pagemap >= 0 && clear >= 0) {
-		/* stores that no compiler leaves out */
-		__atomic_store_n(page, 1, __ATOMIC_SEQ_CST);
-		if (!proc_clear_refs(clear, &err)) {
-			cleared = !page_is_soft_dirty(pagemap, page);
-			__atomic_store_n(page, 2, __ATOMIC_SEQ_CST);
-			dirty = page_is_soft_dirty(pagemap, page);
-		}
-	}
-	if (page != MAP_FAILED)
-		munmap(page, PAGE_BYTES);
-	close(pagemap);
-	close(clear);
-	say(check, cleared && dirty, "apt install linux-image-amd64",
-	    cleared && dirty ? "written pages are told" :
-	    "this kernel does not tell written pages (CONFIG_MEM_SOFT_DIRTY)");
+	say(check, told, "apt install linux-image-amd64", told ? "written pages are told" :
+	    "this kernel does not tell written pages (CONFIG_MEM_SOFT_DIRTY): no rounds, post-copy alone");
+	check->slower = !told && !module_is_there();
 }
 
 static void check_uffd(struct check *check)
@@ -246,14 +224,16 @@ int check_main(int argc, char **argv)
 		if (!(checks[i].roles & roles))
 			continue;
 		checks[i].run(&check);
-		report_event("check", json_pack("{s:s,s:b,s:s,s:s}", "name", checks[i].name,
-						"ok", check.ok, "text", check.text,
+		report_event("check", json_pack("{s:s,s:b,s:b,s:s,s:s}", "name",
+						checks[i].name, "ok", check.ok, "needed",
+						!check.slower, "text", check.text,
 						"help", check.help ?: ""));
-		report_print("%-12s %-8s %s\n", checks[i].name, check.ok ? "ok" : "MISSING",
+		report_print("%-12s %-8s %s\n", checks[i].name, check.ok ? "ok" :
+			     check.slower ? "SLOWER" : "MISSING",
 			     check.text);
 		if (!check.ok)
 			report_print("%-12s          try: %s\n", "", check.help);
-		missing += !check.ok;
+		missing += !check.ok && !check.slower;
 	}
 	code = missing ? CODE_NOT_READY : CODE_OK;
 	report_event("result", json_pack("{s:i,s:i}", "exit", code, "missing", (int)missing));

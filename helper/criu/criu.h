@@ -46,7 +46,8 @@ struct criu_dump;	/* a criu swrk process and its RPC socket */
  * @images_dir_fd: gets the images and, with @parent, a symbolic link `parent`, which is of
  *	no use at the destination
  * @work_dir_fd: gets dump.log and CRIU's configuration; not the images directory
- * @parent: path of the parent directory relative to the images directory, or NULL
+ * @parent: path of the parent directory relative to the images directory. NULL: there is none;
+ *	pages of mappings that are never restored lazily are in the images then
  * @log_level: 0 to 4, as criu's -v
  * @group: CRIU's own control group, made here and removed by the caller; NULL: none
  * @watch: called with CRIU's RPC socket when CRIU runs, and with -1 before that is closed or CRIU
@@ -65,7 +66,7 @@ struct criu_dump_opts {
 };
 
 /**
- * criu_dump_start() - dump with lazy_pages, track_mem, tcp_close; returns when held
+ * criu_dump_start() - dump with lazy_pages, tcp_close, with a parent track_mem too; returns when held
  * @dump: set as soon as CRIU runs, so that another thread can look at criu_dump_pid();
  *	NULL again on failure
  *

@@ -57,7 +57,7 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 	opts.has_lazy_pages = true;
 	opts.lazy_pages = true;
 	opts.has_track_mem = true;
-	opts.track_mem = true;
+	opts.track_mem = from->parent != NULL;
 	opts.parent_img = (char *)from->parent;
 	opts.has_tcp_close = true;
 	opts.tcp_close = true;

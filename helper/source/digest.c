@@ -36,7 +36,7 @@ static int add_piece(struct outgoing *out, struct digests *digests, const struct
 
 	/* a message of pieces is some GiB of memory, and --max-frozen may pass meanwhile */
 	if (outgoing_failed(out, err) ||
-	    svm_read(&out->svm, run->addr, digests->buf, bytes, &done, err))
+	    out->backend->ops->read(out->backend, run->addr, digests->buf, bytes, &done, err))
 		return -1;
 	if (done != bytes)
 		return error_set(err, CODE_TARGET, NULL,

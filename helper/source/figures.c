@@ -80,6 +80,11 @@ static json_t *result_json(const struct figures *figures, const struct error *er
 			   "left_pages", (json_int_t)figures->left_pages);
 	if (figures->losses)
 		json_object_set_new(result, "losses", losses_json(figures->losses));
+	if (figures->backend)
+		json_object_update_new(result, json_pack("{s:s,s:s,s:s,s:I}",
+				"backend", figures->backend, "backend_why", figures->backend_why,
+				"tracker", figures->tracker,
+				"rounds_stood_ns", (json_int_t)figures->rounds_stood_ns));
 	if (!figures->moved)
 		return result;
 	json_object_update_new(result, json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
@@ -131,6 +136,9 @@ static void print_result(const struct figures *figures)
 	report_print("%-24s %10.3f s (%.3f s until held, %.3f s to restore)\n", "stood still",
 		     SECONDS(figures->frozen_ns), SECONDS(figures->held_ns),
 		     SECONDS(figures->restore_ns));
+	if (figures->rounds_stood_ns)
+		report_print("%-24s %10.3f s\n", "stood in rounds",
+			     SECONDS(figures->rounds_stood_ns));
 	report_print("%-24s %10.3f s\n", "total", SECONDS(figures->total_ns));
 	if (figures->losses)
 		losses_print(figures->losses);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <sys/mman.h>
 #include "source/limits.h"
 #include "source/outgoing.h"
 #include "source/timerfds.h"
@@ -37,7 +38,7 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 		.pid = out->opts->pid,
 		.images_dir_fd = out->dir.images_fd,
 		.work_dir_fd = out->dir.work_fd,
-		.parent = WORKDIR_PARENT,
+		.parent = out->backend->criu_tracks ? WORKDIR_PARENT : NULL,
 		.log_level = out->opts->criu_log_level,
 		.watch = outgoing_watch_rpc,
 		.ctx = out,
@@ -45,7 +46,7 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	};
 	uint64_t begin;
 
-	if (criu_parent_write(out->dir.parent_fd, out->target.ns_pid, err))
+	if (opts.parent && criu_parent_write(out->dir.parent_fd, out->target.ns_pid, err))
 		return -1;
 	warn_groups(out);
 	report_progress("stopping the program");
@@ -93,10 +94,12 @@ static int send_last_dirty(struct outgoing *out, struct error *err)
 	struct page_set dirty;
 	int ret;
 
+	if (!outgoing_follows(out))
+		return 0;
 	if (page_set_init(&dirty))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
-	ret = outgoing_scan(out, &dirty, err);
-	if (!ret && out->opts->mode != MODE_POSTCOPY) {
+	ret = outgoing_scan(out, true, &dirty, err);
+	if (!ret && out->mode != MODE_POSTCOPY) {
 		outgoing_filter(&out->task.vmas, &dirty);
 		ret = outgoing_send_stale(out, &dirty, err);
 	}
@@ -116,14 +119,37 @@ static int take_populated(void *ctx, const struct splice_vm_run *runs, uint32_t 
 	return 0;
 }
 
+/* A page that cannot be read is to be known of before the program has moved. */
+static int try_to_read(struct outgoing *out, const struct vma *vma, struct error *err)
+{
+	uint64_t at = vma->start;
+	uint8_t page[PAGE_BYTES];
+	struct run run;
+	size_t done;
+
+	for (; page_set_next(&out->populated, at, vma->end, 0, &run);
+	     at = run.addr + (run.nr_pages << PAGE_SHIFT)) {
+		if (out->backend->ops->read(out->backend, run.addr, page, PAGE_BYTES, &done, err))
+			return -1;
+		if (done != PAGE_BYTES)
+			return error_set(err, CODE_REFUSED,
+					 "load the module, or boot with proc_mem.force_override=always",
+					 "memory that the program itself must not read, at 0x%lx, can be read by its tracer alone",
+					 run.addr);
+	}
+	return 0;
+}
+
 static int find_populated(struct outgoing *out, struct error *err)
 {
 	for (size_t i = 0; i < out->task.vmas.nr; i++) {
 		const struct vma *vma = &out->task.vmas.vmas[i];
 
-		if (vma_is_ours(vma) &&
-		    svm_scan(&out->svm, SPLICE_VM_SCAN_POPULATED, vma->start, vma->end,
-			     take_populated, out, err))
+		if (!vma_is_ours(vma))
+			continue;
+		if (out->backend->ops->populated(out->backend, vma->start, vma->end,
+						 take_populated, out, err) ||
+		    (!(vma->prot & PROT_READ) && try_to_read(out, vma, err)))
 			return -1;
 	}
 	return outgoing_announce_memory(out, &out->populated, err);
@@ -192,7 +218,7 @@ int outgoing_final(struct outgoing *out, struct error *err)
 	    find_populated(out, err) || say_frozen(out, err) || send_populated(out, err))
 		return -1;
 	find_left(out);
-	if (out->opts->mode == MODE_PRECOPY && send_left(out, err))
+	if (out->mode == MODE_PRECOPY && send_left(out, err))
 		return -1;
 	return sender_mark(&out->memory, FRAME_FINAL, err);
 }

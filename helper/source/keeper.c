@@ -375,6 +375,9 @@ int source_keeper_guard(struct source_keeper *keeper, int timeout_ms, struct err
 
 int source_keeper_unguard(struct source_keeper *keeper, struct error *err)
 {
+	if (keeper->guard_lock_fd >= 0)
+		close(keeper->guard_lock_fd);
+	keeper->guard_lock_fd = -1;
 	return keeper_do(keeper, OP_UNGUARD, UNGUARD_TIMEOUT_MS, err);
 }
 

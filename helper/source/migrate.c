@@ -63,12 +63,10 @@ static int prepare(struct outgoing *out, struct error *err)
 		return -1;
 	/* before there is a thread, or a connection that it would keep open */
 	if (start_keeper(out, err) || outgoing_sync_init(out, err) ||
-	    criu_version_get(&out->criu, err) || outgoing_refuse(out, err) || criu_check(err) ||
-	    workdir_make(&out->dir, err) ||
-	    svm_open(&out->svm, pid, err))
-		return -1;
-	out->clear_fd = proc_open_clear_refs(pid, err);
-	if (out->clear_fd < 0)
+	    criu_version_get(&out->criu, err) || outgoing_refuse(out, err) ||
+	    outgoing_choose_backend(out, err) ||
+	    (out->backend->criu_tracks ? criu_check(err) : criu_check_restore(err)) ||
+	    workdir_make(&out->dir, err))
 		return -1;
 	if (page_set_init(&out->there) || page_set_init(&out->left) ||
 	    page_set_init(&out->populated))
@@ -112,9 +110,9 @@ static int connect_all(struct outgoing *out, struct error *err)
 	out->urgent_fd = conn_connect(to, CONN_URGENT, out->id, err);
 	if (out->urgent_fd < 0)
 		return -1;
-	if (sender_init(&out->memory, &out->svm, out->memory_fd, out->target.ns_pid, &out->there,
+	if (sender_init(&out->memory, out->backend, out->memory_fd, out->target.ns_pid, &out->there,
 			err) ||
-	    sender_init(&out->urgent, &out->svm, out->urgent_fd, out->target.ns_pid, NULL, err))
+	    sender_init(&out->urgent, out->backend, out->urgent_fd, out->target.ns_pid, NULL, err))
 		return -1;
 	/* nothing is asked for before the program stands */
 	out->urgent.frozen = true;
@@ -148,7 +146,7 @@ static int wait_ready(struct outgoing *out, struct error *err)
 			out->figures.verified_pages = msg->ready->verified_pages;
 			ready = true;
 		} else if (msg->body_case == MIGRATE__CONTROL__BODY_FETCH_ALL &&
-			   out->opts->verify) {
+			   out->verify) {
 			report_progress("comparing the memory of both sides");
 			ret = outgoing_push(out, err) || outgoing_send_digests(out, err) ? -1 : 0;
 		} else if (msg->body_case == MIGRATE__CONTROL__BODY_ATTRIBUTES) {
@@ -401,7 +399,7 @@ static void outgoing_destroy(struct outgoing *out)
 		close(out->urgent_fd);
 	sender_destroy(&out->memory);
 	sender_destroy(&out->urgent);
-	svm_close(&out->svm);
+	backend_close(out->backend);
 	page_set_destroy(&out->there);
 	page_set_destroy(&out->left);
 	page_set_destroy(&out->populated);
@@ -426,7 +424,8 @@ int migrate_main(int argc, char **argv)
 	if (!out)
 		return CODE_INTERNAL;
 	out->opts = &opts;
-	out->memory_fd = out->urgent_fd = out->clear_fd = out->svm.fd = -1;
+	out->memory_fd = out->urgent_fd = -1;
+	out->mode = opts.mode;
 	out->dir.images_fd = out->dir.work_fd = out->dir.parent_fd = -1;
 	out->figures.started_ns = figures_now();
 	out->figures.losses = &out->losses;
@@ -436,7 +435,7 @@ int migrate_main(int argc, char **argv)
 	if (error_is_set(&err))
 		report_error(&err);
 	figures_say_result(&out->figures, &err, opts.pid, out->target.comm,
-			   migrate_mode_name(opts.mode), opts.result);
+			   migrate_mode_name(out->mode), opts.result);
 	outgoing_destroy(out);
 	free(out);
 	return code;

@@ -28,6 +28,9 @@ static void usage(FILE *to)
 	      "  --mode MODE          auto: send memory while it runs, the rest after it moved\n"
 	      "                       precopy: send the rest while it stands\n"
 	      "                       postcopy: send everything after it moved\n"
+	      "  --backend NAME       how memory is read. module: by the kernel module;\n"
+	      "                       vmread: copied without it, which is slower;\n"
+	      "                       auto: module where it is loaded, else vmread\n"
 	      "  --max-downtime MS    stop it when it would stand for less (300;\n"
 	      "                       1 to 3600000)\n"
 	      "  --max-rounds N       stop it after so many rounds (8; 1 to 1000)\n"
@@ -123,6 +126,7 @@ static const char *take(int option, char *value, struct migrate_options *opts)
 {
 	const char *want;
 	unsigned int pid;
+	int kind;
 
 	switch (option) {
 	case 'p':
@@ -134,6 +138,10 @@ static const char *take(int option, char *value, struct migrate_options *opts)
 		return *value ? NULL : "unix:PATH, HOST or HOST:PORT";
 	case 'm':
 		return parse_mode(value, &opts->mode);
+	case 'b':
+		kind = backend_kind_find(value);
+		opts->backend = kind;
+		return kind < 0 ? "auto, module or vmread" : NULL;
 	case 'w':
 		return parse_number(value, 1, 3600000, &opts->max_downtime_ms);
 	case 'r':
@@ -172,6 +180,7 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 		{ "pid", required_argument, NULL, 'p' },
 		{ "to", required_argument, NULL, 't' },
 		{ "mode", required_argument, NULL, 'm' },
+		{ "backend", required_argument, NULL, 'b' },
 		{ "max-downtime", required_argument, NULL, 'w' },
 		{ "max-rounds", required_argument, NULL, 'r' },
 		{ "max-frozen", required_argument, NULL, 'f' },

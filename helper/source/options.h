@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "backend/backend.h"
 
 /**
  * enum migrate_mode - what is sent when
@@ -21,6 +22,7 @@ struct migrate_options {
 	pid_t pid;
 	const char *to;
 	enum migrate_mode mode;
+	enum backend_kind backend;
 	uint32_t max_downtime_ms;
 	uint32_t max_rounds;
 	uint32_t max_frozen_s;		/* from the freeze to the record of COMMIT */

@@ -11,10 +11,10 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include "backend/backend.h"
 #include "criu/criu.h"
 #include "kernel/maps.h"
 #include "kernel/proc.h"
-#include "kernel/svm.h"
 #include "source/figures.h"
 #include "source/guard.h"
 #include "source/keeper.h"
@@ -57,6 +57,7 @@ struct outgoing_sync {
  * @there: pages of which the destination has the latest content
  * @left: pages that it lacks and that nobody has sent yet, from FINAL on; under @left_lock
  * @populated: all there is, when frozen
+ * @mode, @verify: what was asked for, or else what the backend can do
  * @peer_fixed_ns: what a restore takes there
  * @frozen_at_ns: when CRIU was asked to stop the program
  */
@@ -72,8 +73,9 @@ struct outgoing {
 	bool guarded;
 	struct control *ctl;
 	int memory_fd, urgent_fd;
-	struct svm svm;
-	int clear_fd;
+	struct backend *backend;
+	enum migrate_mode mode;
+	bool verify;
 	struct sender memory, urgent;
 	struct vma_list vmas;
 	struct page_set there, left, populated;
@@ -156,11 +158,21 @@ int outgoing_announce_memory(struct outgoing *out, const struct page_set *more, 
 /** outgoing_announce_images() - all files in the images directory */
 int outgoing_announce_images(struct outgoing *out, struct error *err);
 
+/* choose.c */
+
+/** outgoing_choose_backend() - open the backend; what it cannot do changes the mode, and is said */
+int outgoing_choose_backend(struct outgoing *out, struct error *err);
+
 /* precopy.c */
 
 int outgoing_precopy(struct outgoing *out, struct error *err);
-/** outgoing_scan() - end an epoch, take what was written; DROPPED is told at once */
-int outgoing_scan(struct outgoing *out, struct page_set *dirty, struct error *err);
+/** outgoing_follows() - what the program writes before it moves is looked for */
+bool outgoing_follows(const struct outgoing *out);
+/**
+ * outgoing_scan() - end an epoch, take what was written; DROPPED is told at once
+ * @stands: the program stands already
+ */
+int outgoing_scan(struct outgoing *out, bool stands, struct page_set *dirty, struct error *err);
 /** outgoing_filter() - take out of @dirty what does not go through the mirror */
 void outgoing_filter(const struct vma_list *vmas, struct page_set *dirty);
 /** outgoing_send_stale() - these were written and are not sent: the mirror's copy is old */

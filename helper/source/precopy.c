@@ -64,28 +64,32 @@ static int scan_runs(void *ctx, const struct splice_vm_run *runs, uint32_t nr,
 	return 0;
 }
 
-/* What the module said, before it is narrowed to mappings that are ours. */
+/* What the backend said, before it is narrowed to mappings that are ours. */
 static void scan_say(struct outgoing *out, const struct scan *scan)
 {
-	struct splice_vm_info info = {};
-	struct error ignored = {};
+	struct backend *backend = out->backend;
 
-	svm_info(&out->svm, &info, &ignored);
-	report_event("scan", json_pack("{s:I,s:I,s:I,s:I}",
+	report_event("scan", json_pack("{s:I,s:I,s:I,s:I,s:I}",
 				       "dirty_pages", (json_int_t)scan->dirty_pages,
 				       "held_pages", (json_int_t)scan->held_pages,
 				       "dropped_pages", (json_int_t)scan->dropped_pages,
-				       "overflows", (json_int_t)info.overflows));
+				       "overflows", (json_int_t)backend->ops->overflows(backend),
+				       "stood_ns", (json_int_t)backend->stood_ns));
 }
 
-int outgoing_scan(struct outgoing *out, struct page_set *dirty, struct error *err)
+bool outgoing_follows(const struct outgoing *out)
+{
+	return out->mode != MODE_POSTCOPY || out->backend->criu_tracks;
+}
+
+int outgoing_scan(struct outgoing *out, bool stands, struct page_set *dirty, struct error *err)
 {
 	struct scan scan = { .dirty = dirty };
 	int ret = -1;
 
-	if (!proc_clear_refs(out->clear_fd, err) &&
-	    !svm_scan(&out->svm, SPLICE_VM_SCAN_TRACKED, 0, USER_END, scan_runs, &scan, err))
+	if (!out->backend->ops->scan(out->backend, stands, scan_runs, &scan, err))
 		ret = sender_list(&out->memory, FRAME_DROPPED, scan.dropped, scan.nr, err);
+	out->figures.rounds_stood_ns = out->backend->stood_ns;
 	scan_say(out, &scan);
 	free(scan.dropped);
 	return ret;
@@ -144,7 +148,7 @@ static int scan_next(struct precopy *pre, struct error *err)
 	struct outgoing *out = pre->out;
 
 	pre->scanned_ns = figures_now();
-	if (outgoing_scan(out, &pre->dirty, err) || follow_maps(out, err))
+	if (outgoing_scan(out, false, &pre->dirty, err) || follow_maps(out, err))
 		return -1;
 	outgoing_filter(&out->vmas, &pre->dirty);
 	return 0;
@@ -260,9 +264,12 @@ static int run_rounds(struct precopy *pre, struct error *err)
 {
 	int stop = 0;
 
+	/* with nothing sent before it moves, writes matter to CRIU alone */
+	if (!outgoing_follows(pre->out))
+		return follow_maps(pre->out, err);
 	if (scan_next(pre, err))
 		return -1;
-	if (pre->out->opts->mode == MODE_POSTCOPY) {
+	if (pre->out->mode == MODE_POSTCOPY) {
 		/* the destination has nothing that could be old */
 		page_set_remove(&pre->dirty, 0, USER_END >> PAGE_SHIFT);
 		return 0;
@@ -301,7 +308,7 @@ int outgoing_precopy(struct outgoing *out, struct error *err)
 
 	if (page_set_init(&pre.dirty))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
-	ret = svm_track(&out->svm, err);
+	ret = outgoing_follows(out) ? out->backend->ops->track(out->backend, err) : 0;
 	if (!ret)
 		ret = run_rounds(&pre, err);
 	if (!ret)

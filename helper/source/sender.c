@@ -4,10 +4,10 @@
 #include <string.h>
 #include "source/sender.h"
 
-int sender_init(struct sender *sender, struct svm *svm, int fd, uint32_t mm,
+int sender_init(struct sender *sender, struct backend *backend, int fd, uint32_t mm,
 		struct page_set *there, struct error *err)
 {
-	*sender = (struct sender){ .svm = svm, .fd = fd, .mm = mm, .there = there };
+	*sender = (struct sender){ .backend = backend, .fd = fd, .mm = mm, .there = there };
 	sender->buf = malloc(FRAME_MAX_PAGES * PAGE_BYTES);
 	return sender->buf ? 0 : error_errno(err, CODE_INTERNAL, NULL, "no memory to copy pages");
 }
@@ -99,7 +99,8 @@ static int copy_run(struct sender *sender, const struct splice_vm_run *run, stru
 		uint32_t nr = left < FRAME_MAX_PAGES ? left : FRAME_MAX_PAGES;
 		size_t done;
 
-		if (svm_read(sender->svm, piece.addr, sender->buf, nr * PAGE_BYTES, &done, err))
+		if (sender->backend->ops->read(sender->backend, piece.addr, sender->buf,
+					       nr * PAGE_BYTES, &done, err))
 			return -1;
 		piece.nr_pages = done >> PAGE_SHIFT;
 		if (piece.nr_pages) {
@@ -141,12 +142,15 @@ static int take_results(void *ctx, const struct splice_vm_run *runs, uint32_t nr
 int sender_pages(struct sender *sender, const struct splice_vm_run *runs, uint32_t nr_runs,
 		 struct error *err)
 {
-	struct svm_sent sent = { 0 };
-	int ret = svm_send(sender->svm, sender->fd, cookie(sender), runs, nr_runs, take_results,
-			   sender, &sent, err);
+	struct backend_send send = {
+		.sock = sender->fd, .cookie = cookie(sender), .buf = sender->buf,
+	};
+	int ret = sender->backend->ops->send(sender->backend, &send, runs, nr_runs, take_results,
+					     sender, err);
 
-	sender->pages += sent.pages;
-	sender->bytes += sent.bytes;
+	sender->pages += send.pages;
+	sender->copied += send.copied;
+	sender->bytes += send.bytes;
 	return ret;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Pages and lists onto one connection. A page the module cannot send by reference is
+ * Pages and lists onto one connection. A page that the backend cannot send is
  * copied; what reads as zeros or is not there any more is told in a list.
  */
 #ifndef MIGRATE_SOURCE_SENDER_H
@@ -8,8 +8,8 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include "backend/backend.h"
 #include "kernel/page_set.h"
-#include "kernel/svm.h"
 #include "wire/stream.h"
 
 /**
@@ -23,7 +23,7 @@
  * @pages: sent, @copied of them by copying; @zero: told to be zero
  */
 struct sender {
-	struct svm *svm;
+	struct backend *backend;
 	int fd;
 	uint32_t mm, round;
 	struct page_set *there;
@@ -33,7 +33,7 @@ struct sender {
 	uint64_t pages, copied, zero, bytes;
 };
 
-int sender_init(struct sender *sender, struct svm *svm, int fd, uint32_t mm,
+int sender_init(struct sender *sender, struct backend *backend, int fd, uint32_t mm,
 		struct page_set *there, struct error *err);
 void sender_destroy(struct sender *sender);
 

@@ -159,9 +159,9 @@ static int send_setup(struct outgoing *out, struct setup *setup, struct error *e
 	setup->msg.criu = &setup->criu;
 	setup->msg.kernel = uts.release;
 	setup->msg.arch = uts.machine;
-	setup->msg.mode = (char *)migrate_mode_name(out->opts->mode);
+	setup->msg.mode = (char *)migrate_mode_name(out->mode);
 	setup->msg.has_verify = true;
-	setup->msg.verify = out->opts->verify;
+	setup->msg.verify = out->verify;
 	setup->msg.max_frozen_s = out->opts->max_frozen_s;
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
 	msg.setup = &setup->msg;

@@ -395,7 +395,8 @@ static void *watch_body(void *arg)
 			[WATCH_KICK] = { .fd = sync->kick, .events = POLLIN },
 			[WATCH_SIGNALS] = { .fd = sync->signals, .events = POLLIN },
 			/* only for their hang-up */
-			[WATCH_TARGET] = { .fd = out->svm.fd },
+			[WATCH_TARGET] = { .fd = out->backend ? out->backend->gone_fd : -1,
+					   .events = out->backend ? out->backend->gone_events : 0 },
 			[WATCH_KEEPER] = { .fd = lost_keeper ? -1 : source_keeper_fd(out->keeper) },
 			[WATCH_DUMP] = { .events = POLLIN },
 		};

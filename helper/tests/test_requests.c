@@ -16,6 +16,17 @@
 #define AT(page)	(BASE + (page) * PAGE_BYTES)
 #define MM	7
 
+/* A backend that can send nothing: the request has been found good when it is asked. */
+static int send_nothing(struct backend *backend, struct backend_send *send,
+			const struct splice_vm_run *runs, uint32_t nr_runs, backend_runs_fn fn,
+			void *ctx, struct error *err)
+{
+	return error_set(err, CODE_INTERNAL, NULL, "this is a test");
+}
+
+static const struct backend_ops backend_ops = { .send = send_nothing };
+static struct backend backend = { .ops = &backend_ops };
+
 struct bench {
 	struct outgoing out;
 	struct vma vmas[4];
@@ -36,12 +47,11 @@ static int set_up(void **state)
 	bench->vmas[3] = (struct vma){ .start = AT(50), .end = AT(52), .special = true };
 	bench->out.task.vmas = (struct vma_list){ .vmas = bench->vmas, .nr = 4 };
 	bench->out.memory_fd = -1;
-	bench->out.svm.fd = -1;
 	bench->out.urgent_fd = pair[0];
 	bench->dest = pair[1];
 	pthread_mutex_init(&bench->out.left_lock, NULL);
 	page_set_init(&bench->out.left);
-	assert_int_equal(sender_init(&bench->out.urgent, &bench->out.svm, pair[0], MM, NULL, &err), 0);
+	assert_int_equal(sender_init(&bench->out.urgent, &backend, pair[0], MM, NULL, &err), 0);
 	bench->out.memory.final = true;
 	*state = bench;
 	return 0;
@@ -60,7 +70,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* Why the migration failed; there is no module here, so a good request fails too. */
+/* Why the migration failed; a good request fails too. */
 static enum exit_code ask(struct bench *bench, uint64_t page, uint32_t nr)
 {
 	struct splice_vm_run run = { .addr = AT(page), .nr_pages = nr };

@@ -123,7 +123,6 @@ static struct outgoing *source_new(void)
 
 	out->opts = &opts;
 	out->memory_fd = -1;
-	out->svm.fd = -1;
 	assert_int_equal(outgoing_sync_init(out, &err), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	out->urgent_fd = pair[0];

@@ -175,12 +175,22 @@ int frame_send(int fd, enum frame_kind kind, uint64_t cookie,
 	return 0;
 }
 
+int frame_send_pages(int fd, uint64_t cookie, const struct splice_vm_run *runs, uint32_t nr_runs,
+		     const void *data, struct error *err)
+{
+	uint32_t nr_pages = 0;
+
+	for (uint32_t i = 0; i < nr_runs; i++)
+		nr_pages += runs[i].nr_pages;
+	if (send_one(fd, FRAME_PAGES, cookie, runs, nr_runs, nr_pages, err))
+		return -1;
+	return conn_write(fd, data, (size_t)nr_pages * PAGE_BYTES, 0, err);
+}
+
 int frame_send_copy(int fd, uint64_t cookie, uint64_t addr, uint32_t nr_pages,
 		    const void *data, struct error *err)
 {
 	struct splice_vm_run run = { .addr = addr, .nr_pages = nr_pages };
 
-	if (send_one(fd, FRAME_PAGES, cookie, &run, 1, nr_pages, err))
-		return -1;
-	return conn_write(fd, data, (size_t)nr_pages * PAGE_BYTES, 0, err);
+	return frame_send_pages(fd, cookie, &run, 1, data, err);
 }

@@ -60,6 +60,14 @@ void frame_free(struct frame *frame);
 int frame_send(int fd, enum frame_kind kind, uint64_t cookie,
 	       const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err);
 
+/**
+ * frame_send_pages() - a PAGES frame from memory of ours
+ * @runs: at most FRAME_MAX_PAGES, of at most so many pages in all
+ * @data: their pages, one behind the other
+ */
+int frame_send_pages(int fd, uint64_t cookie, const struct splice_vm_run *runs, uint32_t nr_runs,
+		     const void *data, struct error *err);
+
 /** frame_send_copy() - a PAGES frame of one run from memory of ours (slow path) */
 int frame_send_copy(int fd, uint64_t cookie, uint64_t addr, uint32_t nr_pages,
 		    const void *data, struct error *err);

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * How the source reads a program's memory and learns of writes. A backend is a session on one
+ * address space: it lists pages, sends them, reads them, and tells what was written.
+ */
+#ifndef MIGRATE_BACKEND_BACKEND_H
+#define MIGRATE_BACKEND_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <linux/splice_vm.h>
+#include "ui/error.h"
+
+/** enum backend_kind - which backend the user asked for; AUTO: the module where it is loaded */
+enum backend_kind { BACKEND_AUTO, BACKEND_MODULE, BACKEND_VMREAD };
+
+/** typedef backend_runs_fn - takes some runs; -1 with err ends the walk */
+typedef int (*backend_runs_fn)(void *ctx, const struct splice_vm_run *runs, uint32_t nr,
+			       struct error *err);
+
+/**
+ * struct backend_hold - lets a backend freeze the program for a moment
+ * @freeze: returns when no thread of the program runs, nor is in a system call
+ * @thaw: undoes it; called after each @freeze, one that failed too
+ */
+struct backend_hold {
+	int (*freeze)(void *ctx, struct error *err);
+	int (*thaw)(void *ctx, struct error *err);
+	void *ctx;
+};
+
+/**
+ * struct backend_send - where pages go, for backend_ops.send
+ * @sock: a stream socket, blocking; used by one thread at a time
+ * @cookie: of the frames
+ * @buf: FRAME_MAX_PAGES pages that the backend may use during the call
+ * @pages: added to: pages sent
+ * @copied: added to: of these, pages that were copied and not sent by reference
+ * @bytes: added to: bytes sent
+ */
+struct backend_send {
+	int sock;
+	uint64_t cookie;
+	void *buf;
+	uint64_t pages, copied, bytes;
+};
+
+struct backend;
+
+/**
+ * struct backend_ops - what a backend does
+ * @name: as in --backend and in the result
+ * @track: begin to follow writes. Only where struct backend.tracks is set
+ * @scan: end an epoch, and tell what was written (SPLICE_VM_RUN_DIRTY) or is gone
+ *	(SPLICE_VM_RUN_DROPPED) since the epoch before. The first scan after @track tells all
+ *	there is. With @stands the program stands already, and is not to be frozen
+ * @populated: what there is in a range, as SPLICE_VM_SCAN_POPULATED tells it
+ * @send: send all of the runs, and tell for each page SPLICE_VM_RUN_SENT, IS_ZERO, GONE or SLOW,
+ *	in order. Blocks while the socket is full: whoever wants to end it shuts the socket down
+ * @read: copy bytes; *@done: how far it came, short at an address that cannot be read
+ * @overflows: how often detail was lost and "all dirty" was told
+ * @close: frees the backend too
+ *
+ * @send and @read may run in several threads at a time; the others in one.
+ */
+struct backend_ops {
+	const char *name;
+	int (*track)(struct backend *backend, struct error *err);
+	int (*scan)(struct backend *backend, bool stands, backend_runs_fn fn, void *ctx,
+		    struct error *err);
+	int (*populated)(struct backend *backend, uint64_t start, uint64_t end,
+			 backend_runs_fn fn, void *ctx, struct error *err);
+	int (*send)(struct backend *backend, struct backend_send *send,
+		    const struct splice_vm_run *runs, uint32_t nr_runs, backend_runs_fn fn,
+		    void *ctx, struct error *err);
+	int (*read)(struct backend *backend, uint64_t addr, void *buf, size_t bytes,
+		    size_t *done, struct error *err);
+	uint64_t (*overflows)(struct backend *backend);
+	void (*close)(struct backend *backend);
+};
+
+/**
+ * struct backend - one session
+ * @tracker: "soft-dirty", or "none" when writes cannot be followed
+ * @tracks: @track and @scan can be used
+ * @criu_tracks: CRIU may go by soft-dirty bits, and may clear them: no write is lost by that
+ * @gone_fd: poll() with @gone_events says that the target has exited (or called exec)
+ * @why: why it is this backend, and why it does not track; for people
+ * @stood_ns: how long the program stood in all so that the tracker could look
+ */
+struct backend {
+	const struct backend_ops *ops;
+	pid_t pid;
+	const char *tracker;
+	bool tracks, criu_tracks;
+	int gone_fd;
+	short gone_events;
+	char why[200];
+	uint64_t stood_ns;
+};
+
+/**
+ * backend_open() - a session on the address space of @pid
+ * @hold: how the program is frozen for a moment; NULL: it cannot be
+ * Return: NULL with @err: CODE_NOT_READY when @kind cannot be had
+ */
+struct backend *backend_open(enum backend_kind kind, pid_t pid, const struct backend_hold *hold,
+			     struct error *err);
+void backend_close(struct backend *backend);
+
+/** backend_kind_find() - by its name; -1: there is no such backend */
+int backend_kind_find(const char *name);
+
+/* The backends; backend_open() chooses. */
+struct backend *module_open(pid_t pid, struct error *err);
+/** module_is_there() - the device exists */
+bool module_is_there(void);
+struct backend *vmread_open(pid_t pid, const struct backend_hold *hold, struct error *err);
+
+#endif

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Pages and writes by the kernel module: nothing is copied, and the program never stands. */
+#include <stdlib.h>
+#include <unistd.h>
+#include "backend/backend.h"
+#include "kernel/page_set.h"
+#include "kernel/proc.h"
+#include "kernel/svm.h"
+
+/**
+ * struct module - a session of the module
+ * @clear_fd: of /proc/PID/clear_refs: a write ends an epoch
+ */
+struct module {
+	struct backend base;
+	struct svm svm;
+	int clear_fd;
+};
+
+static struct module *module_of(struct backend *backend)
+{
+	return (struct module *)backend;
+}
+
+static int module_track(struct backend *backend, struct error *err)
+{
+	return svm_track(&module_of(backend)->svm, err);
+}
+
+static int module_scan(struct backend *backend, bool stands, backend_runs_fn fn, void *ctx,
+		       struct error *err)
+{
+	struct module *module = module_of(backend);
+
+	if (proc_clear_refs(module->clear_fd, err))
+		return -1;
+	return svm_scan(&module->svm, SPLICE_VM_SCAN_TRACKED, 0, USER_END, fn, ctx, err);
+}
+
+static int module_populated(struct backend *backend, uint64_t start, uint64_t end,
+			    backend_runs_fn fn, void *ctx, struct error *err)
+{
+	return svm_scan(&module_of(backend)->svm, SPLICE_VM_SCAN_POPULATED, start, end, fn, ctx,
+			err);
+}
+
+static int module_send(struct backend *backend, struct backend_send *send,
+		       const struct splice_vm_run *runs, uint32_t nr_runs, backend_runs_fn fn,
+		       void *ctx, struct error *err)
+{
+	struct svm_sent sent = { 0 };
+	int ret = svm_send(&module_of(backend)->svm, send->sock, send->cookie, runs, nr_runs, fn,
+			   ctx, &sent, err);
+
+	send->pages += sent.pages;
+	send->bytes += sent.bytes;
+	return ret;
+}
+
+static int module_read(struct backend *backend, uint64_t addr, void *buf, size_t bytes,
+		       size_t *done, struct error *err)
+{
+	return svm_read(&module_of(backend)->svm, addr, buf, bytes, done, err);
+}
+
+static uint64_t module_overflows(struct backend *backend)
+{
+	struct splice_vm_info info = { 0 };
+
+	svm_info(&module_of(backend)->svm, &info, &(struct error){ 0 });
+	return info.overflows;
+}
+
+static void module_close(struct backend *backend)
+{
+	struct module *module = module_of(backend);
+
+	svm_close(&module->svm);
+	if (module->clear_fd >= 0)
+		close(module->clear_fd);
+	free(module);
+}
+
+static const struct backend_ops module_ops = {
+	.name = "module",
+	.track = module_track,
+	.scan = module_scan,
+	.populated = module_populated,
+	.send = module_send,
+	.read = module_read,
+	.overflows = module_overflows,
+	.close = module_close,
+};
+
+bool module_is_there(void)
+{
+	return !access(SPLICE_VM_DEVICE, F_OK);
+}
+
+struct backend *module_open(pid_t pid, struct error *err)
+{
+	struct module *module = calloc(1, sizeof(*module));
+
+	if (!module) {
+		error_errno(err, CODE_INTERNAL, NULL, "no memory for a backend");
+		return NULL;
+	}
+	module->base = (struct backend){
+		.ops = &module_ops, .pid = pid, .tracker = "soft-dirty", .tracks = true,
+		.criu_tracks = true,
+	};
+	module->clear_fd = -1;
+	if (svm_open(&module->svm, pid, err)) {
+		free(module);
+		return NULL;
+	}
+	/* poll() says more of the device than that the target is gone */
+	module->base.gone_fd = module->svm.fd;
+	module->clear_fd = proc_open_clear_refs(pid, err);
+	if (module->clear_fd >= 0)
+		return &module->base;
+	module_close(&module->base);
+	return NULL;
+}

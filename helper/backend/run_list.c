@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "backend/run_list.h"
+#include "kernel/page_set.h"
+
+#define RUN_PAGES_MAX	(1U << 30)
+
+int run_list_flush(struct run_list *list, struct error *err)
+{
+	uint32_t nr = list->nr;
+
+	list->nr = 0;
+	return nr ? list->fn(list->ctx, list->runs, nr, err) : 0;
+}
+
+static bool extends(const struct splice_vm_run *last, uint64_t addr, uint32_t flags)
+{
+	return last->flags == flags && last->nr_pages < RUN_PAGES_MAX &&
+	       last->addr + ((uint64_t)last->nr_pages << PAGE_SHIFT) == addr;
+}
+
+int run_list_add(struct run_list *list, uint64_t addr, uint32_t nr_pages, uint32_t flags,
+		 struct error *err)
+{
+	if (list->nr && extends(&list->runs[list->nr - 1], addr, flags)) {
+		list->runs[list->nr - 1].nr_pages += nr_pages;
+		return 0;
+	}
+	if (list->nr == RUN_LIST_MAX && run_list_flush(list, err))
+		return -1;
+	list->runs[list->nr++] = (struct splice_vm_run){
+		.addr = addr, .nr_pages = nr_pages, .flags = flags,
+	};
+	return 0;
+}

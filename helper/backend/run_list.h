@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Pages that come one by one, and are told as runs. */
+#ifndef MIGRATE_BACKEND_RUN_LIST_H
+#define MIGRATE_BACKEND_RUN_LIST_H
+
+#include "backend/backend.h"
+
+#define RUN_LIST_MAX	512
+
+/** struct run_list - runs that were not told to @fn yet */
+struct run_list {
+	struct splice_vm_run runs[RUN_LIST_MAX];
+	uint32_t nr;
+	backend_runs_fn fn;
+	void *ctx;
+};
+
+/** run_list_add() - @nr_pages pages; told when the list is full */
+int run_list_add(struct run_list *list, uint64_t addr, uint32_t nr_pages, uint32_t flags,
+		 struct error *err);
+/** run_list_flush() - tell those that are left */
+int run_list_flush(struct run_list *list, struct error *err);
+
+#endif

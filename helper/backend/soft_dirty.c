@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "backend/run_list.h"
+#include "backend/soft_dirty.h"
+#include "kernel/maps.h"
+#include "kernel/page_set.h"
+#include "kernel/pagemap.h"
+#include "kernel/proc.h"
+
+#define CHUNK_PAGES	512UL
+#define CHUNK_BYTES	(CHUNK_PAGES * PAGE_BYTES)
+#define READ_PAGES	32768UL		/* entries of 128 MiB at a time */
+
+/* What makes a page another one: its frame or place in swap, and which of the two. */
+#define IDENTITY	(PM_FRAME | PM_SWAPPED | PM_PRESENT)
+
+/**
+ * struct chunk - entries of 2 MiB of address space, in which there is a page
+ * @entries: IDENTITY and PM_SOFT_DIRTY; 0: no page of the program's own
+ */
+struct chunk {
+	uint64_t addr;
+	uint64_t entries[CHUNK_PAGES];
+};
+
+/** struct snapshot - chunks in the order of their addresses */
+struct snapshot {
+	struct chunk **chunks;
+	size_t nr, cap;
+};
+
+/**
+ * struct soft_dirty - a tracker
+ * @last: as it was at the last look
+ * @buf: READ_PAGES entries
+ */
+struct soft_dirty {
+	pid_t pid;
+	int pagemap_fd, clear_fd;
+	struct backend_hold hold;
+	struct snapshot last;
+	uint64_t *buf;
+};
+
+static const struct chunk empty;
+
+static void snapshot_free(struct snapshot *snap)
+{
+	for (size_t i = 0; i < snap->nr; i++)
+		free(snap->chunks[i]);
+	free(snap->chunks);
+	memset(snap, 0, sizeof(*snap));
+}
+
+/* Addresses come in ascending order: it is the last chunk, or a new one. */
+static struct chunk *snapshot_chunk(struct snapshot *snap, uint64_t addr)
+{
+	uint64_t base = addr / CHUNK_BYTES * CHUNK_BYTES;
+	struct chunk *chunk;
+
+	if (snap->nr && snap->chunks[snap->nr - 1]->addr == base)
+		return snap->chunks[snap->nr - 1];
+	if (snap->nr == snap->cap) {
+		size_t cap = snap->cap ? 2 * snap->cap : 64;
+		struct chunk **chunks = realloc(snap->chunks, cap * sizeof(*chunks));
+
+		if (!chunks)
+			return NULL;
+		snap->chunks = chunks;
+		snap->cap = cap;
+	}
+	chunk = calloc(1, sizeof(*chunk));
+	if (!chunk)
+		return NULL;
+	chunk->addr = base;
+	snap->chunks[snap->nr++] = chunk;
+	return chunk;
+}
+
+/* The page of a file that the program has not written comes from the file. */
+static uint64_t own_entry(uint64_t entry)
+{
+	if (!(entry & (PM_PRESENT | PM_SWAPPED)) || entry & PM_FILE)
+		return 0;
+	return entry & (IDENTITY | PM_SOFT_DIRTY);
+}
+
+static int take_entries(struct soft_dirty *tracker, struct snapshot *snap, uint64_t addr,
+			size_t nr, struct error *err)
+{
+	for (size_t i = 0; i < nr; i++, addr += PAGE_BYTES) {
+		uint64_t entry = own_entry(tracker->buf[i]);
+		struct chunk *chunk;
+
+		if (!entry)
+			continue;
+		chunk = snapshot_chunk(snap, addr);
+		if (!chunk)
+			return error_errno(err, CODE_INTERNAL, NULL, "no memory for a pagemap");
+		chunk->entries[addr % CHUNK_BYTES / PAGE_BYTES] = entry;
+	}
+	return 0;
+}
+
+static int take_vma(struct soft_dirty *tracker, struct snapshot *snap, const struct vma *vma,
+		    struct error *err)
+{
+	for (uint64_t addr = vma->start; addr < vma->end;) {
+		uint64_t nr = (vma->end - addr) / PAGE_BYTES;
+
+		if (nr > READ_PAGES)
+			nr = READ_PAGES;
+		if (pagemap_read(tracker->pagemap_fd, addr, nr, tracker->buf, err) ||
+		    take_entries(tracker, snap, addr, nr, err))
+			return -1;
+		addr += nr * PAGE_BYTES;
+	}
+	return 0;
+}
+
+/* The flags of mappings are not read: that would take longer than all the rest. */
+static int snapshot_take(struct soft_dirty *tracker, struct snapshot *snap, struct error *err)
+{
+	struct vma_list vmas;
+	int ret = 0;
+
+	if (maps_read(tracker->pid, false, &vmas, err))
+		return -1;
+	for (size_t i = 0; i < vmas.nr && !ret; i++)
+		if (vma_is_ours(&vmas.vmas[i]))
+			ret = take_vma(tracker, snap, &vmas.vmas[i], err);
+	maps_free(&vmas);
+	return ret;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000UL + now.tv_nsec;
+}
+
+static int look(struct soft_dirty *tracker, bool stands, struct snapshot *snap, uint64_t *stood_ns,
+		struct error *err)
+{
+	uint64_t begin = now_ns();
+	int ret;
+
+	if (stands)
+		return snapshot_take(tracker, snap, err);
+	ret = tracker->hold.freeze(tracker->hold.ctx, err);
+	if (!ret)
+		ret = snapshot_take(tracker, snap, err);
+	if (!ret)
+		ret = proc_clear_refs(tracker->clear_fd, err);
+	if (tracker->hold.thaw(tracker->hold.ctx, err))
+		ret = -1;
+	*stood_ns += now_ns() - begin;
+	return ret;
+}
+
+static uint32_t judge(uint64_t was, uint64_t is)
+{
+	if (!is)
+		return was ? SPLICE_VM_RUN_DROPPED : 0;
+	return is & PM_SOFT_DIRTY || (is ^ was) & IDENTITY ? SPLICE_VM_RUN_DIRTY : 0;
+}
+
+static int compare_chunks(const struct chunk *was, const struct chunk *is, uint64_t addr,
+			  struct run_list *list, struct error *err)
+{
+	for (size_t i = 0; i < CHUNK_PAGES; i++) {
+		uint32_t flags = judge(was->entries[i], is->entries[i]);
+
+		if (flags && run_list_add(list, addr + i * PAGE_BYTES, 1, flags, err))
+			return -1;
+	}
+	return 0;
+}
+
+static int compare(const struct snapshot *was, const struct snapshot *is, struct run_list *list,
+		   struct error *err)
+{
+	size_t i = 0, j = 0;
+
+	while (i < was->nr || j < is->nr) {
+		uint64_t old = i < was->nr ? was->chunks[i]->addr : UINT64_MAX;
+		uint64_t new = j < is->nr ? is->chunks[j]->addr : UINT64_MAX;
+		uint64_t addr = old < new ? old : new;
+
+		if (compare_chunks(old == addr ? was->chunks[i++] : &empty,
+				   new == addr ? is->chunks[j++] : &empty, addr, list, err))
+			return -1;
+	}
+	return run_list_flush(list, err);
+}
+
+int soft_dirty_scan(struct soft_dirty *tracker, bool stands, backend_runs_fn fn, void *ctx,
+		    uint64_t *stood_ns, struct error *err)
+{
+	struct run_list *list = malloc(sizeof(*list));
+	struct snapshot snap = { 0 };
+	int ret = -1;
+
+	if (!list)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a scan");
+	list->nr = 0;
+	list->fn = fn;
+	list->ctx = ctx;
+	if (!look(tracker, stands, &snap, stood_ns, err))
+		ret = compare(&tracker->last, &snap, list, err);
+	free(list);
+	snapshot_free(&tracker->last);
+	tracker->last = snap;
+	return ret;
+}
+
+struct soft_dirty *soft_dirty_open(pid_t pid, int pagemap_fd, const struct backend_hold *hold,
+				   struct error *err)
+{
+	struct soft_dirty *tracker = calloc(1, sizeof(*tracker));
+
+	if (!tracker) {
+		error_errno(err, CODE_INTERNAL, NULL, "no memory for a tracker");
+		return NULL;
+	}
+	tracker->pid = pid;
+	tracker->pagemap_fd = pagemap_fd;
+	tracker->hold = *hold;
+	tracker->buf = malloc(READ_PAGES * sizeof(*tracker->buf));
+	tracker->clear_fd = proc_open_clear_refs(pid, err);
+	if (tracker->clear_fd >= 0 && tracker->buf)
+		return tracker;
+	if (tracker->clear_fd >= 0)
+		error_errno(err, CODE_INTERNAL, NULL, "no memory for a tracker");
+	soft_dirty_close(tracker);
+	return NULL;
+}
+
+void soft_dirty_close(struct soft_dirty *tracker)
+{
+	if (!tracker)
+		return;
+	snapshot_free(&tracker->last);
+	if (tracker->clear_fd >= 0)
+		close(tracker->clear_fd);
+	free(tracker->buf);
+	free(tracker);
+}

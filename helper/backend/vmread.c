@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Pages and writes without the module: pages are copied, and rounds freeze the program for a moment. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include "backend/backend.h"
+#include "backend/run_list.h"
+#include "backend/soft_dirty.h"
+#include "kernel/page_set.h"
+#include "kernel/pagemap.h"
+#include "kernel/proc.h"
+#include "wire/stream.h"
+
+#define READ_PAGES	4096UL	/* entries of pagemap at a time */
+#define PIECES_MAX	512	/* of one frame, and of one process_vm_readv() */
+
+/**
+ * struct vmread - a session
+ * @mem_fd, @pagemap_fd: bound to the address space, not to the pid: after an exec they say so
+ * @zero_frame: see pagemap_zero_frame()
+ * @tracker: NULL: writes cannot be followed
+ */
+struct vmread {
+	struct backend base;
+	int mem_fd, pagemap_fd;
+	uint64_t zero_frame;
+	struct soft_dirty *tracker;
+};
+
+static struct vmread *vmread_of(struct backend *backend)
+{
+	return (struct vmread *)backend;
+}
+
+/* The first look finds all there is. */
+static int vmread_track(struct backend *backend, struct error *err)
+{
+	return 0;
+}
+
+static int vmread_scan(struct backend *backend, bool stands, backend_runs_fn fn, void *ctx,
+		       struct error *err)
+{
+	return soft_dirty_scan(vmread_of(backend)->tracker, stands, fn, ctx, &backend->stood_ns,
+			       err);
+}
+
+static uint32_t populated_flags(const struct vmread *vmread, uint64_t entry)
+{
+	uint32_t flags = 0;
+
+	if (entry & PM_SWAPPED)
+		return SPLICE_VM_RUN_SWAPPED;
+	if (!(entry & PM_PRESENT))
+		return 0;
+	if (entry & PM_FILE)
+		flags = SPLICE_VM_RUN_FILE;
+	else if (vmread->zero_frame && (entry & PM_FRAME) == vmread->zero_frame)
+		flags = SPLICE_VM_RUN_ZERO;
+	return SPLICE_VM_RUN_PRESENT | flags;
+}
+
+static int vmread_populated(struct backend *backend, uint64_t start, uint64_t end,
+			    backend_runs_fn fn, void *ctx, struct error *err)
+{
+	struct run_list list = { .fn = fn, .ctx = ctx };
+	struct vmread *vmread = vmread_of(backend);
+	uint64_t entries[READ_PAGES];
+
+	for (uint64_t addr = start; addr < end;) {
+		uint64_t nr = (end - addr) / PAGE_BYTES;
+
+		if (nr > READ_PAGES)
+			nr = READ_PAGES;
+		if (pagemap_read(vmread->pagemap_fd, addr, nr, entries, err))
+			return -1;
+		for (uint64_t i = 0; i < nr; i++, addr += PAGE_BYTES) {
+			uint32_t flags = populated_flags(vmread, entries[i]);
+
+			if (flags && run_list_add(&list, addr, 1, flags, err))
+				return -1;
+		}
+	}
+	return run_list_flush(&list, err);
+}
+
+/* Slower, and reads what the program itself must not read. */
+static int vmread_read(struct backend *backend, uint64_t addr, void *buf, size_t bytes,
+		       size_t *done, struct error *err)
+{
+	struct vmread *vmread = vmread_of(backend);
+
+	*done = 0;
+	while (*done < bytes) {
+		ssize_t n = pread(vmread->mem_fd, (char *)buf + *done, bytes - *done,
+				  addr + *done);
+
+		if (n > 0)
+			*done += n;
+		else if (!n)
+			return error_set(err, CODE_TARGET, NULL,
+					 "process %d has exited or called exec", backend->pid);
+		else if (errno == EIO || errno == EFAULT)
+			return 0;
+		else if (errno != EINTR)
+			return error_errno(err, CODE_INTERNAL, NULL,
+					   "cannot read the memory of process %d", backend->pid);
+	}
+	return 0;
+}
+
+/** struct batch - runs of one frame, on their way through a buffer */
+struct batch {
+	struct splice_vm_run runs[PIECES_MAX];
+	uint32_t nr, nr_pages;
+};
+
+/* Take the next pages off the front of the runs; @skip pages of the first are done. */
+static void batch_fill(struct batch *batch, const struct splice_vm_run **runs, uint32_t *nr_runs,
+		       uint32_t *skip)
+{
+	batch->nr = batch->nr_pages = 0;
+	while (*nr_runs && batch->nr < PIECES_MAX && batch->nr_pages < FRAME_MAX_PAGES) {
+		uint32_t room = FRAME_MAX_PAGES - batch->nr_pages;
+		uint32_t left = (*runs)->nr_pages - *skip, nr = left < room ? left : room;
+
+		batch->runs[batch->nr++] = (struct splice_vm_run){
+			.addr = (*runs)->addr + *skip * PAGE_BYTES, .nr_pages = nr,
+		};
+		batch->nr_pages += nr;
+		*skip += nr;
+		if (nr == left) {
+			*skip = 0;
+			(*runs)++;
+			(*nr_runs)--;
+		}
+	}
+}
+
+/* Return: how many pages from the front on were read; 0: the first one cannot be read so */
+static uint32_t batch_read(const struct batch *batch, pid_t pid, void *buf)
+{
+	struct iovec here = { buf, batch->nr_pages * PAGE_BYTES }, there[PIECES_MAX];
+	ssize_t n;
+
+	for (uint32_t i = 0; i < batch->nr; i++)
+		there[i] = (struct iovec){
+			(void *)batch->runs[i].addr, batch->runs[i].nr_pages * PAGE_BYTES,
+		};
+	n = process_vm_readv(pid, &here, 1, there, batch->nr, 0);
+	return n > 0 ? n / PAGE_BYTES : 0;
+}
+
+/* Leave so many pages in the batch. */
+static void batch_cut(struct batch *batch, uint32_t nr_pages)
+{
+	uint32_t left = nr_pages;
+
+	batch->nr_pages = nr_pages;
+	batch->nr = 0;
+	while (left) {
+		struct splice_vm_run *run = &batch->runs[batch->nr++];
+
+		if (run->nr_pages > left)
+			run->nr_pages = left;
+		left -= run->nr_pages;
+	}
+}
+
+static bool page_is_zero(const uint8_t *page)
+{
+	return !page[0] && !memcmp(page, page + 1, PAGE_BYTES - 1);
+}
+
+/* What each page is; those that are not zeros move to the front of the buffer. */
+static int batch_sort(const struct batch *batch, uint8_t *buf, struct run_list *results,
+		      struct error *err)
+{
+	uint8_t *from = buf, *to = buf;
+
+	for (uint32_t i = 0; i < batch->nr; i++) {
+		uint64_t addr = batch->runs[i].addr;
+
+		for (uint32_t j = 0; j < batch->runs[i].nr_pages; j++) {
+			bool zero = page_is_zero(from);
+
+			if (run_list_add(results, addr, 1, zero ? SPLICE_VM_RUN_IS_ZERO :
+					 SPLICE_VM_RUN_SENT, err))
+				return -1;
+			if (!zero && from != to)
+				memcpy(to, from, PAGE_BYTES);
+			to += zero ? 0 : PAGE_BYTES;
+			from += PAGE_BYTES;
+			addr += PAGE_BYTES;
+		}
+	}
+	return 0;
+}
+
+/** struct told - the results of a batch, before they are told */
+struct told {
+	struct splice_vm_run runs[FRAME_MAX_PAGES];
+	uint32_t nr;
+};
+
+static int told_take(void *ctx, const struct splice_vm_run *runs, uint32_t nr, struct error *err)
+{
+	struct told *told = ctx;
+
+	memcpy(told->runs + told->nr, runs, nr * sizeof(*runs));
+	told->nr += nr;
+	return 0;
+}
+
+static int batch_send(const struct batch *batch, struct backend_send *send, backend_runs_fn fn,
+		      void *ctx, struct error *err)
+{
+	struct splice_vm_run pages[FRAME_MAX_PAGES];
+	struct told told = { .nr = 0 };
+	struct run_list results = { .fn = told_take, .ctx = &told };
+	uint32_t nr = 0, nr_pages = 0;
+
+	if (batch_sort(batch, send->buf, &results, err) || run_list_flush(&results, err))
+		return -1;
+	for (uint32_t i = 0; i < told.nr; i++)
+		if (told.runs[i].flags & SPLICE_VM_RUN_SENT) {
+			pages[nr++] = told.runs[i];
+			nr_pages += told.runs[i].nr_pages;
+		}
+	if (nr && frame_send_pages(send->sock, send->cookie, pages, nr, send->buf, err))
+		return -1;
+	send->pages += nr_pages;
+	send->copied += nr_pages;
+	send->bytes += nr_pages * PAGE_BYTES;
+	return fn(ctx, told.runs, told.nr, err);
+}
+
+/* What process_vm_readv() cannot read: one page by /proc/PID/mem, or it is gone. */
+static int first_by_itself(struct vmread *vmread, const struct batch *batch,
+			   struct backend_send *send, backend_runs_fn fn, void *ctx,
+			   struct error *err)
+{
+	struct batch one = { .runs = { batch->runs[0] }, .nr = 1 };
+	size_t done;
+
+	batch_cut(&one, 1);
+	if (vmread_read(&vmread->base, one.runs[0].addr, send->buf, PAGE_BYTES, &done, err))
+		return -1;
+	if (done == PAGE_BYTES)
+		return batch_send(&one, send, fn, ctx, err);
+	one.runs[0].flags = SPLICE_VM_RUN_GONE;
+	return fn(ctx, one.runs, 1, err);
+}
+
+static int send_all(struct vmread *vmread, struct batch *batch, struct backend_send *send,
+		    const struct splice_vm_run *runs, uint32_t nr_runs, backend_runs_fn fn,
+		    void *ctx, struct error *err)
+{
+	uint32_t skip = 0;
+
+	while (nr_runs) {
+		const struct splice_vm_run *at = runs;
+		uint32_t at_nr = nr_runs, at_skip = skip, nr;
+		uint64_t done;
+		int ret;
+
+		batch_fill(batch, &at, &at_nr, &at_skip);
+		nr = batch_read(batch, vmread->base.pid, send->buf);
+		if (nr) {
+			batch_cut(batch, nr);
+			ret = batch_send(batch, send, fn, ctx, err);
+		} else {
+			ret = first_by_itself(vmread, batch, send, fn, ctx, err);
+		}
+		if (ret)
+			return -1;
+		for (done = nr ?: 1; done && done >= runs->nr_pages - skip;) {
+			done -= runs->nr_pages - skip;
+			skip = 0;
+			runs++;
+			if (!--nr_runs)
+				break;
+		}
+		skip += done;
+	}
+	return 0;
+}
+
+static int vmread_send(struct backend *backend, struct backend_send *send,
+		       const struct splice_vm_run *runs, uint32_t nr_runs, backend_runs_fn fn,
+		       void *ctx, struct error *err)
+{
+	struct batch *batch = malloc(sizeof(*batch));
+	int ret;
+
+	if (!batch)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory to copy pages");
+	ret = send_all(vmread_of(backend), batch, send, runs, nr_runs, fn, ctx, err);
+	free(batch);
+	return ret;
+}
+
+static uint64_t vmread_overflows(struct backend *backend)
+{
+	return 0;
+}
+
+static void vmread_close(struct backend *backend)
+{
+	struct vmread *vmread = vmread_of(backend);
+
+	soft_dirty_close(vmread->tracker);
+	if (vmread->pagemap_fd >= 0)
+		close(vmread->pagemap_fd);
+	if (vmread->mem_fd >= 0)
+		close(vmread->mem_fd);
+	if (backend->gone_fd >= 0)
+		close(backend->gone_fd);
+	free(vmread);
+}
+
+static const struct backend_ops vmread_ops = {
+	.name = "vmread",
+	.track = vmread_track,
+	.scan = vmread_scan,
+	.populated = vmread_populated,
+	.send = vmread_send,
+	.read = vmread_read,
+	.overflows = vmread_overflows,
+	.close = vmread_close,
+};
+
+static int open_mem(struct vmread *vmread, struct error *err)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", vmread->base.pid);
+	vmread->mem_fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (vmread->mem_fd >= 0)
+		return 0;
+	return error_errno(err, errno == ENOENT ? CODE_TARGET : CODE_NOT_READY,
+			   errno == EACCES ? "run as root" : NULL, "cannot open %s", path);
+}
+
+static int open_tracker(struct vmread *vmread, const struct backend_hold *hold,
+			struct error *err)
+{
+	struct backend *base = &vmread->base;
+	const char *why = NULL;
+
+	if (!pagemap_tells_writes())
+		why = "this kernel does not tell written pages (CONFIG_MEM_SOFT_DIRTY)";
+	else if (!hold)
+		why = "no control group can freeze the program for a moment";
+	else if (!vmread->zero_frame)
+		why = "this user sees no page frames (CAP_SYS_ADMIN)";
+	base->tracker = "none";
+	if (why) {
+		snprintf(base->why, sizeof(base->why), "%s", why);
+		return 0;
+	}
+	vmread->tracker = soft_dirty_open(base->pid, vmread->pagemap_fd, hold, err);
+	base->tracks = vmread->tracker;
+	base->tracker = "soft-dirty";
+	return vmread->tracker ? 0 : -1;
+}
+
+struct backend *vmread_open(pid_t pid, const struct backend_hold *hold, struct error *err)
+{
+	struct vmread *vmread = calloc(1, sizeof(*vmread));
+
+	if (!vmread) {
+		error_errno(err, CODE_INTERNAL, NULL, "no memory for a backend");
+		return NULL;
+	}
+	vmread->base = (struct backend){ .ops = &vmread_ops, .pid = pid, .gone_events = POLLIN };
+	vmread->mem_fd = vmread->pagemap_fd = -1;
+	vmread->zero_frame = pagemap_zero_frame();
+	vmread->base.gone_fd = proc_pidfd(pid, err);
+	if (vmread->base.gone_fd >= 0 && !open_mem(vmread, err)) {
+		vmread->pagemap_fd = pagemap_open(pid, err);
+		if (vmread->pagemap_fd >= 0 && !open_tracker(vmread, hold, err))
+			return &vmread->base;
+	}
+	vmread_close(&vmread->base);
+	return NULL;
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Pages of another process without the module; the tracker's oracle is selftests/e2e/vmread_oracle. */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "backend/backend.h"
+#include "backend/run_list.h"
+#include "kernel/page_set.h"
+#include "wire/conn.h"
+#include "wire/stream.h"
+
+#define PAGES	1200	/* more than a frame takes */
+
+/**
+ * struct bench - a child with memory that was made before the fork
+ * @mem: PAGES pages, each begins with its number, but for every tenth: these are zeros
+ * @told: results of the send
+ */
+struct bench {
+	char *mem;
+	pid_t pid;
+	struct backend *backend;
+	int pair[2];
+	uint8_t *buf;
+	struct splice_vm_run told[PAGES];
+	uint32_t nr_told;
+};
+
+static uint64_t page_at(const struct bench *bench, size_t page)
+{
+	return (uintptr_t)bench->mem + page * PAGE_BYTES;
+}
+
+static int set_up(void **state)
+{
+	struct bench *bench = calloc(1, sizeof(*bench));
+	struct error err = { 0 };
+
+	*state = bench;
+	bench->buf = malloc(FRAME_MAX_PAGES * PAGE_BYTES);
+	bench->mem = mmap(NULL, PAGES * PAGE_BYTES, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (bench->mem == MAP_FAILED || socketpair(AF_UNIX, SOCK_STREAM, 0, bench->pair))
+		return -1;
+	for (size_t i = 0; i < PAGES; i++)
+		*(uint64_t *)page_at(bench, i) = i % 10 ? i : 0;
+	bench->pid = fork();
+	if (!bench->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	/* ours is not what is read */
+	memset(bench->mem, 0xff, PAGES * PAGE_BYTES);
+	bench->backend = backend_open(BACKEND_VMREAD, bench->pid, NULL, &err);
+	return bench->backend ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	struct bench *bench = *state;
+
+	backend_close(bench->backend);
+	kill(bench->pid, SIGKILL);
+	waitpid(bench->pid, NULL, 0);
+	munmap(bench->mem, PAGES * PAGE_BYTES);
+	close(bench->pair[0]);
+	close(bench->pair[1]);
+	free(bench->buf);
+	free(bench);
+	return 0;
+}
+
+static int take_told(void *ctx, const struct splice_vm_run *runs, uint32_t nr, struct error *err)
+{
+	struct bench *bench = ctx;
+
+	assert_true(bench->nr_told + nr <= PAGES);
+	memcpy(bench->told + bench->nr_told, runs, nr * sizeof(*runs));
+	bench->nr_told += nr;
+	return 0;
+}
+
+/* Return: pages that were sent, by the backend's own count */
+static uint64_t send_runs(struct bench *bench, const struct splice_vm_run *runs, uint32_t nr)
+{
+	struct backend_send send = { .sock = bench->pair[0], .cookie = 7, .buf = bench->buf };
+	struct error err = { 0 };
+
+	bench->nr_told = 0;
+	assert_int_equal(bench->backend->ops->send(bench->backend, &send, runs, nr, take_told, bench,
+						   &err), 0);
+	assert_int_equal(send.pages, send.copied);
+	return send.pages;
+}
+
+/* All frames: each page begins with its number. Return: how many pages came */
+static uint64_t receive(struct bench *bench)
+{
+	struct frame frame = { 0 };
+	struct error err = { 0 };
+	uint64_t pages = 0, word;
+	char page[PAGE_BYTES];
+
+	shutdown(bench->pair[0], SHUT_WR);
+	while (frame_recv(bench->pair[1], 1000, &frame, &err) == 1) {
+		assert_int_equal(frame.kind, FRAME_PAGES);
+		assert_int_equal(frame.cookie, 7);
+		for (uint32_t i = 0; i < frame.nr_runs; i++)
+			for (uint32_t j = 0; j < frame.runs[i].nr_pages; j++, pages++) {
+				assert_int_equal(conn_read(bench->pair[1], page, PAGE_BYTES, 0, &err), 0);
+				memcpy(&word, page, sizeof(word));
+				assert_int_equal(word, (frame.runs[i].addr - page_at(bench, 0)) /
+						 PAGE_BYTES + j);
+			}
+	}
+	assert_false(error_is_set(&err));
+	frame_free(&frame);
+	return pages;
+}
+
+static uint32_t told_as(const struct bench *bench, uint32_t flags)
+{
+	uint32_t pages = 0;
+
+	for (uint32_t i = 0; i < bench->nr_told; i++)
+		if (bench->told[i].flags == flags)
+			pages += bench->told[i].nr_pages;
+	return pages;
+}
+
+/* The socket takes only so much before somebody reads. */
+static void start_reader(struct bench *bench, pid_t *reader)
+{
+	*reader = fork();
+	if (*reader) {
+		close(bench->pair[1]);
+		bench->pair[1] = -1;
+		return;
+	}
+	close(bench->pair[0]);
+	_exit(receive(bench) == PAGES - PAGES / 10 ? 0 : 1);
+}
+
+static void pages_are_sent_and_zeros_told(void **state)
+{
+	struct bench *bench = *state;
+	struct splice_vm_run run = { .addr = page_at(bench, 0), .nr_pages = PAGES };
+	pid_t reader;
+	int status;
+
+	start_reader(bench, &reader);
+	assert_int_equal(send_runs(bench, &run, 1), PAGES - PAGES / 10);
+	assert_int_equal(told_as(bench, SPLICE_VM_RUN_IS_ZERO), PAGES / 10);
+	assert_int_equal(told_as(bench, SPLICE_VM_RUN_SENT), PAGES - PAGES / 10);
+	shutdown(bench->pair[0], SHUT_WR);
+	assert_int_equal(waitpid(reader, &status, 0), reader);
+	assert_int_equal(status, 0);
+}
+
+static void scattered_pages_are_sent_together(void **state)
+{
+	struct bench *bench = *state;
+	struct splice_vm_run runs[20];
+
+	for (size_t i = 0; i < 20; i++)
+		runs[i] = (struct splice_vm_run){ .addr = page_at(bench, 2 * i + 1), .nr_pages = 1 };
+	assert_int_equal(send_runs(bench, runs, 20), 20);
+	assert_int_equal(bench->nr_told, 20);
+	assert_int_equal(receive(bench), 20);
+}
+
+static void what_is_gone_is_told(void **state)
+{
+	struct bench *bench = *state;
+	/* in the middle of what is there */
+	const struct splice_vm_run runs[] = {
+		{ .addr = page_at(bench, 1), .nr_pages = 2 },
+		{ .addr = USER_END - 8 * PAGE_BYTES, .nr_pages = 2 },
+	};
+
+	assert_int_equal(send_runs(bench, runs, 2), 2);
+	assert_int_equal(told_as(bench, SPLICE_VM_RUN_SENT), 2);
+	assert_int_equal(told_as(bench, SPLICE_VM_RUN_GONE), 2);
+	assert_int_equal(receive(bench), 2);
+}
+
+static void what_there_is_is_listed(void **state)
+{
+	struct bench *bench = *state;
+	struct error err = { 0 };
+
+	assert_int_equal(bench->backend->ops->populated(bench->backend, page_at(bench, 0),
+							page_at(bench, PAGES), take_told, bench,
+							&err), 0);
+	assert_int_equal(bench->nr_told, 1);
+	assert_int_equal(bench->told[0].addr, page_at(bench, 0));
+	assert_int_equal(bench->told[0].nr_pages, PAGES);
+	assert_int_equal(bench->told[0].flags, SPLICE_VM_RUN_PRESENT);
+}
+
+static void who_has_ended_is_told(void **state)
+{
+	struct bench *bench = *state;
+	struct error err = { 0 };
+	size_t done;
+
+	kill(bench->pid, SIGKILL);
+	waitpid(bench->pid, NULL, 0);
+	assert_int_equal(bench->backend->ops->populated(bench->backend, page_at(bench, 0),
+							page_at(bench, 1), take_told, bench, &err),
+			 -1);
+	assert_int_equal(err.code, CODE_TARGET);
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(bench->backend->ops->read(bench->backend, page_at(bench, 0), bench->buf, 8,
+						   &done, &err), -1);
+	assert_int_equal(err.code, CODE_TARGET);
+}
+
+/* Without somebody who can freeze the program there is no tracker, and the reason is told. */
+static void no_tracker_without_a_freezer(void **state)
+{
+	struct bench *bench = *state;
+
+	assert_false(bench->backend->tracks);
+	assert_string_equal(bench->backend->tracker, "none");
+	assert_non_null(strstr(bench->backend->why, "--backend says so; "));
+}
+
+static void names_are_found(void **state)
+{
+	assert_int_equal(backend_kind_find("auto"), BACKEND_AUTO);
+	assert_int_equal(backend_kind_find("module"), BACKEND_MODULE);
+	assert_int_equal(backend_kind_find("vmread"), BACKEND_VMREAD);
+	assert_int_equal(backend_kind_find("vm"), -1);
+}
+
+static void pages_become_runs(void **state)
+{
+	struct bench bench = { 0 };
+	struct run_list list = { .fn = take_told, .ctx = &bench };
+	struct error err = { 0 };
+
+	for (size_t i = 0; i < PAGES; i++)
+		assert_int_equal(run_list_add(&list, i * PAGE_BYTES, 1,
+					      i < 600 ? SPLICE_VM_RUN_DIRTY : SPLICE_VM_RUN_DROPPED,
+					      &err), 0);
+	assert_int_equal(run_list_flush(&list, &err), 0);
+	assert_int_equal(bench.nr_told, 2);
+	assert_int_equal(bench.told[0].nr_pages, 600);
+	assert_int_equal(bench.told[1].addr, 600 * PAGE_BYTES);
+	/* a gap each */
+	bench.nr_told = 0;
+	for (size_t i = 0; i < PAGES; i++)
+		assert_int_equal(run_list_add(&list, 2 * i * PAGE_BYTES, 1, 1, &err), 0);
+	assert_int_equal(run_list_flush(&list, &err), 0);
+	assert_int_equal(bench.nr_told, PAGES);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(pages_are_sent_and_zeros_told, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(scattered_pages_are_sent_together, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_gone_is_told, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_there_is_is_listed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_has_ended_is_told, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(no_tracker_without_a_freezer, set_up, tear_down),
+		cmocka_unit_test(names_are_found),
+		cmocka_unit_test(pages_become_runs),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
