@@ -131,7 +131,7 @@ int incoming_run(int control_fd, int parent_sock, const uint8_t *id, const char 
 int incoming_sync_init(struct incoming *in);
 /** incoming_fail() - any thread: the first one counts */
 void incoming_fail(struct incoming *in, const struct error *err);
-/** incoming_state() - report_state() that a failure cuts short */
+/** incoming_state() - report_state_begin() and its sleep, which a failure cuts short */
 void incoming_state(struct incoming *in, const char *state);
 /** incoming_next() - next message; NULL after a failure or after @timeout_ms (-1: none) */
 Migrate__Control *incoming_next(struct incoming *in, int timeout_ms, struct error *err);

@@ -77,13 +77,6 @@ enum uffd_result uffd_zero(int uffd, uint64_t addr, uint64_t nr_pages, uint64_t 
 	return install_all(uffd, addr, NULL, nr_pages, done);
 }
 
-int uffd_unregister(int uffd, uint64_t start, uint64_t bytes)
-{
-	struct uffdio_range range = { .start = start, .len = bytes };
-
-	return ioctl(uffd, UFFDIO_UNREGISTER, &range);
-}
-
 int uffd_wake(int uffd, uint64_t start, uint64_t bytes)
 {
 	struct uffdio_range range = { .start = start, .len = bytes };

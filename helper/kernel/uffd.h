@@ -18,7 +18,6 @@ enum uffd_result { UFFD_OK, UFFD_AGAIN, UFFD_EXISTS, UFFD_NO_VMA, UFFD_GONE, UFF
 
 enum uffd_result uffd_copy(int uffd, uint64_t addr, const void *src, uint64_t nr_pages, uint64_t *done);
 enum uffd_result uffd_zero(int uffd, uint64_t addr, uint64_t nr_pages, uint64_t *done);
-int uffd_unregister(int uffd, uint64_t start, uint64_t bytes);
 int uffd_wake(int uffd, uint64_t start, uint64_t bytes);
 
 #endif

@@ -186,15 +186,6 @@ int report_state_begin(const char *state)
 	return out.state_delay_ms > 0 ? out.state_delay_ms : 0;
 }
 
-void report_state(const char *state)
-{
-	int ms = report_state_begin(state);
-	struct timespec delay = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
-
-	if (ms)
-		nanosleep(&delay, NULL);
-}
-
 void report_error(const struct error *err)
 {
 	char what[TEXT_MAX], hint[TEXT_MAX], line[TEXT_MAX + 32];

@@ -40,14 +40,11 @@ void report_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)))
 void report_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /**
- * report_state() - a named state is entered
+ * report_state_begin() - a named state is entered
  *
- * Sleeps MIGRATE_HELPER_STATE_DELAY_MS of the environment after saying so: tests break
- * things there.
+ * Return: for how many milliseconds the caller shall sleep now: MIGRATE_HELPER_STATE_DELAY_MS of
+ * the environment, so that tests can break things there
  */
-void report_state(const char *state);
-
-/** report_state_begin() - the same without the sleep; returns the milliseconds of it */
 int report_state_begin(const char *state);
 
 /** report_error() - what, and what to do; with --json an event "error" */
