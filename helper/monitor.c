@@ -4,7 +4,7 @@
 #include "monitor.h"
 #include "ui/flags.h"
 #include "ui/report.h"
-#include "ui/session.h"
+#include "session.h"
 
 static int say(void *ctx, const struct session *session, struct error *err)
 {

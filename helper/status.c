@@ -7,7 +7,7 @@
 #include "status.h"
 #include "ui/flags.h"
 #include "ui/report.h"
-#include "ui/session.h"
+#include "session.h"
 
 #define WATCH_SECONDS	1
 

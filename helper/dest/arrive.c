@@ -255,28 +255,13 @@ void memory_ready(struct memory *mem)
 	memory_kick(mem);
 }
 
-static void close_uffd(struct memory *mem, struct space *space)
-{
-	struct error ignored = { 0 };
-
-	if (space->uffd < 0)
-		return;
-	/* the keeper's duplicate keeps the file: epoll would go on reporting it */
-	mem->hooks.watch(mem->hooks.ctx, space, false, &ignored);
-	close(space->uffd);
-	space->uffd = -1;
-	if (space->handle >= 0)
-		mem->hooks.release(mem->hooks.ctx, space->handle);
-	space->handle = -1;
-}
-
 void memory_bury(struct memory *mem, struct space *space)
 {
 	uint64_t addr = 0;
 	struct run run;
 
 	space->gone = true;
-	close_uffd(mem, space);
+	memory_close_uffd(mem, space);
 	while (page_set_next(&space->todo, addr, USER_END, 0, &run)) {
 		uint64_t origin = space_origin(space, run.addr, &run.nr_pages);
 
@@ -286,12 +271,4 @@ void memory_bury(struct memory *mem, struct space *space)
 	}
 	space->nr_waiting = 0;
 	pthread_cond_broadcast(&mem->changed);
-}
-
-void memory_close_uffds(struct memory *mem)
-{
-	memory_lock(mem);
-	for (size_t i = 0; i < mem->nr_spaces; i++)
-		close_uffd(mem, mem->spaces[i]);
-	memory_unlock(mem);
 }

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,32 +22,6 @@ struct walk {
 	struct inside inside;
 	struct error *err;
 };
-
-void attribute_failed(struct attributes *attributes, Migrate__AttributeKind kind,
-		      const char *fmt, ...)
-{
-	struct attribute_result *result = &attributes->results[kind];
-	va_list args;
-
-	if (result->failed++)
-		return;
-	va_start(args, fmt);
-	vsnprintf(result->detail, sizeof(result->detail), fmt, args);
-	va_end(args);
-}
-
-void attribute_set(struct attributes *attributes, Migrate__AttributeKind kind,
-		   const char *fmt, ...)
-{
-	struct attribute_result *result = &attributes->results[kind];
-	va_list args;
-
-	if (result->set++ || result->failed)
-		return;
-	va_start(args, fmt);
-	vsnprintf(result->detail, sizeof(result->detail), fmt, args);
-	va_end(args);
-}
 
 int attributes_take(struct attributes *attributes, const Migrate__RestoreGo *go,
 		    struct error *err)
@@ -100,14 +73,14 @@ static void restore_cpus(struct walk *walk, const struct thread_attributes *thre
 		here = walk->available;
 	cpus_print(&here, text, sizeof(text));
 	if (memcmp(&here, &thread->cpus, sizeof(here)) && thread_set_cpus(thread->tid, &here))
-		attribute_failed(walk->attributes, MIGRATE__ATTRIBUTE_KIND__CPUS,
+		attribute_failed(&walk->attributes->results, MIGRATE__ATTRIBUTE_KIND__CPUS,
 				 "thread %d, CPUs %s: %s", wanted->tid, text, strerror(errno));
 	else if (memcmp(&here, &cpus, sizeof(here)))
-		attribute_failed(walk->attributes, MIGRATE__ATTRIBUTE_KIND__CPUS,
+		attribute_failed(&walk->attributes->results, MIGRATE__ATTRIBUTE_KIND__CPUS,
 				 "thread %d runs on the CPUs %s, not %s", wanted->tid, text,
 				 wanted_text);
 	else
-		attribute_set(walk->attributes, MIGRATE__ATTRIBUTE_KIND__CPUS,
+		attribute_set(&walk->attributes->results, MIGRATE__ATTRIBUTE_KIND__CPUS,
 			      "thread %d: CPUs %s", wanted->tid, text);
 }
 
@@ -118,11 +91,11 @@ static void restore_timer_slack(struct attributes *attributes,
 	if (thread->timer_slack_ns == wanted->timer_slack_ns)
 		return;
 	if (thread_set_timer_slack(thread->tid, wanted->timer_slack_ns))
-		attribute_failed(attributes, MIGRATE__ATTRIBUTE_KIND__TIMER_SLACK,
+		attribute_failed(&attributes->results, MIGRATE__ATTRIBUTE_KIND__TIMER_SLACK,
 				 "thread %d has %" PRIu64 " ns, not %" PRIu64 ": %s", wanted->tid,
 				 thread->timer_slack_ns, wanted->timer_slack_ns, strerror(errno));
 	else
-		attribute_set(attributes, MIGRATE__ATTRIBUTE_KIND__TIMER_SLACK,
+		attribute_set(&attributes->results, MIGRATE__ATTRIBUTE_KIND__TIMER_SLACK,
 			      "thread %d: %" PRIu64 " ns", wanted->tid, wanted->timer_slack_ns);
 }
 
@@ -133,11 +106,11 @@ static void restore_io_priority(struct attributes *attributes,
 	if (thread->io_priority == (int)wanted->io_priority)
 		return;
 	if (thread_set_io_priority(thread->tid, wanted->io_priority))
-		attribute_failed(attributes, MIGRATE__ATTRIBUTE_KIND__IO_PRIORITY,
+		attribute_failed(&attributes->results, MIGRATE__ATTRIBUTE_KIND__IO_PRIORITY,
 				 "thread %d has %#x, not %#x: %s", wanted->tid, thread->io_priority,
 				 wanted->io_priority, strerror(errno));
 	else
-		attribute_set(attributes, MIGRATE__ATTRIBUTE_KIND__IO_PRIORITY, "thread %d: %#x",
+		attribute_set(&attributes->results, MIGRATE__ATTRIBUTE_KIND__IO_PRIORITY, "thread %d: %#x",
 			      wanted->tid, wanted->io_priority);
 }
 
@@ -156,11 +129,11 @@ static void restore_sched(struct attributes *attributes, const struct thread_att
 	if (thread_has_sched(&sched, &thread->sched))
 		return;
 	if (thread_set_sched(thread->tid, &sched))
-		attribute_failed(attributes, MIGRATE__ATTRIBUTE_KIND__SCHEDULING,
+		attribute_failed(&attributes->results, MIGRATE__ATTRIBUTE_KIND__SCHEDULING,
 				 "thread %d, policy %u, flags %#" PRIx64 ": %s", wanted->tid,
 				 from->policy, from->flags, strerror(errno));
 	else
-		attribute_set(attributes, MIGRATE__ATTRIBUTE_KIND__SCHEDULING,
+		attribute_set(&attributes->results, MIGRATE__ATTRIBUTE_KIND__SCHEDULING,
 			      "thread %d, policy %u, flags %#" PRIx64, wanted->tid, from->policy,
 			      from->flags);
 }
@@ -188,10 +161,10 @@ static void process_result(struct attributes *attributes, Migrate__AttributeKind
 			   int now, int wanted)
 {
 	if (ret)
-		attribute_failed(attributes, kind, "it is %d, not %d: %s", now, wanted,
+		attribute_failed(&attributes->results, kind, "it is %d, not %d: %s", now, wanted,
 				 strerror(errno));
 	else
-		attribute_set(attributes, kind, "%d", wanted);
+		attribute_set(&attributes->results, kind, "%d", wanted);
 }
 
 static int restore_process(struct attributes *attributes, pid_t pid, struct error *err)
@@ -228,7 +201,7 @@ int attributes_restore(struct attributes *attributes, pid_t pid, const struct cr
 	      restore_process(attributes, pid, err) ||
 	      proc_threads(pid, restore_thread, &walk, err) ||
 	      inside_plan_itimers(&walk.inside, pid, task, err) ||
-	      inside_run(&walk.inside, attributes, pid, group, err) ? -1 : 0;
+	      inside_run(&walk.inside, &attributes->results, pid, group, err) ? -1 : 0;
 	inside_free(&walk.inside);
 	return ret;
 }
@@ -239,7 +212,7 @@ static size_t results_fill(const struct attributes *attributes, Migrate__Attribu
 	size_t nr = 0;
 
 	for (size_t kind = 1; kind < ATTRIBUTE_KINDS; kind++) {
-		const struct attribute_result *result = &attributes->results[kind];
+		const struct attribute_result *result = &attributes->results.of[kind];
 		size_t count = result->failed ? result->failed : result->set;
 
 		if (!count)

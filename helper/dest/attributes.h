@@ -10,29 +10,16 @@
 #include <stddef.h>
 #include <sys/types.h>
 #include "criu/criu.h"
+#include "dest/attribute_results.h"
 #include "kernel/attributes.h"
 #include "kernel/cgroup.h"
 #include "kernel/remote.h"
 #include "wire/control.h"
 
-#define ATTRIBUTE_KINDS		12	/* one more than the highest of enum AttributeKind */
-#define ATTRIBUTE_DETAIL_BYTES	160
-
-/**
- * struct attribute_result - what became of one kind of attribute
- * @set: threads (or 1, for the process) that have it now
- * @failed: those that could not be given it
- * @detail: of the first that failed, or of the first
- */
-struct attribute_result {
-	size_t set, failed;
-	char detail[ATTRIBUTE_DETAIL_BYTES];
-};
-
 /** struct attributes - wanted, and what became of them; of the main thread. Zeroed is empty */
 struct attributes {
 	Migrate__RestoreGo *wanted;
-	struct attribute_result results[ATTRIBUTE_KINDS];
+	struct attribute_results results;
 };
 
 /** attributes_take() - keep a copy of what the source sent; -1 when it makes no sense */
@@ -59,11 +46,6 @@ void attributes_free(struct attributes *attributes);
 
 /* for attributes.c and attributes_inside.c */
 
-void attribute_failed(struct attributes *attributes, Migrate__AttributeKind kind,
-		      const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-void attribute_set(struct attributes *attributes, Migrate__AttributeKind kind,
-		   const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
 /** struct inside_call - a system call to be made in a thread; @timer: what it reads */
 struct inside_call {
 	pid_t tid;
@@ -86,7 +68,7 @@ int inside_plan_thread(struct inside *inside, const struct thread_attributes *th
 int inside_plan_itimers(struct inside *inside, pid_t pid, const struct criu_task *task,
 			struct error *err);
 /** inside_run() - make these system calls. Return: as attributes_restore() */
-int inside_run(const struct inside *inside, struct attributes *attributes, pid_t pid,
+int inside_run(const struct inside *inside, struct attribute_results *results, pid_t pid,
 	       const struct cgroup *group, struct error *err);
 void inside_free(struct inside *inside);
 

@@ -130,7 +130,7 @@ int inside_plan_itimers(struct inside *inside, pid_t pid, const struct criu_task
 	return 0;
 }
 
-static int make_calls(const struct inside *inside, struct attributes *attributes,
+static int make_calls(const struct inside *inside, struct attribute_results *results,
 		      struct remote *remote, struct error *err)
 {
 	for (size_t i = 0; i < inside->nr; i++) {
@@ -142,26 +142,26 @@ static int make_calls(const struct inside *inside, struct attributes *attributes
 		if (remote_call(remote, from->tid, &call, &result, err))
 			return -1;
 		if (result)
-			attribute_failed(attributes, from->kind, "%s: %s", from->detail,
+			attribute_failed(results, from->kind, "%s: %s", from->detail,
 					 strerror(-result));
 		else
-			attribute_set(attributes, from->kind, "%s", from->detail);
+			attribute_set(results, from->kind, "%s", from->detail);
 	}
 	return 0;
 }
 
 /* A traced thread stands, in a group that is thawed too. */
-static int calls_while_thawed(const struct inside *inside, struct attributes *attributes,
+static int calls_while_thawed(const struct inside *inside, struct attribute_results *results,
 			      struct remote *remote, const struct cgroup *group,
 			      struct error *err)
 {
 	if (cgroup_thaw(group, err) || remote_wait(remote, err) ||
-	    make_calls(inside, attributes, remote, err))
+	    make_calls(inside, results, remote, err))
 		return -1;
 	return cgroup_freeze(group, err);
 }
 
-int inside_run(const struct inside *inside, struct attributes *attributes, pid_t pid,
+int inside_run(const struct inside *inside, struct attribute_results *results, pid_t pid,
 	       const struct cgroup *group, struct error *err)
 {
 	struct remote remote;
@@ -171,7 +171,7 @@ int inside_run(const struct inside *inside, struct attributes *attributes, pid_t
 		return 0;
 	if (cgroup_wait_frozen(group, err) || remote_seize(&remote, pid, err))
 		return -1;
-	ret = calls_while_thawed(inside, attributes, &remote, group, err);
+	ret = calls_while_thawed(inside, results, &remote, group, err);
 	/* in a group that is not frozen they would run: they die, and the source goes on */
 	if (ret)
 		kill(pid, SIGKILL);

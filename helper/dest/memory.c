@@ -38,6 +38,29 @@ int memory_init(struct memory *mem, const struct memory_hooks *hooks, struct err
 	return 0;
 }
 
+void memory_close_uffd(struct memory *mem, struct space *space)
+{
+	struct error ignored = { 0 };
+
+	if (space->uffd < 0)
+		return;
+	/* the keeper's duplicate keeps the file: epoll would go on reporting it */
+	mem->hooks.watch(mem->hooks.ctx, space, false, &ignored);
+	close(space->uffd);
+	space->uffd = -1;
+	if (space->handle >= 0)
+		mem->hooks.release(mem->hooks.ctx, space->handle);
+	space->handle = -1;
+}
+
+void memory_close_uffds(struct memory *mem)
+{
+	memory_lock(mem);
+	for (size_t i = 0; i < mem->nr_spaces; i++)
+		memory_close_uffd(mem, mem->spaces[i]);
+	memory_unlock(mem);
+}
+
 void memory_destroy(struct memory *mem)
 {
 	memory_close_uffds(mem);

@@ -155,6 +155,8 @@ int memory_request(struct memory *mem, uint64_t origin, uint64_t nr_pages, struc
 void memory_kick(struct memory *mem);
 /** memory_space_add() - owned from here on */
 int memory_space_add(struct memory *mem, struct space *space, struct error *err);
+/** memory_close_uffd() - the kernel unregisters what @space lacks no longer; the keeper lets go */
+void memory_close_uffd(struct memory *mem, struct space *space);
 /** memory_bury() - the process of @space is gone: nobody needs its pages */
 void memory_bury(struct memory *mem, struct space *space);
 

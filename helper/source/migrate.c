@@ -116,7 +116,7 @@ static int connect_all(struct outgoing *out, struct error *err)
 		return -1;
 	/* nothing is asked for before the program stands */
 	out->urgent.frozen = true;
-	return outgoing_start_threads(out, err);
+	return outgoing_start_threads(out, outgoing_urgent_run, err);
 }
 
 static int wait_final_ack(struct outgoing *out, struct error *err)

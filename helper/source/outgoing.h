@@ -134,8 +134,12 @@ void outgoing_uncommit(struct outgoing *out);
 void outgoing_reason(struct outgoing *out, struct error *err);
 /** outgoing_start_watch() - from here on signals end it in order */
 int outgoing_start_watch(struct outgoing *out, struct error *err);
-/** outgoing_start_threads() - when there are connections */
-int outgoing_start_threads(struct outgoing *out, struct error *err);
+/**
+ * outgoing_start_threads() - when there are connections
+ * @urgent_body: of the thread that answers requests; it gets @out
+ */
+int outgoing_start_threads(struct outgoing *out, void *(*urgent_body)(void *out),
+			   struct error *err);
 /** outgoing_stop_watch() - before the keeper, the guard or CRIU are ended: no failure counts now */
 void outgoing_stop_watch(struct outgoing *out);
 void outgoing_stop_threads(struct outgoing *out);
@@ -195,7 +199,7 @@ int outgoing_send_images(struct outgoing *out, struct error *err);
 /* serve_pages.c */
 
 /** outgoing_urgent_run() - answer requests until the connection ends; a thread's body */
-void outgoing_urgent_run(struct outgoing *out);
+void *outgoing_urgent_run(void *out);
 /** outgoing_push() - send all that is left, once */
 int outgoing_push(struct outgoing *out, struct error *err);
 

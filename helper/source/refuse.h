@@ -3,23 +3,9 @@
 #ifndef MIGRATE_SOURCE_REFUSE_H
 #define MIGRATE_SOURCE_REFUSE_H
 
-#include <stddef.h>
 #include "kernel/proc_files.h"
 #include "source/outgoing.h"
-
-/**
- * struct refusals - what speaks against moving a program
- * @first: the only one becomes the error; of several each is said
- * @nr: how many
- */
-struct refusals {
-	struct error first;
-	size_t nr;
-};
-
-/** refuse() - one reason; @hint: what to do, or NULL */
-void refuse(struct refusals *refusals, const char *hint, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+#include "source/refusals.h"
 
 /** refuse_mappings() - writable shared mappings of files, into the losses */
 void refuse_mappings(struct outgoing *out, const struct vma_list *vmas);

@@ -52,8 +52,9 @@ static int answer(struct outgoing *out, const struct frame *frame, struct error 
 	return sender_pages(&out->urgent, frame->runs, frame->nr_runs, err);
 }
 
-void outgoing_urgent_run(struct outgoing *out)
+void *outgoing_urgent_run(void *ctx)
 {
+	struct outgoing *out = ctx;
 	struct frame frame = { 0 };
 	struct error err = { 0 };
 	int ret;
@@ -70,6 +71,7 @@ void outgoing_urgent_run(struct outgoing *out)
 	 */
 	if (ret < 0 && err.code != CODE_NETWORK)
 		outgoing_fail(out, &err);
+	return NULL;
 }
 
 static uint32_t take_left(struct outgoing *out, uint64_t *at, struct splice_vm_run *runs,

@@ -436,12 +436,6 @@ static void *watch_body(void *arg)
 	return NULL;
 }
 
-static void *urgent_body(void *arg)
-{
-	outgoing_urgent_run(arg);
-	return NULL;
-}
-
 static int start_thread(pthread_t *thread, void *(*body)(void *), struct outgoing *out,
 			bool *has, struct error *err)
 {
@@ -457,7 +451,8 @@ int outgoing_start_watch(struct outgoing *out, struct error *err)
 	return start_thread(&out->watch_thread, watch_body, out, &out->has_watch, err);
 }
 
-int outgoing_start_threads(struct outgoing *out, struct error *err)
+int outgoing_start_threads(struct outgoing *out, void *(*urgent_body)(void *out),
+			   struct error *err)
 {
 	pthread_mutex_lock(&out->sync.lock);
 	out->sync.connected = true;

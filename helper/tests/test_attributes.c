@@ -145,8 +145,8 @@ static void carried(void **state)
 	assert_int_equal(thread_attributes_read(other, other, &got, &err), 0);
 	assert_int_equal(got.timer_slack_ns, 12345);
 	assert_memory_equal(&got.cpus, &cpus, sizeof(cpus));
-	assert_int_equal(to.results[MIGRATE__ATTRIBUTE_KIND__TIMER_SLACK].set, 1);
-	assert_int_equal(to.results[MIGRATE__ATTRIBUTE_KIND__IO_PRIORITY].set, 0);
+	assert_int_equal(to.results.of[MIGRATE__ATTRIBUTE_KIND__TIMER_SLACK].set, 1);
+	assert_int_equal(to.results.of[MIGRATE__ATTRIBUTE_KIND__IO_PRIORITY].set, 0);
 	attributes_free(&to);
 	child_end(pid);
 	child_end(other);
@@ -180,8 +180,8 @@ static void cpus_not_here(void **state)
 	go.n_threads = 1;
 	assert_int_equal(attributes_take(&to, &go, &err), 0);
 	assert_int_equal(attributes_restore(&to, pid, &task, &none, &err), 0);
-	assert_int_equal(to.results[MIGRATE__ATTRIBUTE_KIND__CPUS].failed, 1);
-	assert_non_null(strstr(to.results[MIGRATE__ATTRIBUTE_KIND__CPUS].detail,
+	assert_int_equal(to.results.of[MIGRATE__ATTRIBUTE_KIND__CPUS].failed, 1);
+	assert_non_null(strstr(to.results.of[MIGRATE__ATTRIBUTE_KIND__CPUS].detail,
 			       "runs on the CPUs 0, not 0,8000"));
 	attributes_free(&to);
 	child_end(pid);

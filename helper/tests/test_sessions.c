@@ -8,7 +8,7 @@
 #include <netlink/genl/genl.h>
 #include <netlink/msg.h>
 #include "kernel/sessions.h"
-#include "ui/session.h"
+#include "session.h"
 
 #define FAMILY	30
 

@@ -164,7 +164,7 @@ static void done_counts(void **state)
 	both_ends(&out->ctl, &dest);
 	assert_int_equal(walk_to(out->ctl, dest, PHASE_STARTED, &err), 0);
 	assert_int_equal(walk_send(dest, MIGRATE__CONTROL__BODY_DONE, &err), 0);
-	assert_int_equal(outgoing_start_threads(out, &err), 0);
+	assert_int_equal(outgoing_start_threads(out, outgoing_urgent_run, &err), 0);
 	control_close(dest);
 	for (int ms = 0; ms < LATER_MS && !outgoing_failed(out, &failed); ms++)
 		usleep(1000);
@@ -189,7 +189,7 @@ static void done_before_commit(void **state)
 	assert_int_equal(walk_to(out->ctl, dest, PHASE_READY, &err), 0);
 	/* past the table of the end that sends */
 	assert_int_equal(conn_write(control_fd(dest), done, sizeof(done), 0, &err), 0);
-	assert_int_equal(outgoing_start_threads(out, &err), 0);
+	assert_int_equal(outgoing_start_threads(out, outgoing_urgent_run, &err), 0);
 	assert_null(outgoing_next(out, LATER_MS, &err));
 	assert_int_equal(err.code, CODE_PEER);
 	control_close(dest);
@@ -205,7 +205,7 @@ static void frozen_has_a_limit(void **state)
 
 	both_ends(&out->ctl, &dest);
 	assert_int_equal(walk_to(out->ctl, dest, PHASE_RESTORE, &err), 0);
-	assert_int_equal(outgoing_start_threads(out, &err), 0);
+	assert_int_equal(outgoing_start_threads(out, outgoing_urgent_run, &err), 0);
 	keeper_new(out);
 	outgoing_limit(out, figures_now() + 300 * 1000000UL);
 	assert_true(outgoing_left_ms(out) > 0);
@@ -226,7 +226,7 @@ static void commit_ends_the_limit(void **state)
 
 	both_ends(&out->ctl, &dest);
 	assert_int_equal(walk_to(out->ctl, dest, PHASE_READY, &err), 0);
-	assert_int_equal(outgoing_start_threads(out, &err), 0);
+	assert_int_equal(outgoing_start_threads(out, outgoing_urgent_run, &err), 0);
 	assert_int_equal(outgoing_commit(out, &err), 0);
 	keeper_new(out);
 	outgoing_limit(out, figures_now() + 100 * 1000000UL);
@@ -268,7 +268,7 @@ static void verdict(bool unstarted)
 	both_ends(&out->ctl, &word.dest);
 	assert_int_equal(walk_to(out->ctl, word.dest, PHASE_COMMITTED, &err), 0);
 	assert_int_equal(outgoing_commit(out, &err), 0);
-	assert_int_equal(outgoing_start_threads(out, &err), 0);
+	assert_int_equal(outgoing_start_threads(out, outgoing_urgent_run, &err), 0);
 	outgoing_fail(out, &lost);
 	pthread_create(&thread, NULL, say_late, &word);
 	msg = outgoing_verdict(out, &err);

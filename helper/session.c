@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include "kernel/page_set.h"
-#include "ui/session.h"
+#include "session.h"
 
 #define MIB(pages)	((pages) / 1048576.0 * PAGE_BYTES)
 
