@@ -14,11 +14,11 @@
 #include "dest/incoming.h"
 #include "dest/precheck.h"
 #include "dest/tell.h"
+#include "session/cost.h"
 
 #define SETUP_TIMEOUT_MS	20000	/* from the connection to Setup: a place is wanted by others */
 #define UNDO_TIMEOUT_MS		120000	/* more than a keeper has that does not answer */
 #define POLL_MS			200
-#define COST_FILE		"/var/lib/migrate-helper/restore-cost"
 
 static void on_signal(struct incoming *in)
 {
@@ -27,7 +27,7 @@ static void on_signal(struct incoming *in)
 
 	if (read(in->signals, &info, sizeof(info)) != sizeof(info))
 		return;
-	if (incoming_is_committed(in)) {
+	if (mailbox_is_committed(&in->box)) {
 		tell("warning", NULL,
 		     "%s: the program runs here already and needs this process until its memory is complete",
 		     strsignal(info.ssi_signo));
@@ -50,7 +50,7 @@ static void end_stuck(struct incoming *in, int64_t *failed_ms)
 {
 	struct error err = { 0 };
 
-	if (incoming_is_committed(in) || !incoming_failed(in, &err))
+	if (mailbox_is_committed(&in->box) || !mailbox_failed(&in->box, &err))
 		return;
 	if (!*failed_ms)
 		*failed_ms = places_now_ms();
@@ -87,7 +87,7 @@ static void *watch_body(void *arg)
 				  "the restored program and its namespace were killed");
 		said_keeper |= fds[1].revents != 0;
 		said_init |= fds[2].revents != 0;
-		if (error_is_set(&err) && !incoming_is_committed(in))
+		if (error_is_set(&err) && !mailbox_is_committed(&in->box))
 			incoming_fail(in, &err);
 	}
 	return NULL;
@@ -135,7 +135,7 @@ static int greet(struct incoming *in, struct error *err)
 
 	if (control_send_hello(in->ctl, err))
 		return -1;
-	got = incoming_expect(in, MIGRATE__CONTROL__BODY_HELLO, setup_left_ms(in), err);
+	got = mailbox_expect(&in->box, MIGRATE__CONTROL__BODY_HELLO, setup_left_ms(in), err);
 	if (!got)
 		return -1;
 	if (got->hello->version != PROTOCOL_VERSION)
@@ -175,7 +175,7 @@ static int take_connection(struct incoming *in, struct error *err)
 static int take_connections(struct incoming *in, struct error *err)
 {
 	while (in->memory.fd < 0 || in->urgent.fd < 0) {
-		if (incoming_failed(in, err) || take_connection(in, err))
+		if (mailbox_failed(&in->box, err) || take_connection(in, err))
 			return -1;
 		if (setup_left_ms(in) == 1)
 			return error_set(err, CODE_NETWORK, NULL,
@@ -190,29 +190,20 @@ static int announce(struct incoming *in, Migrate__Vma **vmas, size_t nr,
 {
 	struct store_range *ranges;
 	size_t nr_ranges;
+	bool final;
 	int ret;
 
 	/* from the final list on the windows of the mirror stay as they are */
-	if (in->sync.final)
+	mailbox_lock(&in->box);
+	final = in->sync.final;
+	mailbox_unlock(&in->box);
+	if (final)
 		return error_set(err, CODE_PEER, NULL, "the source sent mappings after FINAL");
 	if (precheck_vmas(vmas, nr, &ranges, &nr_ranges, err))
 		return -1;
 	ret = memory_announce(&in->mem, ranges, nr_ranges, err);
 	free(ranges);
 	return ret;
-}
-
-static uint64_t known_cost(void)
-{
-	unsigned long ns = 0;
-	FILE *file = fopen(COST_FILE, "re");
-
-	if (!file)
-		return 0;
-	if (fscanf(file, "%lu", &ns) != 1)
-		ns = 0;
-	fclose(file);
-	return ns;
 }
 
 static int reply(struct incoming *in, struct refusals *refusals, struct error *err)
@@ -223,7 +214,7 @@ static int reply(struct incoming *in, struct refusals *refusals, struct error *e
 	answer.ok = !refusals->nr;
 	answer.refusals = refusals->text;
 	answer.n_refusals = refusals->nr;
-	answer.fixed_cost_ns = known_cost();
+	answer.fixed_cost_ns = cost_read(COST_RESTORE);
 	answer.has_fixed_cost_ns = answer.fixed_cost_ns > 0;
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP_REPLY;
 	msg.setup_reply = &answer;
@@ -265,7 +256,7 @@ static int setup(struct incoming *in, struct error *err)
 	struct refusals refusals = { .nr = 0 };
 	int ret;
 
-	in->setup_msg = incoming_expect(in, MIGRATE__CONTROL__BODY_SETUP, setup_left_ms(in),
+	in->setup_msg = mailbox_expect(&in->box, MIGRATE__CONTROL__BODY_SETUP, setup_left_ms(in),
 					err);
 	if (!in->setup_msg)
 		return -1;
@@ -306,6 +297,25 @@ static int start_threads(struct incoming *in, struct error *err)
 	return incoming_start_fault(in, err) ? -1 : incoming_start_receivers(in, err);
 }
 
+static int begin_round(struct incoming *in, uint32_t round, struct error *err)
+{
+	uint32_t begun;
+
+	if (precheck_memory(0, err))
+		return -1;
+	mailbox_lock(&in->box);
+	begun = in->sync.begun;
+	if (round == begun + 1 && round <= ROUNDS_MAX)
+		in->sync.begun = round;
+	pthread_cond_broadcast(&in->box.changed);
+	mailbox_unlock(&in->box);
+	if (round != begun + 1 || round > ROUNDS_MAX)
+		return error_set(err, CODE_PEER, NULL, "the source began round %u after round %u",
+				 round, begun);
+	place_progress(in->opts->place);
+	return 0;
+}
+
 /* Only steps that a migration takes a few times are progress: a repeated list keeps no place. */
 static int take_message(struct incoming *in, const Migrate__Control *msg, bool *go,
 			struct error *err)
@@ -319,22 +329,10 @@ static int take_message(struct incoming *in, const Migrate__Control *msg, bool *
 		       budget_announce(&in->budget, BUDGET_IMAGES, msg->announce->image_bytes,
 				       err) ? -1 : 0;
 	case MIGRATE__CONTROL__BODY_ROUND_BEGIN:
-		if (precheck_memory(0, err))
-			return -1;
-		if (msg->round_begin->round != in->sync.begun + 1 ||
-		    msg->round_begin->round > ROUNDS_MAX)
-			return error_set(err, CODE_PEER, NULL,
-					 "the source began round %u after round %u",
-					 msg->round_begin->round, in->sync.begun);
-		place_progress(in->opts->place);
-		pthread_mutex_lock(&in->sync.lock);
-		in->sync.begun = msg->round_begin->round;
-		pthread_cond_broadcast(&in->sync.changed);
-		pthread_mutex_unlock(&in->sync.lock);
-		return 0;
+		return begin_round(in, msg->round_begin->round, err);
 	case MIGRATE__CONTROL__BODY_FROZEN:
 		place_progress(in->opts->place);
-		incoming_set(in, &in->sync.frozen);
+		mailbox_set(&in->box, &in->sync.frozen);
 		return 0;
 	case MIGRATE__CONTROL__BODY_IMAGE_FILE:
 		place_came(in->opts->place, msg->image_file->data.len);
@@ -359,7 +357,7 @@ static int receive(struct incoming *in, struct error *err)
 
 	incoming_state(in, "RECEIVE");
 	while (!go && !ret) {
-		Migrate__Control *msg = incoming_next(in, -1, err);
+		Migrate__Control *msg = mailbox_next(&in->box, -1, err);
 
 		if (!msg)
 			return -1;
@@ -394,7 +392,7 @@ static void hook_restored(void *ctx)
 {
 	struct incoming *in = ctx;
 
-	incoming_set(in, &in->sync.restored);
+	mailbox_set(&in->box, &in->sync.restored);
 }
 
 static void hook_failed(void *ctx, const struct error *err)
@@ -436,7 +434,7 @@ static int undo(struct incoming *in, struct error *err)
 	bool gone = true;
 
 	/* what the state machine saw may only be a consequence */
-	if (incoming_failed(in, &first))
+	if (mailbox_failed(&in->box, &first))
 		*err = first;
 	if (keeper_abort(in->keeper, &why))
 		gone = keeper_undo(in->keeper, in->init_fd);

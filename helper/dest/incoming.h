@@ -21,6 +21,7 @@
 #include "dest/places.h"
 #include "dest/receive.h"
 #include "dest/verify.h"
+#include "session/mailbox.h"
 #include "wire/conn.h"
 #include "wire/control.h"
 
@@ -52,32 +53,17 @@ struct serve_conn {
 	enum conn_kind kind;
 };
 
-#define INCOMING_QUEUE	16	/* messages taken off control and not looked at */
-
 /**
- * struct incoming_sync - what the threads share; all under @lock, a leaf lock
- * @changed: broadcast at every change
- * @queue: messages in order; the control thread waits while it is full
+ * struct incoming_sync - what the threads share beside the mailbox; all under its lock
  * @begun: number of the round that control announced last
  * @frozen: control said that the source stands; frames of any round may come
  * @final: all lists of the frozen state are in
  * @restored: CRIU's finish marker came
- * @committed: COMMIT came: failures no longer undo anything
- * @closing: failures are of no interest any longer
- * @hung_up: no more messages will come
- * @failed, @err: the first failure
  * @rpc_fd: shut down at a failure, so that a restore that runs ends; -1 when none does
  */
 struct incoming_sync {
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	struct {
-		Migrate__Control *msg;
-	} queue[INCOMING_QUEUE];
-	size_t nr_queue;
 	uint32_t begun;
-	bool frozen, final, restored, committed, closing, hung_up, failed;
-	struct error err;
+	bool frozen, final, restored;
 	int rpc_fd;
 };
 
@@ -97,6 +83,7 @@ struct incoming {
 	struct receiver memory, urgent;
 	struct fault_thread fault;
 	struct lazy_server *lazy;
+	struct mailbox box;
 	struct incoming_sync sync;
 	pthread_t control_thread, memory_thread, urgent_thread, fault_thread, populate_thread;
 	bool has_control, has_receivers, has_fault, has_populate, has_memory;
@@ -128,22 +115,14 @@ int incoming_run(int control_fd, int parent_sock, const uint8_t *id, const char 
 
 /* sync.c */
 
-int incoming_sync_init(struct incoming *in);
+void incoming_sync_init(struct incoming *in);
 /** incoming_fail() - any thread: the first one counts */
 void incoming_fail(struct incoming *in, const struct error *err);
 /** incoming_state() - report_state_begin() and its sleep, which a failure cuts short */
 void incoming_state(struct incoming *in, const char *state);
-/** incoming_next() - next message; NULL after a failure or after @timeout_ms (-1: none) */
-Migrate__Control *incoming_next(struct incoming *in, int timeout_ms, struct error *err);
-Migrate__Control *incoming_expect(struct incoming *in, Migrate__Control__BodyCase body,
-				  int timeout_ms, struct error *err);
-/** incoming_wait() - until *@flag (one of sync's) is set */
+/** incoming_wait() - until *@flag (one of sync's) is set; @what: how errors call it */
 int incoming_wait(struct incoming *in, const bool *flag, int timeout_ms, const char *what,
 		  struct error *err);
-/** incoming_failed() - 0, or -1 and why */
-int incoming_failed(struct incoming *in, struct error *err);
-void incoming_set(struct incoming *in, bool *flag);
-bool incoming_is_committed(struct incoming *in);
 /**
  * incoming_commit() - COMMIT was received: no failure undoes anything from here on
  *

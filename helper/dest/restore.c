@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,12 +16,11 @@
 #include "dest/tell.h"
 #include "kernel/pending.h"
 #include "kernel/proc.h"
+#include "session/cost.h"
 
 #define FINAL_TIMEOUT_MS	30000
 #define FINISH_TIMEOUT_MS	10000
 #define BUSY_MS			600000	/* nothing comes from the source while CRIU works, or memory is compared */
-#define COST_DIR		"/var/lib/migrate-helper"
-#define COST_FILE		COST_DIR "/restore-cost"
 
 static uint64_t now_ns(void)
 {
@@ -98,24 +96,24 @@ static int watch_criu(struct incoming *in, int cancel, struct error *err)
 {
 	int ret;
 
-	pthread_mutex_lock(&in->sync.lock);
+	mailbox_lock(&in->box);
 	in->sync.rpc_fd = cancel;
-	ret = in->sync.failed ? -1 : 0;
+	ret = in->box.failed ? -1 : 0;
 	if (ret)
-		*err = in->sync.err;
-	pthread_mutex_unlock(&in->sync.lock);
+		*err = in->box.err;
+	mailbox_unlock(&in->box);
 	return ret;
 }
 
 /* @criu_err: what CRIU itself, or its log, says; NULL when it has not failed */
 static void unwatch_criu(struct incoming *in, const struct error *criu_err)
 {
-	pthread_mutex_lock(&in->sync.lock);
+	mailbox_lock(&in->box);
 	in->sync.rpc_fd = -1;
 	/* that CRIU's other socket broke says less */
-	if (criu_err && in->sync.failed && in->sync.err.code == CODE_CRIU)
-		in->sync.err = *criu_err;
-	pthread_mutex_unlock(&in->sync.lock);
+	if (criu_err && in->box.failed && in->box.err.code == CODE_CRIU)
+		in->box.err = *criu_err;
+	mailbox_unlock(&in->box);
 }
 
 static int run_criu(struct incoming *in, int rpc_fd, struct error *err)
@@ -138,7 +136,7 @@ static int run_criu(struct incoming *in, int rpc_fd, struct error *err)
 	close(cancel[0]);
 	close(cancel[1]);
 	/* the first failure is the reason, CRIU's may be its consequence */
-	if (incoming_failed(in, err))
+	if (mailbox_failed(&in->box, err))
 		return -1;
 	if (ret)
 		*err = criu_err;
@@ -195,7 +193,7 @@ static int fetch_all(struct incoming *in, struct error *err)
 	if (control_send(in->ctl, &msg, err) || incoming_start_populate(in, err))
 		return -1;
 	while (!in->verify.complete) {
-		Migrate__Control *got = incoming_expect(in, MIGRATE__CONTROL__BODY_DIGESTS, -1,
+		Migrate__Control *got = mailbox_expect(&in->box, MIGRATE__CONTROL__BODY_DIGESTS, -1,
 							err);
 		int ret;
 
@@ -219,7 +217,7 @@ static int wait_memory(struct incoming *in, struct error *err)
 		pthread_cond_wait(&mem->changed, &mem->lock);
 	done = memory_done(mem);
 	memory_unlock(mem);
-	if (incoming_failed(in, err))
+	if (mailbox_failed(&in->box, err))
 		return -1;
 	return done ? 0 : error_set(err, CODE_INTERNAL, NULL, "memory is not complete");
 }
@@ -252,25 +250,6 @@ static int verify(struct incoming *in, struct error *err)
 	tell("verified", json_pack("{s:I}", "pages", (json_int_t)in->verified_pages),
 	     "verified: %lu pages are the same on both sides", in->verified_pages);
 	return 0;
-}
-
-/* What a restore takes here, a mean that follows: an estimate, so nothing depends on it. */
-static void keep_cost(uint64_t restore_ns)
-{
-	unsigned long old = 0;
-	FILE *file = fopen(COST_FILE, "re");
-
-	if (file) {
-		if (fscanf(file, "%lu", &old) != 1)
-			old = 0;
-		fclose(file);
-	}
-	mkdir(COST_DIR, 0755);
-	file = fopen(COST_FILE, "we");
-	if (!file)
-		return;
-	fprintf(file, "%lu\n", old ? (3 * old + restore_ns) / 4 : restore_ns);
-	fclose(file);
 }
 
 static int say_ready(struct incoming *in, struct error *err)
@@ -310,10 +289,10 @@ int incoming_restore(struct incoming *in, struct error *err)
 		return -1;
 	memory_ready(&in->mem);
 	in->restore_ns = now_ns() - begin;
-	keep_cost(in->restore_ns);
+	cost_keep(COST_RESTORE, in->restore_ns);
 	if (in->setup->verify && verify(in, err))
 		return -1;
-	if (incoming_failed(in, err) || check_tasks(in, err))
+	if (mailbox_failed(&in->box, err) || check_tasks(in, err))
 		return -1;
 	return say_ready(in, err);
 }

@@ -91,7 +91,7 @@ static enum outcome wait_complete(struct incoming *in, bool patient)
 			return complete(in);
 		if (init_ended(in))
 			return OUTCOME_ENDED;
-		if (!patient && incoming_failed(in, &ignored))
+		if (!patient && mailbox_failed(&in->box, &ignored))
 			return OUTCOME_LOST;
 	}
 }
@@ -158,7 +158,7 @@ static int finish(struct incoming *in, struct error *err)
 	incoming_state(in, "DONE");
 	if (say_done(in, err))
 		goto doubt;
-	killed = incoming_expect(in, MIGRATE__CONTROL__BODY_KILLED, KILLED_TIMEOUT_MS, err);
+	killed = mailbox_expect(&in->box, MIGRATE__CONTROL__BODY_KILLED, KILLED_TIMEOUT_MS, err);
 	if (!killed)
 		goto doubt;
 	migrate__control__free_unpacked(killed, NULL);
@@ -222,7 +222,7 @@ static int lost(struct incoming *in, struct error *err)
 	memory_lock(&in->mem);
 	missing = in->mem.wanted.nr;
 	memory_unlock(&in->mem);
-	incoming_failed(in, err);
+	mailbox_failed(&in->box, err);
 	err->code = CODE_DOUBT;
 	if (missing)
 		snprintf(err->hint, sizeof(err->hint),
@@ -270,7 +270,7 @@ static int commit_timeout_ms(const struct incoming *in)
 
 int incoming_takeover(struct incoming *in, bool *undo, struct error *err)
 {
-	Migrate__Control *msg = incoming_expect(in, MIGRATE__CONTROL__BODY_COMMIT,
+	Migrate__Control *msg = mailbox_expect(&in->box, MIGRATE__CONTROL__BODY_COMMIT,
 						commit_timeout_ms(in), err);
 	enum outcome outcome;
 	int signal;

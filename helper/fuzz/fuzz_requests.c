@@ -40,8 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	memset(&out, 0, sizeof(out));
 	pthread_mutex_init(&out.left_lock, NULL);
-	pthread_mutex_init(&out.sync.lock, NULL);
-	pthread_cond_init(&out.sync.changed, NULL);
+	mailbox_init(&out.box, "the destination");
 	if (page_set_init(&out.left))
 		abort();
 	page_set_add(&out.left, BASE, 1000);
@@ -53,13 +52,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_pipe_put(&pipe, data, size);
 	fuzz_pipe_end(&pipe);
 	outgoing_urgent_run(&out);
-	ret = out.sync.failed ? -1 : 0;
-	fuzz_error_fits(ret, &out.sync.err);
+	ret = out.box.failed ? -1 : 0;
+	fuzz_error_fits(ret, &out.box.err);
 	fuzz_assert(out.left.nr <= 1000);
 	close(pipe.fd);
 	page_set_destroy(&out.left);
-	pthread_cond_destroy(&out.sync.changed);
-	pthread_mutex_destroy(&out.sync.lock);
+	mailbox_destroy(&out.box);
 	pthread_mutex_destroy(&out.left_lock);
 	return 0;
 }

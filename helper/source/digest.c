@@ -35,7 +35,7 @@ static int add_piece(struct outgoing *out, struct digests *digests, const struct
 	size_t bytes = run->nr_pages << PAGE_SHIFT, done;
 
 	/* a message of pieces is some GiB of memory, and --max-frozen may pass meanwhile */
-	if (outgoing_failed(out, err) ||
+	if (mailbox_failed(&out->box, err) ||
 	    out->backend->ops->read(out->backend, run->addr, digests->buf, bytes, &done, err))
 		return -1;
 	if (done != bytes)

@@ -62,7 +62,7 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	}
 	out->figures.held_ns = figures_now() - begin;
 	outgoing_watch_dump(out, criu_dump_fd(out->dump));
-	if (outgoing_failed(out, err) || refuse_children(out, err) ||
+	if (mailbox_failed(&out->box, err) || refuse_children(out, err) ||
 	    outgoing_refuse_frozen(out, err))
 		return -1;
 	out->guarded = true;
@@ -196,7 +196,7 @@ static int send_left(struct outgoing *out, struct error *err)
 	uint32_t nr;
 
 	while ((nr = sender_take(&out->left, &at, runs, SEND_RUNS, SEND_PAGES)))
-		if (outgoing_failed(out, err) || sender_pages(&out->memory, runs, nr, err))
+		if (mailbox_failed(&out->box, err) || sender_pages(&out->memory, runs, nr, err))
 			return -1;
 	page_set_remove(&out->left, 0, USER_END >> PAGE_SHIFT);
 	out->figures.frozen_pages = out->memory.pages - pages;

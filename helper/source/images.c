@@ -49,7 +49,7 @@ static int send_file(struct outgoing *out, const char *name, uint8_t *buf, struc
 			ret = error_errno(err, CODE_INTERNAL, NULL, "cannot read image %s", name);
 			break;
 		}
-		ret = outgoing_failed(out, err);
+		ret = mailbox_failed(&out->box, err);
 		if (!ret)
 			ret = send_piece(out, name, offset, buf, n,
 					 offset + n >= (uint64_t)st.st_size, err);

@@ -121,7 +121,7 @@ static int connect_all(struct outgoing *out, struct error *err)
 
 static int wait_final_ack(struct outgoing *out, struct error *err)
 {
-	Migrate__Control *msg = outgoing_expect(out, MIGRATE__CONTROL__BODY_FINAL_ACK, -1, err);
+	Migrate__Control *msg = mailbox_expect(&out->box, MIGRATE__CONTROL__BODY_FINAL_ACK, -1, err);
 
 	if (!msg)
 		return -1;
@@ -137,7 +137,7 @@ static int wait_ready(struct outgoing *out, struct error *err)
 	int ret = 0;
 
 	while (!ready && !ret) {
-		Migrate__Control *msg = outgoing_next(out, -1, err);
+		Migrate__Control *msg = mailbox_next(&out->box, -1, err);
 
 		if (!msg)
 			return -1;
@@ -198,7 +198,7 @@ static int until_commit(struct outgoing *out, struct error *err)
 	outgoing_limit(out, 0);
 	if (!source_keeper_commit(out->keeper, left_ms, &recorded, err) || recorded)
 		return 0;
-	outgoing_uncommit(out);
+	mailbox_uncommit(&out->box);
 	return -1;
 }
 
@@ -225,7 +225,7 @@ static int run_there(struct outgoing *out, bool *died, struct error *err)
 		*err = push_err;
 		return -1;
 	}
-	msg = outgoing_next(out, -1, err);
+	msg = mailbox_next(&out->box, -1, err);
 	*died = msg && msg->body_case == MIGRATE__CONTROL__BODY_DIED;
 	if (*died)
 		error_set(err, CODE_TARGET, NULL,
@@ -294,7 +294,7 @@ static int doubt(struct outgoing *out, bool died, struct error *err)
 
 	figures_thawed(&out->figures, out->frozen_at_ns);
 	if (!died)
-		outgoing_failed(out, err);
+		mailbox_failed(&out->box, err);
 	memcpy(what, err->what, sizeof(what));
 	memset(err, 0, sizeof(*err));
 	doubt_hint(out, died, hint, sizeof(hint));
@@ -365,7 +365,7 @@ static int take_back(struct outgoing *out, struct error *err)
 		*err = why;
 		return doubt(out, false, err);
 	}
-	outgoing_uncommit(out);
+	mailbox_uncommit(&out->box);
 	return undo(out, err);
 }
 

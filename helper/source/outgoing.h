@@ -15,6 +15,7 @@
 #include "criu/criu.h"
 #include "kernel/maps.h"
 #include "kernel/proc.h"
+#include "session/mailbox.h"
 #include "source/figures.h"
 #include "source/guard.h"
 #include "source/keeper.h"
@@ -26,30 +27,18 @@
 #include "wire/conn.h"
 #include "wire/control.h"
 
-#define OUTGOING_QUEUE	16	/* messages taken off control and not looked at */
-
 /**
- * struct outgoing_sync - what the threads share; all under @lock
- * @changed: broadcast at every change
+ * struct outgoing_sync - what the threads share beside the mailbox; all under its lock
  * @dump_fd: of the CRIU that is held; -1: none. Its hang-up is a failure
  * @rpc_fd: of a CRIU that dumps and is not held yet; -1: none. Shut down at a failure
  * @until_ns: CLOCK_MONOTONIC; when it passes before COMMIT, that is a failure. 0: no limit
- * @committed: COMMIT is, or is being, recorded: the program will not run here again
  * @connected: before that there is nobody to wake: a signal ends the process
- * @closing: failures are of no interest any longer
- * @hung_up: no more messages will come
- * @failed, @err: the first failure
- * @kick: eventfd: @dump_fd or @closing changed
+ * @kick: eventfd: @dump_fd, @until_ns or the mailbox changed
  */
 struct outgoing_sync {
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	Migrate__Control *queue[OUTGOING_QUEUE];
-	size_t nr_queue;
 	int dump_fd, rpc_fd, kick, signals;
 	uint64_t until_ns;
-	bool connected, committed, closing, hung_up, failed;
-	struct error err;
+	bool connected;
 };
 
 /**
@@ -87,6 +76,7 @@ struct outgoing {
 	uint32_t last_round;
 	struct figures figures;
 	struct losses losses;
+	struct mailbox box;
 	struct outgoing_sync sync;
 	pthread_t control_thread, watch_thread, urgent_thread;
 	bool has_control, has_watch, has_urgent;
@@ -97,14 +87,17 @@ struct outgoing {
 int outgoing_sync_init(struct outgoing *out, struct error *err);
 /** outgoing_fail() - any thread: the first one counts */
 void outgoing_fail(struct outgoing *out, const struct error *err);
-/** outgoing_failed() - 0, or -1 and why */
-int outgoing_failed(struct outgoing *out, struct error *err);
+/**
+ * outgoing_fail_unless_committed() - outgoing_fail()
+ * @undoes: the failure ends the migration only before COMMIT; after it, it would take from the
+ *	program that runs elsewhere the pages that are here
+ * Return: false when COMMIT is, or is being, recorded, and nothing was done for that reason
+ */
+bool outgoing_fail_unless_committed(struct outgoing *out, const struct error *err, bool undoes);
+/** outgoing_kick() - the thread that watches looks anew at what it waits for */
+void outgoing_kick(struct outgoing *out);
 /** outgoing_state() - say that a state is entered; -1 when the migration has failed */
 int outgoing_state(struct outgoing *out, const char *state, struct error *err);
-/** outgoing_next() - next message; NULL after a failure or after @timeout_ms (-1: none) */
-Migrate__Control *outgoing_next(struct outgoing *out, int timeout_ms, struct error *err);
-Migrate__Control *outgoing_expect(struct outgoing *out, Migrate__Control__BodyCase body,
-				  int timeout_ms, struct error *err);
 /**
  * outgoing_verdict() - the destination's answer to COMMIT
  *
@@ -128,11 +121,9 @@ int outgoing_left_ms(struct outgoing *out);
 void outgoing_watch_dump(struct outgoing *out, int dump_fd);
 /** outgoing_commit() - failures do not undo anything from here on; -1 when one was before */
 int outgoing_commit(struct outgoing *out, struct error *err);
-/** outgoing_uncommit() - COMMIT could not be recorded */
-void outgoing_uncommit(struct outgoing *out);
 /** outgoing_reason() - why it failed really: what the others saw may say more than @err */
 void outgoing_reason(struct outgoing *out, struct error *err);
-/** outgoing_start_watch() - from here on signals end it in order */
+/** outgoing_start_watch() - from here on signals end it in order (watch.c) */
 int outgoing_start_watch(struct outgoing *out, struct error *err);
 /**
  * outgoing_start_threads() - when there are connections

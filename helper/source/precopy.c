@@ -168,7 +168,7 @@ static int begin_round(struct outgoing *out, uint32_t round, uint64_t pages, str
 
 static int wait_ack(struct outgoing *out, uint32_t round, struct error *err)
 {
-	Migrate__Control *msg = outgoing_expect(out, MIGRATE__CONTROL__BODY_ROUND_ACK,
+	Migrate__Control *msg = mailbox_expect(&out->box, MIGRATE__CONTROL__BODY_ROUND_ACK,
 						ACK_TIMEOUT_MS, err);
 	uint32_t acked;
 
@@ -189,7 +189,7 @@ static int send_dirty(struct precopy *pre, uint32_t round, struct error *err)
 	uint32_t nr;
 
 	while ((nr = sender_take(&pre->dirty, &at, runs, SEND_RUNS, SEND_PAGES))) {
-		if (outgoing_failed(out, err) || sender_pages(&out->memory, runs, nr, err))
+		if (mailbox_failed(&out->box, err) || sender_pages(&out->memory, runs, nr, err))
 			return -1;
 		for (uint32_t i = 0; i < nr; i++)
 			done += runs[i].nr_pages;

@@ -97,7 +97,7 @@ int outgoing_push(struct outgoing *out, struct error *err)
 	if (out->pushed)
 		return 0;
 	while ((nr = take_left(out, &at, runs, &still))) {
-		if (outgoing_failed(out, err) || sender_pages(&out->memory, runs, nr, err))
+		if (mailbox_failed(&out->box, err) || sender_pages(&out->memory, runs, nr, err))
 			return -1;
 		report_progress("sending the rest: %lu MiB left", still >> 8);
 	}

@@ -184,7 +184,7 @@ static void take_refusals(const Migrate__SetupReply *reply, struct error *err)
 
 static int take_reply(struct outgoing *out, struct error *err)
 {
-	Migrate__Control *msg = outgoing_expect(out, MIGRATE__CONTROL__BODY_SETUP_REPLY,
+	Migrate__Control *msg = mailbox_expect(&out->box, MIGRATE__CONTROL__BODY_SETUP_REPLY,
 						REPLY_TIMEOUT_MS, err);
 	const Migrate__SetupReply *reply;
 

@@ -80,7 +80,7 @@ static enum exit_code ask(struct bench *bench, uint64_t page, uint32_t nr)
 			 0);
 	close(bench->dest);
 	outgoing_urgent_run(&bench->out);
-	assert_int_equal(outgoing_failed(&bench->out, &err), -1);
+	assert_int_equal(mailbox_failed(&bench->out.box, &err), -1);
 	return err.code;
 }
 

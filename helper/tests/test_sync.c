@@ -35,7 +35,7 @@ static bool dest_has_failed(struct incoming *in)
 	struct error ignored = { 0 };
 
 	for (int ms = 0; ms < LATER_MS; ms++) {
-		if (incoming_failed(in, &ignored))
+		if (mailbox_failed(&in->box, &ignored))
 			return true;
 		usleep(1000);
 	}
@@ -75,13 +75,13 @@ static void commit_counts(void **state)
 	struct error err = { 0 };
 	Migrate__Control *msg;
 
-	msg = incoming_expect(in, MIGRATE__CONTROL__BODY_COMMIT, LATER_MS, &err);
+	msg = mailbox_expect(&in->box, MIGRATE__CONTROL__BODY_COMMIT, LATER_MS, &err);
 	assert_non_null(msg);
 	migrate__control__free_unpacked(msg, NULL);
 	/* the link is gone, and that undoes nothing */
 	assert_int_equal(incoming_commit(in, &err), 0);
-	assert_true(incoming_is_committed(in));
-	assert_null(incoming_next(in, LATER_MS, &err));
+	assert_true(mailbox_is_committed(&in->box));
+	assert_null(mailbox_next(&in->box, LATER_MS, &err));
 	assert_int_equal(err.code, CODE_NETWORK);
 	dest_free(in);
 }
@@ -90,11 +90,11 @@ static void a_link_without_commit_is_lost(void **state)
 {
 	struct incoming *in = dest_hears_last(PHASE_FROZEN, MIGRATE__CONTROL__BODY_RESTORE_GO);
 	struct error err = { 0 };
-	Migrate__Control *msg = incoming_next(in, LATER_MS, &err);
+	Migrate__Control *msg = mailbox_next(&in->box, LATER_MS, &err);
 
 	assert_non_null(msg);
 	migrate__control__free_unpacked(msg, NULL);
-	assert_null(incoming_expect(in, MIGRATE__CONTROL__BODY_COMMIT, LATER_MS, &err));
+	assert_null(mailbox_expect(&in->box, MIGRATE__CONTROL__BODY_COMMIT, LATER_MS, &err));
 	assert_int_equal(err.code, CODE_NETWORK);
 	dest_free(in);
 }
@@ -110,7 +110,7 @@ static void dead_tasks_are_not_committed(void **state)
 	incoming_fail(in, &dead);
 	assert_int_equal(incoming_commit(in, &err), -1);
 	assert_int_equal(err.code, CODE_TARGET);
-	assert_false(incoming_is_committed(in));
+	assert_false(mailbox_is_committed(&in->box));
 	free(in);
 }
 
@@ -166,10 +166,10 @@ static void done_counts(void **state)
 	assert_int_equal(walk_send(dest, MIGRATE__CONTROL__BODY_DONE, &err), 0);
 	assert_int_equal(outgoing_start_threads(out, outgoing_urgent_run, &err), 0);
 	control_close(dest);
-	for (int ms = 0; ms < LATER_MS && !outgoing_failed(out, &failed); ms++)
+	for (int ms = 0; ms < LATER_MS && !mailbox_failed(&out->box, &failed); ms++)
 		usleep(1000);
 	assert_true(error_is_set(&failed));
-	msg = outgoing_expect(out, MIGRATE__CONTROL__BODY_DONE, LATER_MS, &err);
+	msg = mailbox_expect(&out->box, MIGRATE__CONTROL__BODY_DONE, LATER_MS, &err);
 	assert_non_null(msg);
 	migrate__control__free_unpacked(msg, NULL);
 	source_free(out);
@@ -190,7 +190,7 @@ static void done_before_commit(void **state)
 	/* past the table of the end that sends */
 	assert_int_equal(conn_write(control_fd(dest), done, sizeof(done), 0, &err), 0);
 	assert_int_equal(outgoing_start_threads(out, outgoing_urgent_run, &err), 0);
-	assert_null(outgoing_next(out, LATER_MS, &err));
+	assert_null(mailbox_next(&out->box, LATER_MS, &err));
 	assert_int_equal(err.code, CODE_PEER);
 	control_close(dest);
 	source_free(out);
@@ -210,7 +210,7 @@ static void frozen_has_a_limit(void **state)
 	outgoing_limit(out, figures_now() + 300 * 1000000UL);
 	assert_true(outgoing_left_ms(out) > 0);
 	assert_int_equal(outgoing_start_watch(out, &err), 0);
-	assert_null(outgoing_next(out, LATER_MS, &err));
+	assert_null(mailbox_next(&out->box, LATER_MS, &err));
 	assert_int_equal(err.code, CODE_ABORTED);
 	assert_non_null(strstr(err.what, "7 s"));
 	control_close(dest);
@@ -231,9 +231,9 @@ static void commit_ends_the_limit(void **state)
 	keeper_new(out);
 	outgoing_limit(out, figures_now() + 100 * 1000000UL);
 	assert_int_equal(outgoing_start_watch(out, &err), 0);
-	assert_null(outgoing_next(out, 600, &err));
+	assert_null(mailbox_next(&out->box, 600, &err));
 	assert_int_equal(err.code, CODE_NETWORK);
-	assert_int_equal(outgoing_failed(out, &err), 0);
+	assert_int_equal(mailbox_failed(&out->box, &err), 0);
 	control_close(dest);
 	source_free(out);
 }
