@@ -81,20 +81,16 @@ static void check_rights(struct check *check)
 
 static void check_module(struct check *check)
 {
-	const uint64_t needed = SPLICE_VM_FEATURE_SEND | SPLICE_VM_FEATURE_NOTIFIER;
-	struct splice_vm_info info;
-	struct error err = { 0 };
+	struct splice_vm_info info = { 0 };
+	char why[96];
 
-	if (svm_probe(&info, &err))
-		say(check, false, "modprobe splice_vm",
-		    "%.170s (where programs leave from each page is copied without it)", err.what);
+	if (module_can(why, sizeof(why)) && !svm_probe(&info, &(struct error){ 0 }))
+		say(check, true, NULL, "features 0x%llx, trackers 0x%llx, %u pages in flight",
+		    info.features, info.trackers, info.max_inflight_pages);
 	else
-		say(check, (info.features & needed) == needed &&
-		    info.trackers & 1 << SPLICE_VM_TRACKER_SOFT_DIRTY,
-		    "rmmod splice_vm; modprobe splice_vm",
-		    "features 0x%llx, trackers 0x%llx, %u pages in flight", info.features,
-		    info.trackers, info.max_inflight_pages);
-	check->slower = !check->ok && !module_is_there();
+		say(check, false, module_is_there() ? "rmmod splice_vm; modprobe splice_vm" :
+		    "modprobe splice_vm", "%s: where programs leave from each page is copied", why);
+	check->slower = !check->ok;
 }
 
 /* By doing it: the option may be there and the architecture not able to. */
@@ -104,7 +100,7 @@ static void check_soft_dirty(struct check *check)
 
 	say(check, told, "apt install linux-image-amd64", told ? "written pages are told" :
 	    "this kernel does not tell written pages (CONFIG_MEM_SOFT_DIRTY): no rounds, post-copy alone");
-	check->slower = !told && !module_is_there();
+	check->slower = !told;
 }
 
 static void check_uffd(struct check *check)

@@ -21,22 +21,22 @@ static void explain(struct backend *backend, const char *choice)
 	char tracker[sizeof(backend->why)];
 
 	memcpy(tracker, backend->why, sizeof(tracker));
-	snprintf(backend->why, sizeof(backend->why), "%s%s%.120s", choice, *tracker ? "; " : "",
+	snprintf(backend->why, sizeof(backend->why), "%s%s%.100s", choice, *tracker ? "; " : "",
 		 tracker);
 }
 
 struct backend *backend_open(enum backend_kind kind, pid_t pid, const struct backend_hold *hold,
 			     struct error *err)
 {
-	bool module = kind == BACKEND_MODULE || (kind == BACKEND_AUTO && module_is_there());
-	struct backend *backend = module ? module_open(pid, err) : vmread_open(pid, hold, err);
+	char choice[96] = "--backend says so";
+	bool module = kind == BACKEND_MODULE;
+	struct backend *backend;
 
-	if (!backend)
-		return NULL;
-	if (kind != BACKEND_AUTO)
-		explain(backend, "--backend says so");
-	else
-		explain(backend, module ? "the module is loaded" : "the module is not loaded");
+	if (kind == BACKEND_AUTO)
+		module = module_can(choice, sizeof(choice));
+	backend = module ? module_open(pid, err) : vmread_open(pid, hold, err);
+	if (backend)
+		explain(backend, choice);
 	return backend;
 }
 

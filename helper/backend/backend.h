@@ -13,7 +13,7 @@
 #include <linux/splice_vm.h>
 #include "ui/error.h"
 
-/** enum backend_kind - which backend the user asked for; AUTO: the module where it is loaded */
+/** enum backend_kind - which backend the user asked for; AUTO: the module where it can be used */
 enum backend_kind { BACKEND_AUTO, BACKEND_MODULE, BACKEND_VMREAD };
 
 /** typedef backend_runs_fn - takes some runs; -1 with err ends the walk */
@@ -117,6 +117,8 @@ int backend_kind_find(const char *name);
 struct backend *module_open(pid_t pid, struct error *err);
 /** module_is_there() - the device exists */
 bool module_is_there(void);
+/** module_can() - the module is there and can do what is needed; @why: the answer in words */
+bool module_can(char *why, size_t size);
 struct backend *vmread_open(pid_t pid, const struct backend_hold *hold, struct error *err);
 
 #endif

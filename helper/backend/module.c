@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Pages and writes by the kernel module: nothing is copied, and the program never stands. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include "backend/backend.h"
@@ -95,6 +96,25 @@ static const struct backend_ops module_ops = {
 bool module_is_there(void)
 {
 	return !access(SPLICE_VM_DEVICE, F_OK);
+}
+
+bool module_can(char *why, size_t size)
+{
+	const uint64_t needed = SPLICE_VM_FEATURE_SEND | SPLICE_VM_FEATURE_NOTIFIER;
+	struct splice_vm_info info;
+	struct error err = { 0 };
+
+	if (!module_is_there())
+		snprintf(why, size, "the module is not loaded");
+	else if (svm_probe(&info, &err))
+		snprintf(why, size, "the module cannot be used: %.60s", err.what);
+	else if ((info.features & needed) != needed)
+		snprintf(why, size, "the module is too old");
+	else if (!(info.trackers & 1 << SPLICE_VM_TRACKER_SOFT_DIRTY))
+		snprintf(why, size, "the module has no soft-dirty tracker here");
+	else
+		return snprintf(why, size, "the module is loaded");
+	return false;
 }
 
 struct backend *module_open(pid_t pid, struct error *err)

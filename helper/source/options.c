@@ -30,7 +30,7 @@ static void usage(FILE *to)
 	      "                       postcopy: send everything after it moved\n"
 	      "  --backend NAME       how memory is read. module: by the kernel module;\n"
 	      "                       vmread: copied without it, which is slower;\n"
-	      "                       auto: module where it is loaded, else vmread\n"
+	      "                       auto: module where it can be used, else vmread\n"
 	      "  --max-downtime MS    stop it when it would stand for less (300;\n"
 	      "                       1 to 3600000)\n"
 	      "  --max-rounds N       stop it after so many rounds (8; 1 to 1000)\n"

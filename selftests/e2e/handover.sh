@@ -8,7 +8,9 @@ port=7070
 tmp=/tmp/handover
 tests=0 failed=0
 migrate_args=
-export MIGRATE_HELPER_STATE_DELAY_MS=700
+# How long a state lasts at least, so that there is time to strike in it; more when much runs at a time.
+state_delay=${STATE_DELAY_MS:-700}
+export MIGRATE_HELPER_STATE_DELAY_MS=$state_delay
 
 mkdir -p $tmp
 
@@ -17,6 +19,16 @@ not_ok() {
 	tests=$((tests + 1)) failed=$((failed + 1))
 	echo "not ok $tests - $1: $2"
 	tail -n 4 $tmp/migrate.json $tmp/migrate.err $tmp/serve.json $tmp/serve.err 2>&1 | sed 's/^/# /'
+}
+
+# chosen [all | some | part I N]: of the rows on standard input all, those with a + at their end, or
+# each Nth one.
+chosen() {
+	case ${1:-all} in
+	all) cat ;;
+	some) grep '+$' ;;
+	part) awk -v i="$2" -v n="$3" 'NR % n == i' ;;
+	esac
 }
 
 wait_for() {
@@ -30,6 +42,7 @@ wait_for() {
 }
 
 net_up() {
+	! ip netns list | grep -q "^dst" || return 0
 	ip netns add dst
 	ip link add vsrc type veth peer name vdst
 	ip link set vdst netns dst
