@@ -218,13 +218,11 @@ static int run_there(struct outgoing *out, bool *died, struct error *err)
 	migrate__control__free_unpacked(msg, NULL);
 	out->figures.frozen_ns = figures_now() - out->frozen_at_ns;
 	report_say("the program runs there; it stood for %.3f s", out->figures.frozen_ns / 1e9);
-	if (outgoing_state(out, "POSTCOPY", err))
-		return -1;
+	/* a message that came before a failure counts, so failures are looked at with the queue only */
+	outgoing_state(out, "POSTCOPY", &ignored);
 	/* whether a broken connection matters is for the destination to say: it may have all */
-	if (outgoing_push(out, &push_err) && push_err.code != CODE_NETWORK) {
-		*err = push_err;
-		return -1;
-	}
+	if (outgoing_push(out, &push_err) && push_err.code != CODE_NETWORK)
+		outgoing_fail(out, &push_err);
 	msg = mailbox_next(&out->box, -1, err);
 	*died = msg && msg->body_case == MIGRATE__CONTROL__BODY_DIED;
 	if (*died)
