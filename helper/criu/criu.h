@@ -170,6 +170,8 @@ void lazy_server_close(struct lazy_server *srv);
 /**
  * struct criu_restore_opts - one restore
  * @cancel_fd: readable or hung up: give up; -1: never
+ * @group: where CRIU runs; until pre-resume its death kills the tasks (criu/attach.h). NULL: no
+ *	care is taken
  * @pre_resume: called when CRIU has done its last work in the tasks and before it lets go of
  *	them: CRIU traces every task and waits. A failure gives the restore up, and CRIU is not
  *	answered: whoever gives up kills it
@@ -179,6 +181,7 @@ struct criu_restore_opts {
 	int work_dir_fd;
 	int log_level;
 	int cancel_fd;
+	const struct cgroup *group;
 	int (*pre_resume)(void *ctx, struct error *err);
 	void *ctx;
 };

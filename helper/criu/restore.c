@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "criu/attach.h"
 #include "criu/criu.h"
 #include "criu/kept_log.h"
 #include "criu/log.h"
@@ -95,6 +96,22 @@ static int restore_recv(int rpc_fd, int cancel_fd, CriuResp **resp, struct error
 	return rpc_recv(rpc_fd, -1, resp, err);
 }
 
+static int restore_notified(int rpc_fd, const struct criu_restore_opts *opts, const char *script,
+			    struct error *err)
+{
+	bool attaches = opts->group && !strcmp(script, "post-restore");
+	struct criu_attach attach;
+
+	if (attaches && criu_attach_begin(&attach, criu_attach_find(opts->group), opts->cancel_fd,
+					  err))
+		return -1;
+	if (!strcmp(script, "pre-resume") && opts->pre_resume && opts->pre_resume(opts->ctx, err))
+		return -1;
+	if (rpc_answer(rpc_fd, true, err))
+		return -1;
+	return attaches ? criu_attach_run(&attach, err) : 0;
+}
+
 /*
  * Every notification is answered.
  * Return: 0 with CRIU's last word in @resp, NULL when it died without one; -1 with @err
@@ -103,7 +120,6 @@ static int restore_drive(int rpc_fd, const struct criu_restore_opts *opts, CriuR
 			 struct error *err)
 {
 	for (;;) {
-		bool pre_resume;
 		int ret;
 
 		*resp = NULL;
@@ -112,13 +128,10 @@ static int restore_drive(int rpc_fd, const struct criu_restore_opts *opts, CriuR
 			return -1;
 		if (!ret || (*resp)->type != CRIU_REQ_TYPE__NOTIFY || !(*resp)->notify)
 			return 0;
-		pre_resume = (*resp)->notify->script &&
-			     !strcmp((*resp)->notify->script, "pre-resume");
+		ret = restore_notified(rpc_fd, opts, (*resp)->notify->script ?: "", err);
 		criu_resp__free_unpacked(*resp, NULL);
 		*resp = NULL;
-		if (pre_resume && opts->pre_resume && opts->pre_resume(opts->ctx, err))
-			return -1;
-		if (rpc_answer(rpc_fd, true, err))
+		if (ret)
 			return -1;
 	}
 }

@@ -120,7 +120,7 @@ static int run_criu(struct incoming *in, int rpc_fd, struct error *err)
 {
 	struct criu_restore_opts opts = {
 		.images_dir_fd = in->images.images_fd, .work_dir_fd = in->images.work_fd,
-		.log_level = 4, .pre_resume = hold_tasks, .ctx = in,
+		.log_level = 4, .group = &in->group, .pre_resume = hold_tasks, .ctx = in,
 	};
 	struct error criu_err = { 0 };
 	int cancel[2], ret;

@@ -67,7 +67,6 @@ static int restore_go(struct outgoing *out, uint32_t files, struct error *err)
 	int ret;
 
 	go.files = files;
-	go.was_stopped = out->task.was_stopped || out->guard.was_stopped;
 	go.has_pending = true;
 	go.has_oom_score_adj = true;
 	if (pending_read(out->opts->pid, &go.pending, err) ||

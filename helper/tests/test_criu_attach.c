@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Two processes stand in for CRIU and for a task that CRIU restores. */
+#define _GNU_SOURCE
+#include <linux/futex.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "criu/attach.h"
+
+/**
+ * struct fixture - a stand-in and its task
+ * @sock: the stand-in waits for a byte of it, as CRIU does for an answer
+ * @task_ended: hangs up when the task is dead
+ */
+struct fixture {
+	pid_t criu;
+	int sock, task_ended;
+	struct error err;
+};
+
+enum course { AS_3_17, AS_4_1, NEVER_WAKES, DIES };
+
+static void seize(pid_t task, enum course course)
+{
+	int status, word = 0;
+
+	if (ptrace(PTRACE_SEIZE, task, 0, 0) || ptrace(PTRACE_INTERRUPT, task, 0, 0) ||
+	    waitpid(task, &status, __WALL) != task)
+		_exit(3);
+	if (course == DIES)
+		raise(SIGKILL);
+	if (course == AS_4_1 && ptrace(PTRACE_SETOPTIONS, task, 0, PTRACE_O_TRACESYSGOOD))
+		_exit(4);
+	ptrace(PTRACE_CONT, task, 0, 0);
+	while (course == NEVER_WAKES)
+		getppid();
+	syscall(SYS_futex, &word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+static void criu_main(int sock, int ended, enum course course)
+{
+	char byte;
+	pid_t task;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	task = fork();
+	if (!task) {
+		close(sock);
+		/* of a test that failed nothing stays */
+		alarm(60);
+		for (;;)
+			pause();
+	}
+	close(ended);
+	if (read(sock, &byte, 1) != 1)
+		_exit(2);
+	seize(task, course);
+	if (write(sock, "", 1) != 1)
+		_exit(5);
+	for (;;)
+		pause();
+}
+
+static void start(struct fixture *f, enum course course)
+{
+	int pair[2], ended[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_int_equal(pipe(ended), 0);
+	f->criu = fork();
+	if (!f->criu) {
+		close(pair[0]);
+		close(ended[0]);
+		criu_main(pair[1], ended[1], course);
+	}
+	close(pair[1]);
+	close(ended[1]);
+	f->sock = pair[0];
+	f->task_ended = ended[0];
+}
+
+static bool task_ends(const struct fixture *f, int timeout_ms)
+{
+	struct pollfd ended = { .fd = f->task_ended };
+
+	return poll(&ended, 1, timeout_ms) > 0;
+}
+
+static void seizes(enum course course)
+{
+	struct criu_attach attach;
+	struct fixture f = { 0 };
+	char byte;
+
+	start(&f, course);
+	assert_int_equal(criu_attach_begin(&attach, f.criu, -1, &f.err), 0);
+	assert_int_equal(write(f.sock, "", 1), 1);
+	assert_int_equal(criu_attach_run(&attach, &f.err), 0);
+	/* it goes on, and nobody traces it */
+	assert_int_equal(read(f.sock, &byte, 1), 1);
+	assert_int_equal(ptrace(PTRACE_CONT, f.criu, 0, 0), -1);
+	assert_false(task_ends(&f, 100));
+	kill(f.criu, SIGKILL);
+	assert_int_equal(waitpid(f.criu, NULL, 0), f.criu);
+	assert_true(task_ends(&f, 10000));
+	close(f.sock);
+	close(f.task_ended);
+}
+
+static void task_dies_with_3_17(void **state)
+{
+	seizes(AS_3_17);
+}
+
+static void task_dies_with_4_1(void **state)
+{
+	seizes(AS_4_1);
+}
+
+static void criu_dies_meanwhile(void **state)
+{
+	struct criu_attach attach;
+	struct fixture f = { 0 };
+
+	start(&f, DIES);
+	assert_int_equal(criu_attach_begin(&attach, f.criu, -1, &f.err), 0);
+	assert_int_equal(write(f.sock, "", 1), 1);
+	assert_int_equal(criu_attach_run(&attach, &f.err), 0);
+	assert_true(task_ends(&f, 10000));
+	close(f.sock);
+	close(f.task_ended);
+}
+
+/* CRIU is killed and reaped: its parent would not learn of the end of a traced one. */
+static void gives_up(bool answered)
+{
+	struct criu_attach attach;
+	struct fixture f = { 0 };
+	int cancel[2];
+
+	start(&f, NEVER_WAKES);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, cancel), 0);
+	assert_int_equal(criu_attach_begin(&attach, f.criu, cancel[0], &f.err), 0);
+	if (answered)
+		assert_int_equal(write(f.sock, "", 1), 1);
+	shutdown(cancel[1], SHUT_RDWR);
+	assert_int_equal(criu_attach_run(&attach, &f.err), -1);
+	assert_int_equal(f.err.code, CODE_ABORTED);
+	assert_int_equal(kill(f.criu, 0), -1);
+	close(f.sock);
+	close(f.task_ended);
+	close(cancel[0]);
+	close(cancel[1]);
+}
+
+static void given_up_in_a_wait(void **state)
+{
+	gives_up(false);
+}
+
+static void given_up_at_work(void **state)
+{
+	gives_up(true);
+}
+
+static void no_criu(void **state)
+{
+	struct criu_attach attach;
+	struct error err = { 0 };
+
+	assert_int_equal(criu_attach_begin(&attach, 0, -1, &err), -1);
+	assert_int_equal(err.code, CODE_CRIU);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(task_dies_with_3_17),
+		cmocka_unit_test(task_dies_with_4_1),
+		cmocka_unit_test(criu_dies_meanwhile),
+		cmocka_unit_test(given_up_in_a_wait),
+		cmocka_unit_test(given_up_at_work),
+		cmocka_unit_test(no_criu),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
