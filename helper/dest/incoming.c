@@ -431,17 +431,21 @@ static int prepare(struct incoming *in, int control_fd, struct error *err)
 static int undo(struct incoming *in, struct error *err)
 {
 	struct error first = { 0 }, why = { 0 };
-	bool gone = true;
+	bool gone = true, alone;
 
 	/* what the state machine saw may only be a consequence */
 	if (mailbox_failed(&in->box, &first))
 		*err = first;
-	if (keeper_abort(in->keeper, &why))
+	alone = keeper_abort(in->keeper, &why);
+	if (alone)
 		gone = keeper_undo(in->keeper, in->init_fd);
 	if (!gone)
 		tell("warning", NULL, "what was restored is still there: %s", why.what);
 	if (in->ctl)
 		control_send_abort(in->ctl, err, gone);
+	/* the source does not wait for the rest of it */
+	if (!alone)
+		keeper_wait(in->keeper);
 	incoming_stop_threads(in);
 	tell_result(err, NULL);
 	return err->code;

@@ -51,8 +51,14 @@ int keeper_spawn(struct keeper *keeper, pid_t task_pid, int *rpc_fd, pid_t *init
  */
 int keeper_commit(struct keeper *keeper, bool *started, struct error *err);
 
-/** keeper_abort() - kill what was restored, remove the directory; the keeper ends */
+/**
+ * keeper_abort() - kill what was restored; 0: nothing of it is left
+ *
+ * The keeper then removes the directory and the group, and ends: keeper_wait().
+ */
 int keeper_abort(struct keeper *keeper, struct error *err);
+/** keeper_wait() - until a keeper that is to end has ended */
+void keeper_wait(struct keeper *keeper);
 
 /**
  * keeper_done() - nothing is lacking: let go of everything; the keeper ends

@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "dest/fdpass.h"
@@ -18,6 +19,7 @@
 #include "kernel/fds.h"
 #include "kernel/pending.h"
 #include "wire/conn.h"
+#include "wire/deadline.h"
 #include "wire/message.h"
 
 #define SPEAK_MS	1000	/* so long a source may take no byte before it is given up */
@@ -84,24 +86,22 @@ static int kept_spawn(struct kept *kept, pid_t task_pid, struct keeper_msg *answ
 	return rpc_fd;
 }
 
-/* What was restored dies before it has run. */
+/* The restored tasks die before they have run. */
 static void kept_kill(struct kept *kept, struct error *err)
 {
 	/* the v1 freezer keeps killed tasks, and the init waits for them */
 	cgroup_kill(kept->group);
 	nsinit_kill(&kept->ns, err);
-	cgroup_remove(kept->group, KEPT_GROUP_TIMEOUT_MS);
 }
 
-static void kept_abort(struct kept *kept, struct error *err)
+/* The tasks are dead: as long as one lived, its missing pages must not read as zeros. */
+static void kept_clean_up(struct kept *kept)
 {
-	/* first the tasks: as long as one lives, its missing pages must not read as zeros */
-	kept_kill(kept, err);
+	cgroup_remove(kept->group, KEPT_GROUP_TIMEOUT_MS);
 	kept_release_all(kept);
 	owned_dir_remove(kept->dir);
 }
 
-/* After COMMIT the source must see at once that the helper has ended. */
 static void kept_forget_control(struct kept *kept)
 {
 	if (kept->control >= 0)
@@ -110,24 +110,59 @@ static void kept_forget_control(struct kept *kept)
 }
 
 /*
- * The helper died before COMMIT reached this keeper. When the tasks are dead only the keeper knows
+ * The helper cannot tell the source any more. When the tasks are dead only the keeper knows
  * that none of them ever ran, and the source may have recorded COMMIT meanwhile. A message that the
  * helper left half-written makes the Abort unreadable; the source is then in doubt, as without it.
+ * @gone: set when the tasks could not be killed
  */
-static void kept_abort_alone(struct kept *kept)
+static void kept_speak(struct kept *kept, const struct error *gone)
 {
-	struct error why = { 0 }, gone = { 0 }, ignored = { 0 };
+	struct error why = { 0 }, ignored = { 0 };
 	size_t bytes;
 	uint8_t *buf;
 
-	kept_abort(kept, &gone);
+	if (kept->control < 0)
+		return;
 	error_set(&why, CODE_INTERNAL, NULL, "the destination's helper was killed");
-	buf = kept->control < 0 ? NULL :
-	      message_pack_abort(&why, !error_is_set(&gone), &bytes, &ignored);
+	buf = message_pack_abort(&why, !error_is_set(gone), &bytes, &ignored);
 	if (buf)
 		conn_write(kept->control, buf, bytes, SPEAK_MS, &ignored);
 	free(buf);
+	shutdown(kept->control, SHUT_WR);
+}
+
+/* A close with messages unread would be a reset, which drops an Abort that is still on its way. */
+static void kept_hang_up(struct kept *kept)
+{
+	struct error ignored = { 0 };
+	struct timespec until = deadline_in(CLOCK_MONOTONIC, SPEAK_MS), now;
+	char byte;
+
+	do
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	while (kept->control >= 0 && now.tv_sec <= until.tv_sec &&
+	       !conn_read(kept->control, &byte, 1, SPEAK_MS, &ignored));
 	kept_forget_control(kept);
+}
+
+/* @heard: the helper lives, and knows whether the tasks are dead */
+static void kept_end(struct kept *kept, bool heard, const struct error *gone)
+{
+	/* before all else: the program stands at the source */
+	if (!heard)
+		kept_speak(kept, gone);
+	kept_clean_up(kept);
+	if (!heard)
+		kept_hang_up(kept);
+}
+
+/* The helper died before COMMIT reached this keeper. */
+static void kept_abort_alone(struct kept *kept)
+{
+	struct error gone = { 0 };
+
+	kept_kill(kept, &gone);
+	kept_end(kept, false, &gone);
 }
 
 void kept_group_leave(const struct cgroup *group)
@@ -162,6 +197,7 @@ static void kept_commit(struct kept *kept, struct keeper_msg *answer)
 	}
 	kept->committed = false;
 	kept_kill(kept, &(struct error){ 0 });
+	cgroup_remove(kept->group, KEPT_GROUP_TIMEOUT_MS);
 }
 
 static bool kept_reap(struct kept *kept)
@@ -183,7 +219,7 @@ static bool kept_reap(struct kept *kept)
 static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *fds)
 {
 	struct keeper_msg answer = { .op = msg->op, .seq = msg->seq };
-	bool go_on = true, started = false;
+	bool go_on = true, started = false, heard;
 	int rpc_fd = -1;
 
 	switch (msg->op) {
@@ -211,7 +247,7 @@ static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *f
 		if (kept->committed)
 			error_set(&answer.err, CODE_INTERNAL, NULL, "COMMIT was said already");
 		else
-			kept_abort(kept, &answer.err);
+			kept_kill(kept, &answer.err);
 		go_on = kept->committed;
 		break;
 	case KEEPER_DONE:
@@ -222,9 +258,11 @@ static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *f
 		go_on = false;
 		break;
 	}
-	fdpass_send(kept->sock, &answer, sizeof(answer), &rpc_fd, rpc_fd >= 0);
+	heard = !fdpass_send(kept->sock, &answer, sizeof(answer), &rpc_fd, rpc_fd >= 0);
 	if (rpc_fd >= 0)
 		close(rpc_fd);
+	if (msg->op == KEEPER_ABORT && !go_on)
+		kept_end(kept, heard, &answer.err);
 	if (started) {
 		kept_group_leave(kept->group);
 		/* CRIU's images are of no use any more, and take memory */

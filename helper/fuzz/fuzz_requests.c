@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	out.urgent_fd = pipe.fd;
 	fuzz_pipe_put(&pipe, data, size);
 	fuzz_pipe_end(&pipe);
-	outgoing_urgent_run(&out);
+	outgoing_serve_requests(&out);
 	ret = out.box.failed ? -1 : 0;
 	fuzz_error_fits(ret, &out.box.err);
 	fuzz_assert(out.left.nr <= 1000);

@@ -205,12 +205,13 @@ static int until_commit(struct outgoing *out, struct error *err)
 /* @died: set when the destination says that the program was killed after it was started */
 static int run_there(struct outgoing *out, bool *died, struct error *err)
 {
-	struct error push_err = { 0 }, ignored = { 0 };
+	struct error push_err = { 0 }, lost = { 0 }, ignored = { 0 };
 	Migrate__Control *msg;
 
 	outgoing_state(out, "RECORDED", &ignored);
-	if (send_empty(out, MIGRATE__CONTROL__BODY_COMMIT, err))
-		return -1;
+	/* a destination that died before it may have said so */
+	if (send_empty(out, MIGRATE__CONTROL__BODY_COMMIT, &lost))
+		outgoing_fail(out, &lost);
 	outgoing_state(out, "SENT", &ignored);
 	msg = outgoing_verdict(out, err);
 	if (!msg)

@@ -189,7 +189,9 @@ int outgoing_send_images(struct outgoing *out, struct error *err);
 
 /* serve_pages.c */
 
-/** outgoing_urgent_run() - answer requests until the connection ends; a thread's body */
+/** outgoing_serve_requests() - answer requests until the connection ends; -1 when it broke */
+int outgoing_serve_requests(struct outgoing *out);
+/** outgoing_urgent_run() - outgoing_serve_requests() as a thread's body: its end may be a failure */
 void *outgoing_urgent_run(void *out);
 /** outgoing_push() - send all that is left, once */
 int outgoing_push(struct outgoing *out, struct error *err);

@@ -3,6 +3,7 @@
 #include "source/outgoing.h"
 #include "ui/report.h"
 
+#define REASON_MS	500	/* the program stands meanwhile */
 #define PUSH_RUNS	64
 #define PUSH_PAGES	512UL	/* 2 MiB: what a request may have to share the link with */
 
@@ -52,9 +53,8 @@ static int answer(struct outgoing *out, const struct frame *frame, struct error 
 	return sender_pages(&out->urgent, frame->runs, frame->nr_runs, err);
 }
 
-void *outgoing_urgent_run(void *ctx)
+int outgoing_serve_requests(struct outgoing *out)
 {
-	struct outgoing *out = ctx;
 	struct frame frame = { 0 };
 	struct error err = { 0 };
 	int ret;
@@ -65,12 +65,27 @@ void *outgoing_urgent_run(void *ctx)
 			ret = -1;
 	} while (ret == 1);
 	frame_free(&frame);
-	/*
-	 * A connection that ended is no failure by itself: the destination closes it when it
-	 * has all, and a lost link shows on control.
-	 */
 	if (ret < 0 && err.code != CODE_NETWORK)
 		outgoing_fail(out, &err);
+	return ret;
+}
+
+/*
+ * The destination closes the connection when it has all. Before Started there is no reason to:
+ * then its helper is dead, although something else there may keep control open.
+ */
+void *outgoing_urgent_run(void *ctx)
+{
+	struct outgoing *out = ctx;
+	struct error err = { 0 };
+
+	outgoing_serve_requests(out);
+	/* control says why, at about the same time */
+	mailbox_wait_failure(&out->box, REASON_MS);
+	if (control_phase(out->ctl) < PHASE_STARTED) {
+		error_set(&err, CODE_NETWORK, NULL, "link lost: the urgent connection was closed");
+		outgoing_fail(out, &err);
+	}
 	return NULL;
 }
 

@@ -148,6 +148,7 @@ static void test_abort(void **state)
 
 	assert_true(cgroup_exists(&group));
 	assert_int_equal(keeper_abort(keeper, &err), 0);
+	keeper_wait(keeper);
 	assert_true(ends(init));
 	assert_false(dir_exists());
 	assert_false(cgroup_exists(&group));
@@ -206,6 +207,7 @@ static void test_no_hang_up(void **state)
 	close(rpc_fd);
 	assert_int_equal(poll(&fds, 1, 300), 0);
 	assert_int_equal(keeper_abort(keeper, &err), 0);
+	keeper_wait(keeper);
 	assert_true(ends(init));
 	keeper_free(keeper);
 	close(init);
@@ -248,6 +250,7 @@ static void test_commit_killed(void **state)
 	assert_false(cgroup_exists(&group));
 	memset(&err, 0, sizeof(err));
 	assert_int_equal(keeper_abort(keeper, &err), 0);
+	keeper_wait(keeper);
 	keeper_free(keeper);
 	close(rpc_fd);
 	close(init);

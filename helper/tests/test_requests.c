@@ -79,7 +79,7 @@ static enum exit_code ask(struct bench *bench, uint64_t page, uint32_t nr)
 	assert_int_equal(frame_send(bench->dest, FRAME_REQUEST, FRAME_COOKIE(0, MM), &run, 1, &err),
 			 0);
 	close(bench->dest);
-	outgoing_urgent_run(&bench->out);
+	outgoing_serve_requests(&bench->out);
 	assert_int_equal(mailbox_failed(&bench->out.box, &err), -1);
 	return err.code;
 }

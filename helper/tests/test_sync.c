@@ -114,6 +114,9 @@ static void dead_tasks_are_not_committed(void **state)
 	free(in);
 }
 
+/* The destination's end of urgent. */
+static int urgent_peer;
+
 static struct outgoing *source_new(void)
 {
 	static struct migrate_options opts = { .pid = 1, .max_frozen_s = 7 };
@@ -126,7 +129,7 @@ static struct outgoing *source_new(void)
 	assert_int_equal(outgoing_sync_init(out, &err), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	out->urgent_fd = pair[0];
-	close(pair[1]);
+	urgent_peer = pair[1];
 	return out;
 }
 
@@ -149,6 +152,7 @@ static void source_free(struct outgoing *out)
 	source_keeper_end(out->keeper, false);
 	control_close(out->ctl);
 	close(out->urgent_fd);
+	close(urgent_peer);
 	close(out->sync.kick);
 	close(out->sync.signals);
 	free(out);
@@ -280,6 +284,25 @@ static void verdict(bool unstarted)
 	source_free(out);
 }
 
+/* A destination whose keeper is stopped, and whose helper is dead, still has control open. */
+static void a_closed_urgent_connection_is_a_failure(void **state)
+{
+	struct outgoing *out = source_new();
+	struct error err = { 0 };
+	struct control *dest;
+
+	both_ends(&out->ctl, &dest);
+	assert_int_equal(walk_to(out->ctl, dest, PHASE_COMMITTED, &err), 0);
+	assert_int_equal(outgoing_commit(out, &err), 0);
+	assert_int_equal(outgoing_start_threads(out, outgoing_urgent_run, &err), 0);
+	shutdown(urgent_peer, SHUT_RDWR);
+	mailbox_wait_failure(&out->box, LATER_MS);
+	assert_int_equal(mailbox_failed(&out->box, &err), -1);
+	assert_int_equal(err.code, CODE_NETWORK);
+	control_close(dest);
+	source_free(out);
+}
+
 static void unstarted_is_waited_for(void **state)
 {
 	verdict(true);
@@ -300,6 +323,7 @@ int main(void)
 		cmocka_unit_test(done_before_commit),
 		cmocka_unit_test(frozen_has_a_limit),
 		cmocka_unit_test(commit_ends_the_limit),
+		cmocka_unit_test(a_closed_urgent_connection_is_a_failure),
 		cmocka_unit_test(unstarted_is_waited_for),
 		cmocka_unit_test(started_is_waited_for),
 	};
