@@ -1,29 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <errno.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
+#include <seccomp.h>
 #include <stdint.h>
-#include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #include "criu/sockopts.h"
-
-#ifdef __x86_64__
-#define ARCH	AUDIT_ARCH_X86_64
-#else
-#define ARCH	AUDIT_ARCH_AARCH64
-#endif
-
-/* The low half of an argument: both machines are little-endian. */
-#define LOAD(field)	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define IS(value, yes, no) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, yes, no)
-#define RETURN(what)	BPF_STMT(BPF_RET | BPF_K, what)
 
 /* Return: errno of the kernel's own answer, 0 when there is one */
 static int refusal(int fd, int option)
@@ -44,20 +28,37 @@ bool sockopts_refused(void)
 	return refused;
 }
 
+/* Level and option are an int: the kernel ignores the upper half of the register. */
+static int ask_for(scmp_filter_ctx filter, int option)
+{
+	return seccomp_rule_add(filter, SCMP_ACT_NOTIFY, SCMP_SYS(getsockopt), 2,
+				SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, SOL_SOCKET),
+				SCMP_A2(SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)option));
+}
+
 int sockopts_filter(void)
 {
-	struct sock_filter steps[] = {
-		LOAD(arch), IS(ARCH, 0, 7),
-		LOAD(nr), IS(SYS_getsockopt, 0, 5),
-		LOAD(args[1]), IS(SOL_SOCKET, 0, 3),
-		LOAD(args[2]), IS(SO_PASSCRED, 2, 0), IS(SO_PASSSEC, 1, 0),
-		RETURN(SECCOMP_RET_ALLOW),
-		RETURN(SECCOMP_RET_USER_NOTIF),
-	};
-	struct sock_fprog prog = { .len = sizeof(steps) / sizeof(*steps), .filter = steps };
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+	int ret = -ENOMEM;
 
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
-		       &prog);
+	if (filter)
+		ret = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);
+	/* CRIU runs programs that may need the capabilities of their files */
+	if (!ret)
+		ret = seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 0);
+	if (!ret)
+		ret = ask_for(filter, SO_PASSCRED);
+	if (!ret)
+		ret = ask_for(filter, SO_PASSSEC);
+	if (!ret)
+		ret = seccomp_load(filter);
+	if (!ret)
+		ret = seccomp_notify_fd(filter);
+	seccomp_release(filter);
+	if (ret >= 0)
+		return ret;
+	errno = -ret;
+	return -1;
 }
 
 /* Return: true when the kernel has no answer to the question, and ours is in its place */
@@ -80,15 +81,16 @@ static bool answered(pid_t pid, const struct seccomp_data *asked)
 
 void sockopts_answer(int listener, pid_t pid)
 {
-	struct seccomp_notif_resp resp = { 0 };
-	struct seccomp_notif asked = { 0 };
+	struct seccomp_notif_resp *resp = NULL;
+	struct seccomp_notif *asked = NULL;
 
-	/* who asked may have died meanwhile */
-	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &asked))
-		return;
-	resp.id = asked.id;
-	/* a helper of CRIU's that it started: the kernel knows best */
-	if (asked.pid != (uint32_t)pid || !answered(pid, &asked.data))
-		resp.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-	ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &resp);
+	/* the process that asked may have died meanwhile */
+	if (!seccomp_notify_alloc(&asked, &resp) && !seccomp_notify_receive(listener, asked)) {
+		resp->id = asked->id;
+		/* a program that CRIU started: the kernel knows best */
+		if (asked->pid != (uint32_t)pid || !answered(pid, &asked->data))
+			resp->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+		seccomp_notify_respond(listener, resp);
+	}
+	seccomp_notify_free(asked, resp);
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "kernel/affinity.h"
 #include "kernel/cgroup.h"
+#include "kernel/cgroup_mounts.h"
 
 #define MOUNT_POINT		"/sys/fs/cgroup"
 #define FREEZE_TIMEOUT_MS	10000
@@ -61,16 +62,6 @@ static bool file_says(const char *dir, const char *name, const char *wanted)
 	return found;
 }
 
-static bool has_word(const char *list, const char *word)
-{
-	size_t len = strlen(word);
-
-	for (const char *at = list; (at = strstr(at, word)); at += len)
-		if ((at == list || at[-1] == ',') && (!at[len] || strchr(",:\n", at[len])))
-			return true;
-	return false;
-}
-
 static const char *controller(enum cgroup_kind kind)
 {
 	return kind == CGROUP_V1 ? "freezer" : "memory";
@@ -88,7 +79,7 @@ static char *line_path(char *line, enum cgroup_kind kind)
 	path[strcspn(path, "\n")] = 0;
 	if (kind == CGROUP_V2)
 		return !strncmp(line, "0:", 2) && !controllers[1] ? path : NULL;
-	return has_word(controllers + 1, controller(kind)) ? path : NULL;
+	return cgroup_list_has(controllers + 1, controller(kind)) ? path : NULL;
 }
 
 int cgroup_line(pid_t pid, enum cgroup_kind kind, char *line, size_t size)
@@ -117,17 +108,6 @@ int cgroup_line(pid_t pid, enum cgroup_kind kind, char *line, size_t size)
 static const char *freeze_file(enum cgroup_kind kind)
 {
 	return kind == CGROUP_V2 ? "cgroup.freeze" : "freezer.state";
-}
-
-static bool mount_is(const char *line, enum cgroup_kind kind)
-{
-	const char *type = strstr(line, " - ");
-
-	if (!type)
-		return false;
-	if (kind == CGROUP_V2)
-		return !strncmp(type, " - cgroup2 ", 11);
-	return !strncmp(type, " - cgroup ", 10) && has_word(strrchr(type, ' ') + 1, controller(kind));
 }
 
 /* Whether a group can be made, and has the freezer: told by making it once. */
@@ -164,24 +144,10 @@ static int dir_at(const char *point, const char *root, const char *path, char *d
 	return 0;
 }
 
-/** typedef mount_fn - one mount of a hierarchy: true ends the walk */
-typedef bool (*mount_fn)(void *ctx, const char *point, const char *root);
-
-static bool walk_mounts(enum cgroup_kind kind, mount_fn fn, void *ctx)
+static bool walk_mounts(enum cgroup_kind kind, cgroup_mount_fn fn, void *ctx)
 {
-	FILE *file = fopen("/proc/self/mountinfo", "re");
-	char *line = NULL, point[PATH_MAX], root[PATH_MAX];
-	bool found = false;
-	size_t cap = 0;
-
-	while (file && !found && getline(&line, &cap, file) > 0)
-		found = mount_is(line, kind) &&
-			sscanf(line, "%*d %*d %*s %4095s %4095s", root, point) == 2 &&
-			fn(ctx, point, root);
-	free(line);
-	if (file)
-		fclose(file);
-	return found;
+	return cgroup_mounts_walk(CGROUP_MOUNTINFO, kind == CGROUP_V2 ? "" : controller(kind), fn,
+				  ctx);
 }
 
 /** struct plan - what is looked for, for try_mount() */

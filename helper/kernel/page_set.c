@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include "kernel/page_set.h"
 
@@ -10,6 +12,8 @@
 #define BLOCK_SHIFT	15			/* pages whose bits fill one page of @words */
 #define BLOCK_PAGES	(1UL << BLOCK_SHIFT)
 #define NR_BLOCKS	(NR_PAGES >> BLOCK_SHIFT)
+#define CHUNK_BLOCKS	512UL			/* blocks that become writable at once: 2 MiB of @words */
+#define CHUNK_BYTES	(CHUNK_BLOCKS * (BLOCK_PAGES / 8))
 
 /*
  * One bit for each page of @words that was ever written, right behind them. It is
@@ -20,11 +24,15 @@ static uint64_t *touched(const struct page_set *set)
 	return set->words + WORDS_BYTES / sizeof(*set->words);
 }
 
+/*
+ * Memory that nothing can be written to is not committed: where the kernel overcommits
+ * nothing (vm.overcommit_memory=2), a set takes the chunks that have members.
+ */
 int page_set_init(struct page_set *set)
 {
 	size_t bytes = WORDS_BYTES + NR_BLOCKS / 8;
-	void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *map = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+			 0);
 
 	set->nr = 0;
 	set->words = NULL;
@@ -33,7 +41,10 @@ int page_set_init(struct page_set *set)
 	/* a huge page would hold the bits of 64 GiB of address space */
 	madvise(map, bytes, MADV_NOHUGEPAGE);
 	set->words = map;
-	return 0;
+	if (!mprotect(touched(set), NR_BLOCKS / 8, PROT_READ | PROT_WRITE))
+		return 0;
+	page_set_destroy(set);
+	return -1;
 }
 
 void page_set_destroy(struct page_set *set)
@@ -81,6 +92,30 @@ uint64_t page_set_cost(const struct page_set *set, uint64_t addr, uint64_t nr_pa
 	return cost;
 }
 
+static bool chunk_is_open(const struct page_set *set, uint64_t chunk)
+{
+	const uint64_t *words = touched(set) + chunk * (CHUNK_BLOCKS / WORD_BITS);
+
+	for (size_t i = 0; i < CHUNK_BLOCKS / WORD_BITS; i++)
+		if (words[i])
+			return true;
+	return false;
+}
+
+/* A page that the set forgets would be lost to the program, so it ends as without memory. */
+static void open_block(struct page_set *set, uint64_t block)
+{
+	uint64_t chunk = block / CHUNK_BLOCKS;
+
+	if (!chunk_is_open(set, chunk) &&
+	    mprotect((char *)set->words + chunk * CHUNK_BYTES, CHUNK_BYTES,
+		     PROT_READ | PROT_WRITE)) {
+		perror("migrate-helper: no memory for the list of a program's pages");
+		abort();
+	}
+	touched(set)[block / WORD_BITS] |= 1UL << (block % WORD_BITS);
+}
+
 void page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages)
 {
 	uint64_t at = addr >> PAGE_SHIFT, end = clamp_end(at, nr_pages);
@@ -89,7 +124,8 @@ void page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages)
 		uint64_t block = at >> BLOCK_SHIFT, *word = &set->words[at / WORD_BITS];
 		uint64_t mask = next_mask(&at, end);
 
-		touched(set)[block / WORD_BITS] |= 1UL << (block % WORD_BITS);
+		if (!bit(touched(set), block))
+			open_block(set, block);
 		set->nr += __builtin_popcountl(mask & ~*word);
 		*word |= mask;
 	}

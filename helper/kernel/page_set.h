@@ -12,7 +12,7 @@
 /**
  * struct page_set - a set of pages of one address space
  * @words: one bit a page for all of user space: a reserved mapping of 4 GiB of
- *	which only touched parts exist; a summary of these is behind them
+ *	which only touched parts exist, and can be written; a summary of these is behind them
  * @nr: pages in the set
  *
  * Addresses are bytes, lengths are pages. Not locked: the owner locks.
@@ -30,6 +30,8 @@ struct run {
 
 int page_set_init(struct page_set *set);	/* 0, or -1 with errno */
 void page_set_destroy(struct page_set *set);
+
+/** page_set_add() - add pages; without memory for them the caller's process is aborted */
 void page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages);
 void page_set_remove(struct page_set *set, uint64_t addr, uint64_t nr_pages);
 

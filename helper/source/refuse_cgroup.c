@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "kernel/cgroup_mounts.h"
 #include "source/refuse.h"
 
 /**
@@ -34,37 +35,26 @@ static const struct knob v1_knobs[] = {
 	{ 0 }
 };
 
-/* Does mount option list @options have controller @name? */
-static bool has_option(const char *options, const char *name)
-{
-	size_t len = strlen(name);
+/** struct found - the first mount that find_mount() sees */
+struct found {
+	char *dir;
+	size_t size;
+};
 
-	for (const char *at = options; at; at = strchr(at, ',')) {
-		at += *at == ',';
-		if (!strncmp(at, name, len) && (!at[len] || at[len] == ',' || at[len] == '\n'))
-			return true;
-	}
-	return false;
+static bool take_first(void *ctx, const char *point, const char *root)
+{
+	struct found *found = ctx;
+
+	snprintf(found->dir, found->size, "%s", point);
+	return true;
 }
 
-/* Return: false when no hierarchy with @controller ("": version 2) is mounted */
-static bool find_mount(const char *controller, char *dir, size_t size)
+/* Return: false when no hierarchy with @controllers ("": version 2) is mounted */
+static bool find_mount(const char *controllers, char *dir, size_t size)
 {
-	char line[PATH_MAX + 512], where[PATH_MAX], type[32], options[512];
-	FILE *file = fopen("/proc/self/mounts", "re");
-	bool found = false;
+	struct found found = { dir, size };
 
-	while (file && !found && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%*s %4095s %31s %511s", where, type, options) != 3)
-			continue;
-		found = *controller ? !strcmp(type, "cgroup") && has_option(options, controller) :
-				      !strcmp(type, "cgroup2");
-	}
-	if (file)
-		fclose(file);
-	if (found)
-		snprintf(dir, size, "%s", where);
-	return found;
+	return cgroup_mounts_walk(CGROUP_MOUNTINFO, controllers, take_first, &found);
 }
 
 static void find_limit(struct outgoing *out, const char *mount, const char *group,

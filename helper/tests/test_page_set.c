@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -175,6 +176,40 @@ static void common_pages(void **state)
 	page_set_destroy(&other);
 }
 
+/* Return: KiB of private memory that this process can write to, which is what it commits */
+static long committed(void)
+{
+	FILE *file = fopen("/proc/self/status", "re");
+	char line[256];
+	long kib = -1;
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "VmData: %ld kB", &kib) == 1)
+			break;
+	fclose(file);
+	assert_true(kib >= 0);
+	return kib;
+}
+
+/* 4 GiB of bits are reserved; a program has members in three places of its address space. */
+static void commits_what_it_needs(void **state)
+{
+	static const uint64_t places[] = { 0x400000, 0x555555554000, 0x7ffff7d00000 };
+	struct page_set *set = *state, other;
+	long before = committed();
+
+	assert_int_equal(page_set_init(&other), 0);
+	assert_in_range(committed() - before, 0, 1024);
+	for (int i = 0; i < 3; i++) {
+		page_set_add(&other, places[i], 1000);
+		page_set_add(set, places[i], 1000);
+	}
+	assert_int_equal(page_set_common(set, &other), 3000);
+	assert_in_range(committed() - before, 0, 16 * 1024);
+	page_set_destroy(&other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -185,6 +220,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(like_an_array, setup, teardown),
 		cmocka_unit_test_setup_teardown(cost_is_what_is_not_touched, setup, teardown),
 		cmocka_unit_test_setup_teardown(common_pages, setup, teardown),
+		cmocka_unit_test_setup_teardown(commits_what_it_needs, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
