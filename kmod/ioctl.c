@@ -8,6 +8,7 @@
 #include <linux/splice_vm.h>
 
 #include "batch.h"
+#include "epoch.h"
 #include "inflight.h"
 #include "ioctl.h"
 #include "scan.h"
@@ -29,6 +30,7 @@ union splice_vm_ioctl_arg {
 	struct splice_vm_attach attach;
 	struct splice_vm_send send;
 	struct splice_vm_track track;
+	struct splice_vm_epoch epoch;
 	struct splice_vm_scan scan;
 	struct splice_vm_uffd uffd;
 };
@@ -117,14 +119,22 @@ static const struct splice_vm_ioctl_op splice_vm_ioctl_ops[] = {
 	{
 		.cmd = SPLICE_VM_TRACK,
 		.size = sizeof(struct splice_vm_track),
-		.min_size = offsetofend(struct splice_vm_track, reserved),
+		.min_size = offsetofend(struct splice_vm_track, uffd_fd),
 		.execute = splice_vm_track,
+	},
+	{
+		.cmd = SPLICE_VM_EPOCH,
+		.size = sizeof(struct splice_vm_epoch),
+		.min_size = offsetofend(struct splice_vm_epoch, reserved),
+		.flags = SPLICE_VM_EPOCH_MORE,
+		.execute = splice_vm_epoch,
 	},
 	{
 		.cmd = SPLICE_VM_SCAN,
 		.size = sizeof(struct splice_vm_scan),
 		.min_size = offsetofend(struct splice_vm_scan, epoch),
-		.flags = SPLICE_VM_SCAN_TRACKED | SPLICE_VM_SCAN_POPULATED,
+		.flags = SPLICE_VM_SCAN_TRACKED | SPLICE_VM_SCAN_POPULATED |
+			 SPLICE_VM_SCAN_MAPPINGS,
 		.execute = splice_vm_scan,
 		.lost = splice_vm_scan_lost,
 	},

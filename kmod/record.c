@@ -4,7 +4,6 @@
  * chunks, which a tree keeps in order; large ranges stay ranges. Called from MMU
  * notifiers: nothing here sleeps but the functions that say so.
  */
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "record.h"
@@ -191,34 +190,47 @@ void splice_vm_record_log(struct splice_vm_record *rec, unsigned long start,
 	spin_unlock(&rec->lock);
 }
 
+/* Return: false when there was no memory for a chunk: it was noted as a range */
+static bool splice_vm_record_written_chunk(struct splice_vm_record *rec,
+					   unsigned long start,
+					   unsigned long end)
+{
+	unsigned int first = splice_vm_chunk_bit(start);
+	unsigned int nr = (end - start) >> PAGE_SHIFT;
+	struct splice_vm_chunk *chunk;
+
+	spin_lock(&rec->lock);
+	chunk = splice_vm_log_in_chunk(rec, start, end);
+	if (chunk) {
+		bitmap_set(chunk->dirty, first, nr);
+		bitmap_clear(chunk->held, first, nr);
+	}
+	spin_unlock(&rec->lock);
+	return chunk;
+}
+
 /**
  * splice_vm_record_written() - these pages were written; some may be holes
  * @rec: the record
  * @start: first byte, page aligned
  * @end: byte after the last
  *
- * Sleeps. Stops at a fatal signal: then the caller must log the range.
+ * Sleeps.
  */
 void splice_vm_record_written(struct splice_vm_record *rec, unsigned long start,
 			      unsigned long end)
 {
-	while (start < end && !fatal_signal_pending(current)) {
+	bool chunks = true;
+
+	while (start < end && chunks) {
 		unsigned long next = ALIGN(start + 1, SPLICE_VM_CHUNK_SIZE);
-		unsigned int first = splice_vm_chunk_bit(start), nr;
-		struct splice_vm_chunk *chunk;
 
 		next = min(next, end);
-		nr = (next - start) >> PAGE_SHIFT;
-		spin_lock(&rec->lock);
-		chunk = splice_vm_log_in_chunk(rec, start, next);
-		if (chunk) {
-			bitmap_set(chunk->dirty, first, nr);
-			bitmap_clear(chunk->held, first, nr);
-		}
-		spin_unlock(&rec->lock);
+		chunks = splice_vm_record_written_chunk(rec, start, next);
 		start = next;
 		cond_resched();
 	}
+	splice_vm_record_log(rec, start, end);
 }
 
 /**
@@ -328,44 +340,57 @@ void splice_vm_record_dirty(struct splice_vm_record *rec, unsigned long index,
 	spin_unlock(&rec->lock);
 }
 
-/* Return: where the next chunk begins */
+/* Of one chunk, what lies in [addr, end). Return: where the next chunk begins */
 static unsigned long
 splice_vm_record_move_chunk(struct splice_vm_record *to,
-			    struct splice_vm_record *from, unsigned long addr)
+			    struct splice_vm_record *from, unsigned long addr,
+			    unsigned long end)
 {
 	unsigned long index = addr >> SPLICE_VM_CHUNK_SHIFT;
+	unsigned long base = index << SPLICE_VM_CHUNK_SHIFT;
+	unsigned int first = splice_vm_chunk_bit(addr);
+	unsigned int last = min(end - base, SPLICE_VM_CHUNK_SIZE) >> PAGE_SHIFT;
 	struct splice_vm_chunk chunk;
 
 	splice_vm_record_take(from, index, &chunk);
+	splice_vm_record_put_back(from, &chunk, 0, first);
+	splice_vm_record_put_back(from, &chunk, last, SPLICE_VM_CHUNK_PAGES);
 	/* While there was no memory for the chunk it was noted as a range, for whatever. */
 	bitmap_or(chunk.dirty, chunk.dirty, chunk.logged,
 		  SPLICE_VM_CHUNK_PAGES);
 	bitmap_andnot(chunk.held, chunk.held, chunk.logged,
 		      SPLICE_VM_CHUNK_PAGES);
+	bitmap_clear(chunk.dirty, 0, first);
+	bitmap_clear(chunk.dirty, last, SPLICE_VM_CHUNK_PAGES - last);
 	splice_vm_record_dirty(to, index, chunk.dirty, chunk.held);
-	return (index + 1) << SPLICE_VM_CHUNK_SHIFT;
+	return base + SPLICE_VM_CHUNK_SIZE;
 }
 
 /**
- * splice_vm_record_move() - all that one record holds counts as written in another
+ * splice_vm_record_move() - what one record holds of a range counts as written in another
  * @to: the other
- * @from: empty afterwards, but for what came meanwhile
+ * @from: holds nothing of the range afterwards, but for what came meanwhile
+ * @start: first byte, page aligned
+ * @end: byte after the last
  *
  * Sleeps.
  */
 void splice_vm_record_move(struct splice_vm_record *to,
-			   struct splice_vm_record *from)
+			   struct splice_vm_record *from, unsigned long start,
+			   unsigned long end)
 {
-	unsigned long addr = 0, next, gap_end;
+	unsigned long addr = start, next, gap_end;
 
 	/* Only ever upwards: what comes behind us stays there, or this may have no end. */
-	while (splice_vm_record_next(from, addr, &next, &gap_end)) {
+	while (splice_vm_record_next(from, addr, &next, &gap_end) &&
+	       next < end) {
 		if (gap_end > next) {
+			gap_end = min(gap_end, end);
 			splice_vm_record_log(to, next, gap_end);
 			splice_vm_record_cut(from, next, gap_end);
 			addr = gap_end;
 		} else {
-			addr = splice_vm_record_move_chunk(to, from, next);
+			addr = splice_vm_record_move_chunk(to, from, next, end);
 		}
 		cond_resched();
 	}

@@ -72,7 +72,8 @@ bool splice_vm_record_unmapped_touches(struct splice_vm_record *rec,
 				       unsigned long start, unsigned long end);
 void splice_vm_record_log_unmapped(struct splice_vm_record *rec);
 void splice_vm_record_move(struct splice_vm_record *to,
-			   struct splice_vm_record *from);
+			   struct splice_vm_record *from, unsigned long start,
+			   unsigned long end);
 bool splice_vm_record_peek(struct splice_vm_record *rec, unsigned long index,
 			   struct splice_vm_chunk *out);
 void splice_vm_record_dirty(struct splice_vm_record *rec, unsigned long index,

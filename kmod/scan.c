@@ -4,15 +4,14 @@
  * kernel memory under the target's mmap_lock, and copied out without it, since the caller
  * may scan itself.
  */
-#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 #include <linux/splice_vm.h>
 
+#include "mappings.h"
 #include "observe.h"
 #include "populated.h"
-#include "protect.h"
 #include "scan.h"
 #include "target.h"
 #include "track.h"
@@ -222,64 +221,20 @@ static int splice_vm_scan_report(struct splice_vm_scan_call *call,
 	return 0;
 }
 
-/* Writes are looked for only as far as there is room to report them. */
-static int splice_vm_scan_protect_loop(struct splice_vm_scan_call *call,
-				       struct mm_struct *mm,
-				       struct splice_vm_usercall *user)
-{
-	unsigned long end = call->end;
-	int ret;
-
-	ret = splice_vm_protect_begin(call->sess, mm, user, call->addr, end);
-	while (!ret && !call->full && call->addr < end) {
-		ret = splice_vm_protect_collect(call->sess, mm, user,
-						call->addr, end, &call->end);
-		if (!ret)
-			ret = splice_vm_scan_loop(call, mm,
-						  splice_vm_scan_tracked_step);
-	}
-	call->end = end;
-	return ret;
-}
-
-static int splice_vm_scan_protect(struct splice_vm_scan_call *call,
-				  struct mm_struct *mm)
-{
-	struct splice_vm_usercall user;
-	int ret;
-
-	ret = splice_vm_usercall_begin(&user, call->user,
-				       call->runs.max * sizeof(*call->runs.v));
-	if (ret)
-		return ret;
-	ret = splice_vm_scan_protect_loop(call, mm, &user);
-	splice_vm_usercall_end(&user);
-	return ret;
-}
-
-static int splice_vm_scan_collected(struct splice_vm_scan_call *call,
-				    struct mm_struct *mm)
-{
-	/* Without memory what comes next is coarser, no less right. */
-	splice_vm_track_prepare(call->sess, mm);
-	if (call->sess->tracker == SPLICE_VM_TRACKER_PROTECT)
-		return splice_vm_scan_protect(call, mm);
-	return splice_vm_scan_loop(call, mm, splice_vm_scan_tracked_step);
-}
-
 /* Only the walk keeps the target's memory from going away, not the copy to the caller. */
-static int splice_vm_scan_walk(struct splice_vm_scan_call *call, bool tracked)
+static int splice_vm_scan_walk(struct splice_vm_scan_call *call,
+			       bool (*step)(struct splice_vm_scan_call *call,
+					    struct mm_struct *mm))
 {
 	struct mm_struct *mm = splice_vm_target_get(call->sess);
 	int ret;
 
 	if (IS_ERR(mm))
 		return PTR_ERR(mm);
-	if (tracked)
-		ret = splice_vm_scan_collected(call, mm);
-	else
-		ret = splice_vm_scan_loop(call, mm,
-					  splice_vm_populated_step);
+	/* Without memory what comes next is coarser, no less right. */
+	if (step == splice_vm_scan_tracked_step)
+		splice_vm_track_prepare(call->sess, mm);
+	ret = splice_vm_scan_loop(call, mm, step);
 	splice_vm_target_put(mm);
 	return ret;
 }
@@ -288,7 +243,6 @@ static int splice_vm_scan_tracked(struct splice_vm_scan_call *call,
 				  struct splice_vm_scan *scan)
 {
 	struct splice_vm_session *sess = call->sess;
-	u64 begun = ktime_get_ns();
 	int ret;
 
 	if (mutex_lock_killable(&sess->lock))
@@ -298,17 +252,13 @@ static int splice_vm_scan_tracked(struct splice_vm_scan_call *call,
 		goto out_unlock;
 	}
 	scan->epoch = atomic64_read(&sess->epochs);
-	ret = splice_vm_scan_walk(call, true);
+	ret = splice_vm_scan_walk(call, splice_vm_scan_tracked_step);
 	if (!ret)
 		ret = splice_vm_scan_report(call, scan);
 	if (ret)
 		splice_vm_scan_undo(call);
 	else
 		atomic64_set(&sess->epochs_seen, scan->epoch);
-	if (!ret && scan->done && sess->tracker == SPLICE_VM_TRACKER_PROTECT) {
-		atomic64_inc(&sess->epochs);
-		splice_vm_observe_epoch(sess, begun);
-	}
 out_unlock:
 	mutex_unlock(&sess->lock);
 	return ret;
@@ -320,7 +270,26 @@ static int splice_vm_scan_populated(struct splice_vm_scan_call *call,
 	int ret;
 
 	scan->epoch = atomic64_read(&call->sess->epochs);
-	ret = splice_vm_scan_walk(call, false);
+	ret = splice_vm_scan_walk(call, splice_vm_populated_step);
+	return ret ?: splice_vm_scan_report(call, scan);
+}
+
+static int splice_vm_scan_mappings(struct splice_vm_scan_call *call,
+				   struct splice_vm_scan *scan)
+{
+	struct splice_vm_session *sess = call->sess;
+	int ret;
+
+	if (mutex_lock_killable(&sess->lock))
+		return -EINTR;
+	scan->epoch = atomic64_read(&sess->epochs);
+	if (sess->tracker == SPLICE_VM_TRACKER_NONE)
+		ret = -ENOTCONN;
+	else if (sess->tracker != SPLICE_VM_TRACKER_EVENTS)
+		ret = -EOPNOTSUPP;
+	else
+		ret = splice_vm_scan_walk(call, splice_vm_mappings_step);
+	mutex_unlock(&sess->lock);
 	return ret ?: splice_vm_scan_report(call, scan);
 }
 
@@ -361,6 +330,8 @@ long splice_vm_scan(struct splice_vm_session *sess, void *arg)
 		return ret;
 	if (scan->flags == SPLICE_VM_SCAN_TRACKED)
 		ret = splice_vm_scan_tracked(&call, scan);
+	else if (scan->flags == SPLICE_VM_SCAN_MAPPINGS)
+		ret = splice_vm_scan_mappings(&call, scan);
 	else
 		ret = splice_vm_scan_populated(&call, scan);
 	splice_vm_observe_scan(sess, scan, call.runs.v, call.runs.nr, ret);

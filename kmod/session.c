@@ -27,7 +27,6 @@ static int splice_vm_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 	mutex_init(&sess->lock);
 	init_waitqueue_head(&sess->wait);
-	INIT_LIST_HEAD(&sess->protecting);
 	splice_vm_record_init(&sess->record);
 	splice_vm_record_init(&sess->pending);
 	sess->opener_uid = current_uid();
@@ -51,17 +50,12 @@ static int splice_vm_release(struct inode *inode, struct file *file)
 		splice_vm_notifier_unregister(sess);
 		splice_vm_events_stop(sess);
 	}
-	/* It compares mms by address. */
 	splice_vm_track_free(sess);
-	if (sess->mm) {
-		mmdrop(sess->attached_by);
+	if (sess->mm)
 		mmdrop(sess->mm);
-	}
 	splice_vm_inflight_close(sess);
 	put_pid(sess->pid);
 	put_pid(sess->opener);
-	if (sess->pagemap)
-		fput(sess->pagemap);
 	splice_vm_record_destroy(&sess->record);
 	splice_vm_record_destroy(&sess->pending);
 	kvfree(sess);
@@ -74,9 +68,7 @@ static __poll_t splice_vm_poll(struct file *file, poll_table *wait)
 	__poll_t mask = 0;
 
 	poll_wait(file, &sess->wait, wait);
-	/* With write-protection a SCAN itself ends an epoch: there is always one to be had. */
-	if (READ_ONCE(sess->tracker) == SPLICE_VM_TRACKER_PROTECT ||
-	    atomic64_read(&sess->epochs) != atomic64_read(&sess->epochs_seen))
+	if (atomic64_read(&sess->epochs) != atomic64_read(&sess->epochs_seen))
 		mask |= EPOLLIN | EPOLLRDNORM;
 	if (READ_ONCE(sess->gone))
 		mask |= EPOLLHUP;

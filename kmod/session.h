@@ -24,10 +24,6 @@
  *	page table locks	of the target
  *	splice_vm_record.lock	spinlock, innermost
  *
- * The write-protect tracker calls ioctls of its userfaultfd and of /proc/PID/pagemap with
- * splice_vm_session.lock held: they take the target's mmap_lock themselves, and the caller's
- * when they fault its memory in. The two may be one: so never with an mmap_lock held.
- *
  * Apart from these, splice_vm_users_lock and in it splice_vm_user.lock, mutexes: taken with no
  * lock of ours held, in open, in release, in SEND between batches, and by a work item. Under them
  * nothing waits for a target or a socket.
@@ -52,15 +48,15 @@
  *   lock instead: release takes the session off the registry before all else.
  * - Its work item is queued by the notifier's callbacks and by ATTACH, which holds the file;
  *   release cancels it, and waits for it, when the notifier is unregistered.
- * - session->mm and ->attached_by are set once, by ATTACH, with a reference on the struct (mmgrab)
- *   that is dropped at release. ->pid is set before it, for good, and means the number
+ * - session->mm is set once, by ATTACH, with a reference on the struct (mmgrab) that is
+ *   dropped at release. ->pid is set before it, for good, and means the number
  *   even when the process has been reaped. The struct stays, its memory may go: each use
  *   of the memory is between splice_vm_target_get() and splice_vm_target_put().
  * - The notifier is registered by ATTACH and unregistered at release, which waits for
  *   callbacks that run. Its release callback, when the target exits or calls
  *   exec, only sets ->gone.
- * - session->pagemap is opened by ATTACH and session->uffd by TRACK; release puts both. The
- *   last put of the userfaultfd lifts the protection of all pages.
+ * - session->uffd is a reference on a file of the caller, from TRACK until the tracker is
+ *   stopped, so that the context in it, which is compared with those of mappings, is no other's.
  * - What is known of the pages at a socket outlives the session: see struct splice_vm_flight.
  * - Pages: whoever took a reference puts it; pipes and sockets take their own.
  */
@@ -79,17 +75,13 @@ struct splice_vm_user;
  * @may_track: mem_fd was open for writing; constant after ATTACH
  * @ptrace_capable: whoever opened mem_fd had CAP_SYS_PTRACE in the initial user
  *	namespace; constant after ATTACH
- * @attached_by: address space that gave mem_fd; with a reference on the struct, only compared,
- *	constant after ATTACH
  * @max_inflight: cap in pages; constant after ATTACH
  * @user: of @opener_uid: whose limit its pages count against; constant
  * @queued: pages that it left at sockets, in whole folios, with what its calls reserved;
  *	under the user's lock
  * @tracker: SPLICE_VM_TRACKER_*; set by TRACK under @lock, read by callbacks
- * @pagemap: /proc/PID/pagemap of @mm, or NULL; constant after ATTACH
- * @uffd: the write-protect tracker's userfaultfd, or NULL; under @lock
- * @protecting: in the list of sessions with that tracker, under its lock, innermost but
- *	for @record's
+ * @uffd: the userfaultfd that covers what the caller of the events tracker follows, or NULL;
+ *	under @lock
  * @notifier: registered while @mm is set
  * @gone: the target's memory is being torn down; only ever set
  * @wait: woken when an epoch ends and when the target is gone
@@ -121,14 +113,11 @@ struct splice_vm_session {
 	struct pid *pid;
 	bool may_track;
 	bool ptrace_capable;
-	struct mm_struct *attached_by;
 	unsigned int max_inflight;
 	struct splice_vm_user *user;
 	unsigned long queued;
 	unsigned int tracker;
-	struct file *pagemap;
 	struct file *uffd;
-	struct list_head protecting;
 #ifdef CONFIG_MMU_NOTIFIER
 	struct mmu_notifier notifier;
 #endif

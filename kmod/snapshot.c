@@ -116,7 +116,7 @@ void splice_vm_snapshot_take(struct splice_vm_session *sess,
 	 * After the walk: writeback does not wait for us, and what it notes before it takes the
 	 * right to write away is not to be missed by both.
 	 */
-	splice_vm_record_move(&sess->record, &sess->pending);
+	splice_vm_record_move(&sess->record, &sess->pending, 0, TASK_SIZE_MAX);
 	sess->fresh = false;
 	atomic64_inc(&sess->epochs);
 	wake_up_all(&sess->wait);

@@ -13,7 +13,6 @@
 #include <linux/splice_vm.h>
 
 #include "observe.h"
-#include "protect.h"
 #include "target.h"
 #include "track.h"
 
@@ -72,36 +71,23 @@ static struct pid *splice_vm_mm_pid(struct mm_struct *mm)
 static int splice_vm_target_bind(struct splice_vm_session *sess,
 				 struct mm_struct *mm, const struct file *file)
 {
-	struct file *pagemap;
 	int ret;
 
-	pagemap = splice_vm_protect_pagemap(mm, file);
-	if (IS_ERR(pagemap))
-		return PTR_ERR(pagemap);
-	ret = -ESRCH;
 	if (!mmget_not_zero(mm))
-		goto err_pagemap;
+		return -ESRCH;
 	ret = splice_vm_notifier_register(sess, mm);
 	mmput_async(mm);
 	if (ret)
-		goto err_pagemap;
+		return ret;
 
 	sess->may_track = file->f_mode & FMODE_WRITE;
 	sess->ptrace_capable = file_ns_capable(file, &init_user_ns,
 					       CAP_SYS_PTRACE);
-	sess->pagemap = pagemap;
 	sess->pid = splice_vm_mm_pid(mm);
-	sess->attached_by = current->mm;
-	mmgrab(sess->attached_by);
 	mmgrab(mm);
 	/* Pairs with the acquire in splice_vm_target_get(). */
 	smp_store_release(&sess->mm, mm);
 	return 0;
-
-err_pagemap:
-	if (pagemap)
-		fput(pagemap);
-	return ret;
 }
 
 static int splice_vm_attach_file(struct splice_vm_session *sess,

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * TRACK, and the MMU notifier that both trackers need: unmaps and the like are logged with
- * their ranges, at start and end, and looked at when SCAN asks. What was written is found
- * by snapshot.c (soft-dirty) or protect.c (write-protection).
+ * their ranges, at start and end, and looked at when SCAN asks. The pages that were written are
+ * found by snapshot.c (soft-dirty), or by the caller, who tells epoch.c (events).
  */
+#include <linux/file.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/sched/signal.h>
@@ -12,19 +13,17 @@
 #include "held.h"
 #include "mapped.h"
 #include "observe.h"
-#include "protect.h"
 #include "snapshot.h"
 #include "target.h"
 #include "track.h"
+#include "uffd.h"
 
 u64 splice_vm_trackers(void)
 {
-	u64 trackers = 0;
+	u64 trackers = BIT_ULL(SPLICE_VM_TRACKER_EVENTS);
 
 	if (IS_ENABLED(CONFIG_MEM_SOFT_DIRTY))
 		trackers |= BIT_ULL(SPLICE_VM_TRACKER_SOFT_DIRTY);
-	if (SPLICE_VM_HAS_PROTECT)
-		trackers |= BIT_ULL(SPLICE_VM_TRACKER_PROTECT);
 	return trackers;
 }
 
@@ -42,7 +41,7 @@ static void splice_vm_log_event(struct splice_vm_session *sess,
 	unsigned long end = PAGE_ALIGN(min(range->end, TASK_SIZE_MAX));
 
 	splice_vm_record_log(&sess->record, start, end);
-	/* Write-protection is lost when a mapping moves: there it counts as new. */
+	/* With the other tracker a mapping that moves is registered anew, and counts as new. */
 	if (range->event == MMU_NOTIFY_UNMAP &&
 	    sess->tracker == SPLICE_VM_TRACKER_SOFT_DIRTY)
 		splice_vm_record_unmap(&sess->record, start, end);
@@ -184,18 +183,25 @@ int splice_vm_track_prepare(struct splice_vm_session *sess,
 	return splice_vm_record_reserve(&sess->pending, tables);
 }
 
+static void splice_vm_track_put_uffd(struct splice_vm_session *sess)
+{
+	if (sess->uffd)
+		fput(sess->uffd);
+	sess->uffd = NULL;
+}
+
 /* Callbacks may still run, and add to a record that nobody asks for. */
 static void splice_vm_track_stop(struct splice_vm_session *sess)
 {
 	lockdep_assert_held(&sess->lock);
 	WRITE_ONCE(sess->tracker, SPLICE_VM_TRACKER_NONE);
-	splice_vm_protect_stop(sess);
+	splice_vm_track_put_uffd(sess);
 }
 
 /* No callback may run any more. */
 void splice_vm_track_free(struct splice_vm_session *sess)
 {
-	splice_vm_protect_stop(sess);
+	splice_vm_track_put_uffd(sess);
 	splice_vm_vmas_free(sess);
 }
 
@@ -204,8 +210,6 @@ static int splice_vm_track_start_on(struct splice_vm_session *sess,
 {
 	int ret = splice_vm_track_prepare(sess, mm);
 
-	if (!ret && tracker == SPLICE_VM_TRACKER_PROTECT)
-		ret = splice_vm_protect_start(sess, mm);
 	if (ret)
 		return ret;
 	/*
@@ -219,12 +223,20 @@ static int splice_vm_track_start_on(struct splice_vm_session *sess,
 	return ret;
 }
 
-static int splice_vm_track_start(struct splice_vm_session *sess, u32 tracker)
+/* Takes over the reference on @uffd, or NULL, when it succeeds. */
+static int splice_vm_track_start(struct splice_vm_session *sess, u32 tracker,
+				 struct file *uffd)
 {
 	struct mm_struct *mm;
 	int ret;
 
 	lockdep_assert_held(&sess->lock);
+	if (sess->tracker == SPLICE_VM_TRACKER_EVENTS &&
+	    tracker == SPLICE_VM_TRACKER_EVENTS) {
+		splice_vm_track_put_uffd(sess);
+		sess->uffd = uffd;
+		return 0;
+	}
 	if (sess->tracker != SPLICE_VM_TRACKER_NONE)
 		return -EBUSY;
 	mm = splice_vm_target_get(sess);
@@ -232,17 +244,42 @@ static int splice_vm_track_start(struct splice_vm_session *sess, u32 tracker)
 		return PTR_ERR(mm);
 	ret = splice_vm_track_start_on(sess, mm, tracker);
 	splice_vm_target_put(mm);
+	if (!ret)
+		sess->uffd = uffd;
 	return ret;
 }
 
-/* The cheapest that there is: CRIU goes by soft-dirty bits as well. */
-static u32 splice_vm_track_choose(u32 tracker)
+static int splice_vm_track_locked(struct splice_vm_session *sess, u32 tracker,
+				  struct file *uffd)
 {
-	if (tracker != SPLICE_VM_TRACKER_AUTO)
-		return tracker;
-	if (splice_vm_trackers() & BIT_ULL(SPLICE_VM_TRACKER_SOFT_DIRTY))
-		return SPLICE_VM_TRACKER_SOFT_DIRTY;
-	return SPLICE_VM_TRACKER_PROTECT;
+	int ret = 0;
+
+	if (mutex_lock_killable(&sess->lock))
+		return -EINTR;
+	if (tracker == SPLICE_VM_TRACKER_NONE)
+		splice_vm_track_stop(sess);
+	else
+		ret = splice_vm_track_start(sess, tracker, uffd);
+	mutex_unlock(&sess->lock);
+	return ret;
+}
+
+/* Return: the file of uffd_fd, or NULL where there is none, or ERR_PTR */
+static struct file *splice_vm_track_uffd(const struct splice_vm_track *track)
+{
+	struct file *file;
+
+	if (track->tracker != SPLICE_VM_TRACKER_EVENTS)
+		return track->uffd_fd ? ERR_PTR(-EINVAL) : NULL;
+	if (track->uffd_fd == -1)
+		return NULL;
+	file = fget(track->uffd_fd);
+	if (!file)
+		return ERR_PTR(-EBADF);
+	if (splice_vm_file_is_uffd(file))
+		return file;
+	fput(file);
+	return ERR_PTR(-EINVAL);
 }
 
 /**
@@ -253,27 +290,26 @@ static u32 splice_vm_track_choose(u32 tracker)
 long splice_vm_track(struct splice_vm_session *sess, void *arg)
 {
 	struct splice_vm_track *track = arg;
-	int ret = 0;
+	struct file *uffd;
+	int ret;
 
-	if (track->reserved)
-		return -EINVAL;
 	/* Pairs with the release in splice_vm_target_bind(). */
 	if (!smp_load_acquire(&sess->mm))
 		return -ENOTCONN;
 	if (!sess->may_track)
 		return -EACCES;
-	track->tracker = splice_vm_track_choose(track->tracker);
+	if (track->tracker == SPLICE_VM_TRACKER_AUTO)
+		track->tracker = SPLICE_VM_TRACKER_SOFT_DIRTY;
 	if (track->tracker != SPLICE_VM_TRACKER_NONE &&
 	    (track->tracker >= 64 ||
 	     !(splice_vm_trackers() & BIT_ULL(track->tracker))))
 		return -EOPNOTSUPP;
 
-	if (mutex_lock_killable(&sess->lock))
-		return -EINTR;
-	if (track->tracker == SPLICE_VM_TRACKER_NONE)
-		splice_vm_track_stop(sess);
-	else
-		ret = splice_vm_track_start(sess, track->tracker);
-	mutex_unlock(&sess->lock);
+	uffd = splice_vm_track_uffd(track);
+	if (IS_ERR(uffd))
+		return PTR_ERR(uffd);
+	ret = splice_vm_track_locked(sess, track->tracker, uffd);
+	if (ret && uffd)
+		fput(uffd);
 	return ret;
 }

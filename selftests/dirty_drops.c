@@ -80,7 +80,7 @@ static void drops_mremap(unsigned long from, unsigned long to,
 	dirty_want_edge(&win, from + nr);
 	dirty_want_edge(&win, to);
 	dirty_want_edge(&win, to + nr);
-	if (tracker == SPLICE_VM_TRACKER_PROTECT)
+	if (tracker == SPLICE_VM_TRACKER_EVENTS)
 		drops_want_neighbours();
 }
 
@@ -109,7 +109,7 @@ static void drops_test_discard(void)
 	drops_discard(0, PAGES);
 	dirty_test(&svm, &win, "MADV_DONTNEED of all");
 	dirty_touch(&target, &win, 3, 1);
-	if (tracker == SPLICE_VM_TRACKER_PROTECT)
+	if (tracker == SPLICE_VM_TRACKER_EVENTS)
 		dirty_want_table(&win, 3);
 	dirty_test(&svm, &win, "first write after it");
 }
@@ -306,7 +306,7 @@ int main(void)
 {
 	ksft_print_header();
 	for (tracker = SPLICE_VM_TRACKER_SOFT_DIRTY;
-	     tracker <= SPLICE_VM_TRACKER_PROTECT; tracker++) {
+	     tracker <= SPLICE_VM_TRACKER_EVENTS; tracker++) {
 		if (!svm_has_tracker(tracker))
 			continue;
 		ksft_print_msg("tracker %u\n", tracker);

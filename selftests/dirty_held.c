@@ -139,6 +139,6 @@ int main(void)
 	ksft_print_header();
 	sys_swap_on(256);
 	held_test_all(SPLICE_VM_TRACKER_SOFT_DIRTY);
-	held_test_all(SPLICE_VM_TRACKER_PROTECT);
+	held_test_all(SPLICE_VM_TRACKER_EVENTS);
 	ksft_finished();
 }

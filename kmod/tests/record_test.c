@@ -257,7 +257,7 @@ static void record_test_move(struct kunit *test)
 	splice_vm_record_log(from, BASE + PAGES(3), BASE + PAGES(5));
 	splice_vm_record_log(from, BASE * 4, BASE * 5);
 
-	splice_vm_record_move(to, from);
+	splice_vm_record_move(to, from, 0, ULONG_MAX & PAGE_MASK);
 	KUNIT_EXPECT_TRUE(test, record_test_is_empty(test));
 	splice_vm_record_take(to, INDEX, chunk);
 	KUNIT_EXPECT_EQ(test, bitmap_weight(chunk->dirty,

@@ -73,7 +73,7 @@ struct stall_tracker {
 
 static const struct stall_tracker trackers[] = {
 	{ SPLICE_VM_TRACKER_SOFT_DIRTY, "", svm_epoch, true },
-	{ SPLICE_VM_TRACKER_PROTECT, "_protect", stall_drain, false },
+	{ SPLICE_VM_TRACKER_EVENTS, "_protect", stall_drain, false },
 };
 
 static struct target target;
@@ -154,13 +154,8 @@ static __u64 stall_measure(struct svm *s, void (*epoch)(struct svm *s))
 
 static void stall_track(struct svm *s, unsigned int tracker)
 {
-	struct splice_vm_track arg = {
-		.size = sizeof(arg),
-		.tracker = tracker,
-	};
-
 	svm_open(s, target.pid, false);
-	if (svm_ioctl(s->fd, SPLICE_VM_TRACK, &arg))
+	if (svm_start_tracker(s, tracker))
 		ksft_die("TRACK");
 }
 

@@ -72,7 +72,7 @@ static void clean_pages(const char *name, int advice)
 	uffd = wp_uffd(&svm);
 	wp_register(uffd, raw_addr, CLEAN_BYTES);
 	wp_scan(pagemap_fd, raw_addr, CLEAN_BYTES);
-	ksft_must(!svm_track_with(svm.fd, SPLICE_VM_TRACKER_PROTECT));
+	ksft_must(!svm_start_tracker(&svm, SPLICE_VM_TRACKER_EVENTS));
 	/* Both must see what there is before they may call it clean. */
 	ksft_must(clean_scan() == CLEAN_BYTES / PAGE_SIZE);
 	clean_scan();
@@ -85,7 +85,7 @@ static void clean_pages(const char *name, int advice)
 
 int main(void)
 {
-	if (!svm_has_tracker(SPLICE_VM_TRACKER_PROTECT)) {
+	if (!svm_has_tracker(SPLICE_VM_TRACKER_EVENTS)) {
 		printf("# no write-protect tracker on this kernel\n");
 		return 0;
 	}
