@@ -26,6 +26,9 @@ void splice_vm_record_init(struct splice_vm_record *rec)
 	spin_lock_init(&rec->lock);
 	rec->chunks = RB_ROOT;
 	INIT_LIST_HEAD(&rec->pool);
+	splice_vm_range_pool_init(&rec->ranges);
+	splice_vm_ranges_init(&rec->logged, &rec->ranges);
+	splice_vm_ranges_init(&rec->unmapped, &rec->ranges);
 }
 
 /* No callback may run any more. Sleeps: there are a million chunks to a TiB. */
@@ -41,23 +44,49 @@ void splice_vm_record_destroy(struct splice_vm_record *rec)
 		kmem_cache_free(splice_vm_chunk_cache, chunk);
 		cond_resched();
 	}
+	splice_vm_range_pool_free(&rec->ranges);
+}
+
+/* A block is taken over with the lock held: not too many at a time. */
+#define SPLICE_VM_RECORD_BLOCK	1024U
+
+static int splice_vm_record_reserve_ranges(struct splice_vm_record *rec,
+					   unsigned int nr)
+{
+	struct splice_vm_range_block *block;
+
+	/* Only this function changes the number. */
+	while (rec->ranges.nr < nr) {
+		block = splice_vm_range_block_alloc(SPLICE_VM_RECORD_BLOCK);
+		if (!block)
+			return -ENOMEM;
+		spin_lock(&rec->lock);
+		splice_vm_range_pool_add(&rec->ranges, block);
+		spin_unlock(&rec->lock);
+		cond_resched();
+	}
+	return 0;
 }
 
 /**
- * splice_vm_record_reserve() - have chunks ready for callbacks, which cannot wait
+ * splice_vm_record_reserve() - have memory ready for callbacks, which cannot wait
  * @rec: the record
- * @nr: so many in all, those in use included
+ * @chunks: so many in all, those in use included
+ * @ranges: the same
  *
- * Sleeps. Return: 0 or -ENOMEM; what could be had stays
+ * Sleeps; one caller at a time. Return: 0 or -ENOMEM; what could be had stays
  */
-int splice_vm_record_reserve(struct splice_vm_record *rec, unsigned int nr)
+int splice_vm_record_reserve(struct splice_vm_record *rec, unsigned int chunks,
+			     unsigned int ranges)
 {
 	struct splice_vm_chunk *chunk;
 	bool enough;
 
+	if (splice_vm_record_reserve_ranges(rec, ranges))
+		return -ENOMEM;
 	for (;;) {
 		spin_lock(&rec->lock);
-		enough = rec->nr_pool + rec->nr_chunks >= nr;
+		enough = rec->nr_pool + rec->nr_chunks >= chunks;
 		spin_unlock(&rec->lock);
 		if (enough)
 			return 0;
@@ -268,17 +297,26 @@ bool splice_vm_record_unmapped_touches(struct splice_vm_record *rec,
 /**
  * splice_vm_record_log_unmapped() - an epoch ends: look again at what it unmapped
  * @rec: the record
+ *
+ * Sleeps; the lock is given back after each range.
  */
 void splice_vm_record_log_unmapped(struct splice_vm_record *rec)
 {
-	unsigned int i;
+	struct splice_vm_range *range;
+	unsigned long start, end = 0;
 
-	spin_lock(&rec->lock);
-	for (i = 0; i < rec->unmapped.nr; i++)
-		splice_vm_log_range(rec, rec->unmapped.ranges[i].start,
-				    rec->unmapped.ranges[i].end);
-	rec->unmapped.nr = 0;
-	spin_unlock(&rec->lock);
+	do {
+		spin_lock(&rec->lock);
+		range = splice_vm_ranges_find(&rec->unmapped, end);
+		if (range) {
+			start = range->start;
+			end = range->end;
+			splice_vm_ranges_cut(&rec->unmapped, start, end);
+			splice_vm_log_range(rec, start, end);
+		}
+		spin_unlock(&rec->lock);
+		cond_resched();
+	} while (range);
 }
 
 /**
@@ -410,8 +448,8 @@ bool splice_vm_record_next(struct splice_vm_record *rec, unsigned long addr,
 			   unsigned long *next, unsigned long *gap_end)
 {
 	unsigned long chunk_start = ULONG_MAX;
+	struct splice_vm_range *range;
 	struct splice_vm_chunk *chunk;
-	unsigned int i;
 
 	*next = ULONG_MAX;
 	*gap_end = 0;
@@ -419,11 +457,8 @@ bool splice_vm_record_next(struct splice_vm_record *rec, unsigned long addr,
 	chunk = splice_vm_chunk_find(rec, addr >> SPLICE_VM_CHUNK_SHIFT);
 	if (chunk)
 		chunk_start = max(addr, chunk->index << SPLICE_VM_CHUNK_SHIFT);
-	for (i = 0; i < rec->logged.nr; i++) {
-		const struct splice_vm_range *range = &rec->logged.ranges[i];
-
-		if (range->end <= addr || max(range->start, addr) >= *next)
-			continue;
+	range = splice_vm_ranges_find(&rec->logged, addr);
+	if (range) {
 		*next = max(range->start, addr);
 		*gap_end = range->end;
 	}
@@ -491,23 +526,23 @@ void splice_vm_record_put_back(struct splice_vm_record *rec,
 			       const struct splice_vm_chunk *chunk,
 			       unsigned int from, unsigned int to)
 {
+	unsigned long base = chunk->index << SPLICE_VM_CHUNK_SHIFT;
 	DECLARE_BITMAP(rest, SPLICE_VM_CHUNK_PAGES) = {};
-	DECLARE_BITMAP(dirty, SPLICE_VM_CHUNK_PAGES);
-	unsigned int i;
+	DECLARE_BITMAP(part, SPLICE_VM_CHUNK_PAGES);
+	unsigned int first, last;
 
 	if (from >= to)
 		return;
 	bitmap_set(rest, from, to - from);
-	if (bitmap_and(dirty, chunk->dirty, rest, SPLICE_VM_CHUNK_PAGES))
-		splice_vm_record_dirty(rec, chunk->index, dirty, chunk->held);
+	if (bitmap_and(part, chunk->dirty, rest, SPLICE_VM_CHUNK_PAGES))
+		splice_vm_record_dirty(rec, chunk->index, part, chunk->held);
+	if (!bitmap_and(part, chunk->logged, rest, SPLICE_VM_CHUNK_PAGES))
+		return;
 
 	spin_lock(&rec->lock);
-	for (i = from; i < to; i++) {
-		unsigned long addr = (chunk->index << SPLICE_VM_CHUNK_SHIFT) +
-				     ((unsigned long)i << PAGE_SHIFT);
-
-		if (test_bit(i, chunk->logged))
-			splice_vm_log_in_chunk(rec, addr, addr + PAGE_SIZE);
-	}
+	for_each_set_bitrange(first, last, part, SPLICE_VM_CHUNK_PAGES)
+		splice_vm_log_in_chunk(rec, base +
+				       ((unsigned long)first << PAGE_SHIFT),
+				       base + ((unsigned long)last << PAGE_SHIFT));
 	spin_unlock(&rec->lock);
 }

@@ -36,6 +36,7 @@ struct splice_vm_chunk {
  * @logged: ranges that are logged as a whole
  * @unmapped: ranges that were unmapped in the running epoch, whether or not a SCAN saw
  *	it: mremap may since have moved a page table there, which leaves no trace
+ * @ranges: pool of both sets
  * @pool: chunks allocated in advance; callbacks allocate nothing, so that what a
  *	target does cannot fill memory
  * @nr_pool: how many
@@ -50,6 +51,7 @@ struct splice_vm_record {
 	struct rb_root chunks;
 	struct splice_vm_range_set logged;
 	struct splice_vm_range_set unmapped;
+	struct splice_vm_range_pool ranges;
 	struct list_head pool;
 	unsigned int nr_pool;
 	unsigned int nr_chunks;
@@ -61,7 +63,8 @@ void splice_vm_record_cache_destroy(void);
 
 void splice_vm_record_init(struct splice_vm_record *rec);
 void splice_vm_record_destroy(struct splice_vm_record *rec);
-int splice_vm_record_reserve(struct splice_vm_record *rec, unsigned int nr);
+int splice_vm_record_reserve(struct splice_vm_record *rec, unsigned int chunks,
+			     unsigned int ranges);
 void splice_vm_record_log(struct splice_vm_record *rec, unsigned long start,
 			  unsigned long end);
 void splice_vm_record_written(struct splice_vm_record *rec, unsigned long start,

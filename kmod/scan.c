@@ -54,13 +54,14 @@ static unsigned long splice_vm_scan_gap(struct mm_struct *mm,
 	return end;
 }
 
-/* Bits of those pages of a chunk that have content. */
+/* Bits of those pages of a chunk that have content; only @only need be right. */
 static void splice_vm_scan_content(struct mm_struct *mm, unsigned long base,
+				   const unsigned long *only,
 				   unsigned long *content)
 {
 	VMA_ITERATOR(vmi, mm, base);
 	unsigned long limit = base + SPLICE_VM_CHUNK_SIZE;
-	struct splice_vm_window win = {};
+	struct splice_vm_window win = { .only = only };
 	struct vm_area_struct *vma;
 	unsigned int first, i;
 
@@ -118,7 +119,7 @@ static void splice_vm_scan_chunk(struct splice_vm_scan_call *call,
 	splice_vm_record_take(record, index, &chunk);
 	splice_vm_record_put_back(record, &chunk, 0, i);
 	if (!bitmap_empty(chunk.logged, SPLICE_VM_CHUNK_PAGES))
-		splice_vm_scan_content(mm, base, content);
+		splice_vm_scan_content(mm, base, chunk.logged, content);
 	bitmap_or(any, chunk.dirty, chunk.logged, SPLICE_VM_CHUNK_PAGES);
 	for (i = find_next_bit(any, last, i); i < last;
 	     i = find_next_bit(any, last, i + 1)) {

@@ -157,6 +157,22 @@ void splice_vm_notifier_unregister(struct splice_vm_session *sess)
 	mmu_notifier_unregister(&sess->notifier, sess->mm);
 }
 
+/* 640 KiB of them. */
+#define SPLICE_VM_TRACK_RANGES	16384UL
+
+/*
+ * How many ranges that are dropped in an epoch are kept apart. Each table may lose a page, and an
+ * unmapping beside it is announced as a change of 2 MiB; memory that has no tables may be
+ * unmapped; and every second page of a small heap may be.
+ */
+static unsigned int splice_vm_track_ranges(struct mm_struct *mm,
+					   unsigned long tables)
+{
+	return max(2 * tables + READ_ONCE(mm->map_count),
+		   min(SPLICE_VM_TRACK_RANGES,
+		       tables * SPLICE_VM_CHUNK_PAGES / 4));
+}
+
 /**
  * splice_vm_track_prepare() - have memory ready for what is recorded next
  * @sess: the session, its lock is held
@@ -169,6 +185,7 @@ int splice_vm_track_prepare(struct splice_vm_session *sess,
 			    struct mm_struct *mm)
 {
 	unsigned long tables = mm_pgtables_bytes(mm) >> PAGE_SHIFT;
+	unsigned int ranges = splice_vm_track_ranges(mm, tables);
 	int ret;
 
 	lockdep_assert_held(&sess->lock);
@@ -176,11 +193,12 @@ int splice_vm_track_prepare(struct splice_vm_session *sess,
 	if (ret)
 		return ret;
 	tables += tables / 8 + 64;
-	ret = splice_vm_record_reserve(&sess->record, tables);
+	ret = splice_vm_record_reserve(&sess->record, tables, ranges);
 	if (ret)
 		return ret;
 	/* A network card may hold pages all over memory for long after they were sent. */
-	return splice_vm_record_reserve(&sess->pending, tables);
+	return splice_vm_record_reserve(&sess->pending, tables,
+					READ_ONCE(mm->map_count));
 }
 
 static void splice_vm_track_put_uffd(struct splice_vm_session *sess)

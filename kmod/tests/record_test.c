@@ -11,6 +11,7 @@
 
 #define BASE	(SPLICE_VM_CHUNK_SIZE * 8)
 #define INDEX	8UL
+#define RANGES	10240
 #define PAGES(n) ((unsigned long)(n) << PAGE_SHIFT)
 
 static int record_test_init(struct kunit *test)
@@ -55,7 +56,7 @@ static void record_test_log(struct kunit *test)
 	struct splice_vm_record *rec = test->priv;
 	struct splice_vm_chunk chunk;
 
-	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(rec, 4), 0);
+	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(rec, 4, RANGES), 0);
 	KUNIT_EXPECT_EQ(test, rec->nr_pool, 4);
 	/* Over the border of two chunks, and nothing at all. */
 	splice_vm_record_log(rec, BASE - PAGES(3), BASE + PAGES(2));
@@ -78,7 +79,7 @@ static void record_test_held(struct kunit *test)
 	DECLARE_BITMAP(held, SPLICE_VM_CHUNK_PAGES) = {};
 	struct splice_vm_record *rec = test->priv;
 
-	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(rec, 1), 0);
+	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(rec, 1, RANGES), 0);
 	bitmap_set(dirty, 10, 4);
 	bitmap_set(held, 10, 4);
 	splice_vm_record_dirty(rec, INDEX, dirty, held);
@@ -118,12 +119,13 @@ static void record_test_full(struct kunit *test)
 	unsigned long step = SPLICE_VM_CHUNK_SIZE * 2, addr, next, gap_end;
 	unsigned int i;
 
-	for (i = 0; i < SPLICE_VM_RECORD_RANGES + 10; i++)
+	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(rec, 0, RANGES), 0);
+	for (i = 0; i < RANGES + 10; i++)
 		splice_vm_record_log(rec, BASE + i * step,
 				     BASE + i * step + SPLICE_VM_CHUNK_SIZE);
-	KUNIT_EXPECT_EQ(test, rec->logged.nr, SPLICE_VM_RECORD_RANGES);
+	KUNIT_EXPECT_EQ(test, rec->logged.nr, RANGES);
 	KUNIT_EXPECT_EQ(test, rec->overflows, 10);
-	for (i = 0; i < SPLICE_VM_RECORD_RANGES + 10; i++) {
+	for (i = 0; i < RANGES + 10; i++) {
 		addr = BASE + i * step;
 		KUNIT_ASSERT_TRUE(test, splice_vm_record_next(rec, addr, &next,
 							      &gap_end));
@@ -136,11 +138,94 @@ static void record_test_full(struct kunit *test)
 			SPLICE_VM_CHUNK_PAGES);
 }
 
+/* What lies between scattered ranges is not in the set, in whatever order they came. */
+static void record_test_scattered(struct kunit *test)
+{
+	struct splice_vm_record *rec = test->priv;
+	unsigned long addr = 0, next, gap_end;
+	unsigned int i, nr = 0;
+
+	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(rec, 0, RANGES), 0);
+	/* 7919 is a prime: all numbers below 10,000 come, in disorder. */
+	for (i = 0; i < 10000; i++)
+		splice_vm_record_unmap(rec, BASE + i * 7919UL % 10000 * PAGES(2),
+				       BASE + i * 7919UL % 10000 * PAGES(2) +
+				       PAGES(1));
+	splice_vm_record_log_unmapped(rec);
+	KUNIT_EXPECT_EQ(test, rec->overflows, 0);
+	KUNIT_EXPECT_EQ(test, rec->unmapped.nr, 0);
+	while (splice_vm_record_next(rec, addr, &next, &gap_end)) {
+		KUNIT_ASSERT_EQ(test, next, BASE + nr++ * PAGES(2));
+		KUNIT_ASSERT_EQ(test, gap_end, next + PAGES(1));
+		addr = gap_end;
+	}
+	KUNIT_EXPECT_EQ(test, nr, 10000);
+}
+
+/* Those that overlap or touch become one, and their ranges are free again. */
+static void record_test_merge(struct kunit *test)
+{
+	struct splice_vm_record *rec = test->priv;
+	unsigned long addr, next, gap_end;
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(rec, 0, RANGES), 0);
+	for (i = 0; i < 3 * RANGES; i++) {
+		splice_vm_record_unmap(rec, BASE + i * PAGES(1),
+				       BASE + (i + 1) * PAGES(1));
+	}
+	KUNIT_EXPECT_EQ(test, rec->unmapped.nr, 1);
+	splice_vm_record_unmap(rec, BASE - PAGES(9), BASE - PAGES(5));
+	splice_vm_record_unmap(rec, BASE - PAGES(3), BASE - PAGES(2));
+	KUNIT_EXPECT_EQ(test, rec->unmapped.nr, 3);
+	addr = BASE - PAGES(5);
+	KUNIT_EXPECT_TRUE(test, splice_vm_record_unmapped_touches(rec, addr,
+								  BASE));
+	addr = BASE - PAGES(12);
+	KUNIT_EXPECT_FALSE(test, splice_vm_record_unmapped_touches(rec, addr,
+								   addr));
+	splice_vm_record_unmap(rec, BASE - PAGES(5), BASE);
+	KUNIT_EXPECT_EQ(test, rec->unmapped.nr, 1);
+	splice_vm_record_log_unmapped(rec);
+	KUNIT_ASSERT_TRUE(test, splice_vm_record_next(rec, 0, &next, &gap_end));
+	KUNIT_EXPECT_EQ(test, next, BASE - PAGES(9));
+	KUNIT_EXPECT_EQ(test, rec->overflows, 0);
+}
+
+/* Of a part: what lies outside of it stays, in a chunk that the border cuts as well. */
+static void record_test_move_part(struct kunit *test)
+{
+	struct splice_vm_record *from = test->priv, *to;
+	DECLARE_BITMAP(dirty, SPLICE_VM_CHUNK_PAGES) = {};
+	unsigned long next, gap_end;
+
+	to = kunit_kzalloc(test, sizeof(*to), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, to);
+	splice_vm_record_init(to);
+	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(from, 2, RANGES), 0);
+	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(to, 2, RANGES), 0);
+	bitmap_set(dirty, 0, 20);
+	splice_vm_record_dirty(from, INDEX, dirty, dirty);
+	splice_vm_record_log(from, BASE * 4, BASE * 6);
+	splice_vm_record_move(to, from, BASE + PAGES(5), BASE * 5);
+	KUNIT_EXPECT_EQ(test, record_test_take(test, 'd'), 5);
+	KUNIT_ASSERT_TRUE(test, splice_vm_record_next(from, 0, &next, &gap_end));
+	KUNIT_EXPECT_EQ(test, next, BASE * 5);
+	KUNIT_ASSERT_TRUE(test, splice_vm_record_next(to, 0, &next, &gap_end));
+	KUNIT_EXPECT_EQ(test, next, BASE);
+	KUNIT_ASSERT_TRUE(test, splice_vm_record_next(to, BASE * 2, &next,
+						      &gap_end));
+	KUNIT_EXPECT_EQ(test, next, BASE * 4);
+	KUNIT_EXPECT_EQ(test, gap_end, BASE * 5);
+	splice_vm_record_destroy(to);
+}
+
 static void record_test_cut(struct kunit *test)
 {
 	struct splice_vm_record *rec = test->priv;
 	unsigned long next, gap_end;
 
+	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(rec, 0, RANGES), 0);
 	splice_vm_record_log(rec, BASE, BASE + 4 * SPLICE_VM_CHUNK_SIZE);
 	splice_vm_record_log(rec, BASE + 8 * SPLICE_VM_CHUNK_SIZE,
 			     BASE + 9 * SPLICE_VM_CHUNK_SIZE);
@@ -164,7 +249,7 @@ static void record_test_next(struct kunit *test)
 	struct splice_vm_record *rec = test->priv;
 	unsigned long next, gap_end;
 
-	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(rec, 2), 0);
+	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(rec, 2, RANGES), 0);
 	splice_vm_record_log(rec, BASE, BASE + 4 * SPLICE_VM_CHUNK_SIZE);
 	splice_vm_record_log(rec, BASE + 2 * SPLICE_VM_CHUNK_SIZE,
 			     BASE + 2 * SPLICE_VM_CHUNK_SIZE + PAGES(1));
@@ -183,7 +268,7 @@ static void record_test_put_back(struct kunit *test)
 	DECLARE_BITMAP(held, SPLICE_VM_CHUNK_PAGES) = {};
 	struct splice_vm_chunk chunk, rest;
 
-	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(rec, 1), 0);
+	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(rec, 1, RANGES), 0);
 	bitmap_set(dirty, 0, 20);
 	bitmap_set(held, 15, 5);
 	splice_vm_record_dirty(rec, INDEX, dirty, held);
@@ -224,7 +309,7 @@ static void record_test_peek(struct kunit *test)
 	struct splice_vm_record *rec = test->priv;
 	struct splice_vm_chunk chunk;
 
-	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(rec, 1), 0);
+	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(rec, 1, RANGES), 0);
 	splice_vm_record_log(rec, BASE + PAGES(1), BASE + PAGES(2));
 	splice_vm_record_log(rec, BASE - SPLICE_VM_CHUNK_SIZE, BASE + PAGES(1));
 	KUNIT_ASSERT_TRUE(test, splice_vm_record_peek(rec, 0, &chunk));
@@ -249,8 +334,8 @@ static void record_test_move(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, to);
 	KUNIT_ASSERT_NOT_NULL(test, chunk);
 	splice_vm_record_init(to);
-	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(from, 2), 0);
-	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(to, 2), 0);
+	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(from, 2, RANGES), 0);
+	KUNIT_ASSERT_EQ(test, splice_vm_record_reserve(to, 2, RANGES), 0);
 	bitmap_set(dirty, 1, 3);
 	bitmap_set(held, 2, 2);
 	splice_vm_record_dirty(from, INDEX, dirty, held);
@@ -276,6 +361,9 @@ static struct kunit_case record_test_cases[] = {
 	KUNIT_CASE(record_test_held),
 	KUNIT_CASE(record_test_no_memory),
 	KUNIT_CASE(record_test_full),
+	KUNIT_CASE(record_test_scattered),
+	KUNIT_CASE(record_test_merge),
+	KUNIT_CASE(record_test_move_part),
 	KUNIT_CASE(record_test_cut),
 	KUNIT_CASE(record_test_next),
 	KUNIT_CASE(record_test_put_back),
