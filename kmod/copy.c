@@ -12,7 +12,6 @@
 #include "copy.h"
 #include "session.h"
 #include "take.h"
-#include "target.h"
 #include "walk.h"
 
 #define SPLICE_VM_COPY_PAGES	16

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * EPOCH: the caller of the events tracker has write-protected a range and tells which pages
+ * The events tracker: the caller finds the writes, the notifier the drops.
+ *
+ * EPOCH: the caller has write-protected a range and tells which pages
  * were written in it. The record takes the pages in, together with those that were held when
  * the last epoch of the range ended; then the pages that are held now are noted for the next.
  */
@@ -14,8 +16,7 @@
 #include "epoch.h"
 #include "held.h"
 #include "observe.h"
-#include "target.h"
-#include "track.h"
+#include "reserve.h"
 
 /* Page tables that held.c reads in one hold of the mmap lock: some milliseconds. */
 #define SPLICE_VM_EPOCH_TABLES	64
@@ -83,7 +84,7 @@ static int splice_vm_epoch_end(const struct splice_vm_epoch_call *call,
 	int ret;
 
 	/* Without memory the record is coarser, no less right. */
-	splice_vm_track_prepare(sess, mm);
+	splice_vm_reserve(sess, mm);
 	splice_vm_record_move(&sess->record, &sess->pending, call->start,
 			      call->end);
 	for (i = 0; i < call->nr; i++) {
@@ -107,9 +108,9 @@ static int splice_vm_epoch_locked(const struct splice_vm_epoch_call *call,
 	int ret;
 
 	lockdep_assert_held(&sess->lock);
-	if (sess->tracker == SPLICE_VM_TRACKER_NONE)
+	if (!sess->tracker)
 		return -ENOTCONN;
-	if (sess->tracker != SPLICE_VM_TRACKER_EVENTS)
+	if (sess->tracker != &splice_vm_tracker_events)
 		return -EOPNOTSUPP;
 	mm = splice_vm_target_get(sess);
 	if (IS_ERR(mm))
@@ -180,3 +181,23 @@ long splice_vm_epoch(struct splice_vm_session *sess, void *arg)
 	kvfree(call.runs);
 	return ret;
 }
+
+/* All that is mapped now was never asked for. */
+static int splice_vm_epoch_begin(struct splice_vm_session *sess,
+				 struct mm_struct *mm)
+{
+	VMA_ITERATOR(vmi, mm, 0);
+	struct vm_area_struct *vma;
+
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	for_each_vma(vmi, vma)
+		splice_vm_record_log(&sess->record, vma->vm_start, vma->vm_end);
+	mmap_read_unlock(mm);
+	return 0;
+}
+
+const struct splice_vm_tracker splice_vm_tracker_events = {
+	.id = SPLICE_VM_TRACKER_EVENTS,
+	.begin = splice_vm_epoch_begin,
+};

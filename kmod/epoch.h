@@ -6,6 +6,8 @@
 
 #ifdef CONFIG_MMU_NOTIFIER
 
+extern const struct splice_vm_tracker splice_vm_tracker_events;
+
 long splice_vm_epoch(struct splice_vm_session *sess, void *arg);
 
 #else

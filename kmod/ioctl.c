@@ -7,6 +7,7 @@
 #include <linux/uaccess.h>
 #include <linux/splice_vm.h>
 
+#include "attach.h"
 #include "batch.h"
 #include "epoch.h"
 #include "inflight.h"
@@ -14,7 +15,6 @@
 #include "scan.h"
 #include "send.h"
 #include "session.h"
-#include "target.h"
 #include "track.h"
 #include "uffd.h"
 
@@ -80,7 +80,7 @@ static long splice_vm_info(struct splice_vm_session *sess, void *arg)
 		.max_runs = SPLICE_VM_SEND_RUNS,
 		.max_batch_pages = SPLICE_VM_BATCH_PAGES,
 		.max_inflight_pages = READ_ONCE(sess->max_inflight),
-		.tracker = READ_ONCE(sess->tracker),
+		.tracker = splice_vm_session_tracker(sess),
 		.attached = !!READ_ONCE(sess->mm),
 		.gone = READ_ONCE(sess->gone),
 		.epochs = atomic64_read(&sess->epochs),

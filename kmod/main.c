@@ -3,17 +3,17 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 
+#include "attach.h"
+#include "file.h"
 #include "inflight.h"
 #include "netlink.h"
 #include "record.h"
-#include "session.h"
-#include "target.h"
 
 /* For root alone, until an administrator's udev rule says otherwise. */
 static struct miscdevice splice_vm_device = {
 	.minor = MISC_DYNAMIC_MINOR,
 	.name = "splice_vm",
-	.fops = &splice_vm_session_fops,
+	.fops = &splice_vm_fops,
 	.mode = 0600,
 };
 
@@ -24,7 +24,7 @@ static int __init splice_vm_init(void)
 	ret = splice_vm_record_cache_create();
 	if (ret)
 		return ret;
-	ret = splice_vm_target_init();
+	ret = splice_vm_attach_init();
 	if (ret)
 		goto out_cache;
 	ret = splice_vm_netlink_register();

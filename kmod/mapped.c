@@ -14,7 +14,7 @@
 #include <linux/slab.h>
 
 #include "mapped.h"
-#include "session.h"
+#include "record.h"
 
 /* Merged are mappings side by side, of no file or of the same one. */
 static void splice_vm_vmas_group_begin(struct splice_vm_vmas_walk *walk,
@@ -36,26 +36,26 @@ static void splice_vm_vmas_group_begin(struct splice_vm_vmas_walk *walk,
 }
 
 /* All that was mapped in the epoch was so in the last one, is mapped now, or was unmapped. */
-static bool splice_vm_vmas_group_is_new(struct splice_vm_session *sess,
+static bool splice_vm_vmas_group_is_new(struct splice_vm_mapped *mapped,
 					const struct splice_vm_vmas_walk *walk)
 {
-	const struct splice_vm_vmas *last = &sess->vmas[0];
+	const struct splice_vm_vmas *last = &mapped->vmas[0];
 	unsigned long addr = walk->group_start;
 	unsigned int i;
 
 	for (i = walk->group_old; i < last->nr && last->v[i].start <= addr; i++)
 		addr = max(addr, last->v[i].end);
 	return addr < walk->group_end ||
-	       splice_vm_record_unmapped_touches(&sess->record,
+	       splice_vm_record_unmapped_touches(mapped->record,
 						 walk->group_start,
 						 walk->group_end);
 }
 
-static bool splice_vm_vmas_group_changed(struct splice_vm_session *sess,
+static bool splice_vm_vmas_group_changed(struct splice_vm_mapped *mapped,
 					 struct splice_vm_vmas_walk *walk)
 {
 	if (!walk->group_known)
-		walk->group_changed = splice_vm_vmas_group_is_new(sess, walk);
+		walk->group_changed = splice_vm_vmas_group_is_new(mapped, walk);
 	walk->group_known = true;
 	return walk->group_changed;
 }
@@ -77,66 +77,66 @@ static bool splice_vm_vma_is_forcible(const struct vm_area_struct *vma,
 }
 
 /* What is writable by now was so in part, perhaps: a heap that grows into what was reserved. */
-static void splice_vm_vmas_log_forced(struct splice_vm_session *sess,
+static void splice_vm_vmas_log_forced(struct splice_vm_mapped *mapped,
 				      const struct vm_area_struct *vma,
 				      unsigned int i)
 {
-	const struct splice_vm_vmas *last = &sess->vmas[0];
+	const struct splice_vm_vmas *last = &mapped->vmas[0];
 	unsigned long start = vma->vm_start, end = vma->vm_end;
 
 	if (!(vma->vm_flags & VM_WRITE)) {
-		splice_vm_record_log(&sess->record, start, end);
+		splice_vm_record_log(mapped->record, start, end);
 		return;
 	}
 	for (; i < last->nr && last->v[i].start < end; i++)
 		if (!last->v[i].writable)
-			splice_vm_record_log(&sess->record,
+			splice_vm_record_log(mapped->record,
 					     max(start, last->v[i].start),
 					     min(end, last->v[i].end));
 }
 
 /* Logs what of [from, end) was not mapped. */
-static void splice_vm_vmas_log_new(struct splice_vm_session *sess,
+static void splice_vm_vmas_log_new(struct splice_vm_mapped *mapped,
 				   struct splice_vm_vmas_walk *walk,
 				   unsigned long from, unsigned long end)
 {
-	const struct splice_vm_vmas *last = &sess->vmas[0];
+	const struct splice_vm_vmas *last = &mapped->vmas[0];
 
 	while (from < end && walk->old < last->nr &&
 	       last->v[walk->old].start < end) {
-		splice_vm_record_log(&sess->record, from,
+		splice_vm_record_log(mapped->record, from,
 				     last->v[walk->old].start);
 		from = last->v[walk->old].end;
 		if (from < end)
 			walk->old++;
 	}
-	splice_vm_record_log(&sess->record, from, end);
+	splice_vm_record_log(mapped->record, from, end);
 }
 
 /**
  * splice_vm_vmas_begin() - a look at all mappings begins
- * @sess: the session; the mmap lock of its mm is held for writing
+ * @mapped: of a session; the mmap lock of its mm is held for writing
  * @walk: filled
  */
-void splice_vm_vmas_begin(struct splice_vm_session *sess,
+void splice_vm_vmas_begin(struct splice_vm_mapped *mapped,
 			  struct splice_vm_vmas_walk *walk)
 {
 	*walk = (struct splice_vm_vmas_walk){};
-	sess->vmas[1].nr = 0;
-	sess->vmas[1].valid = true;
+	mapped->vmas[1].nr = 0;
+	mapped->vmas[1].valid = true;
 }
 
 /**
  * splice_vm_vmas_add() - the next mapping
- * @sess: the session; the mmap lock of its mm is held for writing
+ * @mapped: of a session; the mmap lock of its mm is held for writing
  * @vma: remembered; what counts as written in it, whatever page tables say, is logged
  * @walk: from splice_vm_vmas_begin()
  */
-void splice_vm_vmas_add(struct splice_vm_session *sess,
+void splice_vm_vmas_add(struct splice_vm_mapped *mapped,
 			struct vm_area_struct *vma,
 			struct splice_vm_vmas_walk *walk)
 {
-	struct splice_vm_vmas *last = &sess->vmas[0], *now = &sess->vmas[1];
+	struct splice_vm_vmas *last = &mapped->vmas[0], *now = &mapped->vmas[1];
 	unsigned long start = vma->vm_start, end = vma->vm_end;
 
 	if (now->nr < now->cap)
@@ -147,7 +147,7 @@ void splice_vm_vmas_add(struct splice_vm_session *sess,
 		now->valid = false;
 
 	if (!last->valid) {
-		splice_vm_record_log(&sess->record, start, end);
+		splice_vm_record_log(mapped->record, start, end);
 		return;
 	}
 	while (walk->old < last->nr && last->v[walk->old].end <= start)
@@ -156,21 +156,21 @@ void splice_vm_vmas_add(struct splice_vm_session *sess,
 		splice_vm_vmas_group_begin(walk, vma);
 	/* What was made before the first epoch may have the flag as well. */
 	if (splice_vm_vma_is_forcible(vma, last, walk->old) &&
-	    (sess->fresh || splice_vm_vmas_group_changed(sess, walk)))
-		splice_vm_vmas_log_forced(sess, vma, walk->old);
-	splice_vm_vmas_log_new(sess, walk, start, end);
+	    (mapped->fresh || splice_vm_vmas_group_changed(mapped, walk)))
+		splice_vm_vmas_log_forced(mapped, vma, walk->old);
+	splice_vm_vmas_log_new(mapped, walk, start, end);
 }
 
 /**
  * splice_vm_vmas_end() - that was all: it is what the next epoch begins with
- * @sess: the session; the mmap lock of its mm is held for writing
+ * @mapped: of a session; the mmap lock of its mm is held for writing
  */
-void splice_vm_vmas_end(struct splice_vm_session *sess)
+void splice_vm_vmas_end(struct splice_vm_mapped *mapped)
 {
-	swap(sess->vmas[0], sess->vmas[1]);
+	swap(mapped->vmas[0], mapped->vmas[1]);
 }
 
-static int splice_vm_vmas_grow(struct splice_vm_session *sess,
+static int splice_vm_vmas_grow(struct splice_vm_mapped *mapped,
 			       struct mm_struct *mm, unsigned int cap)
 {
 	struct splice_vm_mapping *fresh[2];
@@ -186,11 +186,11 @@ static int splice_vm_vmas_grow(struct splice_vm_session *sess,
 	}
 	/* splice_vm_vmas_end() swaps the two, so both are as long. */
 	for (i = 0; i < 2; i++) {
-		if (sess->vmas[i].nr)
-			memcpy(fresh[i], sess->vmas[i].v,
-			       sess->vmas[i].nr * sizeof(*fresh[i]));
-		swap(fresh[i], sess->vmas[i].v);
-		sess->vmas[i].cap = cap;
+		if (mapped->vmas[i].nr)
+			memcpy(fresh[i], mapped->vmas[i].v,
+			       mapped->vmas[i].nr * sizeof(*fresh[i]));
+		swap(fresh[i], mapped->vmas[i].v);
+		mapped->vmas[i].cap = cap;
 	}
 	mmap_read_unlock(mm);
 	kvfree(fresh[0]);
@@ -200,24 +200,23 @@ static int splice_vm_vmas_grow(struct splice_vm_session *sess,
 
 /**
  * splice_vm_vmas_prepare() - have room for what is mapped at the next snapshot
- * @sess: the session, its lock is held
+ * @mapped: of a session, whose lock is held
  * @mm: its mm; the caller holds a user of it
  *
  * Sleeps. Return: 0; -ENOMEM or -EINTR, after which everything counts as new
  */
-int splice_vm_vmas_prepare(struct splice_vm_session *sess, struct mm_struct *mm)
+int splice_vm_vmas_prepare(struct splice_vm_mapped *mapped, struct mm_struct *mm)
 {
 	unsigned int count = READ_ONCE(mm->map_count);
 
-	lockdep_assert_held(&sess->lock);
-	if (sess->vmas[0].cap >= count + count / 8 + 16)
+	if (mapped->vmas[0].cap >= count + count / 8 + 16)
 		return 0;
-	return splice_vm_vmas_grow(sess, mm, count + count / 4 + 64);
+	return splice_vm_vmas_grow(mapped, mm, count + count / 4 + 64);
 }
 
 /* No callback may run any more. */
-void splice_vm_vmas_free(struct splice_vm_session *sess)
+void splice_vm_vmas_free(struct splice_vm_mapped *mapped)
 {
-	kvfree(sess->vmas[0].v);
-	kvfree(sess->vmas[1].v);
+	kvfree(mapped->vmas[0].v);
+	kvfree(mapped->vmas[1].v);
 }

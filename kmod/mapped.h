@@ -5,7 +5,7 @@
 #include <linux/types.h>
 
 struct mm_struct;
-struct splice_vm_session;
+struct splice_vm_record;
 struct vm_area_struct;
 
 /**
@@ -35,6 +35,20 @@ struct splice_vm_vmas {
 };
 
 /**
+ * struct splice_vm_mapped - what is mapped, from epoch to epoch
+ * @vmas: [0] of the last epoch, [1] spare; under the target's mmap_lock, which the
+ *	soft-dirty snapshot holds for writing and SCAN for reading together with the session's
+ *	lock
+ * @fresh: no epoch of the soft-dirty tracker has ended yet; like @vmas
+ * @record: where it is logged what counts as written
+ */
+struct splice_vm_mapped {
+	struct splice_vm_vmas vmas[2];
+	bool fresh;
+	struct splice_vm_record *record;
+};
+
+/**
  * struct splice_vm_vmas_walk - a look at all mappings, in order
  * @old: index of the first mapping of the last epoch that can still matter
  * @group_start: first byte of mappings side by side that may once have been one
@@ -52,13 +66,13 @@ struct splice_vm_vmas_walk {
 	bool group_changed;
 };
 
-void splice_vm_vmas_begin(struct splice_vm_session *sess,
+void splice_vm_vmas_begin(struct splice_vm_mapped *mapped,
 			  struct splice_vm_vmas_walk *walk);
-void splice_vm_vmas_add(struct splice_vm_session *sess,
+void splice_vm_vmas_add(struct splice_vm_mapped *mapped,
 			struct vm_area_struct *vma,
 			struct splice_vm_vmas_walk *walk);
-void splice_vm_vmas_end(struct splice_vm_session *sess);
-int splice_vm_vmas_prepare(struct splice_vm_session *sess, struct mm_struct *mm);
-void splice_vm_vmas_free(struct splice_vm_session *sess);
+void splice_vm_vmas_end(struct splice_vm_mapped *mapped);
+int splice_vm_vmas_prepare(struct splice_vm_mapped *mapped, struct mm_struct *mm);
+void splice_vm_vmas_free(struct splice_vm_mapped *mapped);
 
 #endif

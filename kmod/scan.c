@@ -12,9 +12,8 @@
 #include "mappings.h"
 #include "observe.h"
 #include "populated.h"
+#include "reserve.h"
 #include "scan.h"
-#include "target.h"
-#include "track.h"
 #include "walk.h"
 
 #define SPLICE_VM_SCAN_RUNS	4096
@@ -24,14 +23,6 @@
 #define SPLICE_VM_SCAN_TABLES	256
 /* Mappings that are passed over instead of one of them. */
 #define SPLICE_VM_SCAN_SKIPS	8
-
-/* False when there is no room. */
-bool splice_vm_scan_emit(struct splice_vm_scan_call *call, unsigned long addr,
-			 u32 nr, u32 flags)
-{
-	call->full = !splice_vm_runs_add(&call->runs, addr, nr, flags);
-	return !call->full;
-}
 
 /* Up to where from @addr on there can be no content; less where the way there is long. */
 static unsigned long splice_vm_scan_gap(struct mm_struct *mm,
@@ -234,7 +225,7 @@ static int splice_vm_scan_walk(struct splice_vm_scan_call *call,
 		return PTR_ERR(mm);
 	/* Without memory what comes next is coarser, no less right. */
 	if (step == splice_vm_scan_tracked_step)
-		splice_vm_track_prepare(call->sess, mm);
+		splice_vm_reserve(call->sess, mm);
 	ret = splice_vm_scan_loop(call, mm, step);
 	splice_vm_target_put(mm);
 	return ret;
@@ -248,7 +239,7 @@ static int splice_vm_scan_tracked(struct splice_vm_scan_call *call,
 
 	if (mutex_lock_killable(&sess->lock))
 		return -EINTR;
-	if (sess->tracker == SPLICE_VM_TRACKER_NONE) {
+	if (!sess->tracker) {
 		ret = -ENOTCONN;
 		goto out_unlock;
 	}
@@ -284,9 +275,9 @@ static int splice_vm_scan_mappings(struct splice_vm_scan_call *call,
 	if (mutex_lock_killable(&sess->lock))
 		return -EINTR;
 	scan->epoch = atomic64_read(&sess->epochs);
-	if (sess->tracker == SPLICE_VM_TRACKER_NONE)
+	if (!sess->tracker)
 		ret = -ENOTCONN;
-	else if (sess->tracker != SPLICE_VM_TRACKER_EVENTS)
+	else if (sess->tracker->id != SPLICE_VM_TRACKER_EVENTS)
 		ret = -EOPNOTSUPP;
 	else
 		ret = splice_vm_scan_walk(call, splice_vm_mappings_step);

@@ -15,7 +15,6 @@
 #include "send.h"
 #include "sock.h"
 #include "take.h"
-#include "target.h"
 
 #define SPLICE_VM_SEND_RESULTS	4096
 /* Steps in one hold of the target's mmap lock; long holes take many. */

@@ -9,8 +9,9 @@
 #include <linux/mutex.h>
 #include <linux/uidgid.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/splice_vm.h>
 
-#include "event.h"
 #include "mapped.h"
 #include "record.h"
 
@@ -28,7 +29,7 @@
  * lock of ours held, in open, in release, in SEND between batches, and by a work item. Under them
  * nothing waits for a target or a socket.
  *
- * And splice_vm_registry_lock, mutex. Taken with no lock of ours held, in
+ * And splice_vm_sessions_lock, mutex. Taken with no lock of ours held, in
  * open, in release, and in a dump below netlink's locks; under it nothing is
  * taken, and nothing that waits for memory or for a target is done.
  *
@@ -44,8 +45,8 @@
  * Lifetimes:
  *
  * - A session lives from open to the last close of its file. Every call on it
- *   holds that file, so the session outlives all calls. A dump holds the registry's
- *   lock instead: release takes the session off the registry before all else.
+ *   holds that file, so the session outlives all calls. A dump holds the list's
+ *   lock instead: release takes the session off the list before all else.
  * - Its work item is queued by the notifier's callbacks and by ATTACH, which holds the file;
  *   release cancels it, and waits for it, when the notifier is unregistered.
  * - session->mm is set once, by ATTACH, with a reference on the struct (mmgrab) that is
@@ -61,11 +62,48 @@
  * - Pages: whoever took a reference puts it; pipes and sockets take their own.
  */
 
+struct splice_vm_session;
 struct splice_vm_user;
 
 /**
+ * struct splice_vm_tracker - one way to find what was written
+ * @id: SPLICE_VM_TRACKER_*
+ * @begin: TRACK: what the first epoch begins with; callbacks run already. The session's lock is
+ *	held; the caller holds a user of the mm. Return: 0 or -errno
+ * @range_start: a callback of the notifier, with its rules, or NULL. Drops are logged already
+ * @range_end: the same
+ */
+struct splice_vm_tracker {
+	u32 id;
+	int (*begin)(struct splice_vm_session *sess, struct mm_struct *mm);
+	void (*range_start)(struct splice_vm_session *sess,
+			    const struct mmu_notifier_range *range);
+	void (*range_end)(struct splice_vm_session *sess,
+			  const struct mmu_notifier_range *range);
+};
+
+/**
+ * struct splice_vm_events - what of a session was told to those who listen
+ * @work: tells what was not told yet; the only one to write what follows, but for @gone
+ * @last: jiffies of the last time
+ * @announced: that it is attached
+ * @epochs: how many
+ * @gone: the target is gone; only ever set. Unlike the session's own flag not when the
+ *	notifier is unregistered from a living one
+ * @gone_told: that was told
+ */
+struct splice_vm_events {
+	struct delayed_work work;
+	unsigned long last;
+	bool announced;
+	u64 epochs;
+	bool gone;
+	bool gone_told;
+};
+
+/**
  * struct splice_vm_session - one open of the device
- * @node: in the registry
+ * @node: in the list of all sessions
  * @id: number of the session; constant
  * @opener: process that opened it; constant
  * @opener_uid: its user; constant
@@ -79,7 +117,7 @@ struct splice_vm_user;
  * @user: of @opener_uid: whose limit its pages count against; constant
  * @queued: pages that it left at sockets, in whole folios, with what its calls reserved;
  *	under the user's lock
- * @tracker: SPLICE_VM_TRACKER_*; set by TRACK under @lock, read by callbacks
+ * @tracker: or NULL; set by TRACK under @lock, read by callbacks
  * @uffd: the userfaultfd that covers what the caller of the events tracker follows, or NULL;
  *	under @lock
  * @notifier: registered while @mm is set
@@ -91,9 +129,7 @@ struct splice_vm_user;
  * @pending: pages of the epoch under way, for @record when it ends and not before, since a
  *	SCAN may come in between: those on which others held references when it began, and
  *	those that lost the right to write, and with it what tells of writes
- * @vmas: [0] of the last epoch, [1] spare; under the target's mmap_lock, which the
- *	snapshot holds for writing and SCAN for reading together with @lock
- * @fresh: no epoch of the soft-dirty tracker has ended yet; like @vmas
+ * @mapped: what was mapped when the last epoch ended
  * @pages_sent: by reference, since open
  * @pages_copied: by copy, since open
  * @pages_dirty: that SCAN reported, since open
@@ -116,7 +152,7 @@ struct splice_vm_session {
 	unsigned int max_inflight;
 	struct splice_vm_user *user;
 	unsigned long queued;
-	unsigned int tracker;
+	const struct splice_vm_tracker *tracker;
 	struct file *uffd;
 #ifdef CONFIG_MMU_NOTIFIER
 	struct mmu_notifier notifier;
@@ -127,8 +163,7 @@ struct splice_vm_session {
 	atomic64_t epochs_seen;
 	struct splice_vm_record record;
 	struct splice_vm_record pending;
-	struct splice_vm_vmas vmas[2];
-	bool fresh;
+	struct splice_vm_mapped mapped;
 	atomic64_t pages_sent;
 	atomic64_t pages_copied;
 	atomic64_t pages_dirty;
@@ -139,6 +174,25 @@ struct splice_vm_session {
 	struct splice_vm_events events;
 };
 
-extern const struct file_operations splice_vm_session_fops;
+/* SPLICE_VM_TRACKER_* in use. */
+static inline u32 splice_vm_session_tracker(const struct splice_vm_session *sess)
+{
+	const struct splice_vm_tracker *tracker = READ_ONCE(sess->tracker);
+
+	return tracker ? tracker->id : SPLICE_VM_TRACKER_NONE;
+}
+
+struct splice_vm_session *splice_vm_session_alloc(void);
+void splice_vm_session_free(struct splice_vm_session *sess);
+void splice_vm_session_list(struct splice_vm_session *sess);
+void splice_vm_session_unlist(struct splice_vm_session *sess);
+
+/* Return: 0 to go on; anything else ends the walk */
+typedef int (*splice_vm_session_fn)(struct splice_vm_session *sess, void *arg);
+
+int splice_vm_sessions_walk(u64 *next, splice_vm_session_fn fn, void *arg);
+
+struct mm_struct *splice_vm_target_get(struct splice_vm_session *sess);
+void splice_vm_target_put(struct mm_struct *mm);
 
 #endif

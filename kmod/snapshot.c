@@ -11,7 +11,7 @@
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 
-#include "mapped.h"
+#include "held.h"
 #include "observe.h"
 #include "snapshot.h"
 #include "walk.h"
@@ -51,7 +51,7 @@ static void splice_vm_snapshot_vma(struct splice_vm_session *sess,
 	unsigned long addr = vma->vm_start;
 
 	/* Who holds what from before is not known yet: held.c follows it from here. */
-	if (sess->fresh)
+	if (sess->mapped.fresh)
 		win.how = SPLICE_VM_WALK_HELD;
 
 	if (splice_vm_vma_is_io(vma))
@@ -89,13 +89,9 @@ static void splice_vm_snapshot_lock(struct mm_struct *mm)
 	lockdep_on();
 }
 
-/**
- * splice_vm_snapshot_take() - clear_refs is being written: an epoch ends
- * @sess: the session
- * @mm: its mm; the mmap lock is held for writing, soft-dirty bits are not cleared yet
- */
-void splice_vm_snapshot_take(struct splice_vm_session *sess,
-			     struct mm_struct *mm)
+/* clear_refs is being written, with the mmap lock for writing; bits are not cleared yet. */
+static void splice_vm_snapshot_take(struct splice_vm_session *sess,
+				    struct mm_struct *mm)
 {
 	VMA_ITERATOR(vmi, mm, 0);
 	struct splice_vm_vmas_walk walk;
@@ -105,19 +101,19 @@ void splice_vm_snapshot_take(struct splice_vm_session *sess,
 	/* Not mmap_assert_write_locked(): with DEBUG_VM it wants a symbol that is not exported. */
 	lockdep_assert_held_write(&mm->mmap_lock);
 	splice_vm_snapshot_lock(mm);
-	splice_vm_vmas_begin(sess, &walk);
+	splice_vm_vmas_begin(&sess->mapped, &walk);
 	for_each_vma(vmi, vma) {
-		splice_vm_vmas_add(sess, vma, &walk);
+		splice_vm_vmas_add(&sess->mapped, vma, &walk);
 		splice_vm_snapshot_vma(sess, vma);
 	}
-	splice_vm_vmas_end(sess);
+	splice_vm_vmas_end(&sess->mapped);
 	splice_vm_record_log_unmapped(&sess->record);
 	/*
 	 * After the walk: writeback does not wait for us, and what it notes before it takes the
 	 * right to write away is not to be missed by both.
 	 */
 	splice_vm_record_move(&sess->record, &sess->pending, 0, TASK_SIZE_MAX);
-	sess->fresh = false;
+	sess->mapped.fresh = false;
 	atomic64_inc(&sess->epochs);
 	wake_up_all(&sess->wait);
 	splice_vm_observe_epoch(sess, begun);
@@ -152,10 +148,8 @@ static void splice_vm_exposed_range(struct splice_vm_session *sess,
 	}
 }
 
-/**
- * splice_vm_snapshot_exposed() - the right to write is being taken away
- * @sess: the session
- * @range: as the notifier was called
+/*
+ * The right to write is being taken away.
  *
  * An entry that is writable with the soft-dirty bit clear counts as written, since no fault
  * will tell (mprotect and migration make such ones). fork, mprotect, NUMA hints and
@@ -166,8 +160,8 @@ static void splice_vm_exposed_range(struct splice_vm_session *sess,
  * page_vma_mkclean_one); MMU_NOTIFY_PROTECTION_VMA may span many and what lies between them,
  * with it (PAGEMAP_SCAN of all of a task). Tables outside of mappings are not for us to read.
  */
-void splice_vm_snapshot_exposed(struct splice_vm_session *sess,
-				const struct mmu_notifier_range *range)
+static void splice_vm_snapshot_exposed(struct splice_vm_session *sess,
+				       const struct mmu_notifier_range *range)
 {
 	VMA_ITERATOR(vmi, range->mm, range->start);
 	unsigned long start = range->start & PAGE_MASK;
@@ -197,15 +191,9 @@ void splice_vm_snapshot_exposed(struct splice_vm_session *sess,
 	}
 }
 
-/**
- * splice_vm_snapshot_begin() - all that is mapped now was never asked for
- * @sess: the session, its lock is held
- * @mm: its mm; the caller holds a user of it
- *
- * It is what the first epoch begins with. Return: 0 or -EINTR
- */
-int splice_vm_snapshot_begin(struct splice_vm_session *sess,
-			     struct mm_struct *mm)
+/* All that is mapped now was never asked for: it is what the first epoch begins with. */
+static int splice_vm_snapshot_begin(struct splice_vm_session *sess,
+				    struct mm_struct *mm)
 {
 	VMA_ITERATOR(vmi, mm, 0);
 	struct splice_vm_vmas_walk walk;
@@ -213,12 +201,55 @@ int splice_vm_snapshot_begin(struct splice_vm_session *sess,
 
 	if (mmap_write_lock_killable(mm))
 		return -EINTR;
-	sess->fresh = true;
-	sess->vmas[0].valid = false;
-	splice_vm_vmas_begin(sess, &walk);
+	sess->mapped.fresh = true;
+	sess->mapped.vmas[0].valid = false;
+	splice_vm_vmas_begin(&sess->mapped, &walk);
 	for_each_vma(vmi, vma)
-		splice_vm_vmas_add(sess, vma, &walk);
-	splice_vm_vmas_end(sess);
+		splice_vm_vmas_add(&sess->mapped, vma, &walk);
+	splice_vm_vmas_end(&sess->mapped);
 	mmap_write_unlock(mm);
 	return 0;
 }
+
+/* mremap may move a page table there before the epoch ends, which leaves no trace. */
+static void splice_vm_snapshot_unmap(struct splice_vm_session *sess,
+				     const struct mmu_notifier_range *range)
+{
+	splice_vm_record_unmap(&sess->record, range->start & PAGE_MASK,
+			       PAGE_ALIGN(min(range->end, TASK_SIZE_MAX)));
+}
+
+static void splice_vm_snapshot_start(struct splice_vm_session *sess,
+				     const struct mmu_notifier_range *range)
+{
+	switch (range->event) {
+	case MMU_NOTIFY_UNMAP:
+		splice_vm_snapshot_unmap(sess, range);
+		break;
+	case MMU_NOTIFY_SOFT_DIRTY:
+		splice_vm_snapshot_take(sess, range->mm);
+		break;
+	case MMU_NOTIFY_PROTECTION_VMA:
+	case MMU_NOTIFY_PROTECTION_PAGE:
+		splice_vm_snapshot_exposed(sess, range);
+		break;
+	default:
+		break;
+	}
+}
+
+static void splice_vm_snapshot_end(struct splice_vm_session *sess,
+				   const struct mmu_notifier_range *range)
+{
+	if (range->event == MMU_NOTIFY_UNMAP)
+		splice_vm_snapshot_unmap(sess, range);
+	else if (range->event == MMU_NOTIFY_SOFT_DIRTY)
+		splice_vm_held_collect_all(sess, range->mm);
+}
+
+const struct splice_vm_tracker splice_vm_tracker_soft_dirty = {
+	.id = SPLICE_VM_TRACKER_SOFT_DIRTY,
+	.begin = splice_vm_snapshot_begin,
+	.range_start = splice_vm_snapshot_start,
+	.range_end = splice_vm_snapshot_end,
+};

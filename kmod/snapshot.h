@@ -4,11 +4,6 @@
 
 #include "session.h"
 
-int splice_vm_snapshot_begin(struct splice_vm_session *sess,
-			     struct mm_struct *mm);
-void splice_vm_snapshot_take(struct splice_vm_session *sess,
-			     struct mm_struct *mm);
-void splice_vm_snapshot_exposed(struct splice_vm_session *sess,
-				const struct mmu_notifier_range *range);
+extern const struct splice_vm_tracker splice_vm_tracker_soft_dirty;
 
 #endif

@@ -12,7 +12,6 @@
 #include "session.h"
 #include "splice.h"
 #include "take.h"
-#include "target.h"
 
 #define SPLICE_VM_SPLICE_PAGES	512
 

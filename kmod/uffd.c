@@ -14,7 +14,6 @@
 #include <linux/workqueue.h>
 #include <linux/splice_vm.h>
 
-#include "target.h"
 #include "uffd.h"
 
 /**
