@@ -13,7 +13,7 @@
  * unmapped; and every second page of a small heap may be.
  */
 static unsigned int splice_vm_reserve_ranges(struct mm_struct *mm,
-					   unsigned long tables)
+					     unsigned long tables)
 {
 	return max(2 * tables + READ_ONCE(mm->map_count),
 		   min(SPLICE_VM_RESERVE_RANGES,
@@ -28,8 +28,7 @@ static unsigned int splice_vm_reserve_ranges(struct mm_struct *mm,
  * Sleeps. Return: 0; -ENOMEM or -EINTR, after which tracking is right all the
  * same, only coarser
  */
-int splice_vm_reserve(struct splice_vm_session *sess,
-			    struct mm_struct *mm)
+int splice_vm_reserve(struct splice_vm_session *sess, struct mm_struct *mm)
 {
 	unsigned long tables = mm_pgtables_bytes(mm) >> PAGE_SHIFT;
 	unsigned int ranges = splice_vm_reserve_ranges(mm, tables);
