@@ -14,7 +14,7 @@
 
 #include "attach.h"
 #include "notifier.h"
-#include "observe.h"
+#include "stats.h"
 
 #define SPLICE_VM_INFLIGHT_DEFAULT	65536
 #define SPLICE_VM_INFLIGHT_MIN		1024
@@ -142,7 +142,7 @@ long splice_vm_attach(struct splice_vm_session *sess, void *arg)
 	if (!file)
 		return -EBADF;
 	ret = splice_vm_attach_file(sess, attach, file);
-	splice_vm_observe_attach(sess, ret);
+	splice_vm_stats_attach(sess, ret);
 	fput(file);
 	return ret;
 }

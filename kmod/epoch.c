@@ -15,7 +15,7 @@
 
 #include "epoch.h"
 #include "held.h"
-#include "observe.h"
+#include "stats.h"
 #include "reserve.h"
 
 /* Page tables that held.c reads in one hold of the mmap lock: some milliseconds. */
@@ -121,7 +121,7 @@ static int splice_vm_epoch_locked(const struct splice_vm_epoch_call *call,
 		return ret;
 	atomic64_inc(&sess->epochs);
 	wake_up_all(&sess->wait);
-	splice_vm_observe_epoch(sess, begun);
+	splice_vm_stats_epoch(sess, begun);
 	return 0;
 }
 

@@ -8,7 +8,7 @@
 #include <linux/sched/signal.h>
 
 #include "notifier.h"
-#include "observe.h"
+#include "stats.h"
 
 static bool splice_vm_event_drops(const struct mmu_notifier_range *range)
 {
@@ -47,8 +47,8 @@ static int splice_vm_range_start(struct mmu_notifier *notifier,
 		return 0;
 	if (splice_vm_event_drops(range)) {
 		splice_vm_log_event(sess, range);
-		splice_vm_observe_drop(sess, range->start, range->end,
-				       range->event);
+		splice_vm_stats_drop(sess, range->start, range->end,
+				     range->event);
 	}
 	if (tracker->range_start)
 		tracker->range_start(sess, range);
@@ -80,7 +80,7 @@ static void splice_vm_mm_release(struct mmu_notifier *notifier,
 	sess = container_of(notifier, struct splice_vm_session, notifier);
 	WRITE_ONCE(sess->gone, true);
 	wake_up_all(&sess->wait);
-	splice_vm_observe_gone(sess, mm);
+	splice_vm_stats_gone(sess, mm);
 }
 
 static const struct mmu_notifier_ops splice_vm_notifier_ops = {

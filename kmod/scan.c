@@ -10,7 +10,7 @@
 #include <linux/splice_vm.h>
 
 #include "mappings.h"
-#include "observe.h"
+#include "stats.h"
 #include "populated.h"
 #include "reserve.h"
 #include "scan.h"
@@ -326,7 +326,7 @@ long splice_vm_scan(struct splice_vm_session *sess, void *arg)
 		ret = splice_vm_scan_mappings(&call, scan);
 	else
 		ret = splice_vm_scan_populated(&call, scan);
-	splice_vm_observe_scan(sess, scan, call.runs.v, call.runs.nr, ret);
+	splice_vm_stats_scan(sess, scan, call.runs.v, call.runs.nr, ret);
 	splice_vm_runs_free(&call.runs);
 	return ret;
 }

@@ -12,7 +12,7 @@
 #include <linux/mmu_notifier.h>
 
 #include "held.h"
-#include "observe.h"
+#include "stats.h"
 #include "snapshot.h"
 #include "walk.h"
 
@@ -116,7 +116,7 @@ static void splice_vm_snapshot_take(struct splice_vm_session *sess,
 	sess->mapped.fresh = false;
 	atomic64_inc(&sess->epochs);
 	wake_up_all(&sess->wait);
-	splice_vm_observe_epoch(sess, begun);
+	splice_vm_stats_epoch(sess, begun);
 }
 
 /* In [addr, end), which lies in one mapping. */
