@@ -14,11 +14,11 @@
 #include <linux/splice_vm.h>
 
 #include "epoch.h"
-#include "held.h"
+#include "extra_refs.h"
 #include "stats.h"
 #include "reserve.h"
 
-/* Page tables that held.c reads in one hold of the mmap lock: some milliseconds. */
+/* Page tables that extra_refs.c reads in one hold of the mmap lock: some milliseconds. */
 #define SPLICE_VM_EPOCH_TABLES	64
 
 /**
@@ -68,8 +68,8 @@ static int splice_vm_epoch_held(const struct splice_vm_epoch_call *call,
 		if (fatal_signal_pending(current) || mmap_read_lock_killable(mm))
 			return -EINTR;
 		while (tables && addr < call->end)
-			addr = splice_vm_held_collect(call->sess, mm, addr,
-						      call->end, &tables);
+			addr = splice_vm_extra_refs_collect(call->sess, mm, addr,
+							    call->end, &tables);
 		mmap_read_unlock(mm);
 		cond_resched();
 	}

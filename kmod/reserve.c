@@ -35,7 +35,7 @@ int splice_vm_reserve(struct splice_vm_session *sess, struct mm_struct *mm)
 	int ret;
 
 	lockdep_assert_held(&sess->lock);
-	ret = splice_vm_vmas_prepare(&sess->mapped, mm);
+	ret = splice_vm_vma_snapshot_prepare(&sess->vma_snapshot, mm);
 	if (ret)
 		return ret;
 	tables += tables / 8 + 64;

@@ -83,7 +83,7 @@ struct splice_vm_session *splice_vm_session_alloc(void)
 	init_waitqueue_head(&sess->wait);
 	splice_vm_record_init(&sess->record);
 	splice_vm_record_init(&sess->pending);
-	sess->mapped.record = &sess->record;
+	sess->vma_snapshot.record = &sess->record;
 	sess->opener_uid = current_uid();
 	sess->opener = get_pid(task_tgid(current));
 	return sess;

@@ -12,7 +12,7 @@
 #include <linux/workqueue.h>
 #include <linux/splice_vm.h>
 
-#include "mapped.h"
+#include "vma_snapshot.h"
 #include "record.h"
 
 /**
@@ -129,7 +129,7 @@ struct splice_vm_events {
  * @pending: pages of the epoch under way, for @record when it ends and not before, since a
  *	SCAN may come in between: those on which others held references when it began, and
  *	those that lost the right to write, and with it what tells of writes
- * @mapped: what was mapped when the last epoch ended
+ * @vma_snapshot: what was mapped when the last epoch ended
  * @pages_sent: by reference, since open
  * @pages_copied: by copy, since open
  * @pages_dirty: that SCAN reported, since open
@@ -163,7 +163,7 @@ struct splice_vm_session {
 	atomic64_t epochs_seen;
 	struct splice_vm_record record;
 	struct splice_vm_record pending;
-	struct splice_vm_mapped mapped;
+	struct splice_vm_vma_snapshot vma_snapshot;
 	atomic64_t pages_sent;
 	atomic64_t pages_copied;
 	atomic64_t pages_dirty;

@@ -6,7 +6,7 @@
 
 #include "epoch.h"
 #include "reserve.h"
-#include "snapshot.h"
+#include "soft_dirty.h"
 #include "track.h"
 #include "uffd.h"
 
@@ -56,7 +56,7 @@ static void splice_vm_track_stop(struct splice_vm_session *sess)
 void splice_vm_track_free(struct splice_vm_session *sess)
 {
 	splice_vm_track_put_uffd(sess);
-	splice_vm_vmas_free(&sess->mapped);
+	splice_vm_vma_snapshot_free(&sess->vma_snapshot);
 }
 
 static int splice_vm_track_start_on(struct splice_vm_session *sess,

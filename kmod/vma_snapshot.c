@@ -13,12 +13,12 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
-#include "mapped.h"
+#include "vma_snapshot.h"
 #include "record.h"
 
 /* Merged are mappings side by side, of no file or of the same one. */
-static void splice_vm_vmas_group_begin(struct splice_vm_vmas_walk *walk,
-				       const struct vm_area_struct *vma)
+static void splice_vm_vma_snapshot_group_begin(struct splice_vm_vma_walk *walk,
+					       const struct vm_area_struct *vma)
 {
 	VMA_ITERATOR(vmi, vma->vm_mm, vma->vm_end);
 	struct vm_area_struct *next;
@@ -36,33 +36,33 @@ static void splice_vm_vmas_group_begin(struct splice_vm_vmas_walk *walk,
 }
 
 /* All that was mapped in the epoch was so in the last one, is mapped now, or was unmapped. */
-static bool splice_vm_vmas_group_is_new(struct splice_vm_mapped *mapped,
-					const struct splice_vm_vmas_walk *walk)
+static bool splice_vm_vma_snapshot_group_is_new(struct splice_vm_vma_snapshot *snap,
+						const struct splice_vm_vma_walk *walk)
 {
-	const struct splice_vm_vmas *last = &mapped->vmas[0];
+	const struct splice_vm_vma_list *last = &snap->vmas[0];
 	unsigned long addr = walk->group_start;
 	unsigned int i;
 
 	for (i = walk->group_old; i < last->nr && last->v[i].start <= addr; i++)
 		addr = max(addr, last->v[i].end);
 	return addr < walk->group_end ||
-	       splice_vm_record_unmapped_touches(mapped->record,
+	       splice_vm_record_unmapped_touches(snap->record,
 						 walk->group_start,
 						 walk->group_end);
 }
 
-static bool splice_vm_vmas_group_changed(struct splice_vm_mapped *mapped,
-					 struct splice_vm_vmas_walk *walk)
+static bool splice_vm_vma_snapshot_group_changed(struct splice_vm_vma_snapshot *snap,
+						 struct splice_vm_vma_walk *walk)
 {
 	if (!walk->group_known)
-		walk->group_changed = splice_vm_vmas_group_is_new(mapped, walk);
+		walk->group_changed = splice_vm_vma_snapshot_group_is_new(snap, walk);
 	walk->group_known = true;
 	return walk->group_changed;
 }
 
 /* It is private, has pages of its own, and is not writable or was not. */
 static bool splice_vm_vma_is_forcible(const struct vm_area_struct *vma,
-				      const struct splice_vm_vmas *last,
+				      const struct splice_vm_vma_list *last,
 				      unsigned int i)
 {
 	if ((vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) != VM_MAYWRITE ||
@@ -77,103 +77,103 @@ static bool splice_vm_vma_is_forcible(const struct vm_area_struct *vma,
 }
 
 /* What is writable by now was so in part, perhaps: a heap that grows into what was reserved. */
-static void splice_vm_vmas_log_forced(struct splice_vm_mapped *mapped,
-				      const struct vm_area_struct *vma,
-				      unsigned int i)
+static void splice_vm_vma_snapshot_log_forced(struct splice_vm_vma_snapshot *snap,
+					      const struct vm_area_struct *vma,
+					      unsigned int i)
 {
-	const struct splice_vm_vmas *last = &mapped->vmas[0];
+	const struct splice_vm_vma_list *last = &snap->vmas[0];
 	unsigned long start = vma->vm_start, end = vma->vm_end;
 
 	if (!(vma->vm_flags & VM_WRITE)) {
-		splice_vm_record_log(mapped->record, start, end);
+		splice_vm_record_log(snap->record, start, end);
 		return;
 	}
 	for (; i < last->nr && last->v[i].start < end; i++)
 		if (!last->v[i].writable)
-			splice_vm_record_log(mapped->record,
+			splice_vm_record_log(snap->record,
 					     max(start, last->v[i].start),
 					     min(end, last->v[i].end));
 }
 
 /* Logs what of [from, end) was not mapped. */
-static void splice_vm_vmas_log_new(struct splice_vm_mapped *mapped,
-				   struct splice_vm_vmas_walk *walk,
-				   unsigned long from, unsigned long end)
+static void splice_vm_vma_snapshot_log_new(struct splice_vm_vma_snapshot *snap,
+					   struct splice_vm_vma_walk *walk,
+					   unsigned long from, unsigned long end)
 {
-	const struct splice_vm_vmas *last = &mapped->vmas[0];
+	const struct splice_vm_vma_list *last = &snap->vmas[0];
 
 	while (from < end && walk->old < last->nr &&
 	       last->v[walk->old].start < end) {
-		splice_vm_record_log(mapped->record, from,
+		splice_vm_record_log(snap->record, from,
 				     last->v[walk->old].start);
 		from = last->v[walk->old].end;
 		if (from < end)
 			walk->old++;
 	}
-	splice_vm_record_log(mapped->record, from, end);
+	splice_vm_record_log(snap->record, from, end);
 }
 
 /**
- * splice_vm_vmas_begin() - a look at all mappings begins
- * @mapped: of a session; the mmap lock of its mm is held for writing
+ * splice_vm_vma_snapshot_begin() - a look at all mappings begins
+ * @snap: of a session; the mmap lock of its mm is held for writing
  * @walk: filled
  */
-void splice_vm_vmas_begin(struct splice_vm_mapped *mapped,
-			  struct splice_vm_vmas_walk *walk)
+void splice_vm_vma_snapshot_begin(struct splice_vm_vma_snapshot *snap,
+				  struct splice_vm_vma_walk *walk)
 {
-	*walk = (struct splice_vm_vmas_walk){};
-	mapped->vmas[1].nr = 0;
-	mapped->vmas[1].valid = true;
+	*walk = (struct splice_vm_vma_walk){};
+	snap->vmas[1].nr = 0;
+	snap->vmas[1].valid = true;
 }
 
 /**
- * splice_vm_vmas_add() - the next mapping
- * @mapped: of a session; the mmap lock of its mm is held for writing
+ * splice_vm_vma_snapshot_add() - the next mapping
+ * @snap: of a session; the mmap lock of its mm is held for writing
  * @vma: remembered; what counts as written in it, whatever page tables say, is logged
- * @walk: from splice_vm_vmas_begin()
+ * @walk: from splice_vm_vma_snapshot_begin()
  */
-void splice_vm_vmas_add(struct splice_vm_mapped *mapped,
-			struct vm_area_struct *vma,
-			struct splice_vm_vmas_walk *walk)
+void splice_vm_vma_snapshot_add(struct splice_vm_vma_snapshot *snap,
+				struct vm_area_struct *vma,
+				struct splice_vm_vma_walk *walk)
 {
-	struct splice_vm_vmas *last = &mapped->vmas[0], *now = &mapped->vmas[1];
+	struct splice_vm_vma_list *last = &snap->vmas[0], *now = &snap->vmas[1];
 	unsigned long start = vma->vm_start, end = vma->vm_end;
 
 	if (now->nr < now->cap)
-		now->v[now->nr++] = (struct splice_vm_mapping){
+		now->v[now->nr++] = (struct splice_vm_vma_entry){
 			start, end, vma->vm_flags & VM_WRITE
 		};
 	else
 		now->valid = false;
 
 	if (!last->valid) {
-		splice_vm_record_log(mapped->record, start, end);
+		splice_vm_record_log(snap->record, start, end);
 		return;
 	}
 	while (walk->old < last->nr && last->v[walk->old].end <= start)
 		walk->old++;
 	if (start >= walk->group_end)
-		splice_vm_vmas_group_begin(walk, vma);
+		splice_vm_vma_snapshot_group_begin(walk, vma);
 	/* What was made before the first epoch may have the flag as well. */
 	if (splice_vm_vma_is_forcible(vma, last, walk->old) &&
-	    (mapped->fresh || splice_vm_vmas_group_changed(mapped, walk)))
-		splice_vm_vmas_log_forced(mapped, vma, walk->old);
-	splice_vm_vmas_log_new(mapped, walk, start, end);
+	    (snap->fresh || splice_vm_vma_snapshot_group_changed(snap, walk)))
+		splice_vm_vma_snapshot_log_forced(snap, vma, walk->old);
+	splice_vm_vma_snapshot_log_new(snap, walk, start, end);
 }
 
 /**
- * splice_vm_vmas_end() - that was all: it is what the next epoch begins with
- * @mapped: of a session; the mmap lock of its mm is held for writing
+ * splice_vm_vma_snapshot_end() - that was all: it is what the next epoch begins with
+ * @snap: of a session; the mmap lock of its mm is held for writing
  */
-void splice_vm_vmas_end(struct splice_vm_mapped *mapped)
+void splice_vm_vma_snapshot_end(struct splice_vm_vma_snapshot *snap)
 {
-	swap(mapped->vmas[0], mapped->vmas[1]);
+	swap(snap->vmas[0], snap->vmas[1]);
 }
 
-static int splice_vm_vmas_grow(struct splice_vm_mapped *mapped,
-			       struct mm_struct *mm, unsigned int cap)
+static int splice_vm_vma_snapshot_grow(struct splice_vm_vma_snapshot *snap,
+				       struct mm_struct *mm, unsigned int cap)
 {
-	struct splice_vm_mapping *fresh[2];
+	struct splice_vm_vma_entry *fresh[2];
 	int i;
 
 	for (i = 0; i < 2; i++)
@@ -184,13 +184,13 @@ static int splice_vm_vmas_grow(struct splice_vm_mapped *mapped,
 		kvfree(fresh[1]);
 		return fresh[0] && fresh[1] ? -EINTR : -ENOMEM;
 	}
-	/* splice_vm_vmas_end() swaps the two, so both are as long. */
+	/* splice_vm_vma_snapshot_end() swaps the two, so both are as long. */
 	for (i = 0; i < 2; i++) {
-		if (mapped->vmas[i].nr)
-			memcpy(fresh[i], mapped->vmas[i].v,
-			       mapped->vmas[i].nr * sizeof(*fresh[i]));
-		swap(fresh[i], mapped->vmas[i].v);
-		mapped->vmas[i].cap = cap;
+		if (snap->vmas[i].nr)
+			memcpy(fresh[i], snap->vmas[i].v,
+			       snap->vmas[i].nr * sizeof(*fresh[i]));
+		swap(fresh[i], snap->vmas[i].v);
+		snap->vmas[i].cap = cap;
 	}
 	mmap_read_unlock(mm);
 	kvfree(fresh[0]);
@@ -199,24 +199,24 @@ static int splice_vm_vmas_grow(struct splice_vm_mapped *mapped,
 }
 
 /**
- * splice_vm_vmas_prepare() - have room for what is mapped at the next snapshot
- * @mapped: of a session, whose lock is held
+ * splice_vm_vma_snapshot_prepare() - have room for what is mapped at the next snapshot
+ * @snap: of a session, whose lock is held
  * @mm: its mm; the caller holds a user of it
  *
  * Sleeps. Return: 0; -ENOMEM or -EINTR, after which everything counts as new
  */
-int splice_vm_vmas_prepare(struct splice_vm_mapped *mapped, struct mm_struct *mm)
+int splice_vm_vma_snapshot_prepare(struct splice_vm_vma_snapshot *snap, struct mm_struct *mm)
 {
 	unsigned int count = READ_ONCE(mm->map_count);
 
-	if (mapped->vmas[0].cap >= count + count / 8 + 16)
+	if (snap->vmas[0].cap >= count + count / 8 + 16)
 		return 0;
-	return splice_vm_vmas_grow(mapped, mm, count + count / 4 + 64);
+	return splice_vm_vma_snapshot_grow(snap, mm, count + count / 4 + 64);
 }
 
 /* No callback may run any more. */
-void splice_vm_vmas_free(struct splice_vm_mapped *mapped)
+void splice_vm_vma_snapshot_free(struct splice_vm_vma_snapshot *snap)
 {
-	kvfree(mapped->vmas[0].v);
-	kvfree(mapped->vmas[1].v);
+	kvfree(snap->vmas[0].v);
+	kvfree(snap->vmas[1].v);
 }

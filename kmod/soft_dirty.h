@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef SPLICE_VM_SNAPSHOT_H
-#define SPLICE_VM_SNAPSHOT_H
+#ifndef SPLICE_VM_SOFT_DIRTY_H
+#define SPLICE_VM_SOFT_DIRTY_H
 
 #include "session.h"
 

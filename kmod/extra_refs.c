@@ -18,14 +18,14 @@
  */
 #include <linux/mm.h>
 
-#include "held.h"
+#include "extra_refs.h"
 #include "walk.h"
 
 /* @chunk is what was recorded of the window's pages, or NULL. */
-static bool splice_vm_held_counts(const struct splice_vm_chunk *chunk,
-				  unsigned int bit, u8 state)
+static bool splice_vm_extra_refs_counts(const struct splice_vm_chunk *chunk,
+					unsigned int bit, u8 state)
 {
-	if (state & SPLICE_VM_STATE_HELD)
+	if (state & SPLICE_VM_STATE_EXTRA_REFS)
 		return true;
 	if (!(state & SPLICE_VM_STATE_SWAPPED) || !chunk ||
 	    !test_bit(bit, chunk->dirty))
@@ -38,9 +38,9 @@ static bool splice_vm_held_counts(const struct splice_vm_chunk *chunk,
 	       test_bit(bit, chunk->logged);
 }
 
-static void splice_vm_held_window(struct splice_vm_session *sess,
-				  const struct splice_vm_chunk *chunk,
-				  const struct splice_vm_window *win)
+static void splice_vm_extra_refs_window(struct splice_vm_session *sess,
+					const struct splice_vm_chunk *chunk,
+					const struct splice_vm_window *win)
 {
 	DECLARE_BITMAP(held, SPLICE_VM_CHUNK_PAGES) = {};
 	unsigned int first = splice_vm_chunk_bit(win->start);
@@ -48,7 +48,7 @@ static void splice_vm_held_window(struct splice_vm_session *sess,
 	unsigned int i;
 
 	for_each_set_bit(i, win->found, win->nr) {
-		if (!splice_vm_held_counts(chunk, first + i, win->states[i]))
+		if (!splice_vm_extra_refs_counts(chunk, first + i, win->states[i]))
 			continue;
 		any = true;
 		__set_bit(first + i, held);
@@ -64,10 +64,10 @@ static void splice_vm_held_window(struct splice_vm_session *sess,
  * @tables were left, or @end
  */
 static unsigned long
-splice_vm_held_range(struct splice_vm_session *sess, struct mm_struct *mm,
-		     unsigned long start, unsigned long end,
-		     const struct splice_vm_chunk *chunk,
-		     struct splice_vm_window *win, unsigned int *tables)
+splice_vm_extra_refs_range(struct splice_vm_session *sess, struct mm_struct *mm,
+			   unsigned long start, unsigned long end,
+			   const struct splice_vm_chunk *chunk,
+			   struct splice_vm_window *win, unsigned int *tables)
 {
 	VMA_ITERATOR(vmi, mm, start);
 	struct vm_area_struct *vma;
@@ -86,7 +86,7 @@ splice_vm_held_range(struct splice_vm_session *sess, struct mm_struct *mm,
 				return addr;
 			--*tables;
 			if (splice_vm_walk_window(vma, addr, limit, win))
-				splice_vm_held_window(sess, chunk, win);
+				splice_vm_extra_refs_window(sess, chunk, win);
 			addr += (unsigned long)win->nr << PAGE_SHIFT;
 			cond_resched();
 		}
@@ -94,25 +94,25 @@ splice_vm_held_range(struct splice_vm_session *sess, struct mm_struct *mm,
 	return end;
 }
 
-static void splice_vm_held_chunk(struct splice_vm_session *sess,
-				 struct mm_struct *mm,
-				 const struct splice_vm_chunk *chunk)
+static void splice_vm_extra_refs_chunk(struct splice_vm_session *sess,
+				       struct mm_struct *mm,
+				       const struct splice_vm_chunk *chunk)
 {
 	unsigned long base = chunk->index << SPLICE_VM_CHUNK_SHIFT;
 	DECLARE_BITMAP(only, SPLICE_VM_CHUNK_PAGES);
 	struct splice_vm_window win = {
-		.how = SPLICE_VM_WALK_HELD,
+		.how = SPLICE_VM_WALK_EXTRA_REFS,
 		.only = only,
 	};
 	unsigned int tables = UINT_MAX;
 
 	bitmap_or(only, chunk->dirty, chunk->logged, SPLICE_VM_CHUNK_PAGES);
-	splice_vm_held_range(sess, mm, base, base + SPLICE_VM_CHUNK_SIZE,
-			     chunk, &win, &tables);
+	splice_vm_extra_refs_range(sess, mm, base, base + SPLICE_VM_CHUNK_SIZE,
+				   chunk, &win, &tables);
 }
 
 /**
- * splice_vm_held_collect() - an epoch begins: who holds what of the pages it recorded
+ * splice_vm_extra_refs_collect() - an epoch begins: who holds what of the pages it recorded
  * @sess: the session
  * @mm: its mm; mmap lock held, the entries of these pages are clean
  * @addr: where to begin
@@ -121,11 +121,11 @@ static void splice_vm_held_chunk(struct splice_vm_session *sess,
  *
  * Return: where to go on; ULONG_MAX at the end
  */
-unsigned long splice_vm_held_collect(struct splice_vm_session *sess,
-				     struct mm_struct *mm, unsigned long addr,
-				     unsigned long end, unsigned int *tables)
+unsigned long splice_vm_extra_refs_collect(struct splice_vm_session *sess,
+					   struct mm_struct *mm, unsigned long addr,
+					   unsigned long end, unsigned int *tables)
 {
-	struct splice_vm_window all = { .how = SPLICE_VM_WALK_HELD };
+	struct splice_vm_window all = { .how = SPLICE_VM_WALK_EXTRA_REFS };
 	struct splice_vm_chunk chunk;
 	unsigned long next, gap_end;
 
@@ -133,27 +133,27 @@ unsigned long splice_vm_held_collect(struct splice_vm_session *sess,
 	    next >= end)
 		return ULONG_MAX;
 	if (gap_end > next)
-		return splice_vm_held_range(sess, mm, next, min(gap_end, end),
-					    NULL, &all, tables);
+		return splice_vm_extra_refs_range(sess, mm, next, min(gap_end, end),
+						  NULL, &all, tables);
 	if (!splice_vm_record_peek(&sess->record, next >> SPLICE_VM_CHUNK_SHIFT,
 				   &chunk))
 		return ULONG_MAX;
-	splice_vm_held_chunk(sess, mm, &chunk);
+	splice_vm_extra_refs_chunk(sess, mm, &chunk);
 	--*tables;
 	return (chunk.index + 1) << SPLICE_VM_CHUNK_SHIFT;
 }
 
 /* In one go: the mmap lock is held for writing. */
-void splice_vm_held_collect_all(struct splice_vm_session *sess,
-				struct mm_struct *mm)
+void splice_vm_extra_refs_collect_all(struct splice_vm_session *sess,
+				      struct mm_struct *mm)
 {
 	unsigned long addr = 0;
 
 	while (addr != ULONG_MAX) {
 		unsigned int tables = UINT_MAX;
 
-		addr = splice_vm_held_collect(sess, mm, addr, TASK_SIZE_MAX,
-					      &tables);
+		addr = splice_vm_extra_refs_collect(sess, mm, addr, TASK_SIZE_MAX,
+						    &tables);
 		cond_resched();
 	}
 }
