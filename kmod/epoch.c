@@ -2,9 +2,9 @@
 /*
  * The events tracker: the caller finds the writes, the notifier the drops.
  *
- * EPOCH: the caller has write-protected a range and tells which pages
- * were written in it. The record takes the pages in, together with those that were held when
- * the last epoch of the range ended; then the pages that are held now are noted for the next.
+ * EPOCH: the caller has write-protected a range and tells which pages were written in it. The
+ * dirty log takes these pages in, and those that had extra references when the last epoch of the
+ * range ended. Pages that have extra references now are noted for the next epoch.
  */
 #include <linux/ktime.h>
 #include <linux/mm.h>
@@ -83,19 +83,19 @@ static int splice_vm_epoch_end(const struct splice_vm_epoch_call *call,
 	unsigned int i;
 	int ret;
 
-	/* Without memory the record is coarser, no less right. */
+	/* Without memory the log is coarser, no less right. */
 	splice_vm_reserve(sess, mm);
-	splice_vm_record_move(&sess->record, &sess->pending, call->start,
-			      call->end);
+	splice_vm_dirty_log_move(&sess->dirty_log, &sess->pending, call->start,
+				 call->end);
 	for (i = 0; i < call->nr; i++) {
 		unsigned long addr = call->runs[i].addr;
 
-		splice_vm_record_written(&sess->record, addr, addr +
+		splice_vm_dirty_log_written(&sess->dirty_log, addr, addr +
 			((unsigned long)call->runs[i].nr_pages << PAGE_SHIFT));
 	}
 	ret = splice_vm_epoch_held(call, mm);
 	if (ret)
-		splice_vm_record_log(&sess->record, call->start, call->end);
+		splice_vm_dirty_log_recheck(&sess->dirty_log, call->start, call->end);
 	return ret;
 }
 
@@ -192,7 +192,7 @@ static int splice_vm_epoch_begin(struct splice_vm_session *sess,
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
 	for_each_vma(vmi, vma)
-		splice_vm_record_log(&sess->record, vma->vm_start, vma->vm_end);
+		splice_vm_dirty_log_recheck(&sess->dirty_log, vma->vm_start, vma->vm_end);
 	mmap_read_unlock(mm);
 	return 0;
 }

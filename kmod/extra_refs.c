@@ -34,8 +34,8 @@ static bool splice_vm_extra_refs_counts(const struct splice_vm_chunk *chunk,
 	 * What moves is soon there again, and so are those who hold it; and what was held and went
 	 * away only now may be back when the epoch ends.
 	 */
-	return (state & SPLICE_VM_STATE_MOVING) || !test_bit(bit, chunk->held) ||
-	       test_bit(bit, chunk->logged);
+	return (state & SPLICE_VM_STATE_MOVING) || !test_bit(bit, chunk->extra_refs) ||
+	       test_bit(bit, chunk->recheck);
 }
 
 static void splice_vm_extra_refs_window(struct splice_vm_session *sess,
@@ -54,9 +54,9 @@ static void splice_vm_extra_refs_window(struct splice_vm_session *sess,
 		__set_bit(first + i, held);
 	}
 	if (any)
-		splice_vm_record_dirty(&sess->pending,
-				       win->start >> SPLICE_VM_CHUNK_SHIFT,
-				       held, held);
+		splice_vm_dirty_log_add(&sess->pending,
+					win->start >> SPLICE_VM_CHUNK_SHIFT,
+					held, held);
 }
 
 /*
@@ -106,7 +106,7 @@ static void splice_vm_extra_refs_chunk(struct splice_vm_session *sess,
 	};
 	unsigned int tables = UINT_MAX;
 
-	bitmap_or(only, chunk->dirty, chunk->logged, SPLICE_VM_CHUNK_PAGES);
+	bitmap_or(only, chunk->dirty, chunk->recheck, SPLICE_VM_CHUNK_PAGES);
 	splice_vm_extra_refs_range(sess, mm, base, base + SPLICE_VM_CHUNK_SIZE,
 				   chunk, &win, &tables);
 }
@@ -129,14 +129,14 @@ unsigned long splice_vm_extra_refs_collect(struct splice_vm_session *sess,
 	struct splice_vm_chunk chunk;
 	unsigned long next, gap_end;
 
-	if (!splice_vm_record_next(&sess->record, addr, &next, &gap_end) ||
+	if (!splice_vm_dirty_log_next(&sess->dirty_log, addr, &next, &gap_end) ||
 	    next >= end)
 		return ULONG_MAX;
 	if (gap_end > next)
 		return splice_vm_extra_refs_range(sess, mm, next, min(gap_end, end),
 						  NULL, &all, tables);
-	if (!splice_vm_record_peek(&sess->record, next >> SPLICE_VM_CHUNK_SHIFT,
-				   &chunk))
+	if (!splice_vm_dirty_log_peek(&sess->dirty_log, next >> SPLICE_VM_CHUNK_SHIFT,
+				      &chunk))
 		return ULONG_MAX;
 	splice_vm_extra_refs_chunk(sess, mm, &chunk);
 	--*tables;

@@ -87,7 +87,7 @@ static long splice_vm_info(struct splice_vm_session *sess, void *arg)
 		.pages_sent = atomic64_read(&sess->pages_sent),
 		.pages_copied = atomic64_read(&sess->pages_copied),
 		.pages_inflight = atomic64_read(&sess->inflight),
-		.overflows = READ_ONCE(sess->record.overflows),
+		.overflows = READ_ONCE(sess->dirty_log.overflows),
 		.pages_queued = mine,
 		.user_pages_queued = all,
 		.user_max_inflight_pages = splice_vm_inflight_limit(),

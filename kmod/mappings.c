@@ -78,8 +78,8 @@ bool splice_vm_mappings_step(struct splice_vm_scan_call *call,
 		if (!splice_vm_mappings_emit(call, end, flags))
 			return false;
 		if (flags != SPLICE_VM_RUN_COVERED)
-			splice_vm_record_log(&call->sess->record, call->addr,
-					     end);
+			splice_vm_dirty_log_recheck(&call->sess->dirty_log, call->addr,
+						    end);
 	}
 	call->addr = end;
 	return call->addr < call->end;

@@ -62,7 +62,7 @@ static int splice_vm_put_counters(struct sk_buff *skb,
 		{ SPLICE_VM_A_SESSION_PAGES_INFLIGHT,
 		  atomic64_read(&sess->inflight) },
 		{ SPLICE_VM_A_SESSION_OVERFLOWS,
-		  READ_ONCE(sess->record.overflows) },
+		  READ_ONCE(sess->dirty_log.overflows) },
 	};
 	unsigned int i;
 

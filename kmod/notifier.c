@@ -20,8 +20,8 @@ static bool splice_vm_event_drops(const struct mmu_notifier_range *range)
 static void splice_vm_log_event(struct splice_vm_session *sess,
 				const struct mmu_notifier_range *range)
 {
-	splice_vm_record_log(&sess->record, range->start & PAGE_MASK,
-			     PAGE_ALIGN(min(range->end, TASK_SIZE_MAX)));
+	splice_vm_dirty_log_recheck(&sess->dirty_log, range->start & PAGE_MASK,
+				    PAGE_ALIGN(min(range->end, TASK_SIZE_MAX)));
 }
 
 static struct splice_vm_session *

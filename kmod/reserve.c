@@ -39,10 +39,10 @@ int splice_vm_reserve(struct splice_vm_session *sess, struct mm_struct *mm)
 	if (ret)
 		return ret;
 	tables += tables / 8 + 64;
-	ret = splice_vm_record_reserve(&sess->record, tables, ranges);
+	ret = splice_vm_dirty_log_reserve(&sess->dirty_log, tables, ranges);
 	if (ret)
 		return ret;
 	/* A network card may hold pages all over memory for long after they were sent. */
-	return splice_vm_record_reserve(&sess->pending, tables,
-					READ_ONCE(mm->map_count));
+	return splice_vm_dirty_log_reserve(&sess->pending, tables,
+					   READ_ONCE(mm->map_count));
 }

@@ -77,21 +77,21 @@ static void splice_vm_scan_content(struct mm_struct *mm, unsigned long base,
 	}
 }
 
-/* Of a page that is dirty or logged. */
+/* Of a page that is dirty, or may have been dropped. */
 static u32 splice_vm_scan_page_flags(const struct splice_vm_chunk *chunk,
 				     const unsigned long *content,
 				     unsigned int i)
 {
-	if (test_bit(i, chunk->logged))
+	if (test_bit(i, chunk->recheck))
 		return test_bit(i, content) ? SPLICE_VM_RUN_DIRTY :
 					      SPLICE_VM_RUN_DROPPED;
-	if (test_bit(i, chunk->held))
+	if (test_bit(i, chunk->extra_refs))
 		return SPLICE_VM_RUN_DIRTY | SPLICE_VM_RUN_HELD;
 	return SPLICE_VM_RUN_DIRTY;
 }
 
 /*
- * Takes a chunk off the record and reports it. What does not fit goes back. The page
+ * Takes a chunk off the log and reports it. What does not fit goes back. The page
  * table is read after the take: an unmap under way logs again when it ends.
  */
 static void splice_vm_scan_chunk(struct splice_vm_scan_call *call,
@@ -103,15 +103,15 @@ static void splice_vm_scan_chunk(struct splice_vm_scan_call *call,
 			    PAGE_SHIFT;
 	DECLARE_BITMAP(content, SPLICE_VM_CHUNK_PAGES) = {};
 	DECLARE_BITMAP(any, SPLICE_VM_CHUNK_PAGES);
-	struct splice_vm_record *record = &call->sess->record;
+	struct splice_vm_dirty_log *log = &call->sess->dirty_log;
 	struct splice_vm_chunk chunk;
 	u32 flags;
 
-	splice_vm_record_take(record, index, &chunk);
-	splice_vm_record_put_back(record, &chunk, 0, i);
-	if (!bitmap_empty(chunk.logged, SPLICE_VM_CHUNK_PAGES))
-		splice_vm_scan_content(mm, base, chunk.logged, content);
-	bitmap_or(any, chunk.dirty, chunk.logged, SPLICE_VM_CHUNK_PAGES);
+	splice_vm_dirty_log_take(log, index, &chunk);
+	splice_vm_dirty_log_put_back(log, &chunk, 0, i);
+	if (!bitmap_empty(chunk.recheck, SPLICE_VM_CHUNK_PAGES))
+		splice_vm_scan_content(mm, base, chunk.recheck, content);
+	bitmap_or(any, chunk.dirty, chunk.recheck, SPLICE_VM_CHUNK_PAGES);
 	for (i = find_next_bit(any, last, i); i < last;
 	     i = find_next_bit(any, last, i + 1)) {
 		flags = splice_vm_scan_page_flags(&chunk, content, i);
@@ -119,22 +119,22 @@ static void splice_vm_scan_chunk(struct splice_vm_scan_call *call,
 					 flags))
 			break;
 	}
-	splice_vm_record_put_back(record, &chunk, i, SPLICE_VM_CHUNK_PAGES);
+	splice_vm_dirty_log_put_back(log, &chunk, i, SPLICE_VM_CHUNK_PAGES);
 	call->addr = base + ((unsigned long)i << PAGE_SHIFT);
 }
 
 /*
- * A range is taken off the record before page tables are looked at: what becomes of them
+ * A range is taken off the log before page tables are looked at: what becomes of them
  * meanwhile is logged anew. What was not reported goes back.
  */
 static bool splice_vm_scan_range(struct splice_vm_scan_call *call,
 				 struct mm_struct *mm, unsigned long start,
 				 unsigned long end)
 {
-	struct splice_vm_record *record = &call->sess->record;
+	struct splice_vm_dirty_log *log = &call->sess->dirty_log;
 	unsigned long to;
 
-	splice_vm_record_cut(record, start, end);
+	splice_vm_dirty_log_cut(log, start, end);
 	to = splice_vm_scan_gap(mm, start, end);
 	call->addr = to;
 	if (to > start &&
@@ -142,7 +142,7 @@ static bool splice_vm_scan_range(struct splice_vm_scan_call *call,
 				 SPLICE_VM_RUN_DROPPED))
 		call->addr = start;
 	if (call->addr < end)
-		splice_vm_record_log(record, call->addr, end);
+		splice_vm_dirty_log_recheck(log, call->addr, end);
 	return to > start;
 }
 
@@ -150,10 +150,10 @@ static bool splice_vm_scan_range(struct splice_vm_scan_call *call,
 static bool splice_vm_scan_tracked_step(struct splice_vm_scan_call *call,
 					struct mm_struct *mm)
 {
-	struct splice_vm_record *record = &call->sess->record;
+	struct splice_vm_dirty_log *log = &call->sess->dirty_log;
 	unsigned long next, gap_end;
 
-	if (!splice_vm_record_next(record, call->addr, &next, &gap_end) ||
+	if (!splice_vm_dirty_log_next(log, call->addr, &next, &gap_end) ||
 	    next >= call->end) {
 		call->addr = call->end;
 		return false;
@@ -196,8 +196,8 @@ static void splice_vm_scan_undo(struct splice_vm_scan_call *call)
 	for (i = 0; i < call->runs.nr; i++) {
 		const struct splice_vm_run *run = &call->runs.v[i];
 
-		splice_vm_record_log(&call->sess->record, run->addr, run->addr +
-				     ((unsigned long)run->nr_pages << PAGE_SHIFT));
+		splice_vm_dirty_log_recheck(&call->sess->dirty_log, run->addr, run->addr +
+					    ((unsigned long)run->nr_pages << PAGE_SHIFT));
 	}
 }
 
@@ -344,7 +344,7 @@ void splice_vm_scan_lost(struct splice_vm_session *sess, void *arg)
 
 	if (scan->flags != SPLICE_VM_SCAN_TRACKED)
 		return;
-	splice_vm_record_log(&sess->record, 0, scan->start);
+	splice_vm_dirty_log_recheck(&sess->dirty_log, 0, scan->start);
 	/* poll() says so again; epochs begin with 1. */
 	atomic64_set(&sess->epochs_seen, scan->epoch - 1);
 }

@@ -81,9 +81,9 @@ struct splice_vm_session *splice_vm_session_alloc(void)
 		return NULL;
 	mutex_init(&sess->lock);
 	init_waitqueue_head(&sess->wait);
-	splice_vm_record_init(&sess->record);
-	splice_vm_record_init(&sess->pending);
-	sess->vma_snapshot.record = &sess->record;
+	splice_vm_dirty_log_init(&sess->dirty_log);
+	splice_vm_dirty_log_init(&sess->pending);
+	sess->vma_snapshot.dirty_log = &sess->dirty_log;
 	sess->opener_uid = current_uid();
 	sess->opener = get_pid(task_tgid(current));
 	return sess;
@@ -96,8 +96,8 @@ void splice_vm_session_free(struct splice_vm_session *sess)
 		mmdrop(sess->mm);
 	put_pid(sess->pid);
 	put_pid(sess->opener);
-	splice_vm_record_destroy(&sess->record);
-	splice_vm_record_destroy(&sess->pending);
+	splice_vm_dirty_log_destroy(&sess->dirty_log);
+	splice_vm_dirty_log_destroy(&sess->pending);
 	kvfree(sess);
 }
 

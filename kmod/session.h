@@ -13,7 +13,7 @@
 #include <linux/splice_vm.h>
 
 #include "vma_snapshot.h"
-#include "record.h"
+#include "dirty_log.h"
 
 /**
  * DOC: locks and lifetimes
@@ -23,7 +23,7 @@
  *	splice_vm_session.lock	mutex, taken killable
  *	mm->mmap_lock		of the target
  *	page table locks	of the target
- *	splice_vm_record.lock	spinlock, innermost
+ *	splice_vm_dirty_log.lock	spinlock, innermost
  *
  * Apart from these, splice_vm_users_lock and in it splice_vm_user.lock, mutexes: taken with no
  * lock of ours held, in open, in release, in SEND between batches, and by a work item. Under them
@@ -35,7 +35,7 @@
  *
  * The MMU notifier's callbacks run below the target's mmap_lock or reclaim's
  * locks, and may run while this very session allocates memory. They take page table
- * locks, splice_vm_record.lock and nothing else, and allocate nothing: so they cannot sleep
+ * locks, splice_vm_dirty_log.lock and nothing else, and allocate nothing: so they cannot sleep
  * in, or deadlock with, whatever calls them. What is to be told over netlink they leave to
  * a work item, which takes none of our locks.
  *
@@ -125,8 +125,8 @@ struct splice_vm_events {
  * @wait: woken when an epoch ends and when the target is gone
  * @epochs: ends of epochs since TRACK; written under the target's mmap_lock
  * @epochs_seen: value of @epochs at the last SCAN TRACKED
- * @record: what was written and dropped
- * @pending: pages of the epoch under way, for @record when it ends and not before, since a
+ * @dirty_log: what was written and dropped
+ * @pending: pages of the epoch under way, for @dirty_log when it ends and not before, since a
  *	SCAN may come in between: those on which others held references when it began, and
  *	those that lost the right to write, and with it what tells of writes
  * @vma_snapshot: what was mapped when the last epoch ended
@@ -161,8 +161,8 @@ struct splice_vm_session {
 	wait_queue_head_t wait;
 	atomic64_t epochs;
 	atomic64_t epochs_seen;
-	struct splice_vm_record record;
-	struct splice_vm_record pending;
+	struct splice_vm_dirty_log dirty_log;
+	struct splice_vm_dirty_log pending;
 	struct splice_vm_vma_snapshot vma_snapshot;
 	atomic64_t pages_sent;
 	atomic64_t pages_copied;

@@ -39,9 +39,9 @@ static void splice_vm_soft_dirty_window(struct splice_vm_session *sess,
 			__set_bit(first + i, held);
 	}
 	if (any)
-		splice_vm_record_dirty(&sess->record,
-				       win->start >> SPLICE_VM_CHUNK_SHIFT,
-				       dirty, held);
+		splice_vm_dirty_log_add(&sess->dirty_log,
+					win->start >> SPLICE_VM_CHUNK_SHIFT,
+					dirty, held);
 }
 
 static void splice_vm_soft_dirty_vma(struct splice_vm_session *sess,
@@ -58,7 +58,7 @@ static void splice_vm_soft_dirty_vma(struct splice_vm_session *sess,
 		return;
 	/* clear_refs passes hugetlb over, so nobody knows: all of it, each time. */
 	if (is_vm_hugetlb_page(vma)) {
-		splice_vm_record_log(&sess->record, vma->vm_start, vma->vm_end);
+		splice_vm_dirty_log_recheck(&sess->dirty_log, vma->vm_start, vma->vm_end);
 		return;
 	}
 	for (;;) {
@@ -107,12 +107,12 @@ static void splice_vm_soft_dirty_take(struct splice_vm_session *sess,
 		splice_vm_soft_dirty_vma(sess, vma);
 	}
 	splice_vm_vma_snapshot_end(&sess->vma_snapshot);
-	splice_vm_record_log_unmapped(&sess->record);
+	splice_vm_dirty_log_recheck_unmapped(&sess->dirty_log);
 	/*
 	 * After the walk: writeback does not wait for us, and what it notes before it takes the
 	 * right to write away is not to be missed by both.
 	 */
-	splice_vm_record_move(&sess->record, &sess->pending, 0, TASK_SIZE_MAX);
+	splice_vm_dirty_log_move(&sess->dirty_log, &sess->pending, 0, TASK_SIZE_MAX);
 	sess->vma_snapshot.fresh = false;
 	atomic64_inc(&sess->epochs);
 	wake_up_all(&sess->wait);
@@ -138,9 +138,9 @@ static void splice_vm_soft_dirty_protected_range(struct splice_vm_session *sess,
 			bitmap_shift_left(dirty, win.found,
 					  splice_vm_chunk_bit(addr),
 					  SPLICE_VM_CHUNK_PAGES);
-			splice_vm_record_dirty(&sess->pending,
-					       addr >> SPLICE_VM_CHUNK_SHIFT,
-					       dirty, none);
+			splice_vm_dirty_log_add(&sess->pending,
+						addr >> SPLICE_VM_CHUNK_SHIFT,
+						dirty, none);
 		}
 		addr += (unsigned long)win.nr << PAGE_SHIFT;
 		if (mmu_notifier_range_blockable(range))
@@ -185,7 +185,7 @@ static void splice_vm_soft_dirty_protected(struct splice_vm_session *sess,
 			(vma->vm_flags & VM_WRITE);
 		/* A read of shared memory that is not mapped yet makes a writable entry then. */
 		if (grown && (vma->vm_flags & VM_SHARED))
-			splice_vm_record_log(&sess->pending, from, to);
+			splice_vm_dirty_log_recheck(&sess->pending, from, to);
 		else
 			splice_vm_soft_dirty_protected_range(sess, range, from, to, grown);
 	}
@@ -215,8 +215,8 @@ static int splice_vm_soft_dirty_begin(struct splice_vm_session *sess,
 static void splice_vm_soft_dirty_unmap(struct splice_vm_session *sess,
 				       const struct mmu_notifier_range *range)
 {
-	splice_vm_record_unmap(&sess->record, range->start & PAGE_MASK,
-			       PAGE_ALIGN(min(range->end, TASK_SIZE_MAX)));
+	splice_vm_dirty_log_unmap(&sess->dirty_log, range->start & PAGE_MASK,
+				  PAGE_ALIGN(min(range->end, TASK_SIZE_MAX)));
 }
 
 static void splice_vm_soft_dirty_start(struct splice_vm_session *sess,

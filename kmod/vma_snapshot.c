@@ -14,7 +14,7 @@
 #include <linux/slab.h>
 
 #include "vma_snapshot.h"
-#include "record.h"
+#include "dirty_log.h"
 
 /* Merged are mappings side by side, of no file or of the same one. */
 static void splice_vm_vma_snapshot_group_begin(struct splice_vm_vma_walk *walk,
@@ -46,9 +46,9 @@ static bool splice_vm_vma_snapshot_group_is_new(struct splice_vm_vma_snapshot *s
 	for (i = walk->group_old; i < last->nr && last->v[i].start <= addr; i++)
 		addr = max(addr, last->v[i].end);
 	return addr < walk->group_end ||
-	       splice_vm_record_unmapped_touches(snap->record,
-						 walk->group_start,
-						 walk->group_end);
+	       splice_vm_dirty_log_unmapped_touches(snap->dirty_log,
+						    walk->group_start,
+						    walk->group_end);
 }
 
 static bool splice_vm_vma_snapshot_group_changed(struct splice_vm_vma_snapshot *snap,
@@ -85,14 +85,14 @@ static void splice_vm_vma_snapshot_log_forced(struct splice_vm_vma_snapshot *sna
 	unsigned long start = vma->vm_start, end = vma->vm_end;
 
 	if (!(vma->vm_flags & VM_WRITE)) {
-		splice_vm_record_log(snap->record, start, end);
+		splice_vm_dirty_log_recheck(snap->dirty_log, start, end);
 		return;
 	}
 	for (; i < last->nr && last->v[i].start < end; i++)
 		if (!last->v[i].writable)
-			splice_vm_record_log(snap->record,
-					     max(start, last->v[i].start),
-					     min(end, last->v[i].end));
+			splice_vm_dirty_log_recheck(snap->dirty_log,
+						    max(start, last->v[i].start),
+						    min(end, last->v[i].end));
 }
 
 /* Logs what of [from, end) was not mapped. */
@@ -104,13 +104,13 @@ static void splice_vm_vma_snapshot_log_new(struct splice_vm_vma_snapshot *snap,
 
 	while (from < end && walk->old < last->nr &&
 	       last->v[walk->old].start < end) {
-		splice_vm_record_log(snap->record, from,
-				     last->v[walk->old].start);
+		splice_vm_dirty_log_recheck(snap->dirty_log, from,
+					    last->v[walk->old].start);
 		from = last->v[walk->old].end;
 		if (from < end)
 			walk->old++;
 	}
-	splice_vm_record_log(snap->record, from, end);
+	splice_vm_dirty_log_recheck(snap->dirty_log, from, end);
 }
 
 /**
@@ -147,7 +147,7 @@ void splice_vm_vma_snapshot_add(struct splice_vm_vma_snapshot *snap,
 		now->valid = false;
 
 	if (!last->valid) {
-		splice_vm_record_log(snap->record, start, end);
+		splice_vm_dirty_log_recheck(snap->dirty_log, start, end);
 		return;
 	}
 	while (walk->old < last->nr && last->v[walk->old].end <= start)

@@ -5,7 +5,7 @@
 #include <linux/types.h>
 
 struct mm_struct;
-struct splice_vm_record;
+struct splice_vm_dirty_log;
 struct vm_area_struct;
 
 /**
@@ -40,12 +40,12 @@ struct splice_vm_vma_list {
  *	soft-dirty snapshot holds for writing and SCAN for reading together with the session's
  *	lock
  * @fresh: no epoch of the soft-dirty tracker has ended yet; like @vmas
- * @record: where it is logged what counts as written
+ * @dirty_log: where it is logged what counts as written
  */
 struct splice_vm_vma_snapshot {
 	struct splice_vm_vma_list vmas[2];
 	bool fresh;
-	struct splice_vm_record *record;
+	struct splice_vm_dirty_log *dirty_log;
 };
 
 /**

@@ -5,7 +5,7 @@
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
 
-#include "record.h"
+#include "dirty_log.h"
 
 /* State of a page as its page table entry tells; 0 is a hole. */
 #define SPLICE_VM_STATE_ANON		0x01	/* anonymous page */
