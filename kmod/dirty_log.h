@@ -10,13 +10,13 @@
 #include "ranges.h"
 
 /**
- * struct splice_vm_chunk - what is known of the pages of one page table
+ * struct splice_vm_chunk - the pages of one page table, in a dirty log
  * @node: in splice_vm_dirty_log.chunks, by @index
  * @free: in splice_vm_dirty_log.pool instead, while unused
  * @index: address >> SPLICE_VM_CHUNK_SHIFT
- * @dirty: written in an epoch that ended
- * @extra_refs: of those in @dirty, the ones that are so for references only
- * @recheck: somebody may have dropped or replaced it: look at the page table
+ * @dirty: pages that were written in an epoch that ended
+ * @extra_refs: pages of @dirty that are in it because of extra references only
+ * @recheck: pages that may have been dropped or replaced: SCAN looks at the page table
  */
 struct splice_vm_chunk {
 	union {
@@ -30,21 +30,21 @@ struct splice_vm_chunk {
 };
 
 /**
- * struct splice_vm_dirty_log - pages written or dropped and not yet asked for
+ * struct splice_vm_dirty_log - pages that were written or dropped and that no SCAN took yet
  * @lock: innermost of all; taken in any context that may run a notifier
  * @chunks: struct splice_vm_chunk by index
- * @recheck: ranges of which all must be looked at
- * @unmapped: ranges that were unmapped in the running epoch, whether or not a SCAN saw
- *	it: mremap may since have moved a page table there, which leaves no trace
+ * @recheck: ranges whose page tables SCAN looks at
+ * @unmapped: ranges that were unmapped in the running epoch. They stay here when a SCAN takes
+ *	them from @recheck: mremap may move a page table there later, which leaves no trace
  * @ranges: pool of both sets
- * @pool: chunks allocated in advance; callbacks allocate nothing, so that what a
- *	target does cannot fill memory
+ * @pool: chunks that were allocated in advance; callbacks allocate nothing, so that a target
+ *	cannot fill memory
  * @nr_pool: how many
  * @nr_chunks: how many are in @chunks
- * @overflows: times that detail was given up for want of memory
+ * @overflows: how often detail was given up for want of memory
  *
- * Owns its chunks. It never fails to take something in: when memory is short it
- * remembers more than was said, and the pages are looked at one by one later.
+ * The log owns its chunks. It never refuses a page: when memory is short the log takes in more
+ * pages than it was told of, and SCAN looks at these pages one by one.
  */
 struct splice_vm_dirty_log {
 	spinlock_t lock; /* all below */

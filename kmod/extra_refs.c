@@ -1,27 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Direct I/O and its like write to memory by reference, and page tables do not tell
- * when. A page on which somebody holds a reference when an epoch begins may be written
- * in it, so it counts as dirty at its end, though the reference may be gone by then.
- * Only pages that the ended epoch recorded can be so: to take a reference for writing the
- * others must be faulted in first, which marks them; one whose page table was moved is
- * logged; and those that were held before the first epoch are found by its snapshot,
- * which looks at all. The look is after clear_refs has changed all entries: a fast
- * get_user_pages() that was under way has its reference by then or fails.
+ * Direct I/O writes to a page by reference, and the page table does not change. So a page with
+ * extra references at the start of an epoch counts as dirty at the end of that epoch, although
+ * the references may be gone by then.
  *
- * Reclaim and migration unmap a held page before they notice, and no exported function
- * finds it in the swap cache. So a written page that is found unmapped counts as held for
- * one epoch, also one that was held and was unmapped in the epoch that ends, and one that is
- * found migrating as before. What is not seen is I/O that outlasts two epochs into a page which
- * stays unmapped (one, where a SCAN came after it was unmapped), or that was under way in such a
- * page when tracking began, or in one that was noted as part of a range only, for want of memory.
+ * This file looks at the pages that the ended epoch logged, and at no others. A device that takes
+ * a reference in order to write faults the page in first, and the fault marks the page. A page
+ * whose table mremap moved is logged. A page that had extra references before the first epoch is
+ * found by the first snapshot, which looks at every page. The look comes after clear_refs, or the
+ * caller's PAGEMAP_SCAN, has changed all entries: a fast get_user_pages() that was under way then
+ * has its reference already, or fails.
+ *
+ * Reclaim and migration unmap a page before they notice its extra references, and no exported
+ * function finds the page in the swap cache. So a dirty page that is found unmapped counts as
+ * having extra references for one epoch. So does a page that had some and was unmapped in the
+ * epoch that ends, and a page that is found migrating. I/O is missed when it outlasts two epochs
+ * and its page stays unmapped (one epoch, where a SCAN came after the page was unmapped); when
+ * its page was unmapped at TRACK; and when the page was logged as part of a range only, for want
+ * of memory.
  */
 #include <linux/mm.h>
 
 #include "extra_refs.h"
 #include "walk.h"
 
-/* @chunk is what was recorded of the window's pages, or NULL. */
+/* @chunk: what the dirty log has of the window's pages, or NULL. */
 static bool splice_vm_extra_refs_counts(const struct splice_vm_chunk *chunk,
 					unsigned int bit, u8 state)
 {
@@ -31,8 +34,8 @@ static bool splice_vm_extra_refs_counts(const struct splice_vm_chunk *chunk,
 	    !test_bit(bit, chunk->dirty))
 		return false;
 	/*
-	 * What moves is soon there again, and so are those who hold it; and what was held and went
-	 * away only now may be back when the epoch ends.
+	 * A migrating page comes back, with its extra references, before the epoch ends; and so
+	 * may a page that had extra references and was unmapped only now.
 	 */
 	return (state & SPLICE_VM_STATE_MOVING) || !test_bit(bit, chunk->extra_refs) ||
 	       test_bit(bit, chunk->recheck);

@@ -20,9 +20,9 @@
  *
  * Locks, outermost first::
  *
- *	splice_vm_session.lock	mutex, taken killable
- *	mm->mmap_lock		of the target
- *	page table locks	of the target
+ *	splice_vm_session.lock		mutex, taken killable
+ *	mm->mmap_lock			of the target
+ *	page table locks		of the target
  *	splice_vm_dirty_log.lock	spinlock, innermost
  *
  * Apart from these, splice_vm_users_lock and in it splice_vm_user.lock, mutexes: taken with no
@@ -36,7 +36,7 @@
  * The MMU notifier's callbacks run below the target's mmap_lock or reclaim's
  * locks, and may run while this very session allocates memory. They take page table
  * locks, splice_vm_dirty_log.lock and nothing else, and allocate nothing: so they cannot sleep
- * in, or deadlock with, whatever calls them. What is to be told over netlink they leave to
+ * in, or deadlock with, whatever calls them. Events for netlink are left to
  * a work item, which takes none of our locks.
  *
  * The pipe's mutex is held by the caller of splice_read: nothing on that path
@@ -56,20 +56,21 @@
  * - The notifier is registered by ATTACH and unregistered at release, which waits for
  *   callbacks that run. Its release callback, when the target exits or calls
  *   exec, only sets ->gone.
- * - session->uffd is a reference on a file of the caller, from TRACK until the tracker is
- *   stopped, so that the context in it, which is compared with those of mappings, is no other's.
- * - What is known of the pages at a socket outlives the session: see struct splice_vm_flight.
- * - Pages: whoever took a reference puts it; pipes and sockets take their own.
+ * - session->uffd is a reference on a file of the caller, from TRACK until the tracker stops. The
+ *   address of the userfaultfd's context is compared with those of mappings: the reference keeps
+ *   another context from getting that address.
+ * - The account of pages at a socket outlives the session: see struct splice_vm_flight.
+ * - A page reference is put by the function that took it; pipes and sockets take their own.
  */
 
 struct splice_vm_session;
 struct splice_vm_user;
 
 /**
- * struct splice_vm_tracker - one way to find what was written
+ * struct splice_vm_tracker - one way to find the pages that were written
  * @id: SPLICE_VM_TRACKER_*
- * @begin: TRACK: what the first epoch begins with; callbacks run already. The session's lock is
- *	held; the caller holds a user of the mm. Return: 0 or -errno
+ * @begin: at TRACK: log the pages that the first SCAN reports. Callbacks run already; the
+ *	session's lock is held; the caller holds a user of the mm. Return: 0 or -errno
  * @range_start: a callback of the notifier, with its rules, or NULL. Drops are logged already
  * @range_end: the same
  */
@@ -83,14 +84,14 @@ struct splice_vm_tracker {
 };
 
 /**
- * struct splice_vm_events - what of a session was told to those who listen
- * @work: tells what was not told yet; the only one to write what follows, but for @gone
- * @last: jiffies of the last time
- * @announced: that it is attached
- * @epochs: how many
+ * struct splice_vm_events - which events of a session went to the multicast group
+ * @work: sends the events that were not sent yet; no one else writes the fields below, but @gone
+ * @last: jiffies when @work ran last
+ * @announced: the event of ATTACH was sent
+ * @epochs: number of epochs in the last event
  * @gone: the target is gone; only ever set. Unlike the session's own flag not when the
  *	notifier is unregistered from a living one
- * @gone_told: that was told
+ * @gone_told: the event of that was sent
  */
 struct splice_vm_events {
 	struct delayed_work work;
@@ -123,13 +124,14 @@ struct splice_vm_events {
  * @notifier: registered while @mm is set
  * @gone: the target's memory is being torn down; only ever set
  * @wait: woken when an epoch ends and when the target is gone
- * @epochs: ends of epochs since TRACK; written under the target's mmap_lock
+ * @epochs: ends of epochs since TRACK
  * @epochs_seen: value of @epochs at the last SCAN TRACKED
- * @dirty_log: what was written and dropped
- * @pending: pages of the epoch under way, for @dirty_log when it ends and not before, since a
- *	SCAN may come in between: those on which others held references when it began, and
- *	those that lost the right to write, and with it what tells of writes
- * @vma_snapshot: what was mapped when the last epoch ended
+ * @dirty_log: pages that were written or dropped
+ * @pending: pages that go into @dirty_log when the epoch under way ends, and not before, since a
+ *	SCAN may come in between: pages that had extra references when the epoch began, and
+ *	pages whose entries were writable with the soft-dirty bit clear until somebody
+ *	write-protected them
+ * @vma_snapshot: the mappings when the last epoch ended
  * @pages_sent: by reference, since open
  * @pages_copied: by copy, since open
  * @pages_dirty: that SCAN reported, since open

@@ -50,13 +50,13 @@ static void splice_vm_soft_dirty_vma(struct splice_vm_session *sess,
 	struct splice_vm_window win = { .how = SPLICE_VM_WALK_WRITTEN };
 	unsigned long addr = vma->vm_start;
 
-	/* Who holds what from before is not known yet: extra_refs.c follows it from here. */
+	/* The first look at extra references is at every page; extra_refs.c follows from here. */
 	if (sess->vma_snapshot.fresh)
 		win.how = SPLICE_VM_WALK_EXTRA_REFS;
 
 	if (splice_vm_vma_is_io(vma))
 		return;
-	/* clear_refs passes hugetlb over, so nobody knows: all of it, each time. */
+	/* clear_refs passes over hugetlb: log all of the mapping, each time. */
 	if (is_vm_hugetlb_page(vma)) {
 		splice_vm_dirty_log_recheck(&sess->dirty_log, vma->vm_start, vma->vm_end);
 		return;

@@ -44,7 +44,7 @@ static void splice_vm_track_put_uffd(struct splice_vm_session *sess)
 	sess->uffd = NULL;
 }
 
-/* Callbacks may still run, and add to a log that nobody asks for. */
+/* Callbacks may still run; they add to a log that no SCAN will take. */
 static void splice_vm_track_stop(struct splice_vm_session *sess)
 {
 	lockdep_assert_held(&sess->lock);

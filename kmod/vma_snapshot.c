@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What was mapped when an epoch ended. At the end of the next one what was not mapped then is
- * logged, since a page table that mremap moves there brings no soft-dirty bits; and so is what
- * may have been written by force.
+ * The mappings at the end of an epoch. At the end of the next epoch, addresses that were not mapped
+ * then are logged: mremap can move a whole page table there, whose entries have no soft-dirty
+ * bits. Pages that a debugger may have written by force are logged, too.
  *
  * Debuggers and /proc/PID/mem write by force (FOLL_FORCE) to private mappings that are not
- * writable. In one with VM_SOFTDIRTY such a write sets no bit (mm/gup.c, can_follow_write_pte()),
- * and clear_refs takes that flag away before it calls us. But a mapping gets it only when it is
- * made, or from one that it is merged with, and then that was made in this epoch, in it or next to
- * it; mprotect and munmap may have cut it off again.
+ * writable. In a mapping with VM_SOFTDIRTY such a write sets no bit (mm/gup.c,
+ * can_follow_write_pte()), and clear_refs clears VM_SOFTDIRTY before it calls our notifier. A
+ * mapping gets the flag when it is made, or when it merges with one that has the flag. In both
+ * cases something was mapped in this epoch, in the mapping or next to it; mprotect and munmap may
+ * have cut that part off again.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -16,7 +17,7 @@
 #include "vma_snapshot.h"
 #include "dirty_log.h"
 
-/* Merged are mappings side by side, of no file or of the same one. */
+/* Linux merges mappings that lie side by side and are of no file, or of the same file. */
 static void splice_vm_vma_snapshot_group_begin(struct splice_vm_vma_walk *walk,
 					       const struct vm_area_struct *vma)
 {
@@ -35,7 +36,7 @@ static void splice_vm_vma_snapshot_group_begin(struct splice_vm_vma_walk *walk,
 	}
 }
 
-/* All that was mapped in the epoch was so in the last one, is mapped now, or was unmapped. */
+/* Is some part of the group new: mapped now and not in the last epoch, or unmapped in this one? */
 static bool splice_vm_vma_snapshot_group_is_new(struct splice_vm_vma_snapshot *snap,
 						const struct splice_vm_vma_walk *walk)
 {
@@ -129,7 +130,8 @@ void splice_vm_vma_snapshot_begin(struct splice_vm_vma_snapshot *snap,
 /**
  * splice_vm_vma_snapshot_add() - the next mapping
  * @snap: of a session; the mmap lock of its mm is held for writing
- * @vma: remembered; what counts as written in it, whatever page tables say, is logged
+ * @vma: goes into the list; pages of it that count as written, whatever their entries say, are
+ *	logged
  * @walk: from splice_vm_vma_snapshot_begin()
  */
 void splice_vm_vma_snapshot_add(struct splice_vm_vma_snapshot *snap,

@@ -40,7 +40,7 @@ struct splice_vm_vma_list {
  *	soft-dirty snapshot holds for writing and SCAN for reading together with the session's
  *	lock
  * @fresh: no epoch of the soft-dirty tracker has ended yet; like @vmas
- * @dirty_log: where it is logged what counts as written
+ * @dirty_log: takes the pages that count as written
  */
 struct splice_vm_vma_snapshot {
 	struct splice_vm_vma_list vmas[2];

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The page tables of the target, read by hand: walk_page_range() is not
- * exported. The caller holds the target's mmap_lock. From 6.5 on that does not keep
- * page tables of empty ranges from being freed: RCU does, and each table is read under its lock
- * after a second look at the entry that led to it.
+ * This file reads the page tables of the target by hand: walk_page_range() is not exported. The
+ * caller holds the target's mmap_lock. From 6.5 on mmap_lock does not keep page tables of
+ * empty ranges from being freed. RCU does; and each table is read under its lock, after a second
+ * look at the entry that led to the table.
  */
 #include <linux/mm.h>
 #include <linux/pgtable.h>
@@ -16,10 +16,11 @@
 #define SPLICE_VM_WALK_STEPS	4096
 
 /*
- * Direct I/O and its like write to a page by reference, behind the page table's
- * back. A page off the LRU lists is on a CPU's way to them (or back), which holds one
- * reference; one that was looked up for activation cannot be told from a held one.
- * Looked at from both sides: whatever changes in between makes one too many, not one too few.
+ * Direct I/O writes to a page by reference, and the page table does not change. A page that is
+ * not on an LRU list is in a CPU's batch, which holds one reference. A page in a batch for
+ * activation is on an LRU list as well, and looks as if somebody else held it. The reference
+ * count is read on both sides of the other counts: a change in between makes one page too many,
+ * not one too few.
  */
 static bool splice_vm_folio_has_extra_refs(struct folio *folio)
 {
@@ -64,7 +65,7 @@ struct splice_vm_folio_memo {
 	bool anon;
 };
 
-/* clear_refs write-protects: one that is writable with the bit clear is odd. */
+/* clear_refs would have write-protected an entry that is writable with the bit clear. */
 static bool splice_vm_pte_is_written(pte_t pte)
 {
 	return pte_soft_dirty(pte) || pte_write(pte);

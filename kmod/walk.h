@@ -14,18 +14,18 @@
 #define SPLICE_VM_STATE_SWAPPED		0x08	/* swap or migration entry */
 #define SPLICE_VM_STATE_HUGE		0x10	/* mapped by a page middle directory */
 #define SPLICE_VM_STATE_WRITTEN		0x20	/* soft-dirty, or writable */
-#define SPLICE_VM_STATE_EXTRA_REFS		0x40	/* others hold references */
+#define SPLICE_VM_STATE_EXTRA_REFS	0x40	/* others hold references */
 #define SPLICE_VM_STATE_MOVING		0x80	/* with SWAPPED: a migration entry */
 
 /* Bits that a page which reads as zeros may have. */
 #define SPLICE_VM_STATE_ZERO_ANY \
 	(SPLICE_VM_STATE_ZERO | SPLICE_VM_STATE_HUGE | SPLICE_VM_STATE_WRITTEN)
 
-/* How closely a walk looks: each look at a struct page costs. */
-#define SPLICE_VM_WALK_WRITTEN	0x1	/* pages not written are passed over */
-#define SPLICE_VM_WALK_EXTRA_REFS	0x2	/* say which are held */
+/* What a walk looks for: each look at a struct page costs. */
+#define SPLICE_VM_WALK_WRITTEN		0x1	/* pages not written are passed over */
+#define SPLICE_VM_WALK_EXTRA_REFS	0x2	/* say which have extra references */
 #define SPLICE_VM_WALK_WRITABLE_CLEAN	0x4	/* only pages writable with the bit clear */
-#define SPLICE_VM_WALK_GROWN	0x8	/* WRITABLE_CLEAN, and those that a read can make so */
+#define SPLICE_VM_WALK_GROWN		0x8	/* WRITABLE_CLEAN, and those that a read can make so */
 
 /**
  * struct splice_vm_window - states of pages that lie in one chunk
