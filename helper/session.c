@@ -47,6 +47,8 @@ const char *session_tracker_name(uint32_t tracker)
 		return "none";
 	case SPLICE_VM_TRACKER_SOFT_DIRTY:
 		return "soft-dirty";
+	case SPLICE_VM_TRACKER_EVENTS:
+		return "events";
 	}
 	return "?";
 }

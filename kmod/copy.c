@@ -11,8 +11,7 @@
 
 #include "copy.h"
 #include "session.h"
-#include "take.h"
-#include "target.h"
+#include "gup.h"
 #include "walk.h"
 
 #define SPLICE_VM_COPY_PAGES	16
@@ -34,7 +33,7 @@ static size_t splice_vm_copy_pages(struct splice_vm_session *sess,
 			break;
 		offset = 0;
 	}
-	splice_vm_take_undo(sess, pages, nr);
+	splice_vm_gup_put(sess, pages, nr);
 	atomic64_add(i, &sess->pages_copied);
 	atomic64_add(done, &sess->bytes_copied);
 	return done;
@@ -90,7 +89,7 @@ static int splice_vm_copy_take(struct splice_vm_session *sess,
 			       struct page **pages, unsigned long *count)
 {
 	unsigned long nr = *count;
-	enum splice_vm_taken taken;
+	enum splice_vm_gup_result taken;
 	int ret = -EFAULT, i;
 
 	/* A swapped page may be a hole by the time it is faulted in: look again. */
@@ -98,13 +97,13 @@ static int splice_vm_copy_take(struct splice_vm_session *sess,
 		if (mmap_read_lock_killable(mm))
 			return -EINTR;
 		*count = nr;
-		taken = splice_vm_take(sess, mm, addr, nr, pages, count);
+		taken = splice_vm_gup(sess, mm, addr, nr, pages, count);
 		mmap_read_unlock(mm);
-		if (taken == SPLICE_VM_TAKE_GONE)
+		if (taken == SPLICE_VM_GUP_GONE)
 			return -EFAULT;
-		if (taken == SPLICE_VM_TAKE_ZERO)
+		if (taken == SPLICE_VM_GUP_ZERO)
 			return 0;
-		if (taken == SPLICE_VM_TAKEN)
+		if (taken == SPLICE_VM_GUP_DONE)
 			return *count;
 		*count = 1;
 		ret = splice_vm_fault_in(sess, mm, addr, pages);

@@ -10,7 +10,6 @@
 
 #include "event.h"
 #include "netlink.h"
-#include "session.h"
 
 #define SPLICE_VM_EVENT_INTERVAL	(HZ / 10)
 

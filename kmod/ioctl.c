@@ -7,13 +7,14 @@
 #include <linux/uaccess.h>
 #include <linux/splice_vm.h>
 
+#include "attach.h"
 #include "batch.h"
+#include "epoch.h"
 #include "inflight.h"
 #include "ioctl.h"
 #include "scan.h"
 #include "send.h"
 #include "session.h"
-#include "target.h"
 #include "track.h"
 #include "uffd.h"
 
@@ -29,6 +30,7 @@ union splice_vm_ioctl_arg {
 	struct splice_vm_attach attach;
 	struct splice_vm_send send;
 	struct splice_vm_track track;
+	struct splice_vm_epoch epoch;
 	struct splice_vm_scan scan;
 	struct splice_vm_uffd uffd;
 };
@@ -78,14 +80,14 @@ static long splice_vm_info(struct splice_vm_session *sess, void *arg)
 		.max_runs = SPLICE_VM_SEND_RUNS,
 		.max_batch_pages = SPLICE_VM_BATCH_PAGES,
 		.max_inflight_pages = READ_ONCE(sess->max_inflight),
-		.tracker = READ_ONCE(sess->tracker),
+		.tracker = splice_vm_session_tracker(sess),
 		.attached = !!READ_ONCE(sess->mm),
 		.gone = READ_ONCE(sess->gone),
 		.epochs = atomic64_read(&sess->epochs),
 		.pages_sent = atomic64_read(&sess->pages_sent),
 		.pages_copied = atomic64_read(&sess->pages_copied),
 		.pages_inflight = atomic64_read(&sess->inflight),
-		.overflows = READ_ONCE(sess->record.overflows),
+		.overflows = READ_ONCE(sess->dirty_log.overflows),
 		.pages_queued = mine,
 		.user_pages_queued = all,
 		.user_max_inflight_pages = splice_vm_inflight_limit(),
@@ -117,14 +119,22 @@ static const struct splice_vm_ioctl_op splice_vm_ioctl_ops[] = {
 	{
 		.cmd = SPLICE_VM_TRACK,
 		.size = sizeof(struct splice_vm_track),
-		.min_size = offsetofend(struct splice_vm_track, reserved),
+		.min_size = offsetofend(struct splice_vm_track, uffd_fd),
 		.execute = splice_vm_track,
+	},
+	{
+		.cmd = SPLICE_VM_EPOCH,
+		.size = sizeof(struct splice_vm_epoch),
+		.min_size = offsetofend(struct splice_vm_epoch, reserved),
+		.flags = SPLICE_VM_EPOCH_MORE,
+		.execute = splice_vm_epoch,
 	},
 	{
 		.cmd = SPLICE_VM_SCAN,
 		.size = sizeof(struct splice_vm_scan),
 		.min_size = offsetofend(struct splice_vm_scan, epoch),
-		.flags = SPLICE_VM_SCAN_TRACKED | SPLICE_VM_SCAN_POPULATED,
+		.flags = SPLICE_VM_SCAN_TRACKED | SPLICE_VM_SCAN_POPULATED |
+			 SPLICE_VM_SCAN_MAPPINGS,
 		.execute = splice_vm_scan,
 		.lost = splice_vm_scan_lost,
 	},

@@ -3,17 +3,17 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 
+#include "attach.h"
+#include "file.h"
 #include "inflight.h"
 #include "netlink.h"
-#include "record.h"
-#include "session.h"
-#include "target.h"
+#include "dirty_log.h"
 
 /* For root alone, until an administrator's udev rule says otherwise. */
 static struct miscdevice splice_vm_device = {
 	.minor = MISC_DYNAMIC_MINOR,
 	.name = "splice_vm",
-	.fops = &splice_vm_session_fops,
+	.fops = &splice_vm_fops,
 	.mode = 0600,
 };
 
@@ -21,10 +21,10 @@ static int __init splice_vm_init(void)
 {
 	int ret;
 
-	ret = splice_vm_record_cache_create();
+	ret = splice_vm_dirty_log_cache_create();
 	if (ret)
 		return ret;
-	ret = splice_vm_target_init();
+	ret = splice_vm_attach_init();
 	if (ret)
 		goto out_cache;
 	ret = splice_vm_netlink_register();
@@ -38,7 +38,7 @@ static int __init splice_vm_init(void)
 out_netlink:
 	splice_vm_netlink_unregister();
 out_cache:
-	splice_vm_record_cache_destroy();
+	splice_vm_dirty_log_cache_destroy();
 	return ret;
 }
 
@@ -47,7 +47,7 @@ static void __exit splice_vm_exit(void)
 	misc_deregister(&splice_vm_device);
 	splice_vm_netlink_unregister();
 	splice_vm_inflight_exit();
-	splice_vm_record_cache_destroy();
+	splice_vm_dirty_log_cache_destroy();
 }
 
 module_init(splice_vm_init);

@@ -14,7 +14,6 @@
 #include <net/genetlink.h>
 
 #include "netlink.h"
-#include "registry.h"
 
 /**
  * struct splice_vm_viewer - whose numbers a message has
@@ -63,7 +62,7 @@ static int splice_vm_put_counters(struct sk_buff *skb,
 		{ SPLICE_VM_A_SESSION_PAGES_INFLIGHT,
 		  atomic64_read(&sess->inflight) },
 		{ SPLICE_VM_A_SESSION_OVERFLOWS,
-		  READ_ONCE(sess->record.overflows) },
+		  READ_ONCE(sess->dirty_log.overflows) },
 	};
 	unsigned int i;
 
@@ -115,7 +114,7 @@ static int splice_vm_put_session(struct sk_buff *skb,
 			from_kuid_munged(viewer->user_ns, sess->opener_uid)) ||
 	    splice_vm_put_target(skb, sess, viewer) ||
 	    nla_put_u32(skb, SPLICE_VM_A_SESSION_TRACKER,
-			READ_ONCE(sess->tracker)))
+			splice_vm_session_tracker(sess)))
 		return -EMSGSIZE;
 	return splice_vm_put_counters(skb, sess);
 }
@@ -166,7 +165,7 @@ static int splice_vm_dump_sessions(struct sk_buff *skb,
 	int ret;
 
 	BUILD_BUG_ON(sizeof(*next) > sizeof(cb->ctx));
-	ret = splice_vm_registry_walk(next, splice_vm_dump_session, &dump);
+	ret = splice_vm_sessions_walk(next, splice_vm_dump_session, &dump);
 	return skb->len ?: ret;
 }
 

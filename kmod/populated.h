@@ -2,7 +2,7 @@
 #ifndef SPLICE_VM_POPULATED_H
 #define SPLICE_VM_POPULATED_H
 
-#include "scan.h"
+#include "scan_call.h"
 
 bool splice_vm_populated_step(struct splice_vm_scan_call *call,
 			      struct mm_struct *mm);

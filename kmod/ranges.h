@@ -2,7 +2,9 @@
 #ifndef SPLICE_VM_RANGES_H
 #define SPLICE_VM_RANGES_H
 
+#include <linux/list.h>
 #include <linux/mm.h>
+#include <linux/rbtree.h>
 
 /* A chunk is what one page table maps, so that a walk fills it in one go. */
 #define SPLICE_VM_CHUNK_SHIFT	PMD_SHIFT
@@ -11,24 +13,56 @@
 
 /**
  * struct splice_vm_range - a range of addresses
+ * @node: in its set
+ * @free: in the pool instead, while unused
  * @start: first byte, page aligned
  * @end: byte after the last, page aligned
  */
 struct splice_vm_range {
+	union {
+		struct rb_node node;
+		struct list_head free;
+	};
 	unsigned long start;
 	unsigned long end;
 };
 
-#define SPLICE_VM_RECORD_RANGES	1024
+/**
+ * struct splice_vm_range_block - ranges that were allocated together
+ * @next: another block, or NULL
+ * @nr: length of @ranges
+ * @ranges: each in a set or free
+ */
+struct splice_vm_range_block {
+	struct splice_vm_range_block *next;
+	unsigned int nr;
+	struct splice_vm_range ranges[];
+};
 
 /**
- * struct splice_vm_range_set - ranges in no order, may overlap; locked by whose it is
- * @ranges: when they are full the last one grows over what lies between
+ * struct splice_vm_range_pool - ranges allocated in advance; locked by whose it is
+ * @blocks: all of them
+ * @nr: ranges in all blocks
+ * @free: those in no set
+ */
+struct splice_vm_range_pool {
+	struct splice_vm_range_block *blocks;
+	unsigned int nr;
+	struct list_head free;
+};
+
+/**
+ * struct splice_vm_range_set - ranges in order of addresses; locked by whose it is
+ * @root: neither overlap nor touch each other
  * @nr: how many
+ * @pool: where they come from. When it is empty a neighbour grows over what lies between
+ * @last_resort: the range of a set that would else be empty, when the pool is
  */
 struct splice_vm_range_set {
-	struct splice_vm_range ranges[SPLICE_VM_RECORD_RANGES];
+	struct rb_root root;
 	unsigned int nr;
+	struct splice_vm_range_pool *pool;
+	struct splice_vm_range last_resort;
 };
 
 /* Which page of its chunk an address is in. */
@@ -37,8 +71,19 @@ static inline unsigned int splice_vm_chunk_bit(unsigned long addr)
 	return (addr >> PAGE_SHIFT) & (SPLICE_VM_CHUNK_PAGES - 1);
 }
 
+void splice_vm_range_pool_init(struct splice_vm_range_pool *pool);
+struct splice_vm_range_block *splice_vm_range_block_alloc(unsigned int nr);
+void splice_vm_range_pool_add(struct splice_vm_range_pool *pool,
+			      struct splice_vm_range_block *block);
+void splice_vm_range_pool_free(struct splice_vm_range_pool *pool);
+
+void splice_vm_ranges_init(struct splice_vm_range_set *set,
+			   struct splice_vm_range_pool *pool);
 bool splice_vm_ranges_add(struct splice_vm_range_set *set,
 			  unsigned long start, unsigned long end);
+struct splice_vm_range *
+splice_vm_ranges_find(const struct splice_vm_range_set *set,
+		      unsigned long addr);
 bool splice_vm_ranges_touch(const struct splice_vm_range_set *set,
 			    unsigned long start, unsigned long end);
 void splice_vm_ranges_collect(const struct splice_vm_range_set *set,

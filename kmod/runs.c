@@ -32,6 +32,28 @@ int splice_vm_runs_init(struct splice_vm_runs *runs, unsigned int cap,
 }
 
 /**
+ * splice_vm_runs_push() - a run of its own
+ * @runs: the list
+ * @addr: of its first page
+ * @nr_pages: pages
+ * @flags: SPLICE_VM_RUN_*
+ *
+ * Return: false when there is no room
+ */
+bool splice_vm_runs_push(struct splice_vm_runs *runs, u64 addr, u32 nr_pages,
+			 u32 flags)
+{
+	if (runs->nr == runs->cap)
+		return false;
+	runs->v[runs->nr++] = (struct splice_vm_run){
+		.addr = addr,
+		.nr_pages = nr_pages,
+		.flags = flags,
+	};
+	return true;
+}
+
+/**
  * splice_vm_runs_add() - a run, or more of the last one
  * @runs: the list
  * @addr: of its first page
@@ -53,14 +75,7 @@ bool splice_vm_runs_add(struct splice_vm_runs *runs, u64 addr, u32 nr_pages,
 		last->nr_pages += nr_pages;
 		return true;
 	}
-	if (runs->nr == runs->cap)
-		return false;
-	runs->v[runs->nr++] = (struct splice_vm_run){
-		.addr = addr,
-		.nr_pages = nr_pages,
-		.flags = flags,
-	};
-	return true;
+	return splice_vm_runs_push(runs, addr, nr_pages, flags);
 }
 
 /**

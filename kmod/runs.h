@@ -23,6 +23,8 @@ struct splice_vm_runs {
 
 int splice_vm_runs_init(struct splice_vm_runs *runs, unsigned int cap,
 			unsigned int max);
+bool splice_vm_runs_push(struct splice_vm_runs *runs, u64 addr, u32 nr_pages,
+			 u32 flags);
 bool splice_vm_runs_add(struct splice_vm_runs *runs, u64 addr, u32 nr_pages,
 			u32 flags);
 bool splice_vm_runs_grow(struct splice_vm_runs *runs);

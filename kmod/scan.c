@@ -4,18 +4,16 @@
  * kernel memory under the target's mmap_lock, and copied out without it, since the caller
  * may scan itself.
  */
-#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 #include <linux/splice_vm.h>
 
-#include "observe.h"
+#include "mappings.h"
+#include "stats.h"
 #include "populated.h"
-#include "protect.h"
+#include "reserve.h"
 #include "scan.h"
-#include "target.h"
-#include "track.h"
 #include "walk.h"
 
 #define SPLICE_VM_SCAN_RUNS	4096
@@ -25,14 +23,6 @@
 #define SPLICE_VM_SCAN_TABLES	256
 /* Mappings that are passed over instead of one of them. */
 #define SPLICE_VM_SCAN_SKIPS	8
-
-/* False when there is no room. */
-bool splice_vm_scan_emit(struct splice_vm_scan_call *call, unsigned long addr,
-			 u32 nr, u32 flags)
-{
-	call->full = !splice_vm_runs_add(&call->runs, addr, nr, flags);
-	return !call->full;
-}
 
 /* Up to where from @addr on there can be no content; less where the way there is long. */
 static unsigned long splice_vm_scan_gap(struct mm_struct *mm,
@@ -55,13 +45,14 @@ static unsigned long splice_vm_scan_gap(struct mm_struct *mm,
 	return end;
 }
 
-/* Bits of those pages of a chunk that have content. */
+/* Bits of those pages of a chunk that have content; only @only need be right. */
 static void splice_vm_scan_content(struct mm_struct *mm, unsigned long base,
+				   const unsigned long *only,
 				   unsigned long *content)
 {
 	VMA_ITERATOR(vmi, mm, base);
 	unsigned long limit = base + SPLICE_VM_CHUNK_SIZE;
-	struct splice_vm_window win = {};
+	struct splice_vm_window win = { .only = only };
 	struct vm_area_struct *vma;
 	unsigned int first, i;
 
@@ -86,21 +77,21 @@ static void splice_vm_scan_content(struct mm_struct *mm, unsigned long base,
 	}
 }
 
-/* Of a page that is dirty or logged. */
+/* Of a page that is dirty, or may have been dropped. */
 static u32 splice_vm_scan_page_flags(const struct splice_vm_chunk *chunk,
 				     const unsigned long *content,
 				     unsigned int i)
 {
-	if (test_bit(i, chunk->logged))
+	if (test_bit(i, chunk->recheck))
 		return test_bit(i, content) ? SPLICE_VM_RUN_DIRTY :
 					      SPLICE_VM_RUN_DROPPED;
-	if (test_bit(i, chunk->held))
+	if (test_bit(i, chunk->extra_refs))
 		return SPLICE_VM_RUN_DIRTY | SPLICE_VM_RUN_HELD;
 	return SPLICE_VM_RUN_DIRTY;
 }
 
 /*
- * Takes a chunk off the record and reports it. What does not fit goes back. The page
+ * Takes a chunk off the log and reports it. What does not fit goes back. The page
  * table is read after the take: an unmap under way logs again when it ends.
  */
 static void splice_vm_scan_chunk(struct splice_vm_scan_call *call,
@@ -112,15 +103,15 @@ static void splice_vm_scan_chunk(struct splice_vm_scan_call *call,
 			    PAGE_SHIFT;
 	DECLARE_BITMAP(content, SPLICE_VM_CHUNK_PAGES) = {};
 	DECLARE_BITMAP(any, SPLICE_VM_CHUNK_PAGES);
-	struct splice_vm_record *record = &call->sess->record;
+	struct splice_vm_dirty_log *log = &call->sess->dirty_log;
 	struct splice_vm_chunk chunk;
 	u32 flags;
 
-	splice_vm_record_take(record, index, &chunk);
-	splice_vm_record_put_back(record, &chunk, 0, i);
-	if (!bitmap_empty(chunk.logged, SPLICE_VM_CHUNK_PAGES))
-		splice_vm_scan_content(mm, base, content);
-	bitmap_or(any, chunk.dirty, chunk.logged, SPLICE_VM_CHUNK_PAGES);
+	splice_vm_dirty_log_take(log, index, &chunk);
+	splice_vm_dirty_log_put_back(log, &chunk, 0, i);
+	if (!bitmap_empty(chunk.recheck, SPLICE_VM_CHUNK_PAGES))
+		splice_vm_scan_content(mm, base, chunk.recheck, content);
+	bitmap_or(any, chunk.dirty, chunk.recheck, SPLICE_VM_CHUNK_PAGES);
 	for (i = find_next_bit(any, last, i); i < last;
 	     i = find_next_bit(any, last, i + 1)) {
 		flags = splice_vm_scan_page_flags(&chunk, content, i);
@@ -128,22 +119,22 @@ static void splice_vm_scan_chunk(struct splice_vm_scan_call *call,
 					 flags))
 			break;
 	}
-	splice_vm_record_put_back(record, &chunk, i, SPLICE_VM_CHUNK_PAGES);
+	splice_vm_dirty_log_put_back(log, &chunk, i, SPLICE_VM_CHUNK_PAGES);
 	call->addr = base + ((unsigned long)i << PAGE_SHIFT);
 }
 
 /*
- * A range is taken off the record before page tables are looked at: what becomes of them
+ * A range is taken off the log before page tables are looked at: what becomes of them
  * meanwhile is logged anew. What was not reported goes back.
  */
 static bool splice_vm_scan_range(struct splice_vm_scan_call *call,
 				 struct mm_struct *mm, unsigned long start,
 				 unsigned long end)
 {
-	struct splice_vm_record *record = &call->sess->record;
+	struct splice_vm_dirty_log *log = &call->sess->dirty_log;
 	unsigned long to;
 
-	splice_vm_record_cut(record, start, end);
+	splice_vm_dirty_log_cut(log, start, end);
 	to = splice_vm_scan_gap(mm, start, end);
 	call->addr = to;
 	if (to > start &&
@@ -151,7 +142,7 @@ static bool splice_vm_scan_range(struct splice_vm_scan_call *call,
 				 SPLICE_VM_RUN_DROPPED))
 		call->addr = start;
 	if (call->addr < end)
-		splice_vm_record_log(record, call->addr, end);
+		splice_vm_dirty_log_recheck(log, call->addr, end);
 	return to > start;
 }
 
@@ -159,10 +150,10 @@ static bool splice_vm_scan_range(struct splice_vm_scan_call *call,
 static bool splice_vm_scan_tracked_step(struct splice_vm_scan_call *call,
 					struct mm_struct *mm)
 {
-	struct splice_vm_record *record = &call->sess->record;
+	struct splice_vm_dirty_log *log = &call->sess->dirty_log;
 	unsigned long next, gap_end;
 
-	if (!splice_vm_record_next(record, call->addr, &next, &gap_end) ||
+	if (!splice_vm_dirty_log_next(log, call->addr, &next, &gap_end) ||
 	    next >= call->end) {
 		call->addr = call->end;
 		return false;
@@ -205,8 +196,8 @@ static void splice_vm_scan_undo(struct splice_vm_scan_call *call)
 	for (i = 0; i < call->runs.nr; i++) {
 		const struct splice_vm_run *run = &call->runs.v[i];
 
-		splice_vm_record_log(&call->sess->record, run->addr, run->addr +
-				     ((unsigned long)run->nr_pages << PAGE_SHIFT));
+		splice_vm_dirty_log_recheck(&call->sess->dirty_log, run->addr, run->addr +
+					    ((unsigned long)run->nr_pages << PAGE_SHIFT));
 	}
 }
 
@@ -222,64 +213,20 @@ static int splice_vm_scan_report(struct splice_vm_scan_call *call,
 	return 0;
 }
 
-/* Writes are looked for only as far as there is room to report them. */
-static int splice_vm_scan_protect_loop(struct splice_vm_scan_call *call,
-				       struct mm_struct *mm,
-				       struct splice_vm_usercall *user)
-{
-	unsigned long end = call->end;
-	int ret;
-
-	ret = splice_vm_protect_begin(call->sess, mm, user, call->addr, end);
-	while (!ret && !call->full && call->addr < end) {
-		ret = splice_vm_protect_collect(call->sess, mm, user,
-						call->addr, end, &call->end);
-		if (!ret)
-			ret = splice_vm_scan_loop(call, mm,
-						  splice_vm_scan_tracked_step);
-	}
-	call->end = end;
-	return ret;
-}
-
-static int splice_vm_scan_protect(struct splice_vm_scan_call *call,
-				  struct mm_struct *mm)
-{
-	struct splice_vm_usercall user;
-	int ret;
-
-	ret = splice_vm_usercall_begin(&user, call->user,
-				       call->runs.max * sizeof(*call->runs.v));
-	if (ret)
-		return ret;
-	ret = splice_vm_scan_protect_loop(call, mm, &user);
-	splice_vm_usercall_end(&user);
-	return ret;
-}
-
-static int splice_vm_scan_collected(struct splice_vm_scan_call *call,
-				    struct mm_struct *mm)
-{
-	/* Without memory what comes next is coarser, no less right. */
-	splice_vm_track_prepare(call->sess, mm);
-	if (call->sess->tracker == SPLICE_VM_TRACKER_PROTECT)
-		return splice_vm_scan_protect(call, mm);
-	return splice_vm_scan_loop(call, mm, splice_vm_scan_tracked_step);
-}
-
 /* Only the walk keeps the target's memory from going away, not the copy to the caller. */
-static int splice_vm_scan_walk(struct splice_vm_scan_call *call, bool tracked)
+static int splice_vm_scan_walk(struct splice_vm_scan_call *call,
+			       bool (*step)(struct splice_vm_scan_call *call,
+					    struct mm_struct *mm))
 {
 	struct mm_struct *mm = splice_vm_target_get(call->sess);
 	int ret;
 
 	if (IS_ERR(mm))
 		return PTR_ERR(mm);
-	if (tracked)
-		ret = splice_vm_scan_collected(call, mm);
-	else
-		ret = splice_vm_scan_loop(call, mm,
-					  splice_vm_populated_step);
+	/* Without memory what comes next is coarser, no less right. */
+	if (step == splice_vm_scan_tracked_step)
+		splice_vm_reserve(call->sess, mm);
+	ret = splice_vm_scan_loop(call, mm, step);
 	splice_vm_target_put(mm);
 	return ret;
 }
@@ -288,27 +235,22 @@ static int splice_vm_scan_tracked(struct splice_vm_scan_call *call,
 				  struct splice_vm_scan *scan)
 {
 	struct splice_vm_session *sess = call->sess;
-	u64 begun = ktime_get_ns();
 	int ret;
 
 	if (mutex_lock_killable(&sess->lock))
 		return -EINTR;
-	if (sess->tracker == SPLICE_VM_TRACKER_NONE) {
+	if (!sess->tracker) {
 		ret = -ENOTCONN;
 		goto out_unlock;
 	}
 	scan->epoch = atomic64_read(&sess->epochs);
-	ret = splice_vm_scan_walk(call, true);
+	ret = splice_vm_scan_walk(call, splice_vm_scan_tracked_step);
 	if (!ret)
 		ret = splice_vm_scan_report(call, scan);
 	if (ret)
 		splice_vm_scan_undo(call);
 	else
 		atomic64_set(&sess->epochs_seen, scan->epoch);
-	if (!ret && scan->done && sess->tracker == SPLICE_VM_TRACKER_PROTECT) {
-		atomic64_inc(&sess->epochs);
-		splice_vm_observe_epoch(sess, begun);
-	}
 out_unlock:
 	mutex_unlock(&sess->lock);
 	return ret;
@@ -320,7 +262,26 @@ static int splice_vm_scan_populated(struct splice_vm_scan_call *call,
 	int ret;
 
 	scan->epoch = atomic64_read(&call->sess->epochs);
-	ret = splice_vm_scan_walk(call, false);
+	ret = splice_vm_scan_walk(call, splice_vm_populated_step);
+	return ret ?: splice_vm_scan_report(call, scan);
+}
+
+static int splice_vm_scan_mappings(struct splice_vm_scan_call *call,
+				   struct splice_vm_scan *scan)
+{
+	struct splice_vm_session *sess = call->sess;
+	int ret;
+
+	if (mutex_lock_killable(&sess->lock))
+		return -EINTR;
+	scan->epoch = atomic64_read(&sess->epochs);
+	if (!sess->tracker)
+		ret = -ENOTCONN;
+	else if (sess->tracker->id != SPLICE_VM_TRACKER_EVENTS)
+		ret = -EOPNOTSUPP;
+	else
+		ret = splice_vm_scan_walk(call, splice_vm_mappings_step);
+	mutex_unlock(&sess->lock);
 	return ret ?: splice_vm_scan_report(call, scan);
 }
 
@@ -361,9 +322,11 @@ long splice_vm_scan(struct splice_vm_session *sess, void *arg)
 		return ret;
 	if (scan->flags == SPLICE_VM_SCAN_TRACKED)
 		ret = splice_vm_scan_tracked(&call, scan);
+	else if (scan->flags == SPLICE_VM_SCAN_MAPPINGS)
+		ret = splice_vm_scan_mappings(&call, scan);
 	else
 		ret = splice_vm_scan_populated(&call, scan);
-	splice_vm_observe_scan(sess, scan, call.runs.v, call.runs.nr, ret);
+	splice_vm_stats_scan(sess, scan, call.runs.v, call.runs.nr, ret);
 	splice_vm_runs_free(&call.runs);
 	return ret;
 }
@@ -381,7 +344,7 @@ void splice_vm_scan_lost(struct splice_vm_session *sess, void *arg)
 
 	if (scan->flags != SPLICE_VM_SCAN_TRACKED)
 		return;
-	splice_vm_record_log(&sess->record, 0, scan->start);
+	splice_vm_dirty_log_recheck(&sess->dirty_log, 0, scan->start);
 	/* poll() says so again; epochs begin with 1. */
 	atomic64_set(&sess->epochs_seen, scan->epoch - 1);
 }

@@ -10,12 +10,11 @@
 
 #include "batch.h"
 #include "inflight.h"
-#include "observe.h"
+#include "stats.h"
 #include "runs.h"
 #include "send.h"
 #include "sock.h"
-#include "take.h"
-#include "target.h"
+#include "gup.h"
 
 #define SPLICE_VM_SEND_RESULTS	4096
 /* Steps in one hold of the target's mmap lock; long holes take many. */
@@ -126,28 +125,28 @@ static void splice_vm_send_step(struct splice_vm_send_call *call,
 				struct mm_struct *mm)
 {
 	static const u32 flags[] = {
-		[SPLICE_VM_TAKEN] = SPLICE_VM_RUN_SENT,
-		[SPLICE_VM_TAKE_ZERO] = SPLICE_VM_RUN_IS_ZERO,
-		[SPLICE_VM_TAKE_GONE] = SPLICE_VM_RUN_GONE,
-		[SPLICE_VM_TAKE_SLOW] = SPLICE_VM_RUN_SLOW,
+		[SPLICE_VM_GUP_DONE] = SPLICE_VM_RUN_SENT,
+		[SPLICE_VM_GUP_ZERO] = SPLICE_VM_RUN_IS_ZERO,
+		[SPLICE_VM_GUP_GONE] = SPLICE_VM_RUN_GONE,
+		[SPLICE_VM_GUP_SLOW] = SPLICE_VM_RUN_SLOW,
 	};
 	struct splice_vm_batch_buf *batch = call->batch;
 	const struct splice_vm_run *run = &call->runs[call->run];
 	unsigned long addr = run->addr + ((u64)call->page << PAGE_SHIFT);
 	unsigned long count;
-	enum splice_vm_taken taken;
+	enum splice_vm_gup_result taken;
 
 	count = min(run->nr_pages - call->page,
 		    SPLICE_VM_BATCH_PAGES - batch->nr_pages);
-	taken = splice_vm_take(call->sess, mm, addr, count,
-			       batch->pages + batch->nr_pages, &count);
-	if (taken == SPLICE_VM_TAKEN) {
+	taken = splice_vm_gup(call->sess, mm, addr, count,
+			      batch->pages + batch->nr_pages, &count);
+	if (taken == SPLICE_VM_GUP_DONE) {
 		unsigned long added;
 
 		added = splice_vm_batch_add(batch, addr, count,
 					    call->limit);
-		splice_vm_take_undo(call->sess, batch->pages + batch->nr_pages,
-				    count - added);
+		splice_vm_gup_put(call->sess, batch->pages + batch->nr_pages,
+				  count - added);
 		count = added;
 	}
 	splice_vm_send_result(call, addr, count, flags[taken]);
@@ -198,7 +197,7 @@ static int splice_vm_send_batch(struct splice_vm_send_call *call)
 		call->arg->pages_sent += batch->nr_pages;
 		atomic64_add(batch->nr_pages, &call->sess->pages_sent);
 	}
-	splice_vm_take_undo(call->sess, batch->pages, batch->nr_pages);
+	splice_vm_gup_put(call->sess, batch->pages, batch->nr_pages);
 	return ret;
 }
 
@@ -346,7 +345,7 @@ long splice_vm_send(struct splice_vm_session *sess, void *arg)
 	if (!ret)
 		ret = err;
 out_free:
-	splice_vm_observe_send(sess, send, ret);
+	splice_vm_stats_send(sess, send, ret);
 	splice_vm_send_free(&call);
 	return ret;
 }

@@ -1,109 +1,127 @@
 // SPDX-License-Identifier: GPL-2.0
-/* One open of the device: from open to release, and what poll() says of it. */
+/* Sessions: made and freed, the list of all, and the use of a session's target. */
 #include <linux/cred.h>
-#include <linux/file.h>
-#include <linux/module.h>
+#include <linux/err.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/pid.h>
-#include <linux/poll.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
-#include <linux/splice_vm.h>
 
-#include "copy.h"
-#include "event.h"
-#include "inflight.h"
-#include "ioctl.h"
-#include "registry.h"
 #include "session.h"
-#include "splice.h"
-#include "track.h"
 
-static int splice_vm_open(struct inode *inode, struct file *file)
+static DEFINE_MUTEX(splice_vm_sessions_lock); /* both below */
+static LIST_HEAD(splice_vm_sessions);
+static u64 splice_vm_sessions_last_id;
+
+/**
+ * splice_vm_session_list() - a session is born
+ * @sess: complete, with all that a walk may look at; gets its id
+ *
+ * Ids only rise and sessions come last, so the list is in their order.
+ */
+void splice_vm_session_list(struct splice_vm_session *sess)
+{
+	mutex_lock(&splice_vm_sessions_lock);
+	sess->id = ++splice_vm_sessions_last_id;
+	list_add_tail(&sess->node, &splice_vm_sessions);
+	mutex_unlock(&splice_vm_sessions_lock);
+}
+
+/**
+ * splice_vm_session_unlist() - a session is about to end
+ * @sess: nobody finds it here any more, and nobody who did still looks at it
+ */
+void splice_vm_session_unlist(struct splice_vm_session *sess)
+{
+	mutex_lock(&splice_vm_sessions_lock);
+	list_del(&sess->node);
+	mutex_unlock(&splice_vm_sessions_lock);
+}
+
+/**
+ * splice_vm_sessions_walk() - look at the sessions in order of their ids
+ * @next: id to begin with; out: id to go on with, that of the one @fn refused
+ * @fn: called with the list locked; takes none of our locks
+ * @arg: for @fn
+ *
+ * A walk in pieces finds each session that is there all the time once. Sleeps.
+ * Return: what @fn returned last; 0 at the end
+ */
+int splice_vm_sessions_walk(u64 *next, splice_vm_session_fn fn, void *arg)
+{
+	struct splice_vm_session *sess;
+	int ret = 0;
+
+	mutex_lock(&splice_vm_sessions_lock);
+	list_for_each_entry(sess, &splice_vm_sessions, node) {
+		if (sess->id < *next)
+			continue;
+		*next = sess->id;
+		ret = fn(sess, arg);
+		if (ret)
+			break;
+		++*next;
+	}
+	mutex_unlock(&splice_vm_sessions_lock);
+	return ret;
+}
+
+/**
+ * splice_vm_session_alloc() - a session that is bound to nothing
+ *
+ * Return: the session, to be freed with splice_vm_session_free(), or NULL
+ */
+struct splice_vm_session *splice_vm_session_alloc(void)
 {
 	struct splice_vm_session *sess;
 
 	sess = kvzalloc(sizeof(*sess), GFP_KERNEL_ACCOUNT);
 	if (!sess)
-		return -ENOMEM;
+		return NULL;
 	mutex_init(&sess->lock);
 	init_waitqueue_head(&sess->wait);
-	INIT_LIST_HEAD(&sess->protecting);
-	splice_vm_record_init(&sess->record);
-	splice_vm_record_init(&sess->pending);
+	splice_vm_dirty_log_init(&sess->dirty_log);
+	splice_vm_dirty_log_init(&sess->pending);
+	sess->vma_snapshot.dirty_log = &sess->dirty_log;
 	sess->opener_uid = current_uid();
-	if (splice_vm_inflight_open(sess)) {
-		kvfree(sess);
-		return -ENOMEM;
-	}
 	sess->opener = get_pid(task_tgid(current));
-	splice_vm_events_init(sess);
-	splice_vm_registry_add(sess);
-	file->private_data = sess;
-	return 0;
+	return sess;
 }
 
-static int splice_vm_release(struct inode *inode, struct file *file)
+/* Nobody uses it, or its target, any more. */
+void splice_vm_session_free(struct splice_vm_session *sess)
 {
-	struct splice_vm_session *sess = file->private_data;
-
-	splice_vm_registry_del(sess);
-	if (sess->mm) {
-		splice_vm_notifier_unregister(sess);
-		splice_vm_events_stop(sess);
-	}
-	/* It compares mms by address. */
-	splice_vm_track_free(sess);
-	if (sess->mm) {
-		mmdrop(sess->attached_by);
+	if (sess->mm)
 		mmdrop(sess->mm);
-	}
-	splice_vm_inflight_close(sess);
 	put_pid(sess->pid);
 	put_pid(sess->opener);
-	if (sess->pagemap)
-		fput(sess->pagemap);
-	splice_vm_record_destroy(&sess->record);
-	splice_vm_record_destroy(&sess->pending);
+	splice_vm_dirty_log_destroy(&sess->dirty_log);
+	splice_vm_dirty_log_destroy(&sess->pending);
 	kvfree(sess);
-	return 0;
 }
 
-static __poll_t splice_vm_poll(struct file *file, poll_table *wait)
+/**
+ * splice_vm_target_get() - use the target's memory for a while
+ * @sess: the session
+ *
+ * Return: the mm, to be given back with splice_vm_target_put(); ERR_PTR(-ENOTCONN)
+ * before ATTACH, ERR_PTR(-ESRCH) when the target is gone
+ */
+struct mm_struct *splice_vm_target_get(struct splice_vm_session *sess)
 {
-	struct splice_vm_session *sess = file->private_data;
-	__poll_t mask = 0;
+	/* Pairs with the release in splice_vm_target_bind(). */
+	struct mm_struct *mm = smp_load_acquire(&sess->mm);
 
-	poll_wait(file, &sess->wait, wait);
-	/* With write-protection a SCAN itself ends an epoch: there is always one to be had. */
-	if (READ_ONCE(sess->tracker) == SPLICE_VM_TRACKER_PROTECT ||
-	    atomic64_read(&sess->epochs) != atomic64_read(&sess->epochs_seen))
-		mask |= EPOLLIN | EPOLLRDNORM;
-	if (READ_ONCE(sess->gone))
-		mask |= EPOLLHUP;
-	return mask;
+	if (!mm)
+		return ERR_PTR(-ENOTCONN);
+	if (READ_ONCE(sess->gone) || !mmget_not_zero(mm))
+		return ERR_PTR(-ESRCH);
+	return mm;
 }
 
-/* The position is an address; there is no end to count from. */
-static loff_t splice_vm_llseek(struct file *file, loff_t offset, int whence)
+/* Asynchronous: ours may be the last reference, and tearing down an mm takes long. */
+void splice_vm_target_put(struct mm_struct *mm)
 {
-	if (whence == SEEK_CUR)
-		offset += file->f_pos;
-	else if (whence != SEEK_SET)
-		return -EINVAL;
-	if (offset < 0)
-		return -EINVAL;
-	file->f_pos = offset;
-	return offset;
+	mmput_async(mm);
 }
-
-const struct file_operations splice_vm_session_fops = {
-	.owner = THIS_MODULE,
-	.open = splice_vm_open,
-	.release = splice_vm_release,
-	.llseek = splice_vm_llseek,
-	.read_iter = splice_vm_read_iter,
-	.splice_read = splice_vm_splice_read,
-	.poll = splice_vm_poll,
-	.unlocked_ioctl = splice_vm_ioctl,
-	.compat_ioctl = compat_ptr_ioctl,
-};

@@ -9,37 +9,34 @@
 #include <linux/mutex.h>
 #include <linux/uidgid.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/splice_vm.h>
 
-#include "event.h"
-#include "mapped.h"
-#include "record.h"
+#include "vma_snapshot.h"
+#include "dirty_log.h"
 
 /**
  * DOC: locks and lifetimes
  *
  * Locks, outermost first::
  *
- *	splice_vm_session.lock	mutex, taken killable
- *	mm->mmap_lock		of the target
- *	page table locks	of the target
- *	splice_vm_record.lock	spinlock, innermost
- *
- * The write-protect tracker calls ioctls of its userfaultfd and of /proc/PID/pagemap with
- * splice_vm_session.lock held: they take the target's mmap_lock themselves, and the caller's
- * when they fault its memory in. The two may be one: so never with an mmap_lock held.
+ *	splice_vm_session.lock		mutex, taken killable
+ *	mm->mmap_lock			of the target
+ *	page table locks		of the target
+ *	splice_vm_dirty_log.lock	spinlock, innermost
  *
  * Apart from these, splice_vm_users_lock and in it splice_vm_user.lock, mutexes: taken with no
  * lock of ours held, in open, in release, in SEND between batches, and by a work item. Under them
  * nothing waits for a target or a socket.
  *
- * And splice_vm_registry_lock, mutex. Taken with no lock of ours held, in
+ * And splice_vm_sessions_lock, mutex. Taken with no lock of ours held, in
  * open, in release, and in a dump below netlink's locks; under it nothing is
  * taken, and nothing that waits for memory or for a target is done.
  *
  * The MMU notifier's callbacks run below the target's mmap_lock or reclaim's
  * locks, and may run while this very session allocates memory. They take page table
- * locks, splice_vm_record.lock and nothing else, and allocate nothing: so they cannot sleep
- * in, or deadlock with, whatever calls them. What is to be told over netlink they leave to
+ * locks, splice_vm_dirty_log.lock and nothing else, and allocate nothing: so they cannot sleep
+ * in, or deadlock with, whatever calls them. Events for netlink are left to
  * a work item, which takes none of our locks.
  *
  * The pipe's mutex is held by the caller of splice_read: nothing on that path
@@ -48,28 +45,66 @@
  * Lifetimes:
  *
  * - A session lives from open to the last close of its file. Every call on it
- *   holds that file, so the session outlives all calls. A dump holds the registry's
- *   lock instead: release takes the session off the registry before all else.
+ *   holds that file, so the session outlives all calls. A dump holds the list's
+ *   lock instead: release takes the session off the list before all else.
  * - Its work item is queued by the notifier's callbacks and by ATTACH, which holds the file;
  *   release cancels it, and waits for it, when the notifier is unregistered.
- * - session->mm and ->attached_by are set once, by ATTACH, with a reference on the struct (mmgrab)
- *   that is dropped at release. ->pid is set before it, for good, and means the number
+ * - session->mm is set once, by ATTACH, with a reference on the struct (mmgrab) that is
+ *   dropped at release. ->pid is set before it, for good, and means the number
  *   even when the process has been reaped. The struct stays, its memory may go: each use
  *   of the memory is between splice_vm_target_get() and splice_vm_target_put().
  * - The notifier is registered by ATTACH and unregistered at release, which waits for
  *   callbacks that run. Its release callback, when the target exits or calls
  *   exec, only sets ->gone.
- * - session->pagemap is opened by ATTACH and session->uffd by TRACK; release puts both. The
- *   last put of the userfaultfd lifts the protection of all pages.
- * - What is known of the pages at a socket outlives the session: see struct splice_vm_flight.
- * - Pages: whoever took a reference puts it; pipes and sockets take their own.
+ * - session->uffd is a reference on a file of the caller, from TRACK until the tracker stops. The
+ *   address of the userfaultfd's context is compared with those of mappings: the reference keeps
+ *   another context from getting that address.
+ * - The account of pages at a socket outlives the session: see struct splice_vm_flight.
+ * - A page reference is put by the function that took it; pipes and sockets take their own.
  */
 
+struct splice_vm_session;
 struct splice_vm_user;
 
 /**
+ * struct splice_vm_tracker - one way to find the pages that were written
+ * @id: SPLICE_VM_TRACKER_*
+ * @begin: at TRACK: log the pages that the first SCAN reports. Callbacks run already; the
+ *	session's lock is held; the caller holds a user of the mm. Return: 0 or -errno
+ * @range_start: a callback of the notifier, with its rules, or NULL. Drops are logged already
+ * @range_end: the same
+ */
+struct splice_vm_tracker {
+	u32 id;
+	int (*begin)(struct splice_vm_session *sess, struct mm_struct *mm);
+	void (*range_start)(struct splice_vm_session *sess,
+			    const struct mmu_notifier_range *range);
+	void (*range_end)(struct splice_vm_session *sess,
+			  const struct mmu_notifier_range *range);
+};
+
+/**
+ * struct splice_vm_events - which events of a session went to the multicast group
+ * @work: sends the events that were not sent yet; no one else writes the fields below, but @gone
+ * @last: jiffies when @work ran last
+ * @announced: the event of ATTACH was sent
+ * @epochs: number of epochs in the last event
+ * @gone: the target is gone; only ever set. Unlike the session's own flag not when the
+ *	notifier is unregistered from a living one
+ * @gone_told: the event of that was sent
+ */
+struct splice_vm_events {
+	struct delayed_work work;
+	unsigned long last;
+	bool announced;
+	u64 epochs;
+	bool gone;
+	bool gone_told;
+};
+
+/**
  * struct splice_vm_session - one open of the device
- * @node: in the registry
+ * @node: in the list of all sessions
  * @id: number of the session; constant
  * @opener: process that opened it; constant
  * @opener_uid: its user; constant
@@ -79,29 +114,24 @@ struct splice_vm_user;
  * @may_track: mem_fd was open for writing; constant after ATTACH
  * @ptrace_capable: whoever opened mem_fd had CAP_SYS_PTRACE in the initial user
  *	namespace; constant after ATTACH
- * @attached_by: address space that gave mem_fd; with a reference on the struct, only compared,
- *	constant after ATTACH
  * @max_inflight: cap in pages; constant after ATTACH
  * @user: of @opener_uid: whose limit its pages count against; constant
  * @queued: pages that it left at sockets, in whole folios, with what its calls reserved;
  *	under the user's lock
- * @tracker: SPLICE_VM_TRACKER_*; set by TRACK under @lock, read by callbacks
- * @pagemap: /proc/PID/pagemap of @mm, or NULL; constant after ATTACH
- * @uffd: the write-protect tracker's userfaultfd, or NULL; under @lock
- * @protecting: in the list of sessions with that tracker, under its lock, innermost but
- *	for @record's
+ * @tracker: or NULL; set by TRACK under @lock, read by callbacks
+ * @uffd: the userfaultfd that covers what the caller of the events tracker follows, or NULL;
+ *	under @lock
  * @notifier: registered while @mm is set
  * @gone: the target's memory is being torn down; only ever set
  * @wait: woken when an epoch ends and when the target is gone
- * @epochs: ends of epochs since TRACK; written under the target's mmap_lock
+ * @epochs: ends of epochs since TRACK
  * @epochs_seen: value of @epochs at the last SCAN TRACKED
- * @record: what was written and dropped
- * @pending: pages of the epoch under way, for @record when it ends and not before, since a
- *	SCAN may come in between: those on which others held references when it began, and
- *	those that lost the right to write, and with it what tells of writes
- * @vmas: [0] of the last epoch, [1] spare; under the target's mmap_lock, which the
- *	snapshot holds for writing and SCAN for reading together with @lock
- * @fresh: no epoch of the soft-dirty tracker has ended yet; like @vmas
+ * @dirty_log: pages that were written or dropped
+ * @pending: pages that go into @dirty_log when the epoch under way ends, and not before, since a
+ *	SCAN may come in between: pages that had extra references when the epoch began, and
+ *	pages whose entries were writable with the soft-dirty bit clear until somebody
+ *	write-protected them
+ * @vma_snapshot: the mappings when the last epoch ended
  * @pages_sent: by reference, since open
  * @pages_copied: by copy, since open
  * @pages_dirty: that SCAN reported, since open
@@ -121,14 +151,11 @@ struct splice_vm_session {
 	struct pid *pid;
 	bool may_track;
 	bool ptrace_capable;
-	struct mm_struct *attached_by;
 	unsigned int max_inflight;
 	struct splice_vm_user *user;
 	unsigned long queued;
-	unsigned int tracker;
-	struct file *pagemap;
+	const struct splice_vm_tracker *tracker;
 	struct file *uffd;
-	struct list_head protecting;
 #ifdef CONFIG_MMU_NOTIFIER
 	struct mmu_notifier notifier;
 #endif
@@ -136,10 +163,9 @@ struct splice_vm_session {
 	wait_queue_head_t wait;
 	atomic64_t epochs;
 	atomic64_t epochs_seen;
-	struct splice_vm_record record;
-	struct splice_vm_record pending;
-	struct splice_vm_vmas vmas[2];
-	bool fresh;
+	struct splice_vm_dirty_log dirty_log;
+	struct splice_vm_dirty_log pending;
+	struct splice_vm_vma_snapshot vma_snapshot;
 	atomic64_t pages_sent;
 	atomic64_t pages_copied;
 	atomic64_t pages_dirty;
@@ -150,6 +176,25 @@ struct splice_vm_session {
 	struct splice_vm_events events;
 };
 
-extern const struct file_operations splice_vm_session_fops;
+/* SPLICE_VM_TRACKER_* in use. */
+static inline u32 splice_vm_session_tracker(const struct splice_vm_session *sess)
+{
+	const struct splice_vm_tracker *tracker = READ_ONCE(sess->tracker);
+
+	return tracker ? tracker->id : SPLICE_VM_TRACKER_NONE;
+}
+
+struct splice_vm_session *splice_vm_session_alloc(void);
+void splice_vm_session_free(struct splice_vm_session *sess);
+void splice_vm_session_list(struct splice_vm_session *sess);
+void splice_vm_session_unlist(struct splice_vm_session *sess);
+
+/* Return: 0 to go on; anything else ends the walk */
+typedef int (*splice_vm_session_fn)(struct splice_vm_session *sess, void *arg);
+
+int splice_vm_sessions_walk(u64 *next, splice_vm_session_fn fn, void *arg);
+
+struct mm_struct *splice_vm_target_get(struct splice_vm_session *sess);
+void splice_vm_target_put(struct mm_struct *mm);
 
 #endif

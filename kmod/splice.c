@@ -11,8 +11,7 @@
 
 #include "session.h"
 #include "splice.h"
-#include "take.h"
-#include "target.h"
+#include "gup.h"
 
 #define SPLICE_VM_SPLICE_PAGES	512
 
@@ -47,12 +46,12 @@ static ssize_t splice_vm_fill_pipe(struct pipe_inode_info *pipe,
 	return ret;
 }
 
-static int splice_vm_take_for_pipe(struct splice_vm_session *sess,
-				   unsigned long addr, unsigned long nr,
-				   struct page **pages)
+static int splice_vm_gup_for_pipe(struct splice_vm_session *sess,
+				  unsigned long addr, unsigned long nr,
+				  struct page **pages)
 {
 	struct mm_struct *mm = splice_vm_target_get(sess);
-	enum splice_vm_taken taken;
+	enum splice_vm_gup_result taken;
 	unsigned long count = 0;
 
 	if (IS_ERR(mm))
@@ -61,12 +60,12 @@ static int splice_vm_take_for_pipe(struct splice_vm_session *sess,
 		splice_vm_target_put(mm);
 		return -EINTR;
 	}
-	taken = splice_vm_take(sess, mm, addr, nr, pages, &count);
+	taken = splice_vm_gup(sess, mm, addr, nr, pages, &count);
 	mmap_read_unlock(mm);
 	splice_vm_target_put(mm);
-	if (taken == SPLICE_VM_TAKEN)
+	if (taken == SPLICE_VM_GUP_DONE)
 		return count;
-	return taken == SPLICE_VM_TAKE_GONE ? -EFAULT : -ENODATA;
+	return taken == SPLICE_VM_GUP_GONE ? -EFAULT : -ENODATA;
 }
 
 /**
@@ -100,7 +99,7 @@ ssize_t splice_vm_splice_read(struct file *in, loff_t *ppos,
 	if (!pages)
 		return -ENOMEM;
 
-	got = splice_vm_take_for_pipe(sess, addr, nr, pages);
+	got = splice_vm_gup_for_pipe(sess, addr, nr, pages);
 	ret = got;
 	if (got > 0) {
 		ret = splice_vm_fill_pipe(pipe, pages, got);

@@ -6,38 +6,15 @@
 
 #ifdef CONFIG_MMU_NOTIFIER
 
-int splice_vm_notifier_register(struct splice_vm_session *sess,
-				struct mm_struct *mm);
-void splice_vm_notifier_unregister(struct splice_vm_session *sess);
-
 long splice_vm_track(struct splice_vm_session *sess, void *arg);
-int splice_vm_track_prepare(struct splice_vm_session *sess,
-			    struct mm_struct *mm);
 void splice_vm_track_free(struct splice_vm_session *sess);
 u64 splice_vm_trackers(void);
 
 #else
 
-static inline int splice_vm_notifier_register(struct splice_vm_session *sess,
-					      struct mm_struct *mm)
-{
-	return 0;
-}
-
-static inline void
-splice_vm_notifier_unregister(struct splice_vm_session *sess)
-{
-}
-
 static inline long splice_vm_track(struct splice_vm_session *sess, void *arg)
 {
 	return -EOPNOTSUPP;
-}
-
-static inline int splice_vm_track_prepare(struct splice_vm_session *sess,
-					  struct mm_struct *mm)
-{
-	return 0;
 }
 
 static inline void splice_vm_track_free(struct splice_vm_session *sess)

@@ -14,7 +14,6 @@
 #include <linux/workqueue.h>
 #include <linux/splice_vm.h>
 
-#include "target.h"
 #include "uffd.h"
 
 /**
@@ -22,7 +21,6 @@
  * @work: on the stack of whoever waits for it
  * @dev: /dev/userfaultfd
  * @cred: the rights to make it with: the one's who waits
- * @flags: O_* and UFFD_*
  * @mm: whose it shall be; the one who waits holds a user of it
  * @file: out: the userfaultfd, or ERR_PTR
  */
@@ -30,7 +28,6 @@ struct splice_vm_uffd_work {
 	struct work_struct work;
 	struct file *dev;
 	const struct cred *cred;
-	unsigned long flags;
 	struct mm_struct *mm;
 	struct file *file;
 };
@@ -47,6 +44,17 @@ static bool splice_vm_uffd_is_dev(const struct file *dev)
 	       dev->f_op->unlocked_ioctl && !dev->f_op->owner;
 }
 
+/**
+ * splice_vm_file_is_uffd() - is this a userfaultfd, as far as its name tells
+ * @file: any file
+ *
+ * Not a proof: nothing that the file holds may be followed because of it.
+ */
+bool splice_vm_file_is_uffd(const struct file *file)
+{
+	return !strcmp(file->f_path.dentry->d_name.name, "[userfaultfd]");
+}
+
 /* Nothing here waits for user space. The number lives in a table of kernel threads. */
 static void splice_vm_uffd_make(struct work_struct *work)
 {
@@ -59,7 +67,7 @@ static void splice_vm_uffd_make(struct work_struct *work)
 	old = override_creds(make->cred);
 	kthread_use_mm(make->mm);
 	fd = make->dev->f_op->unlocked_ioctl(make->dev, USERFAULTFD_IOC_NEW,
-					     make->flags);
+					     O_CLOEXEC | O_NONBLOCK);
 	kthread_unuse_mm(make->mm);
 	revert_creds(old);
 	if (fd < 0) {
@@ -68,27 +76,21 @@ static void splice_vm_uffd_make(struct work_struct *work)
 	}
 	make->file = fget(fd) ?: ERR_PTR(-EBADF);
 	close_fd(fd);
-	if (!IS_ERR(make->file) &&
-	    strcmp(make->file->f_path.dentry->d_name.name, "[userfaultfd]")) {
+	if (!IS_ERR(make->file) && !splice_vm_file_is_uffd(make->file)) {
 		fput(make->file);
 		make->file = ERR_PTR(-EOPNOTSUPP);
 	}
 }
 
-/**
- * splice_vm_uffd_create() - a userfaultfd of another mm
- * @mm: whose; the caller holds a user of it
- * @flags: 0 or UFFD_USER_MODE_ONLY
- *
- * Sleeps. Return: the file, UFFDIO_API not done yet, to be given back with fput();
- * ERR_PTR(-EOPNOTSUPP) without /dev/userfaultfd, or what opening it said
+/*
+ * A userfaultfd of @mm, of which the caller holds a user; UFFDIO_API not done yet. Sleeps.
+ * Return: the file; ERR_PTR(-EOPNOTSUPP) without /dev/userfaultfd, or what opening it said
  */
-struct file *splice_vm_uffd_create(struct mm_struct *mm, unsigned int flags)
+static struct file *splice_vm_uffd_create(struct mm_struct *mm)
 {
 	struct splice_vm_uffd_work make = {
 		.mm = mm,
 		.cred = current_cred(),
-		.flags = O_CLOEXEC | O_NONBLOCK | flags,
 	};
 
 	make.dev = filp_open("/dev/userfaultfd", O_RDWR | O_CLOEXEC, 0);
@@ -115,7 +117,7 @@ static int splice_vm_uffd_install(struct splice_vm_uffd *arg,
 
 	if (fd < 0)
 		return fd;
-	file = splice_vm_uffd_create(mm, 0);
+	file = splice_vm_uffd_create(mm);
 	if (IS_ERR(file)) {
 		put_unused_fd(fd);
 		return PTR_ERR(file);

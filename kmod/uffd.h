@@ -4,7 +4,7 @@
 
 #include "session.h"
 
-struct file *splice_vm_uffd_create(struct mm_struct *mm, unsigned int flags);
+bool splice_vm_file_is_uffd(const struct file *file);
 long splice_vm_uffd(struct splice_vm_session *sess, void *arg);
 void splice_vm_uffd_lost(struct splice_vm_session *sess, void *arg);
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The page tables of the target, read by hand: walk_page_range() is not
- * exported. The caller holds the target's mmap_lock. From 6.5 on that does not keep
- * page tables of empty ranges from being freed: RCU does, and each table is read under its lock
- * after a second look at the entry that led to it.
+ * This file reads the page tables of the target by hand: walk_page_range() is not exported. The
+ * caller holds the target's mmap_lock. From 6.5 on mmap_lock does not keep page tables of
+ * empty ranges from being freed. RCU does; and each table is read under its lock, after a second
+ * look at the entry that led to the table.
  */
 #include <linux/mm.h>
 #include <linux/pgtable.h>
@@ -16,12 +16,13 @@
 #define SPLICE_VM_WALK_STEPS	4096
 
 /*
- * Direct I/O and its like write to a page by reference, behind the page table's
- * back. A page off the LRU lists is on a CPU's way to them (or back), which holds one
- * reference; one that was looked up for activation cannot be told from a held one.
- * Looked at from both sides: whatever changes in between makes one too many, not one too few.
+ * Direct I/O writes to a page by reference, and the page table does not change. A page that is
+ * not on an LRU list is in a CPU's batch, which holds one reference. A page in a batch for
+ * activation is on an LRU list as well, and looks as if somebody else held it. The reference
+ * count is read on both sides of the other counts: a change in between makes one page too many,
+ * not one too few.
  */
-static bool splice_vm_folio_is_held(struct folio *folio)
+static bool splice_vm_folio_has_extra_refs(struct folio *folio)
 {
 	int refs = folio_ref_count(folio), expected;
 
@@ -44,8 +45,8 @@ static u8 splice_vm_page_state(struct page *page, unsigned int how)
 
 	if (folio_test_anon(folio))
 		state = SPLICE_VM_STATE_ANON;
-	if ((how & SPLICE_VM_WALK_HELD) && splice_vm_folio_is_held(folio))
-		state |= SPLICE_VM_STATE_HELD;
+	if ((how & SPLICE_VM_WALK_EXTRA_REFS) && splice_vm_folio_has_extra_refs(folio))
+		state |= SPLICE_VM_STATE_EXTRA_REFS;
 	return state;
 }
 
@@ -64,7 +65,7 @@ struct splice_vm_folio_memo {
 	bool anon;
 };
 
-/* clear_refs write-protects: one that is writable with the bit clear is odd. */
+/* clear_refs would have write-protected an entry that is writable with the bit clear. */
 static bool splice_vm_pte_is_written(pte_t pte)
 {
 	return pte_soft_dirty(pte) || pte_write(pte);
@@ -115,7 +116,7 @@ static u8 splice_vm_pte_state(pte_t pte, unsigned int how,
 	if (pte_none(pte))
 		return 0;
 	/* Without its mapping nobody knows what an entry points to. */
-	if (how & SPLICE_VM_WALK_EXPOSED)
+	if (how & SPLICE_VM_WALK_WRITABLE_CLEAN)
 		return SPLICE_VM_STATE_WRITTEN;
 	if (pte_present(pte))
 		return splice_vm_pte_present_state(pte, how, memo);
@@ -132,7 +133,7 @@ static u8 splice_vm_pmd_state(struct vm_area_struct *vma, pmd_t pmd,
 {
 	u8 state = SPLICE_VM_STATE_HUGE;
 
-	if (how & SPLICE_VM_WALK_EXPOSED)
+	if (how & SPLICE_VM_WALK_WRITABLE_CLEAN)
 		return SPLICE_VM_STATE_WRITTEN;
 	if (!pmd_present(pmd))
 		return state | splice_vm_leaf_state(softleaf_from_pmd(pmd),
@@ -186,7 +187,7 @@ static pmd_t *splice_vm_pmd_find(struct mm_struct *mm, unsigned long addr,
  * that faults, for NUMA balancing or from swap, makes such ones, and so does who lifts a
  * userfaultfd's protection: do_numa_page(), do_swap_page(), change_pte_range().
  */
-static bool splice_vm_pte_is_exposed(pte_t pte, unsigned int how)
+static bool splice_vm_pte_is_writable_clean(pte_t pte, unsigned int how)
 {
 	if (pte_present(pte))
 		return !pte_soft_dirty(pte) &&
@@ -199,7 +200,7 @@ static bool splice_vm_pte_is_exposed(pte_t pte, unsigned int how)
 	       softleaf_is_migration_write(softleaf_from_pte(pte));
 }
 
-static bool splice_vm_pmd_is_exposed(pmd_t pmd, unsigned int how)
+static bool splice_vm_pmd_is_writable_clean(pmd_t pmd, unsigned int how)
 {
 	if (pmd_present(pmd))
 		return !pmd_soft_dirty(pmd) &&
@@ -218,10 +219,10 @@ static bool splice_vm_pmd_is_exposed(pmd_t pmd, unsigned int how)
 static __always_inline bool splice_vm_pte_is_passed_over(pte_t pte,
 							 unsigned int how)
 {
-	if (!how || (how & SPLICE_VM_WALK_HELD))
+	if (!how || (how & SPLICE_VM_WALK_EXTRA_REFS))
 		return pte_none(pte);
-	if (how & SPLICE_VM_WALK_EXPOSED)
-		return !splice_vm_pte_is_exposed(pte, how);
+	if (how & SPLICE_VM_WALK_WRITABLE_CLEAN)
+		return !splice_vm_pte_is_writable_clean(pte, how);
 	return pte_none(pte) ||
 	       (pte_present(pte) && !splice_vm_pte_is_written(pte));
 }
@@ -245,7 +246,7 @@ static void splice_vm_window_read_ptes(struct vm_area_struct *vma, pmd_t pmd,
 	unsigned int end = first + win->nr, i;
 	struct splice_vm_folio_memo memo = {
 		.anon = vma && vma_is_anonymous(vma) &&
-			!(win->how & SPLICE_VM_WALK_HELD),
+			!(win->how & SPLICE_VM_WALK_EXTRA_REFS),
 	};
 
 	if (!win->only) {
@@ -262,8 +263,8 @@ static void splice_vm_window_read_ptes(struct vm_area_struct *vma, pmd_t pmd,
 
 static bool splice_vm_pmd_is_passed_over(pmd_t pmd, unsigned int how)
 {
-	if (how & SPLICE_VM_WALK_EXPOSED)
-		return !splice_vm_pmd_is_exposed(pmd, how);
+	if (how & SPLICE_VM_WALK_WRITABLE_CLEAN)
+		return !splice_vm_pmd_is_writable_clean(pmd, how);
 	return (how & SPLICE_VM_WALK_WRITTEN) && pmd_present(pmd) &&
 	       !pmd_soft_dirty(pmd) && !pmd_write(pmd);
 }
@@ -356,7 +357,7 @@ bool splice_vm_walk_window(struct vm_area_struct *vma, unsigned long start,
 }
 
 /**
- * splice_vm_walk_exposed() - pages in one chunk that may have been written without a trace
+ * splice_vm_walk_writable_clean() - pages in one chunk that may have been written without a trace
  * @mm: the target's; something keeps the page tables of the range: mmap_lock, or for
  *	shared files the lock of their mappings
  * @start: first address, page aligned
@@ -364,11 +365,11 @@ bool splice_vm_walk_window(struct vm_area_struct *vma, unsigned long start,
  * @grown: the mapping has VM_SOFTDIRTY
  * @win: filled; all in @found are such
  */
-void splice_vm_walk_exposed(struct mm_struct *mm, unsigned long start,
-			    unsigned long end, bool grown,
-			    struct splice_vm_window *win)
+void splice_vm_walk_writable_clean(struct mm_struct *mm, unsigned long start,
+				   unsigned long end, bool grown,
+				   struct splice_vm_window *win)
 {
-	win->how = SPLICE_VM_WALK_EXPOSED;
+	win->how = SPLICE_VM_WALK_WRITABLE_CLEAN;
 	if (grown)
 		win->how |= SPLICE_VM_WALK_GROWN;
 	win->only = NULL;
@@ -399,39 +400,6 @@ unsigned long splice_vm_walk_skip(struct mm_struct *mm, unsigned long addr,
 			break;
 		addr = next;
 	}
-	rcu_read_unlock();
-	return addr;
-}
-
-/**
- * splice_vm_walk_tables() - pass over addresses that have page tables
- * @mm: the target's; mmap_lock is held
- * @addr: start here, in a mapping
- * @end: stop here, in the same mapping
- * @steps: how many to pass over at most; what is left of it
- *
- * Return: first address at or above @addr that has none, or @end; or where @steps ran out, one
- * that may have
- */
-unsigned long splice_vm_walk_tables(struct mm_struct *mm, unsigned long addr,
-				    unsigned long end, unsigned int *steps)
-{
-	unsigned long next;
-	pmd_t *pmdp;
-
-	rcu_read_lock();
-	while (addr < end && *steps) {
-		pmdp = splice_vm_pmd_find(mm, addr, end, &next);
-		if (!pmdp)
-			break;
-		/* The entries of one upper table lie side by side. */
-		do {
-			if (pmd_none(READ_ONCE(*pmdp++)))
-				goto out;
-			addr = pmd_addr_end(addr, end);
-		} while (--*steps && addr < end && (addr & ~PUD_MASK));
-	}
-out:
 	rcu_read_unlock();
 	return addr;
 }

@@ -5,7 +5,7 @@
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
 
-#include "record.h"
+#include "dirty_log.h"
 
 /* State of a page as its page table entry tells; 0 is a hole. */
 #define SPLICE_VM_STATE_ANON		0x01	/* anonymous page */
@@ -14,18 +14,18 @@
 #define SPLICE_VM_STATE_SWAPPED		0x08	/* swap or migration entry */
 #define SPLICE_VM_STATE_HUGE		0x10	/* mapped by a page middle directory */
 #define SPLICE_VM_STATE_WRITTEN		0x20	/* soft-dirty, or writable */
-#define SPLICE_VM_STATE_HELD		0x40	/* others hold references */
+#define SPLICE_VM_STATE_EXTRA_REFS	0x40	/* others hold references */
 #define SPLICE_VM_STATE_MOVING		0x80	/* with SWAPPED: a migration entry */
 
 /* Bits that a page which reads as zeros may have. */
 #define SPLICE_VM_STATE_ZERO_ANY \
 	(SPLICE_VM_STATE_ZERO | SPLICE_VM_STATE_HUGE | SPLICE_VM_STATE_WRITTEN)
 
-/* How closely a walk looks: each look at a struct page costs. */
-#define SPLICE_VM_WALK_WRITTEN	0x1	/* pages not written are passed over */
-#define SPLICE_VM_WALK_HELD	0x2	/* say which are held */
-#define SPLICE_VM_WALK_EXPOSED	0x4	/* only pages writable with the bit clear */
-#define SPLICE_VM_WALK_GROWN	0x8	/* EXPOSED, and those that a read can make so */
+/* What a walk looks for: each look at a struct page costs. */
+#define SPLICE_VM_WALK_WRITTEN		0x1	/* pages not written are passed over */
+#define SPLICE_VM_WALK_EXTRA_REFS	0x2	/* say which have extra references */
+#define SPLICE_VM_WALK_WRITABLE_CLEAN	0x4	/* only pages writable with the bit clear */
+#define SPLICE_VM_WALK_GROWN		0x8	/* and those that a read can make so */
 
 /**
  * struct splice_vm_window - states of pages that lie in one chunk
@@ -47,13 +47,11 @@ struct splice_vm_window {
 
 bool splice_vm_walk_window(struct vm_area_struct *vma, unsigned long start,
 			   unsigned long end, struct splice_vm_window *win);
-void splice_vm_walk_exposed(struct mm_struct *mm, unsigned long start,
-			    unsigned long end, bool grown,
-			    struct splice_vm_window *win);
+void splice_vm_walk_writable_clean(struct mm_struct *mm, unsigned long start,
+				   unsigned long end, bool grown,
+				   struct splice_vm_window *win);
 unsigned long splice_vm_walk_skip(struct mm_struct *mm, unsigned long addr,
 				  unsigned long end);
-unsigned long splice_vm_walk_tables(struct mm_struct *mm, unsigned long addr,
-				    unsigned long end, unsigned int *steps);
 
 /* State of page @i of a window; 0 for a hole, or where it was passed over. */
 static inline u8 splice_vm_window_state(const struct splice_vm_window *win,

@@ -120,8 +120,8 @@ int main(int argc, char **argv)
 	fd = dax_mount();
 	if (svm_has_tracker(SPLICE_VM_TRACKER_SOFT_DIRTY))
 		dax_test(fd, SPLICE_VM_TRACKER_SOFT_DIRTY);
-	if (svm_has_tracker(SPLICE_VM_TRACKER_PROTECT))
-		dax_test(fd, SPLICE_VM_TRACKER_PROTECT);
+	if (svm_has_tracker(SPLICE_VM_TRACKER_EVENTS))
+		dax_test(fd, SPLICE_VM_TRACKER_EVENTS);
 	close(fd);
 	ksft_must(!umount(dir));
 	rmdir(dir);

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What a task drops, moves or replaces comes out of SCAN TRACKED: DROPPED where
- * nothing is left, DIRTY where something else is now. And when too much happens for
- * the record to hold, it says too much, never too little.
+ * nothing is left, DIRTY where something else is now.
  */
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -80,7 +79,7 @@ static void drops_mremap(unsigned long from, unsigned long to,
 	dirty_want_edge(&win, from + nr);
 	dirty_want_edge(&win, to);
 	dirty_want_edge(&win, to + nr);
-	if (tracker == SPLICE_VM_TRACKER_PROTECT)
+	if (tracker == SPLICE_VM_TRACKER_EVENTS)
 		drops_want_neighbours();
 }
 
@@ -109,7 +108,7 @@ static void drops_test_discard(void)
 	drops_discard(0, PAGES);
 	dirty_test(&svm, &win, "MADV_DONTNEED of all");
 	dirty_touch(&target, &win, 3, 1);
-	if (tracker == SPLICE_VM_TRACKER_PROTECT)
+	if (tracker == SPLICE_VM_TRACKER_EVENTS)
 		dirty_want_table(&win, 3);
 	dirty_test(&svm, &win, "first write after it");
 }
@@ -212,62 +211,6 @@ static void drops_test_thp(void)
 	win = all;
 }
 
-/*
- * More large drops than the record has room for (1024 ranges), far apart. Between them lie
- * pages that were not dropped: they may be said to be dirty, never dropped.
- */
-#define MANY		1400UL
-#define MANY_STRIDE	(4 * PMD_SIZE)
-
-static bool drops_many_seen(struct svm_runs *runs, unsigned long addr,
-			    __u32 flags)
-{
-	size_t i;
-
-	for (i = 0; i < runs->nr; i++) {
-		if (runs->v[i].flags == flags && runs->v[i].addr <= addr &&
-		    addr - runs->v[i].addr < runs->v[i].nr_pages * PAGE_SIZE)
-			return true;
-	}
-	return false;
-}
-
-static void drops_test_overflow(void)
-{
-	unsigned long base = target_map(&target, MANY * MANY_STRIDE,
-					MADV_NOHUGEPAGE);
-	unsigned long end = base + MANY * MANY_STRIDE, i, missing = 0, wrong = 0;
-	struct svm_runs runs = {};
-	struct splice_vm_info info;
-
-	/* A page to be dropped and a page to be kept in each stride. */
-	for (i = base; i < end; i += MANY_STRIDE) {
-		target_fill(&target, i, PAGE_SIZE, 1);
-		target_fill(&target, i + 3 * PMD_SIZE, PAGE_SIZE, 1);
-	}
-	svm_epoch(&svm);
-	ksft_must(!svm_scan(&svm, SPLICE_VM_SCAN_TRACKED, base, end, 4096,
-			    &runs));
-	runs.nr = 0;
-	for (i = base; i < end; i += MANY_STRIDE)
-		ksft_must(!target_sys(&target, SYS_munmap, i, 2 * PMD_SIZE));
-	svm_epoch(&svm);
-	ksft_must(!svm_scan(&svm, SPLICE_VM_SCAN_TRACKED, base, end, 4096,
-			    &runs));
-	for (i = base; i < end; i += MANY_STRIDE) {
-		missing += !drops_many_seen(&runs, i, SPLICE_VM_RUN_DROPPED);
-		wrong += drops_many_seen(&runs, i + 3 * PMD_SIZE,
-					 SPLICE_VM_RUN_DROPPED);
-	}
-	svm_info(svm.fd, &info);
-	ksft_test_result(info.overflows, "overflow: INFO says so\n");
-	ksft_test_value(missing, 0, "overflow: no drop was lost\n");
-	ksft_test_value(wrong, 0, "overflow: what is there is not DROPPED\n");
-	ksft_test_result(!drops_many_seen(&runs, base, SPLICE_VM_RUN_DIRTY),
-			 "overflow: control: the look-up can say no\n");
-	svm_runs_free(&runs);
-}
-
 static void drops_test_control(void)
 {
 	drops_reset();
@@ -293,9 +236,6 @@ static void drops_test_all(void)
 	drops_test_mremap();
 	drops_test_punch();
 	drops_test_thp();
-	/* The record is the same for both. */
-	if (tracker == SPLICE_VM_TRACKER_SOFT_DIRTY)
-		drops_test_overflow();
 	drops_test_control();
 	svm_close(&svm);
 	dirty_window_free(&win);
@@ -306,7 +246,7 @@ int main(void)
 {
 	ksft_print_header();
 	for (tracker = SPLICE_VM_TRACKER_SOFT_DIRTY;
-	     tracker <= SPLICE_VM_TRACKER_PROTECT; tracker++) {
+	     tracker <= SPLICE_VM_TRACKER_EVENTS; tracker++) {
 		if (!svm_has_tracker(tracker))
 			continue;
 		ksft_print_msg("tracker %u\n", tracker);

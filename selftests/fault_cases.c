@@ -440,7 +440,7 @@ void fault_cases_init(void)
 void fault_cases_unprotect(void)
 {
 	svm_close(&svm);
-	svm_use_tracker(SPLICE_VM_TRACKER_PROTECT);
+	svm_use_tracker(SPLICE_VM_TRACKER_EVENTS);
 }
 
 void fault_cases_protect_again(void)

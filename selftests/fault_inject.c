@@ -99,7 +99,7 @@ int main(void)
 	fault_sweep(&fault_scan, &fault_nth, NTH_MAX);
 	fault_scan_cap(0);
 	ksft_test_result(fault_scan_control(), "control: lost runs are seen\n");
-	if (svm_has_tracker(SPLICE_VM_TRACKER_PROTECT)) {
+	if (svm_has_tracker(SPLICE_VM_TRACKER_EVENTS)) {
 		fault_cases_unprotect();
 		fault_sweep_all(fault_cases_unprotected);
 		fault_cases_protect_again();

@@ -24,7 +24,12 @@ static long scan_call(__u32 flags)
 		.runs = (unsigned long)runs,
 		.nr_runs = cap,
 	};
-	int ret = svm_ioctl(svm->fd, SPLICE_VM_SCAN, &arg);
+	int ret = 0;
+
+	if (svm->has_wp && flags == SPLICE_VM_SCAN_TRACKED)
+		ret = uffd_wp_epoch(&svm->wp, 0, SVM_END);
+	if (!ret)
+		ret = svm_ioctl(svm->fd, SPLICE_VM_SCAN, &arg);
 
 	nr_runs = ret ? 0 : arg.nr_runs;
 	return ret;

@@ -226,7 +226,7 @@ static bool mirror_all_ops(const struct load_counts *n)
 
 static const char *mirror_tracker_name(__u32 tracker)
 {
-	return tracker == SPLICE_VM_TRACKER_PROTECT ? "protect" : "soft-dirty";
+	return tracker == SPLICE_VM_TRACKER_EVENTS ? "write-protect" : "soft-dirty";
 }
 
 static void mirror_run(const struct load_config *config, unsigned int seconds,
@@ -261,8 +261,8 @@ static void mirror_run(const struct load_config *config, unsigned int seconds,
 	follow_round(&f);
 	kill(clearer, SIGKILL);
 	waitpid(clearer, NULL, 0);
-	/* Holes that are protected look like swapped pages in pagemap. */
-	ksft_must(!svm_track_with(f.s.fd, SPLICE_VM_TRACKER_NONE));
+	/* Dropped pages of files, which had been protected, look like swapped ones in pagemap. */
+	ksft_must(!svm_stop_tracker(&f.s));
 	compare_run(&c, t.pid, &f.m, 0, SVM_END);
 	mirror_print(&f, n, &c);
 	ksft_test_result(!c.stale && !c.undropped,

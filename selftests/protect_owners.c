@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Write-protection has one owner: the tracker leaves alone what a userfaultfd of the task's own
- * protects, and what that wants to know of its writes; and there is one tracker a task.
+ * protects, and what that wants to know of its writes; and so does a second tracker of a task.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -62,7 +63,7 @@ static void owners_test_own(void)
 	uffd = wp_uffd(&s);
 	wp_register(uffd, own, LEN);
 	wp_scan(pagemap_fd, own, LEN);
-	ksft_must(!svm_track_with(s.fd, SPLICE_VM_TRACKER_PROTECT));
+	ksft_must(!svm_start_tracker(&s, SPLICE_VM_TRACKER_EVENTS));
 	ksft_test_value(owners_scan(&s, before), PAGES, "first SCAN: all before\n");
 	ksft_test_value(owners_scan(&s, own), PAGES, "first SCAN: all of its own\n");
 	ksft_test_value(owners_scan(&s, after), PAGES, "first SCAN: all after\n");
@@ -85,100 +86,99 @@ static void owners_test_own(void)
 	svm_close(&s);
 }
 
+/*
+ * A mapping has one userfaultfd. The tracker that comes second takes nothing from the first: it
+ * sees all of the mapping each time, until the first one is given up.
+ */
 static void owners_test_second(void)
 {
+	unsigned long addr = target_map(&target, PMD_SIZE, MADV_NOHUGEPAGE);
 	struct svm first, second;
-	struct target other;
-	struct svm on_other;
 
-	target_start(&other);
+	target_fill(&target, addr, LEN, 1);
 	svm_open(&first, target.pid, false);
 	svm_open(&second, target.pid, false);
-	svm_open(&on_other, other.pid, false);
-	ksft_test_value(svm_track_with(first.fd, SPLICE_VM_TRACKER_PROTECT), 0,
-			"a tracker\n");
-	ksft_test_value(svm_track_with(second.fd, SPLICE_VM_TRACKER_PROTECT), -EBUSY,
-			"a second one on the same task\n");
-	ksft_test_value(svm_track_with(on_other.fd, SPLICE_VM_TRACKER_PROTECT), 0,
-			"one on another task\n");
-	ksft_test_value(svm_track_with(first.fd, SPLICE_VM_TRACKER_NONE), 0,
-			"the first ends\n");
-	ksft_test_value(svm_track_with(second.fd, SPLICE_VM_TRACKER_PROTECT), 0,
-			"the second one begins\n");
+	ksft_must(!svm_start_tracker(&first, SPLICE_VM_TRACKER_EVENTS));
+	ksft_test_value(owners_scan(&first, addr), PAGES, "first tracker: all\n");
+	ksft_must(!svm_start_tracker(&second, SPLICE_VM_TRACKER_EVENTS));
+	ksft_test_value(owners_scan(&second, addr), PAGES, "second tracker: all\n");
+	target_fill(&target, addr + PAGE_SIZE, PAGE_SIZE, 2);
+	ksft_test_value(owners_scan(&second, addr), PAGES,
+			"second tracker: all, each time\n");
+	ksft_test_value(owners_scan(&first, addr), 1,
+			"first tracker: what was written\n");
+	ksft_must(!svm_stop_tracker(&first));
+	ksft_test_value(owners_scan(&second, addr), PAGES,
+			"second tracker, when the first is given up: all once more\n");
+	target_fill(&target, addr + 2 * PAGE_SIZE, 2 * PAGE_SIZE, 3);
+	ksft_test_value(owners_scan(&second, addr), 2,
+			"second tracker: and then what was written\n");
 	svm_close(&second);
-	ksft_test_value(svm_track_with(first.fd, SPLICE_VM_TRACKER_PROTECT), 0,
-			"and the first again, when the second is closed\n");
-	svm_close(&on_other);
 	svm_close(&first);
-	target_stop(&other);
 }
 
-/* In a child, which has the session but an address space of its own. Return: its errno */
-static int owners_by_child(const struct svm *s, int (*call)(const struct svm *s))
-{
-	int status;
-	pid_t pid = fork();
-
-	ksft_must(pid >= 0);
-	if (!pid)
-		_exit(-call(s));
-	ksft_must(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
-	return -WEXITSTATUS(status);
-}
-
-static int owners_try_track(const struct svm *s)
-{
-	return svm_track_with(s->fd, SPLICE_VM_TRACKER_PROTECT);
-}
-
-static int owners_try_scan(const struct svm *s)
-{
-	struct svm_runs runs = {};
-	struct svm copy = *s;
-
-	return svm_scan(&copy, SPLICE_VM_SCAN_TRACKED, 0, SVM_END, 64, &runs);
-}
-
-static int owners_try_list(const struct svm *s)
-{
-	struct svm_runs runs = {};
-	struct svm copy = *s;
-
-	return svm_scan(&copy, SPLICE_VM_SCAN_POPULATED, 0, SVM_END, 64, &runs);
-}
-
-/* What the tracker asks the kernel for lies in memory of whoever calls: not anybody may. */
-static void owners_test_handed_on(void)
+/* The process that tracks is killed; another one holds duplicates and lifts the protection. */
+static void owners_test_killed(void)
 {
 	unsigned long addr = target_map(&target, PMD_SIZE, MADV_NOHUGEPAGE);
+	struct svm s;
+	int status;
+	pid_t pid;
+
+	target_fill(&target, addr, LEN, 1);
+	svm_open(&s, target.pid, false);
+	ksft_must(!svm_start_tracker(&s, SPLICE_VM_TRACKER_EVENTS));
+	pid = fork();
+	ksft_must(pid >= 0);
+	if (!pid) {
+		owners_scan(&s, addr);
+		raise(SIGKILL);
+	}
+	ksft_must(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+	ksft_test_result(sys_count_vmflags(target.pid, " uw"),
+			 "killed: what it protected stays so\n");
+	uffd_wp_unprotect(s.fd, s.wp.cover.uffd);
+	ksft_test_value(sys_count_vmflags(target.pid, " uw"), 0,
+			"killed: a holder of duplicates lifts it\n");
+	svm_close(&s);
+}
+
+/* Another userfaultfd takes the place of one that may be wrong; no drop is lost meanwhile. */
+static void owners_test_renewed(void)
+{
+	unsigned long addr = target_map(&target, PMD_SIZE, MADV_NOHUGEPAGE);
+	struct svm_runs runs = {};
 	struct svm s;
 
 	target_fill(&target, addr, LEN, 1);
 	svm_open(&s, target.pid, false);
-	ksft_test_value(owners_by_child(&s, owners_try_track), -EACCES,
-			"handed on: TRACK\n");
-	ksft_must(!svm_track_with(s.fd, SPLICE_VM_TRACKER_PROTECT));
+	ksft_must(!svm_start_tracker(&s, SPLICE_VM_TRACKER_EVENTS));
 	ksft_must(owners_scan(&s, addr) == PAGES);
-	target_fill(&target, addr, PAGE_SIZE, 2);
-	ksft_test_value(owners_by_child(&s, owners_try_scan), -EACCES,
-			"handed on: SCAN\n");
-	ksft_test_value(owners_by_child(&s, owners_try_list), 0,
-			"handed on: SCAN POPULATED, which asks for nothing\n");
-	ksft_test_value(owners_scan(&s, addr), 1, "who did ATTACH goes on\n");
+	target_madvise(&target, addr, PAGE_SIZE, MADV_DONTNEED);
+	s.wp.broken = true;
+	ksft_must(!svm_scan(&s, SPLICE_VM_SCAN_TRACKED, addr, addr + LEN, 64, &runs));
+	ksft_test_value(svm_runs_pages(&runs, SPLICE_VM_RUN_DIRTY, 0), PAGES - 1,
+			"renewed: all that there is\n");
+	ksft_test_value(svm_runs_pages(&runs, SPLICE_VM_RUN_DROPPED, 0), 1,
+			"renewed: and the drop\n");
+	svm_runs_free(&runs);
+	target_fill(&target, addr + PAGE_SIZE, PAGE_SIZE, 2);
+	ksft_test_value(owners_scan(&s, addr), 1, "renewed: followed\n");
 	svm_close(&s);
 }
 
 int main(void)
 {
 	ksft_print_header();
-	if (!svm_has_tracker(SPLICE_VM_TRACKER_PROTECT)) {
+	if (!svm_has_tracker(SPLICE_VM_TRACKER_EVENTS)) {
 		ksft_test_result(true, "no write-protect tracker on this kernel\n");
 		ksft_finished();
 	}
 	target_start(&target);
 	owners_test_own();
 	owners_test_second();
-	owners_test_handed_on();
+	owners_test_killed();
+	owners_test_renewed();
 	target_stop(&target);
 	ksft_finished();
 }

@@ -35,6 +35,7 @@ union abi_arg {
 	struct splice_vm_attach attach;
 	struct splice_vm_send send;
 	struct splice_vm_track track;
+	struct splice_vm_epoch epoch;
 	struct splice_vm_scan scan;
 	struct splice_vm_uffd uffd;
 	unsigned char bytes[8192];
@@ -85,6 +86,18 @@ static void abi_scan(union abi_arg *arg)
 	};
 }
 
+static void abi_epoch(union abi_arg *arg)
+{
+	runs[0] = (struct splice_vm_run){ mapped, 1, 0 };
+	arg->epoch = (struct splice_vm_epoch){
+		.size = sizeof(arg->epoch),
+		.start = mapped,
+		.end = mapped + PMD_SIZE,
+		.runs = (unsigned long)runs,
+		.nr_runs = 1,
+	};
+}
+
 static void abi_uffd(union abi_arg *arg)
 {
 	arg->uffd = (struct splice_vm_uffd){ .size = sizeof(arg->uffd) };
@@ -103,7 +116,8 @@ static const struct {
 	{ "ATTACH", SPLICE_VM_ATTACH, abi_attach, 0, 0 },
 	{ "SEND", SPLICE_VM_SEND, abi_send, 0, 0 },
 	{ "TRACK", SPLICE_VM_TRACK, abi_track, 0, 0 },
-	{ "SCAN", SPLICE_VM_SCAN, abi_scan, 3, 0 },
+	{ "SCAN", SPLICE_VM_SCAN, abi_scan, 7, 0 },
+	{ "EPOCH", SPLICE_VM_EPOCH, abi_epoch, 1, 0 },
 	{ "UFFD", SPLICE_VM_UFFD, abi_uffd, 0, 0 },
 };
 
@@ -117,6 +131,8 @@ static int abi_session(unsigned int i)
 	mem_fd = sys_proc_open(target.pid, "mem", O_RDWR);
 	ksft_must(mem_fd >= 0 && !svm_attach(fd, mem_fd, 0));
 	close(mem_fd);
+	if (abi_ioctls[i].cmd == SPLICE_VM_EPOCH)
+		ksft_must(!svm_track_with(fd, SPLICE_VM_TRACKER_EVENTS));
 	return fd;
 }
 
@@ -182,7 +198,7 @@ static void abi_test_numbers(void)
 	struct splice_vm_info info = { .size = sizeof(info) };
 	unsigned int i;
 
-	for (i = 0x86; i < 0x90; i++)
+	for (i = 0x87; i < 0x90; i++)
 		ksft_test_value(svm_ioctl(fd, _IO(SPLICE_VM_IOC_TYPE, i),
 					  &info), -ENOTTY,
 				"unknown ioctl %#x\n", i);
@@ -248,7 +264,7 @@ static void abi_test_fields(void)
 {
 	int fd = abi_session(2);
 
-	ABI_BAD(fd, abi_track, SPLICE_VM_TRACK, track.reserved, 1, -EINVAL);
+	ABI_BAD(fd, abi_track, SPLICE_VM_TRACK, track.uffd_fd, 1, -EINVAL);
 	ABI_BAD(fd, abi_track, SPLICE_VM_TRACK, track.tracker, 63, -EOPNOTSUPP);
 	ABI_BAD(fd, abi_track, SPLICE_VM_TRACK, track.tracker, 64, -EOPNOTSUPP);
 	ABI_BAD(fd, abi_uffd, SPLICE_VM_UFFD, uffd.reserved, 1, -EINVAL);
@@ -273,6 +289,70 @@ static void abi_test_fields(void)
 	ABI_BAD(fd, abi_scan, SPLICE_VM_SCAN, scan.start, KERNEL_ADDR, 0);
 	ABI_BAD(fd, abi_scan, SPLICE_VM_SCAN, scan.runs, 8, -EFAULT);
 	ABI_BAD(fd, abi_scan, SPLICE_VM_SCAN, scan.runs, KERNEL_ADDR, -EFAULT);
+	close(fd);
+}
+
+static int abi_track_events(int fd, int uffd_fd)
+{
+	struct splice_vm_track arg = {
+		.size = sizeof(arg),
+		.tracker = SPLICE_VM_TRACKER_EVENTS,
+		.uffd_fd = uffd_fd,
+	};
+
+	return svm_ioctl(fd, SPLICE_VM_TRACK, &arg);
+}
+
+static void abi_test_epoch_run(int fd, __u64 addr, __u32 nr, __u32 flags,
+			       const char *name)
+{
+	union abi_arg arg;
+
+	abi_epoch(&arg);
+	arg.epoch.nr_runs = 2;
+	runs[1] = (struct splice_vm_run){ addr, nr, flags };
+	ksft_test_value(svm_ioctl(fd, SPLICE_VM_EPOCH, &arg), -EINVAL,
+			"EPOCH: %s\n", name);
+}
+
+static void abi_test_events(void)
+{
+	int fd = abi_session(2);
+
+	ABI_BAD(fd, abi_epoch, SPLICE_VM_EPOCH, epoch.flags, 0, -ENOTCONN);
+	ABI_BAD(fd, abi_scan, SPLICE_VM_SCAN, scan.flags,
+		SPLICE_VM_SCAN_MAPPINGS, -ENOTCONN);
+	ksft_must(!svm_track(fd));
+	ABI_BAD(fd, abi_epoch, SPLICE_VM_EPOCH, epoch.flags, 0, -EOPNOTSUPP);
+	ABI_BAD(fd, abi_scan, SPLICE_VM_SCAN, scan.flags,
+		SPLICE_VM_SCAN_MAPPINGS, -EOPNOTSUPP);
+	ksft_must(!svm_track_with(fd, SPLICE_VM_TRACKER_NONE));
+	ksft_test_value(abi_track_events(fd, 9999), -EBADF,
+			"EVENTS: uffd_fd is no descriptor\n");
+	ksft_test_value(abi_track_events(fd, fd), -EINVAL,
+			"EVENTS: uffd_fd is no userfaultfd\n");
+	ksft_must(!abi_track_events(fd, -1));
+	ksft_test_value(abi_track_events(fd, -1), 0, "EVENTS again\n");
+	ABI_BAD(fd, abi_epoch, SPLICE_VM_EPOCH, epoch.reserved, 1, -EINVAL);
+	ABI_BAD(fd, abi_epoch, SPLICE_VM_EPOCH, epoch.nr_runs,
+		SPLICE_VM_EPOCH_RUNS + 1, -EINVAL);
+	ABI_BAD(fd, abi_epoch, SPLICE_VM_EPOCH, epoch.start, 1, -EINVAL);
+	ABI_BAD(fd, abi_epoch, SPLICE_VM_EPOCH, epoch.start, SVM_END, -EINVAL);
+	ABI_BAD(fd, abi_epoch, SPLICE_VM_EPOCH, epoch.end, 4097, -EINVAL);
+	ABI_BAD(fd, abi_epoch, SPLICE_VM_EPOCH, epoch.end, 0, -EINVAL);
+	ABI_BAD(fd, abi_epoch, SPLICE_VM_EPOCH, epoch.runs, 8, -EFAULT);
+	ABI_BAD(fd, abi_epoch, SPLICE_VM_EPOCH, epoch.runs, KERNEL_ADDR,
+		-EFAULT);
+	abi_test_epoch_run(fd, mapped, 1, 0, "runs overlap");
+	abi_test_epoch_run(fd, mapped + PAGE_SIZE, 0, 0, "no pages");
+	abi_test_epoch_run(fd, mapped + PAGE_SIZE + 1, 1, 0, "unaligned");
+	abi_test_epoch_run(fd, mapped + PAGE_SIZE, 1, 1, "flags");
+	abi_test_epoch_run(fd, mapped + PAGE_SIZE, 512, 0, "beyond the end");
+	abi_test_epoch_run(fd, mapped + PAGE_SIZE, ~0U, 0, "far beyond");
+	abi_test_epoch_run(fd, ~0xfffULL, 1, 0, "overflow");
+	ABI_BAD(fd, abi_scan, SPLICE_VM_SCAN, scan.flags,
+		SPLICE_VM_SCAN_MAPPINGS, 0);
+	ABI_BAD(fd, abi_epoch, SPLICE_VM_EPOCH, epoch.end, SVM_END, 0);
 	close(fd);
 }
 
@@ -387,6 +467,7 @@ int main(void)
 	abi_test_numbers();
 	abi_test_order();
 	abi_test_fields();
+	abi_test_events();
 	abi_test_runs();
 	abi_test_files();
 	/* ksft_test_value() compares: a wrong errno is a failure. */

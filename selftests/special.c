@@ -209,7 +209,7 @@ static void special_test_poison(void)
 	int uffd;
 
 	/* They came with Linux 6.6 and 6.7. */
-	if (!svm_has_tracker(SPLICE_VM_TRACKER_PROTECT)) {
+	if (!svm_has_tracker(SPLICE_VM_TRACKER_EVENTS)) {
 		ksft_test_result(true, "no poisoned pages on this kernel\n");
 		return;
 	}

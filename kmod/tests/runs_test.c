@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* KUnit tests of runs.c, included whole as in record_test.c, whose module this is a part of. */
+/* KUnit tests of runs.c, included whole as in dirty_log_test.c, whose module this is a part of. */
 #include <kunit/test.h>
 
 #include "../runs.c"

@@ -3,7 +3,8 @@
  * The longest that one write of the target takes while an epoch ends, per GiB that it has: a thread
  * of it writes all the time, to pages that it has and to ones it never had, and notes
  * the slowest. For each tracker that the module offers: in the first epoch, in one in which every
- * page was written, in one in which none was. For comparison clear_refs with nobody
+ * page was written, in one in which none was; and while the write-protect tracker is given up, in
+ * steps, and as the kernel does it at the last close. For comparison clear_refs with nobody
  * tracking, and no end of an epoch at all, which shows what else stalls this machine.
  */
 #include <pthread.h>
@@ -28,6 +29,8 @@ enum {
 	STALL_FIRST,
 	STALL_WRITTEN,
 	STALL_CLEAN,
+	STALL_GIVE_UP,
+	STALL_CLOSE,
 	STALLS
 };
 
@@ -37,6 +40,8 @@ static const char * const stall_names[STALLS] = {
 	[STALL_FIRST] = "first",
 	[STALL_WRITTEN] = "",
 	[STALL_CLEAN] = "clean",
+	[STALL_GIVE_UP] = "give_up",
+	[STALL_CLOSE] = "close",
 };
 
 /* Shared with the target. */
@@ -63,21 +68,25 @@ static void stall_drain(struct svm *s)
  * @suffix: of the figures' names
  * @epoch: what the helper does then
  * @alone: which it can do without tracking, too
+ * @protects: and giving it up lifts the protection
  */
 struct stall_tracker {
 	unsigned int id;
 	const char *suffix;
 	void (*epoch)(struct svm *s);
 	bool alone;
+	bool protects;
 };
 
 static const struct stall_tracker trackers[] = {
-	{ SPLICE_VM_TRACKER_SOFT_DIRTY, "", svm_epoch, true },
-	{ SPLICE_VM_TRACKER_PROTECT, "_protect", stall_drain, false },
+	{ SPLICE_VM_TRACKER_SOFT_DIRTY, "", svm_epoch, true, false },
+	{ SPLICE_VM_TRACKER_EVENTS, "_protect", stall_drain, false, true },
 };
 
 static struct target target;
 static struct stall_shared *shared;
+/* Medians with 4 KiB pages, of each tracker. */
+static double medians[ARRAY_SIZE(trackers)][STALLS];
 
 static __u64 stall_write(unsigned long addr)
 {
@@ -154,14 +163,38 @@ static __u64 stall_measure(struct svm *s, void (*epoch)(struct svm *s))
 
 static void stall_track(struct svm *s, unsigned int tracker)
 {
-	struct splice_vm_track arg = {
-		.size = sizeof(arg),
-		.tracker = tracker,
-	};
-
 	svm_open(s, target.pid, false);
-	if (svm_ioctl(s->fd, SPLICE_VM_TRACK, &arg))
+	if (svm_start_tracker(s, tracker))
 		ksft_die("TRACK");
+}
+
+static void stall_give_up(struct svm *s)
+{
+	ksft_must(!svm_stop_tracker(s));
+}
+
+/* What the kernel does when whoever tracked is killed and nobody has duplicates. */
+static void stall_close(struct svm *s)
+{
+	ksft_must(!svm_track_with(s->fd, SPLICE_VM_TRACKER_NONE));
+	close(s->wp.cover.uffd);
+	s->wp.cover.uffd = -1;
+	ksft_must(!svm_stop_tracker(s));
+}
+
+/* All of it is protected, and then no longer. */
+static __u64 stall_end(const struct stall_tracker *tracker,
+		       void (*end)(struct svm *s))
+{
+	struct svm s;
+	__u64 took;
+
+	stall_track(&s, tracker->id);
+	stall_drain(&s);
+	stall_drain(&s);
+	took = stall_measure(&s, end);
+	svm_close(&s);
+	return took;
 }
 
 static void stall_run(const struct stall_tracker *tracker,
@@ -189,6 +222,10 @@ static void stall_run(const struct stall_tracker *tracker,
 	stall_drain(&s);
 	took[STALL_CLEAN] = stall_measure(&s, tracker->epoch);
 	svm_close(&s);
+	if (!tracker->protects)
+		return;
+	took[STALL_GIVE_UP] = stall_end(tracker, stall_give_up);
+	took[STALL_CLOSE] = stall_end(tracker, stall_close);
 }
 
 static void stall_report(const struct stall_tracker *tracker, const char *pages,
@@ -199,9 +236,12 @@ static void stall_report(const struct stall_tracker *tracker, const char *pages,
 	int i;
 
 	for (i = 0; i < STALLS; i++) {
-		if (i == STALL_ALONE && !tracker->alone)
+		if ((i == STALL_ALONE && !tracker->alone) ||
+		    (i >= STALL_GIVE_UP && !tracker->protects))
 			continue;
 		median = bench_median(took[i]);
+		if (!strcmp(pages, "4k"))
+			medians[tracker - trackers][i] = median;
 		snprintf(name, sizeof(name), "epoch_stall_us_%s%s%s%s", pages,
 			 tracker->suffix, *stall_names[i] ? "_" : "",
 			 stall_names[i]);
@@ -214,7 +254,7 @@ static void stall_report(const struct stall_tracker *tracker, const char *pages,
 static void stall_pages(const struct stall_tracker *tracker, const char *pages,
 			int advice)
 {
-	double took[STALLS][BENCH_RUNS], one[STALLS];
+	double took[STALLS][BENCH_RUNS], one[STALLS] = {};
 	int run, i;
 
 	target_start(&target);
@@ -245,21 +285,31 @@ static const struct stall_tracker *stall_tracker_find(unsigned int id)
 	ksft_exit_fail_msg("nobody knows how epochs of tracker %u end\n", id);
 }
 
+/* A round of the one tracker over one of the other; and giving that up, over its round. */
+static void stall_ratios(void)
+{
+	const double *soft_dirty = medians[0], *protect = medians[1];
+
+	if (!soft_dirty[STALL_WRITTEN] || !protect[STALL_WRITTEN])
+		return;
+	bench_figure("round_stall_ratio",
+		     soft_dirty[STALL_WRITTEN] / protect[STALL_WRITTEN], "x");
+	bench_figure("give_up_stall_ratio",
+		     protect[STALL_GIVE_UP] / protect[STALL_WRITTEN], "x");
+}
+
 int main(void)
 {
 	const struct stall_tracker *tracker;
-	struct splice_vm_info info;
 	unsigned int id;
-	int fd = svm_open_device();
 
-	svm_info(fd, &info);
-	close(fd);
-	for (id = 0; id < 64; id++) {
-		if (!(info.trackers & BIT_ULL(id)))
+	for (id = SPLICE_VM_TRACKER_NONE + 1; id < 64; id++) {
+		if (!svm_has_tracker(id) || id == SPLICE_VM_TRACKER_AUTO)
 			continue;
 		tracker = stall_tracker_find(id);
 		stall_pages(tracker, "4k", MADV_NOHUGEPAGE);
 		stall_pages(tracker, "thp", MADV_HUGEPAGE);
 	}
+	stall_ratios();
 	return 0;
 }

@@ -122,7 +122,7 @@ static void cost_run(struct cost_layout *l, __u32 tracker,
 		target_do(&l->target, cost_touch, l->used);
 		start = sys_now_ns();
 		/* With the write-protect tracker a SCAN ends the epoch. */
-		if (tracker != SPLICE_VM_TRACKER_PROTECT)
+		if (tracker != SPLICE_VM_TRACKER_EVENTS)
 			svm_epoch(&s);
 		if (!i) {
 			cost_drain(&s);
@@ -184,8 +184,8 @@ int main(void)
 	sys_drain_lru();
 	if (svm_has_tracker(SPLICE_VM_TRACKER_SOFT_DIRTY))
 		cost_tracker(SPLICE_VM_TRACKER_SOFT_DIRTY, "");
-	if (svm_has_tracker(SPLICE_VM_TRACKER_PROTECT))
-		cost_tracker(SPLICE_VM_TRACKER_PROTECT, "_protect");
+	if (svm_has_tracker(SPLICE_VM_TRACKER_EVENTS))
+		cost_tracker(SPLICE_VM_TRACKER_EVENTS, "_protect");
 	for (i = 0; i < ARRAY_SIZE(layouts); i++)
 		target_stop(&layouts[i].target);
 	return 0;

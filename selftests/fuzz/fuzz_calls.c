@@ -87,7 +87,7 @@ static long call_attach(__u64 *seed)
 
 static __u32 call_tracker(__u64 *seed)
 {
-	return fuzz_one_in(seed, 3) ? SPLICE_VM_TRACKER_PROTECT :
+	return fuzz_one_in(seed, 3) ? SPLICE_VM_TRACKER_EVENTS :
 				      SPLICE_VM_TRACKER_AUTO;
 }
 
@@ -97,6 +97,9 @@ static long call_track(__u64 *seed)
 		.size = sizeof(arg),
 		.tracker = call_tracker(seed),
 	};
+
+	if (arg.tracker == SPLICE_VM_TRACKER_EVENTS)
+		arg.uffd_fd = -1;
 
 	call_mutate(seed, &arg, sizeof(arg));
 	return svm_ioctl(fuzz_session(seed), SPLICE_VM_TRACK,
@@ -151,6 +154,10 @@ static bool call_is_good_run(const struct splice_vm_scan *arg,
 	if (arg->flags == SPLICE_VM_SCAN_TRACKED)
 		return what && what != (SPLICE_VM_RUN_DIRTY |
 					SPLICE_VM_RUN_DROPPED);
+	if (arg->flags == SPLICE_VM_SCAN_MAPPINGS)
+		return run->flags == SPLICE_VM_RUN_COVERED ||
+		       run->flags == SPLICE_VM_RUN_NEW ||
+		       run->flags == SPLICE_VM_RUN_OPAQUE;
 	return !what && run->flags & (SPLICE_VM_RUN_PRESENT |
 				      SPLICE_VM_RUN_SWAPPED);
 }
@@ -178,13 +185,50 @@ static void call_check_scan(const struct splice_vm_scan *arg, __u64 start,
 	}
 }
 
+static __u32 call_scan_flag(__u64 *seed)
+{
+	switch (fuzz_below(seed, 6)) {
+	case 0:
+	case 1:
+		return SPLICE_VM_SCAN_POPULATED;
+	case 2:
+		return SPLICE_VM_SCAN_MAPPINGS;
+	default:
+		return SPLICE_VM_SCAN_TRACKED;
+	}
+}
+
+static long call_epoch(__u64 *seed)
+{
+	struct splice_vm_epoch arg = {
+		.size = sizeof(arg),
+		.flags = fuzz_one_in(seed, 3) ? SPLICE_VM_EPOCH_MORE : 0,
+		.end = SVM_END,
+		.nr_runs = fuzz_below(seed, 4),
+	};
+	unsigned long len;
+	__u32 i;
+
+	if (fuzz_one_in(seed, 2)) {
+		arg.start = fuzz_range(seed, &len);
+		arg.end = arg.start + len;
+	}
+	for (i = 0; i < arg.nr_runs; i++)
+		call_runs[i] = (struct splice_vm_run){
+			arg.start + 2 * i * PAGE_SIZE, 1 + fuzz_below(seed, 2), 0
+		};
+	arg.runs = (unsigned long)call_pointer(seed, call_runs);
+	call_mutate(seed, &arg, sizeof(arg));
+	return svm_ioctl(fuzz_session(seed), SPLICE_VM_EPOCH,
+			 call_pointer(seed, &arg));
+}
+
 static long call_scan(__u64 *seed)
 {
 	unsigned long len;
 	struct splice_vm_scan arg = {
 		.size = sizeof(arg),
-		.flags = fuzz_one_in(seed, 3) ? SPLICE_VM_SCAN_POPULATED :
-						SPLICE_VM_SCAN_TRACKED,
+		.flags = call_scan_flag(seed),
 		.end = SVM_END,
 		.nr_runs = 1 + fuzz_below(seed, RUNS),
 	};
@@ -333,11 +377,12 @@ const struct fuzz_op fuzz_calls[] = {
 	{ .name = "open", .run = call_open },
 	{ .name = "close", .run = fuzz_call_close, .errors = { EAGAIN } },
 	{ .name = "ATTACH", .run = call_attach, .errors = { EBUSY, EACCES } },
-	{ .name = "TRACK", .run = call_track, .errors = { EBUSY, EACCES } },
+	{ .name = "TRACK", .run = call_track, .errors = { EBUSY, EACCES, EBADF } },
 	{ .name = "INFO", .run = call_info },
 	{ .name = "SCAN", .run = call_scan },
 	{ .name = "SCAN", .run = call_scan },
 	{ .name = "SCAN", .run = call_scan },
+	{ .name = "EPOCH", .run = call_epoch },
 	{ .name = "SEND", .run = call_send,
 	  .errors = { EAGAIN, EPIPE, ECONNRESET, ENOTSOCK } },
 	{ .name = "SEND", .run = call_send,

@@ -10,11 +10,12 @@
 #define DIRTY_NONE	0
 #define DIRTY_YES	1
 #define DIRTY_DROPPED	2
+#define DIRTY_HELD	3	/* dirty only since somebody holds references */
 /* Only wanted, where more may be said than is so: */
-#define DIRTY_MAYBE	3	/* dirty or nothing, never dropped */
-#define DIRTY_CHANGED	4	/* dirty or dropped, never nothing */
-#define DIRTY_ANY	5
-#define DIRTY_GONE	6	/* dropped or nothing, never dirty */
+#define DIRTY_MAYBE	4	/* dirty, held or nothing, never dropped */
+#define DIRTY_CHANGED	5	/* dirty, held or dropped, never nothing */
+#define DIRTY_ANY	6
+#define DIRTY_GONE	7	/* dropped or nothing, never dirty */
 
 /**
  * struct dirty_window - pages side by side
@@ -22,7 +23,7 @@
  * @nr: how many
  * @want: DIRTY_* of each
  * @got: DIRTY_* of each, by the last dirty_take()
- * @held: pages that were DIRTY only for references, not in @got
+ * @held: how many of them are DIRTY_HELD
  */
 struct dirty_window {
 	unsigned long addr;

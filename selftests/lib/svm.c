@@ -90,6 +90,7 @@ int svm_track_with(int fd, __u32 tracker)
 	struct splice_vm_track arg = {
 		.size = sizeof(arg),
 		.tracker = tracker,
+		.uffd_fd = tracker == SPLICE_VM_TRACKER_EVENTS ? -1 : 0,
 	};
 
 	return svm_ioctl(fd, SPLICE_VM_TRACK, &arg);
@@ -112,7 +113,8 @@ bool svm_has_tracker(__u32 tracker)
 
 	svm_info(fd, &info);
 	close(fd);
-	return info.trackers & 1ULL << tracker;
+	return info.trackers & 1ULL << tracker &&
+	       (tracker != SPLICE_VM_TRACKER_EVENTS || uffd_wp_is_supported());
 }
 
 void svm_info(int fd, struct splice_vm_info *info)
@@ -129,18 +131,44 @@ void svm_open(struct svm *s, pid_t pid, bool track)
 	ksft_must(mem_fd >= 0);
 	s->fd = svm_open_device();
 	s->refs_fd = sys_proc_open(pid, "clear_refs", O_WRONLY);
-	ksft_must(s->refs_fd >= 0);
+	s->pagemap_fd = sys_proc_open(pid, "pagemap", O_RDONLY);
+	s->has_wp = false;
+	ksft_must(s->refs_fd >= 0 && s->pagemap_fd >= 0);
 	if (svm_attach(s->fd, mem_fd, 0))
 		ksft_die("ATTACH");
 	close(mem_fd);
-	if (track && svm_track(s->fd))
+	if (track && svm_start_tracker(s, svm_tracker))
 		ksft_die("TRACK");
+}
+
+int svm_start_tracker(struct svm *s, __u32 tracker)
+{
+	int ret;
+
+	if (tracker != SPLICE_VM_TRACKER_EVENTS)
+		return svm_track_with(s->fd, tracker);
+	ret = uffd_wp_start(&s->wp, s->fd, s->pagemap_fd);
+	s->has_wp = !ret;
+	errno = -ret;
+	return ret;
+}
+
+int svm_stop_tracker(struct svm *s)
+{
+	if (!s->has_wp)
+		return svm_track_with(s->fd, SPLICE_VM_TRACKER_NONE);
+	uffd_wp_stop(&s->wp);
+	s->has_wp = false;
+	return 0;
 }
 
 void svm_close(struct svm *s)
 {
+	if (s->has_wp)
+		svm_stop_tracker(s);
 	close(s->fd);
 	close(s->refs_fd);
+	close(s->pagemap_fd);
 }
 
 void svm_epoch(struct svm *s)
@@ -163,6 +191,8 @@ int svm_scan(struct svm *s, __u32 flags, __u64 start, __u64 end,
 	int ret = 0;
 
 	ksft_must(found);
+	if (s->has_wp && flags == SPLICE_VM_SCAN_TRACKED)
+		ret = uffd_wp_epoch(&s->wp, start, end);
 	while (!ret && !arg.done) {
 		arg.nr_runs = cap;
 		ret = svm_ioctl(s->fd, SPLICE_VM_SCAN, &arg);

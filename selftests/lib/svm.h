@@ -8,16 +8,24 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "backend/uffd_wp.h"
+
 #define SVM_END		(~0ULL)		/* of all addresses, for SCAN */
 
 /**
  * struct svm - a session and what belongs to it
  * @fd: of the device
  * @refs_fd: the target's clear_refs
+ * @pagemap_fd: the target's pagemap
+ * @wp: the write-protect tracker, while it runs: SPLICE_VM_TRACKER_EVENTS and what belongs to it
+ * @has_wp: it runs
  */
 struct svm {
 	int fd;
 	int refs_fd;
+	int pagemap_fd;
+	struct uffd_wp wp;
+	bool has_wp;
 };
 
 /* A growing list of runs. */
@@ -40,7 +48,10 @@ int svm_ioctl(int fd, unsigned long cmd, void *arg);
 int svm_attach(int fd, int mem_fd, __u32 max_inflight);
 int svm_track(int fd);
 int svm_track_with(int fd, __u32 tracker);
-/* Whether the module offers SPLICE_VM_TRACKER_@tracker on this kernel. */
+/*
+ * Whether SPLICE_VM_TRACKER_@tracker can be had on this kernel; EVENTS stands for the write-protect
+ * tracker here, so for all that it is made of.
+ */
 bool svm_has_tracker(__u32 tracker);
 void svm_info(int fd, struct splice_vm_info *info);
 
@@ -50,11 +61,17 @@ void svm_close(struct svm *s);
 
 /* What svm_track() and svm_open() take from now on; SPLICE_VM_TRACKER_AUTO at first. */
 void svm_use_tracker(__u32 tracker);
+/* The tracker of a session; with EVENTS the write-protect tracker. Return: 0 or -errno */
+int svm_start_tracker(struct svm *s, __u32 tracker);
+int svm_stop_tracker(struct svm *s);
 
 /* An epoch ends. */
 void svm_epoch(struct svm *s);
 
-/* All of [start, end), appended to @runs, @cap runs a call. Return: 0 or -errno */
+/*
+ * All of [start, end), appended to @runs, @cap runs a call. With the write-protect tracker
+ * SCAN TRACKED ends an epoch first. Return: 0 or -errno
+ */
 int svm_scan(struct svm *s, __u32 flags, __u64 start, __u64 end,
 	     unsigned int cap, struct svm_runs *runs);
 

@@ -261,3 +261,18 @@ void sys_become(uid_t uid)
 	ksft_must(!setresuid(uid, uid, uid));
 	ksft_must(!prctl(PR_SET_DUMPABLE, 1));
 }
+
+unsigned int sys_count_vmflags(pid_t pid, const char *flag)
+{
+	FILE *smaps = fdopen(sys_proc_open(pid, "smaps", O_RDONLY), "r");
+	unsigned int count = 0;
+	char line[512];
+
+	ksft_must(smaps);
+	while (fgets(line, sizeof(line), smaps)) {
+		if (!strncmp(line, "VmFlags:", 8) && strstr(line, flag))
+			count++;
+	}
+	fclose(smaps);
+	return count;
+}

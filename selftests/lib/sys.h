@@ -51,6 +51,9 @@ bool sys_is_thp(pid_t pid, unsigned long addr);
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
+/* Mappings of the task that have a flag among their VmFlags in smaps, such as " uw". */
+unsigned int sys_count_vmflags(pid_t pid, const char *flag);
+
 #endif
 
 /* Every page of the CPUs' private lists goes to the common ones. */
@@ -70,5 +73,8 @@ __u64 sys_thread_cpu_ns(void);
 
 /* For good: also in groups, and so that /proc/self belongs to @uid. */
 void sys_become(uid_t uid);
+
+/* Mappings of the task that have a flag among their VmFlags in smaps, such as " uw". */
+unsigned int sys_count_vmflags(pid_t pid, const char *flag);
 
 #endif

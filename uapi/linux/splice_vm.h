@@ -23,7 +23,8 @@
  *	SPLICE_VM_SCAN, flags TRACKED		runs that were written or dropped
  *	SPLICE_VM_SEND				these runs go to the socket
  *
- * With SPLICE_VM_TRACKER_PROTECT SCAN itself ends the epoch, and clear_refs is not needed.
+ * With SPLICE_VM_TRACKER_EVENTS the caller finds the writes himself, by a write-protect
+ * userfaultfd and PAGEMAP_SCAN, and SPLICE_VM_EPOCH takes the place of clear_refs.
  *
  * read(), pread()
  *	The file position is the address. Copies; pages that are swapped out
@@ -42,8 +43,7 @@
  *	is nothing readable (no mapping, VM_IO, VM_PFNMAP).
  *
  * poll()
- *	EPOLLIN: an epoch ended since the last SCAN with SPLICE_VM_SCAN_TRACKED; always
- *	with SPLICE_VM_TRACKER_PROTECT.
+ *	EPOLLIN: an epoch ended since the last SCAN with SPLICE_VM_SCAN_TRACKED.
  *	EPOLLHUP: the target is gone.
  *
  * What a page that was sent by reference shows
@@ -104,6 +104,11 @@ struct splice_vm_run {
 #define SPLICE_VM_RUN_HELD	0x00000080U	/* DIRTY only since somebody holds references */
 #define SPLICE_VM_RUN_UNTRACKED	0x00000100U	/* shared: others may write here unseen */
 
+/* What SPLICE_VM_SCAN_MAPPINGS says of a run; exactly one is set. */
+#define SPLICE_VM_RUN_COVERED	0x00000200U	/* the userfaultfd of TRACK covers it */
+#define SPLICE_VM_RUN_NEW	0x00000400U	/* no userfaultfd covers it: register it */
+#define SPLICE_VM_RUN_OPAQUE	0x00000800U	/* hugetlb, DAX, another userfaultfd's */
+
 /* What SPLICE_VM_SEND did with a run; exactly one is set. */
 #define SPLICE_VM_RUN_SENT	0x00010000U	/* written to the socket by reference */
 #define SPLICE_VM_RUN_IS_ZERO	0x00020000U	/* hole or zero page: reads as zeros, not sent */
@@ -118,9 +123,9 @@ struct splice_vm_run {
 
 /* Trackers, for SPLICE_VM_TRACK and struct splice_vm_info.trackers (1 << n). */
 #define SPLICE_VM_TRACKER_NONE		0
-#define SPLICE_VM_TRACKER_AUTO		1	/* what fits; TRACK says what it chose */
+#define SPLICE_VM_TRACKER_AUTO		1	/* one that finds writes itself */
 #define SPLICE_VM_TRACKER_SOFT_DIRTY	2	/* snapshot when clear_refs is written */
-#define SPLICE_VM_TRACKER_PROTECT	3	/* write-protection by userfaultfd; Linux 6.7 on */
+#define SPLICE_VM_TRACKER_EVENTS	3	/* the caller finds writes; drops and the rest */
 
 /**
  * struct splice_vm_info - SPLICE_VM_INFO: what the module can, how the session is
@@ -270,43 +275,93 @@ struct splice_vm_send {
  * @size: in: sizeof(struct) of the caller
  * @flags: in: 0
  * @tracker: in: SPLICE_VM_TRACKER_*; out: the tracker in use
- * @reserved: in: 0
+ * @uffd_fd: in: with SPLICE_VM_TRACKER_EVENTS a userfaultfd of the target, or -1; else 0.
+ *	The session keeps a reference on the file until the tracker is stopped
  *
  * SPLICE_VM_TRACKER_SOFT_DIRTY: an epoch ends whenever somebody, the caller or anyone
  * else, writes "4" to /proc/PID/clear_refs; what was written in it is kept until a SCAN
  * takes it. While the epoch ends the target stands for as long as it takes to read the
  * page tables of what it wrote; a huge page is dirty as a whole.
  *
- * SPLICE_VM_TRACKER_PROTECT: each SCAN ends an epoch of its range. The target does not stand
- * but where new mappings are registered; each first write to a page in an epoch takes a fault,
- * and huge pages are split where they are written. Mappings that another userfaultfd covers,
- * the task's own or one of SPLICE_VM_UFFD, are left alone: pages there are DIRTY in each SCAN,
- * and so are those of hugetlb and DAX mappings. One session at a time can have it on a target;
- * who else has PAGEMAP_SCAN protect the pages again that it finds written takes them from this
- * tracker. Only the process (address space) that did ATTACH can start it, and SCAN TRACKED then.
- * CRIU dumps no task with such mappings: stop the tracker first.
+ * SPLICE_VM_TRACKER_EVENTS: the module logs drops, finds mappings that @uffd_fd does not
+ * cover, and finds pages on which others hold references. The caller finds the writes,
+ * with a userfaultfd that write-protects asynchronously (Linux 6.7 and later) and
+ * PAGEMAP_SCAN. One round is, in this order::
  *
- * SPLICE_VM_TRACKER_AUTO takes the first of the two that is there. SPLICE_VM_TRACKER_NONE
- * stops tracking, also when none runs. The first SCAN after TRACK reports everything that
- * is populated as DIRTY. What direct I/O, under way since before TRACK, writes to pages of which
- * an earlier tracker took the soft-dirty bit is known from the first end of an epoch on: end one
- * before the first SCAN.
+ *	SPLICE_VM_SCAN, flags MAPPINGS		which mappings are new
+ *	UFFDIO_REGISTER, UFFDIO_WRITEPROTECT	register them; clear their protection
+ *	PAGEMAP_SCAN, PM_SCAN_WP_MATCHING	which pages were written; protect them again
+ *	SPLICE_VM_EPOCH				tell the module; an epoch ends
+ *	SPLICE_VM_SCAN, flags TRACKED		all that is to be sent or forgotten
  *
- * Errors: EACCES mem_fd of ATTACH was not open for writing, or for PROTECT: the caller may
- * not open /dev/userfaultfd, or could not read /proc/PID/pagemap at ATTACH, or it was another
- * process that did ATTACH; EBUSY a tracker runs already, or for PROTECT one of another
- * session on this target; EOPNOTSUPP no such tracker here.
+ * helper/backend/uffd_wp.c does it, and says why nothing is lost. The target never stands but
+ * while a mapping is registered. Each first write to a page in an epoch takes a fault, and a
+ * huge page is split where it is written.
+ *
+ * While it runs, TRACK with EVENTS once more puts another uffd_fd in the place of the first; no
+ * drop is missed.
+ *
+ * SPLICE_VM_TRACKER_AUTO takes SOFT_DIRTY. SPLICE_VM_TRACKER_NONE stops tracking, also when
+ * none runs. The first SCAN after TRACK reports everything that is populated as DIRTY. What
+ * direct I/O, under way since before TRACK, writes to pages of which an earlier tracker took the
+ * soft-dirty bit is known from the first end of an epoch on: end one before the first SCAN.
+ *
+ * Errors: EACCES mem_fd of ATTACH was not open for writing; EBADF uffd_fd is no descriptor;
+ * EINVAL uffd_fd is no userfaultfd, or is given with another tracker; EBUSY a tracker runs
+ * already; EOPNOTSUPP no such tracker here.
  */
 struct splice_vm_track {
 	__u32 size;
 	__u32 flags;
 	__u32 tracker;
+	__s32 uffd_fd;
+};
+
+/* SPLICE_VM_EPOCH flags. */
+#define SPLICE_VM_EPOCH_MORE		0x00000001U	/* more ranges of this epoch follow */
+
+/**
+ * struct splice_vm_epoch - SPLICE_VM_EPOCH: an epoch ends, these pages were written in it
+ * @size: in: sizeof(struct) of the caller
+ * @flags: in: SPLICE_VM_EPOCH_*
+ * @start: in: first address of which the epoch ends, page aligned
+ * @end: in: end address, page aligned, not below @start. Values above user space stand for its
+ *	end
+ * @runs: in: pointer to struct splice_vm_run[], flags 0: pages that the caller found written
+ *	and has protected again. In order of addresses, between @start and @end, no two overlap
+ * @nr_runs: in: how many, 0 to SPLICE_VM_EPOCH_RUNS
+ * @reserved: in: 0
+ *
+ * Only with SPLICE_VM_TRACKER_EVENTS. The pages of @runs are reported by the next SCAN TRACKED,
+ * and so are those that were HELD when the last epoch of this range ended: somebody may have
+ * written to them by reference. The module then notes on which of these pages, and of those
+ * that were dropped or replaced, somebody holds references now; for the next epoch.
+ *
+ * A caller who cannot pass all runs in one call splits the range, with
+ * SPLICE_VM_EPOCH_MORE in all calls but the last. INFO counts the last one, and poll() and
+ * netlink tell of it.
+ *
+ * Errors: EINVAL alignment, order, nr_runs, a run outside of the range, with flags or without
+ * pages; ENOTCONN also: no tracker runs; EOPNOTSUPP another tracker runs. After an error that
+ * is not EINVAL nothing is lost as long as EPOCH is called again, and succeeds, for the same
+ * range before SCAN TRACKED: all that is populated there is reported then.
+ */
+struct splice_vm_epoch {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 start;
+	__aligned_u64 end;
+	__aligned_u64 runs;
+	__u32 nr_runs;
 	__u32 reserved;
 };
+
+#define SPLICE_VM_EPOCH_RUNS	4096
 
 /* SPLICE_VM_SCAN flags: exactly one. */
 #define SPLICE_VM_SCAN_TRACKED		0x00000001U	/* take DIRTY and DROPPED */
 #define SPLICE_VM_SCAN_POPULATED	0x00000002U	/* list what there is; takes nothing */
+#define SPLICE_VM_SCAN_MAPPINGS		0x00000004U	/* list mappings; what is new is logged */
 
 /**
  * struct splice_vm_scan - SPLICE_VM_SCAN: what was written or dropped, what there is
@@ -315,9 +370,7 @@ struct splice_vm_track {
  * @start: in: first address, page aligned; out: where to go on; @end when done
  * @end: in: end address, page aligned, above @start. Values above user space stand
  *	for its end; then @start ends there as well
- * @runs: in: pointer to struct splice_vm_run[] to be filled. All @nr_runs of it may be
- *	written and read during the call: nobody else may touch or remap it until it returns.
- *	What is behind those that are filled, and all after an error, may be anything
+ * @runs: in: pointer to struct splice_vm_run[] to be filled
  * @nr_runs: in: capacity of @runs, at least 1; out: how many were filled
  * @done: out: 1 when the range was covered to its end
  * @epoch: out: number of epochs that ended since TRACK, before this call
@@ -329,8 +382,7 @@ struct splice_vm_track {
  * that somebody holds references to it, as direct I/O does) or DROPPED (it has
  * none: forget it). Too much is reported where detail is lost, never too little: a
  * huge page is one run, and pages that the kernel swapped out, migrated, or came
- * by when it split a mapping are DIRTY; with SPLICE_VM_TRACKER_PROTECT what holds nothing
- * beside the first page of a new page table is DROPPED. Mappings shared with others report what
+ * by when it split a mapping are DIRTY. Mappings shared with others report what
  * this mm wrote, and are never DROPPED while they are mapped.
  *
  * POPULATED lists, in order of addresses, runs that are PRESENT (with ZERO, HUGE
@@ -339,13 +391,18 @@ struct splice_vm_track {
  * there is not reported, so send them anew while all who map them stand. Holes, VM_IO
  * and VM_PFNMAP are not listed.
  *
+ * MAPPINGS, with SPLICE_VM_TRACKER_EVENTS only, lists mappings in order of addresses; VM_IO and
+ * VM_PFNMAP are left out. COVERED ones are registered with uffd_fd of TRACK; runs side by
+ * side are one. NEW ones are not registered with any userfaultfd, one run a mapping: the caller
+ * registers them. OPAQUE ones cannot be followed: PAGEMAP_SCAN passes over huge pages of
+ * 1 GiB, DAX entries lose writes when they are protected, and one mapping has one
+ * userfaultfd. All that is populated in NEW and OPAQUE runs is reported by the next SCAN TRACKED.
+ *
  * The mmap lock of the target is held for reading for some milliseconds at a time.
  *
  * Errors: EINVAL alignment, order, nr_runs, not exactly one flag; ENOTCONN also: TRACKED
- * before TRACK; EAGAIN with SPLICE_VM_TRACKER_PROTECT: mappings change too fast to be
- * followed, all is reported anew, and after that what TRACK says when the caller may no
- * longer open /dev/userfaultfd; EACCES with that tracker: it was another process that did
- * ATTACH. After an error nothing is lost: what was taken is reported again.
+ * or MAPPINGS before TRACK; EOPNOTSUPP MAPPINGS with another tracker. After an error nothing
+ * is lost: what was taken is reported again.
  */
 struct splice_vm_scan {
 	__u32 size;
@@ -365,8 +422,10 @@ struct splice_vm_scan {
  * @fd: out: the descriptor: close-on-exec, non-blocking, UFFDIO_API not done yet
  * @reserved: in: 0
  *
- * For a tracker or a snapshot of the caller's own. It outlives the session. Mappings that it
- * registers are no longer followed by SPLICE_VM_TRACKER_PROTECT, see there.
+ * For SPLICE_VM_TRACKER_EVENTS, a snapshot, a monitor of the working set. It outlives the
+ * session. When its last descriptor is closed the kernel lifts the protection of all that it
+ * covers, in one go with the target's mmap lock held for writing: UFFDIO_UNREGISTER in
+ * steps comes first.
  *
  * Errors: EACCES mem_fd of ATTACH was not open for writing; EPERM whoever opened it did not
  * have CAP_SYS_PTRACE in the initial user namespace; EMFILE; EOPNOTSUPP the kernel has no
@@ -385,5 +444,6 @@ struct splice_vm_uffd {
 #define SPLICE_VM_TRACK		_IO(SPLICE_VM_IOC_TYPE, 0x83)
 #define SPLICE_VM_SCAN		_IO(SPLICE_VM_IOC_TYPE, 0x84)
 #define SPLICE_VM_UFFD		_IO(SPLICE_VM_IOC_TYPE, 0x85)
+#define SPLICE_VM_EPOCH		_IO(SPLICE_VM_IOC_TYPE, 0x86)
 
 #endif /* _UAPI_LINUX_SPLICE_VM_H */

@@ -12,10 +12,9 @@
 #include <linux/user_namespace.h>
 #include <linux/splice_vm.h>
 
-#include "observe.h"
-#include "protect.h"
-#include "target.h"
-#include "track.h"
+#include "attach.h"
+#include "notifier.h"
+#include "stats.h"
 
 #define SPLICE_VM_INFLIGHT_DEFAULT	65536
 #define SPLICE_VM_INFLIGHT_MIN		1024
@@ -24,11 +23,11 @@
 static const struct file_operations *splice_vm_mem_fops;
 
 /**
- * splice_vm_target_init() - learn what a descriptor of /proc/PID/mem looks like
+ * splice_vm_attach_init() - learn what a descriptor of /proc/PID/mem looks like
  *
  * Sleeps. Return: 0 or -errno
  */
-int splice_vm_target_init(void)
+int splice_vm_attach_init(void)
 {
 	struct file *file = filp_open("/proc/self/mem", O_RDONLY, 0);
 
@@ -72,36 +71,23 @@ static struct pid *splice_vm_mm_pid(struct mm_struct *mm)
 static int splice_vm_target_bind(struct splice_vm_session *sess,
 				 struct mm_struct *mm, const struct file *file)
 {
-	struct file *pagemap;
 	int ret;
 
-	pagemap = splice_vm_protect_pagemap(mm, file);
-	if (IS_ERR(pagemap))
-		return PTR_ERR(pagemap);
-	ret = -ESRCH;
 	if (!mmget_not_zero(mm))
-		goto err_pagemap;
+		return -ESRCH;
 	ret = splice_vm_notifier_register(sess, mm);
 	mmput_async(mm);
 	if (ret)
-		goto err_pagemap;
+		return ret;
 
 	sess->may_track = file->f_mode & FMODE_WRITE;
 	sess->ptrace_capable = file_ns_capable(file, &init_user_ns,
 					       CAP_SYS_PTRACE);
-	sess->pagemap = pagemap;
 	sess->pid = splice_vm_mm_pid(mm);
-	sess->attached_by = current->mm;
-	mmgrab(sess->attached_by);
 	mmgrab(mm);
 	/* Pairs with the acquire in splice_vm_target_get(). */
 	smp_store_release(&sess->mm, mm);
 	return 0;
-
-err_pagemap:
-	if (pagemap)
-		fput(pagemap);
-	return ret;
 }
 
 static int splice_vm_attach_file(struct splice_vm_session *sess,
@@ -132,6 +118,12 @@ static int splice_vm_attach_file(struct splice_vm_session *sess,
 	return ret;
 }
 
+/* At release: no callback of the notifier runs afterwards. Waits for those that do. */
+void splice_vm_detach(struct splice_vm_session *sess)
+{
+	splice_vm_notifier_unregister(sess);
+}
+
 /**
  * splice_vm_attach() - SPLICE_VM_ATTACH
  * @sess: the session
@@ -150,32 +142,7 @@ long splice_vm_attach(struct splice_vm_session *sess, void *arg)
 	if (!file)
 		return -EBADF;
 	ret = splice_vm_attach_file(sess, attach, file);
-	splice_vm_observe_attach(sess, ret);
+	splice_vm_stats_attach(sess, ret);
 	fput(file);
 	return ret;
-}
-
-/**
- * splice_vm_target_get() - use the target's memory for a while
- * @sess: the session
- *
- * Return: the mm, to be given back with splice_vm_target_put(); ERR_PTR(-ENOTCONN)
- * before ATTACH, ERR_PTR(-ESRCH) when the target is gone
- */
-struct mm_struct *splice_vm_target_get(struct splice_vm_session *sess)
-{
-	/* Pairs with the release in splice_vm_target_bind(). */
-	struct mm_struct *mm = smp_load_acquire(&sess->mm);
-
-	if (!mm)
-		return ERR_PTR(-ENOTCONN);
-	if (READ_ONCE(sess->gone) || !mmget_not_zero(mm))
-		return ERR_PTR(-ESRCH);
-	return mm;
-}
-
-/* Asynchronous: ours may be the last reference, and tearing down an mm takes long. */
-void splice_vm_target_put(struct mm_struct *mm)
-{
-	mmput_async(mm);
 }

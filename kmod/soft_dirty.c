@@ -11,14 +11,14 @@
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 
-#include "mapped.h"
-#include "observe.h"
-#include "snapshot.h"
+#include "extra_refs.h"
+#include "stats.h"
+#include "soft_dirty.h"
 #include "walk.h"
 
-static void splice_vm_snapshot_window(struct splice_vm_session *sess,
-				      struct vm_area_struct *vma,
-				      const struct splice_vm_window *win)
+static void splice_vm_soft_dirty_window(struct splice_vm_session *sess,
+					struct vm_area_struct *vma,
+					const struct splice_vm_window *win)
 {
 	DECLARE_BITMAP(dirty, SPLICE_VM_CHUNK_PAGES) = {};
 	DECLARE_BITMAP(held, SPLICE_VM_CHUNK_PAGES) = {};
@@ -30,7 +30,7 @@ static void splice_vm_snapshot_window(struct splice_vm_session *sess,
 		u8 state = win->states[i];
 
 		if (!(state & (SPLICE_VM_STATE_WRITTEN |
-			       SPLICE_VM_STATE_HELD)) ||
+			       SPLICE_VM_STATE_EXTRA_REFS)) ||
 		    !splice_vm_state_has_content(vma, state))
 			continue;
 		any = true;
@@ -39,26 +39,26 @@ static void splice_vm_snapshot_window(struct splice_vm_session *sess,
 			__set_bit(first + i, held);
 	}
 	if (any)
-		splice_vm_record_dirty(&sess->record,
-				       win->start >> SPLICE_VM_CHUNK_SHIFT,
-				       dirty, held);
+		splice_vm_dirty_log_add(&sess->dirty_log,
+					win->start >> SPLICE_VM_CHUNK_SHIFT,
+					dirty, held);
 }
 
-static void splice_vm_snapshot_vma(struct splice_vm_session *sess,
-				   struct vm_area_struct *vma)
+static void splice_vm_soft_dirty_vma(struct splice_vm_session *sess,
+				     struct vm_area_struct *vma)
 {
 	struct splice_vm_window win = { .how = SPLICE_VM_WALK_WRITTEN };
 	unsigned long addr = vma->vm_start;
 
-	/* Who holds what from before is not known yet: held.c follows it from here. */
-	if (sess->fresh)
-		win.how = SPLICE_VM_WALK_HELD;
+	/* The first look at extra references is at every page; extra_refs.c follows from here. */
+	if (sess->vma_snapshot.fresh)
+		win.how = SPLICE_VM_WALK_EXTRA_REFS;
 
 	if (splice_vm_vma_is_io(vma))
 		return;
-	/* clear_refs passes hugetlb over, so nobody knows: all of it, each time. */
+	/* clear_refs passes over hugetlb: log all of the mapping, each time. */
 	if (is_vm_hugetlb_page(vma)) {
-		splice_vm_record_log(&sess->record, vma->vm_start, vma->vm_end);
+		splice_vm_dirty_log_recheck(&sess->dirty_log, vma->vm_start, vma->vm_end);
 		return;
 	}
 	for (;;) {
@@ -66,7 +66,7 @@ static void splice_vm_snapshot_vma(struct splice_vm_session *sess,
 		if (addr >= vma->vm_end)
 			break;
 		if (splice_vm_walk_window(vma, addr, vma->vm_end, &win))
-			splice_vm_snapshot_window(sess, vma, &win);
+			splice_vm_soft_dirty_window(sess, vma, &win);
 		addr += (unsigned long)win.nr << PAGE_SHIFT;
 		cond_resched();
 	}
@@ -78,7 +78,7 @@ static void splice_vm_snapshot_vma(struct splice_vm_session *sess,
  * clear_refs clears it. lockdep sees VMA lock -> reclaim -> notifier -> VMA lock; the
  * notifier that reclaim calls takes nothing that sleeps (see session.h), so that is false.
  */
-static void splice_vm_snapshot_lock(struct mm_struct *mm)
+static void splice_vm_soft_dirty_lock(struct mm_struct *mm)
 {
 	VMA_ITERATOR(vmi, mm, 0);
 	struct vm_area_struct *vma;
@@ -89,45 +89,41 @@ static void splice_vm_snapshot_lock(struct mm_struct *mm)
 	lockdep_on();
 }
 
-/**
- * splice_vm_snapshot_take() - clear_refs is being written: an epoch ends
- * @sess: the session
- * @mm: its mm; the mmap lock is held for writing, soft-dirty bits are not cleared yet
- */
-void splice_vm_snapshot_take(struct splice_vm_session *sess,
-			     struct mm_struct *mm)
+/* clear_refs is being written, with the mmap lock for writing; bits are not cleared yet. */
+static void splice_vm_soft_dirty_take(struct splice_vm_session *sess,
+				      struct mm_struct *mm)
 {
 	VMA_ITERATOR(vmi, mm, 0);
-	struct splice_vm_vmas_walk walk;
+	struct splice_vm_vma_walk walk;
 	struct vm_area_struct *vma;
 	u64 begun = ktime_get_ns();
 
 	/* Not mmap_assert_write_locked(): with DEBUG_VM it wants a symbol that is not exported. */
 	lockdep_assert_held_write(&mm->mmap_lock);
-	splice_vm_snapshot_lock(mm);
-	splice_vm_vmas_begin(sess, &walk);
+	splice_vm_soft_dirty_lock(mm);
+	splice_vm_vma_snapshot_begin(&sess->vma_snapshot, &walk);
 	for_each_vma(vmi, vma) {
-		splice_vm_vmas_add(sess, vma, &walk);
-		splice_vm_snapshot_vma(sess, vma);
+		splice_vm_vma_snapshot_add(&sess->vma_snapshot, vma, &walk);
+		splice_vm_soft_dirty_vma(sess, vma);
 	}
-	splice_vm_vmas_end(sess);
-	splice_vm_record_log_unmapped(&sess->record);
+	splice_vm_vma_snapshot_end(&sess->vma_snapshot);
+	splice_vm_dirty_log_recheck_unmapped(&sess->dirty_log);
 	/*
 	 * After the walk: writeback does not wait for us, and what it notes before it takes the
 	 * right to write away is not to be missed by both.
 	 */
-	splice_vm_record_move(&sess->record, &sess->pending);
-	sess->fresh = false;
+	splice_vm_dirty_log_move(&sess->dirty_log, &sess->pending, 0, TASK_SIZE_MAX);
+	sess->vma_snapshot.fresh = false;
 	atomic64_inc(&sess->epochs);
 	wake_up_all(&sess->wait);
-	splice_vm_observe_epoch(sess, begun);
+	splice_vm_stats_epoch(sess, begun);
 }
 
 /* In [addr, end), which lies in one mapping. */
-static void splice_vm_exposed_range(struct splice_vm_session *sess,
-				    const struct mmu_notifier_range *range,
-				    unsigned long addr, unsigned long end,
-				    bool grown)
+static void splice_vm_soft_dirty_protected_range(struct splice_vm_session *sess,
+						 const struct mmu_notifier_range *range,
+						 unsigned long addr, unsigned long end,
+						 bool grown)
 {
 	DECLARE_BITMAP(none, SPLICE_VM_CHUNK_PAGES) = {};
 	DECLARE_BITMAP(dirty, SPLICE_VM_CHUNK_PAGES);
@@ -137,14 +133,14 @@ static void splice_vm_exposed_range(struct splice_vm_session *sess,
 		addr = splice_vm_walk_skip(range->mm, addr, end);
 		if (addr >= end)
 			break;
-		splice_vm_walk_exposed(range->mm, addr, end, grown, &win);
+		splice_vm_walk_writable_clean(range->mm, addr, end, grown, &win);
 		if (!bitmap_empty(win.found, SPLICE_VM_CHUNK_PAGES)) {
 			bitmap_shift_left(dirty, win.found,
 					  splice_vm_chunk_bit(addr),
 					  SPLICE_VM_CHUNK_PAGES);
-			splice_vm_record_dirty(&sess->pending,
-					       addr >> SPLICE_VM_CHUNK_SHIFT,
-					       dirty, none);
+			splice_vm_dirty_log_add(&sess->pending,
+						addr >> SPLICE_VM_CHUNK_SHIFT,
+						dirty, none);
 		}
 		addr += (unsigned long)win.nr << PAGE_SHIFT;
 		if (mmu_notifier_range_blockable(range))
@@ -152,10 +148,8 @@ static void splice_vm_exposed_range(struct splice_vm_session *sess,
 	}
 }
 
-/**
- * splice_vm_snapshot_exposed() - the right to write is being taken away
- * @sess: the session
- * @range: as the notifier was called
+/*
+ * The right to write is being taken away.
  *
  * An entry that is writable with the soft-dirty bit clear counts as written, since no fault
  * will tell (mprotect and migration make such ones). fork, mprotect, NUMA hints and
@@ -166,8 +160,8 @@ static void splice_vm_exposed_range(struct splice_vm_session *sess,
  * page_vma_mkclean_one); MMU_NOTIFY_PROTECTION_VMA may span many and what lies between them,
  * with it (PAGEMAP_SCAN of all of a task). Tables outside of mappings are not for us to read.
  */
-void splice_vm_snapshot_exposed(struct splice_vm_session *sess,
-				const struct mmu_notifier_range *range)
+static void splice_vm_soft_dirty_protected(struct splice_vm_session *sess,
+					   const struct mmu_notifier_range *range)
 {
 	VMA_ITERATOR(vmi, range->mm, range->start);
 	unsigned long start = range->start & PAGE_MASK;
@@ -177,7 +171,7 @@ void splice_vm_snapshot_exposed(struct splice_vm_session *sess,
 	bool grown;
 
 	if (range->event == MMU_NOTIFY_PROTECTION_PAGE) {
-		splice_vm_exposed_range(sess, range, start, end, false);
+		splice_vm_soft_dirty_protected_range(sess, range, start, end, false);
 		return;
 	}
 	lockdep_assert_held(&range->mm->mmap_lock);
@@ -191,34 +185,71 @@ void splice_vm_snapshot_exposed(struct splice_vm_session *sess,
 			(vma->vm_flags & VM_WRITE);
 		/* A read of shared memory that is not mapped yet makes a writable entry then. */
 		if (grown && (vma->vm_flags & VM_SHARED))
-			splice_vm_record_log(&sess->pending, from, to);
+			splice_vm_dirty_log_recheck(&sess->pending, from, to);
 		else
-			splice_vm_exposed_range(sess, range, from, to, grown);
+			splice_vm_soft_dirty_protected_range(sess, range, from, to, grown);
 	}
 }
 
-/**
- * splice_vm_snapshot_begin() - all that is mapped now was never asked for
- * @sess: the session, its lock is held
- * @mm: its mm; the caller holds a user of it
- *
- * It is what the first epoch begins with. Return: 0 or -EINTR
- */
-int splice_vm_snapshot_begin(struct splice_vm_session *sess,
-			     struct mm_struct *mm)
+/* All that is mapped now was never asked for: it is what the first epoch begins with. */
+static int splice_vm_soft_dirty_begin(struct splice_vm_session *sess,
+				      struct mm_struct *mm)
 {
 	VMA_ITERATOR(vmi, mm, 0);
-	struct splice_vm_vmas_walk walk;
+	struct splice_vm_vma_walk walk;
 	struct vm_area_struct *vma;
 
 	if (mmap_write_lock_killable(mm))
 		return -EINTR;
-	sess->fresh = true;
-	sess->vmas[0].valid = false;
-	splice_vm_vmas_begin(sess, &walk);
+	sess->vma_snapshot.fresh = true;
+	sess->vma_snapshot.vmas[0].valid = false;
+	splice_vm_vma_snapshot_begin(&sess->vma_snapshot, &walk);
 	for_each_vma(vmi, vma)
-		splice_vm_vmas_add(sess, vma, &walk);
-	splice_vm_vmas_end(sess);
+		splice_vm_vma_snapshot_add(&sess->vma_snapshot, vma, &walk);
+	splice_vm_vma_snapshot_end(&sess->vma_snapshot);
 	mmap_write_unlock(mm);
 	return 0;
 }
+
+/* mremap may move a page table there before the epoch ends, which leaves no trace. */
+static void splice_vm_soft_dirty_unmap(struct splice_vm_session *sess,
+				       const struct mmu_notifier_range *range)
+{
+	splice_vm_dirty_log_unmap(&sess->dirty_log, range->start & PAGE_MASK,
+				  PAGE_ALIGN(min(range->end, TASK_SIZE_MAX)));
+}
+
+static void splice_vm_soft_dirty_start(struct splice_vm_session *sess,
+				       const struct mmu_notifier_range *range)
+{
+	switch (range->event) {
+	case MMU_NOTIFY_UNMAP:
+		splice_vm_soft_dirty_unmap(sess, range);
+		break;
+	case MMU_NOTIFY_SOFT_DIRTY:
+		splice_vm_soft_dirty_take(sess, range->mm);
+		break;
+	case MMU_NOTIFY_PROTECTION_VMA:
+	case MMU_NOTIFY_PROTECTION_PAGE:
+		splice_vm_soft_dirty_protected(sess, range);
+		break;
+	default:
+		break;
+	}
+}
+
+static void splice_vm_soft_dirty_end(struct splice_vm_session *sess,
+				     const struct mmu_notifier_range *range)
+{
+	if (range->event == MMU_NOTIFY_UNMAP)
+		splice_vm_soft_dirty_unmap(sess, range);
+	else if (range->event == MMU_NOTIFY_SOFT_DIRTY)
+		splice_vm_extra_refs_collect_all(sess, range->mm);
+}
+
+const struct splice_vm_tracker splice_vm_tracker_soft_dirty = {
+	.id = SPLICE_VM_TRACKER_SOFT_DIRTY,
+	.begin = splice_vm_soft_dirty_begin,
+	.range_start = splice_vm_soft_dirty_start,
+	.range_end = splice_vm_soft_dirty_end,
+};

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Which mappings of another task a userfaultfd covers, and how it comes to cover the others. */
+#ifndef HELPER_BACKEND_UFFD_COVER_H
+#define HELPER_BACKEND_UFFD_COVER_H
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+
+#include <linux/splice_vm.h>
+
+#define UFFD_COVER_PAGE		4096ULL
+
+/**
+ * struct uffd_cover - a userfaultfd and the mappings of its task
+ * @session_fd: a session of /dev/splice_vm whose events tracker has @uffd; the caller's
+ * @uffd: the userfaultfd, or -1; the caller's
+ * @mappings: of the last uffd_cover_list(), in order of addresses; SPLICE_VM_RUN_COVERED, _NEW or
+ *	_OPAQUE
+ * @nr: how many
+ * @cap: how many fit
+ */
+struct uffd_cover {
+	int session_fd;
+	int uffd;
+	struct splice_vm_run *mappings;
+	size_t nr;
+	size_t cap;
+};
+
+/** uffd_cover_grow() - have room for more mappings. Return: 0 or -ENOMEM */
+int uffd_cover_grow(struct uffd_cover *cover);
+
+/** uffd_cover_list() - list the mappings in [start, end). Return: 0 or -errno */
+int uffd_cover_list(struct uffd_cover *cover, uint64_t start, uint64_t end);
+
+/**
+ * uffd_cover_new() - register the new ones of the list for write-protection, with nothing protected
+ * @cover: those that were registered are COVERED afterwards, the others OPAQUE
+ *
+ * Return: 0; -errno when some entry may say that it is protected, and be writable
+ */
+int uffd_cover_new(struct uffd_cover *cover);
+
+static inline uint64_t run_end(const struct splice_vm_run *run)
+{
+	return run->addr + run->nr_pages * UFFD_COVER_PAGE;
+}
+
+static inline int call(int fd, unsigned long cmd, void *arg)
+{
+	return ioctl(fd, cmd, arg) ? -errno : 0;
+}
+
+#endif
