@@ -407,6 +407,7 @@ static void outgoing_destroy(struct outgoing *out)
 	workdir_close(&out->dir);
 	figures_free(&out->figures);
 	losses_free(&out->losses);
+	mailbox_destroy(&out->box);
 }
 
 int migrate_main(int argc, char **argv)
