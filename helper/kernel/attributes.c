@@ -69,7 +69,7 @@ static unsigned int parse_mitigation(const char *text)
 	return 0;
 }
 
-static void parse_status(const char *line, struct thread_attributes *attributes)
+void thread_attributes_parse(const char *line, struct thread_attributes *attributes)
 {
 	int no_new_privs;
 	char text[64];
@@ -113,7 +113,7 @@ static int read_status(pid_t pid, struct thread_attributes *attributes, struct e
 	if (!file)
 		return error_errno(err, CODE_TARGET, NULL, "cannot open %s", path);
 	while (fgets(line, sizeof(line), file))
-		parse_status(line, attributes);
+		thread_attributes_parse(line, attributes);
 	fclose(file);
 	return attributes->ns_tid ? 0 :
 	       error_set(err, CODE_TARGET, NULL, "cannot read %s", path);

@@ -75,6 +75,8 @@ struct process_attributes {
 	int autogroup_nice;
 };
 
+/** thread_attributes_parse() - take what one line of /proc/PID/task/TID/status says */
+void thread_attributes_parse(const char *line, struct thread_attributes *attributes);
 int thread_attributes_read(pid_t pid, pid_t tid, struct thread_attributes *attributes,
 			   struct error *err);
 int process_attributes_read(pid_t pid, struct process_attributes *attributes, struct error *err);

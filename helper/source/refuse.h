@@ -30,6 +30,8 @@ int refuse_sockopts(struct outgoing *out, const struct proc_files *files, struct
 int refuse_cgroup(struct outgoing *out, struct error *err);
 /** refuse_attributes() - attributes of the process that CRIU does not carry, into the losses */
 int refuse_attributes(struct outgoing *out, const struct proc_files *files, struct error *err);
+/** refuse_status_line() - what one line of /proc/PID/status says, into the losses */
+void refuse_status_line(struct outgoing *out, const char *line);
 
 /** criu_is_4_1() - or later; what CRIU 4.1.1 carries was read in its sources */
 bool criu_is_4_1(const struct criu_version *criu);

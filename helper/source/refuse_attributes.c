@@ -33,16 +33,20 @@ static FILE *open_proc(pid_t pid, const char *name)
 	return fopen(path, "re");
 }
 
+void refuse_status_line(struct outgoing *out, const char *line)
+{
+	if (!strncmp(line, "x86_Thread_features:", 20) && strstr(line, "shstk") &&
+	    !criu_is_4_1(&out->criu))
+		losses_add(&out->losses, LOSS_SHADOW_STACK, "process %d", out->opts->pid);
+}
+
 static void find_in_status(struct outgoing *out)
 {
 	FILE *file = open_proc(out->opts->pid, "status");
 	char line[512];
 
 	while (file && fgets(line, sizeof(line), file))
-		if (!strncmp(line, "x86_Thread_features:", 20) && strstr(line, "shstk") &&
-		    !criu_is_4_1(&out->criu))
-			losses_add(&out->losses, LOSS_SHADOW_STACK, "process %d",
-				   out->opts->pid);
+		refuse_status_line(out, line);
 	if (file)
 		fclose(file);
 }
@@ -109,7 +113,8 @@ static void find_in_mappings(struct outgoing *out)
 
 		if (vma->wipeonfork)
 			losses_add(&out->losses, LOSS_WIPEONFORK, "0x%" PRIx64, vma->start);
-		if (!strncmp(vma->name, "[anon:", 6))
+		/* of shared memory since Linux 6.2 */
+		if (!strncmp(vma->name, "[anon:", 6) || !strncmp(vma->name, "[anon_shmem:", 12))
 			losses_add(&out->losses, LOSS_MAPPING_NAMES, "%s at 0x%" PRIx64, vma->name,
 				   vma->start);
 	}

@@ -96,7 +96,6 @@ static void find_limits(struct outgoing *out, const char *controllers, const cha
 int refuse_cgroup(struct outgoing *out, struct error *err)
 {
 	char name[32], line[PATH_MAX + 256], controllers[256], *path;
-	bool said = false;
 	FILE *file;
 
 	snprintf(name, sizeof(name), "/proc/%d/cgroup", out->opts->pid);
@@ -110,9 +109,8 @@ int refuse_cgroup(struct outgoing *out, struct error *err)
 		/* outside of the root that we see */
 		if (!path || !strncmp(path + 1, "/..", 3) || !path[2])
 			continue;
-		if (!said)
-			losses_add(&out->losses, LOSS_CGROUP, "%s", path + 1);
-		said = true;
+		/* of each hierarchy; the same path is told once */
+		losses_add(&out->losses, LOSS_CGROUP, "%s", path + 1);
 		find_limits(out, controllers, path + 1);
 	}
 	if (file)

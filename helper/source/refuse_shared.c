@@ -52,11 +52,13 @@ static struct object *find(const struct objects *all, dev_t dev, uint64_t ino)
 }
 
 /* Memory of memfd_create() and MAP_ANONYMOUS has such a name as well. */
+/* Linux 6.2 and later show a name that PR_SET_VMA gave instead of "/dev/zero (deleted)". */
 static bool is_deleted(const char *name)
 {
 	size_t len = strlen(name);
 
-	return len > 10 && !strcmp(name + len - 10, " (deleted)");
+	return (len > 10 && !strcmp(name + len - 10, " (deleted)")) ||
+	       !strncmp(name, "[anon_shmem:", 12);
 }
 
 static int take_file(void *ctx, const struct proc_file *file, struct error *err)

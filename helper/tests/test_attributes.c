@@ -224,6 +224,88 @@ static void wrong_messages(void **state)
 	attributes_free(&to);
 }
 
+/* As Linux 6.1 writes them on a CPU that can mitigate. */
+static void mitigations(void **state)
+{
+	static const struct {
+		const char *line;
+		unsigned int store_bypass, indirect_branch;
+	} texts[] = {
+		{ "Speculation_Store_Bypass:\tthread mitigated\n", PR_SPEC_DISABLE, 0 },
+		{ "Speculation_Store_Bypass:\tthread force mitigated\n", PR_SPEC_FORCE_DISABLE, 0 },
+		{ "Speculation_Store_Bypass:\tthread vulnerable\n", 0, 0 },
+		{ "Speculation_Store_Bypass:\tglobally mitigated\n", MITIGATION_NEEDLESS, 0 },
+		{ "SpeculationIndirectBranch:\tconditional disabled\n", 0, PR_SPEC_DISABLE },
+		{ "SpeculationIndirectBranch:\tconditional force disabled\n", 0,
+		  PR_SPEC_FORCE_DISABLE },
+		{ "SpeculationIndirectBranch:\tconditional enabled\n", 0, 0 },
+		{ "SpeculationIndirectBranch:\talways disabled\n", 0, MITIGATION_NEEDLESS },
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		struct thread_attributes thread = { 0 };
+
+		thread_attributes_parse(texts[i].line, &thread);
+		assert_int_equal(thread.store_bypass, texts[i].store_bypass);
+		assert_int_equal(thread.indirect_branch, texts[i].indirect_branch);
+	}
+}
+
+static void mitigations_are_planned(void **state)
+{
+	Migrate__ThreadAttributes wanted = MIGRATE__THREAD_ATTRIBUTES__INIT;
+	struct thread_attributes here = { .tid = 5 };
+	struct inside inside = { 0 };
+	struct error err = { 0 };
+
+	wanted.store_bypass = PR_SPEC_FORCE_DISABLE;
+	wanted.indirect_branch = PR_SPEC_DISABLE;
+	here.indirect_branch = MITIGATION_NEEDLESS;
+	assert_int_equal(inside_plan_thread(&inside, &here, &wanted, &err), 0);
+	assert_int_equal(inside.nr, 1);
+	assert_int_equal(inside.calls[0].kind, MIGRATE__ATTRIBUTE_KIND__SPECULATION);
+	assert_int_equal(inside.calls[0].call.args[0], PR_SET_SPECULATION_CTRL);
+	assert_int_equal(inside.calls[0].call.args[1], PR_SPEC_STORE_BYPASS);
+	assert_int_equal(inside.calls[0].call.args[2], PR_SPEC_FORCE_DISABLE);
+	inside_free(&inside);
+	here.indirect_branch = 0;
+	here.store_bypass = PR_SPEC_FORCE_DISABLE;
+	assert_int_equal(inside_plan_thread(&inside, &here, &wanted, &err), 0);
+	assert_int_equal(inside.nr, 1);
+	assert_int_equal(inside.calls[0].call.args[1], PR_SPEC_INDIRECT_BRANCH);
+	inside_free(&inside);
+}
+
+/* Each of these that the destination could not set forbids the move, by its name. */
+static void refused_answers(void **state)
+{
+	static const struct {
+		Migrate__AttributeKind kind;
+		const char *name;
+	} rows[] = {
+		{ MIGRATE__ATTRIBUTE_KIND__ALARM, "--accept-loss alarm " },
+		{ MIGRATE__ATTRIBUTE_KIND__NO_NEW_PRIVS, "--accept-loss no-new-privs " },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		Migrate__Attribute one = MIGRATE__ATTRIBUTE__INIT, *list[] = { &one };
+		Migrate__Attributes answer = MIGRATE__ATTRIBUTES__INIT;
+		struct losses losses = { 0 };
+		struct error err = { 0 };
+
+		one.kind = rows[i].kind;
+		one.detail = "thread 5: Operation not permitted";
+		answer.attributes = list;
+		answer.n_attributes = 1;
+		source_attributes_take_answer(&answer, &losses);
+		assert_int_equal(losses_refused(&losses, &err), -1);
+		assert_int_equal(err.code, CODE_REFUSED);
+		assert_non_null(strstr(err.hint, rows[i].name));
+		assert_non_null(strstr(err.what, one.detail));
+		losses_free(&losses);
+	}
+}
+
 static void answers(void **state)
 {
 	Migrate__Attribute one = MIGRATE__ATTRIBUTE__INIT, two = MIGRATE__ATTRIBUTE__INIT;
@@ -265,6 +347,9 @@ int main(void)
 		cmocka_unit_test(cpus_not_here),
 		cmocka_unit_test(wrong_messages),
 		cmocka_unit_test(answers),
+		cmocka_unit_test(refused_answers),
+		cmocka_unit_test(mitigations),
+		cmocka_unit_test(mitigations_are_planned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
