@@ -271,6 +271,7 @@ static int epoch_run(struct uffd_wp *wp, uint64_t start, uint64_t end)
 		ret = uffd_cover_new(&wp->cover);
 	if (ret)
 		return ret;
+	epoch->wp = wp;
 	epoch->told = start;
 	ret = epoch_collect(epoch);
 	return ret ? ret : epoch_tell(epoch, end, 0, 0);
@@ -296,7 +297,6 @@ static int memory_make(struct uffd_wp *wp)
 	}
 	memset(wp->epoch, 0, sizeof(*wp->epoch));
 	memset(wp->cover.mappings, 0, wp->cover.cap * sizeof(*wp->cover.mappings));
-	wp->epoch->wp = wp;
 	return 0;
 }
 
