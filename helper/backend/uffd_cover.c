@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A mapping has at most one userfaultfd. Registering takes the task's mmap lock for writing, for
- * a moment; clearing takes it for reading, a GiB at a time; unregistering walks the entries with the
- * lock held for writing, so this is done in small steps.
+ * a moment; clearing takes the lock for reading, a GiB at a time; unregistering walks the entries
+ * with the lock held for writing, so that is done in small steps.
  */
 #include <errno.h>
 #include <linux/userfaultfd.h>
@@ -44,7 +44,7 @@ int uffd_cover_list(struct uffd_cover *cover, uint64_t start, uint64_t end)
 			return -ENOMEM;
 		arg.runs = (uintptr_t)(cover->mappings + cover->nr);
 		arg.nr_runs = cover->cap - cover->nr;
-		ret = call(cover->session_fd, SPLICE_VM_SCAN, &arg);
+		ret = uffd_ioctl(cover->session_fd, SPLICE_VM_SCAN, &arg);
 		if (!ret)
 			cover->nr += arg.nr_runs;
 	}
@@ -61,7 +61,7 @@ static int clear_step(const struct uffd_cover *cover, uint64_t *addr, uint64_t e
 	};
 	struct uffdio_writeprotect clear = { 0 };
 	uint64_t stop;
-	int ret = call(cover->session_fd, SPLICE_VM_SCAN, &arg);
+	int ret = uffd_ioctl(cover->session_fd, SPLICE_VM_SCAN, &arg);
 
 	if (ret)
 		return ret;
@@ -70,16 +70,16 @@ static int clear_step(const struct uffd_cover *cover, uint64_t *addr, uint64_t e
 		return 0;
 	}
 	if (run.flags != SPLICE_VM_RUN_COVERED) {
-		*addr = run_end(&run);
+		*addr = uffd_run_end(&run);
 		return 0;
 	}
 	/* At a multiple, so that no huge page is split. */
 	stop = (run.addr / CLEAR_STEP + 1) * CLEAR_STEP;
-	if (stop > run_end(&run))
-		stop = run_end(&run);
+	if (stop > uffd_run_end(&run))
+		stop = uffd_run_end(&run);
 	clear.range.start = run.addr;
 	clear.range.len = stop - run.addr;
-	ret = call(cover->uffd, UFFDIO_WRITEPROTECT, &clear);
+	ret = uffd_ioctl(cover->uffd, UFFDIO_WRITEPROTECT, &clear);
 	if (!ret)
 		*addr = stop;
 	return ret;
@@ -109,17 +109,17 @@ static int register_range(const struct uffd_cover *cover, uint64_t start, uint64
 		.range = { start, end - start }, .mode = UFFDIO_REGISTER_MODE_WP,
 	};
 
-	return call(cover->uffd, UFFDIO_REGISTER, &reg);
+	return uffd_ioctl(cover->uffd, UFFDIO_REGISTER, &reg);
 }
 
 /* What cannot be registered is looked at whole, by SCAN TRACKED; the next epoch tries again. */
 static void register_runs(const struct uffd_cover *cover, struct splice_vm_run *run, size_t nr)
 {
-	bool all = !register_range(cover, run->addr, run_end(&run[nr - 1]));
+	bool all = !register_range(cover, run->addr, uffd_run_end(&run[nr - 1]));
 	size_t i;
 
 	for (i = 0; i < nr; i++) {
-		if (all || (nr > 1 && !register_range(cover, run[i].addr, run_end(&run[i]))))
+		if (all || (nr > 1 && !register_range(cover, run[i].addr, uffd_run_end(&run[i]))))
 			run[i].flags = SPLICE_VM_RUN_COVERED;
 		else
 			run[i].flags = SPLICE_VM_RUN_OPAQUE;
@@ -132,7 +132,7 @@ static size_t new_side_by_side(const struct uffd_cover *cover, size_t first)
 	size_t i = first + 1;
 
 	while (i < cover->nr && cover->mappings[i].flags == SPLICE_VM_RUN_NEW &&
-	       cover->mappings[i].addr == run_end(&cover->mappings[i - 1]))
+	       cover->mappings[i].addr == uffd_run_end(&cover->mappings[i - 1]))
 		i++;
 	return i - first;
 }
@@ -149,7 +149,7 @@ int uffd_cover_new(struct uffd_cover *cover)
 		nr = new_side_by_side(cover, i);
 		register_runs(cover, &cover->mappings[i], nr);
 		ret = clear_range(cover, cover->mappings[i].addr,
-				  run_end(&cover->mappings[i + nr - 1]));
+				  uffd_run_end(&cover->mappings[i + nr - 1]));
 	}
 	return ret;
 }
@@ -157,7 +157,7 @@ int uffd_cover_new(struct uffd_cover *cover)
 /* In steps from the mapping's start; a step ends at a multiple, so that no huge page is split. */
 static int unregister_run(int uffd, const struct splice_vm_run *run)
 {
-	uint64_t addr = run->addr, end = run_end(run), stop;
+	uint64_t addr = run->addr, end = uffd_run_end(run), stop;
 	int ret = 0;
 
 	for (; !ret && addr < end; addr = stop) {
@@ -167,7 +167,7 @@ static int unregister_run(int uffd, const struct splice_vm_run *run)
 		if (stop > end)
 			stop = end;
 		range.len = stop - addr;
-		ret = call(uffd, UFFDIO_UNREGISTER, &range);
+		ret = uffd_ioctl(uffd, UFFDIO_UNREGISTER, &range);
 	}
 	return ret;
 }

@@ -43,12 +43,12 @@ int uffd_cover_list(struct uffd_cover *cover, uint64_t start, uint64_t end);
  */
 int uffd_cover_new(struct uffd_cover *cover);
 
-static inline uint64_t run_end(const struct splice_vm_run *run)
+static inline uint64_t uffd_run_end(const struct splice_vm_run *run)
 {
 	return run->addr + run->nr_pages * UFFD_COVER_PAGE;
 }
 
-static inline int call(int fd, unsigned long cmd, void *arg)
+static inline int uffd_ioctl(int fd, unsigned long cmd, void *arg)
 {
 	return ioctl(fd, cmd, arg) ? -errno : 0;
 }

@@ -64,7 +64,7 @@ static bool api_is_there(int uffd)
 	struct uffdio_api api = { .api = UFFD_API };
 
 	/* No features are asked for, so all that there are come back. */
-	return !call(uffd, UFFDIO_API, &api) && api.features & UFFD_FEATURE_WP_ASYNC;
+	return !uffd_ioctl(uffd, UFFDIO_API, &api) && api.features & UFFD_FEATURE_WP_ASYNC;
 }
 
 bool uffd_wp_is_supported(void)
@@ -85,11 +85,11 @@ static int uffd_make(int session_fd)
 		.api = UFFD_API,
 		.features = UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED,
 	};
-	int ret = call(session_fd, SPLICE_VM_UFFD, &arg);
+	int ret = uffd_ioctl(session_fd, SPLICE_VM_UFFD, &arg);
 
 	if (ret)
 		return ret;
-	ret = call(arg.fd, UFFDIO_API, &api);
+	ret = uffd_ioctl(arg.fd, UFFDIO_API, &api);
 	if (!ret)
 		return arg.fd;
 	close(arg.fd);
@@ -102,7 +102,7 @@ static int track(int session_fd, uint32_t tracker, int uffd)
 		.size = sizeof(arg), .tracker = tracker, .uffd_fd = uffd,
 	};
 
-	return call(session_fd, SPLICE_VM_TRACK, &arg);
+	return uffd_ioctl(session_fd, SPLICE_VM_TRACK, &arg);
 }
 
 /* In place of the one that there is, if any; the module goes on logging meanwhile. */
@@ -152,7 +152,7 @@ static int epoch_tell(struct uffd_wp_epoch *epoch, uint64_t end, size_t nr, uint
 		.runs = (uintptr_t)epoch->runs, .nr_runs = nr,
 	};
 
-	return call(epoch->wp->cover.session_fd, SPLICE_VM_EPOCH, &arg);
+	return uffd_ioctl(epoch->wp->cover.session_fd, SPLICE_VM_EPOCH, &arg);
 }
 
 static uint64_t now_ns(void)
@@ -188,7 +188,7 @@ static long epoch_scan(struct uffd_wp_epoch *epoch, uint64_t start, uint64_t end
 	return *until > start ? nr : -EIO;
 }
 
-/* A run's length in pages has 32 bits, and no region is as long. */
+/* A run's length in pages has 32 bits; no region is longer. */
 static void runs_from_regions(struct uffd_wp_epoch *epoch, size_t nr)
 {
 	size_t i;
@@ -203,7 +203,6 @@ static void runs_from_regions(struct uffd_wp_epoch *epoch, size_t nr)
 	}
 }
 
-/* What was protected by a PAGEMAP_SCAN that then failed is not known: all of it, in the next epoch. */
 static int epoch_window(struct uffd_wp_epoch *epoch, uint64_t start, uint64_t end, uint64_t *until)
 {
 	uint64_t last = 0;
@@ -233,7 +232,7 @@ static uint64_t window_end(const struct uffd_wp *wp, size_t i, uint64_t addr)
 	for (; i < wp->cover.nr && wp->cover.mappings[i].flags == SPLICE_VM_RUN_COVERED; i++) {
 		if (wp->cover.mappings[i].addr >= limit)
 			break;
-		end = run_end(&wp->cover.mappings[i]);
+		end = uffd_run_end(&wp->cover.mappings[i]);
 	}
 	return end < limit ? end : limit;
 }
@@ -248,7 +247,7 @@ static int epoch_collect(struct uffd_wp_epoch *epoch)
 	while (!ret && i < wp->cover.nr) {
 		const struct splice_vm_run *run = &wp->cover.mappings[i];
 
-		if (run->flags != SPLICE_VM_RUN_COVERED || run_end(run) <= addr) {
+		if (run->flags != SPLICE_VM_RUN_COVERED || uffd_run_end(run) <= addr) {
 			i++;
 			continue;
 		}
@@ -272,6 +271,7 @@ static int epoch_run(struct uffd_wp *wp, uint64_t start, uint64_t end)
 		ret = uffd_cover_new(&wp->cover);
 	if (ret)
 		return ret;
+	epoch->wp = wp;
 	epoch->told = start;
 	ret = epoch_collect(epoch);
 	return ret ? ret : epoch_tell(epoch, end, 0, 0);
@@ -297,7 +297,6 @@ static int memory_make(struct uffd_wp *wp)
 	}
 	memset(wp->epoch, 0, sizeof(*wp->epoch));
 	memset(wp->cover.mappings, 0, wp->cover.cap * sizeof(*wp->cover.mappings));
-	wp->epoch->wp = wp;
 	return 0;
 }
 

@@ -50,9 +50,8 @@ int uffd_wp_start(struct uffd_wp *wp, int session_fd, int pagemap_fd);
  *
  * SPLICE_VM_SCAN with SPLICE_VM_SCAN_TRACKED then says what is to be sent or forgotten.
  *
- * The struct must not have moved since uffd_wp_start(). Return: 0 or -errno; -ESRCH when the target is
- * gone. After an error all that is populated is reported once more when this is called again
- * and succeeds.
+ * Return: 0 or -errno; -ESRCH when the target is gone. After an error all that is populated is
+ * reported once more when this is called again and succeeds.
  */
 int uffd_wp_epoch(struct uffd_wp *wp, uint64_t start, uint64_t end);
 
