@@ -150,6 +150,14 @@ void sys_drain_lru(void)
 	madvise(mem, PAGE_SIZE, MADV_COLLAPSE);
 }
 
+void sys_compact(void)
+{
+	int fd = open("/proc/sys/vm/compact_memory", O_WRONLY);
+
+	ksft_must(fd >= 0 && write(fd, "1", 1) == 1);
+	close(fd);
+}
+
 void sys_modprobe(const char *module)
 {
 	char cmd[128];

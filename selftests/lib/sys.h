@@ -58,6 +58,7 @@ unsigned int sys_count_vmflags(pid_t pid, const char *flag);
 
 /* Every page of the CPUs' private lists goes to the common ones. */
 void sys_drain_lru(void);
+void sys_compact(void);
 
 /* Swap on zram of @mb MiB; once per guest. */
 void sys_swap_on(unsigned int mb);

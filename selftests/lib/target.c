@@ -206,9 +206,12 @@ void target_page_out(struct target *t, unsigned long addr, size_t len)
 	unsigned long nr = len / PAGE_SIZE, gone = 0;
 	int i;
 
-	for (i = 0; i < 200; i++) {
+	for (i = 1; i <= 1500; i++) {
 		/* Pages on a CPU's private list cannot be isolated. */
 		sys_drain_lru();
+		/* 6.12 was seen to keep some on a list that only compaction drains. */
+		if (i % 100 == 0)
+			sys_compact();
 		target_madvise(t, addr, len, MADV_PAGEOUT);
 		gone = sys_pagemap_count(t->pid, addr, nr, PM_SWAP);
 		if (gone == nr)
