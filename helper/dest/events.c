@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "dest/epoch.h"
 #include "dest/memory.h"
 #include "dest/sets.h"
 #include "kernel/uffd.h"
@@ -78,6 +79,10 @@ static int resolve_fault(struct memory *mem, struct space *space, uint64_t addr,
 			return 0;
 		if (ret == INSTALL_AGAIN && page_set_has(&mem->store.have, origin))
 			mem->retry = true;
+	} else if (space->born_of) {
+		/* an event of the parent may still say that this page was moved here before the fork */
+		ret = INSTALL_AGAIN;
+		mem->retry = true;
 	} else {
 		ret = resolve_zero(mem, space, addr);
 		if (ret == INSTALL_AGAIN)
@@ -113,26 +118,6 @@ static void forget(struct memory *mem, struct space *space, uint64_t addr, uint6
 		mem->retry = true;
 }
 
-/*
- * The kernel says UNMAP after it has let go of its lock: by then another thread may have moved a
- * mapping to the same place, and REMAP of that was read before. So the pages that were moved here
- * stay in todo. If it was they that were unmapped, UFFDIO_COPY will find no mapping for them.
- */
-static void forget_unmapped(struct memory *mem, struct space *space, uint64_t addr, uint64_t end)
-{
-	struct run run;
-
-	while (addr < end && page_set_next(&space->todo, addr, end, 0, &run)) {
-		uint64_t origin = space_origin(space, run.addr, &run.nr_pages);
-
-		if (origin == run.addr)
-			forget(mem, space, run.addr, run_end(&run));
-		addr = run_end(&run);
-	}
-	if (space->nr_waiting)
-		mem->retry = true;
-}
-
 static int forked(struct memory *mem, struct space *parent, int uffd, struct error *err)
 {
 	struct space *space = space_fork(parent, err);
@@ -142,7 +127,7 @@ static int forked(struct memory *mem, struct space *parent, int uffd, struct err
 		return -1;
 	}
 	space->uffd = uffd;
-	if (memory_space_add(mem, space, err))
+	if (memory_space_add(mem, space, err) || epoch_forked(mem, parent, space, err))
 		return -1;
 	mem->work = true;
 	if (mem->hooks.hold(mem->hooks.ctx, uffd, &space->handle, err))
@@ -155,6 +140,7 @@ static int act(struct memory *mem, struct space *space, const struct uffd_msg *m
 {
 	uint64_t addr, bytes;
 
+	space->in_epoch |= msg->event != UFFD_EVENT_PAGEFAULT;
 	switch (msg->event) {
 	case UFFD_EVENT_PAGEFAULT:
 		mem->counts.faults++;
@@ -165,15 +151,15 @@ static int act(struct memory *mem, struct space *space, const struct uffd_msg *m
 		addr = msg->arg.remap.to;
 		bytes = msg->arg.remap.len;
 		forget(mem, space, addr, addr + bytes);
-		if (space->nr_waiting)
-			mem->retry = true;
+		if (epoch_moved(mem, space, msg->arg.remap.from, addr, bytes, err))
+			return -1;
 		return space_move(space, msg->arg.remap.from, addr, bytes, err);
 	case UFFD_EVENT_REMOVE:
 		forget(mem, space, msg->arg.remove.start, msg->arg.remove.end);
 		return 0;
 	case UFFD_EVENT_UNMAP:
-		forget_unmapped(mem, space, msg->arg.remove.start, msg->arg.remove.end);
-		return 0;
+		mem->retry |= space->nr_waiting;
+		return epoch_unmapped(mem, space, msg->arg.remove.start, msg->arg.remove.end, err);
 	}
 	return error_set(err, CODE_INTERNAL, NULL, "unknown userfaultfd event 0x%x", msg->event);
 }
@@ -197,6 +183,9 @@ int memory_events(struct memory *mem, struct space *space, struct error *err)
 			if (act(mem, space, &msgs[i], err))
 				ret = -1;
 	}
+	epoch_try_end(mem, space);
+	if (space->gone && space->uffd >= 0)
+		memory_bury(mem, space);
 	pthread_cond_broadcast(&mem->changed);
 	return ret;
 }

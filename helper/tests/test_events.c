@@ -35,6 +35,23 @@ static struct few {
 	pthread_t reader;
 } few;
 
+/* The first two events that are read together from this descriptor change places. */
+static atomic_int swap_in = -1;
+
+ssize_t read(int fd, void *buf, size_t bytes)
+{
+	ssize_t ret = syscall(SYS_read, fd, buf, bytes);
+	struct uffd_msg *msgs = buf, first;
+
+	if (fd == atomic_load(&swap_in) && ret >= 2 * (ssize_t)sizeof(first)) {
+		first = msgs[0];
+		msgs[0] = msgs[1];
+		msgs[1] = first;
+		atomic_store(&swap_in, -1);
+	}
+	return ret;
+}
+
 static int hold(void *ctx, int uffd, int *handle, struct error *err)
 {
 	return 0;
@@ -217,6 +234,171 @@ static void test_moved_over(void **state)
 	take_down_few();
 }
 
+/* What was moved and then unmapped leaves nothing for a mapping that grows over the place. */
+static void test_grown_over(void **state)
+{
+	uint8_t data[P], *to;
+	struct error err = { 0 };
+
+	need_uffd();
+	set_up_few(0);
+	to = few.area + 3 * P;
+	memset(data, 0x5a, P);
+	start_reader();
+	assert_ptr_equal(mremap(few.area, P, P, MREMAP_MAYMOVE | MREMAP_FIXED, to), to);
+	assert_true(lacks(to));
+	assert_int_equal(munmap(to, P), 0);
+	/* nobody says when the last event is dealt with */
+	for (int i = 0; i < 1000 && lacks(to); i++)
+		usleep(10000);
+	assert_false(lacks(to));
+	assert_ptr_equal(mremap(few.area + 2 * P, P, 2 * P, 0), few.area + 2 * P);
+	assert_int_equal(memory_take(&few.mem, (uintptr_t)few.area, 1, data, false, &err), 0);
+	assert_int_equal(*(volatile uint8_t *)to, 0);
+	take_down_few();
+}
+
+/* Moved away and back: the unmapping of the first move is read after the second one's REMAP. */
+static void *move_back(void *arg)
+{
+	atomic_store(&few.tid[1], gettid());
+	return mremap(few.other, P, P, MREMAP_MAYMOVE | MREMAP_FIXED, few.area);
+}
+
+static void test_moved_back(void **state)
+{
+	pthread_t away, back;
+	void *at;
+
+	need_uffd();
+	set_up_few(0);
+	pthread_create(&away, NULL, move_away, NULL);
+	wait_asleep(0);
+	pthread_create(&back, NULL, move_back, NULL);
+	wait_asleep(1);
+	start_reader();
+	pthread_join(away, &at);
+	pthread_join(back, &at);
+	assert_ptr_equal(at, few.area);
+	assert_true(lacks(few.area));
+	assert_false(lacks(few.other));
+	take_down_few();
+}
+
+/* Ends with what the page holds in the child. */
+static void *fork_reader(void *page)
+{
+	int status = -1;
+	pid_t pid;
+
+	atomic_store(&few.tid[1], gettid());
+	pid = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+	if (!pid)
+		syscall(SYS_exit_group, *(volatile uint8_t *)page);
+	waitpid(pid, &status, 0);
+	return (void *)(intptr_t)(WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+}
+
+static struct space *wait_child(void)
+{
+	struct space *child = NULL;
+
+	for (int i = 0; i < 1000 && !child; i++) {
+		usleep(10000);
+		memory_lock(&few.mem);
+		if (few.mem.nr_spaces > 1 && !few.mem.spaces[1]->born_of &&
+		    !few.mem.spaces[1]->unsure.nr)
+			child = few.mem.spaces[1];
+		memory_unlock(&few.mem);
+	}
+	assert_non_null(child);
+	return child;
+}
+
+/* The child has the page at @in_child alone; it comes, and the child reads it. */
+static void check_child(pthread_t forker, uint8_t *in_child, uint8_t *not_there)
+{
+	uint8_t data[P];
+	struct error err = { 0 };
+	struct space *child = wait_child();
+	void *value;
+
+	memory_lock(&few.mem);
+	assert_true(page_set_has(&child->todo, (uintptr_t)in_child));
+	assert_false(page_set_has(&child->todo, (uintptr_t)not_there));
+	memory_unlock(&few.mem);
+	memset(data, 0x5a, P);
+	assert_int_equal(memory_take(&few.mem, (uintptr_t)few.area, 1, data, false, &err), 0);
+	pthread_join(forker, &value);
+	assert_ptr_equal(value, (void *)0x5a);
+	assert_int_equal(child->orphans, 0);
+}
+
+/* The child was copied before the mapping moved, but REMAP is read before FORK. */
+static void test_forked_before(void **state)
+{
+	pthread_t forker, mover;
+
+	need_uffd();
+	set_up_few(0);
+	pthread_create(&forker, NULL, fork_reader, few.area);
+	wait_asleep(1);
+	pthread_create(&mover, NULL, move_away, NULL);
+	wait_asleep(0);
+	atomic_store(&swap_in, few.mem.spaces[0]->uffd);
+	start_reader();
+	check_child(forker, few.area, few.other);
+	assert_int_equal(atomic_load(&swap_in), -1);
+	pthread_join(mover, NULL);
+	take_down_few();
+}
+
+/* The child was copied after the mapping had moved, but FORK is read before REMAP. */
+static void test_forked_after(void **state)
+{
+	pthread_t forker, mover;
+
+	need_uffd();
+	set_up_few(0);
+	pthread_create(&mover, NULL, move_away, NULL);
+	wait_asleep(0);
+	pthread_create(&forker, NULL, fork_reader, few.other);
+	wait_asleep(1);
+	atomic_store(&swap_in, few.mem.spaces[0]->uffd);
+	start_reader();
+	check_child(forker, few.other, few.area);
+	assert_int_equal(atomic_load(&swap_in), -1);
+	pthread_join(mover, NULL);
+	take_down_few();
+}
+
+static void *unmap_first(void *arg)
+{
+	atomic_store(&few.tid[0], gettid());
+	munmap(few.area, P);
+	return NULL;
+}
+
+/* The child was copied before the page was unmapped, but UNMAP is read before FORK. */
+static void test_forked_before_unmap(void **state)
+{
+	pthread_t forker, unmapper;
+
+	need_uffd();
+	set_up_few(0);
+	pthread_create(&forker, NULL, fork_reader, few.area);
+	wait_asleep(1);
+	pthread_create(&unmapper, NULL, unmap_first, NULL);
+	wait_asleep(0);
+	atomic_store(&swap_in, few.mem.spaces[0]->uffd);
+	start_reader();
+	check_child(forker, few.area, few.other);
+	assert_int_equal(atomic_load(&swap_in), -1);
+	pthread_join(unmapper, NULL);
+	assert_false(lacks(few.area));
+	take_down_few();
+}
+
 static void *touch_first(void *arg)
 {
 	atomic_store(&few.tid[0], gettid());
@@ -289,6 +471,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_child_gone),
 		cmocka_unit_test(test_moved_over),
+		cmocka_unit_test(test_grown_over),
+		cmocka_unit_test(test_moved_back),
+		cmocka_unit_test(test_forked_before),
+		cmocka_unit_test(test_forked_after),
+		cmocka_unit_test(test_forked_before_unmap),
 		cmocka_unit_test(test_fault_handed_on),
 		cmocka_unit_test(test_failed_before),
 	};
