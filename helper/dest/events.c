@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include "dest/epoch.h"
 #include "dest/memory.h"
@@ -13,6 +14,7 @@
 
 #define AROUND_PAGES	16	/* as many are installed or requested with one that faulted */
 #define EVENTS_AT_ONCE	16
+#define BLOCKED_MS	3000
 
 /* The page is populated at the source: from the mirror, or asked for. */
 static enum install resolve_todo(struct memory *mem, struct space *space, uint64_t addr,
@@ -37,6 +39,20 @@ static enum install resolve_todo(struct memory *mem, struct space *space, uint64
 	return memory_request(mem, origin, nr_pages, err) ? INSTALL_FAILED : INSTALL_AGAIN;
 }
 
+/*
+ * mremap() of locked memory touches the pages that it adds before it queues REMAP: the kernel
+ * refuses ZEROPAGE until that is read, and mremap() waits for the page. No page of todo is here,
+ * and none was brought here: the REMAP of such a move would have been read long since. A page
+ * without userfaultfd gets its zeros from the kernel.
+ */
+static enum install let_through(struct memory *mem, struct space *space, uint64_t addr)
+{
+	if (space->blocked_ms < BLOCKED_MS || uffd_unregister(space->uffd, addr, PAGE_BYTES))
+		return INSTALL_AGAIN;
+	mem->counts.zero++;
+	return INSTALL_OK;
+}
+
 static enum install resolve_zero(struct memory *mem, struct space *space, uint64_t addr)
 {
 	uint64_t done;
@@ -51,7 +67,8 @@ static enum install resolve_zero(struct memory *mem, struct space *space, uint64
 		uffd_wake(space->uffd, addr, PAGE_BYTES);
 		return INSTALL_OK;
 	case UFFD_AGAIN:
-		return INSTALL_AGAIN;
+		space->blocked = true;
+		return let_through(mem, space, addr);
 	case UFFD_GONE:
 		return INSTALL_GONE;
 	case UFFD_FAILED:
@@ -140,7 +157,10 @@ static int act(struct memory *mem, struct space *space, const struct uffd_msg *m
 {
 	uint64_t addr, bytes;
 
-	space->in_epoch |= msg->event != UFFD_EVENT_PAGEFAULT;
+	if (msg->event != UFFD_EVENT_PAGEFAULT) {
+		space->in_epoch = true;
+		space->blocked_ms = 0;
+	}
 	switch (msg->event) {
 	case UFFD_EVENT_PAGEFAULT:
 		mem->counts.faults++;
@@ -190,6 +210,21 @@ int memory_events(struct memory *mem, struct space *space, struct error *err)
 	return ret;
 }
 
+/* How long events were due and none came, as far as it was looked at: a machine may stand still. */
+static void count_blocked(struct space *space)
+{
+	struct timespec now;
+	uint64_t ms;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ms = now.tv_sec * 1000UL + now.tv_nsec / 1000000;
+	if (!space->blocked)
+		space->blocked_ms = 0;
+	else if (ms != space->looked_ms)
+		space->blocked_ms++;
+	space->looked_ms = ms;
+}
+
 static int retry_space(struct memory *mem, struct space *space, struct error *err)
 {
 	uint64_t *waiting = space->waiting;
@@ -199,10 +234,13 @@ static int retry_space(struct memory *mem, struct space *space, struct error *er
 	space->waiting = NULL;
 	space->nr_waiting = 0;
 	space->cap_waiting = 0;
+	space->blocked = false;
 	for (size_t i = 0; i < nr; i++)
 		if (resolve_fault(mem, space, waiting[i], err))
 			ret = -1;
 	free(waiting);
+	if (nr)
+		count_blocked(space);
 	return ret;
 }
 

@@ -37,6 +37,9 @@ struct pieces {
  * @past: where pages of @todo were that REMAP or UNMAP took out in this epoch: a child may want them
  * @unsure: the pages of @todo in here are to be taken out if they are not mapped
  * @born_of: the parent, as long as the epoch lasts in which FORK was read; or NULL
+ * @blocked: ZEROPAGE said EAGAIN when the faults that wait were last looked at
+ * @blocked_ms: milliseconds in which it did so and no event came
+ * @looked_ms: CLOCK_MONOTONIC then
  * @ready: CRIU is done with it; before that a mapping that is not there may still come
  * @gone: the process has exited or called exec
  */
@@ -52,7 +55,8 @@ struct space {
 	uint64_t orphans;
 	struct pieces moved, past, unsure;
 	struct space *born_of;
-	bool in_epoch, ready, gone;
+	uint64_t blocked_ms, looked_ms;
+	bool in_epoch, blocked, ready, gone;
 };
 
 /**

@@ -103,3 +103,10 @@ int uffd_wake(int uffd, uint64_t start, uint64_t bytes)
 
 	return ioctl(uffd, UFFDIO_WAKE, &range);
 }
+
+int uffd_unregister(int uffd, uint64_t start, uint64_t bytes)
+{
+	struct uffdio_range range = { .start = start, .len = bytes };
+
+	return ioctl(uffd, UFFDIO_UNREGISTER, &range);
+}

@@ -26,5 +26,7 @@ enum uffd_result uffd_zero(int uffd, uint64_t addr, uint64_t nr_pages, uint64_t 
  */
 enum uffd_result uffd_mapped(int uffd, uint64_t addr, uint64_t nr_pages);
 int uffd_wake(int uffd, uint64_t start, uint64_t bytes);
+/** uffd_unregister() - also while events are pending; who waits there goes on */
+int uffd_unregister(int uffd, uint64_t start, uint64_t bytes);
 
 #endif
