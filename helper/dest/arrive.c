@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Pages that come after FINAL: into the spaces that lack them, into the mirror
- * where that cannot be done now, and out of the mirror when nobody needs them.
+ * where that cannot be done now.
  */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
+#include "dest/epoch.h"
 #include "dest/memory.h"
 #include "dest/sets.h"
 
@@ -38,51 +39,6 @@ static bool install_arrival(struct space *space, uint64_t addr, uint64_t origin,
 	return false;
 }
 
-static bool is_needed(struct space *space, uint64_t addr, uint64_t origin, uint64_t nr_pages,
-		      void *ctx)
-{
-	return false;
-}
-
-static bool needed(struct memory *mem, uint64_t origin, uint64_t nr_pages)
-{
-	for (size_t i = 0; i < mem->nr_spaces; i++)
-		if (!mem->spaces[i]->gone &&
-		    !space_each_lacking(mem->spaces[i], origin, nr_pages, is_needed, NULL))
-			return true;
-	return false;
-}
-
-static void give_back(struct memory *mem, uint64_t origin, uint64_t nr_pages)
-{
-	uint64_t end = origin + nr_pages * PAGE_BYTES, addr = origin;
-	struct run run;
-
-	page_set_remove(&mem->wanted, origin, nr_pages);
-	page_set_remove(&mem->asked, origin, nr_pages);
-	while (addr < end && page_set_next(&mem->store.have, addr, end, 0, &run)) {
-		store_punch(&mem->store, run.addr, run.nr_pages);
-		addr = run_end(&run);
-	}
-}
-
-void memory_release(struct memory *mem, uint64_t origin, uint64_t nr_pages)
-{
-	uint64_t start = 0;
-
-	if (!needed(mem, origin, nr_pages)) {
-		give_back(mem, origin, nr_pages);
-		return;
-	}
-	for (uint64_t i = 0; i <= nr_pages; i++) {
-		if (i < nr_pages && !needed(mem, origin + i * PAGE_BYTES, 1))
-			continue;
-		if (i > start)
-			give_back(mem, origin + start * PAGE_BYTES, i - start);
-		start = i + 1;
-	}
-}
-
 static int keep_arrival(struct memory *mem, uint64_t origin, uint64_t nr_pages,
 			const void *data, struct error *err)
 {
@@ -97,7 +53,10 @@ static int keep_arrival(struct memory *mem, uint64_t origin, uint64_t nr_pages,
 static int take_run(struct memory *mem, uint64_t origin, uint64_t nr_pages, const void *data,
 		    struct error *err)
 {
-	struct arrival arrival = { .origin = origin, .data = data, .leftover = !mem->sealed };
+	struct arrival arrival = {
+		.origin = origin, .data = data,
+		.leftover = !mem->sealed || memory_awaits_fork(mem, origin, nr_pages),
+	};
 
 	for (size_t i = 0; i < mem->nr_spaces && !arrival.failed; i++)
 		if (!mem->spaces[i]->gone)
@@ -217,7 +176,7 @@ bool memory_done(const struct memory *mem)
 	if (!mem->sealed)
 		return false;
 	for (size_t i = 0; i < mem->nr_spaces; i++)
-		if (!mem->spaces[i]->gone && mem->spaces[i]->todo.nr)
+		if (!mem->spaces[i]->gone && (mem->spaces[i]->todo.nr || mem->spaces[i]->past.nr))
 			return false;
 	return true;
 }
@@ -262,6 +221,7 @@ void memory_bury(struct memory *mem, struct space *space)
 
 	space->gone = true;
 	memory_close_uffd(mem, space);
+	epoch_drop(mem, space);
 	while (page_set_next(&space->todo, addr, USER_END, 0, &run)) {
 		uint64_t origin = space_origin(space, run.addr, &run.nr_pages);
 

@@ -5,13 +5,16 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+#include "dest/epoch.h"
 #include "dest/memory.h"
 #include "dest/sets.h"
 #include "kernel/uffd.h"
 
 #define AROUND_PAGES	16	/* as many are installed or requested with one that faulted */
 #define EVENTS_AT_ONCE	16
+#define BLOCKED_MS	3000
 
 /* The page is populated at the source: from the mirror, or asked for. */
 static enum install resolve_todo(struct memory *mem, struct space *space, uint64_t addr,
@@ -36,6 +39,20 @@ static enum install resolve_todo(struct memory *mem, struct space *space, uint64
 	return memory_request(mem, origin, nr_pages, err) ? INSTALL_FAILED : INSTALL_AGAIN;
 }
 
+/*
+ * mremap() of locked memory touches the pages that it adds before it queues REMAP: the kernel
+ * refuses ZEROPAGE until that is read, and mremap() waits for the page. No page of todo is here,
+ * and none was brought here: the REMAP of such a move would have been read long since. A page
+ * without userfaultfd gets its zeros from the kernel.
+ */
+static enum install let_through(struct memory *mem, struct space *space, uint64_t addr)
+{
+	if (space->blocked_ms < BLOCKED_MS || uffd_unregister(space->uffd, addr, PAGE_BYTES))
+		return INSTALL_AGAIN;
+	mem->counts.zero++;
+	return INSTALL_OK;
+}
+
 static enum install resolve_zero(struct memory *mem, struct space *space, uint64_t addr)
 {
 	uint64_t done;
@@ -50,7 +67,8 @@ static enum install resolve_zero(struct memory *mem, struct space *space, uint64
 		uffd_wake(space->uffd, addr, PAGE_BYTES);
 		return INSTALL_OK;
 	case UFFD_AGAIN:
-		return INSTALL_AGAIN;
+		space->blocked = true;
+		return let_through(mem, space, addr);
 	case UFFD_GONE:
 		return INSTALL_GONE;
 	case UFFD_FAILED:
@@ -78,6 +96,10 @@ static int resolve_fault(struct memory *mem, struct space *space, uint64_t addr,
 			return 0;
 		if (ret == INSTALL_AGAIN && page_set_has(&mem->store.have, origin))
 			mem->retry = true;
+	} else if (space->born_of) {
+		/* an event of the parent may still say that this page was moved here before the fork */
+		ret = INSTALL_AGAIN;
+		mem->retry = true;
 	} else {
 		ret = resolve_zero(mem, space, addr);
 		if (ret == INSTALL_AGAIN)
@@ -113,26 +135,6 @@ static void forget(struct memory *mem, struct space *space, uint64_t addr, uint6
 		mem->retry = true;
 }
 
-/*
- * The kernel says UNMAP after it has let go of its lock: by then another thread may have moved a
- * mapping to the same place, and REMAP of that was read before. So the pages that were moved here
- * stay in todo. If it was they that were unmapped, UFFDIO_COPY will find no mapping for them.
- */
-static void forget_unmapped(struct memory *mem, struct space *space, uint64_t addr, uint64_t end)
-{
-	struct run run;
-
-	while (addr < end && page_set_next(&space->todo, addr, end, 0, &run)) {
-		uint64_t origin = space_origin(space, run.addr, &run.nr_pages);
-
-		if (origin == run.addr)
-			forget(mem, space, run.addr, run_end(&run));
-		addr = run_end(&run);
-	}
-	if (space->nr_waiting)
-		mem->retry = true;
-}
-
 static int forked(struct memory *mem, struct space *parent, int uffd, struct error *err)
 {
 	struct space *space = space_fork(parent, err);
@@ -142,7 +144,7 @@ static int forked(struct memory *mem, struct space *parent, int uffd, struct err
 		return -1;
 	}
 	space->uffd = uffd;
-	if (memory_space_add(mem, space, err))
+	if (memory_space_add(mem, space, err) || epoch_forked(mem, parent, space, err))
 		return -1;
 	mem->work = true;
 	if (mem->hooks.hold(mem->hooks.ctx, uffd, &space->handle, err))
@@ -155,6 +157,10 @@ static int act(struct memory *mem, struct space *space, const struct uffd_msg *m
 {
 	uint64_t addr, bytes;
 
+	if (msg->event != UFFD_EVENT_PAGEFAULT) {
+		space->in_epoch = true;
+		space->blocked_ms = 0;
+	}
 	switch (msg->event) {
 	case UFFD_EVENT_PAGEFAULT:
 		mem->counts.faults++;
@@ -165,15 +171,15 @@ static int act(struct memory *mem, struct space *space, const struct uffd_msg *m
 		addr = msg->arg.remap.to;
 		bytes = msg->arg.remap.len;
 		forget(mem, space, addr, addr + bytes);
-		if (space->nr_waiting)
-			mem->retry = true;
+		if (epoch_moved(mem, space, msg->arg.remap.from, addr, bytes, err))
+			return -1;
 		return space_move(space, msg->arg.remap.from, addr, bytes, err);
 	case UFFD_EVENT_REMOVE:
 		forget(mem, space, msg->arg.remove.start, msg->arg.remove.end);
 		return 0;
 	case UFFD_EVENT_UNMAP:
-		forget_unmapped(mem, space, msg->arg.remove.start, msg->arg.remove.end);
-		return 0;
+		mem->retry |= space->nr_waiting;
+		return epoch_unmapped(mem, space, msg->arg.remove.start, msg->arg.remove.end, err);
 	}
 	return error_set(err, CODE_INTERNAL, NULL, "unknown userfaultfd event 0x%x", msg->event);
 }
@@ -197,8 +203,26 @@ int memory_events(struct memory *mem, struct space *space, struct error *err)
 			if (act(mem, space, &msgs[i], err))
 				ret = -1;
 	}
+	epoch_try_end(mem, space);
+	if (space->gone && space->uffd >= 0)
+		memory_bury(mem, space);
 	pthread_cond_broadcast(&mem->changed);
 	return ret;
+}
+
+/* How long events were due and none came, as far as it was looked at: a machine may stand still. */
+static void count_blocked(struct space *space)
+{
+	struct timespec now;
+	uint64_t ms;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ms = now.tv_sec * 1000UL + now.tv_nsec / 1000000;
+	if (!space->blocked)
+		space->blocked_ms = 0;
+	else if (ms != space->looked_ms)
+		space->blocked_ms++;
+	space->looked_ms = ms;
 }
 
 static int retry_space(struct memory *mem, struct space *space, struct error *err)
@@ -210,10 +234,13 @@ static int retry_space(struct memory *mem, struct space *space, struct error *er
 	space->waiting = NULL;
 	space->nr_waiting = 0;
 	space->cap_waiting = 0;
+	space->blocked = false;
 	for (size_t i = 0; i < nr; i++)
 		if (resolve_fault(mem, space, waiting[i], err))
 			ret = -1;
 	free(waiting);
+	if (nr)
+		count_blocked(space);
 	return ret;
 }
 

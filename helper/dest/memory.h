@@ -147,6 +147,8 @@ void memory_close_uffds(struct memory *mem);
 bool memory_done(const struct memory *mem);
 /** memory_release() - give back what no space needs any longer; @origin is a source address */
 void memory_release(struct memory *mem, uint64_t origin, uint64_t nr_pages);
+/** memory_awaits_fork() - FORK of a child that lacks any of these may be to come: see epoch.h */
+bool memory_awaits_fork(const struct memory *mem, uint64_t origin, uint64_t nr_pages);
 /** memory_from_store() - install up to @nr_pages at @addr from the mirror; @addr is in both */
 enum install memory_from_store(struct memory *mem, struct space *space, uint64_t addr,
 			       uint64_t nr_pages);

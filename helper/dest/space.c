@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include "dest/sets.h"
 #include "dest/space.h"
 #include "kernel/uffd.h"
@@ -28,6 +27,9 @@ void space_free(struct space *space)
 		return;
 	page_set_destroy(&space->todo);
 	free(space->pieces);
+	free(space->moved.list);
+	free(space->past.list);
+	free(space->unsure.list);
 	free(space->waiting);
 	free(space);
 }
@@ -228,6 +230,44 @@ int space_move(struct space *space, uint64_t from, uint64_t to, uint64_t bytes,
 	return 0;
 }
 
+static int piece_set(struct space *space, uint64_t start, uint64_t end, uint64_t origin,
+		     struct error *err)
+{
+	size_t nr = 0;
+	struct space_piece *pieces = calloc(2 * space->nr_pieces + 1, sizeof(*pieces));
+
+	if (!pieces)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a moved mapping");
+	pieces_outside(space, start, end, pieces, &nr);
+	piece_add(pieces, &nr, start, end, origin);
+	qsort(pieces, nr, sizeof(*pieces), piece_order);
+	free(space->pieces);
+	space->pieces = pieces;
+	space->nr_pieces = nr;
+	return 0;
+}
+
+int space_put(struct space *space, uint64_t addr, uint64_t nr_pages, uint64_t origin,
+	      struct error *err)
+{
+	uint64_t end = addr + nr_pages * PAGE_BYTES, shift = origin - addr;
+	struct run run;
+
+	while (addr < end) {
+		uint64_t to = end;
+
+		if (page_set_next(&space->todo, addr, end, 0, &run))
+			to = run.addr;
+		if (addr < to) {
+			if (piece_set(space, addr, to, addr + shift, err))
+				return -1;
+			page_set_add(&space->todo, addr, (to - addr) / PAGE_BYTES);
+		}
+		addr = to < end ? run_end(&run) : end;
+	}
+	return 0;
+}
+
 static void settled(struct space *space, uint64_t addr, uint64_t nr_pages)
 {
 	if (!nr_pages)
@@ -236,12 +276,13 @@ static void settled(struct space *space, uint64_t addr, uint64_t nr_pages)
 	space_unwait(space, addr, nr_pages);
 }
 
-/* A page that was moved here may have been unmapped since: UNMAP leaves it in @todo. */
+/* A page that was moved here, or one of a parent, may not be mapped: see epoch.h. */
 static void count_orphan(struct space *space, uint64_t addr)
 {
 	uint64_t one = 1;
 
-	if (space_origin(space, addr, &one) == addr)
+	if (space_origin(space, addr, &one) == addr && !space->born_of &&
+	    !pieces_has(&space->unsure, addr, addr + PAGE_BYTES))
 		space->orphans++;
 }
 
@@ -319,13 +360,8 @@ void space_unwait(struct space *space, uint64_t addr, uint64_t nr_pages)
 
 bool space_probe(struct space *space)
 {
-	/* CONTINUE never changes anonymous memory, but says whether there is an mm */
-	struct uffdio_continue probe = {
-		.range = { .start = USER_END - 2 * PAGE_BYTES, .len = PAGE_BYTES },
-	};
-
 	if (!space->gone && space->uffd >= 0 &&
-	    ioctl(space->uffd, UFFDIO_CONTINUE, &probe) && errno == ESRCH)
+	    uffd_mapped(space->uffd, USER_END - 2 * PAGE_BYTES, 1) == UFFD_GONE)
 		space->gone = true;
 	return space->gone;
 }

@@ -15,6 +15,12 @@ struct space_piece {
 	uint64_t start, end, origin;
 };
 
+/** struct pieces - a list in no order; pieces may overlap, and the later one is newer */
+struct pieces {
+	struct space_piece *list;
+	size_t nr, cap;
+};
+
 /**
  * struct space - a restored mm; all of it under memory.lock
  * @uffd: non-blocking; -1 until CRIU hands it over, and when the mm is gone
@@ -26,6 +32,14 @@ struct space_piece {
  * @cursor: where populate goes on
  * @orphans: pages of @todo, but those that were moved, for which there was no mapping: none, if all
  *	is well
+ * @in_epoch: an event was read, and one of an older change may still be to come: see epoch.h
+ * @moved: where REMAP brought pages in this epoch
+ * @past: where pages of @todo were that REMAP or UNMAP took out in this epoch: a child may want them
+ * @unsure: the pages of @todo in here are to be taken out if they are not mapped
+ * @born_of: the parent, as long as the epoch lasts in which FORK was read; or NULL
+ * @blocked: ZEROPAGE said EAGAIN when the faults that wait were last looked at
+ * @blocked_ms: milliseconds in which it did so and no event came
+ * @looked_ms: CLOCK_MONOTONIC then
  * @ready: CRIU is done with it; before that a mapping that is not there may still come
  * @gone: the process has exited or called exec
  */
@@ -39,7 +53,10 @@ struct space {
 	size_t nr_waiting, cap_waiting;
 	uint64_t cursor;
 	uint64_t orphans;
-	bool ready, gone;
+	struct pieces moved, past, unsure;
+	struct space *born_of;
+	uint64_t blocked_ms, looked_ms;
+	bool in_epoch, blocked, ready, gone;
 };
 
 /**
@@ -79,6 +96,27 @@ bool space_each_lacking(struct space *space, uint64_t origin, uint64_t nr_pages,
 /** space_move() - mremap moved [@from, @from + @bytes) to @to: so do pieces and todo */
 int space_move(struct space *space, uint64_t from, uint64_t to, uint64_t bytes,
 	       struct error *err);
+
+/** space_put() - the pages of [@addr, + @nr_pages) that are not in @todo enter it, from @origin on */
+int space_put(struct space *space, uint64_t addr, uint64_t nr_pages, uint64_t origin,
+	      struct error *err);
+
+/** pieces_add() - a piece that is in the list already is not added again */
+int pieces_add(struct pieces *pieces, uint64_t start, uint64_t end, uint64_t origin,
+	       struct error *err);
+void pieces_drop_first(struct pieces *pieces);
+
+/** pieces_has() - whether any piece meets [@start, @end) */
+bool pieces_has(const struct pieces *pieces, uint64_t start, uint64_t end);
+
+/** pieces_has_origin() - whether any piece has a page that was in [@start, @end) at the source */
+bool pieces_has_origin(const struct pieces *pieces, uint64_t start, uint64_t end);
+
+/**
+ * pieces_part() - whether the page at @addr is in a piece
+ * @nr_pages: in: length of a run; out: as much of it as has the same answer
+ */
+bool pieces_part(const struct pieces *pieces, uint64_t addr, uint64_t *nr_pages);
 
 /**
  * space_install() - put pages of @todo in their place and take them out of @todo

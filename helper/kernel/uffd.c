@@ -77,9 +77,36 @@ enum uffd_result uffd_zero(int uffd, uint64_t addr, uint64_t nr_pages, uint64_t 
 	return install_all(uffd, addr, NULL, nr_pages, done);
 }
 
+enum uffd_result uffd_mapped(int uffd, uint64_t addr, uint64_t nr_pages)
+{
+	/* CONTINUE is for shared memory: the kernel refuses it with EINVAL once it has the mapping */
+	struct uffdio_continue probe = {
+		.range = { .start = addr, .len = nr_pages << PAGE_SHIFT },
+	};
+
+	if (!ioctl(uffd, UFFDIO_CONTINUE, &probe))
+		return UFFD_OK;
+	switch (errno) {
+	case EAGAIN:
+		return UFFD_AGAIN;
+	case ENOENT:
+		return UFFD_NO_VMA;
+	case ESRCH:
+		return UFFD_GONE;
+	}
+	return UFFD_OK;
+}
+
 int uffd_wake(int uffd, uint64_t start, uint64_t bytes)
 {
 	struct uffdio_range range = { .start = start, .len = bytes };
 
 	return ioctl(uffd, UFFDIO_WAKE, &range);
+}
+
+int uffd_unregister(int uffd, uint64_t start, uint64_t bytes)
+{
+	struct uffdio_range range = { .start = start, .len = bytes };
+
+	return ioctl(uffd, UFFDIO_UNREGISTER, &range);
 }

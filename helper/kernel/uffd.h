@@ -18,6 +18,15 @@ enum uffd_result { UFFD_OK, UFFD_AGAIN, UFFD_EXISTS, UFFD_NO_VMA, UFFD_GONE, UFF
 
 enum uffd_result uffd_copy(int uffd, uint64_t addr, const void *src, uint64_t nr_pages, uint64_t *done);
 enum uffd_result uffd_zero(int uffd, uint64_t addr, uint64_t nr_pages, uint64_t *done);
+
+/**
+ * uffd_mapped() - does one mapping with this userfaultfd, of anonymous memory, hold all of the range?
+ *
+ * Return: UFFD_OK, UFFD_NO_VMA, or UFFD_AGAIN, UFFD_GONE as above. Nothing changes.
+ */
+enum uffd_result uffd_mapped(int uffd, uint64_t addr, uint64_t nr_pages);
 int uffd_wake(int uffd, uint64_t start, uint64_t bytes);
+/** uffd_unregister() - also while events are pending; who waits there goes on */
+int uffd_unregister(int uffd, uint64_t start, uint64_t bytes);
 
 #endif

@@ -21,130 +21,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "dest/populate.h"
-#include "tests/own_uffd.h"
-
-#define P		PAGE_BYTES
-#define FEW		4UL
-
-/* A few pages that all lack, with a userfaultfd whose events the test reads when it likes. */
-static struct few {
-	struct memory mem;
-	uint8_t *area, *other;
-	atomic_int tid[2];
-	atomic_bool stop;
-	pthread_t reader;
-} few;
-
-static int hold(void *ctx, int uffd, int *handle, struct error *err)
-{
-	return 0;
-}
-
-static void release(void *ctx, int handle)
-{
-}
-
-static int watch_nobody(void *ctx, struct space *space, bool on, struct error *err)
-{
-	return 0;
-}
-
-static void *map_pages(int prot, uint64_t pages)
-{
-	void *at = mmap(NULL, pages * P, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	assert_ptr_not_equal(at, MAP_FAILED);
-	return at;
-}
-
-static void set_up_few(uint64_t in_mirror)
-{
-	const struct memory_hooks hooks = {
-		.hold = hold, .release = release, .watch = watch_nobody,
-	};
-	static const uint8_t data[FEW * P] = { 1 };
-	struct store_range range;
-	struct splice_vm_run run;
-	struct error err = { 0 };
-	struct page_set lazy;
-	uint64_t have, lack;
-
-	memset(&few, 0, sizeof(few));
-	few.area = map_pages(PROT_READ | PROT_WRITE, FEW);
-	few.other = map_pages(PROT_NONE, FEW);
-	range = (struct store_range){ (uintptr_t)few.area, (uintptr_t)few.area + FEW * P };
-	run = (struct splice_vm_run){ .addr = range.start, .nr_pages = FEW };
-	assert_int_equal(memory_init(&few.mem, &hooks, &err), 0);
-	assert_int_equal(memory_announce(&few.mem, &range, 1, &err), 0);
-	if (in_mirror)
-		assert_int_equal(store_write(&few.mem.store, range.start, in_mirror, data, &err), 0);
-	assert_int_equal(memory_populate(&few.mem, &run, 1, &err), 0);
-	memory_final(&few.mem, &have, &lack);
-	assert_int_equal(page_set_init(&lazy), 0);
-	page_set_add(&lazy, range.start, FEW);
-	assert_int_equal(memory_seal(&few.mem, &lazy, &err), 0);
-	page_set_destroy(&lazy);
-	assert_int_equal(memory_attach(&few.mem, make_uffd(few.area, FEW), &err), 0);
-	memory_ready(&few.mem);
-}
-
-static void *reader_body(void *arg)
-{
-	struct error err = { 0 };
-
-	while (!atomic_load(&few.stop)) {
-		memory_lock(&few.mem);
-		for (size_t i = 0; i < few.mem.nr_spaces; i++)
-			memory_events(&few.mem, few.mem.spaces[i], &err);
-		memory_retry(&few.mem, &err);
-		memory_unlock(&few.mem);
-		usleep(1000);
-	}
-	return NULL;
-}
-
-static void start_reader(void)
-{
-	pthread_create(&few.reader, NULL, reader_body, NULL);
-}
-
-static void take_down_few(void)
-{
-	atomic_store(&few.stop, true);
-	pthread_join(few.reader, NULL);
-	memory_destroy(&few.mem);
-	munmap(few.area, FEW * P);
-	munmap(few.other, FEW * P);
-}
-
-static bool lacks(const void *at)
-{
-	bool ret;
-
-	memory_lock(&few.mem);
-	ret = page_set_has(&few.mem.spaces[0]->todo, (uintptr_t)at);
-	memory_unlock(&few.mem);
-	return ret;
-}
-
-/* Thread @i has begun, and the kernel has put it to sleep: its event or fault stands in line. */
-static void wait_asleep(int i)
-{
-	char path[64], stat[256] = "", state = 'R';
-
-	while (!atomic_load(&few.tid[i]))
-		usleep(1000);
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", atomic_load(&few.tid[i]));
-	while (state == 'R') {
-		int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-		usleep(10000);
-		assert_true(fd >= 0);
-		assert_true(read(fd, stat, sizeof(stat) - 1) > 0);
-		close(fd);
-		state = strrchr(stat, ')')[2];
-	}
-}
+#include "tests/few_pages.h"
 
 /* Once a page came, a child that has ended lacks nothing any longer: what only it lacked is let go. */
 static void test_child_gone(void **state)
@@ -217,6 +94,171 @@ static void test_moved_over(void **state)
 	take_down_few();
 }
 
+/* What was moved and then unmapped leaves nothing for a mapping that grows over the place. */
+static void test_grown_over(void **state)
+{
+	uint8_t data[P], *to;
+	struct error err = { 0 };
+
+	need_uffd();
+	set_up_few(0);
+	to = few.area + 3 * P;
+	memset(data, 0x5a, P);
+	start_reader();
+	assert_ptr_equal(mremap(few.area, P, P, MREMAP_MAYMOVE | MREMAP_FIXED, to), to);
+	assert_true(lacks(to));
+	assert_int_equal(munmap(to, P), 0);
+	/* nobody says when the last event is dealt with */
+	for (int i = 0; i < 1000 && lacks(to); i++)
+		usleep(10000);
+	assert_false(lacks(to));
+	assert_ptr_equal(mremap(few.area + 2 * P, P, 2 * P, 0), few.area + 2 * P);
+	assert_int_equal(memory_take(&few.mem, (uintptr_t)few.area, 1, data, false, &err), 0);
+	assert_int_equal(*(volatile uint8_t *)to, 0);
+	take_down_few();
+}
+
+/* Moved away and back: the unmapping of the first move is read after the second one's REMAP. */
+static void *move_back(void *arg)
+{
+	atomic_store(&few.tid[1], gettid());
+	return mremap(few.other, P, P, MREMAP_MAYMOVE | MREMAP_FIXED, few.area);
+}
+
+static void test_moved_back(void **state)
+{
+	pthread_t away, back;
+	void *at;
+
+	need_uffd();
+	set_up_few(0);
+	pthread_create(&away, NULL, move_away, NULL);
+	wait_asleep(0);
+	pthread_create(&back, NULL, move_back, NULL);
+	wait_asleep(1);
+	start_reader();
+	pthread_join(away, &at);
+	pthread_join(back, &at);
+	assert_ptr_equal(at, few.area);
+	assert_true(lacks(few.area));
+	assert_false(lacks(few.other));
+	take_down_few();
+}
+
+/* Ends with what the page holds in the child. */
+static void *fork_reader(void *page)
+{
+	int status = -1;
+	pid_t pid;
+
+	atomic_store(&few.tid[1], gettid());
+	pid = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+	if (!pid)
+		syscall(SYS_exit_group, *(volatile uint8_t *)page);
+	waitpid(pid, &status, 0);
+	return (void *)(intptr_t)(WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+}
+
+static struct space *wait_child(void)
+{
+	struct space *child = NULL;
+
+	for (int i = 0; i < 1000 && !child; i++) {
+		usleep(10000);
+		memory_lock(&few.mem);
+		if (few.mem.nr_spaces > 1 && !few.mem.spaces[1]->born_of &&
+		    !few.mem.spaces[1]->unsure.nr)
+			child = few.mem.spaces[1];
+		memory_unlock(&few.mem);
+	}
+	assert_non_null(child);
+	return child;
+}
+
+/* The child has the page at @in_child alone; it comes, and the child reads it. */
+static void check_child(pthread_t forker, uint8_t *in_child, uint8_t *not_there)
+{
+	uint8_t data[P];
+	struct error err = { 0 };
+	struct space *child = wait_child();
+	void *value;
+
+	memory_lock(&few.mem);
+	assert_true(page_set_has(&child->todo, (uintptr_t)in_child));
+	assert_false(page_set_has(&child->todo, (uintptr_t)not_there));
+	memory_unlock(&few.mem);
+	memset(data, 0x5a, P);
+	assert_int_equal(memory_take(&few.mem, (uintptr_t)few.area, 1, data, false, &err), 0);
+	pthread_join(forker, &value);
+	assert_ptr_equal(value, (void *)0x5a);
+	assert_int_equal(child->orphans, 0);
+}
+
+/* The child was copied before the mapping moved, but REMAP is read before FORK. */
+static void test_forked_before(void **state)
+{
+	pthread_t forker, mover;
+
+	need_uffd();
+	set_up_few(0);
+	pthread_create(&forker, NULL, fork_reader, few.area);
+	wait_asleep(1);
+	pthread_create(&mover, NULL, move_away, NULL);
+	wait_asleep(0);
+	atomic_store(&swap_in, few.mem.spaces[0]->uffd);
+	start_reader();
+	check_child(forker, few.area, few.other);
+	assert_int_equal(atomic_load(&swap_in), -1);
+	pthread_join(mover, NULL);
+	take_down_few();
+}
+
+/* The child was copied after the mapping had moved, but FORK is read before REMAP. */
+static void test_forked_after(void **state)
+{
+	pthread_t forker, mover;
+
+	need_uffd();
+	set_up_few(0);
+	pthread_create(&mover, NULL, move_away, NULL);
+	wait_asleep(0);
+	pthread_create(&forker, NULL, fork_reader, few.other);
+	wait_asleep(1);
+	atomic_store(&swap_in, few.mem.spaces[0]->uffd);
+	start_reader();
+	check_child(forker, few.other, few.area);
+	assert_int_equal(atomic_load(&swap_in), -1);
+	pthread_join(mover, NULL);
+	take_down_few();
+}
+
+static void *unmap_first(void *arg)
+{
+	atomic_store(&few.tid[0], gettid());
+	munmap(few.area, P);
+	return NULL;
+}
+
+/* The child was copied before the page was unmapped, but UNMAP is read before FORK. */
+static void test_forked_before_unmap(void **state)
+{
+	pthread_t forker, unmapper;
+
+	need_uffd();
+	set_up_few(0);
+	pthread_create(&forker, NULL, fork_reader, few.area);
+	wait_asleep(1);
+	pthread_create(&unmapper, NULL, unmap_first, NULL);
+	wait_asleep(0);
+	atomic_store(&swap_in, few.mem.spaces[0]->uffd);
+	start_reader();
+	check_child(forker, few.area, few.other);
+	assert_int_equal(atomic_load(&swap_in), -1);
+	pthread_join(unmapper, NULL);
+	assert_false(lacks(few.area));
+	take_down_few();
+}
+
 static void *touch_first(void *arg)
 {
 	atomic_store(&few.tid[0], gettid());
@@ -257,6 +299,35 @@ static void test_fault_handed_on(void **state)
 	take_down_few();
 }
 
+static void *grow_locked(void *arg)
+{
+	void *at = mremap(few.area, P, 3 * P, MREMAP_MAYMOVE | MREMAP_FIXED, few.other);
+
+	atomic_store(&few.tid[0], 1);
+	return at;
+}
+
+/* Locked memory is moved and grows: the kernel touches the new pages before it says REMAP. */
+static void test_locked_grows(void **state)
+{
+	pthread_t grower;
+
+	need_uffd();
+	set_up_few(FEW);
+	start_reader();
+	/* ASAN's mlock() does nothing */
+	assert_int_equal(syscall(SYS_mlock, few.area, P), 0);
+	pthread_create(&grower, NULL, grow_locked, NULL);
+	for (int i = 0; i < 6000 && !atomic_load(&few.tid[0]); i++)
+		usleep(10000);
+	if (!atomic_load(&few.tid[0]))
+		fail_msg("mremap() does not return");
+	pthread_join(grower, NULL);
+	assert_int_equal(few.other[0], 1);
+	assert_int_equal(few.other[P] + few.other[2 * P], 0);
+	take_down_few();
+}
+
 static void *populate_alone(void *arg)
 {
 	struct error err = { 0 };
@@ -289,7 +360,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_child_gone),
 		cmocka_unit_test(test_moved_over),
+		cmocka_unit_test(test_grown_over),
+		cmocka_unit_test(test_moved_back),
+		cmocka_unit_test(test_forked_before),
+		cmocka_unit_test(test_forked_after),
+		cmocka_unit_test(test_forked_before_unmap),
 		cmocka_unit_test(test_fault_handed_on),
+		cmocka_unit_test(test_locked_grows),
 		cmocka_unit_test(test_failed_before),
 	};
 
