@@ -444,8 +444,8 @@ static int undo(struct incoming *in, struct error *err)
 	if (in->ctl)
 		control_send_abort(in->ctl, err, gone);
 	/* the source does not wait for the rest of it */
-	if (!alone)
-		keeper_wait(in->keeper);
+	if (!alone && keeper_said(in->keeper, &why))
+		keeper_undo(in->keeper, in->init_fd);
 	incoming_stop_threads(in);
 	tell_result(err, NULL);
 	return err->code;

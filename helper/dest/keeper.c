@@ -218,20 +218,27 @@ int keeper_abort(struct keeper *keeper, struct error *err)
 	return keeper_ask(keeper, &msg, NULL, 0, NULL, err);
 }
 
-void keeper_wait(struct keeper *keeper)
+static int keeper_end(struct keeper *keeper, enum keeper_op op, int *value, struct error *err)
 {
-	waitpid(keeper->pid, NULL, 0);
+	struct keeper_msg msg = { .op = op };
+	int ret = keeper_ask(keeper, &msg, NULL, 0, NULL, err);
+
+	if (!ret)
+		waitpid(keeper->pid, NULL, 0);
+	*value = ret ? -1 : msg.value;
+	return ret;
+}
+
+int keeper_said(struct keeper *keeper, struct error *err)
+{
+	int unused;
+
+	return keeper_end(keeper, KEEPER_SAID, &unused, err);
 }
 
 int keeper_done(struct keeper *keeper, int *signal, struct error *err)
 {
-	struct keeper_msg msg = { .op = KEEPER_DONE };
-	int ret = keeper_ask(keeper, &msg, NULL, 0, NULL, err);
-
-	if (!ret)
-		keeper_wait(keeper);
-	*signal = ret ? -1 : msg.value;
-	return ret;
+	return keeper_end(keeper, KEEPER_DONE, signal, err);
 }
 
 /* Return: true when the namespace's init has ended, and everything with it */

@@ -54,11 +54,11 @@ int keeper_commit(struct keeper *keeper, bool *started, struct error *err);
 /**
  * keeper_abort() - kill what was restored; 0: nothing of it is left
  *
- * The keeper then removes the directory and the group, and ends: keeper_wait().
+ * Should the helper die before keeper_said(), the keeper tells the source.
  */
 int keeper_abort(struct keeper *keeper, struct error *err);
-/** keeper_wait() - until a keeper that is to end has ended */
-void keeper_wait(struct keeper *keeper);
+/** keeper_said() - the source was told: the keeper removes the directory and the group, and ends */
+int keeper_said(struct keeper *keeper, struct error *err);
 
 /**
  * keeper_done() - nothing is lacking: let go of everything; the keeper ends

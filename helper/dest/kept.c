@@ -145,24 +145,16 @@ static void kept_hang_up(struct kept *kept)
 	kept_forget_control(kept);
 }
 
-/* @heard: the helper lives, and knows whether the tasks are dead */
-static void kept_end(struct kept *kept, bool heard, const struct error *gone)
-{
-	/* before all else: the program stands at the source */
-	if (!heard)
-		kept_speak(kept, gone);
-	kept_clean_up(kept);
-	if (!heard)
-		kept_hang_up(kept);
-}
-
 /* The helper died before COMMIT reached this keeper. */
 static void kept_abort_alone(struct kept *kept)
 {
 	struct error gone = { 0 };
 
 	kept_kill(kept, &gone);
-	kept_end(kept, false, &gone);
+	/* before all else: the program stands at the source */
+	kept_speak(kept, &gone);
+	kept_clean_up(kept);
+	kept_hang_up(kept);
 }
 
 void kept_group_leave(const struct cgroup *group)
@@ -219,7 +211,7 @@ static bool kept_reap(struct kept *kept)
 static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *fds)
 {
 	struct keeper_msg answer = { .op = msg->op, .seq = msg->seq };
-	bool go_on = true, started = false, heard;
+	bool go_on = true, started = false;
 	int rpc_fd = -1;
 
 	switch (msg->op) {
@@ -248,7 +240,10 @@ static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *f
 			error_set(&answer.err, CODE_INTERNAL, NULL, "COMMIT was said already");
 		else
 			kept_kill(kept, &answer.err);
-		go_on = kept->committed;
+		break;
+	case KEEPER_SAID:
+		kept_clean_up(kept);
+		go_on = false;
 		break;
 	case KEEPER_DONE:
 		kept_reap(kept);
@@ -258,11 +253,9 @@ static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *f
 		go_on = false;
 		break;
 	}
-	heard = !fdpass_send(kept->sock, &answer, sizeof(answer), &rpc_fd, rpc_fd >= 0);
+	fdpass_send(kept->sock, &answer, sizeof(answer), &rpc_fd, rpc_fd >= 0);
 	if (rpc_fd >= 0)
 		close(rpc_fd);
-	if (msg->op == KEEPER_ABORT && !go_on)
-		kept_end(kept, heard, &answer.err);
 	if (started) {
 		kept_group_leave(kept->group);
 		/* CRIU's images are of no use any more, and take memory */

@@ -11,7 +11,7 @@
 #define KEPT_GROUP_TIMEOUT_MS	5000	/* for the end of tasks that were killed */
 
 enum keeper_op { KEEPER_HOLD = 1, KEEPER_RELEASE, KEEPER_SPEAK, KEEPER_SPAWN, KEEPER_COMMIT,
-		 KEEPER_ABORT, KEEPER_DONE };
+		 KEEPER_ABORT, KEEPER_SAID, KEEPER_DONE };
 
 /* Request and answer; both ends are the same program. @seq: an answer has that of its request. */
 struct keeper_msg {

@@ -148,7 +148,7 @@ static void test_abort(void **state)
 
 	assert_true(cgroup_exists(&group));
 	assert_int_equal(keeper_abort(keeper, &err), 0);
-	keeper_wait(keeper);
+	assert_int_equal(keeper_said(keeper, &err), 0);
 	assert_true(ends(init));
 	assert_false(dir_exists());
 	assert_false(cgroup_exists(&group));
@@ -171,8 +171,8 @@ static void test_helper_dies(void **state)
 	close(init);
 }
 
-/* The source recorded COMMIT, and the helper dies before the keeper hears of it. */
-static void test_helper_dies_unstarted(void **state)
+/* The source recorded COMMIT, and the helper dies. @aborted: it had the tasks killed, and said nothing */
+static void helper_dies_unstarted(bool aborted)
 {
 	struct keeper *keeper = start();
 	struct control *source, *dest;
@@ -184,6 +184,8 @@ static void test_helper_dies_unstarted(void **state)
 	source = control_new(fd[0], COURSE_SOURCE, &err);
 	dest = control_new(fd[1], COURSE_DEST, &err);
 	assert_int_equal(walk_to(source, dest, PHASE_COMMITTED, &err), 0);
+	if (aborted)
+		assert_int_equal(keeper_abort(keeper, &err), 0);
 	control_close(dest);
 	keeper_free(keeper);
 	assert_null(control_recv(source, 15000, &err));
@@ -194,6 +196,16 @@ static void test_helper_dies_unstarted(void **state)
 	control_close(source);
 	close(rpc_fd);
 	close(init);
+}
+
+static void test_helper_dies_unstarted(void **state)
+{
+	helper_dies_unstarted(false);
+}
+
+static void test_helper_dies_aborting(void **state)
+{
+	helper_dies_unstarted(true);
 }
 
 /* CRIU lets go of its tasks when its socket hangs up: it must not see that by our deaths. */
@@ -207,7 +219,7 @@ static void test_no_hang_up(void **state)
 	close(rpc_fd);
 	assert_int_equal(poll(&fds, 1, 300), 0);
 	assert_int_equal(keeper_abort(keeper, &err), 0);
-	keeper_wait(keeper);
+	assert_int_equal(keeper_said(keeper, &err), 0);
 	assert_true(ends(init));
 	keeper_free(keeper);
 	close(init);
@@ -250,7 +262,7 @@ static void test_commit_killed(void **state)
 	assert_false(cgroup_exists(&group));
 	memset(&err, 0, sizeof(err));
 	assert_int_equal(keeper_abort(keeper, &err), 0);
-	keeper_wait(keeper);
+	assert_int_equal(keeper_said(keeper, &err), 0);
 	keeper_free(keeper);
 	close(rpc_fd);
 	close(init);
@@ -371,6 +383,7 @@ int main(void)
 		cmocka_unit_test_setup(test_abort, is_root),
 		cmocka_unit_test_setup(test_helper_dies, is_root),
 		cmocka_unit_test_setup(test_helper_dies_unstarted, is_root),
+		cmocka_unit_test_setup(test_helper_dies_aborting, is_root),
 		cmocka_unit_test_setup(test_no_hang_up, is_root),
 		cmocka_unit_test_setup(test_keeper_dies, is_root),
 		cmocka_unit_test_setup(test_commit_killed, is_root),
