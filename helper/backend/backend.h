@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include <linux/splice_vm.h>
-#include "ui/error.h"
+#include "base/error.h"
 
 /** enum backend_kind - which backend the user asked for; AUTO: the module where it can be used */
 enum backend_kind { BACKEND_AUTO, BACKEND_MODULE, BACKEND_VMREAD };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "backend/run_list.h"
-#include "kernel/page_set.h"
+#include "pages/page_set.h"
 
 #define RUN_PAGES_MAX	(1U << 30)
 

@@ -5,10 +5,10 @@
 #include <unistd.h>
 #include "backend/run_list.h"
 #include "backend/soft_dirty.h"
-#include "kernel/maps.h"
-#include "kernel/page_set.h"
-#include "kernel/pagemap.h"
-#include "kernel/proc.h"
+#include "os/maps.h"
+#include "pages/page_set.h"
+#include "os/pagemap.h"
+#include "os/proc.h"
 
 #define CHUNK_PAGES	512UL
 #define CHUNK_BYTES	(CHUNK_PAGES * PAGE_BYTES)

@@ -12,9 +12,9 @@
 #include "backend/backend.h"
 #include "backend/run_list.h"
 #include "backend/soft_dirty.h"
-#include "kernel/page_set.h"
-#include "kernel/pagemap.h"
-#include "kernel/proc.h"
+#include "pages/page_set.h"
+#include "os/pagemap.h"
+#include "os/proc.h"
 #include "wire/stream.h"
 
 #define READ_PAGES	4096UL	/* entries of pagemap at a time */

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include "criu/attach.h"
-#include "kernel/proc.h"
+#include "os/proc.h"
 
 #define SPINS		2000	/* a system call of CRIU is short; then the wait sleeps */
 #define SYSCALL_STOP	(SIGTRAP | 0x80)

@@ -11,7 +11,7 @@
 #include "criu/log.h"
 #include "criu/rpc.h"
 #include "criu/sockopts.h"
-#include "kernel/proc.h"
+#include "os/proc.h"
 
 #define LET_GO_TIMEOUT_MS	60000	/* a CRIU that is killed in its work may take the program along */
 #define LOG_LOOK_MS		500

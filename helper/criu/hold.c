@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include "criu/criu.h"
-#include "kernel/proc.h"
+#include "os/proc.h"
 
 /* CRIU traces every task that it has restored, and nobody traces CRIU. */
 static int leave_tasks(const struct cgroup *group, struct error *err)

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <protobuf-c/protobuf-c.h>
-#include "ui/error.h"
+#include "base/error.h"
 
 #define IMAGE_COMMON		0x54564319
 #define IMAGE_SERVICE		0x55105940

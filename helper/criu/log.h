@@ -12,7 +12,7 @@
 
 #include <limits.h>
 #include <sys/types.h>
-#include "ui/error.h"
+#include "base/error.h"
 
 #define CRIU_LOG_TIMEOUT_MS	2000	/* a CRIU that said its last word ends within this */
 

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include "criu/pagemap.h"
-#include "kernel/page_set.h"
+#include "pages/page_set.h"
 
 void pagemap_name(char name[IMAGE_NAME_MAX], pid_t pid)
 {

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "criu/criu.h"
-#include "ui/error.h"
+#include "base/error.h"
 
 /**
  * struct criu_timerfds - what criu_timerfds_repair() changed

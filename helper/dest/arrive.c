@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include "dest/epoch.h"
 #include "dest/memory.h"
-#include "dest/sets.h"
+#include "pages/sets.h"
 
 /* What is to be installed, while the spaces that lack it are gone through. */
 struct arrival {

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "dest/attributes.h"
-#include "kernel/attributes.h"
-#include "kernel/proc.h"
+#include "os/attributes.h"
+#include "os/proc.h"
 
 #define THREADS_MAX	65536
 

@@ -11,9 +11,9 @@
 #include <sys/types.h>
 #include "criu/criu.h"
 #include "dest/attribute_results.h"
-#include "kernel/attributes.h"
-#include "kernel/cgroup.h"
-#include "kernel/remote.h"
+#include "os/attributes.h"
+#include "os/cgroup.h"
+#include "os/remote.h"
 #include "wire/control.h"
 
 /** struct attributes - wanted, and what became of them; of the main thread. Zeroed is empty */

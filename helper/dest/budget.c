@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "criu/image.h"
 #include "dest/budget.h"
-#include "kernel/proc.h"
+#include "os/proc.h"
 
 #define MIB		(1UL << 20)
 #define MACHINE_RESERVE	(64 * MIB)	/* what the machine needs besides */

@@ -10,7 +10,7 @@
 
 #include <pthread.h>
 #include "dest/places.h"
-#include "ui/error.h"
+#include "base/error.h"
 
 /**
  * enum budget_part - what memory is taken for

@@ -7,7 +7,7 @@
 #define MIGRATE_DEST_DOOR_H
 
 #include <poll.h>
-#include "ui/error.h"
+#include "base/error.h"
 #include "wire/conn.h"
 #include "wire/unix.h"
 

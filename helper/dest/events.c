@@ -9,8 +9,8 @@
 #include <unistd.h>
 #include "dest/epoch.h"
 #include "dest/memory.h"
-#include "dest/sets.h"
-#include "kernel/uffd.h"
+#include "pages/sets.h"
+#include "os/uffd.h"
 
 #define AROUND_PAGES	16	/* as many are installed or requested with one that faulted */
 #define EVENTS_AT_ONCE	16

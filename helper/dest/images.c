@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "dest/images.h"
-#include "kernel/safe_dir.h"
+#include "os/safe_dir.h"
 
 #define MAX_FILES	4096
 #define MAX_PIECE	(1u << 20)

@@ -7,8 +7,8 @@
 
 #include <stdint.h>
 #include "dest/budget.h"
-#include "kernel/owned_dir.h"
-#include "ui/error.h"
+#include "os/owned_dir.h"
+#include "base/error.h"
 #include "wire/conn.h"
 #include "wire/control.h"
 

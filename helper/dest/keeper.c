@@ -12,7 +12,7 @@
 #include "dest/fdpass.h"
 #include "dest/keeper.h"
 #include "dest/kept.h"
-#include "kernel/proc.h"
+#include "os/proc.h"
 
 #define ANSWER_TIMEOUT_MS	30000
 #define CLEAN_UP_TIMEOUT_MS	10000

@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 #include "dest/nsinit.h"
-#include "kernel/owned_dir.h"
-#include "ui/error.h"
+#include "os/owned_dir.h"
+#include "base/error.h"
 
 struct keeper;
 

@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "dest/memory.h"
-#include "dest/sets.h"
+#include "pages/sets.h"
 
 #define FETCH_TIMEOUT_S		10
 #define REQUEST_PAGES		256	/* most pages in one request after PUSHED */

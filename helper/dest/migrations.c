@@ -10,7 +10,7 @@
 #include "dest/fdpass.h"
 #include "dest/migrations.h"
 #include "dest/tell.h"
-#include "kernel/fds.h"
+#include "os/fds.h"
 
 #define PER_HOST_NEW	8	/* of one address that did not come to Setup yet */
 #define PER_HOST	(PLACES_MAX / 2)	/* of one address in all */

@@ -6,7 +6,7 @@
 #include <unistd.h>
 #include "dest/memory.h"
 #include "dest/populate.h"
-#include "dest/sets.h"
+#include "pages/sets.h"
 
 #define POPULATE_PAGES	256	/* 1 MiB: what a fault may have to wait for */
 #define AGAIN_US	200

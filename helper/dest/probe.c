@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include "dest/places.h"
 #include "dest/probe.h"
-#include "kernel/fds.h"
+#include "os/fds.h"
 
 /* It may stay for ever: nothing of this migration, nor serve's output, shall stay open with it. */
 static void leave_all(int fd)

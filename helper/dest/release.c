@@ -3,7 +3,7 @@
  * Pages leave the mirror when no address space needs them any longer.
  */
 #include "dest/memory.h"
-#include "dest/sets.h"
+#include "pages/sets.h"
 
 static bool stop_at_first(struct space *space, uint64_t addr, uint64_t origin, uint64_t nr_pages,
 		      void *ctx)

@@ -14,8 +14,8 @@
 #include "dest/fdpass.h"
 #include "dest/incoming.h"
 #include "dest/tell.h"
-#include "kernel/pending.h"
-#include "kernel/proc.h"
+#include "os/pending.h"
+#include "os/proc.h"
 #include "session/cost.h"
 
 #define FINAL_TIMEOUT_MS	30000

@@ -16,7 +16,7 @@
 #include "dest/migrations.h"
 #include "dest/serve.h"
 #include "dest/tell.h"
-#include "kernel/memfs.h"
+#include "os/memfs.h"
 
 #define DEFAULT_LISTEN	"unix:/run/migrate-helper/serve.sock"
 #define TICK_MS		1000

@@ -10,8 +10,8 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include "dest/budget.h"
-#include "kernel/page_set.h"
-#include "ui/error.h"
+#include "pages/page_set.h"
+#include "base/error.h"
 
 /** struct store_range - bytes [@start, @end) that the source announced */
 struct store_range {

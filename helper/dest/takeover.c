@@ -10,7 +10,7 @@
 #include "dest/fdpass.h"
 #include "dest/incoming.h"
 #include "dest/tell.h"
-#include "kernel/proc.h"
+#include "os/proc.h"
 
 #define POLL_MS			100	/* how often failures and ended tasks are looked for */
 #define KILLED_TIMEOUT_MS	15000

@@ -2,7 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include "dest/tell.h"
-#include "ui/text.h"
+#include "base/text.h"
 
 /* Of the process: one migration, one process. Set before there are threads. */
 static char migration[64];

@@ -5,7 +5,7 @@
 #ifndef MIGRATE_DEST_TELL_H
 #define MIGRATE_DEST_TELL_H
 
-#include "ui/report.h"
+#include "base/report.h"
 
 /** tell_migration() - from here on every object of this process carries "id" */
 void tell_migration(const char *id);

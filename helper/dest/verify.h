@@ -7,7 +7,7 @@
 
 #include "criu/criu.h"
 #include "dest/budget.h"
-#include "kernel/cgroup.h"
+#include "os/cgroup.h"
 #include "wire/control.h"
 
 struct verify_piece {

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "fuzz/common.h"
-#include "ui/report.h"
+#include "base/report.h"
 
 #define PIPE_BYTES	(1 << 20)	/* what a socket takes before it is read */
 #define FDS_LOOKED_AT	128

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "dest/memory.h"
-#include "ui/error.h"
+#include "base/error.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

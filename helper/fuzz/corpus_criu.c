@@ -5,7 +5,7 @@
 #include "criu/pagemap.h"
 #include "fuzz/corpus.h"
 #include "fuzz/messages.h"
-#include "kernel/page_set.h"
+#include "pages/page_set.h"
 
 static void put_file(struct bytes *to, uint8_t name, struct image_out *image)
 {

@@ -2,8 +2,8 @@
 /* The text of /proc/PID/maps and smaps, which holds names that the program chose. */
 #include <string.h>
 #include "fuzz/common.h"
-#include "kernel/maps.h"
-#include "kernel/page_set.h"
+#include "os/maps.h"
+#include "pages/page_set.h"
 
 /*
  * FUZZ_FAULT puts a fault in, so that it is known that such are found: 1 reads behind the

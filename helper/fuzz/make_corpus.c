@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include "fuzz/corpus.h"
 #include "fuzz/messages.h"
-#include "kernel/page_set.h"
+#include "pages/page_set.h"
 #include "wire/conn.h"
 #include "wire/control.h"
 #include "wire/stream.h"

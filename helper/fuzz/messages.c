@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <sys/utsname.h>
 #include "fuzz/messages.h"
-#include "ui/text.h"
+#include "base/text.h"
 
 #define BASE		0x7f0000000000UL
 #define AT(page)	(BASE + (page) * PAGE_BYTES)

@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include "ui/error.h"
+#include "base/error.h"
 #include "wire/control.h"
 
 #define MAILBOX_MESSAGES	16	/* taken off control and not looked at */

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "kernel/proc.h"
+#include "os/proc.h"
 #include "source/attributes.h"
 
 /* What source_attributes_read() knows while it walks over the threads. */

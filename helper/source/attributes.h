@@ -6,8 +6,8 @@
 #ifndef MIGRATE_SOURCE_ATTRIBUTES_H
 #define MIGRATE_SOURCE_ATTRIBUTES_H
 
-#include "kernel/attributes.h"
-#include "kernel/cgroup.h"
+#include "os/attributes.h"
+#include "os/cgroup.h"
 #include "source/loss.h"
 #include "wire/control.h"
 

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 #include "source/figures.h"
-#include "ui/report.h"
+#include "base/report.h"
 
 #define MIB(bytes)	((bytes) / 1048576.0)
 #define SECONDS(ns)	((ns) / 1e9)

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "source/loss.h"
-#include "ui/error.h"
+#include "base/error.h"
 
 /**
  * struct round_figures - one round of pre-copy

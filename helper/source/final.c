@@ -4,7 +4,7 @@
 #include "source/limits.h"
 #include "source/outgoing.h"
 #include "source/timerfds.h"
-#include "ui/report.h"
+#include "base/report.h"
 
 #define SEND_RUNS	512
 #define SEND_PAGES	16384UL

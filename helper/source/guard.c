@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include "kernel/pending.h"
-#include "kernel/proc.h"
+#include "os/pending.h"
+#include "os/proc.h"
 #include "source/guard.h"
 
 #define KILL_TIMEOUT_MS		10000

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "kernel/pending.h"
+#include "os/pending.h"
 #include "source/attributes.h"
 #include "source/outgoing.h"
 

@@ -16,7 +16,7 @@
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
-#include "kernel/fds.h"
+#include "os/fds.h"
 #include "source/keeper.h"
 
 #define ANSWER_TIMEOUT_MS	30000

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 #include "source/record.h"
-#include "ui/error.h"
+#include "base/error.h"
 
 struct source_keeper;
 

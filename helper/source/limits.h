@@ -4,7 +4,7 @@
 #define MIGRATE_SOURCE_LIMITS_H
 
 #include <sys/types.h>
-#include "ui/error.h"
+#include "base/error.h"
 
 /**
  * limits_explain() - when CRIU could not dump @pid: which limit of it is nearly used up

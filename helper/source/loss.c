@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "source/loss.h"
-#include "ui/report.h"
-#include "ui/text.h"
+#include "base/report.h"
+#include "base/text.h"
 
 /**
  * struct loss_row - one thing that a move can lose

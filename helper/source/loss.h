@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "ui/error.h"
+#include "base/error.h"
 
 /** enum loss - the rows of the table, in its order */
 enum loss {

@@ -8,11 +8,11 @@
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
-#include "kernel/pending.h"
+#include "os/pending.h"
 #include "source/attributes.h"
 #include "source/migrate.h"
 #include "source/outgoing.h"
-#include "ui/report.h"
+#include "base/report.h"
 
 #define HELLO_TIMEOUT_MS	10000
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include "source/loss.h"
 #include "source/options.h"
-#include "ui/error.h"
+#include "base/error.h"
 
 static const char *const mode_names[] = {
 	[MODE_AUTO] = "auto", [MODE_PRECOPY] = "precopy", [MODE_POSTCOPY] = "postcopy",

@@ -13,8 +13,8 @@
 #include <stdbool.h>
 #include "backend/backend.h"
 #include "criu/criu.h"
-#include "kernel/maps.h"
-#include "kernel/proc.h"
+#include "os/maps.h"
+#include "os/proc.h"
 #include "session/mailbox.h"
 #include "source/figures.h"
 #include "source/guard.h"

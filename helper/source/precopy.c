@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "source/outgoing.h"
-#include "ui/report.h"
+#include "base/report.h"
 
 #define SEND_RUNS	512
 #define SEND_PAGES	16384UL		/* 64 MiB: how often the progress line moves */

@@ -10,9 +10,9 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "kernel/memfs.h"
-#include "kernel/proc.h"
-#include "kernel/safe_dir.h"
+#include "os/memfs.h"
+#include "os/proc.h"
+#include "os/safe_dir.h"
 #include "source/record.h"
 
 #define SOURCE_SUFFIX	"-source"

@@ -12,7 +12,7 @@
 #include <limits.h>
 #include <stdint.h>
 #include "source/guard.h"
-#include "ui/error.h"
+#include "base/error.h"
 
 /**
  * enum record_kind - what has happened to the program

@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include "source/refusals.h"
-#include "ui/report.h"
+#include "base/report.h"
 
 static void refusal_say(const char *text, const char *hint)
 {

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 #include <sys/types.h>
-#include "ui/error.h"
+#include "base/error.h"
 
 /**
  * struct refusals - what speaks against moving a program

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "kernel/proc_files.h"
+#include "os/proc_files.h"
 #include "source/refuse.h"
-#include "ui/report.h"
+#include "base/report.h"
 
 static void refuse_task(const struct outgoing *out, struct refusals *refusals)
 {

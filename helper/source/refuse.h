@@ -3,7 +3,7 @@
 #ifndef MIGRATE_SOURCE_REFUSE_H
 #define MIGRATE_SOURCE_REFUSE_H
 
-#include "kernel/proc_files.h"
+#include "os/proc_files.h"
 #include "source/outgoing.h"
 #include "source/refusals.h"
 

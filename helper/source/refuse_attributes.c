@@ -9,7 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
-#include "kernel/proc_files.h"
+#include "os/proc_files.h"
 #include "source/refuse.h"
 
 /* Flags in /proc/PID/stat: PF_MCE_PROCESS; PF_MEMALLOC_NOIO with PF_LOCAL_THROTTLE */

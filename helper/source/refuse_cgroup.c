@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "kernel/cgroup_mounts.h"
+#include "os/cgroup_mounts.h"
 #include "source/refuse.h"
 
 /**

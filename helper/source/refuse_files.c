@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/xattr.h>
-#include "kernel/proc_files.h"
+#include "os/proc_files.h"
 #include "source/refuse.h"
 
 /* Their files are knobs of the kernel, without content of their own. */

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <xxhash.h>
-#include "kernel/proc_files.h"
+#include "os/proc_files.h"
 #include "source/refuse.h"
 
 /**

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
-#include "kernel/proc_files.h"
+#include "os/proc_files.h"
 #include "source/refuse.h"
 
 #define NAME_BYTES	64

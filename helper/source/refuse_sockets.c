@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "kernel/proc_files.h"
+#include "os/proc_files.h"
 #include "source/refuse.h"
 
 #define STATE_CLOSE	7

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "kernel/proc_files.h"
-#include "kernel/unix_diag.h"
+#include "os/proc_files.h"
+#include "os/unix_diag.h"
 #include "source/refuse.h"
 
 /**

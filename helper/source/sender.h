@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include "backend/backend.h"
-#include "kernel/page_set.h"
+#include "pages/page_set.h"
 #include "wire/stream.h"
 
 /**

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include "source/outgoing.h"
-#include "ui/report.h"
+#include "base/report.h"
 
 #define REPLY_TIMEOUT_MS	60000
 #define REFUSALS_SAID		32

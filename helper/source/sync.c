@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "source/outgoing.h"
-#include "ui/report.h"
+#include "base/report.h"
 
 #define REASON_MS	3000	/* how long to wait for the other side's reason */
 #define SILENCE_MS	10000	/* for so long nothing is said of an answer that does not come */

@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
-#include "kernel/proc.h"
+#include "os/proc.h"
 #include "source/timerfds.h"
 
 static void refresh_one(int pidfd, int target_fd)

@@ -9,7 +9,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 #include "source/outgoing.h"
-#include "ui/report.h"
+#include "base/report.h"
 
 /* What watch_body() waits for. */
 enum { WATCH_KICK, WATCH_SIGNALS, WATCH_TARGET, WATCH_KEEPER, WATCH_DUMP, WATCHED };

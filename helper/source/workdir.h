@@ -3,7 +3,7 @@
 #define MIGRATE_SOURCE_WORKDIR_H
 
 #include <limits.h>
-#include "ui/error.h"
+#include "base/error.h"
 
 #define WORKDIR_PARENT	"../parent"	/* from the images directory */
 

@@ -9,7 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include "kernel/page_set.h"
+#include "pages/page_set.h"
 
 static inline int make_uffd(const void *at, uint64_t pages)
 {

@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "dest/attributes.h"
-#include "kernel/attributes.h"
+#include "os/attributes.h"
 #include "source/attributes.h"
 
 static void cpus_lists(void **state)

@@ -16,7 +16,7 @@
 #include <cmocka.h>
 #include "backend/backend.h"
 #include "backend/run_list.h"
-#include "kernel/page_set.h"
+#include "pages/page_set.h"
 #include "wire/conn.h"
 #include "wire/stream.h"
 

@@ -12,7 +12,7 @@
 #include "dest/budget.h"
 #include "dest/memory.h"
 #include "dest/verify.h"
-#include "kernel/proc.h"
+#include "os/proc.h"
 
 #define MIB	(1UL << 20)
 #define LOW	(1UL << 46)

@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "kernel/cgroup.h"
+#include "os/cgroup.h"
 
 /** struct counter - a process that counts as fast as it can, for all to see */
 struct counter {

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "kernel/cgroup_mounts.h"
+#include "os/cgroup_mounts.h"
 
 /* The kernel writes blanks, tabs, newlines and backslashes as an octal number. */
 static const char mounts[] =

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <cmocka.h>
-#include "ui/error.h"
+#include "base/error.h"
 
 static void first_error_wins(void **state)
 {

@@ -24,7 +24,7 @@
 #include "dest/fault.h"
 #include "dest/populate.h"
 #include "dest/receive.h"
-#include "dest/sets.h"
+#include "pages/sets.h"
 #include "tests/own_uffd.h"
 
 #define P		PAGE_BYTES

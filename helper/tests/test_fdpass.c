@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "dest/fdpass.h"
-#include "kernel/fds.h"
+#include "os/fds.h"
 
 static void a_full_socket_does_not_block(void **state)
 {

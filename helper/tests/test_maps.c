@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "kernel/maps.h"
+#include "os/maps.h"
 
 static int parse(const char *text, struct vma_list *list, struct error *err)
 {

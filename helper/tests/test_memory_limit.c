@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "kernel/memory_limit.h"
+#include "os/memory_limit.h"
 
 static char dir[64];
 

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "ui/out.h"
+#include "base/out.h"
 
 #define LINE	"a line of text\n"
 

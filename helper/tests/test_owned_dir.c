@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "kernel/owned_dir.h"
+#include "os/owned_dir.h"
 
 static char top[64];
 

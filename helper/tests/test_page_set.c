@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include "kernel/page_set.h"
+#include "pages/page_set.h"
 
 #define PAGE(n)		((uint64_t)(n) << PAGE_SHIFT)
 #define MODEL_PAGES	200000UL	/* over several blocks of the bitmap */

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "kernel/pending.h"
+#include "os/pending.h"
 
 #define BIT(sig)	(1ULL << ((sig) - 1))
 

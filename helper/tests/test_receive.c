@@ -12,7 +12,7 @@
 #include <cmocka.h>
 #include "dest/precheck.h"
 #include "dest/receive.h"
-#include "dest/sets.h"
+#include "pages/sets.h"
 
 #define BASE	0x7f0000000000UL
 #define P	PAGE_BYTES

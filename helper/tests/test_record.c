@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "kernel/proc.h"
+#include "os/proc.h"
 #include "source/record.h"
 
 static char base[64], dir[128];

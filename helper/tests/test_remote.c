@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "kernel/remote.h"
+#include "os/remote.h"
 
 /* What the child and the test share. */
 struct shared {

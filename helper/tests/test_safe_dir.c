@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "kernel/safe_dir.h"
+#include "os/safe_dir.h"
 
 #define OTHER	4711
 

@@ -7,8 +7,8 @@
 #include <cmocka.h>
 #include <netlink/genl/genl.h>
 #include <netlink/msg.h>
-#include "kernel/sessions.h"
-#include "session.h"
+#include "backend/sessions.h"
+#include "cli/session_rows.h"
 
 #define FAMILY	30
 

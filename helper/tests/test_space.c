@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "dest/memory.h"
-#include "dest/sets.h"
+#include "pages/sets.h"
 
 #define BASE	0x7f0000000000UL
 #define P	PAGE_BYTES

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <cmocka.h>
-#include "dest/sets.h"
+#include "pages/sets.h"
 #include "dest/store.h"
 
 #define BASE	0x7f0000000000UL

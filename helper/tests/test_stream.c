@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "kernel/page_set.h"
+#include "pages/page_set.h"
 #include "wire/conn.h"
 #include "wire/stream.h"
 

@@ -13,9 +13,9 @@
 #include <cmocka.h>
 #include <jansson.h>
 #include "dest/tell.h"
-#include "ui/report.h"
+#include "base/report.h"
 #include "tests/course_walk.h"
-#include "ui/text.h"
+#include "base/text.h"
 #include "wire/control.h"
 
 static void becomes(const char *from, const char *want)

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
-#include "ui/error.h"
+#include "base/error.h"
 
 #define CONN_DEFAULT_PORT	"7070"
 #define CONN_ID_BYTES		16

@@ -4,7 +4,7 @@
 
 #include "control.pb-c.h"	/* generated from control.proto: Migrate__Control … */
 #include <stdbool.h>
-#include "ui/error.h"
+#include "base/error.h"
 #include "wire/course.h"
 
 #define PROTOCOL_VERSION	2	/* of all that goes over the connections; both sides speak the same */

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "control.pb-c.h"
-#include "ui/error.h"
+#include "base/error.h"
 
 /** enum course_side - the two ends of a migration; values are bits */
 enum course_side { COURSE_SOURCE = 1, COURSE_DEST = 2 };

@@ -2,7 +2,7 @@
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
-#include "ui/text.h"
+#include "base/text.h"
 #include "wire/message.h"
 
 #define NAME_MAX_BYTES		128	/* of a host, a program, a version */

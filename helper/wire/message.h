@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "control.pb-c.h"
-#include "ui/error.h"
+#include "base/error.h"
 
 #define MESSAGE_HEAD_BYTES	2	/* in which the kind of a message stands */
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include "kernel/page_set.h"
+#include "pages/page_set.h"
 #include "wire/conn.h"
 #include "wire/stream.h"
 

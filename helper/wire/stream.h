@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 #include <linux/splice_vm.h>
-#include "ui/error.h"
+#include "base/error.h"
 
 /** enum frame_kind - the magic of the head; values are on the wire */
 enum frame_kind {

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include "kernel/safe_dir.h"
+#include "os/safe_dir.h"
 #include "wire/unix.h"
 
 #define BACKLOG		64

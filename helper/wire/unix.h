@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 #include <sys/types.h>
-#include "ui/error.h"
+#include "base/error.h"
 
 #define UNIX_PREFIX	"unix:"
 

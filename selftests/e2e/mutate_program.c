@@ -11,7 +11,7 @@
 #include "criu/image.h"
 #include "criu/pagemap.h"
 #include "images.pb-c.h"
-#include "kernel/page_set.h"
+#include "pages/page_set.h"
 #include "mutate.h"
 
 static void *grow(void *list, size_t nr, size_t size)

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/utsname.h>
-#include "kernel/page_set.h"
+#include "pages/page_set.h"
 #include "mutate.h"
 #include "mutate_target.h"
 #include "wire/stream.h"

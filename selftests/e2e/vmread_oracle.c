@@ -20,7 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "backend/backend.h"
-#include "kernel/cgroup.h"
+#include "os/cgroup.h"
 #include "ksft.h"
 #include "mirror_compare.h"
 #include "mirror_load.h"

@@ -17,8 +17,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "kernel/proc.h"
-#include "kernel/uffd.h"
+#include "os/proc.h"
+#include "os/uffd.h"
 #include "trick.h"
 
 static void init_main(int rpc_fd, const struct cgroup *group)

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include "kernel/proc.h"
+#include "os/proc.h"
 #include "trick.h"
 
 static int nr_tests, nr_failed;

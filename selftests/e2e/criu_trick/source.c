@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "kernel/proc.h"
+#include "os/proc.h"
 #include "trick.h"
 
 static int listen_on(int *port)

@@ -12,9 +12,9 @@
 #include <sys/types.h>
 #include "criu/criu.h"
 #include "criu/pagemap.h"
-#include "kernel/cgroup.h"
-#include "kernel/maps.h"
-#include "kernel/page_set.h"
+#include "os/cgroup.h"
+#include "os/maps.h"
+#include "pages/page_set.h"
 
 /* TAP. Return: @good */
 bool ok(bool good, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

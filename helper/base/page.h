@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef MIGRATE_BASE_PAGE_H
+#define MIGRATE_BASE_PAGE_H
+
+#define PAGE_SHIFT	12
+#define PAGE_BYTES	(1UL << PAGE_SHIFT)
+#define USER_END	(1UL << 47)	/* first address above user space, 4-level x86-64 */
+
+#endif

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stdio.h>
+#include "backend/sessions.h"
+#include "cli/monitor.h"
+#include "cli/flags.h"
+#include "base/report.h"
+#include "cli/session_rows.h"
+
+static int say(void *ctx, const struct session *session, struct error *err)
+{
+	const char *name = session_event_name(session->cmd);
+	char text[256];
+
+	/* A newer module may tell more. */
+	if (!name)
+		return 0;
+	session_event_text(session, text, sizeof(text));
+	report_print("%s\n", text);
+	report_event(name, session_json(session));
+	return 0;
+}
+
+/* Return: only after an error */
+static void monitor(struct sessions *sessions, struct error *err)
+{
+	bool lost = false;
+
+	report_say("listening for events of the module");
+	while (!sessions_listen(sessions, say, NULL, &lost, err)) {
+		if (!lost)
+			continue;
+		report_print("some events were lost: `migrate-helper status` says how it is now\n");
+		report_event("lost", NULL);
+	}
+}
+
+static const char usage[] =
+	"Usage: migrate-helper monitor [--json]\n"
+	"Say what becomes of the module's sessions, until it is interrupted.\n\n"
+	"  --json    one JSON object a line\n"
+	"  --help\n";
+
+int monitor_main(int argc, char **argv)
+{
+	bool json = false;
+	const struct flag flags[] = { { "json", &json }, { 0 } };
+	int code = flags_parse(argc, argv, usage, flags);
+	struct error err = { 0 };
+	struct sessions sessions;
+
+	if (code >= 0)
+		return code;
+	report_init(json);
+	if (!sessions_open(&sessions, true, &err)) {
+		monitor(&sessions, &err);
+		sessions_close(&sessions);
+	}
+	if (error_is_set(&err))
+		report_error(&err);
+	return err.code;
+}

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef MIGRATE_CLI_MONITOR_H
+#define MIGRATE_CLI_MONITOR_H
+
+/** monitor_main() - the verb `monitor`: what becomes of sessions. Return: enum exit_code */
+int monitor_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A person decides that a program which was handed over goes on here: the helper that moved it
+ * has ended, and nobody knows whether it runs at the destination.
+ */
+#define _GNU_SOURCE
+#include <ftw.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "os/proc.h"
+#include "cli/release.h"
+#include "source/record.h"
+#include "base/report.h"
+
+/**
+ * struct release - options, and what was found
+ * @dir: directory of the migration; empty: none was found
+ */
+struct release {
+	pid_t pid;
+	const char *base;
+	bool force, json;
+	char dir[PATH_MAX];
+	enum record_kind kind;
+	struct record record;
+};
+
+static void usage(FILE *to)
+{
+	fputs("Usage: migrate-helper release --pid PID [--force] [OPTION]...\n"
+	      "Let a program that was handed over, and does not run at the destination, go on here.\n\n"
+	      "  --pid PID         the program; \"migrate-helper status\" lists those in doubt\n"
+	      "  --force           yes, it does not run there: two of it would be worse than none\n"
+	      "  --images-dir DIR  what --images-dir of migrate was\n"
+	      "  --json            one JSON object a line\n"
+	      "  --help\n", to);
+}
+
+/* 0: it is none */
+static pid_t parse_pid(const char *text)
+{
+	char *end;
+	long pid = strtol(text, &end, 10);
+
+	return *text < '0' || *text > '9' || *end || pid > INT_MAX ? 0 : pid;
+}
+
+static int wrong(const char *fmt, const char *value)
+{
+	fputs("migrate-helper: ", stderr);
+	fprintf(stderr, fmt, value);
+	fputs("\n\n", stderr);
+	usage(stderr);
+	return CODE_USAGE;
+}
+
+/* Return: -1 to go on, else an exit code */
+static int parse(int argc, char **argv, struct release *rel)
+{
+	static const struct option table[] = {
+		{ "pid", required_argument, NULL, 'p' },
+		{ "force", no_argument, NULL, 'f' },
+		{ "images-dir", required_argument, NULL, 'd' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 }
+	};
+	int c;
+
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "h", table, NULL)) >= 0) {
+		switch (c) {
+		case 'p':
+			rel->pid = parse_pid(optarg);
+			if (!rel->pid)
+				return wrong("--pid is \"%s\", and should be a number from 1 on", optarg);
+			break;
+		case 'f':
+			rel->force = true;
+			break;
+		case 'd':
+			rel->base = optarg;
+			if (*optarg != '/')
+				return wrong("--images-dir is \"%s\", and should be an absolute path", optarg);
+			break;
+		case 'j':
+			rel->json = true;
+			break;
+		case 'h':
+			usage(stdout);
+			return CODE_OK;
+		default:
+			usage(stderr);
+			return CODE_USAGE;
+		}
+	}
+	if (optind != argc)
+		return wrong("\"%s\" is not expected", argv[optind]);
+	return rel->pid ? -1 : wrong("%s is missing", "--pid");
+}
+
+static int is_it(void *ctx, const char *dir, enum record_kind kind, const struct record *record)
+{
+	struct release *rel = ctx;
+
+	if (record->guard.pid != rel->pid)
+		return 0;
+	rel->record = *record;
+	rel->kind = kind;
+	snprintf(rel->dir, sizeof(rel->dir), "%s", dir);
+	return -1;
+}
+
+static int find(struct release *rel, struct error *err)
+{
+	record_each(rel->base, is_it, rel);
+	if (!*rel->dir)
+		return error_set(err, CODE_TARGET,
+				 "\"migrate-helper status\" lists programs that were handed over; if migrate had --images-dir, give it here too",
+				 "process %d was not handed over, or has ended", rel->pid);
+	if (!record_process_is(&rel->record))
+		return error_set(err, CODE_TARGET, NULL,
+				 "process %d, which was handed over to %s, has ended", rel->pid,
+				 rel->record.to);
+	/* before COMMIT nothing can run there */
+	if (!rel->force && rel->kind == RECORD_COMMIT)
+		return error_set(err, CODE_USAGE, "look there first; say --force when you know that it does not",
+				 "process %d was handed over to %s and may run there", rel->pid,
+				 rel->record.to);
+	return 0;
+}
+
+/* Return: a descriptor that keeps others away, or -1 with @err */
+static int take(const struct release *rel, struct error *err)
+{
+	int fd = record_lock(rel->dir, rel->kind);
+
+	if (fd < 0)
+		return error_errno(err, CODE_TARGET, NULL, "the record of process %d is gone",
+				   rel->pid);
+	if (!flock(fd, LOCK_EX | LOCK_NB))
+		return fd;
+	close(fd);
+	return error_set(err, CODE_NOT_READY, "wait for it, or end it first",
+			 "a migrate-helper still looks after process %d", rel->pid);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	remove(path);
+	return 0;
+}
+
+static int let_go(struct release *rel, struct error *err)
+{
+	int lock = take(rel, err), ret = -1;
+
+	if (lock < 0)
+		return -1;
+	rel->record.guard.pidfd = proc_pidfd(rel->pid, err);
+	/* the pid may have been given away while it was opened */
+	if (rel->record.guard.pidfd >= 0 && !record_process_is(&rel->record))
+		error_set(err, CODE_TARGET, NULL, "process %d has ended", rel->pid);
+	/* in this order: a release that is killed in between can be said again */
+	else if (rel->record.guard.pidfd >= 0 && !guard_off(&rel->record.guard, err))
+		ret = record_remove(rel->dir, rel->kind, err);
+	/* that of CRIU, where no keeper is left to remove it */
+	if (!ret)
+		guard_forget(&rel->record.guard);
+	if (!ret)
+		nftw(rel->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	close(lock);
+	return ret;
+}
+
+int release_main(int argc, char **argv)
+{
+	struct release *rel = calloc(1, sizeof(*rel));
+	struct error err = { 0 };
+	int code;
+
+	if (!rel)
+		return CODE_INTERNAL;
+	code = parse(argc, argv, rel);
+	if (code >= 0) {
+		free(rel);
+		return code;
+	}
+	report_init(rel->json);
+	if (find(rel, &err) || let_go(rel, &err)) {
+		report_error(&err);
+	} else {
+		report_say("process %d goes on here", rel->pid);
+		report_event("released", json_pack("{s:i}", "pid", rel->pid));
+	}
+	free(rel);
+	return err.code;
+}

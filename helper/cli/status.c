@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stdio.h>
+#include <unistd.h>
+#include "os/proc.h"
+#include "backend/sessions.h"
+#include "source/record.h"
+#include "cli/status.h"
+#include "cli/flags.h"
+#include "base/report.h"
+#include "cli/session_rows.h"
+
+#define WATCH_SECONDS	1
+
+/** struct table - one look at all sessions; @list: for JSON */
+struct table {
+	json_t *list;
+	size_t rows;
+};
+
+/* The name that the process has now. */
+static void program_name(const struct session *session, char *name, size_t size)
+{
+	struct proc_status status;
+	struct error err = { 0 };
+
+	snprintf(name, size, "-");
+	if (session->attached && !session->gone && session->pid &&
+	    !proc_status_read(session->pid, &status, &err))
+		snprintf(name, size, "%s", status.comm);
+}
+
+static int add_row(void *ctx, const struct session *session, struct error *err)
+{
+	struct table *table = ctx;
+	char text[256], name[32];
+
+	if (!table->rows++)
+		report_print("%s\n", session_head);
+	program_name(session, name, sizeof(name));
+	session_row(session, name, text, sizeof(text));
+	report_print("%s\n", text);
+	json_array_append_new(table->list, session_json(session));
+	return 0;
+}
+
+/**
+ * struct standing - programs that stand here because of a migration; for JSON
+ * @handed_over: whoever looks after them
+ * @alone: not handed over, and helper and keeper are dead
+ */
+struct standing {
+	json_t *handed_over, *alone;
+};
+
+static int add_record(void *ctx, const char *dir, enum record_kind kind,
+		      const struct record *record)
+{
+	struct standing *standing = ctx;
+	pid_t pid = record->guard.pid;
+
+	if (!record_process_is(record) ||
+	    (kind == RECORD_GUARD && !record_is_alone(dir, kind)))
+		return 0;
+	if (kind == RECORD_COMMIT)
+		report_print("process %d was handed over to %s and stands here; if it does not run there: migrate-helper release --pid %d --force\n",
+			     pid, record->to, pid);
+	else
+		report_print("process %d stands here since a migration to %s that nobody looks after any more: migrate-helper release --pid %d\n",
+			     pid, record->to, pid);
+	json_array_append_new(kind == RECORD_COMMIT ? standing->handed_over : standing->alone,
+			      json_pack("{s:i,s:s,s:s}", "pid", pid, "to", record->to, "dir", dir));
+	return 0;
+}
+
+/* @sessions: for JSON, stolen; NULL when the module did not say */
+static void say_status(json_t *sessions)
+{
+	struct standing standing = { .handed_over = json_array(), .alone = json_array() };
+	json_t *fields;
+
+	record_each(NULL, add_record, &standing);
+	fields = json_pack("{s:o,s:o}", "handed_over", standing.handed_over, "alone",
+			   standing.alone);
+	if (sessions)
+		json_object_set_new(fields, "sessions", sessions);
+	report_event("status", fields);
+}
+
+static int look(struct sessions *sessions, struct error *err)
+{
+	struct table table = { .list = json_array() };
+
+	if (sessions_dump(sessions, add_row, &table, err)) {
+		json_decref(table.list);
+		return -1;
+	}
+	if (!table.rows)
+		report_print("no sessions\n");
+	say_status(table.list);
+	return 0;
+}
+
+static int watch(struct sessions *sessions, struct error *err)
+{
+	bool tty = !report_is_json() && isatty(STDOUT_FILENO);
+
+	for (;;) {
+		if (tty)
+			report_print("\033[H\033[J");
+		if (look(sessions, err))
+			return -1;
+		if (!tty)
+			report_print("\n");
+		sleep(WATCH_SECONDS);
+	}
+}
+
+static const char usage[] =
+	"Usage: migrate-helper status [OPTION]...\n"
+	"Say who has a session of the module on whom and how far it is, and which programs were\n"
+	"handed over and stand here.\n\n"
+	"  --watch   again every second\n"
+	"  --json    one JSON object a line\n"
+	"  --help\n";
+
+int status_main(int argc, char **argv)
+{
+	bool json = false, again = false;
+	const struct flag flags[] = { { "json", &json }, { "watch", &again }, { 0 } };
+	int code = flags_parse(argc, argv, usage, flags);
+	struct error err = { 0 };
+	struct sessions sessions;
+
+	if (code >= 0)
+		return code;
+	report_init(json);
+	if (sessions_open(&sessions, false, &err)) {
+		/* a program that stands wants to be seen without the module too */
+		say_status(NULL);
+	} else {
+		if (again)
+			watch(&sessions, &err);
+		else
+			look(&sessions, &err);
+		sessions_close(&sessions);
+	}
+	if (error_is_set(&err))
+		report_error(&err);
+	return err.code;
+}

@@ -1,8 +1,0 @@
-/* SPDX-License-Identifier: GPL-2.0 */
-#ifndef MIGRATE_MONITOR_H
-#define MIGRATE_MONITOR_H
-
-/** monitor_main() - the verb `monitor`: what becomes of sessions. Return: enum exit_code */
-int monitor_main(int argc, char **argv);
-
-#endif

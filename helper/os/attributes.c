@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/prctl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "os/attributes.h"
+
+#define IOPRIO_WHO_PROCESS	1
+#define UTIL_MAX		1024
+#define FLAG_UTIL_CLAMP		0x60
+
+/* Flags in /proc/PID/stat: PF_MEMALLOC_NOIO and PF_LOCAL_THROTTLE */
+#define IO_FLUSHER		0x00180000U
+
+/* Return: a line of the file without its end, or -1 with errno */
+static int read_line(const char *path, char *line, size_t size)
+{
+	FILE *file = fopen(path, "re");
+	int ret = -1;
+
+	if (!file)
+		return -1;
+	errno = EIO;
+	if (fgets(line, size, file)) {
+		line[strcspn(line, "\n")] = 0;
+		ret = 0;
+	}
+	fclose(file);
+	return ret;
+}
+
+static int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), ret;
+
+	if (fd < 0)
+		return -1;
+	ret = write(fd, text, strlen(text)) < 0 ? -1 : 0;
+	close(fd);
+	return ret;
+}
+
+/* What the kernel shows of a mitigation that a thread can ask for. */
+static unsigned int parse_mitigation(const char *text)
+{
+	static const struct {
+		const char *text;
+		unsigned int value;
+	} states[] = {
+		{ "thread force mitigated", PR_SPEC_FORCE_DISABLE },
+		{ "conditional force disabled", PR_SPEC_FORCE_DISABLE },
+		{ "thread mitigated", PR_SPEC_DISABLE },
+		{ "conditional disabled", PR_SPEC_DISABLE },
+		{ "globally mitigated", MITIGATION_NEEDLESS },
+		{ "always disabled", MITIGATION_NEEDLESS },
+		{ "not vulnerable", MITIGATION_NEEDLESS },
+		{ "not affected", MITIGATION_NEEDLESS },
+	};
+
+	for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++)
+		if (!strncmp(text, states[i].text, strlen(states[i].text)))
+			return states[i].value;
+	return 0;
+}
+
+void thread_attributes_parse(const char *line, struct thread_attributes *attributes)
+{
+	int no_new_privs;
+	char text[64];
+
+	if (!strncmp(line, "NSpid:", 6))
+		attributes->ns_tid = atoi(strrchr(line, '\t') + 1);
+	else if (sscanf(line, "NoNewPrivs: %d", &no_new_privs) == 1)
+		attributes->no_new_privs = no_new_privs;
+	else if (sscanf(line, "Speculation_Store_Bypass: %63[^\n]", text) == 1)
+		attributes->store_bypass = parse_mitigation(text);
+	else if (sscanf(line, "SpeculationIndirectBranch: %63[^\n]", text) == 1)
+		attributes->indirect_branch = parse_mitigation(text);
+	else
+		sscanf(line, "CapAmb: %" SCNx64, &attributes->ambient);
+}
+
+/* Flags behind the name, which may hold blanks and brackets itself. */
+static int read_flags(pid_t pid, struct thread_attributes *attributes, struct error *err)
+{
+	char path[64], line[1024];
+	unsigned int flags;
+	const char *close;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", pid, attributes->tid);
+	if (read_line(path, line, sizeof(line)))
+		return error_errno(err, CODE_TARGET, NULL, "cannot read %s", path);
+	close = strrchr(line, ')');
+	if (!close || sscanf(close + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1)
+		return error_set(err, CODE_TARGET, NULL, "cannot read %s", path);
+	attributes->io_flusher = (flags & IO_FLUSHER) == IO_FLUSHER;
+	return 0;
+}
+
+static int read_status(pid_t pid, struct thread_attributes *attributes, struct error *err)
+{
+	char path[64], line[1024];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", pid, attributes->tid);
+	file = fopen(path, "re");
+	if (!file)
+		return error_errno(err, CODE_TARGET, NULL, "cannot open %s", path);
+	while (fgets(line, sizeof(line), file))
+		thread_attributes_parse(line, attributes);
+	fclose(file);
+	return attributes->ns_tid ? 0 :
+	       error_set(err, CODE_TARGET, NULL, "cannot read %s", path);
+}
+
+int thread_cpus(pid_t tid, struct cpus *cpus)
+{
+	memset(cpus, 0, sizeof(*cpus));
+	return syscall(SYS_sched_getaffinity, tid, CPUS_BYTES, cpus->bits) < 0 ? -1 : 0;
+}
+
+int thread_attributes_read(pid_t pid, pid_t tid, struct thread_attributes *attributes,
+			   struct error *err)
+{
+	char path[64], line[64];
+
+	memset(attributes, 0, sizeof(*attributes));
+	attributes->tid = tid;
+	if (read_status(pid, attributes, err) || read_flags(pid, attributes, err))
+		return -1;
+	if (syscall(SYS_sched_getattr, tid, &attributes->sched, sizeof(attributes->sched), 0))
+		return error_errno(err, CODE_TARGET, NULL,
+				   "cannot read how thread %d is scheduled", tid);
+	/* the kernel has this file for processes, and shows any thread as one by its number */
+	snprintf(path, sizeof(path), "/proc/%d/timerslack_ns", tid);
+	if (read_line(path, line, sizeof(line)))
+		return error_errno(err, CODE_TARGET, NULL, "cannot read %s", path);
+	attributes->timer_slack_ns = strtoull(line, NULL, 10);
+	attributes->io_priority = syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid);
+	if (attributes->io_priority < 0)
+		return error_errno(err, CODE_TARGET, NULL, "cannot read the I/O priority of thread %d",
+				   tid);
+	if (thread_cpus(tid, &attributes->cpus))
+		return error_errno(err, CODE_TARGET, NULL, "cannot read the affinity of thread %d",
+				   tid);
+	return 0;
+}
+
+int process_attributes_read(pid_t pid, struct process_attributes *attributes, struct error *err)
+{
+	char path[64], line[64];
+
+	memset(attributes, 0, sizeof(*attributes));
+	snprintf(path, sizeof(path), "/proc/%d/coredump_filter", pid);
+	if (read_line(path, line, sizeof(line)))
+		return error_errno(err, CODE_TARGET, NULL, "cannot read %s", path);
+	attributes->coredump_filter = strtoul(line, NULL, 16);
+	snprintf(path, sizeof(path), "/proc/%d/autogroup", pid);
+	attributes->has_autogroup =
+		!read_line(path, line, sizeof(line)) &&
+		sscanf(line, "/autogroup-%*d nice %d", &attributes->autogroup_nice) == 1;
+	return 0;
+}
+
+int thread_set_timer_slack(pid_t tid, uint64_t ns)
+{
+	char path[64], text[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/timerslack_ns", tid);
+	snprintf(text, sizeof(text), "%" PRIu64, ns);
+	return write_text(path, text);
+}
+
+/* The kernel's own bounds, or a kernel that clamps nothing. */
+static bool clamps(const struct thread_sched *sched)
+{
+	return sched->sched_util_min || (sched->sched_util_max && sched->sched_util_max != UTIL_MAX);
+}
+
+bool thread_has_sched(const struct thread_sched *wanted, const struct thread_sched *now)
+{
+	if (clamps(wanted) && (wanted->sched_util_min != now->sched_util_min ||
+			       wanted->sched_util_max != now->sched_util_max))
+		return false;
+	return wanted->sched_policy == now->sched_policy &&
+	       wanted->sched_flags == now->sched_flags && wanted->sched_nice == now->sched_nice &&
+	       wanted->sched_priority == now->sched_priority &&
+	       wanted->sched_runtime == now->sched_runtime &&
+	       wanted->sched_deadline == now->sched_deadline &&
+	       wanted->sched_period == now->sched_period;
+}
+
+int thread_set_sched(pid_t tid, const struct thread_sched *wanted)
+{
+	struct thread_sched sched = *wanted;
+
+	sched.size = sizeof(sched);
+	if (clamps(wanted))
+		sched.sched_flags |= FLAG_UTIL_CLAMP;
+	return syscall(SYS_sched_setattr, tid, &sched, 0);
+}
+
+int thread_set_io_priority(pid_t tid, int io_priority)
+{
+	return syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, tid, io_priority);
+}
+
+int thread_set_cpus(pid_t tid, const struct cpus *cpus)
+{
+	return syscall(SYS_sched_setaffinity, tid, CPUS_BYTES, cpus->bits);
+}
+
+int process_set_coredump_filter(pid_t pid, unsigned int value)
+{
+	char path[64], text[16];
+
+	snprintf(path, sizeof(path), "/proc/%d/coredump_filter", pid);
+	snprintf(text, sizeof(text), "%#x", value);
+	return write_text(path, text);
+}
+
+int process_set_autogroup_nice(pid_t pid, int value)
+{
+	char path[64], text[16];
+
+	snprintf(path, sizeof(path), "/proc/%d/autogroup", pid);
+	snprintf(text, sizeof(text), "%d", value);
+	return write_text(path, text);
+}

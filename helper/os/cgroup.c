@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include "os/affinity.h"
+#include "os/cgroup.h"
+#include "os/cgroup_mounts.h"
+
+#define MOUNT_POINT		"/sys/fs/cgroup"
+#define FREEZE_TIMEOUT_MS	10000
+#define EMPTY_ROUNDS		1000	/* a program that forks all the time is followed so often */
+#define PATH_BYTES		(PATH_MAX + 128)
+
+static void sleep_ms(int ms)
+{
+	struct timespec tick = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
+
+	nanosleep(&tick, NULL);
+}
+
+static int write_file(const char *dir, const char *name, const char *text)
+{
+	char path[PATH_BYTES];
+	ssize_t n;
+	int fd, saved;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	n = write(fd, text, strlen(text));
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return n == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+/* Return: true when a line of the file is @wanted */
+static bool file_says(const char *dir, const char *name, const char *wanted)
+{
+	char path[PATH_BYTES], line[64];
+	bool found = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	file = fopen(path, "re");
+	while (file && !found && fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = 0;
+		found = !strcmp(line, wanted);
+	}
+	if (file)
+		fclose(file);
+	return found;
+}
+
+static const char *controller(enum cgroup_kind kind)
+{
+	return kind == CGROUP_V1 ? "freezer" : "memory";
+}
+
+/* Path in a line of /proc/PID/cgroup ("ID:CONTROLLERS:PATH") of a hierarchy of @kind, or NULL. */
+static char *line_path(char *line, enum cgroup_kind kind)
+{
+	char *controllers = strchr(line, ':'), *path;
+
+	path = controllers ? strchr(controllers + 1, ':') : NULL;
+	if (!path)
+		return NULL;
+	*path++ = 0;
+	path[strcspn(path, "\n")] = 0;
+	if (kind == CGROUP_V2)
+		return !strncmp(line, "0:", 2) && !controllers[1] ? path : NULL;
+	return cgroup_list_has(controllers + 1, controller(kind)) ? path : NULL;
+}
+
+int cgroup_line(pid_t pid, enum cgroup_kind kind, char *line, size_t size)
+{
+	char name[32] = "/proc/self/cgroup", *text = NULL, *path;
+	size_t cap = 0;
+	FILE *file;
+	int ret = -1;
+
+	if (pid)
+		snprintf(name, sizeof(name), "/proc/%d/cgroup", pid);
+	file = fopen(name, "re");
+	while (file && ret && getline(&text, &cap, file) > 0) {
+		path = line_path(text, kind);
+		if (path && strlen(path) < size) {
+			strcpy(line, path);
+			ret = 0;
+		}
+	}
+	free(text);
+	if (file)
+		fclose(file);
+	return ret;
+}
+
+static const char *freeze_file(enum cgroup_kind kind)
+{
+	return kind == CGROUP_V2 ? "cgroup.freeze" : "freezer.state";
+}
+
+/* Whether a group can be made, and has the freezer: told by making it once. */
+static bool try_group(const struct cgroup *group)
+{
+	char path[PATH_BYTES];
+	bool ok;
+
+	if (mkdir(group->dir, 0755) && errno != EEXIST)
+		return false;
+	snprintf(path, sizeof(path), "%s/%s", group->dir, freeze_file(group->kind));
+	ok = !access(path, W_OK);
+	rmdir(group->dir);
+	return ok;
+}
+
+/*
+ * Directory of the group @path below a mount of its hierarchy.
+ * @point: where the hierarchy is mounted, @root: the group that is the root of that mount
+ */
+static int dir_at(const char *point, const char *root, const char *path, char *dir, size_t size)
+{
+	if (!strcmp(root, "/"))
+		root = "";
+	/* a group above the mount's root, or beside it, has no directory here */
+	if (strncmp(path, root, strlen(root)) || !strncmp(path, "/..", 3))
+		return -1;
+	path += strlen(root);
+	if (!strcmp(path, "/"))
+		path = "";
+	if ((*path && *path != '/') || strlen(point) + strlen(path) >= size)
+		return -1;
+	stpcpy(stpcpy(dir, point), path);
+	return 0;
+}
+
+static bool walk_mounts(enum cgroup_kind kind, cgroup_mount_fn fn, void *ctx)
+{
+	return cgroup_mounts_walk(CGROUP_MOUNTINFO, kind == CGROUP_V2 ? "" : controller(kind), fn,
+				  ctx);
+}
+
+/** struct plan - what is looked for, for try_mount() */
+struct plan {
+	struct cgroup *group;
+	enum cgroup_place place;
+	const char *name;
+};
+
+static bool try_mount(void *ctx, const char *point, const char *root)
+{
+	struct plan *plan = ctx;
+	struct cgroup *group = plan->group;
+
+	if (dir_at(point, root, group->line, group->home, sizeof(group->home)) ||
+	    snprintf(group->dir, sizeof(group->dir), "%s/%s",
+		     plan->place == CGROUP_TOP ? point : group->home, plan->name) >=
+	    (int)sizeof(group->dir))
+		return false;
+	return try_group(group);
+}
+
+int cgroup_plan(struct cgroup *group, pid_t pid, enum cgroup_place place, const char *name)
+{
+	static const enum cgroup_kind kinds[] = { CGROUP_V2, CGROUP_V1 };
+	struct plan plan = { .group = group, .place = place, .name = name };
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		memset(group, 0, sizeof(*group));
+		group->kind = kinds[i];
+		if (!cgroup_line(pid, kinds[i], group->line, sizeof(group->line)) &&
+		    walk_mounts(kinds[i], try_mount, &plan))
+			return 0;
+	}
+	memset(group, 0, sizeof(*group));
+	return -1;
+}
+
+int cgroup_plan_mounted(struct cgroup *group, enum cgroup_place place, const char *name)
+{
+	if (!cgroup_plan(group, 0, place, name))
+		return 0;
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) ||
+	    mount("cgroup2", MOUNT_POINT, "cgroup2", 0, NULL))
+		return -1;
+	if (cgroup_plan(group, 0, place, name))
+		return -1;
+	group->own_mount = true;
+	return 0;
+}
+
+void cgroup_hide(const struct cgroup *group)
+{
+	if (group->own_mount)
+		umount2(MOUNT_POINT, MNT_DETACH);
+}
+
+/** struct where - for find_dir() */
+struct where {
+	char line[PATH_MAX];
+	char *dir, *point;
+	size_t dir_size, point_size;
+};
+
+static bool find_dir(void *ctx, const char *point, const char *root)
+{
+	struct where *where = ctx;
+
+	if (strlen(point) >= where->point_size ||
+	    dir_at(point, root, where->line, where->dir, where->dir_size))
+		return false;
+	strcpy(where->point, point);
+	return true;
+}
+
+int cgroup_dir(pid_t pid, enum cgroup_kind kind, char *dir, size_t dir_size, char *point,
+	       size_t point_size)
+{
+	struct where where = { .dir = dir, .dir_size = dir_size, .point = point,
+			       .point_size = point_size };
+
+	return !cgroup_line(pid, kind, where.line, sizeof(where.line)) &&
+	       walk_mounts(kind, find_dir, &where) ? 0 : -1;
+}
+
+int cgroup_make(const struct cgroup *group, struct error *err)
+{
+	if (group->kind == CGROUP_NONE)
+		return error_set(err, CODE_NOT_READY, "mount -t cgroup2 none /sys/fs/cgroup",
+				 "this machine has no control groups that can freeze a program");
+	if (mkdir(group->dir, 0755) && errno != EEXIST)
+		return error_errno(err, CODE_NOT_READY, NULL, "cannot make control group %s",
+				   group->dir);
+	return 0;
+}
+
+bool cgroup_exists(const struct cgroup *group)
+{
+	return group->kind != CGROUP_NONE && !access(group->dir, F_OK);
+}
+
+static int move_to(const char *dir, pid_t pid)
+{
+	struct affinity affinity = { 0 };
+	char text[16];
+	int ret;
+
+	snprintf(text, sizeof(text), "%d", pid);
+	if (pid)
+		affinity_save(&affinity, pid);
+	ret = write_file(dir, "cgroup.procs", text);
+	affinity_restore(&affinity);
+	return ret;
+}
+
+int cgroup_add(const struct cgroup *group, pid_t pid)
+{
+	return move_to(group->dir, pid);
+}
+
+int cgroup_back(const struct cgroup *group, pid_t pid)
+{
+	return move_to(group->home, pid);
+}
+
+int cgroup_wait_frozen(const struct cgroup *group, struct error *err)
+{
+	bool v2 = group->kind == CGROUP_V2;
+
+	for (int ms = 0; ms < FREEZE_TIMEOUT_MS; ms++) {
+		if (v2 ? file_says(group->dir, "cgroup.events", "frozen 1") :
+			 file_says(group->dir, "freezer.state", "FROZEN"))
+			return 0;
+		sleep_ms(1);
+	}
+	return error_set(err, CODE_INTERNAL, NULL,
+			 "the processes in control group %s did not freeze within %d s",
+			 group->dir, FREEZE_TIMEOUT_MS / 1000);
+}
+
+int cgroup_freeze(const struct cgroup *group, struct error *err)
+{
+	if (write_file(group->dir, freeze_file(group->kind),
+		       group->kind == CGROUP_V2 ? "1" : "FROZEN"))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot freeze control group %s",
+				   group->dir);
+	return cgroup_wait_frozen(group, err);
+}
+
+bool cgroup_is_told_to_freeze(const struct cgroup *group)
+{
+	return group->kind != CGROUP_NONE &&
+	       file_says(group->dir, group->kind == CGROUP_V2 ? "cgroup.freeze" :
+			 "freezer.self_freezing", "1");
+}
+
+void cgroup_thaw_command(const struct cgroup *group, char *text, size_t size)
+{
+	snprintf(text, size, "echo %s >%.200s/%s", group->kind == CGROUP_V2 ? "0" : "THAWED",
+		 group->dir, freeze_file(group->kind));
+}
+
+int cgroup_thaw(const struct cgroup *group, struct error *err)
+{
+	char command[sizeof(err->hint)];
+
+	if (!write_file(group->dir, freeze_file(group->kind),
+			group->kind == CGROUP_V2 ? "0" : "THAWED"))
+		return 0;
+	cgroup_thaw_command(group, command, sizeof(command));
+	return error_errno(err, CODE_INTERNAL, command, "cannot thaw control group %s",
+			   group->dir);
+}
+
+size_t cgroup_pids(const struct cgroup *group, pid_t **pids)
+{
+	char path[PATH_BYTES];
+	size_t nr = 0;
+	FILE *file;
+	pid_t pid;
+
+	*pids = NULL;
+	snprintf(path, sizeof(path), "%s/cgroup.procs", group->dir);
+	file = fopen(path, "re");
+	while (file && fscanf(file, "%d", &pid) == 1) {
+		pid_t *more = pid > 0 ? reallocarray(*pids, nr + 1, sizeof(pid)) : NULL;
+
+		if (!more)
+			continue;
+		*pids = more;
+		(*pids)[nr++] = pid;
+	}
+	if (file)
+		fclose(file);
+	return nr;
+}
+
+void cgroup_kill(const struct cgroup *group)
+{
+	size_t nr;
+	pid_t *pids;
+
+	if (!cgroup_exists(group) || !write_file(group->dir, "cgroup.kill", "1"))
+		return;
+	nr = cgroup_pids(group, &pids);
+	for (size_t i = 0; i < nr; i++)
+		kill(pids[i], SIGKILL);
+	free(pids);
+	if (group->kind == CGROUP_V1)
+		write_file(group->dir, "freezer.state", "THAWED");
+}
+
+int cgroup_empty(const struct cgroup *group)
+{
+	for (int i = 0; i < EMPTY_ROUNDS; i++) {
+		size_t nr, moved = 0;
+		pid_t *pids;
+
+		nr = cgroup_pids(group, &pids);
+		for (size_t j = 0; j < nr; j++)
+			/* ESRCH: it has ended meanwhile */
+			moved += !cgroup_back(group, pids[j]) || errno == ESRCH;
+		free(pids);
+		if (!nr)
+			return 0;
+		if (!moved)
+			return -1;
+	}
+	return -1;
+}
+
+int cgroup_remove(const struct cgroup *group, int timeout_ms)
+{
+	if (group->kind == CGROUP_NONE)
+		return 0;
+	for (int ms = 0; rmdir(group->dir) && errno != ENOENT; ms += 10) {
+		if (errno != EBUSY || ms >= timeout_ms)
+			return -1;
+		sleep_ms(10);
+	}
+	return 0;
+}

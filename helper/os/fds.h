@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef MIGRATE_OS_FDS_H
+#define MIGRATE_OS_FDS_H
+
+#include <stddef.h>
+
+/** fds_close_others() - close all descriptors from 3 on but the @nr ones of @keep (-1: none) */
+void fds_close_others(const int *keep, size_t nr);
+
+#endif

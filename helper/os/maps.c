@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include "os/maps.h"
+#include "base/page.h"
+
+static bool name_is_special(const char *name)
+{
+	return !strncmp(name, "[vdso", 5) || !strncmp(name, "[vvar", 5) ||
+	       !strncmp(name, "[vsyscall", 9) || !strncmp(name, "[uprobes", 8);
+}
+
+/* Return: false when @line does not begin a mapping */
+static bool parse_head(const char *line, struct vma *vma, int *name_at)
+{
+	char prot[5];
+
+	*name_at = 0;
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %x:%x %" SCNu64 " %n", &vma->start,
+		   &vma->end, prot, &vma->major, &vma->minor, &vma->ino, name_at) != 6 || !*name_at)
+		return false;
+	vma->prot = (prot[0] == 'r' ? PROT_READ : 0) | (prot[1] == 'w' ? PROT_WRITE : 0) |
+		    (prot[2] == 'x' ? PROT_EXEC : 0);
+	vma->shared = prot[3] == 's';
+	vma->anon = !vma->ino && !vma->major && !vma->minor;
+	return true;
+}
+
+static void parse_flags(char *flags, struct vma *vma)
+{
+	char *save, *flag;
+
+	for (flag = strtok_r(flags, " \n", &save); flag; flag = strtok_r(NULL, " \n", &save)) {
+		if (!strcmp(flag, "ht"))
+			vma->hugetlb = true;
+		else if (!strcmp(flag, "lo"))
+			vma->locked = true;
+		else if (!strcmp(flag, "io") || !strcmp(flag, "pf"))
+			vma->io = true;
+		else if (!strcmp(flag, "mw"))
+			vma->maywrite = true;
+		else if (!strcmp(flag, "wf"))
+			vma->wipeonfork = true;
+		else if (!strcmp(flag, "gd"))
+			vma->growsdown = true;
+		else if (!strcmp(flag, "um") || !strcmp(flag, "uw") || !strcmp(flag, "ui"))
+			vma->uffd = true;
+	}
+}
+
+static int append(struct vma_list *list, const struct vma *vma, const char *name,
+		  struct vma **last, struct error *err)
+{
+	struct vma *vmas = list->vmas;
+
+	/* grown by doubling; the capacity is the next power of two */
+	if (!(list->nr & (list->nr - 1))) {
+		vmas = realloc(vmas, (list->nr ? 2 * list->nr : 1) * sizeof(*vmas));
+		if (!vmas)
+			return error_errno(err, CODE_INTERNAL, NULL, "no memory for mappings");
+		list->vmas = vmas;
+	}
+	vmas += list->nr;
+	*vmas = *vma;
+	vmas->name = strndup(name, strcspn(name, "\n"));
+	if (!vmas->name)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for mappings");
+	vmas->special = name_is_special(vmas->name);
+	list->nr++;
+	*last = vmas;
+	return 0;
+}
+
+/*
+ * The kernel gives a list in pieces. A mapping that merged with earlier ones between two
+ * pieces comes again, larger: the part that is not in the list yet is taken.
+ * Return: false when nothing of it is new
+ */
+static bool clip(struct vma *vma, const struct vma_list *list)
+{
+	uint64_t end = list->nr ? list->vmas[list->nr - 1].end : 0;
+
+	if (vma->start < end)
+		vma->start = end;
+	return vma->start < vma->end;
+}
+
+int maps_parse(FILE *file, struct vma_list *list, struct error *err)
+{
+	struct vma *last = NULL;
+	char *line = NULL;
+	size_t cap = 0;
+	int name_at, ret = 0;
+
+	memset(list, 0, sizeof(*list));
+	while (!ret && getline(&line, &cap, file) > 0) {
+		struct vma vma = { 0 };
+
+		if (parse_head(line, &vma, &name_at)) {
+			/* vsyscall lies above user space */
+			last = NULL;
+			if (vma.end <= vma.start || (vma.start < USER_END && vma.end > USER_END))
+				ret = error_set(err, CODE_INTERNAL, NULL,
+						"a list of mappings has one that cannot be: 0x%lx-0x%lx",
+						vma.start, vma.end);
+			else if (vma.start < USER_END && clip(&vma, list))
+				ret = append(list, &vma, line + name_at, &last, err);
+		} else if (last && !strncmp(line, "VmFlags:", 8)) {
+			parse_flags(line + 8, last);
+		}
+	}
+	if (!ret && ferror(file))
+		ret = error_errno(err, CODE_TARGET, NULL, "cannot read a list of mappings");
+	free(line);
+	if (ret)
+		maps_free(list);
+	return ret;
+}
+
+int maps_read(pid_t pid, bool with_flags, struct vma_list *list, struct error *err)
+{
+	char path[64];
+	FILE *file;
+	int ret;
+
+	memset(list, 0, sizeof(*list));
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, with_flags ? "smaps" : "maps");
+	file = fopen(path, "re");
+	if (!file)
+		return error_errno(err, errno == ENOENT ? CODE_TARGET : CODE_NOT_READY,
+				   errno == EACCES ? "run as root" : NULL, "cannot open %s", path);
+	ret = maps_parse(file, list, err);
+	fclose(file);
+	if (!ret && !list->nr)
+		ret = error_set(err, CODE_TARGET, NULL, "process %d has exited", pid);
+	return ret;
+}
+
+void maps_free(struct vma_list *list)
+{
+	for (size_t i = 0; i < list->nr; i++)
+		free(list->vmas[i].name);
+	free(list->vmas);
+	memset(list, 0, sizeof(*list));
+}
+
+const struct vma *maps_find(const struct vma_list *list, uint64_t addr)
+{
+	size_t low = 0, high = list->nr;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (list->vmas[middle].end <= addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < list->nr && list->vmas[low].start <= addr ? &list->vmas[low] : NULL;
+}
+
+bool vma_is_ours(const struct vma *vma)
+{
+	return !vma->shared && !vma->special && !vma->io && !vma->hugetlb;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* /proc/PID/pagemap: an entry of 64 bits for each page of an address space. */
+#ifndef MIGRATE_OS_PAGEMAP_H
+#define MIGRATE_OS_PAGEMAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "base/error.h"
+
+#define PM_FRAME	((1UL << 55) - 1)	/* number of the frame, or place in swap */
+#define PM_SOFT_DIRTY	(1UL << 55)
+#define PM_FILE		(1UL << 61)		/* a page of a file, or of shared memory */
+#define PM_SWAPPED	(1UL << 62)
+#define PM_PRESENT	(1UL << 63)
+
+/**
+ * pagemap_open() - of @pid; bound to the address space that the process has now
+ *
+ * Numbers of frames are there for CAP_SYS_ADMIN alone; they are 0 for others.
+ */
+int pagemap_open(pid_t pid, struct error *err);
+
+/**
+ * pagemap_read() - entries of @nr pages from @addr on
+ * Return: 0, or -1 with @err: CODE_TARGET when the address space is gone
+ */
+int pagemap_read(int fd, uint64_t addr, size_t nr, uint64_t *entries, struct error *err);
+
+/** pagemap_zero_frame() - the frame of the kernel's page of zeros; 0 when it is not known */
+uint64_t pagemap_zero_frame(void);
+
+/** pagemap_tells_writes() - this kernel has soft-dirty bits: told by writing to a page */
+bool pagemap_tells_writes(void);
+
+#endif

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include "os/pending.h"
+#include "os/proc.h"
+
+/* The process that is looked at, and what was found. */
+struct walk {
+	pid_t pid;
+	uint64_t mask;
+};
+
+static int read_thread(void *ctx, pid_t tid)
+{
+	struct walk *walk = ctx;
+	char path[64], line[256];
+	uint64_t mask;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", walk->pid, tid);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "SigPnd: %" SCNx64, &mask) == 1 ||
+		    sscanf(line, "ShdPnd: %" SCNx64, &mask) == 1)
+			walk->mask |= mask;
+	if (file)
+		fclose(file);
+	return 0;
+}
+
+int pending_read(pid_t pid, uint64_t *mask, struct error *err)
+{
+	struct walk walk = { .pid = pid };
+
+	if (proc_threads(pid, read_thread, &walk, err))
+		return -1;
+	*mask = walk.mask;
+	return 0;
+}
+
+bool pending_has(uint64_t mask, int sig)
+{
+	return mask & 1ULL << (sig - 1);
+}
+
+int pending_fault(uint64_t mask, uint64_t before)
+{
+	static const int faults[] = {
+		SIGKILL, SIGXFSZ, SIGXCPU, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS,
+		SIGABRT, SIGPIPE, SIGCONT,
+	};
+
+	for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++)
+		if (pending_has(mask & ~before, faults[i]))
+			return faults[i];
+	return 0;
+}

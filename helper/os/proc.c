@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "os/proc.h"
+
+#define PF_KTHREAD	0x00200000
+
+static FILE *open_text(pid_t pid, const char *name, struct error *err)
+{
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	file = fopen(path, "re");
+	if (!file && errno == ENOENT)
+		error_set(err, CODE_TARGET, "look for it with ps", "there is no process %d", pid);
+	else if (!file)
+		error_errno(err, CODE_NOT_READY, errno == EACCES ? "run as root" : NULL,
+			    "cannot open %s", path);
+	return file;
+}
+
+/* Fields behind the name, which may hold blanks and brackets itself. */
+static int parse_stat(const char *line, struct proc_status *status)
+{
+	const char *open = strchr(line, '('), *close = strrchr(line, ')');
+	unsigned int flags;
+	int tty, len;
+
+	if (!open || !close)
+		return -1;
+	len = close - open - 1;
+	snprintf(status->comm, sizeof(status->comm), "%.*s", len, open + 1);
+	if (sscanf(close + 1, " %c %d %*d %d %d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %u %*d %"
+		   SCNu64, &status->state, &status->ppid, &status->session, &tty, &flags,
+		   &status->threads, &status->start_ticks) != 7)
+		return -1;
+	status->tty = tty != 0;
+	status->kernel = flags & PF_KTHREAD;
+	return 0;
+}
+
+static void parse_status(char *line, struct proc_status *status)
+{
+	unsigned int mode;
+	uint64_t kib;
+
+	if (sscanf(line, "TracerPid: %d", &status->tracer) == 1)
+		return;
+	if (sscanf(line, "VmRSS: %" SCNu64, &kib) == 1 || sscanf(line, "VmSwap: %" SCNu64, &kib) == 1)
+		status->rss_bytes += kib * 1024;
+	else if (sscanf(line, "Seccomp: %u", &mode) == 1)
+		status->seccomp = mode;
+	else if (!strncmp(line, "NSpid:", 6))
+		status->ns_pid = atoi(strrchr(line, '\t') + 1);
+}
+
+int proc_status_read(pid_t pid, struct proc_status *status, struct error *err)
+{
+	FILE *file = open_text(pid, "stat", err);
+	char *line = NULL;
+	size_t cap = 0;
+	int ret = -1;
+
+	memset(status, 0, sizeof(*status));
+	if (!file)
+		return -1;
+	if (getline(&line, &cap, file) > 0)
+		ret = parse_stat(line, status);
+	fclose(file);
+	file = ret ? NULL : open_text(pid, "status", err);
+	if (file) {
+		while (getline(&line, &cap, file) > 0)
+			parse_status(line, status);
+		fclose(file);
+	}
+	free(line);
+	if (!file || !status->ns_pid)
+		return error_set(err, CODE_TARGET, NULL, "process %d has exited", pid);
+	return 0;
+}
+
+int proc_exe(pid_t pid, char *path, size_t size, struct error *err)
+{
+	char link[32];
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "/proc/%d/exe", pid);
+	len = readlink(link, path, size - 1);
+	if (len < 0)
+		return error_errno(err, CODE_TARGET, NULL, "cannot read %s", link);
+	path[len] = 0;
+	return 0;
+}
+
+int proc_threads(pid_t pid, proc_task_fn fn, void *ctx, struct error *err)
+{
+	struct dirent *entry;
+	char path[32];
+	int ret = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
+	if (!dir)
+		return error_errno(err, CODE_TARGET, NULL, "cannot open %s", path);
+	while (!ret && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			ret = fn(ctx, atoi(entry->d_name));
+	closedir(dir);
+	return ret;
+}
+
+struct children {
+	pid_t pid, first;
+	size_t nr;
+};
+
+static int count_children(void *ctx, pid_t tid)
+{
+	struct children *children = ctx;
+	char name[48];
+	FILE *file;
+	pid_t pid;
+
+	snprintf(name, sizeof(name), "/proc/%d/task/%d/children", children->pid, tid);
+	file = fopen(name, "re");
+	while (file && fscanf(file, "%d", &pid) == 1)
+		if (!children->nr++)
+			children->first = pid;
+	if (file)
+		fclose(file);
+	return 0;
+}
+
+int proc_children(pid_t pid, size_t *nr, pid_t *first, struct error *err)
+{
+	struct children children = { .pid = pid };
+
+	if (proc_threads(pid, count_children, &children, err))
+		return -1;
+	*nr = children.nr;
+	*first = children.first;
+	return 0;
+}
+
+ino_t proc_ns(pid_t pid, const char *name)
+{
+	struct stat st;
+	char path[48];
+
+	if (pid)
+		snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, name);
+	else
+		snprintf(path, sizeof(path), "/proc/self/ns/%s", name);
+	return stat(path, &st) ? 0 : st.st_ino;
+}
+
+int proc_is_64bit(pid_t pid, struct error *err)
+{
+	unsigned char ident[EI_NIDENT] = { 0 };
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, CODE_NOT_READY, "run as root",
+				   "cannot look at the program of process %d", pid);
+	if (read(fd, ident, sizeof(ident)) != sizeof(ident))
+		ident[EI_CLASS] = 0;
+	close(fd);
+	return ident[EI_CLASS] == ELFCLASS64;
+}
+
+int proc_open_clear_refs(pid_t pid, struct error *err)
+{
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/clear_refs", pid);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		error_errno(err, errno == ENOENT ? CODE_TARGET : CODE_NOT_READY, NULL,
+			    "cannot open %s", path);
+	return fd;
+}
+
+int proc_clear_refs(int fd, struct error *err)
+{
+	ssize_t n;
+
+	do {
+		n = pwrite(fd, "4", 1, 0);
+	} while (n < 0 && errno == EINTR);
+	if (n == 1)
+		return 0;
+	return error_errno(err, errno == ESRCH ? CODE_TARGET : CODE_INTERNAL, NULL,
+			   "cannot clear soft-dirty bits");
+}
+
+static char *find_line(const char *path, const char *key)
+{
+	FILE *file = fopen(path, "re");
+	char *line = NULL;
+	size_t cap = 0;
+
+	while (file && getline(&line, &cap, file) > 0)
+		if (!strncmp(line, key, strlen(key))) {
+			fclose(file);
+			return line;
+		}
+	if (file)
+		fclose(file);
+	free(line);
+	return NULL;
+}
+
+uint64_t proc_mem_available(void)
+{
+	char *line = find_line("/proc/meminfo", "MemAvailable:");
+	uint64_t kib = line ? strtoull(line + 13, NULL, 10) : 0;
+
+	free(line);
+	return kib * 1024;
+}
+
+char *proc_cpu_flags(void)
+{
+	char *line = find_line("/proc/cpuinfo", "flags"), *colon, *flags = NULL;
+
+	if (line) {
+		colon = strchr(line, ':');
+		line[strcspn(line, "\n")] = 0;
+		flags = colon && colon[1] ? strdup(colon + 2) : NULL;
+	}
+	free(line);
+	return flags;
+}
+
+int proc_pidfd(pid_t pid, struct error *err)
+{
+	int fd = syscall(SYS_pidfd_open, pid, 0);
+
+	if (fd < 0)
+		return error_errno(err, errno == ESRCH ? CODE_TARGET : CODE_INTERNAL, NULL,
+				   "cannot get hold of process %d", pid);
+	return fd;
+}
+
+int proc_oom_score_adj(pid_t pid, int *score, struct error *err)
+{
+	char path[48];
+	FILE *file;
+	int ret = -1;
+
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
+	file = fopen(path, "re");
+	if (file && fscanf(file, "%d", score) == 1)
+		ret = 0;
+	if (ret)
+		error_errno(err, CODE_TARGET, NULL, "cannot read %s", path);
+	if (file)
+		fclose(file);
+	return ret;
+}
+
+int proc_set_oom_score_adj(pid_t pid, int score, struct error *err)
+{
+	char path[48];
+	FILE *file;
+	int old, ret;
+
+	if (!proc_oom_score_adj(pid, &old, err) && old == score)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
+	file = fopen(path, "we");
+	ret = !file || fprintf(file, "%d\n", score) < 0;
+	if (file && fclose(file))
+		ret = -1;
+	return ret ? error_errno(err, CODE_INTERNAL, NULL, "cannot write %s", path) : 0;
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "os/proc_files.h"
+
+int proc_fd_flags(pid_t pid, int fd)
+{
+	char path[48], line[64];
+	int flags = -1;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", pid, fd);
+	file = fopen(path, "re");
+	if (!file)
+		return -1;
+	while (flags < 0 && fgets(line, sizeof(line), file))
+		if (sscanf(line, "flags: %o", (unsigned int *)&flags) != 1)
+			flags = -1;
+	fclose(file);
+	return flags;
+}
+
+bool proc_fd_is_on(pid_t pid, int fd, const long *types, size_t nr)
+{
+	struct statfs fs;
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+	if (statfs(path, &fs))
+		return false;
+	for (size_t i = 0; i < nr; i++)
+		if (fs.f_type == types[i])
+			return true;
+	return false;
+}
+
+int proc_fd_get(pid_t pid, int fd)
+{
+	int pidfd = syscall(SYS_pidfd_open, pid, 0), copy, saved;
+
+	if (pidfd < 0)
+		return -1;
+	copy = syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+	saved = errno;
+	close(pidfd);
+	errno = saved;
+	return copy;
+}
+
+bool proc_file_is_deleted(const struct proc_file *file)
+{
+	return !file->st.st_nlink;
+}
+
+void proc_comm(pid_t pid, char comm[32])
+{
+	char path[32];
+	FILE *file;
+
+	strcpy(comm, "?");
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	if (fgets(comm, 32, file))
+		comm[strcspn(comm, "\n")] = 0;
+	for (char *at = comm; *at; at++)
+		if (!isprint((unsigned char)*at))
+			*at = '?';
+	fclose(file);
+}
+
+/* Return: false when the descriptor is not open any more */
+static bool file_read(DIR *dir, const char *name, pid_t pid, struct proc_file *file)
+{
+	char path[PATH_MAX];
+	ssize_t n = readlinkat(dirfd(dir), name, path, sizeof(path) - 1);
+
+	if (n < 0 || fstatat(dirfd(dir), name, &file->st, 0))
+		return false;
+	path[n] = 0;
+	file->pid = pid;
+	file->fd = atoi(name);
+	file->flags = 0;
+	if (S_ISREG(file->st.st_mode) || S_ISFIFO(file->st.st_mode))
+		file->flags = proc_fd_flags(pid, file->fd);
+	file->path = file->flags < 0 ? NULL : strdup(path);
+	return file->flags >= 0;
+}
+
+static int files_add(struct proc_files *files, const struct proc_file *file)
+{
+	struct proc_file *all = files->files;
+
+	/* grown by doubling; the capacity is the next power of two */
+	if (!(files->nr & (files->nr - 1)))
+		all = realloc(all, (files->nr ? 2 * files->nr : 1) * sizeof(*all));
+	if (!all || !file->path)
+		return -1;
+	files->files = all;
+	all[files->nr++] = *file;
+	return 0;
+}
+
+int proc_files_read(pid_t pid, struct proc_files *files, struct error *err)
+{
+	struct dirent *entry;
+	char path[32];
+	int ret = 0;
+	DIR *dir;
+
+	memset(files, 0, sizeof(*files));
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	if (!dir)
+		return error_errno(err, errno == ENOENT ? CODE_TARGET : CODE_NOT_READY,
+				   errno == EACCES ? "run as root" : NULL, "cannot open %s", path);
+	while (!ret && (entry = readdir(dir))) {
+		struct proc_file file;
+
+		if (entry->d_name[0] == '.' || !file_read(dir, entry->d_name, pid, &file))
+			continue;
+		ret = files_add(files, &file);
+		if (ret)
+			free(file.path);
+	}
+	closedir(dir);
+	if (ret)
+		proc_files_free(files);
+	return ret ? error_set(err, CODE_INTERNAL, NULL, "no memory for a list of files") : 0;
+}
+
+int proc_files_each(const struct proc_files *files, proc_file_fn fn, void *ctx,
+		    struct error *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < files->nr; i++)
+		ret = fn(ctx, &files->files[i], err);
+	return ret;
+}
+
+void proc_files_free(struct proc_files *files)
+{
+	for (size_t i = 0; i < files->nr; i++)
+		free(files->files[i].path);
+	free(files->files);
+	memset(files, 0, sizeof(*files));
+}
+
+static void links_of(pid_t pid, proc_link_fn fn, void *ctx)
+{
+	char name[32], path[PATH_MAX];
+	struct dirent *entry;
+	DIR *dir;
+
+	snprintf(name, sizeof(name), "/proc/%d/fd", pid);
+	dir = opendir(name);
+	while (dir && (entry = readdir(dir))) {
+		ssize_t n = readlinkat(dirfd(dir), entry->d_name, path, sizeof(path) - 1);
+
+		if (n > 0) {
+			path[n] = 0;
+			fn(ctx, pid, atoi(entry->d_name), path);
+		}
+	}
+	if (dir)
+		closedir(dir);
+}
+
+void proc_links(pid_t except, proc_link_fn fn, void *ctx)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	pid_t pid;
+
+	while (dir && (entry = readdir(dir))) {
+		pid = atoi(entry->d_name);
+		if (pid > 0 && pid != except)
+			links_of(pid, fn, ctx);
+	}
+	if (dir)
+		closedir(dir);
+}

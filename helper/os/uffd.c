@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include "base/page.h"
+#include "os/uffd.h"
+
+/* One ioctl; *@bytes: how far it came. Returns 0 or the errno. */
+static int install(int uffd, uint64_t addr, const void *src, uint64_t want, int64_t *bytes)
+{
+	struct uffdio_copy copy = { .dst = addr, .src = (uintptr_t)src, .len = want };
+	struct uffdio_zeropage zero = { .range = { .start = addr, .len = want } };
+	int ret;
+
+	/* an early EAGAIN leaves the out field as it was */
+	if (src) {
+		ret = ioctl(uffd, UFFDIO_COPY, &copy);
+		*bytes = ret ? copy.copy : (int64_t)want;
+	} else {
+		ret = ioctl(uffd, UFFDIO_ZEROPAGE, &zero);
+		*bytes = ret ? zero.zeropage : (int64_t)want;
+	}
+	return ret ? errno : 0;
+}
+
+static enum uffd_result install_all(int uffd, uint64_t addr, const char *src,
+				    uint64_t nr_pages, uint64_t *done)
+{
+	uint64_t step = nr_pages;
+
+	*done = 0;
+	while (*done < nr_pages) {
+		uint64_t offset = *done << PAGE_SHIFT;
+		int64_t bytes;
+		int error;
+
+		if (step > nr_pages - *done)
+			step = nr_pages - *done;
+		error = install(uffd, addr + offset, src ? src + offset : NULL,
+				step << PAGE_SHIFT, &bytes);
+		if (bytes > 0) {
+			*done += bytes >> PAGE_SHIFT;
+			continue;
+		}
+		/* ENOENT also says that the range leaves the mapping it begins in */
+		if (error == ENOENT && step > 1) {
+			step /= 2;
+			continue;
+		}
+		switch (error) {
+		case EINTR:
+			continue;
+		case EAGAIN:
+			return UFFD_AGAIN;
+		case EEXIST:
+			return UFFD_EXISTS;
+		case ENOENT:
+			return UFFD_NO_VMA;
+		case ESRCH:
+			return UFFD_GONE;
+		default:
+			errno = error;
+			return UFFD_FAILED;
+		}
+	}
+	return UFFD_OK;
+}
+
+enum uffd_result uffd_copy(int uffd, uint64_t addr, const void *src, uint64_t nr_pages,
+			   uint64_t *done)
+{
+	return install_all(uffd, addr, src, nr_pages, done);
+}
+
+enum uffd_result uffd_zero(int uffd, uint64_t addr, uint64_t nr_pages, uint64_t *done)
+{
+	return install_all(uffd, addr, NULL, nr_pages, done);
+}
+
+enum uffd_result uffd_mapped(int uffd, uint64_t addr, uint64_t nr_pages)
+{
+	/* CONTINUE is for shared memory: the kernel refuses it with EINVAL once it has the mapping */
+	struct uffdio_continue probe = {
+		.range = { .start = addr, .len = nr_pages << PAGE_SHIFT },
+	};
+
+	if (!ioctl(uffd, UFFDIO_CONTINUE, &probe))
+		return UFFD_OK;
+	switch (errno) {
+	case EAGAIN:
+		return UFFD_AGAIN;
+	case ENOENT:
+		return UFFD_NO_VMA;
+	case ESRCH:
+		return UFFD_GONE;
+	}
+	return UFFD_OK;
+}
+
+int uffd_wake(int uffd, uint64_t start, uint64_t bytes)
+{
+	struct uffdio_range range = { .start = start, .len = bytes };
+
+	return ioctl(uffd, UFFDIO_WAKE, &range);
+}
+
+int uffd_unregister(int uffd, uint64_t start, uint64_t bytes)
+{
+	struct uffdio_range range = { .start = start, .len = bytes };
+
+	return ioctl(uffd, UFFDIO_UNREGISTER, &range);
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include "pages/page_set.h"
+
+#define WORD_BITS	64UL
+#define NR_PAGES	(USER_END >> PAGE_SHIFT)
+#define WORDS_BYTES	(NR_PAGES / 8)
+#define BLOCK_SHIFT	15			/* pages whose bits fill one page of @words */
+#define BLOCK_PAGES	(1UL << BLOCK_SHIFT)
+#define NR_BLOCKS	(NR_PAGES >> BLOCK_SHIFT)
+#define CHUNK_BLOCKS	512UL			/* blocks that become writable at once: 2 MiB of @words */
+#define CHUNK_BYTES	(CHUNK_BLOCKS * (BLOCK_PAGES / 8))
+
+/*
+ * One bit for each page of @words that was ever written, right behind them. It is
+ * what keeps a walk from touching, and so from creating, the rest.
+ */
+static uint64_t *touched(const struct page_set *set)
+{
+	return set->words + WORDS_BYTES / sizeof(*set->words);
+}
+
+/*
+ * Memory that nothing can be written to is not committed: where the kernel overcommits
+ * nothing (vm.overcommit_memory=2), a set takes the chunks that have members.
+ */
+int page_set_init(struct page_set *set)
+{
+	size_t bytes = WORDS_BYTES + NR_BLOCKS / 8;
+	void *map = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+			 0);
+
+	set->nr = 0;
+	set->words = NULL;
+	if (map == MAP_FAILED)
+		return -1;
+	/* a huge page would hold the bits of 64 GiB of address space */
+	madvise(map, bytes, MADV_NOHUGEPAGE);
+	set->words = map;
+	if (!mprotect(touched(set), NR_BLOCKS / 8, PROT_READ | PROT_WRITE))
+		return 0;
+	page_set_destroy(set);
+	return -1;
+}
+
+void page_set_destroy(struct page_set *set)
+{
+	if (set->words)
+		munmap(set->words, WORDS_BYTES + NR_BLOCKS / 8);
+	set->words = NULL;
+	set->nr = 0;
+}
+
+static bool bit(const uint64_t *words, uint64_t at)
+{
+	return words[at / WORD_BITS] >> (at % WORD_BITS) & 1;
+}
+
+/* Bits [*@at, @end) that lie in the word of *@at; *@at moves behind them. */
+static uint64_t next_mask(uint64_t *at, uint64_t end)
+{
+	uint64_t first = *at % WORD_BITS, nr = WORD_BITS - first;
+
+	if (nr > end - *at)
+		nr = end - *at;
+	*at += nr;
+	return (nr == WORD_BITS ? ~0UL : (1UL << nr) - 1) << first;
+}
+
+static uint64_t clamp_end(uint64_t page, uint64_t nr_pages)
+{
+	return page >= NR_PAGES ? page :
+	       nr_pages > NR_PAGES - page ? NR_PAGES : page + nr_pages;
+}
+
+/* Number of the first block that lies behind all pages below @end. */
+static uint64_t blocks(uint64_t end)
+{
+	return (end + BLOCK_PAGES - 1) >> BLOCK_SHIFT;
+}
+
+uint64_t page_set_cost(const struct page_set *set, uint64_t addr, uint64_t nr_pages)
+{
+	uint64_t at = addr >> PAGE_SHIFT, end = clamp_end(at, nr_pages), cost = 0;
+
+	for (uint64_t block = at >> BLOCK_SHIFT; at < end && block < blocks(end); block++)
+		cost += bit(touched(set), block) ? 0 : BLOCK_PAGES / 8;
+	return cost;
+}
+
+static bool chunk_is_open(const struct page_set *set, uint64_t chunk)
+{
+	const uint64_t *words = touched(set) + chunk * (CHUNK_BLOCKS / WORD_BITS);
+
+	for (size_t i = 0; i < CHUNK_BLOCKS / WORD_BITS; i++)
+		if (words[i])
+			return true;
+	return false;
+}
+
+/* A page that the set forgets would be lost to the program, so it ends as without memory. */
+static void open_block(struct page_set *set, uint64_t block)
+{
+	uint64_t chunk = block / CHUNK_BLOCKS;
+
+	if (!chunk_is_open(set, chunk) &&
+	    mprotect((char *)set->words + chunk * CHUNK_BYTES, CHUNK_BYTES,
+		     PROT_READ | PROT_WRITE)) {
+		perror("migrate-helper: no memory for the list of a program's pages");
+		abort();
+	}
+	touched(set)[block / WORD_BITS] |= 1UL << (block % WORD_BITS);
+}
+
+void page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages)
+{
+	uint64_t at = addr >> PAGE_SHIFT, end = clamp_end(at, nr_pages);
+
+	while (at < end) {
+		uint64_t block = at >> BLOCK_SHIFT, *word = &set->words[at / WORD_BITS];
+		uint64_t mask = next_mask(&at, end);
+
+		if (!bit(touched(set), block))
+			open_block(set, block);
+		set->nr += __builtin_popcountl(mask & ~*word);
+		*word |= mask;
+	}
+}
+
+/* First bit at or after @at and below @end that is set (or, with @flip ~0, clear). */
+static uint64_t scan_words(const uint64_t *words, uint64_t at, uint64_t end, uint64_t flip)
+{
+	while (at < end) {
+		uint64_t word = (words[at / WORD_BITS] ^ flip) >> (at % WORD_BITS);
+
+		if (word) {
+			at += __builtin_ctzl(word);
+			return at < end ? at : end;
+		}
+		at = (at / WORD_BITS + 1) * WORD_BITS;
+	}
+	return end;
+}
+
+void page_set_remove(struct page_set *set, uint64_t addr, uint64_t nr_pages)
+{
+	uint64_t at = addr >> PAGE_SHIFT, end = clamp_end(at, nr_pages);
+
+	while (at < end && set->nr) {
+		uint64_t *word = &set->words[at / WORD_BITS], mask;
+
+		if (!bit(touched(set), at >> BLOCK_SHIFT)) {
+			at = scan_words(touched(set), at >> BLOCK_SHIFT, blocks(end), 0) <<
+			     BLOCK_SHIFT;
+			continue;
+		}
+		mask = next_mask(&at, end);
+		if (!(*word & mask))
+			continue;
+		set->nr -= __builtin_popcountl(*word & mask);
+		*word &= ~mask;
+	}
+}
+
+bool page_set_has(const struct page_set *set, uint64_t addr)
+{
+	uint64_t page = addr >> PAGE_SHIFT;
+
+	return page < NR_PAGES && bit(touched(set), page >> BLOCK_SHIFT) && bit(set->words, page);
+}
+
+static uint64_t first_member(const struct page_set *set, uint64_t at, uint64_t end)
+{
+	while (at < end) {
+		uint64_t block = scan_words(touched(set), at >> BLOCK_SHIFT, blocks(end), 0);
+		uint64_t stop = (block + 1) << BLOCK_SHIFT, found;
+
+		if (block << BLOCK_SHIFT > at)
+			at = block << BLOCK_SHIFT;
+		if (stop > end)
+			stop = end;
+		found = scan_words(set->words, at, stop, 0);
+		if (found < stop)
+			return found;
+		at = (block + 1) << BLOCK_SHIFT;
+	}
+	return end;
+}
+
+static uint64_t first_missing(const struct page_set *set, uint64_t at, uint64_t end)
+{
+	while (at < end) {
+		uint64_t stop = ((at >> BLOCK_SHIFT) + 1) << BLOCK_SHIFT, found;
+
+		if (!bit(touched(set), at >> BLOCK_SHIFT))
+			return at;
+		if (stop > end)
+			stop = end;
+		found = scan_words(set->words, at, stop, ~0UL);
+		if (found < stop)
+			return found;
+		at = stop;
+	}
+	return end;
+}
+
+uint64_t page_set_common(const struct page_set *a, const struct page_set *b)
+{
+	uint64_t nr = 0;
+
+	for (uint64_t i = 0; i < NR_BLOCKS / WORD_BITS; i++) {
+		uint64_t both = touched(a)[i] & touched(b)[i];
+
+		for (; both; both &= both - 1) {
+			uint64_t block = i * WORD_BITS + __builtin_ctzl(both);
+			uint64_t word = block * (BLOCK_PAGES / WORD_BITS);
+
+			for (uint64_t end = word + BLOCK_PAGES / WORD_BITS; word < end; word++)
+				nr += __builtin_popcountl(a->words[word] & b->words[word]);
+		}
+	}
+	return nr;
+}
+
+bool page_set_next(const struct page_set *set, uint64_t addr, uint64_t end,
+		   uint64_t max_pages, struct run *run)
+{
+	uint64_t last = (end > USER_END ? USER_END : end) >> PAGE_SHIFT;
+	uint64_t first = first_member(set, addr >> PAGE_SHIFT, last);
+
+	if (first >= last)
+		return false;
+	if (max_pages && last - first > max_pages)
+		last = first + max_pages;
+	run->addr = first << PAGE_SHIFT;
+	run->nr_pages = first_missing(set, first, last) - first;
+	return true;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef MIGRATE_PAGES_PAGE_SET_H
+#define MIGRATE_PAGES_PAGE_SET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/page.h"
+
+/**
+ * struct page_set - a set of pages of one address space
+ * @words: one bit a page for all of user space: a reserved mapping of 4 GiB of
+ *	which only touched parts exist, and can be written; a summary of these is behind them
+ * @nr: pages in the set
+ *
+ * Addresses are bytes, lengths are pages. Not locked: the owner locks.
+ */
+struct page_set {
+	uint64_t *words;
+	uint64_t nr;
+};
+
+/** struct run - @nr_pages pages from @addr (bytes) on */
+struct run {
+	uint64_t addr;
+	uint64_t nr_pages;
+};
+
+int page_set_init(struct page_set *set);	/* 0, or -1 with errno */
+void page_set_destroy(struct page_set *set);
+
+/** page_set_add() - add pages; without memory for them the caller's process is aborted */
+void page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages);
+void page_set_remove(struct page_set *set, uint64_t addr, uint64_t nr_pages);
+
+/** page_set_cost() - bytes of memory that adding these pages would take */
+uint64_t page_set_cost(const struct page_set *set, uint64_t addr, uint64_t nr_pages);
+
+/** page_set_common() - how many pages are in both */
+uint64_t page_set_common(const struct page_set *a, const struct page_set *b);
+bool page_set_has(const struct page_set *set, uint64_t addr);
+
+/**
+ * page_set_next() - first run of members at or after @addr and below @end
+ * @max_pages: longest run wanted; 0 is no limit
+ * Return: false when there is none
+ *
+ * Parts of the address space in which nothing was ever added cost next to nothing;
+ * callers bound @addr..@end by VMAs where they know them.
+ */
+bool page_set_next(const struct page_set *set, uint64_t addr, uint64_t end,
+		   uint64_t max_pages, struct run *run);
+
+#endif

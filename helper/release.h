@@ -1,8 +1,0 @@
-/* SPDX-License-Identifier: GPL-2.0 */
-#ifndef MIGRATE_RELEASE_H
-#define MIGRATE_RELEASE_H
-
-/** release_main() - `migrate-helper release` */
-int release_main(int argc, char **argv);
-
-#endif

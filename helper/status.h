@@ -1,8 +1,0 @@
-/* SPDX-License-Identifier: GPL-2.0 */
-#ifndef MIGRATE_STATUS_H
-#define MIGRATE_STATUS_H
-
-/** status_main() - the verb `status`: who has a session on whom. Return: enum exit_code */
-int status_main(int argc, char **argv);
-
-#endif
