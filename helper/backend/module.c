@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "backend/backend.h"
-#include "pages/page_set.h"
-#include "os/proc.h"
 #include "backend/svm.h"
+#include "os/proc.h"
+#include "pages/page_set.h"
 
 /**
  * struct module - a session of the module

@@ -16,16 +16,16 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 #include "backend/backend.h"
+#include "backend/svm.h"
+#include "base/report.h"
 #include "cli/check.h"
+#include "cli/flags.h"
 #include "criu/criu.h"
+#include "os/cgroup.h"
 #include "os/memfs.h"
-#include "pages/page_set.h"
 #include "os/pagemap.h"
 #include "os/proc.h"
-#include "backend/svm.h"
-#include "os/cgroup.h"
-#include "cli/flags.h"
-#include "base/report.h"
+#include "pages/page_set.h"
 
 #define MEMORY_WANTED		(256UL << 20)
 #define IMAGES_WANTED		(64UL << 20)

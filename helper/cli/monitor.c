@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdio.h>
 #include "backend/sessions.h"
-#include "cli/monitor.h"
-#include "cli/flags.h"
 #include "base/report.h"
+#include "cli/flags.h"
+#include "cli/monitor.h"
 #include "cli/session_rows.h"
 
 static int say(void *ctx, const struct session *session, struct error *err)

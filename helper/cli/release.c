@@ -13,10 +13,10 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "os/proc.h"
-#include "cli/release.h"
-#include "source/record.h"
 #include "base/report.h"
+#include "cli/release.h"
+#include "os/proc.h"
+#include "source/record.h"
 
 /**
  * struct release - options, and what was found

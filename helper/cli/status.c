@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdio.h>
 #include <unistd.h>
-#include "os/proc.h"
 #include "backend/sessions.h"
-#include "source/record.h"
-#include "cli/status.h"
-#include "cli/flags.h"
 #include "base/report.h"
+#include "cli/flags.h"
 #include "cli/session_rows.h"
+#include "cli/status.h"
+#include "os/proc.h"
+#include "source/record.h"
 
 #define WATCH_SECONDS	1
 

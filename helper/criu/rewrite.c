@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/io.h"
 #include "criu/criu.h"
 #include "criu/pagemap.h"
 
@@ -66,7 +67,7 @@ static int parent_add(struct rewrite *rw, uint64_t addr, uint64_t nr_pages, stru
 
 		if (rw->pages->read(rw->pages->ctx, addr, nr, rw->buffer, err))
 			return -1;
-		if (image_write_all(rw->pages_fd, rw->buffer, nr * PAGE_BYTES))
+		if (io_write_all(rw->pages_fd, rw->buffer, nr * PAGE_BYTES))
 			return error_errno(err, CODE_CRIU, NULL,
 					   "cannot write the parent's pages");
 		addr += nr * PAGE_BYTES;

@@ -3,8 +3,8 @@
 #include <sched.h>
 #include <string.h>
 #include "dest/epoch.h"
-#include "pages/sets.h"
 #include "os/uffd.h"
+#include "pages/sets.h"
 
 #define PAST_MAX	1024	/* pieces: an epoch of a program that never rests */
 #define TRIES		20

@@ -5,12 +5,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "dest/epoch.h"
 #include "dest/memory.h"
-#include "pages/sets.h"
 #include "os/uffd.h"
+#include "pages/sets.h"
 
 #define AROUND_PAGES	16	/* as many are installed or requested with one that faulted */
 #define EVENTS_AT_ONCE	16
@@ -213,11 +213,8 @@ int memory_events(struct memory *mem, struct space *space, struct error *err)
 /* How long events were due and none came, as far as it was looked at: a machine may stand still. */
 static void count_blocked(struct space *space)
 {
-	struct timespec now;
-	uint64_t ms;
+	uint64_t ms = clock_now_ms();
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	ms = now.tv_sec * 1000UL + now.tv_nsec / 1000000;
 	if (!space->blocked)
 		space->blocked_ms = 0;
 	else if (ms != space->looked_ms)

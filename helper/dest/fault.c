@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "dest/fault.h"
 #include "wire/stream.h"
 
@@ -175,18 +175,10 @@ static int ready(struct fault_thread *thread, void *about, struct error *err)
 	return space_step(thread, about, err);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void fault_run(struct fault_thread *thread)
 {
 	struct epoll_event events[READY_AT_ONCE];
-	int64_t last_tick = now_ms();
+	int64_t last_tick = clock_now_ms();
 	bool again = false;
 
 	while (!atomic_load(&thread->stop)) {
@@ -198,9 +190,9 @@ void fault_run(struct fault_thread *thread)
 			ready(thread, events[i].data.ptr, &err);
 		retry(thread, &again, &err);
 		send_requests(thread, &err);
-		if (now_ms() - last_tick >= TICK_MS) {
+		if (clock_now_ms() - last_tick >= TICK_MS) {
 			bury_gone(thread);
-			last_tick = now_ms();
+			last_tick = clock_now_ms();
 		}
 		if (error_is_set(&err))
 			thread->hooks.failed(thread->hooks.ctx, &err);

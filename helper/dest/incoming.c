@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
-#include "dest/fdpass.h"
+#include "base/clock.h"
+#include "base/fdpass.h"
 #include "dest/incoming.h"
 #include "dest/precheck.h"
 #include "dest/tell.h"
@@ -53,8 +53,8 @@ static void end_stuck(struct incoming *in, int64_t *failed_ms)
 	if (mailbox_is_committed(&in->box) || !mailbox_failed(&in->box, &err))
 		return;
 	if (!*failed_ms)
-		*failed_ms = places_now_ms();
-	if (places_now_ms() - *failed_ms < UNDO_TIMEOUT_MS)
+		*failed_ms = clock_now_ms();
+	if (clock_now_ms() - *failed_ms < UNDO_TIMEOUT_MS)
 		return;
 	tell("warning", NULL, "%s; what was begun could not be ended in order", err.what);
 	_exit(err.code);
@@ -123,7 +123,7 @@ static int start_watch(struct incoming *in, struct error *err)
 /* Of the time in which a migration must come to Setup; at least 1. */
 static int setup_left_ms(const struct incoming *in)
 {
-	int64_t left = in->setup_by_ms - places_now_ms();
+	int64_t left = in->setup_by_ms - clock_now_ms();
 
 	return left > 1 ? left : 1;
 }
@@ -478,7 +478,7 @@ int incoming_run(int control_fd, int parent_sock, const uint8_t *id, const char 
 	in->memory.fd = -1;
 	in->urgent.fd = -1;
 	in->init_fd = -1;
-	in->setup_by_ms = places_now_ms() + SETUP_TIMEOUT_MS;
+	in->setup_by_ms = clock_now_ms() + SETUP_TIMEOUT_MS;
 	incoming_sync_init(in);
 	/* the keeper is forked before any thread, and removes what was made before */
 	if (take_signals(in, &err) || images_make(&in->images, opts->images_base, id, &err))

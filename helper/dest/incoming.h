@@ -100,7 +100,7 @@ struct incoming {
 	pid_t init_pid;
 	atomic_int init_fd;
 	int signals;
-	int64_t setup_by_ms;	/* when Setup must have come, places_now_ms() */
+	int64_t setup_by_ms;	/* when Setup must have come, clock_now_ms() */
 	uint64_t restore_ns, verified_pages;
 };
 

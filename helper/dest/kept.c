@@ -13,13 +13,13 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "dest/fdpass.h"
+#include "base/clock.h"
+#include "base/fdpass.h"
 #include "dest/kept.h"
 #include "dest/nsinit.h"
 #include "os/fds.h"
 #include "os/pending.h"
 #include "wire/conn.h"
-#include "wire/deadline.h"
 #include "wire/message.h"
 
 #define SPEAK_MS	1000	/* so long a source may take no byte before it is given up */
@@ -135,12 +135,10 @@ static void kept_speak(struct kept *kept, const struct error *gone)
 static void kept_hang_up(struct kept *kept)
 {
 	struct error ignored = { 0 };
-	struct timespec until = deadline_in(CLOCK_MONOTONIC, SPEAK_MS), now;
+	int64_t until_ms = clock_now_ms() + SPEAK_MS;
 	char byte;
 
-	do
-		clock_gettime(CLOCK_MONOTONIC, &now);
-	while (kept->control >= 0 && now.tv_sec <= until.tv_sec &&
+	while (kept->control >= 0 && clock_now_ms() <= until_ms &&
 	       !conn_read(kept->control, &byte, 1, SPEAK_MS, &ignored));
 	kept_forget_control(kept);
 }

@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "dest/memory.h"
 #include "pages/sets.h"
 
@@ -244,12 +245,10 @@ int memory_fetch(struct memory *mem, uint64_t addr, uint64_t nr_pages, void *buf
 		 struct error *err)
 {
 	uint64_t end = addr + nr_pages * PAGE_BYTES, at = addr;
-	struct timespec until;
+	struct timespec until = clock_in_ms(CLOCK_MONOTONIC, FETCH_TIMEOUT_S * 1000);
 	struct run run;
 	int ret;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += FETCH_TIMEOUT_S;
 	memory_lock(mem);
 	ret = pay_fetch(mem, addr, nr_pages, err);
 	for (; !ret && at < end && next_lacking(mem, at, end, &run); at = run_end(&run)) {

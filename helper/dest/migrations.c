@@ -7,7 +7,8 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "dest/fdpass.h"
+#include "base/clock.h"
+#include "base/fdpass.h"
 #include "dest/migrations.h"
 #include "dest/tell.h"
 #include "os/fds.h"
@@ -26,7 +27,7 @@ void migrations_init(struct migrations *migrations, struct serve_options *opts,
 		     struct door *door)
 {
 	*migrations = (struct migrations){
-		.opts = opts, .door = door, .starts = STARTS_MAX, .started_ms = places_now_ms(),
+		.opts = opts, .door = door, .starts = STARTS_MAX, .started_ms = clock_now_ms(),
 	};
 	for (size_t i = 0; i < PLACES_MAX; i++) {
 		migrations->all[i].sock = -1;
@@ -54,7 +55,7 @@ static void tell_to_end(struct migration *migration)
 {
 	if (migration->kill_ms)
 		return;
-	migration->kill_ms = places_now_ms() + END_MS;
+	migration->kill_ms = clock_now_ms() + END_MS;
 	kill(migration->pid, SIGTERM);
 }
 
@@ -72,7 +73,7 @@ static bool is_new(const struct migration *migration)
 static bool evict(struct migrations *migrations, const char *host, bool memory)
 {
 	struct migration *longest = NULL;
-	int64_t now = places_now_ms(), idle, most = -1;
+	int64_t now = clock_now_ms(), idle, most = -1;
 
 	for (size_t i = 0; i < PLACES_MAX; i++) {
 		struct migration *migration = &migrations->all[i];
@@ -111,7 +112,7 @@ static size_t count_of_host(const struct migrations *migrations, const char *hos
 /* Each start is a fork and some lines of the log. */
 static bool may_start(struct migrations *migrations)
 {
-	int64_t now = places_now_ms();
+	int64_t now = clock_now_ms();
 
 	while (migrations->starts < STARTS_MAX && now - migrations->started_ms >= START_MS) {
 		migrations->starts++;
@@ -378,7 +379,7 @@ static void press(struct migrations *migrations, struct migration *migration, in
 
 void migrations_tick(struct migrations *migrations)
 {
-	int64_t now = places_now_ms();
+	int64_t now = clock_now_ms();
 
 	if (atomic_exchange(&migrations->opts->places->memory_short, false))
 		evict(migrations, NULL, true);

@@ -9,11 +9,11 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
+#include "base/text.h"
 #include "dest/precheck.h"
 #include "dest/probe.h"
 #include "os/memory_limit.h"
 #include "os/proc.h"
-#include "base/text.h"
 
 #define MIB		(1UL << 20)
 #define RESERVE		(64 * MIB)	/* what a machine needs besides the program */

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
-#include "dest/fdpass.h"
+#include "base/clock.h"
+#include "base/fdpass.h"
 #include "dest/incoming.h"
 #include "dest/tell.h"
 #include "os/pending.h"
@@ -21,14 +21,6 @@
 #define FINAL_TIMEOUT_MS	30000
 #define FINISH_TIMEOUT_MS	10000
 #define BUSY_MS			600000	/* nothing comes from the source while CRIU works, or memory is compared */
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000UL + now.tv_nsec;
-}
 
 static int read_parent_pages(void *ctx, uint64_t addr, uint64_t nr_pages, void *buf,
 			     struct error *err)
@@ -268,7 +260,7 @@ static int say_ready(struct incoming *in, struct error *err)
 
 int incoming_restore(struct incoming *in, struct error *err)
 {
-	uint64_t begin = now_ns();
+	uint64_t begin = clock_now_ns();
 	int rpc_fd = -1, ret;
 
 	if (incoming_wait(in, &in->sync.final, FINAL_TIMEOUT_MS, "the end of the lists of pages",
@@ -288,7 +280,7 @@ int incoming_restore(struct incoming *in, struct error *err)
 	if (restore_attributes(in, err))
 		return -1;
 	memory_ready(&in->mem);
-	in->restore_ns = now_ns() - begin;
+	in->restore_ns = clock_now_ns() - begin;
 	cost_keep(COST_RESTORE, in->restore_ns);
 	if (in->setup->verify && verify(in, err))
 		return -1;

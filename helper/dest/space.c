@@ -2,9 +2,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "pages/sets.h"
 #include "dest/space.h"
 #include "os/uffd.h"
+#include "pages/sets.h"
 
 struct space *space_new(int uffd, struct error *err)
 {

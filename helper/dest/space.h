@@ -7,8 +7,8 @@
 #define MIGRATE_DEST_SPACE_H
 
 #include <stddef.h>
-#include "pages/page_set.h"
 #include "base/error.h"
+#include "pages/page_set.h"
 
 /** struct space_piece - [@start, @end) holds what was at @origin at the source */
 struct space_piece {

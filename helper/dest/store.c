@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "base/io.h"
 #include "dest/store.h"
 
 #define WINDOW_ALIGN	(1UL << 30)
@@ -262,36 +263,20 @@ void store_punch(struct store *store, uint64_t addr, uint64_t nr_pages)
 int store_write(struct store *store, uint64_t addr, uint64_t nr_pages, const void *data,
 		struct error *err)
 {
-	uint64_t bytes = nr_pages * PAGE_BYTES, done = 0;
-
-	while (done < bytes) {
-		ssize_t n = pwrite(store->fd, (const uint8_t *)data + done, bytes - done,
-				   addr + done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return error_errno(err, CODE_INTERNAL, "free some memory",
-					   "cannot write %lu pages into the mirror", nr_pages);
-		done += n;
-	}
+	if (io_pwrite_all(store->fd, data, nr_pages * PAGE_BYTES, addr))
+		return error_errno(err, CODE_INTERNAL, "free some memory",
+				   "cannot write %lu pages into the mirror", nr_pages);
 	return store_add(store, addr, nr_pages, err);
 }
 
 int store_read(const struct store *store, uint64_t addr, uint64_t nr_pages, void *buf,
 	       struct error *err)
 {
-	uint64_t bytes = nr_pages * PAGE_BYTES, done = 0;
+	size_t bytes = nr_pages * PAGE_BYTES, done;
 
-	while (done < bytes) {
-		ssize_t n = pread(store->fd, (uint8_t *)buf + done, bytes - done, addr + done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return error_errno(err, CODE_INTERNAL, NULL,
-					   "cannot read %lu pages of the mirror", nr_pages);
-		done += n;
-	}
-	return 0;
+	if (io_pread_all(store->fd, buf, bytes, addr, &done))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot read %lu pages of the mirror",
+				   nr_pages);
+	return done == bytes ? 0 : error_set(err, CODE_INTERNAL, NULL,
+					     "the mirror ends before 0x%lx", addr + bytes);
 }

@@ -9,9 +9,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include "base/error.h"
 #include "dest/budget.h"
 #include "pages/page_set.h"
-#include "base/error.h"
 
 /** struct store_range - bytes [@start, @end) that the source announced */
 struct store_range {

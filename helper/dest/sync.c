@@ -5,10 +5,10 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "dest/incoming.h"
 #include "dest/populate.h"
 #include "dest/tell.h"
-#include "wire/deadline.h"
 
 #define GATE_TIMEOUT_MS	30000
 #define REASON_MS	1000
@@ -72,7 +72,7 @@ static int gate(void *ctx, uint32_t round, struct error *err)
 {
 	struct incoming *in = ctx;
 	struct mailbox *box = &in->box;
-	struct timespec until = deadline_in(CLOCK_MONOTONIC, GATE_TIMEOUT_MS);
+	struct timespec until = clock_in_ms(CLOCK_MONOTONIC, GATE_TIMEOUT_MS);
 	bool in_time = true;
 	int ret = 0;
 

@@ -7,7 +7,8 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include "dest/fdpass.h"
+#include "base/clock.h"
+#include "base/fdpass.h"
 #include "dest/incoming.h"
 #include "dest/tell.h"
 #include "os/proc.h"
@@ -73,15 +74,9 @@ static enum outcome wait_complete(struct incoming *in, bool patient)
 	struct error ignored = { 0 };
 
 	for (;;) {
-		struct timespec until;
+		struct timespec until = clock_in_ms(CLOCK_MONOTONIC, POLL_MS);
 		bool done;
 
-		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_nsec += POLL_MS * 1000000L;
-		if (until.tv_nsec >= 1000000000L) {
-			until.tv_sec++;
-			until.tv_nsec -= 1000000000L;
-		}
 		memory_lock(mem);
 		if (!memory_done(mem))
 			pthread_cond_timedwait(&mem->changed, &mem->lock, &until);

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "fuzz/common.h"
 #include "base/report.h"
+#include "fuzz/common.h"
 
 #define PIPE_BYTES	(1 << 20)	/* what a socket takes before it is read */
 #define FDS_LOOKED_AT	128

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <string.h>
-#include "source/outgoing.h"
 #include "base/report.h"
+#include "source/outgoing.h"
 
 #define HOLD_MS		20000	/* a thread in direct I/O does not stand before that has ended */
 

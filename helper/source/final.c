@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <sys/mman.h>
+#include "base/clock.h"
+#include "base/report.h"
 #include "source/limits.h"
 #include "source/outgoing.h"
 #include "source/timerfds.h"
-#include "base/report.h"
 
 #define SEND_RUNS	512
 #define SEND_PAGES	16384UL
@@ -51,7 +52,7 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	warn_groups(out);
 	report_progress("stopping the program");
 	control_set_lost(out->ctl, out->opts->link_timeout_ms);
-	begin = figures_now();
+	begin = clock_now_ns();
 	out->frozen_at_ns = begin;
 	outgoing_limit(out, begin + out->opts->max_frozen_s * 1000000000UL);
 	timerfds_refresh(out->opts->pid);
@@ -60,7 +61,7 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 		limits_explain(out->opts->pid, err);
 		return -1;
 	}
-	out->figures.held_ns = figures_now() - begin;
+	out->figures.held_ns = clock_now_ns() - begin;
 	outgoing_watch_dump(out, criu_dump_fd(out->dump));
 	if (mailbox_failed(&out->box, err) || refuse_children(out, err) ||
 	    outgoing_refuse_frozen(out, err))
@@ -191,7 +192,7 @@ static void find_left(struct outgoing *out)
 static int send_left(struct outgoing *out, struct error *err)
 {
 	struct splice_vm_run runs[SEND_RUNS];
-	uint64_t at = 0, begin = figures_now(), pages = out->memory.pages;
+	uint64_t at = 0, begin = clock_now_ns(), pages = out->memory.pages;
 	uint64_t bytes = out->memory.bytes;
 	uint32_t nr;
 
@@ -201,7 +202,7 @@ static int send_left(struct outgoing *out, struct error *err)
 	page_set_remove(&out->left, 0, USER_END >> PAGE_SHIFT);
 	out->figures.frozen_pages = out->memory.pages - pages;
 	out->figures.frozen_bytes = out->memory.bytes - bytes;
-	out->figures.frozen_send_ns = figures_now() - begin;
+	out->figures.frozen_send_ns = clock_now_ns() - begin;
 	report_say("sent while it stood: %.1f MiB in %.2f s", out->figures.frozen_bytes / 1048576.0,
 		   out->figures.frozen_send_ns / 1e9);
 	return 0;

@@ -8,11 +8,12 @@
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
+#include "base/clock.h"
+#include "base/report.h"
 #include "os/pending.h"
 #include "source/attributes.h"
 #include "source/migrate.h"
 #include "source/outgoing.h"
-#include "base/report.h"
 
 #define HELLO_TIMEOUT_MS	10000
 
@@ -217,7 +218,7 @@ static int run_there(struct outgoing *out, bool *died, struct error *err)
 	if (!msg)
 		return -1;
 	migrate__control__free_unpacked(msg, NULL);
-	out->figures.frozen_ns = figures_now() - out->frozen_at_ns;
+	out->figures.frozen_ns = clock_now_ns() - out->frozen_at_ns;
 	report_say("the program runs there; it stood for %.3f s", out->figures.frozen_ns / 1e9);
 	/* a message that came before a failure counts, so failures are looked at with the queue only */
 	outgoing_state(out, "POSTCOPY", &ignored);
@@ -382,7 +383,7 @@ static int run(struct outgoing *out, struct error *err)
 	if (end_here(out, err))
 		code = err->code;
 	out->figures.moved = true;
-	out->figures.total_ns = figures_now() - out->figures.started_ns;
+	out->figures.total_ns = clock_now_ns() - out->figures.started_ns;
 	outgoing_keep_cost(out);
 	return code;
 }
@@ -427,7 +428,7 @@ int migrate_main(int argc, char **argv)
 	out->memory_fd = out->urgent_fd = -1;
 	out->mode = opts.mode;
 	out->dir.images_fd = out->dir.work_fd = out->dir.parent_fd = -1;
-	out->figures.started_ns = figures_now();
+	out->figures.started_ns = clock_now_ns();
 	out->figures.losses = &out->losses;
 	out->losses.accepted = opts.accepted_losses;
 	pthread_mutex_init(&out->left_lock, NULL);

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/error.h"
 #include "source/loss.h"
 #include "source/options.h"
-#include "base/error.h"
 
 static const char *const mode_names[] = {
 	[MODE_AUTO] = "auto", [MODE_PRECOPY] = "precopy", [MODE_POSTCOPY] = "postcopy",

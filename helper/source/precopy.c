@@ -2,8 +2,9 @@
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
-#include "source/outgoing.h"
+#include "base/clock.h"
 #include "base/report.h"
+#include "source/outgoing.h"
 
 #define SEND_RUNS	512
 #define SEND_PAGES	16384UL		/* 64 MiB: how often the progress line moves */
@@ -147,7 +148,7 @@ static int scan_next(struct precopy *pre, struct error *err)
 {
 	struct outgoing *out = pre->out;
 
-	pre->scanned_ns = figures_now();
+	pre->scanned_ns = clock_now_ns();
 	if (outgoing_scan(out, false, &pre->dirty, err) || follow_maps(out, err))
 		return -1;
 	outgoing_filter(&out->vmas, &pre->dirty);
@@ -185,7 +186,7 @@ static int send_dirty(struct precopy *pre, uint32_t round, struct error *err)
 {
 	struct splice_vm_run runs[SEND_RUNS];
 	struct outgoing *out = pre->out;
-	uint64_t at = 0, done = 0, all = pre->dirty.nr, begin = figures_now();
+	uint64_t at = 0, done = 0, all = pre->dirty.nr, begin = clock_now_ns();
 	uint32_t nr;
 
 	while ((nr = sender_take(&pre->dirty, &at, runs, SEND_RUNS, SEND_PAGES))) {
@@ -194,7 +195,7 @@ static int send_dirty(struct precopy *pre, uint32_t round, struct error *err)
 		for (uint32_t i = 0; i < nr; i++)
 			done += runs[i].nr_pages;
 		report_progress("round %u: %lu of %lu MiB, %.0f MiB/s", round, done >> 8, all >> 8,
-				done / 256.0 / ((figures_now() - begin) / 1e9 + 1e-9));
+				done / 256.0 / ((clock_now_ns() - begin) / 1e9 + 1e-9));
 	}
 	return 0;
 }
@@ -204,7 +205,7 @@ static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 	struct outgoing *out = pre->out;
 	struct sender before = out->memory;
 	struct round_figures figures = { .round = round };
-	uint64_t begin = figures_now();
+	uint64_t begin = clock_now_ns();
 
 	out->memory.round = round;
 	out->last_round = round;
@@ -212,7 +213,7 @@ static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 	    begin_round(out, round, pre->dirty.nr, err) || send_dirty(pre, round, err) ||
 	    sender_mark(&out->memory, FRAME_ROUND, err) || wait_ack(out, round, err))
 		return -1;
-	figures.ns = figures_now() - begin;
+	figures.ns = clock_now_ns() - begin;
 	figures.pages = out->memory.pages - before.pages;
 	figures.copied = out->memory.copied - before.copied;
 	figures.zero = out->memory.zero - before.zero;

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/report.h"
 #include "os/proc_files.h"
 #include "source/refuse.h"
-#include "base/report.h"
 
 static void refuse_task(const struct outgoing *out, struct refusals *refusals)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include "source/outgoing.h"
 #include "base/report.h"
+#include "source/outgoing.h"
 
 #define REASON_MS	500	/* the program stands meanwhile */
 #define PUSH_RUNS	64

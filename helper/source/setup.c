@@ -5,8 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
-#include "source/outgoing.h"
 #include "base/report.h"
+#include "source/outgoing.h"
 
 #define REPLY_TIMEOUT_MS	60000
 #define REFUSALS_SAID		32

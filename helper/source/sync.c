@@ -7,8 +7,9 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "source/outgoing.h"
+#include "base/clock.h"
 #include "base/report.h"
+#include "source/outgoing.h"
 
 #define REASON_MS	3000	/* how long to wait for the other side's reason */
 #define SILENCE_MS	10000	/* for so long nothing is said of an answer that does not come */
@@ -104,7 +105,7 @@ void outgoing_limit(struct outgoing *out, uint64_t until_ns)
 
 int outgoing_left_ms(struct outgoing *out)
 {
-	uint64_t now = figures_now(), until;
+	uint64_t now = clock_now_ns(), until;
 
 	mailbox_lock(&out->box);
 	until = out->sync.until_ns;

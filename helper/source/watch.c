@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
-#include "source/outgoing.h"
 #include "base/report.h"
+#include "source/outgoing.h"
 
 /* What watch_body() waits for. */
 enum { WATCH_KICK, WATCH_SIGNALS, WATCH_TARGET, WATCH_KEEPER, WATCH_DUMP, WATCHED };

@@ -14,7 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "dest/fdpass.h"
+#include "base/clock.h"
+#include "base/fdpass.h"
 #include "dest/migrations.h"
 
 #define LONG_MS		1000000
@@ -40,7 +41,7 @@ static struct migration *begin(size_t nr, uint64_t reserved, int64_t idle_ms)
 	place_begin(migration->place);
 	place_advance(migration->place, PLACE_SETUP);
 	atomic_store(&migration->place->reserved, reserved);
-	atomic_store(&migration->place->progress_ms, places_now_ms() - idle_ms);
+	atomic_store(&migration->place->progress_ms, clock_now_ms() - idle_ms);
 	migration->pid = fork();
 	if (!migration->pid) {
 		for (;;)

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <cmocka.h>
-#include "pages/sets.h"
 #include "dest/store.h"
+#include "pages/sets.h"
 
 #define BASE	0x7f0000000000UL
 #define P	PAGE_BYTES

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "base/clock.h"
 #include "dest/incoming.h"
 #include "source/outgoing.h"
 #include "tests/course_walk.h"
@@ -211,7 +212,7 @@ static void frozen_has_a_limit(void **state)
 	assert_int_equal(walk_to(out->ctl, dest, PHASE_RESTORE, &err), 0);
 	assert_int_equal(outgoing_start_threads(out, outgoing_urgent_run, &err), 0);
 	keeper_new(out);
-	outgoing_limit(out, figures_now() + 300 * 1000000UL);
+	outgoing_limit(out, clock_now_ns() + 300 * 1000000UL);
 	assert_true(outgoing_left_ms(out) > 0);
 	assert_int_equal(outgoing_start_watch(out, &err), 0);
 	assert_null(mailbox_next(&out->box, LATER_MS, &err));
@@ -233,7 +234,7 @@ static void commit_ends_the_limit(void **state)
 	assert_int_equal(outgoing_start_threads(out, outgoing_urgent_run, &err), 0);
 	assert_int_equal(outgoing_commit(out, &err), 0);
 	keeper_new(out);
-	outgoing_limit(out, figures_now() + 100 * 1000000UL);
+	outgoing_limit(out, clock_now_ns() + 100 * 1000000UL);
 	assert_int_equal(outgoing_start_watch(out, &err), 0);
 	assert_null(mailbox_next(&out->box, 600, &err));
 	assert_int_equal(err.code, CODE_NETWORK);

@@ -12,10 +12,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include <jansson.h>
-#include "dest/tell.h"
 #include "base/report.h"
-#include "tests/course_walk.h"
 #include "base/text.h"
+#include "dest/tell.h"
+#include "tests/course_walk.h"
 #include "wire/control.h"
 
 static void becomes(const char *from, const char *want)

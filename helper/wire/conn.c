@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "wire/conn.h"
 #include "wire/unix.h"
 
@@ -264,21 +264,13 @@ int conn_check_preamble(struct conn_preamble *pre, struct error *err)
 	return 0;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
-}
-
 static int wait_for(int fd, short events, int timeout_ms, struct error *err)
 {
-	int64_t until = now_ms() + timeout_ms;
+	int64_t until = clock_now_ms() + timeout_ms;
 	struct pollfd pfd = { .fd = fd, .events = events };
 
 	for (;;) {
-		int64_t left = timeout_ms <= 0 ? -1 : until - now_ms();
+		int64_t left = timeout_ms <= 0 ? -1 : until - clock_now_ms();
 		int ret = poll(&pfd, 1, timeout_ms > 0 && left < 0 ? 0 : (int)left);
 
 		if (ret > 0)

@@ -9,9 +9,9 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "wire/conn.h"
 #include "wire/control.h"
-#include "wire/deadline.h"
 #include "wire/link.h"
 #include "wire/message.h"
 
@@ -51,13 +51,6 @@ struct control {
 	int answer_ms;
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec ts = deadline_in(CLOCK_MONOTONIC, 0);
-
-	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
-}
-
 /* A heartbeat never waits: while a message is being written, that is one. */
 static void beat(struct control *ctl, struct link *link)
 {
@@ -89,7 +82,7 @@ static void look(struct control *ctl, struct link *link, int lost_ms, bool hurry
 
 	if (!ctl->local && link_is_lost(link, lost_ms))
 		give_up(ctl, lost_ms);
-	else if (hurry && since && now_ms() - since >= ABORT_MS)
+	else if (hurry && since && clock_now_ms() - since >= ABORT_MS)
 		give_up(ctl, ABORT_MS);
 }
 
@@ -106,7 +99,7 @@ static void *heart_main(void *arg)
 		int lost_ms;
 
 		pthread_mutex_lock(&ctl->state_lock);
-		until = deadline_in(CLOCK_MONOTONIC, ctl->beat_ms);
+		until = clock_in_ms(CLOCK_MONOTONIC, ctl->beat_ms);
 		while (!ctl->stop && !ctl->beat_now &&
 		       !pthread_cond_timedwait(&ctl->changed, &ctl->state_lock, &until))
 			;
@@ -244,7 +237,7 @@ static int send_locked(struct control *ctl, Migrate__Control__BodyCase body, con
 		return error_set(err, CODE_NETWORK, NULL, "link lost: control is closed");
 	if (enter(ctl, body, err))
 		return -1;
-	atomic_store(&ctl->sending_ms, now_ms());
+	atomic_store(&ctl->sending_ms, clock_now_ms());
 	ret = conn_write(ctl->fd, buf, bytes, timeout_ms, err);
 	atomic_store(&ctl->sending_ms, 0);
 	ctl->broken = ret;
@@ -268,7 +261,7 @@ int control_send(struct control *ctl, const Migrate__Control *msg, struct error 
 
 void control_send_abort(struct control *ctl, const struct error *why, bool unstarted)
 {
-	struct timespec until = deadline_in(CLOCK_REALTIME, ABORT_MS);
+	struct timespec until = clock_in_ms(CLOCK_REALTIME, ABORT_MS);
 	struct error ignored = { 0 };
 	size_t bytes;
 	uint8_t *buf;
@@ -285,7 +278,7 @@ void control_send_abort(struct control *ctl, const struct error *why, bool unsta
 /* For how long nothing may come; 0: for ever, while the link is not lost. */
 static int patience_ms(const struct control *ctl)
 {
-	int64_t left = ctl->answer_by_ms - now_ms();
+	int64_t left = ctl->answer_by_ms - clock_now_ms();
 
 	if (!ctl->answer_by_ms)
 		return ctl->local ? CONN_LOST_MS : 0;
@@ -296,7 +289,7 @@ static int patience_ms(const struct control *ctl)
 
 static bool is_late(const struct control *ctl)
 {
-	return ctl->answer_by_ms && now_ms() >= ctl->answer_by_ms;
+	return ctl->answer_by_ms && clock_now_ms() >= ctl->answer_by_ms;
 }
 
 static int too_late(const struct control *ctl, struct error *err)
@@ -390,7 +383,7 @@ bool control_is_big(const Migrate__Control *msg)
 Migrate__Control *control_recv(struct control *ctl, int timeout_ms, struct error *err)
 {
 	ctl->answer_ms = timeout_ms;
-	ctl->answer_by_ms = timeout_ms < 0 ? 0 : now_ms() + timeout_ms;
+	ctl->answer_by_ms = timeout_ms < 0 ? 0 : clock_now_ms() + timeout_ms;
 	for (;;) {
 		size_t bytes = 0;
 		Migrate__Control *msg = recv_any(ctl, &bytes, err);

@@ -4,20 +4,12 @@
 #include <linux/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
+#include "base/clock.h"
 #include "wire/link.h"
 
 #define PING_MS		600	/* the peer answers probes at most each 500 ms (tcp_invalid_ratelimit) */
 #define PING_GRACE_MS	300	/* for the answer to the second one */
 #define PINGS_LOST	2
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
-}
 
 bool link_is_local(int fd)
 {
@@ -42,7 +34,7 @@ bool link_is_local(int fd)
 
 void link_init(struct link *link, int fd)
 {
-	*link = (struct link){ .fd = fd, .looked_ms = now_ms() };
+	*link = (struct link){ .fd = fd, .looked_ms = clock_now_ms() };
 }
 
 static void ask(struct link *link, int64_t now)
@@ -56,7 +48,7 @@ static void ask(struct link *link, int64_t now)
 void link_asked(struct link *link)
 {
 	if (!link->asked)
-		ask(link, now_ms());
+		ask(link, clock_now_ms());
 }
 
 /*
@@ -74,7 +66,7 @@ static void ping(struct link *link, int64_t now)
 
 bool link_is_lost(struct link *link, unsigned int lost_ms)
 {
-	int64_t now = now_ms(), passed = now - link->looked_ms, limit = lost_ms, heard;
+	int64_t now = clock_now_ms(), passed = now - link->looked_ms, limit = lost_ms, heard;
 	struct tcp_info info = { 0 };
 	socklen_t len = sizeof(info);
 	bool closed;

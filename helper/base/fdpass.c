@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "dest/fdpass.h"
+#include "base/fdpass.h"
 
 union control {
 	char buf[CMSG_SPACE(FDPASS_MAX * sizeof(int))];
@@ -51,31 +51,61 @@ int fdpass_try_send(int sock, const void *msg, size_t bytes, const int *fds, siz
 	return send_one(sock, msg, bytes, fds, nr_fds, MSG_DONTWAIT);
 }
 
-static size_t take_fds(struct msghdr *head, int *fds)
+/* The first FDPASS_MAX descriptors; more than the caller takes are closed. */
+static void take_fds(struct msghdr *head, int *fds, size_t most)
 {
-	size_t nr = 0;
+	size_t taken = 0;
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(head); c; c = CMSG_NXTHDR(head, c)) {
+		size_t nr = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
-		nr = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		memcpy(fds, CMSG_DATA(c), nr * sizeof(int));
+		for (size_t i = 0; i < nr; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+			if (taken < most)
+				fds[taken++] = fd;
+			else
+				close(fd);
+		}
 	}
-	return nr;
 }
 
-int fdpass_recv(int sock, void *msg, size_t bytes, int *fds, int timeout_ms)
+static ssize_t recv_one(int sock, void *buf, size_t bytes, int *fds, size_t most, int *flags)
 {
-	struct iovec iov = { .iov_base = msg, .iov_len = bytes };
+	struct iovec iov = { .iov_base = buf, .iov_len = bytes };
 	union control control;
 	struct msghdr head = {
 		.msg_iov = &iov, .msg_iovlen = 1,
 		.msg_control = control.buf, .msg_controllen = sizeof(control.buf),
 	};
-	struct pollfd poll_in = { .fd = sock, .events = POLLIN };
-	size_t nr;
 	ssize_t n;
-	int ready;
+
+	for (size_t i = 0; i < most; i++)
+		fds[i] = -1;
+	do
+		n = recvmsg(sock, &head, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n >= 0)
+		take_fds(&head, fds, most);
+	*flags = head.msg_flags;
+	return n;
+}
+
+ssize_t fdpass_recv_bytes(int sock, void *buf, size_t bytes, int *fd)
+{
+	int flags;
+
+	return recv_one(sock, buf, bytes, fd, 1, &flags);
+}
+
+int fdpass_recv(int sock, void *msg, size_t bytes, int *fds, int timeout_ms)
+{
+	struct pollfd poll_in = { .fd = sock, .events = POLLIN };
+	int ready, flags;
+	ssize_t n;
 
 	for (size_t i = 0; i < FDPASS_MAX; i++)
 		fds[i] = -1;
@@ -87,16 +117,16 @@ int fdpass_recv(int sock, void *msg, size_t bytes, int *fds, int timeout_ms)
 			errno = ETIMEDOUT;
 		return -1;
 	}
-	do
-		n = recvmsg(sock, &head, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	n = recv_one(sock, msg, bytes, fds, FDPASS_MAX, &flags);
 	if (n <= 0)
 		return n && errno != ECONNRESET ? -1 : 0;
-	nr = take_fds(&head, fds);
-	if (n == (ssize_t)bytes && !(head.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+	if (n == (ssize_t)bytes && !(flags & (MSG_TRUNC | MSG_CTRUNC)))
 		return 1;
-	while (nr--)
-		close(fds[nr]);
+	for (size_t i = 0; i < FDPASS_MAX; i++) {
+		if (fds[i] >= 0)
+			close(fds[i]);
+		fds[i] = -1;
+	}
 	errno = EPROTO;
 	return -1;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Messages with descriptors over a SOCK_SEQPACKET socket pair.
+ * Descriptors that come with bytes over a UNIX socket (SCM_RIGHTS): whole messages over a
+ * SOCK_SEQPACKET socket pair of ours, and bytes of a stream that another program writes.
  */
-#ifndef MIGRATE_DEST_FDPASS_H
-#define MIGRATE_DEST_FDPASS_H
+#ifndef MIGRATE_BASE_FDPASS_H
+#define MIGRATE_BASE_FDPASS_H
 
 #include <stddef.h>
 #include <sys/types.h>
@@ -26,5 +27,12 @@ int fdpass_try_send(int sock, const void *msg, size_t bytes, const int *fds, siz
  * Return: 1 a message, 0 the other end is closed, -1 with errno (ETIMEDOUT, EPROTO, …)
  */
 int fdpass_recv(int sock, void *msg, size_t bytes, int *fds, int timeout_ms);
+
+/**
+ * fdpass_recv_bytes() - up to @bytes of a stream, as recv() gets them
+ * @fd: the first descriptor that came along, close-on-exec, or -1; others are closed
+ * Return: bytes; 0 at the end of the stream; -1 with errno
+ */
+ssize_t fdpass_recv_bytes(int sock, void *buf, size_t bytes, int *fd);
 
 #endif
