@@ -175,6 +175,7 @@ void lazy_server_close(struct lazy_server *srv);
  * @pre_resume: called when CRIU has done its last work in the tasks and before it lets go of
  *	them: CRIU traces every task and waits. A failure gives the restore up, and CRIU is not
  *	answered: whoever gives up kills it
+ * @attaches: called when tracing of CRIU begins, and when it ends; or NULL
  */
 struct criu_restore_opts {
 	int images_dir_fd;
@@ -183,6 +184,7 @@ struct criu_restore_opts {
 	int cancel_fd;
 	const struct cgroup *group;
 	int (*pre_resume)(void *ctx, struct error *err);
+	void (*attaches)(void *ctx, bool on);
 	void *ctx;
 };
 

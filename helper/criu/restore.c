@@ -96,20 +96,37 @@ static int restore_recv(int rpc_fd, int cancel_fd, CriuResp **resp, struct error
 	return rpc_recv(rpc_fd, -1, resp, err);
 }
 
+static int attach_begin(struct criu_attach *attach, const struct criu_restore_opts *opts,
+			struct error *err)
+{
+	if (opts->attaches)
+		opts->attaches(opts->ctx, true);
+	return criu_attach_begin(attach, criu_attach_find(opts->group), opts->cancel_fd, err);
+}
+
+static int attach_run(struct criu_attach *attach, const struct criu_restore_opts *opts,
+		      struct error *err)
+{
+	int ret = criu_attach_run(attach, err);
+
+	if (opts->attaches)
+		opts->attaches(opts->ctx, false);
+	return ret;
+}
+
 static int restore_notified(int rpc_fd, const struct criu_restore_opts *opts, const char *script,
 			    struct error *err)
 {
 	bool attaches = opts->group && !strcmp(script, "post-restore");
 	struct criu_attach attach;
 
-	if (attaches && criu_attach_begin(&attach, criu_attach_find(opts->group), opts->cancel_fd,
-					  err))
+	if (attaches && attach_begin(&attach, opts, err))
 		return -1;
 	if (!strcmp(script, "pre-resume") && opts->pre_resume && opts->pre_resume(opts->ctx, err))
 		return -1;
 	if (rpc_answer(rpc_fd, true, err))
 		return -1;
-	return attaches ? criu_attach_run(&attach, err) : 0;
+	return attaches ? attach_run(&attach, opts, err) : 0;
 }
 
 /*

@@ -21,6 +21,7 @@
 #include "dest/places.h"
 #include "dest/receive.h"
 #include "dest/verify.h"
+#include "session/frozen_time.h"
 #include "session/mailbox.h"
 #include "wire/conn.h"
 #include "wire/control.h"
@@ -72,6 +73,7 @@ struct incoming_sync {
  * @group: the program is restored in it, and frozen in it until COMMIT
  * @pending: signals that waited for the program when it was frozen at the source
  * @oom_score_adj: of the program at the source
+ * @frozen: what the time goes to from RestoreGo to Ready
  */
 struct incoming {
 	const struct serve_options *opts;
@@ -102,6 +104,7 @@ struct incoming {
 	int signals;
 	int64_t setup_by_ms;	/* when Setup must have come, clock_now_ms() */
 	uint64_t restore_ns, verified_pages;
+	struct frozen_time frozen;
 };
 
 /**

@@ -79,8 +79,20 @@ void incoming_plan_group(struct incoming *in)
 static int hold_tasks(void *ctx, struct error *err)
 {
 	struct incoming *in = ctx;
+	int ret;
 
-	return criu_hold_tasks(&in->group, err);
+	frozen_time_enter(&in->frozen, MIGRATE__FROZEN_PART__HOLD);
+	ret = criu_hold_tasks(&in->group, err);
+	frozen_time_enter(&in->frozen, MIGRATE__FROZEN_PART__RESTORE);
+	return ret;
+}
+
+static void note_attach(void *ctx, bool attaches)
+{
+	struct incoming *in = ctx;
+
+	frozen_time_enter(&in->frozen, attaches ? MIGRATE__FROZEN_PART__ATTACH :
+			  MIGRATE__FROZEN_PART__RESTORE);
 }
 
 /* A failure shuts @cancel down. CRIU's own socket stays: a hang-up would let the tasks go. */
@@ -112,7 +124,8 @@ static int run_criu(struct incoming *in, int rpc_fd, struct error *err)
 {
 	struct criu_restore_opts opts = {
 		.images_dir_fd = in->images.images_fd, .work_dir_fd = in->images.work_fd,
-		.log_level = 4, .group = &in->group, .pre_resume = hold_tasks, .ctx = in,
+		.log_level = 2, .group = &in->group, .pre_resume = hold_tasks, .attaches = note_attach,
+		.ctx = in,
 	};
 	struct error criu_err = { 0 };
 	int cancel[2], ret;
@@ -248,8 +261,12 @@ static int say_ready(struct incoming *in, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__Ready ready = MIGRATE__READY__INIT;
+	Migrate__FrozenTime parts[FROZEN_PARTS], *list[FROZEN_PARTS];
 
 	ready.restore_ns = in->restore_ns;
+	frozen_time_enter(&in->frozen, 0);
+	ready.frozen = list;
+	ready.n_frozen = frozen_time_pack(&in->frozen, parts, list);
 	ready.has_verified_pages = in->verified_pages > 0;
 	ready.verified_pages = in->verified_pages;
 	msg.body_case = MIGRATE__CONTROL__BODY_READY;
@@ -261,29 +278,40 @@ static int say_ready(struct incoming *in, struct error *err)
 int incoming_restore(struct incoming *in, struct error *err)
 {
 	uint64_t begin = clock_now_ns();
+	struct frozen_time *time = &in->frozen;
 	int rpc_fd = -1, ret;
 
+	frozen_time_enter(time, MIGRATE__FROZEN_PART__AWAIT_LISTS);
 	if (incoming_wait(in, &in->sync.final, FINAL_TIMEOUT_MS, "the end of the lists of pages",
 			  err))
 		return -1;
 	incoming_state(in, "RESTORE");
-	if (prepare_images(in, err) || spawn(in, &rpc_fd, err))
+	frozen_time_enter(time, MIGRATE__FROZEN_PART__REWRITE);
+	if (prepare_images(in, err))
 		return -1;
+	frozen_time_enter(time, MIGRATE__FROZEN_PART__START_RESTORE);
+	if (spawn(in, &rpc_fd, err))
+		return -1;
+	frozen_time_enter(time, MIGRATE__FROZEN_PART__RESTORE);
 	place_busy(in->opts->place, BUSY_MS);
 	ret = run_criu(in, rpc_fd, err);
+	frozen_time_enter(time, MIGRATE__FROZEN_PART__END_RESTORE);
 	place_progress(in->opts->place);
 	close(rpc_fd);
 	/* the marker came before CRIU ended; each userfaultfd was held before it was attached */
 	if (ret || incoming_wait(in, &in->sync.restored, FINISH_TIMEOUT_MS,
 				 "CRIU's mark that all is restored", err))
 		return -1;
+	frozen_time_enter(time, MIGRATE__FROZEN_PART__ATTRIBUTES_THERE);
 	if (restore_attributes(in, err))
 		return -1;
 	memory_ready(&in->mem);
 	in->restore_ns = clock_now_ns() - begin;
 	cost_keep(COST_RESTORE, in->restore_ns);
+	frozen_time_enter(time, MIGRATE__FROZEN_PART__COMPARE);
 	if (in->setup->verify && verify(in, err))
 		return -1;
+	frozen_time_enter(time, MIGRATE__FROZEN_PART__CHECK);
 	if (mailbox_failed(&in->box, err) || check_tasks(in, err))
 		return -1;
 	return say_ready(in, err);

@@ -9,6 +9,7 @@
 #define MIB(bytes)	((bytes) / 1048576.0)
 #define SECONDS(ns)	((ns) / 1e9)
 #define PAGE		4096
+#define NS_SAID		1000000UL	/* shorter parts have no name of their own */
 
 int figures_add_round(struct figures *figures, const struct round_figures *round,
 		      struct error *err)
@@ -54,6 +55,26 @@ void figures_say_round(const struct round_figures *round)
 		   rate(round->dirty_pages * PAGE, round->dirty_ns));
 }
 
+static json_t *frozen_json(const struct frozen_time *frozen)
+{
+	json_t *parts = json_object();
+
+	for (unsigned int part = 1; part < FROZEN_PARTS; part++) {
+		char name[40];
+
+		if (!frozen_part_name(part))
+			continue;
+		snprintf(name, sizeof(name), "%s_ns", frozen_part_name(part));
+		json_object_set_new(parts, name, json_integer(frozen->ns[part]));
+	}
+	return json_pack("{s:I,s:I,s:I,s:I,s:o}",
+			 "criu_ns", (json_int_t)frozen_time_sum(frozen, FROZEN_CRIU),
+			 "source_ns", (json_int_t)frozen_time_sum(frozen, FROZEN_SOURCE),
+			 "dest_ns", (json_int_t)frozen_time_sum(frozen, FROZEN_DEST),
+			 "link_ns", (json_int_t)frozen_time_sum(frozen, FROZEN_WAIT),
+			 "parts", parts);
+}
+
 static json_t *result_json(const struct figures *figures, const struct error *err)
 {
 	json_t *rounds = json_array(), *result;
@@ -70,6 +91,8 @@ static json_t *result_json(const struct figures *figures, const struct error *er
 			   "frozen_send_ns", (json_int_t)figures->frozen_send_ns,
 			   "restore_ns", (json_int_t)figures->restore_ns,
 			   "left_pages", (json_int_t)figures->left_pages);
+	if (figures->frozen_ns)
+		json_object_set_new(result, "frozen", frozen_json(&figures->frozen));
 	if (figures->losses)
 		json_object_set_new(result, "losses", losses_json(figures->losses));
 	if (figures->backend)
@@ -114,6 +137,33 @@ static void print_pages(const char *name, uint64_t pages)
 	report_print("%-24s %10.1f MiB (%lu pages)\n", name, MIB(pages * PAGE), pages);
 }
 
+/* The parts of @owner that took a millisecond or more, by name. */
+static void print_parts(const struct frozen_time *frozen, const char *name,
+			enum frozen_owner owner)
+{
+	const char *between = " (";
+
+	report_print("%-24s %10.3f s", name, SECONDS(frozen_time_sum(frozen, owner)));
+	for (unsigned int part = 1; part < FROZEN_PARTS; part++) {
+		if (frozen_part_owner(part) != owner || frozen->ns[part] < NS_SAID)
+			continue;
+		report_print("%s%s %.3f", between, frozen_part_name(part), SECONDS(frozen->ns[part]));
+		between = ", ";
+	}
+	report_print(*between == ',' ? ")\n" : "\n");
+}
+
+static void print_frozen(const struct figures *figures)
+{
+	const struct frozen_time *frozen = &figures->frozen;
+
+	report_print("%-24s %10.3f s\n", "stood still", SECONDS(figures->frozen_ns));
+	print_parts(frozen, "  CRIU", FROZEN_CRIU);
+	print_parts(frozen, "  migrate-helper here", FROZEN_SOURCE);
+	print_parts(frozen, "  migrate-helper there", FROZEN_DEST);
+	print_parts(frozen, "  link", FROZEN_WAIT);
+}
+
 static void print_result(const struct figures *figures)
 {
 	print_rounds(figures);
@@ -125,9 +175,7 @@ static void print_result(const struct figures *figures)
 	print_pages("in CRIU's images", figures->image_pages);
 	if (figures->verified_pages)
 		print_pages("verified", figures->verified_pages);
-	report_print("%-24s %10.3f s (%.3f s until held, %.3f s to restore)\n", "stood still",
-		     SECONDS(figures->frozen_ns), SECONDS(figures->held_ns),
-		     SECONDS(figures->restore_ns));
+	print_frozen(figures);
 	if (figures->rounds_stood_ns)
 		report_print("%-24s %10.3f s\n", "stood in rounds",
 			     SECONDS(figures->rounds_stood_ns));
@@ -138,6 +186,7 @@ static void print_result(const struct figures *figures)
 
 void figures_thawed(struct figures *figures, uint64_t frozen_at_ns)
 {
+	frozen_time_enter(&figures->frozen, 0);
 	if (frozen_at_ns && !figures->frozen_ns)
 		figures->frozen_ns = clock_now_ns() - frozen_at_ns;
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/error.h"
+#include "session/frozen_time.h"
 #include "source/loss.h"
 
 /**
@@ -30,6 +31,7 @@ struct round_figures {
  * @frozen_send_ns: of this, sending pages in mode precopy
  * @losses: of the migration, for the result
  * @backend: its name, NULL when there was none yet; @backend_why, @tracker: see struct backend
+ * @frozen: the parts of @frozen_ns; those of the destination come with Ready
  * @rounds_stood_ns: how long the program stood in rounds
  * @started_ns: CLOCK_MONOTONIC when the helper began
  */
@@ -46,6 +48,7 @@ struct figures {
 	const char *backend, *tracker;
 	char backend_why[200];
 	uint64_t rounds_stood_ns;
+	struct frozen_time frozen;
 };
 
 int figures_add_round(struct figures *figures, const struct round_figures *round,

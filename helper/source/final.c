@@ -54,6 +54,7 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	control_set_lost(out->ctl, out->opts->link_timeout_ms);
 	begin = clock_now_ns();
 	out->frozen_at_ns = begin;
+	frozen_time_enter(&out->figures.frozen, MIGRATE__FROZEN_PART__DUMP);
 	outgoing_limit(out, begin + out->opts->max_frozen_s * 1000000000UL);
 	timerfds_refresh(out->opts->pid);
 	if (criu_dump_start(&opts, &out->dump, err)) {
@@ -62,6 +63,7 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 		return -1;
 	}
 	out->figures.held_ns = clock_now_ns() - begin;
+	frozen_time_enter(&out->figures.frozen, MIGRATE__FROZEN_PART__GUARD);
 	outgoing_watch_dump(out, criu_dump_fd(out->dump));
 	if (mailbox_failed(&out->box, err) || refuse_children(out, err) ||
 	    outgoing_refuse_frozen(out, err))
@@ -210,15 +212,23 @@ static int send_left(struct outgoing *out, struct error *err)
 
 int outgoing_final(struct outgoing *out, struct error *err)
 {
+	struct frozen_time *time = &out->figures.frozen;
+
+	frozen_time_enter(time, MIGRATE__FROZEN_PART__READ_IMAGES);
 	if (criu_task_read(out->dir.images_fd, &out->task, err))
 		return -1;
+	frozen_time_enter(time, MIGRATE__FROZEN_PART__LAST_SCAN);
 	out->memory.frozen = true;
 	/* of a round that was not announced: they wait there for the list of mappings */
 	out->memory.round = out->last_round + 1;
-	if (send_last_dirty(out, err) || outgoing_send_maps(out, &out->task.vmas, err) ||
-	    find_populated(out, err) || say_frozen(out, err) || send_populated(out, err))
+	if (send_last_dirty(out, err))
+		return -1;
+	frozen_time_enter(time, MIGRATE__FROZEN_PART__LISTS);
+	if (outgoing_send_maps(out, &out->task.vmas, err) || find_populated(out, err) ||
+	    say_frozen(out, err) || send_populated(out, err))
 		return -1;
 	find_left(out);
+	frozen_time_enter(time, MIGRATE__FROZEN_PART__SEND_PAGES);
 	if (out->mode == MODE_PRECOPY && send_left(out, err))
 		return -1;
 	return sender_mark(&out->memory, FRAME_FINAL, err);

@@ -66,6 +66,7 @@ static int restore_go(struct outgoing *out, uint32_t files, struct error *err)
 	struct source_attributes attributes = { 0 };
 	int ret;
 
+	frozen_time_enter(&out->figures.frozen, MIGRATE__FROZEN_PART__ATTRIBUTES_HERE);
 	go.files = files;
 	go.has_pending = true;
 	go.has_oom_score_adj = true;
@@ -79,18 +80,22 @@ static int restore_go(struct outgoing *out, uint32_t files, struct error *err)
 	if (!ret)
 		ret = control_send(out->ctl, &msg, err);
 	source_attributes_free(&attributes);
+	frozen_time_enter(&out->figures.frozen, MIGRATE__FROZEN_PART__WAIT);
 	return ret;
 }
 
 int outgoing_send_images(struct outgoing *out, struct error *err)
 {
 	int fd = openat(out->dir.images_fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
-	int ret = outgoing_repair(out, err);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	uint8_t *buf = malloc(PIECE_BYTES);
 	struct dirent *entry;
 	uint32_t files = 0;
+	int ret;
 
+	frozen_time_enter(&out->figures.frozen, MIGRATE__FROZEN_PART__REPAIR);
+	ret = outgoing_repair(out, err);
+	frozen_time_enter(&out->figures.frozen, MIGRATE__FROZEN_PART__SEND_IMAGES);
 	if (!ret && (!dir || !buf))
 		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot list the images");
 	if (!ret)

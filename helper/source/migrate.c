@@ -145,6 +145,9 @@ static int wait_ready(struct outgoing *out, struct error *err)
 		if (msg->body_case == MIGRATE__CONTROL__BODY_READY) {
 			out->figures.restore_ns = msg->ready->restore_ns;
 			out->figures.verified_pages = msg->ready->verified_pages;
+			frozen_time_enter(&out->figures.frozen, MIGRATE__FROZEN_PART__COMMIT_HERE);
+			frozen_time_take(&out->figures.frozen, msg->ready->frozen,
+					 msg->ready->n_frozen);
 			ready = true;
 		} else if (msg->body_case == MIGRATE__CONTROL__BODY_FETCH_ALL &&
 			   out->verify) {
@@ -218,6 +221,7 @@ static int run_there(struct outgoing *out, bool *died, struct error *err)
 	if (!msg)
 		return -1;
 	migrate__control__free_unpacked(msg, NULL);
+	frozen_time_enter(&out->figures.frozen, 0);
 	out->figures.frozen_ns = clock_now_ns() - out->frozen_at_ns;
 	report_say("the program runs there; it stood for %.3f s", out->figures.frozen_ns / 1e9);
 	/* a message that came before a failure counts, so failures are looked at with the queue only */

@@ -4,12 +4,15 @@
  * time once a millisecond in a shared file; the longest gap between two notes is how long it was
  * frozen, whatever moved it, by the clock of one machine.
  *
- *	heartbeat FILE MIB [4k] [hot]
+ *	heartbeat FILE MIB [4k] [hot] [pairs=N] [threads=N] [reserved=GIB]
  *
- * 4k: no huge pages, whatever the kernel would give. hot: writes to its memory all the time.
+ * 4k: no huge pages, whatever the kernel would give. hot: writes to its memory all the time. pairs: of
+ * small mappings, one with a page that was written and one that cannot be accessed. threads: more that
+ * sleep. reserved: address space that cannot be accessed.
  */
 #include <err.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -87,6 +90,44 @@ static uint64_t *memory_fill(uint64_t pages, bool small)
 	return memory;
 }
 
+static void pairs_map(uint64_t nr)
+{
+	for (uint64_t i = 0; i < nr; i++) {
+		char *pair = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (pair == MAP_FAILED || mprotect(pair + PAGE, PAGE, PROT_NONE))
+			err(1, "mapping %lu", i);
+		*pair = 1;
+	}
+}
+
+static void *thread_sleep(void *unused)
+{
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void threads_start(uint64_t nr)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 1 << 16);
+	for (uint64_t i = 0; i < nr; i++)
+		if (pthread_create(&thread, &attr, thread_sleep, NULL))
+			errx(1, "thread %lu", i);
+}
+
+static void space_reserve(uint64_t gib)
+{
+	if (gib && mmap(NULL, gib << 30, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+			0) == MAP_FAILED)
+		err(1, "reserving %lu GiB", gib);
+}
+
 static void heart_tick(struct heart *heart)
 {
 	uint64_t now = now_ns();
@@ -119,19 +160,25 @@ static void memory_use(struct heart *heart, uint64_t *memory, uint64_t pages)
 int main(int argc, char **argv)
 {
 	bool small = false, hot = false;
-	uint64_t pages, *memory;
+	uint64_t pages, *memory, pairs = 0, threads = 0, gib = 0;
 	struct heart *heart;
 	int i;
 
 	if (argc < 3)
-		errx(2, "usage: heartbeat FILE MIB [4k] [hot]");
+		errx(2, "usage: heartbeat FILE MIB [4k] [hot] [pairs=N] [threads=N] [reserved=GIB]");
 	for (i = 3; i < argc; i++) {
 		small |= !strcmp(argv[i], "4k");
 		hot |= !strcmp(argv[i], "hot");
+		sscanf(argv[i], "pairs=%lu", &pairs);
+		sscanf(argv[i], "threads=%lu", &threads);
+		sscanf(argv[i], "reserved=%lu", &gib);
 	}
 	heart = heart_open(argv[1]);
 	pages = strtoull(argv[2], NULL, 0) * (1 << 20) / PAGE;
 	memory = memory_fill(pages, small);
+	pairs_map(pairs);
+	threads_start(threads);
+	space_reserve(gib);
 	heart->ready = 1;
 	for (;;) {
 		heart_tick(heart);
