@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
@@ -13,7 +12,7 @@
 #include "criu/attach.h"
 #include "os/proc.h"
 
-#define SPINS		2000	/* a system call of CRIU is short; then the wait sleeps */
+#define CANCEL_NS	20000000	/* how often a wish to give up is looked for */
 #define SYSCALL_STOP	(SIGTRAP | 0x80)
 
 /* CRIU dies with its tracer, who would not amend the rest of its calls */
@@ -50,26 +49,58 @@ static bool is_cancelled(int cancel_fd)
 	return poll(&cancel, 1, 0) > 0;
 }
 
+static volatile sig_atomic_t look_at_cancel;
+
+static void on_timer(int sig)
+{
+	look_at_cancel = 1;
+}
+
+/* A wait for CRIU has no time-out of its own. */
+static int start_timer(struct criu_attach *attach, struct error *err)
+{
+	static const struct itimerspec period = {
+		.it_interval.tv_nsec = CANCEL_NS, .it_value.tv_nsec = CANCEL_NS,
+	};
+	struct sigaction action = { .sa_handler = on_timer };
+	struct sigevent event = {
+		.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM,
+		._sigev_un._tid = gettid(),
+	};
+
+	look_at_cancel = 1;
+	sigaction(SIGALRM, &action, &attach->old_action);
+	if (!timer_create(CLOCK_MONOTONIC, &event, &attach->timer)) {
+		attach->has_timer = true;
+		timer_settime(attach->timer, 0, &period, NULL);
+		return 0;
+	}
+	sigaction(SIGALRM, &attach->old_action, NULL);
+	return error_errno(err, CODE_INTERNAL, NULL, "cannot make a timer");
+}
+
+static void stop_timer(struct criu_attach *attach)
+{
+	if (!attach->has_timer)
+		return;
+	attach->has_timer = false;
+	timer_delete(attach->timer);
+	sigaction(SIGALRM, &attach->old_action, NULL);
+}
+
 /* Return: 0 with the status of the stop; 1 when CRIU has ended, -1 with @err when it does not stop */
 static int wait_stop(const struct criu_attach *attach, int *status, struct error *err)
 {
-	struct timespec tick = { .tv_nsec = 100000 };
+	for (;;) {
+		pid_t pid = waitpid(attach->criu, status, __WALL);
 
-	for (int spins = 0;; spins++) {
-		pid_t pid;
-
-		if ((!spins || spins >= SPINS) && is_cancelled(attach->cancel_fd))
+		if (look_at_cancel && is_cancelled(attach->cancel_fd))
 			return error_set(err, CODE_ABORTED, NULL, "the restore was given up");
-		pid = waitpid(attach->criu, status, __WALL | WNOHANG);
-
+		look_at_cancel = 0;
 		if (pid == attach->criu)
 			return WIFSTOPPED(*status) ? 0 : 1;
 		if (pid < 0 && errno != EINTR)
 			return 1;
-		if (spins < SPINS)
-			sched_yield();
-		else
-			nanosleep(&tick, NULL);
 	}
 }
 
@@ -92,7 +123,8 @@ int criu_attach_begin(struct criu_attach *attach, pid_t criu, int cancel_fd, str
 	if (!criu || ptrace(PTRACE_SEIZE, criu, NULL, OPTIONS) ||
 	    ptrace(PTRACE_INTERRUPT, criu, NULL, NULL))
 		return error_errno(err, CODE_CRIU, NULL, "cannot trace CRIU (%d)", criu);
-	ret = wait_stop(attach, &status, err);
+	ret = start_timer(attach, err) ? -1 : wait_stop(attach, &status, err);
+	stop_timer(attach);
 	if (ret < 0)
 		return give_up(attach);
 	return ret ? error_set(err, CODE_CRIU, NULL, "CRIU has died") : 0;
@@ -149,7 +181,7 @@ static enum __ptrace_request resume_by(int status, int *signal)
 	return PTRACE_SYSCALL;
 }
 
-int criu_attach_run(struct criu_attach *attach, struct error *err)
+static int run_until_seized(struct criu_attach *attach, struct error *err)
 {
 	int status = SIGTRAP << 8 | 0x7f | PTRACE_EVENT_STOP << 16, signal, ret;
 	bool done = false;
@@ -167,4 +199,15 @@ int criu_attach_run(struct criu_attach *attach, struct error *err)
 	}
 	ptrace(PTRACE_DETACH, attach->criu, NULL, NULL);
 	return 0;
+}
+
+int criu_attach_run(struct criu_attach *attach, struct error *err)
+{
+	int ret;
+
+	if (start_timer(attach, err))
+		return give_up(attach);
+	ret = run_until_seized(attach, err);
+	stop_timer(attach);
+	return ret;
 }

@@ -13,17 +13,22 @@
 #define MIGRATE_CRIU_ATTACH_H
 
 #include "base/error.h"
+#include <signal.h>
+#include <time.h>
 #include "os/cgroup.h"
 
 /**
  * struct criu_attach - a CRIU that is traced; ptrace ties it to the calling thread
  * @cancel_fd: as in struct criu_restore_opts
  * @seized: CRIU has seized a task
+ * @timer: interrupts the wait for a stop, so that @cancel_fd is looked at
  */
 struct criu_attach {
 	pid_t criu;
 	int cancel_fd;
-	bool seized;
+	bool seized, has_timer;
+	timer_t timer;
+	struct sigaction old_action;
 };
 
 /** criu_attach_find() - the CRIU that restores tasks in @group; 0: none */
