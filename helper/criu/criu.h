@@ -66,9 +66,16 @@ struct criu_dump_opts {
 };
 
 /**
+ * criu_dump_prepare() - start a CRIU that waits for criu_dump_start() with the same options
+ * @dump: set when it waits
+ *
+ * Nothing is done to the task yet.
+ */
+int criu_dump_prepare(const struct criu_dump_opts *opts, struct criu_dump **dump,
+		      struct error *err);
+/**
  * criu_dump_start() - dump with lazy_pages, tcp_close, with a parent track_mem too; returns when held
- * @dump: set as soon as CRIU runs, so that another thread can look at criu_dump_pid();
- *	NULL again on failure
+ * @dump: of criu_dump_prepare(); freed, and NULL, on failure
  *
  * Returns 0 when CRIU waits in its status-ready notification: tasks frozen, images
  * complete, no page server on any port. Never returns with tasks frozen on failure.
@@ -188,6 +195,8 @@ struct criu_restore_opts {
 	void *ctx;
 };
 
+/** criu_restore_warm() - until the `criu swrk` at the other end of @rpc_fd takes requests */
+int criu_restore_warm(int rpc_fd, struct error *err);
 /**
  * criu_restore_run() - drive a restore over @rpc_fd (lazy_pages, tcp_close)
  * @rpc_fd: our end of a socket pair whose other end `criu swrk` has, started by nsinit

@@ -163,11 +163,10 @@ static int dump_spawn(struct criu_dump *dump, const struct criu_dump_opts *opts,
 	return ret;
 }
 
-int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **out,
-		    struct error *err)
+int criu_dump_prepare(const struct criu_dump_opts *opts, struct criu_dump **out,
+		      struct error *err)
 {
 	struct criu_dump *dump = calloc(1, sizeof(*dump));
-	int ret;
 
 	*out = NULL;
 	if (!dump)
@@ -179,7 +178,20 @@ int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **out,
 		free(dump);
 		return -1;
 	}
+	if (rpc_warm(dump->rpc.fd, err)) {
+		dump_free(dump);
+		return -1;
+	}
 	*out = dump;
+	return 0;
+}
+
+int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **out,
+		    struct error *err)
+{
+	struct criu_dump *dump = *out;
+	int ret;
+
 	if (opts->watch)
 		opts->watch(opts->ctx, dump->rpc.fd);
 	ret = dump_request(dump, opts, err);

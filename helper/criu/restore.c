@@ -165,6 +165,11 @@ static int restore_wait_end(int rpc_fd, struct error *err)
 	return error_set(err, CODE_CRIU, NULL, "CRIU goes on after it had restored the task");
 }
 
+int criu_restore_warm(int rpc_fd, struct error *err)
+{
+	return rpc_warm(rpc_fd, err);
+}
+
 int criu_restore_run(int rpc_fd, const struct criu_restore_opts *opts, pid_t *root,
 		     struct error *err)
 {

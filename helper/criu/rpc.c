@@ -234,6 +234,25 @@ int rpc_recv(int fd, int timeout_ms, CriuResp **resp, struct error *err)
 	return 1;
 }
 
+int rpc_warm(int fd, struct error *err)
+{
+	CriuReq req = CRIU_REQ__INIT;
+	CriuResp *resp = NULL;
+	int ret;
+
+	req.type = CRIU_REQ_TYPE__VERSION;
+	req.has_keep_open = true;
+	req.keep_open = true;
+	if (rpc_send(fd, &req, err))
+		return -1;
+	ret = rpc_recv(fd, CALL_TIMEOUT_MS, &resp, err);
+	if (resp)
+		criu_resp__free_unpacked(resp, NULL);
+	if (ret)
+		return ret > 0 ? 0 : -1;
+	return error_set(err, CODE_NOT_READY, hint_install, "CRIU cannot be started");
+}
+
 int rpc_answer(int fd, bool success, struct error *err)
 {
 	CriuReq req = CRIU_REQ__INIT;

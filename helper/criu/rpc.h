@@ -44,6 +44,13 @@ int rpc_send(int fd, CriuReq *req, struct error *err);
  */
 int rpc_recv(int fd, int timeout_ms, CriuResp **resp, struct error *err);
 
+/**
+ * rpc_warm() - until CRIU is loaded and takes requests: it is asked for its version, and goes on
+ *
+ * What CRIU does before its first request is done then, while no program stands.
+ */
+int rpc_warm(int fd, struct error *err);
+
 /** rpc_answer() - the answer to a notification */
 int rpc_answer(int fd, bool success, struct error *err);
 

@@ -478,6 +478,7 @@ int incoming_run(int control_fd, int parent_sock, const uint8_t *id, const char 
 	in->memory.fd = -1;
 	in->urgent.fd = -1;
 	in->init_fd = -1;
+	in->criu_fd = -1;
 	in->setup_by_ms = clock_now_ms() + SETUP_TIMEOUT_MS;
 	incoming_sync_init(in);
 	/* the keeper is forked before any thread, and removes what was made before */
@@ -492,7 +493,8 @@ int incoming_run(int control_fd, int parent_sock, const uint8_t *id, const char 
 	}
 	incoming_state(in, "ACCEPT");
 	if (!prepare(in, control_fd, &err) && !greet(in, &err) && !take_connections(in, &err) &&
-	    !setup(in, &err) && !start_threads(in, &err) && !receive(in, &err) &&
+	    !setup(in, &err) && !start_threads(in, &err) &&
+	    !incoming_park(in, &err) && !receive(in, &err) &&
 	    !incoming_restore(in, &err))
 		code = incoming_takeover(in, &undone, &err);
 	if (undone)

@@ -73,6 +73,7 @@ struct incoming_sync {
  * @group: the program is restored in it, and frozen in it until COMMIT
  * @pending: signals that waited for the program when it was frozen at the source
  * @oom_score_adj: of the program at the source
+ * @criu_fd: RPC of the CRIU that waits in the namespace of @init_pid; -1: none
  * @frozen: what the time goes to from RestoreGo to Ready
  */
 struct incoming {
@@ -100,6 +101,7 @@ struct incoming {
 	struct budget budget;
 	uint32_t announced_files;
 	pid_t init_pid;
+	int criu_fd;
 	atomic_int init_fd;
 	int signals;
 	int64_t setup_by_ms;	/* when Setup must have come, clock_now_ms() */
@@ -143,6 +145,12 @@ void incoming_stop_threads(struct incoming *in);
 
 /** incoming_plan_group() - choose the control group in which the program is restored */
 void incoming_plan_group(struct incoming *in);
+/**
+ * incoming_park() - make the namespaces of the program and start the CRIU in them that will restore it
+ *
+ * Nothing of it depends on the frozen program: it is done while the program still runs.
+ */
+int incoming_park(struct incoming *in, struct error *err);
 /** incoming_restore() - images are there: to tasks that stand frozen, and Ready */
 int incoming_restore(struct incoming *in, struct error *err);
 

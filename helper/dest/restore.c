@@ -53,12 +53,13 @@ static int prepare_images(struct incoming *in, struct error *err)
 	return ret;
 }
 
-static int spawn(struct incoming *in, int *rpc_fd, struct error *err)
+int incoming_park(struct incoming *in, struct error *err)
 {
 	int handle;
 
 	if (keeper_hold(in->keeper, in->mem.store.fd, &handle, err) ||
-	    keeper_spawn(in->keeper, in->task.pid, rpc_fd, &in->init_pid, err))
+	    keeper_spawn(in->keeper, in->setup->pid, &in->criu_fd, &in->init_pid, err) ||
+	    criu_restore_warm(in->criu_fd, err))
 		return -1;
 	in->init_fd = syscall(SYS_pidfd_open, in->init_pid, 0);
 	if (in->init_fd < 0)
@@ -279,7 +280,7 @@ int incoming_restore(struct incoming *in, struct error *err)
 {
 	uint64_t begin = clock_now_ns();
 	struct frozen_time *time = &in->frozen;
-	int rpc_fd = -1, ret;
+	int ret;
 
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__AWAIT_LISTS);
 	if (incoming_wait(in, &in->sync.final, FINAL_TIMEOUT_MS, "the end of the lists of pages",
@@ -289,15 +290,13 @@ int incoming_restore(struct incoming *in, struct error *err)
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__REWRITE);
 	if (prepare_images(in, err))
 		return -1;
-	frozen_time_enter(time, MIGRATE__FROZEN_PART__START_RESTORE);
-	if (spawn(in, &rpc_fd, err))
-		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__RESTORE);
 	place_busy(in->opts->place, BUSY_MS);
-	ret = run_criu(in, rpc_fd, err);
+	ret = run_criu(in, in->criu_fd, err);
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__END_RESTORE);
 	place_progress(in->opts->place);
-	close(rpc_fd);
+	close(in->criu_fd);
+	in->criu_fd = -1;
 	/* the marker came before CRIU ended; each userfaultfd was held before it was attached */
 	if (ret || incoming_wait(in, &in->sync.restored, FINISH_TIMEOUT_MS,
 				 "CRIU's mark that all is restored", err))

@@ -52,6 +52,8 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	warn_groups(out);
 	report_progress("stopping the program");
 	control_set_lost(out->ctl, out->opts->link_timeout_ms);
+	if (criu_dump_prepare(&opts, &out->dump, err))
+		return -1;
 	begin = clock_now_ns();
 	out->frozen_at_ns = begin;
 	frozen_time_enter(&out->figures.frozen, MIGRATE__FROZEN_PART__DUMP);

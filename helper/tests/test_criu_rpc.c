@@ -172,6 +172,7 @@ static int fake_criu(int fd)
 		version.has_sublevel = true;
 		version.sublevel = 1;
 		fake_send(fd, &resp);
+		return req->keep_open ? fake_criu(fd) : 0;
 	}
 	return 0;
 }
@@ -220,6 +221,8 @@ static int start(struct fixture *f, enum act act, struct criu_dump **dump)
 		.parent = "../p1", .log_level = 2,
 	};
 
+	if (criu_dump_prepare(&opts, dump, &f->err))
+		return -1;
 	return criu_dump_start(&opts, dump, &f->err);
 }
 
