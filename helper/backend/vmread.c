@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 #include "backend/backend.h"
+#include "backend/pagemap_scan.h"
 #include "backend/run_list.h"
 #include "backend/soft_dirty.h"
 #include "base/io.h"
@@ -19,18 +20,21 @@
 #include "wire/stream.h"
 
 #define READ_PAGES	4096UL	/* entries of pagemap at a time */
+#define REGIONS		512
 #define PIECES_MAX	512	/* of one frame, and of one process_vm_readv() */
 
 /**
  * struct vmread - a session
  * @mem_fd, @pagemap_fd: bound to the address space, not to the pid: after an exec they say so
  * @zero_frame: see pagemap_zero_frame()
+ * @scans: the kernel has PAGEMAP_SCAN
  * @tracker: NULL: writes cannot be followed
  */
 struct vmread {
 	struct backend base;
 	int mem_fd, pagemap_fd;
 	uint64_t zero_frame;
+	bool scans;
 	struct soft_dirty *tracker;
 };
 
@@ -67,11 +71,9 @@ static uint32_t populated_flags(const struct vmread *vmread, uint64_t entry)
 	return SPLICE_VM_RUN_PRESENT | flags;
 }
 
-static int vmread_populated(struct backend *backend, uint64_t start, uint64_t end,
-			    backend_runs_fn fn, void *ctx, struct error *err)
+static int populated_entries(const struct vmread *vmread, uint64_t start, uint64_t end,
+			     struct run_list *list, struct error *err)
 {
-	struct run_list list = { .fn = fn, .ctx = ctx };
-	struct vmread *vmread = vmread_of(backend);
 	uint64_t entries[READ_PAGES];
 
 	for (uint64_t addr = start; addr < end;) {
@@ -84,11 +86,48 @@ static int vmread_populated(struct backend *backend, uint64_t start, uint64_t en
 		for (uint64_t i = 0; i < nr; i++, addr += PAGE_BYTES) {
 			uint32_t flags = populated_flags(vmread, entries[i]);
 
-			if (flags && run_list_add(&list, addr, 1, flags, err))
+			if (flags && run_list_add(list, addr, 1, flags, err))
 				return -1;
 		}
 	}
-	return run_list_flush(&list, err);
+	return 0;
+}
+
+/* Only what there is: 64 GiB that are reserved have 128 MiB of entries. */
+static int populated_regions(const struct vmread *vmread, uint64_t start, uint64_t end,
+			     struct run_list *list, struct error *err)
+{
+	struct pagemap_region regions[REGIONS];
+	struct pagemap_scan scan = {
+		.start = start, .end = end, .vec = (uintptr_t)regions, .vec_len = REGIONS,
+		.category_anyof_mask = PAGEMAP_SCAN_PRESENT | PAGEMAP_SCAN_SWAPPED,
+		.return_mask = PAGEMAP_SCAN_PRESENT | PAGEMAP_SCAN_SWAPPED,
+	};
+
+	while (scan.start < end) {
+		long nr = pagemap_scan(vmread->pagemap_fd, &scan);
+
+		if (nr < 0) {
+			errno = -nr;
+			return error_errno(err, CODE_TARGET, NULL, "cannot scan a pagemap");
+		}
+		for (long i = 0; i < nr; i++)
+			if (populated_entries(vmread, regions[i].start, regions[i].end, list, err))
+				return -1;
+		scan.start = scan.walk_end;
+	}
+	return 0;
+}
+
+static int vmread_populated(struct backend *backend, uint64_t start, uint64_t end,
+			    backend_runs_fn fn, void *ctx, struct error *err)
+{
+	struct run_list list = { .fn = fn, .ctx = ctx };
+	struct vmread *vmread = vmread_of(backend);
+	int ret = vmread->scans ? populated_regions(vmread, start, end, &list, err) :
+		  populated_entries(vmread, start, end, &list, err);
+
+	return ret ? ret : run_list_flush(&list, err);
 }
 
 /* Slower, and reads what the program itself must not read. */
@@ -374,6 +413,7 @@ struct backend *vmread_open(pid_t pid, const struct backend_hold *hold, struct e
 	vmread->base = (struct backend){ .ops = &vmread_ops, .pid = pid, .gone_events = POLLIN };
 	vmread->mem_fd = vmread->pagemap_fd = -1;
 	vmread->zero_frame = pagemap_zero_frame();
+	vmread->scans = pagemap_scan_is_supported();
 	vmread->base.gone_fd = proc_pidfd(pid, err);
 	if (vmread->base.gone_fd >= 0 && !open_mem(vmread, err)) {
 		vmread->pagemap_fd = pagemap_open(pid, err);

@@ -337,6 +337,18 @@ size_t cgroup_pids(const struct cgroup *group, pid_t **pids)
 	return nr;
 }
 
+bool cgroup_has(const struct cgroup *group, pid_t pid)
+{
+	bool found = false;
+	pid_t *pids;
+	size_t nr = cgroup_pids(group, &pids);
+
+	for (size_t i = 0; i < nr; i++)
+		found |= pids[i] == pid;
+	free(pids);
+	return found;
+}
+
 void cgroup_kill(const struct cgroup *group)
 {
 	size_t nr;

@@ -103,6 +103,9 @@ void cgroup_kill(const struct cgroup *group);
  */
 size_t cgroup_pids(const struct cgroup *group, pid_t **pids);
 
+/** cgroup_has() - process @pid is in the group */
+bool cgroup_has(const struct cgroup *group, pid_t pid);
+
 /** cgroup_empty() - move all processes to the group's home; -1 when one cannot be moved */
 int cgroup_empty(const struct cgroup *group);
 

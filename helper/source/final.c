@@ -52,6 +52,9 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	warn_groups(out);
 	report_progress("stopping the program");
 	control_set_lost(out->ctl, out->opts->link_timeout_ms);
+	out->entered = true;
+	if (source_keeper_enter(out->keeper, err))
+		return -1;
 	if (criu_dump_prepare(&opts, &out->dump, err))
 		return -1;
 	begin = clock_now_ns();
@@ -70,7 +73,6 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	if (mailbox_failed(&out->box, err) || refuse_children(out, err) ||
 	    outgoing_refuse_frozen(out, err))
 		return -1;
-	out->guarded = true;
 	if (source_keeper_guard(out->keeper, outgoing_left_ms(out), err))
 		return -1;
 	/* while there was no guard its death let the program run on, away from its images */
@@ -145,18 +147,36 @@ static int try_to_read(struct outgoing *out, const struct vma *vma, struct error
 	return 0;
 }
 
-static int find_populated(struct outgoing *out, struct error *err)
+static int look_unreadable(struct outgoing *out, struct error *err)
 {
 	for (size_t i = 0; i < out->task.vmas.nr; i++) {
 		const struct vma *vma = &out->task.vmas.vmas[i];
 
-		if (!vma_is_ours(vma))
-			continue;
-		if (out->backend->ops->populated(out->backend, vma->start, vma->end,
-						 take_populated, out, err) ||
-		    (!(vma->prot & PROT_READ) && try_to_read(out, vma, err)))
+		if (vma_is_ours(vma) && !(vma->prot & PROT_READ) && try_to_read(out, vma, err))
 			return -1;
 	}
+	return 0;
+}
+
+/* A call of the kernel for mappings that lie side by side, of which some programs have thousands. */
+static int find_populated(struct outgoing *out, struct error *err)
+{
+	const struct vma_list *list = &out->task.vmas;
+	size_t i = 0;
+
+	while (i < list->nr) {
+		uint64_t start = list->vmas[i].start, end = start;
+
+		for (; i < list->nr && list->vmas[i].start == end && vma_is_ours(&list->vmas[i]); i++)
+			end = list->vmas[i].end;
+		if (end == start)
+			i++;
+		else if (out->backend->ops->populated(out->backend, start, end, take_populated,
+						      out, err))
+			return -1;
+	}
+	if (look_unreadable(out, err))
+		return -1;
 	return outgoing_announce_memory(out, &out->populated, err);
 }
 

@@ -46,15 +46,24 @@ static int stop_by_signal(struct guard *guard, struct error *err)
 	return 0;
 }
 
-static int freeze_group(struct guard *guard, struct error *err)
+int guard_enter(struct guard *guard, struct error *err)
 {
+	/* without a group the guard is a signal */
+	if (cgroup_make(&guard->group, &(struct error){ 0 }) ||
+	    cgroup_has(&guard->group, guard->pid))
+		return 0;
 	/* the pid is that of the task as long as its pidfd is not readable */
 	if (send_signal(guard, 0))
 		return error_errno(err, CODE_TARGET, NULL, "process %d has exited", guard->pid);
 	if (cgroup_add(&guard->group, guard->pid))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot move process %d to group %s",
 				   guard->pid, guard->group.dir);
-	return cgroup_freeze(&guard->group, err);
+	return 0;
+}
+
+static int freeze_group(struct guard *guard, struct error *err)
+{
+	return guard_enter(guard, err) ? -1 : cgroup_freeze(&guard->group, err);
 }
 
 int guard_on(struct guard *guard, struct error *err)

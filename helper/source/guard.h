@@ -2,7 +2,8 @@
 /*
  * The guard keeps the program standing although CRIU dies. It is a frozen child group of the
  * program's own control group; a machine without any freezer gets a pending SIGSTOP instead.
- * It is put on only when CRIU holds the program: CRIU's code in it could not run otherwise.
+ * The program comes into the group before it is stopped. The group is frozen only when CRIU holds the
+ * program: CRIU's code in it could not run otherwise.
  */
 #ifndef MIGRATE_SOURCE_GUARD_H
 #define MIGRATE_SOURCE_GUARD_H
@@ -31,6 +32,9 @@ struct guard {
 /** guard_plan() - nothing is done to the task yet; @id names the group */
 int guard_plan(struct guard *guard, pid_t pid, bool was_stopped, const char *id,
 	       struct error *err);
+
+/** guard_enter() - move the task into the group, where it runs on; nothing where there is no group */
+int guard_enter(struct guard *guard, struct error *err);
 
 /** guard_on() - returns when the task cannot run any more, whoever lets it go */
 int guard_on(struct guard *guard, struct error *err);

@@ -25,7 +25,7 @@
 #define RELEASE_POLL_MS		500
 #define HELPER_GRACE_MS		15000	/* beyond --max-frozen, for a helper that gives up itself */
 
-enum keeper_op { OP_GUARD, OP_UNGUARD, OP_COMMIT, OP_UNCOMMIT, OP_KILL, OP_END };
+enum keeper_op { OP_ENTER, OP_GUARD, OP_UNGUARD, OP_COMMIT, OP_UNCOMMIT, OP_KILL, OP_END };
 
 /**
  * struct keeper_msg - a request, and with @err filled its answer
@@ -131,6 +131,9 @@ static bool kept_request(struct kept *kept, struct keeper_msg *msg)
 
 	memset(&msg->err, 0, sizeof(msg->err));
 	switch (msg->op) {
+	case OP_ENTER:
+		guard_enter(guard, &msg->err);
+		break;
 	case OP_GUARD:
 		/* the helper looks at the clock itself, and is the first to act */
 		kept->until_ns = clock_now_ns() + (msg->limit_ms + HELPER_GRACE_MS) * 1000000UL;
@@ -356,6 +359,11 @@ static int keeper_do(struct source_keeper *keeper, enum keeper_op op, int timeou
 	if (dead)
 		keeper_end_it(keeper);
 	return ret;
+}
+
+int source_keeper_enter(struct source_keeper *keeper, struct error *err)
+{
+	return keeper_do(keeper, OP_ENTER, UNGUARD_TIMEOUT_MS, err);
 }
 
 int source_keeper_guard(struct source_keeper *keeper, int timeout_ms, struct error *err)

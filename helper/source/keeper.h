@@ -29,6 +29,14 @@ int source_keeper_fd(const struct source_keeper *keeper);
  */
 
 /**
+ * source_keeper_enter() - the program goes into the guard's group, and runs on
+ *
+ * The kernel waits for all CPUs when a process changes its group: that is done before the program
+ * stands. source_keeper_unguard() undoes it.
+ */
+int source_keeper_enter(struct source_keeper *keeper, struct error *err);
+
+/**
  * source_keeper_guard() - put the guard on
  * @timeout_ms: what is left until --max-frozen. A helper that has neither recorded COMMIT nor
  *	lifted the guard some time after that is ended by the keeper, and the program goes on

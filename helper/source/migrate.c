@@ -329,7 +329,7 @@ static void let_run(struct outgoing *out)
 
 	outgoing_watch_dump(out, -1);
 	/* CRIU needs the program able to run to take its own code out of it */
-	if (out->guarded && source_keeper_unguard(out->keeper, &why)) {
+	if (out->entered && source_keeper_unguard(out->keeper, &why)) {
 		out->guard.signalled = is_stopped_by_signal(out);
 		memset(&why, 0, sizeof(why));
 		guard_off(&out->guard, &why);
@@ -340,11 +340,22 @@ static void let_run(struct outgoing *out)
 	figures_thawed(&out->figures, out->frozen_at_ns);
 }
 
+/* It was not stopped, or CRIU let it go. */
+static void leave_group(struct outgoing *out)
+{
+	struct error why = { 0 };
+
+	if (source_keeper_unguard(out->keeper, &why) && guard_off(&out->guard, &why))
+		report_say("the program is in another control group than before: %s", why.what);
+}
+
 /* Before COMMIT: the program goes on here, first of all. */
 static int undo(struct outgoing *out, struct error *err)
 {
 	if (out->dump)
 		let_run(out);
+	else if (out->entered)
+		leave_group(out);
 	outgoing_reason(out, err);
 	if (out->ctl)
 		control_send_abort(out->ctl, err, false);

@@ -47,6 +47,7 @@ struct outgoing_sync {
  * @left: pages that it lacks and that nobody has sent yet, from FINAL on; under @left_lock
  * @populated: all there is, when frozen
  * @mode, @verify: what was asked for, or else what the backend can do
+ * @entered: the program is in the guard's group
  * @peer_fixed_ns: what a restore takes there
  * @frozen_at_ns: when CRIU was asked to stop the program
  */
@@ -59,7 +60,7 @@ struct outgoing {
 	struct workdir dir;
 	struct guard guard;
 	struct source_keeper *keeper;
-	bool guarded;
+	bool entered;
 	struct control *ctl;
 	int memory_fd, urgent_fd;
 	struct backend *backend;
