@@ -6,6 +6,8 @@
 #ifndef MIGRATE_CRIU_CRIU_H
 #define MIGRATE_CRIU_CRIU_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -177,7 +179,8 @@ void lazy_server_close(struct lazy_server *srv);
 /**
  * struct criu_restore_opts - one restore
  * @cancel_fd: readable or hung up: give up; -1: never
- * @group: where CRIU runs; until pre-resume its death kills the tasks (criu/attach.h). NULL: no
+ * @criu: pid of CRIU; 0: it is not known, and not traced
+ * @group: where CRIU was started; until pre-resume its death kills the tasks (criu/attach.h). NULL: no
  *	care is taken
  * @pre_resume: called when CRIU has done its last work in the tasks and before it lets go of
  *	them: CRIU traces every task and waits. A failure gives the restore up, and CRIU is not
@@ -190,6 +193,7 @@ struct criu_restore_opts {
 	int log_level;
 	int cancel_fd;
 	const struct cgroup *group;
+	pid_t criu;
 	int (*pre_resume)(void *ctx, struct error *err);
 	void (*attaches)(void *ctx, bool on);
 	void *ctx;
@@ -214,6 +218,28 @@ int criu_restore_warm(int rpc_fd, struct error *err);
  */
 int criu_restore_run(int rpc_fd, const struct criu_restore_opts *opts, pid_t *root,
 		     struct error *err);
+
+/**
+ * struct criu_leave - a thread that moves CRIU out of the control group of the tasks
+ * @group: CRIU was started in it
+ * @criu: pid of CRIU
+ * @root: pid of the first task in its own PID namespace
+ *
+ * A change of group waits for all CPUs, some 10 ms. It is made while CRIU restores: as soon as the first
+ * task, from which all others descend, was born in the group.
+ */
+struct criu_leave {
+	const struct cgroup *group;
+	pid_t criu, root;
+	pthread_t thread;
+	atomic_bool stop;
+	bool runs;
+};
+
+/** criu_leave_start() - without it, or when it fails, criu_hold_tasks() moves CRIU */
+void criu_leave_start(struct criu_leave *leave);
+/** criu_leave_end() - before criu_hold_tasks(), or when the restore has failed; twice does no harm */
+void criu_leave_end(struct criu_leave *leave);
 
 /**
  * criu_hold_tasks() - at pre-resume: freeze the restored tasks, and not CRIU

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 #include "criu/criu.h"
 #include "os/proc.h"
 
@@ -30,6 +31,54 @@ static int leave_tasks(const struct cgroup *group, struct error *err)
 		ret = error_set(err, CODE_CRIU, NULL, "no restored task is in control group %s",
 				group->dir);
 	return ret;
+}
+
+/* The first task has the pid that it had at the source; no other process of CRIU's can have it. */
+static bool root_is_born(const struct criu_leave *leave)
+{
+	pid_t *pids;
+	size_t nr = cgroup_pids(leave->group, &pids);
+	bool born = false;
+
+	for (size_t i = 0; i < nr && !born; i++) {
+		struct proc_status status;
+
+		born = pids[i] != leave->criu &&
+		       !proc_status_read(pids[i], &status, &(struct error){ 0 }) &&
+		       status.ns_pid == leave->root;
+	}
+	free(pids);
+	return born;
+}
+
+static void *leave_body(void *arg)
+{
+	struct timespec tick = { .tv_nsec = 500000 };
+	struct criu_leave *leave = arg;
+
+	while (!atomic_load(&leave->stop)) {
+		if (root_is_born(leave)) {
+			cgroup_back(leave->group, leave->criu);
+			break;
+		}
+		nanosleep(&tick, NULL);
+	}
+	return NULL;
+}
+
+void criu_leave_start(struct criu_leave *leave)
+{
+	atomic_store(&leave->stop, false);
+	leave->runs = leave->criu && !pthread_create(&leave->thread, NULL, leave_body, leave);
+}
+
+void criu_leave_end(struct criu_leave *leave)
+{
+	if (!leave->runs)
+		return;
+	leave->runs = false;
+	atomic_store(&leave->stop, true);
+	pthread_join(leave->thread, NULL);
 }
 
 int criu_hold_tasks(const struct cgroup *group, struct error *err)

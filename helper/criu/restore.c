@@ -101,7 +101,7 @@ static int attach_begin(struct criu_attach *attach, const struct criu_restore_op
 {
 	if (opts->attaches)
 		opts->attaches(opts->ctx, true);
-	return criu_attach_begin(attach, criu_attach_find(opts->group), opts->cancel_fd, err);
+	return criu_attach_begin(attach, opts->criu, opts->cancel_fd, err);
 }
 
 static int attach_run(struct criu_attach *attach, const struct criu_restore_opts *opts,
@@ -117,7 +117,7 @@ static int attach_run(struct criu_attach *attach, const struct criu_restore_opts
 static int restore_notified(int rpc_fd, const struct criu_restore_opts *opts, const char *script,
 			    struct error *err)
 {
-	bool attaches = opts->group && !strcmp(script, "post-restore");
+	bool attaches = opts->criu && !strcmp(script, "post-restore");
 	struct criu_attach attach;
 
 	if (attaches && attach_begin(&attach, opts, err))

@@ -74,6 +74,7 @@ struct incoming_sync {
  * @pending: signals that waited for the program when it was frozen at the source
  * @oom_score_adj: of the program at the source
  * @criu_fd: RPC of the CRIU that waits in the namespace of @init_pid; -1: none
+ * @criu_pid: as seen from here
  * @frozen: what the time goes to from RestoreGo to Ready
  */
 struct incoming {
@@ -102,6 +103,8 @@ struct incoming {
 	uint32_t announced_files;
 	pid_t init_pid;
 	int criu_fd;
+	pid_t criu_pid;
+	struct criu_leave leave;
 	atomic_int init_fd;
 	int signals;
 	int64_t setup_by_ms;	/* when Setup must have come, clock_now_ms() */

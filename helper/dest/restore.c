@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/fdpass.h"
+#include "criu/attach.h"
 #include "dest/incoming.h"
 #include "dest/tell.h"
 #include "os/pending.h"
@@ -61,6 +62,13 @@ int incoming_park(struct incoming *in, struct error *err)
 	    keeper_spawn(in->keeper, in->setup->pid, &in->criu_fd, &in->init_pid, err) ||
 	    criu_restore_warm(in->criu_fd, err))
 		return -1;
+	in->criu_pid = criu_attach_find(&in->group);
+	if (!in->criu_pid)
+		return error_set(err, CODE_CRIU, NULL, "CRIU is not in the control group %s",
+				 in->group.dir);
+	in->leave = (struct criu_leave){
+		.group = &in->group, .criu = in->criu_pid, .root = in->setup->pid,
+	};
 	in->init_fd = syscall(SYS_pidfd_open, in->init_pid, 0);
 	if (in->init_fd < 0)
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot watch the namespace's init");
@@ -83,6 +91,7 @@ static int hold_tasks(void *ctx, struct error *err)
 	int ret;
 
 	frozen_time_enter(&in->frozen, MIGRATE__FROZEN_PART__HOLD);
+	criu_leave_end(&in->leave);
 	ret = criu_hold_tasks(&in->group, err);
 	frozen_time_enter(&in->frozen, MIGRATE__FROZEN_PART__RESTORE);
 	return ret;
@@ -126,7 +135,7 @@ static int run_criu(struct incoming *in, int rpc_fd, struct error *err)
 	struct criu_restore_opts opts = {
 		.images_dir_fd = in->images.images_fd, .work_dir_fd = in->images.work_fd,
 		.log_level = 2, .group = &in->group, .pre_resume = hold_tasks, .attaches = note_attach,
-		.ctx = in,
+		.ctx = in, .criu = in->criu_pid,
 	};
 	struct error criu_err = { 0 };
 	int cancel[2], ret;
@@ -137,7 +146,10 @@ static int run_criu(struct incoming *in, int rpc_fd, struct error *err)
 	opts.cancel_fd = cancel[1];
 	ret = watch_criu(in, cancel[0], &criu_err);
 	if (!ret)
+		criu_leave_start(&in->leave);
+	if (!ret)
 		ret = criu_restore_run(rpc_fd, &opts, &root, &criu_err);
+	criu_leave_end(&in->leave);
 	unwatch_criu(in, ret ? &criu_err : NULL);
 	close(cancel[0]);
 	close(cancel[1]);
