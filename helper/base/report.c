@@ -178,6 +178,11 @@ void report_print(const char *fmt, ...)
 	free(text);
 }
 
+bool report_delays(void)
+{
+	return out.state_delay_ms > 0;
+}
+
 int report_state_begin(const char *state)
 {
 	report_event("state", json_pack("{s:s}", "state", state));

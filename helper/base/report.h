@@ -36,6 +36,9 @@ void report_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /** report_progress() - the line that is written over; nothing where there is no terminal */
 void report_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/** report_delays() - a test makes states last longer */
+bool report_delays(void);
+
 /** report_print() - part of a result for people, on stdout; nothing with --json */
 void report_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

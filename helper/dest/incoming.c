@@ -214,8 +214,8 @@ static int reply(struct incoming *in, struct refusals *refusals, struct error *e
 	answer.ok = !refusals->nr;
 	answer.refusals = refusals->text;
 	answer.n_refusals = refusals->nr;
-	answer.fixed_cost_ns = cost_read(COST_RESTORE);
-	answer.has_fixed_cost_ns = answer.fixed_cost_ns > 0;
+	answer.fixed_cost_ns = cost_expect_ns(COST_RESTORE, in->setup->comm, in->cost_model_ns);
+	answer.has_fixed_cost_ns = true;
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP_REPLY;
 	msg.setup_reply = &answer;
 	for (size_t i = 0; i < refusals->nr; i++)
@@ -225,6 +225,22 @@ static int reply(struct incoming *in, struct refusals *refusals, struct error *e
 		return -1;
 	return answer.ok ? 0 : error_set(err, CODE_REFUSED, NULL, "refused: %s",
 					 refusals->text[0]);
+}
+
+static void expect_cost(struct incoming *in)
+{
+	const Migrate__Setup *setup = in->setup;
+	struct shape shape = {
+		.mappings = setup->n_vmas, .threads = setup->threads,
+		.descriptors = setup->has_descriptors ? setup->descriptors : 0,
+	};
+	struct speed speed;
+
+	for (size_t i = 0; i < setup->n_vmas; i++)
+		if (!setup->vmas[i]->shared)
+			shape.private_pages += (setup->vmas[i]->end - setup->vmas[i]->start) >> PAGE_SHIFT;
+	speed_measure(&speed);
+	in->cost_model_ns = cost_model_ns(COST_RESTORE, &shape, &speed);
 }
 
 /* What is looked at later on. The lists are of no use any more, and as long as the source likes. */
@@ -271,6 +287,8 @@ static int setup(struct incoming *in, struct error *err)
 	ret = refusals.nr ? 0 : announce(in, in->setup->vmas, in->setup->n_vmas, err);
 	if (!ret && !refusals.nr)
 		ret = budget_announce(&in->budget, BUDGET_MIRROR, in->setup->rss_bytes, err);
+	if (!ret && !refusals.nr)
+		expect_cost(in);
 	if (!ret)
 		ret = keep_setup(in, err);
 	if (!ret)

@@ -75,6 +75,7 @@ struct incoming_sync {
  * @oom_score_adj: of the program at the source
  * @criu_fd: RPC of the CRIU that waits in the namespace of @init_pid; -1: none
  * @criu_pid: as seen from here
+ * @cost_model_ns: see cost_model_ns(), of the restore
  * @frozen: what the time goes to from RestoreGo to Ready
  */
 struct incoming {
@@ -108,7 +109,7 @@ struct incoming {
 	atomic_int init_fd;
 	int signals;
 	int64_t setup_by_ms;	/* when Setup must have come, clock_now_ms() */
-	uint64_t restore_ns, verified_pages;
+	uint64_t restore_ns, verified_pages, cost_model_ns;
 	struct frozen_time frozen;
 };
 

@@ -14,6 +14,7 @@
 #include "base/fdpass.h"
 #include "criu/attach.h"
 #include "dest/incoming.h"
+#include "base/report.h"
 #include "dest/tell.h"
 #include "os/pending.h"
 #include "os/proc.h"
@@ -288,6 +289,17 @@ static int say_ready(struct incoming *in, struct error *err)
 	return control_send(in->ctl, &msg, err);
 }
 
+static void keep_cost(const struct incoming *in)
+{
+	const struct frozen_time *time = &in->frozen;
+	uint64_t ns = frozen_time_sum(time, FROZEN_DEST) + frozen_time_sum(time, FROZEN_CRIU) -
+		      time->ns[MIGRATE__FROZEN_PART__AWAIT_LISTS];
+
+	/* a test's delays say nothing of the next migration */
+	if (!report_delays())
+		cost_keep(COST_RESTORE, in->setup->comm, in->cost_model_ns, ns);
+}
+
 int incoming_restore(struct incoming *in, struct error *err)
 {
 	uint64_t begin = clock_now_ns();
@@ -318,8 +330,8 @@ int incoming_restore(struct incoming *in, struct error *err)
 		return -1;
 	memory_ready(&in->mem);
 	in->restore_ns = clock_now_ns() - begin;
-	cost_keep(COST_RESTORE, in->restore_ns);
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__COMPARE);
+	keep_cost(in);
 	if (in->setup->verify && verify(in, err))
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__CHECK);

@@ -399,7 +399,7 @@ static int run(struct outgoing *out, struct error *err)
 		code = err->code;
 	out->figures.moved = true;
 	out->figures.total_ns = clock_now_ns() - out->figures.started_ns;
-	outgoing_keep_cost(out);
+	outlook_keep(&out->outlook, out->target.comm, &out->figures.frozen);
 	return code;
 }
 

@@ -32,7 +32,9 @@ static void usage(FILE *to)
 	      "                       vmread: copied without it, which is slower;\n"
 	      "                       auto: module where it can be used, else vmread\n"
 	      "  --max-downtime MS    stop it when it would stand for less (300;\n"
-	      "                       1 to 3600000)\n"
+	      "                       1 to 3600000). A program whose dump and restore alone\n"
+	      "                       take longer is refused, if this was given\n"
+	      "  --force-downtime     move such a program all the same\n"
 	      "  --max-rounds N       stop it after so many rounds (8; 1 to 1000)\n"
 	      "  --max-frozen S       give up when it stands for so long and has not moved (30;\n"
 	      "                       1 to 86400)\n"
@@ -143,7 +145,11 @@ static const char *take(int option, char *value, struct migrate_options *opts)
 		opts->backend = kind;
 		return kind < 0 ? "auto, module or vmread" : NULL;
 	case 'w':
+		opts->limits_downtime = true;
 		return parse_number(value, 1, 3600000, &opts->max_downtime_ms);
+	case 'q':
+		opts->force_downtime = true;
+		return NULL;
 	case 'r':
 		return parse_number(value, 1, 1000, &opts->max_rounds);
 	case 'f':
@@ -182,6 +188,7 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 		{ "mode", required_argument, NULL, 'm' },
 		{ "backend", required_argument, NULL, 'b' },
 		{ "max-downtime", required_argument, NULL, 'w' },
+		{ "force-downtime", no_argument, NULL, 'q' },
 		{ "max-rounds", required_argument, NULL, 'r' },
 		{ "max-frozen", required_argument, NULL, 'f' },
 		{ "link-timeout", required_argument, NULL, 'k' },

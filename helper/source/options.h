@@ -24,6 +24,8 @@ struct migrate_options {
 	enum migrate_mode mode;
 	enum backend_kind backend;
 	uint32_t max_downtime_ms;
+	bool limits_downtime;		/* the user gave it: what is beyond it by dump and restore alone is refused */
+	bool force_downtime;		/* but not with this */
 	uint32_t max_rounds;
 	uint32_t max_frozen_s;		/* from the freeze to the record of COMMIT */
 	uint32_t link_timeout_ms;	/* of the control connection, from freeze to COMMIT */

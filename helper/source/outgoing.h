@@ -21,6 +21,7 @@
 #include "source/keeper.h"
 #include "source/loss.h"
 #include "source/options.h"
+#include "source/outlook.h"
 #include "source/sender.h"
 #include "source/stop_rule.h"
 #include "source/workdir.h"
@@ -48,7 +49,6 @@ struct outgoing_sync {
  * @populated: all there is, when frozen
  * @mode, @verify: what was asked for, or else what the backend can do
  * @entered: the program is in the guard's group
- * @peer_fixed_ns: what a restore takes there
  * @frozen_at_ns: when CRIU was asked to stop the program
  */
 struct outgoing {
@@ -73,7 +73,8 @@ struct outgoing {
 	bool pushed;
 	struct criu_dump *dump;
 	struct criu_task task;
-	uint64_t peer_fixed_ns, frozen_at_ns;
+	struct outlook outlook;
+	uint64_t frozen_at_ns;
 	uint32_t last_round;
 	struct figures figures;
 	struct losses losses;
@@ -200,10 +201,5 @@ int outgoing_push(struct outgoing *out, struct error *err);
 /* digest.c */
 
 int outgoing_send_digests(struct outgoing *out, struct error *err);
-
-/* cost.c: what it takes whatever is dirty, kept per machine */
-
-uint64_t outgoing_known_cost(const struct outgoing *out);
-void outgoing_keep_cost(const struct outgoing *out);
 
 #endif

@@ -233,8 +233,8 @@ static void say_beaten(struct precopy *pre)
 	if (pre->said_beaten || !stop_rule_is_beaten(&pre->rule))
 		return;
 	pre->said_beaten = true;
-	report_say("dump and restore alone take about %lu ms, more than --max-downtime %u: only the memory is counted",
-		   pre->rule.fixed_ns / 1000000, pre->out->opts->max_downtime_ms);
+	report_say("dump and restore alone take longer than --max-downtime %u: only the memory is counted",
+		   pre->out->opts->max_downtime_ms);
 }
 
 /* Return: 1 to stop the program now, 0 to go on, -1 */
@@ -302,7 +302,7 @@ int outgoing_precopy(struct outgoing *out, struct error *err)
 		.rule = {
 			.max_rounds = out->opts->max_rounds,
 			.max_downtime_ns = out->opts->max_downtime_ms * 1000000UL,
-			.fixed_ns = outgoing_known_cost(out),
+			.fixed_ns = outlook_ns(&out->outlook),
 		},
 	};
 	int ret;

@@ -162,6 +162,8 @@ static int send_setup(struct outgoing *out, struct setup *setup, struct error *e
 	setup->msg.mode = (char *)migrate_mode_name(out->mode);
 	setup->msg.has_verify = true;
 	setup->msg.verify = out->verify;
+	setup->msg.has_descriptors = true;
+	setup->msg.descriptors = out->outlook.shape.descriptors;
 	setup->msg.max_frozen_s = out->opts->max_frozen_s;
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
 	msg.setup = &setup->msg;
@@ -193,9 +195,9 @@ static int take_reply(struct outgoing *out, struct error *err)
 	reply = msg->setup_reply;
 	if (!reply->ok)
 		take_refusals(reply, err);
-	out->peer_fixed_ns = reply->has_fixed_cost_ns ? reply->fixed_cost_ns : 0;
-	if (out->peer_fixed_ns > FIXED_MAX_NS)
-		out->peer_fixed_ns = FIXED_MAX_NS;
+	out->outlook.there_ns = reply->has_fixed_cost_ns ? reply->fixed_cost_ns : 0;
+	if (out->outlook.there_ns > FIXED_MAX_NS)
+		out->outlook.there_ns = FIXED_MAX_NS;
 	migrate__control__free_unpacked(msg, NULL);
 	return error_is_set(err) ? -1 : 0;
 }
@@ -203,8 +205,11 @@ static int take_reply(struct outgoing *out, struct error *err)
 int outgoing_setup(struct outgoing *out, struct error *err)
 {
 	struct setup setup = { .msg = MIGRATE__SETUP__INIT };
-	int ret = send_setup(out, &setup, err);
+	int ret = outlook_make(&out->outlook, &out->target, out->opts->pid, &out->vmas, &out->criu,
+			       !out->backend->criu_tracks, err) || send_setup(out, &setup, err) ? -1 : 0;
 
 	setup_free(&setup);
-	return ret ? ret : take_reply(out, err);
+	if (!ret)
+		ret = take_reply(out, err);
+	return ret ? ret : outlook_check(&out->outlook, out->opts, err);
 }

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <stdio.h>
+#include "base/page.h"
+#include "base/report.h"
+#include "source/outlook.h"
+
+#define TABLE_BYTES	16	/* that CRIU writes for each page of private address space */
+#define PAGEMAP_BYTES	8	/* and before CRIU 4.0 for each page of the largest mapping */
+#define MIB		(1UL << 20)
+#define MS		1000000UL
+
+static int count_descriptors(pid_t pid, uint64_t *nr, struct error *err)
+{
+	struct dirent *entry;
+	char path[32];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	if (!dir)
+		return error_errno(err, CODE_TARGET, NULL, "cannot open %s", path);
+	while ((entry = readdir(dir)))
+		*nr += entry->d_name[0] != '.';
+	closedir(dir);
+	return 0;
+}
+
+static void count_memory(struct outlook *outlook, const struct vma_list *vmas,
+			 const struct criu_version *criu)
+{
+	uint64_t largest = 0;
+
+	outlook->shape.mappings = vmas->nr;
+	for (size_t i = 0; i < vmas->nr; i++) {
+		const struct vma *vma = &vmas->vmas[i];
+		uint64_t pages = (vma->end - vma->start) >> PAGE_SHIFT;
+
+		if (vma->shared || vma->special)
+			continue;
+		outlook->shape.private_pages += pages;
+		largest = pages > largest ? pages : largest;
+	}
+	outlook->criu_bytes = outlook->shape.private_pages * TABLE_BYTES;
+	if (criu->major < 4)
+		outlook->criu_bytes += largest * PAGEMAP_BYTES;
+}
+
+int outlook_make(struct outlook *outlook, const struct proc_status *target, pid_t pid,
+		 const struct vma_list *vmas, const struct criu_version *criu, bool drains,
+		 struct error *err)
+{
+	struct speed speed;
+
+	count_memory(outlook, vmas, criu);
+	outlook->shape.threads = target->threads;
+	if (drains)
+		outlook->shape.drained_pages = target->rss_bytes >> PAGE_SHIFT;
+	if (count_descriptors(pid, &outlook->shape.descriptors, err))
+		return -1;
+	speed_measure(&speed);
+	outlook->model_ns = cost_model_ns(COST_DUMP, &outlook->shape, &speed);
+	outlook->here_ns = cost_expect_ns(COST_DUMP, target->comm, outlook->model_ns);
+	report_event("speed", json_pack("{s:I,s:I,s:I,s:I,s:I}",
+					"process_ns", (json_int_t)speed.process,
+					"file_ns", (json_int_t)speed.file,
+					"mapping_ns", (json_int_t)speed.mapping,
+					"stop_ns", (json_int_t)speed.stop,
+					"page_ns", (json_int_t)speed.page));
+	return 0;
+}
+
+static void say(const struct outlook *outlook)
+{
+	const struct shape *shape = &outlook->shape;
+
+	report_event("expected", json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
+			"fixed_ns", (json_int_t)outlook_ns(outlook),
+			"here_ns", (json_int_t)outlook->here_ns,
+			"there_ns", (json_int_t)outlook->there_ns,
+			"mappings", (json_int_t)shape->mappings,
+			"threads", (json_int_t)shape->threads,
+			"descriptors", (json_int_t)shape->descriptors,
+			"private_pages", (json_int_t)shape->private_pages,
+			"drained_pages", (json_int_t)shape->drained_pages));
+	report_say("dump and restore take about %lu ms: %lu mappings, %lu threads, %lu descriptors, %lu MiB of address space",
+		   outlook_ns(outlook) / MS, shape->mappings, shape->threads, shape->descriptors,
+		   shape->private_pages * PAGE_BYTES / MIB);
+}
+
+int outlook_check(const struct outlook *outlook, const struct migrate_options *opts,
+		  struct error *err)
+{
+	uint64_t ms = outlook_ns(outlook) / MS, free_bytes = proc_mem_available();
+
+	say(outlook);
+	if (free_bytes && outlook->criu_bytes > free_bytes)
+		return error_set(err, CODE_REFUSED, "let the program reserve less, or free memory here",
+				 "CRIU takes %lu MiB of memory to dump a program with %lu GiB of private address space, and %lu MiB are free here",
+				 outlook->criu_bytes / MIB,
+				 outlook->shape.private_pages * PAGE_BYTES / MIB / 1024,
+				 free_bytes / MIB);
+	if (ms > opts->max_frozen_s * 1000UL)
+		return error_set(err, CODE_REFUSED, "--max-frozen lets it stand for longer",
+				 "the program would stand for about %lu s, and --max-frozen %u ends that",
+				 ms / 1000, opts->max_frozen_s);
+	if (opts->limits_downtime && !opts->force_downtime && ms > opts->max_downtime_ms)
+		return error_set(err, CODE_REFUSED, "--force-downtime moves it all the same",
+				 "the program would stand for about %lu ms whatever of its memory is dirty, more than --max-downtime %u",
+				 ms, opts->max_downtime_ms);
+	return 0;
+}
+
+void outlook_keep(const struct outlook *outlook, const char *comm, const struct frozen_time *frozen)
+{
+	uint64_t ns = frozen_time_sum(frozen, FROZEN_SOURCE) + frozen->ns[MIGRATE__FROZEN_PART__DUMP] -
+		      frozen->ns[MIGRATE__FROZEN_PART__SEND_PAGES];
+
+	/* a test's delays say nothing of the next migration */
+	if (!report_delays())
+		cost_keep(COST_DUMP, comm, outlook->model_ns, ns);
+}
