@@ -30,8 +30,8 @@ static const struct model {
 	double process, files;			/* of any program */
 	double mapping, thread, descriptor, private_page, drained_page;
 } models[] = {
-	[COST_DUMP] = { 20, 300, 4, 60, 3, 0.03, 0.3 },
-	[COST_RESTORE] = { 20, 200, 4, 60, 3, 0, 0 },
+	[COST_DUMP] = { 20, 1800, 7, 105, 15, 0.015, 0.42 },
+	[COST_RESTORE] = { 20, 1500, 5, 135, 10, 0, 0 },
 };
 
 uint64_t cost_model_ns(enum cost cost, const struct shape *shape, const struct speed *speed)
