@@ -80,6 +80,7 @@ struct incoming {
 	struct keeper *keeper;
 	struct images images;
 	struct memory mem;
+	struct conn memory_conn, urgent_conn;
 	struct receiver memory, urgent;
 	struct fault_thread fault;
 	struct lazy_server *lazy;
