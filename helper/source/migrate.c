@@ -12,7 +12,6 @@
 #include "base/report.h"
 #include "os/pending.h"
 #include "source/attributes.h"
-#include "source/migrate.h"
 #include "source/outgoing.h"
 
 #define HELLO_TIMEOUT_MS	10000
@@ -405,32 +404,27 @@ static void outgoing_destroy(struct outgoing *out)
 	mailbox_destroy(&out->box);
 }
 
-int migrate_main(int argc, char **argv)
+int migration_run(const struct migrate_options *opts)
 {
-	struct migrate_options opts;
 	struct error err = { 0 };
-	struct outgoing *out;
-	int code = migrate_options_parse(argc, argv, &opts);
+	struct outgoing *out = calloc(1, sizeof(*out));
+	int code;
 
-	if (code >= 0)
-		return code;
-	report_init(opts.json);
-	out = calloc(1, sizeof(*out));
 	if (!out)
 		return CODE_INTERNAL;
-	out->opts = &opts;
+	out->opts = opts;
 	out->memory_conn = out->urgent_conn = CONN_NONE;
-	out->mode = opts.mode;
+	out->mode = opts->mode;
 	out->dir.images_fd = out->dir.work_fd = out->dir.parent_fd = -1;
 	out->figures.started_ns = clock_now_ns();
 	out->figures.losses = &out->losses;
-	out->losses.accepted = opts.accepted_losses;
+	out->losses.accepted = opts->accepted_losses;
 	pthread_mutex_init(&out->left_lock, NULL);
 	code = run(out, &err);
 	if (error_is_set(&err))
 		report_error(&err);
-	figures_say_result(&out->figures, &err, opts.pid, out->target.comm,
-			   migrate_mode_name(out->mode), opts.result);
+	figures_say_result(&out->figures, &err, opts->pid, out->target.comm,
+			   migrate_mode_name(out->mode), opts->result);
 	outgoing_destroy(out);
 	free(out);
 	return code;
