@@ -22,7 +22,7 @@ struct pieces {
 };
 
 /**
- * struct space - a restored mm; all of it under memory.lock
+ * struct space - a restored mm; all of it under mm.lock
  * @uffd: non-blocking; -1 until CRIU hands it over, and when the mm is gone
  * @handle: the keeper's name for its duplicate of @uffd, or -1
  * @todo: pages (addresses of this space) that are populated at the source, not here
