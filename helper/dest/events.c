@@ -87,6 +87,8 @@ static int resolve_fault(struct mm *mm, struct space *space, uint64_t addr, stru
 
 	if (space->gone || space->uffd < 0)
 		return 0;
+	if (space->lost)
+		return space_wait(space, addr, err);
 	if (page_set_has(&space->todo, addr)) {
 		uint64_t one = 1, origin = space_origin(space, addr, &one);
 
@@ -144,27 +146,27 @@ static int forked(struct mm *mm, struct space *parent, int uffd, struct error *e
 		return -1;
 	}
 	space->uffd = uffd;
-	if (mm_space_add(mm, space, err) || epoch_forked(mm, parent, space, err))
+	if (mm_space_add(mm, space, err))
 		return -1;
+	if (epoch_forked(mm, parent, space, err)) {
+		space->lost = true;
+		return -1;
+	}
 	mm->work = true;
 	if (mm->hooks.hold(mm->hooks.ctx, uffd, &space->handle, err))
 		return -1;
 	return mm->hooks.watch(mm->hooks.ctx, space, true, err);
 }
 
-static int act(struct mm *mm, struct space *space, const struct uffd_msg *msg,
-	       struct error *err)
+/* The task did something to its mappings. */
+static int record(struct mm *mm, struct space *space, const struct uffd_msg *msg,
+		  struct error *err)
 {
 	uint64_t addr, bytes;
 
-	if (msg->event != UFFD_EVENT_PAGEFAULT) {
-		space->in_epoch = true;
-		space->blocked_ms = 0;
-	}
+	space->in_epoch = true;
+	space->blocked_ms = 0;
 	switch (msg->event) {
-	case UFFD_EVENT_PAGEFAULT:
-		mm->counts.faults++;
-		return resolve_fault(mm, space, msg->arg.pagefault.address & ~(PAGE_BYTES - 1), err);
 	case UFFD_EVENT_FORK:
 		return forked(mm, space, msg->arg.fork.ufd, err);
 	case UFFD_EVENT_REMAP:
@@ -182,6 +184,22 @@ static int act(struct mm *mm, struct space *space, const struct uffd_msg *msg,
 		return epoch_unmapped(mm, space, msg->arg.remove.start, msg->arg.remove.end, err);
 	}
 	return error_set(err, CODE_INTERNAL, NULL, "unknown userfaultfd event 0x%x", msg->event);
+}
+
+static int act(struct mm *mm, struct space *space, const struct uffd_msg *msg,
+	       struct error *err)
+{
+	int ret;
+
+	if (msg->event == UFFD_EVENT_PAGEFAULT) {
+		mm->counts.faults++;
+		return resolve_fault(mm, space, msg->arg.pagefault.address & ~(PAGE_BYTES - 1), err);
+	}
+	ret = record(mm, space, msg, err);
+	/* of FORK the child alone depends */
+	if (ret && msg->event != UFFD_EVENT_FORK)
+		space->lost = true;
+	return ret;
 }
 
 int mm_events(struct mm *mm, struct space *space, struct error *err)

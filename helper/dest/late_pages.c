@@ -176,7 +176,8 @@ bool mm_done(const struct mm *mm)
 	if (!mm->sealed)
 		return false;
 	for (size_t i = 0; i < mm->nr_spaces; i++)
-		if (!mm->spaces[i]->gone && (mm->spaces[i]->todo.nr || mm->spaces[i]->past.nr))
+		if (!mm->spaces[i]->gone &&
+		    (mm->spaces[i]->lost || mm->spaces[i]->todo.nr || mm->spaces[i]->past.nr))
 			return false;
 	return true;
 }

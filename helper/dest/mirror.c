@@ -244,7 +244,8 @@ int mirror_add(struct mirror *mirror, uint64_t addr, uint64_t nr_pages, struct e
 
 	if (budget_take(mirror->budget, BUDGET_BOOKS, books, err))
 		return -1;
-	page_set_add(&mirror->have, addr, nr_pages);
+	if (page_set_add(&mirror->have, addr, nr_pages, err))
+		return -1;
 	return budget_take(mirror->budget, BUDGET_MIRROR, (mirror->have.nr - had) * PAGE_BYTES, err);
 }
 

@@ -140,8 +140,7 @@ static int populate_run(struct mm *mm, const struct splice_vm_run *run, struct e
 	    budget_take(budget, BUDGET_BOOKS,
 			4 * page_set_cost(&mm->populated, run->addr, run->nr_pages), err))
 		return -1;
-	page_set_add(&mm->populated, run->addr, run->nr_pages);
-	return 0;
+	return page_set_add(&mm->populated, run->addr, run->nr_pages, err);
 }
 
 int mm_populate(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
@@ -204,8 +203,9 @@ int mm_request(struct mm *mm, uint64_t origin, uint64_t nr_pages, struct error *
 			mm->requests = requests;
 			mm->cap_requests = cap;
 		}
+		if (page_set_add(&mm->asked, run.addr, run.nr_pages, err))
+			return -1;
 		mm->requests[mm->nr_requests++] = run;
-		page_set_add(&mm->asked, run.addr, run.nr_pages);
 		origin = run_end(&run);
 	}
 	mm_kick(mm);
@@ -252,8 +252,8 @@ int mm_fetch(struct mm *mm, uint64_t addr, uint64_t nr_pages, void *buf,
 	mm_lock(mm);
 	ret = pay_fetch(mm, addr, nr_pages, err);
 	for (; !ret && at < end && next_lacking(mm, at, end, &run); at = run_end(&run)) {
-		page_set_add(&mm->wanted, run.addr, run.nr_pages);
-		ret = mm_request(mm, run.addr, run.nr_pages, err);
+		ret = page_set_add(&mm->wanted, run.addr, run.nr_pages, err) ||
+		      mm_request(mm, run.addr, run.nr_pages, err) ? -1 : 0;
 	}
 	while (!ret && next_lacking(mm, addr, end, &run)) {
 		if (mm->failed)
@@ -287,23 +287,29 @@ int mm_seal(struct mm *mm, const struct page_set *lazy, struct error *err)
 	struct space *space = space_new(-1, err);
 	uint64_t addr = 0;
 	struct run run;
-	int ret;
+	int ret = 0;
 
 	if (!space)
 		return -1;
 	mm_lock(mm);
-	for (; sets_next_both(&mm->populated, lazy, addr, USER_END, 0, &run); addr = run_end(&run))
-		page_set_add(&space->todo, run.addr, run.nr_pages);
-	trim_mirror(mm, &space->todo);
+	for (; !ret && sets_next_both(&mm->populated, lazy, addr, USER_END, 0, &run);
+	     addr = run_end(&run))
+		ret = page_set_add(&space->todo, run.addr, run.nr_pages, err);
+	if (!ret)
+		trim_mirror(mm, &space->todo);
 	/* what was fetched for the images is of no further interest */
 	sets_clear(&mm->wanted);
 	sets_clear(&mm->asked);
-	for (addr = 0; sets_next_only(&space->todo, &mm->mirror.have, addr, USER_END, 0, &run);
+	for (addr = 0;
+	     !ret && sets_next_only(&space->todo, &mm->mirror.have, addr, USER_END, 0, &run);
 	     addr = run_end(&run))
-		page_set_add(&mm->wanted, run.addr, run.nr_pages);
+		ret = page_set_add(&mm->wanted, run.addr, run.nr_pages, err);
 	mm->counts.image = mm->populated.nr - space->todo.nr;
 	space->ready = false;
-	ret = mm_space_add(mm, space, err);
+	if (ret)
+		space_free(space);
+	else
+		ret = mm_space_add(mm, space, err);
 	mm->sealed = !ret;
 	budget_settle(mm->mirror.budget);
 	mm_unlock(mm);

@@ -75,7 +75,7 @@ enum step mm_step(struct mm *mm, struct error *err)
 	enum step ret = STEP_IDLE;
 
 	for (size_t i = 0; i < mm->nr_spaces && ret == STEP_IDLE; i++)
-		if (!mm->spaces[i]->gone && mm->spaces[i]->uffd >= 0)
+		if (!mm->spaces[i]->gone && !mm->spaces[i]->lost && mm->spaces[i]->uffd >= 0)
 			ret = step_space(mm, mm->spaces[i], err);
 	if (ret == STEP_IDLE)
 		mm->work = false;

@@ -57,7 +57,8 @@ static int on_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
 		return 0;
 	if (page_set_init(&lazy))
 		abort();
-	page_set_add(&lazy, AT(0), bench->flags & FLAG_PARTLY ? 50 : 300);
+	if (page_set_add(&lazy, AT(0), bench->flags & FLAG_PARTLY ? 50 : 300, err))
+		abort();
 	ret = mm_seal(&bench->mm, &lazy, err);
 	page_set_destroy(&lazy);
 	return ret;

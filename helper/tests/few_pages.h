@@ -58,7 +58,8 @@ static int watch_nobody(void *ctx, struct space *space, bool on, struct error *e
 
 static void *map_pages(int prot, uint64_t pages)
 {
-	void *at = mmap(NULL, pages * P, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *at = mmap(NULL, pages * P, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			-1, 0);
 
 	assert_ptr_not_equal(at, MAP_FAILED);
 	return at;
@@ -88,7 +89,7 @@ static void set_up_few(uint64_t in_mirror)
 	assert_int_equal(mm_populate(&few.mm, &run, 1, &err), 0);
 	mm_final(&few.mm, &have, &lack);
 	assert_int_equal(page_set_init(&lazy), 0);
-	page_set_add(&lazy, range.start, FEW);
+	assert_int_equal(page_set_add(&lazy, range.start, FEW, &err), 0);
 	assert_int_equal(mm_seal(&few.mm, &lazy, &err), 0);
 	page_set_destroy(&lazy);
 	assert_int_equal(mm_attach(&few.mm, make_uffd(few.area, FEW), &err), 0);

@@ -243,7 +243,7 @@ static void fetched_zeros_are_counted(void **state)
 
 		assert_true(at < BASE + 256 * MIB);
 		/* as if the source had answered already */
-		page_set_add(&bench->mm.mirror.have, at, run.nr_pages);
+		assert_int_equal(page_set_add(&bench->mm.mirror.have, at, run.nr_pages, &err), 0);
 		ret = mm_fetch(&bench->mm, at, run.nr_pages, buf, &err);
 		at += 256 * P;
 	}
@@ -263,11 +263,12 @@ static void *fetch_body(void *arg)
 static void a_fetch_is_paid_under_the_lock(void **state)
 {
 	struct bench *bench = *state;
+	struct error err = { 0 };
 	uint64_t paid = 0;
 	pthread_t thread;
 	void *failed;
 
-	page_set_add(&bench->mm.mirror.have, BASE, 1);
+	assert_int_equal(page_set_add(&bench->mm.mirror.have, BASE, 1, &err), 0);
 	mm_lock(&bench->mm);
 	assert_int_equal(pthread_create(&thread, NULL, fetch_body, bench), 0);
 	for (int i = 0; i < 50 && !paid; i++) {

@@ -328,6 +328,90 @@ static void test_locked_grows(void **state)
 	take_down_few();
 }
 
+static bool is_waiting(const struct space *space)
+{
+	bool ret;
+
+	mm_lock(&few.mm);
+	ret = space->nr_waiting;
+	mm_unlock(&few.mm);
+	return ret;
+}
+
+#define FAR_BYTES	(128UL << 30)
+
+/* In memory of which no set has a member: a set makes itself writable for 64 GiB at a time. */
+static uint8_t *far;
+
+static void *touch_far(void *arg)
+{
+	atomic_store(&few.tid[0], gettid());
+	return (void *)(uintptr_t)*(volatile uint8_t *)far;
+}
+
+static void *move_far(void *arg)
+{
+	atomic_store(&few.tid[1], gettid());
+	return mremap(few.area, P, P, MREMAP_MAYMOVE | MREMAP_FIXED, far);
+}
+
+/* A set makes a part of itself writable by this call when the first page is added there. */
+static atomic_bool no_memory;
+
+int mprotect(void *addr, size_t bytes, int prot)
+{
+	if (!atomic_load(&no_memory))
+		return syscall(SYS_mprotect, addr, bytes, prot);
+	errno = ENOMEM;
+	return -1;
+}
+
+static int read_without_memory(struct error *err)
+{
+	int ret;
+
+	mm_lock(&few.mm);
+	atomic_store(&no_memory, true);
+	ret = mm_events(&few.mm, few.mm.spaces[0], err);
+	atomic_store(&no_memory, false);
+	mm_unlock(&few.mm);
+	return ret;
+}
+
+/* An event that could not be recorded: the page at its new place waits, and is not read as zeros. */
+static void test_no_memory_for_event(void **state)
+{
+	static const uint8_t data[P] = { 1 };
+	struct space *space;
+	pthread_t mover, toucher;
+	struct error err = { 0 };
+
+	need_uffd();
+	set_up_few(1);
+	far = map_pages(PROT_NONE, FAR_BYTES / P);
+	space = few.mm.spaces[0];
+	pthread_create(&mover, NULL, move_far, NULL);
+	wait_asleep(1);
+	assert_int_equal(read_without_memory(&err), -1);
+	assert_int_equal(err.code, CODE_NOT_READY);
+	start_reader();
+	pthread_join(mover, NULL);
+	pthread_create(&toucher, NULL, touch_far, NULL);
+	wait_asleep(0);
+	for (int i = 0; i < 1000 && !is_waiting(space); i++)
+		usleep(10000);
+	assert_true(is_waiting(space));
+	assert_int_equal(mm_take(&few.mm, (uintptr_t)few.area + P, 1, data, false, &err), 0);
+	mm_lock(&few.mm);
+	assert_int_equal(mm_step(&few.mm, &err), STEP_IDLE);
+	assert_int_equal(few.mm.counts.zero + few.mm.counts.from_mirror, 0);
+	assert_false(mm_done(&few.mm));
+	mm_unlock(&few.mm);
+	take_down_few();
+	pthread_join(toucher, NULL);
+	munmap(far, FAR_BYTES);
+}
+
 static void *populate_alone(void *arg)
 {
 	struct error err = { 0 };
@@ -367,6 +451,7 @@ int main(void)
 		cmocka_unit_test(test_forked_before_unmap),
 		cmocka_unit_test(test_fault_handed_on),
 		cmocka_unit_test(test_locked_grows),
+		cmocka_unit_test(test_no_memory_for_event),
 		cmocka_unit_test(test_failed_before),
 	};
 

@@ -467,7 +467,7 @@ static void stress(uint64_t salt)
 	assert_int_equal(mm_announce(&w.mm, &range, 1, &err), 0);
 	send_precopy(w.memory_pair[1]);
 	page_set_init(&lazy);
-	page_set_add(&lazy, address(0), PAGES);
+	assert_int_equal(page_set_add(&lazy, address(0), PAGES, &err), 0);
 	assert_int_equal(mm_seal(&w.mm, &lazy, &err), 0);
 	page_set_destroy(&lazy);
 	w.uffd = make_uffd(w.area, PAGES);

@@ -166,13 +166,14 @@ static void test_page_tables_go(void **state)
 static void test_sets(void **state)
 {
 	struct page_set a, b;
+	struct error err = { 0 };
 	struct run run;
 
 	assert_int_equal(page_set_init(&a), 0);
 	assert_int_equal(page_set_init(&b), 0);
-	page_set_add(&a, BASE, 10000);
-	page_set_add(&b, BASE + 5 * P, 2);
-	page_set_add(&b, BASE + 9999 * P, 5);
+	assert_int_equal(page_set_add(&a, BASE, 10000, &err), 0);
+	assert_int_equal(page_set_add(&b, BASE + 5 * P, 2, &err), 0);
+	assert_int_equal(page_set_add(&b, BASE + 9999 * P, 5, &err), 0);
 	assert_true(sets_next_only(&a, &b, 0, USER_END, 0, &run));
 	assert_int_equal(run.addr, BASE);
 	assert_int_equal(run.nr_pages, 5);
@@ -183,7 +184,7 @@ static void test_sets(void **state)
 	assert_int_equal(run.nr_pages, 1);
 	assert_false(sets_next_both(&a, &b, run_end(&run), USER_END, 0, &run));
 	assert_false(sets_next_only(&a, &b, BASE + 9999 * P, USER_END, 0, &run));
-	sets_copy(&a, &b);
+	assert_int_equal(sets_copy(&a, &b, &err), 0);
 	assert_int_equal(a.nr, 10004);
 	sets_clear(&a);
 	assert_int_equal(a.nr, 0);

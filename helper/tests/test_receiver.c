@@ -186,7 +186,7 @@ static void test_late(void **state)
 	assert_int_equal(bench->mm.mirror.have.nr, 1);
 
 	page_set_init(&lazy);
-	page_set_add(&lazy, AT(0), 100);
+	assert_int_equal(page_set_add(&lazy, AT(0), 100, &err), 0);
 	assert_int_equal(mm_seal(&bench->mm, &lazy, &err), 0);
 	page_set_destroy(&lazy);
 	assert_int_equal(bench->mm.wanted.nr, 7);

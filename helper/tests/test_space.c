@@ -25,7 +25,7 @@ static struct space *new_space(uint64_t pages)
 	struct space *space = space_new(-1, &err);
 
 	assert_non_null(space);
-	page_set_add(&space->todo, BASE, pages);
+	assert_int_equal(page_set_add(&space->todo, BASE, pages, &err), 0);
 	return space;
 }
 
@@ -191,7 +191,7 @@ static void test_shared_mirror(void **state)
 	assert_int_equal(have, 8);
 	assert_int_equal(lack, 4);
 	page_set_init(&lazy);
-	page_set_add(&lazy, AT(2), 14);
+	assert_int_equal(page_set_add(&lazy, AT(2), 14, &err), 0);
 	assert_int_equal(mm_seal(&mm, &lazy, &err), 0);
 	assert_int_equal(mm.spaces[0]->todo.nr, 10);
 	assert_int_equal(mm.mirror.have.nr, 6);
