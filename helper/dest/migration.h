@@ -80,6 +80,7 @@ struct migration {
 	struct keeper *keeper;
 	struct images images;
 	struct mm mm;
+	struct conn memory_conn, urgent_conn;
 	struct receiver memory, urgent;
 	struct faults faults;
 	struct lazy_server *lazy;

@@ -133,6 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.urgent = bench.flags & FLAG_URGENT, .object = MM, .mm = &bench.mm,
 		.hooks = { .gate = gate, .round = on_round, .final = on_final, .ctx = &bench },
 	};
+	struct conn conn;
 	int ret;
 
 	fuzz_assert(!mm_init(&bench.mm, &fuzz_mm_hooks, &err));
@@ -140,14 +141,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_assert(!budget_announce(&bench.budget, BUDGET_MIRROR, ANNOUNCED * PAGE_BYTES, &err));
 	bench.mm.mirror.budget = &bench.budget;
 	fuzz_assert(!mm_announce(&bench.mm, ranges, 3, &err));
-	receiver.fd = feed(&in);
+	conn = (struct conn){ .fd = feed(&in) };
+	receiver.conn = &conn;
 	ret = receiver_run(&receiver, &err);
 	fuzz_error_fits(ret, &err);
 	fuzz_assert(is_within(&bench.mm.mirror.have));
 	fuzz_assert(is_within(&bench.mm.populated));
 	fuzz_assert(is_within(&bench.mm.wanted));
 	fuzz_assert(bench.budget.used[BUDGET_MIRROR] == bench.mm.mirror.have.nr * PAGE_BYTES);
-	close(receiver.fd);
+	conn_close(&conn);
 	mm_destroy(&bench.mm);
 	pthread_mutex_destroy(&bench.budget.lock);
 	fuzz_assert(fuzz_fds() == fds);

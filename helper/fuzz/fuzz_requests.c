@@ -47,8 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	out.task.vmas = (struct vma_list){ .vmas = vmas, .nr = 3 };
 	out.memory.final = true;
 	out.urgent.mm = MM;
-	out.memory_fd = -1;
-	out.urgent_fd = pipe.fd;
+	out.memory_conn = CONN_NONE;
+	out.urgent_conn = (struct conn){ .fd = pipe.fd };
 	fuzz_pipe_put(&pipe, data, size);
 	fuzz_pipe_end(&pipe);
 	outgoing_serve_requests(&out);

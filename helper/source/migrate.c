@@ -98,22 +98,18 @@ static int hello(struct outgoing *out, struct error *err)
 static int connect_all(struct outgoing *out, struct error *err)
 {
 	const char *to = out->opts->to;
-	int fd = conn_connect(to, CONN_CONTROL, out->id, err);
+	struct conn control;
 
-	if (fd < 0)
+	if (conn_connect(&control, to, CONN_CONTROL, out->id, err))
 		return -1;
-	out->ctl = control_new(fd, COURSE_SOURCE, err);
-	if (!out->ctl || hello(out, err))
+	out->ctl = control_new(&control, COURSE_SOURCE, err);
+	if (!out->ctl || hello(out, err) ||
+	    conn_connect(&out->memory_conn, to, CONN_MEMORY, out->id, err) ||
+	    conn_connect(&out->urgent_conn, to, CONN_URGENT, out->id, err))
 		return -1;
-	out->memory_fd = conn_connect(to, CONN_MEMORY, out->id, err);
-	if (out->memory_fd < 0)
-		return -1;
-	out->urgent_fd = conn_connect(to, CONN_URGENT, out->id, err);
-	if (out->urgent_fd < 0)
-		return -1;
-	if (sender_init(&out->memory, out->backend, out->memory_fd, out->target.ns_pid, &out->there,
+	if (sender_init(&out->memory, out->backend, &out->memory_conn, out->target.ns_pid, &out->there,
 			err) ||
-	    sender_init(&out->urgent, out->backend, out->urgent_fd, out->target.ns_pid, NULL, err))
+	    sender_init(&out->urgent, out->backend, &out->urgent_conn, out->target.ns_pid, NULL, err))
 		return -1;
 	/* nothing is asked for before the program stands */
 	out->urgent.frozen = true;
@@ -393,10 +389,8 @@ static void outgoing_destroy(struct outgoing *out)
 	if (out->has_control || out->has_urgent)
 		outgoing_stop_threads(out);
 	control_close(out->ctl);
-	if (out->memory_fd >= 0)
-		close(out->memory_fd);
-	if (out->urgent_fd >= 0)
-		close(out->urgent_fd);
+	conn_close(&out->memory_conn);
+	conn_close(&out->urgent_conn);
 	sender_destroy(&out->memory);
 	sender_destroy(&out->urgent);
 	backend_close(out->backend);
@@ -425,7 +419,7 @@ int migrate_main(int argc, char **argv)
 	if (!out)
 		return CODE_INTERNAL;
 	out->opts = &opts;
-	out->memory_fd = out->urgent_fd = -1;
+	out->memory_conn = out->urgent_conn = CONN_NONE;
 	out->mode = opts.mode;
 	out->dir.images_fd = out->dir.work_fd = out->dir.parent_fd = -1;
 	out->figures.started_ns = clock_now_ns();

@@ -349,10 +349,11 @@ static void *touch_far(void *arg)
 	return (void *)(uintptr_t)*(volatile uint8_t *)far;
 }
 
+/* A hole at the old place could be taken for memory of a thread. */
 static void *move_far(void *arg)
 {
 	atomic_store(&few.tid[1], gettid());
-	return mremap(few.area, P, P, MREMAP_MAYMOVE | MREMAP_FIXED, far);
+	return mremap(few.area, P, P, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, far);
 }
 
 /* A set makes a part of itself writable by this call when the first page is added there. */

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "dest/migration.h"
 #include "source/outgoing.h"
+#include "tests/conn_fd.h"
 #include "tests/course_walk.h"
 
 #define LATER_MS	10000
@@ -25,8 +26,8 @@ static void both_ends(struct control **source, struct control **dest)
 	int fd[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-	*source = control_new(fd[0], COURSE_SOURCE, &err);
-	*dest = control_new(fd[1], COURSE_DEST, &err);
+	*source = control_new(CONN(fd[0]), COURSE_SOURCE, &err);
+	*dest = control_new(CONN(fd[1]), COURSE_DEST, &err);
 	assert_non_null(*source);
 	assert_non_null(*dest);
 }
@@ -126,10 +127,10 @@ static struct outgoing *source_new(void)
 	int pair[2];
 
 	out->opts = &opts;
-	out->memory_fd = -1;
+	out->memory_conn = CONN_NONE;
 	assert_int_equal(outgoing_sync_init(out, &err), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	out->urgent_fd = pair[0];
+	out->urgent_conn = (struct conn){ .fd = pair[0] };
 	urgent_peer = pair[1];
 	return out;
 }
@@ -152,7 +153,7 @@ static void source_free(struct outgoing *out)
 	outgoing_stop_threads(out);
 	source_keeper_end(out->keeper, false);
 	control_close(out->ctl);
-	close(out->urgent_fd);
+	conn_close(&out->urgent_conn);
 	close(urgent_peer);
 	close(out->sync.kick);
 	close(out->sync.signals);
@@ -193,7 +194,7 @@ static void done_before_commit(void **state)
 	both_ends(&out->ctl, &dest);
 	assert_int_equal(walk_to(out->ctl, dest, PHASE_READY, &err), 0);
 	/* past the table of the end that sends */
-	assert_int_equal(conn_write(control_fd(dest), done, sizeof(done), 0, &err), 0);
+	assert_int_equal(conn_write(CONN(control_fd(dest)), done, sizeof(done), 0, &err), 0);
 	assert_int_equal(outgoing_start_threads(out, outgoing_urgent_run, &err), 0);
 	assert_null(mailbox_next(&out->box, LATER_MS, &err));
 	assert_int_equal(err.code, CODE_PEER);
