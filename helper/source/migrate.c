@@ -404,7 +404,7 @@ static void outgoing_destroy(struct outgoing *out)
 	mailbox_destroy(&out->box);
 }
 
-int migration_run(const struct migrate_options *opts)
+int source_migration_run(const struct migrate_options *opts)
 {
 	struct error err = { 0 };
 	struct outgoing *out = calloc(1, sizeof(*out));

@@ -31,15 +31,16 @@ int sender_mark(struct sender *sender, enum frame_kind kind, struct error *err)
 	return frame_send(sender->conn, kind, cookie(sender), NULL, 0, err);
 }
 
-static void keep_in_step(struct sender *sender, enum frame_kind kind,
-			 const struct splice_vm_run *run)
+static int keep_in_step(struct sender *sender, enum frame_kind kind,
+			const struct splice_vm_run *run, struct error *err)
 {
 	if (!sender->there)
-		return;
+		return 0;
 	if (kind == FRAME_PAGES)
-		page_set_add(sender->there, run->addr, run->nr_pages);
-	else if (kind != FRAME_POPULATED)
+		return page_set_add(sender->there, run->addr, run->nr_pages, err);
+	if (kind != FRAME_POPULATED)
 		page_set_remove(sender->there, run->addr, run->nr_pages);
+	return 0;
 }
 
 /* A frame is in order of addresses; what comes from several scans need not be. */
@@ -62,7 +63,8 @@ int sender_list(struct sender *sender, enum frame_kind kind, const struct splice
 		if (frame_send(sender->conn, kind, cookie(sender), runs, nr, err))
 			return -1;
 		for (uint32_t i = 0; i < nr; i++)
-			keep_in_step(sender, kind, &runs[i]);
+			if (keep_in_step(sender, kind, &runs[i], err))
+				return -1;
 		runs += nr;
 		nr_runs -= nr;
 	}
@@ -80,9 +82,9 @@ static int lost_page(struct sender *sender, const struct splice_vm_run *run, str
 
 static int send_copy(struct sender *sender, const struct splice_vm_run *run, struct error *err)
 {
-	if (frame_send_copy(sender->conn, cookie(sender), run->addr, run->nr_pages, sender->buf, err))
+	if (frame_send_copy(sender->conn, cookie(sender), run->addr, run->nr_pages, sender->buf, err) ||
+	    keep_in_step(sender, FRAME_PAGES, run, err))
 		return -1;
-	keep_in_step(sender, FRAME_PAGES, run);
 	sender->pages += run->nr_pages;
 	sender->copied += run->nr_pages;
 	sender->bytes += run->nr_pages * PAGE_BYTES;
@@ -126,7 +128,7 @@ static int take_results(void *ctx, const struct splice_vm_run *runs, uint32_t nr
 		const struct splice_vm_run *run = &runs[i];
 
 		if (run->flags & SPLICE_VM_RUN_SENT) {
-			keep_in_step(sender, FRAME_PAGES, run);
+			ret = keep_in_step(sender, FRAME_PAGES, run, err);
 		} else if (run->flags & SPLICE_VM_RUN_SLOW) {
 			ret = copy_run(sender, run, err);
 		} else if (run->flags & SPLICE_VM_RUN_IS_ZERO) {
