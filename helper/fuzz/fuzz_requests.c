@@ -35,20 +35,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		{ .start = BASE + 1010 * PAGE_BYTES, .end = BASE + 1020 * PAGE_BYTES, .shared = true },
 	};
 	static struct outgoing out;
+	struct error err = { 0 };
 	struct fuzz_pipe pipe = fuzz_pipe_open();
 	int ret;
 
 	memset(&out, 0, sizeof(out));
 	pthread_mutex_init(&out.left_lock, NULL);
 	mailbox_init(&out.box, "the destination");
-	if (page_set_init(&out.left))
+	if (page_set_init(&out.left) || page_set_add(&out.left, BASE, 1000, &err))
 		abort();
-	page_set_add(&out.left, BASE, 1000);
 	out.task.vmas = (struct vma_list){ .vmas = vmas, .nr = 3 };
 	out.memory.final = true;
 	out.urgent.mm = MM;
-	out.memory_fd = -1;
-	out.urgent_fd = pipe.fd;
+	out.memory_conn = CONN_NONE;
+	out.urgent_conn = (struct conn){ .fd = pipe.fd };
 	fuzz_pipe_put(&pipe, data, size);
 	fuzz_pipe_end(&pipe);
 	outgoing_serve_requests(&out);

@@ -121,8 +121,9 @@ static int take_populated(void *ctx, const struct splice_vm_run *runs, uint32_t 
 
 	for (uint32_t i = 0; i < nr; i++)
 		/* the file's own pages and zeros come by themselves */
-		if (!(runs[i].flags & (SPLICE_VM_RUN_FILE | SPLICE_VM_RUN_ZERO)))
-			page_set_add(&out->populated, runs[i].addr, runs[i].nr_pages);
+		if (!(runs[i].flags & (SPLICE_VM_RUN_FILE | SPLICE_VM_RUN_ZERO)) &&
+		    page_set_add(&out->populated, runs[i].addr, runs[i].nr_pages, err))
+			return -1;
 	return 0;
 }
 
@@ -193,16 +194,17 @@ static int send_populated(struct outgoing *out, struct error *err)
 }
 
 /* Populated, and the destination has not the latest of it. */
-static void find_left(struct outgoing *out)
+static int find_left(struct outgoing *out, struct error *err)
 {
 	struct run run, old;
 	uint64_t at = 0;
+	int ret = 0;
 
 	pthread_mutex_lock(&out->left_lock);
-	while (page_set_next(&out->populated, at, USER_END, 0, &run)) {
+	while (!ret && page_set_next(&out->populated, at, USER_END, 0, &run)) {
 		uint64_t end = run.addr + (run.nr_pages << PAGE_SHIFT), from = run.addr;
 
-		page_set_add(&out->left, run.addr, run.nr_pages);
+		ret = page_set_add(&out->left, run.addr, run.nr_pages, err);
 		while (page_set_next(&out->there, from, end, 0, &old)) {
 			page_set_remove(&out->left, old.addr, old.nr_pages);
 			from = old.addr + (old.nr_pages << PAGE_SHIFT);
@@ -210,6 +212,7 @@ static void find_left(struct outgoing *out)
 		at = end;
 	}
 	pthread_mutex_unlock(&out->left_lock);
+	return ret;
 }
 
 /* Mode precopy: all that is left, while the program stands. */
@@ -247,9 +250,8 @@ int outgoing_final(struct outgoing *out, struct error *err)
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__LISTS);
 	if (outgoing_send_maps(out, &out->task.vmas, err) || find_populated(out, err) ||
-	    say_frozen(out, err) || send_populated(out, err))
+	    say_frozen(out, err) || send_populated(out, err) || find_left(out, err))
 		return -1;
-	find_left(out);
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__SEND_PAGES);
 	if (out->mode == MODE_PRECOPY && send_left(out, err))
 		return -1;

@@ -12,7 +12,6 @@
 #include "base/report.h"
 #include "os/pending.h"
 #include "source/attributes.h"
-#include "source/migrate.h"
 #include "source/outgoing.h"
 
 #define HELLO_TIMEOUT_MS	10000
@@ -98,22 +97,18 @@ static int hello(struct outgoing *out, struct error *err)
 static int connect_all(struct outgoing *out, struct error *err)
 {
 	const char *to = out->opts->to;
-	int fd = conn_connect(to, CONN_CONTROL, out->id, err);
+	struct conn control;
 
-	if (fd < 0)
+	if (conn_connect(&control, to, CONN_CONTROL, out->id, err))
 		return -1;
-	out->ctl = control_new(fd, COURSE_SOURCE, err);
-	if (!out->ctl || hello(out, err))
+	out->ctl = control_new(&control, COURSE_SOURCE, err);
+	if (!out->ctl || hello(out, err) ||
+	    conn_connect(&out->memory_conn, to, CONN_MEMORY, out->id, err) ||
+	    conn_connect(&out->urgent_conn, to, CONN_URGENT, out->id, err))
 		return -1;
-	out->memory_fd = conn_connect(to, CONN_MEMORY, out->id, err);
-	if (out->memory_fd < 0)
-		return -1;
-	out->urgent_fd = conn_connect(to, CONN_URGENT, out->id, err);
-	if (out->urgent_fd < 0)
-		return -1;
-	if (sender_init(&out->memory, out->backend, out->memory_fd, out->target.ns_pid, &out->there,
+	if (sender_init(&out->memory, out->backend, &out->memory_conn, out->target.ns_pid, &out->there,
 			err) ||
-	    sender_init(&out->urgent, out->backend, out->urgent_fd, out->target.ns_pid, NULL, err))
+	    sender_init(&out->urgent, out->backend, &out->urgent_conn, out->target.ns_pid, NULL, err))
 		return -1;
 	/* nothing is asked for before the program stands */
 	out->urgent.frozen = true;
@@ -408,10 +403,8 @@ static void outgoing_destroy(struct outgoing *out)
 	if (out->has_control || out->has_urgent)
 		outgoing_stop_threads(out);
 	control_close(out->ctl);
-	if (out->memory_fd >= 0)
-		close(out->memory_fd);
-	if (out->urgent_fd >= 0)
-		close(out->urgent_fd);
+	conn_close(&out->memory_conn);
+	conn_close(&out->urgent_conn);
 	sender_destroy(&out->memory);
 	sender_destroy(&out->urgent);
 	backend_close(out->backend);
@@ -426,32 +419,27 @@ static void outgoing_destroy(struct outgoing *out)
 	mailbox_destroy(&out->box);
 }
 
-int migrate_main(int argc, char **argv)
+int source_migration_run(const struct migrate_options *opts)
 {
-	struct migrate_options opts;
 	struct error err = { 0 };
-	struct outgoing *out;
-	int code = migrate_options_parse(argc, argv, &opts);
+	struct outgoing *out = calloc(1, sizeof(*out));
+	int code;
 
-	if (code >= 0)
-		return code;
-	report_init(opts.json);
-	out = calloc(1, sizeof(*out));
 	if (!out)
 		return CODE_INTERNAL;
-	out->opts = &opts;
-	out->memory_fd = out->urgent_fd = -1;
-	out->mode = opts.mode;
+	out->opts = opts;
+	out->memory_conn = out->urgent_conn = CONN_NONE;
+	out->mode = opts->mode;
 	out->dir.images_fd = out->dir.work_fd = out->dir.parent_fd = -1;
 	out->figures.started_ns = clock_now_ns();
 	out->figures.losses = &out->losses;
-	out->losses.accepted = opts.accepted_losses;
+	out->losses.accepted = opts->accepted_losses;
 	pthread_mutex_init(&out->left_lock, NULL);
 	code = run(out, &err);
 	if (error_is_set(&err))
 		report_error(&err);
-	figures_say_result(&out->figures, &err, opts.pid, out->target.comm,
-			   migrate_mode_name(out->mode), opts.result);
+	figures_say_result(&out->figures, &err, opts->pid, out->target.comm,
+			   migrate_mode_name(out->mode), opts->result);
 	outgoing_destroy(out);
 	free(out);
 	return code;

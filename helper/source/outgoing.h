@@ -62,7 +62,7 @@ struct outgoing {
 	struct source_keeper *keeper;
 	bool entered;
 	struct control *ctl;
-	int memory_fd, urgent_fd;
+	struct conn memory_conn, urgent_conn;
 	struct backend *backend;
 	enum migrate_mode mode;
 	bool verify;

@@ -55,7 +55,8 @@ static int scan_runs(void *ctx, const struct splice_vm_run *runs, uint32_t nr,
 			if (scan_dropped(scan, &runs[i], err))
 				return -1;
 		} else if (runs[i].flags & SPLICE_VM_RUN_DIRTY) {
-			page_set_add(scan->dirty, runs[i].addr, runs[i].nr_pages);
+			if (page_set_add(scan->dirty, runs[i].addr, runs[i].nr_pages, err))
+				return -1;
 			if (runs[i].flags & SPLICE_VM_RUN_HELD)
 				scan->held_pages += runs[i].nr_pages;
 			else

@@ -4,10 +4,10 @@
 #include <string.h>
 #include "source/sender.h"
 
-int sender_init(struct sender *sender, struct backend *backend, int fd, uint32_t mm,
+int sender_init(struct sender *sender, struct backend *backend, const struct conn *conn, uint32_t mm,
 		struct page_set *there, struct error *err)
 {
-	*sender = (struct sender){ .backend = backend, .fd = fd, .mm = mm, .there = there };
+	*sender = (struct sender){ .backend = backend, .conn = conn, .mm = mm, .there = there };
 	sender->buf = malloc(FRAME_MAX_PAGES * PAGE_BYTES);
 	return sender->buf ? 0 : error_errno(err, CODE_INTERNAL, NULL, "no memory to copy pages");
 }
@@ -28,18 +28,19 @@ int sender_mark(struct sender *sender, enum frame_kind kind, struct error *err)
 	/* the answer may be here before the call has returned */
 	if (kind == FRAME_FINAL)
 		atomic_store(&sender->final, true);
-	return frame_send(sender->fd, kind, cookie(sender), NULL, 0, err);
+	return frame_send(sender->conn, kind, cookie(sender), NULL, 0, err);
 }
 
-static void keep_in_step(struct sender *sender, enum frame_kind kind,
-			 const struct splice_vm_run *run)
+static int keep_in_step(struct sender *sender, enum frame_kind kind,
+			const struct splice_vm_run *run, struct error *err)
 {
 	if (!sender->there)
-		return;
+		return 0;
 	if (kind == FRAME_PAGES)
-		page_set_add(sender->there, run->addr, run->nr_pages);
-	else if (kind != FRAME_POPULATED)
+		return page_set_add(sender->there, run->addr, run->nr_pages, err);
+	if (kind != FRAME_POPULATED)
 		page_set_remove(sender->there, run->addr, run->nr_pages);
+	return 0;
 }
 
 /* A frame is in order of addresses; what comes from several scans need not be. */
@@ -59,10 +60,11 @@ int sender_list(struct sender *sender, enum frame_kind kind, const struct splice
 	while (nr_runs) {
 		uint32_t nr = ascending(runs, nr_runs);
 
-		if (frame_send(sender->fd, kind, cookie(sender), runs, nr, err))
+		if (frame_send(sender->conn, kind, cookie(sender), runs, nr, err))
 			return -1;
 		for (uint32_t i = 0; i < nr; i++)
-			keep_in_step(sender, kind, &runs[i]);
+			if (keep_in_step(sender, kind, &runs[i], err))
+				return -1;
 		runs += nr;
 		nr_runs -= nr;
 	}
@@ -80,9 +82,9 @@ static int lost_page(struct sender *sender, const struct splice_vm_run *run, str
 
 static int send_copy(struct sender *sender, const struct splice_vm_run *run, struct error *err)
 {
-	if (frame_send_copy(sender->fd, cookie(sender), run->addr, run->nr_pages, sender->buf, err))
+	if (frame_send_copy(sender->conn, cookie(sender), run->addr, run->nr_pages, sender->buf, err) ||
+	    keep_in_step(sender, FRAME_PAGES, run, err))
 		return -1;
-	keep_in_step(sender, FRAME_PAGES, run);
 	sender->pages += run->nr_pages;
 	sender->copied += run->nr_pages;
 	sender->bytes += run->nr_pages * PAGE_BYTES;
@@ -126,7 +128,7 @@ static int take_results(void *ctx, const struct splice_vm_run *runs, uint32_t nr
 		const struct splice_vm_run *run = &runs[i];
 
 		if (run->flags & SPLICE_VM_RUN_SENT) {
-			keep_in_step(sender, FRAME_PAGES, run);
+			ret = keep_in_step(sender, FRAME_PAGES, run, err);
 		} else if (run->flags & SPLICE_VM_RUN_SLOW) {
 			ret = copy_run(sender, run, err);
 		} else if (run->flags & SPLICE_VM_RUN_IS_ZERO) {
@@ -143,7 +145,7 @@ int sender_pages(struct sender *sender, const struct splice_vm_run *runs, uint32
 		 struct error *err)
 {
 	struct backend_send send = {
-		.sock = sender->fd, .cookie = cookie(sender), .buf = sender->buf,
+		.conn = sender->conn, .cookie = cookie(sender), .buf = sender->buf,
 	};
 	int ret = sender->backend->ops->send(sender->backend, &send, runs, nr_runs, take_results,
 					     sender, err);

@@ -14,6 +14,7 @@
 
 /**
  * struct sender - one connection; used by one thread at a time
+ * @conn: not owned
  * @mm: goes into the cookie of each frame
  * @there: pages of which the destination has the latest we took, kept in step with what
  *	is sent; NULL on the urgent connection
@@ -24,7 +25,7 @@
  */
 struct sender {
 	struct backend *backend;
-	int fd;
+	const struct conn *conn;
 	uint32_t mm, round;
 	struct page_set *there;
 	bool frozen;
@@ -33,7 +34,7 @@ struct sender {
 	uint64_t pages, copied, zero, bytes;
 };
 
-int sender_init(struct sender *sender, struct backend *backend, int fd, uint32_t mm,
+int sender_init(struct sender *sender, struct backend *backend, const struct conn *conn, uint32_t mm,
 		struct page_set *there, struct error *err);
 void sender_destroy(struct sender *sender);
 

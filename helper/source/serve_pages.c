@@ -60,7 +60,7 @@ int outgoing_serve_requests(struct outgoing *out)
 	int ret;
 
 	do {
-		ret = frame_recv(out->urgent_fd, -1, &frame, &err);
+		ret = frame_recv(&out->urgent_conn, -1, &frame, &err);
 		if (ret == 1 && answer(out, &frame, &err))
 			ret = -1;
 	} while (ret == 1);

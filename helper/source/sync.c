@@ -63,8 +63,8 @@ bool outgoing_fail_unless_committed(struct outgoing *out, const struct error *er
 	if (tell)
 		control_send_abort(out->ctl, err, false);
 	/* whoever waits inside of a SEND comes back */
-	shutdown(out->memory_fd, SHUT_RDWR);
-	shutdown(out->urgent_fd, SHUT_RDWR);
+	conn_shutdown(&out->memory_conn);
+	conn_shutdown(&out->urgent_conn);
 	/* the answer to COMMIT is worth waiting for */
 	if (out->ctl && !committed)
 		control_hurry(out->ctl);
@@ -191,7 +191,7 @@ void outgoing_stop_threads(struct outgoing *out)
 	outgoing_stop_watch(out);
 	if (out->ctl)
 		control_shutdown(out->ctl);
-	shutdown(out->urgent_fd, SHUT_RDWR);
+	conn_shutdown(&out->urgent_conn);
 	if (out->has_control)
 		pthread_join(out->control_thread, NULL);
 	if (out->has_urgent)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "source/outgoing.h"
+#include "tests/conn_fd.h"
 
 #define BASE	0x7f0000000000UL
 #define AT(page)	(BASE + (page) * PAGE_BYTES)
@@ -46,12 +47,12 @@ static int set_up(void **state)
 	bench->vmas[2] = (struct vma){ .start = AT(30), .end = AT(40), .shared = true };
 	bench->vmas[3] = (struct vma){ .start = AT(50), .end = AT(52), .special = true };
 	bench->out.task.vmas = (struct vma_list){ .vmas = bench->vmas, .nr = 4 };
-	bench->out.memory_fd = -1;
-	bench->out.urgent_fd = pair[0];
+	bench->out.memory_conn = CONN_NONE;
+	bench->out.urgent_conn = (struct conn){ .fd = pair[0] };
 	bench->dest = pair[1];
 	pthread_mutex_init(&bench->out.left_lock, NULL);
 	page_set_init(&bench->out.left);
-	assert_int_equal(sender_init(&bench->out.urgent, &backend, pair[0], MM, NULL, &err), 0);
+	assert_int_equal(sender_init(&bench->out.urgent, &backend, &bench->out.urgent_conn, MM, NULL, &err), 0);
 	bench->out.memory.final = true;
 	*state = bench;
 	return 0;
@@ -61,7 +62,7 @@ static int tear_down(void **state)
 {
 	struct bench *bench = *state;
 
-	close(bench->out.urgent_fd);
+	conn_close(&bench->out.urgent_conn);
 	page_set_destroy(&bench->out.left);
 	sender_destroy(&bench->out.urgent);
 	close(bench->out.sync.kick);
@@ -76,7 +77,7 @@ static enum exit_code ask(struct bench *bench, uint64_t page, uint32_t nr)
 	struct splice_vm_run run = { .addr = AT(page), .nr_pages = nr };
 	struct error err = { 0 };
 
-	assert_int_equal(frame_send(bench->dest, FRAME_REQUEST, FRAME_COOKIE(0, MM), &run, 1, &err),
+	assert_int_equal(frame_send(CONN(bench->dest), FRAME_REQUEST, FRAME_COOKIE(0, MM), &run, 1, &err),
 			 0);
 	close(bench->dest);
 	outgoing_serve_requests(&bench->out);
