@@ -157,6 +157,12 @@ static void memory_use(struct heart *heart, uint64_t *memory, uint64_t pages)
 	}
 }
 
+static void number_take(const char *arg, const char *name, uint64_t *number)
+{
+	if (!strncmp(arg, name, strlen(name)))
+		*number = strtoull(arg + strlen(name), NULL, 10);
+}
+
 int main(int argc, char **argv)
 {
 	bool small = false, hot = false;
@@ -169,9 +175,9 @@ int main(int argc, char **argv)
 	for (i = 3; i < argc; i++) {
 		small |= !strcmp(argv[i], "4k");
 		hot |= !strcmp(argv[i], "hot");
-		sscanf(argv[i], "pairs=%lu", &pairs);
-		sscanf(argv[i], "threads=%lu", &threads);
-		sscanf(argv[i], "reserved=%lu", &gib);
+		number_take(argv[i], "pairs=", &pairs);
+		number_take(argv[i], "threads=", &threads);
+		number_take(argv[i], "reserved=", &gib);
 	}
 	heart = heart_open(argv[1]);
 	pages = strtoull(argv[2], NULL, 0) * (1 << 20) / PAGE;
