@@ -5,6 +5,7 @@
 #include "base/report.h"
 #include "source/limits.h"
 #include "source/outgoing.h"
+#include "source/refuse.h"
 #include "source/timerfds.h"
 
 #define SEND_RUNS	512
@@ -45,9 +46,13 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 		.ctx = out,
 		.group = &out->guard.criu,
 	};
+	struct inspection look = {
+		.opts = out->opts, .criu = &out->criu, .process = &out->process,
+		.vmas = &out->vmas, .losses = &out->losses,
+	};
 	uint64_t begin;
 
-	if (opts.parent && criu_parent_write(out->dir.parent_fd, out->target.ns_pid, err))
+	if (opts.parent && criu_parent_write(out->dir.parent_fd, out->process.status.ns_pid, err))
 		return -1;
 	warn_groups(out);
 	report_progress("stopping the program");
@@ -64,7 +69,7 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	out->figures.held_ns = clock_now_ns() - begin;
 	outgoing_watch_dump(out, criu_dump_fd(out->dump));
 	if (mailbox_failed(&out->box, err) || refuse_children(out, err) ||
-	    outgoing_refuse_frozen(out, err))
+	    refuse_frozen(&look, err))
 		return -1;
 	out->guarded = true;
 	if (source_keeper_guard(out->keeper, outgoing_left_ms(out), err))

@@ -14,6 +14,7 @@
 #include "source/attributes.h"
 #include "source/migrate.h"
 #include "source/outgoing.h"
+#include "source/refuse.h"
 
 #define HELLO_TIMEOUT_MS	10000
 
@@ -37,12 +38,23 @@ static int start_keeper(struct outgoing *out, struct error *err)
 
 	if (!record)
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot start the keeper");
-	record->start_ticks = out->target.start_ticks;
+	record->start_ticks = out->process.status.start_ticks;
 	record->guard = out->guard;
 	snprintf(record->to, sizeof(record->to), "%s", out->opts->to);
 	out->keeper = source_keeper_start(record, out->dir.path, err);
 	free(record);
 	return out->keeper ? 0 : -1;
+}
+
+static int inspect(struct outgoing *out, struct error *err)
+{
+	struct inspection look = {
+		.opts = out->opts, .criu = &out->criu, .process = &out->process,
+		.vmas = &out->vmas, .losses = &out->losses,
+	};
+
+	return refuse_task(&out->process, err) || maps_read(out->opts->pid, true, &out->vmas, err) ||
+	       refuse_process(&look, err) ? -1 : 0;
 }
 
 /* What can be known without the destination. */
@@ -58,13 +70,13 @@ static int prepare(struct outgoing *out, struct error *err)
 		return error_set(err, CODE_USAGE, NULL, "process %d cannot be migrated", pid);
 	for (size_t i = 0; i < sizeof(out->id); i++)
 		sprintf(out->id_text + 2 * i, "%02x", out->id[i]);
-	if (proc_status_read(pid, &out->target, err) ||
-	    guard_plan(&out->guard, pid, out->target.state == 'T', out->id_text, err) ||
+	if (process_read(&out->process, pid, err) ||
+	    guard_plan(&out->guard, pid, out->process.status.state == 'T', out->id_text, err) ||
 	    workdir_plan(&out->dir, opts->images_base, out->id_text, err))
 		return -1;
 	/* before there is a thread, or a connection that it would keep open */
 	if (start_keeper(out, err) || outgoing_sync_init(out, err) ||
-	    criu_version_get(&out->criu, err) || outgoing_refuse(out, err) ||
+	    criu_version_get(&out->criu, err) || inspect(out, err) ||
 	    outgoing_choose_backend(out, err) ||
 	    (out->backend->criu_tracks ? criu_check(err) : criu_check_restore(err)) ||
 	    workdir_make(&out->dir, err))
@@ -111,9 +123,9 @@ static int connect_all(struct outgoing *out, struct error *err)
 	out->urgent_fd = conn_connect(to, CONN_URGENT, out->id, err);
 	if (out->urgent_fd < 0)
 		return -1;
-	if (sender_init(&out->memory, out->backend, out->memory_fd, out->target.ns_pid, &out->there,
+	if (sender_init(&out->memory, out->backend, out->memory_fd, out->process.status.ns_pid, &out->there,
 			err) ||
-	    sender_init(&out->urgent, out->backend, out->urgent_fd, out->target.ns_pid, NULL, err))
+	    sender_init(&out->urgent, out->backend, out->urgent_fd, out->process.status.ns_pid, NULL, err))
 		return -1;
 	/* nothing is asked for before the program stands */
 	out->urgent.frozen = true;
@@ -435,7 +447,7 @@ int migrate_main(int argc, char **argv)
 	code = run(out, &err);
 	if (error_is_set(&err))
 		report_error(&err);
-	figures_say_result(&out->figures, &err, opts.pid, out->target.comm,
+	figures_say_result(&out->figures, &err, opts.pid, out->process.status.comm,
 			   migrate_mode_name(out->mode), opts.result);
 	outgoing_destroy(out);
 	free(out);

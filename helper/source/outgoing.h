@@ -14,13 +14,13 @@
 #include "backend/backend.h"
 #include "criu/criu.h"
 #include "os/maps.h"
-#include "os/proc.h"
 #include "session/mailbox.h"
 #include "source/figures.h"
 #include "source/guard.h"
 #include "source/keeper.h"
 #include "source/loss.h"
 #include "source/options.h"
+#include "source/process.h"
 #include "source/sender.h"
 #include "source/stop_rule.h"
 #include "source/workdir.h"
@@ -54,7 +54,7 @@ struct outgoing {
 	const struct migrate_options *opts;
 	uint8_t id[CONN_ID_BYTES];
 	char id_text[2 * CONN_ID_BYTES + 1];
-	struct proc_status target;
+	struct process process;
 	struct criu_version criu;
 	struct workdir dir;
 	struct guard guard;
@@ -134,12 +134,6 @@ int outgoing_start_threads(struct outgoing *out, void *(*urgent_body)(void *out)
 /** outgoing_stop_watch() - before the keeper, the guard or CRIU are ended: no failure counts now */
 void outgoing_stop_watch(struct outgoing *out);
 void outgoing_stop_threads(struct outgoing *out);
-
-/* refuse.c: what is not carried, by name */
-
-int outgoing_refuse(struct outgoing *out, struct error *err);
-/** outgoing_refuse_frozen() - look again when the program stands: nothing changes any more */
-int outgoing_refuse_frozen(struct outgoing *out, struct error *err);
 
 /* setup.c: Setup and its answer, and Maps */
 

@@ -150,12 +150,12 @@ static int send_setup(struct outgoing *out, struct setup *setup, struct error *e
 	setup->criu.major = out->criu.major;
 	setup->criu.minor = out->criu.minor;
 	setup->criu.sublevel = out->criu.sublevel;
-	setup->msg.pid = out->target.ns_pid;
-	setup->msg.comm = out->target.comm;
-	setup->msg.threads = out->target.threads;
+	setup->msg.pid = out->process.status.ns_pid;
+	setup->msg.comm = out->process.status.comm;
+	setup->msg.threads = out->process.status.threads;
 	setup->msg.vmas = setup->vma_list;
 	setup->msg.n_vmas = out->vmas.nr;
-	setup->msg.rss_bytes = out->target.rss_bytes;
+	setup->msg.rss_bytes = out->process.status.rss_bytes;
 	setup->msg.criu = &setup->criu;
 	setup->msg.kernel = uts.release;
 	setup->msg.arch = uts.machine;
