@@ -1,8 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <string.h>
 #include "source/process.h"
 
-int process_read(struct process *process, pid_t pid, struct error *err)
+int process_init(struct process *process, pid_t pid, uint32_t object, struct error *err)
 {
+	memset(process, 0, sizeof(*process));
 	process->pid = pid;
-	return proc_status_read(pid, &process->status, err);
+	return mm_init(&process->mm, object, pid, err) ||
+	       proc_status_read(pid, &process->status, err) ? -1 : 0;
+}
+
+void process_destroy(struct process *process)
+{
+	mm_destroy(&process->mm);
+	criu_task_free(&process->task);
 }

@@ -1,24 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* One process of the program that moves: its threads are its own, its memory is its mm's. */
+/* One process of the program that moves: a thread group and its address space. */
 #ifndef MIGRATE_SOURCE_PROCESS_H
 #define MIGRATE_SOURCE_PROCESS_H
 
-#include <stdbool.h>
 #include <sys/types.h>
+#include "criu/criu.h"
 #include "os/proc.h"
+#include "source/mm.h"
 
 /**
  * struct process - one process
  * @pid: here
  * @status: as /proc told it in SETUP. Its start time is part of the process's name, since a pid is
  *	used again
+ * @task: as CRIU's images tell it; empty before the freeze
+ * @mm: its address space
  */
 struct process {
 	pid_t pid;
 	struct proc_status status;
+	struct criu_task task;
+	struct mm mm;
 };
 
-/** process_read() - @pid as it is now */
-int process_read(struct process *process, pid_t pid, struct error *err);
+/**
+ * process_init() - @pid as it is now
+ * @object: names its address space in frames
+ *
+ * process_destroy() may be called after a failure too.
+ */
+int process_init(struct process *process, pid_t pid, uint32_t object, struct error *err);
+void process_destroy(struct process *process);
 
 #endif

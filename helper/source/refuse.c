@@ -9,7 +9,7 @@
 #include "os/proc_files.h"
 #include "source/refuse.h"
 
-static void find_task(const struct process *process, struct refusals *refusals)
+static void refuse_task(const struct process *process, struct refusals *refusals)
 {
 	const struct proc_status *target = &process->status;
 	pid_t pid = process->pid;
@@ -32,18 +32,7 @@ static void find_task(const struct process *process, struct refusals *refusals)
 		refuse(refusals, "start it with setsid", "process %d is no session leader", pid);
 }
 
-static void refuse_children(struct refusals *refusals, pid_t pid, size_t nr, pid_t child)
-{
-	static const char hint[] = "trees of processes are not carried yet";
-
-	if (nr == 1)
-		refuse(refusals, hint, "process %d has a child (%d)", pid, child);
-	else
-		refuse(refusals, hint, "process %d has %zu children (%d and others)", pid, nr,
-		       child);
-}
-
-static void refuse_tree(const struct inspection *look, struct refusals *refusals)
+static void refuse_namespaces(pid_t pid, struct refusals *refusals)
 {
 	static const struct {
 		const char *name, *text;
@@ -51,12 +40,7 @@ static void refuse_tree(const struct inspection *look, struct refusals *refusals
 		{ "pid", "PID" }, { "mnt", "mount" }, { "net", "network" }, { "user", "user" },
 		{ "ipc", "IPC" }, { "uts", "UTS" }, { "time", "time" }, { "cgroup", "cgroup" },
 	};
-	pid_t pid = look->process->pid, child;
-	struct error ignored = { 0 };
-	size_t nr;
 
-	if (!proc_children(pid, &nr, &child, &ignored) && nr)
-		refuse_children(refusals, pid, nr, child);
 	for (size_t i = 0; i < sizeof(spaces) / sizeof(*spaces); i++)
 		if (proc_ns(pid, spaces[i].name) != proc_ns(0, spaces[i].name))
 			refuse(refusals, "run migrate-helper in the same namespace (nsenter)",
@@ -146,47 +130,63 @@ static int refuse_descriptors(struct inspection *look, struct refusals *refusals
 	return ret;
 }
 
-static void refuse_losses(const struct inspection *look, struct refusals *refusals)
+static void refuse_losses(const struct losses *losses, struct refusals *refusals)
 {
-	for (size_t i = 0; i < look->losses->nr; i++) {
+	for (size_t i = 0; i < losses->nr; i++) {
 		struct error loss = { 0 };
 
-		if (look->losses->items[i].fate != LOSS_REFUSED)
+		if (losses->items[i].fate != LOSS_REFUSED)
 			continue;
-		losses_refusal(&look->losses->items[i], &loss);
+		losses_refusal(&losses->items[i], &loss);
 		refuse(refusals, loss.hint, "%s", loss.what);
 	}
 }
 
-int refuse_task(const struct process *process, struct error *err)
+static struct inspection look_at(const struct inspection *terms, const struct process *process)
 {
-	struct refusals refusals = { 0 };
+	struct inspection look = *terms;
 
-	find_task(process, &refusals);
-	return refusals_end(&refusals, process->pid, err);
+	look.process = process;
+	look.vmas = &process->mm.vmas;
+	return look;
 }
 
-int refuse_process(struct inspection *look, struct error *err)
+static int refuse_process(const struct inspection *terms, struct process *process,
+			  struct refusals *refusals, struct error *err)
 {
-	struct refusals refusals = { 0 };
+	struct inspection look = look_at(terms, process);
 
-	refuse_tree(look, &refusals);
-	refuse_memory(look, &refusals);
-	if (refuse_descriptors(look, &refusals, err))
+	if (mm_read_vmas(&process->mm, err))
 		return -1;
-	refuse_losses(look, &refusals);
-	return refusals_end(&refusals, look->process->pid, err);
+	refuse_namespaces(process->pid, refusals);
+	refuse_memory(&look, refusals);
+	return refuse_descriptors(&look, refusals, err);
 }
 
-int refuse_frozen(struct inspection *look, struct error *err)
+int refuse_program(const struct inspection *terms, const struct tree *tree, struct error *err)
+{
+	pid_t root = tree_root(tree)->pid;
+	struct refusals refusals = { 0 };
+
+	for (size_t i = 0; i < tree->nr; i++)
+		refuse_task(tree->processes[i], &refusals);
+	/* the memory and the files of such a process are not worth a look */
+	if (refusals.nr)
+		return refusals_end(&refusals, root, err);
+	tree_refuse(tree, &refusals);
+	for (size_t i = 0; i < tree->nr; i++)
+		if (refuse_process(terms, tree->processes[i], &refusals, err))
+			return -1;
+	refuse_losses(terms->losses, &refusals);
+	return refusals_end(&refusals, root, err);
+}
+
+static int look_again(struct inspection *look, struct error *err)
 {
 	struct proc_files files;
 	struct vma_list vmas;
 	int ret;
 
-	losses_renew(look->losses, 1UL << LOSS_WRITABLE_FILE | 1UL << LOSS_APPENDED_FILE |
-		     1UL << LOSS_GHOST_XATTRS | 1UL << LOSS_TCP_CONNECTIONS |
-		     1UL << LOSS_IN_FLIGHT | 1UL << LOSS_DATAGRAMS);
 	if (maps_read(look->process->pid, false, &vmas, err))
 		return -1;
 	ret = proc_files_read(look->process->pid, &files, err);
@@ -195,5 +195,19 @@ int refuse_frozen(struct inspection *look, struct error *err)
 		proc_files_free(&files);
 	}
 	maps_free(&vmas);
-	return ret ? ret : losses_refused(look->losses, err);
+	return ret;
+}
+
+int refuse_frozen(const struct inspection *terms, const struct tree *tree, struct error *err)
+{
+	losses_renew(terms->losses, 1UL << LOSS_WRITABLE_FILE | 1UL << LOSS_APPENDED_FILE |
+		     1UL << LOSS_GHOST_XATTRS | 1UL << LOSS_TCP_CONNECTIONS |
+		     1UL << LOSS_IN_FLIGHT | 1UL << LOSS_DATAGRAMS);
+	for (size_t i = 0; i < tree->nr; i++) {
+		struct inspection look = look_at(terms, tree->processes[i]);
+
+		if (look_again(&look, err))
+			return -1;
+	}
+	return losses_refused(terms->losses, err);
 }

@@ -8,31 +8,29 @@
 #include "os/proc_files.h"
 #include "source/loss.h"
 #include "source/options.h"
-#include "source/process.h"
 #include "source/refusals.h"
+#include "source/tree.h"
 
 /**
  * struct inspection - a look at one process
  * @opts: what the user accepts
  * @criu: the version here: what it carries
- * @process: the process
- * @vmas: its mappings in SETUP
  * @losses: gets what a move would lose
+ * @process: the process; refuse_program() and refuse_frozen() fill it for each
+ * @vmas: its mappings in SETUP; likewise
  */
 struct inspection {
 	const struct migrate_options *opts;
 	const struct criu_version *criu;
+	struct losses *losses;
 	const struct process *process;
 	const struct vma_list *vmas;
-	struct losses *losses;
 };
 
-/** refuse_task() - a process whose memory and files are not worth a look: -1 with @err */
-int refuse_task(const struct process *process, struct error *err);
-/** refuse_process() - all that speaks against moving the process, by name: -1 with @err */
-int refuse_process(struct inspection *look, struct error *err);
-/** refuse_frozen() - look again when the process stands: nothing changes any more */
-int refuse_frozen(struct inspection *look, struct error *err);
+/** refuse_program() - all that speaks against moving the program, by name: -1 with @err */
+int refuse_program(const struct inspection *terms, const struct tree *tree, struct error *err);
+/** refuse_frozen() - look again when the program stands: nothing changes any more */
+int refuse_frozen(const struct inspection *terms, const struct tree *tree, struct error *err);
 
 /** refuse_mappings() - writable shared mappings of files, into the losses */
 void refuse_mappings(struct inspection *look, const struct vma_list *vmas);

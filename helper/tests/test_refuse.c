@@ -60,8 +60,8 @@ static void child_start(struct child *child, void (*set)(void))
 	assert_int_equal(read(ready[0], &byte, 1), 0);
 	close(ready[0]);
 	child->look = (struct inspection){
-		.opts = &child->opts, .criu = &child->criu, .process = &child->process,
-		.vmas = &child->vmas, .losses = &child->losses,
+		.opts = &child->opts, .criu = &child->criu, .losses = &child->losses,
+		.process = &child->process, .vmas = &child->vmas,
 	};
 	assert_int_equal(proc_files_read(child->process.pid, &child->files, &child->err), 0);
 	assert_int_equal(maps_read(child->process.pid, true, &child->vmas, &child->err), 0);
