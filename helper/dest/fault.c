@@ -125,15 +125,15 @@ static int send_requests(struct fault_thread *thread, struct error *err)
 	mem->nr_requests = 0;
 	mem->cap_requests = 0;
 	memory_unlock(mem);
-	for (size_t i = 0; i < nr && !ret && thread->urgent_fd >= 0; i++) {
+	for (size_t i = 0; i < nr && !ret && thread->urgent; i++) {
 		struct splice_vm_run run = {
 			.addr = requests[i].addr, .nr_pages = requests[i].nr_pages,
 		};
 
-		ret = frame_send(thread->urgent_fd, FRAME_REQUEST, thread->cookie, &run, 1, err);
+		ret = frame_send(thread->urgent, FRAME_REQUEST, thread->cookie, &run, 1, err);
 	}
 	if (ret)
-		thread->urgent_fd = -1;
+		thread->urgent = NULL;
 	free(requests);
 	return ret;
 }

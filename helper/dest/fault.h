@@ -8,6 +8,7 @@
 
 #include "criu/criu.h"
 #include "dest/memory.h"
+#include "wire/conn.h"
 
 /**
  * struct fault_hooks - what the rest of the helper must know; called without locks
@@ -23,13 +24,13 @@ struct fault_hooks {
 /**
  * struct fault_thread - its state; only the thread itself uses it while it runs
  * @epoll: may be changed by any thread
- * @urgent_fd: not owned; -1 when the source is lost
+ * @urgent: not owned; NULL when the source is lost
  * @lazy: not owned; NULL when CRIU has handed over all
  * @task_pid: the pid that CRIU must hand over
  */
 struct fault_thread {
 	int epoll;
-	int urgent_fd;
+	const struct conn *urgent;
 	int lazy_fd;
 	uint64_t cookie;
 	struct memory *mem;

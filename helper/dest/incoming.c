@@ -156,25 +156,25 @@ static int take_connection(struct incoming *in, struct error *err)
 {
 	struct serve_conn conn;
 	int fds[FDPASS_MAX], ret;
-	int *slot;
+	struct conn *slot;
 
 	ret = fdpass_recv(in->parent_sock, &conn, sizeof(conn), fds, POLL_MS);
 	if (ret < 0 && errno == ETIMEDOUT)
 		return 0;
 	if (ret != 1 || fds[0] < 0)
 		return error_set(err, CODE_ABORTED, NULL, "the accepting process has ended");
-	slot = conn.kind == CONN_MEMORY ? &in->memory.fd : &in->urgent.fd;
-	if (*slot >= 0) {
+	slot = conn.kind == CONN_MEMORY ? &in->memory_conn : &in->urgent_conn;
+	if (conn_is_open(slot)) {
 		close(fds[0]);
 		return error_set(err, CODE_PEER, NULL, "the source made a connection twice");
 	}
-	*slot = fds[0];
+	*slot = (struct conn){ .fd = fds[0], .kind = conn.kind };
 	return 0;
 }
 
 static int take_connections(struct incoming *in, struct error *err)
 {
-	while (in->memory.fd < 0 || in->urgent.fd < 0) {
+	while (!conn_is_open(&in->memory_conn) || !conn_is_open(&in->urgent_conn)) {
 		if (mailbox_failed(&in->box, err) || take_connection(in, err))
 			return -1;
 		if (setup_left_ms(in) == 1)
@@ -283,12 +283,14 @@ static int setup(struct incoming *in, struct error *err)
 
 static int start_threads(struct incoming *in, struct error *err)
 {
+	in->memory.conn = &in->memory_conn;
+	in->urgent.conn = &in->urgent_conn;
 	in->memory.mem = &in->mem;
 	in->memory.mm = in->setup->pid;
 	in->urgent.mem = &in->mem;
 	in->urgent.mm = in->setup->pid;
 	in->urgent.urgent = true;
-	in->fault.urgent_fd = in->urgent.fd;
+	in->fault.urgent = &in->urgent_conn;
 	in->fault.cookie = FRAME_COOKIE(0, in->setup->pid);
 	in->fault.task_pid = in->setup->pid;
 	if (lazy_server_listen(in->images.work_fd, &in->lazy, err) ||
@@ -418,7 +420,7 @@ static int prepare(struct incoming *in, int control_fd, struct error *err)
 	};
 	if (fault_init(&in->fault, err) || start_watch(in, err))
 		return -1;
-	in->ctl = control_new(control_fd, COURSE_DEST, err);
+	in->ctl = control_new(&(struct conn){ .fd = control_fd }, COURSE_DEST, err);
 	if (!in->ctl || keeper_speak(in->keeper, control_fd, err))
 		return -1;
 	return incoming_start_control(in, err);
@@ -455,7 +457,7 @@ static int undo(struct incoming *in, struct error *err)
 static int turn_down(int control_fd, const struct error *why)
 {
 	struct error ignored = { 0 };
-	struct control *ctl = control_new(control_fd, COURSE_DEST, &ignored);
+	struct control *ctl = control_new(&(struct conn){ .fd = control_fd }, COURSE_DEST, &ignored);
 
 	if (ctl)
 		control_send_abort(ctl, why, true);
@@ -475,8 +477,7 @@ int incoming_run(int control_fd, int parent_sock, const uint8_t *id, const char 
 		return CODE_INTERNAL;
 	in->opts = opts;
 	in->parent_sock = parent_sock;
-	in->memory.fd = -1;
-	in->urgent.fd = -1;
+	in->memory_conn = in->urgent_conn = CONN_NONE;
 	in->init_fd = -1;
 	in->setup_by_ms = clock_now_ms() + SETUP_TIMEOUT_MS;
 	incoming_sync_init(in);

@@ -27,11 +27,13 @@
 
 /**
  * struct serve_options - of the command line, and what this machine has
+ * @max_bytes: memory for all migrations; 0: what is available
  * @places: shared by all migrations; @place: that of this one, in its process
  */
 struct serve_options {
 	const char *listen;
 	const char *images_base;
+	uint64_t max_bytes;
 	bool insecure, once, json;
 	struct criu_version criu;
 	struct places *places;
@@ -80,6 +82,7 @@ struct incoming {
 	struct keeper *keeper;
 	struct images images;
 	struct memory mem;
+	struct conn memory_conn, urgent_conn;
 	struct receiver memory, urgent;
 	struct fault_thread fault;
 	struct lazy_server *lazy;

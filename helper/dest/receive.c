@@ -39,7 +39,7 @@ static int receive_bytes(struct receiver *receiver, const struct frame *frame, s
 		const struct splice_vm_run *run = &frame->runs[i];
 		void *to = store_windows_at(windows, run->addr, run->nr_pages);
 
-		ret = to ? conn_read(receiver->fd, to, run->nr_pages * PAGE_BYTES, 0, err) :
+		ret = to ? conn_read(receiver->conn, to, run->nr_pages * PAGE_BYTES, 0, err) :
 		      refuse_frame(receiver, frame, "pages outside of what was announced", err);
 	}
 	store_windows_put(store, windows);
@@ -90,7 +90,7 @@ static int receive_late(struct receiver *receiver, const struct frame *frame, st
 {
 	const uint8_t *data = receiver->pages;
 
-	if (conn_read(receiver->fd, receiver->pages, frame->nr_pages * PAGE_BYTES, 0, err))
+	if (conn_read(receiver->conn, receiver->pages, frame->nr_pages * PAGE_BYTES, 0, err))
 		return -1;
 	for (uint32_t i = 0; i < frame->nr_runs; i++) {
 		const struct splice_vm_run *run = &frame->runs[i];
@@ -241,7 +241,7 @@ int receive_run(struct receiver *receiver, struct error *err)
 	if (!receiver->pages)
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory to receive into");
 	do {
-		ret = frame_recv(receiver->fd, -1, &frame, err);
+		ret = frame_recv(receiver->conn, -1, &frame, err);
 		if (ret == 1 && receive_frame(receiver, &frame, err))
 			ret = -1;
 	} while (ret == 1);

@@ -26,6 +26,7 @@ struct receive_hooks {
 
 /**
  * struct receiver - one connection, one thread
+ * @conn: not owned
  * @urgent: it is the urgent one
  * @mm: the id that every frame must carry
  * @pages: room for the pages of a frame, for what comes after FINAL
@@ -36,7 +37,7 @@ struct receive_hooks {
  * @precopy_pages, @bytes: received so far; for progress, any thread may look
  */
 struct receiver {
-	int fd;
+	const struct conn *conn;
 	bool urgent;
 	uint32_t mm;
 	struct memory *mem;

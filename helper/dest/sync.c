@@ -202,7 +202,7 @@ int incoming_start_receivers(struct incoming *in, struct error *err)
 		return -1;
 	if (!start_thread(&in->memory_thread, memory_body, in, &has_memory, err))
 		return 0;
-	shutdown(in->urgent.fd, SHUT_RDWR);
+	conn_shutdown(&in->urgent_conn);
 	pthread_join(in->urgent_thread, NULL);
 	in->has_receivers = false;
 	return -1;
@@ -224,8 +224,8 @@ void incoming_stop_threads(struct incoming *in)
 {
 	mailbox_close(&in->box);
 	if (in->has_receivers) {
-		shutdown(in->memory.fd, SHUT_RDWR);
-		shutdown(in->urgent.fd, SHUT_RDWR);
+		conn_shutdown(&in->memory_conn);
+		conn_shutdown(&in->urgent_conn);
 		pthread_join(in->memory_thread, NULL);
 		pthread_join(in->urgent_thread, NULL);
 	}

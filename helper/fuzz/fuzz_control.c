@@ -12,6 +12,7 @@
 #include "dest/verify.h"
 #include "fuzz/common.h"
 #include "fuzz/messages.h"
+#include "tests/conn_fd.h"
 
 #define FLAG_RAW	1
 #define FLAG_BEHIND	14	/* how many steps of the course are behind; 3 bits */
@@ -40,7 +41,7 @@ static void world_open(struct world *world, int fd)
 	world->mem.store.budget = &world->budget;
 	world->images.budget = &world->budget;
 	world->verify.budget = &world->budget;
-	world->ctl = control_new(fd, COURSE_DEST, &err);
+	world->ctl = control_new(CONN(fd), COURSE_DEST, &err);
 	fuzz_assert(world->ctl);
 	messages_send(world->ctl, MIGRATE__CONTROL__BODY_HELLO);
 }

@@ -132,6 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.urgent = bench.flags & FLAG_URGENT, .mm = MM, .mem = &bench.mem,
 		.hooks = { .gate = gate, .round = on_round, .final = on_final, .ctx = &bench },
 	};
+	struct conn conn;
 	int ret;
 
 	fuzz_assert(!memory_init(&bench.mem, &fuzz_memory_hooks, &err));
@@ -139,14 +140,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_assert(!budget_announce(&bench.budget, BUDGET_MIRROR, ANNOUNCED * PAGE_BYTES, &err));
 	bench.mem.store.budget = &bench.budget;
 	fuzz_assert(!memory_announce(&bench.mem, ranges, 3, &err));
-	receiver.fd = feed(&in);
+	conn = (struct conn){ .fd = feed(&in) };
+	receiver.conn = &conn;
 	ret = receive_run(&receiver, &err);
 	fuzz_error_fits(ret, &err);
 	fuzz_assert(is_within(&bench.mem.store.have));
 	fuzz_assert(is_within(&bench.mem.populated));
 	fuzz_assert(is_within(&bench.mem.wanted));
 	fuzz_assert(bench.budget.used[BUDGET_MIRROR] == bench.mem.store.have.nr * PAGE_BYTES);
-	close(receiver.fd);
+	conn_close(&conn);
 	memory_destroy(&bench.mem);
 	pthread_mutex_destroy(&bench.budget.lock);
 	fuzz_assert(fuzz_fds() == fds);

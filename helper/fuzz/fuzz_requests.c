@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "fuzz/common.h"
 #include "source/requests.h"
+#include "tests/conn_fd.h"
 
 #define BASE	0x7f0000000000UL
 #define MM	7
@@ -37,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct process process, *processes = &process;
 	const struct tree tree = { .processes = &processes, .nr = 1 };
 	struct fuzz_pipe pipe = fuzz_pipe_open();
-	struct sender urgent = { .fd = pipe.fd };
+	struct sender urgent = { .conn = CONN(pipe.fd) };
 	struct requests requests = { .tree = &tree, .sender = &urgent };
 	struct error err = { 0 };
 

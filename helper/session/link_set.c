@@ -1,29 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <sys/socket.h>
-#include <unistd.h>
 #include "session/link_set.h"
 
 void link_set_init(struct link_set *links)
 {
-	*links = (struct link_set){ .memory_fd = -1, .urgent_fd = -1 };
+	*links = (struct link_set){ .memory = CONN_NONE, .urgent = CONN_NONE };
 }
 
 void link_set_close(struct link_set *links)
 {
 	control_close(links->ctl);
-	if (links->memory_fd >= 0)
-		close(links->memory_fd);
-	if (links->urgent_fd >= 0)
-		close(links->urgent_fd);
-	link_set_init(links);
+	conn_close(&links->memory);
+	conn_close(&links->urgent);
+	links->ctl = NULL;
 }
 
 void link_set_fail(struct link_set *links, const struct error *why, bool hurry)
 {
 	if (why)
 		control_send_abort(links->ctl, why, false);
-	shutdown(links->memory_fd, SHUT_RDWR);
-	shutdown(links->urgent_fd, SHUT_RDWR);
+	conn_shutdown(&links->memory);
+	conn_shutdown(&links->urgent);
 	if (links->ctl && hurry)
 		control_hurry(links->ctl);
 }

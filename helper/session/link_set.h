@@ -4,18 +4,19 @@
 #define MIGRATE_SESSION_LINK_SET_H
 
 #include "base/error.h"
+#include "wire/conn.h"
 #include "wire/control.h"
 
 /**
  * struct link_set - the connections of one migration; owned
  * @ctl: NULL: there is none yet
- * @memory_fd, @urgent_fd: -1: there is none yet
+ * @memory, @urgent: not open: there is none yet
  *
  * The main thread makes them, before other threads use them, and closes them afterwards.
  */
 struct link_set {
 	struct control *ctl;
-	int memory_fd, urgent_fd;
+	struct conn memory, urgent;
 };
 
 void link_set_init(struct link_set *links);

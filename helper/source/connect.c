@@ -26,16 +26,12 @@ static int hello(struct control *ctl, struct error *err)
 
 int connect_all(struct link_set *links, const char *to, const uint8_t *id, struct error *err)
 {
-	int fd = conn_connect(to, CONN_CONTROL, id, err);
+	struct conn control;
 
-	if (fd < 0)
+	if (conn_connect(&control, to, CONN_CONTROL, id, err))
 		return -1;
-	links->ctl = control_new(fd, COURSE_SOURCE, err);
-	if (!links->ctl || hello(links->ctl, err))
-		return -1;
-	links->memory_fd = conn_connect(to, CONN_MEMORY, id, err);
-	if (links->memory_fd < 0)
-		return -1;
-	links->urgent_fd = conn_connect(to, CONN_URGENT, id, err);
-	return links->urgent_fd < 0 ? -1 : 0;
+	links->ctl = control_new(&control, COURSE_SOURCE, err);
+	return !links->ctl || hello(links->ctl, err) ||
+	       conn_connect(&links->memory, to, CONN_MEMORY, id, err) ||
+	       conn_connect(&links->urgent, to, CONN_URGENT, id, err) ? -1 : 0;
 }

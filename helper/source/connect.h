@@ -3,7 +3,6 @@
 #define MIGRATE_SOURCE_CONNECT_H
 
 #include "session/link_set.h"
-#include "wire/conn.h"
 
 /**
  * connect_all() - the connections of one migration, and Hello

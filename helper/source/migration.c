@@ -166,8 +166,8 @@ static int connect_threads(struct migration *migration, struct error *err)
 	struct link_set *links = &migration->links;
 
 	if (connect_all(links, migration->opts->to, migration->id, err) ||
-	    sender_init(&migration->memory, links->memory_fd, true, err) ||
-	    sender_init(&migration->urgent, links->urgent_fd, false, err))
+	    sender_init(&migration->memory, &links->memory, true, err) ||
+	    sender_init(&migration->urgent, &links->urgent, false, err))
 		return -1;
 	/* nothing is asked for before the program stands */
 	migration->urgent.frozen = true;

@@ -55,12 +55,6 @@ struct migration {
 	uint64_t peer_fixed_ns;
 };
 
-/**
- * migration_run() - move the program that @opts names
- * Return: enum exit_code; the result was said
- */
-int migration_run(const struct migrate_options *opts);
-
 /* migration_end.c: how a migration ends. Each returns the exit status. */
 
 /** migration_undo() - before COMMIT: the program goes on here, first of all */

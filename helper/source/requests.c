@@ -44,7 +44,7 @@ int requests_serve(struct requests *requests, struct error *err)
 	int ret;
 
 	do {
-		ret = frame_recv(requests->sender->fd, -1, &frame, err);
+		ret = frame_recv(requests->sender->conn, -1, &frame, err);
 		if (ret == 1 && answer(requests, &frame, err))
 			ret = -1;
 	} while (ret == 1);

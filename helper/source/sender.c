@@ -6,9 +6,10 @@
 
 #define LIST_RUNS	512
 
-int sender_init(struct sender *sender, int fd, bool keeps_current, struct error *err)
+int sender_init(struct sender *sender, const struct conn *conn, bool keeps_current,
+		struct error *err)
 {
-	*sender = (struct sender){ .fd = fd, .keeps_current = keeps_current };
+	*sender = (struct sender){ .conn = conn, .keeps_current = keeps_current };
 	sender->buf = malloc(FRAME_MAX_PAGES * PAGE_BYTES);
 	return sender->buf ? 0 : error_errno(err, CODE_INTERNAL, NULL, "no memory to copy pages");
 }
@@ -29,7 +30,7 @@ int sender_mark(struct sender *sender, struct mm *mm, enum frame_kind kind, stru
 	/* the answer may be here before the call has returned */
 	if (kind == FRAME_FINAL)
 		atomic_store(&mm->final, true);
-	return frame_send(sender->fd, kind, cookie(sender, mm), NULL, 0, err);
+	return frame_send(sender->conn, kind, cookie(sender, mm), NULL, 0, err);
 }
 
 static void keep_current(struct sender *sender, struct mm *mm, enum frame_kind kind,
@@ -60,7 +61,7 @@ int sender_list(struct sender *sender, struct mm *mm, enum frame_kind kind,
 	while (nr_runs) {
 		uint32_t nr = ascending(runs, nr_runs);
 
-		if (frame_send(sender->fd, kind, cookie(sender, mm), runs, nr, err))
+		if (frame_send(sender->conn, kind, cookie(sender, mm), runs, nr, err))
 			return -1;
 		for (uint32_t i = 0; i < nr; i++)
 			keep_current(sender, mm, kind, &runs[i]);
@@ -102,7 +103,7 @@ static int send_copy(struct sending *sending, const struct splice_vm_run *run, s
 {
 	struct sender *sender = sending->sender;
 
-	if (frame_send_copy(sender->fd, cookie(sender, sending->mm), run->addr, run->nr_pages,
+	if (frame_send_copy(sender->conn, cookie(sender, sending->mm), run->addr, run->nr_pages,
 			    sender->buf, err))
 		return -1;
 	keep_current(sender, sending->mm, FRAME_PAGES, run);
@@ -168,7 +169,7 @@ int sender_pages(struct sender *sender, struct mm *mm, const struct splice_vm_ru
 {
 	struct sending sending = { .sender = sender, .mm = mm };
 	struct backend_send send = {
-		.sock = sender->fd, .cookie = cookie(sender, mm), .buf = sender->buf,
+		.conn = sender->conn, .cookie = cookie(sender, mm), .buf = sender->buf,
 	};
 	int ret = mm->backend->ops->send(mm->backend, &send, runs, nr_runs, take_results, &sending,
 					 err);

@@ -12,6 +12,7 @@
 
 /**
  * struct sender - one connection; used by one thread at a time
+ * @conn: not owned
  * @round: goes into the cookie of each frame
  * @keeps_current: what is sent is noted in mm.dest_current. Not on the urgent connection, whose
  *	thread is not the main one
@@ -20,14 +21,15 @@
  * @pages: sent, @copied of them by copying; @zero: told to be zero
  */
 struct sender {
-	int fd;
+	const struct conn *conn;
 	uint32_t round;
 	bool keeps_current, frozen;
 	void *buf;
 	uint64_t pages, copied, zero, bytes;
 };
 
-int sender_init(struct sender *sender, int fd, bool keeps_current, struct error *err);
+int sender_init(struct sender *sender, const struct conn *conn, bool keeps_current,
+		struct error *err);
 void sender_destroy(struct sender *sender);
 
 /** sender_pages() - all of @runs, each by the way that fits it */

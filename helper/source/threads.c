@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
-#include <sys/socket.h>
 #include "source/threads.h"
 
 #define REASON_MS	500	/* the program stands meanwhile */
@@ -59,7 +58,7 @@ void threads_stop(struct threads *threads)
 	if (!threads->has_control)
 		return;
 	control_shutdown(threads->links->ctl);
-	shutdown(threads->links->urgent_fd, SHUT_RDWR);
+	conn_shutdown(&threads->links->urgent);
 	pthread_join(threads->control, NULL);
 	if (threads->has_urgent)
 		pthread_join(threads->urgent, NULL);

@@ -25,6 +25,7 @@
 #include "dest/populate.h"
 #include "dest/receive.h"
 #include "pages/sets.h"
+#include "tests/conn_fd.h"
 #include "tests/own_uffd.h"
 
 #define P		PAGE_BYTES
@@ -56,6 +57,7 @@ static struct world {
 	struct fault_thread fault;
 	struct receiver memory, urgent;
 	int memory_pair[2], urgent_pair[2];
+	struct conn memory_conn, urgent_conn;
 	pthread_t fault_thread, populate_thread, memory_thread, urgent_thread, source_thread;
 	atomic_bool final, failed;
 	struct error err;
@@ -152,7 +154,7 @@ static int send_pages(int fd, uint64_t page, uint64_t nr)
 
 	for (uint64_t i = 0; i < nr; i++)
 		fill_original(page + i, data + i * P / 8);
-	return frame_send_copy(fd, FRAME_COOKIE(1, MM), address(page), nr, data, &err);
+	return frame_send_copy(CONN(fd), FRAME_COOKIE(1, MM), address(page), nr, data, &err);
 }
 
 static int send_list(int fd, enum frame_kind kind, uint64_t addr, uint64_t nr)
@@ -160,7 +162,7 @@ static int send_list(int fd, enum frame_kind kind, uint64_t addr, uint64_t nr)
 	struct splice_vm_run run = { .addr = addr, .nr_pages = nr };
 	struct error err = { 0 };
 
-	return frame_send(fd, kind, FRAME_COOKIE(1, MM), &run, nr ? 1 : 0, &err);
+	return frame_send(CONN(fd), kind, FRAME_COOKIE(1, MM), &run, nr ? 1 : 0, &err);
 }
 
 static void send_precopy(int fd)
@@ -198,7 +200,7 @@ static void *source_body(void *arg)
 	pthread_t pusher;
 
 	pthread_create(&pusher, NULL, push_body, NULL);
-	while (frame_recv(w.urgent_pair[1], -1, &frame, &err) == 1) {
+	while (frame_recv(CONN(w.urgent_pair[1]), -1, &frame, &err) == 1) {
 		for (uint32_t i = 0; i < frame.nr_runs; i++) {
 			uint64_t page = (frame.runs[i].addr - address(0)) / P;
 			uint64_t left = frame.runs[i].nr_pages;
@@ -353,16 +355,18 @@ static void set_up_world(uint64_t salt)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, w.urgent_pair), 0);
 	assert_int_equal(memory_init(&w.mem, &hooks, &err), 0);
 	w.fault.mem = &w.mem;
-	w.fault.urgent_fd = w.urgent_pair[0];
+	w.memory_conn.fd = w.memory_pair[0];
+	w.urgent_conn.fd = w.urgent_pair[0];
+	w.fault.urgent = &w.urgent_conn;
 	w.fault.cookie = FRAME_COOKIE(0, MM);
 	w.fault.hooks = (struct fault_hooks){ .restored = restored, .failed = failed };
 	assert_int_equal(fault_init(&w.fault, &err), 0);
 	w.memory = (struct receiver){
-		.fd = w.memory_pair[0], .mm = MM, .mem = &w.mem,
+		.conn = &w.memory_conn, .mm = MM, .mem = &w.mem,
 		.hooks = { .gate = gate, .final = on_final },
 	};
 	w.urgent = w.memory;
-	w.urgent.fd = w.urgent_pair[0];
+	w.urgent.conn = &w.urgent_conn;
 	w.urgent.urgent = true;
 	pthread_create(&w.fault_thread, NULL, fault_body, NULL);
 	pthread_create(&w.memory_thread, NULL, receive_body, &w.memory);

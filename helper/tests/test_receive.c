@@ -14,6 +14,7 @@
 #include "dest/precheck.h"
 #include "dest/receive.h"
 #include "pages/sets.h"
+#include "tests/conn_fd.h"
 
 #define BASE	0x7f0000000000UL
 #define P	PAGE_BYTES
@@ -24,6 +25,7 @@
 struct bench {
 	struct memory mem;
 	struct receiver receiver;
+	struct conn conn;
 	int source;
 	uint32_t gated, acked, round;
 	bool final;
@@ -82,8 +84,9 @@ static int set_up(void **state)
 		return -1;
 	bench.source = pair[1];
 	bench.round = 1;
+	bench.conn = (struct conn){ .fd = pair[0] };
 	bench.receiver = (struct receiver){
-		.fd = pair[0], .mm = MM, .mem = &bench.mem,
+		.conn = &bench.conn, .mm = MM, .mem = &bench.mem,
 		.hooks = { .gate = gate, .round = on_round, .final = on_final, .ctx = &bench },
 	};
 	*state = &bench;
@@ -94,7 +97,7 @@ static int tear_down(void **state)
 {
 	struct bench *bench = *state;
 
-	close(bench->receiver.fd);
+	conn_close(&bench->conn);
 	if (bench->source >= 0)
 		close(bench->source);
 	memory_destroy(&bench->mem);
@@ -106,7 +109,7 @@ static void list(struct bench *bench, enum frame_kind kind, uint64_t page, uint3
 	struct splice_vm_run run = { .addr = AT(page), .nr_pages = nr };
 	struct error err = { 0 };
 
-	assert_int_equal(frame_send(bench->source, kind, FRAME_COOKIE(bench->round, MM), &run, nr ? 1 : 0,
+	assert_int_equal(frame_send(CONN(bench->source), kind, FRAME_COOKIE(bench->round, MM), &run, nr ? 1 : 0,
 				    &err), 0);
 }
 
@@ -117,7 +120,7 @@ static void pages(struct bench *bench, uint64_t page, uint32_t nr, uint8_t fill)
 
 	assert_true(nr <= 4);
 	memset(data, fill, sizeof(data));
-	assert_int_equal(frame_send_copy(bench->source, FRAME_COOKIE(bench->round, MM), AT(page), nr, data,
+	assert_int_equal(frame_send_copy(CONN(bench->source), FRAME_COOKIE(bench->round, MM), AT(page), nr, data,
 					 &err), 0);
 }
 
@@ -378,7 +381,7 @@ static void test_trickle(void **state)
 		announced = !pthread_tryjoin_np(announcer, NULL);
 	}
 	assert_true(announced);
-	shutdown(bench->receiver.fd, SHUT_RDWR);
+	conn_shutdown(&bench->conn);
 	pthread_join(receiver, NULL);
 	/* nor are its pages taken, which the new list does not have */
 	assert_int_equal(bench->mem.store.have.nr, 0);
@@ -436,7 +439,7 @@ static void take(struct bench *bench)
 	struct frame frame = { 0 };
 	struct error err = { 0 };
 
-	assert_int_equal(frame_recv(bench->receiver.fd, 0, &frame, &err), 1);
+	assert_int_equal(frame_recv(&bench->conn, 0, &frame, &err), 1);
 	assert_int_equal(receive_frame(&bench->receiver, &frame, &err), 0);
 	frame_free(&frame);
 }

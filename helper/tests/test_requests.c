@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "source/requests.h"
+#include "tests/conn_fd.h"
 
 #define BASE	0x7f0000000000UL
 #define AT(page)	(BASE + (page) * PAGE_BYTES)
@@ -32,6 +33,7 @@ struct bench {
 	struct mm *mm;
 	struct vma vmas[4];
 	struct vma_list list;
+	struct conn conn;
 	struct sender urgent;
 	struct requests requests;
 	int dest;
@@ -56,7 +58,8 @@ static int set_up(void **state)
 	bench->mm->final = true;
 	page_set_add(&bench->mm->unsent, AT(0), 20);
 	bench->dest = pair[1];
-	if (sender_init(&bench->urgent, pair[0], false, &err))
+	bench->conn = (struct conn){ .fd = pair[0] };
+	if (sender_init(&bench->urgent, &bench->conn, false, &err))
 		return -1;
 	bench->requests = (struct requests){ .tree = &bench->tree, .sender = &bench->urgent };
 	*state = bench;
@@ -67,7 +70,7 @@ static int tear_down(void **state)
 {
 	struct bench *bench = *state;
 
-	close(bench->urgent.fd);
+	conn_close(&bench->conn);
 	sender_destroy(&bench->urgent);
 	bench->mm->backend = NULL;
 	tree_destroy(&bench->tree);
@@ -80,8 +83,8 @@ static enum exit_code ask_of(struct bench *bench, uint32_t object, uint64_t page
 	struct splice_vm_run run = { .addr = AT(page), .nr_pages = nr };
 	struct error err = { 0 };
 
-	assert_int_equal(frame_send(bench->dest, FRAME_REQUEST, FRAME_COOKIE(0, object), &run, 1,
-				    &err), 0);
+	assert_int_equal(frame_send(CONN(bench->dest), FRAME_REQUEST, FRAME_COOKIE(0, object), &run,
+				    1, &err), 0);
 	close(bench->dest);
 	assert_int_equal(requests_serve(&bench->requests, &err), -1);
 	return err.code;

@@ -18,6 +18,7 @@
 #include "source/keeper.h"
 #include "source/threads.h"
 #include "source/watch.h"
+#include "tests/conn_fd.h"
 #include "tests/course_walk.h"
 
 #define LATER_MS	10000
@@ -28,8 +29,8 @@ static void both_ends(struct control **source, struct control **dest)
 	int fd[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-	*source = control_new(fd[0], COURSE_SOURCE, &err);
-	*dest = control_new(fd[1], COURSE_DEST, &err);
+	*source = control_new(CONN(fd[0]), COURSE_SOURCE, &err);
+	*dest = control_new(CONN(fd[1]), COURSE_DEST, &err);
 	assert_non_null(*source);
 	assert_non_null(*dest);
 }
@@ -163,9 +164,9 @@ static struct source *source_new(void)
 	source->watch.ctx = source;
 	source->watch.max_frozen_s = 7;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	source->links.urgent_fd = pair[0];
+	source->links.urgent = (struct conn){ .fd = pair[0] };
 	source->urgent_peer = pair[1];
-	source->urgent.fd = pair[0];
+	source->urgent.conn = &source->links.urgent;
 	source->threads = (struct threads){
 		.box = &source->box, .failure = &source->failure, .links = &source->links,
 		.requests = { .tree = &source->tree, .sender = &source->urgent },
@@ -233,7 +234,7 @@ static void done_before_commit(void **state)
 	both_ends(&source->links.ctl, &dest);
 	assert_int_equal(walk_to(source->links.ctl, dest, PHASE_READY, &err), 0);
 	/* past the table of the end that sends */
-	assert_int_equal(conn_write(control_fd(dest), done, sizeof(done), 0, &err), 0);
+	assert_int_equal(conn_write(CONN(control_fd(dest)), done, sizeof(done), 0, &err), 0);
 	assert_int_equal(threads_start(&source->threads, &err), 0);
 	assert_null(mailbox_next(&source->box, LATER_MS, &err));
 	assert_int_equal(err.code, CODE_PEER);

@@ -4,20 +4,20 @@
  * acknowledges data, and answers window probes while the program reads nothing, however long
  * that lasts. TCP_USER_TIMEOUT would end a connection whose peer reads slowly, so it is not used.
  */
-#ifndef MIGRATE_WIRE_LINK_H
-#define MIGRATE_WIRE_LINK_H
+#ifndef MIGRATE_WIRE_LIVENESS_H
+#define MIGRATE_WIRE_LIVENESS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 /**
- * struct link - what was seen of one connection
+ * struct liveness - what was seen of one connection
  * @looked_ms: the last look, CLOCK_MONOTONIC
  * @asked: something was sent that the other kernel must answer, at @asked_ms or before
  * @silent_ms: for so long nothing came since then
  * @pinged_ms, @pings: window probes of ours that were not answered
  */
-struct link {
+struct liveness {
 	int fd;
 	int64_t looked_ms, asked_ms, silent_ms, pinged_ms;
 	unsigned int pings;
@@ -25,24 +25,24 @@ struct link {
 };
 
 /**
- * link_is_local() - the peer of @fd is on this machine: its kernel says nothing of a tunnel
+ * liveness_is_local() - the peer of @fd is on this machine: its kernel says nothing of a tunnel
  *
  * True for UNIX sockets and for loopback addresses. Of such a connection only the other side's
  * heartbeats tell that it lives.
  */
-bool link_is_local(int fd);
+bool liveness_is_local(int fd);
 
-void link_init(struct link *link, int fd);
+void liveness_init(struct liveness *live, int fd);
 
-/** link_asked() - something was sent just now that the other kernel acknowledges */
-void link_asked(struct link *link);
+/** liveness_asked() - something was sent just now that the other kernel acknowledges */
+void liveness_asked(struct liveness *live);
 
 /**
- * link_is_lost() - the other kernel left something unanswered for @lost_ms
+ * liveness_is_lost() - the other kernel left something unanswered for @lost_ms
  *
  * To be called about four times in @lost_ms. While the peer's window is closed, what is sent to
  * ask can be answered twice a second only: then it takes up to two seconds.
  */
-bool link_is_lost(struct link *link, unsigned int lost_ms);
+bool liveness_is_lost(struct liveness *live, unsigned int lost_ms);
 
 #endif

@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "tests/conn_fd.h"
 #include "tests/course_walk.h"
 #include "wire/conn.h"
 #include "wire/control.h"
@@ -68,7 +69,7 @@ static int own_network(void **state)
 static void walk(struct ends *ends)
 {
 	struct error err = { 0 };
-	struct control *dest = control_new(dup(ends->raw), COURSE_DEST, &err);
+	struct control *dest = control_new(CONN(dup(ends->raw)), COURSE_DEST, &err);
 
 	assert_non_null(dest);
 	assert_int_equal(walk_to(ends->ctl, dest, PHASE_FROZEN, &err), 0);
@@ -92,7 +93,7 @@ static int connect_both(void **state)
 	ends->raw = accept(listener, NULL, NULL);
 	assert_true(ends->raw >= 0);
 	close(listener);
-	ends->ctl = control_new(fd, COURSE_SOURCE, &err);
+	ends->ctl = control_new(CONN(fd), COURSE_SOURCE, &err);
 	assert_non_null(ends->ctl);
 	walk(ends);
 	control_set_lost(ends->ctl, LOST_MS);

@@ -5,13 +5,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include "base/clock.h"
-#include "wire/link.h"
+#include "wire/liveness.h"
 
 #define PING_MS		600	/* the peer answers probes at most each 500 ms (tcp_invalid_ratelimit) */
 #define PING_GRACE_MS	300	/* for the answer to the second one */
 #define PINGS_LOST	2
 
-bool link_is_local(int fd)
+bool liveness_is_local(int fd)
 {
 	struct sockaddr_storage addr;
 	const struct sockaddr_in *in4 = (const void *)&addr;
@@ -32,66 +32,66 @@ bool link_is_local(int fd)
 	}
 }
 
-void link_init(struct link *link, int fd)
+void liveness_init(struct liveness *live, int fd)
 {
-	*link = (struct link){ .fd = fd, .looked_ms = clock_now_ms() };
+	*live = (struct liveness){ .fd = fd, .looked_ms = clock_now_ms() };
 }
 
-static void ask(struct link *link, int64_t now)
+static void ask(struct liveness *live, int64_t now)
 {
-	link->asked = true;
-	link->asked_ms = now;
-	link->silent_ms = 0;
-	link->pings = 0;
+	live->asked = true;
+	live->asked_ms = now;
+	live->silent_ms = 0;
+	live->pings = 0;
 }
 
-void link_asked(struct link *link)
+void liveness_asked(struct liveness *live)
 {
-	if (!link->asked)
-		ask(link, clock_now_ms());
+	if (!live->asked)
+		ask(live, clock_now_ms());
 }
 
 /*
  * Leaving repair mode sends a window probe, also when the socket was not in it. The kernel's own
  * probes of a closed window come at ever longer intervals. Without CAP_NET_ADMIN these must do.
  */
-static void ping(struct link *link, int64_t now)
+static void ping(struct liveness *live, int64_t now)
 {
 	int off = TCP_REPAIR_OFF;
 
-	link->pinged_ms = now;
-	if (!setsockopt(link->fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)))
-		link->pings++;
+	live->pinged_ms = now;
+	if (!setsockopt(live->fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)))
+		live->pings++;
 }
 
-bool link_is_lost(struct link *link, unsigned int lost_ms)
+bool liveness_is_lost(struct liveness *live, unsigned int lost_ms)
 {
-	int64_t now = clock_now_ms(), passed = now - link->looked_ms, limit = lost_ms, heard;
+	int64_t now = clock_now_ms(), passed = now - live->looked_ms, limit = lost_ms, heard;
 	struct tcp_info info = { 0 };
 	socklen_t len = sizeof(info);
 	bool closed;
 
-	link->looked_ms = now;
-	if (getsockopt(link->fd, IPPROTO_TCP, TCP_INFO, &info, &len))
+	live->looked_ms = now;
+	if (getsockopt(live->fd, IPPROTO_TCP, TCP_INFO, &info, &len))
 		return false;
 	heard = info.tcpi_last_ack_recv < info.tcpi_last_data_recv ? info.tcpi_last_ack_recv :
 		info.tcpi_last_data_recv;
 	/* the window is closed: nothing is under way, and something waits */
 	closed = !info.tcpi_unacked && info.tcpi_notsent_bytes;
-	if (link->asked && heard <= now - link->asked_ms)
-		link->asked = false;
-	if (!link->asked && !info.tcpi_unacked && !info.tcpi_probes &&
+	if (live->asked && heard <= now - live->asked_ms)
+		live->asked = false;
+	if (!live->asked && !info.tcpi_unacked && !info.tcpi_probes &&
 	    !(closed && heard >= PING_MS))
 		return false;
-	if (!link->asked)
-		ask(link, now);
+	if (!live->asked)
+		ask(live, now);
 	else
 		/* this process may not have run for a while, nor what takes in answers */
-		link->silent_ms += passed < limit / 2 ? passed : limit / 2;
-	if (closed && now - link->pinged_ms >= PING_MS)
-		ping(link, now);
+		live->silent_ms += passed < limit / 2 ? passed : limit / 2;
+	if (closed && now - live->pinged_ms >= PING_MS)
+		ping(live, now);
 	if (closed && limit < PING_MS + PING_GRACE_MS)
 		limit = PING_MS + PING_GRACE_MS;
-	return link->silent_ms >= limit &&
-	       (!closed || info.tcpi_probes || link->pings >= PINGS_LOST);
+	return live->silent_ms >= limit &&
+	       (!closed || info.tcpi_probes || live->pings >= PINGS_LOST);
 }
