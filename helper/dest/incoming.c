@@ -261,6 +261,8 @@ static int setup(struct incoming *in, struct error *err)
 	if (!in->setup_msg)
 		return -1;
 	in->setup = in->setup_msg->setup;
+	if (precheck_objects(in->setup, err))
+		return -1;
 	incoming_state(in, "SETUP");
 	tell("setup", json_pack("{s:i,s:s,s:I}", "pid", in->setup->pid, "comm",
 				in->setup->comm, "rss_bytes",
@@ -286,12 +288,12 @@ static int start_threads(struct incoming *in, struct error *err)
 	in->memory.conn = &in->memory_conn;
 	in->urgent.conn = &in->urgent_conn;
 	in->memory.mem = &in->mem;
-	in->memory.mm = in->setup->pid;
+	in->memory.mm = in->setup->objects[0]->id;
 	in->urgent.mem = &in->mem;
-	in->urgent.mm = in->setup->pid;
+	in->urgent.mm = in->setup->objects[0]->id;
 	in->urgent.urgent = true;
 	in->fault.urgent = &in->urgent_conn;
-	in->fault.cookie = FRAME_COOKIE(0, in->setup->pid);
+	in->fault.cookie = FRAME_COOKIE(0, in->setup->objects[0]->id);
 	in->fault.task_pid = in->setup->pid;
 	if (lazy_server_listen(in->images.work_fd, &in->lazy, err) ||
 	    fault_expect(&in->fault, in->lazy, err))

@@ -112,7 +112,7 @@ static int start_watch(struct migration *migration, struct error *err)
 static int plan(struct migration *migration, struct error *err)
 {
 	const struct migrate_options *opts = migration->opts;
-	struct process *root;
+	const struct process *root;
 
 	if (conn_check_where(opts->to, opts->insecure, err) ||
 	    check_result_file(opts->result, err))
@@ -127,8 +127,6 @@ static int plan(struct migration *migration, struct error *err)
 				migration->id_text, err) ||
 	    workdir_plan(&migration->dir, opts->images_base, migration->id_text, err))
 		return -1;
-	/* the destination knows the address space by this name */
-	root->mm.object = root->status.ns_pid;
 	snprintf(migration->log, sizeof(migration->log), "%s/work/dump.log", migration->dir.path);
 	/* before there is a thread, or a connection that it would keep open */
 	return start_keeper(migration, err);

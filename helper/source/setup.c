@@ -17,6 +17,7 @@ struct setup_message {
 	Migrate__Setup msg;
 	Migrate__CriuVersion criu;
 	Migrate__Vma *vmas, **vma_list;
+	Migrate__Object *objects, **object_list;
 	Migrate__MappedFile *files, **file_list;
 	char **flags, *flag_text;
 };
@@ -106,6 +107,27 @@ static int build_files(const struct vma_list *list, const char *exe,
 	return 0;
 }
 
+static int build_objects(const struct tree *tree, struct setup_message *setup)
+{
+	setup->objects = calloc(tree->nr, sizeof(*setup->objects));
+	setup->object_list = calloc(tree->nr, sizeof(*setup->object_list));
+	if (!setup->objects || !setup->object_list)
+		return -1;
+	for (size_t i = 0; i < tree->nr; i++) {
+		Migrate__Object *object = &setup->objects[i];
+
+		migrate__object__init(object);
+		object->id = tree->processes[i]->mm.object;
+		object->kind = MIGRATE__OBJECT_KIND__MM;
+		object->has_pid = true;
+		object->pid = tree->processes[i]->status.ns_pid;
+		setup->object_list[i] = object;
+	}
+	setup->msg.objects = setup->object_list;
+	setup->msg.n_objects = tree->nr;
+	return 0;
+}
+
 static int build_cpu_flags(struct setup_message *setup)
 {
 	size_t nr = 0;
@@ -129,6 +151,8 @@ static void setup_free(struct setup_message *setup)
 {
 	free(setup->vmas);
 	free(setup->vma_list);
+	free(setup->objects);
+	free(setup->object_list);
 	free(setup->files);
 	free(setup->file_list);
 	free(setup->flags);
@@ -146,7 +170,8 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	if (proc_exe(root->pid, exe, sizeof(exe), err))
 		return -1;
 	if (build_vmas(vmas, &setup->vmas, &setup->vma_list) ||
-	    build_files(vmas, exe, setup) || build_cpu_flags(setup))
+	    build_objects(ctx->tree, setup) || build_files(vmas, exe, setup) ||
+	    build_cpu_flags(setup))
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
 	uname(&uts);
 	migrate__criu_version__init(&setup->criu);
