@@ -261,6 +261,8 @@ static int setup(struct migration *in, struct error *err)
 	if (!in->setup_msg)
 		return -1;
 	in->setup = in->setup_msg->setup;
+	if (precheck_objects(in->setup, err))
+		return -1;
 	migration_state(in, "SETUP");
 	tell("setup", json_pack("{s:i,s:s,s:I}", "pid", in->setup->pid, "comm",
 				in->setup->comm, "rss_bytes",
@@ -286,12 +288,12 @@ static int start_threads(struct migration *in, struct error *err)
 	in->memory.conn = &in->memory_conn;
 	in->urgent.conn = &in->urgent_conn;
 	in->memory.mm = &in->mm;
-	in->memory.object = in->setup->pid;
+	in->memory.object = in->setup->objects[0]->id;
 	in->urgent.mm = &in->mm;
-	in->urgent.object = in->setup->pid;
+	in->urgent.object = in->setup->objects[0]->id;
 	in->urgent.urgent = true;
 	in->faults.urgent = &in->urgent_conn;
-	in->faults.cookie = FRAME_COOKIE(0, in->setup->pid);
+	in->faults.cookie = FRAME_COOKIE(0, in->setup->objects[0]->id);
 	in->faults.task_pid = in->setup->pid;
 	if (lazy_server_listen(in->images.work_fd, &in->lazy, err) ||
 	    faults_expect(&in->faults, in->lazy, err))

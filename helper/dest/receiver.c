@@ -224,7 +224,7 @@ static int frame_after_final(struct receiver *receiver, const struct frame *fram
 
 int receiver_frame(struct receiver *receiver, const struct frame *frame, struct error *err)
 {
-	if (FRAME_MM_OF(frame->cookie) != receiver->object)
+	if (FRAME_OBJECT_OF(frame->cookie) != receiver->object)
 		return refuse_frame(receiver, frame, "of another address space", err);
 	return receiver->final ? frame_after_final(receiver, frame, err) :
 	       frame_before_final(receiver, frame, err);
