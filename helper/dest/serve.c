@@ -12,7 +12,6 @@
 #include <unistd.h>
 #include "dest/door.h"
 #include "dest/images.h"
-#include "dest/migration.h"
 #include "dest/migrations.h"
 #include "dest/serve.h"
 #include "dest/tell.h"
