@@ -9,7 +9,7 @@
 #include "dest/restore.h"
 #include "dest/setup.h"
 #include "dest/tell.h"
-#include "dest/watch.h"
+#include "dest/watchdog.h"
 
 #define POLL_MS	200
 
@@ -24,7 +24,7 @@ struct migration {
 	struct peer peer;
 	struct objects objects;
 	struct process process;
-	struct watch watch;
+	struct watchdog watchdog;
 	struct faults faults;
 	struct populate populate;
 	struct setup setup;
@@ -196,7 +196,7 @@ static int begin(struct migration *m, const uint8_t *id, struct error *err)
 
 	peer_init(&m->peer, &hooks);
 	budget_init(&m->budget, m->opts->places, m->opts->place);
-	if (watch_init(&m->watch, err) ||
+	if (watchdog_init(&m->watchdog, err) ||
 	    images_make(&m->images, m->opts->images_base, id, err))
 		return -1;
 	m->images.budget = &m->budget;
@@ -211,11 +211,11 @@ static int begin(struct migration *m, const uint8_t *id, struct error *err)
 
 static int start_control(struct migration *m, int control_fd, struct error *err)
 {
-	m->watch.peer = &m->peer;
-	m->watch.keeper = m->keeper;
-	m->watch.process = &m->process;
-	m->watch.place = m->opts->place;
-	if (faults_init(&m->faults, err) || watch_start(&m->watch, err) ||
+	m->watchdog.peer = &m->peer;
+	m->watchdog.keeper = m->keeper;
+	m->watchdog.process = &m->process;
+	m->watchdog.place = m->opts->place;
+	if (faults_init(&m->faults, err) || watchdog_start(&m->watchdog, err) ||
 	    peer_open(&m->peer, &(struct conn){ .fd = control_fd, .kind = CONN_CONTROL }, err) ||
 	    keeper_speak(m->keeper, control_fd, err))
 		return -1;
@@ -254,7 +254,7 @@ static int run_states(struct migration *m, int control_fd, bool *undo, struct er
 {
 	peer_state(&m->peer, "ACCEPT");
 	if (start_control(m, control_fd, err) || setup_greet(&m->setup, err) ||
-	    take_connections(m, err) || setup_run(&m->setup, err) || start_threads(m, err) ||
+	    take_connections(m, err) || setup_take(&m->setup, err) || start_threads(m, err) ||
 	    receive_run(&m->receive, err) || receive_wait_final(&m->receive, err) ||
 	    restore_run(&m->restore, err))
 		return -1;

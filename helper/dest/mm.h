@@ -18,9 +18,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <linux/splice_vm.h>
+#include "dest/mirror.h"
 #include "dest/places.h"
 #include "dest/space.h"
-#include "dest/mirror.h"
 
 /** struct mm_counts - what Done reports; pages unless said otherwise */
 struct mm_counts {

@@ -36,6 +36,12 @@ extern int precheck_files_ms;
 int precheck_memory(uint64_t bytes, struct error *err);
 
 /**
+ * precheck_objects() - check the objects that Setup announces: today one address space
+ * Return: 0, or -1 with CODE_PEER
+ */
+int precheck_objects(const Migrate__Setup *setup, struct error *err);
+
+/**
  * precheck_vmas() - check a list of mappings that came over the wire
  * @ranges: those that pages may be sent for; to be freed by the caller
  */

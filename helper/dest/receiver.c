@@ -206,7 +206,7 @@ static int frame_after_final(struct receiver *receiver, struct mm *mm,
 
 int receiver_frame(struct receiver *receiver, const struct frame *frame, struct error *err)
 {
-	struct mm *mm = objects_mm(receiver->objects, FRAME_MM_OF(frame->cookie));
+	struct mm *mm = objects_mm(receiver->objects, FRAME_OBJECT_OF(frame->cookie));
 
 	if (!mm)
 		return refuse_frame(receiver, frame, "of an object that was not announced", err);

@@ -7,11 +7,13 @@
 
 /**
  * struct serve_options - of the command line, and what this machine has
+ * @max_bytes: memory for all migrations; 0: what is available
  * @places: shared by all migrations; @place: that of this one, in its process
  */
 struct serve_options {
 	const char *listen;
 	const char *images_base;
+	uint64_t max_bytes;
 	bool insecure, once, json;
 	struct criu_version criu;
 	struct places *places;

@@ -101,7 +101,7 @@ static int keep_small(struct setup *setup, struct error *err)
 	Migrate__Setup small = *setup->said;
 	uint8_t packed[1024];
 
-	small.n_vmas = small.n_files = small.n_cpu_flags = 0;
+	small.n_vmas = small.n_files = small.n_cpu_flags = small.n_objects = 0;
 	small.base.n_unknown_fields = 0;
 	small.kernel = small.arch = small.mode = "";
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
@@ -118,13 +118,16 @@ static int keep_small(struct setup *setup, struct error *err)
 	return 0;
 }
 
-/* Setup names one task: the pid of the task is the id of its mm. */
+/* The mappings that Setup lists are those of its own task. */
 static int make_objects(struct setup *setup, struct error *err)
 {
 	const Migrate__Setup *said = setup->said;
-	struct mm *mm = objects_add_mm(setup->objects, said->pid, said->pid, err);
 
-	return mm ? setup_announce(mm, said->vmas, said->n_vmas, err) : -1;
+	for (size_t i = 0; i < said->n_objects; i++)
+		if (!objects_add_mm(setup->objects, said->objects[i]->id, said->objects[i]->pid, err))
+			return -1;
+	return setup_announce(objects_mm_of(setup->objects, said->pid), said->vmas, said->n_vmas,
+			      err);
 }
 
 static int take(struct setup *setup, struct refusals *refusals, struct error *err)
@@ -142,7 +145,7 @@ static int take(struct setup *setup, struct refusals *refusals, struct error *er
 	return 0;
 }
 
-int setup_run(struct setup *setup, struct error *err)
+int setup_take(struct setup *setup, struct error *err)
 {
 	struct refusals refusals = { .nr = 0 };
 	const Migrate__Setup *said;
@@ -153,6 +156,8 @@ int setup_run(struct setup *setup, struct error *err)
 	if (!setup->msg)
 		return -1;
 	setup->said = said = setup->msg->setup;
+	if (precheck_objects(said, err))
+		return -1;
 	peer_state(setup->peer, "SETUP");
 	tell("setup", json_pack("{s:i,s:s,s:I}", "pid", said->pid, "comm", said->comm, "rss_bytes",
 				(json_int_t)said->rss_bytes),

@@ -15,7 +15,7 @@
  * struct setup - of the main thread
  * @images_base: where images are kept
  * @by_ms: when Setup must have come, clock_now_ms()
- * @msg, @said: Setup without its lists, once setup_run() has succeeded
+ * @msg, @said: Setup without its lists, once setup_take() has succeeded
  */
 struct setup {
 	struct peer *peer;
@@ -36,8 +36,8 @@ void setup_destroy(struct setup *setup);
 int setup_late(const struct setup *setup, const char *what, struct error *err);
 /** setup_greet() - Hello, both ways */
 int setup_greet(struct setup *setup, struct error *err);
-/** setup_run() - Setup comes, the objects are made, and the answer goes */
-int setup_run(struct setup *setup, struct error *err);
+/** setup_take() - Setup comes, the objects are made, and the answer goes */
+int setup_take(struct setup *setup, struct error *err);
 /** setup_announce() - new list of the mappings of @mm, as it came over the wire */
 int setup_announce(struct mm *mm, Migrate__Vma **vmas, size_t nr, struct error *err);
 

@@ -81,6 +81,8 @@ static int take_setup(struct world *world, const Migrate__Setup *setup, struct e
 	const struct criu_version criu = { .major = 3, .minor = 17, .sublevel = 1 };
 	struct refusals refusals = { .nr = 0 };
 
+	if (precheck_objects(setup, err))
+		return -1;
 	precheck_setup(setup, &criu, fuzz_dir_path(), &refusals);
 	for (size_t i = 0; i < refusals.nr; i++)
 		messages_assert_printable(refusals.text[i]);

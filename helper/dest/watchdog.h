@@ -3,8 +3,8 @@
  * The thread that watches signals, and what the restore rests on: the keeper and the init of the
  * namespace. When one of these dies before COMMIT, the migration fails.
  */
-#ifndef MIGRATE_DEST_WATCH_H
-#define MIGRATE_DEST_WATCH_H
+#ifndef MIGRATE_DEST_WATCHDOG_H
+#define MIGRATE_DEST_WATCHDOG_H
 
 #include "dest/keeper.h"
 #include "dest/peer.h"
@@ -12,11 +12,11 @@
 #include "dest/process.h"
 
 /**
- * struct watch - of its thread, once it runs
+ * struct watchdog - of its thread, once it runs
  * @place: says whether others need the place of this migration; may be NULL
  * @signals: a signalfd
  */
-struct watch {
+struct watchdog {
 	struct peer *peer;
 	const struct keeper *keeper;
 	const struct process *process;
@@ -24,9 +24,9 @@ struct watch {
 	int signals;
 };
 
-/** watch_init() - signals are blocked in every thread that is started from here on */
-int watch_init(struct watch *watch, struct error *err);
-/** watch_start() - start the thread; it runs until the process ends */
-int watch_start(struct watch *watch, struct error *err);
+/** watchdog_init() - signals are blocked in every thread that is started from here on */
+int watchdog_init(struct watchdog *watchdog, struct error *err);
+/** watchdog_start() - start the thread; it runs until the process ends */
+int watchdog_start(struct watchdog *watchdog, struct error *err);
 
 #endif
