@@ -10,8 +10,7 @@
 #define SEND_RUNS	512
 #define SEND_PAGES	16384UL
 
-/* It may have forked since it was looked at. */
-static int refuse_children(const struct outgoing *out, struct error *err)
+int outgoing_refuse_children(const struct outgoing *out, struct error *err)
 {
 	pid_t child;
 	size_t nr;
@@ -47,6 +46,13 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	};
 	uint64_t begin;
 
+	if (out->backend->stands_first) {
+		opts.before = outgoing_stand;
+		opts.frozen = &out->guard.group;
+	}
+
+	if (outgoing_settle(out, err))
+		return -1;
 	if (opts.parent && criu_parent_write(out->dir.parent_fd, out->target.ns_pid, err))
 		return -1;
 	warn_groups(out);
@@ -57,16 +63,18 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	outgoing_limit(out, begin + out->opts->max_frozen_s * 1000000000UL);
 	timerfds_refresh(out->opts->pid);
 	if (criu_dump_start(&opts, &out->dump, err)) {
-		figures_thawed(&out->figures, begin);
+		if (!out->guarded)
+			figures_thawed(&out->figures, begin);
 		limits_explain(out->opts->pid, err);
 		return -1;
 	}
-	out->figures.held_ns = clock_now_ns() - begin;
+	out->figures.held_ns = clock_now_ns() - out->frozen_at_ns;
 	outgoing_watch_dump(out, criu_dump_fd(out->dump));
-	if (mailbox_failed(&out->box, err) || refuse_children(out, err) ||
+	if (mailbox_failed(&out->box, err) || outgoing_refuse_children(out, err) ||
 	    outgoing_refuse_frozen(out, err))
 		return -1;
 	out->guarded = true;
+	/* for the second time when CRIU found the program frozen: it has thawed the group */
 	if (source_keeper_guard(out->keeper, outgoing_left_ms(out), err))
 		return -1;
 	/* while there was no guard its death let the program run on, away from its images */
@@ -92,20 +100,16 @@ static int say_frozen(struct outgoing *out, struct error *err)
 /* Everything that was written since the last round, by the program or in its name. */
 static int send_last_dirty(struct outgoing *out, struct error *err)
 {
-	struct page_set dirty;
-	int ret;
-
 	if (!outgoing_follows(out))
 		return 0;
-	if (page_set_init(&dirty))
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
-	ret = outgoing_scan(out, true, &dirty, err);
-	if (!ret && out->mode != MODE_POSTCOPY) {
-		outgoing_filter(&out->task.vmas, &dirty);
-		ret = outgoing_send_stale(out, &dirty, err);
-	}
-	page_set_destroy(&dirty);
-	return ret;
+	if (outgoing_scan(out, true, &out->written, err))
+		return -1;
+	if (out->mode == MODE_POSTCOPY)
+		return 0;
+	if (out->backend->stands_first)
+		outgoing_add_rseq(&out->task, &out->written);
+	outgoing_filter(&out->task.vmas, &out->written);
+	return outgoing_send_stale(out, &out->written, err);
 }
 
 static int take_populated(void *ctx, const struct splice_vm_run *runs, uint32_t nr,

@@ -70,7 +70,7 @@ static int prepare(struct outgoing *out, struct error *err)
 	    workdir_make(&out->dir, err))
 		return -1;
 	if (page_set_init(&out->there) || page_set_init(&out->left) ||
-	    page_set_init(&out->populated))
+	    page_set_init(&out->populated) || page_set_init(&out->written))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
 	return outgoing_start_watch(out, err);
 }
@@ -330,16 +330,19 @@ static void let_run(struct outgoing *out)
 		memset(&why, 0, sizeof(why));
 		guard_off(&out->guard, &why);
 	}
-	if (criu_dump_refuse(out->dump, &why) || error_is_set(&why))
+	if ((out->dump && criu_dump_refuse(out->dump, &why)) || error_is_set(&why))
 		report_say("the program may not be as it was: %s", why.what);
 	out->dump = NULL;
+	/* CRIU freezes a group again that it found frozen, if the group is still there */
+	if (guard_off(&out->guard, &why))
+		report_say("the program stands: %s", why.what);
 	figures_thawed(&out->figures, out->frozen_at_ns);
 }
 
 /* Before COMMIT: the program goes on here, first of all. */
 static int undo(struct outgoing *out, struct error *err)
 {
-	if (out->dump)
+	if (out->dump || out->guarded)
 		let_run(out);
 	outgoing_reason(out, err);
 	if (out->ctl)
@@ -403,6 +406,7 @@ static void outgoing_destroy(struct outgoing *out)
 	page_set_destroy(&out->there);
 	page_set_destroy(&out->left);
 	page_set_destroy(&out->populated);
+	page_set_destroy(&out->written);
 	maps_free(&out->vmas);
 	criu_task_free(&out->task);
 	workdir_close(&out->dir);

@@ -31,6 +31,10 @@ static void usage(FILE *to)
 	      "  --backend NAME       how memory is read. module: by the kernel module;\n"
 	      "                       vmread: copied without it, which is slower;\n"
 	      "                       auto: module where it can be used, else vmread\n"
+	      "  --tracker NAME       how written pages are found. write-protect: it does not stand\n"
+	      "                       in rounds, Linux 6.7 and later with the module; soft-dirty:\n"
+	      "                       its soft-dirty bits are cleared in each round;\n"
+	      "                       auto: write-protect where it can be used, else soft-dirty\n"
 	      "  --max-downtime MS    stop it when it would stand for less (300;\n"
 	      "                       1 to 3600000)\n"
 	      "  --max-rounds N       stop it after so many rounds (8; 1 to 1000)\n"
@@ -142,6 +146,10 @@ static const char *take(int option, char *value, struct migrate_options *opts)
 		kind = backend_kind_find(value);
 		opts->backend = kind;
 		return kind < 0 ? "auto, module or vmread" : NULL;
+	case 'T':
+		kind = backend_tracker_find(value);
+		opts->tracker = kind;
+		return kind < 0 ? "auto, write-protect or soft-dirty" : NULL;
 	case 'w':
 		return parse_number(value, 1, 3600000, &opts->max_downtime_ms);
 	case 'r':
@@ -181,6 +189,7 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 		{ "to", required_argument, NULL, 't' },
 		{ "mode", required_argument, NULL, 'm' },
 		{ "backend", required_argument, NULL, 'b' },
+		{ "tracker", required_argument, NULL, 'T' },
 		{ "max-downtime", required_argument, NULL, 'w' },
 		{ "max-rounds", required_argument, NULL, 'r' },
 		{ "max-frozen", required_argument, NULL, 'f' },

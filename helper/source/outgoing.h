@@ -46,6 +46,7 @@ struct outgoing_sync {
  * @there: pages of which the destination has the latest content
  * @left: pages that it lacks and that nobody has sent yet, from FINAL on; under @left_lock
  * @populated: all there is, when frozen
+ * @written: found by the last looks for written pages, when frozen
  * @mode, @verify: what was asked for, or else what the backend can do
  * @peer_fixed_ns: what a restore takes there
  * @frozen_at_ns: when CRIU was asked to stop the program
@@ -67,7 +68,7 @@ struct outgoing {
 	bool verify;
 	struct sender memory, urgent;
 	struct vma_list vmas;
-	struct page_set there, left, populated;
+	struct page_set there, left, populated, written;
 	pthread_mutex_t left_lock;
 	bool pushed;
 	struct criu_dump *dump;
@@ -173,7 +174,22 @@ void outgoing_filter(const struct vma_list *vmas, struct page_set *dirty);
 /** outgoing_send_stale() - these were written and are not sent: the mirror's copy is old */
 int outgoing_send_stale(struct outgoing *out, const struct page_set *dirty, struct error *err);
 
+/* freeze.c: with a backend that stands_first */
+
+/** outgoing_settle() - the rounds are over: CRIU shall find few pages dirty */
+int outgoing_settle(struct outgoing *out, struct error *err);
+/**
+ * outgoing_stand() - CRIU runs and waits for its request: freeze the program, take the last scan
+ * @ctx: struct outgoing
+ */
+int outgoing_stand(void *ctx, struct error *err);
+/** outgoing_add_rseq() - the kernel has written to these since outgoing_stand() */
+void outgoing_add_rseq(const struct criu_task *task, struct page_set *written);
+
 /* final.c: from the freeze to FINAL */
+
+/** outgoing_refuse_children() - it may have forked since it was looked at */
+int outgoing_refuse_children(const struct outgoing *out, struct error *err);
 
 int outgoing_freeze(struct outgoing *out, struct error *err);
 int outgoing_final(struct outgoing *out, struct error *err);
