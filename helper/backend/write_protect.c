@@ -18,9 +18,9 @@
 #define SCAN_END	(USER_END - PAGE_BYTES)
 /*
  * A page that CRIU takes for dirty costs CRIU so many times of what clear_refs costs for a page.
- * Emulated, 1 GiB: 300 ms to 100 ms.
+ * Emulated: 1200 ns to 75 ns, and a fault when the program writes to the page again.
  */
-#define CRIU_PAGE_COST	3
+#define CRIU_PAGE_COST	8
 
 /**
  * struct write_protect - the tracker of one session
