@@ -3,11 +3,11 @@
 #include <string.h>
 #include "base/error.h"
 #include "cli/check.h"
+#include "cli/migrate.h"
 #include "cli/monitor.h"
 #include "cli/release.h"
+#include "cli/serve.h"
 #include "cli/status.h"
-#include "dest/serve.h"
-#include "source/migrate.h"
 
 static const struct verb {
 	const char *name;

@@ -70,7 +70,7 @@ static int module_send(struct backend *backend, struct backend_send *send,
 		       void *ctx, struct error *err)
 {
 	struct svm_sent sent = { 0 };
-	int ret = svm_send(&module_of(backend)->svm, send->sock, send->cookie, runs, nr_runs, fn,
+	int ret = svm_send(&module_of(backend)->svm, send->conn->fd, send->cookie, runs, nr_runs, fn,
 			   ctx, &sent, err);
 
 	send->pages += sent.pages;

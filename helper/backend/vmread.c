@@ -225,7 +225,7 @@ static int batch_send(const struct batch *batch, struct backend_send *send, back
 			pages[nr++] = told.runs[i];
 			nr_pages += told.runs[i].nr_pages;
 		}
-	if (nr && frame_send_pages(send->sock, send->cookie, pages, nr, send->buf, err))
+	if (nr && frame_send_pages(send->conn, send->cookie, pages, nr, send->buf, err))
 		return -1;
 	send->pages += nr_pages;
 	send->copied += nr_pages;

@@ -56,7 +56,7 @@ struct criu_dump;	/* a criu swrk process and its RPC socket */
  *	time in which the task stands. Or NULL
  * @frozen: control group of the task, frozen by @before. CRIU thaws it when it holds all threads,
  *	and freezes it again when it lets go of them. NULL: the task runs
- * @ctx: for @watch and @before
+ * @ctx, @before_ctx: for @watch and @before
  */
 struct criu_dump_opts {
 	const struct cgroup *group, *frozen;
@@ -67,7 +67,7 @@ struct criu_dump_opts {
 	int log_level;
 	void (*watch)(void *ctx, int rpc_fd);
 	int (*before)(void *ctx, struct error *err);
-	void *ctx;
+	void *ctx, *before_ctx;
 };
 
 /**
@@ -131,6 +131,13 @@ void criu_task_free(struct criu_task *task);
  * Who compares its memory does so on both sides.
  */
 void criu_task_mask(const struct criu_task *task, uint64_t addr, uint8_t *buf, uint64_t bytes);
+
+/**
+ * criu_task_add_rseq() - add the pages of the rseq areas to @pages
+ *
+ * The kernel has written to them while CRIU's code ran in the threads.
+ */
+int criu_task_add_rseq(const struct criu_task *task, struct page_set *pages, struct error *err);
 
 /** struct criu_pages - where the data of parent pages comes from at the destination */
 struct criu_pages {

@@ -184,7 +184,7 @@ int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **out,
 	*out = dump;
 	if (opts->watch)
 		opts->watch(opts->ctx, dump->rpc.fd);
-	ret = opts->before ? opts->before(opts->ctx, err) : 0;
+	ret = opts->before ? opts->before(opts->before_ctx, err) : 0;
 	if (!ret)
 		ret = dump_request(dump, opts, err);
 	while (!ret)

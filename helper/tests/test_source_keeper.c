@@ -16,8 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "criu/criu.h"
 #include "os/proc.h"
-#include "source/outgoing.h"
+#include "source/keeper.h"
 
 /** struct kit - a keeper, its directory, and the child that it guards */
 struct kit {
@@ -154,11 +155,12 @@ static void test_rseq_counts_as_written(void **state)
 		{ .addr = 0xa000 - 8, .bytes = 32 },
 	};
 	struct criu_task task = { .rseq = areas, .nr_rseq = 2 };
+	struct error err = { 0 };
 	struct page_set written;
 	struct run run;
 
 	assert_int_equal(page_set_init(&written), 0);
-	outgoing_add_rseq(&task, &written);
+	assert_int_equal(criu_task_add_rseq(&task, &written, &err), 0);
 	assert_int_equal(written.nr, 3);
 	assert_true(page_set_next(&written, 0, USER_END, 0, &run));
 	assert_int_equal(run.addr, 0x7000);

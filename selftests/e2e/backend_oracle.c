@@ -23,10 +23,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "backend/backend.h"
-#include "os/cgroup.h"
 #include "ksft.h"
 #include "mirror_compare.h"
 #include "mirror_load.h"
+#include "os/cgroup.h"
 #include "sys.h"
 #include "target.h"
 #include "wire/conn.h"
@@ -47,7 +47,7 @@ struct follow {
 	struct backend *backend;
 	struct mirror m;
 	struct cgroup group;
-	int pair[2];
+	struct conn here, there;
 	pthread_t receiver;
 	sem_t came;
 	void *buf;
@@ -86,7 +86,7 @@ static void take_pages(struct follow *f, const struct frame *frame, struct error
 		for (uint32_t j = 0; j < frame->runs[i].nr_pages; j++) {
 			__u64 addr = frame->runs[i].addr + j * PAGE_SIZE;
 
-			must(conn_read(f->pair[1], mirror_put(&f->m, addr)->data, PAGE_SIZE, 0, err),
+			must(conn_read(&f->there, mirror_put(&f->m, addr)->data, PAGE_SIZE, 0, err),
 			     err);
 		}
 	}
@@ -99,7 +99,7 @@ static void *receiver_run(void *arg)
 	struct follow *f = arg;
 	int ret;
 
-	while ((ret = frame_recv(f->pair[1], -1, &frame, &err)) == 1) {
+	while ((ret = frame_recv(&f->there, -1, &frame, &err)) == 1) {
 		if (frame.kind == FRAME_PAGES)
 			take_pages(f, &frame, &err);
 		else if (frame.kind == FRAME_ROUND)
@@ -117,6 +117,7 @@ static void follow_start(struct follow *f, pid_t pid)
 {
 	const struct backend_hold hold = { .freeze = hold_freeze, .thaw = hold_thaw, .ctx = f };
 	struct error err = { 0 };
+	int pair[2];
 
 	memset(f, 0, sizeof(*f));
 	if (cgroup_plan(&f->group, pid, CGROUP_BELOW, "backend-oracle"))
@@ -126,7 +127,9 @@ static void follow_start(struct follow *f, pid_t pid)
 	mirror_init(&f->m);
 	sem_init(&f->came, 0, 0);
 	f->buf = malloc(FRAME_MAX_PAGES * PAGE_SIZE);
-	ksft_must(f->buf && !socketpair(AF_UNIX, SOCK_STREAM, 0, f->pair));
+	ksft_must(f->buf && !socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	f->here = (struct conn){ .fd = pair[0] };
+	f->there = (struct conn){ .fd = pair[1] };
 	ksft_must(!pthread_create(&f->receiver, NULL, receiver_run, f));
 	f->backend = backend_open(kind, tracker, pid, &hold, &err);
 	if (!f->backend)
@@ -138,10 +141,10 @@ static void follow_start(struct follow *f, pid_t pid)
 
 static void follow_end(struct follow *f)
 {
-	shutdown(f->pair[0], SHUT_WR);
+	shutdown(f->here.fd, SHUT_WR);
 	pthread_join(f->receiver, NULL);
-	close(f->pair[0]);
-	close(f->pair[1]);
+	conn_close(&f->here);
+	conn_close(&f->there);
 	backend_close(f->backend);
 	free(f->buf);
 	free(f->dirty);
@@ -215,7 +218,7 @@ static void follow_rest(struct follow *f, const struct splice_vm_run *run)
 
 static void follow_round(struct follow *f, bool stands)
 {
-	struct backend_send send = { .sock = f->pair[0], .buf = f->buf };
+	struct backend_send send = { .conn = &f->here, .buf = f->buf };
 	struct error err = { 0 };
 	size_t nr;
 
@@ -230,7 +233,7 @@ static void follow_round(struct follow *f, bool stands)
 		memcpy(runs, f->dirty + i, n * sizeof(*runs));
 		must(f->backend->ops->send(f->backend, &send, runs, n, take_results, f, &err), &err);
 	}
-	must(frame_send(f->pair[0], FRAME_ROUND, 0, NULL, 0, &err), &err);
+	must(frame_send(&f->here, FRAME_ROUND, 0, NULL, 0, &err), &err);
 	sem_wait(&f->came);
 	for (size_t i = nr; i < f->nr; i++)
 		follow_rest(f, &f->dirty[i]);
