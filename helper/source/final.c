@@ -32,7 +32,6 @@ static int send_last_dirty(const struct final *final, struct process *process, s
 
 	if (!mode_follows(final->mode, mm->backend))
 		return 0;
-	mm_clear_dirty(mm);
 	if (scan_mm(mm, final->sender, true, err))
 		return -1;
 	if (final->mode == MODE_POSTCOPY)

@@ -22,7 +22,7 @@
  * @backend: the session on it; owned. NULL: none yet
  * @vmas: its mappings as of mm_read_vmas() or mm_follow_vmas()
  * @frozen_vmas: its mappings when it stands, as CRIU's images tell them; NULL: it runs
- * @dirty: pages that were written since they were sent
+ * @dirty: pages that were written since they were sent, or since the destination was told so
  * @dest_current: pages of which the destination has the latest content
  * @populated: when it stands: all pages that are sent, or were
  * @final: FINAL was sent for it, or is being sent; any thread may look. @frozen_vmas stays as it is
@@ -53,7 +53,7 @@ int mm_follow_vmas(struct mm *mm, bool *changed, struct error *err);
 
 /** mm_filter_dirty() - forget pages of mappings in @vmas, or in none, that are not sent as pages */
 void mm_filter_dirty(struct mm *mm, const struct vma_list *vmas);
-/** mm_clear_dirty() - they are sent */
+/** mm_clear_dirty() - the pages are sent, or the destination knows that it has old ones */
 void mm_clear_dirty(struct mm *mm);
 
 /** mm_pages_with() - how many pages the destination has when it gets @more */
