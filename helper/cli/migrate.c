@@ -189,5 +189,5 @@ int migrate_main(int argc, char **argv)
 	if (code >= 0)
 		return code;
 	report_init(opts.json);
-	return migration_run(&opts);
+	return source_migration_run(&opts);
 }

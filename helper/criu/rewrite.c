@@ -110,8 +110,7 @@ static int piece_add(struct rewrite *rw, const struct run *piece, bool lazyable,
 					 "the images have more memory than a program can, at %#" PRIx64,
 					 piece->addr);
 		pagemap_put(&rw->map, piece->addr, piece->nr_pages, PAGEMAP_LAZY);
-		page_set_add(rw->lazy, piece->addr, piece->nr_pages);
-		return 0;
+		return page_set_add(rw->lazy, piece->addr, piece->nr_pages, err);
 	}
 	/* nobody would ever be asked for it: it would silently be zero, or the file's content */
 	if (!(flags & PAGEMAP_PARENT))

@@ -252,7 +252,7 @@ int precheck_objects(const Migrate__Setup *setup, struct error *err)
 	return 0;
 }
 
-int precheck_vmas(Migrate__Vma **vmas, size_t nr, struct store_range **ranges,
+int precheck_vmas(Migrate__Vma **vmas, size_t nr, struct mirror_range **ranges,
 		  size_t *nr_ranges, struct error *err)
 {
 	uint64_t last = 0;
@@ -277,7 +277,7 @@ int precheck_vmas(Migrate__Vma **vmas, size_t nr, struct store_range **ranges,
 					 "the source announced a wrong mapping 0x%lx-0x%lx",
 					 vma->start, vma->end);
 		}
-		(*ranges)[(*nr_ranges)++] = (struct store_range){ vma->start, vma->end };
+		(*ranges)[(*nr_ranges)++] = (struct mirror_range){ vma->start, vma->end };
 		last = vma->end;
 	}
 	return 0;

@@ -26,7 +26,7 @@ static int watch(void *ctx, struct space *space, bool on, struct error *err)
 	return 0;
 }
 
-const struct memory_hooks fuzz_memory_hooks = {
+const struct mm_hooks fuzz_mm_hooks = {
 	.hold = hold, .release = release, .watch = watch,
 };
 

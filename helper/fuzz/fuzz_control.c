@@ -7,7 +7,7 @@
 #include <unistd.h>
 #include "dest/attributes.h"
 #include "dest/images.h"
-#include "dest/memory.h"
+#include "dest/mm.h"
 #include "dest/precheck.h"
 #include "dest/verify.h"
 #include "fuzz/common.h"
@@ -22,7 +22,7 @@
 struct world {
 	struct control *ctl;
 	struct budget budget;
-	struct memory mem;
+	struct mm mm;
 	struct images images;
 	struct verify verify;
 	struct attributes attributes;
@@ -36,9 +36,9 @@ static void world_open(struct world *world, int fd)
 
 	*world = (struct world){ .ctl = NULL };
 	budget_init(&world->budget, NULL, NULL);
-	fuzz_assert(!memory_init(&world->mem, &fuzz_memory_hooks, &err));
+	fuzz_assert(!mm_init(&world->mm, &fuzz_mm_hooks, &err));
 	fuzz_assert(!images_make(&world->images, fuzz_dir_path(), id, &err));
-	world->mem.store.budget = &world->budget;
+	world->mm.mirror.budget = &world->budget;
 	world->images.budget = &world->budget;
 	world->verify.budget = &world->budget;
 	world->ctl = control_new(CONN(fd), COURSE_DEST, &err);
@@ -49,7 +49,7 @@ static void world_open(struct world *world, int fd)
 static void world_close(struct world *world)
 {
 	control_close(world->ctl);
-	memory_destroy(&world->mem);
+	mm_destroy(&world->mm);
 	images_close(&world->images);
 	owned_dir_remove(&world->images.dir);
 	owned_dir_close(&world->images.dir);
@@ -60,7 +60,7 @@ static void world_close(struct world *world)
 
 static int announce(struct world *world, Migrate__Vma **vmas, size_t nr, struct error *err)
 {
-	struct store_range *ranges;
+	struct mirror_range *ranges;
 	size_t nr_ranges;
 	int ret;
 
@@ -70,7 +70,7 @@ static int announce(struct world *world, Migrate__Vma **vmas, size_t nr, struct 
 		fuzz_assert(ranges[i].start < ranges[i].end && ranges[i].end <= USER_END);
 		fuzz_assert(!i || ranges[i - 1].end <= ranges[i].start);
 	}
-	ret = memory_announce(&world->mem, ranges, nr_ranges, err);
+	ret = mm_announce(&world->mm, ranges, nr_ranges, err);
 	free(ranges);
 	return ret;
 }

@@ -11,8 +11,8 @@
 #define BASE	0x7f0000000000UL
 #define MM	7
 
-int __wrap_sender_pages(struct sender *sender, struct mm *mm, const struct splice_vm_run *runs,
-			uint32_t nr_runs, struct error *err)
+int __wrap_sender_pages(struct sender *sender, struct source_mm *mm,
+			const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err)
 {
 	uint64_t end = 0;
 
@@ -42,9 +42,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct requests requests = { .tree = &tree, .sender = &urgent };
 	struct error err = { 0 };
 
-	if (mm_init(&process.mm, MM, getpid(), &err))
+	if (source_mm_init(&process.mm, MM, getpid(), &err) ||
+	    page_set_add(&process.mm.unsent, BASE, 1000, &err))
 		abort();
-	page_set_add(&process.mm.unsent, BASE, 1000);
 	process.mm.frozen_vmas = &list;
 	process.mm.final = true;
 	fuzz_pipe_put(&pipe, data, size);
@@ -52,6 +52,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_error_fits(requests_serve(&requests, &err), &err);
 	fuzz_assert(process.mm.unsent.nr <= 1000);
 	close(pipe.fd);
-	mm_destroy(&process.mm);
+	source_mm_destroy(&process.mm);
 	return 0;
 }

@@ -55,7 +55,7 @@ static void say(const struct choice *choice, const struct backend *backend,
 }
 
 int choose_backend(struct choice *choice, struct hold *hold, const struct migrate_options *opts,
-		   struct mm *mm, struct error *err)
+		   struct source_mm *mm, struct error *err)
 {
 	const struct backend_hold freezer = {
 		.freeze = hold_freeze, .thaw = hold_thaw, .ctx = hold,

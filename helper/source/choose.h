@@ -24,6 +24,6 @@ bool mode_follows(enum migrate_mode mode, const struct backend *backend);
 
 /** choose_backend() - open a session on @mm; what it cannot do changes the mode, and is said */
 int choose_backend(struct choice *choice, struct hold *hold, const struct migrate_options *opts,
-		   struct mm *mm, struct error *err);
+		   struct source_mm *mm, struct error *err);
 
 #endif

@@ -59,7 +59,7 @@ static int add_piece(struct digests *digests, const struct run *run, struct erro
 
 static int add_process(struct digests *digests, struct process *process, struct error *err)
 {
-	const struct mm *mm = &process->mm;
+	const struct source_mm *mm = &process->mm;
 	struct run run;
 
 	digests->process = process;

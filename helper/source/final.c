@@ -28,7 +28,7 @@ static int say_frozen(const struct final *final, struct error *err)
 /* Everything that was written since the last round, by the program or in its name. */
 static int send_last_dirty(const struct final *final, struct process *process, struct error *err)
 {
-	struct mm *mm = &process->mm;
+	struct source_mm *mm = &process->mm;
 
 	if (!mode_follows(final->mode, mm->backend))
 		return 0;
@@ -36,7 +36,7 @@ static int send_last_dirty(const struct final *final, struct process *process, s
 		return -1;
 	if (final->mode == MODE_POSTCOPY)
 		return 0;
-	mm_filter_dirty(mm, &process->task.vmas);
+	source_mm_filter_dirty(mm, &process->task.vmas);
 	return sender_set(final->sender, mm, FRAME_STALE, &mm->dirty, err);
 }
 
@@ -51,21 +51,21 @@ static int find_pages(const struct final *final, struct error *err)
 		if (criu_task_read(final->images_fd, &process->task, err) ||
 		    send_last_dirty(final, process, err) ||
 		    setup_send_maps(final->ctl, &process->task.vmas, err) ||
-		    mm_freeze(&process->mm, &process->task.vmas, err))
+		    source_mm_freeze(&process->mm, &process->task.vmas, err))
 			return -1;
-		pages += mm_pages_with(&process->mm, &process->mm.populated);
+		pages += source_mm_pages_with(&process->mm, &process->mm.populated);
 	}
 	return announce_memory(final->ctl, pages, err);
 }
 
 /* Mode precopy: all that is unsent, while the program stands. */
-static int send_unsent(const struct final *final, struct mm *mm, struct error *err)
+static int send_unsent(const struct final *final, struct source_mm *mm, struct error *err)
 {
 	struct splice_vm_run runs[SEND_RUNS];
 	uint64_t at = 0;
 	uint32_t nr;
 
-	while ((nr = mm_take_unsent(mm, &at, runs, SEND_RUNS, SEND_PAGES, NULL)))
+	while ((nr = source_mm_take_unsent(mm, &at, runs, SEND_RUNS, SEND_PAGES, NULL)))
 		if (mailbox_failed(final->box, err) ||
 		    sender_pages(final->sender, mm, runs, nr, err))
 			return -1;
@@ -76,7 +76,7 @@ static int send_all_unsent(const struct final *final, struct error *err)
 {
 	uint64_t begin = clock_now_ns(), pages = final->sender->pages, bytes = final->sender->bytes;
 	struct figures *figures = final->figures;
-	struct mm *mm;
+	struct source_mm *mm;
 
 	tree_for_each_mm(final->tree, mm)
 		if (send_unsent(final, mm, err))
@@ -91,7 +91,7 @@ static int send_all_unsent(const struct final *final, struct error *err)
 
 int final_send(const struct final *final, struct error *err)
 {
-	struct mm *mm;
+	struct source_mm *mm;
 
 	final->sender->frozen = true;
 	/* of a round that was not announced: they wait there for the list of mappings */
@@ -99,9 +99,9 @@ int final_send(const struct final *final, struct error *err)
 	if (find_pages(final, err) || say_frozen(final, err))
 		return -1;
 	tree_for_each_mm(final->tree, mm) {
-		if (sender_set(final->sender, mm, FRAME_POPULATED, &mm->populated, err))
+		if (sender_set(final->sender, mm, FRAME_POPULATED, &mm->populated, err) ||
+		    source_mm_find_unsent(mm, err))
 			return -1;
-		mm_find_unsent(mm);
 	}
 	if (final->mode == MODE_PRECOPY && send_all_unsent(final, err))
 		return -1;

@@ -36,21 +36,21 @@ static int check_result_file(const char *path, struct error *err)
 
 static bool on_failure(void *ctx, const struct error *err, bool undoes)
 {
-	struct migration *migration = ctx;
+	struct source_migration *migration = ctx;
 
 	return failure_raise_unless_committed(&migration->failure, err, undoes);
 }
 
 static void on_too_long(void *ctx)
 {
-	struct migration *migration = ctx;
+	struct source_migration *migration = ctx;
 
 	control_shutdown(migration->links.ctl);
 }
 
 static void on_signal(void *ctx, const char *name)
 {
-	struct migration *migration = ctx;
+	struct source_migration *migration = ctx;
 	struct error err = { 0 };
 
 	error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)", name);
@@ -68,7 +68,7 @@ static void on_signal(void *ctx, const char *name)
 		report_say("%s: the program has moved already; its memory is still being sent", name);
 }
 
-static int start_keeper(struct migration *migration, struct error *err)
+static int start_keeper(struct source_migration *migration, struct error *err)
 {
 	struct record *record = calloc(1, sizeof(*record));
 
@@ -83,13 +83,13 @@ static int start_keeper(struct migration *migration, struct error *err)
 }
 
 /* Whatever ends the program, the keeper or CRIU, or a signal, is a failure from here on. */
-static int start_watch(struct migration *migration, struct error *err)
+static int start_watch(struct source_migration *migration, struct error *err)
 {
 	static const struct watch_hooks hooks = {
 		.fail = on_failure, .too_long = on_too_long, .signal = on_signal,
 	};
 	struct watch *watch = &migration->watch;
-	struct mm *mm;
+	struct source_mm *mm;
 
 	tree_for_each_mm(&migration->tree, mm) {
 		const struct watch_target target = {
@@ -109,7 +109,7 @@ static int start_watch(struct migration *migration, struct error *err)
 }
 
 /* Who moves, and what keeps it: nothing is done to the program yet. */
-static int plan(struct migration *migration, struct error *err)
+static int plan(struct source_migration *migration, struct error *err)
 {
 	const struct migrate_options *opts = migration->opts;
 	const struct process *root;
@@ -132,11 +132,11 @@ static int plan(struct migration *migration, struct error *err)
 	return start_keeper(migration, err);
 }
 
-static int choose(struct migration *migration, struct error *err)
+static int choose(struct source_migration *migration, struct error *err)
 {
 	struct figures *figures = &migration->figures;
 	const struct backend *backend;
-	struct mm *mm;
+	struct source_mm *mm;
 
 	migration->hold = (struct hold){ migration->keeper, &migration->guard };
 	tree_for_each_mm(&migration->tree, mm)
@@ -150,7 +150,7 @@ static int choose(struct migration *migration, struct error *err)
 }
 
 /* What can be known without the destination. */
-static int prepare(struct migration *migration, struct error *err)
+static int prepare(struct source_migration *migration, struct error *err)
 {
 	return plan(migration, err) || watch_init(&migration->watch, &migration->box, err) ||
 	       criu_version_get(&migration->criu, err) ||
@@ -159,7 +159,7 @@ static int prepare(struct migration *migration, struct error *err)
 	       start_watch(migration, err) ? -1 : 0;
 }
 
-static int connect_threads(struct migration *migration, struct error *err)
+static int connect_threads(struct source_migration *migration, struct error *err)
 {
 	struct link_set *links = &migration->links;
 
@@ -177,7 +177,7 @@ static int connect_threads(struct migration *migration, struct error *err)
 	return threads_start(&migration->threads, err);
 }
 
-static int setup(struct migration *migration, struct error *err)
+static int setup(struct source_migration *migration, struct error *err)
 {
 	const struct setup setup = {
 		.tree = &migration->tree, .criu = &migration->criu,
@@ -190,7 +190,7 @@ static int setup(struct migration *migration, struct error *err)
 }
 
 /* @round: the last one that was announced */
-static int precopy(struct migration *migration, uint32_t *round, struct error *err)
+static int precopy(struct source_migration *migration, uint32_t *round, struct error *err)
 {
 	struct precopy precopy = {
 		.tree = &migration->tree, .sender = &migration->memory,
@@ -208,7 +208,7 @@ static int precopy(struct migration *migration, uint32_t *round, struct error *e
 	return ret;
 }
 
-static int freeze(struct migration *migration, struct error *err)
+static int freeze(struct source_migration *migration, struct error *err)
 {
 	struct freeze *freeze = &migration->freeze;
 
@@ -223,7 +223,7 @@ static int freeze(struct migration *migration, struct error *err)
 	return freeze_tree(freeze, err);
 }
 
-static int final(struct migration *migration, uint32_t round, struct error *err)
+static int final(struct source_migration *migration, uint32_t round, struct error *err)
 {
 	const struct final final = {
 		.tree = &migration->tree, .sender = &migration->memory,
@@ -236,7 +236,7 @@ static int final(struct migration *migration, uint32_t round, struct error *err)
 	return final_send(&final, err);
 }
 
-static int send_images(struct migration *migration, struct error *err)
+static int send_images(struct source_migration *migration, struct error *err)
 {
 	const struct images images = {
 		.dir_fd = migration->dir.images_fd, .process = tree_root(&migration->tree),
@@ -248,7 +248,7 @@ static int send_images(struct migration *migration, struct error *err)
 	       images_send(&images, err) ? -1 : 0;
 }
 
-static int wait_final_ack(struct migration *migration, struct error *err)
+static int wait_final_ack(struct source_migration *migration, struct error *err)
 {
 	Migrate__Control *msg = mailbox_expect(&migration->box, MIGRATE__CONTROL__BODY_FINAL_ACK,
 					       -1, err);
@@ -260,7 +260,7 @@ static int wait_final_ack(struct migration *migration, struct error *err)
 	return 0;
 }
 
-static int send_all(struct migration *migration, struct error *err)
+static int send_all(struct source_migration *migration, struct error *err)
 {
 	report_progress("comparing the memory of both sides");
 	return push_run(&migration->push, err) ||
@@ -268,7 +268,7 @@ static int send_all(struct migration *migration, struct error *err)
 }
 
 /* With --verify the destination first asks for all there is. */
-static int wait_ready(struct migration *migration, struct error *err)
+static int wait_ready(struct source_migration *migration, struct error *err)
 {
 	bool ready = false;
 	int ret = 0;
@@ -299,14 +299,14 @@ static int wait_ready(struct migration *migration, struct error *err)
 }
 
 /* Say that a state is entered; -1 when the migration has failed. */
-static int enter(struct migration *migration, const char *state, struct error *err)
+static int enter(struct source_migration *migration, const char *state, struct error *err)
 {
 	mailbox_wait_failure(&migration->box, report_state_begin(state));
 	return mailbox_failed(&migration->box, err);
 }
 
 /* Return: -1 when there was a failure, which counts, or no record */
-static int commit(struct migration *migration, struct error *err)
+static int commit(struct source_migration *migration, struct error *err)
 {
 	bool recorded;
 	int left_ms;
@@ -324,7 +324,7 @@ static int commit(struct migration *migration, struct error *err)
 }
 
 /* Up to the record: whatever fails is undone. */
-static int until_commit(struct migration *migration, struct error *err)
+static int until_commit(struct source_migration *migration, struct error *err)
 {
 	uint32_t round = 0;
 
@@ -338,7 +338,7 @@ static int until_commit(struct migration *migration, struct error *err)
 	       enter(migration, "COMMIT", err) || commit(migration, err) ? -1 : 0;
 }
 
-static int run(struct migration *migration, struct error *err)
+static int run(struct source_migration *migration, struct error *err)
 {
 	struct figures *figures = &migration->figures;
 	struct handover handover;
@@ -346,17 +346,19 @@ static int run(struct migration *migration, struct error *err)
 	int code;
 
 	if (until_commit(migration, err))
-		return migration_undo(migration, err);
+		return source_migration_undo(migration, err);
 	memset(err, 0, sizeof(*err));
 	handover = (struct handover){
 		.ctl = migration->links.ctl, .box = &migration->box,
 		.failure = &migration->failure, .push = &migration->push, .figures = figures,
 		.frozen_at_ns = migration->freeze.at_ns,
 	};
-	if (handover_run(&handover, &died, err))
-		return control_is_unstarted(migration->links.ctl) ?
-		       migration_take_back(migration, err) : migration_doubt(migration, died, err);
-	code = migration_finish(migration, err);
+	if (handover_run(&handover, &died, err)) {
+		if (control_is_unstarted(migration->links.ctl))
+			return source_migration_take_back(migration, err);
+		return source_migration_doubt(migration, died, err);
+	}
+	code = source_migration_finish(migration, err);
 	if (!code)
 		enter(migration, "DONE", &(struct error){ 0 });
 	figures->moved = true;
@@ -365,7 +367,7 @@ static int run(struct migration *migration, struct error *err)
 	return code;
 }
 
-static void migration_init(struct migration *migration, const struct migrate_options *opts)
+static void migration_init(struct source_migration *migration, const struct migrate_options *opts)
 {
 	migration->opts = opts;
 	migration->choice.mode = opts->mode;
@@ -384,7 +386,7 @@ static void migration_init(struct migration *migration, const struct migrate_opt
 	failure_init(&migration->failure, &migration->box);
 }
 
-static void migration_destroy(struct migration *migration)
+static void migration_destroy(struct source_migration *migration)
 {
 	watch_destroy(&migration->watch);
 	threads_stop(&migration->threads);
@@ -398,9 +400,9 @@ static void migration_destroy(struct migration *migration)
 	mailbox_destroy(&migration->box);
 }
 
-int migration_run(const struct migrate_options *opts)
+int source_migration_run(const struct migrate_options *opts)
 {
-	struct migration *migration = calloc(1, sizeof(*migration));
+	struct source_migration *migration = calloc(1, sizeof(*migration));
 	const struct process *root;
 	struct error err = { 0 };
 	int code;

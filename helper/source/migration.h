@@ -8,7 +8,7 @@
  * may raise a failure (failure.h). The main thread alone acts on it.
  *
  * Locks, from the first that may be taken to the last: struct failure's, then the mailbox's.
- * struct watch's and struct mm's are taken with no other, and no other is taken under them.
+ * struct watch's and struct source_mm's are taken with no other, and no other is taken under them.
  */
 #ifndef MIGRATE_SOURCE_MIGRATION_H
 #define MIGRATE_SOURCE_MIGRATION_H
@@ -21,7 +21,7 @@
 #include "wire/conn.h"
 
 /**
- * struct migration - see the top of this file; of the main thread but for what the threads share
+ * struct source_migration - see the top of this file; of the main thread but for what threads share
  * @id: random; ties the connections together
  * @criu: the version here
  * @log: path of CRIU's log
@@ -30,7 +30,7 @@
  * @terms: of a look at the program: refused, or lost
  * @peer_fixed_ns: what a restore takes at the destination
  */
-struct migration {
+struct source_migration {
 	const struct migrate_options *opts;
 	uint8_t id[CONN_ID_BYTES];
 	char id_text[2 * CONN_ID_BYTES + 1], log[PATH_MAX];
@@ -57,20 +57,20 @@ struct migration {
 
 /* migration_end.c: how a migration ends. Each returns the exit status. */
 
-/** migration_undo() - before COMMIT: the program goes on here, first of all */
-int migration_undo(struct migration *migration, struct error *err);
+/** source_migration_undo() - before COMMIT: the program goes on here, first of all */
+int source_migration_undo(struct source_migration *migration, struct error *err);
 /**
- * migration_take_back() - the program goes on here, although COMMIT was recorded
+ * source_migration_take_back() - the program goes on here, although COMMIT was recorded
  *
  * The destination knows that nothing of the program ever ran there, and that nothing of it is left.
  */
-int migration_take_back(struct migration *migration, struct error *err);
+int source_migration_take_back(struct source_migration *migration, struct error *err);
 /**
- * migration_doubt() - both sides stay as they are; nothing here may let the program run
+ * source_migration_doubt() - both sides stay as they are; nothing here may let the program run
  * @died: the destination said that the program was started, and has been killed since
  */
-int migration_doubt(struct migration *migration, bool died, struct error *err);
-/** migration_finish() - the program is complete at the destination: it is killed here */
-int migration_finish(struct migration *migration, struct error *err);
+int source_migration_doubt(struct source_migration *migration, bool died, struct error *err);
+/** source_migration_finish() - the program is complete at the destination: it is killed here */
+int source_migration_finish(struct source_migration *migration, struct error *err);
 
 #endif

@@ -3,7 +3,7 @@
 #include <string.h>
 #include "source/migration.h"
 
-int migration_undo(struct migration *migration, struct error *err)
+int source_migration_undo(struct source_migration *migration, struct error *err)
 {
 	freeze_undo(&migration->freeze);
 	failure_reason(&migration->failure, err);
@@ -18,20 +18,20 @@ int migration_undo(struct migration *migration, struct error *err)
 	return err->code;
 }
 
-int migration_take_back(struct migration *migration, struct error *err)
+int source_migration_take_back(struct source_migration *migration, struct error *err)
 {
 	struct error why = { 0 };
 
 	if (source_keeper_uncommit(migration->keeper, &why)) {
 		*err = why;
-		return migration_doubt(migration, false, err);
+		return source_migration_doubt(migration, false, err);
 	}
 	mailbox_uncommit(&migration->box);
-	return migration_undo(migration, err);
+	return source_migration_undo(migration, err);
 }
 
 /* What a person can do when it is in doubt whether the program runs there. */
-static void doubt_hint(struct migration *migration, bool died, char *hint, size_t size)
+static void doubt_hint(struct source_migration *migration, bool died, char *hint, size_t size)
 {
 	pid_t pid = migration->opts->pid;
 
@@ -47,7 +47,7 @@ static void doubt_hint(struct migration *migration, bool died, char *hint, size_
 			 migration->opts->to, pid);
 }
 
-int migration_doubt(struct migration *migration, bool died, struct error *err)
+int source_migration_doubt(struct source_migration *migration, bool died, struct error *err)
 {
 	char what[sizeof(err->what)], hint[sizeof(err->hint)];
 	const char *stays = "stays stopped here";
@@ -77,7 +77,7 @@ static void send_killed(struct control *ctl)
 	control_send(ctl, &msg, &ignored);
 }
 
-int migration_finish(struct migration *migration, struct error *err)
+int source_migration_finish(struct source_migration *migration, struct error *err)
 {
 	struct error ignored = { 0 };
 

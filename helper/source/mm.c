@@ -5,7 +5,7 @@
 #include "backend/run_list.h"
 #include "source/mm.h"
 
-int mm_init(struct mm *mm, uint32_t object, pid_t pid, struct error *err)
+int source_mm_init(struct source_mm *mm, uint32_t object, pid_t pid, struct error *err)
 {
 	memset(mm, 0, sizeof(*mm));
 	mm->object = object;
@@ -17,7 +17,7 @@ int mm_init(struct mm *mm, uint32_t object, pid_t pid, struct error *err)
 	return 0;
 }
 
-void mm_destroy(struct mm *mm)
+void source_mm_destroy(struct source_mm *mm)
 {
 	backend_close(mm->backend);
 	maps_free(&mm->vmas);
@@ -28,7 +28,7 @@ void mm_destroy(struct mm *mm)
 	pthread_mutex_destroy(&mm->unsent_lock);
 }
 
-int mm_read_vmas(struct mm *mm, struct error *err)
+int source_mm_read_vmas(struct source_mm *mm, struct error *err)
 {
 	struct vma_list now;
 
@@ -51,7 +51,7 @@ static bool same_vmas(const struct vma_list *a, const struct vma_list *b)
 	return same;
 }
 
-int mm_follow_vmas(struct mm *mm, bool *changed, struct error *err)
+int source_mm_follow_vmas(struct source_mm *mm, bool *changed, struct error *err)
 {
 	struct vma_list now;
 
@@ -59,10 +59,10 @@ int mm_follow_vmas(struct mm *mm, bool *changed, struct error *err)
 		return -1;
 	*changed = !same_vmas(&now, &mm->vmas);
 	maps_free(&now);
-	return *changed ? mm_read_vmas(mm, err) : 0;
+	return *changed ? source_mm_read_vmas(mm, err) : 0;
 }
 
-void mm_filter_dirty(struct mm *mm, const struct vma_list *vmas)
+void source_mm_filter_dirty(struct source_mm *mm, const struct vma_list *vmas)
 {
 	uint64_t at = 0;
 
@@ -77,12 +77,12 @@ void mm_filter_dirty(struct mm *mm, const struct vma_list *vmas)
 	page_set_remove(&mm->dirty, at, (USER_END - at) >> PAGE_SHIFT);
 }
 
-void mm_clear_dirty(struct mm *mm)
+void source_mm_clear_dirty(struct source_mm *mm)
 {
 	page_set_remove(&mm->dirty, 0, USER_END >> PAGE_SHIFT);
 }
 
-uint64_t mm_pages_with(const struct mm *mm, const struct page_set *more)
+uint64_t source_mm_pages_with(const struct source_mm *mm, const struct page_set *more)
 {
 	return mm->dest_current.nr + more->nr - page_set_common(&mm->dest_current, more);
 }
@@ -90,17 +90,18 @@ uint64_t mm_pages_with(const struct mm *mm, const struct page_set *more)
 static int take_populated(void *ctx, const struct splice_vm_run *runs, uint32_t nr,
 			  struct error *err)
 {
-	struct mm *mm = ctx;
+	struct source_mm *mm = ctx;
 
 	for (uint32_t i = 0; i < nr; i++)
 		/* the file's own pages and zeros come by themselves */
-		if (!(runs[i].flags & (SPLICE_VM_RUN_FILE | SPLICE_VM_RUN_ZERO)))
-			page_set_add(&mm->populated, runs[i].addr, runs[i].nr_pages);
+		if (!(runs[i].flags & (SPLICE_VM_RUN_FILE | SPLICE_VM_RUN_ZERO)) &&
+		    page_set_add(&mm->populated, runs[i].addr, runs[i].nr_pages, err))
+			return -1;
 	return 0;
 }
 
 /* One page of each run: the pages of a mapping are all readable, or none is. */
-static int try_to_read(struct mm *mm, const struct vma *vma, struct error *err)
+static int try_to_read(struct source_mm *mm, const struct vma *vma, struct error *err)
 {
 	uint64_t at = vma->start;
 	uint8_t page[PAGE_BYTES];
@@ -120,7 +121,7 @@ static int try_to_read(struct mm *mm, const struct vma *vma, struct error *err)
 	return 0;
 }
 
-int mm_freeze(struct mm *mm, const struct vma_list *vmas, struct error *err)
+int source_mm_freeze(struct source_mm *mm, const struct vma_list *vmas, struct error *err)
 {
 	mm->frozen_vmas = vmas;
 	for (size_t i = 0; i < vmas->nr; i++) {
@@ -136,16 +137,17 @@ int mm_freeze(struct mm *mm, const struct vma_list *vmas, struct error *err)
 	return 0;
 }
 
-void mm_find_unsent(struct mm *mm)
+int source_mm_find_unsent(struct source_mm *mm, struct error *err)
 {
 	struct run run, current;
 	uint64_t at = 0;
+	int ret = 0;
 
 	pthread_mutex_lock(&mm->unsent_lock);
-	while (page_set_next(&mm->populated, at, USER_END, 0, &run)) {
+	while (!ret && page_set_next(&mm->populated, at, USER_END, 0, &run)) {
 		uint64_t end = run.addr + (run.nr_pages << PAGE_SHIFT), from = run.addr;
 
-		page_set_add(&mm->unsent, run.addr, run.nr_pages);
+		ret = page_set_add(&mm->unsent, run.addr, run.nr_pages, err);
 		while (page_set_next(&mm->dest_current, from, end, 0, &current)) {
 			page_set_remove(&mm->unsent, current.addr, current.nr_pages);
 			from = current.addr + (current.nr_pages << PAGE_SHIFT);
@@ -153,10 +155,11 @@ void mm_find_unsent(struct mm *mm)
 		at = end;
 	}
 	pthread_mutex_unlock(&mm->unsent_lock);
+	return ret;
 }
 
-uint32_t mm_take_unsent(struct mm *mm, uint64_t *at, struct splice_vm_run *runs, uint32_t max_runs,
-			uint64_t max_pages, uint64_t *still)
+uint32_t source_mm_take_unsent(struct source_mm *mm, uint64_t *at, struct splice_vm_run *runs,
+			       uint32_t max_runs, uint64_t max_pages, uint64_t *still)
 {
 	uint32_t nr;
 
@@ -170,7 +173,7 @@ uint32_t mm_take_unsent(struct mm *mm, uint64_t *at, struct splice_vm_run *runs,
 	return nr;
 }
 
-void mm_claim(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr)
+void source_mm_claim(struct source_mm *mm, const struct splice_vm_run *runs, uint32_t nr)
 {
 	pthread_mutex_lock(&mm->unsent_lock);
 	for (uint32_t i = 0; i < nr; i++)
@@ -178,7 +181,7 @@ void mm_claim(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr)
 	pthread_mutex_unlock(&mm->unsent_lock);
 }
 
-bool mm_is_sent_as_pages(const struct mm *mm, const struct splice_vm_run *run)
+bool source_mm_is_sent_as_pages(const struct source_mm *mm, const struct splice_vm_run *run)
 {
 	uint64_t addr = run->addr, end = addr + ((uint64_t)run->nr_pages << PAGE_SHIFT);
 

@@ -16,11 +16,11 @@
 #include "pages/page_set.h"
 
 /**
- * struct mm - one address space
+ * struct source_mm - one address space
  * @object: its name in frames
  * @pid: a process that has it
  * @backend: the session on it; owned. NULL: none yet
- * @vmas: its mappings as of mm_read_vmas() or mm_follow_vmas()
+ * @vmas: its mappings as of source_mm_read_vmas() or source_mm_follow_vmas()
  * @frozen_vmas: its mappings when it stands, as CRIU's images tell them; NULL: it runs
  * @dirty: pages that were written since they were sent, or since the destination was told so
  * @dest_current: pages of which the destination has the latest content
@@ -30,7 +30,7 @@
  * @unsent: from FINAL on: pages that the destination lacks and that nobody has sent yet
  * @unsent_lock: covers @unsent; a leaf lock
  */
-struct mm {
+struct source_mm {
 	uint32_t object;
 	pid_t pid;
 	struct backend *backend;
@@ -42,46 +42,47 @@ struct mm {
 	struct page_set unsent;
 };
 
-/** mm_init() - without mappings and session; mm_destroy() may be called after a failure too */
-int mm_init(struct mm *mm, uint32_t object, pid_t pid, struct error *err);
-void mm_destroy(struct mm *mm);
+/** source_mm_init() - without mappings and session; after a failure too it is destroyed */
+int source_mm_init(struct source_mm *mm, uint32_t object, pid_t pid, struct error *err);
+void source_mm_destroy(struct source_mm *mm);
 
-/** mm_read_vmas() - its mappings, with all flags: that walks all of its page tables */
-int mm_read_vmas(struct mm *mm, struct error *err);
-/** mm_follow_vmas() - mm_read_vmas() if the mappings are others now; *@changed: they are */
-int mm_follow_vmas(struct mm *mm, bool *changed, struct error *err);
+/** source_mm_read_vmas() - its mappings, with all flags: that walks all of its page tables */
+int source_mm_read_vmas(struct source_mm *mm, struct error *err);
+/** source_mm_follow_vmas() - read the mappings again if there are others now (*@changed) */
+int source_mm_follow_vmas(struct source_mm *mm, bool *changed, struct error *err);
 
-/** mm_filter_dirty() - forget pages of mappings in @vmas, or in none, that are not sent as pages */
-void mm_filter_dirty(struct mm *mm, const struct vma_list *vmas);
-/** mm_clear_dirty() - the pages are sent, or the destination knows that it has old ones */
-void mm_clear_dirty(struct mm *mm);
+/** source_mm_filter_dirty() - forget dirty pages of mappings whose pages are not sent, or of none */
+void source_mm_filter_dirty(struct source_mm *mm, const struct vma_list *vmas);
+/** source_mm_clear_dirty() - the pages are sent, or the destination knows that it has old ones */
+void source_mm_clear_dirty(struct source_mm *mm);
 
-/** mm_pages_with() - how many pages the destination has when it gets @more */
-uint64_t mm_pages_with(const struct mm *mm, const struct page_set *more);
+/** source_mm_pages_with() - how many pages the destination has when it gets @more */
+uint64_t source_mm_pages_with(const struct source_mm *mm, const struct page_set *more);
 
 /**
- * mm_freeze() - it stands: find all pages that there are
- * @vmas: its mappings in the images; they stay until mm_destroy()
+ * source_mm_freeze() - it stands: find all pages that there are
+ * @vmas: its mappings in the images; they stay until source_mm_destroy()
  *
  * Fails when a page cannot be read: after the program has moved that would be too late.
  */
-int mm_freeze(struct mm *mm, const struct vma_list *vmas, struct error *err);
+int source_mm_freeze(struct source_mm *mm, const struct vma_list *vmas, struct error *err);
 
-/** mm_find_unsent() - @unsent becomes what is populated and not current at the destination */
-void mm_find_unsent(struct mm *mm);
+/** source_mm_find_unsent() - unsent is what is populated and not current at the destination */
+int source_mm_find_unsent(struct source_mm *mm, struct error *err);
 /**
- * mm_take_unsent() - take out the next runs, which the caller sends
+ * source_mm_take_unsent() - take out the next runs, which the caller sends
  * @at: where to look from; moves behind the last run
- * @runs: room for @max_runs; none is longer than @max_pages, and the sum stays below it plus one run
+ * @runs: room for @max_runs
+ * @max_pages: no run is longer, and the sum stays below it plus one run
  * @still: how many pages stay unsent, or NULL
  * Return: how many runs
  */
-uint32_t mm_take_unsent(struct mm *mm, uint64_t *at, struct splice_vm_run *runs, uint32_t max_runs,
-			uint64_t max_pages, uint64_t *still);
-/** mm_claim() - the caller sends these pages: nobody else shall */
-void mm_claim(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr);
+uint32_t source_mm_take_unsent(struct source_mm *mm, uint64_t *at, struct splice_vm_run *runs,
+			       uint32_t max_runs, uint64_t max_pages, uint64_t *still);
+/** source_mm_claim() - the caller sends these pages: nobody else shall */
+void source_mm_claim(struct source_mm *mm, const struct splice_vm_run *runs, uint32_t nr);
 
-/** mm_is_sent_as_pages() - all of the run is in mappings, when it stands, whose pages are sent */
-bool mm_is_sent_as_pages(const struct mm *mm, const struct splice_vm_run *run);
+/** source_mm_is_sent_as_pages() - the run is in mappings of the frozen program whose pages are sent */
+bool source_mm_is_sent_as_pages(const struct source_mm *mm, const struct splice_vm_run *run);
 
 #endif

@@ -41,7 +41,7 @@ const char *migrate_mode_name(enum migrate_mode mode);
 /** migrate_mode_find() - by its name; -1: there is no such mode */
 int migrate_mode_find(const char *name);
 
-/** migration_run() - move one program away, as @opts say. Return: enum exit_code */
-int migration_run(const struct migrate_options *opts);
+/** source_migration_run() - move one program away, as @opts say. Return: enum exit_code */
+int source_migration_run(const struct migrate_options *opts);
 
 #endif

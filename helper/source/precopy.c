@@ -15,7 +15,7 @@
 
 static uint64_t dirty_pages(const struct precopy *pre)
 {
-	const struct mm *mm;
+	const struct source_mm *mm;
 	uint64_t pages = 0;
 
 	tree_for_each_mm(pre->tree, mm)
@@ -27,25 +27,25 @@ static uint64_t dirty_pages(const struct precopy *pre)
  * Read after the scan: whatever the scan found in a mapping that is not in the list was
  * unmapped or moved since, and the next scan says so.
  */
-static int follow_vmas(struct precopy *pre, struct mm *mm, struct error *err)
+static int follow_vmas(struct precopy *pre, struct source_mm *mm, struct error *err)
 {
 	bool changed;
 
-	if (mm_follow_vmas(mm, &changed, err))
+	if (source_mm_follow_vmas(mm, &changed, err))
 		return -1;
 	return changed ? setup_send_maps(pre->ctl, &mm->vmas, err) : 0;
 }
 
 static int scan_next(struct precopy *pre, struct error *err)
 {
-	struct mm *mm;
+	struct source_mm *mm;
 
 	pre->scanned_ns = clock_now_ns();
 	pre->figures->rounds_stood_ns = 0;
 	tree_for_each_mm(pre->tree, mm) {
 		if (scan_mm(mm, pre->sender, false, err) || follow_vmas(pre, mm, err))
 			return -1;
-		mm_filter_dirty(mm, &mm->vmas);
+		source_mm_filter_dirty(mm, &mm->vmas);
 		pre->figures->rounds_stood_ns += mm->backend->stood_ns;
 	}
 	return 0;
@@ -56,10 +56,10 @@ static int begin_round(struct precopy *pre, uint32_t round, struct error *err)
 	Migrate__RoundBegin begin = MIGRATE__ROUND_BEGIN__INIT;
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	uint64_t pages = 0;
-	struct mm *mm;
+	struct source_mm *mm;
 
 	tree_for_each_mm(pre->tree, mm)
-		pages += mm_pages_with(mm, &mm->dirty);
+		pages += source_mm_pages_with(mm, &mm->dirty);
 	if (announce_memory(pre->ctl, pages, err))
 		return -1;
 	begin.round = round;
@@ -89,7 +89,7 @@ struct progress {
 	uint64_t done, all, begin_ns;
 };
 
-static int send_dirty(struct precopy *pre, struct mm *mm, struct progress *progress,
+static int send_dirty(struct precopy *pre, struct source_mm *mm, struct progress *progress,
 		      struct error *err)
 {
 	struct splice_vm_run runs[SEND_RUNS];
@@ -122,7 +122,7 @@ static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 	struct progress progress = { .all = dirty_pages(pre), .begin_ns = clock_now_ns() };
 	struct round_figures figures = { .round = round };
 	struct sender *sender = pre->sender, before = *sender;
-	struct mm *mm;
+	struct source_mm *mm;
 
 	sender->round = round;
 	pre->rounds = round;
@@ -134,7 +134,7 @@ static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 	if (wait_ack(pre, round, err))
 		return -1;
 	tree_for_each_mm(pre->tree, mm)
-		mm_clear_dirty(mm);
+		source_mm_clear_dirty(mm);
 	figures.ns = clock_now_ns() - progress.begin_ns;
 	figures.pages = sender->pages - before.pages;
 	figures.copied = sender->copied - before.copied;
@@ -192,7 +192,7 @@ static int run_rounds(struct precopy *pre, struct error *err)
 /* Begin to follow the writes of the program, where that serves anybody. */
 static int track(struct precopy *pre, bool *followed, struct error *err)
 {
-	struct mm *mm;
+	struct source_mm *mm;
 
 	*followed = false;
 	tree_for_each_mm(pre->tree, mm) {
@@ -208,7 +208,7 @@ static int track(struct precopy *pre, bool *followed, struct error *err)
 int precopy_run(struct precopy *pre, struct error *err)
 {
 	bool followed;
-	struct mm *mm;
+	struct source_mm *mm;
 
 	if (track(pre, &followed, err))
 		return -1;
@@ -219,12 +219,12 @@ int precopy_run(struct precopy *pre, struct error *err)
 	tree_for_each_mm(pre->tree, mm) {
 		/* with nothing sent before it moves, nothing of the destination's could be old */
 		if (pre->mode == MODE_POSTCOPY)
-			mm_clear_dirty(mm);
+			source_mm_clear_dirty(mm);
 		if (!followed && follow_vmas(pre, mm, err))
 			return -1;
 		if (sender_set(pre->sender, mm, FRAME_STALE, &mm->dirty, err))
 			return -1;
-		mm_clear_dirty(mm);
+		source_mm_clear_dirty(mm);
 	}
 	return 0;
 }

@@ -6,12 +6,12 @@ int process_init(struct process *process, pid_t pid, uint32_t object, struct err
 {
 	memset(process, 0, sizeof(*process));
 	process->pid = pid;
-	return mm_init(&process->mm, object, pid, err) ||
+	return source_mm_init(&process->mm, object, pid, err) ||
 	       proc_status_read(pid, &process->status, err) ? -1 : 0;
 }
 
 void process_destroy(struct process *process)
 {
-	mm_destroy(&process->mm);
+	source_mm_destroy(&process->mm);
 	criu_task_free(&process->task);
 }

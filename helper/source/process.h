@@ -20,7 +20,7 @@ struct process {
 	pid_t pid;
 	struct proc_status status;
 	struct criu_task task;
-	struct mm mm;
+	struct source_mm mm;
 };
 
 /**

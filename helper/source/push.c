@@ -5,13 +5,13 @@
 #define PUSH_RUNS	64
 #define PUSH_PAGES	512UL	/* 2 MiB: what a request may have to share the link with */
 
-static int push_mm(struct push *push, struct mm *mm, struct error *err)
+static int push_mm(struct push *push, struct source_mm *mm, struct error *err)
 {
 	struct splice_vm_run runs[PUSH_RUNS];
 	uint64_t at = 0, still;
 	uint32_t nr;
 
-	while ((nr = mm_take_unsent(mm, &at, runs, PUSH_RUNS, PUSH_PAGES, &still))) {
+	while ((nr = source_mm_take_unsent(mm, &at, runs, PUSH_RUNS, PUSH_PAGES, &still))) {
 		if (mailbox_failed(push->box, err) ||
 		    sender_pages(push->sender, mm, runs, nr, err))
 			return -1;
@@ -22,7 +22,7 @@ static int push_mm(struct push *push, struct mm *mm, struct error *err)
 
 int push_run(struct push *push, struct error *err)
 {
-	struct mm *mm;
+	struct source_mm *mm;
 
 	if (push->done)
 		return 0;

@@ -156,7 +156,7 @@ static int refuse_process(const struct inspection *terms, struct process *proces
 {
 	struct inspection look = look_at(terms, process);
 
-	if (mm_read_vmas(&process->mm, err))
+	if (source_mm_read_vmas(&process->mm, err))
 		return -1;
 	refuse_namespaces(process->pid, refusals);
 	refuse_memory(&look, refusals);

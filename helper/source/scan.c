@@ -38,7 +38,8 @@ static int scan_runs(void *ctx, const struct splice_vm_run *runs, uint32_t nr,
 			if (scan_dropped(scan, &runs[i], err))
 				return -1;
 		} else if (runs[i].flags & SPLICE_VM_RUN_DIRTY) {
-			page_set_add(scan->dirty, runs[i].addr, runs[i].nr_pages);
+			if (page_set_add(scan->dirty, runs[i].addr, runs[i].nr_pages, err))
+				return -1;
 			if (runs[i].flags & SPLICE_VM_RUN_HELD)
 				scan->held_pages += runs[i].nr_pages;
 			else
@@ -59,7 +60,7 @@ static void scan_say(struct backend *backend, const struct scan *scan)
 				       "stood_ns", (json_int_t)backend->stood_ns));
 }
 
-int scan_mm(struct mm *mm, struct sender *sender, bool stands, struct error *err)
+int scan_mm(struct source_mm *mm, struct sender *sender, bool stands, struct error *err)
 {
 	struct scan scan = { .dirty = &mm->dirty };
 	int ret = -1;

@@ -11,6 +11,6 @@
  * @sender: tells the destination at once which pages are gone (DROPPED)
  * @stands: the program stands already, and is not to be frozen for it
  */
-int scan_mm(struct mm *mm, struct sender *sender, bool stands, struct error *err);
+int scan_mm(struct source_mm *mm, struct sender *sender, bool stands, struct error *err);
 
 #endif

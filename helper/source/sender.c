@@ -20,12 +20,13 @@ void sender_destroy(struct sender *sender)
 	sender->buf = NULL;
 }
 
-static uint64_t cookie(const struct sender *sender, const struct mm *mm)
+static uint64_t cookie(const struct sender *sender, const struct source_mm *mm)
 {
 	return FRAME_COOKIE(sender->round, mm->object);
 }
 
-int sender_mark(struct sender *sender, struct mm *mm, enum frame_kind kind, struct error *err)
+int sender_mark(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
+		struct error *err)
 {
 	/* the answer may be here before the call has returned */
 	if (kind == FRAME_FINAL)
@@ -33,15 +34,16 @@ int sender_mark(struct sender *sender, struct mm *mm, enum frame_kind kind, stru
 	return frame_send(sender->conn, kind, cookie(sender, mm), NULL, 0, err);
 }
 
-static void keep_current(struct sender *sender, struct mm *mm, enum frame_kind kind,
-			 const struct splice_vm_run *run)
+static int keep_current(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
+			const struct splice_vm_run *run, struct error *err)
 {
 	if (!sender->keeps_current)
-		return;
+		return 0;
 	if (kind == FRAME_PAGES)
-		page_set_add(&mm->dest_current, run->addr, run->nr_pages);
-	else if (kind != FRAME_POPULATED)
+		return page_set_add(&mm->dest_current, run->addr, run->nr_pages, err);
+	if (kind != FRAME_POPULATED)
 		page_set_remove(&mm->dest_current, run->addr, run->nr_pages);
+	return 0;
 }
 
 /* A frame is in order of addresses; what comes from several scans need not be. */
@@ -55,7 +57,7 @@ static uint32_t ascending(const struct splice_vm_run *runs, uint32_t nr_runs)
 	return nr;
 }
 
-int sender_list(struct sender *sender, struct mm *mm, enum frame_kind kind,
+int sender_list(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
 		const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err)
 {
 	while (nr_runs) {
@@ -64,14 +66,15 @@ int sender_list(struct sender *sender, struct mm *mm, enum frame_kind kind,
 		if (frame_send(sender->conn, kind, cookie(sender, mm), runs, nr, err))
 			return -1;
 		for (uint32_t i = 0; i < nr; i++)
-			keep_current(sender, mm, kind, &runs[i]);
+			if (keep_current(sender, mm, kind, &runs[i], err))
+				return -1;
 		runs += nr;
 		nr_runs -= nr;
 	}
 	return 0;
 }
 
-int sender_set(struct sender *sender, struct mm *mm, enum frame_kind kind,
+int sender_set(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
 	       const struct page_set *set, struct error *err)
 {
 	struct splice_vm_run runs[LIST_RUNS];
@@ -87,7 +90,7 @@ int sender_set(struct sender *sender, struct mm *mm, enum frame_kind kind,
 /** struct sending - one call of sender_pages() */
 struct sending {
 	struct sender *sender;
-	struct mm *mm;
+	struct source_mm *mm;
 };
 
 static int lost_page(struct sending *sending, const struct splice_vm_run *run, struct error *err)
@@ -104,9 +107,9 @@ static int send_copy(struct sending *sending, const struct splice_vm_run *run, s
 	struct sender *sender = sending->sender;
 
 	if (frame_send_copy(sender->conn, cookie(sender, sending->mm), run->addr, run->nr_pages,
-			    sender->buf, err))
+			    sender->buf, err) ||
+	    keep_current(sender, sending->mm, FRAME_PAGES, run, err))
 		return -1;
-	keep_current(sender, sending->mm, FRAME_PAGES, run);
 	sender->pages += run->nr_pages;
 	sender->copied += run->nr_pages;
 	sender->bytes += run->nr_pages * PAGE_BYTES;
@@ -151,7 +154,7 @@ static int take_results(void *ctx, const struct splice_vm_run *runs, uint32_t nr
 		const struct splice_vm_run *run = &runs[i];
 
 		if (run->flags & SPLICE_VM_RUN_SENT) {
-			keep_current(sending->sender, sending->mm, FRAME_PAGES, run);
+			ret = keep_current(sending->sender, sending->mm, FRAME_PAGES, run, err);
 		} else if (run->flags & SPLICE_VM_RUN_SLOW) {
 			ret = copy_run(sending, run, err);
 		} else if (run->flags & SPLICE_VM_RUN_IS_ZERO) {
@@ -164,7 +167,7 @@ static int take_results(void *ctx, const struct splice_vm_run *runs, uint32_t nr
 	return ret;
 }
 
-int sender_pages(struct sender *sender, struct mm *mm, const struct splice_vm_run *runs,
+int sender_pages(struct sender *sender, struct source_mm *mm, const struct splice_vm_run *runs,
 		 uint32_t nr_runs, struct error *err)
 {
 	struct sending sending = { .sender = sender, .mm = mm };

@@ -33,17 +33,18 @@ int sender_init(struct sender *sender, const struct conn *conn, bool keeps_curre
 void sender_destroy(struct sender *sender);
 
 /** sender_pages() - all of @runs, each by the way that fits it */
-int sender_pages(struct sender *sender, struct mm *mm, const struct splice_vm_run *runs,
+int sender_pages(struct sender *sender, struct source_mm *mm, const struct splice_vm_run *runs,
 		 uint32_t nr_runs, struct error *err);
 
 /** sender_list() - a list of runs: DROPPED, STALE, ZERO or POPULATED */
-int sender_list(struct sender *sender, struct mm *mm, enum frame_kind kind,
+int sender_list(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
 		const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err);
 /** sender_set() - sender_list() of all pages of @set */
-int sender_set(struct sender *sender, struct mm *mm, enum frame_kind kind,
+int sender_set(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
 	       const struct page_set *set, struct error *err);
 
 /** sender_mark() - a marker: ROUND, FINAL or PUSHED of @mm */
-int sender_mark(struct sender *sender, struct mm *mm, enum frame_kind kind, struct error *err);
+int sender_mark(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
+		struct error *err);
 
 #endif

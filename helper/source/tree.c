@@ -31,7 +31,7 @@ void tree_destroy(struct tree *tree)
 	memset(tree, 0, sizeof(*tree));
 }
 
-struct mm *tree_find_mm(const struct tree *tree, uint32_t object)
+struct source_mm *tree_find_mm(const struct tree *tree, uint32_t object)
 {
 	for (size_t i = 0; i < tree->nr; i++)
 		if (tree->processes[i]->mm.object == object)

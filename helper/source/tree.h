@@ -39,7 +39,7 @@ static inline struct process *tree_root(const struct tree *tree)
 	     at_ < (tree)->nr && ((mm) = &(tree)->processes[at_]->mm); at_++)
 
 /** tree_find_mm() - the address space that frames call @object; NULL: there is none */
-struct mm *tree_find_mm(const struct tree *tree, uint32_t object);
+struct source_mm *tree_find_mm(const struct tree *tree, uint32_t object);
 
 /** tree_refuse() - processes that belong to the tree and cannot be moved with it, into @refusals */
 void tree_refuse(const struct tree *tree, struct refusals *refusals);

@@ -74,9 +74,10 @@ static int set_up(void **state)
 			return -1;
 		fake_init(&bench->fakes[i]);
 		process->mm.backend = &bench->fakes[i].backend;
-		page_set_add(&process->mm.populated, AT(i), PAGES);
-		page_set_add(&process->mm.dest_current, AT(i + 700), 100);
-		mm_find_unsent(&process->mm);
+		if (page_set_add(&process->mm.populated, AT(i), PAGES, &bench->err) ||
+		    page_set_add(&process->mm.dest_current, AT(i + 700), 100, &bench->err) ||
+		    source_mm_find_unsent(&process->mm, &bench->err))
+			return -1;
 	}
 	mailbox_init(&bench->box, "the destination");
 	bench->push = (struct push){
@@ -117,7 +118,7 @@ static void each_page_once(void **state)
 	assert_int_equal(push_run(&bench->push, &bench->err), 0);
 	hang_up(bench);
 	for (int i = 1; i <= 2; i++) {
-		struct mm *mm = tree_find_mm(&bench->tree, i);
+		struct source_mm *mm = tree_find_mm(&bench->tree, i);
 
 		assert_int_equal(bench->seen[i].pages, PAGES - 100);
 		assert_int_equal(bench->seen[i].pushed, 1);
@@ -132,7 +133,7 @@ static void not_what_was_requested(void **state)
 	const struct splice_vm_run run = run_of(10, 5, 0);
 	struct bench *bench = *state;
 
-	mm_claim(&tree_root(&bench->tree)->mm, &run, 1);
+	source_mm_claim(&tree_root(&bench->tree)->mm, &run, 1);
 	assert_int_equal(push_run(&bench->push, &bench->err), 0);
 	hang_up(bench);
 	assert_int_equal(bench->seen[1].pages, PAGES - 105);

@@ -30,7 +30,7 @@ static struct backend backend = { .ops = &backend_ops };
 /** struct bench - a process of the test's own, whose mappings are made up */
 struct bench {
 	struct tree tree;
-	struct mm *mm;
+	struct source_mm *mm;
 	struct vma vmas[4];
 	struct vma_list list;
 	struct conn conn;
@@ -56,7 +56,7 @@ static int set_up(void **state)
 	bench->mm->backend = &backend;
 	bench->mm->frozen_vmas = &bench->list;
 	bench->mm->final = true;
-	page_set_add(&bench->mm->unsent, AT(0), 20);
+	assert_int_equal(page_set_add(&bench->mm->unsent, AT(0), 20, &err), 0);
 	bench->dest = pair[1];
 	bench->conn = (struct conn){ .fd = pair[0] };
 	if (sender_init(&bench->urgent, &bench->conn, false, &err))

@@ -18,7 +18,7 @@
 
 struct bench {
 	struct fake fake;
-	struct mm mm;
+	struct source_mm mm;
 	struct conn conn, dest;
 	struct sender sender;
 	struct frame frame;
@@ -36,7 +36,7 @@ static int set_up(void **state)
 	bench->dest = (struct conn){ .fd = pair[1] };
 	fake_init(&bench->fake);
 	*state = bench;
-	if (mm_init(&bench->mm, OBJECT, getpid(), &bench->err) ||
+	if (source_mm_init(&bench->mm, OBJECT, getpid(), &bench->err) ||
 	    sender_init(&bench->sender, &bench->conn, true, &bench->err))
 		return -1;
 	bench->mm.backend = &bench->fake.backend;
@@ -49,7 +49,7 @@ static int tear_down(void **state)
 	struct bench *bench = *state;
 
 	sender_destroy(&bench->sender);
-	mm_destroy(&bench->mm);
+	source_mm_destroy(&bench->mm);
 	conn_close(&bench->conn);
 	conn_close(&bench->dest);
 	frame_free(&bench->frame);
@@ -118,7 +118,7 @@ static void zeros_are_told(void **state)
 {
 	struct bench *bench = *state;
 
-	page_set_add(&bench->mm.dest_current, AT(4), 1);
+	assert_int_equal(page_set_add(&bench->mm.dest_current, AT(4), 1, &bench->err), 0);
 	bench->fake.flags = SPLICE_VM_RUN_IS_ZERO;
 	assert_int_equal(send_run(bench, 4, 2), 0);
 	assert_int_equal(next(bench)->kind, FRAME_ZERO);
@@ -130,7 +130,7 @@ static void a_page_that_is_gone_is_dropped(void **state)
 {
 	struct bench *bench = *state;
 
-	page_set_add(&bench->mm.dest_current, AT(4), 1);
+	assert_int_equal(page_set_add(&bench->mm.dest_current, AT(4), 1, &bench->err), 0);
 	bench->fake.flags = SPLICE_VM_RUN_GONE;
 	assert_int_equal(send_run(bench, 4, 1), 0);
 	assert_int_equal(next(bench)->kind, FRAME_DROPPED);
@@ -182,10 +182,10 @@ static void a_list_is_parted_where_it_goes_back(void **state)
 static void populated_and_final(void **state)
 {
 	struct bench *bench = *state;
-	struct mm *mm = &bench->mm;
+	struct source_mm *mm = &bench->mm;
 
-	page_set_add(&mm->dest_current, AT(4), 2);
-	page_set_add(&mm->populated, AT(4), 3);
+	assert_int_equal(page_set_add(&mm->dest_current, AT(4), 2, &bench->err), 0);
+	assert_int_equal(page_set_add(&mm->populated, AT(4), 3, &bench->err), 0);
 	assert_int_equal(sender_set(&bench->sender, mm, FRAME_POPULATED, &mm->populated,
 				    &bench->err), 0);
 	assert_int_equal(next(bench)->kind, FRAME_POPULATED);

@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "base/clock.h"
-#include "dest/incoming.h"
+#include "dest/migration.h"
 #include "source/handover.h"
 #include "source/keeper.h"
 #include "source/threads.h"
@@ -35,7 +35,7 @@ static void both_ends(struct control **source, struct control **dest)
 	assert_non_null(*dest);
 }
 
-static bool dest_has_failed(struct incoming *in)
+static bool dest_has_failed(struct migration *in)
 {
 	struct error ignored = { 0 };
 
@@ -48,26 +48,26 @@ static bool dest_has_failed(struct incoming *in)
 }
 
 /* The destination, with a source that says @body as its last word and is killed. */
-static struct incoming *dest_hears_last(enum course_phase phase, Migrate__Control__BodyCase body)
+static struct migration *dest_hears_last(enum course_phase phase, Migrate__Control__BodyCase body)
 {
-	struct incoming *in = calloc(1, sizeof(*in));
+	struct migration *in = calloc(1, sizeof(*in));
 	struct error err = { 0 };
 	struct control *source;
 
-	incoming_sync_init(in);
+	migration_sync_init(in);
 	both_ends(&source, &in->ctl);
 	assert_int_equal(walk_to(source, in->ctl, phase, &err), 0);
 	assert_int_equal(walk_send(source, body, &err), 0);
-	assert_int_equal(incoming_start_control(in, &err), 0);
+	assert_int_equal(migration_start_control(in, &err), 0);
 	control_close(source);
 	/* later than the failure, so that the order in which both came does not matter */
 	assert_true(dest_has_failed(in));
 	return in;
 }
 
-static void dest_free(struct incoming *in)
+static void dest_free(struct migration *in)
 {
-	incoming_stop_threads(in);
+	migration_stop_threads(in);
 	control_shutdown(in->ctl);
 	pthread_join(in->control_thread, NULL);
 	control_close(in->ctl);
@@ -76,7 +76,7 @@ static void dest_free(struct incoming *in)
 
 static void commit_counts(void **state)
 {
-	struct incoming *in = dest_hears_last(PHASE_READY, MIGRATE__CONTROL__BODY_COMMIT);
+	struct migration *in = dest_hears_last(PHASE_READY, MIGRATE__CONTROL__BODY_COMMIT);
 	struct error err = { 0 };
 	Migrate__Control *msg;
 
@@ -84,7 +84,7 @@ static void commit_counts(void **state)
 	assert_non_null(msg);
 	migrate__control__free_unpacked(msg, NULL);
 	/* the link is gone, and that undoes nothing */
-	assert_int_equal(incoming_commit(in, &err), 0);
+	assert_int_equal(migration_commit(in, &err), 0);
 	assert_true(mailbox_is_committed(&in->box));
 	assert_null(mailbox_next(&in->box, LATER_MS, &err));
 	assert_int_equal(err.code, CODE_NETWORK);
@@ -93,7 +93,7 @@ static void commit_counts(void **state)
 
 static void a_link_without_commit_is_lost(void **state)
 {
-	struct incoming *in = dest_hears_last(PHASE_FROZEN, MIGRATE__CONTROL__BODY_RESTORE_GO);
+	struct migration *in = dest_hears_last(PHASE_FROZEN, MIGRATE__CONTROL__BODY_RESTORE_GO);
 	struct error err = { 0 };
 	Migrate__Control *msg = mailbox_next(&in->box, LATER_MS, &err);
 
@@ -107,13 +107,13 @@ static void a_link_without_commit_is_lost(void **state)
 /* What is dead here cannot be started: then the source has to hear that nothing ran. */
 static void dead_tasks_are_not_committed(void **state)
 {
-	struct incoming *in = calloc(1, sizeof(*in));
+	struct migration *in = calloc(1, sizeof(*in));
 	struct error dead = { .code = CODE_TARGET, .what = "killed" }, err = { 0 };
 
-	incoming_sync_init(in);
+	migration_sync_init(in);
 	in->sync.rpc_fd = -1;
-	incoming_fail(in, &dead);
-	assert_int_equal(incoming_commit(in, &err), -1);
+	migration_fail(in, &dead);
+	assert_int_equal(migration_commit(in, &err), -1);
 	assert_int_equal(err.code, CODE_TARGET);
 	assert_false(mailbox_is_committed(&in->box));
 	free(in);

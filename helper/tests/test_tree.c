@@ -72,7 +72,7 @@ static void each_mm_has_a_name(void **state)
 	struct tree tree = { 0 };
 	struct error err = { 0 };
 	struct process *one = tree_add(&tree, first, &err), *two = tree_add(&tree, second, &err);
-	struct mm *mm;
+	struct source_mm *mm;
 	size_t nr = 0;
 
 	assert_int_equal(one->mm.object, 1);

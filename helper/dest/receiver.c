@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdlib.h>
-#include "dest/receive.h"
+#include "dest/receiver.h"
 #include "wire/conn.h"
 
 static const char *conn_name(const struct receiver *receiver)
@@ -19,10 +19,10 @@ static int refuse_frame(const struct receiver *receiver, const struct frame *fra
 static int check_announced(const struct receiver *receiver, const struct frame *frame,
 			   struct error *err)
 {
-	const struct store *store = &receiver->mem->store;
+	const struct mirror *mirror = &receiver->mm->mirror;
 
 	for (uint32_t i = 0; i < frame->nr_runs; i++)
-		if (!store_announced(store, frame->runs[i].addr, frame->runs[i].nr_pages))
+		if (!mirror_announced(mirror, frame->runs[i].addr, frame->runs[i].nr_pages))
 			return refuse_frame(receiver, frame, "pages outside of what was announced",
 					    err);
 	return 0;
@@ -31,53 +31,53 @@ static int check_announced(const struct receiver *receiver, const struct frame *
 /* However long the bytes take, nobody waits for this thread: the windows are its own meanwhile. */
 static int receive_bytes(struct receiver *receiver, const struct frame *frame, struct error *err)
 {
-	struct store *store = &receiver->mem->store;
-	struct store_windows *windows = store_windows_get(store);
+	struct mirror *mirror = &receiver->mm->mirror;
+	struct mirror_windows *windows = mirror_windows_get(mirror);
 	int ret = 0;
 
 	for (uint32_t i = 0; i < frame->nr_runs && !ret; i++) {
 		const struct splice_vm_run *run = &frame->runs[i];
-		void *to = store_windows_at(windows, run->addr, run->nr_pages);
+		void *to = mirror_windows_at(windows, run->addr, run->nr_pages);
 
 		ret = to ? conn_read(receiver->conn, to, run->nr_pages * PAGE_BYTES, 0, err) :
 		      refuse_frame(receiver, frame, "pages outside of what was announced", err);
 	}
-	store_windows_put(store, windows);
+	mirror_windows_put(mirror, windows);
 	return ret;
 }
 
 /* Each page comes once a round: what comes beyond the pages that there are was sent again. */
 static void count_progress(struct receiver *receiver, uint64_t nr_pages)
 {
-	struct memory *mem = receiver->mem;
+	struct mm *mm = receiver->mm;
 	uint64_t left;
 
-	memory_lock(mem);
-	left = mem->store.have.nr > receiver->round_pages ?
-	       mem->store.have.nr - receiver->round_pages : 0;
-	memory_unlock(mem);
+	mm_lock(mm);
+	left = mm->mirror.have.nr > receiver->round_pages ?
+	       mm->mirror.have.nr - receiver->round_pages : 0;
+	mm_unlock(mm);
 	receiver->round_pages += nr_pages;
-	place_came(mem->place, (nr_pages < left ? nr_pages : left) * PAGE_BYTES);
+	place_came(mm->place, (nr_pages < left ? nr_pages : left) * PAGE_BYTES);
 }
 
 /* Before FINAL: straight to where the pages belong. */
 static int receive_into_place(struct receiver *receiver, const struct frame *frame,
 			      struct error *err)
 {
-	struct store *store = &receiver->mem->store;
+	struct mirror *mirror = &receiver->mm->mirror;
 	int ret;
 
-	pthread_mutex_lock(&store->map_lock);
+	pthread_mutex_lock(&mirror->map_lock);
 	ret = check_announced(receiver, frame, err);
-	pthread_mutex_unlock(&store->map_lock);
+	pthread_mutex_unlock(&mirror->map_lock);
 	if (ret || receive_bytes(receiver, frame, err))
 		return -1;
 	/* a Maps message that came meanwhile drops what it does not list, before or after this */
-	pthread_mutex_lock(&store->map_lock);
+	pthread_mutex_lock(&mirror->map_lock);
 	ret = check_announced(receiver, frame, err);
 	if (!ret)
-		ret = memory_add(receiver->mem, frame->runs, frame->nr_runs, err);
-	pthread_mutex_unlock(&store->map_lock);
+		ret = mm_add(receiver->mm, frame->runs, frame->nr_runs, err);
+	pthread_mutex_unlock(&mirror->map_lock);
 	if (ret)
 		return -1;
 	atomic_fetch_add(&receiver->precopy_pages, frame->nr_pages);
@@ -95,7 +95,7 @@ static int receive_late(struct receiver *receiver, const struct frame *frame, st
 	for (uint32_t i = 0; i < frame->nr_runs; i++) {
 		const struct splice_vm_run *run = &frame->runs[i];
 
-		if (memory_take(receiver->mem, run->addr, run->nr_pages, data, receiver->urgent,
+		if (mm_take(receiver->mm, run->addr, run->nr_pages, data, receiver->urgent,
 				err))
 			return -1;
 		data += run->nr_pages * PAGE_BYTES;
@@ -119,7 +119,7 @@ static int receive_pages(struct receiver *receiver, const struct frame *frame,
 static int take_zeros(struct receiver *receiver, const struct frame *frame, struct error *err)
 {
 	for (uint32_t i = 0; i < frame->nr_runs; i++)
-		if (memory_take(receiver->mem, frame->runs[i].addr, frame->runs[i].nr_pages, NULL,
+		if (mm_take(receiver->mm, frame->runs[i].addr, frame->runs[i].nr_pages, NULL,
 				receiver->urgent, err))
 			return -1;
 	return 0;
@@ -128,15 +128,15 @@ static int take_zeros(struct receiver *receiver, const struct frame *frame, stru
 static int take_populated(struct receiver *receiver, const struct frame *frame,
 			  struct error *err)
 {
-	struct store *store = &receiver->mem->store;
+	struct mirror *mirror = &receiver->mm->mirror;
 	int ret;
 
-	pthread_mutex_lock(&store->map_lock);
+	pthread_mutex_lock(&mirror->map_lock);
 	ret = check_announced(receiver, frame, err);
-	pthread_mutex_unlock(&store->map_lock);
+	pthread_mutex_unlock(&mirror->map_lock);
 	if (ret)
 		return -1;
-	return memory_populate(receiver->mem, frame->runs, frame->nr_runs, err);
+	return mm_populate(receiver->mm, frame->runs, frame->nr_runs, err);
 }
 
 static int take_final(struct receiver *receiver, struct error *err)
@@ -144,8 +144,8 @@ static int take_final(struct receiver *receiver, struct error *err)
 	uint64_t have, lack;
 
 	receiver->final = true;
-	place_progress(receiver->mem->place);
-	memory_final(receiver->mem, &have, &lack);
+	place_progress(receiver->mm->place);
+	mm_final(receiver->mm, &have, &lack);
 	return receiver->hooks.final(receiver->hooks.ctx, have, lack, err);
 }
 
@@ -171,7 +171,7 @@ static int frame_before_final(struct receiver *receiver, const struct frame *fra
 	case FRAME_DROPPED:
 	case FRAME_STALE:
 		/* also outside of what is mapped now: that is why it was dropped */
-		memory_drop(receiver->mem, frame->runs, frame->nr_runs);
+		mm_drop(receiver->mm, frame->runs, frame->nr_runs);
 		return 0;
 	case FRAME_POPULATED:
 		return take_populated(receiver, frame, err);
@@ -194,9 +194,9 @@ static bool is_too_early(const struct receiver *receiver)
 {
 	bool final;
 
-	memory_lock(receiver->mem);
-	final = receiver->mem->final;
-	memory_unlock(receiver->mem);
+	mm_lock(receiver->mm);
+	final = receiver->mm->final;
+	mm_unlock(receiver->mm);
 	return receiver->urgent && !final;
 }
 
@@ -214,7 +214,7 @@ static int frame_after_final(struct receiver *receiver, const struct frame *fram
 		if (receiver->urgent || receiver->pushed)
 			break;
 		receiver->pushed = true;
-		memory_pushed(receiver->mem, err);
+		mm_pushed(receiver->mm, err);
 		return error_is_set(err) ? -1 : 0;
 	default:
 		break;
@@ -222,15 +222,15 @@ static int frame_after_final(struct receiver *receiver, const struct frame *fram
 	return refuse_frame(receiver, frame, "not expected after FINAL", err);
 }
 
-int receive_frame(struct receiver *receiver, const struct frame *frame, struct error *err)
+int receiver_frame(struct receiver *receiver, const struct frame *frame, struct error *err)
 {
-	if (FRAME_OBJECT_OF(frame->cookie) != receiver->mm)
+	if (FRAME_OBJECT_OF(frame->cookie) != receiver->object)
 		return refuse_frame(receiver, frame, "of another address space", err);
 	return receiver->final ? frame_after_final(receiver, frame, err) :
 	       frame_before_final(receiver, frame, err);
 }
 
-int receive_run(struct receiver *receiver, struct error *err)
+int receiver_run(struct receiver *receiver, struct error *err)
 {
 	struct frame frame = { 0 };
 	int ret;
@@ -242,7 +242,7 @@ int receive_run(struct receiver *receiver, struct error *err)
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory to receive into");
 	do {
 		ret = frame_recv(receiver->conn, -1, &frame, err);
-		if (ret == 1 && receive_frame(receiver, &frame, err))
+		if (ret == 1 && receiver_frame(receiver, &frame, err))
 			ret = -1;
 	} while (ret == 1);
 	frame_free(&frame);

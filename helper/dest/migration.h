@@ -5,21 +5,21 @@
  * Threads: the main thread is the state machine; one takes messages off control, one
  * each receives from the memory and the urgent connection, one answers faults, one
  * populates, one watches for signals and for the end of others. Any of them ends the
- * migration by incoming_fail(); only the main thread acts on it.
+ * migration by migration_fail(); only the main thread acts on it.
  */
-#ifndef MIGRATE_DEST_INCOMING_H
-#define MIGRATE_DEST_INCOMING_H
+#ifndef MIGRATE_DEST_MIGRATION_H
+#define MIGRATE_DEST_MIGRATION_H
 
 #include <pthread.h>
 #include "criu/criu.h"
 #include "dest/attributes.h"
 #include "dest/budget.h"
-#include "dest/fault.h"
+#include "dest/faults.h"
 #include "dest/images.h"
 #include "dest/keeper.h"
-#include "dest/memory.h"
+#include "dest/mm.h"
 #include "dest/places.h"
-#include "dest/receive.h"
+#include "dest/receiver.h"
 #include "dest/verify.h"
 #include "session/mailbox.h"
 #include "wire/conn.h"
@@ -56,38 +56,38 @@ struct serve_conn {
 };
 
 /**
- * struct incoming_sync - what the threads share beside the mailbox; all under its lock
+ * struct migration_sync - what the threads share beside the mailbox; all under its lock
  * @begun: number of the round that control announced last
  * @frozen: control said that the source stands; frames of any round may come
  * @final: all lists of the frozen state are in
  * @restored: CRIU's finish marker came
  * @rpc_fd: shut down at a failure, so that a restore that runs ends; -1 when none does
  */
-struct incoming_sync {
+struct migration_sync {
 	uint32_t begun;
 	bool frozen, final, restored;
 	int rpc_fd;
 };
 
 /**
- * struct incoming - see the top of this file; of the main thread unless said otherwise
+ * struct migration - see the top of this file; of the main thread unless said otherwise
  * @group: the program is restored in it, and frozen in it until COMMIT
  * @pending: signals that waited for the program when it was frozen at the source
  * @oom_score_adj: of the program at the source
  */
-struct incoming {
+struct migration {
 	const struct serve_options *opts;
 	int parent_sock;
 	struct control *ctl;
 	struct keeper *keeper;
 	struct images images;
-	struct memory mem;
+	struct mm mm;
 	struct conn memory_conn, urgent_conn;
 	struct receiver memory, urgent;
-	struct fault_thread fault;
+	struct faults faults;
 	struct lazy_server *lazy;
 	struct mailbox box;
-	struct incoming_sync sync;
+	struct migration_sync sync;
 	pthread_t control_thread, memory_thread, urgent_thread, fault_thread, populate_thread;
 	bool has_control, has_receivers, has_fault, has_populate, has_memory;
 	Migrate__Control *setup_msg;
@@ -108,51 +108,51 @@ struct incoming {
 };
 
 /**
- * incoming_run() - the whole of one migration; called in a process of its own
+ * migration_run() - the whole of one migration; called in a process of its own
  * @control_fd: owned
  * @parent_sock: struct serve_conn with descriptors come in, struct serve_msg go out
  * Return: enum exit_code
  */
-int incoming_run(int control_fd, int parent_sock, const uint8_t *id, const char *peer,
+int migration_run(int control_fd, int parent_sock, const uint8_t *id, const char *peer,
 		 const struct serve_options *opts);
 
 /* sync.c */
 
-void incoming_sync_init(struct incoming *in);
-/** incoming_fail() - any thread: the first one counts */
-void incoming_fail(struct incoming *in, const struct error *err);
-/** incoming_state() - report_state_begin() and its sleep, which a failure cuts short */
-void incoming_state(struct incoming *in, const char *state);
-/** incoming_wait() - until *@flag (one of sync's) is set; @what: how errors call it */
-int incoming_wait(struct incoming *in, const bool *flag, int timeout_ms, const char *what,
+void migration_sync_init(struct migration *in);
+/** migration_fail() - any thread: the first one counts */
+void migration_fail(struct migration *in, const struct error *err);
+/** migration_state() - report_state_begin() and its sleep, which a failure cuts short */
+void migration_state(struct migration *in, const char *state);
+/** migration_wait() - until *@flag (one of sync's) is set; @what: how errors call it */
+int migration_wait(struct migration *in, const bool *flag, int timeout_ms, const char *what,
 		  struct error *err);
 /**
- * incoming_commit() - COMMIT was received: no failure undoes anything from here on
+ * migration_commit() - COMMIT was received: no failure undoes anything from here on
  *
  * -1 when something had failed before by which the program cannot run here. A lost link is no
  * such failure: the source gave the program up when it sent COMMIT.
  */
-int incoming_commit(struct incoming *in, struct error *err);
-int incoming_start_control(struct incoming *in, struct error *err);
-int incoming_start_receivers(struct incoming *in, struct error *err);
-int incoming_start_fault(struct incoming *in, struct error *err);
-int incoming_start_populate(struct incoming *in, struct error *err);
-void incoming_stop_threads(struct incoming *in);
+int migration_commit(struct migration *in, struct error *err);
+int migration_start_control(struct migration *in, struct error *err);
+int migration_start_receivers(struct migration *in, struct error *err);
+int migration_start_fault(struct migration *in, struct error *err);
+int migration_start_populate(struct migration *in, struct error *err);
+void migration_stop_threads(struct migration *in);
 
 /* restore.c */
 
-/** incoming_plan_group() - choose the control group in which the program is restored */
-void incoming_plan_group(struct incoming *in);
-/** incoming_restore() - images are there: to tasks that stand frozen, and Ready */
-int incoming_restore(struct incoming *in, struct error *err);
+/** migration_plan_group() - choose the control group in which the program is restored */
+void migration_plan_group(struct migration *in);
+/** migration_restore() - images are there: to tasks that stand frozen, and Ready */
+int migration_restore(struct migration *in, struct error *err);
 
 /* takeover.c */
 
 /**
- * incoming_takeover() - from Ready on: Commit, post-copy, Done
+ * migration_takeover() - from Ready on: Commit, post-copy, Done
  * @undo: set to false as soon as COMMIT came
  * Return: enum exit_code, or -1 before COMMIT
  */
-int incoming_takeover(struct incoming *in, bool *undo, struct error *err);
+int migration_takeover(struct migration *in, bool *undo, struct error *err);
 
 #endif

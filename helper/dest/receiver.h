@@ -2,22 +2,22 @@
 /*
  * Frames of the memory and the urgent connection into the memory of a migration.
  */
-#ifndef MIGRATE_DEST_RECEIVE_H
-#define MIGRATE_DEST_RECEIVE_H
+#ifndef MIGRATE_DEST_RECEIVER_H
+#define MIGRATE_DEST_RECEIVER_H
 
-#include "dest/memory.h"
+#include "dest/mm.h"
 #include "wire/stream.h"
 
 #define RECEIVE_FROZEN	UINT32_MAX	/* later than any round */
 
 /**
- * struct receive_hooks - what the rest of the helper must know
+ * struct receiver_hooks - what the rest of the helper must know
  * @gate: waits until control is as far as @round (or RECEIVE_FROZEN), so that Maps are in
  *	force; -1 when given up
  * @round: all of @round is in the mirror
  * @final: all lists of the frozen state are there
  */
-struct receive_hooks {
+struct receiver_hooks {
 	int (*gate)(void *ctx, uint32_t round, struct error *err);
 	int (*round)(void *ctx, uint32_t round, struct error *err);
 	int (*final)(void *ctx, uint64_t have, uint64_t lack, struct error *err);
@@ -28,7 +28,7 @@ struct receive_hooks {
  * struct receiver - one connection, one thread
  * @conn: not owned
  * @urgent: it is the urgent one
- * @mm: the id that every frame must carry
+ * @object: the id that every frame must carry
  * @pages: room for the pages of a frame, for what comes after FINAL
  * @round: the last one that ended
  * @round_pages: pages that came since
@@ -39,9 +39,9 @@ struct receive_hooks {
 struct receiver {
 	const struct conn *conn;
 	bool urgent;
-	uint32_t mm;
-	struct memory *mem;
-	struct receive_hooks hooks;
+	uint32_t object;
+	struct mm *mm;
+	struct receiver_hooks hooks;
 	uint8_t *pages;
 	uint32_t round;
 	uint64_t round_pages;
@@ -50,12 +50,12 @@ struct receiver {
 };
 
 /**
- * receive_run() - body of the thread
+ * receiver_run() - body of the thread
  * Return: 0 when the source closed the connection at the end of a frame, -1 on failure
  */
-int receive_run(struct receiver *receiver, struct error *err);
+int receiver_run(struct receiver *receiver, struct error *err);
 
-/** receive_frame() - act on one frame, pages still on the connection (for tests too) */
-int receive_frame(struct receiver *receiver, const struct frame *frame, struct error *err);
+/** receiver_frame() - act on one frame, pages still on the connection (for tests too) */
+int receiver_frame(struct receiver *receiver, const struct frame *frame, struct error *err);
 
 #endif

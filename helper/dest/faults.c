@@ -4,7 +4,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 #include "base/clock.h"
-#include "dest/fault.h"
+#include "dest/faults.h"
 #include "wire/stream.h"
 
 #define READY_AT_ONCE	16
@@ -14,7 +14,7 @@
 /* What an epoll event is about, when it is not a space. */
 static char of_kick, of_lazy;
 
-static int watch_fd(struct fault_thread *thread, int fd, void *about, struct error *err)
+static int watch_fd(struct faults *thread, int fd, void *about, struct error *err)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = about };
 
@@ -23,23 +23,23 @@ static int watch_fd(struct fault_thread *thread, int fd, void *about, struct err
 	return 0;
 }
 
-int fault_init(struct fault_thread *thread, struct error *err)
+int faults_init(struct faults *thread, struct error *err)
 {
 	thread->lazy_fd = -1;
 	thread->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (thread->epoll < 0)
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make an epoll descriptor");
-	return watch_fd(thread, thread->mem->kick, &of_kick, err);
+	return watch_fd(thread, thread->mm->kick, &of_kick, err);
 }
 
-void fault_destroy(struct fault_thread *thread)
+void faults_destroy(struct faults *thread)
 {
 	if (thread->epoll >= 0)
 		close(thread->epoll);
 	thread->epoll = -1;
 }
 
-int fault_watch(struct fault_thread *thread, struct space *space, bool on, struct error *err)
+int faults_watch(struct faults *thread, struct space *space, bool on, struct error *err)
 {
 	if (on)
 		return watch_fd(thread, space->uffd, space, err);
@@ -48,7 +48,7 @@ int fault_watch(struct fault_thread *thread, struct space *space, bool on, struc
 }
 
 /* The server's descriptor changes from the listening to the connected socket, then to none. */
-static int watch_lazy(struct fault_thread *thread, struct error *err)
+static int watch_lazy(struct faults *thread, struct error *err)
 {
 	int fd = thread->lazy ? lazy_server_fd(thread->lazy) : -1;
 
@@ -61,13 +61,13 @@ static int watch_lazy(struct fault_thread *thread, struct error *err)
 	return fd < 0 ? 0 : watch_fd(thread, fd, &of_lazy, err);
 }
 
-int fault_expect(struct fault_thread *thread, struct lazy_server *lazy, struct error *err)
+int faults_expect(struct faults *thread, struct lazy_server *lazy, struct error *err)
 {
 	thread->lazy = lazy;
 	return watch_lazy(thread, err);
 }
 
-static int attach(struct fault_thread *thread, pid_t pid, int uffd, struct error *err)
+static int attach(struct faults *thread, pid_t pid, int uffd, struct error *err)
 {
 	if (pid != thread->task_pid || uffd < 0) {
 		if (uffd >= 0)
@@ -76,10 +76,10 @@ static int attach(struct fault_thread *thread, pid_t pid, int uffd, struct error
 				 "CRIU handed over the memory of task %d, expected was %d", pid,
 				 thread->task_pid);
 	}
-	return memory_attach(thread->mem, uffd, err);
+	return mm_attach(thread->mm, uffd, err);
 }
 
-static int lazy_step(struct fault_thread *thread, struct error *err)
+static int lazy_step(struct faults *thread, struct error *err)
 {
 	enum lazy_event event = LAZY_NOTHING;
 	pid_t pid = 0;
@@ -100,31 +100,31 @@ static int lazy_step(struct fault_thread *thread, struct error *err)
 	return ret;
 }
 
-static int space_step(struct fault_thread *thread, struct space *space, struct error *err)
+static int space_step(struct faults *thread, struct space *space, struct error *err)
 {
-	struct memory *mem = thread->mem;
+	struct mm *mm = thread->mm;
 	int ret;
 
-	memory_lock_urgent(mem);
-	ret = memory_events(mem, space, err);
-	memory_unlock(mem);
+	mm_lock_urgent(mm);
+	ret = mm_events(mm, space, err);
+	mm_unlock(mm);
 	return ret;
 }
 
-static int send_requests(struct fault_thread *thread, struct error *err)
+static int send_requests(struct faults *thread, struct error *err)
 {
-	struct memory *mem = thread->mem;
+	struct mm *mm = thread->mm;
 	struct run *requests;
 	size_t nr;
 	int ret = 0;
 
-	memory_lock(mem);
-	requests = mem->requests;
-	nr = mem->nr_requests;
-	mem->requests = NULL;
-	mem->nr_requests = 0;
-	mem->cap_requests = 0;
-	memory_unlock(mem);
+	mm_lock(mm);
+	requests = mm->requests;
+	nr = mm->nr_requests;
+	mm->requests = NULL;
+	mm->nr_requests = 0;
+	mm->cap_requests = 0;
+	mm_unlock(mm);
 	for (size_t i = 0; i < nr && !ret && thread->urgent; i++) {
 		struct splice_vm_run run = {
 			.addr = requests[i].addr, .nr_pages = requests[i].nr_pages,
@@ -139,43 +139,43 @@ static int send_requests(struct fault_thread *thread, struct error *err)
 }
 
 /* Nothing tells that a process is gone but a failing ioctl. */
-static void bury_gone(struct fault_thread *thread)
+static void bury_gone(struct faults *thread)
 {
-	struct memory *mem = thread->mem;
+	struct mm *mm = thread->mm;
 
-	memory_lock(mem);
-	for (size_t i = 0; i < mem->nr_spaces; i++)
-		if (mem->spaces[i]->uffd >= 0 && space_probe(mem->spaces[i]))
-			memory_bury(mem, mem->spaces[i]);
-	memory_unlock(mem);
+	mm_lock(mm);
+	for (size_t i = 0; i < mm->nr_spaces; i++)
+		if (mm->spaces[i]->uffd >= 0 && space_probe(mm->spaces[i]))
+			mm_bury(mm, mm->spaces[i]);
+	mm_unlock(mm);
 }
 
-static int retry(struct fault_thread *thread, bool *again, struct error *err)
+static int retry(struct faults *thread, bool *again, struct error *err)
 {
-	struct memory *mem = thread->mem;
+	struct mm *mm = thread->mm;
 	int ret = 0;
 
-	memory_lock_urgent(mem);
-	if (mem->retry)
-		ret = memory_retry(mem, err);
-	*again = mem->retry;
-	memory_unlock(mem);
+	mm_lock_urgent(mm);
+	if (mm->retry)
+		ret = mm_retry(mm, err);
+	*again = mm->retry;
+	mm_unlock(mm);
 	return ret;
 }
 
-static int ready(struct fault_thread *thread, void *about, struct error *err)
+static int ready(struct faults *thread, void *about, struct error *err)
 {
 	uint64_t count;
 
 	if (about == &of_kick)
-		return read(thread->mem->kick, &count, sizeof(count)) < 0 && errno != EAGAIN ?
+		return read(thread->mm->kick, &count, sizeof(count)) < 0 && errno != EAGAIN ?
 		       error_errno(err, CODE_INTERNAL, NULL, "cannot read an eventfd") : 0;
 	if (about == &of_lazy)
 		return thread->lazy ? lazy_step(thread, err) : 0;
 	return space_step(thread, about, err);
 }
 
-void fault_run(struct fault_thread *thread)
+void faults_run(struct faults *thread)
 {
 	struct epoll_event events[READY_AT_ONCE];
 	int64_t last_tick = clock_now_ms();

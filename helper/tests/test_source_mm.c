@@ -17,7 +17,7 @@
 
 struct bench {
 	struct fake fake;
-	struct mm mm;
+	struct source_mm mm;
 	struct vma vmas[3];
 	struct vma_list list;
 	struct error err;
@@ -35,7 +35,7 @@ static int set_up(void **state)
 	bench->list = (struct vma_list){ bench->vmas, 3 };
 	fake_init(&bench->fake);
 	*state = bench;
-	if (mm_init(&bench->mm, OBJECT, getpid(), &bench->err))
+	if (source_mm_init(&bench->mm, OBJECT, getpid(), &bench->err))
 		return -1;
 	bench->mm.backend = &bench->fake.backend;
 	return 0;
@@ -45,7 +45,7 @@ static int tear_down(void **state)
 {
 	struct bench *bench = *state;
 
-	mm_destroy(&bench->mm);
+	source_mm_destroy(&bench->mm);
 	free(bench);
 	return 0;
 }
@@ -58,17 +58,17 @@ static void populate(struct bench *bench, uint64_t page, uint32_t nr, uint32_t f
 static void a_mapping_more_is_followed(void **state)
 {
 	struct bench *bench = *state;
-	struct mm *mm = &bench->mm;
+	struct source_mm *mm = &bench->mm;
 	bool changed;
 	void *at;
 
-	assert_int_equal(mm_read_vmas(mm, &bench->err), 0);
+	assert_int_equal(source_mm_read_vmas(mm, &bench->err), 0);
 	at = mmap(NULL, PAGE_BYTES, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_int_equal(mm_follow_vmas(mm, &changed, &bench->err), 0);
+	assert_int_equal(source_mm_follow_vmas(mm, &changed, &bench->err), 0);
 	assert_true(changed);
 	assert_non_null(maps_find(&mm->vmas, (uintptr_t)at));
 	mprotect(at, PAGE_BYTES, PROT_NONE);
-	assert_int_equal(mm_follow_vmas(mm, &changed, &bench->err), 0);
+	assert_int_equal(source_mm_follow_vmas(mm, &changed, &bench->err), 0);
 	assert_true(changed);
 	assert_int_equal(maps_find(&mm->vmas, (uintptr_t)at)->prot, PROT_NONE);
 	munmap(at, PAGE_BYTES);
@@ -77,16 +77,16 @@ static void a_mapping_more_is_followed(void **state)
 static void pages_that_are_not_sent_are_not_dirty(void **state)
 {
 	struct bench *bench = *state;
-	struct mm *mm = &bench->mm;
+	struct source_mm *mm = &bench->mm;
 
-	page_set_add(&mm->dirty, AT(0), 100);
-	mm_filter_dirty(mm, &bench->list);
+	assert_int_equal(page_set_add(&mm->dirty, AT(0), 100, &bench->err), 0);
+	source_mm_filter_dirty(mm, &bench->list);
 	assert_int_equal(mm->dirty.nr, 20);
 	assert_false(page_set_has(&mm->dirty, AT(9)));
 	assert_true(page_set_has(&mm->dirty, AT(19)));
 	assert_false(page_set_has(&mm->dirty, AT(20)));
 	assert_true(page_set_has(&mm->dirty, AT(30)));
-	mm_clear_dirty(mm);
+	source_mm_clear_dirty(mm);
 	assert_int_equal(mm->dirty.nr, 0);
 }
 
@@ -94,23 +94,23 @@ static void a_page_is_announced_once(void **state)
 {
 	struct bench *bench = *state;
 
-	page_set_add(&bench->mm.dest_current, AT(10), 5);
-	page_set_add(&bench->mm.dirty, AT(12), 6);
-	assert_int_equal(mm_pages_with(&bench->mm, &bench->mm.dirty), 8);
+	assert_int_equal(page_set_add(&bench->mm.dest_current, AT(10), 5, &bench->err), 0);
+	assert_int_equal(page_set_add(&bench->mm.dirty, AT(12), 6, &bench->err), 0);
+	assert_int_equal(source_mm_pages_with(&bench->mm, &bench->mm.dirty), 8);
 }
 
 /* A file's own pages, and zeros, come to the destination by themselves. */
 static void populated_when_it_stands(void **state)
 {
 	struct bench *bench = *state;
-	struct mm *mm = &bench->mm;
+	struct source_mm *mm = &bench->mm;
 
 	populate(bench, 10, 4, 0);
 	populate(bench, 14, 1, SPLICE_VM_RUN_FILE);
 	populate(bench, 15, 1, SPLICE_VM_RUN_ZERO);
 	populate(bench, 22, 1, 0);
 	populate(bench, 31, 2, 0);
-	assert_int_equal(mm_freeze(mm, &bench->list, &bench->err), 0);
+	assert_int_equal(source_mm_freeze(mm, &bench->list, &bench->err), 0);
 	assert_int_equal(mm->populated.nr, 6);
 	assert_false(page_set_has(&mm->populated, AT(22)));
 	assert_true(page_set_has(&mm->populated, AT(32)));
@@ -124,7 +124,7 @@ static void a_page_that_cannot_be_read_is_refused(void **state)
 	populate(bench, 10, 4, 0);
 	populate(bench, 31, 2, 0);
 	bench->fake.unreadable = 31;
-	assert_int_equal(mm_freeze(&bench->mm, &bench->list, &bench->err), -1);
+	assert_int_equal(source_mm_freeze(&bench->mm, &bench->list, &bench->err), -1);
 	assert_int_equal(bench->err.code, CODE_REFUSED);
 }
 
@@ -132,26 +132,26 @@ static void unsent_is_what_is_not_current(void **state)
 {
 	struct splice_vm_run runs[4];
 	struct bench *bench = *state;
-	struct mm *mm = &bench->mm;
+	struct source_mm *mm = &bench->mm;
 	uint64_t at = 0, still;
 
-	page_set_add(&mm->populated, AT(10), 10);
-	page_set_add(&mm->populated, AT(30), 5);
-	page_set_add(&mm->dest_current, AT(12), 3);
-	page_set_add(&mm->dest_current, AT(34), 6);
-	mm_find_unsent(mm);
+	assert_int_equal(page_set_add(&mm->populated, AT(10), 10, &bench->err), 0);
+	assert_int_equal(page_set_add(&mm->populated, AT(30), 5, &bench->err), 0);
+	assert_int_equal(page_set_add(&mm->dest_current, AT(12), 3, &bench->err), 0);
+	assert_int_equal(page_set_add(&mm->dest_current, AT(34), 6, &bench->err), 0);
+	assert_int_equal(source_mm_find_unsent(mm, &bench->err), 0);
 	assert_int_equal(mm->unsent.nr, 7 + 4);
-	assert_int_equal(mm_take_unsent(mm, &at, runs, 2, 100, &still), 2);
+	assert_int_equal(source_mm_take_unsent(mm, &at, runs, 2, 100, &still), 2);
 	assert_int_equal(runs[0].addr, AT(10));
 	assert_int_equal(runs[0].nr_pages, 2);
 	assert_int_equal(runs[1].addr, AT(15));
 	assert_int_equal(runs[1].nr_pages, 5);
 	assert_int_equal(still, 4);
 	/* no run is longer than was asked for */
-	assert_int_equal(mm_take_unsent(mm, &at, runs, 4, 3, &still), 1);
+	assert_int_equal(source_mm_take_unsent(mm, &at, runs, 4, 3, &still), 1);
 	assert_int_equal(runs[0].nr_pages, 3);
-	mm_claim(mm, &(struct splice_vm_run){ .addr = AT(33), .nr_pages = 1 }, 1);
-	assert_int_equal(mm_take_unsent(mm, &at, runs, 4, 3, NULL), 0);
+	source_mm_claim(mm, &(struct splice_vm_run){ .addr = AT(33), .nr_pages = 1 }, 1);
+	assert_int_equal(source_mm_take_unsent(mm, &at, runs, 4, 3, NULL), 0);
 }
 
 #define RACE_PAGES	20000
@@ -159,12 +159,12 @@ static void unsent_is_what_is_not_current(void **state)
 /* Requests: every third page. */
 static void *claim_pages(void *arg)
 {
-	struct mm *mm = arg;
+	struct source_mm *mm = arg;
 
 	for (uint64_t page = 0; page < RACE_PAGES; page += 3) {
 		const struct splice_vm_run run = run_of(page, 1, 0);
 
-		mm_claim(mm, &run, 1);
+		source_mm_claim(mm, &run, 1);
 	}
 	return NULL;
 }
@@ -173,16 +173,16 @@ static void *claim_pages(void *arg)
 static void requests_beside_the_push(void **state)
 {
 	struct bench *bench = *state;
-	struct mm *mm = &bench->mm;
+	struct source_mm *mm = &bench->mm;
 	struct splice_vm_run runs[8];
 	uint64_t at = 0, taken = 0, still = 1, before = RACE_PAGES;
 	pthread_t thread;
 	uint32_t nr;
 
-	page_set_add(&mm->populated, AT(0), RACE_PAGES);
-	mm_find_unsent(mm);
+	assert_int_equal(page_set_add(&mm->populated, AT(0), RACE_PAGES, &bench->err), 0);
+	assert_int_equal(source_mm_find_unsent(mm, &bench->err), 0);
 	pthread_create(&thread, NULL, claim_pages, mm);
-	while ((nr = mm_take_unsent(mm, &at, runs, 8, 16, &still))) {
+	while ((nr = source_mm_take_unsent(mm, &at, runs, 8, 16, &still))) {
 		for (uint32_t i = 0; i < nr; i++)
 			taken += runs[i].nr_pages;
 		assert_true(still <= before);

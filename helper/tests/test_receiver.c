@@ -12,7 +12,7 @@
 #include <cmocka.h>
 #include "base/clock.h"
 #include "dest/precheck.h"
-#include "dest/receive.h"
+#include "dest/receiver.h"
 #include "pages/sets.h"
 #include "tests/conn_fd.h"
 
@@ -23,7 +23,7 @@
 
 /* A receiver of one connection, and the source's end of it. */
 struct bench {
-	struct memory mem;
+	struct mm mm;
 	struct receiver receiver;
 	struct conn conn;
 	int source;
@@ -73,20 +73,20 @@ static int on_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
 static int set_up(void **state)
 {
 	static struct bench bench;
-	const struct memory_hooks hooks = { .hold = hold, .release = release, .watch = watch };
-	const struct store_range ranges[] = { { AT(0), AT(100) }, { AT(200), AT(300) } };
+	const struct mm_hooks hooks = { .hold = hold, .release = release, .watch = watch };
+	const struct mirror_range ranges[] = { { AT(0), AT(100) }, { AT(200), AT(300) } };
 	struct error err = { 0 };
 	int pair[2];
 
 	memset(&bench, 0, sizeof(bench));
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || memory_init(&bench.mem, &hooks, &err) ||
-	    memory_announce(&bench.mem, ranges, 2, &err))
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || mm_init(&bench.mm, &hooks, &err) ||
+	    mm_announce(&bench.mm, ranges, 2, &err))
 		return -1;
 	bench.source = pair[1];
 	bench.round = 1;
 	bench.conn = (struct conn){ .fd = pair[0] };
 	bench.receiver = (struct receiver){
-		.conn = &bench.conn, .mm = MM, .mem = &bench.mem,
+		.conn = &bench.conn, .object = MM, .mm = &bench.mm,
 		.hooks = { .gate = gate, .round = on_round, .final = on_final, .ctx = &bench },
 	};
 	*state = &bench;
@@ -100,7 +100,7 @@ static int tear_down(void **state)
 	conn_close(&bench->conn);
 	if (bench->source >= 0)
 		close(bench->source);
-	memory_destroy(&bench->mem);
+	mm_destroy(&bench->mm);
 	return 0;
 }
 
@@ -129,7 +129,7 @@ static int run(struct bench *bench)
 {
 	close(bench->source);
 	bench->source = -1;
-	return receive_run(&bench->receiver, &bench->err);
+	return receiver_run(&bench->receiver, &bench->err);
 }
 
 static void refused(struct bench *bench)
@@ -143,8 +143,8 @@ static uint8_t stored(struct bench *bench, uint64_t page)
 	uint8_t data[P];
 	struct error err = { 0 };
 
-	assert_true(page_set_has(&bench->mem.store.have, AT(page)));
-	assert_int_equal(store_read(&bench->mem.store, AT(page), 1, data, &err), 0);
+	assert_true(page_set_has(&bench->mm.mirror.have, AT(page)));
+	assert_int_equal(mirror_read(&bench->mm.mirror, AT(page), 1, data, &err), 0);
 	assert_int_equal(data[0], data[P - 1]);
 	return data[0];
 }
@@ -167,11 +167,11 @@ static void test_rounds(void **state)
 	assert_int_equal(bench->gated, RECEIVE_FROZEN);
 	assert_int_equal(bench->acked, 1);
 	assert_true(bench->final);
-	assert_true(bench->mem.pushed);
+	assert_true(bench->mm.pushed);
 	assert_int_equal(stored(bench, 11), 1);
 	assert_int_equal(stored(bench, 12), 2);
-	assert_int_equal(bench->mem.store.have.nr, 2);
-	assert_int_equal(bench->mem.populated.nr, 4);
+	assert_int_equal(bench->mm.mirror.have.nr, 2);
+	assert_int_equal(bench->mm.populated.nr, 4);
 }
 
 static void test_late(void **state)
@@ -186,28 +186,28 @@ static void test_late(void **state)
 	pages(bench, 2, 2, 9);
 	assert_int_equal(run(bench), 0);
 	/* nobody had asked for them yet */
-	assert_int_equal(bench->mem.store.have.nr, 1);
+	assert_int_equal(bench->mm.mirror.have.nr, 1);
 
 	page_set_init(&lazy);
-	page_set_add(&lazy, AT(0), 100);
-	assert_int_equal(memory_seal(&bench->mem, &lazy, &err), 0);
+	assert_int_equal(page_set_add(&lazy, AT(0), 100, &err), 0);
+	assert_int_equal(mm_seal(&bench->mm, &lazy, &err), 0);
 	page_set_destroy(&lazy);
-	assert_int_equal(bench->mem.wanted.nr, 7);
+	assert_int_equal(bench->mm.wanted.nr, 7);
 	uint8_t data[4 * P];
 
 	memset(data, 5, sizeof(data));
-	assert_int_equal(memory_take(&bench->mem, AT(6), 4, data, false, &err), 0);
+	assert_int_equal(mm_take(&bench->mm, AT(6), 4, data, false, &err), 0);
 	assert_int_equal(stored(bench, 7), 5);
-	assert_false(page_set_has(&bench->mem.store.have, AT(8)));
-	assert_int_equal(memory_take(&bench->mem, AT(1), 1, NULL, true, &err), 0);
+	assert_false(page_set_has(&bench->mm.mirror.have, AT(8)));
+	assert_int_equal(mm_take(&bench->mm, AT(1), 1, NULL, true, &err), 0);
 	assert_int_equal(stored(bench, 1), 0);
-	assert_int_equal(bench->mem.counts.push, 2);
-	assert_int_equal(bench->mem.counts.zero, 1);
-	assert_int_equal(bench->mem.wanted.nr, 4);
-	memory_pushed(&bench->mem, &err);
-	assert_int_equal(bench->mem.nr_requests, 1);
-	assert_int_equal(bench->mem.requests[0].addr, AT(2));
-	assert_int_equal(bench->mem.requests[0].nr_pages, 4);
+	assert_int_equal(bench->mm.counts.push, 2);
+	assert_int_equal(bench->mm.counts.zero, 1);
+	assert_int_equal(bench->mm.wanted.nr, 4);
+	mm_pushed(&bench->mm, &err);
+	assert_int_equal(bench->mm.nr_requests, 1);
+	assert_int_equal(bench->mm.requests[0].addr, AT(2));
+	assert_int_equal(bench->mm.requests[0].nr_pages, 4);
 }
 
 static void test_outside(void **state)
@@ -232,7 +232,7 @@ static void test_other_mm(void **state)
 {
 	struct bench *bench = *state;
 
-	bench->receiver.mm = MM + 1;
+	bench->receiver.object = MM + 1;
 	list(bench, FRAME_ROUND, 0, 0);
 	refused(bench);
 }
@@ -344,17 +344,17 @@ static void *receive_body(void *arg)
 {
 	struct bench *bench = arg;
 
-	receive_run(&bench->receiver, &bench->err);
+	receiver_run(&bench->receiver, &bench->err);
 	return NULL;
 }
 
 static void *announce_body(void *arg)
 {
-	const struct store_range range = { AT(0), AT(50) };
+	const struct mirror_range range = { AT(0), AT(50) };
 	struct bench *bench = arg;
 	struct error err = { 0 };
 
-	memory_announce(&bench->mem, &range, 1, &err);
+	mm_announce(&bench->mm, &range, 1, &err);
 	return NULL;
 }
 
@@ -384,13 +384,13 @@ static void test_trickle(void **state)
 	conn_shutdown(&bench->conn);
 	pthread_join(receiver, NULL);
 	/* nor are its pages taken, which the new list does not have */
-	assert_int_equal(bench->mem.store.have.nr, 0);
+	assert_int_equal(bench->mm.mirror.have.nr, 0);
 }
 
 static int vmas(const uint64_t (*bounds)[2], size_t nr)
 {
 	Migrate__Vma vma[8], *list[8];
-	struct store_range *ranges = NULL;
+	struct mirror_range *ranges = NULL;
 	struct error err = { 0 };
 	size_t nr_ranges;
 	int ret;
@@ -440,7 +440,7 @@ static void take(struct bench *bench)
 	struct error err = { 0 };
 
 	assert_int_equal(frame_recv(&bench->conn, 0, &frame, &err), 1);
-	assert_int_equal(receive_frame(&bench->receiver, &frame, &err), 0);
+	assert_int_equal(receiver_frame(&bench->receiver, &frame, &err), 0);
 	frame_free(&frame);
 }
 
@@ -462,13 +462,13 @@ static void next_round(struct bench *bench)
 /* Who holds a place must move on: a page that comes again, or is dropped and comes again, is no step. */
 static void test_progress(void **state)
 {
-	const struct store_range range = { AT(0), AT(1000) };
+	const struct mirror_range range = { AT(0), AT(1000) };
 	struct bench *bench = *state;
 	struct place place = { 0 };
 	struct error err = { 0 };
 
-	assert_int_equal(memory_announce(&bench->mem, &range, 1, &err), 0);
-	bench->mem.place = &place;
+	assert_int_equal(mm_announce(&bench->mm, &range, 1, &err), 0);
+	bench->mm.place = &place;
 	for (int i = 0; i < 512; i++) {
 		send_pages(bench, 0, 4);
 		if (i % 2)

@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/fdpass.h"
-#include "dest/incoming.h"
+#include "dest/migration.h"
 #include "dest/precheck.h"
 #include "dest/tell.h"
 #include "session/cost.h"
@@ -20,7 +20,7 @@
 #define UNDO_TIMEOUT_MS		120000	/* more than a keeper has that does not answer */
 #define POLL_MS			200
 
-static void on_signal(struct incoming *in)
+static void on_signal(struct migration *in)
 {
 	struct signalfd_siginfo info;
 	struct error err = { 0 };
@@ -39,14 +39,14 @@ static void on_signal(struct incoming *in)
 	else
 		error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)",
 			  strsignal(info.ssi_signo));
-	incoming_fail(in, &err);
+	migration_fail(in, &err);
 }
 
 /*
  * The main thread may wait in the kernel for a page that will not come. The keeper ends what was
  * restored when this process ends.
  */
-static void end_stuck(struct incoming *in, int64_t *failed_ms)
+static void end_stuck(struct migration *in, int64_t *failed_ms)
 {
 	struct error err = { 0 };
 
@@ -63,7 +63,7 @@ static void end_stuck(struct incoming *in, int64_t *failed_ms)
 /* Of those that the restore rests on, one may die: then it is given up while it can be. */
 static void *watch_body(void *arg)
 {
-	struct incoming *in = arg;
+	struct migration *in = arg;
 	bool said_keeper = false, said_init = false;
 	int64_t failed_ms = 0;
 
@@ -88,13 +88,13 @@ static void *watch_body(void *arg)
 		said_keeper |= fds[1].revents != 0;
 		said_init |= fds[2].revents != 0;
 		if (error_is_set(&err) && !mailbox_is_committed(&in->box))
-			incoming_fail(in, &err);
+			migration_fail(in, &err);
 	}
 	return NULL;
 }
 
 /* Blocked in every thread that is started from here on. */
-static int take_signals(struct incoming *in, struct error *err)
+static int take_signals(struct migration *in, struct error *err)
 {
 	sigset_t set;
 
@@ -109,7 +109,7 @@ static int take_signals(struct incoming *in, struct error *err)
 	       error_errno(err, CODE_INTERNAL, NULL, "cannot make a signalfd") : 0;
 }
 
-static int start_watch(struct incoming *in, struct error *err)
+static int start_watch(struct migration *in, struct error *err)
 {
 	pthread_t thread;
 
@@ -121,14 +121,14 @@ static int start_watch(struct incoming *in, struct error *err)
 }
 
 /* Of the time in which a migration must come to Setup; at least 1. */
-static int setup_left_ms(const struct incoming *in)
+static int setup_left_ms(const struct migration *in)
 {
 	int64_t left = in->setup_by_ms - clock_now_ms();
 
 	return left > 1 ? left : 1;
 }
 
-static int greet(struct incoming *in, struct error *err)
+static int greet(struct migration *in, struct error *err)
 {
 	Migrate__Control *got;
 	int ret = 0;
@@ -152,7 +152,7 @@ static int greet(struct incoming *in, struct error *err)
 }
 
 /* One connection that the accepting process took for us. Return: -1 on failure, else 0 */
-static int take_connection(struct incoming *in, struct error *err)
+static int take_connection(struct migration *in, struct error *err)
 {
 	struct serve_conn conn;
 	int fds[FDPASS_MAX], ret;
@@ -172,7 +172,7 @@ static int take_connection(struct incoming *in, struct error *err)
 	return 0;
 }
 
-static int take_connections(struct incoming *in, struct error *err)
+static int take_connections(struct migration *in, struct error *err)
 {
 	while (!conn_is_open(&in->memory_conn) || !conn_is_open(&in->urgent_conn)) {
 		if (mailbox_failed(&in->box, err) || take_connection(in, err))
@@ -185,10 +185,10 @@ static int take_connections(struct incoming *in, struct error *err)
 	return 0;
 }
 
-static int announce(struct incoming *in, Migrate__Vma **vmas, size_t nr,
+static int announce(struct migration *in, Migrate__Vma **vmas, size_t nr,
 		    struct error *err)
 {
-	struct store_range *ranges;
+	struct mirror_range *ranges;
 	size_t nr_ranges;
 	bool final;
 	int ret;
@@ -201,12 +201,12 @@ static int announce(struct incoming *in, Migrate__Vma **vmas, size_t nr,
 		return error_set(err, CODE_PEER, NULL, "the source sent mappings after FINAL");
 	if (precheck_vmas(vmas, nr, &ranges, &nr_ranges, err))
 		return -1;
-	ret = memory_announce(&in->mem, ranges, nr_ranges, err);
+	ret = mm_announce(&in->mm, ranges, nr_ranges, err);
 	free(ranges);
 	return ret;
 }
 
-static int reply(struct incoming *in, struct refusals *refusals, struct error *err)
+static int reply(struct migration *in, struct refusals *refusals, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__SetupReply answer = MIGRATE__SETUP_REPLY__INIT;
@@ -228,7 +228,7 @@ static int reply(struct incoming *in, struct refusals *refusals, struct error *e
 }
 
 /* What is looked at later on. The lists are of no use any more, and as long as the source likes. */
-static int keep_setup(struct incoming *in, struct error *err)
+static int keep_setup(struct migration *in, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT, *kept;
 	Migrate__Setup small = *in->setup;
@@ -251,7 +251,7 @@ static int keep_setup(struct incoming *in, struct error *err)
 	return 0;
 }
 
-static int setup(struct incoming *in, struct error *err)
+static int setup(struct migration *in, struct error *err)
 {
 	struct refusals refusals = { .nr = 0 };
 	int ret;
@@ -263,7 +263,7 @@ static int setup(struct incoming *in, struct error *err)
 	in->setup = in->setup_msg->setup;
 	if (precheck_objects(in->setup, err))
 		return -1;
-	incoming_state(in, "SETUP");
+	migration_state(in, "SETUP");
 	tell("setup", json_pack("{s:i,s:s,s:I}", "pid", in->setup->pid, "comm",
 				in->setup->comm, "rss_bytes",
 				(json_int_t)in->setup->rss_bytes),
@@ -283,25 +283,25 @@ static int setup(struct incoming *in, struct error *err)
 	return ret;
 }
 
-static int start_threads(struct incoming *in, struct error *err)
+static int start_threads(struct migration *in, struct error *err)
 {
 	in->memory.conn = &in->memory_conn;
 	in->urgent.conn = &in->urgent_conn;
-	in->memory.mem = &in->mem;
-	in->memory.mm = in->setup->objects[0]->id;
-	in->urgent.mem = &in->mem;
-	in->urgent.mm = in->setup->objects[0]->id;
+	in->memory.mm = &in->mm;
+	in->memory.object = in->setup->objects[0]->id;
+	in->urgent.mm = &in->mm;
+	in->urgent.object = in->setup->objects[0]->id;
 	in->urgent.urgent = true;
-	in->fault.urgent = &in->urgent_conn;
-	in->fault.cookie = FRAME_COOKIE(0, in->setup->objects[0]->id);
-	in->fault.task_pid = in->setup->pid;
+	in->faults.urgent = &in->urgent_conn;
+	in->faults.cookie = FRAME_COOKIE(0, in->setup->objects[0]->id);
+	in->faults.task_pid = in->setup->pid;
 	if (lazy_server_listen(in->images.work_fd, &in->lazy, err) ||
-	    fault_expect(&in->fault, in->lazy, err))
+	    faults_expect(&in->faults, in->lazy, err))
 		return -1;
-	return incoming_start_fault(in, err) ? -1 : incoming_start_receivers(in, err);
+	return migration_start_fault(in, err) ? -1 : migration_start_receivers(in, err);
 }
 
-static int begin_round(struct incoming *in, uint32_t round, struct error *err)
+static int begin_round(struct migration *in, uint32_t round, struct error *err)
 {
 	uint32_t begun;
 
@@ -321,7 +321,7 @@ static int begin_round(struct incoming *in, uint32_t round, struct error *err)
 }
 
 /* Only steps that a migration takes a few times are progress: a repeated list keeps no place. */
-static int take_message(struct incoming *in, const Migrate__Control *msg, bool *go,
+static int take_message(struct migration *in, const Migrate__Control *msg, bool *go,
 			struct error *err)
 {
 	switch (msg->body_case) {
@@ -354,12 +354,12 @@ static int take_message(struct incoming *in, const Migrate__Control *msg, bool *
 	}
 }
 
-static int receive(struct incoming *in, struct error *err)
+static int receive(struct migration *in, struct error *err)
 {
 	bool go = false;
 	int ret = 0;
 
-	incoming_state(in, "RECEIVE");
+	migration_state(in, "RECEIVE");
 	while (!go && !ret) {
 		Migrate__Control *msg = mailbox_next(&in->box, -1, err);
 
@@ -373,66 +373,66 @@ static int receive(struct incoming *in, struct error *err)
 
 static int hook_hold(void *ctx, int uffd, int *handle, struct error *err)
 {
-	struct incoming *in = ctx;
+	struct migration *in = ctx;
 
 	return keeper_hold(in->keeper, uffd, handle, err);
 }
 
 static void hook_release(void *ctx, int handle)
 {
-	struct incoming *in = ctx;
+	struct migration *in = ctx;
 
 	keeper_release(in->keeper, handle);
 }
 
 static int hook_watch(void *ctx, struct space *space, bool on, struct error *err)
 {
-	struct incoming *in = ctx;
+	struct migration *in = ctx;
 
-	return fault_watch(&in->fault, space, on, err);
+	return faults_watch(&in->faults, space, on, err);
 }
 
 static void hook_restored(void *ctx)
 {
-	struct incoming *in = ctx;
+	struct migration *in = ctx;
 
 	mailbox_set(&in->box, &in->sync.restored);
 }
 
 static void hook_failed(void *ctx, const struct error *err)
 {
-	incoming_fail(ctx, err);
+	migration_fail(ctx, err);
 }
 
-static int prepare(struct incoming *in, int control_fd, struct error *err)
+static int prepare(struct migration *in, int control_fd, struct error *err)
 {
-	struct memory_hooks hooks = {
+	struct mm_hooks hooks = {
 		.hold = hook_hold, .release = hook_release, .watch = hook_watch, .ctx = in,
 	};
 
-	if (memory_init(&in->mem, &hooks, err))
+	if (mm_init(&in->mm, &hooks, err))
 		return -1;
 	in->has_memory = true;
-	in->mem.place = in->opts->place;
+	in->mm.place = in->opts->place;
 	budget_init(&in->budget, in->opts->places, in->opts->place);
-	in->mem.store.budget = in->images.budget = in->verify.budget = &in->budget;
-	in->fault.mem = &in->mem;
-	in->fault.hooks = (struct fault_hooks){
+	in->mm.mirror.budget = in->images.budget = in->verify.budget = &in->budget;
+	in->faults.mm = &in->mm;
+	in->faults.hooks = (struct faults_hooks){
 		.restored = hook_restored, .failed = hook_failed, .ctx = in,
 	};
-	if (fault_init(&in->fault, err) || start_watch(in, err))
+	if (faults_init(&in->faults, err) || start_watch(in, err))
 		return -1;
 	in->ctl = control_new(&(struct conn){ .fd = control_fd }, COURSE_DEST, err);
 	if (!in->ctl || keeper_speak(in->keeper, control_fd, err))
 		return -1;
-	return incoming_start_control(in, err);
+	return migration_start_control(in, err);
 }
 
 /*
  * Nothing was started, and nothing may stay. The source hears of it when that is so: then the
  * program can go on there, whatever the source has recorded.
  */
-static int undo(struct incoming *in, struct error *err)
+static int undo(struct migration *in, struct error *err)
 {
 	struct error first = { 0 }, why = { 0 };
 	bool gone = true, alone;
@@ -450,7 +450,7 @@ static int undo(struct incoming *in, struct error *err)
 	/* the source does not wait for the rest of it */
 	if (!alone && keeper_said(in->keeper, &why))
 		keeper_undo(in->keeper, in->init_fd);
-	incoming_stop_threads(in);
+	migration_stop_threads(in);
 	tell_result(err, NULL);
 	return err->code;
 }
@@ -467,10 +467,10 @@ static int turn_down(int control_fd, const struct error *why)
 	return why->code;
 }
 
-int incoming_run(int control_fd, int parent_sock, const uint8_t *id, const char *peer,
+int migration_run(int control_fd, int parent_sock, const uint8_t *id, const char *peer,
 		 const struct serve_options *opts)
 {
-	struct incoming *in = calloc(1, sizeof(*in));
+	struct migration *in = calloc(1, sizeof(*in));
 	struct error err = { 0 };
 	bool undone = true;
 	int code = -1;
@@ -482,22 +482,22 @@ int incoming_run(int control_fd, int parent_sock, const uint8_t *id, const char 
 	in->memory_conn = in->urgent_conn = CONN_NONE;
 	in->init_fd = -1;
 	in->setup_by_ms = clock_now_ms() + SETUP_TIMEOUT_MS;
-	incoming_sync_init(in);
+	migration_sync_init(in);
 	/* the keeper is forked before any thread, and removes what was made before */
 	if (take_signals(in, &err) || images_make(&in->images, opts->images_base, id, &err))
 		return turn_down(control_fd, &err);
 	tell_migration(in->images.id);
-	incoming_plan_group(in);
+	migration_plan_group(in);
 	in->keeper = keeper_start(&in->images.dir, &in->group, &err);
 	if (!in->keeper) {
 		owned_dir_remove(&in->images.dir);
 		return turn_down(control_fd, &err);
 	}
-	incoming_state(in, "ACCEPT");
+	migration_state(in, "ACCEPT");
 	if (!prepare(in, control_fd, &err) && !greet(in, &err) && !take_connections(in, &err) &&
 	    !setup(in, &err) && !start_threads(in, &err) && !receive(in, &err) &&
-	    !incoming_restore(in, &err))
-		code = incoming_takeover(in, &undone, &err);
+	    !migration_restore(in, &err))
+		code = migration_takeover(in, &undone, &err);
 	if (undone)
 		code = undo(in, &err);
 	/* the process ends here: only what others can see is taken down in order */

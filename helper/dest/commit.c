@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/fdpass.h"
-#include "dest/incoming.h"
+#include "dest/migration.h"
 #include "dest/tell.h"
 #include "os/proc.h"
 
@@ -22,7 +22,7 @@
 
 enum outcome { OUTCOME_DONE, OUTCOME_ENDED, OUTCOME_LOST };
 
-static int send_empty(struct incoming *in, Migrate__Control__BodyCase body, struct error *err)
+static int send_empty(struct migration *in, Migrate__Control__BodyCase body, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__Started started = MIGRATE__STARTED__INIT;
@@ -32,7 +32,7 @@ static int send_empty(struct incoming *in, Migrate__Control__BodyCase body, stru
 	return control_send(in->ctl, &msg, err);
 }
 
-static bool init_ended(const struct incoming *in)
+static bool init_ended(const struct migration *in)
 {
 	struct pollfd poll_in = { .fd = in->init_fd, .events = POLLIN };
 
@@ -40,7 +40,7 @@ static bool init_ended(const struct incoming *in)
 }
 
 /* A process that is about to end has no memory any more. */
-static bool root_lives(const struct incoming *in)
+static bool root_lives(const struct migration *in)
 {
 	pid_t pid = verify_host_pid(in->init_pid, in->task.pid);
 	struct error ignored = { 0 };
@@ -53,14 +53,14 @@ static bool root_lives(const struct incoming *in)
  * Memory counts as complete too when its process has gone, or has called exec. The init, which
  * knows how the process ended, ends a moment later, unless there is another process.
  */
-static enum outcome complete(struct incoming *in)
+static enum outcome complete(struct migration *in)
 {
 	struct pollfd init = { .fd = in->init_fd, .events = POLLIN };
 	bool gone;
 
-	memory_lock(&in->mem);
-	gone = in->mem.spaces[0]->gone;
-	memory_unlock(&in->mem);
+	mm_lock(&in->mm);
+	gone = in->mm.spaces[0]->gone;
+	mm_unlock(&in->mm);
 	for (int ms = 0; gone && ms < ENDED_TIMEOUT_MS; ms += POLL_MS)
 		if (poll(&init, 1, POLL_MS) > 0 || root_lives(in))
 			break;
@@ -68,20 +68,20 @@ static enum outcome complete(struct incoming *in)
 }
 
 /* Wait for the memory, for the end of the tasks, or, unless @patient, for a failure. */
-static enum outcome wait_complete(struct incoming *in, bool patient)
+static enum outcome wait_complete(struct migration *in, bool patient)
 {
-	struct memory *mem = &in->mem;
+	struct mm *mm = &in->mm;
 	struct error ignored = { 0 };
 
 	for (;;) {
 		struct timespec until = clock_in_ms(CLOCK_MONOTONIC, POLL_MS);
 		bool done;
 
-		memory_lock(mem);
-		if (!memory_done(mem))
-			pthread_cond_timedwait(&mem->changed, &mem->lock, &until);
-		done = memory_done(mem);
-		memory_unlock(mem);
+		mm_lock(mm);
+		if (!mm_done(mm))
+			pthread_cond_timedwait(&mm->changed, &mm->lock, &until);
+		done = mm_done(mm);
+		mm_unlock(mm);
 		if (done)
 			return complete(in);
 		if (init_ended(in))
@@ -91,10 +91,10 @@ static enum outcome wait_complete(struct incoming *in, bool patient)
 	}
 }
 
-static json_t *counts_json(const struct incoming *in)
+static json_t *counts_json(const struct migration *in)
 {
-	const struct memory_counts *counts = &in->mem.counts;
-	uint64_t precopy = counts->from_store > counts->late ? counts->from_store - counts->late : 0;
+	const struct mm_counts *counts = &in->mm.counts;
+	uint64_t precopy = counts->from_mirror > counts->late ? counts->from_mirror - counts->late : 0;
 
 	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
 			 "precopy_pages", (json_int_t)precopy,
@@ -107,13 +107,13 @@ static json_t *counts_json(const struct incoming *in)
 			 "verified_pages", (json_int_t)in->verified_pages);
 }
 
-static int say_done(struct incoming *in, struct error *err)
+static int say_done(struct migration *in, struct error *err)
 {
-	const struct memory_counts *counts = &in->mem.counts;
+	const struct mm_counts *counts = &in->mm.counts;
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__Done done = MIGRATE__DONE__INIT;
 
-	done.precopy_pages = counts->from_store > counts->late ? counts->from_store - counts->late :
+	done.precopy_pages = counts->from_mirror > counts->late ? counts->from_mirror - counts->late :
 			     0;
 	done.push_pages = counts->push;
 	done.fault_pages = counts->fault;
@@ -126,16 +126,16 @@ static int say_done(struct incoming *in, struct error *err)
 }
 
 /* All is here, or nobody is left who could lack it: nothing needs us or the keeper now. */
-static int let_go(struct incoming *in)
+static int let_go(struct migration *in)
 {
 	struct error err = { 0 };
 	uint64_t orphans = 0;
 	int signal;
 
-	incoming_stop_threads(in);
-	memory_close_uffds(&in->mem);
-	for (size_t i = 0; i < in->mem.nr_spaces; i++)
-		orphans += in->mem.spaces[i]->gone ? 0 : in->mem.spaces[i]->orphans;
+	migration_stop_threads(in);
+	mm_close_uffds(&in->mm);
+	for (size_t i = 0; i < in->mm.nr_spaces; i++)
+		orphans += in->mm.spaces[i]->gone ? 0 : in->mm.spaces[i]->orphans;
 	if (orphans)
 		tell("warning", json_pack("{s:I}", "orphan_pages", (json_int_t)orphans),
 		     "%lu pages had no place in the restored program", orphans);
@@ -146,11 +146,11 @@ static int let_go(struct incoming *in)
 	return signal;
 }
 
-static int finish(struct incoming *in, struct error *err)
+static int finish(struct migration *in, struct error *err)
 {
 	Migrate__Control *killed;
 
-	incoming_state(in, "DONE");
+	migration_state(in, "DONE");
 	if (say_done(in, err))
 		goto doubt;
 	killed = mailbox_expect(&in->box, MIGRATE__CONTROL__BODY_KILLED, KILLED_TIMEOUT_MS, err);
@@ -172,7 +172,7 @@ doubt:
  * It ran, and was killed before all of its memory had come: the source's copy is older, but whole.
  * @signal: -1: nobody knows how it ended, so the source's copy is not ended
  */
-static int died(struct incoming *in, int signal, struct error *err)
+static int died(struct migration *in, int signal, struct error *err)
 {
 	static const char hint[] = "at the source it stands as it was when it moved";
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
@@ -196,7 +196,7 @@ static int died(struct incoming *in, int signal, struct error *err)
 }
 
 /* The accepting process shall not wait for us, nor who reads our output. */
-static void go_behind(struct incoming *in, int code)
+static void go_behind(struct migration *in, int code)
 {
 	struct serve_msg msg = { .ended = true, .code = code };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -210,13 +210,13 @@ static void go_behind(struct incoming *in, int code)
 }
 
 /* After COMMIT nothing is undone: serve what is here for as long as the tasks live. */
-static int lost(struct incoming *in, struct error *err)
+static int lost(struct migration *in, struct error *err)
 {
 	uint64_t missing;
 
-	memory_lock(&in->mem);
-	missing = in->mem.wanted.nr;
-	memory_unlock(&in->mem);
+	mm_lock(&in->mm);
+	missing = in->mm.wanted.nr;
+	mm_unlock(&in->mm);
 	mailbox_failed(&in->box, err);
 	err->code = CODE_DOUBT;
 	if (missing)
@@ -236,14 +236,14 @@ static int lost(struct incoming *in, struct error *err)
  * From here on failures undo nothing, but for one: tasks that are dead cannot be started.
  * Return: 0 when the program runs, -1 when nothing of it ever did
  */
-static int start_tasks(struct incoming *in, struct error *err)
+static int start_tasks(struct migration *in, struct error *err)
 {
 	struct serve_msg committed = { .ended = false };
 	bool started;
 
-	if (incoming_commit(in, err))
+	if (migration_commit(in, err))
 		return -1;
-	incoming_state(in, "COMMITTED");
+	migration_state(in, "COMMITTED");
 	if (init_ended(in))
 		return error_set(err, CODE_TARGET, NULL,
 				 "the restored program was killed before it was started");
@@ -254,7 +254,7 @@ static int start_tasks(struct incoming *in, struct error *err)
 }
 
 /* The source gives up after --max-frozen, which began before Ready: this is long enough. */
-static int commit_timeout_ms(const struct incoming *in)
+static int commit_timeout_ms(const struct migration *in)
 {
 	uint32_t max_frozen_s = in->setup->max_frozen_s;
 
@@ -263,7 +263,7 @@ static int commit_timeout_ms(const struct incoming *in)
 	return (max_frozen_s + COMMIT_MORE_S) * 1000;
 }
 
-int incoming_takeover(struct incoming *in, bool *undo, struct error *err)
+int migration_takeover(struct migration *in, bool *undo, struct error *err)
 {
 	Migrate__Control *msg = mailbox_expect(&in->box, MIGRATE__CONTROL__BODY_COMMIT,
 						commit_timeout_ms(in), err);
@@ -278,11 +278,11 @@ int incoming_takeover(struct incoming *in, bool *undo, struct error *err)
 	*undo = false;
 	budget_drop_images(&in->budget);
 	if (send_empty(in, MIGRATE__CONTROL__BODY_STARTED, err))
-		incoming_fail(in, err);
-	incoming_state(in, "FAULTS");
+		migration_fail(in, err);
+	migration_state(in, "FAULTS");
 	memset(err, 0, sizeof(*err));
-	if (incoming_start_populate(in, err))
-		incoming_fail(in, err);
+	if (migration_start_populate(in, err))
+		migration_fail(in, err);
 	outcome = wait_complete(in, false);
 	if (outcome == OUTCOME_LOST)
 		return lost(in, err);
