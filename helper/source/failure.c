@@ -73,8 +73,8 @@ void failure_reason(struct failure *failure, struct error *err)
 	struct error why = { 0 };
 
 	/* the other side closes its connections a moment before it has said why */
-	mailbox_wait_failure(failure->box,
-			     failure_is_connected(failure) && err->code == CODE_NETWORK ? REASON_MS : 0);
+	if (failure_is_connected(failure) && err->code == CODE_NETWORK)
+		mailbox_wait_failure(failure->box, REASON_MS);
 	if (mailbox_failed(failure->box, &why))
 		*err = why;
 }

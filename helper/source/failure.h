@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The end of a migration at the source by a failure, which any thread may find. The first one
- * counts; the mailbox keeps it. The main thread alone acts on it; all that blocks is made to return.
+ * The end of a migration at the source by a failure, which any thread may find. The first failure
+ * counts, and the mailbox keeps it. Calls that block return; the main thread alone acts.
  */
 #ifndef MIGRATE_SOURCE_FAILURE_H
 #define MIGRATE_SOURCE_FAILURE_H

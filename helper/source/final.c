@@ -32,9 +32,6 @@ static int send_last_dirty(const struct final *final, struct source_process *pro
 
 	if (!mode_follows(final->mode, mm->backend))
 		return 0;
-	/* with a backend that stands first: freeze.c found these */
-	if (!mm->backend->stands_first)
-		source_mm_clear_dirty(mm);
 	if (scan_mm(mm, final->sender, true, err))
 		return -1;
 	if (final->mode == MODE_POSTCOPY)

@@ -85,7 +85,7 @@ int handover_run(const struct handover *handover, bool *died, struct error *err)
 	enter(handover, "SENT");
 	if (wait_started(handover, err))
 		return -1;
-	/* a message that came before a failure counts, so failures are looked at with the queue only */
+	/* a message that came before a failure counts: wait_done() looks at the queue first */
 	enter(handover, "POSTCOPY");
 	/* whether a broken connection matters is for the destination to say: it may have all */
 	if (push_run(handover->push, &push_err) && push_err.code != CODE_NETWORK)

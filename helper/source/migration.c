@@ -355,9 +355,11 @@ static int run(struct source_migration *migration, struct error *err)
 		.failure = &migration->failure, .push = &migration->push, .figures = figures,
 		.frozen_at_ns = migration->freeze.at_ns,
 	};
-	if (handover_run(&handover, &died, err))
-		return control_is_unstarted(migration->links.ctl) ?
-		       source_migration_take_back(migration, err) : source_migration_doubt(migration, died, err);
+	if (handover_run(&handover, &died, err)) {
+		if (control_is_unstarted(migration->links.ctl))
+			return source_migration_take_back(migration, err);
+		return source_migration_doubt(migration, died, err);
+	}
 	code = source_migration_finish(migration, err);
 	if (!code)
 		enter(migration, "DONE", &(struct error){ 0 });
@@ -367,7 +369,7 @@ static int run(struct source_migration *migration, struct error *err)
 	return code;
 }
 
-static void source_migration_init(struct source_migration *migration, const struct migrate_options *opts)
+static void migration_init(struct source_migration *migration, const struct migrate_options *opts)
 {
 	migration->opts = opts;
 	migration->choice.mode = opts->mode;
@@ -386,7 +388,7 @@ static void source_migration_init(struct source_migration *migration, const stru
 	failure_init(&migration->failure, &migration->box);
 }
 
-static void source_migration_destroy(struct source_migration *migration)
+static void migration_destroy(struct source_migration *migration)
 {
 	watch_destroy(&migration->watch);
 	threads_stop(&migration->threads);
@@ -409,14 +411,14 @@ int source_migration_run(const struct migrate_options *opts)
 
 	if (!migration)
 		return CODE_INTERNAL;
-	source_migration_init(migration, opts);
+	migration_init(migration, opts);
 	code = run(migration, &err);
 	if (error_is_set(&err))
 		report_error(&err);
 	root = migration->tree.nr ? tree_root(&migration->tree) : NULL;
 	figures_say_result(&migration->figures, &err, opts->pid, root ? root->status.comm : "",
 			   migrate_mode_name(migration->choice.mode), opts->result);
-	source_migration_destroy(migration);
+	migration_destroy(migration);
 	free(migration);
 	return code;
 }

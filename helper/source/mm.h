@@ -22,7 +22,7 @@
  * @backend: the session on it; owned. NULL: none yet
  * @vmas: its mappings as of source_mm_read_vmas() or source_mm_follow_vmas()
  * @frozen_vmas: its mappings when it stands, as CRIU's images tell them; NULL: it runs
- * @dirty: pages that were written since they were sent
+ * @dirty: pages that were written since they were sent, or since the destination was told so
  * @dest_current: pages of which the destination has the latest content
  * @populated: when it stands: all pages that are sent, or were
  * @final: FINAL was sent for it, or is being sent; any thread may look. @frozen_vmas stays as it is
@@ -42,18 +42,18 @@ struct source_mm {
 	struct page_set unsent;
 };
 
-/** source_mm_init() - without mappings and session; source_mm_destroy() may be called after a failure too */
+/** source_mm_init() - without mappings and session; after a failure too it is destroyed */
 int source_mm_init(struct source_mm *mm, uint32_t object, pid_t pid, struct error *err);
 void source_mm_destroy(struct source_mm *mm);
 
 /** source_mm_read_vmas() - its mappings, with all flags: that walks all of its page tables */
 int source_mm_read_vmas(struct source_mm *mm, struct error *err);
-/** source_mm_follow_vmas() - source_mm_read_vmas() if the mappings are others now; *@changed: they are */
+/** source_mm_follow_vmas() - read the mappings again if there are others now (*@changed) */
 int source_mm_follow_vmas(struct source_mm *mm, bool *changed, struct error *err);
 
-/** source_mm_filter_dirty() - forget pages of mappings in @vmas, or in none, that are not sent as pages */
+/** source_mm_filter_dirty() - forget dirty pages of mappings whose pages are not sent, or of none */
 void source_mm_filter_dirty(struct source_mm *mm, const struct vma_list *vmas);
-/** source_mm_clear_dirty() - they are sent */
+/** source_mm_clear_dirty() - the pages are sent, or the destination knows that it has old ones */
 void source_mm_clear_dirty(struct source_mm *mm);
 
 /** source_mm_pages_with() - how many pages the destination has when it gets @more */
@@ -67,12 +67,13 @@ uint64_t source_mm_pages_with(const struct source_mm *mm, const struct page_set 
  */
 int source_mm_freeze(struct source_mm *mm, const struct vma_list *vmas, struct error *err);
 
-/** source_mm_find_unsent() - @unsent becomes what is populated and not current at the destination */
+/** source_mm_find_unsent() - unsent is what is populated and not current at the destination */
 int source_mm_find_unsent(struct source_mm *mm, struct error *err);
 /**
  * source_mm_take_unsent() - take out the next runs, which the caller sends
  * @at: where to look from; moves behind the last run
- * @runs: room for @max_runs; none is longer than @max_pages, and the sum stays below it plus one run
+ * @runs: room for @max_runs
+ * @max_pages: no run is longer, and the sum stays below it plus one run
  * @still: how many pages stay unsent, or NULL
  * Return: how many runs
  */
@@ -81,7 +82,7 @@ uint32_t source_mm_take_unsent(struct source_mm *mm, uint64_t *at, struct splice
 /** source_mm_claim() - the caller sends these pages: nobody else shall */
 void source_mm_claim(struct source_mm *mm, const struct splice_vm_run *runs, uint32_t nr);
 
-/** source_mm_is_sent_as_pages() - all of the run is in mappings, when it stands, whose pages are sent */
+/** source_mm_is_sent_as_pages() - the run is in mappings of the frozen program whose pages are sent */
 bool source_mm_is_sent_as_pages(const struct source_mm *mm, const struct splice_vm_run *run);
 
 #endif

@@ -224,6 +224,7 @@ int precopy_run(struct precopy *pre, struct error *err)
 			return -1;
 		if (sender_set(pre->sender, mm, FRAME_STALE, &mm->dirty, err))
 			return -1;
+		source_mm_clear_dirty(mm);
 	}
 	return 0;
 }

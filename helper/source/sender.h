@@ -44,6 +44,7 @@ int sender_set(struct sender *sender, struct source_mm *mm, enum frame_kind kind
 	       const struct page_set *set, struct error *err);
 
 /** sender_mark() - a marker: ROUND, FINAL or PUSHED of @mm */
-int sender_mark(struct sender *sender, struct source_mm *mm, enum frame_kind kind, struct error *err);
+int sender_mark(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
+		struct error *err);
 
 #endif

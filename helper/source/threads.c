@@ -49,8 +49,8 @@ static int start_thread(pthread_t *thread, void *(*body)(void *), struct threads
 int threads_start(struct threads *threads, struct error *err)
 {
 	return start_thread(&threads->control, control_body, threads, &threads->has_control, err) ||
-	       start_thread(&threads->urgent, urgent_body, threads, &threads->has_urgent, err) ? -1 :
-	       0;
+	       start_thread(&threads->urgent, urgent_body, threads, &threads->has_urgent, err) ?
+	       -1 : 0;
 }
 
 void threads_stop(struct threads *threads)

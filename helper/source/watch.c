@@ -203,10 +203,10 @@ static bool look_wait(struct look *look, struct watch *watch)
 
 	if (!ret && limit(watch) && !watch_left_ms(watch))
 		too_long(watch);
-	/* first: a kick that is consumed after the look would be a change that nobody sees */
-	if (ret > 0 && look->fds[WATCH_KICK].revents && read(watch->kick, &count, sizeof(count)) < 0)
+	if (ret <= 0)
 		return false;
-	return ret > 0;
+	/* first: a kick that is consumed after the look would be a change that nobody sees */
+	return !look->fds[WATCH_KICK].revents || read(watch->kick, &count, sizeof(count)) > 0;
 }
 
 /* What has become of the migration meanwhile. */
