@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		{ .start = BASE + 1010 * PAGE_BYTES, .end = BASE + 1020 * PAGE_BYTES, .shared = true },
 	};
 	const struct vma_list list = { .vmas = vmas, .nr = 3 };
-	static struct process process, *processes = &process;
+	static struct source_process process, *processes = &process;
 	const struct tree tree = { .processes = &processes, .nr = 1 };
 	struct fuzz_pipe pipe = fuzz_pipe_open();
 	struct sender urgent = { .conn = CONN(pipe.fd) };

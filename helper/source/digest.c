@@ -15,7 +15,7 @@
 struct digests {
 	struct control *ctl;
 	struct mailbox *box;
-	struct process *process;
+	struct source_process *process;
 	Migrate__DigestRun runs[PIECES_PER_MSG], *list[PIECES_PER_MSG];
 	size_t nr;
 	uint8_t buf[FRAME_MAX_PAGES * PAGE_BYTES];
@@ -57,7 +57,7 @@ static int add_piece(struct digests *digests, const struct run *run, struct erro
 	return digests->nr == PIECES_PER_MSG ? flush(digests, false, err) : 0;
 }
 
-static int add_process(struct digests *digests, struct process *process, struct error *err)
+static int add_process(struct digests *digests, struct source_process *process, struct error *err)
 {
 	const struct source_mm *mm = &process->mm;
 	struct run run;

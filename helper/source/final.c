@@ -26,7 +26,7 @@ static int say_frozen(const struct final *final, struct error *err)
 }
 
 /* Everything that was written since the last round, by the program or in its name. */
-static int send_last_dirty(const struct final *final, struct process *process, struct error *err)
+static int send_last_dirty(const struct final *final, struct source_process *process, struct error *err)
 {
 	struct source_mm *mm = &process->mm;
 
@@ -46,7 +46,7 @@ static int find_pages(const struct final *final, struct error *err)
 	uint64_t pages = 0;
 
 	for (size_t i = 0; i < tree->nr; i++) {
-		struct process *process = tree->processes[i];
+		struct source_process *process = tree->processes[i];
 
 		if (criu_task_read(final->images_fd, &process->task, err) ||
 		    send_last_dirty(final, process, err) ||

@@ -19,7 +19,7 @@ static void warn_groups(const struct guard *guard)
 
 static int dump(struct freeze *freeze, struct error *err)
 {
-	const struct process *root = tree_root(freeze->tree);
+	const struct source_process *root = tree_root(freeze->tree);
 	struct criu_dump_opts opts = {
 		.pid = root->pid,
 		.images_dir_fd = freeze->dir->images_fd,

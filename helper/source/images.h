@@ -15,7 +15,7 @@
  */
 struct images {
 	int dir_fd;
-	const struct process *process;
+	const struct source_process *process;
 	const struct cgroup *group;
 	struct control *ctl;
 	struct mailbox *box;

@@ -112,7 +112,7 @@ static int start_watch(struct source_migration *migration, struct error *err)
 static int plan(struct source_migration *migration, struct error *err)
 {
 	const struct migrate_options *opts = migration->opts;
-	const struct process *root;
+	const struct source_process *root;
 
 	if (conn_check_where(opts->to, opts->insecure, err) ||
 	    check_result_file(opts->result, err))
@@ -367,7 +367,8 @@ static int run(struct source_migration *migration, struct error *err)
 	return code;
 }
 
-static void migration_init(struct source_migration *migration, const struct migrate_options *opts)
+static void source_migration_init(struct source_migration *migration,
+				  const struct migrate_options *opts)
 {
 	migration->opts = opts;
 	migration->choice.mode = opts->mode;
@@ -386,7 +387,7 @@ static void migration_init(struct source_migration *migration, const struct migr
 	failure_init(&migration->failure, &migration->box);
 }
 
-static void migration_destroy(struct source_migration *migration)
+static void source_migration_destroy(struct source_migration *migration)
 {
 	watch_destroy(&migration->watch);
 	threads_stop(&migration->threads);
@@ -403,20 +404,20 @@ static void migration_destroy(struct source_migration *migration)
 int source_migration_run(const struct migrate_options *opts)
 {
 	struct source_migration *migration = calloc(1, sizeof(*migration));
-	const struct process *root;
+	const struct source_process *root;
 	struct error err = { 0 };
 	int code;
 
 	if (!migration)
 		return CODE_INTERNAL;
-	migration_init(migration, opts);
+	source_migration_init(migration, opts);
 	code = run(migration, &err);
 	if (error_is_set(&err))
 		report_error(&err);
 	root = migration->tree.nr ? tree_root(&migration->tree) : NULL;
 	figures_say_result(&migration->figures, &err, opts->pid, root ? root->status.comm : "",
 			   migrate_mode_name(migration->choice.mode), opts->result);
-	migration_destroy(migration);
+	source_migration_destroy(migration);
 	free(migration);
 	return code;
 }

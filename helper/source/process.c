@@ -2,7 +2,7 @@
 #include <string.h>
 #include "source/process.h"
 
-int process_init(struct process *process, pid_t pid, uint32_t object, struct error *err)
+int source_process_init(struct source_process *process, pid_t pid, uint32_t object, struct error *err)
 {
 	memset(process, 0, sizeof(*process));
 	process->pid = pid;
@@ -10,7 +10,7 @@ int process_init(struct process *process, pid_t pid, uint32_t object, struct err
 	       proc_status_read(pid, &process->status, err) ? -1 : 0;
 }
 
-void process_destroy(struct process *process)
+void source_process_destroy(struct source_process *process)
 {
 	source_mm_destroy(&process->mm);
 	criu_task_free(&process->task);

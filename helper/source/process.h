@@ -9,14 +9,14 @@
 #include "source/mm.h"
 
 /**
- * struct process - one process
+ * struct source_process - one process
  * @pid: here
  * @status: as /proc told it in SETUP. Its start time is part of the process's name, since a pid is
  *	used again
  * @task: as CRIU's images tell it; empty before the freeze
  * @mm: its address space
  */
-struct process {
+struct source_process {
 	pid_t pid;
 	struct proc_status status;
 	struct criu_task task;
@@ -24,12 +24,12 @@ struct process {
 };
 
 /**
- * process_init() - @pid as it is now
+ * source_process_init() - @pid as it is now
  * @object: names its address space in frames
  *
- * process_destroy() may be called after a failure too.
+ * source_process_destroy() may be called after a failure too.
  */
-int process_init(struct process *process, pid_t pid, uint32_t object, struct error *err);
-void process_destroy(struct process *process);
+int source_process_init(struct source_process *process, pid_t pid, uint32_t object, struct error *err);
+void source_process_destroy(struct source_process *process);
 
 #endif

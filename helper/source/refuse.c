@@ -9,7 +9,7 @@
 #include "os/proc_files.h"
 #include "source/refuse.h"
 
-static void refuse_task(const struct process *process, struct refusals *refusals)
+static void refuse_task(const struct source_process *process, struct refusals *refusals)
 {
 	const struct proc_status *target = &process->status;
 	pid_t pid = process->pid;
@@ -142,7 +142,7 @@ static void refuse_losses(const struct losses *losses, struct refusals *refusals
 	}
 }
 
-static struct inspection look_at(const struct inspection *terms, const struct process *process)
+static struct inspection look_at(const struct inspection *terms, const struct source_process *process)
 {
 	struct inspection look = *terms;
 
@@ -151,7 +151,7 @@ static struct inspection look_at(const struct inspection *terms, const struct pr
 	return look;
 }
 
-static int refuse_process(const struct inspection *terms, struct process *process,
+static int refuse_process(const struct inspection *terms, struct source_process *process,
 			  struct refusals *refusals, struct error *err)
 {
 	struct inspection look = look_at(terms, process);

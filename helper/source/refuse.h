@@ -23,7 +23,7 @@ struct inspection {
 	const struct migrate_options *opts;
 	const struct criu_version *criu;
 	struct losses *losses;
-	const struct process *process;
+	const struct source_process *process;
 	const struct vma_list *vmas;
 };
 

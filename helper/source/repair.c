@@ -37,7 +37,7 @@ static void note_wait(void *ctx, const struct criu_wait *wait)
 	}
 }
 
-static int repair_waits(const struct process *process, int images_fd, struct losses *losses,
+static int repair_waits(const struct source_process *process, int images_fd, struct losses *losses,
 			struct error *err)
 {
 	struct waits waits = { .losses = losses };

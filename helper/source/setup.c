@@ -161,7 +161,7 @@ static void setup_free(struct setup_message *setup)
 
 static int send_setup(const struct setup *ctx, struct setup_message *setup, struct error *err)
 {
-	const struct process *root = tree_root(ctx->tree);
+	const struct source_process *root = tree_root(ctx->tree);
 	const struct vma_list *vmas = &root->mm.vmas;
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	char exe[PATH_MAX];

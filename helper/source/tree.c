@@ -5,11 +5,11 @@
 
 static const char carried_hint[] = "trees of processes are not carried yet";
 
-struct process *tree_add(struct tree *tree, pid_t pid, struct error *err)
+struct source_process *tree_add(struct tree *tree, pid_t pid, struct error *err)
 {
-	struct process **processes = realloc(tree->processes,
+	struct source_process **processes = realloc(tree->processes,
 					     (tree->nr + 1) * sizeof(*processes));
-	struct process *process = processes ? malloc(sizeof(*process)) : NULL;
+	struct source_process *process = processes ? malloc(sizeof(*process)) : NULL;
 
 	if (processes)
 		tree->processes = processes;
@@ -18,13 +18,13 @@ struct process *tree_add(struct tree *tree, pid_t pid, struct error *err)
 		return NULL;
 	}
 	processes[tree->nr++] = process;
-	return process_init(process, pid, ++tree->last_object, err) ? NULL : process;
+	return source_process_init(process, pid, ++tree->last_object, err) ? NULL : process;
 }
 
 void tree_destroy(struct tree *tree)
 {
 	for (size_t i = 0; i < tree->nr; i++) {
-		process_destroy(tree->processes[i]);
+		source_process_destroy(tree->processes[i]);
 		free(tree->processes[i]);
 	}
 	free(tree->processes);

@@ -19,16 +19,16 @@
  * Zeroed is empty. The main thread changes the list, and not once frames are answered.
  */
 struct tree {
-	struct process **processes;
+	struct source_process **processes;
 	size_t nr;
 	uint32_t last_object;
 };
 
 /** tree_add() - process @pid, as it is now. Return: NULL with @err when it cannot be looked at */
-struct process *tree_add(struct tree *tree, pid_t pid, struct error *err);
+struct source_process *tree_add(struct tree *tree, pid_t pid, struct error *err);
 void tree_destroy(struct tree *tree);
 
-static inline struct process *tree_root(const struct tree *tree)
+static inline struct source_process *tree_root(const struct tree *tree)
 {
 	return tree->processes[0];
 }

@@ -68,7 +68,7 @@ static int set_up(void **state)
 	bench->dest = (struct conn){ .fd = pair[1] };
 	*state = bench;
 	for (int i = 0; i < 2; i++) {
-		struct process *process = tree_add(&bench->tree, getpid(), &bench->err);
+		struct source_process *process = tree_add(&bench->tree, getpid(), &bench->err);
 
 		if (!process)
 			return -1;

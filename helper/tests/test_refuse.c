@@ -24,7 +24,7 @@
 struct child {
 	struct migrate_options opts;
 	struct criu_version criu;
-	struct process process;
+	struct source_process process;
 	struct vma_list vmas;
 	struct losses losses;
 	struct inspection look;

@@ -47,7 +47,7 @@ int prctl(int option, ...)
 }
 
 static struct criu_version criu;
-static struct process process;
+static struct source_process process;
 static struct vma_list vmas;
 static struct losses losses;
 static struct inspection look = {

@@ -52,7 +52,7 @@ static void a_process_is_read(void **state)
 	struct tree tree = { 0 };
 	struct error err = { 0 };
 	pid_t pid = start(false);
-	struct process *process = tree_add(&tree, pid, &err);
+	struct source_process *process = tree_add(&tree, pid, &err);
 
 	assert_non_null(process);
 	assert_ptr_equal(process, tree_root(&tree));
@@ -71,7 +71,7 @@ static void each_mm_has_a_name(void **state)
 	pid_t first = start(false), second = start(false);
 	struct tree tree = { 0 };
 	struct error err = { 0 };
-	struct process *one = tree_add(&tree, first, &err), *two = tree_add(&tree, second, &err);
+	struct source_process *one = tree_add(&tree, first, &err), *two = tree_add(&tree, second, &err);
 	struct source_mm *mm;
 	size_t nr = 0;
 
