@@ -26,7 +26,8 @@ static int say_frozen(const struct final *final, struct error *err)
 }
 
 /* Everything that was written since the last round, by the program or in its name. */
-static int send_last_dirty(const struct final *final, struct source_process *process, struct error *err)
+static int send_last_dirty(const struct final *final, struct source_process *process,
+			   struct error *err)
 {
 	struct source_mm *mm = &process->mm;
 
@@ -36,6 +37,8 @@ static int send_last_dirty(const struct final *final, struct source_process *pro
 		return -1;
 	if (final->mode == MODE_POSTCOPY)
 		return 0;
+	if (mm->backend->stands_first && criu_task_add_rseq(&process->task, &mm->dirty, err))
+		return -1;
 	source_mm_filter_dirty(mm, &process->task.vmas);
 	return sender_set(final->sender, mm, FRAME_STALE, &mm->dirty, err);
 }

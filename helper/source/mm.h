@@ -51,7 +51,7 @@ int source_mm_read_vmas(struct source_mm *mm, struct error *err);
 /** source_mm_follow_vmas() - read the mappings again if there are others now (*@changed) */
 int source_mm_follow_vmas(struct source_mm *mm, bool *changed, struct error *err);
 
-/** source_mm_filter_dirty() - forget dirty pages of mappings whose pages are not sent, or of none */
+/** source_mm_filter_dirty() - only pages of mappings whose pages are sent stay dirty */
 void source_mm_filter_dirty(struct source_mm *mm, const struct vma_list *vmas);
 /** source_mm_clear_dirty() - the pages are sent, or the destination knows that it has old ones */
 void source_mm_clear_dirty(struct source_mm *mm);
@@ -82,7 +82,7 @@ uint32_t source_mm_take_unsent(struct source_mm *mm, uint64_t *at, struct splice
 /** source_mm_claim() - the caller sends these pages: nobody else shall */
 void source_mm_claim(struct source_mm *mm, const struct splice_vm_run *runs, uint32_t nr);
 
-/** source_mm_is_sent_as_pages() - the run is in mappings of the frozen program whose pages are sent */
+/** source_mm_is_sent_as_pages() - all mappings of the run, when it stands, are sent as pages */
 bool source_mm_is_sent_as_pages(const struct source_mm *mm, const struct splice_vm_run *run);
 
 #endif

@@ -29,7 +29,8 @@ struct source_process {
  *
  * source_process_destroy() may be called after a failure too.
  */
-int source_process_init(struct source_process *process, pid_t pid, uint32_t object, struct error *err);
+int source_process_init(struct source_process *process, pid_t pid, uint32_t object,
+			struct error *err);
 void source_process_destroy(struct source_process *process);
 
 #endif
