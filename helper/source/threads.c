@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <errno.h>
+#include "base/thread.h"
 #include "source/threads.h"
 
 #define REASON_MS	500	/* the program stands meanwhile */
@@ -36,21 +36,13 @@ static void *urgent_body(void *arg)
 	return NULL;
 }
 
-static int start_thread(pthread_t *thread, void *(*body)(void *), struct threads *threads,
-			bool *has, struct error *err)
-{
-	errno = pthread_create(thread, NULL, body, threads);
-	if (errno)
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot start a thread");
-	*has = true;
-	return 0;
-}
-
 int threads_start(struct threads *threads, struct error *err)
 {
-	return start_thread(&threads->control, control_body, threads, &threads->has_control, err) ||
-	       start_thread(&threads->urgent, urgent_body, threads, &threads->has_urgent, err) ?
-	       -1 : 0;
+	threads->has_control = !thread_start(&threads->control, control_body, threads, err);
+	if (!threads->has_control)
+		return -1;
+	threads->has_urgent = !thread_start(&threads->urgent, urgent_body, threads, err);
+	return threads->has_urgent ? 0 : -1;
 }
 
 void threads_stop(struct threads *threads)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/report.h"
+#include "base/thread.h"
 #include "source/watch.h"
 
 /* The order of the descriptors in a look; the processes of the program are behind them. */
@@ -246,11 +246,8 @@ static void *watch_body(void *arg)
 
 int watch_start(struct watch *watch, struct error *err)
 {
-	errno = pthread_create(&watch->thread, NULL, watch_body, watch);
-	if (errno)
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot start a thread");
-	watch->runs = true;
-	return 0;
+	watch->runs = !thread_start(&watch->thread, watch_body, watch, err);
+	return watch->runs ? 0 : -1;
 }
 
 void watch_stop(struct watch *watch)
