@@ -97,7 +97,7 @@ int final_send(const struct final *final, struct error *err)
 	struct source_mm *mm;
 
 	final->sender->frozen = true;
-	/* of a round that was not announced: they wait there for the list of mappings */
+	/* of a round that was not announced: the destination takes these frames after Maps */
 	final->sender->round = final->round + 1;
 	if (find_pages(final, err) || say_frozen(final, err))
 		return -1;

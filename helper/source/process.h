@@ -25,7 +25,7 @@ struct source_process {
 
 /**
  * source_process_init() - @pid as it is now
- * @object: names its address space in frames
+ * @object: the id of the address space in frames
  *
  * source_process_destroy() may be called after a failure too.
  */

@@ -16,8 +16,8 @@ static void *control_body(void *arg)
 }
 
 /*
- * The destination closes the connection when it has all. Before Started there is no reason to:
- * then its helper is dead, although something else there may keep control open.
+ * The destination closes the urgent connection when it has all pages. A close before Started means
+ * that the destination's helper is dead, although another process may keep control open.
  */
 static void *urgent_body(void *arg)
 {
@@ -26,7 +26,7 @@ static void *urgent_body(void *arg)
 
 	if (requests_serve(&threads->requests, &err) && err.code != CODE_NETWORK)
 		failure_raise(threads->failure, &err);
-	/* control says why, at about the same time */
+	/* control tells the reason at about the same time */
 	mailbox_wait_failure(threads->box, REASON_MS);
 	if (control_phase(threads->links->ctl) < PHASE_STARTED) {
 		error_set(&closed, CODE_NETWORK, NULL,
