@@ -45,7 +45,7 @@ bool failure_raise_unless_committed(struct failure *failure, const struct error 
 	if (fault != MAILBOX_FIRST)
 		return fault == MAILBOX_LATER;
 	tell = !committed && err->code != CODE_NETWORK && err->code != CODE_PEER;
-	/* the answer to COMMIT is worth waiting for */
+	/* after COMMIT the destination's answer is worth waiting for */
 	if (links)
 		link_set_fail(links, tell ? err : NULL, !committed);
 	return true;

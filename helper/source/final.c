@@ -26,7 +26,8 @@ static int say_frozen(const struct final *final, struct error *err)
 }
 
 /* Everything that was written since the last round, by the program or in its name. */
-static int send_last_dirty(const struct final *final, struct source_process *process, struct error *err)
+static int send_last_dirty(const struct final *final, struct source_process *process,
+			   struct error *err)
 {
 	struct source_mm *mm = &process->mm;
 
@@ -96,7 +97,7 @@ int final_send(const struct final *final, struct error *err)
 	struct source_mm *mm;
 
 	final->sender->frozen = true;
-	/* of a round that was not announced: they wait there for the list of mappings */
+	/* of a round that was not announced: the destination takes these frames after Maps */
 	final->sender->round = final->round + 1;
 	if (find_pages(final, err) || say_frozen(final, err))
 		return -1;

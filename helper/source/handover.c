@@ -79,7 +79,7 @@ int handover_run(const struct handover *handover, bool *died, struct error *err)
 	struct error push_err = { 0 }, lost = { 0 };
 
 	enter(handover, "RECORDED");
-	/* a destination that died before it may have said so */
+	/* a destination that died before COMMIT came may have said so */
 	if (send_commit(handover->ctl, &lost))
 		failure_raise(handover->failure, &lost);
 	enter(handover, "SENT");

@@ -369,7 +369,8 @@ static int run(struct source_migration *migration, struct error *err)
 	return code;
 }
 
-static void migration_init(struct source_migration *migration, const struct migrate_options *opts)
+static void source_migration_init(struct source_migration *migration,
+				  const struct migrate_options *opts)
 {
 	migration->opts = opts;
 	migration->choice.mode = opts->mode;
@@ -388,7 +389,7 @@ static void migration_init(struct source_migration *migration, const struct migr
 	failure_init(&migration->failure, &migration->box);
 }
 
-static void migration_destroy(struct source_migration *migration)
+static void source_migration_destroy(struct source_migration *migration)
 {
 	watch_destroy(&migration->watch);
 	threads_stop(&migration->threads);
@@ -411,14 +412,14 @@ int source_migration_run(const struct migrate_options *opts)
 
 	if (!migration)
 		return CODE_INTERNAL;
-	migration_init(migration, opts);
+	source_migration_init(migration, opts);
 	code = run(migration, &err);
 	if (error_is_set(&err))
 		report_error(&err);
 	root = migration->tree.nr ? tree_root(&migration->tree) : NULL;
 	figures_say_result(&migration->figures, &err, opts->pid, root ? root->status.comm : "",
 			   migrate_mode_name(migration->choice.mode), opts->result);
-	migration_destroy(migration);
+	source_migration_destroy(migration);
 	free(migration);
 	return code;
 }

@@ -71,7 +71,8 @@ static void each_mm_has_a_name(void **state)
 	pid_t first = start(false), second = start(false);
 	struct tree tree = { 0 };
 	struct error err = { 0 };
-	struct source_process *one = tree_add(&tree, first, &err), *two = tree_add(&tree, second, &err);
+	struct source_process *one = tree_add(&tree, first, &err);
+	struct source_process *two = tree_add(&tree, second, &err);
 	struct source_mm *mm;
 	size_t nr = 0;
 
