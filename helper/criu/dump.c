@@ -59,6 +59,10 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 	opts.has_track_mem = true;
 	opts.track_mem = from->parent != NULL;
 	opts.parent_img = (char *)from->parent;
+	opts.external = from->externals;
+	opts.n_external = from->nr_externals;
+	opts.has_shell_job = true;
+	opts.shell_job = from->leaves_session;
 	opts.has_tcp_close = true;
 	opts.tcp_close = true;
 	opts.has_tcp_skip_in_flight = true;

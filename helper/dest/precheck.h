@@ -8,16 +8,11 @@
 
 #include <sys/stat.h>
 #include "criu/criu.h"
+#include "dest/precheck_list.h"
 #include "dest/store.h"
 #include "wire/control.h"
 
 #define PRECHECK_MAX_FILES	16384	/* most mapped files that Setup may name */
-
-/** struct refusals - sentences for people */
-struct refusals {
-	char *text[32];
-	size_t nr;
-};
 
 /**
  * precheck_setup() - compare what the source has with what this machine can
@@ -26,7 +21,6 @@ struct refusals {
  */
 void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu,
 		    const char *base, struct refusals *refusals);
-void precheck_free(struct refusals *refusals);
 
 /* What unit tests put something in place of: the look at a file, and how long all of them may take. */
 extern int (*precheck_stat)(const char *path, struct stat *st);

@@ -13,6 +13,8 @@
 #include <unistd.h>
 #include "dest/fdpass.h"
 #include "dest/incoming.h"
+#include "dest/journal.h"
+#include "dest/ptys.h"
 #include "dest/tell.h"
 #include "os/pending.h"
 #include "os/proc.h"
@@ -233,6 +235,14 @@ static int restore_attributes(struct incoming *in, struct error *err)
 	return attributes_send(&in->attributes, in->ctl, err);
 }
 
+static int restore_streams(struct incoming *in, struct error *err)
+{
+	pid_t pid = verify_host_pid(in->init_pid, in->task.pid);
+
+	return pid ? journal_streams_begin(in->attributes.wanted, pid, err) :
+	       error_set(err, CODE_CRIU, NULL, "the restored task is not there");
+}
+
 static int verify(struct incoming *in, struct error *err)
 {
 	pid_t pid;
@@ -277,6 +287,10 @@ int incoming_restore(struct incoming *in, struct error *err)
 	incoming_state(in, "RESTORE");
 	if (prepare_images(in, err) || spawn(in, &rpc_fd, err))
 		return -1;
+	if (ptys_prepare(in->images.images_fd, in->init_pid, err)) {
+		close(rpc_fd);
+		return -1;
+	}
 	place_busy(in->opts->place, BUSY_MS);
 	ret = run_criu(in, rpc_fd, err);
 	place_progress(in->opts->place);
@@ -285,7 +299,7 @@ int incoming_restore(struct incoming *in, struct error *err)
 	if (ret || incoming_wait(in, &in->sync.restored, FINISH_TIMEOUT_MS,
 				 "CRIU's mark that all is restored", err))
 		return -1;
-	if (restore_attributes(in, err))
+	if (restore_attributes(in, err) || restore_streams(in, err))
 		return -1;
 	memory_ready(&in->mem);
 	in->restore_ns = now_ns() - begin;

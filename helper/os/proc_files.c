@@ -12,21 +12,32 @@
 #include <unistd.h>
 #include "os/proc_files.h"
 
-int proc_fd_flags(pid_t pid, int fd)
+/* One number out of a line of fdinfo. */
+static bool fdinfo_read(pid_t pid, int fd, const char *format, unsigned int *number)
 {
 	char path[48], line[64];
-	int flags = -1;
+	bool found = false;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", pid, fd);
 	file = fopen(path, "re");
-	if (!file)
-		return -1;
-	while (flags < 0 && fgets(line, sizeof(line), file))
-		if (sscanf(line, "flags: %o", (unsigned int *)&flags) != 1)
-			flags = -1;
-	fclose(file);
-	return flags;
+	while (file && !found && fgets(line, sizeof(line), file))
+		found = sscanf(line, format, number) == 1;
+	if (file)
+		fclose(file);
+	return found;
+}
+
+int proc_fd_flags(pid_t pid, int fd)
+{
+	unsigned int flags;
+
+	return fdinfo_read(pid, fd, "flags: %o", &flags) ? (int)flags : -1;
+}
+
+bool proc_fd_tty_index(pid_t pid, int fd, unsigned int *number)
+{
+	return fdinfo_read(pid, fd, "tty-index: %u", number);
 }
 
 bool proc_fd_is_on(pid_t pid, int fd, const long *types, size_t nr)

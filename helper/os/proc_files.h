@@ -55,6 +55,8 @@ void proc_links(pid_t except, proc_link_fn fn, void *ctx);
 
 /** proc_fd_flags() - of struct proc_file; -1 when descriptor @fd of @pid is not open */
 int proc_fd_flags(pid_t pid, int fd);
+/** proc_fd_tty_index() - the number of the pty whose master this descriptor is; false: of none */
+bool proc_fd_tty_index(pid_t pid, int fd, unsigned int *number);
 /** proc_fd_is_on() - is the file on a file system of one of @nr types, of statfs()? */
 bool proc_fd_is_on(pid_t pid, int fd, const long *types, size_t nr);
 /** proc_fd_get() - a copy of descriptor @fd of @pid: the same open file; -1 with errno */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <sys/mman.h>
+#include "source/external.h"
 #include "source/limits.h"
 #include "source/outgoing.h"
 #include "source/timerfds.h"
@@ -43,11 +44,20 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 		.watch = outgoing_watch_rpc,
 		.ctx = out,
 		.group = &out->guard.criu,
+		.leaves_session = !out->terminals.leads || out->terminals.nr,
 	};
+	struct externals externals = { 0 };
 	uint64_t begin;
+	int ret;
 
 	if (opts.parent && criu_parent_write(out->dir.parent_fd, out->target.ns_pid, err))
 		return -1;
+	if (externals_find(out, &externals, err)) {
+		externals_free(&externals);
+		return -1;
+	}
+	opts.externals = externals.names;
+	opts.nr_externals = externals.nr;
 	warn_groups(out);
 	report_progress("stopping the program");
 	control_set_lost(out->ctl, out->opts->link_timeout_ms);
@@ -55,7 +65,9 @@ int outgoing_freeze(struct outgoing *out, struct error *err)
 	out->frozen_at_ns = begin;
 	outgoing_limit(out, begin + out->opts->max_frozen_s * 1000000000UL);
 	timerfds_refresh(out->opts->pid);
-	if (criu_dump_start(&opts, &out->dump, err)) {
+	ret = criu_dump_start(&opts, &out->dump, err);
+	externals_free(&externals);
+	if (ret) {
 		figures_thawed(&out->figures, begin);
 		limits_explain(out->opts->pid, err);
 		return -1;

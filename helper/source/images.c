@@ -64,6 +64,7 @@ static int restore_go(struct outgoing *out, uint32_t files, struct error *err)
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
 	struct source_attributes attributes = { 0 };
+	struct reconnect_message reconnect = { 0 };
 	int ret;
 
 	go.files = files;
@@ -74,11 +75,16 @@ static int restore_go(struct outgoing *out, uint32_t files, struct error *err)
 		return -1;
 	ret = source_attributes_read(&attributes, out->opts->pid, &out->guard.group, err);
 	source_attributes_fill(&attributes, &go);
+	if (!ret)
+		ret = reconnects_streams(&out->reconnects, out->opts->pid, &reconnect, err);
+	go.journal_streams = reconnect.stream_list;
+	go.n_journal_streams = reconnect.nr_streams;
 	msg.body_case = MIGRATE__CONTROL__BODY_RESTORE_GO;
 	msg.restore_go = &go;
 	if (!ret)
 		ret = control_send(out->ctl, &msg, err);
 	source_attributes_free(&attributes);
+	reconnect_message_free(&reconnect);
 	return ret;
 }
 

@@ -407,6 +407,8 @@ static void outgoing_destroy(struct outgoing *out)
 	workdir_close(&out->dir);
 	figures_free(&out->figures);
 	losses_free(&out->losses);
+	reconnects_free(&out->reconnects);
+	terminals_free(&out->terminals);
 	mailbox_destroy(&out->box);
 }
 

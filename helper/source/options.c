@@ -44,6 +44,11 @@ static void usage(FILE *to)
 	      "                       An unknown NAME lists the known ones\n"
 	      "  --shared-storage PATH  files there are the same on both machines; can be said\n"
 	      "                       several times\n"
+	      "  --reconnect PATH     connect unix sockets of the program anew to the server with\n"
+	      "                       this path there, or @NAME; can be said several times.\n"
+	      "                       The journal and /dev/log need not be named\n"
+	      "  --replace-tty FILE   let the program write to FILE there instead of its terminal;\n"
+	      "                       /dev/null for nowhere\n"
 	      "  --insecure           take a HOST, loopback too: there is no encryption\n"
 	      "  --images-dir DIR     for CRIU's images, an absolute path, on tmpfs\n"
 	      "                       (/run/migrate-helper, or /dev/shm/migrate-helper)\n"
@@ -121,6 +126,16 @@ static const char *parse_storage(char *path, struct migrate_options *opts)
 	return NULL;
 }
 
+static const char *parse_reconnect(const char *name, struct migrate_options *opts)
+{
+	if ((*name != '/' && *name != '@') || !name[1])
+		return "an absolute path, or @NAME";
+	if (opts->nr_reconnect == RECONNECT_MAX)
+		return "one of at most 32 names";
+	opts->reconnect[opts->nr_reconnect++] = name;
+	return NULL;
+}
+
 /* Return: NULL, or what the value should have been */
 static const char *take(int option, char *value, struct migrate_options *opts)
 {
@@ -159,6 +174,11 @@ static const char *take(int option, char *value, struct migrate_options *opts)
 		return parse_loss(value, &opts->accepted_losses);
 	case 's':
 		return parse_storage(value, opts);
+	case 'c':
+		return parse_reconnect(value, opts);
+	case 'y':
+		opts->replace_tty = value;
+		return *value == '/' ? NULL : "an absolute path";
 	case 'v':
 		opts->verify = true;
 		return NULL;
@@ -187,6 +207,8 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 		{ "link-timeout", required_argument, NULL, 'k' },
 		{ "accept-loss", required_argument, NULL, 'a' },
 		{ "shared-storage", required_argument, NULL, 's' },
+		{ "reconnect", required_argument, NULL, 'c' },
+		{ "replace-tty", required_argument, NULL, 'y' },
 		{ "verify", no_argument, NULL, 'v' },
 		{ "result", required_argument, NULL, 'o' },
 		{ "insecure", no_argument, NULL, 'i' },

@@ -21,8 +21,10 @@
 #include "source/keeper.h"
 #include "source/loss.h"
 #include "source/options.h"
+#include "source/reconnect.h"
 #include "source/sender.h"
 #include "source/stop_rule.h"
+#include "source/terminals.h"
 #include "source/workdir.h"
 #include "wire/conn.h"
 #include "wire/control.h"
@@ -76,6 +78,8 @@ struct outgoing {
 	uint32_t last_round;
 	struct figures figures;
 	struct losses losses;
+	struct reconnects reconnects;
+	struct terminals terminals;
 	struct mailbox box;
 	struct outgoing_sync sync;
 	pthread_t control_thread, watch_thread, urgent_thread;

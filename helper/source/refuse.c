@@ -25,11 +25,6 @@ static void refuse_task(const struct outgoing *out, struct refusals *refusals)
 	if (target->tracer)
 		refuse(refusals, "end the debugger", "process %d is traced by process %d", pid,
 		       target->tracer);
-	if (target->tty)
-		refuse(refusals, "start it with setsid and </dev/null >>file 2>&1",
-		       "process %d has a controlling terminal", pid);
-	else if (target->session != pid)
-		refuse(refusals, "start it with setsid", "process %d is no session leader", pid);
 }
 
 static void refuse_children(struct refusals *refusals, pid_t pid, size_t nr, pid_t child)
@@ -141,7 +136,8 @@ static int refuse_descriptors(struct outgoing *out, struct refusals *refusals, s
 	if (proc_files_read(out->opts->pid, &files, err))
 		return -1;
 	ret = proc_files_each(&files, refuse_descriptor, refusals, err) ||
-	      refuse_unix(out, &files, refusals, err) || find_losses(out, &files, err) ? -1 : 0;
+	      refuse_unix(out, &files, refusals, err) ||
+	      refuse_terminals(out, &files, refusals, err) || find_losses(out, &files, err) ? -1 : 0;
 	proc_files_free(&files);
 	return ret;
 }

@@ -22,6 +22,9 @@ int refuse_pipes(struct outgoing *out, const struct proc_files *files, struct er
 /** refuse_unix() - unix sockets that are connected to those of other processes */
 int refuse_unix(struct outgoing *out, const struct proc_files *files,
 		struct refusals *refusals, struct error *err);
+/** refuse_terminals() - descriptors of terminals of others, the controlling terminal, the session */
+int refuse_terminals(struct outgoing *out, const struct proc_files *files,
+		     struct refusals *refusals, struct error *err);
 /** refuse_sockets() - connections and data in sockets, into the losses */
 int refuse_sockets(struct outgoing *out, const struct proc_files *files, struct error *err);
 /** refuse_sockopts() - options of sockets that CRIU does not carry, into the losses */

@@ -69,7 +69,17 @@ static int repair_timerfds(struct outgoing *out, struct error *err)
 	return 0;
 }
 
+static int repair_files(struct outgoing *out, struct error *err)
+{
+	struct criu_files files = { .replace_tty = out->opts->replace_tty };
+
+	if (!out->terminals.leads && criu_session_repair(out->dir.images_fd, err))
+		return -1;
+	return criu_files_repair(out->dir.images_fd, &files, err);
+}
+
 int outgoing_repair(struct outgoing *out, struct error *err)
 {
-	return repair_waits(out, err) || repair_timerfds(out, err) ? -1 : 0;
+	return repair_waits(out, err) || repair_timerfds(out, err) || repair_files(out, err) ?
+	       -1 : 0;
 }

@@ -18,6 +18,7 @@ struct setup {
 	Migrate__CriuVersion criu;
 	Migrate__Vma *vmas, **vma_list;
 	Migrate__MappedFile *files, **file_list;
+	struct reconnect_message reconnect;
 	char **flags, *flag_text;
 };
 
@@ -130,6 +131,7 @@ static void setup_free(struct setup *setup)
 	free(setup->vma_list);
 	free(setup->files);
 	free(setup->file_list);
+	reconnect_message_free(&setup->reconnect);
 	free(setup->flags);
 	free(setup->flag_text);
 }
@@ -145,6 +147,8 @@ static int send_setup(struct outgoing *out, struct setup *setup, struct error *e
 	if (build_vmas(&out->vmas, &setup->vmas, &setup->vma_list) ||
 	    build_files(&out->vmas, exe, setup) || build_cpu_flags(setup))
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
+	if (reconnects_servers(&out->reconnects, &setup->reconnect, err))
+		return -1;
 	uname(&uts);
 	migrate__criu_version__init(&setup->criu);
 	setup->criu.major = out->criu.major;
@@ -155,6 +159,8 @@ static int send_setup(struct outgoing *out, struct setup *setup, struct error *e
 	setup->msg.threads = out->target.threads;
 	setup->msg.vmas = setup->vma_list;
 	setup->msg.n_vmas = out->vmas.nr;
+	setup->msg.unix_servers = setup->reconnect.server_list;
+	setup->msg.n_unix_servers = setup->reconnect.nr_servers;
 	setup->msg.rss_bytes = out->target.rss_bytes;
 	setup->msg.criu = &setup->criu;
 	setup->msg.kernel = uts.release;

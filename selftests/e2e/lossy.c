@@ -5,7 +5,8 @@
  *	lossy PIDFILE THING[=ARGUMENT]...
  *
  * It sets up each thing, writes its pid to PIDFILE and waits. On SIGUSR1 it opens the file of
- * "late". On SIGUSR2 it accepts one connection of "listener" and answers with a word.
+ * "late". On SIGUSR2 it accepts one connection of "listener" and answers with a word. On SIGHUP it
+ * writes a line to its standard output and to each of its servers.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -19,10 +20,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -32,7 +35,8 @@
 
 static const char *late_path;
 static int listener = -1;
-static volatile sig_atomic_t got_usr1, got_usr2;
+static int servers[4], nr_servers;
+static volatile sig_atomic_t got_usr1, got_usr2, got_hup;
 
 static void must(long ret, const char *what)
 {
@@ -75,6 +79,54 @@ static void outer_pair(const char *arg)
 	must(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), "socketpair");
 	leave_parent(fds[0]);
 	close(fds[1]);
+}
+
+static int connect_unix(const char *path, int type)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, type, 0);
+
+	must(fd, "socket");
+	strncpy(addr.sun_path, path, sizeof(addr.sun_path) - 1);
+	must(connect(fd, (void *)&addr, sizeof(addr)), path);
+	return fd;
+}
+
+static void stream_server(const char *arg)
+{
+	servers[nr_servers++] = connect_unix(arg, SOCK_STREAM);
+}
+
+static void datagram_server(const char *arg)
+{
+	servers[nr_servers++] = connect_unix(arg, SOCK_DGRAM);
+}
+
+/* As systemd connects a unit's output. */
+static void journal(const char *arg)
+{
+	static const char header[] = "the-unit\nlossy.service\n5\n1\n0\n0\n0\n";
+	int fd = connect_unix("/run/systemd/journal/stdout", SOCK_STREAM);
+
+	must(shutdown(fd, SHUT_RD), "shutdown");
+	must(write(fd, header, strlen(header)), "write");
+	must(dup2(fd, 1), "dup2");
+	close(fd);
+}
+
+/* Both ends of a pty; with an argument it is the controlling terminal, too. */
+static void own_pty(const char *arg)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY), slave;
+
+	must(master, "posix_openpt");
+	must(grantpt(master), "grantpt");
+	must(unlockpt(master), "unlockpt");
+	slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+	must(slave, "slave");
+	if (arg)
+		must(ioctl(slave, TIOCSCTTY, 0), "TIOCSCTTY");
+	servers[nr_servers++] = slave;
 }
 
 static void *shared_page(void)
@@ -327,7 +379,8 @@ static const struct {
 	{ "child", child }, { "queue", queue }, { "listener", listen_on }, { "half-closed", half_closed },
 	{ "in-flight", in_flight }, { "datagram", datagram }, { "options", options }, { "events", events },
 	{ "policy", policy }, { "wipe", wipe }, { "lock-all", lock_all }, { "prctls", prctls },
-	{ "ambient", ambient }, { "audit", audit },
+	{ "ambient", ambient }, { "audit", audit }, { "stream", stream_server },
+	{ "datagrams", datagram_server }, { "journal", journal }, { "pty", own_pty },
 };
 
 static void set_thing(char *text)
@@ -348,6 +401,8 @@ static void on_signal(int sig)
 {
 	if (sig == SIGUSR1)
 		got_usr1 = 1;
+	else if (sig == SIGHUP)
+		got_hup = 1;
 	else
 		got_usr2 = 1;
 }
@@ -371,12 +426,25 @@ static void serve_one(void)
 	close(fd);
 }
 
+/* Whatever became of a descriptor, the program goes on. */
+static void say(void)
+{
+	static const char line[] = "still here\n";
+
+	if (write(1, line, strlen(line)) < 0)
+		warn("standard output");
+	for (int i = 0; i < nr_servers; i++)
+		if (write(servers[i], line, strlen(line)) < 0)
+			warn("server %d", i);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2)
 		errx(2, "usage: lossy PIDFILE THING[=ARGUMENT]...");
 	signal(SIGUSR1, on_signal);
 	signal(SIGUSR2, on_signal);
+	signal(SIGHUP, on_signal);
 	for (int i = 2; i < argc; i++)
 		set_thing(argv[i]);
 	/* its errors may have gone to a file that is open for writing */
@@ -388,6 +456,8 @@ int main(int argc, char **argv)
 			file(late_path);
 		if (got_usr2)
 			serve_one();
-		got_usr1 = got_usr2 = 0;
+		if (got_hup)
+			say();
+		got_usr1 = got_usr2 = got_hup = 0;
 	}
 }

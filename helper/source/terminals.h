@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Terminals that the program has from others: they stay here. */
+#ifndef MIGRATE_SOURCE_TERMINALS_H
+#define MIGRATE_SOURCE_TERMINALS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/** struct terminal - one of them; @dev: of its file, as of stat(2) */
+struct terminal {
+	dev_t rdev, dev;
+};
+
+/**
+ * struct terminals - all of them. Zeroed is empty
+ * @leads: the program leads its session, and shares its terminal with nobody
+ */
+struct terminals {
+	struct terminal *items;
+	size_t nr;
+	bool leads;
+};
+
+void terminals_free(struct terminals *terminals);
+
+#endif
