@@ -9,8 +9,8 @@
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include "dest/precheck.h"
+#include "dest/precheck_files.h"
 #include "dest/precheck_sockets.h"
-#include "dest/probe.h"
 #include "os/memory_limit.h"
 #include "os/proc.h"
 
@@ -20,9 +20,6 @@
 #define MAX_VMAS	(1u << 18)
 #define MAX_CPU_FLAGS	4096
 #define MAX_PID		(1 << 22)
-
-int (*precheck_stat)(const char *path, struct stat *st) = stat;
-int precheck_files_ms = 10000;
 
 static void check_criu(const Migrate__CriuVersion *source, const struct criu_version *here,
 		       struct refusals *refusals)
@@ -82,77 +79,6 @@ static void check_cpu(const Migrate__Setup *setup, struct refusals *refusals)
 		       nr, missing, nr > 12 ? " …" : "");
 }
 
-static int compare_paths(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Who could ask for one path with many sizes would learn the size that it has here. */
-static bool are_files_asked_once(const Migrate__Setup *setup)
-{
-	size_t nr = setup->n_files;
-	char **paths = nr > PRECHECK_MAX_FILES ? NULL : calloc(nr + 1, sizeof(*paths));
-	bool once = paths != NULL;
-
-	for (size_t i = 0; i < nr && once; i++) {
-		paths[i] = setup->files[i]->path;
-		once = *paths[i] == '/' && strlen(paths[i]) < PATH_MAX;
-	}
-	if (once)
-		qsort(paths, nr, sizeof(*paths), compare_paths);
-	for (size_t i = 1; i < nr && once; i++)
-		once = strcmp(paths[i - 1], paths[i]);
-	free(paths);
-	return once;
-}
-
-/* Any path of this machine, also one on a file system whose server is gone. */
-static bool is_same_file(const void *ctx, size_t i)
-{
-	const Migrate__Setup *setup = ctx;
-	const Migrate__MappedFile *file = setup->files[i];
-	struct stat st;
-
-	return !precheck_stat(file->path, &st) && S_ISREG(st.st_mode) &&
-	       (uint64_t)st.st_size == file->bytes;
-}
-
-static void compare_files(const Migrate__Setup *setup, bool *same, struct refusals *refusals)
-{
-	size_t nr = setup->n_files;
-	long got = probe_run(is_same_file, setup, same, nr, precheck_files_ms);
-
-	if (got < 0) {
-		precheck_refuse(refusals, "cannot look for the program's files here: %s", strerror(errno));
-		return;
-	}
-	/* a stranger may ask: missing and different are one answer, and no size is told */
-	for (long i = 0; i < got; i++)
-		if (!same[i])
-			precheck_refuse(refusals, "the file %s is mapped by the program, and here is no file of that name and size: install the same version here",
-			       setup->files[i]->path);
-	if ((size_t)got < nr)
-		precheck_refuse(refusals, "the file %s is mapped by the program, and here its file system did not answer within %d s: is its server there?",
-		       setup->files[got]->path, precheck_files_ms / 1000);
-}
-
-static void check_files(const Migrate__Setup *setup, struct refusals *refusals)
-{
-	bool *same;
-
-	if (!are_files_asked_once(setup)) {
-		precheck_refuse(refusals, "the list of mapped files is wrong: at most %d absolute paths, each once, are taken",
-		       PRECHECK_MAX_FILES);
-		return;
-	}
-	same = calloc(setup->n_files + 1, sizeof(*same));
-	if (same)
-		compare_files(setup, same, refusals);
-	else
-		precheck_refuse(refusals, "no memory for a list of %zu files", setup->n_files);
-	free(same);
-}
-
 int precheck_memory(uint64_t bytes, struct error *err)
 {
 	uint64_t available = proc_mem_available(), room;
@@ -202,7 +128,7 @@ void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu
 {
 	check_criu(setup->criu, criu, refusals);
 	check_cpu(setup, refusals);
-	check_files(setup, refusals);
+	precheck_files(setup, refusals);
 	check_room(setup, base, refusals);
 	precheck_servers(setup, refusals);
 	if (setup->pid <= 1 || setup->pid > MAX_PID)

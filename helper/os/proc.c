@@ -92,19 +92,6 @@ int proc_status_read(pid_t pid, struct proc_status *status, struct error *err)
 	return 0;
 }
 
-int proc_exe(pid_t pid, char *path, size_t size, struct error *err)
-{
-	char link[32];
-	ssize_t len;
-
-	snprintf(link, sizeof(link), "/proc/%d/exe", pid);
-	len = readlink(link, path, size - 1);
-	if (len < 0)
-		return error_errno(err, CODE_TARGET, NULL, "cannot read %s", link);
-	path[len] = 0;
-	return 0;
-}
-
 int proc_threads(pid_t pid, proc_task_fn fn, void *ctx, struct error *err)
 {
 	struct dirent *entry;

@@ -29,9 +29,6 @@ struct proc_status {
 
 int proc_status_read(pid_t pid, struct proc_status *status, struct error *err);
 
-/** proc_exe() - path of the program; -1 when it cannot be read */
-int proc_exe(pid_t pid, char *path, size_t size, struct error *err);
-
 /** proc_children() - number of children of all threads; *@first: one of them */
 int proc_children(pid_t pid, size_t *nr, pid_t *first, struct error *err);
 

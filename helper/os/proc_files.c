@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,18 +41,36 @@ bool proc_fd_tty_index(pid_t pid, int fd, unsigned int *number)
 	return fdinfo_read(pid, fd, "tty-index: %u", number);
 }
 
-bool proc_fd_is_on(pid_t pid, int fd, const long *types, size_t nr)
+static bool link_is_on(pid_t pid, const char *what, const long *types, size_t nr)
 {
 	struct statfs fs;
 	char path[48];
 
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, what);
 	if (statfs(path, &fs))
 		return false;
 	for (size_t i = 0; i < nr; i++)
 		if (fs.f_type == types[i])
 			return true;
 	return false;
+}
+
+bool proc_fd_is_on(pid_t pid, int fd, const long *types, size_t nr)
+{
+	char what[16];
+
+	snprintf(what, sizeof(what), "fd/%d", fd);
+	return link_is_on(pid, what, types, nr);
+}
+
+bool proc_link_is_virtual(pid_t pid, const char *what)
+{
+	static const long kernels[] = {
+		PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
+		DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC, BPF_FS_MAGIC, NSFS_MAGIC,
+	};
+
+	return link_is_on(pid, what, kernels, sizeof(kernels) / sizeof(*kernels));
 }
 
 int proc_fd_get(pid_t pid, int fd)

@@ -59,6 +59,11 @@ int proc_fd_flags(pid_t pid, int fd);
 bool proc_fd_tty_index(pid_t pid, int fd, unsigned int *number);
 /** proc_fd_is_on() - is the file on a file system of one of @nr types, of statfs()? */
 bool proc_fd_is_on(pid_t pid, int fd, const long *types, size_t nr);
+/**
+ * proc_link_is_virtual() - is the file one of the kernel's own, without content that is kept?
+ * @what: a link in /proc/@pid, as "fd/7" or "cwd"
+ */
+bool proc_link_is_virtual(pid_t pid, const char *what);
 /** proc_fd_get() - a copy of descriptor @fd of @pid: the same open file; -1 with errno */
 int proc_fd_get(pid_t pid, int fd);
 /** proc_file_is_deleted() - the file has no name any more, and is carried as it is */

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 #include "source/outgoing.h"
+#include "source/setup_files.h"
 #include "base/report.h"
 
 #define REPLY_TIMEOUT_MS	60000
@@ -17,7 +17,7 @@ struct setup {
 	Migrate__Setup msg;
 	Migrate__CriuVersion criu;
 	Migrate__Vma *vmas, **vma_list;
-	Migrate__MappedFile *files, **file_list;
+	struct setup_files files;
 	struct reconnect_message reconnect;
 	char **flags, *flag_text;
 };
@@ -65,47 +65,6 @@ int outgoing_send_maps(struct outgoing *out, const struct vma_list *list, struct
 	return ret;
 }
 
-static bool is_carried_file(const struct vma *vma, struct stat *st)
-{
-	size_t len = strlen(vma->name);
-
-	/* what has no name any more is carried by CRIU */
-	if (vma->anon || vma->name[0] != '/' || !strncmp(vma->name, "/dev/", 5) ||
-	    (len > 10 && !strcmp(vma->name + len - 10, " (deleted)")))
-		return false;
-	return !stat(vma->name, st) && S_ISREG(st->st_mode);
-}
-
-static int build_files(const struct vma_list *list, const char *exe, struct setup *setup)
-{
-	size_t nr = 0;
-
-	setup->files = calloc(list->nr + 1, sizeof(*setup->files));
-	setup->file_list = calloc(list->nr + 1, sizeof(*setup->file_list));
-	if (!setup->files || !setup->file_list)
-		return -1;
-	for (size_t i = 0; i < list->nr; i++) {
-		const struct vma *vma = &list->vmas[i];
-		bool known = false;
-		struct stat st;
-
-		for (size_t j = 0; j < nr && !known; j++)
-			known = !strcmp(setup->files[j].path, vma->name);
-		if (known || !is_carried_file(vma, &st))
-			continue;
-		migrate__mapped_file__init(&setup->files[nr]);
-		setup->files[nr].path = vma->name;
-		setup->files[nr].bytes = st.st_size;
-		setup->files[nr].has_exe = true;
-		setup->files[nr].exe = !strcmp(vma->name, exe);
-		setup->file_list[nr] = &setup->files[nr];
-		nr++;
-	}
-	setup->msg.files = setup->file_list;
-	setup->msg.n_files = nr;
-	return 0;
-}
-
 static int build_cpu_flags(struct setup *setup)
 {
 	size_t nr = 0;
@@ -129,8 +88,7 @@ static void setup_free(struct setup *setup)
 {
 	free(setup->vmas);
 	free(setup->vma_list);
-	free(setup->files);
-	free(setup->file_list);
+	setup_files_free(&setup->files);
 	reconnect_message_free(&setup->reconnect);
 	free(setup->flags);
 	free(setup->flag_text);
@@ -139,14 +97,12 @@ static void setup_free(struct setup *setup)
 static int send_setup(struct outgoing *out, struct setup *setup, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
-	char exe[PATH_MAX];
 	struct utsname uts;
 
-	if (proc_exe(out->opts->pid, exe, sizeof(exe), err))
-		return -1;
-	if (build_vmas(&out->vmas, &setup->vmas, &setup->vma_list) ||
-	    build_files(&out->vmas, exe, setup) || build_cpu_flags(setup))
+	if (build_vmas(&out->vmas, &setup->vmas, &setup->vma_list) || build_cpu_flags(setup))
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
+	if (setup_files_find(out, &setup->files, err))
+		return -1;
 	if (reconnects_servers(&out->reconnects, &setup->reconnect, err))
 		return -1;
 	uname(&uts);
@@ -159,6 +115,8 @@ static int send_setup(struct outgoing *out, struct setup *setup, struct error *e
 	setup->msg.threads = out->target.threads;
 	setup->msg.vmas = setup->vma_list;
 	setup->msg.n_vmas = out->vmas.nr;
+	setup->msg.files = setup->files.list;
+	setup->msg.n_files = setup->files.nr;
 	setup->msg.unix_servers = setup->reconnect.server_list;
 	setup->msg.n_unix_servers = setup->reconnect.nr_servers;
 	setup->msg.rss_bytes = out->target.rss_bytes;

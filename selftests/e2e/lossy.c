@@ -182,6 +182,16 @@ static void appended(const char *arg)
 	must(write(fd, "line\n", 5), arg);
 }
 
+static void open_only(const char *arg)
+{
+	must(open(arg, O_RDONLY | O_NONBLOCK), arg);
+}
+
+static void cwd(const char *arg)
+{
+	must(chdir(arg), arg);
+}
+
 static void late(const char *arg)
 {
 	late_path = arg;
@@ -380,7 +390,7 @@ static const struct {
 	{ "in-flight", in_flight }, { "datagram", datagram }, { "options", options }, { "events", events },
 	{ "policy", policy }, { "wipe", wipe }, { "lock-all", lock_all }, { "prctls", prctls },
 	{ "ambient", ambient }, { "audit", audit }, { "stream", stream_server },
-	{ "datagrams", datagram_server }, { "journal", journal }, { "pty", own_pty },
+	{ "open", open_only }, { "cwd", cwd }, { "datagrams", datagram_server }, { "journal", journal }, { "pty", own_pty },
 };
 
 static void set_thing(char *text)
