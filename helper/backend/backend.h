@@ -12,6 +12,7 @@
 #include <sys/types.h>
 #include <linux/splice_vm.h>
 #include "base/error.h"
+#include "wire/conn.h"
 
 /** enum backend_kind - which backend the user asked for; AUTO: the module where it can be used */
 enum backend_kind { BACKEND_AUTO, BACKEND_MODULE, BACKEND_VMREAD };
@@ -33,7 +34,7 @@ struct backend_hold {
 
 /**
  * struct backend_send - where pages go, for backend_ops.send
- * @sock: a stream socket, blocking; used by one thread at a time
+ * @conn: one thread writes to it at a time
  * @cookie: of the frames
  * @buf: FRAME_MAX_PAGES pages that the backend may use during the call
  * @pages: added to: pages sent
@@ -41,7 +42,7 @@ struct backend_hold {
  * @bytes: added to: bytes sent
  */
 struct backend_send {
-	int sock;
+	const struct conn *conn;
 	uint64_t cookie;
 	void *buf;
 	uint64_t pages, copied, bytes;

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "backend/backend.h"
-#include "pages/page_set.h"
-#include "os/proc.h"
 #include "backend/svm.h"
+#include "os/proc.h"
+#include "pages/page_set.h"
 
 /**
  * struct module - a session of the module
@@ -50,7 +50,7 @@ static int module_send(struct backend *backend, struct backend_send *send,
 		       void *ctx, struct error *err)
 {
 	struct svm_sent sent = { 0 };
-	int ret = svm_send(&module_of(backend)->svm, send->sock, send->cookie, runs, nr_runs, fn,
+	int ret = svm_send(&module_of(backend)->svm, send->conn->fd, send->cookie, runs, nr_runs, fn,
 			   ctx, &sent, err);
 
 	send->pages += sent.pages;

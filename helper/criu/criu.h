@@ -11,10 +11,10 @@
 #include <stdint.h>
 #include <sys/time.h>
 #include <sys/types.h>
+#include "base/error.h"
 #include "os/cgroup.h"
 #include "os/maps.h"
 #include "pages/page_set.h"
-#include "base/error.h"
 
 struct criu_version {
 	int major, minor, sublevel;

@@ -90,7 +90,4 @@ int image_edit(int dir_fd, const char *name, uint32_t magic,
 	       const ProtobufCMessageDescriptor *type, image_edit_fn fn, void *ctx,
 	       struct error *err);
 
-/** image_write_all() - write(), all of it. Return: 0 or -1 with errno */
-int image_write_all(int fd, const void *data, size_t bytes);
-
 #endif

@@ -6,9 +6,9 @@
 #define MIGRATE_DEST_IMAGES_H
 
 #include <stdint.h>
+#include "base/error.h"
 #include "dest/budget.h"
 #include "os/owned_dir.h"
-#include "base/error.h"
 #include "wire/conn.h"
 #include "wire/control.h"
 

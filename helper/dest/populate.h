@@ -2,16 +2,16 @@
 #ifndef MIGRATE_DEST_POPULATE_H
 #define MIGRATE_DEST_POPULATE_H
 
-#include "dest/memory.h"
+#include "dest/mm.h"
 
 /**
  * populate_run() - body of the thread that installs from the mirror
  *
  * Return: 0 when it was stopped, -1 on failure
  */
-int populate_run(struct memory *mem, struct error *err);
+int populate_run(struct mm *mm, struct error *err);
 
 /** populate_stop() - have it end; not from its own thread */
-void populate_stop(struct memory *mem);
+void populate_stop(struct mm *mm);
 
 #endif

@@ -7,8 +7,8 @@
 #define MIGRATE_DEST_PRECHECK_H
 
 #include "criu/criu.h"
+#include "dest/mirror.h"
 #include "dest/precheck_list.h"
-#include "dest/store.h"
 #include "wire/control.h"
 
 /**
@@ -23,10 +23,16 @@ void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu
 int precheck_memory(uint64_t bytes, struct error *err);
 
 /**
+ * precheck_objects() - check the objects that Setup announces: today one address space
+ * Return: 0, or -1 with CODE_PEER
+ */
+int precheck_objects(const Migrate__Setup *setup, struct error *err);
+
+/**
  * precheck_vmas() - check a list of mappings that came over the wire
  * @ranges: those that pages may be sent for; to be freed by the caller
  */
-int precheck_vmas(Migrate__Vma **vmas, size_t nr, struct store_range **ranges,
+int precheck_vmas(Migrate__Vma **vmas, size_t nr, struct mirror_range **ranges,
 		  size_t *nr_ranges, struct error *err);
 
 #endif

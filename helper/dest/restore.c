@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
-#include "dest/fdpass.h"
-#include "dest/incoming.h"
+#include "base/clock.h"
+#include "base/fdpass.h"
 #include "dest/journal.h"
+#include "dest/migration.h"
 #include "dest/ptys.h"
 #include "dest/tell.h"
 #include "os/pending.h"
@@ -24,24 +24,16 @@
 #define FINISH_TIMEOUT_MS	10000
 #define BUSY_MS			600000	/* nothing comes from the source while CRIU works, or memory is compared */
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000UL + now.tv_nsec;
-}
-
 static int read_parent_pages(void *ctx, uint64_t addr, uint64_t nr_pages, void *buf,
 			     struct error *err)
 {
-	return memory_fetch(ctx, addr, nr_pages, buf, err);
+	return mm_fetch(ctx, addr, nr_pages, buf, err);
 }
 
 /* Images as they came, to images that the restore can do with what is here. */
-static int prepare_images(struct incoming *in, struct error *err)
+static int prepare_images(struct migration *in, struct error *err)
 {
-	struct criu_pages pages = { .read = read_parent_pages, .ctx = &in->mem };
+	struct criu_pages pages = { .read = read_parent_pages, .ctx = &in->mm };
 	struct page_set lazy;
 	int ret;
 
@@ -58,16 +50,16 @@ static int prepare_images(struct incoming *in, struct error *err)
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
 	ret = criu_rewrite(in->images.images_fd, &in->task, &pages, &lazy, err);
 	if (!ret)
-		ret = memory_seal(&in->mem, &lazy, err);
+		ret = mm_seal(&in->mm, &lazy, err);
 	page_set_destroy(&lazy);
 	return ret;
 }
 
-static int spawn(struct incoming *in, int *rpc_fd, struct error *err)
+static int spawn(struct migration *in, int *rpc_fd, struct error *err)
 {
 	int handle;
 
-	if (keeper_hold(in->keeper, in->mem.store.fd, &handle, err) ||
+	if (keeper_hold(in->keeper, in->mm.mirror.fd, &handle, err) ||
 	    keeper_spawn(in->keeper, in->task.pid, rpc_fd, &in->init_pid, err))
 		return -1;
 	in->init_fd = syscall(SYS_pidfd_open, in->init_pid, 0);
@@ -76,7 +68,7 @@ static int spawn(struct incoming *in, int *rpc_fd, struct error *err)
 	return 0;
 }
 
-void incoming_plan_group(struct incoming *in)
+void migration_plan_group(struct migration *in)
 {
 	char name[NAME_MAX];
 
@@ -88,13 +80,13 @@ void incoming_plan_group(struct incoming *in)
 
 static int hold_tasks(void *ctx, struct error *err)
 {
-	struct incoming *in = ctx;
+	struct migration *in = ctx;
 
 	return criu_hold_tasks(&in->group, err);
 }
 
 /* A failure shuts @cancel down. CRIU's own socket stays: a hang-up would let the tasks go. */
-static int watch_criu(struct incoming *in, int cancel, struct error *err)
+static int watch_criu(struct migration *in, int cancel, struct error *err)
 {
 	int ret;
 
@@ -108,7 +100,7 @@ static int watch_criu(struct incoming *in, int cancel, struct error *err)
 }
 
 /* @criu_err: what CRIU itself, or its log, says; NULL when it has not failed */
-static void unwatch_criu(struct incoming *in, const struct error *criu_err)
+static void unwatch_criu(struct migration *in, const struct error *criu_err)
 {
 	mailbox_lock(&in->box);
 	in->sync.rpc_fd = -1;
@@ -118,7 +110,7 @@ static void unwatch_criu(struct incoming *in, const struct error *criu_err)
 	mailbox_unlock(&in->box);
 }
 
-static int run_criu(struct incoming *in, int rpc_fd, struct error *err)
+static int run_criu(struct migration *in, int rpc_fd, struct error *err)
 {
 	struct criu_restore_opts opts = {
 		.images_dir_fd = in->images.images_fd, .work_dir_fd = in->images.work_fd,
@@ -149,7 +141,7 @@ static const char hint_limits[] =
 	"look at its limits (prlimit --pid PID) and at the memory of this machine";
 
 /* A signal that came here, of a fault or a limit: the source's copy goes on without it. */
-static int check_pending(const struct incoming *in, pid_t pid, struct error *err)
+static int check_pending(const struct migration *in, pid_t pid, struct error *err)
 {
 	uint64_t mask;
 	int sig;
@@ -165,7 +157,7 @@ static int check_pending(const struct incoming *in, pid_t pid, struct error *err
 }
 
 /* CRIU has ended and the tasks stand frozen. Return: 0 when they can be started */
-static int check_tasks(struct incoming *in, struct error *err)
+static int check_tasks(struct migration *in, struct error *err)
 {
 	size_t nr;
 	pid_t *pids;
@@ -185,14 +177,14 @@ static int check_tasks(struct incoming *in, struct error *err)
 	return ret;
 }
 
-static int fetch_all(struct incoming *in, struct error *err)
+static int fetch_all(struct migration *in, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__FetchAll fetch = MIGRATE__FETCH_ALL__INIT;
 
 	msg.body_case = MIGRATE__CONTROL__BODY_FETCH_ALL;
 	msg.fetch_all = &fetch;
-	if (control_send(in->ctl, &msg, err) || incoming_start_populate(in, err))
+	if (control_send(in->ctl, &msg, err) || migration_start_populate(in, err))
 		return -1;
 	while (!in->verify.complete) {
 		Migrate__Control *got = mailbox_expect(&in->box, MIGRATE__CONTROL__BODY_DIGESTS, -1,
@@ -209,22 +201,22 @@ static int fetch_all(struct incoming *in, struct error *err)
 	return 0;
 }
 
-static int wait_memory(struct incoming *in, struct error *err)
+static int wait_memory(struct migration *in, struct error *err)
 {
-	struct memory *mem = &in->mem;
+	struct mm *mm = &in->mm;
 	bool done;
 
-	memory_lock(mem);
-	while (!memory_done(mem) && !mem->failed)
-		pthread_cond_wait(&mem->changed, &mem->lock);
-	done = memory_done(mem);
-	memory_unlock(mem);
+	mm_lock(mm);
+	while (!mm_done(mm) && !mm->failed)
+		pthread_cond_wait(&mm->changed, &mm->lock);
+	done = mm_done(mm);
+	mm_unlock(mm);
 	if (mailbox_failed(&in->box, err))
 		return -1;
 	return done ? 0 : error_set(err, CODE_INTERNAL, NULL, "memory is not complete");
 }
 
-static int restore_attributes(struct incoming *in, struct error *err)
+static int restore_attributes(struct migration *in, struct error *err)
 {
 	pid_t pid = verify_host_pid(in->init_pid, in->task.pid);
 
@@ -235,7 +227,7 @@ static int restore_attributes(struct incoming *in, struct error *err)
 	return attributes_send(&in->attributes, in->ctl, err);
 }
 
-static int restore_streams(struct incoming *in, struct error *err)
+static int restore_streams(struct migration *in, struct error *err)
 {
 	pid_t pid = verify_host_pid(in->init_pid, in->task.pid);
 
@@ -243,7 +235,7 @@ static int restore_streams(struct incoming *in, struct error *err)
 	       error_set(err, CODE_CRIU, NULL, "the restored task is not there");
 }
 
-static int verify(struct incoming *in, struct error *err)
+static int verify(struct migration *in, struct error *err)
 {
 	pid_t pid;
 
@@ -253,7 +245,7 @@ static int verify(struct incoming *in, struct error *err)
 	if (!pid)
 		return error_set(err, CODE_CRIU, NULL, "the restored task is not there");
 	place_busy(in->opts->place, BUSY_MS);
-	if (verify_task(&in->verify, pid, &in->task, &in->mem.populated, &in->group,
+	if (verify_task(&in->verify, pid, &in->task, &in->mm.populated, &in->group,
 			&in->verified_pages, err))
 		return -1;
 	place_progress(in->opts->place);
@@ -262,7 +254,7 @@ static int verify(struct incoming *in, struct error *err)
 	return 0;
 }
 
-static int say_ready(struct incoming *in, struct error *err)
+static int say_ready(struct migration *in, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__Ready ready = MIGRATE__READY__INIT;
@@ -272,19 +264,19 @@ static int say_ready(struct incoming *in, struct error *err)
 	ready.verified_pages = in->verified_pages;
 	msg.body_case = MIGRATE__CONTROL__BODY_READY;
 	msg.ready = &ready;
-	incoming_state(in, "READY");
+	migration_state(in, "READY");
 	return control_send(in->ctl, &msg, err);
 }
 
-int incoming_restore(struct incoming *in, struct error *err)
+int migration_restore(struct migration *in, struct error *err)
 {
-	uint64_t begin = now_ns();
+	uint64_t begin = clock_now_ns();
 	int rpc_fd = -1, ret;
 
-	if (incoming_wait(in, &in->sync.final, FINAL_TIMEOUT_MS, "the end of the lists of pages",
+	if (migration_wait(in, &in->sync.final, FINAL_TIMEOUT_MS, "the end of the lists of pages",
 			  err))
 		return -1;
-	incoming_state(in, "RESTORE");
+	migration_state(in, "RESTORE");
 	if (prepare_images(in, err) || spawn(in, &rpc_fd, err))
 		return -1;
 	if (ptys_prepare(in->images.images_fd, in->init_pid, err)) {
@@ -296,13 +288,13 @@ int incoming_restore(struct incoming *in, struct error *err)
 	place_progress(in->opts->place);
 	close(rpc_fd);
 	/* the marker came before CRIU ended; each userfaultfd was held before it was attached */
-	if (ret || incoming_wait(in, &in->sync.restored, FINISH_TIMEOUT_MS,
+	if (ret || migration_wait(in, &in->sync.restored, FINISH_TIMEOUT_MS,
 				 "CRIU's mark that all is restored", err))
 		return -1;
 	if (restore_attributes(in, err) || restore_streams(in, err))
 		return -1;
-	memory_ready(&in->mem);
-	in->restore_ns = now_ns() - begin;
+	mm_ready(&in->mm);
+	in->restore_ns = clock_now_ns() - begin;
 	cost_keep(COST_RESTORE, in->restore_ns);
 	if (in->setup->verify && verify(in, err))
 		return -1;

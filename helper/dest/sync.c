@@ -5,21 +5,21 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-#include "dest/incoming.h"
+#include "base/clock.h"
+#include "dest/migration.h"
 #include "dest/populate.h"
 #include "dest/tell.h"
-#include "wire/deadline.h"
 
 #define GATE_TIMEOUT_MS	30000
 #define REASON_MS	1000
 
-void incoming_sync_init(struct incoming *in)
+void migration_sync_init(struct migration *in)
 {
 	mailbox_init(&in->box, "the source");
 	in->sync.rpc_fd = -1;
 }
 
-void incoming_fail(struct incoming *in, const struct error *err)
+void migration_fail(struct migration *in, const struct error *err)
 {
 	bool first, wake;
 
@@ -33,17 +33,17 @@ void incoming_fail(struct incoming *in, const struct error *err)
 		return;
 	/* after COMMIT what is here goes on to be installed */
 	if (wake)
-		memory_fail(&in->mem);
+		mm_fail(&in->mm);
 	if (in->ctl)
 		control_hurry(in->ctl);
 }
 
-void incoming_state(struct incoming *in, const char *state)
+void migration_state(struct migration *in, const char *state)
 {
 	mailbox_wait_failure(&in->box, report_state_begin(state));
 }
 
-int incoming_wait(struct incoming *in, const bool *flag, int timeout_ms, const char *what,
+int migration_wait(struct migration *in, const bool *flag, int timeout_ms, const char *what,
 		  struct error *err)
 {
 	int ret = mailbox_wait(&in->box, flag, timeout_ms, err);
@@ -52,27 +52,27 @@ int incoming_wait(struct incoming *in, const bool *flag, int timeout_ms, const c
 					  what, timeout_ms);
 }
 
-int incoming_commit(struct incoming *in, struct error *err)
+int migration_commit(struct migration *in, struct error *err)
 {
 	return mailbox_commit(&in->box, CODE_NETWORK, err);
 }
 
 static void *control_body(void *arg)
 {
-	struct incoming *in = arg;
+	struct migration *in = arg;
 	struct error err = { 0 };
 
 	mailbox_receive(&in->box, in->ctl, &err);
-	incoming_fail(in, &err);
+	migration_fail(in, &err);
 	mailbox_hang_up(&in->box);
 	return NULL;
 }
 
 static int gate(void *ctx, uint32_t round, struct error *err)
 {
-	struct incoming *in = ctx;
+	struct migration *in = ctx;
 	struct mailbox *box = &in->box;
-	struct timespec until = deadline_in(CLOCK_MONOTONIC, GATE_TIMEOUT_MS);
+	struct timespec until = clock_in_ms(CLOCK_MONOTONIC, GATE_TIMEOUT_MS);
 	bool in_time = true;
 	int ret = 0;
 
@@ -93,7 +93,7 @@ static int gate(void *ctx, uint32_t round, struct error *err)
 
 static int ack_round(void *ctx, uint32_t round, struct error *err)
 {
-	struct incoming *in = ctx;
+	struct migration *in = ctx;
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__RoundAck ack = MIGRATE__ROUND_ACK__INIT;
 
@@ -109,7 +109,7 @@ static int ack_round(void *ctx, uint32_t round, struct error *err)
 
 static int ack_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
 {
-	struct incoming *in = ctx;
+	struct migration *in = ctx;
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__FinalAck ack = MIGRATE__FINAL_ACK__INIT;
 
@@ -127,22 +127,22 @@ static int ack_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
 	return 0;
 }
 
-static void receive_body(struct incoming *in, struct receiver *receiver)
+static void receive_body(struct migration *in, struct receiver *receiver)
 {
 	struct error err = { 0 };
 
-	if (!receive_run(receiver, &err))
+	if (!receiver_run(receiver, &err))
 		error_set(&err, CODE_NETWORK, NULL, "the source closed the %s connection",
 			  receiver->urgent ? "urgent" : "memory");
 	/* the source says why on control, at about the time when it closes the others */
 	if (err.code == CODE_NETWORK)
 		mailbox_wait_failure(&in->box, REASON_MS);
-	incoming_fail(in, &err);
+	migration_fail(in, &err);
 }
 
 static void *memory_body(void *arg)
 {
-	struct incoming *in = arg;
+	struct migration *in = arg;
 
 	receive_body(in, &in->memory);
 	return NULL;
@@ -150,7 +150,7 @@ static void *memory_body(void *arg)
 
 static void *urgent_body(void *arg)
 {
-	struct incoming *in = arg;
+	struct migration *in = arg;
 
 	receive_body(in, &in->urgent);
 	return NULL;
@@ -158,23 +158,23 @@ static void *urgent_body(void *arg)
 
 static void *fault_body(void *arg)
 {
-	struct incoming *in = arg;
+	struct migration *in = arg;
 
-	fault_run(&in->fault);
+	faults_run(&in->faults);
 	return NULL;
 }
 
 static void *populate_body(void *arg)
 {
-	struct incoming *in = arg;
+	struct migration *in = arg;
 	struct error err = { 0 };
 
-	if (populate_run(&in->mem, &err))
-		incoming_fail(in, &err);
+	if (populate_run(&in->mm, &err))
+		migration_fail(in, &err);
 	return NULL;
 }
 
-static int start_thread(pthread_t *thread, void *(*body)(void *), struct incoming *in, bool *has,
+static int start_thread(pthread_t *thread, void *(*body)(void *), struct migration *in, bool *has,
 		 struct error *err)
 {
 	errno = pthread_create(thread, NULL, body, in);
@@ -184,14 +184,14 @@ static int start_thread(pthread_t *thread, void *(*body)(void *), struct incomin
 	return 0;
 }
 
-int incoming_start_control(struct incoming *in, struct error *err)
+int migration_start_control(struct migration *in, struct error *err)
 {
 	return start_thread(&in->control_thread, control_body, in, &in->has_control, err);
 }
 
-int incoming_start_receivers(struct incoming *in, struct error *err)
+int migration_start_receivers(struct migration *in, struct error *err)
 {
-	struct receive_hooks hooks = {
+	struct receiver_hooks hooks = {
 		.gate = gate, .round = ack_round, .final = ack_final, .ctx = in,
 	};
 	bool has_memory = false;
@@ -202,40 +202,40 @@ int incoming_start_receivers(struct incoming *in, struct error *err)
 		return -1;
 	if (!start_thread(&in->memory_thread, memory_body, in, &has_memory, err))
 		return 0;
-	shutdown(in->urgent.fd, SHUT_RDWR);
+	conn_shutdown(&in->urgent_conn);
 	pthread_join(in->urgent_thread, NULL);
 	in->has_receivers = false;
 	return -1;
 }
 
-int incoming_start_fault(struct incoming *in, struct error *err)
+int migration_start_fault(struct migration *in, struct error *err)
 {
 	return start_thread(&in->fault_thread, fault_body, in, &in->has_fault, err);
 }
 
-int incoming_start_populate(struct incoming *in, struct error *err)
+int migration_start_populate(struct migration *in, struct error *err)
 {
 	if (in->has_populate)
 		return 0;
 	return start_thread(&in->populate_thread, populate_body, in, &in->has_populate, err);
 }
 
-void incoming_stop_threads(struct incoming *in)
+void migration_stop_threads(struct migration *in)
 {
 	mailbox_close(&in->box);
 	if (in->has_receivers) {
-		shutdown(in->memory.fd, SHUT_RDWR);
-		shutdown(in->urgent.fd, SHUT_RDWR);
+		conn_shutdown(&in->memory_conn);
+		conn_shutdown(&in->urgent_conn);
 		pthread_join(in->memory_thread, NULL);
 		pthread_join(in->urgent_thread, NULL);
 	}
 	if (in->has_populate) {
-		populate_stop(&in->mem);
+		populate_stop(&in->mm);
 		pthread_join(in->populate_thread, NULL);
 	}
 	if (in->has_fault) {
-		atomic_store(&in->fault.stop, true);
-		memory_kick(&in->mem);
+		atomic_store(&in->faults.stop, true);
+		mm_kick(&in->mm);
 		pthread_join(in->fault_thread, NULL);
 	}
 	in->has_receivers = false;

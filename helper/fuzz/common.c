@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "fuzz/common.h"
 #include "base/report.h"
+#include "fuzz/common.h"
 
 #define PIPE_BYTES	(1 << 20)	/* what a socket takes before it is read */
 #define FDS_LOOKED_AT	128
@@ -26,7 +26,7 @@ static int watch(void *ctx, struct space *space, bool on, struct error *err)
 	return 0;
 }
 
-const struct memory_hooks fuzz_memory_hooks = {
+const struct mm_hooks fuzz_mm_hooks = {
 	.hold = hold, .release = release, .watch = watch,
 };
 

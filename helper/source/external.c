@@ -14,10 +14,11 @@ static int add_name(struct externals *externals, char *name, struct error *err)
 	       error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of sockets");
 }
 
-static int name_all(const struct outgoing *out, struct externals *externals, struct error *err)
+static int name_all(const struct attached *attached, struct externals *externals,
+		    struct error *err)
 {
-	const struct reconnects *reconnects = &out->reconnects;
-	const struct terminals *terminals = &out->terminals;
+	const struct reconnects *reconnects = &attached->reconnects;
+	const struct terminals *terminals = &attached->terminals;
 	char *name;
 	int ret = 0;
 
@@ -32,22 +33,19 @@ static int name_all(const struct outgoing *out, struct externals *externals, str
 						   (uint64_t)terminals->items[i].rdev,
 						   (uint64_t)terminals->items[i].dev) < 0 ?
 					  NULL : name, err);
+	externals->leaves_session = !terminals->leads || terminals->nr;
 	return ret;
 }
 
-int externals_find(struct outgoing *out, struct externals *externals, struct error *err)
+int externals_find(const struct inspection *terms, struct source_process *process,
+		   struct externals *externals, struct error *err)
 {
 	struct refusals refusals = { 0 };
-	struct proc_files files;
-	int ret;
 
-	if (proc_files_read(out->opts->pid, &files, err))
+	if (refuse_attached(terms, process, &refusals, err) ||
+	    refusals_end(&refusals, process->pid, err))
 		return -1;
-	ret = refuse_unix(out, &files, &refusals, err) ||
-	      refuse_terminals(out, &files, &refusals, err) ||
-	      refusals_end(&refusals, out->opts->pid, err) ? -1 : 0;
-	proc_files_free(&files);
-	return ret ? ret : name_all(out, externals, err);
+	return name_all(&process->attached, externals, err);
 }
 
 void externals_free(struct externals *externals)

@@ -2,21 +2,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include "source/figures.h"
+#include "base/clock.h"
 #include "base/report.h"
+#include "source/figures.h"
 
 #define MIB(bytes)	((bytes) / 1048576.0)
 #define SECONDS(ns)	((ns) / 1e9)
 #define PAGE		4096
-
-uint64_t figures_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000UL + ts.tv_nsec;
-}
 
 int figures_add_round(struct figures *figures, const struct round_figures *round,
 		      struct error *err)
@@ -147,7 +139,7 @@ static void print_result(const struct figures *figures)
 void figures_thawed(struct figures *figures, uint64_t frozen_at_ns)
 {
 	if (frozen_at_ns && !figures->frozen_ns)
-		figures->frozen_ns = figures_now() - frozen_at_ns;
+		figures->frozen_ns = clock_now_ns() - frozen_at_ns;
 }
 
 void figures_say_result(struct figures *figures, const struct error *err, int pid,
@@ -156,7 +148,7 @@ void figures_say_result(struct figures *figures, const struct error *err, int pi
 	json_t *result;
 
 	if (!figures->total_ns)
-		figures->total_ns = figures_now() - figures->started_ns;
+		figures->total_ns = clock_now_ns() - figures->started_ns;
 	result = result_json(figures, err);
 	json_object_set_new(result, "pid", json_integer(pid));
 	json_object_set_new(result, "comm", report_text(comm));

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "source/loss.h"
 #include "base/error.h"
+#include "source/loss.h"
 
 /**
  * struct round_figures - one round of pre-copy
@@ -48,8 +48,6 @@ struct figures {
 	uint64_t rounds_stood_ns;
 };
 
-uint64_t figures_now(void);
-
 int figures_add_round(struct figures *figures, const struct round_figures *round,
 		      struct error *err);
 /** figures_say_round() - its line and its event, when @dirty_pages is known */
@@ -57,7 +55,7 @@ void figures_say_round(const struct round_figures *round);
 
 /**
  * figures_thawed() - the program goes on here: note for how long it stood
- * @frozen_at_ns: figures_now() when it was stopped; 0: it never was
+ * @frozen_at_ns: clock_now_ns() when it was stopped; 0: it never was
  */
 void figures_thawed(struct figures *figures, uint64_t frozen_at_ns);
 

@@ -16,6 +16,7 @@
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "os/fds.h"
 #include "source/keeper.h"
 
@@ -62,14 +63,6 @@ struct kept {
 	int sock, lock_fd, guard_lock_fd, helper_fd;
 	uint64_t until_ns;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000UL + now.tv_nsec;
-}
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
@@ -140,7 +133,7 @@ static bool kept_request(struct kept *kept, struct keeper_msg *msg)
 	switch (msg->op) {
 	case OP_GUARD:
 		/* the helper looks at the clock itself, and is the first to act */
-		kept->until_ns = now_ns() + (msg->limit_ms + HELPER_GRACE_MS) * 1000000UL;
+		kept->until_ns = clock_now_ns() + (msg->limit_ms + HELPER_GRACE_MS) * 1000000UL;
 		kept_guard(kept, &msg->err);
 		break;
 	case OP_UNGUARD:
@@ -234,7 +227,7 @@ static void end_helper(struct kept *kept)
 static bool kept_receive(struct kept *kept, struct keeper_msg *msg)
 {
 	struct pollfd pfd = { .fd = kept->sock, .events = POLLIN };
-	uint64_t now = now_ns();
+	uint64_t now = clock_now_ns();
 	int ret, left_ms = -1;
 
 	if (kept->until_ns)

@@ -7,8 +7,8 @@
 #define MIGRATE_SOURCE_KEEPER_H
 
 #include <stdbool.h>
-#include "source/record.h"
 #include "base/error.h"
+#include "source/record.h"
 
 struct source_keeper;
 

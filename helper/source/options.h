@@ -40,9 +40,12 @@ struct migrate_options {
 	bool verify, insecure, json;
 };
 
-/** migrate_options_parse() - returns -1 to go on, else the exit status */
-int migrate_options_parse(int argc, char **argv, struct migrate_options *opts);
-
 const char *migrate_mode_name(enum migrate_mode mode);
+
+/** migrate_mode_find() - by its name; -1: there is no such mode */
+int migrate_mode_find(const char *name);
+
+/** source_migration_run() - move one program away, as @opts say. Return: enum exit_code */
+int source_migration_run(const struct migrate_options *opts);
 
 #endif

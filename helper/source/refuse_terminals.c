@@ -23,7 +23,7 @@
  * @name: of the first of these
  */
 struct terminal_walk {
-	struct outgoing *out;
+	struct inspection *look;
 	unsigned int *own;
 	size_t nr_own, nr_fds;
 	char fds[64], name[64];
@@ -55,7 +55,7 @@ static bool is_own_number(const struct terminal_walk *walk, unsigned int number)
 /* Is the controlling terminal, if there is one, a pty of the program's own? */
 static bool controlled_by_own(const struct terminal_walk *walk)
 {
-	dev_t tty = walk->out->target.tty;
+	dev_t tty = walk->look->process->status.tty;
 
 	return is_pts(tty) && is_own_number(walk, minor(tty));
 }
@@ -111,43 +111,44 @@ static int take_foreign(void *ctx, const struct proc_file *file, struct error *e
 	if (walk->nr_fds <= 8)
 		snprintf(walk->fds + len, sizeof(walk->fds) - len, "%s%d", len ? ", " : "",
 			 file->fd);
-	return terminals_add(&walk->out->terminals, &file->st, err);
+	return terminals_add(&walk->look->attached->terminals, &file->st, err);
 }
 
 static void sort_out(struct terminal_walk *walk, struct refusals *refusals)
 {
-	struct outgoing *out = walk->out;
+	struct inspection *look = walk->look;
 	bool many = walk->nr_fds > 1;
-	pid_t pid = out->opts->pid;
+	pid_t pid = look->process->pid;
 
-	if (walk->nr_fds && out->opts->replace_tty)
-		losses_add(&out->losses, LOSS_TERMINAL, "descriptor%s %s, of %s: %s there",
-			   many ? "s" : "", walk->fds, walk->name, out->opts->replace_tty);
+	if (walk->nr_fds && look->opts->replace_tty)
+		losses_add(look->losses, LOSS_TERMINAL, "descriptor%s %s, of %s: %s there",
+			   many ? "s" : "", walk->fds, walk->name, look->opts->replace_tty);
 	else if (walk->nr_fds)
 		refuse(refusals,
 		       "--replace-tty FILE lets the program write to FILE there instead, --replace-tty /dev/null to nowhere",
 		       "descriptor%s %s%s of process %d %s of the terminal %s", many ? "s" : "",
 		       walk->fds, walk->nr_fds > 8 ? " …" : "", pid, many ? "are" : "is",
 		       walk->name);
-	else if (out->target.tty && !controlled_by_own(walk))
-		losses_add(&out->losses, LOSS_TERMINAL, "its controlling terminal");
-	if (out->target.session != pid)
-		losses_add(&out->losses, LOSS_SESSION, "it leaves session %d", out->target.session);
+	else if (look->process->status.tty && !controlled_by_own(walk))
+		losses_add(look->losses, LOSS_TERMINAL, "its controlling terminal");
+	if (look->process->status.session != pid)
+		losses_add(look->losses, LOSS_SESSION, "it leaves session %d", look->process->status.session);
 }
 
-int refuse_terminals(struct outgoing *out, const struct proc_files *files,
+int refuse_terminals(struct inspection *look, const struct proc_files *files,
 		     struct refusals *refusals, struct error *err)
 {
-	struct terminal_walk walk = { .out = out };
+	struct terminal_walk walk = { .look = look };
 	int ret;
 
-	terminals_free(&out->terminals);
-	losses_renew(&out->losses, 1UL << LOSS_TERMINAL | 1UL << LOSS_SESSION);
+	terminals_free(&look->attached->terminals);
+	losses_renew(look->losses, 1UL << LOSS_TERMINAL | 1UL << LOSS_SESSION);
 	ret = proc_files_each(files, take_master, &walk, err) ||
 	      proc_files_each(files, take_foreign, &walk, err) ? -1 : 0;
 	if (!ret)
 		sort_out(&walk, refusals);
-	out->terminals.leads = out->target.session == out->opts->pid;
+	look->attached->terminals.file = look->opts->replace_tty;
+	look->attached->terminals.leads = look->process->status.session == look->process->pid;
 	free(walk.own);
 	return ret;
 }

@@ -125,7 +125,7 @@ static bool is_to_reconnect(const struct migrate_options *opts, const char *name
 }
 
 /* The journal and the log keep nothing of a connection, so nothing is lost with it. */
-static int end_reconnect(struct outgoing *out, const struct unix_end *end, struct error *err)
+static int end_reconnect(struct inspection *look, const struct unix_end *end, struct error *err)
 {
 	struct reconnect item = {
 		.ino = end->ino, .peer = end->peer, .fd = end->fd, .type = end->type,
@@ -133,10 +133,10 @@ static int end_reconnect(struct outgoing *out, const struct unix_end *end, struc
 	bool whole = reconnect_is_log(end->name) && !end->unread;
 
 	strcpy(item.name, end->name);
-	losses_add_as(&out->losses, LOSS_RECONNECTED, whole ? LOSS_REPAIRED : LOSS_WARNED,
+	losses_add_as(look->losses, LOSS_RECONNECTED, whole ? LOSS_REPAIRED : LOSS_WARNED,
 		      end->unread ? "descriptor %d, to %s, with %u bytes that were not read yet" :
 		      "descriptor %d, to %s", end->fd, end->name, end->unread);
-	return reconnects_add(&out->reconnects, &item, err);
+	return reconnects_add(&look->attached->reconnects, &item, err);
 }
 
 /* A socket whose peer is the program's too moves with it. */
@@ -150,7 +150,7 @@ static void drop_inner(struct unix_ends *all)
 	}
 }
 
-static int ends_sort_out(struct outgoing *out, struct unix_ends *all, struct refusals *refusals,
+static int ends_sort_out(struct inspection *look, struct unix_ends *all, struct refusals *refusals,
 			 struct error *err)
 {
 	int ret = 0;
@@ -158,35 +158,35 @@ static int ends_sort_out(struct outgoing *out, struct unix_ends *all, struct ref
 	for (size_t i = 0; i < all->nr && !ret; i++) {
 		struct unix_end *end = &all->ends[i];
 
-		if (!end->peer || !is_to_reconnect(out->opts, end->name))
+		if (!end->peer || !is_to_reconnect(look->opts, end->name))
 			continue;
-		ret = end_reconnect(out, end, err);
+		ret = end_reconnect(look, end, err);
 		end->peer = 0;
 		all->outer--;
 	}
 	if (!ret && all->outer)
-		proc_links(out->opts->pid, look_outside, all);
+		proc_links(look->process->pid, look_outside, all);
 	for (size_t i = 0; i < all->nr && !ret; i++)
 		if (all->ends[i].peer)
 			end_refuse(&all->ends[i], refusals);
 	return ret;
 }
 
-int refuse_unix(struct outgoing *out, const struct proc_files *files,
+int refuse_unix(struct inspection *look, const struct proc_files *files,
 		struct refusals *refusals, struct error *err)
 {
 	struct unix_ends all = { 0 };
 	int ret = proc_files_each(files, take_socket, &all, err);
 
-	reconnects_free(&out->reconnects);
-	losses_renew(&out->losses, 1UL << LOSS_RECONNECTED);
+	reconnects_free(&look->attached->reconnects);
+	losses_renew(look->losses, 1UL << LOSS_RECONNECTED);
 	if (all.nr)
 		qsort(all.ends, all.nr, sizeof(*all.ends), compare);
 	/* a kernel that does not tell leaves it to CRIU, which then fails as well */
 	if (!ret && all.nr && !unix_diag_walk(take_peer, &all)) {
 		drop_inner(&all);
 		if (all.outer && !unix_diag_walk(take_name, &all))
-			ret = ends_sort_out(out, &all, refusals, err);
+			ret = ends_sort_out(look, &all, refusals, err);
 	}
 	free(all.ends);
 	return ret;

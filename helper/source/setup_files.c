@@ -13,6 +13,12 @@
 #include "source/refuse.h"
 #include "source/setup_files.h"
 
+/** struct look - whose files, and which of them both machines share */
+struct look {
+	const struct migrate_options *opts;
+	const struct source_process *process;
+};
+
 static Migrate__MappedFile *files_add(struct setup_files *all, const char *path,
 				      Migrate__FileUse use, const struct stat *st,
 				      struct error *err)
@@ -58,7 +64,7 @@ static bool is_plain_path(const char *path)
 	return path[0] == '/' && !is_deleted_name(path);
 }
 
-static int add_mapping(const struct outgoing *out, struct setup_files *all, const struct vma *vma,
+static int add_mapping(const struct look *look, struct setup_files *all, const struct vma *vma,
 		       struct error *err)
 {
 	bool data = vma->shared && (vma->prot & PROT_WRITE || vma->maywrite);
@@ -72,7 +78,7 @@ static int add_mapping(const struct outgoing *out, struct setup_files *all, cons
 	file = files_add(all, vma->name, data ? MIGRATE__FILE_USE__FILE_DATA :
 			 MIGRATE__FILE_USE__FILE_MAPPED, &st, err);
 	if (file)
-		file->any_size = storage_is_shared(out->opts, vma->name);
+		file->any_size = storage_is_shared(look->opts, vma->name);
 	return file ? 0 : -1;
 }
 
@@ -85,7 +91,7 @@ static bool is_tty_device(const struct stat *st)
 					(major_nr >= 136 && major_nr <= 143));
 }
 
-static int add_descriptor(const struct outgoing *out, struct setup_files *all,
+static int add_descriptor(const struct look *look, struct setup_files *all,
 			  const struct proc_file *from, struct error *err)
 {
 	mode_t mode = from->st.st_mode;
@@ -103,46 +109,46 @@ static int add_descriptor(const struct outgoing *out, struct setup_files *all,
 	file->fd = from->fd;
 	/* CRIU does not ask for it: see criu_files_repair() */
 	file->any_size |= (from->flags & O_ACCMODE) == O_WRONLY ||
-			  storage_is_shared(out->opts, from->path);
+			  storage_is_shared(look->opts, from->path);
 	return 0;
 }
 
 /* @what: a link of /proc/PID */
-static int add_link(const struct outgoing *out, struct setup_files *all, const char *what,
+static int add_link(const struct look *look, struct setup_files *all, const char *what,
 		    Migrate__FileUse use, struct error *err)
 {
 	char link[48], path[PATH_MAX];
 	struct stat st;
 	ssize_t n;
 
-	snprintf(link, sizeof(link), "/proc/%d/%s", out->opts->pid, what);
+	snprintf(link, sizeof(link), "/proc/%d/%s", look->process->pid, what);
 	n = readlink(link, path, sizeof(path) - 1);
 	if (n < 0 || stat(link, &st))
 		return error_errno(err, CODE_TARGET, NULL, "cannot look at %s", link);
 	path[n] = 0;
-	if (!is_plain_path(path) || !st.st_nlink || proc_link_is_virtual(out->opts->pid, what))
+	if (!is_plain_path(path) || !st.st_nlink || proc_link_is_virtual(look->process->pid, what))
 		return 0;
 	return files_add(all, path, use, &st, err) ? 0 : -1;
 }
 
-static int find_all(const struct outgoing *out, struct setup_files *all,
+static int find_all(const struct look *look, struct setup_files *all,
 		    const struct proc_files *open_files, struct error *err)
 {
 	int ret = 0;
 
-	for (size_t i = 0; i < out->vmas.nr && !ret; i++)
+	for (size_t i = 0; i < look->process->mm.vmas.nr && !ret; i++)
 		/* a file's text and its data are one file, mapped piece after piece */
-		if (!i || strcmp(out->vmas.vmas[i].name, out->vmas.vmas[i - 1].name) ||
-		    out->vmas.vmas[i].shared)
-			ret = add_mapping(out, all, &out->vmas.vmas[i], err);
+		if (!i || strcmp(look->process->mm.vmas.vmas[i].name, look->process->mm.vmas.vmas[i - 1].name) ||
+		    look->process->mm.vmas.vmas[i].shared)
+			ret = add_mapping(look, all, &look->process->mm.vmas.vmas[i], err);
 	for (size_t i = 0; i < open_files->nr && !ret; i++)
-		ret = add_descriptor(out, all, &open_files->files[i], err);
-	if (!ret && out->opts->replace_tty &&
-	    !files_add(all, out->opts->replace_tty, MIGRATE__FILE_USE__FILE_REPLACES_TTY, NULL, err))
+		ret = add_descriptor(look, all, &open_files->files[i], err);
+	if (!ret && look->opts->replace_tty &&
+	    !files_add(all, look->opts->replace_tty, MIGRATE__FILE_USE__FILE_REPLACES_TTY, NULL, err))
 		ret = -1;
-	return ret || add_link(out, all, "exe", MIGRATE__FILE_USE__FILE_EXE, err) ||
-	       add_link(out, all, "cwd", MIGRATE__FILE_USE__FILE_CWD, err) ||
-	       add_link(out, all, "root", MIGRATE__FILE_USE__FILE_ROOT, err) ? -1 : 0;
+	return ret || add_link(look, all, "exe", MIGRATE__FILE_USE__FILE_EXE, err) ||
+	       add_link(look, all, "cwd", MIGRATE__FILE_USE__FILE_CWD, err) ||
+	       add_link(look, all, "root", MIGRATE__FILE_USE__FILE_ROOT, err) ? -1 : 0;
 }
 
 static int compare(const void *left, const void *right)
@@ -174,14 +180,16 @@ static void merge(struct setup_files *all)
 	all->nr = nr;
 }
 
-int setup_files_find(const struct outgoing *out, struct setup_files *all, struct error *err)
+int setup_files_find(const struct migrate_options *opts, const struct source_process *process,
+		     struct setup_files *all, struct error *err)
 {
+	const struct look look = { .opts = opts, .process = process };
 	struct proc_files open_files;
 	int ret;
 
-	if (proc_files_read(out->opts->pid, &open_files, err))
+	if (proc_files_read(process->pid, &open_files, err))
 		return -1;
-	ret = find_all(out, all, &open_files, err);
+	ret = find_all(&look, all, &open_files, err);
 	proc_files_free(&open_files);
 	merge(all);
 	all->list = calloc(all->nr + 1, sizeof(*all->list));

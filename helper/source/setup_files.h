@@ -4,7 +4,9 @@
 #define MIGRATE_SOURCE_SETUP_FILES_H
 
 #include "base/error.h"
-#include "source/outgoing.h"
+#include "source/options.h"
+#include "source/process.h"
+#include "wire/control.h"
 
 /** struct setup_files - sorted by path, each path once. Zeroed is empty */
 struct setup_files {
@@ -18,7 +20,8 @@ struct setup_files {
  * Deleted files are carried, and files of procfs and the like are the kernel's: neither is listed.
  * Return: 0, or -1 with @err; free with setup_files_free() in either case
  */
-int setup_files_find(const struct outgoing *out, struct setup_files *all, struct error *err);
+int setup_files_find(const struct migrate_options *opts, const struct source_process *process,
+		     struct setup_files *all, struct error *err);
 void setup_files_free(struct setup_files *all);
 
 #endif

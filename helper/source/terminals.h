@@ -14,11 +14,13 @@ struct terminal {
 
 /**
  * struct terminals - all of them. Zeroed is empty
+ * @file: of --replace-tty, to take their place; NULL: none was named
  * @leads: the program leads its session, and shares its terminal with nobody
  */
 struct terminals {
 	struct terminal *items;
 	size_t nr;
+	const char *file;
 	bool leads;
 };
 

@@ -20,10 +20,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "backend/backend.h"
-#include "os/cgroup.h"
 #include "ksft.h"
 #include "mirror_compare.h"
 #include "mirror_load.h"
+#include "os/cgroup.h"
 #include "sys.h"
 #include "target.h"
 #include "wire/conn.h"
@@ -44,7 +44,7 @@ struct follow {
 	struct backend *backend;
 	struct mirror m;
 	struct cgroup group;
-	int pair[2];
+	struct conn here, there;
 	pthread_t receiver;
 	sem_t came;
 	void *buf;
@@ -81,7 +81,7 @@ static void take_pages(struct follow *f, const struct frame *frame, struct error
 		for (uint32_t j = 0; j < frame->runs[i].nr_pages; j++) {
 			__u64 addr = frame->runs[i].addr + j * PAGE_SIZE;
 
-			must(conn_read(f->pair[1], mirror_put(&f->m, addr)->data, PAGE_SIZE, 0, err),
+			must(conn_read(&f->there, mirror_put(&f->m, addr)->data, PAGE_SIZE, 0, err),
 			     err);
 		}
 	}
@@ -94,7 +94,7 @@ static void *receiver_run(void *arg)
 	struct follow *f = arg;
 	int ret;
 
-	while ((ret = frame_recv(f->pair[1], -1, &frame, &err)) == 1) {
+	while ((ret = frame_recv(&f->there, -1, &frame, &err)) == 1) {
 		if (frame.kind == FRAME_PAGES)
 			take_pages(f, &frame, &err);
 		else if (frame.kind == FRAME_ROUND)
@@ -112,6 +112,7 @@ static void follow_start(struct follow *f, pid_t pid)
 {
 	const struct backend_hold hold = { hold_freeze, hold_thaw, f };
 	struct error err = { 0 };
+	int pair[2];
 
 	memset(f, 0, sizeof(*f));
 	if (cgroup_plan(&f->group, pid, CGROUP_BELOW, "vmread-oracle"))
@@ -121,7 +122,9 @@ static void follow_start(struct follow *f, pid_t pid)
 	mirror_init(&f->m);
 	sem_init(&f->came, 0, 0);
 	f->buf = malloc(FRAME_MAX_PAGES * PAGE_SIZE);
-	ksft_must(f->buf && !socketpair(AF_UNIX, SOCK_STREAM, 0, f->pair));
+	ksft_must(f->buf && !socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	f->here = (struct conn){ .fd = pair[0] };
+	f->there = (struct conn){ .fd = pair[1] };
 	ksft_must(!pthread_create(&f->receiver, NULL, receiver_run, f));
 	f->backend = backend_open(BACKEND_VMREAD, pid, &hold, &err);
 	if (!f->backend)
@@ -133,10 +136,10 @@ static void follow_start(struct follow *f, pid_t pid)
 
 static void follow_end(struct follow *f)
 {
-	shutdown(f->pair[0], SHUT_WR);
+	shutdown(f->here.fd, SHUT_WR);
 	pthread_join(f->receiver, NULL);
-	close(f->pair[0]);
-	close(f->pair[1]);
+	conn_close(&f->here);
+	conn_close(&f->there);
 	backend_close(f->backend);
 	free(f->buf);
 	free(f->dirty);
@@ -186,7 +189,7 @@ static int take_results(void *ctx, const struct splice_vm_run *runs, uint32_t nr
 
 static void follow_round(struct follow *f, bool stands)
 {
-	struct backend_send send = { .sock = f->pair[0], .buf = f->buf };
+	struct backend_send send = { .conn = &f->here, .buf = f->buf };
 	struct error err = { 0 };
 	size_t nr;
 
@@ -201,7 +204,7 @@ static void follow_round(struct follow *f, bool stands)
 		memcpy(runs, f->dirty + i, n * sizeof(*runs));
 		must(f->backend->ops->send(f->backend, &send, runs, n, take_results, f, &err), &err);
 	}
-	must(frame_send(f->pair[0], FRAME_ROUND, 0, NULL, 0, &err), &err);
+	must(frame_send(&f->here, FRAME_ROUND, 0, NULL, 0, &err), &err);
 	sem_wait(&f->came);
 	for (size_t i = nr; i < f->nr; i++)
 		mirror_drop(&f->m, f->dirty[i].addr, f->dirty[i].nr_pages);
