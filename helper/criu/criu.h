@@ -16,6 +16,8 @@
 #include "os/maps.h"
 #include "pages/page_set.h"
 
+#define CRIU_GHOST_BYTES_MAX	(64UL << 20)	/* of a deleted file that is open */
+
 struct criu_version {
 	int major, minor, sublevel;
 };

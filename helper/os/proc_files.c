@@ -41,6 +41,16 @@ bool proc_fd_tty_index(pid_t pid, int fd, unsigned int *number)
 	return fdinfo_read(pid, fd, "tty-index: %u", number);
 }
 
+bool proc_fd_mount(pid_t pid, int fd, unsigned int *id)
+{
+	return fdinfo_read(pid, fd, "mnt_id: %u", id);
+}
+
+bool proc_fd_pid(pid_t pid, int fd, pid_t *of)
+{
+	return fdinfo_read(pid, fd, "Pid: %d", (unsigned int *)of);
+}
+
 static bool link_is_on(pid_t pid, const char *what, const long *types, size_t nr)
 {
 	struct statfs fs;
@@ -89,6 +99,13 @@ int proc_fd_get(pid_t pid, int fd)
 bool proc_file_is_deleted(const struct proc_file *file)
 {
 	return !file->st.st_nlink;
+}
+
+bool proc_path_is_deleted(const char *path)
+{
+	size_t len = strlen(path);
+
+	return len > 10 && !strcmp(path + len - 10, " (deleted)");
 }
 
 void proc_comm(pid_t pid, char comm[32])

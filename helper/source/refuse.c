@@ -75,27 +75,6 @@ static void refuse_memory(const struct inspection *look, struct refusals *refusa
 			   shared >> 10);
 }
 
-static bool is_message_queue(const struct proc_file *file)
-{
-	static const long type = 0x19800202;	/* MQUEUE_MAGIC of the kernel's ipc/mqueue.c */
-
-	return S_ISREG(file->st.st_mode) && proc_fd_is_on(file->pid, file->fd, &type, 1);
-}
-
-static int refuse_descriptor(void *ctx, const struct proc_file *file, struct error *err)
-{
-	struct refusals *refusals = ctx;
-
-	if (!strcmp(file->path, "anon_inode:[userfaultfd]"))
-		refuse(refusals, NULL, "descriptor %d is a userfaultfd", file->fd);
-	else if (!strcmp(file->path, "anon_inode:[io_uring]"))
-		refuse(refusals, NULL, "descriptor %d is an io_uring", file->fd);
-	else if (is_message_queue(file))
-		refuse(refusals, NULL, "descriptor %d is the message queue %s", file->fd,
-		       file->path);
-	return 0;
-}
-
 /* What may be another thing at the freeze than it was in the beginning. */
 static int find_changing(struct inspection *look, const struct proc_files *files,
 			 const struct vma_list *vmas, struct error *err)
@@ -119,7 +98,7 @@ static int refuse_descriptors(struct inspection *look, struct refusals *refusals
 
 	if (proc_files_read(look->process->pid, &files, err))
 		return -1;
-	ret = proc_files_each(&files, refuse_descriptor, refusals, err) ||
+	ret = refuse_kinds(look, &files, refusals, err) ||
 	      refuse_unix(look, &files, refusals, err) ||
 	      refuse_terminals(look, &files, refusals, err) ||
 	      find_losses(look, &files, err) ? -1 : 0;

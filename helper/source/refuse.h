@@ -56,6 +56,11 @@ int refuse_unix(struct inspection *look, const struct proc_files *files,
 /** refuse_terminals() - descriptors of terminals of others, the controlling terminal, the session */
 int refuse_terminals(struct inspection *look, const struct proc_files *files,
 		     struct refusals *refusals, struct error *err);
+/** refuse_kinds() - descriptors of kinds that cannot be carried at all */
+int refuse_kinds(struct inspection *look, const struct proc_files *files,
+		 struct refusals *refusals, struct error *err);
+/** is_terminal() - a terminal, a pty's slave or the console; not a pty's master */
+bool is_terminal(const struct proc_file *file);
 /** refuse_sockets() - connections and data in sockets, into the losses */
 int refuse_sockets(struct inspection *look, const struct proc_files *files, struct error *err);
 /** refuse_sockopts() - options of sockets that CRIU does not carry, into the losses */

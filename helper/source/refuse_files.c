@@ -68,20 +68,13 @@ static int find_file(void *ctx, const struct proc_file *file, struct error *err)
 	return 0;
 }
 
-static bool is_deleted_name(const char *name)
-{
-	size_t len = strlen(name);
-
-	return len > 10 && !strcmp(name + len - 10, " (deleted)");
-}
-
 void refuse_mappings(struct inspection *look, const struct vma_list *vmas)
 {
 	for (size_t i = 0; i < vmas->nr; i++) {
 		const struct vma *vma = &vmas->vmas[i];
 
 		if (!vma->shared || !(vma->prot & PROT_WRITE || vma->maywrite) || vma->io ||
-		    vma->hugetlb || vma->name[0] != '/' || is_deleted_name(vma->name) ||
+		    vma->hugetlb || vma->name[0] != '/' || proc_path_is_deleted(vma->name) ||
 		    (!strncmp(vma->name, "/dev/", 5) && strncmp(vma->name, "/dev/shm/", 9)) ||
 		    storage_is_shared(look->opts, vma->name))
 			continue;

@@ -34,7 +34,7 @@ static bool is_pts(dev_t rdev)
 	return major(rdev) >= PTS_MAJOR && major(rdev) <= PTS_MAJOR_LAST;
 }
 
-static bool is_terminal(const struct proc_file *file)
+bool is_terminal(const struct proc_file *file)
 {
 	dev_t rdev = file->st.st_rdev;
 

@@ -52,16 +52,9 @@ static Migrate__MappedFile *files_add(struct setup_files *all, const char *path,
 	return file;
 }
 
-static bool is_deleted_name(const char *name)
-{
-	size_t len = strlen(name);
-
-	return len > 10 && !strcmp(name + len - 10, " (deleted)");
-}
-
 static bool is_plain_path(const char *path)
 {
-	return path[0] == '/' && !is_deleted_name(path);
+	return path[0] == '/' && !proc_path_is_deleted(path);
 }
 
 static int add_mapping(const struct look *look, struct setup_files *all, const struct vma *vma,

@@ -12,7 +12,9 @@
 #include <err.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/landlock.h>
 #include <linux/mempolicy.h>
+#include <linux/perf_event.h>
 #include <mqueue.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -22,6 +24,7 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -190,6 +193,78 @@ static void open_only(const char *arg)
 static void cwd(const char *arg)
 {
 	must(chdir(arg), arg);
+}
+
+static void own_chroot(const char *arg)
+{
+	must(chroot(arg), arg);
+	must(chdir("/"), "chdir");
+}
+
+static void pidfd(const char *arg)
+{
+	must(syscall(SYS_pidfd_open, arg ? getppid() : getpid(), 0), "pidfd_open");
+}
+
+static void perf(const char *arg)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE, .size = sizeof(attr), .config = PERF_COUNT_SW_DUMMY,
+	};
+
+	must(syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0), "perf_event_open");
+}
+
+static void landlock(const char *arg)
+{
+	struct landlock_ruleset_attr attr = { .handled_access_fs = LANDLOCK_ACCESS_FS_EXECUTE };
+
+	must(syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0), "landlock");
+}
+
+static void device(const char *arg)
+{
+	must(open(arg, O_RDWR | O_NONBLOCK), arg);
+}
+
+static void other_socket(const char *arg)
+{
+	must(socket(atoi(arg), SOCK_STREAM, 0), "socket");
+}
+
+/* A deleted file of so many MiB. */
+static void big_ghost(const char *arg)
+{
+	static char mib[1 << 20];
+	int fd = open("/dev/shm/big", O_RDWR | O_CREAT, 0600);
+
+	must(fd, "/dev/shm/big");
+	for (int i = atoi(arg); i > 0; i--)
+		must(write(fd, mib, sizeof(mib)), "write");
+	must(unlink("/dev/shm/big"), "unlink");
+}
+
+/* A file that was renamed by a link: it is open under the name that is gone. */
+static void other_name(const char *arg)
+{
+	char path[128];
+
+	file(arg);
+	snprintf(path, sizeof(path), "%s.2", arg);
+	unlink(path);
+	must(link(arg, path), path);
+	must(unlink(arg), arg);
+}
+
+static void unmounted(const char *arg)
+{
+	char path[128];
+
+	must(mount("none", arg, "tmpfs", 0, NULL), arg);
+	snprintf(path, sizeof(path), "%s/file", arg);
+	close(open(path, O_WRONLY | O_CREAT, 0600));
+	open_only(path);
+	must(umount2(arg, MNT_DETACH), arg);
 }
 
 static void late(const char *arg)
@@ -390,7 +465,9 @@ static const struct {
 	{ "in-flight", in_flight }, { "datagram", datagram }, { "options", options }, { "events", events },
 	{ "policy", policy }, { "wipe", wipe }, { "lock-all", lock_all }, { "prctls", prctls },
 	{ "ambient", ambient }, { "audit", audit }, { "stream", stream_server },
-	{ "open", open_only }, { "cwd", cwd }, { "datagrams", datagram_server }, { "journal", journal }, { "pty", own_pty },
+	{ "chroot", own_chroot }, { "pidfd", pidfd }, { "perf", perf }, { "landlock", landlock },
+	{ "device", device }, { "socket", other_socket }, { "big-ghost", big_ghost },
+	{ "other-name", other_name }, { "unmounted", unmounted }, { "open", open_only }, { "cwd", cwd }, { "datagrams", datagram_server }, { "journal", journal }, { "pty", own_pty },
 };
 
 static void set_thing(char *text)
