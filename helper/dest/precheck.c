@@ -132,6 +132,7 @@ void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu
 	precheck_files(setup, refusals);
 	check_room(setup, base, refusals);
 	precheck_servers(setup, refusals);
+	precheck_addresses(setup, refusals);
 	if (setup->pid <= 1 || setup->pid > MAX_PID)
 		precheck_refuse(refusals, "the program has pid %d at the source, which cannot be given to it here: start it with another pid",
 		       setup->pid);

@@ -5,9 +5,11 @@
 #include "dest/precheck_list.h"
 #include "wire/control.h"
 
-#define PRECHECK_MAX_SOCKETS	1024	/* most servers that Setup may name */
+#define PRECHECK_MAX_SOCKETS	1024	/* most servers, and most addresses, that Setup may name */
 
 /** precheck_servers() - unix servers to which the program is to be connected anew */
 void precheck_servers(const Migrate__Setup *setup, struct refusals *refusals);
+/** precheck_addresses() - network addresses and ports that the program's sockets are bound to */
+void precheck_addresses(const Migrate__Setup *setup, struct refusals *refusals);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 #include "base/report.h"
+#include "source/addresses.h"
 #include "source/setup.h"
 #include "source/setup_files.h"
 
@@ -19,6 +20,7 @@ struct setup_message {
 	Migrate__Vma *vmas, **vma_list;
 	struct setup_files files;
 	struct reconnect_message reconnect;
+	struct addresses addresses;
 	Migrate__Object *objects, **object_list;
 	char **flags, *flag_text;
 };
@@ -112,10 +114,27 @@ static void setup_free(struct setup_message *setup)
 	free(setup->vma_list);
 	setup_files_free(&setup->files);
 	reconnect_message_free(&setup->reconnect);
+	addresses_free(&setup->addresses);
 	free(setup->objects);
 	free(setup->object_list);
 	free(setup->flags);
 	free(setup->flag_text);
+}
+
+/* What must be at the destination, or must be free there. */
+static int find_needs(const struct migrate_options *opts, const struct source_process *root,
+		      struct setup_message *setup, struct error *err)
+{
+	struct proc_files open_files;
+	int ret;
+
+	if (proc_files_read(root->pid, &open_files, err))
+		return -1;
+	ret = setup_files_find(opts, root, &open_files, &setup->files, err) ||
+	      addresses_find(&open_files, &setup->addresses, err) ||
+	      reconnects_servers(&root->attached.reconnects, &setup->reconnect, err) ? -1 : 0;
+	proc_files_free(&open_files);
+	return ret;
 }
 
 static int send_setup(const struct setup *ctx, struct setup_message *setup, struct error *err)
@@ -128,9 +147,7 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	if (build_vmas(vmas, &setup->vmas, &setup->vma_list) ||
 	    build_objects(ctx->tree, setup) || build_cpu_flags(setup))
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
-	if (setup_files_find(ctx->opts, root, &setup->files, err))
-		return -1;
-	if (reconnects_servers(&root->attached.reconnects, &setup->reconnect, err))
+	if (find_needs(ctx->opts, root, setup, err))
 		return -1;
 	uname(&uts);
 	migrate__criu_version__init(&setup->criu);
@@ -144,6 +161,8 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	setup->msg.n_vmas = vmas->nr;
 	setup->msg.files = setup->files.list;
 	setup->msg.n_files = setup->files.nr;
+	setup->msg.addresses = setup->addresses.list;
+	setup->msg.n_addresses = setup->addresses.nr;
 	setup->msg.unix_servers = setup->reconnect.server_list;
 	setup->msg.n_unix_servers = setup->reconnect.nr_servers;
 	setup->msg.rss_bytes = root->status.rss_bytes;

@@ -174,16 +174,12 @@ static void merge(struct setup_files *all)
 }
 
 int setup_files_find(const struct migrate_options *opts, const struct source_process *process,
-		     struct setup_files *all, struct error *err)
+		     const struct proc_files *open_files, struct setup_files *all,
+		     struct error *err)
 {
 	const struct look look = { .opts = opts, .process = process };
-	struct proc_files open_files;
-	int ret;
+	int ret = find_all(&look, all, open_files, err);
 
-	if (proc_files_read(process->pid, &open_files, err))
-		return -1;
-	ret = find_all(&look, all, &open_files, err);
-	proc_files_free(&open_files);
 	merge(all);
 	all->list = calloc(all->nr + 1, sizeof(*all->list));
 	if (!ret && !all->list)

@@ -4,6 +4,7 @@
 #define MIGRATE_SOURCE_SETUP_FILES_H
 
 #include "base/error.h"
+#include "os/proc_files.h"
 #include "source/options.h"
 #include "source/process.h"
 #include "wire/control.h"
@@ -21,7 +22,8 @@ struct setup_files {
  * Return: 0, or -1 with @err; free with setup_files_free() in either case
  */
 int setup_files_find(const struct migrate_options *opts, const struct source_process *process,
-		     struct setup_files *all, struct error *err);
+		     const struct proc_files *open_files, struct setup_files *all,
+		     struct error *err);
 void setup_files_free(struct setup_files *all);
 
 #endif

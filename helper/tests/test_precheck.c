@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/utsname.h>
@@ -248,6 +249,38 @@ static void servers(void **state)
 	unlink(name);
 }
 
+static void addresses(void **state)
+{
+	static uint8_t here[] = { 127, 0, 0, 1 }, elsewhere[] = { 192, 0, 2, 77 };
+	Migrate__InetAddress address = MIGRATE__INET_ADDRESS__INIT, *list[] = { &address };
+	struct sockaddr_in name = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(name);
+	struct bench *bench = *state;
+
+	name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(fd, (struct sockaddr *)&name, len), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &len), 0);
+	address.stream = true;
+	address.port = ntohs(name.sin_port);
+	address.address.data = here;
+	address.address.len = 4;
+	bench->setup.addresses = list;
+	bench->setup.n_addresses = 1;
+	assert_int_equal(refusals(bench), 1);
+	assert_non_null(strstr(bench->refusals.text[0], "another program has that port"));
+	precheck_free(&bench->refusals);
+	close(fd);
+	assert_int_equal(refusals(bench), 0);
+	address.address.data = elsewhere;
+	assert_int_equal(refusals(bench), 1);
+	assert_non_null(strstr(bench->refusals.text[0], "192.0.2.77"));
+	precheck_free(&bench->refusals);
+	address.address.len = 5;
+	assert_int_equal(refusals(bench), 1);
+}
+
 /* One path with many sizes would find the right one. */
 static void a_file_is_asked_once(void **state)
 {
@@ -339,7 +372,7 @@ int main(void)
 		BENCH_TEST(cpu_flags), BENCH_TEST(too_many_cpu_flags),
 		BENCH_TEST(sizes_that_overflow),
 		BENCH_TEST(files_are_no_oracle), BENCH_TEST(a_file_is_asked_once),
-		BENCH_TEST(files_of_all_kinds), BENCH_TEST(servers),
+		BENCH_TEST(files_of_all_kinds), BENCH_TEST(servers), BENCH_TEST(addresses),
 		BENCH_TEST(too_many_files), BENCH_TEST(a_path_that_is_none),
 		BENCH_TEST(a_dead_server_is_waited_for_shortly),
 	};

@@ -333,6 +333,20 @@ static void listen_on(const char *arg)
 	must(listen(listener, 2), "listen");
 }
 
+/* ADDRESS:PORT, of datagrams. */
+static void bound(const char *arg)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET };
+	char text[32];
+	int port, fd;
+
+	if (sscanf(arg, "%31[^:]:%d", text, &port) != 2 || !inet_aton(text, &addr.sin_addr))
+		errx(2, "bound: %s", arg);
+	addr.sin_port = htons(port);
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	must(bind(fd, (void *)&addr, sizeof(addr)), arg);
+}
+
 static int connect_self(void)
 {
 	struct sockaddr_in addr;
@@ -465,7 +479,7 @@ static const struct {
 	{ "in-flight", in_flight }, { "datagram", datagram }, { "options", options }, { "events", events },
 	{ "policy", policy }, { "wipe", wipe }, { "lock-all", lock_all }, { "prctls", prctls },
 	{ "ambient", ambient }, { "audit", audit }, { "stream", stream_server },
-	{ "chroot", own_chroot }, { "pidfd", pidfd }, { "perf", perf }, { "landlock", landlock },
+	{ "chroot", own_chroot }, { "bound", bound }, { "pidfd", pidfd }, { "perf", perf }, { "landlock", landlock },
 	{ "device", device }, { "socket", other_socket }, { "big-ghost", big_ghost },
 	{ "other-name", other_name }, { "unmounted", unmounted }, { "open", open_only }, { "cwd", cwd }, { "datagrams", datagram_server }, { "journal", journal }, { "pty", own_pty },
 };
