@@ -43,6 +43,15 @@ static const char *take_backend(void *ctx, char *value)
 	return kind < 0 ? "auto, module or vmread" : NULL;
 }
 
+static const char *take_tracker(void *ctx, char *value)
+{
+	struct migrate_options *opts = ctx;
+	int tracker = backend_tracker_find(value);
+
+	opts->tracker = tracker;
+	return tracker < 0 ? "auto, write-protect or soft-dirty" : NULL;
+}
+
 static const char *take_u32(const char *value, uint32_t min, uint32_t max, uint32_t *to)
 {
 	unsigned long number;
@@ -147,6 +156,11 @@ static const struct cli_option options[] = {
 	  "how memory is read. module: by the kernel module;\n"
 	  "vmread: copied without it, which is slower;\n"
 	  "auto: module where it can be used, else vmread", .take = take_backend },
+	{ "tracker", "NAME",
+	  "how written pages are found. write-protect: it never stands in\n"
+	  "a round; with the module on Linux 6.7 and later;\n"
+	  "soft-dirty: its soft-dirty bits are cleared in each round;\n"
+	  "auto: write-protect where it can be used, else soft-dirty", .take = take_tracker },
 	{ "max-downtime", "MS", "stop it when it would stand for less (300; 1 to 3600000)",
 	  .take = take_max_downtime },
 	{ "max-rounds", "N", "stop it after so many rounds (8; 1 to 1000)",

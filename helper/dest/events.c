@@ -152,7 +152,7 @@ static int forked(struct mm *mm, struct space *parent, int uffd, struct error *e
 		space->lost = true;
 		return -1;
 	}
-	mm->work = true;
+	mm_set_work(mm);
 	if (mm->hooks.hold(mm->hooks.ctx, uffd, &space->handle, err))
 		return -1;
 	return mm->hooks.watch(mm->hooks.ctx, space, true, err);

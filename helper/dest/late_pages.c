@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "dest/epoch.h"
 #include "dest/mm.h"
 #include "pages/sets.h"
@@ -76,7 +77,7 @@ static int take_run(struct mm *mm, uint64_t origin, uint64_t nr_pages, const voi
 	if (keep_arrival(mm, origin, nr_pages, data, err))
 		return -1;
 	mm->counts.late += nr_pages;
-	mm->work = true;
+	mm_set_work(mm);
 	mm->retry = true;
 	mm_kick(mm);
 	if (mm->sealed)
@@ -154,13 +155,16 @@ enum install mm_from_mirror(struct mm *mm, struct space *space, uint64_t addr,
 	return ret;
 }
 
-void mm_pushed(struct mm *mm, struct error *err)
+int mm_pushed(struct mm *mm, struct error *err)
 {
+	int ret;
+
 	mm_lock(mm);
 	mm->pushed = true;
-	mm_request(mm, 0, USER_END / PAGE_BYTES, err);
+	ret = mm_request(mm, 0, USER_END / PAGE_BYTES, err);
 	pthread_cond_broadcast(&mm->changed);
 	mm_unlock(mm);
+	return ret;
 }
 
 void mm_fail(struct mm *mm)
@@ -182,6 +186,32 @@ bool mm_done(const struct mm *mm)
 	return true;
 }
 
+bool mm_wait_done(struct mm *mm, int timeout_ms)
+{
+	struct timespec until = clock_in_ms(CLOCK_MONOTONIC, timeout_ms < 0 ? 0 : timeout_ms);
+	bool done, in_time = true;
+
+	mm_lock(mm);
+	while (!(done = mm_done(mm)) && in_time && !(timeout_ms < 0 && mm->failed)) {
+		if (timeout_ms < 0)
+			pthread_cond_wait(&mm->changed, &mm->lock);
+		else
+			in_time = !pthread_cond_timedwait(&mm->changed, &mm->lock, &until);
+	}
+	mm_unlock(mm);
+	return done;
+}
+
+bool mm_is_gone(struct mm *mm)
+{
+	bool gone;
+
+	mm_lock(mm);
+	gone = mm->nr_spaces && mm->spaces[0]->gone;
+	mm_unlock(mm);
+	return gone;
+}
+
 int mm_attach(struct mm *mm, int uffd, struct error *err)
 {
 	struct space *space;
@@ -189,16 +219,17 @@ int mm_attach(struct mm *mm, int uffd, struct error *err)
 
 	mm_lock(mm);
 	space = mm->sealed ? mm->spaces[0] : NULL;
-	if (!space || space->uffd >= 0) {
+	if (!space || space->uffd >= 0 || uffd < 0) {
 		mm_unlock(mm);
-		close(uffd);
+		if (uffd >= 0)
+			close(uffd);
 		return error_set(err, CODE_CRIU, NULL, "CRIU sent a userfaultfd that is not expected");
 	}
 	space->uffd = uffd;
 	ret = mm->hooks.hold(mm->hooks.ctx, uffd, &space->handle, err);
 	if (!ret)
 		ret = mm->hooks.watch(mm->hooks.ctx, space, true, err);
-	mm->work = true;
+	mm_set_work(mm);
 	pthread_cond_broadcast(&mm->changed);
 	mm_unlock(mm);
 	return ret;
@@ -208,11 +239,11 @@ void mm_ready(struct mm *mm)
 {
 	mm_lock(mm);
 	mm->spaces[0]->ready = true;
-	mm->work = true;
+	mm_set_work(mm);
 	mm->retry = true;
 	pthread_cond_broadcast(&mm->changed);
-	mm_unlock(mm);
 	mm_kick(mm);
+	mm_unlock(mm);
 }
 
 void mm_bury(struct mm *mm, struct space *space)

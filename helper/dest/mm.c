@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -28,9 +27,6 @@ int mm_init(struct mm *mm, const struct mm_hooks *hooks, struct error *err)
 		return -1;
 	if (sets_init(mm))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
-	mm->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (mm->kick < 0)
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot make an eventfd");
 	pthread_mutex_init(&mm->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -73,7 +69,6 @@ void mm_destroy(struct mm *mm)
 	page_set_destroy(&mm->wanted);
 	page_set_destroy(&mm->asked);
 	mirror_close(&mm->mirror);
-	close(mm->kick);
 	pthread_cond_destroy(&mm->changed);
 	pthread_mutex_destroy(&mm->lock);
 }
@@ -84,6 +79,9 @@ int mm_announce(struct mm *mm, const struct mirror_range *ranges, size_t nr,
 	uint64_t addr = 0;
 	struct run run;
 
+	/* from FINAL on the windows of the mirror stay as they are */
+	if (mm_is_final(mm))
+		return error_set(err, CODE_PEER, NULL, "the source sent mappings after FINAL");
 	if (mirror_announce(&mm->mirror, ranges, nr, err))
 		return -1;
 	mm_lock(mm);
@@ -103,13 +101,37 @@ int mm_announce(struct mm *mm, const struct mirror_range *ranges, size_t nr,
 int mm_add(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
 	       struct error *err)
 {
+	uint64_t nr_pages = 0, left;
 	int ret = 0;
 
 	mm_lock(mm);
-	for (uint32_t i = 0; i < nr_runs && !ret; i++)
+	for (uint32_t i = 0; i < nr_runs && !ret; i++) {
 		ret = mirror_add(&mm->mirror, runs[i].addr, runs[i].nr_pages, err);
+		nr_pages += runs[i].nr_pages;
+	}
+	/* each page comes once a round: what comes beyond the pages that there are was sent again */
+	left = mm->mirror.have.nr > mm->round_pages ? mm->mirror.have.nr - mm->round_pages : 0;
+	mm->round_pages += nr_pages;
 	mm_unlock(mm);
+	place_came(mm->place, (nr_pages < left ? nr_pages : left) * PAGE_BYTES);
 	return ret;
+}
+
+void mm_end_round(struct mm *mm)
+{
+	mm_lock(mm);
+	mm->round_pages = 0;
+	mm_unlock(mm);
+}
+
+bool mm_is_final(struct mm *mm)
+{
+	bool final;
+
+	mm_lock(mm);
+	final = mm->final;
+	mm_unlock(mm);
+	return final;
 }
 
 void mm_drop(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs)
@@ -175,15 +197,6 @@ void mm_final(struct mm *mm, uint64_t *have, uint64_t *lack)
 	*have = mm->mirror.have.nr;
 	*lack = mm->populated.nr - mm->mirror.have.nr;
 	mm_unlock(mm);
-}
-
-void mm_kick(struct mm *mm)
-{
-	uint64_t one = 1;
-
-	/* it can only fail when it is full, and then it wakes as well */
-	if (write(mm->kick, &one, sizeof(one)) < 0)
-		return;
 }
 
 int mm_request(struct mm *mm, uint64_t origin, uint64_t nr_pages, struct error *err)
@@ -279,6 +292,7 @@ int mm_space_add(struct mm *mm, struct space *space, struct error *err)
 	}
 	mm->spaces = spaces;
 	mm->spaces[mm->nr_spaces++] = space;
+	space->mm = mm;
 	return 0;
 }
 

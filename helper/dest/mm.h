@@ -34,20 +34,26 @@ struct mm_counts {
 };
 
 /**
- * struct mm_hooks - what a new userfaultfd needs from the rest of the helper
+ * struct mm_hooks - what an mm needs from the rest of the helper; called under mm.lock
  * @hold: have the keeper hold a duplicate; -1 on failure
  * @release: the keeper may close it
  * @watch: add to (or, @on false, take from) what the fault thread waits for
+ * @kick: wake the fault thread: there are @requests, or @retry is set
+ * @work: wake the thread that populates: @work is set
  */
 struct mm_hooks {
 	int (*hold)(void *ctx, int uffd, int *handle, struct error *err);
 	void (*release)(void *ctx, int handle);
 	int (*watch)(void *ctx, struct space *space, bool on, struct error *err);
+	void (*kick)(void *ctx);
+	void (*work)(void *ctx);
 	void *ctx;
 };
 
 /**
  * struct mm - see the top of this file
+ * @id: how frames name the mm
+ * @pid: the task at the source
  * @changed: broadcast when pages came, todo shrank, a space went, or @failed was set
  * @urgent: threads that wait for the lock with a fault in hand. Atomic
  * @place: told of pages that were lacking; may be NULL
@@ -56,13 +62,14 @@ struct mm_hooks {
  * @asked: those of @wanted that were requested over urgent
  * @spaces: never removed before mm_destroy(), so that pointers stay good
  * @requests: to be sent over urgent by the fault thread
- * @kick: eventfd that wakes the fault thread: @requests or @retry
  * @retry: faults that wait may go through now
  * @work: pages may be installed from the mirror
- * @stop: nothing is to be installed from the mirror any longer
+ * @round_pages: pages that came since the last ROUND
  * @failed: the migration is being given up: nobody waits any longer
  */
 struct mm {
+	uint32_t id;
+	pid_t pid;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	atomic_int urgent;
@@ -73,8 +80,8 @@ struct mm {
 	size_t nr_spaces;
 	struct run *requests;
 	size_t nr_requests, cap_requests;
-	int kick;
-	bool retry, work, stop, final, sealed, pushed, failed;
+	uint64_t round_pages;
+	bool retry, work, final, sealed, pushed, failed;
 	struct mm_counts counts;
 	struct mm_hooks hooks;
 };
@@ -102,12 +109,16 @@ static inline void mm_unlock(struct mm *mm)
 
 /* Pre-copy: take the lock themselves. */
 
-/** mm_announce() - new list of the source's mappings; what lies outside is dropped */
+/** mm_announce() - new list of the source's mappings; what lies outside is dropped. Not after FINAL */
 int mm_announce(struct mm *mm, const struct mirror_range *ranges, size_t nr,
 		    struct error *err);
 /** mm_add() - the content of these runs is in its place in the mirror */
 int mm_add(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
 	       struct error *err);
+/** mm_end_round() - each page may come once more */
+void mm_end_round(struct mm *mm);
+/** mm_is_final() - mm_final() was called */
+bool mm_is_final(struct mm *mm);
 /** mm_drop() - forget these runs */
 void mm_drop(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs);
 /** mm_populate() - part of the final list of all there is */
@@ -135,9 +146,17 @@ void mm_ready(struct mm *mm);
 int mm_take(struct mm *mm, uint64_t origin, uint64_t nr_pages, const void *data,
 		bool urgent, struct error *err);
 /** mm_pushed() - the source has nothing left to push: request what still lacks */
-void mm_pushed(struct mm *mm, struct error *err);
+int mm_pushed(struct mm *mm, struct error *err);
 /** mm_fail() - nobody shall wait for anything any longer */
 void mm_fail(struct mm *mm);
+/**
+ * mm_wait_done() - for mm_done()
+ * @timeout_ms: -1: until then, or until mm_fail()
+ * Return: mm_done()
+ */
+bool mm_wait_done(struct mm *mm, int timeout_ms);
+/** mm_is_gone() - the first space's process has ended, or has called exec */
+bool mm_is_gone(struct mm *mm);
 /** mm_close_uffds() - all done: let the kernel unregister everything */
 void mm_close_uffds(struct mm *mm);
 
@@ -154,7 +173,19 @@ enum install mm_from_mirror(struct mm *mm, struct space *space, uint64_t addr,
 			       uint64_t nr_pages);
 /** mm_request() - pages of @wanted; what was asked for before is not again */
 int mm_request(struct mm *mm, uint64_t origin, uint64_t nr_pages, struct error *err);
-void mm_kick(struct mm *mm);
+
+static inline void mm_kick(struct mm *mm)
+{
+	mm->hooks.kick(mm->hooks.ctx);
+}
+
+/** mm_set_work() - pages may be installed from the mirror */
+static inline void mm_set_work(struct mm *mm)
+{
+	mm->work = true;
+	mm->hooks.work(mm->hooks.ctx);
+}
+
 /** mm_space_add() - owned from here on */
 int mm_space_add(struct mm *mm, struct space *space, struct error *err);
 /** mm_close_uffd() - the kernel unregisters what @space lacks no longer; the keeper lets go */

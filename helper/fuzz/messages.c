@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/utsname.h>
 #include "base/text.h"
+#include "base/page.h"
 #include "fuzz/messages.h"
 
 #define BASE		0x7f0000000000UL

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <stdio.h>
 #include "base/report.h"
 #include "source/choose.h"
 
@@ -23,6 +24,21 @@ static int hold_thaw(void *ctx, struct error *err)
 	return guard_off(hold->guard, err);
 }
 
+static int hold_keep(void *ctx, int session_fd, int uffd, struct error *err)
+{
+	struct hold *hold = ctx;
+
+	return source_keeper_keep(hold->keeper, session_fd, uffd, err);
+}
+
+/* Without rounds there is nothing to follow: one write to clear_refs is all that CRIU needs. */
+static enum backend_tracker wanted_tracker(const struct migrate_options *opts)
+{
+	if (opts->tracker == TRACKER_AUTO && opts->mode == MODE_POSTCOPY)
+		return TRACKER_SOFT_DIRTY;
+	return opts->tracker;
+}
+
 bool mode_follows(enum migrate_mode mode, const struct backend *backend)
 {
 	return mode != MODE_POSTCOPY || backend->criu_tracks;
@@ -45,6 +61,8 @@ static int fit_mode(struct choice *choice, const struct backend *backend, struct
 static void say(const struct choice *choice, const struct backend *backend,
 		const struct migrate_options *opts)
 {
+	if (*backend->tracker_why)
+		report_say("tracker %s: %s", backend->tracker, backend->tracker_why);
 	if (backend->criu_tracks)
 		return;
 	report_say("backend %s (%s): slower, since each page is copied%s", backend->ops->name,
@@ -58,16 +76,20 @@ int choose_backend(struct choice *choice, struct hold *hold, const struct migrat
 		   struct source_mm *mm, struct error *err)
 {
 	const struct backend_hold freezer = {
-		.freeze = hold_freeze, .thaw = hold_thaw, .ctx = hold,
+		.freeze = hold_freeze, .thaw = hold_thaw, .keep = hold_keep, .ctx = hold,
 	};
+	enum backend_tracker tracker = wanted_tracker(opts);
 
 	choice->mode = opts->mode;
 	choice->verify = opts->verify;
 	/* a signal instead of a control group would be seen by the program */
-	mm->backend = backend_open(opts->backend, mm->pid,
+	mm->backend = backend_open(opts->backend, tracker, mm->pid,
 				   hold->guard->group.kind != CGROUP_NONE ? &freezer : NULL, err);
 	if (!mm->backend || fit_mode(choice, mm->backend, err))
 		return -1;
+	if (tracker != opts->tracker && *mm->backend->tracker_why)
+		snprintf(mm->backend->tracker_why, sizeof(mm->backend->tracker_why),
+			 "nothing is sent before the program moves");
 	say(choice, mm->backend, opts);
 	return 0;
 }

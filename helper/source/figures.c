@@ -73,9 +73,10 @@ static json_t *result_json(const struct figures *figures, const struct error *er
 	if (figures->losses)
 		json_object_set_new(result, "losses", losses_json(figures->losses));
 	if (figures->backend)
-		json_object_update_new(result, json_pack("{s:s,s:s,s:s,s:I}",
+		json_object_update_new(result, json_pack("{s:s,s:s,s:s,s:s,s:I}",
 				"backend", figures->backend, "backend_why", figures->backend_why,
 				"tracker", figures->tracker,
+				"tracker_why", figures->tracker_why,
 				"rounds_stood_ns", (json_int_t)figures->rounds_stood_ns));
 	if (!figures->moved)
 		return result;

@@ -29,7 +29,8 @@ struct round_figures {
  * @held_ns: of this, until CRIU held the program
  * @frozen_send_ns: of this, sending pages in mode precopy
  * @losses: of the migration, for the result
- * @backend: its name, NULL when there was none yet; @backend_why, @tracker: see struct backend
+ * @backend: its name, NULL when there was none yet; @backend_why, @tracker, @tracker_why: see
+ *	struct backend
  * @rounds_stood_ns: how long the program stood in rounds
  * @started_ns: CLOCK_MONOTONIC when the helper began
  */
@@ -43,7 +44,7 @@ struct figures {
 	uint64_t verified_pages;
 	bool moved;
 	const struct losses *losses;
-	const char *backend, *tracker;
+	const char *backend, *tracker, *tracker_why;
 	char backend_why[200];
 	uint64_t rounds_stood_ns;
 };

@@ -32,11 +32,15 @@ static int send_last_dirty(const struct final *final, struct source_process *pro
 
 	if (!mode_follows(final->mode, mm->backend))
 		return 0;
-	source_mm_clear_dirty(mm);
+	/* with a backend that stands first: freeze.c found these */
+	if (!mm->backend->stands_first)
+		source_mm_clear_dirty(mm);
 	if (scan_mm(mm, final->sender, true, err))
 		return -1;
 	if (final->mode == MODE_POSTCOPY)
 		return 0;
+	if (mm->backend->stands_first && criu_task_add_rseq(&process->task, &mm->dirty, err))
+		return -1;
 	source_mm_filter_dirty(mm, &process->task.vmas);
 	return sender_set(final->sender, mm, FRAME_STALE, &mm->dirty, err);
 }

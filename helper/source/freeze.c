@@ -8,6 +8,7 @@
 #include "source/external.h"
 #include "source/freeze.h"
 #include "source/limits.h"
+#include "source/scan.h"
 #include "source/timerfds.h"
 
 static void warn_groups(const struct guard *guard)
@@ -16,6 +17,48 @@ static void warn_groups(const struct guard *guard)
 		report_say("no control group can freeze the program here: it sees SIGCONT if this is given up");
 	if (guard->criu.kind == CGROUP_NONE)
 		report_say("CRIU has no control group of its own here: a memory limit of this process is CRIU's too");
+}
+
+/* The rounds are over: CRIU shall find few pages dirty. */
+static int settle(const struct freeze *freeze, struct error *err)
+{
+	struct source_mm *mm;
+
+	tree_for_each_mm(freeze->tree, mm) {
+		struct backend_settled settled = { 0 };
+
+		if (!mm->backend->stands_first)
+			continue;
+		if (mm->backend->ops->settle(mm->backend, &settled, err))
+			return -1;
+		report_event("settled", json_pack("{s:I,s:I,s:b,s:I}",
+						  "dirty_pages", (json_int_t)settled.dirty_pages,
+						  "pages", (json_int_t)settled.pages,
+						  "cleared", settled.cleared,
+						  "ns", (json_int_t)settled.ns));
+	}
+	return 0;
+}
+
+/* CRIU runs, and waits for its request. */
+static int stand(void *ctx, struct error *err)
+{
+	struct freeze *freeze = ctx;
+	struct source_mm *mm;
+
+	freeze->at_ns = clock_now_ns();
+	freeze->guarded = true;
+	/* a child in another group is in CRIU's way, and CRIU's words for that are other ones */
+	if (source_keeper_guard(freeze->keeper, watch_left_ms(freeze->watch), err) ||
+	    tree_check(freeze->tree, err))
+		return -1;
+	tree_for_each_mm(freeze->tree, mm) {
+		source_mm_clear_dirty(mm);
+		if (scan_mm(mm, freeze->sender, true, err) ||
+		    mm->backend->ops->give_up(mm->backend, err))
+			return -1;
+	}
+	return 0;
 }
 
 static int dump(struct freeze *freeze, const struct externals *externals, struct error *err)
@@ -35,6 +78,13 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 		.leaves_session = externals->leaves_session,
 	};
 
+	if (root->mm.backend->stands_first) {
+		opts.before = stand;
+		opts.before_ctx = freeze;
+		opts.frozen = &freeze->guard->group;
+	}
+	if (settle(freeze, err))
+		return -1;
 	if (opts.parent &&
 	    criu_parent_write(freeze->dir->parent_fd, root->status.ns_pid, err))
 		return -1;
@@ -44,7 +94,8 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 	watch_limit(freeze->watch, freeze->at_ns + freeze->max_frozen_s * 1000000000UL);
 	timerfds_refresh(root->pid);
 	if (criu_dump_start(&opts, &freeze->dump, err)) {
-		figures_thawed(freeze->figures, freeze->at_ns);
+		if (!freeze->guarded)
+			figures_thawed(freeze->figures, freeze->at_ns);
 		limits_explain(root->pid, err);
 		return -1;
 	}
@@ -67,6 +118,7 @@ int freeze_tree(struct freeze *freeze, struct error *err)
 	    refuse_frozen(freeze->terms, freeze->tree, err))
 		return -1;
 	freeze->guarded = true;
+	/* for the second time when CRIU found the program frozen: it has thawed the group */
 	if (source_keeper_guard(freeze->keeper, watch_left_ms(freeze->watch), err))
 		return -1;
 	/* while there was no guard its death let the program run on, away from its images */
@@ -92,7 +144,7 @@ void freeze_undo(struct freeze *freeze)
 {
 	struct error why = { 0 };
 
-	if (!freeze->dump)
+	if (!freeze->dump && !freeze->guarded)
 		return;
 	watch_dump(freeze->watch, -1);
 	/* CRIU needs the program able to run to take its own code out of it */
@@ -101,9 +153,13 @@ void freeze_undo(struct freeze *freeze)
 		memset(&why, 0, sizeof(why));
 		guard_off(freeze->guard, &why);
 	}
-	if (criu_dump_refuse(freeze->dump, &why) || error_is_set(&why))
+	if ((freeze->dump && criu_dump_refuse(freeze->dump, &why)) || error_is_set(&why))
 		report_say("the program may not be as it was: %s", why.what);
 	freeze->dump = NULL;
+	/* CRIU freezes a group again that it found frozen, if the group is still there */
+	if (guard_off(freeze->guard, &why))
+		report_say("the program stands: %s", why.what);
+	freeze->guarded = false;
 	figures_thawed(freeze->figures, freeze->at_ns);
 }
 

@@ -2,6 +2,9 @@
 /*
  * The freeze: CRIU dumps the program and is held, so that the program stands, and a guard makes it
  * stand although CRIU dies. Until COMMIT is recorded the freeze can be undone.
+ *
+ * With a backend that stands first the guard comes before CRIU, then the last scan; CRIU takes the
+ * program out of the guard, and the guard comes once more (backend/write_protect.h).
  */
 #ifndef MIGRATE_SOURCE_FREEZE_H
 #define MIGRATE_SOURCE_FREEZE_H
@@ -10,6 +13,7 @@
 #include "source/figures.h"
 #include "source/keeper.h"
 #include "source/refuse.h"
+#include "source/sender.h"
 #include "source/tree.h"
 #include "source/watch.h"
 #include "source/workdir.h"
@@ -17,6 +21,7 @@
 /**
  * struct freeze - of the main thread
  * @tree: the program
+ * @sender: tells the destination which pages are gone
  * @dir: gets the images
  * @keeper, @guard: keep the program standing; @guard is the plan that the keeper has too
  * @terms: of the look at what may have changed since SETUP
@@ -27,10 +32,11 @@
  * @criu_log_level: of CRIU
  * @dump: the CRIU that holds the program; NULL: none does
  * @guarded: the guard is on, or may be
- * @at_ns: when CRIU was asked to stop the program; 0: it was not
+ * @at_ns: when the program was to stand; 0: it was not
  */
 struct freeze {
 	const struct tree *tree;
+	struct sender *sender;
 	const struct workdir *dir;
 	struct source_keeper *keeper;
 	struct guard *guard;

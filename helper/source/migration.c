@@ -145,6 +145,7 @@ static int choose(struct source_migration *migration, struct error *err)
 	backend = tree_root(&migration->tree)->mm.backend;
 	figures->backend = backend->ops->name;
 	figures->tracker = mode_follows(migration->choice.mode, backend) ? backend->tracker : "none";
+	figures->tracker_why = backend->tracker_why;
 	memcpy(figures->backend_why, backend->why, sizeof(figures->backend_why));
 	return backend->criu_tracks ? criu_check(err) : criu_check_restore(err);
 }
@@ -214,7 +215,8 @@ static int freeze(struct source_migration *migration, struct error *err)
 	struct freeze *freeze = &migration->freeze;
 
 	*freeze = (struct freeze){
-		.tree = &migration->tree, .dir = &migration->dir, .keeper = migration->keeper,
+		.tree = &migration->tree, .sender = &migration->memory, .dir = &migration->dir,
+		.keeper = migration->keeper,
 		.guard = &migration->guard, .terms = &migration->terms,
 		.failure = &migration->failure, .watch = &migration->watch,
 		.figures = &migration->figures, .max_frozen_s = migration->opts->max_frozen_s,

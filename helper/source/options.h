@@ -24,6 +24,7 @@ struct migrate_options {
 	const char *to;
 	enum migrate_mode mode;
 	enum backend_kind backend;
+	enum backend_tracker tracker;
 	uint32_t max_downtime_ms;
 	uint32_t max_rounds;
 	uint32_t max_frozen_s;		/* from the freeze to the record of COMMIT */

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "dest/mm.h"
+#include "tests/mm_hooks.h"
 #include "tests/own_uffd.h"
 
 #define P		PAGE_BYTES
@@ -42,20 +43,6 @@ ssize_t read(int fd, void *buf, size_t bytes)
 	return ret;
 }
 
-static int hold(void *ctx, int uffd, int *handle, struct error *err)
-{
-	return 0;
-}
-
-static void release(void *ctx, int handle)
-{
-}
-
-static int watch_nobody(void *ctx, struct space *space, bool on, struct error *err)
-{
-	return 0;
-}
-
 static void *map_pages(int prot, uint64_t pages)
 {
 	void *at = mmap(NULL, pages * P, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
@@ -67,9 +54,6 @@ static void *map_pages(int prot, uint64_t pages)
 
 static void set_up_few(uint64_t in_mirror)
 {
-	const struct mm_hooks hooks = {
-		.hold = hold, .release = release, .watch = watch_nobody,
-	};
 	static const uint8_t data[FEW * P] = { 1 };
 	struct mirror_range range;
 	struct splice_vm_run run;
@@ -82,7 +66,7 @@ static void set_up_few(uint64_t in_mirror)
 	few.other = map_pages(PROT_NONE, FEW);
 	range = (struct mirror_range){ (uintptr_t)few.area, (uintptr_t)few.area + FEW * P };
 	run = (struct splice_vm_run){ .addr = range.start, .nr_pages = FEW };
-	assert_int_equal(mm_init(&few.mm, &hooks, &err), 0);
+	assert_int_equal(mm_init(&few.mm, &no_mm_hooks, &err), 0);
 	assert_int_equal(mm_announce(&few.mm, &range, 1, &err), 0);
 	if (in_mirror)
 		assert_int_equal(mirror_write(&few.mm.mirror, range.start, in_mirror, data, &err), 0);

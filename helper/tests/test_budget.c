@@ -13,6 +13,7 @@
 #include "dest/mm.h"
 #include "dest/verify.h"
 #include "os/proc.h"
+#include "tests/mm_hooks.h"
 
 #define MIB	(1UL << 20)
 #define LOW	(1UL << 46)
@@ -101,20 +102,6 @@ static void no_more_than_the_machine_has(void **state)
 	assert_int_equal(budget_announce(&budget, BUDGET_MIRROR, MIB, &err), 0);
 }
 
-static int hold(void *ctx, int uffd, int *handle, struct error *err)
-{
-	return 0;
-}
-
-static void release(void *ctx, int handle)
-{
-}
-
-static int watch(void *ctx, struct space *space, bool on, struct error *err)
-{
-	return 0;
-}
-
 struct bench {
 	struct mm mm;
 	struct budget budget;
@@ -123,12 +110,11 @@ struct bench {
 static int set_up(void **state)
 {
 	static struct bench bench;
-	const struct mm_hooks hooks = { .hold = hold, .release = release, .watch = watch };
 	const struct mirror_range all = { LOW, USER_END };
 	struct error err = { 0 };
 
 	budget_init(&bench.budget, NULL, NULL);
-	if (mm_init(&bench.mm, &hooks, &err) || mm_announce(&bench.mm, &all, 1, &err) ||
+	if (mm_init(&bench.mm, &no_mm_hooks, &err) || mm_announce(&bench.mm, &all, 1, &err) ||
 	    budget_announce(&bench.budget, BUDGET_MIRROR, 16 * MIB, &err))
 		return -1;
 	bench.mm.mirror.budget = &bench.budget;

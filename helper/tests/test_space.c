@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include "dest/mm.h"
 #include "pages/sets.h"
+#include "tests/mm_hooks.h"
 
 #define BASE	0x7f0000000000UL
 #define P	PAGE_BYTES
@@ -156,24 +157,9 @@ static void test_waiting(void **state)
 	space_free(space);
 }
 
-static int hold(void *ctx, int uffd, int *handle, struct error *err)
-{
-	return 0;
-}
-
-static void release(void *ctx, int handle)
-{
-}
-
-static int watch(void *ctx, struct space *space, bool on, struct error *err)
-{
-	return 0;
-}
-
 /* A page is given back when the last space that lacks it has it. */
 static void test_shared_mirror(void **state)
 {
-	const struct mm_hooks hooks = { .hold = hold, .release = release, .watch = watch };
 	const struct mirror_range range = { AT(0), AT(16) };
 	const struct splice_vm_run run = { .addr = AT(0), .nr_pages = 8 };
 	const struct splice_vm_run all = { .addr = AT(0), .nr_pages = 12 };
@@ -183,7 +169,7 @@ static void test_shared_mirror(void **state)
 	struct mm mm;
 	uint64_t have, lack;
 
-	assert_int_equal(mm_init(&mm, &hooks, &err), 0);
+	assert_int_equal(mm_init(&mm, &no_mm_hooks, &err), 0);
 	assert_int_equal(mm_announce(&mm, &range, 1, &err), 0);
 	assert_int_equal(mm_add(&mm, &run, 1, &err), 0);
 	assert_int_equal(mm_populate(&mm, &all, 1, &err), 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A message that was received counts before a failure that came later, on both ends. */
+/* At the source a message that was received counts before a failure that came later. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <signal.h>
@@ -13,7 +13,6 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "base/clock.h"
-#include "dest/migration.h"
 #include "source/handover.h"
 #include "source/keeper.h"
 #include "source/threads.h"
@@ -33,90 +32,6 @@ static void both_ends(struct control **source, struct control **dest)
 	*dest = control_new(CONN(fd[1]), COURSE_DEST, &err);
 	assert_non_null(*source);
 	assert_non_null(*dest);
-}
-
-static bool dest_has_failed(struct migration *in)
-{
-	struct error ignored = { 0 };
-
-	for (int ms = 0; ms < LATER_MS; ms++) {
-		if (mailbox_failed(&in->box, &ignored))
-			return true;
-		usleep(1000);
-	}
-	return false;
-}
-
-/* The destination, with a source that says @body as its last word and is killed. */
-static struct migration *dest_hears_last(enum course_phase phase, Migrate__Control__BodyCase body)
-{
-	struct migration *in = calloc(1, sizeof(*in));
-	struct error err = { 0 };
-	struct control *source;
-
-	migration_sync_init(in);
-	both_ends(&source, &in->ctl);
-	assert_int_equal(walk_to(source, in->ctl, phase, &err), 0);
-	assert_int_equal(walk_send(source, body, &err), 0);
-	assert_int_equal(migration_start_control(in, &err), 0);
-	control_close(source);
-	/* later than the failure, so that the order in which both came does not matter */
-	assert_true(dest_has_failed(in));
-	return in;
-}
-
-static void dest_free(struct migration *in)
-{
-	migration_stop_threads(in);
-	control_shutdown(in->ctl);
-	pthread_join(in->control_thread, NULL);
-	control_close(in->ctl);
-	free(in);
-}
-
-static void commit_counts(void **state)
-{
-	struct migration *in = dest_hears_last(PHASE_READY, MIGRATE__CONTROL__BODY_COMMIT);
-	struct error err = { 0 };
-	Migrate__Control *msg;
-
-	msg = mailbox_expect(&in->box, MIGRATE__CONTROL__BODY_COMMIT, LATER_MS, &err);
-	assert_non_null(msg);
-	migrate__control__free_unpacked(msg, NULL);
-	/* the link is gone, and that undoes nothing */
-	assert_int_equal(migration_commit(in, &err), 0);
-	assert_true(mailbox_is_committed(&in->box));
-	assert_null(mailbox_next(&in->box, LATER_MS, &err));
-	assert_int_equal(err.code, CODE_NETWORK);
-	dest_free(in);
-}
-
-static void a_link_without_commit_is_lost(void **state)
-{
-	struct migration *in = dest_hears_last(PHASE_FROZEN, MIGRATE__CONTROL__BODY_RESTORE_GO);
-	struct error err = { 0 };
-	Migrate__Control *msg = mailbox_next(&in->box, LATER_MS, &err);
-
-	assert_non_null(msg);
-	migrate__control__free_unpacked(msg, NULL);
-	assert_null(mailbox_expect(&in->box, MIGRATE__CONTROL__BODY_COMMIT, LATER_MS, &err));
-	assert_int_equal(err.code, CODE_NETWORK);
-	dest_free(in);
-}
-
-/* What is dead here cannot be started: then the source has to hear that nothing ran. */
-static void dead_tasks_are_not_committed(void **state)
-{
-	struct migration *in = calloc(1, sizeof(*in));
-	struct error dead = { .code = CODE_TARGET, .what = "killed" }, err = { 0 };
-
-	migration_sync_init(in);
-	in->sync.rpc_fd = -1;
-	migration_fail(in, &dead);
-	assert_int_equal(migration_commit(in, &err), -1);
-	assert_int_equal(err.code, CODE_TARGET);
-	assert_false(mailbox_is_committed(&in->box));
-	free(in);
 }
 
 /** struct source - the parts of a source that share its threads; @urgent_peer: the other end */
@@ -358,9 +273,6 @@ static void started_is_waited_for(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(commit_counts),
-		cmocka_unit_test(a_link_without_commit_is_lost),
-		cmocka_unit_test(dead_tasks_are_not_committed),
 		cmocka_unit_test(done_counts),
 		cmocka_unit_test(done_before_commit),
 		cmocka_unit_test(frozen_has_a_limit),
