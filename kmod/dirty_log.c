@@ -2,7 +2,7 @@
 /*
  * The dirty log of a session: pages that were written or dropped, until SCAN takes them. Pages are
  * bits in chunks, which a tree keeps in order; ranges of 2 MiB and more stay ranges. MMU notifiers
- * call these functions, so that none sleeps but those that say so.
+ * call these functions: a function that sleeps says so.
  */
 #include "dirty_log.h"
 
@@ -119,7 +119,7 @@ void splice_vm_dirty_log_unmap(struct splice_vm_dirty_log *log, unsigned long st
  * splice_vm_dirty_log_unmapped_touches() - was something unmapped there in the running epoch
  * @log: the log
  * @start: first byte
- * @end: byte after the last; what begins there counts, and what ends at @start
+ * @end: byte after the last; a range that begins there counts, and one that ends at @start
  */
 bool splice_vm_dirty_log_unmapped_touches(struct splice_vm_dirty_log *log,
 					  unsigned long start, unsigned long end)
@@ -133,7 +133,7 @@ bool splice_vm_dirty_log_unmapped_touches(struct splice_vm_dirty_log *log,
 }
 
 /**
- * splice_vm_dirty_log_recheck_unmapped() - an epoch ends: look again at what it unmapped
+ * splice_vm_dirty_log_recheck_unmapped() - an epoch ends: look again at ranges it unmapped
  * @log: the log
  *
  * Sleeps; the lock is given back after each range.
@@ -161,7 +161,7 @@ void splice_vm_dirty_log_recheck_unmapped(struct splice_vm_dirty_log *log)
  * splice_vm_dirty_log_peek() - copy a chunk and leave it there
  * @log: the log
  * @index: the first one at or above this
- * @out: filled; what ranges say of it is in @out->recheck
+ * @out: filled; pages of it that are in ranges are in @out->recheck
  *
  * Return: false when there is none
  */
@@ -186,7 +186,7 @@ bool splice_vm_dirty_log_peek(struct splice_vm_dirty_log *log, unsigned long ind
  * @log: the log
  * @index: of the chunk
  * @dirty: bitmap of the chunk's pages
- * @held: bitmap: of @dirty those that are so for references only
+ * @held: bitmap: pages of @dirty that are in it because of extra references only
  */
 void splice_vm_dirty_log_add(struct splice_vm_dirty_log *log, unsigned long index,
 			     const unsigned long *dirty,
@@ -206,7 +206,7 @@ void splice_vm_dirty_log_add(struct splice_vm_dirty_log *log, unsigned long inde
 	spin_unlock(&log->lock);
 }
 
-/* Of one chunk, what lies in [addr, end). Return: where the next chunk begins */
+/* Of one chunk, the pages in [addr, end). Return: where the next chunk begins */
 static unsigned long
 splice_vm_dirty_log_move_chunk(struct splice_vm_dirty_log *to,
 			       struct splice_vm_dirty_log *from, unsigned long addr,
@@ -221,7 +221,7 @@ splice_vm_dirty_log_move_chunk(struct splice_vm_dirty_log *to,
 	splice_vm_dirty_log_take(from, index, &chunk);
 	splice_vm_dirty_log_put_back(from, &chunk, 0, first);
 	splice_vm_dirty_log_put_back(from, &chunk, last, SPLICE_VM_CHUNK_PAGES);
-	/* While there was no memory for the chunk it was noted as a range, for whatever. */
+	/* Without memory for a chunk its pages became a range, and the log does not know why. */
 	bitmap_or(chunk.dirty, chunk.dirty, chunk.recheck,
 		  SPLICE_VM_CHUNK_PAGES);
 	bitmap_andnot(chunk.extra_refs, chunk.extra_refs, chunk.recheck,
@@ -233,9 +233,9 @@ splice_vm_dirty_log_move_chunk(struct splice_vm_dirty_log *to,
 }
 
 /**
- * splice_vm_dirty_log_move() - what one log holds of a range counts as written in another
+ * splice_vm_dirty_log_move() - pages that one log holds count as written in another
  * @to: the other
- * @from: holds nothing of the range afterwards, but for what came meanwhile
+ * @from: holds nothing of the range afterwards, but for pages that came meanwhile
  * @start: first byte, page aligned
  * @end: byte after the last
  *
@@ -247,7 +247,7 @@ void splice_vm_dirty_log_move(struct splice_vm_dirty_log *to,
 {
 	unsigned long addr = start, next, gap_end;
 
-	/* Only ever upwards: what comes behind us stays there, or this may have no end. */
+	/* Only ever upwards: pages that come below @addr stay, or this may have no end. */
 	while (splice_vm_dirty_log_next(from, addr, &next, &gap_end) &&
 	       next < end) {
 		if (gap_end > next) {

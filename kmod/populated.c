@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* SCAN POPULATED: what page tables say that there is, whether anything is tracked or not. */
+/* SCAN POPULATED: the pages that page tables have, whether a tracker runs or not. */
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
 

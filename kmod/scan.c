@@ -45,7 +45,7 @@ static int splice_vm_scan_loop(struct splice_vm_scan_call *call,
 	return 0;
 }
 
-/* After a failure: what was taken must be reported again. */
+/* After a failure: pages that were taken off the log must be reported again. */
 static void splice_vm_scan_undo(struct splice_vm_scan_call *call)
 {
 	unsigned int i;
@@ -80,7 +80,7 @@ static int splice_vm_scan_walk(struct splice_vm_scan_call *call,
 
 	if (IS_ERR(mm))
 		return PTR_ERR(mm);
-	/* Without memory what comes next is coarser, no less right. */
+	/* Without memory the log gets coarser, no less right. */
 	if (step == splice_vm_scan_tracked_step)
 		splice_vm_reserve(call->sess, mm);
 	ret = splice_vm_scan_loop(call, mm, step);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * SCAN TRACKED: takes what the dirty log has, piece by piece, and reports each page: DIRTY or
- * DROPPED. A piece is taken off the log before page tables are looked at: what becomes of them
- * meanwhile is logged anew. What was not reported goes back.
+ * SCAN TRACKED: takes pages off the dirty log, piece by piece, and reports each as DIRTY or
+ * DROPPED. A piece leaves the log before SCAN looks at its page tables: a change that comes
+ * meanwhile is logged anew. Pages that were not reported go back.
  *
  * Ten thousand drops of a page each are ten thousand page tables to read. So chunks leave the log
  * many at a time, a word of a chunk's bitmaps is looked at as one, and the mapping that was found
@@ -197,7 +197,7 @@ static void splice_vm_scan_chunk(struct splice_vm_scan_call *call,
 		splice_vm_dirty_log_put_back(log, &chunk, 0, SPLICE_VM_CHUNK_PAGES);
 }
 
-/* What has no page tables of a range is one run. Return: false when all of it may have some */
+/* The part of a range without page tables is one run. Return: false when there is no such part */
 static bool splice_vm_scan_range(struct splice_vm_scan_call *call,
 				 struct mm_struct *mm, unsigned long start,
 				 unsigned long end)
