@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdio.h>
 #include <string.h>
+#include "base/error.h"
 #include "cli/check.h"
-#include "dest/serve.h"
+#include "cli/migrate.h"
 #include "cli/monitor.h"
 #include "cli/release.h"
-#include "source/migrate.h"
+#include "cli/serve.h"
 #include "cli/status.h"
-#include "base/error.h"
 
 static const struct verb {
 	const char *name;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include "backend/run_list.h"
 #include "backend/soft_dirty.h"
+#include "base/clock.h"
 #include "os/maps.h"
-#include "pages/page_set.h"
 #include "os/pagemap.h"
 #include "os/proc.h"
+#include "pages/page_set.h"
 
 #define CHUNK_PAGES	512UL
 #define CHUNK_BYTES	(CHUNK_PAGES * PAGE_BYTES)
@@ -136,18 +136,10 @@ static int snapshot_take(struct soft_dirty *tracker, struct snapshot *snap, stru
 	return ret;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000UL + now.tv_nsec;
-}
-
 static int look(struct soft_dirty *tracker, bool stands, struct snapshot *snap, uint64_t *stood_ns,
 		struct error *err)
 {
-	uint64_t begin = now_ns();
+	uint64_t begin = clock_now_ns();
 	int ret;
 
 	if (stands)
@@ -159,7 +151,7 @@ static int look(struct soft_dirty *tracker, bool stands, struct snapshot *snap, 
 		ret = proc_clear_refs(tracker->clear_fd, err);
 	if (tracker->hold.thaw(tracker->hold.ctx, err))
 		ret = -1;
-	*stood_ns += now_ns() - begin;
+	*stood_ns += clock_now_ns() - begin;
 	return ret;
 }
 

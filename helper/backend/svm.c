@@ -7,8 +7,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-#include "pages/page_set.h"
 #include "backend/svm.h"
+#include "base/io.h"
+#include "pages/page_set.h"
 
 #define SCAN_RUNS	4096
 #define SEND_RUNS	512
@@ -215,16 +216,7 @@ int svm_send(struct svm *svm, int sock, uint64_t cookie, const struct splice_vm_
 int svm_read(struct svm *svm, uint64_t addr, void *buf, size_t bytes, size_t *done,
 	     struct error *err)
 {
-	*done = 0;
-	while (*done < bytes) {
-		ssize_t n = pread(svm->fd, (char *)buf + *done, bytes - *done, addr + *done);
-
-		if (n > 0)
-			*done += n;
-		else if (!n || errno == EFAULT)
-			return 0;
-		else if (errno != EINTR)
-			return call_failed(svm, "read", err);
-	}
-	return 0;
+	if (!io_pread_all(svm->fd, buf, bytes, addr, done) || errno == EFAULT)
+		return 0;
+	return call_failed(svm, "read", err);
 }

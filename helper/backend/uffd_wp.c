@@ -37,12 +37,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "backend/pagemap_scan.h"
 #include "backend/uffd_cover.h"
 #include "backend/uffd_wp.h"
+#include "base/clock.h"
 
 #define GIB			(1ULL << 30)
 /* Address space that one PAGEMAP_SCAN is given. */
@@ -155,14 +155,6 @@ static int epoch_tell(struct uffd_wp_epoch *epoch, uint64_t end, size_t nr, uint
 	return uffd_ioctl(epoch->wp->cover.session_fd, SPLICE_VM_EPOCH, &arg);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
-
 /* Return: regions or -errno; @until says how far it came */
 static long epoch_scan(struct uffd_wp_epoch *epoch, uint64_t start, uint64_t end, uint64_t *until)
 {
@@ -175,12 +167,12 @@ static long epoch_scan(struct uffd_wp_epoch *epoch, uint64_t start, uint64_t end
 		.return_mask = PAGEMAP_SCAN_WRITTEN,
 	};
 	struct uffd_wp *wp = epoch->wp;
-	uint64_t begun = now_ns();
+	uint64_t begun = clock_now_ns();
 	long nr = pagemap_scan(wp->pagemap_fd, &scan);
 
 	if (nr < 0)
 		return nr;
-	if (now_ns() - begun > WINDOW_NS && wp->window > WINDOW_MIN)
+	if (clock_now_ns() - begun > WINDOW_NS && wp->window > WINDOW_MIN)
 		wp->window /= 2;
 	else if (scan.walk_end == end && wp->window < WINDOW_MAX)
 		wp->window *= 2;

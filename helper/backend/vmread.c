@@ -12,9 +12,10 @@
 #include "backend/backend.h"
 #include "backend/run_list.h"
 #include "backend/soft_dirty.h"
-#include "pages/page_set.h"
+#include "base/io.h"
 #include "os/pagemap.h"
 #include "os/proc.h"
+#include "pages/page_set.h"
 #include "wire/stream.h"
 
 #define READ_PAGES	4096UL	/* entries of pagemap at a time */
@@ -95,23 +96,14 @@ static int vmread_read(struct backend *backend, uint64_t addr, void *buf, size_t
 		       size_t *done, struct error *err)
 {
 	struct vmread *vmread = vmread_of(backend);
+	int ret = io_pread_all(vmread->mem_fd, buf, bytes, addr, done);
 
-	*done = 0;
-	while (*done < bytes) {
-		ssize_t n = pread(vmread->mem_fd, (char *)buf + *done, bytes - *done,
-				  addr + *done);
-
-		if (n > 0)
-			*done += n;
-		else if (!n)
-			return error_set(err, CODE_TARGET, NULL,
-					 "process %d has exited or called exec", backend->pid);
-		else if (errno == EIO || errno == EFAULT)
-			return 0;
-		else if (errno != EINTR)
-			return error_errno(err, CODE_INTERNAL, NULL,
-					   "cannot read the memory of process %d", backend->pid);
-	}
+	if (ret && errno != EIO && errno != EFAULT)
+		return error_errno(err, CODE_INTERNAL, NULL,
+				   "cannot read the memory of process %d", backend->pid);
+	if (!ret && *done < bytes)
+		return error_set(err, CODE_TARGET, NULL, "process %d has exited or called exec",
+				 backend->pid);
 	return 0;
 }
 
@@ -233,7 +225,7 @@ static int batch_send(const struct batch *batch, struct backend_send *send, back
 			pages[nr++] = told.runs[i];
 			nr_pages += told.runs[i].nr_pages;
 		}
-	if (nr && frame_send_pages(send->sock, send->cookie, pages, nr, send->buf, err))
+	if (nr && frame_send_pages(send->conn, send->cookie, pages, nr, send->buf, err))
 		return -1;
 	send->pages += nr_pages;
 	send->copied += nr_pages;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/out.h"
 #include "base/report.h"
 #include "base/text.h"
@@ -51,10 +52,7 @@ bool report_is_json(void)
 
 static double now(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1000000 / 1000.0;
+	return clock_ns(CLOCK_REALTIME) / CLOCK_NS_PER_MS / 1000.0;
 }
 
 /* Lock held. @text: a whole line, or several */

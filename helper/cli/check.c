@@ -16,16 +16,16 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 #include "backend/backend.h"
+#include "backend/svm.h"
+#include "base/report.h"
 #include "cli/check.h"
+#include "cli/options.h"
 #include "criu/criu.h"
+#include "os/cgroup.h"
 #include "os/memfs.h"
-#include "pages/page_set.h"
 #include "os/pagemap.h"
 #include "os/proc.h"
-#include "backend/svm.h"
-#include "os/cgroup.h"
-#include "cli/flags.h"
-#include "base/report.h"
+#include "pages/page_set.h"
 
 #define MEMORY_WANTED		(256UL << 20)
 #define IMAGES_WANTED		(64UL << 20)
@@ -190,28 +190,35 @@ static const struct {
 	{ "memory", check_memory, DEST },
 };
 
-static const char usage[] =
-	"Usage: migrate-helper check [OPTION]...\n"
-	"Say whether this machine is ready, and what helps if not.\n\n"
-	"  --source  programs leave from here: nothing else is looked at\n"
-	"  --dest    programs arrive here: nothing else is looked at\n"
-	"  --json    one JSON object a line\n"
-	"  --help\n";
+/** struct check_options - @source, @dest: the roles to look at; neither: both */
+struct check_options {
+	bool json, source, dest;
+};
+
+static const struct cli_option options[] = {
+	{ "source", .text = "programs leave from here: nothing else is looked at",
+	  .flag = offsetof(struct check_options, source) },
+	{ "dest", .text = "programs arrive here: nothing else is looked at",
+	  .flag = offsetof(struct check_options, dest) },
+	{ "json", .text = "one JSON object a line", .flag = offsetof(struct check_options, json) },
+	{ 0 }
+};
+
+static const struct cli_verb verb = {
+	"check", "[OPTION]...", "Say whether this machine is ready, and what helps if not.", options,
+};
 
 int check_main(int argc, char **argv)
 {
+	struct check_options opts = { 0 };
+	int code = options_parse(&verb, argc, argv, &opts);
+	int roles = opts.source || opts.dest ? opts.source * SOURCE | opts.dest * DEST : BOTH;
 	struct utsname uts;
-	bool json = false, source = false, dest = false;
 	size_t missing = 0;
-	const struct flag flags[] = {
-		{ "source", &source }, { "dest", &dest }, { "json", &json }, { 0 }
-	};
-	int code = flags_parse(argc, argv, usage, flags);
-	int roles = source || dest ? source * SOURCE | dest * DEST : BOTH;
 
 	if (code >= 0)
 		return code;
-	report_init(json);
+	report_init(opts.json);
 	uname(&uts);
 	report_event("machine", json_pack("{s:s,s:s}", "kernel", uts.release, "arch", uts.machine));
 	for (size_t i = 0; i < sizeof(checks) / sizeof(*checks); i++) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdio.h>
 #include "backend/sessions.h"
-#include "cli/monitor.h"
-#include "cli/flags.h"
 #include "base/report.h"
+#include "cli/monitor.h"
+#include "cli/options.h"
 #include "cli/session_rows.h"
 
 static int say(void *ctx, const struct session *session, struct error *err)
@@ -34,23 +34,31 @@ static void monitor(struct sessions *sessions, struct error *err)
 	}
 }
 
-static const char usage[] =
-	"Usage: migrate-helper monitor [--json]\n"
-	"Say what becomes of the module's sessions, until it is interrupted.\n\n"
-	"  --json    one JSON object a line\n"
-	"  --help\n";
+/** struct monitor_options - of the command line */
+struct monitor_options {
+	bool json;
+};
+
+static const struct cli_option options[] = {
+	{ "json", .text = "one JSON object a line", .flag = offsetof(struct monitor_options, json) },
+	{ 0 }
+};
+
+static const struct cli_verb verb = {
+	"monitor", "[--json]",
+	"Say what becomes of the module's sessions, until it is interrupted.", options,
+};
 
 int monitor_main(int argc, char **argv)
 {
-	bool json = false;
-	const struct flag flags[] = { { "json", &json }, { 0 } };
-	int code = flags_parse(argc, argv, usage, flags);
+	struct monitor_options opts = { 0 };
+	int code = options_parse(&verb, argc, argv, &opts);
 	struct error err = { 0 };
 	struct sessions sessions;
 
 	if (code >= 0)
 		return code;
-	report_init(json);
+	report_init(opts.json);
 	if (!sessions_open(&sessions, true, &err)) {
 		monitor(&sessions, &err);
 		sessions_close(&sessions);

@@ -5,7 +5,6 @@
  */
 #define _GNU_SOURCE
 #include <ftw.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,10 +12,11 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "os/proc.h"
-#include "cli/release.h"
-#include "source/record.h"
 #include "base/report.h"
+#include "cli/options.h"
+#include "cli/release.h"
+#include "os/proc.h"
+#include "source/record.h"
 
 /**
  * struct release - options, and what was found
@@ -31,79 +31,36 @@ struct release {
 	struct record record;
 };
 
-static void usage(FILE *to)
+static const char *take_pid(void *opts, char *value)
 {
-	fputs("Usage: migrate-helper release --pid PID [--force] [OPTION]...\n"
-	      "Let a program that was handed over, and does not run at the destination, go on here.\n\n"
-	      "  --pid PID         the program; \"migrate-helper status\" lists those in doubt\n"
-	      "  --force           yes, it does not run there: two of it would be worse than none\n"
-	      "  --images-dir DIR  what --images-dir of migrate was\n"
-	      "  --json            one JSON object a line\n"
-	      "  --help\n", to);
+	struct release *rel = opts;
+	unsigned long pid;
+	const char *want = options_number(value, 1, INT_MAX, &pid);
+
+	rel->pid = pid;
+	return want;
 }
 
-/* 0: it is none */
-static pid_t parse_pid(const char *text)
+static const char *take_images_dir(void *opts, char *value)
 {
-	char *end;
-	long pid = strtol(text, &end, 10);
-
-	return *text < '0' || *text > '9' || *end || pid > INT_MAX ? 0 : pid;
+	return options_path(value, &((struct release *)opts)->base);
 }
 
-static int wrong(const char *fmt, const char *value)
-{
-	fputs("migrate-helper: ", stderr);
-	fprintf(stderr, fmt, value);
-	fputs("\n\n", stderr);
-	usage(stderr);
-	return CODE_USAGE;
-}
+static const struct cli_option options[] = {
+	{ "pid", "PID", "the program; \"migrate-helper status\" lists those in doubt",
+	  .take = take_pid },
+	{ "force", .text = "yes, it does not run there: two of it would be worse than none",
+	  .flag = offsetof(struct release, force) },
+	{ "images-dir", "DIR", "what --images-dir of migrate was", .take = take_images_dir },
+	{ "json", .text = "one JSON object a line", .flag = offsetof(struct release, json) },
+	{ 0 }
+};
 
-/* Return: -1 to go on, else an exit code */
-static int parse(int argc, char **argv, struct release *rel)
-{
-	static const struct option table[] = {
-		{ "pid", required_argument, NULL, 'p' },
-		{ "force", no_argument, NULL, 'f' },
-		{ "images-dir", required_argument, NULL, 'd' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 }
-	};
-	int c;
-
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "h", table, NULL)) >= 0) {
-		switch (c) {
-		case 'p':
-			rel->pid = parse_pid(optarg);
-			if (!rel->pid)
-				return wrong("--pid is \"%s\", and should be a number from 1 on", optarg);
-			break;
-		case 'f':
-			rel->force = true;
-			break;
-		case 'd':
-			rel->base = optarg;
-			if (*optarg != '/')
-				return wrong("--images-dir is \"%s\", and should be an absolute path", optarg);
-			break;
-		case 'j':
-			rel->json = true;
-			break;
-		case 'h':
-			usage(stdout);
-			return CODE_OK;
-		default:
-			usage(stderr);
-			return CODE_USAGE;
-		}
-	}
-	if (optind != argc)
-		return wrong("\"%s\" is not expected", argv[optind]);
-	return rel->pid ? -1 : wrong("%s is missing", "--pid");
-}
+static const struct cli_verb verb = {
+	"release", "--pid PID [--force] [OPTION]...",
+	"Let a program that was handed over, and does not run at the destination, go on here.",
+	options,
+};
 
 static int is_it(void *ctx, const char *dir, enum record_kind kind, const struct record *record)
 {
@@ -187,7 +144,9 @@ int release_main(int argc, char **argv)
 
 	if (!rel)
 		return CODE_INTERNAL;
-	code = parse(argc, argv, rel);
+	code = options_parse(&verb, argc, argv, rel);
+	if (code < 0 && !rel->pid)
+		code = options_wrong(&verb, "--pid is missing");
 	if (code >= 0) {
 		free(rel);
 		return code;

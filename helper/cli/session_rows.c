@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <inttypes.h>
 #include <stdio.h>
-#include "pages/page_set.h"
 #include "cli/session_rows.h"
+#include "pages/page_set.h"
 
 #define MIB(pages)	((pages) / 1048576.0 * PAGE_BYTES)
 

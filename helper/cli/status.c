@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdio.h>
 #include <unistd.h>
-#include "os/proc.h"
 #include "backend/sessions.h"
-#include "source/record.h"
-#include "cli/status.h"
-#include "cli/flags.h"
 #include "base/report.h"
+#include "cli/options.h"
 #include "cli/session_rows.h"
+#include "cli/status.h"
+#include "os/proc.h"
+#include "source/record.h"
 
 #define WATCH_SECONDS	1
 
@@ -115,30 +115,38 @@ static int watch(struct sessions *sessions, struct error *err)
 	}
 }
 
-static const char usage[] =
-	"Usage: migrate-helper status [OPTION]...\n"
+/** struct status_options - @watch: look again each second */
+struct status_options {
+	bool json, watch;
+};
+
+static const struct cli_option options[] = {
+	{ "watch", .text = "again every second", .flag = offsetof(struct status_options, watch) },
+	{ "json", .text = "one JSON object a line", .flag = offsetof(struct status_options, json) },
+	{ 0 }
+};
+
+static const struct cli_verb verb = {
+	"status", "[OPTION]...",
 	"Say who has a session of the module on whom and how far it is, and which programs were\n"
-	"handed over and stand here.\n\n"
-	"  --watch   again every second\n"
-	"  --json    one JSON object a line\n"
-	"  --help\n";
+	"handed over and stand here.", options,
+};
 
 int status_main(int argc, char **argv)
 {
-	bool json = false, again = false;
-	const struct flag flags[] = { { "json", &json }, { "watch", &again }, { 0 } };
-	int code = flags_parse(argc, argv, usage, flags);
+	struct status_options opts = { 0 };
+	int code = options_parse(&verb, argc, argv, &opts);
 	struct error err = { 0 };
 	struct sessions sessions;
 
 	if (code >= 0)
 		return code;
-	report_init(json);
+	report_init(opts.json);
 	if (sessions_open(&sessions, false, &err)) {
 		/* a program that stands wants to be seen without the module too */
 		say_status(NULL);
 	} else {
-		if (again)
+		if (opts.watch)
 			watch(&sessions, &err);
 		else
 			look(&sessions, &err);

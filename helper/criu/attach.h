@@ -12,8 +12,8 @@
 #ifndef MIGRATE_CRIU_ATTACH_H
 #define MIGRATE_CRIU_ATTACH_H
 
-#include "os/cgroup.h"
 #include "base/error.h"
+#include "os/cgroup.h"
 
 /**
  * struct criu_attach - a CRIU that is traced; ptrace ties it to the calling thread

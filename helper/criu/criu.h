@@ -11,10 +11,10 @@
 #include <stdint.h>
 #include <sys/time.h>
 #include <sys/types.h>
+#include "base/error.h"
 #include "os/cgroup.h"
 #include "os/maps.h"
 #include "pages/page_set.h"
-#include "base/error.h"
 
 struct criu_version {
 	int major, minor, sublevel;
@@ -52,17 +52,22 @@ struct criu_dump;	/* a criu swrk process and its RPC socket */
  * @group: CRIU's own control group, made here and removed by the caller; NULL: none
  * @watch: called with CRIU's RPC socket when CRIU runs, and with -1 before that is closed or CRIU
  *	is held; shutdown() of it by another thread ends a dump that is not held. Or NULL
- * @ctx: for @watch
+ * @before: called when CRIU runs, and before it is asked to dump: so its start is no part of the
+ *	time in which the task stands. Or NULL
+ * @frozen: control group of the task, frozen by @before. CRIU thaws it when it holds all threads,
+ *	and freezes it again when it lets go of them. NULL: the task runs
+ * @ctx, @before_ctx: for @watch and @before
  */
 struct criu_dump_opts {
-	const struct cgroup *group;
+	const struct cgroup *group, *frozen;
 	pid_t pid;
 	int images_dir_fd;
 	int work_dir_fd;
 	const char *parent;
 	int log_level;
 	void (*watch)(void *ctx, int rpc_fd);
-	void *ctx;
+	int (*before)(void *ctx, struct error *err);
+	void *ctx, *before_ctx;
 };
 
 /**
@@ -71,7 +76,7 @@ struct criu_dump_opts {
  *	NULL again on failure
  *
  * Returns 0 when CRIU waits in its status-ready notification: tasks frozen, images
- * complete, no page server on any port. Never returns with tasks frozen on failure.
+ * complete, no page server on any port. On failure no task is traced.
  *
  * CRIU lets go of the tasks when the RPC socket hangs up. So that this process' death
  * is enough for it, whoever is forked from it while a dump is held closes criu_dump_fd().
@@ -126,6 +131,13 @@ void criu_task_free(struct criu_task *task);
  * Who compares its memory does so on both sides.
  */
 void criu_task_mask(const struct criu_task *task, uint64_t addr, uint8_t *buf, uint64_t bytes);
+
+/**
+ * criu_task_add_rseq() - add the pages of the rseq areas to @pages
+ *
+ * The kernel has written to them while CRIU's code ran in the threads.
+ */
+int criu_task_add_rseq(const struct criu_task *task, struct page_set *pages, struct error *err);
 
 /** struct criu_pages - where the data of parent pages comes from at the destination */
 struct criu_pages {

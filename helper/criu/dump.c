@@ -69,6 +69,8 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 	opts.ghost_limit = GHOST_BYTES_MAX;
 	opts.has_manage_cgroups_mode = true;
 	opts.manage_cgroups_mode = CRIU_CG_MODE__IGNORE;
+	if (from->frozen)
+		opts.freeze_cgroup = (char *)from->frozen->dir;
 	req.type = CRIU_REQ_TYPE__DUMP;
 	req.opts = &opts;
 	return rpc_send(dump->rpc.fd, &req, err);
@@ -182,7 +184,9 @@ int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **out,
 	*out = dump;
 	if (opts->watch)
 		opts->watch(opts->ctx, dump->rpc.fd);
-	ret = dump_request(dump, opts, err);
+	ret = opts->before ? opts->before(opts->before_ctx, err) : 0;
+	if (!ret)
+		ret = dump_request(dump, opts, err);
 	while (!ret)
 		ret = dump_step(dump, err);
 	if (opts->watch)

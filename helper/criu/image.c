@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/io.h"
 #include "criu/image.h"
 
 #define IMAGE_ROOM_MIN		4096
@@ -21,22 +22,6 @@ static uint32_t get_u32(const uint8_t *at)
 
 	memcpy(&value, at, sizeof(value));
 	return le32toh(value);
-}
-
-int image_write_all(int fd, const void *data, size_t bytes)
-{
-	size_t done = 0;
-
-	while (done < bytes) {
-		ssize_t n = write(fd, (const char *)data + done, bytes - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		done += n;
-	}
-	return 0;
 }
 
 static int image_load(struct image *image, int fd, struct error *err)
@@ -209,7 +194,7 @@ int image_out_store(struct image_out *out, int dir_fd, const char *name, struct 
 	fd = openat(dir_fd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return error_errno(err, CODE_CRIU, NULL, "cannot create image %s", temp);
-	ret = image_write_all(fd, out->data, out->bytes);
+	ret = io_write_all(fd, out->data, out->bytes);
 	close(fd);
 	if (ret || renameat(dir_fd, temp, dir_fd, name)) {
 		error_errno(err, CODE_CRIU, NULL, "cannot write image %s", name);

@@ -75,7 +75,4 @@ void image_out_add(struct image_out *out, const ProtobufCMessage *msg);
 int image_out_store(struct image_out *out, int dir_fd, const char *name, struct error *err);
 void image_out_free(struct image_out *out);
 
-/** image_write_all() - write(), all of it. Return: 0 or -1 with errno */
-int image_write_all(int fd, const void *data, size_t bytes);
-
 #endif

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "base/fdpass.h"
 #include "criu/criu.h"
 
 #define SOCKET_NAME	"lazy-pages.socket"
@@ -95,48 +96,6 @@ static int server_accept(struct lazy_server *srv, struct error *err)
 	return 0;
 }
 
-/* The descriptor of a message, or -1; more than one are not meant for us. */
-static int take_fd(struct msghdr *hdr)
-{
-	struct cmsghdr *cmsg;
-	int taken = -1;
-
-	for (cmsg = CMSG_FIRSTHDR(hdr); cmsg; cmsg = CMSG_NXTHDR(hdr, cmsg)) {
-		size_t nr = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < nr; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
-			if (taken < 0)
-				taken = fd;
-			else
-				close(fd);
-		}
-	}
-	return taken;
-}
-
-/* Return: bytes, 0 on EOF, -1 with errno; @passed: -1, or a descriptor that came along */
-static ssize_t server_recv(struct lazy_server *srv, void *data, size_t bytes, int *passed)
-{
-	union {
-		char bytes[CMSG_SPACE(4 * sizeof(int))];
-		struct cmsghdr align;
-	} control;
-	struct iovec iov = { .iov_base = data, .iov_len = bytes };
-	struct msghdr hdr = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control.bytes, .msg_controllen = sizeof(control.bytes),
-	};
-	ssize_t n = recvmsg(srv->fd, &hdr, MSG_CMSG_CLOEXEC);
-
-	*passed = n >= 0 ? take_fd(&hdr) : -1;
-	return n;
-}
-
 static int recv_failed(ssize_t n, enum lazy_event *event, struct error *err)
 {
 	if (n < 0 && not_now())
@@ -174,7 +133,7 @@ static int next_word(struct lazy_server *srv, enum lazy_event *event, pid_t *pid
 		     struct error *err)
 {
 	int passed;
-	ssize_t n = server_recv(srv, srv->word + srv->word_bytes,
+	ssize_t n = fdpass_recv_bytes(srv->fd, srv->word + srv->word_bytes,
 				sizeof(srv->word) - srv->word_bytes, &passed);
 
 	if (passed >= 0)
@@ -189,7 +148,7 @@ static int next_uffd(struct lazy_server *srv, enum lazy_event *event, pid_t *pid
 		     struct error *err)
 {
 	char byte;
-	ssize_t n = server_recv(srv, &byte, 1, uffd);
+	ssize_t n = fdpass_recv_bytes(srv->fd, &byte, 1, uffd);
 
 	if (n <= 0)
 		return recv_failed(n, event, err);

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/io.h"
 #include "criu/image.h"
 #include "criu/log.h"
 #include "criu/rpc.h"
@@ -57,10 +58,10 @@ static void tail_write(const struct tail *tail, int file)
 
 	if (!tail->lost)
 		return;
-	image_write_all(file, mark, strlen(mark));
+	io_write_all(file, mark, strlen(mark));
 	if (tail->full)
-		image_write_all(file, tail->old, TAIL_BYTES);
-	image_write_all(file, tail->now, tail->bytes);
+		io_write_all(file, tail->old, TAIL_BYTES);
+	io_write_all(file, tail->now, tail->bytes);
 }
 
 /*
@@ -83,7 +84,7 @@ static void copy(int fifo, int file)
 			continue;
 		n = read(fifo, buffer, sizeof(buffer));
 		if (n > 0 && head + n <= HEAD_BYTES) {
-			image_write_all(file, buffer, n);
+			io_write_all(file, buffer, n);
 			head += n;
 		} else if (n > 0) {
 			tail_add(&tail, buffer, n);

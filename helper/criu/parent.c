@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "criu/criu.h"
 #include "criu/pagemap.h"
 
@@ -16,14 +17,11 @@ static int inventory_write(int dir_fd, struct error *err)
 {
 	Img__InventoryEntry inventory = IMG__INVENTORY_ENTRY__INIT;
 	struct image_out out;
-	struct timespec now;
 	int ret;
 
-	if (clock_gettime(CLOCK_BOOTTIME, &now))
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot read the clock");
 	inventory.img_version = IMAGES_V1_1;
 	inventory.has_dump_uptime = true;
-	inventory.dump_uptime = now.tv_sec * 1000000ULL + now.tv_nsec / 1000;
+	inventory.dump_uptime = clock_ns(CLOCK_BOOTTIME) / 1000;
 	image_out_init(&out, IMAGE_INVENTORY);
 	image_out_add(&out, &inventory.base);
 	ret = image_out_store(&out, dir_fd, "inventory.img", err);

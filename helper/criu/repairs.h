@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include "criu/criu.h"
 #include "base/error.h"
+#include "criu/criu.h"
 
 /**
  * struct criu_timerfds - what criu_timerfds_repair() changed

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/io.h"
 #include "criu/criu.h"
 #include "criu/pagemap.h"
 
@@ -66,7 +67,7 @@ static int parent_add(struct rewrite *rw, uint64_t addr, uint64_t nr_pages, stru
 
 		if (rw->pages->read(rw->pages->ctx, addr, nr, rw->buffer, err))
 			return -1;
-		if (image_write_all(rw->pages_fd, rw->buffer, nr * PAGE_BYTES))
+		if (io_write_all(rw->pages_fd, rw->buffer, nr * PAGE_BYTES))
 			return error_errno(err, CODE_CRIU, NULL,
 					   "cannot write the parent's pages");
 		addr += nr * PAGE_BYTES;
@@ -109,8 +110,7 @@ static int piece_add(struct rewrite *rw, const struct run *piece, bool lazyable,
 					 "the images have more memory than a program can, at %#" PRIx64,
 					 piece->addr);
 		pagemap_put(&rw->map, piece->addr, piece->nr_pages, PAGEMAP_LAZY);
-		page_set_add(rw->lazy, piece->addr, piece->nr_pages);
-		return 0;
+		return page_set_add(rw->lazy, piece->addr, piece->nr_pages, err);
 	}
 	/* nobody would ever be asked for it: it would silently be zero, or the file's content */
 	if (!(flags & PAGEMAP_PARENT))

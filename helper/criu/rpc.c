@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/fdpass.h"
+#include "base/io.h"
 #include "criu/criu.h"
 #include "criu/image.h"
 #include "criu/rpc.h"
@@ -58,13 +60,8 @@ static void swrk_exec(int fd)
  */
 static void protect(void)
 {
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	if (write(fd, OOM_SCORE_ADJ_MIN, strlen(OOM_SCORE_ADJ_MIN)) < 0)
+	if (io_write_text("/proc/self/oom_score_adj", OOM_SCORE_ADJ_MIN))
 		errno = 0;
-	close(fd);
 }
 
 void criu_swrk_exec(int fd)
@@ -74,49 +71,23 @@ void criu_swrk_exec(int fd)
 	swrk_exec(fd);
 }
 
-union one_fd {
-	char bytes[CMSG_SPACE(sizeof(int))];
-	struct cmsghdr align;
-};
-
 /* The filter is the child's, its listener goes to us; a message comes in any case. */
 static void listener_send(int fd)
 {
-	struct iovec iov = { .iov_base = "", .iov_len = 1 };
-	struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
-	union one_fd control = { 0 };
 	int listener = sockopts_filter();
 
-	if (listener >= 0) {
-		hdr.msg_control = control.bytes;
-		hdr.msg_controllen = sizeof(control.bytes);
-		control.align = (struct cmsghdr){
-			.cmsg_level = SOL_SOCKET,
-			.cmsg_type = SCM_RIGHTS,
-			.cmsg_len = CMSG_LEN(sizeof(int)),
-		};
-		memcpy(CMSG_DATA(&control.align), &listener, sizeof(listener));
-	}
-	sendmsg(fd, &hdr, MSG_NOSIGNAL);
+	fdpass_send(fd, "", 1, &listener, listener >= 0);
 }
 
 static int listener_recv(int fd)
 {
-	union one_fd control = { 0 };
-	struct iovec iov = { .iov_base = &(char){ 0 }, .iov_len = 1 };
-	struct msghdr hdr = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control.bytes, .msg_controllen = sizeof(control.bytes),
-	};
-	int listener = -1;
-	ssize_t n;
+	int fds[FDPASS_MAX];
+	char byte;
 
-	do {
-		n = recvmsg(fd, &hdr, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	if (n > 0 && CMSG_FIRSTHDR(&hdr))
-		memcpy(&listener, CMSG_DATA(CMSG_FIRSTHDR(&hdr)), sizeof(listener));
-	return listener;
+	/* a child that died sent nothing */
+	if (fdpass_recv(fd, &byte, sizeof(byte), fds, -1) < 0)
+		return -1;
+	return fds[0];
 }
 
 static void child_main(int fd, int extra_fd, bool listened, const struct cgroup *group)
@@ -369,7 +340,7 @@ int rpc_config(int work_dir_fd, const char *name, const char *text, char *path, 
 		    0600);
 	if (fd < 0)
 		return error_errno(err, CODE_CRIU, NULL, "cannot create %s", path);
-	ret = image_write_all(fd, text, strlen(text));
+	ret = io_write_all(fd, text, strlen(text));
 	if (ret)
 		error_errno(err, CODE_CRIU, NULL, "cannot write %s", path);
 	close(fd);

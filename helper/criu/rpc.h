@@ -5,9 +5,9 @@
 
 #include <stdbool.h>
 #include <sys/types.h>
+#include "base/error.h"
 #include "os/cgroup.h"
 #include "rpc.pb-c.h"
-#include "base/error.h"
 
 /* Descriptor numbers in the CRIU that rpc_spawn() starts. */
 #define RPC_FD		3

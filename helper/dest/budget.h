@@ -9,8 +9,8 @@
 #define MIGRATE_DEST_BUDGET_H
 
 #include <pthread.h>
-#include "dest/places.h"
 #include "base/error.h"
+#include "dest/places.h"
 
 /**
  * enum budget_part - what memory is taken for

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "dest/door.h"
 #include "dest/tell.h"
 
@@ -16,14 +16,6 @@
 #define HOST_PREFIX		64	/* of an IPv6 address: one customer has as many of it as he likes */
 #define SAY_MAX			20
 #define SAY_MS			1000
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int door_open(struct door *door, const char *where, struct error *err)
 {
@@ -79,7 +71,7 @@ void door_poll(const struct door *door, struct pollfd *fds)
 /* So many lines of the log at once, then one a second: strangers shall not fill a disk. */
 static bool may_say(struct door *door)
 {
-	int64_t now = now_ms();
+	int64_t now = clock_now_ms();
 
 	if (now - door->said_ms >= SAY_MS) {
 		door->said = door->said > (now - door->said_ms) / SAY_MS ?
@@ -174,7 +166,7 @@ static void let_in(struct door *door)
 	caller = free_place(door);
 	caller->fd = fd;
 	caller->got = 0;
-	caller->deadline_ms = now_ms() + CALLER_TIMEOUT_MS;
+	caller->deadline_ms = clock_now_ms() + CALLER_TIMEOUT_MS;
 	conn_address_text(&addr, len, caller->peer, sizeof(caller->peer));
 	door_host(&addr, caller->host, sizeof(caller->host));
 }
@@ -200,7 +192,7 @@ static void listen_to(struct door *door, struct caller *caller)
 
 void door_step(struct door *door, const struct pollfd *fds)
 {
-	int64_t now = now_ms();
+	int64_t now = clock_now_ms();
 
 	for (size_t i = 0; i < DOOR_CALLERS; i++) {
 		struct caller *caller = &door->callers[i];

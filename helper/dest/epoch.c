@@ -3,8 +3,8 @@
 #include <sched.h>
 #include <string.h>
 #include "dest/epoch.h"
-#include "pages/sets.h"
 #include "os/uffd.h"
+#include "pages/sets.h"
 
 #define PAST_MAX	1024	/* pieces: an epoch of a program that never rests */
 #define TRIES		20
@@ -17,15 +17,15 @@ static bool is_descendant(const struct space *space, const struct space *of)
 	return false;
 }
 
-static int doubt(struct memory *mem, struct space *space, uint64_t start, uint64_t end,
+static int doubt(struct mm *mm, struct space *space, uint64_t start, uint64_t end,
 		 struct error *err)
 {
-	mem->retry = true;
+	mm->retry = true;
 	return pieces_add(&space->unsure, start, end, start, err);
 }
 
 /* The pages of todo in [@addr, @end) are about to leave it: a child may still have them here. */
-static int remember(struct memory *mem, struct space *space, uint64_t addr, uint64_t end,
+static int remember(struct mm *mm, struct space *space, uint64_t addr, uint64_t end,
 		    struct error *err)
 {
 	struct run run;
@@ -38,7 +38,7 @@ static int remember(struct memory *mem, struct space *space, uint64_t addr, uint
 			struct space_piece old = space->past.list[0];
 
 			pieces_drop_first(&space->past);
-			memory_release(mem, old.origin, (old.end - old.start) / PAGE_BYTES);
+			mm_release(mm, old.origin, (old.end - old.start) / PAGE_BYTES);
 		}
 		ret = pieces_add(&space->past, run.addr, run_end(&run), origin, err);
 		addr = run_end(&run);
@@ -47,7 +47,7 @@ static int remember(struct memory *mem, struct space *space, uint64_t addr, uint
 }
 
 /* A child that was copied after the mapping had moved has the pages at their new place. */
-static int tell_child(struct memory *mem, struct space *space, struct space *child, uint64_t from,
+static int tell_child(struct mm *mm, struct space *space, struct space *child, uint64_t from,
 		      uint64_t to, uint64_t bytes, struct error *err)
 {
 	uint64_t addr = from, end = from + bytes;
@@ -60,62 +60,62 @@ static int tell_child(struct memory *mem, struct space *space, struct space *chi
 		ret = space_put(child, run.addr - from + to, run.nr_pages, origin, err);
 		addr = run_end(&run);
 	}
-	if (ret || doubt(mem, child, from, end, err) || doubt(mem, child, to, to + bytes, err))
+	if (ret || doubt(mm, child, from, end, err) || doubt(mm, child, to, to + bytes, err))
 		return -1;
-	mem->work = true;
+	mm_set_work(mm);
 	return 0;
 }
 
-int epoch_moved(struct memory *mem, struct space *space, uint64_t from, uint64_t to,
+int epoch_moved(struct mm *mm, struct space *space, uint64_t from, uint64_t to,
 		uint64_t bytes, struct error *err)
 {
-	for (size_t i = 0; i < mem->nr_spaces; i++) {
-		struct space *child = mem->spaces[i];
+	for (size_t i = 0; i < mm->nr_spaces; i++) {
+		struct space *child = mm->spaces[i];
 
 		if (!child->gone && is_descendant(child, space) &&
-		    tell_child(mem, space, child, from, to, bytes, err))
+		    tell_child(mm, space, child, from, to, bytes, err))
 			return -1;
 	}
-	if (remember(mem, space, from, from + bytes, err) ||
+	if (remember(mm, space, from, from + bytes, err) ||
 	    pieces_add(&space->moved, to, to + bytes, to, err))
 		return -1;
 	return pieces_has(&space->unsure, from, from + bytes) ?
-	       doubt(mem, space, to, to + bytes, err) : 0;
+	       doubt(mm, space, to, to + bytes, err) : 0;
 }
 
-static int forget_run(struct memory *mem, struct space *space, const struct run *run,
+static int forget_run(struct mm *mm, struct space *space, const struct run *run,
 		      uint64_t origin, struct error *err)
 {
-	int ret = remember(mem, space, run->addr, run_end(run), err);
+	int ret = remember(mm, space, run->addr, run_end(run), err);
 
 	page_set_remove(&space->todo, run->addr, run->nr_pages);
-	memory_release(mem, origin, run->nr_pages);
+	mm_release(mm, origin, run->nr_pages);
 	return ret;
 }
 
-int epoch_unmapped(struct memory *mem, struct space *space, uint64_t addr, uint64_t end,
+int epoch_unmapped(struct mm *mm, struct space *space, uint64_t addr, uint64_t end,
 		   struct error *err)
 {
 	uint64_t start = addr;
 	struct run run;
 	int ret = 0;
 
-	for (size_t i = 0; i < mem->nr_spaces && !ret; i++)
-		if (!mem->spaces[i]->gone && is_descendant(mem->spaces[i], space))
-			ret = doubt(mem, mem->spaces[i], start, end, err);
+	for (size_t i = 0; i < mm->nr_spaces && !ret; i++)
+		if (!mm->spaces[i]->gone && is_descendant(mm->spaces[i], space))
+			ret = doubt(mm, mm->spaces[i], start, end, err);
 	for (; addr < end && page_set_next(&space->todo, addr, end, 0, &run);
 	     addr = run_end(&run)) {
 		uint64_t origin = space_origin(space, run.addr, &run.nr_pages);
 
 		if (pieces_part(&space->moved, run.addr, &run.nr_pages))
-			ret |= doubt(mem, space, run.addr, run_end(&run), err);
+			ret |= doubt(mm, space, run.addr, run_end(&run), err);
 		else
-			ret |= forget_run(mem, space, &run, origin, err);
+			ret |= forget_run(mm, space, &run, origin, err);
 	}
 	return ret;
 }
 
-int epoch_forked(struct memory *mem, struct space *parent, struct space *child, struct error *err)
+int epoch_forked(struct mm *mm, struct space *parent, struct space *child, struct error *err)
 {
 	const struct pieces *past = &parent->past, *maybe[] = { &parent->moved, &parent->unsure };
 	int ret = 0;
@@ -126,11 +126,11 @@ int epoch_forked(struct memory *mem, struct space *parent, struct space *child, 
 
 		ret = space_put(child, was->start, (was->end - was->start) / PAGE_BYTES,
 				was->origin, err) ||
-		      doubt(mem, child, was->start, was->end, err) ? -1 : 0;
+		      doubt(mm, child, was->start, was->end, err) ? -1 : 0;
 	}
 	for (size_t i = 0; i < 2; i++)
 		for (size_t j = 0; j < maybe[i]->nr && !ret; j++)
-			ret = doubt(mem, child, maybe[i]->list[j].start, maybe[i]->list[j].end, err);
+			ret = doubt(mm, child, maybe[i]->list[j].start, maybe[i]->list[j].end, err);
 	if (parent->todo.nr || past->nr)
 		child->born_of = parent;
 	return ret;
@@ -140,7 +140,7 @@ int epoch_forked(struct memory *mem, struct space *parent, struct space *child, 
  * Takes the pages of @run that are not mapped out of todo; false: not all could be looked at.
  * Of a range that is longer than its mapping the kernel says the same as where there is none.
  */
-static bool settle_run(struct memory *mem, struct space *space, const struct run *run)
+static bool settle_run(struct mm *mm, struct space *space, const struct run *run)
 {
 	uint64_t addr = run->addr, end = run_end(run), step = run->nr_pages, origin, one = 1;
 
@@ -160,7 +160,7 @@ static bool settle_run(struct memory *mem, struct space *space, const struct run
 			}
 			origin = space_origin(space, addr, &one);
 			page_set_remove(&space->todo, addr, 1);
-			memory_release(mem, origin, 1);
+			mm_release(mm, origin, 1);
 			addr += PAGE_BYTES;
 			break;
 		default:
@@ -171,7 +171,7 @@ static bool settle_run(struct memory *mem, struct space *space, const struct run
 	return true;
 }
 
-static void settle(struct memory *mem, struct space *space)
+static void settle(struct mm *mm, struct space *space)
 {
 	while (space->unsure.nr) {
 		struct space_piece *piece = &space->unsure.list[space->unsure.nr - 1];
@@ -180,34 +180,34 @@ static void settle(struct memory *mem, struct space *space)
 
 		while (addr < piece->end &&
 		       page_set_next(&space->todo, addr, piece->end, 0, &run)) {
-			if (!settle_run(mem, space, &run))
+			if (!settle_run(mm, space, &run))
 				return;
 			addr = run_end(&run);
 		}
 		space->unsure.nr--;
 		/* who waits for a page that is not to come any longer shall be looked at again */
-		mem->retry |= space->nr_waiting;
+		mm->retry |= space->nr_waiting;
 	}
 }
 
-static void end_epoch(struct memory *mem, struct space *space)
+static void end_epoch(struct mm *mm, struct space *space)
 {
 	space->in_epoch = false;
 	space->moved.nr = 0;
-	for (size_t i = 0; i < mem->nr_spaces; i++) {
-		if (mem->spaces[i]->born_of != space)
+	for (size_t i = 0; i < mm->nr_spaces; i++) {
+		if (mm->spaces[i]->born_of != space)
 			continue;
-		mem->spaces[i]->born_of = NULL;
-		mem->retry = true;
+		mm->spaces[i]->born_of = NULL;
+		mm->retry = true;
 	}
 	while (space->past.nr) {
 		struct space_piece was = space->past.list[--space->past.nr];
 
-		memory_release(mem, was.origin, (was.end - was.start) / PAGE_BYTES);
+		mm_release(mm, was.origin, (was.end - was.start) / PAGE_BYTES);
 	}
 }
 
-void epoch_try_end(struct memory *mem, struct space *space)
+void epoch_try_end(struct mm *mm, struct space *space)
 {
 	bool again = space->in_epoch;
 
@@ -220,16 +220,16 @@ void epoch_try_end(struct memory *mem, struct space *space)
 			sched_yield();
 	}
 	if (!again)
-		settle(mem, space);
+		settle(mm, space);
 	/* an older change of the parent may be one of this space too */
 	if (!again && !space->born_of)
-		end_epoch(mem, space);
+		end_epoch(mm, space);
 	if (space->in_epoch || space->unsure.nr)
-		mem->retry = true;
+		mm->retry = true;
 }
 
-void epoch_drop(struct memory *mem, struct space *space)
+void epoch_drop(struct mm *mm, struct space *space)
 {
 	space->unsure.nr = 0;
-	end_epoch(mem, space);
+	end_epoch(mm, space);
 }

@@ -5,19 +5,19 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "dest/epoch.h"
-#include "dest/memory.h"
-#include "pages/sets.h"
+#include "dest/mm.h"
 #include "os/uffd.h"
+#include "pages/sets.h"
 
 #define AROUND_PAGES	16	/* as many are installed or requested with one that faulted */
 #define EVENTS_AT_ONCE	16
 #define BLOCKED_MS	3000
 
 /* The page is populated at the source: from the mirror, or asked for. */
-static enum install resolve_todo(struct memory *mem, struct space *space, uint64_t addr,
+static enum install resolve_todo(struct mm *mm, struct space *space, uint64_t addr,
 				 struct error *err)
 {
 	uint64_t nr_pages = AROUND_PAGES, origin;
@@ -26,17 +26,17 @@ static enum install resolve_todo(struct memory *mem, struct space *space, uint64
 	page_set_next(&space->todo, addr, USER_END, AROUND_PAGES, &run);
 	nr_pages = run.nr_pages;
 	origin = space_origin(space, addr, &nr_pages);
-	if (page_set_has(&mem->store.have, origin))
-		return memory_from_store(mem, space, addr, nr_pages);
-	if (page_set_has(&mem->asked, origin))
+	if (page_set_has(&mm->mirror.have, origin))
+		return mm_from_mirror(mm, space, addr, nr_pages);
+	if (page_set_has(&mm->asked, origin))
 		return INSTALL_AGAIN;
-	if (!page_set_has(&mem->wanted, origin)) {
+	if (!page_set_has(&mm->wanted, origin)) {
 		/* neither here nor to come: never let the task see zeros instead */
 		error_set(err, CODE_INTERNAL, NULL, "page 0x%lx is lost", addr);
 		errno = ENODATA;
 		return INSTALL_FAILED;
 	}
-	return memory_request(mem, origin, nr_pages, err) ? INSTALL_FAILED : INSTALL_AGAIN;
+	return mm_request(mm, origin, nr_pages, err) ? INSTALL_FAILED : INSTALL_AGAIN;
 }
 
 /*
@@ -45,21 +45,21 @@ static enum install resolve_todo(struct memory *mem, struct space *space, uint64
  * and none was brought here: the REMAP of such a move would have been read long since. A page
  * without userfaultfd gets its zeros from the kernel.
  */
-static enum install let_through(struct memory *mem, struct space *space, uint64_t addr)
+static enum install let_through(struct mm *mm, struct space *space, uint64_t addr)
 {
 	if (space->blocked_ms < BLOCKED_MS || uffd_unregister(space->uffd, addr, PAGE_BYTES))
 		return INSTALL_AGAIN;
-	mem->counts.zero++;
+	mm->counts.zero++;
 	return INSTALL_OK;
 }
 
-static enum install resolve_zero(struct memory *mem, struct space *space, uint64_t addr)
+static enum install resolve_zero(struct mm *mm, struct space *space, uint64_t addr)
 {
 	uint64_t done;
 
 	switch (uffd_zero(space->uffd, addr, 1, &done)) {
 	case UFFD_OK:
-		mem->counts.zero++;
+		mm->counts.zero++;
 		return INSTALL_OK;
 	case UFFD_EXISTS:
 	case UFFD_NO_VMA:
@@ -68,7 +68,7 @@ static enum install resolve_zero(struct memory *mem, struct space *space, uint64
 		return INSTALL_OK;
 	case UFFD_AGAIN:
 		space->blocked = true;
-		return let_through(mem, space, addr);
+		return let_through(mm, space, addr);
 	case UFFD_GONE:
 		return INSTALL_GONE;
 	case UFFD_FAILED:
@@ -79,31 +79,33 @@ static enum install resolve_zero(struct memory *mem, struct space *space, uint64
 
 /*
  * INSTALL_AGAIN has two reasons: the page is still on its way, and whoever brings it
- * installs it; or events are pending: then @mem->retry makes the fault thread come back.
+ * installs it; or events are pending: then @mm->retry makes the fault thread come back.
  */
-static int resolve_fault(struct memory *mem, struct space *space, uint64_t addr, struct error *err)
+static int resolve_fault(struct mm *mm, struct space *space, uint64_t addr, struct error *err)
 {
 	enum install ret;
 
 	if (space->gone || space->uffd < 0)
 		return 0;
+	if (space->lost)
+		return space_wait(space, addr, err);
 	if (page_set_has(&space->todo, addr)) {
 		uint64_t one = 1, origin = space_origin(space, addr, &one);
 
-		ret = resolve_todo(mem, space, addr, err);
+		ret = resolve_todo(mm, space, addr, err);
 		/* it may only be that those around it could not be installed */
 		if (ret == INSTALL_AGAIN && !page_set_has(&space->todo, addr))
 			return 0;
-		if (ret == INSTALL_AGAIN && page_set_has(&mem->store.have, origin))
-			mem->retry = true;
+		if (ret == INSTALL_AGAIN && page_set_has(&mm->mirror.have, origin))
+			mm->retry = true;
 	} else if (space->born_of) {
 		/* an event of the parent may still say that this page was moved here before the fork */
 		ret = INSTALL_AGAIN;
-		mem->retry = true;
+		mm->retry = true;
 	} else {
-		ret = resolve_zero(mem, space, addr);
+		ret = resolve_zero(mm, space, addr);
 		if (ret == INSTALL_AGAIN)
-			mem->retry = true;
+			mm->retry = true;
 	}
 	switch (ret) {
 	case INSTALL_OK:
@@ -111,7 +113,7 @@ static int resolve_fault(struct memory *mem, struct space *space, uint64_t addr,
 	case INSTALL_AGAIN:
 		return space_wait(space, addr, err);
 	case INSTALL_GONE:
-		memory_bury(mem, space);
+		mm_bury(mm, space);
 		return 0;
 	case INSTALL_FAILED:
 		break;
@@ -120,7 +122,7 @@ static int resolve_fault(struct memory *mem, struct space *space, uint64_t addr,
 }
 
 /* The task dropped or unmapped the range: its content is of no interest any longer. */
-static void forget(struct memory *mem, struct space *space, uint64_t addr, uint64_t end)
+static void forget(struct mm *mm, struct space *space, uint64_t addr, uint64_t end)
 {
 	struct run run;
 
@@ -128,14 +130,14 @@ static void forget(struct memory *mem, struct space *space, uint64_t addr, uint6
 		uint64_t origin = space_origin(space, run.addr, &run.nr_pages);
 
 		page_set_remove(&space->todo, run.addr, run.nr_pages);
-		memory_release(mem, origin, run.nr_pages);
+		mm_release(mm, origin, run.nr_pages);
 		addr = run_end(&run);
 	}
 	if (space->nr_waiting)
-		mem->retry = true;
+		mm->retry = true;
 }
 
-static int forked(struct memory *mem, struct space *parent, int uffd, struct error *err)
+static int forked(struct mm *mm, struct space *parent, int uffd, struct error *err)
 {
 	struct space *space = space_fork(parent, err);
 
@@ -144,47 +146,63 @@ static int forked(struct memory *mem, struct space *parent, int uffd, struct err
 		return -1;
 	}
 	space->uffd = uffd;
-	if (memory_space_add(mem, space, err) || epoch_forked(mem, parent, space, err))
+	if (mm_space_add(mm, space, err))
 		return -1;
-	mem->work = true;
-	if (mem->hooks.hold(mem->hooks.ctx, uffd, &space->handle, err))
+	if (epoch_forked(mm, parent, space, err)) {
+		space->lost = true;
 		return -1;
-	return mem->hooks.watch(mem->hooks.ctx, space, true, err);
+	}
+	mm_set_work(mm);
+	if (mm->hooks.hold(mm->hooks.ctx, uffd, &space->handle, err))
+		return -1;
+	return mm->hooks.watch(mm->hooks.ctx, space, true, err);
 }
 
-static int act(struct memory *mem, struct space *space, const struct uffd_msg *msg,
-	       struct error *err)
+/* The task did something to its mappings. */
+static int record(struct mm *mm, struct space *space, const struct uffd_msg *msg,
+		  struct error *err)
 {
 	uint64_t addr, bytes;
 
-	if (msg->event != UFFD_EVENT_PAGEFAULT) {
-		space->in_epoch = true;
-		space->blocked_ms = 0;
-	}
+	space->in_epoch = true;
+	space->blocked_ms = 0;
 	switch (msg->event) {
-	case UFFD_EVENT_PAGEFAULT:
-		mem->counts.faults++;
-		return resolve_fault(mem, space, msg->arg.pagefault.address & ~(PAGE_BYTES - 1), err);
 	case UFFD_EVENT_FORK:
-		return forked(mem, space, msg->arg.fork.ufd, err);
+		return forked(mm, space, msg->arg.fork.ufd, err);
 	case UFFD_EVENT_REMAP:
 		addr = msg->arg.remap.to;
 		bytes = msg->arg.remap.len;
-		forget(mem, space, addr, addr + bytes);
-		if (epoch_moved(mem, space, msg->arg.remap.from, addr, bytes, err))
+		forget(mm, space, addr, addr + bytes);
+		if (epoch_moved(mm, space, msg->arg.remap.from, addr, bytes, err))
 			return -1;
 		return space_move(space, msg->arg.remap.from, addr, bytes, err);
 	case UFFD_EVENT_REMOVE:
-		forget(mem, space, msg->arg.remove.start, msg->arg.remove.end);
+		forget(mm, space, msg->arg.remove.start, msg->arg.remove.end);
 		return 0;
 	case UFFD_EVENT_UNMAP:
-		mem->retry |= space->nr_waiting;
-		return epoch_unmapped(mem, space, msg->arg.remove.start, msg->arg.remove.end, err);
+		mm->retry |= space->nr_waiting;
+		return epoch_unmapped(mm, space, msg->arg.remove.start, msg->arg.remove.end, err);
 	}
 	return error_set(err, CODE_INTERNAL, NULL, "unknown userfaultfd event 0x%x", msg->event);
 }
 
-int memory_events(struct memory *mem, struct space *space, struct error *err)
+static int act(struct mm *mm, struct space *space, const struct uffd_msg *msg,
+	       struct error *err)
+{
+	int ret;
+
+	if (msg->event == UFFD_EVENT_PAGEFAULT) {
+		mm->counts.faults++;
+		return resolve_fault(mm, space, msg->arg.pagefault.address & ~(PAGE_BYTES - 1), err);
+	}
+	ret = record(mm, space, msg, err);
+	/* of FORK the child alone depends */
+	if (ret && msg->event != UFFD_EVENT_FORK)
+		space->lost = true;
+	return ret;
+}
+
+int mm_events(struct mm *mm, struct space *space, struct error *err)
 {
 	struct uffd_msg msgs[EVENTS_AT_ONCE];
 	int ret = 0;
@@ -200,24 +218,21 @@ int memory_events(struct memory *mem, struct space *space, struct error *err)
 			return error_errno(err, CODE_INTERNAL, NULL, "cannot read a userfaultfd");
 		/* all that was read is acted upon, even after a failure: it is not said again */
 		for (size_t i = 0; i < bytes / sizeof(*msgs); i++)
-			if (act(mem, space, &msgs[i], err))
+			if (act(mm, space, &msgs[i], err))
 				ret = -1;
 	}
-	epoch_try_end(mem, space);
+	epoch_try_end(mm, space);
 	if (space->gone && space->uffd >= 0)
-		memory_bury(mem, space);
-	pthread_cond_broadcast(&mem->changed);
+		mm_bury(mm, space);
+	pthread_cond_broadcast(&mm->changed);
 	return ret;
 }
 
 /* How long events were due and none came, as far as it was looked at: a machine may stand still. */
 static void count_blocked(struct space *space)
 {
-	struct timespec now;
-	uint64_t ms;
+	uint64_t ms = clock_now_ms();
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	ms = now.tv_sec * 1000UL + now.tv_nsec / 1000000;
 	if (!space->blocked)
 		space->blocked_ms = 0;
 	else if (ms != space->looked_ms)
@@ -225,7 +240,7 @@ static void count_blocked(struct space *space)
 	space->looked_ms = ms;
 }
 
-static int retry_space(struct memory *mem, struct space *space, struct error *err)
+static int retry_space(struct mm *mm, struct space *space, struct error *err)
 {
 	uint64_t *waiting = space->waiting;
 	size_t nr = space->nr_waiting;
@@ -236,7 +251,7 @@ static int retry_space(struct memory *mem, struct space *space, struct error *er
 	space->cap_waiting = 0;
 	space->blocked = false;
 	for (size_t i = 0; i < nr; i++)
-		if (resolve_fault(mem, space, waiting[i], err))
+		if (resolve_fault(mm, space, waiting[i], err))
 			ret = -1;
 	free(waiting);
 	if (nr)
@@ -244,14 +259,14 @@ static int retry_space(struct memory *mem, struct space *space, struct error *er
 	return ret;
 }
 
-int memory_retry(struct memory *mem, struct error *err)
+int mm_retry(struct mm *mm, struct error *err)
 {
 	int ret = 0;
 
-	mem->retry = false;
-	for (size_t i = 0; i < mem->nr_spaces; i++) {
-		if (memory_events(mem, mem->spaces[i], err) ||
-		    retry_space(mem, mem->spaces[i], err))
+	mm->retry = false;
+	for (size_t i = 0; i < mm->nr_spaces; i++) {
+		if (mm_events(mm, mm->spaces[i], err) ||
+		    retry_space(mm, mm->spaces[i], err))
 			ret = -1;
 	}
 	return ret;

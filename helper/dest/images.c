@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/io.h"
 #include "dest/images.h"
 #include "os/safe_dir.h"
 
@@ -87,17 +88,10 @@ static int write_piece(struct images *images, const ProtobufCBinaryData *data, s
 {
 	if (budget_take(images->budget, BUDGET_IMAGES, data->len, err))
 		return -1;
-	for (size_t done = 0; done < data->len;) {
-		ssize_t n = write(images->file, data->data + done, data->len - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return error_errno(err, CODE_NOT_READY,
-					   "make room there, or choose another --images-dir",
-					   "cannot write %s/images/%s", images->dir.path, images->name);
-		done += n;
-	}
+	if (io_write_all(images->file, data->data, data->len))
+		return error_errno(err, CODE_NOT_READY,
+				   "make room there, or choose another --images-dir",
+				   "cannot write %s/images/%s", images->dir.path, images->name);
 	images->offset += data->len;
 	images->bytes += data->len;
 	return 0;
@@ -119,6 +113,14 @@ int images_take(struct images *images, const Migrate__ImageFile *piece, struct e
 	images->file = -1;
 	images->files++;
 	return 0;
+}
+
+int images_check_complete(const struct images *images, uint32_t files, struct error *err)
+{
+	if (images->files == files && images->file < 0)
+		return 0;
+	return error_set(err, CODE_PEER, NULL, "%u image files came, the source sent %u",
+			 images->files, files);
 }
 
 void images_close(struct images *images)

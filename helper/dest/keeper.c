@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "dest/fdpass.h"
+#include "base/fdpass.h"
 #include "dest/keeper.h"
 #include "dest/kept.h"
 #include "os/proc.h"

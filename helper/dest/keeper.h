@@ -9,9 +9,9 @@
 
 #include <stdbool.h>
 #include <sys/types.h>
+#include "base/error.h"
 #include "dest/nsinit.h"
 #include "os/owned_dir.h"
-#include "base/error.h"
 
 struct keeper;
 

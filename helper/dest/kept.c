@@ -13,13 +13,13 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "dest/fdpass.h"
+#include "base/clock.h"
+#include "base/fdpass.h"
 #include "dest/kept.h"
 #include "dest/nsinit.h"
 #include "os/fds.h"
 #include "os/pending.h"
 #include "wire/conn.h"
-#include "wire/deadline.h"
 #include "wire/message.h"
 
 #define SPEAK_MS	1000	/* so long a source may take no byte before it is given up */
@@ -28,7 +28,7 @@
 struct kept {
 	const struct owned_dir *dir;
 	int sock;		/* to the helper; -1 when it is gone */
-	int control;		/* a duplicate of the helper's connection; -1: none, or the program runs */
+	struct conn control;	/* a duplicate of the helper's connection; -1: none, or the program runs */
 	const struct cgroup *group;
 	struct nsinit ns;
 	int *fds;		/* index: handle; -1: free */
@@ -104,9 +104,7 @@ static void kept_clean_up(struct kept *kept)
 
 static void kept_forget_control(struct kept *kept)
 {
-	if (kept->control >= 0)
-		close(kept->control);
-	kept->control = -1;
+	conn_close(&kept->control);
 }
 
 /*
@@ -121,27 +119,26 @@ static void kept_speak(struct kept *kept, const struct error *gone)
 	size_t bytes;
 	uint8_t *buf;
 
-	if (kept->control < 0)
+	if (!conn_is_open(&kept->control))
 		return;
 	error_set(&why, CODE_INTERNAL, NULL, "the destination's helper was killed");
 	buf = message_pack_abort(&why, !error_is_set(gone), &bytes, &ignored);
 	if (buf)
-		conn_write(kept->control, buf, bytes, SPEAK_MS, &ignored);
+		conn_write(&kept->control, buf, bytes, SPEAK_MS, &ignored);
 	free(buf);
-	shutdown(kept->control, SHUT_WR);
+	shutdown(kept->control.fd, SHUT_WR);
 }
 
 /* A close with messages unread would be a reset, which drops an Abort that is still on its way. */
 static void kept_hang_up(struct kept *kept)
 {
 	struct error ignored = { 0 };
-	struct timespec until = deadline_in(CLOCK_MONOTONIC, SPEAK_MS), now;
+	int64_t until_ms = clock_now_ms() + SPEAK_MS;
 	char byte;
 
-	do
-		clock_gettime(CLOCK_MONOTONIC, &now);
-	while (kept->control >= 0 && now.tv_sec <= until.tv_sec &&
-	       !conn_read(kept->control, &byte, 1, SPEAK_MS, &ignored));
+	while (conn_is_open(&kept->control) && clock_now_ms() <= until_ms)
+		if (conn_read(&kept->control, &byte, 1, SPEAK_MS, &ignored))
+			break;
 	kept_forget_control(kept);
 }
 
@@ -223,7 +220,7 @@ static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *f
 		kept_release(kept, msg->value);
 		break;
 	case KEEPER_SPEAK:
-		kept->control = fds[0];
+		kept->control.fd = fds[0];
 		fds[0] = -1;
 		break;
 	case KEEPER_SPAWN:
@@ -311,7 +308,7 @@ void kept_run(const struct owned_dir *dir, const struct cgroup *group, int sock)
 {
 	const int keep[] = { sock, dir->base_fd, dir->fd };
 	struct kept kept = {
-		.dir = dir, .group = group, .sock = sock, .control = -1, .ns = { .sock = -1 },
+		.dir = dir, .group = group, .sock = sock, .control = CONN_NONE, .ns = { .sock = -1 },
 	};
 	struct rlimit many = { .rlim_cur = 65536, .rlim_max = 65536 };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC), signals;

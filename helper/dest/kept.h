@@ -4,9 +4,9 @@
 #define MIGRATE_DEST_KEPT_H
 
 #include <sys/types.h>
+#include "base/error.h"
 #include "os/cgroup.h"
 #include "os/owned_dir.h"
-#include "base/error.h"
 
 #define KEPT_GROUP_TIMEOUT_MS	5000	/* for the end of tasks that were killed */
 

@@ -7,8 +7,11 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "dest/fdpass.h"
+#include "base/clock.h"
+#include "base/fdpass.h"
+#include "dest/migration.h"
 #include "dest/migrations.h"
+#include "dest/parent.h"
 #include "dest/tell.h"
 #include "os/fds.h"
 
@@ -26,7 +29,7 @@ void migrations_init(struct migrations *migrations, struct serve_options *opts,
 		     struct door *door)
 {
 	*migrations = (struct migrations){
-		.opts = opts, .door = door, .starts = STARTS_MAX, .started_ms = places_now_ms(),
+		.opts = opts, .door = door, .starts = STARTS_MAX, .started_ms = clock_now_ms(),
 	};
 	for (size_t i = 0; i < PLACES_MAX; i++) {
 		migrations->all[i].sock = -1;
@@ -34,7 +37,7 @@ void migrations_init(struct migrations *migrations, struct serve_options *opts,
 	}
 }
 
-static struct migration *find(struct migrations *migrations, const uint8_t *id)
+static struct migration_process *find(struct migrations *migrations, const uint8_t *id)
 {
 	for (size_t i = 0; i < PLACES_MAX; i++)
 		if (migrations->all[i].pid && !memcmp(migrations->all[i].id, id, CONN_ID_BYTES))
@@ -42,7 +45,7 @@ static struct migration *find(struct migrations *migrations, const uint8_t *id)
 	return NULL;
 }
 
-static struct migration *find_free(struct migrations *migrations)
+static struct migration_process *find_free(struct migrations *migrations)
 {
 	for (size_t i = 0; i < PLACES_MAX; i++)
 		if (!migrations->all[i].pid)
@@ -50,15 +53,15 @@ static struct migration *find_free(struct migrations *migrations)
 	return NULL;
 }
 
-static void tell_to_end(struct migration *migration)
+static void tell_to_end(struct migration_process *migration)
 {
 	if (migration->kill_ms)
 		return;
-	migration->kill_ms = places_now_ms() + END_MS;
+	migration->kill_ms = clock_now_ms() + END_MS;
 	kill(migration->pid, SIGTERM);
 }
 
-static bool is_new(const struct migration *migration)
+static bool is_new(const struct migration_process *migration)
 {
 	return migration->pid && atomic_load(&migration->place->stage) == PLACE_ACCEPT;
 }
@@ -71,11 +74,11 @@ static bool is_new(const struct migration *migration)
  */
 static bool evict(struct migrations *migrations, const char *host, bool memory)
 {
-	struct migration *longest = NULL;
-	int64_t now = places_now_ms(), idle, most = -1;
+	struct migration_process *longest = NULL;
+	int64_t now = clock_now_ms(), idle, most = -1;
 
 	for (size_t i = 0; i < PLACES_MAX; i++) {
-		struct migration *migration = &migrations->all[i];
+		struct migration_process *migration = &migrations->all[i];
 
 		if (!migration->pid || (host && strcmp(migration->host, host)))
 			continue;
@@ -111,7 +114,7 @@ static size_t count_of_host(const struct migrations *migrations, const char *hos
 /* Each start is a fork and some lines of the log. */
 static bool may_start(struct migrations *migrations)
 {
-	int64_t now = places_now_ms();
+	int64_t now = clock_now_ms();
 
 	while (migrations->starts < STARTS_MAX && now - migrations->started_ms >= START_MS) {
 		migrations->starts++;
@@ -131,19 +134,17 @@ static void migration_main(struct serve_options *opts, const struct caller *call
 {
 	struct conn_preamble pre = caller->preamble;
 	int keep[] = { caller->fd, sock };
-	char peer[sizeof(caller->peer)];
 	sigset_t none;
 
-	memcpy(peer, caller->peer, sizeof(peer));
 	fds_close_others(keep, 2);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	opts->place = place;
 	report_wait(true);
-	exit(incoming_run(keep[0], sock, pre.id, peer, opts));
+	exit(migration_run(keep[0], sock, pre.id, opts));
 }
 
-static void fork_one(struct migrations *migrations, struct migration *migration,
+static void fork_one(struct migrations *migrations, struct migration_process *migration,
 		     struct caller *caller)
 {
 	int pair[2];
@@ -177,7 +178,7 @@ static void fork_one(struct migrations *migrations, struct migration *migration,
 
 static void start(struct migrations *migrations, struct caller *caller)
 {
-	struct migration *migration = find_free(migrations);
+	struct migration_process *migration = find_free(migrations);
 	bool host_is_full = count_of_host(migrations, caller->host, false) >= PER_HOST;
 
 	if (find(migrations, caller->preamble.id)) {
@@ -198,8 +199,8 @@ static void start(struct migrations *migrations, struct caller *caller)
 /* A memory or urgent connection; one that is ahead of its control waits in the doorway. */
 static void route(struct migrations *migrations, struct caller *caller)
 {
-	struct migration *migration = find(migrations, caller->preamble.id);
-	struct serve_conn conn = { .kind = caller->preamble.kind };
+	struct migration_process *migration = find(migrations, caller->preamble.id);
+	struct parent_conn conn = { .kind = caller->preamble.kind };
 
 	if (!migration)
 		return;
@@ -257,7 +258,7 @@ void migrations_take(struct migrations *migrations)
 		start(migrations, waiting[i].caller);
 }
 
-static void ended(struct migrations *migrations, struct migration *migration, int code)
+static void ended(struct migrations *migrations, struct migration_process *migration, int code)
 {
 	if (migration->ended)
 		return;
@@ -270,7 +271,7 @@ static void ended(struct migrations *migrations, struct migration *migration, in
 }
 
 /* Another migration may have the place. */
-static void vacate(struct migration *migration)
+static void vacate(struct migration_process *migration)
 {
 	if (migration->sock >= 0)
 		close(migration->sock);
@@ -279,10 +280,10 @@ static void vacate(struct migration *migration)
 	place_end(migration->place);
 }
 
-static void hear(struct migrations *migrations, struct migration *migration)
+static void hear(struct migrations *migrations, struct migration_process *migration)
 {
 	int fds[FDPASS_MAX], ret;
-	struct serve_msg msg;
+	struct parent_msg msg;
 
 	ret = fdpass_recv(migration->sock, &msg, sizeof(msg), fds, 0);
 	if (ret == 1) {
@@ -315,7 +316,7 @@ void migrations_hear(struct migrations *migrations, const struct pollfd *fds)
 			hear(migrations, &migrations->all[i]);
 }
 
-static struct migration *find_pid(struct migrations *migrations, pid_t pid)
+static struct migration_process *find_pid(struct migrations *migrations, pid_t pid)
 {
 	for (size_t i = 0; i < PLACES_MAX; i++)
 		if (migrations->all[i].pid == pid)
@@ -325,7 +326,7 @@ static struct migration *find_pid(struct migrations *migrations, pid_t pid)
 
 static void reap_one(struct migrations *migrations, pid_t pid, int status)
 {
-	struct migration *migration = find_pid(migrations, pid);
+	struct migration_process *migration = find_pid(migrations, pid);
 
 	while (migration && migration->pid && migration->sock >= 0)
 		hear(migrations, migration);
@@ -354,7 +355,7 @@ void migrations_reap(struct migrations *migrations)
  * A process that waits in the kernel for a file system which does not answer outlives SIGKILL. It
  * comes back to user space no more, so its place is free.
  */
-static void give_up(struct migrations *migrations, struct migration *migration)
+static void give_up(struct migrations *migrations, struct migration_process *migration)
 {
 	tell("helper-stuck", json_pack("{s:i}", "pid", migration->pid),
 	     "a migration's process (%d) was killed and does not end: it waits in the kernel; its place is given to others",
@@ -363,7 +364,7 @@ static void give_up(struct migrations *migrations, struct migration *migration)
 	vacate(migration);
 }
 
-static void press(struct migrations *migrations, struct migration *migration, int64_t now)
+static void press(struct migrations *migrations, struct migration_process *migration, int64_t now)
 {
 	if (!migration->pid || !migration->kill_ms || now < migration->kill_ms ||
 	    migration->committed)
@@ -378,7 +379,7 @@ static void press(struct migrations *migrations, struct migration *migration, in
 
 void migrations_tick(struct migrations *migrations)
 {
-	int64_t now = places_now_ms();
+	int64_t now = clock_now_ms();
 
 	if (atomic_exchange(&migrations->opts->places->memory_short, false))
 		evict(migrations, NULL, true);
@@ -389,7 +390,7 @@ void migrations_tick(struct migrations *migrations)
 static bool some_are_ending(const struct migrations *migrations)
 {
 	for (size_t i = 0; i < PLACES_MAX; i++) {
-		const struct migration *migration = &migrations->all[i];
+		const struct migration_process *migration = &migrations->all[i];
 
 		if (migration->pid && !migration->committed && !migration->ended)
 			return true;

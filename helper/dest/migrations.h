@@ -8,11 +8,11 @@
 
 #include <poll.h>
 #include "dest/door.h"
-#include "dest/incoming.h"
 #include "dest/places.h"
+#include "dest/serve_options.h"
 
 /**
- * struct migration - one process
+ * struct migration_process - one process
  * @pid: 0: free
  * @sock: socket pair to it; -1 when it has closed its end
  * @place: its part of the shared memory
@@ -23,7 +23,7 @@
  * @kill_ms: it was told to end, and is killed then; 0: it was not told
  * @killed_ms: it was killed then; 0: it was not
  */
-struct migration {
+struct migration_process {
 	pid_t pid;
 	int sock;
 	struct place *place;
@@ -43,7 +43,7 @@ struct migration {
 struct migrations {
 	struct serve_options *opts;
 	struct door *door;
-	struct migration all[PLACES_MAX];
+	struct migration_process all[PLACES_MAX];
 	int64_t started_ms;
 	unsigned int starts;
 	int code;

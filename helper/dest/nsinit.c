@@ -17,8 +17,9 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/fdpass.h"
+#include "base/io.h"
 #include "criu/criu.h"
-#include "dest/fdpass.h"
 #include "dest/nsinit.h"
 
 #define START_TIMEOUT_MS	10000
@@ -30,18 +31,6 @@
 struct nsinit_msg {
 	struct error err;
 };
-
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return -1;
-	n = write(fd, text, strlen(text));
-	close(fd);
-	return n < 0 ? -1 : 0;
-}
 
 /* A program with a low pid must find it free: CRIU's processes go to the end of the pids. */
 static void avoid_pid(pid_t task_pid)
@@ -60,7 +49,7 @@ static void avoid_pid(pid_t task_pid)
 	}
 	snprintf(text, sizeof(text), "%ld", pid_max - LOW_PID);
 	/* where that fails CRIU says "pid is taken", which is as clear as it gets */
-	if (write_file("/proc/sys/kernel/ns_last_pid", text))
+	if (io_write_text("/proc/sys/kernel/ns_last_pid", text))
 		return;
 }
 

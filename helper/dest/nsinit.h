@@ -8,8 +8,8 @@
 #define MIGRATE_DEST_NSINIT_H
 
 #include <sys/types.h>
-#include "os/cgroup.h"
 #include "base/error.h"
+#include "os/cgroup.h"
 
 /* Exit status of the init: this and the signal by which the program's first task was killed. */
 #define NSINIT_SIGNALLED	128

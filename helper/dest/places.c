@@ -2,16 +2,8 @@
 #define _GNU_SOURCE
 #include <stddef.h>
 #include <sys/mman.h>
-#include <time.h>
+#include "base/clock.h"
 #include "dest/places.h"
-
-int64_t places_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
 
 struct places *places_new(uint64_t max_bytes)
 {
@@ -42,7 +34,7 @@ void place_begin(struct place *place)
 	atomic_store(&place->came, 0);
 	atomic_store(&place->reserved, 0);
 	atomic_store(&place->used, 0);
-	atomic_store(&place->progress_ms, places_now_ms());
+	atomic_store(&place->progress_ms, clock_now_ms());
 	atomic_store(&place->stage, PLACE_ACCEPT);
 }
 
@@ -63,12 +55,12 @@ void place_advance(struct place *place, enum place_stage stage)
 void place_progress(struct place *place)
 {
 	if (place)
-		atomic_store(&place->progress_ms, places_now_ms());
+		atomic_store(&place->progress_ms, clock_now_ms());
 }
 
 void place_came(struct place *place, uint64_t bytes)
 {
-	int64_t now = places_now_ms();
+	int64_t now = clock_now_ms();
 
 	if (!place || atomic_fetch_add(&place->came, bytes) % PLACE_STEP + bytes < PLACE_STEP)
 		return;
@@ -80,5 +72,5 @@ void place_came(struct place *place, uint64_t bytes)
 void place_busy(struct place *place, int64_t ms)
 {
 	if (place)
-		atomic_store(&place->progress_ms, places_now_ms() + ms);
+		atomic_store(&place->progress_ms, clock_now_ms() + ms);
 }

@@ -70,7 +70,4 @@ void place_came(struct place *place, uint64_t bytes);
 /** place_busy() - for @ms, or until place_progress(), it is this machine that the source waits for */
 void place_busy(struct place *place, int64_t ms);
 
-/** places_now_ms() - the clock of @progress_ms */
-int64_t places_now_ms(void);
-
 #endif

@@ -4,7 +4,7 @@
  */
 #include <errno.h>
 #include <unistd.h>
-#include "dest/memory.h"
+#include "base/thread.h"
 #include "dest/populate.h"
 #include "pages/sets.h"
 
@@ -13,7 +13,7 @@
 #define ASIDE_US	20
 
 /* First run of @space from its cursor on that the mirror can give. */
-static bool next_installable(const struct memory *mem, const struct space *space,
+static bool next_installable(const struct mm *mm, const struct space *space,
 			     struct run *run)
 {
 	uint64_t addr = space->cursor;
@@ -23,7 +23,7 @@ static bool next_installable(const struct memory *mem, const struct space *space
 		uint64_t origin = space_origin(space, run->addr, &run->nr_pages);
 		uint64_t end = origin + run->nr_pages * PAGE_BYTES;
 
-		if (page_set_next(&mem->store.have, origin, end, 0, &have)) {
+		if (page_set_next(&mm->mirror.have, origin, end, 0, &have)) {
 			run->addr += have.addr - origin;
 			run->nr_pages = have.nr_pages;
 			return true;
@@ -34,34 +34,34 @@ static bool next_installable(const struct memory *mem, const struct space *space
 }
 
 /* The faults among these events that have to wait are the fault thread's: it may be asleep. */
-static enum step read_events(struct memory *mem, struct space *space, struct error *err)
+static enum step read_events(struct mm *mm, struct space *space, struct error *err)
 {
-	int ret = memory_events(mem, space, err);
+	int ret = mm_events(mm, space, err);
 
-	if (mem->retry)
-		memory_kick(mem);
+	if (mm->retry)
+		mm_kick(mm);
 	return ret ? STEP_FAILED : STEP_AGAIN;
 }
 
-static enum step step_space(struct memory *mem, struct space *space, struct error *err)
+static enum step step_space(struct mm *mm, struct space *space, struct error *err)
 {
 	struct run run;
 
-	if (!next_installable(mem, space, &run)) {
+	if (!next_installable(mm, space, &run)) {
 		if (!space->cursor)
 			return STEP_IDLE;
 		space->cursor = 0;
 		return STEP_DID;
 	}
 	space->cursor = run.addr;
-	switch (memory_from_store(mem, space, run.addr, run.nr_pages)) {
+	switch (mm_from_mirror(mm, space, run.addr, run.nr_pages)) {
 	case INSTALL_OK:
 		break;
 	case INSTALL_GONE:
-		memory_bury(mem, space);
+		mm_bury(mm, space);
 		break;
 	case INSTALL_AGAIN:
-		return read_events(mem, space, err);
+		return read_events(mm, space, err);
 	case INSTALL_FAILED:
 		error_errno(err, CODE_INTERNAL, NULL, "cannot install %lu pages at 0x%lx",
 			    run.nr_pages, run.addr);
@@ -70,47 +70,126 @@ static enum step step_space(struct memory *mem, struct space *space, struct erro
 	return STEP_DID;
 }
 
-enum step memory_step(struct memory *mem, struct error *err)
+enum step mm_step(struct mm *mm, struct error *err)
 {
 	enum step ret = STEP_IDLE;
 
-	for (size_t i = 0; i < mem->nr_spaces && ret == STEP_IDLE; i++)
-		if (!mem->spaces[i]->gone && mem->spaces[i]->uffd >= 0)
-			ret = step_space(mem, mem->spaces[i], err);
+	for (size_t i = 0; i < mm->nr_spaces && ret == STEP_IDLE; i++)
+		if (!mm->spaces[i]->gone && !mm->spaces[i]->lost && mm->spaces[i]->uffd >= 0)
+			ret = step_space(mm, mm->spaces[i], err);
 	if (ret == STEP_IDLE)
-		mem->work = false;
-	if (ret == STEP_DID && memory_done(mem))
-		pthread_cond_broadcast(&mem->changed);
+		mm->work = false;
+	if (ret == STEP_DID && mm_done(mm))
+		pthread_cond_broadcast(&mm->changed);
 	return ret;
 }
 
-int populate_run(struct memory *mem, struct error *err)
+void populate_init(struct populate *populate, struct objects *objects,
+		   const struct populate_hooks *hooks)
 {
-	enum step step = STEP_IDLE;
-	bool stop = false;
-
-	while (step != STEP_FAILED && !stop) {
-		memory_lock(mem);
-		/* a failure may be a link that was lost after COMMIT had come: what is here is installed */
-		while (!mem->work && !mem->stop)
-			pthread_cond_wait(&mem->changed, &mem->lock);
-		stop = mem->stop;
-		if (!stop)
-			step = memory_step(mem, err);
-		memory_unlock(mem);
-		/* a mutex is not fair: without a pause who waits would hardly ever get it */
-		if (step == STEP_AGAIN)
-			usleep(AGAIN_US);
-		else if (atomic_load(&mem->urgent))
-			usleep(ASIDE_US);
-	}
-	return step == STEP_FAILED ? -1 : 0;
+	*populate = (struct populate){ .objects = objects, .hooks = *hooks };
+	pthread_mutex_init(&populate->lock, NULL);
+	pthread_cond_init(&populate->changed, NULL);
 }
 
-void populate_stop(struct memory *mem)
+void populate_destroy(struct populate *populate)
 {
-	memory_lock(mem);
-	mem->stop = true;
-	pthread_cond_broadcast(&mem->changed);
-	memory_unlock(mem);
+	pthread_cond_destroy(&populate->changed);
+	pthread_mutex_destroy(&populate->lock);
+}
+
+/* Return: false when the thread shall end */
+static bool wait_work(struct populate *populate)
+{
+	bool stop;
+
+	pthread_mutex_lock(&populate->lock);
+	while (!populate->work && !populate->stop)
+		pthread_cond_wait(&populate->changed, &populate->lock);
+	/* what is set from here on is work for the next time */
+	populate->work = false;
+	stop = populate->stop;
+	pthread_mutex_unlock(&populate->lock);
+	return !stop;
+}
+
+static enum step step_mm(struct mm *mm, struct error *err)
+{
+	enum step step;
+
+	mm_lock(mm);
+	step = mm->work ? mm_step(mm, err) : STEP_IDLE;
+	mm_unlock(mm);
+	/* a mutex is not fair: without a pause who waits would hardly ever get it */
+	if (step == STEP_AGAIN)
+		usleep(AGAIN_US);
+	else if (atomic_load(&mm->urgent))
+		usleep(ASIDE_US);
+	return step;
+}
+
+/* One run of each mm. Return: whether all are idle */
+static bool step_all(struct populate *populate, struct error *err)
+{
+	bool idle = true;
+	struct mm *mm;
+
+	for (size_t i = 0; (mm = objects_at(populate->objects, i)); i++) {
+		enum step step = step_mm(mm, err);
+
+		idle &= step == STEP_IDLE;
+		/* what failed in one mm is no reason to leave the others without their pages */
+		if (step != STEP_FAILED)
+			continue;
+		mm_lock(mm);
+		mm->work = false;
+		mm_unlock(mm);
+	}
+	return idle;
+}
+
+/* A failure may be a link that was lost after COMMIT had come: what is here is installed. */
+static void *populate_body(void *arg)
+{
+	struct populate *populate = arg;
+
+	while (wait_work(populate)) {
+		struct error err = { 0 };
+
+		if (!step_all(populate, &err))
+			populate_wake(populate);
+		if (error_is_set(&err))
+			populate->hooks.failed(populate->hooks.ctx, &err);
+	}
+	return NULL;
+}
+
+int populate_start(struct populate *populate, struct error *err)
+{
+	if (populate->has_thread)
+		return 0;
+	if (thread_start(&populate->thread, populate_body, populate, err))
+		return -1;
+	populate->has_thread = true;
+	return 0;
+}
+
+void populate_wake(struct populate *populate)
+{
+	pthread_mutex_lock(&populate->lock);
+	populate->work = true;
+	pthread_cond_broadcast(&populate->changed);
+	pthread_mutex_unlock(&populate->lock);
+}
+
+void populate_stop(struct populate *populate)
+{
+	if (!populate->has_thread)
+		return;
+	pthread_mutex_lock(&populate->lock);
+	populate->stop = true;
+	pthread_cond_broadcast(&populate->changed);
+	pthread_mutex_unlock(&populate->lock);
+	pthread_join(populate->thread, NULL);
+	populate->has_thread = false;
 }

@@ -9,11 +9,11 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
+#include "base/text.h"
 #include "dest/precheck.h"
 #include "dest/probe.h"
 #include "os/memory_limit.h"
 #include "os/proc.h"
-#include "base/text.h"
 
 #define MIB		(1UL << 20)
 #define RESERVE		(64 * MIB)	/* what a machine needs besides the program */
@@ -236,7 +236,23 @@ void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu
 		       setup->pid);
 }
 
-int precheck_vmas(Migrate__Vma **vmas, size_t nr, struct store_range **ranges,
+int precheck_objects(const Migrate__Setup *setup, struct error *err)
+{
+	const Migrate__Object *object = setup->n_objects == 1 ? setup->objects[0] : NULL;
+
+	if (!object)
+		return error_set(err, CODE_PEER, NULL,
+				 "the source announced %zu objects; one can be taken in",
+				 setup->n_objects);
+	if (object->kind != MIGRATE__OBJECT_KIND__MM || !object->id || !object->has_pid ||
+	    object->pid != setup->pid)
+		return error_set(err, CODE_PEER, NULL,
+				 "the source announced object %u of kind %d and process %d, not the address space of process %d",
+				 object->id, object->kind, object->pid, setup->pid);
+	return 0;
+}
+
+int precheck_vmas(Migrate__Vma **vmas, size_t nr, struct mirror_range **ranges,
 		  size_t *nr_ranges, struct error *err)
 {
 	uint64_t last = 0;
@@ -261,7 +277,7 @@ int precheck_vmas(Migrate__Vma **vmas, size_t nr, struct store_range **ranges,
 					 "the source announced a wrong mapping 0x%lx-0x%lx",
 					 vma->start, vma->end);
 		}
-		(*ranges)[(*nr_ranges)++] = (struct store_range){ vma->start, vma->end };
+		(*ranges)[(*nr_ranges)++] = (struct mirror_range){ vma->start, vma->end };
 		last = vma->end;
 	}
 	return 0;

@@ -8,7 +8,7 @@
 
 #include <sys/stat.h>
 #include "criu/criu.h"
-#include "dest/store.h"
+#include "dest/mirror.h"
 #include "wire/control.h"
 
 #define PRECHECK_MAX_FILES	16384	/* most mapped files that Setup may name */
@@ -36,10 +36,16 @@ extern int precheck_files_ms;
 int precheck_memory(uint64_t bytes, struct error *err);
 
 /**
+ * precheck_objects() - check the objects that Setup announces: today one address space
+ * Return: 0, or -1 with CODE_PEER
+ */
+int precheck_objects(const Migrate__Setup *setup, struct error *err);
+
+/**
  * precheck_vmas() - check a list of mappings that came over the wire
  * @ranges: those that pages may be sent for; to be freed by the caller
  */
-int precheck_vmas(Migrate__Vma **vmas, size_t nr, struct store_range **ranges,
+int precheck_vmas(Migrate__Vma **vmas, size_t nr, struct mirror_range **ranges,
 		  size_t *nr_ranges, struct error *err);
 
 #endif

@@ -7,8 +7,8 @@
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "dest/places.h"
 #include "dest/probe.h"
 #include "os/fds.h"
@@ -38,12 +38,12 @@ static void __attribute__((noreturn)) probe_main(probe_fn ask, const void *ctx, 
 
 static long read_answers(int fd, bool *answers, size_t nr, int timeout_ms)
 {
-	int64_t until = places_now_ms() + timeout_ms;
+	int64_t until = clock_now_ms() + timeout_ms;
 	size_t got = 0;
 
 	while (got < nr) {
 		struct pollfd pfd = { .fd = fd, .events = POLLIN };
-		int64_t left = until - places_now_ms();
+		int64_t left = until - clock_now_ms();
 		ssize_t n;
 
 		if (left <= 0)

@@ -1,252 +1,240 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <stdlib.h>
+#include "base/clock.h"
+#include "base/thread.h"
+#include "dest/precheck.h"
 #include "dest/receive.h"
-#include "wire/conn.h"
+#include "dest/tell.h"
 
-static const char *conn_name(const struct receiver *receiver)
+#define GATE_TIMEOUT_MS		30000
+#define FINAL_TIMEOUT_MS	30000
+#define REASON_MS		1000
+
+static int gate(void *ctx, uint32_t round, struct error *err)
 {
-	return receiver->urgent ? "urgent" : "memory";
-}
-
-static int refuse_frame(const struct receiver *receiver, const struct frame *frame,
-			const char *why, struct error *err)
-{
-	return error_set(err, CODE_PEER, NULL, "frame 0x%x on the %s connection: %s",
-			 frame->kind, conn_name(receiver), why);
-}
-
-/* Lock held. */
-static int check_announced(const struct receiver *receiver, const struct frame *frame,
-			   struct error *err)
-{
-	const struct store *store = &receiver->mem->store;
-
-	for (uint32_t i = 0; i < frame->nr_runs; i++)
-		if (!store_announced(store, frame->runs[i].addr, frame->runs[i].nr_pages))
-			return refuse_frame(receiver, frame, "pages outside of what was announced",
-					    err);
-	return 0;
-}
-
-/* However long the bytes take, nobody waits for this thread: the windows are its own meanwhile. */
-static int receive_bytes(struct receiver *receiver, const struct frame *frame, struct error *err)
-{
-	struct store *store = &receiver->mem->store;
-	struct store_windows *windows = store_windows_get(store);
+	struct receive *receive = ctx;
+	struct mailbox *box = &receive->peer->box;
+	struct timespec until = clock_in_ms(CLOCK_MONOTONIC, GATE_TIMEOUT_MS);
+	bool in_time = true;
 	int ret = 0;
 
-	for (uint32_t i = 0; i < frame->nr_runs && !ret; i++) {
-		const struct splice_vm_run *run = &frame->runs[i];
-		void *to = store_windows_at(windows, run->addr, run->nr_pages);
-
-		ret = to ? conn_read(receiver->fd, to, run->nr_pages * PAGE_BYTES, 0, err) :
-		      refuse_frame(receiver, frame, "pages outside of what was announced", err);
+	mailbox_lock(box);
+	while (receive->begun < round && !receive->frozen && !box->failed && !box->closing &&
+	       in_time)
+		in_time = !pthread_cond_timedwait(&box->changed, &box->lock, &until);
+	if (box->failed) {
+		*err = box->err;
+		ret = -1;
+	} else if (receive->begun < round && !receive->frozen) {
+		ret = error_set(err, CODE_PEER, NULL,
+				"frames of round %u came, which control did not announce", round);
 	}
-	store_windows_put(store, windows);
+	mailbox_unlock(box);
 	return ret;
 }
 
-/* Each page comes once a round: what comes beyond the pages that there are was sent again. */
-static void count_progress(struct receiver *receiver, uint64_t nr_pages)
+static int ack_round(void *ctx, uint32_t round, struct error *err)
 {
-	struct memory *mem = receiver->mem;
-	uint64_t left;
+	struct receive *receive = ctx;
+	uint64_t bytes = atomic_load(&receive->memory.bytes);
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__RoundAck ack = MIGRATE__ROUND_ACK__INIT;
 
-	memory_lock(mem);
-	left = mem->store.have.nr > receiver->round_pages ?
-	       mem->store.have.nr - receiver->round_pages : 0;
-	memory_unlock(mem);
-	receiver->round_pages += nr_pages;
-	place_came(mem->place, (nr_pages < left ? nr_pages : left) * PAGE_BYTES);
+	ack.round = round;
+	msg.body_case = MIGRATE__CONTROL__BODY_ROUND_ACK;
+	msg.round_ack = &ack;
+	tell("round", json_pack("{s:i,s:I}", "round", round, "bytes", (json_int_t)bytes),
+	     "round %u is in, %lu MiB received", round, bytes >> 20);
+	return control_send(receive->peer->ctl, &msg, err);
 }
 
-/* Before FINAL: straight to where the pages belong. */
-static int receive_into_place(struct receiver *receiver, const struct frame *frame,
-			      struct error *err)
+static int ack_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
 {
-	struct store *store = &receiver->mem->store;
-	int ret;
+	struct receive *receive = ctx;
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__FinalAck ack = MIGRATE__FINAL_ACK__INIT;
 
-	pthread_mutex_lock(&store->map_lock);
-	ret = check_announced(receiver, frame, err);
-	pthread_mutex_unlock(&store->map_lock);
-	if (ret || receive_bytes(receiver, frame, err))
+	ack.have_pages = have;
+	ack.want_pages = lack;
+	msg.body_case = MIGRATE__CONTROL__BODY_FINAL_ACK;
+	msg.final_ack = &ack;
+	tell("final", json_pack("{s:I,s:I}", "have_pages", (json_int_t)have, "want_pages",
+				(json_int_t)lack),
+	     "%lu pages are here, %lu are still at the source", have, lack);
+	/* Ready must not overtake it */
+	if (control_send(receive->peer->ctl, &msg, err))
 		return -1;
-	/* a Maps message that came meanwhile drops what it does not list, before or after this */
-	pthread_mutex_lock(&store->map_lock);
-	ret = check_announced(receiver, frame, err);
-	if (!ret)
-		ret = memory_add(receiver->mem, frame->runs, frame->nr_runs, err);
-	pthread_mutex_unlock(&store->map_lock);
-	if (ret)
-		return -1;
-	atomic_fetch_add(&receiver->precopy_pages, frame->nr_pages);
-	count_progress(receiver, frame->nr_pages);
+	mailbox_set(&receive->peer->box, &receive->final);
 	return 0;
 }
 
-/* After it: to whoever lacks them, which a page in the mirror could not be told. */
-static int receive_late(struct receiver *receiver, const struct frame *frame, struct error *err)
+void receive_init(struct receive *receive)
 {
-	const uint8_t *data = receiver->pages;
+	const struct receiver_hooks hooks = {
+		.gate = gate, .round = ack_round, .final = ack_final, .ctx = receive,
+	};
 
-	if (conn_read(receiver->fd, receiver->pages, frame->nr_pages * PAGE_BYTES, 0, err))
-		return -1;
-	for (uint32_t i = 0; i < frame->nr_runs; i++) {
-		const struct splice_vm_run *run = &frame->runs[i];
+	receive->memory_conn = receive->urgent_conn = CONN_NONE;
+	receive->memory = (struct receiver){
+		.conn = &receive->memory_conn, .objects = receive->objects,
+		.place = receive->place, .hooks = hooks,
+	};
+	receive->urgent = receive->memory;
+	receive->urgent.conn = &receive->urgent_conn;
+	receive->urgent.urgent = true;
+}
 
-		if (memory_take(receiver->mem, run->addr, run->nr_pages, data, receiver->urgent,
-				err))
-			return -1;
-		data += run->nr_pages * PAGE_BYTES;
+int receive_connect(struct receive *receive, const struct conn *conn, struct error *err)
+{
+	struct conn *to = conn->kind == CONN_MEMORY ? &receive->memory_conn : &receive->urgent_conn;
+	struct conn again = *conn;
+
+	if (!conn_is_open(to)) {
+		*to = *conn;
+		return 0;
 	}
+	conn_close(&again);
+	return error_set(err, CODE_PEER, NULL, "the source made a connection twice");
+}
+
+bool receive_is_connected(const struct receive *receive)
+{
+	return conn_is_open(&receive->memory_conn) && conn_is_open(&receive->urgent_conn);
+}
+
+static void receive_body(struct receive *receive, struct receiver *receiver)
+{
+	struct error err = { 0 };
+
+	if (!receiver_run(receiver, &err))
+		error_set(&err, CODE_NETWORK, NULL, "the source closed the %s connection",
+			  receiver->urgent ? "urgent" : "memory");
+	/* the source says why on control, at about the time when it closes the others */
+	if (err.code == CODE_NETWORK)
+		mailbox_wait_failure(&receive->peer->box, REASON_MS);
+	peer_fail(receive->peer, &err);
+}
+
+static void *memory_body(void *arg)
+{
+	struct receive *receive = arg;
+
+	receive_body(receive, &receive->memory);
+	return NULL;
+}
+
+static void *urgent_body(void *arg)
+{
+	struct receive *receive = arg;
+
+	receive_body(receive, &receive->urgent);
+	return NULL;
+}
+
+int receive_start(struct receive *receive, struct error *err)
+{
+	if (thread_start(&receive->urgent_thread, urgent_body, receive, err))
+		return -1;
+	if (thread_start(&receive->memory_thread, memory_body, receive, err)) {
+		conn_shutdown(&receive->urgent_conn);
+		pthread_join(receive->urgent_thread, NULL);
+		return -1;
+	}
+	receive->has_threads = true;
 	return 0;
 }
 
-static int receive_pages(struct receiver *receiver, const struct frame *frame,
+void receive_stop(struct receive *receive)
+{
+	if (!receive->has_threads)
+		return;
+	conn_shutdown(&receive->memory_conn);
+	conn_shutdown(&receive->urgent_conn);
+	pthread_join(receive->memory_thread, NULL);
+	pthread_join(receive->urgent_thread, NULL);
+	receive->has_threads = false;
+}
+
+static int begin_round(struct receive *receive, uint32_t round, struct error *err)
+{
+	struct mailbox *box = &receive->peer->box;
+	uint32_t begun;
+
+	if (precheck_memory(0, err))
+		return -1;
+	mailbox_lock(box);
+	begun = receive->begun;
+	if (round == begun + 1 && round <= ROUNDS_MAX)
+		receive->begun = round;
+	pthread_cond_broadcast(&box->changed);
+	mailbox_unlock(box);
+	if (round != begun + 1 || round > ROUNDS_MAX)
+		return error_set(err, CODE_PEER, NULL, "the source began round %u after round %u",
+				 round, begun);
+	place_progress(receive->place);
+	return 0;
+}
+
+static int take_announce(struct receive *receive, const Migrate__Announce *announce,
 			 struct error *err)
 {
-	int ret;
-
-	if (frame->nr_pages > FRAME_MAX_PAGES)
-		return refuse_frame(receiver, frame, "too many pages", err);
-	ret = receiver->final ? receive_late(receiver, frame, err) :
-	      receive_into_place(receiver, frame, err);
-	atomic_fetch_add(&receiver->bytes, frame->nr_pages * PAGE_BYTES);
-	return ret;
-}
-
-static int take_zeros(struct receiver *receiver, const struct frame *frame, struct error *err)
-{
-	for (uint32_t i = 0; i < frame->nr_runs; i++)
-		if (memory_take(receiver->mem, frame->runs[i].addr, frame->runs[i].nr_pages, NULL,
-				receiver->urgent, err))
-			return -1;
-	return 0;
-}
-
-static int take_populated(struct receiver *receiver, const struct frame *frame,
-			  struct error *err)
-{
-	struct store *store = &receiver->mem->store;
-	int ret;
-
-	pthread_mutex_lock(&store->map_lock);
-	ret = check_announced(receiver, frame, err);
-	pthread_mutex_unlock(&store->map_lock);
-	if (ret)
+	if (budget_announce(receive->budget, BUDGET_MIRROR, announce->memory_bytes, err))
 		return -1;
-	return memory_populate(receiver->mem, frame->runs, frame->nr_runs, err);
+	return budget_announce(receive->budget, BUDGET_IMAGES, announce->image_bytes, err);
 }
 
-static int take_final(struct receiver *receiver, struct error *err)
+static int take_go(struct receive *receive, const Migrate__RestoreGo *go, struct error *err)
 {
-	uint64_t have, lack;
-
-	receiver->final = true;
-	place_progress(receiver->mem->place);
-	memory_final(receiver->mem, &have, &lack);
-	return receiver->hooks.final(receiver->hooks.ctx, have, lack, err);
-}
-
-static int frame_before_final(struct receiver *receiver, const struct frame *frame,
-			      struct error *err)
-{
-	uint32_t round = FRAME_ROUND_OF(frame->cookie), wait_for = round;
-
-	/* what is dropped between two rounds counts as the earlier one's */
-	if (round != receiver->round && round != receiver->round + 1)
-		return refuse_frame(receiver, frame, "of a round that does not run", err);
-	if (round > ROUNDS_MAX + 1)
-		return refuse_frame(receiver, frame, "too many rounds", err);
-	/* these belong to mappings that control announces after the last round */
-	if (frame->kind == FRAME_POPULATED || frame->kind == FRAME_FINAL)
-		wait_for = RECEIVE_FROZEN;
-	if (receiver->hooks.gate(receiver->hooks.ctx, wait_for, err))
+	place_progress(receive->place);
+	if (images_check_complete(receive->images, go->files, err))
 		return -1;
-	switch (frame->kind) {
-	case FRAME_PAGES:
-		return receive_pages(receiver, frame, err);
-	case FRAME_ZERO:
-	case FRAME_DROPPED:
-	case FRAME_STALE:
-		/* also outside of what is mapped now: that is why it was dropped */
-		memory_drop(receiver->mem, frame->runs, frame->nr_runs);
+	return receive->hooks.go(receive->hooks.ctx, go, err);
+}
+
+/* Only steps that a migration takes a few times are progress: a repeated list keeps no place. */
+static int take_message(struct receive *receive, const Migrate__Control *msg, struct error *err)
+{
+	switch (msg->body_case) {
+	case MIGRATE__CONTROL__BODY_MAPS:
+		return receive->hooks.maps(receive->hooks.ctx, msg->maps, err);
+	case MIGRATE__CONTROL__BODY_ANNOUNCE:
+		return take_announce(receive, msg->announce, err);
+	case MIGRATE__CONTROL__BODY_ROUND_BEGIN:
+		return begin_round(receive, msg->round_begin->round, err);
+	case MIGRATE__CONTROL__BODY_FROZEN:
+		place_progress(receive->place);
+		mailbox_set(&receive->peer->box, &receive->frozen);
 		return 0;
-	case FRAME_POPULATED:
-		return take_populated(receiver, frame, err);
-	case FRAME_ROUND:
-		if (round != receiver->round + 1)
-			return refuse_frame(receiver, frame, "the end of a round that does not run",
-					    err);
-		receiver->round = round;
-		receiver->round_pages = 0;
-		return receiver->hooks.round(receiver->hooks.ctx, round, err);
-	case FRAME_FINAL:
-		return take_final(receiver, err);
+	case MIGRATE__CONTROL__BODY_IMAGE_FILE:
+		place_came(receive->place, msg->image_file->data.len);
+		return images_take(receive->images, msg->image_file, err);
+	case MIGRATE__CONTROL__BODY_RESTORE_GO:
+		return take_go(receive, msg->restore_go, err);
 	default:
-		return refuse_frame(receiver, frame, "not expected before FINAL", err);
+		return error_set(err, CODE_PEER, NULL, "message %d was not expected here",
+				 msg->body_case);
 	}
 }
 
-/* On the urgent connection nothing can come that was not asked for, and that is after FINAL. */
-static bool is_too_early(const struct receiver *receiver)
+int receive_run(struct receive *receive, struct error *err)
 {
-	bool final;
+	bool go = false;
+	int ret = 0;
 
-	memory_lock(receiver->mem);
-	final = receiver->mem->final;
-	memory_unlock(receiver->mem);
-	return receiver->urgent && !final;
-}
+	peer_state(receive->peer, "RECEIVE");
+	while (!go && !ret) {
+		Migrate__Control *msg = mailbox_next(&receive->peer->box, -1, err);
 
-static int frame_after_final(struct receiver *receiver, const struct frame *frame,
-			     struct error *err)
-{
-	if (is_too_early(receiver))
-		return refuse_frame(receiver, frame, "not expected before FINAL", err);
-	switch (frame->kind) {
-	case FRAME_PAGES:
-		return receive_pages(receiver, frame, err);
-	case FRAME_ZERO:
-		return take_zeros(receiver, frame, err);
-	case FRAME_PUSHED:
-		if (receiver->urgent || receiver->pushed)
-			break;
-		receiver->pushed = true;
-		memory_pushed(receiver->mem, err);
-		return error_is_set(err) ? -1 : 0;
-	default:
-		break;
+		if (!msg)
+			return -1;
+		go = msg->body_case == MIGRATE__CONTROL__BODY_RESTORE_GO;
+		ret = take_message(receive, msg, err);
+		migrate__control__free_unpacked(msg, NULL);
 	}
-	return refuse_frame(receiver, frame, "not expected after FINAL", err);
-}
-
-int receive_frame(struct receiver *receiver, const struct frame *frame, struct error *err)
-{
-	if (FRAME_MM_OF(frame->cookie) != receiver->mm)
-		return refuse_frame(receiver, frame, "of another address space", err);
-	return receiver->final ? frame_after_final(receiver, frame, err) :
-	       frame_before_final(receiver, frame, err);
-}
-
-int receive_run(struct receiver *receiver, struct error *err)
-{
-	struct frame frame = { 0 };
-	int ret;
-
-	/* nothing was asked for before FINAL: all that comes over urgent is late */
-	receiver->final = receiver->urgent;
-	receiver->pages = malloc(FRAME_MAX_PAGES * PAGE_BYTES);
-	if (!receiver->pages)
-		return error_errno(err, CODE_INTERNAL, NULL, "no memory to receive into");
-	do {
-		ret = frame_recv(receiver->fd, -1, &frame, err);
-		if (ret == 1 && receive_frame(receiver, &frame, err))
-			ret = -1;
-	} while (ret == 1);
-	frame_free(&frame);
-	free(receiver->pages);
-	receiver->pages = NULL;
 	return ret;
+}
+
+int receive_wait_final(struct receive *receive, struct error *err)
+{
+	return peer_wait(receive->peer, &receive->final, FINAL_TIMEOUT_MS,
+			 "the end of the lists of pages", err);
 }

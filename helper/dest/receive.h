@@ -1,60 +1,62 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Frames of the memory and the urgent connection into the memory of a migration.
+ * RECEIVE: rounds, lists of pages, and images come, until the source says that CRIU may restore. Rounds
+ * and lists come over the memory connection, what is said of them over control: a gate keeps both in step.
  */
 #ifndef MIGRATE_DEST_RECEIVE_H
 #define MIGRATE_DEST_RECEIVE_H
 
-#include "dest/memory.h"
-#include "wire/stream.h"
-
-#define RECEIVE_FROZEN	UINT32_MAX	/* later than any round */
+#include "dest/images.h"
+#include "dest/peer.h"
+#include "dest/receiver.h"
 
 /**
- * struct receive_hooks - what the rest of the helper must know
- * @gate: waits until control is as far as @round (or RECEIVE_FROZEN), so that Maps are in
- *	force; -1 when given up
- * @round: all of @round is in the mirror
- * @final: all lists of the frozen state are there
+ * struct receive_hooks - what is not for this object
+ * @maps: new lists of mappings
+ * @go: RestoreGo
  */
 struct receive_hooks {
-	int (*gate)(void *ctx, uint32_t round, struct error *err);
-	int (*round)(void *ctx, uint32_t round, struct error *err);
-	int (*final)(void *ctx, uint64_t have, uint64_t lack, struct error *err);
+	int (*maps)(void *ctx, const Migrate__Maps *maps, struct error *err);
+	int (*go)(void *ctx, const Migrate__RestoreGo *go, struct error *err);
 	void *ctx;
 };
 
 /**
- * struct receiver - one connection, one thread
- * @urgent: it is the urgent one
- * @mm: the id that every frame must carry
- * @pages: room for the pages of a frame, for what comes after FINAL
- * @round: the last one that ended
- * @round_pages: pages that came since
- * @pushed: PUSHED came
- * @final: FINAL came; on the memory connection only this thread looks at it
- * @precopy_pages, @bytes: received so far; for progress, any thread may look
+ * struct receive - of the main thread unless said otherwise
+ * @memory_conn, @urgent_conn: CONN_NONE until receive_connect()
+ * @begun: number of the round that control announced last
+ * @frozen: control said that the source stands; frames of any round may come
+ * @final: all lists of the frozen state are in. These three are under the mailbox's lock
  */
-struct receiver {
-	int fd;
-	bool urgent;
-	uint32_t mm;
-	struct memory *mem;
+struct receive {
+	struct peer *peer;
+	struct objects *objects;
+	struct budget *budget;
+	struct images *images;
+	struct place *place;
 	struct receive_hooks hooks;
-	uint8_t *pages;
-	uint32_t round;
-	uint64_t round_pages;
-	bool final, pushed;
-	atomic_ulong precopy_pages, bytes;
+	struct conn memory_conn, urgent_conn;
+	struct receiver memory, urgent;
+	uint32_t begun;
+	bool frozen, final, has_threads;
+	pthread_t memory_thread, urgent_thread;
 };
 
-/**
- * receive_run() - body of the thread
- * Return: 0 when the source closed the connection at the end of a frame, -1 on failure
- */
-int receive_run(struct receiver *receiver, struct error *err);
+void receive_init(struct receive *receive);
 
-/** receive_frame() - act on one frame, pages still on the connection (for tests too) */
-int receive_frame(struct receiver *receiver, const struct frame *frame, struct error *err);
+/** receive_connect() - the connection is the memory or the urgent one, and owned from here on */
+int receive_connect(struct receive *receive, const struct conn *conn, struct error *err);
+/** receive_is_connected() - both connections are there */
+bool receive_is_connected(const struct receive *receive);
+
+/** receive_start() - a thread for each connection */
+int receive_start(struct receive *receive, struct error *err);
+/** receive_stop() - shut both connections down; the threads have ended then */
+void receive_stop(struct receive *receive);
+
+/** receive_run() - act on messages until RestoreGo */
+int receive_run(struct receive *receive, struct error *err);
+/** receive_wait_final() - until all lists of the frozen state are in */
+int receive_wait_final(struct receive *receive, struct error *err);
 
 #endif

@@ -1,126 +1,83 @@
 // SPDX-License-Identifier: GPL-2.0
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
+#include <sys/socket.h>
 #include <unistd.h>
-#include "dest/fdpass.h"
-#include "dest/incoming.h"
+#include "base/clock.h"
+#include "base/fdpass.h"
+#include "dest/restore.h"
 #include "dest/tell.h"
-#include "os/pending.h"
-#include "os/proc.h"
 #include "session/cost.h"
 
-#define FINAL_TIMEOUT_MS	30000
 #define FINISH_TIMEOUT_MS	10000
 #define BUSY_MS			600000	/* nothing comes from the source while CRIU works, or memory is compared */
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000UL + now.tv_nsec;
-}
 
 static int read_parent_pages(void *ctx, uint64_t addr, uint64_t nr_pages, void *buf,
 			     struct error *err)
 {
-	return memory_fetch(ctx, addr, nr_pages, buf, err);
+	return mm_fetch(ctx, addr, nr_pages, buf, err);
 }
 
 /* Images as they came, to images that the restore can do with what is here. */
-static int prepare_images(struct incoming *in, struct error *err)
+static int prepare_images(struct restore *restore, struct mm *mm, struct error *err)
 {
-	struct criu_pages pages = { .read = read_parent_pages, .ctx = &in->mem };
+	struct criu_pages pages = { .read = read_parent_pages, .ctx = mm };
+	struct process *process = restore->process;
+	int images_fd = restore->images->images_fd, ret;
 	struct page_set lazy;
-	int ret;
 
-	if (in->images.files != in->announced_files || in->images.file >= 0)
-		return error_set(err, CODE_PEER, NULL, "%u image files came, the source sent %u",
-				 in->images.files, in->announced_files);
-	if (criu_task_read(in->images.images_fd, &in->task, err))
+	if (process_read_images(process, images_fd, err))
 		return -1;
-	if (in->task.pid != in->setup->pid)
-		return error_set(err, CODE_PEER, NULL,
-				 "the images are of task %d, announced was %d", in->task.pid,
-				 in->setup->pid);
 	if (page_set_init(&lazy))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
-	ret = criu_rewrite(in->images.images_fd, &in->task, &pages, &lazy, err);
+	ret = criu_rewrite(images_fd, &process->task, &pages, &lazy, err);
 	if (!ret)
-		ret = memory_seal(&in->mem, &lazy, err);
+		ret = mm_seal(mm, &lazy, err);
 	page_set_destroy(&lazy);
 	return ret;
 }
 
-static int spawn(struct incoming *in, int *rpc_fd, struct error *err)
+void restore_cancel(struct restore *restore)
 {
-	int handle;
-
-	if (keeper_hold(in->keeper, in->mem.store.fd, &handle, err) ||
-	    keeper_spawn(in->keeper, in->task.pid, rpc_fd, &in->init_pid, err))
-		return -1;
-	in->init_fd = syscall(SYS_pidfd_open, in->init_pid, 0);
-	if (in->init_fd < 0)
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot watch the namespace's init");
-	return 0;
-}
-
-void incoming_plan_group(struct incoming *in)
-{
-	char name[NAME_MAX];
-
-	snprintf(name, sizeof(name), "migrate-helper-%s-dest", in->images.id);
-	/* first out of this helper's own limits, which are not the program's */
-	if (cgroup_plan_mounted(&in->group, CGROUP_TOP, name))
-		cgroup_plan(&in->group, 0, CGROUP_BELOW, name);
+	if (restore->cancel >= 0)
+		shutdown(restore->cancel, SHUT_RDWR);
 }
 
 static int hold_tasks(void *ctx, struct error *err)
 {
-	struct incoming *in = ctx;
+	struct restore *restore = ctx;
 
-	return criu_hold_tasks(&in->group, err);
+	return criu_hold_tasks(&restore->process->group, err);
 }
 
 /* A failure shuts @cancel down. CRIU's own socket stays: a hang-up would let the tasks go. */
-static int watch_criu(struct incoming *in, int cancel, struct error *err)
+static int watch_criu(struct restore *restore, int cancel, struct error *err)
 {
 	int ret;
 
-	mailbox_lock(&in->box);
-	in->sync.rpc_fd = cancel;
-	ret = in->box.failed ? -1 : 0;
+	mailbox_lock(&restore->peer->box);
+	restore->cancel = cancel;
+	ret = restore->peer->box.failed ? -1 : 0;
 	if (ret)
-		*err = in->box.err;
-	mailbox_unlock(&in->box);
+		*err = restore->peer->box.err;
+	mailbox_unlock(&restore->peer->box);
 	return ret;
 }
 
 /* @criu_err: what CRIU itself, or its log, says; NULL when it has not failed */
-static void unwatch_criu(struct incoming *in, const struct error *criu_err)
+static void unwatch_criu(struct restore *restore, const struct error *criu_err)
 {
-	mailbox_lock(&in->box);
-	in->sync.rpc_fd = -1;
+	mailbox_lock(&restore->peer->box);
+	restore->cancel = -1;
 	/* that CRIU's other socket broke says less */
-	if (criu_err && in->box.failed && in->box.err.code == CODE_CRIU)
-		in->box.err = *criu_err;
-	mailbox_unlock(&in->box);
+	if (criu_err && restore->peer->box.failed && restore->peer->box.err.code == CODE_CRIU)
+		restore->peer->box.err = *criu_err;
+	mailbox_unlock(&restore->peer->box);
 }
 
-static int run_criu(struct incoming *in, int rpc_fd, struct error *err)
+static int run_criu(struct restore *restore, int rpc_fd, struct error *err)
 {
 	struct criu_restore_opts opts = {
-		.images_dir_fd = in->images.images_fd, .work_dir_fd = in->images.work_fd,
-		.log_level = 4, .group = &in->group, .pre_resume = hold_tasks, .ctx = in,
+		.images_dir_fd = restore->images->images_fd, .work_dir_fd = restore->images->work_fd,
+		.log_level = 4, .group = &restore->process->group, .pre_resume = hold_tasks, .ctx = restore,
 	};
 	struct error criu_err = { 0 };
 	int cancel[2], ret;
@@ -129,77 +86,37 @@ static int run_criu(struct incoming *in, int rpc_fd, struct error *err)
 	if (fdpass_pair(cancel))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a socket pair");
 	opts.cancel_fd = cancel[1];
-	ret = watch_criu(in, cancel[0], &criu_err);
+	ret = watch_criu(restore, cancel[0], &criu_err);
 	if (!ret)
 		ret = criu_restore_run(rpc_fd, &opts, &root, &criu_err);
-	unwatch_criu(in, ret ? &criu_err : NULL);
+	unwatch_criu(restore, ret ? &criu_err : NULL);
 	close(cancel[0]);
 	close(cancel[1]);
 	/* the first failure is the reason, CRIU's may be its consequence */
-	if (mailbox_failed(&in->box, err))
+	if (mailbox_failed(&restore->peer->box, err))
 		return -1;
 	if (ret)
 		*err = criu_err;
 	return ret;
 }
 
-static const char hint_limits[] =
-	"look at its limits (prlimit --pid PID) and at the memory of this machine";
-
-/* A signal that came here, of a fault or a limit: the source's copy goes on without it. */
-static int check_pending(const struct incoming *in, pid_t pid, struct error *err)
-{
-	uint64_t mask;
-	int sig;
-
-	if (pending_read(pid, &mask, err))
-		return -1;
-	sig = pending_fault(mask, in->pending);
-	if (!sig)
-		return 0;
-	return error_set(err, CODE_CRIU, hint_limits,
-			 "the restored program would be killed by SIG%s (%s) when it is started",
-			 sigabbrev_np(sig), strsignal(sig));
-}
-
-/* CRIU has ended and the tasks stand frozen. Return: 0 when they can be started */
-static int check_tasks(struct incoming *in, struct error *err)
-{
-	size_t nr;
-	pid_t *pids;
-	int ret;
-
-	ret = cgroup_wait_frozen(&in->group, err);
-	nr = ret ? 0 : cgroup_pids(&in->group, &pids);
-	if (!ret && !nr)
-		ret = error_set(err, CODE_CRIU, hint_limits,
-				"the restored program has died before it was started");
-	for (size_t i = 0; i < nr && !ret; i++)
-		ret = check_pending(in, pids[i], err) ||
-		      /* CRIU leaves its own to a program that has 0 */
-		      proc_set_oom_score_adj(pids[i], in->oom_score_adj, err) ? -1 : 0;
-	if (nr)
-		free(pids);
-	return ret;
-}
-
-static int fetch_all(struct incoming *in, struct error *err)
+static int fetch_all(struct restore *restore, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__FetchAll fetch = MIGRATE__FETCH_ALL__INIT;
 
 	msg.body_case = MIGRATE__CONTROL__BODY_FETCH_ALL;
 	msg.fetch_all = &fetch;
-	if (control_send(in->ctl, &msg, err) || incoming_start_populate(in, err))
+	if (control_send(restore->peer->ctl, &msg, err) || populate_start(restore->populate, err))
 		return -1;
-	while (!in->verify.complete) {
-		Migrate__Control *got = mailbox_expect(&in->box, MIGRATE__CONTROL__BODY_DIGESTS, -1,
+	while (!restore->verify.complete) {
+		Migrate__Control *got = mailbox_expect(&restore->peer->box, MIGRATE__CONTROL__BODY_DIGESTS, -1,
 							err);
 		int ret;
 
 		if (!got)
 			return -1;
-		ret = verify_add(&in->verify, got->digests, err);
+		ret = verify_add(&restore->verify, got->digests, err);
 		migrate__control__free_unpacked(got, NULL);
 		if (ret)
 			return -1;
@@ -207,92 +124,83 @@ static int fetch_all(struct incoming *in, struct error *err)
 	return 0;
 }
 
-static int wait_memory(struct incoming *in, struct error *err)
+static int wait_memory(struct restore *restore, struct error *err)
 {
-	struct memory *mem = &in->mem;
-	bool done;
+	bool done = objects_wait(restore->objects, -1);
 
-	memory_lock(mem);
-	while (!memory_done(mem) && !mem->failed)
-		pthread_cond_wait(&mem->changed, &mem->lock);
-	done = memory_done(mem);
-	memory_unlock(mem);
-	if (mailbox_failed(&in->box, err))
+	if (mailbox_failed(&restore->peer->box, err))
 		return -1;
 	return done ? 0 : error_set(err, CODE_INTERNAL, NULL, "memory is not complete");
 }
 
-static int restore_attributes(struct incoming *in, struct error *err)
+static int compare(struct restore *restore, const struct mm *mm, struct error *err)
 {
-	pid_t pid = verify_host_pid(in->init_pid, in->task.pid);
-
-	if (!pid)
-		return error_set(err, CODE_CRIU, NULL, "the restored task is not there");
-	if (attributes_restore(&in->attributes, pid, &in->task, &in->group, err))
-		return -1;
-	return attributes_send(&in->attributes, in->ctl, err);
-}
-
-static int verify(struct incoming *in, struct error *err)
-{
+	const struct process *process = restore->process;
 	pid_t pid;
 
-	if (fetch_all(in, err) || wait_memory(in, err))
+	if (fetch_all(restore, err) || wait_memory(restore, err))
 		return -1;
-	pid = verify_host_pid(in->init_pid, in->task.pid);
+	pid = process_host_pid(process, err);
 	if (!pid)
-		return error_set(err, CODE_CRIU, NULL, "the restored task is not there");
-	place_busy(in->opts->place, BUSY_MS);
-	if (verify_task(&in->verify, pid, &in->task, &in->mem.populated, &in->group,
-			&in->verified_pages, err))
 		return -1;
-	place_progress(in->opts->place);
-	tell("verified", json_pack("{s:I}", "pages", (json_int_t)in->verified_pages),
-	     "verified: %lu pages are the same on both sides", in->verified_pages);
+	place_busy(restore->place, BUSY_MS);
+	if (verify_task(&restore->verify, pid, &process->task, &mm->populated, &process->group,
+			&restore->verified_pages, err))
+		return -1;
+	place_progress(restore->place);
+	tell("verified", json_pack("{s:I}", "pages", (json_int_t)restore->verified_pages),
+	     "verified: %lu pages are the same on both sides", restore->verified_pages);
 	return 0;
 }
 
-static int say_ready(struct incoming *in, struct error *err)
+static int say_ready(struct restore *restore, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__Ready ready = MIGRATE__READY__INIT;
 
-	ready.restore_ns = in->restore_ns;
-	ready.has_verified_pages = in->verified_pages > 0;
-	ready.verified_pages = in->verified_pages;
+	ready.restore_ns = restore->took_ns;
+	ready.has_verified_pages = restore->verified_pages > 0;
+	ready.verified_pages = restore->verified_pages;
 	msg.body_case = MIGRATE__CONTROL__BODY_READY;
 	msg.ready = &ready;
-	incoming_state(in, "READY");
-	return control_send(in->ctl, &msg, err);
+	peer_state(restore->peer, "READY");
+	return control_send(restore->peer->ctl, &msg, err);
 }
 
-int incoming_restore(struct incoming *in, struct error *err)
+/* CRIU restores, and has ended: its tasks stand. */
+static int restore_tasks(struct restore *restore, struct mm *mm, struct error *err)
 {
-	uint64_t begin = now_ns();
-	int rpc_fd = -1, ret;
+	int rpc_fd = -1, handle, ret;
 
-	if (incoming_wait(in, &in->sync.final, FINAL_TIMEOUT_MS, "the end of the lists of pages",
-			  err))
+	if (keeper_hold(restore->keeper, mm->mirror.fd, &handle, err) ||
+	    process_spawn(restore->process, restore->keeper, &rpc_fd, err))
 		return -1;
-	incoming_state(in, "RESTORE");
-	if (prepare_images(in, err) || spawn(in, &rpc_fd, err))
-		return -1;
-	place_busy(in->opts->place, BUSY_MS);
-	ret = run_criu(in, rpc_fd, err);
-	place_progress(in->opts->place);
+	place_busy(restore->place, BUSY_MS);
+	ret = run_criu(restore, rpc_fd, err);
+	place_progress(restore->place);
 	close(rpc_fd);
+	if (ret)
+		return -1;
 	/* the marker came before CRIU ended; each userfaultfd was held before it was attached */
-	if (ret || incoming_wait(in, &in->sync.restored, FINISH_TIMEOUT_MS,
-				 "CRIU's mark that all is restored", err))
+	return peer_wait(restore->peer, &restore->restored, FINISH_TIMEOUT_MS,
+			 "CRIU's mark that all is restored", err);
+}
+
+int restore_run(struct restore *restore, struct error *err)
+{
+	struct mm *mm = objects_mm_of(restore->objects, restore->process->pid);
+	uint64_t begin = clock_now_ns();
+
+	peer_state(restore->peer, "RESTORE");
+	if (prepare_images(restore, mm, err) || restore_tasks(restore, mm, err) ||
+	    process_restore_attributes(restore->process, restore->peer->ctl, err))
 		return -1;
-	if (restore_attributes(in, err))
+	objects_ready(restore->objects);
+	restore->took_ns = clock_now_ns() - begin;
+	cost_keep(COST_RESTORE, restore->took_ns);
+	if (restore->compare && compare(restore, mm, err))
 		return -1;
-	memory_ready(&in->mem);
-	in->restore_ns = now_ns() - begin;
-	cost_keep(COST_RESTORE, in->restore_ns);
-	if (in->setup->verify && verify(in, err))
+	if (mailbox_failed(&restore->peer->box, err) || process_check(restore->process, err))
 		return -1;
-	if (mailbox_failed(&in->box, err) || check_tasks(in, err))
-		return -1;
-	return say_ready(in, err);
+	return say_ready(restore, err);
 }

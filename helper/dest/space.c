@@ -2,9 +2,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "pages/sets.h"
 #include "dest/space.h"
 #include "os/uffd.h"
+#include "pages/sets.h"
 
 struct space *space_new(int uffd, struct error *err)
 {
@@ -52,8 +52,10 @@ struct space *space_fork(const struct space *parent, struct error *err)
 		memcpy(space->pieces, parent->pieces, bytes);
 		space->nr_pieces = parent->nr_pieces;
 	}
-	sets_copy(&space->todo, &parent->todo);
-	return space;
+	if (!sets_copy(&space->todo, &parent->todo, err))
+		return space;
+	space_free(space);
+	return NULL;
 }
 
 /* First piece that ends above @addr. */
@@ -187,16 +189,19 @@ static int piece_order(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
-static void todo_move(struct space *space, uint64_t from, uint64_t to, uint64_t bytes)
+static int todo_move(struct space *space, uint64_t from, uint64_t to, uint64_t bytes,
+		     struct error *err)
 {
 	uint64_t addr = from, end = from + bytes;
 	struct run run;
 
 	while (addr < end && page_set_next(&space->todo, addr, end, 0, &run)) {
+		if (page_set_add(&space->todo, run.addr - from + to, run.nr_pages, err))
+			return -1;
 		page_set_remove(&space->todo, run.addr, run.nr_pages);
-		page_set_add(&space->todo, run.addr - from + to, run.nr_pages);
 		addr = run_end(&run);
 	}
+	return 0;
 }
 
 int space_move(struct space *space, uint64_t from, uint64_t to, uint64_t bytes,
@@ -226,8 +231,7 @@ int space_move(struct space *space, uint64_t from, uint64_t to, uint64_t bytes,
 	free(old);
 	space->pieces = final;
 	space->nr_pieces = nr;
-	todo_move(space, from, to, bytes);
-	return 0;
+	return todo_move(space, from, to, bytes, err);
 }
 
 static int piece_set(struct space *space, uint64_t start, uint64_t end, uint64_t origin,
@@ -259,9 +263,9 @@ int space_put(struct space *space, uint64_t addr, uint64_t nr_pages, uint64_t or
 		if (page_set_next(&space->todo, addr, end, 0, &run))
 			to = run.addr;
 		if (addr < to) {
-			if (piece_set(space, addr, to, addr + shift, err))
+			if (piece_set(space, addr, to, addr + shift, err) ||
+			    page_set_add(&space->todo, addr, (to - addr) / PAGE_BYTES, err))
 				return -1;
-			page_set_add(&space->todo, addr, (to - addr) / PAGE_BYTES);
 		}
 		addr = to < end ? run_end(&run) : end;
 	}
@@ -290,7 +294,7 @@ enum install space_install(struct space *space, uint64_t addr, uint64_t nr_pages
 			   const void *src, uint64_t *done)
 {
 	*done = 0;
-	if (space->uffd < 0)
+	if (space->uffd < 0 || space->lost)
 		return space->gone ? INSTALL_GONE : INSTALL_AGAIN;
 	while (*done < nr_pages) {
 		uint64_t at = addr + *done * PAGE_BYTES, left = nr_pages - *done, n = 0;

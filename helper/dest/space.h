@@ -7,8 +7,8 @@
 #define MIGRATE_DEST_SPACE_H
 
 #include <stddef.h>
-#include "pages/page_set.h"
 #include "base/error.h"
+#include "pages/page_set.h"
 
 /** struct space_piece - [@start, @end) holds what was at @origin at the source */
 struct space_piece {
@@ -22,7 +22,8 @@ struct pieces {
 };
 
 /**
- * struct space - a restored mm; all of it under memory.lock
+ * struct space - a restored mm; all of it under mm.lock
+ * @mm: the object that the space is of
  * @uffd: non-blocking; -1 until CRIU hands it over, and when the mm is gone
  * @handle: the keeper's name for its duplicate of @uffd, or -1
  * @todo: pages (addresses of this space) that are populated at the source, not here
@@ -42,8 +43,13 @@ struct pieces {
  * @looked_ms: CLOCK_MONOTONIC then
  * @ready: CRIU is done with it; before that a mapping that is not there may still come
  * @gone: the process has exited or called exec
+ * @lost: an event could not be recorded, so @todo may be wrong: no page is installed any longer and
+ *	no fault is answered. The process waits for ever, and never reads zeros for a page
  */
+struct mm;
+
 struct space {
+	struct mm *mm;
 	int uffd;
 	int handle;
 	struct page_set todo;
@@ -56,7 +62,7 @@ struct space {
 	struct pieces moved, past, unsure;
 	struct space *born_of;
 	uint64_t blocked_ms, looked_ms;
-	bool in_epoch, blocked, ready, gone;
+	bool in_epoch, blocked, ready, gone, lost;
 };
 
 /**

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdarg.h>
 #include <stdio.h>
-#include "dest/tell.h"
 #include "base/text.h"
+#include "dest/tell.h"
 
 /* Of the process: one migration, one process. Set before there are threads. */
 static char migration[64];

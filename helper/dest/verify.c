@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
-#include "pages/sets.h"
 #include "dest/verify.h"
 #include "os/remote.h"
+#include "pages/sets.h"
 #include "wire/stream.h"
 
 #define MAX_PIECES	(1u << 24)

@@ -10,7 +10,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include "dest/memory.h"
 #include "base/error.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -55,9 +54,6 @@ struct fuzz_pipe fuzz_pipe_open(void);
 void fuzz_pipe_put(struct fuzz_pipe *pipe, const void *data, size_t bytes);
 /** fuzz_pipe_end() - the other side says nothing more */
 void fuzz_pipe_end(struct fuzz_pipe *pipe);
-
-/** fuzz_memory_hooks - of a memory whose userfaultfds nobody holds or watches */
-extern const struct memory_hooks fuzz_memory_hooks;
 
 /** fuzz_dir() - descriptor of an empty directory on tmpfs, made once, removed at exit */
 int fuzz_dir(void);

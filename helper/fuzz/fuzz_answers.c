@@ -7,6 +7,7 @@
 #include "fuzz/messages.h"
 #include "source/attributes.h"
 #include "source/loss.h"
+#include "tests/conn_fd.h"
 
 #define FLAG_RAW	1
 #define FLAG_BEHIND	14	/* how many steps of the course are behind; 3 bits */
@@ -90,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	messages_put_course(&pipe, COURSE_DEST, (world.flags & FLAG_BEHIND) / 2);
 	messages_put_input(&pipe, &in, world.flags & FLAG_RAW);
-	world.ctl = control_new(pipe.fd, COURSE_SOURCE, &err);
+	world.ctl = control_new(CONN(pipe.fd), COURSE_SOURCE, &err);
 	fuzz_assert(world.ctl);
 	messages_send(world.ctl, MIGRATE__CONTROL__BODY_HELLO);
 	while (!ret && (msg = control_recv(world.ctl, -1, &err))) {

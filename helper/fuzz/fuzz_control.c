@@ -7,11 +7,13 @@
 #include <unistd.h>
 #include "dest/attributes.h"
 #include "dest/images.h"
-#include "dest/memory.h"
+#include "dest/mm.h"
 #include "dest/precheck.h"
 #include "dest/verify.h"
 #include "fuzz/common.h"
 #include "fuzz/messages.h"
+#include "tests/mm_hooks.h"
+#include "tests/conn_fd.h"
 
 #define FLAG_RAW	1
 #define FLAG_BEHIND	14	/* how many steps of the course are behind; 3 bits */
@@ -21,7 +23,7 @@
 struct world {
 	struct control *ctl;
 	struct budget budget;
-	struct memory mem;
+	struct mm mm;
 	struct images images;
 	struct verify verify;
 	struct attributes attributes;
@@ -35,12 +37,12 @@ static void world_open(struct world *world, int fd)
 
 	*world = (struct world){ .ctl = NULL };
 	budget_init(&world->budget, NULL, NULL);
-	fuzz_assert(!memory_init(&world->mem, &fuzz_memory_hooks, &err));
+	fuzz_assert(!mm_init(&world->mm, &no_mm_hooks, &err));
 	fuzz_assert(!images_make(&world->images, fuzz_dir_path(), id, &err));
-	world->mem.store.budget = &world->budget;
+	world->mm.mirror.budget = &world->budget;
 	world->images.budget = &world->budget;
 	world->verify.budget = &world->budget;
-	world->ctl = control_new(fd, COURSE_DEST, &err);
+	world->ctl = control_new(CONN(fd), COURSE_DEST, &err);
 	fuzz_assert(world->ctl);
 	messages_send(world->ctl, MIGRATE__CONTROL__BODY_HELLO);
 }
@@ -48,7 +50,7 @@ static void world_open(struct world *world, int fd)
 static void world_close(struct world *world)
 {
 	control_close(world->ctl);
-	memory_destroy(&world->mem);
+	mm_destroy(&world->mm);
 	images_close(&world->images);
 	owned_dir_remove(&world->images.dir);
 	owned_dir_close(&world->images.dir);
@@ -59,7 +61,7 @@ static void world_close(struct world *world)
 
 static int announce(struct world *world, Migrate__Vma **vmas, size_t nr, struct error *err)
 {
-	struct store_range *ranges;
+	struct mirror_range *ranges;
 	size_t nr_ranges;
 	int ret;
 
@@ -69,7 +71,7 @@ static int announce(struct world *world, Migrate__Vma **vmas, size_t nr, struct 
 		fuzz_assert(ranges[i].start < ranges[i].end && ranges[i].end <= USER_END);
 		fuzz_assert(!i || ranges[i - 1].end <= ranges[i].start);
 	}
-	ret = memory_announce(&world->mem, ranges, nr_ranges, err);
+	ret = mm_announce(&world->mm, ranges, nr_ranges, err);
 	free(ranges);
 	return ret;
 }
@@ -79,6 +81,8 @@ static int take_setup(struct world *world, const Migrate__Setup *setup, struct e
 	const struct criu_version criu = { .major = 3, .minor = 17, .sublevel = 1 };
 	struct refusals refusals = { .nr = 0 };
 
+	if (precheck_objects(setup, err))
+		return -1;
 	precheck_setup(setup, &criu, fuzz_dir_path(), &refusals);
 	for (size_t i = 0; i < refusals.nr; i++)
 		messages_assert_printable(refusals.text[i]);

@@ -7,8 +7,9 @@
 #include <endian.h>
 #include <string.h>
 #include <unistd.h>
-#include "dest/receive.h"
+#include "dest/receiver.h"
 #include "fuzz/common.h"
+#include "tests/mm_hooks.h"
 
 #define BASE		0x7f0000000000UL
 #define AT(page)	(BASE + (page) * PAGE_BYTES)
@@ -20,14 +21,15 @@
 #define FLAG_PARTLY	4	/* and takes only some of the pages lazily */
 #define FLAG_GATE	8	/* control has not announced the round */
 
-static const struct store_range ranges[] = {
+static const struct mirror_range ranges[] = {
 	{ AT(0), AT(100) }, { AT(100), AT(120) }, { AT(200), AT(300) },
 };
 
 #define ANNOUNCED	220UL	/* pages of these */
 
 struct bench {
-	struct memory mem;
+	struct objects objects;
+	struct mm *mm;
 	struct budget budget;
 	uint8_t flags;
 };
@@ -57,8 +59,9 @@ static int on_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
 		return 0;
 	if (page_set_init(&lazy))
 		abort();
-	page_set_add(&lazy, AT(0), bench->flags & FLAG_PARTLY ? 50 : 300);
-	ret = memory_seal(&bench->mem, &lazy, err);
+	if (page_set_add(&lazy, AT(0), bench->flags & FLAG_PARTLY ? 50 : 300, err))
+		abort();
+	ret = mm_seal(bench->mm, &lazy, err);
 	page_set_destroy(&lazy);
 	return ret;
 }
@@ -129,25 +132,28 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int fds = fuzz_fds();
 	struct error err = { 0 };
 	struct receiver receiver = {
-		.urgent = bench.flags & FLAG_URGENT, .mm = MM, .mem = &bench.mem,
+		.urgent = bench.flags & FLAG_URGENT, .objects = &bench.objects,
 		.hooks = { .gate = gate, .round = on_round, .final = on_final, .ctx = &bench },
 	};
+	struct conn conn;
 	int ret;
 
-	fuzz_assert(!memory_init(&bench.mem, &fuzz_memory_hooks, &err));
 	budget_init(&bench.budget, NULL, NULL);
 	fuzz_assert(!budget_announce(&bench.budget, BUDGET_MIRROR, ANNOUNCED * PAGE_BYTES, &err));
-	bench.mem.store.budget = &bench.budget;
-	fuzz_assert(!memory_announce(&bench.mem, ranges, 3, &err));
-	receiver.fd = feed(&in);
-	ret = receive_run(&receiver, &err);
+	objects_init(&bench.objects, &no_mm_hooks, &bench.budget, NULL);
+	bench.mm = objects_add_mm(&bench.objects, MM, 1, &err);
+	fuzz_assert(bench.mm);
+	fuzz_assert(!mm_announce(bench.mm, ranges, 3, &err));
+	conn = (struct conn){ .fd = feed(&in) };
+	receiver.conn = &conn;
+	ret = receiver_run(&receiver, &err);
 	fuzz_error_fits(ret, &err);
-	fuzz_assert(is_within(&bench.mem.store.have));
-	fuzz_assert(is_within(&bench.mem.populated));
-	fuzz_assert(is_within(&bench.mem.wanted));
-	fuzz_assert(bench.budget.used[BUDGET_MIRROR] == bench.mem.store.have.nr * PAGE_BYTES);
-	close(receiver.fd);
-	memory_destroy(&bench.mem);
+	fuzz_assert(is_within(&bench.mm->mirror.have));
+	fuzz_assert(is_within(&bench.mm->populated));
+	fuzz_assert(is_within(&bench.mm->wanted));
+	fuzz_assert(bench.budget.used[BUDGET_MIRROR] == bench.mm->mirror.have.nr * PAGE_BYTES);
+	conn_close(&conn);
+	objects_destroy(&bench.objects);
 	pthread_mutex_destroy(&bench.budget.lock);
 	fuzz_assert(fuzz_fds() == fds);
 	return 0;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/io.h"
 #include "criu/criu.h"
 #include "criu/image.h"
 #include "fuzz/common.h"
@@ -26,7 +27,7 @@ static void write_file(int dir_fd, const char *name, const struct fuzz_input *co
 
 	if (fd < 0)
 		return;
-	fuzz_assert(!image_write_all(fd, content->data, content->size));
+	fuzz_assert(!io_write_all(fd, content->data, content->size));
 	close(fd);
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "base/io.h"
 #include "os/attributes.h"
 
 #define IOPRIO_WHO_PROCESS	1
@@ -32,17 +33,6 @@ static int read_line(const char *path, char *line, size_t size)
 		ret = 0;
 	}
 	fclose(file);
-	return ret;
-}
-
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), ret;
-
-	if (fd < 0)
-		return -1;
-	ret = write(fd, text, strlen(text)) < 0 ? -1 : 0;
-	close(fd);
 	return ret;
 }
 
@@ -174,7 +164,7 @@ int thread_set_timer_slack(pid_t tid, uint64_t ns)
 
 	snprintf(path, sizeof(path), "/proc/%d/timerslack_ns", tid);
 	snprintf(text, sizeof(text), "%" PRIu64, ns);
-	return write_text(path, text);
+	return io_write_text(path, text);
 }
 
 /* The kernel's own bounds, or a kernel that clamps nothing. */
@@ -222,7 +212,7 @@ int process_set_coredump_filter(pid_t pid, unsigned int value)
 
 	snprintf(path, sizeof(path), "/proc/%d/coredump_filter", pid);
 	snprintf(text, sizeof(text), "%#x", value);
-	return write_text(path, text);
+	return io_write_text(path, text);
 }
 
 int process_set_autogroup_nice(pid_t pid, int value)
@@ -231,5 +221,5 @@ int process_set_autogroup_nice(pid_t pid, int value)
 
 	snprintf(path, sizeof(path), "/proc/%d/autogroup", pid);
 	snprintf(text, sizeof(text), "%d", value);
-	return write_text(path, text);
+	return io_write_text(path, text);
 }

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/io.h"
 #include "os/affinity.h"
 #include "os/cgroup.h"
 #include "os/cgroup_mounts.h"
@@ -30,18 +31,9 @@ static void sleep_ms(int ms)
 static int write_file(const char *dir, const char *name, const char *text)
 {
 	char path[PATH_BYTES];
-	ssize_t n;
-	int fd, saved;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	n = write(fd, text, strlen(text));
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return n == (ssize_t)strlen(text) ? 0 : -1;
+	return io_write_text(path, text);
 }
 
 /* Return: true when a line of the file is @wanted */

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include "os/maps.h"
 #include "base/page.h"
+#include "os/maps.h"
 
 static bool name_is_special(const char *name)
 {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "base/io.h"
 #include "base/page.h"
 #include "os/pagemap.h"
 #include "os/proc.h"
@@ -25,25 +26,12 @@ int pagemap_open(pid_t pid, struct error *err)
 
 int pagemap_read(int fd, uint64_t addr, size_t nr, uint64_t *entries, struct error *err)
 {
-	char *to = (char *)entries;
-	size_t left = nr * sizeof(*entries);
-	off_t at = addr / PAGE_BYTES * sizeof(*entries);
+	size_t bytes = nr * sizeof(*entries), done;
 
-	while (left) {
-		ssize_t n = pread(fd, to, left, at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_errno(err, CODE_TARGET, NULL, "cannot read a pagemap");
-		if (!n)
-			return error_set(err, CODE_TARGET, NULL,
-					 "the process has exited or called exec");
-		to += n;
-		at += n;
-		left -= n;
-	}
-	return 0;
+	if (io_pread_all(fd, entries, bytes, addr / PAGE_BYTES * sizeof(*entries), &done))
+		return error_errno(err, CODE_TARGET, NULL, "cannot read a pagemap");
+	return done == bytes ? 0 : error_set(err, CODE_TARGET, NULL,
+					     "the process has exited or called exec");
 }
 
 /** struct own_page - a page of this process, and its entry */

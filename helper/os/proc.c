@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "base/io.h"
 #include "os/proc.h"
 
 #define PF_KTHREAD	0x00200000
@@ -198,12 +199,7 @@ int proc_open_clear_refs(pid_t pid, struct error *err)
 
 int proc_clear_refs(int fd, struct error *err)
 {
-	ssize_t n;
-
-	do {
-		n = pwrite(fd, "4", 1, 0);
-	} while (n < 0 && errno == EINTR);
-	if (n == 1)
+	if (!io_pwrite_all(fd, "4", 1, 0))
 		return 0;
 	return error_errno(err, errno == ESRCH ? CODE_TARGET : CODE_INTERNAL, NULL,
 			   "cannot clear soft-dirty bits");
@@ -277,16 +273,13 @@ int proc_oom_score_adj(pid_t pid, int *score, struct error *err)
 
 int proc_set_oom_score_adj(pid_t pid, int score, struct error *err)
 {
-	char path[48];
-	FILE *file;
-	int old, ret;
+	char path[48], text[16];
+	int old;
 
 	if (!proc_oom_score_adj(pid, &old, err) && old == score)
 		return 0;
 	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
-	file = fopen(path, "we");
-	ret = !file || fprintf(file, "%d\n", score) < 0;
-	if (file && fclose(file))
-		ret = -1;
-	return ret ? error_errno(err, CODE_INTERNAL, NULL, "cannot write %s", path) : 0;
+	snprintf(text, sizeof(text), "%d\n", score);
+	return io_write_text(path, text) ?
+	       error_errno(err, CODE_INTERNAL, NULL, "cannot write %s", path) : 0;
 }

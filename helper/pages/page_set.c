@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include "pages/page_set.h"
 
@@ -102,33 +100,43 @@ static bool chunk_is_open(const struct page_set *set, uint64_t chunk)
 	return false;
 }
 
-/* A page that the set forgets would be lost to the program, so it ends as without memory. */
-static void open_block(struct page_set *set, uint64_t block)
+static int open_block(struct page_set *set, uint64_t block, struct error *err)
 {
 	uint64_t chunk = block / CHUNK_BLOCKS;
 
 	if (!chunk_is_open(set, chunk) &&
 	    mprotect((char *)set->words + chunk * CHUNK_BYTES, CHUNK_BYTES,
-		     PROT_READ | PROT_WRITE)) {
-		perror("migrate-helper: no memory for the list of a program's pages");
-		abort();
-	}
+		     PROT_READ | PROT_WRITE))
+		return error_errno(err, CODE_NOT_READY, "free some memory of this machine",
+				   "cannot have %lu KiB for the list of a program's pages at 0x%lx",
+				   CHUNK_BYTES >> 10, block << (BLOCK_SHIFT + PAGE_SHIFT));
 	touched(set)[block / WORD_BITS] |= 1UL << (block % WORD_BITS);
+	return 0;
 }
 
-void page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages)
+/* All blocks are open before the first bit changes: so a failure adds nothing. */
+static int open_blocks(struct page_set *set, uint64_t at, uint64_t end, struct error *err)
+{
+	for (uint64_t block = at >> BLOCK_SHIFT; at < end && block < blocks(end); block++)
+		if (!bit(touched(set), block) && open_block(set, block, err))
+			return -1;
+	return 0;
+}
+
+int page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages, struct error *err)
 {
 	uint64_t at = addr >> PAGE_SHIFT, end = clamp_end(at, nr_pages);
 
+	if (open_blocks(set, at, end, err))
+		return -1;
 	while (at < end) {
-		uint64_t block = at >> BLOCK_SHIFT, *word = &set->words[at / WORD_BITS];
+		uint64_t *word = &set->words[at / WORD_BITS];
 		uint64_t mask = next_mask(&at, end);
 
-		if (!bit(touched(set), block))
-			open_block(set, block);
 		set->nr += __builtin_popcountl(mask & ~*word);
 		*word |= mask;
 	}
+	return 0;
 }
 
 /* First bit at or after @at and below @end that is set (or, with @flip ~0, clear). */

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "base/error.h"
 #include "base/page.h"
 
 /**
@@ -28,8 +29,11 @@ struct run {
 int page_set_init(struct page_set *set);	/* 0, or -1 with errno */
 void page_set_destroy(struct page_set *set);
 
-/** page_set_add() - add pages; without memory for them the caller's process is aborted */
-void page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages);
+/**
+ * page_set_add() - add pages
+ * Return: -1 with CODE_NOT_READY when there is no memory for the bits of @set; then nothing was added
+ */
+int page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages, struct error *err);
 void page_set_remove(struct page_set *set, uint64_t addr, uint64_t nr_pages);
 
 /** page_set_cost() - bytes of memory that adding these pages would take */

@@ -39,15 +39,17 @@ bool sets_next_only(const struct page_set *a, const struct page_set *b, uint64_t
 	return false;
 }
 
-void sets_copy(struct page_set *to, const struct page_set *from)
+int sets_copy(struct page_set *to, const struct page_set *from, struct error *err)
 {
 	uint64_t addr = 0;
 	struct run run;
 
 	while (page_set_next(from, addr, USER_END, 0, &run)) {
-		page_set_add(to, run.addr, run.nr_pages);
+		if (page_set_add(to, run.addr, run.nr_pages, err))
+			return -1;
 		addr = run_end(&run);
 	}
+	return 0;
 }
 
 void sets_clear(struct page_set *set)

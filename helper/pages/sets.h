@@ -24,8 +24,8 @@ bool sets_next_both(const struct page_set *a, const struct page_set *b, uint64_t
 bool sets_next_only(const struct page_set *a, const struct page_set *b, uint64_t addr,
 		    uint64_t end, uint64_t max_pages, struct run *run);
 
-/** sets_copy() - add all of @from to @to */
-void sets_copy(struct page_set *to, const struct page_set *from);
+/** sets_copy() - add all of @from to @to; -1 as page_set_add(), then a part may have been added */
+int sets_copy(struct page_set *to, const struct page_set *from, struct error *err);
 
 /** sets_clear() - take all out */
 void sets_clear(struct page_set *set);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <string.h>
 #include <time.h>
+#include "base/clock.h"
 #include "session/mailbox.h"
-#include "wire/deadline.h"
 
 void mailbox_init(struct mailbox *box, const char *peer)
 {
@@ -66,7 +66,7 @@ static bool wait_change(struct mailbox *box, int timeout_ms, const struct timesp
 
 static struct timespec deadline(int timeout_ms)
 {
-	return deadline_in(CLOCK_MONOTONIC, timeout_ms < 0 ? 0 : timeout_ms);
+	return clock_in_ms(CLOCK_MONOTONIC, timeout_ms < 0 ? 0 : timeout_ms);
 }
 
 /* A message that takes much memory waits until it is the only one. */

@@ -2,19 +2,18 @@
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include "session/cost.h"
-#include "source/outgoing.h"
+#include "source/cost.h"
 
 #define FIRST_GUESS_HERE	150000000UL	/* dump and images */
 #define FIRST_GUESS_THERE	200000000UL	/* restore */
 
-uint64_t outgoing_known_cost(const struct outgoing *out)
+uint64_t frozen_cost_expected(uint64_t peer_fixed_ns)
 {
-	return (cost_read(COST_DUMP) ?: FIRST_GUESS_HERE) + (out->peer_fixed_ns ?: FIRST_GUESS_THERE);
+	return (cost_read(COST_DUMP) ?: FIRST_GUESS_HERE) + (peer_fixed_ns ?: FIRST_GUESS_THERE);
 }
 
-void outgoing_keep_cost(const struct outgoing *out)
+void frozen_cost_keep(const struct figures *figures)
 {
-	const struct figures *figures = &out->figures;
 	uint64_t theirs = figures->restore_ns + figures->frozen_send_ns;
 
 	/* what a comparison or a test's delays took says nothing of the next migration */

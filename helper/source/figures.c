@@ -2,21 +2,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include "source/figures.h"
+#include "base/clock.h"
 #include "base/report.h"
+#include "source/figures.h"
 
 #define MIB(bytes)	((bytes) / 1048576.0)
 #define SECONDS(ns)	((ns) / 1e9)
 #define PAGE		4096
-
-uint64_t figures_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000UL + ts.tv_nsec;
-}
 
 int figures_add_round(struct figures *figures, const struct round_figures *round,
 		      struct error *err)
@@ -81,9 +73,10 @@ static json_t *result_json(const struct figures *figures, const struct error *er
 	if (figures->losses)
 		json_object_set_new(result, "losses", losses_json(figures->losses));
 	if (figures->backend)
-		json_object_update_new(result, json_pack("{s:s,s:s,s:s,s:I}",
+		json_object_update_new(result, json_pack("{s:s,s:s,s:s,s:s,s:I}",
 				"backend", figures->backend, "backend_why", figures->backend_why,
 				"tracker", figures->tracker,
+				"tracker_why", figures->tracker_why,
 				"rounds_stood_ns", (json_int_t)figures->rounds_stood_ns));
 	if (!figures->moved)
 		return result;
@@ -147,7 +140,7 @@ static void print_result(const struct figures *figures)
 void figures_thawed(struct figures *figures, uint64_t frozen_at_ns)
 {
 	if (frozen_at_ns && !figures->frozen_ns)
-		figures->frozen_ns = figures_now() - frozen_at_ns;
+		figures->frozen_ns = clock_now_ns() - frozen_at_ns;
 }
 
 void figures_say_result(struct figures *figures, const struct error *err, int pid,
@@ -156,7 +149,7 @@ void figures_say_result(struct figures *figures, const struct error *err, int pi
 	json_t *result;
 
 	if (!figures->total_ns)
-		figures->total_ns = figures_now() - figures->started_ns;
+		figures->total_ns = clock_now_ns() - figures->started_ns;
 	result = result_json(figures, err);
 	json_object_set_new(result, "pid", json_integer(pid));
 	json_object_set_new(result, "comm", report_text(comm));

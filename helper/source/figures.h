@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "source/loss.h"
 #include "base/error.h"
+#include "source/loss.h"
 
 /**
  * struct round_figures - one round of pre-copy
@@ -29,7 +29,8 @@ struct round_figures {
  * @held_ns: of this, until CRIU held the program
  * @frozen_send_ns: of this, sending pages in mode precopy
  * @losses: of the migration, for the result
- * @backend: its name, NULL when there was none yet; @backend_why, @tracker: see struct backend
+ * @backend: its name, NULL when there was none yet; @backend_why, @tracker, @tracker_why: see
+ *	struct backend
  * @rounds_stood_ns: how long the program stood in rounds
  * @started_ns: CLOCK_MONOTONIC when the helper began
  */
@@ -43,12 +44,10 @@ struct figures {
 	uint64_t verified_pages;
 	bool moved;
 	const struct losses *losses;
-	const char *backend, *tracker;
+	const char *backend, *tracker, *tracker_why;
 	char backend_why[200];
 	uint64_t rounds_stood_ns;
 };
-
-uint64_t figures_now(void);
 
 int figures_add_round(struct figures *figures, const struct round_figures *round,
 		      struct error *err);
@@ -57,7 +56,7 @@ void figures_say_round(const struct round_figures *round);
 
 /**
  * figures_thawed() - the program goes on here: note for how long it stood
- * @frozen_at_ns: figures_now() when it was stopped; 0: it never was
+ * @frozen_at_ns: clock_now_ns() when it was stopped; 0: it never was
  */
 void figures_thawed(struct figures *figures, uint64_t frozen_at_ns);
 

@@ -9,8 +9,8 @@
 
 #include <stdbool.h>
 #include <sys/types.h>
-#include "os/cgroup.h"
 #include "base/error.h"
+#include "os/cgroup.h"
 
 /**
  * struct guard - filled by guard_plan(), so that helper and keeper can each lift it

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "source/loss.h"
 #include "base/report.h"
 #include "base/text.h"
+#include "source/loss.h"
 
 /**
  * struct loss_row - one thing that a move can lose

@@ -23,6 +23,7 @@ struct migrate_options {
 	const char *to;
 	enum migrate_mode mode;
 	enum backend_kind backend;
+	enum backend_tracker tracker;
 	uint32_t max_downtime_ms;
 	uint32_t max_rounds;
 	uint32_t max_frozen_s;		/* from the freeze to the record of COMMIT */
@@ -36,9 +37,12 @@ struct migrate_options {
 	bool verify, insecure, json;
 };
 
-/** migrate_options_parse() - returns -1 to go on, else the exit status */
-int migrate_options_parse(int argc, char **argv, struct migrate_options *opts);
-
 const char *migrate_mode_name(enum migrate_mode mode);
+
+/** migrate_mode_find() - by its name; -1: there is no such mode */
+int migrate_mode_find(const char *name);
+
+/** source_migration_run() - move one program away, as @opts say. Return: enum exit_code */
+int source_migration_run(const struct migrate_options *opts);
 
 #endif

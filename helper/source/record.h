@@ -11,8 +11,8 @@
 
 #include <limits.h>
 #include <stdint.h>
-#include "source/guard.h"
 #include "base/error.h"
+#include "source/guard.h"
 
 /**
  * enum record_kind - what has happened to the program

@@ -2,8 +2,8 @@
 #define _GNU_SOURCE
 #include <stdarg.h>
 #include <stdio.h>
-#include "source/refusals.h"
 #include "base/report.h"
+#include "source/refusals.h"
 
 static void refusal_say(const char *text, const char *hint)
 {

@@ -42,38 +42,38 @@ bool storage_is_shared(const struct migrate_options *opts, const char *path)
 	return false;
 }
 
-static void find_ghost_xattrs(struct outgoing *out, const struct proc_file *file)
+static void find_ghost_xattrs(struct inspection *look, const struct proc_file *file)
 {
 	char path[48], names[256];
 	ssize_t n;
 
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", out->opts->pid, file->fd);
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", look->process->pid, file->fd);
 	n = listxattr(path, names, sizeof(names));
 	/* a label of SELinux is given by the file system at the destination */
 	if (n > 0 && strcmp(names, "security.selinux"))
-		losses_add(&out->losses, LOSS_GHOST_XATTRS, "descriptor %d is %s", file->fd,
+		losses_add(look->losses, LOSS_GHOST_XATTRS, "descriptor %d is %s", file->fd,
 			   file->path);
 }
 
 static int find_file(void *ctx, const struct proc_file *file, struct error *err)
 {
-	struct outgoing *out = ctx;
+	struct inspection *look = ctx;
 	int access = file->flags & O_ACCMODE;
 
 	if (!S_ISREG(file->st.st_mode) || file->path[0] != '/' || file->flags & O_PATH)
 		return 0;
 	if (proc_file_is_deleted(file)) {
-		find_ghost_xattrs(out, file);
+		find_ghost_xattrs(look, file);
 		return 0;
 	}
-	if (access == O_RDONLY || storage_is_shared(out->opts, file->path) ||
-	    is_virtual(out->opts->pid, file->fd))
+	if (access == O_RDONLY || storage_is_shared(look->opts, file->path) ||
+	    is_virtual(look->process->pid, file->fd))
 		return 0;
 	if (file->flags & O_APPEND && access == O_WRONLY)
-		losses_add(&out->losses, LOSS_APPENDED_FILE, "descriptor %d is %s", file->fd,
+		losses_add(look->losses, LOSS_APPENDED_FILE, "descriptor %d is %s", file->fd,
 			   file->path);
 	else
-		losses_add(&out->losses, LOSS_WRITABLE_FILE, "descriptor %d is %s", file->fd,
+		losses_add(look->losses, LOSS_WRITABLE_FILE, "descriptor %d is %s", file->fd,
 			   file->path);
 	return 0;
 }
@@ -85,7 +85,7 @@ static bool is_deleted_name(const char *name)
 	return len > 10 && !strcmp(name + len - 10, " (deleted)");
 }
 
-void refuse_mappings(struct outgoing *out, const struct vma_list *vmas)
+void refuse_mappings(struct inspection *look, const struct vma_list *vmas)
 {
 	for (size_t i = 0; i < vmas->nr; i++) {
 		const struct vma *vma = &vmas->vmas[i];
@@ -93,13 +93,13 @@ void refuse_mappings(struct outgoing *out, const struct vma_list *vmas)
 		if (!vma->shared || !(vma->prot & PROT_WRITE || vma->maywrite) || vma->io ||
 		    vma->hugetlb || vma->name[0] != '/' || is_deleted_name(vma->name) ||
 		    (!strncmp(vma->name, "/dev/", 5) && strncmp(vma->name, "/dev/shm/", 9)) ||
-		    storage_is_shared(out->opts, vma->name))
+		    storage_is_shared(look->opts, vma->name))
 			continue;
-		losses_add(&out->losses, LOSS_SHARED_MAPPING, "%s", vma->name);
+		losses_add(look->losses, LOSS_SHARED_MAPPING, "%s", vma->name);
 	}
 }
 
-int refuse_files(struct outgoing *out, const struct proc_files *files, struct error *err)
+int refuse_files(struct inspection *look, const struct proc_files *files, struct error *err)
 {
-	return proc_files_each(files, find_file, out, err);
+	return proc_files_each(files, find_file, look, err);
 }

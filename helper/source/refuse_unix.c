@@ -105,7 +105,7 @@ static size_t drop_inner(struct unix_ends *all)
 	return outer;
 }
 
-int refuse_unix(struct outgoing *out, const struct proc_files *files,
+int refuse_unix(struct inspection *look, const struct proc_files *files,
 		struct refusals *refusals, struct error *err)
 {
 	struct unix_ends all = { 0 };
@@ -115,7 +115,7 @@ int refuse_unix(struct outgoing *out, const struct proc_files *files,
 		qsort(all.ends, all.nr, sizeof(*all.ends), compare);
 	/* a kernel that does not tell leaves it to CRIU, which then fails as well */
 	if (!ret && all.nr && !unix_diag_walk(take_peer, &all) && drop_inner(&all)) {
-		proc_links(out->opts->pid, look_outside, &all);
+		proc_links(look->process->pid, look_outside, &all);
 		for (size_t i = 0; i < all.nr; i++)
 			if (all.ends[i].peer)
 				end_refuse(&all.ends[i], refusals);

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/report.h"
 #include "os/memfs.h"
 #include "os/safe_dir.h"
 #include "source/workdir.h"
-#include "base/report.h"
 
 int workdir_plan(struct workdir *dir, const char *base, const char *id, struct error *err)
 {

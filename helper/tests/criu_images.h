@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "base/io.h"
 #include "criu/criu.h"
 #include "criu/image.h"
 #include "criu/pagemap.h"
@@ -86,7 +87,7 @@ static inline void file_write(int dir_fd, const char *name, const void *data, si
 	int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 
 	assert_true(fd >= 0);
-	assert_int_equal(image_write_all(fd, data, bytes), 0);
+	assert_int_equal(io_write_all(fd, data, bytes), 0);
 	close(fd);
 }
 

@@ -10,7 +10,8 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include "dest/memory.h"
+#include "dest/mm.h"
+#include "tests/mm_hooks.h"
 #include "tests/own_uffd.h"
 
 #define P		PAGE_BYTES
@@ -18,7 +19,7 @@
 
 /* A few pages that all lack, with a userfaultfd whose events the test reads when it likes. */
 static struct few {
-	struct memory mem;
+	struct mm mm;
 	uint8_t *area, *other;
 	atomic_int tid[2];
 	atomic_bool stop;
@@ -42,23 +43,10 @@ ssize_t read(int fd, void *buf, size_t bytes)
 	return ret;
 }
 
-static int hold(void *ctx, int uffd, int *handle, struct error *err)
-{
-	return 0;
-}
-
-static void release(void *ctx, int handle)
-{
-}
-
-static int watch_nobody(void *ctx, struct space *space, bool on, struct error *err)
-{
-	return 0;
-}
-
 static void *map_pages(int prot, uint64_t pages)
 {
-	void *at = mmap(NULL, pages * P, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *at = mmap(NULL, pages * P, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			-1, 0);
 
 	assert_ptr_not_equal(at, MAP_FAILED);
 	return at;
@@ -66,11 +54,8 @@ static void *map_pages(int prot, uint64_t pages)
 
 static void set_up_few(uint64_t in_mirror)
 {
-	const struct memory_hooks hooks = {
-		.hold = hold, .release = release, .watch = watch_nobody,
-	};
 	static const uint8_t data[FEW * P] = { 1 };
-	struct store_range range;
+	struct mirror_range range;
 	struct splice_vm_run run;
 	struct error err = { 0 };
 	struct page_set lazy;
@@ -79,20 +64,20 @@ static void set_up_few(uint64_t in_mirror)
 	memset(&few, 0, sizeof(few));
 	few.area = map_pages(PROT_READ | PROT_WRITE, FEW);
 	few.other = map_pages(PROT_NONE, FEW);
-	range = (struct store_range){ (uintptr_t)few.area, (uintptr_t)few.area + FEW * P };
+	range = (struct mirror_range){ (uintptr_t)few.area, (uintptr_t)few.area + FEW * P };
 	run = (struct splice_vm_run){ .addr = range.start, .nr_pages = FEW };
-	assert_int_equal(memory_init(&few.mem, &hooks, &err), 0);
-	assert_int_equal(memory_announce(&few.mem, &range, 1, &err), 0);
+	assert_int_equal(mm_init(&few.mm, &no_mm_hooks, &err), 0);
+	assert_int_equal(mm_announce(&few.mm, &range, 1, &err), 0);
 	if (in_mirror)
-		assert_int_equal(store_write(&few.mem.store, range.start, in_mirror, data, &err), 0);
-	assert_int_equal(memory_populate(&few.mem, &run, 1, &err), 0);
-	memory_final(&few.mem, &have, &lack);
+		assert_int_equal(mirror_write(&few.mm.mirror, range.start, in_mirror, data, &err), 0);
+	assert_int_equal(mm_populate(&few.mm, &run, 1, &err), 0);
+	mm_final(&few.mm, &have, &lack);
 	assert_int_equal(page_set_init(&lazy), 0);
-	page_set_add(&lazy, range.start, FEW);
-	assert_int_equal(memory_seal(&few.mem, &lazy, &err), 0);
+	assert_int_equal(page_set_add(&lazy, range.start, FEW, &err), 0);
+	assert_int_equal(mm_seal(&few.mm, &lazy, &err), 0);
 	page_set_destroy(&lazy);
-	assert_int_equal(memory_attach(&few.mem, make_uffd(few.area, FEW), &err), 0);
-	memory_ready(&few.mem);
+	assert_int_equal(mm_attach(&few.mm, make_uffd(few.area, FEW), &err), 0);
+	mm_ready(&few.mm);
 }
 
 static void *reader_body(void *arg)
@@ -100,11 +85,11 @@ static void *reader_body(void *arg)
 	struct error err = { 0 };
 
 	while (!atomic_load(&few.stop)) {
-		memory_lock(&few.mem);
-		for (size_t i = 0; i < few.mem.nr_spaces; i++)
-			memory_events(&few.mem, few.mem.spaces[i], &err);
-		memory_retry(&few.mem, &err);
-		memory_unlock(&few.mem);
+		mm_lock(&few.mm);
+		for (size_t i = 0; i < few.mm.nr_spaces; i++)
+			mm_events(&few.mm, few.mm.spaces[i], &err);
+		mm_retry(&few.mm, &err);
+		mm_unlock(&few.mm);
 		usleep(1000);
 	}
 	return NULL;
@@ -119,7 +104,7 @@ static void take_down_few(void)
 {
 	atomic_store(&few.stop, true);
 	pthread_join(few.reader, NULL);
-	memory_destroy(&few.mem);
+	mm_destroy(&few.mm);
 	munmap(few.area, FEW * P);
 	munmap(few.other, FEW * P);
 }
@@ -128,9 +113,9 @@ static bool lacks(const void *at)
 {
 	bool ret;
 
-	memory_lock(&few.mem);
-	ret = page_set_has(&few.mem.spaces[0]->todo, (uintptr_t)at);
-	memory_unlock(&few.mem);
+	mm_lock(&few.mm);
+	ret = page_set_has(&few.mm.spaces[0]->todo, (uintptr_t)at);
+	mm_unlock(&few.mm);
 	return ret;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Pages of another process without the module; the tracker's oracle is selftests/e2e/vmread_oracle. */
+/* Pages of another process without the module; the tracker's oracle is selftests/e2e/backend_oracle. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <signal.h>
@@ -17,6 +17,7 @@
 #include "backend/backend.h"
 #include "backend/run_list.h"
 #include "pages/page_set.h"
+#include "tests/conn_fd.h"
 #include "wire/conn.h"
 #include "wire/stream.h"
 
@@ -63,7 +64,7 @@ static int set_up(void **state)
 	}
 	/* ours is not what is read */
 	memset(bench->mem, 0xff, PAGES * PAGE_BYTES);
-	bench->backend = backend_open(BACKEND_VMREAD, bench->pid, NULL, &err);
+	bench->backend = backend_open(BACKEND_VMREAD, TRACKER_AUTO, bench->pid, NULL, &err);
 	return bench->backend ? 0 : -1;
 }
 
@@ -95,7 +96,7 @@ static int take_told(void *ctx, const struct splice_vm_run *runs, uint32_t nr, s
 /* Return: pages that were sent, by the backend's own count */
 static uint64_t send_runs(struct bench *bench, const struct splice_vm_run *runs, uint32_t nr)
 {
-	struct backend_send send = { .sock = bench->pair[0], .cookie = 7, .buf = bench->buf };
+	struct backend_send send = { .conn = CONN(bench->pair[0]), .cookie = 7, .buf = bench->buf };
 	struct error err = { 0 };
 
 	bench->nr_told = 0;
@@ -114,12 +115,12 @@ static uint64_t receive(struct bench *bench)
 	char page[PAGE_BYTES];
 
 	shutdown(bench->pair[0], SHUT_WR);
-	while (frame_recv(bench->pair[1], 1000, &frame, &err) == 1) {
+	while (frame_recv(CONN(bench->pair[1]), 1000, &frame, &err) == 1) {
 		assert_int_equal(frame.kind, FRAME_PAGES);
 		assert_int_equal(frame.cookie, 7);
 		for (uint32_t i = 0; i < frame.nr_runs; i++)
 			for (uint32_t j = 0; j < frame.runs[i].nr_pages; j++, pages++) {
-				assert_int_equal(conn_read(bench->pair[1], page, PAGE_BYTES, 0, &err), 0);
+				assert_int_equal(conn_read(CONN(bench->pair[1]), page, PAGE_BYTES, 0, &err), 0);
 				memcpy(&word, page, sizeof(word));
 				assert_int_equal(word, (frame.runs[i].addr - page_at(bench, 0)) /
 						 PAGE_BYTES + j);

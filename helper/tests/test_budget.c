@@ -10,9 +10,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "dest/budget.h"
-#include "dest/memory.h"
+#include "dest/mm.h"
 #include "dest/verify.h"
 #include "os/proc.h"
+#include "tests/mm_hooks.h"
 
 #define MIB	(1UL << 20)
 #define LOW	(1UL << 46)
@@ -101,37 +102,22 @@ static void no_more_than_the_machine_has(void **state)
 	assert_int_equal(budget_announce(&budget, BUDGET_MIRROR, MIB, &err), 0);
 }
 
-static int hold(void *ctx, int uffd, int *handle, struct error *err)
-{
-	return 0;
-}
-
-static void release(void *ctx, int handle)
-{
-}
-
-static int watch(void *ctx, struct space *space, bool on, struct error *err)
-{
-	return 0;
-}
-
 struct bench {
-	struct memory mem;
+	struct mm mm;
 	struct budget budget;
 };
 
 static int set_up(void **state)
 {
 	static struct bench bench;
-	const struct memory_hooks hooks = { .hold = hold, .release = release, .watch = watch };
-	const struct store_range all = { LOW, USER_END };
+	const struct mirror_range all = { LOW, USER_END };
 	struct error err = { 0 };
 
 	budget_init(&bench.budget, NULL, NULL);
-	if (memory_init(&bench.mem, &hooks, &err) || memory_announce(&bench.mem, &all, 1, &err) ||
+	if (mm_init(&bench.mm, &no_mm_hooks, &err) || mm_announce(&bench.mm, &all, 1, &err) ||
 	    budget_announce(&bench.budget, BUDGET_MIRROR, 16 * MIB, &err))
 		return -1;
-	bench.mem.store.budget = &bench.budget;
+	bench.mm.mirror.budget = &bench.budget;
 	*state = &bench;
 	return 0;
 }
@@ -140,7 +126,7 @@ static int tear_down(void **state)
 {
 	struct bench *bench = *state;
 
-	memory_destroy(&bench->mem);
+	mm_destroy(&bench->mm);
 	return 0;
 }
 
@@ -162,7 +148,7 @@ static void a_long_list_is_refused(void **state)
 	uint64_t before = resident();
 	struct error err = { 0 };
 
-	assert_int_equal(memory_populate(&bench->mem, &run, 1, &err), -1);
+	assert_int_equal(mm_populate(&bench->mm, &run, 1, &err), -1);
 	assert_int_equal(err.code, CODE_PEER);
 	assert_true(resident() < before + 64 * MIB);
 }
@@ -176,10 +162,10 @@ static void much_reserved_little_used(void **state)
 	for (uint64_t gib = 0; gib < 64; gib++) {
 		const struct splice_vm_run run = { .addr = BASE + (gib << 30), .nr_pages = 16 };
 
-		assert_int_equal(memory_add(&bench->mem, &run, 1, &err), 0);
-		assert_int_equal(memory_populate(&bench->mem, &run, 1, &err), 0);
+		assert_int_equal(mm_add(&bench->mm, &run, 1, &err), 0);
+		assert_int_equal(mm_populate(&bench->mm, &run, 1, &err), 0);
 	}
-	assert_int_equal(bench->mem.populated.nr, 1024);
+	assert_int_equal(bench->mm.populated.nr, 1024);
 }
 
 /* Each of these pages needs a page of bits in several sets, besides itself. */
@@ -192,9 +178,9 @@ static void scattered_pages_are_counted(void **state)
 	for (uint64_t i = 0; i < 4096 && !ret; i++) {
 		const struct splice_vm_run run = { .addr = LOW + (i << 27), .nr_pages = 1 };
 
-		ret = memory_add(&bench->mem, &run, 1, &err);
+		ret = mm_add(&bench->mm, &run, 1, &err);
 		if (!ret)
-			ret = memory_populate(&bench->mem, &run, 1, &err);
+			ret = mm_populate(&bench->mm, &run, 1, &err);
 	}
 	assert_int_equal(ret, 0);
 	assert_int_equal(bench->budget.used[BUDGET_BOOKS], 5 * 4096 * P);
@@ -208,9 +194,9 @@ static void pages_are_counted_once(void **state)
 	struct error err = { 0 };
 
 	for (int i = 0; i < 100; i++)
-		assert_int_equal(memory_add(&bench->mem, &run, 1, &err), 0);
+		assert_int_equal(mm_add(&bench->mm, &run, 1, &err), 0);
 	assert_int_equal(bench->budget.used[BUDGET_MIRROR], 512 * P);
-	memory_drop(&bench->mem, &run, 1);
+	mm_drop(&bench->mm, &run, 1);
 	assert_int_equal(bench->budget.used[BUDGET_MIRROR], 0);
 }
 
@@ -223,7 +209,7 @@ static void pages_beyond_are_refused(void **state)
 	for (int ret = 0; !ret; pages += 512) {
 		const struct splice_vm_run run = { .addr = BASE + pages * P, .nr_pages = 512 };
 
-		ret = memory_add(&bench->mem, &run, 1, &err);
+		ret = mm_add(&bench->mm, &run, 1, &err);
 		assert_true(pages < 16384);
 	}
 	assert_int_equal(err.code, CODE_PEER);
@@ -243,8 +229,8 @@ static void fetched_zeros_are_counted(void **state)
 
 		assert_true(at < BASE + 256 * MIB);
 		/* as if the source had answered already */
-		page_set_add(&bench->mem.store.have, at, run.nr_pages);
-		ret = memory_fetch(&bench->mem, at, run.nr_pages, buf, &err);
+		assert_int_equal(page_set_add(&bench->mm.mirror.have, at, run.nr_pages, &err), 0);
+		ret = mm_fetch(&bench->mm, at, run.nr_pages, buf, &err);
 		at += 256 * P;
 	}
 	assert_int_equal(err.code, CODE_PEER);
@@ -256,19 +242,20 @@ static void *fetch_body(void *arg)
 	struct error err = { 0 };
 	char page[P];
 
-	return memory_fetch(&bench->mem, BASE, 1, page, &err) ? "failed" : NULL;
+	return mm_fetch(&bench->mm, BASE, 1, page, &err) ? "failed" : NULL;
 }
 
 /* Its cost depends on sets that other threads change: nothing is paid before the lock is there. */
 static void a_fetch_is_paid_under_the_lock(void **state)
 {
 	struct bench *bench = *state;
+	struct error err = { 0 };
 	uint64_t paid = 0;
 	pthread_t thread;
 	void *failed;
 
-	page_set_add(&bench->mem.store.have, BASE, 1);
-	memory_lock(&bench->mem);
+	assert_int_equal(page_set_add(&bench->mm.mirror.have, BASE, 1, &err), 0);
+	mm_lock(&bench->mm);
 	assert_int_equal(pthread_create(&thread, NULL, fetch_body, bench), 0);
 	for (int i = 0; i < 50 && !paid; i++) {
 		usleep(10000);
@@ -276,7 +263,7 @@ static void a_fetch_is_paid_under_the_lock(void **state)
 		paid = bench->budget.used[BUDGET_IMAGES];
 		pthread_mutex_unlock(&bench->budget.lock);
 	}
-	memory_unlock(&bench->mem);
+	mm_unlock(&bench->mm);
 	assert_int_equal(pthread_join(thread, &failed), 0);
 	assert_null(failed);
 	assert_int_equal(paid, 0);

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "tests/conn_fd.h"
 #include "wire/conn.h"
 
 static const uint8_t id[CONN_ID_BYTES] = "0123456789abcde";
@@ -70,7 +71,7 @@ static int take_in(int listener, struct conn_preamble *pre, char *peer, size_t s
 	int fd = accept(listener, (void *)&addr, &len);
 
 	conn_address_text(&addr, len, peer, size);
-	if (!conn_read(fd, pre, sizeof(*pre), 50, err) && !conn_check_preamble(pre, err))
+	if (!conn_read(CONN(fd), pre, sizeof(*pre), 50, err) && !conn_check_preamble(pre, err))
 		return fd;
 	close(fd);
 	return -1;
@@ -100,20 +101,20 @@ static void preamble_comes_through(void **state)
 	struct conn_preamble pre;
 	struct error err = { 0 };
 	char where[64], peer[64];
-	int listener = open_listener(where, sizeof(where)), client, server;
+	int listener = open_listener(where, sizeof(where)), server;
+	struct conn client;
 
-	client = conn_connect(where, CONN_URGENT, id, &err);
-	assert_true(client >= 0);
+	assert_int_equal(conn_connect(&client, where, CONN_URGENT, id, &err), 0);
 	server = take_in(listener, &pre, peer, sizeof(peer), &err);
 	assert_true(server >= 0);
 	assert_int_equal(pre.kind, CONN_URGENT);
 	assert_memory_equal(pre.id, id, sizeof(id));
 	assert_memory_equal(peer, "127.0.0.1:", 10);
-	assert_int_equal(conn_write(client, "hello", 5, 0, &err), 0);
-	assert_int_equal(conn_read(server, peer, 5, 0, &err), 0);
+	assert_int_equal(conn_write(&client, "hello", 5, 0, &err), 0);
+	assert_int_equal(conn_read(CONN(server), peer, 5, 0, &err), 0);
 	assert_memory_equal(peer, "hello", 5);
-	close(client);
-	assert_int_equal(conn_read(server, peer, 1, 0, &err), -1);
+	conn_close(&client);
+	assert_int_equal(conn_read(CONN(server), peer, 1, 0, &err), -1);
 	assert_int_equal(err.code, CODE_NETWORK);
 	close(server);
 	close(listener);
@@ -161,7 +162,7 @@ static void silence_is_told(void **state)
 	char byte;
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-	assert_int_equal(conn_read(fd[0], &byte, 1, 30, &err), -1);
+	assert_int_equal(conn_read(CONN(fd[0]), &byte, 1, 30, &err), -1);
 	assert_int_equal(err.code, CODE_NETWORK);
 	assert_non_null(strstr(err.what, "30 ms"));
 	close(fd[0]);
@@ -176,12 +177,12 @@ static void a_full_pipe_is_told(void **state)
 	int fd[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-	assert_int_equal(conn_write(fd[0], buf, bytes, 30, &err), -1);
+	assert_int_equal(conn_write(CONN(fd[0]), buf, bytes, 30, &err), -1);
 	assert_int_equal(err.code, CODE_NETWORK);
 	close(fd[1]);
 	memset(&err, 0, sizeof(err));
 	/* and no signal ends us */
-	assert_int_equal(conn_write(fd[0], buf, bytes, 30, &err), -1);
+	assert_int_equal(conn_write(CONN(fd[0]), buf, bytes, 30, &err), -1);
 	assert_int_equal(err.code, CODE_NETWORK);
 	close(fd[0]);
 	free(buf);
@@ -211,9 +212,9 @@ static void a_stall_is_waited_for(void **state)
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
 	assert_int_equal(pthread_create(&thread, NULL, stall, &fd[1]), 0);
-	assert_int_equal(conn_write(fd[0], buf, bytes, 0, &err), 0);
+	assert_int_equal(conn_write(CONN(fd[0]), buf, bytes, 0, &err), 0);
 	shutdown(fd[0], SHUT_WR);
-	assert_int_equal(conn_read(fd[0], &byte, 1, 0, &err), 0);
+	assert_int_equal(conn_read(CONN(fd[0]), &byte, 1, 0, &err), 0);
 	pthread_join(thread, NULL);
 	close(fd[0]);
 	close(fd[1]);
@@ -224,9 +225,10 @@ static void nobody_listens(void **state)
 {
 	char where[64];
 	struct error err = { 0 };
+	struct conn conn;
 
 	close(open_listener(where, sizeof(where)));
-	assert_int_equal(conn_connect(where, CONN_CONTROL, id, &err), -1);
+	assert_int_equal(conn_connect(&conn, where, CONN_CONTROL, id, &err), -1);
 	assert_int_equal(err.code, CODE_NETWORK);
 	assert_true(*err.hint);
 }
@@ -257,7 +259,8 @@ static void unix_comes_through(void **state)
 	char where[128], peer[64], made[80];
 	struct conn_preamble pre;
 	struct error err = { 0 };
-	int listener, client, server;
+	struct conn client;
+	int listener, server;
 	struct stat st;
 
 	socket_path(where, sizeof(where), "made/sock");
@@ -268,14 +271,13 @@ static void unix_comes_through(void **state)
 	snprintf(made, sizeof(made), "%s/made", dir);
 	assert_int_equal(stat(made, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0700);
-	client = conn_connect(where, CONN_MEMORY, id, &err);
-	assert_true(client >= 0);
-	conn_tune(client);
+	assert_int_equal(conn_connect(&client, where, CONN_MEMORY, id, &err), 0);
+	conn_tune(client.fd);
 	server = take_in(listener, &pre, peer, sizeof(peer), &err);
 	assert_true(server >= 0);
 	assert_int_equal(pre.kind, CONN_MEMORY);
 	assert_string_equal(peer, "unix:");
-	close(client);
+	conn_close(&client);
 	close(server);
 	close(listener);
 }

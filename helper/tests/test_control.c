@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "tests/conn_fd.h"
 #include "wire/conn.h"
 #include "wire/control.h"
 
@@ -28,8 +29,8 @@ static void open_both(struct ends *ends)
 	int fd[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-	ends->a = control_new(fd[0], COURSE_DEST, &err);
-	ends->b = control_new(fd[1], COURSE_SOURCE, &err);
+	ends->a = control_new(CONN(fd[0]), COURSE_DEST, &err);
+	ends->b = control_new(CONN(fd[1]), COURSE_SOURCE, &err);
 	assert_non_null(ends->a);
 	assert_non_null(ends->b);
 }
@@ -58,7 +59,7 @@ static void open_raw(struct ends *ends)
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
 	ends->raw = fd[0];
-	ends->b = control_new(fd[1], COURSE_SOURCE, &err);
+	ends->b = control_new(CONN(fd[1]), COURSE_SOURCE, &err);
 	assert_non_null(ends->b);
 }
 
@@ -102,7 +103,7 @@ static void read_heartbeat(int fd)
 	uint8_t buf[7];
 	struct error err = { 0 };
 
-	assert_int_equal(conn_read(fd, buf, sizeof(buf), 0, &err), 0);
+	assert_int_equal(conn_read(CONN(fd), buf, sizeof(buf), 0, &err), 0);
 	assert_int_equal(buf[0], 3);
 }
 
@@ -117,7 +118,7 @@ static void a_short_patience_beats_more_often(void **state)
 
 	(void)state;
 	open_tcp(fd);
-	ctl = control_new(fd[1], COURSE_SOURCE, &err);
+	ctl = control_new(CONN(fd[1]), COURSE_SOURCE, &err);
 	assert_non_null(ctl);
 	control_set_lost(ctl, 400);
 	/* it would end a connection whose peer reads slowly */
@@ -207,7 +208,7 @@ static void started_before_commit(void **state)
 	struct ends ends;
 
 	open_raw(&ends);
-	assert_int_equal(conn_write(ends.raw, started, sizeof(started), 1000, &err), 0);
+	assert_int_equal(conn_write(CONN(ends.raw), started, sizeof(started), 1000, &err), 0);
 	assert_null(control_recv(ends.b, 1000, &err));
 	assert_int_equal(err.code, CODE_PEER);
 	assert_non_null(strstr(err.what, "started"));
@@ -256,7 +257,7 @@ static void refused(const void *bytes, size_t nr, enum exit_code code)
 	struct error err = { 0 };
 
 	open_raw(&ends);
-	assert_int_equal(conn_write(ends.raw, bytes, nr, 1000, &err), 0);
+	assert_int_equal(conn_write(CONN(ends.raw), bytes, nr, 1000, &err), 0);
 	shutdown(ends.raw, SHUT_WR);
 	assert_null(control_recv(ends.b, 1000, &err));
 	assert_int_equal(err.code, code);
@@ -297,7 +298,7 @@ static void noise(void **state)
 		if (buf[4] >= 128)
 			buf[5] = 1;
 		open_raw(&ends);
-		assert_int_equal(conn_write(ends.raw, buf, sizeof(buf), 1000, &err), 0);
+		assert_int_equal(conn_write(CONN(ends.raw), buf, sizeof(buf), 1000, &err), 0);
 		shutdown(ends.raw, SHUT_WR);
 		msg = control_recv(ends.b, 1000, &err);
 		assert_true(msg || error_is_set(&err));

@@ -5,8 +5,8 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <time.h>
-#include "tests/criu_images.h"
 #include "criu/repairs.h"
+#include "tests/criu_images.h"
 
 #define TID		78
 #define PC		0x1000	/* behind the system call instruction */

@@ -41,14 +41,14 @@ static void test_child_gone(void **state)
 	assert_int_equal(madvise(few.area, (FEW - 1) * P, MADV_DONTNEED), 0);
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	assert_int_equal(memory_take(&few.mem, (uintptr_t)few.area + (FEW - 1) * P, 1, data, false,
+	assert_int_equal(mm_take(&few.mm, (uintptr_t)few.area + (FEW - 1) * P, 1, data, false,
 				     &err), 0);
-	memory_lock(&few.mem);
-	assert_true(memory_done(&few.mem));
-	assert_int_equal(few.mem.nr_spaces, 2);
-	assert_int_equal(few.mem.wanted.nr, 0);
-	assert_int_equal(few.mem.store.have.nr, 0);
-	memory_unlock(&few.mem);
+	mm_lock(&few.mm);
+	assert_true(mm_done(&few.mm));
+	assert_int_equal(few.mm.nr_spaces, 2);
+	assert_int_equal(few.mm.wanted.nr, 0);
+	assert_int_equal(few.mm.mirror.have.nr, 0);
+	mm_unlock(&few.mm);
 	take_down_few();
 }
 
@@ -113,7 +113,7 @@ static void test_grown_over(void **state)
 		usleep(10000);
 	assert_false(lacks(to));
 	assert_ptr_equal(mremap(few.area + 2 * P, P, 2 * P, 0), few.area + 2 * P);
-	assert_int_equal(memory_take(&few.mem, (uintptr_t)few.area, 1, data, false, &err), 0);
+	assert_int_equal(mm_take(&few.mm, (uintptr_t)few.area, 1, data, false, &err), 0);
 	assert_int_equal(*(volatile uint8_t *)to, 0);
 	take_down_few();
 }
@@ -165,11 +165,11 @@ static struct space *wait_child(void)
 
 	for (int i = 0; i < 1000 && !child; i++) {
 		usleep(10000);
-		memory_lock(&few.mem);
-		if (few.mem.nr_spaces > 1 && !few.mem.spaces[1]->born_of &&
-		    !few.mem.spaces[1]->unsure.nr)
-			child = few.mem.spaces[1];
-		memory_unlock(&few.mem);
+		mm_lock(&few.mm);
+		if (few.mm.nr_spaces > 1 && !few.mm.spaces[1]->born_of &&
+		    !few.mm.spaces[1]->unsure.nr)
+			child = few.mm.spaces[1];
+		mm_unlock(&few.mm);
 	}
 	assert_non_null(child);
 	return child;
@@ -183,12 +183,12 @@ static void check_child(pthread_t forker, uint8_t *in_child, uint8_t *not_there)
 	struct space *child = wait_child();
 	void *value;
 
-	memory_lock(&few.mem);
+	mm_lock(&few.mm);
 	assert_true(page_set_has(&child->todo, (uintptr_t)in_child));
 	assert_false(page_set_has(&child->todo, (uintptr_t)not_there));
-	memory_unlock(&few.mem);
+	mm_unlock(&few.mm);
 	memset(data, 0x5a, P);
-	assert_int_equal(memory_take(&few.mem, (uintptr_t)few.area, 1, data, false, &err), 0);
+	assert_int_equal(mm_take(&few.mm, (uintptr_t)few.area, 1, data, false, &err), 0);
 	pthread_join(forker, &value);
 	assert_ptr_equal(value, (void *)0x5a);
 	assert_int_equal(child->orphans, 0);
@@ -205,7 +205,7 @@ static void test_forked_before(void **state)
 	wait_asleep(1);
 	pthread_create(&mover, NULL, move_away, NULL);
 	wait_asleep(0);
-	atomic_store(&swap_in, few.mem.spaces[0]->uffd);
+	atomic_store(&swap_in, few.mm.spaces[0]->uffd);
 	start_reader();
 	check_child(forker, few.area, few.other);
 	assert_int_equal(atomic_load(&swap_in), -1);
@@ -224,7 +224,7 @@ static void test_forked_after(void **state)
 	wait_asleep(0);
 	pthread_create(&forker, NULL, fork_reader, few.other);
 	wait_asleep(1);
-	atomic_store(&swap_in, few.mem.spaces[0]->uffd);
+	atomic_store(&swap_in, few.mm.spaces[0]->uffd);
 	start_reader();
 	check_child(forker, few.other, few.area);
 	assert_int_equal(atomic_load(&swap_in), -1);
@@ -250,7 +250,7 @@ static void test_forked_before_unmap(void **state)
 	wait_asleep(1);
 	pthread_create(&unmapper, NULL, unmap_first, NULL);
 	wait_asleep(0);
-	atomic_store(&swap_in, few.mem.spaces[0]->uffd);
+	atomic_store(&swap_in, few.mm.spaces[0]->uffd);
 	start_reader();
 	check_child(forker, few.area, few.other);
 	assert_int_equal(atomic_load(&swap_in), -1);
@@ -277,7 +277,7 @@ static void test_fault_handed_on(void **state)
 {
 	pthread_t dropper, toucher;
 	struct error err = { 0 };
-	uint64_t count;
+	unsigned int kicks;
 	void *value;
 
 	need_uffd();
@@ -286,12 +286,12 @@ static void test_fault_handed_on(void **state)
 	wait_asleep(1);
 	pthread_create(&toucher, NULL, touch_first, NULL);
 	wait_asleep(0);
-	assert_true(read(few.mem.kick, &count, sizeof(count)) > 0);
-	memory_lock(&few.mem);
-	assert_int_equal(memory_step(&few.mem, &err), STEP_AGAIN);
-	assert_true(few.mem.retry);
-	memory_unlock(&few.mem);
-	assert_int_equal(read(few.mem.kick, &count, sizeof(count)), sizeof(count));
+	kicks = atomic_load(&mm_kicks);
+	mm_lock(&few.mm);
+	assert_int_equal(mm_step(&few.mm, &err), STEP_AGAIN);
+	assert_true(few.mm.retry);
+	mm_unlock(&few.mm);
+	assert_true(atomic_load(&mm_kicks) > kicks);
 	start_reader();
 	pthread_join(dropper, NULL);
 	pthread_join(toucher, &value);
@@ -328,31 +328,89 @@ static void test_locked_grows(void **state)
 	take_down_few();
 }
 
-static void *populate_alone(void *arg)
+static bool is_waiting(const struct space *space)
 {
-	struct error err = { 0 };
+	bool ret;
 
-	populate_run(arg, &err);
-	return NULL;
+	mm_lock(&few.mm);
+	ret = space->nr_waiting;
+	mm_unlock(&few.mm);
+	return ret;
 }
 
-/* COMMIT was received and the link lost, before anybody acted on either: COMMIT counts. */
-static void test_failed_before(void **state)
-{
-	struct memory *mem = calloc(1, sizeof(*mem));
-	struct memory_hooks hooks = { 0 };
-	struct error err = { 0 };
-	pthread_t thread;
+#define FAR_BYTES	(128UL << 30)
 
-	assert_int_equal(memory_init(mem, &hooks, &err), 0);
-	memory_fail(mem);
-	pthread_create(&thread, NULL, populate_alone, mem);
-	usleep(300000);
-	assert_int_equal(pthread_tryjoin_np(thread, NULL), EBUSY);
-	populate_stop(mem);
-	pthread_join(thread, NULL);
-	memory_destroy(mem);
-	free(mem);
+/* In memory of which no set has a member: a set makes itself writable for 64 GiB at a time. */
+static uint8_t *far;
+
+static void *touch_far(void *arg)
+{
+	atomic_store(&few.tid[0], gettid());
+	return (void *)(uintptr_t)*(volatile uint8_t *)far;
+}
+
+/* A hole at the old place could be taken for memory of a thread. */
+static void *move_far(void *arg)
+{
+	atomic_store(&few.tid[1], gettid());
+	return mremap(few.area, P, P, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, far);
+}
+
+/* A set makes a part of itself writable by this call when the first page is added there. */
+static atomic_bool no_memory;
+
+int mprotect(void *addr, size_t bytes, int prot)
+{
+	if (!atomic_load(&no_memory))
+		return syscall(SYS_mprotect, addr, bytes, prot);
+	errno = ENOMEM;
+	return -1;
+}
+
+static int read_without_memory(struct error *err)
+{
+	int ret;
+
+	mm_lock(&few.mm);
+	atomic_store(&no_memory, true);
+	ret = mm_events(&few.mm, few.mm.spaces[0], err);
+	atomic_store(&no_memory, false);
+	mm_unlock(&few.mm);
+	return ret;
+}
+
+/* An event that could not be recorded: the page at its new place waits, and is not read as zeros. */
+static void test_no_memory_for_event(void **state)
+{
+	static const uint8_t data[P] = { 1 };
+	struct space *space;
+	pthread_t mover, toucher;
+	struct error err = { 0 };
+
+	need_uffd();
+	set_up_few(1);
+	far = map_pages(PROT_NONE, FAR_BYTES / P);
+	space = few.mm.spaces[0];
+	pthread_create(&mover, NULL, move_far, NULL);
+	wait_asleep(1);
+	assert_int_equal(read_without_memory(&err), -1);
+	assert_int_equal(err.code, CODE_NOT_READY);
+	start_reader();
+	pthread_join(mover, NULL);
+	pthread_create(&toucher, NULL, touch_far, NULL);
+	wait_asleep(0);
+	for (int i = 0; i < 1000 && !is_waiting(space); i++)
+		usleep(10000);
+	assert_true(is_waiting(space));
+	assert_int_equal(mm_take(&few.mm, (uintptr_t)few.area + P, 1, data, false, &err), 0);
+	mm_lock(&few.mm);
+	assert_int_equal(mm_step(&few.mm, &err), STEP_IDLE);
+	assert_int_equal(few.mm.counts.zero + few.mm.counts.from_mirror, 0);
+	assert_false(mm_done(&few.mm));
+	mm_unlock(&few.mm);
+	take_down_few();
+	pthread_join(toucher, NULL);
+	munmap(far, FAR_BYTES);
 }
 
 int main(void)
@@ -367,7 +425,7 @@ int main(void)
 		cmocka_unit_test(test_forked_before_unmap),
 		cmocka_unit_test(test_fault_handed_on),
 		cmocka_unit_test(test_locked_grows),
-		cmocka_unit_test(test_failed_before),
+		cmocka_unit_test(test_no_memory_for_event),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,10 +21,12 @@
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "dest/fault.h"
+#include "dest/faults.h"
 #include "dest/populate.h"
-#include "dest/receive.h"
+#include "dest/receiver.h"
 #include "pages/sets.h"
+#include "tests/conn_fd.h"
+#include "tests/mm_hooks.h"
 #include "tests/own_uffd.h"
 
 #define P		PAGE_BYTES
@@ -52,11 +54,14 @@ static struct world {
 	struct chunk chunks[CHUNKS];
 	uint64_t salt;
 	int uffd;
-	struct memory mem;
-	struct fault_thread fault;
+	struct objects objects;
+	struct mm *mm;
+	struct faults faults;
+	struct populate populate;
 	struct receiver memory, urgent;
 	int memory_pair[2], urgent_pair[2];
-	pthread_t fault_thread, populate_thread, memory_thread, urgent_thread, source_thread;
+	struct conn memory_conn, urgent_conn;
+	pthread_t memory_thread, urgent_thread, source_thread;
 	atomic_bool final, failed;
 	struct error err;
 	atomic_ulong wrong, forks;
@@ -80,22 +85,19 @@ static void failed(void *ctx, const struct error *err)
 	atomic_store(&w.failed, true);
 }
 
-static int hold(void *ctx, int uffd, int *handle, struct error *err)
-{
-	return 0;
-}
-
-static void release(void *ctx, int handle)
-{
-}
-
 static int watch(void *ctx, struct space *space, bool on, struct error *err)
 {
-	return fault_watch(&w.fault, space, on, err);
+	return faults_watch(&w.faults, space, on, err);
 }
 
-static void restored(void *ctx)
+static void kick(void *ctx)
 {
+	faults_kick(&w.faults);
+}
+
+static void work(void *ctx)
+{
+	populate_wake(&w.populate);
 }
 
 static int gate(void *ctx, uint32_t round, struct error *err)
@@ -109,27 +111,11 @@ static int on_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
 	return 0;
 }
 
-static void *fault_body(void *arg)
-{
-	fault_run(&w.fault);
-	return NULL;
-}
-
-static void *populate_body(void *arg)
-{
-	struct error err = { 0 };
-
-	usleep(20000);
-	if (populate_run(&w.mem, &err))
-		failed(NULL, &err);
-	return NULL;
-}
-
 static void *receive_body(void *arg)
 {
 	struct error err = { 0 };
 
-	if (receive_run(arg, &err))
+	if (receiver_run(arg, &err))
 		failed(NULL, &err);
 	return NULL;
 }
@@ -152,7 +138,7 @@ static int send_pages(int fd, uint64_t page, uint64_t nr)
 
 	for (uint64_t i = 0; i < nr; i++)
 		fill_original(page + i, data + i * P / 8);
-	return frame_send_copy(fd, FRAME_COOKIE(1, MM), address(page), nr, data, &err);
+	return frame_send_copy(CONN(fd), FRAME_COOKIE(1, MM), address(page), nr, data, &err);
 }
 
 static int send_list(int fd, enum frame_kind kind, uint64_t addr, uint64_t nr)
@@ -160,7 +146,7 @@ static int send_list(int fd, enum frame_kind kind, uint64_t addr, uint64_t nr)
 	struct splice_vm_run run = { .addr = addr, .nr_pages = nr };
 	struct error err = { 0 };
 
-	return frame_send(fd, kind, FRAME_COOKIE(1, MM), &run, nr ? 1 : 0, &err);
+	return frame_send(CONN(fd), kind, FRAME_COOKIE(1, MM), &run, nr ? 1 : 0, &err);
 }
 
 static void send_precopy(int fd)
@@ -198,7 +184,7 @@ static void *source_body(void *arg)
 	pthread_t pusher;
 
 	pthread_create(&pusher, NULL, push_body, NULL);
-	while (frame_recv(w.urgent_pair[1], -1, &frame, &err) == 1) {
+	while (frame_recv(CONN(w.urgent_pair[1]), -1, &frame, &err) == 1) {
 		for (uint32_t i = 0; i < frame.nr_runs; i++) {
 			uint64_t page = (frame.runs[i].addr - address(0)) / P;
 			uint64_t left = frame.runs[i].nr_pages;
@@ -337,7 +323,7 @@ static void *touch_body(void *arg)
 
 static void set_up_world(uint64_t salt)
 {
-	const struct memory_hooks hooks = { .hold = hold, .release = release, .watch = watch };
+	struct mm_hooks hooks = no_mm_hooks;
 	struct error err = { 0 };
 
 	memset(&w, 0, sizeof(w));
@@ -351,38 +337,43 @@ static void set_up_world(uint64_t salt)
 		w.chunks[i].at = w.area + i * CHUNK * P;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, w.memory_pair), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, w.urgent_pair), 0);
-	assert_int_equal(memory_init(&w.mem, &hooks, &err), 0);
-	w.fault.mem = &w.mem;
-	w.fault.urgent_fd = w.urgent_pair[0];
-	w.fault.cookie = FRAME_COOKIE(0, MM);
-	w.fault.hooks = (struct fault_hooks){ .restored = restored, .failed = failed };
-	assert_int_equal(fault_init(&w.fault, &err), 0);
+	hooks.watch = watch;
+	hooks.kick = kick;
+	hooks.work = work;
+	objects_init(&w.objects, &hooks, NULL, NULL);
+	w.mm = objects_add_mm(&w.objects, MM, 1, &err);
+	assert_non_null(w.mm);
+	populate_init(&w.populate, &w.objects, &(struct populate_hooks){ .failed = failed });
+	w.faults.objects = &w.objects;
+	w.memory_conn.fd = w.memory_pair[0];
+	w.urgent_conn.fd = w.urgent_pair[0];
+	w.faults.urgent = &w.urgent_conn;
+	w.faults.hooks = (struct faults_hooks){ .failed = failed };
+	assert_int_equal(faults_init(&w.faults, &err), 0);
 	w.memory = (struct receiver){
-		.fd = w.memory_pair[0], .mm = MM, .mem = &w.mem,
+		.conn = &w.memory_conn, .objects = &w.objects,
 		.hooks = { .gate = gate, .final = on_final },
 	};
 	w.urgent = w.memory;
-	w.urgent.fd = w.urgent_pair[0];
+	w.urgent.conn = &w.urgent_conn;
 	w.urgent.urgent = true;
-	pthread_create(&w.fault_thread, NULL, fault_body, NULL);
+	assert_int_equal(faults_start(&w.faults, &err), 0);
 	pthread_create(&w.memory_thread, NULL, receive_body, &w.memory);
 	pthread_create(&w.urgent_thread, NULL, receive_body, &w.urgent);
 }
 
 static void take_down_world(void)
 {
-	populate_stop(&w.mem);
+	populate_stop(&w.populate);
 	shutdown(w.memory_pair[1], SHUT_RDWR);
 	shutdown(w.urgent_pair[1], SHUT_RDWR);
-	pthread_join(w.populate_thread, NULL);
 	pthread_join(w.memory_thread, NULL);
 	pthread_join(w.urgent_thread, NULL);
 	pthread_join(w.source_thread, NULL);
-	atomic_store(&w.fault.stop, true);
-	memory_kick(&w.mem);
-	pthread_join(w.fault_thread, NULL);
-	memory_destroy(&w.mem);
-	fault_destroy(&w.fault);
+	faults_stop(&w.faults);
+	objects_destroy(&w.objects);
+	populate_destroy(&w.populate);
+	faults_destroy(&w.faults);
 	for (int i = 0; i < 2; i++) {
 		close(w.memory_pair[i]);
 		close(w.urgent_pair[i]);
@@ -396,9 +387,9 @@ static bool complete(void)
 {
 	bool done;
 
-	memory_lock(&w.mem);
-	done = memory_done(&w.mem);
-	memory_unlock(&w.mem);
+	mm_lock(w.mm);
+	done = mm_done(w.mm);
+	mm_unlock(w.mm);
 	return done;
 }
 
@@ -416,17 +407,17 @@ static void fail_stress(const char *what, const struct timespec *start)
 	size_t gone = 0, waiting = 0;
 	uint64_t todo = 0;
 
-	memory_lock(&w.mem);
-	for (size_t i = 0; i < w.mem.nr_spaces; i++) {
-		gone += w.mem.spaces[i]->gone;
-		waiting += w.mem.spaces[i]->nr_waiting;
-		todo += w.mem.spaces[i]->gone ? 0 : w.mem.spaces[i]->todo.nr;
+	mm_lock(w.mm);
+	for (size_t i = 0; i < w.mm->nr_spaces; i++) {
+		gone += w.mm->spaces[i]->gone;
+		waiting += w.mm->spaces[i]->nr_waiting;
+		todo += w.mm->spaces[i]->gone ? 0 : w.mm->spaces[i]->todo.nr;
 	}
 	fail_msg("salt %lu, after %.1f s: %s; error \"%s\", wrong %lu \"%s\", spaces %zu, gone %zu, todo %lu (first %lu), have %lu, wanted %lu, asked %lu, requests %zu, faults that wait %zu, orphans %lu, work %d, retry %d, pushed %d",
 		 w.salt, seconds_since(start), what, w.err.what, atomic_load(&w.wrong), w.seen,
-		 w.mem.nr_spaces, gone, todo, w.mem.spaces[0]->todo.nr, w.mem.store.have.nr,
-		 w.mem.wanted.nr, w.mem.asked.nr, w.mem.nr_requests, waiting,
-		 w.mem.spaces[0]->orphans, w.mem.work, w.mem.retry, w.mem.pushed);
+		 w.mm->nr_spaces, gone, todo, w.mm->spaces[0]->todo.nr, w.mm->mirror.have.nr,
+		 w.mm->wanted.nr, w.mm->asked.nr, w.mm->nr_requests, waiting,
+		 w.mm->spaces[0]->orphans, w.mm->work, w.mm->retry, w.mm->pushed);
 }
 
 /* All pages are where they belong, and nothing is kept or waited for any longer. */
@@ -445,16 +436,16 @@ static void judge(const struct timespec *start)
 			expect(chunk, i);
 	if (atomic_load(&w.wrong))
 		fail_stress("wrong memory", start);
-	memory_lock(&w.mem);
-	kept = w.mem.store.have.nr || w.mem.wanted.nr || w.mem.spaces[0]->orphans;
-	memory_unlock(&w.mem);
+	mm_lock(w.mm);
+	kept = w.mm->mirror.have.nr || w.mm->wanted.nr || w.mm->spaces[0]->orphans;
+	mm_unlock(w.mm);
 	if (kept)
 		fail_stress("it is complete, and yet something is kept or wanted", start);
 }
 
 static void stress(uint64_t salt)
 {
-	struct store_range range;
+	struct mirror_range range;
 	struct error err = { 0 };
 	pthread_t touchers[TOUCHERS];
 	struct timespec start;
@@ -463,27 +454,27 @@ static void stress(uint64_t salt)
 	clock_gettime(CLOCK_MONOTONIC, &start);
 
 	set_up_world(salt);
-	range = (struct store_range){ address(0), address(PAGES) };
-	assert_int_equal(memory_announce(&w.mem, &range, 1, &err), 0);
+	range = (struct mirror_range){ address(0), address(PAGES) };
+	assert_int_equal(mm_announce(w.mm, &range, 1, &err), 0);
 	send_precopy(w.memory_pair[1]);
 	page_set_init(&lazy);
-	page_set_add(&lazy, address(0), PAGES);
-	assert_int_equal(memory_seal(&w.mem, &lazy, &err), 0);
+	assert_int_equal(page_set_add(&lazy, address(0), PAGES, &err), 0);
+	assert_int_equal(mm_seal(w.mm, &lazy, &err), 0);
 	page_set_destroy(&lazy);
 	w.uffd = make_uffd(w.area, PAGES);
 	assert_true(w.uffd >= 0);
-	assert_int_equal(memory_attach(&w.mem, w.uffd, &err), 0);
-	memory_ready(&w.mem);
+	assert_int_equal(mm_attach(w.mm, w.uffd, &err), 0);
+	mm_ready(w.mm);
 	pthread_create(&w.source_thread, NULL, source_body, NULL);
-	pthread_create(&w.populate_thread, NULL, populate_body, NULL);
+	assert_int_equal(populate_start(&w.populate, &err), 0);
 	for (uintptr_t i = 0; i < TOUCHERS; i++)
 		pthread_create(&touchers[i], NULL, touch_body, (void *)i);
 	for (int i = 0; i < TOUCHERS; i++)
 		pthread_join(touchers[i], NULL);
 	judge(&start);
-	printf("  faults %lu, from store %lu, push %lu, fault %lu, zero %lu, late %lu, forks %lu, moves %lu\n",
-	       w.mem.counts.faults, w.mem.counts.from_store, w.mem.counts.push,
-	       w.mem.counts.fault, w.mem.counts.zero, w.mem.counts.late,
+	printf("  faults %lu, from mirror %lu, push %lu, fault %lu, zero %lu, late %lu, forks %lu, moves %lu\n",
+	       w.mm->counts.faults, w.mm->counts.from_mirror, w.mm->counts.push,
+	       w.mm->counts.fault, w.mm->counts.zero, w.mm->counts.late,
 	       atomic_load(&w.forks), atomic_load(&w.next_slot));
 	take_down_world();
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "dest/fdpass.h"
+#include "base/fdpass.h"
 #include "os/fds.h"
 
 static void a_full_socket_does_not_block(void **state)

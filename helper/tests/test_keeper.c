@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "dest/keeper.h"
+#include "tests/conn_fd.h"
 #include "tests/course_walk.h"
 
 static char dir[64];
@@ -181,8 +182,8 @@ static void helper_dies_unstarted(bool aborted)
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
 	assert_int_equal(keeper_speak(keeper, fd[1], &err), 0);
-	source = control_new(fd[0], COURSE_SOURCE, &err);
-	dest = control_new(fd[1], COURSE_DEST, &err);
+	source = control_new(CONN(fd[0]), COURSE_SOURCE, &err);
+	dest = control_new(CONN(fd[1]), COURSE_DEST, &err);
 	assert_int_equal(walk_to(source, dest, PHASE_COMMITTED, &err), 0);
 	if (aborted)
 		assert_int_equal(keeper_abort(keeper, &err), 0);

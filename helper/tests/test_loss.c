@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
+#include "cli/migrate.h"
 #include "source/loss.h"
-#include "source/options.h"
 
 static const char *member(json_t *array, size_t i, const char *name)
 {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "session/mailbox.h"
+#include "tests/conn_fd.h"
 #include "tests/course_walk.h"
 
 #define SOON_MS	20
@@ -40,8 +41,8 @@ static void pair_open(struct pair *pair, enum course_phase phase)
 
 	mailbox_init(&pair->box, "the source");
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-	pair->here = control_new(fd[0], COURSE_DEST, &err);
-	pair->there = control_new(fd[1], COURSE_SOURCE, &err);
+	pair->here = control_new(CONN(fd[0]), COURSE_DEST, &err);
+	pair->there = control_new(CONN(fd[1]), COURSE_SOURCE, &err);
 	assert_int_equal(walk_to(pair->there, pair->here, phase, &err), 0);
 	pthread_create(&pair->thread, NULL, receive_body, pair);
 }

@@ -14,8 +14,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "dest/fdpass.h"
+#include "base/clock.h"
+#include "base/fdpass.h"
 #include "dest/migrations.h"
+#include "dest/parent.h"
 
 #define LONG_MS		1000000
 #define PATIENCE_MS	10000
@@ -25,7 +27,7 @@ const char *__lsan_default_suppressions(void);
 
 const char *__lsan_default_suppressions(void)
 {
-	return "leak:incoming_run\n";
+	return "leak:migration_run\n";
 }
 
 static struct migrations migrations;
@@ -33,14 +35,14 @@ static struct serve_options opts;
 static struct door door;
 
 /* A migration's process that came to Setup, has @reserved, and got nothing for @idle_ms. */
-static struct migration *begin(size_t nr, uint64_t reserved, int64_t idle_ms)
+static struct migration_process *begin(size_t nr, uint64_t reserved, int64_t idle_ms)
 {
-	struct migration *migration = &migrations.all[nr];
+	struct migration_process *migration = &migrations.all[nr];
 
 	place_begin(migration->place);
 	place_advance(migration->place, PLACE_SETUP);
 	atomic_store(&migration->place->reserved, reserved);
-	atomic_store(&migration->place->progress_ms, places_now_ms() - idle_ms);
+	atomic_store(&migration->place->progress_ms, clock_now_ms() - idle_ms);
 	migration->pid = fork();
 	if (!migration->pid) {
 		for (;;)
@@ -50,7 +52,7 @@ static struct migration *begin(size_t nr, uint64_t reserved, int64_t idle_ms)
 	return migration;
 }
 
-static void end(struct migration *migration, bool evicted)
+static void end(struct migration_process *migration, bool evicted)
 {
 	int status;
 
@@ -64,7 +66,7 @@ static void end(struct migration *migration, bool evicted)
 
 static void idle_one_gives_memory(void **state)
 {
-	struct migration *busy, *empty, *idle, *moved, *restored;
+	struct migration_process *busy, *empty, *idle, *moved, *restored;
 
 	opts.places = places_new(0);
 	migrations_init(&migrations, &opts, &door);
@@ -127,12 +129,12 @@ static void who_calls_once_is_served(void **state)
 	close(migrations.all[0].sock);
 }
 
-/* A process that came to COMMIT and lost its source, as incoming_takeover() has it. */
+/* A process that came to COMMIT and lost its source, as migration_takeover() has it. */
 static void lose(size_t nr)
 {
-	const struct serve_msg committed = { .ended = false };
-	const struct serve_msg gone = { .ended = true, .detached = true, .code = CODE_DOUBT };
-	struct migration *migration = &migrations.all[nr];
+	const struct parent_msg committed = { .ended = false };
+	const struct parent_msg gone = { .ended = true, .detached = true, .code = CODE_DOUBT };
+	struct migration_process *migration = &migrations.all[nr];
 	int pair[2];
 
 	assert_int_equal(fdpass_pair(pair), 0);
@@ -200,7 +202,7 @@ static void lost_ones_keep_no_place(void **state)
 /* As one that waits in the kernel: SIGKILL does not end it. (It is not there at all.) */
 static void one_that_cannot_be_killed_keeps_no_place(void **state)
 {
-	struct migration *stuck = &migrations.all[0];
+	struct migration_process *stuck = &migrations.all[0];
 	pid_t pid;
 
 	(void)state;
@@ -226,7 +228,7 @@ static void one_that_cannot_be_killed_keeps_no_place(void **state)
 
 static void hold(size_t nr, const char *host)
 {
-	struct migration *migration = &migrations.all[nr];
+	struct migration_process *migration = &migrations.all[nr];
 
 	place_begin(migration->place);
 	place_advance(migration->place, PLACE_SETUP);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <cmocka.h>
 #include "pages/page_set.h"
 
@@ -42,12 +43,19 @@ static void empty_has_nothing(void **state)
 	assert_int_equal(set->nr, 0);
 }
 
+static void put(struct page_set *set, uint64_t addr, uint64_t nr_pages)
+{
+	struct error err = { 0 };
+
+	assert_int_equal(page_set_add(set, addr, nr_pages, &err), 0);
+}
+
 static void add_counts_once(void **state)
 {
 	struct page_set *set = *state;
 
-	page_set_add(set, PAGE(10), 100);
-	page_set_add(set, PAGE(50), 100);
+	put(set, PAGE(10), 100);
+	put(set, PAGE(50), 100);
 	assert_int_equal(set->nr, 140);
 	page_set_remove(set, PAGE(0), 20);
 	assert_int_equal(set->nr, 130);
@@ -64,15 +72,15 @@ static void ends_of_user_space(void **state)
 	struct page_set *set = *state;
 	struct run run;
 
-	page_set_add(set, 0, 1);
-	page_set_add(set, USER_END - PAGE_BYTES, 1);
+	put(set, 0, 1);
+	put(set, USER_END - PAGE_BYTES, 1);
 	assert_true(page_set_next(set, PAGE(1), USER_END, 0, &run));
 	assert_int_equal(run.addr, USER_END - PAGE_BYTES);
 	assert_int_equal(run.nr_pages, 1);
 	/* what lies above is cut off, also where the sum overflows */
-	page_set_add(set, USER_END - PAGE(2), ~0UL);
-	page_set_add(set, USER_END, 5);
-	page_set_add(set, ~0UL << PAGE_SHIFT, 5);
+	put(set, USER_END - PAGE(2), ~0UL);
+	put(set, USER_END, 5);
+	put(set, ~0UL << PAGE_SHIFT, 5);
 	assert_int_equal(set->nr, 3);
 	assert_true(page_set_next(set, PAGE(1), ~0UL, 0, &run));
 	assert_int_equal(run.nr_pages, 2);
@@ -85,7 +93,7 @@ static void runs_over_blocks(void **state)
 	struct page_set *set = *state;
 	struct run run;
 
-	page_set_add(set, PAGE(32768 - 7), 65536 + 20);
+	put(set, PAGE(32768 - 7), 65536 + 20);
 	assert_true(page_set_next(set, 0, USER_END, 0, &run));
 	assert_int_equal(run.addr, PAGE(32768 - 7));
 	assert_int_equal(run.nr_pages, 65536 + 20);
@@ -137,7 +145,7 @@ static void like_an_array(void **state)
 			nr = MODEL_PAGES - first;
 		memset(model + first, add, nr);
 		if (add)
-			page_set_add(set, PAGE(first), nr);
+			put(set, PAGE(first), nr);
 		else
 			page_set_remove(set, PAGE(first), nr);
 		if (i % 10 == 0)
@@ -154,7 +162,7 @@ static void cost_is_what_is_not_touched(void **state)
 
 	assert_int_equal(page_set_cost(set, 5 * block, 1), PAGE_BYTES);
 	assert_int_equal(page_set_cost(set, 5 * block - PAGE_BYTES, 2), 2 * PAGE_BYTES);
-	page_set_add(set, 5 * block, 1);
+	put(set, 5 * block, 1);
 	assert_int_equal(page_set_cost(set, 5 * block, 1), 0);
 	assert_int_equal(page_set_cost(set, 4 * block, 3 << 15), 2 * PAGE_BYTES);
 	assert_int_equal(page_set_cost(set, 0, USER_END / PAGE_BYTES), (USER_END / block - 1) * PAGE_BYTES);
@@ -166,9 +174,9 @@ static void common_pages(void **state)
 	struct page_set *set = *state, other;
 
 	assert_int_equal(page_set_init(&other), 0);
-	page_set_add(set, 0x7f0000000000, 100000);
-	page_set_add(&other, 0x7f0000000000 + 99990 * PAGE_BYTES, 50);
-	page_set_add(&other, 0x1000, 7);
+	put(set, 0x7f0000000000, 100000);
+	put(&other, 0x7f0000000000 + 99990 * PAGE_BYTES, 50);
+	put(&other, 0x1000, 7);
 	assert_int_equal(page_set_common(set, &other), 10);
 	assert_int_equal(page_set_common(&other, set), 10);
 	page_set_remove(set, 0x7f0000000000, 100000);
@@ -202,12 +210,36 @@ static void commits_what_it_needs(void **state)
 	assert_int_equal(page_set_init(&other), 0);
 	assert_in_range(committed() - before, 0, 1024);
 	for (int i = 0; i < 3; i++) {
-		page_set_add(&other, places[i], 1000);
-		page_set_add(set, places[i], 1000);
+		put(&other, places[i], 1000);
+		put(set, places[i], 1000);
 	}
 	assert_int_equal(page_set_common(set, &other), 3000);
 	assert_in_range(committed() - before, 0, 16 * 1024);
 	page_set_destroy(&other);
+}
+
+/* A caller is told what could not be had, and the set is as it was. */
+static void no_memory_adds_nothing(void **state)
+{
+	struct rlimit limit, none = { .rlim_cur = PAGE_BYTES };
+	struct page_set *set = *state;
+	struct error err = { 0 };
+	int ret;
+
+	put(set, 0x400000, 10);
+	assert_int_equal(getrlimit(RLIMIT_DATA, &limit), 0);
+	none.rlim_max = limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_DATA, &none), 0);
+	/* the first block has its memory, the last one has not */
+	ret = page_set_add(set, 0x400000, 0x7f0000000000 >> PAGE_SHIFT, &err);
+	assert_int_equal(setrlimit(RLIMIT_DATA, &limit), 0);
+	assert_int_equal(ret, -1);
+	assert_int_equal(err.code, CODE_NOT_READY);
+	assert_non_null(strstr(err.what, "list of a program's pages"));
+	assert_int_equal(set->nr, 10);
+	assert_false(page_set_has(set, 0x400000 + 10 * PAGE_BYTES));
+	put(set, 0x400000, 20);
+	assert_int_equal(set->nr, 20);
 }
 
 int main(void)
@@ -221,6 +253,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(cost_is_what_is_not_touched, setup, teardown),
 		cmocka_unit_test_setup_teardown(common_pages, setup, teardown),
 		cmocka_unit_test_setup_teardown(commits_what_it_needs, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_memory_adds_nothing, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

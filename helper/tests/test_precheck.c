@@ -17,6 +17,7 @@
 struct bench {
 	Migrate__Setup setup;
 	Migrate__CriuVersion criu;
+	Migrate__Object object, *objects[2];
 	struct criu_version here;
 	struct utsname uts;
 	struct refusals refusals;
@@ -40,6 +41,14 @@ static int set_up(void **state)
 	bench.setup.kernel = bench.uts.release;
 	bench.setup.arch = bench.uts.machine;
 	bench.setup.mode = "auto";
+	migrate__object__init(&bench.object);
+	bench.object.id = 1;
+	bench.object.kind = MIGRATE__OBJECT_KIND__MM;
+	bench.object.has_pid = true;
+	bench.object.pid = 4711;
+	bench.objects[0] = bench.objects[1] = &bench.object;
+	bench.setup.objects = bench.objects;
+	bench.setup.n_objects = 1;
 	*state = &bench;
 	return 0;
 }
@@ -61,6 +70,40 @@ static size_t refusals(struct bench *bench)
 static void nothing_is_wrong(void **state)
 {
 	assert_int_equal(refusals(*state), 0);
+}
+
+static enum exit_code objects(struct bench *bench)
+{
+	struct error err = { 0 };
+
+	assert_true(!precheck_objects(&bench->setup, &err) == !error_is_set(&err));
+	return err.code;
+}
+
+/* All that frames name is one address space, which is the process's. */
+static void one_address_space(void **state)
+{
+	struct bench *bench = *state;
+
+	assert_int_equal(objects(bench), CODE_OK);
+	bench->setup.n_objects = 0;
+	assert_int_equal(objects(bench), CODE_PEER);
+	bench->setup.n_objects = 2;
+	assert_int_equal(objects(bench), CODE_PEER);
+	bench->setup.n_objects = 1;
+	bench->object.id = 0;
+	assert_int_equal(objects(bench), CODE_PEER);
+	bench->object.id = 7;
+	bench->object.kind = MIGRATE__OBJECT_KIND__SHM;
+	assert_int_equal(objects(bench), CODE_PEER);
+	bench->object.kind = MIGRATE__OBJECT_KIND__MM;
+	bench->object.pid++;
+	assert_int_equal(objects(bench), CODE_PEER);
+	bench->object.pid--;
+	bench->object.has_pid = false;
+	assert_int_equal(objects(bench), CODE_PEER);
+	bench->object.has_pid = true;
+	assert_int_equal(objects(bench), CODE_OK);
 }
 
 static void cpu_flags(void **state)
@@ -214,7 +257,8 @@ static void a_dead_server_is_waited_for_shortly(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BENCH_TEST(nothing_is_wrong), BENCH_TEST(cpu_flags), BENCH_TEST(too_many_cpu_flags),
+		BENCH_TEST(nothing_is_wrong), BENCH_TEST(one_address_space),
+		BENCH_TEST(cpu_flags), BENCH_TEST(too_many_cpu_flags),
 		BENCH_TEST(sizes_that_overflow),
 		BENCH_TEST(files_are_no_oracle), BENCH_TEST(a_file_is_asked_once),
 		BENCH_TEST(too_many_files), BENCH_TEST(a_path_that_is_none),

@@ -23,7 +23,11 @@
 /** struct child - a process that has a thing, and what is found of it */
 struct child {
 	struct migrate_options opts;
-	struct outgoing *out;
+	struct criu_version criu;
+	struct source_process process;
+	struct vma_list vmas;
+	struct losses losses;
+	struct inspection look;
 	struct proc_files files;
 	struct error err;
 };
@@ -36,9 +40,9 @@ static void child_start(struct child *child, void (*set)(void))
 
 	memset(child, 0, sizeof(*child));
 	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	child->opts.pid = fork();
-	assert_true(child->opts.pid >= 0);
-	if (!child->opts.pid) {
+	child->process.pid = fork();
+	assert_true(child->process.pid >= 0);
+	if (!child->process.pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		/* whatever the tests write to is not the child's */
 		for (int fd = 0; fd < 3; fd++)
@@ -55,34 +59,34 @@ static void child_start(struct child *child, void (*set)(void))
 	/* end of file: the child has closed its ends too */
 	assert_int_equal(read(ready[0], &byte, 1), 0);
 	close(ready[0]);
-	child->out = calloc(1, sizeof(*child->out));
-	assert_non_null(child->out);
-	child->out->opts = &child->opts;
-	assert_int_equal(proc_files_read(child->opts.pid, &child->files, &child->err), 0);
-	assert_int_equal(maps_read(child->opts.pid, true, &child->out->vmas, &child->err), 0);
+	child->look = (struct inspection){
+		.opts = &child->opts, .criu = &child->criu, .losses = &child->losses,
+		.process = &child->process, .vmas = &child->vmas,
+	};
+	assert_int_equal(proc_files_read(child->process.pid, &child->files, &child->err), 0);
+	assert_int_equal(maps_read(child->process.pid, true, &child->vmas, &child->err), 0);
 }
 
 static void child_end(struct child *child)
 {
-	kill(child->opts.pid, SIGKILL);
-	waitpid(child->opts.pid, NULL, 0);
+	kill(child->process.pid, SIGKILL);
+	waitpid(child->process.pid, NULL, 0);
 	proc_files_free(&child->files);
-	maps_free(&child->out->vmas);
-	losses_free(&child->out->losses);
-	free(child->out);
+	maps_free(&child->vmas);
+	losses_free(&child->losses);
 }
 
 static size_t found(const struct child *child, enum loss loss)
 {
-	return child->out->losses.count[loss];
+	return child->losses.count[loss];
 }
 
 /* The first detail of a row. */
 static const char *detail(const struct child *child, enum loss loss)
 {
-	for (size_t i = 0; i < child->out->losses.nr; i++)
-		if (child->out->losses.items[i].loss == loss)
-			return child->out->losses.items[i].detail;
+	for (size_t i = 0; i < child->losses.nr; i++)
+		if (child->losses.items[i].loss == loss)
+			return child->losses.items[i].detail;
 	return "";
 }
 
@@ -104,7 +108,7 @@ static void pipes(void **state)
 
 	assert_int_equal(pipe2(outer, O_CLOEXEC), 0);
 	child_start(&child, set_pipes);
-	assert_int_equal(refuse_pipes(child.out, &child.files, &child.err), 0);
+	assert_int_equal(refuse_pipes(&child.look, &child.files, &child.err), 0);
 	/* the inner one has both ends in the child */
 	snprintf(text, sizeof(text), "descriptor %d ", outer[1]);
 	assert_int_equal(found(&child, LOSS_PIPE), 1);
@@ -112,7 +116,7 @@ static void pipes(void **state)
 	snprintf(text, sizeof(text), "leads to process %d ", getpid());
 	assert_non_null(strstr(detail(&child, LOSS_PIPE), text));
 	/* nothing has changed: nothing is looked for, nothing is forgotten */
-	assert_int_equal(refuse_pipes(child.out, &child.files, &child.err), 0);
+	assert_int_equal(refuse_pipes(&child.look, &child.files, &child.err), 0);
 	assert_int_equal(found(&child, LOSS_PIPE), 1);
 	close(outer[0]);
 	close(outer[1]);
@@ -139,18 +143,18 @@ static void files(void **state)
 	assert_true(fd >= 0);
 	close(fd);
 	child_start(&child, set_files);
-	assert_int_equal(refuse_files(child.out, &child.files, &child.err), 0);
-	refuse_mappings(child.out, &child.out->vmas);
+	assert_int_equal(refuse_files(&child.look, &child.files, &child.err), 0);
+	refuse_mappings(&child.look, &child.vmas);
 	assert_int_equal(found(&child, LOSS_WRITABLE_FILE), 1);
 	assert_int_equal(found(&child, LOSS_APPENDED_FILE), 1);
 	assert_int_equal(found(&child, LOSS_SHARED_MAPPING), 1);
 	assert_string_equal(detail(&child, LOSS_SHARED_MAPPING), path);
-	losses_free(&child.out->losses);
+	losses_free(&child.losses);
 	child.opts.shared_storage[0] = "/tmp";
 	child.opts.nr_shared_storage = 1;
-	assert_int_equal(refuse_files(child.out, &child.files, &child.err), 0);
-	refuse_mappings(child.out, &child.out->vmas);
-	assert_int_equal(child.out->losses.nr, 0);
+	assert_int_equal(refuse_files(&child.look, &child.files, &child.err), 0);
+	refuse_mappings(&child.look, &child.vmas);
+	assert_int_equal(child.losses.nr, 0);
 	child_end(&child);
 	unlink(path);
 }
@@ -180,12 +184,12 @@ static void shared_memory(void **state)
 	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(shared, MAP_FAILED);
 	child_start(&child, set_nothing);
-	assert_int_equal(refuse_shared(child.out, &child.files, &child.err), 0);
+	assert_int_equal(refuse_shared(&child.look, &child.files, &child.err), 0);
 	assert_int_equal(found(&child, LOSS_SHARED_MEMORY), 1);
 	munmap(shared, 4096);
-	losses_free(&child.out->losses);
+	losses_free(&child.losses);
 	/* the child's alone now */
-	assert_int_equal(refuse_shared(child.out, &child.files, &child.err), 0);
+	assert_int_equal(refuse_shared(&child.look, &child.files, &child.err), 0);
 	assert_int_equal(found(&child, LOSS_SHARED_MEMORY), 0);
 	child_end(&child);
 }
@@ -205,7 +209,7 @@ static void unix_pair(void **state)
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, outer), 0);
 	child_start(&child, set_pair);
-	assert_int_equal(refuse_unix(child.out, &child.files, &refusals, &child.err), 0);
+	assert_int_equal(refuse_unix(&child.look, &child.files, &refusals, &child.err), 0);
 	/* the child has the second one, as the parent has: the first is the parent's alone */
 	assert_int_equal(refusals.nr, 1);
 	snprintf(text, sizeof(text), "process %d ", getpid());
@@ -282,12 +286,12 @@ static void sockets(void **state)
 	struct child child;
 
 	child_start(&child, set_sockets);
-	assert_int_equal(refuse_sockets(child.out, &child.files, &child.err), 0);
+	assert_int_equal(refuse_sockets(&child.look, &child.files, &child.err), 0);
 	assert_string_equal(detail(&child, LOSS_TCP_CONNECTIONS),
 			    "4 ESTABLISHED, 1 FIN_WAIT2, 1 CLOSE_WAIT, 1 reset");
 	assert_string_equal(detail(&child, LOSS_IN_FLIGHT), "2");
 	assert_int_equal(found(&child, LOSS_DATAGRAMS), 0);
-	assert_int_equal(refuse_sockopts(child.out, &child.files, &child.err), 0);
+	assert_int_equal(refuse_sockopts(&child.look, &child.files, &child.err), 0);
 	assert_int_equal(found(&child, LOSS_SOCKET_OPTIONS), 0);
 	child_end(&child);
 }
@@ -297,10 +301,10 @@ static void attributes(void **state)
 	struct child child;
 
 	child_start(&child, set_nothing);
-	assert_int_equal(refuse_attributes(child.out, &child.files, &child.err), 0);
-	assert_int_equal(refuse_cgroup(child.out, &child.err), 0);
+	assert_int_equal(refuse_attributes(&child.look, &child.files, &child.err), 0);
+	assert_int_equal(refuse_cgroup(&child.look, &child.err), 0);
 	assert_int_equal(found(&child, LOSS_ACCOUNTING), 1);
-	assert_int_equal(losses_refused(&child.out->losses, &child.err), 0);
+	assert_int_equal(losses_refused(&child.losses, &child.err), 0);
 	child_end(&child);
 }
 

@@ -5,8 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "dest/memory.h"
+#include "dest/mm.h"
 #include "pages/sets.h"
+#include "tests/mm_hooks.h"
 
 #define BASE	0x7f0000000000UL
 #define P	PAGE_BYTES
@@ -25,7 +26,7 @@ static struct space *new_space(uint64_t pages)
 	struct space *space = space_new(-1, &err);
 
 	assert_non_null(space);
-	page_set_add(&space->todo, BASE, pages);
+	assert_int_equal(page_set_add(&space->todo, BASE, pages, &err), 0);
 	return space;
 }
 
@@ -156,65 +157,50 @@ static void test_waiting(void **state)
 	space_free(space);
 }
 
-static int hold(void *ctx, int uffd, int *handle, struct error *err)
-{
-	return 0;
-}
-
-static void release(void *ctx, int handle)
-{
-}
-
-static int watch(void *ctx, struct space *space, bool on, struct error *err)
-{
-	return 0;
-}
-
 /* A page is given back when the last space that lacks it has it. */
-static void test_shared_store(void **state)
+static void test_shared_mirror(void **state)
 {
-	const struct memory_hooks hooks = { .hold = hold, .release = release, .watch = watch };
-	const struct store_range range = { AT(0), AT(16) };
+	const struct mirror_range range = { AT(0), AT(16) };
 	const struct splice_vm_run run = { .addr = AT(0), .nr_pages = 8 };
 	const struct splice_vm_run all = { .addr = AT(0), .nr_pages = 12 };
 	struct error err = { 0 };
 	struct space *child;
 	struct page_set lazy;
-	struct memory mem;
+	struct mm mm;
 	uint64_t have, lack;
 
-	assert_int_equal(memory_init(&mem, &hooks, &err), 0);
-	assert_int_equal(memory_announce(&mem, &range, 1, &err), 0);
-	assert_int_equal(memory_add(&mem, &run, 1, &err), 0);
-	assert_int_equal(memory_populate(&mem, &all, 1, &err), 0);
-	memory_final(&mem, &have, &lack);
+	assert_int_equal(mm_init(&mm, &no_mm_hooks, &err), 0);
+	assert_int_equal(mm_announce(&mm, &range, 1, &err), 0);
+	assert_int_equal(mm_add(&mm, &run, 1, &err), 0);
+	assert_int_equal(mm_populate(&mm, &all, 1, &err), 0);
+	mm_final(&mm, &have, &lack);
 	assert_int_equal(have, 8);
 	assert_int_equal(lack, 4);
 	page_set_init(&lazy);
-	page_set_add(&lazy, AT(2), 14);
-	assert_int_equal(memory_seal(&mem, &lazy, &err), 0);
-	assert_int_equal(mem.spaces[0]->todo.nr, 10);
-	assert_int_equal(mem.store.have.nr, 6);
-	assert_int_equal(mem.wanted.nr, 4);
-	assert_int_equal(mem.counts.image, 2);
+	assert_int_equal(page_set_add(&lazy, AT(2), 14, &err), 0);
+	assert_int_equal(mm_seal(&mm, &lazy, &err), 0);
+	assert_int_equal(mm.spaces[0]->todo.nr, 10);
+	assert_int_equal(mm.mirror.have.nr, 6);
+	assert_int_equal(mm.wanted.nr, 4);
+	assert_int_equal(mm.counts.image, 2);
 
-	child = space_fork(mem.spaces[0], &err);
-	assert_int_equal(memory_space_add(&mem, child, &err), 0);
-	page_set_remove(&mem.spaces[0]->todo, AT(2), 10);
-	memory_release(&mem, AT(2), 10);
-	assert_int_equal(mem.store.have.nr, 6);
+	child = space_fork(mm.spaces[0], &err);
+	assert_int_equal(mm_space_add(&mm, child, &err), 0);
+	page_set_remove(&mm.spaces[0]->todo, AT(2), 10);
+	mm_release(&mm, AT(2), 10);
+	assert_int_equal(mm.mirror.have.nr, 6);
 	page_set_remove(&child->todo, AT(3), 2);
-	memory_release(&mem, AT(2), 10);
-	assert_int_equal(mem.store.have.nr, 4);
-	assert_false(page_set_has(&mem.store.have, AT(4)));
-	assert_int_equal(mem.wanted.nr, 4);
-	assert_false(memory_done(&mem));
-	memory_bury(&mem, child);
-	assert_int_equal(mem.store.have.nr, 0);
-	assert_int_equal(mem.wanted.nr, 0);
-	assert_true(memory_done(&mem));
+	mm_release(&mm, AT(2), 10);
+	assert_int_equal(mm.mirror.have.nr, 4);
+	assert_false(page_set_has(&mm.mirror.have, AT(4)));
+	assert_int_equal(mm.wanted.nr, 4);
+	assert_false(mm_done(&mm));
+	mm_bury(&mm, child);
+	assert_int_equal(mm.mirror.have.nr, 0);
+	assert_int_equal(mm.wanted.nr, 0);
+	assert_true(mm_done(&mm));
 	page_set_destroy(&lazy);
-	memory_destroy(&mem);
+	mm_destroy(&mm);
 }
 
 int main(void)
@@ -225,7 +211,7 @@ int main(void)
 		cmocka_unit_test(test_each_lacking),
 		cmocka_unit_test(test_fork),
 		cmocka_unit_test(test_waiting),
-		cmocka_unit_test(test_shared_store),
+		cmocka_unit_test(test_shared_mirror),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "pages/page_set.h"
+#include "tests/conn_fd.h"
 #include "wire/conn.h"
 #include "wire/stream.h"
 
@@ -44,20 +45,20 @@ static void lists_come_through(void **state)
 	struct frame frame = { 0 };
 	struct error err = { 0 };
 
-	assert_int_equal(frame_send(pair->fd[0], FRAME_STALE, FRAME_COOKIE(7, 42), runs, 3, &err), 0);
-	assert_int_equal(frame_send(pair->fd[0], FRAME_ROUND, FRAME_COOKIE(8, 42), NULL, 0, &err), 0);
-	assert_int_equal(frame_recv(pair->fd[1], 1000, &frame, &err), 1);
+	assert_int_equal(frame_send(CONN(pair->fd[0]), FRAME_STALE, FRAME_COOKIE(7, 42), runs, 3, &err), 0);
+	assert_int_equal(frame_send(CONN(pair->fd[0]), FRAME_ROUND, FRAME_COOKIE(8, 42), NULL, 0, &err), 0);
+	assert_int_equal(frame_recv(CONN(pair->fd[1]), 1000, &frame, &err), 1);
 	assert_int_equal(frame.kind, FRAME_STALE);
 	assert_int_equal(frame.nr_runs, 3);
 	assert_int_equal(frame.nr_pages, 4);
 	assert_int_equal(FRAME_ROUND_OF(frame.cookie), 7);
-	assert_int_equal(FRAME_MM_OF(frame.cookie), 42);
+	assert_int_equal(FRAME_OBJECT_OF(frame.cookie), 42);
 	assert_memory_equal(frame.runs, runs, sizeof(runs));
-	assert_int_equal(frame_recv(pair->fd[1], 1000, &frame, &err), 1);
+	assert_int_equal(frame_recv(CONN(pair->fd[1]), 1000, &frame, &err), 1);
 	assert_int_equal(frame.kind, FRAME_ROUND);
 	assert_int_equal(frame.nr_runs, 0);
 	shutdown(pair->fd[0], SHUT_WR);
-	assert_int_equal(frame_recv(pair->fd[1], 1000, &frame, &err), 0);
+	assert_int_equal(frame_recv(CONN(pair->fd[1]), 1000, &frame, &err), 0);
 	assert_false(error_is_set(&err));
 	frame_free(&frame);
 }
@@ -75,9 +76,9 @@ static void long_lists_are_split(void **state)
 		runs[i] = (struct splice_vm_run)RUN(2 * i, 1);
 		runs[i].flags = SPLICE_VM_RUN_DROPPED;	/* not for the wire */
 	}
-	assert_int_equal(frame_send(pair->fd[0], FRAME_DROPPED, 1, runs, NR, &err), 0);
+	assert_int_equal(frame_send(CONN(pair->fd[0]), FRAME_DROPPED, 1, runs, NR, &err), 0);
 	while (got < NR) {
-		assert_int_equal(frame_recv(pair->fd[1], 1000, &frame, &err), 1);
+		assert_int_equal(frame_recv(CONN(pair->fd[1]), 1000, &frame, &err), 1);
 		for (uint32_t i = 0; i < frame.nr_runs; i++) {
 			assert_int_equal(frame.runs[i].addr, runs[got].addr);
 			assert_int_equal(frame.runs[i].flags, 0);
@@ -96,11 +97,11 @@ static void copies_carry_data(void **state)
 	char out[2 * PAGE_BYTES], in[2 * PAGE_BYTES];
 
 	memset(out, 0x5a, sizeof(out));
-	assert_int_equal(frame_send_copy(pair->fd[0], 9, 0x10000, 2, out, &err), 0);
-	assert_int_equal(frame_recv(pair->fd[1], 1000, &frame, &err), 1);
+	assert_int_equal(frame_send_copy(CONN(pair->fd[0]), 9, 0x10000, 2, out, &err), 0);
+	assert_int_equal(frame_recv(CONN(pair->fd[1]), 1000, &frame, &err), 1);
 	assert_int_equal(frame.kind, FRAME_PAGES);
 	assert_int_equal(frame.nr_pages, 2);
-	assert_int_equal(conn_read(pair->fd[1], in, sizeof(in), 1000, &err), 0);
+	assert_int_equal(conn_read(CONN(pair->fd[1]), in, sizeof(in), 1000, &err), 0);
 	assert_memory_equal(in, out, sizeof(in));
 	frame_free(&frame);
 }
@@ -112,10 +113,10 @@ static void refused(struct pair *pair, const struct splice_vm_batch *head,
 	struct frame frame = { 0 };
 	struct error err = { 0 };
 
-	assert_int_equal(conn_write(pair->fd[0], head, sizeof(*head), 1000, &err), 0);
+	assert_int_equal(conn_write(CONN(pair->fd[0]), head, sizeof(*head), 1000, &err), 0);
 	if (nr_runs)
-		assert_int_equal(conn_write(pair->fd[0], runs, nr_runs * sizeof(*runs), 1000, &err), 0);
-	assert_int_equal(frame_recv(pair->fd[1], 1000, &frame, &err), -1);
+		assert_int_equal(conn_write(CONN(pair->fd[0]), runs, nr_runs * sizeof(*runs), 1000, &err), 0);
+	assert_int_equal(frame_recv(CONN(pair->fd[1]), 1000, &frame, &err), -1);
 	assert_int_equal(err.code, CODE_PEER);
 	frame_free(&frame);
 	/* a stream that was refused is of no further use: start anew */
@@ -189,9 +190,9 @@ static void cut_off(void **state)
 
 		memcpy(buf, &head, sizeof(head));
 		memcpy(buf + sizeof(head), &run, sizeof(run));
-		assert_int_equal(conn_write(pair->fd[0], buf, bytes, 1000, &err), 0);
+		assert_int_equal(conn_write(CONN(pair->fd[0]), buf, bytes, 1000, &err), 0);
 		shutdown(pair->fd[0], SHUT_WR);
-		assert_int_equal(frame_recv(pair->fd[1], 1000, &frame, &err), -1);
+		assert_int_equal(frame_recv(CONN(pair->fd[1]), 1000, &frame, &err), -1);
 		assert_int_equal(err.code, CODE_NETWORK);
 		frame_free(&frame);
 		close(pair->fd[0]);
@@ -220,9 +221,9 @@ static void noise(void **state)
 				 (uint32_t)rand();
 		buf[0] = magics[rand() % 9];
 		buf[3] = 0;
-		assert_int_equal(conn_write(pair->fd[0], buf, sizeof(buf), 1000, &err), 0);
+		assert_int_equal(conn_write(CONN(pair->fd[0]), buf, sizeof(buf), 1000, &err), 0);
 		shutdown(pair->fd[0], SHUT_WR);
-		if (frame_recv(pair->fd[1], 1000, &frame, &err) == 1)
+		if (frame_recv(CONN(pair->fd[1]), 1000, &frame, &err) == 1)
 			assert_true(frame.nr_runs <= FRAME_MAX_RUNS);
 		else
 			assert_true(error_is_set(&err));
@@ -239,7 +240,7 @@ static void silence_is_told(void **state)
 	struct frame frame = { 0 };
 	struct error err = { 0 };
 
-	assert_int_equal(frame_recv(pair->fd[1], 20, &frame, &err), -1);
+	assert_int_equal(frame_recv(CONN(pair->fd[1]), 20, &frame, &err), -1);
 	assert_int_equal(err.code, CODE_NETWORK);
 }
 

@@ -12,10 +12,11 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include <jansson.h>
-#include "dest/tell.h"
 #include "base/report.h"
-#include "tests/course_walk.h"
 #include "base/text.h"
+#include "dest/tell.h"
+#include "tests/conn_fd.h"
+#include "tests/course_walk.h"
 #include "wire/control.h"
 
 static void becomes(const char *from, const char *want)
@@ -86,8 +87,8 @@ static Migrate__Control *through(const Migrate__Control *msg, struct error *err)
 	int fd[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-	from = control_new(fd[0], COURSE_DEST, err);
-	to = control_new(fd[1], COURSE_SOURCE, err);
+	from = control_new(CONN(fd[0]), COURSE_DEST, err);
+	to = control_new(CONN(fd[1]), COURSE_SOURCE, err);
 	if (msg->body_case != MIGRATE__CONTROL__BODY_HELLO)
 		assert_int_equal(walk_to(to, from, PHASE_ASKED, err), 0);
 	assert_int_equal(control_send(from, msg, err), 0);

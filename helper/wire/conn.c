@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "wire/conn.h"
 #include "wire/unix.h"
 
@@ -213,19 +213,21 @@ static int connect_tcp(const char *where, struct error *err)
 	return fd;
 }
 
-int conn_connect(const char *where, enum conn_kind kind, const uint8_t *id, struct error *err)
+int conn_connect(struct conn *conn, const char *where, enum conn_kind kind, const uint8_t *id,
+		 struct error *err)
 {
 	struct conn_preamble pre = {
 		.magic = htole32(CONN_MAGIC), .version = htole16(CONN_VERSION), .kind = kind,
 	};
-	int fd = unix_path(where) ? unix_connect(unix_path(where), err) : connect_tcp(where, err);
 
-	if (fd < 0)
+	conn->kind = kind;
+	conn->fd = unix_path(where) ? unix_connect(unix_path(where), err) : connect_tcp(where, err);
+	if (conn->fd < 0)
 		return -1;
 	memcpy(pre.id, id, sizeof(pre.id));
-	if (!conn_write(fd, &pre, sizeof(pre), 0, err))
-		return fd;
-	close(fd);
+	if (!conn_write(conn, &pre, sizeof(pre), 0, err))
+		return 0;
+	conn_close(conn);
 	return -1;
 }
 
@@ -264,21 +266,13 @@ int conn_check_preamble(struct conn_preamble *pre, struct error *err)
 	return 0;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
-}
-
 static int wait_for(int fd, short events, int timeout_ms, struct error *err)
 {
-	int64_t until = now_ms() + timeout_ms;
+	int64_t until = clock_now_ms() + timeout_ms;
 	struct pollfd pfd = { .fd = fd, .events = events };
 
 	for (;;) {
-		int64_t left = timeout_ms <= 0 ? -1 : until - now_ms();
+		int64_t left = timeout_ms <= 0 ? -1 : until - clock_now_ms();
 		int ret = poll(&pfd, 1, timeout_ms > 0 && left < 0 ? 0 : (int)left);
 
 		if (ret > 0)
@@ -291,18 +285,54 @@ static int wait_for(int fd, short events, int timeout_ms, struct error *err)
 	}
 }
 
-int conn_write(int fd, const void *buf, size_t bytes, int timeout_ms, struct error *err)
+void conn_shutdown(const struct conn *conn)
+{
+	if (conn->fd >= 0)
+		shutdown(conn->fd, SHUT_RDWR);
+}
+
+void conn_close(struct conn *conn)
+{
+	if (conn->fd >= 0)
+		close(conn->fd);
+	conn->fd = -1;
+}
+
+ssize_t conn_write_now(const struct conn *conn, const void *buf, size_t bytes)
+{
+	return send(conn->fd, buf, bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+ssize_t conn_read_some(const struct conn *conn, void *buf, size_t bytes, int timeout_ms,
+		       struct error *err)
+{
+	struct pollfd pfd = { .fd = conn->fd, .events = POLLIN };
+	ssize_t n;
+	int ret;
+
+	do {
+		ret = poll(&pfd, 1, timeout_ms);
+		if (!ret)
+			return error_set(err, CODE_NETWORK, NULL,
+					 "link lost: nothing came for %d ms", timeout_ms);
+		n = ret < 0 ? -1 : recv(conn->fd, buf, bytes, MSG_DONTWAIT);
+	} while (n < 0 && (errno == EINTR || errno == EAGAIN));
+	return n < 0 ? error_errno(err, CODE_NETWORK, NULL, "link lost while receiving") : n;
+}
+
+int conn_write(const struct conn *conn, const void *buf, size_t bytes, int timeout_ms,
+	       struct error *err)
 {
 	const char *at = buf;
 
 	while (bytes) {
-		ssize_t n = send(fd, at, bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = conn_write_now(conn, at, bytes);
 
 		if (n >= 0) {
 			at += n;
 			bytes -= n;
 		} else if (errno == EAGAIN) {
-			if (wait_for(fd, POLLOUT, timeout_ms, err))
+			if (wait_for(conn->fd, POLLOUT, timeout_ms, err))
 				return -1;
 		} else if (errno != EINTR) {
 			return error_errno(err, CODE_NETWORK, NULL, "link lost while sending");
@@ -311,12 +341,13 @@ int conn_write(int fd, const void *buf, size_t bytes, int timeout_ms, struct err
 	return 0;
 }
 
-int conn_read(int fd, void *buf, size_t bytes, int timeout_ms, struct error *err)
+int conn_read(const struct conn *conn, void *buf, size_t bytes, int timeout_ms,
+	      struct error *err)
 {
 	char *at = buf;
 
 	while (bytes) {
-		ssize_t n = recv(fd, at, bytes, MSG_DONTWAIT);
+		ssize_t n = recv(conn->fd, at, bytes, MSG_DONTWAIT);
 
 		if (n > 0) {
 			at += n;
@@ -325,7 +356,7 @@ int conn_read(int fd, void *buf, size_t bytes, int timeout_ms, struct error *err
 			return error_set(err, CODE_NETWORK, NULL,
 					 "link lost: the other side closed it");
 		} else if (errno == EAGAIN) {
-			if (wait_for(fd, POLLIN, timeout_ms, err))
+			if (wait_for(conn->fd, POLLIN, timeout_ms, err))
 				return -1;
 		} else if (errno != EINTR) {
 			return error_errno(err, CODE_NETWORK, NULL, "link lost while receiving");

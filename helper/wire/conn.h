@@ -20,6 +20,29 @@ enum conn_kind {
 };
 
 /**
+ * struct conn - one connection of a migration
+ * @fd: a blocking stream socket, owned; -1: there is none
+ *
+ * Any thread may call conn_shutdown() while the connection is open; one thread reads and one
+ * writes. Only the owner closes it, after those threads have ended.
+ */
+struct conn {
+	int fd;
+	enum conn_kind kind;
+};
+
+#define CONN_NONE	((struct conn){ .fd = -1 })
+
+static inline bool conn_is_open(const struct conn *conn)
+{
+	return conn->fd >= 0;
+}
+
+/** conn_shutdown() - threads that wait for the connection come back; nothing goes over it any more */
+void conn_shutdown(const struct conn *conn);
+void conn_close(struct conn *conn);
+
+/**
  * struct conn_preamble - first 32 bytes of each connection, little-endian
  * @id: random id of the migration, ties its connections together
  */
@@ -53,15 +76,29 @@ void conn_address_text(const struct sockaddr_storage *addr, socklen_t len, char 
 /** conn_check_preamble() - to the byte order here; -1 with CODE_PEER when it is wrong */
 int conn_check_preamble(struct conn_preamble *pre, struct error *err);
 
-/** conn_connect() - connect and send the preamble; returns the fd or -1 */
-int conn_connect(const char *where, enum conn_kind kind, const uint8_t *id, struct error *err);
+/** conn_connect() - connect and send the preamble; 0 or -1 */
+int conn_connect(struct conn *conn, const char *where, enum conn_kind kind, const uint8_t *id,
+		 struct error *err);
 
 /**
  * conn_write(), conn_read() - all of it, or -1
  * @timeout_ms: so much silence is "link lost"; 0: as long as it takes. A peer that is slow is
- *	waited for: whoever finds the link lost (wire/link.h) shuts the socket down
+ *	waited for: whoever finds the link lost (wire/liveness.h) shuts the socket down
  */
-int conn_write(int fd, const void *buf, size_t bytes, int timeout_ms, struct error *err);
-int conn_read(int fd, void *buf, size_t bytes, int timeout_ms, struct error *err);
+int conn_write(const struct conn *conn, const void *buf, size_t bytes, int timeout_ms,
+	       struct error *err);
+int conn_read(const struct conn *conn, void *buf, size_t bytes, int timeout_ms,
+	      struct error *err);
+
+/**
+ * conn_read_some() - what is there, at most @bytes
+ * @timeout_ms: for the first byte; -1: as long as it takes
+ * Return: bytes; 0: the other side has closed it; -1
+ */
+ssize_t conn_read_some(const struct conn *conn, void *buf, size_t bytes, int timeout_ms,
+		       struct error *err);
+
+/** conn_write_now() - what the socket takes without waiting. Return: bytes; -1 with errno */
+ssize_t conn_write_now(const struct conn *conn, const void *buf, size_t bytes);
 
 #endif

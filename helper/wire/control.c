@@ -9,10 +9,10 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "wire/conn.h"
 #include "wire/control.h"
-#include "wire/deadline.h"
-#include "wire/link.h"
+#include "wire/liveness.h"
 #include "wire/message.h"
 
 #define HEARTBEAT_MS	1000
@@ -21,7 +21,7 @@
 
 /**
  * struct control - see control.h
- * @local: only heartbeats tell that the other side lives (wire/link.h)
+ * @local: only heartbeats tell that the other side lives (wire/liveness.h)
  * @lock: one message at a time is written
  * @state_lock: @course, @unstarted, @stop, @hurry, @beat_ms, @lost_ms and @beat_now, so that
  *	closing never waits for a message; taken inside of @lock, or alone
@@ -37,7 +37,7 @@
  * @sending_ms: when the message that is being written was begun; 0: there is none
  */
 struct control {
-	int fd;
+	struct conn conn;
 	bool local;
 	pthread_t heart;
 	pthread_mutex_t lock, state_lock;
@@ -51,15 +51,8 @@ struct control {
 	int answer_ms;
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec ts = deadline_in(CLOCK_MONOTONIC, 0);
-
-	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
-}
-
 /* A heartbeat never waits: while a message is being written, that is one. */
-static void beat(struct control *ctl, struct link *link)
+static void beat(struct control *ctl, struct liveness *live)
 {
 	uint8_t beat[] = { 3, 0, 0, 0, 0x9a, 1, 0 };	/* Heartbeat, field 19, empty */
 	struct error ignored = { 0 };
@@ -67,46 +60,46 @@ static void beat(struct control *ctl, struct link *link)
 
 	if (pthread_mutex_trylock(&ctl->lock))
 		return;
-	n = ctl->broken ? -1 : send(ctl->fd, beat, sizeof(beat), MSG_DONTWAIT | MSG_NOSIGNAL);
+	n = ctl->broken ? -1 : conn_write_now(&ctl->conn, beat, sizeof(beat));
 	if (n > 0 && n < (ssize_t)sizeof(beat) &&
-	    conn_write(ctl->fd, beat + n, sizeof(beat) - n, ABORT_MS, &ignored))
+	    conn_write(&ctl->conn, beat + n, sizeof(beat) - n, ABORT_MS, &ignored))
 		ctl->broken = true;
 	pthread_mutex_unlock(&ctl->lock);
 	if (n > 0)
-		link_asked(link);
+		liveness_asked(live);
 }
 
 /* Whoever waits for the link comes back. */
 static void give_up(struct control *ctl, int lost_ms)
 {
 	atomic_store(&ctl->lost, lost_ms);
-	shutdown(ctl->fd, SHUT_RDWR);
+	conn_shutdown(&ctl->conn);
 }
 
-static void look(struct control *ctl, struct link *link, int lost_ms, bool hurry)
+static void look(struct control *ctl, struct liveness *live, int lost_ms, bool hurry)
 {
 	int64_t since = atomic_load(&ctl->sending_ms);
 
-	if (!ctl->local && link_is_lost(link, lost_ms))
+	if (!ctl->local && liveness_is_lost(live, lost_ms))
 		give_up(ctl, lost_ms);
-	else if (hurry && since && now_ms() - since >= ABORT_MS)
+	else if (hurry && since && clock_now_ms() - since >= ABORT_MS)
 		give_up(ctl, ABORT_MS);
 }
 
 static void *heart_main(void *arg)
 {
 	struct control *ctl = arg;
-	struct link link;
+	struct liveness live;
 	bool stop = false;
 
-	link_init(&link, ctl->fd);
+	liveness_init(&live, ctl->conn.fd);
 	while (!stop && !atomic_load(&ctl->lost)) {
 		struct timespec until;
 		bool hurry;
 		int lost_ms;
 
 		pthread_mutex_lock(&ctl->state_lock);
-		until = deadline_in(CLOCK_MONOTONIC, ctl->beat_ms);
+		until = clock_in_ms(CLOCK_MONOTONIC, ctl->beat_ms);
 		while (!ctl->stop && !ctl->beat_now &&
 		       !pthread_cond_timedwait(&ctl->changed, &ctl->state_lock, &until))
 			;
@@ -117,24 +110,25 @@ static void *heart_main(void *arg)
 		pthread_mutex_unlock(&ctl->state_lock);
 		if (stop)
 			break;
-		look(ctl, &link, lost_ms, hurry);
-		beat(ctl, &link);
+		look(ctl, &live, lost_ms, hurry);
+		beat(ctl, &live);
 	}
 	return NULL;
 }
 
-struct control *control_new(int fd, enum course_side side, struct error *err)
+struct control *control_new(struct conn *conn, enum course_side side, struct error *err)
 {
 	struct control *ctl = calloc(1, sizeof(*ctl));
 	pthread_condattr_t attr;
 
 	if (!ctl) {
-		close(fd);
+		conn_close(conn);
 		error_errno(err, CODE_INTERNAL, NULL, "no memory for a connection");
 		return NULL;
 	}
-	ctl->fd = fd;
-	ctl->local = link_is_local(fd);
+	ctl->conn = *conn;
+	*conn = CONN_NONE;
+	ctl->local = liveness_is_local(ctl->conn.fd);
 	ctl->beat_ms = HEARTBEAT_MS;
 	ctl->lost_ms = CONN_LOST_MS;
 	course_init(&ctl->course, side);
@@ -147,7 +141,7 @@ struct control *control_new(int fd, enum course_side side, struct error *err)
 	errno = pthread_create(&ctl->heart, NULL, heart_main, ctl);
 	if (errno) {
 		error_errno(err, CODE_INTERNAL, NULL, "cannot start a thread");
-		close(fd);
+		conn_close(&ctl->conn);
 		free(ctl);
 		return NULL;
 	}
@@ -163,7 +157,7 @@ void control_close(struct control *ctl)
 	pthread_cond_signal(&ctl->changed);
 	pthread_mutex_unlock(&ctl->state_lock);
 	pthread_join(ctl->heart, NULL);
-	close(ctl->fd);
+	conn_close(&ctl->conn);
 	pthread_cond_destroy(&ctl->changed);
 	pthread_mutex_destroy(&ctl->state_lock);
 	pthread_mutex_destroy(&ctl->lock);
@@ -196,12 +190,12 @@ void control_hurry(struct control *ctl)
 
 int control_fd(const struct control *ctl)
 {
-	return ctl->fd;
+	return ctl->conn.fd;
 }
 
 void control_shutdown(struct control *ctl)
 {
-	shutdown(ctl->fd, SHUT_RDWR);
+	conn_shutdown(&ctl->conn);
 }
 
 enum course_phase control_phase(struct control *ctl)
@@ -244,8 +238,8 @@ static int send_locked(struct control *ctl, Migrate__Control__BodyCase body, con
 		return error_set(err, CODE_NETWORK, NULL, "link lost: control is closed");
 	if (enter(ctl, body, err))
 		return -1;
-	atomic_store(&ctl->sending_ms, now_ms());
-	ret = conn_write(ctl->fd, buf, bytes, timeout_ms, err);
+	atomic_store(&ctl->sending_ms, clock_now_ms());
+	ret = conn_write(&ctl->conn, buf, bytes, timeout_ms, err);
 	atomic_store(&ctl->sending_ms, 0);
 	ctl->broken = ret;
 	return ret;
@@ -268,7 +262,7 @@ int control_send(struct control *ctl, const Migrate__Control *msg, struct error 
 
 void control_send_abort(struct control *ctl, const struct error *why, bool unstarted)
 {
-	struct timespec until = deadline_in(CLOCK_REALTIME, ABORT_MS);
+	struct timespec until = clock_in_ms(CLOCK_REALTIME, ABORT_MS);
 	struct error ignored = { 0 };
 	size_t bytes;
 	uint8_t *buf;
@@ -285,7 +279,7 @@ void control_send_abort(struct control *ctl, const struct error *why, bool unsta
 /* For how long nothing may come; 0: for ever, while the link is not lost. */
 static int patience_ms(const struct control *ctl)
 {
-	int64_t left = ctl->answer_by_ms - now_ms();
+	int64_t left = ctl->answer_by_ms - clock_now_ms();
 
 	if (!ctl->answer_by_ms)
 		return ctl->local ? CONN_LOST_MS : 0;
@@ -296,7 +290,7 @@ static int patience_ms(const struct control *ctl)
 
 static bool is_late(const struct control *ctl)
 {
-	return ctl->answer_by_ms && now_ms() >= ctl->answer_by_ms;
+	return ctl->answer_by_ms && clock_now_ms() >= ctl->answer_by_ms;
 }
 
 static int too_late(const struct control *ctl, struct error *err)
@@ -311,7 +305,7 @@ static int read_all(struct control *ctl, void *buf, size_t bytes, struct error *
 	struct error why = { 0 };
 	int lost;
 
-	if (!conn_read(ctl->fd, buf, bytes, patience_ms(ctl), &why))
+	if (!conn_read(&ctl->conn, buf, bytes, patience_ms(ctl), &why))
 		return 0;
 	lost = atomic_load(&ctl->lost);
 	if (lost)
@@ -390,7 +384,7 @@ bool control_is_big(const Migrate__Control *msg)
 Migrate__Control *control_recv(struct control *ctl, int timeout_ms, struct error *err)
 {
 	ctl->answer_ms = timeout_ms;
-	ctl->answer_by_ms = timeout_ms < 0 ? 0 : now_ms() + timeout_ms;
+	ctl->answer_by_ms = timeout_ms < 0 ? 0 : clock_now_ms() + timeout_ms;
 	for (;;) {
 		size_t bytes = 0;
 		Migrate__Control *msg = recv_any(ctl, &bytes, err);

@@ -3,11 +3,12 @@
 #define MIGRATE_WIRE_CONTROL_H
 
 #include "control.pb-c.h"	/* generated from control.proto: Migrate__Control … */
+#include "wire/conn.h"
 #include <stdbool.h>
 #include "base/error.h"
 #include "wire/course.h"
 
-#define PROTOCOL_VERSION	2	/* of all that goes over the connections; both sides speak the same */
+#define PROTOCOL_VERSION	3	/* of all that goes over the connections; both sides speak the same */
 
 /**
  * struct control - the control connection of one migration
@@ -20,8 +21,8 @@
  */
 struct control;
 
-/** control_new() - owns @fd; starts heartbeats */
-struct control *control_new(int fd, enum course_side side, struct error *err);
+/** control_new() - takes @conn over, and closes it at a failure; starts heartbeats */
+struct control *control_new(struct conn *conn, enum course_side side, struct error *err);
 void control_close(struct control *ctl);
 int control_fd(const struct control *ctl);
 /* nothing may be sent from other connections' failures: shut it down so that all threads notice */
@@ -31,7 +32,7 @@ void control_shutdown(struct control *ctl);
  * control_set_lost() - how soon a silent link counts as lost
  * @lost_ms: for so long the other machine's kernel answers nothing; 0: CONN_LOST_MS
  *
- * Its program may be as slow as it likes: only its kernel is listened to (wire/link.h). Where that
+ * Its program may be as slow as it likes: only its kernel is listened to (wire/liveness.h). Where that
  * is this machine's kernel (a tunnel, a UNIX socket), the link is lost when no heartbeat comes for
  * CONN_LOST_MS.
  */

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "control.pb-c.h"
 #include "base/error.h"
+#include "control.pb-c.h"
 
 /** enum course_side - the two ends of a migration; values are bits */
 enum course_side { COURSE_SOURCE = 1, COURSE_DEST = 2 };

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "control.pb-c.h"
 #include "base/error.h"
+#include "control.pb-c.h"
 
 #define MESSAGE_HEAD_BYTES	2	/* in which the kind of a message stands */
 

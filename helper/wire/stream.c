@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <endian.h>
-#include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include "pages/page_set.h"
 #include "wire/conn.h"
 #include "wire/stream.h"
@@ -20,27 +17,15 @@ static int bad_frame(struct error *err, const char *why)
 	return error_set(err, CODE_PEER, NULL, "malformed frame: %s", why);
 }
 
-/* First bytes of a head: 1, 0 at the end of the stream, -1. */
-static int recv_head(int fd, int timeout_ms, struct splice_vm_batch *head, struct error *err)
+/* The head: 1, 0 at the end of the stream, -1. */
+static int recv_head(const struct conn *conn, int timeout_ms, struct splice_vm_batch *head,
+		     struct error *err)
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	ssize_t n;
-	int ret;
+	ssize_t n = conn_read_some(conn, head, sizeof(*head), timeout_ms, err);
 
-	do {
-		ret = poll(&pfd, 1, timeout_ms);
-		if (!ret)
-			return error_set(err, CODE_NETWORK, NULL,
-					 "link lost: no frame came for %d ms", timeout_ms);
-		n = ret < 0 ? -1 : recv(fd, head, sizeof(*head), MSG_DONTWAIT);
-	} while (n < 0 && (errno == EINTR || errno == EAGAIN));
-	if (n < 0)
-		return error_errno(err, CODE_NETWORK, NULL, "link lost while receiving");
-	if (!n)
-		return 0;
-	if (conn_read(fd, (char *)head + n, sizeof(*head) - n, 0, err))
-		return -1;
-	return 1;
+	if (n <= 0)
+		return n;
+	return conn_read(conn, (char *)head + n, sizeof(*head) - n, 0, err) ? -1 : 1;
 }
 
 static int check_head(const struct frame *frame, uint64_t nr_pages, struct error *err)
@@ -109,10 +94,10 @@ static int reserve_runs(struct frame *frame, struct error *err)
 	return 0;
 }
 
-int frame_recv(int fd, int timeout_ms, struct frame *frame, struct error *err)
+int frame_recv(const struct conn *conn, int timeout_ms, struct frame *frame, struct error *err)
 {
 	struct splice_vm_batch head;
-	int ret = recv_head(fd, timeout_ms, &head, err);
+	int ret = recv_head(conn, timeout_ms, &head, err);
 
 	if (ret != 1)
 		return ret;
@@ -124,7 +109,7 @@ int frame_recv(int fd, int timeout_ms, struct frame *frame, struct error *err)
 	if (check_head(frame, le32toh(head.nr_pages), err) || reserve_runs(frame, err))
 		return -1;
 	if (frame->nr_runs &&
-	    conn_read(fd, frame->runs, frame->nr_runs * sizeof(*frame->runs), 0, err))
+	    conn_read(conn, frame->runs, frame->nr_runs * sizeof(*frame->runs), 0, err))
 		return -1;
 	if (check_runs(frame, err))
 		return -1;
@@ -141,7 +126,7 @@ void frame_free(struct frame *frame)
 	memset(frame, 0, sizeof(*frame));
 }
 
-static int send_one(int fd, enum frame_kind kind, uint64_t cookie,
+static int send_one(const struct conn *conn, enum frame_kind kind, uint64_t cookie,
 		    const struct splice_vm_run *runs, uint32_t nr_runs, uint32_t nr_pages,
 		    struct error *err)
 {
@@ -158,16 +143,16 @@ static int send_one(int fd, enum frame_kind kind, uint64_t cookie,
 		buf.runs[i] = (struct splice_vm_run){
 			.addr = htole64(runs[i].addr), .nr_pages = htole32(runs[i].nr_pages),
 		};
-	return conn_write(fd, &buf, sizeof(buf.head) + nr_runs * sizeof(*runs), 0, err);
+	return conn_write(conn, &buf, sizeof(buf.head) + nr_runs * sizeof(*runs), 0, err);
 }
 
-int frame_send(int fd, enum frame_kind kind, uint64_t cookie,
+int frame_send(const struct conn *conn, enum frame_kind kind, uint64_t cookie,
 	       const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err)
 {
 	do {
 		uint32_t nr = nr_runs < FRAME_MAX_PAGES_RUNS ? nr_runs : FRAME_MAX_PAGES_RUNS;
 
-		if (send_one(fd, kind, cookie, runs, nr, 0, err))
+		if (send_one(conn, kind, cookie, runs, nr, 0, err))
 			return -1;
 		runs += nr;
 		nr_runs -= nr;
@@ -175,22 +160,22 @@ int frame_send(int fd, enum frame_kind kind, uint64_t cookie,
 	return 0;
 }
 
-int frame_send_pages(int fd, uint64_t cookie, const struct splice_vm_run *runs, uint32_t nr_runs,
-		     const void *data, struct error *err)
+int frame_send_pages(const struct conn *conn, uint64_t cookie, const struct splice_vm_run *runs,
+		     uint32_t nr_runs, const void *data, struct error *err)
 {
 	uint32_t nr_pages = 0;
 
 	for (uint32_t i = 0; i < nr_runs; i++)
 		nr_pages += runs[i].nr_pages;
-	if (send_one(fd, FRAME_PAGES, cookie, runs, nr_runs, nr_pages, err))
+	if (send_one(conn, FRAME_PAGES, cookie, runs, nr_runs, nr_pages, err))
 		return -1;
-	return conn_write(fd, data, (size_t)nr_pages * PAGE_BYTES, 0, err);
+	return conn_write(conn, data, (size_t)nr_pages * PAGE_BYTES, 0, err);
 }
 
-int frame_send_copy(int fd, uint64_t cookie, uint64_t addr, uint32_t nr_pages,
-		    const void *data, struct error *err)
+int frame_send_copy(const struct conn *conn, uint64_t cookie, uint64_t addr,
+		    uint32_t nr_pages, const void *data, struct error *err)
 {
 	struct splice_vm_run run = { .addr = addr, .nr_pages = nr_pages };
 
-	return frame_send_pages(fd, cookie, &run, 1, data, err);
+	return frame_send_pages(conn, cookie, &run, 1, data, err);
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <linux/splice_vm.h>
 #include "base/error.h"
+#include "wire/conn.h"
 
 /** enum frame_kind - the magic of the head; values are on the wire */
 enum frame_kind {
@@ -28,9 +29,10 @@ enum frame_kind {
 #define FRAME_MAX_RUNS	65536	/* most runs in a list; 512 in a PAGES frame */
 #define ROUNDS_MAX	1000	/* most rounds; they are numbered from 1 on, without a gap */
 
-#define FRAME_COOKIE(round, mm)	((uint64_t)(round) << 32 | (uint32_t)(mm))
+/* A cookie is the round and the id of the object that the frame is about; Setup announces ids. */
+#define FRAME_COOKIE(round, object)	((uint64_t)(round) << 32 | (uint32_t)(object))
 #define FRAME_ROUND_OF(cookie)	((uint32_t)((cookie) >> 32))
-#define FRAME_MM_OF(cookie)	((uint32_t)(cookie))
+#define FRAME_OBJECT_OF(cookie)	((uint32_t)(cookie))
 
 /**
  * struct frame - a frame as received, pages still on the connection
@@ -53,11 +55,11 @@ struct frame {
  * Checks the magic, counts against the limits, alignment, order (ascending, not overlapping),
  * user space, sum of pages. Return: 1 a frame; 0 clean end of the stream; -1 failure
  */
-int frame_recv(int fd, int timeout_ms, struct frame *frame, struct error *err);
+int frame_recv(const struct conn *conn, int timeout_ms, struct frame *frame, struct error *err);
 void frame_free(struct frame *frame);
 
 /** frame_send() - a frame without pages; longer lists are split */
-int frame_send(int fd, enum frame_kind kind, uint64_t cookie,
+int frame_send(const struct conn *conn, enum frame_kind kind, uint64_t cookie,
 	       const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err);
 
 /**
@@ -65,11 +67,11 @@ int frame_send(int fd, enum frame_kind kind, uint64_t cookie,
  * @runs: at most FRAME_MAX_PAGES, of at most so many pages in all
  * @data: their pages, one behind the other
  */
-int frame_send_pages(int fd, uint64_t cookie, const struct splice_vm_run *runs, uint32_t nr_runs,
-		     const void *data, struct error *err);
+int frame_send_pages(const struct conn *conn, uint64_t cookie, const struct splice_vm_run *runs,
+		     uint32_t nr_runs, const void *data, struct error *err);
 
 /** frame_send_copy() - a PAGES frame of one run from memory of ours (slow path) */
-int frame_send_copy(int fd, uint64_t cookie, uint64_t addr, uint32_t nr_pages,
-		    const void *data, struct error *err);
+int frame_send_copy(const struct conn *conn, uint64_t cookie, uint64_t addr,
+		    uint32_t nr_pages, const void *data, struct error *err);
 
 #endif

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/report.h"
+#include "cli/migrate.h"
+#include "cli/options.h"
+#include "source/loss.h"
+
+static const char *take_pid(void *ctx, char *value)
+{
+	struct migrate_options *opts = ctx;
+	unsigned long pid;
+	const char *want = options_number(value, 1, INT_MAX, &pid);
+
+	opts->pid = pid;
+	return want;
+}
+
+static const char *take_to(void *ctx, char *value)
+{
+	struct migrate_options *opts = ctx;
+
+	opts->to = value;
+	return *value ? NULL : "unix:PATH, HOST or HOST:PORT";
+}
+
+static const char *take_mode(void *ctx, char *value)
+{
+	struct migrate_options *opts = ctx;
+	int mode = migrate_mode_find(value);
+
+	opts->mode = mode;
+	return mode < 0 ? "auto, precopy or postcopy" : NULL;
+}
+
+static const char *take_backend(void *ctx, char *value)
+{
+	struct migrate_options *opts = ctx;
+	int kind = backend_kind_find(value);
+
+	opts->backend = kind;
+	return kind < 0 ? "auto, module or vmread" : NULL;
+}
+
+static const char *take_tracker(void *ctx, char *value)
+{
+	struct migrate_options *opts = ctx;
+	int tracker = backend_tracker_find(value);
+
+	opts->tracker = tracker;
+	return tracker < 0 ? "auto, write-protect or soft-dirty" : NULL;
+}
+
+static const char *take_u32(const char *value, uint32_t min, uint32_t max, uint32_t *to)
+{
+	unsigned long number;
+	const char *want = options_number(value, min, max, &number);
+
+	*to = number;
+	return want;
+}
+
+static const char *take_max_downtime(void *ctx, char *value)
+{
+	return take_u32(value, 1, 3600000, &((struct migrate_options *)ctx)->max_downtime_ms);
+}
+
+static const char *take_max_rounds(void *ctx, char *value)
+{
+	return take_u32(value, 1, 1000, &((struct migrate_options *)ctx)->max_rounds);
+}
+
+static const char *take_max_frozen(void *ctx, char *value)
+{
+	return take_u32(value, 1, 86400, &((struct migrate_options *)ctx)->max_frozen_s);
+}
+
+static const char *take_link_timeout(void *ctx, char *value)
+{
+	return take_u32(value, 100, 60000, &((struct migrate_options *)ctx)->link_timeout_ms);
+}
+
+static const char *take_log_level(void *ctx, char *value)
+{
+	return take_u32(value, 0, 4, &((struct migrate_options *)ctx)->criu_log_level);
+}
+
+static const char *take_images_dir(void *ctx, char *value)
+{
+	return options_path(value, &((struct migrate_options *)ctx)->images_base);
+}
+
+static const char *take_loss(void *ctx, char *value)
+{
+	static char want[1100];
+	struct migrate_options *opts = ctx;
+	enum loss loss = loss_find(value);
+
+	if (loss < LOSS_NR) {
+		opts->accepted_losses |= 1UL << loss;
+		return NULL;
+	}
+	snprintf(want, sizeof(want), "one of %s", loss_names());
+	return want;
+}
+
+static const char *take_storage(void *ctx, char *path)
+{
+	struct migrate_options *opts = ctx;
+	size_t len = strlen(path);
+
+	if (*path != '/')
+		return "an absolute path";
+	if (opts->nr_shared_storage == SHARED_STORAGE_MAX)
+		return "one of at most 32 paths";
+	while (len && path[len - 1] == '/')
+		path[--len] = 0;
+	opts->shared_storage[opts->nr_shared_storage++] = path;
+	return NULL;
+}
+
+static const char *take_result(void *ctx, char *value)
+{
+	struct migrate_options *opts = ctx;
+
+	opts->result = value;
+	return *value ? NULL : "a file";
+}
+
+static const struct cli_option options[] = {
+	{ "pid", "PID", "the program", .take = take_pid },
+	{ "to", "WHERE", "where to: unix:PATH, or HOST[:PORT] (port 7070)", .take = take_to },
+	{ "mode", "MODE",
+	  "auto: send memory while it runs, the rest after it moved\n"
+	  "precopy: send the rest while it stands\n"
+	  "postcopy: send everything after it moved", .take = take_mode },
+	{ "backend", "NAME",
+	  "how memory is read. module: by the kernel module;\n"
+	  "vmread: copied without it, which is slower;\n"
+	  "auto: module where it can be used, else vmread", .take = take_backend },
+	{ "tracker", "NAME",
+	  "how written pages are found. write-protect: it never stands in\n"
+	  "a round; with the module on Linux 6.7 and later;\n"
+	  "soft-dirty: its soft-dirty bits are cleared in each round;\n"
+	  "auto: write-protect where it can be used, else soft-dirty", .take = take_tracker },
+	{ "max-downtime", "MS", "stop it when it would stand for less (300; 1 to 3600000)",
+	  .take = take_max_downtime },
+	{ "max-rounds", "N", "stop it after so many rounds (8; 1 to 1000)",
+	  .take = take_max_rounds },
+	{ "max-frozen", "S",
+	  "give up when it stands for so long and has not moved\n(30; 1 to 86400)",
+	  .take = take_max_frozen },
+	{ "link-timeout", "MS",
+	  "while it stands, a link that is silent for so long is lost\n"
+	  "and the program goes on here (400; 100 to 60000);\n"
+	  "through a tunnel it is always 5000", .take = take_link_timeout },
+	{ "verify", .text = "compare all memory on both sides before it goes on",
+	  .flag = offsetof(struct migrate_options, verify) },
+	{ "accept-loss", "NAME",
+	  "move it although this is lost; can be said several times.\n"
+	  "An unknown NAME lists the known ones", .take = take_loss },
+	{ "shared-storage", "PATH",
+	  "files there are the same on both machines; can be said\nseveral times",
+	  .take = take_storage },
+	{ "insecure", .text = "take a HOST, loopback too: there is no encryption",
+	  .flag = offsetof(struct migrate_options, insecure) },
+	{ "images-dir", "DIR",
+	  "for CRIU's images, an absolute path, on tmpfs\n"
+	  "(/run/migrate-helper, or /dev/shm/migrate-helper)", .take = take_images_dir },
+	{ "criu-log-level", "N", "0 to 4 (2)", .take = take_log_level },
+	{ "json", .text = "one JSON object a line", .flag = offsetof(struct migrate_options, json) },
+	{ "result", "FILE", "write the result there, as a JSON object", .take = take_result },
+	{ 0 }
+};
+
+static const struct cli_verb verb = {
+	"migrate", "--pid PID --to WHERE [OPTION]...",
+	"Move a running program to the machine where \"migrate-helper serve\" runs.", options,
+};
+
+int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
+{
+	int code;
+
+	*opts = (struct migrate_options){
+		.max_downtime_ms = 300, .max_rounds = 8, .link_timeout_ms = 400,
+		.max_frozen_s = 30, .criu_log_level = 2,
+	};
+	code = options_parse(&verb, argc, argv, opts);
+	if (code >= 0)
+		return code;
+	if (!opts->pid || !opts->to)
+		return options_wrong(&verb, "%s is missing", opts->pid ? "--to" : "--pid");
+	return -1;
+}
+
+int migrate_main(int argc, char **argv)
+{
+	struct migrate_options opts;
+	int code = migrate_options_parse(argc, argv, &opts);
+
+	if (code >= 0)
+		return code;
+	report_init(opts.json);
+	return source_migration_run(&opts);
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "base/report.h"
+#include "cli/options.h"
+#include "cli/serve.h"
+#include "dest/acceptor.h"
+#include "os/memfs.h"
+
+#define DEFAULT_LISTEN	"unix:/run/migrate-helper/serve.sock"
+#define MAX_MIB		(1UL << 27)	/* all of user space */
+
+static const char *take_listen(void *ctx, char *value)
+{
+	struct serve_options *opts = ctx;
+
+	opts->listen = value;
+	return *value ? NULL : "unix:PATH, HOST or HOST:PORT";
+}
+
+static const char *take_images_dir(void *ctx, char *value)
+{
+	return options_path(value, &((struct serve_options *)ctx)->images_base);
+}
+
+static const char *take_max_memory(void *ctx, char *value)
+{
+	struct serve_options *opts = ctx;
+	unsigned long mib;
+	const char *want = options_number(value, 1, MAX_MIB, &mib);
+
+	opts->max_bytes = (uint64_t)mib << 20;
+	return want;
+}
+
+static const struct cli_option options[] = {
+	{ "listen", "WHERE",
+	  "unix:PATH, or HOST[:PORT] (port 7070); unless said it is\n" DEFAULT_LISTEN,
+	  .take = take_listen },
+	{ "insecure",
+	  .text = "take a HOST, loopback too: there is no encryption, and whoever\n"
+		  "reaches the port can start programs as root",
+	  .flag = offsetof(struct serve_options, insecure) },
+	{ "once", .text = "end after one migration that was accepted, with its exit\nstatus",
+	  .flag = offsetof(struct serve_options, once) },
+	{ "images-dir", "DIR",
+	  "for CRIU's images, an absolute path, on tmpfs\n"
+	  "(/run/migrate-helper, or /dev/shm/migrate-helper)", .take = take_images_dir },
+	{ "max-memory", "MIB", "for all that moves here at a time (what is available)",
+	  .take = take_max_memory },
+	{ "json", .text = "one JSON object a line", .flag = offsetof(struct serve_options, json) },
+	{ 0 }
+};
+
+static const struct cli_verb verb = {
+	"serve", "[OPTION]...", "Take in programs that migrate to this machine.", options,
+};
+
+int serve_main(int argc, char **argv)
+{
+	struct serve_options opts = { .listen = DEFAULT_LISTEN, .images_base = memfs_base() };
+	int code = options_parse(&verb, argc, argv, &opts);
+
+	if (code >= 0)
+		return code;
+	report_init(opts.json);
+	return acceptor_run(&opts);
+}

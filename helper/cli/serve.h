@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef MIGRATE_CLI_SERVE_H
+#define MIGRATE_CLI_SERVE_H
+
+/** serve_main() - the verb `serve`: take migrations in. Return: enum exit_code */
+int serve_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+#include "dest/acceptor.h"
+#include "dest/door.h"
+#include "dest/images.h"
+#include "dest/migrations.h"
+#include "dest/tell.h"
+
+#define TICK_MS		1000
+
+/** struct server - the accepting process */
+struct server {
+	struct serve_options opts;
+	struct door door;
+	struct migrations migrations;
+	int signals;
+	bool stop;
+};
+
+static void on_signal(struct server *server)
+{
+	struct signalfd_siginfo info;
+
+	if (read(server->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGCHLD) {
+		migrations_reap(&server->migrations);
+		return;
+	}
+	server->stop = true;
+	server->migrations.code = CODE_ABORTED;
+}
+
+/* Nothing in here waits for anybody. */
+static void serve(struct server *server)
+{
+	struct pollfd fds[1 + DOOR_CALLERS + 1 + PLACES_MAX];
+	struct pollfd *signals = &fds[1 + DOOR_CALLERS], *socks = signals + 1;
+
+	while (!server->stop && !server->migrations.done) {
+		door_poll(&server->door, fds);
+		*signals = (struct pollfd){ .fd = server->signals, .events = POLLIN };
+		migrations_poll(&server->migrations, socks);
+		if (poll(fds, sizeof(fds) / sizeof(*fds), TICK_MS) < 0)
+			continue;
+		migrations_hear(&server->migrations, socks);
+		if (signals->revents)
+			on_signal(server);
+		migrations_tick(&server->migrations);
+		door_step(&server->door, fds);
+		migrations_take(&server->migrations);
+	}
+}
+
+static int open_signals(struct server *server, struct error *err)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	server->signals = signalfd(-1, &set, SFD_CLOEXEC);
+	return server->signals < 0 ?
+	       error_errno(err, CODE_INTERNAL, NULL, "cannot make a signalfd") : 0;
+}
+
+int acceptor_run(const struct serve_options *opts)
+{
+	struct rlimit many = { .rlim_cur = 65536, .rlim_max = 65536 };
+	struct server *server = calloc(1, sizeof(*server));
+	struct error err = { 0 };
+	int code;
+
+	if (!server)
+		return CODE_INTERNAL;
+	server->opts = *opts;
+	report_share_output();
+	/* as many userfaultfds as the program forks children while its memory comes */
+	setrlimit(RLIMIT_NOFILE, &many);
+	server->opts.places = places_new(opts->max_bytes);
+	if (!server->opts.places)
+		return CODE_INTERNAL;
+	if (conn_check_where(server->opts.listen, server->opts.insecure, &err) ||
+	    images_check(server->opts.images_base, &err) ||
+	    criu_version_get(&server->opts.criu, &err) || criu_check_restore(&err) ||
+	    open_signals(server, &err) ||
+	    door_open(&server->door, server->opts.listen, &err)) {
+		tell_result(&err, NULL);
+		free(server);
+		return err.code;
+	}
+	/* each migration's process may wait a little for who reads its lines; this one serves others */
+	report_wait(false);
+	migrations_init(&server->migrations, &server->opts, &server->door);
+	serve(server);
+	door_close(&server->door);
+	code = server->migrations.code;
+	migrations_end(&server->migrations, server->signals);
+	free(server);
+	return code;
+}

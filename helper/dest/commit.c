@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "dest/commit.h"
+#include "dest/parent.h"
+#include "dest/tell.h"
+
+#define POLL_MS			100	/* how often failures and ended tasks are looked for */
+#define KILLED_TIMEOUT_MS	15000
+#define ENDED_TIMEOUT_MS	30000	/* an init that is slow, or stopped */
+
+#define MAX_FROZEN_S		86400	/* most that --max-frozen takes */
+#define COMMIT_MORE_S		10
+
+enum outcome { OUTCOME_DONE, OUTCOME_ENDED, OUTCOME_LOST };
+
+static int send_empty(struct commit *commit, Migrate__Control__BodyCase body, struct error *err)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__Started started = MIGRATE__STARTED__INIT;
+
+	msg.body_case = body;
+	msg.started = &started;
+	return control_send(commit->peer->ctl, &msg, err);
+}
+
+/*
+ * Memory counts as complete too when its process has gone, or has called exec. The init, which
+ * knows how the process ended, ends a moment later, unless there is another process.
+ */
+static enum outcome complete(struct commit *commit)
+{
+	const struct process *process = commit->process;
+	bool gone = mm_is_gone(objects_mm_of(commit->objects, process->pid));
+
+	for (int ms = 0; gone && ms < ENDED_TIMEOUT_MS; ms += POLL_MS)
+		if (process_has_ended(process, POLL_MS) || process_lives(process))
+			break;
+	return process_has_ended(process, 0) ? OUTCOME_ENDED : OUTCOME_DONE;
+}
+
+/* Wait for the memory, for the end of the tasks, or, unless @patient, for a failure. */
+static enum outcome wait_complete(struct commit *commit, bool patient)
+{
+	struct error ignored = { 0 };
+
+	for (;;) {
+		if (objects_wait(commit->objects, POLL_MS))
+			return complete(commit);
+		if (process_has_ended(commit->process, 0))
+			return OUTCOME_ENDED;
+		if (!patient && mailbox_failed(&commit->peer->box, &ignored))
+			return OUTCOME_LOST;
+	}
+}
+
+static uint64_t precopy_pages(const struct mm_counts *counts)
+{
+	return counts->from_mirror > counts->late ? counts->from_mirror - counts->late : 0;
+}
+
+static json_t *counts_json(struct commit *commit)
+{
+	struct mm_counts counts;
+
+	objects_counts(commit->objects, &counts);
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
+			 "precopy_pages", (json_int_t)precopy_pages(&counts),
+			 "push_pages", (json_int_t)counts.push,
+			 "fault_pages", (json_int_t)counts.fault,
+			 "zero_pages", (json_int_t)counts.zero,
+			 "faults", (json_int_t)counts.faults,
+			 "image_pages", (json_int_t)counts.image,
+			 "restore_ns", (json_int_t)commit->restore_ns,
+			 "verified_pages", (json_int_t)commit->verified_pages);
+}
+
+static int say_done(struct commit *commit, struct error *err)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__Done done = MIGRATE__DONE__INIT;
+	struct mm_counts counts;
+
+	objects_counts(commit->objects, &counts);
+	done.precopy_pages = precopy_pages(&counts);
+	done.push_pages = counts.push;
+	done.fault_pages = counts.fault;
+	done.zero_pages = counts.zero;
+	done.faults = counts.faults;
+	done.image_pages = counts.image;
+	msg.body_case = MIGRATE__CONTROL__BODY_DONE;
+	msg.done = &done;
+	return control_send(commit->peer->ctl, &msg, err);
+}
+
+/* All is here, or nobody is left who could lack it: nothing needs us or the keeper now. */
+static int let_go(struct commit *commit)
+{
+	struct error err = { 0 };
+	uint64_t orphans;
+	int signal;
+
+	commit->stop(commit->ctx);
+	objects_close_uffds(commit->objects);
+	orphans = objects_orphans(commit->objects);
+	if (orphans)
+		tell("warning", json_pack("{s:I}", "orphan_pages", (json_int_t)orphans),
+		     "%lu pages had no place in the restored program", orphans);
+	if (keeper_done(commit->keeper, &signal, &err)) {
+		tell("warning", NULL, "%s", err.what);
+		keeper_clean_up(commit->dir, commit->process->init_fd);
+	}
+	return signal;
+}
+
+static int finish(struct commit *commit, struct error *err)
+{
+	Migrate__Control *killed;
+
+	peer_state(commit->peer, "DONE");
+	if (say_done(commit, err))
+		goto doubt;
+	killed = mailbox_expect(&commit->peer->box, MIGRATE__CONTROL__BODY_KILLED, KILLED_TIMEOUT_MS, err);
+	if (!killed)
+		goto doubt;
+	migrate__control__free_unpacked(killed, NULL);
+	tell_result(err, counts_json(commit));
+	return CODE_OK;
+
+doubt:
+	err->code = CODE_OK;
+	error_set(err, CODE_DOUBT, "end the stopped program at the source if it is still there",
+		  "the program runs here and is complete, but the source did not say that it ended its own");
+	tell_result(err, counts_json(commit));
+	return CODE_DOUBT;
+}
+
+/*
+ * It ran, and was killed before all of its memory had come: the source's copy is older, but whole.
+ * @signal: -1: nobody knows how it ended, so the source's copy is not ended
+ */
+static int died(struct commit *commit, int signal, struct error *err)
+{
+	static const char hint[] = "at the source it stands as it was when it moved";
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__Died body = MIGRATE__DIED__INIT;
+	struct error ignored = { 0 };
+
+	/* 0: nobody knows how it ended */
+	body.signal = signal > 0 ? signal : 0;
+	msg.body_case = MIGRATE__CONTROL__BODY_DIED;
+	msg.died = &body;
+	if (signal > 0)
+		error_set(err, CODE_TARGET, hint,
+			  "the program was killed by signal %d (%s) after it was started here",
+			  signal, strsignal(signal));
+	else
+		error_set(err, CODE_TARGET, hint,
+			  "the program has ended here after it was started, and its keeper, which would know how, was killed");
+	control_send(commit->peer->ctl, &msg, &ignored);
+	tell_result(err, counts_json(commit));
+	return err->code;
+}
+
+/* The accepting process shall not wait for us, nor who reads our output. */
+static void go_behind(struct commit *commit, int code)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	/* for as long as the program lives, perhaps: others shall have the place */
+	parent_say_ended(commit->parent_sock, code,
+			 !commit->places || !places_detach(commit->places));
+	for (int fd = 0; fd < 3 && null >= 0; fd++)
+		dup2(null, fd);
+	setsid();
+}
+
+/* After COMMIT nothing is undone: serve what is here for as long as the tasks live. */
+static int lost(struct commit *commit, struct error *err)
+{
+	uint64_t missing = objects_wanted(commit->objects);
+
+	mailbox_failed(&commit->peer->box, err);
+	err->code = CODE_DOUBT;
+	if (missing)
+		snprintf(err->hint, sizeof(err->hint),
+			 "the program waits only where it touches one of %lu pages that are still at the source; it stays as it is",
+			 missing);
+	tell_result(err, counts_json(commit));
+	control_shutdown(commit->peer->ctl);
+	if (missing)
+		go_behind(commit, CODE_DOUBT);
+	wait_complete(commit, true);
+	let_go(commit);
+	return CODE_DOUBT;
+}
+
+/*
+ * From here on failures undo nothing, but for one: tasks that are dead cannot be started.
+ * Return: 0 when the program runs, -1 when nothing of it ever did
+ */
+static int start_tasks(struct commit *commit, struct error *err)
+{
+	bool started;
+
+	if (peer_commit(commit->peer, err))
+		return -1;
+	peer_state(commit->peer, "COMMITTED");
+	if (process_has_ended(commit->process, 0))
+		return error_set(err, CODE_TARGET, NULL,
+				 "the restored program was killed before it was started");
+	if (keeper_commit(commit->keeper, &started, err))
+		return -1;
+	parent_say_committed(commit->parent_sock);
+	return 0;
+}
+
+/* The source gives up after --max-frozen, which began before Ready: this is long enough. */
+static int commit_timeout_ms(const struct commit *commit)
+{
+	uint32_t max_frozen_s = commit->max_frozen_s;
+
+	if (max_frozen_s > MAX_FROZEN_S)
+		max_frozen_s = MAX_FROZEN_S;
+	return (max_frozen_s + COMMIT_MORE_S) * 1000;
+}
+
+int commit_run(struct commit *commit, bool *undo, struct error *err)
+{
+	Migrate__Control *msg = mailbox_expect(&commit->peer->box, MIGRATE__CONTROL__BODY_COMMIT,
+						commit_timeout_ms(commit), err);
+	enum outcome outcome;
+	int signal;
+
+	if (!msg)
+		return -1;
+	migrate__control__free_unpacked(msg, NULL);
+	if (start_tasks(commit, err))
+		return -1;
+	*undo = false;
+	budget_drop_images(commit->budget);
+	if (send_empty(commit, MIGRATE__CONTROL__BODY_STARTED, err))
+		peer_fail(commit->peer, err);
+	peer_state(commit->peer, "FAULTS");
+	memset(err, 0, sizeof(*err));
+	if (populate_start(commit->populate, err))
+		peer_fail(commit->peer, err);
+	outcome = wait_complete(commit, false);
+	if (outcome == OUTCOME_LOST)
+		return lost(commit, err);
+	if (outcome == OUTCOME_ENDED)
+		tell("ended", NULL, "the program has ended here already");
+	signal = let_go(commit);
+	return outcome == OUTCOME_ENDED && signal ? died(commit, signal, err) : finish(commit, err);
+}

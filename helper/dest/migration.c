@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stdlib.h>
+#include <unistd.h>
+#include "dest/commit.h"
+#include "dest/faults.h"
+#include "dest/migration.h"
+#include "dest/parent.h"
+#include "dest/receive.h"
+#include "dest/restore.h"
+#include "dest/setup.h"
+#include "dest/tell.h"
+#include "dest/watchdog.h"
+
+#define POLL_MS	200
+
+/** struct migration - all that a migration consists of; only this file sees it */
+struct migration {
+	const struct serve_options *opts;
+	int parent_sock;
+	struct keeper *keeper;
+	struct lazy_server *lazy;
+	struct budget budget;
+	struct images images;
+	struct peer peer;
+	struct objects objects;
+	struct process process;
+	struct watchdog watchdog;
+	struct faults faults;
+	struct populate populate;
+	struct setup setup;
+	struct receive receive;
+	struct restore restore;
+	struct commit commit;
+};
+
+/* Of an mm. */
+
+static int hold_uffd(void *ctx, int uffd, int *handle, struct error *err)
+{
+	struct migration *migration = ctx;
+
+	return keeper_hold(migration->keeper, uffd, handle, err);
+}
+
+static void release_uffd(void *ctx, int handle)
+{
+	struct migration *migration = ctx;
+
+	keeper_release(migration->keeper, handle);
+}
+
+static int watch_uffd(void *ctx, struct space *space, bool on, struct error *err)
+{
+	struct migration *migration = ctx;
+
+	return faults_watch(&migration->faults, space, on, err);
+}
+
+static void kick_faults(void *ctx)
+{
+	struct migration *migration = ctx;
+
+	faults_kick(&migration->faults);
+}
+
+static void wake_populate(void *ctx)
+{
+	struct migration *migration = ctx;
+
+	populate_wake(&migration->populate);
+}
+
+/* Of the peer. */
+
+static void cancel_restore(void *ctx)
+{
+	struct migration *migration = ctx;
+
+	restore_cancel(&migration->restore);
+}
+
+static void give_up_pages(void *ctx)
+{
+	struct migration *migration = ctx;
+
+	objects_fail(&migration->objects);
+}
+
+/* Of the threads of faults and of populate. */
+
+static int take_uffd(void *ctx, pid_t pid, int uffd, struct error *err)
+{
+	struct migration *migration = ctx;
+	struct mm *mm = objects_mm_of(&migration->objects, pid);
+
+	if (mm)
+		return mm_attach(mm, uffd, err);
+	if (uffd >= 0)
+		close(uffd);
+	return error_set(err, CODE_CRIU, NULL,
+			 "CRIU handed over the memory of task %d, which was not announced", pid);
+}
+
+static void restored(void *ctx)
+{
+	struct migration *migration = ctx;
+
+	mailbox_set(&migration->peer.box, &migration->restore.restored);
+}
+
+static void thread_failed(void *ctx, const struct error *err)
+{
+	struct migration *migration = ctx;
+
+	peer_fail(&migration->peer, err);
+}
+
+/* Of RECEIVE. */
+
+static int take_maps(void *ctx, const Migrate__Maps *maps, struct error *err)
+{
+	struct migration *migration = ctx;
+	struct mm *mm = objects_mm_of(&migration->objects, migration->process.pid);
+
+	return setup_announce(mm, maps->vmas, maps->n_vmas, err);
+}
+
+static int take_go(void *ctx, const Migrate__RestoreGo *go, struct error *err)
+{
+	struct migration *migration = ctx;
+
+	return process_take(&migration->process, go, err);
+}
+
+static void stop_threads(void *ctx)
+{
+	struct migration *migration = ctx;
+
+	mailbox_close(&migration->peer.box);
+	receive_stop(&migration->receive);
+	populate_stop(&migration->populate);
+	faults_stop(&migration->faults);
+}
+
+/* What needs nothing but memory. */
+static void wire_pages(struct migration *m)
+{
+	const struct mm_hooks mm = {
+		.hold = hold_uffd, .release = release_uffd, .watch = watch_uffd,
+		.kick = kick_faults, .work = wake_populate, .ctx = m,
+	};
+	const struct faults_hooks faults = {
+		.attach = take_uffd, .restored = restored, .failed = thread_failed, .ctx = m,
+	};
+	const struct populate_hooks populate = { .failed = thread_failed, .ctx = m };
+
+	objects_init(&m->objects, &mm, &m->budget, m->opts->place);
+	populate_init(&m->populate, &m->objects, &populate);
+	m->faults = (struct faults){
+		.objects = &m->objects, .urgent = &m->receive.urgent_conn, .hooks = faults,
+	};
+}
+
+static void wire_states(struct migration *m)
+{
+	m->setup = (struct setup){
+		.peer = &m->peer, .objects = &m->objects, .budget = &m->budget,
+		.place = m->opts->place, .criu = &m->opts->criu,
+		.images_base = m->opts->images_base,
+	};
+	m->receive = (struct receive){
+		.peer = &m->peer, .objects = &m->objects, .budget = &m->budget,
+		.images = &m->images, .place = m->opts->place,
+		.hooks = { .maps = take_maps, .go = take_go, .ctx = m },
+	};
+	receive_init(&m->receive);
+	m->restore = (struct restore){
+		.peer = &m->peer, .objects = &m->objects, .images = &m->images,
+		.process = &m->process, .keeper = m->keeper, .populate = &m->populate,
+		.place = m->opts->place, .verify = { .budget = &m->budget }, .cancel = -1,
+	};
+	m->commit = (struct commit){
+		.peer = &m->peer, .objects = &m->objects, .process = &m->process,
+		.keeper = m->keeper, .populate = &m->populate, .budget = &m->budget,
+		.dir = &m->images.dir, .places = m->opts->places, .parent_sock = m->parent_sock,
+		.stop = stop_threads, .ctx = m,
+	};
+}
+
+/* Signals, then what the keeper removes, then the keeper, before there is any thread. */
+static int begin(struct migration *m, const uint8_t *id, struct error *err)
+{
+	const struct peer_hooks hooks = {
+		.cancel = cancel_restore, .failed = give_up_pages, .ctx = m,
+	};
+
+	peer_init(&m->peer, &hooks);
+	budget_init(&m->budget, m->opts->places, m->opts->place);
+	if (watchdog_init(&m->watchdog, err) ||
+	    images_make(&m->images, m->opts->images_base, id, err))
+		return -1;
+	m->images.budget = &m->budget;
+	tell_migration(m->images.id);
+	process_init(&m->process, m->images.id);
+	m->keeper = keeper_start(&m->images.dir, &m->process.group, err);
+	if (m->keeper)
+		return 0;
+	owned_dir_remove(&m->images.dir);
+	return -1;
+}
+
+static int start_control(struct migration *m, int control_fd, struct error *err)
+{
+	m->watchdog.peer = &m->peer;
+	m->watchdog.keeper = m->keeper;
+	m->watchdog.process = &m->process;
+	m->watchdog.place = m->opts->place;
+	if (faults_init(&m->faults, err) || watchdog_start(&m->watchdog, err) ||
+	    peer_open(&m->peer, &(struct conn){ .fd = control_fd, .kind = CONN_CONTROL }, err) ||
+	    keeper_speak(m->keeper, control_fd, err))
+		return -1;
+	return peer_start(&m->peer, err);
+}
+
+static int take_connections(struct migration *m, struct error *err)
+{
+	while (!receive_is_connected(&m->receive)) {
+		struct conn conn;
+		int got;
+
+		if (mailbox_failed(&m->peer.box, err))
+			return -1;
+		got = parent_next_conn(m->parent_sock, POLL_MS, &conn, err);
+		if (got < 0 || (got && receive_connect(&m->receive, &conn, err)) ||
+		    setup_late(&m->setup, "its memory and urgent connections", err))
+			return -1;
+	}
+	return 0;
+}
+
+static int start_threads(struct migration *m, struct error *err)
+{
+	m->process.pid = m->setup.said->pid;
+	m->restore.compare = m->setup.said->verify;
+	m->commit.max_frozen_s = m->setup.said->max_frozen_s;
+	if (lazy_server_listen(m->images.work_fd, &m->lazy, err) ||
+	    faults_expect(&m->faults, m->lazy, err) || faults_start(&m->faults, err))
+		return -1;
+	return receive_start(&m->receive, err);
+}
+
+/* Return: enum exit_code, or -1 before COMMIT; then @undo is true */
+static int run_states(struct migration *m, int control_fd, bool *undo, struct error *err)
+{
+	peer_state(&m->peer, "ACCEPT");
+	if (start_control(m, control_fd, err) || setup_greet(&m->setup, err) ||
+	    take_connections(m, err) || setup_take(&m->setup, err) || start_threads(m, err) ||
+	    receive_run(&m->receive, err) || receive_wait_final(&m->receive, err) ||
+	    restore_run(&m->restore, err))
+		return -1;
+	m->commit.restore_ns = m->restore.took_ns;
+	m->commit.verified_pages = m->restore.verified_pages;
+	return commit_run(&m->commit, undo, err);
+}
+
+/*
+ * Nothing was started, and nothing may stay. The source hears of it when that is so: then the
+ * program can go on there, whatever the source has recorded.
+ */
+static int undo(struct migration *m, struct error *err)
+{
+	struct error first = { 0 }, why = { 0 };
+	bool gone = true, alone;
+
+	/* what the state machine saw may only be a consequence */
+	if (mailbox_failed(&m->peer.box, &first))
+		*err = first;
+	alone = keeper_abort(m->keeper, &why);
+	if (alone)
+		gone = keeper_undo(m->keeper, m->process.init_fd);
+	if (!gone)
+		tell("warning", NULL, "what was restored is still there: %s", why.what);
+	if (m->peer.ctl)
+		control_send_abort(m->peer.ctl, err, gone);
+	/* the source does not wait for the rest of it */
+	if (!alone && keeper_said(m->keeper, &why))
+		keeper_undo(m->keeper, m->process.init_fd);
+	stop_threads(m);
+	tell_result(err, NULL);
+	return err->code;
+}
+
+/* Nothing was begun that would have to be undone. */
+static int turn_down(int control_fd, const struct error *why)
+{
+	struct error ignored = { 0 };
+	struct control *ctl = control_new(&(struct conn){ .fd = control_fd }, COURSE_DEST, &ignored);
+
+	if (ctl)
+		control_send_abort(ctl, why, true);
+	tell_result(why, NULL);
+	return why->code;
+}
+
+int migration_run(int control_fd, int parent_sock, const uint8_t *id,
+		  const struct serve_options *opts)
+{
+	struct migration *m = calloc(1, sizeof(*m));
+	struct error err = { 0 };
+	bool undone = true;
+	int code;
+
+	if (!m)
+		return CODE_INTERNAL;
+	m->opts = opts;
+	m->parent_sock = parent_sock;
+	if (begin(m, id, &err))
+		return turn_down(control_fd, &err);
+	wire_pages(m);
+	wire_states(m);
+	setup_begin(&m->setup);
+	code = run_states(m, control_fd, &undone, &err);
+	if (undone)
+		code = undo(m, &err);
+	/* the process ends here: only what others can see is taken down in order */
+	if (m->peer.ctl)
+		control_shutdown(m->peer.ctl);
+	return code;
+}

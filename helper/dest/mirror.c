@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "base/io.h"
+#include "dest/mirror.h"
+
+#define WINDOW_ALIGN	(1UL << 30)
+#define PUNCHED_MAX	16384	/* 64 MiB of page tables, where each page had its own */
+
+int mirror_open(struct mirror *mirror, struct error *err)
+{
+	memset(mirror, 0, sizeof(*mirror));
+	pthread_mutex_init(&mirror->map_lock, NULL);
+	mirror->fd = memfd_create("migrate-mirror", MFD_CLOEXEC);
+	if (mirror->fd < 0)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a memfd");
+	if (ftruncate(mirror->fd, USER_END)) {
+		error_errno(err, CODE_INTERNAL, NULL, "cannot size the mirror's memfd");
+		goto close_fd;
+	}
+	if (page_set_init(&mirror->have)) {
+		error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
+		goto close_fd;
+	}
+	return 0;
+
+close_fd:
+	close(mirror->fd);
+	mirror->fd = -1;
+	return -1;
+}
+
+/* Lock held. */
+static void put_windows(struct mirror_windows *windows)
+{
+	if (!windows || --windows->refs)
+		return;
+	for (size_t i = 0; i < windows->nr; i++)
+		munmap(windows->window[i].base, windows->window[i].end - windows->window[i].start);
+	free(windows);
+}
+
+void mirror_close(struct mirror *mirror)
+{
+	if (mirror->fd < 0)
+		return;
+	put_windows(mirror->windows);
+	free(mirror->ranges);
+	page_set_destroy(&mirror->have);
+	pthread_mutex_destroy(&mirror->map_lock);
+	close(mirror->fd);
+	mirror->fd = -1;
+}
+
+/* Aligned spans of the ranges, those that touch made one; a NULL base each. */
+static struct mirror_windows *plan_windows(const struct mirror_range *ranges, size_t nr)
+{
+	struct mirror_windows *windows;
+	struct mirror_window *last;
+
+	windows = calloc(1, sizeof(*windows) + nr * sizeof(*windows->window));
+	if (!windows)
+		return NULL;
+	windows->refs = 1;
+	for (size_t i = 0; i < nr; i++) {
+		uint64_t start = ranges[i].start & ~(WINDOW_ALIGN - 1);
+		uint64_t end = (ranges[i].end + WINDOW_ALIGN - 1) & ~(WINDOW_ALIGN - 1);
+
+		last = windows->nr ? &windows->window[windows->nr - 1] : NULL;
+		if (!last || start > last->end)
+			windows->window[windows->nr++] = (struct mirror_window){ start, end, NULL };
+		else if (end > last->end)
+			last->end = end;
+	}
+	return windows;
+}
+
+static bool same_windows(const struct mirror_windows *a, const struct mirror_windows *b)
+{
+	bool same = a && a->nr == b->nr;
+
+	for (size_t i = 0; same && i < a->nr; i++)
+		same = a->window[i].start == b->window[i].start &&
+		       a->window[i].end == b->window[i].end;
+	return same;
+}
+
+static int map_windows(int fd, struct mirror_windows *windows, struct error *err)
+{
+	for (size_t i = 0; i < windows->nr; i++) {
+		struct mirror_window *window = &windows->window[i];
+		uint64_t bytes = window->end - window->start;
+		void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+				  fd, window->start);
+
+		if (base == MAP_FAILED) {
+			windows->nr = i;
+			return error_errno(err, CODE_INTERNAL, NULL,
+					   "cannot map %lu MiB of the mirror at 0x%lx",
+					   bytes >> 20, window->start);
+		}
+		window->base = base;
+	}
+	return 0;
+}
+
+/* Lock held. Takes over @windows, whatever happens. */
+static int change_windows(struct mirror *mirror, struct mirror_windows *windows, struct error *err)
+{
+	if (same_windows(mirror->windows, windows)) {
+		free(windows);
+		return 0;
+	}
+	if (map_windows(mirror->fd, windows, err)) {
+		put_windows(windows);
+		return -1;
+	}
+	put_windows(mirror->windows);
+	mirror->windows = windows;
+	atomic_store(&mirror->punched, 0);
+	return 0;
+}
+
+/*
+ * Lock held. A page that is punched leaves its page tables, which no budget counts, until the
+ * window is unmapped. Without memory for new windows the old ones do.
+ */
+static void renew_windows(struct mirror *mirror)
+{
+	size_t bytes = sizeof(*mirror->windows) +
+		       mirror->windows->nr * sizeof(*mirror->windows->window);
+	struct mirror_windows *fresh = malloc(bytes);
+
+	if (!fresh)
+		return;
+	memcpy(fresh, mirror->windows, bytes);
+	fresh->refs = 1;
+	if (map_windows(mirror->fd, fresh, &(struct error){ 0 })) {
+		put_windows(fresh);
+		return;
+	}
+	put_windows(mirror->windows);
+	mirror->windows = fresh;
+	atomic_store(&mirror->punched, 0);
+}
+
+int mirror_announce(struct mirror *mirror, const struct mirror_range *ranges, size_t nr,
+		   struct error *err)
+{
+	struct mirror_range *copy = calloc(nr + 1, sizeof(*copy));
+	struct mirror_windows *windows = plan_windows(ranges, nr);
+	int ret;
+
+	if (!copy || !windows) {
+		free(copy);
+		free(windows);
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for %zu mappings", nr);
+	}
+	if (nr)
+		memcpy(copy, ranges, nr * sizeof(*copy));
+	pthread_mutex_lock(&mirror->map_lock);
+	ret = change_windows(mirror, windows, err);
+	if (!ret) {
+		struct mirror_range *old = mirror->ranges;
+
+		mirror->ranges = copy;
+		mirror->nr_ranges = nr;
+		copy = old;
+	}
+	pthread_mutex_unlock(&mirror->map_lock);
+	free(copy);
+	return ret;
+}
+
+struct mirror_windows *mirror_windows_get(struct mirror *mirror)
+{
+	struct mirror_windows *windows;
+
+	pthread_mutex_lock(&mirror->map_lock);
+	if (mirror->windows && atomic_load(&mirror->punched) > PUNCHED_MAX)
+		renew_windows(mirror);
+	windows = mirror->windows;
+	if (windows)
+		windows->refs++;
+	pthread_mutex_unlock(&mirror->map_lock);
+	return windows;
+}
+
+void mirror_windows_put(struct mirror *mirror, struct mirror_windows *windows)
+{
+	pthread_mutex_lock(&mirror->map_lock);
+	put_windows(windows);
+	pthread_mutex_unlock(&mirror->map_lock);
+}
+
+bool mirror_announced(const struct mirror *mirror, uint64_t addr, uint64_t nr_pages)
+{
+	uint64_t end = addr + nr_pages * PAGE_BYTES;
+	size_t low = 0, high = mirror->nr_ranges;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (mirror->ranges[mid].end <= addr)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	/* a run may go on from one mapping into the next one */
+	for (; low < mirror->nr_ranges && mirror->ranges[low].start <= addr; low++) {
+		addr = mirror->ranges[low].end;
+		if (addr >= end)
+			return true;
+	}
+	return false;
+}
+
+void *mirror_windows_at(const struct mirror_windows *windows, uint64_t addr, uint64_t nr_pages)
+{
+	uint64_t end = addr + nr_pages * PAGE_BYTES;
+
+	for (size_t i = 0; windows && i < windows->nr; i++) {
+		const struct mirror_window *window = &windows->window[i];
+
+		if (addr >= window->start && end <= window->end)
+			return window->base + (addr - window->start);
+	}
+	return NULL;
+}
+
+void *mirror_at(const struct mirror *mirror, uint64_t addr, uint64_t nr_pages)
+{
+	return mirror_windows_at(mirror->windows, addr, nr_pages);
+}
+
+int mirror_add(struct mirror *mirror, uint64_t addr, uint64_t nr_pages, struct error *err)
+{
+	uint64_t books = page_set_cost(&mirror->have, addr, nr_pages), had = mirror->have.nr;
+
+	if (budget_take(mirror->budget, BUDGET_BOOKS, books, err))
+		return -1;
+	if (page_set_add(&mirror->have, addr, nr_pages, err))
+		return -1;
+	return budget_take(mirror->budget, BUDGET_MIRROR, (mirror->have.nr - had) * PAGE_BYTES, err);
+}
+
+void mirror_punch(struct mirror *mirror, uint64_t addr, uint64_t nr_pages)
+{
+	uint64_t had = mirror->have.nr;
+
+	page_set_remove(&mirror->have, addr, nr_pages);
+	atomic_fetch_add(&mirror->punched, had - mirror->have.nr);
+	budget_give(mirror->budget, BUDGET_MIRROR, (had - mirror->have.nr) * PAGE_BYTES);
+	/* a failure costs memory only: what counts is @have */
+	fallocate(mirror->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, addr,
+		  nr_pages * PAGE_BYTES);
+}
+
+int mirror_write(struct mirror *mirror, uint64_t addr, uint64_t nr_pages, const void *data,
+		struct error *err)
+{
+	if (io_pwrite_all(mirror->fd, data, nr_pages * PAGE_BYTES, addr))
+		return error_errno(err, CODE_INTERNAL, "free some memory",
+				   "cannot write %lu pages into the mirror", nr_pages);
+	return mirror_add(mirror, addr, nr_pages, err);
+}
+
+int mirror_read(const struct mirror *mirror, uint64_t addr, uint64_t nr_pages, void *buf,
+	       struct error *err)
+{
+	size_t bytes = nr_pages * PAGE_BYTES, done;
+
+	if (io_pread_all(mirror->fd, buf, bytes, addr, &done))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot read %lu pages of the mirror",
+				   nr_pages);
+	return done == bytes ? 0 : error_set(err, CODE_INTERNAL, NULL,
+					     "the mirror ends before 0x%lx", addr + bytes);
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The mirror of one address space: a sparse memfd in which the offset of a page
+ * is its address at the source, and the set of pages that are in it.
+ */
+#ifndef MIGRATE_DEST_MIRROR_H
+#define MIGRATE_DEST_MIRROR_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include "base/error.h"
+#include "dest/budget.h"
+#include "pages/page_set.h"
+
+/** struct mirror_range - bytes [@start, @end) that the source announced */
+struct mirror_range {
+	uint64_t start, end;
+};
+
+/**
+ * struct mirror_window - part of the memfd mapped here, 1 GiB aligned
+ *
+ * Larger than what was announced, so that mappings which grow and come and go do
+ * not move it, and a program with 65000 mappings needs a handful.
+ */
+struct mirror_window {
+	uint64_t start, end;
+	uint8_t *base;
+};
+
+/**
+ * struct mirror_windows - all windows of one list of mappings; unmapped with the last reference
+ * @refs: of the mirror, and of each receiver that has bytes on their way into a window. Changed
+ *	under mirror.map_lock
+ */
+struct mirror_windows {
+	unsigned int refs;
+	size_t nr;
+	struct mirror_window window[];
+};
+
+/**
+ * struct mirror - mirror of one address space
+ * @fd: the memfd
+ * @budget: pays for what is in @have; NULL: nobody asks
+ * @have: pages whose content is here; mm.lock
+ * @map_lock: for @ranges and @windows. Never held while bytes are waited for: who receives into
+ *	a window holds a reference. Taken before mm.lock. After mm_seal() nothing
+ *	changes them and no lock is needed
+ * @punched: pages since the windows were mapped; each may have left a page table behind
+ * @ranges: what pages may be sent for, in order, not overlapping
+ */
+struct mirror {
+	int fd;
+	struct budget *budget;
+	struct page_set have;
+	pthread_mutex_t map_lock;
+	atomic_ulong punched;
+	struct mirror_range *ranges;
+	size_t nr_ranges;
+	struct mirror_windows *windows;
+};
+
+int mirror_open(struct mirror *mirror, struct error *err);
+void mirror_close(struct mirror *mirror);
+
+/**
+ * mirror_announce() - the source's mappings, in order; replaces the earlier list
+ *
+ * Takes @map_lock. Pages of @have outside the new list are for the caller to drop.
+ */
+int mirror_announce(struct mirror *mirror, const struct mirror_range *ranges, size_t nr,
+		   struct error *err);
+
+/** mirror_announced() - all of the run lies in announced ranges; @map_lock held */
+bool mirror_announced(const struct mirror *mirror, uint64_t addr, uint64_t nr_pages);
+
+/**
+ * mirror_windows_get() - windows that stay where they are until mirror_windows_put()
+ *
+ * Takes @map_lock, as mirror_windows_put() does. Before mm_seal() only: it may map them anew.
+ */
+struct mirror_windows *mirror_windows_get(struct mirror *mirror);
+void mirror_windows_put(struct mirror *mirror, struct mirror_windows *windows);
+
+/** mirror_windows_at() - where the run is mapped here, or NULL */
+void *mirror_windows_at(const struct mirror_windows *windows, uint64_t addr, uint64_t nr_pages);
+
+/** mirror_at() - the same for the windows of now; @map_lock held, or after mm_seal() */
+void *mirror_at(const struct mirror *mirror, uint64_t addr, uint64_t nr_pages);
+
+/** mirror_add() - the pages are in their place: into @have */
+int mirror_add(struct mirror *mirror, uint64_t addr, uint64_t nr_pages, struct error *err);
+
+/** mirror_punch() - give the memory of the run back and take it out of @have */
+void mirror_punch(struct mirror *mirror, uint64_t addr, uint64_t nr_pages);
+
+/** mirror_write() - put pages in their place without a window, and into @have */
+int mirror_write(struct mirror *mirror, uint64_t addr, uint64_t nr_pages, const void *data,
+		struct error *err);
+
+int mirror_read(const struct mirror *mirror, uint64_t addr, uint64_t nr_pages, void *buf,
+	       struct error *err);
+
+#endif

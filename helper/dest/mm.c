@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "dest/mm.h"
+#include "pages/sets.h"
+
+#define FETCH_TIMEOUT_S		10
+#define REQUEST_PAGES		256	/* most pages in one request after PUSHED */
+
+static int sets_init(struct mm *mm)
+{
+	return page_set_init(&mm->populated) || page_set_init(&mm->wanted) ||
+	       page_set_init(&mm->asked);
+}
+
+int mm_init(struct mm *mm, const struct mm_hooks *hooks, struct error *err)
+{
+	pthread_condattr_t attr;
+
+	memset(mm, 0, sizeof(*mm));
+	mm->hooks = *hooks;
+	if (mirror_open(&mm->mirror, err))
+		return -1;
+	if (sets_init(mm))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
+	pthread_mutex_init(&mm->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&mm->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	return 0;
+}
+
+void mm_close_uffd(struct mm *mm, struct space *space)
+{
+	struct error ignored = { 0 };
+
+	if (space->uffd < 0)
+		return;
+	/* the keeper's duplicate keeps the file: epoll would go on reporting it */
+	mm->hooks.watch(mm->hooks.ctx, space, false, &ignored);
+	close(space->uffd);
+	space->uffd = -1;
+	if (space->handle >= 0)
+		mm->hooks.release(mm->hooks.ctx, space->handle);
+	space->handle = -1;
+}
+
+void mm_close_uffds(struct mm *mm)
+{
+	mm_lock(mm);
+	for (size_t i = 0; i < mm->nr_spaces; i++)
+		mm_close_uffd(mm, mm->spaces[i]);
+	mm_unlock(mm);
+}
+
+void mm_destroy(struct mm *mm)
+{
+	mm_close_uffds(mm);
+	for (size_t i = 0; i < mm->nr_spaces; i++)
+		space_free(mm->spaces[i]);
+	free(mm->spaces);
+	free(mm->requests);
+	page_set_destroy(&mm->populated);
+	page_set_destroy(&mm->wanted);
+	page_set_destroy(&mm->asked);
+	mirror_close(&mm->mirror);
+	pthread_cond_destroy(&mm->changed);
+	pthread_mutex_destroy(&mm->lock);
+}
+
+int mm_announce(struct mm *mm, const struct mirror_range *ranges, size_t nr,
+		    struct error *err)
+{
+	uint64_t addr = 0;
+	struct run run;
+
+	/* from FINAL on the windows of the mirror stay as they are */
+	if (mm_is_final(mm))
+		return error_set(err, CODE_PEER, NULL, "the source sent mappings after FINAL");
+	if (mirror_announce(&mm->mirror, ranges, nr, err))
+		return -1;
+	mm_lock(mm);
+	for (size_t i = 0; i <= nr; i++) {
+		uint64_t end = i < nr ? ranges[i].start : USER_END;
+
+		while (page_set_next(&mm->mirror.have, addr, end, 0, &run)) {
+			mirror_punch(&mm->mirror, run.addr, run.nr_pages);
+			addr = run_end(&run);
+		}
+		addr = i < nr ? ranges[i].end : USER_END;
+	}
+	mm_unlock(mm);
+	return 0;
+}
+
+int mm_add(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
+	       struct error *err)
+{
+	uint64_t nr_pages = 0, left;
+	int ret = 0;
+
+	mm_lock(mm);
+	for (uint32_t i = 0; i < nr_runs && !ret; i++) {
+		ret = mirror_add(&mm->mirror, runs[i].addr, runs[i].nr_pages, err);
+		nr_pages += runs[i].nr_pages;
+	}
+	/* each page comes once a round: what comes beyond the pages that there are was sent again */
+	left = mm->mirror.have.nr > mm->round_pages ? mm->mirror.have.nr - mm->round_pages : 0;
+	mm->round_pages += nr_pages;
+	mm_unlock(mm);
+	place_came(mm->place, (nr_pages < left ? nr_pages : left) * PAGE_BYTES);
+	return ret;
+}
+
+void mm_end_round(struct mm *mm)
+{
+	mm_lock(mm);
+	mm->round_pages = 0;
+	mm_unlock(mm);
+}
+
+bool mm_is_final(struct mm *mm)
+{
+	bool final;
+
+	mm_lock(mm);
+	final = mm->final;
+	mm_unlock(mm);
+	return final;
+}
+
+void mm_drop(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs)
+{
+	struct run run;
+
+	mm_lock(mm);
+	for (uint32_t i = 0; i < nr_runs; i++) {
+		uint64_t addr = runs[i].addr;
+		uint64_t end = addr + runs[i].nr_pages * PAGE_BYTES;
+
+		/* most of what is dropped was never here: no system call for that */
+		while (page_set_next(&mm->mirror.have, addr, end, 0, &run)) {
+			mirror_punch(&mm->mirror, run.addr, run.nr_pages);
+			addr = run_end(&run);
+		}
+	}
+	mm_unlock(mm);
+}
+
+/* A page here will be memory of the program, and may be in @wanted, @asked and a space's @todo. */
+static int populate_run(struct mm *mm, const struct splice_vm_run *run, struct error *err)
+{
+	struct budget *budget = mm->mirror.budget;
+	uint64_t pages = mm->populated.nr + run->nr_pages;
+
+	if (budget_check(budget, BUDGET_MIRROR, pages * PAGE_BYTES, err) ||
+	    budget_take(budget, BUDGET_BOOKS,
+			4 * page_set_cost(&mm->populated, run->addr, run->nr_pages), err))
+		return -1;
+	return page_set_add(&mm->populated, run->addr, run->nr_pages, err);
+}
+
+int mm_populate(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
+		    struct error *err)
+{
+	int ret = 0;
+
+	mm_lock(mm);
+	for (uint32_t i = 0; i < nr_runs && !ret; i++)
+		ret = populate_run(mm, &runs[i], err);
+	mm_unlock(mm);
+	return ret;
+}
+
+/* Nothing is kept in the mirror but what is in @keep. */
+static void trim_mirror(struct mm *mm, const struct page_set *keep)
+{
+	uint64_t addr = 0;
+	struct run run;
+
+	while (sets_next_only(&mm->mirror.have, keep, addr, USER_END, 0, &run)) {
+		mirror_punch(&mm->mirror, run.addr, run.nr_pages);
+		addr = run_end(&run);
+	}
+}
+
+void mm_final(struct mm *mm, uint64_t *have, uint64_t *lack)
+{
+	mm_lock(mm);
+	trim_mirror(mm, &mm->populated);
+	mm->final = true;
+	*have = mm->mirror.have.nr;
+	*lack = mm->populated.nr - mm->mirror.have.nr;
+	mm_unlock(mm);
+}
+
+int mm_request(struct mm *mm, uint64_t origin, uint64_t nr_pages, struct error *err)
+{
+	uint64_t end = origin + nr_pages * PAGE_BYTES;
+	struct run run;
+
+	while (origin < end &&
+	       sets_next_only(&mm->wanted, &mm->asked, origin, end, REQUEST_PAGES, &run)) {
+		if (mm->nr_requests == mm->cap_requests) {
+			size_t cap = mm->cap_requests ? 2 * mm->cap_requests : 64;
+			struct run *requests = realloc(mm->requests, cap * sizeof(*requests));
+
+			if (!requests)
+				return error_errno(err, CODE_INTERNAL, NULL,
+						   "no memory for a request");
+			mm->requests = requests;
+			mm->cap_requests = cap;
+		}
+		if (page_set_add(&mm->asked, run.addr, run.nr_pages, err))
+			return -1;
+		mm->requests[mm->nr_requests++] = run;
+		origin = run_end(&run);
+	}
+	mm_kick(mm);
+	return 0;
+}
+
+/* First run of the range that is not in the mirror. */
+static bool next_lacking(const struct mm *mm, uint64_t addr, uint64_t end, struct run *run)
+{
+	struct run have;
+
+	while (addr < end) {
+		if (!page_set_next(&mm->mirror.have, addr, end, 0, &have))
+			have = (struct run){ .addr = end };
+		if (have.addr > addr) {
+			run->addr = addr;
+			run->nr_pages = (have.addr - addr) / PAGE_BYTES;
+			return true;
+		}
+		addr = run_end(&have);
+	}
+	return false;
+}
+
+/* Lock held. Fetched pages are written into the images; zeros of the source take room there too. */
+static int pay_fetch(struct mm *mm, uint64_t addr, uint64_t nr_pages, struct error *err)
+{
+	struct budget *budget = mm->mirror.budget;
+	uint64_t books = page_set_cost(&mm->wanted, addr, nr_pages) +
+			 page_set_cost(&mm->asked, addr, nr_pages);
+
+	return budget_take(budget, BUDGET_IMAGES, nr_pages * PAGE_BYTES, err) ||
+	       budget_take(budget, BUDGET_BOOKS, books, err) ? -1 : 0;
+}
+
+int mm_fetch(struct mm *mm, uint64_t addr, uint64_t nr_pages, void *buf,
+		 struct error *err)
+{
+	uint64_t end = addr + nr_pages * PAGE_BYTES, at = addr;
+	struct timespec until = clock_in_ms(CLOCK_MONOTONIC, FETCH_TIMEOUT_S * 1000);
+	struct run run;
+	int ret;
+
+	mm_lock(mm);
+	ret = pay_fetch(mm, addr, nr_pages, err);
+	for (; !ret && at < end && next_lacking(mm, at, end, &run); at = run_end(&run)) {
+		ret = page_set_add(&mm->wanted, run.addr, run.nr_pages, err) ||
+		      mm_request(mm, run.addr, run.nr_pages, err) ? -1 : 0;
+	}
+	while (!ret && next_lacking(mm, addr, end, &run)) {
+		if (mm->failed)
+			ret = error_set(err, CODE_ABORTED, NULL, "the migration was given up");
+		else if (pthread_cond_timedwait(&mm->changed, &mm->lock, &until))
+			ret = error_set(err, CODE_NETWORK, NULL,
+					"the source did not send the page at 0x%lx within %d s",
+					run.addr, FETCH_TIMEOUT_S);
+	}
+	if (!ret)
+		ret = mirror_read(&mm->mirror, addr, nr_pages, buf, err);
+	mm_unlock(mm);
+	return ret;
+}
+
+int mm_space_add(struct mm *mm, struct space *space, struct error *err)
+{
+	struct space **spaces = realloc(mm->spaces, (mm->nr_spaces + 1) * sizeof(*spaces));
+
+	if (!spaces) {
+		space_free(space);
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for an address space");
+	}
+	mm->spaces = spaces;
+	mm->spaces[mm->nr_spaces++] = space;
+	space->mm = mm;
+	return 0;
+}
+
+int mm_seal(struct mm *mm, const struct page_set *lazy, struct error *err)
+{
+	struct space *space = space_new(-1, err);
+	uint64_t addr = 0;
+	struct run run;
+	int ret = 0;
+
+	if (!space)
+		return -1;
+	mm_lock(mm);
+	for (; !ret && sets_next_both(&mm->populated, lazy, addr, USER_END, 0, &run);
+	     addr = run_end(&run))
+		ret = page_set_add(&space->todo, run.addr, run.nr_pages, err);
+	if (!ret)
+		trim_mirror(mm, &space->todo);
+	/* what was fetched for the images is of no further interest */
+	sets_clear(&mm->wanted);
+	sets_clear(&mm->asked);
+	for (addr = 0;
+	     !ret && sets_next_only(&space->todo, &mm->mirror.have, addr, USER_END, 0, &run);
+	     addr = run_end(&run))
+		ret = page_set_add(&mm->wanted, run.addr, run.nr_pages, err);
+	mm->counts.image = mm->populated.nr - space->todo.nr;
+	space->ready = false;
+	if (ret)
+		space_free(space);
+	else
+		ret = mm_space_add(mm, space, err);
+	mm->sealed = !ret;
+	budget_settle(mm->mirror.budget);
+	mm_unlock(mm);
+	return ret;
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stdlib.h>
+#include "dest/receiver.h"
+#include "wire/conn.h"
+
+static const char *conn_name(const struct receiver *receiver)
+{
+	return receiver->urgent ? "urgent" : "memory";
+}
+
+static int refuse_frame(const struct receiver *receiver, const struct frame *frame,
+			const char *why, struct error *err)
+{
+	return error_set(err, CODE_PEER, NULL, "frame 0x%x on the %s connection: %s",
+			 frame->kind, conn_name(receiver), why);
+}
+
+/* Lock held. */
+static int check_announced(const struct receiver *receiver, const struct mm *mm,
+			   const struct frame *frame, struct error *err)
+{
+	const struct mirror *mirror = &mm->mirror;
+
+	for (uint32_t i = 0; i < frame->nr_runs; i++)
+		if (!mirror_announced(mirror, frame->runs[i].addr, frame->runs[i].nr_pages))
+			return refuse_frame(receiver, frame, "pages outside of what was announced",
+					    err);
+	return 0;
+}
+
+/* However long the bytes take, nobody waits for this thread: the windows are its own meanwhile. */
+static int receive_bytes(struct receiver *receiver, struct mm *mm, const struct frame *frame,
+			 struct error *err)
+{
+	struct mirror *mirror = &mm->mirror;
+	struct mirror_windows *windows = mirror_windows_get(mirror);
+	int ret = 0;
+
+	for (uint32_t i = 0; i < frame->nr_runs && !ret; i++) {
+		const struct splice_vm_run *run = &frame->runs[i];
+		void *to = mirror_windows_at(windows, run->addr, run->nr_pages);
+
+		ret = to ? conn_read(receiver->conn, to, run->nr_pages * PAGE_BYTES, 0, err) :
+		      refuse_frame(receiver, frame, "pages outside of what was announced", err);
+	}
+	mirror_windows_put(mirror, windows);
+	return ret;
+}
+
+/* Before FINAL: straight to where the pages belong. */
+static int receive_into_place(struct receiver *receiver, struct mm *mm,
+			      const struct frame *frame, struct error *err)
+{
+	struct mirror *mirror = &mm->mirror;
+	int ret;
+
+	pthread_mutex_lock(&mirror->map_lock);
+	ret = check_announced(receiver, mm, frame, err);
+	pthread_mutex_unlock(&mirror->map_lock);
+	if (ret || receive_bytes(receiver, mm, frame, err))
+		return -1;
+	/* a Maps message that came meanwhile drops what it does not list, before or after this */
+	pthread_mutex_lock(&mirror->map_lock);
+	ret = check_announced(receiver, mm, frame, err);
+	if (!ret)
+		ret = mm_add(mm, frame->runs, frame->nr_runs, err);
+	pthread_mutex_unlock(&mirror->map_lock);
+	if (ret)
+		return -1;
+	atomic_fetch_add(&receiver->precopy_pages, frame->nr_pages);
+	return 0;
+}
+
+/* After it: to whoever lacks them, which a page in the mirror could not be told. */
+static int receive_late(struct receiver *receiver, struct mm *mm, const struct frame *frame,
+			struct error *err)
+{
+	const uint8_t *data = receiver->pages;
+
+	if (conn_read(receiver->conn, receiver->pages, frame->nr_pages * PAGE_BYTES, 0, err))
+		return -1;
+	for (uint32_t i = 0; i < frame->nr_runs; i++) {
+		const struct splice_vm_run *run = &frame->runs[i];
+
+		if (mm_take(mm, run->addr, run->nr_pages, data, receiver->urgent,
+				err))
+			return -1;
+		data += run->nr_pages * PAGE_BYTES;
+	}
+	return 0;
+}
+
+static int receive_pages(struct receiver *receiver, struct mm *mm, const struct frame *frame,
+			 struct error *err)
+{
+	int ret;
+
+	if (frame->nr_pages > FRAME_MAX_PAGES)
+		return refuse_frame(receiver, frame, "too many pages", err);
+	ret = receiver->final ? receive_late(receiver, mm, frame, err) :
+	      receive_into_place(receiver, mm, frame, err);
+	atomic_fetch_add(&receiver->bytes, frame->nr_pages * PAGE_BYTES);
+	return ret;
+}
+
+static int take_zeros(struct receiver *receiver, struct mm *mm, const struct frame *frame,
+		      struct error *err)
+{
+	for (uint32_t i = 0; i < frame->nr_runs; i++)
+		if (mm_take(mm, frame->runs[i].addr, frame->runs[i].nr_pages, NULL,
+				receiver->urgent, err))
+			return -1;
+	return 0;
+}
+
+static int take_populated(struct receiver *receiver, struct mm *mm, const struct frame *frame,
+			  struct error *err)
+{
+	struct mirror *mirror = &mm->mirror;
+	int ret;
+
+	pthread_mutex_lock(&mirror->map_lock);
+	ret = check_announced(receiver, mm, frame, err);
+	pthread_mutex_unlock(&mirror->map_lock);
+	if (ret)
+		return -1;
+	return mm_populate(mm, frame->runs, frame->nr_runs, err);
+}
+
+static int take_final(struct receiver *receiver, struct error *err)
+{
+	uint64_t have, lack;
+
+	receiver->final = true;
+	place_progress(receiver->place);
+	objects_final(receiver->objects, &have, &lack);
+	return receiver->hooks.final(receiver->hooks.ctx, have, lack, err);
+}
+
+static int take_round(struct receiver *receiver, uint32_t round, struct error *err)
+{
+	receiver->round = round;
+	objects_end_round(receiver->objects);
+	return receiver->hooks.round(receiver->hooks.ctx, round, err);
+}
+
+static int frame_before_final(struct receiver *receiver, struct mm *mm,
+			      const struct frame *frame, struct error *err)
+{
+	uint32_t round = FRAME_ROUND_OF(frame->cookie), wait_for = round;
+
+	/* what is dropped between two rounds counts as the earlier one's */
+	if (round != receiver->round && round != receiver->round + 1)
+		return refuse_frame(receiver, frame, "of a round that does not run", err);
+	if (round > ROUNDS_MAX + 1)
+		return refuse_frame(receiver, frame, "too many rounds", err);
+	/* these belong to mappings that control announces after the last round */
+	if (frame->kind == FRAME_POPULATED || frame->kind == FRAME_FINAL)
+		wait_for = RECEIVE_FROZEN;
+	if (receiver->hooks.gate(receiver->hooks.ctx, wait_for, err))
+		return -1;
+	switch (frame->kind) {
+	case FRAME_PAGES:
+		return receive_pages(receiver, mm, frame, err);
+	case FRAME_ZERO:
+	case FRAME_DROPPED:
+	case FRAME_STALE:
+		/* also outside of what is mapped now: that is why it was dropped */
+		mm_drop(mm, frame->runs, frame->nr_runs);
+		return 0;
+	case FRAME_POPULATED:
+		return take_populated(receiver, mm, frame, err);
+	case FRAME_ROUND:
+		if (round != receiver->round + 1)
+			return refuse_frame(receiver, frame, "the end of a round that does not run",
+					    err);
+		return take_round(receiver, round, err);
+	case FRAME_FINAL:
+		return take_final(receiver, err);
+	default:
+		return refuse_frame(receiver, frame, "not expected before FINAL", err);
+	}
+}
+
+static int frame_after_final(struct receiver *receiver, struct mm *mm,
+			     const struct frame *frame, struct error *err)
+{
+	/* nothing that was not asked for can come over urgent, and that is after FINAL */
+	if (receiver->urgent && !mm_is_final(mm))
+		return refuse_frame(receiver, frame, "not expected before FINAL", err);
+	switch (frame->kind) {
+	case FRAME_PAGES:
+		return receive_pages(receiver, mm, frame, err);
+	case FRAME_ZERO:
+		return take_zeros(receiver, mm, frame, err);
+	case FRAME_PUSHED:
+		if (receiver->urgent || receiver->pushed)
+			break;
+		receiver->pushed = true;
+		return objects_pushed(receiver->objects, err);
+	default:
+		break;
+	}
+	return refuse_frame(receiver, frame, "not expected after FINAL", err);
+}
+
+int receiver_frame(struct receiver *receiver, const struct frame *frame, struct error *err)
+{
+	struct mm *mm = objects_mm(receiver->objects, FRAME_OBJECT_OF(frame->cookie));
+
+	if (!mm)
+		return refuse_frame(receiver, frame, "of an object that was not announced", err);
+	return receiver->final ? frame_after_final(receiver, mm, frame, err) :
+	       frame_before_final(receiver, mm, frame, err);
+}
+
+int receiver_run(struct receiver *receiver, struct error *err)
+{
+	struct frame frame = { 0 };
+	int ret;
+
+	/* nothing was asked for before FINAL: all that comes over urgent is late */
+	receiver->final = receiver->urgent;
+	receiver->pages = malloc(FRAME_MAX_PAGES * PAGE_BYTES);
+	if (!receiver->pages)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory to receive into");
+	do {
+		ret = frame_recv(receiver->conn, -1, &frame, err);
+		if (ret == 1 && receiver_frame(receiver, &frame, err))
+			ret = -1;
+	} while (ret == 1);
+	frame_free(&frame);
+	free(receiver->pages);
+	receiver->pages = NULL;
+	return ret;
+}

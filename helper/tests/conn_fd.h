@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A socket of a test as a connection. */
+#ifndef MIGRATE_TESTS_CONN_FD_H
+#define MIGRATE_TESTS_CONN_FD_H
+
+#include "wire/conn.h"
+
+#define CONN(number)	(&(struct conn){ .fd = (number) })
+
+#endif

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A link whose other end is slow stays; one whose other machine is silent is lost. Needs root. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "tests/conn_fd.h"
+#include "tests/course_walk.h"
+#include "wire/conn.h"
+#include "wire/control.h"
+
+/* Not a loopback address, though on loopback: as another machine's. */
+#define HERE		"10.9.8.7"
+#define LOST_MS		400
+#define SLOW_MS		3000
+#define BIG_BYTES	(6u << 20)	/* more than both ends' buffers hold */
+
+/* @ctl: the end that is tested; @raw: the other one */
+struct ends {
+	struct control *ctl;
+	int raw;
+	pthread_t sender;
+	struct error err;
+	int sent;
+};
+
+static void set_link(bool up)
+{
+	struct ifreq req = { .ifr_name = "lo" };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	assert_int_equal(ioctl(fd, SIOCGIFFLAGS, &req), 0);
+	req.ifr_flags = up ? req.ifr_flags | IFF_UP : req.ifr_flags & ~IFF_UP;
+	assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &req), 0);
+	close(fd);
+}
+
+static int own_network(void **state)
+{
+	struct ifreq req = { .ifr_name = "lo:1" };
+	struct sockaddr_in *addr = (void *)&req.ifr_addr;
+	int fd;
+
+	if (unshare(CLONE_NEWNET))
+		return -1;
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	set_link(true);
+	addr->sin_family = AF_INET;
+	inet_pton(AF_INET, HERE, &addr->sin_addr);
+	return ioctl(fd, SIOCSIFADDR, &req) | close(fd);
+}
+
+/* To where a source sends images; then nobody reads at the other end. */
+static void walk(struct ends *ends)
+{
+	struct error err = { 0 };
+	struct control *dest = control_new(CONN(dup(ends->raw)), COURSE_DEST, &err);
+
+	assert_non_null(dest);
+	assert_int_equal(walk_to(ends->ctl, dest, PHASE_FROZEN, &err), 0);
+	control_close(dest);
+}
+
+static int connect_both(void **state)
+{
+	struct ends *ends = calloc(1, sizeof(*ends));
+	struct sockaddr_in addr = { .sin_family = AF_INET };
+	socklen_t len = sizeof(addr);
+	struct error err = { 0 };
+	int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	set_link(true);
+	inet_pton(AF_INET, HERE, &addr.sin_addr);
+	assert_int_equal(bind(listener, (void *)&addr, len), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (void *)&addr, &len), 0);
+	assert_int_equal(connect(fd, (void *)&addr, len), 0);
+	ends->raw = accept(listener, NULL, NULL);
+	assert_true(ends->raw >= 0);
+	close(listener);
+	ends->ctl = control_new(CONN(fd), COURSE_SOURCE, &err);
+	assert_non_null(ends->ctl);
+	walk(ends);
+	control_set_lost(ends->ctl, LOST_MS);
+	*state = ends;
+	return 0;
+}
+
+static int close_both(void **state)
+{
+	struct ends *ends = *state;
+
+	set_link(true);
+	control_close(ends->ctl);
+	close(ends->raw);
+	free(ends);
+	return 0;
+}
+
+static void *send_big(void *arg)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__ImageFile file = MIGRATE__IMAGE_FILE__INIT;
+	struct ends *ends = arg;
+
+	file.name = "core-1.img";
+	file.data.len = BIG_BYTES;
+	file.data.data = calloc(1, BIG_BYTES);
+	msg.body_case = MIGRATE__CONTROL__BODY_IMAGE_FILE;
+	msg.image_file = &file;
+	ends->sent = control_send(ends->ctl, &msg, &ends->err);
+	free(file.data.data);
+	return NULL;
+}
+
+static void begin_to_send(struct ends *ends)
+{
+	assert_int_equal(pthread_create(&ends->sender, NULL, send_big, ends), 0);
+}
+
+static bool has_ended(struct ends *ends, int ms)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += ms / 1000;
+	return !pthread_timedjoin_np(ends->sender, NULL, &until);
+}
+
+static void *drain(void *arg)
+{
+	struct ends *ends = arg;
+	char buf[1 << 16];
+
+	while (recv(ends->raw, buf, sizeof(buf), 0) > 0)
+		;
+	return NULL;
+}
+
+/* Its window is closed for many times the time-out; its kernel answers. */
+static void a_slow_reader_is_waited_for(void **state)
+{
+	struct ends *ends = *state;
+	pthread_t reader;
+
+	begin_to_send(ends);
+	assert_false(has_ended(ends, SLOW_MS));
+	assert_int_equal(pthread_create(&reader, NULL, drain, ends), 0);
+	assert_true(has_ended(ends, 60000));
+	assert_int_equal(ends->sent, 0);
+	shutdown(ends->raw, SHUT_RDWR);
+	pthread_join(reader, NULL);
+}
+
+/* The other program says nothing at all, and its kernel answers. */
+static void a_silent_program_is_waited_for(void **state)
+{
+	struct ends *ends = *state;
+	struct pollfd pfd = { .fd = control_fd(ends->ctl), .events = POLLIN };
+
+	assert_int_equal(poll(&pfd, 1, SLOW_MS), 0);
+}
+
+/* But not by who wants an answer in a certain time. */
+static void an_answer_is_not_waited_for_longer(void **state)
+{
+	struct ends *ends = *state;
+	struct error err = { 0 };
+
+	assert_null(control_recv(ends->ctl, 500, &err));
+	assert_int_equal(err.code, CODE_NETWORK);
+	assert_null(strstr(err.what, "acknowledged"));
+}
+
+static void lost(struct ends *ends)
+{
+	struct error err = { 0 };
+
+	assert_null(control_recv(ends->ctl, -1, &err));
+	assert_int_equal(err.code, CODE_NETWORK);
+	assert_non_null(strstr(err.what, "acknowledged nothing"));
+}
+
+static void a_cut_is_noticed(void **state)
+{
+	set_link(false);
+	lost(*state);
+}
+
+/* While nothing is under way: the window is closed. */
+static void a_cut_to_a_slow_reader_is_noticed(void **state)
+{
+	struct ends *ends = *state;
+
+	begin_to_send(ends);
+	assert_false(has_ended(ends, SLOW_MS));
+	set_link(false);
+	lost(ends);
+	assert_true(has_ended(ends, 60000));
+	assert_int_equal(ends->sent, -1);
+}
+
+/* The migration is being given up, and somebody waits for a peer that reads nothing. */
+static void who_hurries_comes_back(void **state)
+{
+	struct ends *ends = *state;
+
+	control_set_lost(ends->ctl, 0);
+	begin_to_send(ends);
+	assert_false(has_ended(ends, 1000));
+	control_hurry(ends->ctl);
+	assert_true(has_ended(ends, 60000));
+	assert_int_equal(ends->sent, -1);
+}
+
+#define LINK_TEST(test) cmocka_unit_test_setup_teardown(test, connect_both, close_both)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		LINK_TEST(a_slow_reader_is_waited_for), LINK_TEST(a_silent_program_is_waited_for),
+		LINK_TEST(an_answer_is_not_waited_for_longer), LINK_TEST(a_cut_is_noticed), LINK_TEST(a_cut_to_a_slow_reader_is_noticed),
+		LINK_TEST(who_hurries_comes_back),
+	};
+
+	return cmocka_run_group_tests(tests, own_network, NULL);
+}

@@ -1,0 +1,548 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What a source may send, and what it may not. */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "base/clock.h"
+#include "dest/precheck.h"
+#include "dest/receiver.h"
+#include "pages/sets.h"
+#include "tests/mm_hooks.h"
+#include "tests/conn_fd.h"
+
+#define BASE	0x7f0000000000UL
+#define P	PAGE_BYTES
+#define AT(page)	(BASE + (page) * P)
+#define MM	7	/* id of the mm */
+#define PID	4711
+
+/* A receiver of one connection, and the source's end of it. */
+struct bench {
+	struct objects objects;
+	struct mm *mm;
+	struct receiver receiver;
+	struct conn conn;
+	int source;
+	uint32_t gated, acked, round, object;
+	bool final;
+	struct place place;
+	struct error err;
+};
+
+static int gate(void *ctx, uint32_t round, struct error *err)
+{
+	struct bench *bench = ctx;
+
+	bench->gated = round;
+	return 0;
+}
+
+static int on_round(void *ctx, uint32_t round, struct error *err)
+{
+	struct bench *bench = ctx;
+
+	bench->acked = round;
+	return 0;
+}
+
+static int on_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
+{
+	struct bench *bench = ctx;
+
+	bench->final = true;
+	return 0;
+}
+
+static int set_up(void **state)
+{
+	static struct bench bench;
+	const struct mirror_range ranges[] = { { AT(0), AT(100) }, { AT(200), AT(300) } };
+	struct error err = { 0 };
+	int pair[2];
+
+	memset(&bench, 0, sizeof(bench));
+	objects_init(&bench.objects, &no_mm_hooks, NULL, &bench.place);
+	bench.mm = objects_add_mm(&bench.objects, MM, PID, &err);
+	if (!bench.mm || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) ||
+	    mm_announce(bench.mm, ranges, 2, &err))
+		return -1;
+	bench.source = pair[1];
+	bench.round = 1;
+	bench.object = MM;
+	bench.conn = (struct conn){ .fd = pair[0] };
+	bench.receiver = (struct receiver){
+		.conn = &bench.conn, .objects = &bench.objects, .place = &bench.place,
+		.hooks = { .gate = gate, .round = on_round, .final = on_final, .ctx = &bench },
+	};
+	*state = &bench;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct bench *bench = *state;
+
+	conn_close(&bench->conn);
+	if (bench->source >= 0)
+		close(bench->source);
+	objects_destroy(&bench->objects);
+	return 0;
+}
+
+static void list(struct bench *bench, enum frame_kind kind, uint64_t page, uint32_t nr)
+{
+	struct splice_vm_run run = { .addr = AT(page), .nr_pages = nr };
+	struct error err = { 0 };
+
+	assert_int_equal(frame_send(CONN(bench->source), kind, FRAME_COOKIE(bench->round, bench->object), &run, nr ? 1 : 0,
+				    &err), 0);
+}
+
+static void pages(struct bench *bench, uint64_t page, uint32_t nr, uint8_t fill)
+{
+	uint8_t data[4 * P];
+	struct error err = { 0 };
+
+	assert_true(nr <= 4);
+	memset(data, fill, sizeof(data));
+	assert_int_equal(frame_send_copy(CONN(bench->source), FRAME_COOKIE(bench->round, bench->object), AT(page), nr, data,
+					 &err), 0);
+}
+
+/* Let it receive all that was sent, to the end of the stream. */
+static int run(struct bench *bench)
+{
+	close(bench->source);
+	bench->source = -1;
+	return receiver_run(&bench->receiver, &bench->err);
+}
+
+static void refused(struct bench *bench)
+{
+	assert_int_equal(run(bench), -1);
+	assert_int_equal(bench->err.code, CODE_PEER);
+}
+
+static uint8_t stored(struct bench *bench, uint64_t page)
+{
+	uint8_t data[P];
+	struct error err = { 0 };
+
+	assert_true(page_set_has(&bench->mm->mirror.have, AT(page)));
+	assert_int_equal(mirror_read(&bench->mm->mirror, AT(page), 1, data, &err), 0);
+	assert_int_equal(data[0], data[P - 1]);
+	return data[0];
+}
+
+static void test_rounds(void **state)
+{
+	struct bench *bench = *state;
+
+	pages(bench, 10, 4, 1);
+	pages(bench, 12, 1, 2);
+	list(bench, FRAME_DROPPED, 13, 1);
+	list(bench, FRAME_DROPPED, 5000, 10);
+	list(bench, FRAME_ZERO, 90, 20);
+	list(bench, FRAME_ROUND, 0, 0);
+	list(bench, FRAME_STALE, 10, 1);
+	list(bench, FRAME_POPULATED, 9, 4);
+	list(bench, FRAME_FINAL, 0, 0);
+	list(bench, FRAME_PUSHED, 0, 0);
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(bench->gated, RECEIVE_FROZEN);
+	assert_int_equal(bench->acked, 1);
+	assert_true(bench->final);
+	assert_true(bench->mm->pushed);
+	assert_int_equal(stored(bench, 11), 1);
+	assert_int_equal(stored(bench, 12), 2);
+	assert_int_equal(bench->mm->mirror.have.nr, 2);
+	assert_int_equal(bench->mm->populated.nr, 4);
+}
+
+static void test_late(void **state)
+{
+	struct bench *bench = *state;
+	struct error err = { 0 };
+	struct page_set lazy;
+
+	pages(bench, 0, 1, 1);
+	list(bench, FRAME_POPULATED, 0, 8);
+	list(bench, FRAME_FINAL, 0, 0);
+	pages(bench, 2, 2, 9);
+	assert_int_equal(run(bench), 0);
+	/* nobody had asked for them yet */
+	assert_int_equal(bench->mm->mirror.have.nr, 1);
+
+	page_set_init(&lazy);
+	assert_int_equal(page_set_add(&lazy, AT(0), 100, &err), 0);
+	assert_int_equal(mm_seal(bench->mm, &lazy, &err), 0);
+	page_set_destroy(&lazy);
+	assert_int_equal(bench->mm->wanted.nr, 7);
+	uint8_t data[4 * P];
+
+	memset(data, 5, sizeof(data));
+	assert_int_equal(mm_take(bench->mm, AT(6), 4, data, false, &err), 0);
+	assert_int_equal(stored(bench, 7), 5);
+	assert_false(page_set_has(&bench->mm->mirror.have, AT(8)));
+	assert_int_equal(mm_take(bench->mm, AT(1), 1, NULL, true, &err), 0);
+	assert_int_equal(stored(bench, 1), 0);
+	assert_int_equal(bench->mm->counts.push, 2);
+	assert_int_equal(bench->mm->counts.zero, 1);
+	assert_int_equal(bench->mm->wanted.nr, 4);
+	mm_pushed(bench->mm, &err);
+	assert_int_equal(bench->mm->nr_requests, 1);
+	assert_int_equal(bench->mm->requests[0].addr, AT(2));
+	assert_int_equal(bench->mm->requests[0].nr_pages, 4);
+}
+
+static void test_outside(void **state)
+{
+	pages(*state, 98, 4, 1);
+	refused(*state);
+}
+
+static void test_between(void **state)
+{
+	pages(*state, 150, 1, 1);
+	refused(*state);
+}
+
+static void test_populated_outside(void **state)
+{
+	list(*state, FRAME_POPULATED, 99, 2);
+	refused(*state);
+}
+
+static void test_unknown_object(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->object = MM + 1;
+	list(bench, FRAME_ROUND, 0, 0);
+	refused(bench);
+	assert_non_null(strstr(bench->err.what, "was not announced"));
+}
+
+/* A frame goes to the object that it names, and the end of a round is that of all objects. */
+static void test_two_objects(void **state)
+{
+	const struct mirror_range range = { AT(0), AT(100) };
+	struct bench *bench = *state;
+	struct error err = { 0 };
+	struct mm *other = objects_add_mm(&bench->objects, MM + 1, PID + 1, &err);
+
+	assert_non_null(other);
+	assert_int_equal(mm_announce(other, &range, 1, &err), 0);
+	pages(bench, 0, 2, 1);
+	bench->object = MM + 1;
+	pages(bench, 1, 4, 2);
+	list(bench, FRAME_ROUND, 0, 0);
+	list(bench, FRAME_DROPPED, 1, 1);
+	list(bench, FRAME_POPULATED, 0, 8);
+	bench->object = MM;
+	list(bench, FRAME_POPULATED, 0, 8);
+	list(bench, FRAME_FINAL, 0, 0);
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(bench->acked, 1);
+	assert_true(mm_is_final(bench->mm));
+	assert_true(mm_is_final(other));
+	assert_true(bench->final);
+	assert_int_equal(stored(bench, 1), 1);
+	assert_int_equal(bench->mm->mirror.have.nr, 2);
+	assert_int_equal(other->mirror.have.nr, 3);
+	assert_false(page_set_has(&other->mirror.have, AT(1)));
+}
+
+static void test_request_from_source(void **state)
+{
+	list(*state, FRAME_REQUEST, 0, 1);
+	refused(*state);
+}
+
+static void test_pushed_too_early(void **state)
+{
+	list(*state, FRAME_PUSHED, 0, 0);
+	refused(*state);
+}
+
+static void test_list_after_final(void **state)
+{
+	list(*state, FRAME_FINAL, 0, 0);
+	list(*state, FRAME_POPULATED, 0, 1);
+	refused(*state);
+}
+
+static void test_urgent_final(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->receiver.urgent = true;
+	list(bench, FRAME_FINAL, 0, 0);
+	refused(bench);
+}
+
+static void test_rounds_go_on(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->round = 0;
+	list(bench, FRAME_DROPPED, 0, 1);
+	for (bench->round = 1; bench->round < 4; bench->round++) {
+		pages(bench, 0, 1, 1);
+		list(bench, FRAME_ROUND, 0, 0);
+		/* found by the scan behind it */
+		list(bench, FRAME_DROPPED, 0, 1);
+	}
+	list(bench, FRAME_POPULATED, 0, 1);
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(bench->acked, 3);
+}
+
+static void test_round_again(void **state)
+{
+	struct bench *bench = *state;
+
+	list(bench, FRAME_ROUND, 0, 0);
+	list(bench, FRAME_ROUND, 0, 0);
+	refused(bench);
+	assert_int_equal(bench->acked, 1);
+}
+
+static void test_round_back(void **state)
+{
+	struct bench *bench = *state;
+
+	list(bench, FRAME_ROUND, 0, 0);
+	bench->round = 2;
+	list(bench, FRAME_ROUND, 0, 0);
+	bench->round = 1;
+	pages(bench, 0, 1, 1);
+	refused(bench);
+}
+
+static void test_round_left_out(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->round = 2;
+	list(bench, FRAME_ROUND, 0, 0);
+	refused(bench);
+}
+
+static void test_urgent_too_early(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->receiver.urgent = true;
+	pages(bench, 0, 1, 1);
+	refused(bench);
+}
+
+static void test_pushed_twice(void **state)
+{
+	list(*state, FRAME_FINAL, 0, 0);
+	list(*state, FRAME_PUSHED, 0, 0);
+	list(*state, FRAME_PUSHED, 0, 0);
+	refused(*state);
+}
+
+static void test_cut_off(void **state)
+{
+	struct bench *bench = *state;
+	struct splice_vm_batch head = { .magic = FRAME_PAGES, .nr_runs = 1, .nr_pages = 1 };
+
+	assert_int_equal(write(bench->source, &head, sizeof(head)), sizeof(head));
+	assert_int_equal(run(bench), -1);
+	assert_int_equal(bench->err.code, CODE_NETWORK);
+}
+
+static void *receive_body(void *arg)
+{
+	struct bench *bench = arg;
+
+	receiver_run(&bench->receiver, &bench->err);
+	return NULL;
+}
+
+static void *announce_body(void *arg)
+{
+	const struct mirror_range range = { AT(0), AT(50) };
+	struct bench *bench = arg;
+	struct error err = { 0 };
+
+	mm_announce(bench->mm, &range, 1, &err);
+	return NULL;
+}
+
+/* A source that trickles bytes of a page holds up nobody, and ends when it is told to. */
+static void test_trickle(void **state)
+{
+	const struct splice_vm_run run = { .addr = AT(60), .nr_pages = 2 };
+	struct splice_vm_batch head = {
+		.magic = FRAME_PAGES, .nr_runs = 1, .nr_pages = 2, .cookie = FRAME_COOKIE(1, MM),
+	};
+	struct bench *bench = *state;
+	pthread_t receiver, announcer;
+	bool announced = false;
+
+	assert_int_equal(write(bench->source, &head, sizeof(head)), sizeof(head));
+	assert_int_equal(write(bench->source, &run, sizeof(run)), sizeof(run));
+	assert_int_equal(write(bench->source, "x", 1), 1);
+	assert_int_equal(pthread_create(&receiver, NULL, receive_body, bench), 0);
+	usleep(300000);
+	assert_int_equal(pthread_create(&announcer, NULL, announce_body, bench), 0);
+	for (int i = 0; i < 100 && !announced; i++) {
+		assert_int_equal(write(bench->source, "x", 1), 1);
+		usleep(100000);
+		announced = !pthread_tryjoin_np(announcer, NULL);
+	}
+	assert_true(announced);
+	conn_shutdown(&bench->conn);
+	pthread_join(receiver, NULL);
+	/* nor are its pages taken, which the new list does not have */
+	assert_int_equal(bench->mm->mirror.have.nr, 0);
+}
+
+static int vmas(const uint64_t (*bounds)[2], size_t nr)
+{
+	Migrate__Vma vma[8], *list[8];
+	struct mirror_range *ranges = NULL;
+	struct error err = { 0 };
+	size_t nr_ranges;
+	int ret;
+
+	for (size_t i = 0; i < nr; i++) {
+		migrate__vma__init(&vma[i]);
+		vma[i].start = bounds[i][0];
+		vma[i].end = bounds[i][1];
+		vma[i].ours = true;
+		list[i] = &vma[i];
+	}
+	ret = precheck_vmas(list, nr, &ranges, &nr_ranges, &err);
+	if (ret)
+		assert_int_equal(err.code, CODE_PEER);
+	else
+		assert_int_equal(nr_ranges, nr);
+	free(ranges);
+	return ret;
+}
+
+static void test_vmas(void **state)
+{
+	static const uint64_t good[][2] = { { AT(0), AT(1) }, { AT(1), AT(3) }, { AT(9), AT(10) } };
+	static const uint64_t overlap[][2] = { { AT(0), AT(2) }, { AT(1), AT(3) } };
+	static const uint64_t order[][2] = { { AT(5), AT(6) }, { AT(1), AT(3) } };
+	static const uint64_t empty[][2] = { { AT(5), AT(5) } };
+	static const uint64_t crooked[][2] = { { AT(5) + 1, AT(6) } };
+	static const uint64_t high[][2] = { { AT(5), USER_END + P } };
+
+	assert_int_equal(vmas(good, 3), 0);
+	assert_int_equal(vmas(overlap, 2), -1);
+	assert_int_equal(vmas(order, 2), -1);
+	assert_int_equal(vmas(empty, 1), -1);
+	assert_int_equal(vmas(crooked, 1), -1);
+	assert_int_equal(vmas(high, 1), -1);
+}
+
+/* Whether what came since the last look counts as progress: then the time of it is a new one. */
+static bool has_progress(struct place *place)
+{
+	return atomic_exchange(&place->progress_ms, 0) != 0;
+}
+
+static void take(struct bench *bench)
+{
+	struct frame frame = { 0 };
+	struct error err = { 0 };
+
+	assert_int_equal(frame_recv(&bench->conn, 0, &frame, &err), 1);
+	assert_int_equal(receiver_frame(&bench->receiver, &frame, &err), 0);
+	frame_free(&frame);
+}
+
+static void send_pages(struct bench *bench, uint64_t first, uint64_t nr)
+{
+	for (uint64_t page = first; page < first + nr; page += 4) {
+		pages(bench, page, 4, 1);
+		take(bench);
+	}
+}
+
+static void next_round(struct bench *bench)
+{
+	list(bench, FRAME_ROUND, 0, 0);
+	take(bench);
+	bench->round++;
+}
+
+/* Who holds a place must move on: a page that comes again, or is dropped and comes again, is no step. */
+static void test_progress(void **state)
+{
+	const struct mirror_range range = { AT(0), AT(1000) };
+	struct bench *bench = *state;
+	struct place *place = &bench->place;
+	struct error err = { 0 };
+
+	assert_int_equal(mm_announce(bench->mm, &range, 1, &err), 0);
+	for (int i = 0; i < 512; i++) {
+		send_pages(bench, 0, 4);
+		if (i % 2)
+			list(bench, FRAME_DROPPED, 0, 4);
+		else
+			list(bench, FRAME_ZERO, 500, 4);
+		take(bench);
+	}
+	assert_false(has_progress(place));
+	next_round(bench);
+	send_pages(bench, 0, 512);
+	assert_true(has_progress(place));
+	send_pages(bench, 0, 512);
+	assert_false(has_progress(place));
+	/* in the next round all of them may have been written again */
+	next_round(bench);
+	assert_false(has_progress(place));
+	send_pages(bench, 0, 512);
+	assert_true(has_progress(place));
+	/* while this machine restores the program, what comes takes nothing away from that time */
+	place_busy(place, 1000000);
+	place_came(place, PLACE_STEP);
+	assert_true(atomic_load(&place->progress_ms) > clock_now_ms() + 500000);
+}
+
+#define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		BENCH_TEST(test_rounds),
+		BENCH_TEST(test_late),
+		BENCH_TEST(test_outside),
+		BENCH_TEST(test_between),
+		BENCH_TEST(test_populated_outside),
+		BENCH_TEST(test_unknown_object),
+		BENCH_TEST(test_two_objects),
+		BENCH_TEST(test_request_from_source),
+		BENCH_TEST(test_pushed_too_early),
+		BENCH_TEST(test_list_after_final),
+		BENCH_TEST(test_urgent_final),
+		BENCH_TEST(test_urgent_too_early),
+		BENCH_TEST(test_pushed_twice),
+		BENCH_TEST(test_rounds_go_on),
+		BENCH_TEST(test_round_again),
+		BENCH_TEST(test_round_back),
+		BENCH_TEST(test_round_left_out),
+		BENCH_TEST(test_cut_off),
+		BENCH_TEST(test_trickle),
+		BENCH_TEST(test_progress),
+		cmocka_unit_test(test_vmas),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
