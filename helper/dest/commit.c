@@ -57,40 +57,28 @@ static enum outcome wait_complete(struct commit *commit, bool patient)
 	}
 }
 
-static uint64_t precopy_pages(const struct mm_counts *counts)
+static json_t *result_json(struct commit *commit)
 {
-	return counts->from_mirror > counts->late ? counts->from_mirror - counts->late : 0;
-}
-
-static json_t *counts_json(struct commit *commit)
-{
-	struct mm_counts counts;
+	struct counts counts;
+	json_t *result;
 
 	objects_counts(commit->objects, &counts);
-	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
-			 "precopy_pages", (json_int_t)precopy_pages(&counts),
-			 "push_pages", (json_int_t)counts.push,
-			 "fault_pages", (json_int_t)counts.fault,
-			 "zero_pages", (json_int_t)counts.zero,
-			 "faults", (json_int_t)counts.faults,
-			 "image_pages", (json_int_t)counts.image,
-			 "restore_ns", (json_int_t)commit->restore_ns,
-			 "verified_pages", (json_int_t)commit->verified_pages);
+	result = counts_json(&counts);
+	json_object_update_new(result, json_pack("{s:I,s:I}",
+						 "restore_ns", (json_int_t)commit->restore_ns,
+						 "verified_pages",
+						 (json_int_t)commit->verified_pages));
+	return result;
 }
 
 static int say_done(struct commit *commit, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__Done done = MIGRATE__DONE__INIT;
-	struct mm_counts counts;
+	struct counts counts;
 
 	objects_counts(commit->objects, &counts);
-	done.precopy_pages = precopy_pages(&counts);
-	done.push_pages = counts.push;
-	done.fault_pages = counts.fault;
-	done.zero_pages = counts.zero;
-	done.faults = counts.faults;
-	done.image_pages = counts.image;
+	counts_to_done(&counts, &done);
 	msg.body_case = MIGRATE__CONTROL__BODY_DONE;
 	msg.done = &done;
 	return control_send(commit->peer->ctl, &msg, err);
@@ -127,14 +115,14 @@ static int finish(struct commit *commit, struct error *err)
 	if (!killed)
 		goto doubt;
 	migrate__control__free_unpacked(killed, NULL);
-	tell_result(err, counts_json(commit));
+	tell_result(err, result_json(commit));
 	return CODE_OK;
 
 doubt:
 	err->code = CODE_OK;
 	error_set(err, CODE_DOUBT, "end the stopped program at the source if it is still there",
 		  "the program runs here and is complete, but the source did not say that it ended its own");
-	tell_result(err, counts_json(commit));
+	tell_result(err, result_json(commit));
 	return CODE_DOUBT;
 }
 
@@ -161,7 +149,7 @@ static int died(struct commit *commit, int signal, struct error *err)
 		error_set(err, CODE_TARGET, hint,
 			  "the program has ended here after it was started, and its keeper, which would know how, was killed");
 	control_send(commit->peer->ctl, &msg, &ignored);
-	tell_result(err, counts_json(commit));
+	tell_result(err, result_json(commit));
 	return err->code;
 }
 
@@ -189,7 +177,7 @@ static int lost(struct commit *commit, struct error *err)
 		snprintf(err->hint, sizeof(err->hint),
 			 "the program waits only where it touches one of %lu pages that are still at the source; it stays as it is",
 			 missing);
-	tell_result(err, counts_json(commit));
+	tell_result(err, result_json(commit));
 	control_shutdown(commit->peer->ctl);
 	if (missing)
 		go_behind(commit, CODE_DOUBT);

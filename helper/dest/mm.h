@@ -22,7 +22,7 @@
 #include "dest/places.h"
 #include "dest/space.h"
 
-/** struct mm_counts - what Done reports; pages unless said otherwise */
+/** struct mm_counts - what struct counts is made of; pages unless said otherwise */
 struct mm_counts {
 	uint64_t image;		/* populated, but carried by CRIU's images */
 	uint64_t from_mirror;	/* installed from the mirror */

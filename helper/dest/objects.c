@@ -167,19 +167,19 @@ uint64_t objects_wanted(struct objects *objects)
 	return wanted;
 }
 
-void objects_counts(struct objects *objects, struct mm_counts *counts)
+void objects_counts(struct objects *objects, struct counts *counts)
 {
 	struct mm *mm;
 
-	*counts = (struct mm_counts){ 0 };
+	*counts = (struct counts){ 0 };
 	for (size_t i = 0; (mm = objects_at(objects, i)); i++) {
 		mm_lock(mm);
-		counts->image += mm->counts.image;
-		counts->from_mirror += mm->counts.from_mirror;
-		counts->late += mm->counts.late;
-		counts->push += mm->counts.push;
-		counts->fault += mm->counts.fault;
-		counts->zero += mm->counts.zero;
+		if (mm->counts.from_mirror > mm->counts.late)
+			counts->precopy_pages += mm->counts.from_mirror - mm->counts.late;
+		counts->push_pages += mm->counts.push;
+		counts->fault_pages += mm->counts.fault;
+		counts->zero_pages += mm->counts.zero;
+		counts->image_pages += mm->counts.image;
 		counts->faults += mm->counts.faults;
 		mm_unlock(mm);
 	}

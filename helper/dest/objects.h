@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include "dest/mm.h"
+#include "session/counts.h"
 
 /**
  * struct objects - table from object id to mm
@@ -63,7 +64,7 @@ bool objects_wait(struct objects *objects, int timeout_ms);
 /** objects_wanted() - pages that are still at the source */
 uint64_t objects_wanted(struct objects *objects);
 /** objects_counts() - sums of all mms */
-void objects_counts(struct objects *objects, struct mm_counts *counts);
+void objects_counts(struct objects *objects, struct counts *counts);
 /** objects_orphans() - pages that had no place in a restored program that lives */
 uint64_t objects_orphans(struct objects *objects);
 /** objects_close_uffds() - all done: the kernel unregisters everything */

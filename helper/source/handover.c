@@ -47,16 +47,6 @@ static int wait_started(const struct handover *handover, struct error *err)
 	return 0;
 }
 
-static void take_done(struct figures *figures, const Migrate__Done *done)
-{
-	figures->precopy_pages = done->precopy_pages;
-	figures->push_pages = done->push_pages;
-	figures->fault_pages = done->fault_pages;
-	figures->zero_pages = done->zero_pages;
-	figures->image_pages = done->image_pages;
-	figures->faults = done->faults;
-}
-
 static int wait_done(const struct handover *handover, bool *died, struct error *err)
 {
 	Migrate__Control *msg = mailbox_next(handover->box, -1, err);
@@ -69,7 +59,7 @@ static int wait_done(const struct handover *handover, bool *died, struct error *
 	msg = control_expected(msg, MIGRATE__CONTROL__BODY_DONE, err);
 	if (!msg)
 		return -1;
-	take_done(handover->figures, msg->done);
+	counts_from_done(&handover->figures->counts, msg->done);
 	migrate__control__free_unpacked(msg, NULL);
 	return 0;
 }
