@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdlib.h>
+#include "dest/late_pages.h"
 #include "dest/receiver.h"
 #include "wire/conn.h"
 
@@ -82,7 +83,7 @@ static int receive_late(struct receiver *receiver, struct mm *mm, const struct f
 	for (uint32_t i = 0; i < frame->nr_runs; i++) {
 		const struct splice_vm_run *run = &frame->runs[i];
 
-		if (mm_take(mm, run->addr, run->nr_pages, data, receiver->urgent,
+		if (late_pages_take(mm, run->addr, run->nr_pages, data, receiver->urgent,
 				err))
 			return -1;
 		data += run->nr_pages * PAGE_BYTES;
@@ -107,7 +108,7 @@ static int take_zeros(struct receiver *receiver, struct mm *mm, const struct fra
 		      struct error *err)
 {
 	for (uint32_t i = 0; i < frame->nr_runs; i++)
-		if (mm_take(mm, frame->runs[i].addr, frame->runs[i].nr_pages, NULL,
+		if (late_pages_take(mm, frame->runs[i].addr, frame->runs[i].nr_pages, NULL,
 				receiver->urgent, err))
 			return -1;
 	return 0;

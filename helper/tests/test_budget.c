@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "dest/budget.h"
+#include "dest/late_pages.h"
 #include "dest/mm.h"
 #include "dest/verify.h"
 #include "os/proc.h"
@@ -230,7 +231,7 @@ static void fetched_zeros_are_counted(void **state)
 		assert_true(at < BASE + 256 * MIB);
 		/* as if the source had answered already */
 		assert_int_equal(page_set_add(&bench->mm.mirror.have, at, run.nr_pages, &err), 0);
-		ret = mm_fetch(&bench->mm, at, run.nr_pages, buf, &err);
+		ret = late_pages_fetch(&bench->mm, at, run.nr_pages, buf, &err);
 		at += 256 * P;
 	}
 	assert_int_equal(err.code, CODE_PEER);
@@ -242,7 +243,7 @@ static void *fetch_body(void *arg)
 	struct error err = { 0 };
 	char page[P];
 
-	return mm_fetch(&bench->mm, BASE, 1, page, &err) ? "failed" : NULL;
+	return late_pages_fetch(&bench->mm, BASE, 1, page, &err) ? "failed" : NULL;
 }
 
 /* Its cost depends on sets that other threads change: nothing is paid before the lock is there. */

@@ -11,11 +11,12 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "base/clock.h"
+#include "dest/late_pages.h"
 #include "dest/precheck.h"
 #include "dest/receiver.h"
 #include "pages/sets.h"
-#include "tests/mm_hooks.h"
 #include "tests/conn_fd.h"
+#include "tests/mm_hooks.h"
 
 #define BASE	0x7f0000000000UL
 #define P	PAGE_BYTES
@@ -184,22 +185,22 @@ static void test_late(void **state)
 	assert_int_equal(page_set_add(&lazy, AT(0), 100, &err), 0);
 	assert_int_equal(mm_seal(bench->mm, &lazy, &err), 0);
 	page_set_destroy(&lazy);
-	assert_int_equal(bench->mm->wanted.nr, 7);
+	assert_int_equal(bench->mm->wanted.pages.nr, 7);
 	uint8_t data[4 * P];
 
 	memset(data, 5, sizeof(data));
-	assert_int_equal(mm_take(bench->mm, AT(6), 4, data, false, &err), 0);
+	assert_int_equal(late_pages_take(bench->mm, AT(6), 4, data, false, &err), 0);
 	assert_int_equal(stored(bench, 7), 5);
 	assert_false(page_set_has(&bench->mm->mirror.have, AT(8)));
-	assert_int_equal(mm_take(bench->mm, AT(1), 1, NULL, true, &err), 0);
+	assert_int_equal(late_pages_take(bench->mm, AT(1), 1, NULL, true, &err), 0);
 	assert_int_equal(stored(bench, 1), 0);
 	assert_int_equal(bench->mm->counts.push, 2);
 	assert_int_equal(bench->mm->counts.zero, 1);
-	assert_int_equal(bench->mm->wanted.nr, 4);
-	mm_pushed(bench->mm, &err);
-	assert_int_equal(bench->mm->nr_requests, 1);
-	assert_int_equal(bench->mm->requests[0].addr, AT(2));
-	assert_int_equal(bench->mm->requests[0].nr_pages, 4);
+	assert_int_equal(bench->mm->wanted.pages.nr, 4);
+	late_pages_pushed(bench->mm, &err);
+	assert_int_equal(bench->mm->wanted.nr_requests, 1);
+	assert_int_equal(bench->mm->wanted.requests[0].addr, AT(2));
+	assert_int_equal(bench->mm->wanted.requests[0].nr_pages, 4);
 }
 
 static void test_outside(void **state)

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "dest/mm.h"
+#include "dest/spaces.h"
 #include "pages/sets.h"
 #include "tests/mm_hooks.h"
 
@@ -181,7 +182,7 @@ static void test_shared_mirror(void **state)
 	assert_int_equal(mm_seal(&mm, &lazy, &err), 0);
 	assert_int_equal(mm.spaces[0]->todo.nr, 10);
 	assert_int_equal(mm.mirror.have.nr, 6);
-	assert_int_equal(mm.wanted.nr, 4);
+	assert_int_equal(mm.wanted.pages.nr, 4);
 	assert_int_equal(mm.counts.image, 2);
 
 	child = space_fork(mm.spaces[0], &err);
@@ -193,12 +194,12 @@ static void test_shared_mirror(void **state)
 	mm_release(&mm, AT(2), 10);
 	assert_int_equal(mm.mirror.have.nr, 4);
 	assert_false(page_set_has(&mm.mirror.have, AT(4)));
-	assert_int_equal(mm.wanted.nr, 4);
-	assert_false(mm_done(&mm));
-	mm_bury(&mm, child);
+	assert_int_equal(mm.wanted.pages.nr, 4);
+	assert_false(spaces_done(&mm));
+	spaces_bury(&mm, child);
 	assert_int_equal(mm.mirror.have.nr, 0);
-	assert_int_equal(mm.wanted.nr, 0);
-	assert_true(mm_done(&mm));
+	assert_int_equal(mm.wanted.pages.nr, 0);
+	assert_true(spaces_done(&mm));
 	page_set_destroy(&lazy);
 	mm_destroy(&mm);
 }
