@@ -73,13 +73,13 @@ int mm_announce(struct mm *mm, const struct mirror_range *ranges, size_t nr,
 	uint64_t addr = 0;
 	struct run run;
 
-	/* from FINAL on the windows of the mirror stay as they are */
-	if (mm_is_final(mm))
-		return error_set(err, CODE_PEER, NULL, "the source sent mappings after FINAL");
-	if (mirror_announce(&mm->mirror, ranges, nr, err))
-		return -1;
+	int ret;
+
 	mm_lock(mm);
-	for (size_t i = 0; i <= nr; i++) {
+	/* from FINAL on the windows of the mirror stay as they are */
+	ret = mm->final ? error_set(err, CODE_PEER, NULL, "the source sent mappings after FINAL") :
+	      mirror_announce(&mm->mirror, ranges, nr, err);
+	for (size_t i = 0; !ret && i <= nr; i++) {
 		uint64_t end = i < nr ? ranges[i].start : USER_END;
 
 		while (page_set_next(&mm->mirror.have, addr, end, 0, &run)) {
@@ -89,25 +89,61 @@ int mm_announce(struct mm *mm, const struct mirror_range *ranges, size_t nr,
 		addr = i < nr ? ranges[i].end : USER_END;
 	}
 	mm_unlock(mm);
+	return ret;
+}
+
+/* Lock held. */
+static int check_announced(const struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
+			   struct error *err)
+{
+	for (uint32_t i = 0; i < nr_runs; i++)
+		if (!mirror_announced(&mm->mirror, runs[i].addr, runs[i].nr_pages))
+			return error_set(err, CODE_PEER, NULL,
+					 "page 0x%llx of object %u lies outside of the mappings that the source announced",
+					 runs[i].addr, mm->id);
 	return 0;
 }
 
-int mm_add(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
-	       struct error *err)
+int mm_begin_receive(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
+		     struct mirror_windows **windows, struct error *err)
 {
-	uint64_t nr_pages = 0, left;
-	int ret = 0;
+	int ret;
 
 	mm_lock(mm);
+	ret = check_announced(mm, runs, nr_runs, err);
+	if (!ret)
+		*windows = mirror_windows_get(&mm->mirror);
+	mm_unlock(mm);
+	return ret;
+}
+
+/* Lock held. Return: how many of these pages are no repetition: each page comes once a round */
+static uint64_t count_new(struct mm *mm, uint64_t nr_pages)
+{
+	uint64_t have = mm->mirror.have.nr;
+	uint64_t left = have > mm->round_pages ? have - mm->round_pages : 0;
+
+	mm->round_pages += nr_pages;
+	return nr_pages < left ? nr_pages : left;
+}
+
+int mm_end_receive(struct mm *mm, struct mirror_windows *windows, const struct splice_vm_run *runs,
+		   uint32_t nr_runs, struct error *err)
+{
+	uint64_t nr_pages = 0;
+	int ret;
+
+	mm_lock(mm);
+	mirror_windows_put(windows);
+	/* a list of mappings that came meanwhile has dropped what the list does not have */
+	ret = check_announced(mm, runs, nr_runs, err);
 	for (uint32_t i = 0; i < nr_runs && !ret; i++) {
 		ret = mirror_add(&mm->mirror, runs[i].addr, runs[i].nr_pages, err);
 		nr_pages += runs[i].nr_pages;
 	}
-	/* each page comes once a round: what comes beyond the pages that there are was sent again */
-	left = mm->mirror.have.nr > mm->round_pages ? mm->mirror.have.nr - mm->round_pages : 0;
-	mm->round_pages += nr_pages;
+	nr_pages = count_new(mm, nr_pages);
 	mm_unlock(mm);
-	place_came(mm->place, (nr_pages < left ? nr_pages : left) * PAGE_BYTES);
+	place_came(mm->place, nr_pages * PAGE_BYTES);
 	return ret;
 }
 
@@ -162,9 +198,10 @@ static int populate_run(struct mm *mm, const struct splice_vm_run *run, struct e
 int mm_populate(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
 		    struct error *err)
 {
-	int ret = 0;
+	int ret;
 
 	mm_lock(mm);
+	ret = check_announced(mm, runs, nr_runs, err);
 	for (uint32_t i = 0; i < nr_runs && !ret; i++)
 		ret = populate_run(mm, &runs[i], err);
 	mm_unlock(mm);

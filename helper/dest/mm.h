@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The memory of one migration at the destination: the mirror, the restored
- * address spaces, and what must still come from the source.
+ * One address space (mm) of the source at the destination: the mirror, the restored address spaces, and
+ * the pages that must still come from the source.
  *
- * Locking. mm.lock covers everything here unless it says otherwise. The rule
- * that keeps memory right: *events of a userfaultfd are read and acted upon under the
- * same hold of the lock as "is it in todo" and UFFDIO_COPY*. A task that drops or moves
- * memory waits until its event is read, and no longer: were the lock let go between
- * read() and the bookkeeping, another thread could install a page that was dropped.
+ * One lock, mm.lock, covers all of it. The rule that keeps memory right: *events of a userfaultfd are read
+ * and acted upon under the same hold of the lock as "is the page in todo" and UFFDIO_COPY*. A task that
+ * drops or moves memory waits until the event is read, and no longer: were the lock let go between read()
+ * and the bookkeeping, another thread could install a page that was dropped.
  *
- * Order: mirror.map_lock, mm.lock, then the leaf locks of keeper and migration.
- * Nothing is sent or received over the network under mm.lock.
+ * The hooks are called under mm.lock and take leaf locks: the order stands in dest/migration.h. Nothing
+ * is sent or received over the network under mm.lock.
  */
 #ifndef MIGRATE_DEST_MM_H
 #define MIGRATE_DEST_MM_H
@@ -110,9 +109,17 @@ static inline void mm_unlock(struct mm *mm)
 /** mm_announce() - new list of the source's mappings; what lies outside is dropped. Not after FINAL */
 int mm_announce(struct mm *mm, const struct mirror_range *ranges, size_t nr,
 		    struct error *err);
-/** mm_add() - the content of these runs is in its place in the mirror */
-int mm_add(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
-	       struct error *err);
+/**
+ * mm_begin_receive() - @windows into which the pages of these runs may be received
+ *
+ * However long the bytes take, nobody waits: no lock is held, and the windows stay until
+ * mm_end_receive(). Return: -1 with CODE_PEER when a run lies outside of the announced mappings
+ */
+int mm_begin_receive(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
+		     struct mirror_windows **windows, struct error *err);
+/** mm_end_receive() - the content of these runs is in its place; @nr_runs 0 after a failure */
+int mm_end_receive(struct mm *mm, struct mirror_windows *windows, const struct splice_vm_run *runs,
+		   uint32_t nr_runs, struct error *err);
 /** mm_end_round() - each page may come once more */
 void mm_end_round(struct mm *mm);
 /** mm_is_final() - mm_final() was called */

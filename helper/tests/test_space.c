@@ -165,6 +165,7 @@ static void test_shared_mirror(void **state)
 	const struct splice_vm_run run = { .addr = AT(0), .nr_pages = 8 };
 	const struct splice_vm_run all = { .addr = AT(0), .nr_pages = 12 };
 	struct error err = { 0 };
+	struct mirror_windows *windows;
 	struct space *child;
 	struct page_set lazy;
 	struct mm mm;
@@ -172,7 +173,8 @@ static void test_shared_mirror(void **state)
 
 	assert_int_equal(mm_init(&mm, &no_mm_hooks, &err), 0);
 	assert_int_equal(mm_announce(&mm, &range, 1, &err), 0);
-	assert_int_equal(mm_add(&mm, &run, 1, &err), 0);
+	assert_int_equal(mm_begin_receive(&mm, &run, 1, &windows, &err), 0);
+	assert_int_equal(mm_end_receive(&mm, windows, &run, 1, &err), 0);
 	assert_int_equal(mm_populate(&mm, &all, 1, &err), 0);
 	mm_final(&mm, &have, &lack);
 	assert_int_equal(have, 8);
