@@ -212,12 +212,14 @@ static int begin(struct migration *m, const uint8_t *id, struct error *err)
 
 static int start_control(struct migration *m, int control_fd, struct error *err)
 {
+	struct conn control = { .fd = control_fd, .kind = CONN_CONTROL };
+
 	m->watchdog.peer = &m->peer;
 	m->watchdog.keeper = m->keeper;
 	m->watchdog.process = &m->process;
 	m->watchdog.place = m->opts->place;
 	if (faults_init(&m->faults, err) || watchdog_start(&m->watchdog, err) ||
-	    peer_open(&m->peer, &(struct conn){ .fd = control_fd, .kind = CONN_CONTROL }, err) ||
+	    peer_open(&m->peer, &control, err) ||
 	    keeper_speak(m->keeper, control_fd, err))
 		return -1;
 	return peer_start(&m->peer, err);
