@@ -11,8 +11,8 @@
 #define BASE	0x7f0000000000UL
 #define MM	7
 
-int __wrap_sender_pages(struct sender *sender, struct source_mm *mm, const struct splice_vm_run *runs,
-			uint32_t nr_runs, struct error *err)
+int __wrap_sender_pages(struct sender *sender, struct source_mm *mm,
+			const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err)
 {
 	uint64_t end = 0;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What will come, said before it comes: the destination reserves memory for it, or says that it
- * has not enough.
+ * Announce: how many bytes will come. The destination reserves memory for these bytes, or gives up
+ * with the figures.
  */
 #ifndef MIGRATE_SOURCE_ANNOUNCE_H
 #define MIGRATE_SOURCE_ANNOUNCE_H

@@ -5,7 +5,7 @@
 
 #define HOLD_MS		20000	/* a thread in direct I/O does not stand before that has ended */
 
-/* The keeper freezes the program and records that first: it thaws it if this process dies. */
+/* The keeper records the freeze first, and thaws the program if this process dies. */
 static int hold_freeze(void *ctx, struct error *err)
 {
 	struct hold *hold = ctx;
@@ -20,7 +20,7 @@ static int hold_thaw(void *ctx, struct error *err)
 
 	if (!source_keeper_unguard(hold->keeper, &why))
 		return 0;
-	/* a keeper that does not answer is dead by now */
+	/* source_keeper_unguard() has killed a keeper that does not answer */
 	return guard_off(hold->guard, err);
 }
 

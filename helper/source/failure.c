@@ -45,7 +45,7 @@ bool failure_raise_unless_committed(struct failure *failure, const struct error 
 	if (fault != MAILBOX_FIRST)
 		return fault == MAILBOX_LATER;
 	tell = !committed && err->code != CODE_NETWORK && err->code != CODE_PEER;
-	/* the answer to COMMIT is worth waiting for */
+	/* after COMMIT the destination's answer is worth waiting for */
 	if (links)
 		link_set_fail(links, tell ? err : NULL, !committed);
 	return true;
@@ -73,8 +73,8 @@ void failure_reason(struct failure *failure, struct error *err)
 	struct error why = { 0 };
 
 	/* the other side closes its connections a moment before it has said why */
-	mailbox_wait_failure(failure->box,
-			     failure_is_connected(failure) && err->code == CODE_NETWORK ? REASON_MS : 0);
+	if (failure_is_connected(failure) && err->code == CODE_NETWORK)
+		mailbox_wait_failure(failure->box, REASON_MS);
 	if (mailbox_failed(failure->box, &why))
 		*err = why;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The end of a migration at the source by a failure, which any thread may find. The first one
- * counts; the mailbox keeps it. The main thread alone acts on it; all that blocks is made to return.
+ * The end of a migration at the source by a failure, which any thread may find. The first failure
+ * counts, and the mailbox keeps it. Calls that block return; the main thread alone acts.
  */
 #ifndef MIGRATE_SOURCE_FAILURE_H
 #define MIGRATE_SOURCE_FAILURE_H
@@ -34,8 +34,8 @@ bool failure_is_connected(struct failure *failure);
 void failure_raise(struct failure *failure, const struct error *err);
 /**
  * failure_raise_unless_committed() - failure_raise()
- * @undoes: the failure ends the migration only before COMMIT; after it, it would take from the
- *	program that runs elsewhere the pages that are here
+ * @undoes: the failure ends the migration only before COMMIT. After COMMIT the program at the
+ *	destination needs the pages that are here
  * Return: false when COMMIT is, or is being, recorded, and nothing was done for that reason
  */
 bool failure_raise_unless_committed(struct failure *failure, const struct error *err, bool undoes);
@@ -48,7 +48,7 @@ bool failure_raise_unless_committed(struct failure *failure, const struct error 
  */
 void failure_watch_rpc(void *ctx, int rpc_fd);
 
-/** failure_reason() - why it failed really: what the others saw may say more than @err */
+/** failure_reason() - the first failure in place of @err: a later error is a consequence */
 void failure_reason(struct failure *failure, struct error *err);
 
 #endif

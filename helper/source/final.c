@@ -26,15 +26,13 @@ static int say_frozen(const struct final *final, struct error *err)
 }
 
 /* Everything that was written since the last round, by the program or in its name. */
-static int send_last_dirty(const struct final *final, struct source_process *process, struct error *err)
+static int send_last_dirty(const struct final *final, struct source_process *process,
+			   struct error *err)
 {
 	struct source_mm *mm = &process->mm;
 
 	if (!mode_follows(final->mode, mm->backend))
 		return 0;
-	/* with a backend that stands first: freeze.c found these */
-	if (!mm->backend->stands_first)
-		source_mm_clear_dirty(mm);
 	if (scan_mm(mm, final->sender, true, err))
 		return -1;
 	if (final->mode == MODE_POSTCOPY)
@@ -99,7 +97,7 @@ int final_send(const struct final *final, struct error *err)
 	struct source_mm *mm;
 
 	final->sender->frozen = true;
-	/* of a round that was not announced: they wait there for the list of mappings */
+	/* of a round that was not announced: the destination takes these frames after Maps */
 	final->sender->round = final->round + 1;
 	if (find_pages(final, err) || say_frozen(final, err))
 		return -1;

@@ -51,12 +51,10 @@ static int stand(void *ctx, struct error *err)
 	if (source_keeper_guard(freeze->keeper, watch_left_ms(freeze->watch), err) ||
 	    tree_check(freeze->tree, err))
 		return -1;
-	tree_for_each_mm(freeze->tree, mm) {
-		source_mm_clear_dirty(mm);
+	tree_for_each_mm(freeze->tree, mm)
 		if (scan_mm(mm, freeze->sender, true, err) ||
 		    mm->backend->ops->give_up(mm->backend, err))
 			return -1;
-	}
 	return 0;
 }
 

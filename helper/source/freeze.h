@@ -31,7 +31,7 @@
  * @max_frozen_s: the limit of --max-frozen
  * @criu_log_level: of CRIU
  * @dump: the CRIU that holds the program; NULL: none does
- * @guarded: the guard is on, or may be
+ * @guarded: the keeper was asked to put the guard on
  * @at_ns: when the program was to stand; 0: it was not
  */
 struct freeze {

@@ -79,13 +79,13 @@ int handover_run(const struct handover *handover, bool *died, struct error *err)
 	struct error push_err = { 0 }, lost = { 0 };
 
 	enter(handover, "RECORDED");
-	/* a destination that died before it may have said so */
+	/* a destination that died before COMMIT came may have said so */
 	if (send_commit(handover->ctl, &lost))
 		failure_raise(handover->failure, &lost);
 	enter(handover, "SENT");
 	if (wait_started(handover, err))
 		return -1;
-	/* a message that came before a failure counts, so failures are looked at with the queue only */
+	/* a message that came before a failure counts: wait_done() looks at the queue first */
 	enter(handover, "POSTCOPY");
 	/* whether a broken connection matters is for the destination to say: it may have all */
 	if (push_run(handover->push, &push_err) && push_err.code != CODE_NETWORK)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* From the record of COMMIT on: the destination starts the program and gets the rest of its memory. */
+/*
+ * From the record of COMMIT on: the destination starts the program and gets all of its memory.
+ */
 #ifndef MIGRATE_SOURCE_HANDOVER_H
 #define MIGRATE_SOURCE_HANDOVER_H
 

@@ -355,9 +355,11 @@ static int run(struct source_migration *migration, struct error *err)
 		.failure = &migration->failure, .push = &migration->push, .figures = figures,
 		.frozen_at_ns = migration->freeze.at_ns,
 	};
-	if (handover_run(&handover, &died, err))
-		return control_is_unstarted(migration->links.ctl) ?
-		       source_migration_take_back(migration, err) : source_migration_doubt(migration, died, err);
+	if (handover_run(&handover, &died, err)) {
+		if (control_is_unstarted(migration->links.ctl))
+			return source_migration_take_back(migration, err);
+		return source_migration_doubt(migration, died, err);
+	}
 	code = source_migration_finish(migration, err);
 	if (!code)
 		enter(migration, "DONE", &(struct error){ 0 });
@@ -367,7 +369,8 @@ static int run(struct source_migration *migration, struct error *err)
 	return code;
 }
 
-static void source_migration_init(struct source_migration *migration, const struct migrate_options *opts)
+static void source_migration_init(struct source_migration *migration,
+				  const struct migrate_options *opts)
 {
 	migration->opts = opts;
 	migration->choice.mode = opts->mode;

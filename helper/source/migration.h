@@ -21,7 +21,7 @@
 #include "wire/conn.h"
 
 /**
- * struct source_migration - see the top of this file; of the main thread but for what the threads share
+ * struct source_migration - see the top of this file; of the main thread but for what threads share
  * @id: random; ties the connections together
  * @criu: the version here
  * @log: path of CRIU's log

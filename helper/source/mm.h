@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * One address space of the program: its mappings, the session that reads its pages, and which pages
- * the destination has. The main thread alone uses it, but for the pages that are unsent.
+ * the destination has. The main thread uses the struct; the unsent pages are shared with the thread
+ * that answers requests.
  */
 #ifndef MIGRATE_SOURCE_MM_H
 #define MIGRATE_SOURCE_MM_H
@@ -17,17 +18,18 @@
 
 /**
  * struct source_mm - one address space
- * @object: its name in frames
- * @pid: a process that has it
- * @backend: the session on it; owned. NULL: none yet
- * @vmas: its mappings as of source_mm_read_vmas() or source_mm_follow_vmas()
- * @frozen_vmas: its mappings when it stands, as CRIU's images tell them; NULL: it runs
- * @dirty: pages that were written since they were sent
+ * @object: the id of the address space in frames
+ * @pid: a process that has the address space
+ * @backend: the session on the address space; owned. NULL: none yet
+ * @vmas: the mappings as of source_mm_read_vmas() or source_mm_follow_vmas()
+ * @frozen_vmas: the mappings of the frozen process, as CRIU's images tell them; NULL: the process
+ *	runs
+ * @dirty: pages that were written since the page was sent, or since STALE named the page
  * @dest_current: pages of which the destination has the latest content
- * @populated: when it stands: all pages that are sent, or were
- * @final: FINAL was sent for it, or is being sent; any thread may look. @frozen_vmas stays as it is
- *	from then on, and any thread may read it
- * @unsent: from FINAL on: pages that the destination lacks and that nobody has sent yet
+ * @populated: all pages of the frozen process that frames carry
+ * @final: FINAL was sent for this address space, or is being sent; any thread may look. From then
+ *	on @frozen_vmas does not change, and any thread may read the list
+ * @unsent: from FINAL on: pages that the destination lacks and that no thread has sent yet
  * @unsent_lock: covers @unsent; a leaf lock
  */
 struct source_mm {
@@ -42,46 +44,47 @@ struct source_mm {
 	struct page_set unsent;
 };
 
-/** source_mm_init() - without mappings and session; source_mm_destroy() may be called after a failure too */
+/** source_mm_init() - without mappings and session; the caller destroys @mm after a failure too */
 int source_mm_init(struct source_mm *mm, uint32_t object, pid_t pid, struct error *err);
 void source_mm_destroy(struct source_mm *mm);
 
-/** source_mm_read_vmas() - its mappings, with all flags: that walks all of its page tables */
+/** source_mm_read_vmas() - the mappings with all flags: the kernel walks all page tables */
 int source_mm_read_vmas(struct source_mm *mm, struct error *err);
-/** source_mm_follow_vmas() - source_mm_read_vmas() if the mappings are others now; *@changed: they are */
+/** source_mm_follow_vmas() - read the mappings again if there are others now (*@changed) */
 int source_mm_follow_vmas(struct source_mm *mm, bool *changed, struct error *err);
 
-/** source_mm_filter_dirty() - forget pages of mappings in @vmas, or in none, that are not sent as pages */
+/** source_mm_filter_dirty() - only pages of mappings whose pages are sent stay dirty */
 void source_mm_filter_dirty(struct source_mm *mm, const struct vma_list *vmas);
-/** source_mm_clear_dirty() - they are sent */
+/** source_mm_clear_dirty() - the dirty pages were sent, or STALE named them */
 void source_mm_clear_dirty(struct source_mm *mm);
 
 /** source_mm_pages_with() - how many pages the destination has when it gets @more */
 uint64_t source_mm_pages_with(const struct source_mm *mm, const struct page_set *more);
 
 /**
- * source_mm_freeze() - it stands: find all pages that there are
- * @vmas: its mappings in the images; they stay until source_mm_destroy()
+ * source_mm_freeze() - the process is frozen: find all populated pages
+ * @vmas: the mappings in the images; the list stays until source_mm_destroy()
  *
- * Fails when a page cannot be read: after the program has moved that would be too late.
+ * Fails when a page cannot be read: a failure after COMMIT would lose the program.
  */
 int source_mm_freeze(struct source_mm *mm, const struct vma_list *vmas, struct error *err);
 
-/** source_mm_find_unsent() - @unsent becomes what is populated and not current at the destination */
+/** source_mm_find_unsent() - unsent is what is populated and not current at the destination */
 int source_mm_find_unsent(struct source_mm *mm, struct error *err);
 /**
  * source_mm_take_unsent() - take out the next runs, which the caller sends
  * @at: where to look from; moves behind the last run
- * @runs: room for @max_runs; none is longer than @max_pages, and the sum stays below it plus one run
+ * @runs: room for @max_runs
+ * @max_pages: no run is longer, and the sum stays below it plus one run
  * @still: how many pages stay unsent, or NULL
  * Return: how many runs
  */
 uint32_t source_mm_take_unsent(struct source_mm *mm, uint64_t *at, struct splice_vm_run *runs,
 			       uint32_t max_runs, uint64_t max_pages, uint64_t *still);
-/** source_mm_claim() - the caller sends these pages: nobody else shall */
+/** source_mm_claim() - take these pages out of the unsent ones; the caller sends them */
 void source_mm_claim(struct source_mm *mm, const struct splice_vm_run *runs, uint32_t nr);
 
-/** source_mm_is_sent_as_pages() - all of the run is in mappings, when it stands, whose pages are sent */
+/** source_mm_is_sent_as_pages() - frames carry the pages of each frozen mapping in the run */
 bool source_mm_is_sent_as_pages(const struct source_mm *mm, const struct splice_vm_run *run);
 
 #endif

@@ -24,8 +24,8 @@ static uint64_t dirty_pages(const struct precopy *pre)
 }
 
 /*
- * Read after the scan: whatever the scan found in a mapping that is not in the list was
- * unmapped or moved since, and the next scan says so.
+ * The list of mappings is read after the scan: a dirty page in no mapping of the list was unmapped
+ * or moved since the scan, and the next scan reports that.
  */
 static int follow_vmas(struct precopy *pre, struct source_mm *mm, struct error *err)
 {
@@ -189,7 +189,7 @@ static int run_rounds(struct precopy *pre, struct error *err)
 	return stop < 0 ? -1 : 0;
 }
 
-/* Begin to follow the writes of the program, where that serves anybody. */
+/* Begin to follow writes, where rounds or CRIU use them. */
 static int track(struct precopy *pre, bool *followed, struct error *err)
 {
 	struct source_mm *mm;
@@ -217,13 +217,14 @@ int precopy_run(struct precopy *pre, struct error *err)
 	if (pre->mode != MODE_POSTCOPY && run_rounds(pre, err))
 		return -1;
 	tree_for_each_mm(pre->tree, mm) {
-		/* with nothing sent before it moves, nothing of the destination's could be old */
+		/* no page was sent before COMMIT: no page of the destination is old */
 		if (pre->mode == MODE_POSTCOPY)
 			source_mm_clear_dirty(mm);
 		if (!followed && follow_vmas(pre, mm, err))
 			return -1;
 		if (sender_set(pre->sender, mm, FRAME_STALE, &mm->dirty, err))
 			return -1;
+		source_mm_clear_dirty(mm);
 	}
 	return 0;
 }

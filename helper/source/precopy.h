@@ -36,7 +36,7 @@ struct precopy {
 };
 
 /**
- * precopy_run() - rounds, and then the word which pages of the destination are old
+ * precopy_run() - rounds, and then STALE for the pages of which the destination has an old content
  *
  * In mode postcopy there are no rounds, but writes are followed where CRIU goes by them.
  */

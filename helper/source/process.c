@@ -2,7 +2,8 @@
 #include <string.h>
 #include "source/process.h"
 
-int source_process_init(struct source_process *process, pid_t pid, uint32_t object, struct error *err)
+int source_process_init(struct source_process *process, pid_t pid, uint32_t object,
+			struct error *err)
 {
 	memset(process, 0, sizeof(*process));
 	process->pid = pid;

@@ -25,11 +25,12 @@ struct source_process {
 
 /**
  * source_process_init() - @pid as it is now
- * @object: names its address space in frames
+ * @object: the id of the address space in frames
  *
  * source_process_destroy() may be called after a failure too.
  */
-int source_process_init(struct source_process *process, pid_t pid, uint32_t object, struct error *err);
+int source_process_init(struct source_process *process, pid_t pid, uint32_t object,
+			struct error *err);
 void source_process_destroy(struct source_process *process);
 
 #endif

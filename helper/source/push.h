@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The push: all pages that the destination lacks, when the program stands for good. */
+/* The push: all pages that the destination lacks, while the program here stays frozen. */
 #ifndef MIGRATE_SOURCE_PUSH_H
 #define MIGRATE_SOURCE_PUSH_H
 
@@ -13,7 +13,7 @@
  * @tree: whose memory is sent
  * @sender: onto the memory connection
  * @box: a failure ends the push
- * @done: it was done; it is done once
+ * @done: PUSHED was sent for each address space
  */
 struct push {
 	struct tree *tree;

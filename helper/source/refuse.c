@@ -142,7 +142,8 @@ static void refuse_losses(const struct losses *losses, struct refusals *refusals
 	}
 }
 
-static struct inspection look_at(const struct inspection *terms, const struct source_process *process)
+static struct inspection look_at(const struct inspection *terms,
+				 const struct source_process *process)
 {
 	struct inspection look = *terms;
 

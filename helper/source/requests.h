@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Requests of the destination on the urgent connection: pages that a fault waits for. */
+/* Requests of the destination on the urgent connection: a fault there waits for each page. */
 #ifndef MIGRATE_SOURCE_REQUESTS_H
 #define MIGRATE_SOURCE_REQUESTS_H
 
@@ -9,7 +9,7 @@
 /**
  * struct requests - of the thread that answers them
  * @tree: whose pages may be asked for, after FINAL
- * @sender: onto the urgent connection, on which the requests come too
+ * @sender: answers on the urgent connection, which carries the requests too
  */
 struct requests {
 	const struct tree *tree;

@@ -8,8 +8,8 @@
 
 /**
  * scan_mm() - end an epoch: pages that were written are added to mm.dirty
- * @sender: tells the destination at once which pages are gone (DROPPED)
- * @stands: the program stands already, and is not to be frozen for it
+ * @sender: sends DROPPED for pages that are gone
+ * @stands: the program is frozen already: the backend need not freeze it
  */
 int scan_mm(struct source_mm *mm, struct sender *sender, bool stands, struct error *err);
 

@@ -25,7 +25,8 @@ static uint64_t cookie(const struct sender *sender, const struct source_mm *mm)
 	return FRAME_COOKIE(sender->round, mm->object);
 }
 
-int sender_mark(struct sender *sender, struct source_mm *mm, enum frame_kind kind, struct error *err)
+int sender_mark(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
+		struct error *err)
 {
 	/* the answer may be here before the call has returned */
 	if (kind == FRAME_FINAL)

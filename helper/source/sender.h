@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Pages and lists onto one connection. A page that the backend cannot send is
- * copied; what reads as zeros or is not there any more is told in a list.
+ * Frames onto one connection. The sender copies a page that the backend cannot send by reference; a
+ * ZERO or DROPPED list names pages that read as zeros, or are gone.
  */
 #ifndef MIGRATE_SOURCE_SENDER_H
 #define MIGRATE_SOURCE_SENDER_H
@@ -14,8 +14,8 @@
  * struct sender - one connection; used by one thread at a time
  * @conn: not owned
  * @round: goes into the cookie of each frame
- * @keeps_current: what is sent is noted in mm.dest_current. Not on the urgent connection, whose
- *	thread is not the main one
+ * @keeps_current: each frame updates source_mm.dest_current. False on the urgent connection: its
+ *	thread is not the main one, which owns that set
  * @frozen: the program stands: a page that cannot be read is a failure, not a change
  * @buf: for copying
  * @pages: sent, @copied of them by copying; @zero: told to be zero
@@ -32,7 +32,7 @@ int sender_init(struct sender *sender, const struct conn *conn, bool keeps_curre
 		struct error *err);
 void sender_destroy(struct sender *sender);
 
-/** sender_pages() - all of @runs, each by the way that fits it */
+/** sender_pages() - each page of @runs, as PAGES, ZERO or DROPPED */
 int sender_pages(struct sender *sender, struct source_mm *mm, const struct splice_vm_run *runs,
 		 uint32_t nr_runs, struct error *err);
 
@@ -44,6 +44,7 @@ int sender_set(struct sender *sender, struct source_mm *mm, enum frame_kind kind
 	       const struct page_set *set, struct error *err);
 
 /** sender_mark() - a marker: ROUND, FINAL or PUSHED of @mm */
-int sender_mark(struct sender *sender, struct source_mm *mm, enum frame_kind kind, struct error *err);
+int sender_mark(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
+		struct error *err);
 
 #endif

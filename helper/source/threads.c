@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <errno.h>
+#include "base/thread.h"
 #include "source/threads.h"
 
 #define REASON_MS	500	/* the program stands meanwhile */
@@ -16,8 +16,8 @@ static void *control_body(void *arg)
 }
 
 /*
- * The destination closes the connection when it has all. Before Started there is no reason to:
- * then its helper is dead, although something else there may keep control open.
+ * The destination closes the urgent connection when it has all pages. A close before Started means
+ * that the destination's helper is dead, although another process may keep control open.
  */
 static void *urgent_body(void *arg)
 {
@@ -26,7 +26,7 @@ static void *urgent_body(void *arg)
 
 	if (requests_serve(&threads->requests, &err) && err.code != CODE_NETWORK)
 		failure_raise(threads->failure, &err);
-	/* control says why, at about the same time */
+	/* control tells the reason at about the same time */
 	mailbox_wait_failure(threads->box, REASON_MS);
 	if (control_phase(threads->links->ctl) < PHASE_STARTED) {
 		error_set(&closed, CODE_NETWORK, NULL,
@@ -36,21 +36,13 @@ static void *urgent_body(void *arg)
 	return NULL;
 }
 
-static int start_thread(pthread_t *thread, void *(*body)(void *), struct threads *threads,
-			bool *has, struct error *err)
-{
-	errno = pthread_create(thread, NULL, body, threads);
-	if (errno)
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot start a thread");
-	*has = true;
-	return 0;
-}
-
 int threads_start(struct threads *threads, struct error *err)
 {
-	return start_thread(&threads->control, control_body, threads, &threads->has_control, err) ||
-	       start_thread(&threads->urgent, urgent_body, threads, &threads->has_urgent, err) ? -1 :
-	       0;
+	threads->has_control = !thread_start(&threads->control, control_body, threads, err);
+	if (!threads->has_control)
+		return -1;
+	threads->has_urgent = !thread_start(&threads->urgent, urgent_body, threads, err);
+	return threads->has_urgent ? 0 : -1;
 }
 
 void threads_stop(struct threads *threads)

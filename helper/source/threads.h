@@ -23,7 +23,7 @@ struct threads {
 
 /** threads_start() - the owner has filled @box, @failure, @links and @requests */
 int threads_start(struct threads *threads, struct error *err);
-/** threads_stop() - shut control and urgent down, and wait for the threads; nothing when none runs */
+/** threads_stop() - shut control and urgent down, and wait for the threads, if there are any */
 void threads_stop(struct threads *threads);
 
 #endif

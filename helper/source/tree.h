@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The processes that one migration moves: the root and its descendants. Today a tree with more than
- * its root is refused here, and nowhere else: all other parts go through the tree.
+ * The processes that one migration moves: the root and its descendants. Today a tree of more than
+ * one process is refused by this file alone: all other parts walk the tree.
  */
 #ifndef MIGRATE_SOURCE_TREE_H
 #define MIGRATE_SOURCE_TREE_H
@@ -14,9 +14,10 @@
 /**
  * struct tree - the processes of one migration
  * @processes: pointers, so that a process stays where it is; the first is the root
- * @last_object: name of the object that was named last; names are not used again
+ * @last_object: the highest object id so far; no id is used again
  *
- * Zeroed is empty. The main thread changes the list, and not once frames are answered.
+ * Zeroed is empty. Only the main thread changes the list, and not after FINAL, when requests walk
+ * the list.
  */
 struct tree {
 	struct source_process **processes;
@@ -38,7 +39,7 @@ static inline struct source_process *tree_root(const struct tree *tree)
 	for (size_t at_ = 0;							\
 	     at_ < (tree)->nr && ((mm) = &(tree)->processes[at_]->mm); at_++)
 
-/** tree_find_mm() - the address space that frames call @object; NULL: there is none */
+/** tree_find_mm() - the address space with the object id @object; NULL: there is none */
 struct source_mm *tree_find_mm(const struct tree *tree, uint32_t object);
 
 /** tree_refuse() - processes that belong to the tree and cannot be moved with it, into @refusals */

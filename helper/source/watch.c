@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/report.h"
+#include "base/thread.h"
 #include "source/watch.h"
 
 /* The order of the descriptors in a look; the processes of the program are behind them. */
@@ -46,7 +46,7 @@ int watch_init(struct watch *watch, struct mailbox *box, struct error *err)
 	return 0;
 }
 
-/* The thread looks anew at what it waits for. */
+/* The thread fills its list of descriptors anew. */
 static void watch_kick(struct watch *watch)
 {
 	uint64_t one = 1;
@@ -133,8 +133,8 @@ static bool find_ended(const struct watch *watch, const struct look *look, struc
 }
 
 /*
- * What the descriptors say: the first failure. After COMMIT the guard stands by itself: neither
- * CRIU nor the keeper is needed to end it well.
+ * Make the first hang-up a failure. After COMMIT the guard holds the program without CRIU and the
+ * keeper, so that the end of either is no failure.
  */
 static void judge(struct watch *watch, const struct look *look)
 {
@@ -157,7 +157,7 @@ static void judge(struct watch *watch, const struct look *look)
 		watch->hooks->fail(watch->ctx, &err, !ended);
 }
 
-/* --max-frozen has passed: whoever waits, for whatever it may be, comes back. */
+/* --max-frozen has passed: each call that blocks returns. */
 static void too_long(struct watch *watch)
 {
 	struct error err = { 0 };
@@ -173,7 +173,7 @@ static void too_long(struct watch *watch)
 static void look_fill(struct look *look, struct watch *watch)
 {
 	struct error ignored = { 0 };
-	/* once one failed the rest would only be seen again and again */
+	/* after the first failure a hang-up would end each poll() at once */
 	bool failed = mailbox_failed(watch->box, &ignored);
 	bool over = failed || mailbox_is_committed(watch->box);
 
@@ -203,13 +203,13 @@ static bool look_wait(struct look *look, struct watch *watch)
 
 	if (!ret && limit(watch) && !watch_left_ms(watch))
 		too_long(watch);
-	/* first: a kick that is consumed after the look would be a change that nobody sees */
-	if (ret > 0 && look->fds[WATCH_KICK].revents && read(watch->kick, &count, sizeof(count)) < 0)
+	if (ret <= 0)
 		return false;
-	return ret > 0;
+	/* first: a kick that is consumed after the look would be a change that nobody sees */
+	return !look->fds[WATCH_KICK].revents || read(watch->kick, &count, sizeof(count)) > 0;
 }
 
-/* What has become of the migration meanwhile. */
+/* The state after the wait: the owner may have committed, closed, or let go of CRIU. */
 static void look_again(struct look *look, struct watch *watch)
 {
 	mailbox_lock(watch->box);
@@ -217,7 +217,7 @@ static void look_again(struct look *look, struct watch *watch)
 	look->committed = watch->box->committed;
 	mailbox_unlock(watch->box);
 	pthread_mutex_lock(&watch->lock);
-	/* not that of a CRIU that is being let go */
+	/* the owner lets go of this CRIU: its hang-up is no failure */
 	if (watch->dump_fd != look->dump_fd)
 		look->fds[WATCH_DUMP].revents = 0;
 	pthread_mutex_unlock(&watch->lock);
@@ -246,11 +246,8 @@ static void *watch_body(void *arg)
 
 int watch_start(struct watch *watch, struct error *err)
 {
-	errno = pthread_create(&watch->thread, NULL, watch_body, watch);
-	if (errno)
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot start a thread");
-	watch->runs = true;
-	return 0;
+	watch->runs = !thread_start(&watch->thread, watch_body, watch, err);
+	return watch->runs ? 0 : -1;
 }
 
 void watch_stop(struct watch *watch)

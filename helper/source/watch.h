@@ -15,7 +15,7 @@
 /**
  * struct watch_hooks - what the thread does about what it sees
  * @fail: a failure, as failure_raise_unless_committed()
- * @too_long: after @fail for --max-frozen: whoever waits for the destination's word comes back too
+ * @too_long: called after @fail for --max-frozen: a wait for the destination's word returns too
  * @signal: the user wants an end; @name: of the signal
  */
 struct watch_hooks {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* SETUP: what a source may announce, and the answer. */
+/* What Setup tells of a program, and what is made of the answer. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <setjmp.h>
@@ -7,198 +7,188 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "dest/setup.h"
+#include "source/setup.h"
 #include "tests/conn_fd.h"
 #include "tests/course_walk.h"
-#include "tests/mm_hooks.h"
 
 #define LATER_MS	10000
-#define PID		1000
-#define ID		3
-#define BASE		0x7f0000000000UL
 
-static const struct criu_version criu = { .major = 3, .minor = 17, .sublevel = 1 };
-
-static struct world {
-	struct peer peer;
-	struct control *source;
-	struct objects objects;
-	struct budget budget;
-	struct place place;
+struct bench {
+	struct tree tree;
+	struct criu_version criu;
+	struct control *source, *dest;
+	struct mailbox box;
 	struct setup setup;
-} w;
+	Migrate__SetupReply reply;
+	Migrate__Control *got;	/* Setup */
+	pthread_t receiver, answerer;
+	uint64_t peer_fixed_ns;
+	struct error err;
+};
 
-static void nothing(void *ctx)
+static void *receive_body(void *arg)
 {
+	struct bench *bench = arg;
+	struct error err = { 0 };
+
+	mailbox_receive(&bench->box, bench->source, &err);
+	mailbox_hang_up(&bench->box);
+	return NULL;
 }
 
-/* Both ends have greeted each other. */
+static void *answer_body(void *arg)
+{
+	struct bench *bench = arg;
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	struct error err = { 0 };
+
+	bench->got = control_expect(bench->dest, MIGRATE__CONTROL__BODY_SETUP, LATER_MS, &err);
+	msg.body_case = MIGRATE__CONTROL__BODY_SETUP_REPLY;
+	msg.setup_reply = &bench->reply;
+	if (bench->got)
+		control_send(bench->dest, &msg, &err);
+	return NULL;
+}
+
+/* Two processes, which are both this one: only the list of objects has each. */
 static int set_up(void **state)
 {
-	const struct peer_hooks hooks = { .cancel = nothing, .failed = nothing };
-	struct error err = { 0 };
-	int fd[2];
+	struct bench *bench = calloc(1, sizeof(*bench));
+	int pair[2];
 
-	memset(&w, 0, sizeof(w));
-	peer_init(&w.peer, &hooks);
-	budget_init(&w.budget, NULL, NULL);
-	objects_init(&w.objects, &no_mm_hooks, &w.budget, &w.place);
-	w.setup = (struct setup){
-		.peer = &w.peer, .objects = &w.objects, .budget = &w.budget, .place = &w.place,
-		.criu = &criu, .images_base = "/dev/shm",
+	*state = bench;
+	for (int i = 0; i < 2; i++) {
+		struct source_process *process = tree_add(&bench->tree, getpid(), &bench->err);
+
+		if (!process || source_mm_read_vmas(&process->mm, &bench->err))
+			return -1;
+	}
+	mailbox_init(&bench->box, "the destination");
+	migrate__setup_reply__init(&bench->reply);
+	bench->reply.ok = true;
+	bench->criu = (struct criu_version){ .major = 3, .minor = 17, .sublevel = 1 };
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
+		return -1;
+	bench->source = control_new(CONN(pair[0]), COURSE_SOURCE, &bench->err);
+	bench->dest = control_new(CONN(pair[1]), COURSE_DEST, &bench->err);
+	bench->setup = (struct setup){
+		.tree = &bench->tree, .criu = &bench->criu, .mode = MODE_PRECOPY, .verify = true,
+		.max_frozen_s = 7, .ctl = bench->source, .box = &bench->box,
 	};
-	setup_begin(&w.setup);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-	w.source = control_new(CONN(fd[0]), COURSE_SOURCE, &err);
-	assert_non_null(w.source);
-	assert_int_equal(peer_open(&w.peer, CONN(fd[1]), &err), 0);
-	assert_int_equal(walk_to(w.source, w.peer.ctl, PHASE_SETUP, &err), 0);
-	assert_int_equal(peer_start(&w.peer, &err), 0);
-	return 0;
+	return walk_to(bench->source, bench->dest, PHASE_SETUP, &bench->err) ||
+	       pthread_create(&bench->receiver, NULL, receive_body, bench) ? -1 : 0;
 }
 
 static int tear_down(void **state)
 {
-	mailbox_close(&w.peer.box);
-	control_shutdown(w.peer.ctl);
-	control_close(w.source);
-	pthread_join(w.peer.thread, NULL);
-	control_close(w.peer.ctl);
-	mailbox_destroy(&w.peer.box);
-	setup_destroy(&w.setup);
-	objects_destroy(&w.objects);
+	struct bench *bench = *state;
+
+	mailbox_close(&bench->box);
+	control_shutdown(bench->source);
+	pthread_join(bench->receiver, NULL);
+	migrate__control__free_unpacked(bench->got, NULL);
+	control_close(bench->source);
+	control_close(bench->dest);
+	tree_destroy(&bench->tree);
+	mailbox_destroy(&bench->box);
+	free(bench);
 	return 0;
 }
 
-static void send_setup(const char *arch, uint32_t id, int32_t pid)
+static int run(struct bench *bench)
 {
-	Migrate__CriuVersion version = MIGRATE__CRIU_VERSION__INIT;
-	Migrate__Object object = MIGRATE__OBJECT__INIT, *objects = &object;
-	Migrate__Vma vma = MIGRATE__VMA__INIT, *vmas = &vma;
-	Migrate__Setup setup = MIGRATE__SETUP__INIT;
-	Migrate__Control msg = MIGRATE__CONTROL__INIT;
-	struct error err = { 0 };
+	int ret;
 
-	version.major = 3;
-	object.id = id;
-	object.kind = MIGRATE__OBJECT_KIND__MM;
-	object.has_pid = true;
-	object.pid = pid;
-	vma.start = BASE;
-	vma.end = BASE + 16 * PAGE_BYTES;
-	vma.ours = true;
-	setup.pid = PID;
-	setup.comm = "test";
-	setup.criu = &version;
-	setup.kernel = "test";
-	setup.arch = (char *)arch;
-	setup.mode = "auto";
-	setup.rss_bytes = 4 * PAGE_BYTES;
-	setup.objects = &objects;
-	setup.n_objects = 1;
-	setup.vmas = &vmas;
-	setup.n_vmas = 1;
-	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
-	msg.setup = &setup;
-	assert_int_equal(control_send(w.source, &msg, &err), 0);
+	pthread_create(&bench->answerer, NULL, answer_body, bench);
+	ret = setup_run(&bench->setup, &bench->peer_fixed_ns, &bench->err);
+	pthread_join(bench->answerer, NULL);
+	assert_non_null(bench->got);
+	return ret;
 }
 
-static bool answer(void)
+static void the_program_is_told(void **state)
 {
-	struct error err = { 0 };
-	Migrate__Control *msg = control_expect(w.source, MIGRATE__CONTROL__BODY_SETUP_REPLY, LATER_MS,
-					       &err);
-	bool ok;
+	struct bench *bench = *state;
+	const struct source_process *root = tree_root(&bench->tree);
+	const Migrate__Setup *setup;
 
-	assert_non_null(msg);
-	ok = msg->setup_reply->ok;
-	assert_int_equal(msg->setup_reply->n_refusals != 0, !ok);
-	migrate__control__free_unpacked(msg, NULL);
-	return ok;
+	assert_int_equal(run(bench), 0);
+	setup = bench->got->setup;
+	assert_int_equal(setup->pid, root->status.ns_pid);
+	assert_string_equal(setup->comm, root->status.comm);
+	assert_int_equal(setup->n_vmas, root->mm.vmas.nr);
+	assert_string_equal(setup->mode, "precopy");
+	assert_true(setup->verify);
+	assert_int_equal(setup->max_frozen_s, 7);
+	assert_int_equal(setup->criu->minor, 17);
+	assert_int_equal(bench->peer_fixed_ns, 0);
 }
 
-static void the_object_is_made(void **state)
+/* All that a frame may name. */
+static void each_object_is_announced(void **state)
 {
-	struct utsname uts;
-	struct error err = { 0 };
-	struct mm *mm;
+	struct bench *bench = *state;
+	const Migrate__Setup *setup;
 
-	uname(&uts);
-	send_setup(uts.machine, ID, PID);
-	assert_int_equal(setup_take(&w.setup, &err), 0);
-	assert_true(answer());
-	mm = objects_mm(&w.objects, ID);
-	assert_non_null(mm);
-	assert_int_equal(mm->pid, PID);
-	assert_true(mirror_announced(&mm->mirror, BASE, 16));
-	assert_int_equal(w.setup.said->pid, PID);
-	assert_int_equal(w.setup.said->n_vmas, 0);
-	assert_int_equal(atomic_load(&w.place.stage), PLACE_SETUP);
-	assert_int_equal(w.budget.announced[BUDGET_MIRROR], 4 * PAGE_BYTES);
+	assert_int_equal(run(bench), 0);
+	setup = bench->got->setup;
+	assert_int_equal(setup->n_objects, 2);
+	for (uint32_t i = 0; i < 2; i++) {
+		const Migrate__Object *object = setup->objects[i];
+
+		assert_int_equal(object->id, i + 1);
+		assert_non_null(tree_find_mm(&bench->tree, object->id));
+		assert_int_equal(object->kind, MIGRATE__OBJECT_KIND__MM);
+		assert_int_equal(object->pid, getpid());
+	}
 }
 
-/* Nothing is made for a program that cannot run here, and the source hears why. */
-static void another_machine_is_refused(void **state)
+/* No restore takes a century: the estimate stays a number that can be reckoned with. */
+static void the_cost_is_taken_within_reason(void **state)
 {
-	struct error err = { 0 };
+	struct bench *bench = *state;
 
-	send_setup("vax", ID, PID);
-	assert_int_equal(setup_take(&w.setup, &err), -1);
-	assert_int_equal(err.code, CODE_REFUSED);
-	assert_false(answer());
-	assert_null(objects_at(&w.objects, 0));
-	assert_int_equal(atomic_load(&w.place.stage), PLACE_FREE);
+	bench->reply.has_fixed_cost_ns = true;
+	bench->reply.fixed_cost_ns = UINT64_MAX;
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(bench->peer_fixed_ns, 3600000000000UL);
 }
 
-static void an_object_of_another_task_is_refused(void **state)
+static void a_refusal_is_the_error(void **state)
 {
-	struct error err = { 0 };
+	struct bench *bench = *state;
+	char *refusals[] = { "process 4711 exists there" };
 
-	send_setup("x86_64", ID, PID + 1);
-	assert_int_equal(setup_take(&w.setup, &err), -1);
-	assert_int_equal(err.code, CODE_PEER);
-	assert_null(objects_at(&w.objects, 0));
+	bench->reply.ok = false;
+	bench->reply.refusals = refusals;
+	bench->reply.n_refusals = 1;
+	assert_int_equal(run(bench), -1);
+	assert_int_equal(bench->err.code, CODE_PEER);
+	assert_non_null(strstr(bench->err.what, "process 4711 exists there"));
 }
 
-/* A list of mappings that comes after FINAL would move the windows of the mirror. */
-static void mappings_after_final_are_refused(void **state)
+static void no_answer(void **state)
 {
-	struct error err = { 0 };
-	struct mm *mm = objects_add_mm(&w.objects, ID, PID, &err);
-	uint64_t have, lack;
+	struct bench *bench = *state;
 
-	assert_int_equal(setup_announce(mm, NULL, 0, &err), 0);
-	objects_final(&w.objects, &have, &lack);
-	assert_int_equal(setup_announce(mm, NULL, 0, &err), -1);
-	assert_int_equal(err.code, CODE_PEER);
+	control_shutdown(bench->dest);
+	assert_int_equal(setup_run(&bench->setup, &bench->peer_fixed_ns, &bench->err), -1);
+	assert_int_equal(bench->err.code, CODE_NETWORK);
 }
 
-static void a_late_source_is_turned_away(void **state)
-{
-	struct error err = { 0 };
-
-	assert_int_equal(setup_late(&w.setup, "its connections", &err), 0);
-	w.setup.by_ms = 0;
-	assert_int_equal(setup_late(&w.setup, "its connections", &err), -1);
-	assert_int_equal(err.code, CODE_NETWORK);
-	assert_non_null(strstr(err.what, "its connections"));
-}
-
-#define SETUP_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SETUP_TEST(the_object_is_made),
-		SETUP_TEST(another_machine_is_refused),
-		SETUP_TEST(an_object_of_another_task_is_refused),
-		SETUP_TEST(mappings_after_final_are_refused),
-		SETUP_TEST(a_late_source_is_turned_away),
+		BENCH_TEST(the_program_is_told), BENCH_TEST(each_object_is_announced),
+		BENCH_TEST(the_cost_is_taken_within_reason), BENCH_TEST(a_refusal_is_the_error),
+		BENCH_TEST(no_answer),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
