@@ -120,6 +120,23 @@ static const char *take_storage(void *ctx, char *path)
 	return NULL;
 }
 
+static const char *take_reconnect(void *ctx, char *name)
+{
+	struct migrate_options *opts = ctx;
+
+	if ((*name != '/' && *name != '@') || !name[1])
+		return "an absolute path, or @NAME";
+	if (opts->nr_reconnect == RECONNECT_MAX)
+		return "one of at most 32 names";
+	opts->reconnect[opts->nr_reconnect++] = name;
+	return NULL;
+}
+
+static const char *take_replace_tty(void *ctx, char *value)
+{
+	return options_path(value, &((struct migrate_options *)ctx)->replace_tty);
+}
+
 static const char *take_result(void *ctx, char *value)
 {
 	struct migrate_options *opts = ctx;
@@ -163,6 +180,13 @@ static const struct cli_option options[] = {
 	{ "shared-storage", "PATH",
 	  "files there are the same on both machines; can be said\nseveral times",
 	  .take = take_storage },
+	{ "reconnect", "PATH",
+	  "connect unix sockets of the program anew to the server\n"
+	  "with this path there, or @NAME; can be said several times.\n"
+	  "The journal and /dev/log need not be named", .take = take_reconnect },
+	{ "replace-tty", "FILE",
+	  "let the program write to FILE there instead of its\n"
+	  "terminal; /dev/null for nowhere", .take = take_replace_tty },
 	{ "insecure", .text = "take a HOST, loopback too: there is no encryption",
 	  .flag = offsetof(struct migrate_options, insecure) },
 	{ "images-dir", "DIR",

@@ -16,6 +16,8 @@
 #include "os/maps.h"
 #include "pages/page_set.h"
 
+#define CRIU_GHOST_BYTES_MAX	(64UL << 20)	/* of a deleted file that is open */
+
 struct criu_version {
 	int major, minor, sublevel;
 };
@@ -49,6 +51,8 @@ struct criu_dump;	/* a criu swrk process and its RPC socket */
  * @parent: path of the parent directory relative to the images directory. NULL: there is none;
  *	pages of mappings that are never restored lazily are in the images then
  * @log_level: 0 to 4, as criu's -v
+ * @externals: what is to be left out of the images, as "unix[INO]"
+ * @leaves_session: the session, or a terminal, is one of others, and stays
  * @group: CRIU's own control group, made here and removed by the caller; NULL: none
  * @watch: called with CRIU's RPC socket when CRIU runs, and with -1 before that is closed or CRIU
  *	is held; shutdown() of it by another thread ends a dump that is not held. Or NULL
@@ -65,6 +69,9 @@ struct criu_dump_opts {
 	int work_dir_fd;
 	const char *parent;
 	int log_level;
+	char **externals;
+	size_t nr_externals;
+	bool leaves_session;
 	void (*watch)(void *ctx, int rpc_fd);
 	int (*before)(void *ctx, struct error *err);
 	void *ctx, *before_ctx;

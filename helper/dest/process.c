@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "dest/journal.h"
 #include "dest/process.h"
 #include "dest/verify.h"
 #include "os/pending.h"
@@ -74,7 +75,8 @@ int process_restore_attributes(struct process *process, struct control *ctl, str
 	pid_t pid = process_host_pid(process, err);
 
 	if (!pid || attributes_restore(&process->attributes, pid, &process->task, &process->group,
-				       err))
+				       err) ||
+	    journal_streams_begin(process->attributes.wanted, pid, err))
 		return -1;
 	return attributes_send(&process->attributes, ctl, err);
 }

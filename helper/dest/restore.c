@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fdpass.h"
 #include "dest/late_pages.h"
+#include "dest/ptys.h"
 #include "dest/restore.h"
 #include "dest/tell.h"
 #include "session/cost.h"
@@ -176,6 +177,10 @@ static int restore_tasks(struct restore *restore, struct mm *mm, struct error *e
 	if (keeper_hold(restore->keeper, mm->mirror.fd, &handle, err) ||
 	    process_spawn(restore->process, restore->keeper, &rpc_fd, err))
 		return -1;
+	if (ptys_prepare(restore->images->images_fd, restore->process->init_pid, err)) {
+		close(rpc_fd);
+		return -1;
+	}
 	place_busy(restore->place, BUSY_MS);
 	ret = run_criu(restore, rpc_fd, err);
 	place_progress(restore->place);

@@ -102,6 +102,7 @@ static int keep_small(struct setup *setup, struct error *err)
 	uint8_t packed[1024];
 
 	small.n_vmas = small.n_files = small.n_cpu_flags = small.n_objects = 0;
+	small.n_unix_servers = small.n_addresses = 0;
 	small.base.n_unknown_fields = 0;
 	small.kernel = small.arch = small.mode = "";
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;

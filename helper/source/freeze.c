@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/report.h"
 #include "os/pending.h"
+#include "source/external.h"
 #include "source/freeze.h"
 #include "source/limits.h"
 #include "source/scan.h"
@@ -58,7 +59,7 @@ static int stand(void *ctx, struct error *err)
 	return 0;
 }
 
-static int dump(struct freeze *freeze, struct error *err)
+static int dump(struct freeze *freeze, const struct externals *externals, struct error *err)
 {
 	const struct source_process *root = tree_root(freeze->tree);
 	struct criu_dump_opts opts = {
@@ -70,6 +71,9 @@ static int dump(struct freeze *freeze, struct error *err)
 		.watch = failure_watch_rpc,
 		.ctx = freeze->failure,
 		.group = &freeze->guard->criu,
+		.externals = externals->names,
+		.nr_externals = externals->nr,
+		.leaves_session = externals->leaves_session,
 	};
 
 	if (root->mm.backend->stands_first) {
@@ -99,7 +103,13 @@ static int dump(struct freeze *freeze, struct error *err)
 
 int freeze_tree(struct freeze *freeze, struct error *err)
 {
-	if (dump(freeze, err))
+	struct externals externals = { 0 };
+	int ret = externals_find(freeze->terms, tree_root(freeze->tree), &externals, err);
+
+	if (!ret)
+		ret = dump(freeze, &externals, err);
+	externals_free(&externals);
+	if (ret)
 		return -1;
 	watch_dump(freeze->watch, criu_dump_fd(freeze->dump));
 	if (mailbox_failed(freeze->failure->box, err) || tree_check(freeze->tree, err) ||

@@ -65,6 +65,7 @@ static int restore_go(const struct images *images, uint32_t files, struct error 
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
 	struct source_attributes attributes = { 0 };
+	struct reconnect_message reconnect = { 0 };
 	int ret;
 
 	go.files = files;
@@ -75,11 +76,17 @@ static int restore_go(const struct images *images, uint32_t files, struct error 
 		return -1;
 	ret = source_attributes_read(&attributes, images->process->pid, images->group, err);
 	source_attributes_fill(&attributes, &go);
+	if (!ret)
+		ret = reconnects_streams(&images->process->attached.reconnects,
+					 images->process->pid, &reconnect, err);
+	go.journal_streams = reconnect.stream_list;
+	go.n_journal_streams = reconnect.nr_streams;
 	msg.body_case = MIGRATE__CONTROL__BODY_RESTORE_GO;
 	msg.restore_go = &go;
 	if (!ret)
 		ret = control_send(images->ctl, &msg, err);
 	source_attributes_free(&attributes);
+	reconnect_message_free(&reconnect);
 	return ret;
 }
 

@@ -181,6 +181,7 @@ static int connect_threads(struct source_migration *migration, struct error *err
 static int setup(struct source_migration *migration, struct error *err)
 {
 	const struct setup setup = {
+		.opts = migration->opts,
 		.tree = &migration->tree, .criu = &migration->criu,
 		.mode = migration->choice.mode, .verify = migration->choice.verify,
 		.max_frozen_s = migration->opts->max_frozen_s,

@@ -15,4 +15,6 @@ void source_process_destroy(struct source_process *process)
 {
 	source_mm_destroy(&process->mm);
 	criu_task_free(&process->task);
+	reconnects_free(&process->attached.reconnects);
+	terminals_free(&process->attached.terminals);
 }

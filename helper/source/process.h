@@ -6,6 +6,7 @@
 #include <sys/types.h>
 #include "criu/criu.h"
 #include "os/proc.h"
+#include "source/attached.h"
 #include "source/mm.h"
 
 /**
@@ -15,12 +16,14 @@
  *	used again
  * @task: as CRIU's images tell it; empty before the freeze
  * @mm: its address space
+ * @attached: what it leaves here
  */
 struct source_process {
 	pid_t pid;
 	struct proc_status status;
 	struct criu_task task;
 	struct source_mm mm;
+	struct attached attached;
 };
 
 /**

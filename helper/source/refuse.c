@@ -25,11 +25,6 @@ static void refuse_task(const struct source_process *process, struct refusals *r
 	if (target->tracer)
 		refuse(refusals, "end the debugger", "process %d is traced by process %d", pid,
 		       target->tracer);
-	if (target->tty)
-		refuse(refusals, "start it with setsid and </dev/null >>file 2>&1",
-		       "process %d has a controlling terminal", pid);
-	else if (target->session != pid)
-		refuse(refusals, "start it with setsid", "process %d is no session leader", pid);
 }
 
 static void refuse_namespaces(pid_t pid, struct refusals *refusals)
@@ -80,27 +75,6 @@ static void refuse_memory(const struct inspection *look, struct refusals *refusa
 			   shared >> 10);
 }
 
-static bool is_message_queue(const struct proc_file *file)
-{
-	static const long type = 0x19800202;	/* MQUEUE_MAGIC of the kernel's ipc/mqueue.c */
-
-	return S_ISREG(file->st.st_mode) && proc_fd_is_on(file->pid, file->fd, &type, 1);
-}
-
-static int refuse_descriptor(void *ctx, const struct proc_file *file, struct error *err)
-{
-	struct refusals *refusals = ctx;
-
-	if (!strcmp(file->path, "anon_inode:[userfaultfd]"))
-		refuse(refusals, NULL, "descriptor %d is a userfaultfd", file->fd);
-	else if (!strcmp(file->path, "anon_inode:[io_uring]"))
-		refuse(refusals, NULL, "descriptor %d is an io_uring", file->fd);
-	else if (is_message_queue(file))
-		refuse(refusals, NULL, "descriptor %d is the message queue %s", file->fd,
-		       file->path);
-	return 0;
-}
-
 /* What may be another thing at the freeze than it was in the beginning. */
 static int find_changing(struct inspection *look, const struct proc_files *files,
 			 const struct vma_list *vmas, struct error *err)
@@ -124,8 +98,10 @@ static int refuse_descriptors(struct inspection *look, struct refusals *refusals
 
 	if (proc_files_read(look->process->pid, &files, err))
 		return -1;
-	ret = proc_files_each(&files, refuse_descriptor, refusals, err) ||
-	      refuse_unix(look, &files, refusals, err) || find_losses(look, &files, err) ? -1 : 0;
+	ret = refuse_kinds(look, &files, refusals, err) ||
+	      refuse_unix(look, &files, refusals, err) ||
+	      refuse_terminals(look, &files, refusals, err) ||
+	      find_losses(look, &files, err) ? -1 : 0;
 	proc_files_free(&files);
 	return ret;
 }
@@ -142,13 +118,13 @@ static void refuse_losses(const struct losses *losses, struct refusals *refusals
 	}
 }
 
-static struct inspection look_at(const struct inspection *terms,
-				 const struct source_process *process)
+static struct inspection look_at(const struct inspection *terms, struct source_process *process)
 {
 	struct inspection look = *terms;
 
 	look.process = process;
 	look.vmas = &process->mm.vmas;
+	look.attached = &process->attached;
 	return look;
 }
 
@@ -162,6 +138,21 @@ static int refuse_process(const struct inspection *terms, struct source_process 
 	refuse_namespaces(process->pid, refusals);
 	refuse_memory(&look, refusals);
 	return refuse_descriptors(&look, refusals, err);
+}
+
+int refuse_attached(const struct inspection *terms, struct source_process *process,
+		    struct refusals *refusals, struct error *err)
+{
+	struct inspection look = look_at(terms, process);
+	struct proc_files files;
+	int ret;
+
+	if (proc_files_read(process->pid, &files, err))
+		return -1;
+	ret = refuse_unix(&look, &files, refusals, err) ||
+	      refuse_terminals(&look, &files, refusals, err) ? -1 : 0;
+	proc_files_free(&files);
+	return ret;
 }
 
 int refuse_program(const struct inspection *terms, const struct tree *tree, struct error *err)

@@ -18,6 +18,7 @@
  * @losses: gets what a move would lose
  * @process: the process; refuse_program() and refuse_frozen() fill it for each
  * @vmas: its mappings in SETUP; likewise
+ * @attached: gets what it leaves here; likewise
  */
 struct inspection {
 	const struct migrate_options *opts;
@@ -25,12 +26,17 @@ struct inspection {
 	struct losses *losses;
 	const struct source_process *process;
 	const struct vma_list *vmas;
+	struct attached *attached;
 };
 
 /** refuse_program() - all that speaks against moving the program, by name: -1 with @err */
 int refuse_program(const struct inspection *terms, const struct tree *tree, struct error *err);
 /** refuse_frozen() - look again when the program stands: nothing changes any more */
 int refuse_frozen(const struct inspection *terms, const struct tree *tree, struct error *err);
+
+/** refuse_attached() - refuse_unix() and refuse_terminals() again, before the freeze */
+int refuse_attached(const struct inspection *terms, struct source_process *process,
+		    struct refusals *refusals, struct error *err);
 
 /** refuse_mappings() - writable shared mappings of files, into the losses */
 void refuse_mappings(struct inspection *look, const struct vma_list *vmas);
@@ -47,6 +53,14 @@ int refuse_pipes(struct inspection *look, const struct proc_files *files, struct
 /** refuse_unix() - unix sockets that are connected to those of other processes */
 int refuse_unix(struct inspection *look, const struct proc_files *files,
 		struct refusals *refusals, struct error *err);
+/** refuse_terminals() - descriptors of terminals of others, the controlling terminal, the session */
+int refuse_terminals(struct inspection *look, const struct proc_files *files,
+		     struct refusals *refusals, struct error *err);
+/** refuse_kinds() - descriptors of kinds that cannot be carried at all */
+int refuse_kinds(struct inspection *look, const struct proc_files *files,
+		 struct refusals *refusals, struct error *err);
+/** is_terminal() - a terminal, a pty's slave or the console; not a pty's master */
+bool is_terminal(const struct proc_file *file);
 /** refuse_sockets() - connections and data in sockets, into the losses */
 int refuse_sockets(struct inspection *look, const struct proc_files *files, struct error *err);
 /** refuse_sockopts() - options of sockets that CRIU does not carry, into the losses */

@@ -2,24 +2,12 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/xattr.h>
 #include "os/proc_files.h"
 #include "source/refuse.h"
-
-/* Their files are knobs of the kernel, without content of their own. */
-static bool is_virtual(pid_t pid, int fd)
-{
-	static const long kernels[] = {
-		PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
-		DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC, BPF_FS_MAGIC, NSFS_MAGIC,
-	};
-
-	return proc_fd_is_on(pid, fd, kernels, sizeof(kernels) / sizeof(*kernels));
-}
 
 static bool is_below(const char *path, const char *dir)
 {
@@ -59,6 +47,7 @@ static int find_file(void *ctx, const struct proc_file *file, struct error *err)
 {
 	struct inspection *look = ctx;
 	int access = file->flags & O_ACCMODE;
+	char what[16];
 
 	if (!S_ISREG(file->st.st_mode) || file->path[0] != '/' || file->flags & O_PATH)
 		return 0;
@@ -66,8 +55,9 @@ static int find_file(void *ctx, const struct proc_file *file, struct error *err)
 		find_ghost_xattrs(look, file);
 		return 0;
 	}
+	snprintf(what, sizeof(what), "fd/%d", file->fd);
 	if (access == O_RDONLY || storage_is_shared(look->opts, file->path) ||
-	    is_virtual(look->process->pid, file->fd))
+	    proc_link_is_virtual(look->process->pid, what))
 		return 0;
 	if (file->flags & O_APPEND && access == O_WRONLY)
 		losses_add(look->losses, LOSS_APPENDED_FILE, "descriptor %d is %s", file->fd,
@@ -78,20 +68,13 @@ static int find_file(void *ctx, const struct proc_file *file, struct error *err)
 	return 0;
 }
 
-static bool is_deleted_name(const char *name)
-{
-	size_t len = strlen(name);
-
-	return len > 10 && !strcmp(name + len - 10, " (deleted)");
-}
-
 void refuse_mappings(struct inspection *look, const struct vma_list *vmas)
 {
 	for (size_t i = 0; i < vmas->nr; i++) {
 		const struct vma *vma = &vmas->vmas[i];
 
 		if (!vma->shared || !(vma->prot & PROT_WRITE || vma->maywrite) || vma->io ||
-		    vma->hugetlb || vma->name[0] != '/' || is_deleted_name(vma->name) ||
+		    vma->hugetlb || vma->name[0] != '/' || proc_path_is_deleted(vma->name) ||
 		    (!strncmp(vma->name, "/dev/", 5) && strncmp(vma->name, "/dev/shm/", 9)) ||
 		    storage_is_shared(look->opts, vma->name))
 			continue;

@@ -70,11 +70,21 @@ static int repair_timerfds(int images_fd, struct losses *losses, struct error *e
 	return 0;
 }
 
+static int repair_files(const struct source_process *process, int images_fd, struct error *err)
+{
+	struct criu_files files = { .replace_tty = process->attached.terminals.file };
+
+	if (!process->attached.terminals.leads && criu_session_repair(images_fd, err))
+		return -1;
+	return criu_files_repair(images_fd, &files, err);
+}
+
 int repair_images(const struct tree *tree, int images_fd, struct losses *losses,
 		  struct error *err)
 {
 	for (size_t i = 0; i < tree->nr; i++)
 		if (repair_waits(tree->processes[i], images_fd, losses, err))
 			return -1;
-	return repair_timerfds(images_fd, losses, err);
+	return repair_timerfds(images_fd, losses, err) ||
+	       repair_files(tree_root(tree), images_fd, err) ? -1 : 0;
 }

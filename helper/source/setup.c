@@ -3,10 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 #include "base/report.h"
+#include "source/addresses.h"
 #include "source/setup.h"
+#include "source/setup_files.h"
 
 #define REPLY_TIMEOUT_MS	60000
 #define REFUSALS_SAID		32
@@ -17,8 +18,10 @@ struct setup_message {
 	Migrate__Setup msg;
 	Migrate__CriuVersion criu;
 	Migrate__Vma *vmas, **vma_list;
+	struct setup_files files;
+	struct reconnect_message reconnect;
+	struct addresses addresses;
 	Migrate__Object *objects, **object_list;
-	Migrate__MappedFile *files, **file_list;
 	char **flags, *flag_text;
 };
 
@@ -65,48 +68,6 @@ int setup_send_maps(struct control *ctl, const struct vma_list *list, struct err
 	return ret;
 }
 
-static bool is_carried_file(const struct vma *vma, struct stat *st)
-{
-	size_t len = strlen(vma->name);
-
-	/* what has no name any more is carried by CRIU */
-	if (vma->anon || vma->name[0] != '/' || !strncmp(vma->name, "/dev/", 5) ||
-	    (len > 10 && !strcmp(vma->name + len - 10, " (deleted)")))
-		return false;
-	return !stat(vma->name, st) && S_ISREG(st->st_mode);
-}
-
-static int build_files(const struct vma_list *list, const char *exe,
-		       struct setup_message *setup)
-{
-	size_t nr = 0;
-
-	setup->files = calloc(list->nr + 1, sizeof(*setup->files));
-	setup->file_list = calloc(list->nr + 1, sizeof(*setup->file_list));
-	if (!setup->files || !setup->file_list)
-		return -1;
-	for (size_t i = 0; i < list->nr; i++) {
-		const struct vma *vma = &list->vmas[i];
-		bool known = false;
-		struct stat st;
-
-		for (size_t j = 0; j < nr && !known; j++)
-			known = !strcmp(setup->files[j].path, vma->name);
-		if (known || !is_carried_file(vma, &st))
-			continue;
-		migrate__mapped_file__init(&setup->files[nr]);
-		setup->files[nr].path = vma->name;
-		setup->files[nr].bytes = st.st_size;
-		setup->files[nr].has_exe = true;
-		setup->files[nr].exe = !strcmp(vma->name, exe);
-		setup->file_list[nr] = &setup->files[nr];
-		nr++;
-	}
-	setup->msg.files = setup->file_list;
-	setup->msg.n_files = nr;
-	return 0;
-}
-
 static int build_objects(const struct tree *tree, struct setup_message *setup)
 {
 	setup->objects = calloc(tree->nr, sizeof(*setup->objects));
@@ -151,12 +112,29 @@ static void setup_free(struct setup_message *setup)
 {
 	free(setup->vmas);
 	free(setup->vma_list);
+	setup_files_free(&setup->files);
+	reconnect_message_free(&setup->reconnect);
+	addresses_free(&setup->addresses);
 	free(setup->objects);
 	free(setup->object_list);
-	free(setup->files);
-	free(setup->file_list);
 	free(setup->flags);
 	free(setup->flag_text);
+}
+
+/* What must be at the destination, or must be free there. */
+static int find_needs(const struct migrate_options *opts, const struct source_process *root,
+		      struct setup_message *setup, struct error *err)
+{
+	struct proc_files open_files;
+	int ret;
+
+	if (proc_files_read(root->pid, &open_files, err))
+		return -1;
+	ret = setup_files_find(opts, root, &open_files, &setup->files, err) ||
+	      addresses_find(&open_files, &setup->addresses, err) ||
+	      reconnects_servers(&root->attached.reconnects, &setup->reconnect, err) ? -1 : 0;
+	proc_files_free(&open_files);
+	return ret;
 }
 
 static int send_setup(const struct setup *ctx, struct setup_message *setup, struct error *err)
@@ -164,15 +142,13 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	const struct source_process *root = tree_root(ctx->tree);
 	const struct vma_list *vmas = &root->mm.vmas;
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
-	char exe[PATH_MAX];
 	struct utsname uts;
 
-	if (proc_exe(root->pid, exe, sizeof(exe), err))
-		return -1;
 	if (build_vmas(vmas, &setup->vmas, &setup->vma_list) ||
-	    build_objects(ctx->tree, setup) || build_files(vmas, exe, setup) ||
-	    build_cpu_flags(setup))
+	    build_objects(ctx->tree, setup) || build_cpu_flags(setup))
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
+	if (find_needs(ctx->opts, root, setup, err))
+		return -1;
 	uname(&uts);
 	migrate__criu_version__init(&setup->criu);
 	setup->criu.major = ctx->criu->major;
@@ -183,6 +159,12 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	setup->msg.threads = root->status.threads;
 	setup->msg.vmas = setup->vma_list;
 	setup->msg.n_vmas = vmas->nr;
+	setup->msg.files = setup->files.list;
+	setup->msg.n_files = setup->files.nr;
+	setup->msg.addresses = setup->addresses.list;
+	setup->msg.n_addresses = setup->addresses.nr;
+	setup->msg.unix_servers = setup->reconnect.server_list;
+	setup->msg.n_unix_servers = setup->reconnect.nr_servers;
 	setup->msg.rss_bytes = root->status.rss_bytes;
 	setup->msg.criu = &setup->criu;
 	setup->msg.kernel = uts.release;

@@ -13,6 +13,7 @@
  * @box: gets the answer
  */
 struct setup {
+	const struct migrate_options *opts;
 	const struct tree *tree;
 	const struct criu_version *criu;
 	enum migrate_mode mode;

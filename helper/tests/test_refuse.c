@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -62,6 +63,7 @@ static void child_start(struct child *child, void (*set)(void))
 	child->look = (struct inspection){
 		.opts = &child->opts, .criu = &child->criu, .losses = &child->losses,
 		.process = &child->process, .vmas = &child->vmas,
+		.attached = &child->process.attached,
 	};
 	assert_int_equal(proc_files_read(child->process.pid, &child->files, &child->err), 0);
 	assert_int_equal(maps_read(child->process.pid, true, &child->vmas, &child->err), 0);
@@ -219,6 +221,121 @@ static void unix_pair(void **state)
 	child_end(&child);
 }
 
+static int server_bound(const char *name)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strcpy(addr.sun_path, name);
+	unlink(name);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	return fd;
+}
+
+static void set_client(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	strcpy(addr.sun_path, path);
+	if (connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&addr, sizeof(addr)))
+		_exit(1);
+}
+
+static void unix_server(void **state)
+{
+	struct refusals refusals = { 0 };
+	struct child child;
+	char text[96];
+	int server, fd;
+
+	snprintf(path, sizeof(path), "/tmp/test-refuse-%d", getpid());
+	server = server_bound(path);
+	child_start(&child, set_client);
+	fd = accept4(server, NULL, NULL, SOCK_CLOEXEC);
+	/* a server that was not named is refused with the option that names it */
+	assert_int_equal(refuse_unix(&child.look, &child.files, &refusals, &child.err), 0);
+	assert_int_equal(refusals.nr, 1);
+	snprintf(text, sizeof(text), "--reconnect %s ", path);
+	assert_non_null(strstr(refusals.first.hint, text));
+	assert_int_equal(child.process.attached.reconnects.nr, 0);
+	child.opts.reconnect[child.opts.nr_reconnect++] = path;
+	memset(&refusals, 0, sizeof(refusals));
+	/* what was not read yet would be lost */
+	assert_int_equal(write(fd, "12345", 5), 5);
+	assert_int_equal(refuse_unix(&child.look, &child.files, &refusals, &child.err), 0);
+	assert_int_equal(refusals.nr, 0);
+	assert_int_equal(child.process.attached.reconnects.nr, 1);
+	assert_string_equal(child.process.attached.reconnects.items[0].name, path);
+	assert_non_null(strstr(detail(&child, LOSS_RECONNECTED), "5 bytes"));
+	/* looked for again, found once */
+	assert_int_equal(refuse_unix(&child.look, &child.files, &refusals, &child.err), 0);
+	assert_int_equal(child.process.attached.reconnects.nr, 1);
+	assert_int_equal(found(&child, LOSS_RECONNECTED), 1);
+	reconnects_free(&child.process.attached.reconnects);
+	close(fd);
+	close(server);
+	unlink(path);
+	child_end(&child);
+}
+
+static int pty_open(int *slave)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	if (master < 0 || grantpt(master) || unlockpt(master))
+		_exit(1);
+	*slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	return master;
+}
+
+static void set_terminal(void)
+{
+	close(outer[0]);
+}
+
+static void set_pty(void)
+{
+	close(outer[0]);
+	close(outer[1]);
+	pty_open(&inner[0]);
+}
+
+static void terminals(void **state)
+{
+	struct refusals refusals = { 0 };
+	struct child child;
+	char text[64];
+
+	outer[0] = pty_open(&outer[1]);
+	child_start(&child, set_terminal);
+	assert_int_equal(proc_status_read(child.process.pid, &child.process.status, &child.err), 0);
+	assert_int_equal(refuse_terminals(&child.look, &child.files, &refusals, &child.err), 0);
+	assert_int_equal(refusals.nr, 1);
+	snprintf(text, sizeof(text), "descriptor %d of ", outer[1]);
+	assert_non_null(strstr(refusals.first.what, text));
+	assert_non_null(strstr(refusals.first.hint, "--replace-tty FILE"));
+	/* the child is in the session of the test */
+	assert_int_equal(found(&child, LOSS_SESSION), 1);
+	assert_false(child.process.attached.terminals.leads);
+	child.opts.replace_tty = "/dev/null";
+	memset(&refusals, 0, sizeof(refusals));
+	assert_int_equal(refuse_terminals(&child.look, &child.files, &refusals, &child.err), 0);
+	assert_int_equal(refusals.nr, 0);
+	assert_int_equal(child.process.attached.terminals.nr, 1);
+	assert_int_equal(found(&child, LOSS_TERMINAL), 1);
+	terminals_free(&child.process.attached.terminals);
+	child_end(&child);
+	/* the other end is its own: nothing is in the way */
+	child_start(&child, set_pty);
+	assert_int_equal(refuse_terminals(&child.look, &child.files, &refusals, &child.err), 0);
+	assert_int_equal(refusals.nr, 0);
+	assert_int_equal(child.process.attached.terminals.nr, 0);
+	child_end(&child);
+	close(outer[0]);
+	close(outer[1]);
+}
+
 static int tcp_listener(struct sockaddr_in *addr)
 {
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -316,6 +433,8 @@ int main(void)
 		cmocka_unit_test(storage),
 		cmocka_unit_test(shared_memory),
 		cmocka_unit_test(unix_pair),
+		cmocka_unit_test(unix_server),
+		cmocka_unit_test(terminals),
 		cmocka_unit_test(sockets),
 		cmocka_unit_test(attributes),
 	};

@@ -56,6 +56,8 @@ static void *answer_body(void *arg)
 }
 
 /* Two processes, which are both this one: only the list of objects has each. */
+static const struct migrate_options opts;
+
 static int set_up(void **state)
 {
 	struct bench *bench = calloc(1, sizeof(*bench));
@@ -77,6 +79,7 @@ static int set_up(void **state)
 	bench->source = control_new(CONN(pair[0]), COURSE_SOURCE, &bench->err);
 	bench->dest = control_new(CONN(pair[1]), COURSE_DEST, &bench->err);
 	bench->setup = (struct setup){
+		.opts = &opts,
 		.tree = &bench->tree, .criu = &bench->criu, .mode = MODE_PRECOPY, .verify = true,
 		.max_frozen_s = 7, .ctl = bench->source, .box = &bench->box,
 	};
