@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Who may reach whose memory. A descriptor of /proc/PID/mem is the capability: the
- * kernel has checked ptrace access, Yama, the LSMs and dumpable when it was opened. The
+ * Which caller may reach which memory. A descriptor of /proc/PID/mem is the capability: the
+ * kernel checked ptrace access, Yama, the LSMs and dumpable when the file was opened. The
  * file's private data is the mm (fs/proc/base.c, mem_open).
  */
 #include <linux/capability.h>

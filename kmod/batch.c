@@ -57,7 +57,7 @@ unsigned int splice_vm_batch_add(struct splice_vm_batch_buf *batch,
 	struct splice_vm_run *last = NULL;
 	unsigned int added = 0;
 
-	/* What is of the same folio costs nothing more. */
+	/* More pages of a folio cost nothing: the folio was charged whole. */
 	do {
 		splice_vm_batch_add_page(batch, pages[added]);
 	} while (++added < nr &&

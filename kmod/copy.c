@@ -77,7 +77,7 @@ static int splice_vm_fault_in(struct splice_vm_session *sess,
 	}
 	if (fatal_signal_pending(current))
 		return -EINTR;
-	/* There is a page: whoever takes EFAULT for a hole would lose it. */
+	/* There is a page: a caller that takes EFAULT for a hole would lose the page. */
 	if (got == -ENOMEM)
 		return -ENOMEM;
 	return hole_ok && got == -EFAULT ? 0 : -EFAULT;

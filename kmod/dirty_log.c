@@ -2,74 +2,9 @@
 /*
  * The dirty log of a session: pages that were written or dropped, until SCAN takes them. Pages are
  * bits in chunks, which a tree keeps in order; ranges of 2 MiB and more stay ranges. MMU notifiers
- * call these functions, so that none sleeps but those that say so.
+ * call these functions: a function that sleeps says so.
  */
 #include "dirty_log.h"
-
-static struct splice_vm_chunk *
-splice_vm_chunk_get(struct splice_vm_dirty_log *log)
-{
-	struct splice_vm_chunk *chunk;
-
-	lockdep_assert_held(&log->lock);
-	chunk = list_first_entry_or_null(&log->pool, struct splice_vm_chunk,
-					 free);
-	if (!chunk)
-		return NULL;
-	list_del(&chunk->free);
-	log->nr_pool--;
-	memset(chunk, 0, sizeof(*chunk));
-	return chunk;
-}
-
-/* First chunk with an index of at least @index. */
-static struct splice_vm_chunk *
-splice_vm_chunk_find(struct splice_vm_dirty_log *log, unsigned long index)
-{
-	struct rb_node *node = log->chunks.rb_node;
-	struct splice_vm_chunk *best = NULL;
-
-	lockdep_assert_held(&log->lock);
-	while (node) {
-		struct splice_vm_chunk *chunk;
-
-		chunk = rb_entry(node, struct splice_vm_chunk, node);
-		if (chunk->index < index) {
-			node = node->rb_right;
-		} else {
-			best = chunk;
-			node = node->rb_left;
-		}
-	}
-	return best;
-}
-
-/* The chunk of @index, made when there is none; NULL when the pool is empty. */
-static struct splice_vm_chunk *
-splice_vm_chunk_make(struct splice_vm_dirty_log *log, unsigned long index)
-{
-	struct rb_node **link = &log->chunks.rb_node, *parent = NULL;
-	struct splice_vm_chunk *chunk;
-
-	lockdep_assert_held(&log->lock);
-	while (*link) {
-		parent = *link;
-		chunk = rb_entry(parent, struct splice_vm_chunk, node);
-		if (chunk->index == index)
-			return chunk;
-		link = index < chunk->index ? &parent->rb_left :
-					      &parent->rb_right;
-	}
-
-	chunk = splice_vm_chunk_get(log);
-	if (!chunk)
-		return NULL;
-	chunk->index = index;
-	rb_link_node(&chunk->node, parent, link);
-	rb_insert_color(&chunk->node, &log->chunks);
-	log->nr_chunks++;
-	return chunk;
-}
 
 static void splice_vm_dirty_log_recheck_range(struct splice_vm_dirty_log *log,
 					      unsigned long start, unsigned long end)
@@ -86,7 +21,7 @@ splice_vm_dirty_log_recheck_chunk(struct splice_vm_dirty_log *log, unsigned long
 {
 	struct splice_vm_chunk *chunk;
 
-	chunk = splice_vm_chunk_make(log, start >> SPLICE_VM_CHUNK_SHIFT);
+	chunk = splice_vm_chunks_make(&log->chunks, start >> SPLICE_VM_CHUNK_SHIFT);
 	if (!chunk) {
 		log->overflows++;
 		splice_vm_dirty_log_recheck_range(log, start, end);
@@ -184,7 +119,7 @@ void splice_vm_dirty_log_unmap(struct splice_vm_dirty_log *log, unsigned long st
  * splice_vm_dirty_log_unmapped_touches() - was something unmapped there in the running epoch
  * @log: the log
  * @start: first byte
- * @end: byte after the last; what begins there counts, and what ends at @start
+ * @end: byte after the last; a range that begins there counts, and one that ends at @start
  */
 bool splice_vm_dirty_log_unmapped_touches(struct splice_vm_dirty_log *log,
 					  unsigned long start, unsigned long end)
@@ -198,7 +133,7 @@ bool splice_vm_dirty_log_unmapped_touches(struct splice_vm_dirty_log *log,
 }
 
 /**
- * splice_vm_dirty_log_recheck_unmapped() - an epoch ends: look again at what it unmapped
+ * splice_vm_dirty_log_recheck_unmapped() - an epoch ends: look again at ranges it unmapped
  * @log: the log
  *
  * Sleeps; the lock is given back after each range.
@@ -226,7 +161,7 @@ void splice_vm_dirty_log_recheck_unmapped(struct splice_vm_dirty_log *log)
  * splice_vm_dirty_log_peek() - copy a chunk and leave it there
  * @log: the log
  * @index: the first one at or above this
- * @out: filled; what ranges say of it is in @out->recheck
+ * @out: filled; pages of it that are in ranges are in @out->recheck
  *
  * Return: false when there is none
  */
@@ -236,11 +171,10 @@ bool splice_vm_dirty_log_peek(struct splice_vm_dirty_log *log, unsigned long ind
 	struct splice_vm_chunk *chunk;
 
 	spin_lock(&log->lock);
-	chunk = splice_vm_chunk_find(log, index);
+	chunk = splice_vm_chunks_find(&log->chunks, index);
 	if (chunk) {
 		memcpy(out, chunk, sizeof(*out));
-		splice_vm_ranges_collect(&log->recheck,
-					 chunk->index << SPLICE_VM_CHUNK_SHIFT,
+		splice_vm_ranges_collect(&log->recheck, splice_vm_chunk_base(chunk),
 					 out->recheck);
 	}
 	spin_unlock(&log->lock);
@@ -252,27 +186,18 @@ bool splice_vm_dirty_log_peek(struct splice_vm_dirty_log *log, unsigned long ind
  * @log: the log
  * @index: of the chunk
  * @dirty: bitmap of the chunk's pages
- * @held: bitmap: of @dirty those that are so for references only
+ * @held: bitmap: pages of @dirty that are in it because of extra references only
  */
 void splice_vm_dirty_log_add(struct splice_vm_dirty_log *log, unsigned long index,
 			     const unsigned long *dirty,
 			     const unsigned long *held)
 {
 	struct splice_vm_chunk *chunk;
-	unsigned int i;
 
 	spin_lock(&log->lock);
-	chunk = splice_vm_chunk_make(log, index);
+	chunk = splice_vm_chunks_make(&log->chunks, index);
 	if (chunk) {
-		/* A page that was written in any epoch is not merely held. */
-		for (i = 0; i < BITS_TO_LONGS(SPLICE_VM_CHUNK_PAGES); i++) {
-			unsigned long written;
-
-			written = (chunk->dirty[i] & ~chunk->extra_refs[i]) |
-				  (dirty[i] & ~held[i]);
-			chunk->dirty[i] |= dirty[i];
-			chunk->extra_refs[i] = chunk->dirty[i] & ~written;
-		}
+		splice_vm_chunk_merge(chunk, dirty, held);
 	} else {
 		log->overflows++;
 		splice_vm_dirty_log_recheck_range(log, index << SPLICE_VM_CHUNK_SHIFT,
@@ -281,7 +206,7 @@ void splice_vm_dirty_log_add(struct splice_vm_dirty_log *log, unsigned long inde
 	spin_unlock(&log->lock);
 }
 
-/* Of one chunk, what lies in [addr, end). Return: where the next chunk begins */
+/* Of one chunk, the pages in [addr, end). Return: where the next chunk begins */
 static unsigned long
 splice_vm_dirty_log_move_chunk(struct splice_vm_dirty_log *to,
 			       struct splice_vm_dirty_log *from, unsigned long addr,
@@ -296,21 +221,21 @@ splice_vm_dirty_log_move_chunk(struct splice_vm_dirty_log *to,
 	splice_vm_dirty_log_take(from, index, &chunk);
 	splice_vm_dirty_log_put_back(from, &chunk, 0, first);
 	splice_vm_dirty_log_put_back(from, &chunk, last, SPLICE_VM_CHUNK_PAGES);
-	/* While there was no memory for the chunk it was noted as a range, for whatever. */
+	/* Without memory for a chunk its pages became a range, and the log does not know why. */
 	bitmap_or(chunk.dirty, chunk.dirty, chunk.recheck,
 		  SPLICE_VM_CHUNK_PAGES);
 	bitmap_andnot(chunk.extra_refs, chunk.extra_refs, chunk.recheck,
 		      SPLICE_VM_CHUNK_PAGES);
-	bitmap_clear(chunk.dirty, 0, first);
-	bitmap_clear(chunk.dirty, last, SPLICE_VM_CHUNK_PAGES - last);
+	splice_vm_chunk_clear(&chunk, 0, first);
+	splice_vm_chunk_clear(&chunk, last, SPLICE_VM_CHUNK_PAGES);
 	splice_vm_dirty_log_add(to, index, chunk.dirty, chunk.extra_refs);
 	return base + SPLICE_VM_CHUNK_SIZE;
 }
 
 /**
- * splice_vm_dirty_log_move() - what one log holds of a range counts as written in another
+ * splice_vm_dirty_log_move() - pages that one log holds count as written in another
  * @to: the other
- * @from: holds nothing of the range afterwards, but for what came meanwhile
+ * @from: holds nothing of the range afterwards, but for pages that came meanwhile
  * @start: first byte, page aligned
  * @end: byte after the last
  *
@@ -322,7 +247,7 @@ void splice_vm_dirty_log_move(struct splice_vm_dirty_log *to,
 {
 	unsigned long addr = start, next, gap_end;
 
-	/* Only ever upwards: what comes behind us stays there, or this may have no end. */
+	/* Only ever upwards: pages that come below @addr stay, or this may have no end. */
 	while (splice_vm_dirty_log_next(from, addr, &next, &gap_end) &&
 	       next < end) {
 		if (gap_end > next) {
@@ -357,9 +282,9 @@ bool splice_vm_dirty_log_next(struct splice_vm_dirty_log *log, unsigned long add
 	*next = ULONG_MAX;
 	*gap_end = 0;
 	spin_lock(&log->lock);
-	chunk = splice_vm_chunk_find(log, addr >> SPLICE_VM_CHUNK_SHIFT);
+	chunk = splice_vm_chunks_find(&log->chunks, addr >> SPLICE_VM_CHUNK_SHIFT);
 	if (chunk)
-		chunk_start = max(addr, chunk->index << SPLICE_VM_CHUNK_SHIFT);
+		chunk_start = max(addr, splice_vm_chunk_base(chunk));
 	range = splice_vm_ranges_find(&log->recheck, addr);
 	if (range) {
 		*next = max(range->start, addr);
@@ -404,13 +329,11 @@ void splice_vm_dirty_log_take(struct splice_vm_dirty_log *log, unsigned long ind
 
 	memset(out, 0, sizeof(*out));
 	spin_lock(&log->lock);
-	chunk = splice_vm_chunk_find(log, index);
+	chunk = splice_vm_chunks_find(&log->chunks, index);
 	if (chunk && chunk->index == index) {
-		rb_erase(&chunk->node, &log->chunks);
-		log->nr_chunks--;
+		splice_vm_chunks_take(&log->chunks, chunk);
 		memcpy(out, chunk, sizeof(*out));
-		list_add(&chunk->free, &log->pool);
-		log->nr_pool++;
+		splice_vm_chunks_give(&log->chunks, chunk);
 	}
 	out->index = index;
 	splice_vm_ranges_collect(&log->recheck, base, out->recheck);
@@ -429,7 +352,7 @@ void splice_vm_dirty_log_put_back(struct splice_vm_dirty_log *log,
 				  const struct splice_vm_chunk *chunk,
 				  unsigned int from, unsigned int to)
 {
-	unsigned long base = chunk->index << SPLICE_VM_CHUNK_SHIFT;
+	unsigned long base = splice_vm_chunk_base(chunk);
 	DECLARE_BITMAP(rest, SPLICE_VM_CHUNK_PAGES) = {};
 	DECLARE_BITMAP(part, SPLICE_VM_CHUNK_PAGES);
 	unsigned int first, last;
@@ -447,5 +370,64 @@ void splice_vm_dirty_log_put_back(struct splice_vm_dirty_log *log,
 		splice_vm_dirty_log_recheck_chunk(log, base +
 						  ((unsigned long)first << PAGE_SHIFT),
 						  base + ((unsigned long)last << PAGE_SHIFT));
+	spin_unlock(&log->lock);
+}
+
+/**
+ * splice_vm_dirty_log_take_chunks() - take chunks off the log, in one hold of its lock
+ * @log: the log
+ * @start: first byte, page aligned
+ * @end: byte after the last
+ * @max: at most so many
+ * @taken: out: the chunks in order of addresses, for splice_vm_dirty_log_give_chunks()
+ *
+ * From @start to the end of the last chunk the log has nothing else: no chunk is taken that the
+ * border cuts, or that a range lies before or in. Return: how many were taken
+ */
+unsigned int splice_vm_dirty_log_take_chunks(struct splice_vm_dirty_log *log,
+					     unsigned long start, unsigned long end,
+					     unsigned int max, struct list_head *taken)
+{
+	struct splice_vm_chunk *chunk, *next;
+	struct splice_vm_range *range;
+	unsigned int nr;
+
+	spin_lock(&log->lock);
+	range = splice_vm_ranges_find(&log->recheck, start);
+	if (range)
+		end = min(end, range->start);
+	chunk = splice_vm_chunks_find(&log->chunks, start >> SPLICE_VM_CHUNK_SHIFT);
+	for (nr = 0; chunk && nr < max; nr++) {
+		unsigned long base = splice_vm_chunk_base(chunk);
+
+		if (base < start || base >= end || end - base < SPLICE_VM_CHUNK_SIZE)
+			break;
+		next = splice_vm_chunk_next(chunk);
+		splice_vm_chunks_take(&log->chunks, chunk);
+		list_add_tail(&chunk->list, taken);
+		chunk = next;
+	}
+	spin_unlock(&log->lock);
+	return nr;
+}
+
+/**
+ * splice_vm_dirty_log_give_chunks() - give back what splice_vm_dirty_log_take_chunks() took
+ * @log: the log
+ * @reported: chunks that can be used anew
+ * @nr_reported: how many
+ * @rest: chunks that are to be reported later
+ */
+void splice_vm_dirty_log_give_chunks(struct splice_vm_dirty_log *log,
+				     struct list_head *reported, unsigned int nr_reported,
+				     struct list_head *rest)
+{
+	struct splice_vm_chunk *chunk, *next;
+
+	spin_lock(&log->lock);
+	list_splice(reported, &log->chunks.pool);
+	log->chunks.nr_pool += nr_reported;
+	list_for_each_entry_safe(chunk, next, rest, list)
+		splice_vm_chunks_put_back(&log->chunks, chunk);
 	spin_unlock(&log->lock);
 }

@@ -2,59 +2,39 @@
 #ifndef SPLICE_VM_DIRTY_LOG_H
 #define SPLICE_VM_DIRTY_LOG_H
 
-#include <linux/bitmap.h>
 #include <linux/list.h>
-#include <linux/rbtree.h>
 #include <linux/spinlock.h>
 
+#include "chunks.h"
 #include "ranges.h"
-
-/**
- * struct splice_vm_chunk - the pages of one page table, in a dirty log
- * @node: in splice_vm_dirty_log.chunks, by @index
- * @free: in splice_vm_dirty_log.pool instead, while unused
- * @index: address >> SPLICE_VM_CHUNK_SHIFT
- * @dirty: pages that were written in an epoch that ended
- * @extra_refs: pages of @dirty that are in it because of extra references only
- * @recheck: pages that may have been dropped or replaced: SCAN looks at the page table
- */
-struct splice_vm_chunk {
-	union {
-		struct rb_node node;
-		struct list_head free;
-	};
-	unsigned long index;
-	DECLARE_BITMAP(dirty, SPLICE_VM_CHUNK_PAGES);
-	DECLARE_BITMAP(extra_refs, SPLICE_VM_CHUNK_PAGES);
-	DECLARE_BITMAP(recheck, SPLICE_VM_CHUNK_PAGES);
-};
 
 /**
  * struct splice_vm_dirty_log - pages that were written or dropped and that no SCAN took yet
  * @lock: innermost of all; taken in any context that may run a notifier
- * @chunks: struct splice_vm_chunk by index
+ * @chunks: pages, and a pool of chunks for them
  * @recheck: ranges whose page tables SCAN looks at
  * @unmapped: ranges that were unmapped in the running epoch. They stay here when a SCAN takes
  *	them from @recheck: mremap may move a page table there later, which leaves no trace
  * @ranges: pool of both sets
- * @pool: chunks that were allocated in advance; callbacks allocate nothing, so that a target
- *	cannot fill memory
- * @nr_pool: how many
- * @nr_chunks: how many are in @chunks
  * @overflows: how often detail was given up for want of memory
  *
- * The log owns its chunks. It never refuses a page: when memory is short the log takes in more
+ * The log owns its chunks, but for those that SCAN took off the log in one hold of @lock, with
+ * splice_vm_dirty_log_take_chunks(). SCAN alone uses these, without @lock: SCAN takes page table
+ * locks, which are outside of @lock. Nothing sleeps until SCAN gives the chunks back. SCAN holds
+ * the session's lock meanwhile, so that the session cannot be freed; a user of the mm, so that the
+ * page tables cannot go away; and mmap_lock for reading, so that no epoch ends: an end needs
+ * mmap_lock for writing, or the session's lock. A callback that runs meanwhile finds the log
+ * without these chunks, and logs in others.
+ *
+ * The log never refuses a page: when memory is short the log takes in more
  * pages than it was told of, and SCAN looks at these pages one by one.
  */
 struct splice_vm_dirty_log {
 	spinlock_t lock; /* all below */
-	struct rb_root chunks;
+	struct splice_vm_chunk_set chunks;
 	struct splice_vm_range_set recheck;
 	struct splice_vm_range_set unmapped;
 	struct splice_vm_range_pool ranges;
-	struct list_head pool;
-	unsigned int nr_pool;
-	unsigned int nr_chunks;
 	u64 overflows;
 };
 
@@ -91,5 +71,11 @@ void splice_vm_dirty_log_take(struct splice_vm_dirty_log *log, unsigned long ind
 void splice_vm_dirty_log_put_back(struct splice_vm_dirty_log *log,
 				  const struct splice_vm_chunk *chunk,
 				  unsigned int from, unsigned int to);
+unsigned int splice_vm_dirty_log_take_chunks(struct splice_vm_dirty_log *log,
+					     unsigned long start, unsigned long end,
+					     unsigned int max, struct list_head *taken);
+void splice_vm_dirty_log_give_chunks(struct splice_vm_dirty_log *log,
+				     struct list_head *reported, unsigned int nr_reported,
+				     struct list_head *rest);
 
 #endif

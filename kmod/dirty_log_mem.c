@@ -20,8 +20,7 @@ void splice_vm_dirty_log_cache_destroy(void)
 void splice_vm_dirty_log_init(struct splice_vm_dirty_log *log)
 {
 	spin_lock_init(&log->lock);
-	log->chunks = RB_ROOT;
-	INIT_LIST_HEAD(&log->pool);
+	splice_vm_chunks_init(&log->chunks);
 	splice_vm_range_pool_init(&log->ranges);
 	splice_vm_ranges_init(&log->recheck, &log->ranges);
 	splice_vm_ranges_init(&log->unmapped, &log->ranges);
@@ -32,11 +31,11 @@ void splice_vm_dirty_log_destroy(struct splice_vm_dirty_log *log)
 {
 	struct splice_vm_chunk *chunk, *next;
 
-	rbtree_postorder_for_each_entry_safe(chunk, next, &log->chunks, node) {
+	rbtree_postorder_for_each_entry_safe(chunk, next, &log->chunks.root, node) {
 		kmem_cache_free(splice_vm_chunk_cache, chunk);
 		cond_resched();
 	}
-	list_for_each_entry_safe(chunk, next, &log->pool, free) {
+	list_for_each_entry_safe(chunk, next, &log->chunks.pool, list) {
 		kmem_cache_free(splice_vm_chunk_cache, chunk);
 		cond_resched();
 	}
@@ -82,7 +81,7 @@ int splice_vm_dirty_log_reserve(struct splice_vm_dirty_log *log, unsigned int ch
 		return -ENOMEM;
 	for (;;) {
 		spin_lock(&log->lock);
-		enough = log->nr_pool + log->nr_chunks >= chunks;
+		enough = log->chunks.nr_pool + log->chunks.nr >= chunks;
 		spin_unlock(&log->lock);
 		if (enough)
 			return 0;
@@ -92,8 +91,7 @@ int splice_vm_dirty_log_reserve(struct splice_vm_dirty_log *log, unsigned int ch
 		if (!chunk)
 			return -ENOMEM;
 		spin_lock(&log->lock);
-		list_add(&chunk->free, &log->pool);
-		log->nr_pool++;
+		splice_vm_chunks_give(&log->chunks, chunk);
 		spin_unlock(&log->lock);
 		cond_resched();
 	}

@@ -56,7 +56,7 @@ static int splice_vm_epoch_check_runs(const struct splice_vm_epoch_call *call)
 	return 0;
 }
 
-/* The pages that are held, of those that were recorded. */
+/* Which of the logged pages have extra references. */
 static int splice_vm_epoch_held(const struct splice_vm_epoch_call *call,
 				struct mm_struct *mm)
 {

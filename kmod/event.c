@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What becomes of a session, told to those who listen. Callbacks of the notifier can neither
- * sleep nor allocate, and clear_refs can be written thousands of times a second:
- * so a work item compares what is with what was told, at most ten times a
- * second and session. Nothing is queued up, and the order is always the same: new,
- * epochs, gone, del.
+ * Events of a session, for the netlink group. Callbacks of the notifier can neither sleep nor
+ * allocate, and clear_refs can be written thousands of times a second. So a work item compares the
+ * session's state with the last events, at most ten times a second and session. Nothing is queued
+ * up, and the order is always the same: new, epochs, gone, del.
  */
 #include <linux/jiffies.h>
 

@@ -115,11 +115,11 @@ static void splice_vm_extra_refs_chunk(struct splice_vm_session *sess,
 }
 
 /**
- * splice_vm_extra_refs_collect() - an epoch begins: who holds what of the pages it recorded
+ * splice_vm_extra_refs_collect() - an epoch begins: which logged pages have extra references
  * @sess: the session
  * @mm: its mm; mmap lock held, the entries of these pages are clean
  * @addr: where to begin
- * @end: where to stop: what is recorded beyond belongs to an epoch that goes on
+ * @end: where to stop: pages logged beyond belong to an epoch that goes on
  * @tables: read so many page tables at the most, not 0; out: less those that were
  *
  * Return: where to go on; ULONG_MAX at the end

@@ -21,7 +21,7 @@ static bool splice_vm_vma_is_copied(struct vm_area_struct *vma)
 }
 
 /*
- * What get_user_pages() left: it says EFAULT to holes as well as to swapped
+ * Why get_user_pages() stopped: it says EFAULT to holes as well as to swapped
  * pages, so the page table decides. Fills @count with how many pages are alike.
  */
 static enum splice_vm_gup_result
@@ -33,7 +33,7 @@ splice_vm_gup_explain(struct vm_area_struct *vma, unsigned long addr,
 	unsigned int i;
 	u8 state;
 
-	/* No page: zeros in anonymous memory, elsewhere what the file holds. */
+	/* No page: zeros in anonymous memory, elsewhere the file's content. */
 	why = vma_is_anonymous(vma) ? SPLICE_VM_GUP_ZERO : SPLICE_VM_GUP_SLOW;
 	if (!splice_vm_walk_window(vma, addr, end, &win)) {
 		addr = splice_vm_walk_skip(vma->vm_mm, addr, end);

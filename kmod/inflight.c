@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What SEND left at sockets, until they are rid of it: counted for each session and for each
- * user, in whole folios, since a page that somebody holds keeps all of its folio. No
- * socket tells when it lets go of a page, but how much is queued at it can be read, and
- * the queue is one of first in, first out. Who took it from there, a peer on this machine or a
- * card, may hold it for longer: that is theirs to bound.
+ * Pages that SEND left at sockets, until the sockets let go of them: counted for each session and
+ * for each user, in whole folios, since a reference on a page keeps all of its folio. No socket
+ * tells when it lets go of a page, but the length of its queue can be read, and the queue is first
+ * in, first out. A peer on this machine, or a network card, may hold a page for longer than the
+ * queue does: this file does not count such pages.
  */
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -42,16 +42,16 @@ struct splice_vm_user {
 };
 
 /**
- * struct splice_vm_flight - what a session left at a socket
+ * struct splice_vm_flight - pages that a session left at a socket
  * @node: in its user's list
  * @user: constant
  * @sess: NULL once that is closed
- * @sk: a reference on the struct alone: the socket may be closed meanwhile, and what was
- *	queued at it still is
+ * @sk: a reference on the struct alone: the socket may be closed meanwhile, and its queue
+ *	stays
  * @calls: SENDs under way
  * @written: bytes so far
- * @left: pages that left when so many bytes had been written: [0] before [1]. Two, that a
- *	queue which is never empty does not count as if nothing ever left it
+ * @left: pages that have left the queue when so many bytes have: [0] before [1]. There are two
+ *	marks, since with one a queue that is never empty would keep all pages counted
  *
  * Lives while it has calls or pages.
  */
@@ -68,7 +68,7 @@ struct splice_vm_flight {
 	} left[2];
 };
 
-static DEFINE_MUTEX(splice_vm_users_lock); /* the list, and who is on it */
+static DEFINE_MUTEX(splice_vm_users_lock); /* the list, and which users are on it */
 static LIST_HEAD(splice_vm_users);
 
 static void splice_vm_inflight_sweep(struct work_struct *work);
@@ -96,8 +96,8 @@ static void splice_vm_flight_drop(struct splice_vm_flight *flight, int i)
 }
 
 /*
- * What others write to the socket is queued too, and so is the kernel's own overhead: both
- * make that pages count for longer than they are queued, never for less.
+ * The queue has bytes of other writers too, and the kernel's own overhead: with both, pages count
+ * for longer than they are queued, never for less.
  */
 static void splice_vm_flight_settle(struct splice_vm_flight *flight)
 {
@@ -121,7 +121,7 @@ static bool splice_vm_flight_is_over(const struct splice_vm_flight *flight)
 	       !flight->left[1].pages;
 }
 
-/* Those that are over go to @over, to be freed without the lock. */
+/* Flights that are over go to @over, to be freed without the lock. */
 static void splice_vm_user_settle(struct splice_vm_user *user,
 				  struct list_head *over)
 {
@@ -175,7 +175,7 @@ static void splice_vm_inflight_sweep(struct work_struct *work)
 				      SPLICE_VM_SWEEP_INTERVAL);
 }
 
-/* The user who is there, or @spare made to him. */
+/* The user of @uid: one that is there, or @spare. */
 static struct splice_vm_user *splice_vm_user_find(kuid_t uid,
 						  struct splice_vm_user *spare)
 {
@@ -201,7 +201,7 @@ int splice_vm_inflight_open(struct splice_vm_session *sess)
 {
 	struct splice_vm_user *spare;
 
-	/* Not below the lock, where one who has to wait for memory would stop all others. */
+	/* Not below the lock: a task that waits for memory there would stop all others. */
 	spare = kzalloc(sizeof(*spare), GFP_KERNEL_ACCOUNT);
 	if (!spare)
 		return -ENOMEM;
@@ -215,7 +215,7 @@ int splice_vm_inflight_open(struct splice_vm_session *sess)
 }
 
 /**
- * splice_vm_inflight_close() - a session ends; what it left at sockets still counts
+ * splice_vm_inflight_close() - a session ends; its pages at sockets still count
  * @sess: no call of it is under way
  */
 void splice_vm_inflight_close(struct splice_vm_session *sess)
@@ -391,7 +391,7 @@ void splice_vm_flight_commit(struct splice_vm_flight *flight,
 /**
  * splice_vm_inflight_exit() - the module goes, and no session is open
  *
- * What is still at sockets stays there, and is theirs alone from now on.
+ * Pages that are still at sockets stay there. The sockets have references of their own.
  */
 void splice_vm_inflight_exit(void)
 {

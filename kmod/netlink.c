@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The generic netlink family: a dump of sessions, and messages to those who listen.
+ * The generic netlink family: a dump of sessions, and a multicast group.
  * The contract is uapi/linux/splice_vm_netlink.h.
  *
- * Who has a session on whom is for the machine's administrator: CAP_NET_ADMIN in the initial
- * user namespace, and the initial network namespace only. There is no module alias
- * for the family: asking for its name, which anybody may, loads nothing.
+ * Only the machine's administrator may learn which process has a session on which other: the family
+ * wants CAP_NET_ADMIN in the initial user namespace, in the initial network namespace. There is no
+ * module alias for the family: any user may ask for its name, and that must load nothing.
  */
 #include <linux/cred.h>
 #include <linux/mm.h>
@@ -193,8 +193,8 @@ static struct genl_family splice_vm_family __ro_after_init = {
  * @sess: whom it is about
  * @cmd: SPLICE_VM_CMD_*_NTF
  *
- * Sleeps. Who listens and gets no message, for want of memory here or of room in its
- * socket, is told so by its next recv(): ENOBUFS.
+ * Sleeps. When a listener misses the message, for want of memory here or of room in its socket,
+ * the listener's next recv() says ENOBUFS.
  */
 void splice_vm_netlink_notify(struct splice_vm_session *sess,
 			      enum splice_vm_cmd cmd)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* SCAN POPULATED: what page tables say that there is, whether anything is tracked or not. */
+/* SCAN POPULATED: the pages that page tables have, whether a tracker runs or not. */
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
 
@@ -86,11 +86,10 @@ bool splice_vm_populated_step(struct splice_vm_scan_call *call,
 			      struct mm_struct *mm)
 {
 	struct vm_area_struct *vma = find_vma(mm, call->addr);
-	struct splice_vm_window win;
 	unsigned long end;
 
-	win.how = 0;
-	win.only = NULL;
+	call->win.how = 0;
+	call->win.only = NULL;
 	if (!vma || vma->vm_start >= call->end) {
 		call->addr = call->end;
 		return false;
@@ -104,8 +103,8 @@ bool splice_vm_populated_step(struct splice_vm_scan_call *call,
 	} else {
 		call->addr = splice_vm_walk_skip(mm, call->addr, end);
 		if (call->addr < end) {
-			splice_vm_walk_window(vma, call->addr, end, &win);
-			splice_vm_populated_window(call, vma, &win);
+			splice_vm_walk_window(vma, call->addr, end, &call->win);
+			splice_vm_populated_window(call, vma, &call->win);
 		}
 	}
 	return !call->full && call->addr < call->end;

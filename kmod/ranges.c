@@ -146,7 +146,7 @@ splice_vm_ranges_find(const struct splice_vm_range_set *set,
 	return splice_vm_ranges_reach(set, addr + 1);
 }
 
-/* Takes in those above that it touches by now. */
+/* Takes in the ranges above that @range touches by now. */
 static void splice_vm_range_absorb(struct splice_vm_range_set *set,
 				   struct splice_vm_range *range)
 {
@@ -213,7 +213,7 @@ bool splice_vm_ranges_touch(const struct splice_vm_range_set *set,
  * splice_vm_ranges_collect() - which pages of a chunk are in the set
  * @set: the set
  * @base: address of the chunk
- * @pages: bits of those that are in it are set
+ * @pages: bits of pages in the set are set
  */
 void splice_vm_ranges_collect(const struct splice_vm_range_set *set,
 			      unsigned long base, unsigned long *pages)
@@ -258,8 +258,8 @@ static bool splice_vm_range_cut(struct splice_vm_range_set *set,
  * @start: first byte
  * @end: byte after the last
  *
- * Where no range is free for what is left of one on both sides, it stays whole: reported again,
- * not lost.
+ * A cut in the middle of a range needs a free one. Where there is none the range stays whole:
+ * its pages are reported again, not lost.
  */
 void splice_vm_ranges_cut(struct splice_vm_range_set *set, unsigned long start,
 			  unsigned long end)

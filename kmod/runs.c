@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What becomes of pages, as a list of runs, before it is copied to the caller. */
+/* Lists of runs, the answers of SCAN and SEND, before they are copied to the caller. */
 #include <linux/mm.h>
 #include <linux/slab.h>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * SCAN: what the tracker collected, or what there is (populated.c). Runs are put together in
- * kernel memory under the target's mmap_lock, and copied out without it, since the caller
- * may scan itself.
+ * SCAN: what the tracker collected (scan_tracked.c), what there is (populated.c), or what is mapped
+ * (mappings.c). Runs are put together in kernel memory under the target's mmap_lock, and copied out
+ * without it, since the caller may scan itself.
  */
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -14,156 +14,13 @@
 #include "populated.h"
 #include "reserve.h"
 #include "scan.h"
-#include "walk.h"
+#include "scan_tracked.h"
 
 #define SPLICE_VM_SCAN_RUNS	4096
 /* Most scans find little: a page of them before memory for all is taken, and cleared. */
 #define SPLICE_VM_SCAN_FEW_RUNS	(PAGE_SIZE / sizeof(struct splice_vm_run))
 /* Page tables that are read in one hold of the mmap lock: some milliseconds. */
 #define SPLICE_VM_SCAN_TABLES	256
-/* Mappings that are passed over instead of one of them. */
-#define SPLICE_VM_SCAN_SKIPS	8
-
-/* Up to where from @addr on there can be no content; less where the way there is long. */
-static unsigned long splice_vm_scan_gap(struct mm_struct *mm,
-					unsigned long addr, unsigned long end)
-{
-	VMA_ITERATOR(vmi, mm, addr);
-	unsigned int skips = SPLICE_VM_SCAN_SKIPS;
-	struct vm_area_struct *vma;
-
-	for_each_vma_range(vmi, vma, end) {
-		unsigned long from = max(addr, vma->vm_start);
-		unsigned long to = min(end, vma->vm_end);
-
-		if (splice_vm_vma_is_opaque(vma))
-			return from;
-		from = splice_vm_walk_skip(mm, from, to);
-		if (from < to || !--skips)
-			return from;
-	}
-	return end;
-}
-
-/* Bits of those pages of a chunk that have content; only @only need be right. */
-static void splice_vm_scan_content(struct mm_struct *mm, unsigned long base,
-				   const unsigned long *only,
-				   unsigned long *content)
-{
-	VMA_ITERATOR(vmi, mm, base);
-	unsigned long limit = base + SPLICE_VM_CHUNK_SIZE;
-	struct splice_vm_window win = { .only = only };
-	struct vm_area_struct *vma;
-	unsigned int first, i;
-
-	bitmap_zero(content, SPLICE_VM_CHUNK_PAGES);
-	for_each_vma_range(vmi, vma, limit) {
-		unsigned long start = max(vma->vm_start, base);
-		unsigned long end = min(vma->vm_end, limit);
-
-		first = (start - base) >> PAGE_SHIFT;
-		if (splice_vm_vma_is_io(vma))
-			continue;
-		if (splice_vm_vma_is_opaque(vma)) {
-			bitmap_set(content, first, (end - start) >> PAGE_SHIFT);
-			continue;
-		}
-		if (!splice_vm_walk_window(vma, start, end, &win))
-			continue;
-		for_each_set_bit(i, win.found, win.nr) {
-			if (splice_vm_state_has_content(vma, win.states[i]))
-				__set_bit(first + i, content);
-		}
-	}
-}
-
-/* Of a page that is dirty, or may have been dropped. */
-static u32 splice_vm_scan_page_flags(const struct splice_vm_chunk *chunk,
-				     const unsigned long *content,
-				     unsigned int i)
-{
-	if (test_bit(i, chunk->recheck))
-		return test_bit(i, content) ? SPLICE_VM_RUN_DIRTY :
-					      SPLICE_VM_RUN_DROPPED;
-	if (test_bit(i, chunk->extra_refs))
-		return SPLICE_VM_RUN_DIRTY | SPLICE_VM_RUN_HELD;
-	return SPLICE_VM_RUN_DIRTY;
-}
-
-/*
- * Takes a chunk off the log and reports it. What does not fit goes back. The page
- * table is read after the take: an unmap under way logs again when it ends.
- */
-static void splice_vm_scan_chunk(struct splice_vm_scan_call *call,
-				 struct mm_struct *mm, unsigned long index)
-{
-	unsigned long base = index << SPLICE_VM_CHUNK_SHIFT;
-	unsigned int i = (call->addr - base) >> PAGE_SHIFT;
-	unsigned int last = min(call->end - base, SPLICE_VM_CHUNK_SIZE) >>
-			    PAGE_SHIFT;
-	DECLARE_BITMAP(content, SPLICE_VM_CHUNK_PAGES) = {};
-	DECLARE_BITMAP(any, SPLICE_VM_CHUNK_PAGES);
-	struct splice_vm_dirty_log *log = &call->sess->dirty_log;
-	struct splice_vm_chunk chunk;
-	u32 flags;
-
-	splice_vm_dirty_log_take(log, index, &chunk);
-	splice_vm_dirty_log_put_back(log, &chunk, 0, i);
-	if (!bitmap_empty(chunk.recheck, SPLICE_VM_CHUNK_PAGES))
-		splice_vm_scan_content(mm, base, chunk.recheck, content);
-	bitmap_or(any, chunk.dirty, chunk.recheck, SPLICE_VM_CHUNK_PAGES);
-	for (i = find_next_bit(any, last, i); i < last;
-	     i = find_next_bit(any, last, i + 1)) {
-		flags = splice_vm_scan_page_flags(&chunk, content, i);
-		if (!splice_vm_scan_emit(call, base + ((u64)i << PAGE_SHIFT), 1,
-					 flags))
-			break;
-	}
-	splice_vm_dirty_log_put_back(log, &chunk, i, SPLICE_VM_CHUNK_PAGES);
-	call->addr = base + ((unsigned long)i << PAGE_SHIFT);
-}
-
-/*
- * A range is taken off the log before page tables are looked at: what becomes of them
- * meanwhile is logged anew. What was not reported goes back.
- */
-static bool splice_vm_scan_range(struct splice_vm_scan_call *call,
-				 struct mm_struct *mm, unsigned long start,
-				 unsigned long end)
-{
-	struct splice_vm_dirty_log *log = &call->sess->dirty_log;
-	unsigned long to;
-
-	splice_vm_dirty_log_cut(log, start, end);
-	to = splice_vm_scan_gap(mm, start, end);
-	call->addr = to;
-	if (to > start &&
-	    !splice_vm_scan_emit(call, start, (to - start) >> PAGE_SHIFT,
-				 SPLICE_VM_RUN_DROPPED))
-		call->addr = start;
-	if (call->addr < end)
-		splice_vm_dirty_log_recheck(log, call->addr, end);
-	return to > start;
-}
-
-/* False at the end of the range or of the room. */
-static bool splice_vm_scan_tracked_step(struct splice_vm_scan_call *call,
-					struct mm_struct *mm)
-{
-	struct splice_vm_dirty_log *log = &call->sess->dirty_log;
-	unsigned long next, gap_end;
-
-	if (!splice_vm_dirty_log_next(log, call->addr, &next, &gap_end) ||
-	    next >= call->end) {
-		call->addr = call->end;
-		return false;
-	}
-	call->addr = next;
-	gap_end = min3(gap_end, call->end, next + SPLICE_VM_SCAN_RUN_MAX);
-	if (gap_end <= next || !splice_vm_scan_range(call, mm, next, gap_end))
-		splice_vm_scan_chunk(call, mm, next >> SPLICE_VM_CHUNK_SHIFT);
-	return !call->full;
-}
 
 static int splice_vm_scan_loop(struct splice_vm_scan_call *call,
 			       struct mm_struct *mm,
@@ -171,12 +28,12 @@ static int splice_vm_scan_loop(struct splice_vm_scan_call *call,
 					    struct mm_struct *mm))
 {
 	bool more = true;
-	int i;
 
 	while (more) {
 		if (fatal_signal_pending(current) || mmap_read_lock_killable(mm))
 			return -EINTR;
-		for (i = 0; more && i < SPLICE_VM_SCAN_TABLES; i++)
+		call->vma = NULL;
+		for (call->tables = SPLICE_VM_SCAN_TABLES; more && call->tables > 0; call->tables--)
 			more = step(call, mm);
 		mmap_read_unlock(mm);
 		cond_resched();
@@ -188,7 +45,7 @@ static int splice_vm_scan_loop(struct splice_vm_scan_call *call,
 	return 0;
 }
 
-/* After a failure: what was taken must be reported again. */
+/* After a failure: pages that were taken off the log must be reported again. */
 static void splice_vm_scan_undo(struct splice_vm_scan_call *call)
 {
 	unsigned int i;
@@ -223,7 +80,7 @@ static int splice_vm_scan_walk(struct splice_vm_scan_call *call,
 
 	if (IS_ERR(mm))
 		return PTR_ERR(mm);
-	/* Without memory what comes next is coarser, no less right. */
+	/* Without memory the log gets coarser, no less right. */
 	if (step == splice_vm_scan_tracked_step)
 		splice_vm_reserve(call->sess, mm);
 	ret = splice_vm_scan_loop(call, mm, step);

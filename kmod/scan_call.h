@@ -4,6 +4,7 @@
 
 #include "runs.h"
 #include "session.h"
+#include "walk.h"
 
 /* A run's length in pages has 32 bits. */
 #define SPLICE_VM_SCAN_RUN_MAX	((unsigned long)U32_MAX << PAGE_SHIFT)
@@ -16,6 +17,10 @@
  * @addr: where to go on
  * @end: where to end
  * @full: there was no room for a run
+ * @tables: page tables that may be read before the target's mmap_lock is given back; the loop
+ *	takes one off for each step, a step takes off what it read beyond
+ * @vma: a mapping that may be the next page's, or NULL; since mmap_lock was taken, which keeps it
+ * @win: for the steps: the kernel clears such memory whenever a function has it on its stack
  */
 struct splice_vm_scan_call {
 	struct splice_vm_session *sess;
@@ -24,6 +29,9 @@ struct splice_vm_scan_call {
 	unsigned long addr;
 	unsigned long end;
 	bool full;
+	int tables;
+	struct vm_area_struct *vma;
+	struct splice_vm_window win;
 };
 
 /* False when there is no room. */

@@ -25,14 +25,14 @@
  * @sess: whose
  * @arg: kernel copy of the caller's struct, out fields are kept up to date
  * @ss: the socket
- * @flight: what was left at it
+ * @flight: pages that SEND left at it
  * @limit: of a batch's charge
  * @reserved: room for the next batch
  * @runs: kernel copy of the runs
  * @pages: in all of them
  * @run: index of the run that is being worked on
  * @page: pages of it that are done
- * @results: what becomes of them
+ * @results: what SEND did with them
  * @batch: the batch that is being put together
  */
 struct splice_vm_send_call {
@@ -99,7 +99,7 @@ static bool splice_vm_send_is_done(const struct splice_vm_send_call *call)
 	       call->results.nr == call->results.max;
 }
 
-/* A part of what may be in flight: the rest is for other calls, and what is still queued. */
+/* A part of the cap: other calls, and pages that are still queued, have the rest. */
 static unsigned long splice_vm_send_limit(const struct splice_vm_session *sess)
 {
 	return max(min(sess->max_inflight, splice_vm_inflight_limit()) / 8, 1UL);
@@ -184,7 +184,7 @@ static int splice_vm_send_batch(struct splice_vm_send_call *call)
 
 	splice_vm_batch_reset(batch);
 	ret = splice_vm_send_gather(call);
-	/* The socket may take its time: only what it is about stays reserved meanwhile. */
+	/* The socket may take its time: only the batch's own pages stay reserved meanwhile. */
 	splice_vm_flight_trim(call->flight, &call->reserved, batch->charge);
 	if (!ret && batch->nr_pages)
 		ret = splice_vm_batch_write(batch, call->arg->cookie,
@@ -235,7 +235,7 @@ static int splice_vm_send_loop(struct splice_vm_send_call *call)
 
 	do {
 		ret = splice_vm_send_wait(call);
-		/* It would wait, but something was done: that is what to report. */
+		/* SEND would wait now, but has done a part: report that part. */
 		if (ret == -EAGAIN && call->arg->pages_done)
 			return 0;
 		if (ret)
@@ -278,7 +278,7 @@ static int splice_vm_send_alloc(struct splice_vm_send_call *call)
 	return splice_vm_runs_init(&call->results, max, max);
 }
 
-/* The socket, and the account of what goes there. */
+/* The socket, and the account of the pages that go there. */
 static int splice_vm_send_open(struct splice_vm_send_call *call)
 {
 	int ret = splice_vm_sock_get(&call->ss, call->arg->sock_fd);

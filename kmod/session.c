@@ -30,7 +30,7 @@ void splice_vm_session_list(struct splice_vm_session *sess)
 
 /**
  * splice_vm_session_unlist() - a session is about to end
- * @sess: nobody finds it here any more, and nobody who did still looks at it
+ * @sess: no walk finds it any more, and no walk that found it still looks at it
  */
 void splice_vm_session_unlist(struct splice_vm_session *sess)
 {

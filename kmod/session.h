@@ -36,7 +36,7 @@
  * The MMU notifier's callbacks run below the target's mmap_lock or reclaim's
  * locks, and may run while this very session allocates memory. They take page table
  * locks, splice_vm_dirty_log.lock and nothing else, and allocate nothing: so they cannot sleep
- * in, or deadlock with, whatever calls them. Events for netlink are left to
+ * in, or deadlock with, their callers. Events for netlink are left to
  * a work item, which takes none of our locks.
  *
  * The pipe's mutex is held by the caller of splice_read: nothing on that path

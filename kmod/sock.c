@@ -19,7 +19,7 @@
 
 #define SPLICE_VM_SOCK_FLAGS	(MSG_DONTWAIT | MSG_NOSIGNAL)
 
-/* A wake-up can be missed where a socket does not wake for what we wait for. */
+/* A socket may have room and wake nobody: look again then. */
 #define SPLICE_VM_SOCK_NAP	msecs_to_jiffies(20)
 
 /*
@@ -62,7 +62,7 @@ static bool splice_vm_tcp_is_allowed(struct sock *sk)
 	return allowed;
 }
 
-/* A BPF program may hold back or redirect what is copied, but not what is not. */
+/* A BPF program may hold back or redirect bytes that are copied, but not pages. */
 static bool splice_vm_sock_has_psock(struct sock *sk)
 {
 	bool has;
@@ -134,7 +134,7 @@ int splice_vm_sock_get(struct splice_vm_sock *ss, int fd)
 
 /**
  * splice_vm_sock_check() - may pages still go there
- * @ss: the socket; whoever shares it may have made something else of it while SEND waited
+ * @ss: the socket; another task that shares it may have set a ULP while SEND waited
  *
  * Return: 0 or -EOPNOTSUPP
  */
@@ -153,8 +153,8 @@ void splice_vm_sock_put(struct splice_vm_sock *ss)
  * splice_vm_sock_queued() - bytes that were written and are still held
  * @sk: held by the caller; may be closed
  *
- * With what the kernel adds of its own. For AF_UNIX, until the peer has taken them; for
- * TCP, until it has acknowledged them: a peer on this machine may then still hold them.
+ * The kernel's own overhead is in the number. AF_UNIX holds bytes until the peer has read them, TCP
+ * until the peer has acknowledged them: a peer on this machine may hold the pages for longer.
  */
 unsigned long splice_vm_sock_queued(struct sock *sk)
 {
@@ -195,7 +195,7 @@ bool splice_vm_sock_is_ready(struct splice_vm_sock *ss)
  */
 int splice_vm_sock_nap(struct splice_vm_sock *ss)
 {
-	/* It has room, and wakes nobody: what is waited for is elsewhere. */
+	/* The socket has room and wakes nobody: the wait is for pages in flight (inflight.c). */
 	unsigned long nap = splice_vm_sock_is_ready(ss) ? 1 : SPLICE_VM_SOCK_NAP;
 
 	if (wait_for_completion_killable_timeout(&ss->woken, nap) < 0)

@@ -109,8 +109,8 @@ static void splice_vm_soft_dirty_take(struct splice_vm_session *sess,
 	splice_vm_vma_snapshot_end(&sess->vma_snapshot);
 	splice_vm_dirty_log_recheck_unmapped(&sess->dirty_log);
 	/*
-	 * After the walk: writeback does not wait for us, and what it notes before it takes the
-	 * right to write away is not to be missed by both.
+	 * After the walk: writeback does not wait for the walk. The walk may come after writeback
+	 * took the right to write away; then the note is here by now.
 	 */
 	splice_vm_dirty_log_move(&sess->dirty_log, &sess->pending, 0, TASK_SIZE_MAX);
 	sess->vma_snapshot.fresh = false;
@@ -152,13 +152,14 @@ static void splice_vm_soft_dirty_protected_range(struct splice_vm_session *sess,
  * The right to write is being taken away.
  *
  * An entry that is writable with the soft-dirty bit clear counts as written, since no fault
- * will tell (mprotect and migration make such ones). fork, mprotect, NUMA hints and
- * writeback take the right to write away, and with it what a snapshot would go by. It can be
- * used until then, so what is found here is for the end of the epoch.
+ * will tell (mprotect and migration make such entries). fork, mprotect, NUMA hints and writeback
+ * take the right to write away, and the snapshot would find no trace of it. The task can use the
+ * right until then, so a page that is found here counts at the end of the epoch.
  *
  * MMU_NOTIFY_PROTECTION_PAGE is about one mapping, and may come without the mmap lock (writeback:
- * page_vma_mkclean_one); MMU_NOTIFY_PROTECTION_VMA may span many and what lies between them,
- * with it (PAGEMAP_SCAN of all of a task). Tables outside of mappings are not for us to read.
+ * page_vma_mkclean_one). MMU_NOTIFY_PROTECTION_VMA comes with the mmap lock, and may span many
+ * mappings and the holes between (PAGEMAP_SCAN of a whole task). Page tables outside of mappings
+ * must not be read.
  */
 static void splice_vm_soft_dirty_protected(struct splice_vm_session *sess,
 					   const struct mmu_notifier_range *range)
@@ -191,7 +192,7 @@ static void splice_vm_soft_dirty_protected(struct splice_vm_session *sess,
 	}
 }
 
-/* All that is mapped now was never asked for: it is what the first epoch begins with. */
+/* The first epoch begins with all mappings of now: no SCAN has reported any page of them. */
 static int splice_vm_soft_dirty_begin(struct splice_vm_session *sess,
 				      struct mm_struct *mm)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Where a session does something worth seeing it calls one of these: they count,
- * trace, and see to it that those who listen are told.
+ * Counters, tracepoints and netlink events of a session: other files call these functions where
+ * the session does something worth seeing.
  */
 #include <linux/ktime.h>
 

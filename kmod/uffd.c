@@ -18,10 +18,10 @@
 
 /**
  * struct splice_vm_uffd_work - one userfaultfd being made
- * @work: on the stack of whoever waits for it
+ * @work: on the stack of the ioctl that waits for it
  * @dev: /dev/userfaultfd
- * @cred: the rights to make it with: the one's who waits
- * @mm: whose it shall be; the one who waits holds a user of it
+ * @cred: of the ioctl's caller: the rights to make it with
+ * @mm: the target's; the ioctl holds a user of it
  * @file: out: the userfaultfd, or ERR_PTR
  */
 struct splice_vm_uffd_work {
@@ -33,8 +33,8 @@ struct splice_vm_uffd_work {
 };
 
 /*
- * A device of the kernel's, whatever the caller has put at that path: one that asks user space
- * what to say must not hold up, or mislead, a kernel thread.
+ * Is this the kernel's own device? The caller may have put another file at that path, and a file
+ * whose answers come from user space must not hold up, or mislead, a kernel thread.
  */
 static bool splice_vm_uffd_is_dev(const struct file *dev)
 {
@@ -63,7 +63,7 @@ static void splice_vm_uffd_make(struct work_struct *work)
 	long fd;
 
 	make = container_of(work, struct splice_vm_uffd_work, work);
-	/* An LSM judges, and labels the file for, whoever asked. */
+	/* An LSM judges the ioctl's caller, and labels the file for the caller. */
 	old = override_creds(make->cred);
 	kthread_use_mm(make->mm);
 	fd = make->dev->f_op->unlocked_ioctl(make->dev, USERFAULTFD_IOC_NEW,

@@ -77,7 +77,7 @@ static bool splice_vm_vma_is_forcible(const struct vm_area_struct *vma,
 	return false;
 }
 
-/* What is writable by now was so in part, perhaps: a heap that grows into what was reserved. */
+/* A mapping that is writable now may have been so in part: a heap grows into a reservation. */
 static void splice_vm_vma_snapshot_log_forced(struct splice_vm_vma_snapshot *snap,
 					      const struct vm_area_struct *vma,
 					      unsigned int i)
@@ -96,7 +96,7 @@ static void splice_vm_vma_snapshot_log_forced(struct splice_vm_vma_snapshot *sna
 						    min(end, last->v[i].end));
 }
 
-/* Logs what of [from, end) was not mapped. */
+/* Logs the parts of [from, end) that were not mapped. */
 static void splice_vm_vma_snapshot_log_new(struct splice_vm_vma_snapshot *snap,
 					   struct splice_vm_vma_walk *walk,
 					   unsigned long from, unsigned long end)
@@ -156,7 +156,7 @@ void splice_vm_vma_snapshot_add(struct splice_vm_vma_snapshot *snap,
 		walk->old++;
 	if (start >= walk->group_end)
 		splice_vm_vma_snapshot_group_begin(walk, vma);
-	/* What was made before the first epoch may have the flag as well. */
+	/* A mapping made before the first epoch may have VM_SOFTDIRTY as well. */
 	if (splice_vm_vma_is_forcible(vma, last, walk->old) &&
 	    (snap->fresh || splice_vm_vma_snapshot_group_changed(snap, walk)))
 		splice_vm_vma_snapshot_log_forced(snap, vma, walk->old);
@@ -164,7 +164,7 @@ void splice_vm_vma_snapshot_add(struct splice_vm_vma_snapshot *snap,
 }
 
 /**
- * splice_vm_vma_snapshot_end() - that was all: it is what the next epoch begins with
+ * splice_vm_vma_snapshot_end() - that was the last mapping: the next epoch begins with this list
  * @snap: of a session; the mmap lock of its mm is held for writing
  */
 void splice_vm_vma_snapshot_end(struct splice_vm_vma_snapshot *snap)
@@ -201,7 +201,7 @@ static int splice_vm_vma_snapshot_grow(struct splice_vm_vma_snapshot *snap,
 }
 
 /**
- * splice_vm_vma_snapshot_prepare() - have room for what is mapped at the next snapshot
+ * splice_vm_vma_snapshot_prepare() - have room for the mappings of the next snapshot
  * @snap: of a session, whose lock is held
  * @mm: its mm; the caller holds a user of it
  *

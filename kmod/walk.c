@@ -96,7 +96,7 @@ static u8 splice_vm_pte_present_state(pte_t pte, unsigned int how,
 					       state;
 }
 
-/* A page that migrates comes back as it was: what was writable can be written at once. */
+/* A migrating page comes back with the same rights: writable again, it can be written at once. */
 static u8 splice_vm_leaf_state(softleaf_t leaf, bool soft_dirty)
 {
 	u8 state = SPLICE_VM_STATE_SWAPPED;
@@ -115,13 +115,13 @@ static u8 splice_vm_pte_state(pte_t pte, unsigned int how,
 
 	if (pte_none(pte))
 		return 0;
-	/* Without its mapping nobody knows what an entry points to. */
+	/* An entry does not say what it points to without its mapping. */
 	if (how & SPLICE_VM_WALK_WRITABLE_CLEAN)
 		return SPLICE_VM_STATE_WRITTEN;
 	if (pte_present(pte))
 		return splice_vm_pte_present_state(pte, how, memo);
 	leaf = softleaf_from_pte(pte);
-	/* What was lost does not read as zeros. */
+	/* A page that was lost does not read as zeros. */
 	if (pte_is_marker(pte))
 		return softleaf_is_poison_marker(leaf) ?
 		       SPLICE_VM_STATE_SWAPPED : 0;
@@ -183,9 +183,9 @@ static pmd_t *splice_vm_pmd_find(struct mm_struct *mm, unsigned long addr,
 
 /*
  * Whether a write may leave no trace: the entry is writable with the soft-dirty bit clear, or can
- * become so while somebody is about to change it. In a mapping with VM_SOFTDIRTY (GROWN) a read
- * that faults, for NUMA balancing or from swap, makes such ones, and so does who lifts a
- * userfaultfd's protection: do_numa_page(), do_swap_page(), change_pte_range().
+ * become so while the kernel is about to change it. In a mapping with VM_SOFTDIRTY (GROWN) such
+ * entries come from a read that faults, for NUMA balancing or from swap, and from a userfaultfd
+ * whose protection is lifted: do_numa_page(), do_swap_page(), change_pte_range().
  */
 static bool splice_vm_pte_is_writable_clean(pte_t pte, unsigned int how)
 {

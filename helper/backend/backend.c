@@ -7,12 +7,27 @@ static const char *const names[] = {
 	[BACKEND_AUTO] = "auto", [BACKEND_MODULE] = "module", [BACKEND_VMREAD] = "vmread",
 };
 
-int backend_kind_find(const char *name)
+static const char *const tracker_names[] = {
+	[TRACKER_AUTO] = "auto", [TRACKER_WRITE_PROTECT] = "write-protect",
+	[TRACKER_SOFT_DIRTY] = "soft-dirty",
+};
+
+static int find(const char *const *list, size_t nr, const char *name)
 {
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (!strcmp(name, names[i]))
+	for (size_t i = 0; i < nr; i++)
+		if (!strcmp(name, list[i]))
 			return i;
 	return -1;
+}
+
+int backend_kind_find(const char *name)
+{
+	return find(names, sizeof(names) / sizeof(*names), name);
+}
+
+int backend_tracker_find(const char *name)
+{
+	return find(tracker_names, sizeof(tracker_names) / sizeof(*tracker_names), name);
 }
 
 /* The reason for the choice, before the reason for the tracker. */
@@ -25,8 +40,8 @@ static void explain(struct backend *backend, const char *choice)
 		 tracker);
 }
 
-struct backend *backend_open(enum backend_kind kind, pid_t pid, const struct backend_hold *hold,
-			     struct error *err)
+struct backend *backend_open(enum backend_kind kind, enum backend_tracker tracker, pid_t pid,
+			     const struct backend_hold *hold, struct error *err)
 {
 	char choice[96] = "--backend says so";
 	bool module = kind == BACKEND_MODULE;
@@ -34,7 +49,13 @@ struct backend *backend_open(enum backend_kind kind, pid_t pid, const struct bac
 
 	if (kind == BACKEND_AUTO)
 		module = module_can(choice, sizeof(choice));
-	backend = module ? module_open(pid, err) : vmread_open(pid, hold, err);
+	if (!module && tracker == TRACKER_WRITE_PROTECT) {
+		error_set(err, CODE_NOT_READY, "load the module, or leave --tracker out",
+			  "the tracker write-protect needs the module: %s",
+			  kind == BACKEND_AUTO ? choice : "the backend is vmread");
+		return NULL;
+	}
+	backend = module ? module_open(pid, tracker, hold, err) : vmread_open(pid, hold, err);
 	if (backend)
 		explain(backend, choice);
 	return backend;

@@ -17,19 +17,39 @@
 /** enum backend_kind - which backend the user asked for; AUTO: the module where it can be used */
 enum backend_kind { BACKEND_AUTO, BACKEND_MODULE, BACKEND_VMREAD };
 
+/**
+ * enum backend_tracker - which tracker the user asked for; AUTO: write-protection where the module
+ *	and the kernel have it, else soft-dirty bits
+ */
+enum backend_tracker { TRACKER_AUTO, TRACKER_WRITE_PROTECT, TRACKER_SOFT_DIRTY };
+
 /** typedef backend_runs_fn - takes some runs; -1 with err ends the walk */
 typedef int (*backend_runs_fn)(void *ctx, const struct splice_vm_run *runs, uint32_t nr,
 			       struct error *err);
 
 /**
- * struct backend_hold - lets a backend freeze the program for a moment
+ * struct backend_hold - what a backend has done to the program
  * @freeze: returns when no thread of the program runs, nor is in a system call
  * @thaw: undoes it; called after each @freeze, one that failed too
+ * @keep: another process takes duplicates of a session of the module and of its userfaultfd in
+ *	place of those that it has, and lifts all write-protection when this process dies. -1, -1:
+ *	none any more. NULL: nobody does
  */
 struct backend_hold {
 	int (*freeze)(void *ctx, struct error *err);
 	int (*thaw)(void *ctx, struct error *err);
+	int (*keep)(void *ctx, int session_fd, int uffd, struct error *err);
 	void *ctx;
+};
+
+/**
+ * struct backend_settled - what backend_ops.settle found and did
+ * @dirty_pages: pages that CRIU would have taken for dirty, of @pages that are in memory
+ * @cleared: the soft-dirty bits were cleared once more, which took @ns
+ */
+struct backend_settled {
+	uint64_t dirty_pages, pages, ns;
+	bool cleared;
 };
 
 /**
@@ -57,6 +77,10 @@ struct backend;
  * @scan: end an epoch, and tell what was written (SPLICE_VM_RUN_DIRTY) or is gone
  *	(SPLICE_VM_RUN_DROPPED) since the epoch before. The first scan after @track tells all
  *	there is. With @stands the program stands already, and is not to be frozen
+ * @settle: the freeze is next: make few pages dirty for CRIU, if it pays. NULL: they are few
+ * @give_up: the program stands, the last @scan has been: nothing of the tracker may be left in it
+ *	when CRIU comes. @scan then tells what was written after CRIU had looked for dirty pages.
+ *	Only where struct backend.stands_first is set
  * @populated: what there is in a range, as SPLICE_VM_SCAN_POPULATED tells it
  * @send: send all of the runs, and tell for each page SPLICE_VM_RUN_SENT, IS_ZERO, GONE or SLOW,
  *	in order. Blocks while the socket is full: whoever wants to end it shuts the socket down
@@ -71,6 +95,9 @@ struct backend_ops {
 	int (*track)(struct backend *backend, struct error *err);
 	int (*scan)(struct backend *backend, bool stands, backend_runs_fn fn, void *ctx,
 		    struct error *err);
+	int (*settle)(struct backend *backend, struct backend_settled *settled,
+		      struct error *err);
+	int (*give_up)(struct backend *backend, struct error *err);
 	int (*populated)(struct backend *backend, uint64_t start, uint64_t end,
 			 backend_runs_fn fn, void *ctx, struct error *err);
 	int (*send)(struct backend *backend, struct backend_send *send,
@@ -84,9 +111,11 @@ struct backend_ops {
 
 /**
  * struct backend - one session
- * @tracker: "soft-dirty", or "none" when writes cannot be followed
+ * @tracker: "write-protect", "soft-dirty", or "none" when writes cannot be followed
+ * @tracker_why: why it is this tracker; for people. Empty: @why says it
  * @tracks: @track and @scan can be used
  * @criu_tracks: CRIU may go by soft-dirty bits, and may clear them: no write is lost by that
+ * @stands_first: the control group is frozen, and the last @scan taken, before CRIU dumps
  * @gone_fd: poll() with @gone_events says that the target has exited (or called exec)
  * @why: why it is this backend, and why it does not track; for people
  * @stood_ns: how long the program stood in all so that the tracker could look
@@ -95,27 +124,31 @@ struct backend {
 	const struct backend_ops *ops;
 	pid_t pid;
 	const char *tracker;
-	bool tracks, criu_tracks;
+	bool tracks, criu_tracks, stands_first;
 	int gone_fd;
 	short gone_events;
-	char why[200];
+	char why[200], tracker_why[100];
 	uint64_t stood_ns;
 };
 
 /**
  * backend_open() - a session on the address space of @pid
  * @hold: how the program is frozen for a moment; NULL: it cannot be
- * Return: NULL with @err: CODE_NOT_READY when @kind cannot be had
+ * Return: NULL with @err: CODE_NOT_READY when @kind or @tracker cannot be had
  */
-struct backend *backend_open(enum backend_kind kind, pid_t pid, const struct backend_hold *hold,
-			     struct error *err);
+struct backend *backend_open(enum backend_kind kind, enum backend_tracker tracker, pid_t pid,
+			     const struct backend_hold *hold, struct error *err);
 void backend_close(struct backend *backend);
 
 /** backend_kind_find() - by its name; -1: there is no such backend */
 int backend_kind_find(const char *name);
 
+/** backend_tracker_find() - by its name; -1: there is no such tracker */
+int backend_tracker_find(const char *name);
+
 /* The backends; backend_open() chooses. */
-struct backend *module_open(pid_t pid, struct error *err);
+struct backend *module_open(pid_t pid, enum backend_tracker tracker,
+			    const struct backend_hold *hold, struct error *err);
 /** module_is_there() - the device exists */
 bool module_is_there(void);
 /** module_can() - the module is there and can do what is needed; @why: the answer in words */

@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Pages and writes by the kernel module: nothing is copied, and the program never stands. */
+/* Pages and writes by the kernel module: nothing is copied, and the program is not frozen in rounds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include "backend/backend.h"
 #include "backend/svm.h"
+#include "backend/write_protect.h"
 #include "os/proc.h"
 #include "pages/page_set.h"
 
 /**
  * struct module - a session of the module
- * @clear_fd: of /proc/PID/clear_refs: a write ends an epoch
+ * @clear_fd: of /proc/PID/clear_refs: a write ends an epoch of the soft-dirty tracker
+ * @wp: the write-protect tracker; NULL: it is the soft-dirty one of the module
  */
 struct module {
 	struct backend base;
 	struct svm svm;
 	int clear_fd;
+	struct write_protect *wp;
 };
 
 static struct module *module_of(struct backend *backend)
@@ -25,7 +28,9 @@ static struct module *module_of(struct backend *backend)
 
 static int module_track(struct backend *backend, struct error *err)
 {
-	return svm_track(&module_of(backend)->svm, err);
+	struct module *module = module_of(backend);
+
+	return module->wp ? write_protect_start(module->wp, err) : svm_track(&module->svm, err);
 }
 
 static int module_scan(struct backend *backend, bool stands, backend_runs_fn fn, void *ctx,
@@ -33,9 +38,24 @@ static int module_scan(struct backend *backend, bool stands, backend_runs_fn fn,
 {
 	struct module *module = module_of(backend);
 
+	if (module->wp)
+		return write_protect_scan(module->wp, fn, ctx, err);
 	if (proc_clear_refs(module->clear_fd, err))
 		return -1;
 	return svm_scan(&module->svm, SPLICE_VM_SCAN_TRACKED, 0, USER_END, fn, ctx, err);
+}
+
+static int module_settle(struct backend *backend, struct backend_settled *settled,
+			 struct error *err)
+{
+	struct module *module = module_of(backend);
+
+	return module->wp ? write_protect_settle(module->wp, settled, err) : 0;
+}
+
+static int module_give_up(struct backend *backend, struct error *err)
+{
+	return write_protect_give_up(module_of(backend)->wp, err);
 }
 
 static int module_populated(struct backend *backend, uint64_t start, uint64_t end,
@@ -76,6 +96,7 @@ static void module_close(struct backend *backend)
 {
 	struct module *module = module_of(backend);
 
+	write_protect_close(module->wp);
 	svm_close(&module->svm);
 	if (module->clear_fd >= 0)
 		close(module->clear_fd);
@@ -86,6 +107,8 @@ static const struct backend_ops module_ops = {
 	.name = "module",
 	.track = module_track,
 	.scan = module_scan,
+	.settle = module_settle,
+	.give_up = module_give_up,
 	.populated = module_populated,
 	.send = module_send,
 	.read = module_read,
@@ -117,7 +140,31 @@ bool module_can(char *why, size_t size)
 	return false;
 }
 
-struct backend *module_open(pid_t pid, struct error *err)
+static int choose_tracker(struct module *module, enum backend_tracker tracker,
+			  const struct backend_hold *hold, struct error *err)
+{
+	struct backend *base = &module->base;
+	bool wp = tracker != TRACKER_SOFT_DIRTY;
+
+	if (!wp)
+		snprintf(base->tracker_why, sizeof(base->tracker_why), "--tracker says so");
+	else
+		wp = write_protect_can(&module->svm, hold, base->tracker_why,
+				       sizeof(base->tracker_why));
+	if (!wp && tracker == TRACKER_WRITE_PROTECT)
+		return error_set(err, CODE_NOT_READY, "leave --tracker out",
+				 "the tracker write-protect cannot be had: %s",
+				 base->tracker_why);
+	if (!wp)
+		return 0;
+	module->wp = write_protect_open(&module->svm, module->clear_fd, hold, err);
+	base->tracker = "write-protect";
+	base->stands_first = true;
+	return module->wp ? 0 : -1;
+}
+
+struct backend *module_open(pid_t pid, enum backend_tracker tracker,
+			    const struct backend_hold *hold, struct error *err)
 {
 	struct module *module = calloc(1, sizeof(*module));
 
@@ -137,7 +184,7 @@ struct backend *module_open(pid_t pid, struct error *err)
 	/* poll() says more of the device than that the target is gone */
 	module->base.gone_fd = module->svm.fd;
 	module->clear_fd = proc_open_clear_refs(pid, err);
-	if (module->clear_fd >= 0)
+	if (module->clear_fd >= 0 && !choose_tracker(module, tracker, hold, err))
 		return &module->base;
 	module_close(&module->base);
 	return NULL;

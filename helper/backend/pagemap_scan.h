@@ -8,9 +8,11 @@
 
 /* Categories of pages. */
 #define PAGEMAP_SCAN_WRITTEN		(1ULL << 1)
+#define PAGEMAP_SCAN_FILE		(1ULL << 2)
 #define PAGEMAP_SCAN_PRESENT		(1ULL << 3)
 #define PAGEMAP_SCAN_SWAPPED		(1ULL << 4)
 #define PAGEMAP_SCAN_PFNZERO		(1ULL << 5)
+#define PAGEMAP_SCAN_SOFT_DIRTY		(1ULL << 7)
 
 /* Flags: the pages that are found are write-protected. */
 #define PAGEMAP_SCAN_WP_MATCHING	(1ULL << 0)

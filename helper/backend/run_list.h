@@ -4,6 +4,7 @@
 #define MIGRATE_BACKEND_RUN_LIST_H
 
 #include "backend/backend.h"
+#include "pages/page_set.h"
 
 #define RUN_LIST_MAX	512
 
@@ -20,5 +21,14 @@ int run_list_add(struct run_list *list, uint64_t addr, uint32_t nr_pages, uint32
 		 struct error *err);
 /** run_list_flush() - tell those that are left */
 int run_list_flush(struct run_list *list, struct error *err);
+
+/**
+ * runs_take() - up to @max_runs runs out of @set from *@at on
+ * @max_pages: no run is longer, and the sum stays below it plus one run
+ *
+ * Return: their number; *@at moves behind the last of them
+ */
+uint32_t runs_take(const struct page_set *set, uint64_t *at, struct splice_vm_run *runs,
+		   uint32_t max_runs, uint64_t max_pages);
 
 #endif

@@ -43,6 +43,15 @@ static const char *take_backend(void *ctx, char *value)
 	return kind < 0 ? "auto, module or vmread" : NULL;
 }
 
+static const char *take_tracker(void *ctx, char *value)
+{
+	struct migrate_options *opts = ctx;
+	int tracker = backend_tracker_find(value);
+
+	opts->tracker = tracker;
+	return tracker < 0 ? "auto, write-protect or soft-dirty" : NULL;
+}
+
 static const char *take_u32(const char *value, uint32_t min, uint32_t max, uint32_t *to)
 {
 	unsigned long number;
@@ -54,10 +63,7 @@ static const char *take_u32(const char *value, uint32_t min, uint32_t max, uint3
 
 static const char *take_max_downtime(void *ctx, char *value)
 {
-	struct migrate_options *opts = ctx;
-
-	opts->limits_downtime = true;
-	return take_u32(value, 1, 3600000, &opts->max_downtime_ms);
+	return take_u32(value, 1, 3600000, &((struct migrate_options *)ctx)->max_downtime_ms);
 }
 
 static const char *take_max_rounds(void *ctx, char *value)
@@ -114,6 +120,23 @@ static const char *take_storage(void *ctx, char *path)
 	return NULL;
 }
 
+static const char *take_reconnect(void *ctx, char *name)
+{
+	struct migrate_options *opts = ctx;
+
+	if ((*name != '/' && *name != '@') || !name[1])
+		return "an absolute path, or @NAME";
+	if (opts->nr_reconnect == RECONNECT_MAX)
+		return "one of at most 32 names";
+	opts->reconnect[opts->nr_reconnect++] = name;
+	return NULL;
+}
+
+static const char *take_replace_tty(void *ctx, char *value)
+{
+	return options_path(value, &((struct migrate_options *)ctx)->replace_tty);
+}
+
 static const char *take_result(void *ctx, char *value)
 {
 	struct migrate_options *opts = ctx;
@@ -133,6 +156,11 @@ static const struct cli_option options[] = {
 	  "how memory is read. module: by the kernel module;\n"
 	  "vmread: copied without it, which is slower;\n"
 	  "auto: module where it can be used, else vmread", .take = take_backend },
+	{ "tracker", "NAME",
+	  "how written pages are found. write-protect: it never stands in\n"
+	  "a round; with the module on Linux 6.7 and later;\n"
+	  "soft-dirty: its soft-dirty bits are cleared in each round;\n"
+	  "auto: write-protect where it can be used, else soft-dirty", .take = take_tracker },
 	{ "max-downtime", "MS",
 	  "stop it when it would stand for less (300; 1 to\n"
 	  "3600000). A program whose dump and restore alone take\n"
@@ -156,6 +184,13 @@ static const struct cli_option options[] = {
 	{ "shared-storage", "PATH",
 	  "files there are the same on both machines; can be said\nseveral times",
 	  .take = take_storage },
+	{ "reconnect", "PATH",
+	  "connect unix sockets of the program anew to the server\n"
+	  "with this path there, or @NAME; can be said several times.\n"
+	  "The journal and /dev/log need not be named", .take = take_reconnect },
+	{ "replace-tty", "FILE",
+	  "let the program write to FILE there instead of its\n"
+	  "terminal; /dev/null for nowhere", .take = take_replace_tty },
 	{ "insecure", .text = "take a HOST, loopback too: there is no encryption",
 	  .flag = offsetof(struct migrate_options, insecure) },
 	{ "images-dir", "DIR",

@@ -18,6 +18,8 @@
 #include "os/maps.h"
 #include "pages/page_set.h"
 
+#define CRIU_GHOST_BYTES_MAX	(64UL << 20)	/* of a deleted file that is open */
+
 struct criu_version {
 	int major, minor, sublevel;
 };
@@ -51,20 +53,29 @@ struct criu_dump;	/* a criu swrk process and its RPC socket */
  * @parent: path of the parent directory relative to the images directory. NULL: there is none;
  *	pages of mappings that are never restored lazily are in the images then
  * @log_level: 0 to 4, as criu's -v
+ * @externals: what is to be left out of the images, as "unix[INO]"
+ * @leaves_session: the session, or a terminal, is one of others, and stays
  * @group: CRIU's own control group, made here and removed by the caller; NULL: none
  * @watch: called with CRIU's RPC socket when CRIU runs, and with -1 before that is closed or CRIU
  *	is held; shutdown() of it by another thread ends a dump that is not held. Or NULL
- * @ctx: for @watch
+ * @before: called by criu_dump_start() before CRIU is asked to dump, or NULL
+ * @frozen: control group of the task, frozen by @before. CRIU thaws it when it holds all threads,
+ *	and freezes it again when it lets go of them. NULL: the task runs
+ * @ctx, @before_ctx: for @watch and @before
  */
 struct criu_dump_opts {
-	const struct cgroup *group;
+	const struct cgroup *group, *frozen;
 	pid_t pid;
 	int images_dir_fd;
 	int work_dir_fd;
 	const char *parent;
 	int log_level;
+	char **externals;
+	size_t nr_externals;
+	bool leaves_session;
 	void (*watch)(void *ctx, int rpc_fd);
-	void *ctx;
+	int (*before)(void *ctx, struct error *err);
+	void *ctx, *before_ctx;
 };
 
 /**
@@ -80,7 +91,7 @@ int criu_dump_prepare(const struct criu_dump_opts *opts, struct criu_dump **dump
  * @dump: of criu_dump_prepare(); freed, and NULL, on failure
  *
  * Returns 0 when CRIU waits in its status-ready notification: tasks frozen, images
- * complete, no page server on any port. Never returns with tasks frozen on failure.
+ * complete, no page server on any port. On failure no task is traced.
  *
  * CRIU lets go of the tasks when the RPC socket hangs up. So that this process' death
  * is enough for it, whoever is forked from it while a dump is held closes criu_dump_fd().
@@ -135,6 +146,13 @@ void criu_task_free(struct criu_task *task);
  * Who compares its memory does so on both sides.
  */
 void criu_task_mask(const struct criu_task *task, uint64_t addr, uint8_t *buf, uint64_t bytes);
+
+/**
+ * criu_task_add_rseq() - add the pages of the rseq areas to @pages
+ *
+ * The kernel has written to them while CRIU's code ran in the threads.
+ */
+int criu_task_add_rseq(const struct criu_task *task, struct page_set *pages, struct error *err);
 
 /** struct criu_pages - where the data of parent pages comes from at the destination */
 struct criu_pages {

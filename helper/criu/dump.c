@@ -15,7 +15,6 @@
 
 #define LET_GO_TIMEOUT_MS	60000	/* a CRIU that is killed in its work may take the program along */
 #define LOG_LOOK_MS		500
-#define GHOST_BYTES_MAX		(64U << 20)
 
 /**
  * struct criu_dump - a CRIU that dumps, or is held
@@ -59,6 +58,10 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 	opts.has_track_mem = true;
 	opts.track_mem = from->parent != NULL;
 	opts.parent_img = (char *)from->parent;
+	opts.external = from->externals;
+	opts.n_external = from->nr_externals;
+	opts.has_shell_job = true;
+	opts.shell_job = from->leaves_session;
 	opts.has_tcp_close = true;
 	opts.tcp_close = true;
 	opts.has_tcp_skip_in_flight = true;
@@ -66,9 +69,11 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 	opts.has_file_locks = true;
 	opts.file_locks = true;
 	opts.has_ghost_limit = true;
-	opts.ghost_limit = GHOST_BYTES_MAX;
+	opts.ghost_limit = CRIU_GHOST_BYTES_MAX;
 	opts.has_manage_cgroups_mode = true;
 	opts.manage_cgroups_mode = CRIU_CG_MODE__IGNORE;
+	if (from->frozen)
+		opts.freeze_cgroup = (char *)from->frozen->dir;
 	req.type = CRIU_REQ_TYPE__DUMP;
 	req.opts = &opts;
 	return rpc_send(dump->rpc.fd, &req, err);
@@ -194,7 +199,9 @@ int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **out,
 
 	if (opts->watch)
 		opts->watch(opts->ctx, dump->rpc.fd);
-	ret = dump_request(dump, opts, err);
+	ret = opts->before ? opts->before(opts->before_ctx, err) : 0;
+	if (!ret)
+		ret = dump_request(dump, opts, err);
 	while (!ret)
 		ret = dump_step(dump, err);
 	if (opts->watch)

@@ -209,3 +209,29 @@ void image_out_free(struct image_out *out)
 	free(out->data);
 	memset(out, 0, sizeof(*out));
 }
+
+int image_edit(int dir_fd, const char *name, uint32_t magic,
+	       const ProtobufCMessageDescriptor *type, image_edit_fn fn, void *ctx,
+	       struct error *err)
+{
+	struct image_out out;
+	ProtobufCMessage *msg;
+	struct image image;
+	bool changed = false;
+	int ret;
+
+	if (image_open(&image, dir_fd, name, magic, err))
+		return -1;
+	image_out_init(&out, magic);
+	while ((ret = image_next(&image, type, &msg, err)) > 0) {
+		changed |= fn(ctx, msg, &out);
+		protobuf_c_message_free_unpacked(msg, NULL);
+	}
+	if (!ret)
+		changed |= fn(ctx, NULL, &out);
+	if (!ret && changed)
+		ret = image_out_store(&out, dir_fd, name, err);
+	image_out_free(&out);
+	image_close(&image);
+	return ret;
+}

@@ -12,11 +12,13 @@
 #define IMAGE_COMMON		0x54564319
 #define IMAGE_SERVICE		0x55105940
 #define IMAGE_CORE		0x55053847
+#define IMAGE_FDINFO		0x56213732
 #define IMAGE_FILES		0x56303138
 #define IMAGE_INVENTORY		0x58313116
 #define IMAGE_MM		0x57492820
 #define IMAGE_PAGEMAP		0x56084025
 #define IMAGE_PSTREE		0x50273030
+#define IMAGE_TTY_INFO		0x59453036
 
 #define IMAGE_NAME_MAX		64
 
@@ -74,5 +76,18 @@ void image_out_add(struct image_out *out, const ProtobufCMessage *msg);
 /** image_out_store() - write it as @name; what was there before is replaced as a whole */
 int image_out_store(struct image_out *out, int dir_fd, const char *name, struct error *err);
 void image_out_free(struct image_out *out);
+
+/**
+ * typedef image_edit_fn - put what is to become of one record into @out
+ *
+ * @msg: the record; NULL at the end, for what is to be added
+ * Return: false when that is the record as it was, or nothing at the end
+ */
+typedef bool (*image_edit_fn)(void *ctx, const ProtobufCMessage *msg, struct image_out *out);
+
+/** image_edit() - call @fn with each record of an image; it is written anew if one was changed */
+int image_edit(int dir_fd, const char *name, uint32_t magic,
+	       const ProtobufCMessageDescriptor *type, image_edit_fn fn, void *ctx,
+	       struct error *err);
 
 #endif

@@ -22,6 +22,26 @@ struct criu_timerfds {
 int criu_timerfds_repair(int images_dir_fd, struct criu_timerfds *done, struct error *err);
 
 /**
+ * struct criu_files - what criu_files_repair() does, and did
+ * @replace_tty: file in place of terminals that the dump left out; NULL: there are none
+ * @sizes: files that are only written to: CRIU would want them to be as long as they are here
+ * @terminals: open terminals that became @replace_tty, or /dev/null where they are only read
+ */
+struct criu_files {
+	const char *replace_tty;
+	unsigned int sizes, terminals;
+};
+
+/** criu_files_repair() - files.img, and what leads to its records */
+int criu_files_repair(int images_dir_fd, struct criu_files *files, struct error *err);
+
+/** criu_has_ptys() - 1: the program has both ends of a pty; 0: none; -1 with @err */
+int criu_has_ptys(int images_dir_fd, struct error *err);
+
+/** criu_session_repair() - the root of the tree leads a session and a process group of its own */
+int criu_session_repair(int images_dir_fd, struct error *err);
+
+/**
  * enum criu_timeout - how a wait that starts again keeps its time-out
  * @TIMEOUT_NONE: the wait has none, or an absolute one, or the kernel noted what is left
  * @TIMEOUT_WHOLE: the wait starts again with the whole of its time-out

@@ -69,6 +69,9 @@ static int restore_request(int rpc_fd, const struct criu_restore_opts *from, cha
 	opts.notify_scripts = true;
 	opts.has_lazy_pages = true;
 	opts.lazy_pages = true;
+	/* what the dump was told to leave out is connected anew */
+	opts.has_ext_unix_sk = true;
+	opts.ext_unix_sk = true;
 	opts.has_tcp_close = true;
 	opts.tcp_close = true;
 	opts.has_file_locks = true;

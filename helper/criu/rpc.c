@@ -280,10 +280,14 @@ int rpc_call(CriuReq *req, CriuResp **resp, struct error *err)
 	return error_set(err, CODE_NOT_READY, hint_install, "CRIU cannot be started");
 }
 
-/* CRIU's first error of any dump with a parent whose task has shared memory: it is none. */
+/*
+ * Errors that are none: that of any dump with a parent whose task has shared memory, and that of a
+ * CRIU that may not raise its own limits, as in a container.
+ */
 static bool is_harmless(const char *text)
 {
-	return strstr(text, "No parent image found");
+	return strstr(text, "No parent image found") ||
+	       strstr(text, "Can't setup RLIMIT_NOFILE for self");
 }
 
 /* "Error (criu/mem.c:1): text" and then a newline: the text. Return: false if there is none */

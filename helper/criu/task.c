@@ -243,3 +243,15 @@ void criu_task_mask(const struct criu_task *task, uint64_t addr, uint8_t *buf, u
 			memset(buf + (from - addr), 0, to - from);
 	}
 }
+
+int criu_task_add_rseq(const struct criu_task *task, struct page_set *pages, struct error *err)
+{
+	for (size_t i = 0; i < task->nr_rseq; i++) {
+		uint64_t first = task->rseq[i].addr >> PAGE_SHIFT;
+		uint64_t last = (task->rseq[i].addr + task->rseq[i].bytes - 1) >> PAGE_SHIFT;
+
+		if (page_set_add(pages, first << PAGE_SHIFT, last - first + 1, err))
+			return -1;
+	}
+	return 0;
+}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <string.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include "criu/image.h"
@@ -46,29 +47,22 @@ static void timerfd_repair(Img__TimerfdEntry *timer, struct criu_timerfds *done)
 		done->absolute++;
 }
 
+static bool file_repair(void *ctx, const ProtobufCMessage *msg, struct image_out *out)
+{
+	const Img__FileEntry *file = (const Img__FileEntry *)msg;
+	struct criu_timerfds *done = ctx, before = *done;
+
+	if (!file)
+		return false;
+	if (file->timerfd)
+		timerfd_repair(file->timerfd, done);
+	image_out_add(out, msg);
+	return memcmp(&before, done, sizeof(before));
+}
+
 int criu_timerfds_repair(int images_dir_fd, struct criu_timerfds *done, struct error *err)
 {
-	static const char name[] = "files.img";
-	struct image_out out;
-	ProtobufCMessage *msg;
-	struct image image;
-	int ret;
-
 	*done = (struct criu_timerfds){ 0 };
-	if (image_open(&image, images_dir_fd, name, IMAGE_FILES, err))
-		return -1;
-	image_out_init(&out, IMAGE_FILES);
-	while ((ret = image_next(&image, &img__file_entry__descriptor, &msg, err)) > 0) {
-		Img__FileEntry *file = (Img__FileEntry *)msg;
-
-		if (file->timerfd)
-			timerfd_repair(file->timerfd, done);
-		image_out_add(&out, msg);
-		protobuf_c_message_free_unpacked(msg, NULL);
-	}
-	if (!ret && (done->armed || done->absolute))
-		ret = image_out_store(&out, images_dir_fd, name, err);
-	image_out_free(&out);
-	image_close(&image);
-	return ret;
+	return image_edit(images_dir_fd, "files.img", IMAGE_FILES, &img__file_entry__descriptor,
+			  file_repair, done, err);
 }

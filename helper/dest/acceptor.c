@@ -12,7 +12,6 @@
 #include "dest/acceptor.h"
 #include "dest/door.h"
 #include "dest/images.h"
-#include "dest/migration.h"
 #include "dest/migrations.h"
 #include "dest/tell.h"
 

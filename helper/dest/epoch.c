@@ -62,7 +62,7 @@ static int tell_child(struct mm *mm, struct space *space, struct space *child, u
 	}
 	if (ret || doubt(mm, child, from, end, err) || doubt(mm, child, to, to + bytes, err))
 		return -1;
-	mm->work = true;
+	mm_set_work(mm);
 	return 0;
 }
 

@@ -1,55 +1,61 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The thread that answers faults: it waits for userfaultfds, for CRIU's handing
+ * The thread that answers faults: it waits for the userfaultfds of all mms, for CRIU's handing
  * them over, and sends what is wanted now over the urgent connection.
  */
 #ifndef MIGRATE_DEST_FAULTS_H
 #define MIGRATE_DEST_FAULTS_H
 
 #include "criu/criu.h"
-#include "dest/mm.h"
+#include "dest/objects.h"
 #include "wire/conn.h"
 
 /**
- * struct faults_hooks - what the rest of the helper must know; called without locks
+ * struct faults_hooks - what is not for the thread; called without locks
+ * @attach: CRIU handed over the userfaultfd of task @pid, or -1; owned by the callee
  * @restored: CRIU's finish marker came
  * @failed: something is wrong; the thread goes on all the same, since tasks depend on it
  */
 struct faults_hooks {
+	int (*attach)(void *ctx, pid_t pid, int uffd, struct error *err);
 	void (*restored)(void *ctx);
 	void (*failed)(void *ctx, const struct error *err);
 	void *ctx;
 };
 
 /**
- * struct faults - its state; only the thread itself uses it while it runs
- * @epoll: may be changed by any thread
+ * struct faults - only the thread itself uses it while it runs, but for @epoll and @kick
+ * @epoll: any thread may change what is waited for
+ * @kick: eventfd that wakes the thread: an mm has requests, or faults to look at again
  * @urgent: not owned; NULL when the source is lost
  * @lazy: not owned; NULL when CRIU has handed over all
- * @task_pid: the pid that CRIU must hand over
  */
 struct faults {
-	int epoll;
+	int epoll, kick, lazy_fd;
+	struct objects *objects;
 	const struct conn *urgent;
-	int lazy_fd;
-	uint64_t cookie;
-	struct mm *mm;
 	struct lazy_server *lazy;
-	pid_t task_pid;
 	struct faults_hooks hooks;
+	pthread_t thread;
+	bool has_thread;
 	atomic_bool stop;
 };
 
-int faults_init(struct faults *thread, struct error *err);
-void faults_destroy(struct faults *thread);
+/** faults_init() - @objects, @urgent and @hooks are set already */
+int faults_init(struct faults *faults, struct error *err);
+void faults_destroy(struct faults *faults);
 
 /** faults_watch() - mm_hooks.watch: have the thread wait for @space, or no longer */
-int faults_watch(struct faults *thread, struct space *space, bool on, struct error *err);
+int faults_watch(struct faults *faults, struct space *space, bool on, struct error *err);
+/** faults_kick() - mm_hooks.kick */
+void faults_kick(struct faults *faults);
 
-/** faults_expect() - CRIU will hand its userfaultfds over on @lazy; before the thread starts */
-int faults_expect(struct faults *thread, struct lazy_server *lazy, struct error *err);
+/** faults_expect() - CRIU will hand its userfaultfds over on @lazy; before faults_start() */
+int faults_expect(struct faults *faults, struct lazy_server *lazy, struct error *err);
 
-/** faults_run() - body of the thread; ends after @stop was set and mm_kick() called */
-void faults_run(struct faults *thread);
+/** faults_start() - start the thread */
+int faults_start(struct faults *faults, struct error *err);
+/** faults_stop() - the thread has ended then; not from its own thread */
+void faults_stop(struct faults *faults);
 
 #endif

@@ -115,6 +115,14 @@ int images_take(struct images *images, const Migrate__ImageFile *piece, struct e
 	return 0;
 }
 
+int images_check_complete(const struct images *images, uint32_t files, struct error *err)
+{
+	if (images->files == files && images->file < 0)
+		return 0;
+	return error_set(err, CODE_PEER, NULL, "%u image files came, the source sent %u",
+			 images->files, files);
+}
+
 void images_close(struct images *images)
 {
 	int *fds[] = { &images->images_fd, &images->work_fd, &images->file };

@@ -41,6 +41,8 @@ int images_check(const char *base, struct error *err);
 int images_make(struct images *images, const char *base, const uint8_t *id, struct error *err);
 /** images_take() - the next piece of a file */
 int images_take(struct images *images, const Migrate__ImageFile *piece, struct error *err);
+/** images_check_complete() - -1 with CODE_PEER unless @files came, and all of each */
+int images_check_complete(const struct images *images, uint32_t files, struct error *err);
 /** images_close() - closes descriptors; the directory is removed by the keeper */
 void images_close(struct images *images);
 

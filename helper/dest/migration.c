@@ -1,472 +1,298 @@
 // SPDX-License-Identifier: GPL-2.0
-#define _GNU_SOURCE
-#include <errno.h>
-#include <malloc.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
-#include "base/clock.h"
-#include "base/fdpass.h"
+#include "dest/commit.h"
+#include "dest/faults.h"
 #include "dest/migration.h"
-#include "dest/precheck.h"
+#include "dest/parent.h"
+#include "dest/receive.h"
+#include "dest/restore.h"
+#include "dest/setup.h"
+#include "dest/spaces.h"
 #include "dest/tell.h"
-#include "session/cost.h"
+#include "dest/watchdog.h"
 
-#define SETUP_TIMEOUT_MS	20000	/* from the connection to Setup: a place is wanted by others */
-#define UNDO_TIMEOUT_MS		120000	/* more than a keeper has that does not answer */
-#define POLL_MS			200
+#define POLL_MS	200
 
-static void on_signal(struct migration *in)
+/** struct migration - all that a migration consists of; only this file sees it */
+struct migration {
+	const struct serve_options *opts;
+	int parent_sock;
+	struct keeper *keeper;
+	struct lazy_server *lazy;
+	struct budget budget;
+	struct images images;
+	struct peer peer;
+	struct objects objects;
+	struct process process;
+	struct watchdog watchdog;
+	struct faults faults;
+	struct populate populate;
+	struct setup setup;
+	struct receive receive;
+	struct restore restore;
+	struct commit commit;
+};
+
+/* Of an mm. */
+
+static int hold_uffd(void *ctx, int uffd, int *handle, struct error *err)
 {
-	struct signalfd_siginfo info;
-	struct error err = { 0 };
+	struct migration *migration = ctx;
 
-	if (read(in->signals, &info, sizeof(info)) != sizeof(info))
-		return;
-	if (mailbox_is_committed(&in->box)) {
-		tell("warning", NULL,
-		     "%s: the program runs here already and needs this process until its memory is complete",
-		     strsignal(info.ssi_signo));
-		return;
-	}
-	if (in->opts->place && atomic_load(&in->opts->place->evicted))
-		error_set(&err, CODE_ABORTED, "migrate again",
-			  "ended for another migration, which needs its place or its memory: nothing came from this source for a while");
-	else
-		error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)",
-			  strsignal(info.ssi_signo));
-	migration_fail(in, &err);
+	return keeper_hold(migration->keeper, uffd, handle, err);
 }
 
-/*
- * The main thread may wait in the kernel for a page that will not come. The keeper ends what was
- * restored when this process ends.
- */
-static void end_stuck(struct migration *in, int64_t *failed_ms)
+static void release_uffd(void *ctx, int handle)
 {
-	struct error err = { 0 };
+	struct migration *migration = ctx;
 
-	if (mailbox_is_committed(&in->box) || !mailbox_failed(&in->box, &err))
-		return;
-	if (!*failed_ms)
-		*failed_ms = clock_now_ms();
-	if (clock_now_ms() - *failed_ms < UNDO_TIMEOUT_MS)
-		return;
-	tell("warning", NULL, "%s; what was begun could not be ended in order", err.what);
-	_exit(err.code);
+	keeper_release(migration->keeper, handle);
 }
 
-/* Of those that the restore rests on, one may die: then it is given up while it can be. */
-static void *watch_body(void *arg)
+static int watch_uffd(void *ctx, struct space *space, bool on, struct error *err)
 {
-	struct migration *in = arg;
-	bool said_keeper = false, said_init = false;
-	int64_t failed_ms = 0;
+	struct migration *migration = ctx;
 
-	for (;;) {
-		struct pollfd fds[] = {
-			{ .fd = in->signals, .events = POLLIN },
-			{ .fd = said_keeper ? -1 : keeper_fd(in->keeper) },
-			{ .fd = said_init ? -1 : atomic_load(&in->init_fd), .events = POLLIN },
-		};
-		struct error err = { 0 };
-
-		if (poll(fds, 3, POLL_MS) < 0)
-			continue;
-		end_stuck(in, &failed_ms);
-		if (fds[0].revents)
-			on_signal(in);
-		if (fds[1].revents)
-			error_set(&err, CODE_INTERNAL, NULL, "the keeper was killed");
-		else if (fds[2].revents)
-			error_set(&err, CODE_TARGET, NULL,
-				  "the restored program and its namespace were killed");
-		said_keeper |= fds[1].revents != 0;
-		said_init |= fds[2].revents != 0;
-		if (error_is_set(&err) && !mailbox_is_committed(&in->box))
-			migration_fail(in, &err);
-	}
-	return NULL;
+	return faults_watch(&migration->faults, space, on, err);
 }
 
-/* Blocked in every thread that is started from here on. */
-static int take_signals(struct migration *in, struct error *err)
+static void kick_faults(void *ctx)
 {
-	sigset_t set;
+	struct migration *migration = ctx;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	in->signals = signalfd(-1, &set, SFD_CLOEXEC);
-	return in->signals < 0 ?
-	       error_errno(err, CODE_INTERNAL, NULL, "cannot make a signalfd") : 0;
+	faults_kick(&migration->faults);
 }
 
-static int start_watch(struct migration *in, struct error *err)
+static void wake_populate(void *ctx)
 {
-	pthread_t thread;
+	struct migration *migration = ctx;
 
-	errno = pthread_create(&thread, NULL, watch_body, in);
-	if (errno)
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot start a thread");
-	pthread_detach(thread);
-	return 0;
+	populate_wake(&migration->populate);
 }
 
-/* Of the time in which a migration must come to Setup; at least 1. */
-static int setup_left_ms(const struct migration *in)
-{
-	int64_t left = in->setup_by_ms - clock_now_ms();
+/* Of the peer. */
 
-	return left > 1 ? left : 1;
+static void cancel_restore(void *ctx)
+{
+	struct migration *migration = ctx;
+
+	restore_cancel(&migration->restore);
 }
 
-static int greet(struct migration *in, struct error *err)
+static void give_up_pages(void *ctx)
 {
-	Migrate__Control *got;
-	int ret = 0;
+	struct migration *migration = ctx;
 
-	if (control_send_hello(in->ctl, err))
+	objects_fail(&migration->objects);
+}
+
+/* Of the threads of faults and of populate. */
+
+static int take_uffd(void *ctx, pid_t pid, int uffd, struct error *err)
+{
+	struct migration *migration = ctx;
+	struct mm *mm = objects_mm_of(&migration->objects, pid);
+
+	if (mm)
+		return spaces_attach(mm, uffd, err);
+	if (uffd >= 0)
+		close(uffd);
+	return error_set(err, CODE_CRIU, NULL,
+			 "CRIU handed over the memory of task %d, which was not announced", pid);
+}
+
+static void restored(void *ctx)
+{
+	struct migration *migration = ctx;
+
+	mailbox_set(&migration->peer.box, &migration->restore.restored);
+}
+
+static void thread_failed(void *ctx, const struct error *err)
+{
+	struct migration *migration = ctx;
+
+	peer_fail(&migration->peer, err);
+}
+
+/* Of RECEIVE. */
+
+static int take_maps(void *ctx, const Migrate__Maps *maps, struct error *err)
+{
+	struct migration *migration = ctx;
+	struct mm *mm = objects_mm_of(&migration->objects, migration->process.pid);
+
+	return setup_announce(mm, maps->vmas, maps->n_vmas, err);
+}
+
+static int take_go(void *ctx, const Migrate__RestoreGo *go, struct error *err)
+{
+	struct migration *migration = ctx;
+
+	frozen_time_enter(&migration->restore.frozen, MIGRATE__FROZEN_PART__AWAIT_LISTS);
+	return process_take(&migration->process, go, err);
+}
+
+static void stop_threads(void *ctx)
+{
+	struct migration *migration = ctx;
+
+	mailbox_close(&migration->peer.box);
+	receive_stop(&migration->receive);
+	populate_stop(&migration->populate);
+	faults_stop(&migration->faults);
+}
+
+/* What needs nothing but memory. */
+static void wire_pages(struct migration *m)
+{
+	const struct mm_hooks mm = {
+		.hold = hold_uffd, .release = release_uffd, .watch = watch_uffd,
+		.kick = kick_faults, .work = wake_populate, .ctx = m,
+	};
+	const struct faults_hooks faults = {
+		.attach = take_uffd, .restored = restored, .failed = thread_failed, .ctx = m,
+	};
+	const struct populate_hooks populate = { .failed = thread_failed, .ctx = m };
+
+	objects_init(&m->objects, &mm, &m->budget, m->opts->place);
+	populate_init(&m->populate, &m->objects, &populate);
+	m->faults = (struct faults){
+		.objects = &m->objects, .urgent = &m->receive.urgent_conn, .hooks = faults,
+	};
+}
+
+static void wire_states(struct migration *m)
+{
+	m->setup = (struct setup){
+		.peer = &m->peer, .objects = &m->objects, .budget = &m->budget,
+		.place = m->opts->place, .criu = &m->opts->criu,
+		.images_base = m->opts->images_base,
+	};
+	m->receive = (struct receive){
+		.peer = &m->peer, .objects = &m->objects, .budget = &m->budget,
+		.images = &m->images, .place = m->opts->place,
+		.hooks = { .maps = take_maps, .go = take_go, .ctx = m },
+	};
+	receive_init(&m->receive);
+	m->restore = (struct restore){
+		.peer = &m->peer, .objects = &m->objects, .images = &m->images,
+		.process = &m->process, .keeper = m->keeper, .populate = &m->populate,
+		.place = m->opts->place, .verify = { .budget = &m->budget },
+		.cancel = -1, .rpc_fd = -1,
+	};
+	m->commit = (struct commit){
+		.peer = &m->peer, .objects = &m->objects, .process = &m->process,
+		.keeper = m->keeper, .populate = &m->populate, .budget = &m->budget,
+		.dir = &m->images.dir, .places = m->opts->places, .parent_sock = m->parent_sock,
+		.stop = stop_threads, .ctx = m,
+	};
+}
+
+/* Signals, then what the keeper removes, then the keeper, before there is any thread. */
+static int begin(struct migration *m, const uint8_t *id, struct error *err)
+{
+	const struct peer_hooks hooks = {
+		.cancel = cancel_restore, .failed = give_up_pages, .ctx = m,
+	};
+
+	peer_init(&m->peer, &hooks);
+	budget_init(&m->budget, m->opts->places, m->opts->place);
+	if (watchdog_init(&m->watchdog, err) ||
+	    images_make(&m->images, m->opts->images_base, id, err))
 		return -1;
-	got = mailbox_expect(&in->box, MIGRATE__CONTROL__BODY_HELLO, setup_left_ms(in), err);
-	if (!got)
-		return -1;
-	if (got->hello->version != PROTOCOL_VERSION)
-		ret = error_set(err, CODE_PEER, "install the same version on both machines",
-				"the source %s speaks version %u of the protocol, we speak %d",
-				got->hello->hostname, got->hello->version, PROTOCOL_VERSION);
-	else
-		tell("source", json_pack("{s:s,s:s}", "hostname", got->hello->hostname,
-						 "software", got->hello->software),
-		     "migration from %s (%s)", got->hello->hostname,
-		     got->hello->software);
-	migrate__control__free_unpacked(got, NULL);
-	return ret;
-}
-
-/* One connection that the accepting process took for us. Return: -1 on failure, else 0 */
-static int take_connection(struct migration *in, struct error *err)
-{
-	struct serve_conn conn;
-	int fds[FDPASS_MAX], ret;
-	struct conn *slot;
-
-	ret = fdpass_recv(in->parent_sock, &conn, sizeof(conn), fds, POLL_MS);
-	if (ret < 0 && errno == ETIMEDOUT)
+	m->images.budget = &m->budget;
+	tell_migration(m->images.id);
+	process_init(&m->process, m->images.id);
+	m->keeper = keeper_start(&m->images.dir, &m->process.group, err);
+	if (m->keeper)
 		return 0;
-	if (ret != 1 || fds[0] < 0)
-		return error_set(err, CODE_ABORTED, NULL, "the accepting process has ended");
-	slot = conn.kind == CONN_MEMORY ? &in->memory_conn : &in->urgent_conn;
-	if (conn_is_open(slot)) {
-		close(fds[0]);
-		return error_set(err, CODE_PEER, NULL, "the source made a connection twice");
-	}
-	*slot = (struct conn){ .fd = fds[0], .kind = conn.kind };
-	return 0;
+	owned_dir_remove(&m->images.dir);
+	return -1;
 }
 
-static int take_connections(struct migration *in, struct error *err)
+static int start_control(struct migration *m, int control_fd, struct error *err)
 {
-	while (!conn_is_open(&in->memory_conn) || !conn_is_open(&in->urgent_conn)) {
-		if (mailbox_failed(&in->box, err) || take_connection(in, err))
+	struct conn control = { .fd = control_fd, .kind = CONN_CONTROL };
+
+	m->watchdog.peer = &m->peer;
+	m->watchdog.keeper = m->keeper;
+	m->watchdog.process = &m->process;
+	m->watchdog.place = m->opts->place;
+	if (faults_init(&m->faults, err) || watchdog_start(&m->watchdog, err) ||
+	    peer_open(&m->peer, &control, err) ||
+	    keeper_speak(m->keeper, control_fd, err))
+		return -1;
+	return peer_start(&m->peer, err);
+}
+
+static int take_connections(struct migration *m, struct error *err)
+{
+	while (!receive_is_connected(&m->receive)) {
+		struct conn conn;
+		int got;
+
+		if (mailbox_failed(&m->peer.box, err))
 			return -1;
-		if (setup_left_ms(in) == 1)
-			return error_set(err, CODE_NETWORK, NULL,
-					 "the source did not make its memory and urgent connections within %d s",
-					 SETUP_TIMEOUT_MS / 1000);
-	}
-	return 0;
-}
-
-static int announce(struct migration *in, Migrate__Vma **vmas, size_t nr,
-		    struct error *err)
-{
-	struct mirror_range *ranges;
-	size_t nr_ranges;
-	bool final;
-	int ret;
-
-	/* from the final list on the windows of the mirror stay as they are */
-	mailbox_lock(&in->box);
-	final = in->sync.final;
-	mailbox_unlock(&in->box);
-	if (final)
-		return error_set(err, CODE_PEER, NULL, "the source sent mappings after FINAL");
-	if (precheck_vmas(vmas, nr, &ranges, &nr_ranges, err))
-		return -1;
-	ret = mm_announce(&in->mm, ranges, nr_ranges, err);
-	free(ranges);
-	return ret;
-}
-
-static int reply(struct migration *in, struct refusals *refusals, struct error *err)
-{
-	Migrate__Control msg = MIGRATE__CONTROL__INIT;
-	Migrate__SetupReply answer = MIGRATE__SETUP_REPLY__INIT;
-
-	answer.ok = !refusals->nr;
-	answer.refusals = refusals->text;
-	answer.n_refusals = refusals->nr;
-	answer.fixed_cost_ns = cost_expect_ns(COST_RESTORE, in->setup->comm, in->cost_model_ns);
-	answer.has_fixed_cost_ns = true;
-	msg.body_case = MIGRATE__CONTROL__BODY_SETUP_REPLY;
-	msg.setup_reply = &answer;
-	for (size_t i = 0; i < refusals->nr; i++)
-		tell("refused", json_pack("{s:s}", "reason", refusals->text[i]),
-		     "refused: %s", refusals->text[i]);
-	if (control_send(in->ctl, &msg, err))
-		return -1;
-	return answer.ok ? 0 : error_set(err, CODE_REFUSED, NULL, "refused: %s",
-					 refusals->text[0]);
-}
-
-static void expect_cost(struct migration *in)
-{
-	const Migrate__Setup *setup = in->setup;
-	struct shape shape = {
-		.mappings = setup->n_vmas, .threads = setup->threads,
-		.descriptors = setup->has_descriptors ? setup->descriptors : 0,
-	};
-	struct speed speed;
-
-	for (size_t i = 0; i < setup->n_vmas; i++)
-		if (!setup->vmas[i]->shared)
-			shape.private_pages += (setup->vmas[i]->end - setup->vmas[i]->start) >> PAGE_SHIFT;
-	speed_measure(&speed);
-	in->cost_model_ns = cost_model_ns(COST_RESTORE, &shape, &speed);
-}
-
-/* What is looked at later on. The lists are of no use any more, and as long as the source likes. */
-static int keep_setup(struct migration *in, struct error *err)
-{
-	Migrate__Control msg = MIGRATE__CONTROL__INIT, *kept;
-	Migrate__Setup small = *in->setup;
-	uint8_t packed[1024];
-
-	small.n_vmas = small.n_files = small.n_cpu_flags = 0;
-	small.base.n_unknown_fields = 0;
-	small.kernel = small.arch = small.mode = "";
-	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
-	msg.setup = &small;
-	if (migrate__control__get_packed_size(&msg) > sizeof(packed))
-		return error_set(err, CODE_INTERNAL, NULL, "Setup is too long to keep");
-	kept = migrate__control__unpack(NULL, migrate__control__pack(&msg, packed), packed);
-	if (!kept)
-		return error_set(err, CODE_INTERNAL, NULL, "no memory for Setup");
-	migrate__control__free_unpacked(in->setup_msg, NULL);
-	malloc_trim(0);
-	in->setup_msg = kept;
-	in->setup = kept->setup;
-	return 0;
-}
-
-static int setup(struct migration *in, struct error *err)
-{
-	struct refusals refusals = { .nr = 0 };
-	int ret;
-
-	in->setup_msg = mailbox_expect(&in->box, MIGRATE__CONTROL__BODY_SETUP, setup_left_ms(in),
-					err);
-	if (!in->setup_msg)
-		return -1;
-	in->setup = in->setup_msg->setup;
-	migration_state(in, "SETUP");
-	tell("setup", json_pack("{s:i,s:s,s:I}", "pid", in->setup->pid, "comm",
-				in->setup->comm, "rss_bytes",
-				(json_int_t)in->setup->rss_bytes),
-	     "%s (pid %d), %lu MiB", in->setup->comm, in->setup->pid,
-	     in->setup->rss_bytes >> 20);
-	precheck_setup(in->setup, &in->opts->criu, in->opts->images_base, &refusals);
-	ret = refusals.nr ? 0 : announce(in, in->setup->vmas, in->setup->n_vmas, err);
-	if (!ret && !refusals.nr)
-		ret = budget_announce(&in->budget, BUDGET_MIRROR, in->setup->rss_bytes, err);
-	if (!ret && !refusals.nr)
-		expect_cost(in);
-	if (!ret)
-		ret = keep_setup(in, err);
-	if (!ret)
-		ret = reply(in, &refusals, err);
-	if (!ret)
-		place_advance(in->opts->place, PLACE_SETUP);
-	precheck_free(&refusals);
-	return ret;
-}
-
-static int start_threads(struct migration *in, struct error *err)
-{
-	in->memory.conn = &in->memory_conn;
-	in->urgent.conn = &in->urgent_conn;
-	in->memory.mm = &in->mm;
-	in->memory.object = in->setup->pid;
-	in->urgent.mm = &in->mm;
-	in->urgent.object = in->setup->pid;
-	in->urgent.urgent = true;
-	in->faults.urgent = &in->urgent_conn;
-	in->faults.cookie = FRAME_COOKIE(0, in->setup->pid);
-	in->faults.task_pid = in->setup->pid;
-	if (lazy_server_listen(in->images.work_fd, &in->lazy, err) ||
-	    faults_expect(&in->faults, in->lazy, err))
-		return -1;
-	return migration_start_fault(in, err) ? -1 : migration_start_receivers(in, err);
-}
-
-static int begin_round(struct migration *in, uint32_t round, struct error *err)
-{
-	uint32_t begun;
-
-	if (precheck_memory(0, err))
-		return -1;
-	mailbox_lock(&in->box);
-	begun = in->sync.begun;
-	if (round == begun + 1 && round <= ROUNDS_MAX)
-		in->sync.begun = round;
-	pthread_cond_broadcast(&in->box.changed);
-	mailbox_unlock(&in->box);
-	if (round != begun + 1 || round > ROUNDS_MAX)
-		return error_set(err, CODE_PEER, NULL, "the source began round %u after round %u",
-				 round, begun);
-	place_progress(in->opts->place);
-	return 0;
-}
-
-/* Only steps that a migration takes a few times are progress: a repeated list keeps no place. */
-static int take_message(struct migration *in, const Migrate__Control *msg, bool *go,
-			struct error *err)
-{
-	switch (msg->body_case) {
-	case MIGRATE__CONTROL__BODY_MAPS:
-		return announce(in, msg->maps->vmas, msg->maps->n_vmas, err);
-	case MIGRATE__CONTROL__BODY_ANNOUNCE:
-		return budget_announce(&in->budget, BUDGET_MIRROR, msg->announce->memory_bytes,
-				       err) ||
-		       budget_announce(&in->budget, BUDGET_IMAGES, msg->announce->image_bytes,
-				       err) ? -1 : 0;
-	case MIGRATE__CONTROL__BODY_ROUND_BEGIN:
-		return begin_round(in, msg->round_begin->round, err);
-	case MIGRATE__CONTROL__BODY_FROZEN:
-		place_progress(in->opts->place);
-		mailbox_set(&in->box, &in->sync.frozen);
-		return 0;
-	case MIGRATE__CONTROL__BODY_IMAGE_FILE:
-		place_came(in->opts->place, msg->image_file->data.len);
-		return images_take(&in->images, msg->image_file, err);
-	case MIGRATE__CONTROL__BODY_RESTORE_GO:
-		place_progress(in->opts->place);
-		in->announced_files = msg->restore_go->files;
-		in->pending = msg->restore_go->pending;
-		in->oom_score_adj = msg->restore_go->oom_score_adj;
-		*go = true;
-		return attributes_take(&in->attributes, msg->restore_go, err);
-	default:
-		return error_set(err, CODE_PEER, NULL, "message %d was not expected here",
-				 msg->body_case);
-	}
-}
-
-static int receive(struct migration *in, struct error *err)
-{
-	bool go = false;
-	int ret = 0;
-
-	migration_state(in, "RECEIVE");
-	while (!go && !ret) {
-		Migrate__Control *msg = mailbox_next(&in->box, -1, err);
-
-		if (!msg)
+		got = parent_next_conn(m->parent_sock, POLL_MS, &conn, err);
+		if (got < 0 || (got && receive_connect(&m->receive, &conn, err)) ||
+		    setup_late(&m->setup, "its memory and urgent connections", err))
 			return -1;
-		ret = take_message(in, msg, &go, err);
-		migrate__control__free_unpacked(msg, NULL);
 	}
-	return ret;
+	return 0;
 }
 
-static int hook_hold(void *ctx, int uffd, int *handle, struct error *err)
+static int start_threads(struct migration *m, struct error *err)
 {
-	struct migration *in = ctx;
-
-	return keeper_hold(in->keeper, uffd, handle, err);
-}
-
-static void hook_release(void *ctx, int handle)
-{
-	struct migration *in = ctx;
-
-	keeper_release(in->keeper, handle);
-}
-
-static int hook_watch(void *ctx, struct space *space, bool on, struct error *err)
-{
-	struct migration *in = ctx;
-
-	return faults_watch(&in->faults, space, on, err);
-}
-
-static void hook_restored(void *ctx)
-{
-	struct migration *in = ctx;
-
-	mailbox_set(&in->box, &in->sync.restored);
-}
-
-static void hook_failed(void *ctx, const struct error *err)
-{
-	migration_fail(ctx, err);
-}
-
-static int prepare(struct migration *in, int control_fd, struct error *err)
-{
-	struct mm_hooks hooks = {
-		.hold = hook_hold, .release = hook_release, .watch = hook_watch, .ctx = in,
-	};
-
-	if (mm_init(&in->mm, &hooks, err))
+	m->process.pid = m->setup.said->pid;
+	m->restore.compare = m->setup.said->verify;
+	m->restore.comm = m->setup.said->comm;
+	m->restore.cost_model_ns = m->setup.cost_model_ns;
+	m->commit.max_frozen_s = m->setup.said->max_frozen_s;
+	if (lazy_server_listen(m->images.work_fd, &m->lazy, err) ||
+	    faults_expect(&m->faults, m->lazy, err) || faults_start(&m->faults, err))
 		return -1;
-	in->has_memory = true;
-	in->mm.place = in->opts->place;
-	budget_init(&in->budget, in->opts->places, in->opts->place);
-	in->mm.mirror.budget = in->images.budget = in->verify.budget = &in->budget;
-	in->faults.mm = &in->mm;
-	in->faults.hooks = (struct faults_hooks){
-		.restored = hook_restored, .failed = hook_failed, .ctx = in,
-	};
-	if (faults_init(&in->faults, err) || start_watch(in, err))
+	return receive_start(&m->receive, err);
+}
+
+/* Return: enum exit_code, or -1 before COMMIT; then @undo is true */
+static int run_states(struct migration *m, int control_fd, bool *undo, struct error *err)
+{
+	peer_state(&m->peer, "ACCEPT");
+	if (start_control(m, control_fd, err) || setup_greet(&m->setup, err) ||
+	    take_connections(m, err) || setup_take(&m->setup, err) || start_threads(m, err) ||
+	    restore_park(&m->restore, err) || receive_run(&m->receive, err) ||
+	    receive_wait_final(&m->receive, err) || restore_run(&m->restore, err))
 		return -1;
-	in->ctl = control_new(&(struct conn){ .fd = control_fd }, COURSE_DEST, err);
-	if (!in->ctl || keeper_speak(in->keeper, control_fd, err))
-		return -1;
-	return migration_start_control(in, err);
+	m->commit.restore_ns = m->restore.took_ns;
+	m->commit.verified_pages = m->restore.verified_pages;
+	return commit_run(&m->commit, undo, err);
 }
 
 /*
  * Nothing was started, and nothing may stay. The source hears of it when that is so: then the
  * program can go on there, whatever the source has recorded.
  */
-static int undo(struct migration *in, struct error *err)
+static int undo(struct migration *m, struct error *err)
 {
 	struct error first = { 0 }, why = { 0 };
 	bool gone = true, alone;
 
 	/* what the state machine saw may only be a consequence */
-	if (mailbox_failed(&in->box, &first))
+	if (mailbox_failed(&m->peer.box, &first))
 		*err = first;
-	alone = keeper_abort(in->keeper, &why);
+	alone = keeper_abort(m->keeper, &why);
 	if (alone)
-		gone = keeper_undo(in->keeper, in->init_fd);
+		gone = keeper_undo(m->keeper, m->process.init_fd);
 	if (!gone)
 		tell("warning", NULL, "what was restored is still there: %s", why.what);
-	if (in->ctl)
-		control_send_abort(in->ctl, err, gone);
+	if (m->peer.ctl)
+		control_send_abort(m->peer.ctl, err, gone);
 	/* the source does not wait for the rest of it */
-	if (!alone && keeper_said(in->keeper, &why))
-		keeper_undo(in->keeper, in->init_fd);
-	migration_stop_threads(in);
+	if (!alone && keeper_said(m->keeper, &why))
+		keeper_undo(m->keeper, m->process.init_fd);
+	stop_threads(m);
 	tell_result(err, NULL);
 	return err->code;
 }
@@ -483,43 +309,28 @@ static int turn_down(int control_fd, const struct error *why)
 	return why->code;
 }
 
-int migration_run(int control_fd, int parent_sock, const uint8_t *id, const char *peer,
-		 const struct serve_options *opts)
+int migration_run(int control_fd, int parent_sock, const uint8_t *id,
+		  const struct serve_options *opts)
 {
-	struct migration *in = calloc(1, sizeof(*in));
+	struct migration *m = calloc(1, sizeof(*m));
 	struct error err = { 0 };
 	bool undone = true;
-	int code = -1;
+	int code;
 
-	if (!in)
+	if (!m)
 		return CODE_INTERNAL;
-	in->opts = opts;
-	in->parent_sock = parent_sock;
-	in->memory_conn = in->urgent_conn = CONN_NONE;
-	in->init_fd = -1;
-	in->criu_fd = -1;
-	in->setup_by_ms = clock_now_ms() + SETUP_TIMEOUT_MS;
-	migration_sync_init(in);
-	/* the keeper is forked before any thread, and removes what was made before */
-	if (take_signals(in, &err) || images_make(&in->images, opts->images_base, id, &err))
+	m->opts = opts;
+	m->parent_sock = parent_sock;
+	if (begin(m, id, &err))
 		return turn_down(control_fd, &err);
-	tell_migration(in->images.id);
-	migration_plan_group(in);
-	in->keeper = keeper_start(&in->images.dir, &in->group, &err);
-	if (!in->keeper) {
-		owned_dir_remove(&in->images.dir);
-		return turn_down(control_fd, &err);
-	}
-	migration_state(in, "ACCEPT");
-	if (!prepare(in, control_fd, &err) && !greet(in, &err) && !take_connections(in, &err) &&
-	    !setup(in, &err) && !start_threads(in, &err) &&
-	    !migration_park(in, &err) && !receive(in, &err) &&
-	    !migration_restore(in, &err))
-		code = migration_takeover(in, &undone, &err);
+	wire_pages(m);
+	wire_states(m);
+	setup_begin(&m->setup);
+	code = run_states(m, control_fd, &undone, &err);
 	if (undone)
-		code = undo(in, &err);
+		code = undo(m, &err);
 	/* the process ends here: only what others can see is taken down in order */
-	if (in->ctl)
-		control_shutdown(in->ctl);
+	if (m->peer.ctl)
+		control_shutdown(m->peer.ctl);
 	return code;
 }

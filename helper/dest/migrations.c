@@ -9,7 +9,9 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/fdpass.h"
+#include "dest/migration.h"
 #include "dest/migrations.h"
+#include "dest/parent.h"
 #include "dest/tell.h"
 #include "os/fds.h"
 
@@ -132,16 +134,14 @@ static void migration_main(struct serve_options *opts, const struct caller *call
 {
 	struct conn_preamble pre = caller->preamble;
 	int keep[] = { caller->fd, sock };
-	char peer[sizeof(caller->peer)];
 	sigset_t none;
 
-	memcpy(peer, caller->peer, sizeof(peer));
 	fds_close_others(keep, 2);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	opts->place = place;
 	report_wait(true);
-	exit(migration_run(keep[0], sock, pre.id, peer, opts));
+	exit(migration_run(keep[0], sock, pre.id, opts));
 }
 
 static void fork_one(struct migrations *migrations, struct migration_process *migration,
@@ -200,7 +200,7 @@ static void start(struct migrations *migrations, struct caller *caller)
 static void route(struct migrations *migrations, struct caller *caller)
 {
 	struct migration_process *migration = find(migrations, caller->preamble.id);
-	struct serve_conn conn = { .kind = caller->preamble.kind };
+	struct parent_conn conn = { .kind = caller->preamble.kind };
 
 	if (!migration)
 		return;
@@ -283,7 +283,7 @@ static void vacate(struct migration_process *migration)
 static void hear(struct migrations *migrations, struct migration_process *migration)
 {
 	int fds[FDPASS_MAX], ret;
-	struct serve_msg msg;
+	struct parent_msg msg;
 
 	ret = fdpass_recv(migration->sock, &msg, sizeof(msg), fds, 0);
 	if (ret == 1) {

@@ -8,8 +8,8 @@
 
 #include <poll.h>
 #include "dest/door.h"
-#include "dest/migration.h"
 #include "dest/places.h"
+#include "dest/serve_options.h"
 
 /**
  * struct migration_process - one process

@@ -4,8 +4,10 @@
  */
 #include <errno.h>
 #include <unistd.h>
-#include "dest/mm.h"
+#include "base/thread.h"
+#include "dest/events.h"
 #include "dest/populate.h"
+#include "dest/spaces.h"
 #include "pages/sets.h"
 
 #define POPULATE_PAGES	256	/* 1 MiB: what a fault may have to wait for */
@@ -36,7 +38,7 @@ static bool next_installable(const struct mm *mm, const struct space *space,
 /* The faults among these events that have to wait are the fault thread's: it may be asleep. */
 static enum step read_events(struct mm *mm, struct space *space, struct error *err)
 {
-	int ret = mm_events(mm, space, err);
+	int ret = events_read(mm, space, err);
 
 	if (mm->retry)
 		mm_kick(mm);
@@ -54,11 +56,11 @@ static enum step step_space(struct mm *mm, struct space *space, struct error *er
 		return STEP_DID;
 	}
 	space->cursor = run.addr;
-	switch (mm_from_mirror(mm, space, run.addr, run.nr_pages)) {
+	switch (spaces_fill(mm, space, run.addr, run.nr_pages)) {
 	case INSTALL_OK:
 		break;
 	case INSTALL_GONE:
-		mm_bury(mm, space);
+		spaces_bury(mm, space);
 		break;
 	case INSTALL_AGAIN:
 		return read_events(mm, space, err);
@@ -70,7 +72,7 @@ static enum step step_space(struct mm *mm, struct space *space, struct error *er
 	return STEP_DID;
 }
 
-enum step mm_step(struct mm *mm, struct error *err)
+enum step populate_step(struct mm *mm, struct error *err)
 {
 	enum step ret = STEP_IDLE;
 
@@ -79,38 +81,117 @@ enum step mm_step(struct mm *mm, struct error *err)
 			ret = step_space(mm, mm->spaces[i], err);
 	if (ret == STEP_IDLE)
 		mm->work = false;
-	if (ret == STEP_DID && mm_done(mm))
+	if (ret == STEP_DID && spaces_done(mm))
 		pthread_cond_broadcast(&mm->changed);
 	return ret;
 }
 
-int populate_run(struct mm *mm, struct error *err)
+void populate_init(struct populate *populate, struct objects *objects,
+		   const struct populate_hooks *hooks)
 {
-	enum step step = STEP_IDLE;
-	bool stop = false;
-
-	while (step != STEP_FAILED && !stop) {
-		mm_lock(mm);
-		/* a failure may be a link that was lost after COMMIT had come: what is here is installed */
-		while (!mm->work && !mm->stop)
-			pthread_cond_wait(&mm->changed, &mm->lock);
-		stop = mm->stop;
-		if (!stop)
-			step = mm_step(mm, err);
-		mm_unlock(mm);
-		/* a mutex is not fair: without a pause who waits would hardly ever get it */
-		if (step == STEP_AGAIN)
-			usleep(AGAIN_US);
-		else if (atomic_load(&mm->urgent))
-			usleep(ASIDE_US);
-	}
-	return step == STEP_FAILED ? -1 : 0;
+	*populate = (struct populate){ .objects = objects, .hooks = *hooks };
+	pthread_mutex_init(&populate->lock, NULL);
+	pthread_cond_init(&populate->changed, NULL);
 }
 
-void populate_stop(struct mm *mm)
+void populate_destroy(struct populate *populate)
 {
+	pthread_cond_destroy(&populate->changed);
+	pthread_mutex_destroy(&populate->lock);
+}
+
+/* Return: false when the thread shall end */
+static bool wait_work(struct populate *populate)
+{
+	bool stop;
+
+	pthread_mutex_lock(&populate->lock);
+	while (!populate->work && !populate->stop)
+		pthread_cond_wait(&populate->changed, &populate->lock);
+	/* what is set from here on is work for the next time */
+	populate->work = false;
+	stop = populate->stop;
+	pthread_mutex_unlock(&populate->lock);
+	return !stop;
+}
+
+static enum step step_mm(struct mm *mm, struct error *err)
+{
+	enum step step;
+
 	mm_lock(mm);
-	mm->stop = true;
-	pthread_cond_broadcast(&mm->changed);
+	step = mm->work ? populate_step(mm, err) : STEP_IDLE;
 	mm_unlock(mm);
+	/* a mutex is not fair: without a pause who waits would hardly ever get it */
+	if (step == STEP_AGAIN)
+		usleep(AGAIN_US);
+	else if (atomic_load(&mm->urgent))
+		usleep(ASIDE_US);
+	return step;
+}
+
+/* One run of each mm. Return: whether all are idle */
+static bool step_all(struct populate *populate, struct error *err)
+{
+	bool idle = true;
+	struct mm *mm;
+
+	for (size_t i = 0; (mm = objects_at(populate->objects, i)); i++) {
+		enum step step = step_mm(mm, err);
+
+		idle &= step == STEP_IDLE;
+		/* what failed in one mm is no reason to leave the others without their pages */
+		if (step != STEP_FAILED)
+			continue;
+		mm_lock(mm);
+		mm->work = false;
+		mm_unlock(mm);
+	}
+	return idle;
+}
+
+/* A failure may be a link that was lost after COMMIT had come: what is here is installed. */
+static void *populate_body(void *arg)
+{
+	struct populate *populate = arg;
+
+	while (wait_work(populate)) {
+		struct error err = { 0 };
+
+		if (!step_all(populate, &err))
+			populate_wake(populate);
+		if (error_is_set(&err))
+			populate->hooks.failed(populate->hooks.ctx, &err);
+	}
+	return NULL;
+}
+
+int populate_start(struct populate *populate, struct error *err)
+{
+	if (populate->has_thread)
+		return 0;
+	if (thread_start(&populate->thread, populate_body, populate, err))
+		return -1;
+	populate->has_thread = true;
+	return 0;
+}
+
+void populate_wake(struct populate *populate)
+{
+	pthread_mutex_lock(&populate->lock);
+	populate->work = true;
+	pthread_cond_broadcast(&populate->changed);
+	pthread_mutex_unlock(&populate->lock);
+}
+
+void populate_stop(struct populate *populate)
+{
+	if (!populate->has_thread)
+		return;
+	pthread_mutex_lock(&populate->lock);
+	populate->stop = true;
+	pthread_cond_broadcast(&populate->changed);
+	pthread_mutex_unlock(&populate->lock);
+	pthread_join(populate->thread, NULL);
+	populate->has_thread = false;
 }

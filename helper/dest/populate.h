@@ -1,17 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The thread that installs from the mirrors, one run of each mm at a time.
+ */
 #ifndef MIGRATE_DEST_POPULATE_H
 #define MIGRATE_DEST_POPULATE_H
 
-#include "dest/mm.h"
+#include "dest/objects.h"
+
+/** struct populate_hooks - @failed: an mm cannot be populated; the thread goes on with the others */
+struct populate_hooks {
+	void (*failed)(void *ctx, const struct error *err);
+	void *ctx;
+};
 
 /**
- * populate_run() - body of the thread that installs from the mirror
- *
- * Return: 0 when it was stopped, -1 on failure
+ * struct populate - all but @objects and @thread under @lock, a leaf lock
+ * @work: an mm has pages that may be installed
  */
-int populate_run(struct mm *mm, struct error *err);
+struct populate {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool work, stop, has_thread;
+	pthread_t thread;
+	struct objects *objects;
+	struct populate_hooks hooks;
+};
 
-/** populate_stop() - have it end; not from its own thread */
-void populate_stop(struct mm *mm);
+/** enum step - result of populate_step() */
+enum step { STEP_DID, STEP_IDLE, STEP_AGAIN, STEP_FAILED };
+/** populate_step() - install one run from the mirror; mm.lock is held */
+enum step populate_step(struct mm *mm, struct error *err);
+
+void populate_init(struct populate *populate, struct objects *objects,
+		   const struct populate_hooks *hooks);
+void populate_destroy(struct populate *populate);
+
+/** populate_start() - start the thread, unless it runs */
+int populate_start(struct populate *populate, struct error *err);
+/** populate_wake() - mm_hooks.work */
+void populate_wake(struct populate *populate);
+/** populate_stop() - the thread has ended then; not from its own thread */
+void populate_stop(struct populate *populate);
 
 #endif

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +10,8 @@
 #include <sys/vfs.h>
 #include "base/text.h"
 #include "dest/precheck.h"
-#include "dest/probe.h"
+#include "dest/precheck_files.h"
+#include "dest/precheck_sockets.h"
 #include "os/memory_limit.h"
 #include "os/proc.h"
 
@@ -21,35 +21,6 @@
 #define MAX_VMAS	(1u << 18)
 #define MAX_CPU_FLAGS	4096
 #define MAX_PID		(1 << 22)
-#define REFUSAL_MAX_BYTES	480
-
-int (*precheck_stat)(const char *path, struct stat *st) = stat;
-int precheck_files_ms = 10000;
-
-__attribute__((format(printf, 2, 3)))
-static void refuse(struct refusals *refusals, const char *fmt, ...)
-{
-	size_t max = sizeof(refusals->text) / sizeof(*refusals->text);
-	char **text = &refusals->text[refusals->nr];
-	va_list args;
-
-	if (refusals->nr == max)
-		return;
-	va_start(args, fmt);
-	/* there are paths and names of the source in it */
-	if (vasprintf(text, fmt, args) >= 0) {
-		text_clean(text, REFUSAL_MAX_BYTES);
-		refusals->nr++;
-	}
-	va_end(args);
-}
-
-void precheck_free(struct refusals *refusals)
-{
-	for (size_t i = 0; i < refusals->nr; i++)
-		free(refusals->text[i]);
-	refusals->nr = 0;
-}
 
 static void check_criu(const Migrate__CriuVersion *source, const struct criu_version *here,
 		       struct refusals *refusals)
@@ -58,7 +29,7 @@ static void check_criu(const Migrate__CriuVersion *source, const struct criu_ver
 	uint64_t ours = (uint64_t)here->major << 32 | here->minor << 16 | here->sublevel;
 
 	if (ours < theirs)
-		refuse(refusals, "CRIU here is %d.%d.%d, older than %u.%u.%u at the source: install that or a newer one here",
+		precheck_refuse(refusals, "CRIU here is %d.%d.%d, older than %u.%u.%u at the source: install that or a newer one here",
 		       here->major, here->minor, here->sublevel, source->major, source->minor,
 		       source->sublevel);
 }
@@ -86,11 +57,11 @@ static void check_cpu(const Migrate__Setup *setup, struct refusals *refusals)
 
 	uname(&uts);
 	if (strcmp(uts.machine, setup->arch)) {
-		refuse(refusals, "this machine is %s, the source is %s", uts.machine, setup->arch);
+		precheck_refuse(refusals, "this machine is %s, the source is %s", uts.machine, setup->arch);
 		return;
 	}
 	if (setup->n_cpu_flags > MAX_CPU_FLAGS) {
-		refuse(refusals, "the source has %zu CPU features, more than the %d that are looked at",
+		precheck_refuse(refusals, "the source has %zu CPU features, more than the %d that are looked at",
 		       setup->n_cpu_flags, MAX_CPU_FLAGS);
 		return;
 	}
@@ -105,79 +76,8 @@ static void check_cpu(const Migrate__Setup *setup, struct refusals *refusals)
 	}
 	free(flags);
 	if (nr)
-		refuse(refusals, "the CPU here lacks %zu features that the source has:%s%s; use a CPU of the same kind or a newer one",
+		precheck_refuse(refusals, "the CPU here lacks %zu features that the source has:%s%s; use a CPU of the same kind or a newer one",
 		       nr, missing, nr > 12 ? " …" : "");
-}
-
-static int compare_paths(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Who could ask for one path with many sizes would learn the size that it has here. */
-static bool are_files_asked_once(const Migrate__Setup *setup)
-{
-	size_t nr = setup->n_files;
-	char **paths = nr > PRECHECK_MAX_FILES ? NULL : calloc(nr + 1, sizeof(*paths));
-	bool once = paths != NULL;
-
-	for (size_t i = 0; i < nr && once; i++) {
-		paths[i] = setup->files[i]->path;
-		once = *paths[i] == '/' && strlen(paths[i]) < PATH_MAX;
-	}
-	if (once)
-		qsort(paths, nr, sizeof(*paths), compare_paths);
-	for (size_t i = 1; i < nr && once; i++)
-		once = strcmp(paths[i - 1], paths[i]);
-	free(paths);
-	return once;
-}
-
-/* Any path of this machine, also one on a file system whose server is gone. */
-static bool is_same_file(const void *ctx, size_t i)
-{
-	const Migrate__Setup *setup = ctx;
-	const Migrate__MappedFile *file = setup->files[i];
-	struct stat st;
-
-	return !precheck_stat(file->path, &st) && S_ISREG(st.st_mode) &&
-	       (uint64_t)st.st_size == file->bytes;
-}
-
-static void compare_files(const Migrate__Setup *setup, bool *same, struct refusals *refusals)
-{
-	size_t nr = setup->n_files;
-	long got = probe_run(is_same_file, setup, same, nr, precheck_files_ms);
-
-	if (got < 0) {
-		refuse(refusals, "cannot look for the program's files here: %s", strerror(errno));
-		return;
-	}
-	/* a stranger may ask: missing and different are one answer, and no size is told */
-	for (long i = 0; i < got; i++)
-		if (!same[i])
-			refuse(refusals, "the file %s is mapped by the program, and here is no file of that name and size: install the same version here",
-			       setup->files[i]->path);
-	if ((size_t)got < nr)
-		refuse(refusals, "the file %s is mapped by the program, and here its file system did not answer within %d s: is its server there?",
-		       setup->files[got]->path, precheck_files_ms / 1000);
-}
-
-static void check_files(const Migrate__Setup *setup, struct refusals *refusals)
-{
-	bool *same;
-
-	if (!are_files_asked_once(setup)) {
-		refuse(refusals, "the list of mapped files is wrong: at most %d absolute paths, each once, are taken",
-		       PRECHECK_MAX_FILES);
-		return;
-	}
-	same = calloc(setup->n_files + 1, sizeof(*same));
-	if (same)
-		compare_files(setup, same, refusals);
-	else
-		refuse(refusals, "no memory for a list of %zu files", setup->n_files);
-	free(same);
 }
 
 int precheck_memory(uint64_t bytes, struct error *err)
@@ -205,12 +105,12 @@ static void check_room(const Migrate__Setup *setup, const char *base, struct ref
 	struct statfs fs;
 
 	if (setup->rss_bytes >= USER_END) {
-		refuse(refusals, "the program has %lu MiB of memory, more than there can be",
+		precheck_refuse(refusals, "the program has %lu MiB of memory, more than there can be",
 		       setup->rss_bytes / MIB);
 		return;
 	}
 	if (precheck_memory(setup->rss_bytes + setup->rss_bytes / 10, &err))
-		refuse(refusals, "%s: free some memory here", err.what);
+		precheck_refuse(refusals, "%s: free some memory here", err.what);
 	if (statfs(base, &fs))
 		return;
 	for (size_t i = 0; i < setup->n_vmas; i++)
@@ -220,7 +120,7 @@ static void check_room(const Migrate__Setup *setup, const char *base, struct ref
 		shared = setup->rss_bytes;
 	room = (uint64_t)fs.f_bavail * fs.f_bsize;
 	if (room < shared + IMAGES_RESERVE)
-		refuse(refusals, "%s has %lu MiB left for CRIU's images, %lu MiB are needed: make room or choose another --images-dir",
+		precheck_refuse(refusals, "%s has %lu MiB left for CRIU's images, %lu MiB are needed: make room or choose another --images-dir",
 		       base, room / MIB, (shared + IMAGES_RESERVE) / MIB);
 }
 
@@ -229,11 +129,29 @@ void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu
 {
 	check_criu(setup->criu, criu, refusals);
 	check_cpu(setup, refusals);
-	check_files(setup, refusals);
+	precheck_files(setup, refusals);
 	check_room(setup, base, refusals);
+	precheck_servers(setup, refusals);
+	precheck_addresses(setup, refusals);
 	if (setup->pid <= 1 || setup->pid > MAX_PID)
-		refuse(refusals, "the program has pid %d at the source, which cannot be given to it here: start it with another pid",
+		precheck_refuse(refusals, "the program has pid %d at the source, which cannot be given to it here: start it with another pid",
 		       setup->pid);
+}
+
+int precheck_objects(const Migrate__Setup *setup, struct error *err)
+{
+	const Migrate__Object *object = setup->n_objects == 1 ? setup->objects[0] : NULL;
+
+	if (!object)
+		return error_set(err, CODE_PEER, NULL,
+				 "the source announced %zu objects; one can be taken in",
+				 setup->n_objects);
+	if (object->kind != MIGRATE__OBJECT_KIND__MM || !object->id || !object->has_pid ||
+	    object->pid != setup->pid)
+		return error_set(err, CODE_PEER, NULL,
+				 "the source announced object %u of kind %d and process %d, not the address space of process %d",
+				 object->id, object->kind, object->pid, setup->pid);
+	return 0;
 }
 
 int precheck_vmas(Migrate__Vma **vmas, size_t nr, struct mirror_range **ranges,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdlib.h>
+#include "dest/late_pages.h"
 #include "dest/receiver.h"
 #include "wire/conn.h"
 
@@ -15,24 +16,9 @@ static int refuse_frame(const struct receiver *receiver, const struct frame *fra
 			 frame->kind, conn_name(receiver), why);
 }
 
-/* Lock held. */
-static int check_announced(const struct receiver *receiver, const struct frame *frame,
-			   struct error *err)
+static int receive_bytes(struct receiver *receiver, const struct mirror_windows *windows,
+			 const struct frame *frame, struct error *err)
 {
-	const struct mirror *mirror = &receiver->mm->mirror;
-
-	for (uint32_t i = 0; i < frame->nr_runs; i++)
-		if (!mirror_announced(mirror, frame->runs[i].addr, frame->runs[i].nr_pages))
-			return refuse_frame(receiver, frame, "pages outside of what was announced",
-					    err);
-	return 0;
-}
-
-/* However long the bytes take, nobody waits for this thread: the windows are its own meanwhile. */
-static int receive_bytes(struct receiver *receiver, const struct frame *frame, struct error *err)
-{
-	struct mirror *mirror = &receiver->mm->mirror;
-	struct mirror_windows *windows = mirror_windows_get(mirror);
 	int ret = 0;
 
 	for (uint32_t i = 0; i < frame->nr_runs && !ret; i++) {
@@ -40,53 +26,33 @@ static int receive_bytes(struct receiver *receiver, const struct frame *frame, s
 		void *to = mirror_windows_at(windows, run->addr, run->nr_pages);
 
 		ret = to ? conn_read(receiver->conn, to, run->nr_pages * PAGE_BYTES, 0, err) :
-		      refuse_frame(receiver, frame, "pages outside of what was announced", err);
+		      refuse_frame(receiver, frame, "a run lies in no window of the mirror", err);
 	}
-	mirror_windows_put(mirror, windows);
 	return ret;
 }
 
-/* Each page comes once a round: what comes beyond the pages that there are was sent again. */
-static void count_progress(struct receiver *receiver, uint64_t nr_pages)
+/* Before FINAL a page goes straight to its place in the mirror. */
+static int receive_into_place(struct receiver *receiver, struct mm *mm,
+			      const struct frame *frame, struct error *err)
 {
-	struct mm *mm = receiver->mm;
-	uint64_t left;
+	struct mirror_windows *windows;
+	struct error ignored = { 0 };
 
-	mm_lock(mm);
-	left = mm->mirror.have.nr > receiver->round_pages ?
-	       mm->mirror.have.nr - receiver->round_pages : 0;
-	mm_unlock(mm);
-	receiver->round_pages += nr_pages;
-	place_came(mm->place, (nr_pages < left ? nr_pages : left) * PAGE_BYTES);
-}
-
-/* Before FINAL: straight to where the pages belong. */
-static int receive_into_place(struct receiver *receiver, const struct frame *frame,
-			      struct error *err)
-{
-	struct mirror *mirror = &receiver->mm->mirror;
-	int ret;
-
-	pthread_mutex_lock(&mirror->map_lock);
-	ret = check_announced(receiver, frame, err);
-	pthread_mutex_unlock(&mirror->map_lock);
-	if (ret || receive_bytes(receiver, frame, err))
+	if (mm_begin_receive(mm, frame->runs, frame->nr_runs, &windows, err))
 		return -1;
-	/* a Maps message that came meanwhile drops what it does not list, before or after this */
-	pthread_mutex_lock(&mirror->map_lock);
-	ret = check_announced(receiver, frame, err);
-	if (!ret)
-		ret = mm_add(receiver->mm, frame->runs, frame->nr_runs, err);
-	pthread_mutex_unlock(&mirror->map_lock);
-	if (ret)
+	if (receive_bytes(receiver, windows, frame, err)) {
+		mm_end_receive(mm, windows, NULL, 0, &ignored);
+		return -1;
+	}
+	if (mm_end_receive(mm, windows, frame->runs, frame->nr_runs, err))
 		return -1;
 	atomic_fetch_add(&receiver->precopy_pages, frame->nr_pages);
-	count_progress(receiver, frame->nr_pages);
 	return 0;
 }
 
-/* After it: to whoever lacks them, which a page in the mirror could not be told. */
-static int receive_late(struct receiver *receiver, const struct frame *frame, struct error *err)
+/* After FINAL a page goes at once to each task that lacks the page: dest/late_pages.h. */
+static int receive_late(struct receiver *receiver, struct mm *mm, const struct frame *frame,
+			struct error *err)
 {
 	const uint8_t *data = receiver->pages;
 
@@ -95,7 +61,7 @@ static int receive_late(struct receiver *receiver, const struct frame *frame, st
 	for (uint32_t i = 0; i < frame->nr_runs; i++) {
 		const struct splice_vm_run *run = &frame->runs[i];
 
-		if (mm_take(receiver->mm, run->addr, run->nr_pages, data, receiver->urgent,
+		if (late_pages_take(mm, run->addr, run->nr_pages, data, receiver->urgent,
 				err))
 			return -1;
 		data += run->nr_pages * PAGE_BYTES;
@@ -103,40 +69,27 @@ static int receive_late(struct receiver *receiver, const struct frame *frame, st
 	return 0;
 }
 
-static int receive_pages(struct receiver *receiver, const struct frame *frame,
+static int receive_pages(struct receiver *receiver, struct mm *mm, const struct frame *frame,
 			 struct error *err)
 {
 	int ret;
 
 	if (frame->nr_pages > FRAME_MAX_PAGES)
 		return refuse_frame(receiver, frame, "too many pages", err);
-	ret = receiver->final ? receive_late(receiver, frame, err) :
-	      receive_into_place(receiver, frame, err);
+	ret = receiver->final ? receive_late(receiver, mm, frame, err) :
+	      receive_into_place(receiver, mm, frame, err);
 	atomic_fetch_add(&receiver->bytes, frame->nr_pages * PAGE_BYTES);
 	return ret;
 }
 
-static int take_zeros(struct receiver *receiver, const struct frame *frame, struct error *err)
+static int take_zeros(struct receiver *receiver, struct mm *mm, const struct frame *frame,
+		      struct error *err)
 {
 	for (uint32_t i = 0; i < frame->nr_runs; i++)
-		if (mm_take(receiver->mm, frame->runs[i].addr, frame->runs[i].nr_pages, NULL,
+		if (late_pages_take(mm, frame->runs[i].addr, frame->runs[i].nr_pages, NULL,
 				receiver->urgent, err))
 			return -1;
 	return 0;
-}
-
-static int take_populated(struct receiver *receiver, const struct frame *frame,
-			  struct error *err)
-{
-	struct mirror *mirror = &receiver->mm->mirror;
-	int ret;
-
-	pthread_mutex_lock(&mirror->map_lock);
-	ret = check_announced(receiver, frame, err);
-	pthread_mutex_unlock(&mirror->map_lock);
-	if (ret)
-		return -1;
-	return mm_populate(receiver->mm, frame->runs, frame->nr_runs, err);
 }
 
 static int take_final(struct receiver *receiver, struct error *err)
@@ -144,13 +97,20 @@ static int take_final(struct receiver *receiver, struct error *err)
 	uint64_t have, lack;
 
 	receiver->final = true;
-	place_progress(receiver->mm->place);
-	mm_final(receiver->mm, &have, &lack);
+	place_progress(receiver->place);
+	objects_final(receiver->objects, &have, &lack);
 	return receiver->hooks.final(receiver->hooks.ctx, have, lack, err);
 }
 
-static int frame_before_final(struct receiver *receiver, const struct frame *frame,
-			      struct error *err)
+static int take_round(struct receiver *receiver, uint32_t round, struct error *err)
+{
+	receiver->round = round;
+	objects_end_round(receiver->objects);
+	return receiver->hooks.round(receiver->hooks.ctx, round, err);
+}
+
+static int frame_before_final(struct receiver *receiver, struct mm *mm,
+			      const struct frame *frame, struct error *err)
 {
 	uint32_t round = FRAME_ROUND_OF(frame->cookie), wait_for = round;
 
@@ -166,22 +126,20 @@ static int frame_before_final(struct receiver *receiver, const struct frame *fra
 		return -1;
 	switch (frame->kind) {
 	case FRAME_PAGES:
-		return receive_pages(receiver, frame, err);
+		return receive_pages(receiver, mm, frame, err);
 	case FRAME_ZERO:
 	case FRAME_DROPPED:
 	case FRAME_STALE:
 		/* also outside of what is mapped now: that is why it was dropped */
-		mm_drop(receiver->mm, frame->runs, frame->nr_runs);
+		mm_drop(mm, frame->runs, frame->nr_runs);
 		return 0;
 	case FRAME_POPULATED:
-		return take_populated(receiver, frame, err);
+		return mm_populate(mm, frame->runs, frame->nr_runs, err);
 	case FRAME_ROUND:
 		if (round != receiver->round + 1)
 			return refuse_frame(receiver, frame, "the end of a round that does not run",
 					    err);
-		receiver->round = round;
-		receiver->round_pages = 0;
-		return receiver->hooks.round(receiver->hooks.ctx, round, err);
+		return take_round(receiver, round, err);
 	case FRAME_FINAL:
 		return take_final(receiver, err);
 	default:
@@ -189,33 +147,22 @@ static int frame_before_final(struct receiver *receiver, const struct frame *fra
 	}
 }
 
-/* On the urgent connection nothing can come that was not asked for, and that is after FINAL. */
-static bool is_too_early(const struct receiver *receiver)
+static int frame_after_final(struct receiver *receiver, struct mm *mm,
+			     const struct frame *frame, struct error *err)
 {
-	bool final;
-
-	mm_lock(receiver->mm);
-	final = receiver->mm->final;
-	mm_unlock(receiver->mm);
-	return receiver->urgent && !final;
-}
-
-static int frame_after_final(struct receiver *receiver, const struct frame *frame,
-			     struct error *err)
-{
-	if (is_too_early(receiver))
+	/* nothing that was not asked for can come over urgent, and that is after FINAL */
+	if (receiver->urgent && !mm_is_final(mm))
 		return refuse_frame(receiver, frame, "not expected before FINAL", err);
 	switch (frame->kind) {
 	case FRAME_PAGES:
-		return receive_pages(receiver, frame, err);
+		return receive_pages(receiver, mm, frame, err);
 	case FRAME_ZERO:
-		return take_zeros(receiver, frame, err);
+		return take_zeros(receiver, mm, frame, err);
 	case FRAME_PUSHED:
 		if (receiver->urgent || receiver->pushed)
 			break;
 		receiver->pushed = true;
-		mm_pushed(receiver->mm, err);
-		return error_is_set(err) ? -1 : 0;
+		return objects_pushed(receiver->objects, err);
 	default:
 		break;
 	}
@@ -224,10 +171,12 @@ static int frame_after_final(struct receiver *receiver, const struct frame *fram
 
 int receiver_frame(struct receiver *receiver, const struct frame *frame, struct error *err)
 {
-	if (FRAME_MM_OF(frame->cookie) != receiver->object)
-		return refuse_frame(receiver, frame, "of another address space", err);
-	return receiver->final ? frame_after_final(receiver, frame, err) :
-	       frame_before_final(receiver, frame, err);
+	struct mm *mm = objects_mm(receiver->objects, FRAME_OBJECT_OF(frame->cookie));
+
+	if (!mm)
+		return refuse_frame(receiver, frame, "of an object that was not announced", err);
+	return receiver->final ? frame_after_final(receiver, mm, frame, err) :
+	       frame_before_final(receiver, mm, frame, err);
 }
 
 int receiver_run(struct receiver *receiver, struct error *err)

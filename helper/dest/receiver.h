@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Frames of the memory and the urgent connection into the memory of a migration.
+ * Frames of the memory or the urgent connection into the objects of a migration.
  */
 #ifndef MIGRATE_DEST_RECEIVER_H
 #define MIGRATE_DEST_RECEIVER_H
 
-#include "dest/mm.h"
+#include "dest/objects.h"
 #include "wire/stream.h"
 
 #define RECEIVE_FROZEN	UINT32_MAX	/* later than any round */
@@ -28,10 +28,10 @@ struct receiver_hooks {
  * struct receiver - one connection, one thread
  * @conn: not owned
  * @urgent: it is the urgent one
- * @object: the id that every frame must carry
+ * @objects: what frames are of
+ * @place: told of steps; may be NULL
  * @pages: room for the pages of a frame, for what comes after FINAL
  * @round: the last one that ended
- * @round_pages: pages that came since
  * @pushed: PUSHED came
  * @final: FINAL came; on the memory connection only this thread looks at it
  * @precopy_pages, @bytes: received so far; for progress, any thread may look
@@ -39,12 +39,11 @@ struct receiver_hooks {
 struct receiver {
 	const struct conn *conn;
 	bool urgent;
-	uint32_t object;
-	struct mm *mm;
+	struct objects *objects;
+	struct place *place;
 	struct receiver_hooks hooks;
 	uint8_t *pages;
 	uint32_t round;
-	uint64_t round_pages;
 	bool final, pushed;
 	atomic_ulong precopy_pages, bytes;
 };

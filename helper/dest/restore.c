@@ -1,142 +1,116 @@
 // SPDX-License-Identifier: GPL-2.0
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/fdpass.h"
-#include "criu/attach.h"
-#include "dest/migration.h"
 #include "base/report.h"
+#include "dest/late_pages.h"
+#include "dest/ptys.h"
+#include "dest/restore.h"
 #include "dest/tell.h"
-#include "os/pending.h"
-#include "os/proc.h"
 #include "session/cost.h"
 
-#define FINAL_TIMEOUT_MS	30000
 #define FINISH_TIMEOUT_MS	10000
 #define BUSY_MS			600000	/* nothing comes from the source while CRIU works, or memory is compared */
 
 static int read_parent_pages(void *ctx, uint64_t addr, uint64_t nr_pages, void *buf,
 			     struct error *err)
 {
-	return mm_fetch(ctx, addr, nr_pages, buf, err);
+	return late_pages_fetch(ctx, addr, nr_pages, buf, err);
 }
 
 /* Images as they came, to images that the restore can do with what is here. */
-static int prepare_images(struct migration *in, struct error *err)
+static int prepare_images(struct restore *restore, struct mm *mm, struct error *err)
 {
-	struct criu_pages pages = { .read = read_parent_pages, .ctx = &in->mm };
+	struct criu_pages pages = { .read = read_parent_pages, .ctx = mm };
+	struct process *process = restore->process;
+	int images_fd = restore->images->images_fd, ret;
 	struct page_set lazy;
-	int ret;
 
-	if (in->images.files != in->announced_files || in->images.file >= 0)
-		return error_set(err, CODE_PEER, NULL, "%u image files came, the source sent %u",
-				 in->images.files, in->announced_files);
-	if (criu_task_read(in->images.images_fd, &in->task, err))
+	if (process_read_images(process, images_fd, err))
 		return -1;
-	if (in->task.pid != in->setup->pid)
-		return error_set(err, CODE_PEER, NULL,
-				 "the images are of task %d, announced was %d", in->task.pid,
-				 in->setup->pid);
 	if (page_set_init(&lazy))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
-	ret = criu_rewrite(in->images.images_fd, &in->task, &pages, &lazy, err);
+	ret = criu_rewrite(images_fd, &process->task, &pages, &lazy, err);
 	if (!ret)
-		ret = mm_seal(&in->mm, &lazy, err);
+		ret = mm_seal(mm, &lazy, err);
 	page_set_destroy(&lazy);
 	return ret;
 }
 
-int migration_park(struct migration *in, struct error *err)
+void restore_cancel(struct restore *restore)
 {
-	int handle;
-
-	if (keeper_hold(in->keeper, in->mm.mirror.fd, &handle, err) ||
-	    keeper_spawn(in->keeper, in->setup->pid, &in->criu_fd, &in->init_pid, err) ||
-	    criu_restore_warm(in->criu_fd, err))
-		return -1;
-	in->criu_pid = criu_attach_find(&in->group);
-	if (!in->criu_pid)
-		return error_set(err, CODE_CRIU, NULL, "CRIU is not in the control group %s",
-				 in->group.dir);
-	in->leave = (struct criu_leave){
-		.group = &in->group, .criu = in->criu_pid, .root = in->setup->pid,
-	};
-	in->init_fd = syscall(SYS_pidfd_open, in->init_pid, 0);
-	if (in->init_fd < 0)
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot watch the namespace's init");
-	return 0;
+	if (restore->cancel >= 0)
+		shutdown(restore->cancel, SHUT_RDWR);
 }
 
-void migration_plan_group(struct migration *in)
+int restore_park(struct restore *restore, struct error *err)
 {
-	char name[NAME_MAX];
+	struct process *process = restore->process;
+	struct mm *mm = objects_mm_of(restore->objects, process->pid);
+	int handle;
 
-	snprintf(name, sizeof(name), "migrate-helper-%s-dest", in->images.id);
-	/* first out of this helper's own limits, which are not the program's */
-	if (cgroup_plan_mounted(&in->group, CGROUP_TOP, name))
-		cgroup_plan(&in->group, 0, CGROUP_BELOW, name);
+	if (keeper_hold(restore->keeper, mm->mirror.fd, &handle, err) ||
+	    process_spawn(process, restore->keeper, &restore->rpc_fd, err) ||
+	    criu_restore_warm(restore->rpc_fd, err))
+		return -1;
+	restore->leave = (struct criu_leave){
+		.group = &process->group, .criu = process->criu_pid, .root = process->pid,
+	};
+	return 0;
 }
 
 static int hold_tasks(void *ctx, struct error *err)
 {
-	struct migration *in = ctx;
+	struct restore *restore = ctx;
 	int ret;
 
-	frozen_time_enter(&in->frozen, MIGRATE__FROZEN_PART__HOLD);
-	criu_leave_end(&in->leave);
-	ret = criu_hold_tasks(&in->group, err);
-	frozen_time_enter(&in->frozen, MIGRATE__FROZEN_PART__RESTORE);
+	frozen_time_enter(&restore->frozen, MIGRATE__FROZEN_PART__HOLD);
+	criu_leave_end(&restore->leave);
+	ret = criu_hold_tasks(&restore->process->group, err);
+	frozen_time_enter(&restore->frozen, MIGRATE__FROZEN_PART__RESTORE);
 	return ret;
 }
 
 static void note_attach(void *ctx, bool attaches)
 {
-	struct migration *in = ctx;
+	struct restore *restore = ctx;
 
-	frozen_time_enter(&in->frozen, attaches ? MIGRATE__FROZEN_PART__ATTACH :
+	frozen_time_enter(&restore->frozen, attaches ? MIGRATE__FROZEN_PART__ATTACH :
 			  MIGRATE__FROZEN_PART__RESTORE);
 }
 
 /* A failure shuts @cancel down. CRIU's own socket stays: a hang-up would let the tasks go. */
-static int watch_criu(struct migration *in, int cancel, struct error *err)
+static int watch_criu(struct restore *restore, int cancel, struct error *err)
 {
 	int ret;
 
-	mailbox_lock(&in->box);
-	in->sync.rpc_fd = cancel;
-	ret = in->box.failed ? -1 : 0;
+	mailbox_lock(&restore->peer->box);
+	restore->cancel = cancel;
+	ret = restore->peer->box.failed ? -1 : 0;
 	if (ret)
-		*err = in->box.err;
-	mailbox_unlock(&in->box);
+		*err = restore->peer->box.err;
+	mailbox_unlock(&restore->peer->box);
 	return ret;
 }
 
 /* @criu_err: what CRIU itself, or its log, says; NULL when it has not failed */
-static void unwatch_criu(struct migration *in, const struct error *criu_err)
+static void unwatch_criu(struct restore *restore, const struct error *criu_err)
 {
-	mailbox_lock(&in->box);
-	in->sync.rpc_fd = -1;
+	mailbox_lock(&restore->peer->box);
+	restore->cancel = -1;
 	/* that CRIU's other socket broke says less */
-	if (criu_err && in->box.failed && in->box.err.code == CODE_CRIU)
-		in->box.err = *criu_err;
-	mailbox_unlock(&in->box);
+	if (criu_err && restore->peer->box.failed && restore->peer->box.err.code == CODE_CRIU)
+		restore->peer->box.err = *criu_err;
+	mailbox_unlock(&restore->peer->box);
 }
 
-static int run_criu(struct migration *in, int rpc_fd, struct error *err)
+static int run_criu(struct restore *restore, struct error *err)
 {
 	struct criu_restore_opts opts = {
-		.images_dir_fd = in->images.images_fd, .work_dir_fd = in->images.work_fd,
-		.log_level = 2, .group = &in->group, .pre_resume = hold_tasks, .attaches = note_attach,
-		.ctx = in, .criu = in->criu_pid,
+		.images_dir_fd = restore->images->images_fd, .work_dir_fd = restore->images->work_fd,
+		.log_level = 2, .group = &restore->process->group, .criu = restore->process->criu_pid,
+		.pre_resume = hold_tasks, .attaches = note_attach, .ctx = restore,
 	};
 	struct error criu_err = { 0 };
 	int cancel[2], ret;
@@ -145,80 +119,40 @@ static int run_criu(struct migration *in, int rpc_fd, struct error *err)
 	if (fdpass_pair(cancel))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a socket pair");
 	opts.cancel_fd = cancel[1];
-	ret = watch_criu(in, cancel[0], &criu_err);
+	ret = watch_criu(restore, cancel[0], &criu_err);
 	if (!ret)
-		criu_leave_start(&in->leave);
+		criu_leave_start(&restore->leave);
 	if (!ret)
-		ret = criu_restore_run(rpc_fd, &opts, &root, &criu_err);
-	criu_leave_end(&in->leave);
-	unwatch_criu(in, ret ? &criu_err : NULL);
+		ret = criu_restore_run(restore->rpc_fd, &opts, &root, &criu_err);
+	criu_leave_end(&restore->leave);
+	unwatch_criu(restore, ret ? &criu_err : NULL);
 	close(cancel[0]);
 	close(cancel[1]);
 	/* the first failure is the reason, CRIU's may be its consequence */
-	if (mailbox_failed(&in->box, err))
+	if (mailbox_failed(&restore->peer->box, err))
 		return -1;
 	if (ret)
 		*err = criu_err;
 	return ret;
 }
 
-static const char hint_limits[] =
-	"look at its limits (prlimit --pid PID) and at the memory of this machine";
-
-/* A signal that came here, of a fault or a limit: the source's copy goes on without it. */
-static int check_pending(const struct migration *in, pid_t pid, struct error *err)
-{
-	uint64_t mask;
-	int sig;
-
-	if (pending_read(pid, &mask, err))
-		return -1;
-	sig = pending_fault(mask, in->pending);
-	if (!sig)
-		return 0;
-	return error_set(err, CODE_CRIU, hint_limits,
-			 "the restored program would be killed by SIG%s (%s) when it is started",
-			 sigabbrev_np(sig), strsignal(sig));
-}
-
-/* CRIU has ended and the tasks stand frozen. Return: 0 when they can be started */
-static int check_tasks(struct migration *in, struct error *err)
-{
-	size_t nr;
-	pid_t *pids;
-	int ret;
-
-	ret = cgroup_wait_frozen(&in->group, err);
-	nr = ret ? 0 : cgroup_pids(&in->group, &pids);
-	if (!ret && !nr)
-		ret = error_set(err, CODE_CRIU, hint_limits,
-				"the restored program has died before it was started");
-	for (size_t i = 0; i < nr && !ret; i++)
-		ret = check_pending(in, pids[i], err) ||
-		      /* CRIU leaves its own to a program that has 0 */
-		      proc_set_oom_score_adj(pids[i], in->oom_score_adj, err) ? -1 : 0;
-	if (nr)
-		free(pids);
-	return ret;
-}
-
-static int fetch_all(struct migration *in, struct error *err)
+static int fetch_all(struct restore *restore, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__FetchAll fetch = MIGRATE__FETCH_ALL__INIT;
 
 	msg.body_case = MIGRATE__CONTROL__BODY_FETCH_ALL;
 	msg.fetch_all = &fetch;
-	if (control_send(in->ctl, &msg, err) || migration_start_populate(in, err))
+	if (control_send(restore->peer->ctl, &msg, err) || populate_start(restore->populate, err))
 		return -1;
-	while (!in->verify.complete) {
-		Migrate__Control *got = mailbox_expect(&in->box, MIGRATE__CONTROL__BODY_DIGESTS, -1,
+	while (!restore->verify.complete) {
+		Migrate__Control *got = mailbox_expect(&restore->peer->box, MIGRATE__CONTROL__BODY_DIGESTS, -1,
 							err);
 		int ret;
 
 		if (!got)
 			return -1;
-		ret = verify_add(&in->verify, got->digests, err);
+		ret = verify_add(&restore->verify, got->digests, err);
 		migrate__control__free_unpacked(got, NULL);
 		if (ret)
 			return -1;
@@ -226,116 +160,108 @@ static int fetch_all(struct migration *in, struct error *err)
 	return 0;
 }
 
-static int wait_memory(struct migration *in, struct error *err)
+static int wait_memory(struct restore *restore, struct error *err)
 {
-	struct mm *mm = &in->mm;
-	bool done;
+	bool done = objects_wait(restore->objects, -1);
 
-	mm_lock(mm);
-	while (!mm_done(mm) && !mm->failed)
-		pthread_cond_wait(&mm->changed, &mm->lock);
-	done = mm_done(mm);
-	mm_unlock(mm);
-	if (mailbox_failed(&in->box, err))
+	if (mailbox_failed(&restore->peer->box, err))
 		return -1;
 	return done ? 0 : error_set(err, CODE_INTERNAL, NULL, "memory is not complete");
 }
 
-static int restore_attributes(struct migration *in, struct error *err)
+static int compare(struct restore *restore, const struct mm *mm, struct error *err)
 {
-	pid_t pid = verify_host_pid(in->init_pid, in->task.pid);
-
-	if (!pid)
-		return error_set(err, CODE_CRIU, NULL, "the restored task is not there");
-	if (attributes_restore(&in->attributes, pid, &in->task, &in->group, err))
-		return -1;
-	return attributes_send(&in->attributes, in->ctl, err);
-}
-
-static int verify(struct migration *in, struct error *err)
-{
+	const struct process *process = restore->process;
 	pid_t pid;
 
-	if (fetch_all(in, err) || wait_memory(in, err))
+	if (fetch_all(restore, err) || wait_memory(restore, err))
 		return -1;
-	pid = verify_host_pid(in->init_pid, in->task.pid);
+	pid = process_host_pid(process, err);
 	if (!pid)
-		return error_set(err, CODE_CRIU, NULL, "the restored task is not there");
-	place_busy(in->opts->place, BUSY_MS);
-	if (verify_task(&in->verify, pid, &in->task, &in->mm.populated, &in->group,
-			&in->verified_pages, err))
 		return -1;
-	place_progress(in->opts->place);
-	tell("verified", json_pack("{s:I}", "pages", (json_int_t)in->verified_pages),
-	     "verified: %lu pages are the same on both sides", in->verified_pages);
+	place_busy(restore->place, BUSY_MS);
+	if (verify_task(&restore->verify, pid, &process->task, &mm->populated, &process->group,
+			&restore->verified_pages, err))
+		return -1;
+	place_progress(restore->place);
+	tell("verified", json_pack("{s:I}", "pages", (json_int_t)restore->verified_pages),
+	     "verified: %lu pages are the same on both sides", restore->verified_pages);
 	return 0;
 }
 
-static int say_ready(struct migration *in, struct error *err)
+static int say_ready(struct restore *restore, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__Ready ready = MIGRATE__READY__INIT;
 	Migrate__FrozenTime parts[FROZEN_PARTS], *list[FROZEN_PARTS];
 
-	ready.restore_ns = in->restore_ns;
-	frozen_time_enter(&in->frozen, 0);
+	frozen_time_enter(&restore->frozen, 0);
 	ready.frozen = list;
-	ready.n_frozen = frozen_time_pack(&in->frozen, parts, list);
-	ready.has_verified_pages = in->verified_pages > 0;
-	ready.verified_pages = in->verified_pages;
+	ready.n_frozen = frozen_time_pack(&restore->frozen, parts, list);
+	ready.restore_ns = restore->took_ns;
+	ready.has_verified_pages = restore->verified_pages > 0;
+	ready.verified_pages = restore->verified_pages;
 	msg.body_case = MIGRATE__CONTROL__BODY_READY;
 	msg.ready = &ready;
-	migration_state(in, "READY");
-	return control_send(in->ctl, &msg, err);
+	peer_state(restore->peer, "READY");
+	return control_send(restore->peer->ctl, &msg, err);
 }
 
-static void keep_cost(const struct migration *in)
+/* CRIU restores, and has ended: its tasks stand. */
+static int restore_tasks(struct restore *restore, struct error *err)
 {
-	const struct frozen_time *time = &in->frozen;
+	int ret;
+
+	if (ptys_prepare(restore->images->images_fd, restore->process->init_pid, err))
+		return -1;
+	place_busy(restore->place, BUSY_MS);
+	ret = run_criu(restore, err);
+	frozen_time_enter(&restore->frozen, MIGRATE__FROZEN_PART__END_RESTORE);
+	place_progress(restore->place);
+	close(restore->rpc_fd);
+	restore->rpc_fd = -1;
+	if (ret)
+		return -1;
+	/* the marker came before CRIU ended; each userfaultfd was held before it was attached */
+	return peer_wait(restore->peer, &restore->restored, FINISH_TIMEOUT_MS,
+			 "CRIU's mark that all is restored", err);
+}
+
+static void keep_cost(const struct restore *restore)
+{
+	const struct frozen_time *time = &restore->frozen;
 	uint64_t ns = frozen_time_sum(time, FROZEN_DEST) + frozen_time_sum(time, FROZEN_CRIU) -
 		      time->ns[MIGRATE__FROZEN_PART__AWAIT_LISTS];
 
 	/* a test's delays say nothing of the next migration */
 	if (!report_delays())
-		cost_keep(COST_RESTORE, in->setup->comm, in->cost_model_ns, ns);
+		cost_keep(COST_RESTORE, restore->comm, restore->cost_model_ns, ns);
 }
 
-int migration_restore(struct migration *in, struct error *err)
+int restore_run(struct restore *restore, struct error *err)
 {
+	struct frozen_time *time = &restore->frozen;
+	struct mm *mm = objects_mm_of(restore->objects, restore->process->pid);
 	uint64_t begin = clock_now_ns();
-	struct frozen_time *time = &in->frozen;
-	int ret;
 
-	frozen_time_enter(time, MIGRATE__FROZEN_PART__AWAIT_LISTS);
-	if (migration_wait(in, &in->sync.final, FINAL_TIMEOUT_MS, "the end of the lists of pages",
-			  err))
-		return -1;
-	migration_state(in, "RESTORE");
+	peer_state(restore->peer, "RESTORE");
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__REWRITE);
-	if (prepare_images(in, err))
+	if (prepare_images(restore, mm, err))
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__RESTORE);
-	place_busy(in->opts->place, BUSY_MS);
-	ret = run_criu(in, in->criu_fd, err);
-	frozen_time_enter(time, MIGRATE__FROZEN_PART__END_RESTORE);
-	place_progress(in->opts->place);
-	close(in->criu_fd);
-	in->criu_fd = -1;
-	/* the marker came before CRIU ended; each userfaultfd was held before it was attached */
-	if (ret || migration_wait(in, &in->sync.restored, FINISH_TIMEOUT_MS,
-				 "CRIU's mark that all is restored", err))
+	if (restore_tasks(restore, err))
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__ATTRIBUTES_THERE);
-	if (restore_attributes(in, err))
+	if (process_restore_attributes(restore->process, restore->peer->ctl, err))
 		return -1;
-	mm_ready(&in->mm);
-	in->restore_ns = clock_now_ns() - begin;
+	objects_ready(restore->objects);
+	restore->took_ns = clock_now_ns() - begin;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__COMPARE);
-	keep_cost(in);
-	if (in->setup->verify && verify(in, err))
+	keep_cost(restore);
+	if (restore->compare && compare(restore, mm, err))
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__CHECK);
-	if (mailbox_failed(&in->box, err) || check_tasks(in, err))
+	if (mailbox_failed(&restore->peer->box, err) || process_check(restore->process, err))
 		return -1;
-	return say_ready(in, err);
+	return say_ready(restore, err);
 }

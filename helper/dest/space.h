@@ -23,6 +23,7 @@ struct pieces {
 
 /**
  * struct space - a restored mm; all of it under mm.lock
+ * @mm: the object that the space is of
  * @uffd: non-blocking; -1 until CRIU hands it over, and when the mm is gone
  * @handle: the keeper's name for its duplicate of @uffd, or -1
  * @todo: pages (addresses of this space) that are populated at the source, not here
@@ -45,7 +46,10 @@ struct pieces {
  * @lost: an event could not be recorded, so @todo may be wrong: no page is installed any longer and
  *	no fault is answered. The process waits for ever, and never reads zeros for a page
  */
+struct mm;
+
 struct space {
+	struct mm *mm;
 	int uffd;
 	int handle;
 	struct page_set todo;

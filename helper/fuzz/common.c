@@ -12,24 +12,6 @@
 #define PIPE_BYTES	(1 << 20)	/* what a socket takes before it is read */
 #define FDS_LOOKED_AT	128
 
-static int hold(void *ctx, int uffd, int *handle, struct error *err)
-{
-	return 0;
-}
-
-static void release(void *ctx, int handle)
-{
-}
-
-static int watch(void *ctx, struct space *space, bool on, struct error *err)
-{
-	return 0;
-}
-
-const struct mm_hooks fuzz_mm_hooks = {
-	.hold = hold, .release = release, .watch = watch,
-};
-
 static char dir_path[128];
 static int dir_fd = -1;
 

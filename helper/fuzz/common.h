@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/error.h"
-#include "dest/mm.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -55,9 +54,6 @@ struct fuzz_pipe fuzz_pipe_open(void);
 void fuzz_pipe_put(struct fuzz_pipe *pipe, const void *data, size_t bytes);
 /** fuzz_pipe_end() - the other side says nothing more */
 void fuzz_pipe_end(struct fuzz_pipe *pipe);
-
-/** fuzz_mm_hooks - of a memory whose userfaultfds nobody holds or watches */
-extern const struct mm_hooks fuzz_mm_hooks;
 
 /** fuzz_dir() - descriptor of an empty directory on tmpfs, made once, removed at exit */
 int fuzz_dir(void);

@@ -12,6 +12,7 @@
 #include "dest/verify.h"
 #include "fuzz/common.h"
 #include "fuzz/messages.h"
+#include "tests/mm_hooks.h"
 #include "tests/conn_fd.h"
 
 #define FLAG_RAW	1
@@ -36,7 +37,7 @@ static void world_open(struct world *world, int fd)
 
 	*world = (struct world){ .ctl = NULL };
 	budget_init(&world->budget, NULL, NULL);
-	fuzz_assert(!mm_init(&world->mm, &fuzz_mm_hooks, &err));
+	fuzz_assert(!mm_init(&world->mm, &no_mm_hooks, &err));
 	fuzz_assert(!images_make(&world->images, fuzz_dir_path(), id, &err));
 	world->mm.mirror.budget = &world->budget;
 	world->images.budget = &world->budget;
@@ -80,6 +81,8 @@ static int take_setup(struct world *world, const Migrate__Setup *setup, struct e
 	const struct criu_version criu = { .major = 3, .minor = 17, .sublevel = 1 };
 	struct refusals refusals = { .nr = 0 };
 
+	if (precheck_objects(setup, err))
+		return -1;
 	precheck_setup(setup, &criu, fuzz_dir_path(), &refusals);
 	for (size_t i = 0; i < refusals.nr; i++)
 		messages_assert_printable(refusals.text[i]);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "dest/receiver.h"
 #include "fuzz/common.h"
+#include "tests/mm_hooks.h"
 
 #define BASE		0x7f0000000000UL
 #define AT(page)	(BASE + (page) * PAGE_BYTES)
@@ -27,7 +28,8 @@ static const struct mirror_range ranges[] = {
 #define ANNOUNCED	220UL	/* pages of these */
 
 struct bench {
-	struct mm mm;
+	struct objects objects;
+	struct mm *mm;
 	struct budget budget;
 	uint8_t flags;
 };
@@ -59,7 +61,7 @@ static int on_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
 		abort();
 	if (page_set_add(&lazy, AT(0), bench->flags & FLAG_PARTLY ? 50 : 300, err))
 		abort();
-	ret = mm_seal(&bench->mm, &lazy, err);
+	ret = mm_seal(bench->mm, &lazy, err);
 	page_set_destroy(&lazy);
 	return ret;
 }
@@ -130,27 +132,28 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int fds = fuzz_fds();
 	struct error err = { 0 };
 	struct receiver receiver = {
-		.urgent = bench.flags & FLAG_URGENT, .object = MM, .mm = &bench.mm,
+		.urgent = bench.flags & FLAG_URGENT, .objects = &bench.objects,
 		.hooks = { .gate = gate, .round = on_round, .final = on_final, .ctx = &bench },
 	};
 	struct conn conn;
 	int ret;
 
-	fuzz_assert(!mm_init(&bench.mm, &fuzz_mm_hooks, &err));
 	budget_init(&bench.budget, NULL, NULL);
 	fuzz_assert(!budget_announce(&bench.budget, BUDGET_MIRROR, ANNOUNCED * PAGE_BYTES, &err));
-	bench.mm.mirror.budget = &bench.budget;
-	fuzz_assert(!mm_announce(&bench.mm, ranges, 3, &err));
+	objects_init(&bench.objects, &no_mm_hooks, &bench.budget, NULL);
+	bench.mm = objects_add_mm(&bench.objects, MM, 1, &err);
+	fuzz_assert(bench.mm);
+	fuzz_assert(!mm_announce(bench.mm, ranges, 3, &err));
 	conn = (struct conn){ .fd = feed(&in) };
 	receiver.conn = &conn;
 	ret = receiver_run(&receiver, &err);
 	fuzz_error_fits(ret, &err);
-	fuzz_assert(is_within(&bench.mm.mirror.have));
-	fuzz_assert(is_within(&bench.mm.populated));
-	fuzz_assert(is_within(&bench.mm.wanted));
-	fuzz_assert(bench.budget.used[BUDGET_MIRROR] == bench.mm.mirror.have.nr * PAGE_BYTES);
+	fuzz_assert(is_within(&bench.mm->mirror.have));
+	fuzz_assert(is_within(&bench.mm->populated));
+	fuzz_assert(is_within(&bench.mm->wanted.pages));
+	fuzz_assert(bench.budget.used[BUDGET_MIRROR] == bench.mm->mirror.have.nr * PAGE_BYTES);
 	conn_close(&conn);
-	mm_destroy(&bench.mm);
+	objects_destroy(&bench.objects);
 	pthread_mutex_destroy(&bench.budget.lock);
 	fuzz_assert(fuzz_fds() == fds);
 	return 0;

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
+#include "base/page.h"
 #include "base/text.h"
 #include "fuzz/messages.h"
 
@@ -29,6 +30,12 @@ void messages_setup_fill(struct messages_setup *to)
 		to->vma[i].shared = i;
 		to->vmas[i] = &to->vma[i];
 	}
+	migrate__object__init(&to->object);
+	to->object.id = 1;
+	to->object.kind = MIGRATE__OBJECT_KIND__MM;
+	to->object.has_pid = true;
+	to->object.pid = MESSAGES_PID;
+	to->objects = &to->object;
 	migrate__mapped_file__init(&to->file);
 	to->file.path = "/bin/true";
 	to->file.bytes = 1;
@@ -43,6 +50,8 @@ void messages_setup_fill(struct messages_setup *to)
 	to->setup.threads = 1;
 	to->setup.vmas = to->vmas;
 	to->setup.n_vmas = 2;
+	to->setup.objects = &to->objects;
+	to->setup.n_objects = 1;
 	to->setup.files = &to->files;
 	to->setup.n_files = 1;
 	to->setup.rss_bytes = 1 << 20;

@@ -14,6 +14,7 @@
 /** struct messages_setup - a valid Setup, and what it points to */
 struct messages_setup {
 	Migrate__Vma vma[2], *vmas[2];
+	Migrate__Object object, *objects;
 	Migrate__MappedFile file, *files;
 	Migrate__CriuVersion criu;
 	char *flag;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -35,18 +36,19 @@ static FILE *open_text(pid_t pid, const char *name, struct error *err)
 static int parse_stat(const char *line, struct proc_status *status)
 {
 	const char *open = strchr(line, '('), *close = strrchr(line, ')');
-	unsigned int flags;
-	int tty, len;
+	unsigned int flags, tty;
+	int len;
 
 	if (!open || !close)
 		return -1;
 	len = close - open - 1;
 	snprintf(status->comm, sizeof(status->comm), "%.*s", len, open + 1);
-	if (sscanf(close + 1, " %c %d %*d %d %d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %u %*d %"
+	if (sscanf(close + 1, " %c %d %*d %d %u %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %u %*d %"
 		   SCNu64, &status->state, &status->ppid, &status->session, &tty, &flags,
 		   &status->threads, &status->start_ticks) != 7)
 		return -1;
-	status->tty = tty != 0;
+	/* the kernel's encoding: 12 bits of the major number between 8 and 12 of the minor one */
+	status->tty = tty ? makedev(tty >> 8 & 0xfff, (tty & 0xff) | (tty >> 12 & 0xfff00)) : 0;
 	status->kernel = flags & PF_KTHREAD;
 	return 0;
 }
@@ -88,19 +90,6 @@ int proc_status_read(pid_t pid, struct proc_status *status, struct error *err)
 	free(line);
 	if (!file || !status->ns_pid)
 		return error_set(err, CODE_TARGET, NULL, "process %d has exited", pid);
-	return 0;
-}
-
-int proc_exe(pid_t pid, char *path, size_t size, struct error *err)
-{
-	char link[32];
-	ssize_t len;
-
-	snprintf(link, sizeof(link), "/proc/%d/exe", pid);
-	len = readlink(link, path, size - 1);
-	if (len < 0)
-		return error_errno(err, CODE_TARGET, NULL, "cannot read %s", link);
-	path[len] = 0;
 	return 0;
 }
 

@@ -13,7 +13,7 @@
  * @ns_pid: pid in its own pid namespace
  * @tracer: pid of who traces it, 0
  * @rss_bytes: resident and swapped
- * @tty: it has a controlling terminal
+ * @tty: device number of its controlling terminal, 0: it has none
  * @kernel: a kernel thread
  * @seccomp: system calls of it are filtered
  */
@@ -23,13 +23,11 @@ struct proc_status {
 	pid_t ppid, ns_pid, session, tracer;
 	uint32_t threads;
 	uint64_t rss_bytes, start_ticks;
-	bool tty, kernel, seccomp;
+	dev_t tty;
+	bool kernel, seccomp;
 };
 
 int proc_status_read(pid_t pid, struct proc_status *status, struct error *err);
-
-/** proc_exe() - path of the program; -1 when it cannot be read */
-int proc_exe(pid_t pid, char *path, size_t size, struct error *err);
 
 /** proc_children() - number of children of all threads; *@first: one of them */
 int proc_children(pid_t pid, size_t *nr, pid_t *first, struct error *err);

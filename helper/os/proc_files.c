@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,35 +13,74 @@
 #include <unistd.h>
 #include "os/proc_files.h"
 
-int proc_fd_flags(pid_t pid, int fd)
+/* One number out of a line of fdinfo. */
+static bool fdinfo_read(pid_t pid, int fd, const char *format, unsigned int *number)
 {
 	char path[48], line[64];
-	int flags = -1;
+	bool found = false;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", pid, fd);
 	file = fopen(path, "re");
-	if (!file)
-		return -1;
-	while (flags < 0 && fgets(line, sizeof(line), file))
-		if (sscanf(line, "flags: %o", (unsigned int *)&flags) != 1)
-			flags = -1;
-	fclose(file);
-	return flags;
+	while (file && !found && fgets(line, sizeof(line), file))
+		found = sscanf(line, format, number) == 1;
+	if (file)
+		fclose(file);
+	return found;
 }
 
-bool proc_fd_is_on(pid_t pid, int fd, const long *types, size_t nr)
+int proc_fd_flags(pid_t pid, int fd)
+{
+	unsigned int flags;
+
+	return fdinfo_read(pid, fd, "flags: %o", &flags) ? (int)flags : -1;
+}
+
+bool proc_fd_tty_index(pid_t pid, int fd, unsigned int *number)
+{
+	return fdinfo_read(pid, fd, "tty-index: %u", number);
+}
+
+bool proc_fd_mount(pid_t pid, int fd, unsigned int *id)
+{
+	return fdinfo_read(pid, fd, "mnt_id: %u", id);
+}
+
+bool proc_fd_pid(pid_t pid, int fd, pid_t *of)
+{
+	return fdinfo_read(pid, fd, "Pid: %d", (unsigned int *)of);
+}
+
+static bool link_is_on(pid_t pid, const char *what, const long *types, size_t nr)
 {
 	struct statfs fs;
 	char path[48];
 
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, what);
 	if (statfs(path, &fs))
 		return false;
 	for (size_t i = 0; i < nr; i++)
 		if (fs.f_type == types[i])
 			return true;
 	return false;
+}
+
+bool proc_fd_is_on(pid_t pid, int fd, const long *types, size_t nr)
+{
+	char what[16];
+
+	snprintf(what, sizeof(what), "fd/%d", fd);
+	return link_is_on(pid, what, types, nr);
+}
+
+bool proc_link_is_virtual(pid_t pid, const char *what)
+{
+	static const long kernels[] = {
+		PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
+		DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC, BPF_FS_MAGIC, NSFS_MAGIC,
+	};
+
+	return link_is_on(pid, what, kernels, sizeof(kernels) / sizeof(*kernels));
 }
 
 int proc_fd_get(pid_t pid, int fd)
@@ -59,6 +99,13 @@ int proc_fd_get(pid_t pid, int fd)
 bool proc_file_is_deleted(const struct proc_file *file)
 {
 	return !file->st.st_nlink;
+}
+
+bool proc_path_is_deleted(const char *path)
+{
+	size_t len = strlen(path);
+
+	return len > 10 && !strcmp(path + len - 10, " (deleted)");
 }
 
 void proc_comm(pid_t pid, char comm[32])

@@ -55,12 +55,25 @@ void proc_links(pid_t except, proc_link_fn fn, void *ctx);
 
 /** proc_fd_flags() - of struct proc_file; -1 when descriptor @fd of @pid is not open */
 int proc_fd_flags(pid_t pid, int fd);
+/** proc_fd_tty_index() - the number of the pty whose master this descriptor is; false: of none */
+bool proc_fd_tty_index(pid_t pid, int fd, unsigned int *number);
+/** proc_fd_mount() - id of the mount that the file is on, as in mountinfo */
+bool proc_fd_mount(pid_t pid, int fd, unsigned int *id);
+/** proc_fd_pid() - of a pidfd: the process as seen here, -1: it has ended */
+bool proc_fd_pid(pid_t pid, int fd, pid_t *of);
 /** proc_fd_is_on() - is the file on a file system of one of @nr types, of statfs()? */
 bool proc_fd_is_on(pid_t pid, int fd, const long *types, size_t nr);
+/**
+ * proc_link_is_virtual() - is the file one of the kernel's own, without content that is kept?
+ * @what: a link in /proc/@pid, as "fd/7" or "cwd"
+ */
+bool proc_link_is_virtual(pid_t pid, const char *what);
 /** proc_fd_get() - a copy of descriptor @fd of @pid: the same open file; -1 with errno */
 int proc_fd_get(pid_t pid, int fd);
 /** proc_file_is_deleted() - the file has no name any more, and is carried as it is */
 bool proc_file_is_deleted(const struct proc_file *file);
+/** proc_path_is_deleted() - the kernel says so of a name, also when the file has another one */
+bool proc_path_is_deleted(const char *path);
 /** proc_comm() - name of @pid, cleaned of control characters; "?" when it has ended */
 void proc_comm(pid_t pid, char comm[32]);
 

@@ -12,26 +12,49 @@ struct walk {
 	void *ctx;
 };
 
+static void take_attrs(struct unix_sock *sock, struct nlattr **attrs)
+{
+	struct nlattr *peer = attrs[UNIX_DIAG_PEER], *queue = attrs[UNIX_DIAG_RQLEN];
+	struct nlattr *name = attrs[UNIX_DIAG_NAME], *file = attrs[UNIX_DIAG_VFS];
+
+	if (peer && nla_len(peer) >= 4)
+		sock->peer = nla_get_u32(peer);
+	if (queue && nla_len(queue) >= (int)sizeof(struct unix_diag_rqlen))
+		sock->unread = ((struct unix_diag_rqlen *)nla_data(queue))->udiag_rqueue;
+	if (file && nla_len(file) >= (int)sizeof(struct unix_diag_vfs))
+		sock->file_ino = ((struct unix_diag_vfs *)nla_data(file))->udiag_vfs_ino;
+	if (!name)
+		return;
+	sock->name = nla_data(name);
+	sock->name_bytes = nla_len(name);
+	/* that of a path may be counted with its final 0 */
+	while (sock->name_bytes && sock->name[0] && !sock->name[sock->name_bytes - 1])
+		sock->name_bytes--;
+}
+
 static int take(struct nl_msg *msg, void *arg)
 {
 	struct nlmsghdr *head = nlmsg_hdr(msg);
 	const struct unix_diag_msg *diag = nlmsg_data(head);
 	struct nlattr *attrs[UNIX_DIAG_MAX + 1];
+	struct unix_sock sock = { 0 };
 	struct walk *walk = arg;
 
 	if (nlmsg_datalen(head) < (int)sizeof(*diag) ||
 	    nlmsg_parse(head, sizeof(*diag), attrs, UNIX_DIAG_MAX, NULL))
 		return NL_SKIP;
-	walk->fn(walk->ctx, diag->udiag_ino,
-		 attrs[UNIX_DIAG_PEER] && nla_len(attrs[UNIX_DIAG_PEER]) >= 4 ?
-		 nla_get_u32(attrs[UNIX_DIAG_PEER]) : 0, diag->udiag_type);
+	sock.ino = diag->udiag_ino;
+	sock.type = diag->udiag_type;
+	take_attrs(&sock, attrs);
+	walk->fn(walk->ctx, &sock);
 	return NL_OK;
 }
 
 int unix_diag_walk(unix_sock_fn fn, void *ctx)
 {
 	struct unix_diag_req request = {
-		.sdiag_family = AF_UNIX, .udiag_states = ~0U, .udiag_show = UDIAG_SHOW_PEER,
+		.sdiag_family = AF_UNIX, .udiag_states = ~0U, .udiag_show = UDIAG_SHOW_PEER | UDIAG_SHOW_NAME | UDIAG_SHOW_VFS |
+			      UDIAG_SHOW_RQLEN,
 	};
 	struct walk walk = { .fn = fn, .ctx = ctx };
 	struct nl_sock *sock = nl_socket_alloc();

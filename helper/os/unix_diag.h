@@ -2,15 +2,29 @@
 #ifndef MIGRATE_OS_UNIX_DIAG_H
 #define MIGRATE_OS_UNIX_DIAG_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /**
- * typedef unix_sock_fn - one unix socket of this network namespace
+ * struct unix_sock - one unix socket of this network namespace
  * @ino: as in "socket:[INO]"
  * @peer: inode of the socket it is connected to, 0: none
  * @type: SOCK_*
+ * @unread: bytes, or of a listening socket connections, that wait in it
+ * @name: the address that it is bound to, @name_bytes of it and no final 0; an abstract one
+ *	begins with 0. Of the callback only
+ * @file_ino: inode of the file that the address names, 0: there is none
  */
-typedef void (*unix_sock_fn)(void *ctx, uint32_t ino, uint32_t peer, int type);
+struct unix_sock {
+	uint32_t ino, peer;
+	int type;
+	uint32_t unread;
+	const char *name;
+	size_t name_bytes;
+	uint32_t file_ino;
+};
+
+typedef void (*unix_sock_fn)(void *ctx, const struct unix_sock *sock);
 
 /** unix_diag_walk() - all of them; -1: the kernel does not tell (no module unix_diag) */
 int unix_diag_walk(unix_sock_fn fn, void *ctx);

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * What will come, said before it comes: the destination reserves memory for it, or says that it
- * has not enough.
- */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "source/outgoing.h"
+#include "base/page.h"
+#include "source/announce.h"
 
-static int announce(struct outgoing *out, uint64_t memory_bytes, uint64_t image_bytes,
+static int announce(struct control *ctl, uint64_t memory_bytes, uint64_t image_bytes,
 		    struct error *err)
 {
 	Migrate__Announce announce = MIGRATE__ANNOUNCE__INIT;
@@ -21,19 +18,17 @@ static int announce(struct outgoing *out, uint64_t memory_bytes, uint64_t image_
 	announce.image_bytes = image_bytes;
 	msg.body_case = MIGRATE__CONTROL__BODY_ANNOUNCE;
 	msg.announce = &announce;
-	return control_send(out->ctl, &msg, err);
+	return control_send(ctl, &msg, err);
 }
 
-int outgoing_announce_memory(struct outgoing *out, const struct page_set *more, struct error *err)
+int announce_memory(struct control *ctl, uint64_t pages, struct error *err)
 {
-	uint64_t pages = out->there.nr + more->nr - page_set_common(&out->there, more);
-
-	return announce(out, pages << PAGE_SHIFT, 0, err);
+	return announce(ctl, pages << PAGE_SHIFT, 0, err);
 }
 
-int outgoing_announce_images(struct outgoing *out, struct error *err)
+int announce_images(struct control *ctl, int images_fd, struct error *err)
 {
-	int fd = openat(out->dir.images_fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	int fd = openat(images_fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 	uint64_t bytes = 0;
@@ -49,5 +44,5 @@ int outgoing_announce_images(struct outgoing *out, struct error *err)
 		if (entry->d_type == DT_REG && !fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW))
 			bytes += st.st_size;
 	closedir(dir);
-	return announce(out, 0, bytes, err);
+	return announce(ctl, 0, bytes, err);
 }

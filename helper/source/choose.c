@@ -1,74 +1,95 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <string.h>
+#include <stdio.h>
 #include "base/report.h"
-#include "source/outgoing.h"
+#include "source/choose.h"
 
 #define HOLD_MS		20000	/* a thread in direct I/O does not stand before that has ended */
 
-/* The keeper freezes the program and records that first: it thaws it if this process dies. */
+/* The keeper records the freeze first, and thaws the program if this process dies. */
 static int hold_freeze(void *ctx, struct error *err)
 {
-	struct outgoing *out = ctx;
+	struct hold *hold = ctx;
 
-	return source_keeper_guard(out->keeper, HOLD_MS, err);
+	return source_keeper_guard(hold->keeper, HOLD_MS, err);
 }
 
 static int hold_thaw(void *ctx, struct error *err)
 {
-	struct outgoing *out = ctx;
+	struct hold *hold = ctx;
 	struct error why = { 0 };
 
-	if (!source_keeper_unguard(out->keeper, &why))
+	if (!source_keeper_unguard(hold->keeper, &why))
 		return 0;
-	/* a keeper that does not answer is dead by now */
-	return guard_off(&out->guard, err);
+	/* source_keeper_unguard() has killed a keeper that does not answer */
+	return guard_off(hold->guard, err);
 }
 
-static int fit_mode(struct outgoing *out, struct error *err)
+static int hold_keep(void *ctx, int session_fd, int uffd, struct error *err)
 {
-	const struct backend *backend = out->backend;
+	struct hold *hold = ctx;
 
-	if (!backend->tracks && out->mode == MODE_PRECOPY)
+	return source_keeper_keep(hold->keeper, session_fd, uffd, err);
+}
+
+/* Without rounds there is nothing to follow: one write to clear_refs is all that CRIU needs. */
+static enum backend_tracker wanted_tracker(const struct migrate_options *opts)
+{
+	if (opts->tracker == TRACKER_AUTO && opts->mode == MODE_POSTCOPY)
+		return TRACKER_SOFT_DIRTY;
+	return opts->tracker;
+}
+
+bool mode_follows(enum migrate_mode mode, const struct backend *backend)
+{
+	return mode != MODE_POSTCOPY || backend->criu_tracks;
+}
+
+static int fit_mode(struct choice *choice, const struct backend *backend, struct error *err)
+{
+	if (!backend->tracks && choice->mode == MODE_PRECOPY)
 		return error_set(err, CODE_NOT_READY, "use --mode postcopy, or load the module",
 				 "--mode precopy needs to know what is written: %.180s",
 				 backend->why);
 	if (!backend->tracks)
-		out->mode = MODE_POSTCOPY;
+		choice->mode = MODE_POSTCOPY;
 	/* what the tracker might not see shows there; after post-copy nothing could be old */
-	else if (!backend->criu_tracks && out->mode != MODE_POSTCOPY)
-		out->verify = true;
+	else if (!backend->criu_tracks && choice->mode != MODE_POSTCOPY)
+		choice->verify = true;
 	return 0;
 }
 
-static void say(const struct outgoing *out)
+static void say(const struct choice *choice, const struct backend *backend,
+		const struct migrate_options *opts)
 {
-	const struct backend *backend = out->backend;
-
+	if (*backend->tracker_why)
+		report_say("tracker %s: %s", backend->tracker, backend->tracker_why);
 	if (backend->criu_tracks)
 		return;
 	report_say("backend %s (%s): slower, since each page is copied%s", backend->ops->name,
-		   backend->why, !outgoing_follows(out) ? "" :
+		   backend->why, !mode_follows(choice->mode, backend) ? "" :
 		   "; the program stands for a moment in each round, and all memory is compared before it goes on");
-	if (out->mode != out->opts->mode)
+	if (choice->mode != opts->mode)
 		report_say("no rounds: all memory is sent after the program has moved (--mode postcopy)");
 }
 
-int outgoing_choose_backend(struct outgoing *out, struct error *err)
+int choose_backend(struct choice *choice, struct hold *hold, const struct migrate_options *opts,
+		   struct source_mm *mm, struct error *err)
 {
-	const struct backend_hold hold = {
-		.freeze = hold_freeze, .thaw = hold_thaw, .ctx = out,
+	const struct backend_hold freezer = {
+		.freeze = hold_freeze, .thaw = hold_thaw, .keep = hold_keep, .ctx = hold,
 	};
+	enum backend_tracker tracker = wanted_tracker(opts);
 
-	out->mode = out->opts->mode;
-	out->verify = out->opts->verify;
+	choice->mode = opts->mode;
+	choice->verify = opts->verify;
 	/* a signal instead of a control group would be seen by the program */
-	out->backend = backend_open(out->opts->backend, out->opts->pid,
-				    out->guard.group.kind != CGROUP_NONE ? &hold : NULL, err);
-	if (!out->backend || fit_mode(out, err))
+	mm->backend = backend_open(opts->backend, tracker, mm->pid,
+				   hold->guard->group.kind != CGROUP_NONE ? &freezer : NULL, err);
+	if (!mm->backend || fit_mode(choice, mm->backend, err))
 		return -1;
-	out->figures.backend = out->backend->ops->name;
-	out->figures.tracker = outgoing_follows(out) ? out->backend->tracker : "none";
-	memcpy(out->figures.backend_why, out->backend->why, sizeof(out->figures.backend_why));
-	say(out);
+	if (tracker != opts->tracker && *mm->backend->tracker_why)
+		snprintf(mm->backend->tracker_why, sizeof(mm->backend->tracker_why),
+			 "nothing is sent before the program moves");
+	say(choice, mm->backend, opts);
 	return 0;
 }

@@ -96,20 +96,15 @@ static json_t *result_json(const struct figures *figures, const struct error *er
 	if (figures->losses)
 		json_object_set_new(result, "losses", losses_json(figures->losses));
 	if (figures->backend)
-		json_object_update_new(result, json_pack("{s:s,s:s,s:s,s:I}",
+		json_object_update_new(result, json_pack("{s:s,s:s,s:s,s:s,s:I}",
 				"backend", figures->backend, "backend_why", figures->backend_why,
 				"tracker", figures->tracker,
+				"tracker_why", figures->tracker_why,
 				"rounds_stood_ns", (json_int_t)figures->rounds_stood_ns));
 	if (!figures->moved)
 		return result;
-	json_object_update_new(result, json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
-			"precopy_pages", (json_int_t)figures->precopy_pages,
-			"push_pages", (json_int_t)figures->push_pages,
-			"fault_pages", (json_int_t)figures->fault_pages,
-			"zero_pages", (json_int_t)figures->zero_pages,
-			"image_pages", (json_int_t)figures->image_pages,
-			"faults", (json_int_t)figures->faults,
-			"verified_pages", (json_int_t)figures->verified_pages));
+	json_object_update_new(result, counts_json(&figures->counts));
+	json_object_set_new(result, "verified_pages", json_integer(figures->verified_pages));
 	return result;
 }
 
@@ -169,10 +164,10 @@ static void print_result(const struct figures *figures)
 	print_rounds(figures);
 	if (figures->frozen_pages)
 		print_pages("sent while it stood", figures->frozen_pages);
-	print_pages("from rounds", figures->precopy_pages);
-	print_pages("pushed afterwards", figures->push_pages);
-	print_pages("fetched for faults", figures->fault_pages);
-	print_pages("in CRIU's images", figures->image_pages);
+	print_pages("from rounds", figures->counts.precopy_pages);
+	print_pages("pushed afterwards", figures->counts.push_pages);
+	print_pages("fetched for faults", figures->counts.fault_pages);
+	print_pages("in CRIU's images", figures->counts.image_pages);
 	if (figures->verified_pages)
 		print_pages("verified", figures->verified_pages);
 	print_frozen(figures);

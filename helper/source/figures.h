@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/error.h"
+#include "session/counts.h"
 #include "session/frozen_time.h"
 #include "source/loss.h"
 
@@ -29,8 +30,10 @@ struct round_figures {
  * @total_ns: of the whole migration; figures_say_result() sets it when nobody did
  * @held_ns: of this, until CRIU held the program
  * @frozen_send_ns: of this, sending pages in mode precopy
+ * @counts: of the destination, when it is done
  * @losses: of the migration, for the result
- * @backend: its name, NULL when there was none yet; @backend_why, @tracker: see struct backend
+ * @backend: its name, NULL when there was none yet; @backend_why, @tracker, @tracker_why: see
+ *	struct backend
  * @frozen: the parts of @frozen_ns; those of the destination come with Ready
  * @rounds_stood_ns: how long the program stood in rounds
  * @started_ns: CLOCK_MONOTONIC when the helper began
@@ -41,11 +44,11 @@ struct figures {
 	uint64_t started_ns, total_ns, frozen_ns, held_ns, frozen_send_ns, restore_ns;
 	uint64_t frozen_pages, frozen_bytes, left_pages;
 	uint64_t pushed_pages, pushed_bytes, urgent_pages, urgent_bytes, requests;
-	uint64_t precopy_pages, push_pages, fault_pages, zero_pages, image_pages, faults;
+	struct counts counts;
 	uint64_t verified_pages;
 	bool moved;
 	const struct losses *losses;
-	const char *backend, *tracker;
+	const char *backend, *tracker, *tracker_why;
 	char backend_why[200];
 	uint64_t rounds_stood_ns;
 	struct frozen_time frozen;

@@ -1,259 +1,122 @@
 // SPDX-License-Identifier: GPL-2.0
-#define _GNU_SOURCE
-#include <sys/mman.h>
 #include "base/clock.h"
 #include "base/report.h"
-#include "source/limits.h"
-#include "source/outgoing.h"
-#include "source/timerfds.h"
+#include "source/announce.h"
+#include "source/choose.h"
+#include "source/final.h"
+#include "source/scan.h"
+#include "source/setup.h"
 
 #define SEND_RUNS	512
 #define SEND_PAGES	16384UL
 
-/* It may have forked since it was looked at. */
-static int refuse_children(const struct outgoing *out, struct error *err)
-{
-	pid_t child;
-	size_t nr;
-
-	if (proc_children(out->opts->pid, &nr, &child, err))
-		return -1;
-	if (!nr)
-		return 0;
-	return error_set(err, CODE_REFUSED, "trees of processes are not carried yet",
-			 "process %d started another one (%d) while it was migrated",
-			 out->opts->pid, child);
-}
-
-static void warn_groups(const struct outgoing *out)
-{
-	if (out->guard.group.kind == CGROUP_NONE)
-		report_say("no control group can freeze the program here: it sees SIGCONT if this is given up");
-	if (out->guard.criu.kind == CGROUP_NONE)
-		report_say("CRIU has no control group of its own here: a memory limit of this process is CRIU's too");
-}
-
-int outgoing_freeze(struct outgoing *out, struct error *err)
-{
-	struct criu_dump_opts opts = {
-		.pid = out->opts->pid,
-		.images_dir_fd = out->dir.images_fd,
-		.work_dir_fd = out->dir.work_fd,
-		.parent = out->backend->criu_tracks ? WORKDIR_PARENT : NULL,
-		.log_level = out->opts->criu_log_level,
-		.watch = outgoing_watch_rpc,
-		.ctx = out,
-		.group = &out->guard.criu,
-	};
-	uint64_t begin;
-
-	if (opts.parent && criu_parent_write(out->dir.parent_fd, out->target.ns_pid, err))
-		return -1;
-	warn_groups(out);
-	report_progress("stopping the program");
-	control_set_lost(out->ctl, out->opts->link_timeout_ms);
-	out->entered = true;
-	if (source_keeper_enter(out->keeper, err))
-		return -1;
-	if (criu_dump_prepare(&opts, &out->dump, err))
-		return -1;
-	begin = clock_now_ns();
-	out->frozen_at_ns = begin;
-	frozen_time_enter(&out->figures.frozen, MIGRATE__FROZEN_PART__DUMP);
-	outgoing_limit(out, begin + out->opts->max_frozen_s * 1000000000UL);
-	timerfds_refresh(out->opts->pid);
-	if (criu_dump_start(&opts, &out->dump, err)) {
-		figures_thawed(&out->figures, begin);
-		limits_explain(out->opts->pid, err);
-		return -1;
-	}
-	out->figures.held_ns = clock_now_ns() - begin;
-	frozen_time_enter(&out->figures.frozen, MIGRATE__FROZEN_PART__GUARD);
-	outgoing_watch_dump(out, criu_dump_fd(out->dump));
-	if (mailbox_failed(&out->box, err) || refuse_children(out, err) ||
-	    outgoing_refuse_frozen(out, err))
-		return -1;
-	if (source_keeper_guard(out->keeper, outgoing_left_ms(out), err))
-		return -1;
-	/* while there was no guard its death let the program run on, away from its images */
-	return criu_dump_is_held(out->dump) ? 0 :
-	       error_set(err, CODE_CRIU, NULL, "CRIU died while it held the program");
-}
-
-static int say_frozen(struct outgoing *out, struct error *err)
+static int say_frozen(const struct final *final, struct error *err)
 {
 	Migrate__CriuVersion criu = MIGRATE__CRIU_VERSION__INIT;
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__Frozen frozen = MIGRATE__FROZEN__INIT;
 
-	criu.major = out->criu.major;
-	criu.minor = out->criu.minor;
-	criu.sublevel = out->criu.sublevel;
+	criu.major = final->criu->major;
+	criu.minor = final->criu->minor;
+	criu.sublevel = final->criu->sublevel;
 	frozen.criu = &criu;
 	msg.body_case = MIGRATE__CONTROL__BODY_FROZEN;
 	msg.frozen = &frozen;
-	return control_send(out->ctl, &msg, err);
+	return control_send(final->ctl, &msg, err);
 }
 
 /* Everything that was written since the last round, by the program or in its name. */
-static int send_last_dirty(struct outgoing *out, struct error *err)
+static int send_last_dirty(const struct final *final, struct source_process *process,
+			   struct error *err)
 {
-	struct page_set dirty;
-	int ret;
+	struct source_mm *mm = &process->mm;
 
-	if (!outgoing_follows(out))
+	if (!mode_follows(final->mode, mm->backend))
 		return 0;
-	if (page_set_init(&dirty))
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
-	ret = outgoing_scan(out, true, &dirty, err);
-	if (!ret && out->mode != MODE_POSTCOPY) {
-		outgoing_filter(&out->task.vmas, &dirty);
-		ret = outgoing_send_stale(out, &dirty, err);
-	}
-	page_set_destroy(&dirty);
-	return ret;
-}
-
-static int take_populated(void *ctx, const struct splice_vm_run *runs, uint32_t nr,
-			  struct error *err)
-{
-	struct outgoing *out = ctx;
-
-	for (uint32_t i = 0; i < nr; i++)
-		/* the file's own pages and zeros come by themselves */
-		if (!(runs[i].flags & (SPLICE_VM_RUN_FILE | SPLICE_VM_RUN_ZERO)) &&
-		    page_set_add(&out->populated, runs[i].addr, runs[i].nr_pages, err))
-			return -1;
-	return 0;
-}
-
-/* A page that cannot be read is to be known of before the program has moved. */
-static int try_to_read(struct outgoing *out, const struct vma *vma, struct error *err)
-{
-	uint64_t at = vma->start;
-	uint8_t page[PAGE_BYTES];
-	struct run run;
-	size_t done;
-
-	for (; page_set_next(&out->populated, at, vma->end, 0, &run);
-	     at = run.addr + (run.nr_pages << PAGE_SHIFT)) {
-		if (out->backend->ops->read(out->backend, run.addr, page, PAGE_BYTES, &done, err))
-			return -1;
-		if (done != PAGE_BYTES)
-			return error_set(err, CODE_REFUSED,
-					 "load the module, or boot with proc_mem.force_override=always",
-					 "memory that the program itself must not read, at 0x%lx, can be read by its tracer alone",
-					 run.addr);
-	}
-	return 0;
-}
-
-static int look_unreadable(struct outgoing *out, struct error *err)
-{
-	for (size_t i = 0; i < out->task.vmas.nr; i++) {
-		const struct vma *vma = &out->task.vmas.vmas[i];
-
-		if (vma_is_ours(vma) && !(vma->prot & PROT_READ) && try_to_read(out, vma, err))
-			return -1;
-	}
-	return 0;
-}
-
-/* A call of the kernel for mappings that lie side by side, of which some programs have thousands. */
-static int find_populated(struct outgoing *out, struct error *err)
-{
-	const struct vma_list *list = &out->task.vmas;
-	size_t i = 0;
-
-	while (i < list->nr) {
-		uint64_t start = list->vmas[i].start, end = start;
-
-		for (; i < list->nr && list->vmas[i].start == end && vma_is_ours(&list->vmas[i]); i++)
-			end = list->vmas[i].end;
-		if (end == start)
-			i++;
-		else if (out->backend->ops->populated(out->backend, start, end, take_populated,
-						      out, err))
-			return -1;
-	}
-	if (look_unreadable(out, err))
+	if (scan_mm(mm, final->sender, true, err))
 		return -1;
-	return outgoing_announce_memory(out, &out->populated, err);
+	if (final->mode == MODE_POSTCOPY)
+		return 0;
+	if (mm->backend->stands_first && criu_task_add_rseq(&process->task, &mm->dirty, err))
+		return -1;
+	source_mm_filter_dirty(mm, &process->task.vmas);
+	return sender_set(final->sender, mm, FRAME_STALE, &mm->dirty, err);
 }
 
-static int send_populated(struct outgoing *out, struct error *err)
+static int find_pages(const struct final *final, struct error *err)
+{
+	struct frozen_time *time = &final->figures->frozen;
+	const struct tree *tree = final->tree;
+	uint64_t pages = 0;
+
+	for (size_t i = 0; i < tree->nr; i++) {
+		struct source_process *process = tree->processes[i];
+
+		frozen_time_enter(time, MIGRATE__FROZEN_PART__READ_IMAGES);
+		if (criu_task_read(final->images_fd, &process->task, err))
+			return -1;
+		frozen_time_enter(time, MIGRATE__FROZEN_PART__LAST_SCAN);
+		if (send_last_dirty(final, process, err))
+			return -1;
+		frozen_time_enter(time, MIGRATE__FROZEN_PART__LISTS);
+		if (setup_send_maps(final->ctl, &process->task.vmas, err) ||
+		    source_mm_freeze(&process->mm, &process->task.vmas, err))
+			return -1;
+		pages += source_mm_pages_with(&process->mm, &process->mm.populated);
+	}
+	return announce_memory(final->ctl, pages, err);
+}
+
+/* Mode precopy: all that is unsent, while the program stands. */
+static int send_unsent(const struct final *final, struct source_mm *mm, struct error *err)
 {
 	struct splice_vm_run runs[SEND_RUNS];
 	uint64_t at = 0;
 	uint32_t nr;
 
-	while ((nr = sender_take(&out->populated, &at, runs, SEND_RUNS, UINT32_MAX)))
-		if (sender_list(&out->memory, FRAME_POPULATED, runs, nr, err))
+	while ((nr = source_mm_take_unsent(mm, &at, runs, SEND_RUNS, SEND_PAGES, NULL)))
+		if (mailbox_failed(final->box, err) ||
+		    sender_pages(final->sender, mm, runs, nr, err))
 			return -1;
 	return 0;
 }
 
-/* Populated, and the destination has not the latest of it. */
-static int find_left(struct outgoing *out, struct error *err)
+static int send_all_unsent(const struct final *final, struct error *err)
 {
-	struct run run, old;
-	uint64_t at = 0;
-	int ret = 0;
+	uint64_t begin = clock_now_ns(), pages = final->sender->pages, bytes = final->sender->bytes;
+	struct figures *figures = final->figures;
+	struct source_mm *mm;
 
-	pthread_mutex_lock(&out->left_lock);
-	while (!ret && page_set_next(&out->populated, at, USER_END, 0, &run)) {
-		uint64_t end = run.addr + (run.nr_pages << PAGE_SHIFT), from = run.addr;
+	tree_for_each_mm(final->tree, mm)
+		if (send_unsent(final, mm, err))
+			return -1;
+	figures->frozen_pages = final->sender->pages - pages;
+	figures->frozen_bytes = final->sender->bytes - bytes;
+	figures->frozen_send_ns = clock_now_ns() - begin;
+	report_say("sent while it stood: %.1f MiB in %.2f s", figures->frozen_bytes / 1048576.0,
+		   figures->frozen_send_ns / 1e9);
+	return 0;
+}
 
-		ret = page_set_add(&out->left, run.addr, run.nr_pages, err);
-		while (page_set_next(&out->there, from, end, 0, &old)) {
-			page_set_remove(&out->left, old.addr, old.nr_pages);
-			from = old.addr + (old.nr_pages << PAGE_SHIFT);
-		}
-		at = end;
+int final_send(const struct final *final, struct error *err)
+{
+	struct source_mm *mm;
+
+	final->sender->frozen = true;
+	/* of a round that was not announced: the destination takes these frames after Maps */
+	final->sender->round = final->round + 1;
+	if (find_pages(final, err) || say_frozen(final, err))
+		return -1;
+	tree_for_each_mm(final->tree, mm) {
+		if (sender_set(final->sender, mm, FRAME_POPULATED, &mm->populated, err) ||
+		    source_mm_find_unsent(mm, err))
+			return -1;
 	}
-	pthread_mutex_unlock(&out->left_lock);
-	return ret;
-}
-
-/* Mode precopy: all that is left, while the program stands. */
-static int send_left(struct outgoing *out, struct error *err)
-{
-	struct splice_vm_run runs[SEND_RUNS];
-	uint64_t at = 0, begin = clock_now_ns(), pages = out->memory.pages;
-	uint64_t bytes = out->memory.bytes;
-	uint32_t nr;
-
-	while ((nr = sender_take(&out->left, &at, runs, SEND_RUNS, SEND_PAGES)))
-		if (mailbox_failed(&out->box, err) || sender_pages(&out->memory, runs, nr, err))
+	frozen_time_enter(&final->figures->frozen, MIGRATE__FROZEN_PART__SEND_PAGES);
+	if (final->mode == MODE_PRECOPY && send_all_unsent(final, err))
+		return -1;
+	tree_for_each_mm(final->tree, mm)
+		if (sender_mark(final->sender, mm, FRAME_FINAL, err))
 			return -1;
-	page_set_remove(&out->left, 0, USER_END >> PAGE_SHIFT);
-	out->figures.frozen_pages = out->memory.pages - pages;
-	out->figures.frozen_bytes = out->memory.bytes - bytes;
-	out->figures.frozen_send_ns = clock_now_ns() - begin;
-	report_say("sent while it stood: %.1f MiB in %.2f s", out->figures.frozen_bytes / 1048576.0,
-		   out->figures.frozen_send_ns / 1e9);
 	return 0;
-}
-
-int outgoing_final(struct outgoing *out, struct error *err)
-{
-	struct frozen_time *time = &out->figures.frozen;
-
-	frozen_time_enter(time, MIGRATE__FROZEN_PART__READ_IMAGES);
-	if (criu_task_read(out->dir.images_fd, &out->task, err))
-		return -1;
-	frozen_time_enter(time, MIGRATE__FROZEN_PART__LAST_SCAN);
-	out->memory.frozen = true;
-	/* of a round that was not announced: they wait there for the list of mappings */
-	out->memory.round = out->last_round + 1;
-	if (send_last_dirty(out, err))
-		return -1;
-	frozen_time_enter(time, MIGRATE__FROZEN_PART__LISTS);
-	if (outgoing_send_maps(out, &out->task.vmas, err) || find_populated(out, err) ||
-	    say_frozen(out, err) || send_populated(out, err) || find_left(out, err))
-		return -1;
-	frozen_time_enter(time, MIGRATE__FROZEN_PART__SEND_PAGES);
-	if (out->mode == MODE_PRECOPY && send_left(out, err))
-		return -1;
-	return sender_mark(&out->memory, FRAME_FINAL, err);
 }

@@ -9,11 +9,12 @@
 #include <unistd.h>
 #include "os/pending.h"
 #include "source/attributes.h"
-#include "source/outgoing.h"
+#include "source/announce.h"
+#include "source/images.h"
 
 #define PIECE_BYTES	(1UL << 20)
 
-static int send_piece(struct outgoing *out, const char *name, uint64_t offset, uint8_t *data,
+static int send_piece(const struct images *images, const char *name, uint64_t offset, uint8_t *data,
 		      size_t bytes, bool last, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
@@ -26,12 +27,12 @@ static int send_piece(struct outgoing *out, const char *name, uint64_t offset, u
 	file.last = last;
 	msg.body_case = MIGRATE__CONTROL__BODY_IMAGE_FILE;
 	msg.image_file = &file;
-	return control_send(out->ctl, &msg, err);
+	return control_send(images->ctl, &msg, err);
 }
 
-static int send_file(struct outgoing *out, const char *name, uint8_t *buf, struct error *err)
+static int send_file(const struct images *images, const char *name, uint8_t *buf, struct error *err)
 {
-	int fd = openat(out->dir.images_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(images->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	uint64_t offset = 0;
 	struct stat st;
 	int ret = 0;
@@ -49,9 +50,9 @@ static int send_file(struct outgoing *out, const char *name, uint8_t *buf, struc
 			ret = error_errno(err, CODE_INTERNAL, NULL, "cannot read image %s", name);
 			break;
 		}
-		ret = mailbox_failed(&out->box, err);
+		ret = mailbox_failed(images->box, err);
 		if (!ret)
-			ret = send_piece(out, name, offset, buf, n,
+			ret = send_piece(images, name, offset, buf, n,
 					 offset + n >= (uint64_t)st.st_size, err);
 		offset += n;
 	} while (!ret && offset < (uint64_t)st.st_size);
@@ -59,51 +60,56 @@ static int send_file(struct outgoing *out, const char *name, uint8_t *buf, struc
 	return ret;
 }
 
-static int restore_go(struct outgoing *out, uint32_t files, struct error *err)
+static int restore_go(const struct images *images, uint32_t files, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
 	struct source_attributes attributes = { 0 };
+	struct reconnect_message reconnect = { 0 };
 	int ret;
 
-	frozen_time_enter(&out->figures.frozen, MIGRATE__FROZEN_PART__ATTRIBUTES_HERE);
+	frozen_time_enter(images->frozen, MIGRATE__FROZEN_PART__ATTRIBUTES_HERE);
 	go.files = files;
 	go.has_pending = true;
 	go.has_oom_score_adj = true;
-	if (pending_read(out->opts->pid, &go.pending, err) ||
-	    proc_oom_score_adj(out->opts->pid, &go.oom_score_adj, err))
+	if (pending_read(images->process->pid, &go.pending, err) ||
+	    proc_oom_score_adj(images->process->pid, &go.oom_score_adj, err))
 		return -1;
-	ret = source_attributes_read(&attributes, out->opts->pid, &out->guard.group, err);
+	ret = source_attributes_read(&attributes, images->process->pid, images->group, err);
 	source_attributes_fill(&attributes, &go);
+	if (!ret)
+		ret = reconnects_streams(&images->process->attached.reconnects,
+					 images->process->pid, &reconnect, err);
+	go.journal_streams = reconnect.stream_list;
+	go.n_journal_streams = reconnect.nr_streams;
 	msg.body_case = MIGRATE__CONTROL__BODY_RESTORE_GO;
 	msg.restore_go = &go;
 	if (!ret)
-		ret = control_send(out->ctl, &msg, err);
+		ret = control_send(images->ctl, &msg, err);
 	source_attributes_free(&attributes);
-	frozen_time_enter(&out->figures.frozen, MIGRATE__FROZEN_PART__WAIT);
+	reconnect_message_free(&reconnect);
+	frozen_time_enter(images->frozen, MIGRATE__FROZEN_PART__WAIT);
 	return ret;
 }
 
-int outgoing_send_images(struct outgoing *out, struct error *err)
+int images_send(const struct images *images, struct error *err)
 {
-	int fd = openat(out->dir.images_fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	int fd = openat(images->dir_fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	uint8_t *buf = malloc(PIECE_BYTES);
 	struct dirent *entry;
 	uint32_t files = 0;
-	int ret;
+	int ret = 0;
 
-	frozen_time_enter(&out->figures.frozen, MIGRATE__FROZEN_PART__REPAIR);
-	ret = outgoing_repair(out, err);
-	frozen_time_enter(&out->figures.frozen, MIGRATE__FROZEN_PART__SEND_IMAGES);
-	if (!ret && (!dir || !buf))
+	frozen_time_enter(images->frozen, MIGRATE__FROZEN_PART__SEND_IMAGES);
+	if (!dir || !buf)
 		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot list the images");
 	if (!ret)
-		ret = outgoing_announce_images(out, err);
+		ret = announce_images(images->ctl, images->dir_fd, err);
 	/* `parent` is a link, and of this machine only */
 	while (!ret && (entry = readdir(dir)))
 		if (entry->d_type == DT_REG) {
-			ret = send_file(out, entry->d_name, buf, err);
+			ret = send_file(images, entry->d_name, buf, err);
 			files++;
 		}
 	if (dir)
@@ -111,5 +117,5 @@ int outgoing_send_images(struct outgoing *out, struct error *err)
 	else if (fd >= 0)
 		close(fd);
 	free(buf);
-	return ret ? ret : restore_go(out, files, err);
+	return ret ? ret : restore_go(images, files, err);
 }

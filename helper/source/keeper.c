@@ -16,7 +16,9 @@
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
+#include "backend/uffd_wp.h"
 #include "base/clock.h"
+#include "base/fdpass.h"
 #include "os/fds.h"
 #include "source/keeper.h"
 
@@ -25,7 +27,7 @@
 #define RELEASE_POLL_MS		500
 #define HELPER_GRACE_MS		15000	/* beyond --max-frozen, for a helper that gives up itself */
 
-enum keeper_op { OP_ENTER, OP_GUARD, OP_UNGUARD, OP_COMMIT, OP_UNCOMMIT, OP_KILL, OP_END };
+enum keeper_op { OP_ENTER, OP_GUARD, OP_UNGUARD, OP_KEEP, OP_COMMIT, OP_UNCOMMIT, OP_KILL, OP_END };
 
 /**
  * struct keeper_msg - a request, and with @err filled its answer
@@ -55,12 +57,13 @@ struct source_keeper {
  * @lock_fd: the keeper's shared lock on the record; -1: COMMIT is not recorded
  * @guard_lock_fd: the same of the guard's record; -1: the guard is not on
  * @helper_fd: pidfd of the helper
+ * @session_fd, @uffd: of the write-protect tracker, duplicates; -1: there is none
  * @until_ns: CLOCK_MONOTONIC: then a helper that has done nothing is ended. 0: no limit
  */
 struct kept {
 	struct record record;
 	char dir[PATH_MAX];
-	int sock, lock_fd, guard_lock_fd, helper_fd;
+	int sock, lock_fd, guard_lock_fd, helper_fd, session_fd, uffd;
 	uint64_t until_ns;
 };
 
@@ -106,7 +109,9 @@ static void kept_guard(struct kept *kept, struct error *err)
 
 	/* where there is no freezer, a signal stands in for it */
 	guard->signalled = guard->group.kind == CGROUP_NONE;
-	kept->guard_lock_fd = record_write(kept->dir, RECORD_GUARD, &kept->record, err);
+	/* CRIU thawed the program: the record is there */
+	if (kept->guard_lock_fd < 0)
+		kept->guard_lock_fd = record_write(kept->dir, RECORD_GUARD, &kept->record, err);
 	guard->signalled = false;
 	if (kept->guard_lock_fd >= 0)
 		guard_on(guard, err);
@@ -124,8 +129,29 @@ static void kept_unguard(struct kept *kept, struct error *err)
 	kept->guard_lock_fd = -1;
 }
 
+static void kept_keep(struct kept *kept, int session_fd, int uffd)
+{
+	if (kept->uffd >= 0)
+		close(kept->uffd);
+	if (kept->session_fd >= 0)
+		close(kept->session_fd);
+	kept->session_fd = session_fd;
+	kept->uffd = uffd;
+}
+
+/*
+ * The tracker's helper was killed. A fault of the program would wait while the last close of the
+ * userfaultfd lifts the protection of all memory at once.
+ */
+static void kept_unprotect(struct kept *kept)
+{
+	if (kept->uffd >= 0 && kept->session_fd >= 0)
+		uffd_wp_unprotect(kept->session_fd, kept->uffd);
+	kept_keep(kept, -1, -1);
+}
+
 /* Return: false when the keeper is to end */
-static bool kept_request(struct kept *kept, struct keeper_msg *msg)
+static bool kept_request(struct kept *kept, struct keeper_msg *msg, const int *fds)
 {
 	struct guard *guard = &kept->record.guard;
 
@@ -145,6 +171,9 @@ static bool kept_request(struct kept *kept, struct keeper_msg *msg)
 			error_set(&msg->err, CODE_INTERNAL, NULL, "COMMIT is recorded already");
 		else
 			kept_unguard(kept, &msg->err);
+		break;
+	case OP_KEEP:
+		kept_keep(kept, fds[0], fds[1]);
 		break;
 	case OP_COMMIT:
 		kept->until_ns = 0;
@@ -208,6 +237,7 @@ static void kept_alone(struct kept *kept)
 	}
 	if (guard_off(&kept->record.guard, &why))
 		say_stuck(kept, &why);
+	kept_unprotect(kept);
 	guard_forget(&kept->record.guard);
 	remove_dir(kept->dir, false);
 }
@@ -227,22 +257,17 @@ static void end_helper(struct kept *kept)
 }
 
 /* Return: false when there is no helper any more */
-static bool kept_receive(struct kept *kept, struct keeper_msg *msg)
+static bool kept_receive(struct kept *kept, struct keeper_msg *msg, int *fds)
 {
-	struct pollfd pfd = { .fd = kept->sock, .events = POLLIN };
 	uint64_t now = clock_now_ns();
 	int ret, left_ms = -1;
 
 	if (kept->until_ns)
 		left_ms = kept->until_ns > now ? (kept->until_ns - now) / 1000000 + 1 : 0;
-	do {
-		ret = poll(&pfd, 1, left_ms);
-	} while (ret < 0 && errno == EINTR);
-	if (!ret) {
+	ret = fdpass_recv(kept->sock, msg, sizeof(*msg), fds, left_ms);
+	if (ret < 0 && errno == ETIMEDOUT)
 		end_helper(kept);
-		return false;
-	}
-	return recv(kept->sock, msg, sizeof(*msg), 0) == sizeof(*msg);
+	return ret > 0;
 }
 
 static void keeper_main(struct kept *kept)
@@ -250,6 +275,7 @@ static void keeper_main(struct kept *kept)
 	const int keep[] = { kept->sock, kept->record.guard.pidfd, kept->helper_fd };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	struct keeper_msg msg;
+	int fds[FDPASS_MAX];
 	sigset_t set;
 
 	prctl(PR_SET_NAME, "migrate-keeper");
@@ -264,8 +290,8 @@ static void keeper_main(struct kept *kept)
 	sigprocmask(SIG_SETMASK, &set, NULL);
 	if (chdir("/"))
 		_exit(1);
-	while (kept_receive(kept, &msg))
-		if (!kept_request(kept, &msg))
+	while (kept_receive(kept, &msg, fds))
+		if (!kept_request(kept, &msg, fds))
 			_exit(0);
 	kept_alone(kept);
 	_exit(0);
@@ -285,7 +311,7 @@ struct source_keeper *source_keeper_start(const struct record *record, const cha
 		goto failed;
 	kept->record = *record;
 	kept->sock = pair[1];
-	kept->lock_fd = kept->guard_lock_fd = -1;
+	kept->lock_fd = kept->guard_lock_fd = kept->session_fd = kept->uffd = -1;
 	keeper->lock_fd = keeper->guard_lock_fd = -1;
 	snprintf(kept->dir, sizeof(kept->dir), "%s", dir);
 	snprintf(keeper->dir, sizeof(keeper->dir), "%s", dir);
@@ -318,14 +344,14 @@ int source_keeper_fd(const struct source_keeper *keeper)
 }
 
 /* Return: 0, or -1; with *@dead set when the keeper gave no answer */
-static int keeper_ask(struct source_keeper *keeper, struct keeper_msg *msg, int timeout_ms,
-		      bool *dead, struct error *err)
+static int keeper_ask(struct source_keeper *keeper, struct keeper_msg *msg, const int *fds,
+		      size_t nr_fds, int timeout_ms, bool *dead, struct error *err)
 {
 	struct pollfd pfd = { .fd = keeper->sock, .events = POLLIN };
 	int ret;
 
 	*dead = true;
-	if (send(keeper->sock, msg, sizeof(*msg), MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof(*msg))
+	if (fdpass_try_send(keeper->sock, msg, sizeof(*msg), fds, nr_fds))
 		return error_set(err, CODE_INTERNAL, NULL, "the keeper (pid %d) is dead",
 				 keeper->pid);
 	do {
@@ -349,16 +375,29 @@ static void keeper_end_it(struct source_keeper *keeper)
 	waitpid(keeper->pid, NULL, 0);
 }
 
-static int keeper_do(struct source_keeper *keeper, enum keeper_op op, int timeout_ms,
-		     struct error *err)
+static int keeper_do_with(struct source_keeper *keeper, enum keeper_op op, const int *fds,
+			  size_t nr_fds, int timeout_ms, struct error *err)
 {
 	struct keeper_msg msg = { .op = op, .limit_ms = timeout_ms };
 	bool dead;
-	int ret = keeper_ask(keeper, &msg, timeout_ms, &dead, err);
+	int ret = keeper_ask(keeper, &msg, fds, nr_fds, timeout_ms, &dead, err);
 
 	if (dead)
 		keeper_end_it(keeper);
 	return ret;
+}
+
+static int keeper_do(struct source_keeper *keeper, enum keeper_op op, int timeout_ms,
+		     struct error *err)
+{
+	return keeper_do_with(keeper, op, NULL, 0, timeout_ms, err);
+}
+
+int source_keeper_keep(struct source_keeper *keeper, int session_fd, int uffd, struct error *err)
+{
+	const int fds[] = { session_fd, uffd };
+
+	return keeper_do_with(keeper, OP_KEEP, fds, uffd >= 0 ? 2 : 0, ANSWER_TIMEOUT_MS, err);
 }
 
 int source_keeper_enter(struct source_keeper *keeper, struct error *err)
@@ -370,7 +409,8 @@ int source_keeper_guard(struct source_keeper *keeper, int timeout_ms, struct err
 {
 	int ret = keeper_do(keeper, OP_GUARD, timeout_ms, err);
 
-	keeper->guard_lock_fd = record_lock(keeper->dir, RECORD_GUARD);
+	if (keeper->guard_lock_fd < 0)
+		keeper->guard_lock_fd = record_lock(keeper->dir, RECORD_GUARD);
 	return ret;
 }
 
@@ -414,7 +454,7 @@ void source_keeper_end(struct source_keeper *keeper, bool keep_log)
 
 	if (!keeper)
 		return;
-	if (keeper_ask(keeper, &msg, ANSWER_TIMEOUT_MS, &dead, &(struct error){ 0 })) {
+	if (keeper_ask(keeper, &msg, NULL, 0, ANSWER_TIMEOUT_MS, &dead, &(struct error){ 0 })) {
 		keeper_end_it(keeper);
 		remove_dir(keeper->dir, keep_log);
 	} else {

@@ -29,6 +29,14 @@ int source_keeper_fd(const struct source_keeper *keeper);
  */
 
 /**
+ * source_keeper_keep() - hold duplicates of these, in place of those that the keeper holds
+ * @session_fd: a session of the module whose events tracker has @uffd; -1, -1: none any more
+ *
+ * When the helper dies the keeper lifts the write-protection of the program in small steps.
+ */
+int source_keeper_keep(struct source_keeper *keeper, int session_fd, int uffd, struct error *err);
+
+/**
  * source_keeper_enter() - the program goes into the guard's group, and runs on
  *
  * The kernel waits for all CPUs when a process changes its group: that is done before the program
@@ -37,7 +45,7 @@ int source_keeper_fd(const struct source_keeper *keeper);
 int source_keeper_enter(struct source_keeper *keeper, struct error *err);
 
 /**
- * source_keeper_guard() - put the guard on
+ * source_keeper_guard() - put the guard on; again when CRIU has thawed the program
  * @timeout_ms: what is left until --max-frozen. A helper that has neither recorded COMMIT nor
  *	lifted the guard some time after that is ended by the keeper, and the program goes on
  */

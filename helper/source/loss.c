@@ -44,6 +44,14 @@ static const struct loss_row rows[LOSS_NR] = {
 		"shared-memory", LOSS_REFUSED,
 		"memory or a deleted file that is shared with another process becomes a copy",
 		NULL },
+	[LOSS_RECONNECTED] = {
+		"reconnected", LOSS_WARNED,
+		"a unix socket is connected anew: its server sees another client", NULL },
+	[LOSS_TERMINAL] = {
+		"terminal", LOSS_WARNED, "the program has no terminal any more", NULL },
+	[LOSS_SESSION] = {
+		"session", LOSS_WARNED,
+		"the program leads a session of its own, so that no shell controls it as a job", NULL },
 	[LOSS_TCP_CONNECTIONS] = {
 		"tcp-connections", LOSS_WARNED, "TCP connections are closed", NULL },
 	[LOSS_IN_FLIGHT] = {

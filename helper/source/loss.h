@@ -21,6 +21,10 @@ enum loss {
 	LOSS_WRITABLE_FILE, LOSS_APPENDED_FILE, LOSS_SHARED_MAPPING, LOSS_GHOST_XATTRS,
 	/* found by refuse_shared.c */
 	LOSS_SHARED_MEMORY,
+	/* found by refuse_unix.c */
+	LOSS_RECONNECTED,
+	/* found by refuse_terminals.c */
+	LOSS_TERMINAL, LOSS_SESSION,
 	/* found by refuse_sockets.c */
 	LOSS_TCP_CONNECTIONS, LOSS_IN_FLIGHT, LOSS_DATAGRAMS,
 	/* found by refuse_sockopts.c */

@@ -16,6 +16,7 @@
 enum migrate_mode { MODE_AUTO, MODE_PRECOPY, MODE_POSTCOPY };
 
 #define SHARED_STORAGE_MAX	32
+#define RECONNECT_MAX		32
 
 /** struct migrate_options - of the command line */
 struct migrate_options {
@@ -23,6 +24,7 @@ struct migrate_options {
 	const char *to;
 	enum migrate_mode mode;
 	enum backend_kind backend;
+	enum backend_tracker tracker;
 	uint32_t max_downtime_ms;
 	bool limits_downtime;		/* the user gave it: what is beyond it by dump and restore alone is refused */
 	bool force_downtime;		/* but not with this */
@@ -35,6 +37,9 @@ struct migrate_options {
 	uint64_t accepted_losses;	/* bit 1 << enum loss */
 	const char *shared_storage[SHARED_STORAGE_MAX];	/* without a slash at the end */
 	size_t nr_shared_storage;
+	const char *reconnect[RECONNECT_MAX];	/* unix servers: paths, or "@NAME" */
+	size_t nr_reconnect;
+	const char *replace_tty;	/* file for descriptors of a terminal, or NULL */
 	bool verify, insecure, json;
 };
 

@@ -9,10 +9,10 @@
 #include "os/proc_files.h"
 #include "source/refuse.h"
 
-static void refuse_task(const struct outgoing *out, struct refusals *refusals)
+static void refuse_task(const struct source_process *process, struct refusals *refusals)
 {
-	const struct proc_status *target = &out->target;
-	pid_t pid = out->opts->pid;
+	const struct proc_status *target = &process->status;
+	pid_t pid = process->pid;
 
 	if (target->kernel) {
 		refuse(refusals, NULL, "process %d is a kernel thread", pid);
@@ -25,25 +25,9 @@ static void refuse_task(const struct outgoing *out, struct refusals *refusals)
 	if (target->tracer)
 		refuse(refusals, "end the debugger", "process %d is traced by process %d", pid,
 		       target->tracer);
-	if (target->tty)
-		refuse(refusals, "start it with setsid and </dev/null >>file 2>&1",
-		       "process %d has a controlling terminal", pid);
-	else if (target->session != pid)
-		refuse(refusals, "start it with setsid", "process %d is no session leader", pid);
 }
 
-static void refuse_children(struct refusals *refusals, pid_t pid, size_t nr, pid_t child)
-{
-	static const char hint[] = "trees of processes are not carried yet";
-
-	if (nr == 1)
-		refuse(refusals, hint, "process %d has a child (%d)", pid, child);
-	else
-		refuse(refusals, hint, "process %d has %zu children (%d and others)", pid, nr,
-		       child);
-}
-
-static void refuse_tree(const struct outgoing *out, struct refusals *refusals)
+static void refuse_namespaces(pid_t pid, struct refusals *refusals)
 {
 	static const struct {
 		const char *name, *text;
@@ -51,25 +35,20 @@ static void refuse_tree(const struct outgoing *out, struct refusals *refusals)
 		{ "pid", "PID" }, { "mnt", "mount" }, { "net", "network" }, { "user", "user" },
 		{ "ipc", "IPC" }, { "uts", "UTS" }, { "time", "time" }, { "cgroup", "cgroup" },
 	};
-	pid_t pid = out->opts->pid, child;
-	struct error ignored = { 0 };
-	size_t nr;
 
-	if (!proc_children(pid, &nr, &child, &ignored) && nr)
-		refuse_children(refusals, pid, nr, child);
 	for (size_t i = 0; i < sizeof(spaces) / sizeof(*spaces); i++)
 		if (proc_ns(pid, spaces[i].name) != proc_ns(0, spaces[i].name))
 			refuse(refusals, "run migrate-helper in the same namespace (nsenter)",
 			       "process %d is in another %s namespace", pid, spaces[i].text);
 }
 
-static void refuse_memory(const struct outgoing *out, struct refusals *refusals)
+static void refuse_memory(const struct inspection *look, struct refusals *refusals)
 {
 	uint64_t shared = 0, hugetlb_at = 0;
 	size_t hugetlb = 0;
 
-	for (size_t i = 0; i < out->vmas.nr; i++) {
-		const struct vma *vma = &out->vmas.vmas[i];
+	for (size_t i = 0; i < look->vmas->nr; i++) {
+		const struct vma *vma = &look->vmas->vmas[i];
 
 		if (vma->hugetlb)
 			hugetlb_at = hugetlb++ ? hugetlb_at : vma->start;
@@ -96,102 +75,131 @@ static void refuse_memory(const struct outgoing *out, struct refusals *refusals)
 			   shared >> 10);
 }
 
-static bool is_message_queue(const struct proc_file *file)
-{
-	static const long type = 0x19800202;	/* MQUEUE_MAGIC of the kernel's ipc/mqueue.c */
-
-	return S_ISREG(file->st.st_mode) && proc_fd_is_on(file->pid, file->fd, &type, 1);
-}
-
-static int refuse_descriptor(void *ctx, const struct proc_file *file, struct error *err)
-{
-	struct refusals *refusals = ctx;
-
-	if (!strcmp(file->path, "anon_inode:[userfaultfd]"))
-		refuse(refusals, NULL, "descriptor %d is a userfaultfd", file->fd);
-	else if (!strcmp(file->path, "anon_inode:[io_uring]"))
-		refuse(refusals, NULL, "descriptor %d is an io_uring", file->fd);
-	else if (is_message_queue(file))
-		refuse(refusals, NULL, "descriptor %d is the message queue %s", file->fd,
-		       file->path);
-	return 0;
-}
-
 /* What may be another thing at the freeze than it was in the beginning. */
-static int find_changing(struct outgoing *out, const struct proc_files *files,
+static int find_changing(struct inspection *look, const struct proc_files *files,
 			 const struct vma_list *vmas, struct error *err)
 {
-	refuse_mappings(out, vmas);
-	return refuse_files(out, files, err) || refuse_pipes(out, files, err) ||
-	       refuse_sockets(out, files, err) ? -1 : 0;
+	refuse_mappings(look, vmas);
+	return refuse_files(look, files, err) || refuse_pipes(look, files, err) ||
+	       refuse_sockets(look, files, err) ? -1 : 0;
 }
 
-static int find_losses(struct outgoing *out, const struct proc_files *files, struct error *err)
+static int find_losses(struct inspection *look, const struct proc_files *files, struct error *err)
 {
-	return find_changing(out, files, &out->vmas, err) || refuse_sockopts(out, files, err) ||
-	       refuse_cgroup(out, err) || refuse_attributes(out, files, err) ||
-	       refuse_shared(out, files, err) ? -1 : 0;
+	return find_changing(look, files, look->vmas, err) || refuse_sockopts(look, files, err) ||
+	       refuse_cgroup(look, err) || refuse_attributes(look, files, err) ||
+	       refuse_shared(look, files, err) ? -1 : 0;
 }
 
-static int refuse_descriptors(struct outgoing *out, struct refusals *refusals, struct error *err)
+static int refuse_descriptors(struct inspection *look, struct refusals *refusals, struct error *err)
 {
 	struct proc_files files;
 	int ret;
 
-	if (proc_files_read(out->opts->pid, &files, err))
+	if (proc_files_read(look->process->pid, &files, err))
 		return -1;
-	ret = proc_files_each(&files, refuse_descriptor, refusals, err) ||
-	      refuse_unix(out, &files, refusals, err) || find_losses(out, &files, err) ? -1 : 0;
+	ret = refuse_kinds(look, &files, refusals, err) ||
+	      refuse_unix(look, &files, refusals, err) ||
+	      refuse_terminals(look, &files, refusals, err) ||
+	      find_losses(look, &files, err) ? -1 : 0;
 	proc_files_free(&files);
 	return ret;
 }
 
-static void refuse_losses(const struct outgoing *out, struct refusals *refusals)
+static void refuse_losses(const struct losses *losses, struct refusals *refusals)
 {
-	for (size_t i = 0; i < out->losses.nr; i++) {
+	for (size_t i = 0; i < losses->nr; i++) {
 		struct error loss = { 0 };
 
-		if (out->losses.items[i].fate != LOSS_REFUSED)
+		if (losses->items[i].fate != LOSS_REFUSED)
 			continue;
-		losses_refusal(&out->losses.items[i], &loss);
+		losses_refusal(&losses->items[i], &loss);
 		refuse(refusals, loss.hint, "%s", loss.what);
 	}
 }
 
-int outgoing_refuse(struct outgoing *out, struct error *err)
+static struct inspection look_at(const struct inspection *terms, struct source_process *process)
 {
-	struct refusals refusals = { 0 };
-	pid_t pid = out->opts->pid;
+	struct inspection look = *terms;
 
-	refuse_task(out, &refusals);
-	if (refusals.nr)
-		return refusals_end(&refusals, pid, err);
-	if (maps_read(pid, true, &out->vmas, err))
-		return -1;
-	refuse_tree(out, &refusals);
-	refuse_memory(out, &refusals);
-	if (refuse_descriptors(out, &refusals, err))
-		return -1;
-	refuse_losses(out, &refusals);
-	return refusals_end(&refusals, pid, err);
+	look.process = process;
+	look.vmas = &process->mm.vmas;
+	look.attached = &process->attached;
+	return look;
 }
 
-int outgoing_refuse_frozen(struct outgoing *out, struct error *err)
+static int refuse_process(const struct inspection *terms, struct source_process *process,
+			  struct refusals *refusals, struct error *err)
+{
+	struct inspection look = look_at(terms, process);
+
+	if (source_mm_read_vmas(&process->mm, err))
+		return -1;
+	refuse_namespaces(process->pid, refusals);
+	refuse_memory(&look, refusals);
+	return refuse_descriptors(&look, refusals, err);
+}
+
+int refuse_attached(const struct inspection *terms, struct source_process *process,
+		    struct refusals *refusals, struct error *err)
+{
+	struct inspection look = look_at(terms, process);
+	struct proc_files files;
+	int ret;
+
+	if (proc_files_read(process->pid, &files, err))
+		return -1;
+	ret = refuse_unix(&look, &files, refusals, err) ||
+	      refuse_terminals(&look, &files, refusals, err) ? -1 : 0;
+	proc_files_free(&files);
+	return ret;
+}
+
+int refuse_program(const struct inspection *terms, const struct tree *tree, struct error *err)
+{
+	pid_t root = tree_root(tree)->pid;
+	struct refusals refusals = { 0 };
+
+	for (size_t i = 0; i < tree->nr; i++)
+		refuse_task(tree->processes[i], &refusals);
+	/* the memory and the files of such a process are not worth a look */
+	if (refusals.nr)
+		return refusals_end(&refusals, root, err);
+	tree_refuse(tree, &refusals);
+	for (size_t i = 0; i < tree->nr; i++)
+		if (refuse_process(terms, tree->processes[i], &refusals, err))
+			return -1;
+	refuse_losses(terms->losses, &refusals);
+	return refusals_end(&refusals, root, err);
+}
+
+static int look_again(struct inspection *look, struct error *err)
 {
 	struct proc_files files;
 	struct vma_list vmas;
 	int ret;
 
-	losses_renew(&out->losses, 1UL << LOSS_WRITABLE_FILE | 1UL << LOSS_APPENDED_FILE |
-		     1UL << LOSS_GHOST_XATTRS | 1UL << LOSS_TCP_CONNECTIONS |
-		     1UL << LOSS_IN_FLIGHT | 1UL << LOSS_DATAGRAMS);
-	if (maps_read(out->opts->pid, false, &vmas, err))
+	if (maps_read(look->process->pid, false, &vmas, err))
 		return -1;
-	ret = proc_files_read(out->opts->pid, &files, err);
+	ret = proc_files_read(look->process->pid, &files, err);
 	if (!ret) {
-		ret = find_changing(out, &files, &vmas, err);
+		ret = find_changing(look, &files, &vmas, err);
 		proc_files_free(&files);
 	}
 	maps_free(&vmas);
-	return ret ? ret : losses_refused(&out->losses, err);
+	return ret;
+}
+
+int refuse_frozen(const struct inspection *terms, const struct tree *tree, struct error *err)
+{
+	losses_renew(terms->losses, 1UL << LOSS_WRITABLE_FILE | 1UL << LOSS_APPENDED_FILE |
+		     1UL << LOSS_GHOST_XATTRS | 1UL << LOSS_TCP_CONNECTIONS |
+		     1UL << LOSS_IN_FLIGHT | 1UL << LOSS_DATAGRAMS);
+	for (size_t i = 0; i < tree->nr; i++) {
+		struct inspection look = look_at(terms, tree->processes[i]);
+
+		if (look_again(&look, err))
+			return -1;
+	}
+	return losses_refused(terms->losses, err);
 }

@@ -33,27 +33,27 @@ static FILE *open_proc(pid_t pid, const char *name)
 	return fopen(path, "re");
 }
 
-void refuse_status_line(struct outgoing *out, const char *line)
+void refuse_status_line(struct inspection *look, const char *line)
 {
 	if (!strncmp(line, "x86_Thread_features:", 20) && strstr(line, "shstk") &&
-	    !criu_is_4_1(&out->criu))
-		losses_add(&out->losses, LOSS_SHADOW_STACK, "process %d", out->opts->pid);
+	    !criu_is_4_1(look->criu))
+		losses_add(look->losses, LOSS_SHADOW_STACK, "process %d", look->process->pid);
 }
 
-static void find_in_status(struct outgoing *out)
+static void find_in_status(struct inspection *look)
 {
-	FILE *file = open_proc(out->opts->pid, "status");
+	FILE *file = open_proc(look->process->pid, "status");
 	char line[512];
 
 	while (file && fgets(line, sizeof(line), file))
-		refuse_status_line(out, line);
+		refuse_status_line(look, line);
 	if (file)
 		fclose(file);
 }
 
-static void find_in_stat(struct outgoing *out)
+static void find_in_stat(struct inspection *look)
 {
-	FILE *file = open_proc(out->opts->pid, "stat");
+	FILE *file = open_proc(look->process->pid, "stat");
 	unsigned long user = 0, system = 0;
 	unsigned int flags = 0;
 	char line[1024], *close;
@@ -65,68 +65,68 @@ static void find_in_stat(struct outgoing *out)
 	if (!close || sscanf(close + 1, " %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %lu %lu",
 			     &flags, &user, &system) != 3)
 		return;
-	losses_add(&out->losses, LOSS_ACCOUNTING, "%.2f s of CPU time so far",
+	losses_add(look->losses, LOSS_ACCOUNTING, "%.2f s of CPU time so far",
 		   (double)(user + system) / sysconf(_SC_CLK_TCK));
 	if (flags & FLAG_MCE_KILL)
-		losses_add(&out->losses, LOSS_PRCTL, "PR_MCE_KILL");
+		losses_add(look->losses, LOSS_PRCTL, "PR_MCE_KILL");
 }
 
-static void find_session(struct outgoing *out)
+static void find_session(struct inspection *look)
 {
-	FILE *file = open_proc(out->opts->pid, "sessionid");
+	FILE *file = open_proc(look->process->pid, "sessionid");
 	unsigned int id;
 
 	if (file && fscanf(file, "%u", &id) == 1 && id != UINT32_MAX)
-		losses_add(&out->losses, LOSS_AUDIT_SESSION, "%u", id);
+		losses_add(look->losses, LOSS_AUDIT_SESSION, "%u", id);
 	if (file)
 		fclose(file);
 }
 
-static void find_core_cookie(struct outgoing *out)
+static void find_core_cookie(struct inspection *look)
 {
 	uint64_t cookie = 0;
 
-	if (!prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, out->opts->pid, 0, &cookie) && cookie)
-		losses_add(&out->losses, LOSS_CORE_SCHEDULING, "cookie 0x%" PRIx64, cookie);
+	if (!prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, look->process->pid, 0, &cookie) && cookie)
+		losses_add(look->losses, LOSS_CORE_SCHEDULING, "cookie 0x%" PRIx64, cookie);
 }
 
 /* One line a mapping, which begins with its address and its policy. */
-static void find_memory_policy(struct outgoing *out)
+static void find_memory_policy(struct inspection *look)
 {
-	FILE *file = open_proc(out->opts->pid, "numa_maps");
+	FILE *file = open_proc(look->process->pid, "numa_maps");
 	char *line = NULL, policy[64];
 	unsigned long addr;
 	size_t cap = 0;
 
 	while (file && getline(&line, &cap, file) > 0)
 		if (sscanf(line, "%lx %63s", &addr, policy) == 2 && strcmp(policy, "default"))
-			losses_add(&out->losses, LOSS_MEMORY_POLICY, "%s at 0x%lx", policy, addr);
+			losses_add(look->losses, LOSS_MEMORY_POLICY, "%s at 0x%lx", policy, addr);
 	free(line);
 	if (file)
 		fclose(file);
 }
 
-static void find_in_mappings(struct outgoing *out)
+static void find_in_mappings(struct inspection *look)
 {
-	for (size_t i = 0; i < out->vmas.nr; i++) {
-		const struct vma *vma = &out->vmas.vmas[i];
+	for (size_t i = 0; i < look->vmas->nr; i++) {
+		const struct vma *vma = &look->vmas->vmas[i];
 
 		if (vma->wipeonfork)
-			losses_add(&out->losses, LOSS_WIPEONFORK, "0x%" PRIx64, vma->start);
+			losses_add(look->losses, LOSS_WIPEONFORK, "0x%" PRIx64, vma->start);
 		/* of shared memory since Linux 6.2 */
 		if (!strncmp(vma->name, "[anon:", 6) || !strncmp(vma->name, "[anon_shmem:", 12))
-			losses_add(&out->losses, LOSS_MAPPING_NAMES, "%s at 0x%" PRIx64, vma->name,
+			losses_add(look->losses, LOSS_MAPPING_NAMES, "%s at 0x%" PRIx64, vma->name,
 				   vma->start);
 	}
 }
 
 /* mlockall(MCL_FUTURE) cannot be seen; a program with all of its memory locked has called it. */
-static void find_locked(struct outgoing *out)
+static void find_locked(struct inspection *look)
 {
 	size_t nr = 0;
 
-	for (size_t i = 0; i < out->vmas.nr; i++) {
-		const struct vma *vma = &out->vmas.vmas[i];
+	for (size_t i = 0; i < look->vmas->nr; i++) {
+		const struct vma *vma = &look->vmas->vmas[i];
 
 		if (!vma_is_ours(vma) || !vma->prot)
 			continue;
@@ -135,35 +135,35 @@ static void find_locked(struct outgoing *out)
 		nr++;
 	}
 	if (nr)
-		losses_add(&out->losses, LOSS_LOCK_FUTURE, "all of its %zu mappings are locked",
+		losses_add(look->losses, LOSS_LOCK_FUTURE, "all of its %zu mappings are locked",
 			   nr);
 }
 
 static int find_events(void *ctx, const struct proc_file *file, struct error *err)
 {
-	struct outgoing *out = ctx;
+	struct inspection *look = ctx;
 	int fd, bytes = 0;
 
 	if (strcmp(file->path, "anon_inode:inotify") && strcmp(file->path, "anon_inode:[fanotify]"))
 		return 0;
-	fd = proc_fd_get(out->opts->pid, file->fd);
+	fd = proc_fd_get(look->process->pid, file->fd);
 	if (fd < 0)
 		return 0;
 	if (!ioctl(fd, FIONREAD, &bytes) && bytes)
-		losses_add(&out->losses, LOSS_FILE_EVENTS, "%d bytes of descriptor %d (%s)", bytes,
+		losses_add(look->losses, LOSS_FILE_EVENTS, "%d bytes of descriptor %d (%s)", bytes,
 			   file->fd, file->path + strlen("anon_inode:"));
 	close(fd);
 	return 0;
 }
 
-int refuse_attributes(struct outgoing *out, const struct proc_files *files, struct error *err)
+int refuse_attributes(struct inspection *look, const struct proc_files *files, struct error *err)
 {
-	find_in_status(out);
-	find_in_stat(out);
-	find_session(out);
-	find_core_cookie(out);
-	find_memory_policy(out);
-	find_in_mappings(out);
-	find_locked(out);
-	return proc_files_each(files, find_events, out, err);
+	find_in_status(look);
+	find_in_stat(look);
+	find_session(look);
+	find_core_cookie(look);
+	find_memory_policy(look);
+	find_in_mappings(look);
+	find_locked(look);
+	return proc_files_each(files, find_events, look, err);
 }

@@ -57,7 +57,7 @@ static bool find_mount(const char *controllers, char *dir, size_t size)
 	return cgroup_mounts_walk(CGROUP_MOUNTINFO, controllers, take_first, &found);
 }
 
-static void find_limit(struct outgoing *out, const char *mount, const char *group,
+static void find_limit(struct inspection *look, const char *mount, const char *group,
 		       const struct knob *knob)
 {
 	char path[2 * PATH_MAX], value[128] = "";
@@ -72,12 +72,12 @@ static void find_limit(struct outgoing *out, const char *mount, const char *grou
 	fclose(file);
 	value[strcspn(value, "\n")] = 0;
 	if (*knob->none ? strncmp(value, knob->none, strlen(knob->none)) : *value)
-		losses_add(&out->losses, LOSS_CGROUP_LIMIT, "%s is %s in %s", knob->name, value,
+		losses_add(look->losses, LOSS_CGROUP_LIMIT, "%s is %s in %s", knob->name, value,
 			   group);
 }
 
 /* The group of the program, and those around it up to the root, which has no limits. */
-static void find_limits(struct outgoing *out, const char *controllers, const char *path)
+static void find_limits(struct inspection *look, const char *controllers, const char *path)
 {
 	const struct knob *knobs = *controllers ? v1_knobs : v2_knobs;
 	char mount[PATH_MAX], group[PATH_MAX], *end;
@@ -87,18 +87,18 @@ static void find_limits(struct outgoing *out, const char *controllers, const cha
 	snprintf(group, sizeof(group), "%s", path);
 	while (group[0] == '/' && group[1]) {
 		for (const struct knob *knob = knobs; knob->name; knob++)
-			find_limit(out, mount, group, knob);
+			find_limit(look, mount, group, knob);
 		end = strrchr(group, '/');
 		*end = 0;
 	}
 }
 
-int refuse_cgroup(struct outgoing *out, struct error *err)
+int refuse_cgroup(struct inspection *look, struct error *err)
 {
 	char name[32], line[PATH_MAX + 256], controllers[256], *path;
 	FILE *file;
 
-	snprintf(name, sizeof(name), "/proc/%d/cgroup", out->opts->pid);
+	snprintf(name, sizeof(name), "/proc/%d/cgroup", look->process->pid);
 	file = fopen(name, "re");
 	while (file && fgets(line, sizeof(line), file)) {
 		line[strcspn(line, "\n")] = 0;
@@ -110,8 +110,8 @@ int refuse_cgroup(struct outgoing *out, struct error *err)
 		if (!path || !strncmp(path + 1, "/..", 3) || !path[2])
 			continue;
 		/* of each hierarchy; the same path is told once */
-		losses_add(&out->losses, LOSS_CGROUP, "%s", path + 1);
-		find_limits(out, controllers, path + 1);
+		losses_add(look->losses, LOSS_CGROUP, "%s", path + 1);
+		find_limits(look, controllers, path + 1);
 	}
 	if (file)
 		fclose(file);

@@ -2,24 +2,12 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/xattr.h>
 #include "os/proc_files.h"
 #include "source/refuse.h"
-
-/* Their files are knobs of the kernel, without content of their own. */
-static bool is_virtual(pid_t pid, int fd)
-{
-	static const long kernels[] = {
-		PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
-		DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC, BPF_FS_MAGIC, NSFS_MAGIC,
-	};
-
-	return proc_fd_is_on(pid, fd, kernels, sizeof(kernels) / sizeof(*kernels));
-}
 
 static bool is_below(const char *path, const char *dir)
 {
@@ -42,64 +30,59 @@ bool storage_is_shared(const struct migrate_options *opts, const char *path)
 	return false;
 }
 
-static void find_ghost_xattrs(struct outgoing *out, const struct proc_file *file)
+static void find_ghost_xattrs(struct inspection *look, const struct proc_file *file)
 {
 	char path[48], names[256];
 	ssize_t n;
 
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", out->opts->pid, file->fd);
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", look->process->pid, file->fd);
 	n = listxattr(path, names, sizeof(names));
 	/* a label of SELinux is given by the file system at the destination */
 	if (n > 0 && strcmp(names, "security.selinux"))
-		losses_add(&out->losses, LOSS_GHOST_XATTRS, "descriptor %d is %s", file->fd,
+		losses_add(look->losses, LOSS_GHOST_XATTRS, "descriptor %d is %s", file->fd,
 			   file->path);
 }
 
 static int find_file(void *ctx, const struct proc_file *file, struct error *err)
 {
-	struct outgoing *out = ctx;
+	struct inspection *look = ctx;
 	int access = file->flags & O_ACCMODE;
+	char what[16];
 
 	if (!S_ISREG(file->st.st_mode) || file->path[0] != '/' || file->flags & O_PATH)
 		return 0;
 	if (proc_file_is_deleted(file)) {
-		find_ghost_xattrs(out, file);
+		find_ghost_xattrs(look, file);
 		return 0;
 	}
-	if (access == O_RDONLY || storage_is_shared(out->opts, file->path) ||
-	    is_virtual(out->opts->pid, file->fd))
+	snprintf(what, sizeof(what), "fd/%d", file->fd);
+	if (access == O_RDONLY || storage_is_shared(look->opts, file->path) ||
+	    proc_link_is_virtual(look->process->pid, what))
 		return 0;
 	if (file->flags & O_APPEND && access == O_WRONLY)
-		losses_add(&out->losses, LOSS_APPENDED_FILE, "descriptor %d is %s", file->fd,
+		losses_add(look->losses, LOSS_APPENDED_FILE, "descriptor %d is %s", file->fd,
 			   file->path);
 	else
-		losses_add(&out->losses, LOSS_WRITABLE_FILE, "descriptor %d is %s", file->fd,
+		losses_add(look->losses, LOSS_WRITABLE_FILE, "descriptor %d is %s", file->fd,
 			   file->path);
 	return 0;
 }
 
-static bool is_deleted_name(const char *name)
-{
-	size_t len = strlen(name);
-
-	return len > 10 && !strcmp(name + len - 10, " (deleted)");
-}
-
-void refuse_mappings(struct outgoing *out, const struct vma_list *vmas)
+void refuse_mappings(struct inspection *look, const struct vma_list *vmas)
 {
 	for (size_t i = 0; i < vmas->nr; i++) {
 		const struct vma *vma = &vmas->vmas[i];
 
 		if (!vma->shared || !(vma->prot & PROT_WRITE || vma->maywrite) || vma->io ||
-		    vma->hugetlb || vma->name[0] != '/' || is_deleted_name(vma->name) ||
+		    vma->hugetlb || vma->name[0] != '/' || proc_path_is_deleted(vma->name) ||
 		    (!strncmp(vma->name, "/dev/", 5) && strncmp(vma->name, "/dev/shm/", 9)) ||
-		    storage_is_shared(out->opts, vma->name))
+		    storage_is_shared(look->opts, vma->name))
 			continue;
-		losses_add(&out->losses, LOSS_SHARED_MAPPING, "%s", vma->name);
+		losses_add(look->losses, LOSS_SHARED_MAPPING, "%s", vma->name);
 	}
 }
 
-int refuse_files(struct outgoing *out, const struct proc_files *files, struct error *err)
+int refuse_files(struct inspection *look, const struct proc_files *files, struct error *err)
 {
-	return proc_files_each(files, find_file, out, err);
+	return proc_files_each(files, find_file, look, err);
 }

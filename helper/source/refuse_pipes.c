@@ -137,18 +137,18 @@ static bool other_end_is_open(pid_t pid, const struct pipe_end *end)
 	return !broken && strncmp(end->path, "pipe:[", 6) == 0;
 }
 
-static void pipe_say(struct outgoing *out, const struct pipe_end *end)
+static void pipe_say(struct inspection *look, const struct pipe_end *end)
 {
 	bool reads = end->outsider_reads;
 	char comm[32];
 
 	if (end->outsider) {
 		proc_comm(end->outsider, comm);
-		losses_add(&out->losses, LOSS_PIPE, "descriptor %d (%s) %s process %d (%s)",
+		losses_add(look->losses, LOSS_PIPE, "descriptor %d (%s) %s process %d (%s)",
 			   reads ? end->write_fd : end->read_fd, end->path,
 			   reads ? "leads to" : "comes from", end->outsider, comm);
-	} else if (other_end_is_open(out->opts->pid, end)) {
-		losses_add(&out->losses, LOSS_PIPE,
+	} else if (other_end_is_open(look->process->pid, end)) {
+		losses_add(look->losses, LOSS_PIPE,
 			   "descriptor %d (%s) is shared with a process that is not seen here",
 			   end->read_fd >= 0 ? end->read_fd : end->write_fd, end->path);
 	}
@@ -164,17 +164,17 @@ static bool pipes_changed(const struct pipes *pipes, struct losses *losses)
 	return changed;
 }
 
-int refuse_pipes(struct outgoing *out, const struct proc_files *files, struct error *err)
+int refuse_pipes(struct inspection *look, const struct proc_files *files, struct error *err)
 {
 	struct pipes pipes = { 0 };
 	int ret = proc_files_each(files, take_pipe, &pipes, err);
 
 	pipes_merge(&pipes);
-	if (!ret && pipes.nr && pipes_changed(&pipes, &out->losses)) {
-		losses_renew(&out->losses, 1UL << LOSS_PIPE);
-		proc_links(out->opts->pid, look_outside, &pipes);
+	if (!ret && pipes.nr && pipes_changed(&pipes, look->losses)) {
+		losses_renew(look->losses, 1UL << LOSS_PIPE);
+		proc_links(look->process->pid, look_outside, &pipes);
 		for (size_t i = 0; i < pipes.nr; i++)
-			pipe_say(out, &pipes.ends[i]);
+			pipe_say(look, &pipes.ends[i]);
 	}
 	free(pipes.ends);
 	return ret;

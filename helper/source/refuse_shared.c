@@ -132,14 +132,14 @@ static void look_outside(struct objects *all, pid_t own)
 		closedir(dir);
 }
 
-int refuse_shared(struct outgoing *out, const struct proc_files *files, struct error *err)
+int refuse_shared(struct inspection *look, const struct proc_files *files, struct error *err)
 {
 	struct objects all = { 0 };
-	pid_t pid = out->opts->pid;
+	pid_t pid = look->process->pid;
 	int ret = proc_files_each(files, take_file, &all, err);
 
 	if (!ret)
-		ret = take_mappings(&all, &out->vmas, err);
+		ret = take_mappings(&all, look->vmas, err);
 	if (!ret && all.nr)
 		look_outside(&all, pid);
 	for (size_t i = 0; !ret && i < all.nr; i++) {
@@ -148,7 +148,7 @@ int refuse_shared(struct outgoing *out, const struct proc_files *files, struct e
 		if (!all.objects[i].outsider)
 			continue;
 		proc_comm(all.objects[i].outsider, comm);
-		losses_add(&out->losses, LOSS_SHARED_MEMORY, "%s, with process %d (%s)",
+		losses_add(look->losses, LOSS_SHARED_MEMORY, "%s, with process %d (%s)",
 			   all.objects[i].name, all.objects[i].outsider, comm);
 	}
 	free(all.objects);

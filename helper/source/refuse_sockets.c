@@ -139,7 +139,7 @@ static void count_all(struct socket_count *count, pid_t pid)
 			count->reset++;
 }
 
-static void say_connections(struct outgoing *out, const struct socket_count *count)
+static void say_connections(struct inspection *look, const struct socket_count *count)
 {
 	char text[LOSS_DETAIL_BYTES] = "";
 	size_t at = 0;
@@ -152,21 +152,21 @@ static void say_connections(struct outgoing *out, const struct socket_count *cou
 		at += snprintf(text + at, sizeof(text) - at, "%s%zu reset", at ? ", " : "",
 			       count->reset);
 	if (at)
-		losses_add(&out->losses, LOSS_TCP_CONNECTIONS, "%s", text);
+		losses_add(look->losses, LOSS_TCP_CONNECTIONS, "%s", text);
 }
 
-int refuse_sockets(struct outgoing *out, const struct proc_files *files, struct error *err)
+int refuse_sockets(struct inspection *look, const struct proc_files *files, struct error *err)
 {
 	struct socket_count count = { 0 };
 	int ret = proc_files_each(files, take_socket, &count, err);
 
 	if (!ret && count.nr) {
-		count_all(&count, out->opts->pid);
-		say_connections(out, &count);
+		count_all(&count, look->process->pid);
+		say_connections(look, &count);
 		if (count.in_flight)
-			losses_add(&out->losses, LOSS_IN_FLIGHT, "%zu", count.in_flight);
+			losses_add(look->losses, LOSS_IN_FLIGHT, "%zu", count.in_flight);
 		if (count.unread)
-			losses_add(&out->losses, LOSS_DATAGRAMS, "in %zu sockets", count.unread);
+			losses_add(look->losses, LOSS_DATAGRAMS, "in %zu sockets", count.unread);
 	}
 	free(count.sockets);
 	return ret;

@@ -77,14 +77,14 @@ static bool differs(int fd, int fresh, const struct socket_option *option)
 	       memcmp(value, fresh_value, sizeof(value));
 }
 
-static void compare(struct outgoing *out, const struct proc_file *file, int fd, int fresh,
+static void compare(struct inspection *look, const struct proc_file *file, int fd, int fresh,
 		    int sockets)
 {
 	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
 		if (options[i].sockets & sockets &&
-		    !(options[i].sockets & CRIU4 && criu_is_4_1(&out->criu)) &&
+		    !(options[i].sockets & CRIU4 && criu_is_4_1(look->criu)) &&
 		    differs(fd, fresh, &options[i]))
-			losses_add(&out->losses, LOSS_SOCKET_OPTIONS, "%s of descriptor %d",
+			losses_add(look->losses, LOSS_SOCKET_OPTIONS, "%s of descriptor %d",
 				   options[i].name, file->fd);
 }
 
@@ -96,7 +96,7 @@ static int find_options(void *ctx, const struct proc_file *file, struct error *e
 
 	if (!S_ISSOCK(file->st.st_mode))
 		return 0;
-	fd = proc_fd_get(((struct outgoing *)ctx)->opts->pid, file->fd);
+	fd = proc_fd_get(((const struct inspection *)ctx)->process->pid, file->fd);
 	if (fd < 0)
 		return 0;
 	domain = get_int(fd, SO_DOMAIN);
@@ -115,7 +115,7 @@ static int find_options(void *ctx, const struct proc_file *file, struct error *e
 	return 0;
 }
 
-int refuse_sockopts(struct outgoing *out, const struct proc_files *files, struct error *err)
+int refuse_sockopts(struct inspection *look, const struct proc_files *files, struct error *err)
 {
-	return proc_files_each(files, find_options, out, err);
+	return proc_files_each(files, find_options, look, err);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,19 +11,22 @@
 /**
  * struct unix_end - one socket of the program
  * @ino: as in "socket:[INO]"; of any family
- * @peer: inode of the unix socket it is connected to, 0: none
+ * @peer: inode of the unix socket it is connected to, 0: none, or the program's own one
+ * @unread: bytes that wait in it
+ * @name: what the peer is bound to, if anybody can connect to that
  * @outsider: a process that holds the peer, 0: none is seen
  */
 struct unix_end {
-	uint32_t ino, peer;
+	uint32_t ino, peer, unread;
 	int fd, type;
+	char name[RECONNECT_NAME_BYTES];
 	pid_t outsider;
 };
 
-/** struct unix_ends - all of them, sorted by inode */
+/** struct unix_ends - all of them, sorted by inode; @outer: those with a peer elsewhere */
 struct unix_ends {
 	struct unix_end *ends;
-	size_t nr;
+	size_t nr, outer;
 };
 
 static int compare(const void *left, const void *right)
@@ -54,14 +58,25 @@ static int take_socket(void *ctx, const struct proc_file *file, struct error *er
 	return 0;
 }
 
-static void take_peer(void *ctx, uint32_t ino, uint32_t peer, int type)
+static void take_peer(void *ctx, const struct unix_sock *sock)
 {
-	struct unix_end *end = end_find(ctx, ino);
+	struct unix_end *end = end_find(ctx, sock->ino);
 
 	if (end) {
-		end->peer = peer;
-		end->type = type;
+		end->peer = sock->peer;
+		end->type = sock->type;
+		end->unread = sock->unread;
 	}
+}
+
+static void take_name(void *ctx, const struct unix_sock *sock)
+{
+	struct unix_ends *all = ctx;
+	char name[RECONNECT_NAME_BYTES];
+
+	for (size_t i = 0; i < all->nr; i++)
+		if (all->ends[i].peer == sock->ino && reconnect_name(sock, name))
+			strcpy(all->ends[i].name, name);
 }
 
 static void look_outside(void *ctx, pid_t pid, int fd, const char *path)
@@ -78,9 +93,12 @@ static void look_outside(void *ctx, pid_t pid, int fd, const char *path)
 
 static void end_refuse(const struct unix_end *end, struct refusals *refusals)
 {
-	static const char hint[] = "such a connection cannot be carried: let the program close it";
-	char comm[32];
+	char comm[32], hint[224] = "such a connection cannot be carried: let the program close it";
 
+	if (*end->name)
+		snprintf(hint, sizeof(hint),
+			 "--reconnect %s connects it anew, to the server with that name there",
+			 end->name);
 	if (!end->outsider) {
 		refuse(refusals, hint,
 		       "descriptor %d is a unix socket that is connected to one of another process",
@@ -92,33 +110,83 @@ static void end_refuse(const struct unix_end *end, struct refusals *refusals)
 	       end->fd, end->outsider, comm);
 }
 
-/* A socket whose peer is the program's too moves with it. */
-static size_t drop_inner(struct unix_ends *all)
+static bool is_to_reconnect(const struct migrate_options *opts, const char *name)
 {
-	size_t outer = 0;
+	if (!*name)
+		return false;
+	for (size_t i = 0; i < opts->nr_reconnect; i++) {
+		char real[PATH_MAX];
 
+		if (!strcmp(opts->reconnect[i], name) ||
+		    (realpath(opts->reconnect[i], real) && !strcmp(real, name)))
+			return true;
+	}
+	return reconnect_is_log(name);
+}
+
+/* The journal and the log keep nothing of a connection, so nothing is lost with it. */
+static int end_reconnect(struct inspection *look, const struct unix_end *end, struct error *err)
+{
+	struct reconnect item = {
+		.ino = end->ino, .peer = end->peer, .fd = end->fd, .type = end->type,
+	};
+	bool whole = reconnect_is_log(end->name) && !end->unread;
+
+	strcpy(item.name, end->name);
+	losses_add_as(look->losses, LOSS_RECONNECTED, whole ? LOSS_REPAIRED : LOSS_WARNED,
+		      end->unread ? "descriptor %d, to %s, with %u bytes that were not read yet" :
+		      "descriptor %d, to %s", end->fd, end->name, end->unread);
+	return reconnects_add(&look->attached->reconnects, &item, err);
+}
+
+/* A socket whose peer is the program's too moves with it. */
+static void drop_inner(struct unix_ends *all)
+{
+	all->outer = 0;
 	for (size_t i = 0; i < all->nr; i++) {
 		if (all->ends[i].peer && end_find(all, all->ends[i].peer))
 			all->ends[i].peer = 0;
-		outer += all->ends[i].peer != 0;
+		all->outer += all->ends[i].peer != 0;
 	}
-	return outer;
 }
 
-int refuse_unix(struct outgoing *out, const struct proc_files *files,
+static int ends_sort_out(struct inspection *look, struct unix_ends *all, struct refusals *refusals,
+			 struct error *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < all->nr && !ret; i++) {
+		struct unix_end *end = &all->ends[i];
+
+		if (!end->peer || !is_to_reconnect(look->opts, end->name))
+			continue;
+		ret = end_reconnect(look, end, err);
+		end->peer = 0;
+		all->outer--;
+	}
+	if (!ret && all->outer)
+		proc_links(look->process->pid, look_outside, all);
+	for (size_t i = 0; i < all->nr && !ret; i++)
+		if (all->ends[i].peer)
+			end_refuse(&all->ends[i], refusals);
+	return ret;
+}
+
+int refuse_unix(struct inspection *look, const struct proc_files *files,
 		struct refusals *refusals, struct error *err)
 {
 	struct unix_ends all = { 0 };
 	int ret = proc_files_each(files, take_socket, &all, err);
 
+	reconnects_free(&look->attached->reconnects);
+	losses_renew(look->losses, 1UL << LOSS_RECONNECTED);
 	if (all.nr)
 		qsort(all.ends, all.nr, sizeof(*all.ends), compare);
 	/* a kernel that does not tell leaves it to CRIU, which then fails as well */
-	if (!ret && all.nr && !unix_diag_walk(take_peer, &all) && drop_inner(&all)) {
-		proc_links(out->opts->pid, look_outside, &all);
-		for (size_t i = 0; i < all.nr; i++)
-			if (all.ends[i].peer)
-				end_refuse(&all.ends[i], refusals);
+	if (!ret && all.nr && !unix_diag_walk(take_peer, &all)) {
+		drop_inner(&all);
+		if (all.outer && !unix_diag_walk(take_name, &all))
+			ret = ends_sort_out(look, &all, refusals, err);
 	}
 	free(all.ends);
 	return ret;

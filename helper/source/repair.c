@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "criu/repairs.h"
-#include "source/outgoing.h"
+#include "source/repair.h"
 
 #define SHORT_NS	1000000000UL	/* longer time-outs that begin anew are worth a warning */
 
@@ -37,39 +37,54 @@ static void note_wait(void *ctx, const struct criu_wait *wait)
 	}
 }
 
-static int repair_waits(struct outgoing *out, struct error *err)
+static int repair_waits(const struct source_process *process, int images_fd, struct losses *losses,
+			struct error *err)
 {
-	struct waits waits = { .losses = &out->losses };
+	struct waits waits = { .losses = losses };
 	char path[32];
 	int fd, ret;
 
-	snprintf(path, sizeof(path), "/proc/%d/mem", out->opts->pid);
+	snprintf(path, sizeof(path), "/proc/%d/mem", process->pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return error_errno(err, CODE_TARGET, NULL, "cannot open %s", path);
-	ret = criu_cores_repair(out->dir.images_fd, &out->task, fd, note_wait, &waits, err);
+	ret = criu_cores_repair(images_fd, &process->task, fd, note_wait, &waits, err);
 	close(fd);
 	if (waits.nr)
-		losses_add_as(&out->losses, LOSS_INTERRUPTED_CALL, LOSS_REPAIRED,
+		losses_add_as(losses, LOSS_INTERRUPTED_CALL, LOSS_REPAIRED,
 			      "threads whose system call starts again: %zu (thread %d, %s)",
 			      waits.nr, waits.first, waits.call);
 	return ret;
 }
 
-static int repair_timerfds(struct outgoing *out, struct error *err)
+static int repair_timerfds(int images_fd, struct losses *losses, struct error *err)
 {
 	struct criu_timerfds done;
 
-	if (criu_timerfds_repair(out->dir.images_fd, &done, err))
+	if (criu_timerfds_repair(images_fd, &done, err))
 		return -1;
 	if (done.armed || done.absolute)
-		losses_add_as(&out->losses, LOSS_TIMERFD, LOSS_REPAIRED,
+		losses_add_as(losses, LOSS_TIMERFD, LOSS_REPAIRED,
 			      "%u periodic ones that had expired, %u absolute ones", done.armed,
 			      done.absolute);
 	return 0;
 }
 
-int outgoing_repair(struct outgoing *out, struct error *err)
+static int repair_files(const struct source_process *process, int images_fd, struct error *err)
 {
-	return repair_waits(out, err) || repair_timerfds(out, err) ? -1 : 0;
+	struct criu_files files = { .replace_tty = process->attached.terminals.file };
+
+	if (!process->attached.terminals.leads && criu_session_repair(images_fd, err))
+		return -1;
+	return criu_files_repair(images_fd, &files, err);
+}
+
+int repair_images(const struct tree *tree, int images_fd, struct losses *losses,
+		  struct error *err)
+{
+	for (size_t i = 0; i < tree->nr; i++)
+		if (repair_waits(tree->processes[i], images_fd, losses, err))
+			return -1;
+	return repair_timerfds(images_fd, losses, err) ||
+	       repair_files(tree_root(tree), images_fd, err) ? -1 : 0;
 }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <stdlib.h>
-#include <string.h>
+#include "backend/run_list.h"
 #include "source/sender.h"
 
-int sender_init(struct sender *sender, struct backend *backend, const struct conn *conn, uint32_t mm,
-		struct page_set *there, struct error *err)
+#define LIST_RUNS	512
+
+int sender_init(struct sender *sender, const struct conn *conn, bool keeps_current,
+		struct error *err)
 {
-	*sender = (struct sender){ .backend = backend, .conn = conn, .mm = mm, .there = there };
+	*sender = (struct sender){ .conn = conn, .keeps_current = keeps_current };
 	sender->buf = malloc(FRAME_MAX_PAGES * PAGE_BYTES);
 	return sender->buf ? 0 : error_errno(err, CODE_INTERNAL, NULL, "no memory to copy pages");
 }
@@ -18,28 +20,29 @@ void sender_destroy(struct sender *sender)
 	sender->buf = NULL;
 }
 
-static uint64_t cookie(const struct sender *sender)
+static uint64_t cookie(const struct sender *sender, const struct source_mm *mm)
 {
-	return FRAME_COOKIE(sender->round, sender->mm);
+	return FRAME_COOKIE(sender->round, mm->object);
 }
 
-int sender_mark(struct sender *sender, enum frame_kind kind, struct error *err)
+int sender_mark(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
+		struct error *err)
 {
 	/* the answer may be here before the call has returned */
 	if (kind == FRAME_FINAL)
-		atomic_store(&sender->final, true);
-	return frame_send(sender->conn, kind, cookie(sender), NULL, 0, err);
+		atomic_store(&mm->final, true);
+	return frame_send(sender->conn, kind, cookie(sender, mm), NULL, 0, err);
 }
 
-static int keep_in_step(struct sender *sender, enum frame_kind kind,
+static int keep_current(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
 			const struct splice_vm_run *run, struct error *err)
 {
-	if (!sender->there)
+	if (!sender->keeps_current)
 		return 0;
 	if (kind == FRAME_PAGES)
-		return page_set_add(sender->there, run->addr, run->nr_pages, err);
+		return page_set_add(&mm->dest_current, run->addr, run->nr_pages, err);
 	if (kind != FRAME_POPULATED)
-		page_set_remove(sender->there, run->addr, run->nr_pages);
+		page_set_remove(&mm->dest_current, run->addr, run->nr_pages);
 	return 0;
 }
 
@@ -54,16 +57,16 @@ static uint32_t ascending(const struct splice_vm_run *runs, uint32_t nr_runs)
 	return nr;
 }
 
-int sender_list(struct sender *sender, enum frame_kind kind, const struct splice_vm_run *runs,
-		uint32_t nr_runs, struct error *err)
+int sender_list(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
+		const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err)
 {
 	while (nr_runs) {
 		uint32_t nr = ascending(runs, nr_runs);
 
-		if (frame_send(sender->conn, kind, cookie(sender), runs, nr, err))
+		if (frame_send(sender->conn, kind, cookie(sender, mm), runs, nr, err))
 			return -1;
 		for (uint32_t i = 0; i < nr; i++)
-			if (keep_in_step(sender, kind, &runs[i], err))
+			if (keep_current(sender, mm, kind, &runs[i], err))
 				return -1;
 		runs += nr;
 		nr_runs -= nr;
@@ -71,19 +74,41 @@ int sender_list(struct sender *sender, enum frame_kind kind, const struct splice
 	return 0;
 }
 
-static int lost_page(struct sender *sender, const struct splice_vm_run *run, struct error *err)
+int sender_set(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
+	       const struct page_set *set, struct error *err)
 {
-	if (sender->frozen)
+	struct splice_vm_run runs[LIST_RUNS];
+	uint64_t at = 0;
+	uint32_t nr;
+
+	while ((nr = runs_take(set, &at, runs, LIST_RUNS, UINT32_MAX)))
+		if (sender_list(sender, mm, kind, runs, nr, err))
+			return -1;
+	return 0;
+}
+
+/** struct sending - one call of sender_pages() */
+struct sending {
+	struct sender *sender;
+	struct source_mm *mm;
+};
+
+static int lost_page(struct sending *sending, const struct splice_vm_run *run, struct error *err)
+{
+	if (sending->sender->frozen)
 		return error_set(err, CODE_TARGET, NULL,
 				 "memory at 0x%llx of the stopped program cannot be read",
 				 run->addr);
-	return sender_list(sender, FRAME_DROPPED, run, 1, err);
+	return sender_list(sending->sender, sending->mm, FRAME_DROPPED, run, 1, err);
 }
 
-static int send_copy(struct sender *sender, const struct splice_vm_run *run, struct error *err)
+static int send_copy(struct sending *sending, const struct splice_vm_run *run, struct error *err)
 {
-	if (frame_send_copy(sender->conn, cookie(sender), run->addr, run->nr_pages, sender->buf, err) ||
-	    keep_in_step(sender, FRAME_PAGES, run, err))
+	struct sender *sender = sending->sender;
+
+	if (frame_send_copy(sender->conn, cookie(sender, sending->mm), run->addr, run->nr_pages,
+			    sender->buf, err) ||
+	    keep_current(sender, sending->mm, FRAME_PAGES, run, err))
 		return -1;
 	sender->pages += run->nr_pages;
 	sender->copied += run->nr_pages;
@@ -91,8 +116,9 @@ static int send_copy(struct sender *sender, const struct splice_vm_run *run, str
 	return 0;
 }
 
-static int copy_run(struct sender *sender, const struct splice_vm_run *run, struct error *err)
+static int copy_run(struct sending *sending, const struct splice_vm_run *run, struct error *err)
 {
+	struct backend *backend = sending->mm->backend;
 	struct splice_vm_run piece = { .addr = run->addr };
 	uint32_t left = run->nr_pages;
 	int ret = 0;
@@ -101,16 +127,16 @@ static int copy_run(struct sender *sender, const struct splice_vm_run *run, stru
 		uint32_t nr = left < FRAME_MAX_PAGES ? left : FRAME_MAX_PAGES;
 		size_t done;
 
-		if (sender->backend->ops->read(sender->backend, piece.addr, sender->buf,
-					       nr * PAGE_BYTES, &done, err))
+		if (backend->ops->read(backend, piece.addr, sending->sender->buf, nr * PAGE_BYTES,
+				       &done, err))
 			return -1;
 		piece.nr_pages = done >> PAGE_SHIFT;
 		if (piece.nr_pages) {
-			ret = send_copy(sender, &piece, err);
+			ret = send_copy(sending, &piece, err);
 		} else {
 			/* this one is gone; those behind it may not be */
 			piece.nr_pages = 1;
-			ret = lost_page(sender, &piece, err);
+			ret = lost_page(sending, &piece, err);
 		}
 		piece.addr += (uint64_t)piece.nr_pages << PAGE_SHIFT;
 		left -= piece.nr_pages;
@@ -121,53 +147,38 @@ static int copy_run(struct sender *sender, const struct splice_vm_run *run, stru
 static int take_results(void *ctx, const struct splice_vm_run *runs, uint32_t nr,
 			struct error *err)
 {
-	struct sender *sender = ctx;
+	struct sending *sending = ctx;
 	int ret = 0;
 
 	for (uint32_t i = 0; i < nr && !ret; i++) {
 		const struct splice_vm_run *run = &runs[i];
 
 		if (run->flags & SPLICE_VM_RUN_SENT) {
-			ret = keep_in_step(sender, FRAME_PAGES, run, err);
+			ret = keep_current(sending->sender, sending->mm, FRAME_PAGES, run, err);
 		} else if (run->flags & SPLICE_VM_RUN_SLOW) {
-			ret = copy_run(sender, run, err);
+			ret = copy_run(sending, run, err);
 		} else if (run->flags & SPLICE_VM_RUN_IS_ZERO) {
-			sender->zero += run->nr_pages;
-			ret = sender_list(sender, FRAME_ZERO, run, 1, err);
+			sending->sender->zero += run->nr_pages;
+			ret = sender_list(sending->sender, sending->mm, FRAME_ZERO, run, 1, err);
 		} else {
-			ret = lost_page(sender, run, err);
+			ret = lost_page(sending, run, err);
 		}
 	}
 	return ret;
 }
 
-int sender_pages(struct sender *sender, const struct splice_vm_run *runs, uint32_t nr_runs,
-		 struct error *err)
+int sender_pages(struct sender *sender, struct source_mm *mm, const struct splice_vm_run *runs,
+		 uint32_t nr_runs, struct error *err)
 {
+	struct sending sending = { .sender = sender, .mm = mm };
 	struct backend_send send = {
-		.conn = sender->conn, .cookie = cookie(sender), .buf = sender->buf,
+		.conn = sender->conn, .cookie = cookie(sender, mm), .buf = sender->buf,
 	};
-	int ret = sender->backend->ops->send(sender->backend, &send, runs, nr_runs, take_results,
-					     sender, err);
+	int ret = mm->backend->ops->send(mm->backend, &send, runs, nr_runs, take_results, &sending,
+					 err);
 
 	sender->pages += send.pages;
 	sender->copied += send.copied;
 	sender->bytes += send.bytes;
 	return ret;
-}
-
-uint32_t sender_take(const struct page_set *set, uint64_t *at, struct splice_vm_run *runs,
-		     uint32_t max_runs, uint64_t max_pages)
-{
-	uint64_t pages = 0;
-	struct run run;
-	uint32_t nr = 0;
-
-	while (nr < max_runs && pages < max_pages &&
-	       page_set_next(set, *at, USER_END, max_pages, &run)) {
-		runs[nr++] = (struct splice_vm_run){ .addr = run.addr, .nr_pages = run.nr_pages };
-		pages += run.nr_pages;
-		*at = run.addr + (run.nr_pages << PAGE_SHIFT);
-	}
-	return nr;
 }

@@ -3,21 +3,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 #include "base/report.h"
-#include "source/outgoing.h"
+#include "source/addresses.h"
+#include "source/setup.h"
+#include "source/setup_files.h"
 
 #define REPLY_TIMEOUT_MS	60000
 #define REFUSALS_SAID		32
 #define FIXED_MAX_NS		3600000000000UL	/* an hour: no restore takes so long */
 
-/** struct setup - a message in the making, with all that it points to */
-struct setup {
+/** struct setup_message - a message in the making, with all that it points to */
+struct setup_message {
 	Migrate__Setup msg;
 	Migrate__CriuVersion criu;
 	Migrate__Vma *vmas, **vma_list;
-	Migrate__MappedFile *files, **file_list;
+	struct setup_files files;
+	struct reconnect_message reconnect;
+	struct addresses addresses;
+	Migrate__Object *objects, **object_list;
 	char **flags, *flag_text;
 };
 
@@ -44,7 +48,7 @@ static int build_vmas(const struct vma_list *list, Migrate__Vma **vmas, Migrate_
 	return 0;
 }
 
-int outgoing_send_maps(struct outgoing *out, const struct vma_list *list, struct error *err)
+int setup_send_maps(struct control *ctl, const struct vma_list *list, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__Maps maps = MIGRATE__MAPS__INIT;
@@ -57,55 +61,35 @@ int outgoing_send_maps(struct outgoing *out, const struct vma_list *list, struct
 		maps.n_vmas = list->nr;
 		msg.body_case = MIGRATE__CONTROL__BODY_MAPS;
 		msg.maps = &maps;
-		ret = control_send(out->ctl, &msg, err);
+		ret = control_send(ctl, &msg, err);
 	}
 	free(vmas);
 	free(maps.vmas);
 	return ret;
 }
 
-static bool is_carried_file(const struct vma *vma, struct stat *st)
+static int build_objects(const struct tree *tree, struct setup_message *setup)
 {
-	size_t len = strlen(vma->name);
-
-	/* what has no name any more is carried by CRIU */
-	if (vma->anon || vma->name[0] != '/' || !strncmp(vma->name, "/dev/", 5) ||
-	    (len > 10 && !strcmp(vma->name + len - 10, " (deleted)")))
-		return false;
-	return !stat(vma->name, st) && S_ISREG(st->st_mode);
-}
-
-static int build_files(const struct vma_list *list, const char *exe, struct setup *setup)
-{
-	size_t nr = 0;
-
-	setup->files = calloc(list->nr + 1, sizeof(*setup->files));
-	setup->file_list = calloc(list->nr + 1, sizeof(*setup->file_list));
-	if (!setup->files || !setup->file_list)
+	setup->objects = calloc(tree->nr, sizeof(*setup->objects));
+	setup->object_list = calloc(tree->nr, sizeof(*setup->object_list));
+	if (!setup->objects || !setup->object_list)
 		return -1;
-	for (size_t i = 0; i < list->nr; i++) {
-		const struct vma *vma = &list->vmas[i];
-		bool known = false;
-		struct stat st;
+	for (size_t i = 0; i < tree->nr; i++) {
+		Migrate__Object *object = &setup->objects[i];
 
-		for (size_t j = 0; j < nr && !known; j++)
-			known = !strcmp(setup->files[j].path, vma->name);
-		if (known || !is_carried_file(vma, &st))
-			continue;
-		migrate__mapped_file__init(&setup->files[nr]);
-		setup->files[nr].path = vma->name;
-		setup->files[nr].bytes = st.st_size;
-		setup->files[nr].has_exe = true;
-		setup->files[nr].exe = !strcmp(vma->name, exe);
-		setup->file_list[nr] = &setup->files[nr];
-		nr++;
+		migrate__object__init(object);
+		object->id = tree->processes[i]->mm.object;
+		object->kind = MIGRATE__OBJECT_KIND__MM;
+		object->has_pid = true;
+		object->pid = tree->processes[i]->status.ns_pid;
+		setup->object_list[i] = object;
 	}
-	setup->msg.files = setup->file_list;
-	setup->msg.n_files = nr;
+	setup->msg.objects = setup->object_list;
+	setup->msg.n_objects = tree->nr;
 	return 0;
 }
 
-static int build_cpu_flags(struct setup *setup)
+static int build_cpu_flags(struct setup_message *setup)
 {
 	size_t nr = 0;
 	char *save;
@@ -124,50 +108,76 @@ static int build_cpu_flags(struct setup *setup)
 	return 0;
 }
 
-static void setup_free(struct setup *setup)
+static void setup_free(struct setup_message *setup)
 {
 	free(setup->vmas);
 	free(setup->vma_list);
-	free(setup->files);
-	free(setup->file_list);
+	setup_files_free(&setup->files);
+	reconnect_message_free(&setup->reconnect);
+	addresses_free(&setup->addresses);
+	free(setup->objects);
+	free(setup->object_list);
 	free(setup->flags);
 	free(setup->flag_text);
 }
 
-static int send_setup(struct outgoing *out, struct setup *setup, struct error *err)
+/* What must be at the destination, or must be free there. */
+static int find_needs(const struct migrate_options *opts, const struct source_process *root,
+		      struct setup_message *setup, struct error *err)
 {
+	struct proc_files open_files;
+	int ret;
+
+	if (proc_files_read(root->pid, &open_files, err))
+		return -1;
+	ret = setup_files_find(opts, root, &open_files, &setup->files, err) ||
+	      addresses_find(&open_files, &setup->addresses, err) ||
+	      reconnects_servers(&root->attached.reconnects, &setup->reconnect, err) ? -1 : 0;
+	proc_files_free(&open_files);
+	return ret;
+}
+
+static int send_setup(const struct setup *ctx, struct setup_message *setup, struct error *err)
+{
+	const struct source_process *root = tree_root(ctx->tree);
+	const struct vma_list *vmas = &root->mm.vmas;
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
-	char exe[PATH_MAX];
 	struct utsname uts;
 
-	if (proc_exe(out->opts->pid, exe, sizeof(exe), err))
-		return -1;
-	if (build_vmas(&out->vmas, &setup->vmas, &setup->vma_list) ||
-	    build_files(&out->vmas, exe, setup) || build_cpu_flags(setup))
+	if (build_vmas(vmas, &setup->vmas, &setup->vma_list) ||
+	    build_objects(ctx->tree, setup) || build_cpu_flags(setup))
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
+	if (find_needs(ctx->opts, root, setup, err))
+		return -1;
 	uname(&uts);
 	migrate__criu_version__init(&setup->criu);
-	setup->criu.major = out->criu.major;
-	setup->criu.minor = out->criu.minor;
-	setup->criu.sublevel = out->criu.sublevel;
-	setup->msg.pid = out->target.ns_pid;
-	setup->msg.comm = out->target.comm;
-	setup->msg.threads = out->target.threads;
+	setup->criu.major = ctx->criu->major;
+	setup->criu.minor = ctx->criu->minor;
+	setup->criu.sublevel = ctx->criu->sublevel;
+	setup->msg.pid = root->status.ns_pid;
+	setup->msg.comm = (char *)root->status.comm;
+	setup->msg.threads = root->status.threads;
 	setup->msg.vmas = setup->vma_list;
-	setup->msg.n_vmas = out->vmas.nr;
-	setup->msg.rss_bytes = out->target.rss_bytes;
+	setup->msg.n_vmas = vmas->nr;
+	setup->msg.files = setup->files.list;
+	setup->msg.n_files = setup->files.nr;
+	setup->msg.addresses = setup->addresses.list;
+	setup->msg.n_addresses = setup->addresses.nr;
+	setup->msg.unix_servers = setup->reconnect.server_list;
+	setup->msg.n_unix_servers = setup->reconnect.nr_servers;
+	setup->msg.rss_bytes = root->status.rss_bytes;
 	setup->msg.criu = &setup->criu;
 	setup->msg.kernel = uts.release;
 	setup->msg.arch = uts.machine;
-	setup->msg.mode = (char *)migrate_mode_name(out->mode);
+	setup->msg.mode = (char *)migrate_mode_name(ctx->mode);
 	setup->msg.has_verify = true;
-	setup->msg.verify = out->verify;
+	setup->msg.verify = ctx->verify;
 	setup->msg.has_descriptors = true;
-	setup->msg.descriptors = out->outlook.shape.descriptors;
-	setup->msg.max_frozen_s = out->opts->max_frozen_s;
+	setup->msg.descriptors = ctx->descriptors;
+	setup->msg.max_frozen_s = ctx->max_frozen_s;
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
 	msg.setup = &setup->msg;
-	return control_send(out->ctl, &msg, err);
+	return control_send(ctx->ctl, &msg, err);
 }
 
 /* The only reason becomes the error; of several each is said. */
@@ -184,10 +194,10 @@ static void take_refusals(const Migrate__SetupReply *reply, struct error *err)
 		  reply->n_refusals);
 }
 
-static int take_reply(struct outgoing *out, struct error *err)
+static int take_reply(const struct setup *setup, uint64_t *peer_fixed_ns, struct error *err)
 {
-	Migrate__Control *msg = mailbox_expect(&out->box, MIGRATE__CONTROL__BODY_SETUP_REPLY,
-						REPLY_TIMEOUT_MS, err);
+	Migrate__Control *msg = mailbox_expect(setup->box, MIGRATE__CONTROL__BODY_SETUP_REPLY,
+					       REPLY_TIMEOUT_MS, err);
 	const Migrate__SetupReply *reply;
 
 	if (!msg)
@@ -195,21 +205,18 @@ static int take_reply(struct outgoing *out, struct error *err)
 	reply = msg->setup_reply;
 	if (!reply->ok)
 		take_refusals(reply, err);
-	out->outlook.there_ns = reply->has_fixed_cost_ns ? reply->fixed_cost_ns : 0;
-	if (out->outlook.there_ns > FIXED_MAX_NS)
-		out->outlook.there_ns = FIXED_MAX_NS;
+	*peer_fixed_ns = reply->has_fixed_cost_ns ? reply->fixed_cost_ns : 0;
+	if (*peer_fixed_ns > FIXED_MAX_NS)
+		*peer_fixed_ns = FIXED_MAX_NS;
 	migrate__control__free_unpacked(msg, NULL);
 	return error_is_set(err) ? -1 : 0;
 }
 
-int outgoing_setup(struct outgoing *out, struct error *err)
+int setup_run(const struct setup *setup, uint64_t *peer_fixed_ns, struct error *err)
 {
-	struct setup setup = { .msg = MIGRATE__SETUP__INIT };
-	int ret = outlook_make(&out->outlook, &out->target, out->opts->pid, &out->vmas, &out->criu,
-			       !out->backend->criu_tracks, err) || send_setup(out, &setup, err) ? -1 : 0;
+	struct setup_message message = { .msg = MIGRATE__SETUP__INIT };
+	int ret = send_setup(setup, &message, err);
 
-	setup_free(&setup);
-	if (!ret)
-		ret = take_reply(out, err);
-	return ret ? ret : outlook_check(&out->outlook, out->opts, err);
+	setup_free(&message);
+	return ret ? ret : take_reply(setup, peer_fixed_ns, err);
 }

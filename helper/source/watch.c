@@ -1,153 +1,260 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The thread at the source that watches signals, the program, the keeper, CRIU and the clock. */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/report.h"
-#include "source/outgoing.h"
+#include "base/thread.h"
+#include "source/watch.h"
 
-/* What watch_body() waits for. */
-enum { WATCH_KICK, WATCH_SIGNALS, WATCH_TARGET, WATCH_KEEPER, WATCH_DUMP, WATCHED };
+/* The order of the descriptors in a look; the processes of the program are behind them. */
+enum { WATCH_KICK, WATCH_SIGNALS, WATCH_KEEPER, WATCH_DUMP, WATCH_TARGETS };
 
-static void on_signal(struct outgoing *out)
+/**
+ * struct look - one wait
+ * @fds: WATCH_KICK and so on; @dump_fd: as it was when the wait began
+ * @lost_keeper: its hang-up was seen before
+ */
+struct look {
+	struct pollfd *fds;
+	size_t nr;
+	int dump_fd;
+	bool lost_keeper, committed, closing;
+};
+
+int watch_init(struct watch *watch, struct mailbox *box, struct error *err)
+{
+	sigset_t set;
+
+	*watch = (struct watch){ .box = box, .keeper_fd = -1, .dump_fd = -1 };
+	pthread_mutex_init(&watch->lock, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	watch->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	watch->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (watch->kick < 0 || watch->signals < 0)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot make an eventfd");
+	return 0;
+}
+
+/* The thread fills its list of descriptors anew. */
+static void watch_kick(struct watch *watch)
+{
+	uint64_t one = 1;
+
+	if (write(watch->kick, &one, sizeof(one)) < 0)
+		return;
+}
+
+void watch_destroy(struct watch *watch)
+{
+	if (!watch->box)
+		return;
+	watch_stop(watch);
+	if (watch->kick >= 0)
+		close(watch->kick);
+	if (watch->signals >= 0)
+		close(watch->signals);
+	free(watch->targets);
+	pthread_mutex_destroy(&watch->lock);
+}
+
+int watch_add_target(struct watch *watch, const struct watch_target *target, struct error *err)
+{
+	struct watch_target *targets = realloc(watch->targets,
+					       (watch->nr_targets + 1) * sizeof(*targets));
+
+	if (!targets)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory to watch a process");
+	targets[watch->nr_targets++] = *target;
+	watch->targets = targets;
+	return 0;
+}
+
+void watch_dump(struct watch *watch, int dump_fd)
+{
+	pthread_mutex_lock(&watch->lock);
+	watch->dump_fd = dump_fd;
+	pthread_mutex_unlock(&watch->lock);
+	watch_kick(watch);
+}
+
+void watch_limit(struct watch *watch, uint64_t until_ns)
+{
+	pthread_mutex_lock(&watch->lock);
+	watch->until_ns = until_ns;
+	pthread_mutex_unlock(&watch->lock);
+	watch_kick(watch);
+}
+
+static uint64_t limit(struct watch *watch)
+{
+	uint64_t until;
+
+	pthread_mutex_lock(&watch->lock);
+	until = watch->until_ns;
+	pthread_mutex_unlock(&watch->lock);
+	return until;
+}
+
+int watch_left_ms(struct watch *watch)
+{
+	uint64_t now = clock_now_ns(), until = limit(watch);
+
+	return until > now ? (until - now) / 1000000 + 1 : 0;
+}
+
+static void take_signal(struct watch *watch)
 {
 	struct signalfd_siginfo info;
-	struct error err = { 0 };
-	bool connected;
 
-	if (read(out->sync.signals, &info, sizeof(info)) != sizeof(info))
-		return;
-	mailbox_lock(&out->box);
-	connected = out->sync.connected;
-	mailbox_unlock(&out->box);
-	error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)", strsignal(info.ssi_signo));
-	if (!connected) {
-		/* nothing was done to the program, and the keeper cleans up */
-		report_error(&err);
-		_exit(err.code);
-	}
-	if (outgoing_fail_unless_committed(out, &err, true))
-		return;
-	if (control_phase(out->ctl) < PHASE_STARTED)
-		report_say("%s: the program was handed over; it is not known yet whether it runs there",
-			   strsignal(info.ssi_signo));
-	else
-		report_say("%s: the program has moved already; its memory is still being sent",
-			   strsignal(info.ssi_signo));
+	if (read(watch->signals, &info, sizeof(info)) == sizeof(info))
+		watch->hooks->signal(watch->ctx, strsignal(info.ssi_signo));
+}
+
+static bool find_ended(const struct watch *watch, const struct look *look, struct error *err)
+{
+	for (size_t i = 0; i < watch->nr_targets; i++)
+		if (look->fds[WATCH_TARGETS + i].revents) {
+			error_set(err, CODE_TARGET, NULL, "process %d has exited or called exec",
+				  watch->targets[i].pid);
+			return true;
+		}
+	return false;
 }
 
 /*
- * What the descriptors of watch_body() say: the first failure. After COMMIT the guard stands
- * by itself: neither CRIU nor the keeper is needed to end it well.
+ * Make the first hang-up a failure. After COMMIT the guard holds the program without CRIU and the
+ * keeper, so that the end of either is no failure.
  */
-static void judge(struct outgoing *out, const struct pollfd *fds, bool committed)
+static void judge(struct watch *watch, const struct look *look)
 {
+	const struct pollfd *fds = look->fds;
 	struct error err = { 0 };
-	char log[PATH_MAX];
+	char hint[sizeof(err.hint)];
+	bool ended = find_ended(watch, look, &err);
 
-	if (fds[WATCH_TARGET].revents) {
-		error_set(&err, CODE_TARGET, NULL, "process %d has exited or called exec",
-			  out->opts->pid);
-	} else if (committed) {
+	if (!ended && look->committed) {
 		if (fds[WATCH_KEEPER].revents)
 			report_say("the keeper was killed; without this process nobody cleans up here");
-	} else if (fds[WATCH_KEEPER].revents) {
+	} else if (!ended && fds[WATCH_KEEPER].revents) {
 		error_set(&err, CODE_INTERNAL, NULL, "the keeper was killed");
-	} else if (fds[WATCH_DUMP].revents) {
-		snprintf(log, sizeof(log), "CRIU's log may say why: %s/work/dump.log",
-			 out->dir.path);
-		error_set(&err, CODE_CRIU, log, "CRIU died while it held the program");
+	} else if (!ended && fds[WATCH_DUMP].revents) {
+		snprintf(hint, sizeof(hint), "CRIU's log may say why: %s", watch->log);
+		error_set(&err, CODE_CRIU, hint, "CRIU died while it held the program");
 	}
-	/* COMMIT may be recorded since @committed was looked at */
+	/* COMMIT may be recorded since the look */
 	if (error_is_set(&err))
-		outgoing_fail_unless_committed(out, &err, !fds[WATCH_TARGET].revents);
+		watch->hooks->fail(watch->ctx, &err, !ended);
 }
 
-/* --max-frozen has passed: whoever waits, for whatever it may be, comes back. */
-static void too_long(struct outgoing *out)
+/* --max-frozen has passed: each call that blocks returns. */
+static void too_long(struct watch *watch)
 {
 	struct error err = { 0 };
 
-	outgoing_limit(out, 0);
+	watch_limit(watch, 0);
 	error_set(&err, CODE_ABORTED, "look why it takes so long, or raise --max-frozen",
-		  "the program stood for %u s, the limit of --max-frozen", out->opts->max_frozen_s);
-	if (outgoing_fail_unless_committed(out, &err, true))
-		control_shutdown(out->ctl);
+		  "the program stood for %u s, the limit of --max-frozen", watch->max_frozen_s);
+	if (watch->hooks->fail(watch->ctx, &err, true))
+		watch->hooks->too_long(watch->ctx);
 }
 
-/* Return: milliseconds for poll(), -1 when there is no limit */
-static int limit_ms(struct outgoing *out)
+/* Which descriptors to wait for. */
+static void look_fill(struct look *look, struct watch *watch)
 {
-	bool limited;
+	struct error ignored = { 0 };
+	/* after the first failure a hang-up would end each poll() at once */
+	bool failed = mailbox_failed(watch->box, &ignored);
+	bool over = failed || mailbox_is_committed(watch->box);
 
-	mailbox_lock(&out->box);
-	limited = out->sync.until_ns != 0;
-	mailbox_unlock(&out->box);
-	return limited ? outgoing_left_ms(out) : -1;
+	pthread_mutex_lock(&watch->lock);
+	look->dump_fd = over ? -1 : watch->dump_fd;
+	pthread_mutex_unlock(&watch->lock);
+	look->fds[WATCH_KICK] = (struct pollfd){ .fd = watch->kick, .events = POLLIN };
+	look->fds[WATCH_SIGNALS] = (struct pollfd){ .fd = watch->signals, .events = POLLIN };
+	/* only for its hang-up */
+	look->fds[WATCH_KEEPER] = (struct pollfd){
+		.fd = failed || look->lost_keeper ? -1 : watch->keeper_fd,
+	};
+	look->fds[WATCH_DUMP] = (struct pollfd){ .fd = look->dump_fd, .events = POLLIN };
+	for (size_t i = 0; i < watch->nr_targets; i++)
+		look->fds[WATCH_TARGETS + i] = (struct pollfd){
+			.fd = failed ? -1 : watch->targets[i].fd,
+			.events = watch->targets[i].events,
+		};
+}
+
+/* Wait. Return: false when there is nothing to judge */
+static bool look_wait(struct look *look, struct watch *watch)
+{
+	bool limited = limit(watch);
+	int ret = poll(look->fds, look->nr, limited ? watch_left_ms(watch) : -1);
+	uint64_t count;
+
+	if (!ret && limit(watch) && !watch_left_ms(watch))
+		too_long(watch);
+	if (ret <= 0)
+		return false;
+	/* first: a kick that is consumed after the look would be a change that nobody sees */
+	return !look->fds[WATCH_KICK].revents || read(watch->kick, &count, sizeof(count)) > 0;
+}
+
+/* The state after the wait: the owner may have committed, closed, or let go of CRIU. */
+static void look_again(struct look *look, struct watch *watch)
+{
+	mailbox_lock(watch->box);
+	look->closing = watch->box->closing;
+	look->committed = watch->box->committed;
+	mailbox_unlock(watch->box);
+	pthread_mutex_lock(&watch->lock);
+	/* the owner lets go of this CRIU: its hang-up is no failure */
+	if (watch->dump_fd != look->dump_fd)
+		look->fds[WATCH_DUMP].revents = 0;
+	pthread_mutex_unlock(&watch->lock);
 }
 
 static void *watch_body(void *arg)
 {
-	struct outgoing *out = arg;
-	struct outgoing_sync *sync = &out->sync;
-	bool closing = false, lost_keeper = false;
+	struct watch *watch = arg;
+	struct pollfd fds[WATCH_TARGETS + watch->nr_targets];
+	struct look look = { .fds = fds, .nr = WATCH_TARGETS + watch->nr_targets };
 
-	while (!closing) {
-		struct pollfd fds[WATCHED] = {
-			[WATCH_KICK] = { .fd = sync->kick, .events = POLLIN },
-			[WATCH_SIGNALS] = { .fd = sync->signals, .events = POLLIN },
-			/* only for their hang-up */
-			[WATCH_TARGET] = { .fd = out->backend ? out->backend->gone_fd : -1,
-					   .events = out->backend ? out->backend->gone_events : 0 },
-			[WATCH_KEEPER] = { .fd = lost_keeper ? -1 : source_keeper_fd(out->keeper) },
-			[WATCH_DUMP] = { .events = POLLIN },
-		};
-		bool committed;
-		uint64_t count;
-		int dump_fd, ret;
-
-		mailbox_lock(&out->box);
-		dump_fd = out->box.committed ? -1 : sync->dump_fd;
-		/* once one failed the rest would only be seen again and again */
-		if (out->box.failed)
-			fds[WATCH_TARGET].fd = fds[WATCH_KEEPER].fd = dump_fd = -1;
-		fds[WATCH_DUMP].fd = dump_fd;
-		mailbox_unlock(&out->box);
-		ret = poll(fds, WATCHED, limit_ms(out));
-		if (!ret && !limit_ms(out))
-			too_long(out);
-		if (ret <= 0)
+	while (!look.closing) {
+		look_fill(&look, watch);
+		if (!look_wait(&look, watch))
 			continue;
-		/* first: a kick that is consumed after the look would be a change that nobody sees */
-		if (fds[WATCH_KICK].revents && read(sync->kick, &count, sizeof(count)) < 0)
-			continue;
-		mailbox_lock(&out->box);
-		closing = out->box.closing;
-		committed = out->box.committed;
-		/* not that of a CRIU that is being let go */
-		if (sync->dump_fd != dump_fd)
-			fds[WATCH_DUMP].revents = 0;
-		mailbox_unlock(&out->box);
-		if (closing)
+		look_again(&look, watch);
+		if (look.closing)
 			continue;
 		if (fds[WATCH_SIGNALS].revents)
-			on_signal(out);
-		judge(out, fds, committed);
-		lost_keeper |= fds[WATCH_KEEPER].revents != 0;
+			take_signal(watch);
+		judge(watch, &look);
+		look.lost_keeper |= fds[WATCH_KEEPER].revents != 0;
 	}
 	return NULL;
 }
 
-int outgoing_start_watch(struct outgoing *out, struct error *err)
+int watch_start(struct watch *watch, struct error *err)
 {
-	errno = pthread_create(&out->watch_thread, NULL, watch_body, out);
-	if (errno)
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot start a thread");
-	out->has_watch = true;
-	return 0;
+	watch->runs = !thread_start(&watch->thread, watch_body, watch, err);
+	return watch->runs ? 0 : -1;
+}
+
+void watch_stop(struct watch *watch)
+{
+	mailbox_close(watch->box);
+	watch_kick(watch);
+	if (watch->runs)
+		pthread_join(watch->thread, NULL);
+	watch->runs = false;
 }

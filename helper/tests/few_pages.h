@@ -10,7 +10,10 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "dest/events.h"
 #include "dest/mm.h"
+#include "dest/spaces.h"
+#include "tests/mm_hooks.h"
 #include "tests/own_uffd.h"
 
 #define P		PAGE_BYTES
@@ -42,20 +45,6 @@ ssize_t read(int fd, void *buf, size_t bytes)
 	return ret;
 }
 
-static int hold(void *ctx, int uffd, int *handle, struct error *err)
-{
-	return 0;
-}
-
-static void release(void *ctx, int handle)
-{
-}
-
-static int watch_nobody(void *ctx, struct space *space, bool on, struct error *err)
-{
-	return 0;
-}
-
 static void *map_pages(int prot, uint64_t pages)
 {
 	void *at = mmap(NULL, pages * P, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
@@ -67,9 +56,6 @@ static void *map_pages(int prot, uint64_t pages)
 
 static void set_up_few(uint64_t in_mirror)
 {
-	const struct mm_hooks hooks = {
-		.hold = hold, .release = release, .watch = watch_nobody,
-	};
 	static const uint8_t data[FEW * P] = { 1 };
 	struct mirror_range range;
 	struct splice_vm_run run;
@@ -82,7 +68,7 @@ static void set_up_few(uint64_t in_mirror)
 	few.other = map_pages(PROT_NONE, FEW);
 	range = (struct mirror_range){ (uintptr_t)few.area, (uintptr_t)few.area + FEW * P };
 	run = (struct splice_vm_run){ .addr = range.start, .nr_pages = FEW };
-	assert_int_equal(mm_init(&few.mm, &hooks, &err), 0);
+	assert_int_equal(mm_init(&few.mm, &no_mm_hooks, &err), 0);
 	assert_int_equal(mm_announce(&few.mm, &range, 1, &err), 0);
 	if (in_mirror)
 		assert_int_equal(mirror_write(&few.mm.mirror, range.start, in_mirror, data, &err), 0);
@@ -92,8 +78,8 @@ static void set_up_few(uint64_t in_mirror)
 	assert_int_equal(page_set_add(&lazy, range.start, FEW, &err), 0);
 	assert_int_equal(mm_seal(&few.mm, &lazy, &err), 0);
 	page_set_destroy(&lazy);
-	assert_int_equal(mm_attach(&few.mm, make_uffd(few.area, FEW), &err), 0);
-	mm_ready(&few.mm);
+	assert_int_equal(spaces_attach(&few.mm, make_uffd(few.area, FEW), &err), 0);
+	spaces_ready(&few.mm);
 }
 
 static void *reader_body(void *arg)
@@ -103,8 +89,8 @@ static void *reader_body(void *arg)
 	while (!atomic_load(&few.stop)) {
 		mm_lock(&few.mm);
 		for (size_t i = 0; i < few.mm.nr_spaces; i++)
-			mm_events(&few.mm, few.mm.spaces[i], &err);
-		mm_retry(&few.mm, &err);
+			events_read(&few.mm, few.mm.spaces[i], &err);
+		events_retry(&few.mm, &err);
 		mm_unlock(&few.mm);
 		usleep(1000);
 	}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Pages of another process without the module; the tracker's oracle is selftests/e2e/vmread_oracle. */
+/* Pages of another process without the module; the tracker's oracle is selftests/e2e/backend_oracle. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <signal.h>
@@ -64,7 +64,7 @@ static int set_up(void **state)
 	}
 	/* ours is not what is read */
 	memset(bench->mem, 0xff, PAGES * PAGE_BYTES);
-	bench->backend = backend_open(BACKEND_VMREAD, bench->pid, NULL, &err);
+	bench->backend = backend_open(BACKEND_VMREAD, TRACKER_AUTO, bench->pid, NULL, &err);
 	return bench->backend ? 0 : -1;
 }
 

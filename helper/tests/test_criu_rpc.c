@@ -65,6 +65,7 @@ static bool fake_notify(int fd, int images_fd, const char *script)
 
 static const char fake_log_text[] =
 	"(00.1) Warn  (criu/a.c:1): strange\n"
+	"(00.1) Error (criu/rlimit.c:1): rlimit: Can't setup RLIMIT_NOFILE for self: no\n"
 	"(00.2) Error (criu/y.c:2): No parent image found, whatever\n"
 	"(00.3) Error (criu/z.c:3): the root of it\n"
 	"(00.4) Error (criu/z.c:4): Dumping FAILED.\n";

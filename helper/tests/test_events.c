@@ -20,7 +20,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "dest/events.h"
+#include "dest/late_pages.h"
 #include "dest/populate.h"
+#include "dest/spaces.h"
 #include "tests/few_pages.h"
 
 /* Once a page came, a child that has ended lacks nothing any longer: what only it lacked is let go. */
@@ -41,12 +44,12 @@ static void test_child_gone(void **state)
 	assert_int_equal(madvise(few.area, (FEW - 1) * P, MADV_DONTNEED), 0);
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	assert_int_equal(mm_take(&few.mm, (uintptr_t)few.area + (FEW - 1) * P, 1, data, false,
+	assert_int_equal(late_pages_take(&few.mm, (uintptr_t)few.area + (FEW - 1) * P, 1, data, false,
 				     &err), 0);
 	mm_lock(&few.mm);
-	assert_true(mm_done(&few.mm));
+	assert_true(spaces_done(&few.mm));
 	assert_int_equal(few.mm.nr_spaces, 2);
-	assert_int_equal(few.mm.wanted.nr, 0);
+	assert_int_equal(few.mm.wanted.pages.nr, 0);
 	assert_int_equal(few.mm.mirror.have.nr, 0);
 	mm_unlock(&few.mm);
 	take_down_few();
@@ -113,7 +116,7 @@ static void test_grown_over(void **state)
 		usleep(10000);
 	assert_false(lacks(to));
 	assert_ptr_equal(mremap(few.area + 2 * P, P, 2 * P, 0), few.area + 2 * P);
-	assert_int_equal(mm_take(&few.mm, (uintptr_t)few.area, 1, data, false, &err), 0);
+	assert_int_equal(late_pages_take(&few.mm, (uintptr_t)few.area, 1, data, false, &err), 0);
 	assert_int_equal(*(volatile uint8_t *)to, 0);
 	take_down_few();
 }
@@ -188,7 +191,7 @@ static void check_child(pthread_t forker, uint8_t *in_child, uint8_t *not_there)
 	assert_false(page_set_has(&child->todo, (uintptr_t)not_there));
 	mm_unlock(&few.mm);
 	memset(data, 0x5a, P);
-	assert_int_equal(mm_take(&few.mm, (uintptr_t)few.area, 1, data, false, &err), 0);
+	assert_int_equal(late_pages_take(&few.mm, (uintptr_t)few.area, 1, data, false, &err), 0);
 	pthread_join(forker, &value);
 	assert_ptr_equal(value, (void *)0x5a);
 	assert_int_equal(child->orphans, 0);
@@ -277,7 +280,7 @@ static void test_fault_handed_on(void **state)
 {
 	pthread_t dropper, toucher;
 	struct error err = { 0 };
-	uint64_t count;
+	unsigned int kicks;
 	void *value;
 
 	need_uffd();
@@ -286,12 +289,12 @@ static void test_fault_handed_on(void **state)
 	wait_asleep(1);
 	pthread_create(&toucher, NULL, touch_first, NULL);
 	wait_asleep(0);
-	assert_true(read(few.mm.kick, &count, sizeof(count)) > 0);
+	kicks = atomic_load(&mm_kicks);
 	mm_lock(&few.mm);
-	assert_int_equal(mm_step(&few.mm, &err), STEP_AGAIN);
+	assert_int_equal(populate_step(&few.mm, &err), STEP_AGAIN);
 	assert_true(few.mm.retry);
 	mm_unlock(&few.mm);
-	assert_int_equal(read(few.mm.kick, &count, sizeof(count)), sizeof(count));
+	assert_true(atomic_load(&mm_kicks) > kicks);
 	start_reader();
 	pthread_join(dropper, NULL);
 	pthread_join(toucher, &value);
@@ -373,7 +376,7 @@ static int read_without_memory(struct error *err)
 
 	mm_lock(&few.mm);
 	atomic_store(&no_memory, true);
-	ret = mm_events(&few.mm, few.mm.spaces[0], err);
+	ret = events_read(&few.mm, few.mm.spaces[0], err);
 	atomic_store(&no_memory, false);
 	mm_unlock(&few.mm);
 	return ret;
@@ -402,42 +405,15 @@ static void test_no_memory_for_event(void **state)
 	for (int i = 0; i < 1000 && !is_waiting(space); i++)
 		usleep(10000);
 	assert_true(is_waiting(space));
-	assert_int_equal(mm_take(&few.mm, (uintptr_t)few.area + P, 1, data, false, &err), 0);
+	assert_int_equal(late_pages_take(&few.mm, (uintptr_t)few.area + P, 1, data, false, &err), 0);
 	mm_lock(&few.mm);
-	assert_int_equal(mm_step(&few.mm, &err), STEP_IDLE);
+	assert_int_equal(populate_step(&few.mm, &err), STEP_IDLE);
 	assert_int_equal(few.mm.counts.zero + few.mm.counts.from_mirror, 0);
-	assert_false(mm_done(&few.mm));
+	assert_false(spaces_done(&few.mm));
 	mm_unlock(&few.mm);
 	take_down_few();
 	pthread_join(toucher, NULL);
 	munmap(far, FAR_BYTES);
-}
-
-static void *populate_alone(void *arg)
-{
-	struct error err = { 0 };
-
-	populate_run(arg, &err);
-	return NULL;
-}
-
-/* COMMIT was received and the link lost, before anybody acted on either: COMMIT counts. */
-static void test_failed_before(void **state)
-{
-	struct mm *mm = calloc(1, sizeof(*mm));
-	struct mm_hooks hooks = { 0 };
-	struct error err = { 0 };
-	pthread_t thread;
-
-	assert_int_equal(mm_init(mm, &hooks, &err), 0);
-	mm_fail(mm);
-	pthread_create(&thread, NULL, populate_alone, mm);
-	usleep(300000);
-	assert_int_equal(pthread_tryjoin_np(thread, NULL), EBUSY);
-	populate_stop(mm);
-	pthread_join(thread, NULL);
-	mm_destroy(mm);
-	free(mm);
 }
 
 int main(void)
@@ -453,7 +429,6 @@ int main(void)
 		cmocka_unit_test(test_fault_handed_on),
 		cmocka_unit_test(test_locked_grows),
 		cmocka_unit_test(test_no_memory_for_event),
-		cmocka_unit_test(test_failed_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

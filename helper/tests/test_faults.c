@@ -24,8 +24,10 @@
 #include "dest/faults.h"
 #include "dest/populate.h"
 #include "dest/receiver.h"
+#include "dest/spaces.h"
 #include "pages/sets.h"
 #include "tests/conn_fd.h"
+#include "tests/mm_hooks.h"
 #include "tests/own_uffd.h"
 
 #define P		PAGE_BYTES
@@ -53,12 +55,14 @@ static struct world {
 	struct chunk chunks[CHUNKS];
 	uint64_t salt;
 	int uffd;
-	struct mm mm;
+	struct objects objects;
+	struct mm *mm;
 	struct faults faults;
+	struct populate populate;
 	struct receiver memory, urgent;
 	int memory_pair[2], urgent_pair[2];
 	struct conn memory_conn, urgent_conn;
-	pthread_t fault_thread, populate_thread, memory_thread, urgent_thread, source_thread;
+	pthread_t memory_thread, urgent_thread, source_thread;
 	atomic_bool final, failed;
 	struct error err;
 	atomic_ulong wrong, forks;
@@ -82,22 +86,19 @@ static void failed(void *ctx, const struct error *err)
 	atomic_store(&w.failed, true);
 }
 
-static int hold(void *ctx, int uffd, int *handle, struct error *err)
-{
-	return 0;
-}
-
-static void release(void *ctx, int handle)
-{
-}
-
 static int watch(void *ctx, struct space *space, bool on, struct error *err)
 {
 	return faults_watch(&w.faults, space, on, err);
 }
 
-static void restored(void *ctx)
+static void kick(void *ctx)
 {
+	faults_kick(&w.faults);
+}
+
+static void work(void *ctx)
+{
+	populate_wake(&w.populate);
 }
 
 static int gate(void *ctx, uint32_t round, struct error *err)
@@ -109,22 +110,6 @@ static int on_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
 {
 	atomic_store(&w.final, true);
 	return 0;
-}
-
-static void *fault_body(void *arg)
-{
-	faults_run(&w.faults);
-	return NULL;
-}
-
-static void *populate_body(void *arg)
-{
-	struct error err = { 0 };
-
-	usleep(20000);
-	if (populate_run(&w.mm, &err))
-		failed(NULL, &err);
-	return NULL;
 }
 
 static void *receive_body(void *arg)
@@ -339,7 +324,7 @@ static void *touch_body(void *arg)
 
 static void set_up_world(uint64_t salt)
 {
-	const struct mm_hooks hooks = { .hold = hold, .release = release, .watch = watch };
+	struct mm_hooks hooks = no_mm_hooks;
 	struct error err = { 0 };
 
 	memset(&w, 0, sizeof(w));
@@ -353,39 +338,42 @@ static void set_up_world(uint64_t salt)
 		w.chunks[i].at = w.area + i * CHUNK * P;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, w.memory_pair), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, w.urgent_pair), 0);
-	assert_int_equal(mm_init(&w.mm, &hooks, &err), 0);
-	w.faults.mm = &w.mm;
+	hooks.watch = watch;
+	hooks.kick = kick;
+	hooks.work = work;
+	objects_init(&w.objects, &hooks, NULL, NULL);
+	w.mm = objects_add_mm(&w.objects, MM, 1, &err);
+	assert_non_null(w.mm);
+	populate_init(&w.populate, &w.objects, &(struct populate_hooks){ .failed = failed });
+	w.faults.objects = &w.objects;
 	w.memory_conn.fd = w.memory_pair[0];
 	w.urgent_conn.fd = w.urgent_pair[0];
 	w.faults.urgent = &w.urgent_conn;
-	w.faults.cookie = FRAME_COOKIE(0, MM);
-	w.faults.hooks = (struct faults_hooks){ .restored = restored, .failed = failed };
+	w.faults.hooks = (struct faults_hooks){ .failed = failed };
 	assert_int_equal(faults_init(&w.faults, &err), 0);
 	w.memory = (struct receiver){
-		.conn = &w.memory_conn, .object = MM, .mm = &w.mm,
+		.conn = &w.memory_conn, .objects = &w.objects,
 		.hooks = { .gate = gate, .final = on_final },
 	};
 	w.urgent = w.memory;
 	w.urgent.conn = &w.urgent_conn;
 	w.urgent.urgent = true;
-	pthread_create(&w.fault_thread, NULL, fault_body, NULL);
+	assert_int_equal(faults_start(&w.faults, &err), 0);
 	pthread_create(&w.memory_thread, NULL, receive_body, &w.memory);
 	pthread_create(&w.urgent_thread, NULL, receive_body, &w.urgent);
 }
 
 static void take_down_world(void)
 {
-	populate_stop(&w.mm);
+	populate_stop(&w.populate);
 	shutdown(w.memory_pair[1], SHUT_RDWR);
 	shutdown(w.urgent_pair[1], SHUT_RDWR);
-	pthread_join(w.populate_thread, NULL);
 	pthread_join(w.memory_thread, NULL);
 	pthread_join(w.urgent_thread, NULL);
 	pthread_join(w.source_thread, NULL);
-	atomic_store(&w.faults.stop, true);
-	mm_kick(&w.mm);
-	pthread_join(w.fault_thread, NULL);
-	mm_destroy(&w.mm);
+	faults_stop(&w.faults);
+	objects_destroy(&w.objects);
+	populate_destroy(&w.populate);
 	faults_destroy(&w.faults);
 	for (int i = 0; i < 2; i++) {
 		close(w.memory_pair[i]);
@@ -400,9 +388,9 @@ static bool complete(void)
 {
 	bool done;
 
-	mm_lock(&w.mm);
-	done = mm_done(&w.mm);
-	mm_unlock(&w.mm);
+	mm_lock(w.mm);
+	done = spaces_done(w.mm);
+	mm_unlock(w.mm);
 	return done;
 }
 
@@ -420,17 +408,17 @@ static void fail_stress(const char *what, const struct timespec *start)
 	size_t gone = 0, waiting = 0;
 	uint64_t todo = 0;
 
-	mm_lock(&w.mm);
-	for (size_t i = 0; i < w.mm.nr_spaces; i++) {
-		gone += w.mm.spaces[i]->gone;
-		waiting += w.mm.spaces[i]->nr_waiting;
-		todo += w.mm.spaces[i]->gone ? 0 : w.mm.spaces[i]->todo.nr;
+	mm_lock(w.mm);
+	for (size_t i = 0; i < w.mm->nr_spaces; i++) {
+		gone += w.mm->spaces[i]->gone;
+		waiting += w.mm->spaces[i]->nr_waiting;
+		todo += w.mm->spaces[i]->gone ? 0 : w.mm->spaces[i]->todo.nr;
 	}
 	fail_msg("salt %lu, after %.1f s: %s; error \"%s\", wrong %lu \"%s\", spaces %zu, gone %zu, todo %lu (first %lu), have %lu, wanted %lu, asked %lu, requests %zu, faults that wait %zu, orphans %lu, work %d, retry %d, pushed %d",
 		 w.salt, seconds_since(start), what, w.err.what, atomic_load(&w.wrong), w.seen,
-		 w.mm.nr_spaces, gone, todo, w.mm.spaces[0]->todo.nr, w.mm.mirror.have.nr,
-		 w.mm.wanted.nr, w.mm.asked.nr, w.mm.nr_requests, waiting,
-		 w.mm.spaces[0]->orphans, w.mm.work, w.mm.retry, w.mm.pushed);
+		 w.mm->nr_spaces, gone, todo, w.mm->spaces[0]->todo.nr, w.mm->mirror.have.nr,
+		 w.mm->wanted.pages.nr, w.mm->wanted.asked.nr, w.mm->wanted.nr_requests, waiting,
+		 w.mm->spaces[0]->orphans, w.mm->work, w.mm->retry, w.mm->pushed);
 }
 
 /* All pages are where they belong, and nothing is kept or waited for any longer. */
@@ -449,9 +437,9 @@ static void judge(const struct timespec *start)
 			expect(chunk, i);
 	if (atomic_load(&w.wrong))
 		fail_stress("wrong memory", start);
-	mm_lock(&w.mm);
-	kept = w.mm.mirror.have.nr || w.mm.wanted.nr || w.mm.spaces[0]->orphans;
-	mm_unlock(&w.mm);
+	mm_lock(w.mm);
+	kept = w.mm->mirror.have.nr || w.mm->wanted.pages.nr || w.mm->spaces[0]->orphans;
+	mm_unlock(w.mm);
 	if (kept)
 		fail_stress("it is complete, and yet something is kept or wanted", start);
 }
@@ -468,26 +456,26 @@ static void stress(uint64_t salt)
 
 	set_up_world(salt);
 	range = (struct mirror_range){ address(0), address(PAGES) };
-	assert_int_equal(mm_announce(&w.mm, &range, 1, &err), 0);
+	assert_int_equal(mm_announce(w.mm, &range, 1, &err), 0);
 	send_precopy(w.memory_pair[1]);
 	page_set_init(&lazy);
 	assert_int_equal(page_set_add(&lazy, address(0), PAGES, &err), 0);
-	assert_int_equal(mm_seal(&w.mm, &lazy, &err), 0);
+	assert_int_equal(mm_seal(w.mm, &lazy, &err), 0);
 	page_set_destroy(&lazy);
 	w.uffd = make_uffd(w.area, PAGES);
 	assert_true(w.uffd >= 0);
-	assert_int_equal(mm_attach(&w.mm, w.uffd, &err), 0);
-	mm_ready(&w.mm);
+	assert_int_equal(spaces_attach(w.mm, w.uffd, &err), 0);
+	spaces_ready(w.mm);
 	pthread_create(&w.source_thread, NULL, source_body, NULL);
-	pthread_create(&w.populate_thread, NULL, populate_body, NULL);
+	assert_int_equal(populate_start(&w.populate, &err), 0);
 	for (uintptr_t i = 0; i < TOUCHERS; i++)
 		pthread_create(&touchers[i], NULL, touch_body, (void *)i);
 	for (int i = 0; i < TOUCHERS; i++)
 		pthread_join(touchers[i], NULL);
 	judge(&start);
 	printf("  faults %lu, from mirror %lu, push %lu, fault %lu, zero %lu, late %lu, forks %lu, moves %lu\n",
-	       w.mm.counts.faults, w.mm.counts.from_mirror, w.mm.counts.push,
-	       w.mm.counts.fault, w.mm.counts.zero, w.mm.counts.late,
+	       w.mm->counts.faults, w.mm->counts.from_mirror, w.mm->counts.push,
+	       w.mm->counts.fault, w.mm->counts.zero, w.mm->counts.late,
 	       atomic_load(&w.forks), atomic_load(&w.next_slot));
 	take_down_world();
 }

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/fdpass.h"
 #include "dest/migrations.h"
+#include "dest/parent.h"
 
 #define LONG_MS		1000000
 #define PATIENCE_MS	10000
@@ -131,8 +132,8 @@ static void who_calls_once_is_served(void **state)
 /* A process that came to COMMIT and lost its source, as migration_takeover() has it. */
 static void lose(size_t nr)
 {
-	const struct serve_msg committed = { .ended = false };
-	const struct serve_msg gone = { .ended = true, .detached = true, .code = CODE_DOUBT };
+	const struct parent_msg committed = { .ended = false };
+	const struct parent_msg gone = { .ended = true, .detached = true, .code = CODE_DOUBT };
 	struct migration_process *migration = &migrations.all[nr];
 	int pair[2];
 

@@ -8,15 +8,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "dest/precheck.h"
+#include "dest/precheck_files.h"
 
 /* A Setup that is refused for nothing, to be made worse by each test. */
 struct bench {
 	Migrate__Setup setup;
 	Migrate__CriuVersion criu;
+	Migrate__Object object, *objects[2];
 	struct criu_version here;
 	struct utsname uts;
 	struct refusals refusals;
@@ -40,6 +45,14 @@ static int set_up(void **state)
 	bench.setup.kernel = bench.uts.release;
 	bench.setup.arch = bench.uts.machine;
 	bench.setup.mode = "auto";
+	migrate__object__init(&bench.object);
+	bench.object.id = 1;
+	bench.object.kind = MIGRATE__OBJECT_KIND__MM;
+	bench.object.has_pid = true;
+	bench.object.pid = 4711;
+	bench.objects[0] = bench.objects[1] = &bench.object;
+	bench.setup.objects = bench.objects;
+	bench.setup.n_objects = 1;
 	*state = &bench;
 	return 0;
 }
@@ -61,6 +74,40 @@ static size_t refusals(struct bench *bench)
 static void nothing_is_wrong(void **state)
 {
 	assert_int_equal(refusals(*state), 0);
+}
+
+static enum exit_code objects(struct bench *bench)
+{
+	struct error err = { 0 };
+
+	assert_true(!precheck_objects(&bench->setup, &err) == !error_is_set(&err));
+	return err.code;
+}
+
+/* All that frames name is one address space, which is the process's. */
+static void one_address_space(void **state)
+{
+	struct bench *bench = *state;
+
+	assert_int_equal(objects(bench), CODE_OK);
+	bench->setup.n_objects = 0;
+	assert_int_equal(objects(bench), CODE_PEER);
+	bench->setup.n_objects = 2;
+	assert_int_equal(objects(bench), CODE_PEER);
+	bench->setup.n_objects = 1;
+	bench->object.id = 0;
+	assert_int_equal(objects(bench), CODE_PEER);
+	bench->object.id = 7;
+	bench->object.kind = MIGRATE__OBJECT_KIND__SHM;
+	assert_int_equal(objects(bench), CODE_PEER);
+	bench->object.kind = MIGRATE__OBJECT_KIND__MM;
+	bench->object.pid++;
+	assert_int_equal(objects(bench), CODE_PEER);
+	bench->object.pid--;
+	bench->object.has_pid = false;
+	assert_int_equal(objects(bench), CODE_PEER);
+	bench->object.has_pid = true;
+	assert_int_equal(objects(bench), CODE_OK);
 }
 
 static void cpu_flags(void **state)
@@ -113,6 +160,8 @@ static void files_are_no_oracle(void **state)
 	close(fd);
 	file.path = here;
 	file.bytes = 123456;
+	file.has_mode = true;
+	file.mode = S_IFREG | 0600;
 	bench->setup.files = list;
 	bench->setup.n_files = 1;
 	assert_int_equal(refusals(bench), 1);
@@ -125,6 +174,111 @@ static void files_are_no_oracle(void **state)
 	assert_string_equal(differs, missing);
 	assert_null(strstr(differs, " 7 "));
 	free(differs);
+}
+
+/* Kind, mode and size: what CRIU would fail at in the end, and what is to be done about it. */
+static void files_of_all_kinds(void **state)
+{
+	static const struct {
+		const char *path, *advice;
+		mode_t mode;
+		uint64_t bytes;
+		Migrate__FileUse use;
+		bool any_size;
+	} cases[] = {
+		{ "/tmp", "mkdir -p, chmod 0711", S_IFDIR | 0711, 0, MIGRATE__FILE_USE__FILE_CWD, true },
+		{ "/tmp", "mkfifo, chmod 0600", S_IFIFO | 0600, 0, MIGRATE__FILE_USE__FILE_OPEN, true },
+		{ "/nothing", "touch, chmod 0640", S_IFREG | 0640, 9, MIGRATE__FILE_USE__FILE_OPEN,
+		  true },
+		{ "/nothing", "same storage", S_IFREG | 0600, 9, MIGRATE__FILE_USE__FILE_DATA, false },
+		{ "/nothing", "touch", 0, 0, MIGRATE__FILE_USE__FILE_REPLACES_TTY, true },
+		{ "/dev/null", NULL, S_IFCHR | 0666, 0, MIGRATE__FILE_USE__FILE_OPEN, true },
+		{ "/dev/null", NULL, 0, 0, MIGRATE__FILE_USE__FILE_REPLACES_TTY, true },
+		{ "/", NULL, 0, 0, MIGRATE__FILE_USE__FILE_ROOT, true },
+	};
+	struct bench *bench = *state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		Migrate__MappedFile file = MIGRATE__MAPPED_FILE__INIT, *list[] = { &file };
+		struct stat st;
+
+		file.path = (char *)cases[i].path;
+		file.bytes = cases[i].bytes;
+		file.has_use = file.has_any_size = true;
+		file.use = cases[i].use;
+		file.any_size = cases[i].any_size;
+		file.has_mode = file.use != MIGRATE__FILE_USE__FILE_REPLACES_TTY;
+		file.mode = cases[i].mode;
+		if (!file.mode && !stat(file.path, &st))
+			file.mode = st.st_mode;
+		bench->setup.files = list;
+		bench->setup.n_files = 1;
+		assert_int_equal(refusals(bench), cases[i].advice != NULL);
+		if (cases[i].advice)
+			assert_non_null(strstr(bench->refusals.text[0], cases[i].advice));
+		precheck_free(&bench->refusals);
+	}
+}
+
+static void servers(void **state)
+{
+	Migrate__UnixServer server = MIGRATE__UNIX_SERVER__INIT, *list[] = { &server };
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct bench *bench = *state;
+	char name[64];
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(name, sizeof(name), "/tmp/test-precheck-%d", getpid());
+	strcpy(addr.sun_path, name);
+	unlink(name);
+	server.name = name;
+	server.type = SOCK_STREAM;
+	server.fd = 5;
+	bench->setup.unix_servers = list;
+	bench->setup.n_unix_servers = 1;
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	/* a file that is left of a server that is gone */
+	assert_int_equal(refusals(bench), 1);
+	assert_non_null(strstr(bench->refusals.text[0], name));
+	precheck_free(&bench->refusals);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(refusals(bench), 0);
+	server.type = SOCK_DGRAM;
+	assert_int_equal(refusals(bench), 1);
+	close(fd);
+	unlink(name);
+}
+
+static void addresses(void **state)
+{
+	static uint8_t here[] = { 127, 0, 0, 1 }, elsewhere[] = { 192, 0, 2, 77 };
+	Migrate__InetAddress address = MIGRATE__INET_ADDRESS__INIT, *list[] = { &address };
+	struct sockaddr_in name = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(name);
+	struct bench *bench = *state;
+
+	name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(fd, (struct sockaddr *)&name, len), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &len), 0);
+	address.stream = true;
+	address.port = ntohs(name.sin_port);
+	address.address.data = here;
+	address.address.len = 4;
+	bench->setup.addresses = list;
+	bench->setup.n_addresses = 1;
+	assert_int_equal(refusals(bench), 1);
+	assert_non_null(strstr(bench->refusals.text[0], "another program has that port"));
+	precheck_free(&bench->refusals);
+	close(fd);
+	assert_int_equal(refusals(bench), 0);
+	address.address.data = elsewhere;
+	assert_int_equal(refusals(bench), 1);
+	assert_non_null(strstr(bench->refusals.text[0], "192.0.2.77"));
+	precheck_free(&bench->refusals);
+	address.address.len = 5;
+	assert_int_equal(refusals(bench), 1);
 }
 
 /* One path with many sizes would find the right one. */
@@ -211,14 +365,61 @@ static void a_dead_server_is_waited_for_shortly(void **state)
 
 #define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+#define BASE		0x7f0000000000UL
+#define AT(page)	(BASE + (page) * PAGE_BYTES)
+
+static int vmas(const uint64_t (*bounds)[2], size_t nr)
+{
+	Migrate__Vma vma[8], *list[8];
+	struct mirror_range *ranges = NULL;
+	struct error err = { 0 };
+	size_t nr_ranges;
+	int ret;
+
+	for (size_t i = 0; i < nr; i++) {
+		migrate__vma__init(&vma[i]);
+		vma[i].start = bounds[i][0];
+		vma[i].end = bounds[i][1];
+		vma[i].ours = true;
+		list[i] = &vma[i];
+	}
+	ret = precheck_vmas(list, nr, &ranges, &nr_ranges, &err);
+	if (ret)
+		assert_int_equal(err.code, CODE_PEER);
+	else
+		assert_int_equal(nr_ranges, nr);
+	free(ranges);
+	return ret;
+}
+
+static void mappings_are_checked(void **state)
+{
+	static const uint64_t good[][2] = { { AT(0), AT(1) }, { AT(1), AT(3) }, { AT(9), AT(10) } };
+	static const uint64_t overlap[][2] = { { AT(0), AT(2) }, { AT(1), AT(3) } };
+	static const uint64_t order[][2] = { { AT(5), AT(6) }, { AT(1), AT(3) } };
+	static const uint64_t empty[][2] = { { AT(5), AT(5) } };
+	static const uint64_t crooked[][2] = { { AT(5) + 1, AT(6) } };
+	static const uint64_t high[][2] = { { AT(5), USER_END + PAGE_BYTES } };
+
+	assert_int_equal(vmas(good, 3), 0);
+	assert_int_equal(vmas(overlap, 2), -1);
+	assert_int_equal(vmas(order, 2), -1);
+	assert_int_equal(vmas(empty, 1), -1);
+	assert_int_equal(vmas(crooked, 1), -1);
+	assert_int_equal(vmas(high, 1), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BENCH_TEST(nothing_is_wrong), BENCH_TEST(cpu_flags), BENCH_TEST(too_many_cpu_flags),
+		BENCH_TEST(nothing_is_wrong), BENCH_TEST(one_address_space),
+		BENCH_TEST(cpu_flags), BENCH_TEST(too_many_cpu_flags),
 		BENCH_TEST(sizes_that_overflow),
 		BENCH_TEST(files_are_no_oracle), BENCH_TEST(a_file_is_asked_once),
+		BENCH_TEST(files_of_all_kinds), BENCH_TEST(servers), BENCH_TEST(addresses),
 		BENCH_TEST(too_many_files), BENCH_TEST(a_path_that_is_none),
 		BENCH_TEST(a_dead_server_is_waited_for_shortly),
+		cmocka_unit_test(mappings_are_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

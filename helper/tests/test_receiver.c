@@ -11,40 +11,30 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "base/clock.h"
-#include "dest/precheck.h"
+#include "dest/late_pages.h"
 #include "dest/receiver.h"
 #include "pages/sets.h"
 #include "tests/conn_fd.h"
+#include "tests/mm_hooks.h"
 
 #define BASE	0x7f0000000000UL
 #define P	PAGE_BYTES
 #define AT(page)	(BASE + (page) * P)
-#define MM	7
+#define MM	7	/* id of the mm */
+#define PID	4711
 
 /* A receiver of one connection, and the source's end of it. */
 struct bench {
-	struct mm mm;
+	struct objects objects;
+	struct mm *mm;
 	struct receiver receiver;
 	struct conn conn;
 	int source;
-	uint32_t gated, acked, round;
+	uint32_t gated, acked, round, object;
 	bool final;
+	struct place place;
 	struct error err;
 };
-
-static int hold(void *ctx, int uffd, int *handle, struct error *err)
-{
-	return 0;
-}
-
-static void release(void *ctx, int handle)
-{
-}
-
-static int watch(void *ctx, struct space *space, bool on, struct error *err)
-{
-	return 0;
-}
 
 static int gate(void *ctx, uint32_t round, struct error *err)
 {
@@ -73,20 +63,22 @@ static int on_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
 static int set_up(void **state)
 {
 	static struct bench bench;
-	const struct mm_hooks hooks = { .hold = hold, .release = release, .watch = watch };
 	const struct mirror_range ranges[] = { { AT(0), AT(100) }, { AT(200), AT(300) } };
 	struct error err = { 0 };
 	int pair[2];
 
 	memset(&bench, 0, sizeof(bench));
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || mm_init(&bench.mm, &hooks, &err) ||
-	    mm_announce(&bench.mm, ranges, 2, &err))
+	objects_init(&bench.objects, &no_mm_hooks, NULL, &bench.place);
+	bench.mm = objects_add_mm(&bench.objects, MM, PID, &err);
+	if (!bench.mm || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) ||
+	    mm_announce(bench.mm, ranges, 2, &err))
 		return -1;
 	bench.source = pair[1];
 	bench.round = 1;
+	bench.object = MM;
 	bench.conn = (struct conn){ .fd = pair[0] };
 	bench.receiver = (struct receiver){
-		.conn = &bench.conn, .object = MM, .mm = &bench.mm,
+		.conn = &bench.conn, .objects = &bench.objects, .place = &bench.place,
 		.hooks = { .gate = gate, .round = on_round, .final = on_final, .ctx = &bench },
 	};
 	*state = &bench;
@@ -100,7 +92,7 @@ static int tear_down(void **state)
 	conn_close(&bench->conn);
 	if (bench->source >= 0)
 		close(bench->source);
-	mm_destroy(&bench->mm);
+	objects_destroy(&bench->objects);
 	return 0;
 }
 
@@ -109,7 +101,7 @@ static void list(struct bench *bench, enum frame_kind kind, uint64_t page, uint3
 	struct splice_vm_run run = { .addr = AT(page), .nr_pages = nr };
 	struct error err = { 0 };
 
-	assert_int_equal(frame_send(CONN(bench->source), kind, FRAME_COOKIE(bench->round, MM), &run, nr ? 1 : 0,
+	assert_int_equal(frame_send(CONN(bench->source), kind, FRAME_COOKIE(bench->round, bench->object), &run, nr ? 1 : 0,
 				    &err), 0);
 }
 
@@ -120,7 +112,7 @@ static void pages(struct bench *bench, uint64_t page, uint32_t nr, uint8_t fill)
 
 	assert_true(nr <= 4);
 	memset(data, fill, sizeof(data));
-	assert_int_equal(frame_send_copy(CONN(bench->source), FRAME_COOKIE(bench->round, MM), AT(page), nr, data,
+	assert_int_equal(frame_send_copy(CONN(bench->source), FRAME_COOKIE(bench->round, bench->object), AT(page), nr, data,
 					 &err), 0);
 }
 
@@ -143,8 +135,8 @@ static uint8_t stored(struct bench *bench, uint64_t page)
 	uint8_t data[P];
 	struct error err = { 0 };
 
-	assert_true(page_set_has(&bench->mm.mirror.have, AT(page)));
-	assert_int_equal(mirror_read(&bench->mm.mirror, AT(page), 1, data, &err), 0);
+	assert_true(page_set_has(&bench->mm->mirror.have, AT(page)));
+	assert_int_equal(mirror_read(&bench->mm->mirror, AT(page), 1, data, &err), 0);
 	assert_int_equal(data[0], data[P - 1]);
 	return data[0];
 }
@@ -167,11 +159,11 @@ static void test_rounds(void **state)
 	assert_int_equal(bench->gated, RECEIVE_FROZEN);
 	assert_int_equal(bench->acked, 1);
 	assert_true(bench->final);
-	assert_true(bench->mm.pushed);
+	assert_true(bench->mm->pushed);
 	assert_int_equal(stored(bench, 11), 1);
 	assert_int_equal(stored(bench, 12), 2);
-	assert_int_equal(bench->mm.mirror.have.nr, 2);
-	assert_int_equal(bench->mm.populated.nr, 4);
+	assert_int_equal(bench->mm->mirror.have.nr, 2);
+	assert_int_equal(bench->mm->populated.nr, 4);
 }
 
 static void test_late(void **state)
@@ -186,28 +178,28 @@ static void test_late(void **state)
 	pages(bench, 2, 2, 9);
 	assert_int_equal(run(bench), 0);
 	/* nobody had asked for them yet */
-	assert_int_equal(bench->mm.mirror.have.nr, 1);
+	assert_int_equal(bench->mm->mirror.have.nr, 1);
 
 	page_set_init(&lazy);
 	assert_int_equal(page_set_add(&lazy, AT(0), 100, &err), 0);
-	assert_int_equal(mm_seal(&bench->mm, &lazy, &err), 0);
+	assert_int_equal(mm_seal(bench->mm, &lazy, &err), 0);
 	page_set_destroy(&lazy);
-	assert_int_equal(bench->mm.wanted.nr, 7);
+	assert_int_equal(bench->mm->wanted.pages.nr, 7);
 	uint8_t data[4 * P];
 
 	memset(data, 5, sizeof(data));
-	assert_int_equal(mm_take(&bench->mm, AT(6), 4, data, false, &err), 0);
+	assert_int_equal(late_pages_take(bench->mm, AT(6), 4, data, false, &err), 0);
 	assert_int_equal(stored(bench, 7), 5);
-	assert_false(page_set_has(&bench->mm.mirror.have, AT(8)));
-	assert_int_equal(mm_take(&bench->mm, AT(1), 1, NULL, true, &err), 0);
+	assert_false(page_set_has(&bench->mm->mirror.have, AT(8)));
+	assert_int_equal(late_pages_take(bench->mm, AT(1), 1, NULL, true, &err), 0);
 	assert_int_equal(stored(bench, 1), 0);
-	assert_int_equal(bench->mm.counts.push, 2);
-	assert_int_equal(bench->mm.counts.zero, 1);
-	assert_int_equal(bench->mm.wanted.nr, 4);
-	mm_pushed(&bench->mm, &err);
-	assert_int_equal(bench->mm.nr_requests, 1);
-	assert_int_equal(bench->mm.requests[0].addr, AT(2));
-	assert_int_equal(bench->mm.requests[0].nr_pages, 4);
+	assert_int_equal(bench->mm->counts.push, 2);
+	assert_int_equal(bench->mm->counts.zero, 1);
+	assert_int_equal(bench->mm->wanted.pages.nr, 4);
+	late_pages_pushed(bench->mm, &err);
+	assert_int_equal(bench->mm->wanted.nr_requests, 1);
+	assert_int_equal(bench->mm->wanted.requests[0].addr, AT(2));
+	assert_int_equal(bench->mm->wanted.requests[0].nr_pages, 4);
 }
 
 static void test_outside(void **state)
@@ -228,13 +220,44 @@ static void test_populated_outside(void **state)
 	refused(*state);
 }
 
-static void test_other_mm(void **state)
+static void test_unknown_object(void **state)
 {
 	struct bench *bench = *state;
 
-	bench->receiver.object = MM + 1;
+	bench->object = MM + 1;
 	list(bench, FRAME_ROUND, 0, 0);
 	refused(bench);
+	assert_non_null(strstr(bench->err.what, "was not announced"));
+}
+
+/* A frame goes to the object that it names, and the end of a round is that of all objects. */
+static void test_two_objects(void **state)
+{
+	const struct mirror_range range = { AT(0), AT(100) };
+	struct bench *bench = *state;
+	struct error err = { 0 };
+	struct mm *other = objects_add_mm(&bench->objects, MM + 1, PID + 1, &err);
+
+	assert_non_null(other);
+	assert_int_equal(mm_announce(other, &range, 1, &err), 0);
+	pages(bench, 0, 2, 1);
+	bench->object = MM + 1;
+	pages(bench, 1, 4, 2);
+	list(bench, FRAME_ROUND, 0, 0);
+	list(bench, FRAME_DROPPED, 1, 1);
+	list(bench, FRAME_POPULATED, 0, 8);
+	bench->object = MM;
+	list(bench, FRAME_POPULATED, 0, 8);
+	list(bench, FRAME_FINAL, 0, 0);
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(bench->acked, 1);
+	assert_true(mm_is_final(bench->mm));
+	assert_true(mm_is_final(other));
+	assert_true(bench->final);
+	assert_int_equal(stored(bench, 1), 1);
+	assert_int_equal(bench->mm->mirror.have.nr, 2);
+	assert_int_equal(other->mirror.have.nr, 3);
+	assert_false(page_set_has(&other->mirror.have, AT(1)));
 }
 
 static void test_request_from_source(void **state)
@@ -354,7 +377,7 @@ static void *announce_body(void *arg)
 	struct bench *bench = arg;
 	struct error err = { 0 };
 
-	mm_announce(&bench->mm, &range, 1, &err);
+	mm_announce(bench->mm, &range, 1, &err);
 	return NULL;
 }
 
@@ -384,48 +407,7 @@ static void test_trickle(void **state)
 	conn_shutdown(&bench->conn);
 	pthread_join(receiver, NULL);
 	/* nor are its pages taken, which the new list does not have */
-	assert_int_equal(bench->mm.mirror.have.nr, 0);
-}
-
-static int vmas(const uint64_t (*bounds)[2], size_t nr)
-{
-	Migrate__Vma vma[8], *list[8];
-	struct mirror_range *ranges = NULL;
-	struct error err = { 0 };
-	size_t nr_ranges;
-	int ret;
-
-	for (size_t i = 0; i < nr; i++) {
-		migrate__vma__init(&vma[i]);
-		vma[i].start = bounds[i][0];
-		vma[i].end = bounds[i][1];
-		vma[i].ours = true;
-		list[i] = &vma[i];
-	}
-	ret = precheck_vmas(list, nr, &ranges, &nr_ranges, &err);
-	if (ret)
-		assert_int_equal(err.code, CODE_PEER);
-	else
-		assert_int_equal(nr_ranges, nr);
-	free(ranges);
-	return ret;
-}
-
-static void test_vmas(void **state)
-{
-	static const uint64_t good[][2] = { { AT(0), AT(1) }, { AT(1), AT(3) }, { AT(9), AT(10) } };
-	static const uint64_t overlap[][2] = { { AT(0), AT(2) }, { AT(1), AT(3) } };
-	static const uint64_t order[][2] = { { AT(5), AT(6) }, { AT(1), AT(3) } };
-	static const uint64_t empty[][2] = { { AT(5), AT(5) } };
-	static const uint64_t crooked[][2] = { { AT(5) + 1, AT(6) } };
-	static const uint64_t high[][2] = { { AT(5), USER_END + P } };
-
-	assert_int_equal(vmas(good, 3), 0);
-	assert_int_equal(vmas(overlap, 2), -1);
-	assert_int_equal(vmas(order, 2), -1);
-	assert_int_equal(vmas(empty, 1), -1);
-	assert_int_equal(vmas(crooked, 1), -1);
-	assert_int_equal(vmas(high, 1), -1);
+	assert_int_equal(bench->mm->mirror.have.nr, 0);
 }
 
 /* Whether what came since the last look counts as progress: then the time of it is a new one. */
@@ -464,11 +446,10 @@ static void test_progress(void **state)
 {
 	const struct mirror_range range = { AT(0), AT(1000) };
 	struct bench *bench = *state;
-	struct place place = { 0 };
+	struct place *place = &bench->place;
 	struct error err = { 0 };
 
-	assert_int_equal(mm_announce(&bench->mm, &range, 1, &err), 0);
-	bench->mm.place = &place;
+	assert_int_equal(mm_announce(bench->mm, &range, 1, &err), 0);
 	for (int i = 0; i < 512; i++) {
 		send_pages(bench, 0, 4);
 		if (i % 2)
@@ -477,21 +458,21 @@ static void test_progress(void **state)
 			list(bench, FRAME_ZERO, 500, 4);
 		take(bench);
 	}
-	assert_false(has_progress(&place));
+	assert_false(has_progress(place));
 	next_round(bench);
 	send_pages(bench, 0, 512);
-	assert_true(has_progress(&place));
+	assert_true(has_progress(place));
 	send_pages(bench, 0, 512);
-	assert_false(has_progress(&place));
+	assert_false(has_progress(place));
 	/* in the next round all of them may have been written again */
 	next_round(bench);
-	assert_false(has_progress(&place));
+	assert_false(has_progress(place));
 	send_pages(bench, 0, 512);
-	assert_true(has_progress(&place));
+	assert_true(has_progress(place));
 	/* while this machine restores the program, what comes takes nothing away from that time */
-	place_busy(&place, 1000000);
-	place_came(&place, PLACE_STEP);
-	assert_true(atomic_load(&place.progress_ms) > clock_now_ms() + 500000);
+	place_busy(place, 1000000);
+	place_came(place, PLACE_STEP);
+	assert_true(atomic_load(&place->progress_ms) > clock_now_ms() + 500000);
 }
 
 #define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -499,26 +480,16 @@ static void test_progress(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BENCH_TEST(test_rounds),
-		BENCH_TEST(test_late),
-		BENCH_TEST(test_outside),
-		BENCH_TEST(test_between),
-		BENCH_TEST(test_populated_outside),
-		BENCH_TEST(test_other_mm),
-		BENCH_TEST(test_request_from_source),
-		BENCH_TEST(test_pushed_too_early),
-		BENCH_TEST(test_list_after_final),
-		BENCH_TEST(test_urgent_final),
-		BENCH_TEST(test_urgent_too_early),
-		BENCH_TEST(test_pushed_twice),
-		BENCH_TEST(test_rounds_go_on),
-		BENCH_TEST(test_round_again),
-		BENCH_TEST(test_round_back),
-		BENCH_TEST(test_round_left_out),
-		BENCH_TEST(test_cut_off),
-		BENCH_TEST(test_trickle),
-		BENCH_TEST(test_progress),
-		cmocka_unit_test(test_vmas),
+		BENCH_TEST(test_rounds), BENCH_TEST(test_late),
+		BENCH_TEST(test_outside), BENCH_TEST(test_between),
+		BENCH_TEST(test_populated_outside), BENCH_TEST(test_unknown_object),
+		BENCH_TEST(test_two_objects), BENCH_TEST(test_request_from_source),
+		BENCH_TEST(test_pushed_too_early), BENCH_TEST(test_list_after_final),
+		BENCH_TEST(test_urgent_final), BENCH_TEST(test_urgent_too_early),
+		BENCH_TEST(test_pushed_twice), BENCH_TEST(test_rounds_go_on),
+		BENCH_TEST(test_round_again), BENCH_TEST(test_round_back),
+		BENCH_TEST(test_round_left_out), BENCH_TEST(test_cut_off),
+		BENCH_TEST(test_trickle), BENCH_TEST(test_progress),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

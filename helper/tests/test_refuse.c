@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -23,7 +24,11 @@
 /** struct child - a process that has a thing, and what is found of it */
 struct child {
 	struct migrate_options opts;
-	struct outgoing *out;
+	struct criu_version criu;
+	struct source_process process;
+	struct vma_list vmas;
+	struct losses losses;
+	struct inspection look;
 	struct proc_files files;
 	struct error err;
 };
@@ -36,9 +41,9 @@ static void child_start(struct child *child, void (*set)(void))
 
 	memset(child, 0, sizeof(*child));
 	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	child->opts.pid = fork();
-	assert_true(child->opts.pid >= 0);
-	if (!child->opts.pid) {
+	child->process.pid = fork();
+	assert_true(child->process.pid >= 0);
+	if (!child->process.pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		/* whatever the tests write to is not the child's */
 		for (int fd = 0; fd < 3; fd++)
@@ -55,34 +60,35 @@ static void child_start(struct child *child, void (*set)(void))
 	/* end of file: the child has closed its ends too */
 	assert_int_equal(read(ready[0], &byte, 1), 0);
 	close(ready[0]);
-	child->out = calloc(1, sizeof(*child->out));
-	assert_non_null(child->out);
-	child->out->opts = &child->opts;
-	assert_int_equal(proc_files_read(child->opts.pid, &child->files, &child->err), 0);
-	assert_int_equal(maps_read(child->opts.pid, true, &child->out->vmas, &child->err), 0);
+	child->look = (struct inspection){
+		.opts = &child->opts, .criu = &child->criu, .losses = &child->losses,
+		.process = &child->process, .vmas = &child->vmas,
+		.attached = &child->process.attached,
+	};
+	assert_int_equal(proc_files_read(child->process.pid, &child->files, &child->err), 0);
+	assert_int_equal(maps_read(child->process.pid, true, &child->vmas, &child->err), 0);
 }
 
 static void child_end(struct child *child)
 {
-	kill(child->opts.pid, SIGKILL);
-	waitpid(child->opts.pid, NULL, 0);
+	kill(child->process.pid, SIGKILL);
+	waitpid(child->process.pid, NULL, 0);
 	proc_files_free(&child->files);
-	maps_free(&child->out->vmas);
-	losses_free(&child->out->losses);
-	free(child->out);
+	maps_free(&child->vmas);
+	losses_free(&child->losses);
 }
 
 static size_t found(const struct child *child, enum loss loss)
 {
-	return child->out->losses.count[loss];
+	return child->losses.count[loss];
 }
 
 /* The first detail of a row. */
 static const char *detail(const struct child *child, enum loss loss)
 {
-	for (size_t i = 0; i < child->out->losses.nr; i++)
-		if (child->out->losses.items[i].loss == loss)
-			return child->out->losses.items[i].detail;
+	for (size_t i = 0; i < child->losses.nr; i++)
+		if (child->losses.items[i].loss == loss)
+			return child->losses.items[i].detail;
 	return "";
 }
 
@@ -104,7 +110,7 @@ static void pipes(void **state)
 
 	assert_int_equal(pipe2(outer, O_CLOEXEC), 0);
 	child_start(&child, set_pipes);
-	assert_int_equal(refuse_pipes(child.out, &child.files, &child.err), 0);
+	assert_int_equal(refuse_pipes(&child.look, &child.files, &child.err), 0);
 	/* the inner one has both ends in the child */
 	snprintf(text, sizeof(text), "descriptor %d ", outer[1]);
 	assert_int_equal(found(&child, LOSS_PIPE), 1);
@@ -112,7 +118,7 @@ static void pipes(void **state)
 	snprintf(text, sizeof(text), "leads to process %d ", getpid());
 	assert_non_null(strstr(detail(&child, LOSS_PIPE), text));
 	/* nothing has changed: nothing is looked for, nothing is forgotten */
-	assert_int_equal(refuse_pipes(child.out, &child.files, &child.err), 0);
+	assert_int_equal(refuse_pipes(&child.look, &child.files, &child.err), 0);
 	assert_int_equal(found(&child, LOSS_PIPE), 1);
 	close(outer[0]);
 	close(outer[1]);
@@ -139,18 +145,18 @@ static void files(void **state)
 	assert_true(fd >= 0);
 	close(fd);
 	child_start(&child, set_files);
-	assert_int_equal(refuse_files(child.out, &child.files, &child.err), 0);
-	refuse_mappings(child.out, &child.out->vmas);
+	assert_int_equal(refuse_files(&child.look, &child.files, &child.err), 0);
+	refuse_mappings(&child.look, &child.vmas);
 	assert_int_equal(found(&child, LOSS_WRITABLE_FILE), 1);
 	assert_int_equal(found(&child, LOSS_APPENDED_FILE), 1);
 	assert_int_equal(found(&child, LOSS_SHARED_MAPPING), 1);
 	assert_string_equal(detail(&child, LOSS_SHARED_MAPPING), path);
-	losses_free(&child.out->losses);
+	losses_free(&child.losses);
 	child.opts.shared_storage[0] = "/tmp";
 	child.opts.nr_shared_storage = 1;
-	assert_int_equal(refuse_files(child.out, &child.files, &child.err), 0);
-	refuse_mappings(child.out, &child.out->vmas);
-	assert_int_equal(child.out->losses.nr, 0);
+	assert_int_equal(refuse_files(&child.look, &child.files, &child.err), 0);
+	refuse_mappings(&child.look, &child.vmas);
+	assert_int_equal(child.losses.nr, 0);
 	child_end(&child);
 	unlink(path);
 }
@@ -180,12 +186,12 @@ static void shared_memory(void **state)
 	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(shared, MAP_FAILED);
 	child_start(&child, set_nothing);
-	assert_int_equal(refuse_shared(child.out, &child.files, &child.err), 0);
+	assert_int_equal(refuse_shared(&child.look, &child.files, &child.err), 0);
 	assert_int_equal(found(&child, LOSS_SHARED_MEMORY), 1);
 	munmap(shared, 4096);
-	losses_free(&child.out->losses);
+	losses_free(&child.losses);
 	/* the child's alone now */
-	assert_int_equal(refuse_shared(child.out, &child.files, &child.err), 0);
+	assert_int_equal(refuse_shared(&child.look, &child.files, &child.err), 0);
 	assert_int_equal(found(&child, LOSS_SHARED_MEMORY), 0);
 	child_end(&child);
 }
@@ -205,7 +211,7 @@ static void unix_pair(void **state)
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, outer), 0);
 	child_start(&child, set_pair);
-	assert_int_equal(refuse_unix(child.out, &child.files, &refusals, &child.err), 0);
+	assert_int_equal(refuse_unix(&child.look, &child.files, &refusals, &child.err), 0);
 	/* the child has the second one, as the parent has: the first is the parent's alone */
 	assert_int_equal(refusals.nr, 1);
 	snprintf(text, sizeof(text), "process %d ", getpid());
@@ -213,6 +219,121 @@ static void unix_pair(void **state)
 	close(outer[0]);
 	close(outer[1]);
 	child_end(&child);
+}
+
+static int server_bound(const char *name)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strcpy(addr.sun_path, name);
+	unlink(name);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	return fd;
+}
+
+static void set_client(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	strcpy(addr.sun_path, path);
+	if (connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&addr, sizeof(addr)))
+		_exit(1);
+}
+
+static void unix_server(void **state)
+{
+	struct refusals refusals = { 0 };
+	struct child child;
+	char text[96];
+	int server, fd;
+
+	snprintf(path, sizeof(path), "/tmp/test-refuse-%d", getpid());
+	server = server_bound(path);
+	child_start(&child, set_client);
+	fd = accept4(server, NULL, NULL, SOCK_CLOEXEC);
+	/* a server that was not named is refused with the option that names it */
+	assert_int_equal(refuse_unix(&child.look, &child.files, &refusals, &child.err), 0);
+	assert_int_equal(refusals.nr, 1);
+	snprintf(text, sizeof(text), "--reconnect %s ", path);
+	assert_non_null(strstr(refusals.first.hint, text));
+	assert_int_equal(child.process.attached.reconnects.nr, 0);
+	child.opts.reconnect[child.opts.nr_reconnect++] = path;
+	memset(&refusals, 0, sizeof(refusals));
+	/* what was not read yet would be lost */
+	assert_int_equal(write(fd, "12345", 5), 5);
+	assert_int_equal(refuse_unix(&child.look, &child.files, &refusals, &child.err), 0);
+	assert_int_equal(refusals.nr, 0);
+	assert_int_equal(child.process.attached.reconnects.nr, 1);
+	assert_string_equal(child.process.attached.reconnects.items[0].name, path);
+	assert_non_null(strstr(detail(&child, LOSS_RECONNECTED), "5 bytes"));
+	/* looked for again, found once */
+	assert_int_equal(refuse_unix(&child.look, &child.files, &refusals, &child.err), 0);
+	assert_int_equal(child.process.attached.reconnects.nr, 1);
+	assert_int_equal(found(&child, LOSS_RECONNECTED), 1);
+	reconnects_free(&child.process.attached.reconnects);
+	close(fd);
+	close(server);
+	unlink(path);
+	child_end(&child);
+}
+
+static int pty_open(int *slave)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	if (master < 0 || grantpt(master) || unlockpt(master))
+		_exit(1);
+	*slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	return master;
+}
+
+static void set_terminal(void)
+{
+	close(outer[0]);
+}
+
+static void set_pty(void)
+{
+	close(outer[0]);
+	close(outer[1]);
+	pty_open(&inner[0]);
+}
+
+static void terminals(void **state)
+{
+	struct refusals refusals = { 0 };
+	struct child child;
+	char text[64];
+
+	outer[0] = pty_open(&outer[1]);
+	child_start(&child, set_terminal);
+	assert_int_equal(proc_status_read(child.process.pid, &child.process.status, &child.err), 0);
+	assert_int_equal(refuse_terminals(&child.look, &child.files, &refusals, &child.err), 0);
+	assert_int_equal(refusals.nr, 1);
+	snprintf(text, sizeof(text), "descriptor %d of ", outer[1]);
+	assert_non_null(strstr(refusals.first.what, text));
+	assert_non_null(strstr(refusals.first.hint, "--replace-tty FILE"));
+	/* the child is in the session of the test */
+	assert_int_equal(found(&child, LOSS_SESSION), 1);
+	assert_false(child.process.attached.terminals.leads);
+	child.opts.replace_tty = "/dev/null";
+	memset(&refusals, 0, sizeof(refusals));
+	assert_int_equal(refuse_terminals(&child.look, &child.files, &refusals, &child.err), 0);
+	assert_int_equal(refusals.nr, 0);
+	assert_int_equal(child.process.attached.terminals.nr, 1);
+	assert_int_equal(found(&child, LOSS_TERMINAL), 1);
+	terminals_free(&child.process.attached.terminals);
+	child_end(&child);
+	/* the other end is its own: nothing is in the way */
+	child_start(&child, set_pty);
+	assert_int_equal(refuse_terminals(&child.look, &child.files, &refusals, &child.err), 0);
+	assert_int_equal(refusals.nr, 0);
+	assert_int_equal(child.process.attached.terminals.nr, 0);
+	child_end(&child);
+	close(outer[0]);
+	close(outer[1]);
 }
 
 static int tcp_listener(struct sockaddr_in *addr)
@@ -282,12 +403,12 @@ static void sockets(void **state)
 	struct child child;
 
 	child_start(&child, set_sockets);
-	assert_int_equal(refuse_sockets(child.out, &child.files, &child.err), 0);
+	assert_int_equal(refuse_sockets(&child.look, &child.files, &child.err), 0);
 	assert_string_equal(detail(&child, LOSS_TCP_CONNECTIONS),
 			    "4 ESTABLISHED, 1 FIN_WAIT2, 1 CLOSE_WAIT, 1 reset");
 	assert_string_equal(detail(&child, LOSS_IN_FLIGHT), "2");
 	assert_int_equal(found(&child, LOSS_DATAGRAMS), 0);
-	assert_int_equal(refuse_sockopts(child.out, &child.files, &child.err), 0);
+	assert_int_equal(refuse_sockopts(&child.look, &child.files, &child.err), 0);
 	assert_int_equal(found(&child, LOSS_SOCKET_OPTIONS), 0);
 	child_end(&child);
 }
@@ -297,10 +418,10 @@ static void attributes(void **state)
 	struct child child;
 
 	child_start(&child, set_nothing);
-	assert_int_equal(refuse_attributes(child.out, &child.files, &child.err), 0);
-	assert_int_equal(refuse_cgroup(child.out, &child.err), 0);
+	assert_int_equal(refuse_attributes(&child.look, &child.files, &child.err), 0);
+	assert_int_equal(refuse_cgroup(&child.look, &child.err), 0);
 	assert_int_equal(found(&child, LOSS_ACCOUNTING), 1);
-	assert_int_equal(losses_refused(&child.out->losses, &child.err), 0);
+	assert_int_equal(losses_refused(&child.losses, &child.err), 0);
 	child_end(&child);
 }
 
@@ -312,6 +433,8 @@ int main(void)
 		cmocka_unit_test(storage),
 		cmocka_unit_test(shared_memory),
 		cmocka_unit_test(unix_pair),
+		cmocka_unit_test(unix_server),
+		cmocka_unit_test(terminals),
 		cmocka_unit_test(sockets),
 		cmocka_unit_test(attributes),
 	};

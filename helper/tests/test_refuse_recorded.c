@@ -46,68 +46,66 @@ int prctl(int option, ...)
 	return 0;
 }
 
-static struct migrate_options opts;
+static struct criu_version criu;
+static struct source_process process;
+static struct vma_list vmas;
+static struct losses losses;
+static struct inspection look = {
+	.criu = &criu, .process = &process, .vmas = &vmas, .losses = &losses,
+};
 
-static struct outgoing *outgoing_make(void)
+static int set_up(void **state)
 {
-	struct outgoing *out = calloc(1, sizeof(*out));
-
-	assert_non_null(out);
-	opts.pid = getpid();
-	out->opts = &opts;
-	return out;
+	process.pid = getpid();
+	return 0;
 }
 
-static void outgoing_free(struct outgoing *out)
+static int tear_down(void **state)
 {
-	maps_free(&out->vmas);
-	losses_free(&out->losses);
-	free(out);
+	maps_free(&vmas);
+	losses_free(&losses);
+	return 0;
 }
 
-static const char *detail(const struct outgoing *out, enum loss loss)
+static const char *detail(enum loss loss)
 {
-	for (size_t i = 0; i < out->losses.nr; i++)
-		if (out->losses.items[i].loss == loss)
-			return out->losses.items[i].detail;
+	for (size_t i = 0; i < losses.nr; i++)
+		if (losses.items[i].loss == loss)
+			return losses.items[i].detail;
 	return "";
 }
 
 static void shadow_stack(void **state)
 {
-	struct outgoing *out = outgoing_make();
 	struct error err = { 0 };
 
-	refuse_status_line(out, "x86_Thread_features:\t\n");
-	refuse_status_line(out, "x86_Thread_features_locked:\tshstk wrss \n");
-	assert_int_equal(out->losses.nr, 0);
-	out->criu = (struct criu_version){ .major = 4, .minor = 1 };
-	refuse_status_line(out, "x86_Thread_features:\tshstk wrss \n");
-	assert_int_equal(out->losses.nr, 0);
-	out->criu = (struct criu_version){ .major = 3, .minor = 17 };
-	refuse_status_line(out, "x86_Thread_features:\tshstk wrss \n");
-	assert_int_equal(out->losses.count[LOSS_SHADOW_STACK], 1);
-	assert_int_equal(losses_refused(&out->losses, &err), -1);
+	refuse_status_line(&look, "x86_Thread_features:\t\n");
+	refuse_status_line(&look, "x86_Thread_features_locked:\tshstk wrss \n");
+	assert_int_equal(losses.nr, 0);
+	criu = (struct criu_version){ .major = 4, .minor = 1 };
+	refuse_status_line(&look, "x86_Thread_features:\tshstk wrss \n");
+	assert_int_equal(losses.nr, 0);
+	criu = (struct criu_version){ .major = 3, .minor = 17 };
+	refuse_status_line(&look, "x86_Thread_features:\tshstk wrss \n");
+	assert_int_equal(losses.count[LOSS_SHADOW_STACK], 1);
+	assert_int_equal(losses_refused(&losses, &err), -1);
 	assert_int_equal(err.code, CODE_REFUSED);
 	assert_non_null(strstr(err.hint, "--accept-loss shadow-stack "));
-	outgoing_free(out);
 }
 
 static void core_cookie(void **state)
 {
-	struct outgoing *out = outgoing_make();
 	struct proc_files files = { 0 };
 	struct error err = { 0 };
 
 	cookie = 0;
-	assert_int_equal(refuse_attributes(out, &files, &err), 0);
+	assert_int_equal(refuse_attributes(&look, &files, &err), 0);
 	assert_int_equal(cookie_of, getpid());
-	assert_int_equal(out->losses.count[LOSS_CORE_SCHEDULING], 0);
+	assert_int_equal(losses.count[LOSS_CORE_SCHEDULING], 0);
 	cookie = 0xffff8881deadbeef;
-	assert_int_equal(refuse_attributes(out, &files, &err), 0);
-	assert_string_equal(detail(out, LOSS_CORE_SCHEDULING), "cookie 0xffff8881deadbeef");
+	assert_int_equal(refuse_attributes(&look, &files, &err), 0);
+	assert_string_equal(detail(LOSS_CORE_SCHEDULING), "cookie 0xffff8881deadbeef");
 	cookie = 0;
-	outgoing_free(out);
 }
 
 static void mapping_names(void **state)
@@ -116,23 +114,20 @@ static void mapping_names(void **state)
 		"7f56b7600000-7f56b7621000 rw-p 00000000 00:00 0                          [anon:heap of x]\n"
 		"7f56b7700000-7f56b7701000 rw-p 00000000 00:00 0                          [stack]\n"
 		"7f56b7800000-7f56b7801000 rw-s 00000000 00:01 7                          [anon_shmem:y]\n";
-	struct outgoing *out = outgoing_make();
 	struct proc_files files = { 0 };
 	struct error err = { 0 };
 	FILE *file = fmemopen((void *)text, strlen(text), "r");
 
-	assert_int_equal(maps_parse(file, &out->vmas, &err), 0);
+	assert_int_equal(maps_parse(file, &vmas, &err), 0);
 	fclose(file);
-	assert_int_equal(refuse_attributes(out, &files, &err), 0);
-	assert_string_equal(detail(out, LOSS_MAPPING_NAMES), "[anon:heap of x] at 0x7f56b7600000");
-	assert_int_equal(out->losses.count[LOSS_MAPPING_NAMES], 2);
-	outgoing_free(out);
+	assert_int_equal(refuse_attributes(&look, &files, &err), 0);
+	assert_string_equal(detail(LOSS_MAPPING_NAMES), "[anon:heap of x] at 0x7f56b7600000");
+	assert_int_equal(losses.count[LOSS_MAPPING_NAMES], 2);
 }
 
 /* The other process has it open: it is seen by its device and inode, whatever its name here. */
 static void named_shared_memory(void **state)
 {
-	struct outgoing *out = outgoing_make();
 	struct proc_files files = { 0 };
 	struct error err = { 0 };
 	int fd = memfd_create("recorded", MFD_CLOEXEC);
@@ -146,7 +141,7 @@ static void named_shared_memory(void **state)
 		 "7f56b7800000-7f56b7801000 rw-s 00000000 %02x:%02x %lu      [anon_shmem:y]\n",
 		 major(st.st_dev), minor(st.st_dev), (unsigned long)st.st_ino);
 	file = fmemopen(text, strlen(text), "r");
-	assert_int_equal(maps_parse(file, &out->vmas, &err), 0);
+	assert_int_equal(maps_parse(file, &vmas, &err), 0);
 	fclose(file);
 	other = fork();
 	if (!other) {
@@ -155,21 +150,22 @@ static void named_shared_memory(void **state)
 			pause();
 	}
 	close(fd);
-	assert_int_equal(refuse_shared(out, &files, &err), 0);
+	assert_int_equal(refuse_shared(&look, &files, &err), 0);
 	kill(other, SIGKILL);
 	waitpid(other, NULL, 0);
 	snprintf(text, sizeof(text), "[anon_shmem:y], with process %d ", other);
-	assert_int_equal(strncmp(detail(out, LOSS_SHARED_MEMORY), text, strlen(text)), 0);
-	outgoing_free(out);
+	assert_int_equal(strncmp(detail(LOSS_SHARED_MEMORY), text, strlen(text)), 0);
 }
+
+#define LOOK_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(shadow_stack),
-		cmocka_unit_test(core_cookie),
-		cmocka_unit_test(mapping_names),
-		cmocka_unit_test(named_shared_memory),
+		LOOK_TEST(shadow_stack),
+		LOOK_TEST(core_cookie),
+		LOOK_TEST(mapping_names),
+		LOOK_TEST(named_shared_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

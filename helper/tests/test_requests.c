@@ -10,14 +10,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "source/outgoing.h"
+#include "source/requests.h"
 #include "tests/conn_fd.h"
 
 #define BASE	0x7f0000000000UL
 #define AT(page)	(BASE + (page) * PAGE_BYTES)
-#define MM	7
 
-/* A backend that can send nothing: the request has been found good when it is asked. */
+/* A backend that can send nothing: the request has been found good when the backend is called. */
 static int send_nothing(struct backend *backend, struct backend_send *send,
 			const struct splice_vm_run *runs, uint32_t nr_runs, backend_runs_fn fn,
 			void *ctx, struct error *err)
@@ -28,9 +27,15 @@ static int send_nothing(struct backend *backend, struct backend_send *send,
 static const struct backend_ops backend_ops = { .send = send_nothing };
 static struct backend backend = { .ops = &backend_ops };
 
+/** struct bench - a process of the test's own, whose mappings are made up */
 struct bench {
-	struct outgoing out;
+	struct tree tree;
+	struct source_mm *mm;
 	struct vma vmas[4];
+	struct vma_list list;
+	struct conn conn;
+	struct sender urgent;
+	struct requests requests;
 	int dest;
 };
 
@@ -40,20 +45,23 @@ static int set_up(void **state)
 	struct error err = { 0 };
 	int pair[2];
 
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || outgoing_sync_init(&bench->out, &err))
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || !tree_add(&bench->tree, getpid(), &err))
 		return -1;
 	bench->vmas[0] = (struct vma){ .start = AT(0), .end = AT(10) };
 	bench->vmas[1] = (struct vma){ .start = AT(10), .end = AT(20) };
 	bench->vmas[2] = (struct vma){ .start = AT(30), .end = AT(40), .shared = true };
 	bench->vmas[3] = (struct vma){ .start = AT(50), .end = AT(52), .special = true };
-	bench->out.task.vmas = (struct vma_list){ .vmas = bench->vmas, .nr = 4 };
-	bench->out.memory_conn = CONN_NONE;
-	bench->out.urgent_conn = (struct conn){ .fd = pair[0] };
+	bench->list = (struct vma_list){ .vmas = bench->vmas, .nr = 4 };
+	bench->mm = &tree_root(&bench->tree)->mm;
+	bench->mm->backend = &backend;
+	bench->mm->frozen_vmas = &bench->list;
+	bench->mm->final = true;
+	assert_int_equal(page_set_add(&bench->mm->unsent, AT(0), 20, &err), 0);
 	bench->dest = pair[1];
-	pthread_mutex_init(&bench->out.left_lock, NULL);
-	page_set_init(&bench->out.left);
-	assert_int_equal(sender_init(&bench->out.urgent, &backend, &bench->out.urgent_conn, MM, NULL, &err), 0);
-	bench->out.memory.final = true;
+	bench->conn = (struct conn){ .fd = pair[0] };
+	if (sender_init(&bench->urgent, &bench->conn, false, &err))
+		return -1;
+	bench->requests = (struct requests){ .tree = &bench->tree, .sender = &bench->urgent };
 	*state = bench;
 	return 0;
 }
@@ -62,32 +70,40 @@ static int tear_down(void **state)
 {
 	struct bench *bench = *state;
 
-	conn_close(&bench->out.urgent_conn);
-	page_set_destroy(&bench->out.left);
-	sender_destroy(&bench->out.urgent);
-	close(bench->out.sync.kick);
-	close(bench->out.sync.signals);
+	conn_close(&bench->conn);
+	sender_destroy(&bench->urgent);
+	bench->mm->backend = NULL;
+	tree_destroy(&bench->tree);
 	free(bench);
 	return 0;
 }
 
-/* Why the migration failed; a good request fails too. */
-static enum exit_code ask(struct bench *bench, uint64_t page, uint32_t nr)
+static enum exit_code ask_of(struct bench *bench, uint32_t object, uint64_t page, uint32_t nr)
 {
 	struct splice_vm_run run = { .addr = AT(page), .nr_pages = nr };
 	struct error err = { 0 };
 
-	assert_int_equal(frame_send(CONN(bench->dest), FRAME_REQUEST, FRAME_COOKIE(0, MM), &run, 1, &err),
-			 0);
+	assert_int_equal(frame_send(CONN(bench->dest), FRAME_REQUEST, FRAME_COOKIE(0, object), &run,
+				    1, &err), 0);
 	close(bench->dest);
-	outgoing_serve_requests(&bench->out);
-	assert_int_equal(mailbox_failed(&bench->out.box, &err), -1);
+	assert_int_equal(requests_serve(&bench->requests, &err), -1);
 	return err.code;
+}
+
+/* Why it failed; a good request fails too. */
+static enum exit_code ask(struct bench *bench, uint64_t page, uint32_t nr)
+{
+	return ask_of(bench, bench->mm->object, page, nr);
 }
 
 static void pages_of_it_are_served(void **state)
 {
-	assert_int_not_equal(ask(*state, 5, 10), CODE_PEER);
+	struct bench *bench = *state;
+
+	assert_int_not_equal(ask(bench, 5, 10), CODE_PEER);
+	/* they are not pushed too */
+	assert_int_equal(bench->mm->unsent.nr, 10);
+	assert_false(page_set_has(&bench->mm->unsent, AT(5)));
 }
 
 static void the_vdso_is_served(void **state)
@@ -99,8 +115,17 @@ static void nothing_before_final(void **state)
 {
 	struct bench *bench = *state;
 
-	bench->out.memory.final = false;
+	bench->mm->final = false;
 	assert_int_equal(ask(bench, 5, 1), CODE_PEER);
+	assert_int_equal(bench->mm->unsent.nr, 20);
+}
+
+static void nothing_of_another_object(void **state)
+{
+	struct bench *bench = *state;
+
+	assert_int_equal(ask_of(bench, bench->mm->object + 1, 5, 1), CODE_PEER);
+	assert_int_equal(bench->mm->unsent.nr, 20);
 }
 
 static void nothing_beyond(void **state)
@@ -124,7 +149,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(pages_of_it_are_served), BENCH_TEST(the_vdso_is_served),
-		BENCH_TEST(nothing_before_final), BENCH_TEST(nothing_beyond),
+		BENCH_TEST(nothing_before_final), BENCH_TEST(nothing_of_another_object),
+		BENCH_TEST(nothing_beyond),
 		BENCH_TEST(nothing_between), BENCH_TEST(nothing_shared),
 	};
 

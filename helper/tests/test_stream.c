@@ -52,7 +52,7 @@ static void lists_come_through(void **state)
 	assert_int_equal(frame.nr_runs, 3);
 	assert_int_equal(frame.nr_pages, 4);
 	assert_int_equal(FRAME_ROUND_OF(frame.cookie), 7);
-	assert_int_equal(FRAME_MM_OF(frame.cookie), 42);
+	assert_int_equal(FRAME_OBJECT_OF(frame.cookie), 42);
 	assert_memory_equal(frame.runs, runs, sizeof(runs));
 	assert_int_equal(frame_recv(CONN(pair->fd[1]), 1000, &frame, &err), 1);
 	assert_int_equal(frame.kind, FRAME_ROUND);

@@ -29,9 +29,10 @@ enum frame_kind {
 #define FRAME_MAX_RUNS	65536	/* most runs in a list; 512 in a PAGES frame */
 #define ROUNDS_MAX	1000	/* most rounds; they are numbered from 1 on, without a gap */
 
-#define FRAME_COOKIE(round, mm)	((uint64_t)(round) << 32 | (uint32_t)(mm))
+/* A cookie is the round and the id of the object that the frame is about; Setup announces ids. */
+#define FRAME_COOKIE(round, object)	((uint64_t)(round) << 32 | (uint32_t)(object))
 #define FRAME_ROUND_OF(cookie)	((uint32_t)((cookie) >> 32))
-#define FRAME_MM_OF(cookie)	((uint32_t)(cookie))
+#define FRAME_OBJECT_OF(cookie)	((uint32_t)(cookie))
 
 /**
  * struct frame - a frame as received, pages still on the connection

@@ -7,6 +7,7 @@
 #include <linux/module.h>
 
 #include "../ranges.c"
+#include "../chunks.c"
 #include "../dirty_log.c"
 #include "../dirty_log_mem.c"
 
@@ -58,11 +59,11 @@ static void dirty_log_test_log(struct kunit *test)
 	struct splice_vm_chunk chunk;
 
 	KUNIT_ASSERT_EQ(test, splice_vm_dirty_log_reserve(log, 4, RANGES), 0);
-	KUNIT_EXPECT_EQ(test, log->nr_pool, 4);
+	KUNIT_EXPECT_EQ(test, log->chunks.nr_pool, 4);
 	/* Over the border of two chunks, and nothing at all. */
 	splice_vm_dirty_log_recheck(log, BASE - PAGES(3), BASE + PAGES(2));
 	splice_vm_dirty_log_recheck(log, BASE, BASE);
-	KUNIT_EXPECT_EQ(test, log->nr_chunks, 2);
+	KUNIT_EXPECT_EQ(test, log->chunks.nr, 2);
 	KUNIT_EXPECT_EQ(test, dirty_log_test_take(test, 'l'), 2);
 	splice_vm_dirty_log_take(log, INDEX - 1, &chunk);
 	KUNIT_EXPECT_EQ(test, bitmap_weight(chunk.recheck,
@@ -70,7 +71,7 @@ static void dirty_log_test_log(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, test_bit(SPLICE_VM_CHUNK_PAGES - 1,
 					 chunk.recheck));
 	KUNIT_EXPECT_TRUE(test, dirty_log_test_is_empty(test));
-	KUNIT_EXPECT_EQ(test, log->nr_pool, 4);
+	KUNIT_EXPECT_EQ(test, log->chunks.nr_pool, 4);
 	KUNIT_EXPECT_EQ(test, log->overflows, 0);
 }
 
@@ -321,6 +322,68 @@ static void dirty_log_test_peek(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dirty_log_test_take(test, 'l'), 2);
 }
 
+/* The indexes of the chunks on a list, in its order, are from @first to before @end. */
+static void dirty_log_test_indexes(struct kunit *test, const struct list_head *list,
+				   unsigned long first, unsigned long end)
+{
+	struct splice_vm_chunk *chunk;
+
+	list_for_each_entry(chunk, list, list)
+		KUNIT_EXPECT_EQ(test, chunk->index, first++);
+	KUNIT_EXPECT_EQ(test, first, end);
+}
+
+/* Many chunks at once, up to a border or a range; what was logged meanwhile is not lost. */
+static void dirty_log_test_take_chunks(struct kunit *test)
+{
+	DECLARE_BITMAP(dirty, SPLICE_VM_CHUNK_PAGES) = {};
+	DECLARE_BITMAP(none, SPLICE_VM_CHUNK_PAGES) = {};
+	struct splice_vm_dirty_log *log = test->priv;
+	unsigned long end = BASE + 7 * SPLICE_VM_CHUNK_SIZE;
+	struct splice_vm_chunk *first, out;
+	unsigned int i;
+	LIST_HEAD(taken);
+	LIST_HEAD(reported);
+
+	KUNIT_ASSERT_EQ(test, splice_vm_dirty_log_reserve(log, 8, RANGES), 0);
+	__set_bit(4, dirty);
+	for (i = 0; i < 7; i++)
+		splice_vm_dirty_log_add(log, INDEX + i, dirty, dirty);
+	splice_vm_dirty_log_recheck(log, BASE + 5 * SPLICE_VM_CHUNK_SIZE + PAGES(9),
+				    BASE + 6 * SPLICE_VM_CHUNK_SIZE + PAGES(9));
+	/* The border cuts the first one, or the second: nothing, and one. */
+	KUNIT_EXPECT_EQ(test, splice_vm_dirty_log_take_chunks(log, BASE + PAGES(1), end, 9,
+							      &taken), 0);
+	KUNIT_EXPECT_EQ(test, splice_vm_dirty_log_take_chunks(log, BASE, end, 2, &taken), 2);
+	dirty_log_test_indexes(test, &taken, INDEX, INDEX + 2);
+	KUNIT_EXPECT_EQ(test, log->chunks.nr, 5);
+	KUNIT_EXPECT_EQ(test, log->chunks.nr_pool, 1);
+	/* The second one is logged anew meanwhile, so both are put together. */
+	__set_bit(5, dirty);
+	splice_vm_dirty_log_add(log, INDEX + 1, dirty, none);
+	first = list_first_entry(&taken, struct splice_vm_chunk, list);
+	list_move(&first->list, &reported);
+	splice_vm_dirty_log_give_chunks(log, &reported, 1, &taken);
+	KUNIT_EXPECT_EQ(test, log->chunks.nr, 6);
+	KUNIT_EXPECT_EQ(test, log->chunks.nr_pool, 2);
+	splice_vm_dirty_log_take(log, INDEX + 1, &out);
+	KUNIT_EXPECT_EQ(test, bitmap_weight(out.dirty, SPLICE_VM_CHUNK_PAGES), 2);
+	KUNIT_EXPECT_EQ(test, bitmap_weight(out.extra_refs, SPLICE_VM_CHUNK_PAGES), 0);
+	/* Up to where the range begins, and up to the end that is asked for. */
+	INIT_LIST_HEAD(&taken);
+	INIT_LIST_HEAD(&reported);
+	KUNIT_EXPECT_EQ(test, splice_vm_dirty_log_take_chunks(log, BASE, end, 9, &taken), 3);
+	dirty_log_test_indexes(test, &taken, INDEX + 2, INDEX + 5);
+	splice_vm_dirty_log_give_chunks(log, &reported, 0, &taken);
+	INIT_LIST_HEAD(&taken);
+	KUNIT_EXPECT_EQ(test, splice_vm_dirty_log_take_chunks(log, BASE, BASE +
+							      4 * SPLICE_VM_CHUNK_SIZE -
+							      PAGES(1), 9, &taken), 1);
+	splice_vm_dirty_log_give_chunks(log, &taken, 1, &reported);
+	KUNIT_EXPECT_EQ(test, log->chunks.nr + log->chunks.nr_pool, 8);
+	KUNIT_EXPECT_EQ(test, log->overflows, 0);
+}
+
 /* All of it, as written; extra references stay only that, but where a page is to be looked at. */
 static void dirty_log_test_move(struct kunit *test)
 {
@@ -370,6 +433,7 @@ static struct kunit_case dirty_log_test_cases[] = {
 	KUNIT_CASE(dirty_log_test_put_back),
 	KUNIT_CASE(dirty_log_test_unmapped),
 	KUNIT_CASE(dirty_log_test_peek),
+	KUNIT_CASE(dirty_log_test_take_chunks),
 	KUNIT_CASE(dirty_log_test_move),
 	{}
 };

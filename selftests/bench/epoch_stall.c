@@ -5,7 +5,8 @@
  * the slowest. For each tracker that the module offers: in the first epoch, in one in which every
  * page was written, in one in which none was; and while the write-protect tracker is given up, in
  * steps, and as the kernel does it at the last close. For comparison clear_refs with nobody
- * tracking, and no end of an epoch at all, which shows what else stalls this machine.
+ * tracking, and no end of an epoch at all, which shows what else stalls this machine. The trackers
+ * take turns, each on a target of its own.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -83,10 +84,13 @@ static const struct stall_tracker trackers[] = {
 	{ SPLICE_VM_TRACKER_EVENTS, "_protect", stall_drain, false, true },
 };
 
-static struct target target;
+/* A target for each tracker: write-protection splits huge pages for good. */
+static struct target targets[ARRAY_SIZE(trackers)];
+/* Whose turn it is. */
+static struct target *target;
 static struct stall_shared *shared;
-/* Medians with 4 KiB pages, of each tracker. */
-static double medians[ARRAY_SIZE(trackers)][STALLS];
+/* In nanoseconds, of each tracker. */
+static double took[ARRAY_SIZE(trackers)][STALLS][BENCH_RUNS];
 
 static __u64 stall_write(unsigned long addr)
 {
@@ -150,20 +154,20 @@ static long stall_touch(const unsigned long *args)
 /* Return: nanoseconds of the slowest write while @epoch runs, if there is one */
 static __u64 stall_measure(struct svm *s, void (*epoch)(struct svm *s))
 {
-	ksft_must(!target_do(&target, stall_thread_start, (long)shared));
+	ksft_must(!target_do(target, stall_thread_start, (long)shared));
 	while (READ_ONCE(shared->writes) < 1000)
 		sys_sleep_us(100);
 	sys_sleep_us(STALL_EDGE_US);
 	if (epoch)
 		epoch(s);
 	sys_sleep_us(STALL_EDGE_US);
-	ksft_must(!target_do(&target, stall_thread_stop, (long)shared));
+	ksft_must(!target_do(target, stall_thread_stop, (long)shared));
 	return shared->longest;
 }
 
 static void stall_track(struct svm *s, unsigned int tracker)
 {
-	svm_open(s, target.pid, false);
+	svm_open(s, target->pid, false);
 	if (svm_start_tracker(s, tracker))
 		ksft_die("TRACK");
 }
@@ -197,41 +201,39 @@ static __u64 stall_end(const struct stall_tracker *tracker,
 	return took;
 }
 
-static void stall_run(const struct stall_tracker *tracker,
-		      double took[STALLS])
+static void stall_run(const struct stall_tracker *tracker, double one[STALLS])
 {
 	struct svm s;
 
-	target_do(&target, stall_touch, shared->addr);
-	took[STALL_NOTHING] = stall_measure(NULL, NULL);
+	target_do(target, stall_touch, shared->addr);
+	one[STALL_NOTHING] = stall_measure(NULL, NULL);
 
 	/* Attached: what the end of an epoch costs is due to the tracker, not to that. */
-	svm_open(&s, target.pid, false);
-	took[STALL_ALONE] = stall_measure(&s, tracker->alone ? tracker->epoch :
+	svm_open(&s, target->pid, false);
+	one[STALL_ALONE] = stall_measure(&s, tracker->alone ? tracker->epoch :
 							       NULL);
 	svm_close(&s);
 
-	target_do(&target, stall_touch, shared->addr);
+	target_do(target, stall_touch, shared->addr);
 	stall_track(&s, tracker->id);
-	took[STALL_FIRST] = stall_measure(&s, tracker->epoch);
+	one[STALL_FIRST] = stall_measure(&s, tracker->epoch);
 	stall_drain(&s);
 	tracker->epoch(&s);
 	stall_drain(&s);
-	target_do(&target, stall_touch, shared->addr);
-	took[STALL_WRITTEN] = stall_measure(&s, tracker->epoch);
+	target_do(target, stall_touch, shared->addr);
+	one[STALL_WRITTEN] = stall_measure(&s, tracker->epoch);
 	stall_drain(&s);
-	took[STALL_CLEAN] = stall_measure(&s, tracker->epoch);
+	one[STALL_CLEAN] = stall_measure(&s, tracker->epoch);
 	svm_close(&s);
 	if (!tracker->protects)
 		return;
-	took[STALL_GIVE_UP] = stall_end(tracker, stall_give_up);
-	took[STALL_CLOSE] = stall_end(tracker, stall_close);
+	one[STALL_GIVE_UP] = stall_end(tracker, stall_give_up);
+	one[STALL_CLOSE] = stall_end(tracker, stall_close);
 }
 
-static void stall_report(const struct stall_tracker *tracker, const char *pages,
-			 double took[STALLS][BENCH_RUNS])
+static void stall_report(const struct stall_tracker *tracker, const char *pages)
 {
-	double gib = (double)STALL_BYTES / (1UL << 30), median;
+	double gib = (double)STALL_BYTES / (1UL << 30), median, *runs;
 	char name[64];
 	int i;
 
@@ -239,77 +241,120 @@ static void stall_report(const struct stall_tracker *tracker, const char *pages,
 		if ((i == STALL_ALONE && !tracker->alone) ||
 		    (i >= STALL_GIVE_UP && !tracker->protects))
 			continue;
-		median = bench_median(took[i]);
-		if (!strcmp(pages, "4k"))
-			medians[tracker - trackers][i] = median;
+		runs = took[tracker - trackers][i];
+		median = bench_median(runs);
 		snprintf(name, sizeof(name), "epoch_stall_us_%s%s%s%s", pages,
 			 tracker->suffix, *stall_names[i] ? "_" : "",
 			 stall_names[i]);
-		printf("# %-32s %9.0f %9.0f %9.0f us\n", name, took[i][0] / 1e3,
-		       median / 1e3, took[i][BENCH_RUNS - 1] / 1e3);
+		printf("# %-32s %9.0f %9.0f %9.0f us\n", name, runs[0] / 1e3,
+		       median / 1e3, runs[BENCH_RUNS - 1] / 1e3);
 		bench_figure(name, median / 1e3 / gib, "us/GiB");
 	}
 }
 
-static void stall_pages(const struct stall_tracker *tracker, const char *pages,
-			int advice)
+/* One stall over another, of runs that took turns, as the ratio of their medians. */
+static void stall_ratio(const char *name, const double a[BENCH_RUNS],
+			const double b[BENCH_RUNS])
 {
-	double took[STALLS][BENCH_RUNS], one[STALLS] = {};
-	int run, i;
+	double x[BENCH_RUNS], y[BENCH_RUNS], ratios[BENCH_RUNS];
+	int i;
 
-	target_start(&target);
-	shared = target.shared;
-	shared->addr = target_map(&target, STALL_BYTES, advice);
-	shared->fresh = target_map(&target, STALL_FRESH, MADV_NOHUGEPAGE);
-	target_fill(&target, shared->addr, STALL_BYTES, 1);
-	if (advice == MADV_HUGEPAGE && !sys_is_thp(target.pid, shared->addr))
-		ksft_exit_fail_msg("no huge pages\n");
-	sys_drain_lru();
-	for (run = -1; run < BENCH_RUNS; run++) {
-		stall_run(tracker, one);
-		for (i = 0; run >= 0 && i < STALLS; i++)
-			took[i][run] = one[i];
-	}
-	stall_report(tracker, pages, took);
-	target_stop(&target);
-}
-
-static const struct stall_tracker *stall_tracker_find(unsigned int id)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(trackers); i++) {
-		if (trackers[i].id == id)
-			return &trackers[i];
-	}
-	ksft_exit_fail_msg("nobody knows how epochs of tracker %u end\n", id);
+	memcpy(x, a, sizeof(x));
+	memcpy(y, b, sizeof(y));
+	for (i = 0; i < BENCH_RUNS; i++)
+		ratios[i] = a[i] / b[i];
+	bench_spread(name, ratios);
+	bench_figure(name, bench_median(x) / bench_median(y), "x");
 }
 
 /* A round of the one tracker over one of the other; and giving that up, over its round. */
 static void stall_ratios(void)
 {
-	const double *soft_dirty = medians[0], *protect = medians[1];
-
-	if (!soft_dirty[STALL_WRITTEN] || !protect[STALL_WRITTEN])
+	if (!svm_has_tracker(trackers[0].id) || !svm_has_tracker(trackers[1].id))
 		return;
-	bench_figure("round_stall_ratio",
-		     soft_dirty[STALL_WRITTEN] / protect[STALL_WRITTEN], "x");
-	bench_figure("give_up_stall_ratio",
-		     protect[STALL_GIVE_UP] / protect[STALL_WRITTEN], "x");
+	stall_ratio("round_stall_ratio", took[0][STALL_WRITTEN], took[1][STALL_WRITTEN]);
+	stall_ratio("give_up_stall_ratio", took[1][STALL_GIVE_UP], took[1][STALL_WRITTEN]);
 }
 
-int main(void)
+static void stall_turn(size_t tracker)
 {
-	const struct stall_tracker *tracker;
+	target = &targets[tracker];
+	shared = target->shared;
+}
+
+static void stall_start(int advice)
+{
+	target_start(target);
+	shared = target->shared; /* made just now */
+	shared->addr = target_map(target, STALL_BYTES, advice);
+	shared->fresh = target_map(target, STALL_FRESH, MADV_NOHUGEPAGE);
+	target_fill(target, shared->addr, STALL_BYTES, 1);
+	if (advice == MADV_HUGEPAGE && !sys_is_thp(target->pid, shared->addr))
+		ksft_exit_fail_msg("no huge pages\n");
+}
+
+static void stall_runs(int run)
+{
+	double one[STALLS] = {};
+	size_t t;
+	int i;
+
+	for (t = 0; t < ARRAY_SIZE(trackers); t++) {
+		if (!svm_has_tracker(trackers[t].id))
+			continue;
+		stall_turn(t);
+		stall_run(&trackers[t], one);
+		for (i = 0; run >= 0 && i < STALLS; i++)
+			took[t][i][run] = one[i];
+	}
+}
+
+static void stall_pages(const char *pages, int advice)
+{
+	size_t t;
+	int run;
+
+	for (t = 0; t < ARRAY_SIZE(trackers); t++) {
+		stall_turn(t);
+		if (svm_has_tracker(trackers[t].id))
+			stall_start(advice);
+	}
+	sys_drain_lru();
+	for (run = -1; run < BENCH_RUNS; run++)
+		stall_runs(run);
+	/* Before the reports, which put the runs in order. */
+	if (advice == MADV_NOHUGEPAGE)
+		stall_ratios();
+	for (t = 0; t < ARRAY_SIZE(trackers); t++) {
+		if (!svm_has_tracker(trackers[t].id))
+			continue;
+		stall_report(&trackers[t], pages);
+		target_stop(&targets[t]);
+	}
+}
+
+/* A tracker that this program does not know would go unmeasured. */
+static void stall_check_trackers(void)
+{
 	unsigned int id;
+	size_t t;
 
 	for (id = SPLICE_VM_TRACKER_NONE + 1; id < 64; id++) {
 		if (!svm_has_tracker(id) || id == SPLICE_VM_TRACKER_AUTO)
 			continue;
-		tracker = stall_tracker_find(id);
-		stall_pages(tracker, "4k", MADV_NOHUGEPAGE);
-		stall_pages(tracker, "thp", MADV_HUGEPAGE);
+		for (t = 0; t < ARRAY_SIZE(trackers); t++) {
+			if (trackers[t].id == id)
+				break;
+		}
+		if (t == ARRAY_SIZE(trackers))
+			ksft_exit_fail_msg("nobody knows how epochs of tracker %u end\n", id);
 	}
-	stall_ratios();
+}
+
+int main(void)
+{
+	stall_check_trackers();
+	stall_pages("4k", MADV_NOHUGEPAGE);
+	stall_pages("thp", MADV_HUGEPAGE);
 	return 0;
 }

@@ -37,7 +37,8 @@
 #define MAX_CONTROLS	64
 #define BASE		0x400000000000UL
 #define PID		4711
-#define VERSION		2	/* of the protocol */
+#define OBJECT		1	/* the name of its address space */
+#define VERSION		3	/* of the protocol */
 #define MAGIC_PAGES	0x53564d42	/* SPLICE_VM_BATCH_MAGIC */
 #define MAGIC_POPULATED	0x53564d50
 #define MAGIC_ROUND	0x53564d52
@@ -227,6 +228,17 @@ static void put_vma(struct buf *to, int field, uint64_t start, uint64_t end)
 	put_bytes(to, field, buf.data, buf.len);
 }
 
+static void put_object(struct buf *buf, int field)
+{
+	struct buf *object = calloc(1, sizeof(*object));
+
+	put_number(object, 1, OBJECT);
+	put_number(object, 2, 1);
+	put_number(object, 3, PID);
+	put_bytes(buf, field, object->data, object->len);
+	free(object);
+}
+
 static void put_criu(struct buf *buf, int field)
 {
 	struct buf *criu = calloc(1, sizeof(*criu));
@@ -257,6 +269,7 @@ static void send_setup(int fd, const char *comm, const char *flag)
 		put_text(&buf, 10, flag);
 	put_text(&buf, 11, "auto");
 	put_number(&buf, 13, 30);
+	put_object(&buf, 50);
 	send_body(fd, SETUP, &buf);
 }
 
@@ -282,7 +295,7 @@ static void send_frame(int fd, uint32_t magic, uint32_t round, uint32_t nr_runs,
 		uint64_t addr;
 		uint32_t run_pages, flags;
 	} frame = {
-		.magic = magic, .nr_runs = nr_runs, .cookie = (uint64_t)round << 32 | PID,
+		.magic = magic, .nr_runs = nr_runs, .cookie = (uint64_t)round << 32 | OBJECT,
 		.nr_pages = magic == MAGIC_PAGES ? nr_pages : 0, .addr = addr, .run_pages = nr_pages,
 	};
 

@@ -5,13 +5,16 @@
  *	lossy PIDFILE THING[=ARGUMENT]...
  *
  * It sets up each thing, writes its pid to PIDFILE and waits. On SIGUSR1 it opens the file of
- * "late". On SIGUSR2 it accepts one connection of "listener" and answers with a word.
+ * "late". On SIGUSR2 it accepts one connection of "listener" and answers with a word. On SIGHUP it
+ * writes a line to its standard output and to each of its servers.
  */
 #include <arpa/inet.h>
 #include <err.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/landlock.h>
 #include <linux/mempolicy.h>
+#include <linux/perf_event.h>
 #include <mqueue.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -19,10 +22,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -32,7 +38,8 @@
 
 static const char *late_path;
 static int listener = -1;
-static volatile sig_atomic_t got_usr1, got_usr2;
+static int servers[4], nr_servers;
+static volatile sig_atomic_t got_usr1, got_usr2, got_hup;
 
 static void must(long ret, const char *what)
 {
@@ -75,6 +82,54 @@ static void outer_pair(const char *arg)
 	must(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), "socketpair");
 	leave_parent(fds[0]);
 	close(fds[1]);
+}
+
+static int connect_unix(const char *path, int type)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, type, 0);
+
+	must(fd, "socket");
+	strncpy(addr.sun_path, path, sizeof(addr.sun_path) - 1);
+	must(connect(fd, (void *)&addr, sizeof(addr)), path);
+	return fd;
+}
+
+static void stream_server(const char *arg)
+{
+	servers[nr_servers++] = connect_unix(arg, SOCK_STREAM);
+}
+
+static void datagram_server(const char *arg)
+{
+	servers[nr_servers++] = connect_unix(arg, SOCK_DGRAM);
+}
+
+/* As systemd connects a unit's output. */
+static void journal(const char *arg)
+{
+	static const char header[] = "the-unit\nlossy.service\n5\n1\n0\n0\n0\n";
+	int fd = connect_unix("/run/systemd/journal/stdout", SOCK_STREAM);
+
+	must(shutdown(fd, SHUT_RD), "shutdown");
+	must(write(fd, header, strlen(header)), "write");
+	must(dup2(fd, 1), "dup2");
+	close(fd);
+}
+
+/* Both ends of a pty; with an argument it is the controlling terminal, too. */
+static void own_pty(const char *arg)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY), slave;
+
+	must(master, "posix_openpt");
+	must(grantpt(master), "grantpt");
+	must(unlockpt(master), "unlockpt");
+	slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+	must(slave, "slave");
+	if (arg)
+		must(ioctl(slave, TIOCSCTTY, 0), "TIOCSCTTY");
+	servers[nr_servers++] = slave;
 }
 
 static void *shared_page(void)
@@ -128,6 +183,88 @@ static void appended(const char *arg)
 
 	must(fd, arg);
 	must(write(fd, "line\n", 5), arg);
+}
+
+static void open_only(const char *arg)
+{
+	must(open(arg, O_RDONLY | O_NONBLOCK), arg);
+}
+
+static void cwd(const char *arg)
+{
+	must(chdir(arg), arg);
+}
+
+static void own_chroot(const char *arg)
+{
+	must(chroot(arg), arg);
+	must(chdir("/"), "chdir");
+}
+
+static void pidfd(const char *arg)
+{
+	must(syscall(SYS_pidfd_open, arg ? getppid() : getpid(), 0), "pidfd_open");
+}
+
+static void perf(const char *arg)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE, .size = sizeof(attr), .config = PERF_COUNT_SW_DUMMY,
+	};
+
+	must(syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0), "perf_event_open");
+}
+
+static void landlock(const char *arg)
+{
+	struct landlock_ruleset_attr attr = { .handled_access_fs = LANDLOCK_ACCESS_FS_EXECUTE };
+
+	must(syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0), "landlock");
+}
+
+static void device(const char *arg)
+{
+	must(open(arg, O_RDWR | O_NONBLOCK), arg);
+}
+
+static void other_socket(const char *arg)
+{
+	must(socket(atoi(arg), SOCK_STREAM, 0), "socket");
+}
+
+/* A deleted file of so many MiB. */
+static void big_ghost(const char *arg)
+{
+	static char mib[1 << 20];
+	int fd = open("/dev/shm/big", O_RDWR | O_CREAT, 0600);
+
+	must(fd, "/dev/shm/big");
+	for (int i = atoi(arg); i > 0; i--)
+		must(write(fd, mib, sizeof(mib)), "write");
+	must(unlink("/dev/shm/big"), "unlink");
+}
+
+/* A file that was renamed by a link: it is open under the name that is gone. */
+static void other_name(const char *arg)
+{
+	char path[128];
+
+	file(arg);
+	snprintf(path, sizeof(path), "%s.2", arg);
+	unlink(path);
+	must(link(arg, path), path);
+	must(unlink(arg), arg);
+}
+
+static void unmounted(const char *arg)
+{
+	char path[128];
+
+	must(mount("none", arg, "tmpfs", 0, NULL), arg);
+	snprintf(path, sizeof(path), "%s/file", arg);
+	close(open(path, O_WRONLY | O_CREAT, 0600));
+	open_only(path);
+	must(umount2(arg, MNT_DETACH), arg);
 }
 
 static void late(const char *arg)
@@ -194,6 +331,20 @@ static void listen_on(const char *arg)
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	must(bind(listener, (void *)&addr, sizeof(addr)), "bind");
 	must(listen(listener, 2), "listen");
+}
+
+/* ADDRESS:PORT, of datagrams. */
+static void bound(const char *arg)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET };
+	char text[32];
+	int port, fd;
+
+	if (sscanf(arg, "%31[^:]:%d", text, &port) != 2 || !inet_aton(text, &addr.sin_addr))
+		errx(2, "bound: %s", arg);
+	addr.sin_port = htons(port);
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	must(bind(fd, (void *)&addr, sizeof(addr)), arg);
 }
 
 static int connect_self(void)
@@ -327,7 +478,10 @@ static const struct {
 	{ "child", child }, { "queue", queue }, { "listener", listen_on }, { "half-closed", half_closed },
 	{ "in-flight", in_flight }, { "datagram", datagram }, { "options", options }, { "events", events },
 	{ "policy", policy }, { "wipe", wipe }, { "lock-all", lock_all }, { "prctls", prctls },
-	{ "ambient", ambient }, { "audit", audit },
+	{ "ambient", ambient }, { "audit", audit }, { "stream", stream_server },
+	{ "chroot", own_chroot }, { "bound", bound }, { "pidfd", pidfd }, { "perf", perf }, { "landlock", landlock },
+	{ "device", device }, { "socket", other_socket }, { "big-ghost", big_ghost },
+	{ "other-name", other_name }, { "unmounted", unmounted }, { "open", open_only }, { "cwd", cwd }, { "datagrams", datagram_server }, { "journal", journal }, { "pty", own_pty },
 };
 
 static void set_thing(char *text)
@@ -348,6 +502,8 @@ static void on_signal(int sig)
 {
 	if (sig == SIGUSR1)
 		got_usr1 = 1;
+	else if (sig == SIGHUP)
+		got_hup = 1;
 	else
 		got_usr2 = 1;
 }
@@ -371,12 +527,25 @@ static void serve_one(void)
 	close(fd);
 }
 
+/* Whatever became of a descriptor, the program goes on. */
+static void say(void)
+{
+	static const char line[] = "still here\n";
+
+	if (write(1, line, strlen(line)) < 0)
+		warn("standard output");
+	for (int i = 0; i < nr_servers; i++)
+		if (write(servers[i], line, strlen(line)) < 0)
+			warn("server %d", i);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2)
 		errx(2, "usage: lossy PIDFILE THING[=ARGUMENT]...");
 	signal(SIGUSR1, on_signal);
 	signal(SIGUSR2, on_signal);
+	signal(SIGHUP, on_signal);
 	for (int i = 2; i < argc; i++)
 		set_thing(argv[i]);
 	/* its errors may have gone to a file that is open for writing */
@@ -388,6 +557,8 @@ int main(int argc, char **argv)
 			file(late_path);
 		if (got_usr2)
 			serve_one();
-		got_usr1 = got_usr2 = 0;
+		if (got_hup)
+			say();
+		got_usr1 = got_usr2 = got_hup = 0;
 	}
 }

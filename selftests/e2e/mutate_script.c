@@ -143,6 +143,28 @@ static struct vma_room *vmas_of(const struct program *program, enum twist twist)
 	return &room;
 }
 
+#define OBJECT	1	/* the name of the program's address space */
+
+/* All that frames name. */
+static void fill_objects(Migrate__Setup *setup, enum twist twist)
+{
+	static Migrate__Object object, *list[3] = { &object, &object, &object };
+
+	migrate__object__init(&object);
+	object.id = OBJECT;
+	object.kind = MIGRATE__OBJECT_KIND__MM;
+	object.has_pid = true;
+	object.pid = setup->pid;
+	setup->objects = list;
+	setup->n_objects = 1;
+	if (twist != TWIST_OBJECTS)
+		return;
+	setup->n_objects = random_below(4);
+	object.id = random_below(3);
+	object.kind = random_below(4);
+	object.pid += random_below(2);
+}
+
 static void setup(struct script *script, const struct program *program, enum twist twist)
 {
 	Migrate__CriuVersion criu = MIGRATE__CRIU_VERSION__INIT;
@@ -160,6 +182,7 @@ static void setup(struct script *script, const struct program *program, enum twi
 	for (size_t i = 0; i < MANY_FLAGS; i++)
 		flag[i] = twist == TWIST_CPU_FLAG ? "" : twist == TWIST_CPU_FLAGS ? "x\033y" : "fpu";
 	setup.pid = twist == TWIST_PID ? pids[random_below(4)] : program->pid;
+	fill_objects(&setup, twist);
 	setup.comm = "mutate_target";
 	setup.threads = 1;
 	setup.n_vmas = vmas->nr;
@@ -210,7 +233,7 @@ static void announce(struct script *script, uint64_t memory_bytes, uint64_t imag
 /* struct frames - frames go out together, as they do over TCP */
 struct frames {
 	struct script *script;
-	uint32_t round, mm;
+	uint32_t round, object;
 	enum twist twist;
 };
 
@@ -226,7 +249,7 @@ static void frame(struct frames *to, uint32_t kind, uint64_t addr, uint32_t nr_p
 
 	buf.head.nr_runs = htole32(nr_pages ? 1 : 0);
 	buf.head.nr_pages = htole32(pages ? nr_pages : 0);
-	buf.head.cookie = htole64(FRAME_COOKIE(to->round, to->mm));
+	buf.head.cookie = htole64(FRAME_COOKIE(to->round, to->object));
 	buf.run.addr = htole64(addr);
 	buf.run.nr_pages = htole32(nr_pages);
 	if (nr_pages)
@@ -458,10 +481,10 @@ static void give_up(struct script *script)
 
 void script_write(struct script *script, const struct program *program, enum twist twist)
 {
-	struct frames frames = { .script = script, .mm = program->pid, .twist = twist };
+	struct frames frames = { .script = script, .object = OBJECT, .twist = twist };
 
 	if (twist == TWIST_MM)
-		frames.mm++;
+		frames.object++;
 	preambles(script);
 	hello(script, twist);
 	setup(script, program, twist);

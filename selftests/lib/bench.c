@@ -34,6 +34,14 @@ void bench_figure(const char *name, double value, const char *unit)
 	fflush(stdout);
 }
 
+void bench_spread(const char *name, double runs[BENCH_RUNS])
+{
+	double median = bench_median(runs);
+
+	printf("# %-44s %8.2f %8.2f %8.2f\n", name, runs[0], median,
+	       runs[BENCH_RUNS - 1]);
+}
+
 static void bench_row(const struct bench_way *way)
 {
 	printf("# %-44s %8.1f %8.1f %8.1f\n", way->name,
@@ -43,7 +51,7 @@ static void bench_row(const struct bench_way *way)
 
 void bench_compare(const char *name, struct bench_way *a, struct bench_way *b)
 {
-	double ratio;
+	double ratio, ratios[BENCH_RUNS];
 	int i;
 
 	a->run();
@@ -51,12 +59,14 @@ void bench_compare(const char *name, struct bench_way *a, struct bench_way *b)
 	for (i = 0; i < BENCH_RUNS; i++) {
 		a->seconds[i] = a->run();
 		b->seconds[i] = b->run();
+		ratios[i] = a->seconds[i] / b->seconds[i];
 	}
 	ratio = bench_median(a->seconds) / bench_median(b->seconds);
 	printf("# %-44s %8s %8s %8s\n", "milliseconds", "least", "median",
 	       "most");
 	bench_row(a);
 	bench_row(b);
+	bench_spread("ratio of each pair", ratios);
 	bench_figure(name, ratio, "x");
 }
 

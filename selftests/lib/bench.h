@@ -14,7 +14,7 @@
 
 #define BENCH_MB	512UL
 #define BENCH_BYTES	(BENCH_MB << 20)
-#define BENCH_RUNS	7
+#define BENCH_RUNS	9
 #define BENCH_CHUNK	(2UL << 20)	/* as much as a batch of SEND */
 
 /**
@@ -31,10 +31,13 @@ struct bench_way {
 
 /*
  * Runs @a and @b in turn, once each to warm up; prints a table and, on a line of its
- * own, the JSON of the median of @a over the median of @b as @name.
+ * own, the JSON of the median of @a over the median of @b as @name. The table has the ratio of
+ * each pair of runs as well.
  */
 void bench_compare(const char *name, struct bench_way *a, struct bench_way *b);
 
+/* A line for readers: least, median and most of the runs, which are in order afterwards. */
+void bench_spread(const char *name, double runs[BENCH_RUNS]);
 /* The median; the runs are in order afterwards. */
 double bench_median(double runs[BENCH_RUNS]);
 /* A line of JSON, which bench/host collects. */

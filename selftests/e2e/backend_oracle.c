@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The oracle for the backend without the module: a mirror that is built from what the backend
- * tells and sends equals the task's memory in the end. The task is that of selftests/mirror:
- * besides its writers, KSM merges its pages, it moves whole page tables, its huge pages are
- * pinned and written by direct I/O.
+ * The oracle for the helper's backends: a mirror that is built from what the backend tells and
+ * sends equals the task's memory in the end. The task is that of selftests/mirror: besides its
+ * writers, KSM merges its pages, it moves whole page tables, its huge pages are pinned and written
+ * by direct I/O.
  *
- *	vmread_oracle [--runs N] [--seconds N] [--seed N] [--no-freeze] [--lossy]
+ *	backend_oracle [--runs N] [--seconds N] [--seed N] [--module TRACKER]
+ *		       [--no-freeze] [--no-last] [--lossy]
  *
- * --no-freeze: a control: the task runs on between the two steps. --lossy: some run must lose
- * pages, else this failed: for that control, and for a tracker that is built with a fault.
+ * --module: by the module and this tracker of it; else without the module. Controls: --no-freeze:
+ * the task runs on between the two steps of the tracker without the module; --no-last: the last
+ * scan, when the task stands, is left out. --lossy: some run must lose pages, else this failed: for
+ * the controls, and for a tracker that is built with a fault.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -53,7 +56,9 @@ struct follow {
 	unsigned long rounds, pages;
 };
 
-static bool freezes = true;
+static bool freezes = true, last = true;
+static enum backend_kind kind = BACKEND_VMREAD;
+static enum backend_tracker tracker;
 
 static void must(int ret, const struct error *err)
 {
@@ -110,12 +115,12 @@ static void *receiver_run(void *arg)
 /* The target is a child of ours: it goes into a group of its own, and its children are born there. */
 static void follow_start(struct follow *f, pid_t pid)
 {
-	const struct backend_hold hold = { hold_freeze, hold_thaw, f };
+	const struct backend_hold hold = { .freeze = hold_freeze, .thaw = hold_thaw, .ctx = f };
 	struct error err = { 0 };
 	int pair[2];
 
 	memset(f, 0, sizeof(*f));
-	if (cgroup_plan(&f->group, pid, CGROUP_BELOW, "vmread-oracle"))
+	if (cgroup_plan(&f->group, pid, CGROUP_BELOW, "backend-oracle"))
 		ksft_exit_fail_msg("no control group can freeze the target\n");
 	must(cgroup_make(&f->group, &err), &err);
 	ksft_must(!cgroup_add(&f->group, pid));
@@ -126,7 +131,7 @@ static void follow_start(struct follow *f, pid_t pid)
 	f->here = (struct conn){ .fd = pair[0] };
 	f->there = (struct conn){ .fd = pair[1] };
 	ksft_must(!pthread_create(&f->receiver, NULL, receiver_run, f));
-	f->backend = backend_open(BACKEND_VMREAD, pid, &hold, &err);
+	f->backend = backend_open(kind, tracker, pid, &hold, &err);
 	if (!f->backend)
 		ksft_exit_fail_msg("%s\n", err.what);
 	if (!f->backend->tracks)
@@ -165,7 +170,18 @@ static int take_scan(void *ctx, const struct splice_vm_run *runs, uint32_t nr, s
 	return 0;
 }
 
-/* Of what was sent the frames tell. The receiver is idle whenever this drops something. */
+/* Later, when the receiver has come so far. */
+static void follow_later(struct follow *f, const struct splice_vm_run *run)
+{
+	if (f->nr == f->cap) {
+		f->cap *= 2;
+		f->dirty = realloc(f->dirty, f->cap * sizeof(*f->dirty));
+		ksft_must(f->dirty);
+	}
+	f->dirty[f->nr++] = *run;
+}
+
+/* Of what was sent the frames tell. */
 static int take_results(void *ctx, const struct splice_vm_run *runs, uint32_t nr,
 			struct error *err)
 {
@@ -173,18 +189,31 @@ static int take_results(void *ctx, const struct splice_vm_run *runs, uint32_t nr
 
 	for (uint32_t i = 0; i < nr; i++) {
 		f->pages += runs[i].nr_pages;
-		if (runs[i].flags != SPLICE_VM_RUN_SENT) {
-			/* later, when the receiver has come so far */
-			if (f->nr == f->cap) {
-				f->cap *= 2;
-				f->dirty = realloc(f->dirty, f->cap * sizeof(*f->dirty));
-				ksft_must(f->dirty);
-			}
-			f->dirty[f->nr] = runs[i];
-			f->dirty[f->nr++].flags = SPLICE_VM_RUN_GONE;
-		}
+		if (!(runs[i].flags & SPLICE_VM_RUN_SENT))
+			follow_later(f, &runs[i]);
 	}
 	return 0;
+}
+
+/* What could not be sent: copied, or forgotten. */
+static void follow_rest(struct follow *f, const struct splice_vm_run *run)
+{
+	struct error err = { 0 };
+	size_t done;
+
+	for (uint32_t i = 0; i < run->nr_pages; i++) {
+		__u64 addr = run->addr + i * PAGE_SIZE;
+		char page[PAGE_SIZE];
+
+		done = 0;
+		if (run->flags & SPLICE_VM_RUN_SLOW)
+			must(f->backend->ops->read(f->backend, addr, page, PAGE_SIZE, &done, &err),
+			     &err);
+		if (done == PAGE_SIZE)
+			memcpy(mirror_put(&f->m, addr)->data, page, PAGE_SIZE);
+		else
+			mirror_drop(&f->m, addr, 1);
+	}
 }
 
 static void follow_round(struct follow *f, bool stands)
@@ -207,7 +236,7 @@ static void follow_round(struct follow *f, bool stands)
 	must(frame_send(&f->here, FRAME_ROUND, 0, NULL, 0, &err), &err);
 	sem_wait(&f->came);
 	for (size_t i = nr; i < f->nr; i++)
-		mirror_drop(&f->m, f->dirty[i].addr, f->dirty[i].nr_pages);
+		follow_rest(f, &f->dirty[i]);
 	f->rounds++;
 }
 
@@ -223,6 +252,7 @@ static bool all_ops(const struct load_counts *n)
 static unsigned long oracle_run(const struct load_config *config, unsigned int seconds, bool *all)
 {
 	static struct follow f;
+	struct error err = { 0 };
 	struct load_counts *n;
 	struct compare c;
 	struct target t;
@@ -238,7 +268,10 @@ static unsigned long oracle_run(const struct load_config *config, unsigned int s
 			ksft_must(!sys_write_file("/proc/sys/vm/compact_memory", "1"));
 	}
 	target_freeze(&t);
-	follow_round(&f, true);
+	if (last)
+		follow_round(&f, true);
+	if (f.backend->stands_first)
+		must(f.backend->ops->give_up(f.backend, &err), &err);
 	compare_run(&c, t.pid, &f.m, 0, USER_TOP);
 	ksft_print_msg("%lu rounds, %lu pages, stood %llu ms in them; %lu writes; %lu of %lu pages stale, %lu not dropped\n",
 		       f.rounds, f.pages, (unsigned long long)f.backend->stood_ns / 1000000,
@@ -279,13 +312,25 @@ static void one_run(struct load_config *config, unsigned int seconds, bool lossy
 	config->seed++;
 }
 
+static void use_module(const char *name)
+{
+	int found = backend_tracker_find(name);
+
+	if (found < 0)
+		ksft_exit_fail_msg("there is no tracker %s\n", name);
+	kind = BACKEND_MODULE;
+	tracker = found;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "runs", required_argument, NULL, 'r' },
 		{ "seconds", required_argument, NULL, 's' },
 		{ "seed", required_argument, NULL, 'e' },
+		{ "module", required_argument, NULL, 'm' },
 		{ "no-freeze", no_argument, NULL, 'f' },
+		{ "no-last", no_argument, NULL, 'n' },
 		{ "lossy", no_argument, NULL, 'l' },
 		{}
 	};
@@ -305,6 +350,10 @@ int main(int argc, char **argv)
 			seconds = atoi(optarg);
 		else if (opt == 'e')
 			config.seed = strtoull(optarg, NULL, 0);
+		else if (opt == 'n')
+			last = false;
+		else if (opt == 'm')
+			use_module(optarg);
 		else if (opt == 'f')
 			freezes = false;
 		else if (opt == 'l')

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "backend/pagemap_scan.h"
+#include "backend/run_list.h"
+#include "backend/uffd_wp.h"
+#include "backend/write_protect.h"
+#include "base/clock.h"
+#include "os/pagemap.h"
+#include "os/proc.h"
+#include "pages/page_set.h"
+
+#define REGIONS		512
+#define EPOCH_TRIES	3
+/* PAGEMAP_SCAN takes no range that ends with the last page of user space, which is never mapped. */
+#define SCAN_END	(USER_END - PAGE_BYTES)
+/*
+ * A page that CRIU takes for dirty costs CRIU so many times of what clear_refs costs for a page.
+ * Emulated: 1200 ns to 75 ns, and a fault when the program writes to the page again.
+ */
+#define CRIU_PAGE_COST	8
+
+/**
+ * struct write_protect - the tracker of one session
+ * @wp: runs until @given_up
+ * @kept: the userfaultfd of which hold.keep() has a duplicate; -1: none
+ */
+struct write_protect {
+	struct svm *svm;
+	int clear_fd, pagemap_fd, kept;
+	struct backend_hold hold;
+	struct uffd_wp wp;
+	bool runs, given_up;
+};
+
+bool write_protect_can(const struct svm *svm, const struct backend_hold *hold, char *why,
+		       size_t size)
+{
+	if (!uffd_wp_is_supported())
+		snprintf(why, size, "write-protection needs Linux 6.7 or later");
+	else if (!(svm->info.trackers & 1 << SPLICE_VM_TRACKER_EVENTS) ||
+		 !(svm->info.features & SPLICE_VM_FEATURE_UFFD))
+		snprintf(why, size, "the module cannot make a userfaultfd here");
+	else if (!hold)
+		snprintf(why, size, "no control group can freeze the program before CRIU comes");
+	else
+		return snprintf(why, size, "the program does not stand in rounds");
+	return false;
+}
+
+static int call_failed(const struct write_protect *wp, const char *what, int ret,
+		       struct error *err)
+{
+	if (ret == -ESRCH)
+		return error_set(err, CODE_TARGET, NULL,
+				 "process %d has exited or called exec", wp->svm->pid);
+	errno = -ret;
+	return error_errno(err, CODE_INTERNAL, "use --tracker soft-dirty", "%s of process %d failed",
+			   what, wp->svm->pid);
+}
+
+/* After a failure it is a new one; whoever lifts the protection needs that one. */
+static int keep_uffd(struct write_protect *wp, struct error *err)
+{
+	int uffd = wp->runs ? wp->wp.cover.uffd : -1;
+
+	if (uffd == wp->kept || !wp->hold.keep)
+		return 0;
+	if (wp->hold.keep(wp->hold.ctx, uffd < 0 ? -1 : wp->svm->fd, uffd, err))
+		return -1;
+	wp->kept = uffd;
+	return 0;
+}
+
+struct write_protect *write_protect_open(struct svm *svm, int clear_fd,
+					 const struct backend_hold *hold, struct error *err)
+{
+	struct write_protect *wp = calloc(1, sizeof(*wp));
+	int ret;
+
+	if (!wp) {
+		error_errno(err, CODE_INTERNAL, NULL, "no memory for a tracker");
+		return NULL;
+	}
+	wp->svm = svm;
+	wp->clear_fd = clear_fd;
+	wp->hold = *hold;
+	wp->kept = -1;
+	wp->pagemap_fd = pagemap_open(svm->pid, err);
+	if (wp->pagemap_fd < 0) {
+		free(wp);
+		return NULL;
+	}
+	ret = uffd_wp_start(&wp->wp, svm->fd, wp->pagemap_fd);
+	wp->runs = !ret;
+	if (ret)
+		call_failed(wp, "write-protection", ret, err);
+	if (!ret && !keep_uffd(wp, err))
+		return wp;
+	write_protect_close(wp);
+	return NULL;
+}
+
+static void stop(struct write_protect *wp)
+{
+	if (wp->runs)
+		uffd_wp_stop(&wp->wp);
+	wp->runs = false;
+}
+
+void write_protect_close(struct write_protect *wp)
+{
+	if (!wp)
+		return;
+	stop(wp);
+	close(wp->pagemap_fd);
+	free(wp);
+}
+
+int write_protect_start(struct write_protect *wp, struct error *err)
+{
+	return proc_clear_refs(wp->clear_fd, err);
+}
+
+static int scan_epoch(struct write_protect *wp, backend_runs_fn fn, void *ctx, struct error *err)
+{
+	int tries = EPOCH_TRIES, ret;
+
+	/* after a failure an epoch reports all that there is */
+	do {
+		ret = uffd_wp_epoch(&wp->wp, 0, USER_END);
+	} while (ret && ret != -ESRCH && --tries);
+	if (ret)
+		return call_failed(wp, "an epoch", ret, err);
+	if (keep_uffd(wp, err))
+		return -1;
+	return svm_scan(wp->svm, SPLICE_VM_SCAN_TRACKED, 0, USER_END, fn, ctx, err);
+}
+
+/* Every page of the program's own, or of all of them, that has @category. */
+static int scan_pages(const struct write_protect *wp, uint64_t category, bool own,
+		      struct run_list *list, struct error *err)
+{
+	struct pagemap_region regions[REGIONS];
+	uint64_t without = own ? PAGEMAP_SCAN_PFNZERO | PAGEMAP_SCAN_FILE : 0;
+	struct pagemap_scan scan = {
+		.end = SCAN_END, .vec = (uintptr_t)regions, .vec_len = REGIONS,
+		.category_mask = category | without, .category_inverted = without,
+		.category_anyof_mask = PAGEMAP_SCAN_PRESENT | PAGEMAP_SCAN_SWAPPED,
+		.return_mask = category,
+	};
+
+	for (; scan.start < SCAN_END; scan.start = scan.walk_end) {
+		long nr = pagemap_scan(wp->pagemap_fd, &scan);
+
+		if (nr < 0)
+			return call_failed(wp, "PAGEMAP_SCAN", nr, err);
+		for (long i = 0; i < nr; i++)
+			if (run_list_add(list, regions[i].start, (regions[i].end -
+					 regions[i].start) / PAGE_BYTES, SPLICE_VM_RUN_DIRTY, err))
+				return -1;
+		if (scan.walk_end <= scan.start)
+			break;
+	}
+	return run_list_flush(list, err);
+}
+
+int write_protect_scan(struct write_protect *wp, backend_runs_fn fn, void *ctx, struct error *err)
+{
+	struct run_list list = { .fn = fn, .ctx = ctx };
+
+	if (!wp->given_up)
+		return scan_epoch(wp, fn, ctx, err);
+	return scan_pages(wp, PAGEMAP_SCAN_SOFT_DIRTY, true, &list, err);
+}
+
+static int count_runs(void *ctx, const struct splice_vm_run *runs, uint32_t nr, struct error *err)
+{
+	uint64_t *pages = ctx;
+
+	for (uint32_t i = 0; i < nr; i++)
+		*pages += runs[i].nr_pages;
+	return 0;
+}
+
+static int count_pages(const struct write_protect *wp, uint64_t category, bool own,
+		       uint64_t *pages, struct error *err)
+{
+	struct run_list list = { .fn = count_runs, .ctx = pages };
+
+	return scan_pages(wp, category, own, &list, err);
+}
+
+int write_protect_settle(struct write_protect *wp, struct backend_settled *settled,
+			 struct error *err)
+{
+	uint64_t begin;
+
+	if (count_pages(wp, PAGEMAP_SCAN_SOFT_DIRTY, true, &settled->dirty_pages, err) ||
+	    count_pages(wp, PAGEMAP_SCAN_PRESENT, false, &settled->pages, err))
+		return -1;
+	settled->cleared = settled->dirty_pages * CRIU_PAGE_COST > settled->pages;
+	if (!settled->cleared)
+		return 0;
+	begin = clock_now_ns();
+	if (proc_clear_refs(wp->clear_fd, err))
+		return -1;
+	settled->ns = clock_now_ns() - begin;
+	return 0;
+}
+
+int write_protect_give_up(struct write_protect *wp, struct error *err)
+{
+	stop(wp);
+	wp->given_up = true;
+	return keep_uffd(wp, err);
+}

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "criu/image.h"
+#include "criu/repairs.h"
+#include "images.pb-c.h"
+
+#define TYPE_REG	1	/* of FileEntry and FdinfoEntry */
+#define TYPE_TTY	11
+#define TTY_PTY		1	/* of TtyInfoEntry */
+#define TTY_EXTERNAL	5
+
+static char dev_null[] = "/dev/null";
+static const char tty_info_name[] = "tty-info.img";
+
+/** struct ids - a set of numbers of records; @failed: no memory */
+struct ids {
+	uint32_t *ids;
+	size_t nr;
+	bool failed;
+};
+
+/**
+ * struct edit - one run of criu_files_repair()
+ * @infos: records of tty-info.img that were taken out
+ * @ttys: records of files.img that were terminals
+ * @last_id: highest in files.img; the next one is /dev/null
+ * @fown: owner of the last terminal, a packed message: /dev/null gets it too
+ */
+struct edit {
+	struct criu_files *files;
+	struct ids infos, ttys;
+	uint32_t last_id;
+	ProtobufCBinaryData fown;
+};
+
+static void ids_add(struct ids *ids, uint32_t id)
+{
+	uint32_t *more = realloc(ids->ids, (ids->nr + 1) * sizeof(*more));
+
+	if (more) {
+		ids->ids = more;
+		more[ids->nr++] = id;
+	}
+	ids->failed |= !more;
+}
+
+static bool ids_have(const struct ids *ids, uint32_t id)
+{
+	for (size_t i = 0; i < ids->nr; i++)
+		if (ids->ids[i] == id)
+			return true;
+	return false;
+}
+
+static bool tty_info_edit(void *ctx, const ProtobufCMessage *msg, struct image_out *out)
+{
+	const Img__TtyInfoEntry *info = (const Img__TtyInfoEntry *)msg;
+	struct edit *edit = ctx;
+
+	if (!info)
+		return false;
+	if (info->type != TTY_EXTERNAL) {
+		image_out_add(out, msg);
+		return false;
+	}
+	ids_add(&edit->infos, info->id);
+	return true;
+}
+
+static void put_file(struct image_out *out, uint32_t id, uint32_t flags, char *name,
+		     ProtobufCBinaryData fown)
+{
+	Img__RegFileEntry reg = IMG__REG_FILE_ENTRY__INIT;
+	Img__FileEntry file = IMG__FILE_ENTRY__INIT;
+
+	reg.id = id;
+	reg.flags = flags;
+	reg.fown = fown;
+	reg.name = name;
+	file.has_type = file.has_id = true;
+	file.type = TYPE_REG;
+	file.id = id;
+	file.reg = &reg;
+	image_out_add(out, &file.base);
+}
+
+/* A file must not be read from its begin as if that had been typed: so it is only written to. */
+static void put_replacement(struct edit *edit, const Img__TtyFileEntry *tty, struct image_out *out)
+{
+	uint32_t flags = tty->flags & ~(O_ACCMODE | O_NOCTTY);
+	const char *name = edit->files->replace_tty;
+
+	if (!strcmp(name, dev_null) || (tty->flags & O_ACCMODE) == O_RDONLY)
+		put_file(out, tty->id, flags | (tty->flags & O_ACCMODE), dev_null, tty->fown);
+	else
+		put_file(out, tty->id, flags | O_WRONLY | O_APPEND, (char *)name, tty->fown);
+	edit->files->terminals++;
+	ids_add(&edit->ttys, tty->id);
+}
+
+static void keep_fown(struct edit *edit, const ProtobufCBinaryData *fown)
+{
+	free(edit->fown.data);
+	edit->fown.data = malloc(fown->len + 1);
+	edit->fown.len = edit->fown.data ? fown->len : 0;
+	edit->ttys.failed |= !edit->fown.data;
+	if (edit->fown.data)
+		memcpy(edit->fown.data, fown->data, fown->len);
+}
+
+static bool reg_edit(Img__RegFileEntry *reg, struct edit *edit)
+{
+	if (!reg->has_size || (reg->flags & O_ACCMODE) != O_WRONLY)
+		return false;
+	reg->has_size = false;
+	edit->files->sizes++;
+	return true;
+}
+
+static bool file_edit(void *ctx, const ProtobufCMessage *msg, struct image_out *out)
+{
+	const Img__FileEntry *file = (const Img__FileEntry *)msg;
+	struct edit *edit = ctx;
+	bool changed;
+
+	if (!file && edit->ttys.nr)
+		put_file(out, edit->last_id + 1, O_RDWR, dev_null, edit->fown);
+	if (!file)
+		return edit->ttys.nr;
+	if (file->id > edit->last_id)
+		edit->last_id = file->id;
+	if (file->tty && ids_have(&edit->infos, file->tty->tty_info_id)) {
+		put_replacement(edit, file->tty, out);
+		keep_fown(edit, &file->tty->fown);
+		return true;
+	}
+	changed = file->reg && reg_edit(file->reg, edit);
+	image_out_add(out, msg);
+	return changed;
+}
+
+static bool fd_edit(void *ctx, const ProtobufCMessage *msg, struct image_out *out)
+{
+	Img__FdinfoEntry *fd = (Img__FdinfoEntry *)msg;
+	struct edit *edit = ctx;
+	bool changed;
+
+	if (!fd)
+		return false;
+	changed = fd->type == TYPE_TTY && ids_have(&edit->ttys, fd->id);
+	if (changed)
+		fd->type = TYPE_REG;
+	/* whatever else leads to the same terminal: standard input ends */
+	if (changed && fd->fd == 0)
+		fd->id = edit->last_id + 1;
+	image_out_add(out, msg);
+	return changed;
+}
+
+/* One table of descriptors for each set of processes that share one. */
+static int edit_tables(int images_dir_fd, struct edit *edit, struct error *err)
+{
+	int fd = openat(images_dir_fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	int ret = 0;
+
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot list the images");
+	}
+	while (!ret && (entry = readdir(dir)))
+		if (!strncmp(entry->d_name, "fdinfo-", 7))
+			ret = image_edit(images_dir_fd, entry->d_name, IMAGE_FDINFO,
+					 &img__fdinfo_entry__descriptor, fd_edit, edit, err);
+	closedir(dir);
+	return ret;
+}
+
+static int edit_all(int images_dir_fd, struct edit *edit, struct error *err)
+{
+	if (edit->files->replace_tty &&
+	    !faccessat(images_dir_fd, tty_info_name, F_OK, AT_SYMLINK_NOFOLLOW) &&
+	    image_edit(images_dir_fd, tty_info_name, IMAGE_TTY_INFO,
+		       &img__tty_info_entry__descriptor, tty_info_edit, edit, err))
+		return -1;
+	if (image_edit(images_dir_fd, "files.img", IMAGE_FILES, &img__file_entry__descriptor,
+		       file_edit, edit, err) ||
+	    (edit->ttys.nr && edit_tables(images_dir_fd, edit, err)))
+		return -1;
+	return edit->infos.failed || edit->ttys.failed ?
+	       error_set(err, CODE_INTERNAL, NULL, "no memory for a list of terminals") : 0;
+}
+
+int criu_files_repair(int images_dir_fd, struct criu_files *files, struct error *err)
+{
+	struct edit edit = { .files = files };
+	int ret;
+
+	files->sizes = files->terminals = 0;
+	ret = edit_all(images_dir_fd, &edit, err);
+	free(edit.infos.ids);
+	free(edit.ttys.ids);
+	free(edit.fown.data);
+	return ret;
+}
+
+static bool look_for_pty(void *ctx, const ProtobufCMessage *msg, struct image_out *out)
+{
+	const Img__TtyInfoEntry *info = (const Img__TtyInfoEntry *)msg;
+	bool *has = ctx;
+
+	*has |= info && info->type == TTY_PTY;
+	return false;
+}
+
+int criu_has_ptys(int images_dir_fd, struct error *err)
+{
+	bool has = false;
+
+	/* an image without records is not there */
+	if (faccessat(images_dir_fd, tty_info_name, F_OK, AT_SYMLINK_NOFOLLOW))
+		return 0;
+	if (image_edit(images_dir_fd, tty_info_name, IMAGE_TTY_INFO,
+		       &img__tty_info_entry__descriptor, look_for_pty, &has, err))
+		return -1;
+	return has;
+}
+
+static bool tree_edit(void *ctx, const ProtobufCMessage *msg, struct image_out *out)
+{
+	Img__PstreeEntry *task = (Img__PstreeEntry *)msg;
+	bool *root_is_done = ctx, changed;
+
+	if (!task)
+		return false;
+	changed = !*root_is_done && (task->sid != task->pid || task->pgid != task->pid);
+	if (changed) {
+		task->has_sid = task->has_pgid = true;
+		task->sid = task->pgid = task->pid;
+	}
+	*root_is_done = true;
+	image_out_add(out, msg);
+	return changed;
+}
+
+int criu_session_repair(int images_dir_fd, struct error *err)
+{
+	bool root_is_done = false;
+
+	return image_edit(images_dir_fd, "pstree.img", IMAGE_PSTREE,
+			  &img__pstree_entry__descriptor, tree_edit, &root_is_done, err);
+}

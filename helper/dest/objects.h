@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The objects of a migration: what a frame names by its id. An object is an address space (mm); shared
+ * memory will be another kind.
+ */
+#ifndef MIGRATE_DEST_OBJECTS_H
+#define MIGRATE_DEST_OBJECTS_H
+
+#include <pthread.h>
+#include "dest/mm.h"
+#include "session/counts.h"
+
+/**
+ * struct objects - table from object id to mm
+ * @lock: a leaf lock, for @mms and @nr. An mm stays until objects_destroy(), so that pointers stay good
+ * @hooks, @budget, @place: what each mm is made with
+ */
+struct objects {
+	pthread_mutex_t lock;
+	struct mm **mms;
+	size_t nr;
+	struct mm_hooks hooks;
+	struct budget *budget;
+	struct place *place;
+};
+
+void objects_init(struct objects *objects, const struct mm_hooks *hooks, struct budget *budget,
+		  struct place *place);
+void objects_destroy(struct objects *objects);
+
+/**
+ * objects_add_mm() - make an empty mm
+ * @id: as frames name it
+ * @pid: of the task at the source
+ * Return: NULL with CODE_PEER when @id or @pid is in the table already, or when the mm cannot be made
+ */
+struct mm *objects_add_mm(struct objects *objects, uint32_t id, pid_t pid, struct error *err);
+
+/** objects_mm() - the mm with @id; NULL when there is none */
+struct mm *objects_mm(struct objects *objects, uint32_t id);
+/** objects_mm_of() - the mm of task @pid of the source; NULL when there is none */
+struct mm *objects_mm_of(struct objects *objects, pid_t pid);
+/** objects_at() - mm number @i from 0 on; NULL behind the last one */
+struct mm *objects_at(struct objects *objects, size_t i);
+
+/* All mms at once. */
+
+/** objects_final() - mm_final(); sums of pages that are here, and that lack */
+void objects_final(struct objects *objects, uint64_t *have, uint64_t *lack);
+/** objects_end_round() - mm_end_round() */
+void objects_end_round(struct objects *objects);
+/** objects_pushed() - the source has nothing left to push; -1 when what lacks cannot be requested */
+int objects_pushed(struct objects *objects, struct error *err);
+/** objects_ready() - CRIU has ended: spaces_ready() */
+void objects_ready(struct objects *objects);
+/** objects_fail() - nobody shall wait for pages any longer */
+void objects_fail(struct objects *objects);
+/**
+ * objects_wait() - for the moment in which no mm lacks anything
+ * @timeout_ms: -1: until then, or until objects_fail()
+ * Return: true when nothing lacks
+ */
+bool objects_wait(struct objects *objects, int timeout_ms);
+/** objects_wanted() - pages that are still at the source */
+uint64_t objects_wanted(struct objects *objects);
+/** objects_counts() - sums of all mms */
+void objects_counts(struct objects *objects, struct counts *counts);
+/** objects_orphans() - pages that had no place in a restored program that lives */
+uint64_t objects_orphans(struct objects *objects);
+/** objects_close_uffds() - all done: the kernel unregisters everything */
+void objects_close_uffds(struct objects *objects);
+
+#endif

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include "base/fdpass.h"
+#include "dest/parent.h"
+
+void parent_say_committed(int sock)
+{
+	const struct parent_msg msg = { .ended = false };
+
+	fdpass_send(sock, &msg, sizeof(msg), NULL, 0);
+}
+
+void parent_say_ended(int sock, int code, bool detached)
+{
+	const struct parent_msg msg = { .ended = true, .code = code, .detached = detached };
+
+	fdpass_send(sock, &msg, sizeof(msg), NULL, 0);
+}
+
+int parent_next_conn(int sock, int timeout_ms, struct conn *conn, struct error *err)
+{
+	struct parent_conn msg;
+	int fds[FDPASS_MAX], ret;
+
+	ret = fdpass_recv(sock, &msg, sizeof(msg), fds, timeout_ms);
+	if (ret < 0 && errno == ETIMEDOUT)
+		return 0;
+	if (ret != 1 || fds[0] < 0)
+		return error_set(err, CODE_ABORTED, NULL, "the accepting process has ended");
+	*conn = (struct conn){ .fd = fds[0], .kind = msg.kind };
+	return 1;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The accepting process, as the process of one migration sees it: messages over a socket pair, of which
+ * dest/migrations.c has the other end.
+ */
+#ifndef MIGRATE_DEST_PARENT_H
+#define MIGRATE_DEST_PARENT_H
+
+#include <stdbool.h>
+#include "wire/conn.h"
+
+/**
+ * struct parent_msg - from a migration's process to the accepting one
+ * @ended: the migration has ended with @code; else: COMMIT came, so a death from here on leaves doubt
+ * @detached: the migration has no place any more, and goes on alone
+ */
+struct parent_msg {
+	bool ended, detached;
+	int code;
+};
+
+/** struct parent_conn - the other way, with the descriptor of a connection of this migration */
+struct parent_conn {
+	enum conn_kind kind;
+};
+
+/** parent_say_committed() - the program may run here from now on */
+void parent_say_committed(int sock);
+/** parent_say_ended() - the outcome is known, though this process goes on */
+void parent_say_ended(int sock, int code, bool detached);
+
+/**
+ * parent_next_conn() - a connection that the accepting process took for this migration
+ * Return: 1; 0 when none came within @timeout_ms; -1 with CODE_ABORTED
+ */
+int parent_next_conn(int sock, int timeout_ms, struct conn *conn, struct error *err);
+
+#endif

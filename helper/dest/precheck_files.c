@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "dest/precheck_files.h"
+#include "dest/probe.h"
+
+#define MODE_BITS	07777
+
+int (*precheck_stat)(const char *path, struct stat *st) = stat;
+int precheck_files_ms = 10000;
+
+static int compare_paths(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Who could ask for one path with many sizes would learn the size that it has here. */
+static bool are_files_asked_once(const Migrate__Setup *setup)
+{
+	size_t nr = setup->n_files;
+	char **paths = nr > PRECHECK_MAX_FILES ? NULL : calloc(nr + 1, sizeof(*paths));
+	bool once = paths != NULL;
+
+	for (size_t i = 0; i < nr && once; i++) {
+		paths[i] = setup->files[i]->path;
+		once = *paths[i] == '/' && strlen(paths[i]) < PATH_MAX;
+	}
+	if (once)
+		qsort(paths, nr, sizeof(*paths), compare_paths);
+	for (size_t i = 1; i < nr && once; i++)
+		once = strcmp(paths[i - 1], paths[i]);
+	free(paths);
+	return once;
+}
+
+/* Any path of this machine, also one on a file system whose server is gone. */
+static bool is_same_file(const void *ctx, size_t i)
+{
+	const Migrate__Setup *setup = ctx;
+	const Migrate__MappedFile *file = setup->files[i];
+	struct stat st;
+
+	if (precheck_stat(file->path, &st))
+		return false;
+	if (!file->has_mode)
+		return S_ISREG(st.st_mode) || S_ISCHR(st.st_mode);
+	return st.st_mode == file->mode &&
+	       (file->any_size || (uint64_t)st.st_size == file->bytes);
+}
+
+static const char *kind_name(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+		return "file";
+	case S_IFDIR:
+		return "directory";
+	case S_IFIFO:
+		return "FIFO";
+	default:
+		return "device";
+	}
+}
+
+/* "the file /etc/x is open in the program as descriptor 3" */
+static void say_use(const Migrate__MappedFile *file, char *text, size_t bytes)
+{
+	const char *kind = kind_name(file->mode);
+
+	switch (file->use) {
+	case MIGRATE__FILE_USE__FILE_OPEN:
+		snprintf(text, bytes, "the %s %s is descriptor %d of the program", kind, file->path,
+			 file->fd);
+		break;
+	case MIGRATE__FILE_USE__FILE_EXE:
+		snprintf(text, bytes, "the file %s is the program itself", file->path);
+		break;
+	case MIGRATE__FILE_USE__FILE_CWD:
+		snprintf(text, bytes, "the directory %s is the program's working directory",
+			 file->path);
+		break;
+	case MIGRATE__FILE_USE__FILE_ROOT:
+		snprintf(text, bytes, "the directory %s is the program's root", file->path);
+		break;
+	case MIGRATE__FILE_USE__FILE_REPLACES_TTY:
+		snprintf(text, bytes, "the file %s is to take the place of a terminal", file->path);
+		break;
+	default:
+		snprintf(text, bytes, "the file %s is mapped by the program", file->path);
+	}
+}
+
+/* What to do never destroys what may be there. */
+static void say_advice(const Migrate__MappedFile *file, char *text, size_t bytes)
+{
+	unsigned int mode = file->mode & MODE_BITS;
+
+	if (file->use == MIGRATE__FILE_USE__FILE_REPLACES_TTY)
+		snprintf(text, bytes, "make it here (touch)");
+	else if (file->use == MIGRATE__FILE_USE__FILE_DATA)
+		snprintf(text, bytes, "the program writes to it, so a copy gets old: both machines need the same storage there");
+	else if (S_ISDIR(file->mode))
+		snprintf(text, bytes, "make it here: mkdir -p, chmod %04o", mode);
+	else if (S_ISFIFO(file->mode))
+		snprintf(text, bytes, "make it here: mkfifo, chmod %04o", mode);
+	else if (!S_ISREG(file->mode))
+		snprintf(text, bytes, "make it here with mode %04o", mode);
+	else if (file->any_size)
+		snprintf(text, bytes, "make it here: touch, chmod %04o", mode);
+	else if (file->use == MIGRATE__FILE_USE__FILE_OPEN)
+		snprintf(text, bytes, "copy it here with its mode, %04o", mode);
+	else
+		snprintf(text, bytes, "install the same version here, with mode %04o", mode);
+}
+
+/* A stranger may ask: missing and different are one answer, and no size is told. */
+static void refuse_file(const Migrate__MappedFile *file, struct refusals *refusals)
+{
+	char use[PATH_MAX + 128], advice[128];
+	const char *same = !file->has_mode ? "" :
+			   file->any_size ? ", kind and mode" : ", kind, mode and size";
+
+	say_use(file, use, sizeof(use));
+	say_advice(file, advice, sizeof(advice));
+	precheck_refuse(refusals, "%s, and here is none of that name%s: %s", use, same, advice);
+}
+
+static void compare_files(const Migrate__Setup *setup, bool *same, struct refusals *refusals)
+{
+	size_t nr = setup->n_files;
+	long got = probe_run(is_same_file, setup, same, nr, precheck_files_ms);
+	char use[PATH_MAX + 128];
+
+	if (got < 0) {
+		precheck_refuse(refusals, "cannot look for the program's files here: %s",
+				strerror(errno));
+		return;
+	}
+	for (long i = 0; i < got; i++)
+		if (!same[i])
+			refuse_file(setup->files[i], refusals);
+	if ((size_t)got == nr)
+		return;
+	say_use(setup->files[got], use, sizeof(use));
+	precheck_refuse(refusals, "%s, and here its file system did not answer within %d s: is its server there?",
+			use, precheck_files_ms / 1000);
+}
+
+void precheck_files(const Migrate__Setup *setup, struct refusals *refusals)
+{
+	bool *same;
+
+	if (!are_files_asked_once(setup)) {
+		precheck_refuse(refusals, "the list of files is wrong: at most %d absolute paths, each once, are taken",
+				PRECHECK_MAX_FILES);
+		return;
+	}
+	same = calloc(setup->n_files + 1, sizeof(*same));
+	if (same)
+		compare_files(setup, same, refusals);
+	else
+		precheck_refuse(refusals, "no memory for a list of %zu files", setup->n_files);
+	free(same);
+}

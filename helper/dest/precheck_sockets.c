@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "dest/precheck_sockets.h"
+#include "dest/probe.h"
+
+#define ANSWER_MS	10000
+
+static bool server_address(const char *name, struct sockaddr_un *addr, socklen_t *bytes)
+{
+	size_t len = strlen(name);
+
+	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	if (len < 2 || (name[0] != '/' && name[0] != '@') || len >= sizeof(addr->sun_path))
+		return false;
+	memcpy(addr->sun_path, name, len);
+	if (name[0] == '@')
+		addr->sun_path[0] = 0;
+	*bytes = offsetof(struct sockaddr_un, sun_path) + len;
+	return true;
+}
+
+/* As CRIU will. A server whose queue is full is there. */
+static bool takes_connection(const void *ctx, size_t i)
+{
+	const Migrate__Setup *setup = ctx;
+	const Migrate__UnixServer *server = setup->unix_servers[i];
+	struct sockaddr_un addr;
+	socklen_t bytes;
+	int fd;
+
+	if (!server_address(server->name, &addr, &bytes))
+		return false;
+	fd = socket(AF_UNIX, server->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	return fd >= 0 && (!connect(fd, (struct sockaddr *)&addr, bytes) || errno == EAGAIN);
+}
+
+static void compare_servers(const Migrate__Setup *setup, bool *there, struct refusals *refusals)
+{
+	size_t nr = setup->n_unix_servers;
+	long got = probe_run(takes_connection, setup, there, nr, ANSWER_MS);
+
+	if (got < 0) {
+		precheck_refuse(refusals, "cannot look for the program's servers here: %s",
+				strerror(errno));
+		return;
+	}
+	for (size_t i = 0; i < nr; i++)
+		if ((long)i >= got || !there[i])
+			precheck_refuse(refusals, "descriptor %d of the program is connected to %s, and here no server takes connections there: start it here",
+					setup->unix_servers[i]->fd, setup->unix_servers[i]->name);
+}
+
+static socklen_t inet_address(const Migrate__InetAddress *from, bool with_port,
+			      struct sockaddr_storage *to)
+{
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)to;
+	struct sockaddr_in *v4 = (struct sockaddr_in *)to;
+	in_port_t port = htons(with_port ? from->port : 0);
+
+	memset(to, 0, sizeof(*to));
+	if (from->address.len == sizeof(v4->sin_addr)) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = port;
+		memcpy(&v4->sin_addr, from->address.data, sizeof(v4->sin_addr));
+		return sizeof(*v4);
+	}
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = port;
+	memcpy(&v6->sin6_addr, from->address.data, sizeof(v6->sin6_addr));
+	return sizeof(*v6);
+}
+
+/* Two questions about each: is the address one of this machine, and is the port free? */
+static bool can_be_bound(const void *ctx, size_t i)
+{
+	const Migrate__Setup *setup = ctx;
+	const Migrate__InetAddress *address = setup->addresses[i / 2];
+	int fd, one = 1, v6_only = address->v6_only;
+	struct sockaddr_storage name;
+	socklen_t bytes = inet_address(address, i % 2, &name);
+	bool bound;
+
+	fd = socket(name.ss_family, (address->stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	/* CRIU sets both while it binds; without v6_only both protocols share their ports */
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+	if (name.ss_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof(v6_only));
+	bound = !bind(fd, (struct sockaddr *)&name, bytes);
+	close(fd);
+	return bound;
+}
+
+static void refuse_address(const Migrate__InetAddress *address, bool is_here,
+			   struct refusals *refusals)
+{
+	const char *protocol = address->stream ? "TCP" : "UDP";
+	char text[INET6_ADDRSTRLEN] = "?";
+
+	inet_ntop(address->address.len == 4 ? AF_INET : AF_INET6, address->address.data, text,
+		  sizeof(text));
+	if (is_here)
+		precheck_refuse(refusals, "descriptor %d of the program is bound to %s port %u of %s, and here another program has that port: end it (ss -lpn)",
+				address->fd, protocol, address->port, text);
+	else
+		precheck_refuse(refusals, "descriptor %d of the program is bound to address %s (%s port %u), which no interface here has: add it (ip addr add)",
+				address->fd, text, protocol, address->port);
+}
+
+static void compare_addresses(const Migrate__Setup *setup, bool *free_here,
+			      struct refusals *refusals)
+{
+	size_t nr = setup->n_addresses;
+	long got = probe_run(can_be_bound, setup, free_here, 2 * nr, ANSWER_MS);
+
+	if (got != (long)(2 * nr)) {
+		precheck_refuse(refusals, "cannot try the program's network addresses here: %s",
+				got < 0 ? strerror(errno) : "no answer");
+		return;
+	}
+	for (size_t i = 0; i < nr; i++)
+		if (!free_here[2 * i] || !free_here[2 * i + 1])
+			refuse_address(setup->addresses[i], free_here[2 * i], refusals);
+}
+
+void precheck_addresses(const Migrate__Setup *setup, struct refusals *refusals)
+{
+	bool *free_here = NULL, right = setup->n_addresses <= PRECHECK_MAX_SOCKETS;
+
+	for (size_t i = 0; i < setup->n_addresses && right; i++)
+		right = (setup->addresses[i]->address.len == 4 ||
+			 setup->addresses[i]->address.len == 16) &&
+			setup->addresses[i]->port > 0 && setup->addresses[i]->port <= UINT16_MAX;
+	if (right)
+		free_here = calloc(2 * setup->n_addresses + 1, sizeof(*free_here));
+	if (free_here)
+		compare_addresses(setup, free_here, refusals);
+	else
+		precheck_refuse(refusals, "the list of network addresses is wrong");
+	free(free_here);
+}
+
+void precheck_servers(const Migrate__Setup *setup, struct refusals *refusals)
+{
+	bool *there;
+
+	if (setup->n_unix_servers > PRECHECK_MAX_SOCKETS) {
+		precheck_refuse(refusals, "the program has more than %d servers",
+				PRECHECK_MAX_SOCKETS);
+		return;
+	}
+	there = calloc(setup->n_unix_servers + 1, sizeof(*there));
+	if (there)
+		compare_servers(setup, there, refusals);
+	else
+		precheck_refuse(refusals, "no memory for a list of servers");
+	free(there);
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "base/clock.h"
+#include "base/thread.h"
+#include "dest/precheck.h"
+#include "dest/receive.h"
+#include "dest/tell.h"
+
+#define GATE_TIMEOUT_MS		30000
+#define FINAL_TIMEOUT_MS	30000
+#define REASON_MS		1000
+
+static int gate(void *ctx, uint32_t round, struct error *err)
+{
+	struct receive *receive = ctx;
+	struct mailbox *box = &receive->peer->box;
+	struct timespec until = clock_in_ms(CLOCK_MONOTONIC, GATE_TIMEOUT_MS);
+	bool in_time = true;
+	int ret = 0;
+
+	mailbox_lock(box);
+	while (receive->begun < round && !receive->frozen && !box->failed && !box->closing &&
+	       in_time)
+		in_time = !pthread_cond_timedwait(&box->changed, &box->lock, &until);
+	if (box->failed) {
+		*err = box->err;
+		ret = -1;
+	} else if (receive->begun < round && !receive->frozen) {
+		ret = error_set(err, CODE_PEER, NULL,
+				"frames of round %u came, which control did not announce", round);
+	}
+	mailbox_unlock(box);
+	return ret;
+}
+
+static int ack_round(void *ctx, uint32_t round, struct error *err)
+{
+	struct receive *receive = ctx;
+	uint64_t bytes = atomic_load(&receive->memory.bytes);
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__RoundAck ack = MIGRATE__ROUND_ACK__INIT;
+
+	ack.round = round;
+	msg.body_case = MIGRATE__CONTROL__BODY_ROUND_ACK;
+	msg.round_ack = &ack;
+	tell("round", json_pack("{s:i,s:I}", "round", round, "bytes", (json_int_t)bytes),
+	     "round %u is in, %lu MiB received", round, bytes >> 20);
+	return control_send(receive->peer->ctl, &msg, err);
+}
+
+static int ack_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
+{
+	struct receive *receive = ctx;
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__FinalAck ack = MIGRATE__FINAL_ACK__INIT;
+
+	ack.have_pages = have;
+	ack.want_pages = lack;
+	msg.body_case = MIGRATE__CONTROL__BODY_FINAL_ACK;
+	msg.final_ack = &ack;
+	tell("final", json_pack("{s:I,s:I}", "have_pages", (json_int_t)have, "want_pages",
+				(json_int_t)lack),
+	     "%lu pages are here, %lu are still at the source", have, lack);
+	/* Ready must not overtake it */
+	if (control_send(receive->peer->ctl, &msg, err))
+		return -1;
+	mailbox_set(&receive->peer->box, &receive->final);
+	return 0;
+}
+
+void receive_init(struct receive *receive)
+{
+	const struct receiver_hooks hooks = {
+		.gate = gate, .round = ack_round, .final = ack_final, .ctx = receive,
+	};
+
+	receive->memory_conn = receive->urgent_conn = CONN_NONE;
+	receive->memory = (struct receiver){
+		.conn = &receive->memory_conn, .objects = receive->objects,
+		.place = receive->place, .hooks = hooks,
+	};
+	receive->urgent = receive->memory;
+	receive->urgent.conn = &receive->urgent_conn;
+	receive->urgent.urgent = true;
+}
+
+int receive_connect(struct receive *receive, const struct conn *conn, struct error *err)
+{
+	struct conn *to = conn->kind == CONN_MEMORY ? &receive->memory_conn : &receive->urgent_conn;
+	struct conn again = *conn;
+
+	if (!conn_is_open(to)) {
+		*to = *conn;
+		return 0;
+	}
+	conn_close(&again);
+	return error_set(err, CODE_PEER, NULL, "the source made a connection twice");
+}
+
+bool receive_is_connected(const struct receive *receive)
+{
+	return conn_is_open(&receive->memory_conn) && conn_is_open(&receive->urgent_conn);
+}
+
+static void receive_body(struct receive *receive, struct receiver *receiver)
+{
+	struct error err = { 0 };
+
+	if (!receiver_run(receiver, &err))
+		error_set(&err, CODE_NETWORK, NULL, "the source closed the %s connection",
+			  receiver->urgent ? "urgent" : "memory");
+	/* the source says why on control, at about the time when it closes the others */
+	if (err.code == CODE_NETWORK)
+		mailbox_wait_failure(&receive->peer->box, REASON_MS);
+	peer_fail(receive->peer, &err);
+}
+
+static void *memory_body(void *arg)
+{
+	struct receive *receive = arg;
+
+	receive_body(receive, &receive->memory);
+	return NULL;
+}
+
+static void *urgent_body(void *arg)
+{
+	struct receive *receive = arg;
+
+	receive_body(receive, &receive->urgent);
+	return NULL;
+}
+
+int receive_start(struct receive *receive, struct error *err)
+{
+	if (thread_start(&receive->urgent_thread, urgent_body, receive, err))
+		return -1;
+	if (thread_start(&receive->memory_thread, memory_body, receive, err)) {
+		conn_shutdown(&receive->urgent_conn);
+		pthread_join(receive->urgent_thread, NULL);
+		return -1;
+	}
+	receive->has_threads = true;
+	return 0;
+}
+
+void receive_stop(struct receive *receive)
+{
+	if (!receive->has_threads)
+		return;
+	conn_shutdown(&receive->memory_conn);
+	conn_shutdown(&receive->urgent_conn);
+	pthread_join(receive->memory_thread, NULL);
+	pthread_join(receive->urgent_thread, NULL);
+	receive->has_threads = false;
+}
+
+static int begin_round(struct receive *receive, uint32_t round, struct error *err)
+{
+	struct mailbox *box = &receive->peer->box;
+	uint32_t begun;
+
+	if (precheck_memory(0, err))
+		return -1;
+	mailbox_lock(box);
+	begun = receive->begun;
+	if (round == begun + 1 && round <= ROUNDS_MAX)
+		receive->begun = round;
+	pthread_cond_broadcast(&box->changed);
+	mailbox_unlock(box);
+	if (round != begun + 1 || round > ROUNDS_MAX)
+		return error_set(err, CODE_PEER, NULL, "the source began round %u after round %u",
+				 round, begun);
+	place_progress(receive->place);
+	return 0;
+}
+
+static int take_announce(struct receive *receive, const Migrate__Announce *announce,
+			 struct error *err)
+{
+	if (budget_announce(receive->budget, BUDGET_MIRROR, announce->memory_bytes, err))
+		return -1;
+	return budget_announce(receive->budget, BUDGET_IMAGES, announce->image_bytes, err);
+}
+
+static int take_go(struct receive *receive, const Migrate__RestoreGo *go, struct error *err)
+{
+	place_progress(receive->place);
+	if (images_check_complete(receive->images, go->files, err))
+		return -1;
+	return receive->hooks.go(receive->hooks.ctx, go, err);
+}
+
+/* Only steps that a migration takes a few times are progress: a repeated list keeps no place. */
+static int take_message(struct receive *receive, const Migrate__Control *msg, struct error *err)
+{
+	switch (msg->body_case) {
+	case MIGRATE__CONTROL__BODY_MAPS:
+		return receive->hooks.maps(receive->hooks.ctx, msg->maps, err);
+	case MIGRATE__CONTROL__BODY_ANNOUNCE:
+		return take_announce(receive, msg->announce, err);
+	case MIGRATE__CONTROL__BODY_ROUND_BEGIN:
+		return begin_round(receive, msg->round_begin->round, err);
+	case MIGRATE__CONTROL__BODY_FROZEN:
+		place_progress(receive->place);
+		mailbox_set(&receive->peer->box, &receive->frozen);
+		return 0;
+	case MIGRATE__CONTROL__BODY_IMAGE_FILE:
+		place_came(receive->place, msg->image_file->data.len);
+		return images_take(receive->images, msg->image_file, err);
+	case MIGRATE__CONTROL__BODY_RESTORE_GO:
+		return take_go(receive, msg->restore_go, err);
+	default:
+		return error_set(err, CODE_PEER, NULL, "message %d was not expected here",
+				 msg->body_case);
+	}
+}
+
+int receive_run(struct receive *receive, struct error *err)
+{
+	bool go = false;
+	int ret = 0;
+
+	peer_state(receive->peer, "RECEIVE");
+	while (!go && !ret) {
+		Migrate__Control *msg = mailbox_next(&receive->peer->box, -1, err);
+
+		if (!msg)
+			return -1;
+		go = msg->body_case == MIGRATE__CONTROL__BODY_RESTORE_GO;
+		ret = take_message(receive, msg, err);
+		migrate__control__free_unpacked(msg, NULL);
+	}
+	return ret;
+}
+
+int receive_wait_final(struct receive *receive, struct error *err)
+{
+	return peer_wait(receive->peer, &receive->final, FINAL_TIMEOUT_MS,
+			 "the end of the lists of pages", err);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef MIGRATE_DEST_SERVE_OPTIONS_H
+#define MIGRATE_DEST_SERVE_OPTIONS_H
+
+#include "criu/criu.h"
+#include "dest/places.h"
+
+/**
+ * struct serve_options - of the command line, and what this machine has
+ * @max_bytes: memory for all migrations; 0: what is available
+ * @places: shared by all migrations; @place: that of this one, in its process
+ */
+struct serve_options {
+	const char *listen;
+	const char *images_base;
+	uint64_t max_bytes;
+	bool insecure, once, json;
+	struct criu_version criu;
+	struct places *places;
+	struct place *place;
+};
+
+#endif

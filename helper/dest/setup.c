@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <malloc.h>
+#include <stdlib.h>
+#include "base/clock.h"
+#include "dest/precheck.h"
+#include "dest/setup.h"
+#include "dest/tell.h"
+#include "session/cost.h"
+
+#define SETUP_TIMEOUT_MS	20000	/* from the connection to Setup: a place is wanted by others */
+
+void setup_begin(struct setup *setup)
+{
+	setup->by_ms = clock_now_ms() + SETUP_TIMEOUT_MS;
+}
+
+void setup_destroy(struct setup *setup)
+{
+	if (setup->msg)
+		migrate__control__free_unpacked(setup->msg, NULL);
+	setup->msg = NULL;
+	setup->said = NULL;
+}
+
+/* At least 1. */
+static int left_ms(const struct setup *setup)
+{
+	int64_t left = setup->by_ms - clock_now_ms();
+
+	return left > 1 ? left : 1;
+}
+
+int setup_late(const struct setup *setup, const char *what, struct error *err)
+{
+	return left_ms(setup) > 1 ? 0 :
+	       error_set(err, CODE_NETWORK, NULL, "the source did not make %s within %d s", what,
+			 SETUP_TIMEOUT_MS / 1000);
+}
+
+int setup_greet(struct setup *setup, struct error *err)
+{
+	Migrate__Control *got;
+	int ret = 0;
+
+	if (control_send_hello(setup->peer->ctl, err))
+		return -1;
+	got = mailbox_expect(&setup->peer->box, MIGRATE__CONTROL__BODY_HELLO, left_ms(setup), err);
+	if (!got)
+		return -1;
+	if (got->hello->version != PROTOCOL_VERSION)
+		ret = error_set(err, CODE_PEER, "install the same version on both machines",
+				"the source %s speaks version %u of the protocol, we speak %d",
+				got->hello->hostname, got->hello->version, PROTOCOL_VERSION);
+	else
+		tell("source", json_pack("{s:s,s:s}", "hostname", got->hello->hostname,
+						 "software", got->hello->software),
+		     "migration from %s (%s)", got->hello->hostname,
+		     got->hello->software);
+	migrate__control__free_unpacked(got, NULL);
+	return ret;
+}
+
+int setup_announce(struct mm *mm, Migrate__Vma **vmas, size_t nr, struct error *err)
+{
+	struct mirror_range *ranges;
+	size_t nr_ranges;
+	int ret;
+
+	if (precheck_vmas(vmas, nr, &ranges, &nr_ranges, err))
+		return -1;
+	ret = mm_announce(mm, ranges, nr_ranges, err);
+	free(ranges);
+	return ret;
+}
+
+static int reply(struct setup *setup, struct refusals *refusals, struct error *err)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__SetupReply answer = MIGRATE__SETUP_REPLY__INIT;
+
+	answer.ok = !refusals->nr;
+	answer.refusals = refusals->text;
+	answer.n_refusals = refusals->nr;
+	answer.fixed_cost_ns = cost_expect_ns(COST_RESTORE, setup->said->comm, setup->cost_model_ns);
+	answer.has_fixed_cost_ns = true;
+	msg.body_case = MIGRATE__CONTROL__BODY_SETUP_REPLY;
+	msg.setup_reply = &answer;
+	for (size_t i = 0; i < refusals->nr; i++)
+		tell("refused", json_pack("{s:s}", "reason", refusals->text[i]),
+		     "refused: %s", refusals->text[i]);
+	if (control_send(setup->peer->ctl, &msg, err))
+		return -1;
+	return answer.ok ? 0 : error_set(err, CODE_REFUSED, NULL, "refused: %s",
+					 refusals->text[0]);
+}
+
+/* The lists of Setup have done their work, and are as long as the source likes. */
+static int keep_small(struct setup *setup, struct error *err)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT, *kept;
+	Migrate__Setup small = *setup->said;
+	uint8_t packed[1024];
+
+	small.n_vmas = small.n_files = small.n_cpu_flags = small.n_objects = 0;
+	small.n_unix_servers = small.n_addresses = 0;
+	small.base.n_unknown_fields = 0;
+	small.kernel = small.arch = small.mode = "";
+	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
+	msg.setup = &small;
+	if (migrate__control__get_packed_size(&msg) > sizeof(packed))
+		return error_set(err, CODE_INTERNAL, NULL, "Setup is too long to keep");
+	kept = migrate__control__unpack(NULL, migrate__control__pack(&msg, packed), packed);
+	if (!kept)
+		return error_set(err, CODE_INTERNAL, NULL, "no memory for Setup");
+	setup_destroy(setup);
+	malloc_trim(0);
+	setup->msg = kept;
+	setup->said = kept->setup;
+	return 0;
+}
+
+static void expect_cost(struct setup *setup)
+{
+	const Migrate__Setup *said = setup->said;
+	struct shape shape = {
+		.mappings = said->n_vmas, .threads = said->threads,
+		.descriptors = said->has_descriptors ? said->descriptors : 0,
+	};
+	struct speed speed;
+
+	for (size_t i = 0; i < said->n_vmas; i++)
+		if (!said->vmas[i]->shared)
+			shape.private_pages += (said->vmas[i]->end - said->vmas[i]->start) >> PAGE_SHIFT;
+	speed_measure(&speed);
+	setup->cost_model_ns = cost_model_ns(COST_RESTORE, &shape, &speed);
+}
+
+/* The mappings that Setup lists are those of its own task. */
+static int make_objects(struct setup *setup, struct error *err)
+{
+	const Migrate__Setup *said = setup->said;
+
+	for (size_t i = 0; i < said->n_objects; i++)
+		if (!objects_add_mm(setup->objects, said->objects[i]->id, said->objects[i]->pid, err))
+			return -1;
+	return setup_announce(objects_mm_of(setup->objects, said->pid), said->vmas, said->n_vmas,
+			      err);
+}
+
+static int take(struct setup *setup, struct refusals *refusals, struct error *err)
+{
+	const Migrate__Setup *said = setup->said;
+
+	precheck_setup(said, setup->criu, setup->images_base, refusals);
+	if (!refusals->nr &&
+	    (make_objects(setup, err) ||
+	     budget_announce(setup->budget, BUDGET_MIRROR, said->rss_bytes, err)))
+		return -1;
+	if (!refusals->nr)
+		expect_cost(setup);
+	if (keep_small(setup, err) || reply(setup, refusals, err))
+		return -1;
+	place_advance(setup->place, PLACE_SETUP);
+	return 0;
+}
+
+int setup_take(struct setup *setup, struct error *err)
+{
+	struct refusals refusals = { .nr = 0 };
+	const Migrate__Setup *said;
+	int ret;
+
+	setup->msg = mailbox_expect(&setup->peer->box, MIGRATE__CONTROL__BODY_SETUP,
+				    left_ms(setup), err);
+	if (!setup->msg)
+		return -1;
+	setup->said = said = setup->msg->setup;
+	if (precheck_objects(said, err))
+		return -1;
+	peer_state(setup->peer, "SETUP");
+	tell("setup", json_pack("{s:i,s:s,s:I}", "pid", said->pid, "comm", said->comm, "rss_bytes",
+				(json_int_t)said->rss_bytes),
+	     "%s (pid %d), %lu MiB", said->comm, said->pid, said->rss_bytes >> 20);
+	ret = take(setup, &refusals, err);
+	precheck_free(&refusals);
+	return ret;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The thread that watches signals, and what the restore rests on: the keeper and the init of the
+ * namespace. When one of these dies before COMMIT, the migration fails.
+ */
+#ifndef MIGRATE_DEST_WATCHDOG_H
+#define MIGRATE_DEST_WATCHDOG_H
+
+#include "dest/keeper.h"
+#include "dest/peer.h"
+#include "dest/places.h"
+#include "dest/process.h"
+
+/**
+ * struct watchdog - of its thread, once it runs
+ * @place: says whether others need the place of this migration; may be NULL
+ * @signals: a signalfd
+ */
+struct watchdog {
+	struct peer *peer;
+	const struct keeper *keeper;
+	const struct process *process;
+	const struct place *place;
+	int signals;
+};
+
+/** watchdog_init() - signals are blocked in every thread that is started from here on */
+int watchdog_init(struct watchdog *watchdog, struct error *err);
+/** watchdog_start() - start the thread; it runs until the process ends */
+int watchdog_start(struct watchdog *watchdog, struct error *err);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The connections of one migration: control, memory and urgent. */
+#ifndef MIGRATE_SESSION_LINK_SET_H
+#define MIGRATE_SESSION_LINK_SET_H
+
+#include "base/error.h"
+#include "wire/conn.h"
+#include "wire/control.h"
+
+/**
+ * struct link_set - the connections of one migration; owned
+ * @ctl: NULL: there is none yet
+ * @memory, @urgent: not open: there is none yet
+ *
+ * The main thread makes them, before other threads use them, and closes them afterwards.
+ */
+struct link_set {
+	struct control *ctl;
+	struct conn memory, urgent;
+};
+
+void link_set_init(struct link_set *links);
+/** link_set_close() - when no thread uses them any more */
+void link_set_close(struct link_set *links);
+
+/**
+ * link_set_fail() - the migration has failed: whoever waits in a frame comes back
+ * @why: told to the other side first, before it sees connections close and makes up a reason of its
+ *	own; NULL: it is not told
+ * @hurry: the other side's last word is not worth waiting for
+ */
+void link_set_fail(struct link_set *links, const struct error *why, bool hurry);
+
+#endif

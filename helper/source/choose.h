@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Which backend reads an address space, and what its limits make of the mode. */
+#ifndef MIGRATE_SOURCE_CHOOSE_H
+#define MIGRATE_SOURCE_CHOOSE_H
+
+#include "source/keeper.h"
+#include "source/mm.h"
+#include "source/options.h"
+
+/** struct hold - freezes the program for a moment; the backend keeps a pointer to it */
+struct hold {
+	struct source_keeper *keeper;
+	struct guard *guard;
+};
+
+/** struct choice - what was asked for, or else what the backend can do */
+struct choice {
+	enum migrate_mode mode;
+	bool verify;
+};
+
+/** mode_follows() - writes of the program before it moves are looked for */
+bool mode_follows(enum migrate_mode mode, const struct backend *backend);
+
+/** choose_backend() - open a session on @mm; what it cannot do changes the mode, and is said */
+int choose_backend(struct choice *choice, struct hold *hold, const struct migrate_options *opts,
+		   struct source_mm *mm, struct error *err);
+
+#endif

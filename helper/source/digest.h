@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Digests of all memory of the program, for --verify. */
+#ifndef MIGRATE_SOURCE_DIGEST_H
+#define MIGRATE_SOURCE_DIGEST_H
+
+#include "session/mailbox.h"
+#include "source/tree.h"
+
+/**
+ * digest_send() - digests of all populated pages of the program, which stands
+ * @box: a failure ends it
+ */
+int digest_send(const struct tree *tree, struct control *ctl, struct mailbox *box,
+		struct error *err);
+
+#endif

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "source/external.h"
+#include "source/refuse.h"
+
+static int add_name(struct externals *externals, char *name, struct error *err)
+{
+	externals->names[externals->nr] = name;
+	return name ? externals->nr++, 0 :
+	       error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of sockets");
+}
+
+static int name_all(const struct attached *attached, struct externals *externals,
+		    struct error *err)
+{
+	const struct reconnects *reconnects = &attached->reconnects;
+	const struct terminals *terminals = &attached->terminals;
+	char *name;
+	int ret = 0;
+
+	externals->names = calloc(reconnects->nr + terminals->nr + 1, sizeof(*externals->names));
+	if (!externals->names)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of sockets");
+	for (size_t i = 0; !ret && i < reconnects->nr; i++)
+		ret = add_name(externals, asprintf(&name, "unix[%" PRIu32 "]",
+						   reconnects->items[i].ino) < 0 ? NULL : name, err);
+	for (size_t i = 0; !ret && i < terminals->nr; i++)
+		ret = add_name(externals, asprintf(&name, "tty[%" PRIx64 ":%" PRIx64 "]",
+						   (uint64_t)terminals->items[i].rdev,
+						   (uint64_t)terminals->items[i].dev) < 0 ?
+					  NULL : name, err);
+	externals->leaves_session = !terminals->leads || terminals->nr;
+	return ret;
+}
+
+int externals_find(const struct inspection *terms, struct source_process *process,
+		   struct externals *externals, struct error *err)
+{
+	struct refusals refusals = { 0 };
+
+	if (refuse_attached(terms, process, &refusals, err) ||
+	    refusals_end(&refusals, process->pid, err))
+		return -1;
+	return name_all(&process->attached, externals, err);
+}
+
+void externals_free(struct externals *externals)
+{
+	for (size_t i = 0; i < externals->nr; i++)
+		free(externals->names[i]);
+	free(externals->names);
+	memset(externals, 0, sizeof(*externals));
+}

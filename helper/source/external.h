@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What CRIU is to leave out of its images, as its option `external` names it. */
+#ifndef MIGRATE_SOURCE_EXTERNAL_H
+#define MIGRATE_SOURCE_EXTERNAL_H
+
+#include "base/error.h"
+#include "source/refuse.h"
+
+/**
+ * struct externals - names for criu_dump_opts. Zeroed is empty
+ * @leaves_session: the session, or a terminal, is one of others
+ */
+struct externals {
+	char **names;
+	size_t nr;
+	bool leaves_session;
+};
+
+/**
+ * externals_find() - the sockets and terminals that the process has now
+ *
+ * What came since SETUP is refused or taken by the same rules.
+ * Return: 0, or -1 with @err; free with externals_free() in either case
+ */
+int externals_find(const struct inspection *terms, struct source_process *process,
+		   struct externals *externals, struct error *err);
+void externals_free(struct externals *externals);
+
+#endif

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <signal.h>
+#include <string.h>
+#include "base/clock.h"
+#include "base/report.h"
+#include "os/pending.h"
+#include "source/external.h"
+#include "source/freeze.h"
+#include "source/limits.h"
+#include "source/scan.h"
+#include "source/timerfds.h"
+
+static void warn_groups(const struct guard *guard)
+{
+	if (guard->group.kind == CGROUP_NONE)
+		report_say("no control group can freeze the program here: it sees SIGCONT if this is given up");
+	if (guard->criu.kind == CGROUP_NONE)
+		report_say("CRIU has no control group of its own here: a memory limit of this process is CRIU's too");
+}
+
+/* The rounds are over: CRIU shall find few pages dirty. */
+static int settle(const struct freeze *freeze, struct error *err)
+{
+	struct source_mm *mm;
+
+	tree_for_each_mm(freeze->tree, mm) {
+		struct backend_settled settled = { 0 };
+
+		if (!mm->backend->stands_first)
+			continue;
+		if (mm->backend->ops->settle(mm->backend, &settled, err))
+			return -1;
+		report_event("settled", json_pack("{s:I,s:I,s:b,s:I}",
+						  "dirty_pages", (json_int_t)settled.dirty_pages,
+						  "pages", (json_int_t)settled.pages,
+						  "cleared", settled.cleared,
+						  "ns", (json_int_t)settled.ns));
+	}
+	return 0;
+}
+
+/* CRIU runs, and waits for its request. */
+static int stand(void *ctx, struct error *err)
+{
+	struct freeze *freeze = ctx;
+	struct frozen_time *time = &freeze->figures->frozen;
+	struct source_mm *mm;
+
+	frozen_time_enter(time, MIGRATE__FROZEN_PART__GUARD);
+	freeze->guarded = true;
+	/* a child in another group is in CRIU's way, and CRIU's words for that are other ones */
+	if (source_keeper_guard(freeze->keeper, watch_left_ms(freeze->watch), err) ||
+	    tree_check(freeze->tree, err))
+		return -1;
+	frozen_time_enter(time, MIGRATE__FROZEN_PART__LAST_SCAN);
+	tree_for_each_mm(freeze->tree, mm)
+		if (scan_mm(mm, freeze->sender, true, err) ||
+		    mm->backend->ops->give_up(mm->backend, err))
+			return -1;
+	frozen_time_enter(time, MIGRATE__FROZEN_PART__DUMP);
+	return 0;
+}
+
+/* What takes a while, and can be done before the program stands. */
+static int prepare(struct freeze *freeze, const struct criu_dump_opts *opts, struct error *err)
+{
+	if (settle(freeze, err))
+		return -1;
+	if (opts->parent && criu_parent_write(freeze->dir->parent_fd,
+					      tree_root(freeze->tree)->status.ns_pid, err))
+		return -1;
+	warn_groups(freeze->guard);
+	report_progress("stopping the program");
+	freeze->entered = true;
+	return source_keeper_enter(freeze->keeper, err) ||
+	       criu_dump_prepare(opts, &freeze->dump, err) ? -1 : 0;
+}
+
+static int dump(struct freeze *freeze, const struct externals *externals, struct error *err)
+{
+	const struct source_process *root = tree_root(freeze->tree);
+	struct criu_dump_opts opts = {
+		.pid = root->pid,
+		.images_dir_fd = freeze->dir->images_fd,
+		.work_dir_fd = freeze->dir->work_fd,
+		.parent = root->mm.backend->criu_tracks ? WORKDIR_PARENT : NULL,
+		.log_level = freeze->criu_log_level,
+		.watch = failure_watch_rpc,
+		.ctx = freeze->failure,
+		.group = &freeze->guard->criu,
+		.externals = externals->names,
+		.nr_externals = externals->nr,
+		.leaves_session = externals->leaves_session,
+	};
+
+	if (root->mm.backend->stands_first) {
+		opts.before = stand;
+		opts.before_ctx = freeze;
+		opts.frozen = &freeze->guard->group;
+	}
+	if (prepare(freeze, &opts, err))
+		return -1;
+	freeze->at_ns = clock_now_ns();
+	frozen_time_enter(&freeze->figures->frozen, MIGRATE__FROZEN_PART__DUMP);
+	watch_limit(freeze->watch, freeze->at_ns + freeze->max_frozen_s * 1000000000UL);
+	timerfds_refresh(root->pid);
+	if (criu_dump_start(&opts, &freeze->dump, err)) {
+		if (!freeze->guarded)
+			figures_thawed(freeze->figures, freeze->at_ns);
+		limits_explain(root->pid, err);
+		return -1;
+	}
+	freeze->figures->held_ns = clock_now_ns() - freeze->at_ns;
+	frozen_time_enter(&freeze->figures->frozen, MIGRATE__FROZEN_PART__GUARD);
+	return 0;
+}
+
+int freeze_tree(struct freeze *freeze, struct error *err)
+{
+	struct externals externals = { 0 };
+	int ret = externals_find(freeze->terms, tree_root(freeze->tree), &externals, err);
+
+	if (!ret)
+		ret = dump(freeze, &externals, err);
+	externals_free(&externals);
+	if (ret)
+		return -1;
+	watch_dump(freeze->watch, criu_dump_fd(freeze->dump));
+	if (mailbox_failed(freeze->failure->box, err) || tree_check(freeze->tree, err) ||
+	    refuse_frozen(freeze->terms, freeze->tree, err))
+		return -1;
+	freeze->guarded = true;
+	/* for the second time when CRIU found the program frozen: it has thawed the group */
+	if (source_keeper_guard(freeze->keeper, watch_left_ms(freeze->watch), err))
+		return -1;
+	/* while there was no guard its death let the program run on, away from its images */
+	return criu_dump_is_held(freeze->dump) ? 0 :
+	       error_set(err, CODE_CRIU, NULL, "CRIU died while it held the program");
+}
+
+/* Only the keeper, which is dead, knew whether it had to stop the program by a signal. */
+static bool is_stopped_by_signal(const struct guard *guard)
+{
+	struct error ignored = { 0 };
+	struct proc_status status;
+	uint64_t mask;
+
+	if (cgroup_exists(&guard->group))
+		return false;
+	/* while CRIU traces it the signal waits */
+	return (!pending_read(guard->pid, &mask, &ignored) && pending_has(mask, SIGSTOP)) ||
+	       (!proc_status_read(guard->pid, &status, &ignored) && status.state == 'T');
+}
+
+void freeze_undo(struct freeze *freeze)
+{
+	struct error why = { 0 };
+
+	if (!freeze->entered)
+		return;
+	watch_dump(freeze->watch, -1);
+	/* CRIU needs the program able to run to take its own code out of it */
+	if (source_keeper_unguard(freeze->keeper, &why)) {
+		freeze->guard->signalled = freeze->guarded && is_stopped_by_signal(freeze->guard);
+		memset(&why, 0, sizeof(why));
+		guard_off(freeze->guard, &why);
+	}
+	if ((freeze->dump && criu_dump_refuse(freeze->dump, &why)) || error_is_set(&why))
+		report_say("the program may not be as it was: %s", why.what);
+	freeze->dump = NULL;
+	/* CRIU freezes a group again that it found frozen, if the group is still there */
+	if (guard_off(freeze->guard, &why))
+		report_say("the program stands: %s", why.what);
+	freeze->entered = freeze->guarded = false;
+	figures_thawed(freeze->figures, freeze->at_ns);
+}
+
+void freeze_end(struct freeze *freeze)
+{
+	criu_dump_kill(freeze->dump);
+	freeze->dump = NULL;
+}

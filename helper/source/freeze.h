@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The program enters the guard's group, and CRIU is started, before the program stands.
+ *
+ * The freeze: CRIU dumps the program and is held, so that the program stands, and a guard makes it
+ * stand although CRIU dies. Until COMMIT is recorded the freeze can be undone.
+ *
+ * With a backend that stands first the guard comes before CRIU, then the last scan; CRIU takes the
+ * program out of the guard, and the guard comes once more (backend/write_protect.h).
+ */
+#ifndef MIGRATE_SOURCE_FREEZE_H
+#define MIGRATE_SOURCE_FREEZE_H
+
+#include "source/failure.h"
+#include "source/figures.h"
+#include "source/keeper.h"
+#include "source/refuse.h"
+#include "source/sender.h"
+#include "source/tree.h"
+#include "source/watch.h"
+#include "source/workdir.h"
+
+/**
+ * struct freeze - of the main thread
+ * @tree: the program
+ * @sender: tells the destination which pages are gone
+ * @dir: gets the images
+ * @keeper, @guard: keep the program standing; @guard is the plan that the keeper has too
+ * @terms: of the look at what may have changed since SETUP
+ * @failure: ends a dump that is not done yet
+ * @watch: watches CRIU, and the clock
+ * @figures: how long the program stood
+ * @max_frozen_s: the limit of --max-frozen
+ * @criu_log_level: of CRIU
+ * @dump: the CRIU that holds the program; NULL: none does
+ * @entered: the keeper was asked to take the program into the guard's group
+ * @guarded: the keeper was asked to put the guard on
+ * @at_ns: when the program was to stand; 0: it was not
+ */
+struct freeze {
+	const struct tree *tree;
+	struct sender *sender;
+	const struct workdir *dir;
+	struct source_keeper *keeper;
+	struct guard *guard;
+	const struct inspection *terms;
+	struct failure *failure;
+	struct watch *watch;
+	struct figures *figures;
+	uint32_t max_frozen_s, criu_log_level;
+	struct criu_dump *dump;
+	bool entered, guarded;
+	uint64_t at_ns;
+};
+
+/** freeze_tree() - the program stands, and its images are there */
+int freeze_tree(struct freeze *freeze, struct error *err);
+/** freeze_undo() - before COMMIT: the program goes on here; nothing when it was not frozen */
+void freeze_undo(struct freeze *freeze);
+/** freeze_end() - the program was killed: end the CRIU that traces it */
+void freeze_end(struct freeze *freeze);
+
+#endif

@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/report.h"
+#include "source/attributes.h"
+#include "source/connect.h"
+#include "source/digest.h"
+#include "source/final.h"
+#include "source/handover.h"
+#include "source/images.h"
+#include "source/migration.h"
+#include "source/precopy.h"
+#include "source/repair.h"
+#include "source/setup.h"
+
+/* Rather now than when all is done. */
+static int check_result_file(const char *path, struct error *err)
+{
+	int fd = path ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666) : -1;
+
+	if (path && fd < 0)
+		return error_errno(err, CODE_USAGE,
+				   "give --result a file in a directory that exists",
+				   "cannot write the result to %s", path);
+	if (path)
+		close(fd);
+	return 0;
+}
+
+static bool on_failure(void *ctx, const struct error *err, bool undoes)
+{
+	struct source_migration *migration = ctx;
+
+	return failure_raise_unless_committed(&migration->failure, err, undoes);
+}
+
+static void on_too_long(void *ctx)
+{
+	struct source_migration *migration = ctx;
+
+	control_shutdown(migration->links.ctl);
+}
+
+static void on_signal(void *ctx, const char *name)
+{
+	struct source_migration *migration = ctx;
+	struct error err = { 0 };
+
+	error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)", name);
+	if (!failure_is_connected(&migration->failure)) {
+		/* nothing was done to the program, and the keeper cleans up */
+		report_error(&err);
+		_exit(err.code);
+	}
+	if (failure_raise_unless_committed(&migration->failure, &err, true))
+		return;
+	if (control_phase(migration->links.ctl) < PHASE_STARTED)
+		report_say("%s: the program was handed over; it is not known yet whether it runs there",
+			   name);
+	else
+		report_say("%s: the program has moved already; its memory is still being sent", name);
+}
+
+static int start_keeper(struct source_migration *migration, struct error *err)
+{
+	struct record *record = calloc(1, sizeof(*record));
+
+	if (!record)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot start the keeper");
+	record->start_ticks = tree_root(&migration->tree)->status.start_ticks;
+	record->guard = migration->guard;
+	snprintf(record->to, sizeof(record->to), "%s", migration->opts->to);
+	migration->keeper = source_keeper_start(record, migration->dir.path, err);
+	free(record);
+	return migration->keeper ? 0 : -1;
+}
+
+/* Whatever ends the program, the keeper or CRIU, or a signal, is a failure from here on. */
+static int start_watch(struct source_migration *migration, struct error *err)
+{
+	static const struct watch_hooks hooks = {
+		.fail = on_failure, .too_long = on_too_long, .signal = on_signal,
+	};
+	struct watch *watch = &migration->watch;
+	struct source_mm *mm;
+
+	tree_for_each_mm(&migration->tree, mm) {
+		const struct watch_target target = {
+			.pid = mm->pid, .fd = mm->backend->gone_fd,
+			.events = mm->backend->gone_events,
+		};
+
+		if (watch_add_target(watch, &target, err))
+			return -1;
+	}
+	watch->hooks = &hooks;
+	watch->ctx = migration;
+	watch->max_frozen_s = migration->opts->max_frozen_s;
+	watch->log = migration->log;
+	watch->keeper_fd = source_keeper_fd(migration->keeper);
+	return watch_start(watch, err);
+}
+
+/* Who moves, and what keeps it: nothing is done to the program yet. */
+static int plan(struct source_migration *migration, struct error *err)
+{
+	const struct migrate_options *opts = migration->opts;
+	const struct source_process *root;
+
+	if (conn_check_where(opts->to, opts->insecure, err) ||
+	    check_result_file(opts->result, err))
+		return -1;
+	if (opts->pid == getpid() ||
+	    getrandom(migration->id, sizeof(migration->id), 0) != sizeof(migration->id))
+		return error_set(err, CODE_USAGE, NULL, "process %d cannot be migrated", opts->pid);
+	for (size_t i = 0; i < sizeof(migration->id); i++)
+		sprintf(migration->id_text + 2 * i, "%02x", migration->id[i]);
+	root = tree_add(&migration->tree, opts->pid, err);
+	if (!root || guard_plan(&migration->guard, opts->pid, root->status.state == 'T',
+				migration->id_text, err) ||
+	    workdir_plan(&migration->dir, opts->images_base, migration->id_text, err))
+		return -1;
+	snprintf(migration->log, sizeof(migration->log), "%s/work/dump.log", migration->dir.path);
+	/* before there is a thread, or a connection that it would keep open */
+	return start_keeper(migration, err);
+}
+
+static int choose(struct source_migration *migration, struct error *err)
+{
+	struct figures *figures = &migration->figures;
+	const struct backend *backend;
+	struct source_mm *mm;
+
+	migration->hold = (struct hold){ migration->keeper, &migration->guard };
+	tree_for_each_mm(&migration->tree, mm)
+		if (choose_backend(&migration->choice, &migration->hold, migration->opts, mm, err))
+			return -1;
+	backend = tree_root(&migration->tree)->mm.backend;
+	figures->backend = backend->ops->name;
+	figures->tracker = mode_follows(migration->choice.mode, backend) ? backend->tracker : "none";
+	figures->tracker_why = backend->tracker_why;
+	memcpy(figures->backend_why, backend->why, sizeof(figures->backend_why));
+	return backend->criu_tracks ? criu_check(err) : criu_check_restore(err);
+}
+
+/* What can be known without the destination. */
+static int prepare(struct source_migration *migration, struct error *err)
+{
+	return plan(migration, err) || watch_init(&migration->watch, &migration->box, err) ||
+	       criu_version_get(&migration->criu, err) ||
+	       refuse_program(&migration->terms, &migration->tree, err) ||
+	       choose(migration, err) || workdir_make(&migration->dir, err) ||
+	       start_watch(migration, err) ? -1 : 0;
+}
+
+static int connect_threads(struct source_migration *migration, struct error *err)
+{
+	struct link_set *links = &migration->links;
+
+	if (connect_all(links, migration->opts->to, migration->id, err) ||
+	    sender_init(&migration->memory, &links->memory, true, err) ||
+	    sender_init(&migration->urgent, &links->urgent, false, err))
+		return -1;
+	/* nothing is asked for before the program stands */
+	migration->urgent.frozen = true;
+	migration->threads = (struct threads){
+		.box = &migration->box, .failure = &migration->failure, .links = links,
+		.requests = { .tree = &migration->tree, .sender = &migration->urgent },
+	};
+	failure_connected(&migration->failure, links);
+	return threads_start(&migration->threads, err);
+}
+
+/* How long the program will stand: said, and refused where it is too long, before anything is sent. */
+static int setup(struct source_migration *migration, struct error *err)
+{
+	const struct source_process *root = tree_root(&migration->tree);
+	struct outlook *outlook = &migration->outlook;
+	struct setup setup = {
+		.opts = migration->opts,
+		.tree = &migration->tree, .criu = &migration->criu,
+		.mode = migration->choice.mode, .verify = migration->choice.verify,
+		.max_frozen_s = migration->opts->max_frozen_s,
+		.ctl = migration->links.ctl, .box = &migration->box,
+	};
+
+	if (outlook_make(outlook, &root->status, root->pid, &root->mm.vmas, &migration->criu,
+			 !root->mm.backend->criu_tracks, err))
+		return -1;
+	setup.descriptors = outlook->shape.descriptors;
+	return setup_run(&setup, &outlook->there_ns, err) ||
+	       outlook_check(outlook, migration->opts, err) ? -1 : 0;
+}
+
+/* @round: the last one that was announced */
+static int precopy(struct source_migration *migration, uint32_t *round, struct error *err)
+{
+	struct precopy precopy = {
+		.tree = &migration->tree, .sender = &migration->memory,
+		.ctl = migration->links.ctl, .box = &migration->box,
+		.figures = &migration->figures, .mode = migration->choice.mode,
+		.rule = {
+			.max_rounds = migration->opts->max_rounds,
+			.max_downtime_ns = migration->opts->max_downtime_ms * 1000000UL,
+			.fixed_ns = outlook_ns(&migration->outlook),
+		},
+	};
+	int ret = precopy_run(&precopy, err);
+
+	*round = precopy.rounds;
+	return ret;
+}
+
+static int freeze(struct source_migration *migration, struct error *err)
+{
+	struct freeze *freeze = &migration->freeze;
+
+	*freeze = (struct freeze){
+		.tree = &migration->tree, .sender = &migration->memory, .dir = &migration->dir,
+		.keeper = migration->keeper,
+		.guard = &migration->guard, .terms = &migration->terms,
+		.failure = &migration->failure, .watch = &migration->watch,
+		.figures = &migration->figures, .max_frozen_s = migration->opts->max_frozen_s,
+		.criu_log_level = migration->opts->criu_log_level,
+	};
+	control_set_lost(migration->links.ctl, migration->opts->link_timeout_ms);
+	return freeze_tree(freeze, err);
+}
+
+static int final(struct source_migration *migration, uint32_t round, struct error *err)
+{
+	const struct final final = {
+		.tree = &migration->tree, .sender = &migration->memory,
+		.ctl = migration->links.ctl, .box = &migration->box,
+		.figures = &migration->figures, .criu = &migration->criu,
+		.mode = migration->choice.mode, .round = round,
+		.images_fd = migration->dir.images_fd,
+	};
+
+	return final_send(&final, err);
+}
+
+static int send_images(struct source_migration *migration, struct error *err)
+{
+	const struct images images = {
+		.dir_fd = migration->dir.images_fd, .process = tree_root(&migration->tree),
+		.group = &migration->guard.group, .ctl = migration->links.ctl,
+		.frozen = &migration->figures.frozen, .box = &migration->box,
+	};
+
+	frozen_time_enter(images.frozen, MIGRATE__FROZEN_PART__REPAIR);
+	return repair_images(&migration->tree, images.dir_fd, &migration->losses, err) ||
+	       images_send(&images, err) ? -1 : 0;
+}
+
+static int wait_final_ack(struct source_migration *migration, struct error *err)
+{
+	Migrate__Control *msg = mailbox_expect(&migration->box, MIGRATE__CONTROL__BODY_FINAL_ACK,
+					       -1, err);
+
+	if (!msg)
+		return -1;
+	migration->figures.left_pages = msg->final_ack->want_pages;
+	migrate__control__free_unpacked(msg, NULL);
+	return 0;
+}
+
+static int send_all(struct source_migration *migration, struct error *err)
+{
+	report_progress("comparing the memory of both sides");
+	return push_run(&migration->push, err) ||
+	       digest_send(&migration->tree, migration->links.ctl, &migration->box, err) ? -1 : 0;
+}
+
+/* With --verify the destination first asks for all there is. */
+static int wait_ready(struct source_migration *migration, struct error *err)
+{
+	struct frozen_time *time = &migration->figures.frozen;
+	bool ready = false;
+	int ret = 0;
+
+	while (!ready && !ret) {
+		Migrate__Control *msg = mailbox_next(&migration->box, -1, err);
+
+		if (!msg)
+			return -1;
+		if (msg->body_case == MIGRATE__CONTROL__BODY_READY) {
+			migration->figures.restore_ns = msg->ready->restore_ns;
+			migration->figures.verified_pages = msg->ready->verified_pages;
+			frozen_time_enter(time, MIGRATE__FROZEN_PART__COMMIT_HERE);
+			frozen_time_take(time, msg->ready->frozen, msg->ready->n_frozen);
+			ready = true;
+		} else if (msg->body_case == MIGRATE__CONTROL__BODY_FETCH_ALL &&
+			   migration->choice.verify) {
+			ret = send_all(migration, err);
+		} else if (msg->body_case == MIGRATE__CONTROL__BODY_ATTRIBUTES) {
+			source_attributes_take_answer(msg->attributes, &migration->losses);
+			ret = losses_refused(&migration->losses, err);
+		} else {
+			ret = error_set(err, CODE_PEER, NULL,
+					"the destination sent message %d instead of Ready",
+					msg->body_case);
+		}
+		migrate__control__free_unpacked(msg, NULL);
+	}
+	return ret;
+}
+
+/* Say that a state is entered; -1 when the migration has failed. */
+static int enter(struct source_migration *migration, const char *state, struct error *err)
+{
+	mailbox_wait_failure(&migration->box, report_state_begin(state));
+	return mailbox_failed(&migration->box, err);
+}
+
+/* Return: -1 when there was a failure, which counts, or no record */
+static int commit(struct source_migration *migration, struct error *err)
+{
+	bool recorded;
+	int left_ms;
+
+	/* from here on a lost link helps nobody: all the time it wants to come back */
+	control_set_lost(migration->links.ctl, 0);
+	left_ms = watch_left_ms(&migration->watch);
+	if (mailbox_commit(&migration->box, CODE_OK, err))
+		return -1;
+	watch_limit(&migration->watch, 0);
+	if (!source_keeper_commit(migration->keeper, left_ms, &recorded, err) || recorded)
+		return 0;
+	mailbox_uncommit(&migration->box);
+	return -1;
+}
+
+/* Up to the record: whatever fails is undone. */
+static int until_commit(struct source_migration *migration, struct error *err)
+{
+	uint32_t round = 0;
+
+	return prepare(migration, err) || enter(migration, "CONNECT", err) ||
+	       connect_threads(migration, err) || enter(migration, "SETUP", err) ||
+	       setup(migration, err) || enter(migration, "PRECOPY", err) ||
+	       precopy(migration, &round, err) || freeze(migration, err) ||
+	       enter(migration, "FREEZE", err) || final(migration, round, err) ||
+	       enter(migration, "IMAGES", err) || send_images(migration, err) ||
+	       wait_final_ack(migration, err) || wait_ready(migration, err) ||
+	       enter(migration, "COMMIT", err) || commit(migration, err) ? -1 : 0;
+}
+
+static int run(struct source_migration *migration, struct error *err)
+{
+	struct figures *figures = &migration->figures;
+	struct handover handover;
+	bool died = false;
+	int code;
+
+	if (until_commit(migration, err))
+		return source_migration_undo(migration, err);
+	memset(err, 0, sizeof(*err));
+	handover = (struct handover){
+		.ctl = migration->links.ctl, .box = &migration->box,
+		.failure = &migration->failure, .push = &migration->push, .figures = figures,
+		.frozen_at_ns = migration->freeze.at_ns,
+	};
+	if (handover_run(&handover, &died, err)) {
+		if (control_is_unstarted(migration->links.ctl))
+			return source_migration_take_back(migration, err);
+		return source_migration_doubt(migration, died, err);
+	}
+	code = source_migration_finish(migration, err);
+	if (!code)
+		enter(migration, "DONE", &(struct error){ 0 });
+	figures->moved = true;
+	figures->total_ns = clock_now_ns() - figures->started_ns;
+	outlook_keep(&migration->outlook, tree_root(&migration->tree)->status.comm, &figures->frozen);
+	return code;
+}
+
+static void source_migration_init(struct source_migration *migration,
+				  const struct migrate_options *opts)
+{
+	migration->opts = opts;
+	migration->choice.mode = opts->mode;
+	migration->dir.images_fd = migration->dir.work_fd = migration->dir.parent_fd = -1;
+	migration->figures.started_ns = clock_now_ns();
+	migration->figures.losses = &migration->losses;
+	migration->losses.accepted = opts->accepted_losses;
+	migration->terms = (struct inspection){
+		.opts = opts, .criu = &migration->criu, .losses = &migration->losses,
+	};
+	migration->push = (struct push){
+		.tree = &migration->tree, .sender = &migration->memory, .box = &migration->box,
+	};
+	link_set_init(&migration->links);
+	mailbox_init(&migration->box, "the destination");
+	failure_init(&migration->failure, &migration->box);
+}
+
+static void source_migration_destroy(struct source_migration *migration)
+{
+	watch_destroy(&migration->watch);
+	threads_stop(&migration->threads);
+	link_set_close(&migration->links);
+	sender_destroy(&migration->memory);
+	sender_destroy(&migration->urgent);
+	tree_destroy(&migration->tree);
+	workdir_close(&migration->dir);
+	figures_free(&migration->figures);
+	losses_free(&migration->losses);
+	mailbox_destroy(&migration->box);
+}
+
+int source_migration_run(const struct migrate_options *opts)
+{
+	struct source_migration *migration = calloc(1, sizeof(*migration));
+	const struct source_process *root;
+	struct error err = { 0 };
+	int code;
+
+	if (!migration)
+		return CODE_INTERNAL;
+	source_migration_init(migration, opts);
+	code = run(migration, &err);
+	if (error_is_set(&err))
+		report_error(&err);
+	root = migration->tree.nr ? tree_root(&migration->tree) : NULL;
+	figures_say_result(&migration->figures, &err, opts->pid, root ? root->status.comm : "",
+			   migrate_mode_name(migration->choice.mode), opts->result);
+	source_migration_destroy(migration);
+	free(migration);
+	return code;
+}

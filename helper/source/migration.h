@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One migration at the source: the course, and the parts that it wires. A part knows the parts that
+ * its struct points to, and never the whole.
+ *
+ * Threads: the main thread is the course; one takes messages off control, one answers requests on
+ * the urgent connection (threads.h); one watches descriptors, signals and the clock (watch.h). Each
+ * may raise a failure (failure.h). The main thread alone acts on it.
+ *
+ * Locks, from the first that may be taken to the last: struct failure's, then the mailbox's.
+ * struct watch's and struct source_mm's are taken with no other, and no other is taken under them.
+ */
+#ifndef MIGRATE_SOURCE_MIGRATION_H
+#define MIGRATE_SOURCE_MIGRATION_H
+
+#include <limits.h>
+#include "source/choose.h"
+#include "source/freeze.h"
+#include "source/outlook.h"
+#include "source/push.h"
+#include "source/threads.h"
+#include "wire/conn.h"
+
+/**
+ * struct source_migration - see the top of this file; of the main thread but for what threads share
+ * @id: random; ties the connections together
+ * @criu: the version here
+ * @log: path of CRIU's log
+ * @hold, @guard: how the program is frozen: for a moment, or until it has moved
+ * @choice: what was asked for, or else what the backend can do
+ * @terms: of a look at the program: refused, or lost
+ * @outlook: how long the program will stand
+ */
+struct source_migration {
+	const struct migrate_options *opts;
+	uint8_t id[CONN_ID_BYTES];
+	char id_text[2 * CONN_ID_BYTES + 1], log[PATH_MAX];
+	struct criu_version criu;
+	struct workdir dir;
+	struct guard guard;
+	struct source_keeper *keeper;
+	struct hold hold;
+	struct choice choice;
+	struct tree tree;
+	struct inspection terms;
+	struct losses losses;
+	struct link_set links;
+	struct sender memory, urgent;
+	struct mailbox box;
+	struct failure failure;
+	struct watch watch;
+	struct threads threads;
+	struct freeze freeze;
+	struct push push;
+	struct figures figures;
+	struct outlook outlook;
+};
+
+/* migration_end.c: how a migration ends. Each returns the exit status. */
+
+/** source_migration_undo() - before COMMIT: the program goes on here, first of all */
+int source_migration_undo(struct source_migration *migration, struct error *err);
+/**
+ * source_migration_take_back() - the program goes on here, although COMMIT was recorded
+ *
+ * The destination knows that nothing of the program ever ran there, and that nothing of it is left.
+ */
+int source_migration_take_back(struct source_migration *migration, struct error *err);
+/**
+ * source_migration_doubt() - both sides stay as they are; nothing here may let the program run
+ * @died: the destination said that the program was started, and has been killed since
+ */
+int source_migration_doubt(struct source_migration *migration, bool died, struct error *err);
+/** source_migration_finish() - the program is complete at the destination: it is killed here */
+int source_migration_finish(struct source_migration *migration, struct error *err);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One address space of the program: its mappings, the session that reads its pages, and which pages
+ * the destination has. The main thread uses the struct; the unsent pages are shared with the thread
+ * that answers requests.
+ */
+#ifndef MIGRATE_SOURCE_MM_H
+#define MIGRATE_SOURCE_MM_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "backend/backend.h"
+#include "os/maps.h"
+#include "pages/page_set.h"
+
+/**
+ * struct source_mm - one address space
+ * @object: the id of the address space in frames
+ * @pid: a process that has the address space
+ * @backend: the session on the address space; owned. NULL: none yet
+ * @vmas: the mappings as of source_mm_read_vmas() or source_mm_follow_vmas()
+ * @frozen_vmas: the mappings of the frozen process, as CRIU's images tell them; NULL: the process
+ *	runs
+ * @dirty: pages that were written since the page was sent, or since STALE named the page
+ * @dest_current: pages of which the destination has the latest content
+ * @populated: all pages of the frozen process that frames carry
+ * @final: FINAL was sent for this address space, or is being sent; any thread may look. From then
+ *	on @frozen_vmas does not change, and any thread may read the list
+ * @unsent: from FINAL on: pages that the destination lacks and that no thread has sent yet
+ * @unsent_lock: covers @unsent; a leaf lock
+ */
+struct source_mm {
+	uint32_t object;
+	pid_t pid;
+	struct backend *backend;
+	struct vma_list vmas;
+	const struct vma_list *frozen_vmas;
+	struct page_set dirty, dest_current, populated;
+	atomic_bool final;
+	pthread_mutex_t unsent_lock;
+	struct page_set unsent;
+};
+
+/** source_mm_init() - without mappings and session; the caller destroys @mm after a failure too */
+int source_mm_init(struct source_mm *mm, uint32_t object, pid_t pid, struct error *err);
+void source_mm_destroy(struct source_mm *mm);
+
+/** source_mm_read_vmas() - the mappings with all flags: the kernel walks all page tables */
+int source_mm_read_vmas(struct source_mm *mm, struct error *err);
+/** source_mm_follow_vmas() - read the mappings again if there are others now (*@changed) */
+int source_mm_follow_vmas(struct source_mm *mm, bool *changed, struct error *err);
+
+/** source_mm_filter_dirty() - only pages of mappings whose pages are sent stay dirty */
+void source_mm_filter_dirty(struct source_mm *mm, const struct vma_list *vmas);
+/** source_mm_clear_dirty() - the dirty pages were sent, or STALE named them */
+void source_mm_clear_dirty(struct source_mm *mm);
+
+/** source_mm_pages_with() - how many pages the destination has when it gets @more */
+uint64_t source_mm_pages_with(const struct source_mm *mm, const struct page_set *more);
+
+/**
+ * source_mm_freeze() - the process is frozen: find all populated pages
+ * @vmas: the mappings in the images; the list stays until source_mm_destroy()
+ *
+ * Fails when a page cannot be read: a failure after COMMIT would lose the program.
+ */
+int source_mm_freeze(struct source_mm *mm, const struct vma_list *vmas, struct error *err);
+
+/** source_mm_find_unsent() - unsent is what is populated and not current at the destination */
+int source_mm_find_unsent(struct source_mm *mm, struct error *err);
+/**
+ * source_mm_take_unsent() - take out the next runs, which the caller sends
+ * @at: where to look from; moves behind the last run
+ * @runs: room for @max_runs
+ * @max_pages: no run is longer, and the sum stays below it plus one run
+ * @still: how many pages stay unsent, or NULL
+ * Return: how many runs
+ */
+uint32_t source_mm_take_unsent(struct source_mm *mm, uint64_t *at, struct splice_vm_run *runs,
+			       uint32_t max_runs, uint64_t max_pages, uint64_t *still);
+/** source_mm_claim() - take these pages out of the unsent ones; the caller sends them */
+void source_mm_claim(struct source_mm *mm, const struct splice_vm_run *runs, uint32_t nr);
+
+/** source_mm_is_sent_as_pages() - frames carry the pages of each frozen mapping in the run */
+bool source_mm_is_sent_as_pages(const struct source_mm *mm, const struct splice_vm_run *run);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Pre-copy: rounds while the program runs, until it is worth stopping. */
+#ifndef MIGRATE_SOURCE_PRECOPY_H
+#define MIGRATE_SOURCE_PRECOPY_H
+
+#include "session/mailbox.h"
+#include "source/figures.h"
+#include "source/options.h"
+#include "source/sender.h"
+#include "source/stop_rule.h"
+#include "source/tree.h"
+
+/**
+ * struct precopy - the rounds of one migration; of the main thread
+ * @tree: whose memory is sent
+ * @sender: onto the memory connection
+ * @box: gets the destination's answers; a failure ends the rounds
+ * @mode, @rule: as precopy_run() finds them: the owner fills in what is allowed
+ * @rounds: so many were sent
+ * @bytes_per_s: measured; 0 when nothing was
+ * @scanned_ns: when the running epoch began
+ * @said_beaten: the user knows that the fixed cost alone is above what is allowed
+ */
+struct precopy {
+	struct tree *tree;
+	struct sender *sender;
+	struct control *ctl;
+	struct mailbox *box;
+	struct figures *figures;
+	enum migrate_mode mode;
+	struct stop_rule rule;
+	uint32_t rounds;
+	double bytes_per_s;
+	uint64_t scanned_ns;
+	bool said_beaten;
+};
+
+/**
+ * precopy_run() - rounds, and then STALE for the pages of which the destination has an old content
+ *
+ * In mode postcopy there are no rounds, but writes are followed where CRIU goes by them.
+ */
+int precopy_run(struct precopy *pre, struct error *err);
+
+#endif

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <string.h>
+#include "source/process.h"
+
+int source_process_init(struct source_process *process, pid_t pid, uint32_t object,
+			struct error *err)
+{
+	memset(process, 0, sizeof(*process));
+	process->pid = pid;
+	return source_mm_init(&process->mm, object, pid, err) ||
+	       proc_status_read(pid, &process->status, err) ? -1 : 0;
+}
+
+void source_process_destroy(struct source_process *process)
+{
+	source_mm_destroy(&process->mm);
+	criu_task_free(&process->task);
+	reconnects_free(&process->attached.reconnects);
+	terminals_free(&process->attached.terminals);
+}

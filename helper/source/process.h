@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* One process of the program that moves: a thread group and its address space. */
+#ifndef MIGRATE_SOURCE_PROCESS_H
+#define MIGRATE_SOURCE_PROCESS_H
+
+#include <sys/types.h>
+#include "criu/criu.h"
+#include "os/proc.h"
+#include "source/attached.h"
+#include "source/mm.h"
+
+/**
+ * struct source_process - one process
+ * @pid: here
+ * @status: as /proc told it in SETUP. Its start time is part of the process's name, since a pid is
+ *	used again
+ * @task: as CRIU's images tell it; empty before the freeze
+ * @mm: its address space
+ * @attached: what it leaves here
+ */
+struct source_process {
+	pid_t pid;
+	struct proc_status status;
+	struct criu_task task;
+	struct source_mm mm;
+	struct attached attached;
+};
+
+/**
+ * source_process_init() - @pid as it is now
+ * @object: the id of the address space in frames
+ *
+ * source_process_destroy() may be called after a failure too.
+ */
+int source_process_init(struct source_process *process, pid_t pid, uint32_t object,
+			struct error *err);
+void source_process_destroy(struct source_process *process);
+
+#endif

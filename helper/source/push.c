@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "base/report.h"
+#include "source/push.h"
+
+#define PUSH_RUNS	64
+#define PUSH_PAGES	512UL	/* 2 MiB: what a request may have to share the link with */
+
+static int push_mm(struct push *push, struct source_mm *mm, struct error *err)
+{
+	struct splice_vm_run runs[PUSH_RUNS];
+	uint64_t at = 0, still;
+	uint32_t nr;
+
+	while ((nr = source_mm_take_unsent(mm, &at, runs, PUSH_RUNS, PUSH_PAGES, &still))) {
+		if (mailbox_failed(push->box, err) ||
+		    sender_pages(push->sender, mm, runs, nr, err))
+			return -1;
+		report_progress("sending the rest: %lu MiB left", still >> 8);
+	}
+	return sender_mark(push->sender, mm, FRAME_PUSHED, err);
+}
+
+int push_run(struct push *push, struct error *err)
+{
+	struct source_mm *mm;
+
+	if (push->done)
+		return 0;
+	tree_for_each_mm(push->tree, mm)
+		if (push_mm(push, mm, err))
+			return -1;
+	push->done = true;
+	return 0;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The end of an epoch of one address space: which pages were written, which are gone. */
+#ifndef MIGRATE_SOURCE_SCAN_H
+#define MIGRATE_SOURCE_SCAN_H
+
+#include <stdbool.h>
+#include "source/sender.h"
+
+/**
+ * scan_mm() - end an epoch: pages that were written are added to mm.dirty
+ * @sender: sends DROPPED for pages that are gone
+ * @stands: the program is frozen already: the backend need not freeze it
+ */
+int scan_mm(struct source_mm *mm, struct sender *sender, bool stands, struct error *err);
+
+#endif

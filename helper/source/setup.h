@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Setup and its answer: both sides compare what would make the restore fail in the end. */
+#ifndef MIGRATE_SOURCE_SETUP_H
+#define MIGRATE_SOURCE_SETUP_H
+
+#include "session/mailbox.h"
+#include "source/options.h"
+#include "source/tree.h"
+
+/**
+ * struct setup - what Setup says
+ * @mode, @verify: what was asked for, or else what the backend can do
+ * @descriptors: how many the program has open
+ * @box: gets the answer
+ */
+struct setup {
+	const struct migrate_options *opts;
+	const struct tree *tree;
+	const struct criu_version *criu;
+	enum migrate_mode mode;
+	bool verify;
+	uint32_t max_frozen_s, descriptors;
+	struct control *ctl;
+	struct mailbox *box;
+};
+
+/**
+ * setup_run() - send Setup, and wait for the answer
+ * @peer_fixed_ns: what a restore takes at the destination; 0: it does not know
+ */
+int setup_run(const struct setup *setup, uint64_t *peer_fixed_ns, struct error *err);
+
+/** setup_send_maps() - Maps: a list of mappings that replaces the one before */
+int setup_send_maps(struct control *ctl, const struct vma_list *list, struct error *err);
+
+#endif

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The rounds of pre-copy, with a backend and a destination of the test. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "source/precopy.h"
+#include "tests/fake_backend.h"
+#include "tests/fake_dest.h"
+
+#define MMS	2
+#define PAGES	100
+
+struct bench {
+	struct fake fakes[MMS];
+	struct tree tree;
+	struct conn conn;
+	struct sender sender;
+	struct mailbox box;
+	struct figures figures;
+	struct precopy pre;
+	pthread_t receiver;
+	struct fake_dest dest;
+	struct error err;
+};
+
+static void *receive_body(void *arg)
+{
+	struct bench *bench = arg;
+	struct error err = { 0 };
+
+	mailbox_receive(&bench->box, bench->dest.source, &err);
+	mailbox_hang_up(&bench->box);
+	return NULL;
+}
+
+/* The mappings are this process's own, so that each list of mappings has the pages of the test. */
+static int map_pages(void)
+{
+	void *at = mmap((void *)FAKE_BASE, MMS * PAGES * PAGE_BYTES, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	return at == (void *)FAKE_BASE ? 0 : -1;
+}
+
+static int make_tree(struct bench *bench)
+{
+	for (int i = 0; i < MMS; i++) {
+		struct source_process *process = tree_add(&bench->tree, getpid(), &bench->err);
+
+		if (!process || source_mm_read_vmas(&process->mm, &bench->err))
+			return -1;
+		fake_init(&bench->fakes[i]);
+		process->mm.backend = &bench->fakes[i].backend;
+		fake_add_scan(&bench->fakes[i], 0, run_of(0, PAGES, SPLICE_VM_RUN_DIRTY));
+	}
+	return 0;
+}
+
+static int set_up(void **state)
+{
+	struct bench *bench = calloc(1, sizeof(*bench));
+
+	*state = bench;
+	if (map_pages() || make_tree(bench) ||
+	    fake_dest_open(&bench->dest, PHASE_PRECOPY, MMS, &bench->conn, &bench->err))
+		return -1;
+	mailbox_init(&bench->box, "the destination");
+	bench->pre = (struct precopy){
+		.tree = &bench->tree, .sender = &bench->sender, .ctl = bench->dest.source,
+		.box = &bench->box, .figures = &bench->figures, .mode = MODE_AUTO,
+		/* only what is clean fits */
+		.rule = { .max_rounds = 5, .max_downtime_ns = 1 },
+	};
+	return sender_init(&bench->sender, &bench->conn, true, &bench->err) ||
+	       pthread_create(&bench->receiver, NULL, receive_body, bench) ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+	struct bench *bench = *state;
+
+	mailbox_close(&bench->box);
+	fake_dest_end(&bench->dest, &bench->conn);
+	pthread_join(bench->receiver, NULL);
+	fake_dest_close(&bench->dest);
+	sender_destroy(&bench->sender);
+	tree_destroy(&bench->tree);
+	figures_free(&bench->figures);
+	mailbox_destroy(&bench->box);
+	munmap((void *)FAKE_BASE, MMS * PAGES * PAGE_BYTES);
+	free(bench);
+	return 0;
+}
+
+static void run(struct bench *bench)
+{
+	assert_int_equal(precopy_run(&bench->pre, &bench->err), 0);
+	fake_dest_end(&bench->dest, &bench->conn);
+}
+
+/* One address space is clean after the first round, the other one after the second. */
+static void rounds_until_all_is_clean(void **state)
+{
+	struct bench *bench = *state;
+
+	fake_add_scan(&bench->fakes[1], 1, run_of(10, 30, SPLICE_VM_RUN_DIRTY));
+	run(bench);
+	assert_int_equal(bench->pre.rounds, 2);
+	assert_int_equal(bench->figures.nr_rounds, 2);
+	assert_int_equal(bench->figures.rounds[0].pages, 2 * PAGES);
+	assert_int_equal(bench->figures.rounds[0].dirty_pages, 30);
+	assert_int_equal(bench->figures.rounds[1].pages, 30);
+	assert_int_equal(bench->figures.rounds[1].dirty_pages, 0);
+	assert_int_equal(bench->dest.seen[1].pages, PAGES);
+	assert_int_equal(bench->dest.seen[2].pages, PAGES + 30);
+	assert_int_equal(bench->dest.acks, 2);
+	for (int i = 1; i <= MMS; i++) {
+		assert_int_equal(bench->dest.seen[i].rounds, 2);
+		assert_int_equal(tree_find_mm(&bench->tree, i)->dest_current.nr, PAGES);
+		assert_int_equal(bench->dest.seen[i].stale, 0);
+	}
+}
+
+/* What is dirty after the last round is old at the destination. */
+static void the_last_dirty_pages_are_stale(void **state)
+{
+	struct bench *bench = *state;
+	struct source_mm *mm = tree_find_mm(&bench->tree, 1);
+
+	bench->pre.rule.max_rounds = 1;
+	fake_add_scan(&bench->fakes[0], 1, run_of(10, 30, SPLICE_VM_RUN_DIRTY));
+	run(bench);
+	assert_int_equal(bench->pre.rounds, 1);
+	assert_int_equal(bench->dest.seen[1].stale, 30);
+	assert_int_equal(mm->dest_current.nr, PAGES - 30);
+	/* the freeze begins with nothing */
+	assert_int_equal(mm->dirty.nr, 0);
+}
+
+static void dropped_pages_are_told(void **state)
+{
+	struct bench *bench = *state;
+
+	fake_add_scan(&bench->fakes[1], 1, run_of(50, 5, SPLICE_VM_RUN_DROPPED));
+	run(bench);
+	assert_int_equal(bench->dest.seen[2].dropped, 5);
+	assert_int_equal(tree_find_mm(&bench->tree, 2)->dest_current.nr, PAGES - 5);
+}
+
+/* Not in any mapping: they were unmapped since the scan. */
+static void pages_without_a_mapping_are_not_sent(void **state)
+{
+	struct bench *bench = *state;
+
+	fake_add_scan(&bench->fakes[0], 0, run_of(MMS * PAGES, 7, SPLICE_VM_RUN_DIRTY));
+	run(bench);
+	assert_int_equal(bench->dest.seen[1].pages, PAGES);
+}
+
+/* CRIU goes by the soft-dirty bits: they are followed, and nothing is sent. */
+static void no_rounds_in_mode_postcopy(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->pre.mode = MODE_POSTCOPY;
+	run(bench);
+	assert_int_equal(bench->fakes[0].tracked, 1);
+	assert_int_equal(bench->fakes[0].nr_scans, 1);
+	assert_int_equal(bench->pre.rounds, 0);
+	assert_int_equal(bench->dest.seen[1].pages + bench->dest.seen[1].stale, 0);
+}
+
+static void nothing_is_followed_when_nobody_goes_by_it(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->pre.mode = MODE_POSTCOPY;
+	for (int i = 0; i < MMS; i++)
+		bench->fakes[i].backend.criu_tracks = false;
+	run(bench);
+	assert_int_equal(bench->fakes[0].tracked, 0);
+	assert_int_equal(bench->fakes[0].nr_scans, 0);
+}
+
+static void the_wrong_round_is_acknowledged(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->dest.ack_ahead = 1;
+	assert_int_equal(precopy_run(&bench->pre, &bench->err), -1);
+	assert_int_equal(bench->err.code, CODE_PEER);
+}
+
+static void a_failure_ends_the_rounds(void **state)
+{
+	const struct error why = { .code = CODE_ABORTED, .what = "this is a test" };
+	struct bench *bench = *state;
+
+	mailbox_lock(&bench->box);
+	mailbox_fail_locked(&bench->box, &why, true);
+	mailbox_unlock(&bench->box);
+	assert_int_equal(precopy_run(&bench->pre, &bench->err), -1);
+	assert_int_equal(bench->err.code, CODE_ABORTED);
+	assert_int_equal(bench->fakes[0].sent, 0);
+}
+
+#define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		BENCH_TEST(rounds_until_all_is_clean), BENCH_TEST(the_last_dirty_pages_are_stale),
+		BENCH_TEST(dropped_pages_are_told),
+		BENCH_TEST(pages_without_a_mapping_are_not_sent),
+		BENCH_TEST(no_rounds_in_mode_postcopy),
+		BENCH_TEST(nothing_is_followed_when_nobody_goes_by_it),
+		BENCH_TEST(the_wrong_round_is_acknowledged), BENCH_TEST(a_failure_ends_the_rounds),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

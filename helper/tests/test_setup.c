@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What Setup tells of a program, and what is made of the answer. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "source/setup.h"
+#include "tests/conn_fd.h"
+#include "tests/course_walk.h"
+
+#define LATER_MS	10000
+
+struct bench {
+	struct tree tree;
+	struct criu_version criu;
+	struct control *source, *dest;
+	struct mailbox box;
+	struct setup setup;
+	Migrate__SetupReply reply;
+	Migrate__Control *got;	/* Setup */
+	pthread_t receiver, answerer;
+	uint64_t peer_fixed_ns;
+	struct error err;
+};
+
+static void *receive_body(void *arg)
+{
+	struct bench *bench = arg;
+	struct error err = { 0 };
+
+	mailbox_receive(&bench->box, bench->source, &err);
+	mailbox_hang_up(&bench->box);
+	return NULL;
+}
+
+static void *answer_body(void *arg)
+{
+	struct bench *bench = arg;
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	struct error err = { 0 };
+
+	bench->got = control_expect(bench->dest, MIGRATE__CONTROL__BODY_SETUP, LATER_MS, &err);
+	msg.body_case = MIGRATE__CONTROL__BODY_SETUP_REPLY;
+	msg.setup_reply = &bench->reply;
+	if (bench->got)
+		control_send(bench->dest, &msg, &err);
+	return NULL;
+}
+
+/* Two processes, which are both this one: only the list of objects has each. */
+static const struct migrate_options opts;
+
+static int set_up(void **state)
+{
+	struct bench *bench = calloc(1, sizeof(*bench));
+	int pair[2];
+
+	*state = bench;
+	for (int i = 0; i < 2; i++) {
+		struct source_process *process = tree_add(&bench->tree, getpid(), &bench->err);
+
+		if (!process || source_mm_read_vmas(&process->mm, &bench->err))
+			return -1;
+	}
+	mailbox_init(&bench->box, "the destination");
+	migrate__setup_reply__init(&bench->reply);
+	bench->reply.ok = true;
+	bench->criu = (struct criu_version){ .major = 3, .minor = 17, .sublevel = 1 };
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
+		return -1;
+	bench->source = control_new(CONN(pair[0]), COURSE_SOURCE, &bench->err);
+	bench->dest = control_new(CONN(pair[1]), COURSE_DEST, &bench->err);
+	bench->setup = (struct setup){
+		.opts = &opts,
+		.tree = &bench->tree, .criu = &bench->criu, .mode = MODE_PRECOPY, .verify = true,
+		.max_frozen_s = 7, .ctl = bench->source, .box = &bench->box,
+	};
+	return walk_to(bench->source, bench->dest, PHASE_SETUP, &bench->err) ||
+	       pthread_create(&bench->receiver, NULL, receive_body, bench) ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+	struct bench *bench = *state;
+
+	mailbox_close(&bench->box);
+	control_shutdown(bench->source);
+	pthread_join(bench->receiver, NULL);
+	migrate__control__free_unpacked(bench->got, NULL);
+	control_close(bench->source);
+	control_close(bench->dest);
+	tree_destroy(&bench->tree);
+	mailbox_destroy(&bench->box);
+	free(bench);
+	return 0;
+}
+
+static int run(struct bench *bench)
+{
+	int ret;
+
+	pthread_create(&bench->answerer, NULL, answer_body, bench);
+	ret = setup_run(&bench->setup, &bench->peer_fixed_ns, &bench->err);
+	pthread_join(bench->answerer, NULL);
+	assert_non_null(bench->got);
+	return ret;
+}
+
+static void the_program_is_told(void **state)
+{
+	struct bench *bench = *state;
+	const struct source_process *root = tree_root(&bench->tree);
+	const Migrate__Setup *setup;
+
+	assert_int_equal(run(bench), 0);
+	setup = bench->got->setup;
+	assert_int_equal(setup->pid, root->status.ns_pid);
+	assert_string_equal(setup->comm, root->status.comm);
+	assert_int_equal(setup->n_vmas, root->mm.vmas.nr);
+	assert_string_equal(setup->mode, "precopy");
+	assert_true(setup->verify);
+	assert_int_equal(setup->max_frozen_s, 7);
+	assert_int_equal(setup->criu->minor, 17);
+	assert_int_equal(bench->peer_fixed_ns, 0);
+}
+
+/* All that a frame may name. */
+static void each_object_is_announced(void **state)
+{
+	struct bench *bench = *state;
+	const Migrate__Setup *setup;
+
+	assert_int_equal(run(bench), 0);
+	setup = bench->got->setup;
+	assert_int_equal(setup->n_objects, 2);
+	for (uint32_t i = 0; i < 2; i++) {
+		const Migrate__Object *object = setup->objects[i];
+
+		assert_int_equal(object->id, i + 1);
+		assert_non_null(tree_find_mm(&bench->tree, object->id));
+		assert_int_equal(object->kind, MIGRATE__OBJECT_KIND__MM);
+		assert_int_equal(object->pid, getpid());
+	}
+}
+
+/* No restore takes a century: the estimate stays a number that can be reckoned with. */
+static void the_cost_is_taken_within_reason(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->reply.has_fixed_cost_ns = true;
+	bench->reply.fixed_cost_ns = UINT64_MAX;
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(bench->peer_fixed_ns, 3600000000000UL);
+}
+
+static void a_refusal_is_the_error(void **state)
+{
+	struct bench *bench = *state;
+	char *refusals[] = { "process 4711 exists there" };
+
+	bench->reply.ok = false;
+	bench->reply.refusals = refusals;
+	bench->reply.n_refusals = 1;
+	assert_int_equal(run(bench), -1);
+	assert_int_equal(bench->err.code, CODE_PEER);
+	assert_non_null(strstr(bench->err.what, "process 4711 exists there"));
+}
+
+static void no_answer(void **state)
+{
+	struct bench *bench = *state;
+
+	control_shutdown(bench->dest);
+	assert_int_equal(setup_run(&bench->setup, &bench->peer_fixed_ns, &bench->err), -1);
+	assert_int_equal(bench->err.code, CODE_NETWORK);
+}
+
+#define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		BENCH_TEST(the_program_is_told), BENCH_TEST(each_object_is_announced),
+		BENCH_TEST(the_cost_is_taken_within_reason), BENCH_TEST(a_refusal_is_the_error),
+		BENCH_TEST(no_answer),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

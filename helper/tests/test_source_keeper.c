@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The keeper of the source: descriptors that it holds for a tracker, and a guard that is put on twice. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "criu/criu.h"
+#include "os/proc.h"
+#include "source/keeper.h"
+
+/** struct kit - a keeper, its directory, and the child that it guards */
+struct kit {
+	char dir[64];
+	pid_t child;
+	struct record *record;
+	struct source_keeper *keeper;
+};
+
+static pid_t start_child(void)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		pause();
+}
+
+static int set_up(void **state)
+{
+	struct kit *kit = calloc(1, sizeof(*kit));
+	struct proc_status status;
+	struct error err = { 0 };
+	char id[32];
+
+	*state = kit;
+	strcpy(kit->dir, "/tmp/test-source-keeper-XXXXXX");
+	kit->record = calloc(1, sizeof(*kit->record));
+	kit->child = start_child();
+	snprintf(id, sizeof(id), "test-%d", kit->child);
+	if (!mkdtemp(kit->dir) || proc_status_read(kit->child, &status, &err) ||
+	    guard_plan(&kit->record->guard, kit->child, false, id, &err))
+		return -1;
+	kit->record->start_ticks = status.start_ticks;
+	kit->keeper = source_keeper_start(kit->record, kit->dir, &err);
+	return kit->keeper ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	struct kit *kit = *state;
+
+	source_keeper_end(kit->keeper, false);
+	kill(kit->child, SIGKILL);
+	waitpid(kit->child, NULL, 0);
+	close(kit->record->guard.pidfd);
+	free(kit->record);
+	free(kit);
+	return 0;
+}
+
+/* Return: the read end; the keeper alone has the write end, and a session of no meaning */
+static int keep_pipe(struct kit *kit)
+{
+	int session = open("/dev/null", O_RDWR | O_CLOEXEC), pair[2];
+	struct error err = { 0 };
+
+	assert_int_equal(pipe2(pair, O_CLOEXEC | O_NONBLOCK), 0);
+	assert_int_equal(source_keeper_keep(kit->keeper, session, pair[1], &err), 0);
+	close(session);
+	close(pair[1]);
+	return pair[0];
+}
+
+static bool is_held(int fd)
+{
+	char byte;
+
+	return read(fd, &byte, 1) == -1 && errno == EAGAIN;
+}
+
+static void test_holds_and_drops(void **state)
+{
+	struct kit *kit = *state;
+	struct error err = { 0 };
+	int fd = keep_pipe(kit);
+
+	assert_true(is_held(fd));
+	assert_int_equal(source_keeper_keep(kit->keeper, -1, -1, &err), 0);
+	assert_false(is_held(fd));
+	close(fd);
+}
+
+static void test_a_new_one_replaces_the_old(void **state)
+{
+	struct kit *kit = *state;
+	int old = keep_pipe(kit), new = keep_pipe(kit);
+
+	assert_false(is_held(old));
+	assert_true(is_held(new));
+	close(old);
+	close(new);
+}
+
+static bool has_record(const struct kit *kit)
+{
+	char path[PATH_MAX];
+
+	record_path(kit->dir, RECORD_GUARD, path, sizeof(path));
+	return !access(path, F_OK);
+}
+
+/* CRIU thaws a group that it finds frozen, and the guard has to stand again. */
+static void test_guards_again(void **state)
+{
+	struct kit *kit = *state;
+	struct cgroup *group = &kit->record->guard.group;
+	struct error err = { 0 };
+
+	if (group->kind == CGROUP_NONE)
+		skip();
+	assert_int_equal(source_keeper_guard(kit->keeper, 10000, &err), 0);
+	assert_true(cgroup_is_told_to_freeze(group));
+	assert_int_equal(cgroup_thaw(group, &err), 0);
+	assert_int_equal(source_keeper_guard(kit->keeper, 10000, &err), 0);
+	assert_true(cgroup_is_told_to_freeze(group));
+	assert_true(has_record(kit));
+	assert_int_equal(source_keeper_unguard(kit->keeper, &err), 0);
+	assert_false(cgroup_exists(group));
+	assert_false(has_record(kit));
+	/* nobody holds a lock on a record that comes later */
+	assert_int_equal(source_keeper_guard(kit->keeper, 10000, &err), 0);
+	assert_true(has_record(kit));
+	assert_int_equal(source_keeper_unguard(kit->keeper, &err), 0);
+}
+
+/* What the kernel writes while CRIU's code runs: each page of each area, wherever the area begins. */
+static void test_rseq_counts_as_written(void **state)
+{
+	struct criu_area areas[] = {
+		{ .addr = 0x7000 + 32, .bytes = 32 },
+		{ .addr = 0xa000 - 8, .bytes = 32 },
+	};
+	struct criu_task task = { .rseq = areas, .nr_rseq = 2 };
+	struct error err = { 0 };
+	struct page_set written;
+	struct run run;
+
+	assert_int_equal(page_set_init(&written), 0);
+	assert_int_equal(criu_task_add_rseq(&task, &written, &err), 0);
+	assert_int_equal(written.nr, 3);
+	assert_true(page_set_next(&written, 0, USER_END, 0, &run));
+	assert_int_equal(run.addr, 0x7000);
+	assert_int_equal(run.nr_pages, 1);
+	assert_true(page_set_next(&written, 0x8000, USER_END, 0, &run));
+	assert_int_equal(run.addr, 0x9000);
+	assert_int_equal(run.nr_pages, 2);
+	page_set_destroy(&written);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_holds_and_drops, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_new_one_replaces_the_old, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_guards_again, set_up, tear_down),
+		cmocka_unit_test(test_rseq_counts_as_written),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
