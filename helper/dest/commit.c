@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "dest/commit.h"
 #include "dest/parent.h"
+#include "dest/spaces.h"
 #include "dest/tell.h"
 
 #define POLL_MS			100	/* how often failures and ended tasks are looked for */
@@ -34,7 +35,7 @@ static int send_empty(struct commit *commit, Migrate__Control__BodyCase body, st
 static enum outcome complete(struct commit *commit)
 {
 	const struct process *process = commit->process;
-	bool gone = mm_is_gone(objects_mm_of(commit->objects, process->pid));
+	bool gone = spaces_is_gone(objects_mm_of(commit->objects, process->pid));
 
 	for (int ms = 0; gone && ms < ENDED_TIMEOUT_MS; ms += POLL_MS)
 		if (process_has_ended(process, POLL_MS) || process_lives(process))

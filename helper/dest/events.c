@@ -8,7 +8,9 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "dest/epoch.h"
+#include "dest/events.h"
 #include "dest/mm.h"
+#include "dest/spaces.h"
 #include "os/uffd.h"
 #include "pages/sets.h"
 
@@ -27,10 +29,10 @@ static enum install resolve_todo(struct mm *mm, struct space *space, uint64_t ad
 	nr_pages = run.nr_pages;
 	origin = space_origin(space, addr, &nr_pages);
 	if (page_set_has(&mm->mirror.have, origin))
-		return mm_from_mirror(mm, space, addr, nr_pages);
-	if (page_set_has(&mm->asked, origin))
+		return spaces_fill(mm, space, addr, nr_pages);
+	if (page_set_has(&mm->wanted.asked, origin))
 		return INSTALL_AGAIN;
-	if (!page_set_has(&mm->wanted, origin)) {
+	if (!page_set_has(&mm->wanted.pages, origin)) {
 		/* neither here nor to come: never let the task see zeros instead */
 		error_set(err, CODE_INTERNAL, NULL, "page 0x%lx is lost", addr);
 		errno = ENODATA;
@@ -113,7 +115,7 @@ static int resolve_fault(struct mm *mm, struct space *space, uint64_t addr, stru
 	case INSTALL_AGAIN:
 		return space_wait(space, addr, err);
 	case INSTALL_GONE:
-		mm_bury(mm, space);
+		spaces_bury(mm, space);
 		return 0;
 	case INSTALL_FAILED:
 		break;
@@ -202,7 +204,7 @@ static int act(struct mm *mm, struct space *space, const struct uffd_msg *msg,
 	return ret;
 }
 
-int mm_events(struct mm *mm, struct space *space, struct error *err)
+int events_read(struct mm *mm, struct space *space, struct error *err)
 {
 	struct uffd_msg msgs[EVENTS_AT_ONCE];
 	int ret = 0;
@@ -223,7 +225,7 @@ int mm_events(struct mm *mm, struct space *space, struct error *err)
 	}
 	epoch_try_end(mm, space);
 	if (space->gone && space->uffd >= 0)
-		mm_bury(mm, space);
+		spaces_bury(mm, space);
 	pthread_cond_broadcast(&mm->changed);
 	return ret;
 }
@@ -259,13 +261,13 @@ static int retry_space(struct mm *mm, struct space *space, struct error *err)
 	return ret;
 }
 
-int mm_retry(struct mm *mm, struct error *err)
+int events_retry(struct mm *mm, struct error *err)
 {
 	int ret = 0;
 
 	mm->retry = false;
 	for (size_t i = 0; i < mm->nr_spaces; i++) {
-		if (mm_events(mm, mm->spaces[i], err) ||
+		if (events_read(mm, mm->spaces[i], err) ||
 		    retry_space(mm, mm->spaces[i], err))
 			ret = -1;
 	}

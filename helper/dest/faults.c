@@ -6,7 +6,9 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/thread.h"
+#include "dest/events.h"
 #include "dest/faults.h"
+#include "dest/spaces.h"
 #include "wire/stream.h"
 
 #define READY_AT_ONCE	16
@@ -112,11 +114,7 @@ static int send_requests(struct faults *faults, struct mm *mm, struct error *err
 	int ret = 0;
 
 	mm_lock(mm);
-	requests = mm->requests;
-	nr = mm->nr_requests;
-	mm->requests = NULL;
-	mm->nr_requests = 0;
-	mm->cap_requests = 0;
+	requests = wanted_requests(&mm->wanted, &nr);
 	mm_unlock(mm);
 	for (size_t i = 0; i < nr && !ret && faults->urgent; i++) {
 		struct splice_vm_run run = {
@@ -138,7 +136,7 @@ static void bury_gone(struct mm *mm)
 	mm_lock(mm);
 	for (size_t i = 0; i < mm->nr_spaces; i++)
 		if (mm->spaces[i]->uffd >= 0 && space_probe(mm->spaces[i]))
-			mm_bury(mm, mm->spaces[i]);
+			spaces_bury(mm, mm->spaces[i]);
 	mm_unlock(mm);
 }
 
@@ -152,9 +150,9 @@ static bool serve(struct faults *faults, struct mm *mm, struct space *space, str
 
 	mm_lock_urgent(mm);
 	if (space)
-		mm_events(mm, space, err);
+		events_read(mm, space, err);
 	if (mm->retry)
-		mm_retry(mm, err);
+		events_retry(mm, err);
 	again = mm->retry;
 	mm_unlock(mm);
 	send_requests(faults, mm, err);

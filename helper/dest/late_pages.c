@@ -7,9 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/clock.h"
-#include "dest/epoch.h"
-#include "dest/mm.h"
+#include "dest/late_pages.h"
+#include "dest/spaces.h"
 #include "pages/sets.h"
+
+#define FETCH_TIMEOUT_S	10
 
 /* What is to be installed, while the spaces that lack it are gone through. */
 struct arrival {
@@ -68,8 +70,7 @@ static int take_run(struct mm *mm, uint64_t origin, uint64_t nr_pages, const voi
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot install %lu pages of 0x%lx",
 				   nr_pages, origin);
 	}
-	page_set_remove(&mm->wanted, origin, nr_pages);
-	page_set_remove(&mm->asked, origin, nr_pages);
+	wanted_remove(&mm->wanted, origin, nr_pages);
 	if (!arrival.leftover) {
 		budget_installed(mm->mirror.budget, nr_pages * PAGE_BYTES);
 		return 0;
@@ -90,10 +91,10 @@ static void bury_found(struct mm *mm)
 {
 	for (size_t i = 0; i < mm->nr_spaces; i++)
 		if (mm->spaces[i]->gone && mm->spaces[i]->uffd >= 0)
-			mm_bury(mm, mm->spaces[i]);
+			spaces_bury(mm, mm->spaces[i]);
 }
 
-int mm_take(struct mm *mm, uint64_t origin, uint64_t nr_pages, const void *data,
+int late_pages_take(struct mm *mm, uint64_t origin, uint64_t nr_pages, const void *data,
 		bool urgent, struct error *err)
 {
 	uint64_t addr = origin, end = origin + nr_pages * PAGE_BYTES;
@@ -105,7 +106,7 @@ int mm_take(struct mm *mm, uint64_t origin, uint64_t nr_pages, const void *data,
 	else
 		mm_lock(mm);
 	/* what is not wanted was dropped meanwhile, or came the other way already */
-	while (!ret && addr < end && page_set_next(&mm->wanted, addr, end, 0, &run)) {
+	while (!ret && addr < end && page_set_next(&mm->wanted.pages, addr, end, 0, &run)) {
 		const uint8_t *src = data;
 
 		if (src)
@@ -126,36 +127,7 @@ int mm_take(struct mm *mm, uint64_t origin, uint64_t nr_pages, const void *data,
 	return ret;
 }
 
-enum install mm_from_mirror(struct mm *mm, struct space *space, uint64_t addr,
-			       uint64_t nr_pages)
-{
-	uint64_t origin = space_origin(space, addr, &nr_pages), done;
-	uint8_t page[PAGE_BYTES];
-	struct error err = { 0 };
-	enum install ret;
-	struct run run;
-	void *src;
-
-	if (!page_set_next(&mm->mirror.have, origin, origin + nr_pages * PAGE_BYTES, 0, &run) ||
-	    run.addr != origin)
-		return INSTALL_AGAIN;
-	src = mirror_at(&mm->mirror, origin, run.nr_pages);
-	if (!src) {
-		src = page;
-		run.nr_pages = 1;
-		if (mirror_read(&mm->mirror, origin, 1, page, &err))
-			return INSTALL_FAILED;
-	}
-	ret = space_install(space, addr, run.nr_pages, src, &done);
-	if (done) {
-		mm->counts.from_mirror += done;
-		budget_installed(mm->mirror.budget, done * PAGE_BYTES);
-		mm_release(mm, origin, done);
-	}
-	return ret;
-}
-
-int mm_pushed(struct mm *mm, struct error *err)
+int late_pages_pushed(struct mm *mm, struct error *err)
 {
 	int ret;
 
@@ -167,100 +139,58 @@ int mm_pushed(struct mm *mm, struct error *err)
 	return ret;
 }
 
-void mm_fail(struct mm *mm)
+/* First run of the range that is not in the mirror. */
+static bool next_lacking(const struct mm *mm, uint64_t addr, uint64_t end, struct run *run)
 {
-	mm_lock(mm);
-	mm->failed = true;
-	pthread_cond_broadcast(&mm->changed);
-	mm_unlock(mm);
-}
+	struct run have;
 
-bool mm_done(const struct mm *mm)
-{
-	if (!mm->sealed)
-		return false;
-	for (size_t i = 0; i < mm->nr_spaces; i++)
-		if (!mm->spaces[i]->gone &&
-		    (mm->spaces[i]->lost || mm->spaces[i]->todo.nr || mm->spaces[i]->past.nr))
-			return false;
-	return true;
-}
-
-bool mm_wait_done(struct mm *mm, int timeout_ms)
-{
-	struct timespec until = clock_in_ms(CLOCK_MONOTONIC, timeout_ms < 0 ? 0 : timeout_ms);
-	bool done, in_time = true;
-
-	mm_lock(mm);
-	while (!(done = mm_done(mm)) && in_time && !(timeout_ms < 0 && mm->failed)) {
-		if (timeout_ms < 0)
-			pthread_cond_wait(&mm->changed, &mm->lock);
-		else
-			in_time = !pthread_cond_timedwait(&mm->changed, &mm->lock, &until);
+	while (addr < end) {
+		if (!page_set_next(&mm->mirror.have, addr, end, 0, &have))
+			have = (struct run){ .addr = end };
+		if (have.addr > addr) {
+			run->addr = addr;
+			run->nr_pages = (have.addr - addr) / PAGE_BYTES;
+			return true;
+		}
+		addr = run_end(&have);
 	}
-	mm_unlock(mm);
-	return done;
+	return false;
 }
 
-bool mm_is_gone(struct mm *mm)
+/* Lock held. Fetched pages are written into the images; zeros of the source take room there too. */
+static int pay_fetch(struct mm *mm, uint64_t addr, uint64_t nr_pages, struct error *err)
 {
-	bool gone;
+	struct budget *budget = mm->mirror.budget;
+	uint64_t books = wanted_cost(&mm->wanted, addr, nr_pages);
 
-	mm_lock(mm);
-	gone = mm->nr_spaces && mm->spaces[0]->gone;
-	mm_unlock(mm);
-	return gone;
+	return budget_take(budget, BUDGET_IMAGES, nr_pages * PAGE_BYTES, err) ||
+	       budget_take(budget, BUDGET_BOOKS, books, err) ? -1 : 0;
 }
 
-int mm_attach(struct mm *mm, int uffd, struct error *err)
+int late_pages_fetch(struct mm *mm, uint64_t addr, uint64_t nr_pages, void *buf,
+		 struct error *err)
 {
-	struct space *space;
+	uint64_t end = addr + nr_pages * PAGE_BYTES, at = addr;
+	struct timespec until = clock_in_ms(CLOCK_MONOTONIC, FETCH_TIMEOUT_S * 1000);
+	struct run run;
 	int ret;
 
 	mm_lock(mm);
-	space = mm->sealed ? mm->spaces[0] : NULL;
-	if (!space || space->uffd >= 0 || uffd < 0) {
-		mm_unlock(mm);
-		if (uffd >= 0)
-			close(uffd);
-		return error_set(err, CODE_CRIU, NULL, "CRIU sent a userfaultfd that is not expected");
+	ret = pay_fetch(mm, addr, nr_pages, err);
+	for (; !ret && at < end && next_lacking(mm, at, end, &run); at = run_end(&run)) {
+		ret = wanted_add(&mm->wanted, run.addr, run.nr_pages, err) ||
+		      mm_request(mm, run.addr, run.nr_pages, err) ? -1 : 0;
 	}
-	space->uffd = uffd;
-	ret = mm->hooks.hold(mm->hooks.ctx, uffd, &space->handle, err);
+	while (!ret && next_lacking(mm, addr, end, &run)) {
+		if (mm->failed)
+			ret = error_set(err, CODE_ABORTED, NULL, "the migration was given up");
+		else if (pthread_cond_timedwait(&mm->changed, &mm->lock, &until))
+			ret = error_set(err, CODE_NETWORK, NULL,
+					"the source did not send the page at 0x%lx within %d s",
+					run.addr, FETCH_TIMEOUT_S);
+	}
 	if (!ret)
-		ret = mm->hooks.watch(mm->hooks.ctx, space, true, err);
-	mm_set_work(mm);
-	pthread_cond_broadcast(&mm->changed);
+		ret = mirror_read(&mm->mirror, addr, nr_pages, buf, err);
 	mm_unlock(mm);
 	return ret;
-}
-
-void mm_ready(struct mm *mm)
-{
-	mm_lock(mm);
-	mm->spaces[0]->ready = true;
-	mm_set_work(mm);
-	mm->retry = true;
-	pthread_cond_broadcast(&mm->changed);
-	mm_kick(mm);
-	mm_unlock(mm);
-}
-
-void mm_bury(struct mm *mm, struct space *space)
-{
-	uint64_t addr = 0;
-	struct run run;
-
-	space->gone = true;
-	mm_close_uffd(mm, space);
-	epoch_drop(mm, space);
-	while (page_set_next(&space->todo, addr, USER_END, 0, &run)) {
-		uint64_t origin = space_origin(space, run.addr, &run.nr_pages);
-
-		page_set_remove(&space->todo, run.addr, run.nr_pages);
-		mm_release(mm, origin, run.nr_pages);
-		addr = run_end(&run);
-	}
-	space->nr_waiting = 0;
-	pthread_cond_broadcast(&mm->changed);
 }

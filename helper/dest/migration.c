@@ -8,6 +8,7 @@
 #include "dest/receive.h"
 #include "dest/restore.h"
 #include "dest/setup.h"
+#include "dest/spaces.h"
 #include "dest/tell.h"
 #include "dest/watchdog.h"
 
@@ -94,7 +95,7 @@ static int take_uffd(void *ctx, pid_t pid, int uffd, struct error *err)
 	struct mm *mm = objects_mm_of(&migration->objects, pid);
 
 	if (mm)
-		return mm_attach(mm, uffd, err);
+		return spaces_attach(mm, uffd, err);
 	if (uffd >= 0)
 		close(uffd);
 	return error_set(err, CODE_CRIU, NULL,

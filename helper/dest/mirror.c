@@ -15,7 +15,6 @@
 int mirror_open(struct mirror *mirror, struct error *err)
 {
 	memset(mirror, 0, sizeof(*mirror));
-	pthread_mutex_init(&mirror->map_lock, NULL);
 	mirror->fd = memfd_create("migrate-mirror", MFD_CLOEXEC);
 	if (mirror->fd < 0)
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a memfd");
@@ -35,8 +34,7 @@ close_fd:
 	return -1;
 }
 
-/* Lock held. */
-static void put_windows(struct mirror_windows *windows)
+void mirror_windows_put(struct mirror_windows *windows)
 {
 	if (!windows || --windows->refs)
 		return;
@@ -49,10 +47,9 @@ void mirror_close(struct mirror *mirror)
 {
 	if (mirror->fd < 0)
 		return;
-	put_windows(mirror->windows);
+	mirror_windows_put(mirror->windows);
 	free(mirror->ranges);
 	page_set_destroy(&mirror->have);
-	pthread_mutex_destroy(&mirror->map_lock);
 	close(mirror->fd);
 	mirror->fd = -1;
 }
@@ -109,7 +106,7 @@ static int map_windows(int fd, struct mirror_windows *windows, struct error *err
 	return 0;
 }
 
-/* Lock held. Takes over @windows, whatever happens. */
+/* Takes over @windows, whatever happens. */
 static int change_windows(struct mirror *mirror, struct mirror_windows *windows, struct error *err)
 {
 	if (same_windows(mirror->windows, windows)) {
@@ -117,17 +114,17 @@ static int change_windows(struct mirror *mirror, struct mirror_windows *windows,
 		return 0;
 	}
 	if (map_windows(mirror->fd, windows, err)) {
-		put_windows(windows);
+		mirror_windows_put(windows);
 		return -1;
 	}
-	put_windows(mirror->windows);
+	mirror_windows_put(mirror->windows);
 	mirror->windows = windows;
-	atomic_store(&mirror->punched, 0);
+	mirror->punched = 0;
 	return 0;
 }
 
 /*
- * Lock held. A page that is punched leaves its page tables, which no budget counts, until the
+ * A page that is punched leaves its page tables, which no budget counts, until the
  * window is unmapped. Without memory for new windows the old ones do.
  */
 static void renew_windows(struct mirror *mirror)
@@ -141,12 +138,12 @@ static void renew_windows(struct mirror *mirror)
 	memcpy(fresh, mirror->windows, bytes);
 	fresh->refs = 1;
 	if (map_windows(mirror->fd, fresh, &(struct error){ 0 })) {
-		put_windows(fresh);
+		mirror_windows_put(fresh);
 		return;
 	}
-	put_windows(mirror->windows);
+	mirror_windows_put(mirror->windows);
 	mirror->windows = fresh;
-	atomic_store(&mirror->punched, 0);
+	mirror->punched = 0;
 }
 
 int mirror_announce(struct mirror *mirror, const struct mirror_range *ranges, size_t nr,
@@ -163,7 +160,6 @@ int mirror_announce(struct mirror *mirror, const struct mirror_range *ranges, si
 	}
 	if (nr)
 		memcpy(copy, ranges, nr * sizeof(*copy));
-	pthread_mutex_lock(&mirror->map_lock);
 	ret = change_windows(mirror, windows, err);
 	if (!ret) {
 		struct mirror_range *old = mirror->ranges;
@@ -172,30 +168,17 @@ int mirror_announce(struct mirror *mirror, const struct mirror_range *ranges, si
 		mirror->nr_ranges = nr;
 		copy = old;
 	}
-	pthread_mutex_unlock(&mirror->map_lock);
 	free(copy);
 	return ret;
 }
 
 struct mirror_windows *mirror_windows_get(struct mirror *mirror)
 {
-	struct mirror_windows *windows;
-
-	pthread_mutex_lock(&mirror->map_lock);
-	if (mirror->windows && atomic_load(&mirror->punched) > PUNCHED_MAX)
+	if (mirror->windows && mirror->punched > PUNCHED_MAX)
 		renew_windows(mirror);
-	windows = mirror->windows;
-	if (windows)
-		windows->refs++;
-	pthread_mutex_unlock(&mirror->map_lock);
-	return windows;
-}
-
-void mirror_windows_put(struct mirror *mirror, struct mirror_windows *windows)
-{
-	pthread_mutex_lock(&mirror->map_lock);
-	put_windows(windows);
-	pthread_mutex_unlock(&mirror->map_lock);
+	if (mirror->windows)
+		mirror->windows->refs++;
+	return mirror->windows;
 }
 
 bool mirror_announced(const struct mirror *mirror, uint64_t addr, uint64_t nr_pages)
@@ -254,7 +237,7 @@ void mirror_punch(struct mirror *mirror, uint64_t addr, uint64_t nr_pages)
 	uint64_t had = mirror->have.nr;
 
 	page_set_remove(&mirror->have, addr, nr_pages);
-	atomic_fetch_add(&mirror->punched, had - mirror->have.nr);
+	mirror->punched += had - mirror->have.nr;
 	budget_give(mirror->budget, BUDGET_MIRROR, (had - mirror->have.nr) * PAGE_BYTES);
 	/* a failure costs memory only: what counts is @have */
 	fallocate(mirror->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, addr,

@@ -6,8 +6,6 @@
 #ifndef MIGRATE_DEST_MIRROR_H
 #define MIGRATE_DEST_MIRROR_H
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include "base/error.h"
 #include "dest/budget.h"
@@ -31,8 +29,7 @@ struct mirror_window {
 
 /**
  * struct mirror_windows - all windows of one list of mappings; unmapped with the last reference
- * @refs: of the mirror, and of each receiver that has bytes on their way into a window. Changed
- *	under mirror.map_lock
+ * @refs: of the mirror, and of each receiver that has bytes on their way into a window
  */
 struct mirror_windows {
 	unsigned int refs;
@@ -41,13 +38,11 @@ struct mirror_windows {
 };
 
 /**
- * struct mirror - mirror of one address space
+ * struct mirror - mirror of one address space. Not locked: the owner locks. Who receives into a window
+ *	holds a reference, and no lock
  * @fd: the memfd
  * @budget: pays for what is in @have; NULL: nobody asks
- * @have: pages whose content is here; mm.lock
- * @map_lock: for @ranges and @windows. Never held while bytes are waited for: who receives into
- *	a window holds a reference. Taken before mm.lock. After mm_seal() nothing
- *	changes them and no lock is needed
+ * @have: pages whose content is here
  * @punched: pages since the windows were mapped; each may have left a page table behind
  * @ranges: what pages may be sent for, in order, not overlapping
  */
@@ -55,8 +50,7 @@ struct mirror {
 	int fd;
 	struct budget *budget;
 	struct page_set have;
-	pthread_mutex_t map_lock;
-	atomic_ulong punched;
+	uint64_t punched;
 	struct mirror_range *ranges;
 	size_t nr_ranges;
 	struct mirror_windows *windows;
@@ -68,26 +62,26 @@ void mirror_close(struct mirror *mirror);
 /**
  * mirror_announce() - the source's mappings, in order; replaces the earlier list
  *
- * Takes @map_lock. Pages of @have outside the new list are for the caller to drop.
+ * Pages of @have outside the new list are for the caller to drop.
  */
 int mirror_announce(struct mirror *mirror, const struct mirror_range *ranges, size_t nr,
 		   struct error *err);
 
-/** mirror_announced() - all of the run lies in announced ranges; @map_lock held */
+/** mirror_announced() - all of the run lies in announced ranges */
 bool mirror_announced(const struct mirror *mirror, uint64_t addr, uint64_t nr_pages);
 
 /**
  * mirror_windows_get() - windows that stay where they are until mirror_windows_put()
  *
- * Takes @map_lock, as mirror_windows_put() does. Before mm_seal() only: it may map them anew.
+ * May map the windows anew: not after FINAL.
  */
 struct mirror_windows *mirror_windows_get(struct mirror *mirror);
-void mirror_windows_put(struct mirror *mirror, struct mirror_windows *windows);
+void mirror_windows_put(struct mirror_windows *windows);
 
 /** mirror_windows_at() - where the run is mapped here, or NULL */
 void *mirror_windows_at(const struct mirror_windows *windows, uint64_t addr, uint64_t nr_pages);
 
-/** mirror_at() - the same for the windows of now; @map_lock held, or after mm_seal() */
+/** mirror_at() - the same for the windows of now */
 void *mirror_at(const struct mirror *mirror, uint64_t addr, uint64_t nr_pages);
 
 /** mirror_add() - the pages are in their place: into @have */

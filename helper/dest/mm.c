@@ -8,13 +8,9 @@
 #include "dest/mm.h"
 #include "pages/sets.h"
 
-#define FETCH_TIMEOUT_S		10
-#define REQUEST_PAGES		256	/* most pages in one request after PUSHED */
-
 static int sets_init(struct mm *mm)
 {
-	return page_set_init(&mm->populated) || page_set_init(&mm->wanted) ||
-	       page_set_init(&mm->asked);
+	return page_set_init(&mm->populated) || wanted_init(&mm->wanted);
 }
 
 int mm_init(struct mm *mm, const struct mm_hooks *hooks, struct error *err)
@@ -64,10 +60,8 @@ void mm_destroy(struct mm *mm)
 	for (size_t i = 0; i < mm->nr_spaces; i++)
 		space_free(mm->spaces[i]);
 	free(mm->spaces);
-	free(mm->requests);
 	page_set_destroy(&mm->populated);
-	page_set_destroy(&mm->wanted);
-	page_set_destroy(&mm->asked);
+	wanted_destroy(&mm->wanted);
 	mirror_close(&mm->mirror);
 	pthread_cond_destroy(&mm->changed);
 	pthread_mutex_destroy(&mm->lock);
@@ -79,13 +73,13 @@ int mm_announce(struct mm *mm, const struct mirror_range *ranges, size_t nr,
 	uint64_t addr = 0;
 	struct run run;
 
-	/* from FINAL on the windows of the mirror stay as they are */
-	if (mm_is_final(mm))
-		return error_set(err, CODE_PEER, NULL, "the source sent mappings after FINAL");
-	if (mirror_announce(&mm->mirror, ranges, nr, err))
-		return -1;
+	int ret;
+
 	mm_lock(mm);
-	for (size_t i = 0; i <= nr; i++) {
+	/* from FINAL on the windows of the mirror stay as they are */
+	ret = mm->final ? error_set(err, CODE_PEER, NULL, "the source sent mappings after FINAL") :
+	      mirror_announce(&mm->mirror, ranges, nr, err);
+	for (size_t i = 0; !ret && i <= nr; i++) {
 		uint64_t end = i < nr ? ranges[i].start : USER_END;
 
 		while (page_set_next(&mm->mirror.have, addr, end, 0, &run)) {
@@ -95,25 +89,61 @@ int mm_announce(struct mm *mm, const struct mirror_range *ranges, size_t nr,
 		addr = i < nr ? ranges[i].end : USER_END;
 	}
 	mm_unlock(mm);
+	return ret;
+}
+
+/* Lock held. */
+static int check_announced(const struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
+			   struct error *err)
+{
+	for (uint32_t i = 0; i < nr_runs; i++)
+		if (!mirror_announced(&mm->mirror, runs[i].addr, runs[i].nr_pages))
+			return error_set(err, CODE_PEER, NULL,
+					 "page 0x%llx of object %u lies outside of the mappings that the source announced",
+					 runs[i].addr, mm->id);
 	return 0;
 }
 
-int mm_add(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
-	       struct error *err)
+int mm_begin_receive(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
+		     struct mirror_windows **windows, struct error *err)
 {
-	uint64_t nr_pages = 0, left;
-	int ret = 0;
+	int ret;
 
 	mm_lock(mm);
+	ret = check_announced(mm, runs, nr_runs, err);
+	if (!ret)
+		*windows = mirror_windows_get(&mm->mirror);
+	mm_unlock(mm);
+	return ret;
+}
+
+/* Lock held. Return: how many of these pages are no repetition: each page comes once a round */
+static uint64_t count_new(struct mm *mm, uint64_t nr_pages)
+{
+	uint64_t have = mm->mirror.have.nr;
+	uint64_t left = have > mm->round_pages ? have - mm->round_pages : 0;
+
+	mm->round_pages += nr_pages;
+	return nr_pages < left ? nr_pages : left;
+}
+
+int mm_end_receive(struct mm *mm, struct mirror_windows *windows, const struct splice_vm_run *runs,
+		   uint32_t nr_runs, struct error *err)
+{
+	uint64_t nr_pages = 0;
+	int ret;
+
+	mm_lock(mm);
+	mirror_windows_put(windows);
+	/* a list of mappings that came meanwhile has dropped what the list does not have */
+	ret = check_announced(mm, runs, nr_runs, err);
 	for (uint32_t i = 0; i < nr_runs && !ret; i++) {
 		ret = mirror_add(&mm->mirror, runs[i].addr, runs[i].nr_pages, err);
 		nr_pages += runs[i].nr_pages;
 	}
-	/* each page comes once a round: what comes beyond the pages that there are was sent again */
-	left = mm->mirror.have.nr > mm->round_pages ? mm->mirror.have.nr - mm->round_pages : 0;
-	mm->round_pages += nr_pages;
+	nr_pages = count_new(mm, nr_pages);
 	mm_unlock(mm);
-	place_came(mm->place, (nr_pages < left ? nr_pages : left) * PAGE_BYTES);
+	place_came(mm->place, nr_pages * PAGE_BYTES);
 	return ret;
 }
 
@@ -168,9 +198,10 @@ static int populate_run(struct mm *mm, const struct splice_vm_run *run, struct e
 int mm_populate(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
 		    struct error *err)
 {
-	int ret = 0;
+	int ret;
 
 	mm_lock(mm);
+	ret = check_announced(mm, runs, nr_runs, err);
 	for (uint32_t i = 0; i < nr_runs && !ret; i++)
 		ret = populate_run(mm, &runs[i], err);
 	mm_unlock(mm);
@@ -197,89 +228,6 @@ void mm_final(struct mm *mm, uint64_t *have, uint64_t *lack)
 	*have = mm->mirror.have.nr;
 	*lack = mm->populated.nr - mm->mirror.have.nr;
 	mm_unlock(mm);
-}
-
-int mm_request(struct mm *mm, uint64_t origin, uint64_t nr_pages, struct error *err)
-{
-	uint64_t end = origin + nr_pages * PAGE_BYTES;
-	struct run run;
-
-	while (origin < end &&
-	       sets_next_only(&mm->wanted, &mm->asked, origin, end, REQUEST_PAGES, &run)) {
-		if (mm->nr_requests == mm->cap_requests) {
-			size_t cap = mm->cap_requests ? 2 * mm->cap_requests : 64;
-			struct run *requests = realloc(mm->requests, cap * sizeof(*requests));
-
-			if (!requests)
-				return error_errno(err, CODE_INTERNAL, NULL,
-						   "no memory for a request");
-			mm->requests = requests;
-			mm->cap_requests = cap;
-		}
-		if (page_set_add(&mm->asked, run.addr, run.nr_pages, err))
-			return -1;
-		mm->requests[mm->nr_requests++] = run;
-		origin = run_end(&run);
-	}
-	mm_kick(mm);
-	return 0;
-}
-
-/* First run of the range that is not in the mirror. */
-static bool next_lacking(const struct mm *mm, uint64_t addr, uint64_t end, struct run *run)
-{
-	struct run have;
-
-	while (addr < end) {
-		if (!page_set_next(&mm->mirror.have, addr, end, 0, &have))
-			have = (struct run){ .addr = end };
-		if (have.addr > addr) {
-			run->addr = addr;
-			run->nr_pages = (have.addr - addr) / PAGE_BYTES;
-			return true;
-		}
-		addr = run_end(&have);
-	}
-	return false;
-}
-
-/* Lock held. Fetched pages are written into the images; zeros of the source take room there too. */
-static int pay_fetch(struct mm *mm, uint64_t addr, uint64_t nr_pages, struct error *err)
-{
-	struct budget *budget = mm->mirror.budget;
-	uint64_t books = page_set_cost(&mm->wanted, addr, nr_pages) +
-			 page_set_cost(&mm->asked, addr, nr_pages);
-
-	return budget_take(budget, BUDGET_IMAGES, nr_pages * PAGE_BYTES, err) ||
-	       budget_take(budget, BUDGET_BOOKS, books, err) ? -1 : 0;
-}
-
-int mm_fetch(struct mm *mm, uint64_t addr, uint64_t nr_pages, void *buf,
-		 struct error *err)
-{
-	uint64_t end = addr + nr_pages * PAGE_BYTES, at = addr;
-	struct timespec until = clock_in_ms(CLOCK_MONOTONIC, FETCH_TIMEOUT_S * 1000);
-	struct run run;
-	int ret;
-
-	mm_lock(mm);
-	ret = pay_fetch(mm, addr, nr_pages, err);
-	for (; !ret && at < end && next_lacking(mm, at, end, &run); at = run_end(&run)) {
-		ret = page_set_add(&mm->wanted, run.addr, run.nr_pages, err) ||
-		      mm_request(mm, run.addr, run.nr_pages, err) ? -1 : 0;
-	}
-	while (!ret && next_lacking(mm, addr, end, &run)) {
-		if (mm->failed)
-			ret = error_set(err, CODE_ABORTED, NULL, "the migration was given up");
-		else if (pthread_cond_timedwait(&mm->changed, &mm->lock, &until))
-			ret = error_set(err, CODE_NETWORK, NULL,
-					"the source did not send the page at 0x%lx within %d s",
-					run.addr, FETCH_TIMEOUT_S);
-	}
-	if (!ret)
-		ret = mirror_read(&mm->mirror, addr, nr_pages, buf, err);
-	mm_unlock(mm);
-	return ret;
 }
 
 int mm_space_add(struct mm *mm, struct space *space, struct error *err)
@@ -312,12 +260,11 @@ int mm_seal(struct mm *mm, const struct page_set *lazy, struct error *err)
 	if (!ret)
 		trim_mirror(mm, &space->todo);
 	/* what was fetched for the images is of no further interest */
-	sets_clear(&mm->wanted);
-	sets_clear(&mm->asked);
+	wanted_clear(&mm->wanted);
 	for (addr = 0;
 	     !ret && sets_next_only(&space->todo, &mm->mirror.have, addr, USER_END, 0, &run);
 	     addr = run_end(&run))
-		ret = page_set_add(&mm->wanted, run.addr, run.nr_pages, err);
+		ret = wanted_add(&mm->wanted, run.addr, run.nr_pages, err);
 	mm->counts.image = mm->populated.nr - space->todo.nr;
 	space->ready = false;
 	if (ret)
@@ -328,4 +275,66 @@ int mm_seal(struct mm *mm, const struct page_set *lazy, struct error *err)
 	budget_settle(mm->mirror.budget);
 	mm_unlock(mm);
 	return ret;
+}
+
+void mm_fail(struct mm *mm)
+{
+	mm_lock(mm);
+	mm->failed = true;
+	pthread_cond_broadcast(&mm->changed);
+	mm_unlock(mm);
+}
+
+/* Pages leave the mirror when no address space needs them any longer. */
+static bool stop_at_first(struct space *space, uint64_t addr, uint64_t origin, uint64_t nr_pages,
+		      void *ctx)
+{
+	return false;
+}
+
+bool mm_awaits_fork(const struct mm *mm, uint64_t origin, uint64_t nr_pages)
+{
+	for (size_t i = 0; i < mm->nr_spaces; i++)
+		if (pieces_has_origin(&mm->spaces[i]->past, origin,
+				      origin + nr_pages * PAGE_BYTES))
+			return true;
+	return false;
+}
+
+static bool needed(struct mm *mm, uint64_t origin, uint64_t nr_pages)
+{
+	for (size_t i = 0; i < mm->nr_spaces; i++)
+		if (!mm->spaces[i]->gone &&
+		    !space_each_lacking(mm->spaces[i], origin, nr_pages, stop_at_first, NULL))
+			return true;
+	return mm_awaits_fork(mm, origin, nr_pages);
+}
+
+static void give_back(struct mm *mm, uint64_t origin, uint64_t nr_pages)
+{
+	uint64_t end = origin + nr_pages * PAGE_BYTES, addr = origin;
+	struct run run;
+
+	wanted_remove(&mm->wanted, origin, nr_pages);
+	while (addr < end && page_set_next(&mm->mirror.have, addr, end, 0, &run)) {
+		mirror_punch(&mm->mirror, run.addr, run.nr_pages);
+		addr = run_end(&run);
+	}
+}
+
+void mm_release(struct mm *mm, uint64_t origin, uint64_t nr_pages)
+{
+	uint64_t start = 0;
+
+	if (!needed(mm, origin, nr_pages)) {
+		give_back(mm, origin, nr_pages);
+		return;
+	}
+	for (uint64_t i = 0; i <= nr_pages; i++) {
+		if (i < nr_pages && !needed(mm, origin + i * PAGE_BYTES, 1))
+			continue;
+		if (i > start)
+			give_back(mm, origin + start * PAGE_BYTES, i - start);
+		start = i + 1;
+	}
 }

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The memory of one migration at the destination: the mirror, the restored
- * address spaces, and what must still come from the source.
+ * One address space (mm) of the source at the destination: the mirror, the restored address spaces, and
+ * the pages that must still come from the source.
  *
- * Locking. mm.lock covers everything here unless it says otherwise. The rule
- * that keeps memory right: *events of a userfaultfd are read and acted upon under the
- * same hold of the lock as "is it in todo" and UFFDIO_COPY*. A task that drops or moves
- * memory waits until its event is read, and no longer: were the lock let go between
- * read() and the bookkeeping, another thread could install a page that was dropped.
+ * One lock, mm.lock, covers all of it. The rule that keeps memory right: *events of a userfaultfd are read
+ * and acted upon under the same hold of the lock as "is the page in todo" and UFFDIO_COPY*. A task that
+ * drops or moves memory waits until the event is read, and no longer: were the lock let go between read()
+ * and the bookkeeping, another thread could install a page that was dropped.
  *
- * Order: mirror.map_lock, mm.lock, then the leaf locks of keeper and migration.
- * Nothing is sent or received over the network under mm.lock.
+ * The hooks are called under mm.lock and take leaf locks: the order stands in dest/migration.h. Nothing
+ * is sent or received over the network under mm.lock.
  */
 #ifndef MIGRATE_DEST_MM_H
 #define MIGRATE_DEST_MM_H
@@ -21,6 +20,7 @@
 #include "dest/mirror.h"
 #include "dest/places.h"
 #include "dest/space.h"
+#include "dest/wanted.h"
 
 /** struct mm_counts - what struct counts is made of; pages unless said otherwise */
 struct mm_counts {
@@ -38,7 +38,7 @@ struct mm_counts {
  * @hold: have the keeper hold a duplicate; -1 on failure
  * @release: the keeper may close it
  * @watch: add to (or, @on false, take from) what the fault thread waits for
- * @kick: wake the fault thread: there are @requests, or @retry is set
+ * @kick: wake the fault thread: there are requests, or @retry is set
  * @work: wake the thread that populates: @work is set
  */
 struct mm_hooks {
@@ -58,10 +58,8 @@ struct mm_hooks {
  * @urgent: threads that wait for the lock with a fault in hand. Atomic
  * @place: told of pages that were lacking; may be NULL
  * @populated: the source's final list
- * @wanted: source addresses that still have to come from the source
- * @asked: those of @wanted that were requested over urgent
+ * @wanted: pages that still have to come; the fault thread sends its requests
  * @spaces: never removed before mm_destroy(), so that pointers stay good
- * @requests: to be sent over urgent by the fault thread
  * @retry: faults that wait may go through now
  * @work: pages may be installed from the mirror
  * @round_pages: pages that came since the last ROUND
@@ -75,11 +73,10 @@ struct mm {
 	atomic_int urgent;
 	struct mirror mirror;
 	struct place *place;
-	struct page_set populated, wanted, asked;
+	struct page_set populated;
+	struct wanted wanted;
 	struct space **spaces;
 	size_t nr_spaces;
-	struct run *requests;
-	size_t nr_requests, cap_requests;
 	uint64_t round_pages;
 	bool retry, work, final, sealed, pushed, failed;
 	struct mm_counts counts;
@@ -112,9 +109,17 @@ static inline void mm_unlock(struct mm *mm)
 /** mm_announce() - new list of the source's mappings; what lies outside is dropped. Not after FINAL */
 int mm_announce(struct mm *mm, const struct mirror_range *ranges, size_t nr,
 		    struct error *err);
-/** mm_add() - the content of these runs is in its place in the mirror */
-int mm_add(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
-	       struct error *err);
+/**
+ * mm_begin_receive() - @windows into which the pages of these runs may be received
+ *
+ * However long the bytes take, nobody waits: no lock is held, and the windows stay until
+ * mm_end_receive(). Return: -1 with CODE_PEER when a run lies outside of the announced mappings
+ */
+int mm_begin_receive(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
+		     struct mirror_windows **windows, struct error *err);
+/** mm_end_receive() - the content of these runs is in its place; @nr_runs 0 after a failure */
+int mm_end_receive(struct mm *mm, struct mirror_windows *windows, const struct splice_vm_run *runs,
+		   uint32_t nr_runs, struct error *err);
 /** mm_end_round() - each page may come once more */
 void mm_end_round(struct mm *mm);
 /** mm_is_final() - mm_final() was called */
@@ -129,54 +134,33 @@ void mm_final(struct mm *mm, uint64_t *have, uint64_t *lack);
 
 /* From FINAL on: take the lock themselves. */
 
-/** mm_fetch() - copy pages out of the mirror; what lacks is requested and waited for */
-int mm_fetch(struct mm *mm, uint64_t addr, uint64_t nr_pages, void *buf,
-		 struct error *err);
 /** mm_seal() - from here on only pages of @lazy matter; the first space is made */
 int mm_seal(struct mm *mm, const struct page_set *lazy, struct error *err);
-/** mm_attach() - the first space's userfaultfd; owned from here on */
-int mm_attach(struct mm *mm, int uffd, struct error *err);
-/** mm_ready() - CRIU has ended: the first space's mappings are what they are */
-void mm_ready(struct mm *mm);
-/**
- * mm_take() - pages that came from the source: installed at once where possible
- * @data: their content, or NULL for zeros
- * @urgent: they came over the urgent connection
- */
-int mm_take(struct mm *mm, uint64_t origin, uint64_t nr_pages, const void *data,
-		bool urgent, struct error *err);
-/** mm_pushed() - the source has nothing left to push: request what still lacks */
-int mm_pushed(struct mm *mm, struct error *err);
 /** mm_fail() - nobody shall wait for anything any longer */
 void mm_fail(struct mm *mm);
-/**
- * mm_wait_done() - for mm_done()
- * @timeout_ms: -1: until then, or until mm_fail()
- * Return: mm_done()
- */
-bool mm_wait_done(struct mm *mm, int timeout_ms);
-/** mm_is_gone() - the first space's process has ended, or has called exec */
-bool mm_is_gone(struct mm *mm);
 /** mm_close_uffds() - all done: let the kernel unregister everything */
 void mm_close_uffds(struct mm *mm);
 
 /* With the lock held. */
 
-/** mm_done() - no space lacks anything, or the tasks have gone */
-bool mm_done(const struct mm *mm);
 /** mm_release() - give back what no space needs any longer; @origin is a source address */
 void mm_release(struct mm *mm, uint64_t origin, uint64_t nr_pages);
 /** mm_awaits_fork() - FORK of a child that lacks any of these may be to come: see epoch.h */
 bool mm_awaits_fork(const struct mm *mm, uint64_t origin, uint64_t nr_pages);
-/** mm_from_mirror() - install up to @nr_pages at @addr from the mirror; @addr is in both */
-enum install mm_from_mirror(struct mm *mm, struct space *space, uint64_t addr,
-			       uint64_t nr_pages);
-/** mm_request() - pages of @wanted; what was asked for before is not again */
-int mm_request(struct mm *mm, uint64_t origin, uint64_t nr_pages, struct error *err);
 
 static inline void mm_kick(struct mm *mm)
 {
 	mm->hooks.kick(mm->hooks.ctx);
+}
+
+/** mm_request() - wanted_request(), and the fault thread sends the requests */
+static inline int mm_request(struct mm *mm, uint64_t origin, uint64_t nr_pages,
+			     struct error *err)
+{
+	int ret = wanted_request(&mm->wanted, origin, nr_pages, err);
+
+	mm_kick(mm);
+	return ret;
 }
 
 /** mm_set_work() - pages may be installed from the mirror */
@@ -190,17 +174,5 @@ static inline void mm_set_work(struct mm *mm)
 int mm_space_add(struct mm *mm, struct space *space, struct error *err);
 /** mm_close_uffd() - the kernel unregisters what @space lacks no longer; the keeper lets go */
 void mm_close_uffd(struct mm *mm, struct space *space);
-/** mm_bury() - the process of @space is gone: nobody needs its pages */
-void mm_bury(struct mm *mm, struct space *space);
-
-/** mm_events() - read what @space's userfaultfd has to say and act on it (events.c) */
-int mm_events(struct mm *mm, struct space *space, struct error *err);
-/** mm_retry() - look at faults again that had to wait (events.c) */
-int mm_retry(struct mm *mm, struct error *err);
-
-/** enum step - what mm_step() did */
-enum step { STEP_DID, STEP_IDLE, STEP_AGAIN, STEP_FAILED };
-/** mm_step() - install one run from the mirror (populate.c) */
-enum step mm_step(struct mm *mm, struct error *err);
 
 #endif

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdlib.h>
 #include "base/clock.h"
+#include "dest/late_pages.h"
 #include "dest/objects.h"
+#include "dest/spaces.h"
 
 void objects_init(struct objects *objects, const struct mm_hooks *hooks, struct budget *budget,
 		  struct place *place)
@@ -119,7 +121,7 @@ int objects_pushed(struct objects *objects, struct error *err)
 	struct mm *mm;
 
 	for (size_t i = 0; (mm = objects_at(objects, i)); i++)
-		if (mm_pushed(mm, err))
+		if (late_pages_pushed(mm, err))
 			return -1;
 	return 0;
 }
@@ -129,7 +131,7 @@ void objects_ready(struct objects *objects)
 	struct mm *mm;
 
 	for (size_t i = 0; (mm = objects_at(objects, i)); i++)
-		mm_ready(mm);
+		spaces_ready(mm);
 }
 
 void objects_fail(struct objects *objects)
@@ -148,7 +150,7 @@ bool objects_wait(struct objects *objects, int timeout_ms)
 	for (size_t i = 0; (mm = objects_at(objects, i)); i++) {
 		int64_t left = timeout_ms < 0 ? -1 : until_ms - clock_now_ms();
 
-		if (!mm_wait_done(mm, left < 0 && timeout_ms >= 0 ? 0 : left))
+		if (!spaces_wait_done(mm, left < 0 && timeout_ms >= 0 ? 0 : left))
 			return false;
 	}
 	return true;
@@ -161,7 +163,7 @@ uint64_t objects_wanted(struct objects *objects)
 
 	for (size_t i = 0; (mm = objects_at(objects, i)); i++) {
 		mm_lock(mm);
-		wanted += mm->wanted.nr;
+		wanted += mm->wanted.pages.nr;
 		mm_unlock(mm);
 	}
 	return wanted;

@@ -51,7 +51,7 @@ void objects_final(struct objects *objects, uint64_t *have, uint64_t *lack);
 void objects_end_round(struct objects *objects);
 /** objects_pushed() - the source has nothing left to push; -1 when what lacks cannot be requested */
 int objects_pushed(struct objects *objects, struct error *err);
-/** objects_ready() - CRIU has ended: mm_ready() */
+/** objects_ready() - CRIU has ended: spaces_ready() */
 void objects_ready(struct objects *objects);
 /** objects_fail() - nobody shall wait for pages any longer */
 void objects_fail(struct objects *objects);

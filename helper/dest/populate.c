@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <unistd.h>
 #include "base/thread.h"
+#include "dest/events.h"
 #include "dest/populate.h"
+#include "dest/spaces.h"
 #include "pages/sets.h"
 
 #define POPULATE_PAGES	256	/* 1 MiB: what a fault may have to wait for */
@@ -36,7 +38,7 @@ static bool next_installable(const struct mm *mm, const struct space *space,
 /* The faults among these events that have to wait are the fault thread's: it may be asleep. */
 static enum step read_events(struct mm *mm, struct space *space, struct error *err)
 {
-	int ret = mm_events(mm, space, err);
+	int ret = events_read(mm, space, err);
 
 	if (mm->retry)
 		mm_kick(mm);
@@ -54,11 +56,11 @@ static enum step step_space(struct mm *mm, struct space *space, struct error *er
 		return STEP_DID;
 	}
 	space->cursor = run.addr;
-	switch (mm_from_mirror(mm, space, run.addr, run.nr_pages)) {
+	switch (spaces_fill(mm, space, run.addr, run.nr_pages)) {
 	case INSTALL_OK:
 		break;
 	case INSTALL_GONE:
-		mm_bury(mm, space);
+		spaces_bury(mm, space);
 		break;
 	case INSTALL_AGAIN:
 		return read_events(mm, space, err);
@@ -70,7 +72,7 @@ static enum step step_space(struct mm *mm, struct space *space, struct error *er
 	return STEP_DID;
 }
 
-enum step mm_step(struct mm *mm, struct error *err)
+enum step populate_step(struct mm *mm, struct error *err)
 {
 	enum step ret = STEP_IDLE;
 
@@ -79,7 +81,7 @@ enum step mm_step(struct mm *mm, struct error *err)
 			ret = step_space(mm, mm->spaces[i], err);
 	if (ret == STEP_IDLE)
 		mm->work = false;
-	if (ret == STEP_DID && mm_done(mm))
+	if (ret == STEP_DID && spaces_done(mm))
 		pthread_cond_broadcast(&mm->changed);
 	return ret;
 }
@@ -118,7 +120,7 @@ static enum step step_mm(struct mm *mm, struct error *err)
 	enum step step;
 
 	mm_lock(mm);
-	step = mm->work ? mm_step(mm, err) : STEP_IDLE;
+	step = mm->work ? populate_step(mm, err) : STEP_IDLE;
 	mm_unlock(mm);
 	/* a mutex is not fair: without a pause who waits would hardly ever get it */
 	if (step == STEP_AGAIN)

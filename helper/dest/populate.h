@@ -26,6 +26,11 @@ struct populate {
 	struct populate_hooks hooks;
 };
 
+/** enum step - result of populate_step() */
+enum step { STEP_DID, STEP_IDLE, STEP_AGAIN, STEP_FAILED };
+/** populate_step() - install one run from the mirror; mm.lock is held */
+enum step populate_step(struct mm *mm, struct error *err);
+
 void populate_init(struct populate *populate, struct objects *objects,
 		   const struct populate_hooks *hooks);
 void populate_destroy(struct populate *populate);

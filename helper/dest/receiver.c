@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdlib.h>
+#include "dest/late_pages.h"
 #include "dest/receiver.h"
 #include "wire/conn.h"
 
@@ -15,25 +16,9 @@ static int refuse_frame(const struct receiver *receiver, const struct frame *fra
 			 frame->kind, conn_name(receiver), why);
 }
 
-/* Lock held. */
-static int check_announced(const struct receiver *receiver, const struct mm *mm,
-			   const struct frame *frame, struct error *err)
+static int receive_bytes(struct receiver *receiver, const struct mirror_windows *windows,
+			 const struct frame *frame, struct error *err)
 {
-	const struct mirror *mirror = &mm->mirror;
-
-	for (uint32_t i = 0; i < frame->nr_runs; i++)
-		if (!mirror_announced(mirror, frame->runs[i].addr, frame->runs[i].nr_pages))
-			return refuse_frame(receiver, frame, "pages outside of what was announced",
-					    err);
-	return 0;
-}
-
-/* However long the bytes take, nobody waits for this thread: the windows are its own meanwhile. */
-static int receive_bytes(struct receiver *receiver, struct mm *mm, const struct frame *frame,
-			 struct error *err)
-{
-	struct mirror *mirror = &mm->mirror;
-	struct mirror_windows *windows = mirror_windows_get(mirror);
 	int ret = 0;
 
 	for (uint32_t i = 0; i < frame->nr_runs && !ret; i++) {
@@ -41,37 +26,31 @@ static int receive_bytes(struct receiver *receiver, struct mm *mm, const struct 
 		void *to = mirror_windows_at(windows, run->addr, run->nr_pages);
 
 		ret = to ? conn_read(receiver->conn, to, run->nr_pages * PAGE_BYTES, 0, err) :
-		      refuse_frame(receiver, frame, "pages outside of what was announced", err);
+		      refuse_frame(receiver, frame, "a run lies in no window of the mirror", err);
 	}
-	mirror_windows_put(mirror, windows);
 	return ret;
 }
 
-/* Before FINAL: straight to where the pages belong. */
+/* Before FINAL a page goes straight to its place in the mirror. */
 static int receive_into_place(struct receiver *receiver, struct mm *mm,
 			      const struct frame *frame, struct error *err)
 {
-	struct mirror *mirror = &mm->mirror;
-	int ret;
+	struct mirror_windows *windows;
+	struct error ignored = { 0 };
 
-	pthread_mutex_lock(&mirror->map_lock);
-	ret = check_announced(receiver, mm, frame, err);
-	pthread_mutex_unlock(&mirror->map_lock);
-	if (ret || receive_bytes(receiver, mm, frame, err))
+	if (mm_begin_receive(mm, frame->runs, frame->nr_runs, &windows, err))
 		return -1;
-	/* a Maps message that came meanwhile drops what it does not list, before or after this */
-	pthread_mutex_lock(&mirror->map_lock);
-	ret = check_announced(receiver, mm, frame, err);
-	if (!ret)
-		ret = mm_add(mm, frame->runs, frame->nr_runs, err);
-	pthread_mutex_unlock(&mirror->map_lock);
-	if (ret)
+	if (receive_bytes(receiver, windows, frame, err)) {
+		mm_end_receive(mm, windows, NULL, 0, &ignored);
+		return -1;
+	}
+	if (mm_end_receive(mm, windows, frame->runs, frame->nr_runs, err))
 		return -1;
 	atomic_fetch_add(&receiver->precopy_pages, frame->nr_pages);
 	return 0;
 }
 
-/* After it: to whoever lacks them, which a page in the mirror could not be told. */
+/* After FINAL a page goes at once to each task that lacks the page: dest/late_pages.h. */
 static int receive_late(struct receiver *receiver, struct mm *mm, const struct frame *frame,
 			struct error *err)
 {
@@ -82,7 +61,7 @@ static int receive_late(struct receiver *receiver, struct mm *mm, const struct f
 	for (uint32_t i = 0; i < frame->nr_runs; i++) {
 		const struct splice_vm_run *run = &frame->runs[i];
 
-		if (mm_take(mm, run->addr, run->nr_pages, data, receiver->urgent,
+		if (late_pages_take(mm, run->addr, run->nr_pages, data, receiver->urgent,
 				err))
 			return -1;
 		data += run->nr_pages * PAGE_BYTES;
@@ -107,24 +86,10 @@ static int take_zeros(struct receiver *receiver, struct mm *mm, const struct fra
 		      struct error *err)
 {
 	for (uint32_t i = 0; i < frame->nr_runs; i++)
-		if (mm_take(mm, frame->runs[i].addr, frame->runs[i].nr_pages, NULL,
+		if (late_pages_take(mm, frame->runs[i].addr, frame->runs[i].nr_pages, NULL,
 				receiver->urgent, err))
 			return -1;
 	return 0;
-}
-
-static int take_populated(struct receiver *receiver, struct mm *mm, const struct frame *frame,
-			  struct error *err)
-{
-	struct mirror *mirror = &mm->mirror;
-	int ret;
-
-	pthread_mutex_lock(&mirror->map_lock);
-	ret = check_announced(receiver, mm, frame, err);
-	pthread_mutex_unlock(&mirror->map_lock);
-	if (ret)
-		return -1;
-	return mm_populate(mm, frame->runs, frame->nr_runs, err);
 }
 
 static int take_final(struct receiver *receiver, struct error *err)
@@ -169,7 +134,7 @@ static int frame_before_final(struct receiver *receiver, struct mm *mm,
 		mm_drop(mm, frame->runs, frame->nr_runs);
 		return 0;
 	case FRAME_POPULATED:
-		return take_populated(receiver, mm, frame, err);
+		return mm_populate(mm, frame->runs, frame->nr_runs, err);
 	case FRAME_ROUND:
 		if (round != receiver->round + 1)
 			return refuse_frame(receiver, frame, "the end of a round that does not run",

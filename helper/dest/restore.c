@@ -3,6 +3,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/fdpass.h"
+#include "dest/late_pages.h"
 #include "dest/ptys.h"
 #include "dest/restore.h"
 #include "dest/tell.h"
@@ -14,7 +15,7 @@
 static int read_parent_pages(void *ctx, uint64_t addr, uint64_t nr_pages, void *buf,
 			     struct error *err)
 {
-	return mm_fetch(ctx, addr, nr_pages, buf, err);
+	return late_pages_fetch(ctx, addr, nr_pages, buf, err);
 }
 
 /* Images as they came, to images that the restore can do with what is here. */

@@ -150,7 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_error_fits(ret, &err);
 	fuzz_assert(is_within(&bench.mm->mirror.have));
 	fuzz_assert(is_within(&bench.mm->populated));
-	fuzz_assert(is_within(&bench.mm->wanted));
+	fuzz_assert(is_within(&bench.mm->wanted.pages));
 	fuzz_assert(bench.budget.used[BUDGET_MIRROR] == bench.mm->mirror.have.nr * PAGE_BYTES);
 	conn_close(&conn);
 	objects_destroy(&bench.objects);

@@ -4,8 +4,8 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
-#include "base/text.h"
 #include "base/page.h"
+#include "base/text.h"
 #include "fuzz/messages.h"
 
 #define BASE		0x7f0000000000UL

@@ -10,7 +10,9 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "dest/events.h"
 #include "dest/mm.h"
+#include "dest/spaces.h"
 #include "tests/mm_hooks.h"
 #include "tests/own_uffd.h"
 
@@ -76,8 +78,8 @@ static void set_up_few(uint64_t in_mirror)
 	assert_int_equal(page_set_add(&lazy, range.start, FEW, &err), 0);
 	assert_int_equal(mm_seal(&few.mm, &lazy, &err), 0);
 	page_set_destroy(&lazy);
-	assert_int_equal(mm_attach(&few.mm, make_uffd(few.area, FEW), &err), 0);
-	mm_ready(&few.mm);
+	assert_int_equal(spaces_attach(&few.mm, make_uffd(few.area, FEW), &err), 0);
+	spaces_ready(&few.mm);
 }
 
 static void *reader_body(void *arg)
@@ -87,8 +89,8 @@ static void *reader_body(void *arg)
 	while (!atomic_load(&few.stop)) {
 		mm_lock(&few.mm);
 		for (size_t i = 0; i < few.mm.nr_spaces; i++)
-			mm_events(&few.mm, few.mm.spaces[i], &err);
-		mm_retry(&few.mm, &err);
+			events_read(&few.mm, few.mm.spaces[i], &err);
+		events_retry(&few.mm, &err);
 		mm_unlock(&few.mm);
 		usleep(1000);
 	}

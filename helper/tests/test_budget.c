@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "dest/budget.h"
+#include "dest/late_pages.h"
 #include "dest/mm.h"
 #include "dest/verify.h"
 #include "os/proc.h"
@@ -153,6 +154,15 @@ static void a_long_list_is_refused(void **state)
 	assert_true(resident() < before + 64 * MIB);
 }
 
+/* The pages of @run have come. */
+static int add(struct bench *bench, const struct splice_vm_run *run, struct error *err)
+{
+	struct mirror_windows *windows;
+
+	return mm_begin_receive(&bench->mm, run, 1, &windows, err) ||
+	       mm_end_receive(&bench->mm, windows, run, 1, err) ? -1 : 0;
+}
+
 /* A program that reserves much and uses little is a real one. */
 static void much_reserved_little_used(void **state)
 {
@@ -162,7 +172,7 @@ static void much_reserved_little_used(void **state)
 	for (uint64_t gib = 0; gib < 64; gib++) {
 		const struct splice_vm_run run = { .addr = BASE + (gib << 30), .nr_pages = 16 };
 
-		assert_int_equal(mm_add(&bench->mm, &run, 1, &err), 0);
+		assert_int_equal(add(bench, &run, &err), 0);
 		assert_int_equal(mm_populate(&bench->mm, &run, 1, &err), 0);
 	}
 	assert_int_equal(bench->mm.populated.nr, 1024);
@@ -178,7 +188,7 @@ static void scattered_pages_are_counted(void **state)
 	for (uint64_t i = 0; i < 4096 && !ret; i++) {
 		const struct splice_vm_run run = { .addr = LOW + (i << 27), .nr_pages = 1 };
 
-		ret = mm_add(&bench->mm, &run, 1, &err);
+		ret = add(bench, &run, &err);
 		if (!ret)
 			ret = mm_populate(&bench->mm, &run, 1, &err);
 	}
@@ -194,7 +204,7 @@ static void pages_are_counted_once(void **state)
 	struct error err = { 0 };
 
 	for (int i = 0; i < 100; i++)
-		assert_int_equal(mm_add(&bench->mm, &run, 1, &err), 0);
+		assert_int_equal(add(bench, &run, &err), 0);
 	assert_int_equal(bench->budget.used[BUDGET_MIRROR], 512 * P);
 	mm_drop(&bench->mm, &run, 1);
 	assert_int_equal(bench->budget.used[BUDGET_MIRROR], 0);
@@ -209,7 +219,7 @@ static void pages_beyond_are_refused(void **state)
 	for (int ret = 0; !ret; pages += 512) {
 		const struct splice_vm_run run = { .addr = BASE + pages * P, .nr_pages = 512 };
 
-		ret = mm_add(&bench->mm, &run, 1, &err);
+		ret = add(bench, &run, &err);
 		assert_true(pages < 16384);
 	}
 	assert_int_equal(err.code, CODE_PEER);
@@ -230,7 +240,7 @@ static void fetched_zeros_are_counted(void **state)
 		assert_true(at < BASE + 256 * MIB);
 		/* as if the source had answered already */
 		assert_int_equal(page_set_add(&bench->mm.mirror.have, at, run.nr_pages, &err), 0);
-		ret = mm_fetch(&bench->mm, at, run.nr_pages, buf, &err);
+		ret = late_pages_fetch(&bench->mm, at, run.nr_pages, buf, &err);
 		at += 256 * P;
 	}
 	assert_int_equal(err.code, CODE_PEER);
@@ -242,7 +252,7 @@ static void *fetch_body(void *arg)
 	struct error err = { 0 };
 	char page[P];
 
-	return mm_fetch(&bench->mm, BASE, 1, page, &err) ? "failed" : NULL;
+	return late_pages_fetch(&bench->mm, BASE, 1, page, &err) ? "failed" : NULL;
 }
 
 /* Its cost depends on sets that other threads change: nothing is paid before the lock is there. */

@@ -20,7 +20,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "dest/events.h"
+#include "dest/late_pages.h"
 #include "dest/populate.h"
+#include "dest/spaces.h"
 #include "tests/few_pages.h"
 
 /* Once a page came, a child that has ended lacks nothing any longer: what only it lacked is let go. */
@@ -41,12 +44,12 @@ static void test_child_gone(void **state)
 	assert_int_equal(madvise(few.area, (FEW - 1) * P, MADV_DONTNEED), 0);
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	assert_int_equal(mm_take(&few.mm, (uintptr_t)few.area + (FEW - 1) * P, 1, data, false,
+	assert_int_equal(late_pages_take(&few.mm, (uintptr_t)few.area + (FEW - 1) * P, 1, data, false,
 				     &err), 0);
 	mm_lock(&few.mm);
-	assert_true(mm_done(&few.mm));
+	assert_true(spaces_done(&few.mm));
 	assert_int_equal(few.mm.nr_spaces, 2);
-	assert_int_equal(few.mm.wanted.nr, 0);
+	assert_int_equal(few.mm.wanted.pages.nr, 0);
 	assert_int_equal(few.mm.mirror.have.nr, 0);
 	mm_unlock(&few.mm);
 	take_down_few();
@@ -113,7 +116,7 @@ static void test_grown_over(void **state)
 		usleep(10000);
 	assert_false(lacks(to));
 	assert_ptr_equal(mremap(few.area + 2 * P, P, 2 * P, 0), few.area + 2 * P);
-	assert_int_equal(mm_take(&few.mm, (uintptr_t)few.area, 1, data, false, &err), 0);
+	assert_int_equal(late_pages_take(&few.mm, (uintptr_t)few.area, 1, data, false, &err), 0);
 	assert_int_equal(*(volatile uint8_t *)to, 0);
 	take_down_few();
 }
@@ -188,7 +191,7 @@ static void check_child(pthread_t forker, uint8_t *in_child, uint8_t *not_there)
 	assert_false(page_set_has(&child->todo, (uintptr_t)not_there));
 	mm_unlock(&few.mm);
 	memset(data, 0x5a, P);
-	assert_int_equal(mm_take(&few.mm, (uintptr_t)few.area, 1, data, false, &err), 0);
+	assert_int_equal(late_pages_take(&few.mm, (uintptr_t)few.area, 1, data, false, &err), 0);
 	pthread_join(forker, &value);
 	assert_ptr_equal(value, (void *)0x5a);
 	assert_int_equal(child->orphans, 0);
@@ -288,7 +291,7 @@ static void test_fault_handed_on(void **state)
 	wait_asleep(0);
 	kicks = atomic_load(&mm_kicks);
 	mm_lock(&few.mm);
-	assert_int_equal(mm_step(&few.mm, &err), STEP_AGAIN);
+	assert_int_equal(populate_step(&few.mm, &err), STEP_AGAIN);
 	assert_true(few.mm.retry);
 	mm_unlock(&few.mm);
 	assert_true(atomic_load(&mm_kicks) > kicks);
@@ -373,7 +376,7 @@ static int read_without_memory(struct error *err)
 
 	mm_lock(&few.mm);
 	atomic_store(&no_memory, true);
-	ret = mm_events(&few.mm, few.mm.spaces[0], err);
+	ret = events_read(&few.mm, few.mm.spaces[0], err);
 	atomic_store(&no_memory, false);
 	mm_unlock(&few.mm);
 	return ret;
@@ -402,11 +405,11 @@ static void test_no_memory_for_event(void **state)
 	for (int i = 0; i < 1000 && !is_waiting(space); i++)
 		usleep(10000);
 	assert_true(is_waiting(space));
-	assert_int_equal(mm_take(&few.mm, (uintptr_t)few.area + P, 1, data, false, &err), 0);
+	assert_int_equal(late_pages_take(&few.mm, (uintptr_t)few.area + P, 1, data, false, &err), 0);
 	mm_lock(&few.mm);
-	assert_int_equal(mm_step(&few.mm, &err), STEP_IDLE);
+	assert_int_equal(populate_step(&few.mm, &err), STEP_IDLE);
 	assert_int_equal(few.mm.counts.zero + few.mm.counts.from_mirror, 0);
-	assert_false(mm_done(&few.mm));
+	assert_false(spaces_done(&few.mm));
 	mm_unlock(&few.mm);
 	take_down_few();
 	pthread_join(toucher, NULL);

@@ -24,6 +24,7 @@
 #include "dest/faults.h"
 #include "dest/populate.h"
 #include "dest/receiver.h"
+#include "dest/spaces.h"
 #include "pages/sets.h"
 #include "tests/conn_fd.h"
 #include "tests/mm_hooks.h"
@@ -388,7 +389,7 @@ static bool complete(void)
 	bool done;
 
 	mm_lock(w.mm);
-	done = mm_done(w.mm);
+	done = spaces_done(w.mm);
 	mm_unlock(w.mm);
 	return done;
 }
@@ -416,7 +417,7 @@ static void fail_stress(const char *what, const struct timespec *start)
 	fail_msg("salt %lu, after %.1f s: %s; error \"%s\", wrong %lu \"%s\", spaces %zu, gone %zu, todo %lu (first %lu), have %lu, wanted %lu, asked %lu, requests %zu, faults that wait %zu, orphans %lu, work %d, retry %d, pushed %d",
 		 w.salt, seconds_since(start), what, w.err.what, atomic_load(&w.wrong), w.seen,
 		 w.mm->nr_spaces, gone, todo, w.mm->spaces[0]->todo.nr, w.mm->mirror.have.nr,
-		 w.mm->wanted.nr, w.mm->asked.nr, w.mm->nr_requests, waiting,
+		 w.mm->wanted.pages.nr, w.mm->wanted.asked.nr, w.mm->wanted.nr_requests, waiting,
 		 w.mm->spaces[0]->orphans, w.mm->work, w.mm->retry, w.mm->pushed);
 }
 
@@ -437,7 +438,7 @@ static void judge(const struct timespec *start)
 	if (atomic_load(&w.wrong))
 		fail_stress("wrong memory", start);
 	mm_lock(w.mm);
-	kept = w.mm->mirror.have.nr || w.mm->wanted.nr || w.mm->spaces[0]->orphans;
+	kept = w.mm->mirror.have.nr || w.mm->wanted.pages.nr || w.mm->spaces[0]->orphans;
 	mm_unlock(w.mm);
 	if (kept)
 		fail_stress("it is complete, and yet something is kept or wanted", start);
@@ -463,8 +464,8 @@ static void stress(uint64_t salt)
 	page_set_destroy(&lazy);
 	w.uffd = make_uffd(w.area, PAGES);
 	assert_true(w.uffd >= 0);
-	assert_int_equal(mm_attach(w.mm, w.uffd, &err), 0);
-	mm_ready(w.mm);
+	assert_int_equal(spaces_attach(w.mm, w.uffd, &err), 0);
+	spaces_ready(w.mm);
 	pthread_create(&w.source_thread, NULL, source_body, NULL);
 	assert_int_equal(populate_start(&w.populate, &err), 0);
 	for (uintptr_t i = 0; i < TOUCHERS; i++)

@@ -98,7 +98,7 @@ static void test_windows_are_held(void **state)
 	memset(at, 3, P);
 	assert_int_equal(mirror_read(mirror, BASE, 1, back, &err), 0);
 	assert_int_equal(back[P - 1], 3);
-	mirror_windows_put(mirror, windows);
+	mirror_windows_put(windows);
 }
 
 static void test_write_read_punch(void **state)
@@ -156,7 +156,7 @@ static void test_page_tables_go(void **state)
 
 		*(uint8_t *)mirror_windows_at(windows, addr, 1) = 1;
 		assert_int_equal(mirror_add(mirror, addr, 1, &err), 0);
-		mirror_windows_put(mirror, windows);
+		mirror_windows_put(windows);
 		mirror_punch(mirror, addr, 1);
 	}
 	/* of all pages it would be 4 KiB each */

@@ -365,6 +365,50 @@ static void a_dead_server_is_waited_for_shortly(void **state)
 
 #define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+#define BASE		0x7f0000000000UL
+#define AT(page)	(BASE + (page) * PAGE_BYTES)
+
+static int vmas(const uint64_t (*bounds)[2], size_t nr)
+{
+	Migrate__Vma vma[8], *list[8];
+	struct mirror_range *ranges = NULL;
+	struct error err = { 0 };
+	size_t nr_ranges;
+	int ret;
+
+	for (size_t i = 0; i < nr; i++) {
+		migrate__vma__init(&vma[i]);
+		vma[i].start = bounds[i][0];
+		vma[i].end = bounds[i][1];
+		vma[i].ours = true;
+		list[i] = &vma[i];
+	}
+	ret = precheck_vmas(list, nr, &ranges, &nr_ranges, &err);
+	if (ret)
+		assert_int_equal(err.code, CODE_PEER);
+	else
+		assert_int_equal(nr_ranges, nr);
+	free(ranges);
+	return ret;
+}
+
+static void mappings_are_checked(void **state)
+{
+	static const uint64_t good[][2] = { { AT(0), AT(1) }, { AT(1), AT(3) }, { AT(9), AT(10) } };
+	static const uint64_t overlap[][2] = { { AT(0), AT(2) }, { AT(1), AT(3) } };
+	static const uint64_t order[][2] = { { AT(5), AT(6) }, { AT(1), AT(3) } };
+	static const uint64_t empty[][2] = { { AT(5), AT(5) } };
+	static const uint64_t crooked[][2] = { { AT(5) + 1, AT(6) } };
+	static const uint64_t high[][2] = { { AT(5), USER_END + PAGE_BYTES } };
+
+	assert_int_equal(vmas(good, 3), 0);
+	assert_int_equal(vmas(overlap, 2), -1);
+	assert_int_equal(vmas(order, 2), -1);
+	assert_int_equal(vmas(empty, 1), -1);
+	assert_int_equal(vmas(crooked, 1), -1);
+	assert_int_equal(vmas(high, 1), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -375,6 +419,7 @@ int main(void)
 		BENCH_TEST(files_of_all_kinds), BENCH_TEST(servers), BENCH_TEST(addresses),
 		BENCH_TEST(too_many_files), BENCH_TEST(a_path_that_is_none),
 		BENCH_TEST(a_dead_server_is_waited_for_shortly),
+		cmocka_unit_test(mappings_are_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,11 +11,11 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "base/clock.h"
-#include "dest/precheck.h"
+#include "dest/late_pages.h"
 #include "dest/receiver.h"
 #include "pages/sets.h"
-#include "tests/mm_hooks.h"
 #include "tests/conn_fd.h"
+#include "tests/mm_hooks.h"
 
 #define BASE	0x7f0000000000UL
 #define P	PAGE_BYTES
@@ -184,22 +184,22 @@ static void test_late(void **state)
 	assert_int_equal(page_set_add(&lazy, AT(0), 100, &err), 0);
 	assert_int_equal(mm_seal(bench->mm, &lazy, &err), 0);
 	page_set_destroy(&lazy);
-	assert_int_equal(bench->mm->wanted.nr, 7);
+	assert_int_equal(bench->mm->wanted.pages.nr, 7);
 	uint8_t data[4 * P];
 
 	memset(data, 5, sizeof(data));
-	assert_int_equal(mm_take(bench->mm, AT(6), 4, data, false, &err), 0);
+	assert_int_equal(late_pages_take(bench->mm, AT(6), 4, data, false, &err), 0);
 	assert_int_equal(stored(bench, 7), 5);
 	assert_false(page_set_has(&bench->mm->mirror.have, AT(8)));
-	assert_int_equal(mm_take(bench->mm, AT(1), 1, NULL, true, &err), 0);
+	assert_int_equal(late_pages_take(bench->mm, AT(1), 1, NULL, true, &err), 0);
 	assert_int_equal(stored(bench, 1), 0);
 	assert_int_equal(bench->mm->counts.push, 2);
 	assert_int_equal(bench->mm->counts.zero, 1);
-	assert_int_equal(bench->mm->wanted.nr, 4);
-	mm_pushed(bench->mm, &err);
-	assert_int_equal(bench->mm->nr_requests, 1);
-	assert_int_equal(bench->mm->requests[0].addr, AT(2));
-	assert_int_equal(bench->mm->requests[0].nr_pages, 4);
+	assert_int_equal(bench->mm->wanted.pages.nr, 4);
+	late_pages_pushed(bench->mm, &err);
+	assert_int_equal(bench->mm->wanted.nr_requests, 1);
+	assert_int_equal(bench->mm->wanted.requests[0].addr, AT(2));
+	assert_int_equal(bench->mm->wanted.requests[0].nr_pages, 4);
 }
 
 static void test_outside(void **state)
@@ -410,47 +410,6 @@ static void test_trickle(void **state)
 	assert_int_equal(bench->mm->mirror.have.nr, 0);
 }
 
-static int vmas(const uint64_t (*bounds)[2], size_t nr)
-{
-	Migrate__Vma vma[8], *list[8];
-	struct mirror_range *ranges = NULL;
-	struct error err = { 0 };
-	size_t nr_ranges;
-	int ret;
-
-	for (size_t i = 0; i < nr; i++) {
-		migrate__vma__init(&vma[i]);
-		vma[i].start = bounds[i][0];
-		vma[i].end = bounds[i][1];
-		vma[i].ours = true;
-		list[i] = &vma[i];
-	}
-	ret = precheck_vmas(list, nr, &ranges, &nr_ranges, &err);
-	if (ret)
-		assert_int_equal(err.code, CODE_PEER);
-	else
-		assert_int_equal(nr_ranges, nr);
-	free(ranges);
-	return ret;
-}
-
-static void test_vmas(void **state)
-{
-	static const uint64_t good[][2] = { { AT(0), AT(1) }, { AT(1), AT(3) }, { AT(9), AT(10) } };
-	static const uint64_t overlap[][2] = { { AT(0), AT(2) }, { AT(1), AT(3) } };
-	static const uint64_t order[][2] = { { AT(5), AT(6) }, { AT(1), AT(3) } };
-	static const uint64_t empty[][2] = { { AT(5), AT(5) } };
-	static const uint64_t crooked[][2] = { { AT(5) + 1, AT(6) } };
-	static const uint64_t high[][2] = { { AT(5), USER_END + P } };
-
-	assert_int_equal(vmas(good, 3), 0);
-	assert_int_equal(vmas(overlap, 2), -1);
-	assert_int_equal(vmas(order, 2), -1);
-	assert_int_equal(vmas(empty, 1), -1);
-	assert_int_equal(vmas(crooked, 1), -1);
-	assert_int_equal(vmas(high, 1), -1);
-}
-
 /* Whether what came since the last look counts as progress: then the time of it is a new one. */
 static bool has_progress(struct place *place)
 {
@@ -521,27 +480,16 @@ static void test_progress(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BENCH_TEST(test_rounds),
-		BENCH_TEST(test_late),
-		BENCH_TEST(test_outside),
-		BENCH_TEST(test_between),
-		BENCH_TEST(test_populated_outside),
-		BENCH_TEST(test_unknown_object),
-		BENCH_TEST(test_two_objects),
-		BENCH_TEST(test_request_from_source),
-		BENCH_TEST(test_pushed_too_early),
-		BENCH_TEST(test_list_after_final),
-		BENCH_TEST(test_urgent_final),
-		BENCH_TEST(test_urgent_too_early),
-		BENCH_TEST(test_pushed_twice),
-		BENCH_TEST(test_rounds_go_on),
-		BENCH_TEST(test_round_again),
-		BENCH_TEST(test_round_back),
-		BENCH_TEST(test_round_left_out),
-		BENCH_TEST(test_cut_off),
-		BENCH_TEST(test_trickle),
-		BENCH_TEST(test_progress),
-		cmocka_unit_test(test_vmas),
+		BENCH_TEST(test_rounds), BENCH_TEST(test_late),
+		BENCH_TEST(test_outside), BENCH_TEST(test_between),
+		BENCH_TEST(test_populated_outside), BENCH_TEST(test_unknown_object),
+		BENCH_TEST(test_two_objects), BENCH_TEST(test_request_from_source),
+		BENCH_TEST(test_pushed_too_early), BENCH_TEST(test_list_after_final),
+		BENCH_TEST(test_urgent_final), BENCH_TEST(test_urgent_too_early),
+		BENCH_TEST(test_pushed_twice), BENCH_TEST(test_rounds_go_on),
+		BENCH_TEST(test_round_again), BENCH_TEST(test_round_back),
+		BENCH_TEST(test_round_left_out), BENCH_TEST(test_cut_off),
+		BENCH_TEST(test_trickle), BENCH_TEST(test_progress),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

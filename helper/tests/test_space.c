@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "dest/mm.h"
+#include "dest/spaces.h"
 #include "pages/sets.h"
 #include "tests/mm_hooks.h"
 
@@ -164,6 +165,7 @@ static void test_shared_mirror(void **state)
 	const struct splice_vm_run run = { .addr = AT(0), .nr_pages = 8 };
 	const struct splice_vm_run all = { .addr = AT(0), .nr_pages = 12 };
 	struct error err = { 0 };
+	struct mirror_windows *windows;
 	struct space *child;
 	struct page_set lazy;
 	struct mm mm;
@@ -171,7 +173,8 @@ static void test_shared_mirror(void **state)
 
 	assert_int_equal(mm_init(&mm, &no_mm_hooks, &err), 0);
 	assert_int_equal(mm_announce(&mm, &range, 1, &err), 0);
-	assert_int_equal(mm_add(&mm, &run, 1, &err), 0);
+	assert_int_equal(mm_begin_receive(&mm, &run, 1, &windows, &err), 0);
+	assert_int_equal(mm_end_receive(&mm, windows, &run, 1, &err), 0);
 	assert_int_equal(mm_populate(&mm, &all, 1, &err), 0);
 	mm_final(&mm, &have, &lack);
 	assert_int_equal(have, 8);
@@ -181,7 +184,7 @@ static void test_shared_mirror(void **state)
 	assert_int_equal(mm_seal(&mm, &lazy, &err), 0);
 	assert_int_equal(mm.spaces[0]->todo.nr, 10);
 	assert_int_equal(mm.mirror.have.nr, 6);
-	assert_int_equal(mm.wanted.nr, 4);
+	assert_int_equal(mm.wanted.pages.nr, 4);
 	assert_int_equal(mm.counts.image, 2);
 
 	child = space_fork(mm.spaces[0], &err);
@@ -193,12 +196,12 @@ static void test_shared_mirror(void **state)
 	mm_release(&mm, AT(2), 10);
 	assert_int_equal(mm.mirror.have.nr, 4);
 	assert_false(page_set_has(&mm.mirror.have, AT(4)));
-	assert_int_equal(mm.wanted.nr, 4);
-	assert_false(mm_done(&mm));
-	mm_bury(&mm, child);
+	assert_int_equal(mm.wanted.pages.nr, 4);
+	assert_false(spaces_done(&mm));
+	spaces_bury(&mm, child);
 	assert_int_equal(mm.mirror.have.nr, 0);
-	assert_int_equal(mm.wanted.nr, 0);
-	assert_true(mm_done(&mm));
+	assert_int_equal(mm.wanted.pages.nr, 0);
+	assert_true(spaces_done(&mm));
 	page_set_destroy(&lazy);
 	mm_destroy(&mm);
 }

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+/* SETUP: what a source may announce, and the answer. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "dest/setup.h"
+#include "tests/conn_fd.h"
+#include "tests/course_walk.h"
+#include "tests/mm_hooks.h"
+
+#define LATER_MS	10000
+#define PID		1000
+#define ID		3
+#define BASE		0x7f0000000000UL
+
+static const struct criu_version criu = { .major = 3, .minor = 17, .sublevel = 1 };
+
+static struct world {
+	struct peer peer;
+	struct control *source;
+	struct objects objects;
+	struct budget budget;
+	struct place place;
+	struct setup setup;
+} w;
+
+static void nothing(void *ctx)
+{
+}
+
+/* Both ends have greeted each other. */
+static int set_up(void **state)
+{
+	const struct peer_hooks hooks = { .cancel = nothing, .failed = nothing };
+	struct error err = { 0 };
+	int fd[2];
+
+	memset(&w, 0, sizeof(w));
+	peer_init(&w.peer, &hooks);
+	budget_init(&w.budget, NULL, NULL);
+	objects_init(&w.objects, &no_mm_hooks, &w.budget, &w.place);
+	w.setup = (struct setup){
+		.peer = &w.peer, .objects = &w.objects, .budget = &w.budget, .place = &w.place,
+		.criu = &criu, .images_base = "/dev/shm",
+	};
+	setup_begin(&w.setup);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	w.source = control_new(CONN(fd[0]), COURSE_SOURCE, &err);
+	assert_non_null(w.source);
+	assert_int_equal(peer_open(&w.peer, CONN(fd[1]), &err), 0);
+	assert_int_equal(walk_to(w.source, w.peer.ctl, PHASE_SETUP, &err), 0);
+	assert_int_equal(peer_start(&w.peer, &err), 0);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	mailbox_close(&w.peer.box);
+	control_shutdown(w.peer.ctl);
+	control_close(w.source);
+	pthread_join(w.peer.thread, NULL);
+	control_close(w.peer.ctl);
+	mailbox_destroy(&w.peer.box);
+	setup_destroy(&w.setup);
+	objects_destroy(&w.objects);
+	return 0;
+}
+
+static void send_setup(const char *arch, uint32_t id, int32_t pid)
+{
+	Migrate__CriuVersion version = MIGRATE__CRIU_VERSION__INIT;
+	Migrate__Object object = MIGRATE__OBJECT__INIT, *objects = &object;
+	Migrate__Vma vma = MIGRATE__VMA__INIT, *vmas = &vma;
+	Migrate__Setup setup = MIGRATE__SETUP__INIT;
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	struct error err = { 0 };
+
+	version.major = 3;
+	object.id = id;
+	object.kind = MIGRATE__OBJECT_KIND__MM;
+	object.has_pid = true;
+	object.pid = pid;
+	vma.start = BASE;
+	vma.end = BASE + 16 * PAGE_BYTES;
+	vma.ours = true;
+	setup.pid = PID;
+	setup.comm = "test";
+	setup.criu = &version;
+	setup.kernel = "test";
+	setup.arch = (char *)arch;
+	setup.mode = "auto";
+	setup.rss_bytes = 4 * PAGE_BYTES;
+	setup.objects = &objects;
+	setup.n_objects = 1;
+	setup.vmas = &vmas;
+	setup.n_vmas = 1;
+	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
+	msg.setup = &setup;
+	assert_int_equal(control_send(w.source, &msg, &err), 0);
+}
+
+static bool answer(void)
+{
+	struct error err = { 0 };
+	Migrate__Control *msg = control_expect(w.source, MIGRATE__CONTROL__BODY_SETUP_REPLY, LATER_MS,
+					       &err);
+	bool ok;
+
+	assert_non_null(msg);
+	ok = msg->setup_reply->ok;
+	assert_int_equal(msg->setup_reply->n_refusals != 0, !ok);
+	migrate__control__free_unpacked(msg, NULL);
+	return ok;
+}
+
+static void the_object_is_made(void **state)
+{
+	struct utsname uts;
+	struct error err = { 0 };
+	struct mm *mm;
+
+	uname(&uts);
+	send_setup(uts.machine, ID, PID);
+	assert_int_equal(setup_take(&w.setup, &err), 0);
+	assert_true(answer());
+	mm = objects_mm(&w.objects, ID);
+	assert_non_null(mm);
+	assert_int_equal(mm->pid, PID);
+	assert_true(mirror_announced(&mm->mirror, BASE, 16));
+	assert_int_equal(w.setup.said->pid, PID);
+	assert_int_equal(w.setup.said->n_vmas, 0);
+	assert_int_equal(atomic_load(&w.place.stage), PLACE_SETUP);
+	assert_int_equal(w.budget.announced[BUDGET_MIRROR], 4 * PAGE_BYTES);
+}
+
+/* Nothing is made for a program that cannot run here, and the source hears why. */
+static void another_machine_is_refused(void **state)
+{
+	struct error err = { 0 };
+
+	send_setup("vax", ID, PID);
+	assert_int_equal(setup_take(&w.setup, &err), -1);
+	assert_int_equal(err.code, CODE_REFUSED);
+	assert_false(answer());
+	assert_null(objects_at(&w.objects, 0));
+	assert_int_equal(atomic_load(&w.place.stage), PLACE_FREE);
+}
+
+static void an_object_of_another_task_is_refused(void **state)
+{
+	struct error err = { 0 };
+
+	send_setup("x86_64", ID, PID + 1);
+	assert_int_equal(setup_take(&w.setup, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+	assert_null(objects_at(&w.objects, 0));
+}
+
+/* A list of mappings that comes after FINAL would move the windows of the mirror. */
+static void mappings_after_final_are_refused(void **state)
+{
+	struct error err = { 0 };
+	struct mm *mm = objects_add_mm(&w.objects, ID, PID, &err);
+	uint64_t have, lack;
+
+	assert_int_equal(setup_announce(mm, NULL, 0, &err), 0);
+	objects_final(&w.objects, &have, &lack);
+	assert_int_equal(setup_announce(mm, NULL, 0, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+}
+
+static void a_late_source_is_turned_away(void **state)
+{
+	struct error err = { 0 };
+
+	assert_int_equal(setup_late(&w.setup, "its connections", &err), 0);
+	w.setup.by_ms = 0;
+	assert_int_equal(setup_late(&w.setup, "its connections", &err), -1);
+	assert_int_equal(err.code, CODE_NETWORK);
+	assert_non_null(strstr(err.what, "its connections"));
+}
+
+#define SETUP_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SETUP_TEST(the_object_is_made),
+		SETUP_TEST(another_machine_is_refused),
+		SETUP_TEST(an_object_of_another_task_is_refused),
+		SETUP_TEST(mappings_after_final_are_refused),
+		SETUP_TEST(a_late_source_is_turned_away),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The table of objects, and the thread that populates all of them. */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "dest/populate.h"
+#include "dest/spaces.h"
+#include "tests/mm_hooks.h"
+#include "tests/own_uffd.h"
+
+#define P	PAGE_BYTES
+#define PAGES	64UL
+#define LATER_MS	60000
+
+static struct world {
+	struct objects objects;
+	struct populate populate;
+	atomic_bool failed;
+} w;
+
+static void work(void *ctx)
+{
+	populate_wake(&w.populate);
+}
+
+static void failed(void *ctx, const struct error *err)
+{
+	atomic_store(&w.failed, true);
+}
+
+static int set_up(void **state)
+{
+	struct mm_hooks hooks = no_mm_hooks;
+
+	memset(&w, 0, sizeof(w));
+	hooks.work = work;
+	objects_init(&w.objects, &hooks, NULL, NULL);
+	populate_init(&w.populate, &w.objects, &(struct populate_hooks){ .failed = failed });
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	populate_stop(&w.populate);
+	objects_destroy(&w.objects);
+	populate_destroy(&w.populate);
+	return 0;
+}
+
+static struct mm *add(uint32_t id, pid_t pid)
+{
+	struct error err = { 0 };
+	struct mm *mm = objects_add_mm(&w.objects, id, pid, &err);
+
+	assert_non_null(mm);
+	return mm;
+}
+
+static void ids_are_unique(void **state)
+{
+	struct mm *one = add(1, 100), *two = add(2, 200);
+	struct error err = { 0 };
+
+	assert_ptr_equal(objects_mm(&w.objects, 1), one);
+	assert_ptr_equal(objects_mm(&w.objects, 2), two);
+	assert_null(objects_mm(&w.objects, 3));
+	assert_ptr_equal(objects_mm_of(&w.objects, 200), two);
+	assert_null(objects_mm_of(&w.objects, 1));
+	assert_ptr_equal(objects_at(&w.objects, 1), two);
+	assert_null(objects_at(&w.objects, 2));
+	assert_null(objects_add_mm(&w.objects, 2, 300, &err));
+	assert_int_equal(err.code, CODE_PEER);
+	assert_null(objects_add_mm(&w.objects, 3, 100, &err));
+	assert_null(objects_mm(&w.objects, 3));
+}
+
+static void *area_new(void)
+{
+	void *at = mmap(NULL, PAGES * P, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			0);
+
+	assert_ptr_not_equal(at, MAP_FAILED);
+	return at;
+}
+
+/* The mirror of @mm has all pages of @area but the last @lacking; each byte is @fill. */
+static void fill_mirror(struct mm *mm, uint8_t *area, uint64_t lacking, uint8_t fill)
+{
+	const struct mirror_range range = { (uintptr_t)area, (uintptr_t)area + PAGES * P };
+	const struct splice_vm_run run = { .addr = range.start, .nr_pages = PAGES };
+	struct error err = { 0 };
+	uint8_t page[P];
+
+	memset(page, fill, P);
+	assert_int_equal(mm_announce(mm, &range, 1, &err), 0);
+	for (uint64_t i = 0; i < PAGES - lacking; i++)
+		assert_int_equal(mirror_write(&mm->mirror, range.start + i * P, 1, page, &err), 0);
+	assert_int_equal(mm_populate(mm, &run, 1, &err), 0);
+}
+
+static void seal(struct mm *mm, uint8_t *area)
+{
+	struct error err = { 0 };
+	struct page_set lazy;
+
+	assert_int_equal(page_set_init(&lazy), 0);
+	assert_int_equal(page_set_add(&lazy, (uintptr_t)area, PAGES, &err), 0);
+	assert_int_equal(mm_seal(mm, &lazy, &err), 0);
+	page_set_destroy(&lazy);
+}
+
+static void sums_are_of_all(void **state)
+{
+	struct mm *mms[] = { add(1, 100), add(2, 200) };
+	uint8_t *areas[] = { area_new(), area_new() };
+	struct counts counts;
+	uint64_t have, lack;
+
+	fill_mirror(mms[0], areas[0], 3, 1);
+	fill_mirror(mms[1], areas[1], 4, 2);
+	objects_final(&w.objects, &have, &lack);
+	assert_int_equal(have, 2 * PAGES - 7);
+	assert_int_equal(lack, 7);
+	assert_true(mm_is_final(mms[1]));
+	assert_false(objects_wait(&w.objects, 0));
+	for (int i = 0; i < 2; i++)
+		seal(mms[i], areas[i]);
+	assert_int_equal(objects_wanted(&w.objects), 7);
+	mms[0]->counts = (struct mm_counts){ .faults = 5, .from_mirror = 10, .late = 4 };
+	/* late ones that are not installed yet take nothing from the other's */
+	mms[1]->counts = (struct mm_counts){ .faults = 6, .from_mirror = 1, .late = 3 };
+	objects_counts(&w.objects, &counts);
+	assert_int_equal(counts.faults, 11);
+	assert_int_equal(counts.precopy_pages, 6);
+	/* whoever waits is told that the migration is given up */
+	objects_fail(&w.objects);
+	assert_false(objects_wait(&w.objects, -1));
+	for (int i = 0; i < 2; i++)
+		munmap(areas[i], PAGES * P);
+}
+
+/*
+ * COMMIT was received and the link lost, before anybody acted on either: COMMIT counts, and what is
+ * here is installed, in each mm.
+ */
+static void all_are_populated(void **state)
+{
+	struct mm *mms[] = { add(1, 100), add(2, 200) };
+	uint8_t *areas[] = { area_new(), area_new() };
+	struct error err = { 0 };
+	uint64_t have, lack;
+
+	need_uffd();
+	for (int i = 0; i < 2; i++)
+		fill_mirror(mms[i], areas[i], 0, i + 1);
+	objects_final(&w.objects, &have, &lack);
+	objects_fail(&w.objects);
+	assert_int_equal(populate_start(&w.populate, &err), 0);
+	for (int i = 0; i < 2; i++) {
+		seal(mms[i], areas[i]);
+		assert_int_equal(spaces_attach(mms[i], make_uffd(areas[i], PAGES), &err), 0);
+	}
+	objects_ready(&w.objects);
+	assert_true(objects_wait(&w.objects, LATER_MS));
+	assert_false(atomic_load(&w.failed));
+	assert_int_equal(objects_orphans(&w.objects), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(mms[i]->counts.from_mirror, PAGES);
+		for (uint64_t page = 0; page < PAGES; page++)
+			assert_int_equal(areas[i][page * P], i + 1);
+	}
+	objects_close_uffds(&w.objects);
+	for (int i = 0; i < 2; i++)
+		munmap(areas[i], PAGES * P);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(ids_are_unique, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(sums_are_of_all, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(all_are_populated, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
