@@ -122,7 +122,7 @@ static void sums_are_of_all(void **state)
 {
 	struct mm *mms[] = { add(1, 100), add(2, 200) };
 	uint8_t *areas[] = { area_new(), area_new() };
-	struct mm_counts counts;
+	struct counts counts;
 	uint64_t have, lack;
 
 	fill_mirror(mms[0], areas[0], 3, 1);
@@ -135,10 +135,12 @@ static void sums_are_of_all(void **state)
 	for (int i = 0; i < 2; i++)
 		seal(mms[i], areas[i]);
 	assert_int_equal(objects_wanted(&w.objects), 7);
-	mms[0]->counts.faults = 5;
-	mms[1]->counts.faults = 6;
+	mms[0]->counts = (struct mm_counts){ .faults = 5, .from_mirror = 10, .late = 4 };
+	/* late ones that are not installed yet take nothing from the other's */
+	mms[1]->counts = (struct mm_counts){ .faults = 6, .from_mirror = 1, .late = 3 };
 	objects_counts(&w.objects, &counts);
 	assert_int_equal(counts.faults, 11);
+	assert_int_equal(counts.precopy_pages, 6);
 	/* whoever waits is told that the migration is given up */
 	objects_fail(&w.objects);
 	assert_false(objects_wait(&w.objects, -1));
