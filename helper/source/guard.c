@@ -98,8 +98,8 @@ int guard_off(struct guard *guard, struct error *err)
 		return 0;
 	if (cgroup_thaw(&guard->group, err))
 		return -1;
-	if (!send_signal(guard, 0))
-		cgroup_back(&guard->group, guard->pid);
+	/* and a child that the program had since it entered */
+	cgroup_empty(&guard->group);
 	cgroup_remove(&guard->group, REMOVE_TIMEOUT_MS);
 	return compare(guard, err);
 }

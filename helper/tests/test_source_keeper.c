@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The keeper of the source: descriptors that it holds for a tracker, and a guard that is put on twice. */
+/*
+ * The keeper of the source: descriptors that it holds for a tracker, a guard that is put on twice, and
+ * the group that the program enters before.
+ */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -28,10 +31,22 @@ struct kit {
 	struct source_keeper *keeper;
 };
 
+static void have_child(int sig)
+{
+	if (fork())
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		pause();
+}
+
+/* At SIGUSR1 it has a child of its own. */
 static pid_t start_child(void)
 {
-	pid_t pid = fork();
+	pid_t pid;
 
+	signal(SIGUSR1, have_child);
+	pid = fork();
 	if (pid)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -147,6 +162,36 @@ static void test_guards_again(void **state)
 	assert_int_equal(source_keeper_unguard(kit->keeper, &err), 0);
 }
 
+static size_t count_pids(const struct cgroup *group)
+{
+	pid_t *pids;
+	size_t nr = cgroup_pids(group, &pids);
+
+	free(pids);
+	return nr;
+}
+
+/* The program runs on in the group. A child that is born there must not stay there when it is given up. */
+static void test_enters_and_leaves(void **state)
+{
+	struct kit *kit = *state;
+	struct cgroup *group = &kit->record->guard.group;
+	struct error err = { 0 };
+
+	if (group->kind == CGROUP_NONE)
+		skip();
+	assert_int_equal(source_keeper_enter(kit->keeper, &err), 0);
+	assert_true(cgroup_has(group, kit->child));
+	assert_false(cgroup_is_told_to_freeze(group));
+	assert_false(has_record(kit));
+	kill(kit->child, SIGUSR1);
+	for (int ms = 0; ms < 20000 && count_pids(group) < 2; ms++)
+		usleep(1000);
+	assert_int_equal(count_pids(group), 2);
+	assert_int_equal(source_keeper_unguard(kit->keeper, &err), 0);
+	assert_false(cgroup_exists(group));
+}
+
 /* What the kernel writes while CRIU's code runs: each page of each area, wherever the area begins. */
 static void test_rseq_counts_as_written(void **state)
 {
@@ -177,6 +222,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_holds_and_drops, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_new_one_replaces_the_old, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_guards_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_enters_and_leaves, set_up, tear_down),
 		cmocka_unit_test(test_rseq_counts_as_written),
 	};
 
