@@ -159,6 +159,8 @@ int session_dump(struct session *s, const struct target *target, bool parent)
 
 	if (parent && criu_parent_write(s->parent_fd, target->pid, &s->err))
 		return -1;
+	if (criu_dump_prepare(&opts, &s->dump, &s->err))
+		return -1;
 	start = now_ms();
 	if (criu_dump_start(&opts, &s->dump, &s->err))
 		return -1;
