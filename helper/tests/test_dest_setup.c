@@ -117,6 +117,7 @@ static bool answer(void)
 
 	assert_non_null(msg);
 	ok = msg->setup_reply->ok;
+	assert_int_equal(msg->setup_reply->fixed_cost_ns > 0, ok);
 	assert_int_equal(msg->setup_reply->n_refusals != 0, !ok);
 	migrate__control__free_unpacked(msg, NULL);
 	return ok;
