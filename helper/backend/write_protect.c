@@ -45,6 +45,8 @@ bool write_protect_can(const struct svm *svm, const struct backend_hold *hold, c
 		snprintf(why, size, "the module cannot make a userfaultfd here");
 	else if (!hold)
 		snprintf(why, size, "no control group can freeze the program before CRIU comes");
+	else if (hold->in_calls)
+		snprintf(why, size, "the freezer of cgroup v1 stops programs inside of system calls");
 	else
 		return snprintf(why, size, "the program does not stand in rounds");
 	return false;
@@ -162,7 +164,7 @@ static int scan_pages(const struct write_protect *wp, uint64_t category, bool ow
 					 regions[i].start) / PAGE_BYTES, SPLICE_VM_RUN_DIRTY, err))
 				return -1;
 		if (scan.walk_end <= scan.start)
-			break;
+			return call_failed(wp, "PAGEMAP_SCAN", -EIO, err);
 	}
 	return run_list_flush(list, err);
 }

@@ -35,12 +35,21 @@ static bool takes_connection(const void *ctx, size_t i)
 	const Migrate__UnixServer *server = setup->unix_servers[i];
 	struct sockaddr_un addr;
 	socklen_t bytes;
+	bool there;
 	int fd;
 
+	if (server->type != SOCK_STREAM && server->type != SOCK_DGRAM &&
+	    server->type != SOCK_SEQPACKET)
+		return false;
 	if (!server_address(server->name, &addr, &bytes))
 		return false;
 	fd = socket(AF_UNIX, server->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	return fd >= 0 && (!connect(fd, (struct sockaddr *)&addr, bytes) || errno == EAGAIN);
+	if (fd < 0)
+		return false;
+	there = !connect(fd, (struct sockaddr *)&addr, bytes) || errno == EAGAIN;
+	/* at once: a server may have room for few */
+	close(fd);
+	return there;
 }
 
 static void compare_servers(const Migrate__Setup *setup, bool *there, struct refusals *refusals)

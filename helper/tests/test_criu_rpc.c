@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -254,7 +255,7 @@ static void test_hold_and_refuse(void **state)
 {
 	struct fixture *f = *state;
 	struct criu_dump *dump;
-	char config[64] = "";
+	char config[PATH_MAX] = "", wanted[PATH_MAX], work[PATH_MAX - 32];
 	pid_t pid;
 
 	assert_int_equal(start(f, ACT_HOLD, &dump), 0);
@@ -263,7 +264,10 @@ static void test_hold_and_refuse(void **state)
 	assert_true(has_mark(f, "fds-are-right"));
 	assert_false(has_mark(f, "let-go"));
 	file_read(f->work.fd, "criu-dump.conf", config, sizeof(config) - 1);
-	assert_string_equal(config, "ps-socket 4\n");
+	/* the work directory has no plugin */
+	assert_int_equal(rpc_path(f->work.fd, NULL, work, sizeof(work), &f->err), 0);
+	snprintf(wanted, sizeof(wanted), "ps-socket 4\nlibdir \"%s\"\n", work);
+	assert_string_equal(config, wanted);
 	assert_int_equal(criu_dump_refuse(dump, &f->err), 0);
 	assert_true(has_mark(f, "let-go"));
 	assert_true(has_mark(f, "unlocked"));
