@@ -58,9 +58,11 @@ struct criu_dump;	/* a criu swrk process and its RPC socket */
  *	is held; shutdown() of it by another thread ends a dump that is not held. Or NULL
  * @before: called when CRIU runs, and before it is asked to dump: so its start is no part of the
  *	time in which the task stands. Or NULL
+ * @undo: called when there will be no dump, before CRIU's end is waited for: the task is to run.
+ *	With the @before that it undoes; or NULL
  * @frozen: control group of the task, frozen by @before. CRIU thaws it when it holds all threads,
  *	and freezes it again when it lets go of them. NULL: the task runs
- * @ctx, @before_ctx: for @watch and @before
+ * @ctx, @before_ctx: for @watch; for @before and @undo
  */
 struct criu_dump_opts {
 	const struct cgroup *group, *frozen;
@@ -74,6 +76,7 @@ struct criu_dump_opts {
 	bool leaves_session;
 	void (*watch)(void *ctx, int rpc_fd);
 	int (*before)(void *ctx, struct error *err);
+	void (*undo)(void *ctx);
 	void *ctx, *before_ctx;
 };
 

@@ -206,6 +206,8 @@ int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **out,
 	if (ret > 0)
 		return 0;
 	*out = NULL;
+	if (opts->undo)
+		opts->undo(opts->before_ctx);
 	dump_free(dump);
 	return -1;
 }

@@ -225,6 +225,65 @@ static int start(struct fixture *f, enum act act, struct criu_dump **dump)
 	return criu_dump_start(&opts, dump, &f->err);
 }
 
+/* A dump, and how often its task was let run. */
+struct hooks {
+	struct criu_dump *dump;
+	int undone;
+};
+
+static int refuse_to_stand(void *ctx, struct error *err)
+{
+	return error_set(err, CODE_TARGET, NULL, "it does not stand");
+}
+
+static int stand(void *ctx, struct error *err)
+{
+	return 0;
+}
+
+static void undo(void *ctx)
+{
+	struct hooks *hooks = ctx;
+
+	hooks->undone++;
+}
+
+/* A task that was made to stand runs again, whatever ended the dump. */
+static void test_undone_once(void **state)
+{
+	int (*const before[])(void *ctx, struct error *err) = { refuse_to_stand, stand, stand };
+	static const enum act acts[] = { ACT_HOLD, ACT_FAIL, ACT_DIE };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < 3; i++) {
+		struct hooks hooks = { 0 };
+		struct criu_dump_opts opts = {
+			.pid = acts[i], .images_dir_fd = f->images.fd, .work_dir_fd = f->work.fd,
+			.log_level = 2, .before = before[i], .undo = undo, .before_ctx = &hooks,
+		};
+		struct error err = { 0 };
+
+		assert_int_equal(criu_dump_start(&opts, &hooks.dump, &err), -1);
+		assert_null(hooks.dump);
+		assert_int_equal(hooks.undone, 1);
+	}
+}
+
+/* A dump that is held is not undone. */
+static void test_no_undo_when_held(void **state)
+{
+	struct fixture *f = *state;
+	struct hooks hooks = { 0 };
+	struct criu_dump_opts opts = {
+		.pid = ACT_HOLD, .images_dir_fd = f->images.fd, .work_dir_fd = f->work.fd,
+		.log_level = 2, .before = stand, .undo = undo, .before_ctx = &hooks,
+	};
+
+	assert_int_equal(criu_dump_start(&opts, &hooks.dump, &f->err), 0);
+	assert_int_equal(hooks.undone, 0);
+	criu_dump_kill(hooks.dump);
+}
+
 static void test_version(void **state)
 {
 	struct fixture *f = *state;
@@ -436,6 +495,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_hold_and_kill, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hang_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fail, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_undone_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_undo_when_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mute, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_log, setup, teardown),
