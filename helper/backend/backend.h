@@ -28,7 +28,7 @@ typedef int (*backend_runs_fn)(void *ctx, const struct splice_vm_run *runs, uint
 			       struct error *err);
 
 /**
- * struct backend_hold - what a backend has done to the program
+ * struct backend_hold - how a backend gets the program frozen, and descriptors kept
  * @freeze: returns when no thread of the program runs, nor is in a system call
  * @thaw: undoes it; called after each @freeze, one that failed too
  * @keep: another process takes duplicates of a session of the module and of its userfaultfd in

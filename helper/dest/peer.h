@@ -10,8 +10,9 @@
 
 /**
  * struct peer_hooks - what the first failure ends
- * @cancel: called under the mailbox's lock: the restore that runs
- * @failed: called without a lock: waiting for pages. Not after COMMIT: what is here is installed then
+ * @cancel: called under the mailbox's lock: end a restore that runs
+ * @failed: called without a lock: end the waiting for pages. Not after COMMIT: pages that are here are
+ *	installed then
  */
 struct peer_hooks {
 	void (*cancel)(void *ctx);
