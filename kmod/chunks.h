@@ -32,7 +32,7 @@ struct splice_vm_chunk {
 };
 
 /**
- * struct splice_vm_chunk_set - chunks in order of addresses; locked by whose it is
+ * struct splice_vm_chunk_set - chunks in order of addresses; the owner's lock covers it
  * @root: struct splice_vm_chunk by index
  * @pool: chunks that were allocated in advance; callbacks allocate nothing, so that a target
  *	cannot fill memory

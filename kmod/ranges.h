@@ -40,7 +40,7 @@ struct splice_vm_range_block {
 };
 
 /**
- * struct splice_vm_range_pool - ranges allocated in advance; locked by whose it is
+ * struct splice_vm_range_pool - ranges allocated in advance; the owner's lock covers it
  * @blocks: all of them
  * @nr: ranges in all blocks
  * @free: those in no set
@@ -52,7 +52,7 @@ struct splice_vm_range_pool {
 };
 
 /**
- * struct splice_vm_range_set - ranges in order of addresses; locked by whose it is
+ * struct splice_vm_range_set - ranges in order of addresses; the owner's lock covers it
  * @root: neither overlap nor touch each other
  * @nr: how many
  * @pool: where they come from. When it is empty a neighbour grows over what lies between

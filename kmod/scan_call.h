@@ -12,7 +12,7 @@
 /**
  * struct splice_vm_scan_call - one SCAN under way
  * @sess: whose
- * @runs: what was found
+ * @runs: the runs that were found so far
  * @user: where the caller wants it
  * @addr: where to go on
  * @end: where to end

@@ -28,17 +28,20 @@ typedef int (*backend_runs_fn)(void *ctx, const struct splice_vm_run *runs, uint
 			       struct error *err);
 
 /**
- * struct backend_hold - what a backend has done to the program
+ * struct backend_hold - how a backend gets the program frozen, and descriptors kept
  * @freeze: returns when no thread of the program runs, nor is in a system call
  * @thaw: undoes it; called after each @freeze, one that failed too
  * @keep: another process takes duplicates of a session of the module and of its userfaultfd in
  *	place of those that it has, and lifts all write-protection when this process dies. -1, -1:
  *	none any more. NULL: nobody does
+ * @in_calls: @freeze stops a thread inside of a system call that sleeps (cgroup v1, since Linux 6.1):
+ *	the call may write its result into the program's memory after the thaw
  */
 struct backend_hold {
 	int (*freeze)(void *ctx, struct error *err);
 	int (*thaw)(void *ctx, struct error *err);
 	int (*keep)(void *ctx, int session_fd, int uffd, struct error *err);
+	bool in_calls;
 	void *ctx;
 };
 

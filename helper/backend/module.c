@@ -145,6 +145,7 @@ static int choose_tracker(struct module *module, enum backend_tracker tracker,
 {
 	struct backend *base = &module->base;
 	bool wp = tracker != TRACKER_SOFT_DIRTY;
+	struct error why = { 0 };
 
 	if (!wp)
 		snprintf(base->tracker_why, sizeof(base->tracker_why), "--tracker says so");
@@ -157,10 +158,18 @@ static int choose_tracker(struct module *module, enum backend_tracker tracker,
 				 base->tracker_why);
 	if (!wp)
 		return 0;
-	module->wp = write_protect_open(&module->svm, module->clear_fd, hold, err);
+	module->wp = write_protect_open(&module->svm, module->clear_fd, hold, &why);
+	if (!module->wp && tracker == TRACKER_WRITE_PROTECT) {
+		*err = why;
+		return -1;
+	}
+	if (!module->wp) {
+		snprintf(base->tracker_why, sizeof(base->tracker_why), "%.90s", why.what);
+		return 0;
+	}
 	base->tracker = "write-protect";
 	base->stands_first = true;
-	return module->wp ? 0 : -1;
+	return 0;
 }
 
 struct backend *module_open(pid_t pid, enum backend_tracker tracker,

@@ -5,6 +5,12 @@
 #include <unistd.h>
 
 #include "backend/pagemap_scan.h"
+#include "base/clock.h"
+
+#define WINDOW_MIN	(2ULL << 30)
+#define WINDOW_MAX	(1024ULL << 30)
+/* How long one PAGEMAP_SCAN may hold the mmap lock for reading, in nanoseconds. */
+#define WINDOW_NS	2000000ULL
 
 #define IOCTL_PAGEMAP_SCAN	_IOWR('f', 16, struct pagemap_scan)
 
@@ -15,6 +21,20 @@ long pagemap_scan(int pagemap_fd, struct pagemap_scan *scan)
 	scan->size = sizeof(*scan);
 	nr = ioctl(pagemap_fd, IOCTL_PAGEMAP_SCAN, scan);
 	return nr < 0 ? -errno : nr;
+}
+
+long pagemap_scan_window(int pagemap_fd, struct pagemap_scan *scan, struct scan_window *window)
+{
+	uint64_t begun = clock_now_ns();
+	long nr = pagemap_scan(pagemap_fd, scan);
+
+	if (nr < 0)
+		return nr;
+	if (clock_now_ns() - begun > WINDOW_NS && window->bytes > WINDOW_MIN)
+		window->bytes /= 2;
+	else if (scan->walk_end == scan->end && window->bytes < WINDOW_MAX)
+		window->bytes *= 2;
+	return scan->walk_end > scan->start ? nr : -EIO;
 }
 
 bool pagemap_scan_is_supported(void)

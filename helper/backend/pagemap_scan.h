@@ -62,6 +62,23 @@ struct pagemap_scan {
 /** pagemap_scan() - the ioctl. Return: regions or -errno */
 long pagemap_scan(int pagemap_fd, struct pagemap_scan *scan);
 
+/**
+ * struct scan_window - address space that one PAGEMAP_SCAN is given
+ * @bytes: follows what a call takes: the call holds the mmap lock of the target for reading
+ */
+struct scan_window {
+	uint64_t bytes;
+};
+
+#define SCAN_WINDOW_FIRST	((struct scan_window){ .bytes = 2ULL << 30 })
+
+/**
+ * pagemap_scan_window() - pagemap_scan() of a range that the caller chose by @window
+ *
+ * Return: as pagemap_scan(); -EIO also when the walk did not go on from @scan->start
+ */
+long pagemap_scan_window(int pagemap_fd, struct pagemap_scan *scan, struct scan_window *window);
+
 /** pagemap_scan_is_supported() - whether this kernel has it */
 bool pagemap_scan_is_supported(void);
 

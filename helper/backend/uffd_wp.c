@@ -42,14 +42,6 @@
 #include "backend/pagemap_scan.h"
 #include "backend/uffd_cover.h"
 #include "backend/uffd_wp.h"
-#include "base/clock.h"
-
-#define GIB			(1ULL << 30)
-/* Address space that one PAGEMAP_SCAN is given. */
-#define WINDOW_MIN		(2 * GIB)
-#define WINDOW_MAX		(1024 * GIB)
-/* How long one PAGEMAP_SCAN may hold the mmap lock for reading, in nanoseconds. */
-#define WINDOW_NS		2000000ULL
 
 /* Newer than the headers of Debian 12. */
 #ifndef UFFD_FEATURE_WP_UNPOPULATED
@@ -166,18 +158,10 @@ static long epoch_scan(struct uffd_wp_epoch *epoch, uint64_t start, uint64_t end
 		.category_anyof_mask = PAGEMAP_SCAN_PRESENT | PAGEMAP_SCAN_SWAPPED,
 		.return_mask = PAGEMAP_SCAN_WRITTEN,
 	};
-	struct uffd_wp *wp = epoch->wp;
-	uint64_t begun = clock_now_ns();
-	long nr = pagemap_scan(wp->pagemap_fd, &scan);
+	long nr = pagemap_scan_window(epoch->wp->pagemap_fd, &scan, &epoch->wp->window);
 
-	if (nr < 0)
-		return nr;
-	if (clock_now_ns() - begun > WINDOW_NS && wp->window > WINDOW_MIN)
-		wp->window /= 2;
-	else if (scan.walk_end == end && wp->window < WINDOW_MAX)
-		wp->window *= 2;
 	*until = scan.walk_end;
-	return *until > start ? nr : -EIO;
+	return nr;
 }
 
 /* A run's length in pages has 32 bits; no region is longer. */
@@ -219,7 +203,7 @@ static int epoch_window(struct uffd_wp_epoch *epoch, uint64_t start, uint64_t en
  */
 static uint64_t window_end(const struct uffd_wp *wp, size_t i, uint64_t addr)
 {
-	uint64_t limit = addr + wp->window, end = addr;
+	uint64_t limit = addr + wp->window.bytes, end = addr;
 
 	for (; i < wp->cover.nr && wp->cover.mappings[i].flags == SPLICE_VM_RUN_COVERED; i++) {
 		if (wp->cover.mappings[i].addr >= limit)
@@ -298,14 +282,17 @@ int uffd_wp_start(struct uffd_wp *wp, int session_fd, int pagemap_fd)
 
 	*wp = (struct uffd_wp){
 		.cover = { .session_fd = session_fd, .uffd = -1 }, .pagemap_fd = pagemap_fd,
-		.window = WINDOW_MIN,
+		.window = SCAN_WINDOW_FIRST,
 	};
 	ret = memory_make(wp);
 	if (ret)
 		return ret;
 	ret = uffd_renew(wp);
-	if (ret)
-		memory_free(wp);
+	if (!ret)
+		return 0;
+	if (wp->cover.uffd >= 0)
+		close(wp->cover.uffd);
+	memory_free(wp);
 	return ret;
 }
 

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backend/pagemap_scan.h"
 #include "backend/uffd_cover.h"
 
 struct uffd_wp_epoch;
@@ -18,14 +19,14 @@ struct uffd_wp_epoch;
  * @cover: the session, which belongs to the caller; the userfaultfd of its task; its mappings
  * @pagemap_fd: /proc/PID/pagemap of the same task; belongs to the caller
  * @broken: an epoch failed half-way; the next one begins with a new userfaultfd
- * @window: bytes of address space that one PAGEMAP_SCAN is given; follows what a call takes
+ * @window: of the next PAGEMAP_SCAN
  * @epoch: memory that an epoch needs
  */
 struct uffd_wp {
 	struct uffd_cover cover;
 	int pagemap_fd;
 	bool broken;
-	uint64_t window;
+	struct scan_window window;
 	struct uffd_wp_epoch *epoch;
 };
 

@@ -45,6 +45,8 @@ bool write_protect_can(const struct svm *svm, const struct backend_hold *hold, c
 		snprintf(why, size, "the module cannot make a userfaultfd here");
 	else if (!hold)
 		snprintf(why, size, "no control group can freeze the program before CRIU comes");
+	else if (hold->in_calls)
+		snprintf(why, size, "the freezer of cgroup v1 stops programs inside of system calls");
 	else
 		return snprintf(why, size, "the program does not stand in rounds");
 	return false;
@@ -145,24 +147,25 @@ static int scan_pages(const struct write_protect *wp, uint64_t category, bool ow
 {
 	struct pagemap_region regions[REGIONS];
 	uint64_t without = own ? PAGEMAP_SCAN_PFNZERO | PAGEMAP_SCAN_FILE : 0;
+	struct scan_window window = SCAN_WINDOW_FIRST;
 	struct pagemap_scan scan = {
-		.end = SCAN_END, .vec = (uintptr_t)regions, .vec_len = REGIONS,
+		.vec = (uintptr_t)regions, .vec_len = REGIONS,
 		.category_mask = category | without, .category_inverted = without,
 		.category_anyof_mask = PAGEMAP_SCAN_PRESENT | PAGEMAP_SCAN_SWAPPED,
 		.return_mask = category,
 	};
 
 	for (; scan.start < SCAN_END; scan.start = scan.walk_end) {
-		long nr = pagemap_scan(wp->pagemap_fd, &scan);
+		long nr;
 
+		scan.end = SCAN_END - scan.start > window.bytes ? scan.start + window.bytes : SCAN_END;
+		nr = pagemap_scan_window(wp->pagemap_fd, &scan, &window);
 		if (nr < 0)
 			return call_failed(wp, "PAGEMAP_SCAN", nr, err);
 		for (long i = 0; i < nr; i++)
 			if (run_list_add(list, regions[i].start, (regions[i].end -
 					 regions[i].start) / PAGE_BYTES, SPLICE_VM_RUN_DIRTY, err))
 				return -1;
-		if (scan.walk_end <= scan.start)
-			break;
 	}
 	return run_list_flush(list, err);
 }

@@ -3,7 +3,7 @@
  * What the user sees. With --json one JSON object a line on stdout, each with
  * "event"; else lines of text on stderr, where a terminal also gets a progress line
  * that is written over, and results on stdout. Any thread may call. Text is made printable here
- * (ui/text.h), whoever it came from.
+ * (base/text.h), whoever it came from.
  */
 #ifndef MIGRATE_BASE_REPORT_H
 #define MIGRATE_BASE_REPORT_H
@@ -27,7 +27,7 @@ bool report_is_json(void);
  */
 void report_event(const char *event, json_t *fields);
 
-/** report_text() - a JSON string of any bytes, printable (ui/text.h) */
+/** report_text() - a JSON string of any bytes, printable (base/text.h) */
 json_t *report_text(const char *text);
 
 /** report_say() - a line for people; with --json an event "message" */

@@ -59,9 +59,11 @@ struct criu_dump;	/* a criu swrk process and its RPC socket */
  * @watch: called with CRIU's RPC socket when CRIU runs, and with -1 before that is closed or CRIU
  *	is held; shutdown() of it by another thread ends a dump that is not held. Or NULL
  * @before: called by criu_dump_start() before CRIU is asked to dump, or NULL
+ * @undo: called when there will be no dump, before CRIU's end is waited for: the task is to run.
+ *	With the @before that it undoes; or NULL
  * @frozen: control group of the task, frozen by @before. CRIU thaws it when it holds all threads,
  *	and freezes it again when it lets go of them. NULL: the task runs
- * @ctx, @before_ctx: for @watch and @before
+ * @ctx, @before_ctx: for @watch; for @before and @undo
  */
 struct criu_dump_opts {
 	const struct cgroup *group, *frozen;
@@ -75,6 +77,7 @@ struct criu_dump_opts {
 	bool leaves_session;
 	void (*watch)(void *ctx, int rpc_fd);
 	int (*before)(void *ctx, struct error *err);
+	void (*undo)(void *ctx);
 	void *ctx, *before_ctx;
 };
 

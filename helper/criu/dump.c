@@ -37,9 +37,15 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 {
 	CriuOpts opts = CRIU_OPTS__INIT;
 	CriuReq req = CRIU_REQ__INIT;
-	char text[32], config[PATH_MAX];
+	char text[PATH_MAX + 64], config[PATH_MAX];
 
-	snprintf(text, sizeof(text), "ps-socket %d\n", RPC_EXTRA_FD);
+	/*
+	 * A directory without plugins: the one for CUDA has CRIU thaw a frozen control group before
+	 * the tasks are seized, and the program would run, and write, after the last scan.
+	 */
+	if (rpc_path(from->work_dir_fd, NULL, config, sizeof(config), err))
+		return -1;
+	snprintf(text, sizeof(text), "ps-socket %d\nlibdir \"%s\"\n", RPC_EXTRA_FD, config);
 	if (rpc_config(from->work_dir_fd, "criu-dump.conf", text, config, sizeof(config), err))
 		return -1;
 	opts.images_dir_fd = from->images_dir_fd;
@@ -212,6 +218,8 @@ int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **out,
 	if (ret > 0)
 		return 0;
 	*out = NULL;
+	if (opts->undo)
+		opts->undo(opts->before_ctx);
 	dump_free(dump);
 	return -1;
 }

@@ -32,7 +32,8 @@ struct caller {
  * struct door - where connections come in
  * @path: of a UNIX socket, or empty; @file: what was bound there
  * @strangers: callers that were closed
- * @said, @said_ms: how many of them stand in the log, of late; @unsaid: how many more there were
+ * @said: lines of the log about strangers, of late; @said_ms: when they were last counted down;
+ *	@unsaid: strangers without a line
  */
 struct door {
 	int listen_fd;

@@ -11,7 +11,7 @@
 #include "wire/conn.h"
 
 /**
- * struct faults_hooks - what is not for the thread; called without locks
+ * struct faults_hooks - calls into the rest of the migration, without locks
  * @attach: CRIU handed over the userfaultfd of task @pid, or -1; owned by the callee
  * @restored: CRIU's finish marker came
  * @failed: something is wrong; the thread goes on all the same, since tasks depend on it

@@ -36,7 +36,7 @@ int images_check(const char *base, struct error *err);
 /**
  * images_make() - the directory of migration @id
  *
- * Before anybody is started who removes it: when it is there already it is another's, and stays.
+ * Before the keeper is started: a directory that exists already is another migration's, and stays.
  */
 int images_make(struct images *images, const char *base, const uint8_t *id, struct error *err);
 /** images_take() - the next piece of a file */

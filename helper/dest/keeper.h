@@ -26,7 +26,7 @@ struct keeper *keeper_start(const struct owned_dir *dir, const struct cgroup *gr
 
 /* All of these wait for the keeper's answer, and may be called by any thread. */
 
-/** keeper_hold() - it holds a duplicate of @fd, and has said so */
+/** keeper_hold() - the keeper has confirmed that it holds a duplicate of @fd */
 int keeper_hold(struct keeper *keeper, int fd, int *handle, struct error *err);
 void keeper_release(struct keeper *keeper, int handle);
 

@@ -65,7 +65,7 @@ void migrations_take(struct migrations *migrations);
 /** migrations_reap() - after SIGCHLD; those too that have no place any more */
 void migrations_reap(struct migrations *migrations);
 
-/** migrations_tick() - kill those that were told to end and did not; one that survives that is let go */
+/** migrations_tick() - kill processes that did not end in time; a process that survives SIGKILL is let go */
 void migrations_tick(struct migrations *migrations);
 
 /**

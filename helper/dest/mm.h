@@ -22,7 +22,7 @@
 #include "dest/space.h"
 #include "dest/wanted.h"
 
-/** struct mm_counts - what struct counts is made of; pages unless said otherwise */
+/** struct mm_counts - of one mm; objects_counts() sums them; pages unless said otherwise */
 struct mm_counts {
 	uint64_t image;		/* populated, but carried by CRIU's images */
 	uint64_t from_mirror;	/* installed from the mirror */
@@ -36,7 +36,7 @@ struct mm_counts {
 /**
  * struct mm_hooks - what an mm needs from the rest of the helper; called under mm.lock
  * @hold: have the keeper hold a duplicate; -1 on failure
- * @release: the keeper may close it
+ * @release: the keeper may close the duplicate
  * @watch: add to (or, @on false, take from) what the fault thread waits for
  * @kick: wake the fault thread: there are requests, or @retry is set
  * @work: wake the thread that populates: @work is set
@@ -91,7 +91,7 @@ static inline void mm_lock(struct mm *mm)
 	pthread_mutex_lock(&mm->lock);
 }
 
-/* For whom a task waits: who populates lets it go first. */
+/* For a thread that answers a fault: the populating thread lets this thread go first. */
 static inline void mm_lock_urgent(struct mm *mm)
 {
 	atomic_fetch_add(&mm->urgent, 1);
@@ -129,7 +129,7 @@ void mm_drop(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs);
 /** mm_populate() - part of the final list of all there is */
 int mm_populate(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
 		    struct error *err);
-/** mm_final() - all lists are there: how much of it we have, and lack */
+/** mm_final() - all lists are there; @have, @lack: populated pages that are here, and that are not */
 void mm_final(struct mm *mm, uint64_t *have, uint64_t *lack);
 
 /* From FINAL on: take the lock themselves. */

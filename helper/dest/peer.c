@@ -31,12 +31,12 @@ int peer_start(struct peer *peer, struct error *err)
 	return thread_start(&peer->thread, control_body, peer, err);
 }
 
-void peer_fail(struct peer *peer, const struct error *err)
+static void fail(struct peer *peer, const struct error *err, bool only_before_commit)
 {
 	bool first, undoes;
 
 	mailbox_lock(&peer->box);
-	first = mailbox_fail_locked(&peer->box, err, false) == MAILBOX_FIRST;
+	first = mailbox_fail_locked(&peer->box, err, only_before_commit) == MAILBOX_FIRST;
 	if (first)
 		peer->hooks.cancel(peer->hooks.ctx);
 	undoes = !peer->box.committed;
@@ -47,6 +47,16 @@ void peer_fail(struct peer *peer, const struct error *err)
 		peer->hooks.failed(peer->hooks.ctx);
 	if (peer->ctl)
 		control_hurry(peer->ctl);
+}
+
+void peer_fail(struct peer *peer, const struct error *err)
+{
+	fail(peer, err, false);
+}
+
+void peer_fail_unless_committed(struct peer *peer, const struct error *err)
+{
+	fail(peer, err, true);
 }
 
 void peer_state(struct peer *peer, const char *state)

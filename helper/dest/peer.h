@@ -10,8 +10,9 @@
 
 /**
  * struct peer_hooks - what the first failure ends
- * @cancel: called under the mailbox's lock: the restore that runs
- * @failed: called without a lock: waiting for pages. Not after COMMIT: what is here is installed then
+ * @cancel: called under the mailbox's lock: end a restore that runs
+ * @failed: called without a lock: end the waiting for pages. Not after COMMIT: pages that are here are
+ *	installed then
  */
 struct peer_hooks {
 	void (*cancel)(void *ctx);
@@ -38,6 +39,8 @@ int peer_open(struct peer *peer, struct conn *conn, struct error *err);
 int peer_start(struct peer *peer, struct error *err);
 /** peer_fail() - any thread: the first failure counts */
 void peer_fail(struct peer *peer, const struct error *err);
+/** peer_fail_unless_committed() - peer_fail(), for what is no failure once COMMIT was received */
+void peer_fail_unless_committed(struct peer *peer, const struct error *err);
 /** peer_state() - report_state_begin() and its sleep, which a failure cuts short */
 void peer_state(struct peer *peer, const char *state);
 /** peer_wait() - until *@flag (under the mailbox's lock) is set; @what: how errors call it */

@@ -50,7 +50,7 @@ struct places {
 struct places *places_new(uint64_t max_bytes);
 
 /**
- * places_detach() - in a migration's process: what it shares becomes its own, and means nothing more
+ * places_detach() - in a migration's process: the places become a copy that nobody else reads
  *
  * Its place can be given to another then. Pointers stay good, for all threads. Return: -1 with errno
  */
@@ -63,7 +63,7 @@ void place_end(struct place *place);
 /* The migration's process; @place may be NULL. */
 
 void place_advance(struct place *place, enum place_stage stage);
-/** place_progress() - the migration is a step further, one that it can take a few times only */
+/** place_progress() - the migration took a step that no migration can repeat at will */
 void place_progress(struct place *place);
 /** place_came() - @bytes that were lacking are here; each PLACE_STEP of them are progress. Any thread */
 void place_came(struct place *place, uint64_t bytes);

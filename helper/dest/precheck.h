@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What would make the restore fail in the end is refused at the start, with
+ * Setup is refused when this machine lacks something that the restore needs, with
  * numbers and with what to do.
  */
 #ifndef MIGRATE_DEST_PRECHECK_H

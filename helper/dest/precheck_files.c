@@ -37,14 +37,48 @@ static bool are_files_asked_once(const Migrate__Setup *setup)
 	return once;
 }
 
+/**
+ * struct file_probe - the questions, and which files were asked for
+ * @ids: of the file of each question; the process that asks has its own copy
+ */
+struct file_probe {
+	const Migrate__Setup *setup;
+	struct file_id {
+		dev_t dev;
+		ino_t ino;
+		bool known;
+	} *ids;
+};
+
+/* One file has many paths: each of them with another size would tell which size is right. */
+static bool is_asked_otherwise(const struct file_probe *probe, size_t i)
+{
+	const Migrate__MappedFile *file = probe->setup->files[i], *other;
+	const struct file_id *id = &probe->ids[i];
+
+	for (size_t j = 0; j < i; j++) {
+		if (!probe->ids[j].known || probe->ids[j].ino != id->ino ||
+		    probe->ids[j].dev != id->dev)
+			continue;
+		other = probe->setup->files[j];
+		if ((file->has_mode && other->has_mode && file->mode != other->mode) ||
+		    (!file->any_size && !other->any_size && file->bytes != other->bytes))
+			return true;
+	}
+	return false;
+}
+
 /* Any path of this machine, also one on a file system whose server is gone. */
 static bool is_same_file(const void *ctx, size_t i)
 {
-	const Migrate__Setup *setup = ctx;
-	const Migrate__MappedFile *file = setup->files[i];
+	const struct file_probe *probe = ctx;
+	const Migrate__MappedFile *file = probe->setup->files[i];
 	struct stat st;
 
 	if (precheck_stat(file->path, &st))
+		return false;
+	probe->ids[i] = (struct file_id){ .dev = st.st_dev, .ino = st.st_ino, .known = true };
+	if (is_asked_otherwise(probe, i))
 		return false;
 	if (!file->has_mode)
 		return S_ISREG(st.st_mode) || S_ISCHR(st.st_mode);
@@ -132,9 +166,11 @@ static void refuse_file(const Migrate__MappedFile *file, struct refusals *refusa
 static void compare_files(const Migrate__Setup *setup, bool *same, struct refusals *refusals)
 {
 	size_t nr = setup->n_files;
-	long got = probe_run(is_same_file, setup, same, nr, precheck_files_ms);
+	struct file_probe probe = { .setup = setup, .ids = calloc(nr + 1, sizeof(*probe.ids)) };
+	long got = probe.ids ? probe_run(is_same_file, &probe, same, nr, precheck_files_ms) : -1;
 	char use[PATH_MAX + 128];
 
+	free(probe.ids);
 	if (got < 0) {
 		precheck_refuse(refusals, "cannot look for the program's files here: %s",
 				strerror(errno));

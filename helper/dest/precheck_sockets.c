@@ -35,12 +35,21 @@ static bool takes_connection(const void *ctx, size_t i)
 	const Migrate__UnixServer *server = setup->unix_servers[i];
 	struct sockaddr_un addr;
 	socklen_t bytes;
+	bool there;
 	int fd;
 
+	if (server->type != SOCK_STREAM && server->type != SOCK_DGRAM &&
+	    server->type != SOCK_SEQPACKET)
+		return false;
 	if (!server_address(server->name, &addr, &bytes))
 		return false;
 	fd = socket(AF_UNIX, server->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	return fd >= 0 && (!connect(fd, (struct sockaddr *)&addr, bytes) || errno == EAGAIN);
+	if (fd < 0)
+		return false;
+	there = !connect(fd, (struct sockaddr *)&addr, bytes) || errno == EAGAIN;
+	/* at once: a server may have room for few */
+	close(fd);
+	return there;
 }
 
 static void compare_servers(const Migrate__Setup *setup, bool *there, struct refusals *refusals)
@@ -92,9 +101,13 @@ static bool can_be_bound(const void *ctx, size_t i)
 	fd = socket(name.ss_family, (address->stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return false;
-	/* CRIU sets both while it binds; without v6_only both protocols share their ports */
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+	/*
+	 * Connections that were closed lately are in nobody's way. With SO_REUSEPORT, or for UDP, a
+	 * port would be shared with the program that has it. Without v6_only both protocols share
+	 * their ports.
+	 */
+	if (address->stream)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (name.ss_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof(v6_only));
 	bound = !bind(fd, (struct sockaddr *)&name, bytes);

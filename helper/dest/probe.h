@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Questions whose answer may never come: a path on a network file system whose server is gone blocks
- * whoever looks at it, and not even SIGKILL ends that. So a process asks that nobody waits for.
+ * whoever looks at it, and not even SIGKILL ends that. So a child process asks, and nobody waits for its end.
  */
 #ifndef MIGRATE_DEST_PROBE_H
 #define MIGRATE_DEST_PROBE_H

@@ -27,7 +27,7 @@ struct pieces {
  * @uffd: non-blocking; -1 until CRIU hands it over, and when the mm is gone
  * @handle: the keeper's name for its duplicate of @uffd, or -1
  * @todo: pages (addresses of this space) that are populated at the source, not here
- * @pieces: in order of @start; what is in none of them has its own address as origin.
+ * @pieces: in order of @start; a page in no piece has its own address as origin.
  *	Only kept for what was moved: @todo enters a range by REMAP alone
  * @waiting: faults that were read and not resolved; the kernel does not say them again
  * @cursor: where populate goes on
@@ -39,7 +39,7 @@ struct pieces {
  * @unsure: the pages of @todo in here are to be taken out if they are not mapped
  * @born_of: the parent, as long as the epoch lasts in which FORK was read; or NULL
  * @blocked: ZEROPAGE said EAGAIN when the faults that wait were last looked at
- * @blocked_ms: milliseconds in which it did so and no event came
+ * @blocked_ms: milliseconds in which the kernel answered so and no event came
  * @looked_ms: CLOCK_MONOTONIC then
  * @ready: CRIU is done with it; before that a mapping that is not there may still come
  * @gone: the process has exited or called exec

@@ -47,7 +47,7 @@ static void on_signal(struct watchdog *watchdog)
 	else
 		error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)",
 			  strsignal(info.ssi_signo));
-	peer_fail(watchdog->peer, &err);
+	peer_fail_unless_committed(watchdog->peer, &err);
 }
 
 /*
@@ -95,8 +95,8 @@ static void *watchdog_body(void *arg)
 				  "the restored program and its namespace were killed");
 		said_keeper |= fds[1].revents != 0;
 		said_init |= fds[2].revents != 0;
-		if (error_is_set(&err) && !mailbox_is_committed(&watchdog->peer->box))
-			peer_fail(watchdog->peer, &err);
+		if (error_is_set(&err))
+			peer_fail_unless_committed(watchdog->peer, &err);
 	}
 	return NULL;
 }

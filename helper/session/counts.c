@@ -18,7 +18,7 @@ static const struct {
 
 #define TABLE_NR	(sizeof(table) / sizeof(*table))
 
-_Static_assert(TABLE_NR == sizeof(struct counts) / sizeof(uint64_t), "a row for each count");
+_Static_assert(sizeof(struct counts) == TABLE_NR * sizeof(uint64_t), "a row for each count");
 
 static uint64_t *number(void *base, size_t at)
 {

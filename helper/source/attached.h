@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a process has from others of this machine, and what stays here when the process moves. */
+/* Sockets to servers and terminals of others that a process has: they stay when the process moves. */
 #ifndef MIGRATE_SOURCE_ATTACHED_H
 #define MIGRATE_SOURCE_ATTACHED_H
 

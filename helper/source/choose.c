@@ -76,7 +76,8 @@ int choose_backend(struct choice *choice, struct hold *hold, const struct migrat
 		   struct source_mm *mm, struct error *err)
 {
 	const struct backend_hold freezer = {
-		.freeze = hold_freeze, .thaw = hold_thaw, .keep = hold_keep, .ctx = hold,
+		.freeze = hold_freeze, .thaw = hold_thaw, .keep = hold_keep,
+		.in_calls = hold->guard->group.kind == CGROUP_V1, .ctx = hold,
 	};
 	enum backend_tracker tracker = wanted_tracker(opts);
 

@@ -13,16 +13,16 @@ struct hold {
 	struct guard *guard;
 };
 
-/** struct choice - what was asked for, or else what the backend can do */
+/** struct choice - mode and verify as the user asked, changed where the backend cannot do them */
 struct choice {
 	enum migrate_mode mode;
 	bool verify;
 };
 
-/** mode_follows() - writes of the program before it moves are looked for */
+/** mode_follows() - in this mode @backend looks for writes of the running program */
 bool mode_follows(enum migrate_mode mode, const struct backend *backend);
 
-/** choose_backend() - open a session on @mm; what it cannot do changes the mode, and is said */
+/** choose_backend() - open a session on @mm; a backend without a tracker changes the mode */
 int choose_backend(struct choice *choice, struct hold *hold, const struct migrate_options *opts,
 		   struct source_mm *mm, struct error *err);
 

@@ -41,10 +41,10 @@ void failure_raise(struct failure *failure, const struct error *err);
 bool failure_raise_unless_committed(struct failure *failure, const struct error *err, bool undoes);
 
 /**
- * failure_watch_rpc() - CRIU has begun to dump and a failure shall end it; -1: it is held, or gone
+ * failure_watch_rpc() - CRIU has begun to dump and a failure shall end it; -1: CRIU holds the program, or has ended
  * @ctx: struct failure
  *
- * CRIU lets the program go when its socket has hung up, at its next word.
+ * CRIU lets the program go when CRIU next speaks on a socket that was shut down.
  */
 void failure_watch_rpc(void *ctx, int rpc_fd);
 

@@ -28,8 +28,8 @@ struct round_figures {
  * struct figures - all of it
  * @frozen_ns: from the request to CRIU until the program ran again, there or here
  * @total_ns: of the whole migration; figures_say_result() sets it when nobody did
- * @held_ns: of this, until CRIU held the program
- * @frozen_send_ns: of this, sending pages in mode precopy
+ * @held_ns: the part of @frozen_ns until CRIU held the program
+ * @frozen_send_ns: the part of @frozen_ns for sending pages in mode precopy
  * @counts: of the destination, when it is done
  * @losses: of the migration, for the result
  * @backend: its name, NULL when there was none yet; @backend_why, @tracker, @tracker_why: see

@@ -77,6 +77,37 @@ static int prepare(struct freeze *freeze, const struct criu_dump_opts *opts, str
 	       criu_dump_prepare(opts, &freeze->dump, err) ? -1 : 0;
 }
 
+/* Only the keeper, which is dead, knew whether it had to stop the program by a signal. */
+static bool is_stopped_by_signal(const struct guard *guard)
+{
+	struct error ignored = { 0 };
+	struct proc_status status;
+	uint64_t mask;
+
+	if (cgroup_exists(&guard->group))
+		return false;
+	/* while CRIU traces it the signal waits */
+	return (!pending_read(guard->pid, &mask, &ignored) && pending_has(mask, SIGSTOP)) ||
+	       (!proc_status_read(guard->pid, &status, &ignored) && status.state == 'T');
+}
+
+/* CRIU may still work on the program. */
+static void let_run(void *ctx)
+{
+	struct freeze *freeze = ctx;
+	struct error why = { 0 };
+
+	if (!freeze->entered)
+		return;
+	freeze->entered = false;
+	if (!source_keeper_unguard(freeze->keeper, &why))
+		return;
+	freeze->guard->signalled = freeze->guarded && is_stopped_by_signal(freeze->guard);
+	memset(&why, 0, sizeof(why));
+	if (guard_off(freeze->guard, &why))
+		report_say("the program stands: %s", why.what);
+}
+
 static int dump(struct freeze *freeze, const struct externals *externals, struct error *err)
 {
 	const struct source_process *root = tree_root(freeze->tree);
@@ -96,6 +127,7 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 
 	if (root->mm.backend->stands_first) {
 		opts.before = stand;
+		opts.undo = let_run;
 		opts.before_ctx = freeze;
 		opts.frozen = &freeze->guard->group;
 	}
@@ -106,8 +138,7 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 	watch_limit(freeze->watch, freeze->at_ns + freeze->max_frozen_s * 1000000000UL);
 	timerfds_refresh(root->pid);
 	if (criu_dump_start(&opts, &freeze->dump, err)) {
-		if (!freeze->guarded)
-			figures_thawed(freeze->figures, freeze->at_ns);
+		figures_thawed(freeze->figures, freeze->at_ns);
 		limits_explain(root->pid, err);
 		return -1;
 	}
@@ -139,40 +170,22 @@ int freeze_tree(struct freeze *freeze, struct error *err)
 	       error_set(err, CODE_CRIU, NULL, "CRIU died while it held the program");
 }
 
-/* Only the keeper, which is dead, knew whether it had to stop the program by a signal. */
-static bool is_stopped_by_signal(const struct guard *guard)
-{
-	struct error ignored = { 0 };
-	struct proc_status status;
-	uint64_t mask;
-
-	if (cgroup_exists(&guard->group))
-		return false;
-	/* while CRIU traces it the signal waits */
-	return (!pending_read(guard->pid, &mask, &ignored) && pending_has(mask, SIGSTOP)) ||
-	       (!proc_status_read(guard->pid, &status, &ignored) && status.state == 'T');
-}
-
 void freeze_undo(struct freeze *freeze)
 {
 	struct error why = { 0 };
 
-	if (!freeze->entered)
+	if (!freeze->entered && !freeze->at_ns)
 		return;
 	watch_dump(freeze->watch, -1);
 	/* CRIU needs the program able to run to take its own code out of it */
-	if (source_keeper_unguard(freeze->keeper, &why)) {
-		freeze->guard->signalled = freeze->guarded && is_stopped_by_signal(freeze->guard);
-		memset(&why, 0, sizeof(why));
-		guard_off(freeze->guard, &why);
-	}
-	if ((freeze->dump && criu_dump_refuse(freeze->dump, &why)) || error_is_set(&why))
+	let_run(freeze);
+	if (freeze->dump && criu_dump_refuse(freeze->dump, &why))
 		report_say("the program may not be as it was: %s", why.what);
 	freeze->dump = NULL;
 	/* CRIU freezes a group again that it found frozen, if the group is still there */
 	if (guard_off(freeze->guard, &why))
 		report_say("the program stands: %s", why.what);
-	freeze->entered = freeze->guarded = false;
+	freeze->guarded = false;
 	figures_thawed(freeze->figures, freeze->at_ns);
 }
 

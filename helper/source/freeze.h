@@ -26,7 +26,7 @@
  * @sender: tells the destination which pages are gone
  * @dir: gets the images
  * @keeper, @guard: keep the program standing; @guard is the plan that the keeper has too
- * @terms: of the look at what may have changed since SETUP
+ * @terms: of the second look at the program, which may have changed since SETUP
  * @failure: ends a dump that is not done yet
  * @watch: watches CRIU, and the clock
  * @figures: how long the program stood

@@ -32,7 +32,7 @@ void journal_state_read(FILE *file, struct journal_stream *stream);
  * journal_header() - the header that descriptor @fd of @pid must have begun with
  * @peer: inode of the journal's end of the connection
  *
- * The journal's state file tells it; without one it is what systemd sends for a unit without
+ * The journal's state file tells it; without a state file the header is the one that systemd sends for a unit without
  * options. Return: to be freed; NULL: no memory
  */
 char *journal_header(pid_t pid, int fd, uint32_t peer);

@@ -239,6 +239,8 @@ static void kept_alone(struct kept *kept)
 		say_stuck(kept, &why);
 	kept_unprotect(kept);
 	guard_forget(&kept->record.guard);
+	/* a CRIU that found the group frozen has frozen it again on its way out */
+	guard_off(&kept->record.guard, &why);
 	remove_dir(kept->dir, false);
 }
 

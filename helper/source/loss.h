@@ -96,7 +96,7 @@ const char *loss_names(void);
 /**
  * losses_add() - the program has this; what becomes of it is the row's fate
  *
- * A warning is said at once, and once more in the result. What is there already is not added
+ * A warning is said at once, and once more in the result. An item that @losses has already is not added
  * again.
  */
 void losses_add(struct losses *losses, enum loss loss, const char *fmt, ...)

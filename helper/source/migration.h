@@ -27,7 +27,7 @@
  * @criu: the version here
  * @log: path of CRIU's log
  * @hold, @guard: how the program is frozen: for a moment, or until it has moved
- * @choice: what was asked for, or else what the backend can do
+ * @choice: mode and verify as the user asked, changed where the backend cannot do them
  * @terms: of a look at the program: refused, or lost
  * @outlook: how long the program will stand
  */

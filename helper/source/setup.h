@@ -9,7 +9,7 @@
 
 /**
  * struct setup - what Setup says
- * @mode, @verify: what was asked for, or else what the backend can do
+ * @mode, @verify: see struct choice
  * @descriptors: how many the program has open
  * @box: gets the answer
  */

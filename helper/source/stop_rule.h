@@ -7,7 +7,7 @@
 
 /**
  * enum stop_verdict - go on with rounds, or why not
- * @STOP_DOWNTIME: it would stand for less than is allowed
+ * @STOP_DOWNTIME: the program would stand for less than --max-downtime
  * @STOP_ROUNDS: there were as many as are allowed
  * @STOP_NO_SHRINK: another one would not make it better
  */
@@ -17,7 +17,7 @@ enum stop_verdict { STOP_NOT, STOP_DOWNTIME, STOP_ROUNDS, STOP_NO_SHRINK };
  * struct stop_rule - when to stop the program for good
  * @fixed_ns: what dump, images and restore take whatever is dirty
  * @last_dirty: bytes before the last round
- * @slow: rounds in a row that shrank it by less than a tenth
+ * @slow: rounds in a row that shrank the dirty memory by less than a tenth
  */
 struct stop_rule {
 	uint32_t max_rounds;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The thread at the source that watches signals, the program, the keeper, a CRIU that is held, and
- * the clock. What it sees becomes a failure of the migration.
+ * the clock. A signal, an end or a time-out that the thread sees becomes a failure of the migration.
  */
 #ifndef MIGRATE_SOURCE_WATCH_H
 #define MIGRATE_SOURCE_WATCH_H
@@ -13,7 +13,7 @@
 #include "session/mailbox.h"
 
 /**
- * struct watch_hooks - what the thread does about what it sees
+ * struct watch_hooks - called by the thread: a signal, an end, a time-out
  * @fail: a failure, as failure_raise_unless_committed()
  * @too_long: called after @fail for --max-frozen: a wait for the destination's word returns too
  * @signal: the user wants an end; @name: of the signal

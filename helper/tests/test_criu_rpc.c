@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -227,6 +228,67 @@ static int start(struct fixture *f, enum act act, struct criu_dump **dump)
 	return criu_dump_start(&opts, dump, &f->err);
 }
 
+/* A dump, and how often its task was let run. */
+struct hooks {
+	struct criu_dump *dump;
+	int undone;
+};
+
+static int refuse_to_stand(void *ctx, struct error *err)
+{
+	return error_set(err, CODE_TARGET, NULL, "it does not stand");
+}
+
+static int stand(void *ctx, struct error *err)
+{
+	return 0;
+}
+
+static void undo(void *ctx)
+{
+	struct hooks *hooks = ctx;
+
+	hooks->undone++;
+}
+
+/* A task that was made to stand runs again, whatever ended the dump. */
+static void test_undone_once(void **state)
+{
+	int (*const before[])(void *ctx, struct error *err) = { refuse_to_stand, stand, stand };
+	static const enum act acts[] = { ACT_HOLD, ACT_FAIL, ACT_DIE };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < 3; i++) {
+		struct hooks hooks = { 0 };
+		struct criu_dump_opts opts = {
+			.pid = acts[i], .images_dir_fd = f->images.fd, .work_dir_fd = f->work.fd,
+			.log_level = 2, .before = before[i], .undo = undo, .before_ctx = &hooks,
+		};
+		struct error err = { 0 };
+
+		assert_int_equal(criu_dump_prepare(&opts, &hooks.dump, &err), 0);
+		assert_int_equal(criu_dump_start(&opts, &hooks.dump, &err), -1);
+		assert_null(hooks.dump);
+		assert_int_equal(hooks.undone, 1);
+	}
+}
+
+/* A dump that is held is not undone. */
+static void test_no_undo_when_held(void **state)
+{
+	struct fixture *f = *state;
+	struct hooks hooks = { 0 };
+	struct criu_dump_opts opts = {
+		.pid = ACT_HOLD, .images_dir_fd = f->images.fd, .work_dir_fd = f->work.fd,
+		.log_level = 2, .before = stand, .undo = undo, .before_ctx = &hooks,
+	};
+
+	assert_int_equal(criu_dump_prepare(&opts, &hooks.dump, &f->err), 0);
+	assert_int_equal(criu_dump_start(&opts, &hooks.dump, &f->err), 0);
+	assert_int_equal(hooks.undone, 0);
+	criu_dump_kill(hooks.dump);
+}
+
 static void test_version(void **state)
 {
 	struct fixture *f = *state;
@@ -257,7 +319,7 @@ static void test_hold_and_refuse(void **state)
 {
 	struct fixture *f = *state;
 	struct criu_dump *dump;
-	char config[64] = "";
+	char config[PATH_MAX] = "", wanted[PATH_MAX], work[PATH_MAX - 32];
 	pid_t pid;
 
 	assert_int_equal(start(f, ACT_HOLD, &dump), 0);
@@ -266,7 +328,10 @@ static void test_hold_and_refuse(void **state)
 	assert_true(has_mark(f, "fds-are-right"));
 	assert_false(has_mark(f, "let-go"));
 	file_read(f->work.fd, "criu-dump.conf", config, sizeof(config) - 1);
-	assert_string_equal(config, "ps-socket 4\n");
+	/* the work directory has no plugin */
+	assert_int_equal(rpc_path(f->work.fd, NULL, work, sizeof(work), &f->err), 0);
+	snprintf(wanted, sizeof(wanted), "ps-socket 4\nlibdir \"%s\"\n", work);
+	assert_string_equal(config, wanted);
 	assert_int_equal(criu_dump_refuse(dump, &f->err), 0);
 	assert_true(has_mark(f, "let-go"));
 	assert_true(has_mark(f, "unlocked"));
@@ -435,6 +500,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_hold_and_kill, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hang_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fail, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_undone_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_undo_when_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mute, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_log, setup, teardown),

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/thread.h"
 #include "wire/conn.h"
 #include "wire/control.h"
 #include "wire/liveness.h"
@@ -138,9 +139,7 @@ struct control *control_new(struct conn *conn, enum course_side side, struct err
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&ctl->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	errno = pthread_create(&ctl->heart, NULL, heart_main, ctl);
-	if (errno) {
-		error_errno(err, CODE_INTERNAL, NULL, "cannot start a thread");
+	if (thread_start(&ctl->heart, heart_main, ctl, err)) {
 		conn_close(&ctl->conn);
 		free(ctl);
 		return NULL;

@@ -356,9 +356,12 @@ static void test_signals(pid_t source, pid_t copy)
 
 static void fresh_fill(struct page_set *fresh, const struct pagemap *map)
 {
+	struct error err = { 0 };
+
 	for (size_t i = 0; i < map->nr; i++)
-		if (map->entries[i].flags == PAGEMAP_LAZY)
-			page_set_add(fresh, map->entries[i].addr, map->entries[i].nr_pages);
+		if (map->entries[i].flags == PAGEMAP_LAZY &&
+		    page_set_add(fresh, map->entries[i].addr, map->entries[i].nr_pages, &err))
+			die("page_set_add: %s", err.what);
 }
 
 static void test_runs_on(const struct target *target, struct dest *dest, bool stopped)
