@@ -56,7 +56,9 @@ int process_read_images(struct process *process, int images_fd, struct error *er
 
 int process_spawn(struct process *process, struct keeper *keeper, int *rpc_fd, struct error *err)
 {
-	if (keeper_spawn(keeper, process->pid, rpc_fd, &process->init_pid, err))
+	/* CRIU enters its group by itself: it is there when it has answered */
+	if (keeper_spawn(keeper, process->pid, rpc_fd, &process->init_pid, err) ||
+	    criu_restore_warm(*rpc_fd, err))
 		return -1;
 	process->criu_pid = criu_attach_find(&process->group);
 	if (!process->criu_pid)

@@ -48,8 +48,8 @@ int process_take(struct process *process, const Migrate__RestoreGo *go, struct e
 int process_read_images(struct process *process, int images_fd, struct error *err);
 
 /**
- * process_spawn() - have @keeper make the namespaces and start CRIU in them
- * @rpc_fd: CRIU's RPC; owned by the caller
+ * process_spawn() - have @keeper make the namespaces and start CRIU in them: it takes requests
+ * @rpc_fd: CRIU's RPC, or -1; owned by the caller, on failure too
  */
 int process_spawn(struct process *process, struct keeper *keeper, int *rpc_fd, struct error *err);
 

@@ -51,8 +51,7 @@ int restore_park(struct restore *restore, struct error *err)
 	int handle;
 
 	if (keeper_hold(restore->keeper, mm->mirror.fd, &handle, err) ||
-	    process_spawn(process, restore->keeper, &restore->rpc_fd, err) ||
-	    criu_restore_warm(restore->rpc_fd, err))
+	    process_spawn(process, restore->keeper, &restore->rpc_fd, err))
 		return -1;
 	restore->leave = (struct criu_leave){
 		.group = &process->group, .criu = process->criu_pid, .root = process->pid,
