@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/text.h"
 #include "dest/commit.h"
 #include "dest/parent.h"
 #include "dest/spaces.h"
@@ -97,7 +98,8 @@ static int let_go(struct commit *commit)
 	orphans = objects_orphans(commit->objects);
 	if (orphans)
 		tell("warning", json_pack("{s:I}", "orphan_pages", (json_int_t)orphans),
-		     "%lu pages had no place in the restored program", orphans);
+		     "%s had no place in the restored program",
+		     text_count(orphans, "page", "pages").text);
 	if (keeper_done(commit->keeper, &signal, &err)) {
 		tell("warning", NULL, "%s", err.what);
 		keeper_clean_up(commit->dir, commit->process->init_fd);
@@ -176,8 +178,8 @@ static int lost(struct commit *commit, struct error *err)
 	err->code = CODE_DOUBT;
 	if (missing)
 		snprintf(err->hint, sizeof(err->hint),
-			 "the program waits only where it touches one of %lu pages that are still at the source; it stays as it is",
-			 missing);
+			 "the program waits only where it touches what is still at the source, %s; it stays as it is",
+			 text_count(missing, "page", "pages").text);
 	tell_result(err, result_json(commit));
 	control_shutdown(commit->peer->ctl);
 	if (missing)

@@ -306,8 +306,8 @@ int losses_refused(const struct losses *losses, struct error *err)
 	if (nr > 1) {
 		size_t len = strlen(err->what);
 
-		snprintf(err->what + len, sizeof(err->what) - len, " (and %zu more losses)",
-			 nr - 1);
+		snprintf(err->what + len, sizeof(err->what) - len, " (and %s)",
+			 text_count(nr - 1, "more loss", "more losses").text);
 	}
 	return -1;
 }
