@@ -6,8 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/report.h"
+#include "base/text.h"
 #include "os/proc_files.h"
 #include "source/refuse.h"
+
+static bool is_gone(const struct proc_status *status)
+{
+	return status->state == 'Z' || status->state == 'X';
+}
 
 static void refuse_task(const struct source_process *process, struct refusals *refusals)
 {
@@ -18,7 +24,12 @@ static void refuse_task(const struct source_process *process, struct refusals *r
 		refuse(refusals, NULL, "process %d is a kernel thread", pid);
 		return;
 	}
-	if (target->state == 'Z' || target->state == 'X')
+	if (is_gone(target) && target->threads > 1)
+		refuse(refusals, "CRIU carries no program without its main thread",
+		       "the main thread of process %d has ended, and %s on", pid,
+		       target->threads == 2 ? "1 other thread runs" :
+		       text_count(target->threads - 1, "", "other threads run").text);
+	else if (is_gone(target))
 		refuse(refusals, NULL, "process %d has exited and waits for its parent", pid);
 	else if (!proc_is_64bit(pid, &refusals->first))
 		refuse(refusals, NULL, "process %d is no 64-bit program", pid);
@@ -68,8 +79,8 @@ static void refuse_memory(const struct inspection *look, struct refusals *refusa
 	}
 	if (hugetlb)
 		refuse(refusals, "run it without huge pages of its own",
-		       "%zu mappings are of hugetlb pages, the first at 0x%" PRIx64, hugetlb,
-		       hugetlb_at);
+		       "it has %s of hugetlb pages, the first at 0x%" PRIx64,
+		       text_count(hugetlb, "mapping", "mappings").text, hugetlb_at);
 	if (shared)
 		report_say("%" PRIu64 " KiB of shared memory are carried while the program stands",
 			   shared >> 10);

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -425,6 +427,61 @@ static void attributes(void **state)
 	child_end(&child);
 }
 
+static void *runs_on(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+static char state_of(pid_t pid)
+{
+	struct proc_status status;
+
+	return proc_status_read(pid, &status, &(struct error){ 0 }) ? 0 : status.state;
+}
+
+/* Return: a process whose main thread has ended, with @threads others */
+static pid_t start_without_main(int threads)
+{
+	pid_t pid = fork();
+	pthread_t thread;
+
+	assert_true(pid >= 0);
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		while (threads--)
+			pthread_create(&thread, NULL, runs_on, NULL);
+		/* not the process, and not what pthread_exit() cleans up */
+		syscall(SYS_exit, 0);
+	}
+	while (state_of(pid) != 'Z')
+		usleep(1000);
+	return pid;
+}
+
+static void expect_refused(pid_t pid, const char *text)
+{
+	struct inspection terms = { 0 };
+	struct tree tree = { 0 };
+	struct error err = { 0 };
+
+	assert_non_null(tree_add(&tree, pid, &err));
+	assert_int_equal(refuse_program(&terms, &tree, &err), -1);
+	assert_int_equal(err.code, CODE_REFUSED);
+	assert_non_null(strstr(err.what, text));
+	tree_destroy(&tree);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void no_main_thread(void **state)
+{
+	expect_refused(start_without_main(0), " has exited and waits for its parent");
+	expect_refused(start_without_main(1), " has ended, and 1 other thread runs on");
+	expect_refused(start_without_main(3), " has ended, and 3 other threads run on");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -437,6 +494,7 @@ int main(void)
 		cmocka_unit_test(terminals),
 		cmocka_unit_test(sockets),
 		cmocka_unit_test(attributes),
+		cmocka_unit_test(no_main_thread),
 	};
 
 	/* make and shells leave pipes open */

@@ -17,6 +17,7 @@
 #include <linux/perf_event.h>
 #include <mqueue.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +37,7 @@
 #define PR_SET_IO_FLUSHER	57
 #endif
 
-static const char *late_path;
+static const char *pid_path, *late_path;
 static int listener = -1;
 static int servers[4], nr_servers;
 static volatile sig_atomic_t got_usr1, got_usr2, got_hup;
@@ -316,6 +317,41 @@ static void child(const char *arg)
 		pause();
 }
 
+static void write_pid(void)
+{
+	FILE *pid_file = fopen(pid_path, "w");
+
+	if (!pid_file)
+		err(1, "%s", pid_path);
+	fprintf(pid_file, "%d\n", getpid());
+	fclose(pid_file);
+}
+
+static void *without_main(void *arg)
+{
+	char line[64] = "";
+
+	while (!strstr(line, ") Z ")) {
+		FILE *stat = fopen("/proc/self/stat", "r");
+
+		if (!stat || !fgets(line, sizeof(line), stat))
+			err(1, "/proc/self/stat");
+		fclose(stat);
+	}
+	write_pid();
+	for (;;)
+		pause();
+}
+
+/* The rest of the program runs in another thread. */
+static void main_ended(const char *arg)
+{
+	pthread_t thread;
+
+	must(-pthread_create(&thread, NULL, without_main, NULL), "pthread_create");
+	syscall(SYS_exit, 0);
+}
+
 static void queue(const char *arg)
 {
 	must(mq_open(arg, O_RDWR | O_CREAT, 0600, NULL), arg);
@@ -475,7 +511,7 @@ static const struct {
 	{ "inner-pair", inner_pair }, { "own-memory", own_memory },
 	{ "shared-memory", shared_memory }, { "shared-memfd", shared_memfd }, { "file", file }, { "appended", appended },
 	{ "late", late }, { "mapped", mapped }, { "ghost", ghost }, { "hugetlb", hugetlb },
-	{ "child", child }, { "queue", queue }, { "listener", listen_on }, { "half-closed", half_closed },
+	{ "child", child }, { "main-ended", main_ended }, { "queue", queue }, { "listener", listen_on }, { "half-closed", half_closed },
 	{ "in-flight", in_flight }, { "datagram", datagram }, { "options", options }, { "events", events },
 	{ "policy", policy }, { "wipe", wipe }, { "lock-all", lock_all }, { "prctls", prctls },
 	{ "ambient", ambient }, { "audit", audit }, { "stream", stream_server },
@@ -508,16 +544,6 @@ static void on_signal(int sig)
 		got_usr2 = 1;
 }
 
-static void write_pid(const char *path)
-{
-	FILE *pid_file = fopen(path, "w");
-
-	if (!pid_file)
-		err(1, "%s", path);
-	fprintf(pid_file, "%d\n", getpid());
-	fclose(pid_file);
-}
-
 static void serve_one(void)
 {
 	int fd = accept(listener, NULL, NULL);
@@ -543,6 +569,7 @@ int main(int argc, char **argv)
 {
 	if (argc < 2)
 		errx(2, "usage: lossy PIDFILE THING[=ARGUMENT]...");
+	pid_path = argv[1];
 	signal(SIGUSR1, on_signal);
 	signal(SIGUSR2, on_signal);
 	signal(SIGHUP, on_signal);
@@ -550,7 +577,7 @@ int main(int argc, char **argv)
 		set_thing(argv[i]);
 	/* its errors may have gone to a file that is open for writing */
 	dup2(open("/dev/null", O_WRONLY), 2);
-	write_pid(argv[1]);
+	write_pid();
 	for (;;) {
 		pause();
 		if (got_usr1)
