@@ -19,12 +19,14 @@
 
 enum outcome { OUTCOME_DONE, OUTCOME_ENDED, OUTCOME_LOST };
 
-static int send_empty(struct commit *commit, Migrate__Control__BodyCase body, struct error *err)
+static int send_started(struct commit *commit, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__Started started = MIGRATE__STARTED__INIT;
 
-	msg.body_case = body;
+	started.has_pid = true;
+	started.pid = commit->process->host_pid;
+	msg.body_case = MIGRATE__CONTROL__BODY_STARTED;
 	msg.started = &started;
 	return control_send(commit->peer->ctl, &msg, err);
 }
@@ -66,7 +68,8 @@ static json_t *result_json(struct commit *commit)
 
 	objects_counts(commit->objects, &counts);
 	result = counts_json(&counts);
-	json_object_update_new(result, json_pack("{s:I,s:I}",
+	json_object_update_new(result, json_pack("{s:i,s:I,s:I}",
+						 "pid", commit->process->host_pid,
 						 "restore_ns", (json_int_t)commit->restore_ns,
 						 "verified_pages",
 						 (json_int_t)commit->verified_pages));
@@ -233,7 +236,7 @@ int commit_run(struct commit *commit, bool *undo, struct error *err)
 		return -1;
 	*undo = false;
 	budget_drop_images(commit->budget);
-	if (send_empty(commit, MIGRATE__CONTROL__BODY_STARTED, err))
+	if (send_started(commit, err))
 		peer_fail(commit->peer, err);
 	peer_state(commit->peer, "FAULTS");
 	memset(err, 0, sizeof(*err));

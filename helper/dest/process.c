@@ -81,6 +81,7 @@ int process_restore_attributes(struct process *process, struct control *ctl, str
 {
 	pid_t pid = process_host_pid(process, err);
 
+	process->host_pid = pid;
 	if (!pid || attributes_restore(&process->attributes, pid, &process->task, &process->group,
 				       err) ||
 	    journal_streams_begin(process->attributes.wanted, pid, err))

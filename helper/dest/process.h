@@ -14,6 +14,7 @@
 /**
  * struct process - of the main thread, but for @init_fd
  * @pid: at the source, and in the namespace here
+ * @host_pid: as seen here, once the attributes were restored; 0 before
  * @task: as the images have it
  * @attributes: those that CRIU does not restore
  * @group: the task is restored in it, and frozen in it until COMMIT
@@ -24,7 +25,7 @@
  * @init_fd: pidfd of that, or -1; any thread may poll it
  */
 struct process {
-	pid_t pid;
+	pid_t pid, host_pid;
 	struct criu_task task;
 	struct attributes attributes;
 	struct cgroup group;

@@ -105,6 +105,7 @@ static json_t *result_json(const struct figures *figures, const struct error *er
 	if (!figures->moved)
 		return result;
 	json_object_update_new(result, counts_json(&figures->counts));
+	json_object_set_new(result, "dest_pid", json_integer(figures->dest_pid));
 	json_object_set_new(result, "verified_pages", json_integer(figures->verified_pages));
 	return result;
 }
