@@ -117,6 +117,9 @@ static const struct loss_row rows[LOSS_NR] = {
 	[LOSS_FILE_EVENTS] = {
 		"file-events", LOSS_WARNED,
 		"events of inotify or fanotify that were not read yet are dropped", NULL },
+	[LOSS_SUPERVISOR] = {
+		"supervisor", LOSS_WARNED,
+		"a supervisor starts the program again when it ends here: a second copy", NULL },
 	[LOSS_IO_FLUSHER] = {
 		"io-flusher", LOSS_WARNED, "PR_SET_IO_FLUSHER is off", NULL },
 	[LOSS_SCHEDULING] = {

@@ -180,6 +180,7 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
 	for (size_t i = 0; i < tree->nr; i++)
 		if (refuse_process(terms, tree->processes[i], &refusals, err))
 			return -1;
+	refuse_supervisor(terms, tree_root(tree));
 	refuse_losses(terms->losses, &refusals);
 	return refusals_end(&refusals, root, err);
 }
