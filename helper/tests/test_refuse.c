@@ -330,6 +330,7 @@ static void terminals(void **state)
 	child_end(&child);
 	/* the other end is its own: nothing is in the way */
 	child_start(&child, set_pty);
+	assert_int_equal(proc_status_read(child.process.pid, &child.process.status, &child.err), 0);
 	assert_int_equal(refuse_terminals(&child.look, &child.files, &refusals, &child.err), 0);
 	assert_int_equal(refusals.nr, 0);
 	assert_int_equal(child.process.attached.terminals.nr, 0);
