@@ -102,6 +102,15 @@ static int find_losses(struct inspection *look, const struct proc_files *files, 
 	       refuse_shared(look, files, err) ? -1 : 0;
 }
 
+/* What CRIU is to leave out of its images. */
+static int refuse_left_out(struct inspection *look, const struct proc_files *files,
+			   struct refusals *refusals, struct error *err)
+{
+	return refuse_unix(look, files, refusals, err) ||
+	       refuse_terminals(look, files, refusals, err) ||
+	       refuse_renamed(look, files, refusals, err) ? -1 : 0;
+}
+
 static int refuse_descriptors(struct inspection *look, struct refusals *refusals, struct error *err)
 {
 	struct proc_files files;
@@ -110,8 +119,7 @@ static int refuse_descriptors(struct inspection *look, struct refusals *refusals
 	if (proc_files_read(look->process->pid, &files, err))
 		return -1;
 	ret = refuse_kinds(look, &files, refusals, err) ||
-	      refuse_unix(look, &files, refusals, err) ||
-	      refuse_terminals(look, &files, refusals, err) ||
+	      refuse_left_out(look, &files, refusals, err) ||
 	      find_losses(look, &files, err) ? -1 : 0;
 	proc_files_free(&files);
 	return ret;
@@ -160,8 +168,7 @@ int refuse_attached(const struct inspection *terms, struct source_process *proce
 
 	if (proc_files_read(process->pid, &files, err))
 		return -1;
-	ret = refuse_unix(&look, &files, refusals, err) ||
-	      refuse_terminals(&look, &files, refusals, err) ? -1 : 0;
+	ret = refuse_left_out(&look, &files, refusals, err);
 	proc_files_free(&files);
 	return ret;
 }

@@ -34,7 +34,7 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
 /** refuse_frozen() - look again when the program stands: nothing changes any more */
 int refuse_frozen(const struct inspection *terms, const struct tree *tree, struct error *err);
 
-/** refuse_attached() - refuse_unix() and refuse_terminals() again, before the freeze */
+/** refuse_attached() - refuse_unix(), refuse_terminals() and refuse_renamed() */
 int refuse_attached(const struct inspection *terms, struct source_process *process,
 		    struct refusals *refusals, struct error *err);
 
@@ -56,6 +56,9 @@ int refuse_unix(struct inspection *look, const struct proc_files *files,
 /** refuse_terminals() - descriptors of terminals of others, the controlling terminal, the session */
 int refuse_terminals(struct inspection *look, const struct proc_files *files,
 		     struct refusals *refusals, struct error *err);
+/** refuse_renamed() - files whose name is gone, and which have another one in another directory */
+int refuse_renamed(struct inspection *look, const struct proc_files *files,
+		   struct refusals *refusals, struct error *err);
 /** refuse_kinds() - descriptors of kinds that cannot be carried at all */
 int refuse_kinds(struct inspection *look, const struct proc_files *files,
 		 struct refusals *refusals, struct error *err);

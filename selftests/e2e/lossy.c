@@ -28,6 +28,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/xattr.h>
@@ -245,13 +246,50 @@ static void big_ghost(const char *arg)
 	must(unlink("/dev/shm/big"), "unlink");
 }
 
-/* A file that was renamed by a link: it is open under the name that is gone. */
+/* The file that is open, or mapped, has the name @arg.2 alone. */
+static void leave_name(const char *arg)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s.2", arg);
+	unlink(path);
+	must(link(arg, path), path);
+	must(unlink(arg), arg);
+}
+
 static void other_name(const char *arg)
+{
+	file(arg);
+	leave_name(arg);
+}
+
+static void open_other_name(const char *arg)
+{
+	open_only(arg);
+	leave_name(arg);
+}
+
+/* Privately, and not open. */
+static void mapped_other_name(const char *arg)
+{
+	int fd = open(arg, O_RDONLY);
+
+	must(fd, arg);
+	if (mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED)
+		err(1, "mmap");
+	close(fd);
+	leave_name(arg);
+}
+
+/* The name that is left is in another directory. */
+static void far_name(const char *arg)
 {
 	char path[128];
 
 	file(arg);
-	snprintf(path, sizeof(path), "%s.2", arg);
+	snprintf(path, sizeof(path), "%s.d", arg);
+	mkdir(path, 0700);
+	strncat(path, "/far", sizeof(path) - strlen(path) - 1);
 	unlink(path);
 	must(link(arg, path), path);
 	must(unlink(arg), arg);
@@ -517,7 +555,8 @@ static const struct {
 	{ "ambient", ambient }, { "audit", audit }, { "stream", stream_server },
 	{ "chroot", own_chroot }, { "bound", bound }, { "pidfd", pidfd }, { "perf", perf }, { "landlock", landlock },
 	{ "device", device }, { "socket", other_socket }, { "big-ghost", big_ghost },
-	{ "other-name", other_name }, { "unmounted", unmounted }, { "open", open_only }, { "cwd", cwd }, { "datagrams", datagram_server }, { "journal", journal }, { "pty", own_pty },
+	{ "other-name", other_name }, { "open-other-name", open_other_name },
+	{ "mapped-other-name", mapped_other_name }, { "far-name", far_name }, { "unmounted", unmounted }, { "open", open_only }, { "cwd", cwd }, { "datagrams", datagram_server }, { "journal", journal }, { "pty", own_pty },
 };
 
 static void set_thing(char *text)
