@@ -109,6 +109,8 @@ int maps_parse(FILE *file, struct vma_list *list, struct error *err)
 						vma.start, vma.end);
 			else if (vma.start < USER_END && clip(&vma, list))
 				ret = append(list, &vma, line + name_at, &last, err);
+		} else if (last && sscanf(line, "KernelPageSize: %" SCNu32, &last->page_kib) == 1) {
+			;
 		} else if (last && !strncmp(line, "VmFlags:", 8)) {
 			parse_flags(line + 8, last);
 		}

@@ -23,6 +23,7 @@ struct vma {
 	bool growsdown;		/* VmFlags gd */
 	bool uffd;		/* VmFlags um or uw */
 	bool special;		/* [vdso] [vvar] [vsyscall] */
+	uint32_t page_kib;	/* KernelPageSize, 0: not read */
 	uint32_t major, minor;	/* device of the file */
 	uint64_t ino;		/* inode of the file, 0: none */
 	char *name;		/* path or [name], never NULL */

@@ -53,17 +53,50 @@ static void refuse_namespaces(pid_t pid, struct refusals *refusals)
 			       "process %d is in another %s namespace", pid, spaces[i].text);
 }
 
+/* What CRIU 4.1 carries: MAP_PRIVATE with MAP_ANONYMOUS and MAP_HUGETLB, without a file of hugetlbfs. */
+static bool is_private_hugetlb(const struct vma *vma)
+{
+	return !vma->shared && !strncmp(vma->name, "/anon_hugepage", 14);
+}
+
+/* An older CRIU takes huge pages for clean after a write to clear_refs, and leaves them out. */
+static void refuse_hugetlb(const struct inspection *look, struct refusals *refusals)
+{
+	size_t private = 0, other = 0;
+	uint64_t at = 0, bytes = 0;
+
+	for (size_t i = 0; i < look->vmas->nr; i++) {
+		const struct vma *vma = &look->vmas->vmas[i];
+
+		if (!vma->hugetlb)
+			continue;
+		private += is_private_hugetlb(vma);
+		bytes += vma->end - vma->start;
+		if (!is_private_hugetlb(vma) && !other++)
+			at = vma->start;
+	}
+	if (other)
+		refuse(refusals, "run it without huge pages that are shared or of hugetlbfs",
+		       "it has %s of hugetlb pages that are shared or of a file, the first at 0x%" PRIx64,
+		       text_count(other, "mapping", "mappings").text, at);
+	if (private && !criu_is_4_1(look->criu))
+		refuse(refusals, "CRIU 4.1 or later on both machines carries them",
+		       "it has %s of hugetlb pages", text_count(private, "mapping", "mappings").text);
+	else if (private && !other)
+		report_say("%" PRIu64 " MiB of huge pages are carried while the program stands",
+			   bytes >> 20);
+}
+
 static void refuse_memory(const struct inspection *look, struct refusals *refusals)
 {
-	uint64_t shared = 0, hugetlb_at = 0;
-	size_t hugetlb = 0;
+	uint64_t shared = 0;
 
 	for (size_t i = 0; i < look->vmas->nr; i++) {
 		const struct vma *vma = &look->vmas->vmas[i];
 
 		if (vma->hugetlb)
-			hugetlb_at = hugetlb++ ? hugetlb_at : vma->start;
-		else if (vma->uffd)
+			continue;
+		if (vma->uffd)
 			refuse(refusals, NULL, "mapping 0x%" PRIx64 " is under a userfaultfd",
 			       vma->start);
 		else if (!strncmp(vma->name, "/[aio]", 6))
@@ -77,10 +110,7 @@ static void refuse_memory(const struct inspection *look, struct refusals *refusa
 					 !strncmp(vma->name, "/memfd:", 7)))
 			shared += vma->end - vma->start;
 	}
-	if (hugetlb)
-		refuse(refusals, "run it without huge pages of its own",
-		       "it has %s of hugetlb pages, the first at 0x%" PRIx64,
-		       text_count(hugetlb, "mapping", "mappings").text, hugetlb_at);
+	refuse_hugetlb(look, refusals);
 	if (shared)
 		report_say("%" PRIu64 " KiB of shared memory are carried while the program stands",
 			   shared >> 10);

@@ -42,6 +42,8 @@ static int build_vmas(const struct vma_list *list, Migrate__Vma **vmas, Migrate_
 		to->shared = from->shared;
 		to->anon = from->anon;
 		to->ours = vma_is_ours(from);
+		to->has_huge_kib = from->hugetlb;
+		to->huge_kib = from->page_kib;
 		to->name = *from->name ? from->name : NULL;
 		(*pointers)[i] = to;
 	}

@@ -66,6 +66,8 @@ static void smaps_flags(void **state)
 		"Anonymous:             8 kB\n"
 		"VmFlags: rd wr mr mw me ac lo sd \n"
 		"200000-400000 rw-p 00000000 00:0f 99   /anon_hugepage (deleted)\n"
+		"KernelPageSize:     2048 kB\n"
+		"MMUPageSize:        2048 kB\n"
 		"VmFlags: rd wr mr mw me ht\n"
 		"500000-501000 rw-p 00000000 00:00 0 \n"
 		"VmFlags: rd wr um gd\n"
@@ -80,6 +82,7 @@ static void smaps_flags(void **state)
 	assert_false(list.vmas[0].hugetlb);
 	assert_true(vma_is_ours(&list.vmas[0]));
 	assert_true(list.vmas[1].hugetlb);
+	assert_int_equal(list.vmas[1].page_kib, 2048);
 	assert_false(vma_is_ours(&list.vmas[1]));
 	assert_true(list.vmas[2].uffd && list.vmas[2].growsdown);
 	assert_true(list.vmas[3].io);

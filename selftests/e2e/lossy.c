@@ -19,6 +19,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -332,18 +333,35 @@ static void ghost(const char *arg)
 	must(unlink(arg), arg);
 }
 
+#define HUGE	(2UL << 20)
+
+static char *huge[3];
+
 static void hugetlb(const char *arg)
 {
 	for (int i = 0; i < 3; i++) {
-		char *map = mmap(NULL, 2 << 20, PROT_READ | PROT_WRITE,
-				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
-
-		if (map == MAP_FAILED)
+		huge[i] = mmap(NULL, HUGE, PROT_READ | PROT_WRITE,
+			       (arg ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+		if (huge[i] == MAP_FAILED)
 			err(1, "mmap of a huge page");
+		for (size_t at = 0; at < HUGE; at += 512)
+			huge[i][at] = at / 512 + i + 1;
 		/* so that they do not become one mapping */
-		must(mprotect(map, 2 << 20, i & 1 ? PROT_READ : PROT_READ | PROT_WRITE),
+		must(mprotect(huge[i], HUGE, i & 1 ? PROT_READ : PROT_READ | PROT_WRITE),
 		     "mprotect");
 	}
+}
+
+/* Once: it leaves another byte, to see that the pages can be written to. */
+static bool huge_pages_are_right(void)
+{
+	for (int i = 0; i < 3 && huge[i]; i++)
+		for (size_t at = 0; at < HUGE; at++)
+			if (huge[i][at] != (at % 512 ? 0 : (char)(at / 512 + i + 1)))
+				return false;
+	if (huge[0])
+		huge[0][0]++;
+	return true;
 }
 
 static void child(const char *arg)
@@ -595,7 +613,7 @@ static void serve_one(void)
 /* Whatever became of a descriptor, the program goes on. */
 static void say(void)
 {
-	static const char line[] = "still here\n";
+	const char *line = huge_pages_are_right() ? "still here\n" : "huge pages are wrong\n";
 
 	if (write(1, line, strlen(line)) < 0)
 		warn("standard output");
