@@ -53,6 +53,8 @@ static void refuse_namespaces(pid_t pid, struct refusals *refusals)
 			       "process %d is in another %s namespace", pid, spaces[i].text);
 }
 
+static const char hint_hugetlb[] = "CRIU 4.1 or later on both machines carries them";
+
 /* What CRIU 4.1 carries: MAP_PRIVATE with MAP_ANONYMOUS and MAP_HUGETLB, without a file of hugetlbfs. */
 static bool is_private_hugetlb(const struct vma *vma)
 {
@@ -80,7 +82,7 @@ static void refuse_hugetlb(const struct inspection *look, struct refusals *refus
 		       "it has %s of hugetlb pages that are shared or of a file, the first at 0x%" PRIx64,
 		       text_count(other, "mapping", "mappings").text, at);
 	if (private && !criu_is_4_1(look->criu))
-		refuse(refusals, "CRIU 4.1 or later on both machines carries them",
+		refuse(refusals, hint_hugetlb,
 		       "it has %s of hugetlb pages", text_count(private, "mapping", "mappings").text);
 	else if (private && !other)
 		report_say("%" PRIu64 " MiB of huge pages are carried while the program stands",
@@ -222,6 +224,18 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
 	return refusals_end(&refusals, root, err);
 }
 
+/* The list is one without flags. */
+static int refuse_new_hugetlb(const struct inspection *look, const struct vma_list *vmas,
+			      struct error *err)
+{
+	for (size_t i = 0; !criu_is_4_1(look->criu) && i < vmas->nr; i++)
+		if (is_private_hugetlb(&vmas->vmas[i]))
+			return error_set(err, CODE_REFUSED, hint_hugetlb,
+					 "mapping 0x%" PRIx64 ", made while the program was migrated, is of hugetlb pages",
+					 vmas->vmas[i].start);
+	return 0;
+}
+
 static int look_again(struct inspection *look, struct error *err)
 {
 	struct proc_files files;
@@ -230,7 +244,8 @@ static int look_again(struct inspection *look, struct error *err)
 
 	if (maps_read(look->process->pid, false, &vmas, err))
 		return -1;
-	ret = proc_files_read(look->process->pid, &files, err);
+	ret = refuse_new_hugetlb(look, &vmas, err) ||
+	      proc_files_read(look->process->pid, &files, err) ? -1 : 0;
 	if (!ret) {
 		ret = find_changing(look, &files, &vmas, err);
 		proc_files_free(&files);

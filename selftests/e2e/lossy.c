@@ -5,8 +5,9 @@
  *	lossy PIDFILE THING[=ARGUMENT]...
  *
  * It sets up each thing, writes its pid to PIDFILE and waits. On SIGUSR1 it opens the file of
- * "late". On SIGUSR2 it accepts one connection of "listener" and answers with a word. On SIGHUP it
- * writes a line to its standard output and to each of its servers.
+ * "late", or maps huge pages ("late-hugetlb"). On SIGUSR2 it accepts one connection of "listener"
+ * and answers with a word. On SIGHUP it writes a line to its standard output and to each of its
+ * servers.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -364,6 +365,13 @@ static bool huge_pages_are_right(void)
 	return true;
 }
 
+static bool huge_is_late;
+
+static void late_hugetlb(const char *arg)
+{
+	huge_is_late = true;
+}
+
 static void child(const char *arg)
 {
 	pid_t pid = fork();
@@ -566,7 +574,7 @@ static const struct {
 	{ "own-pipe", own_pipe }, { "fifo", fifo }, { "outer-pair", outer_pair },
 	{ "inner-pair", inner_pair }, { "own-memory", own_memory },
 	{ "shared-memory", shared_memory }, { "shared-memfd", shared_memfd }, { "file", file }, { "appended", appended },
-	{ "late", late }, { "mapped", mapped }, { "ghost", ghost }, { "hugetlb", hugetlb },
+	{ "late", late }, { "mapped", mapped }, { "ghost", ghost }, { "hugetlb", hugetlb }, { "late-hugetlb", late_hugetlb },
 	{ "child", child }, { "main-ended", main_ended }, { "queue", queue }, { "listener", listen_on }, { "half-closed", half_closed },
 	{ "in-flight", in_flight }, { "datagram", datagram }, { "options", options }, { "events", events },
 	{ "policy", policy }, { "wipe", wipe }, { "lock-all", lock_all }, { "prctls", prctls },
@@ -637,7 +645,9 @@ int main(int argc, char **argv)
 	write_pid();
 	for (;;) {
 		pause();
-		if (got_usr1)
+		if (got_usr1 && huge_is_late)
+			hugetlb(NULL);
+		else if (got_usr1)
 			file(late_path);
 		if (got_usr2)
 			serve_one();
