@@ -137,7 +137,7 @@ static int choose(struct source_migration *migration, struct error *err)
 	const struct backend *backend;
 	struct source_mm *mm;
 
-	migration->hold = (struct hold){ migration->keeper, &migration->guard };
+	migration->hold = (struct hold){ &migration->keeper, &migration->guard };
 	tree_for_each_mm(&migration->tree, mm)
 		if (choose_backend(&migration->choice, &migration->hold, migration->opts, mm, err))
 			return -1;
