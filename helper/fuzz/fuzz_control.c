@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "dest/attributes.h"
 #include "dest/images.h"
+#include "dest/journal.h"
 #include "dest/mm.h"
 #include "dest/precheck.h"
 #include "dest/verify.h"
@@ -128,10 +129,21 @@ static int plan(const struct world *world, struct error *err)
 	return ret;
 }
 
+/* No descriptor of this process is a stream of the journal: none may be written to. */
+static void begin_streams(const Migrate__RestoreGo *go)
+{
+	struct error err = { 0 };
+	int ret = journal_streams_begin(go, getpid(), &err);
+
+	fuzz_assert(!go->n_journal_streams || ret);
+	fuzz_error_fits(ret, &err);
+}
+
 static int take_go(struct world *world, const Migrate__RestoreGo *go, struct error *err)
 {
 	if (attributes_take(&world->attributes, go, err) || plan(world, err))
 		return -1;
+	begin_streams(world->attributes.wanted);
 	messages_send(world->ctl, world->wants_digests ? MIGRATE__CONTROL__BODY_FETCH_ALL :
 		      MIGRATE__CONTROL__BODY_READY);
 	return 0;
