@@ -23,9 +23,6 @@
 #define FLAG_BEHIND	14	/* how many steps of the course are behind; 3 bits */
 #define FLAG_VERIFY	16	/* Ready waits for digests */
 
-long __wrap_probe_run(probe_fn ask, const void *ctx, bool *answers, size_t nr, int timeout_ms);
-void __wrap_unix_servers_read(struct unix_servers *servers);
-
 /* A process for each Setup would take most of the time: this one asks. */
 long __wrap_probe_run(probe_fn ask, const void *ctx, bool *answers, size_t nr, int timeout_ms)
 {

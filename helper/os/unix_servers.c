@@ -141,11 +141,3 @@ bool unix_servers_has(const struct unix_servers *servers, const char *name, int 
 		return has_abstract(servers, name, type);
 	return *name == '/' && has_path(servers, name, type);
 }
-
-void unix_servers_free(struct unix_servers *servers)
-{
-	for (size_t i = 0; i < servers->nr; i++)
-		free(servers->list[i].name);
-	free(servers->list);
-	memset(servers, 0, sizeof(*servers));
-}

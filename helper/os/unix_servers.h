@@ -38,7 +38,8 @@ struct unix_servers {
  * unix_servers_read() - of this network namespace and, where the caller may enter these, of the others:
  *	a path leads to a server in any of them
  *
- * The calling thread is in another network namespace afterwards: it is for a process that ends then.
+ * The calling thread is in another network namespace afterwards, and the list stays until the process
+ * ends: it is for a process that ends then.
  */
 void unix_servers_read(struct unix_servers *servers);
 
@@ -48,6 +49,5 @@ void unix_servers_read(struct unix_servers *servers);
  * Where the kernel does not tell, there is one for each path that is a socket, and for each abstract name.
  */
 bool unix_servers_has(const struct unix_servers *servers, const char *name, int type);
-void unix_servers_free(struct unix_servers *servers);
 
 #endif
