@@ -81,9 +81,8 @@ struct backend;
  *	(SPLICE_VM_RUN_DROPPED) since the epoch before. The first scan after @track tells all
  *	there is. With @stands the program stands already, and is not to be frozen
  * @settle: the freeze is next: make few pages dirty for CRIU, if it pays. NULL: they are few
- * @give_up: the program stands, the last @scan has been: nothing of the tracker may be left in it
- *	when CRIU comes. @scan then tells what was written after CRIU had looked for dirty pages.
- *	Only where struct backend.stands_first is set
+ * @give_up: the program stands, the last @scan has been: CRIU comes. @scan then tells what was written
+ *	after CRIU had looked for dirty pages. Only where struct backend.stands_first is set
  * @populated: what there is in a range, as SPLICE_VM_SCAN_POPULATED tells it
  * @send: send all of the runs, and tell for each page SPLICE_VM_RUN_SENT, IS_ZERO, GONE or SLOW,
  *	in order. Blocks while the socket is full: whoever wants to end it shuts the socket down

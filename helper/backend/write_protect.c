@@ -24,7 +24,7 @@
 
 /**
  * struct write_protect - the tracker of one session
- * @wp: runs until @given_up
+ * @wp: tells nothing any more when @given_up
  * @kept: the userfaultfd of which hold.keep() has a duplicate; -1: none
  */
 struct write_protect {
@@ -214,9 +214,7 @@ int write_protect_settle(struct write_protect *wp, struct backend_settled *settl
 	return 0;
 }
 
-int write_protect_give_up(struct write_protect *wp, struct error *err)
+void write_protect_give_up(struct write_protect *wp)
 {
-	stop(wp);
 	wp->given_up = true;
-	return keep_uffd(wp, err);
 }

@@ -191,6 +191,9 @@ int late_pages_fetch(struct mm *mm, uint64_t addr, uint64_t nr_pages, void *buf,
 	}
 	if (!ret)
 		ret = mirror_read(&mm->mirror, addr, nr_pages, buf, err);
+	/* of all locked memory there would be two copies until the images are complete */
+	if (!ret)
+		mirror_punch(&mm->mirror, addr, nr_pages);
 	mm_unlock(mm);
 	return ret;
 }

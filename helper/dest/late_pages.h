@@ -17,7 +17,9 @@ int late_pages_take(struct mm *mm, uint64_t origin, uint64_t nr_pages, const voi
 		    bool urgent, struct error *err);
 /** late_pages_pushed() - the source has nothing left to push: request all pages that still lack */
 int late_pages_pushed(struct mm *mm, struct error *err);
-/** late_pages_fetch() - copy pages out of the mirror; pages that lack are requested and waited for */
+/**
+ * late_pages_fetch() - move pages out of the mirror, each once; pages that lack are requested and waited for
+ */
 int late_pages_fetch(struct mm *mm, uint64_t addr, uint64_t nr_pages, void *buf,
 		     struct error *err);
 

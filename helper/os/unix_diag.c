@@ -4,6 +4,7 @@
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <netlink/socket.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include "os/unix_diag.h"
 
@@ -45,6 +46,7 @@ static int take(struct nl_msg *msg, void *arg)
 		return NL_SKIP;
 	sock.ino = diag->udiag_ino;
 	sock.type = diag->udiag_type;
+	sock.listens = diag->udiag_state == TCP_LISTEN;
 	take_attrs(&sock, attrs);
 	walk->fn(walk->ctx, &sock);
 	return NL_OK;

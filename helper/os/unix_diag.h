@@ -2,6 +2,7 @@
 #ifndef MIGRATE_OS_UNIX_DIAG_H
 #define MIGRATE_OS_UNIX_DIAG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,6 +11,7 @@
  * @ino: as in "socket:[INO]"
  * @peer: inode of the socket it is connected to, 0: none
  * @type: SOCK_*
+ * @listens: it takes connections
  * @unread: bytes, or of a listening socket connections, that wait in it
  * @name: the address that it is bound to, @name_bytes of it and no final 0; an abstract one
  *	begins with 0. Of the callback only
@@ -18,6 +20,7 @@
 struct unix_sock {
 	uint32_t ino, peer;
 	int type;
+	bool listens;
 	uint32_t unread;
 	const char *name;
 	size_t name_bytes;

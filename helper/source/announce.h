@@ -11,7 +11,7 @@
 
 /** announce_memory() - the destination will have so many pages of the program in all */
 int announce_memory(struct control *ctl, uint64_t pages, struct error *err);
-/** announce_images() - the sizes of all files in the images directory */
-int announce_images(struct control *ctl, int images_fd, struct error *err);
+/** announce_images() - the sizes of all files in the images directory, but for @omitted_bytes */
+int announce_images(struct control *ctl, int images_fd, uint64_t omitted_bytes, struct error *err);
 
 #endif

@@ -6,8 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
-
-#define JOURNAL_STDOUT	"/run/systemd/journal/stdout"
+#include "os/journal.h"
 
 /**
  * struct journal_stream - what the header says

@@ -211,6 +211,8 @@ static void kept_wait(struct kept *kept)
 	close(kept->lock_fd);
 	if (kept->guard_lock_fd >= 0)
 		close(kept->guard_lock_fd);
+	/* a person may let the program go */
+	kept_unprotect(kept);
 	while (!guard_wait_end(&kept->record.guard, RELEASE_POLL_MS) && !access(path, F_OK))
 		;
 	guard_forget(&kept->record.guard);

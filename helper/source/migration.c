@@ -137,7 +137,7 @@ static int choose(struct source_migration *migration, struct error *err)
 	const struct backend *backend;
 	struct source_mm *mm;
 
-	migration->hold = (struct hold){ migration->keeper, &migration->guard };
+	migration->hold = (struct hold){ &migration->keeper, &migration->guard };
 	tree_for_each_mm(&migration->tree, mm)
 		if (choose_backend(&migration->choice, &migration->hold, migration->opts, mm, err))
 			return -1;
@@ -248,15 +248,15 @@ static int final(struct source_migration *migration, uint32_t round, struct erro
 
 static int send_images(struct source_migration *migration, struct error *err)
 {
-	const struct images images = {
+	struct images images = {
 		.dir_fd = migration->dir.images_fd, .process = tree_root(&migration->tree),
 		.group = &migration->guard.group, .ctl = migration->links.ctl,
-		.frozen = &migration->figures.frozen, .box = &migration->box,
+		.figures = &migration->figures, .box = &migration->box,
 	};
 
-	frozen_time_enter(images.frozen, MIGRATE__FROZEN_PART__REPAIR);
+	frozen_time_enter(&images.figures->frozen, MIGRATE__FROZEN_PART__REPAIR);
 	return repair_images(&migration->tree, images.dir_fd, &migration->losses, err) ||
-	       images_send(&images, err) ? -1 : 0;
+	       images_omit(&images, err) || images_send(&images, err) ? -1 : 0;
 }
 
 static int wait_final_ack(struct source_migration *migration, struct error *err)
@@ -373,6 +373,8 @@ static int run(struct source_migration *migration, struct error *err)
 		return source_migration_doubt(migration, died, err);
 	}
 	code = source_migration_finish(migration, err);
+	threads_stop(&migration->threads);
+	figures->sent_pages = migration->memory.pages + migration->urgent.pages;
 	if (!code)
 		enter(migration, "DONE", &(struct error){ 0 });
 	figures->moved = true;
