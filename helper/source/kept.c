@@ -1,24 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
 #include <ftw.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <syslog.h>
 #include <unistd.h>
 #include "backend/uffd_wp.h"
 #include "base/clock.h"
-#include "base/fdpass.h"
-#include "os/fds.h"
 #include "source/kept.h"
 
 #define RELEASE_POLL_MS		500
@@ -29,15 +20,13 @@
  * @record: the guard of the program in it is the one that is used
  * @lock_fd: the keeper's shared lock on the record; -1: COMMIT is not recorded
  * @guard_lock_fd: the same of the guard's record; -1: the guard is not on
- * @helper_fd: pidfd of the helper
  * @session_fd, @uffd: of the write-protect tracker, duplicates; -1: there is none
- * @until_ns: CLOCK_MONOTONIC: then a helper that has done nothing is ended. 0: no limit
  */
 struct kept {
+	struct keeper_loop loop;
 	struct record record;
 	char dir[PATH_MAX];
-	int sock, lock_fd, guard_lock_fd, helper_fd, session_fd, uffd;
-	uint64_t until_ns;
+	int lock_fd, guard_lock_fd, session_fd, uffd;
 };
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -123,48 +112,49 @@ static void kept_unprotect(struct kept *kept)
 	kept_keep(kept, -1, -1);
 }
 
-/* Return: false when the keeper is to end */
-static bool kept_request(struct kept *kept, struct keeper_msg *msg, const int *fds)
+static bool kept_request(void *ctx, struct keeper_turn *turn)
 {
+	struct error *err = &turn->answer.err;
+	struct kept *kept = ctx;
 	struct guard *guard = &kept->record.guard;
 
-	memset(&msg->err, 0, sizeof(msg->err));
-	switch (msg->op) {
+	switch ((enum source_keeper_op)turn->request.op) {
 	case OP_ENTER:
-		guard_enter(guard, &msg->err);
+		guard_enter(guard, err);
 		break;
 	case OP_GUARD:
 		/* the helper looks at the clock itself, and is the first to act */
-		kept->until_ns = clock_now_ns() + (msg->limit_ms + HELPER_GRACE_MS) * 1000000UL;
-		kept_guard(kept, &msg->err);
+		kept->loop.until_ns = clock_now_ns() +
+				      (turn->request.value + HELPER_GRACE_MS) * 1000000UL;
+		kept_guard(kept, err);
 		break;
 	case OP_UNGUARD:
-		kept->until_ns = 0;
+		kept->loop.until_ns = 0;
 		if (kept->lock_fd >= 0)
-			error_set(&msg->err, CODE_INTERNAL, NULL, "COMMIT is recorded already");
+			error_set(err, CODE_INTERNAL, NULL, "COMMIT is recorded already");
 		else
-			kept_unguard(kept, &msg->err);
+			kept_unguard(kept, err);
 		break;
 	case OP_KEEP:
-		kept_keep(kept, fds[0], fds[1]);
+		kept_keep(kept, turn->fds[0], turn->fds[1]);
+		turn->fds[0] = turn->fds[1] = -1;
 		break;
 	case OP_COMMIT:
-		kept->until_ns = 0;
-		kept_commit(kept, &msg->err);
+		kept->loop.until_ns = 0;
+		kept_commit(kept, err);
 		break;
 	case OP_UNCOMMIT:
-		kept_uncommit(kept, &msg->err);
+		kept_uncommit(kept, err);
 		break;
 	case OP_KILL:
-		guard_kill(guard, &msg->err);
+		guard_kill(guard, err);
 		break;
 	case OP_END:
 		guard_forget(guard);
-		source_kept_remove_dir(kept->dir, msg->keep_log);
+		source_kept_remove_dir(kept->dir, turn->request.value);
 		break;
 	}
-	send(kept->sock, msg, sizeof(*msg), MSG_NOSIGNAL);
-	return msg->op != OP_END;
+	return turn->request.op != OP_END;
 }
 
 /*
@@ -200,13 +190,14 @@ static void say_stuck(const struct kept *kept, const struct error *why)
 }
 
 /* The helper is dead. */
-static void kept_alone(struct kept *kept)
+static bool kept_alone(void *ctx)
 {
 	struct error why = { 0 };
+	struct kept *kept = ctx;
 
 	if (kept->lock_fd >= 0) {
 		kept_wait(kept);
-		return;
+		return false;
 	}
 	if (guard_off(&kept->record.guard, &why))
 		say_stuck(kept, &why);
@@ -215,74 +206,40 @@ static void kept_alone(struct kept *kept)
 	/* a CRIU that found the group frozen has frozen it again on its way out */
 	guard_off(&kept->record.guard, &why);
 	source_kept_remove_dir(kept->dir, false);
+	return false;
 }
 
 /* A helper that is stopped, or stuck, would keep the program standing without a word. */
-static void end_helper(struct kept *kept)
+static void kept_late(void *ctx)
 {
-	struct pollfd helper = { .fd = kept->helper_fd, .events = POLLIN };
+	struct kept *kept = ctx;
 
 	openlog("migrate-helper", LOG_PID, LOG_DAEMON);
 	syslog(LOG_WARNING,
 	       "the migrate-helper that moves process %d did nothing for too long and is ended; the process goes on here",
 	       kept->record.guard.pid);
 	closelog();
-	syscall(SYS_pidfd_send_signal, kept->helper_fd, SIGKILL, NULL, 0);
-	poll(&helper, 1, HELPER_GRACE_MS);
 }
 
-/* Return: false when there is no helper any more */
-static bool kept_receive(struct kept *kept, struct keeper_msg *msg, int *fds)
-{
-	uint64_t now = clock_now_ns();
-	int ret, left_ms = -1;
+static const struct keeper_ops kept_ops = {
+	.request = kept_request, .late = kept_late, .alone = kept_alone,
+};
 
-	if (kept->until_ns)
-		left_ms = kept->until_ns > now ? (kept->until_ns - now) / 1000000 + 1 : 0;
-	ret = fdpass_recv(kept->sock, msg, sizeof(*msg), fds, left_ms);
-	if (ret < 0 && errno == ETIMEDOUT)
-		end_helper(kept);
-	return ret > 0;
-}
-
-static struct kept *kept_new(const struct record *record, const char *dir, int sock, int helper_fd)
+int source_kept_start(struct keeper_process *process, const struct record *record, const char *dir,
+		      struct error *err)
 {
 	struct kept *kept = calloc(1, sizeof(*kept));
+	int ret;
 
 	if (!kept)
-		_exit(1);
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot start the keeper");
+	kept->loop = (struct keeper_loop){
+		.ops = &kept_ops, .ctx = kept, .keep = { record->guard.pidfd, -1 },
+	};
 	kept->record = *record;
 	snprintf(kept->dir, sizeof(kept->dir), "%s", dir);
-	kept->sock = sock;
-	kept->helper_fd = helper_fd;
 	kept->lock_fd = kept->guard_lock_fd = kept->session_fd = kept->uffd = -1;
-	return kept;
-}
-
-void source_kept_run(const struct record *record, const char *dir, int sock, int helper_fd)
-{
-	struct kept *kept = kept_new(record, dir, sock, helper_fd);
-	const int keep[] = { kept->sock, kept->record.guard.pidfd, kept->helper_fd };
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	struct keeper_msg msg;
-	int fds[FDPASS_MAX];
-	sigset_t set;
-
-	prctl(PR_SET_NAME, "migrate-keeper");
-	setsid();
-	for (int fd = 0; fd < 3; fd++)
-		dup2(null, fd);
-	fds_close_others(keep, sizeof(keep) / sizeof(*keep));
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_SETMASK, &set, NULL);
-	if (chdir("/"))
-		_exit(1);
-	while (kept_receive(kept, &msg, fds))
-		if (!kept_request(kept, &msg, fds))
-			_exit(0);
-	kept_alone(kept);
-	_exit(0);
+	ret = keeper_process_start(process, &kept->loop, err);
+	free(kept);
+	return ret;
 }
