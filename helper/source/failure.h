@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 #include "session/failure.h"
-#include "session/link_set.h"
+#include "source/link_set.h"
 
 /**
  * struct source_failure - the rest is under the lock of the mailbox

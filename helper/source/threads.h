@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include "session/failure.h"
-#include "session/link_set.h"
+#include "source/link_set.h"
 #include "source/requests.h"
 
 /**
