@@ -179,6 +179,11 @@ static int set_up_lacking(void **state)
 	return set_up(7);
 }
 
+static void kill_init(void)
+{
+	syscall(SYS_pidfd_send_signal, kit->process.init_fd, SIGKILL, NULL, 0);
+}
+
 static int tear_down(void **state)
 {
 	if (kit->source)
@@ -190,6 +195,8 @@ static int tear_down(void **state)
 	populate_destroy(&kit->populate);
 	objects_destroy(&kit->objects);
 	close(kit->rpc_fd);
+	/* when it was started: it outlives the keeper */
+	kill_init();
 	keeper_undo(kit->commit.keeper, kit->process.init_fd);
 	keeper_free(kit->commit.keeper);
 	owned_dir_close(&kit->dir);
@@ -343,11 +350,6 @@ static void dead_tasks_are_not_started(void **state)
 	run();
 	say(MIGRATE__CONTROL__BODY_COMMIT);
 	expect_unstarted(CODE_TARGET);
-}
-
-static void kill_init(void)
-{
-	syscall(SYS_pidfd_send_signal, kit->process.init_fd, SIGKILL, NULL, 0);
 }
 
 /* The source's copy is older, but whole: it is not to be killed. */

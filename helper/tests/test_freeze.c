@@ -248,9 +248,14 @@ static int on_give_up(struct backend *backend, struct error *err)
 
 static void have_child(int sig)
 {
-	if (!fork())
-		for (;;)
-			pause();
+	pid_t parent = getpid();
+
+	if (fork())
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (getppid() == parent)
+		pause();
+	_exit(0);
 }
 
 static void program(pid_t parent)
