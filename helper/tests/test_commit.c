@@ -11,6 +11,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -47,7 +48,8 @@ struct kit {
 	struct owned_dir dir;
 	struct commit commit;
 	struct control *source;
-	int parent, rpc_fd, ret, stopped;
+	int parent, rpc_fd, ret;
+	atomic_int stopped;
 	bool undo;
 	pthread_t thread;
 	struct error err;
@@ -62,7 +64,7 @@ static void nothing(void *ctx)
 
 static void on_stop(void *ctx)
 {
-	kit->stopped++;
+	atomic_fetch_add(&kit->stopped, 1);
 }
 
 static void populate_failed(void *ctx, const struct error *err)
@@ -280,7 +282,7 @@ static void expect_unstarted(enum exit_code code)
 	assert_int_equal(kit->err.code, code);
 	assert_true(kit->undo);
 	assert_false(was_told(&msg));
-	assert_int_equal(kit->stopped, 0);
+	assert_int_equal(atomic_load(&kit->stopped), 0);
 }
 
 /* Whoever hears Started may rely on it: the program runs, and the accepting process knows. */
@@ -300,7 +302,7 @@ static void started_is_said_last(void **state)
 	say_killed();
 	assert_int_equal(join(), CODE_OK);
 	assert_false(kit->undo);
-	assert_int_equal(kit->stopped, 1);
+	assert_int_equal(atomic_load(&kit->stopped), 1);
 	assert_false(process_has_ended(&kit->process, 0));
 }
 
@@ -380,10 +382,10 @@ static void a_lost_source_ends_nothing(void **state)
 	assert_true(msg.ended);
 	assert_int_equal(msg.code, CODE_DOUBT);
 	assert_false(process_has_ended(&kit->process, 0));
-	assert_int_equal(kit->stopped, 0);
+	assert_int_equal(atomic_load(&kit->stopped), 0);
 	kill_init();
 	assert_int_equal(join(), CODE_DOUBT);
-	assert_int_equal(kit->stopped, 1);
+	assert_int_equal(atomic_load(&kit->stopped), 1);
 	dup2(out, 1);
 	dup2(err, 2);
 	close(out);
