@@ -201,6 +201,8 @@ void budget_settle(struct budget *budget)
 
 void budget_drop_images(struct budget *budget)
 {
+	if (!budget)
+		return;
 	pthread_mutex_lock(&budget->lock);
 	budget->announced[BUDGET_IMAGES] = budget->used[BUDGET_IMAGES] = 0;
 	reserve(budget, &(struct error){ 0 });

@@ -37,7 +37,7 @@ static bool on_failure(void *ctx, const struct error *err, bool undoes)
 {
 	struct source_migration *migration = ctx;
 
-	return failure_raise_unless_committed(&migration->failure, err, undoes);
+	return failure_raise_unless_committed(&migration->failure.first, err, undoes);
 }
 
 static void on_too_long(void *ctx)
@@ -53,12 +53,12 @@ static void on_signal(void *ctx, const char *name)
 	struct error err = { 0 };
 
 	error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)", name);
-	if (!failure_is_connected(&migration->failure)) {
+	if (!source_failure_is_connected(&migration->failure)) {
 		/* nothing was done to the program, and the keeper cleans up */
 		report_error(&err);
 		_exit(err.code);
 	}
-	if (failure_raise_unless_committed(&migration->failure, &err, true))
+	if (failure_raise_unless_committed(&migration->failure.first, &err, true))
 		return;
 	if (control_phase(migration->links.ctl) < PHASE_STARTED)
 		report_say("%s: the program was handed over; it is not known yet whether it runs there",
@@ -170,10 +170,10 @@ static int connect_threads(struct source_migration *migration, struct error *err
 	/* nothing is asked for before the program stands */
 	migration->urgent.frozen = true;
 	migration->threads = (struct threads){
-		.box = &migration->box, .failure = &migration->failure, .links = links,
+		.box = &migration->box, .failure = &migration->failure.first, .links = links,
 		.requests = { .tree = &migration->tree, .sender = &migration->urgent },
 	};
-	failure_connected(&migration->failure, links);
+	source_failure_connected(&migration->failure, links);
 	return threads_start(&migration->threads, err);
 }
 
@@ -364,7 +364,7 @@ static int run(struct source_migration *migration, struct error *err)
 	memset(err, 0, sizeof(*err));
 	handover = (struct handover){
 		.ctl = migration->links.ctl, .box = &migration->box,
-		.failure = &migration->failure, .push = &migration->push, .figures = figures,
+		.failure = &migration->failure.first, .push = &migration->push, .figures = figures,
 		.frozen_at_ns = migration->freeze.at_ns,
 	};
 	if (handover_run(&handover, &died, err)) {
@@ -400,7 +400,7 @@ static void source_migration_init(struct source_migration *migration,
 	};
 	link_set_init(&migration->links);
 	mailbox_init(&migration->box, "the destination");
-	failure_init(&migration->failure, &migration->box);
+	source_failure_init(&migration->failure, &migration->box);
 }
 
 static void source_migration_destroy(struct source_migration *migration)
