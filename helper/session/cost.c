@@ -28,10 +28,10 @@ static const char *const file_names[] = {
  */
 static const struct model {
 	double process, files;			/* of any program */
-	double mapping, thread, descriptor, private_page, drained_page;
+	double mapping, thread, descriptor, private_page, drained_page, image_page;
 } models[] = {
-	[COST_DUMP] = { 20, 1800, 7, 105, 15, 0.015, 0.42 },
-	[COST_RESTORE] = { 20, 1500, 5, 135, 10, 0, 0 },
+	[COST_DUMP] = { 25, 2000, 6.5, 140, 15, 0.0145, 1.2, 3 },
+	[COST_RESTORE] = { 20, 1700, 5.3, 155, 10, 0, 0, 3 },
 };
 
 uint64_t cost_model_ns(enum cost cost, const struct shape *shape, const struct speed *speed)
@@ -43,7 +43,8 @@ uint64_t cost_model_ns(enum cost cost, const struct shape *shape, const struct s
 	       model->thread * speed->stop * shape->threads +
 	       model->descriptor * speed->file * shape->descriptors +
 	       model->private_page * speed->page * shape->private_pages +
-	       model->drained_page * speed->page * shape->drained_pages;
+	       model->drained_page * speed->page * shape->drained_pages +
+	       model->image_page * speed->page * shape->image_pages;
 }
 
 /** struct kind - factors of one kind of program, in thousandths, oldest first */
