@@ -66,11 +66,10 @@ int outlook_make(struct outlook *outlook, const struct proc_status *target, pid_
 	speed_measure(&speed);
 	outlook->model_ns = cost_model_ns(COST_DUMP, &outlook->shape, &speed);
 	outlook->here_ns = cost_expect_ns(COST_DUMP, target->comm, outlook->model_ns);
-	report_event("speed", json_pack("{s:I,s:I,s:I,s:I,s:I}",
-					"process_ns", (json_int_t)speed.process,
+	report_event("speed", json_pack("{s:I,s:I,s:I,s:I}",
 					"file_ns", (json_int_t)speed.file,
+					"wake_ns", (json_int_t)speed.wake,
 					"mapping_ns", (json_int_t)speed.mapping,
-					"stop_ns", (json_int_t)speed.stop,
 					"page_ns", (json_int_t)speed.page));
 	return 0;
 }
