@@ -16,7 +16,7 @@ long syscall(long nr, ...)
 	va_list list;
 
 	if (nr == SYS_io_uring_setup) {
-		errno = ENOSYS;
+		errno = EPERM;
 		return -1;
 	}
 	va_start(list, nr);
