@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
@@ -201,13 +202,45 @@ static int run_until_seized(struct criu_attach *attach, struct error *err)
 	return 0;
 }
 
+/*
+ * CRIU and its tracer take turns, some ten times a thread: to wake another CPU takes longer than all that
+ * they do. The tasks have got their own CPUs back.
+ */
+static void share_cpu(struct criu_attach *attach)
+{
+	int cpu = sched_getcpu();
+	cpu_set_t one;
+
+	if (cpu < 0 || cpu >= CPU_SETSIZE ||
+	    sched_getaffinity(0, sizeof(attach->own_cpus), &attach->own_cpus) ||
+	    sched_getaffinity(attach->criu, sizeof(attach->criu_cpus), &attach->criu_cpus) ||
+	    !CPU_ISSET(cpu, &attach->criu_cpus))
+		return;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	attach->shares_cpu = !sched_setaffinity(0, sizeof(one), &one);
+	if (attach->shares_cpu)
+		sched_setaffinity(attach->criu, sizeof(one), &one);
+}
+
+static void part_cpus(struct criu_attach *attach)
+{
+	if (!attach->shares_cpu)
+		return;
+	attach->shares_cpu = false;
+	sched_setaffinity(attach->criu, sizeof(attach->criu_cpus), &attach->criu_cpus);
+	sched_setaffinity(0, sizeof(attach->own_cpus), &attach->own_cpus);
+}
+
 int criu_attach_run(struct criu_attach *attach, struct error *err)
 {
 	int ret;
 
 	if (start_timer(attach, err))
 		return give_up(attach);
+	share_cpu(attach);
 	ret = run_until_seized(attach, err);
+	part_cpus(attach);
 	stop_timer(attach);
 	return ret;
 }

@@ -13,6 +13,7 @@
 #define MIGRATE_CRIU_ATTACH_H
 
 #include "base/error.h"
+#include <sched.h>
 #include <signal.h>
 #include <time.h>
 #include "os/cgroup.h"
@@ -21,12 +22,14 @@
  * struct criu_attach - a CRIU that is traced; ptrace ties it to the calling thread
  * @cancel_fd: as in struct criu_restore_opts
  * @seized: CRIU has seized a task
+ * @shares_cpu: both run on one CPU; before they had @own_cpus and @criu_cpus
  * @timer: interrupts the wait for a stop, so that @cancel_fd is looked at
  */
 struct criu_attach {
 	pid_t criu;
 	int cancel_fd;
-	bool seized, has_timer;
+	bool seized, has_timer, shares_cpu;
+	cpu_set_t own_cpus, criu_cpus;
 	timer_t timer;
 	struct sigaction old_action;
 };

@@ -131,6 +131,9 @@ static void expect_cost(struct setup *setup)
 	for (size_t i = 0; i < said->n_vmas; i++)
 		if (!said->vmas[i]->shared)
 			shape.private_pages += (said->vmas[i]->end - said->vmas[i]->start) >> PAGE_SHIFT;
+	if (said->has_image_pages)
+		shape.image_pages = said->image_pages < shape.private_pages ? said->image_pages :
+									      shape.private_pages;
 	speed_measure(&speed);
 	setup->cost_model_ns = cost_model_ns(COST_RESTORE, &shape, &speed);
 }

@@ -94,6 +94,7 @@ int maps_parse(FILE *file, struct vma_list *list, struct error *err)
 	struct vma *last = NULL;
 	char *line = NULL;
 	size_t cap = 0;
+	uint64_t kib;
 	int name_at, ret = 0;
 
 	memset(list, 0, sizeof(*list));
@@ -113,6 +114,9 @@ int maps_parse(FILE *file, struct vma_list *list, struct error *err)
 			;
 		} else if (last && !strncmp(line, "VmFlags:", 8)) {
 			parse_flags(line + 8, last);
+		} else if (last && (sscanf(line, "Anonymous: %" SCNu64, &kib) == 1 ||
+				    sscanf(line, "Swap: %" SCNu64, &kib) == 1)) {
+			last->own_bytes += kib * 1024;
 		}
 	}
 	if (!ret && ferror(file))

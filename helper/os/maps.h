@@ -25,6 +25,7 @@ struct vma {
 	bool special;		/* [vdso] [vvar] [vsyscall] */
 	uint32_t page_kib;	/* KernelPageSize, 0: not read */
 	uint32_t major, minor;	/* device of the file */
+	uint64_t own_bytes;	/* Anonymous and Swap: resident and swapped pages that no file has */
 	uint64_t ino;		/* inode of the file, 0: none */
 	char *name;		/* path or [name], never NULL */
 };
@@ -40,8 +41,8 @@ struct vma_list {
  * The task may change its mappings meanwhile. Each address that is mapped all the time is in the
  * list, once; a mapping that merges with others may be in it in several parts.
  *
- * @with_flags: read smaps, which walks all its page tables; else the flags of struct vma
- *	that are from VmFlags are false
+ * @with_flags: read smaps, which walks all its page tables; else own_bytes and the flags of
+ *	struct vma that are from VmFlags are 0
  */
 int maps_read(pid_t pid, bool with_flags, struct vma_list *list, struct error *err);
 /** maps_parse() - what maps_read() does with the text of maps or smaps */

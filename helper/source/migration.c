@@ -194,6 +194,7 @@ static int setup(struct source_migration *migration, struct error *err)
 			 !root->mm.backend->criu_tracks, err))
 		return -1;
 	setup.descriptors = outlook->shape.descriptors;
+	setup.image_pages = outlook->shape.image_pages;
 	return setup_run(&setup, &outlook->there_ns, err) ||
 	       outlook_check(outlook, migration->opts, err) ? -1 : 0;
 }
