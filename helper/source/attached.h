@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Sockets to servers and terminals of others that a process has: they stay when the process moves. */
+/* The sockets to servers and the foreign terminals of one process: both stay at the source. */
 #ifndef MIGRATE_SOURCE_ATTACHED_H
 #define MIGRATE_SOURCE_ATTACHED_H
 
 #include "source/reconnect.h"
 #include "source/terminals.h"
 
-/** struct attached - of one process; refuse_unix() and refuse_terminals() find it. Zeroed is empty */
+/** struct attached - filled by refuse_unix() and refuse_terminals(). Zeroed is empty */
 struct attached {
 	struct reconnects reconnects;
 	struct terminals terminals;

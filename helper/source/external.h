@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What CRIU is to leave out of its images, as its option `external` names it. */
+/* The sockets and terminals that CRIU leaves out of its images, by its option `external`. */
 #ifndef MIGRATE_SOURCE_EXTERNAL_H
 #define MIGRATE_SOURCE_EXTERNAL_H
 
@@ -7,8 +7,9 @@
 #include "source/refuse.h"
 
 /**
- * struct externals - names for criu_dump_opts. Zeroed is empty
- * @leaves_session: the session, or a terminal, is one of others
+ * struct externals - names for struct criu_dump_opts. Zeroed is empty
+ * @names: as "unix[INO]" or "tty[RDEV:DEV]"
+ * @leaves_session: another process leads the program's session, or a terminal is foreign
  */
 struct externals {
 	char **names;
@@ -17,9 +18,9 @@ struct externals {
 };
 
 /**
- * externals_find() - the sockets and terminals that the process has now
+ * externals_find() - name the sockets and terminals that the process leaves at the source
  *
- * Sockets and terminals that were opened since SETUP are refused or taken by the same rules.
+ * SETUP's rules also hold for sockets and terminals that the program opened since.
  * Return: 0, or -1 with @err; free with externals_free() in either case
  */
 int externals_find(const struct inspection *terms, struct source_process *process,
