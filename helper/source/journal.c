@@ -50,7 +50,7 @@ void journal_state_read(FILE *file, struct journal_stream *stream)
 	}
 }
 
-/* The journal takes the unit from the kernel, and from the header only when the kernel names none. */
+/* The journal takes the unit from the kernel, or from the header when the kernel names none. */
 static void find_unit(pid_t pid, char *unit, size_t bytes)
 {
 	char path[32], line[1024], *at;

@@ -23,7 +23,7 @@ bool storage_is_shared(const struct migrate_options *opts, const char *path)
 	for (size_t i = 0; i < opts->nr_shared_storage; i++) {
 		const char *dir = opts->shared_storage[i];
 
-		/* @path, from the kernel, has no symbolic links; @dir, from the user, may have some */
+		/* the kernel's @path has no symbolic links; the user's @dir may have some */
 		if (is_below(path, dir) || (realpath(dir, real) && is_below(path, real)))
 			return true;
 	}

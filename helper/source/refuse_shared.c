@@ -102,7 +102,7 @@ static void look_at_mappings(struct objects *all, pid_t pid)
 	struct error ignored = { 0 };
 	struct vma_list vmas;
 
-	/* a kernel thread has none, and others may end */
+	/* a kernel thread has no mappings, and a process may end during the walk */
 	if (maps_read(pid, false, &vmas, &ignored))
 		return;
 	for (size_t i = 0; i < vmas.nr; i++) {
