@@ -8,12 +8,12 @@
 /**
  * struct unix_sock - one unix socket of this network namespace
  * @ino: as in "socket:[INO]"
- * @peer: inode of the socket it is connected to, 0: none
+ * @peer: inode of the connected socket; 0: none
  * @type: SOCK_*
- * @unread: bytes, or of a listening socket connections, that wait in it
- * @name: the address that it is bound to, @name_bytes of it and no final 0; an abstract one
- *	begins with 0. Of the callback only
- * @file_ino: inode of the file that the address names, 0: there is none
+ * @unread: bytes that wait in the socket; of a listening socket, connections
+ * @name: address of the socket: @name_bytes bytes without a final 0. An abstract address begins
+ *	with 0. Valid during the callback only
+ * @file_ino: inode of the file that the address names; 0: none
  */
 struct unix_sock {
 	uint32_t ino, peer;
@@ -26,7 +26,7 @@ struct unix_sock {
 
 typedef void (*unix_sock_fn)(void *ctx, const struct unix_sock *sock);
 
-/** unix_diag_walk() - all of them; -1: the kernel does not tell (no module unix_diag) */
+/** unix_diag_walk() - call the callback with each socket; -1: the kernel lacks unix_diag */
 int unix_diag_walk(unix_sock_fn fn, void *ctx);
 
 #endif

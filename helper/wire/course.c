@@ -49,7 +49,7 @@ static const struct course_rule rules[] = {
 	{ BODY(DIED), COURSE_DEST, IN(PHASE_STARTED), PHASE_ENDED, KIB },
 	{ BODY(DONE), COURSE_DEST, IN(PHASE_STARTED), PHASE_DONE, KIB },
 	{ BODY(KILLED), COURSE_SOURCE, IN(PHASE_DONE), PHASE_ENDED, KIB },
-	/* the source never aborts after Commit; the destination may until it has started the tasks */
+	/* the source never aborts after Commit; the destination may until the tasks have started */
 	{ BODY(ABORT), COURSE_SOURCE, FROM_TO(PHASE_HELLO, PHASE_READY), PHASE_ENDED, 4 * KIB },
 	{ BODY(ABORT), COURSE_DEST, FROM_TO(PHASE_HELLO, PHASE_COMMITTED), PHASE_ENDED, 4 * KIB },
 	{ BODY(HEARTBEAT), COURSE_SOURCE | COURSE_DEST, FROM_TO(PHASE_HELLO, PHASE_ENDED), SAME,
