@@ -18,7 +18,7 @@
 /* EXITKILL: without its tracer CRIU would seize the other tasks without the option */
 #define OPTIONS		(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)
 
-/* CRIU is the only process in the group whose parent is outside of it. */
+/* CRIU is the oldest process in the group with a parent outside: all others descend from CRIU. */
 pid_t criu_attach_find(const struct cgroup *group)
 {
 	pid_t *pids, criu = 0;

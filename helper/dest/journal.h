@@ -8,7 +8,7 @@
 
 /**
  * journal_streams_begin() - send the journal the header of each stream that CRIU connected anew
- * @pid: of the restored process, which stands: its first line must not come before
+ * @pid: the restored process, still frozen: the header must come before its first line
  */
 int journal_streams_begin(const Migrate__RestoreGo *go, pid_t pid, struct error *err);
 

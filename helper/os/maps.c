@@ -105,7 +105,7 @@ int maps_parse(FILE *file, struct vma_list *list, struct error *err)
 			last = NULL;
 			if (vma.end <= vma.start || (vma.start < USER_END && vma.end > USER_END))
 				ret = error_set(err, CODE_INTERNAL, NULL,
-						"impossible mapping 0x%lx-0x%lx in a list of mappings",
+						"the list of mappings has a wrong one: 0x%lx-0x%lx",
 						vma.start, vma.end);
 			else if (vma.start < USER_END && clip(&vma, list))
 				ret = append(list, &vma, line + name_at, &last, err);
