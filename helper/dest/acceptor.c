@@ -101,7 +101,7 @@ int acceptor_run(const struct serve_options *opts)
 		free(server);
 		return err.code;
 	}
-	/* unlike a migration's process, the accepting process never waits for its output's reader */
+	/* unlike a migration's process, the accepting process never waits for its reader */
 	report_wait(false);
 	migrations_init(&server->migrations, &server->opts, &server->door);
 	serve(server);
