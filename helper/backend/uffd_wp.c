@@ -3,7 +3,7 @@
  * A userfaultfd of the target, which SPLICE_VM_UFFD makes, write-protects pages asynchronously: a
  * write lifts the protection of its page by itself. PAGEMAP_SCAN finds the pages that are not
  * protected and protects them, in one step for the task. The session's events tracker knows the
- * rest: drops, new mappings, and pages that others may write to by reference.
+ * rest: drops, new mappings, and pages with extra references (which direct I/O may write to).
  *
  * Why an epoch loses nothing. It has five steps, in this order:
  *
@@ -55,7 +55,7 @@ static bool api_is_there(int uffd)
 {
 	struct uffdio_api api = { .api = UFFD_API };
 
-	/* No features are asked for, so all that there are come back. */
+	/* a request for no features returns all that the kernel has */
 	return !uffd_ioctl(uffd, UFFDIO_API, &api) && api.features & UFFD_FEATURE_WP_ASYNC;
 }
 
