@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Who may do what: each row of the table in Documentation/security.rst is one here. Everybody
+ * Rights: each row of the table in Documentation/security.rst is a test here. Everybody
  * tries the device, and, with a session of his own or one that was handed to him, a
  * task of his own, a stranger's and root's; and a page of his own without PROT_READ.
  */

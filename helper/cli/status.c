@@ -65,7 +65,7 @@ static int add_record(void *ctx, const char *dir, enum record_kind kind,
 		report_print("process %d was handed over to %s and stands here; if it does not run there: migrate-helper release --pid %d --force\n",
 			     pid, record->to, pid);
 	else
-		report_print("process %d stands here since a migration to %s that nobody looks after any more: migrate-helper release --pid %d\n",
+		report_print("process %d stands here since a migration to %s whose helper and keeper have ended: migrate-helper release --pid %d\n",
 			     pid, record->to, pid);
 	json_array_append_new(kind == RECORD_COMMIT ? standing->handed_over : standing->alone,
 			      json_pack("{s:i,s:s,s:s}", "pid", pid, "to", record->to, "dir", dir));
@@ -128,7 +128,7 @@ static const struct cli_option options[] = {
 
 static const struct cli_verb verb = {
 	"status", "[OPTION]...",
-	"Say who has a session of the module on whom and how far it is, and which programs were\n"
+	"List the sessions of the module with their targets and counters, and the programs that were\n"
 	"handed over and stand here.", options,
 };
 

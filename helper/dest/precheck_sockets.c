@@ -28,7 +28,7 @@ static bool server_address(const char *name, struct sockaddr_un *addr, socklen_t
 	return true;
 }
 
-/* As CRIU will. A server whose queue is full is there. */
+/* Connects as CRIU will. EAGAIN also says that the server exists: its queue is full. */
 static bool takes_connection(const void *ctx, size_t i)
 {
 	const Migrate__Setup *setup = ctx;
@@ -47,7 +47,7 @@ static bool takes_connection(const void *ctx, size_t i)
 	if (fd < 0)
 		return false;
 	there = !connect(fd, (struct sockaddr *)&addr, bytes) || errno == EAGAIN;
-	/* at once: a server may have room for few */
+	/* at once, since a server may accept few connections */
 	close(fd);
 	return there;
 }
@@ -88,7 +88,7 @@ static socklen_t inet_address(const Migrate__InetAddress *from, bool with_port,
 	return sizeof(*v6);
 }
 
-/* Two questions about each: is the address one of this machine, and is the port free? */
+/* Two questions about each address: has this machine the address, and is the port free? */
 static bool can_be_bound(const void *ctx, size_t i)
 {
 	const Migrate__Setup *setup = ctx;
@@ -102,8 +102,8 @@ static bool can_be_bound(const void *ctx, size_t i)
 	if (fd < 0)
 		return false;
 	/*
-	 * Connections that were closed lately are in nobody's way. With SO_REUSEPORT, or for UDP, a
-	 * port would be shared with the program that has it. Without v6_only both protocols share
+	 * SO_REUSEADDR: recently closed connections do not occupy a port. With SO_REUSEPORT, or for
+	 * UDP, bind() would share the port of another program. Without v6_only IPv4 and IPv6 share
 	 * their ports.
 	 */
 	if (address->stream)

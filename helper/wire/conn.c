@@ -76,7 +76,7 @@ int conn_check_where(const char *where, bool insecure, struct error *err)
 		return 0;
 	return error_set(err, CODE_USAGE,
 			 "use unix:PATH, which ssh -L carries to another machine; or say --insecure on both sides if the network is yours alone",
-			 "memory would go over \"%.100s\" without encryption, and whoever reaches that address could take part",
+			 "memory would go over \"%.100s\" without encryption, and every program that reaches that address could take part",
 			 where);
 }
 
