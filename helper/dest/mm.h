@@ -131,7 +131,7 @@ void mm_drop(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs);
 /** mm_populate() - take a part of the source's final list of populated pages */
 int mm_populate(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
 		    struct error *err);
-/** mm_final() - all lists have come; @have, @lack: populated pages that the mirror has, and lacks */
+/** mm_final() - all lists have come; @have, @lack: populated pages that are here, and missing */
 void mm_final(struct mm *mm, uint64_t *have, uint64_t *lack);
 
 /* Functions from FINAL on; they take mm.lock. */

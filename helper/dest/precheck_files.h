@@ -8,7 +8,7 @@
 
 #define PRECHECK_MAX_FILES	16384	/* most files that Setup may name */
 
-/** precheck_files() - refuse when a file or directory is missing here, or of another kind or mode */
+/** precheck_files() - refuse when a file or directory is missing, or of another kind or mode */
 void precheck_files(const Migrate__Setup *setup, struct refusals *refusals);
 
 /* Replaced by unit tests: the look at a file, and the time-out of all looks. */

@@ -60,7 +60,7 @@ static int ack_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
 	tell("final", json_pack("{s:I,s:I}", "have_pages", (json_int_t)have, "want_pages",
 				(json_int_t)lack),
 	     "%lu pages are here, %lu are still at the source", have, lack);
-	/* Ready must not overtake it */
+	/* FinalAck goes before mailbox_set() lets the main thread send Ready */
 	if (control_send(receive->peer->ctl, &msg, err))
 		return -1;
 	mailbox_set(&receive->peer->box, &receive->final);
@@ -108,7 +108,7 @@ static void receive_body(struct receive *receive, struct receiver *receiver)
 	if (!receiver_run(receiver, &err))
 		error_set(&err, CODE_NETWORK, NULL, "the source closed the %s connection",
 			  receiver->urgent ? "urgent" : "memory");
-	/* the source says why on control, at about the time when it closes the others */
+	/* the source sends its reason on control when it closes the other connections */
 	if (err.code == CODE_NETWORK)
 		mailbox_wait_failure(&receive->peer->box, REASON_MS);
 	peer_fail(receive->peer, &err);
@@ -190,7 +190,7 @@ static int take_go(struct receive *receive, const Migrate__RestoreGo *go, struct
 	return receive->hooks.go(receive->hooks.ctx, go, err);
 }
 
-/* Only steps that a migration takes a few times are progress: a repeated list keeps no place. */
+/* Rare steps count as progress; a repeated list does not, since it could hold a place for ever. */
 static int take_message(struct receive *receive, const Migrate__Control *msg, struct error *err)
 {
 	switch (msg->body_case) {
