@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A failure at the source: who comes back, and what the destination is told. */
+/* A failure at the source: the threads that return, and the Abort to the destination. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <signal.h>
