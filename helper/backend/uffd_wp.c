@@ -24,12 +24,13 @@
  *   next epoch begins with a new userfaultfd, to which every mapping is new.
  * - A page that is dropped, or replaced without a fault (KSM, migration), is logged by the
  *   module's notifier, whenever it happens, until step 5 takes it.
- * - A page that somebody writes to by reference was made writable first, so step 3 of that epoch
- *   reported it. Step 4 looks at just these pages, after they were protected: a reference that is
- *   taken later needs a fault, which lifts the protection.
+ * - A page that direct I/O writes to by reference was made writable first, so step 3 of that epoch
+ *   reported the page. Step 4 looks at just these pages, after they were protected: a reference
+ * that
+ *   is taken later needs a fault, which lifts the protection.
  * - Step 3 passes over holes and pages of zeros (PAGE_IS_PFNZERO). Neither has content, and a
  *   write puts another page there, which is not protected. So no hole gets a note of protection:
- *   page tables do not grow, and nobody takes such a note for a swapped page.
+ *   page tables do not grow, and CRIU takes no such note for a swapped page.
  */
 #include <errno.h>
 #include <fcntl.h>
