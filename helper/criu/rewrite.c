@@ -107,7 +107,7 @@ static int piece_add(struct rewrite *rw, const struct run *piece, bool lazyable,
 		rw->lazy_cost += page_set_cost(rw->lazy, piece->addr, piece->nr_pages);
 		if (rw->lazy_cost > LAZY_MAX_COST)
 			return error_set(err, CODE_CRIU, NULL,
-					 "the images have more memory than a program, at %#" PRIx64,
+					 "the images have more memory than a program can have, at %#" PRIx64,
 					 piece->addr);
 		pagemap_put(&rw->map, piece->addr, piece->nr_pages, PAGEMAP_LAZY);
 		return page_set_add(rw->lazy, piece->addr, piece->nr_pages, err);
