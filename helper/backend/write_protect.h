@@ -17,8 +17,9 @@
  *  5. The keeper freezes the control group again.
  *  6. write_protect_scan() once more, now by soft-dirty bits.
  *
- * - A frozen thread runs nothing of the program, and is in no system call: step 2 finds all that the
- *   program ever wrote. Between steps 2 and 3 there is nobody who writes.
+ * - A frozen thread runs nothing of the program, and is in no system call: step 2 finds all that
+ * the
+ *   program ever wrote. Between steps 2 and 3 no thread of the program writes.
  * - CRIU seizes a thread in the freezer by ptrace. When CRIU thaws the control group this thread
  *   goes from the freezer into its ptrace stop, inside the kernel: no instruction of the program is
  *   between the two. In step 5 every thread is in a ptrace stop.
@@ -49,7 +50,8 @@
 struct write_protect;
 
 /**
- * write_protect_can() - this kernel, this module and this machine's control groups have what it needs
+ * write_protect_can() - this kernel, this module and this machine's control groups have what it
+ * needs
  * @why: the answer in words
  */
 bool write_protect_can(const struct svm *svm, const struct backend_hold *hold, char *why,

@@ -17,7 +17,7 @@
 #include "os/proc.h"
 
 #define MIB		(1UL << 20)
-#define RESERVE		(64 * MIB)	/* what a machine needs besides the program */
+#define RESERVE		(64 * MIB)	/* memory for the machine besides the program */
 #define IMAGES_RESERVE	(32 * MIB)	/* CRIU's images without shared memory */
 #define MAX_VMAS	(1u << 18)
 #define MAX_CPU_FLAGS	4096
@@ -91,7 +91,7 @@ int precheck_memory(uint64_t bytes, struct error *err)
 		return error_set(err, CODE_NOT_READY, "give serve a larger memory.max, or none",
 				 "the memory limit of control group %s leaves %lu MiB here, %lu MiB are needed",
 				 group, room / MIB, (bytes + RESERVE) / MIB);
-	/* 0: it is not known */
+	/* 0: MemAvailable is not known */
 	if (!available || available >= bytes + RESERVE)
 		return 0;
 	return error_set(err, CODE_NOT_READY, "free some memory here",
@@ -170,7 +170,7 @@ int precheck_vmas(Migrate__Vma **vmas, size_t nr, struct mirror_range **ranges,
 	for (size_t i = 0; i < nr; i++) {
 		const Migrate__Vma *vma = vmas[i];
 
-		/* [vsyscall] is above user space and of no interest */
+		/* [vsyscall] is above user space */
 		if (!vma->ours)
 			continue;
 		if (vma->start < last || vma->end <= vma->start || vma->end > USER_END ||

@@ -71,7 +71,7 @@ static socklen_t inet_address(const Migrate__InetAddress *from, bool with_port,
 	return sizeof(*v6);
 }
 
-/* Two questions about each: is the address one of this machine, and is the port free? */
+/* Two questions about each address: has this machine the address, and is the port free? */
 static bool can_be_bound(const void *ctx, size_t i)
 {
 	const Migrate__Setup *setup = ctx;
@@ -85,8 +85,8 @@ static bool can_be_bound(const void *ctx, size_t i)
 	if (fd < 0)
 		return false;
 	/*
-	 * Connections that were closed lately are in nobody's way. With SO_REUSEPORT, or for UDP, a
-	 * port would be shared with the program that has it. Without v6_only both protocols share
+	 * SO_REUSEADDR: recently closed connections do not occupy a port. With SO_REUSEPORT, or for
+	 * UDP, bind() would share the port of another program. Without v6_only IPv4 and IPv6 share
 	 * their ports.
 	 */
 	if (address->stream)

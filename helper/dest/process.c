@@ -23,7 +23,7 @@ void process_init(struct process *process, const char *id)
 
 	*process = (struct process){ .init_fd = -1 };
 	snprintf(name, sizeof(name), "migrate-helper-%s-dest", id);
-	/* first out of this helper's own limits, which are not the program's */
+	/* a group at the top: the limits of this helper's own group are not the program's */
 	if (cgroup_plan_mounted(&process->group, CGROUP_TOP, name))
 		cgroup_plan(&process->group, 0, CGROUP_BELOW, name);
 }
@@ -56,7 +56,7 @@ int process_read_images(struct process *process, int images_fd, struct error *er
 
 int process_spawn(struct process *process, struct keeper *keeper, int *rpc_fd, struct error *err)
 {
-	/* CRIU enters its group by itself: it is there when it has answered */
+	/* CRIU enters its group before it answers */
 	if (keeper_spawn(keeper, process->pid, rpc_fd, &process->init_pid, err) ||
 	    criu_restore_warm(*rpc_fd, err))
 		return -1;
@@ -89,7 +89,7 @@ int process_restore_attributes(struct process *process, struct control *ctl, str
 	return attributes_send(&process->attributes, ctl, err);
 }
 
-/* A signal that came here, of a fault or a limit: the source's copy goes on without it. */
+/* A signal of a fault or a limit came at the destination: the source's copy goes on without it. */
 static int check_pending(const struct process *process, pid_t pid, struct error *err)
 {
 	uint64_t mask;
@@ -118,7 +118,7 @@ int process_check(const struct process *process, struct error *err)
 				"the restored program has died before it was started");
 	for (size_t i = 0; i < nr && !ret; i++)
 		ret = check_pending(process, pids[i], err) ||
-		      /* CRIU leaves its own to a program that has 0 */
+		      /* a program with 0 has inherited CRIU's own value */
 		      proc_set_oom_score_adj(pids[i], process->oom_score_adj, err) ? -1 : 0;
 	if (nr)
 		free(pids);

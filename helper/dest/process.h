@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * One restored task: what the source said of it, what CRIU made of it, and the namespace and control
- * group that it stands in.
+ * One restored task: its description by the source, its restored processes, and its namespaces and
+ * control group.
  */
 #ifndef MIGRATE_DEST_PROCESS_H
 #define MIGRATE_DEST_PROCESS_H
@@ -42,33 +42,33 @@ struct process {
 void process_init(struct process *process, const char *id);
 void process_destroy(struct process *process);
 
-/** process_take() - what RestoreGo says of the task */
+/** process_take() - copy the task's fields of RestoreGo */
 int process_take(struct process *process, const Migrate__RestoreGo *go, struct error *err);
 
-/** process_read_images() - fill @task; -1 with CODE_PEER when the images are of another task than @pid */
+/** process_read_images() - fill @task; -1 with CODE_PEER when the images are not of task @pid */
 int process_read_images(struct process *process, int images_fd, struct error *err);
 
 /**
- * process_spawn() - have @keeper make the namespaces and start CRIU in them: it takes requests
- * @rpc_fd: CRIU's RPC, or -1; owned by the caller, on failure too
+ * process_spawn() - have @keeper make the namespaces and start CRIU, and wait until CRIU is ready
+ * @rpc_fd: set to CRIU's RPC socket, or -1; the caller owns it, also after a failure
  */
 int process_spawn(struct process *process, struct keeper *keeper, int *rpc_fd, struct error *err);
 
-/** process_host_pid() - the restored task as seen here; 0 with CODE_CRIU when it is not there */
+/** process_host_pid() - pid of the restored task in the caller's namespace; 0 with CODE_CRIU */
 pid_t process_host_pid(const struct process *process, struct error *err);
 
-/** process_restore_attributes() - set what CRIU has not restored, and tell the source */
+/** process_restore_attributes() - set the attributes that CRIU has not restored; tell the source */
 int process_restore_attributes(struct process *process, struct control *ctl, struct error *err);
 
-/** process_check() - CRIU has ended and the tasks stand frozen. Return: 0 when they can be started */
+/** process_check() - see whether the frozen tasks can be started, after CRIU's end; 0 or -1 */
 int process_check(const struct process *process, struct error *err);
 
-/** process_lives() - the task is there and has memory; one that is about to end has none */
+/** process_lives() - the task exists and has memory, which an ending task has not */
 bool process_lives(const struct process *process);
 
 /**
- * process_has_ended() - the init, which knows how its task ended, has ended, and all others with it
- * @timeout_ms: so long it is waited for
+ * process_has_ended() - the init, whose status says how its task ended, has ended with all others
+ * @timeout_ms: longest wait
  */
 bool process_has_ended(const struct process *process, int timeout_ms);
 

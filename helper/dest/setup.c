@@ -7,7 +7,7 @@
 #include "dest/tell.h"
 #include "session/cost.h"
 
-#define SETUP_TIMEOUT_MS	20000	/* from the connection to Setup: a place is wanted by others */
+#define SETUP_TIMEOUT_MS	20000	/* from the connection to Setup */
 
 void setup_begin(struct setup *setup)
 {
@@ -22,7 +22,7 @@ void setup_destroy(struct setup *setup)
 	setup->said = NULL;
 }
 
-/* At least 1. */
+/* Return: time left in ms, at least 1 */
 static int left_ms(const struct setup *setup)
 {
 	int64_t left = setup->by_ms - clock_now_ms();
@@ -94,7 +94,7 @@ static int reply(struct setup *setup, struct refusals *refusals, struct error *e
 					 refusals->text[0]);
 }
 
-/* The lists of Setup have done their work, and are as long as the source likes. */
+/* Keep Setup without its lists, which may be long and are not needed any more. */
 static int keep_small(struct setup *setup, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT, *kept;
@@ -138,7 +138,7 @@ static void expect_cost(struct setup *setup)
 	setup->cost_model_ns = cost_model_ns(COST_RESTORE, &shape, &speed);
 }
 
-/* The mappings that Setup lists are those of its own task. */
+/* The list of mappings in Setup belongs to the task that Setup names. */
 static int make_objects(struct setup *setup, struct error *err)
 {
 	const Migrate__Setup *said = setup->said;

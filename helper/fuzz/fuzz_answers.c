@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Messages of the destination, and what the source does with them. Input: as of fuzz_control,
- * but for FLAG_ROUNDS.
+ * Messages of the destination into the source. Input: as of fuzz_control, without FLAG_ROUNDS.
  */
 #include "fuzz/common.h"
 #include "fuzz/messages.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Messages of the source, and what the destination does with them. Input: a byte of flags, then,
- * with FLAG_RAW, the stream as it is; else chunks, a message each, to which the right lengths are
- * given. Valid messages that the flags name come first, so that each phase is near.
+ * Messages of the source into the destination. Input: a byte of flags, then, with FLAG_RAW, the raw
+ * stream; else chunks, a message each, to which the target adds the right lengths. Valid messages
+ * that the flags name come first, so that the fuzzer reaches each phase.
  */
 #include <sys/socket.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Writes the corpus: make_corpus DIR. An input is named after what it shows; the targets say
- * how an input looks. Found inputs that are not made here are kept beside them.
+ * Writes the corpus: make_corpus DIR. The name of an input says which case it shows; the targets
+ * describe their form. The corpus folder also has inputs that the fuzzer has found.
  */
 #include <endian.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Control messages for the fuzz targets: the valid ones of either side, which come before those
- * of an input, and what the helper's side says in between.
+ * Control messages for the fuzz targets: the valid ones of either side, which come before the
+ * messages of an input, and the messages of the helper's side in between.
  */
 #ifndef MIGRATE_FUZZ_MESSAGES_H
 #define MIGRATE_FUZZ_MESSAGES_H

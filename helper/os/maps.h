@@ -36,7 +36,9 @@ struct vma_list {
 };
 
 /**
- * maps_read() - the mappings of @pid
+ * maps_read() - list the mappings of @pid
+ * @with_flags: read smaps, which walks all page tables of the task; otherwise the fields of struct
+ *	vma that come from VmFlags are false
  *
  * The task may change its mappings meanwhile. Each address that is mapped all the time is in the
  * list, once; a mapping that merges with others may be in it in several parts.
@@ -45,12 +47,12 @@ struct vma_list {
  *	struct vma that are from VmFlags are 0
  */
 int maps_read(pid_t pid, bool with_flags, struct vma_list *list, struct error *err);
-/** maps_parse() - what maps_read() does with the text of maps or smaps */
+/** maps_parse() - maps_read() from the text of maps or smaps */
 int maps_parse(FILE *file, struct vma_list *list, struct error *err);
 void maps_free(struct vma_list *list);
 const struct vma *maps_find(const struct vma_list *list, uint64_t addr);
 
-/** vma_is_ours() - pages of it go through the mirror: private and not special, io or hugetlb */
+/** vma_is_ours() - its pages go through the mirror: private, and not special, io or hugetlb */
 bool vma_is_ours(const struct vma *vma);
 
 #endif

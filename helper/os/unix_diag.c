@@ -28,7 +28,7 @@ static void take_attrs(struct unix_sock *sock, struct nlattr **attrs)
 		return;
 	sock->name = nla_data(name);
 	sock->name_bytes = nla_len(name);
-	/* that of a path may be counted with its final 0 */
+	/* the kernel may count the final 0 of a path */
 	while (sock->name_bytes && sock->name[0] && !sock->name[sock->name_bytes - 1])
 		sock->name_bytes--;
 }

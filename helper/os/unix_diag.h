@@ -9,7 +9,7 @@
 /**
  * struct unix_sock - one unix socket of this network namespace
  * @ino: as in "socket:[INO]"
- * @peer: inode of the socket it is connected to, 0: none
+ * @peer: inode of the connected socket; 0: none
  * @type: SOCK_*
  * @listens: it takes connections
  * @unread: bytes, or of a listening socket connections, that wait in it
@@ -29,7 +29,7 @@ struct unix_sock {
 
 typedef void (*unix_sock_fn)(void *ctx, const struct unix_sock *sock);
 
-/** unix_diag_walk() - all of them; -1: the kernel does not tell (no module unix_diag) */
+/** unix_diag_walk() - call the callback with each socket; -1: the kernel lacks unix_diag */
 int unix_diag_walk(unix_sock_fn fn, void *ctx);
 
 #endif

@@ -326,7 +326,7 @@ static int commit(struct source_migration *migration, struct error *err)
 	bool recorded;
 	int left_ms;
 
-	/* from here on a lost link helps nobody: all the time it wants to come back */
+	/* after COMMIT an early "link lost" has no use: give the link more time to come back */
 	control_set_lost(migration->links.ctl, 0);
 	left_ms = watch_left_ms(&migration->watch);
 	if (mailbox_commit(&migration->box, CODE_OK, err))

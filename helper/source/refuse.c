@@ -118,7 +118,7 @@ static void refuse_memory(const struct inspection *look, struct refusals *refusa
 			   shared >> 10);
 }
 
-/* What may be another thing at the freeze than it was in the beginning. */
+/* The program may change these between SETUP and the freeze. */
 static int find_changing(struct inspection *look, const struct proc_files *files,
 			 const struct vma_list *vmas, struct error *err)
 {
@@ -212,7 +212,7 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
 
 	for (size_t i = 0; i < tree->nr; i++)
 		refuse_task(tree->processes[i], &refusals);
-	/* the memory and the files of such a process are not worth a look */
+	/* a kernel thread and a zombie have neither memory nor files */
 	if (refusals.nr)
 		return refusals_end(&refusals, root, err);
 	tree_refuse(tree, &refusals);

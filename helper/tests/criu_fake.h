@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a stand-in for CRIU says and hears on its RPC socket. */
+/* Sends and receives the messages of a stand-in for CRIU on its RPC socket. */
 #ifndef MIGRATE_TESTS_CRIU_FAKE_H
 #define MIGRATE_TESTS_CRIU_FAKE_H
 

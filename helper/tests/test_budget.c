@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What a source may make this machine hold. */
+/* The memory that a source may make the destination take. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The prediction of the time frozen: the model, and what earlier migrations say. */
+/* The prediction of the time frozen: the model, and its correction by earlier migrations. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A restore is driven; a thread stands in for CRIU. */
+/* The course of a restore; a thread stands in for CRIU. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sys/socket.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What Setup may say, and what the answer to it may tell. */
+/* The contents that Setup may have, and that its answer may reveal. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <setjmp.h>

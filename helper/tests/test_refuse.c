@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The parts of refuse.c, each against a child that has the thing. */
+/* The refuse_*.c, each against a child with the descriptor or state that it looks for. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Rows that no CPU and no kernel of ours can show. The texts and the answer are those of kernels
- * that can: Linux 6.6 with shadow stacks, CONFIG_ANON_VMA_NAME, CONFIG_SCHED_CORE.
+ * Rows that no CPU and no kernel of the test suite can show. The texts and the answer come from
+ * other kernels: Linux 6.6 with shadow stacks, CONFIG_ANON_VMA_NAME, CONFIG_SCHED_CORE.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>

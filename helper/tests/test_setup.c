@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What Setup tells of a program, and what is made of the answer. */
+/* The contents of Setup, and the source's action on the answer. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <setjmp.h>

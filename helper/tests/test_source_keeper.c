@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The keeper of the source: descriptors that it holds for a tracker, a guard that is put on twice, and
- * the group that the program enters before.
+ * The keeper of the source: the descriptors that it holds for a tracker, a guard that is switched
+ * on twice, and the group that the program enters before.
  */
 #define _GNU_SOURCE
 #include <errno.h>

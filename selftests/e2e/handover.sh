@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034 # for those who read this in
-# For tests of the hand-over in one guest: a program with a client moves from this network
+# Functions for tests of the hand-over in one guest: a program with a client moves from this network
 # namespace to another.
 
 src=10.1.0.1 dst=10.1.0.2

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A program that has things which a move can lose.
+ * A program with state that a move can lose.
  *
  *	lossy PIDFILE THING[=ARGUMENT]...
  *

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A source that speaks the protocol and does not keep to it. A *script* is all that a valid
- * source sends and waits for, step by step; a *twist* is a value in a message that is wrong
- * from the start, and a *mutation* damages the steps.
+ * A source that breaks the rules of the protocol. A *script* has the steps of a valid source:
+ * messages to send and to wait for. A *twist* makes a value in a message wrong when the script is
+ * written. A *mutation* damages the steps of a finished script.
  */
 #ifndef E2E_MUTATE_H
 #define E2E_MUTATE_H

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What a source sends, from its first connection to the end. */
+/* Writes the script of a valid source, from its first connection to the end. */
 #include <endian.h>
 #include <stdio.h>
 #include <err.h>

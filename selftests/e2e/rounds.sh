@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034,SC2086,SC2154 # for and from those who read this in; no blanks in paths
-# For tests of how written pages are found: moves with options, and deaths while the program is frozen
-# by its control group. Wants handover.sh.
+# Functions for tests of the trackers: moves with options, and deaths while the control group of the
+# program is frozen. Needs handover.sh.
 
 # check NAME COMMAND...: one case; $fail says what went wrong.
 check()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A server with memory that a test can trust, and its client.
+ * A server that checks its own memory, and its client.
  *
  *	ticker serve PORT MIB	answers each byte with a count; checks and writes memory
  *	ticker hold PORT MIB FILE	the same with memory that CRIU does not restore lazily: half of it
