@@ -34,7 +34,7 @@ struct kit {
 	struct test_dir dir;
 	struct tree tree;
 	struct cgroup group;
-	struct frozen_time frozen;
+	struct figures figures;
 	struct mailbox box;
 	struct images images;
 	struct control *source, *dest;
@@ -175,7 +175,7 @@ static int set_up(void **state)
 	kit->dest = control_new(CONN(pair[1]), COURSE_DEST, &kit->err);
 	kit->images = (struct images){
 		.dir_fd = kit->dir.fd, .process = process, .group = &kit->group,
-		.frozen = &kit->frozen, .ctl = kit->source, .box = &kit->box,
+		.figures = &kit->figures, .ctl = kit->source, .box = &kit->box,
 	};
 	return walk_to(kit->source, kit->dest, PHASE_FROZEN, &kit->err) ||
 	       pthread_create(&kit->thread, NULL, take_all, NULL) ? -1 : 0;
@@ -228,7 +228,7 @@ static void all_go_out_whole(void **state)
 	expect_file("empty.img", 0);
 	assert_true(kit->go);
 	assert_int_equal(kit->go_files, 3);
-	assert_int_equal(kit->frozen.part, MIGRATE__FROZEN_PART__WAIT);
+	assert_int_equal(kit->figures.frozen.part, MIGRATE__FROZEN_PART__WAIT);
 }
 
 /* What CRIU does not carry. */
