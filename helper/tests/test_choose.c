@@ -19,13 +19,11 @@
 #include <cmocka.h>
 #include "os/proc.h"
 #include "source/choose.h"
-
-#define LATER_MS	30000
+#include "tests/counting.h"
 
 /** struct kit - a program that counts */
 struct kit {
-	volatile uint64_t *count;
-	pid_t child;
+	struct counting program;
 	char dir[64];
 	struct record record;
 	struct guard guard;
@@ -39,49 +37,18 @@ struct kit {
 
 static struct kit *kit;
 
-static void program(pid_t parent)
-{
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	while (getppid() == parent) {
-		++*kit->count;
-		usleep(100);
-	}
-	_exit(0);
-}
-
-static bool runs(void)
-{
-	uint64_t count = *kit->count;
-
-	for (int ms = 0; ms < LATER_MS && *kit->count == count; ms++)
-		usleep(1000);
-	return *kit->count != count;
-}
-
-static void start_program(void)
-{
-	pid_t parent = getpid();
-
-	kit->count = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_true(kit->count != MAP_FAILED);
-	kit->child = fork();
-	if (!kit->child)
-		program(parent);
-	assert_true(runs());
-}
-
 static int set_up(void **state)
 {
 	struct proc_status status;
 	char id[32];
 
 	kit = calloc(1, sizeof(*kit));
-	start_program();
+	counting_start(&kit->program, NULL);
 	strcpy(kit->dir, "/tmp/test-choose-XXXXXX");
-	snprintf(id, sizeof(id), "test-%d", kit->child);
-	if (!mkdtemp(kit->dir) || proc_status_read(kit->child, &status, &kit->err) ||
-	    guard_plan(&kit->guard, kit->child, false, id, &kit->err) ||
-	    source_mm_init(&kit->mm, 1, kit->child, &kit->err))
+	snprintf(id, sizeof(id), "test-%d", kit->program.pid);
+	if (!mkdtemp(kit->dir) || proc_status_read(kit->program.pid, &status, &kit->err) ||
+	    guard_plan(&kit->guard, kit->program.pid, false, id, &kit->err) ||
+	    source_mm_init(&kit->mm, 1, kit->program.pid, &kit->err))
 		return -1;
 	kit->record.guard = kit->guard;
 	kit->record.start_ticks = status.start_ticks;
@@ -96,11 +63,11 @@ static int tear_down(void **state)
 {
 	source_mm_destroy(&kit->mm);
 	source_keeper_end(kit->keeper, false);
-	kill(kit->child, SIGKILL);
-	waitpid(kit->child, NULL, 0);
+	kill(kit->program.pid, SIGKILL);
+	waitpid(kit->program.pid, NULL, 0);
 	guard_forget(&kit->guard);
 	close(kit->guard.pidfd);
-	munmap((void *)kit->count, 4096);
+	munmap((void *)kit->program.count, 4096);
 	free(kit);
 	return 0;
 }
@@ -176,7 +143,7 @@ static void a_tracker_freezes_for_a_moment(void **state)
 	assert_true(nr > 0);
 	assert_true(backend->stood_ns > 0);
 	assert_false(cgroup_exists(&kit->guard.group));
-	assert_true(runs());
+	assert_true(counting_runs(&kit->program));
 }
 
 static void rounds_follow_writes(void **state)
