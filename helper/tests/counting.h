@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#define STANDS_MS	100
 #define COUNTING_MS	30000	/* until a program that runs is seen to run, at the latest */
 
 /** struct counting - @count: shared with the program @pid */
@@ -29,6 +30,15 @@ static inline bool counting_runs(const struct counting *program)
 	for (int ms = 0; ms < COUNTING_MS && *program->count == count; ms++)
 		usleep(1000);
 	return *program->count != count;
+}
+
+/* A program that runs is seen to run now and then only: this may miss it, and never fails wrongly. */
+static inline bool counting_stands(const struct counting *program)
+{
+	uint64_t count = *program->count;
+
+	usleep(STANDS_MS * 1000);
+	return *program->count == count;
 }
 
 /** counting_start() - @begin: called in the program first, or NULL. It ends with the test */

@@ -120,6 +120,25 @@ static void the_module_is_not_replaced_in_silence(void **state)
 	assert_null(kit->mm.backend);
 }
 
+/* What a tracker asks for, here on a kernel without soft-dirty bits too. Without a keeper the helper thaws. */
+static void the_program_stands_for_a_moment(void **state)
+{
+	struct backend_hold hold = hold_for_backend(&kit->hold);
+	struct source_keeper *keeper = kit->keeper;
+
+	assert_int_equal(hold.freeze(hold.ctx, &kit->err), 0);
+	assert_true(counting_stands(&kit->program));
+	assert_int_equal(hold.thaw(hold.ctx, &kit->err), 0);
+	assert_true(counting_runs(&kit->program));
+	assert_int_equal(hold.freeze(hold.ctx, &kit->err), 0);
+	assert_true(counting_stands(&kit->program));
+	kit->keeper = NULL;
+	assert_int_equal(hold.thaw(hold.ctx, &kit->err), 0);
+	assert_true(counting_runs(&kit->program));
+	assert_false(cgroup_exists(&kit->guard.group));
+	kit->keeper = keeper;
+}
+
 static int count_runs(void *ctx, const struct splice_vm_run *run, uint32_t nr, struct error *err)
 {
 	*(uint64_t *)ctx += nr;
@@ -166,6 +185,7 @@ int main(void)
 		KIT_TEST(without_a_freezer_rounds_are_refused),
 		KIT_TEST(what_the_user_asked_for_stays),
 		KIT_TEST(the_module_is_not_replaced_in_silence),
+		KIT_TEST(the_program_stands_for_a_moment),
 		KIT_TEST(a_tracker_freezes_for_a_moment),
 		cmocka_unit_test(rounds_follow_writes),
 	};

@@ -18,7 +18,6 @@
 #include "tests/fake_backend.h"
 
 #define LATER_MS	30000
-#define STANDS_MS	100
 
 /** enum step - a step of the backend that fails */
 enum step { STEP_NONE, STEP_SETTLE, STEP_SCAN, STEP_GIVE_UP };
@@ -112,15 +111,6 @@ static void begin(void)
 	signal(SIGUSR1, have_child);
 	setsid();
 	close_range(0, ~0U, 0);
-}
-
-/* A program that runs is seen now and then only: a test that holds may miss it, and never fails. */
-static bool stands(void)
-{
-	uint64_t count = *kit->program.count;
-
-	usleep(STANDS_MS * 1000);
-	return *kit->program.count == count;
 }
 
 static void read_groups(char *text, size_t size)
@@ -291,7 +281,7 @@ static void held_and_undone(bool stands_first)
 	assert_int_equal(kit->gave_up, stands_first);
 	assert_true(has_image("asked"));
 	assert_true(has_record());
-	assert_true(stands());
+	assert_true(counting_stands(&kit->program));
 	assert_false(has_image("let-go"));
 	expect_undone(true);
 	assert_true(has_image("let-go"));
