@@ -110,6 +110,15 @@ static void what_the_user_asked_for_stays(void **state)
 	assert_true(kit->choice.verify);
 }
 
+static void a_tracker_is_not_left_out_in_silence(void **state)
+{
+	have_no_freezer();
+	kit->opts.tracker = TRACKER_SOFT_DIRTY;
+	assert_int_equal(choose(MODE_AUTO), -1);
+	assert_int_equal(kit->err.code, CODE_NOT_READY);
+	assert_non_null(strstr(kit->err.what, "the tracker soft-dirty cannot be had"));
+}
+
 static void the_module_is_not_replaced_in_silence(void **state)
 {
 	if (module_is_there())
@@ -184,6 +193,7 @@ int main(void)
 		KIT_TEST(without_a_freezer_all_is_sent_afterwards),
 		KIT_TEST(without_a_freezer_rounds_are_refused),
 		KIT_TEST(what_the_user_asked_for_stays),
+		KIT_TEST(a_tracker_is_not_left_out_in_silence),
 		KIT_TEST(the_module_is_not_replaced_in_silence),
 		KIT_TEST(the_program_stands_for_a_moment),
 		KIT_TEST(a_tracker_freezes_for_a_moment),
