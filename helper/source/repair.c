@@ -78,6 +78,8 @@ static int repair_files(const struct source_process *process, int images_fd, str
 		.nr_renames = process->attached.renamed.nr,
 	};
 
+	if (renamed_check(&process->attached.renamed, err))
+		return -1;
 	if (!process->attached.terminals.leads && criu_session_repair(images_fd, err))
 		return -1;
 	return criu_files_repair(images_fd, &files, err);
