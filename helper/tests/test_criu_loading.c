@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A CRIU that never says that it is loaded: this program itself, found as `criu` in PATH. */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include "criu/criu.h"
-#include "tests/criu_images.h"
+#include "tests/criu_fake.h"
 
 /* What a user who interrupts the move at once does; and how the wait for CRIU went. */
 struct interrupt {
@@ -30,18 +28,13 @@ static void test_interrupted(void **state)
 	struct interrupt seen = { 0 };
 	struct criu_dump *dump = NULL;
 	struct error err = { 0 };
-	char self[256] = "", link[64];
 	struct test_dir bin, work;
 	struct criu_dump_opts opts = { .pid = 1, .watch = interrupt, .ctx = &seen };
 
-	dir_make(&bin);
+	criu_fake_install(&bin);
 	dir_make(&work);
 	opts.images_dir_fd = work.fd;
 	opts.work_dir_fd = work.fd;
-	assert_true(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
-	snprintf(link, sizeof(link), "%s/criu", bin.path);
-	assert_int_equal(symlink(self, link), 0);
-	setenv("PATH", bin.path, 1);
 	assert_int_equal(criu_dump_prepare(&opts, &dump, &err), -1);
 	assert_string_equal(err.what, "CRIU cannot be started");
 	assert_null(dump);

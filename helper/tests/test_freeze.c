@@ -127,20 +127,9 @@ static void read_groups(char *text, size_t size)
 	close(fd);
 }
 
-static void make_bin(void)
-{
-	char self[256] = "", link[64];
-
-	dir_make(&kit->bin);
-	assert_true(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
-	snprintf(link, sizeof(link), "%s/criu", kit->bin.path);
-	assert_int_equal(symlink(self, link), 0);
-	setenv("PATH", kit->bin.path, 1);
-}
-
 static void make_dirs(void)
 {
-	make_bin();
+	criu_fake_install(&kit->bin);
 	dir_make(&kit->images);
 	dir_make(&kit->work);
 	dir_make(&kit->parent);
