@@ -36,7 +36,7 @@ int pagemap_get(const Img__PagemapEntry *raw, uint64_t from, struct pagemap_entr
 /** pagemap_put() - add an entry that all versions of CRIU read, in several if it is long */
 void pagemap_put(struct image_out *out, uint64_t addr, uint64_t nr_pages, uint32_t flags);
 
-/** pagemap_put_head() - the first record: data is in pages-1.img of the same directory */
-void pagemap_put_head(struct image_out *out);
+/** pagemap_put_head() - the first record: data is in pages-@id.img of the same directory */
+void pagemap_put_head(struct image_out *out, uint32_t id);
 
 #endif

@@ -23,37 +23,37 @@ struct walk {
 	struct error *err;
 };
 
-int attributes_take(struct attributes *attributes, const Migrate__RestoreGo *go,
+int attributes_take(struct attributes *attributes, const Migrate__Process *said,
 		    struct error *err)
 {
 	uint8_t *packed;
 	size_t bytes;
 
-	if (go->n_threads > THREADS_MAX)
+	if (said->n_threads > THREADS_MAX)
 		return error_set(err, CODE_PEER, NULL, "the source sent too many threads");
-	for (size_t i = 0; i < go->n_threads; i++)
-		if (go->threads[i]->cpus.len > CPUS_BYTES || go->threads[i]->tid <= 0 ||
-		    (go->threads[i]->has_cpus && !go->threads[i]->cpus.len))
+	for (size_t i = 0; i < said->n_threads; i++)
+		if (said->threads[i]->cpus.len > CPUS_BYTES || said->threads[i]->tid <= 0 ||
+		    (said->threads[i]->has_cpus && !said->threads[i]->cpus.len))
 			return error_set(err, CODE_PEER, NULL,
 					 "the source sent wrong attributes of thread %d",
-					 go->threads[i]->tid);
+					 said->threads[i]->tid);
 	attributes_free(attributes);
-	bytes = migrate__restore_go__get_packed_size(go);
+	bytes = migrate__process__get_packed_size(said);
 	packed = malloc(bytes + 1);
 	if (packed) {
-		migrate__restore_go__pack(go, packed);
-		attributes->wanted = migrate__restore_go__unpack(NULL, bytes, packed);
+		migrate__process__pack(said, packed);
+		attributes->wanted = migrate__process__unpack(NULL, bytes, packed);
 		free(packed);
 	}
 	return attributes->wanted ? 0 :
 	       error_set(err, CODE_INTERNAL, NULL, "no memory for attributes of threads");
 }
 
-static const Migrate__ThreadAttributes *find_wanted(const Migrate__RestoreGo *go, pid_t tid)
+static const Migrate__ThreadAttributes *find_wanted(const Migrate__Process *said, pid_t tid)
 {
-	for (size_t i = 0; i < go->n_threads; i++)
-		if (go->threads[i]->tid == tid)
-			return go->threads[i];
+	for (size_t i = 0; i < said->n_threads; i++)
+		if (said->threads[i]->tid == tid)
+			return said->threads[i];
 	return NULL;
 }
 
@@ -169,7 +169,7 @@ static void process_result(struct attributes *attributes, Migrate__AttributeKind
 
 static int restore_process(struct attributes *attributes, pid_t pid, struct error *err)
 {
-	const Migrate__RestoreGo *wanted = attributes->wanted;
+	const Migrate__Process *wanted = attributes->wanted;
 	struct process_attributes now;
 
 	if (process_attributes_read(pid, &now, err))
@@ -248,6 +248,6 @@ int attributes_send(const struct attributes *attributes, struct control *ctl, st
 void attributes_free(struct attributes *attributes)
 {
 	if (attributes->wanted)
-		migrate__restore_go__free_unpacked(attributes->wanted, NULL);
+		migrate__process__free_unpacked(attributes->wanted, NULL);
 	memset(attributes, 0, sizeof(*attributes));
 }

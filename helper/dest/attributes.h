@@ -18,12 +18,12 @@
 
 /** struct attributes - wanted, and what became of them; of the main thread. Zeroed is empty */
 struct attributes {
-	Migrate__RestoreGo *wanted;
+	Migrate__Process *wanted;
 	struct attribute_results results;
 };
 
 /** attributes_take() - keep a copy of what the source sent; -1 when it makes no sense */
-int attributes_take(struct attributes *attributes, const Migrate__RestoreGo *go,
+int attributes_take(struct attributes *attributes, const Migrate__Process *said,
 		    struct error *err);
 
 /**

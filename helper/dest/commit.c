@@ -34,13 +34,13 @@ static int send_empty(struct commit *commit, Migrate__Control__BodyCase body, st
  */
 static enum outcome complete(struct commit *commit)
 {
-	const struct process *process = commit->process;
-	bool gone = spaces_is_gone(objects_mm_of(commit->objects, process->pid));
+	const struct program *program = commit->program;
+	bool gone = spaces_is_gone(objects_mm_of(commit->objects, program->root));
 
 	for (int ms = 0; gone && ms < ENDED_TIMEOUT_MS; ms += POLL_MS)
-		if (process_has_ended(process, POLL_MS) || process_lives(process))
+		if (program_has_ended(program, POLL_MS) || program_lives(program))
 			break;
-	return process_has_ended(process, 0) ? OUTCOME_ENDED : OUTCOME_DONE;
+	return program_has_ended(program, 0) ? OUTCOME_ENDED : OUTCOME_DONE;
 }
 
 /* Wait for the memory, for the end of the tasks, or, unless @patient, for a failure. */
@@ -51,7 +51,7 @@ static enum outcome wait_complete(struct commit *commit, bool patient)
 	for (;;) {
 		if (objects_wait(commit->objects, POLL_MS))
 			return complete(commit);
-		if (process_has_ended(commit->process, 0))
+		if (program_has_ended(commit->program, 0))
 			return OUTCOME_ENDED;
 		if (!patient && mailbox_failed(&commit->peer->box, &ignored))
 			return OUTCOME_LOST;
@@ -100,7 +100,7 @@ static int let_go(struct commit *commit)
 		     "%lu pages had no place in the restored program", orphans);
 	if (keeper_done(commit->keeper, &signal, &err)) {
 		tell("warning", NULL, "%s", err.what);
-		keeper_clean_up(commit->dir, commit->process->init_fd);
+		keeper_clean_up(commit->dir, commit->program->init_fd);
 	}
 	return signal;
 }
@@ -198,7 +198,7 @@ static int start_tasks(struct commit *commit, struct error *err)
 	if (peer_commit(commit->peer, err))
 		return -1;
 	peer_state(commit->peer, "COMMITTED");
-	if (process_has_ended(commit->process, 0))
+	if (program_has_ended(commit->program, 0))
 		return error_set(err, CODE_TARGET, NULL,
 				 "the restored program was killed before it was started");
 	if (keeper_commit(commit->keeper, &started, err))

@@ -10,6 +10,6 @@
  * journal_streams_begin() - send the journal the header of each stream that CRIU connected anew
  * @pid: of the restored process, which stands: its first line must not come before
  */
-int journal_streams_begin(const Migrate__RestoreGo *go, pid_t pid, struct error *err);
+int journal_streams_begin(const Migrate__Process *said, pid_t pid, struct error *err);
 
 #endif

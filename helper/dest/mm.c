@@ -164,6 +164,26 @@ bool mm_is_final(struct mm *mm)
 	return final;
 }
 
+int mm_end(struct mm *mm, struct error *err)
+{
+	if (mm_announce(mm, NULL, 0, err))
+		return -1;
+	mm_lock(mm);
+	mm->gone = true;
+	mm_unlock(mm);
+	return 0;
+}
+
+bool mm_is_gone(struct mm *mm)
+{
+	bool gone;
+
+	mm_lock(mm);
+	gone = mm->gone;
+	mm_unlock(mm);
+	return gone;
+}
+
 void mm_drop(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs)
 {
 	struct run run;

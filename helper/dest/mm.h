@@ -63,6 +63,10 @@ struct mm_hooks {
  * @retry: faults that wait may go through now
  * @work: pages may be installed from the mirror
  * @round_pages: pages that came since the last ROUND
+ * @round: the last round of which all frames came. The thread of the memory connection alone uses
+ *	@round and @listed
+ * @listed: FINAL came
+ * @gone: the address space is no more at the source: frames that are still on their way mean nothing
  * @failed: the migration is being given up: nobody waits any longer
  */
 struct mm {
@@ -78,7 +82,9 @@ struct mm {
 	struct space **spaces;
 	size_t nr_spaces;
 	uint64_t round_pages;
-	bool retry, work, final, sealed, pushed, failed;
+	uint32_t round;
+	bool listed;
+	bool retry, work, final, sealed, pushed, failed, gone;
 	struct mm_counts counts;
 	struct mm_hooks hooks;
 };
@@ -124,6 +130,10 @@ int mm_end_receive(struct mm *mm, struct mirror_windows *windows, const struct s
 void mm_end_round(struct mm *mm);
 /** mm_is_final() - mm_final() was called */
 bool mm_is_final(struct mm *mm);
+/** mm_end() - the address space is no more at the source: its pages are given back. Not after FINAL */
+int mm_end(struct mm *mm, struct error *err);
+/** mm_is_gone() - mm_end() was called */
+bool mm_is_gone(struct mm *mm);
 /** mm_drop() - forget these runs */
 void mm_drop(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs);
 /** mm_populate() - part of the final list of all there is */

@@ -5,6 +5,8 @@
 #include "dest/objects.h"
 #include "dest/spaces.h"
 
+#define OBJECTS_MAX	65536	/* with those that are gone */
+
 void objects_init(struct objects *objects, const struct mm_hooks *hooks, struct budget *budget,
 		  struct place *place)
 {
@@ -41,6 +43,10 @@ struct mm *objects_add_mm(struct objects *objects, uint32_t id, pid_t pid, struc
 {
 	struct mm *mm;
 
+	if (objects->nr >= OBJECTS_MAX) {
+		error_set(err, CODE_PEER, NULL, "the source announced more than %d objects", OBJECTS_MAX);
+		return NULL;
+	}
 	if (objects_mm(objects, id) || objects_mm_of(objects, pid)) {
 		error_set(err, CODE_PEER, NULL, "the source announced object %u (task %d) twice", id,
 			  pid);
@@ -74,6 +80,17 @@ struct mm *objects_at(struct objects *objects, size_t i)
 	return mm;
 }
 
+/* The mm at or behind *@i that is not gone; *@i moves behind it. */
+static struct mm *next(struct objects *objects, size_t *i)
+{
+	struct mm *mm;
+
+	while ((mm = objects_at(objects, (*i)++)))
+		if (!mm_is_gone(mm))
+			break;
+	return mm;
+}
+
 struct mm *objects_mm(struct objects *objects, uint32_t id)
 {
 	struct mm *mm;
@@ -88,7 +105,7 @@ struct mm *objects_mm_of(struct objects *objects, pid_t pid)
 {
 	struct mm *mm;
 
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++)
+	for (size_t i = 0; (mm = next(objects, &i));)
 		if (mm->pid == pid)
 			return mm;
 	return NULL;
@@ -99,7 +116,7 @@ void objects_final(struct objects *objects, uint64_t *have, uint64_t *lack)
 	struct mm *mm;
 
 	*have = *lack = 0;
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++) {
+	for (size_t i = 0; (mm = next(objects, &i));) {
 		uint64_t here, missing;
 
 		mm_final(mm, &here, &missing);
@@ -108,21 +125,42 @@ void objects_final(struct objects *objects, uint64_t *have, uint64_t *lack)
 	}
 }
 
-void objects_end_round(struct objects *objects)
+bool objects_end_round(struct objects *objects, uint32_t round)
 {
 	struct mm *mm;
 
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++)
+	for (size_t i = 0; (mm = next(objects, &i));)
+		if (mm->round < round)
+			return false;
+	for (size_t i = 0; (mm = next(objects, &i));)
 		mm_end_round(mm);
+	return true;
 }
 
-int objects_pushed(struct objects *objects, struct error *err)
+bool objects_are_listed(struct objects *objects)
 {
 	struct mm *mm;
 
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++)
-		if (late_pages_pushed(mm, err))
-			return -1;
+	for (size_t i = 0; (mm = next(objects, &i));)
+		if (!mm->listed)
+			return false;
+	return true;
+}
+
+int objects_check_sealed(struct objects *objects, struct error *err)
+{
+	struct mm *mm;
+
+	for (size_t i = 0; (mm = next(objects, &i));) {
+		bool sealed;
+
+		mm_lock(mm);
+		sealed = mm->sealed;
+		mm_unlock(mm);
+		if (!sealed)
+			return error_set(err, CODE_PEER, NULL,
+					 "the images lack process %d, whose memory came", mm->pid);
+	}
 	return 0;
 }
 
@@ -130,7 +168,7 @@ void objects_ready(struct objects *objects)
 {
 	struct mm *mm;
 
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++)
+	for (size_t i = 0; (mm = next(objects, &i));)
 		spaces_ready(mm);
 }
 
@@ -138,7 +176,7 @@ void objects_fail(struct objects *objects)
 {
 	struct mm *mm;
 
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++)
+	for (size_t i = 0; (mm = next(objects, &i));)
 		mm_fail(mm);
 }
 
@@ -147,7 +185,7 @@ bool objects_wait(struct objects *objects, int timeout_ms)
 	int64_t until_ms = clock_now_ms() + timeout_ms;
 	struct mm *mm;
 
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++) {
+	for (size_t i = 0; (mm = next(objects, &i));) {
 		int64_t left = timeout_ms < 0 ? -1 : until_ms - clock_now_ms();
 
 		if (!spaces_wait_done(mm, left < 0 && timeout_ms >= 0 ? 0 : left))
@@ -161,7 +199,7 @@ uint64_t objects_wanted(struct objects *objects)
 	uint64_t wanted = 0;
 	struct mm *mm;
 
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++) {
+	for (size_t i = 0; (mm = next(objects, &i));) {
 		mm_lock(mm);
 		wanted += mm->wanted.pages.nr;
 		mm_unlock(mm);
@@ -174,7 +212,7 @@ void objects_counts(struct objects *objects, struct counts *counts)
 	struct mm *mm;
 
 	*counts = (struct counts){ 0 };
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++) {
+	for (size_t i = 0; (mm = next(objects, &i));) {
 		mm_lock(mm);
 		if (mm->counts.from_mirror > mm->counts.late)
 			counts->precopy_pages += mm->counts.from_mirror - mm->counts.late;
@@ -192,7 +230,7 @@ uint64_t objects_orphans(struct objects *objects)
 	uint64_t orphans = 0;
 	struct mm *mm;
 
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++) {
+	for (size_t i = 0; (mm = next(objects, &i));) {
 		mm_lock(mm);
 		for (size_t j = 0; j < mm->nr_spaces; j++)
 			orphans += mm->spaces[j]->gone ? 0 : mm->spaces[j]->orphans;
@@ -205,6 +243,6 @@ void objects_close_uffds(struct objects *objects)
 {
 	struct mm *mm;
 
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++)
+	for (size_t i = 0; (mm = next(objects, &i));)
 		mm_close_uffds(mm);
 }

@@ -38,19 +38,25 @@ struct mm *objects_add_mm(struct objects *objects, uint32_t id, pid_t pid, struc
 
 /** objects_mm() - the mm with @id; NULL when there is none */
 struct mm *objects_mm(struct objects *objects, uint32_t id);
-/** objects_mm_of() - the mm of task @pid of the source; NULL when there is none */
+/** objects_mm_of() - the mm of task @pid of the source; NULL when there is none, or it is gone */
 struct mm *objects_mm_of(struct objects *objects, pid_t pid);
 /** objects_at() - mm number @i from 0 on; NULL behind the last one */
 struct mm *objects_at(struct objects *objects, size_t i);
 
-/* All mms at once. */
+/* All mms that are not gone at once. */
 
 /** objects_final() - mm_final(); sums of pages that are here, and that lack */
 void objects_final(struct objects *objects, uint64_t *have, uint64_t *lack);
-/** objects_end_round() - mm_end_round() */
-void objects_end_round(struct objects *objects);
-/** objects_pushed() - the source has nothing left to push; -1 when what lacks cannot be requested */
-int objects_pushed(struct objects *objects, struct error *err);
+/**
+ * objects_end_round() - is this the end of @round for all mms? Then mm_end_round()
+ *
+ * This and objects_are_listed() are for the thread of the memory connection.
+ */
+bool objects_end_round(struct objects *objects, uint32_t round);
+/** objects_are_listed() - FINAL came of all mms */
+bool objects_are_listed(struct objects *objects);
+/** objects_check_sealed() - -1 with CODE_PEER when an mm is in no image */
+int objects_check_sealed(struct objects *objects, struct error *err);
 /** objects_ready() - CRIU has ended: spaces_ready() */
 void objects_ready(struct objects *objects);
 /** objects_fail() - nobody shall wait for pages any longer */

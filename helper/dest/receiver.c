@@ -92,21 +92,38 @@ static int take_zeros(struct receiver *receiver, struct mm *mm, const struct fra
 	return 0;
 }
 
-static int take_final(struct receiver *receiver, struct error *err)
+/* FINAL of one mm: of the last one, all lists are there. */
+static int take_final(struct receiver *receiver, struct mm *mm, struct error *err)
 {
 	uint64_t have, lack;
 
+	mm->listed = true;
+	if (!objects_are_listed(receiver->objects))
+		return 0;
 	receiver->final = true;
 	place_progress(receiver->place);
 	objects_final(receiver->objects, &have, &lack);
 	return receiver->hooks.final(receiver->hooks.ctx, have, lack, err);
 }
 
-static int take_round(struct receiver *receiver, uint32_t round, struct error *err)
+/* ROUND of one mm: of the last one, the round is over. */
+static int take_round(struct receiver *receiver, struct mm *mm, uint32_t round, struct error *err)
 {
+	mm->round = round;
+	if (!objects_end_round(receiver->objects, round))
+		return 0;
 	receiver->round = round;
-	objects_end_round(receiver->objects);
 	return receiver->hooks.round(receiver->hooks.ctx, round, err);
+}
+
+/* Frames of an address space that has ended since they were sent. */
+static int discard(struct receiver *receiver, const struct frame *frame, struct error *err)
+{
+	if (frame->kind != FRAME_PAGES)
+		return 0;
+	if (frame->nr_pages > FRAME_MAX_PAGES)
+		return refuse_frame(receiver, frame, "too many pages", err);
+	return conn_read(receiver->conn, receiver->pages, frame->nr_pages * PAGE_BYTES, 0, err);
 }
 
 static int frame_before_final(struct receiver *receiver, struct mm *mm,
@@ -119,11 +136,15 @@ static int frame_before_final(struct receiver *receiver, struct mm *mm,
 		return refuse_frame(receiver, frame, "of a round that does not run", err);
 	if (round > ROUNDS_MAX + 1)
 		return refuse_frame(receiver, frame, "too many rounds", err);
+	if (mm->listed)
+		return refuse_frame(receiver, frame, "not expected after FINAL", err);
 	/* these belong to mappings that control announces after the last round */
 	if (frame->kind == FRAME_POPULATED || frame->kind == FRAME_FINAL)
 		wait_for = RECEIVE_FROZEN;
 	if (receiver->hooks.gate(receiver->hooks.ctx, wait_for, err))
 		return -1;
+	if (mm_is_gone(mm))
+		return discard(receiver, frame, err);
 	switch (frame->kind) {
 	case FRAME_PAGES:
 		return receive_pages(receiver, mm, frame, err);
@@ -136,12 +157,12 @@ static int frame_before_final(struct receiver *receiver, struct mm *mm,
 	case FRAME_POPULATED:
 		return mm_populate(mm, frame->runs, frame->nr_runs, err);
 	case FRAME_ROUND:
-		if (round != receiver->round + 1)
+		if (round != receiver->round + 1 || mm->round == round)
 			return refuse_frame(receiver, frame, "the end of a round that does not run",
 					    err);
-		return take_round(receiver, round, err);
+		return take_round(receiver, mm, round, err);
 	case FRAME_FINAL:
-		return take_final(receiver, err);
+		return take_final(receiver, mm, err);
 	default:
 		return refuse_frame(receiver, frame, "not expected before FINAL", err);
 	}
@@ -159,10 +180,9 @@ static int frame_after_final(struct receiver *receiver, struct mm *mm,
 	case FRAME_ZERO:
 		return take_zeros(receiver, mm, frame, err);
 	case FRAME_PUSHED:
-		if (receiver->urgent || receiver->pushed)
+		if (receiver->urgent || mm->pushed)
 			break;
-		receiver->pushed = true;
-		return objects_pushed(receiver->objects, err);
+		return late_pages_pushed(mm, err);
 	default:
 		break;
 	}

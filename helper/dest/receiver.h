@@ -32,8 +32,7 @@ struct receiver_hooks {
  * @place: told of steps; may be NULL
  * @pages: room for the pages of a frame, for what comes after FINAL
  * @round: the last one that ended
- * @pushed: PUSHED came
- * @final: FINAL came; on the memory connection only this thread looks at it
+ * @final: FINAL came of all objects; on the memory connection only this thread looks at it
  * @precopy_pages, @bytes: received so far; for progress, any thread may look
  */
 struct receiver {
@@ -44,7 +43,7 @@ struct receiver {
 	struct receiver_hooks hooks;
 	uint8_t *pages;
 	uint32_t round;
-	bool final, pushed;
+	bool final;
 	atomic_ulong precopy_pages, bytes;
 };
 

@@ -135,14 +135,23 @@ static void expect_cost(struct setup *setup)
 	setup->cost_model_ns = cost_model_ns(COST_RESTORE, &shape, &speed);
 }
 
+int setup_add_objects(struct objects *objects, Migrate__Object **list, size_t nr,
+		      struct error *err)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (precheck_object(list[i], err) ||
+		    !objects_add_mm(objects, list[i]->id, list[i]->pid, err))
+			return -1;
+	return 0;
+}
+
 /* The mappings that Setup lists are those of its own task. */
 static int make_objects(struct setup *setup, struct error *err)
 {
 	const Migrate__Setup *said = setup->said;
 
-	for (size_t i = 0; i < said->n_objects; i++)
-		if (!objects_add_mm(setup->objects, said->objects[i]->id, said->objects[i]->pid, err))
-			return -1;
+	if (setup_add_objects(setup->objects, said->objects, said->n_objects, err))
+		return -1;
 	return setup_announce(objects_mm_of(setup->objects, said->pid), said->vmas, said->n_vmas,
 			      err);
 }

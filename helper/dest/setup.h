@@ -40,6 +40,9 @@ int setup_late(const struct setup *setup, const char *what, struct error *err);
 int setup_greet(struct setup *setup, struct error *err);
 /** setup_take() - Setup comes, the objects are made, and the answer goes */
 int setup_take(struct setup *setup, struct error *err);
+/** setup_add_objects() - a list of objects, as it came over the wire, into @objects */
+int setup_add_objects(struct objects *objects, Migrate__Object **list, size_t nr,
+		      struct error *err);
 /** setup_announce() - new list of the mappings of @mm, as it came over the wire */
 int setup_announce(struct mm *mm, Migrate__Vma **vmas, size_t nr, struct error *err);
 

@@ -58,6 +58,7 @@ int verify_add(struct verify *verify, const Migrate__Digests *digests, struct er
 			return error_set(err, CODE_PEER, NULL, "the source sent a wrong digest");
 		verify->pieces[verify->nr++] = (struct verify_piece){
 			.addr = run->addr, .nr_pages = run->nr_pages, .xxh3 = run->xxh3,
+			.object = digests->object,
 		};
 	}
 	verify->complete = digests->last;
@@ -89,13 +90,16 @@ static void differs(struct differences *diff, uint64_t addr)
 	diff->nr++;
 }
 
-static void compare_pieces(const struct verify *verify, int mem, const struct criu_task *task,
-			   uint8_t *buf, struct differences *diff, uint64_t *pages)
+static void compare_pieces(const struct verify *verify, uint32_t object, int mem,
+			   const struct criu_task *task, uint8_t *buf, struct differences *diff,
+			   uint64_t *pages)
 {
 	for (size_t i = 0; i < verify->nr; i++) {
 		const struct verify_piece *piece = &verify->pieces[i];
 		size_t bytes = piece->nr_pages * PAGE_BYTES;
 
+		if (piece->object != object)
+			continue;
 		*pages += piece->nr_pages;
 		if (pread(mem, buf, bytes, piece->addr) != (ssize_t)bytes) {
 			differs(diff, piece->addr);
@@ -184,7 +188,7 @@ static int trace(struct remote *remote, pid_t pid, const struct cgroup *group, s
 	return -1;
 }
 
-int verify_task(const struct verify *verify, pid_t pid, const struct criu_task *task,
+int verify_task(const struct verify *verify, uint32_t object, pid_t pid, const struct criu_task *task,
 		const struct page_set *populated, const struct cgroup *group,
 		uint64_t *pages, struct error *err)
 {
@@ -196,12 +200,11 @@ int verify_task(const struct verify *verify, pid_t pid, const struct criu_task *
 
 	mem = open_proc(pid, "mem", err);
 	pagemap = open_proc(pid, "pagemap", err);
-	*pages = 0;
 	if (!buf)
 		error_errno(err, CODE_INTERNAL, NULL, "no memory to verify");
 	if (buf && mem >= 0 && pagemap >= 0 && !maps_read(pid, true, &vmas, err) &&
 	    !trace(&remote, pid, group, err)) {
-		compare_pieces(verify, mem, task, buf, &diff, pages);
+		compare_pieces(verify, object, mem, task, buf, &diff, pages);
 		for (size_t i = 0; i < vmas.nr; i++)
 			if (vma_is_ours(&vmas.vmas[i]))
 				compare_rest(&vmas.vmas[i], mem, pagemap, task, populated, buf,

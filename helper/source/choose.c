@@ -72,20 +72,36 @@ static void say(const struct choice *choice, const struct backend *backend,
 		report_say("no rounds: all memory is sent after the program has moved (--mode postcopy)");
 }
 
-int choose_backend(struct choice *choice, struct hold *hold, const struct migrate_options *opts,
-		   struct source_mm *mm, struct error *err)
+/* a signal instead of a control group would be seen by the program */
+static struct backend *open_backend(struct hold *hold, enum backend_kind kind,
+				    enum backend_tracker tracker, pid_t pid, struct error *err)
 {
 	const struct backend_hold freezer = {
 		.freeze = hold_freeze, .thaw = hold_thaw, .keep = hold_keep,
 		.in_calls = hold->guard->group.kind == CGROUP_V1, .ctx = hold,
 	};
+
+	return backend_open(kind, tracker, pid,
+			    hold->guard->group.kind != CGROUP_NONE ? &freezer : NULL, err);
+}
+
+int choose_like(struct hold *hold, const struct migrate_options *opts, const struct backend *root,
+		struct source_mm *mm, struct error *err)
+{
+	enum backend_tracker tracker = root->stands_first ? TRACKER_WRITE_PROTECT : TRACKER_SOFT_DIRTY;
+
+	mm->backend = open_backend(hold, opts->backend, tracker, mm->pid, err);
+	return mm->backend ? 0 : -1;
+}
+
+int choose_backend(struct choice *choice, struct hold *hold, const struct migrate_options *opts,
+		   struct source_mm *mm, struct error *err)
+{
 	enum backend_tracker tracker = wanted_tracker(opts);
 
 	choice->mode = opts->mode;
 	choice->verify = opts->verify;
-	/* a signal instead of a control group would be seen by the program */
-	mm->backend = backend_open(opts->backend, tracker, mm->pid,
-				   hold->guard->group.kind != CGROUP_NONE ? &freezer : NULL, err);
+	mm->backend = open_backend(hold, opts->backend, tracker, mm->pid, err);
 	if (!mm->backend || fit_mode(choice, mm->backend, err))
 		return -1;
 	if (tracker != opts->tracker && *mm->backend->tracker_why)

@@ -22,8 +22,11 @@ struct choice {
 /** mode_follows() - in this mode @backend looks for writes of the running program */
 bool mode_follows(enum migrate_mode mode, const struct backend *backend);
 
-/** choose_backend() - open a session on @mm; a backend without a tracker changes the mode */
+/** choose_backend() - open a session on the root's @mm; a backend without a tracker changes the mode */
 int choose_backend(struct choice *choice, struct hold *hold, const struct migrate_options *opts,
 		   struct source_mm *mm, struct error *err);
+/** choose_like() - open a session on @mm of another process, with the tracker of @root */
+int choose_like(struct hold *hold, const struct migrate_options *opts, const struct backend *root,
+		struct source_mm *mm, struct error *err);
 
 #endif

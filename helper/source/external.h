@@ -17,12 +17,12 @@ struct externals {
 };
 
 /**
- * externals_find() - the sockets and terminals that the process has now
+ * externals_find() - the sockets and terminals that the processes have now
  *
  * Sockets and terminals that were opened since SETUP are refused or taken by the same rules.
  * Return: 0, or -1 with @err; free with externals_free() in either case
  */
-int externals_find(const struct inspection *terms, struct source_process *process,
+int externals_find(const struct inspection *terms, const struct tree *tree,
 		   struct externals *externals, struct error *err);
 void externals_free(struct externals *externals);
 

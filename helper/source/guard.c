@@ -4,13 +4,17 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 #include "os/pending.h"
 #include "os/proc.h"
+#include "os/proc_tree.h"
 #include "source/guard.h"
 
+#define ENTER_ROUNDS		100	/* a program that forks all the time is followed so often */
 #define KILL_TIMEOUT_MS		10000
 #define REMOVE_TIMEOUT_MS	1000
 #define CRIU_TIMEOUT_MS		30000	/* CRIU takes its code out of the program, and ends */
@@ -46,19 +50,58 @@ static int stop_by_signal(struct guard *guard, struct error *err)
 	return 0;
 }
 
+/* Return: 1 when the process was moved, 0 when it is there, or has ended; -1 with @err */
+static int enter_one(const struct guard *guard, const pid_t *inside, size_t nr, pid_t pid,
+		     struct error *err)
+{
+	struct proc_status status;
+
+	for (size_t i = 0; i < nr; i++)
+		if (inside[i] == pid)
+			return 0;
+	if (proc_status_read(pid, &status, &(struct error){ 0 }) || status.state == 'Z')
+		return 0;
+	if (!cgroup_add(&guard->group, pid))
+		return 1;
+	if (errno == ESRCH)
+		return 0;
+	return error_errno(err, CODE_INTERNAL, NULL, "cannot move process %d to group %s", pid,
+			   guard->group.dir);
+}
+
+/* Return: how many processes were moved, or -1 with @err */
+static int enter_all(const struct guard *guard, struct error *err)
+{
+	pid_t *pids, *inside;
+	size_t nr, nr_inside;
+	int moved = 0, ret = 0;
+
+	if (proc_tree(guard->pid, &pids, &nr, err))
+		return -1;
+	nr_inside = cgroup_pids(&guard->group, &inside);
+	for (size_t i = 0; i < nr && ret >= 0; i++) {
+		ret = enter_one(guard, inside, nr_inside, pids[i], err);
+		moved += ret > 0;
+	}
+	free(inside);
+	free(pids);
+	return ret < 0 ? -1 : moved;
+}
+
 int guard_enter(struct guard *guard, struct error *err)
 {
+	int moved = 1;
+
 	/* without a group the guard is a signal */
-	if (cgroup_make(&guard->group, &(struct error){ 0 }) ||
-	    cgroup_has(&guard->group, guard->pid))
+	if (cgroup_make(&guard->group, &(struct error){ 0 }))
 		return 0;
 	/* the pid is that of the task as long as its pidfd is not readable */
 	if (send_signal(guard, 0))
 		return error_errno(err, CODE_TARGET, NULL, "process %d has exited", guard->pid);
-	if (cgroup_add(&guard->group, guard->pid))
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot move process %d to group %s",
-				   guard->pid, guard->group.dir);
-	return 0;
+	/* a child of a process that was not inside yet is outside too */
+	for (int i = 0; i < ENTER_ROUNDS && moved > 0; i++)
+		moved = enter_all(guard, err);
+	return moved < 0 ? -1 : 0;
 }
 
 static int freeze_group(struct guard *guard, struct error *err)
@@ -106,12 +149,36 @@ int guard_off(struct guard *guard, struct error *err)
 
 int guard_kill(struct guard *guard, struct error *err)
 {
+	bool in_group = cgroup_exists(&guard->group);
+
 	if (send_signal(guard, SIGKILL) && errno != ESRCH)
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot kill process %d", guard->pid);
+	/* all of the tree is in it, and nothing else */
+	if (in_group)
+		cgroup_kill(&guard->group);
 	/* the v1 freezer keeps even a killed process; the pending signal keeps it from running */
-	if (guard->group.kind == CGROUP_V1 && cgroup_exists(&guard->group))
+	if (guard->group.kind == CGROUP_V1 && in_group)
 		return cgroup_thaw(&guard->group, err);
 	return 0;
+}
+
+/* Return: true when all processes of the group are gone, or go within KILL_TIMEOUT_MS */
+static bool is_empty(const struct cgroup *group)
+{
+	const struct timespec tick = { .tv_nsec = 1000000 };
+
+	for (int ms = 0; cgroup_exists(group) && ms < KILL_TIMEOUT_MS; ms++) {
+		pid_t *pids;
+		size_t nr = cgroup_pids(group, &pids);
+
+		free(pids);
+		if (!nr)
+			break;
+		if (ms == KILL_TIMEOUT_MS - 1)
+			return false;
+		nanosleep(&tick, NULL);
+	}
+	return true;
 }
 
 int guard_wait_dead(struct guard *guard, struct error *err)
@@ -122,8 +189,10 @@ int guard_wait_dead(struct guard *guard, struct error *err)
 	do {
 		ret = poll(&pfd, 1, KILL_TIMEOUT_MS);
 	} while (ret < 0 && errno == EINTR);
-	return ret > 0 ? 0 : error_set(err, CODE_INTERNAL, NULL,
-				       "process %d was killed and does not die", guard->pid);
+	if (ret > 0 && is_empty(&guard->group))
+		return 0;
+	return error_set(err, CODE_INTERNAL, NULL, "process %d, or a child of it, was killed and does not die",
+			 guard->pid);
 }
 
 bool guard_wait_end(struct guard *guard, int timeout_ms)

@@ -60,34 +60,69 @@ static int send_file(const struct images *images, const char *name, uint8_t *buf
 	return ret;
 }
 
+/** struct said - what RestoreGo says of one process, with all that it points to */
+struct said {
+	Migrate__Process msg;
+	struct source_attributes attributes;
+	struct reconnect_message reconnect;
+};
+
+static int said_fill(struct said *said, const struct images *images,
+		     const struct source_process *process, struct error *err)
+{
+	pid_t pid = process->pid;
+
+	migrate__process__init(&said->msg);
+	said->msg.pid = process->status.ns_pid;
+	said->msg.has_pending = true;
+	said->msg.has_oom_score_adj = true;
+	if (pending_read(pid, &said->msg.pending, err) ||
+	    proc_oom_score_adj(pid, &said->msg.oom_score_adj, err) ||
+	    source_attributes_read(&said->attributes, pid, images->group, err) ||
+	    reconnects_streams(&process->attached.reconnects, pid, &said->reconnect, err))
+		return -1;
+	source_attributes_fill(&said->attributes, &said->msg);
+	said->msg.journal_streams = said->reconnect.stream_list;
+	said->msg.n_journal_streams = said->reconnect.nr_streams;
+	return 0;
+}
+
+static void said_free(struct said *said, size_t nr)
+{
+	for (size_t i = 0; said && i < nr; i++) {
+		source_attributes_free(&said[i].attributes);
+		reconnect_message_free(&said[i].reconnect);
+	}
+	free(said);
+}
+
 static int restore_go(const struct images *images, uint32_t files, struct error *err)
 {
+	size_t nr = images->tree->nr;
+	Migrate__Process **list = calloc(nr, sizeof(*list));
+	struct said *said = calloc(nr, sizeof(*said));
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
-	struct source_attributes attributes = { 0 };
-	struct reconnect_message reconnect = { 0 };
-	int ret;
+	struct source_process *process;
+	int ret = 0;
 
 	frozen_time_enter(images->frozen, MIGRATE__FROZEN_PART__ATTRIBUTES_HERE);
+	if (!list || !said)
+		ret = error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
+	tree_for_each(images->tree, process) {
+		if (ret)
+			break;
+		list[go.n_processes] = &said[go.n_processes].msg;
+		ret = said_fill(&said[go.n_processes++], images, process, err);
+	}
 	go.files = files;
-	go.has_pending = true;
-	go.has_oom_score_adj = true;
-	if (pending_read(images->process->pid, &go.pending, err) ||
-	    proc_oom_score_adj(images->process->pid, &go.oom_score_adj, err))
-		return -1;
-	ret = source_attributes_read(&attributes, images->process->pid, images->group, err);
-	source_attributes_fill(&attributes, &go);
-	if (!ret)
-		ret = reconnects_streams(&images->process->attached.reconnects,
-					 images->process->pid, &reconnect, err);
-	go.journal_streams = reconnect.stream_list;
-	go.n_journal_streams = reconnect.nr_streams;
+	go.processes = list;
 	msg.body_case = MIGRATE__CONTROL__BODY_RESTORE_GO;
 	msg.restore_go = &go;
 	if (!ret)
 		ret = control_send(images->ctl, &msg, err);
-	source_attributes_free(&attributes);
-	reconnect_message_free(&reconnect);
+	said_free(said, nr);
+	free(list);
 	frozen_time_enter(images->frozen, MIGRATE__FROZEN_PART__WAIT);
 	return ret;
 }

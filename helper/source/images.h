@@ -5,19 +5,19 @@
 
 #include "session/frozen_time.h"
 #include "session/mailbox.h"
-#include "source/process.h"
+#include "source/tree.h"
 
 /**
  * struct images - what images_send() takes
  * @dir_fd: directory of the images
- * @process: the root of the tree; its attributes that CRIU does not carry go with the images
- * @group: the one in which the process is frozen
+ * @tree: attributes of its processes that CRIU does not carry go with the images
+ * @group: the one in which the processes are frozen
  * @frozen: what the time goes to
  * @box: a failure ends it
  */
 struct images {
 	int dir_fd;
-	const struct source_process *process;
+	const struct tree *tree;
 	const struct cgroup *group;
 	struct frozen_time *frozen;
 	struct control *ctl;

@@ -88,17 +88,15 @@ static int start_watch(struct source_migration *migration, struct error *err)
 		.fail = on_failure, .too_long = on_too_long, .signal = on_signal,
 	};
 	struct watch *watch = &migration->watch;
-	struct source_mm *mm;
+	const struct source_mm *root = &tree_root(&migration->tree)->mm;
+	const struct watch_target target = {
+		.pid = root->pid, .fd = root->backend->gone_fd,
+		.events = root->backend->gone_events,
+	};
 
-	tree_for_each_mm(&migration->tree, mm) {
-		const struct watch_target target = {
-			.pid = mm->pid, .fd = mm->backend->gone_fd,
-			.events = mm->backend->gone_events,
-		};
-
-		if (watch_add_target(watch, &target, err))
-			return -1;
-	}
+	/* that another process of the tree ends is no failure */
+	if (watch_add_target(watch, &target, err))
+		return -1;
 	watch->hooks = &hooks;
 	watch->ctx = migration;
 	watch->max_frozen_s = migration->opts->max_frozen_s;
@@ -134,14 +132,18 @@ static int plan(struct source_migration *migration, struct error *err)
 static int choose(struct source_migration *migration, struct error *err)
 {
 	struct figures *figures = &migration->figures;
+	struct source_process *root = tree_root(&migration->tree), *process;
 	const struct backend *backend;
-	struct source_mm *mm;
 
 	migration->hold = (struct hold){ migration->keeper, &migration->guard };
-	tree_for_each_mm(&migration->tree, mm)
-		if (choose_backend(&migration->choice, &migration->hold, migration->opts, mm, err))
+	if (choose_backend(&migration->choice, &migration->hold, migration->opts, &root->mm, err))
+		return -1;
+	backend = root->mm.backend;
+	tree_for_each(&migration->tree, process)
+		if (process != root &&
+		    choose_like(&migration->hold, migration->opts, backend, &process->mm, err) &&
+		    !tree_forgive(&migration->tree, process, err))
 			return -1;
-	backend = tree_root(&migration->tree)->mm.backend;
 	figures->backend = backend->ops->name;
 	figures->tracker = mode_follows(migration->choice.mode, backend) ? backend->tracker : "none";
 	figures->tracker_why = backend->tracker_why;
@@ -149,11 +151,48 @@ static int choose(struct source_migration *migration, struct error *err)
 	return backend->criu_tracks ? criu_check(err) : criu_check_restore(err);
 }
 
+/* The guard freezes one control group, from which all go back to one. */
+static int check_group(const struct guard *guard, const struct source_process *process,
+		       struct error *err)
+{
+	char line[PATH_MAX];
+
+	if (guard->group.kind == CGROUP_NONE)
+		return error_set(err, CODE_REFUSED, "mount -t cgroup2 none /sys/fs/cgroup",
+				 "process %d belongs to a tree, and no control group can freeze it here",
+				 process->pid);
+	if (cgroup_line(process->pid, guard->group.kind, line, sizeof(line)) ||
+	    !strcmp(line, guard->group.line) || cgroup_has(&guard->group, process->pid))
+		return 0;
+	return error_set(err, CODE_REFUSED, "move all of the program to one control group",
+			 "process %d is in control group %s, and process %d in %s", process->pid, line,
+			 guard->pid, guard->group.line);
+}
+
+/* The tree as it is in the beginning: refuse_program() looks at all of it. */
+static int join_first(void *ctx, struct source_process *process, struct error *err)
+{
+	struct source_migration *migration = ctx;
+
+	return check_group(&migration->guard, process, err);
+}
+
+/* A process that began since. */
+static int join(void *ctx, struct source_process *process, struct error *err)
+{
+	struct source_migration *migration = ctx;
+
+	return check_group(&migration->guard, process, err) ||
+	       choose_like(&migration->hold, migration->opts,
+			   tree_root(&migration->tree)->mm.backend, &process->mm, err) ? -1 : 0;
+}
+
 /* What can be known without the destination. */
 static int prepare(struct source_migration *migration, struct error *err)
 {
 	return plan(migration, err) || watch_init(&migration->watch, &migration->box, err) ||
 	       criu_version_get(&migration->criu, err) ||
+	       tree_follow(&migration->tree, join_first, migration, err) ||
 	       refuse_program(&migration->terms, &migration->tree, err) ||
 	       choose(migration, err) || workdir_make(&migration->dir, err) ||
 	       start_watch(migration, err) ? -1 : 0;
@@ -205,6 +244,7 @@ static int precopy(struct source_migration *migration, uint32_t *round, struct e
 		.tree = &migration->tree, .sender = &migration->memory,
 		.ctl = migration->links.ctl, .box = &migration->box,
 		.figures = &migration->figures, .mode = migration->choice.mode,
+		.join = join, .ctx = migration,
 		.rule = {
 			.max_rounds = migration->opts->max_rounds,
 			.max_downtime_ns = migration->opts->max_downtime_ms * 1000000UL,
@@ -222,7 +262,8 @@ static int freeze(struct source_migration *migration, struct error *err)
 	struct freeze *freeze = &migration->freeze;
 
 	*freeze = (struct freeze){
-		.tree = &migration->tree, .sender = &migration->memory, .dir = &migration->dir,
+		.tree = &migration->tree, .join = join, .ctx = migration,
+		.sender = &migration->memory, .dir = &migration->dir,
 		.keeper = migration->keeper,
 		.guard = &migration->guard, .terms = &migration->terms,
 		.failure = &migration->failure, .watch = &migration->watch,
@@ -249,7 +290,7 @@ static int final(struct source_migration *migration, uint32_t round, struct erro
 static int send_images(struct source_migration *migration, struct error *err)
 {
 	const struct images images = {
-		.dir_fd = migration->dir.images_fd, .process = tree_root(&migration->tree),
+		.dir_fd = migration->dir.images_fd, .tree = &migration->tree,
 		.group = &migration->guard.group, .ctl = migration->links.ctl,
 		.frozen = &migration->figures.frozen, .box = &migration->box,
 	};

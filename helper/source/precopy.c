@@ -27,28 +27,53 @@ static uint64_t dirty_pages(const struct precopy *pre)
  * The list of mappings is read after the scan: a dirty page in no mapping of the list was unmapped
  * or moved since the scan, and the next scan reports that.
  */
-static int follow_vmas(struct precopy *pre, struct source_mm *mm, struct error *err)
+static int follow_vmas(struct precopy *pre, struct source_process *process, struct error *err)
 {
+	struct source_mm *mm = &process->mm;
 	bool changed;
 
 	if (source_mm_follow_vmas(mm, &changed, err))
 		return -1;
-	return changed ? setup_send_maps(pre->ctl, &mm->vmas, err) : 0;
+	return changed && process->announced ?
+	       setup_send_maps(pre->ctl, mm->object, &mm->vmas, err) : 0;
 }
 
+/* Begin to follow writes, where rounds or CRIU use them. */
+static int track(const struct precopy *pre, struct source_mm *mm, struct error *err)
+{
+	if (mm->tracked || !mode_follows(pre->mode, mm->backend))
+		return 0;
+	if (mm->backend->ops->track(mm->backend, err))
+		return -1;
+	mm->tracked = true;
+	return 0;
+}
+
+static int scan_process(struct precopy *pre, struct source_process *process, struct error *err)
+{
+	struct source_mm *mm = &process->mm;
+
+	if (track(pre, mm, err) || (mm->tracked && scan_mm(mm, pre->sender, false, err)) ||
+	    follow_vmas(pre, process, err))
+		return -1;
+	source_mm_filter_dirty(mm, &mm->vmas);
+	pre->figures->rounds_stood_ns += mm->backend->stood_ns;
+	return 0;
+}
+
+/* Which processes there are, and what they have written. */
 static int scan_next(struct precopy *pre, struct error *err)
 {
-	struct source_mm *mm;
+	struct source_process *process;
 
 	pre->scanned_ns = clock_now_ns();
 	pre->figures->rounds_stood_ns = 0;
-	tree_for_each_mm(pre->tree, mm) {
-		if (scan_mm(mm, pre->sender, false, err) || follow_vmas(pre, mm, err))
+	if (tree_follow(pre->tree, pre->join, pre->ctx, err))
+		return -1;
+	tree_for_each(pre->tree, process)
+		if (scan_process(pre, process, err) && !tree_forgive(pre->tree, process, err))
 			return -1;
-		source_mm_filter_dirty(mm, &mm->vmas);
-		pre->figures->rounds_stood_ns += mm->backend->stood_ns;
-	}
-	return 0;
+	return setup_send_changes(pre->ctl, pre->tree, err);
 }
 
 static int begin_round(struct precopy *pre, uint32_t round, struct error *err)
@@ -58,8 +83,10 @@ static int begin_round(struct precopy *pre, uint32_t round, struct error *err)
 	uint64_t pages = 0;
 	struct source_mm *mm;
 
-	tree_for_each_mm(pre->tree, mm)
+	tree_for_each_mm(pre->tree, mm) {
+		mm->begun = true;
 		pages += source_mm_pages_with(mm, &mm->dirty);
+	}
 	if (announce_memory(pre->ctl, pages, err))
 		return -1;
 	begin.round = round;
@@ -105,7 +132,17 @@ static int send_dirty(struct precopy *pre, struct source_mm *mm, struct progress
 				progress->done >> 8, progress->all >> 8, progress->done / 256.0 /
 				((clock_now_ns() - progress->begin_ns) / 1e9 + 1e-9));
 	}
-	return sender_mark(pre->sender, mm, FRAME_ROUND, err);
+	return 0;
+}
+
+/* The destination waits for the end of the round of each object, ended or not. */
+static int send_process(struct precopy *pre, struct source_process *process,
+			struct progress *progress, struct error *err)
+{
+	if (send_dirty(pre, &process->mm, progress, err) &&
+	    !tree_forgive(pre->tree, process, err))
+		return -1;
+	return sender_mark(pre->sender, &process->mm, FRAME_ROUND, err);
 }
 
 /* A short round says more of the latency than of the link. */
@@ -122,14 +159,15 @@ static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 	struct progress progress = { .all = dirty_pages(pre), .begin_ns = clock_now_ns() };
 	struct round_figures figures = { .round = round };
 	struct sender *sender = pre->sender, before = *sender;
+	struct source_process *process;
 	struct source_mm *mm;
 
 	sender->round = round;
 	pre->rounds = round;
 	if (begin_round(pre, round, err))
 		return -1;
-	tree_for_each_mm(pre->tree, mm)
-		if (send_dirty(pre, mm, &progress, err))
+	tree_for_each(pre->tree, process)
+		if (send_process(pre, process, &progress, err))
 			return -1;
 	if (wait_ack(pre, round, err))
 		return -1;
@@ -189,30 +227,11 @@ static int run_rounds(struct precopy *pre, struct error *err)
 	return stop < 0 ? -1 : 0;
 }
 
-/* Begin to follow writes, where rounds or CRIU use them. */
-static int track(struct precopy *pre, bool *followed, struct error *err)
-{
-	struct source_mm *mm;
-
-	*followed = false;
-	tree_for_each_mm(pre->tree, mm) {
-		if (!mode_follows(pre->mode, mm->backend))
-			continue;
-		if (mm->backend->ops->track(mm->backend, err))
-			return -1;
-		*followed = true;
-	}
-	return 0;
-}
-
 int precopy_run(struct precopy *pre, struct error *err)
 {
-	bool followed;
 	struct source_mm *mm;
 
-	if (track(pre, &followed, err))
-		return -1;
-	if (followed && scan_next(pre, err))
+	if (scan_next(pre, err))
 		return -1;
 	if (pre->mode != MODE_POSTCOPY && run_rounds(pre, err))
 		return -1;
@@ -220,9 +239,7 @@ int precopy_run(struct precopy *pre, struct error *err)
 		/* no page was sent before COMMIT: no page of the destination is old */
 		if (pre->mode == MODE_POSTCOPY)
 			source_mm_clear_dirty(mm);
-		if (!followed && follow_vmas(pre, mm, err))
-			return -1;
-		if (sender_set(pre->sender, mm, FRAME_STALE, &mm->dirty, err))
+		if (mm->begun && sender_set(pre->sender, mm, FRAME_STALE, &mm->dirty, err))
 			return -1;
 		source_mm_clear_dirty(mm);
 	}

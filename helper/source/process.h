@@ -17,6 +17,9 @@
  * @task: as CRIU's images tell it; empty before the freeze
  * @mm: its address space
  * @attached: what it leaves here
+ * @inspected: nothing speaks against moving the process
+ * @announced: the destination knows the object
+ * @gone: the address space is no more: nobody uses @mm
  */
 struct source_process {
 	pid_t pid;
@@ -24,6 +27,7 @@ struct source_process {
 	struct criu_task task;
 	struct source_mm mm;
 	struct attached attached;
+	bool inspected, announced, gone;
 };
 
 /**

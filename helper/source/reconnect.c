@@ -71,12 +71,16 @@ static bool is_named_before(const struct reconnects *all, size_t nr)
 int reconnects_servers(const struct reconnects *all, struct reconnect_message *msg,
 		       struct error *err)
 {
-	msg->servers = calloc(all->nr + 1, sizeof(*msg->servers));
-	msg->server_list = calloc(all->nr + 1, sizeof(*msg->server_list));
-	if (!msg->servers || !msg->server_list)
+	size_t room = msg->nr_servers + all->nr + 1;
+	Migrate__UnixServer *servers = reallocarray(msg->servers, room, sizeof(*servers));
+	Migrate__UnixServer **list = reallocarray(msg->server_list, room, sizeof(*list));
+
+	msg->servers = servers ?: msg->servers;
+	msg->server_list = list ?: msg->server_list;
+	if (!servers || !list)
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
 	for (size_t i = 0; i < all->nr; i++) {
-		Migrate__UnixServer *server = &msg->servers[msg->nr_servers];
+		Migrate__UnixServer *server = &servers[msg->nr_servers];
 
 		if (is_named_before(all, i))
 			continue;
@@ -84,8 +88,10 @@ int reconnects_servers(const struct reconnects *all, struct reconnect_message *m
 		server->name = all->items[i].name;
 		server->type = all->items[i].type;
 		server->fd = all->items[i].fd;
-		msg->server_list[msg->nr_servers++] = server;
+		msg->nr_servers++;
 	}
+	for (size_t i = 0; i < msg->nr_servers; i++)
+		list[i] = &servers[i];
 	return 0;
 }
 

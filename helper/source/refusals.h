@@ -3,6 +3,7 @@
 #ifndef MIGRATE_SOURCE_REFUSALS_H
 #define MIGRATE_SOURCE_REFUSALS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include "base/error.h"
@@ -11,10 +12,12 @@
  * struct refusals - what speaks against moving a program
  * @first: the only one becomes the error; of several each is said
  * @nr: how many
+ * @quiet: they are counted, and not said: the process may have ended before they were found
  */
 struct refusals {
 	struct error first;
 	size_t nr;
+	bool quiet;
 };
 
 /** refuse() - one reason; @hint: what to do, or NULL */

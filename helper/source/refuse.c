@@ -4,10 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include "base/report.h"
 #include "os/proc_files.h"
 #include "source/refuse.h"
+
+#define VFORK_MS	1000	/* until exec, which may read a slow disk */
 
 static void refuse_task(const struct source_process *process, struct refusals *refusals)
 {
@@ -155,20 +158,54 @@ int refuse_attached(const struct inspection *terms, struct source_process *proce
 	return ret;
 }
 
+/* What is found of a process that ends meanwhile means nothing. */
+static int refuse_member(const struct inspection *terms, const struct tree *tree,
+			 struct source_process *process, struct refusals *refusals,
+			 struct error *err)
+{
+	struct refusals own = { .quiet = true };
+	struct error ignored = { 0 };
+
+	process->inspected = true;
+	if (process == tree_root(tree))
+		return refuse_process(terms, process, refusals, err);
+	if (refuse_process(terms, process, &own, err))
+		return tree_forgive(tree, process, err) ? 0 : -1;
+	if (!own.nr || tree_forgive(tree, process, &ignored))
+		return 0;
+	return refuse_process(terms, process, refusals, err);
+}
+
+/* A child that borrows the memory of its parent for good; one of vfork gives it back soon. */
+static void refuse_borrowers(const struct tree *tree, struct refusals *refusals)
+{
+	const struct timespec tick = { .tv_nsec = 10000000 };
+	pid_t pid = tree_find_borrower(tree);
+
+	for (int ms = 0; pid && ms < VFORK_MS; ms += 10) {
+		nanosleep(&tick, NULL);
+		pid = tree_find_borrower(tree);
+	}
+	if (pid)
+		refuse(refusals, "let the program start it by fork",
+		       "process %d has the address space of its parent (CLONE_VM)", pid);
+}
+
 int refuse_program(const struct inspection *terms, const struct tree *tree, struct error *err)
 {
 	pid_t root = tree_root(tree)->pid;
 	struct refusals refusals = { 0 };
+	struct source_process *process;
 
-	for (size_t i = 0; i < tree->nr; i++)
-		refuse_task(tree->processes[i], &refusals);
+	tree_for_each(tree, process)
+		refuse_task(process, &refusals);
 	/* the memory and the files of such a process are not worth a look */
 	if (refusals.nr)
 		return refusals_end(&refusals, root, err);
-	tree_refuse(tree, &refusals);
-	for (size_t i = 0; i < tree->nr; i++)
-		if (refuse_process(terms, tree->processes[i], &refusals, err))
+	tree_for_each(tree, process)
+		if (refuse_member(terms, tree, process, &refusals, err))
 			return -1;
+	refuse_borrowers(tree, &refusals);
 	refuse_losses(terms->losses, &refusals);
 	return refusals_end(&refusals, root, err);
 }
@@ -190,15 +227,33 @@ static int look_again(struct inspection *look, struct error *err)
 	return ret;
 }
 
+/* A process that began since SETUP. */
+static int refuse_joined(const struct inspection *terms, struct source_process *process,
+			 struct error *err)
+{
+	struct refusals refusals = { 0 };
+
+	/* CRIU may hold the program already */
+	process->status.tracer = 0;
+	refuse_task(process, &refusals);
+	if (!refusals.nr && refuse_process(terms, process, &refusals, err))
+		return -1;
+	process->inspected = true;
+	return refusals_end(&refusals, process->pid, err);
+}
+
 int refuse_frozen(const struct inspection *terms, const struct tree *tree, struct error *err)
 {
+	struct source_process *process;
+
 	losses_renew(terms->losses, 1UL << LOSS_WRITABLE_FILE | 1UL << LOSS_APPENDED_FILE |
 		     1UL << LOSS_GHOST_XATTRS | 1UL << LOSS_TCP_CONNECTIONS |
 		     1UL << LOSS_IN_FLIGHT | 1UL << LOSS_DATAGRAMS);
-	for (size_t i = 0; i < tree->nr; i++) {
-		struct inspection look = look_at(terms, tree->processes[i]);
+	tree_for_each(tree, process) {
+		struct inspection look = look_at(terms, process);
 
-		if (look_again(&look, err))
+		if (process->inspected ? look_again(&look, err) :
+					 refuse_joined(terms, process, err))
 			return -1;
 	}
 	return losses_refused(terms->losses, err);

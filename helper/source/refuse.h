@@ -31,7 +31,11 @@ struct inspection {
 
 /** refuse_program() - all that speaks against moving the program, by name: -1 with @err */
 int refuse_program(const struct inspection *terms, const struct tree *tree, struct error *err);
-/** refuse_frozen() - look again when the program stands: nothing changes any more */
+/**
+ * refuse_frozen() - look again when the program stands: nothing changes any more
+ *
+ * And for the first time at processes that began since SETUP: most of these end before.
+ */
 int refuse_frozen(const struct inspection *terms, const struct tree *tree, struct error *err);
 
 /** refuse_attached() - refuse_unix() and refuse_terminals() again, before the freeze */

@@ -82,8 +82,10 @@ static int repair_files(const struct source_process *process, int images_fd, str
 int repair_images(const struct tree *tree, int images_fd, struct losses *losses,
 		  struct error *err)
 {
-	for (size_t i = 0; i < tree->nr; i++)
-		if (repair_waits(tree->processes[i], images_fd, losses, err))
+	struct source_process *process;
+
+	tree_for_each(tree, process)
+		if (repair_waits(process, images_fd, losses, err))
 			return -1;
 	return repair_timerfds(images_fd, losses, err) ||
 	       repair_files(tree_root(tree), images_fd, err) ? -1 : 0;

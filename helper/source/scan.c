@@ -66,7 +66,7 @@ int scan_mm(struct source_mm *mm, struct sender *sender, bool stands, struct err
 	int ret = -1;
 
 	if (!mm->backend->ops->scan(mm->backend, stands, scan_runs, &scan, err))
-		ret = sender_list(sender, mm, FRAME_DROPPED, scan.dropped, scan.nr, err);
+		ret = !mm->begun ? 0 : sender_list(sender, mm, FRAME_DROPPED, scan.dropped, scan.nr, err);
 	scan_say(mm->backend, &scan);
 	free(scan.dropped);
 	return ret;

@@ -8,7 +8,7 @@
 
 /**
  * scan_mm() - end an epoch: pages that were written are added to mm.dirty
- * @sender: sends DROPPED for pages that are gone
+ * @sender: sends DROPPED for pages that are gone, unless the destination has nothing of @mm yet
  * @stands: the program is frozen already: the backend need not freeze it
  */
 int scan_mm(struct source_mm *mm, struct sender *sender, bool stands, struct error *err);

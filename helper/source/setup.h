@@ -15,7 +15,7 @@
  */
 struct setup {
 	const struct migrate_options *opts;
-	const struct tree *tree;
+	struct tree *tree;
 	const struct criu_version *criu;
 	enum migrate_mode mode;
 	bool verify;
@@ -30,7 +30,14 @@ struct setup {
  */
 int setup_run(const struct setup *setup, uint64_t *peer_fixed_ns, struct error *err);
 
-/** setup_send_maps() - Maps: a list of mappings that replaces the one before */
-int setup_send_maps(struct control *ctl, const struct vma_list *list, struct error *err);
+/** setup_send_maps() - Maps: a list of mappings of object @object that replaces the one before */
+int setup_send_maps(struct control *ctl, uint32_t object, const struct vma_list *list,
+		    struct error *err);
+/**
+ * setup_send_changes() - Objects: what began and what is gone since the last one
+ *
+ * Processes that are gone are forgotten then.
+ */
+int setup_send_changes(struct control *ctl, struct tree *tree, struct error *err);
 
 #endif

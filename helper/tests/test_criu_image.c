@@ -216,7 +216,7 @@ static void test_garbage(void **state)
 		data[1] = magics[victim];
 		data[2] = random() % 64;
 		file_write(dir->fd, names[victim], data, 12 + random() % (sizeof(data) - 12));
-		if (!criu_task_read(dir->fd, &task, &err))
+		if (!criu_task_read(dir->fd, TEST_PID, &task, &err))
 			criu_task_free(&task);
 		else
 			assert_true(error_is_set(&err));
@@ -248,7 +248,7 @@ static void test_flipped(void **state)
 			bytes = file_read(dir->fd, names[victim], data, sizeof(data));
 			data[bit / 8] ^= 1 << bit % 8;
 			file_write(dir->fd, names[victim], data, bytes);
-			if (!criu_task_read(dir->fd, &task, &err))
+			if (!criu_task_read(dir->fd, TEST_PID, &task, &err))
 				criu_task_free(&task);
 		}
 	}
@@ -265,7 +265,8 @@ static void test_parent(void **state)
 	struct stat st;
 	size_t nr;
 
-	assert_int_equal(criu_parent_write(dir->fd, TEST_PID, &err), 0);
+	assert_int_equal(criu_parent_write(dir->fd, &err), 0);
+	assert_int_equal(criu_parent_add(dir->fd, TEST_PID, &err), 0);
 	assert_int_equal(fstatat(dir->fd, "pages-1.img", &st, 0), 0);
 	assert_int_equal(st.st_size, 0);
 	nr = pagemap_list(dir->fd, entries, 256);

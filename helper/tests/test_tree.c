@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sched.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,7 +28,6 @@ static pid_t start(bool with_child)
 	if (!pid) {
 		alarm(60);
 		if (with_child && !fork()) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			alarm(60);
 			pause();
 			_exit(0);
@@ -60,7 +61,6 @@ static void a_process_is_read(void **state)
 	assert_int_equal(process->mm.pid, pid);
 	assert_int_equal(process->status.ppid, getpid());
 	assert_true(process->status.start_ticks > 0);
-	assert_int_equal(tree_check(&tree, &err), 0);
 	tree_destroy(&tree);
 	end(pid);
 }
@@ -102,22 +102,148 @@ static void a_process_that_is_gone(void **state)
 	tree_destroy(&tree);
 }
 
-/* More than the root is refused at the start, and when the program stands. */
-static void a_child_is_refused(void **state)
+static int count_joined(void *ctx, struct source_process *process, struct error *err)
 {
-	struct refusals refusals = { 0 };
+	size_t *nr = ctx;
+
+	(*nr)++;
+	return 0;
+}
+
+static pid_t child_of(pid_t pid)
+{
+	pid_t child = 0;
+	size_t nr;
+
+	assert_int_equal(proc_children(pid, &nr, &child, &(struct error){ 0 }), 0);
+	return child;
+}
+
+static size_t follow(struct tree *tree)
+{
+	struct error err = { 0 };
+	size_t joined = 0;
+
+	assert_int_equal(tree_follow(tree, count_joined, &joined, &err), 0);
+	return joined;
+}
+
+static size_t nr_alive(const struct tree *tree)
+{
+	struct source_process *process;
+	size_t nr = 0;
+
+	tree_for_each(tree, process)
+		nr++;
+	return nr;
+}
+
+/* A child joins once; when it is a zombie it is gone, and its object id is not used again. */
+static void a_child_is_followed(void **state)
+{
+	struct tree tree = { 0 };
+	struct error err = { 0 };
+	pid_t pid = start(true), child;
+
+	assert_non_null(tree_add(&tree, pid, &err));
+	assert_int_equal(follow(&tree), 1);
+	assert_int_equal(follow(&tree), 0);
+	child = child_of(pid);
+	assert_int_equal(tree.processes[1]->pid, child);
+	assert_int_equal(tree.processes[1]->mm.object, 2);
+	kill(child, SIGKILL);
+	while (!tree.processes[1]->gone)
+		assert_int_equal(follow(&tree), 0);
+	assert_int_equal(nr_alive(&tree), 1);
+	assert_null(tree_find_mm(&tree, 2));
+	tree_drop_gone(&tree);
+	assert_int_equal(tree.nr, 1);
+	assert_int_equal(follow(&tree), 0);
+	assert_int_equal(tree.last_object, 2);
+	tree_destroy(&tree);
+	end(pid);
+}
+
+/* The pid is another process's now: the start time is part of the name. */
+static void a_pid_that_is_used_again(void **state)
+{
 	struct tree tree = { 0 };
 	struct error err = { 0 };
 	pid_t pid = start(true);
 
 	assert_non_null(tree_add(&tree, pid, &err));
-	tree_refuse(&tree, &refusals);
-	assert_int_equal(refusals.nr, 1);
-	assert_non_null(strstr(refusals.first.what, "has a child"));
-	assert_int_equal(tree_check(&tree, &err), -1);
-	assert_int_equal(err.code, CODE_REFUSED);
+	assert_int_equal(follow(&tree), 1);
+	tree.processes[1]->status.start_ticks++;
+	assert_int_equal(follow(&tree), 1);
+	assert_true(tree.processes[1]->gone);
+	assert_int_equal(tree.processes[2]->mm.object, 3);
 	tree_destroy(&tree);
 	end(pid);
+}
+
+/* A failure of a process that has ended is none; of one that lives, or of the root, it is. */
+static void the_end_of_a_child_is_forgiven(void **state)
+{
+	struct tree tree = { 0 };
+	struct error err = { 0 };
+	pid_t pid = start(true), child;
+
+	assert_non_null(tree_add(&tree, pid, &err));
+	assert_int_equal(follow(&tree), 1);
+	child = child_of(pid);
+	error_set(&err, CODE_TARGET, NULL, "it cannot be read");
+	assert_false(tree_forgive(&tree, tree.processes[1], &err));
+	kill(child, SIGKILL);
+	while (!tree_forgive(&tree, tree.processes[1], &err))
+		usleep(1000);
+	assert_false(error_is_set(&err));
+	assert_true(tree.processes[1]->gone);
+	end(pid);
+	assert_false(tree_forgive(&tree, tree_root(&tree), &err));
+	tree_destroy(&tree);
+}
+
+/* A grandchild whose parent ends is init's child: it does not move. */
+static void an_orphan_leaves(void **state)
+{
+	struct tree tree = { 0 };
+	struct error err = { 0 };
+	pid_t pid = start(true), child;
+
+	assert_non_null(tree_add(&tree, getpid(), &err));
+	follow(&tree);
+	child = child_of(pid);
+	assert_int_equal(nr_alive(&tree), 3);
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	while (nr_alive(&tree) > 1)
+		follow(&tree);
+	kill(child, SIGKILL);
+	tree_destroy(&tree);
+}
+
+static int borrow(void *arg)
+{
+	pause();
+	return 0;
+}
+
+/* A child that borrows the memory of its parent has nothing to send; for good, it is refused. */
+static void a_borrower_does_not_join(void **state)
+{
+	static uint8_t stack[65536] __attribute__((aligned(16)));
+	struct tree tree = { 0 };
+	struct error err = { 0 };
+	pid_t pid = clone(borrow, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL);
+
+	assert_true(pid > 0);
+	assert_non_null(tree_add(&tree, getpid(), &err));
+	assert_int_equal(follow(&tree), 0);
+	assert_int_equal(tree_find_borrower(&tree), pid);
+	end(pid);
+	assert_int_equal(tree_find_borrower(&tree), 0);
+	tree_destroy(&tree);
 }
 
 int main(void)
@@ -126,7 +252,11 @@ int main(void)
 		cmocka_unit_test(a_process_is_read),
 		cmocka_unit_test(each_mm_has_a_name),
 		cmocka_unit_test(a_process_that_is_gone),
-		cmocka_unit_test(a_child_is_refused),
+		cmocka_unit_test(a_child_is_followed),
+		cmocka_unit_test(a_pid_that_is_used_again),
+		cmocka_unit_test(the_end_of_a_child_is_forgiven),
+		cmocka_unit_test(an_orphan_leaves),
+		cmocka_unit_test(a_borrower_does_not_join),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

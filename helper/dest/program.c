@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "criu/attach.h"
+#include "dest/program.h"
+#include "dest/verify.h"
+#include "os/proc.h"
+
+static const char hint_limits[] =
+	"look at its limits (prlimit --pid PID) and at the memory of this machine";
+
+void program_init(struct program *program, const char *id)
+{
+	char name[NAME_MAX];
+
+	*program = (struct program){ .init_fd = -1 };
+	snprintf(name, sizeof(name), "migrate-helper-%s-dest", id);
+	/* first out of this helper's own limits, which are not the program's */
+	if (cgroup_plan_mounted(&program->group, CGROUP_TOP, name))
+		cgroup_plan(&program->group, 0, CGROUP_BELOW, name);
+}
+
+static void drop_processes(struct program *program)
+{
+	for (size_t i = 0; i < program->nr; i++)
+		process_free(program->processes[i]);
+	free(program->processes);
+	program->processes = NULL;
+	program->nr = 0;
+}
+
+void program_destroy(struct program *program)
+{
+	drop_processes(program);
+	if (program->init_fd >= 0)
+		close(program->init_fd);
+	program->init_fd = -1;
+}
+
+static struct process *find(const struct program *program, pid_t pid)
+{
+	for (size_t i = 0; i < program->nr; i++)
+		if (program->processes[i]->pid == pid)
+			return program->processes[i];
+	return NULL;
+}
+
+static int take_one(struct program *program, const Migrate__Process *said, struct error *err)
+{
+	struct process *process;
+
+	if (find(program, said->pid))
+		return error_set(err, CODE_PEER, NULL, "the source told of process %d twice",
+				 said->pid);
+	process = process_new(said, err);
+	if (process)
+		program->processes[program->nr++] = process;
+	return process ? 0 : -1;
+}
+
+int program_take(struct program *program, const Migrate__RestoreGo *go, struct error *err)
+{
+	drop_processes(program);
+	program->processes = calloc(go->n_processes + 1, sizeof(*program->processes));
+	if (!program->processes)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for processes");
+	for (size_t i = 0; i < go->n_processes; i++)
+		if (take_one(program, go->processes[i], err))
+			return -1;
+	return find(program, program->root) ? 0 :
+	       error_set(err, CODE_PEER, NULL, "the source did not tell of process %d",
+			 program->root);
+}
+
+/* What the images have beyond the processes would run, and nobody would serve its memory. */
+static int compare(const struct program *program, int images_fd, struct error *err)
+{
+	pid_t *pids;
+	size_t nr;
+	int ret = 0;
+
+	if (criu_tree_read(images_fd, &pids, &nr, err))
+		return -1;
+	for (size_t i = 0; i < nr && !ret; i++)
+		if (!find(program, pids[i]))
+			ret = error_set(err, CODE_PEER, NULL,
+					"the images have process %d, which the source did not announce",
+					pids[i]);
+	if (!ret && pids[0] != program->root)
+		ret = error_set(err, CODE_PEER, NULL, "the images are of task %d, announced was %d",
+				pids[0], program->root);
+	free(pids);
+	return ret;
+}
+
+int program_read_images(struct program *program, int images_fd, struct error *err)
+{
+	for (size_t i = 0; i < program->nr; i++)
+		if (process_read_images(program->processes[i], images_fd, err))
+			return -1;
+	return compare(program, images_fd, err);
+}
+
+int program_spawn(struct program *program, struct keeper *keeper, int *rpc_fd, struct error *err)
+{
+	/* CRIU enters its group by itself: it is there when it has answered */
+	if (keeper_spawn(keeper, program->root, rpc_fd, &program->init_pid, err) ||
+	    criu_restore_warm(*rpc_fd, err))
+		return -1;
+	program->criu_pid = criu_attach_find(&program->group);
+	if (!program->criu_pid)
+		return error_set(err, CODE_CRIU, NULL, "CRIU is not in the control group %s",
+				 program->group.dir);
+	program->init_fd = proc_pidfd(program->init_pid, err);
+	return program->init_fd < 0 ? -1 : 0;
+}
+
+pid_t program_host_pid(const struct program *program, pid_t ns_pid, struct error *err)
+{
+	pid_t pid = verify_host_pid(program->init_pid, ns_pid);
+
+	if (!pid)
+		error_set(err, CODE_CRIU, NULL, "the restored task %d is not there", ns_pid);
+	return pid;
+}
+
+int program_restore_attributes(struct program *program, struct control *ctl, struct error *err)
+{
+	for (size_t i = 0; i < program->nr; i++) {
+		struct process *process = program->processes[i];
+		pid_t pid = program_host_pid(program, process->pid, err);
+
+		if (!pid || process_restore_attributes(process, pid, &program->group, ctl, err))
+			return -1;
+	}
+	return 0;
+}
+
+int program_check(const struct program *program, struct error *err)
+{
+	if (cgroup_wait_frozen(&program->group, err))
+		return -1;
+	for (size_t i = 0; i < program->nr; i++) {
+		const struct process *process = program->processes[i];
+		pid_t pid = verify_host_pid(program->init_pid, process->pid);
+
+		if (!pid)
+			return error_set(err, CODE_CRIU, hint_limits,
+					 "the restored process %d has died before it was started",
+					 process->pid);
+		if (process_check(process, pid, err))
+			return -1;
+	}
+	return 0;
+}
+
+bool program_lives(const struct program *program)
+{
+	struct error ignored = { 0 };
+	pid_t pid = program_host_pid(program, program->root, &ignored);
+	struct proc_status status;
+
+	return pid && !proc_status_read(pid, &status, &ignored) && status.rss_bytes;
+}
+
+bool program_has_ended(const struct program *program, int timeout_ms)
+{
+	struct pollfd init = { .fd = program->init_fd, .events = POLLIN };
+
+	return poll(&init, 1, timeout_ms) > 0;
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <linux/kcmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "os/proc.h"
+#include "os/proc_tree.h"
+
+/** struct walk - a list in the making; @of: whose children are looked for; @failed: no memory */
+struct walk {
+	pid_t *pids, of;
+	size_t nr;
+	bool failed;
+};
+
+static void walk_add(struct walk *walk, pid_t pid)
+{
+	pid_t *pids = reallocarray(walk->pids, walk->nr + 1, sizeof(*pids));
+
+	walk->failed |= !pids;
+	if (!pids)
+		return;
+	walk->pids = pids;
+	pids[walk->nr++] = pid;
+}
+
+static int add_children(void *ctx, pid_t tid)
+{
+	struct walk *walk = ctx;
+	char name[48];
+	FILE *file;
+	pid_t pid;
+
+	snprintf(name, sizeof(name), "/proc/%d/task/%d/children", walk->of, tid);
+	file = fopen(name, "re");
+	while (file && fscanf(file, "%d", &pid) == 1)
+		walk_add(walk, pid);
+	if (file)
+		fclose(file);
+	return 0;
+}
+
+int proc_tree(pid_t root, pid_t **pids, size_t *nr, struct error *err)
+{
+	struct walk walk = { 0 };
+	int ret = 0;
+
+	walk_add(&walk, root);
+	for (size_t i = 0; i < walk.nr && !ret; i++) {
+		struct error gone = { 0 };
+
+		walk.of = walk.pids[i];
+		/* a child may end meanwhile; its children have another parent then */
+		ret = proc_threads(walk.of, add_children, &walk, i ? &gone : err) && !i ? -1 : 0;
+	}
+	if (!ret && walk.failed)
+		ret = error_set(err, CODE_INTERNAL, NULL, "no memory for a list of processes");
+	if (ret)
+		free(walk.pids);
+	*pids = ret ? NULL : walk.pids;
+	*nr = ret ? 0 : walk.nr;
+	return ret;
+}
+
+bool proc_shares_mm(pid_t one, pid_t two)
+{
+	return !syscall(SYS_kcmp, one, two, KCMP_VM, 0, 0);
+}
