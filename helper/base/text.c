@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -76,6 +77,14 @@ void text_printable(char *to, size_t size, const char *from)
 		at += bytes;
 	}
 	*to = 0;
+}
+
+struct text_count text_count(uint64_t nr, const char *one, const char *many)
+{
+	struct text_count count;
+
+	snprintf(count.text, sizeof(count.text), "%" PRIu64 " %s", nr, nr == 1 ? one : many);
+	return count;
 }
 
 void text_clean(char **text, size_t max)

@@ -7,6 +7,7 @@
 #define MIGRATE_BASE_TEXT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define TEXT_MAX	512	/* bytes of the longest line that is said, with its final 0 */
 
@@ -19,6 +20,14 @@
  * writing, and each byte that is no UTF-8, becomes \xNN. Text that does not fit ends with "…".
  */
 void text_printable(char *to, size_t size, const char *from);
+
+/** struct text_count - "1 page", "2 pages" */
+struct text_count {
+	char text[48];
+};
+
+/** text_count() - a number with its noun; for an argument of printf: text_count(…).text */
+struct text_count text_count(uint64_t nr, const char *one, const char *many);
 
 /** text_clean() - replace *@text, from malloc(), by a printable copy of at most @max bytes */
 void text_clean(char **text, size_t max);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <inttypes.h>
 #include <stdio.h>
+#include "base/text.h"
 #include "cli/session_rows.h"
 #include "pages/page_set.h"
 
@@ -116,8 +117,8 @@ void session_event_text(const struct session *session, char *text, size_t size)
 		break;
 	case SPLICE_VM_CMD_SESSION_DEL_NTF:
 		snprintf(text, size,
-			 "closed; process %u, %" PRIu64 " epochs, %.1f MiB sent, %.1f MiB copied",
-			 session->pid, session->epochs, session->bytes_sent / 1048576.0,
+			 "closed; process %u, %s, %.1f MiB sent, %.1f MiB copied",
+			 session->pid, text_count(session->epochs, "epoch", "epochs").text, session->bytes_sent / 1048576.0,
 			 session->bytes_copied / 1048576.0);
 		break;
 	default:

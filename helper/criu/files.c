@@ -30,12 +30,14 @@ struct ids {
  * @infos: records of tty-info.img that were taken out
  * @ttys: records of files.img that were terminals
  * @last_id: highest in files.img; the next one is /dev/null
+ * @failed: no memory
  * @fown: owner of the last terminal, a packed message: /dev/null gets it too
  */
 struct edit {
 	struct criu_files *files;
 	struct ids infos, ttys;
 	uint32_t last_id;
+	bool failed;
 	ProtobufCBinaryData fown;
 };
 
@@ -114,7 +116,35 @@ static void keep_fown(struct edit *edit, const ProtobufCBinaryData *fown)
 		memcpy(edit->fown.data, fown->data, fown->len);
 }
 
-static bool reg_edit(Img__RegFileEntry *reg, struct edit *edit)
+void criu_rename_free(struct criu_rename *rename)
+{
+	free(rename->external);
+	free(rename->path);
+}
+
+/* The record keeps the string: it is freed with it. */
+static bool name_edit(Img__RegFileEntry *reg, struct edit *edit)
+{
+	for (size_t i = 0; reg->ext && i < edit->files->nr_renames; i++) {
+		const struct criu_rename *rename = &edit->files->renames[i];
+		char *path;
+
+		if (strcmp(reg->name, rename->external))
+			continue;
+		path = strdup(rename->path);
+		edit->failed |= !path;
+		if (!path)
+			return false;
+		free(reg->name);
+		reg->name = path;
+		reg->has_ext = reg->ext = false;
+		edit->files->renamed++;
+		return true;
+	}
+	return false;
+}
+
+static bool size_edit(Img__RegFileEntry *reg, struct edit *edit)
 {
 	if (!reg->has_size || (reg->flags & O_ACCMODE) != O_WRONLY)
 		return false;
@@ -127,7 +157,7 @@ static bool file_edit(void *ctx, const ProtobufCMessage *msg, struct image_out *
 {
 	const Img__FileEntry *file = (const Img__FileEntry *)msg;
 	struct edit *edit = ctx;
-	bool changed;
+	bool changed = false;
 
 	if (!file && edit->ttys.nr)
 		put_file(out, edit->last_id + 1, O_RDWR, dev_null, edit->fown);
@@ -140,7 +170,8 @@ static bool file_edit(void *ctx, const ProtobufCMessage *msg, struct image_out *
 		keep_fown(edit, &file->tty->fown);
 		return true;
 	}
-	changed = file->reg && reg_edit(file->reg, edit);
+	if (file->reg)
+		changed = name_edit(file->reg, edit) | size_edit(file->reg, edit);
 	image_out_add(out, msg);
 	return changed;
 }
@@ -195,8 +226,8 @@ static int edit_all(int images_dir_fd, struct edit *edit, struct error *err)
 		       file_edit, edit, err) ||
 	    (edit->ttys.nr && edit_tables(images_dir_fd, edit, err)))
 		return -1;
-	return edit->infos.failed || edit->ttys.failed ?
-	       error_set(err, CODE_INTERNAL, NULL, "no memory for a list of terminals") : 0;
+	return edit->infos.failed || edit->ttys.failed || edit->failed ?
+	       error_set(err, CODE_INTERNAL, NULL, "no memory for names in the images") : 0;
 }
 
 int criu_files_repair(int images_dir_fd, struct criu_files *files, struct error *err)
@@ -204,7 +235,7 @@ int criu_files_repair(int images_dir_fd, struct criu_files *files, struct error 
 	struct edit edit = { .files = files };
 	int ret;
 
-	files->sizes = files->terminals = 0;
+	files->sizes = files->terminals = files->renamed = 0;
 	ret = edit_all(images_dir_fd, &edit, err);
 	free(edit.infos.ids);
 	free(edit.ttys.ids);

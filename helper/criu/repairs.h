@@ -22,14 +22,29 @@ struct criu_timerfds {
 int criu_timerfds_repair(int images_dir_fd, struct criu_timerfds *done, struct error *err);
 
 /**
+ * struct criu_rename - a file that the dump left out; both strings are from malloc()
+ * @external: its name for CRIU's option `external`: "file[MOUNT:INO]", in hexadecimal digits
+ * @path: by which the restore is to open it
+ */
+struct criu_rename {
+	char *external, *path;
+};
+
+void criu_rename_free(struct criu_rename *rename);
+
+/**
  * struct criu_files - what criu_files_repair() does, and did
  * @replace_tty: file in place of terminals that the dump left out; NULL: there are none
+ * @renames: @nr_renames files to be opened by another name
  * @sizes: files that are only written to: CRIU would want them to be as long as they are here
  * @terminals: open terminals that became @replace_tty, or /dev/null where they are only read
+ * @renamed: files that have another name now
  */
 struct criu_files {
 	const char *replace_tty;
-	unsigned int sizes, terminals;
+	const struct criu_rename *renames;
+	size_t nr_renames;
+	unsigned int sizes, terminals, renamed;
 };
 
 /** criu_files_repair() - files.img, and what leads to its records */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/text.h"
 #include "dest/commit.h"
 #include "dest/parent.h"
 #include "dest/spaces.h"
@@ -18,12 +19,14 @@
 
 enum outcome { OUTCOME_DONE, OUTCOME_ENDED, OUTCOME_LOST };
 
-static int send_empty(struct commit *commit, Migrate__Control__BodyCase body, struct error *err)
+static int send_started(struct commit *commit, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__Started started = MIGRATE__STARTED__INIT;
 
-	msg.body_case = body;
+	started.has_pid = true;
+	started.pid = program_root_pid(commit->program);
+	msg.body_case = MIGRATE__CONTROL__BODY_STARTED;
 	msg.started = &started;
 	return control_send(commit->peer->ctl, &msg, err);
 }
@@ -65,7 +68,8 @@ static json_t *result_json(struct commit *commit)
 
 	objects_counts(commit->objects, &counts);
 	result = counts_json(&counts);
-	json_object_update_new(result, json_pack("{s:I,s:I}",
+	json_object_update_new(result, json_pack("{s:i,s:I,s:I}",
+						 "pid", program_root_pid(commit->program),
 						 "restore_ns", (json_int_t)commit->restore_ns,
 						 "verified_pages",
 						 (json_int_t)commit->verified_pages));
@@ -97,7 +101,8 @@ static int let_go(struct commit *commit)
 	orphans = objects_orphans(commit->objects);
 	if (orphans)
 		tell("warning", json_pack("{s:I}", "orphan_pages", (json_int_t)orphans),
-		     "%lu pages had no place in the restored program", orphans);
+		     "%s had no place in the restored program",
+		     text_count(orphans, "page", "pages").text);
 	if (keeper_done(commit->keeper, &signal, &err)) {
 		tell("warning", NULL, "%s", err.what);
 		keeper_clean_up(commit->dir, commit->program->init_fd);
@@ -176,8 +181,8 @@ static int lost(struct commit *commit, struct error *err)
 	err->code = CODE_DOUBT;
 	if (missing)
 		snprintf(err->hint, sizeof(err->hint),
-			 "the program waits only where it touches one of %lu pages that are still at the source; it stays as it is",
-			 missing);
+			 "the program waits only where it touches what is still at the source, %s; it stays as it is",
+			 text_count(missing, "page", "pages").text);
 	tell_result(err, result_json(commit));
 	control_shutdown(commit->peer->ctl);
 	if (missing)
@@ -231,7 +236,7 @@ int commit_run(struct commit *commit, bool *undo, struct error *err)
 		return -1;
 	*undo = false;
 	budget_drop_images(commit->budget);
-	if (send_empty(commit, MIGRATE__CONTROL__BODY_STARTED, err))
+	if (send_started(commit, err))
 		peer_fail(commit->peer, err);
 	peer_state(commit->peer, "FAULTS");
 	memset(err, 0, sizeof(*err));

@@ -76,8 +76,8 @@ static void check_cpu(const Migrate__Setup *setup, struct refusals *refusals)
 	}
 	free(flags);
 	if (nr)
-		precheck_refuse(refusals, "the CPU here lacks %zu features that the source has:%s%s; use a CPU of the same kind or a newer one",
-		       nr, missing, nr > 12 ? " …" : "");
+		precheck_refuse(refusals, "the CPU here lacks %s that the source has:%s%s; use a CPU of the same kind or a newer one",
+		       text_count(nr, "feature", "features").text, missing, nr > 12 ? " …" : "");
 }
 
 int precheck_memory(uint64_t bytes, struct error *err)

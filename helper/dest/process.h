@@ -9,11 +9,12 @@
 /**
  * struct process - of the main thread
  * @pid: at the source, and in the namespace here
+ * @host_pid: as seen here, once the attributes were restored; 0 before
  * @task: as the images have it
  * @attributes: what the source said, with those attributes that CRIU does not restore
  */
 struct process {
-	pid_t pid;
+	pid_t pid, host_pid;
 	struct criu_task task;
 	struct attributes attributes;
 };

@@ -134,10 +134,18 @@ int program_restore_attributes(struct program *program, struct control *ctl, str
 		struct process *process = program->processes[i];
 		pid_t pid = program_host_pid(program, process->pid, err);
 
+		process->host_pid = pid;
 		if (!pid || process_restore_attributes(process, pid, &program->group, ctl, err))
 			return -1;
 	}
 	return 0;
+}
+
+pid_t program_root_pid(const struct program *program)
+{
+	const struct process *root = find(program, program->root);
+
+	return root ? root->host_pid : 0;
 }
 
 int program_check(const struct program *program, struct error *err)

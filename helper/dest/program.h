@@ -50,6 +50,9 @@ int program_spawn(struct program *program, struct keeper *keeper, int *rpc_fd, s
 /** program_host_pid() - process @ns_pid as seen here; 0 with CODE_CRIU when it is not there */
 pid_t program_host_pid(const struct program *program, pid_t ns_pid, struct error *err);
 
+/** program_root_pid() - the root as seen here, once the attributes were restored; 0 before */
+pid_t program_root_pid(const struct program *program);
+
 /** program_restore_attributes() - set what CRIU has not restored, and tell the source */
 int program_restore_attributes(struct program *program, struct control *ctl, struct error *err);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "base/clock.h"
+#include "base/text.h"
 #include "base/thread.h"
 #include "dest/precheck.h"
 #include "dest/receive.h"
@@ -59,7 +60,8 @@ static int ack_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
 	msg.final_ack = &ack;
 	tell("final", json_pack("{s:I,s:I}", "have_pages", (json_int_t)have, "want_pages",
 				(json_int_t)lack),
-	     "%lu pages are here, %lu are still at the source", have, lack);
+	     "here: %s; still at the source: %s", text_count(have, "page", "pages").text,
+	     text_count(lack, "page", "pages").text);
 	/* Ready must not overtake it */
 	if (control_send(receive->peer->ctl, &msg, err))
 		return -1;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fdpass.h"
 #include "base/report.h"
+#include "base/text.h"
 #include "dest/late_pages.h"
 #include "dest/ptys.h"
 #include "dest/restore.h"
@@ -204,7 +205,8 @@ static int compare(struct restore *restore, struct error *err)
 			return -1;
 	place_progress(restore->place);
 	tell("verified", json_pack("{s:I}", "pages", (json_int_t)restore->verified_pages),
-	     "verified: %lu pages are the same on both sides", restore->verified_pages);
+	     "verified, the same on both sides: %s",
+	     text_count(restore->verified_pages, "page", "pages").text);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
+#include "base/text.h"
 #include "dest/verify.h"
 #include "os/remote.h"
 #include "pages/sets.h"
@@ -164,8 +165,8 @@ static int say_differences(const struct differences *diff, struct error *err)
 	for (size_t i = 0; i < diff->nr && i < NAMED; i++)
 		sprintf(list + strlen(list), " 0x%lx", diff->addrs[i]);
 	return error_set(err, CODE_VERIFY, NULL,
-			 "memory differs from the source in %zu places, first at%s", diff->nr,
-			 list);
+			 "memory differs from the source in %s, first at%s",
+			 text_count(diff->nr, "place", "places").text, list);
 }
 
 /*

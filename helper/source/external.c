@@ -14,12 +14,22 @@ static int add_name(struct externals *externals, char *name, struct error *err)
 	       error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of sockets");
 }
 
+static int name_files(const struct renamed *renamed, struct externals *externals,
+		      struct error *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < renamed->nr; i++)
+		ret = add_name(externals, strdup(renamed->names[i].external), err);
+	return ret;
+}
+
 static int name_all(const struct attached *attached, struct externals *externals,
 		    struct error *err)
 {
 	const struct reconnects *reconnects = &attached->reconnects;
 	const struct terminals *terminals = &attached->terminals;
-	size_t room = externals->nr + reconnects->nr + terminals->nr + 1;
+	size_t room = externals->nr + reconnects->nr + terminals->nr + attached->renamed.nr + 1;
 	char **names = reallocarray(externals->names, room, sizeof(*names)), *name;
 	int ret = 0;
 
@@ -34,6 +44,8 @@ static int name_all(const struct attached *attached, struct externals *externals
 						   (uint64_t)terminals->items[i].rdev,
 						   (uint64_t)terminals->items[i].dev) < 0 ?
 					  NULL : name, err);
+	if (!ret)
+		ret = name_files(&attached->renamed, externals, err);
 	externals->leaves_session |= terminals->nr > 0;
 	return ret;
 }

@@ -17,9 +17,9 @@ struct externals {
 };
 
 /**
- * externals_find() - the sockets and terminals that the processes have now
+ * externals_find() - the sockets, terminals and renamed files that the processes have now
  *
- * Sockets and terminals that were opened since SETUP are refused or taken by the same rules.
+ * Those that were opened since SETUP are refused or taken by the same rules.
  * Return: 0, or -1 with @err; free with externals_free() in either case
  */
 int externals_find(const struct inspection *terms, const struct tree *tree,

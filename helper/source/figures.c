@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/clock.h"
 #include "base/report.h"
+#include "base/text.h"
 #include "source/figures.h"
 
 #define MIB(bytes)	((bytes) / 1048576.0)
@@ -104,6 +105,7 @@ static json_t *result_json(const struct figures *figures, const struct error *er
 	if (!figures->moved)
 		return result;
 	json_object_update_new(result, counts_json(&figures->counts));
+	json_object_set_new(result, "dest_pid", json_integer(figures->dest_pid));
 	json_object_set_new(result, "verified_pages", json_integer(figures->verified_pages));
 	return result;
 }
@@ -129,7 +131,8 @@ static void print_rounds(const struct figures *figures)
 
 static void print_pages(const char *name, uint64_t pages)
 {
-	report_print("%-24s %10.1f MiB (%lu pages)\n", name, MIB(pages * PAGE), pages);
+	report_print("%-24s %10.1f MiB (%s)\n", name, MIB(pages * PAGE),
+		     text_count(pages, "page", "pages").text);
 }
 
 /* The parts of @owner that took a millisecond or more, by name. */

@@ -34,6 +34,7 @@ struct round_figures {
  * @losses: of the migration, for the result
  * @backend: its name, NULL when there was none yet; @backend_why, @tracker, @tracker_why: see
  *	struct backend
+ * @dest_pid: of the program as the destination sees it
  * @frozen: the parts of @frozen_ns; those of the destination come with Ready
  * @rounds_stood_ns: how long the program stood in rounds
  * @started_ns: CLOCK_MONOTONIC when the helper began
@@ -47,6 +48,7 @@ struct figures {
 	struct counts counts;
 	uint64_t verified_pages;
 	bool moved;
+	uint32_t dest_pid;
 	const struct losses *losses;
 	const char *backend, *tracker, *tracker_why;
 	char backend_why[200];

@@ -41,10 +41,12 @@ static int wait_started(const struct handover *handover, struct error *err)
 
 	if (!msg)
 		return -1;
+	figures->dest_pid = msg->started->pid;
 	migrate__control__free_unpacked(msg, NULL);
 	frozen_time_enter(&figures->frozen, 0);
 	figures->frozen_ns = clock_now_ns() - handover->frozen_at_ns;
-	report_say("the program runs there; it stood for %.3f s", figures->frozen_ns / 1e9);
+	report_say("the program runs there as process %u; it stood for %.3f s", figures->dest_pid,
+		   figures->frozen_ns / 1e9);
 	return 0;
 }
 

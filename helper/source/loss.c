@@ -117,6 +117,9 @@ static const struct loss_row rows[LOSS_NR] = {
 	[LOSS_FILE_EVENTS] = {
 		"file-events", LOSS_WARNED,
 		"events of inotify or fanotify that were not read yet are dropped", NULL },
+	[LOSS_SUPERVISOR] = {
+		"supervisor", LOSS_WARNED,
+		"a supervisor starts the program again when it ends here: a second copy", NULL },
 	[LOSS_IO_FLUSHER] = {
 		"io-flusher", LOSS_WARNED, "PR_SET_IO_FLUSHER is off", NULL },
 	[LOSS_SCHEDULING] = {
@@ -306,8 +309,8 @@ int losses_refused(const struct losses *losses, struct error *err)
 	if (nr > 1) {
 		size_t len = strlen(err->what);
 
-		snprintf(err->what + len, sizeof(err->what) - len, " (and %zu more losses)",
-			 nr - 1);
+		snprintf(err->what + len, sizeof(err->what) - len, " (and %s)",
+			 text_count(nr - 1, "more loss", "more losses").text);
 	}
 	return -1;
 }

@@ -35,6 +35,8 @@ enum loss {
 	LOSS_SHADOW_STACK, LOSS_ACCOUNTING, LOSS_PRCTL, LOSS_AUDIT_SESSION, LOSS_CORE_SCHEDULING,
 	LOSS_MEMORY_POLICY, LOSS_WIPEONFORK, LOSS_MAPPING_NAMES, LOSS_LOCK_FUTURE,
 	LOSS_FILE_EVENTS,
+	/* found by refuse_supervisor.c */
+	LOSS_SUPERVISOR,
 	/* found by repair.c in CRIU's images */
 	LOSS_TIMERFD, LOSS_INTERRUPTED_CALL, LOSS_TIMEOUT,
 	/* found by attributes.c, told by the destination */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include "base/page.h"
 #include "base/report.h"
+#include "base/text.h"
 #include "source/outlook.h"
 
 #define TABLE_BYTES	16	/* that CRIU writes for each page of private address space */
@@ -84,8 +85,10 @@ static void say(const struct outlook *outlook)
 			"descriptors", (json_int_t)shape->descriptors,
 			"private_pages", (json_int_t)shape->private_pages,
 			"drained_pages", (json_int_t)shape->drained_pages));
-	report_say("dump and restore take about %lu ms: %lu mappings, %lu threads, %lu descriptors, %lu MiB of address space",
-		   outlook_ns(outlook) / MS, shape->mappings, shape->threads, shape->descriptors,
+	report_say("dump and restore take about %lu ms: %s, %s, %s, %lu MiB of address space",
+		   outlook_ns(outlook) / MS, text_count(shape->mappings, "mapping", "mappings").text,
+		   text_count(shape->threads, "thread", "threads").text,
+		   text_count(shape->descriptors, "descriptor", "descriptors").text,
 		   shape->private_pages * PAGE_BYTES / MIB);
 }
 

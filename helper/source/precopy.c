@@ -3,6 +3,7 @@
 #include "backend/run_list.h"
 #include "base/clock.h"
 #include "base/report.h"
+#include "base/text.h"
 #include "source/announce.h"
 #include "source/choose.h"
 #include "source/precopy.h"
@@ -184,11 +185,13 @@ static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 
 static void say_beaten(struct precopy *pre)
 {
+	char text[TEXT_MAX];
+
 	if (pre->said_beaten || !stop_rule_is_beaten(&pre->rule))
 		return;
 	pre->said_beaten = true;
-	report_say("dump and restore alone take longer than --max-downtime %lu: only the memory is counted",
-		   pre->rule.max_downtime_ns / 1000000);
+	stop_rule_say_beaten(&pre->rule, text, sizeof(text));
+	report_say("%s", text);
 }
 
 /* Return: 1 to stop the program now, 0 to go on, -1 */
@@ -198,6 +201,7 @@ static int after_round(struct precopy *pre, uint32_t round, struct error *err)
 	struct round_figures *last = &figures->rounds[figures->nr_rounds - 1];
 	uint64_t begin = pre->scanned_ns, bytes;
 	enum stop_verdict verdict;
+	char text[TEXT_MAX];
 
 	if (scan_next(pre, err))
 		return -1;
@@ -209,9 +213,8 @@ static int after_round(struct precopy *pre, uint32_t round, struct error *err)
 	say_beaten(pre);
 	if (verdict == STOP_NOT)
 		return 0;
-	report_say("stopping the program: about %lu ms expected (%s)",
-		   stop_rule_expected_ns(&pre->rule, bytes, pre->bytes_per_s) / 1000000,
-		   stop_rule_why(&pre->rule, verdict));
+	stop_rule_say(&pre->rule, verdict, bytes, pre->bytes_per_s, text, sizeof(text));
+	report_say("stopping the program: %s", text);
 	return 1;
 }
 

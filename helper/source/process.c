@@ -17,4 +17,5 @@ void source_process_destroy(struct source_process *process)
 	criu_task_free(&process->task);
 	reconnects_free(&process->attached.reconnects);
 	terminals_free(&process->attached.terminals);
+	renamed_free(&process->attached.renamed);
 }

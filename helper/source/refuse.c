@@ -7,10 +7,16 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/report.h"
+#include "base/text.h"
 #include "os/proc_files.h"
 #include "source/refuse.h"
 
 #define VFORK_MS	1000	/* until exec, which may read a slow disk */
+
+static bool is_gone(const struct proc_status *status)
+{
+	return status->state == 'Z' || status->state == 'X';
+}
 
 static void refuse_task(const struct source_process *process, struct refusals *refusals)
 {
@@ -21,7 +27,12 @@ static void refuse_task(const struct source_process *process, struct refusals *r
 		refuse(refusals, NULL, "process %d is a kernel thread", pid);
 		return;
 	}
-	if (target->state == 'Z' || target->state == 'X')
+	if (is_gone(target) && target->threads > 1)
+		refuse(refusals, "CRIU carries no program without its main thread",
+		       "the main thread of process %d has ended, and %s on", pid,
+		       target->threads == 2 ? "1 other thread runs" :
+		       text_count(target->threads - 1, "", "other threads run").text);
+	else if (is_gone(target))
 		refuse(refusals, NULL, "process %d has exited and waits for its parent", pid);
 	else if (!proc_is_64bit(pid, &refusals->first))
 		refuse(refusals, NULL, "process %d is no 64-bit program", pid);
@@ -71,8 +82,8 @@ static void refuse_memory(const struct inspection *look, struct refusals *refusa
 	}
 	if (hugetlb)
 		refuse(refusals, "run it without huge pages of its own",
-		       "%zu mappings are of hugetlb pages, the first at 0x%" PRIx64, hugetlb,
-		       hugetlb_at);
+		       "it has %s of hugetlb pages, the first at 0x%" PRIx64,
+		       text_count(hugetlb, "mapping", "mappings").text, hugetlb_at);
 	if (shared)
 		report_say("%" PRIu64 " KiB of shared memory are carried while the program stands",
 			   shared >> 10);
@@ -94,6 +105,15 @@ static int find_losses(struct inspection *look, const struct proc_files *files, 
 	       refuse_shared(look, files, err) ? -1 : 0;
 }
 
+/* What CRIU is to leave out of its images. */
+static int refuse_left_out(struct inspection *look, const struct proc_files *files,
+			   struct refusals *refusals, struct error *err)
+{
+	return refuse_unix(look, files, refusals, err) ||
+	       refuse_terminals(look, files, refusals, err) ||
+	       refuse_renamed(look, files, refusals, err) ? -1 : 0;
+}
+
 static int refuse_descriptors(struct inspection *look, struct refusals *refusals, struct error *err)
 {
 	struct proc_files files;
@@ -102,8 +122,7 @@ static int refuse_descriptors(struct inspection *look, struct refusals *refusals
 	if (proc_files_read(look->process->pid, &files, err))
 		return -1;
 	ret = refuse_kinds(look, &files, refusals, err) ||
-	      refuse_unix(look, &files, refusals, err) ||
-	      refuse_terminals(look, &files, refusals, err) ||
+	      refuse_left_out(look, &files, refusals, err) ||
 	      find_losses(look, &files, err) ? -1 : 0;
 	proc_files_free(&files);
 	return ret;
@@ -152,8 +171,7 @@ int refuse_attached(const struct inspection *terms, struct source_process *proce
 
 	if (proc_files_read(process->pid, &files, err))
 		return -1;
-	ret = refuse_unix(&look, &files, refusals, err) ||
-	      refuse_terminals(&look, &files, refusals, err) ? -1 : 0;
+	ret = refuse_left_out(&look, &files, refusals, err);
 	proc_files_free(&files);
 	return ret;
 }
@@ -206,6 +224,7 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
 		if (refuse_member(terms, tree, process, &refusals, err))
 			return -1;
 	refuse_borrowers(tree, &refusals);
+	refuse_supervisor(terms, tree_root(tree));
 	refuse_losses(terms->losses, &refusals);
 	return refusals_end(&refusals, root, err);
 }

@@ -38,7 +38,7 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
  */
 int refuse_frozen(const struct inspection *terms, const struct tree *tree, struct error *err);
 
-/** refuse_attached() - refuse_unix() and refuse_terminals() again, before the freeze */
+/** refuse_attached() - refuse_unix(), refuse_terminals() and refuse_renamed() */
 int refuse_attached(const struct inspection *terms, struct source_process *process,
 		    struct refusals *refusals, struct error *err);
 
@@ -60,6 +60,9 @@ int refuse_unix(struct inspection *look, const struct proc_files *files,
 /** refuse_terminals() - descriptors of terminals of others, the controlling terminal, the session */
 int refuse_terminals(struct inspection *look, const struct proc_files *files,
 		     struct refusals *refusals, struct error *err);
+/** refuse_renamed() - files whose name is gone, and which have another one in another directory */
+int refuse_renamed(struct inspection *look, const struct proc_files *files,
+		   struct refusals *refusals, struct error *err);
 /** refuse_kinds() - descriptors of kinds that cannot be carried at all */
 int refuse_kinds(struct inspection *look, const struct proc_files *files,
 		 struct refusals *refusals, struct error *err);
@@ -73,6 +76,8 @@ int refuse_sockopts(struct inspection *look, const struct proc_files *files, str
 int refuse_cgroup(struct inspection *look, struct error *err);
 /** refuse_attributes() - attributes of the process that CRIU does not carry, into the losses */
 int refuse_attributes(struct inspection *look, const struct proc_files *files, struct error *err);
+/** refuse_supervisor() - a supervisor that would make a second copy, into the losses */
+void refuse_supervisor(const struct inspection *terms, const struct source_process *root);
 /** refuse_status_line() - what one line of /proc/PID/status says, into the losses */
 void refuse_status_line(struct inspection *look, const char *line);
 

@@ -74,7 +74,9 @@ void refuse_mappings(struct inspection *look, const struct vma_list *vmas)
 		const struct vma *vma = &vmas->vmas[i];
 
 		if (!vma->shared || !(vma->prot & PROT_WRITE || vma->maywrite) || vma->io ||
-		    vma->hugetlb || vma->name[0] != '/' || proc_path_is_deleted(vma->name) ||
+		    vma->hugetlb || vma->name[0] != '/' ||
+		    (proc_path_is_deleted(vma->name) &&
+		     !renamed_find_gone(&look->attached->renamed, vma->name)) ||
 		    (!strncmp(vma->name, "/dev/", 5) && strncmp(vma->name, "/dev/shm/", 9)) ||
 		    storage_is_shared(look->opts, vma->name))
 			continue;

@@ -157,9 +157,9 @@ static void refuse_file(const struct kinds *kinds, const struct proc_file *file)
 		refuse(kinds->refusals, "let the program close or truncate it",
 		       "descriptor %d is a deleted file of %lu MiB (%s), more than the %lu MiB that are carried",
 		       file->fd, bytes >> 20, file->path, CRIU_GHOST_BYTES_MAX >> 20);
-	else if (!deleted && proc_path_is_deleted(file->path))
+	else if (!deleted && proc_path_is_deleted(file->path) && !S_ISREG(file->st.st_mode))
 		refuse(kinds->refusals, "let the program open it by its other name",
-		       "descriptor %d is a file whose name is gone and which has another one: %s",
+		       "descriptor %d has a name that is gone and another one, and is no regular file: %s",
 		       file->fd, file->path);
 	else if (!deleted && file->path[0] == '/' && !is_mounted(kinds, file))
 		refuse(kinds->refusals, "let the program close it",

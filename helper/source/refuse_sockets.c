@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "base/text.h"
 #include "os/proc_files.h"
 #include "source/refuse.h"
 
@@ -166,7 +167,8 @@ int refuse_sockets(struct inspection *look, const struct proc_files *files, stru
 		if (count.in_flight)
 			losses_add(look->losses, LOSS_IN_FLIGHT, "%zu", count.in_flight);
 		if (count.unread)
-			losses_add(look->losses, LOSS_DATAGRAMS, "in %zu sockets", count.unread);
+			losses_add(look->losses, LOSS_DATAGRAMS, "in %s",
+				   text_count(count.unread, "socket", "sockets").text);
 	}
 	free(count.sockets);
 	return ret;

@@ -131,7 +131,10 @@ static void sort_out(struct terminal_walk *walk, struct refusals *refusals)
 		       walk->name);
 	else if (look->process->status.tty && !controlled_by_own(walk))
 		losses_add(look->losses, LOSS_TERMINAL, "its controlling terminal");
-	if (look->process->status.session != pid)
+	if (!look->process->status.session)
+		refuse(refusals, "start it with setsid",
+		       "process %d is of a session that was made outside of its PID namespace", pid);
+	else if (look->process->status.session != pid)
 		losses_add(look->losses, LOSS_SESSION, "it leaves session %d", look->process->status.session);
 }
 

@@ -72,7 +72,11 @@ static int repair_timerfds(int images_fd, struct losses *losses, struct error *e
 
 static int repair_files(const struct source_process *process, int images_fd, struct error *err)
 {
-	struct criu_files files = { .replace_tty = process->attached.terminals.file };
+	struct criu_files files = {
+		.replace_tty = process->attached.terminals.file,
+		.renames = process->attached.renamed.names,
+		.nr_renames = process->attached.renamed.nr,
+	};
 
 	if (!process->attached.terminals.leads && criu_session_repair(images_fd, err))
 		return -1;

@@ -61,17 +61,21 @@ static int add_mapping(const struct look *look, struct setup_files *all, const s
 		       struct error *err)
 {
 	bool data = vma->shared && (vma->prot & PROT_WRITE || vma->maywrite);
+	const char *path = vma->name;
 	Migrate__MappedFile *file;
 	struct stat st;
 
 	/* what has no name any more is carried by CRIU */
-	if (vma->anon || vma->hugetlb || !is_plain_path(vma->name) ||
-	    stat(vma->name, &st) || !S_ISREG(st.st_mode))
+	if (vma->anon || vma->hugetlb)
 		return 0;
-	file = files_add(all, vma->name, data ? MIGRATE__FILE_USE__FILE_DATA :
+	if (!is_plain_path(path))
+		path = renamed_find_gone(&look->process->attached.renamed, path);
+	if (!path || stat(path, &st) || !S_ISREG(st.st_mode))
+		return 0;
+	file = files_add(all, path, data ? MIGRATE__FILE_USE__FILE_DATA :
 			 MIGRATE__FILE_USE__FILE_MAPPED, &st, err);
 	if (file)
-		file->any_size = storage_is_shared(look->opts, vma->name);
+		file->any_size = storage_is_shared(look->opts, path);
 	return file ? 0 : -1;
 }
 
@@ -87,22 +91,24 @@ static bool is_tty_device(const struct stat *st)
 static int add_descriptor(const struct look *look, struct setup_files *all,
 			  const struct proc_file *from, struct error *err)
 {
+	const char *path = is_plain_path(from->path) ? from->path :
+			   renamed_find(&look->process->attached.renamed, &from->st);
 	mode_t mode = from->st.st_mode;
 	Migrate__MappedFile *file;
 	char what[16];
 
 	snprintf(what, sizeof(what), "fd/%d", from->fd);
-	if (!is_plain_path(from->path) || proc_file_is_deleted(from) ||
+	if (!path || proc_file_is_deleted(from) ||
 	    S_ISSOCK(mode) || is_tty_device(&from->st) || proc_link_is_virtual(from->pid, what))
 		return 0;
-	file = files_add(all, from->path, MIGRATE__FILE_USE__FILE_OPEN, &from->st, err);
+	file = files_add(all, path, MIGRATE__FILE_USE__FILE_OPEN, &from->st, err);
 	if (!file)
 		return -1;
 	file->has_fd = true;
 	file->fd = from->fd;
 	/* CRIU does not ask for it: see criu_files_repair() */
 	file->any_size |= (from->flags & O_ACCMODE) == O_WRONLY ||
-			  storage_is_shared(look->opts, from->path);
+			  storage_is_shared(look->opts, path);
 	return 0;
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <stdio.h>
 #include "source/stop_rule.h"
 
 #define SLOW_ROUNDS	2
+#define MS		1000000UL
 
 static double send_ns(uint64_t dirty_bytes, double bytes_per_s)
 {
@@ -17,14 +19,30 @@ uint64_t stop_rule_expected_ns(const struct stop_rule *rule, uint64_t dirty_byte
 	return rule->fixed_ns + send_ns(dirty_bytes, bytes_per_s);
 }
 
-const char *stop_rule_why(const struct stop_rule *rule, enum stop_verdict verdict)
+void stop_rule_say(const struct stop_rule *rule, enum stop_verdict verdict, uint64_t dirty_bytes,
+		   double bytes_per_s, char *text, size_t size)
 {
-	if (verdict == STOP_ROUNDS)
-		return "after the last round allowed";
-	if (verdict == STOP_NO_SHRINK)
-		return "rounds do not shrink any more";
-	return stop_rule_is_beaten(rule) ? "the memory that is left fits into --max-downtime" :
-	       "within --max-downtime";
+	uint64_t memory = send_ns(dirty_bytes, bytes_per_s) / MS, fixed = rule->fixed_ns / MS;
+
+	if (verdict == STOP_DOWNTIME && stop_rule_is_beaten(rule))
+		snprintf(text, size,
+			 "about %lu ms expected: %lu ms for dump and restore, %lu ms for the memory that is left",
+			 fixed + memory, fixed, memory);
+	else
+		snprintf(text, size, "about %lu ms expected (%s)",
+			 stop_rule_expected_ns(rule, dirty_bytes, bytes_per_s) / MS,
+			 verdict == STOP_ROUNDS ? "after the last round allowed" :
+			 verdict == STOP_NO_SHRINK ? "rounds do not shrink any more" :
+			 "within --max-downtime");
+}
+
+void stop_rule_say_beaten(const struct stop_rule *rule, char *text, size_t size)
+{
+	uint64_t limit = rule->max_downtime_ns / MS;
+
+	snprintf(text, size,
+		 "--max-downtime %lu cannot be kept: dump and restore alone take about %lu ms; rounds go on until the memory that is left takes %lu ms",
+		 limit, rule->fixed_ns / MS, limit);
 }
 
 enum stop_verdict stop_rule_next(struct stop_rule *rule, uint32_t rounds, uint64_t dirty_bytes,

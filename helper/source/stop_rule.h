@@ -3,6 +3,7 @@
 #define MIGRATE_SOURCE_STOP_RULE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /**
@@ -38,8 +39,11 @@ enum stop_verdict stop_rule_next(struct stop_rule *rule, uint32_t rounds, uint64
 uint64_t stop_rule_expected_ns(const struct stop_rule *rule, uint64_t dirty_bytes,
 			       double bytes_per_s);
 
-/** stop_rule_why() - the reason for a verdict other than STOP_NOT, for people */
-const char *stop_rule_why(const struct stop_rule *rule, enum stop_verdict verdict);
+/** stop_rule_say() - how long it will stand, and the reason of a verdict other than STOP_NOT */
+void stop_rule_say(const struct stop_rule *rule, enum stop_verdict verdict, uint64_t dirty_bytes,
+		   double bytes_per_s, char *text, size_t size);
+/** stop_rule_say_beaten() - why the program will stand for longer than --max-downtime */
+void stop_rule_say_beaten(const struct stop_rule *rule, char *text, size_t size);
 
 /** stop_rule_is_beaten() - the fixed cost alone is above what is allowed */
 static inline bool stop_rule_is_beaten(const struct stop_rule *rule)

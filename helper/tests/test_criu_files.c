@@ -225,6 +225,55 @@ static void sizes(void **state)
 	}
 }
 
+static void add_external(struct image_out *files, uint32_t id, char *name, bool ext)
+{
+	Img__RegFileEntry reg = IMG__REG_FILE_ENTRY__INIT;
+	Img__FileEntry file = IMG__FILE_ENTRY__INIT;
+
+	reg.id = id;
+	reg.fown.data = owner;
+	reg.fown.len = sizeof(owner);
+	reg.name = name;
+	reg.has_ext = ext;
+	reg.ext = ext;
+	file.has_id = true;
+	file.id = id;
+	file.reg = &reg;
+	image_out_add(files, &file.base);
+}
+
+static void assert_name(const struct test_dir *dir, uint32_t id, const char *name, bool ext)
+{
+	Img__FileEntry *file = file_find(dir, id);
+
+	assert_string_equal(file->reg->name, name);
+	assert_int_equal(file->reg->ext, ext);
+	protobuf_c_message_free_unpacked(&file->base, NULL);
+}
+
+static void renames(void **state)
+{
+	const struct criu_rename list[] = {
+		{ "file[1f:2a]", "/srv/a.1" }, { "file[1f:2b]", "/srv/b.1" },
+	};
+	struct criu_files files = { .renames = list, .nr_renames = 2 };
+	struct test_dir *dir = *state;
+	struct error err = { 0 };
+	struct image_out out;
+
+	image_out_init(&out, IMAGE_FILES);
+	add_external(&out, 1, "file[1f:2b]", true);
+	/* a file that is called so, and one that was left out for another reason */
+	add_external(&out, 2, "file[1f:2a]", false);
+	add_external(&out, 3, "file[1f:2c]", true);
+	store(dir, &out, "files.img");
+	assert_int_equal(criu_files_repair(dir->fd, &files, &err), 0);
+	assert_int_equal(files.renamed, 1);
+	assert_name(dir, 1, "/srv/b.1", false);
+	assert_name(dir, 2, "file[1f:2a]", false);
+	assert_name(dir, 3, "file[1f:2c]", true);
+}
+
 static void damaged(void **state)
 {
 	struct criu_files files = { .replace_tty = "/dev/null" };
@@ -268,6 +317,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(terminals_become_a_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(terminals_become_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(sizes, setup, teardown),
+		cmocka_unit_test_setup_teardown(renames, setup, teardown),
 		cmocka_unit_test_setup_teardown(damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(session, setup, teardown),
 	};

@@ -220,6 +220,13 @@ static void json_has_its_fields(void **state)
 	assert_int_equal(lines, 5);
 }
 
+static void nouns_agree(void **state)
+{
+	assert_string_equal(text_count(0, "page", "pages").text, "0 pages");
+	assert_string_equal(text_count(1, "page", "pages").text, "1 page");
+	assert_string_equal(text_count(2, "loss", "losses").text, "2 losses");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -227,7 +234,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_utf8_is_escaped), cmocka_unit_test(long_text_is_cut),
 		cmocka_unit_test(abort_reason_is_clean), cmocka_unit_test(refusals_are_clean),
 		cmocka_unit_test(hello_is_clean), cmocka_unit_test(output_is_clean),
-		cmocka_unit_test(json_has_its_fields),
+		cmocka_unit_test(json_has_its_fields), cmocka_unit_test(nouns_agree),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,7 @@
 #include <linux/perf_event.h>
 #include <mqueue.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/xattr.h>
@@ -36,7 +38,7 @@
 #define PR_SET_IO_FLUSHER	57
 #endif
 
-static const char *late_path;
+static const char *pid_path, *late_path;
 static int listener = -1;
 static int servers[4], nr_servers;
 static volatile sig_atomic_t got_usr1, got_usr2, got_hup;
@@ -244,13 +246,50 @@ static void big_ghost(const char *arg)
 	must(unlink("/dev/shm/big"), "unlink");
 }
 
-/* A file that was renamed by a link: it is open under the name that is gone. */
+/* The file that is open, or mapped, has the name @arg.2 alone. */
+static void leave_name(const char *arg)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s.2", arg);
+	unlink(path);
+	must(link(arg, path), path);
+	must(unlink(arg), arg);
+}
+
 static void other_name(const char *arg)
+{
+	file(arg);
+	leave_name(arg);
+}
+
+static void open_other_name(const char *arg)
+{
+	open_only(arg);
+	leave_name(arg);
+}
+
+/* Privately, and not open. */
+static void mapped_other_name(const char *arg)
+{
+	int fd = open(arg, O_RDONLY);
+
+	must(fd, arg);
+	if (mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED)
+		err(1, "mmap");
+	close(fd);
+	leave_name(arg);
+}
+
+/* The name that is left is in another directory. */
+static void far_name(const char *arg)
 {
 	char path[128];
 
 	file(arg);
-	snprintf(path, sizeof(path), "%s.2", arg);
+	snprintf(path, sizeof(path), "%s.d", arg);
+	mkdir(path, 0700);
+	strncat(path, "/far", sizeof(path) - strlen(path) - 1);
 	unlink(path);
 	must(link(arg, path), path);
 	must(unlink(arg), arg);
@@ -314,6 +353,41 @@ static void child(const char *arg)
 	must(pid, "fork");
 	while (!pid)
 		pause();
+}
+
+static void write_pid(void)
+{
+	FILE *pid_file = fopen(pid_path, "w");
+
+	if (!pid_file)
+		err(1, "%s", pid_path);
+	fprintf(pid_file, "%d\n", getpid());
+	fclose(pid_file);
+}
+
+static void *without_main(void *arg)
+{
+	char line[64] = "";
+
+	while (!strstr(line, ") Z ")) {
+		FILE *stat = fopen("/proc/self/stat", "r");
+
+		if (!stat || !fgets(line, sizeof(line), stat))
+			err(1, "/proc/self/stat");
+		fclose(stat);
+	}
+	write_pid();
+	for (;;)
+		pause();
+}
+
+/* The rest of the program runs in another thread. */
+static void main_ended(const char *arg)
+{
+	pthread_t thread;
+
+	must(-pthread_create(&thread, NULL, without_main, NULL), "pthread_create");
+	syscall(SYS_exit, 0);
 }
 
 static void queue(const char *arg)
@@ -475,13 +549,14 @@ static const struct {
 	{ "inner-pair", inner_pair }, { "own-memory", own_memory },
 	{ "shared-memory", shared_memory }, { "shared-memfd", shared_memfd }, { "file", file }, { "appended", appended },
 	{ "late", late }, { "mapped", mapped }, { "ghost", ghost }, { "hugetlb", hugetlb },
-	{ "child", child }, { "queue", queue }, { "listener", listen_on }, { "half-closed", half_closed },
+	{ "child", child }, { "main-ended", main_ended }, { "queue", queue }, { "listener", listen_on }, { "half-closed", half_closed },
 	{ "in-flight", in_flight }, { "datagram", datagram }, { "options", options }, { "events", events },
 	{ "policy", policy }, { "wipe", wipe }, { "lock-all", lock_all }, { "prctls", prctls },
 	{ "ambient", ambient }, { "audit", audit }, { "stream", stream_server },
 	{ "chroot", own_chroot }, { "bound", bound }, { "pidfd", pidfd }, { "perf", perf }, { "landlock", landlock },
 	{ "device", device }, { "socket", other_socket }, { "big-ghost", big_ghost },
-	{ "other-name", other_name }, { "unmounted", unmounted }, { "open", open_only }, { "cwd", cwd }, { "datagrams", datagram_server }, { "journal", journal }, { "pty", own_pty },
+	{ "other-name", other_name }, { "open-other-name", open_other_name },
+	{ "mapped-other-name", mapped_other_name }, { "far-name", far_name }, { "unmounted", unmounted }, { "open", open_only }, { "cwd", cwd }, { "datagrams", datagram_server }, { "journal", journal }, { "pty", own_pty },
 };
 
 static void set_thing(char *text)
@@ -506,16 +581,6 @@ static void on_signal(int sig)
 		got_hup = 1;
 	else
 		got_usr2 = 1;
-}
-
-static void write_pid(const char *path)
-{
-	FILE *pid_file = fopen(path, "w");
-
-	if (!pid_file)
-		err(1, "%s", path);
-	fprintf(pid_file, "%d\n", getpid());
-	fclose(pid_file);
 }
 
 static void serve_one(void)
@@ -543,6 +608,7 @@ int main(int argc, char **argv)
 {
 	if (argc < 2)
 		errx(2, "usage: lossy PIDFILE THING[=ARGUMENT]...");
+	pid_path = argv[1];
 	signal(SIGUSR1, on_signal);
 	signal(SIGUSR2, on_signal);
 	signal(SIGHUP, on_signal);
@@ -550,7 +616,7 @@ int main(int argc, char **argv)
 		set_thing(argv[i]);
 	/* its errors may have gone to a file that is open for writing */
 	dup2(open("/dev/null", O_WRONLY), 2);
-	write_pid(argv[1]);
+	write_pid();
 	for (;;) {
 		pause();
 		if (got_usr1)
