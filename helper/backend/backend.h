@@ -88,6 +88,7 @@ struct backend;
  * @send: send all of the runs, and tell for each page SPLICE_VM_RUN_SENT, IS_ZERO, GONE or SLOW,
  *	in order. Blocks while the socket is full: whoever wants to end it shuts the socket down
  * @read: copy bytes; *@done: how far it came, short at an address that cannot be read
+ * @is_gone: the address space is no more: the process has exited, or called exec
  * @overflows: how often detail was lost and "all dirty" was told
  * @close: frees the backend too
  *
@@ -108,6 +109,7 @@ struct backend_ops {
 		    void *ctx, struct error *err);
 	int (*read)(struct backend *backend, uint64_t addr, void *buf, size_t bytes,
 		    size_t *done, struct error *err);
+	bool (*is_gone)(struct backend *backend);
 	uint64_t (*overflows)(struct backend *backend);
 	void (*close)(struct backend *backend);
 };
@@ -119,7 +121,7 @@ struct backend_ops {
  * @tracks: @track and @scan can be used
  * @criu_tracks: CRIU may go by soft-dirty bits, and may clear them: no write is lost by that
  * @stands_first: the control group is frozen, and the last @scan taken, before CRIU dumps
- * @gone_fd: poll() with @gone_events says that the target has exited (or called exec)
+ * @gone_fd: poll() with @gone_events says that the target has exited; of the module, or called exec
  * @why: why it is this backend, and why it does not track; for people
  * @stood_ns: how long the program stood in all so that the tracker could look
  */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Pages and writes by the kernel module: nothing is copied, and the program is not frozen in rounds. */
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -84,6 +85,13 @@ static int module_read(struct backend *backend, uint64_t addr, void *buf, size_t
 	return svm_read(&module_of(backend)->svm, addr, buf, bytes, done, err);
 }
 
+static bool module_is_gone(struct backend *backend)
+{
+	struct pollfd gone = { .fd = backend->gone_fd, .events = backend->gone_events };
+
+	return poll(&gone, 1, 0) > 0;
+}
+
 static uint64_t module_overflows(struct backend *backend)
 {
 	struct splice_vm_info info = { 0 };
@@ -112,7 +120,7 @@ static const struct backend_ops module_ops = {
 	.populated = module_populated,
 	.send = module_send,
 	.read = module_read,
-	.overflows = module_overflows,
+	.is_gone = module_is_gone, .overflows = module_overflows,
 	.close = module_close,
 };
 

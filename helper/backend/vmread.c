@@ -337,6 +337,15 @@ static int vmread_send(struct backend *backend, struct backend_send *send,
 	return ret;
 }
 
+/* Memory that is no more reads as the end of a file, memory that is not mapped as an error. */
+static bool vmread_is_gone(struct backend *backend)
+{
+	struct vmread *vmread = vmread_of(backend);
+	char byte;
+
+	return !pread(vmread->mem_fd, &byte, 1, 0);
+}
+
 static uint64_t vmread_overflows(struct backend *backend)
 {
 	return 0;
@@ -363,7 +372,7 @@ static const struct backend_ops vmread_ops = {
 	.populated = vmread_populated,
 	.send = vmread_send,
 	.read = vmread_read,
-	.overflows = vmread_overflows,
+	.is_gone = vmread_is_gone, .overflows = vmread_overflows,
 	.close = vmread_close,
 };
 

@@ -96,8 +96,10 @@ static int take_uffd(void *ctx, pid_t pid, int uffd, struct error *err)
 
 	if (mm)
 		return spaces_attach(mm, uffd, err);
-	if (uffd >= 0)
-		close(uffd);
+	/* a zombie has no memory */
+	if (uffd < 0)
+		return 0;
+	close(uffd);
 	return error_set(err, CODE_CRIU, NULL,
 			 "CRIU handed over the memory of task %d, which was not announced", pid);
 }

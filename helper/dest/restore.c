@@ -113,8 +113,9 @@ static void unwatch_criu(struct restore *restore, const struct error *criu_err)
 {
 	mailbox_lock(&restore->peer->box);
 	restore->cancel = -1;
-	/* that CRIU's other socket broke says less */
-	if (criu_err && restore->peer->box.failed && restore->peer->box.err.code == CODE_CRIU)
+	/* that CRIU's other socket broke says less, but not if that ended CRIU */
+	if (criu_err && criu_err->code != CODE_ABORTED && restore->peer->box.failed &&
+	    restore->peer->box.err.code == CODE_CRIU)
 		restore->peer->box.err = *criu_err;
 	mailbox_unlock(&restore->peer->box);
 }

@@ -68,3 +68,16 @@ bool proc_shares_mm(pid_t one, pid_t two)
 {
 	return !syscall(SYS_kcmp, one, two, KCMP_VM, 0, 0);
 }
+
+bool proc_descends(pid_t pid, pid_t root)
+{
+	struct error ignored = { 0 };
+	struct proc_status status;
+
+	while (pid > 1 && pid != root) {
+		if (proc_status_read(pid, &status, &ignored))
+			return false;
+		pid = status.ppid;
+	}
+	return pid == root;
+}

@@ -20,4 +20,7 @@ int proc_tree(pid_t root, pid_t **pids, size_t *nr, struct error *err);
 /** proc_shares_mm() - both processes have one address space, as after vfork */
 bool proc_shares_mm(pid_t one, pid_t two);
 
+/** proc_descends() - @pid is @root, or a descendant of it */
+bool proc_descends(pid_t pid, pid_t root);
+
 #endif

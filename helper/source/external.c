@@ -66,6 +66,8 @@ int externals_find(const struct inspection *terms, const struct tree *tree,
 {
 	struct source_process *process;
 
+	losses_renew(terms->losses, 1UL << LOSS_RECONNECTED | 1UL << LOSS_TERMINAL |
+		     1UL << LOSS_SESSION);
 	tree_for_each(tree, process)
 		if (find_of(terms, process, externals, err) &&
 		    !tree_forgive(tree, process, err))

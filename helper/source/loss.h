@@ -71,14 +71,12 @@ struct loss_item {
  * @count: things found of each row, in @items or not
  * @no_memory: an item could not be kept: losses_refused() then fails
  * @old: items that were taken out to be found again: these are not said a second time
- * @pipes: digest of the pipes of the program when they were looked at
  */
 struct losses {
 	uint64_t accepted;
 	struct loss_item *items, *old;
 	size_t nr, nr_old, count[LOSS_NR];
 	bool no_memory;
-	uint64_t pipes;
 };
 
 /** loss_name() - of --accept-loss and of the result, as "writable-file" */

@@ -433,6 +433,7 @@ static void source_migration_init(struct source_migration *migration,
 	migration->losses.accepted = opts->accepted_losses;
 	migration->terms = (struct inspection){
 		.opts = opts, .criu = &migration->criu, .losses = &migration->losses,
+		.tree = &migration->tree,
 	};
 	migration->push = (struct push){
 		.tree = &migration->tree, .sender = &migration->memory, .box = &migration->box,

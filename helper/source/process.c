@@ -2,6 +2,11 @@
 #include <string.h>
 #include "source/process.h"
 
+bool source_process_has_exited(const struct proc_status *status)
+{
+	return status->state == 'X' || (status->state == 'Z' && status->threads <= 1);
+}
+
 int source_process_init(struct source_process *process, pid_t pid, uint32_t object,
 			struct error *err)
 {

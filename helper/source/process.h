@@ -30,6 +30,9 @@ struct source_process {
 	bool inspected, announced, gone;
 };
 
+/** source_process_has_exited() - @status is that of a zombie, and no thread of it runs on */
+bool source_process_has_exited(const struct proc_status *status);
+
 /**
  * source_process_init() - @pid as it is now
  * @object: the id of the address space in frames

@@ -16,6 +16,7 @@
  * @opts: what the user accepts
  * @criu: the version here: what it carries
  * @losses: gets what a move would lose
+ * @tree: the program; what one process of it shares with another moves with both
  * @process: the process; refuse_program() and refuse_frozen() fill it for each
  * @vmas: its mappings in SETUP; likewise
  * @attached: gets what it leaves here; likewise
@@ -24,10 +25,14 @@ struct inspection {
 	const struct migrate_options *opts;
 	const struct criu_version *criu;
 	struct losses *losses;
+	const struct tree *tree;
 	const struct source_process *process;
 	const struct vma_list *vmas;
 	struct attached *attached;
 };
+
+/** is_member() - process @pid, whichever it is, moves too */
+bool is_member(const struct inspection *look, pid_t pid);
 
 /** refuse_program() - all that speaks against moving the program, by name: -1 with @err */
 int refuse_program(const struct inspection *terms, const struct tree *tree, struct error *err);

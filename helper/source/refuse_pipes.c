@@ -16,18 +16,20 @@
  * @write_fd: one that writes to it, or -1
  * @outsider: a process that holds the end which the program lacks, 0: none is seen
  * @outsider_reads: it reads what the program writes
+ * @inside: another process of the program holds that end: both move
  */
 struct pipe_end {
 	dev_t dev;
 	ino_t ino;
 	int read_fd, write_fd;
 	pid_t outsider;
-	bool outsider_reads;
+	bool outsider_reads, inside;
 	char path[64];
 };
 
 /** struct pipes - all of them, sorted; @named: at least one is a FIFO in a file system */
 struct pipes {
+	const struct inspection *look;
 	struct pipe_end *ends;
 	size_t nr;
 	bool named;
@@ -109,14 +111,17 @@ static void look_outside(void *ctx, pid_t pid, int fd, const char *path)
 	struct pipe_end *end = pipe_find(pipes, pid, fd, path);
 	int access;
 
-	if (!end || end->outsider)
+	if (!end || (end->outsider && end->inside))
 		return;
 	access = proc_fd_flags(pid, fd) & O_ACCMODE;
-	if (access != O_WRONLY && end->write_fd >= 0) {
+	if (!(access != O_WRONLY && end->write_fd >= 0) &&
+	    !(access != O_RDONLY && end->read_fd >= 0))
+		return;
+	if (is_member(pipes->look, pid)) {
+		end->inside = true;
+	} else if (!end->outsider) {
 		end->outsider = pid;
-		end->outsider_reads = true;
-	} else if (access != O_RDONLY && end->read_fd >= 0) {
-		end->outsider = pid;
+		end->outsider_reads = access != O_WRONLY && end->write_fd >= 0;
 	}
 }
 
@@ -147,7 +152,7 @@ static void pipe_say(struct inspection *look, const struct pipe_end *end)
 		losses_add(look->losses, LOSS_PIPE, "descriptor %d (%s) %s process %d (%s)",
 			   reads ? end->write_fd : end->read_fd, end->path,
 			   reads ? "leads to" : "comes from", end->outsider, comm);
-	} else if (other_end_is_open(look->process->pid, end)) {
+	} else if (!end->inside && other_end_is_open(look->process->pid, end)) {
 		losses_add(look->losses, LOSS_PIPE,
 			   "descriptor %d (%s) is shared with a process that is not seen here",
 			   end->read_fd >= 0 ? end->read_fd : end->write_fd, end->path);
@@ -155,23 +160,25 @@ static void pipe_say(struct inspection *look, const struct pipe_end *end)
 }
 
 /* To look through all processes takes time, and the program may stand meanwhile. */
-static bool pipes_changed(const struct pipes *pipes, struct losses *losses)
+static bool pipes_changed(const struct pipes *pipes, struct attached *attached)
 {
 	uint64_t digest = XXH3_64bits(pipes->ends, pipes->nr * sizeof(*pipes->ends));
-	bool changed = digest != losses->pipes;
+	bool changed = digest != attached->pipes;
 
-	losses->pipes = digest;
+	attached->pipes = digest;
 	return changed;
 }
 
 int refuse_pipes(struct inspection *look, const struct proc_files *files, struct error *err)
 {
-	struct pipes pipes = { 0 };
+	struct pipes pipes = { .look = look };
 	int ret = proc_files_each(files, take_pipe, &pipes, err);
 
 	pipes_merge(&pipes);
-	if (!ret && pipes.nr && pipes_changed(&pipes, look->losses)) {
-		losses_renew(look->losses, 1UL << LOSS_PIPE);
+	if (!ret && pipes.nr && pipes_changed(&pipes, look->attached)) {
+		/* of a tree, what was found of the other processes stays */
+		if (look->tree->nr == 1)
+			losses_renew(look->losses, 1UL << LOSS_PIPE);
 		proc_links(look->process->pid, look_outside, &pipes);
 		for (size_t i = 0; i < pipes.nr; i++)
 			pipe_say(look, &pipes.ends[i]);

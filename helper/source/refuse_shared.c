@@ -19,6 +19,7 @@ struct object {
 
 /** struct objects - all of them, sorted */
 struct objects {
+	const struct inspection *look;
 	struct object *objects;
 	size_t nr;
 };
@@ -91,7 +92,7 @@ static void look_at_file(void *ctx, pid_t pid, int fd, const char *path)
 		return;
 	snprintf(name, sizeof(name), "/proc/%d/fd/%d", pid, fd);
 	object = stat(name, &st) ? NULL : find(all, st.st_dev, st.st_ino);
-	if (object)
+	if (object && !is_member(all->look, pid))
 		object->outsider = pid;
 }
 
@@ -109,7 +110,7 @@ static void look_at_mappings(struct objects *all, pid_t pid)
 
 		if (vma->shared && is_deleted(vma->name))
 			object = find(all, makedev(vma->major, vma->minor), vma->ino);
-		if (object)
+		if (object && !is_member(all->look, pid))
 			object->outsider = pid;
 	}
 	maps_free(&vmas);
@@ -134,7 +135,7 @@ static void look_outside(struct objects *all, pid_t own)
 
 int refuse_shared(struct inspection *look, const struct proc_files *files, struct error *err)
 {
-	struct objects all = { 0 };
+	struct objects all = { .look = look };
 	pid_t pid = look->process->pid;
 	int ret = proc_files_each(files, take_file, &all, err);
 

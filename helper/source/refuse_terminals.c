@@ -84,6 +84,25 @@ static int take_master(void *ctx, const struct proc_file *file, struct error *er
 	return 0;
 }
 
+/* Those of the process, and those of the others of the program, which move with them. */
+static int take_masters(struct terminal_walk *walk, const struct proc_files *files, struct error *err)
+{
+	const struct inspection *look = walk->look;
+	struct source_process *other;
+	int ret = proc_files_each(files, take_master, walk, err);
+
+	tree_for_each(look->tree, other) {
+		struct error ended = { 0 };
+		struct proc_files theirs;
+
+		if (ret || other == look->process || proc_files_read(other->pid, &theirs, &ended))
+			continue;
+		ret = proc_files_each(&theirs, take_master, walk, err);
+		proc_files_free(&theirs);
+	}
+	return ret;
+}
+
 static int terminals_add(struct terminals *all, const struct stat *st, struct error *err)
 {
 	struct terminal *items;
@@ -134,7 +153,7 @@ static void sort_out(struct terminal_walk *walk, struct refusals *refusals)
 	if (!look->process->status.session)
 		refuse(refusals, "start it with setsid",
 		       "process %d is of a session that was made outside of its PID namespace", pid);
-	else if (look->process->status.session != pid)
+	else if (look->process->status.session != pid && look->process == tree_root(look->tree))
 		losses_add(look->losses, LOSS_SESSION, "it leaves session %d", look->process->status.session);
 }
 
@@ -145,8 +164,7 @@ int refuse_terminals(struct inspection *look, const struct proc_files *files,
 	int ret;
 
 	terminals_free(&look->attached->terminals);
-	losses_renew(look->losses, 1UL << LOSS_TERMINAL | 1UL << LOSS_SESSION);
-	ret = proc_files_each(files, take_master, &walk, err) ||
+	ret = take_masters(&walk, files, err) ||
 	      proc_files_each(files, take_foreign, &walk, err) ? -1 : 0;
 	if (!ret)
 		sort_out(&walk, refusals);

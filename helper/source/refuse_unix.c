@@ -25,6 +25,7 @@ struct unix_end {
 
 /** struct unix_ends - all of them, sorted by inode; @outer: those with a peer elsewhere */
 struct unix_ends {
+	const struct inspection *look;
 	struct unix_end *ends;
 	size_t nr, outer;
 };
@@ -87,8 +88,12 @@ static void look_outside(void *ctx, pid_t pid, int fd, const char *path)
 	if (sscanf(path, "socket:[%u]", &ino) != 1)
 		return;
 	for (size_t i = 0; i < all->nr; i++)
-		if (all->ends[i].peer == ino && !all->ends[i].outsider)
-			all->ends[i].outsider = pid;
+		if (all->ends[i].peer == ino && !all->ends[i].outsider) {
+			if (is_member(all->look, pid))
+				all->ends[i].peer = 0;
+			else
+				all->ends[i].outsider = pid;
+		}
 }
 
 static void end_refuse(const struct unix_end *end, struct refusals *refusals)
@@ -155,6 +160,8 @@ static int ends_sort_out(struct inspection *look, struct unix_ends *all, struct 
 {
 	int ret = 0;
 
+	/* a socket whose peer is another process's of the program moves with it */
+	proc_links(look->process->pid, look_outside, all);
 	for (size_t i = 0; i < all->nr && !ret; i++) {
 		struct unix_end *end = &all->ends[i];
 
@@ -162,10 +169,7 @@ static int ends_sort_out(struct inspection *look, struct unix_ends *all, struct 
 			continue;
 		ret = end_reconnect(look, end, err);
 		end->peer = 0;
-		all->outer--;
 	}
-	if (!ret && all->outer)
-		proc_links(look->process->pid, look_outside, all);
 	for (size_t i = 0; i < all->nr && !ret; i++)
 		if (all->ends[i].peer)
 			end_refuse(&all->ends[i], refusals);
@@ -175,11 +179,10 @@ static int ends_sort_out(struct inspection *look, struct unix_ends *all, struct 
 int refuse_unix(struct inspection *look, const struct proc_files *files,
 		struct refusals *refusals, struct error *err)
 {
-	struct unix_ends all = { 0 };
+	struct unix_ends all = { .look = look };
 	int ret = proc_files_each(files, take_socket, &all, err);
 
 	reconnects_free(&look->attached->reconnects);
-	losses_renew(look->losses, 1UL << LOSS_RECONNECTED);
 	if (all.nr)
 		qsort(all.ends, all.nr, sizeof(*all.ends), compare);
 	/* a kernel that does not tell leaves it to CRIU, which then fails as well */

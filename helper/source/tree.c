@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -65,16 +64,13 @@ struct source_mm *tree_find_mm(const struct tree *tree, uint32_t object)
 /* Its address space is no more: the process has ended, its pid is another's, or it has called exec. */
 static bool has_ended(const struct source_process *process)
 {
-	const struct backend *backend = process->mm.backend;
-	struct pollfd gone = { .fd = backend ? backend->gone_fd : -1 };
+	struct backend *backend = process->mm.backend;
 	struct error ignored = { 0 };
 	struct proc_status now;
 
-	if (backend)
-		gone.events = backend->gone_events;
-	return proc_status_read(process->pid, &now, &ignored) || now.state == 'Z' ||
-	       now.state == 'X' || now.start_ticks != process->status.start_ticks ||
-	       poll(&gone, 1, 0) > 0;
+	return proc_status_read(process->pid, &now, &ignored) ||
+	       source_process_has_exited(&now) || now.start_ticks != process->status.start_ticks ||
+	       (backend && backend->ops->is_gone(backend));
 }
 
 static bool has_pid(const pid_t *pids, size_t nr, pid_t pid)
@@ -112,7 +108,7 @@ static bool is_to_join(pid_t pid)
 	struct error ignored = { 0 };
 	struct proc_status now;
 
-	return !proc_status_read(pid, &now, &ignored) && now.state != 'Z' && now.state != 'X' &&
+	return !proc_status_read(pid, &now, &ignored) && !source_process_has_exited(&now) &&
 	       !proc_shares_mm(pid, now.ppid);
 }
 

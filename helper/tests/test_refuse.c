@@ -27,7 +27,8 @@
 struct child {
 	struct migrate_options opts;
 	struct criu_version criu;
-	struct source_process process;
+	struct source_process process, *list[1];
+	struct tree tree;
 	struct vma_list vmas;
 	struct losses losses;
 	struct inspection look;
@@ -62,7 +63,10 @@ static void child_start(struct child *child, void (*set)(void))
 	/* end of file: the child has closed its ends too */
 	assert_int_equal(read(ready[0], &byte, 1), 0);
 	close(ready[0]);
+	child->list[0] = &child->process;
+	child->tree = (struct tree){ .processes = child->list, .nr = 1 };
 	child->look = (struct inspection){
+		.tree = &child->tree,
 		.opts = &child->opts, .criu = &child->criu, .losses = &child->losses,
 		.process = &child->process, .vmas = &child->vmas,
 		.attached = &child->process.attached,
@@ -531,8 +535,8 @@ static pid_t start_without_main(int threads)
 
 static void expect_refused(pid_t pid, const char *text)
 {
-	struct inspection terms = { 0 };
 	struct tree tree = { 0 };
+	struct inspection terms = { .tree = &tree };
 	struct error err = { 0 };
 
 	assert_non_null(tree_add(&tree, pid, &err));
@@ -551,9 +555,45 @@ static void no_main_thread(void **state)
 	expect_refused(start_without_main(3), " has ended, and 3 other threads run on");
 }
 
+/* The other end of a pipe, of a socket pair, and shared memory are a child's, which moves too. */
+static void set_family(void)
+{
+	int ends[2], pair[2];
+	char *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (shared == MAP_FAILED || pipe(ends) || socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
+		_exit(1);
+	if (!fork()) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (int fd = 3; fd < 1024; fd++)
+			if (fd != ends[0] && fd != pair[0])
+				close(fd);
+		for (;;)
+			pause();
+	}
+	close(ends[0]);
+	close(pair[0]);
+}
+
+static void a_family(void **state)
+{
+	struct refusals refusals = { 0 };
+	struct child child;
+
+	child_start(&child, set_family);
+	assert_int_equal(refuse_pipes(&child.look, &child.files, &child.err), 0);
+	assert_int_equal(found(&child, LOSS_PIPE), 0);
+	assert_int_equal(refuse_shared(&child.look, &child.files, &child.err), 0);
+	assert_int_equal(found(&child, LOSS_SHARED_MEMORY), 0);
+	assert_int_equal(refuse_unix(&child.look, &child.files, &refusals, &child.err), 0);
+	assert_int_equal(refusals.nr, 0);
+	child_end(&child);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_family),
 		cmocka_unit_test(pipes),
 		cmocka_unit_test(files),
 		cmocka_unit_test(storage),

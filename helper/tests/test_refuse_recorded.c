@@ -48,9 +48,12 @@ int prctl(int option, ...)
 
 static struct criu_version criu;
 static struct source_process process;
+static struct source_process *list[] = { &process };
+static struct tree tree = { .processes = list, .nr = 1 };
 static struct vma_list vmas;
 static struct losses losses;
 static struct inspection look = {
+	.tree = &tree,
 	.criu = &criu, .process = &process, .vmas = &vmas, .losses = &losses,
 };
 

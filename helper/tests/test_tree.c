@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "fake_backend.h"
 #include "source/tree.h"
 
 /* A process that waits; with a child of its own, if it is asked for. */
@@ -181,6 +182,28 @@ static void a_pid_that_is_used_again(void **state)
 	end(pid);
 }
 
+/* A process that called exec has a new address space, which is another object. */
+static void exec_makes_another_object(void **state)
+{
+	struct tree tree = { 0 };
+	struct error err = { 0 };
+	pid_t pid = start(true);
+	struct fake fake;
+
+	fake_init(&fake);
+	assert_non_null(tree_add(&tree, pid, &err));
+	assert_int_equal(follow(&tree), 1);
+	tree.processes[1]->mm.backend = &fake.backend;
+	assert_int_equal(follow(&tree), 0);
+	fake.gone = true;
+	assert_int_equal(follow(&tree), 1);
+	assert_true(tree.processes[1]->gone);
+	assert_int_equal(tree.processes[2]->pid, tree.processes[1]->pid);
+	assert_int_equal(tree.processes[2]->mm.object, 3);
+	tree_destroy(&tree);
+	end(pid);
+}
+
 /* A failure of a process that has ended is none; of one that lives, or of the root, it is. */
 static void the_end_of_a_child_is_forgiven(void **state)
 {
@@ -254,6 +277,7 @@ int main(void)
 		cmocka_unit_test(a_process_that_is_gone),
 		cmocka_unit_test(a_child_is_followed),
 		cmocka_unit_test(a_pid_that_is_used_again),
+		cmocka_unit_test(exec_makes_another_object),
 		cmocka_unit_test(the_end_of_a_child_is_forgiven),
 		cmocka_unit_test(an_orphan_leaves),
 		cmocka_unit_test(a_borrower_does_not_join),
