@@ -46,7 +46,7 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
 		if (!strcmp(name, verbs[i].name)) {
-			/* what getopt_long() complains in the name of */
+			/* program name in the messages of getopt_long() */
 			argv[1] = "migrate-helper";
 			return verbs[i].run(argc - 1, argv + 1);
 		}

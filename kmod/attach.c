@@ -118,7 +118,7 @@ static int splice_vm_attach_file(struct splice_vm_session *sess,
 	return ret;
 }
 
-/* At release: no callback of the notifier runs afterwards. Waits for those that do. */
+/* At release: wait for running callbacks of the notifier; none runs afterwards. */
 void splice_vm_detach(struct splice_vm_session *sess)
 {
 	splice_vm_notifier_unregister(sess);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * References on the target's pages, without faulting anything in: no allocation
- * in holes and no wait in somebody's userfaultfd or FUSE. Plain references, never
+ * in holes and no wait for a userfaultfd or FUSE. Plain references, never
  * pins: clear_refs passes over pinned pages, and pipes and sockets put_page().
  */
 #include <linux/dax.h>

@@ -89,7 +89,7 @@ struct splice_vm_session *splice_vm_session_alloc(void)
 	return sess;
 }
 
-/* Nobody uses it, or its target, any more. */
+/* Free a session without users, and drop its target. */
 void splice_vm_session_free(struct splice_vm_session *sess)
 {
 	if (sess->mm)

@@ -26,21 +26,21 @@
  *	splice_vm_dirty_log.lock	spinlock, innermost
  *
  * Apart from these, splice_vm_users_lock and in it splice_vm_user.lock, mutexes: taken with no
- * lock of ours held, in open, in release, in SEND between batches, and by a work item. Under them
- * nothing waits for a target or a socket.
+ * other lock of the module held, in open, in release, in SEND between batches, and by a work item.
+ * Their holder never waits for a target or a socket.
  *
- * And splice_vm_sessions_lock, mutex. Taken with no lock of ours held, in
- * open, in release, and in a dump below netlink's locks; under it nothing is
- * taken, and nothing that waits for memory or for a target is done.
+ * And splice_vm_sessions_lock, mutex. Taken with no other lock of the module held, in
+ * open, in release, and in a dump below netlink's locks. Its holder takes no other lock, and never
+ * waits for memory or for a target.
  *
  * The MMU notifier's callbacks run below the target's mmap_lock or reclaim's
  * locks, and may run while this very session allocates memory. They take page table
  * locks, splice_vm_dirty_log.lock and nothing else, and allocate nothing: so they cannot sleep
  * in, or deadlock with, their callers. Events for netlink are left to
- * a work item, which takes none of our locks.
+ * a work item, which takes no lock of the module.
  *
  * The pipe's mutex is held by the caller of splice_read: nothing on that path
- * faults a page in. Socket locks are taken with no lock of ours held.
+ * faults a page in. Socket locks are taken with no lock of the module held.
  *
  * Lifetimes:
  *
@@ -112,7 +112,7 @@ struct splice_vm_events {
  * @mm: the target; NULL before ATTACH, then constant
  * @pid: process of @mm, NULL when not known; constant after ATTACH
  * @may_track: mem_fd was open for writing; constant after ATTACH
- * @ptrace_capable: whoever opened mem_fd had CAP_SYS_PTRACE in the initial user
+ * @ptrace_capable: the opener of mem_fd had CAP_SYS_PTRACE in the initial user
  *	namespace; constant after ATTACH
  * @max_inflight: cap in pages; constant after ATTACH
  * @user: of @opener_uid: whose limit its pages count against; constant
@@ -129,7 +129,7 @@ struct splice_vm_events {
  * @dirty_log: pages that were written or dropped
  * @pending: pages that go into @dirty_log when the epoch under way ends, and not before, since a
  *	SCAN may come in between: pages that had extra references when the epoch began, and
- *	pages whose entries were writable with the soft-dirty bit clear until somebody
+ *	pages whose PTEs were writable with the soft-dirty bit clear until the kernel
  *	write-protected them
  * @vma_snapshot: the mappings when the last epoch ended
  * @pages_sent: by reference, since open

@@ -19,7 +19,7 @@
 
 #define SPLICE_VM_SOCK_FLAGS	(MSG_DONTWAIT | MSG_NOSIGNAL)
 
-/* A socket may have room and wake nobody: look again then. */
+/* A socket may have room without waking its waiters: look again after this time. */
 #define SPLICE_VM_SOCK_NAP	msecs_to_jiffies(20)
 
 /*
@@ -195,7 +195,7 @@ bool splice_vm_sock_is_ready(struct splice_vm_sock *ss)
  */
 int splice_vm_sock_nap(struct splice_vm_sock *ss)
 {
-	/* The socket has room and wakes nobody: the wait is for pages in flight (inflight.c). */
+	/* The socket has room and wakes no waiter: SEND waits for pages in flight (inflight.c). */
 	unsigned long nap = splice_vm_sock_is_ready(ss) ? 1 : SPLICE_VM_SOCK_NAP;
 
 	if (wait_for_completion_killable_timeout(&ss->woken, nap) < 0)

@@ -4,7 +4,7 @@
  * MMU_NOTIFY_SOFT_DIRTY, under the mmap lock held for writing, after it cleared
  * VM_SOFTDIRTY and before it clears the bits in page tables and flushes TLBs (fs/proc/
  * task_mmu.c, clear_refs_write). So the callback copies the bits away: get and clear
- * are one step for the target, whoever writes clear_refs.
+ * are one step for the target, no matter which process writes clear_refs.
  */
 #include <linux/hugetlb.h>
 #include <linux/ktime.h>

@@ -18,7 +18,7 @@
 /*
  * Direct I/O writes to a page by reference, and the page table does not change. A page that is
  * not on an LRU list is in a CPU's batch, which holds one reference. A page in a batch for
- * activation is on an LRU list as well, and looks as if somebody else held it. The reference
+ * activation is on an LRU list as well, and looks as if it had an extra reference. The reference
  * count is read on both sides of the other counts: a change in between makes one page too many,
  * not one too few.
  */
@@ -54,10 +54,10 @@ static u8 splice_vm_page_state(struct page *page, unsigned int how)
  * struct splice_vm_folio_memo - state of the folio that was looked at last
  * @folio: or NULL; only compared, never followed
  * @state: of each of its pages
- * @anon: all pages here are anonymous and nobody asks for more: a look at each
- *	struct page would cost more than all else
+ * @anon: all pages are anonymous, and the caller needs no other state: a look at each
+ *	struct page would cost more than all other steps
  *
- * Counting the mappings of a huge page takes a look at each of its pages: once will do.
+ * To count the mappings of a huge page the kernel looks at each of its pages: do so once.
  */
 struct splice_vm_folio_memo {
 	struct folio *folio;
@@ -213,8 +213,8 @@ static bool splice_vm_pmd_is_writable_clean(pmd_t pmd, unsigned int how)
 }
 
 /*
- * Most entries that are looked at are of pages that nobody wrote: they must cost next
- * to nothing, since the target waits for the snapshot.
+ * Most entries that the walk looks at belong to unwritten pages. These must cost next to
+ * nothing, since the target waits for the snapshot.
  */
 static __always_inline bool splice_vm_pte_is_passed_over(pte_t pte,
 							 unsigned int how)

@@ -21,11 +21,11 @@
 #define SPLICE_VM_STATE_ZERO_ANY \
 	(SPLICE_VM_STATE_ZERO | SPLICE_VM_STATE_HUGE | SPLICE_VM_STATE_WRITTEN)
 
-/* What a walk looks for: each look at a struct page costs. */
+/* Properties that a walk looks for, since each look at a struct page costs time. */
 #define SPLICE_VM_WALK_WRITTEN		0x1	/* pages not written are passed over */
 #define SPLICE_VM_WALK_EXTRA_REFS	0x2	/* say which have extra references */
 #define SPLICE_VM_WALK_WRITABLE_CLEAN	0x4	/* only pages writable with the bit clear */
-#define SPLICE_VM_WALK_GROWN		0x8	/* and those that a read can make so */
+#define SPLICE_VM_WALK_GROWN		0x8	/* and pages that a read can make so */
 
 /**
  * struct splice_vm_window - states of pages that lie in one chunk

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What splice, sendfile, SEND and pread give is what the task has, for each kind
- * of anonymous and shared memory; and where a way has no answer, it says so as
- * documented. /proc/PID/mem is the witness.
+ * splice, sendfile, SEND and pread return the task's content, for each kind of anonymous and shared
+ * memory; a call that cannot read a page fails with the documented errno. The test compares with
+ * /proc/PID/mem.
  */
 #include <errno.h>
 #include <fcntl.h>

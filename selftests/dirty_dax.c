@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A file on persistent memory, mapped without a page cache (DAX). Its entries are not what the
- * write-protect tracker could follow: a write to a protected huge one leaves it writable and
- * protected at once, and a fault over a note of protection comes again for ever. So there every
- * SCAN says all. Without such memory (boot with memmap=64M!128M) there is nothing to test.
+ * A file on persistent memory, mapped without a page cache (DAX). The write-protect tracker cannot
+ * track DAX entries: a write to a protected huge entry leaves the entry both writable and
+ * protected, and a fault over a protection marker repeats for ever. So every SCAN reports the
+ * whole mapping. The test needs such memory (boot with memmap=64M!128M).
  *	dirty_dax [--required]
  */
 #include <fcntl.h>

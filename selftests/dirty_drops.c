@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a task drops, moves or replaces comes out of SCAN TRACKED: DROPPED where
- * nothing is left, DIRTY where something else is now.
+ * SCAN TRACKED reports pages that a task drops, moves or replaces: DROPPED where no page is left,
+ * DIRTY where another page is now.
  */
 #include <fcntl.h>
 #include <linux/falloc.h>

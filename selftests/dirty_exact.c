@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * SCAN TRACKED reports exactly the pages that were written, whoever ends the
- * epochs. Pages that are reported only since somebody holds references (HELD) are
- * counted apart: a page can be on its way to an LRU list at any time.
+ * SCAN TRACKED reports exactly the written pages, no matter which process ends the epochs. The test
+ * counts HELD pages (DIRTY only because of extra references) apart, since any page can be on its
+ * way to an LRU list.
  */
 #include <errno.h>
 #include <fcntl.h>

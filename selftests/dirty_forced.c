@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A debugger writes to memory that is read-only (FOLL_FORCE). Where the mapping has VM_SOFTDIRTY the
- * write is let through without a fault, and sets no bit. It has it when it was merged with a new
- * one, and keeps it when that is cut off again; clear_refs takes it away before anybody can look.
+ * A debugger writes to read-only memory (FOLL_FORCE). In a mapping with VM_SOFTDIRTY the write
+ * passes without a fault and sets no bit. A mapping gets the flag by a merge with a new mapping,
+ * and keeps the flag when the new part is cut off again. clear_refs clears the flag before the
+ * module can look.
  */
 #include <sys/mman.h>
 #include <sys/ptrace.h>

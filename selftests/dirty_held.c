@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pages on which somebody holds a reference may be written through it at any time. Who holds one
- * to write must have written, or made the page writable, first: so what counts is who holds a page
- * that was dirty in the epoch before. Here it is a socket, as direct I/O of Linux 6.1 does.
+ * The holder of an extra reference on a page may write to the page at any time. A holder that
+ * writes must first have dirtied the page or made it writable, so the module looks for references
+ * on pages that were dirty in the epoch before. Here a socket holds the references, like direct
+ * I/O of Linux 6.1.
  */
 #include <sys/mman.h>
 #include <unistd.h>

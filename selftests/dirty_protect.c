@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The write-protect tracker, which is helper/backend/uffd_wp.c over SPLICE_VM_TRACKER_EVENTS, where
- * the kernel has it: exactly the pages written, 4 KiB of them in huge pages too. On kernels without
- * it the tracker says so.
+ * the kernel has the features: reports exactly the written pages, 4 KiB at a time in huge pages
+ * too. On other kernels the tracker refuses to start.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Ten thousand drops in one epoch, far apart: each is reported, and nothing between them. More than
- * the module keeps apart: the pages between may be said to be dirty, never to be dropped.
+ * Ten thousand scattered drops in one epoch: SCAN reports each, and no page between them. With more
+ * drops than the module keeps apart, SCAN may report pages between them as dirty, never as dropped.
  */
 #include <errno.h>
 #include <sys/mman.h>

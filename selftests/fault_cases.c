@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The calls that fault_inject makes fail, and how it is seen that nothing is lost. */
+/* The calls in which fault_inject injects faults, and the checks that no write is lost. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

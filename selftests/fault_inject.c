@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Every allocation and every copy of every call fails in turn. A call that fails says why as
- * the uapi header has it; what is asked next works; nothing that was written is lost.
- * Runs in the debug kernel only.
+ * Every allocation and every copy of every call fails in turn. A failed call has a documented
+ * errno, the next call works, and no written page is lost. Runs in the debug kernel only.
  */
 #include <errno.h>
 #include <signal.h>

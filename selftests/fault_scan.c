@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* SCAN and clear_refs, made to fail: what one call did not report the next ones do. */
+/* SCAN and clear_refs with injected faults: later calls report what a failed call did not. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A machine that is suspended freezes all tasks first. One that waits in SEND for a peer that
- * does not read must let itself be frozen, and then send the rest. Tried with the freezer of
- * cgroup v1, which is the same in the kernel, for one task.
+ * A machine freezes all tasks before it suspends. A task that waits in SEND for a peer that does
+ * not read must freeze, and must send the rest after the thaw. The test uses the freezer of cgroup
+ * v1 for one task, which is the same code in the kernel.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What SEND leaves at sockets is bounded, for each session and for each user: at a limit it
- * waits, and goes on when a reader has made room. Closing a session does not clear the
- * account.
+ * The pages that SEND leaves at sockets are bounded, for each session and for each user: at a
+ * limit SEND waits, and goes on when a reader has made room. Pages of a closed session still count.
  */
 #include <errno.h>
 #include <fcntl.h>

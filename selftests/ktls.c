@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * SEND to kTLS: ciphers that read a page once stand it that the task writes
- * meanwhile: what arrives decrypts, and holds nothing that the task never wrote. Those
- * that read it twice are refused.
+ * SEND to kTLS. Ciphers that read a page once tolerate writes of the task meanwhile: the bytes
+ * decrypt, and have only content that the task has written. SEND refuses ciphers that read a page
+ * twice.
  */
 #include <errno.h>
 #include <linux/tls.h>

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Task, sender and receiver are killed in the middle of SEND, at random moments and
- * in random order. Afterwards nobody may hold a reference on the task's
- * frames. A frame that does not come back is still marked anonymous, but no page
- * table and no swap cache has it: /proc/kpageflags and kpagecount tell. The
- * control keeps a socket with unread pages open, and is seen by the same check.
+ * Task, sender and receiver are killed in the middle of SEND, at random moments and in random
+ * order. Afterwards the task's frames must have no reference left. A leaked frame is still marked
+ * anonymous, but no page table and no swap cache has it, as /proc/kpageflags and kpagecount show.
+ * The control keeps a socket with unread pages open, which the same check must find.
  */
 #include <errno.h>
 #include <fcntl.h>

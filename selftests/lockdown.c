@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A kernel that is locked down: a module that is loaded goes on, since a task's memory is not
- * the kernel's; one that nobody signed is not loaded. There is no way back until
- * the machine is started anew, so this comes last, and wants to be asked for:
+ * A locked-down kernel: a loaded module goes on, since a task's memory is not the kernel's; the
+ * kernel refuses to load an unsigned module. Lockdown lasts until the next boot, so this test
+ * comes last, and needs an option:
  *	lockdown --for-good MODULE
  */
 #include <errno.h>

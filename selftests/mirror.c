@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The oracle: a mirror that is built only from SCAN and SEND, with pread for what is
- * slow, equals the task's memory in the end, each time; whatever the task does to its
- * mappings, and while another process writes clear_refs as well.
+ * The oracle: a mirror that is built only from SCAN and SEND, with pread for SLOW pages, equals the
+ * task's memory in the end, each time. The task changes its mappings meanwhile, and another process
+ * writes clear_refs too.
  *
  *	mirror [--threads N] [--seconds N] [--seed N] [--mb N] [--rate N]
  *	       [--tracker SPLICE_VM_TRACKER_*] [--socket TCP|AF_UNIX]

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The witness is /proc/PID/mem, and pagemap says what is populated: neither has
- * anything to do with the module. Shared mappings are left out: we write to them
- * ourselves, and so are file pages that the task never wrote.
+ * Compares with /proc/PID/mem, and takes the populated pages from pagemap: both are independent of
+ * the module. The comparison leaves out shared mappings, to which the test writes itself, and file
+ * pages that the task never wrote.
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Threads that write 8 bytes at random places, slowly enough that most pages are clean
- * in each epoch: a page that is written all the time hides every loss. Others
- * change the mappings below them. A write that hits nothing ends in a
- * signal handler, so that writes really race with unmaps and moves.
+ * Threads write 8 bytes at random places, slowly enough that most pages are clean in each epoch: a
+ * page that is written all the time hides every loss. Other threads change the mappings below. A
+ * write to an unmapped address ends in a signal handler, so that writes really race with unmaps
+ * and moves.
  */
 #include <errno.h>
 #include <fcntl.h>

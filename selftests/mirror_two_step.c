@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Soft-dirty bits are read from pagemap and then cleared through clear_refs: a
- * page that is written in between is lost. No module is involved. When this loses
- * nothing, the load is wrong and the test of the module proves nothing.
+ * The control of the oracle, without the module: reads soft-dirty bits from pagemap and then
+ * clears them through clear_refs, so that a page written in between is lost. When this control
+ * loses no page, the load is wrong, and the test of the module proves nothing.
  */
 #include <fcntl.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The generic netlink family: what it says of sessions is what they are and did, and others
- * than the administrator get nothing.
+ * The generic netlink family: its counters match the sessions, and only the administrator gets
+ * messages.
  */
 #include <fcntl.h>
 #include <netlink/errno.h>

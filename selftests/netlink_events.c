@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Events of the generic netlink family: they come in order, and are not a flood. */
+/* Events of the generic netlink family: their order, and the limit of their rate. */
 #include <netlink/errno.h>
 #include <stdbool.h>
 #include <string.h>

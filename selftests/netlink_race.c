@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Sessions come and go, on targets that live and die, while others dump, listen and end
- * epochs. Nothing may crash, and what a dump says must hold together: ids in order, and
- * a session that is open all the time is in each.
+ * Threads open and close sessions on targets that live and die, while other threads dump, listen
+ * and end epochs. No thread may crash, and each dump must be consistent: ids in order, and every
+ * session that is open all the time.
  */
 #include <fcntl.h>
 #include <netlink/errno.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* SCAN POPULATED lists what there is, in order of addresses, and takes nothing. */
+/* SCAN POPULATED lists the populated pages in order of addresses, and clears no dirty page. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Write-protection has one owner: the tracker leaves alone what a userfaultfd of the task's own
- * protects, and what that wants to know of its writes; and so does a second tracker of a task.
+ * Write-protection has one owner. The tracker does not touch the mappings of a userfaultfd of the
+ * task's own, nor the writes that this userfaultfd waits for; nor does a second tracker of the
+ * same task.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Sizes, flags, numbers, addresses and pointers that must be refused, and as what. */
+/* Sizes, flags, numbers, addresses and pointers that the module must refuse, and the errno. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

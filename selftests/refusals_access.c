@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Who may attach: the right is the /proc/PID/mem descriptor, which the kernel
- * gives or not, and nothing else will do.
+ * The right to attach: ATTACH takes a /proc/PID/mem descriptor, which the kernel gives or refuses,
+ * and no other descriptor.
  */
 #include <errno.h>
 #include <fcntl.h>

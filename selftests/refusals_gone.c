@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A target that exits or calls exec: the session says so, on every call, and
- * neither it nor the target's memory stays behind.
+ * A target that exits or calls exec: every call on the session fails with ESRCH, and neither the
+ * session nor the target's memory is leaked.
  */
 #include <errno.h>
 #include <fcntl.h>

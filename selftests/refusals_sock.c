@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Which sockets SEND writes to: connected TCP, AF_UNIX streams. All else is refused:
- * in-place crypto over spliced pages has been exploited elsewhere, and here the pages are
- * another task's memory. For kTLS see ktls.c.
+ * SEND writes to connected TCP sockets and AF_UNIX streams, and refuses all others: in-place
+ * crypto over spliced pages has been exploited elsewhere, and here the pages are another task's
+ * memory. For kTLS see ktls.c.
  */
 #include <arpa/inet.h>
 #include <errno.h>

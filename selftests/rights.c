@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Who may do what: each row of the table in Documentation/security.rst is one here. Everybody
- * tries the device, and, with a session of his own or one that was handed to him, a
- * task of his own, a stranger's and root's; and a page of his own without PROT_READ.
+ * Rights: each row of the table in Documentation/security.rst is a test here. Each user opens the
+ * device, and attaches an own session, or one that was passed to the user, to an own task, a
+ * stranger's and root's. Each user reads a page of an own task without PROT_READ.
  */
 #include <errno.h>
 #include <fcntl.h>

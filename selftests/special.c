@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Addresses where there is nothing to be had, or not for everybody: device memory, no
- * mapping, a userfaultfd, PROT_NONE without the right to force it; and calls
- * that span several kinds of memory.
+ * Addresses that are unreadable, or readable only with more rights: device memory, no mapping, a
+ * userfaultfd, PROT_NONE without the right to force it. Calls that span several kinds of memory.
  */
 #include <errno.h>
 #include <fcntl.h>

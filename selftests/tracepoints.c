@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The tracepoints, through tracefs, in an instance of their own: each comes when it
- * should, with fields that are what the calls returned.
+ * The tracepoints, through an instance of tracefs: each event comes with its call, and its fields
+ * match the call's results.
  */
 #include <errno.h>
 #include <fcntl.h>

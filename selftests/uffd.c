@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The userfaultfd of the target that SPLICE_VM_UFFD gives: who gets it, and that it works. */
+/* SPLICE_VM_UFFD: the rights that it needs, and a userfaultfd of the target that works. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>

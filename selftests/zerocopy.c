@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * By reference means: what the task writes after SEND returned and before the peer
- * reads is what arrives. A copy does not show it, which is the control.
+ * "By reference": the peer gets the content that the task writes after SEND has returned and
+ * before the peer reads. The control is a copy, which does not show such a write.
  */
 #include <fcntl.h>
 #include <string.h>

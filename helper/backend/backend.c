@@ -30,7 +30,7 @@ int backend_tracker_find(const char *name)
 	return find(tracker_names, sizeof(tracker_names) / sizeof(*tracker_names), name);
 }
 
-/* The reason for the choice, before the reason for the tracker. */
+/* Put the reason for the choice of backend in front of the reason for the tracker. */
 static void explain(struct backend *backend, const char *choice)
 {
 	char tracker[sizeof(backend->why)];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * How the source reads a program's memory and learns of writes. A backend is a session on one
- * address space: it lists pages, sends them, reads them, and tells what was written.
+ * The interface to a program's memory at the source. A backend is a session on one address space:
+ * it lists pages, sends pages, reads pages, and reports the pages that the program wrote.
  */
 #ifndef MIGRATE_BACKEND_BACKEND_H
 #define MIGRATE_BACKEND_BACKEND_H
@@ -23,19 +23,19 @@ enum backend_kind { BACKEND_AUTO, BACKEND_MODULE, BACKEND_VMREAD };
  */
 enum backend_tracker { TRACKER_AUTO, TRACKER_WRITE_PROTECT, TRACKER_SOFT_DIRTY };
 
-/** typedef backend_runs_fn - takes some runs; -1 with err ends the walk */
+/** typedef backend_runs_fn - called with some runs; -1 with @err ends the walk */
 typedef int (*backend_runs_fn)(void *ctx, const struct splice_vm_run *runs, uint32_t nr,
 			       struct error *err);
 
 /**
- * struct backend_hold - how a backend gets the program frozen, and descriptors kept
- * @freeze: returns when no thread of the program runs, nor is in a system call
- * @thaw: undoes it; called after each @freeze, one that failed too
- * @keep: another process takes duplicates of a session of the module and of its userfaultfd in
- *	place of those that it has, and lifts all write-protection when this process dies. -1, -1:
- *	none any more. NULL: nobody does
- * @in_calls: @freeze stops a thread inside of a system call that sleeps (cgroup v1, since Linux 6.1):
- *	the call may write its result into the program's memory after the thaw
+ * struct backend_hold - functions by which a backend freezes the program, and stores descriptors
+ * @freeze: returns when no thread of the program runs or is in a system call
+ * @thaw: undoes @freeze; called after each @freeze, also after a failed one
+ * @keep: the keeper takes duplicates of a session of the module and of its userfaultfd, in place
+ *	of earlier ones. When this process dies, the keeper lifts all write-protection. -1, -1: the
+ *	keeper closes its duplicates. NULL: there is no keeper
+ * @in_calls: @freeze stops a thread inside of a system call that sleeps (cgroup v1, since Linux
+ *	6.1): the call may write its result into the program's memory after the thaw
  */
 struct backend_hold {
 	int (*freeze)(void *ctx, struct error *err);
@@ -46,9 +46,11 @@ struct backend_hold {
 };
 
 /**
- * struct backend_settled - what backend_ops.settle found and did
- * @dirty_pages: pages that CRIU would have taken for dirty, of @pages that are in memory
- * @cleared: the soft-dirty bits were cleared once more, which took @ns
+ * struct backend_settled - result of backend_ops.settle
+ * @dirty_pages: pages that CRIU would have taken for dirty
+ * @pages: pages in memory
+ * @cleared: the function has cleared the soft-dirty bits once more
+ * @ns: time that clearing took
  */
 struct backend_settled {
 	uint64_t dirty_pages, pages, ns;
@@ -56,13 +58,13 @@ struct backend_settled {
 };
 
 /**
- * struct backend_send - where pages go, for backend_ops.send
- * @conn: one thread writes to it at a time
- * @cookie: of the frames
+ * struct backend_send - destination and counters of backend_ops.send
+ * @conn: the connection; one thread at a time writes to it
+ * @cookie: cookie of the frames
  * @buf: FRAME_MAX_PAGES pages that the backend may use during the call
- * @pages: added to: pages sent
- * @copied: added to: of these, pages that were copied and not sent by reference
- * @bytes: added to: bytes sent
+ * @pages: increased by the pages sent
+ * @copied: increased by the pages that were copied instead of sent by reference
+ * @bytes: increased by the bytes sent
  */
 struct backend_send {
 	const struct conn *conn;
@@ -81,9 +83,8 @@ struct backend;
  *	(SPLICE_VM_RUN_DROPPED) since the epoch before. The first scan after @track tells all
  *	there is. With @stands the program stands already, and is not to be frozen
  * @settle: the freeze is next: make few pages dirty for CRIU, if it pays. NULL: they are few
- * @give_up: the program stands, the last @scan has been: nothing of the tracker may be left in it
- *	when CRIU comes. @scan then tells what was written after CRIU had looked for dirty pages.
- *	Only where struct backend.stands_first is set
+ * @give_up: the program stands, the last @scan has been: CRIU comes. @scan then tells what was written
+ *	after CRIU had looked for dirty pages. Only where struct backend.stands_first is set
  * @populated: what there is in a range, as SPLICE_VM_SCAN_POPULATED tells it
  * @send: send all of the runs, and tell for each page SPLICE_VM_RUN_SENT, IS_ZERO, GONE or SLOW,
  *	in order. Blocks while the socket is full: whoever wants to end it shuts the socket down
@@ -92,7 +93,7 @@ struct backend;
  * @overflows: how often detail was lost and "all dirty" was told
  * @close: frees the backend too
  *
- * @send and @read may run in several threads at a time; the others in one.
+ * Several threads at a time may call @send and @read; one thread calls the others.
  */
 struct backend_ops {
 	const char *name;
@@ -116,14 +117,14 @@ struct backend_ops {
 
 /**
  * struct backend - one session
- * @tracker: "write-protect", "soft-dirty", or "none" when writes cannot be followed
- * @tracker_why: why it is this tracker; for people. Empty: @why says it
- * @tracks: @track and @scan can be used
- * @criu_tracks: CRIU may go by soft-dirty bits, and may clear them: no write is lost by that
- * @stands_first: the control group is frozen, and the last @scan taken, before CRIU dumps
- * @gone_fd: poll() with @gone_events says that the target has exited; of the module, or called exec
- * @why: why it is this backend, and why it does not track; for people
- * @stood_ns: how long the program stood in all so that the tracker could look
+ * @tracker: "write-protect", "soft-dirty", or "none" when the backend cannot track writes
+ * @tracker_why: reason for the tracker, as text. Empty: @why has the reason
+ * @tracks: the backend has @track and @scan
+ * @criu_tracks: CRIU may use and clear soft-dirty bits: the tracker loses no write by that
+ * @stands_first: the source freezes the control group, and takes the last @scan, before CRIU dumps
+ * @gone_fd: poll() with @gone_events shows that the target has exited ; of the module, or called exec
+ * @why: reason for the backend, and for a missing tracker, as text
+ * @stood_ns: time for which the tracker had the program frozen
  */
 struct backend {
 	const struct backend_ops *ops;
@@ -137,18 +138,18 @@ struct backend {
 };
 
 /**
- * backend_open() - a session on the address space of @pid
- * @hold: how the program is frozen for a moment; NULL: it cannot be
- * Return: NULL with @err: CODE_NOT_READY when @kind or @tracker cannot be had
+ * backend_open() - open a session on the address space of @pid
+ * @hold: functions that freeze the program for a moment; NULL: there are none
+ * Return: NULL with @err: CODE_NOT_READY when @kind or @tracker is not available
  */
 struct backend *backend_open(enum backend_kind kind, enum backend_tracker tracker, pid_t pid,
 			     const struct backend_hold *hold, struct error *err);
 void backend_close(struct backend *backend);
 
-/** backend_kind_find() - by its name; -1: there is no such backend */
+/** backend_kind_find() - enum backend_kind with this name; -1: there is none */
 int backend_kind_find(const char *name);
 
-/** backend_tracker_find() - by its name; -1: there is no such tracker */
+/** backend_tracker_find() - enum backend_tracker with this name; -1: there is none */
 int backend_tracker_find(const char *name);
 
 /* The backends; backend_open() chooses. */
@@ -156,7 +157,7 @@ struct backend *module_open(pid_t pid, enum backend_tracker tracker,
 			    const struct backend_hold *hold, struct error *err);
 /** module_is_there() - the device exists */
 bool module_is_there(void);
-/** module_can() - the module is there and can do what is needed; @why: the answer in words */
+/** module_can() - true when the module is loaded and has the needed features; @why: the reason */
 bool module_can(char *why, size_t size);
 struct backend *vmread_open(pid_t pid, const struct backend_hold *hold, struct error *err);
 

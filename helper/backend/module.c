@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Pages and writes by the kernel module: nothing is copied, and the program is not frozen in rounds. */
+/* The backend with the kernel module: sends pages by reference, and never freezes in rounds. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 /**
  * struct module - a session of the module
  * @clear_fd: of /proc/PID/clear_refs: a write ends an epoch of the soft-dirty tracker
- * @wp: the write-protect tracker; NULL: it is the soft-dirty one of the module
+ * @wp: the write-protect tracker; NULL: the module's soft-dirty tracker
  */
 struct module {
 	struct backend base;
@@ -56,7 +56,8 @@ static int module_settle(struct backend *backend, struct backend_settled *settle
 
 static int module_give_up(struct backend *backend, struct error *err)
 {
-	return write_protect_give_up(module_of(backend)->wp, err);
+	write_protect_give_up(module_of(backend)->wp);
+	return 0;
 }
 
 static int module_populated(struct backend *backend, uint64_t start, uint64_t end,
@@ -198,7 +199,7 @@ struct backend *module_open(pid_t pid, enum backend_tracker tracker,
 		free(module);
 		return NULL;
 	}
-	/* poll() says more of the device than that the target is gone */
+	/* poll() of the device also reports epochs (EPOLLIN) */
 	module->base.gone_fd = module->svm.fd;
 	module->clear_fd = proc_open_clear_refs(pid, err);
 	if (module->clear_fd >= 0 && !choose_tracker(module, tracker, hold, err))

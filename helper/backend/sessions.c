@@ -92,7 +92,7 @@ static int netlink_failed(int ret, const char *what, struct error *err)
 	}
 }
 
-/* One call of libnl's, with what goes to the callback. */
+/* Argument of the callback of one libnl call. */
 struct receive {
 	session_fn fn;
 	void *ctx;
@@ -131,7 +131,7 @@ static int join(struct sessions *sessions, struct error *err)
 		return error_set(err, CODE_NOT_READY, "use a newer kernel",
 				 "this kernel cannot keep others from listening: there are no events");
 	nl_socket_disable_seq_check(sessions->sock);
-	/* More than an administrator's limit is not needed; less is what he wants. */
+	/* the kernel cuts the size to the administrator's limit */
 	nl_socket_set_buffer_size(sessions->sock, EVENT_BUFFER, 0);
 	ret = nl_socket_add_membership(sessions->sock, group);
 	return ret < 0 ? netlink_failed(ret, "cannot listen for events", err) : 0;
@@ -184,7 +184,7 @@ int sessions_listen(struct sessions *sessions, session_fn fn, void *ctx, bool *l
 {
 	int ret = receive_messages(sessions, fn, ctx, err);
 
-	/* libnl's word for ENOBUFS. */
+	/* libnl turns ENOBUFS into this error */
 	*lost = ret == -NLE_NOMEM;
 	if (ret < 0 && !*lost)
 		netlink_failed(ret, "cannot listen for events", err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Sessions of the module as netlink tells them; see linux/splice_vm_netlink.h. */
+/* Sessions of the module, read by netlink; see linux/splice_vm_netlink.h. */
 #ifndef MIGRATE_BACKEND_SESSIONS_H
 #define MIGRATE_BACKEND_SESSIONS_H
 
@@ -13,13 +13,13 @@ struct nl_sock;
 struct nlmsghdr;
 
 /**
- * struct session - what one message says
+ * struct session - content of one message
  * @cmd: enum splice_vm_cmd
- * @attached: @pid and @max_inflight hold
+ * @attached: @pid and @max_inflight are valid
  * @gone: the process has exited or called exec; otherwise, when attached, @mm_pages and
- *	@mm_resident hold
+ *	@mm_resident are valid
  *
- * The rest is as the header has it.
+ * The other fields are attributes of linux/splice_vm_netlink.h.
  */
 struct session {
 	int cmd;
@@ -29,10 +29,10 @@ struct session {
 	uint32_t opener_pid, opener_uid, pid, tracker, max_inflight;
 };
 
-/** typedef session_fn - takes one; -1 with err ends it */
+/** typedef session_fn - called with one session; -1 with @err ends the walk */
 typedef int (*session_fn)(void *ctx, const struct session *session, struct error *err);
 
-/** session_parse() - a message of the family; -1 when it is not one about a session */
+/** session_parse() - parse a message of the family; -1 with @err when it is not about a session */
 int session_parse(struct nlmsghdr *head, struct session *session, struct error *err);
 
 /** struct sessions - a socket to the module */
@@ -41,16 +41,16 @@ struct sessions {
 	int family;
 };
 
-/** sessions_open() - @events: for sessions_listen(), not sessions_dump() */
+/** sessions_open() - @events: true for sessions_listen(), false for sessions_dump() */
 int sessions_open(struct sessions *sessions, bool events, struct error *err);
 void sessions_close(struct sessions *sessions);
 
-/** sessions_dump() - all there are, in the order of their ids */
+/** sessions_dump() - call @fn with each session, in the order of ids */
 int sessions_dump(struct sessions *sessions, session_fn fn, void *ctx, struct error *err);
 
 /**
- * sessions_listen() - wait for events and take them
- * @lost: set when some were lost since the last call
+ * sessions_listen() - wait for events, and call @fn with each
+ * @lost: set when the kernel has dropped events since the last call
  */
 int sessions_listen(struct sessions *sessions, session_fn fn, void *ctx, bool *lost,
 		    struct error *err);

@@ -14,12 +14,12 @@
 #define CHUNK_BYTES	(CHUNK_PAGES * PAGE_BYTES)
 #define READ_PAGES	32768UL		/* entries of 128 MiB at a time */
 
-/* What makes a page another one: its frame or place in swap, and which of the two. */
+/* The identity of a page: its frame or offset in swap, and which of the two. */
 #define IDENTITY	(PM_FRAME | PM_SWAPPED | PM_PRESENT)
 
 /**
- * struct chunk - entries of 2 MiB of address space, in which there is a page
- * @entries: IDENTITY and PM_SOFT_DIRTY; 0: no page of the program's own
+ * struct chunk - entries of 2 MiB of address space with at least one page
+ * @entries: IDENTITY and PM_SOFT_DIRTY; 0: no private page
  */
 struct chunk {
 	uint64_t addr;
@@ -34,8 +34,8 @@ struct snapshot {
 
 /**
  * struct soft_dirty - a tracker
- * @last: as it was at the last look
- * @buf: READ_PAGES entries
+ * @last: the address space at the last look
+ * @buf: room for READ_PAGES entries
  */
 struct soft_dirty {
 	pid_t pid;
@@ -55,7 +55,7 @@ static void snapshot_free(struct snapshot *snap)
 	memset(snap, 0, sizeof(*snap));
 }
 
-/* Addresses come in ascending order: it is the last chunk, or a new one. */
+/* Addresses come in ascending order, so the chunk is the last one or a new one. */
 static struct chunk *snapshot_chunk(struct snapshot *snap, uint64_t addr)
 {
 	uint64_t base = addr / CHUNK_BYTES * CHUNK_BYTES;
@@ -80,7 +80,7 @@ static struct chunk *snapshot_chunk(struct snapshot *snap, uint64_t addr)
 	return chunk;
 }
 
-/* The page of a file that the program has not written comes from the file. */
+/* Return: the entry of a private page; 0 for a page of a file, which the file has */
 static uint64_t own_entry(uint64_t entry)
 {
 	if (!(entry & (PM_PRESENT | PM_SWAPPED)) || entry & PM_FILE)
@@ -121,7 +121,7 @@ static int take_vma(struct soft_dirty *tracker, struct snapshot *snap, const str
 	return 0;
 }
 
-/* The flags of mappings are not read: that would take longer than all the rest. */
+/* Reads maps without flags: smaps would take longer than all other steps. */
 static int snapshot_take(struct soft_dirty *tracker, struct snapshot *snap, struct error *err)
 {
 	struct vma_list vmas;

@@ -50,7 +50,7 @@ int svm_probe(struct splice_vm_info *info, struct error *err)
 	return ret;
 }
 
-/* What a failed call on the target's memory means. */
+/* Turn errno of a failed call on the target's memory into @err. */
 static int call_failed(const struct svm *svm, const char *call, struct error *err)
 {
 	if (errno == ESRCH)
@@ -137,13 +137,13 @@ int svm_scan(struct svm *svm, uint32_t flags, uint64_t start, uint64_t end, svm_
 	return ret;
 }
 
-/* Where svm_send() stands: @skip pages of @runs[0] are done. */
+/* Progress of svm_send(): @skip pages of @runs[0] are done. */
 struct cursor {
 	const struct splice_vm_run *runs;
 	uint32_t nr_runs, skip;
 };
 
-/* Returns how many runs of what is left were put into @buf. */
+/* Copy the next runs into @buf. Return: number of runs */
 static uint32_t cursor_fill(const struct cursor *at, struct splice_vm_run *buf, uint32_t max)
 {
 	uint32_t nr = at->nr_runs < max ? at->nr_runs : max;

@@ -10,9 +10,9 @@
 
 /**
  * struct svm - one session
- * @fd: of the device; poll() says POLLHUP when the target has exited or called exec.
- *	pread() reads the target's memory, -1 when there is no session
- * @info: as it was at the start: features and limits
+ * @fd: descriptor of the device; -1: no session. poll() says POLLHUP when the target has exited or
+ *	called exec; pread() reads the target's memory
+ * @info: features and limits at the start
  */
 struct svm {
 	int fd;
@@ -20,18 +20,18 @@ struct svm {
 	struct splice_vm_info info;
 };
 
-/** svm_probe() - is the module there, and what can it do */
+/** svm_probe() - read the module's features; -1 with @err when it is not loaded */
 int svm_probe(struct splice_vm_info *info, struct error *err);
 
-/** svm_open() - a session on the address space of @pid, not tracked yet */
+/** svm_open() - open a session on the address space of @pid, without tracker */
 int svm_open(struct svm *svm, pid_t pid, struct error *err);
 void svm_close(struct svm *svm);
 int svm_info(const struct svm *svm, struct splice_vm_info *info, struct error *err);
 
-/** svm_track() - start to track; svm_scan() then says first all there is */
+/** svm_track() - start the tracker; the first svm_scan() reports every populated page */
 int svm_track(struct svm *svm, struct error *err);
 
-/** typedef svm_runs_fn - takes some runs; -1 with err ends the walk */
+/** typedef svm_runs_fn - called with some runs; -1 with @err ends the walk */
 typedef int (*svm_runs_fn)(void *ctx, const struct splice_vm_run *runs, uint32_t nr,
 			   struct error *err);
 
@@ -42,23 +42,23 @@ typedef int (*svm_runs_fn)(void *ctx, const struct splice_vm_run *runs, uint32_t
 int svm_scan(struct svm *svm, uint32_t flags, uint64_t start, uint64_t end, svm_runs_fn fn,
 	     void *ctx, struct error *err);
 
-/** struct svm_sent - sums over calls of svm_send() */
+/** struct svm_sent - sums of several calls of svm_send() */
 struct svm_sent {
 	uint64_t pages, bytes;
 };
 
 /**
- * svm_send() - SEND of all of @runs, repeated until each has a result
- * @fn: gets the results: runs with one of SENT, IS_ZERO, GONE, SLOW
- * @sent: added to
+ * svm_send() - SEND all of @runs, repeated until each has a result
+ * @fn: called with the results: runs with one of SENT, IS_ZERO, GONE, SLOW
+ * @sent: increased
  *
- * Blocks while the socket is full: whoever wants to end it shuts the socket down.
+ * Blocks while the socket is full: shutdown() of the socket ends the call.
  */
 int svm_send(struct svm *svm, int sock, uint64_t cookie, const struct splice_vm_run *runs,
 	     uint32_t nr_runs, svm_runs_fn fn, void *ctx, struct svm_sent *sent,
 	     struct error *err);
 
-/** svm_read() - copy @bytes from @addr; *@done: how far it came, short at what cannot be read */
+/** svm_read() - copy @bytes from @addr; *@done: bytes copied, fewer at an unreadable address */
 int svm_read(struct svm *svm, uint64_t addr, void *buf, size_t bytes, size_t *done,
 	     struct error *err);
 

@@ -12,11 +12,11 @@
 #include "backend/uffd_wp.h"
 
 #define LIST_STEP		1024
-/* Protection that is cleared in one hold of the mmap lock for reading. */
+/* Bytes whose protection is cleared in one hold of the mmap lock for reading. */
 #define CLEAR_STEP		(1ULL << 30)
-/* And for writing, when the tracker is given up: every fault waits. */
+/* The same for writing, when the tracker is given up and every fault waits. */
 #define UNPROTECT_STEP		(32ULL << 20)
-/* A mapping that changes all the time is not followed for ever. */
+/* Most attempts on a mapping that changes all the time. */
 #define TRIES			64
 
 int uffd_cover_grow(struct uffd_cover *cover)
@@ -51,7 +51,7 @@ int uffd_cover_list(struct uffd_cover *cover, uint64_t start, uint64_t end)
 	return ret;
 }
 
-/* Clears the first part of [*addr, end) that is ours, or moves *addr to the end. */
+/* Clear the first part of [*addr, end) that @uffd covers, or move *addr to the end. */
 static int clear_step(const struct uffd_cover *cover, uint64_t *addr, uint64_t end)
 {
 	struct splice_vm_run run = { 0 };
@@ -73,7 +73,7 @@ static int clear_step(const struct uffd_cover *cover, uint64_t *addr, uint64_t e
 		*addr = uffd_run_end(&run);
 		return 0;
 	}
-	/* At a multiple, so that no huge page is split. */
+	/* stop at a multiple, so that no huge page is split */
 	stop = (run.addr / CLEAR_STEP + 1) * CLEAR_STEP;
 	if (stop > uffd_run_end(&run))
 		stop = uffd_run_end(&run);
@@ -93,7 +93,7 @@ static int clear_range(const struct uffd_cover *cover, uint64_t addr, uint64_t e
 {
 	int tries = TRIES, ret = 0;
 
-	/* UFFDIO_WRITEPROTECT fails where a part has gone meanwhile: what is left of it? */
+	/* UFFDIO_WRITEPROTECT fails when a part was unmapped meanwhile: go on with the rest */
 	while (addr < end && tries) {
 		ret = clear_step(cover, &addr, end);
 		if (ret == -ESRCH)
@@ -112,7 +112,7 @@ static int register_range(const struct uffd_cover *cover, uint64_t start, uint64
 	return uffd_ioctl(cover->uffd, UFFDIO_REGISTER, &reg);
 }
 
-/* What cannot be registered is looked at whole, by SCAN TRACKED; the next epoch tries again. */
+/* SCAN TRACKED reports a mapping whole that cannot be registered; the next epoch tries again. */
 static void register_runs(const struct uffd_cover *cover, struct splice_vm_run *run, size_t nr)
 {
 	bool all = !register_range(cover, run->addr, uffd_run_end(&run[nr - 1]));
@@ -126,7 +126,7 @@ static void register_runs(const struct uffd_cover *cover, struct splice_vm_run *
 	}
 }
 
-/* New mappings from @first on that lie side by side. */
+/* Return: number of adjacent new mappings from @first on */
 static size_t new_side_by_side(const struct uffd_cover *cover, size_t first)
 {
 	size_t i = first + 1;
@@ -154,7 +154,7 @@ int uffd_cover_new(struct uffd_cover *cover)
 	return ret;
 }
 
-/* In steps from the mapping's start; a step ends at a multiple, so that no huge page is split. */
+/* Unregister in steps. A step ends at a multiple, so that no huge page is split. */
 static int unregister_run(int uffd, const struct splice_vm_run *run)
 {
 	uint64_t addr = run->addr, end = uffd_run_end(run), stop;
@@ -177,7 +177,7 @@ static void unprotect_mappings(const struct uffd_cover *cover)
 	size_t i;
 
 	for (i = 0; i < cover->nr; i++) {
-		/* A mapping that has changed meanwhile is left to the next look. */
+		/* the next look finds a mapping that has changed meanwhile */
 		if (cover->mappings[i].flags == SPLICE_VM_RUN_COVERED)
 			unregister_run(cover->uffd, &cover->mappings[i]);
 	}

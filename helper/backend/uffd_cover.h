@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Which mappings of another task a userfaultfd covers, and how it comes to cover the others. */
+/* Lists the mappings of another task that a userfaultfd covers, and registers the others. */
 #ifndef HELPER_BACKEND_UFFD_COVER_H
 #define HELPER_BACKEND_UFFD_COVER_H
 
@@ -18,8 +18,8 @@
  * @uffd: the userfaultfd, or -1; the caller's
  * @mappings: of the last uffd_cover_list(), in order of addresses; SPLICE_VM_RUN_COVERED, _NEW or
  *	_OPAQUE
- * @nr: how many
- * @cap: how many fit
+ * @nr: number of mappings
+ * @cap: room for so many
  */
 struct uffd_cover {
 	int session_fd;
@@ -29,17 +29,17 @@ struct uffd_cover {
 	size_t cap;
 };
 
-/** uffd_cover_grow() - have room for more mappings. Return: 0 or -ENOMEM */
+/** uffd_cover_grow() - make room for more mappings. Return: 0 or -ENOMEM */
 int uffd_cover_grow(struct uffd_cover *cover);
 
 /** uffd_cover_list() - list the mappings in [start, end). Return: 0 or -errno */
 int uffd_cover_list(struct uffd_cover *cover, uint64_t start, uint64_t end);
 
 /**
- * uffd_cover_new() - register the new ones of the list for write-protection, with nothing protected
- * @cover: those that were registered are COVERED afterwards, the others OPAQUE
+ * uffd_cover_new() - register the NEW mappings of the list for write-protection, all unprotected
+ * @cover: registered mappings are COVERED afterwards, the others OPAQUE
  *
- * Return: 0; -errno when some entry may say that it is protected, and be writable
+ * Return: 0; -errno when a PTE may be writable and still say that it is protected
  */
 int uffd_cover_new(struct uffd_cover *cover);
 

@@ -3,7 +3,7 @@
  * A userfaultfd of the target, which SPLICE_VM_UFFD makes, write-protects pages asynchronously: a
  * write lifts the protection of its page by itself. PAGEMAP_SCAN finds the pages that are not
  * protected and protects them, in one step for the task. The session's events tracker knows the
- * rest: drops, new mappings, and pages that others may write to by reference.
+ * rest: drops, new mappings, and pages with extra references (which direct I/O may write to).
  *
  * Why an epoch loses nothing. It has five steps, in this order:
  *
@@ -24,12 +24,13 @@
  *   next epoch begins with a new userfaultfd, to which every mapping is new.
  * - A page that is dropped, or replaced without a fault (KSM, migration), is logged by the
  *   module's notifier, whenever it happens, until step 5 takes it.
- * - A page that somebody writes to by reference was made writable first, so step 3 of that epoch
- *   reported it. Step 4 looks at just these pages, after they were protected: a reference that is
- *   taken later needs a fault, which lifts the protection.
+ * - A page that direct I/O writes to by reference was made writable first, so step 3 of that epoch
+ *   reported the page. Step 4 looks at just these pages, after they were protected: a reference
+ * that
+ *   is taken later needs a fault, which lifts the protection.
  * - Step 3 passes over holes and pages of zeros (PAGE_IS_PFNZERO). Neither has content, and a
  *   write puts another page there, which is not protected. So no hole gets a note of protection:
- *   page tables do not grow, and nobody takes such a note for a swapped page.
+ *   page tables do not grow, and CRIU takes no such note for a swapped page.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -55,7 +56,7 @@ static bool api_is_there(int uffd)
 {
 	struct uffdio_api api = { .api = UFFD_API };
 
-	/* No features are asked for, so all that there are come back. */
+	/* a request for no features returns all that the kernel has */
 	return !uffd_ioctl(uffd, UFFDIO_API, &api) && api.features & UFFD_FEATURE_WP_ASYNC;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Pages and writes without the module: pages are copied, and rounds freeze the program for a moment. */
+/* The backend without the module: copies pages, and freezes the program for a moment in rounds. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -25,10 +25,10 @@
 
 /**
  * struct vmread - a session
- * @mem_fd, @pagemap_fd: bound to the address space, not to the pid: after an exec they say so
+ * @mem_fd, @pagemap_fd: bound to the address space, not to the pid: reads fail after an exec
  * @zero_frame: see pagemap_zero_frame()
  * @scans: the kernel has PAGEMAP_SCAN
- * @tracker: NULL: writes cannot be followed
+ * @tracker: NULL: the kernel has no soft-dirty bits, so writes cannot be tracked
  */
 struct vmread {
 	struct backend base;
@@ -43,7 +43,7 @@ static struct vmread *vmread_of(struct backend *backend)
 	return (struct vmread *)backend;
 }
 
-/* The first look finds all there is. */
+/* The first look of the tracker reports every populated page, so there is no start. */
 static int vmread_track(struct backend *backend, struct error *err)
 {
 	return 0;
@@ -93,7 +93,7 @@ static int populated_entries(const struct vmread *vmread, uint64_t start, uint64
 	return 0;
 }
 
-/* Only what there is: 64 GiB that are reserved have 128 MiB of entries. */
+/* Skip holes: a reservation of 64 GiB has 128 MiB of pagemap entries. */
 static int populated_regions(const struct vmread *vmread, uint64_t start, uint64_t end,
 			     struct run_list *list, struct error *err)
 {
@@ -130,7 +130,7 @@ static int vmread_populated(struct backend *backend, uint64_t start, uint64_t en
 	return ret ? ret : run_list_flush(&list, err);
 }
 
-/* Slower, and reads what the program itself must not read. */
+/* /proc/PID/mem is slower, but also reads pages that the program itself must not read. */
 static int vmread_read(struct backend *backend, uint64_t addr, void *buf, size_t bytes,
 		       size_t *done, struct error *err)
 {
@@ -146,13 +146,13 @@ static int vmread_read(struct backend *backend, uint64_t addr, void *buf, size_t
 	return 0;
 }
 
-/** struct batch - runs of one frame, on their way through a buffer */
+/** struct batch - the runs of one frame, whose pages go through a buffer */
 struct batch {
 	struct splice_vm_run runs[PIECES_MAX];
 	uint32_t nr, nr_pages;
 };
 
-/* Take the next pages off the front of the runs; @skip pages of the first are done. */
+/* Fill the batch from the front of the runs; @skip pages of the first run are done. */
 static void batch_fill(struct batch *batch, const struct splice_vm_run **runs, uint32_t *nr_runs,
 		       uint32_t *skip)
 {
@@ -174,7 +174,7 @@ static void batch_fill(struct batch *batch, const struct splice_vm_run **runs, u
 	}
 }
 
-/* Return: how many pages from the front on were read; 0: the first one cannot be read so */
+/* Return: number of pages read, from the first on; 0: process_vm_readv() cannot read the first */
 static uint32_t batch_read(const struct batch *batch, pid_t pid, void *buf)
 {
 	struct iovec here = { buf, batch->nr_pages * PAGE_BYTES }, there[PIECES_MAX];
@@ -188,7 +188,7 @@ static uint32_t batch_read(const struct batch *batch, pid_t pid, void *buf)
 	return n > 0 ? n / PAGE_BYTES : 0;
 }
 
-/* Leave so many pages in the batch. */
+/* Shorten the batch to @nr_pages pages. */
 static void batch_cut(struct batch *batch, uint32_t nr_pages)
 {
 	uint32_t left = nr_pages;
@@ -209,7 +209,7 @@ static bool page_is_zero(const uint8_t *page)
 	return !page[0] && !memcmp(page, page + 1, PAGE_BYTES - 1);
 }
 
-/* What each page is; those that are not zeros move to the front of the buffer. */
+/* Find the pages of zeros, and move the other pages to the front of the buffer. */
 static int batch_sort(const struct batch *batch, uint8_t *buf, struct run_list *results,
 		      struct error *err)
 {
@@ -234,7 +234,7 @@ static int batch_sort(const struct batch *batch, uint8_t *buf, struct run_list *
 	return 0;
 }
 
-/** struct told - the results of a batch, before they are told */
+/** struct told - the results of a batch, for the caller's callback */
 struct told {
 	struct splice_vm_run runs[FRAME_MAX_PAGES];
 	uint32_t nr;
@@ -272,7 +272,7 @@ static int batch_send(const struct batch *batch, struct backend_send *send, back
 	return fn(ctx, told.runs, told.nr, err);
 }
 
-/* What process_vm_readv() cannot read: one page by /proc/PID/mem, or it is gone. */
+/* Read one page that process_vm_readv() cannot read by /proc/PID/mem, or report it as gone. */
 static int first_by_itself(struct vmread *vmread, const struct batch *batch,
 			   struct backend_send *send, backend_runs_fn fn, void *ctx,
 			   struct error *err)

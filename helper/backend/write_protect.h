@@ -12,13 +12,14 @@
  *
  *  1. The keeper freezes the program's control group.
  *  2. write_protect_scan(), the last one of the userfaultfd.
- *  3. write_protect_give_up(): the userfaultfd goes.
+ *  3. write_protect_give_up(): the userfaultfd stays, and nobody asks it any more.
  *  4. CRIU seizes all threads, thaws the control group, dumps, and is held.
  *  5. The keeper freezes the control group again.
  *  6. write_protect_scan() once more, now by soft-dirty bits.
  *
- * - A frozen thread runs nothing of the program, and is in no system call: step 2 finds all that the
- *   program ever wrote. Between steps 2 and 3 there is nobody who writes.
+ * - A frozen thread runs nothing of the program, and is in no system call: step 2 finds all that
+ * the
+ *   program ever wrote. Between steps 2 and 3 no thread of the program writes.
  * - CRIU seizes a thread in the freezer by ptrace. When CRIU thaws the control group this thread
  *   goes from the freezer into its ptrace stop, inside the kernel: no instruction of the program is
  *   between the two. In step 5 every thread is in a ptrace stop.
@@ -28,8 +29,17 @@
  *   destination has no such page yet: the list of all populated pages, made after step 5, has it.
  * - In step 4 the kernel writes into the rseq area of each thread that runs CRIU's code. The images
  *   name these areas: the source counts their pages as written (source/freeze.c).
+ * - CRIU sees nothing of the userfaultfd: a write of CRIU's lifts the protection of its page by itself, and
+ *   no hole has a note of protection, which CRIU would take for a swapped page (uffd_wp.c). A page that
+ *   the kernel has taken out of a private mapping of a file leaves such a note, and is dumped though the
+ *   file has it.
  * - CRIU clears the soft-dirty bits as soon as it has looked at them. Step 6 reports every page
  *   that has been written since, whoever wrote it.
+ *
+ * Why the userfaultfd stays. To lift its protection the kernel walks all memory of the program: 90 ms for 1 GiB,
+ * emulated, a tenth of the time for which the program stands. A program that moves is killed here, and its memory
+ * is never written again. A program that goes on here gets rid of the protection while it runs, a step at a
+ * time, from write_protect_close(), or from the keeper when the helper was killed.
  */
 #ifndef MIGRATE_BACKEND_WRITE_PROTECT_H
 #define MIGRATE_BACKEND_WRITE_PROTECT_H
@@ -40,7 +50,8 @@
 struct write_protect;
 
 /**
- * write_protect_can() - this kernel, this module and this machine's control groups have what it needs
+ * write_protect_can() - this kernel, this module and this machine's control groups have what it
+ * needs
  * @why: the answer in words
  */
 bool write_protect_can(const struct svm *svm, const struct backend_hold *hold, char *why,
@@ -66,6 +77,6 @@ int write_protect_settle(struct write_protect *wp, struct backend_settled *settl
 			 struct error *err);
 
 /** write_protect_give_up() - see backend_ops.give_up */
-int write_protect_give_up(struct write_protect *wp, struct error *err);
+void write_protect_give_up(struct write_protect *wp);
 
 #endif

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * The one clock: CLOCK_MONOTONIC, by which all time-outs and figures go.
- */
+/* The clock of all time-outs and figures: CLOCK_MONOTONIC. */
 #ifndef MIGRATE_BASE_CLOCK_H
 #define MIGRATE_BASE_CLOCK_H
 
@@ -19,7 +17,7 @@ static inline uint64_t clock_ns(clockid_t clock)
 	return ts.tv_sec * CLOCK_NS_PER_S + ts.tv_nsec;
 }
 
-/** clock_now_ns() - nanoseconds, from a start of no meaning */
+/** clock_now_ns() - CLOCK_MONOTONIC in nanoseconds */
 static inline uint64_t clock_now_ns(void)
 {
 	return clock_ns(CLOCK_MONOTONIC);

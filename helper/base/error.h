@@ -9,12 +9,12 @@
  * @CODE_OK: all done
  * @CODE_USAGE: the command line is wrong
  * @CODE_NOT_READY: this machine lacks something (module, CRIU, rights)
- * @CODE_REFUSED: the target has something that is not carried
+ * @CODE_REFUSED: the target has an object that a move does not carry
  * @CODE_PEER: the other side refused or gave up
  * @CODE_NETWORK: connection failed or was lost
  * @CODE_CRIU: dump or restore failed
  * @CODE_TARGET: the target exited, called exec or changed under us
- * @CODE_ABORTED: a signal or a limit ended it
+ * @CODE_ABORTED: a signal or a limit ended the migration
  * @CODE_VERIFY: memory on both sides differs
  * @CODE_DOUBT: COMMIT was recorded, but its outcome is not known; the source's copy stays stopped
  * @CODE_INTERNAL: a bug or an operating system failure
@@ -37,11 +37,11 @@ enum exit_code {
 /**
  * struct error - what happened, to which object, and what to do
  * @code: enum exit_code; CODE_OK while nothing is set
- * @os_errno: errno behind it, or 0
+ * @os_errno: errno of the failed system call, or 0
  * @what: what happened to which object, without a final stop
  * @hint: what the user can do; empty when there is nothing
  *
- * The first error set wins: later ones are consequences.
+ * error_set() keeps the first error: later errors are its consequences.
  */
 struct error {
 	enum exit_code code;
@@ -51,7 +51,7 @@ struct error {
 };
 
 /**
- * error_set() - record a failure; errno is not looked at
+ * error_set() - record a failure that is not one of a system call
  * @err: filled unless it is already set
  * @code: class of the failure
  * @hint: what to do, or NULL
@@ -62,7 +62,7 @@ int error_set(struct error *err, enum exit_code code, const char *hint,
 	      const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /**
- * error_errno() - the same for a failed system call; appends strerror(errno)
+ * error_errno() - error_set() for a failed system call; appends strerror(errno) to @fmt's text
  * Return: always -1
  */
 int error_errno(struct error *err, enum exit_code code, const char *hint,

@@ -51,7 +51,7 @@ int fdpass_try_send(int sock, const void *msg, size_t bytes, const int *fds, siz
 	return send_one(sock, msg, bytes, fds, nr_fds, MSG_DONTWAIT);
 }
 
-/* The first FDPASS_MAX descriptors; more than the caller takes are closed. */
+/* Take the first @most descriptors of the message, and close the others. */
 static void take_fds(struct msghdr *head, int *fds, size_t most)
 {
 	size_t taken = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Descriptors that come with bytes over a UNIX socket (SCM_RIGHTS): whole messages over a
- * SOCK_SEQPACKET socket pair of ours, and bytes of a stream that another program writes.
+ * Descriptors that come with bytes over a UNIX socket (SCM_RIGHTS): with whole messages over a
+ * SOCK_SEQPACKET socket pair of this program, or with bytes of a stream that CRIU writes.
  */
 #ifndef MIGRATE_BASE_FDPASS_H
 #define MIGRATE_BASE_FDPASS_H
@@ -14,23 +14,23 @@
 /** fdpass_pair() - a socket pair, close-on-exec; -1 with errno */
 int fdpass_pair(int pair[2]);
 
-/** fdpass_send() - one message; waits for room; -1 with errno */
+/** fdpass_send() - send one message; waits for room in the socket; -1 with errno */
 int fdpass_send(int sock, const void *msg, size_t bytes, const int *fds, size_t nr_fds);
 
-/** fdpass_try_send() - the same, but never waits: EAGAIN when there is no room */
+/** fdpass_try_send() - fdpass_send() that never waits: EAGAIN when the socket has no room */
 int fdpass_try_send(int sock, const void *msg, size_t bytes, const int *fds, size_t nr_fds);
 
 /**
- * fdpass_recv() - one message of exactly @bytes
- * @fds: FDPASS_MAX of them; those that did not come are -1; close-on-exec
- * @timeout_ms: -1 waits for as long as it takes
+ * fdpass_recv() - receive one message of exactly @bytes
+ * @fds: FDPASS_MAX entries, close-on-exec; -1 in each entry without a descriptor
+ * @timeout_ms: -1: no time-out
  * Return: 1 a message, 0 the other end is closed, -1 with errno (ETIMEDOUT, EPROTO, …)
  */
 int fdpass_recv(int sock, void *msg, size_t bytes, int *fds, int timeout_ms);
 
 /**
- * fdpass_recv_bytes() - up to @bytes of a stream, as recv() gets them
- * @fd: the first descriptor that came along, close-on-exec, or -1; others are closed
+ * fdpass_recv_bytes() - receive up to @bytes of a stream, like recv()
+ * @fd: the first descriptor of the message, close-on-exec, or -1; further descriptors are closed
  * Return: bytes; 0 at the end of the stream; -1 with errno
  */
 ssize_t fdpass_recv_bytes(int sock, void *buf, size_t bytes, int *fd);

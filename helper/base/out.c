@@ -21,7 +21,7 @@ static bool is_ready(const struct out *out)
 	return ret > 0;
 }
 
-/* A pipe or a terminal. A file's place to write at belongs to its open descriptor, and nobody reads it. */
+/* True for a pipe and a terminal. A regular file has no reader, and would lose its offset. */
 static bool is_read_by_others(int fd)
 {
 	struct stat st;
@@ -59,7 +59,7 @@ static bool write_piece(const struct out *out, const char *text, size_t *done, s
 
 	if (n > 0)
 		*done += n;
-	/* nobody is there to be told that nobody reads */
+	/* without any reader (EPIPE) there is no use in a report of lost texts */
 	return n > 0 || errno == EINTR || errno == EAGAIN;
 }
 

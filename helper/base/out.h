@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Writing to standard output and standard error without ever waiting long for who reads them: a
- * terminal that was stopped by Ctrl-S, or a log whose reader hangs, must not keep a program frozen.
+ * Writes to standard output and standard error that never wait long for the reader. A terminal that
+ * Ctrl-S stopped, or a log whose reader hangs, must not keep a migrating program frozen.
  */
 #ifndef MIGRATE_BASE_OUT_H
 #define MIGRATE_BASE_OUT_H
@@ -9,13 +9,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define OUT_WAIT_MS	1000	/* for a reader that takes nothing; once */
+#define OUT_WAIT_MS	1000	/* wait once so long for a reader that takes nothing */
 
 /**
  * struct out - one descriptor
- * @lost: texts that were dropped since the reader took nothing
- * @cut: the last text was written in part
- * @no_wait: not even OUT_WAIT_MS
+ * @lost: texts that were dropped since the reader last took one
+ * @cut: only a part of the last text was written
+ * @no_wait: do not wait OUT_WAIT_MS either
  */
 struct out {
 	int fd;
@@ -24,18 +24,18 @@ struct out {
 };
 
 /**
- * out_own() - writing to @fd never waits from here on, also when several processes write to it
+ * out_own() - from now on writes to @fd do not wait, also when several processes write to @fd
  *
- * A pipe or a terminal is opened anew for that: O_NONBLOCK on a descriptor that was handed to us
- * would be there for all who have it.
+ * The function opens a pipe or a terminal anew: O_NONBLOCK on an inherited descriptor would also
+ * bind every other process that has the same open file.
  */
 void out_own(int fd);
 
 /**
  * out_write() - write @text, or drop it
  *
- * After a text was dropped, nothing is waited for until the reader takes something again.
- * Return: true when @text was written whole
+ * After a dropped text, writes do not wait until the reader takes a text again.
+ * Return: true when the whole @text was written
  */
 bool out_write(struct out *out, const char *text, size_t bytes);
 

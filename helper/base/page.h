@@ -4,6 +4,6 @@
 
 #define PAGE_SHIFT	12
 #define PAGE_BYTES	(1UL << PAGE_SHIFT)
-#define USER_END	(1UL << 47)	/* first address above user space, 4-level x86-64 */
+#define USER_END	(1UL << 47)	/* first address above user space on x86-64 with 4 levels */
 
 #endif

@@ -12,11 +12,11 @@
 #include "base/report.h"
 #include "base/text.h"
 
-/* Output belongs to the process, not to one of the migrations it may run. */
+/* One for the whole process: a process has one standard output. */
 static struct {
 	pthread_mutex_t lock;
 	bool json, tty;
-	bool open_line;		/* a progress line stands on the terminal */
+	bool open_line;		/* the terminal's last line is a progress line */
 	int state_delay_ms;
 	struct out results, messages;	/* standard output, standard error */
 } out = {
@@ -55,7 +55,7 @@ static double now(void)
 	return clock_ns(CLOCK_REALTIME) / CLOCK_NS_PER_MS / 1000.0;
 }
 
-/* Lock held. @text: a whole line, or several */
+/* The caller holds the lock. @text: one or several whole lines */
 static void put(struct out *to, const char *text)
 {
 	unsigned int lost = to->lost;
@@ -128,7 +128,7 @@ void report_say(const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(raw, sizeof(raw), fmt, args);
 	va_end(args);
-	/* it may hold bytes of a program's name, or of the other machine: anything */
+	/* a program's name and the other machine's text can have any bytes */
 	text_printable(text, sizeof(text), raw);
 	if (out.json) {
 		report_event("message", json_pack("{s:s}", "text", text));

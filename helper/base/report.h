@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the user sees. With --json one JSON object a line on stdout, each with
- * "event"; else lines of text on stderr, where a terminal also gets a progress line
- * that is written over, and results on stdout. Any thread may call. Text is made printable here
- * (base/text.h), whoever it came from.
+ * The output for the user. With --json stdout gets one JSON object a line, each with an "event".
+ * Without --json stderr gets lines of text, stdout the results, and a terminal a progress line that
+ * overwrites itself. Any thread may call. All text is made printable (base/text.h).
  */
 #ifndef MIGRATE_BASE_REPORT_H
 #define MIGRATE_BASE_REPORT_H
@@ -12,45 +11,45 @@
 #include <stdbool.h>
 #include "base/error.h"
 
-/** report_init() - once, before anything else: what the command line asked for */
+/** report_init() - call once, before any other function of this file. @json: --json was given */
 void report_init(bool json);
-/** report_share_output() - other processes of ours write there as well: nobody waits for a reader */
+/** report_share_output() - several processes write: writes never wait for a reader from now on */
 void report_share_output(void);
-/** report_wait() - whether the reader gets OUT_WAIT_MS, once; unless said he does */
+/** report_wait() - whether writes wait OUT_WAIT_MS for a slow reader; they do by default */
 void report_wait(bool wait);
 bool report_is_json(void);
 
 /**
- * report_event() - a line of JSON; nothing for people
+ * report_event() - print a line of JSON; prints nothing without --json
  * @event: name, as "round"
- * @fields: object whose members are added, or NULL; the reference is taken over
+ * @fields: object whose members are added to the line, or NULL; the function takes the reference
  */
 void report_event(const char *event, json_t *fields);
 
-/** report_text() - a JSON string of any bytes, printable (base/text.h) */
+/** report_text() - a JSON string of @text, made printable (base/text.h) */
 json_t *report_text(const char *text);
 
-/** report_say() - a line for people; with --json an event "message" */
+/** report_say() - print a line of text; with --json an event "message" */
 void report_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/** report_progress() - the line that is written over; nothing where there is no terminal */
+/** report_progress() - replace the progress line; prints nothing when stderr is no terminal */
 void report_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/** report_delays() - a test makes states last longer */
+/** report_delays() - true when MIGRATE_HELPER_STATE_DELAY_MS of a test makes states last longer */
 bool report_delays(void);
 
-/** report_print() - part of a result for people, on stdout; nothing with --json */
+/** report_print() - print a part of the text result on stdout; prints nothing with --json */
 void report_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /**
- * report_state_begin() - a named state is entered
+ * report_state_begin() - report that the migration enters @state
  *
- * Return: for how many milliseconds the caller shall sleep now: MIGRATE_HELPER_STATE_DELAY_MS of
- * the environment, so that tests can break things there
+ * Return: milliseconds that the caller sleeps now (MIGRATE_HELPER_STATE_DELAY_MS of the
+ * environment), so that a test can break a process in this state
  */
 int report_state_begin(const char *state);
 
-/** report_error() - what, and what to do; with --json an event "error" */
+/** report_error() - print @err.what and @err.hint; with --json an event "error" */
 void report_error(const struct error *err);
 
 #endif

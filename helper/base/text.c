@@ -16,7 +16,7 @@ static bool is_tail(unsigned char byte)
 	return (byte & 0xc0) == 0x80;
 }
 
-/* Bytes of the UTF-8 character at @at, and the character; 0: there is none. */
+/* Return: length in bytes of the UTF-8 character at @at; 0: the bytes are no UTF-8 */
 static size_t decode(const unsigned char *at, uint32_t *character)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
@@ -28,7 +28,7 @@ static size_t decode(const unsigned char *at, uint32_t *character)
 		return bytes;
 	}
 	*character = *at & (0xff >> (bytes + 1));
-	/* the final 0 is no tail, so nothing behind it is looked at */
+	/* the final 0 is no continuation byte, so the loop never reads behind it */
 	for (size_t i = 1; i < bytes; i++) {
 		if (!is_tail(at[i]))
 			return 0;
@@ -40,7 +40,7 @@ static size_t decode(const unsigned char *at, uint32_t *character)
 	return bytes;
 }
 
-/* Neither a control character, nor one that ends a line or turns the direction of writing. */
+/* False for control characters, and for those that end a line or turn the direction of writing. */
 static bool is_plain(uint32_t character)
 {
 	return character >= 0x20 && (character < 0x7f || character >= 0xa0) &&

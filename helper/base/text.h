@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Text that others made: the other machine, a program's name, a file's name. Printed as it came,
- * such text could move the cursor of a terminal, forge a line of a log, or be no UTF-8.
+ * Makes foreign text printable: text of the other machine, a program's name, a file's name. Raw
+ * text could move the cursor of a terminal, forge a line of a log, or be no UTF-8.
  */
 #ifndef MIGRATE_BASE_TEXT_H
 #define MIGRATE_BASE_TEXT_H
@@ -9,11 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TEXT_MAX	512	/* bytes of the longest line that is said, with its final 0 */
+#define TEXT_MAX	512	/* bytes of the longest line that is printed, with its final 0 */
 
 /**
- * text_printable() - a copy of @from that can be printed, and stored as JSON
- * @to: at most @size bytes, the final 0 among them; @size is at least 4
+ * text_printable() - copy @from so that terminals and JSON can take the copy
+ * @to: gets at most @size bytes, the final 0 included; @size is at least 4
  * @from: any bytes up to a 0
  *
  * Each byte of a control character, of a character that ends a line or changes the direction of

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include "base/error.h"
 
-/** thread_start() - pthread_create() with an error; 0 or -1 */
+/** thread_start() - pthread_create() that fills @err; 0 or -1 */
 int thread_start(pthread_t *thread, void *(*body)(void *), void *arg, struct error *err);
 
 #endif

@@ -32,8 +32,8 @@
 
 /**
  * struct check - one line of the answer
- * @slower: not ok, and a migration works without it
- * @help: the command that mends it
+ * @slower: not ok, but a migration works without it, more slowly
+ * @help: the command that repairs it
  */
 struct check {
 	bool ok, slower;
@@ -93,7 +93,7 @@ static void check_module(struct check *check)
 	check->slower = !check->ok;
 }
 
-/* By doing it: the option may be there and the architecture not able to. */
+/* Looks at a page: a kernel may have the option on an architecture without soft-dirty bits. */
 static void check_soft_dirty(struct check *check)
 {
 	bool told = pagemap_tells_writes();
@@ -127,7 +127,7 @@ static void check_criu(struct check *check)
 
 	if (criu_version_get(&version, &err))
 		say(check, false, "apt install criu", "%.250s", err.what);
-	/* what a dump needs of the kernel besides is the line of soft-dirty */
+	/* the line for soft-dirty bits covers mem_track, which only a dump needs */
 	else if (criu_check_restore(&err))
 		say(check, false, "criu check", "version %d.%d.%d: %.200s", version.major,
 		    version.minor, version.sublevel, err.what);
@@ -172,7 +172,7 @@ static void check_memory(struct check *check)
 	say(check, bytes >= MEMORY_WANTED, "free some memory", "%lu MiB available", bytes >> 20);
 }
 
-/* Which of the two machines needs it. */
+/* The machines that need the checked feature. */
 enum { SOURCE = 1, DEST = 2, BOTH = SOURCE | DEST };
 
 static const struct {
@@ -190,7 +190,7 @@ static const struct {
 	{ "memory", check_memory, DEST },
 };
 
-/** struct check_options - @source, @dest: the roles to look at; neither: both */
+/** struct check_options - @source, @dest: the roles to check; both when none is given */
 struct check_options {
 	bool json, source, dest;
 };

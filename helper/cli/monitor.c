@@ -11,7 +11,7 @@ static int say(void *ctx, const struct session *session, struct error *err)
 	const char *name = session_event_name(session->cmd);
 	char text[256];
 
-	/* A newer module may tell more. */
+	/* ignore unknown events of a newer module */
 	if (!name)
 		return 0;
 	session_event_text(session, text, sizeof(text));
@@ -20,7 +20,7 @@ static int say(void *ctx, const struct session *session, struct error *err)
 	return 0;
 }
 
-/* Return: only after an error */
+/* Loops until an error. */
 static void monitor(struct sessions *sessions, struct error *err)
 {
 	bool lost = false;

@@ -60,7 +60,7 @@ int options_wrong(const struct cli_verb *verb, const char *fmt, ...)
 	return CODE_USAGE;
 }
 
-/* Return: how many; the last one is --help */
+/* Return: number of options; the last one is --help */
 static int fill_table(const struct cli_verb *verb, struct option *table)
 {
 	int nr = 0;

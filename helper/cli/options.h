@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The options of a verb, in one table: getopt_long() and --help go by the same rows.
+ * The options of a verb, in one table from which both getopt_long() and --help work.
  */
 #ifndef MIGRATE_CLI_OPTIONS_H
 #define MIGRATE_CLI_OPTIONS_H
@@ -9,13 +9,13 @@
 #include <stddef.h>
 
 /**
- * struct cli_option - one option; a table of them ends with a NULL @name
+ * struct cli_option - one option; a table of options ends with a NULL @name
  * @name: without the two dashes
- * @value: how --help calls its value; NULL: the option has none
- * @text: for --help; it may have several lines
- * @flag: where the option has no value: offset of the bool in the struct of the verb
- * @take: where it has one: put it into the struct of the verb. Return: NULL, or the words for what
- *	the value should have been
+ * @value: name of the value in --help; NULL: the option has no value
+ * @text: description for --help, of one or more lines
+ * @flag: for an option without value: offset of a bool in the verb's struct
+ * @take: for an option with value: store the value in the verb's struct. Return: NULL, or a text
+ *	that says which values are allowed
  */
 struct cli_option {
 	const char *name, *value, *text;
@@ -23,27 +23,27 @@ struct cli_option {
 	const char *(*take)(void *opts, char *value);
 };
 
-/** struct cli_verb - @synopsis: what follows the name in the first line of --help; @about: the next */
+/** struct cli_verb - @synopsis: arguments in the first line of --help; @about: its second line */
 struct cli_verb {
 	const char *name, *synopsis, *about;
 	const struct cli_option *options;
 };
 
 /**
- * options_parse() - put a command line into @opts
- * Return: -1 to go on, else the exit code: all has been said
+ * options_parse() - parse a command line into @opts
+ * Return: -1 to go on; else the exit code, after --help or an error message
  */
 int options_parse(const struct cli_verb *verb, int argc, char **argv, void *opts);
 
-/** options_wrong() - say why the command line is wrong, and the usage. Return: CODE_USAGE */
+/** options_wrong() - print the error in the command line, and the usage. Return: CODE_USAGE */
 int options_wrong(const struct cli_verb *verb, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/** options_number() - a decimal number. Return: as cli_option.take */
+/** options_number() - parse a decimal number. Return: as cli_option.take */
 const char *options_number(const char *text, unsigned long min, unsigned long max,
 			   unsigned long *value);
 
-/** options_path() - an absolute path. Return: as cli_option.take */
+/** options_path() - take an absolute path. Return: as cli_option.take */
 const char *options_path(const char *text, const char **value);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A person decides that a program which was handed over goes on here: the helper that moved it
- * has ended, and nobody knows whether it runs at the destination.
+ * A person decides that a handed-over program runs again on the source: its helper and keeper have
+ * ended, and cannot say whether the program runs at the destination.
  */
 #define _GNU_SOURCE
 #include <ftw.h>
@@ -19,8 +19,8 @@
 #include "source/record.h"
 
 /**
- * struct release - options, and what was found
- * @dir: directory of the migration; empty: none was found
+ * struct release - the options, and the record that was found
+ * @dir: directory of the migration; empty: no record was found
  */
 struct release {
 	pid_t pid;
@@ -85,7 +85,7 @@ static int find(struct release *rel, struct error *err)
 		return error_set(err, CODE_TARGET, NULL,
 				 "process %d, which was handed over to %s, has ended", rel->pid,
 				 rel->record.to);
-	/* before COMMIT nothing can run there */
+	/* before COMMIT the destination has not started its copy */
 	if (!rel->force && rel->kind == RECORD_COMMIT)
 		return error_set(err, CODE_USAGE, "look there first; say --force when you know that it does not",
 				 "process %d was handed over to %s and may run there", rel->pid,
@@ -93,7 +93,7 @@ static int find(struct release *rel, struct error *err)
 	return 0;
 }
 
-/* Return: a descriptor that keeps others away, or -1 with @err */
+/* Lock the record against another release. Return: a descriptor, or -1 with @err */
 static int take(const struct release *rel, struct error *err)
 {
 	int fd = record_lock(rel->dir, rel->kind);
@@ -121,13 +121,13 @@ static int let_go(struct release *rel, struct error *err)
 	if (lock < 0)
 		return -1;
 	rel->record.guard.pidfd = proc_pidfd(rel->pid, err);
-	/* the pid may have been given away while it was opened */
+	/* the kernel may have given the pid to another process before the open */
 	if (rel->record.guard.pidfd >= 0 && !record_process_is(&rel->record))
 		error_set(err, CODE_TARGET, NULL, "process %d has ended", rel->pid);
-	/* in this order: a release that is killed in between can be said again */
+	/* in this order, so that a release that was killed in between can be repeated */
 	else if (rel->record.guard.pidfd >= 0 && !guard_off(&rel->record.guard, err))
 		ret = record_remove(rel->dir, rel->kind, err);
-	/* that of CRIU, where no keeper is left to remove it */
+	/* no keeper is left that would remove the group of CRIU */
 	if (!ret)
 		guard_forget(&rel->record.guard);
 	if (!ret)

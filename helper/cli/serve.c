@@ -36,8 +36,8 @@ static const struct cli_option options[] = {
 	  "unix:PATH, or HOST[:PORT] (port 7070); unless said it is\n" DEFAULT_LISTEN,
 	  .take = take_listen },
 	{ "insecure",
-	  .text = "take a HOST, loopback too: there is no encryption, and whoever\n"
-		  "reaches the port can start programs as root",
+	  .text = "take a HOST, loopback too: there is no encryption, and every\n"
+		  "client that reaches the port can start programs as root",
 	  .flag = offsetof(struct serve_options, insecure) },
 	{ "once", .text = "end after one migration that was accepted, with its exit\nstatus",
 	  .flag = offsetof(struct serve_options, once) },

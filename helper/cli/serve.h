@@ -2,7 +2,7 @@
 #ifndef MIGRATE_CLI_SERVE_H
 #define MIGRATE_CLI_SERVE_H
 
-/** serve_main() - the verb `serve`: take migrations in. Return: enum exit_code */
+/** serve_main() - the verb `serve`: accept migrations. Return: enum exit_code */
 int serve_main(int argc, char **argv);
 
 #endif

@@ -7,7 +7,7 @@
 
 #define MIB(pages)	((pages) / 1048576.0 * PAGE_BYTES)
 
-/* The line is that of session_row(). */
+/* Head of the table whose lines session_row() makes. */
 const char session_head[] =
 	"SESSION     PID PROGRAM           OPENER       MIB  RESIDENT TRACKER     EPOCHS     DIRTY   DROPPED      SENT    COPIED IN-FLIGHT";
 

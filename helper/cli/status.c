@@ -17,7 +17,7 @@ struct table {
 	size_t rows;
 };
 
-/* The name that the process has now. */
+/* Print the present name of the session's target. */
 static void program_name(const struct session *session, char *name, size_t size)
 {
 	struct proc_status status;
@@ -44,9 +44,9 @@ static int add_row(void *ctx, const struct session *session, struct error *err)
 }
 
 /**
- * struct standing - programs that stand here because of a migration; for JSON
- * @handed_over: whoever looks after them
- * @alone: not handed over, and helper and keeper are dead
+ * struct standing - programs that a migration has stopped here; JSON arrays
+ * @handed_over: programs with a record of COMMIT, also when their helper lives
+ * @alone: programs without such a record whose helper and keeper are dead
  */
 struct standing {
 	json_t *handed_over, *alone;
@@ -65,14 +65,14 @@ static int add_record(void *ctx, const char *dir, enum record_kind kind,
 		report_print("process %d was handed over to %s and stands here; if it does not run there: migrate-helper release --pid %d --force\n",
 			     pid, record->to, pid);
 	else
-		report_print("process %d stands here since a migration to %s that nobody looks after any more: migrate-helper release --pid %d\n",
+		report_print("process %d stands here since a migration to %s whose helper and keeper have ended: migrate-helper release --pid %d\n",
 			     pid, record->to, pid);
 	json_array_append_new(kind == RECORD_COMMIT ? standing->handed_over : standing->alone,
 			      json_pack("{s:i,s:s,s:s}", "pid", pid, "to", record->to, "dir", dir));
 	return 0;
 }
 
-/* @sessions: for JSON, stolen; NULL when the module did not say */
+/* @sessions: JSON array, whose reference the function takes; NULL: no answer from the module */
 static void say_status(json_t *sessions)
 {
 	struct standing standing = { .handed_over = json_array(), .alone = json_array() };
@@ -128,7 +128,7 @@ static const struct cli_option options[] = {
 
 static const struct cli_verb verb = {
 	"status", "[OPTION]...",
-	"Say who has a session of the module on whom and how far it is, and which programs were\n"
+	"List the sessions of the module with their targets and counters, and the programs that were\n"
 	"handed over and stand here.", options,
 };
 
@@ -143,7 +143,7 @@ int status_main(int argc, char **argv)
 		return code;
 	report_init(opts.json);
 	if (sessions_open(&sessions, false, &err)) {
-		/* a program that stands wants to be seen without the module too */
+		/* show stopped programs also when the module is not loaded */
 		say_status(NULL);
 	} else {
 		if (opts.watch)

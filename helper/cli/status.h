@@ -2,7 +2,7 @@
 #ifndef MIGRATE_CLI_STATUS_H
 #define MIGRATE_CLI_STATUS_H
 
-/** status_main() - the verb `status`: who has a session on whom. Return: enum exit_code */
+/** status_main() - the verb `status`: list sessions and stopped programs. Return: enum exit_code */
 int status_main(int argc, char **argv);
 
 #endif

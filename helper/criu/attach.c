@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
@@ -12,13 +13,13 @@
 #include "criu/attach.h"
 #include "os/proc.h"
 
-#define CANCEL_NS	20000000	/* how often a wish to give up is looked for */
+#define CANCEL_NS	20000000	/* how often wait_stop() looks at @cancel_fd */
 #define SYSCALL_STOP	(SIGTRAP | 0x80)
 
-/* CRIU dies with its tracer, who would not amend the rest of its calls */
+/* EXITKILL: without its tracer CRIU would seize the other tasks without the option */
 #define OPTIONS		(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)
 
-/* Every restored process descends from CRIU, which alone was made outside of the group. */
+/* CRIU is the oldest process in the group with a parent outside: all others descend from CRIU. */
 pid_t criu_attach_find(const struct cgroup *group)
 {
 	pid_t *pids, criu = 0;
@@ -56,7 +57,7 @@ static void on_timer(int sig)
 	look_at_cancel = 1;
 }
 
-/* A wait for CRIU has no time-out of its own. */
+/* waitpid() has no time-out: a signal of this timer interrupts it. */
 static int start_timer(struct criu_attach *attach, struct error *err)
 {
 	static const struct itimerspec period = {
@@ -88,7 +89,7 @@ static void stop_timer(struct criu_attach *attach)
 	sigaction(SIGALRM, &attach->old_action, NULL);
 }
 
-/* Return: 0 with the status of the stop; 1 when CRIU has ended, -1 with @err when it does not stop */
+/* Return: 0 with the status of the stop; 1: CRIU has ended; -1 with @err: the caller cancelled */
 static int wait_stop(const struct criu_attach *attach, int *status, struct error *err)
 {
 	for (;;) {
@@ -104,7 +105,7 @@ static int wait_stop(const struct criu_attach *attach, int *status, struct error
 	}
 }
 
-/* The namespace's init learns of the end of a traced CRIU only after its tracer has. */
+/* The tracer must reap CRIU first: only then the namespace's init learns of CRIU's end. */
 static int give_up(const struct criu_attach *attach)
 {
 	int status;
@@ -130,7 +131,7 @@ int criu_attach_begin(struct criu_attach *attach, pid_t criu, int cancel_fd, str
 	return ret ? error_set(err, CODE_CRIU, NULL, "CRIU has died") : 0;
 }
 
-/* A call by which CRIU begins to trace a task, or sets options: with PTRACE_O_EXITKILL too. */
+/* Add PTRACE_O_EXITKILL to a call by which CRIU begins to trace a task, or sets options. */
 static int amend(struct criu_attach *attach, const struct __ptrace_syscall_info *call,
 		 struct error *err)
 {
@@ -148,7 +149,7 @@ static int amend(struct criu_attach *attach, const struct __ptrace_syscall_info 
 	return 0;
 }
 
-/* All are seized when CRIU wakes them (futex), or speaks to somebody. */
+/* After the last task CRIU wakes the tasks (futex), or sends a message: then all are seized. */
 static bool is_done(const struct criu_attach *attach, const struct __ptrace_syscall_info *call)
 {
 	return attach->seized && (call->entry.nr == SYS_futex || call->entry.nr == SYS_sendto ||
@@ -167,14 +168,14 @@ static int syscall_stop(struct criu_attach *attach, bool *done, struct error *er
 	return amend(attach, &call, err);
 }
 
-/* How CRIU goes on after a stop. @signal: what it gets */
+/* Return: request that resumes CRIU after a stop; @signal: signal to deliver */
 static enum __ptrace_request resume_by(int status, int *signal)
 {
 	int sig = WSTOPSIG(status);
 
 	*signal = 0;
 	if (status >> 16 == PTRACE_EVENT_STOP)
-		/* somebody stopped CRIU by a signal, and it stays so */
+		/* a signal stopped CRIU: CRIU stays stopped until SIGCONT */
 		return sig == SIGTRAP ? PTRACE_SYSCALL : PTRACE_LISTEN;
 	if (sig != SYSCALL_STOP)
 		*signal = sig;
@@ -189,7 +190,7 @@ static int run_until_seized(struct criu_attach *attach, struct error *err)
 	while (!done) {
 		enum __ptrace_request request = resume_by(status, &signal);
 
-		/* fails when CRIU was killed in its stop: the wait tells */
+		/* when CRIU was killed in its stop this fails, and wait_stop() returns 1 */
 		ptrace(request, attach->criu, NULL, (long)signal);
 		ret = wait_stop(attach, &status, err);
 		if (ret)
@@ -201,13 +202,45 @@ static int run_until_seized(struct criu_attach *attach, struct error *err)
 	return 0;
 }
 
+/*
+ * CRIU and its tracer take turns, some ten times a thread: to wake another CPU takes longer than all that
+ * they do. The tasks have got their own CPUs back.
+ */
+static void share_cpu(struct criu_attach *attach)
+{
+	int cpu = sched_getcpu();
+	cpu_set_t one;
+
+	if (cpu < 0 || cpu >= CPU_SETSIZE ||
+	    sched_getaffinity(0, sizeof(attach->own_cpus), &attach->own_cpus) ||
+	    sched_getaffinity(attach->criu, sizeof(attach->criu_cpus), &attach->criu_cpus) ||
+	    !CPU_ISSET(cpu, &attach->criu_cpus))
+		return;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	attach->shares_cpu = !sched_setaffinity(0, sizeof(one), &one);
+	if (attach->shares_cpu)
+		sched_setaffinity(attach->criu, sizeof(one), &one);
+}
+
+static void part_cpus(struct criu_attach *attach)
+{
+	if (!attach->shares_cpu)
+		return;
+	attach->shares_cpu = false;
+	sched_setaffinity(attach->criu, sizeof(attach->criu_cpus), &attach->criu_cpus);
+	sched_setaffinity(0, sizeof(attach->own_cpus), &attach->own_cpus);
+}
+
 int criu_attach_run(struct criu_attach *attach, struct error *err)
 {
 	int ret;
 
 	if (start_timer(attach, err))
 		return give_up(attach);
+	share_cpu(attach);
 	ret = run_until_seized(attach, err);
+	part_cpus(attach);
 	stop_timer(attach);
 	return ret;
 }

@@ -33,8 +33,8 @@ static Img__CoreEntry *core_read(int dir_fd, pid_t tid, char *name, struct error
 }
 
 /*
- * CRIU 3.17.1 dumps policies that its own restore refuses. The destination sets the policy when
- * the thread stands.
+ * CRIU 3.17.1 dumps policies that its own restore refuses. The destination sets the policy after
+ * CRIU has restored the thread.
  * Return: whether @core was changed
  */
 static bool sched_repair(Img__CoreEntry *core)

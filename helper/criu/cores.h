@@ -6,17 +6,17 @@
 #include "criu/repairs.h"
 #include "images.pb-c.h"
 
-/** criu_signals() - bit n - 1: signal n is in the queue */
+/** criu_signals() - signals in the queue: bit n - 1 is signal n */
 uint64_t criu_signals(const Img__SignalQueue *queue);
 
 /**
- * criu_wait_find() - would a call of the thread return EINTR because CRIU stopped it?
+ * criu_wait_find() - true when CRIU's stop would make a system call of the thread return EINTR
  * @shared: signals that are pending for the process
  */
 bool criu_wait_find(const Img__CoreEntry *core, uint64_t shared);
 
 /**
- * criu_wait_repair() - of a thread that criu_wait_find() found
+ * criu_wait_repair() - make the call of a thread that criu_wait_find() found start again
  * Return: whether @core was changed
  */
 bool criu_wait_repair(Img__CoreEntry *core, struct criu_wait *wait, int mem_fd);

@@ -13,16 +13,17 @@
 #include "criu/sockopts.h"
 #include "os/proc.h"
 
-#define LET_GO_TIMEOUT_MS	60000	/* a CRIU that is killed in its work may take the program along */
+#define LET_GO_TIMEOUT_MS	60000	/* generous: to kill a CRIU at work may kill the program */
 #define LOG_LOOK_MS		500
 
 /**
  * struct criu_dump - a CRIU that dumps, or is held
- * @page_fd: our end of what CRIU takes for a connection to its page server, so that it
- *	listens nowhere. It is never spoken on, and not closed before CRIU has let go: CRIU
- *	would take that for success, and kill the tasks
- * @listener: for sockopts_answer(); -1 when nobody asks
- * @what: for messages
+ * @page_fd: this helper's end of a socket pair. CRIU takes the other end for its connection to a
+ *	page server, and therefore listens on no port. The helper sends nothing, and closes its end
+ *	only after CRIU has released the tasks: CRIU would take an earlier close for success, and
+ *	kill them
+ * @listener: argument of sockopts_answer(); -1 when CRIU has no filter
+ * @what: the failed action, for messages
  */
 struct criu_dump {
 	struct rpc rpc;
@@ -40,8 +41,8 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 	char text[PATH_MAX + 64], config[PATH_MAX];
 
 	/*
-	 * A directory without plugins: the one for CUDA has CRIU thaw a frozen control group before
-	 * the tasks are seized, and the program would run, and write, after the last scan.
+	 * A directory without plugins: with the plugin for CUDA, CRIU would thaw a frozen control
+	 * group before it seizes the tasks. The program would run, and write, after the last scan.
 	 */
 	if (rpc_path(from->work_dir_fd, NULL, config, sizeof(config), err))
 		return -1;
@@ -85,7 +86,7 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 	return rpc_send(dump->rpc.fd, &req, err);
 }
 
-/* Until CRIU has something to say. */
+/* Wait for a message of CRIU. */
 static void dump_wait(struct criu_dump *dump)
 {
 	struct pollfd fds[2] = {
@@ -106,7 +107,7 @@ static void dump_wait(struct criu_dump *dump)
 	}
 }
 
-/* Return: 1 when CRIU waits in status-ready, -1 with @err when it will not get there */
+/* Return: 1: CRIU waits in status-ready; 0: call again; -1 with @err: the dump has failed */
 static int dump_step(struct criu_dump *dump, struct error *err)
 {
 	CriuResp *resp = NULL;
@@ -128,7 +129,7 @@ static int dump_step(struct criu_dump *dump, struct error *err)
 	return held ? 1 : rpc_answer(dump->rpc.fd, true, err);
 }
 
-/* Somebody may have stopped CRIU, or killed who reads its log: it has work to do now. */
+/* A user may have stopped CRIU, or killed the reader of its log: CRIU has to work now. */
 static void dump_urge(struct criu_dump *dump)
 {
 	if (dump->rpc.pid)
@@ -145,7 +146,7 @@ static void dump_free(struct criu_dump *dump)
 	free(dump);
 }
 
-/* CRIU cannot suspend the filters of a task when it has one itself. */
+/* A CRIU with a seccomp filter of its own cannot suspend the filters of a task. */
 static bool must_listen(pid_t pid)
 {
 	struct proc_status status;
@@ -212,7 +213,7 @@ int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **out,
 		ret = dump_step(dump, err);
 	if (opts->watch)
 		opts->watch(opts->ctx, -1);
-	/* it is past its questions; whoever is forked now must not hold the listener */
+	/* CRIU asks no more; a process that is forked from now on must not inherit the listener */
 	if (dump->listener >= 0)
 		close(dump->listener);
 	if (ret > 0)
@@ -238,11 +239,11 @@ bool criu_dump_is_held(const struct criu_dump *dump)
 {
 	struct pollfd pfd = { .fd = dump->rpc.fd };
 
-	/* a process that dies closes its descriptors before the kernel lets its tracees go */
+	/* a dying CRIU closes its descriptors before the kernel releases its tracees */
 	return !poll(&pfd, 1, 0);
 }
 
-/* Return: 0 when CRIU has come to its end */
+/* Answer CRIU's notifications until its last message. Return: 0, or -1 with @err */
 static int dump_drain(struct criu_dump *dump, struct error *err)
 {
 	CriuResp *resp;
@@ -258,7 +259,7 @@ static int dump_drain(struct criu_dump *dump, struct error *err)
 		criu_resp__free_unpacked(resp, NULL);
 		if (!notify)
 			return 0;
-		/* CRIU may die before it reads this: the next round tells */
+		/* when CRIU dies before it reads this, the next rpc_recv() returns 0 */
 		rpc_answer(dump->rpc.fd, true, &(struct error){ 0 });
 	}
 }
@@ -268,7 +269,7 @@ int criu_dump_refuse(struct criu_dump *dump, struct error *err)
 	int ret;
 
 	dump_urge(dump);
-	/* a CRIU that died while it was held let go of the tasks by that */
+	/* fails when CRIU has died, which has released the tasks already */
 	rpc_answer(dump->rpc.fd, false, &(struct error){ 0 });
 	ret = dump_drain(dump, err);
 	dump_free(dump);

@@ -18,7 +18,7 @@
 static char dev_null[] = "/dev/null";
 static const char tty_info_name[] = "tty-info.img";
 
-/** struct ids - a set of numbers of records; @failed: no memory */
+/** struct ids - a set of record ids; @failed: memory was short */
 struct ids {
 	uint32_t *ids;
 	size_t nr;
@@ -92,7 +92,7 @@ static void put_file(struct image_out *out, uint32_t id, uint32_t flags, char *n
 	image_out_add(out, &file.base);
 }
 
-/* A file must not be read from its begin as if that had been typed: so it is only written to. */
+/* The program must not read @replace_tty as if a user had typed it: so it is opened for writing. */
 static void put_replacement(struct edit *edit, const Img__TtyFileEntry *tty, struct image_out *out)
 {
 	uint32_t flags = tty->flags & ~(O_ACCMODE | O_NOCTTY);
@@ -187,14 +187,14 @@ static bool fd_edit(void *ctx, const ProtobufCMessage *msg, struct image_out *ou
 	changed = fd->type == TYPE_TTY && ids_have(&edit->ttys, fd->id);
 	if (changed)
 		fd->type = TYPE_REG;
-	/* whatever else leads to the same terminal: standard input ends */
+	/* standard input becomes /dev/null, also when other descriptors share its open file */
 	if (changed && fd->fd == 0)
 		fd->id = edit->last_id + 1;
 	image_out_add(out, msg);
 	return changed;
 }
 
-/* One table of descriptors for each set of processes that share one. */
+/* Each table of descriptors, which several processes may share, has an image fdinfo-N. */
 static int edit_tables(int images_dir_fd, struct edit *edit, struct error *err)
 {
 	int fd = openat(images_dir_fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
@@ -256,7 +256,7 @@ int criu_has_ptys(int images_dir_fd, struct error *err)
 {
 	bool has = false;
 
-	/* an image without records is not there */
+	/* CRIU makes no image without records */
 	if (faccessat(images_dir_fd, tty_info_name, F_OK, AT_SYMLINK_NOFOLLOW))
 		return 0;
 	if (image_edit(images_dir_fd, tty_info_name, IMAGE_TTY_INFO,

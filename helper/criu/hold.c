@@ -6,7 +6,7 @@
 #include "criu/criu.h"
 #include "os/proc.h"
 
-/* CRIU traces every task that it has restored, and nobody traces CRIU. */
+/* Move CRIU out of the group: CRIU is what is untraced there, since CRIU traces every task. */
 static int leave_tasks(const struct cgroup *group, struct error *err)
 {
 	pid_t *pids;
@@ -16,7 +16,7 @@ static int leave_tasks(const struct cgroup *group, struct error *err)
 	for (size_t i = 0; i < nr && !ret; i++) {
 		struct proc_status status;
 
-		/* a process that has ended meanwhile */
+		/* the process has ended meanwhile */
 		if (proc_status_read(pids[i], &status, &(struct error){ 0 }))
 			continue;
 		if (status.tracer)
@@ -33,7 +33,7 @@ static int leave_tasks(const struct cgroup *group, struct error *err)
 	return ret;
 }
 
-/* The first task has the pid that it had at the source; no other process of CRIU's can have it. */
+/* Only the first task can have, in its namespace, the pid that it had at the source. */
 static bool root_is_born(const struct criu_leave *leave)
 {
 	pid_t *pids;

@@ -33,7 +33,7 @@ static int image_load(struct image *image, int fd, struct error *err)
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > IMAGE_BYTES_MAX)
 		return error_set(err, CODE_CRIU, hint_images,
 				 "image %s is not a file of a sensible size", image->name);
-	/* nothing is mapped of an empty file */
+	/* mmap() refuses an empty file */
 	if (!st.st_size)
 		return 0;
 	image->data = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -45,7 +45,7 @@ static int image_load(struct image *image, int fd, struct error *err)
 	return 0;
 }
 
-/* A v1.1 image begins with a common magic and then its own; the inventory has its own alone. */
+/* A v1.1 image begins with a common magic and its own magic; the inventory has only its own. */
 static int image_check_magic(struct image *image, uint32_t magic, struct error *err)
 {
 	uint32_t first = image->bytes >= 4 ? get_u32(image->data) : 0;

@@ -23,17 +23,17 @@
 #define IMAGE_NAME_MAX		64
 
 /*
- * Longest record, in bytes: unpacked it takes many times as much. That of 65,000 mappings, the most
- * that Linux gives by default, is some 6 MiB.
+ * Longest record, in bytes; the unpacked message takes many times as much. The record of 65,000
+ * mappings, the most that Linux allows by default, has some 6 MiB.
  */
 #define IMAGE_RECORD_MAX	(16U << 20)
 
-/* Largest image that is read and written anew here; those with pages are not. */
+/* Largest image that the helper reads and writes anew; the images with pages are not among them. */
 #define IMAGE_BYTES_MAX		(256UL << 20)
 
 /**
- * struct image - one image file, mapped: it lies in a directory that nobody else writes to
- * @at: where the next record starts
+ * struct image - one image file, mapped; no other program writes to its directory
+ * @at: offset of the next record
  */
 struct image {
 	uint8_t *data;
@@ -42,27 +42,27 @@ struct image {
 	char name[IMAGE_NAME_MAX];
 };
 
-/** image_open() - read file @name in @dir_fd; its kind must be @magic */
+/** image_open() - map file @name in @dir_fd and check its @magic */
 int image_open(struct image *image, int dir_fd, const char *name, uint32_t magic,
 	       struct error *err);
 
 /**
- * image_next() - the next record
+ * image_next() - unpack the next record
  * @type: descriptor of the message
- * @msg: to be freed with protobuf_c_message_free_unpacked()
+ * @msg: free with protobuf_c_message_free_unpacked()
  * Return: 1 with a record, 0 at the end, -1 with @err when the file is damaged
  */
 int image_next(struct image *image, const ProtobufCMessageDescriptor *type,
 	       ProtobufCMessage **msg, struct error *err);
 
-/** image_read_one() - open, take the first record, close; a file without one is damaged */
+/** image_read_one() - unpack the first record of a file; a file without records is damaged */
 int image_read_one(int dir_fd, const char *name, uint32_t magic,
 		   const ProtobufCMessageDescriptor *type, ProtobufCMessage **msg,
 		   struct error *err);
 
 void image_close(struct image *image);
 
-/** struct image_out - an image in the making; running out of memory is told at the end */
+/** struct image_out - an image in the making; image_out_store() reports a lack of memory */
 struct image_out {
 	uint8_t *data;
 	size_t bytes;
@@ -73,19 +73,19 @@ struct image_out {
 void image_out_init(struct image_out *out, uint32_t magic);
 void image_out_add(struct image_out *out, const ProtobufCMessage *msg);
 
-/** image_out_store() - write it as @name; what was there before is replaced as a whole */
+/** image_out_store() - write the image as @name; rename() replaces an older file */
 int image_out_store(struct image_out *out, int dir_fd, const char *name, struct error *err);
 void image_out_free(struct image_out *out);
 
 /**
- * typedef image_edit_fn - put what is to become of one record into @out
+ * typedef image_edit_fn - add one record, changed or not, to @out
  *
- * @msg: the record; NULL at the end, for what is to be added
- * Return: false when that is the record as it was, or nothing at the end
+ * @msg: the record, which the function may change; NULL after the last one, for further records
+ * Return: true when the function has changed, left out or added a record
  */
 typedef bool (*image_edit_fn)(void *ctx, const ProtobufCMessage *msg, struct image_out *out);
 
-/** image_edit() - call @fn with each record of an image; it is written anew if one was changed */
+/** image_edit() - call @fn with each record of an image, and write a changed image anew */
 int image_edit(int dir_fd, const char *name, uint32_t magic,
 	       const ProtobufCMessageDescriptor *type, image_edit_fn fn, void *ctx,
 	       struct error *err);

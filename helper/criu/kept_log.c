@@ -25,7 +25,7 @@ static int copy(int from, int to)
 	return n < 0 ? -1 : 0;
 }
 
-/* Under another name first, so that nobody reads half of it, nor an older one that is open. */
+/* A temporary name first: no reader sees half a copy, and an open older copy stays whole. */
 static int keep_at(int dir, int from, const char *name)
 {
 	char temporary[NAME_MAX + 1];

@@ -5,15 +5,15 @@
 #include <stddef.h>
 
 /**
- * criu_log_keep() - copy a log to where it stays when the migration's directory is removed
+ * criu_log_keep() - copy a log to a directory that outlives the migration's directory
  * @log: path of the log
- * @kept: gets the path of the copy; that of @log when it cannot be copied
+ * @kept: filled with the path of the copy, or with @log when the copy fails
  *
- * One log of each name is kept: that of the last failure. Its directory and it are root's alone.
+ * The directory keeps one log of each name, from the last failure. Only root can read it.
  */
 void criu_log_keep(const char *log, char *kept, size_t bytes);
 
-/** criu_log_keep_in() - the same, into @dir */
+/** criu_log_keep_in() - criu_log_keep() into @dir */
 void criu_log_keep_in(const char *dir, const char *log, char *kept, size_t bytes);
 
 #endif

@@ -16,11 +16,11 @@
 #define PID_MAX		(1 << 22)
 
 /**
- * struct lazy_server - the end that `criu lazy-pages` would have
- * @dir_fd: where the socket is bound
- * @fd: listening, then connected
+ * struct lazy_server - the end of the socket that `criu lazy-pages` would have
+ * @dir_fd: directory in which the socket is bound
+ * @fd: the listening socket, later the connected one
  * @word: the next four bytes: a pid, or the finish marker
- * @word_bytes: how many of them came; at four the pid's descriptor is outstanding
+ * @word_bytes: number of them that came; with four the pid's descriptor is outstanding
  */
 struct lazy_server {
 	int dir_fd;
@@ -68,7 +68,7 @@ int lazy_server_fd(const struct lazy_server *srv)
 	return srv->fd;
 }
 
-/* EAGAIN and its like: come again when poll() says so. */
+/* True for EAGAIN and the like: the caller tries again when poll() says so. */
 static bool not_now(void)
 {
 	return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
@@ -88,7 +88,7 @@ static int server_accept(struct lazy_server *srv, struct error *err)
 		close(fd);
 		return 0;
 	}
-	/* CRIU connects once: nobody is to come in its stead afterwards */
+	/* CRIU connects once: no other process may connect afterwards */
 	unlinkat(srv->dir_fd, SOCKET_NAME, 0);
 	close(srv->fd);
 	srv->fd = fd;

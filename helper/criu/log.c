@@ -18,14 +18,13 @@
 #include "criu/log.h"
 #include "criu/rpc.h"
 
-#define HEAD_BYTES	(8UL << 20)	/* of a log, as it comes */
-#define TAIL_BYTES	(128UL << 10)	/* of its end: twice as much at most */
+#define HEAD_BYTES	(8UL << 20)	/* kept of a log's beginning */
+#define TAIL_BYTES	(128UL << 10)	/* kept of its end, and at most twice as much */
 
 /**
- * struct tail - the end of a log that is too long; the last lines say why CRIU failed
- * @now: is being filled
- * @old: what @now was before; @full: there is that
- * @bytes: in @now
+ * struct tail - the end of a log that is too long: its last lines say why CRIU failed
+ * @old: the TAIL_BYTES before @now, when @full
+ * @now: the last @bytes of the log
  * @lost: the log was too long
  */
 struct tail {
@@ -54,7 +53,7 @@ static void tail_add(struct tail *tail, const char *data, size_t bytes)
 
 static void tail_write(const struct tail *tail, int file)
 {
-	static const char mark[] = "\n[what was here was too much]\n";
+	static const char mark[] = "\n[lines are missing here: the log was too long]\n";
 
 	if (!tail->lost)
 		return;
@@ -65,8 +64,8 @@ static void tail_write(const struct tail *tail, int file)
 }
 
 /*
- * To the last byte. A full disk loses lines of the log, and never stops CRIU. Images that another
- * machine made can make CRIU say as much as they like: the file keeps the beginning and the end.
+ * Read the FIFO to its end. When the disk is full the log loses lines, but CRIU never stops. Images
+ * of another machine can make CRIU write any amount: the file keeps the beginning and the end.
  */
 static void copy(int fifo, int file)
 {
@@ -102,7 +101,7 @@ static void copy_main(int fifo, int file)
 
 	prctl(PR_SET_NAME, "migrate-log");
 	setsid();
-	/* only SIGKILL ends it before CRIU has ended */
+	/* only SIGKILL ends this process before CRIU has ended */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	setrlimit(RLIMIT_FSIZE, &none);
@@ -115,7 +114,7 @@ static void copy_main(int fifo, int file)
 	_exit(0);
 }
 
-/* @fifo: not blocking, so that a poll tells when the last writer has gone */
+/* @fifo: not blocking, so that poll() shows when the last writer has closed it */
 static int start(struct criu_log *log, int fifo, int file, struct error *err)
 {
 	log->pid = fork();
@@ -186,7 +185,7 @@ void criu_log_close(struct criu_log *log, int timeout_ms)
 	log->hold = -1;
 	log->pid = 0;
 	for (int ms = 0; pid && ms < timeout_ms; ms++) {
-		/* ECHILD: somebody who ignores SIGCHLD leaves nothing to reap */
+		/* ECHILD: the helper was started with SIGCHLD ignored, so the kernel reaps */
 		if (waitpid(pid, NULL, WNOHANG))
 			return;
 		nanosleep(&tick, NULL);

@@ -14,7 +14,7 @@ static uint32_t entry_flags(const Img__PagemapEntry *raw)
 {
 	if (raw->has_in_parent && raw->in_parent)
 		return raw->flags | PAGEMAP_PARENT;
-	/* images of old have no flags: what is listed is there */
+	/* entries of old images have no flags, and are all present */
 	return raw->has_flags ? raw->flags : PAGEMAP_PRESENT;
 }
 

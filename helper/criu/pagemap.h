@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Entries of pagemap images, in the forms before and from CRIU 4.2 on. */
+/* Entries of pagemap images, in the forms up to CRIU 4.1 and from CRIU 4.2 on. */
 #ifndef MIGRATE_CRIU_PAGEMAP_H
 #define MIGRATE_CRIU_PAGEMAP_H
 
@@ -12,10 +12,10 @@
 #define PAGEMAP_LAZY		(1U << 1)
 #define PAGEMAP_PRESENT		(1U << 2)
 
-/* CRIU up to 4.1 counts in int in places: 1 TiB an entry is safe */
+/* CRIU up to 4.1 counts pages of an entry in an int in places: 1 TiB an entry is safe */
 #define PAGEMAP_PAGES_MAX	(1UL << 28)
 
-/** struct pagemap_entry - what an entry says, whatever its form */
+/** struct pagemap_entry - an entry of either form */
 struct pagemap_entry {
 	uint64_t addr;
 	uint64_t nr_pages;
@@ -26,17 +26,17 @@ struct pagemap_entry {
 void pagemap_name(char name[IMAGE_NAME_MAX], pid_t pid);
 
 /**
- * pagemap_get() - understand one record
- * @from: lowest address that is in order
- * Return: -1 with @err when it is not sane
+ * pagemap_get() - turn one record into @entry
+ * @from: lowest address that the entry may have
+ * Return: 0; -1 with @err when the record is malformed
  */
 int pagemap_get(const Img__PagemapEntry *raw, uint64_t from, struct pagemap_entry *entry,
 		struct error *err);
 
-/** pagemap_put() - add an entry that all versions of CRIU read, in several if it is long */
+/** pagemap_put() - add an entry that all versions of CRIU read; a long one as several */
 void pagemap_put(struct image_out *out, uint64_t addr, uint64_t nr_pages, uint32_t flags);
 
-/** pagemap_put_head() - the first record: data is in pages-@id.img of the same directory */
+/** pagemap_put_head() - add the first record, which says that pages-@id.img has the data */
 void pagemap_put_head(struct image_out *out, uint32_t id);
 
 #endif

@@ -10,8 +10,8 @@
 #define IMAGES_V1_1	2
 
 /*
- * CRIU drains a task in full, and does not say so, when the parent has no time of its dump
- * or the task seems to have been started after it.
+ * When the parent has no dump time, or a dump time before the task's start, CRIU silently dumps all
+ * pages of the task.
  */
 static int inventory_write(int dir_fd, struct error *err)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Repairs of the images that CRIU made: things that CRIU dumps in a way that loses them. */
+/* Repairs of CRIU's images at the source, for state that CRIU's dump or restore would lose. */
 #ifndef MIGRATE_CRIU_REPAIRS_H
 #define MIGRATE_CRIU_REPAIRS_H
 
@@ -10,15 +10,15 @@
 #include "criu/criu.h"
 
 /**
- * struct criu_timerfds - what criu_timerfds_repair() changed
- * @armed: periodic timers that had expired unread; CRIU would disarm them
- * @absolute: absolute timers; CRIU would let them expire up to a second early
+ * struct criu_timerfds - numbers of timers that criu_timerfds_repair() changed
+ * @armed: periodic timers with an unread expiry, which CRIU would disarm
+ * @absolute: absolute timers, which would expire up to a second early
  */
 struct criu_timerfds {
 	unsigned int armed, absolute;
 };
 
-/** criu_timerfds_repair() - the timerfds of files.img */
+/** criu_timerfds_repair() - repair the timerfds in files.img */
 int criu_timerfds_repair(int images_dir_fd, struct criu_timerfds *done, struct error *err);
 
 /**
@@ -47,28 +47,29 @@ struct criu_files {
 	unsigned int sizes, terminals, renamed;
 };
 
-/** criu_files_repair() - files.img, and what leads to its records */
+/** criu_files_repair() - repair files.img, and the images that refer to its records */
 int criu_files_repair(int images_dir_fd, struct criu_files *files, struct error *err);
 
-/** criu_has_ptys() - 1: the program has both ends of a pty; 0: none; -1 with @err */
+/** criu_has_ptys() - 1: the program has both ends of a pty; 0: it does not; -1 with @err */
 int criu_has_ptys(int images_dir_fd, struct error *err);
 
-/** criu_session_repair() - the root of the tree leads a session and a process group of its own */
+/** criu_session_repair() - make the root of the tree leader of a new session and process group */
 int criu_session_repair(int images_dir_fd, struct error *err);
 
 /**
- * enum criu_timeout - how a wait that starts again keeps its time-out
- * @TIMEOUT_NONE: the wait has none, or an absolute one, or the kernel noted what is left
- * @TIMEOUT_WHOLE: the wait starts again with the whole of its time-out
- * @TIMEOUT_UNKNOWN: the same, and the time-out is one of the socket
+ * enum criu_timeout - time-out of a wait that starts again
+ * @TIMEOUT_NONE: none, or an absolute time-out, or the kernel has stored the time that is left
+ * @TIMEOUT_WHOLE: the wait starts again with its whole time-out
+ * @TIMEOUT_UNKNOWN: the same, with a time-out of the socket, which the call does not show
  */
 enum criu_timeout { TIMEOUT_NONE, TIMEOUT_WHOLE, TIMEOUT_UNKNOWN };
 
 /**
  * struct criu_wait - a thread that waited in a system call when CRIU stopped it
- * @nr, @call: the system call; the name is NULL when it is not one of those known here
- * @restarted: the call starts again; else it returns EINTR
- * @timeout_ns: with TIMEOUT_WHOLE
+ * @nr: number of the system call
+ * @call: name of the system call; NULL: not in the table of waits.c
+ * @restarted: the call starts again; otherwise it returns EINTR
+ * @timeout_ns: the time-out, with TIMEOUT_WHOLE
  */
 struct criu_wait {
 	pid_t tid;
@@ -82,12 +83,12 @@ struct criu_wait {
 typedef void (*criu_wait_fn)(void *ctx, const struct criu_wait *wait);
 
 /**
- * criu_cores_repair() - of each thread: start a call again that CRIU would let return EINTR,
- *	and put the default in place of scheduling that CRIU would refuse to restore
+ * criu_cores_repair() - repair each thread: a system call starts again that would return EINTR, and
+ *	the default replaces a scheduling policy that CRIU would refuse to restore
  * @mem_fd: /proc/PID/mem of the frozen task
  * @fn: called for each thread with such a call
  *
- * A call is left as it is when a signal is pending that the thread does not block: its handler
+ * The function leaves a call as it is when an unblocked signal is pending: the signal's handler
  * would have ended the call.
  */
 int criu_cores_repair(int images_dir_fd, const struct criu_task *task, int mem_fd,

@@ -15,7 +15,7 @@
 #define END_TIMEOUT_MS	10000
 #define IMAGES_LINK	"criu-images"
 
-/* CRIU's parser of configuration files ends words at spaces and has ideas about quotes. */
+/* CRIU's parser of configuration files splits at spaces, and treats quotes specially. */
 static int check_path(const char *path, struct error *err)
 {
 	if (strpbrk(path, " \t\n\"'\\#"))
@@ -24,7 +24,7 @@ static int check_path(const char *path, struct error *err)
 	return 0;
 }
 
-/* CRIU 3.17 wants a symbolic link for the images directory: it was made for /proc/PID/fd/NR. */
+/* CRIU 3.17 takes a symbolic link only for the images directory: it expects /proc/PID/fd/NR. */
 static int link_images(int work_dir_fd, const char *images, struct error *err)
 {
 	if (unlinkat(work_dir_fd, IMAGES_LINK, 0) && errno != ENOENT)
@@ -35,8 +35,8 @@ static int link_images(int work_dir_fd, const char *images, struct error *err)
 }
 
 /*
- * The RPC takes its directories by number from the process that made the socket pair. That
- * process need not have a pid where CRIU runs, so CRIU gets paths.
+ * By RPC CRIU would open /proc/PID/fd/NR of the process that made the socket pair. That process may
+ * have no pid in CRIU's namespace, so CRIU gets paths.
  */
 static int restore_config(const struct criu_restore_opts *opts, char *config, size_t bytes,
 			  struct error *err)
@@ -69,7 +69,7 @@ static int restore_request(int rpc_fd, const struct criu_restore_opts *from, cha
 	opts.notify_scripts = true;
 	opts.has_lazy_pages = true;
 	opts.lazy_pages = true;
-	/* what the dump was told to leave out is connected anew */
+	/* the destination connects the sockets anew that the dump left out */
 	opts.has_ext_unix_sk = true;
 	opts.ext_unix_sk = true;
 	opts.has_tcp_close = true;
@@ -83,7 +83,7 @@ static int restore_request(int rpc_fd, const struct criu_restore_opts *from, cha
 	return rpc_send(rpc_fd, &req, err);
 }
 
-/* CRIU's next message, or the caller's wish to give up. Return: as rpc_recv() */
+/* Wait for CRIU's next message or for @cancel_fd. Return: as rpc_recv() */
 static int restore_recv(int rpc_fd, int cancel_fd, CriuResp **resp, struct error *err)
 {
 	struct pollfd fds[] = {
@@ -133,8 +133,8 @@ static int restore_notified(int rpc_fd, const struct criu_restore_opts *opts, co
 }
 
 /*
- * Every notification is answered.
- * Return: 0 with CRIU's last word in @resp, NULL when it died without one; -1 with @err
+ * Answer each notification.
+ * Return: 0 with CRIU's last message in @resp, NULL when CRIU died without one; -1 with @err
  */
 static int restore_drive(int rpc_fd, const struct criu_restore_opts *opts, CriuResp **resp,
 			 struct error *err)
@@ -156,7 +156,7 @@ static int restore_drive(int rpc_fd, const struct criu_restore_opts *opts, CriuR
 	}
 }
 
-/* CRIU's last word is not its end: until then it may hold the tasks. */
+/* Wait for the hang-up: CRIU may hold the tasks after its last message. */
 static int restore_wait_end(int rpc_fd, struct error *err)
 {
 	CriuResp *resp = NULL;
@@ -193,12 +193,12 @@ int criu_restore_run(int rpc_fd, const struct criu_restore_opts *opts, pid_t *ro
 		ret = restore_wait_end(rpc_fd, err);
 		goto out;
 	}
-	/* the log is complete only then, and its directory goes with the migration */
+	/* closing completes the log; the copy outlives the migration's directory */
 	criu_log_close(&log, CRIU_LOG_TIMEOUT_MS);
 	criu_log_keep(log.path, kept, sizeof(kept));
 	ret = rpc_failed(resp, "CRIU cannot restore the task", kept, err);
 out:
-	/* a CRIU that was given up lives until the namespace is killed */
+	/* a CRIU without answer lives until the caller kills the namespace: do not wait */
 	criu_log_close(&log, ret ? 0 : CRIU_LOG_TIMEOUT_MS);
 	if (resp)
 		criu_resp__free_unpacked(resp, NULL);

@@ -13,15 +13,15 @@
 #include "criu/pagemap.h"
 
 #define BUFFER_PAGES	256UL
-#define LAZY_MAX_COST	(64UL << 20)	/* of the set of lazy pages: 2 TiB in one piece */
+#define LAZY_MAX_COST	(64UL << 20)	/* of the set @lazy: enough for 2 TiB in one piece */
 
 /**
- * struct rewrite - one pagemap on its way
+ * struct rewrite - the rewriting of one pagemap
  * @map: the new pagemap
  * @parent_map: pagemap of the parent directory
- * @parent_fd: the parent directory; -1 until a page stays in it
+ * @parent_fd: the parent directory; -1 until the first page stays in the parent
  * @pages_fd: pages image of the parent
- * @lazy_cost: bytes that @lazy takes
+ * @lazy_cost: bytes of memory that @lazy takes
  */
 struct rewrite {
 	int images_fd;
@@ -36,7 +36,7 @@ struct rewrite {
 	uint64_t lazy_cost;
 };
 
-/* Where CRIU had put its symbolic link, the directory comes: one for all tasks. */
+/* Make a directory in place of CRIU's symbolic link: one for all tasks. */
 static int parent_make(struct rewrite *rw, struct error *err)
 {
 	if (unlinkat(rw->images_fd, "parent", 0) && errno != ENOENT && errno != EISDIR)
@@ -85,7 +85,7 @@ static int parent_add(struct rewrite *rw, uint64_t addr, uint64_t nr_pages, stru
 	return 0;
 }
 
-/* Cut the longest piece that is of one kind off the front of @left. */
+/* Cut off the front of @left the longest piece that is all lazy-able or all not. */
 static int piece_cut(const struct criu_task *task, struct run *left, struct run *piece,
 		     bool *lazyable, struct error *err)
 {
@@ -112,20 +112,20 @@ static int piece_add(struct rewrite *rw, const struct run *piece, bool lazyable,
 		     struct error *err)
 {
 	if (lazyable) {
-		/* who made the images may say that all of user space is there */
+		/* hostile images may list all of user space */
 		rw->lazy_cost += page_set_cost(rw->lazy, piece->addr, piece->nr_pages);
 		if (rw->lazy_cost > LAZY_MAX_COST)
 			return error_set(err, CODE_CRIU, NULL,
-					 "the images have more memory than a program can, at %#" PRIx64,
+					 "the images have more memory than a program can have, at %#" PRIx64,
 					 piece->addr);
 		pagemap_put(&rw->map, piece->addr, piece->nr_pages, PAGEMAP_LAZY);
 		return page_set_add(rw->lazy, piece->addr, piece->nr_pages, err);
 	}
-	/* nobody would ever be asked for it: it would silently be zero, or the file's content */
+	/* without userfaultfd the page would silently be zeros, or have the file's content */
 	if (!(flags & PAGEMAP_PARENT))
 		return error_set(err, CODE_CRIU, NULL,
 				 "the images have a lazy page at %#" PRIx64
-				 " where the mapping cannot be", piece->addr);
+				 " in a mapping that cannot have one", piece->addr);
 	pagemap_put(&rw->map, piece->addr, piece->nr_pages, PAGEMAP_PARENT);
 	return parent_add(rw, piece->addr, piece->nr_pages, err);
 }
@@ -151,14 +151,14 @@ static int entry_rewrite(struct rewrite *rw, Img__PagemapEntry *raw, uint64_t *f
 		return -1;
 	*from = entry.addr + entry.nr_pages * PAGE_BYTES;
 	if (!(entry.flags & PAGEMAP_PRESENT)) {
-		/* what is not understood cannot be divided among pieces */
+		/* an entry with unknown fields cannot be split */
 		if (raw->base.n_unknown_fields)
 			return error_set(err, CODE_CRIU, "the installed CRIU may be too new",
 					 "pagemap has an unknown field at %#" PRIx64,
 					 entry.addr);
 		return entry_split(rw, &entry, err);
 	}
-	/* data in the image is for the restore itself, not for the uffd */
+	/* the restore itself reads pages whose data is in the images */
 	raw->flags = entry.flags & ~PAGEMAP_LAZY;
 	raw->has_flags = true;
 	image_out_add(&rw->map, &raw->base);

@@ -26,7 +26,7 @@
 
 static const char hint_install[] = "install the package criu, and look at `criu check`";
 
-/* Handlers are reset by exec, ignored signals are not. */
+/* exec resets handlers, but not ignored signals. */
 static void signals_reset(void)
 {
 	sigset_t none;
@@ -39,7 +39,7 @@ static void signals_reset(void)
 
 static void swrk_exec(int fd)
 {
-	/* no defaults of the machine: an option there could undo what is relied on here */
+	/* an option in the machine's default configuration could break this helper's assumptions */
 	char *argv[] = { "criu", "--no-default-config", "swrk", NULL, NULL };
 	char *env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 			NULL };
@@ -49,14 +49,14 @@ static void swrk_exec(int fd)
 	argv[3] = number;
 	fcntl(fd, F_SETFD, 0);
 	execvpe("criu", argv, env);
-	/* PATH of services and of su often lacks it */
+	/* the PATH of services and of su often lacks sbin */
 	if (errno == ENOENT)
 		execve("/usr/sbin/criu", argv, env);
 }
 
 /*
- * Memory that runs short must not end CRIU in the middle of its work. Where this is not allowed
- * CRIU has the caller's chances.
+ * The kernel's OOM killer must not end CRIU in the middle of its work. Without the right to lower
+ * oom_score_adj CRIU keeps the caller's score.
  */
 static void protect(void)
 {
@@ -71,7 +71,7 @@ void criu_swrk_exec(int fd)
 	swrk_exec(fd);
 }
 
-/* The filter is the child's, its listener goes to us; a message comes in any case. */
+/* In the child: install the filter, and send its listener to the helper, or an empty message. */
 static void listener_send(int fd)
 {
 	int listener = sockopts_filter();
@@ -84,7 +84,7 @@ static int listener_recv(int fd)
 	int fds[FDPASS_MAX];
 	char byte;
 
-	/* a child that died sent nothing */
+	/* no message: the child has died */
 	if (fdpass_recv(fd, &byte, sizeof(byte), fds, -1) < 0)
 		return -1;
 	return fds[0];
@@ -96,19 +96,19 @@ static void child_main(int fd, int extra_fd, bool listened, const struct cgroup 
 
 	signals_reset();
 	protect();
-	/* a group without room for a process is as good as none */
+	/* CRIU runs in the caller's group when @group takes no process (pids.max) */
 	if (group && cgroup_add(group, 0))
 		errno = 0;
-	/* a Ctrl-C at the terminal is for us; CRIU killed in the middle hurts the task */
+	/* Ctrl-C must reach the helper only: to kill CRIU at work hurts the task */
 	setsid();
-	/* when we die CRIU must find out by an error, and put the task right */
+	/* when the helper dies CRIU must get EPIPE instead of a signal, and repair the task */
 	signal(SIGPIPE, SIG_IGN);
 	dup2(null, 0);
 	dup2(null, 1);
 	dup2(null, 2);
 	if (listened)
 		listener_send(fd);
-	/* out of the way of the numbers they are to have */
+	/* away from the numbers RPC_FD and RPC_EXTRA_FD */
 	fd = fcntl(fd, F_DUPFD, 10);
 	if (extra_fd >= 0)
 		extra_fd = fcntl(extra_fd, F_DUPFD, 10);
@@ -146,7 +146,7 @@ static bool reaped(pid_t pid, int *status)
 {
 	pid_t got = waitpid(pid, status, WNOHANG);
 
-	/* somebody who ignores SIGCHLD leaves nothing to reap */
+	/* ECHILD: the helper was started with SIGCHLD ignored, so the kernel reaps */
 	return got == pid || (got < 0 && errno == ECHILD);
 }
 
@@ -216,7 +216,7 @@ int rpc_recv(int fd, int timeout_ms, CriuResp **resp, struct error *err)
 	if (recv_wait(fd, timeout_ms, err))
 		return -1;
 	n = recv(fd, NULL, 0, MSG_PEEK | MSG_TRUNC);
-	/* CRIU died with a message of ours unread: as good as EOF */
+	/* ECONNRESET: CRIU died before it read the last message, which counts as EOF */
 	if (!n || (n < 0 && errno == ECONNRESET))
 		return 0;
 	if (n < 0)
@@ -265,7 +265,7 @@ int rpc_answer(int fd, bool success, struct error *err)
 
 int rpc_call(CriuReq *req, CriuResp **resp, struct error *err)
 {
-	/* exec failed: that shows as EOF, or as a broken pipe when it was faster than we */
+	/* a failed exec shows as EOF, or as EPIPE when the child died before the send */
 	struct error unsent = { 0 };
 	struct rpc rpc;
 	int ret = 0;
@@ -281,8 +281,8 @@ int rpc_call(CriuReq *req, CriuResp **resp, struct error *err)
 }
 
 /*
- * Errors that are none: that of any dump with a parent whose task has shared memory, and that of a
- * CRIU that may not raise its own limits, as in a container.
+ * Lines that CRIU logs as errors although it goes on: one in each dump with a parent of a task with
+ * shared memory, and one of a CRIU that may not raise its own limits, as in a container.
  */
 static bool is_harmless(const char *text)
 {
@@ -290,7 +290,7 @@ static bool is_harmless(const char *text)
 	       strstr(text, "Can't setup RLIMIT_NOFILE for self");
 }
 
-/* "Error (criu/mem.c:1): text" and then a newline: the text. Return: false if there is none */
+/* Fill @text from a line "Error (criu/mem.c:1): text". Return: false for another line */
 static bool error_text(const char *line, char *text, size_t bytes)
 {
 	const char *at = strstr(line, "Error (");
@@ -305,7 +305,7 @@ static bool error_text(const char *line, char *text, size_t bytes)
 	return criu_words_clean(text);
 }
 
-/* For a person to read; nothing is decided by it. */
+/* Find the last error in the log. The text is for people: the helper does not act on it. */
 static bool log_text(const char *log, char *text, size_t bytes)
 {
 	FILE *file = log ? fopen(log, "re") : NULL;

@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include "criu/sockopts.h"
 
-/* Return: errno of the kernel's own answer, 0 when there is one */
+/* Return: 0 when the kernel answers getsockopt(), else its errno */
 static int refusal(int fd, int option)
 {
 	socklen_t bytes = sizeof(int);
@@ -28,7 +28,7 @@ bool sockopts_refused(void)
 	return refused;
 }
 
-/* Level and option are an int: the kernel ignores the upper half of the register. */
+/* Compare the lower halves of the registers only: for the kernel, level and option are an int. */
 static int ask_for(scmp_filter_ctx filter, int option)
 {
 	return seccomp_rule_add(filter, SCMP_ACT_NOTIFY, SCMP_SYS(getsockopt), 2,
@@ -43,7 +43,7 @@ int sockopts_filter(void)
 
 	if (filter)
 		ret = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);
-	/* CRIU runs programs that may need the capabilities of their files */
+	/* no NO_NEW_PRIVS: CRIU runs programs that may need the capabilities of their files */
 	if (!ret)
 		ret = seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 0);
 	if (!ret)
@@ -61,7 +61,7 @@ int sockopts_filter(void)
 	return -1;
 }
 
-/* Return: true when the kernel has no answer to the question, and ours is in its place */
+/* Return: true when the kernel refuses the question, and "off" was stored as the answer */
 static bool answered(pid_t pid, const struct seccomp_data *asked)
 {
 	struct iovec local, remote;
@@ -84,10 +84,10 @@ void sockopts_answer(int listener, pid_t pid)
 	struct seccomp_notif_resp *resp = NULL;
 	struct seccomp_notif *asked = NULL;
 
-	/* the process that asked may have died meanwhile */
+	/* fails when the process that asked has died meanwhile */
 	if (!seccomp_notify_alloc(&asked, &resp) && !seccomp_notify_receive(listener, asked)) {
 		resp->id = asked->id;
-		/* a program that CRIU started: the kernel knows best */
+		/* the kernel answers programs that CRIU started */
 		if (asked->pid != (uint32_t)pid || !answered(pid, &asked->data))
 			resp->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
 		seccomp_notify_respond(listener, resp);

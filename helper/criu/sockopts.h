@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * CRIU before 4.2 asks every socket for SO_PASSCRED and SO_PASSSEC, and fails a dump when
- * one does not answer. From 6.16 on Linux only answers for those that can carry credentials,
- * not for TCP. As long as CRIU dumps, its question goes through us: where the kernel refuses
- * it, the answer is "off", as it always was.
+ * CRIU before 4.2 asks every socket for SO_PASSCRED and SO_PASSSEC, and its dump fails when a
+ * socket does not answer. From 6.16 on Linux answers only for sockets that can carry credentials,
+ * so not for TCP. A seccomp filter brings CRIU's questions to the helper as long as CRIU dumps.
+ * Where the kernel refuses a question, the helper answers "off", as older kernels did.
  */
 #ifndef MIGRATE_CRIU_SOCKOPTS_H
 #define MIGRATE_CRIU_SOCKOPTS_H
@@ -11,19 +11,19 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/** sockopts_refused() - this kernel refuses them for TCP sockets */
+/** sockopts_refused() - true when this kernel refuses the two options for TCP sockets */
 bool sockopts_refused(void);
 
 /**
- * sockopts_filter() - the caller's questions, and those of what it executes, go to a listener
+ * sockopts_filter() - send the questions of the caller, and of programs it executes, to a listener
  * Return: the listener's descriptor, close-on-exec; -1 with errno
  */
 int sockopts_filter(void);
 
 /**
- * sockopts_answer() - answer one question
- * @listener: readable
- * @pid: who asks
+ * sockopts_answer() - answer one question of CRIU
+ * @listener: a readable listener
+ * @pid: CRIU; the kernel itself answers other processes
  */
 void sockopts_answer(int listener, pid_t pid);
 

@@ -40,7 +40,7 @@ static int task_read_vma(const Img__VmaEntry *from, struct vma *vma, struct erro
 	return vma->name ? 0 : error_set(err, CODE_INTERNAL, NULL, "no memory for mappings");
 }
 
-/* The very condition by which CRIU registers a mapping with the uffd when it restores. */
+/* The condition by which CRIU's restore registers a mapping with the userfaultfd. */
 static bool vma_can_be_lazy(const struct vma *vma, uint32_t flags)
 {
 	return vma->anon && (flags & MAP_PRIVATE) && !vma->locked && !vma->special &&
@@ -58,7 +58,7 @@ static int task_read_vmas(struct criu_task *task, const Img__MmEntry *mm, struct
 	for (size_t i = 0; i < mm->n_vmas; i++) {
 		struct vma *vma = &list->vmas[list->nr];
 
-		/* [vsyscall]: of the kernel, with no memory of the task's own */
+		/* [vsyscall] has no memory of the task */
 		if (mm->vmas[i]->start >= USER_END)
 			continue;
 		if (task_read_vma(mm->vmas[i], vma, err))

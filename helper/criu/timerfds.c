@@ -8,8 +8,8 @@
 #include "images.pb-c.h"
 
 /*
- * The kernel does not run a periodic timer on between an expiry and the read that takes the
- * ticks, and shows 0 as its value. timerfd_settime() with that value disarms the timer.
+ * Between an expiry and the read of its ticks the kernel stops a periodic timer, and shows the
+ * value 0. timerfd_settime() with the value 0 disarms the timer.
  */
 static bool timerfd_arm(Img__TimerfdEntry *timer)
 {
@@ -23,9 +23,9 @@ static bool timerfd_arm(Img__TimerfdEntry *timer)
 }
 
 /*
- * The image has the time that is left. For an absolute timer CRIU adds to it the seconds of
- * the clock, not the nanoseconds. A relative timer needs no such sum; but an absolute one on
- * CLOCK_REALTIME follows the clock when it is set, so it stays one, and is rather late.
+ * The image has the time that is left. For an absolute timer CRIU adds the clock's seconds, but not
+ * its nanoseconds. A relative timer needs no such sum. An absolute timer on CLOCK_REALTIME follows
+ * a change of the clock, so such a timer stays absolute, and expires late rather than early.
  */
 static bool timerfd_delay(Img__TimerfdEntry *timer)
 {

@@ -48,7 +48,7 @@ static int check_request(int dir_fd, struct error *err)
 	return ret;
 }
 
-/* CRIU 3.17 fails a check that comes without a directory, if only for its log. */
+/* CRIU 3.17 fails a check without a directory, which it needs for its log only. */
 static int check_machine(struct error *err)
 {
 	char path[] = "/run/migrate-check-XXXXXX";

@@ -9,19 +9,19 @@
 #include "criu/cores.h"
 
 #define MODE_NATIVE	1
-#define CALL_BYTES	2	/* of a system call instruction */
+#define CALL_BYTES	2	/* length of a system call instruction */
 #define NSEC_PER_MSEC	1000000UL
 #define NSEC_PER_SEC	1000000000UL
 
-/* Where a call has its time-out; of the socket: SO_RCVTIMEO */
+/* Where a call has its time-out; AT_SOCKET: SO_RCVTIMEO or SO_SNDTIMEO of the socket */
 enum timeout_at { AT_NOWHERE, AT_MS_DX, AT_MS_R10, AT_SPEC_DI, AT_SPEC_DX, AT_SPEC_R10, AT_FUTEX,
 		  AT_SOCKET };
 
 /*
- * Calls that a stop by ptrace ends with EINTR, or with a restart that CRIU cannot express. Each
- * of them has done nothing yet when it returns EINTR, so it can be made once more. Not among
- * them: connect(), which goes on in the background, and restart_syscall(), which does not tell
- * what it restarts.
+ * System calls that a stop by ptrace ends with EINTR, or with a restart that CRIU cannot express.
+ * Each of these has had no effect when it returns EINTR, so the thread can make the call again. The
+ * table lacks connect(), which goes on in the background, and restart_syscall(), which does not
+ * show the call that it restarts.
  */
 static const struct wait_call {
 	long nr;
@@ -89,7 +89,7 @@ static void timeout_read(struct criu_wait *wait, const Img__Registers *regs, int
 		timeout_ms(wait, regs->r10);
 		break;
 	case AT_SPEC_DI:
-		/* the kernel wrote into *si what is left: the call starts with that */
+		/* the kernel has written the time that is left into *si: start again with *si */
 		if (regs->si != regs->di)
 			timeout_spec(wait, mem_fd, regs->di);
 		break;
@@ -127,7 +127,7 @@ uint64_t criu_signals(const Img__SignalQueue *queue)
 	return signals;
 }
 
-/* CRIU has the mask of the first thread in another place than that of the others. */
+/* In the images the signal mask of the first thread is in another field than the others' masks. */
 static bool signal_is_due(const Img__CoreEntry *core, uint64_t shared)
 {
 	uint64_t blocked = core->tc ? core->tc->blocked : 0, pending = shared;
@@ -149,7 +149,7 @@ static bool is_syscall(int mem_fd, uint64_t ip)
 	       !memcmp(found, code, sizeof(code));
 }
 
-/* The registers of a thread whose call CRIU lets return EINTR, or NULL */
+/* Return: the registers of a thread whose system call CRIU would let return EINTR; or NULL */
 static Img__Registers *interrupted(const Img__CoreEntry *core)
 {
 	Img__Registers *regs = core->thread_info ? core->thread_info->gpregs : NULL;

@@ -3,7 +3,7 @@
 #include <string.h>
 #include "criu/words.h"
 
-/* Does this part of a message tell the reader to use an option of CRIU's? */
+/* True when this part of a message advises an option of CRIU. */
 static bool is_advice(const char *part, size_t bytes)
 {
 	static const char *const begin[] = { "use ", "consider ", "increase ", "try " };
@@ -14,7 +14,7 @@ static bool is_advice(const char *part, size_t bytes)
 	return memmem(part, bytes, "--", 2);
 }
 
-/* Up to the end of the next part of a sentence, with what stands behind it. */
+/* Return: length of the next part of a sentence, with the punctuation behind it */
 static size_t part_length(const char *text)
 {
 	for (const char *at = text; *at; at++)

@@ -5,12 +5,12 @@
 #include <stdbool.h>
 
 /**
- * criu_words_clean() - take the advice out of a message of CRIU's: its options are not ours
- * @text: one line of its log, without the place in the source; changed in place
+ * criu_words_clean() - remove CRIU's advice on its own options, which migrate-helper does not have
+ * @text: one line of CRIU's log, without the place in CRIU's source; changed in place
  *
- * Parts of sentences that name an option go. What is left has no full stop at its end.
+ * The function removes the parts of sentences that name an option, and the final full stop.
  *
- * Return: false when nothing is left
+ * Return: false when no text is left
  */
 bool criu_words_clean(char *text);
 

@@ -40,7 +40,7 @@ static void on_signal(struct server *server)
 	server->migrations.code = CODE_ABORTED;
 }
 
-/* Nothing in here waits for anybody. */
+/* No function called in this loop waits for a caller or for a migration. */
 static void serve(struct server *server)
 {
 	struct pollfd fds[1 + DOOR_CALLERS + 1 + PLACES_MAX];
@@ -87,7 +87,7 @@ int acceptor_run(const struct serve_options *opts)
 		return CODE_INTERNAL;
 	server->opts = *opts;
 	report_share_output();
-	/* as many userfaultfds as the program forks children while its memory comes */
+	/* each child that the program forks while its memory comes has a userfaultfd */
 	setrlimit(RLIMIT_NOFILE, &many);
 	server->opts.places = places_new(opts->max_bytes);
 	if (!server->opts.places)
@@ -101,7 +101,7 @@ int acceptor_run(const struct serve_options *opts)
 		free(server);
 		return err.code;
 	}
-	/* each migration's process may wait a little for who reads its lines; this one serves others */
+	/* unlike a migration's process, the accepting process never waits for its reader */
 	report_wait(false);
 	migrations_init(&server->migrations, &server->opts, &server->door);
 	serve(server);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The accepting process of `serve`: it listens, and gives each migration a process of its own.
+ * The accepting process of `serve` listens, and starts a process for each migration.
  */
 #ifndef MIGRATE_DEST_ACCEPTOR_H
 #define MIGRATE_DEST_ACCEPTOR_H

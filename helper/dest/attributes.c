@@ -12,8 +12,8 @@
 #define THREADS_MAX	65536
 
 /*
- * What attributes_restore() knows while it walks over the restored threads.
- * @available: CPUs of the cgroup that they will be in
+ * The walk of attributes_restore() over the restored threads.
+ * @available: CPUs of the cgroup in which the threads will run
  */
 struct walk {
 	struct attributes *attributes;
@@ -57,7 +57,7 @@ static const Migrate__ThreadAttributes *find_wanted(const Migrate__Process *said
 	return NULL;
 }
 
-/* A CPU that is not here is no reason to stay away from those that are. */
+/* A thread gets the wanted CPUs that this machine has, or all CPUs when it has none of them. */
 static void restore_cpus(struct walk *walk, const struct thread_attributes *thread,
 			 const Migrate__ThreadAttributes *wanted)
 {
@@ -68,7 +68,7 @@ static void restore_cpus(struct walk *walk, const struct thread_attributes *thre
 		return;
 	memcpy(cpus.bits, wanted->cpus.data, wanted->cpus.len);
 	cpus_print(&cpus, wanted_text, sizeof(wanted_text));
-	/* the program does not stay in the group in which it is frozen */
+	/* @available is that of the final group, not of the group in which the program is frozen */
 	if (!cpus_and(&here, &cpus, &walk->available))
 		here = walk->available;
 	cpus_print(&here, text, sizeof(text));
@@ -178,7 +178,7 @@ static int restore_process(struct attributes *attributes, pid_t pid, struct erro
 		process_result(attributes, MIGRATE__ATTRIBUTE_KIND__COREDUMP_FILTER,
 			       process_set_coredump_filter(pid, wanted->coredump_filter),
 			       now.coredump_filter, wanted->coredump_filter);
-	/* a kernel without autogroups groups nothing: there is nothing to lose */
+	/* on a kernel without autogroups the value has no effect */
 	if (wanted->has_autogroup_nice && now.has_autogroup &&
 	    wanted->autogroup_nice != now.autogroup_nice)
 		process_result(attributes, MIGRATE__ATTRIBUTE_KIND__AUTOGROUP_NICE,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Attributes that CRIU does not restore, set while the restored program stands: from outside,
- * and by system calls in its threads where there is no other way.
+ * Attributes that CRIU does not restore. The helper sets them while the restored program is frozen:
+ * from outside, or by system calls in the program's threads where there is no other way.
  */
 #ifndef MIGRATE_DEST_ATTRIBUTES_H
 #define MIGRATE_DEST_ATTRIBUTES_H
@@ -16,37 +16,37 @@
 #include "os/remote.h"
 #include "wire/control.h"
 
-/** struct attributes - wanted, and what became of them; of the main thread. Zeroed is empty */
+/** struct attributes - wanted attributes and the results; of the main thread. Zeroed is empty */
 struct attributes {
 	Migrate__Process *wanted;
 	struct attribute_results results;
 };
 
-/** attributes_take() - keep a copy of what the source sent; -1 when it makes no sense */
+/** attributes_take() - check and copy the attributes that the source sent; 0, or -1 with @err */
 int attributes_take(struct attributes *attributes, const Migrate__Process *said,
 		    struct error *err);
 
 /**
- * attributes_restore() - give the restored program what it lacks
- * @pid: of the restored process, as seen here
- * @task: from its images
- * @group: the one in which the process is frozen. The group is thawed and frozen again where a
- *	thread has to make a system call: all threads are traced then
- * Return: 0, also when something could not be set (see attributes_send()); -1 with @err when
- * the program may not be as it should be
+ * attributes_restore() - set the attributes that CRIU has not restored
+ * @pid: the restored process, in the caller's PID namespace
+ * @task: from the images
+ * @group: group in which the process is frozen. When a thread has to make a system call, the
+ *	function traces all threads, thaws the group, and freezes it again
+ * Return: 0, also when an attribute could not be set (see attributes_send()); -1 with @err when the
+ * program may be in a wrong state
  */
 int attributes_restore(struct attributes *attributes, pid_t pid, const struct criu_task *task,
 		       const struct cgroup *group, struct error *err);
 
-/** attributes_send() - tell the source, who decides, what was set and what could not be */
+/** attributes_send() - tell the source which attributes were set; the source decides */
 int attributes_send(const struct attributes *attributes, struct control *ctl,
 		    struct error *err);
 
 void attributes_free(struct attributes *attributes);
 
-/* for attributes.c and attributes_inside.c */
+/* The following is shared by attributes.c and attributes_inside.c only. */
 
-/** struct inside_call - a system call to be made in a thread; @timer: what it reads */
+/** struct inside_call - a system call to make in a thread; @timer: data that the call reads */
 struct inside_call {
 	pid_t tid;
 	Migrate__AttributeKind kind;
@@ -55,19 +55,19 @@ struct inside_call {
 	char detail[ATTRIBUTE_DETAIL_BYTES / 2];
 };
 
-/** struct inside - all of them. Zeroed is empty */
+/** struct inside - the planned system calls. Zeroed is empty */
 struct inside {
 	struct inside_call *calls;
 	size_t nr, cap;
 };
 
-/** inside_plan_thread() - what a thread has to do itself to become as @wanted says */
+/** inside_plan_thread() - plan the calls that a thread must make itself to get @wanted */
 int inside_plan_thread(struct inside *inside, const struct thread_attributes *thread,
 		       const Migrate__ThreadAttributes *wanted, struct error *err);
-/** inside_plan_itimers() - timers that CRIU before 4.1 does not arm: those without an interval */
+/** inside_plan_itimers() - plan to arm one-shot timers, which CRIU before 4.1 does not arm */
 int inside_plan_itimers(struct inside *inside, pid_t pid, const struct criu_task *task,
 			struct error *err);
-/** inside_run() - make these system calls. Return: as attributes_restore() */
+/** inside_run() - make the planned calls. Return: as attributes_restore() */
 int inside_run(const struct inside *inside, struct attribute_results *results, pid_t pid,
 	       const struct cgroup *group, struct error *err);
 void inside_free(struct inside *inside);

@@ -150,7 +150,7 @@ static int make_calls(const struct inside *inside, struct attribute_results *res
 	return 0;
 }
 
-/* A traced thread stands, in a group that is thawed too. */
+/* The tracer keeps each thread stopped while the group is thawed. */
 static int calls_while_thawed(const struct inside *inside, struct attribute_results *results,
 			      struct remote *remote, const struct cgroup *group,
 			      struct error *err)
@@ -172,7 +172,7 @@ int inside_run(const struct inside *inside, struct attribute_results *results, p
 	if (cgroup_wait_frozen(group, err) || remote_seize(&remote, pid, err))
 		return -1;
 	ret = calls_while_thawed(inside, results, &remote, group, err);
-	/* in a group that is not frozen they would run: they die, and the source goes on */
+	/* the group may be thawed: kill the process before it runs; the source's copy goes on */
 	if (ret)
 		kill(pid, SIGKILL);
 	remote_release(&remote);

@@ -4,11 +4,11 @@
 #include "os/proc.h"
 
 #define MIB		(1UL << 20)
-#define MACHINE_RESERVE	(64 * MIB)	/* what the machine needs besides */
-#define SLACK		(4 * MIB)	/* what figures of two ends may differ by */
+#define MACHINE_RESERVE	(64 * MIB)	/* memory that the machine itself needs */
+#define SLACK		(4 * MIB)	/* allowed difference between the figures of both ends */
 #define BOOKS_FREE	(64 * MIB)
-#define SETS		5	/* a page alone in its part of the address space takes one in each */
-#define STEP		(16 * MIB)	/* the total is asked for so much at once */
+#define SETS		5	/* sets in which a lone page takes a page of bits each */
+#define STEP		(16 * MIB)	/* reservations grow in such steps */
 
 static const char *const names[] = {
 	[BUDGET_MIRROR] = "memory", [BUDGET_IMAGES] = "CRIU's images",
@@ -21,7 +21,7 @@ void budget_init(struct budget *budget, struct places *places, struct place *pla
 	pthread_mutex_init(&budget->lock, NULL);
 }
 
-/* Most that may be used. Pages of the mirror are copied into images where they cannot be lazy. */
+/* Return: most bytes that @part may use. Pages that cannot be lazy go from the mirror to images. */
 static uint64_t limit(const struct budget *budget, enum budget_part part)
 {
 	const uint64_t *announced = budget->announced;
@@ -45,7 +45,7 @@ static uint64_t sum_used(const struct budget *budget)
 	return sum;
 }
 
-/* An image that is written anew takes its bytes twice more until it is in its place. */
+/* While the helper writes an image anew, two further copies of its bytes exist. */
 static uint64_t rewriting(const struct budget *budget)
 {
 	uint64_t images = budget->announced[BUDGET_IMAGES];
@@ -63,7 +63,7 @@ static uint64_t needed(const struct budget *budget)
 	return (sum + STEP - 1) / STEP * STEP;
 }
 
-/* Whether what all have reserved can be had. What they use is no longer available already. */
+/* Check the sum of all reservations. MemAvailable lacks the part of them that is used already. */
 static int check_total(const struct places *places, uint64_t more, struct error *err)
 {
 	uint64_t reserved = 0, used = 0, available = proc_mem_available(), pending;
@@ -77,7 +77,7 @@ static int check_total(const struct places *places, uint64_t more, struct error 
 				 "%lu MiB more are needed, and all migrations together would have %lu of %lu MiB",
 				 more / MIB, reserved / MIB, places->max_bytes / MIB);
 	pending = reserved > used ? reserved - used : 0;
-	/* 0: it is not known */
+	/* 0: MemAvailable is not known */
 	if (!available || pending + MACHINE_RESERVE <= available)
 		return 0;
 	return error_set(err, CODE_NOT_READY, "free some memory there",
@@ -85,7 +85,7 @@ static int check_total(const struct places *places, uint64_t more, struct error 
 			 more / MIB, available / MIB, (pending - (more < pending ? more : pending)) / MIB);
 }
 
-/* Without the others it could have what it wants: one of them that does nothing may have to go. */
+/* When @want would fit without the other migrations, the accepting process may end an idle one. */
 static void complain(struct places *places, uint64_t want)
 {
 	uint64_t available = proc_mem_available();
@@ -101,7 +101,7 @@ static int reserve(struct budget *budget, struct error *err)
 
 	if (!budget->place || want == had)
 		return 0;
-	/* first told, then looked at: of two that come at once both may fail, but not both get it */
+	/* publish, then check: of two reservations at once both may fail, but not both succeed */
 	atomic_store(&budget->place->reserved, want);
 	if (want > had && check_total(budget->places, want - had, err)) {
 		atomic_store(&budget->place->reserved, had);
@@ -201,6 +201,8 @@ void budget_settle(struct budget *budget)
 
 void budget_drop_images(struct budget *budget)
 {
+	if (!budget)
+		return;
 	pthread_mutex_lock(&budget->lock);
 	budget->announced[BUDGET_IMAGES] = budget->used[BUDGET_IMAGES] = 0;
 	reserve(budget, &(struct error){ 0 });
@@ -217,7 +219,7 @@ void budget_installed(struct budget *budget, uint64_t bytes)
 	pthread_mutex_lock(&budget->lock);
 	announced = &budget->announced[BUDGET_MIRROR];
 	*announced -= bytes < *announced ? bytes : *announced;
-	/* to less: it cannot fail */
+	/* the reservation shrinks, which cannot fail */
 	reserve(budget, &(struct error){ 0 });
 	pthread_mutex_unlock(&budget->lock);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * How much memory of this machine a migration may take. The source announces what will come before
- * it sends it; what is announced is reserved at once, so that a machine which is too small is
- * known early; and what comes beyond it is refused. All migrations of a serve reserve from one
- * total: --max-memory, or what the machine has available.
+ * Limits the memory that a migration takes. The source announces the bytes that it will send, and
+ * the destination reserves these bytes at once, so that a machine that is too small is known
+ * early. The destination refuses bytes beyond the announced ones. All migrations of a serve
+ * reserve from one total: --max-memory, or the memory that the machine has available.
  */
 #ifndef MIGRATE_DEST_BUDGET_H
 #define MIGRATE_DEST_BUDGET_H
@@ -13,20 +13,21 @@
 #include "dest/places.h"
 
 /**
- * enum budget_part - what memory is taken for
- * @BUDGET_MIRROR: pages that came and are not installed yet
- * @BUDGET_IMAGES: CRIU's images, and pages that are written into them here; what is announced of them
- *	is reserved three times, up to IMAGE_BYTES_MAX: they are written anew here, one at a time
+ * enum budget_part - use of memory
+ * @BUDGET_MIRROR: received pages that are not installed yet
+ * @BUDGET_IMAGES: CRIU's images, and pages that the helper writes into them. The budget reserves
+ *	the announced bytes three times, up to IMAGE_BYTES_MAX, since the helper writes images
+ *	anew, one at a time
  * @BUDGET_BOOKS: sets and lists of pages; never announced, bounded by the mirror
  */
 enum budget_part { BUDGET_MIRROR, BUDGET_IMAGES, BUDGET_BOOKS, BUDGET_PARTS };
 
 /**
- * struct budget - of one migration; all figures are bytes
+ * struct budget - budget of one migration; all figures are bytes
  * @lock: a leaf lock
  * @announced, @used: by part
- * @reserved: of the total
- * @settled: the list of all pages is known and was paid for: what comes now is counted only
+ * @reserved: this migration's part of the total
+ * @settled: the list of all pages has come and is reserved: further pages are counted, not refused
  */
 struct budget {
 	pthread_mutex_t lock;
@@ -36,35 +37,36 @@ struct budget {
 	bool settled;
 };
 
-/* All of these do nothing, and succeed, when @budget is NULL. */
+/* With @budget NULL all functions do nothing and succeed. */
 
 void budget_init(struct budget *budget, struct places *places, struct place *place);
 
 /**
- * budget_announce() - so much will come of @part; less than before changes nothing
- * Return: -1 with CODE_NOT_READY and the figures when the machine has not so much left
+ * budget_announce() - reserve for @bytes that the source announces; fewer than before change
+ * nothing
+ * Return: 0; -1 with CODE_NOT_READY and the figures when the machine has too little memory
  */
 int budget_announce(struct budget *budget, enum budget_part part, uint64_t bytes,
 		    struct error *err);
 
 /**
- * budget_take() - @bytes more are used
- * Return: -1 with CODE_PEER when that is more than was announced, with CODE_NOT_READY when the
- *	machine has not so much left; then nothing was taken
+ * budget_take() - count @bytes more as used
+ * Return: 0; -1 with CODE_PEER when the sum exceeds the announced bytes, with CODE_NOT_READY when
+ *	the machine has too little memory; nothing is counted then
  */
 int budget_take(struct budget *budget, enum budget_part part, uint64_t bytes, struct error *err);
 void budget_give(struct budget *budget, enum budget_part part, uint64_t bytes);
 
-/** budget_check() - -1 with CODE_PEER when @bytes in all of @part would be too much */
+/** budget_check() - -1 with CODE_PEER when a total of @bytes of @part would exceed its limit */
 int budget_check(struct budget *budget, enum budget_part part, uint64_t bytes, struct error *err);
 
-/** budget_settle() - only pages are taken in from now on that were paid for: none is refused */
+/** budget_settle() - from now on only pages come that are reserved: refuse none */
 void budget_settle(struct budget *budget);
 
-/** budget_drop_images() - the images are removed */
+/** budget_drop_images() - the images were removed: give back their part */
 void budget_drop_images(struct budget *budget);
 
-/** budget_installed() - these belong to the restored program now, and will not come any more */
+/** budget_installed() - @bytes belong to the restored program now: give back their reservation */
 void budget_installed(struct budget *budget, uint64_t bytes);
 
 #endif

@@ -13,7 +13,7 @@
 #include "dest/tell.h"
 
 #define CALLER_TIMEOUT_MS	10000
-#define HOST_PREFIX		64	/* of an IPv6 address: one customer has as many of it as he likes */
+#define HOST_PREFIX		64	/* bits of an IPv6 network, which has one owner */
 #define SAY_MAX			20
 #define SAY_MS			1000
 
@@ -40,7 +40,7 @@ int door_open(struct door *door, const char *where, struct error *err)
 			return -1;
 		}
 	}
-	/* who called may have hung up before we come to accept */
+	/* the caller may hang up before accept(), which would block then */
 	fcntl(door->listen_fd, F_SETFL, O_NONBLOCK);
 	conn_address_text(&addr, len, name, sizeof(name));
 	tell("listening", json_pack("{s:s}", "address", name), "listening on %s", name);
@@ -68,7 +68,7 @@ void door_poll(const struct door *door, struct pollfd *fds)
 	}
 }
 
-/* So many lines of the log at once, then one a second: strangers shall not fill a disk. */
+/* Limit the lines of the log (SAY_MAX at once, then one a second): strangers could fill a disk. */
 static bool may_say(struct door *door)
 {
 	int64_t now = clock_now_ms();
@@ -110,7 +110,7 @@ size_t door_callers_of(const struct door *door, const char *host)
 	return nr;
 }
 
-/* Of the address that has most callers the oldest goes, one that has not said what it wants first. */
+/* Turn away a caller of the address with most callers: rather one without a whole preamble. */
 static struct caller *free_place(struct door *door)
 {
 	struct caller *goes = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Where connections come in: nobody is waited for, so that a caller who says nothing
- * or garbage keeps nobody else out.
+ * The door accepts connections and reads their preambles. The door waits for no caller, so that one
+ * that sends nothing or garbage keeps no other out.
  */
 #ifndef MIGRATE_DEST_DOOR_H
 #define MIGRATE_DEST_DOOR_H
@@ -11,14 +11,14 @@
 #include "wire/conn.h"
 #include "wire/unix.h"
 
-#define DOOR_CALLERS	64	/* who may be in the doorway at a time; the oldest has to go */
+#define DOOR_CALLERS	64	/* most callers at the door at a time */
 
 /**
  * struct caller - a connection whose preamble is coming, or that waits for its migration
- * @fd: -1: free
- * @got: bytes of the preamble that are here
- * @deadline_ms: when it is closed
- * @host: its address, as door_host() has it
+ * @fd: -1: this entry is free
+ * @got: bytes of the preamble received so far
+ * @deadline_ms: time at which the door closes the connection
+ * @host: the caller's address, as from door_host()
  */
 struct caller {
 	int fd;
@@ -29,11 +29,13 @@ struct caller {
 };
 
 /**
- * struct door - where connections come in
- * @path: of a UNIX socket, or empty; @file: what was bound there
- * @strangers: callers that were closed
- * @said: lines of the log about strangers, of late; @said_ms: when they were last counted down;
- *	@unsaid: strangers without a line
+ * struct door - a listening socket and its callers
+ * @path: path of a UNIX socket, or empty
+ * @file: identity of the file bound at @path
+ * @strangers: number of callers turned away
+ * @said: recent lines of the log about strangers, counted down with time
+ * @said_ms: time of the last count-down
+ * @unsaid: strangers without a line
  */
 struct door {
 	int listen_fd;
@@ -45,34 +47,34 @@ struct door {
 	int64_t said_ms;
 };
 
-/** door_open() - listen at @where, which conn_check_where() found good */
+/** door_open() - listen at @where, which conn_check_where() has accepted */
 int door_open(struct door *door, const char *where, struct error *err);
-/** door_close() - close all; a socket of another serve at that path stays */
+/** door_close() - close all descriptors, and remove the UNIX socket if it is still this door's */
 void door_close(struct door *door);
 
 /**
- * door_host() - whom an address belongs to, as text
+ * door_host() - the part of an address that identifies its owner, as text
  *
- * An IPv4 address, also one that is mapped into IPv6; the first 64 bits of an IPv6 address; nothing
- * for a UNIX socket.
+ * This is an IPv4 address, also when mapped into IPv6; the first 64 bits of an IPv6 address; and an
+ * empty text for a UNIX socket.
  */
 void door_host(const struct sockaddr_storage *addr, char *host, size_t size);
 
-/** door_poll() - fill @fds (1 + DOOR_CALLERS); those of no interest have fd -1 */
+/** door_poll() - fill @fds (1 + DOOR_CALLERS entries); -1 in entries without a descriptor */
 void door_poll(const struct door *door, struct pollfd *fds);
 
 /**
- * door_step() - accept and read as @fds say, close whose time is up
+ * door_step() - accept and read as @fds say, and close callers after their deadline
  *
- * Then every caller with got == sizeof(preamble) is complete and valid: take its
- * fd and set that to -1, or leave it until its deadline.
+ * A caller with got == sizeof(preamble) has a valid preamble then. The user of the door takes the
+ * fd and sets it to -1, or leaves the caller until its deadline.
  */
 void door_step(struct door *door, const struct pollfd *fds);
 
-/** door_callers_of() - how many of that address are in the doorway */
+/** door_callers_of() - number of callers from @host */
 size_t door_callers_of(const struct door *door, const char *host);
 
-/** door_turn_away() - close, log and count */
+/** door_turn_away() - close, log and count a caller */
 void door_turn_away(struct door *door, struct caller *caller, const char *why);
 
 #endif

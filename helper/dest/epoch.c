@@ -6,7 +6,7 @@
 #include "os/uffd.h"
 #include "pages/sets.h"
 
-#define PAST_MAX	1024	/* pieces: an epoch of a program that never rests */
+#define PAST_MAX	1024	/* pieces kept in the epoch of a program that never rests */
 #define TRIES		20
 
 static bool is_descendant(const struct space *space, const struct space *of)
@@ -24,7 +24,7 @@ static int doubt(struct mm *mm, struct space *space, uint64_t start, uint64_t en
 	return pieces_add(&space->unsure, start, end, start, err);
 }
 
-/* The pages of todo in [@addr, @end) are about to leave it: a child may still have them here. */
+/* Note in @past the pages of [@addr, @end) that are leaving todo: a child may still lack them. */
 static int remember(struct mm *mm, struct space *space, uint64_t addr, uint64_t end,
 		    struct error *err)
 {
@@ -46,7 +46,7 @@ static int remember(struct mm *mm, struct space *space, uint64_t addr, uint64_t 
 	return ret;
 }
 
-/* A child that was copied after the mapping had moved has the pages at their new place. */
+/* A child that was forked after the move has the pages at their new place: add them to its todo. */
 static int tell_child(struct mm *mm, struct space *space, struct space *child, uint64_t from,
 		      uint64_t to, uint64_t bytes, struct error *err)
 {
@@ -120,7 +120,7 @@ int epoch_forked(struct mm *mm, struct space *parent, struct space *child, struc
 	const struct pieces *past = &parent->past, *maybe[] = { &parent->moved, &parent->unsure };
 	int ret = 0;
 
-	/* the page that was there last is the likelier one */
+	/* the latest page first: where two had one address, the later one is the likelier */
 	for (size_t i = past->nr; i > 0 && !ret; i--) {
 		const struct space_piece *was = &past->list[i - 1];
 
@@ -137,8 +137,9 @@ int epoch_forked(struct mm *mm, struct space *parent, struct space *child, struc
 }
 
 /*
- * Takes the pages of @run that are not mapped out of todo; false: not all could be looked at.
- * Of a range that is longer than its mapping the kernel says the same as where there is none.
+ * Take the unmapped pages of @run out of todo. For a range that is longer than its mapping the
+ * kernel says the same as for one without mapping, so the function halves the range.
+ * Return: false when the kernel did not answer for all pages
  */
 static bool settle_run(struct mm *mm, struct space *space, const struct run *run)
 {
@@ -185,7 +186,7 @@ static void settle(struct mm *mm, struct space *space)
 			addr = run_end(&run);
 		}
 		space->unsure.nr--;
-		/* who waits for a page that is not to come any longer shall be looked at again */
+		/* a fault may wait for a page that has left todo */
 		mm->retry |= space->nr_waiting;
 	}
 }
@@ -213,7 +214,7 @@ void epoch_try_end(struct mm *mm, struct space *space)
 
 	if (space->gone || space->uffd < 0 || (!space->in_epoch && !space->unsure.nr))
 		return;
-	/* the thread whose event was read has yet to count its change as done */
+	/* after the read of its event, the task's thread still has to count the change as done */
 	for (int i = 0; i < TRIES && again; i++) {
 		again = uffd_mapped(space->uffd, USER_END - 2 * PAGE_BYTES, 1) == UFFD_AGAIN;
 		if (again)
@@ -221,7 +222,7 @@ void epoch_try_end(struct mm *mm, struct space *space)
 	}
 	if (!again)
 		settle(mm, space);
-	/* an older change of the parent may be one of this space too */
+	/* an older change of the parent may concern this space too */
 	if (!again && !space->born_of)
 		end_epoch(mm, space);
 	if (space->in_epoch || space->unsure.nr)

@@ -1,42 +1,43 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The kernel queues an event after it has let go of the lock under which the mappings changed, so
- * events of several threads may be read in another order than their changes had. But the kernel
+ * The kernel queues an event after it has released the lock under which the mappings changed. So
+ * the order of events of several threads may differ from the order of their changes. But the kernel
  * counts a change under that lock, and every ioctl on the userfaultfd says EAGAIN until the event
- * of each counted change was read. An epoch begins with an event, and ends when an ioctl does not
- * say EAGAIN: then all events of older changes were read. All of this under mm.lock.
+ * of each counted change was read. An epoch begins with an event. It ends when an ioctl does not
+ * say EAGAIN: then the events of all older changes were read. The caller holds mm.lock.
  */
 #ifndef MIGRATE_DEST_EPOCH_H
 #define MIGRATE_DEST_EPOCH_H
 
 #include "dest/mm.h"
 
-/** epoch_moved() - REMAP was read; called before space_move() */
+/** epoch_moved() - act on REMAP, before space_move() */
 int epoch_moved(struct mm *mm, struct space *space, uint64_t from, uint64_t to,
 		uint64_t bytes, struct error *err);
 
 /**
- * epoch_unmapped() - UNMAP of [@addr, @end) was read
+ * epoch_unmapped() - act on UNMAP of [@addr, @end)
  *
- * A page that REMAP brought here in this epoch may have been brought after the unmapping: that page
- * stays in todo until the kernel has said whether it is mapped. The others leave todo.
+ * REMAP may have moved a page to this range after the unmapping. Such a page of this epoch stays in
+ * todo until the kernel has said whether it is mapped. All others leave todo.
  */
 int epoch_unmapped(struct mm *mm, struct space *space, uint64_t addr, uint64_t end,
 		   struct error *err);
 
 /**
- * epoch_forked() - FORK was read: @child gets what @parent lost in this epoch as well
+ * epoch_forked() - act on FORK: add to @child's todo the pages that @parent lost in this epoch
  *
- * The child was copied before or after any other change of this epoch: its todo is all of what may
- * be lacking, less what the kernel says is not mapped in the child.
+ * The fork may have come before or after any other change of this epoch. So the child's todo begins
+ * with every page that the child may lack. Pages that the kernel says are not mapped in the child
+ * leave it later.
  */
 int epoch_forked(struct mm *mm, struct space *parent, struct space *child,
 		 struct error *err);
 
-/** epoch_try_end() - end the epoch of @space if the kernel lets us; else sets mm->retry */
+/** epoch_try_end() - end the epoch of @space, or set mm->retry when the kernel says EAGAIN */
 void epoch_try_end(struct mm *mm, struct space *space);
 
-/** epoch_drop() - @space is gone: nobody is told of its events any longer */
+/** epoch_drop() - the process of @space has ended, and no further event comes */
 void epoch_drop(struct mm *mm, struct space *space);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a userfaultfd says: faults, and what the task did to its mappings.
+ * Events of a userfaultfd: page faults, and changes of the task's mappings.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,11 +14,11 @@
 #include "os/uffd.h"
 #include "pages/sets.h"
 
-#define AROUND_PAGES	16	/* as many are installed or requested with one that faulted */
+#define AROUND_PAGES	16	/* pages installed or requested for one fault */
 #define EVENTS_AT_ONCE	16
 #define BLOCKED_MS	3000
 
-/* The page is populated at the source: from the mirror, or asked for. */
+/* A fault on a page of todo: install the page from the mirror, or request it from the source. */
 static enum install resolve_todo(struct mm *mm, struct space *space, uint64_t addr,
 				 struct error *err)
 {
@@ -33,7 +33,7 @@ static enum install resolve_todo(struct mm *mm, struct space *space, uint64_t ad
 	if (page_set_has(&mm->wanted.asked, origin))
 		return INSTALL_AGAIN;
 	if (!page_set_has(&mm->wanted.pages, origin)) {
-		/* neither here nor to come: never let the task see zeros instead */
+		/* no copy of the page is left: the task must not read zeros */
 		error_set(err, CODE_INTERNAL, NULL, "page 0x%lx is lost", addr);
 		errno = ENODATA;
 		return INSTALL_FAILED;
@@ -42,10 +42,10 @@ static enum install resolve_todo(struct mm *mm, struct space *space, uint64_t ad
 }
 
 /*
- * mremap() of locked memory touches the pages that it adds before it queues REMAP: the kernel
- * refuses ZEROPAGE until that is read, and mremap() waits for the page. No page of todo is here,
- * and none was brought here: the REMAP of such a move would have been read long since. A page
- * without userfaultfd gets its zeros from the kernel.
+ * An mremap() of locked memory touches the pages that it adds before it queues REMAP. The kernel
+ * refuses ZEROPAGE until REMAP is read, and mremap() waits for the page: a deadlock. The page is
+ * not in todo, and no REMAP has moved one here, since such a REMAP would have been read long ago.
+ * So take the page out of the userfaultfd: the kernel then gives it zeros.
  */
 static enum install let_through(struct mm *mm, struct space *space, uint64_t addr)
 {
@@ -65,7 +65,7 @@ static enum install resolve_zero(struct mm *mm, struct space *space, uint64_t ad
 		return INSTALL_OK;
 	case UFFD_EXISTS:
 	case UFFD_NO_VMA:
-		/* installed or unmapped since: the task shall look again */
+		/* populated or unmapped meanwhile: the task looks again */
 		uffd_wake(space->uffd, addr, PAGE_BYTES);
 		return INSTALL_OK;
 	case UFFD_AGAIN:
@@ -80,8 +80,8 @@ static enum install resolve_zero(struct mm *mm, struct space *space, uint64_t ad
 }
 
 /*
- * INSTALL_AGAIN has two reasons: the page is still on its way, and whoever brings it
- * installs it; or events are pending: then @mm->retry makes the fault thread come back.
+ * INSTALL_AGAIN has two reasons. When the page is still on its way, the thread that receives the
+ * page installs it. When events are pending, @mm->retry makes the fault thread come back.
  */
 static int resolve_fault(struct mm *mm, struct space *space, uint64_t addr, struct error *err)
 {
@@ -95,13 +95,13 @@ static int resolve_fault(struct mm *mm, struct space *space, uint64_t addr, stru
 		uint64_t one = 1, origin = space_origin(space, addr, &one);
 
 		ret = resolve_todo(mm, space, addr, err);
-		/* it may only be that those around it could not be installed */
+		/* AGAIN may concern only the neighbours of the page */
 		if (ret == INSTALL_AGAIN && !page_set_has(&space->todo, addr))
 			return 0;
 		if (ret == INSTALL_AGAIN && page_set_has(&mm->mirror.have, origin))
 			mm->retry = true;
 	} else if (space->born_of) {
-		/* an event of the parent may still say that this page was moved here before the fork */
+		/* the parent's REMAP that moved this page before the fork may still come */
 		ret = INSTALL_AGAIN;
 		mm->retry = true;
 	} else {
@@ -123,7 +123,7 @@ static int resolve_fault(struct mm *mm, struct space *space, uint64_t addr, stru
 	return error_errno(err, CODE_INTERNAL, NULL, "cannot resolve the fault at 0x%lx", addr);
 }
 
-/* The task dropped or unmapped the range: its content is of no interest any longer. */
+/* The task has dropped or unmapped the range: its pages leave todo. */
 static void forget(struct mm *mm, struct space *space, uint64_t addr, uint64_t end)
 {
 	struct run run;
@@ -144,7 +144,7 @@ static int forked(struct mm *mm, struct space *parent, int uffd, struct error *e
 	struct space *space = space_fork(parent, err);
 
 	if (!space) {
-		/* without a reader the child would see zeros: let it wait for ever instead */
+		/* no thread answers the child's faults: it waits for ever rather than read zeros */
 		return -1;
 	}
 	space->uffd = uffd;
@@ -160,7 +160,7 @@ static int forked(struct mm *mm, struct space *parent, int uffd, struct error *e
 	return mm->hooks.watch(mm->hooks.ctx, space, true, err);
 }
 
-/* The task did something to its mappings. */
+/* Record a change of the task's mappings. */
 static int record(struct mm *mm, struct space *space, const struct uffd_msg *msg,
 		  struct error *err)
 {
@@ -198,7 +198,7 @@ static int act(struct mm *mm, struct space *space, const struct uffd_msg *msg,
 		return resolve_fault(mm, space, msg->arg.pagefault.address & ~(PAGE_BYTES - 1), err);
 	}
 	ret = record(mm, space, msg, err);
-	/* of FORK the child alone depends */
+	/* a lost FORK concerns the child alone */
 	if (ret && msg->event != UFFD_EVENT_FORK)
 		space->lost = true;
 	return ret;
@@ -218,7 +218,7 @@ int events_read(struct mm *mm, struct space *space, struct error *err)
 			break;
 		if (bytes <= 0)
 			return error_errno(err, CODE_INTERNAL, NULL, "cannot read a userfaultfd");
-		/* all that was read is acted upon, even after a failure: it is not said again */
+		/* act on all messages also after a failure: the kernel does not repeat them */
 		for (size_t i = 0; i < bytes / sizeof(*msgs); i++)
 			if (act(mm, space, &msgs[i], err))
 				ret = -1;
@@ -230,7 +230,7 @@ int events_read(struct mm *mm, struct space *space, struct error *err)
 	return ret;
 }
 
-/* How long events were due and none came, as far as it was looked at: a machine may stand still. */
+/* Count milliseconds with a look, which are fewer than have passed if the machine stood still. */
 static void count_blocked(struct space *space)
 {
 	uint64_t ms = clock_now_ms();

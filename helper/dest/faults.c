@@ -13,9 +13,9 @@
 
 #define READY_AT_ONCE	16
 #define RETRY_MS	1
-#define TICK_MS		1000	/* how often processes are looked for that ended */
+#define TICK_MS		1000	/* how often bury_gone() looks for ended processes */
 
-/* What an epoll event is about, when it is not a space. */
+/* Markers for epoll events that are not about a space. */
 static char of_kick, of_lazy;
 
 static int watch_fd(struct faults *faults, int fd, void *about, struct error *err)
@@ -61,12 +61,12 @@ void faults_kick(struct faults *faults)
 {
 	uint64_t one = 1;
 
-	/* it can only fail when it is full, and then it wakes as well */
+	/* fails only when the counter is full, which wakes the thread too */
 	if (write(faults->kick, &one, sizeof(one)) < 0)
 		return;
 }
 
-/* The server's descriptor changes from the listening to the connected socket, then to none. */
+/* Watch the server's descriptor: first the listening, then the connected socket, then none. */
 static int watch_lazy(struct faults *faults, struct error *err)
 {
 	int fd = faults->lazy ? lazy_server_fd(faults->lazy) : -1;
@@ -74,7 +74,7 @@ static int watch_lazy(struct faults *faults, struct error *err)
 	if (fd == faults->lazy_fd)
 		return 0;
 	if (faults->lazy_fd >= 0)
-		/* fails when the server has closed it, which is as good */
+		/* fails when the server has closed the descriptor already */
 		epoll_ctl(faults->epoll, EPOLL_CTL_DEL, faults->lazy_fd, NULL);
 	faults->lazy_fd = fd;
 	return fd < 0 ? 0 : watch_fd(faults, fd, &of_lazy, err);
@@ -130,7 +130,7 @@ static int send_requests(struct faults *faults, struct mm *mm, struct error *err
 	return ret;
 }
 
-/* Nothing tells that a process is gone but a failing ioctl. */
+/* Only a failing ioctl shows that a process has ended. */
 static void bury_gone(struct mm *mm)
 {
 	mm_lock(mm);
@@ -141,8 +141,8 @@ static void bury_gone(struct mm *mm)
 }
 
 /*
- * What @mm has to do for its faults, first its events if @space is one of its spaces with any.
- * Return: whether some faults have to be looked at again soon
+ * Act on the events of @space, if it is one of @mm, then retry faults and send requests of @mm.
+ * Return: true when the caller must look at faults again soon
  */
 static bool serve(struct faults *faults, struct mm *mm, struct space *space, struct error *err)
 {
@@ -172,7 +172,7 @@ static bool serve_all(struct faults *faults, bool tick, struct error *err)
 	return again;
 }
 
-/* Return: whether to look at all mms, or at some of them again soon */
+/* Return: true when the thread must look at all mms, or soon again at some */
 static bool act(struct faults *faults, void *about, struct error *err)
 {
 	struct space *space = about;

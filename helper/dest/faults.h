@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The thread that answers faults: it waits for the userfaultfds of all mms, for CRIU's handing
- * them over, and sends what is wanted now over the urgent connection.
+ * The thread that answers faults. It waits for events of all userfaultfds, takes new userfaultfds
+ * from CRIU, and sends requests for pages over the urgent connection.
  */
 #ifndef MIGRATE_DEST_FAULTS_H
 #define MIGRATE_DEST_FAULTS_H
@@ -12,9 +12,9 @@
 
 /**
  * struct faults_hooks - calls into the rest of the migration, without locks
- * @attach: CRIU handed over the userfaultfd of task @pid, or -1; owned by the callee
+ * @attach: CRIU handed over the userfaultfd of task @pid, which the callee then owns; or -1
  * @restored: CRIU's finish marker came
- * @failed: something is wrong; the thread goes on all the same, since tasks depend on it
+ * @failed: reports an error; the thread goes on, since tasks depend on it
  */
 struct faults_hooks {
 	int (*attach)(void *ctx, pid_t pid, int uffd, struct error *err);
@@ -24,11 +24,11 @@ struct faults_hooks {
 };
 
 /**
- * struct faults - only the thread itself uses it while it runs, but for @epoll and @kick
- * @epoll: any thread may change what is waited for
- * @kick: eventfd that wakes the thread: an mm has requests, or faults to look at again
- * @urgent: not owned; NULL when the source is lost
- * @lazy: not owned; NULL when CRIU has handed over all
+ * struct faults - while the thread runs, other threads only use @epoll and @kick
+ * @epoll: any thread may add and remove descriptors
+ * @kick: eventfd that wakes the thread: an mm has requests, or faults to retry
+ * @urgent: the urgent connection, not owned; NULL when the source is lost
+ * @lazy: CRIU's socket, not owned; NULL when CRIU has handed over all userfaultfds
  */
 struct faults {
 	int epoll, kick, lazy_fd;
@@ -45,17 +45,17 @@ struct faults {
 int faults_init(struct faults *faults, struct error *err);
 void faults_destroy(struct faults *faults);
 
-/** faults_watch() - mm_hooks.watch: have the thread wait for @space, or no longer */
+/** faults_watch() - mm_hooks.watch: add @space to the descriptors of @epoll, or remove it */
 int faults_watch(struct faults *faults, struct space *space, bool on, struct error *err);
 /** faults_kick() - mm_hooks.kick */
 void faults_kick(struct faults *faults);
 
-/** faults_expect() - CRIU will hand its userfaultfds over on @lazy; before faults_start() */
+/** faults_expect() - take CRIU's userfaultfds from @lazy; called before faults_start() */
 int faults_expect(struct faults *faults, struct lazy_server *lazy, struct error *err);
 
 /** faults_start() - start the thread */
 int faults_start(struct faults *faults, struct error *err);
-/** faults_stop() - the thread has ended then; not from its own thread */
+/** faults_stop() - end the thread, and wait for it; not called by the thread itself */
 void faults_stop(struct faults *faults);
 
 #endif

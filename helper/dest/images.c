@@ -66,7 +66,7 @@ static bool name_is_good(const char *name)
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
 	size_t len = strlen(name);
 
-	/* "parent" is made here, by the rewriting of the images */
+	/* criu_rewrite() makes "parent" */
 	return len && len < sizeof(((struct images *)0)->name) && name[0] != '.' &&
 	       strspn(name, good) == len && strcmp(name, "parent");
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The directory of one migration, and CRIU's images as they come over control.
+ * The directory of one migration, and CRIU's images, which come over control.
  */
 #ifndef MIGRATE_DEST_IMAGES_H
 #define MIGRATE_DEST_IMAGES_H
@@ -14,10 +14,11 @@
 
 /**
  * struct images - BASE/ID-dest with `images` and `work` inside
- * @id: of the migration, as text
- * @file: the one that is being written, or -1
- * @budget: pays for what is written; may be NULL
- * @files, @bytes: complete files, and all bytes so far
+ * @id: id of the migration as text
+ * @file: the file that is being written, or -1
+ * @budget: counts the written bytes; may be NULL
+ * @files: number of complete files
+ * @bytes: bytes received so far
  */
 struct images {
 	char id[2 * CONN_ID_BYTES + 1];
@@ -31,19 +32,19 @@ struct images {
 	struct budget *budget;
 };
 
-/** images_check() - @base is a directory that only root can exchange, or can be made one */
+/** images_check() - check that only root can replace @base, which need not exist yet */
 int images_check(const char *base, struct error *err);
 /**
- * images_make() - the directory of migration @id
+ * images_make() - make the directory of migration @id
  *
- * Before the keeper is started: a directory that exists already is another migration's, and stays.
+ * Called before the keeper starts: a directory that exists already belongs to another migration.
  */
 int images_make(struct images *images, const char *base, const uint8_t *id, struct error *err);
-/** images_take() - the next piece of a file */
+/** images_take() - write the next piece of a file */
 int images_take(struct images *images, const Migrate__ImageFile *piece, struct error *err);
-/** images_check_complete() - -1 with CODE_PEER unless @files came, and all of each */
+/** images_check_complete() - -1 with CODE_PEER unless @files complete files have come */
 int images_check_complete(const struct images *images, uint32_t files, struct error *err);
-/** images_close() - closes descriptors; the directory is removed by the keeper */
+/** images_close() - close descriptors; the keeper removes the directory */
 void images_close(struct images *images);
 
 #endif

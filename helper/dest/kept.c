@@ -1,23 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/clock.h"
-#include "base/fdpass.h"
 #include "dest/kept.h"
 #include "dest/nsinit.h"
-#include "os/fds.h"
 #include "os/pending.h"
 #include "wire/conn.h"
 #include "wire/message.h"
@@ -26,8 +17,8 @@
 
 /* The keeper process's own state. */
 struct kept {
+	struct keeper_loop loop;
 	const struct owned_dir *dir;
-	int sock;		/* to the helper; -1 when it is gone */
 	struct conn control;	/* a duplicate of the helper's connection; -1: none, or the program runs */
 	const struct cgroup *group;
 	struct nsinit ns;
@@ -204,136 +195,104 @@ static bool kept_reap(struct kept *kept)
 	return true;
 }
 
-/* Return: false when the keeper is to end */
-static bool kept_request(struct kept *kept, const struct keeper_msg *msg, int *fds)
+static bool kept_request(void *ctx, struct keeper_turn *turn)
 {
-	struct keeper_msg answer = { .op = msg->op, .seq = msg->seq };
-	bool go_on = true, started = false;
-	int rpc_fd = -1;
+	const struct keeper_msg *msg = &turn->request;
+	struct keeper_msg *answer = &turn->answer;
+	struct kept *kept = ctx;
 
-	switch (msg->op) {
+	switch ((enum keeper_op)msg->op) {
 	case KEEPER_HOLD:
-		kept_hold(kept, fds[0], &answer);
-		fds[0] = -1;
+		kept_hold(kept, turn->fds[0], answer);
+		turn->fds[0] = -1;
 		break;
 	case KEEPER_RELEASE:
 		kept_release(kept, msg->value);
 		break;
 	case KEEPER_SPEAK:
-		kept->control.fd = fds[0];
-		fds[0] = -1;
+		kept->control.fd = turn->fds[0];
+		turn->fds[0] = -1;
 		break;
 	case KEEPER_SPAWN:
-		rpc_fd = kept_spawn(kept, msg->task_pid, &answer);
+		turn->answer_fd = kept_spawn(kept, msg->value, answer);
 		break;
 	case KEEPER_COMMIT:
 		/* before anything can run: from here on nothing is killed any more */
 		kept->committed = true;
-		kept_commit(kept, &answer);
-		started = answer.value;
+		kept_commit(kept, answer);
 		break;
 	case KEEPER_ABORT:
 		if (kept->committed)
-			error_set(&answer.err, CODE_INTERNAL, NULL, "COMMIT was said already");
+			error_set(&answer->err, CODE_INTERNAL, NULL, "COMMIT was said already");
 		else
-			kept_kill(kept, &answer.err);
+			kept_kill(kept, &answer->err);
 		break;
 	case KEEPER_SAID:
 		kept_clean_up(kept);
-		go_on = false;
-		break;
+		return false;
 	case KEEPER_DONE:
 		kept_reap(kept);
-		answer.value = kept->signal;
+		answer->value = kept->signal;
 		kept_release_all(kept);
 		owned_dir_remove(kept->dir);
-		go_on = false;
-		break;
+		return false;
 	}
-	fdpass_send(kept->sock, &answer, sizeof(answer), &rpc_fd, rpc_fd >= 0);
-	if (rpc_fd >= 0)
-		close(rpc_fd);
-	if (started) {
-		kept_group_leave(kept->group);
-		/* CRIU's images are of no use any more, and take memory */
-		owned_dir_remove(kept->dir);
-	}
-	return go_on;
+	return true;
 }
 
-static bool kept_message(struct kept *kept)
+static void kept_answered(void *ctx, const struct keeper_turn *turn)
 {
-	struct keeper_msg msg;
-	int fds[FDPASS_MAX];
-	bool go_on;
+	struct kept *kept = ctx;
 
-	if (fdpass_recv(kept->sock, &msg, sizeof(msg), fds, -1) != 1) {
-		close(kept->sock);
-		kept->sock = -1;
-		if (!kept->committed)
-			kept_abort_alone(kept);
-		return kept->committed && kept->ns.pid;
-	}
-	go_on = kept_request(kept, &msg, fds);
-	for (size_t i = 0; i < FDPASS_MAX; i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
-	return go_on;
+	if (turn->answer.op != KEEPER_COMMIT || !turn->answer.value)
+		return;
+	kept_group_leave(kept->group);
+	/* CRIU's images are of no use any more, and take memory */
+	owned_dir_remove(kept->dir);
 }
 
-static void kept_main(struct kept *kept, int signals)
+static bool kept_alone(void *ctx)
 {
-	struct signalfd_siginfo info;
-	bool go_on = true;
+	struct kept *kept = ctx;
 
-	while (go_on) {
-		struct pollfd fds[] = {
-			{ .fd = signals, .events = POLLIN },
-			{ .fd = kept->sock, .events = POLLIN },
-		};
-
-		if (poll(fds, 2, -1) < 0)
-			continue;
-		if (fds[0].revents && read(signals, &info, sizeof(info)) > 0)
-			/* without a helper and without tasks there is nothing to hold for */
-			go_on = !kept_reap(kept) || kept->sock >= 0;
-		if (fds[1].revents)
-			go_on = kept_message(kept);
-	}
-	if (kept->sock < 0)
-		owned_dir_remove(kept->dir);
+	if (!kept->committed)
+		kept_abort_alone(kept);
+	else if (kept->ns.pid)
+		return true;
+	owned_dir_remove(kept->dir);
+	return false;
 }
 
-void kept_run(const struct owned_dir *dir, const struct cgroup *group, int sock)
+/* Without a helper and without tasks there is nothing to hold for. */
+static bool kept_child_ended(void *ctx)
 {
-	const int keep[] = { sock, dir->base_fd, dir->fd };
-	struct kept kept = {
-		.dir = dir, .group = group, .sock = sock, .control = CONN_NONE, .ns = { .sock = -1 },
-	};
+	struct kept *kept = ctx;
+
+	if (!kept_reap(kept) || kept->loop.sock >= 0)
+		return true;
+	owned_dir_remove(kept->dir);
+	return false;
+}
+
+static void kept_begin(void *ctx)
+{
 	struct rlimit many = { .rlim_cur = 65536, .rlim_max = 65536 };
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC), signals;
-	sigset_t set;
 
-	prctl(PR_SET_NAME, "migrate-keeper");
-	setsid();
-	for (int fd = 0; fd < 3; fd++)
-		dup2(null, fd);
-	/* a connection that stayed open here would hide from the peer that the helper died */
-	fds_close_others(keep, 3);
 	setrlimit(RLIMIT_NOFILE, &many);
-	if (chdir("/"))
-		_exit(1);
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_SETMASK, &set, NULL);
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	signals = signalfd(-1, &set, SFD_CLOEXEC);
-	if (signals < 0)
-		_exit(1);
-	kept_main(&kept, signals);
-	_exit(0);
+}
+
+static const struct keeper_ops kept_ops = {
+	.begin = kept_begin, .request = kept_request, .answered = kept_answered,
+	.alone = kept_alone, .child_ended = kept_child_ended,
+};
+
+int kept_start(struct keeper_process *process, const struct owned_dir *dir,
+	       const struct cgroup *group, struct error *err)
+{
+	struct kept kept = {
+		.loop = { .ops = &kept_ops, .ctx = &kept, .keep = { dir->base_fd, dir->fd } },
+		.dir = dir, .group = group, .control = CONN_NONE, .ns = { .sock = -1 },
+	};
+
+	return keeper_process_start(process, &kept.loop, err);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pages that come after FINAL: into the spaces that lack them, into the mirror
- * where that cannot be done now.
+ * Pages that come after FINAL are installed in the spaces that lack them, or stored in the mirror
+ * when the kernel refuses that for now.
  */
 #include <errno.h>
 #include <string.h>
@@ -13,11 +13,11 @@
 
 #define FETCH_TIMEOUT_S	10
 
-/* What is to be installed, while the spaces that lack it are gone through. */
+/* A run of pages that came, during the walk through the spaces that lack it. */
 struct arrival {
 	uint64_t origin;
 	const uint8_t *data;
-	bool leftover;		/* some space lacks it still */
+	bool leftover;		/* a space still lacks the page */
 	int failed;		/* errno */
 };
 
@@ -86,7 +86,7 @@ static int take_run(struct mm *mm, uint64_t origin, uint64_t nr_pages, const voi
 	return 0;
 }
 
-/* An install has met a process that has ended: what only that process lacked is let go at once. */
+/* An install has found an ended process: release the pages that only this process lacked. */
 static void bury_found(struct mm *mm)
 {
 	for (size_t i = 0; i < mm->nr_spaces; i++)
@@ -105,7 +105,7 @@ int late_pages_take(struct mm *mm, uint64_t origin, uint64_t nr_pages, const voi
 		mm_lock_urgent(mm);
 	else
 		mm_lock(mm);
-	/* what is not wanted was dropped meanwhile, or came the other way already */
+	/* a page that is not wanted was dropped meanwhile, or came over the other connection */
 	while (!ret && addr < end && page_set_next(&mm->wanted.pages, addr, end, 0, &run)) {
 		const uint8_t *src = data;
 
@@ -139,7 +139,7 @@ int late_pages_pushed(struct mm *mm, struct error *err)
 	return ret;
 }
 
-/* First run of the range that is not in the mirror. */
+/* Find the first run of the range that the mirror lacks. */
 static bool next_lacking(const struct mm *mm, uint64_t addr, uint64_t end, struct run *run)
 {
 	struct run have;
@@ -157,7 +157,7 @@ static bool next_lacking(const struct mm *mm, uint64_t addr, uint64_t end, struc
 	return false;
 }
 
-/* Lock held. Fetched pages are written into the images; zeros of the source take room there too. */
+/* The caller holds mm.lock. Fetched pages go into the images, where zeros take room too. */
 static int pay_fetch(struct mm *mm, uint64_t addr, uint64_t nr_pages, struct error *err)
 {
 	struct budget *budget = mm->mirror.budget;
@@ -191,6 +191,9 @@ int late_pages_fetch(struct mm *mm, uint64_t addr, uint64_t nr_pages, void *buf,
 	}
 	if (!ret)
 		ret = mirror_read(&mm->mirror, addr, nr_pages, buf, err);
+	/* of all locked memory there would be two copies until the images are complete */
+	if (!ret)
+		mirror_punch(&mm->mirror, addr, nr_pages);
 	mm_unlock(mm);
 	return ret;
 }

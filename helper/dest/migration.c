@@ -14,7 +14,7 @@
 
 #define POLL_MS	200
 
-/** struct migration - all that a migration consists of; only this file sees it */
+/** struct migration - the objects of a migration; only this file knows the struct */
 struct migration {
 	const struct serve_options *opts;
 	int parent_sock;
@@ -34,7 +34,7 @@ struct migration {
 	struct commit commit;
 };
 
-/* Of an mm. */
+/* Hook of an mm. */
 
 static int hold_uffd(void *ctx, int uffd, int *handle, struct error *err)
 {
@@ -71,7 +71,7 @@ static void wake_populate(void *ctx)
 	populate_wake(&migration->populate);
 }
 
-/* Of the peer. */
+/* Hook of the peer. */
 
 static void cancel_restore(void *ctx)
 {
@@ -87,7 +87,7 @@ static void give_up_pages(void *ctx)
 	objects_fail(&migration->objects);
 }
 
-/* Of the threads of faults and of populate. */
+/* Hooks of the threads of faults and of populate. */
 
 static int take_uffd(void *ctx, pid_t pid, int uffd, struct error *err)
 {
@@ -118,7 +118,7 @@ static void thread_failed(void *ctx, const struct error *err)
 	peer_fail(&migration->peer, err);
 }
 
-/* Of RECEIVE. */
+/* Hooks of RECEIVE. */
 
 static int take_objects(void *ctx, const Migrate__Objects *said, struct error *err)
 {
@@ -167,7 +167,7 @@ static void stop_threads(void *ctx)
 	faults_stop(&migration->faults);
 }
 
-/* What needs nothing but memory. */
+/* Make and connect the objects that need only memory. */
 static void wire_pages(struct migration *m)
 {
 	const struct mm_hooks mm = {
@@ -213,7 +213,7 @@ static void wire_states(struct migration *m)
 	};
 }
 
-/* Signals, then what the keeper removes, then the keeper, before there is any thread. */
+/* Before there is any thread: block signals, make what the keeper removes, start the keeper. */
 static int begin(struct migration *m, const uint8_t *id, struct error *err)
 {
 	const struct peer_hooks hooks = {
@@ -294,25 +294,25 @@ static int run_states(struct migration *m, int control_fd, bool *undo, struct er
 }
 
 /*
- * Nothing was started, and nothing may stay. The source hears of it when that is so: then the
- * program can go on there, whatever the source has recorded.
+ * The tasks were not started: remove everything. When that is done, tell the source: the program
+ * can go on there, although COMMIT may be recorded.
  */
 static int undo(struct migration *m, struct error *err)
 {
 	struct error first = { 0 }, why = { 0 };
 	bool gone = true, alone;
 
-	/* what the state machine saw may only be a consequence */
+	/* the error of the state machine may be a consequence of this earlier one */
 	if (mailbox_failed(&m->peer.box, &first))
 		*err = first;
 	alone = keeper_abort(m->keeper, &why);
 	if (alone)
 		gone = keeper_undo(m->keeper, m->program.init_fd);
 	if (!gone)
-		tell("warning", NULL, "what was restored is still there: %s", why.what);
+		tell("warning", NULL, "the restored tasks are still there: %s", why.what);
 	if (m->peer.ctl)
 		control_send_abort(m->peer.ctl, err, gone);
-	/* the source does not wait for the rest of it */
+	/* tell the source before the rest of the clean-up */
 	if (!alone && keeper_said(m->keeper, &why))
 		keeper_undo(m->keeper, m->program.init_fd);
 	stop_threads(m);
@@ -320,7 +320,7 @@ static int undo(struct migration *m, struct error *err)
 	return err->code;
 }
 
-/* Nothing was begun that would have to be undone. */
+/* Refuse a migration for which nothing was made yet. */
 static int turn_down(int control_fd, const struct error *why)
 {
 	struct error ignored = { 0 };
@@ -352,7 +352,7 @@ int migration_run(int control_fd, int parent_sock, const uint8_t *id,
 	code = run_states(m, control_fd, &undone, &err);
 	if (undone)
 		code = undo(m, &err);
-	/* the process ends here: only what others can see is taken down in order */
+	/* the process ends: take down only what other processes can see */
 	if (m->peer.ctl)
 		control_shutdown(m->peer.ctl);
 	return code;

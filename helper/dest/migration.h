@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * One migration at the destination, in a process of its own: the order of its states, and who tells
- * whom. The objects know nothing of each other but what they are given here.
+ * One migration at the destination, in a process of its own: the order of its states, and the hooks
+ * between the objects. An object knows of others only by these hooks.
  *
- * Threads: the main thread is the state machine; one takes messages off control, one each receives from
- * the memory and the urgent connection, one answers faults, one populates, one watches for signals and
- * for the end of others. Any of them ends the migration by peer_fail(); only the main thread acts on it.
+ * Threads: the main thread is the state machine; one takes messages off control, one each receives
+ * from the memory and the urgent connection, one answers faults, one populates, one watches for
+ * signals and for the end of others. Any of them ends the migration by peer_fail(); only the main
+ * thread acts on it.
  *
- * Order of locks: mm.lock, then one of these, which are leaves: the locks of the mailbox, of objects,
- * populate, the keeper and the budget.
+ * Order of locks: mm.lock, then one of these, which are leaves: the locks of the mailbox, of
+ * objects, populate, the keeper and the budget.
  */
 #ifndef MIGRATE_DEST_MIGRATION_H
 #define MIGRATE_DEST_MIGRATION_H
@@ -16,9 +17,9 @@
 #include "dest/serve_options.h"
 
 /**
- * migration_run() - the whole of one migration; called in a process of its own
- * @control_fd: owned
- * @parent_sock: dest/parent.h
+ * migration_run() - run one migration; called in a process of its own
+ * @control_fd: the control connection, which the function owns
+ * @parent_sock: socket to the accepting process (dest/parent.h)
  * Return: enum exit_code
  */
 int migration_run(int control_fd, int parent_sock, const uint8_t *id,

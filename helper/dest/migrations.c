@@ -15,14 +15,14 @@
 #include "dest/tell.h"
 #include "os/fds.h"
 
-#define PER_HOST_NEW	8	/* of one address that did not come to Setup yet */
-#define PER_HOST	(PLACES_MAX / 2)	/* of one address in all */
-#define NEW_IDLE_MS	5000	/* so long it may take to come to Setup when places are short */
-#define SETUP_IDLE_MS	60000	/* and so long nothing may come after it */
-#define END_MS		15000	/* to clean up in, until it is killed */
-#define KILLED_MS	5000	/* to end in then, until its place is given to others */
-#define STARTS_MAX	32	/* at once, and */
-#define START_MS	250	/* one more each so often */
+#define PER_HOST_NEW	8	/* migrations of one address before Setup */
+#define PER_HOST	(PLACES_MAX / 2)	/* migrations of one address */
+#define NEW_IDLE_MS	5000	/* until Setup, when places are short */
+#define SETUP_IDLE_MS	60000	/* without progress after Setup, likewise */
+#define END_MS		15000	/* between SIGTERM and SIGKILL */
+#define KILLED_MS	5000	/* from SIGKILL until the place is free */
+#define STARTS_MAX	32	/* starts at once, and */
+#define START_MS	250	/* one more in each such time */
 #define TICK_MS		200
 
 void migrations_init(struct migrations *migrations, struct serve_options *opts,
@@ -67,10 +67,10 @@ static bool is_new(const struct migration_process *migration)
 }
 
 /*
- * There is no place: of those that may be ended the one from which nothing came for longest goes.
- * @host: only one that came from there can help; NULL: any
- * @memory: not a place is wanted but memory: only one that has reserved some can help
- * Return: true when one will be free soon
+ * Places or memory are short: end the migration that has gone longest without progress.
+ * @host: end only a migration from this address; NULL: from any
+ * @memory: end only a migration that has reserved memory
+ * Return: true when a place (or memory) becomes free soon
  */
 static bool evict(struct migrations *migrations, const char *host, bool memory)
 {
@@ -104,14 +104,14 @@ static size_t count_of_host(const struct migrations *migrations, const char *hos
 {
 	size_t nr = 0;
 
-	/* who comes by a UNIX socket is root here */
+	/* callers by a UNIX socket have no host, and no limit: they are root on this machine */
 	for (size_t i = 0; i < PLACES_MAX && *host; i++)
 		nr += migrations->all[i].pid && !strcmp(migrations->all[i].host, host) &&
 		      (!new || is_new(&migrations->all[i]));
 	return nr;
 }
 
-/* Each start is a fork and some lines of the log. */
+/* Limits the rate of starts, since each costs a fork and some lines of the log. */
 static bool may_start(struct migrations *migrations)
 {
 	int64_t now = clock_now_ms();
@@ -128,7 +128,7 @@ static bool may_start(struct migrations *migrations)
 	return true;
 }
 
-/* The new process keeps nothing but its own two descriptors. */
+/* The new process keeps two descriptors only: the caller's and its socket to the acceptor. */
 static void migration_main(struct serve_options *opts, const struct caller *caller, int sock,
 			   struct place *place)
 {
@@ -186,7 +186,7 @@ static void start(struct migrations *migrations, struct caller *caller)
 	} else if (count_of_host(migrations, caller->host, true) >= PER_HOST_NEW) {
 		door_turn_away(migrations->door, caller, "too many that have not begun come from there");
 	} else if (host_is_full || !migration) {
-		/* it waits in the doorway for the place of one that does nothing */
+		/* the caller waits at the door for the place of an idle migration */
 		if (!evict(migrations, host_is_full ? caller->host : NULL, false))
 			door_turn_away(migrations->door, caller, host_is_full ?
 				       "half of all places are taken by migrations from there" :
@@ -196,7 +196,7 @@ static void start(struct migrations *migrations, struct caller *caller)
 	}
 }
 
-/* A memory or urgent connection; one that is ahead of its control waits in the doorway. */
+/* A memory or urgent connection. One that comes before its control connection waits at the door. */
 static void route(struct migrations *migrations, struct caller *caller)
 {
 	struct migration_process *migration = find(migrations, caller->preamble.id);
@@ -204,7 +204,7 @@ static void route(struct migrations *migrations, struct caller *caller)
 
 	if (!migration)
 		return;
-	/* one of each kind: so there is always room for it in the socket */
+	/* with one connection of each kind the socket always has room for the message */
 	if (migration->taken & 1u << conn.kind) {
 		door_turn_away(migrations->door, caller, "its migration has this connection already");
 		return;
@@ -219,7 +219,7 @@ static void route(struct migrations *migrations, struct caller *caller)
 	caller->fd = -1;
 }
 
-/** struct waiting - a caller that wants to begin, and how many of its address are in the doorway */
+/** struct waiting - a caller that wants to start; @nr: callers of the same address at the door */
 struct waiting {
 	struct caller *caller;
 	size_t nr;
@@ -252,7 +252,7 @@ void migrations_take(struct migrations *migrations)
 				caller, door_callers_of(migrations->door, caller->host),
 			};
 	}
-	/* few can start at once: who calls again and again is not served before who calls once */
+	/* starts are limited: a caller from an address with few callers goes first */
 	qsort(waiting, nr, sizeof(*waiting), order);
 	for (size_t i = 0; i < nr; i++)
 		start(migrations, waiting[i].caller);
@@ -263,14 +263,14 @@ static void ended(struct migrations *migrations, struct migration_process *migra
 	if (migration->ended)
 		return;
 	migration->ended = true;
-	/* a stranger, or one that was refused, is not the one that --once waits for */
+	/* --once waits for a migration whose Setup was accepted */
 	if (atomic_load(&migration->place->stage) < PLACE_SETUP)
 		return;
 	migrations->code = code;
 	migrations->done = migrations->opts->once;
 }
 
-/* Another migration may have the place. */
+/* Free the place of a migration. */
 static void vacate(struct migration_process *migration)
 {
 	if (migration->sock >= 0)
@@ -290,12 +290,12 @@ static void hear(struct migrations *migrations, struct migration_process *migrat
 		if (msg.ended)
 			ended(migrations, migration, msg.code);
 		migration->committed = true;
-		/* it is waited for without its place: migrations_reap() */
+		/* migrations_reap() still waits for the process */
 		if (msg.detached)
 			vacate(migration);
 		return;
 	}
-	/* what remains to be known of it comes by SIGCHLD */
+	/* the process has closed its end: SIGCHLD gives its exit status */
 	close(migration->sock);
 	migration->sock = -1;
 }
@@ -334,7 +334,7 @@ static void reap_one(struct migrations *migrations, pid_t pid, int status)
 		tell("helper-killed", json_pack("{s:i,s:i}", "signal", WTERMSIG(status), "pid", pid),
 		     "a migration's process (%d) was killed by %s", pid,
 		     strsignal(WTERMSIG(status)));
-	/* or its place is another's already */
+	/* a detached process has no place any more */
 	if (!migration || !migration->pid)
 		return;
 	ended(migrations, migration, WIFEXITED(status) ? WEXITSTATUS(status) :
@@ -352,8 +352,8 @@ void migrations_reap(struct migrations *migrations)
 }
 
 /*
- * A process that waits in the kernel for a file system which does not answer outlives SIGKILL. It
- * comes back to user space no more, so its place is free.
+ * A process that waits in the kernel for a dead file system outlives SIGKILL. The process never
+ * returns to user space, so its place can be given away.
  */
 static void give_up(struct migrations *migrations, struct migration_process *migration)
 {
@@ -369,7 +369,7 @@ static void press(struct migrations *migrations, struct migration_process *migra
 	if (!migration->pid || !migration->kill_ms || now < migration->kill_ms ||
 	    migration->committed)
 		return;
-	/* its keeper cleans up behind it */
+	/* the keeper cleans up after the process */
 	kill(migration->pid, SIGKILL);
 	if (!migration->killed_ms)
 		migration->killed_ms = now;

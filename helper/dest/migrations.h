@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The migrations of one serve, as the accepting process sees them: each is a process of its own.
- * Nothing here waits for one of them, nor for a caller, but migrations_end().
+ * The migrations of one serve, as the accepting process sees them. Each migration is a process of
+ * its own. No function but migrations_end() waits for a migration or for a caller.
  */
 #ifndef MIGRATE_DEST_MIGRATIONS_H
 #define MIGRATE_DEST_MIGRATIONS_H
@@ -12,16 +12,16 @@
 #include "dest/serve_options.h"
 
 /**
- * struct migration_process - one process
- * @pid: 0: free
- * @sock: socket pair to it; -1 when it has closed its end
- * @place: its part of the shared memory
- * @host: where it came from, as door_host() has it
- * @taken: bit N: the connection of kind N was handed over
- * @committed: the program may run here already
- * @ended: it has said its outcome, and may go on in the background
- * @kill_ms: it was told to end, and is killed then; 0: it was not told
- * @killed_ms: it was killed then; 0: it was not
+ * struct migration_process - the process of one migration
+ * @pid: 0: this entry is free
+ * @sock: one end of a socket pair; -1 when the process has closed the other end
+ * @place: the process's part of the shared memory
+ * @host: address of the source, as from door_host()
+ * @taken: bit N: the process got the connection of kind N
+ * @committed: the program may already run on this machine
+ * @ended: the process has told its outcome, and may go on in the background
+ * @kill_ms: time of SIGKILL to a process that got SIGTERM; 0: it got none
+ * @killed_ms: time at which the process was killed; 0: it was not
  */
 struct migration_process {
 	pid_t pid;
@@ -35,10 +35,10 @@ struct migration_process {
 };
 
 /**
- * struct migrations - all of them
- * @starts: how many may be started now; it grows with time
- * @code: outcome of the last one that came as far as an accepted Setup
- * @done: with --once: that one has ended
+ * struct migrations - the migrations of one serve
+ * @starts: number of migrations that may start now; grows with time
+ * @code: outcome of the last migration whose Setup was accepted
+ * @done: with --once: such a migration has ended
  */
 struct migrations {
 	struct serve_options *opts;
@@ -56,23 +56,23 @@ void migrations_init(struct migrations *migrations, struct serve_options *opts,
 /** migrations_poll() - fill @fds, PLACES_MAX of them */
 void migrations_poll(const struct migrations *migrations, struct pollfd *fds);
 
-/** migrations_hear() - take in what the processes say, as @fds tells */
+/** migrations_hear() - read the messages of the processes that are ready in @fds */
 void migrations_hear(struct migrations *migrations, const struct pollfd *fds);
 
-/** migrations_take() - callers that said what they want get their process, or go */
+/** migrations_take() - give each caller with a whole preamble to a process, or turn it away */
 void migrations_take(struct migrations *migrations);
 
-/** migrations_reap() - after SIGCHLD; those too that have no place any more */
+/** migrations_reap() - after SIGCHLD: reap processes, also those without a place */
 void migrations_reap(struct migrations *migrations);
 
-/** migrations_tick() - kill processes that did not end in time; a process that survives SIGKILL is let go */
+/** migrations_tick() - kill processes that did not end in time; give up those that survive it */
 void migrations_tick(struct migrations *migrations);
 
 /**
- * migrations_end() - end those before COMMIT, and wait for them for a bounded time
- * @signals: signalfd with SIGCHLD, SIGINT and SIGTERM: one of the latter ends the waiting
+ * migrations_end() - end the migrations before COMMIT, and wait for their end for a bounded time
+ * @signals: signalfd with SIGCHLD, SIGINT and SIGTERM; SIGINT or SIGTERM ends the wait
  *
- * Those after COMMIT have a program that runs here: they go on without us.
+ * Migrations after COMMIT have a program that runs on this machine: their processes outlive serve.
  */
 void migrations_end(struct migrations *migrations, int signals);
 

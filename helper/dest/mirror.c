@@ -12,6 +12,27 @@
 #define WINDOW_ALIGN	(1UL << 30)
 #define PUNCHED_MAX	16384	/* 64 MiB of page tables, where each page had its own */
 
+/**
+ * struct mirror_window - part of the memfd mapped here, 1 GiB aligned
+ *
+ * Larger than what was announced, so that mappings which grow and come and go do
+ * not move it, and a program with 65000 mappings needs a handful.
+ */
+struct mirror_window {
+	uint64_t start, end;
+	uint8_t *base;
+};
+
+/**
+ * struct mirror_windows - all windows of one list of mappings; unmapped with the last reference
+ * @refs: of the mirror, and of each receiver that has bytes on their way into a window
+ */
+struct mirror_windows {
+	unsigned int refs;
+	size_t nr;
+	struct mirror_window window[];
+};
+
 int mirror_open(struct mirror *mirror, struct error *err)
 {
 	memset(mirror, 0, sizeof(*mirror));

@@ -16,26 +16,8 @@ struct mirror_range {
 	uint64_t start, end;
 };
 
-/**
- * struct mirror_window - part of the memfd mapped here, 1 GiB aligned
- *
- * Larger than what was announced, so that mappings which grow and come and go do
- * not move it, and a program with 65000 mappings needs a handful.
- */
-struct mirror_window {
-	uint64_t start, end;
-	uint8_t *base;
-};
-
-/**
- * struct mirror_windows - all windows of one list of mappings; unmapped with the last reference
- * @refs: of the mirror, and of each receiver that has bytes on their way into a window
- */
-struct mirror_windows {
-	unsigned int refs;
-	size_t nr;
-	struct mirror_window window[];
-};
+/* All windows of one list of mappings: see mirror.c. */
+struct mirror_windows;
 
 /**
  * struct mirror - mirror of one address space. Not locked: the owner locks. Who receives into a window
@@ -45,11 +27,13 @@ struct mirror_windows {
  * @have: pages whose content is here
  * @punched: pages since the windows were mapped; each may have left a page table behind
  * @ranges: what pages may be sent for, in order, not overlapping
+ * @windows: of @ranges
  */
 struct mirror {
 	int fd;
 	struct budget *budget;
 	struct page_set have;
+	/* private: of mirror.c */
 	uint64_t punched;
 	struct mirror_range *ranges;
 	size_t nr_ranges;

@@ -170,6 +170,7 @@ int mm_end(struct mm *mm, struct error *err)
 		return -1;
 	mm_lock(mm);
 	mm->gone = true;
+	mm->hooks.release(mm->hooks.ctx, mm->mirror_handle);
 	mm_unlock(mm);
 	return 0;
 }

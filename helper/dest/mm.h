@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * One address space (mm) of the source at the destination: the mirror, the restored address spaces, and
- * the pages that must still come from the source.
+ * One address space (mm) of the source at the destination: the mirror, the restored address
+ * spaces, and the pages that must still come from the source.
  *
- * One lock, mm.lock, covers all of it. The rule that keeps memory right: *events of a userfaultfd are read
- * and acted upon under the same hold of the lock as "is the page in todo" and UFFDIO_COPY*. A task that
- * drops or moves memory waits until the event is read, and no longer: were the lock let go between read()
- * and the bookkeeping, another thread could install a page that was dropped.
+ * One lock, mm.lock, covers all of it. The rule that keeps memory right: *events of a userfaultfd
+ * are read and acted upon under the same hold of the lock as "is the page in todo" and
+ * UFFDIO_COPY*. A task that drops or moves memory waits until the event is read, and no longer:
+ * were the lock let go between read() and the bookkeeping, another thread could install a page
+ * that was dropped.
  *
- * The hooks are called under mm.lock and take leaf locks: the order stands in dest/migration.h. Nothing
- * is sent or received over the network under mm.lock.
+ * The hooks are called under mm.lock and take leaf locks: the order stands in dest/migration.h.
+ * Nothing is sent or received over the network under mm.lock.
  */
 #ifndef MIGRATE_DEST_MM_H
 #define MIGRATE_DEST_MM_H
@@ -66,8 +67,9 @@ struct mm_hooks {
  * @round: the last round of which all frames came. The thread of the memory connection alone uses
  *	@round and @listed
  * @listed: FINAL came
- * @gone: the address space is no more at the source: frames that are still on their way mean nothing
- * @failed: the migration is being given up: nobody waits any longer
+ * @mirror_handle: of the keeper's duplicate of the mirror
+ * @gone: the source has the address space no longer: frames that are still on their way mean nothing
+ * @failed: the migration is being given up: no thread waits any longer
  */
 struct mm {
 	uint32_t id;
@@ -84,6 +86,7 @@ struct mm {
 	uint64_t round_pages;
 	uint32_t round;
 	bool listed;
+	int mirror_handle;
 	bool retry, work, final, sealed, pushed, failed, gone;
 	struct mm_counts counts;
 	struct mm_hooks hooks;
@@ -110,16 +113,17 @@ static inline void mm_unlock(struct mm *mm)
 	pthread_mutex_unlock(&mm->lock);
 }
 
-/* Pre-copy: take the lock themselves. */
+/* Functions for pre-copy; they take mm.lock. */
 
-/** mm_announce() - new list of the source's mappings; what lies outside is dropped. Not after FINAL */
+/** mm_announce() - take a new list of mappings, and drop pages outside of it. Not after FINAL */
 int mm_announce(struct mm *mm, const struct mirror_range *ranges, size_t nr,
 		    struct error *err);
 /**
  * mm_begin_receive() - @windows into which the pages of these runs may be received
  *
- * However long the bytes take, nobody waits: no lock is held, and the windows stay until
- * mm_end_receive(). Return: -1 with CODE_PEER when a run lies outside of the announced mappings
+ * The caller holds no lock while it receives, so no thread waits for slow bytes. The windows stay
+ * until mm_end_receive(). Return: 0; -1 with CODE_PEER when a run lies outside of the announced
+ * mappings
  */
 int mm_begin_receive(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
 		     struct mirror_windows **windows, struct error *err);
@@ -130,32 +134,32 @@ int mm_end_receive(struct mm *mm, struct mirror_windows *windows, const struct s
 void mm_end_round(struct mm *mm);
 /** mm_is_final() - mm_final() was called */
 bool mm_is_final(struct mm *mm);
-/** mm_end() - the address space is no more at the source: its pages are given back. Not after FINAL */
+/** mm_end() - the source has the address space no longer: give its pages back. Not after FINAL */
 int mm_end(struct mm *mm, struct error *err);
 /** mm_is_gone() - mm_end() was called */
 bool mm_is_gone(struct mm *mm);
-/** mm_drop() - forget these runs */
+/** mm_drop() - forget the pages of these runs */
 void mm_drop(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs);
-/** mm_populate() - part of the final list of all there is */
+/** mm_populate() - take a part of the source's final list of populated pages */
 int mm_populate(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
 		    struct error *err);
-/** mm_final() - all lists are there; @have, @lack: populated pages that are here, and that are not */
+/** mm_final() - all lists have come; @have, @lack: populated pages that are here, and missing */
 void mm_final(struct mm *mm, uint64_t *have, uint64_t *lack);
 
-/* From FINAL on: take the lock themselves. */
+/* Functions from FINAL on; they take mm.lock. */
 
-/** mm_seal() - from here on only pages of @lazy matter; the first space is made */
+/** mm_seal() - make the first space; from now on only pages of @lazy matter */
 int mm_seal(struct mm *mm, const struct page_set *lazy, struct error *err);
-/** mm_fail() - nobody shall wait for anything any longer */
+/** mm_fail() - the migration is given up: wake all waiting threads */
 void mm_fail(struct mm *mm);
-/** mm_close_uffds() - all done: let the kernel unregister everything */
+/** mm_close_uffds() - all pages are installed: close all userfaultfds */
 void mm_close_uffds(struct mm *mm);
 
-/* With the lock held. */
+/* The caller holds mm.lock. */
 
-/** mm_release() - give back what no space needs any longer; @origin is a source address */
+/** mm_release() - free pages of the mirror that no space needs; @origin is a source address */
 void mm_release(struct mm *mm, uint64_t origin, uint64_t nr_pages);
-/** mm_awaits_fork() - FORK of a child that lacks any of these may be to come: see epoch.h */
+/** mm_awaits_fork() - the FORK of a child that lacks such a page may still come: see epoch.h */
 bool mm_awaits_fork(const struct mm *mm, uint64_t origin, uint64_t nr_pages);
 
 static inline void mm_kick(struct mm *mm)
@@ -180,7 +184,7 @@ static inline void mm_set_work(struct mm *mm)
 	mm->hooks.work(mm->hooks.ctx);
 }
 
-/** mm_space_add() - owned from here on */
+/** mm_space_add() - add @space, which @mm then owns */
 int mm_space_add(struct mm *mm, struct space *space, struct error *err);
 /** mm_close_uffd() - the kernel unregisters what @space lacks no longer; the keeper lets go */
 void mm_close_uffd(struct mm *mm, struct space *space);

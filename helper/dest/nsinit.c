@@ -27,12 +27,12 @@
 #define KILL_TIMEOUT_MS		10000
 #define LOW_PID			1000	/* CRIU's own processes have pids below it */
 
-/* Both ways between the keeper and the init; the keeper's has no @err. */
+/* A message between keeper and init, in both directions; the keeper sends an empty @err. */
 struct nsinit_msg {
 	struct error err;
 };
 
-/* A program with a low pid must find it free: CRIU's processes go to the end of the pids. */
+/* Give CRIU's processes high pids, so that the low pid of a program stays free. */
 static void avoid_pid(pid_t task_pid)
 {
 	char text[32] = "";
@@ -48,7 +48,7 @@ static void avoid_pid(pid_t task_pid)
 		close(fd);
 	}
 	snprintf(text, sizeof(text), "%ld", pid_max - LOW_PID);
-	/* where that fails CRIU says "pid is taken", which is as clear as it gets */
+	/* when this fails CRIU's restore says that the pid is taken */
 	if (io_write_text("/proc/sys/kernel/ns_last_pid", text))
 		return;
 }
@@ -64,7 +64,7 @@ static int init_mounts(struct error *err)
 	return 0;
 }
 
-/* Nothing of the keeper's but @sock: what CRIU needs it opens by its path. */
+/* Close all inherited descriptors but @sock. CRIU opens its files by path. */
 static int init_descriptors(int sock, struct error *err)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -87,10 +87,10 @@ static void criu_main(int fd, int our_fd, const struct cgroup *group)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (cgroup_add(group, 0))
 		_exit(127);
-	/* the program shall not see it */
+	/* the program must not see the helper's mount of cgroup v2 */
 	cgroup_hide(group);
 	fcntl(fd, F_SETFD, 0);
-	/* not closed before CRIU is dead: a hang-up would make it let go of the tasks */
+	/* CRIU keeps this end until it is dead: a hang-up would make it release the tasks */
 	fcntl(our_fd, F_SETFD, 0);
 	criu_swrk_exec(fd);
 	_exit(127);
@@ -118,10 +118,10 @@ static int init_criu(const struct cgroup *group, int *rpc_fd, pid_t *criu, struc
 }
 
 /**
- * struct init_tasks - whose end the init looks at
- * @criu: -1 when it has ended
- * @root: the first task of the program
- * @signal: by which @root was killed; 0: it was not
+ * struct init_tasks - the children whose end the init notes
+ * @criu: pid of CRIU; -1 when CRIU has ended
+ * @root: pid of the program's first task
+ * @signal: signal that killed @root; 0: none did
  */
 struct init_tasks {
 	pid_t criu, root;
@@ -129,9 +129,10 @@ struct init_tasks {
 };
 
 /*
- * Reap what ended. A CRIU that was killed leaves half-made tasks that wait for it for ever and
- * hold its end of the RPC socket: the namespace ends with it, and the helper sees that.
- * Return: false when nothing is left in the namespace
+ * Reap ended children. A killed CRIU leaves half-made tasks, which wait for CRIU for ever and hold
+ * its end of the RPC socket. So the init exits too: the kernel kills the tasks, and the helper sees
+ * the hang-up.
+ * Return: false when no process is left in the namespace
  */
 static bool init_reap(struct init_tasks *tasks)
 {
@@ -150,7 +151,7 @@ static bool init_reap(struct init_tasks *tasks)
 			continue;
 		if (WIFSIGNALED(status))
 			_exit(1);
-		/* its pid may be another's one day */
+		/* the kernel may give the pid to another process later */
 		tasks->criu = -1;
 	}
 }
@@ -189,7 +190,7 @@ static void init_loop(int sock, int signals, struct init_tasks *tasks)
 		}
 		if (!committed)
 			_exit(1);
-		/* the keeper has done its part: the program is on its own */
+		/* the keeper has ended as planned: the init goes on alone */
 		close(sock);
 		fds[1].fd = -1;
 	}
@@ -250,7 +251,7 @@ int nsinit_start(struct nsinit *ns, pid_t task_pid, const struct cgroup *group, 
 
 	if (fdpass_pair(pair))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a socket pair");
-	/* like fork(): the keeper has one thread, so the child may do anything */
+	/* as after fork(); the keeper has one thread, so the child may call any function */
 	pid = syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (pid < 0) {
 		error_errno(err, CODE_NOT_READY, "run it as root with CAP_SYS_ADMIN",

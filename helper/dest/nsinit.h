@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The init of the PID and mount namespaces in which a program is restored. It
- * lives as long as the program, reaps its orphans, and takes everything along
- * when it is killed.
+ * The init of the PID and mount namespaces in which a program is restored. The init lives as long
+ * as the program, and reaps its orphans. When the init is killed, the kernel kills all processes
+ * of the namespace.
  */
 #ifndef MIGRATE_DEST_NSINIT_H
 #define MIGRATE_DEST_NSINIT_H
@@ -11,13 +11,13 @@
 #include "base/error.h"
 #include "os/cgroup.h"
 
-/* Exit status of the init: this and the signal by which the program's first task was killed. */
+/* Exit status of the init when a signal killed the program's first task: this plus the signal. */
 #define NSINIT_SIGNALLED	128
 
 /**
- * struct nsinit - as its parent, the keeper, sees it
- * @pid: in the parent's namespace; 0 when there is none
- * @sock: socket pair to it
+ * struct nsinit - an init, as its parent, the keeper, sees it
+ * @pid: pid in the parent's namespace; 0: there is no init
+ * @sock: the parent's end of a socket pair
  */
 struct nsinit {
 	pid_t pid;
@@ -25,21 +25,21 @@ struct nsinit {
 };
 
 /**
- * nsinit_start() - clone it; it starts `criu swrk`
- * @task_pid: pid of the program: CRIU's own processes stay away from it
- * @group: control group that CRIU enters, so that the program is born in it
- * @rpc_fd: our end of CRIU's RPC socket. CRIU holds a duplicate of it, so that our death is no
- *	hang-up, on which CRIU would let go of the tasks
+ * nsinit_start() - start the init, which starts `criu swrk`
+ * @task_pid: pid of the program, which CRIU's own processes must not take
+ * @group: control group that CRIU enters, and the restored tasks inherit
+ * @rpc_fd: set to the caller's end of CRIU's RPC socket. CRIU holds a duplicate of this end, so
+ *	that the caller's death is no hang-up, on which CRIU would release the tasks
  *
- * Until nsinit_commit() it is killed by the kernel when the calling thread's process dies.
+ * Until nsinit_commit() the kernel kills the init when the calling process dies.
  */
 int nsinit_start(struct nsinit *ns, pid_t task_pid, const struct cgroup *group, int *rpc_fd,
 		 struct error *err);
 
-/** nsinit_commit() - from here on it outlives its parent */
+/** nsinit_commit() - from now on the init outlives its parent */
 int nsinit_commit(struct nsinit *ns, struct error *err);
 
-/** nsinit_kill() - kill and reap it: when that is done nothing of the namespace is left */
+/** nsinit_kill() - kill and reap the init, and with it all processes of the namespace */
 int nsinit_kill(struct nsinit *ns, struct error *err);
 
 #endif

@@ -63,7 +63,8 @@ struct mm *objects_add_mm(struct objects *objects, uint32_t id, pid_t pid, struc
 	mm->pid = pid;
 	mm->place = objects->place;
 	mm->mirror.budget = objects->budget;
-	if (!put(objects, mm, err))
+	if (!objects->hooks.hold(objects->hooks.ctx, mm->mirror.fd, &mm->mirror_handle, err) &&
+	    !put(objects, mm, err))
 		return mm;
 	mm_destroy(mm);
 	free(mm);

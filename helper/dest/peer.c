@@ -3,9 +3,31 @@
 #include "base/thread.h"
 #include "dest/peer.h"
 
+static void cancel(void *ctx)
+{
+	struct peer *peer = ctx;
+
+	peer->hooks.cancel(peer->hooks.ctx);
+}
+
+static void failed(void *ctx, const struct error *err, bool committed)
+{
+	struct peer *peer = ctx;
+
+	if (!committed)
+		peer->hooks.failed(peer->hooks.ctx);
+	if (peer->ctl)
+		control_hurry(peer->ctl);
+}
+
+static const struct failure_hooks failure_hooks = { .cancel = cancel, .failed = failed };
+
 void peer_init(struct peer *peer, const struct peer_hooks *hooks)
 {
-	*peer = (struct peer){ .hooks = *hooks };
+	*peer = (struct peer){
+		.failure = { .box = &peer->box, .hooks = &failure_hooks, .ctx = peer },
+		.hooks = *hooks,
+	};
 	mailbox_init(&peer->box, "the source");
 }
 
@@ -18,11 +40,8 @@ int peer_open(struct peer *peer, struct conn *conn, struct error *err)
 static void *control_body(void *arg)
 {
 	struct peer *peer = arg;
-	struct error err = { 0 };
 
-	mailbox_receive(&peer->box, peer->ctl, &err);
-	peer_fail(peer, &err);
-	mailbox_hang_up(&peer->box);
+	failure_receive(&peer->failure, peer->ctl);
 	return NULL;
 }
 
@@ -31,32 +50,14 @@ int peer_start(struct peer *peer, struct error *err)
 	return thread_start(&peer->thread, control_body, peer, err);
 }
 
-static void fail(struct peer *peer, const struct error *err, bool only_before_commit)
-{
-	bool first, undoes;
-
-	mailbox_lock(&peer->box);
-	first = mailbox_fail_locked(&peer->box, err, only_before_commit) == MAILBOX_FIRST;
-	if (first)
-		peer->hooks.cancel(peer->hooks.ctx);
-	undoes = !peer->box.committed;
-	mailbox_unlock(&peer->box);
-	if (!first)
-		return;
-	if (undoes)
-		peer->hooks.failed(peer->hooks.ctx);
-	if (peer->ctl)
-		control_hurry(peer->ctl);
-}
-
 void peer_fail(struct peer *peer, const struct error *err)
 {
-	fail(peer, err, false);
+	failure_raise(&peer->failure, err);
 }
 
 void peer_fail_unless_committed(struct peer *peer, const struct error *err)
 {
-	fail(peer, err, true);
+	failure_raise_unless_committed(&peer->failure, err, true);
 }
 
 void peer_state(struct peer *peer, const char *state)

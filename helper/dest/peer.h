@@ -6,7 +6,7 @@
 #ifndef MIGRATE_DEST_PEER_H
 #define MIGRATE_DEST_PEER_H
 
-#include "session/mailbox.h"
+#include "session/failure.h"
 
 /**
  * struct peer_hooks - what the first failure ends
@@ -22,11 +22,13 @@ struct peer_hooks {
 
 /**
  * struct peer - one per migration
+ * @failure: calls @hooks
  * @ctl: NULL before peer_start()
  * @thread: takes messages off control into @box
  */
 struct peer {
 	struct mailbox box;
+	struct failure failure;
 	struct control *ctl;
 	struct peer_hooks hooks;
 	pthread_t thread;

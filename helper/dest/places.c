@@ -20,7 +20,7 @@ int places_detach(struct places *places)
 {
 	uint64_t max_bytes = places->max_bytes;
 
-	/* in one step for all threads: whoever holds a pointer writes into the private copy from here on */
+	/* one atomic step: a thread with a pointer writes into the private copy from now on */
 	if (mmap(places, sizeof(*places), PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
 		return -1;
@@ -64,7 +64,7 @@ void place_came(struct place *place, uint64_t bytes)
 
 	if (!place || atomic_fetch_add(&place->came, bytes) % PLACE_STEP + bytes < PLACE_STEP)
 		return;
-	/* while it is this machine that works, it may do so until then */
+	/* place_busy() may have set a later time */
 	if (atomic_load(&place->progress_ms) < now)
 		atomic_store(&place->progress_ms, now);
 }

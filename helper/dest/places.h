@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the processes of one serve share: how far each migration is, and the memory that each has
- * reserved. The accepting process gives a place to each migration's process.
+ * Shared memory of the processes of one serve: the stage of each migration, and the memory that
+ * each has reserved. The accepting process gives a place to each migration's process.
  */
 #ifndef MIGRATE_DEST_PLACES_H
 #define MIGRATE_DEST_PLACES_H
@@ -11,22 +11,22 @@
 #include <stdint.h>
 
 #define PLACES_MAX	32	/* migrations at a time */
-#define PLACE_STEP	(1UL << 20)	/* bytes of use that are progress: who sends less is too slow */
+#define PLACE_STEP	(1UL << 20)	/* so many lacking bytes received count as progress */
 
 /**
- * enum place_stage - how far a migration is
- * @PLACE_FREE: nobody has the place
- * @PLACE_ACCEPT: Setup did not come yet, or was not accepted
+ * enum place_stage - stage of a migration
+ * @PLACE_FREE: no migration has the place
+ * @PLACE_ACCEPT: Setup has not come yet, or was refused
  * @PLACE_SETUP: Setup was accepted
  */
 enum place_stage { PLACE_FREE, PLACE_ACCEPT, PLACE_SETUP };
 
 /**
- * struct place - of one migration; written by its process, but for @evicted
+ * struct place - place of one migration, whose process writes all fields but @evicted
  * @reserved, @used: bytes of memory (dest/budget.h)
- * @progress_ms: CLOCK_MONOTONIC when the migration was last moved on (place_progress(), place_came())
- * @came: bytes of use so far
- * @evicted: others need the place or its memory: the accepting process ends the migration
+ * @progress_ms: CLOCK_MONOTONIC of the last progress (place_progress(), place_came())
+ * @came: lacking bytes received so far
+ * @evicted: another migration needs the place or its memory: the accepting process ends this one
  */
 struct place {
 	atomic_int stage;
@@ -37,8 +37,8 @@ struct place {
 
 /**
  * struct places - in shared memory
- * @max_bytes: most that all may reserve, 0: what there is
- * @memory_short: a migration was turned down for what the others have reserved
+ * @max_bytes: most bytes that all migrations may reserve; 0: what the machine has available
+ * @memory_short: a reservation has failed that would fit without the other migrations
  */
 struct places {
 	uint64_t max_bytes;
@@ -46,28 +46,29 @@ struct places {
 	struct place place[PLACES_MAX];
 };
 
-/** places_new() - NULL with errno; before anybody is forked */
+/** places_new() - map the places, before the first fork; NULL with errno */
 struct places *places_new(uint64_t max_bytes);
 
 /**
- * places_detach() - in a migration's process: the places become a copy that nobody else reads
+ * places_detach() - in a migration's process: replace the shared memory by a private copy
  *
- * Its place can be given to another then. Pointers stay good, for all threads. Return: -1 with errno
+ * The acceptor can then give the place to another migration. Pointers of all threads stay valid.
+ * Return: 0; -1 with errno
  */
 int places_detach(struct places *places);
 
-/** place_begin() - it is taken: PLACE_ACCEPT, nothing reserved */
+/** place_begin() - take the place: PLACE_ACCEPT, nothing reserved */
 void place_begin(struct place *place);
 void place_end(struct place *place);
 
-/* The migration's process; @place may be NULL. */
+/* Called by the migration's process; @place may be NULL. */
 
 void place_advance(struct place *place, enum place_stage stage);
-/** place_progress() - the migration took a step that no migration can repeat at will */
+/** place_progress() - note a step that a hostile source cannot repeat at will */
 void place_progress(struct place *place);
-/** place_came() - @bytes that were lacking are here; each PLACE_STEP of them are progress. Any thread */
+/** place_came() - count @bytes that were lacking; each PLACE_STEP is progress. Any thread */
 void place_came(struct place *place, uint64_t bytes);
-/** place_busy() - for @ms, or until place_progress(), it is this machine that the source waits for */
+/** place_busy() - no eviction for @ms or until place_progress(): this machine is at work */
 void place_busy(struct place *place, int64_t ms);
 
 #endif

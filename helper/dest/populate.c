@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Installs what the mirror has, in runs that a fault can wait for.
+ * Installs the pages of the mirrors, in runs that are short enough for a fault to wait for.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -10,11 +10,11 @@
 #include "dest/spaces.h"
 #include "pages/sets.h"
 
-#define POPULATE_PAGES	256	/* 1 MiB: what a fault may have to wait for */
+#define POPULATE_PAGES	256	/* 1 MiB: a fault may have to wait for so many pages */
 #define AGAIN_US	200
 #define ASIDE_US	20
 
-/* First run of @space from its cursor on that the mirror can give. */
+/* Find the first run of @space from its cursor on that the mirror has. */
 static bool next_installable(const struct mm *mm, const struct space *space,
 			     struct run *run)
 {
@@ -35,7 +35,7 @@ static bool next_installable(const struct mm *mm, const struct space *space,
 	return false;
 }
 
-/* The faults among these events that have to wait are the fault thread's: it may be asleep. */
+/* Read events of @space. Unresolved faults among them are for the fault thread: wake it. */
 static enum step read_events(struct mm *mm, struct space *space, struct error *err)
 {
 	int ret = events_read(mm, space, err);
@@ -100,7 +100,7 @@ void populate_destroy(struct populate *populate)
 	pthread_mutex_destroy(&populate->lock);
 }
 
-/* Return: false when the thread shall end */
+/* Return: false when the thread must end */
 static bool wait_work(struct populate *populate)
 {
 	bool stop;
@@ -108,7 +108,7 @@ static bool wait_work(struct populate *populate)
 	pthread_mutex_lock(&populate->lock);
 	while (!populate->work && !populate->stop)
 		pthread_cond_wait(&populate->changed, &populate->lock);
-	/* what is set from here on is work for the next time */
+	/* work that is set from now on is for the next call */
 	populate->work = false;
 	stop = populate->stop;
 	pthread_mutex_unlock(&populate->lock);
@@ -122,7 +122,7 @@ static enum step step_mm(struct mm *mm, struct error *err)
 	mm_lock(mm);
 	step = mm->work ? populate_step(mm, err) : STEP_IDLE;
 	mm_unlock(mm);
-	/* a mutex is not fair: without a pause who waits would hardly ever get it */
+	/* a mutex is not fair: without a pause the waiting threads would hardly ever get it */
 	if (step == STEP_AGAIN)
 		usleep(AGAIN_US);
 	else if (atomic_load(&mm->urgent))
@@ -130,7 +130,7 @@ static enum step step_mm(struct mm *mm, struct error *err)
 	return step;
 }
 
-/* One run of each mm. Return: whether all are idle */
+/* Install one run of each mm. Return: true when all are idle */
 static bool step_all(struct populate *populate, struct error *err)
 {
 	bool idle = true;
@@ -140,7 +140,7 @@ static bool step_all(struct populate *populate, struct error *err)
 		enum step step = step_mm(mm, err);
 
 		idle &= step == STEP_IDLE;
-		/* what failed in one mm is no reason to leave the others without their pages */
+		/* after a failure in one mm, go on with the others */
 		if (step != STEP_FAILED)
 			continue;
 		mm_lock(mm);
@@ -150,7 +150,7 @@ static bool step_all(struct populate *populate, struct error *err)
 	return idle;
 }
 
-/* A failure may be a link that was lost after COMMIT had come: what is here is installed. */
+/* Goes on after a failure: when the link was lost after COMMIT, the mirror still has pages. */
 static void *populate_body(void *arg)
 {
 	struct populate *populate = arg;

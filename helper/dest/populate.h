@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The thread that installs from the mirrors, one run of each mm at a time.
+ * The thread that installs pages from the mirrors, one run of each mm at a time.
  */
 #ifndef MIGRATE_DEST_POPULATE_H
 #define MIGRATE_DEST_POPULATE_H
 
 #include "dest/objects.h"
 
-/** struct populate_hooks - @failed: an mm cannot be populated; the thread goes on with the others */
+/** struct populate_hooks - @failed: populating an mm has failed; the thread goes on with others */
 struct populate_hooks {
 	void (*failed)(void *ctx, const struct error *err);
 	void *ctx;
 };
 
 /**
- * struct populate - all but @objects and @thread under @lock, a leaf lock
+ * struct populate - @lock, a leaf lock, protects all fields but @objects and @thread
  * @work: an mm has pages that may be installed
  */
 struct populate {
@@ -39,7 +39,7 @@ void populate_destroy(struct populate *populate);
 int populate_start(struct populate *populate, struct error *err);
 /** populate_wake() - mm_hooks.work */
 void populate_wake(struct populate *populate);
-/** populate_stop() - the thread has ended then; not from its own thread */
+/** populate_stop() - end the thread, and wait for it; not called by the thread itself */
 void populate_stop(struct populate *populate);
 
 #endif

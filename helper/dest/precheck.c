@@ -11,12 +11,13 @@
 #include "base/text.h"
 #include "dest/precheck.h"
 #include "dest/precheck_files.h"
+#include "dest/precheck_hugetlb.h"
 #include "dest/precheck_sockets.h"
 #include "os/memory_limit.h"
 #include "os/proc.h"
 
 #define MIB		(1UL << 20)
-#define RESERVE		(64 * MIB)	/* what a machine needs besides the program */
+#define RESERVE		(64 * MIB)	/* memory for the machine besides the program */
 #define IMAGES_RESERVE	(32 * MIB)	/* CRIU's images without shared memory */
 #define MAX_VMAS	(1u << 18)
 #define MAX_CPU_FLAGS	4096
@@ -90,7 +91,7 @@ int precheck_memory(uint64_t bytes, struct error *err)
 		return error_set(err, CODE_NOT_READY, "give serve a larger memory.max, or none",
 				 "the memory limit of control group %s leaves %lu MiB here, %lu MiB are needed",
 				 group, room / MIB, (bytes + RESERVE) / MIB);
-	/* 0: it is not known */
+	/* 0: MemAvailable is not known */
 	if (!available || available >= bytes + RESERVE)
 		return 0;
 	return error_set(err, CODE_NOT_READY, "free some memory here",
@@ -100,7 +101,7 @@ int precheck_memory(uint64_t bytes, struct error *err)
 
 static void check_room(const Migrate__Setup *setup, const char *base, struct refusals *refusals)
 {
-	uint64_t room, shared = 0;
+	uint64_t room, shared = 0, huge = precheck_hugetlb_bytes(setup);
 	struct error err = { 0 };
 	struct statfs fs;
 
@@ -119,9 +120,9 @@ static void check_room(const Migrate__Setup *setup, const char *base, struct ref
 	if (shared > setup->rss_bytes)
 		shared = setup->rss_bytes;
 	room = (uint64_t)fs.f_bavail * fs.f_bsize;
-	if (room < shared + IMAGES_RESERVE)
+	if (huge >= USER_END || room < shared + huge + IMAGES_RESERVE)
 		precheck_refuse(refusals, "%s has %lu MiB left for CRIU's images, %lu MiB are needed: make room or choose another --images-dir",
-		       base, room / MIB, (shared + IMAGES_RESERVE) / MIB);
+		       base, room / MIB, (shared + huge + IMAGES_RESERVE) / MIB);
 }
 
 void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu,
@@ -131,6 +132,7 @@ void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu
 	check_cpu(setup, refusals);
 	precheck_files(setup, refusals);
 	check_room(setup, base, refusals);
+	precheck_hugetlb(setup, refusals);
 	precheck_servers(setup, refusals);
 	precheck_addresses(setup, refusals);
 	if (setup->pid <= 1 || setup->pid > MAX_PID)
@@ -174,7 +176,7 @@ int precheck_vmas(Migrate__Vma **vmas, size_t nr, struct mirror_range **ranges,
 	for (size_t i = 0; i < nr; i++) {
 		const Migrate__Vma *vma = vmas[i];
 
-		/* [vsyscall] is above user space and of no interest */
+		/* [vsyscall] is above user space */
 		if (!vma->ours)
 			continue;
 		if (vma->start < last || vma->end <= vma->start || vma->end > USER_END ||

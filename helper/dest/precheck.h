@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Setup is refused when this machine lacks something that the restore needs, with
- * numbers and with what to do.
+ * Checks of Setup: the destination refuses a program when this machine lacks what the restore
+ * needs. Each refusal has the numbers, and says what the user can do.
  */
 #ifndef MIGRATE_DEST_PRECHECK_H
 #define MIGRATE_DEST_PRECHECK_H
@@ -12,14 +12,14 @@
 #include "wire/control.h"
 
 /**
- * precheck_setup() - compare what the source has with what this machine can
- * @criu: version installed here
+ * precheck_setup() - compare the source's Setup with this machine
+ * @criu: version of this machine's CRIU
  * @base: directory for images
  */
 void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu,
 		    const char *base, struct refusals *refusals);
 
-/** precheck_memory() - -1 when less than @bytes and a reserve are available */
+/** precheck_memory() - -1 with @err when less than @bytes and a reserve are available */
 int precheck_memory(uint64_t bytes, struct error *err);
 
 /** precheck_object() - -1 with CODE_PEER when @object can be no address space */
@@ -33,7 +33,7 @@ int precheck_objects(const Migrate__Setup *setup, struct error *err);
 
 /**
  * precheck_vmas() - check a list of mappings that came over the wire
- * @ranges: those that pages may be sent for; to be freed by the caller
+ * @ranges: filled with the mappings for which pages may come; the caller frees the list
  */
 int precheck_vmas(Migrate__Vma **vmas, size_t nr, struct mirror_range **ranges,
 		  size_t *nr_ranges, struct error *err);

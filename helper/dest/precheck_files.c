@@ -18,7 +18,7 @@ static int compare_paths(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Who could ask for one path with many sizes would learn the size that it has here. */
+/* A source that could ask for one path with many sizes would learn the file's size. */
 static bool are_files_asked_once(const Migrate__Setup *setup)
 {
 	size_t nr = setup->n_files;
@@ -38,8 +38,8 @@ static bool are_files_asked_once(const Migrate__Setup *setup)
 }
 
 /**
- * struct file_probe - the questions, and which files were asked for
- * @ids: of the file of each question; the process that asks has its own copy
+ * struct file_probe - the questions about files
+ * @ids: identity of the file of each question; the child that asks has its own copy
  */
 struct file_probe {
 	const Migrate__Setup *setup;
@@ -50,7 +50,7 @@ struct file_probe {
 	} *ids;
 };
 
-/* One file has many paths: each of them with another size would tell which size is right. */
+/* One file has many paths: a source could ask for each path with another size. */
 static bool is_asked_otherwise(const struct file_probe *probe, size_t i)
 {
 	const Migrate__MappedFile *file = probe->setup->files[i], *other;
@@ -68,7 +68,7 @@ static bool is_asked_otherwise(const struct file_probe *probe, size_t i)
 	return false;
 }
 
-/* Any path of this machine, also one on a file system whose server is gone. */
+/* Looks at any path of this machine, also on a file system without server: runs in a child. */
 static bool is_same_file(const void *ctx, size_t i)
 {
 	const struct file_probe *probe = ctx;
@@ -128,7 +128,7 @@ static void say_use(const Migrate__MappedFile *file, char *text, size_t bytes)
 	}
 }
 
-/* What to do never destroys what may be there. */
+/* The advice never overwrites an existing file. */
 static void say_advice(const Migrate__MappedFile *file, char *text, size_t bytes)
 {
 	unsigned int mode = file->mode & MODE_BITS;
@@ -151,7 +151,7 @@ static void say_advice(const Migrate__MappedFile *file, char *text, size_t bytes
 		snprintf(text, bytes, "install the same version here, with mode %04o", mode);
 }
 
-/* A stranger may ask: missing and different are one answer, and no size is told. */
+/* The source may be a stranger: missing and different files get the same answer, without size. */
 static void refuse_file(const Migrate__MappedFile *file, struct refusals *refusals)
 {
 	char use[PATH_MAX + 128], advice[128];

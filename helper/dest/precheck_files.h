@@ -8,10 +8,10 @@
 
 #define PRECHECK_MAX_FILES	16384	/* most files that Setup may name */
 
-/** precheck_files() - files and directories that the program needs, of the same kind and mode here */
+/** precheck_files() - refuse when a file or directory is missing, or of another kind or mode */
 void precheck_files(const Migrate__Setup *setup, struct refusals *refusals);
 
-/* What unit tests put something in place of: the look at a file, and how long all of them may take. */
+/* Replaced by unit tests: the look at a file, and the time-out of all looks. */
 extern int (*precheck_stat)(const char *path, struct stat *st);
 extern int precheck_files_ms;
 

@@ -17,7 +17,7 @@ void precheck_refuse(struct refusals *refusals, const char *fmt, ...)
 	if (refusals->nr == max)
 		return;
 	va_start(args, fmt);
-	/* there are paths and names of the source in it */
+	/* the sentence has paths and names from the source */
 	if (vasprintf(text, fmt, args) >= 0) {
 		text_clean(text, REFUSAL_MAX_BYTES);
 		refusals->nr++;

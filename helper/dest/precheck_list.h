@@ -4,13 +4,13 @@
 
 #include <stddef.h>
 
-/** struct refusals - sentences for people */
+/** struct refusals - the reasons for which Setup is refused, as sentences */
 struct refusals {
 	char *text[32];
 	size_t nr;
 };
 
-/** precheck_refuse() - one sentence more; further ones than there is room for are dropped */
+/** precheck_refuse() - add a sentence; drops it when the list is full */
 void precheck_refuse(struct refusals *refusals, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 void precheck_free(struct refusals *refusals);

@@ -3,59 +3,42 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include "dest/precheck_sockets.h"
 #include "dest/probe.h"
+#include "os/unix_servers.h"
 
 #define ANSWER_MS	10000
 
-static bool server_address(const char *name, struct sockaddr_un *addr, socklen_t *bytes)
+/** struct servers_asked - @here: read once, by the process that is asked */
+struct servers_asked {
+	const Migrate__Setup *setup;
+	struct unix_servers *here;
+};
+
+/*
+ * A look, and no connection: whoever sends Setup may name sockets of which only root may ask something. The
+ * process ends when all is answered, so it may be left in another network namespace.
+ */
+static bool has_server(const void *ctx, size_t i)
 {
-	size_t len = strlen(name);
+	const struct servers_asked *asked = ctx;
+	const Migrate__UnixServer *server = asked->setup->unix_servers[i];
 
-	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	if (len < 2 || (name[0] != '/' && name[0] != '@') || len >= sizeof(addr->sun_path))
-		return false;
-	memcpy(addr->sun_path, name, len);
-	if (name[0] == '@')
-		addr->sun_path[0] = 0;
-	*bytes = offsetof(struct sockaddr_un, sun_path) + len;
-	return true;
-}
-
-/* As CRIU will. A server whose queue is full is there. */
-static bool takes_connection(const void *ctx, size_t i)
-{
-	const Migrate__Setup *setup = ctx;
-	const Migrate__UnixServer *server = setup->unix_servers[i];
-	struct sockaddr_un addr;
-	socklen_t bytes;
-	bool there;
-	int fd;
-
-	if (server->type != SOCK_STREAM && server->type != SOCK_DGRAM &&
-	    server->type != SOCK_SEQPACKET)
-		return false;
-	if (!server_address(server->name, &addr, &bytes))
-		return false;
-	fd = socket(AF_UNIX, server->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return false;
-	there = !connect(fd, (struct sockaddr *)&addr, bytes) || errno == EAGAIN;
-	/* at once: a server may have room for few */
-	close(fd);
-	return there;
+	if (!i)
+		unix_servers_read(asked->here);
+	return unix_servers_has(asked->here, server->name, server->type);
 }
 
 static void compare_servers(const Migrate__Setup *setup, bool *there, struct refusals *refusals)
 {
+	struct unix_servers here = { 0 };
+	const struct servers_asked asked = { .setup = setup, .here = &here };
 	size_t nr = setup->n_unix_servers;
-	long got = probe_run(takes_connection, setup, there, nr, ANSWER_MS);
+	long got = probe_run(has_server, &asked, there, nr, ANSWER_MS);
 
 	if (got < 0) {
 		precheck_refuse(refusals, "cannot look for the program's servers here: %s",
@@ -88,7 +71,7 @@ static socklen_t inet_address(const Migrate__InetAddress *from, bool with_port,
 	return sizeof(*v6);
 }
 
-/* Two questions about each: is the address one of this machine, and is the port free? */
+/* Two questions about each address: has this machine the address, and is the port free? */
 static bool can_be_bound(const void *ctx, size_t i)
 {
 	const Migrate__Setup *setup = ctx;
@@ -102,8 +85,8 @@ static bool can_be_bound(const void *ctx, size_t i)
 	if (fd < 0)
 		return false;
 	/*
-	 * Connections that were closed lately are in nobody's way. With SO_REUSEPORT, or for UDP, a
-	 * port would be shared with the program that has it. Without v6_only both protocols share
+	 * SO_REUSEADDR: recently closed connections do not occupy a port. With SO_REUSEPORT, or for
+	 * UDP, bind() would share the port of another program. Without v6_only IPv4 and IPv6 share
 	 * their ports.
 	 */
 	if (address->stream)

@@ -7,9 +7,9 @@
 
 #define PRECHECK_MAX_SOCKETS	1024	/* most servers, and most addresses, that Setup may name */
 
-/** precheck_servers() - unix servers to which the program is to be connected anew */
+/** precheck_servers() - refuse when a unix server to which CRIU connects the program is missing */
 void precheck_servers(const Migrate__Setup *setup, struct refusals *refusals);
-/** precheck_addresses() - network addresses and ports that the program's sockets are bound to */
+/** precheck_addresses() - refuse when an address or port of the program is not available */
 void precheck_addresses(const Migrate__Setup *setup, struct refusals *refusals);
 
 #endif

@@ -13,7 +13,7 @@
 #include "dest/probe.h"
 #include "os/fds.h"
 
-/* It may stay for ever: nothing of this migration, nor serve's output, shall stay open with it. */
+/* The child may never end: close all descriptors of this migration, and serve's output. */
 static void leave_all(int fd)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -78,7 +78,7 @@ long probe_run(probe_fn ask, const void *ctx, bool *answers, size_t nr, int time
 	if (got == (long)nr) {
 		waitpid(pid, NULL, 0);
 	} else if (pid > 0) {
-		/* it ends when its question is answered; init reaps it then */
+		/* the child ends when the kernel answers its question, and init reaps it */
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, WNOHANG);
 	}

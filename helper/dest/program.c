@@ -99,10 +99,12 @@ static int compare(const struct program *program, int images_fd, struct error *e
 
 int program_read_images(struct program *program, int images_fd, struct error *err)
 {
+	if (compare(program, images_fd, err))
+		return -1;
 	for (size_t i = 0; i < program->nr; i++)
 		if (process_read_images(program->processes[i], images_fd, err))
 			return -1;
-	return compare(program, images_fd, err);
+	return 0;
 }
 
 int program_spawn(struct program *program, struct keeper *keeper, int *rpc_fd, struct error *err)

@@ -10,9 +10,9 @@
 #include "criu/repairs.h"
 #include "dest/ptys.h"
 
-#define TTY_GROUP	"5"	/* as in all distributions */
+#define TTY_GROUP	"5"	/* gid of "tty" in all distributions */
 
-/* Return: errno. */
+/* Return: 0 or an errno */
 static int mount_pts(int mnt_ns)
 {
 	if (setns(mnt_ns, CLONE_NEWNS) ||
@@ -22,7 +22,7 @@ static int mount_pts(int mnt_ns)
 	return 0;
 }
 
-/* A process of threads cannot enter another mount namespace: a child does. */
+/* setns() to a mount namespace needs a process with one thread: so fork a child for it. */
 static int mount_in_child(int mnt_ns)
 {
 	pid_t pid = fork();

@@ -6,10 +6,10 @@
 #include "base/error.h"
 
 /**
- * ptys_prepare() - give a program that has ptys of its own a /dev/pts of its own
- * @init: of the namespaces in which the program is about to be restored
+ * ptys_prepare() - mount a new /dev/pts for a program that has both ends of a pty
+ * @init: init of the namespaces in which CRIU is about to restore the program
  *
- * Ptys are numbered, and the numbers of the program's may be taken on this machine.
+ * Other programs of this machine may have ptys with the numbers of the program's ptys.
  */
 int ptys_prepare(int images_fd, pid_t init, struct error *err);
 

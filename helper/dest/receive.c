@@ -110,7 +110,7 @@ static void receive_body(struct receive *receive, struct receiver *receiver)
 	if (!receiver_run(receiver, &err))
 		error_set(&err, CODE_NETWORK, NULL, "the source closed the %s connection",
 			  receiver->urgent ? "urgent" : "memory");
-	/* the source says why on control, at about the time when it closes the others */
+	/* the source sends its reason on control when it closes the other connections */
 	if (err.code == CODE_NETWORK)
 		mailbox_wait_failure(&receive->peer->box, REASON_MS);
 	peer_fail(receive->peer, &err);
@@ -192,7 +192,7 @@ static int take_go(struct receive *receive, const Migrate__RestoreGo *go, struct
 	return receive->hooks.go(receive->hooks.ctx, go, err);
 }
 
-/* Only steps that a migration takes a few times are progress: a repeated list keeps no place. */
+/* Rare steps count as progress; a repeated list does not, since it could hold a place for ever. */
 static int take_message(struct receive *receive, const Migrate__Control *msg, struct error *err)
 {
 	switch (msg->body_case) {

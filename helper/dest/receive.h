@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * RECEIVE: rounds, lists of pages, and images come, until the source says that CRIU may restore. Rounds
- * and lists come over the memory connection, what is said of them over control: a gate keeps both in step.
+ * RECEIVE: rounds, lists of pages, and images come, until RestoreGo. Rounds and lists come over the
+ * memory connection, their announcements over control: a gate keeps both connections in step.
  */
 #ifndef MIGRATE_DEST_RECEIVE_H
 #define MIGRATE_DEST_RECEIVE_H
@@ -11,10 +11,10 @@
 #include "dest/receiver.h"
 
 /**
- * struct receive_hooks - what is not for this object
- * @objects: processes that began, and objects that are gone
- * @maps: a new list of mappings
- * @go: RestoreGo
+ * struct receive_hooks - messages that this object passes on
+ * @objects: takes processes that began, and objects that are gone
+ * @maps: takes a new list of mappings
+ * @go: takes RestoreGo
  */
 struct receive_hooks {
 	int (*objects)(void *ctx, const Migrate__Objects *objects, struct error *err);
@@ -24,11 +24,12 @@ struct receive_hooks {
 };
 
 /**
- * struct receive - of the main thread unless said otherwise
+ * struct receive - used by the main thread only, except @begun, @frozen and @final, which the
+ *	mailbox's lock protects
  * @memory_conn, @urgent_conn: CONN_NONE until receive_connect()
  * @begun: number of the round that control announced last
- * @frozen: control said that the source stands; frames of any round may come
- * @final: all lists of the frozen state are in. These three are under the mailbox's lock
+ * @frozen: Frozen has come: frames of any round may follow
+ * @final: all lists of the frozen program have come
  */
 struct receive {
 	struct peer *peer;
@@ -46,19 +47,19 @@ struct receive {
 
 void receive_init(struct receive *receive);
 
-/** receive_connect() - the connection is the memory or the urgent one, and owned from here on */
+/** receive_connect() - take the memory or the urgent connection, which @receive then owns */
 int receive_connect(struct receive *receive, const struct conn *conn, struct error *err);
-/** receive_is_connected() - both connections are there */
+/** receive_is_connected() - true when both connections are made */
 bool receive_is_connected(const struct receive *receive);
 
-/** receive_start() - a thread for each connection */
+/** receive_start() - start a thread for each connection */
 int receive_start(struct receive *receive, struct error *err);
-/** receive_stop() - shut both connections down; the threads have ended then */
+/** receive_stop() - shut both connections down, and wait for the threads */
 void receive_stop(struct receive *receive);
 
 /** receive_run() - act on messages until RestoreGo */
 int receive_run(struct receive *receive, struct error *err);
-/** receive_wait_final() - until all lists of the frozen state are in */
+/** receive_wait_final() - wait until all lists of the frozen program have come */
 int receive_wait_final(struct receive *receive, struct error *err);
 
 #endif

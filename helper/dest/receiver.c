@@ -131,14 +131,14 @@ static int frame_before_final(struct receiver *receiver, struct mm *mm,
 {
 	uint32_t round = FRAME_ROUND_OF(frame->cookie), wait_for = round;
 
-	/* what is dropped between two rounds counts as the earlier one's */
+	/* a DROPPED between two rounds has the number of the earlier one */
 	if (round != receiver->round && round != receiver->round + 1)
 		return refuse_frame(receiver, frame, "of a round that does not run", err);
 	if (round > ROUNDS_MAX + 1)
 		return refuse_frame(receiver, frame, "too many rounds", err);
 	if (mm->listed)
 		return refuse_frame(receiver, frame, "not expected after FINAL", err);
-	/* these belong to mappings that control announces after the last round */
+	/* these frames need the mappings that control announces after the last round */
 	if (frame->kind == FRAME_POPULATED || frame->kind == FRAME_FINAL)
 		wait_for = RECEIVE_FROZEN;
 	if (receiver->hooks.gate(receiver->hooks.ctx, wait_for, err))
@@ -151,7 +151,7 @@ static int frame_before_final(struct receiver *receiver, struct mm *mm,
 	case FRAME_ZERO:
 	case FRAME_DROPPED:
 	case FRAME_STALE:
-		/* also outside of what is mapped now: that is why it was dropped */
+		/* may lie outside of the mappings: unmapping drops pages */
 		mm_drop(mm, frame->runs, frame->nr_runs);
 		return 0;
 	case FRAME_POPULATED:
@@ -171,7 +171,7 @@ static int frame_before_final(struct receiver *receiver, struct mm *mm,
 static int frame_after_final(struct receiver *receiver, struct mm *mm,
 			     const struct frame *frame, struct error *err)
 {
-	/* nothing that was not asked for can come over urgent, and that is after FINAL */
+	/* urgent carries requested pages only, and requests begin after FINAL */
 	if (receiver->urgent && !mm_is_final(mm))
 		return refuse_frame(receiver, frame, "not expected before FINAL", err);
 	switch (frame->kind) {
@@ -204,7 +204,7 @@ int receiver_run(struct receiver *receiver, struct error *err)
 	struct frame frame = { 0 };
 	int ret;
 
-	/* nothing was asked for before FINAL: all that comes over urgent is late */
+	/* requests begin after FINAL, so all pages over urgent are late */
 	receiver->final = receiver->urgent;
 	receiver->pages = malloc(FRAME_MAX_PAGES * PAGE_BYTES);
 	if (!receiver->pages)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Frames of the memory or the urgent connection into the objects of a migration.
+ * Takes the frames of the memory or the urgent connection into the objects of a migration.
  */
 #ifndef MIGRATE_DEST_RECEIVER_H
 #define MIGRATE_DEST_RECEIVER_H
@@ -11,11 +11,11 @@
 #define RECEIVE_FROZEN	UINT32_MAX	/* later than any round */
 
 /**
- * struct receiver_hooks - what the rest of the helper must know
- * @gate: waits until control is as far as @round (or RECEIVE_FROZEN), so that Maps are in
- *	force; -1 when given up
- * @round: all of @round is in the mirror
- * @final: all lists of the frozen state are there
+ * struct receiver_hooks - calls into the rest of the migration
+ * @gate: waits until control has announced @round (or RECEIVE_FROZEN), so that its Maps are in
+ *	force; -1 when the migration is given up
+ * @round: the mirror has all pages of @round
+ * @final: all lists of the frozen program have come
  */
 struct receiver_hooks {
 	int (*gate)(void *ctx, uint32_t round, struct error *err);
@@ -25,15 +25,15 @@ struct receiver_hooks {
 };
 
 /**
- * struct receiver - one connection, one thread
- * @conn: not owned
- * @urgent: it is the urgent one
- * @objects: what frames are of
- * @place: told of steps; may be NULL
- * @pages: room for the pages of a frame, for what comes after FINAL
- * @round: the last one that ended
- * @final: FINAL came of all objects; on the memory connection only this thread looks at it
- * @precopy_pages, @bytes: received so far; for progress, any thread may look
+ * struct receiver - one connection and its thread
+ * @conn: the connection, not owned
+ * @urgent: @conn is the urgent connection
+ * @objects: the objects that frames may name
+ * @place: notes progress; may be NULL
+ * @pages: room for the pages of a frame after FINAL
+ * @round: the last round that ended
+ * @final: FINAL of all objects has come; on the memory connection only this thread reads the field
+ * @precopy_pages, @bytes: received so far; any thread may read them
  */
 struct receiver {
 	const struct conn *conn;
@@ -53,7 +53,7 @@ struct receiver {
  */
 int receiver_run(struct receiver *receiver, struct error *err);
 
-/** receiver_frame() - act on one frame, pages still on the connection (for tests too) */
+/** receiver_frame() - act on one frame whose pages are still on the connection (for tests too) */
 int receiver_frame(struct receiver *receiver, const struct frame *frame, struct error *err);
 
 #endif

@@ -26,14 +26,12 @@ static int prepare_process(struct restore *restore, const struct process *proces
 	struct mm *mm = objects_mm_of(restore->objects, process->pid);
 	struct criu_pages pages = { .read = read_parent_pages, .ctx = mm };
 	struct page_set lazy;
-	int handle, ret;
+	int ret;
 
 	if (!mm)
 		return error_set(err, CODE_PEER, NULL,
 				 "the source did not announce the memory of process %d",
 				 process->pid);
-	if (keeper_hold(restore->keeper, mm->mirror.fd, &handle, err))
-		return -1;
 	if (page_set_init(&lazy))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
 	ret = criu_rewrite(restore->images->images_fd, &process->task, &pages, &lazy, err);

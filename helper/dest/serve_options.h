@@ -6,9 +6,10 @@
 #include "dest/places.h"
 
 /**
- * struct serve_options - of the command line, and what this machine has
- * @max_bytes: memory for all migrations; 0: what is available
- * @places: shared by all migrations; @place: that of this one, in its process
+ * struct serve_options - options of the command line, and facts about this machine
+ * @max_bytes: memory for all migrations; 0: the available memory
+ * @places: shared by all migrations
+ * @place: place of this migration, in its process
  */
 struct serve_options {
 	const char *listen;

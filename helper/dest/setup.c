@@ -7,7 +7,7 @@
 #include "dest/tell.h"
 #include "session/cost.h"
 
-#define SETUP_TIMEOUT_MS	20000	/* from the connection to Setup: a place is wanted by others */
+#define SETUP_TIMEOUT_MS	20000	/* from the connection to Setup */
 
 void setup_begin(struct setup *setup)
 {
@@ -22,7 +22,7 @@ void setup_destroy(struct setup *setup)
 	setup->said = NULL;
 }
 
-/* At least 1. */
+/* Return: time left in ms, at least 1 */
 static int left_ms(const struct setup *setup)
 {
 	int64_t left = setup->by_ms - clock_now_ms();
@@ -94,7 +94,7 @@ static int reply(struct setup *setup, struct refusals *refusals, struct error *e
 					 refusals->text[0]);
 }
 
-/* The lists of Setup have done their work, and are as long as the source likes. */
+/* Keep Setup without its lists, which may be long and are not needed any more. */
 static int keep_small(struct setup *setup, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT, *kept;
@@ -131,6 +131,9 @@ static void expect_cost(struct setup *setup)
 	for (size_t i = 0; i < said->n_vmas; i++)
 		if (!said->vmas[i]->shared)
 			shape.private_pages += (said->vmas[i]->end - said->vmas[i]->start) >> PAGE_SHIFT;
+	if (said->has_image_pages)
+		shape.image_pages = said->image_pages < shape.private_pages ? said->image_pages :
+									      shape.private_pages;
 	speed_measure(&speed);
 	setup->cost_model_ns = cost_model_ns(COST_RESTORE, &shape, &speed);
 }
@@ -145,7 +148,7 @@ int setup_add_objects(struct objects *objects, Migrate__Object **list, size_t nr
 	return 0;
 }
 
-/* The mappings that Setup lists are those of its own task. */
+/* The list of mappings in Setup belongs to the task that Setup names. */
 static int make_objects(struct setup *setup, struct error *err)
 {
 	const Migrate__Setup *said = setup->said;

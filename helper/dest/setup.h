@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * ACCEPT and SETUP: the source says what it is and what is to come, this machine says whether it can
- * take that. The only place that says "one task".
+ * ACCEPT and SETUP: the source describes itself and the program, and the destination accepts or
+ * refuses. The only place that says "one task".
  */
 #ifndef MIGRATE_DEST_SETUP_H
 #define MIGRATE_DEST_SETUP_H
@@ -12,11 +12,11 @@
 #include "dest/places.h"
 
 /**
- * struct setup - of the main thread
- * @images_base: where images are kept
- * @by_ms: when Setup must have come, clock_now_ms()
+ * struct setup - used by the main thread only
+ * @images_base: directory of images
+ * @by_ms: time by which Setup must have come, clock_now_ms()
  * @cost_model_ns: cost_model_ns() of the restore
- * @msg, @said: Setup without its lists, once setup_take() has succeeded
+ * @msg, @said: Setup without its lists, after setup_take() has succeeded
  */
 struct setup {
 	struct peer *peer;
@@ -31,19 +31,19 @@ struct setup {
 	const Migrate__Setup *said;
 };
 
-/** setup_begin() - the time in which a migration must come to Setup begins */
+/** setup_begin() - start the time within which Setup must come */
 void setup_begin(struct setup *setup);
 void setup_destroy(struct setup *setup);
-/** setup_late() - -1 with CODE_NETWORK when that time is over; @what: has not come */
+/** setup_late() - -1 with CODE_NETWORK when that time is over; @what: the missing message */
 int setup_late(const struct setup *setup, const char *what, struct error *err);
-/** setup_greet() - Hello, both ways */
+/** setup_greet() - exchange Hello */
 int setup_greet(struct setup *setup, struct error *err);
-/** setup_take() - Setup comes, the objects are made, and the answer goes */
+/** setup_take() - receive Setup, check it, make the objects, and answer */
 int setup_take(struct setup *setup, struct error *err);
-/** setup_add_objects() - a list of objects, as it came over the wire, into @objects */
+/** setup_add_objects() - take a list of objects from the wire */
 int setup_add_objects(struct objects *objects, Migrate__Object **list, size_t nr,
 		      struct error *err);
-/** setup_announce() - new list of the mappings of @mm, as it came over the wire */
+/** setup_announce() - take a new list of the mappings of @mm from the wire */
 int setup_announce(struct mm *mm, Migrate__Vma **vmas, size_t nr, struct error *err);
 
 #endif

@@ -58,7 +58,7 @@ struct space *space_fork(const struct space *parent, struct error *err)
 	return NULL;
 }
 
-/* First piece that ends above @addr. */
+/* Return: index of the first piece that ends above @addr */
 static size_t piece_after(const struct space *space, uint64_t addr)
 {
 	size_t low = 0, high = space->nr_pieces;
@@ -93,7 +93,7 @@ uint64_t space_origin(const struct space *space, uint64_t addr, uint64_t *nr_pag
 	return origin;
 }
 
-/* Runs of @todo in [@addr, @end), all of which has its origin @shift above its address. */
+/* Call @fn with the runs of @todo in [@addr, @end). The origin of each page is @shift above it. */
 static bool each_todo(struct space *space, uint64_t addr, uint64_t end, uint64_t shift,
 		      space_fn fn, void *ctx)
 {
@@ -136,7 +136,7 @@ bool space_each_lacking(struct space *space, uint64_t origin, uint64_t nr_pages,
 	return true;
 }
 
-/* Appends; joins with the one before where both lie together at the source too. */
+/* Append a piece, or extend the last one when both are contiguous at the source too. */
 static void piece_add(struct space_piece *pieces, size_t *nr, uint64_t start, uint64_t end,
 		      uint64_t origin)
 {
@@ -150,7 +150,7 @@ static void piece_add(struct space_piece *pieces, size_t *nr, uint64_t start, ui
 		pieces[(*nr)++] = (struct space_piece){ start, end, origin };
 }
 
-/* Pieces of @space outside of [@start, @end), appended to @to. */
+/* Append to @to the parts of @space's pieces that are outside of [@start, @end). */
 static void pieces_outside(const struct space *space, uint64_t start, uint64_t end,
 			   struct space_piece *to, size_t *nr)
 {
@@ -168,7 +168,7 @@ static void pieces_outside(const struct space *space, uint64_t start, uint64_t e
 	}
 }
 
-/* What [@from, @from + @bytes) holds, as pieces of [@to, @to + @bytes). */
+/* Append to @out pieces for [@to, @to + @bytes) with the origins of [@from, @from + @bytes). */
 static void pieces_moved(const struct space *space, uint64_t from, uint64_t to, uint64_t bytes,
 			 struct space_piece *out, size_t *nr)
 {
@@ -207,7 +207,7 @@ static int todo_move(struct space *space, uint64_t from, uint64_t to, uint64_t b
 int space_move(struct space *space, uint64_t from, uint64_t to, uint64_t bytes,
 	       struct error *err)
 {
-	/* each border of an old piece, of the hole and of what is moved may start a new one */
+	/* each border of an old piece, of the old and of the new place may start a new piece */
 	size_t cap = 4 * space->nr_pieces + 4, nr = 0;
 	struct space_piece *kept = calloc(cap, sizeof(*kept)), *old = space->pieces;
 	size_t nr_old = space->nr_pieces, nr_kept = 0;
@@ -280,7 +280,7 @@ static void settled(struct space *space, uint64_t addr, uint64_t nr_pages)
 	space_unwait(space, addr, nr_pages);
 }
 
-/* A page that was moved here, or one of a parent, may not be mapped: see epoch.h. */
+/* A moved page and a page of a parent may rightly have no mapping (epoch.h), and do not count. */
 static void count_orphan(struct space *space, uint64_t addr)
 {
 	uint64_t one = 1;
@@ -323,7 +323,7 @@ enum install space_install(struct space *space, uint64_t addr, uint64_t nr_pages
 			count_orphan(space, at + n * PAGE_BYTES);
 			/* fall through */
 		case UFFD_EXISTS:
-			/* nothing can miss it any more; who waits for it shall look again */
+			/* populated or unmapped: a thread that waits there looks again */
 			at += n * PAGE_BYTES;
 			uffd_wake(space->uffd, at, PAGE_BYTES);
 			settled(space, at, 1);

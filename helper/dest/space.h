@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * One restored address space: its userfaultfd, the pages it still lacks, and
- * where the content of a page that mremap moved is to be found.
+ * One restored address space: its userfaultfd, the pages that it still lacks, and the address at
+ * the source (the origin) of each page that mremap() has moved.
  */
 #ifndef MIGRATE_DEST_SPACE_H
 #define MIGRATE_DEST_SPACE_H
@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "pages/page_set.h"
 
-/** struct space_piece - [@start, @end) holds what was at @origin at the source */
+/** struct space_piece - [@start, @end) has the pages that were at @origin at the source */
 struct space_piece {
 	uint64_t start, end, origin;
 };
@@ -26,25 +26,24 @@ struct pieces {
  * @mm: the object that the space is of
  * @uffd: non-blocking; -1 until CRIU hands it over, and when the mm is gone
  * @handle: the keeper's name for its duplicate of @uffd, or -1
- * @todo: pages (addresses of this space) that are populated at the source, not here
- * @pieces: in order of @start; a page in no piece has its own address as origin.
- *	Only kept for what was moved: @todo enters a range by REMAP alone
- * @waiting: faults that were read and not resolved; the kernel does not say them again
- * @cursor: where populate goes on
- * @orphans: pages of @todo, but those that were moved, for which there was no mapping: none, if all
- *	is well
- * @in_epoch: an event was read, and one of an older change may still be to come: see epoch.h
- * @moved: where REMAP brought pages in this epoch
- * @past: where pages of @todo were that REMAP or UNMAP took out in this epoch: a child may want them
- * @unsure: the pages of @todo in here are to be taken out if they are not mapped
- * @born_of: the parent, as long as the epoch lasts in which FORK was read; or NULL
- * @blocked: ZEROPAGE said EAGAIN when the faults that wait were last looked at
- * @blocked_ms: milliseconds in which the kernel answered so and no event came
- * @looked_ms: CLOCK_MONOTONIC then
- * @ready: CRIU is done with it; before that a mapping that is not there may still come
+ * @todo: pages, by their address in this space, that are populated at the source and not here
+ * @pieces: the moved pages, in order of @start. A page in no piece has its own address as origin
+ * @waiting: addresses of faults that were read and not resolved; the kernel does not repeat them
+ * @cursor: address at which populate goes on
+ * @orphans: unmoved pages of @todo without a mapping; a correct migration has none
+ * @in_epoch: an event was read, and the event of an older change may still come: see epoch.h
+ * @moved: destinations of REMAP in this epoch
+ * @past: former places of pages of @todo that REMAP or UNMAP took out in this epoch: a child may
+ *	still lack them
+ * @unsure: places whose pages leave @todo if the kernel says that they are not mapped
+ * @born_of: the parent, during the epoch in which FORK was read; or NULL
+ * @blocked: UFFDIO_ZEROPAGE said EAGAIN at the last look at @waiting
+ * @blocked_ms: milliseconds in which the kernel answered EAGAIN and no event came
+ * @looked_ms: time of that look, CLOCK_MONOTONIC
+ * @ready: CRIU has ended; earlier CRIU may still make a missing mapping
  * @gone: the process has exited or called exec
- * @lost: an event could not be recorded, so @todo may be wrong: no page is installed any longer and
- *	no fault is answered. The process waits for ever, and never reads zeros for a page
+ * @lost: an event could not be recorded, so @todo may be wrong: this helper installs no page and
+ *	answers no fault any more. The process waits for ever rather than read zeros for a page
  */
 struct mm;
 
@@ -66,77 +65,77 @@ struct space {
 };
 
 /**
- * enum install - how far space_install() came
- * @INSTALL_OK: all pages are there, or can never be missed again
- * @INSTALL_AGAIN: events are pending: read them, look again
- * @INSTALL_GONE: the process is gone
- * @INSTALL_FAILED: errno says why
+ * enum install - result of space_install()
+ * @INSTALL_OK: all pages are installed, or no fault can ask for them any more
+ * @INSTALL_AGAIN: an event is pending: the caller reads the events and looks again
+ * @INSTALL_GONE: the process has ended
+ * @INSTALL_FAILED: another error, in errno
  */
 enum install { INSTALL_OK, INSTALL_AGAIN, INSTALL_GONE, INSTALL_FAILED };
 
 struct space *space_new(int uffd, struct error *err);
 
-/** space_fork() - a child's space: it lacks what the parent lacks now; no uffd yet */
+/** space_fork() - make a child's space: the child lacks the pages that its parent lacks; no uffd */
 struct space *space_fork(const struct space *parent, struct error *err);
 void space_free(struct space *space);
 
 /**
  * space_origin() - address at the source of the page at @addr
- * @nr_pages: in: length of a run; out: as much of it as lies together at the source too
+ * @nr_pages: in: length of a run; out: length of its part that is contiguous at the source too
  */
 uint64_t space_origin(const struct space *space, uint64_t addr, uint64_t *nr_pages);
 
-/** typedef space_fn - @nr_pages pages of @todo at @addr whose content was at @origin; false ends */
+/** typedef space_fn - a run of @todo at @addr, from @origin at the source; false ends the walk */
 typedef bool (*space_fn)(struct space *space, uint64_t addr, uint64_t origin,
 			 uint64_t nr_pages, void *ctx);
 
 /**
- * space_each_lacking() - where pages of the source are still lacking here
+ * space_each_lacking() - call @fn with each run of @todo whose origin is in the given range
  *
  * @fn may take pages out of @todo; it must not read events.
- * Return: false when @fn ended it
+ * Return: false when @fn ended the walk
  */
 bool space_each_lacking(struct space *space, uint64_t origin, uint64_t nr_pages,
 			space_fn fn, void *ctx);
 
-/** space_move() - mremap moved [@from, @from + @bytes) to @to: so do pieces and todo */
+/** space_move() - after an mremap() of [@from, @from + @bytes) to @to: move pieces and @todo too */
 int space_move(struct space *space, uint64_t from, uint64_t to, uint64_t bytes,
 	       struct error *err);
 
-/** space_put() - the pages of [@addr, + @nr_pages) that are not in @todo enter it, from @origin on */
+/** space_put() - add the pages of [@addr, + @nr_pages) to @todo, with origins from @origin on */
 int space_put(struct space *space, uint64_t addr, uint64_t nr_pages, uint64_t origin,
 	      struct error *err);
 
-/** pieces_add() - a piece that is in the list already is not added again */
+/** pieces_add() - add a piece, unless the list has it already */
 int pieces_add(struct pieces *pieces, uint64_t start, uint64_t end, uint64_t origin,
 	       struct error *err);
 void pieces_drop_first(struct pieces *pieces);
 
-/** pieces_has() - whether any piece meets [@start, @end) */
+/** pieces_has() - true when a piece overlaps [@start, @end) */
 bool pieces_has(const struct pieces *pieces, uint64_t start, uint64_t end);
 
-/** pieces_has_origin() - whether any piece has a page that was in [@start, @end) at the source */
+/** pieces_has_origin() - true when a piece has a page whose origin is in [@start, @end) */
 bool pieces_has_origin(const struct pieces *pieces, uint64_t start, uint64_t end);
 
 /**
- * pieces_part() - whether the page at @addr is in a piece
- * @nr_pages: in: length of a run; out: as much of it as has the same answer
+ * pieces_part() - true when a piece has the page at @addr
+ * @nr_pages: in: length of a run; out: length of its part with the same answer
  */
 bool pieces_part(const struct pieces *pieces, uint64_t addr, uint64_t *nr_pages);
 
 /**
- * space_install() - put pages of @todo in their place and take them out of @todo
- * @src: their content, or NULL for zeros
- * @done: pages from @addr on that are settled
+ * space_install() - install pages of @todo by the userfaultfd, and take them out of @todo
+ * @src: content of the pages, or NULL for zeros
+ * @done: number of pages from @addr on that left @todo
  */
 enum install space_install(struct space *space, uint64_t addr, uint64_t nr_pages,
 			   const void *src, uint64_t *done);
 
-/** space_wait() - remember a fault that cannot be resolved now */
+/** space_wait() - add an unresolved fault to @waiting */
 int space_wait(struct space *space, uint64_t addr, struct error *err);
 void space_unwait(struct space *space, uint64_t addr, uint64_t nr_pages);
 
-/** space_probe() - ask the kernel whether the mm still lives; sets @gone */
+/** space_probe() - ask the kernel whether the process's mm still exists; sets @gone */
 bool space_probe(struct space *space);
 
 #endif

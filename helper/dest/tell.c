@@ -4,7 +4,7 @@
 #include "base/text.h"
 #include "dest/tell.h"
 
-/* Of the process: one migration, one process. Set before there are threads. */
+/* Id of this process's one migration, set before there are threads. */
 static char migration[64];
 
 void tell_migration(const char *id)

@@ -1,25 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * One thing that happened, for people and for programs at once.
- */
+/* Reports one event both as text and as JSON. */
 #ifndef MIGRATE_DEST_TELL_H
 #define MIGRATE_DEST_TELL_H
 
 #include "base/report.h"
 
-/** tell_migration() - from here on every object of this process carries "id" */
+/** tell_migration() - add "id" to every JSON object of this process from now on */
 void tell_migration(const char *id);
 
 /**
- * tell() - any thread
+ * tell() - report one event; any thread may call
  * @event: stable name; with --json the object is {"event": @event, …@fields}
- * @fields: taken over; may be NULL
- * @fmt: the line for people
+ * @fields: the function takes the reference; may be NULL
+ * @fmt: the line of text
  */
 void tell(const char *event, json_t *fields, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/** tell_result() - the last record of a migration; @fields: figures, taken over, may be NULL */
+/** tell_result() - report the result of a migration; @fields: figures, as in tell() */
 void tell_result(const struct error *err, json_t *fields);
 
 #endif

@@ -17,14 +17,14 @@
 #include "wire/stream.h"
 
 #define MAX_PIECES	(1u << 24)
-#define NAMED		4	/* differing places that are named in the message */
+#define NAMED		4	/* differing pages that the message names */
 
 #define PAGEMAP_PRESENT	(1UL << 63)
 #define PAGEMAP_SWAPPED	(1UL << 62)
 #define PAGEMAP_FILE	(1UL << 61)
 #define PAGEMAP_AT_ONCE	512
 
-/* What differs, counted, and the first few by address. */
+/* The differing pages: their number, and the addresses of the first few. */
 struct differences {
 	uint64_t addrs[NAMED];
 	size_t nr;
@@ -118,8 +118,8 @@ static bool page_is_zero(const uint8_t *page)
 }
 
 /*
- * The vdso of the source's kernel, where that is another one: CRIU keeps it as memory like
- * any other, with its calls redirected to the vdso of the kernel here.
+ * True for the vdso of the source's kernel, where it differs from this kernel's: CRIU keeps such a
+ * vdso like other memory, but redirects its functions to this kernel's vdso.
  */
 static bool is_old_vdso(const struct criu_task *task, uint64_t addr)
 {
@@ -128,7 +128,7 @@ static bool is_old_vdso(const struct criu_task *task, uint64_t addr)
 	return vma && vma->special;
 }
 
-/* Anonymous pages of the mapping that the source does not have. */
+/* Check the populated pages of the mapping that the source does not have: they must be zeros. */
 static void compare_rest(const struct vma *vma, int mem, int pagemap, const struct criu_task *task,
 			 const struct page_set *populated, uint8_t *buf, struct differences *diff)
 {
@@ -170,9 +170,9 @@ static int say_differences(const struct differences *diff, struct error *err)
 }
 
 /*
- * What the task itself must not read is in /proc/PID/mem, since 6.12, for its tracer alone
- * (proc_mem.force_override). A thread that the v1 freezer keeps traps when it thaws, so all of them
- * are traced meanwhile.
+ * Since Linux 6.12 /proc/PID/mem may show pages that the task itself must not read only to its
+ * tracer (proc_mem.force_override). A thread in the v1 freezer traps when the group thaws, so the
+ * function traces all threads.
  */
 static int trace(struct remote *remote, pid_t pid, const struct cgroup *group, struct error *err)
 {
@@ -183,7 +183,7 @@ static int trace(struct remote *remote, pid_t pid, const struct cgroup *group, s
 	if (!(thaw && cgroup_thaw(group, err)) && !remote_wait(remote, err) &&
 	    !(thaw && cgroup_freeze(group, err)))
 		return 0;
-	/* in a group that is not frozen they would run: they die, and the source goes on */
+	/* the group may be thawed: kill the process before it runs; the source's copy goes on */
 	kill(pid, SIGKILL);
 	remote_release(remote);
 	return -1;
@@ -222,7 +222,7 @@ int verify_task(const struct verify *verify, uint32_t object, pid_t pid, const s
 	return ret;
 }
 
-/* Last number of NSpid: the pid in the innermost namespace. */
+/* Return: the last number of NSpid, the pid in the innermost namespace */
 static pid_t innermost_pid(const char *name)
 {
 	char path[300], line[256], *last;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Compares the restored task's memory with digests that the source took of its own.
+ * Compares the restored task's memory with digests of the memory at the source.
  */
 #ifndef MIGRATE_DEST_VERIFY_H
 #define MIGRATE_DEST_VERIFY_H
@@ -16,7 +16,7 @@ struct verify_piece {
 	uint32_t nr_pages, object;
 };
 
-/** struct verify - digests as they came; @complete after the last message; @budget: may be NULL */
+/** struct verify - received digests; @complete: the last message has come; @budget: may be NULL */
 struct verify {
 	struct budget *budget;
 	struct verify_piece *pieces;
@@ -30,22 +30,22 @@ void verify_free(struct verify *verify);
 /**
  * verify_task() - read the memory of one task and compare
  * @object: the mm of the task
- * @pid: of the restored task, in our namespace
- * @task: says what the kernel rewrites at will (rseq): not compared
- * @populated: the source's; a page here that is not in it must read as zeros
- * @group: in which the task is frozen; thawed and frozen again if it is of cgroup v1
- * @pages: added to: how many were compared
+ * @pid: the restored task, in the caller's PID namespace
+ * @task: has the areas that the kernel rewrites at any time (rseq), which are not compared
+ * @populated: the source's list; a page that is not in the list must read as zeros
+ * @group: group in which the task is frozen; a group of cgroup v1 is thawed and frozen again
+ * @pages: added to: the number of compared pages
  *
- * All pages must be installed, else the reading waits for them. The task must stand, and is
- * traced meanwhile.
+ * All pages must be installed: otherwise the read waits for them. The task must be frozen, and the
+ * function traces it.
  */
 int verify_task(const struct verify *verify, uint32_t object, pid_t pid, const struct criu_task *task,
 		const struct page_set *populated, const struct cgroup *group,
 		uint64_t *pages, struct error *err);
 
 /**
- * verify_host_pid() - pid, as seen here, of task @ns_pid in the PID namespace of @init_pid
- * Return: 0 when there is none
+ * verify_host_pid() - pid in the caller's namespace of task @ns_pid in the namespace of @init_pid
+ * Return: 0 when there is no such task
  */
 pid_t verify_host_pid(pid_t init_pid, pid_t ns_pid);
 

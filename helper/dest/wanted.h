@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The pages of one mm that still have to come from the source, and which of these were asked for.
+ * The pages of one mm that still have to come from the source, and the requests for them.
  */
 #ifndef MIGRATE_DEST_WANTED_H
 #define MIGRATE_DEST_WANTED_H
@@ -9,10 +9,10 @@
 #include "pages/page_set.h"
 
 /**
- * struct wanted - addresses are those of the source. Not locked: the owner locks
- * @pages: still to come
+ * struct wanted - wanted pages, by their address at the source; the owner locks
+ * @pages: pages that still have to come
  * @asked: pages of @pages that were requested over urgent
- * @requests: to be sent; wanted_requests() takes the list
+ * @requests: requests that were not sent yet; wanted_requests() takes the list
  */
 struct wanted {
 	struct page_set pages, asked;
@@ -23,18 +23,18 @@ struct wanted {
 int wanted_init(struct wanted *wanted);	/* 0, or -1 with errno */
 void wanted_destroy(struct wanted *wanted);
 
-/** wanted_add() - pages that the source has to send; -1 as page_set_add() */
+/** wanted_add() - add pages that the source has to send; -1 as page_set_add() */
 int wanted_add(struct wanted *wanted, uint64_t addr, uint64_t nr_pages, struct error *err);
-/** wanted_remove() - pages that came, or are not to come any longer */
+/** wanted_remove() - remove pages that came, or need not come any longer */
 void wanted_remove(struct wanted *wanted, uint64_t addr, uint64_t nr_pages);
-/** wanted_clear() - nothing is to come, and nothing was asked for */
+/** wanted_clear() - remove all pages and requests */
 void wanted_clear(struct wanted *wanted);
-/** wanted_cost() - bytes of memory that wanting and asking for these pages would take */
+/** wanted_cost() - bytes of memory that these pages would take in @pages and @asked */
 uint64_t wanted_cost(const struct wanted *wanted, uint64_t addr, uint64_t nr_pages);
 
-/** wanted_request() - ask for pages of the range that are wanted, but for those that were asked for before */
+/** wanted_request() - request the wanted pages of the range that were not requested before */
 int wanted_request(struct wanted *wanted, uint64_t addr, uint64_t nr_pages, struct error *err);
-/** wanted_requests() - all requests since the last call; @nr of them, to be freed by the caller */
+/** wanted_requests() - take all @nr requests since the last call; the caller frees the list */
 struct run *wanted_requests(struct wanted *wanted, size_t *nr);
 
 #endif

@@ -23,6 +23,7 @@ int watchdog_init(struct watchdog *watchdog, struct error *err)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
+	watchdog->undo_ms = UNDO_TIMEOUT_MS;
 	watchdog->signals = signalfd(-1, &set, SFD_CLOEXEC);
 	return watchdog->signals < 0 ?
 	       error_errno(err, CODE_INTERNAL, NULL, "cannot make a signalfd") : 0;
@@ -62,7 +63,7 @@ static void end_stuck(struct watchdog *watchdog, int64_t *failed_ms)
 		return;
 	if (!*failed_ms)
 		*failed_ms = clock_now_ms();
-	if (clock_now_ms() - *failed_ms < UNDO_TIMEOUT_MS)
+	if (clock_now_ms() - *failed_ms < watchdog->undo_ms)
 		return;
 	tell("warning", NULL, "%s; what was begun could not be ended in order", err.what);
 	_exit(err.code);

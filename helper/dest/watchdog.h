@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The thread that watches signals, and what the restore rests on: the keeper and the init of the
- * namespace. When one of these dies before COMMIT, the migration fails.
+ * namespace. When one of these dies before COMMIT, the migration fails. A migration that has failed and
+ * cannot be undone in order is ended with its process.
  */
 #ifndef MIGRATE_DEST_WATCHDOG_H
 #define MIGRATE_DEST_WATCHDOG_H
@@ -15,6 +16,7 @@
  * struct watchdog - of its thread, once it runs
  * @place: says whether others need the place of this migration; may be NULL
  * @signals: a signalfd
+ * @undo_ms: so long after a failure this process may live that is not committed; watchdog_init() sets it
  */
 struct watchdog {
 	struct peer *peer;
@@ -22,6 +24,7 @@ struct watchdog {
 	const struct program *program;
 	const struct place *place;
 	int signals;
+	int64_t undo_ms;
 };
 
 /** watchdog_init() - signals are blocked in every thread that is started from here on */

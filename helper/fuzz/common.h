@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the fuzz targets share. A target reads bytes of the other side in memory, with the
- * helper's own functions, and aborts where the helper breaks a promise of its headers.
+ * Common code of the fuzz targets. A target gives bytes of the other side to the helper's
+ * functions, and aborts where a function breaks a promise of its header.
  */
 #ifndef MIGRATE_FUZZ_COMMON_H
 #define MIGRATE_FUZZ_COMMON_H
@@ -40,7 +40,7 @@ struct fuzz_input fuzz_chunk(struct fuzz_input *in);
 
 /**
  * struct fuzz_pipe - a stream socket, filled before it is read
- * @fd: the helper's end; to be closed by whoever reads
+ * @fd: the helper's end; the reader closes it
  * @far: the other side's end
  *
  * The socket takes what fits into its buffer, so that a target never waits: the rest is lost,

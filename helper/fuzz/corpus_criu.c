@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The corpus of what CRIU writes: images, and words on the socket for userfaultfds. */
+/* The corpus of CRIU's output: images, and words on the socket for userfaultfds. */
 #include <sys/mman.h>
 #include "criu/image.h"
 #include "criu/pagemap.h"

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Messages of the destination, and what the source does with them. Input: as of fuzz_control,
- * but for FLAG_ROUNDS.
+ * Messages of the destination into the source. Input: as of fuzz_control, without FLAG_ROUNDS.
  */
 #include "fuzz/common.h"
 #include "fuzz/messages.h"
+#include "session/counts.h"
+#include "session/frozen_time.h"
 #include "source/attributes.h"
 #include "source/loss.h"
 #include "tests/conn_fd.h"
@@ -17,6 +18,7 @@
 struct world {
 	struct control *ctl;
 	struct losses losses;
+	struct counts counts;
 	uint8_t flags;
 	bool frozen;
 };
@@ -54,6 +56,15 @@ static int take_attributes(struct world *world, const Migrate__Attributes *answe
 	return losses_refused(&world->losses, err);
 }
 
+static void take_parts(const Migrate__Ready *ready)
+{
+	struct frozen_time time = { 0 };
+
+	frozen_time_take(&time, ready->frozen, ready->n_frozen);
+	/* of this side's parts the other side knows nothing */
+	fuzz_assert(!frozen_time_sum(&time, FROZEN_SOURCE));
+}
+
 static int take(struct world *world, const Migrate__Control *msg, struct error *err)
 {
 	switch (msg->body_case) {
@@ -70,9 +81,11 @@ static int take(struct world *world, const Migrate__Control *msg, struct error *
 	case MIGRATE__CONTROL__BODY_ATTRIBUTES:
 		return take_attributes(world, msg->attributes, err);
 	case MIGRATE__CONTROL__BODY_READY:
+		take_parts(msg->ready);
 		messages_send(world->ctl, MIGRATE__CONTROL__BODY_COMMIT);
 		return 0;
 	case MIGRATE__CONTROL__BODY_DONE:
+		counts_from_done(&world->counts, msg->done);
 		messages_send(world->ctl, MIGRATE__CONTROL__BODY_KILLED);
 		return 0;
 	default:

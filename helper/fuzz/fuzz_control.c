@@ -1,23 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Messages of the source, and what the destination does with them. Input: a byte of flags, then,
- * with FLAG_RAW, the stream as it is; else chunks, a message each, to which the right lengths are
- * given. Valid messages that the flags name come first, so that each phase is near.
+ * Messages of the source into the destination. Input: a byte of flags, then, with FLAG_RAW, the raw
+ * stream; else chunks, a message each, to which the target adds the right lengths. Valid messages
+ * that the flags name come first, so that the fuzzer reaches each phase.
  */
+#include <sys/socket.h>
 #include <unistd.h>
 #include "dest/attributes.h"
 #include "dest/images.h"
+#include "dest/journal.h"
 #include "dest/mm.h"
 #include "dest/precheck.h"
+#include "dest/probe.h"
 #include "dest/verify.h"
 #include "fuzz/common.h"
 #include "fuzz/messages.h"
+#include "os/unix_servers.h"
 #include "tests/mm_hooks.h"
 #include "tests/conn_fd.h"
 
 #define FLAG_RAW	1
 #define FLAG_BEHIND	14	/* how many steps of the course are behind; 3 bits */
 #define FLAG_VERIFY	16	/* Ready waits for digests */
+
+/* A process for each Setup would take most of the time: this one asks. */
+long __wrap_probe_run(probe_fn ask, const void *ctx, bool *answers, size_t nr, int timeout_ms)
+{
+	for (size_t i = 0; i < nr; i++)
+		answers[i] = ask(ctx, i);
+	return nr;
+}
+
+void __wrap_unix_servers_read(struct unix_servers *servers)
+{
+	static struct unix_server list[] = {
+		{ .name = "\0x", .name_bytes = 2, .type = SOCK_STREAM, .here = true },
+		{ .name = "/run/x", .name_bytes = 6, .type = SOCK_DGRAM, .file_ino = 1 },
+	};
+
+	*servers = (struct unix_servers){ .list = list, .nr = 2 };
+}
 
 /** struct world - as much of a migration as messages act on */
 struct world {
@@ -105,7 +127,7 @@ static int take_announce(struct world *world, const Migrate__Announce *announce,
 /* What a thread would be given that has nothing of it. */
 static int plan(const struct world *world, struct error *err)
 {
-	const Migrate__RestoreGo *wanted = world->attributes.wanted;
+	const Migrate__Process *wanted = world->attributes.wanted;
 	const struct thread_attributes thread = { .tid = 1, .ns_tid = 1 };
 	struct inside inside = { .nr = 0 };
 	char text[CPUS_TEXT_BYTES];
@@ -128,10 +150,23 @@ static int plan(const struct world *world, struct error *err)
 	return ret;
 }
 
+/* No descriptor of this process is a stream of the journal: none may be written to. */
+static void begin_streams(const Migrate__Process *said)
+{
+	struct error err = { 0 };
+	int ret = journal_streams_begin(said, getpid(), &err);
+
+	fuzz_assert(!said->n_journal_streams || ret);
+	fuzz_error_fits(ret, &err);
+}
+
 static int take_go(struct world *world, const Migrate__RestoreGo *go, struct error *err)
 {
-	if (attributes_take(&world->attributes, go, err) || plan(world, err))
-		return -1;
+	for (size_t i = 0; i < go->n_processes; i++) {
+		if (attributes_take(&world->attributes, go->processes[i], err) || plan(world, err))
+			return -1;
+		begin_streams(world->attributes.wanted);
+	}
 	messages_send(world->ctl, world->wants_digests ? MIGRATE__CONTROL__BODY_FETCH_ALL :
 		      MIGRATE__CONTROL__BODY_READY);
 	return 0;

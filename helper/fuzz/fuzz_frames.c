@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Frames of the source into a mirror. Input: a byte of flags, then frames as they are on the
- * wire, but each page of a PAGES frame is one byte that fills it: a mutation need not carry
- * thousands of bytes along.
+ * wire, but one byte stands for a page of a PAGES frame, which it fills, so that inputs stay short.
  */
 #include <endian.h>
 #include <string.h>

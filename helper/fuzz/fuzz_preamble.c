@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Callers in the doorway of `serve`, who say their preambles piece by piece. Input: chunks, the
- * low bits of whose first byte say which caller says the rest; an empty rest hangs up.
+ * Callers at the door of `serve`, which send their preambles piece by piece. Input: chunks; the
+ * low bits of the first byte name the caller that sends the rest, and an empty rest hangs up.
  */
 #include <string.h>
 #include <unistd.h>

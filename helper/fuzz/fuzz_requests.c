@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the destination asks of the source on the urgent connection. Input: frames as they are
+ * Requests of the destination on the urgent connection. Input: frames as they are
  * on the wire. Pages are not sent: that takes the module (sender_pages is replaced by the linker).
  */
 #include <unistd.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Writes the corpus: make_corpus DIR. An input is named after what it shows; the targets say
- * how an input looks. Found inputs that are not made here are kept beside them.
+ * Writes the corpus: make_corpus DIR. The name of an input says which case it shows; the targets
+ * describe their form. The corpus folder also has inputs that the fuzzer has found.
  */
 #include <endian.h>
 #include <errno.h>
@@ -161,8 +161,8 @@ static void put_go(struct bytes *to, const void *cpus, size_t bytes)
 	struct messages_go go;
 
 	messages_go_fill(&go);
-	go.thread.cpus.data = (uint8_t *)cpus;
-	go.thread.cpus.len = bytes;
+	go.thread->cpus.data = (uint8_t *)cpus;
+	go.thread->cpus.len = bytes;
 	put_message(to, MIGRATE__CONTROL__BODY_RESTORE_GO, &go.go);
 }
 
@@ -316,11 +316,16 @@ static void put_attributes(struct bytes *to, Migrate__AttributeKind kind, char *
 	put_message(to, MIGRATE__CONTROL__BODY_ATTRIBUTES, &attributes);
 }
 
+/* With every field that the message has. */
+static void put_filled(void *to, const Migrate__Control *msg)
+{
+	put_message(to, msg->body_case, msg->hello);
+}
+
 static void answers(void)
 {
 	Migrate__SetupReply reply = MIGRATE__SETUP_REPLY__INIT;
 	Migrate__RoundAck ack = MIGRATE__ROUND_ACK__INIT;
-	Migrate__Ready ready = MIGRATE__READY__INIT;
 	Migrate__Died died = MIGRATE__DIED__INIT;
 	char *refusal = "no \033[2J room";
 	struct bytes bytes;
@@ -332,7 +337,7 @@ static void answers(void)
 	put_message(&bytes, MIGRATE__CONTROL__BODY_SETUP_REPLY, &reply);
 	put_message(&bytes, MIGRATE__CONTROL__BODY_ROUND_ACK, &ack);
 	put_attributes(&bytes, MIGRATE__ATTRIBUTE_KIND__CPUS, "thread 77: CPUs 0");
-	put_message(&bytes, MIGRATE__CONTROL__BODY_READY, &ready);
+	messages_with(MIGRATE__CONTROL__BODY_READY, put_filled, &bytes);
 	put_empty(&bytes, MIGRATE__CONTROL__BODY_STARTED);
 	died.signal = 11;
 	put_message(&bytes, MIGRATE__CONTROL__BODY_DIED, &died);
@@ -347,6 +352,12 @@ static void answers(void)
 	for (int kind = 1; kind <= 12; kind++)
 		put_attributes(&bytes, kind, "\033]0;x\a\nforged: a line\n\xff\xfe");
 	corpus_save("answers", "all-kinds", &bytes);
+	begin_behind(&bytes, 5);
+	messages_with(MIGRATE__CONTROL__BODY_DONE, put_filled, &bytes);
+	corpus_save("answers", "done-filled", &bytes);
+	begin_behind(&bytes, 3);
+	messages_with(MIGRATE__CONTROL__BODY_ABORT, put_filled, &bytes);
+	corpus_save("answers", "abort-filled", &bytes);
 }
 
 static void put_head(struct bytes *to, uint32_t kind, uint32_t nr_runs, uint32_t nr_pages,

@@ -6,7 +6,7 @@
 #include "os/attributes.h"
 #include "os/proc.h"
 
-/* Of one thread. */
+/* The CPUs of one thread. */
 struct thread_cpus {
 	pid_t tid;
 	struct cpus cpus;
@@ -45,7 +45,7 @@ void affinity_restore(struct affinity *affinity)
 		const struct thread_cpus *thread = &affinity->threads[i];
 		struct cpus now;
 
-		/* it fails where none of them is in the new cpuset */
+		/* fails when no CPU of the thread is in the new cpuset */
 		if (!thread_cpus(thread->tid, &now) &&
 		    memcmp(&now, &thread->cpus, sizeof(now)))
 			thread_set_cpus(thread->tid, &thread->cpus);

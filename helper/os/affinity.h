@@ -14,13 +14,13 @@ struct affinity {
 };
 
 /**
- * affinity_save() - before a process moves to another cgroup
+ * affinity_save() - note the CPUs of each thread before the process moves to another cgroup
  *
- * Before Linux 6.2 a thread that comes into another cpuset may run on all of its CPUs, whatever
- * sched_setaffinity(2) said before. A thread that cannot be read is left out.
+ * Before Linux 6.2 a thread that enters another cpuset loses its sched_setaffinity(2), and may run
+ * on all CPUs of the cpuset. @affinity leaves out a thread that cannot be read.
  */
 void affinity_save(struct affinity *affinity, pid_t pid);
-/** affinity_restore() - give each thread its CPUs again, where it lost them; empties @affinity */
+/** affinity_restore() - give each thread the CPUs that it lost; empties @affinity */
 void affinity_restore(struct affinity *affinity);
 
 #endif

@@ -36,7 +36,7 @@ static int read_line(const char *path, char *line, size_t size)
 	return ret;
 }
 
-/* What the kernel shows of a mitigation that a thread can ask for. */
+/* The kernel's texts for the state of a mitigation that a thread can ask for. */
 static unsigned int parse_mitigation(const char *text)
 {
 	static const struct {
@@ -76,7 +76,7 @@ void thread_attributes_parse(const char *line, struct thread_attributes *attribu
 		sscanf(line, "CapAmb: %" SCNx64, &attributes->ambient);
 }
 
-/* Flags behind the name, which may hold blanks and brackets itself. */
+/* The flags follow the last bracket: a thread's name may have blanks and brackets itself. */
 static int read_flags(pid_t pid, struct thread_attributes *attributes, struct error *err)
 {
 	char path[64], line[1024];
@@ -127,7 +127,7 @@ int thread_attributes_read(pid_t pid, pid_t tid, struct thread_attributes *attri
 	if (syscall(SYS_sched_getattr, tid, &attributes->sched, sizeof(attributes->sched), 0))
 		return error_errno(err, CODE_TARGET, NULL,
 				   "cannot read how thread %d is scheduled", tid);
-	/* the kernel has this file for processes, and shows any thread as one by its number */
+	/* only /proc/PID has this file, but /proc/TID exists for each thread */
 	snprintf(path, sizeof(path), "/proc/%d/timerslack_ns", tid);
 	if (read_line(path, line, sizeof(line)))
 		return error_errno(err, CODE_TARGET, NULL, "cannot read %s", path);
@@ -167,7 +167,7 @@ int thread_set_timer_slack(pid_t tid, uint64_t ns)
 	return io_write_text(path, text);
 }
 
-/* The kernel's own bounds, or a kernel that clamps nothing. */
+/* False for the default bounds, and for a kernel without utilization clamping (0 and 0). */
 static bool clamps(const struct thread_sched *sched)
 {
 	return sched->sched_util_min || (sched->sched_util_max && sched->sched_util_max != UTIL_MAX);

@@ -18,23 +18,23 @@ struct cpus {
 	uint8_t bits[CPUS_BYTES];
 };
 
-/** cpus_bytes() - length of the set without the zeros at its end */
+/** cpus_bytes() - bytes of the set without the zeros at its end */
 size_t cpus_bytes(const struct cpus *cpus);
-/** cpus_parse() - of a list like "0-3,8"; -1 when it is none, or names a CPU that is too high */
+/** cpus_parse() - parse a list like "0-3,8"; -1: malformed, or a CPU number that is too high */
 int cpus_parse(struct cpus *cpus, const char *list);
-/** cpus_print() - as a list; cut short with "..." where @text is full */
+/** cpus_print() - print the set as a list; "..." at the end says that @text was too small */
 void cpus_print(const struct cpus *cpus, char *text, size_t size);
-/** cpus_and() - @both: CPUs that are in @a and @b. Return: whether there is one */
+/** cpus_and() - fill @both with the CPUs that are in @a and @b. Return: true when there is one */
 bool cpus_and(struct cpus *both, const struct cpus *a, const struct cpus *b);
 /**
  * cpus_available() - CPUs that a process without an affinity of its own may run on
- * @cgroup: directory of its cgroup (v2), or "" when it is not known
+ * @cgroup: directory of the process's cgroup (v2), or "" when it is not known
  */
 int cpus_available(struct cpus *cpus, const char *cgroup, struct error *err);
 
 #define MITIGATION_NEEDLESS	255
 
-/** struct thread_sched - struct sched_attr of sched_setattr(2), for which libraries differ */
+/** struct thread_sched - struct sched_attr of sched_setattr(2); C libraries name it differently */
 struct thread_sched {
 	uint32_t size;
 	uint32_t sched_policy;
@@ -46,12 +46,12 @@ struct thread_sched {
 };
 
 /**
- * struct thread_attributes - of one thread
- * @tid: as seen here
+ * struct thread_attributes - attributes of one thread
+ * @tid: in the caller's PID namespace
  * @ns_tid: in its own PID namespace
- * @ambient: capabilities
+ * @ambient: ambient capabilities
  * @store_bypass, @indirect_branch: PR_SPEC_DISABLE or PR_SPEC_FORCE_DISABLE when the thread
- *	asked for a mitigation; MITIGATION_NEEDLESS when it has no use here; else 0
+ *	asked for the mitigation; MITIGATION_NEEDLESS when this machine does not need it; else 0
  * @io_priority: as of ioprio_get(2)
  */
 struct thread_attributes {
@@ -66,7 +66,7 @@ struct thread_attributes {
 };
 
 /**
- * struct process_attributes - of one process
+ * struct process_attributes - attributes of one process
  * @has_autogroup: the kernel has autogroups
  */
 struct process_attributes {
@@ -75,22 +75,22 @@ struct process_attributes {
 	int autogroup_nice;
 };
 
-/** thread_attributes_parse() - take what one line of /proc/PID/task/TID/status says */
+/** thread_attributes_parse() - fill @attributes from one line of /proc/PID/task/TID/status */
 void thread_attributes_parse(const char *line, struct thread_attributes *attributes);
 int thread_attributes_read(pid_t pid, pid_t tid, struct thread_attributes *attributes,
 			   struct error *err);
 int process_attributes_read(pid_t pid, struct process_attributes *attributes, struct error *err);
 
-/* From outside, while the thread stands. Return: 0 or -1 with errno */
+/* Set an attribute of a stopped thread from outside. Return: 0 or -1 with errno */
 
 int thread_set_timer_slack(pid_t tid, uint64_t ns);
-/** thread_has_sched() - is @now what @wanted says? */
+/** thread_has_sched() - true when @now equals @wanted */
 bool thread_has_sched(const struct thread_sched *wanted, const struct thread_sched *now);
 int thread_set_sched(pid_t tid, const struct thread_sched *wanted);
 int thread_set_io_priority(pid_t tid, int io_priority);
 /** thread_cpus() - CPUs that the thread may run on. Return: 0 or -1 with errno */
 int thread_cpus(pid_t tid, struct cpus *cpus);
-/** thread_set_cpus() - the kernel takes those of @cpus that are there */
+/** thread_set_cpus() - the kernel ignores CPUs of @cpus that the machine lacks */
 int thread_set_cpus(pid_t tid, const struct cpus *cpus);
 int process_set_coredump_filter(pid_t pid, unsigned int value);
 int process_set_autogroup_nice(pid_t pid, int value);

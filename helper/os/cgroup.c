@@ -18,7 +18,7 @@
 
 #define MOUNT_POINT		"/sys/fs/cgroup"
 #define FREEZE_TIMEOUT_MS	10000
-#define EMPTY_ROUNDS		1000	/* a program that forks all the time is followed so often */
+#define EMPTY_ROUNDS		1000	/* most passes over a program that forks all the time */
 #define PATH_BYTES		(PATH_MAX + 128)
 
 static void sleep_ms(int ms)
@@ -59,7 +59,7 @@ static const char *controller(enum cgroup_kind kind)
 	return kind == CGROUP_V1 ? "freezer" : "memory";
 }
 
-/* Path in a line of /proc/PID/cgroup ("ID:CONTROLLERS:PATH") of a hierarchy of @kind, or NULL. */
+/* Return: PATH in "ID:CONTROLLERS:PATH" of /proc/PID/cgroup; NULL: not a hierarchy of @kind */
 static char *line_path(char *line, enum cgroup_kind kind)
 {
 	char *controllers = strchr(line, ':'), *path;
@@ -102,7 +102,7 @@ static const char *freeze_file(enum cgroup_kind kind)
 	return kind == CGROUP_V2 ? "cgroup.freeze" : "freezer.state";
 }
 
-/* Whether a group can be made, and has the freezer: told by making it once. */
+/* Make the group once, to see whether this machine allows it and has the freezer. */
 static bool try_group(const struct cgroup *group)
 {
 	char path[PATH_BYTES];
@@ -117,14 +117,15 @@ static bool try_group(const struct cgroup *group)
 }
 
 /*
- * Directory of the group @path below a mount of its hierarchy.
- * @point: where the hierarchy is mounted, @root: the group that is the root of that mount
+ * Fill @dir with the directory of the group @path below a mount of its hierarchy.
+ * @point: mount point
+ * @root: group that the mount point shows
  */
 static int dir_at(const char *point, const char *root, const char *path, char *dir, size_t size)
 {
 	if (!strcmp(root, "/"))
 		root = "";
-	/* a group above the mount's root, or beside it, has no directory here */
+	/* a group outside of @root has no directory below @point */
 	if (strncmp(path, root, strlen(root)) || !strncmp(path, "/..", 3))
 		return -1;
 	path += strlen(root);
@@ -142,7 +143,7 @@ static bool walk_mounts(enum cgroup_kind kind, cgroup_mount_fn fn, void *ctx)
 				  ctx);
 }
 
-/** struct plan - what is looked for, for try_mount() */
+/** struct plan - argument of try_mount() */
 struct plan {
 	struct cgroup *group;
 	enum cgroup_place place;
@@ -197,7 +198,7 @@ void cgroup_hide(const struct cgroup *group)
 		umount2(MOUNT_POINT, MNT_DETACH);
 }
 
-/** struct where - for find_dir() */
+/** struct where - argument of find_dir() */
 struct where {
 	char line[PATH_MAX];
 	char *dir, *point;
@@ -372,7 +373,7 @@ int cgroup_empty(const struct cgroup *group)
 
 		nr = cgroup_pids(group, &pids);
 		for (size_t j = 0; j < nr; j++)
-			/* ESRCH: it has ended meanwhile */
+			/* ESRCH: the process has ended meanwhile */
 			moved += !cgroup_back(group, pids[j]) || errno == ESRCH;
 		free(pids);
 		if (!nr)

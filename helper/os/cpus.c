@@ -86,7 +86,7 @@ static int cpus_read(struct cpus *cpus, const char *path)
 	size_t cap = 0;
 	int ret = -1;
 
-	/* an empty list is that of a cgroup without CPUs of its own */
+	/* a cgroup without CPUs of its own has an empty list */
 	if (file && getline(&line, &cap, file) > 0 && *line != '\n')
 		ret = cpus_parse(cpus, line);
 	if (file)
@@ -95,7 +95,7 @@ static int cpus_read(struct cpus *cpus, const char *path)
 	return ret;
 }
 
-/* The nearest cgroup upwards for which the cpuset controller is on has the say. */
+/* The nearest ancestor with the cpuset controller decides. */
 static int cpuset_read(struct cpus *cpus, const char *cgroup)
 {
 	char dir[PATH_MAX], path[PATH_MAX + 32];

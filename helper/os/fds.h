@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-/** fds_close_others() - close all descriptors from 3 on but the @nr ones of @keep (-1: none) */
+/** fds_close_others() - close all descriptors from 3 on except the @nr ones of @keep (-1: none) */
 void fds_close_others(const int *keep, size_t nr);
 
 #endif

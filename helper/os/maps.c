@@ -76,9 +76,9 @@ static int append(struct vma_list *list, const struct vma *vma, const char *name
 }
 
 /*
- * The kernel gives a list in pieces. A mapping that merged with earlier ones between two
- * pieces comes again, larger: the part that is not in the list yet is taken.
- * Return: false when nothing of it is new
+ * The kernel gives the list in pieces. A mapping that merges with earlier mappings between two
+ * pieces comes once more, and larger: cut off the part that @list has already.
+ * Return: false when @list has the whole mapping
  */
 static bool clip(struct vma *vma, const struct vma_list *list)
 {
@@ -94,6 +94,7 @@ int maps_parse(FILE *file, struct vma_list *list, struct error *err)
 	struct vma *last = NULL;
 	char *line = NULL;
 	size_t cap = 0;
+	uint64_t kib;
 	int name_at, ret = 0;
 
 	memset(list, 0, sizeof(*list));
@@ -101,16 +102,21 @@ int maps_parse(FILE *file, struct vma_list *list, struct error *err)
 		struct vma vma = { 0 };
 
 		if (parse_head(line, &vma, &name_at)) {
-			/* vsyscall lies above user space */
+			/* vsyscall, above user space, is no mapping of the task */
 			last = NULL;
 			if (vma.end <= vma.start || (vma.start < USER_END && vma.end > USER_END))
 				ret = error_set(err, CODE_INTERNAL, NULL,
-						"a list of mappings has one that cannot be: 0x%lx-0x%lx",
+						"the list of mappings has a wrong one: 0x%lx-0x%lx",
 						vma.start, vma.end);
 			else if (vma.start < USER_END && clip(&vma, list))
 				ret = append(list, &vma, line + name_at, &last, err);
+		} else if (last && sscanf(line, "KernelPageSize: %" SCNu32, &last->page_kib) == 1) {
+			;
 		} else if (last && !strncmp(line, "VmFlags:", 8)) {
 			parse_flags(line + 8, last);
+		} else if (last && (sscanf(line, "Anonymous: %" SCNu64, &kib) == 1 ||
+				    sscanf(line, "Swap: %" SCNu64, &kib) == 1)) {
+			last->own_bytes += kib * 1024;
 		}
 	}
 	if (!ret && ferror(file))

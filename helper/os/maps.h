@@ -23,7 +23,9 @@ struct vma {
 	bool growsdown;		/* VmFlags gd */
 	bool uffd;		/* VmFlags um or uw */
 	bool special;		/* [vdso] [vvar] [vsyscall] */
+	uint32_t page_kib;	/* KernelPageSize, 0: not read */
 	uint32_t major, minor;	/* device of the file */
+	uint64_t own_bytes;	/* Anonymous and Swap: resident and swapped pages that no file has */
 	uint64_t ino;		/* inode of the file, 0: none */
 	char *name;		/* path or [name], never NULL */
 };
@@ -34,21 +36,23 @@ struct vma_list {
 };
 
 /**
- * maps_read() - the mappings of @pid
+ * maps_read() - list the mappings of @pid
+ * @with_flags: read smaps, which walks all page tables of the task; otherwise the fields of struct
+ *	vma that come from VmFlags are false
  *
  * The task may change its mappings meanwhile. Each address that is mapped all the time is in the
  * list, once; a mapping that merges with others may be in it in several parts.
  *
- * @with_flags: read smaps, which walks all its page tables; else the flags of struct vma
- *	that are from VmFlags are false
+ * @with_flags: read smaps, which walks all its page tables; else own_bytes and the flags of
+ *	struct vma that are from VmFlags are 0
  */
 int maps_read(pid_t pid, bool with_flags, struct vma_list *list, struct error *err);
-/** maps_parse() - what maps_read() does with the text of maps or smaps */
+/** maps_parse() - maps_read() from the text of maps or smaps */
 int maps_parse(FILE *file, struct vma_list *list, struct error *err);
 void maps_free(struct vma_list *list);
 const struct vma *maps_find(const struct vma_list *list, uint64_t addr);
 
-/** vma_is_ours() - pages of it go through the mirror: private and not special, io or hugetlb */
+/** vma_is_ours() - its pages go through the mirror: private, and not special, io or hugetlb */
 bool vma_is_ours(const struct vma *vma);
 
 #endif

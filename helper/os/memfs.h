@@ -4,14 +4,14 @@
 
 #include <stdbool.h>
 
-/* Where directories of migrations are by default; the second when the first is not in memory. */
+/* Default directories of migrations: the second one when the first is not on tmpfs. */
 #define MEMFS_BASE_RUN	"/run/migrate-helper"
 #define MEMFS_BASE_SHM	"/dev/shm/migrate-helper"
 
-/** memfs_holds() - @path is, or would be made, on tmpfs */
+/** memfs_holds() - true when @path is on tmpfs, or would be if made */
 bool memfs_holds(const char *path);
 
-/** memfs_base() - where the directories of migrations are by default: in memory where there is any */
+/** memfs_base() - default directory of migrations: one of the two above */
 const char *memfs_base(void);
 
 #endif

@@ -11,7 +11,7 @@
 
 #define PATH_BYTES	(PATH_MAX + 64)
 
-/* One number. Return: -1 when there is none, as in "max" */
+/* Return: 0 with the number in the file; -1: no number, as in "max" */
 static int read_number(const char *dir, const char *name, uint64_t *value)
 {
 	char path[PATH_BYTES];
@@ -42,7 +42,7 @@ static uint64_t read_stat(const char *dir, const char *wanted)
 	return found;
 }
 
-/* Pages of files that the kernel gives up rather than kill somebody. */
+/* Return: bytes of page cache that the kernel gives up before it kills a process */
 static uint64_t read_cache(const char *dir, bool v2)
 {
 	uint64_t files = read_stat(dir, v2 ? "file" : "total_cache");
@@ -59,7 +59,7 @@ uint64_t memory_limit_at(const char *dir)
 	if (read_number(dir, v2 ? "memory.max" : "memory.limit_in_bytes", &limit) ||
 	    (!v2 && read_number(dir, "memory.usage_in_bytes", &used)))
 		return UINT64_MAX;
-	/* v1 says "no limit" by a number that no machine has */
+	/* v1 shows "no limit" as a number beyond any machine's memory */
 	if (limit > UINT64_MAX / 4)
 		return UINT64_MAX;
 	cache = read_cache(dir, v2);
@@ -77,7 +77,7 @@ uint64_t memory_limit_room(char *group, size_t size)
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
 		if (cgroup_dir(0, kinds[i], dir, sizeof(dir), point, sizeof(point)))
 			continue;
-		/* the limits of all groups above hold as well */
+		/* the limits of all ancestors hold too */
 		while (strlen(dir) >= strlen(point)) {
 			room = memory_limit_at(dir);
 			if (room < least) {

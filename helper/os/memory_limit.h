@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the control groups that this process is in leave of the machine's memory. */
+/* Memory that the control groups of this process let it use. */
 #ifndef MIGRATE_OS_MEMORY_LIMIT_H
 #define MIGRATE_OS_MEMORY_LIMIT_H
 
@@ -7,14 +7,14 @@
 #include <stdint.h>
 
 /**
- * memory_limit_room() - bytes that the caller may still use under its groups' memory limits
+ * memory_limit_room() - bytes that the caller may still use under the limits of its groups
  * @group: filled with the directory of the group that leaves least
- * @size: of @group
- * Return: bytes, cache that can be given up counted as free; UINT64_MAX when nothing limits it
+ * @size: bytes of @group
+ * Return: bytes, with reclaimable page cache counted as free; UINT64_MAX when no group has a limit
  */
 uint64_t memory_limit_room(char *group, size_t size);
 
-/** memory_limit_at() - the same for one group's directory of cgroup v2 or v1; for tests */
+/** memory_limit_at() - memory_limit_room() of one group's directory (v2 or v1); for tests */
 uint64_t memory_limit_at(const char *dir);
 
 #endif

@@ -74,7 +74,7 @@ void owned_dir_remove(const struct owned_dir *dir)
 	if (dir->fd < 0 || fstat(dir->fd, &ours))
 		return;
 	empty(dir->fd, ours.st_dev, 0);
-	/* that name may be another's by now */
+	/* the name may belong to another directory by now */
 	if (!fstatat(dir->base_fd, dir->name, &named, AT_SYMLINK_NOFOLLOW) &&
 	    named.st_dev == ours.st_dev && named.st_ino == ours.st_ino)
 		unlinkat(dir->base_fd, dir->name, AT_REMOVEDIR);

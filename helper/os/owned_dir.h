@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A directory that this program made, and therefore may remove. It is held by descriptors: a name
- * may lead to another one by the time it is removed.
+ * A directory that this program made, and therefore may remove. The struct holds descriptors: by
+ * the time of the removal the name may belong to another directory.
  */
 #ifndef MIGRATE_OS_OWNED_DIR_H
 #define MIGRATE_OS_OWNED_DIR_H
@@ -9,9 +9,9 @@
 #include "base/error.h"
 
 /**
- * struct owned_dir - all bytes 0 or @fd -1: there is none
- * @path: for messages, and for programs that want a name
- * @name: last component of @path; it is in @base_fd
+ * struct owned_dir - an owned directory; all bytes 0, or @fd -1: none
+ * @path: path for messages and for other programs
+ * @name: last component of @path, in the directory @base_fd
  */
 struct owned_dir {
 	char path[320];
@@ -20,13 +20,13 @@ struct owned_dir {
 };
 
 /**
- * owned_dir_make() - make BASE/NAME, mode 0700; BASE is made too, and must be safe (safe_dir.h)
+ * owned_dir_make() - make BASE/NAME with mode 0700, and BASE, which must be safe (safe_dir.h)
  *
- * What is there already is another's: -1 with CODE_NOT_READY, and nothing is owned.
+ * A directory that exists already belongs to another program: -1 with CODE_NOT_READY.
  */
 int owned_dir_make(struct owned_dir *dir, const char *base, const char *name, struct error *err);
 
-/** owned_dir_remove() - with all that is in it on the same file system; links are not followed */
+/** owned_dir_remove() - remove it and its content, but no other file system and no link's target */
 void owned_dir_remove(const struct owned_dir *dir);
 void owned_dir_close(struct owned_dir *dir);
 

@@ -34,7 +34,7 @@ int pagemap_read(int fd, uint64_t addr, size_t nr, uint64_t *entries, struct err
 					     "the process has exited or called exec");
 }
 
-/** struct own_page - a page of this process, and its entry */
+/** struct own_page - a page of this process, and its pagemap entry */
 struct own_page {
 	char *page;
 	int fd;
@@ -69,7 +69,7 @@ uint64_t pagemap_zero_frame(void)
 	struct own_page own;
 	uint64_t entry = 0;
 
-	/* a read of a page that was never written maps the page of zeros */
+	/* the first read of an anonymous page maps the kernel's page of zeros */
 	if (own_page_make(&own) && !__atomic_load_n(own.page, __ATOMIC_SEQ_CST))
 		entry = own_page_entry(&own);
 	own_page_end(&own);
@@ -83,7 +83,7 @@ bool pagemap_tells_writes(void)
 	struct own_page own;
 
 	if (own_page_make(&own) && clear >= 0) {
-		/* stores that no compiler leaves out */
+		/* atomic, since a compiler may drop a plain store */
 		__atomic_store_n(own.page, 1, __ATOMIC_SEQ_CST);
 		if (!proc_clear_refs(clear, &(struct error){ 0 })) {
 			cleared = !(own_page_entry(&own) & PM_SOFT_DIRTY);

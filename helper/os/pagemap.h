@@ -9,29 +9,29 @@
 #include <sys/types.h>
 #include "base/error.h"
 
-#define PM_FRAME	((1UL << 55) - 1)	/* number of the frame, or place in swap */
+#define PM_FRAME	((1UL << 55) - 1)	/* frame number, or offset in swap */
 #define PM_SOFT_DIRTY	(1UL << 55)
 #define PM_FILE		(1UL << 61)		/* a page of a file, or of shared memory */
 #define PM_SWAPPED	(1UL << 62)
 #define PM_PRESENT	(1UL << 63)
 
 /**
- * pagemap_open() - of @pid; bound to the address space that the process has now
+ * pagemap_open() - open /proc/@pid/pagemap; bound to the process's present address space
  *
- * Numbers of frames are there for CAP_SYS_ADMIN alone; they are 0 for others.
+ * The kernel shows frame numbers only to CAP_SYS_ADMIN, and 0 to others.
  */
 int pagemap_open(pid_t pid, struct error *err);
 
 /**
- * pagemap_read() - entries of @nr pages from @addr on
+ * pagemap_read() - read the entries of @nr pages from @addr on
  * Return: 0, or -1 with @err: CODE_TARGET when the address space is gone
  */
 int pagemap_read(int fd, uint64_t addr, size_t nr, uint64_t *entries, struct error *err);
 
-/** pagemap_zero_frame() - the frame of the kernel's page of zeros; 0 when it is not known */
+/** pagemap_zero_frame() - frame number of the kernel's page of zeros; 0: not known */
 uint64_t pagemap_zero_frame(void);
 
-/** pagemap_tells_writes() - this kernel has soft-dirty bits: told by writing to a page */
+/** pagemap_tells_writes() - write to a page to see whether this kernel has soft-dirty bits */
 bool pagemap_tells_writes(void);
 
 #endif

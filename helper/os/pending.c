@@ -6,7 +6,7 @@
 #include "os/pending.h"
 #include "os/proc.h"
 
-/* The process that is looked at, and what was found. */
+/* A walk over the threads of @pid; @mask: signals found so far. */
 struct walk {
 	pid_t pid;
 	uint64_t mask;

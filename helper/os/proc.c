@@ -32,7 +32,7 @@ static FILE *open_text(pid_t pid, const char *name, struct error *err)
 	return file;
 }
 
-/* Fields behind the name, which may hold blanks and brackets itself. */
+/* The fields follow the last bracket: a process's name may have blanks and brackets itself. */
 static int parse_stat(const char *line, struct proc_status *status)
 {
 	const char *open = strchr(line, '('), *close = strrchr(line, ')');
@@ -47,7 +47,7 @@ static int parse_stat(const char *line, struct proc_status *status)
 		   SCNu64, &status->state, &status->ppid, &status->session, &tty, &flags,
 		   &status->threads, &status->start_ticks) != 7)
 		return -1;
-	/* the kernel's encoding: 12 bits of the major number between 8 and 12 of the minor one */
+	/* the kernel's encoding: bits 8 to 19 are the major number, all others the minor */
 	status->tty = tty ? makedev(tty >> 8 & 0xfff, (tty & 0xff) | (tty >> 12 & 0xfff00)) : 0;
 	status->kernel = flags & PF_KTHREAD;
 	return 0;

@@ -8,14 +8,14 @@
 #include "base/error.h"
 
 /**
- * struct proc_status - of /proc/PID/status and stat
+ * struct proc_status - one process, from /proc/PID/status and stat
  * @state: letter, as 'S', 'T', 'Z'
  * @ns_pid: pid in its own pid namespace
- * @tracer: pid of who traces it, 0
- * @rss_bytes: resident and swapped
- * @tty: device number of its controlling terminal, 0: it has none
- * @kernel: a kernel thread
- * @seccomp: system calls of it are filtered
+ * @tracer: pid of the tracer; 0: none
+ * @rss_bytes: resident and swapped memory
+ * @tty: device number of the controlling terminal; 0: none
+ * @kernel: the process is a kernel thread
+ * @seccomp: the process has a seccomp filter
  */
 struct proc_status {
 	char comm[32];
@@ -29,18 +29,18 @@ struct proc_status {
 
 int proc_status_read(pid_t pid, struct proc_status *status, struct error *err);
 
-/** proc_children() - number of children of all threads; *@first: one of them */
+/** proc_children() - count the children of all threads; *@first: one child */
 int proc_children(pid_t pid, size_t *nr, pid_t *first, struct error *err);
 
 /** proc_ns() - inode of namespace @name ("pid", "mnt" ...) of @pid ("self" is 0); 0 on failure */
 ino_t proc_ns(pid_t pid, const char *name);
 
-/** proc_is_64bit() - 1: the program is an ELF64 one, 0: it is not, -1 with err: it cannot be read */
+/** proc_is_64bit() - 1: an ELF64 program, 0: another one, -1 with @err: not readable */
 int proc_is_64bit(pid_t pid, struct error *err);
 
-/** proc_open_clear_refs() - a descriptor for proc_clear_refs() */
+/** proc_open_clear_refs() - open /proc/PID/clear_refs for proc_clear_refs() */
 int proc_open_clear_refs(pid_t pid, struct error *err);
-/** proc_clear_refs() - end an epoch: clear all soft-dirty bits */
+/** proc_clear_refs() - clear all soft-dirty bits, which ends an epoch of the soft-dirty tracker */
 int proc_clear_refs(int fd, struct error *err);
 
 /** typedef proc_task_fn - one thread; -1 ends the walk */
@@ -53,12 +53,12 @@ uint64_t proc_mem_available(void);
 /** proc_cpu_flags() - the "flags" line of /proc/cpuinfo, words parted by blanks; free() it */
 char *proc_cpu_flags(void);
 
-/** proc_oom_score_adj() - how the kernel values the process when memory is short */
+/** proc_oom_score_adj() - read /proc/PID/oom_score_adj */
 int proc_oom_score_adj(pid_t pid, int *score, struct error *err);
-/** proc_set_oom_score_adj() - nothing is written when it is so already */
+/** proc_set_oom_score_adj() - write the score, unless the process has it already */
 int proc_set_oom_score_adj(pid_t pid, int score, struct error *err);
 
-/** proc_pidfd() - pidfd of @pid */
+/** proc_pidfd() - open a pidfd of @pid; -1 with @err */
 int proc_pidfd(pid_t pid, struct error *err);
 
 #endif

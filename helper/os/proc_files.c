@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include "os/proc_files.h"
 
-/* One number out of a line of fdinfo. */
+/* Read one number from the line of fdinfo that matches @format. */
 static bool fdinfo_read(pid_t pid, int fd, const char *format, unsigned int *number)
 {
 	char path[48], line[64];

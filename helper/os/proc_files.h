@@ -11,8 +11,8 @@
 
 /**
  * struct proc_file - one descriptor of a process
- * @flags: as fcntl(F_GETFL) gives them; of regular files and FIFOs, else 0
- * @st: of the file
+ * @flags: as fcntl(F_GETFL) of a regular file or FIFO; 0 for other files
+ * @st: stat() of the file
  * @path: text of the link: a path, or "pipe:[7]", "socket:[9]", "anon_inode:[eventpoll]"
  */
 struct proc_file {
@@ -32,49 +32,49 @@ struct proc_files {
 typedef int (*proc_file_fn)(void *ctx, const struct proc_file *file, struct error *err);
 
 /**
- * proc_files_read() - the descriptors of @pid
+ * proc_files_read() - list the descriptors of @pid
  *
- * A descriptor that is closed meanwhile is left out.
+ * The list lacks descriptors that the process closes during the call.
  * Return: 0, or -1 with @err: CODE_TARGET when there is no such process
  */
 int proc_files_read(pid_t pid, struct proc_files *files, struct error *err);
-/** proc_files_each() - call @fn with each of them; -1 when it returns that */
+/** proc_files_each() - call @fn with each descriptor; -1 when @fn has ended the walk */
 int proc_files_each(const struct proc_files *files, proc_file_fn fn, void *ctx,
 		    struct error *err);
 void proc_files_free(struct proc_files *files);
 
-/** typedef proc_link_fn - one descriptor of any process; @path as in struct proc_file */
+/** typedef proc_link_fn - one descriptor @fd of process @pid; @path as in struct proc_file */
 typedef void (*proc_link_fn)(void *ctx, pid_t pid, int fd, const char *path);
 
 /**
  * proc_links() - walk through the descriptors of all processes but @except
  *
- * Only processes of our PID namespace are seen. Those that end meanwhile are left out.
+ * The walk sees the processes of the caller's PID namespace, without those that end meanwhile.
  */
 void proc_links(pid_t except, proc_link_fn fn, void *ctx);
 
-/** proc_fd_flags() - of struct proc_file; -1 when descriptor @fd of @pid is not open */
+/** proc_fd_flags() - flags as in struct proc_file; -1 when descriptor @fd of @pid is not open */
 int proc_fd_flags(pid_t pid, int fd);
-/** proc_fd_tty_index() - the number of the pty whose master this descriptor is; false: of none */
+/** proc_fd_tty_index() - number of the pty whose master @fd is; false: @fd is no master */
 bool proc_fd_tty_index(pid_t pid, int fd, unsigned int *number);
-/** proc_fd_mount() - id of the mount that the file is on, as in mountinfo */
+/** proc_fd_mount() - id of the file's mount, as in mountinfo */
 bool proc_fd_mount(pid_t pid, int fd, unsigned int *id);
-/** proc_fd_pid() - of a pidfd: the process as seen here, -1: it has ended */
+/** proc_fd_pid() - *@of: process of the pidfd @fd in the caller's namespace; -1: it has ended */
 bool proc_fd_pid(pid_t pid, int fd, pid_t *of);
-/** proc_fd_is_on() - is the file on a file system of one of @nr types, of statfs()? */
+/** proc_fd_is_on() - true when the file's file system has one of @nr @types of statfs() */
 bool proc_fd_is_on(pid_t pid, int fd, const long *types, size_t nr);
 /**
- * proc_link_is_virtual() - is the file one of the kernel's own, without content that is kept?
+ * proc_link_is_virtual() - true for a file that the kernel makes up (procfs, sysfs, …)
  * @what: a link in /proc/@pid, as "fd/7" or "cwd"
  */
 bool proc_link_is_virtual(pid_t pid, const char *what);
-/** proc_fd_get() - a copy of descriptor @fd of @pid: the same open file; -1 with errno */
+/** proc_fd_get() - duplicate descriptor @fd of @pid (the same open file); -1 with errno */
 int proc_fd_get(pid_t pid, int fd);
-/** proc_file_is_deleted() - the file has no name any more, and is carried as it is */
+/** proc_file_is_deleted() - the file has no name any more: CRIU's images carry its content */
 bool proc_file_is_deleted(const struct proc_file *file);
-/** proc_path_is_deleted() - the kernel says so of a name, also when the file has another one */
+/** proc_path_is_deleted() - the kernel shows @path as deleted; the file may have other names */
 bool proc_path_is_deleted(const char *path);
-/** proc_comm() - name of @pid, cleaned of control characters; "?" when it has ended */
+/** proc_comm() - name of @pid without control characters; "?" when the process has ended */
 void proc_comm(pid_t pid, char comm[32]);
 
 #endif

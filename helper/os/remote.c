@@ -22,10 +22,10 @@
 #define SYSCALL_STOP	(SIGTRAP | 0x80)
 #define KERNEL_SIGSET	8	/* bytes */
 
-/* the death of the caller must not let a thread run that was frozen */
+/* EXITKILL: when the caller dies, a frozen thread must not run */
 #define OPTIONS		(PTRACE_O_TRACESYSGOOD | PTRACE_O_SUSPEND_SECCOMP | PTRACE_O_EXITKILL)
 
-/* A thread that runs system calls on another's behalf, and all that it had before. */
+/* A thread that makes a system call for the caller, and the state to give back to the thread. */
 struct borrowed {
 	pid_t tid;
 	struct user_regs_struct regs;
@@ -35,7 +35,7 @@ struct borrowed {
 	uint8_t data[REMOTE_DATA_MAX];
 };
 
-/* A page of a restored stack may wait for its userfaultfd: /proc/PID/mem would fail there. */
+/* A page of a restored stack may be missing: /proc/PID/mem fails there, this call faults it in. */
 static bool memory_is_read(pid_t pid, uint64_t addr, void *data, size_t bytes)
 {
 	struct iovec here = { data, bytes }, there = { (void *)addr, bytes };
@@ -139,7 +139,7 @@ int remote_wait(struct remote *remote, struct error *err)
 	return 0;
 }
 
-/* Another trap may be due first: for the interrupt, and for the group's stop. */
+/* PTRACE_INTERRUPT and a group stop can trap once more before the system call does. */
 static int run_to_syscall_stop(pid_t tid, struct error *err)
 {
 	int status;
@@ -215,7 +215,7 @@ static int make_call(const struct remote *remote, const struct borrowed *thread,
 		args[call->data_arg] = thread->data_at;
 	regs.rip = remote->syscall_at;
 	regs.rax = call->nr;
-	/* the kernel shall not take this for the return of a call that is to be restarted */
+	/* otherwise the kernel could restart the system call that the thread was in */
 	regs.orig_rax = -1UL;
 	regs.rdi = args[0];
 	regs.rsi = args[1];

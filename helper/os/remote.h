@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * System calls in the threads of another process that stands. Some attributes of a thread can
- * be set by the thread alone: no_new_privs, interval timers.
+ * Makes system calls in the threads of another, stopped process. Only the thread itself can set
+ * some of its attributes: no_new_privs, interval timers.
  *
- * The threads are held by ptrace. No instruction of the program itself runs: a thread executes
- * one system call instruction of its vdso, with its signals blocked and its seccomp filters
- * suspended, and gets its registers back.
+ * ptrace holds the threads. No instruction of the program itself runs: a thread executes one system
+ * call instruction of its vdso, with its signals blocked and its seccomp filters suspended, and
+ * gets its registers back.
  */
 #ifndef MIGRATE_OS_REMOTE_H
 #define MIGRATE_OS_REMOTE_H
@@ -16,9 +16,9 @@
 #include "base/error.h"
 
 /**
- * struct remote - a process whose threads are held; ptrace ties it to the calling thread
- * @syscall_at: address of a system call instruction
- * @tids: threads that are seized, as seen here
+ * struct remote - a process whose threads ptrace holds; only the thread that seized them may use it
+ * @syscall_at: address of a system call instruction in the process
+ * @tids: the seized threads, in the caller's PID namespace
  */
 struct remote {
 	pid_t pid;
@@ -31,8 +31,8 @@ struct remote {
  * struct remote_call - one system call
  * @nr: its number
  * @args: its arguments
- * @data: bytes that the call reads, or NULL. They are put into the page of the thread's stack
- *	pointer for the time of the call
+ * @data: bytes that the call reads, or NULL. For the time of the call the bytes are in the page of
+ *	the thread's stack pointer
  * @bytes: at most REMOTE_DATA_MAX
  * @data_arg: the argument that becomes the address of @data
  */
@@ -49,24 +49,24 @@ struct remote_call {
 /**
  * remote_seize() - seize all threads of @pid and ask them to trap
  *
- * The threads must stand: stopped by a signal, or frozen. Who froze them thaws them between
- * remote_seize() and remote_wait(), and freezes them again before remote_release(): a frozen
- * thread traps when it thaws, without an instruction of the program in between.
+ * The threads must be stopped by a signal, or frozen. The caller thaws frozen threads between
+ * remote_seize() and remote_wait(), and freezes them again before remote_release(): a thread that
+ * thaws traps before it executes an instruction of the program.
  *
- * A thread that is still held when the caller ends is killed: it might run otherwise.
- * Return: 0, or -1 with @err; some threads may be held then, so the process is of no use
+ * The kernel kills held threads when the caller ends, so that they never run.
+ * Return: 0, or -1 with @err; some threads may be held then, and the process must be given up
  */
 int remote_seize(struct remote *remote, pid_t pid, struct error *err);
-/** remote_wait() - until each thread has trapped */
+/** remote_wait() - wait until each thread has trapped */
 int remote_wait(struct remote *remote, struct error *err);
 /**
  * remote_call() - let thread @tid make one system call
- * @result: what the call returned, -errno on its failure
- * Return: 0 when the call was made, -1 with @err when it could not be
+ * @result: return value of the system call, -errno when it failed
+ * Return: 0 when the thread made the call, else -1 with @err
  */
 int remote_call(struct remote *remote, pid_t tid, const struct remote_call *call, long *result,
 		struct error *err);
-/** remote_release() - let go; the threads stand as they stood before */
+/** remote_release() - detach; the threads are stopped or frozen as before remote_seize() */
 void remote_release(struct remote *remote);
 
 #endif

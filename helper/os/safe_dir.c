@@ -15,9 +15,10 @@ static const char hint[] =
 	"choose another directory, one that belongs to root and only root can write to";
 
 /**
- * struct walk - the way to a directory
- * @path: what is left of it is behind @at
- * @done: the way so far, for messages and for links that are relative
+ * struct walk - the walk along a path to a directory
+ * @path: the path
+ * @at: start of the components that are left
+ * @done: the components so far, for messages and for relative links
  */
 struct walk {
 	char path[PATH_MAX], done[PATH_MAX];
@@ -45,7 +46,7 @@ static int check_dir(const struct walk *walk, int fd, struct error *err)
 	return 0;
 }
 
-/* Go on from the top with what the link says in place of its name. */
+/* Put the link's target in place of its name in the path, and begin again at the root. */
 static int follow(struct walk *walk, int fd, const char *name, struct error *err)
 {
 	char target[PATH_MAX], path[PATH_MAX];
@@ -67,7 +68,7 @@ static int follow(struct walk *walk, int fd, const char *name, struct error *err
 	return open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* One component. Return: the next descriptor; @fd stays open */
+/* Open the component @name of @fd. Return: its descriptor; @fd stays open */
 static int step(struct walk *walk, int fd, const char *name, bool make, struct error *err)
 {
 	size_t len = strlen(walk->done);

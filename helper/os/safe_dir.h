@@ -6,13 +6,13 @@
 #include "base/error.h"
 
 /**
- * safe_dir_open() - a directory that no other user can exchange for another one
+ * safe_dir_open() - open a directory that no other user can replace
  * @path: absolute
- * @make: directories that are missing are made, with mode 0700
+ * @make: make missing directories, with mode 0700
  *
  * Each directory on the way, and each symbolic link, must belong to root or to this user; a
  * directory that others can write to must be sticky.
- * Return: a descriptor, close-on-exec; or -1, CODE_NOT_READY, the message names the component
+ * Return: a descriptor, close-on-exec; or -1 with CODE_NOT_READY, which names the unsafe component
  */
 int safe_dir_open(const char *path, bool make, struct error *err);
 

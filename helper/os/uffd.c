@@ -5,14 +5,14 @@
 #include "base/page.h"
 #include "os/uffd.h"
 
-/* One ioctl; *@bytes: how far it came. Returns 0 or the errno. */
+/* One UFFDIO_COPY or UFFDIO_ZEROPAGE; *@bytes: bytes installed. Return: 0 or the errno */
 static int install(int uffd, uint64_t addr, const void *src, uint64_t want, int64_t *bytes)
 {
 	struct uffdio_copy copy = { .dst = addr, .src = (uintptr_t)src, .len = want };
 	struct uffdio_zeropage zero = { .range = { .start = addr, .len = want } };
 	int ret;
 
-	/* an early EAGAIN leaves the out field as it was */
+	/* an EAGAIN before the first page leaves copy.copy and zero.zeropage at 0 */
 	if (src) {
 		ret = ioctl(uffd, UFFDIO_COPY, &copy);
 		*bytes = ret ? copy.copy : (int64_t)want;
@@ -42,7 +42,7 @@ static enum uffd_result install_all(int uffd, uint64_t addr, const char *src,
 			*done += bytes >> PAGE_SHIFT;
 			continue;
 		}
-		/* ENOENT also says that the range leaves the mapping it begins in */
+		/* ENOENT also says that the range does not end in the mapping in which it begins */
 		if (error == ENOENT && step > 1) {
 			step /= 2;
 			continue;
@@ -79,7 +79,7 @@ enum uffd_result uffd_zero(int uffd, uint64_t addr, uint64_t nr_pages, uint64_t 
 
 enum uffd_result uffd_mapped(int uffd, uint64_t addr, uint64_t nr_pages)
 {
-	/* CONTINUE is for shared memory: the kernel refuses it with EINVAL once it has the mapping */
+	/* on private memory UFFDIO_CONTINUE says EINVAL once the kernel has found the mapping */
 	struct uffdio_continue probe = {
 		.range = { .start = addr, .len = nr_pages << PAGE_SHIFT },
 	};

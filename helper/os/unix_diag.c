@@ -4,6 +4,7 @@
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <netlink/socket.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include "os/unix_diag.h"
 
@@ -27,7 +28,7 @@ static void take_attrs(struct unix_sock *sock, struct nlattr **attrs)
 		return;
 	sock->name = nla_data(name);
 	sock->name_bytes = nla_len(name);
-	/* that of a path may be counted with its final 0 */
+	/* the kernel may count the final 0 of a path */
 	while (sock->name_bytes && sock->name[0] && !sock->name[sock->name_bytes - 1])
 		sock->name_bytes--;
 }
@@ -45,6 +46,7 @@ static int take(struct nl_msg *msg, void *arg)
 		return NL_SKIP;
 	sock.ino = diag->udiag_ino;
 	sock.type = diag->udiag_type;
+	sock.listens = diag->udiag_state == TCP_LISTEN;
 	take_attrs(&sock, attrs);
 	walk->fn(walk->ctx, &sock);
 	return NL_OK;

@@ -2,14 +2,16 @@
 #ifndef MIGRATE_OS_UNIX_DIAG_H
 #define MIGRATE_OS_UNIX_DIAG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /**
  * struct unix_sock - one unix socket of this network namespace
  * @ino: as in "socket:[INO]"
- * @peer: inode of the socket it is connected to, 0: none
+ * @peer: inode of the connected socket; 0: none
  * @type: SOCK_*
+ * @listens: it takes connections
  * @unread: bytes, or of a listening socket connections, that wait in it
  * @name: the address that it is bound to, @name_bytes of it and no final 0; an abstract one
  *	begins with 0. Of the callback only
@@ -18,6 +20,7 @@
 struct unix_sock {
 	uint32_t ino, peer;
 	int type;
+	bool listens;
 	uint32_t unread;
 	const char *name;
 	size_t name_bytes;
@@ -26,7 +29,7 @@ struct unix_sock {
 
 typedef void (*unix_sock_fn)(void *ctx, const struct unix_sock *sock);
 
-/** unix_diag_walk() - all of them; -1: the kernel does not tell (no module unix_diag) */
+/** unix_diag_walk() - call the callback with each socket; -1: the kernel lacks unix_diag */
 int unix_diag_walk(unix_sock_fn fn, void *ctx);
 
 #endif

@@ -7,15 +7,15 @@
 #define WORD_BITS	64UL
 #define NR_PAGES	(USER_END >> PAGE_SHIFT)
 #define WORDS_BYTES	(NR_PAGES / 8)
-#define BLOCK_SHIFT	15			/* pages whose bits fill one page of @words */
+#define BLOCK_SHIFT	15			/* a block of 2^15 pages fills one page of @words */
 #define BLOCK_PAGES	(1UL << BLOCK_SHIFT)
 #define NR_BLOCKS	(NR_PAGES >> BLOCK_SHIFT)
-#define CHUNK_BLOCKS	512UL			/* blocks that become writable at once: 2 MiB of @words */
+#define CHUNK_BLOCKS	512UL			/* made writable at once: 2 MiB of @words */
 #define CHUNK_BYTES	(CHUNK_BLOCKS * (BLOCK_PAGES / 8))
 
 /*
- * One bit for each page of @words that was ever written, right behind them. It is
- * what keeps a walk from touching, and so from creating, the rest.
+ * A summary right behind @words: one bit for each page of @words that was ever written. A walk
+ * skips the other pages, since a read would make the kernel allocate them.
  */
 static uint64_t *touched(const struct page_set *set)
 {
@@ -23,8 +23,8 @@ static uint64_t *touched(const struct page_set *set)
 }
 
 /*
- * Memory that nothing can be written to is not committed: where the kernel overcommits
- * nothing (vm.overcommit_memory=2), a set takes the chunks that have members.
+ * The kernel commits no memory for a PROT_NONE mapping. With vm.overcommit_memory=2 a set therefore
+ * costs only the chunks that have members.
  */
 int page_set_init(struct page_set *set)
 {
@@ -58,7 +58,7 @@ static bool bit(const uint64_t *words, uint64_t at)
 	return words[at / WORD_BITS] >> (at % WORD_BITS) & 1;
 }
 
-/* Bits [*@at, @end) that lie in the word of *@at; *@at moves behind them. */
+/* Return: mask of the bits [*@at, @end) in the word of *@at; *@at moves behind these bits */
 static uint64_t next_mask(uint64_t *at, uint64_t end)
 {
 	uint64_t first = *at % WORD_BITS, nr = WORD_BITS - first;
@@ -75,7 +75,7 @@ static uint64_t clamp_end(uint64_t page, uint64_t nr_pages)
 	       nr_pages > NR_PAGES - page ? NR_PAGES : page + nr_pages;
 }
 
-/* Number of the first block that lies behind all pages below @end. */
+/* Return: number of blocks that the pages below @end fill, rounded up */
 static uint64_t blocks(uint64_t end)
 {
 	return (end + BLOCK_PAGES - 1) >> BLOCK_SHIFT;
@@ -114,7 +114,7 @@ static int open_block(struct page_set *set, uint64_t block, struct error *err)
 	return 0;
 }
 
-/* All blocks are open before the first bit changes: so a failure adds nothing. */
+/* The caller opens all blocks before the first bit changes, so that a failure adds no page. */
 static int open_blocks(struct page_set *set, uint64_t at, uint64_t end, struct error *err)
 {
 	for (uint64_t block = at >> BLOCK_SHIFT; at < end && block < blocks(end); block++)
@@ -139,7 +139,7 @@ int page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages, struct 
 	return 0;
 }
 
-/* First bit at or after @at and below @end that is set (or, with @flip ~0, clear). */
+/* Return: first bit in [@at, @end) that is set, or clear with @flip ~0; @end: there is none */
 static uint64_t scan_words(const uint64_t *words, uint64_t at, uint64_t end, uint64_t flip)
 {
 	while (at < end) {

@@ -9,11 +9,11 @@
 
 /**
  * struct page_set - a set of pages of one address space
- * @words: one bit a page for all of user space: a reserved mapping of 4 GiB of
- *	which only touched parts exist, and can be written; a summary of these is behind them
+ * @words: one bit a page for all of user space: a reserved mapping of 4 GiB. Memory exists only for
+ *	the parts that were written; a summary of these parts is behind the bits
  * @nr: pages in the set
  *
- * Addresses are bytes, lengths are pages. Not locked: the owner locks.
+ * Addresses are in bytes, lengths in pages. The owner of the set locks.
  */
 struct page_set {
 	uint64_t *words;
@@ -31,15 +31,15 @@ void page_set_destroy(struct page_set *set);
 
 /**
  * page_set_add() - add pages
- * Return: -1 with CODE_NOT_READY when there is no memory for the bits of @set; then nothing was added
+ * Return: 0; -1 with CODE_NOT_READY when memory is short, and @set is as before
  */
 int page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages, struct error *err);
 void page_set_remove(struct page_set *set, uint64_t addr, uint64_t nr_pages);
 
-/** page_set_cost() - bytes of memory that adding these pages would take */
+/** page_set_cost() - bytes of memory that page_set_add() of these pages would take */
 uint64_t page_set_cost(const struct page_set *set, uint64_t addr, uint64_t nr_pages);
 
-/** page_set_common() - how many pages are in both */
+/** page_set_common() - number of pages that are in both sets */
 uint64_t page_set_common(const struct page_set *a, const struct page_set *b);
 bool page_set_has(const struct page_set *set, uint64_t addr);
 
@@ -48,8 +48,8 @@ bool page_set_has(const struct page_set *set, uint64_t addr);
  * @max_pages: longest run wanted; 0 is no limit
  * Return: false when there is none
  *
- * Parts of the address space in which nothing was ever added cost next to nothing;
- * callers bound @addr..@end by VMAs where they know them.
+ * The search skips parts of the address space in which the set never had a page. A caller that
+ * knows the VMAs bounds @addr and @end by them.
  */
 bool page_set_next(const struct page_set *set, uint64_t addr, uint64_t end,
 		   uint64_t max_pages, struct run *run);

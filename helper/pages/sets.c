@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "pages/sets.h"
 
-/* A bound, so that looking for small holes in a huge run stays linear. */
+/* Longest run of one step, so that a huge run is not searched again for each small hole. */
 #define STEP_PAGES	4096
 
 bool sets_next_both(const struct page_set *a, const struct page_set *b, uint64_t addr,

@@ -23,27 +23,30 @@ static const char *const file_names[] = {
 };
 
 /**
- * struct model - how many times a measured primitive one more of each costs; measured with Linux 6.18,
- * CRIU 4.1.1
+ * struct model - how many times a measured primitive one more of each costs; measured with CRIU 4.1.1 and
+ * Linux 6.18, and with Linux 6.1 on an emulated CPU
+ * @files, @wakes: of any program
+ * @thread_files, @thread_wakes: CRIU speaks with its code in each thread, and waits for it
  */
 static const struct model {
-	double process, files;			/* of any program */
-	double mapping, thread, descriptor, private_page, drained_page;
+	double files, wakes, thread_files, thread_wakes;
+	double mapping, descriptor, private_page, drained_page, image_page;
 } models[] = {
-	[COST_DUMP] = { 20, 1800, 7, 105, 15, 0.015, 0.42 },
-	[COST_RESTORE] = { 20, 1500, 5, 135, 10, 0, 0 },
+	[COST_DUMP] = { 2120, 113, 70, 2.9, 6.7, 15, 0.012, 1.2, 3 },
+	[COST_RESTORE] = { 1190, 139, 50, 5.4, 5.6, 10, 0, 0, 3.5 },
 };
 
 uint64_t cost_model_ns(enum cost cost, const struct shape *shape, const struct speed *speed)
 {
 	const struct model *model = &models[cost];
 
-	return model->process * speed->process + model->files * speed->file +
+	return (model->files + model->thread_files * shape->threads +
+		model->descriptor * shape->descriptors) * speed->file +
+	       (model->wakes + model->thread_wakes * shape->threads) * speed->wake +
 	       model->mapping * speed->mapping * shape->mappings +
-	       model->thread * speed->stop * shape->threads +
-	       model->descriptor * speed->file * shape->descriptors +
-	       model->private_page * speed->page * shape->private_pages +
-	       model->drained_page * speed->page * shape->drained_pages;
+	       (model->private_page * shape->private_pages +
+		model->drained_page * shape->drained_pages +
+		model->image_page * shape->image_pages) * speed->page;
 }
 
 /** struct kind - factors of one kind of program, in thousandths, oldest first */

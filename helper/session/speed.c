@@ -3,10 +3,9 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdbool.h>
+#include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
-#include <sys/user.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -14,25 +13,17 @@
 #include "session/speed.h"
 
 #define RUNS		8
-#define PROCESSES	2
 #define FILES		16
+#define WAKES		64
 #define MAPPINGS	128
-#define STOPS		8
 #define PAGES		128
 #define KEPT_NS		(60 * CLOCK_NS_PER_S)
 
-
-static void make_processes(pid_t child)
-{
-	for (int i = 0; i < PROCESSES; i++) {
-		pid_t pid = fork();
-
-		if (!pid)
-			_exit(0);
-		if (pid > 0)
-			waitpid(pid, NULL, 0);
-	}
-}
+/** struct partner - a process that answers each byte with one; @pid: 0, it could not be made */
+struct partner {
+	pid_t pid;
+	int sock;
+};
 
 static void read_whole(const char *path)
 {
@@ -45,14 +36,14 @@ static void read_whole(const char *path)
 		close(fd);
 }
 
-static void read_files(pid_t child)
+static void read_files(void)
 {
 	for (int i = 0; i < FILES; i++)
 		read_whole("/proc/self/status");
 }
 
 /* Every other one differs from its neighbours, so that none merge. */
-static void make_mappings(pid_t child)
+static void make_mappings(void)
 {
 	char *area = mmap(NULL, MAPPINGS * PAGE_BYTES, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -65,21 +56,7 @@ static void make_mappings(pid_t child)
 	munmap(area, MAPPINGS * PAGE_BYTES);
 }
 
-static void stop_child(pid_t child)
-{
-	struct user_regs_struct regs;
-	int status;
-
-	for (int i = 0; i < STOPS && child > 0; i++) {
-		if (ptrace(PTRACE_INTERRUPT, child, NULL, NULL) ||
-		    waitpid(child, &status, __WALL) != child)
-			return;
-		ptrace(PTRACE_GETREGS, child, NULL, &regs);
-		ptrace(PTRACE_CONT, child, NULL, NULL);
-	}
-}
-
-static void write_pages(pid_t child)
+static void write_pages(void)
 {
 	char *area = mmap(NULL, PAGES * PAGE_BYTES, PROT_READ | PROT_WRITE,
 			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -91,60 +68,122 @@ static void write_pages(pid_t child)
 	munmap(area, PAGES * PAGE_BYTES);
 }
 
-static uint64_t measure(void (*run)(pid_t child), unsigned int nr, pid_t child)
+static uint64_t measure(void (*run)(void), unsigned int nr)
 {
 	uint64_t least = UINT64_MAX;
 
 	for (int i = 0; i < RUNS; i++) {
 		uint64_t begin = clock_now_ns(), ns;
 
-		run(child);
+		run();
 		ns = (clock_now_ns() - begin) / nr;
 		least = ns < least ? ns : least;
 	}
 	return least ?: 1;
 }
 
-static pid_t start_child(void)
+static int compare(const void *a, const void *b)
 {
-	pid_t pid = fork();
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
-	if (!pid) {
-		for (;;)
-			pause();
-	}
-	if (pid > 0 && !ptrace(PTRACE_SEIZE, pid, NULL, (void *)PTRACE_O_EXITKILL))
-		return pid;
-	if (pid > 0) {
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
-	}
-	return 0;
+	return x < y ? -1 : x > y;
 }
 
-/* On one CPU: to wake another one takes as long as its sleep is deep, some times as long as the work. */
-static void measure_all(struct speed *speed)
+/*
+ * The median: the least is of a CPU that had not gone to sleep yet, and a few wait until a program on
+ * that CPU is preempted.
+ */
+static uint64_t measure_wakes(const struct partner *partner)
 {
-	int cpu = sched_getcpu();
-	cpu_set_t before, one;
-	bool pinned;
-	pid_t child;
+	uint64_t ns[WAKES];
+	char byte = 0;
+
+	for (int i = 0; i < WAKES; i++) {
+		uint64_t begin = clock_now_ns();
+
+		if (partner->pid && send(partner->sock, &byte, 1, MSG_NOSIGNAL) == 1)
+			recv(partner->sock, &byte, 1, 0);
+		ns[i] = clock_now_ns() - begin;
+	}
+	qsort(ns, WAKES, sizeof(*ns), compare);
+	return ns[WAKES / 2] ?: 1;
+}
+
+static void run_on(int cpu)
+{
+	cpu_set_t one;
 
 	CPU_ZERO(&one);
-	CPU_SET(cpu < 0 || cpu >= CPU_SETSIZE ? 0 : cpu, &one);
-	pinned = !sched_getaffinity(0, sizeof(before), &before) &&
-		 !sched_setaffinity(0, sizeof(one), &one);
-	child = start_child();
-	speed->process = measure(make_processes, PROCESSES, child);
-	speed->file = measure(read_files, FILES, child);
-	speed->mapping = measure(make_mappings, MAPPINGS, child);
-	speed->stop = measure(stop_child, STOPS, child);
-	speed->page = measure(write_pages, PAGES, child);
-	if (child) {
-		kill(child, SIGKILL);
-		waitpid(child, NULL, __WALL);
+	CPU_SET(cpu, &one);
+	sched_setaffinity(0, sizeof(one), &one);
+}
+
+/* The caller's end is closed when the caller dies. */
+static void answer(int sock, int cpu)
+{
+	char byte;
+
+	run_on(cpu);
+	while (read(sock, &byte, 1) == 1 && write(sock, &byte, 1) == 1)
+		;
+	_exit(0);
+}
+
+static void partner_start(struct partner *partner, int cpu)
+{
+	int pair[2];
+
+	partner->pid = 0;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		return;
+	partner->pid = fork();
+	if (!partner->pid) {
+		close(pair[0]);
+		answer(pair[1], cpu);
 	}
-	if (pinned)
+	close(pair[1]);
+	partner->sock = pair[0];
+	if (partner->pid < 0) {
+		close(pair[0]);
+		partner->pid = 0;
+	}
+}
+
+static void partner_stop(const struct partner *partner)
+{
+	if (!partner->pid)
+		return;
+	close(partner->sock);
+	kill(partner->pid, SIGKILL);
+	waitpid(partner->pid, NULL, 0);
+}
+
+/* One that is allowed, and another than @cpu where there is one. */
+static int other_cpu(const cpu_set_t *allowed, int cpu)
+{
+	for (int i = 0; i < CPU_SETSIZE; i++)
+		if (i != cpu && CPU_ISSET(i, allowed))
+			return i;
+	return cpu;
+}
+
+static void measure_all(struct speed *speed)
+{
+	struct partner partner = { 0 };
+	cpu_set_t before;
+	int cpu = sched_getcpu();
+
+	if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof(before), &before))
+		CPU_ZERO(&before);
+	else
+		run_on(cpu);
+	partner_start(&partner, other_cpu(&before, cpu));
+	speed->file = measure(read_files, FILES);
+	speed->wake = measure_wakes(&partner);
+	speed->mapping = measure(make_mappings, MAPPINGS);
+	speed->page = measure(write_pages, PAGES);
+	partner_stop(&partner);
+	if (CPU_COUNT(&before))
 		sched_setaffinity(0, sizeof(before), &before);
 }
 

@@ -9,16 +9,15 @@
 #include <stdint.h>
 
 /**
- * struct speed - each in nanoseconds, the least of some runs: other work on the machine counts as little
- * as can be; at least 1
- * @process: to make a process and see its end
+ * struct speed - each in nanoseconds, the least of some runs, of @wake the median: other work on the
+ * machine counts as little as can be; at least 1
  * @file: to open a file of /proc, read and close it
+ * @wake: to wake a process on another CPU, and to be woken by it
  * @mapping: to make a mapping, to read its line in /proc/PID/maps, and to take it away
- * @stop: to stop a traced thread, read its registers, and let it go on
  * @page: to write to a new page of shared memory
  */
 struct speed {
-	uint64_t process, file, mapping, stop, page;
+	uint64_t file, wake, mapping, page;
 };
 
 /** speed_measure() - takes some 10 ms, more on a slow machine; the last result is kept for a minute */

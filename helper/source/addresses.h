@@ -18,7 +18,7 @@ struct addresses {
 };
 
 /**
- * addresses_find() - of sockets that listen, and of those that are bound and have no connection
+ * addresses_find() - find the addresses of listening sockets, and of bound ones without connection
  *
  * A socket that may be bound to an address which no interface has is left out.
  * Return: 0, or -1 with @err; free with addresses_free() in either case

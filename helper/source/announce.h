@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Announce: how many bytes will come. The destination reserves memory for these bytes, or gives up
- * with the figures.
+ * The message Announce says how many bytes will come. The destination reserves memory for them, or
+ * gives up with the figures.
  */
 #ifndef MIGRATE_SOURCE_ANNOUNCE_H
 #define MIGRATE_SOURCE_ANNOUNCE_H
@@ -9,9 +9,9 @@
 #include <stdint.h>
 #include "wire/control.h"
 
-/** announce_memory() - the destination will have so many pages of the program in all */
+/** announce_memory() - send the number of pages that the destination will hold in the end */
 int announce_memory(struct control *ctl, uint64_t pages, struct error *err);
-/** announce_images() - the sizes of all files in the images directory */
-int announce_images(struct control *ctl, int images_fd, struct error *err);
+/** announce_images() - the sizes of all files in the images directory, but for @omitted_bytes */
+int announce_images(struct control *ctl, int images_fd, uint64_t omitted_bytes, struct error *err);
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef MIGRATE_SOURCE_CONNECT_H
 #define MIGRATE_SOURCE_CONNECT_H
 
-#include "session/link_set.h"
+#include "source/link_set.h"
 
 /**
  * connect_all() - the connections of one migration, and Hello

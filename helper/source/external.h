@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What CRIU is to leave out of its images, as its option `external` names it. */
+/* The sockets and terminals that CRIU leaves out of its images, by its option `external`. */
 #ifndef MIGRATE_SOURCE_EXTERNAL_H
 #define MIGRATE_SOURCE_EXTERNAL_H
 
@@ -7,8 +7,9 @@
 #include "source/refuse.h"
 
 /**
- * struct externals - names for criu_dump_opts. Zeroed is empty
- * @leaves_session: the session, or a terminal, is one of others
+ * struct externals - names for struct criu_dump_opts. Zeroed is empty
+ * @names: as "unix[INO]" or "tty[RDEV:DEV]"
+ * @leaves_session: another process leads the program's session, or a terminal is foreign
  */
 struct externals {
 	char **names;

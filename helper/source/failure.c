@@ -4,77 +4,74 @@
 
 #define REASON_MS	3000	/* how long to wait for the other side's reason */
 
-void failure_init(struct failure *failure, struct mailbox *box)
+static struct link_set *connected(struct source_failure *failure)
 {
-	*failure = (struct failure){ .box = box, .rpc_fd = -1 };
-	pthread_mutex_init(&failure->lock, NULL);
-}
-
-void failure_connected(struct failure *failure, struct link_set *links)
-{
-	pthread_mutex_lock(&failure->lock);
-	failure->links = links;
-	pthread_mutex_unlock(&failure->lock);
-}
-
-bool failure_is_connected(struct failure *failure)
-{
-	bool connected;
-
-	pthread_mutex_lock(&failure->lock);
-	connected = failure->links;
-	pthread_mutex_unlock(&failure->lock);
-	return connected;
-}
-
-bool failure_raise_unless_committed(struct failure *failure, const struct error *err, bool undoes)
-{
-	enum mailbox_fault fault;
 	struct link_set *links;
-	bool committed, tell;
 
-	pthread_mutex_lock(&failure->lock);
-	mailbox_lock(failure->box);
-	fault = mailbox_fail_locked(failure->box, err, undoes);
-	committed = failure->box->committed;
-	mailbox_unlock(failure->box);
+	mailbox_lock(failure->first.box);
 	links = failure->links;
-	if (fault == MAILBOX_FIRST && failure->rpc_fd >= 0)
+	mailbox_unlock(failure->first.box);
+	return links;
+}
+
+static void cancel_dump(void *ctx)
+{
+	struct source_failure *failure = ctx;
+
+	if (failure->rpc_fd >= 0)
 		shutdown(failure->rpc_fd, SHUT_RDWR);
-	pthread_mutex_unlock(&failure->lock);
-	if (fault != MAILBOX_FIRST)
-		return fault == MAILBOX_LATER;
-	tell = !committed && err->code != CODE_NETWORK && err->code != CODE_PEER;
+}
+
+static void end_waiting(void *ctx, const struct error *err, bool committed)
+{
+	bool tell = !committed && err->code != CODE_NETWORK && err->code != CODE_PEER;
+	struct link_set *links = connected(ctx);
+
 	/* after COMMIT the destination's answer is worth waiting for */
 	if (links)
 		link_set_fail(links, tell ? err : NULL, !committed);
-	return true;
 }
 
-void failure_raise(struct failure *failure, const struct error *err)
+static const struct failure_hooks hooks = { .cancel = cancel_dump, .failed = end_waiting };
+
+void source_failure_init(struct source_failure *failure, struct mailbox *box)
 {
-	failure_raise_unless_committed(failure, err, false);
+	*failure = (struct source_failure){
+		.first = { .box = box, .hooks = &hooks, .ctx = failure }, .rpc_fd = -1,
+	};
 }
 
-void failure_watch_rpc(void *ctx, int rpc_fd)
+void source_failure_connected(struct source_failure *failure, struct link_set *links)
 {
-	struct failure *failure = ctx;
-	struct error ignored = { 0 };
+	mailbox_lock(failure->first.box);
+	failure->links = links;
+	mailbox_unlock(failure->first.box);
+}
 
-	pthread_mutex_lock(&failure->lock);
+bool source_failure_is_connected(struct source_failure *failure)
+{
+	return connected(failure);
+}
+
+void source_failure_watch_rpc(void *ctx, int rpc_fd)
+{
+	struct source_failure *failure = ctx;
+
+	mailbox_lock(failure->first.box);
 	failure->rpc_fd = rpc_fd;
-	if (rpc_fd >= 0 && mailbox_failed(failure->box, &ignored))
-		shutdown(rpc_fd, SHUT_RDWR);
-	pthread_mutex_unlock(&failure->lock);
+	if (failure->first.box->failed)
+		cancel_dump(failure);
+	mailbox_unlock(failure->first.box);
 }
 
-void failure_reason(struct failure *failure, struct error *err)
+void source_failure_reason(struct source_failure *failure, struct error *err)
 {
+	struct mailbox *box = failure->first.box;
 	struct error why = { 0 };
 
 	/* the other side closes its connections a moment before it has said why */
-	if (failure_is_connected(failure) && err->code == CODE_NETWORK)
-		mailbox_wait_failure(failure->box, REASON_MS);
-	if (mailbox_failed(failure->box, &why))
+	if (connected(failure) && err->code == CODE_NETWORK)
+		mailbox_wait_failure(box, REASON_MS);
+	if (mailbox_failed(box, &why))
 		*err = why;
 }

@@ -106,6 +106,9 @@ static json_t *result_json(const struct figures *figures, const struct error *er
 		return result;
 	json_object_update_new(result, counts_json(&figures->counts));
 	json_object_set_new(result, "dest_pid", json_integer(figures->dest_pid));
+	json_object_update_new(result, json_pack("{s:I,s:I}",
+						 "sent_pages", (json_int_t)figures->sent_pages,
+						 "image_bytes", (json_int_t)figures->image_bytes));
 	json_object_set_new(result, "verified_pages", json_integer(figures->verified_pages));
 	return result;
 }

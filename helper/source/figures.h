@@ -30,6 +30,8 @@ struct round_figures {
  * @total_ns: of the whole migration; figures_say_result() sets it when nobody did
  * @held_ns: the part of @frozen_ns until CRIU held the program
  * @frozen_send_ns: the part of @frozen_ns for sending pages in mode precopy
+ * @sent_pages: pages that travelled in frames, each as often as it travelled
+ * @image_bytes: of CRIU's images that travelled
  * @counts: of the destination, when it is done
  * @losses: of the migration, for the result
  * @backend: its name, NULL when there was none yet; @backend_why, @tracker, @tracker_why: see
@@ -44,7 +46,7 @@ struct figures {
 	size_t nr_rounds;
 	uint64_t started_ns, total_ns, frozen_ns, held_ns, frozen_send_ns, restore_ns;
 	uint64_t frozen_pages, frozen_bytes, left_pages;
-	uint64_t pushed_pages, pushed_bytes, urgent_pages, urgent_bytes, requests;
+	uint64_t sent_pages, image_bytes;
 	struct counts counts;
 	uint64_t verified_pages;
 	bool moved;

@@ -133,7 +133,7 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 		.work_dir_fd = freeze->dir->work_fd,
 		.parent = root->mm.backend->criu_tracks ? WORKDIR_PARENT : NULL,
 		.log_level = freeze->criu_log_level,
-		.watch = failure_watch_rpc,
+		.watch = source_failure_watch_rpc,
 		.ctx = freeze->failure,
 		.group = &freeze->guard->criu,
 		.externals = externals->names,
@@ -175,7 +175,7 @@ int freeze_tree(struct freeze *freeze, struct error *err)
 	if (ret)
 		return -1;
 	watch_dump(freeze->watch, criu_dump_fd(freeze->dump));
-	if (mailbox_failed(freeze->failure->box, err) ||
+	if (mailbox_failed(freeze->failure->first.box, err) ||
 	    tree_follow(freeze->tree, freeze->join, freeze->ctx, err) ||
 	    refuse_frozen(freeze->terms, freeze->tree, err))
 		return -1;

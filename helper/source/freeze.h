@@ -47,7 +47,7 @@ struct freeze {
 	struct source_keeper *keeper;
 	struct guard *guard;
 	const struct inspection *terms;
-	struct failure *failure;
+	struct source_failure *failure;
 	struct watch *watch;
 	struct figures *figures;
 	uint32_t max_frozen_s, criu_log_level;

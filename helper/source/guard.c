@@ -92,10 +92,10 @@ int guard_enter(struct guard *guard, struct error *err)
 {
 	int moved = 1;
 
-	/* without a group the guard is a signal */
+	/* on a machine without freezer guard_on() sends SIGSTOP */
 	if (cgroup_make(&guard->group, &(struct error){ 0 }))
 		return 0;
-	/* the pid is that of the task as long as its pidfd is not readable */
+	/* the kernel gives a pid to no other task while the first one lives */
 	if (send_signal(guard, 0))
 		return error_errno(err, CODE_TARGET, NULL, "process %d has exited", guard->pid);
 	/* a child of a process that was not inside yet is outside too */
@@ -132,7 +132,7 @@ static int compare(const struct guard *guard, struct error *err)
 
 int guard_off(struct guard *guard, struct error *err)
 {
-	/* a task that was stopped before stays so: SIGSTOP changed nothing */
+	/* a task that was stopped before the migration stays stopped */
 	if (guard->signalled && !guard->was_stopped && send_signal(guard, SIGCONT))
 		return error_errno(err, CODE_TARGET, NULL, "cannot continue process %d",
 				   guard->pid);
@@ -141,7 +141,7 @@ int guard_off(struct guard *guard, struct error *err)
 		return 0;
 	if (cgroup_thaw(&guard->group, err))
 		return -1;
-	/* and a child that the program had since it entered */
+	/* a child that the program forked in the group leaves the group too */
 	cgroup_empty(&guard->group);
 	cgroup_remove(&guard->group, REMOVE_TIMEOUT_MS);
 	return compare(guard, err);
@@ -156,7 +156,7 @@ int guard_kill(struct guard *guard, struct error *err)
 	/* all of the tree is in it, and nothing else */
 	if (in_group)
 		cgroup_kill(&guard->group);
-	/* the v1 freezer keeps even a killed process; the pending signal keeps it from running */
+	/* the v1 freezer keeps a killed process; thawed, it dies before its next instruction */
 	if (guard->group.kind == CGROUP_V1 && in_group)
 		return cgroup_thaw(&guard->group, err);
 	return 0;
@@ -210,7 +210,7 @@ bool guard_wait_end(struct guard *guard, int timeout_ms)
 
 void guard_forget(struct guard *guard)
 {
-	/* the last thread leaves the group a moment after its pidfd says so */
+	/* the pidfd becomes readable a moment before the last thread leaves the group */
 	cgroup_remove(&guard->group, REMOVE_TIMEOUT_MS);
 	cgroup_remove(&guard->criu, CRIU_TIMEOUT_MS);
 }

@@ -2,8 +2,8 @@
 /*
  * The guard keeps the program standing although CRIU dies. It is a frozen child group of the
  * program's own control group; a machine without any freezer gets a pending SIGSTOP instead.
- * The program comes into the group before it is stopped. The group is frozen only when CRIU holds the
- * program: CRIU's code in it could not run otherwise.
+ * The program enters the group before CRIU stops the program. The group is frozen only when CRIU
+ * holds the program: a frozen group would also freeze the code that CRIU runs in the program.
  */
 #ifndef MIGRATE_SOURCE_GUARD_H
 #define MIGRATE_SOURCE_GUARD_H
@@ -14,13 +14,15 @@
 #include "os/cgroup.h"
 
 /**
- * struct guard - filled by guard_plan(), so that helper and keeper can each lift it
- * @group: the child group; CGROUP_NONE: a signal has to do, and the program sees SIGCONT when
- *	the migration is given up
+ * struct guard - filled by guard_plan(), so that the helper and its keeper can each lift the guard
+ * @pid: the task
+ * @pidfd: of the task
+ * @group: the child group; CGROUP_NONE: the machine has no freezer, SIGSTOP takes its place, and
+ *	the program sees SIGCONT when the migration is given up
  * @criu: the group in which CRIU runs, outside of the limits of the program and of this helper;
- *	CGROUP_NONE: it cannot be had
- * @was_stopped: it stood by a signal before we came, and shall afterwards
- * @signalled: a pending SIGSTOP is used
+ *	CGROUP_NONE: this machine cannot make the group
+ * @was_stopped: a signal had stopped the task before the migration; the task stays stopped
+ * @signalled: SIGSTOP was sent
  */
 struct guard {
 	pid_t pid;
@@ -29,38 +31,38 @@ struct guard {
 	bool was_stopped, signalled;
 };
 
-/** guard_plan() - nothing is done to the task yet; @id names the group */
+/** guard_plan() - fill @guard and do nothing to the task; @id of the migration names the groups */
 int guard_plan(struct guard *guard, pid_t pid, bool was_stopped, const char *id,
 	       struct error *err);
 
-/** guard_enter() - move the task into the group, where it runs on; nothing where there is no group */
+/** guard_enter() - move the running task into the group; a machine without freezer has no group */
 int guard_enter(struct guard *guard, struct error *err);
 
-/** guard_on() - returns when the task cannot run any more, whoever lets it go */
+/** guard_on() - stop the task: after the return the task stays stopped although its tracer dies */
 int guard_on(struct guard *guard, struct error *err);
 
 /**
- * guard_off() - undo guard_on(), or as much of it as was done; nothing if nothing was
+ * guard_off() - undo guard_on(), also one that failed half-way or was never called
  *
- * Can be called in any process that has the plan. -1 when the task is not as it was.
+ * Any process that has the filled @guard may call this function.
+ * Return: 0; -1 with @err when the task does not run again, or is in another control group
  */
 int guard_off(struct guard *guard, struct error *err);
 
-/** guard_kill() - kill the task, guarded or not; it lingers while somebody traces it */
+/** guard_kill() - kill the task, guarded or not; a tracer keeps the dead task until it detaches */
 int guard_kill(struct guard *guard, struct error *err);
 
-/** guard_wait_dead() - until all threads of the killed task are gone; 10 s at most */
+/** guard_wait_dead() - wait until all threads of the killed task have ended, 10 s at most */
 int guard_wait_dead(struct guard *guard, struct error *err);
 
 /**
- * guard_wait_end() - has the task ended, or does it end within @timeout_ms
+ * guard_wait_end() - true when the task has ended, or ends within @timeout_ms
  *
- * A killed task that the v1 freezer keeps is thawed, so that it can die: to be called again and
- * again.
+ * The v1 freezer keeps a killed task: each call thaws such a task, so the caller repeats the call.
  */
 bool guard_wait_end(struct guard *guard, int timeout_ms);
 
-/** guard_forget() - remove what groups are left when the task or CRIU has ended */
+/** guard_forget() - remove both groups after the task or CRIU has ended */
 void guard_forget(struct guard *guard);
 
 #endif

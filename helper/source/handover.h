@@ -5,7 +5,7 @@
 #ifndef MIGRATE_SOURCE_HANDOVER_H
 #define MIGRATE_SOURCE_HANDOVER_H
 
-#include "source/failure.h"
+#include "session/failure.h"
 #include "source/figures.h"
 #include "source/push.h"
 

@@ -7,12 +7,15 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "backend/run_list.h"
 #include "os/pending.h"
+#include "pages/sets.h"
 #include "source/attributes.h"
 #include "source/announce.h"
 #include "source/images.h"
 
 #define PIECE_BYTES	(1UL << 20)
+#define CLAIM_RUNS	512
 
 static int send_piece(const struct images *images, const char *name, uint64_t offset, uint8_t *data,
 		      size_t bytes, bool last, struct error *err)
@@ -30,12 +33,59 @@ static int send_piece(const struct images *images, const char *name, uint64_t of
 	return control_send(images->ctl, &msg, err);
 }
 
+/** struct outgoing - one image on its way: @sent of @total bytes; @fd is it here */
+struct outgoing {
+	const char *name;
+	int fd;
+	uint64_t sent, total;
+};
+
+static int send_range(const struct images *images, struct outgoing *out,
+		      const struct omit_piece *range, uint8_t *buf, struct error *err)
+{
+	uint64_t at = range->offset, left = range->bytes;
+
+	while (left) {
+		ssize_t n = pread(out->fd, buf, left < PIECE_BYTES ? left : PIECE_BYTES, at);
+
+		if (n <= 0)
+			return error_errno(err, CODE_INTERNAL, NULL, "cannot read image %s", out->name);
+		if (mailbox_failed(images->box, err) ||
+		    send_piece(images, out->name, out->sent, buf, n, out->sent + n == out->total, err))
+			return -1;
+		out->sent += n;
+		at += n;
+		left -= n;
+	}
+	return 0;
+}
+
+static int send_ranges(const struct images *images, struct outgoing *out,
+		       const struct omit_piece *ranges, size_t nr, uint8_t *buf, struct error *err)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (send_range(images, out, &ranges[i], buf, err))
+			return -1;
+	images->figures->image_bytes += out->total;
+	return out->total ? 0 : send_piece(images, out->name, 0, buf, 0, true, err);
+}
+
+/* Return: what is left out of image @name; NULL: nothing */
+static const struct omit *omit_find(const struct images *images, const char *name)
+{
+	for (size_t i = 0; i < images->nr_omit; i++)
+		if (images->omit[i].pages && !strcmp(name, images->omit[i].name))
+			return &images->omit[i];
+	return NULL;
+}
+
 static int send_file(const struct images *images, const char *name, uint8_t *buf, struct error *err)
 {
-	int fd = openat(images->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	uint64_t offset = 0;
+	int fd = openat(images->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), ret;
+	struct outgoing out = { .name = name, .fd = fd };
+	const struct omit *omit = omit_find(images, name);
+	struct omit_piece all = { 0 };
 	struct stat st;
-	int ret = 0;
 
 	if (fd < 0 || fstat(fd, &st)) {
 		error_errno(err, CODE_INTERNAL, NULL, "cannot open image %s", name);
@@ -43,19 +93,13 @@ static int send_file(const struct images *images, const char *name, uint8_t *buf
 			close(fd);
 		return -1;
 	}
-	do {
-		ssize_t n = read(fd, buf, PIECE_BYTES);
-
-		if (n < 0 || (!n && offset < (uint64_t)st.st_size)) {
-			ret = error_errno(err, CODE_INTERNAL, NULL, "cannot read image %s", name);
-			break;
-		}
-		ret = mailbox_failed(images->box, err);
-		if (!ret)
-			ret = send_piece(images, name, offset, buf, n,
-					 offset + n >= (uint64_t)st.st_size, err);
-		offset += n;
-	} while (!ret && offset < (uint64_t)st.st_size);
+	if (omit) {
+		out.total = omit->bytes;
+		ret = send_ranges(images, &out, omit->pieces, omit->nr, buf, err);
+	} else {
+		out.total = all.bytes = st.st_size;
+		ret = send_ranges(images, &out, &all, 1, buf, err);
+	}
 	close(fd);
 	return ret;
 }
@@ -106,7 +150,7 @@ static int restore_go(const struct images *images, uint32_t files, struct error 
 	struct source_process *process;
 	int ret = 0;
 
-	frozen_time_enter(images->frozen, MIGRATE__FROZEN_PART__ATTRIBUTES_HERE);
+	frozen_time_enter(&images->figures->frozen, MIGRATE__FROZEN_PART__ATTRIBUTES_HERE);
 	if (!list || !said)
 		ret = error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
 	tree_for_each(images->tree, process) {
@@ -123,11 +167,96 @@ static int restore_go(const struct images *images, uint32_t files, struct error 
 		ret = control_send(images->ctl, &msg, err);
 	said_free(said, nr);
 	free(list);
-	frozen_time_enter(images->frozen, MIGRATE__FROZEN_PART__WAIT);
+	frozen_time_enter(&images->figures->frozen, MIGRATE__FROZEN_PART__WAIT);
 	return ret;
 }
 
-int images_send(const struct images *images, struct error *err)
+/* What frames have carried of mappings that are never restored lazily. */
+static int find_elsewhere(struct source_process *process, struct page_set *elsewhere,
+			  struct error *err)
+{
+	const struct criu_task *task = &process->task;
+	struct source_mm *mm = &process->mm;
+	struct run run;
+	int ret = 0;
+
+	pthread_mutex_lock(&mm->unsent_lock);
+	for (size_t i = 0; i < task->vmas.nr && !ret; i++) {
+		uint64_t addr = task->vmas.vmas[i].start, end = task->vmas.vmas[i].end;
+
+		for (; !ret && !task->lazyable[i] &&
+		       sets_next_only(&mm->populated, &mm->unsent, addr, end, 0, &run);
+		     addr = run_end(&run))
+			ret = page_set_add(elsewhere, run.addr, run.nr_pages, err);
+	}
+	pthread_mutex_unlock(&mm->unsent_lock);
+	return ret;
+}
+
+static void claim(struct source_mm *mm, const struct page_set *carried)
+{
+	struct splice_vm_run runs[CLAIM_RUNS];
+	uint64_t at = 0;
+	uint32_t nr;
+
+	while ((nr = runs_take(carried, &at, runs, CLAIM_RUNS, UINT32_MAX)))
+		source_mm_claim(mm, runs, nr);
+}
+
+static int omit_of(const struct images *images, struct source_process *process, struct omit *omit,
+		   struct error *err)
+{
+	struct page_set elsewhere = { 0 }, carried = { 0 };
+	int ret;
+
+	if (page_set_init(&elsewhere) || page_set_init(&carried))
+		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
+	else
+		ret = find_elsewhere(process, &elsewhere, err) ||
+		      omit_pages(images->dir_fd, process->task.pid, &elsewhere, &carried, omit,
+				 err) ? -1 : 0;
+	if (!ret)
+		claim(&process->mm, &carried);
+	page_set_destroy(&elsewhere);
+	page_set_destroy(&carried);
+	return ret;
+}
+
+static void omits_free(struct images *images)
+{
+	for (size_t i = 0; i < images->nr_omit; i++)
+		omit_free(&images->omit[i]);
+	free(images->omit);
+	images->omit = NULL;
+	images->nr_omit = 0;
+}
+
+int images_omit(struct images *images, struct error *err)
+{
+	struct source_process *process;
+	int ret = 0;
+
+	images->omit = calloc(images->tree->nr, sizeof(*images->omit));
+	if (!images->omit)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of pages");
+	tree_for_each(images->tree, process)
+		if (!ret)
+			ret = omit_of(images, process, &images->omit[images->nr_omit++], err);
+	if (ret)
+		omits_free(images);
+	return ret;
+}
+
+static uint64_t omitted_bytes(const struct images *images)
+{
+	uint64_t pages = 0;
+
+	for (size_t i = 0; i < images->nr_omit; i++)
+		pages += images->omit[i].pages;
+	return pages * PAGE_BYTES;
+}
+
+int images_send(struct images *images, struct error *err)
 {
 	int fd = openat(images->dir_fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -136,11 +265,11 @@ int images_send(const struct images *images, struct error *err)
 	uint32_t files = 0;
 	int ret = 0;
 
-	frozen_time_enter(images->frozen, MIGRATE__FROZEN_PART__SEND_IMAGES);
+	frozen_time_enter(&images->figures->frozen, MIGRATE__FROZEN_PART__SEND_IMAGES);
 	if (!dir || !buf)
 		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot list the images");
 	if (!ret)
-		ret = announce_images(images->ctl, images->dir_fd, err);
+		ret = announce_images(images->ctl, images->dir_fd, omitted_bytes(images), err);
 	/* `parent` is a link, and of this machine only */
 	while (!ret && (entry = readdir(dir)))
 		if (entry->d_type == DT_REG) {
@@ -152,5 +281,6 @@ int images_send(const struct images *images, struct error *err)
 	else if (fd >= 0)
 		close(fd);
 	free(buf);
+	omits_free(images);
 	return ret ? ret : restore_go(images, files, err);
 }

@@ -3,8 +3,9 @@
 #ifndef MIGRATE_SOURCE_IMAGES_H
 #define MIGRATE_SOURCE_IMAGES_H
 
-#include "session/frozen_time.h"
+#include "criu/omit.h"
 #include "session/mailbox.h"
+#include "source/figures.h"
 #include "source/tree.h"
 
 /**
@@ -12,19 +13,39 @@
  * @dir_fd: directory of the images
  * @tree: attributes of its processes that CRIU does not carry go with the images
  * @group: the one in which the processes are frozen
- * @frozen: what the time goes to
+ * @figures: get the bytes that were sent, and what the time goes to
+ * @omit, @nr_omit: of images_omit(), one for each process
  * @box: a failure ends it
  */
 struct images {
 	int dir_fd;
 	const struct tree *tree;
 	const struct cgroup *group;
-	struct frozen_time *frozen;
+	struct figures *figures;
 	struct control *ctl;
 	struct mailbox *box;
+	struct omit *omit;
+	size_t nr_omit;
 };
 
-/** images_send() - say what will come, all files, and RestoreGo */
-int images_send(const struct images *images, struct error *err);
+/**
+ * images_omit() - no page travels twice: after FINAL, before images_send()
+ *
+ * CRIU's restore fills lazily what is private and anonymous alone. All pages of other mappings that it
+ * found written, it dumps into the images: of files that are mapped privately, and of locked memory.
+ * Frames carry these pages too. A page that frames have carried is left out of the images: the
+ * destination has it in its mirror, and takes it from there as it takes each page that the pagemap
+ * says is in the parent. A page that stays in the images is taken out of the unsent ones: no frame
+ * will carry it.
+ *
+ * The other ways are worse. Were such pages not sent in rounds, all of them would travel while the
+ * program stands. CRIU itself leaves a page out only where it has soft-dirty bits, and a tracker that
+ * does not clear these (write-protection, or none of CRIU's) makes it dump all that was written since
+ * the first round.
+ */
+int images_omit(struct images *images, struct error *err);
+
+/** images_send() - say what will come, all files, and RestoreGo; frees what images_omit() made */
+int images_send(struct images *images, struct error *err);
 
 #endif

@@ -9,7 +9,7 @@
 #define STATE_DIR	"/run/systemd/journal/streams"
 #define PRIORITY	6	/* LOG_INFO, systemd's default */
 
-/* The state file escapes what is not plain; a name with such bytes is left out. */
+/* The state file escapes unusual bytes with "\"; a name with such bytes is left out. */
 static void take_text(char *to, size_t bytes, const char *value)
 {
 	if (*value && !strchr(value, '\\') && strlen(value) < bytes)
@@ -50,7 +50,7 @@ void journal_state_read(FILE *file, struct journal_stream *stream)
 	}
 }
 
-/* The journal asks the kernel for the unit of a process; what the header says is its second choice. */
+/* The journal takes the unit from the kernel, or from the header when the kernel names none. */
 static void find_unit(pid_t pid, char *unit, size_t bytes)
 {
 	char path[32], line[1024], *at;
@@ -78,7 +78,7 @@ static void find_state(pid_t pid, int fd, uint32_t peer, struct journal_stream *
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
 	if (stat(path, &st))
 		return;
-	/* all sockets are on one file system: the journal's end has the same device */
+	/* the kernel keeps all sockets on one file system: the journal's end has the same device */
 	snprintf(path, sizeof(path), STATE_DIR "/%lu:%u", (unsigned long)st.st_dev, peer);
 	file = fopen(path, "re");
 	if (!file)

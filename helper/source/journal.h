@@ -6,16 +6,15 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
-
-#define JOURNAL_STDOUT	"/run/systemd/journal/stdout"
+#include "os/journal.h"
 
 /**
- * struct journal_stream - what the header says
+ * struct journal_stream - the fields of the header
  * @identifier: as SyslogIdentifier= of a unit
  * @unit: name of the unit, or ""
- * @priority: of lines that name none themselves
+ * @priority: priority of a line without a prefix
  * @level_prefix: a line may begin with its priority, as "<3>"
- * @syslog, @kmsg, @console: where the journal passes the lines on to
+ * @syslog, @kmsg, @console: the journal forwards each line to syslog, the kernel's log, the console
  */
 struct journal_stream {
 	char identifier[128], unit[256];
@@ -23,17 +22,17 @@ struct journal_stream {
 };
 
 /**
- * journal_state_read() - take what the journal's own state file of a stream says
- * @stream: what the file does not say stays as it is
+ * journal_state_read() - read the state file that the journal keeps of a stream
+ * @stream: filled; a field that the file lacks stays as it is
  */
 void journal_state_read(FILE *file, struct journal_stream *stream);
 
 /**
- * journal_header() - the header that descriptor @fd of @pid must have begun with
+ * journal_header() - the header with which the program opened the stream at descriptor @fd of @pid
  * @peer: inode of the journal's end of the connection
  *
- * The journal's state file tells it; without a state file the header is the one that systemd sends for a unit without
- * options. Return: to be freed; NULL: no memory
+ * The header comes from the journal's state file. Without a state file the header is the one that
+ * systemd sends for a unit without options. Return: free() it; NULL: no memory
  */
 char *journal_header(pid_t pid, int fd, uint32_t peer);
 

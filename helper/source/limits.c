@@ -28,7 +28,7 @@ static uint64_t status_bytes(pid_t pid, const char *key)
 	return kib * 1024;
 }
 
-/* The limit is on the number, not on how many are open: the highest one counts. */
+/* RLIMIT_NOFILE bounds the number of the highest descriptor, not how many are open. */
 static uint64_t highest_fd(pid_t pid)
 {
 	struct dirent *entry;

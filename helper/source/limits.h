@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Limits of the program that CRIU's code in it may run into. */
+/* The program's own limits (RLIMIT_*), which also bind the code that CRIU runs in the program. */
 #ifndef MIGRATE_SOURCE_LIMITS_H
 #define MIGRATE_SOURCE_LIMITS_H
 
@@ -7,9 +7,9 @@
 #include "base/error.h"
 
 /**
- * limits_explain() - when CRIU could not dump @pid: which limit of it is nearly used up
- * @err: of the failure; the name of the limit, its value and the command that raises it become
- *	its hint. Nothing is changed when no limit is near
+ * limits_explain() - after a failed dump of @pid: name the limit that is nearly used up
+ * @err: error of the dump; its hint becomes the limit's name, its value and the command that raises
+ *	the limit. When no limit is near, @err stays as it is
  */
 void limits_explain(pid_t pid, struct error *err);
 

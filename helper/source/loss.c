@@ -12,8 +12,8 @@
  * struct loss_row - one thing that a move can lose
  * @fate: LOSS_REPAIRED, LOSS_REFUSED or LOSS_WARNED
  * @text: what is lost
- * @hint: for LOSS_REFUSED: what to do other than to accept it; may be NULL
- * @quiet: nearly every program has it: only the result says so
+ * @hint: for LOSS_REFUSED: what the user can do other than to accept the loss; may be NULL
+ * @quiet: nearly every program has this loss: only the result names it
  */
 struct loss_row {
 	const char *name;
@@ -231,7 +231,7 @@ static void losses_vadd(struct losses *losses, enum loss loss, enum loss_fate fa
 	if (fate == LOSS_REFUSED && losses->accepted & 1UL << loss)
 		item.fate = LOSS_ACCEPTED;
 	vsnprintf(detail, sizeof(detail), fmt, args);
-	/* a file's name may be any bytes */
+	/* a file's name may have any bytes */
 	text_printable(item.detail, sizeof(item.detail), detail);
 	if (item_is_among(&item, losses->items, losses->nr))
 		return;
@@ -315,7 +315,7 @@ int losses_refused(const struct losses *losses, struct error *err)
 	return -1;
 }
 
-/* Those of which no details are kept. */
+/* The number of losses without an item. */
 static size_t losses_more(const struct losses *losses, enum loss loss)
 {
 	return losses->count[loss] > LOSS_DETAILS_MAX ? losses->count[loss] - LOSS_DETAILS_MAX : 0;

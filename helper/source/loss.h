@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What a move can lose. Each thing has a row in one table; Documentation/losses.rst explains
- * the rows. Whoever finds that a program has such a thing adds it to the losses of the
- * migration, with a detail: which descriptor, which file.
+ * What a move can lose. One table has a row for each kind of loss, and Documentation/losses.rst
+ * explains the rows. The code that finds a loss adds an item to the losses of the migration, with a
+ * detail: which descriptor, which file.
  */
 #ifndef MIGRATE_SOURCE_LOSS_H
 #define MIGRATE_SOURCE_LOSS_H
@@ -56,9 +56,9 @@ enum loss {
 enum loss_fate { LOSS_REPAIRED, LOSS_REFUSED, LOSS_ACCEPTED, LOSS_WARNED };
 
 #define LOSS_DETAIL_BYTES	224
-#define LOSS_DETAILS_MAX	16	/* of one row; more are counted */
+#define LOSS_DETAILS_MAX	16	/* items of one row; further losses are only counted */
 
-/** struct loss_item - one thing of a program, as "descriptor 1 leads to process 4711 (cat)" */
+/** struct loss_item - one loss; @detail as "descriptor 1 leads to process 4711 (cat)" */
 struct loss_item {
 	enum loss loss;
 	enum loss_fate fate;
@@ -66,11 +66,11 @@ struct loss_item {
 };
 
 /**
- * struct losses - all that one migration loses; of the main thread. Zeroed is empty
+ * struct losses - the losses of one migration; only the main thread uses them. Zeroed is empty
  * @accepted: bit 1 << enum loss: the user said --accept-loss
- * @count: things found of each row, in @items or not
- * @no_memory: an item could not be kept: losses_refused() then fails
- * @old: items that were taken out to be found again: these are not said a second time
+ * @count: losses of each row, those without an item included
+ * @no_memory: an item could not be stored: losses_refused() then fails
+ * @old: items that losses_renew() took out; losses_add() prints these no second time
  */
 struct losses {
 	uint64_t accepted;
@@ -79,13 +79,13 @@ struct losses {
 	bool no_memory;
 };
 
-/** loss_name() - of --accept-loss and of the result, as "writable-file" */
+/** loss_name() - name of the row for --accept-loss and for the result, as "writable-file" */
 const char *loss_name(enum loss loss);
 /** loss_text() - one line for people, without a final stop */
 const char *loss_text(enum loss loss);
-/** loss_default_fate() - what becomes of it when the user accepts nothing */
+/** loss_default_fate() - fate of the row when the user accepts nothing */
 enum loss_fate loss_default_fate(enum loss loss);
-/** loss_fate_name() - for JSON, as "warned" */
+/** loss_fate_name() - name of the fate in JSON, as "warned" */
 const char *loss_fate_name(enum loss_fate fate);
 
 /** loss_find() - the row with this name that can be accepted; LOSS_NR when there is none */
@@ -94,39 +94,38 @@ enum loss loss_find(const char *name);
 const char *loss_names(void);
 
 /**
- * losses_add() - the program has this; what becomes of it is the row's fate
+ * losses_add() - add one loss with the fate of its row
  *
- * A warning is said at once, and once more in the result. An item that @losses has already is not added
- * again.
+ * A warning is printed at once, and once more in the result. A second loss with the same detail is
+ * not added.
  */
 void losses_add(struct losses *losses, enum loss loss, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/** losses_add_as() - the same with another fate, as LOSS_WARNED when a repair did not work */
+/** losses_add_as() - losses_add() with another fate, as LOSS_WARNED when a repair did not work */
 void losses_add_as(struct losses *losses, enum loss loss, enum loss_fate fate,
 		   const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /**
- * losses_renew() - forget the items of some rows: they are about to be looked for again
+ * losses_renew() - forget the items of some rows before the caller looks for them again
  * @rows: bits 1 << enum loss
  */
 void losses_renew(struct losses *losses, uint64_t rows);
 
 /**
- * losses_refusal() - the words for one item whose fate is LOSS_REFUSED
+ * losses_refusal() - the error for one item whose fate is LOSS_REFUSED
  * @err: filled: what is lost, and what to do, with the name that --accept-loss takes
  */
 void losses_refusal(const struct loss_item *item, struct error *err);
 /**
- * losses_refused() - does any loss forbid the move?
+ * losses_refused() - fail when a loss forbids the move
  *
- * Return: 0 when none does, else -1 with @err set (CODE_REFUSED): of several the first, and how
- * many
+ * Return: 0, or -1 with CODE_REFUSED: @err has the first such loss, and the number of the others
  */
 int losses_refused(const struct losses *losses, struct error *err);
 
 /** losses_json() - array of {name, fate, detail} for the result */
 json_t *losses_json(const struct losses *losses);
-/** losses_print() - the lines of the text result: what was lost; repairs are not worth one */
+/** losses_print() - print a line for each loss of the result; repaired things have no line */
 void losses_print(const struct losses *losses);
 void losses_free(struct losses *losses);
 

@@ -37,7 +37,7 @@ static bool on_failure(void *ctx, const struct error *err, bool undoes)
 {
 	struct source_migration *migration = ctx;
 
-	return failure_raise_unless_committed(&migration->failure, err, undoes);
+	return failure_raise_unless_committed(&migration->failure.first, err, undoes);
 }
 
 static void on_too_long(void *ctx)
@@ -53,12 +53,12 @@ static void on_signal(void *ctx, const char *name)
 	struct error err = { 0 };
 
 	error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)", name);
-	if (!failure_is_connected(&migration->failure)) {
+	if (!source_failure_is_connected(&migration->failure)) {
 		/* nothing was done to the program, and the keeper cleans up */
 		report_error(&err);
 		_exit(err.code);
 	}
-	if (failure_raise_unless_committed(&migration->failure, &err, true))
+	if (failure_raise_unless_committed(&migration->failure.first, &err, true))
 		return;
 	if (control_phase(migration->links.ctl) < PHASE_STARTED)
 		report_say("%s: the program was handed over; it is not known yet whether it runs there",
@@ -135,7 +135,7 @@ static int choose(struct source_migration *migration, struct error *err)
 	struct source_process *root = tree_root(&migration->tree), *process;
 	const struct backend *backend;
 
-	migration->hold = (struct hold){ migration->keeper, &migration->guard };
+	migration->hold = (struct hold){ &migration->keeper, &migration->guard };
 	if (choose_backend(&migration->choice, &migration->hold, migration->opts, &root->mm, err))
 		return -1;
 	backend = root->mm.backend;
@@ -209,10 +209,10 @@ static int connect_threads(struct source_migration *migration, struct error *err
 	/* nothing is asked for before the program stands */
 	migration->urgent.frozen = true;
 	migration->threads = (struct threads){
-		.box = &migration->box, .failure = &migration->failure, .links = links,
+		.box = &migration->box, .failure = &migration->failure.first, .links = links,
 		.requests = { .tree = &migration->tree, .sender = &migration->urgent },
 	};
-	failure_connected(&migration->failure, links);
+	source_failure_connected(&migration->failure, links);
 	return threads_start(&migration->threads, err);
 }
 
@@ -233,6 +233,7 @@ static int setup(struct source_migration *migration, struct error *err)
 			 !root->mm.backend->criu_tracks, err))
 		return -1;
 	setup.descriptors = outlook->shape.descriptors;
+	setup.image_pages = outlook->shape.image_pages;
 	return setup_run(&setup, &outlook->there_ns, err) ||
 	       outlook_check(outlook, migration->opts, err) ? -1 : 0;
 }
@@ -289,15 +290,15 @@ static int final(struct source_migration *migration, uint32_t round, struct erro
 
 static int send_images(struct source_migration *migration, struct error *err)
 {
-	const struct images images = {
+	struct images images = {
 		.dir_fd = migration->dir.images_fd, .tree = &migration->tree,
 		.group = &migration->guard.group, .ctl = migration->links.ctl,
-		.frozen = &migration->figures.frozen, .box = &migration->box,
+		.figures = &migration->figures, .box = &migration->box,
 	};
 
-	frozen_time_enter(images.frozen, MIGRATE__FROZEN_PART__REPAIR);
+	frozen_time_enter(&images.figures->frozen, MIGRATE__FROZEN_PART__REPAIR);
 	return repair_images(&migration->tree, images.dir_fd, &migration->losses, err) ||
-	       images_send(&images, err) ? -1 : 0;
+	       images_omit(&images, err) || images_send(&images, err) ? -1 : 0;
 }
 
 static int wait_final_ack(struct source_migration *migration, struct error *err)
@@ -366,7 +367,7 @@ static int commit(struct source_migration *migration, struct error *err)
 	bool recorded;
 	int left_ms;
 
-	/* from here on a lost link helps nobody: all the time it wants to come back */
+	/* after COMMIT an early "link lost" has no use: give the link more time to come back */
 	control_set_lost(migration->links.ctl, 0);
 	left_ms = watch_left_ms(&migration->watch);
 	if (mailbox_commit(&migration->box, CODE_OK, err))
@@ -405,7 +406,7 @@ static int run(struct source_migration *migration, struct error *err)
 	memset(err, 0, sizeof(*err));
 	handover = (struct handover){
 		.ctl = migration->links.ctl, .box = &migration->box,
-		.failure = &migration->failure, .push = &migration->push, .figures = figures,
+		.failure = &migration->failure.first, .push = &migration->push, .figures = figures,
 		.frozen_at_ns = migration->freeze.at_ns,
 	};
 	if (handover_run(&handover, &died, err)) {
@@ -414,6 +415,8 @@ static int run(struct source_migration *migration, struct error *err)
 		return source_migration_doubt(migration, died, err);
 	}
 	code = source_migration_finish(migration, err);
+	threads_stop(&migration->threads);
+	figures->sent_pages = migration->memory.pages + migration->urgent.pages;
 	if (!code)
 		enter(migration, "DONE", &(struct error){ 0 });
 	figures->moved = true;
@@ -440,7 +443,7 @@ static void source_migration_init(struct source_migration *migration,
 	};
 	link_set_init(&migration->links);
 	mailbox_init(&migration->box, "the destination");
-	failure_init(&migration->failure, &migration->box);
+	source_failure_init(&migration->failure, &migration->box);
 }
 
 static void source_migration_destroy(struct source_migration *migration)

@@ -47,7 +47,7 @@ struct source_migration {
 	struct link_set links;
 	struct sender memory, urgent;
 	struct mailbox box;
-	struct failure failure;
+	struct source_failure failure;
 	struct watch watch;
 	struct threads threads;
 	struct freeze freeze;

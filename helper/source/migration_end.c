@@ -6,7 +6,7 @@
 int source_migration_undo(struct source_migration *migration, struct error *err)
 {
 	freeze_undo(&migration->freeze);
-	failure_reason(&migration->failure, err);
+	source_failure_reason(&migration->failure, err);
 	if (migration->links.ctl)
 		control_send_abort(migration->links.ctl, err, false);
 	if (migration->watch.box)

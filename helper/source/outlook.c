@@ -28,8 +28,9 @@ static int count_descriptors(pid_t pid, uint64_t *nr, struct error *err)
 	return 0;
 }
 
+/* @drains: as in outlook_make() */
 static void count_memory(struct outlook *outlook, const struct vma_list *vmas,
-			 const struct criu_version *criu)
+			 const struct criu_version *criu, bool drains)
 {
 	uint64_t largest = 0;
 
@@ -37,11 +38,16 @@ static void count_memory(struct outlook *outlook, const struct vma_list *vmas,
 	for (size_t i = 0; i < vmas->nr; i++) {
 		const struct vma *vma = &vmas->vmas[i];
 		uint64_t pages = (vma->end - vma->start) >> PAGE_SHIFT;
+		uint64_t own = vma->own_bytes >> PAGE_SHIFT;
 
 		if (vma->shared || vma->special)
 			continue;
 		outlook->shape.private_pages += pages;
 		largest = pages > largest ? pages : largest;
+		if (drains)
+			outlook->shape.drained_pages += own;
+		if (!vma->anon)
+			outlook->shape.image_pages += own;
 	}
 	outlook->criu_bytes = outlook->shape.private_pages * TABLE_BYTES;
 	if (criu->major < 4)
@@ -54,20 +60,17 @@ int outlook_make(struct outlook *outlook, const struct proc_status *target, pid_
 {
 	struct speed speed;
 
-	count_memory(outlook, vmas, criu);
+	count_memory(outlook, vmas, criu, drains);
 	outlook->shape.threads = target->threads;
-	if (drains)
-		outlook->shape.drained_pages = target->rss_bytes >> PAGE_SHIFT;
 	if (count_descriptors(pid, &outlook->shape.descriptors, err))
 		return -1;
 	speed_measure(&speed);
 	outlook->model_ns = cost_model_ns(COST_DUMP, &outlook->shape, &speed);
 	outlook->here_ns = cost_expect_ns(COST_DUMP, target->comm, outlook->model_ns);
-	report_event("speed", json_pack("{s:I,s:I,s:I,s:I,s:I}",
-					"process_ns", (json_int_t)speed.process,
+	report_event("speed", json_pack("{s:I,s:I,s:I,s:I}",
 					"file_ns", (json_int_t)speed.file,
+					"wake_ns", (json_int_t)speed.wake,
 					"mapping_ns", (json_int_t)speed.mapping,
-					"stop_ns", (json_int_t)speed.stop,
 					"page_ns", (json_int_t)speed.page));
 	return 0;
 }
@@ -76,7 +79,7 @@ static void say(const struct outlook *outlook)
 {
 	const struct shape *shape = &outlook->shape;
 
-	report_event("expected", json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
+	report_event("expected", json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
 			"fixed_ns", (json_int_t)outlook_ns(outlook),
 			"here_ns", (json_int_t)outlook->here_ns,
 			"there_ns", (json_int_t)outlook->there_ns,
@@ -84,7 +87,8 @@ static void say(const struct outlook *outlook)
 			"threads", (json_int_t)shape->threads,
 			"descriptors", (json_int_t)shape->descriptors,
 			"private_pages", (json_int_t)shape->private_pages,
-			"drained_pages", (json_int_t)shape->drained_pages));
+			"drained_pages", (json_int_t)shape->drained_pages,
+			"image_pages", (json_int_t)shape->image_pages));
 	report_say("dump and restore take about %lu ms: %s, %s, %s, %lu MiB of address space",
 		   outlook_ns(outlook) / MS, text_count(shape->mappings, "mapping", "mappings").text,
 		   text_count(shape->threads, "thread", "threads").text,

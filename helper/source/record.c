@@ -175,7 +175,7 @@ static bool is_source_dir(const char *name)
 	return len > suffix && !strcmp(name + len - suffix, SOURCE_SUFFIX);
 }
 
-/* What a record says is done as root: it must be root's, and of a directory that is. */
+/* The reader acts as root on a record: so only root may be able to write to the directory. */
 static bool is_ours(int base_fd, const char *name)
 {
 	struct stat st;

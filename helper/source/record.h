@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The records of a migration: files in its directory. That of the guard is there while the program
- * stands. From the moment at which that of COMMIT is on disk the program here never runs again by
- * itself. The helper and its keeper hold shared locks
- * on them for as long as they look after the migration, so whoever gets an exclusive lock knows
- * that a person has to decide.
+ * The records of a migration: two files in the migration's directory. The guard's record exists
+ * while the program is stopped. Once the record of COMMIT is on disk, the source's program never
+ * runs again by itself. The helper and its keeper hold shared locks on the records as long as the
+ * two live. A process that gets an exclusive lock knows that both are dead: a person has to decide.
  */
 #ifndef MIGRATE_SOURCE_RECORD_H
 #define MIGRATE_SOURCE_RECORD_H
@@ -15,17 +14,17 @@
 #include "source/guard.h"
 
 /**
- * enum record_kind - what has happened to the program
- * @RECORD_GUARD: its guard is on, so that it stands; nothing can run at the destination
- * @RECORD_COMMIT: it was handed over
+ * enum record_kind - how far the hand-over of the program went
+ * @RECORD_GUARD: the guard stops the program; the destination has not started its copy
+ * @RECORD_COMMIT: the program was handed over: the destination may have started its copy
  */
 enum record_kind { RECORD_GUARD, RECORD_COMMIT };
 
 /**
- * struct record - what a person, or a later helper, needs to know
- * @start_ticks: of the process, since a pid is used again
+ * struct record - one record, as `status` and `release` read it after the helper died
+ * @start_ticks: start time of the process, since the kernel uses a pid again
  * @to: the destination, as the user named it
- * @guard: what keeps the process standing; its pidfd is not kept
+ * @guard: the guard that stops the process; @guard.pidfd is not stored
  */
 struct record {
 	uint64_t start_ticks;
@@ -37,26 +36,26 @@ struct record {
 void record_path(const char *dir, enum record_kind kind, char *path, size_t size);
 
 /**
- * record_write() - on disk before it counts, and never half-written
+ * record_write() - write the record, and fsync() it; a reader never sees half of it
  * Return: a descriptor with a shared lock on the record, or -1 with @err
  */
 int record_write(const char *dir, enum record_kind kind, const struct record *record,
 		 struct error *err);
 
-/** record_lock() - shared lock on a record that is there; -1 with errno when it is not */
+/** record_lock() - open an existing record with a shared lock; the descriptor, or -1 with errno */
 int record_lock(const char *dir, enum record_kind kind);
 
-/** record_remove() - gone from the disk; none that is there will do as well */
+/** record_remove() - remove the record from the disk; 0 also when there is no record */
 int record_remove(const char *dir, enum record_kind kind, struct error *err);
 
-/** record_read() - -1 with @err when there is none, or it is damaged */
+/** record_read() - 0, or -1 with @err when the record does not exist or is damaged */
 int record_read(const char *dir, enum record_kind kind, struct record *record,
 		struct error *err);
 
 /**
- * record_process_is() - the process that the record names is there, and is the same one
+ * record_process_is() - the process that the record names still exists, stopped or not
  *
- * Its state does not count: it stands.
+ * A process with the same pid and another start time is another process. A zombie does not count.
  */
 bool record_process_is(const struct record *record);
 
@@ -64,12 +63,12 @@ bool record_process_is(const struct record *record);
 typedef int (*record_fn)(void *ctx, const char *dir, enum record_kind kind,
 			 const struct record *record);
 
-/** record_is_alone() - no helper and no keeper looks after the migration */
+/** record_is_alone() - the helper and the keeper of the migration are both dead */
 bool record_is_alone(const char *dir, enum record_kind kind);
 
 /**
- * record_each() - the records of this machine, one a migration: that of COMMIT where there are both
- * @base: directory of migrations, or NULL for those that are used by default
+ * record_each() - call @fn with one record of each migration: COMMIT, or else the guard's
+ * @base: directory of migrations; NULL: the default directories
  */
 int record_each(const char *base, record_fn fn, void *ctx);
 

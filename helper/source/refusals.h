@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Reasons against moving a program: each is said when it is found, and all of them are one error. */
+/* The reasons for which one program is refused: several are printed, and become one error. */
 #ifndef MIGRATE_SOURCE_REFUSALS_H
 #define MIGRATE_SOURCE_REFUSALS_H
 
@@ -9,10 +9,10 @@
 #include "base/error.h"
 
 /**
- * struct refusals - what speaks against moving a program
- * @first: the only one becomes the error; of several each is said
- * @nr: how many
- * @quiet: they are counted, and not said: the process may have ended before they were found
+ * struct refusals - reasons for which a program is refused. Zeroed is empty
+ * @first: the first reason; a single reason is not printed, but becomes the error
+ * @nr: number of reasons
+ * @quiet: reasons are counted, and not printed: the process may have ended before the look
  */
 struct refusals {
 	struct error first;
@@ -20,11 +20,11 @@ struct refusals {
 	bool quiet;
 };
 
-/** refuse() - one reason; @hint: what to do, or NULL */
+/** refuse() - add one reason; @hint: what the user can do, or NULL */
 void refuse(struct refusals *refusals, const char *hint, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/** refusals_end() - 0 when nothing speaks against moving process @pid, or -1 with @err */
+/** refusals_end() - 0 when there is no reason against moving process @pid, else -1 with @err */
 int refusals_end(const struct refusals *refusals, pid_t pid, struct error *err);
 
 #endif

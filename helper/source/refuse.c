@@ -57,17 +57,52 @@ static void refuse_namespaces(pid_t pid, struct refusals *refusals)
 			       "process %d is in another %s namespace", pid, spaces[i].text);
 }
 
+static const char hint_hugetlb[] = "CRIU 4.1 or later on both machines carries them";
+
+/* What CRIU 4.1 carries: MAP_PRIVATE with MAP_ANONYMOUS and MAP_HUGETLB, without a file of hugetlbfs. */
+static bool is_private_hugetlb(const struct vma *vma)
+{
+	return !vma->shared && !strncmp(vma->name, "/anon_hugepage", 14);
+}
+
+/* An older CRIU takes huge pages for clean after a write to clear_refs, and leaves them out. */
+static void refuse_hugetlb(const struct inspection *look, struct refusals *refusals)
+{
+	size_t private = 0, other = 0;
+	uint64_t at = 0, bytes = 0;
+
+	for (size_t i = 0; i < look->vmas->nr; i++) {
+		const struct vma *vma = &look->vmas->vmas[i];
+
+		if (!vma->hugetlb)
+			continue;
+		private += is_private_hugetlb(vma);
+		bytes += vma->end - vma->start;
+		if (!is_private_hugetlb(vma) && !other++)
+			at = vma->start;
+	}
+	if (other)
+		refuse(refusals, "run it without huge pages that are shared or of hugetlbfs",
+		       "it has %s of hugetlb pages that are shared or of a file, the first at 0x%" PRIx64,
+		       text_count(other, "mapping", "mappings").text, at);
+	if (private && !criu_is_4_1(look->criu))
+		refuse(refusals, hint_hugetlb,
+		       "it has %s of hugetlb pages", text_count(private, "mapping", "mappings").text);
+	else if (private && !other)
+		report_say("%" PRIu64 " MiB of huge pages are carried while the program stands",
+			   bytes >> 20);
+}
+
 static void refuse_memory(const struct inspection *look, struct refusals *refusals)
 {
-	uint64_t shared = 0, hugetlb_at = 0;
-	size_t hugetlb = 0;
+	uint64_t shared = 0;
 
 	for (size_t i = 0; i < look->vmas->nr; i++) {
 		const struct vma *vma = &look->vmas->vmas[i];
 
 		if (vma->hugetlb)
-			hugetlb_at = hugetlb++ ? hugetlb_at : vma->start;
-		else if (vma->uffd)
+			continue;
+		if (vma->uffd)
 			refuse(refusals, NULL, "mapping 0x%" PRIx64 " is under a userfaultfd",
 			       vma->start);
 		else if (!strncmp(vma->name, "/[aio]", 6))
@@ -81,16 +116,13 @@ static void refuse_memory(const struct inspection *look, struct refusals *refusa
 					 !strncmp(vma->name, "/memfd:", 7)))
 			shared += vma->end - vma->start;
 	}
-	if (hugetlb)
-		refuse(refusals, "run it without huge pages of its own",
-		       "it has %s of hugetlb pages, the first at 0x%" PRIx64,
-		       text_count(hugetlb, "mapping", "mappings").text, hugetlb_at);
+	refuse_hugetlb(look, refusals);
 	if (shared)
 		report_say("%" PRIu64 " KiB of shared memory are carried while the program stands",
 			   shared >> 10);
 }
 
-/* What may be another thing at the freeze than it was in the beginning. */
+/* The program may change these between SETUP and the freeze. */
 static int find_changing(struct inspection *look, const struct proc_files *files,
 			 const struct vma_list *vmas, struct error *err)
 {
@@ -223,7 +255,7 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
 
 	tree_for_each(tree, process)
 		refuse_task(process, &refusals);
-	/* the memory and the files of such a process are not worth a look */
+	/* a kernel thread and a zombie have neither memory nor files */
 	if (refusals.nr)
 		return refusals_end(&refusals, root, err);
 	tree_for_each(tree, process)
@@ -235,6 +267,18 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
 	return refusals_end(&refusals, root, err);
 }
 
+/* The list is one without flags. */
+static int refuse_new_hugetlb(const struct inspection *look, const struct vma_list *vmas,
+			      struct error *err)
+{
+	for (size_t i = 0; !criu_is_4_1(look->criu) && i < vmas->nr; i++)
+		if (is_private_hugetlb(&vmas->vmas[i]))
+			return error_set(err, CODE_REFUSED, hint_hugetlb,
+					 "mapping 0x%" PRIx64 ", made while the program was migrated, is of hugetlb pages",
+					 vmas->vmas[i].start);
+	return 0;
+}
+
 static int look_again(struct inspection *look, struct error *err)
 {
 	struct proc_files files;
@@ -243,7 +287,8 @@ static int look_again(struct inspection *look, struct error *err)
 
 	if (maps_read(look->process->pid, false, &vmas, err))
 		return -1;
-	ret = proc_files_read(look->process->pid, &files, err);
+	ret = refuse_new_hugetlb(look, &vmas, err) ||
+	      proc_files_read(look->process->pid, &files, err) ? -1 : 0;
 	if (!ret) {
 		ret = find_changing(look, &files, &vmas, err);
 		proc_files_free(&files);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What speaks against moving a program, found in parts: each refuse_*.c finds some of it. */
+/*
+ * SETUP at the source: the reasons for which a program is refused, and the losses of a move. Each
+ * refuse_*.c looks at one kind of object: descriptors, sockets, terminals, control group.
+ */
 #ifndef MIGRATE_SOURCE_REFUSE_H
 #define MIGRATE_SOURCE_REFUSE_H
 
@@ -13,13 +16,13 @@
 
 /**
  * struct inspection - a look at one process
- * @opts: what the user accepts
- * @criu: the version here: what it carries
- * @losses: gets what a move would lose
+ * @opts: the losses and the replacements that the user accepts
+ * @criu: version of this machine's CRIU, which decides what a dump carries
+ * @losses: filled with what a move would lose
  * @tree: the program; what one process of it shares with another moves with both
- * @process: the process; refuse_program() and refuse_frozen() fill it for each
- * @vmas: its mappings in SETUP; likewise
- * @attached: gets what it leaves here; likewise
+ * @process: the process; refuse_program() and refuse_frozen() set it for each process in turn
+ * @vmas: the mappings of @process in SETUP; set in turn
+ * @attached: filled with the sockets and terminals that @process leaves here; set in turn
  */
 struct inspection {
 	const struct migrate_options *opts;
@@ -31,13 +34,13 @@ struct inspection {
 	struct attached *attached;
 };
 
-/** is_member() - process @pid, whichever it is, moves too */
+/** is_member() - process @pid is one of the program's, and moves too */
 bool is_member(const struct inspection *look, pid_t pid);
 
-/** refuse_program() - all that speaks against moving the program, by name: -1 with @err */
+/** refuse_program() - look at the whole program in SETUP; -1 with @err: the program is refused */
 int refuse_program(const struct inspection *terms, const struct tree *tree, struct error *err);
 /**
- * refuse_frozen() - look again when the program stands: nothing changes any more
+ * refuse_frozen() - look once more at the frozen program, for what it changed since SETUP
  *
  * And for the first time at processes that began since SETUP: most of these end before.
  */
@@ -47,22 +50,22 @@ int refuse_frozen(const struct inspection *terms, const struct tree *tree, struc
 int refuse_attached(const struct inspection *terms, struct source_process *process,
 		    struct refusals *refusals, struct error *err);
 
-/** refuse_mappings() - writable shared mappings of files, into the losses */
+/** refuse_mappings() - add writable shared mappings of files to the losses */
 void refuse_mappings(struct inspection *look, const struct vma_list *vmas);
 /**
- * refuse_files() - files that are open for writing, into the losses
+ * refuse_files() - add files that are open for writing to the losses
  *
  * Each refuse_*() returns 0, or -1 with @err when the program cannot be looked at.
  */
 int refuse_files(struct inspection *look, const struct proc_files *files, struct error *err);
-/** refuse_shared() - memory and deleted files that others share, into the losses */
+/** refuse_shared() - add memory and deleted files that other processes share to the losses */
 int refuse_shared(struct inspection *look, const struct proc_files *files, struct error *err);
-/** refuse_pipes() - pipes and FIFOs with an end in another process, into the losses */
+/** refuse_pipes() - add pipes and FIFOs with an end in another process to the losses */
 int refuse_pipes(struct inspection *look, const struct proc_files *files, struct error *err);
-/** refuse_unix() - unix sockets that are connected to those of other processes */
+/** refuse_unix() - unix sockets whose peer belongs to another process */
 int refuse_unix(struct inspection *look, const struct proc_files *files,
 		struct refusals *refusals, struct error *err);
-/** refuse_terminals() - descriptors of terminals of others, the controlling terminal, the session */
+/** refuse_terminals() - terminals of other programs, the controlling terminal, the session */
 int refuse_terminals(struct inspection *look, const struct proc_files *files,
 		     struct refusals *refusals, struct error *err);
 /** refuse_renamed() - files whose name is gone, and which have another one in another directory */
@@ -73,23 +76,23 @@ int refuse_kinds(struct inspection *look, const struct proc_files *files,
 		 struct refusals *refusals, struct error *err);
 /** is_terminal() - a terminal, a pty's slave or the console; not a pty's master */
 bool is_terminal(const struct proc_file *file);
-/** refuse_sockets() - connections and data in sockets, into the losses */
+/** refuse_sockets() - add connections and unread data of sockets to the losses */
 int refuse_sockets(struct inspection *look, const struct proc_files *files, struct error *err);
-/** refuse_sockopts() - options of sockets that CRIU does not carry, into the losses */
+/** refuse_sockopts() - add socket options that CRIU does not carry to the losses */
 int refuse_sockopts(struct inspection *look, const struct proc_files *files, struct error *err);
-/** refuse_cgroup() - the control group and its limits, into the losses */
+/** refuse_cgroup() - add the control group and its limits to the losses */
 int refuse_cgroup(struct inspection *look, struct error *err);
-/** refuse_attributes() - attributes of the process that CRIU does not carry, into the losses */
+/** refuse_attributes() - add attributes of the process that CRIU does not carry to the losses */
 int refuse_attributes(struct inspection *look, const struct proc_files *files, struct error *err);
 /** refuse_supervisor() - a supervisor that would make a second copy, into the losses */
 void refuse_supervisor(const struct inspection *terms, const struct source_process *root);
 /** refuse_status_line() - what one line of /proc/PID/status says, into the losses */
 void refuse_status_line(struct inspection *look, const char *line);
 
-/** criu_is_4_1() - or later; what CRIU 4.1.1 carries was read in its sources */
+/** criu_is_4_1() - CRIU 4.1 or later; what it carries was read in the sources of CRIU 4.1.1 */
 bool criu_is_4_1(const struct criu_version *criu);
 
-/** storage_is_shared() - does --shared-storage cover @path? */
+/** storage_is_shared() - true when a --shared-storage directory contains @path */
 bool storage_is_shared(const struct migrate_options *opts, const char *path);
 
 #endif

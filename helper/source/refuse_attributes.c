@@ -92,7 +92,7 @@ static void find_core_cookie(struct inspection *look)
 		losses_add(look->losses, LOSS_CORE_SCHEDULING, "cookie 0x%" PRIx64, cookie);
 }
 
-/* One line a mapping, which begins with its address and its policy. */
+/* Each line of numa_maps begins with the address and the policy of one mapping. */
 static void find_memory_policy(struct inspection *look)
 {
 	FILE *file = open_proc(look->process->pid, "numa_maps");
@@ -115,14 +115,14 @@ static void find_in_mappings(struct inspection *look)
 
 		if (vma->wipeonfork)
 			losses_add(look->losses, LOSS_WIPEONFORK, "0x%" PRIx64, vma->start);
-		/* of shared memory since Linux 6.2 */
+		/* Linux 6.2 and later name shared memory too */
 		if (!strncmp(vma->name, "[anon:", 6) || !strncmp(vma->name, "[anon_shmem:", 12))
 			losses_add(look->losses, LOSS_MAPPING_NAMES, "%s at 0x%" PRIx64, vma->name,
 				   vma->start);
 	}
 }
 
-/* mlockall(MCL_FUTURE) cannot be seen; a program with all of its memory locked has called it. */
+/* /proc does not show mlockall(MCL_FUTURE). A program whose memory is all locked has called it. */
 static void find_locked(struct inspection *look)
 {
 	size_t nr = 0;

@@ -9,7 +9,7 @@
 
 /**
  * struct knob - a file of a control group that limits its processes
- * @none: beginning of its text when it does not; "": an empty file does not
+ * @none: beginning of the file's text when there is no limit; "": an empty file
  */
 struct knob {
 	const char *name, *none;
@@ -24,7 +24,7 @@ static const struct knob v2_knobs[] = {
 	{ "io.weight", "default 100" }, { 0 }
 };
 
-/* 0x7ffffffffffff000, the largest number of bytes in whole pages, is no limit. */
+/* The kernel shows "no limit" as 0x7ffffffffffff000, the largest number of bytes in whole pages. */
 static const struct knob v1_knobs[] = {
 	{ "memory.limit_in_bytes", "9223372036854771712" },
 	{ "memory.soft_limit_in_bytes", "9223372036854771712" },
@@ -35,7 +35,7 @@ static const struct knob v1_knobs[] = {
 	{ 0 }
 };
 
-/** struct found - the first mount that find_mount() sees */
+/** struct found - where find_mount() stores the mount point of the first mount */
 struct found {
 	char *dir;
 	size_t size;
@@ -76,7 +76,7 @@ static void find_limit(struct inspection *look, const char *mount, const char *g
 			   group);
 }
 
-/* The group of the program, and those around it up to the root, which has no limits. */
+/* Add the limits of the program's group and of its ancestors. The root group has no limits. */
 static void find_limits(struct inspection *look, const char *controllers, const char *path)
 {
 	const struct knob *knobs = *controllers ? v1_knobs : v2_knobs;
@@ -106,10 +106,10 @@ int refuse_cgroup(struct inspection *look, struct error *err)
 		if (sscanf(line, "%*u:%255[^:]:", controllers) != 1 && !strstr(line, "::"))
 			continue;
 		path = strchr(strchr(line, ':') + 1, ':');
-		/* outside of the root that we see */
+		/* a group outside of the helper's cgroup namespace, and the root group */
 		if (!path || !strncmp(path + 1, "/..", 3) || !path[2])
 			continue;
-		/* of each hierarchy; the same path is told once */
+		/* version 1 has a path for each hierarchy; losses_add() keeps equal paths once */
 		losses_add(look->losses, LOSS_CGROUP, "%s", path + 1);
 		find_limits(look, controllers, path + 1);
 	}

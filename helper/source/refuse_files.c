@@ -23,7 +23,7 @@ bool storage_is_shared(const struct migrate_options *opts, const char *path)
 	for (size_t i = 0; i < opts->nr_shared_storage; i++) {
 		const char *dir = opts->shared_storage[i];
 
-		/* the kernel tells paths without symbolic links */
+		/* the kernel's @path has no symbolic links; the user's @dir may have some */
 		if (is_below(path, dir) || (realpath(dir, real) && is_below(path, real)))
 			return true;
 	}
@@ -37,7 +37,7 @@ static void find_ghost_xattrs(struct inspection *look, const struct proc_file *f
 
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", look->process->pid, file->fd);
 	n = listxattr(path, names, sizeof(names));
-	/* a label of SELinux is given by the file system at the destination */
+	/* the destination's file system gives a label of SELinux by itself */
 	if (n > 0 && strcmp(names, "security.selinux"))
 		losses_add(look->losses, LOSS_GHOST_XATTRS, "descriptor %d is %s", file->fd,
 			   file->path);

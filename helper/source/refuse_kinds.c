@@ -20,7 +20,7 @@
 
 #define ANON		"anon_inode:"
 
-/** struct kinds - a walk over the descriptors of one process; @mounts: ids of what it sees mounted */
+/** struct kinds - a walk over the descriptors of one process; @mounts: ids of the mounts it sees */
 struct kinds {
 	const struct inspection *look;
 	struct refusals *refusals;
@@ -45,7 +45,7 @@ static void refuse_pidfd(const struct kinds *kinds, const struct proc_file *file
 		       "descriptor %d is a pidfd", file->fd);
 		return;
 	}
-	/* that of a process that has ended is carried */
+	/* CRIU carries the pidfd of a process that has ended */
 	if (!proc_fd_pid(file->pid, file->fd, &pid) || pid <= 0 || pid == file->pid)
 		return;
 	proc_comm(pid, comm);
@@ -53,7 +53,7 @@ static void refuse_pidfd(const struct kinds *kinds, const struct proc_file *file
 	       "descriptor %d is a pidfd of process %d (%s), which stays here", file->fd, pid, comm);
 }
 
-/* As CRIU knows them; "inotify" and "bpf-map" have no brackets. */
+/* Names as in the kernel's links; the names "inotify" and "bpf-map" have no brackets. */
 static void refuse_anonymous(const struct kinds *kinds, const struct proc_file *file)
 {
 	static const char *const carried[] = {
@@ -195,7 +195,7 @@ static void mounts_read(struct kinds *kinds, pid_t pid)
 	while (file && getline(&line, &cap, file) > 0) {
 		unsigned int *more = realloc(kinds->mounts, (kinds->nr_mounts + 1) * sizeof(*more));
 
-		/* without the whole list nothing can be said */
+		/* with half a list a mounted file would be refused as unmounted */
 		if (!more) {
 			kinds->nr_mounts = 0;
 			break;

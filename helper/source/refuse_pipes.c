@@ -12,11 +12,11 @@
 
 /**
  * struct pipe_end - one pipe or FIFO of the program
- * @read_fd: a descriptor of the program that reads from it, or -1
- * @write_fd: one that writes to it, or -1
- * @outsider: a process that holds the end which the program lacks, 0: none is seen
- * @outsider_reads: it reads what the program writes
- * @inside: another process of the program holds that end: both move
+ * @read_fd: a descriptor of the program for the reading end, or -1
+ * @write_fd: a descriptor of the program for the writing end, or -1
+ * @outsider: another process that holds the opposite end; 0: /proc shows none
+ * @outsider_reads: @outsider holds the reading end
+ * @inside: another process of the program holds the opposite end: both move
  */
 struct pipe_end {
 	dev_t dev;
@@ -27,7 +27,7 @@ struct pipe_end {
 	char path[64];
 };
 
-/** struct pipes - all of them, sorted; @named: at least one is a FIFO in a file system */
+/** struct pipes - the program's pipes, sorted; @named: one or more are FIFOs in a file system */
 struct pipes {
 	const struct inspection *look;
 	struct pipe_end *ends;
@@ -57,7 +57,7 @@ static int take_pipe(void *ctx, const struct proc_file *file, struct error *err)
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of pipes");
 	pipes->ends = ends;
 	end = &ends[pipes->nr++];
-	/* with its padding: all bytes go into a digest */
+	/* clears the padding too: pipes_changed() makes a digest of all bytes */
 	memset(end, 0, sizeof(*end));
 	end->dev = file->st.st_dev;
 	end->ino = file->st.st_ino;
@@ -68,7 +68,7 @@ static int take_pipe(void *ctx, const struct proc_file *file, struct error *err)
 	return 0;
 }
 
-/* One record a pipe, whatever descriptors of it there are. */
+/* Merge the ends with the same inode, so that each pipe has one struct pipe_end. */
 static void pipes_merge(struct pipes *pipes)
 {
 	size_t nr = 0;
@@ -88,7 +88,7 @@ static void pipes_merge(struct pipes *pipes)
 	pipes->nr = nr;
 }
 
-/* Which pipe of the program is descriptor @fd of process @pid? */
+/* Return: the program's pipe behind descriptor @fd of process @pid, or NULL */
 static struct pipe_end *pipe_find(const struct pipes *pipes, pid_t pid, int fd, const char *path)
 {
 	struct pipe_end key = { 0 };
@@ -125,7 +125,7 @@ static void look_outside(void *ctx, pid_t pid, int fd, const char *path)
 	}
 }
 
-/* A pipe of which the program has one end: is the other held where we cannot look? */
+/* A process that /proc does not show can hold the opposite end: then poll() sees no hang-up. */
 static bool other_end_is_open(pid_t pid, const struct pipe_end *end)
 {
 	struct pollfd poller = { .events = 0 };
@@ -138,7 +138,7 @@ static bool other_end_is_open(pid_t pid, const struct pipe_end *end)
 		return false;
 	broken = poll(&poller, 1, 0) > 0 && poller.revents & (POLLHUP | POLLERR);
 	close(poller.fd);
-	/* a FIFO that nobody has written to yet shows no hang-up: nothing is lost with it */
+	/* a FIFO without a writer so far shows no hang-up either, and loses nothing */
 	return !broken && strncmp(end->path, "pipe:[", 6) == 0;
 }
 
@@ -159,7 +159,7 @@ static void pipe_say(struct inspection *look, const struct pipe_end *end)
 	}
 }
 
-/* To look through all processes takes time, and the program may stand meanwhile. */
+/* Avoids a second walk through all processes while the program is frozen. */
 static bool pipes_changed(const struct pipes *pipes, struct attached *attached)
 {
 	uint64_t digest = XXH3_64bits(pipes->ends, pipes->nr * sizeof(*pipes->ends));

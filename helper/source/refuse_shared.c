@@ -9,7 +9,7 @@
 
 #define NAME_BYTES	64
 
-/** struct object - shared memory or a deleted file of the program; @outsider: has it too */
+/** struct object - shared memory or a deleted file; @outsider: another process that has it */
 struct object {
 	dev_t dev;
 	uint64_t ino;
@@ -17,7 +17,7 @@ struct object {
 	char name[NAME_BYTES];
 };
 
-/** struct objects - all of them, sorted */
+/** struct objects - the program's objects, sorted */
 struct objects {
 	const struct inspection *look;
 	struct object *objects;
@@ -52,8 +52,10 @@ static struct object *find(const struct objects *all, dev_t dev, uint64_t ino)
 	return bsearch(&key, all->objects, all->nr, sizeof(key), compare);
 }
 
-/* Memory of memfd_create() and MAP_ANONYMOUS has such a name as well. */
-/* Linux 6.2 and later show a name that PR_SET_VMA gave instead of "/dev/zero (deleted)". */
+/*
+ * Memory of memfd_create() and shared MAP_ANONYMOUS is named like a deleted file. Linux 6.2 and
+ * later show a name that PR_SET_VMA gave in place of "/dev/zero (deleted)".
+ */
 static bool is_deleted(const char *name)
 {
 	size_t len = strlen(name);
@@ -101,7 +103,7 @@ static void look_at_mappings(struct objects *all, pid_t pid)
 	struct error ignored = { 0 };
 	struct vma_list vmas;
 
-	/* a kernel thread has none, and others may end */
+	/* a kernel thread has no mappings, and a process may end during the walk */
 	if (maps_read(pid, false, &vmas, &ignored))
 		return;
 	for (size_t i = 0; i < vmas.nr; i++) {

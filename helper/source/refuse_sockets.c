@@ -14,7 +14,7 @@
 #define STATE_CLOSE	7
 #define STATE_LISTEN	10
 
-/* By the number that the kernel has for them in /proc/net/tcp. */
+/* TCP states by their number in /proc/net/tcp. */
 static const char *const state_names[] = {
 	[1] = "ESTABLISHED", [2] = "SYN_SENT", [3] = "SYN_RECV", [4] = "FIN_WAIT1",
 	[5] = "FIN_WAIT2", [8] = "CLOSE_WAIT", [9] = "LAST_ACK", [11] = "CLOSING",
@@ -22,7 +22,7 @@ static const char *const state_names[] = {
 
 #define STATES	(sizeof(state_names) / sizeof(*state_names))
 
-/** struct own_socket - one socket of the program; @listed: in one of the kernel's tables */
+/** struct own_socket - one socket of the program; @listed: a table in /proc/net has the socket */
 struct own_socket {
 	unsigned long inode;
 	int fd;
@@ -30,12 +30,12 @@ struct own_socket {
 };
 
 /**
- * struct socket_count - what the kernel says of the program's sockets
- * @sockets: all of them, sorted by inode
+ * struct socket_count - the program's sockets, and how many of each kind there are
+ * @sockets: the sockets, sorted by inode
  * @states: TCP connections by state
- * @reset: TCP sockets whose connection has ended without them being closed
- * @in_flight: connections that wait to be accepted
- * @unread: sockets with datagrams that were not read yet
+ * @reset: TCP sockets that are open although their connection was reset
+ * @in_flight: connections that wait for accept()
+ * @unread: sockets with unread datagrams
  */
 struct socket_count {
 	struct own_socket *sockets;
@@ -108,8 +108,8 @@ static void count_table(struct socket_count *count, pid_t pid, const char *table
 }
 
 /*
- * A connection that was reset is in no table; its counters stay with the socket. One segment
- * alone is the answer to a connect() that was refused.
+ * No table lists a connection after a reset, but the counters stay with the socket. A socket that
+ * received one segment only had its connect() refused.
  */
 static bool was_connected(pid_t pid, int number)
 {

@@ -9,12 +9,13 @@
 #include "os/proc_files.h"
 #include "source/refuse.h"
 
-#define IPV4	1	/* sockets that have the option; TCP: while they have no connection, */
-#define IPV6	2	/* since connections are closed anyway */
+/* Sockets that have the option. TCP: without connection only, since a move closes connections. */
+#define IPV4	1
+#define IPV6	2
 #define TCP	4
 #define CRIU4	8	/* CRIU 4.1.1 carries it */
 
-/** struct socket_option - one that CRIU 3.17.1 does not carry */
+/** struct socket_option - an option that CRIU 3.17.1 does not carry; @sockets: IPV4 | IPV6 | … */
 struct socket_option {
 	int sockets, level, number;
 	const char *name;
@@ -66,7 +67,7 @@ static int get_int(int fd, int option)
 	return value;
 }
 
-/* Has the socket @fd another value than a new one has? */
+/* True when the value of socket @fd differs from that of the new socket @fresh. */
 static bool differs(int fd, int fresh, const struct socket_option *option)
 {
 	char value[32] = "", fresh_value[32] = "";

@@ -17,10 +17,11 @@
 #define PTS_MAJOR_LAST		143
 
 /**
- * struct terminal_walk - what is known of the program's terminals
- * @own: numbers of the ptys whose master the program has
- * @fds, @nr_fds: descriptors of terminals of others, the first few as text
- * @name: of the first of these
+ * struct terminal_walk - the program's terminals
+ * @own: numbers of the ptys whose master the program holds
+ * @nr_fds: number of descriptors of foreign terminals, whose master another process holds
+ * @fds: the first few of these descriptors as text
+ * @name: path of the first foreign terminal
  */
 struct terminal_walk {
 	struct inspection *look;
@@ -52,7 +53,7 @@ static bool is_own_number(const struct terminal_walk *walk, unsigned int number)
 	return false;
 }
 
-/* Is the controlling terminal, if there is one, a pty of the program's own? */
+/* True when the program holds the master of its own controlling terminal. */
 static bool controlled_by_own(const struct terminal_walk *walk)
 {
 	dev_t tty = walk->look->process->status.tty;

@@ -10,11 +10,11 @@
 
 /**
  * struct unix_end - one socket of the program
- * @ino: as in "socket:[INO]"; of any family
- * @peer: inode of the unix socket it is connected to, 0: none, or the program's own one
- * @unread: bytes that wait in it
- * @name: what the peer is bound to, if anybody can connect to that
- * @outsider: a process that holds the peer, 0: none is seen
+ * @ino: as in "socket:[INO]"; the socket may be of any family
+ * @peer: inode of a connected unix socket that the program itself does not hold; 0: none
+ * @unread: bytes that wait in the socket
+ * @name: address of the peer, if a client can connect to the address
+ * @outsider: a process that holds the peer; 0: /proc shows none
  */
 struct unix_end {
 	uint32_t ino, peer, unread;
@@ -23,7 +23,7 @@ struct unix_end {
 	pid_t outsider;
 };
 
-/** struct unix_ends - all of them, sorted by inode; @outer: those with a peer elsewhere */
+/** struct unix_ends - the program's sockets, sorted by inode; @outer: how many have a @peer */
 struct unix_ends {
 	const struct inspection *look;
 	struct unix_end *ends;
@@ -129,7 +129,7 @@ static bool is_to_reconnect(const struct migrate_options *opts, const char *name
 	return reconnect_is_log(name);
 }
 
-/* The journal and the log keep nothing of a connection, so nothing is lost with it. */
+/* The journal and syslog keep no state of a connection: a new connection is as good as the old. */
 static int end_reconnect(struct inspection *look, const struct unix_end *end, struct error *err)
 {
 	struct reconnect item = {
@@ -144,7 +144,7 @@ static int end_reconnect(struct inspection *look, const struct unix_end *end, st
 	return reconnects_add(&look->attached->reconnects, &item, err);
 }
 
-/* A socket whose peer is the program's too moves with it. */
+/* CRIU moves a pair of sockets that the program holds both of. */
 static void drop_inner(struct unix_ends *all)
 {
 	all->outer = 0;
@@ -185,7 +185,7 @@ int refuse_unix(struct inspection *look, const struct proc_files *files,
 	reconnects_free(&look->attached->reconnects);
 	if (all.nr)
 		qsort(all.ends, all.nr, sizeof(*all.ends), compare);
-	/* a kernel that does not tell leaves it to CRIU, which then fails as well */
+	/* on a kernel without unix_diag CRIU's dump fails, and says why */
 	if (!ret && all.nr && !unix_diag_walk(take_peer, &all)) {
 		drop_inner(&all);
 		if (all.outer && !unix_diag_walk(take_name, &all))

@@ -134,7 +134,7 @@ static int copy_run(struct sending *sending, const struct splice_vm_run *run, st
 		if (piece.nr_pages) {
 			ret = send_copy(sending, &piece, err);
 		} else {
-			/* this one is gone; those behind it may not be */
+			/* this page is gone; the pages behind it may not be */
 			piece.nr_pages = 1;
 			ret = lost_page(sending, &piece, err);
 		}

@@ -42,6 +42,8 @@ static int build_vmas(const struct vma_list *list, Migrate__Vma **vmas, Migrate_
 		to->shared = from->shared;
 		to->anon = from->anon;
 		to->ours = vma_is_ours(from);
+		to->has_huge_kib = from->hugetlb;
+		to->huge_kib = from->page_kib;
 		to->name = *from->name ? from->name : NULL;
 		(*pointers)[i] = to;
 	}
@@ -274,6 +276,8 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	setup->msg.verify = ctx->verify;
 	setup->msg.has_descriptors = true;
 	setup->msg.descriptors = ctx->descriptors;
+	setup->msg.has_image_pages = true;
+	setup->msg.image_pages = ctx->image_pages;
 	setup->msg.max_frozen_s = ctx->max_frozen_s;
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
 	msg.setup = &setup->msg;

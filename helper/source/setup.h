@@ -11,6 +11,7 @@
  * struct setup - what Setup says
  * @mode, @verify: see struct choice
  * @descriptors: how many the program has open
+ * @image_pages: as in struct shape
  * @box: gets the answer
  */
 struct setup {
@@ -20,6 +21,7 @@ struct setup {
 	enum migrate_mode mode;
 	bool verify;
 	uint32_t max_frozen_s, descriptors;
+	uint64_t image_pages;
 	struct control *ctl;
 	struct mailbox *box;
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Terminals that the program has from others: they stay here. */
+/* Foreign terminals of the program: another process holds their master, so they stay here. */
 #ifndef MIGRATE_SOURCE_TERMINALS_H
 #define MIGRATE_SOURCE_TERMINALS_H
 
@@ -7,15 +7,15 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/** struct terminal - one of them; @dev: of its file, as of stat(2) */
+/** struct terminal - one terminal, with @rdev and @dev of stat(2) */
 struct terminal {
 	dev_t rdev, dev;
 };
 
 /**
- * struct terminals - all of them. Zeroed is empty
- * @file: of --replace-tty, to take their place; NULL: none was named
- * @leads: the program leads its session, and shares its terminal with nobody
+ * struct terminals - the foreign terminals of one process. Zeroed is empty
+ * @file: replaces the terminals at the destination (--replace-tty); NULL: the user named none
+ * @leads: the program leads its session, and no other process has its terminal
  */
 struct terminals {
 	struct terminal *items;

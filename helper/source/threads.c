@@ -7,11 +7,8 @@
 static void *control_body(void *arg)
 {
 	struct threads *threads = arg;
-	struct error err = { 0 };
 
-	mailbox_receive(threads->box, threads->links->ctl, &err);
-	failure_raise(threads->failure, &err);
-	mailbox_hang_up(threads->box);
+	failure_receive(threads->failure, threads->links->ctl);
 	return NULL;
 }
 

@@ -5,7 +5,8 @@
 
 #include <pthread.h>
 #include <stdbool.h>
-#include "source/failure.h"
+#include "session/failure.h"
+#include "source/link_set.h"
 #include "source/requests.h"
 
 /**

@@ -17,7 +17,7 @@ static void refresh_one(int pidfd, int target_fd)
 
 	if (fd < 0)
 		return;
-	/* asking is what helps, the answer is not needed */
+	/* the question alone makes the kernel compute the next expiry */
 	timerfd_gettime(fd, &spec);
 	close(fd);
 }

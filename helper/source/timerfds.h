@@ -7,10 +7,10 @@
 /**
  * timerfds_refresh() - let the kernel compute when the periodic timerfds of @pid expire next
  *
- * After an expiry the kernel does so only when somebody reads the ticks or asks for the value.
- * Until then it shows 0, which is all that CRIU would see. The program notices nothing: its
- * ticks stay. A timer that cannot be reached, or that expires again before the dump, expires
- * up to one interval late: see criu_timerfds_repair().
+ * After an expiry the kernel computes the next one only when a process reads the ticks or asks for
+ * the value. Until then the kernel shows 0, and CRIU would dump 0. The program notices nothing: its
+ * ticks stay. A timer that this function cannot open, or that expires again before the dump,
+ * expires up to one interval late: see criu_timerfds_repair().
  */
 void timerfds_refresh(pid_t pid);
 

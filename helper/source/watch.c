@@ -205,7 +205,7 @@ static bool look_wait(struct look *look, struct watch *watch)
 		too_long(watch);
 	if (ret <= 0)
 		return false;
-	/* first: a kick that is consumed after the look would be a change that nobody sees */
+	/* consume the kick before the look: a change after the look must leave its kick */
 	return !look->fds[WATCH_KICK].revents || read(watch->kick, &count, sizeof(count)) > 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A socket of a test as a connection. */
+/* Makes a struct conn of a test's socket. */
 #ifndef MIGRATE_TESTS_CONN_FD_H
 #define MIGRATE_TESTS_CONN_FD_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a stand-in for CRIU says and hears on its RPC socket. */
+/* Sends and receives the messages of a stand-in for CRIU on its RPC socket. */
 #ifndef MIGRATE_TESTS_CRIU_FAKE_H
 #define MIGRATE_TESTS_CRIU_FAKE_H
 
@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include "criu/rpc.h"
 
-static inline void fake_send(int fd, CriuResp *resp)
+static inline void criu_fake_send(int fd, CriuResp *resp)
 {
 	uint8_t buffer[512];
 	size_t bytes = criu_resp__pack(resp, buffer);
@@ -17,7 +17,7 @@ static inline void fake_send(int fd, CriuResp *resp)
 		_exit(1);
 }
 
-static inline CriuReq *fake_recv(int fd)
+static inline CriuReq *criu_fake_recv(int fd)
 {
 	uint8_t buffer[8192];
 	ssize_t n = recv(fd, buffer, sizeof(buffer), 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A few pages of the test's own process that lack. Included by one test, after cmocka.h. */
+/* A few missing pages in the test's own process. Included by one test, after cmocka.h. */
 #ifndef MIGRATE_TESTS_FEW_PAGES_H
 #define MIGRATE_TESTS_FEW_PAGES_H
 

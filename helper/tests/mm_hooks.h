@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Hooks of an mm whose userfaultfds nobody holds or watches; they count. */
+/* Hooks of an mm that only count their calls: no keeper and no thread behind them. */
 #ifndef MIGRATE_TESTS_MM_HOOKS_H
 #define MIGRATE_TESTS_MM_HOOKS_H
 

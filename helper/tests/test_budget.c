@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What a source may make this machine hold. */
+/* The memory that a source may make the destination take. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -246,6 +246,26 @@ static void fetched_zeros_are_counted(void **state)
 	assert_int_equal(err.code, CODE_PEER);
 }
 
+/* In an image it is once more: the mirror gives its memory back. */
+static void a_fetched_page_leaves_the_mirror(void **state)
+{
+	struct bench *bench = *state;
+	struct mm *mm = &bench->mm;
+	char pages[4 * P], buf[2 * P];
+	struct error err = { 0 };
+	uint64_t before = bench->budget.used[BUDGET_MIRROR];
+
+	for (int i = 0; i < 4; i++)
+		memset(pages + i * P, 'a' + i, P);
+	assert_int_equal(mirror_write(&mm->mirror, BASE, 4, pages, &err), 0);
+	assert_int_equal(late_pages_fetch(mm, BASE + P, 2, buf, &err), 0);
+	assert_memory_equal(buf, pages + P, sizeof(buf));
+	assert_int_equal(mm->mirror.have.nr, 2);
+	assert_true(page_set_has(&mm->mirror.have, BASE));
+	assert_false(page_set_has(&mm->mirror.have, BASE + P));
+	assert_int_equal(bench->budget.used[BUDGET_MIRROR] - before, 2 * P);
+}
+
 static void *fetch_body(void *arg)
 {
 	struct bench *bench = arg;
@@ -310,7 +330,8 @@ int main(void)
 		 BENCH_TEST(a_long_list_is_refused),
 		BENCH_TEST(much_reserved_little_used), BENCH_TEST(scattered_pages_are_counted),
 		BENCH_TEST(pages_are_counted_once), BENCH_TEST(pages_beyond_are_refused),
-		BENCH_TEST(fetched_zeros_are_counted), BENCH_TEST(a_fetch_is_paid_under_the_lock),
+		BENCH_TEST(fetched_zeros_are_counted),
+		BENCH_TEST(a_fetched_page_leaves_the_mirror), BENCH_TEST(a_fetch_is_paid_under_the_lock),
 		BENCH_TEST(digests_are_counted),
 	};
 

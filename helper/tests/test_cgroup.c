@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A group of this machine's own kind. Needs root. */
+/* A control group in the hierarchy that this machine has. Needs root. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The counts of a migration: what Done carries is what both results say.
+ * The counts of a migration: both results have the counts that Done carries.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,10 +4,12 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -28,12 +30,20 @@ struct fixture {
 	struct error err;
 };
 
+/** struct seen - what the stand-in leaves; @cpus: on so many it may run while it seizes */
+static struct seen {
+	int cpus;
+} *seen;
+
 enum course { AS_3_17, AS_4_1, NEVER_WAKES, DIES };
 
 static void seize(pid_t task, enum course course)
 {
 	int status, word = 0;
+	cpu_set_t cpus;
 
+	sched_getaffinity(0, sizeof(cpus), &cpus);
+	seen->cpus = CPU_COUNT(&cpus);
 	if (ptrace(PTRACE_SEIZE, task, 0, 0) || ptrace(PTRACE_INTERRUPT, task, 0, 0) ||
 	    waitpid(task, &status, __WALL) != task)
 		_exit(3);
@@ -75,6 +85,8 @@ static void start(struct fixture *f, enum course course)
 {
 	int pair[2], ended[2];
 
+	seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(seen, MAP_FAILED);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	assert_int_equal(pipe(ended), 0);
 	f->criu = fork();
@@ -173,6 +185,35 @@ static void given_up_at_work(void **state)
 	gives_up(true);
 }
 
+static void same_cpus(pid_t pid, const cpu_set_t *wanted)
+{
+	cpu_set_t cpus;
+
+	assert_int_equal(sched_getaffinity(pid, sizeof(cpus), &cpus), 0);
+	assert_true(CPU_EQUAL(&cpus, wanted));
+}
+
+/* A wake-up of another CPU at each system call of CRIU: five times as long with 500 threads. */
+static void one_cpu_meanwhile(void **state)
+{
+	struct criu_attach attach;
+	struct fixture f = { 0 };
+	cpu_set_t cpus;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(cpus), &cpus), 0);
+	start(&f, AS_4_1);
+	assert_int_equal(criu_attach_begin(&attach, f.criu, -1, &f.err), 0);
+	assert_int_equal(write(f.sock, "", 1), 1);
+	assert_int_equal(criu_attach_run(&attach, &f.err), 0);
+	assert_int_equal(seen->cpus, 1);
+	same_cpus(0, &cpus);
+	same_cpus(f.criu, &cpus);
+	kill(f.criu, SIGKILL);
+	assert_int_equal(waitpid(f.criu, NULL, 0), f.criu);
+	close(f.sock);
+	close(f.task_ended);
+}
+
 static void no_criu(void **state)
 {
 	struct criu_attach attach;
@@ -190,6 +231,7 @@ int main(void)
 		cmocka_unit_test(criu_dies_meanwhile),
 		cmocka_unit_test(given_up_in_a_wait),
 		cmocka_unit_test(given_up_at_work),
+		cmocka_unit_test(one_cpu_meanwhile),
 		cmocka_unit_test(no_criu),
 	};
 

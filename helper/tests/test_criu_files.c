@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Repairs of files.img and of what leads to its records: terminals, sizes, the session. */
+/* Repairs of files.img and of images that refer to its records: terminals, sizes, the session. */
 #define _GNU_SOURCE
 #include "tests/criu_images.h"
 #include "criu/repairs.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A restore is driven; a thread stands in for CRIU. */
+/* The course of a restore; a thread stands in for CRIU. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sys/socket.h>
@@ -50,8 +50,8 @@ static bool restorer_notify(struct restorer *r, const char *script)
 	resp.type = CRIU_REQ_TYPE__NOTIFY;
 	resp.success = true;
 	resp.notify = &notify;
-	fake_send(r->fd, &resp);
-	req = fake_recv(r->fd);
+	criu_fake_send(r->fd, &resp);
+	req = criu_fake_recv(r->fd);
 	r->answered = req && !strcmp(script, "pre-resume");
 	if (req)
 		criu_req__free_unpacked(req, NULL);
@@ -63,7 +63,7 @@ static void *restorer_main(void *arg)
 	struct restorer *r = arg;
 	CriuResp resp = CRIU_RESP__INIT;
 	CriuRestoreResp restore = CRIU_RESTORE_RESP__INIT;
-	CriuReq *req = fake_recv(r->fd);
+	CriuReq *req = criu_fake_recv(r->fd);
 
 	r->config = strdup(req->opts->config_file);
 	criu_req__free_unpacked(req, NULL);
@@ -75,7 +75,7 @@ static void *restorer_main(void *arg)
 	resp.success = r->success;
 	resp.restore = &restore;
 	restore.pid = 77;
-	fake_send(r->fd, &resp);
+	criu_fake_send(r->fd, &resp);
 	if (!r->hang)
 		close(r->fd);
 	return NULL;

@@ -43,7 +43,7 @@ static void fake_result(int fd, bool success, const char *text, int number)
 	resp.cr_errmsg = (char *)text;
 	resp.has_cr_errno = number;
 	resp.cr_errno = number;
-	fake_send(fd, &resp);
+	criu_fake_send(fd, &resp);
 }
 
 /* Return: true when the script was acknowledged */
@@ -57,8 +57,8 @@ static bool fake_notify(int fd, int images_fd, const char *script)
 	resp.type = CRIU_REQ_TYPE__NOTIFY;
 	resp.success = true;
 	resp.notify = &notify;
-	fake_send(fd, &resp);
-	req = fake_recv(fd);
+	criu_fake_send(fd, &resp);
+	req = criu_fake_recv(fd);
 	if (!req)
 		fake_mark(images_fd, "hung-up");
 	return req && req->type == CRIU_REQ_TYPE__NOTIFY && req->notify_success;
@@ -118,7 +118,7 @@ static void fake_dump(int fd, const CriuOpts *opts)
 	if (opts->pid == ACT_FAIL)
 		fake_result(fd, false, "Error (criu/x.c:1): the task has a strange thing\n", 0);
 	if (opts->pid == ACT_GARBAGE && send(fd, "\xff\xff\xff", 3, 0) == 3)
-		fake_recv(fd);
+		criu_fake_recv(fd);
 	if (opts->pid == ACT_LOG_KILLED)
 		kill_copying();
 	if (opts->pid == ACT_ENDS)
@@ -136,7 +136,7 @@ static void fake_dump(int fd, const CriuOpts *opts)
 		resp.type = CRIU_REQ_TYPE__NOTIFY;
 		resp.success = true;
 		resp.notify = &notify;
-		fake_send(fd, &resp);
+		criu_fake_send(fd, &resp);
 		raise(SIGKILL);
 	}
 	if (opts->pid != ACT_HOLD)
@@ -152,7 +152,7 @@ static int fake_criu(int fd)
 {
 	CriuResp resp = CRIU_RESP__INIT;
 	CriuVersion version = CRIU_VERSION__INIT;
-	CriuReq *req = fake_recv(fd);
+	CriuReq *req = criu_fake_recv(fd);
 	DIR *fds = opendir("/proc/self/fd");
 	int nr = 0;
 
@@ -173,7 +173,7 @@ static int fake_criu(int fd)
 		version.minor_number = 17;
 		version.has_sublevel = true;
 		version.sublevel = 1;
-		fake_send(fd, &resp);
+		criu_fake_send(fd, &resp);
 		return req->keep_open ? fake_criu(fd) : 0;
 	}
 	return 0;

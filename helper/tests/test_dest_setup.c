@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* SETUP: what a source may announce, and the answer. */
+/* SETUP: the lists that a source may announce, and the answer. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Who is one caller to serve, and whose socket it removes. */
+/* Callers of serve by address, and the removal of serve's UNIX socket. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>

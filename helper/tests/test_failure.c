@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A failure at the source: who comes back, and what the destination is told. */
-#define _GNU_SOURCE
+/* The first failure of an end counts, ends what blocks, and is called on once. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,169 +9,144 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 #include <cmocka.h>
-#include "source/failure.h"
+#include "session/failure.h"
 #include "tests/conn_fd.h"
 #include "tests/course_walk.h"
 
-#define LATER_MS	10000
+#define LATER_MS	30000
 
+/**
+ * struct bench - @cancelled, @failed: how often the hooks were called
+ * @committed: as the hook was told
+ * @flag: nobody sets it
+ */
 struct bench {
 	struct mailbox box;
-	struct link_set links;
 	struct failure failure;
-	struct control *dest;
-	int memory, urgent;	/* the destination's ends */
+	int cancelled, failed;
+	bool committed, flag;
 	struct error err;
 };
 
-static int socket_for(struct conn *conn)
+/* The mailbox's lock is held: another thread would wait for it for ever. */
+static void cancel(void *ctx)
 {
-	int pair[2];
+	struct bench *bench = ctx;
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	*conn = (struct conn){ .fd = pair[0] };
-	return pair[1];
+	assert_int_not_equal(pthread_mutex_trylock(&bench->box.lock), 0);
+	assert_int_equal(bench->failed, 0);
+	bench->cancelled++;
 }
+
+/* It is not held: the hook may look at the failure. */
+static void failed(void *ctx, const struct error *err, bool committed)
+{
+	struct bench *bench = ctx;
+	struct error why = { 0 };
+
+	assert_int_equal(mailbox_failed(&bench->box, &why), -1);
+	assert_string_equal(why.what, err->what);
+	bench->failed++;
+	bench->committed = committed;
+}
+
+static const struct failure_hooks hooks = { .cancel = cancel, .failed = failed };
 
 static int set_up(void **state)
 {
 	struct bench *bench = calloc(1, sizeof(*bench));
-	int pair[2];
 
 	*state = bench;
-	mailbox_init(&bench->box, "the destination");
-	link_set_init(&bench->links);
-	failure_init(&bench->failure, &bench->box);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	bench->links.ctl = control_new(CONN(pair[0]), COURSE_SOURCE, &bench->err);
-	bench->dest = control_new(CONN(pair[1]), COURSE_DEST, &bench->err);
-	bench->memory = socket_for(&bench->links.memory);
-	bench->urgent = socket_for(&bench->links.urgent);
-	failure_connected(&bench->failure, &bench->links);
-	return walk_to(bench->links.ctl, bench->dest, PHASE_PRECOPY, &bench->err);
+	mailbox_init(&bench->box, "the other one");
+	bench->failure = (struct failure){ .box = &bench->box, .hooks = &hooks, .ctx = bench };
+	return 0;
 }
 
 static int tear_down(void **state)
 {
 	struct bench *bench = *state;
 
-	link_set_close(&bench->links);
-	control_close(bench->dest);
-	close(bench->memory);
-	close(bench->urgent);
 	mailbox_destroy(&bench->box);
 	free(bench);
 	return 0;
 }
 
-/* The source's end was shut down. */
-static bool is_shut(int fd)
-{
-	char byte;
-
-	return recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
-}
-
-static void raise_code(struct bench *bench, enum exit_code code)
-{
-	const struct error why = { .code = code, .what = "this is a test" };
-
-	failure_raise(&bench->failure, &why);
-}
-
-static void a_failure_is_told(void **state)
-{
-	struct bench *bench = *state;
-
-	assert_false(is_shut(bench->memory));
-	raise_code(bench, CODE_TARGET);
-	assert_true(is_shut(bench->memory));
-	assert_true(is_shut(bench->urgent));
-	assert_null(control_recv(bench->dest, LATER_MS, &bench->err));
-	assert_int_equal(bench->err.code, CODE_PEER);
-	assert_non_null(strstr(bench->err.what, "this is a test"));
-}
-
-/* The destination has its own word for a link that was lost. */
-static void a_lost_link_is_not_told(void **state)
-{
-	struct bench *bench = *state;
-
-	raise_code(bench, CODE_NETWORK);
-	assert_true(is_shut(bench->memory));
-	assert_null(control_recv(bench->dest, 300, &bench->err));
-	assert_int_equal(bench->err.code, CODE_NETWORK);
-}
+static const struct error first = { .code = CODE_TARGET, .what = "first" };
+static const struct error later = { .code = CODE_CRIU, .what = "later" };
 
 static void the_first_one_counts(void **state)
 {
 	struct bench *bench = *state;
 
-	raise_code(bench, CODE_TARGET);
-	raise_code(bench, CODE_CRIU);
-	bench->err.code = CODE_NETWORK;
-	failure_reason(&bench->failure, &bench->err);
-	assert_int_equal(bench->err.code, CODE_TARGET);
+	failure_raise(&bench->failure, &first);
+	failure_raise(&bench->failure, &later);
+	/* COMMIT is not recorded: the caller has nothing more to do */
+	assert_true(failure_raise_unless_committed(&bench->failure, &later, true));
+	assert_int_equal(mailbox_failed(&bench->box, &bench->err), -1);
+	assert_string_equal(bench->err.what, "first");
+	assert_int_equal(bench->cancelled, 1);
+	assert_int_equal(bench->failed, 1);
+	assert_false(bench->committed);
 }
 
-static void what_undoes_is_none_after_commit(void **state)
+static void after_commit_it_undoes_nothing(void **state)
 {
-	const struct error why = { .code = CODE_ABORTED, .what = "this is a test" };
 	struct bench *bench = *state;
 
 	assert_int_equal(mailbox_commit(&bench->box, CODE_OK, &bench->err), 0);
-	assert_false(failure_raise_unless_committed(&bench->failure, &why, true));
-	assert_false(is_shut(bench->memory));
+	assert_false(failure_raise_unless_committed(&bench->failure, &first, true));
 	assert_int_equal(mailbox_failed(&bench->box, &bench->err), 0);
-	/* the program's end is one: the destination hears of it by its connections */
-	assert_true(failure_raise_unless_committed(&bench->failure, &why, false));
-	assert_true(is_shut(bench->memory));
-	assert_null(control_recv(bench->dest, 300, &bench->err));
+	assert_int_equal(bench->cancelled + bench->failed, 0);
+	assert_true(failure_raise_unless_committed(&bench->failure, &later, false));
+	assert_int_equal(mailbox_failed(&bench->box, &bench->err), -1);
+	assert_string_equal(bench->err.what, "later");
+	assert_int_equal(bench->failed, 1);
+	assert_true(bench->committed);
+}
+
+static void *raise_it(void *arg)
+{
+	struct bench *bench = arg;
+
+	failure_raise(&bench->failure, &first);
+	return NULL;
+}
+
+static void whoever_waits_is_woken(void **state)
+{
+	struct bench *bench = *state;
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, raise_it, bench), 0);
+	assert_int_equal(mailbox_wait(&bench->box, &bench->flag, LATER_MS, &bench->err), -1);
+	assert_string_equal(bench->err.what, "first");
+	pthread_join(thread, NULL);
+}
+
+/* Messages come in order, and the end of them is a failure: a waiter has the message first. */
+static void the_end_of_messages_is_a_failure(void **state)
+{
+	struct bench *bench = *state;
+	struct control *source, *dest;
+	Migrate__Control *msg;
+	int fd[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	source = control_new(CONN(fd[0]), COURSE_SOURCE, &bench->err);
+	dest = control_new(CONN(fd[1]), COURSE_DEST, &bench->err);
+	assert_int_equal(walk_to(source, dest, PHASE_STARTED, &bench->err), 0);
+	assert_int_equal(walk_send(dest, MIGRATE__CONTROL__BODY_DONE, &bench->err), 0);
+	control_close(dest);
+	failure_receive(&bench->failure, source);
+	assert_int_equal(bench->failed, 1);
+	msg = mailbox_expect(&bench->box, MIGRATE__CONTROL__BODY_DONE, LATER_MS, &bench->err);
+	assert_non_null(msg);
+	migrate__control__free_unpacked(msg, NULL);
+	assert_null(mailbox_next(&bench->box, LATER_MS, &bench->err));
 	assert_int_equal(bench->err.code, CODE_NETWORK);
-}
-
-/* A CRIU that dumps lets the program go when its socket hangs up. */
-static void a_dump_is_ended(void **state)
-{
-	struct bench *bench = *state;
-	struct conn rpc;
-	int criu = socket_for(&rpc);
-
-	failure_watch_rpc(&bench->failure, rpc.fd);
-	assert_false(is_shut(criu));
-	raise_code(bench, CODE_ABORTED);
-	assert_true(is_shut(criu));
-	close(criu);
-	conn_close(&rpc);
-}
-
-static void a_dump_that_begins_later_is_ended(void **state)
-{
-	struct bench *bench = *state;
-	struct conn rpc;
-	int criu = socket_for(&rpc);
-
-	raise_code(bench, CODE_ABORTED);
-	failure_watch_rpc(&bench->failure, rpc.fd);
-	assert_true(is_shut(criu));
-	close(criu);
-	conn_close(&rpc);
-}
-
-static void a_criu_that_is_held_is_not(void **state)
-{
-	struct bench *bench = *state;
-	struct conn rpc;
-	int criu = socket_for(&rpc);
-
-	failure_watch_rpc(&bench->failure, rpc.fd);
-	failure_watch_rpc(&bench->failure, -1);
-	raise_code(bench, CODE_ABORTED);
-	assert_false(is_shut(criu));
-	close(criu);
-	conn_close(&rpc);
+	assert_true(bench->box.hung_up);
+	control_close(source);
 }
 
 #define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -179,10 +154,8 @@ static void a_criu_that_is_held_is_not(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BENCH_TEST(a_failure_is_told), BENCH_TEST(a_lost_link_is_not_told),
-		BENCH_TEST(the_first_one_counts), BENCH_TEST(what_undoes_is_none_after_commit),
-		BENCH_TEST(a_dump_is_ended), BENCH_TEST(a_dump_that_begins_later_is_ended),
-		BENCH_TEST(a_criu_that_is_held_is_not),
+		BENCH_TEST(the_first_one_counts), BENCH_TEST(after_commit_it_undoes_nothing),
+		BENCH_TEST(whoever_waits_is_woken), BENCH_TEST(the_end_of_messages_is_a_failure),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Store, spaces and faults against a real userfaultfd of this very process: threads
- * touch, drop, move and fork while pages are installed from the mirror, pushed and
- * requested. Whatever the order, each page must show what it has to show.
+ * Mirror, spaces and faults against a real userfaultfd of the test's own process: threads touch,
+ * drop, move and fork while the helper installs pages from the mirror, and gets pushed and
+ * requested pages. In any order, each page must have its right content.
  */
 #define _GNU_SOURCE
 #include <errno.h>

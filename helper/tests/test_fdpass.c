@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Who accepts must never wait for who was accepted. */
+/* The accepting process must never wait for a migration that takes no descriptor. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What the destination is told of the frozen program, up to FINAL. */
+/* The lists of the frozen program, up to FINAL. */
 #define _GNU_SOURCE
 #include <signal.h>
 #include "source/final.h"

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "base/clock.h"
+#include "source/failure.h"
 #include "source/handover.h"
 #include "source/keeper.h"
 #include "source/threads.h"
@@ -38,7 +39,7 @@ static void both_ends(struct control **source, struct control **dest)
 struct source {
 	struct mailbox box;
 	struct link_set links;
-	struct failure failure;
+	struct source_failure failure;
 	struct watch watch;
 	struct threads threads;
 	struct tree tree;
@@ -51,7 +52,7 @@ static bool source_fail(void *ctx, const struct error *err, bool undoes)
 {
 	struct source *source = ctx;
 
-	return failure_raise_unless_committed(&source->failure, err, undoes);
+	return failure_raise_unless_committed(&source->failure.first, err, undoes);
 }
 
 static void source_too_long(void *ctx)
@@ -73,7 +74,7 @@ static struct source *source_new(void)
 
 	mailbox_init(&source->box, "the destination");
 	link_set_init(&source->links);
-	failure_init(&source->failure, &source->box);
+	source_failure_init(&source->failure, &source->box);
 	assert_int_equal(watch_init(&source->watch, &source->box, &err), 0);
 	source->watch.hooks = &source_hooks;
 	source->watch.ctx = source;
@@ -83,10 +84,10 @@ static struct source *source_new(void)
 	source->urgent_peer = pair[1];
 	source->urgent.conn = &source->links.urgent;
 	source->threads = (struct threads){
-		.box = &source->box, .failure = &source->failure, .links = &source->links,
+		.box = &source->box, .failure = &source->failure.first, .links = &source->links,
 		.requests = { .tree = &source->tree, .sender = &source->urgent },
 	};
-	failure_connected(&source->failure, &source->links);
+	source_failure_connected(&source->failure, &source->links);
 	return source;
 }
 
@@ -230,7 +231,7 @@ static void verdict(bool unstarted)
 	assert_int_equal(walk_to(source->links.ctl, word.dest, PHASE_COMMITTED, &err), 0);
 	assert_int_equal(mailbox_commit(&source->box, CODE_OK, &err), 0);
 	assert_int_equal(threads_start(&source->threads, &err), 0);
-	failure_raise(&source->failure, &lost);
+	failure_raise(&source->failure.first, &lost);
 	pthread_create(&thread, NULL, say_late, &word);
 	msg = handover_verdict(&source->box, &err);
 	assert_true(!msg == unstarted);

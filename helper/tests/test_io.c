@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reads and writes of all, and the clock that the time-outs go by.
+ * Reads and writes of whole buffers, and the clock of the time-outs.
  */
 #include <setjmp.h>
 #include <stdarg.h>

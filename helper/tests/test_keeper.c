@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The keeper and the namespace it starts: what is left when somebody dies. Needs root. */
+/* The keeper and its namespace: nothing may be left when a process dies. Needs root. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

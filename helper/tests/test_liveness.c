@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A link whose other end is slow stays; one whose other machine is silent is lost. Needs root. */
+/* A link with a slow peer stays; a link with a silent machine is lost. Needs root. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>

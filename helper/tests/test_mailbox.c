@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Messages and the first failure of one end: which counts. */
+/* Messages and the first failure of one end, and which of them counts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

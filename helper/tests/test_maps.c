@@ -64,8 +64,12 @@ static void smaps_flags(void **state)
 		"1000-3000 rw-p 00000000 00:00 0 \n"
 		"Size:                  8 kB\n"
 		"Anonymous:             8 kB\n"
+		"Swap:                  4 kB\n"
+		"SwapPss:               4 kB\n"
 		"VmFlags: rd wr mr mw me ac lo sd \n"
 		"200000-400000 rw-p 00000000 00:0f 99   /anon_hugepage (deleted)\n"
+		"KernelPageSize:     2048 kB\n"
+		"MMUPageSize:        2048 kB\n"
 		"VmFlags: rd wr mr mw me ht\n"
 		"500000-501000 rw-p 00000000 00:00 0 \n"
 		"VmFlags: rd wr um gd\n"
@@ -77,9 +81,12 @@ static void smaps_flags(void **state)
 	assert_int_equal(parse(text, &list, &err), 0);
 	assert_int_equal(list.nr, 4);
 	assert_true(list.vmas[0].locked);
+	assert_int_equal(list.vmas[0].own_bytes, 12 * 1024);
+	assert_int_equal(list.vmas[1].own_bytes, 0);
 	assert_false(list.vmas[0].hugetlb);
 	assert_true(vma_is_ours(&list.vmas[0]));
 	assert_true(list.vmas[1].hugetlb);
+	assert_int_equal(list.vmas[1].page_kib, 2048);
 	assert_false(vma_is_ours(&list.vmas[1]));
 	assert_true(list.vmas[2].uffd && list.vmas[2].growsdown);
 	assert_true(list.vmas[3].io);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What the bytes of a message may cost. */
+/* The memory that a message may take when it is unpacked. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

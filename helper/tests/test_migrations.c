@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Who has to go when another migration needs what it holds. */
+/* The migration that serve ends when another one needs its place or memory. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The options of a verb: what is taken, what is refused, and that --help has each of them.
+ * The options of a verb: valid and invalid values; --help has each option.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Who removes a directory removes what he made, and nothing else. Needs root. */
+/* owned_dir removes the directory that it made, and nothing else. Needs root. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What Setup may say, and what the answer to it may tell. */
+/* The contents that Setup may have, and that its answer may reveal. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -218,33 +219,89 @@ static void files_of_all_kinds(void **state)
 	}
 }
 
-static void servers(void **state)
+static int bound(const char *name, int type, bool abstract)
 {
-	Migrate__UnixServer server = MIGRATE__UNIX_SERVER__INIT, *list[] = { &server };
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	struct bench *bench = *state;
-	char name[64];
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	snprintf(name, sizeof(name), "/tmp/test-precheck-%d", getpid());
-	strcpy(addr.sun_path, name);
-	unlink(name);
-	server.name = name;
-	server.type = SOCK_STREAM;
-	server.fd = 5;
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", name);
+	if (abstract)
+		addr.sun_path[0] = 0;
+	else
+		unlink(name);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr,
+			      offsetof(struct sockaddr_un, sun_path) + strlen(name)), 0);
+	return fd;
+}
+
+static void name_server(struct bench *bench, Migrate__UnixServer *server, char *name, int type)
+{
+	static Migrate__UnixServer *list[1];
+
+	migrate__unix_server__init(server);
+	server->name = name;
+	server->type = type;
+	server->fd = 5;
+	list[0] = server;
 	bench->setup.unix_servers = list;
 	bench->setup.n_unix_servers = 1;
-	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+}
+
+/* Found without a connection: the server may be one that only root may ask something. */
+static void servers(void **state)
+{
+	struct bench *bench = *state;
+	Migrate__UnixServer server;
+	char name[64];
+	int fd;
+
+	snprintf(name, sizeof(name), "/tmp/test-precheck-%d", getpid());
+	name_server(bench, &server, name, SOCK_STREAM);
+	fd = bound(name, SOCK_STREAM, false);
 	/* a file that is left of a server that is gone */
 	assert_int_equal(refusals(bench), 1);
 	assert_non_null(strstr(bench->refusals.text[0], name));
 	precheck_free(&bench->refusals);
 	assert_int_equal(listen(fd, 1), 0);
 	assert_int_equal(refusals(bench), 0);
+	assert_int_equal(accept(fd, NULL, NULL), -1);
+	assert_int_equal(errno, EAGAIN);
 	server.type = SOCK_DGRAM;
 	assert_int_equal(refusals(bench), 1);
+	precheck_free(&bench->refusals);
 	close(fd);
+	fd = bound(name, SOCK_DGRAM, false);
+	assert_int_equal(refusals(bench), 0);
+	close(fd);
+	assert_int_equal(refusals(bench), 1);
 	unlink(name);
+}
+
+static void abstract_servers(void **state)
+{
+	struct bench *bench = *state;
+	Migrate__UnixServer server;
+	char name[64];
+	int fd;
+
+	snprintf(name, sizeof(name), "@test-precheck-%d", getpid());
+	name_server(bench, &server, name, SOCK_STREAM);
+	assert_int_equal(refusals(bench), 1);
+	precheck_free(&bench->refusals);
+	fd = bound(name, SOCK_STREAM, true);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(refusals(bench), 0);
+	assert_int_equal(accept(fd, NULL, NULL), -1);
+	/* what is no name at all */
+	server.name = "";
+	assert_int_equal(refusals(bench), 1);
+	precheck_free(&bench->refusals);
+	server.name = "relative";
+	assert_int_equal(refusals(bench), 1);
+	precheck_free(&bench->refusals);
+	server.name = "/dev/null";
+	assert_int_equal(refusals(bench), 1);
+	close(fd);
 }
 
 static void addresses(void **state)
@@ -447,7 +504,8 @@ int main(void)
 		BENCH_TEST(sizes_that_overflow),
 		BENCH_TEST(files_are_no_oracle), BENCH_TEST(a_file_has_one_answer),
 		BENCH_TEST(a_file_is_asked_once),
-		BENCH_TEST(files_of_all_kinds), BENCH_TEST(servers), BENCH_TEST(addresses),
+		BENCH_TEST(files_of_all_kinds), BENCH_TEST(servers),
+		BENCH_TEST(abstract_servers), BENCH_TEST(addresses),
 		BENCH_TEST(too_many_files), BENCH_TEST(a_path_that_is_none),
 		BENCH_TEST(a_dead_server_is_waited_for_shortly),
 		cmocka_unit_test(mappings_are_checked),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A restored task: the images that are of it, and its end. */
+/* A restored task: its images, and its end. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The push: all that is unsent, of each address space, once. */
+/* The push: each unsent page of each address space, once. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <setjmp.h>

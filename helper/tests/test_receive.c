@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* RECEIVE: what control says, and the gate that keeps frames in step with it. */
+/* RECEIVE: the messages on control, and the gate that keeps frames in step with them. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>

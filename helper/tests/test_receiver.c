@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What a source may send, and what it may not. */
+/* The frames that a source may send, and those that end the migration. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The record of COMMIT: what it keeps, and who may act on it. */
+/* The record of COMMIT: its contents, and the processes that may act on it. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <setjmp.h>

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The parts of refuse.c, each against a child that has the thing. */
+/* The refuse_*.c, each against a child with the descriptor or state that it looks for. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -16,7 +15,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -432,129 +430,6 @@ static void attributes(void **state)
 	child_end(&child);
 }
 
-static char names_dir[] = "/tmp/refuse-names-XXXXXX";
-
-/* An open file, a mapped one, one whose name is elsewhere, one that has none, and one as it was. */
-static void set_renamed(void)
-{
-	static const char *const links[] = { "open.1", "mapped.1", "other/far" };
-	static const char *const files[] = { "open", "mapped", "far", "gone", "kept" };
-
-	if (chdir(names_dir) || mkdir("other", 0700))
-		_exit(1);
-	for (size_t i = 0; i < 5; i++) {
-		int fd = open(files[i], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-		if (fd < 0 || ftruncate(fd, 4096) || (i < 3 && link(files[i], links[i])) ||
-		    (i < 4 && unlink(files[i])))
-			_exit(1);
-		if (i == 1 && (mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) ==
-			       MAP_FAILED || close(fd)))
-			_exit(1);
-	}
-}
-
-static void remove_names(void)
-{
-	static const char *const names[] = { "open.1", "mapped.1", "other/far", "kept" };
-	char path[64];
-
-	for (size_t i = 0; i < 4; i++) {
-		snprintf(path, sizeof(path), "%s/%s", names_dir, names[i]);
-		unlink(path);
-	}
-	snprintf(path, sizeof(path), "%s/other", names_dir);
-	rmdir(path);
-	rmdir(names_dir);
-}
-
-static void renamed_files(void **state)
-{
-	struct refusals refusals = { 0 };
-	char path[64], gone[64];
-	struct renamed *renamed;
-	struct child child;
-	struct stat st;
-
-	assert_non_null(mkdtemp(names_dir));
-	child_start(&child, set_renamed);
-	renamed = &child.process.attached.renamed;
-	assert_int_equal(refuse_renamed(&child.look, &child.files, &refusals, &child.err), 0);
-	assert_int_equal(refusals.nr, 1);
-	assert_non_null(strstr(refusals.first.what, "/far (deleted)"));
-	/* looked for again, found once */
-	assert_int_equal(refuse_renamed(&child.look, &child.files, &refusals, &child.err), 0);
-	assert_int_equal(renamed->nr, 2);
-	snprintf(path, sizeof(path), "%s/open.1", names_dir);
-	assert_int_equal(stat(path, &st), 0);
-	assert_string_equal(renamed_find(renamed, &st), path);
-	snprintf(path, sizeof(path), "%s/mapped.1", names_dir);
-	snprintf(gone, sizeof(gone), "%s/mapped (deleted)", names_dir);
-	assert_string_equal(renamed_find_gone(renamed, gone), path);
-	/* a mapping that another file would have there */
-	refuse_mappings(&child.look, &child.vmas);
-	assert_int_equal(found(&child, LOSS_SHARED_MAPPING), 1);
-	assert_string_equal(detail(&child, LOSS_SHARED_MAPPING), gone);
-	renamed_free(renamed);
-	child_end(&child);
-	remove_names();
-}
-
-static void *runs_on(void *arg)
-{
-	for (;;)
-		pause();
-	return arg;
-}
-
-static char state_of(pid_t pid)
-{
-	struct proc_status status;
-
-	return proc_status_read(pid, &status, &(struct error){ 0 }) ? 0 : status.state;
-}
-
-/* Return: a process whose main thread has ended, with @threads others */
-static pid_t start_without_main(int threads)
-{
-	pid_t pid = fork();
-	pthread_t thread;
-
-	assert_true(pid >= 0);
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		while (threads--)
-			pthread_create(&thread, NULL, runs_on, NULL);
-		/* not the process, and not what pthread_exit() cleans up */
-		syscall(SYS_exit, 0);
-	}
-	while (state_of(pid) != 'Z')
-		usleep(1000);
-	return pid;
-}
-
-static void expect_refused(pid_t pid, const char *text)
-{
-	struct tree tree = { 0 };
-	struct inspection terms = { .tree = &tree };
-	struct error err = { 0 };
-
-	assert_non_null(tree_add(&tree, pid, &err));
-	assert_int_equal(refuse_program(&terms, &tree, &err), -1);
-	assert_int_equal(err.code, CODE_REFUSED);
-	assert_non_null(strstr(err.what, text));
-	tree_destroy(&tree);
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-}
-
-static void no_main_thread(void **state)
-{
-	expect_refused(start_without_main(0), " has exited and waits for its parent");
-	expect_refused(start_without_main(1), " has ended, and 1 other thread runs on");
-	expect_refused(start_without_main(3), " has ended, and 3 other threads run on");
-}
-
 /* The other end of a pipe, of a socket pair, and shared memory are a child's, which moves too. */
 static void set_family(void)
 {
@@ -603,8 +478,6 @@ int main(void)
 		cmocka_unit_test(terminals),
 		cmocka_unit_test(sockets),
 		cmocka_unit_test(attributes),
-		cmocka_unit_test(no_main_thread),
-		cmocka_unit_test(renamed_files),
 	};
 
 	/* make and shells leave pipes open */

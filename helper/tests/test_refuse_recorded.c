@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Rows that no CPU and no kernel of ours can show. The texts and the answer are those of kernels
- * that can: Linux 6.6 with shadow stacks, CONFIG_ANON_VMA_NAME, CONFIG_SCHED_CORE.
+ * Rows that no CPU and no kernel of the test suite can show. The texts and the answer come from
+ * other kernels: Linux 6.6 with shadow stacks, CONFIG_ANON_VMA_NAME, CONFIG_SCHED_CORE.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -131,6 +131,8 @@ static void mapping_names(void **state)
 /* The other process has it open: it is seen by its device and inode, whatever its name here. */
 static void named_shared_memory(void **state)
 {
+	/* the other process is a child of the test: it must be none of the program's */
+	struct source_process nobody = { .pid = 0 };
 	struct proc_files files = { 0 };
 	struct error err = { 0 };
 	int fd = memfd_create("recorded", MFD_CLOEXEC);
@@ -153,7 +155,9 @@ static void named_shared_memory(void **state)
 			pause();
 	}
 	close(fd);
+	list[0] = &nobody;
 	assert_int_equal(refuse_shared(&look, &files, &err), 0);
+	list[0] = &process;
 	kill(other, SIGKILL);
 	waitpid(other, NULL, 0);
 	snprintf(text, sizeof(text), "[anon_shmem:y], with process %d ", other);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What a destination may ask for. */
+/* The pages that a destination may request. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Which directories another user could exchange. Needs root. */
+/* The directories that another user could replace. Needs root. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>

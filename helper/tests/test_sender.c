@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Pages and lists onto one connection, and what of it the destination then has. */
+/* Pages and lists onto one connection, and the source's record of what the destination has. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What Setup tells of a program, and what is made of the answer. */
+/* The contents of Setup, and the source's action on the answer. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <setjmp.h>
@@ -81,7 +81,8 @@ static int set_up(void **state)
 	bench->setup = (struct setup){
 		.opts = &opts,
 		.tree = &bench->tree, .criu = &bench->criu, .mode = MODE_PRECOPY, .verify = true,
-		.max_frozen_s = 7, .descriptors = 5, .ctl = bench->source, .box = &bench->box,
+		.max_frozen_s = 7, .descriptors = 5, .image_pages = 9,
+		.ctl = bench->source, .box = &bench->box,
 	};
 	return walk_to(bench->source, bench->dest, PHASE_SETUP, &bench->err) ||
 	       pthread_create(&bench->receiver, NULL, receive_body, bench) ? -1 : 0;
@@ -129,6 +130,7 @@ static void the_program_is_told(void **state)
 	assert_true(setup->verify);
 	assert_int_equal(setup->max_frozen_s, 7);
 	assert_int_equal(setup->descriptors, 5);
+	assert_int_equal(setup->image_pages, 9);
 	assert_int_equal(setup->criu->minor, 17);
 	assert_int_equal(bench->peer_fixed_ns, 0);
 }

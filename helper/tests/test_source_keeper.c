@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The keeper of the source: descriptors that it holds for a tracker, a guard that is put on twice, and
- * the group that the program enters before.
+ * The keeper of the source: the descriptors that it holds for a tracker, a guard that is switched
+ * on twice, and the group that the program enters before.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -31,27 +31,33 @@ struct kit {
 	struct source_keeper *keeper;
 };
 
+/* Ends with @parent, which may have ended before the kernel was told so. */
+static void live_below(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (getppid() == parent)
+		pause();
+	_exit(0);
+}
+
 static void have_child(int sig)
 {
-	if (fork())
-		return;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (;;)
-		pause();
+	pid_t parent = getpid();
+
+	if (!fork())
+		live_below(parent);
 }
 
 /* At SIGUSR1 it has a child of its own. */
 static pid_t start_child(void)
 {
-	pid_t pid;
+	pid_t parent = getpid(), pid;
 
 	signal(SIGUSR1, have_child);
 	pid = fork();
-	if (pid)
-		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (;;)
-		pause();
+	if (!pid)
+		live_below(parent);
+	return pid;
 }
 
 static int set_up(void **state)

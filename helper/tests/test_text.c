@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Nothing that the other machine says reaches a terminal or a log as it came. */
+/* Text of the other machine never reaches a terminal or a log unchanged. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Pages that have to come, and what is asked for. */
+/* Pages that have to come, and the requests for them. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>

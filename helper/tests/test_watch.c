@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The thread at the source that watches: which of the things it sees end a migration. */
+/* The thread at the source that watches signals, processes and the clock, and ends a migration. */
 #define _GNU_SOURCE
 #include <poll.h>
 #include <setjmp.h>

@@ -24,7 +24,7 @@
 
 _Static_assert(sizeof(struct conn_preamble) == 32, "the preamble is 32 bytes on the wire");
 
-/* Digits only: 0, of which the kernel makes one that is free, to 65535. */
+/* Accepts 0 to 65535, in digits only. For port 0 the kernel chooses a free port. */
 static bool is_port(const char *text)
 {
 	size_t len = strlen(text);
@@ -32,7 +32,7 @@ static bool is_port(const char *text)
 	return len && len <= 5 && strspn(text, "0123456789") == len && atoi(text) <= 65535;
 }
 
-/* "HOST:PORT", "[v6]:PORT", ":PORT", "HOST", "v6": into two strings. */
+/* Split "HOST:PORT", "[v6]:PORT", ":PORT", "HOST" or "v6" into host and port. */
 static int split_where(const char *where, char *host, size_t host_size, char *port,
 		       struct error *err)
 {
@@ -76,7 +76,7 @@ int conn_check_where(const char *where, bool insecure, struct error *err)
 		return 0;
 	return error_set(err, CODE_USAGE,
 			 "use unix:PATH, which ssh -L carries to another machine; or say --insecure on both sides if the network is yours alone",
-			 "memory would go over \"%.100s\" without encryption, and whoever reaches that address could take part",
+			 "memory would go over \"%.100s\" without encryption, and every program that reaches that address could take part",
 			 where);
 }
 
@@ -93,7 +93,7 @@ static struct addrinfo *resolve(const char *where, bool listening, struct error 
 	if (split_where(where, host, sizeof(host), port, err))
 		return NULL;
 	ret = getaddrinfo(*host ? host : NULL, port, &hints, &list);
-	/* a machine that has nothing but loopback has no address for AI_ADDRCONFIG */
+	/* on a machine with loopback alone AI_ADDRCONFIG finds no address */
 	if (ret) {
 		hints.ai_flags &= ~AI_ADDRCONFIG;
 		ret = getaddrinfo(*host ? host : NULL, port, &hints, &list);
@@ -140,7 +140,7 @@ int conn_listen(const char *where, struct error *err)
 	list = resolve(where, true, err);
 	if (!list)
 		return -1;
-	/* an IPv6 wildcard takes IPv4 as well */
+	/* prefers IPv6, whose wildcard address accepts IPv4 connections too */
 	for (struct addrinfo *ai = list; ai && fd < 0; ai = ai->ai_next)
 		if (ai->ai_family == AF_INET6)
 			fd = try_listen(ai);
@@ -158,7 +158,7 @@ void conn_tune(int fd)
 {
 	int one = 1, idle = 2, interval = 1, count = 3;
 
-	/* all of these fail on a UNIX socket, which needs none */
+	/* a UNIX socket refuses these options, and needs none */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
@@ -237,7 +237,7 @@ void conn_address_text(const struct sockaddr_storage *addr, socklen_t len, char 
 	char host[64] = "?", port[8] = "?";
 
 	if (addr->ss_family == AF_UNIX) {
-		/* who connects has no name */
+		/* the client's end of a UNIX socket has no name */
 		bool named = len > offsetof(struct sockaddr_un, sun_path) && *un->sun_path;
 
 		snprintf(name, size, UNIX_PREFIX "%s", named ? un->sun_path : "");

@@ -10,9 +10,9 @@
 
 #define CONN_DEFAULT_PORT	"7070"
 #define CONN_ID_BYTES		16
-#define CONN_LOST_MS		5000	/* after so much silence a link is lost, when nobody hurries */
+#define CONN_LOST_MS		5000	/* default silence after which a link counts as lost */
 
-/** enum conn_kind - what a connection is for; values are on the wire */
+/** enum conn_kind - purpose of a connection; the values are on the wire */
 enum conn_kind {
 	CONN_CONTROL = 1,
 	CONN_MEMORY = 2,
@@ -21,7 +21,7 @@ enum conn_kind {
 
 /**
  * struct conn - one connection of a migration
- * @fd: a blocking stream socket, owned; -1: there is none
+ * @fd: a blocking stream socket, which the struct owns; -1: not connected
  *
  * Any thread may call conn_shutdown() while the connection is open; one thread reads and one
  * writes. Only the owner closes it, after those threads have ended.
@@ -38,19 +38,19 @@ static inline bool conn_is_open(const struct conn *conn)
 	return conn->fd >= 0;
 }
 
-/** conn_shutdown() - threads that wait for the connection come back; nothing goes over it any more */
+/** conn_shutdown() - end all traffic, so that threads blocked in the connection return */
 void conn_shutdown(const struct conn *conn);
 void conn_close(struct conn *conn);
 
 /**
  * struct conn_preamble - first 32 bytes of each connection, little-endian
- * @id: random id of the migration, ties its connections together
+ * @id: random id of the migration, the same for all of its connections
  */
 struct conn_preamble {
 	uint32_t magic;		/* CONN_MAGIC */
 	uint16_t version;	/* 1 */
 	uint8_t kind;		/* enum conn_kind */
-	uint8_t index;		/* of several memory streams; 0 now */
+	uint8_t index;		/* number of the memory stream; 0 as long as there is one */
 	uint8_t id[CONN_ID_BYTES];
 	uint8_t pad[8];		/* 0 */
 };
@@ -58,22 +58,22 @@ struct conn_preamble {
 #define CONN_MAGIC	0x434d5653	/* "SVMC" */
 
 /**
- * conn_check_where() - 0, or -1 with CODE_USAGE; looks up nothing
- * @insecure: the user takes TCP without encryption, which on loopback too any local user could
- *	speak to. A UNIX socket needs no such word
+ * conn_check_where() - check the form of an address; no DNS query. 0, or -1 with CODE_USAGE
+ * @insecure: the user accepts TCP without encryption. A loopback address needs @insecure too, since
+ *	any local user can connect; a UNIX socket does not
  */
 int conn_check_where(const char *where, bool insecure, struct error *err);
 
-/** conn_listen() - "unix:PATH", "HOST:PORT", "[v6]:PORT", ":PORT" or "HOST"; the fd or -1 */
+/** conn_listen() - on "unix:PATH", "HOST:PORT", "[v6]:PORT", ":PORT" or "HOST"; the fd or -1 */
 int conn_listen(const char *where, struct error *err);
 
-/** conn_tune() - small messages must not wait, and a dead idle link is noticed; both ends */
+/** conn_tune() - set TCP_NODELAY and keepalive on a socket; both ends call it */
 void conn_tune(int fd);
 
-/** conn_address_text() - an address for people, as "10.0.0.1:7070"; looks up nothing */
+/** conn_address_text() - an address as text, "10.0.0.1:7070"; no DNS query */
 void conn_address_text(const struct sockaddr_storage *addr, socklen_t len, char *name, size_t size);
 
-/** conn_check_preamble() - to the byte order here; -1 with CODE_PEER when it is wrong */
+/** conn_check_preamble() - check @pre and turn it to host byte order; -1 with CODE_PEER */
 int conn_check_preamble(struct conn_preamble *pre, struct error *err);
 
 /** conn_connect() - connect and send the preamble; 0 or -1 */
@@ -81,9 +81,10 @@ int conn_connect(struct conn *conn, const char *where, enum conn_kind kind, cons
 		 struct error *err);
 
 /**
- * conn_write(), conn_read() - all of it, or -1
- * @timeout_ms: so much silence is "link lost"; 0: as long as it takes. A peer that is slow is
- *	waited for: whoever finds the link lost (wire/liveness.h) shuts the socket down
+ * conn_write(), conn_read() - transfer all @bytes; 0 or -1
+ * @timeout_ms: fail with "link lost" after so much silence; 0: no time-out. The calls wait for a
+ *	slow peer: control's thread, which sees that a link is lost (wire/liveness.h), shuts the
+ *	socket down
  */
 int conn_write(const struct conn *conn, const void *buf, size_t bytes, int timeout_ms,
 	       struct error *err);
@@ -91,14 +92,14 @@ int conn_read(const struct conn *conn, void *buf, size_t bytes, int timeout_ms,
 	      struct error *err);
 
 /**
- * conn_read_some() - what is there, at most @bytes
- * @timeout_ms: for the first byte; -1: as long as it takes
- * Return: bytes; 0: the other side has closed it; -1
+ * conn_read_some() - read the bytes that have arrived, at most @bytes
+ * @timeout_ms: for the first byte; -1: no time-out
+ * Return: number of bytes; 0: the other side has closed the connection; -1 with @err
  */
 ssize_t conn_read_some(const struct conn *conn, void *buf, size_t bytes, int timeout_ms,
 		       struct error *err);
 
-/** conn_write_now() - what the socket takes without waiting. Return: bytes; -1 with errno */
+/** conn_write_now() - write what fits without waiting. Return: number of bytes, or -1 with errno */
 ssize_t conn_write_now(const struct conn *conn, const void *buf, size_t bytes);
 
 #endif

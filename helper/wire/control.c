@@ -17,25 +17,29 @@
 #include "wire/message.h"
 
 #define HEARTBEAT_MS	1000
-#define HEARTBEATS_LOST	4	/* at the least so many before a link is lost */
+#define HEARTBEATS_LOST	4	/* fewest heartbeats in the time after which a link is lost */
 #define ABORT_MS	1000
 
 /**
  * struct control - see control.h
- * @local: only heartbeats tell that the other side lives (wire/liveness.h)
- * @lock: one message at a time is written
- * @state_lock: @course, @unstarted, @stop, @hurry, @beat_ms, @lost_ms and @beat_now, so that
- *	closing never waits for a message; taken inside of @lock, or alone
- * @beat_ms: between two heartbeats
- * @beat_now: the next is due
- * @hurry: nobody shall wait long for a peer that does not read
- * @broken: a message was left half-written: nothing can follow it
- * @greeted: its Hello came; of who receives
- * @answer_by_ms: the message that is received must be here then, @answer_ms after it was wanted;
- *	0: it is waited for
- * @from_dest: the other side is a destination
- * @lost: for so many ms the link was silent, and was shut down; 0: it was not
- * @sending_ms: when the message that is being written was begun; 0: there is none
+ * @conn: the connection, owned
+ * @local: the peer is on this machine, so that only its heartbeats show that it lives (liveness.h)
+ * @heart: thread that sends heartbeats, and looks whether the link is lost
+ * @lock: held while a message is written, so that messages do not mix
+ * @state_lock: protects @course, @unstarted, @stop, @hurry, @beat_ms, @lost_ms and @beat_now, so
+ *	that closing never waits for a message; taken inside of @lock, or alone
+ * @changed: wakes @heart
+ * @beat_ms: time between two heartbeats
+ * @lost_ms: silence after which the link is lost
+ * @stop: @heart ends
+ * @hurry: the migration ends: give a peer that does not read up after ABORT_MS
+ * @beat_now: the next heartbeat is due at once
+ * @broken: a message was written in part, so no message can follow
+ * @unstarted: the peer's Abort said that it killed the program unstarted
+ * @lost: the link was shut down after so many ms of silence; 0: it was not
+ * @sending_ms: start of the message that is being written; 0: there is none
+ * @answer_by_ms: time by which the expected message must have come; 0: no limit
+ * @answer_ms: the same as a duration, for the error text
  */
 struct control {
 	struct conn conn;
@@ -52,7 +56,7 @@ struct control {
 	int answer_ms;
 };
 
-/* A heartbeat never waits: while a message is being written, that is one. */
+/* A heartbeat never waits for @lock: a message that is being written serves as heartbeat. */
 static void beat(struct control *ctl, struct liveness *live)
 {
 	uint8_t beat[] = { 3, 0, 0, 0, 0x9a, 1, 0 };	/* Heartbeat, field 19, empty */
@@ -70,7 +74,7 @@ static void beat(struct control *ctl, struct liveness *live)
 		liveness_asked(live);
 }
 
-/* Whoever waits for the link comes back. */
+/* Shut the link down, so that blocked threads return. */
 static void give_up(struct control *ctl, int lost_ms)
 {
 	atomic_store(&ctl->lost, lost_ms);
@@ -183,7 +187,7 @@ void control_set_lost(struct control *ctl, unsigned int lost_ms)
 
 void control_hurry(struct control *ctl)
 {
-	/* looked at several times in that second */
+	/* a shorter pace, so that @heart looks several times within ABORT_MS */
 	set_pace(ctl, ABORT_MS, true);
 }
 
@@ -227,7 +231,7 @@ static int enter(struct control *ctl, Migrate__Control__BodyCase body, struct er
 	return ret;
 }
 
-/* Lock held. */
+/* The caller holds @lock. */
 static int send_locked(struct control *ctl, Migrate__Control__BodyCase body, const uint8_t *buf,
 		       size_t bytes, int timeout_ms, struct error *err)
 {
@@ -275,7 +279,7 @@ void control_send_abort(struct control *ctl, const struct error *why, bool unsta
 	free(buf);
 }
 
-/* For how long nothing may come; 0: for ever, while the link is not lost. */
+/* Return: time-out of one conn_read() in ms; 0: none, since @heart ends a lost link */
 static int patience_ms(const struct control *ctl)
 {
 	int64_t left = ctl->answer_by_ms - clock_now_ms();
@@ -298,7 +302,7 @@ static int too_late(const struct control *ctl, struct error *err)
 			 ctl->answer_ms);
 }
 
-/* As conn_read(); says why it was that the link was shut down here. */
+/* conn_read() whose error names the silence when @heart has shut the link down. */
 static int read_all(struct control *ctl, void *buf, size_t bytes, struct error *err)
 {
 	struct error why = { 0 };
@@ -339,7 +343,7 @@ static Migrate__Control *recv_any(struct control *ctl, size_t *bytes, struct err
 	length = le32toh(length);
 	*bytes = length;
 	first = length < MESSAGE_HEAD_BYTES ? length : MESSAGE_HEAD_BYTES;
-	/* before any memory is taken for it */
+	/* the head is checked before memory is allocated for the body */
 	if (read_all(ctl, head, first, err) ||
 	    check_head(ctl, message_kind(head, first), length, err))
 		return NULL;

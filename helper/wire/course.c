@@ -4,7 +4,7 @@
 #define KIB		1024U
 #define MIB		(1024U * KIB)
 
-/* A list of 65,000 mappings with long names is some 7 MiB. */
+/* A list of 65,000 mappings with long names has some 7 MiB. */
 #define MAPS_BYTES	(8 * MIB)
 
 #define SAME		NR_PHASES	/* the message opens no new phase */
@@ -12,11 +12,11 @@
 #define FROM_TO(a, b)	((IN((b) + 1) - 1) & ~(IN(a) - 1))
 
 /**
- * struct course_rule - a message that exists
- * @from: sides that may send it
- * @phases: phases in which it may pass; bits
- * @next: the phase that it opens, or SAME
- * @longest: bytes
+ * struct course_rule - one kind of message
+ * @from: sides that may send the message
+ * @phases: phases in which the message may pass; bits
+ * @next: the phase that the message opens, or SAME
+ * @longest: most bytes of the message
  */
 struct course_rule {
 	Migrate__Control__BodyCase body;
@@ -37,7 +37,7 @@ static const struct course_rule rules[] = {
 	{ BODY(ROUND_BEGIN), COURSE_SOURCE, IN(PHASE_PRECOPY), SAME, KIB },
 	{ BODY(ROUND_ACK), COURSE_DEST, IN(PHASE_PRECOPY), SAME, KIB },
 	{ BODY(FROZEN), COURSE_SOURCE, IN(PHASE_PRECOPY), PHASE_FROZEN, KIB },
-	/* the lists of pages and the images go over two connections, side by side */
+	/* the images, on control, may overtake the lists of pages on the memory connection */
 	{ BODY(FINAL_ACK), COURSE_DEST, IN(PHASE_FROZEN) | IN(PHASE_RESTORE), SAME, KIB },
 	{ BODY(IMAGE_FILE), COURSE_SOURCE, IN(PHASE_FROZEN), SAME, MIB + 4 * KIB },
 	{ BODY(RESTORE_GO), COURSE_SOURCE, IN(PHASE_FROZEN), PHASE_RESTORE, MIB },
@@ -50,7 +50,7 @@ static const struct course_rule rules[] = {
 	{ BODY(DIED), COURSE_DEST, IN(PHASE_STARTED), PHASE_ENDED, KIB },
 	{ BODY(DONE), COURSE_DEST, IN(PHASE_STARTED), PHASE_DONE, KIB },
 	{ BODY(KILLED), COURSE_SOURCE, IN(PHASE_DONE), PHASE_ENDED, KIB },
-	/* the source gives nothing up after Commit; the destination may, unless it has started */
+	/* the source never aborts after Commit; the destination may until the tasks have started */
 	{ BODY(ABORT), COURSE_SOURCE, FROM_TO(PHASE_HELLO, PHASE_READY), PHASE_ENDED, 4 * KIB },
 	{ BODY(ABORT), COURSE_DEST, FROM_TO(PHASE_HELLO, PHASE_COMMITTED), PHASE_ENDED, 4 * KIB },
 	{ BODY(HEARTBEAT), COURSE_SOURCE | COURSE_DEST, FROM_TO(PHASE_HELLO, PHASE_ENDED), SAME,

@@ -16,18 +16,18 @@
 enum course_side { COURSE_SOURCE = 1, COURSE_DEST = 2 };
 
 /**
- * enum course_phase - as one end sees it, after what it has sent and received
- * @PHASE_HELLO: not both Hellos have passed
- * @PHASE_SETUP: Setup is to come
- * @PHASE_ASKED: the answer to Setup is to come
+ * enum course_phase - phase of a migration, as one end sees it
+ * @PHASE_HELLO: until both Hellos have passed
+ * @PHASE_SETUP: until Setup
+ * @PHASE_ASKED: until the answer to Setup
  * @PHASE_PRECOPY: rounds
- * @PHASE_FROZEN: the program stands; lists of pages and images pass
+ * @PHASE_FROZEN: the program is frozen; lists of pages and images pass
  * @PHASE_RESTORE: the images are complete, the destination restores
- * @PHASE_READY: the restored tasks stand
+ * @PHASE_READY: the restored tasks stand frozen
  * @PHASE_COMMITTED: Commit has passed
  * @PHASE_STARTED: the restored tasks run
  * @PHASE_DONE: the destination has every page, or the program has ended there
- * @PHASE_ENDED: nothing more is to come
+ * @PHASE_ENDED: no message may follow
  */
 enum course_phase {
 	PHASE_HELLO, PHASE_SETUP, PHASE_ASKED, PHASE_PRECOPY, PHASE_FROZEN, PHASE_RESTORE,
@@ -35,8 +35,8 @@ enum course_phase {
 };
 
 /**
- * struct course - one end's view; its owner locks it
- * @side: the end that this is
+ * struct course - one end's view of the migration; its owner locks
+ * @side: this end
  * @hellos: sides whose Hello has passed
  */
 struct course {
@@ -48,19 +48,19 @@ struct course {
 void course_init(struct course *course, enum course_side side);
 
 /**
- * course_send() - this end is about to send a message
- * Return: 0 and the phase that follows is entered, or -1 with CODE_INTERNAL
+ * course_send() - check a message that this end is about to send, and enter the phase it opens
+ * Return: 0, or -1 with CODE_INTERNAL
  */
 int course_send(struct course *course, Migrate__Control__BodyCase body, struct error *err);
 
 /**
- * course_receive() - a message of the other side was received
- * Return: 0 and the phase that follows is entered, or -1 with CODE_PEER
+ * course_receive() - check a message of the other side, and enter the phase it opens
+ * Return: 0, or -1 with CODE_PEER
  */
 int course_receive(struct course *course, Migrate__Control__BodyCase body, size_t bytes,
 		   struct error *err);
 
-/** course_check() - course_receive() that enters no phase: before memory is taken for a message */
+/** course_check() - course_receive() that enters no phase: called before memory is allocated */
 int course_check(const struct course *course, Migrate__Control__BodyCase body, size_t bytes,
 		 struct error *err);
 

@@ -8,7 +8,7 @@
 #include "wire/liveness.h"
 
 #define PING_MS		600	/* the peer answers probes at most each 500 ms (tcp_invalid_ratelimit) */
-#define PING_GRACE_MS	300	/* for the answer to the second one */
+#define PING_GRACE_MS	300	/* for the answer to the second probe */
 #define PINGS_LOST	2
 
 bool liveness_is_local(int fd)
@@ -52,8 +52,9 @@ void liveness_asked(struct liveness *live)
 }
 
 /*
- * Leaving repair mode sends a window probe, also when the socket was not in it. The kernel's own
- * probes of a closed window come at ever longer intervals. Without CAP_NET_ADMIN these must do.
+ * TCP_REPAIR_OFF sends a window probe, also when the socket was not in repair mode. The kernel's
+ * own probes of a closed window come at ever longer intervals. Without CAP_NET_ADMIN there are only
+ * those.
  */
 static void ping(struct liveness *live, int64_t now)
 {
@@ -76,7 +77,7 @@ bool liveness_is_lost(struct liveness *live, unsigned int lost_ms)
 		return false;
 	heard = info.tcpi_last_ack_recv < info.tcpi_last_data_recv ? info.tcpi_last_ack_recv :
 		info.tcpi_last_data_recv;
-	/* the window is closed: nothing is under way, and something waits */
+	/* closed window: no segment is under way although data waits */
 	closed = !info.tcpi_unacked && info.tcpi_notsent_bytes;
 	if (live->asked && heard <= now - live->asked_ms)
 		live->asked = false;
@@ -86,7 +87,7 @@ bool liveness_is_lost(struct liveness *live, unsigned int lost_ms)
 	if (!live->asked)
 		ask(live, now);
 	else
-		/* this process may not have run for a while, nor what takes in answers */
+		/* a long gap between two looks says that this machine stood still, not the peer */
 		live->silent_ms += passed < limit / 2 ? passed : limit / 2;
 	if (closed && now - live->pinged_ms >= PING_MS)
 		ping(live, now);

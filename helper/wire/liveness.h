@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Is the other machine still there? Its kernel is listened to, not its program: a kernel
- * acknowledges data, and answers window probes while the program reads nothing, however long
- * that lasts. TCP_USER_TIMEOUT would end a connection whose peer reads slowly, so it is not used.
+ * Tells whether the other machine's kernel still answers. The peer's program may be slow: its
+ * kernel acknowledges data, and answers window probes while the program reads nothing.
+ * TCP_USER_TIMEOUT would end the connection of a peer that reads slowly.
  */
 #ifndef MIGRATE_WIRE_LIVENESS_H
 #define MIGRATE_WIRE_LIVENESS_H
@@ -11,11 +11,12 @@
 #include <stdint.h>
 
 /**
- * struct liveness - what was seen of one connection
- * @looked_ms: the last look, CLOCK_MONOTONIC
- * @asked: something was sent that the other kernel must answer, at @asked_ms or before
- * @silent_ms: for so long nothing came since then
- * @pinged_ms, @pings: window probes of ours that were not answered
+ * struct liveness - one connection
+ * @looked_ms: time of the last look, CLOCK_MONOTONIC
+ * @asked: the other kernel still has to answer data or a probe, sent at @asked_ms or before
+ * @silent_ms: silence since @asked_ms
+ * @pinged_ms: time of the last window probe of this helper
+ * @pings: such probes without an answer
  */
 struct liveness {
 	int fd;
@@ -25,23 +26,23 @@ struct liveness {
 };
 
 /**
- * liveness_is_local() - the peer of @fd is on this machine: its kernel says nothing of a tunnel
+ * liveness_is_local() - true for UNIX sockets and loopback addresses
  *
- * True for UNIX sockets and for loopback addresses. Of such a connection only the other side's
- * heartbeats tell that it lives.
+ * The kernel that answers on such a connection is this machine's own. The far end of a tunnel shows
+ * that it lives by heartbeats only.
  */
 bool liveness_is_local(int fd);
 
 void liveness_init(struct liveness *live, int fd);
 
-/** liveness_asked() - something was sent just now that the other kernel acknowledges */
+/** liveness_asked() - data was sent just now, which the other kernel has to acknowledge */
 void liveness_asked(struct liveness *live);
 
 /**
- * liveness_is_lost() - the other kernel left something unanswered for @lost_ms
+ * liveness_is_lost() - the other kernel has not answered for @lost_ms
  *
- * To be called about four times in @lost_ms. While the peer's window is closed, what is sent to
- * ask can be answered twice a second only: then it takes up to two seconds.
+ * The caller looks about four times in @lost_ms. A kernel with a closed window answers two probes a
+ * second at most: then the function needs up to two seconds.
  */
 bool liveness_is_lost(struct liveness *live, unsigned int lost_ms);
 

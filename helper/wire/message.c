@@ -5,14 +5,14 @@
 #include "base/text.h"
 #include "wire/message.h"
 
-#define NAME_MAX_BYTES		128	/* of a host, a program, a version */
+#define NAME_MAX_BYTES		128	/* of a host's or a program's name, of a version */
 
-/* Memory that a message may take: no list of ours takes 8 times its bytes on the wire. */
+/* Memory that an unpacked message may take: no list takes 8 times its bytes on the wire. */
 #define UNPACK_FREE		65536U
 #define UNPACK_TIMES		12
-#define ALLOC_BYTES		16	/* of malloc() itself, each time */
+#define ALLOC_BYTES		16	/* overhead of each malloc() */
 
-/* A message begins with the number of its body's field, and the type "message". */
+/* A message begins with the tag of its body: field number and wire type "message". */
 Migrate__Control__BodyCase message_kind(const uint8_t *head, uint32_t bytes)
 {
 	uint32_t tag = bytes ? head[0] : 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A control message before anybody looks at what it says: its kind, by its first bytes, and the
- * words in it. Which kind may come, and how long it may be, is in wire/course.h.
+ * Packs and unpacks control messages: reads a message's kind from its first bytes, and makes its
+ * strings printable. wire/course.h says which kinds may pass, and how long they may be.
  */
 #ifndef MIGRATE_WIRE_MESSAGE_H
 #define MIGRATE_WIRE_MESSAGE_H
@@ -12,27 +12,27 @@
 #include "base/error.h"
 #include "control.pb-c.h"
 
-#define MESSAGE_HEAD_BYTES	2	/* in which the kind of a message stands */
+#define MESSAGE_HEAD_BYTES	2	/* first bytes, which give the kind */
 
-/** message_kind() - kind of the message that begins with these @bytes; NOT_SET: none */
+/** message_kind() - kind of the message that begins with @head; NOT_SET: no known kind */
 Migrate__Control__BodyCase message_kind(const uint8_t *head, uint32_t bytes);
 
 /**
- * message_unpack() - the message, with the words of the other side made printable
+ * message_unpack() - unpack a message, and make the strings of the other side printable
  *
- * A field of two bytes on the wire can take a hundred here: a message that takes many times its
- * bytes is refused.
+ * A field of two bytes on the wire can take a hundred bytes of memory: the function refuses a
+ * message that takes many times its bytes.
  * Return: NULL with CODE_PEER
  */
 Migrate__Control *message_unpack(const uint8_t *buf, uint32_t bytes, struct error *err);
 
 /**
- * message_pack() - @msg as it goes over the connection, its length first; to be freed
- * Return: NULL with CODE_INTERNAL
+ * message_pack() - @msg as bytes for the connection, the length first
+ * Return: free() it; NULL with CODE_INTERNAL
  */
 uint8_t *message_pack(const Migrate__Control *msg, size_t *bytes, struct error *err);
 
-/** message_pack_abort() - an Abort, as message_pack() packs it; control_send_abort() says more */
+/** message_pack_abort() - message_pack() of an Abort; arguments as in control_send_abort() */
 uint8_t *message_pack_abort(const struct error *why, bool unstarted, size_t *bytes,
 			    struct error *err);
 

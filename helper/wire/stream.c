@@ -17,7 +17,7 @@ static int bad_frame(struct error *err, const char *why)
 	return error_set(err, CODE_PEER, NULL, "malformed frame: %s", why);
 }
 
-/* The head: 1, 0 at the end of the stream, -1. */
+/* Return: 1 with the head, 0 at the end of the stream, -1 with @err */
 static int recv_head(const struct conn *conn, int timeout_ms, struct splice_vm_batch *head,
 		     struct error *err)
 {
@@ -113,7 +113,7 @@ int frame_recv(const struct conn *conn, int timeout_ms, struct frame *frame, str
 		return -1;
 	if (check_runs(frame, err))
 		return -1;
-	/* the sum of a list may not fit the head: there the field is 0 */
+	/* the sum of a list may exceed the field's 32 bits, so lists have 0 there */
 	if (frame->kind == FRAME_PAGES ? frame->nr_pages != le32toh(head.nr_pages) :
 	    head.nr_pages)
 		return bad_frame(err, "sum of pages");
@@ -138,7 +138,7 @@ static int send_one(const struct conn *conn, enum frame_kind kind, uint64_t cook
 		.nr_pages = htole32(nr_pages), .cookie = htole64(cookie),
 	} };
 
-	/* flags tell the sender something, not the receiver */
+	/* flags are results of SEND for the sender */
 	for (uint32_t i = 0; i < nr_runs; i++)
 		buf.runs[i] = (struct splice_vm_run){
 			.addr = htole64(runs[i].addr), .nr_pages = htole32(runs[i].nr_pages),

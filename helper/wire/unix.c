@@ -13,7 +13,7 @@
 #include "wire/unix.h"
 
 #define BACKLOG		64
-#define CONNECT_S	10	/* while nobody accepts */
+#define CONNECT_S	10	/* seconds that connect() waits for a server that does not accept */
 
 const char *unix_path(const char *where)
 {
@@ -45,7 +45,7 @@ static int open_socket(const char *path, struct sockaddr_un *addr, struct error 
 	return fd >= 0 ? fd : error_errno(err, CODE_INTERNAL, NULL, "cannot make a socket");
 }
 
-/* Nobody listens there any more. */
+/* Remove a socket whose server has ended: connect() says ECONNREFUSED. */
 static int remove_stale(const struct sockaddr_un *addr, struct error *err)
 {
 	int fd, lost;
@@ -91,7 +91,7 @@ int unix_listen(const char *path, struct error *err)
 	strcpy(dir, path);
 	*strrchr(dir, '/') = 0;
 	dir_fd = safe_dir_open(*dir ? dir : "/", true, err);
-	/* of two that start, one sees the other's socket */
+	/* the lock orders two servers that start at once: the second one finds a live socket */
 	if (dir_fd >= 0 && !flock(dir_fd, LOCK_EX) && !remove_stale(&addr, err))
 		ret = bind_private(fd, &addr, err);
 	if (dir_fd >= 0)
@@ -120,7 +120,7 @@ void unix_remove(const char *path, const struct unix_file *file)
 
 	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path + 1), path);
 	dir_fd = open(dir, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
-	/* nobody binds the path between the look and the removal */
+	/* under the lock no other server binds the path between look and removal */
 	if (dir_fd >= 0 && !flock(dir_fd, LOCK_EX) && !unix_note(path, &now, &(struct error){ 0 }) &&
 	    now.dev == file->dev && now.ino == file->ino)
 		unlink(path);

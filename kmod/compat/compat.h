@@ -95,7 +95,7 @@ static inline bool compat_pte_is_marker(pte_t pte)
 #define COMPAT_GENL_MCGRP_ADMIN(group_name) \
 	{ .name = group_name, .flags = GENL_MCAST_CAP_NET_ADMIN },
 #else
-/* 6.7, and stable kernels since: before, anybody could listen. Then there is no group. */
+/* 6.7, and stable kernels since; on earlier kernels any user could listen, so there is no group. */
 #define COMPAT_GENL_MCGRP_ADMIN(group_name)
 #endif
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Pages to a socket by reference. TCP honours MSG_SPLICE_PAGES from 6.5 on, which
- * dropped sendpage; the flag's macro is older than that (kernel-facts: 6.1).
+ * dropped sendpage; the flag's macro is older than that (6.1 has it).
  */
 #include <linux/socket.h>
 #include <linux/uio.h>

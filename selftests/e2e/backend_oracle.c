@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The oracle for the helper's backends: a mirror that is built from what the backend tells and
- * sends equals the task's memory in the end. The task is that of selftests/mirror: besides its
- * writers, KSM merges its pages, it moves whole page tables, its huge pages are pinned and written
- * by direct I/O.
+ * The oracle for the helper's backends: a mirror built from the runs and pages of a backend must
+ * equal the task's memory in the end. The task is the one of selftests/mirror. Besides its writers,
+ * KSM merges its pages, the task moves whole page tables, and direct I/O writes to its pinned huge
+ * pages.
  *
  *	backend_oracle [--runs N] [--seconds N] [--seed N] [--module TRACKER]
  *		       [--no-freeze] [--no-last] [--lossy]
  *
- * --module: by the module and this tracker of it; else without the module. Controls: --no-freeze:
- * the task runs on between the two steps of the tracker without the module; --no-last: the last
- * scan, when the task stands, is left out. --lossy: some run must lose pages, else this failed: for
- * the controls, and for a tracker that is built with a fault.
+ * --module: the backend with the module, with this tracker; the default is the one without.
+ * Controls: --no-freeze: the task runs on between the two steps of the tracker without the module;
+ * --no-last: no last scan of the frozen task. --lossy: passes only if a run loses pages; for the
+ * controls, and for a tracker that is built with a fault.
  */
 #include <errno.h>
 #include <getopt.h>

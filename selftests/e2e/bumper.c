@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A program that shows whether its copy runs, even for microseconds, and one that kills CRIU
- * meanwhile.
+ * A program that shows whether its copy has run, even for microseconds, and a program that kills
+ * CRIU.
  *
  *	bumper run FILE		counts in a shared mapping of FILE, with registers alone: no page of
- *				its private memory is needed. There are two counts: one while its parent
- *				is the one that it began with, one of the copy, which has another parent
- *	bumper count FILE	prints both
- *	bumper strike MOMENT US	waits for the CRIU that restores, and for MOMENT: "begun", or "traced",
+ *				its private memory is needed. There are two counts: one while its
+ *	parent
+ *				is the one that it began with, one of the copy, which has another
+ *	parent bumper count FILE	prints both
+ *	bumper strike MOMENT US	waits for the CRIU that restores, and for MOMENT: "begun", or
+ *	"traced",
  *				when CRIU traces the copy; kills CRIU US microseconds later
  */
 #include <dirent.h>

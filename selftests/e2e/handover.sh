@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034 # for those who read this in
-# For tests of the hand-over in one guest: a program with a client moves from this network
+# Functions for tests of the hand-over in one guest: a program with a client moves from this network
 # namespace to another.
 
 src=10.1.0.1 dst=10.1.0.2
@@ -96,8 +96,10 @@ answers() { od -An -tu8 -N8 $tmp/answers | tr -d ' '; }
 wrong_pages() { od -An -tu8 -j8 -N8 $tmp/answers | tr -d ' '; }
 more_answers() { [ "$(answers)" -gt "$1" ] && served_ns=$(date +%s%N); }
 
+# start_program [WORD...]: what ticker is to do
 start_program() {
-	setsid ticker serve 5000 32 </dev/null >/dev/null 2>&1 &
+	[ $# != 0 ] || set -- serve 5000 32
+	setsid ticker "$@" </dev/null >/dev/null 2>&1 &
 	ticker=$!
 	wait_for 10 sh -c "ss -Hltn | grep -q :5000"
 	ticker ask $src 5000 $tmp/answers 2>$tmp/ask.err &

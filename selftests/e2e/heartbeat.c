@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A program that knows for how long it stood still. It fills memory, then notes the
- * time once a millisecond in a shared file; the longest gap between two notes is how long it was
- * frozen, whatever moved it, by the clock of one machine.
+ * A program that measures for how long it stood still. It fills memory, then notes the time once a
+ * millisecond in a shared file. The longest gap between two notes is the time for which the program
+ * was frozen, by the clock of one machine.
  *
  *	heartbeat FILE MIB [4k] [hot] [pairs=N] [threads=N] [reserved=GIB]
  *
- * 4k: no huge pages, whatever the kernel would give. hot: writes to its memory all the time. pairs: of
- * small mappings, one with a page that was written and one that cannot be accessed. threads: more that
- * sleep. reserved: address space that cannot be accessed.
+ * 4k: no huge pages. hot: writes to its memory all the time. pairs: N pairs of small mappings, one
+ * with a written page and one without access. threads: N more threads, which sleep. reserved: GIB
+ * of address space without access.
  */
 #include <err.h>
 #include <fcntl.h>

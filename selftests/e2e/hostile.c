@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A client of serve that means no good. It speaks the protocol by its own means.
- *	hostile WHERE greet		is a newcomer greeted? Exit status 0: yes
- *	hostile WHERE bare		a preamble, and hangs up
+ * A hostile client of serve, with its own implementation of the protocol.
+ *	hostile WHERE greet		Hello; exit status 0: serve answered
+ *	hostile WHERE bare		a preamble, then hang-up
  *	hostile WHERE surplus		280 memory connections of one migration
- *	hostile WHERE idle NUMBER	so many accepted migrations that repeat themselves only
- *	hostile WHERE same		a migration with an id that is always the same
- *	hostile WHERE flags		a Setup with an empty CPU flag: is it answered?
- *	hostile WHERE text		names that would play with a terminal
- *	hostile WHERE setup		comes to an accepted Setup, and ends
- *	hostile WHERE rounds		a round that comes twice
+ *	hostile WHERE idle NUMBER	so many accepted migrations that only repeat messages
+ *	hostile WHERE same		a migration with the same id each time
+ *	hostile WHERE flags		a Setup with an empty CPU flag, which serve must answer
+ *	hostile WHERE text		names with escape sequences of a terminal
+ *	hostile WHERE setup		an accepted Setup, then the end
+ *	hostile WHERE rounds		the same round twice
  *	hostile WHERE populated		a list of 2^32 - 1 pages
  *	hostile WHERE images		images that were not announced
  *	hostile WHERE trickle		a byte of a page now and then

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A program with things that CRIU loses. It notes what it finds after it was moved: see keeps.h.
+ * A program with state that CRIU loses. It notes the state that it has after the move: see keeps.h.
  *
  *	keeps timers FILE	timerfds and interval timers
  *	keeps attributes FILE	attributes of three threads and of the process

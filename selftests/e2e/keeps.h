@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What programs for e2e/repairs have in common. FILE gets a line "ready" before the move; after
- * it lines "NAME VALUE", and at last "end". The program sees the move by its PID namespace,
- * which is another one afterwards.
+ * Common code of the programs for e2e/repairs. FILE gets a line "ready" before the move. After the
+ * move FILE gets lines "NAME VALUE", and at last "end". The program recognizes the move by its new
+ * PID namespace.
  */
 #ifndef SELFTESTS_E2E_KEEPS_H
 #define SELFTESTS_E2E_KEEPS_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A program with threads that wait in system calls. It notes which of them still wait after it
- * was moved: see keeps.h.
+ * A program with threads that wait in system calls. It notes which threads still wait after the
+ * move: see keeps.h.
  *
  *	keeps_waits FILE
  */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A program that writes its memory all the time, under a limit of its own.
+ * A program with a limit (RLIMIT_*) that writes its memory all the time.
  *
- *	limited serve PORT MIB MODE...	each connection is told, in one line: passes over the memory,
+ *	limited serve PORT MIB MODE...	each connection is told, in one line: passes over the
+ *	memory,
  *					wrong pages, SIGCONTs seen, whether one is pending, a signal
  *					that its timer has sent so often, the limit that it has now
  *	limited ask HOST PORT		prints that line; fails after 2 s

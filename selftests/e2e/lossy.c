@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A program that has things which a move can lose.
+ * A program with state that a move can lose.
  *
  *	lossy PIDFILE THING[=ARGUMENT]...
  *
  * It sets up each thing, writes its pid to PIDFILE and waits. On SIGUSR1 it opens the file of
- * "late". On SIGUSR2 it accepts one connection of "listener" and answers with a word. On SIGHUP it
- * writes a line to its standard output and to each of its servers.
+ * "late", or maps huge pages ("late-hugetlb"). On SIGUSR2 it accepts one connection of "listener"
+ * and answers with a word. On SIGHUP it writes a line to its standard output and to each of its
+ * servers.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -19,6 +20,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -332,18 +334,42 @@ static void ghost(const char *arg)
 	must(unlink(arg), arg);
 }
 
+#define HUGE	(2UL << 20)
+
+static char *huge[3];
+
 static void hugetlb(const char *arg)
 {
 	for (int i = 0; i < 3; i++) {
-		char *map = mmap(NULL, 2 << 20, PROT_READ | PROT_WRITE,
-				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
-
-		if (map == MAP_FAILED)
+		huge[i] = mmap(NULL, HUGE, PROT_READ | PROT_WRITE,
+			       (arg ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+		if (huge[i] == MAP_FAILED)
 			err(1, "mmap of a huge page");
+		for (size_t at = 0; at < HUGE; at += 512)
+			huge[i][at] = at / 512 + i + 1;
 		/* so that they do not become one mapping */
-		must(mprotect(map, 2 << 20, i & 1 ? PROT_READ : PROT_READ | PROT_WRITE),
+		must(mprotect(huge[i], HUGE, i & 1 ? PROT_READ : PROT_READ | PROT_WRITE),
 		     "mprotect");
 	}
+}
+
+/* Once: it leaves another byte, to see that the pages can be written to. */
+static bool huge_pages_are_right(void)
+{
+	for (int i = 0; i < 3 && huge[i]; i++)
+		for (size_t at = 0; at < HUGE; at++)
+			if (huge[i][at] != (at % 512 ? 0 : (char)(at / 512 + i + 1)))
+				return false;
+	if (huge[0])
+		huge[0][0]++;
+	return true;
+}
+
+static bool huge_is_late;
+
+static void late_hugetlb(const char *arg)
+{
+	huge_is_late = true;
 }
 
 static void child(const char *arg)
@@ -548,7 +574,7 @@ static const struct {
 	{ "own-pipe", own_pipe }, { "fifo", fifo }, { "outer-pair", outer_pair },
 	{ "inner-pair", inner_pair }, { "own-memory", own_memory },
 	{ "shared-memory", shared_memory }, { "shared-memfd", shared_memfd }, { "file", file }, { "appended", appended },
-	{ "late", late }, { "mapped", mapped }, { "ghost", ghost }, { "hugetlb", hugetlb },
+	{ "late", late }, { "mapped", mapped }, { "ghost", ghost }, { "hugetlb", hugetlb }, { "late-hugetlb", late_hugetlb },
 	{ "child", child }, { "main-ended", main_ended }, { "queue", queue }, { "listener", listen_on }, { "half-closed", half_closed },
 	{ "in-flight", in_flight }, { "datagram", datagram }, { "options", options }, { "events", events },
 	{ "policy", policy }, { "wipe", wipe }, { "lock-all", lock_all }, { "prctls", prctls },
@@ -595,7 +621,7 @@ static void serve_one(void)
 /* Whatever became of a descriptor, the program goes on. */
 static void say(void)
 {
-	static const char line[] = "still here\n";
+	const char *line = huge_pages_are_right() ? "still here\n" : "huge pages are wrong\n";
 
 	if (write(1, line, strlen(line)) < 0)
 		warn("standard output");
@@ -619,7 +645,9 @@ int main(int argc, char **argv)
 	write_pid();
 	for (;;) {
 		pause();
-		if (got_usr1)
+		if (got_usr1 && huge_is_late)
+			hugetlb(NULL);
+		else if (got_usr1)
 			file(late_path);
 		if (got_usr2)
 			serve_one();

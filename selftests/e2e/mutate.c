@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A source that does not keep to the protocol.
- *	mutate HOST:PORT IMAGES valid		one session as it should be
- *	mutate HOST:PORT IMAGES SESSIONS SEED	many that are not
+ * A source that breaks the rules of the protocol.
+ *	mutate HOST:PORT IMAGES valid		one valid session
+ *	mutate HOST:PORT IMAGES SESSIONS SEED	many invalid ones
  * IMAGES: the folder of a dump of mutate_target. Exit status 1: serve did not answer.
  */
 #include <dirent.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A source that speaks the protocol and does not keep to it. A *script* is all that a valid
- * source sends and waits for, step by step; a *twist* is a value in a message that is wrong
- * from the start, and a *mutation* damages the steps.
+ * A source that breaks the rules of the protocol. A *script* has the steps of a valid source:
+ * messages to send and to wait for. A *twist* makes a value in a message wrong when the script is
+ * written. A *mutation* damages the steps of a finished script.
  */
 #ifndef E2E_MUTATE_H
 #define E2E_MUTATE_H
@@ -75,8 +75,17 @@ enum twist {
 	TWIST_OUTSIDE, TWIST_MM, TWIST_IMAGE_NAME, TWIST_IMAGE_OFFSET, TWIST_IMAGE_BYTES,
 	TWIST_IMAGE_MORE, TWIST_FILES, TWIST_DIGESTS, TWIST_WRONG_WAY, TWIST_COMMIT, TWIST_VERIFY,
 	TWIST_ABORT, TWIST_FILE_PATH, TWIST_FROZEN_S, TWIST_ANNOUNCE, TWIST_ATTRIBUTES,
-	TWIST_THREADS, TWIST_PROCESS, TWIST_OBJECTS, TWISTS
+	TWIST_THREADS, TWIST_PROCESS, TWIST_OBJECTS, TWIST_FILE_USE, TWIST_SERVERS, TWIST_ADDRESSES,
+	TWIST_DESCRIPTORS, TWIST_STREAMS, TWISTS
 };
+
+#define OBJECT	1	/* the name of the program's address space */
+
+/* Fields of a message; they point to memory that the next call uses again. */
+void mutate_objects(Migrate__Setup *setup, enum twist twist);
+void mutate_files(Migrate__Setup *setup, enum twist twist);
+void mutate_sockets(Migrate__Setup *setup, enum twist twist);
+void mutate_streams(Migrate__Process *process, enum twist twist);
 
 /** random_below() - of the session's own sequence of random numbers */
 uint32_t random_below(uint32_t limit);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Images of a whole dump, made into those that a source sends after rounds of pre-copy. */
+/* Turns the images of a whole dump into images that a source sends after rounds of pre-copy. */
 #include <dirent.h>
 #include <err.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What a source sends, from its first connection to the end. */
+/* Writes the script of a valid source, from its first connection to the end. */
 #include <endian.h>
 #include <stdio.h>
 #include <err.h>
@@ -143,33 +143,10 @@ static struct vma_room *vmas_of(const struct program *program, enum twist twist)
 	return &room;
 }
 
-#define OBJECT	1	/* the name of the program's address space */
-
-/* All that frames name. */
-static void fill_objects(Migrate__Setup *setup, enum twist twist)
-{
-	static Migrate__Object object, *list[3] = { &object, &object, &object };
-
-	migrate__object__init(&object);
-	object.id = OBJECT;
-	object.kind = MIGRATE__OBJECT_KIND__MM;
-	object.has_pid = true;
-	object.pid = setup->pid;
-	setup->objects = list;
-	setup->n_objects = 1;
-	if (twist != TWIST_OBJECTS)
-		return;
-	setup->n_objects = random_below(4);
-	object.id = random_below(3);
-	object.kind = random_below(4);
-	object.pid += random_below(2);
-}
-
 static void setup(struct script *script, const struct program *program, enum twist twist)
 {
 	Migrate__CriuVersion criu = MIGRATE__CRIU_VERSION__INIT;
 	Migrate__Setup setup = MIGRATE__SETUP__INIT;
-	Migrate__MappedFile file = MIGRATE__MAPPED_FILE__INIT, *files = &file;
 	struct vma_room *vmas = vmas_of(program, twist);
 	static const int pids[] = { 0, 1, -5, 0x7fffffff };
 	char *flag[MANY_FLAGS];
@@ -182,7 +159,7 @@ static void setup(struct script *script, const struct program *program, enum twi
 	for (size_t i = 0; i < MANY_FLAGS; i++)
 		flag[i] = twist == TWIST_CPU_FLAG ? "" : twist == TWIST_CPU_FLAGS ? "x\033y" : "fpu";
 	setup.pid = twist == TWIST_PID ? pids[random_below(4)] : program->pid;
-	fill_objects(&setup, twist);
+	mutate_objects(&setup, twist);
 	setup.comm = "mutate_target";
 	setup.threads = 1;
 	setup.n_vmas = vmas->nr;
@@ -199,10 +176,10 @@ static void setup(struct script *script, const struct program *program, enum twi
 	setup.max_frozen_s = twist == TWIST_FROZEN_S ? ~0U : 60;
 	setup.has_verify = twist == TWIST_VERIFY;
 	setup.verify = setup.has_verify;
-	file.path = random_below(2) ? "/dev/zero" : "\033[2J/../\xff";
-	file.bytes = ~0UL;
-	setup.n_files = twist == TWIST_FILE_PATH;
-	setup.files = &files;
+	mutate_files(&setup, twist);
+	mutate_sockets(&setup, twist);
+	setup.has_descriptors = true;
+	setup.descriptors = twist == TWIST_DESCRIPTORS ? ~0U : 4;
 	message(script, MIGRATE__CONTROL__BODY_SETUP, &setup);
 	wait_for(script, MIGRATE__CONTROL__BODY_SETUP_REPLY);
 }
@@ -418,6 +395,7 @@ static void go(struct script *script, const struct program *program, enum twist 
 	go.n_processes = twist == TWIST_OBJECTS ? random_below(3) : 1;
 	if (twist == TWIST_OBJECTS)
 		process.pid += random_below(2);
+	mutate_streams(&process, twist);
 	message(script, MIGRATE__CONTROL__BODY_RESTORE_GO, &go);
 }
 

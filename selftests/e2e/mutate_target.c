@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The program that mutate.c moves: it reads and writes all of its memory, and ends with 1 when
- * a page is not what it was. A static program with few mappings: its images are small.
+ * The program that mutate.c moves. It reads and writes all of its memory, and exits with 1 when a
+ * page has wrong content. The program is static and has few mappings, so that its images are small.
  */
 #include <err.h>
 #include <stdint.h>

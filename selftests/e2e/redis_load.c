@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A client of redis that knows what it was promised. Values follow from the
- * key's number and a version; "run" overwrites keys at random and notes which version of
- * each was acknowledged, "verify" reads all keys back: each must have at least that
- * version, and the value that belongs to the version it has.
+ * A client of redis that finds lost writes. The value of a key follows from its number and a
+ * version. "run" overwrites keys at random, and notes the last acknowledged version of each key.
+ * "verify" reads all keys back: each must have at least that version, and the value that belongs
+ * to its version.
  *
  *	redis_load fill   HOST[,HOST]... ACKS
  *	redis_load run    HOST[,HOST]... ACKS RATE	until SIGTERM; sets a second

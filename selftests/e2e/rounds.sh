@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034,SC2086,SC2154 # for and from those who read this in; no blanks in paths
-# For tests of how written pages are found: moves with options, and deaths while the program is frozen
-# by its control group. Wants handover.sh.
+# Functions for tests of the trackers: moves with options, and deaths while the control group of the
+# program is frozen. Needs handover.sh.
 
 # check NAME COMMAND...: one case; $fail says what went wrong.
 check()
@@ -15,12 +15,13 @@ check()
 not() { ! "$@"; }
 result() { grep -qE "\"event\":\"result\".*$1" $tmp/migrate.json; }
 
-# moves STATUS-OF-MIGRATE ARGUMENT...
+# moves STATUS-OF-MIGRATE ARGUMENT...; program: for start_program
+program=
 moves()
 {
 	local want=$1 look=$tmp/look
 	shift
-	start_program
+	start_program $program
 	migrate_args="$* --max-frozen 120"
 	start_migration
 	wait_for 120 ended "$migrate"
@@ -39,6 +40,26 @@ moves()
 	pkill -9 -x migrate-init
 	stop_program
 	[ -z "$fail" ]
+}
+
+# number KEY: of the result
+number() { grep '"event":"result"' $tmp/migrate.json | grep -o "\"$1\":[0-9]*" | cut -d: -f2; }
+
+held_mib=48 held_slack=1500
+# once ARGUMENT...: a program whose memory CRIU does not restore lazily moves, and none of its pages goes
+# twice: in frames, or in CRIU's images.
+once()
+{
+	local pages=$((held_mib * 256)) images
+	program="hold 5000 $held_mib $tmp/held"
+	moves 0 --shared-storage /tmp "$@"
+	program=
+	[ -z "$fail" ] || return
+	images=$(($(number image_bytes) / 4096))
+	echo "# $pages pages: $(number sent_pages) in frames, $images in images"
+	fail="pages went twice, or not at all" &&
+		[ $(($(number sent_pages) + images)) -lt $((pages + held_slack)) ] &&
+		[ $(($(number sent_pages) + images)) -ge "$pages" ]
 }
 
 group_of() { find /sys/fs/cgroup -maxdepth 4 -name 'migrate-helper-*[0-9a-f]' ! -name '*-criu' ! -name '*-dest'; }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A program that has much of what CRIU touches in a dump, and changes nothing of it.
+ * A program with much of the state that CRIU touches in a dump. The program itself never changes
+ * it.
  *
- *	statue stand PORT DIR	listens on PORT for those who ask for its own view, keeps a
+ *	statue stand PORT DIR	listens on PORT for clients that ask for its own view, keeps a
  *				connection to PORT + 1, opens files in DIR
  *	statue peer PORT	accepts one connection on PORT, sends a word, reads nothing
  *	statue ask PORT		prints the view of the program itself

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A server with memory that a test can trust, and its client.
+ * A server that checks its own memory, and its client.
  *
  *	ticker serve PORT MIB	answers each byte with a count; checks and writes memory
+ *	ticker hold PORT MIB FILE	the same with memory that CRIU does not restore lazily: half of it
+ *				a private mapping of FILE, half of it locked. It is written once, and
+ *				all of it is checked for each new client
  *	ticker ask HOST PORT FILE	asks for ever on one connection, notes the answers in FILE
  */
 #include <arpa/inet.h>
@@ -31,6 +34,32 @@ static uint64_t *memory_make(uint64_t pages)
 	for (i = 0; i < pages; i++)
 		memory[i * PAGE_WORDS] = i + 1;
 	return memory;
+}
+
+/* The pages of a private file mapping, and behind these as many locked ones. */
+static uint64_t *held_make(const char *path, uint64_t pages)
+{
+	uint64_t half = pages / 2 * PAGE_WORDS * 8, *memory = memory_make(pages);
+	int fd = open(path, O_RDWR | O_CREAT, 0600);
+
+	if (fd < 0 || ftruncate(fd, half) ||
+	    mmap(memory, half, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0) != memory)
+		err(1, "%s", path);
+	for (uint64_t i = 0; i < pages / 2; i++)
+		memory[i * PAGE_WORDS] = i + 1;
+	if (mlock((char *)memory + half, half))
+		err(1, "mlock");
+	close(fd);
+	return memory;
+}
+
+static uint64_t held_check(const uint64_t *memory, uint64_t pages)
+{
+	uint64_t i, bad = 0;
+
+	for (i = 0; i < pages; i++)
+		bad += memory[i * PAGE_WORDS] != i + 1;
+	return bad;
 }
 
 /* What the program itself must not read moves like the rest. */
@@ -136,9 +165,10 @@ static void client_answer(struct pollfd *slot, uint64_t *answer)
 		warn("write");
 }
 
-static void serve(int port, uint64_t pages)
+/* @file: not NULL: memory that CRIU does not restore lazily, and that stays as it is */
+static void serve(int port, uint64_t pages, const char *file)
 {
-	uint64_t *memory = memory_make(pages), answer[2] = {};
+	uint64_t *memory = file ? held_make(file, pages) : memory_make(pages), answer[2] = {};
 	uint64_t *counts = calloc(pages, sizeof(*counts)), *hidden = hidden_make();
 	struct pollfd fds[CLIENTS + 1];
 	int i, pair = pair_make();
@@ -148,8 +178,11 @@ static void serve(int port, uint64_t pages)
 	fds[0].fd = port_listen(port);
 	for (;;) {
 		poll(fds, CLIENTS + 1, 5);
-		answer[1] += memory_use(memory, pages, counts);
+		if (!file)
+			answer[1] += memory_use(memory, pages, counts);
 		if (fds[0].revents) {
+			if (file)
+				answer[1] += held_check(memory, pages);
 			client_add(fds, accept(fds[0].fd, NULL, NULL));
 			answer[1] += hidden_check(hidden) + pair_check(pair);
 		}
@@ -186,8 +219,10 @@ static void ask(const char *host, int port, const char *path)
 int main(int argc, char **argv)
 {
 	if (argc == 4 && !strcmp(argv[1], "serve"))
-		serve(atoi(argv[2]), strtoull(argv[3], NULL, 0) * 256);
+		serve(atoi(argv[2]), strtoull(argv[3], NULL, 0) * 256, NULL);
+	if (argc == 5 && !strcmp(argv[1], "hold"))
+		serve(atoi(argv[2]), strtoull(argv[3], NULL, 0) * 256, argv[4]);
 	if (argc == 5 && !strcmp(argv[1], "ask"))
 		ask(argv[2], atoi(argv[3]), argv[4]);
-	errx(2, "usage: ticker serve PORT MIB | ask HOST PORT FILE");
+	errx(2, "usage: ticker serve PORT MIB | hold PORT MIB FILE | ask HOST PORT FILE");
 }

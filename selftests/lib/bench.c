@@ -75,7 +75,7 @@ static void bench_read(int sock, int done, int flags)
 	int len = 1 << 20;
 	char *data = malloc(len);
 
-	/* Not to be woken for each packet, which the sender would have to pay for. */
+	/* wakes the reader for whole chunks only, since each wake-up costs the sender time */
 	ksft_must(!setsockopt(sock, SOL_SOCKET, SO_RCVLOWAT, &len, sizeof(len)));
 	while (recv(sock, data, len, flags) > 0)
 		;

@@ -39,7 +39,7 @@ void dirty_want(struct dirty_window *win, unsigned long first,
 	memset(win->want + first, what, nr);
 }
 
-/* Of those in the 2 MiB around @page that nothing is wanted of. */
+/* Wants @what of those pages in the 2 MiB around @page of which nothing is wanted yet. */
 static void dirty_want_around(struct dirty_window *win, unsigned long page,
 			      unsigned char what)
 {
@@ -65,7 +65,7 @@ void dirty_want_table(struct dirty_window *win, unsigned long page)
 	dirty_want_around(win, page, DIRTY_GONE);
 }
 
-/* Return: false for a run that should not be there at all */
+/* Return: false for a run that SCAN must not report */
 static bool dirty_got_run(struct dirty_window *win,
 			  const struct splice_vm_run *run)
 {
@@ -93,7 +93,7 @@ int dirty_take(struct svm *s, struct dirty_window *win, unsigned int cap)
 
 	memset(win->got, DIRTY_NONE, win->nr);
 	win->held = 0;
-	/* Those on a CPU's way to the LRU lists look held: here a tracker ends an epoch. */
+	/* pages on a CPU's list to the LRU look HELD, and the tracker ends an epoch here */
 	sys_drain_lru();
 	ret = svm_scan(s, SPLICE_VM_SCAN_TRACKED, win->addr,
 		       win->addr + win->nr * PAGE_SIZE, cap, &runs);

@@ -31,7 +31,7 @@ static unsigned int fault_times(const char *kind)
 	return sys_read_long(path);
 }
 
-/* The traces of faults would look like those of bugs. */
+/* The traces of injected faults would look like those of bugs. */
 void fault_init(void)
 {
 	static const char * const kinds[] = {
@@ -54,7 +54,7 @@ void fault_init(void)
 	fault_set("fail_page_alloc/min-order", "0");
 	fault_nth_fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 	ksft_must(fault_nth_fd >= 0);
-	/* Open for good: to open it while allocations fail would take some of them. */
+	/* stays open: an open() later would take some of the injected faults */
 	fault_task_fd = open("/proc/thread-self/make-it-fail",
 			     O_RDWR | O_CLOEXEC);
 	ksft_must(fault_task_fd >= 0);
@@ -68,7 +68,7 @@ static void fault_nth_arm(unsigned int n)
 	ksft_must(pwrite(fault_nth_fd, text, len, 0) == len);
 }
 
-/* Reading and writing the file are calls like any other: they can take the fault. */
+/* Reading and writing the file can take the fault, like any system call. */
 static bool fault_nth_disarm(void)
 {
 	char text[16] = "";

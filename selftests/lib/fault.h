@@ -9,10 +9,10 @@
 void fault_init(void);
 
 /**
- * struct fault_way - a way to make calls of the kernel fail
- * @name: for people
- * @arm: from now on, with how many or which one
- * @disarm: no more. Return: so many chances came and were taken
+ * struct fault_way - a way to make allocations in the kernel fail
+ * @name: name for messages
+ * @arm: make allocations fail from now on; @n: which one, or how many
+ * @disarm: end that. Return: number of failed allocations
  */
 struct fault_way {
 	const char *name;
@@ -20,9 +20,9 @@ struct fault_way {
 	bool (*disarm)(void);
 };
 
-/* The @n-th allocation, or copy from or to user space, fails; no other. */
+/* Only the @n-th allocation, or copy from or to user space, fails. */
 extern const struct fault_way fault_nth;
-/* The first @n allocations fail: also what is tried when the first one failed. */
+/* The first @n allocations fail, fallbacks after a failure included. */
 extern const struct fault_way fault_storm;
 
 #endif

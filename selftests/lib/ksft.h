@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * TAP in the manner of tools/testing/selftests/kselftest.h, and no more of it than
- * these tests need. The plan comes last, so that cases in loops need no counting.
+ * TAP output like that of the kernel's tools/testing/selftests/kselftest.h, as far as these tests
+ * need it. The plan comes last, so that cases in loops need no counting.
  */
 #ifndef SPLICE_VM_SELFTESTS_KSFT_H
 #define SPLICE_VM_SELFTESTS_KSFT_H
@@ -14,8 +14,8 @@
 #define __printf(fmt, args)	__attr(format(printf, fmt, args))
 
 /*
- * Comes first. Every test here needs root and the module: where there is neither, the
- * program ends here, skipped as a whole.
+ * Called first. Every test needs root and the module: without them the function skips the whole
+ * program.
  */
 void ksft_print_header(void);
 void __printf(1, 2) ksft_print_msg(const char *fmt, ...);
@@ -23,10 +23,10 @@ void __printf(1, 2) ksft_print_msg(const char *fmt, ...);
 /* Return: @ok, so that a caller can say more about a failure. */
 bool __printf(2, 3) ksft_test_result(bool ok, const char *fmt, ...);
 
-/* One case: @got is what a call said, a value or -errno, and must be @want. */
+/* One case: @got, the value or -errno of a call, must be @want. */
 bool __printf(3, 4) ksft_test_value(long got, long want, const char *fmt, ...);
 
-/* The test itself cannot go on: never used for what is under test. */
+/* The test itself cannot go on. Never used for a failure of the code under test. */
 noreturn void __printf(1, 2) ksft_exit_fail_msg(const char *fmt, ...);
 
 /* Prints the plan; exit code 0 only if every case passed. */

@@ -80,7 +80,7 @@ static void mirror_drop_page(struct mirror *m, struct mirror_page **link)
 	m->nr--;
 }
 
-/* A dropped range can be most of an address space: then look at what is there. */
+/* A dropped range can be most of an address space: look at the pages that the mirror has. */
 static void mirror_drop_all(struct mirror *m, __u64 addr, __u64 nr)
 {
 	size_t i;

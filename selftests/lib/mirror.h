@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a destination has: pages by address. */
+/* The pages that a destination has received, by address. */
 #ifndef SPLICE_VM_SELFTESTS_MIRROR_H
 #define SPLICE_VM_SELFTESTS_MIRROR_H
 
@@ -9,9 +9,9 @@
 
 /**
  * struct mirror_page - a page that was received
- * @next: in the same bucket, or in the list of free ones
- * @addr: where it lies in the task
- * @seen: for those who go through a mirror and a task side by side
+ * @next: next page in the same bucket, or in the list of free pages
+ * @addr: address in the task
+ * @seen: for a comparison of the mirror with a task
  * @data: the content
  */
 struct mirror_page {
@@ -29,15 +29,15 @@ struct mirror {
 
 void mirror_init(struct mirror *m);
 void mirror_free(struct mirror *m);
-/* NULL when it has none. */
+/* Return: the page at @addr, or NULL */
 struct mirror_page *mirror_find(const struct mirror *m, __u64 addr);
-/* The page, made when it was not there. */
+/* Return: the page at @addr, which the function makes if need be */
 struct mirror_page *mirror_put(struct mirror *m, __u64 addr);
 void mirror_drop(struct mirror *m, __u64 addr, __u64 nr);
 void mirror_for_each(struct mirror *m,
 		     void (*fn)(struct mirror_page *page, void *ctx),
 		     void *ctx);
-/* Pattern of @seed in all of it? A page that is not there is zeros: seed 0. */
+/* True when all pages have the pattern of @seed. A missing page is zeros, as with seed 0. */
 bool mirror_is_pattern(const struct mirror *m, __u64 addr, __u64 nr,
 		       unsigned long seed);
 

@@ -24,7 +24,7 @@ void net_tcp_pair(int pair[2])
 	ksft_must(!getsockname(server, (void *)&addr, &len));
 	pair[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	ksft_must(pair[0] >= 0);
-	/* Fails when nobody has set up loopback in the guest. */
+	/* fails when loopback is not set up in the guest */
 	ksft_must(!connect(pair[0], (void *)&addr, len));
 	pair[1] = accept4(server, NULL, NULL, SOCK_CLOEXEC);
 	ksft_must(pair[1] >= 0);

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Connected sockets, and a thread that takes what comes out of one. */
+/* Connected sockets, and a thread that reads one to its end. */
 #ifndef SPLICE_VM_SELFTESTS_NET_H
 #define SPLICE_VM_SELFTESTS_NET_H
 
 #include <pthread.h>
 #include <stddef.h>
 
-/* [0] is to be written to. */
+/* pair[0] is the writing end. */
 void net_tcp_pair(int pair[2]);
 void net_unix_pair(int pair[2]);
 
 /*
- * What was received on one CPU may be freed on another, and that only when the
- * next packet comes there: a packet for each CPU.
+ * Sends a packet on each CPU: memory of packets received on one CPU may be freed on another, when
+ * the next packet comes there.
  */
 void net_drain(void);
 
@@ -23,10 +23,10 @@ struct net_kind {
 
 extern const struct net_kind net_kinds[2];
 
-/* Exactly @len bytes. Return: bytes; fewer at the end of the stream or an error */
+/* Reads @len bytes. Return: bytes; fewer at the end of the stream and after an error */
 size_t net_read(int fd, void *buf, size_t len);
 
-/* Takes all up to the end of the stream. */
+/* A thread that reads a stream to its end. */
 struct net_sink {
 	int fd;
 	size_t len;
@@ -36,7 +36,7 @@ struct net_sink {
 };
 
 void net_sink_start(struct net_sink *sink, int fd, size_t cap);
-/* The writing end must be closed or shut down. */
+/* Call after the writing end was closed or shut down. */
 void net_sink_join(struct net_sink *sink);
 void net_sink_free(struct net_sink *sink);
 

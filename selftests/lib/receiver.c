@@ -10,7 +10,7 @@
 #include "receiver.h"
 #include "sys.h"
 
-/* More than any kernel of ours says in INFO; a bad head must not exhaust us. */
+/* Above max_batch_pages of any kernel; bounds the memory that a bad head can take. */
 #define RECEIVER_MAX	4096
 
 static void receiver_moved(struct receiver *r, size_t bytes)
@@ -85,7 +85,7 @@ static void receiver_keep(struct receiver *r, const struct splice_vm_run *run,
 	r->pages += run->nr_pages;
 }
 
-/* Page by page would be one system call for each, which is slow to emulate. */
+/* Reads all pages at once: a system call for each page would be slow on an emulated CPU. */
 static const char *receiver_pages(struct receiver *r,
 				  const struct splice_vm_batch *head,
 				  const struct splice_vm_run *runs)
@@ -102,7 +102,7 @@ static const char *receiver_pages(struct receiver *r,
 	return NULL;
 }
 
-/* Return: NULL, or what is wrong; @ended when it ended where it may. */
+/* Return: NULL, or an error text; sets @ended at a clean end of the stream */
 static const char *receiver_batch(struct receiver *r, bool *ended)
 {
 	static __thread struct splice_vm_run runs[RECEIVER_MAX];
@@ -148,7 +148,7 @@ static void *receiver_run(void *arg)
 	r->ended = true;
 	pthread_cond_broadcast(&r->moved);
 	pthread_mutex_unlock(&r->lock);
-	/* The sender must not wait for ever for one who has given up. */
+	/* drain the socket, so that the sender does not wait for ever */
 	while (broken && read(r->fd, rest, sizeof(rest)) > 0)
 		;
 	return NULL;

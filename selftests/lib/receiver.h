@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The far end of SEND: a thread that takes batches apart into a mirror. */
+/* The far end of SEND: a thread that stores the pages of batches in a mirror. */
 #ifndef SPLICE_VM_SELFTESTS_RECEIVER_H
 #define SPLICE_VM_SELFTESTS_RECEIVER_H
 
@@ -10,15 +10,15 @@
 /**
  * struct receiver - batches from one socket
  * @fd: the socket
- * @mirror: filled; only looked at between receiver_wait() and the next SEND
- * @cookie: that batches must have
- * @chunk: bytes of one read, or 0 for as much as is wanted
+ * @mirror: filled; the test reads it only between receiver_wait() and the next SEND
+ * @cookie: cookie that each batch must have
+ * @chunk: bytes of one read; 0: no limit
  * @delay_us: pause after each read
- * @bytes: taken so far
- * @batches: taken so far
- * @pages: taken so far
- * @broken: what was wrong with the stream, or NULL
- * @pages_buf: for the pages of one batch
+ * @bytes: bytes received so far
+ * @batches: batches received so far
+ * @pages: pages received so far
+ * @broken: error in the stream, or NULL
+ * @pages_buf: room for the pages of one batch
  * @ended: the stream has ended, or is broken
  */
 struct receiver {
@@ -38,11 +38,11 @@ struct receiver {
 	pthread_cond_t moved;
 };
 
-/* @fd, @mirror, @cookie, @chunk and @delay_us are set; the rest is 0. */
+/* The caller has set @fd, @mirror, @cookie, @chunk and @delay_us, and all other fields to 0. */
 void receiver_start(struct receiver *r);
-/* Until @bytes have been taken. Return: false when they never will be */
+/* Waits for @bytes bytes. Return: false when the stream ends before */
 bool receiver_wait(struct receiver *r, __u64 bytes);
-/* After the writing end was closed or shut down. */
+/* Call after the writing end was closed or shut down. */
 void receiver_join(struct receiver *r);
 
 #endif

@@ -204,7 +204,7 @@ int svm_scan(struct svm *s, __u32 flags, __u64 start, __u64 end,
 	return ret;
 }
 
-/* What is left of @runs after @skip pages of the first; at most one SEND's worth. */
+/* Copies @runs without the first @skip pages, at most as many runs as one SEND takes. */
 static unsigned int svm_send_rest(const struct splice_vm_run *runs, size_t nr,
 				  __u32 skip, struct splice_vm_run *out)
 {

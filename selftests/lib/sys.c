@@ -82,7 +82,7 @@ void sys_witness_close(pid_t pid, int mem_fd)
 	int status;
 
 	close(mem_fd);
-	/* Only who stands can be let go; one that was stopped stays so. */
+	/* PTRACE_DETACH needs a stopped tracee; one that a signal stopped stays stopped */
 	ksft_must(!ptrace(PTRACE_INTERRUPT, pid, NULL, NULL));
 	ksft_must(waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status));
 	ksft_must(!ptrace(PTRACE_DETACH, pid, NULL, NULL));
@@ -140,8 +140,8 @@ void sys_drain_lru(void)
 	static char *mem = MAP_FAILED;
 
 	/*
-	 * MADV_COLLAPSE begins with lru_add_drain_all(), and finds nothing to do
-	 * in one page. Compaction would drain too, but it moves pages about.
+	 * MADV_COLLAPSE begins with lru_add_drain_all(), and has nothing to collapse in one
+	 * page. Compaction would drain too, but it migrates pages.
 	 */
 	if (mem == MAP_FAILED)
 		mem = mmap(NULL, 2 * PMD_SIZE, PROT_READ | PROT_WRITE,
@@ -168,7 +168,7 @@ void sys_modprobe(const char *module)
 		ksft_print_msg("modprobe %s: failed\n", module);
 }
 
-/* What mkswap(8) writes: see union swap_header in linux/swap.h. */
+/* Writes the header that mkswap(8) writes: see union swap_header in linux/swap.h. */
 static void sys_swap_format(const char *path, unsigned int mb)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);

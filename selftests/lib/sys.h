@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Files of the kernel, page tables as pagemap shows them, seeds, time. */
+/* Helpers for procfs and sysfs, pagemap, swap, random numbers, time. */
 #ifndef SPLICE_VM_SELFTESTS_SYS_H
 #define SPLICE_VM_SELFTESTS_SYS_H
 
@@ -13,7 +13,7 @@
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
-/* Memory that somebody else looks at: the access takes place, once. */
+/* An access to memory that other threads use: the compiler makes it exactly once. */
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, value)	__atomic_store_n(&(x), value, __ATOMIC_RELAXED)
 
@@ -35,9 +35,9 @@ bool sys_read_line(const char *path, char *line, size_t size);
 
 int sys_proc_open(pid_t pid, const char *name, int flags);
 /*
- * /proc/@pid/mem of a child of ours, with what the child must not read itself: since 6.12
- * a kernel may give that to its tracer alone (proc_mem.force_override). The thread that
- * opens it reads, and closes it.
+ * Opens /proc/@pid/mem of a child, also for pages that the child itself must not read: since 6.12 a
+ * kernel may give these to the tracer alone (proc_mem.force_override). The opening thread also
+ * reads and closes.
  */
 int sys_witness_open(pid_t pid);
 void sys_witness_close(pid_t pid, int mem_fd);
@@ -56,11 +56,11 @@ unsigned int sys_count_vmflags(pid_t pid, const char *flag);
 
 #endif
 
-/* Every page of the CPUs' private lists goes to the common ones. */
+/* Moves the pages on the CPUs' private lists to the common LRU lists. */
 void sys_drain_lru(void);
 void sys_compact(void);
 
-/* Swap on zram of @mb MiB; once per guest. */
+/* Makes swap on zram of @mb MiB; once per guest. */
 void sys_swap_on(unsigned int mb);
 void sys_hugetlb_pages(unsigned int nr);
 void sys_modprobe(const char *module);
@@ -69,10 +69,10 @@ __u64 sys_random(__u64 *state);
 __u64 sys_now_ns(void);
 void sys_sleep_us(unsigned long us);
 
-/* This thread's time on a CPU, in the kernel too. */
+/* Return: CPU time of this thread, kernel time included */
 __u64 sys_thread_cpu_ns(void);
 
-/* For good: also in groups, and so that /proc/self belongs to @uid. */
+/* Changes the user for good, its groups too, so that /proc/self belongs to @uid. */
 void sys_become(uid_t uid);
 
 /* Mappings of the task that have a flag among their VmFlags in smaps, such as " uw". */

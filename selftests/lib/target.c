@@ -16,7 +16,7 @@
 #include "sys.h"
 #include "target.h"
 
-/* Shared by both; the pipes say whose turn it is. */
+/* Memory shared by test and target; the pipes pass the turn. */
 struct target_ctl {
 	target_fn fn;
 	unsigned long args[6];
@@ -113,7 +113,7 @@ static long target_syscall_fn(const unsigned long *args)
 
 long target_syscall(struct target *t, long nr, const unsigned long *args)
 {
-	/* There are six arguments already: the number goes where the answer comes. */
+	/* the six arguments fill args, so the call's number goes into the field of the answer */
 	t->ctl->ret = nr;
 	return target_call(t, target_syscall_fn, args);
 }
@@ -128,7 +128,7 @@ unsigned long target_map(struct target *t, size_t len, int advice)
 	if (addr < 0 && addr > -4096)
 		ksft_exit_fail_msg("mmap in the target: %s\n", strerror(-addr));
 	start = (addr + PMD_SIZE - 1) & ~(PMD_SIZE - 1);
-	/* Neighbours would grow together with this one: a hole on both sides. */
+	/* a hole on both sides, so that the mapping does not merge with its neighbours */
 	if (start > (unsigned long)addr)
 		target_sys(t, SYS_munmap, addr, start - addr);
 	if (start < (unsigned long)addr + PMD_SIZE)
@@ -194,7 +194,7 @@ void target_madvise(struct target *t, unsigned long addr, size_t len,
 {
 	long ret = target_sys(t, SYS_madvise, addr, len, advice);
 
-	/* A kernel that is built without huge pages does not know the word. */
+	/* a kernel without huge pages does not know MADV_NOHUGEPAGE */
 	if (ret == -EINVAL && advice == MADV_NOHUGEPAGE)
 		return;
 	if (ret)
@@ -207,9 +207,9 @@ void target_page_out(struct target *t, unsigned long addr, size_t len)
 	int i;
 
 	for (i = 1; i <= 1500; i++) {
-		/* Pages on a CPU's private list cannot be isolated. */
+		/* the kernel cannot page out pages that are on a CPU's private list */
 		sys_drain_lru();
-		/* 6.12 was seen to keep some on a list that only compaction drains. */
+		/* Linux 6.12 keeps some pages on a list that only compaction drains */
 		if (i % 100 == 0)
 			sys_compact();
 		target_madvise(t, addr, len, MADV_PAGEOUT);
@@ -221,7 +221,7 @@ void target_page_out(struct target *t, unsigned long addr, size_t len)
 	ksft_exit_fail_msg("%lu of %lu pages go to swap\n", gone, nr);
 }
 
-/* Only root may make one that catches faults of the kernel: hence O_CLOEXEC alone. */
+/* O_CLOEXEC without UFFD_USER_MODE_ONLY: catches faults of the kernel too, which needs root. */
 static long target_uffd_fn(const unsigned long *args)
 {
 	struct uffdio_api api = { .api = UFFD_API };

@@ -8,14 +8,14 @@
 
 #include "svm.h"
 
-/* A userfaultfd of the target, by SPLICE_VM_UFFD, with asynchronous write-protection. */
+/* Opens a userfaultfd of the target (SPLICE_VM_UFFD) with asynchronous write-protection. */
 int wp_uffd(const struct svm *s);
 void wp_register(int uffd, unsigned long addr, size_t len);
-/* Pages that were written since they were protected; they are protected again. */
+/* Protects the written pages again. Return: number of pages written since the last protection */
 long wp_scan(int pagemap_fd, unsigned long addr, size_t len);
-/* The same where it may fail, or come not so far: regions or -errno. */
+/* wp_scan() that may fail or stop early. Return: regions or -errno */
 long wp_try_scan(int pagemap_fd, unsigned long addr, size_t len);
-/* Pages that read as a memory error from now on; what is there already stays. */
+/* From now on the missing pages of the range read as a memory error. */
 void wp_poison(int uffd, unsigned long addr, size_t len);
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
- * splice_vm over generic netlink - who has a session on whom, and what became of it.
+ * splice_vm over generic netlink: the sessions, their targets and their counters.
  *
  * Documentation/netlink/splice_vm.yaml specifies the family; this header says the same
  * in C, name by name and number by number, and selftests/lint compares the two.
  *
- * The family is there in the initial network namespace. Dump and multicast group
- * want CAP_NET_ADMIN in the initial user namespace: EPERM without.
+ * The family exists in the initial network namespace. Dump and multicast group need
+ * CAP_NET_ADMIN in the initial user namespace (EPERM without it).
  */
 #ifndef _UAPI_LINUX_SPLICE_VM_NETLINK_H
 #define _UAPI_LINUX_SPLICE_VM_NETLINK_H

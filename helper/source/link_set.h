@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* The connections of one migration: control, memory and urgent. */
-#ifndef MIGRATE_SESSION_LINK_SET_H
-#define MIGRATE_SESSION_LINK_SET_H
+#ifndef MIGRATE_SOURCE_LINK_SET_H
+#define MIGRATE_SOURCE_LINK_SET_H
 
 #include "base/error.h"
 #include "wire/conn.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "session/link_set.h"
+#include "source/link_set.h"
 
 void link_set_init(struct link_set *links)
 {

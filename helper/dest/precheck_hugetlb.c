@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include "base/text.h"
+#include "dest/precheck_hugetlb.h"
+
+const char *precheck_hugetlb_dir = "/sys/kernel/mm/hugepages";
+
+static bool is_huge(const Migrate__Vma *vma)
+{
+	return vma->has_huge_kib && vma->huge_kib && vma->end > vma->start;
+}
+
+static uint64_t pool_number(uint32_t kib, const char *name)
+{
+	char path[PATH_MAX];
+	uint64_t number = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/hugepages-%" PRIu32 "kB/%s", precheck_hugetlb_dir, kib,
+		 name);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	if (fscanf(file, "%" SCNu64, &number) != 1)
+		number = 0;
+	fclose(file);
+	return number;
+}
+
+/* A page that is promised to a mapping counts as free until it is touched. */
+static uint64_t pool_free(uint32_t kib)
+{
+	uint64_t free = pool_number(kib, "free_hugepages");
+	uint64_t promised = pool_number(kib, "resv_hugepages");
+	uint64_t more = pool_number(kib, "nr_overcommit_hugepages");
+	uint64_t surplus = pool_number(kib, "surplus_hugepages");
+
+	free += more > surplus ? more - surplus : 0;
+	return free > promised ? free - promised : 0;
+}
+
+static void check_size(const Migrate__Setup *setup, uint32_t kib, struct refusals *refusals)
+{
+	uint64_t needed = 0, free = pool_free(kib);
+
+	for (size_t i = 0; i < setup->n_vmas; i++) {
+		const Migrate__Vma *vma = setup->vmas[i];
+
+		if (is_huge(vma) && vma->huge_kib == kib)
+			needed += ((vma->end - vma->start) >> 10) / kib;
+	}
+	if (needed > free)
+		precheck_refuse(refusals,
+				"the program needs %s of %" PRIu32 " KiB, and here are %" PRIu64
+				" free: raise nr_hugepages in /sys/kernel/mm/hugepages/hugepages-%" PRIu32 "kB",
+				text_count(needed, "huge page", "huge pages").text, kib, free, kib);
+}
+
+static bool is_first_of_size(const Migrate__Setup *setup, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (is_huge(setup->vmas[i]) && setup->vmas[i]->huge_kib == setup->vmas[nr]->huge_kib)
+			return false;
+	return true;
+}
+
+/* x86 has two sizes; whoever tells of more is not told what is free. */
+void precheck_hugetlb(const Migrate__Setup *setup, struct refusals *refusals)
+{
+	size_t sizes = 0;
+
+	for (size_t i = 0; i < setup->n_vmas && sizes < 2; i++)
+		if (is_huge(setup->vmas[i]) && is_first_of_size(setup, i)) {
+			check_size(setup, setup->vmas[i]->huge_kib, refusals);
+			sizes++;
+		}
+}
+
+uint64_t precheck_hugetlb_bytes(const Migrate__Setup *setup)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < setup->n_vmas; i++)
+		if (is_huge(setup->vmas[i]))
+			bytes += setup->vmas[i]->end - setup->vmas[i]->start;
+	return bytes;
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <ftw.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+#include "backend/uffd_wp.h"
+#include "base/clock.h"
+#include "source/kept.h"
+
+#define RELEASE_POLL_MS		500
+#define HELPER_GRACE_MS		15000	/* beyond --max-frozen, for a helper that gives up itself */
+
+/**
+ * struct kept - the keeper process's own state
+ * @record: the guard of the program in it is the one that is used
+ * @lock_fd: the keeper's shared lock on the record; -1: COMMIT is not recorded
+ * @guard_lock_fd: the same of the guard's record; -1: the guard is not on
+ * @session_fd, @uffd: of the write-protect tracker, duplicates; -1: there is none
+ */
+struct kept {
+	struct keeper_loop loop;
+	struct record record;
+	char dir[PATH_MAX];
+	int lock_fd, guard_lock_fd, session_fd, uffd;
+};
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	remove(path);
+	return 0;
+}
+
+static int remove_but_log(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	if (type == FTW_DP || strcmp(path + ftw->base, "dump.log"))
+		remove(path);
+	return 0;
+}
+
+void source_kept_remove_dir(const char *dir, bool keep_log)
+{
+	nftw(dir, keep_log ? remove_but_log : remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
+static void kept_commit(struct kept *kept, struct error *err)
+{
+	if (kept->lock_fd < 0)
+		kept->lock_fd = record_write(kept->dir, RECORD_COMMIT, &kept->record, err);
+	/* what could not be written whole may be there all the same */
+	if (kept->lock_fd < 0)
+		kept->lock_fd = record_lock(kept->dir, RECORD_COMMIT);
+}
+
+static void kept_uncommit(struct kept *kept, struct error *err)
+{
+	if (record_remove(kept->dir, RECORD_COMMIT, err) || kept->lock_fd < 0)
+		return;
+	close(kept->lock_fd);
+	kept->lock_fd = -1;
+}
+
+/* Recorded first: helper and keeper may be killed together, and a person has to find the program. */
+static void kept_guard(struct kept *kept, struct error *err)
+{
+	struct guard *guard = &kept->record.guard;
+
+	/* where there is no freezer, a signal stands in for it */
+	guard->signalled = guard->group.kind == CGROUP_NONE;
+	/* CRIU thawed the program: the record is there */
+	if (kept->guard_lock_fd < 0)
+		kept->guard_lock_fd = record_write(kept->dir, RECORD_GUARD, &kept->record, err);
+	guard->signalled = false;
+	if (kept->guard_lock_fd >= 0)
+		guard_on(guard, err);
+}
+
+static void kept_unguard(struct kept *kept, struct error *err)
+{
+	struct error ignored = { 0 };
+
+	if (guard_off(&kept->record.guard, err))
+		return;
+	record_remove(kept->dir, RECORD_GUARD, &ignored);
+	if (kept->guard_lock_fd >= 0)
+		close(kept->guard_lock_fd);
+	kept->guard_lock_fd = -1;
+}
+
+static void kept_keep(struct kept *kept, int session_fd, int uffd)
+{
+	if (kept->uffd >= 0)
+		close(kept->uffd);
+	if (kept->session_fd >= 0)
+		close(kept->session_fd);
+	kept->session_fd = session_fd;
+	kept->uffd = uffd;
+}
+
+/*
+ * The tracker's helper was killed. A fault of the program would wait while the last close of the
+ * userfaultfd lifts the protection of all memory at once.
+ */
+static void kept_unprotect(struct kept *kept)
+{
+	if (kept->uffd >= 0 && kept->session_fd >= 0)
+		uffd_wp_unprotect(kept->session_fd, kept->uffd);
+	kept_keep(kept, -1, -1);
+}
+
+static bool kept_request(void *ctx, struct keeper_turn *turn)
+{
+	struct error *err = &turn->answer.err;
+	struct kept *kept = ctx;
+	struct guard *guard = &kept->record.guard;
+
+	switch ((enum source_keeper_op)turn->request.op) {
+	case OP_ENTER:
+		guard_enter(guard, err);
+		break;
+	case OP_GUARD:
+		/* the helper looks at the clock itself, and is the first to act */
+		kept->loop.until_ns = clock_now_ns() +
+				      (turn->request.value + HELPER_GRACE_MS) * 1000000UL;
+		kept_guard(kept, err);
+		break;
+	case OP_UNGUARD:
+		kept->loop.until_ns = 0;
+		if (kept->lock_fd >= 0)
+			error_set(err, CODE_INTERNAL, NULL, "COMMIT is recorded already");
+		else
+			kept_unguard(kept, err);
+		break;
+	case OP_KEEP:
+		kept_keep(kept, turn->fds[0], turn->fds[1]);
+		turn->fds[0] = turn->fds[1] = -1;
+		break;
+	case OP_COMMIT:
+		kept->loop.until_ns = 0;
+		kept_commit(kept, err);
+		break;
+	case OP_UNCOMMIT:
+		kept_uncommit(kept, err);
+		break;
+	case OP_KILL:
+		guard_kill(guard, err);
+		break;
+	case OP_END:
+		guard_forget(guard);
+		source_kept_remove_dir(kept->dir, turn->request.value);
+		break;
+	}
+	return turn->request.op != OP_END;
+}
+
+/*
+ * The program may run elsewhere: it stands here until it is ended, or a person lets it go, for
+ * which the record is removed.
+ */
+static void kept_wait(struct kept *kept)
+{
+	char path[PATH_MAX];
+
+	record_path(kept->dir, RECORD_COMMIT, path, sizeof(path));
+	openlog("migrate-helper", LOG_PID, LOG_DAEMON);
+	syslog(LOG_WARNING,
+	       "process %d was handed over to %s and stays stopped here; its migrate-helper has ended. Look whether it runs there; if not: migrate-helper release --pid %d --force",
+	       kept->record.guard.pid, kept->record.to, kept->record.guard.pid);
+	closelog();
+	close(kept->lock_fd);
+	if (kept->guard_lock_fd >= 0)
+		close(kept->guard_lock_fd);
+	/* a person may let the program go */
+	kept_unprotect(kept);
+	while (!guard_wait_end(&kept->record.guard, RELEASE_POLL_MS) && !access(path, F_OK))
+		;
+	guard_forget(&kept->record.guard);
+	source_kept_remove_dir(kept->dir, false);
+}
+
+/* Nobody else is left who could say it. */
+static void say_stuck(const struct kept *kept, const struct error *why)
+{
+	openlog("migrate-helper", LOG_PID, LOG_DAEMON);
+	syslog(LOG_ERR, "process %d stands, its migration has ended, and it could not be let go: %s%s%s",
+	       kept->record.guard.pid, why->what, *why->hint ? "; try: " : "", why->hint);
+	closelog();
+}
+
+/* The helper is dead. */
+static bool kept_alone(void *ctx)
+{
+	struct error why = { 0 };
+	struct kept *kept = ctx;
+
+	if (kept->lock_fd >= 0) {
+		kept_wait(kept);
+		return false;
+	}
+	if (guard_off(&kept->record.guard, &why))
+		say_stuck(kept, &why);
+	kept_unprotect(kept);
+	guard_forget(&kept->record.guard);
+	/* a CRIU that found the group frozen has frozen it again on its way out */
+	guard_off(&kept->record.guard, &why);
+	source_kept_remove_dir(kept->dir, false);
+	return false;
+}
+
+/* A helper that is stopped, or stuck, would keep the program standing without a word. */
+static void kept_late(void *ctx)
+{
+	struct kept *kept = ctx;
+
+	openlog("migrate-helper", LOG_PID, LOG_DAEMON);
+	syslog(LOG_WARNING,
+	       "the migrate-helper that moves process %d did nothing for too long and is ended; the process goes on here",
+	       kept->record.guard.pid);
+	closelog();
+}
+
+static const struct keeper_ops kept_ops = {
+	.request = kept_request, .late = kept_late, .alone = kept_alone,
+};
+
+int source_kept_start(struct keeper_process *process, const struct record *record, const char *dir,
+		      struct error *err)
+{
+	struct kept *kept = calloc(1, sizeof(*kept));
+	int ret;
+
+	if (!kept)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot start the keeper");
+	kept->loop = (struct keeper_loop){
+		.ops = &kept_ops, .ctx = kept, .keep = { record->guard.pidfd, -1 },
+	};
+	kept->record = *record;
+	snprintf(kept->dir, sizeof(kept->dir), "%s", dir);
+	kept->lock_fd = kept->guard_lock_fd = kept->session_fd = kept->uffd = -1;
+	ret = keeper_process_start(process, &kept->loop, err);
+	free(kept);
+	return ret;
+}

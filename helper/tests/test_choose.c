@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the backend without the module makes of the mode that the user asked for, and how its tracker
+ * has the program frozen for a moment.
+ */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "os/proc.h"
+#include "source/choose.h"
+
+#define LATER_MS	30000
+
+/** struct kit - a program that counts */
+struct kit {
+	volatile uint64_t *count;
+	pid_t child;
+	char dir[64];
+	struct record record;
+	struct guard guard;
+	struct source_keeper *keeper;
+	struct hold hold;
+	struct choice choice;
+	struct migrate_options opts;
+	struct source_mm mm;
+	struct error err;
+};
+
+static struct kit *kit;
+
+static void program(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (getppid() == parent) {
+		++*kit->count;
+		usleep(100);
+	}
+	_exit(0);
+}
+
+static bool runs(void)
+{
+	uint64_t count = *kit->count;
+
+	for (int ms = 0; ms < LATER_MS && *kit->count == count; ms++)
+		usleep(1000);
+	return *kit->count != count;
+}
+
+static void start_program(void)
+{
+	pid_t parent = getpid();
+
+	kit->count = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(kit->count != MAP_FAILED);
+	kit->child = fork();
+	if (!kit->child)
+		program(parent);
+	assert_true(runs());
+}
+
+static int set_up(void **state)
+{
+	struct proc_status status;
+	char id[32];
+
+	kit = calloc(1, sizeof(*kit));
+	start_program();
+	strcpy(kit->dir, "/tmp/test-choose-XXXXXX");
+	snprintf(id, sizeof(id), "test-%d", kit->child);
+	if (!mkdtemp(kit->dir) || proc_status_read(kit->child, &status, &kit->err) ||
+	    guard_plan(&kit->guard, kit->child, false, id, &kit->err) ||
+	    source_mm_init(&kit->mm, 1, kit->child, &kit->err))
+		return -1;
+	kit->record.guard = kit->guard;
+	kit->record.start_ticks = status.start_ticks;
+	kit->hold.guard = &kit->guard;
+	kit->hold.keeper = &kit->keeper;
+	kit->keeper = source_keeper_start(&kit->record, kit->dir, &kit->err);
+	kit->opts.backend = BACKEND_VMREAD;
+	return kit->keeper ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	source_mm_destroy(&kit->mm);
+	source_keeper_end(kit->keeper, false);
+	kill(kit->child, SIGKILL);
+	waitpid(kit->child, NULL, 0);
+	guard_forget(&kit->guard);
+	close(kit->guard.pidfd);
+	munmap((void *)kit->count, 4096);
+	free(kit);
+	return 0;
+}
+
+static int choose(enum migrate_mode mode)
+{
+	kit->opts.mode = mode;
+	return choose_backend(&kit->choice, &kit->hold, &kit->opts, &kit->mm, &kit->err);
+}
+
+/* A signal in its place would be seen by the program. */
+static void have_no_freezer(void)
+{
+	kit->guard.group.kind = CGROUP_NONE;
+}
+
+static void without_a_freezer_all_is_sent_afterwards(void **state)
+{
+	have_no_freezer();
+	assert_int_equal(choose(MODE_AUTO), 0);
+	assert_false(kit->mm.backend->tracks);
+	assert_int_equal(kit->choice.mode, MODE_POSTCOPY);
+	assert_false(kit->choice.verify);
+}
+
+static void without_a_freezer_rounds_are_refused(void **state)
+{
+	have_no_freezer();
+	assert_int_equal(choose(MODE_PRECOPY), -1);
+	assert_int_equal(kit->err.code, CODE_NOT_READY);
+	assert_non_null(strstr(kit->err.hint, "--mode postcopy"));
+}
+
+static void what_the_user_asked_for_stays(void **state)
+{
+	have_no_freezer();
+	kit->opts.verify = true;
+	assert_int_equal(choose(MODE_POSTCOPY), 0);
+	assert_int_equal(kit->choice.mode, MODE_POSTCOPY);
+	assert_true(kit->choice.verify);
+}
+
+static void the_module_is_not_replaced_in_silence(void **state)
+{
+	if (module_is_there())
+		skip();
+	kit->opts.backend = BACKEND_MODULE;
+	assert_int_equal(choose(MODE_AUTO), -1);
+	assert_int_equal(kit->err.code, CODE_NOT_READY);
+	assert_null(kit->mm.backend);
+}
+
+static int count_runs(void *ctx, const struct splice_vm_run *run, uint32_t nr, struct error *err)
+{
+	*(uint64_t *)ctx += nr;
+	return 0;
+}
+
+/* Memory is compared where soft-dirty bits alone are followed. A kernel without them has no rounds. */
+static void a_tracker_freezes_for_a_moment(void **state)
+{
+	const struct backend *backend;
+	uint64_t nr = 0;
+
+	assert_int_equal(choose(MODE_AUTO), 0);
+	backend = kit->mm.backend;
+	assert_int_equal(kit->choice.verify, backend->tracks);
+	assert_int_equal(kit->choice.mode, backend->tracks ? MODE_AUTO : MODE_POSTCOPY);
+	if (!backend->tracks)
+		return;
+	assert_int_equal(backend->ops->track(kit->mm.backend, &kit->err), 0);
+	assert_int_equal(backend->ops->scan(kit->mm.backend, false, count_runs, &nr, &kit->err), 0);
+	assert_true(nr > 0);
+	assert_true(backend->stood_ns > 0);
+	assert_false(cgroup_exists(&kit->guard.group));
+	assert_true(runs());
+}
+
+static void rounds_follow_writes(void **state)
+{
+	struct backend module = { .tracks = true, .criu_tracks = true };
+	struct backend vmread = { .tracks = true, .criu_tracks = false };
+
+	assert_true(mode_follows(MODE_AUTO, &module));
+	assert_true(mode_follows(MODE_POSTCOPY, &module));
+	assert_true(mode_follows(MODE_PRECOPY, &vmread));
+	assert_false(mode_follows(MODE_POSTCOPY, &vmread));
+}
+
+#define KIT_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		KIT_TEST(without_a_freezer_all_is_sent_afterwards),
+		KIT_TEST(without_a_freezer_rounds_are_refused),
+		KIT_TEST(what_the_user_asked_for_stays),
+		KIT_TEST(the_module_is_not_replaced_in_silence),
+		KIT_TEST(a_tracker_freezes_for_a_moment),
+		cmocka_unit_test(rounds_follow_writes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The freeze and its undoing: whatever step fails, the program runs on as it was. CRIU is a stand-in
+ * (tests/criu_dump_fake.h).
+ */
+#define _GNU_SOURCE
+#include <limits.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include "source/freeze.h"
+#include "tests/criu_dump_fake.h"
+#include "tests/criu_images.h"
+#include "tests/fake_backend.h"
+
+#define LATER_MS	30000
+#define STANDS_MS	100
+
+/** enum step - a step of the backend that fails */
+enum step { STEP_NONE, STEP_SETTLE, STEP_SCAN, STEP_GIVE_UP };
+
+/**
+ * struct kit - a program that counts, and what freeze_tree() needs
+ * @home: its control groups before
+ * @ops, @fails: of the backend
+ * @scanned, @gave_up: the backend's steps, which were seen in order
+ */
+struct kit {
+	struct fake fake;
+	struct backend_ops ops;
+	enum step fails;
+	bool scanned, gave_up;
+	pid_t child;
+	volatile uint64_t *count;
+	char dir[64], home[4096];
+	struct test_dir bin, images, work, parent;
+	struct workdir workdir;
+	struct record record;
+	struct guard guard;
+	struct tree tree;
+	struct sender sender;
+	struct conn conn;
+	int peer;
+	struct migrate_options opts;
+	struct criu_version criu;
+	struct losses losses;
+	struct inspection terms;
+	struct mailbox box;
+	struct source_failure failure;
+	struct watch watch;
+	struct figures figures;
+	struct freeze freeze;
+	struct error err;
+};
+
+static struct kit *kit;
+
+static int fail_at(enum step step, struct error *err)
+{
+	return kit->fails == step ? error_set(err, CODE_TARGET, NULL, "this is a test") : 0;
+}
+
+static bool has_image(const char *name)
+{
+	return !faccessat(kit->images.fd, name, F_OK, 0);
+}
+
+static int on_settle(struct backend *backend, struct backend_settled *settled, struct error *err)
+{
+	assert_false(kit->freeze.guarded);
+	return fail_at(STEP_SETTLE, err);
+}
+
+/* A write after the last scan would be lost. */
+static int on_scan(struct backend *backend, bool stands, backend_runs_fn fn, void *ctx,
+		   struct error *err)
+{
+	struct cgroup *group = &kit->guard.group;
+
+	assert_true(stands);
+	assert_true(group->kind == CGROUP_NONE || cgroup_is_told_to_freeze(group));
+	assert_false(has_image("asked"));
+	kit->scanned = true;
+	return fail_at(STEP_SCAN, err);
+}
+
+static int on_give_up(struct backend *backend, struct error *err)
+{
+	assert_true(kit->scanned);
+	assert_false(has_image("asked"));
+	kit->gave_up = true;
+	return fail_at(STEP_GIVE_UP, err);
+}
+
+static void have_child(int sig)
+{
+	pid_t parent = getpid();
+
+	if (fork())
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (getppid() == parent)
+		pause();
+	_exit(0);
+}
+
+static void program(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGUSR1, have_child);
+	setsid();
+	close_range(0, ~0U, 0);
+	while (getppid() == parent) {
+		++*kit->count;
+		usleep(100);
+	}
+	_exit(0);
+}
+
+static void start_program(void)
+{
+	pid_t parent = getpid();
+
+	kit->count = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(kit->count != MAP_FAILED);
+	kit->child = fork();
+	if (!kit->child)
+		program(parent);
+	while (!*kit->count)
+		usleep(1000);
+}
+
+static bool runs(void)
+{
+	uint64_t count = *kit->count;
+
+	for (int ms = 0; ms < LATER_MS && *kit->count == count; ms++)
+		usleep(1000);
+	return *kit->count != count;
+}
+
+/* A program that runs is seen now and then only: a test that holds may miss it, and never fails. */
+static bool stands(void)
+{
+	uint64_t count = *kit->count;
+
+	usleep(STANDS_MS * 1000);
+	return *kit->count == count;
+}
+
+static void read_groups(char *text, size_t size)
+{
+	char path[64];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", kit->child);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = read(fd, text, size - 1);
+	assert_true(n >= 0);
+	text[n] = 0;
+	close(fd);
+}
+
+static void make_bin(void)
+{
+	char self[256] = "", link[64];
+
+	dir_make(&kit->bin);
+	assert_true(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
+	snprintf(link, sizeof(link), "%s/criu", kit->bin.path);
+	assert_int_equal(symlink(self, link), 0);
+	setenv("PATH", kit->bin.path, 1);
+}
+
+static void make_dirs(void)
+{
+	make_bin();
+	dir_make(&kit->images);
+	dir_make(&kit->work);
+	dir_make(&kit->parent);
+	strcpy(kit->dir, "/tmp/test-freeze-XXXXXX");
+	assert_non_null(mkdtemp(kit->dir));
+	kit->workdir.images_fd = kit->images.fd;
+	kit->workdir.work_fd = kit->work.fd;
+	kit->workdir.parent_fd = kit->parent.fd;
+}
+
+static int refuse_join(void *ctx, struct source_process *process, struct error *err)
+{
+	return error_set(err, CODE_REFUSED, NULL, "process %d cannot be moved", process->pid);
+}
+
+static int make_guard(void)
+{
+	struct source_process *process = tree_add(&kit->tree, kit->child, &kit->err);
+	char id[32];
+
+	if (!process)
+		return -1;
+	process->mm.backend = &kit->fake.backend;
+	process->mm.tracked = true;
+	process->inspected = true;
+	snprintf(id, sizeof(id), "test-%d", kit->child);
+	if (guard_plan(&kit->guard, kit->child, false, id, &kit->err))
+		return -1;
+	kit->record.guard = kit->guard;
+	kit->record.start_ticks = process->status.start_ticks;
+	kit->freeze.keeper = source_keeper_start(&kit->record, kit->dir, &kit->err);
+	return kit->freeze.keeper ? 0 : -1;
+}
+
+static void wire(void)
+{
+	kit->criu = (struct criu_version){ .major = 4, .minor = 1, .sublevel = 1 };
+	kit->losses.accepted = ~0UL;
+	kit->terms = (struct inspection){
+		.tree = &kit->tree, .opts = &kit->opts, .criu = &kit->criu, .losses = &kit->losses,
+	};
+	kit->freeze.tree = &kit->tree;
+	kit->freeze.join = refuse_join;
+	kit->freeze.sender = &kit->sender;
+	kit->freeze.dir = &kit->workdir;
+	kit->freeze.guard = &kit->guard;
+	kit->freeze.terms = &kit->terms;
+	kit->freeze.failure = &kit->failure;
+	kit->freeze.watch = &kit->watch;
+	kit->freeze.figures = &kit->figures;
+	kit->freeze.max_frozen_s = 600;
+	kit->freeze.criu_log_level = 2;
+}
+
+static int set_up(void **state)
+{
+	int pair[2];
+
+	kit = calloc(1, sizeof(*kit));
+	fake_init(&kit->fake);
+	kit->ops = fake_ops;
+	kit->ops.settle = on_settle;
+	kit->ops.scan = on_scan;
+	kit->ops.give_up = on_give_up;
+	kit->fake.backend.ops = &kit->ops;
+	make_dirs();
+	start_program();
+	read_groups(kit->home, sizeof(kit->home));
+	mailbox_init(&kit->box, "the destination");
+	source_failure_init(&kit->failure, &kit->box);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	kit->conn = (struct conn){ .fd = pair[0] };
+	kit->peer = pair[1];
+	wire();
+	return make_guard() || watch_init(&kit->watch, &kit->box, &kit->err) ||
+	       sender_init(&kit->sender, &kit->conn, true, &kit->err) ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+	watch_destroy(&kit->watch);
+	source_keeper_end(kit->freeze.keeper, false);
+	kill(kit->child, SIGKILL);
+	waitpid(kit->child, NULL, 0);
+	guard_forget(&kit->guard);
+	tree_destroy(&kit->tree);
+	sender_destroy(&kit->sender);
+	conn_close(&kit->conn);
+	close(kit->peer);
+	close(kit->guard.pidfd);
+	losses_free(&kit->losses);
+	mailbox_destroy(&kit->box);
+	dir_remove(&kit->bin);
+	dir_remove(&kit->images);
+	dir_remove(&kit->work);
+	dir_remove(&kit->parent);
+	munmap((void *)kit->count, 4096);
+	free(kit);
+	return 0;
+}
+
+static int freeze(bool stands_first, enum step fails, enum act act)
+{
+	char text = '0' + act;
+
+	kit->fake.backend.stands_first = stands_first;
+	kit->fails = fails;
+	file_write(kit->images.fd, "act", &text, 1);
+	return freeze_tree(&kit->freeze, &kit->err);
+}
+
+static bool has_record(void)
+{
+	char path[PATH_MAX];
+
+	record_path(kit->dir, RECORD_GUARD, path, sizeof(path));
+	return !access(path, F_OK);
+}
+
+/* As if nothing had been done to it. @keeper: it lives, and has taken its record back */
+static void expect_undone(bool keeper)
+{
+	char groups[4096];
+
+	freeze_undo(&kit->freeze);
+	assert_true(runs());
+	assert_null(kit->freeze.dump);
+	read_groups(groups, sizeof(groups));
+	assert_string_equal(groups, kit->home);
+	assert_false(cgroup_exists(&kit->guard.group));
+	if (keeper)
+		assert_false(has_record());
+	assert_int_equal(kit->figures.frozen_ns != 0, kit->freeze.at_ns != 0);
+}
+
+static void nothing_to_undo(void **state)
+{
+	expect_undone(true);
+	assert_int_equal(kit->freeze.at_ns, 0);
+}
+
+/* @stands_first: the guard comes before CRIU */
+static void held_and_undone(bool stands_first)
+{
+	assert_int_equal(freeze(stands_first, STEP_NONE, ACT_HOLD), 0);
+	assert_int_equal(kit->gave_up, stands_first);
+	assert_true(has_image("asked"));
+	assert_true(has_record());
+	assert_true(stands());
+	assert_false(has_image("let-go"));
+	expect_undone(true);
+	assert_true(has_image("let-go"));
+}
+
+static void a_freeze_is_undone(void **state)
+{
+	held_and_undone(false);
+}
+
+static void a_freeze_before_criu_is_undone(void **state)
+{
+	held_and_undone(true);
+}
+
+static void fails(bool stands_first, enum step step, enum act act, enum exit_code code)
+{
+	assert_int_equal(freeze(stands_first, step, act), -1);
+	assert_int_equal(kit->err.code, code);
+	expect_undone(act != ACT_KEEPER);
+}
+
+static void settle_fails(void **state)
+{
+	fails(true, STEP_SETTLE, ACT_HOLD, CODE_TARGET);
+	assert_false(has_image("asked"));
+}
+
+static void criu_does_not_start(void **state)
+{
+	unlinkat(kit->bin.fd, "criu", 0);
+	file_write(kit->bin.fd, "criu", "", 0);
+	assert_int_equal(freeze(false, STEP_NONE, ACT_HOLD), -1);
+	expect_undone(true);
+}
+
+static void the_last_scan_fails(void **state)
+{
+	fails(true, STEP_SCAN, ACT_HOLD, CODE_TARGET);
+	assert_false(kit->gave_up);
+	assert_false(has_image("asked"));
+}
+
+static void giving_up_fails(void **state)
+{
+	fails(true, STEP_GIVE_UP, ACT_HOLD, CODE_TARGET);
+	assert_false(has_image("asked"));
+}
+
+static void the_dump_fails(void **state)
+{
+	fails(false, STEP_NONE, ACT_FAIL, CODE_CRIU);
+}
+
+static void the_dump_fails_after_the_guard(void **state)
+{
+	fails(true, STEP_NONE, ACT_FAIL, CODE_CRIU);
+}
+
+static void criu_dies(void **state)
+{
+	fails(false, STEP_NONE, ACT_DIE, CODE_CRIU);
+}
+
+static void criu_dies_after_the_guard(void **state)
+{
+	fails(true, STEP_NONE, ACT_DIE, CODE_CRIU);
+}
+
+/* A destination that has failed ends a dump that runs. */
+static void the_migration_has_failed(void **state)
+{
+	const struct error why = { .code = CODE_PEER, .what = "this is a test" };
+
+	failure_raise(&kit->failure.first, &why);
+	assert_int_equal(freeze(false, STEP_NONE, ACT_HOLD), -1);
+	expect_undone(true);
+}
+
+/* A child that began since the last round cannot be moved. */
+static void a_child_is_refused(void **state)
+{
+	fails(false, STEP_NONE, ACT_FORKS, CODE_REFUSED);
+	assert_true(has_image("let-go"));
+}
+
+static void the_keeper_dies(void **state)
+{
+	fails(false, STEP_NONE, ACT_KEEPER, CODE_INTERNAL);
+	assert_true(has_image("let-go"));
+}
+
+static void the_keeper_dies_after_the_guard(void **state)
+{
+	fails(true, STEP_NONE, ACT_KEEPER, CODE_INTERNAL);
+	assert_true(has_image("let-go"));
+}
+
+static void criu_dies_while_it_holds(void **state)
+{
+	fails(false, STEP_NONE, ACT_DIE_HELD, CODE_CRIU);
+}
+
+#define KIT_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		KIT_TEST(nothing_to_undo), KIT_TEST(a_freeze_is_undone),
+		KIT_TEST(a_freeze_before_criu_is_undone), KIT_TEST(settle_fails),
+		KIT_TEST(criu_does_not_start), KIT_TEST(the_last_scan_fails),
+		KIT_TEST(giving_up_fails), KIT_TEST(the_dump_fails),
+		KIT_TEST(the_dump_fails_after_the_guard), KIT_TEST(criu_dies),
+		KIT_TEST(criu_dies_after_the_guard), KIT_TEST(the_migration_has_failed),
+		KIT_TEST(a_child_is_refused), KIT_TEST(the_keeper_dies),
+		KIT_TEST(the_keeper_dies_after_the_guard), KIT_TEST(criu_dies_while_it_holds),
+	};
+
+	if (argc == 4 && !strcmp(argv[2], "swrk"))
+		_exit(fake_criu(atoi(argv[3])));
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

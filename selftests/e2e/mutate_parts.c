@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Parts of Setup and RestoreGo: as they should be, or with a twist. */
+#include <stdlib.h>
+#include <sys/socket.h>
+#include "mutate.h"
+
+#define MANY	5000
+
+/* All that frames name. */
+void mutate_objects(Migrate__Setup *setup, enum twist twist)
+{
+	static Migrate__Object object, *list[3] = { &object, &object, &object };
+
+	migrate__object__init(&object);
+	object.id = OBJECT;
+	object.kind = MIGRATE__OBJECT_KIND__MM;
+	object.has_pid = true;
+	object.pid = setup->pid;
+	setup->objects = list;
+	setup->n_objects = 1;
+	if (twist != TWIST_OBJECTS)
+		return;
+	setup->n_objects = random_below(4);
+	object.id = random_below(3);
+	object.kind = random_below(4);
+	object.pid += random_below(2);
+}
+
+/* One file, in a use that needs more than its size. */
+void mutate_files(Migrate__Setup *setup, enum twist twist)
+{
+	static Migrate__MappedFile file, *list[] = { &file };
+	static char *const paths[] = { "/dev/zero", "\033[2J/../\xff", "/bin/true", "/", "relative" };
+
+	migrate__mapped_file__init(&file);
+	file.path = paths[random_below(twist == TWIST_FILE_USE ? 5 : 2)];
+	file.bytes = ~0UL;
+	file.has_use = file.has_fd = file.has_mode = twist == TWIST_FILE_USE;
+	file.use = random_below(9);
+	file.fd = random_below(9) - 2;
+	file.mode = random_below(~0U);
+	file.has_any_size = file.any_size = file.has_use && random_below(2);
+	setup->files = list;
+	setup->n_files = twist == TWIST_FILE_PATH || twist == TWIST_FILE_USE;
+}
+
+/* Sockets of this machine's own: nobody may be connected to on a source's word. */
+void mutate_sockets(Migrate__Setup *setup, enum twist twist)
+{
+	static Migrate__UnixServer server, *servers[MANY];
+	static Migrate__InetAddress address, *addresses[MANY];
+	static char *const names[] = { "/run/migrate-helper/serve.sock", "@", "", "@x\033y", "/dev/null", "x" };
+	static uint8_t bytes[16] = { 127, 0, 0, 1 };
+
+	for (size_t i = 0; i < MANY; i++) {
+		servers[i] = &server;
+		addresses[i] = &address;
+	}
+	migrate__unix_server__init(&server);
+	server.name = names[random_below(6)];
+	server.type = random_below(2) ? SOCK_STREAM : random_below(~0U);
+	server.fd = random_below(9) - 2;
+	setup->unix_servers = servers;
+	setup->n_unix_servers = twist != TWIST_SERVERS ? 0 : random_below(2) ? 2 : MANY;
+	migrate__inet_address__init(&address);
+	address.address.data = bytes;
+	address.address.len = random_below(2) ? 4 : random_below(17);
+	address.port = random_below(70000);
+	address.stream = random_below(2);
+	address.has_v6_only = address.v6_only = random_below(2);
+	setup->addresses = addresses;
+	setup->n_addresses = twist != TWIST_ADDRESSES ? 0 : random_below(2) ? 2 : MANY;
+}
+
+/* Descriptors of the restored program that are no stream of the journal. */
+void mutate_streams(Migrate__Process *process, enum twist twist)
+{
+	static Migrate__JournalStream stream, *list[] = { &stream, &stream };
+
+	migrate__journal_stream__init(&stream);
+	stream.fd = random_below(9) - 2;
+	stream.header = random_below(2) ? "x\n\n6\n0\n0\n0\n0\n" : "";
+	process->journal_streams = list;
+	process->n_journal_streams = twist == TWIST_STREAMS ? 1 + random_below(2) : 0;
+}
