@@ -170,8 +170,11 @@ static bool file_edit(void *ctx, const ProtobufCMessage *msg, struct image_out *
 		keep_fown(edit, &file->tty->fown);
 		return true;
 	}
-	if (file->reg)
-		changed = name_edit(file->reg, edit) | size_edit(file->reg, edit);
+	if (file->reg) {
+		bool named = name_edit(file->reg, edit), sized = size_edit(file->reg, edit);
+
+		changed = named || sized;
+	}
 	image_out_add(out, msg);
 	return changed;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include "base/page.h"
@@ -21,6 +22,27 @@ static int install(int uffd, uint64_t addr, const void *src, uint64_t want, int6
 		*bytes = ret ? zero.zeropage : (int64_t)want;
 	}
 	return ret ? errno : 0;
+}
+
+/* Return: true when an event of a change that the kernel has begun was not read yet */
+static bool is_changing(int uffd)
+{
+	/* no program has memory there */
+	struct uffdio_continue probe = {
+		.range = { .start = USER_END - 2 * PAGE_BYTES, .len = PAGE_BYTES },
+	};
+
+	return ioctl(uffd, UFFDIO_CONTINUE, &probe) && errno == EAGAIN;
+}
+
+/*
+ * Linux 6.9 and later look for pending events, then wait for the lock of the mapping, and look for the
+ * mapping: while another thread moves the mapping, they say ENOENT, and not EAGAIN. The event of that
+ * move is pending until it is read, so a second question tells.
+ */
+static enum uffd_result no_vma(int uffd)
+{
+	return is_changing(uffd) ? UFFD_AGAIN : UFFD_NO_VMA;
 }
 
 static enum uffd_result install_all(int uffd, uint64_t addr, const char *src,
@@ -55,7 +77,7 @@ static enum uffd_result install_all(int uffd, uint64_t addr, const char *src,
 		case EEXIST:
 			return UFFD_EXISTS;
 		case ENOENT:
-			return UFFD_NO_VMA;
+			return no_vma(uffd);
 		case ESRCH:
 			return UFFD_GONE;
 		default:
@@ -90,7 +112,7 @@ enum uffd_result uffd_mapped(int uffd, uint64_t addr, uint64_t nr_pages)
 	case EAGAIN:
 		return UFFD_AGAIN;
 	case ENOENT:
-		return UFFD_NO_VMA;
+		return no_vma(uffd);
 	case ESRCH:
 		return UFFD_GONE;
 	}

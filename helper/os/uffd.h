@@ -10,7 +10,8 @@
  * @UFFD_OK: all pages are installed
  * @UFFD_AGAIN: an event is pending: the caller reads the events, looks again, and goes on
  * @UFFD_EXISTS: the next page is populated already
- * @UFFD_NO_VMA: the next page has no mapping any more
+ * @UFFD_NO_VMA: the next page has no mapping any more; whoever reads events is kept off meanwhile,
+ *	since a move whose event is read between the kernel's answer and the next question is not seen
  * @UFFD_GONE: the process has ended
  * @UFFD_FAILED: another error, in errno
  */
