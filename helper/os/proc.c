@@ -111,39 +111,6 @@ int proc_threads(pid_t pid, proc_task_fn fn, void *ctx, struct error *err)
 	return ret;
 }
 
-struct children {
-	pid_t pid, first;
-	size_t nr;
-};
-
-static int count_children(void *ctx, pid_t tid)
-{
-	struct children *children = ctx;
-	char name[48];
-	FILE *file;
-	pid_t pid;
-
-	snprintf(name, sizeof(name), "/proc/%d/task/%d/children", children->pid, tid);
-	file = fopen(name, "re");
-	while (file && fscanf(file, "%d", &pid) == 1)
-		if (!children->nr++)
-			children->first = pid;
-	if (file)
-		fclose(file);
-	return 0;
-}
-
-int proc_children(pid_t pid, size_t *nr, pid_t *first, struct error *err)
-{
-	struct children children = { .pid = pid };
-
-	if (proc_threads(pid, count_children, &children, err))
-		return -1;
-	*nr = children.nr;
-	*first = children.first;
-	return 0;
-}
-
 ino_t proc_ns(pid_t pid, const char *name)
 {
 	struct stat st;

@@ -29,9 +29,6 @@ struct proc_status {
 
 int proc_status_read(pid_t pid, struct proc_status *status, struct error *err);
 
-/** proc_children() - count the children of all threads; *@first: one child */
-int proc_children(pid_t pid, size_t *nr, pid_t *first, struct error *err);
-
 /** proc_ns() - inode of namespace @name ("pid", "mnt" ...) of @pid ("self" is 0); 0 on failure */
 ino_t proc_ns(pid_t pid, const char *name);
 

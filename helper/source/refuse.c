@@ -9,7 +9,6 @@
 #include "base/report.h"
 #include "base/text.h"
 #include "os/proc_files.h"
-#include "os/proc_tree.h"
 #include "source/refuse.h"
 
 #define VFORK_MS	1000	/* until exec, which may read a slow disk */
@@ -171,11 +170,6 @@ static void refuse_losses(const struct losses *losses, struct refusals *refusals
 		losses_refusal(&losses->items[i], &loss);
 		refuse(refusals, loss.hint, "%s", loss.what);
 	}
-}
-
-bool is_member(const struct inspection *look, pid_t pid)
-{
-	return proc_descends(pid, tree_root(look->tree)->pid);
 }
 
 static struct inspection look_at(const struct inspection *terms, struct source_process *process)

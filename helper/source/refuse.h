@@ -34,9 +34,6 @@ struct inspection {
 	struct attached *attached;
 };
 
-/** is_member() - process @pid is one of the program's, and moves too */
-bool is_member(const struct inspection *look, pid_t pid);
-
 /** refuse_program() - look at the whole program in SETUP; -1 with @err: the program is refused */
 int refuse_program(const struct inspection *terms, const struct tree *tree, struct error *err);
 /**

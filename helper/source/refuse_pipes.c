@@ -117,7 +117,7 @@ static void look_outside(void *ctx, pid_t pid, int fd, const char *path)
 	if (!(access != O_WRONLY && end->write_fd >= 0) &&
 	    !(access != O_RDONLY && end->read_fd >= 0))
 		return;
-	if (is_member(pipes->look, pid)) {
+	if (tree_owns(pipes->look->tree, pid)) {
 		end->inside = true;
 	} else if (!end->outsider) {
 		end->outsider = pid;

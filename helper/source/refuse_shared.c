@@ -94,7 +94,7 @@ static void look_at_file(void *ctx, pid_t pid, int fd, const char *path)
 		return;
 	snprintf(name, sizeof(name), "/proc/%d/fd/%d", pid, fd);
 	object = stat(name, &st) ? NULL : find(all, st.st_dev, st.st_ino);
-	if (object && !is_member(all->look, pid))
+	if (object && !tree_owns(all->look->tree, pid))
 		object->outsider = pid;
 }
 
@@ -112,7 +112,7 @@ static void look_at_mappings(struct objects *all, pid_t pid)
 
 		if (vma->shared && is_deleted(vma->name))
 			object = find(all, makedev(vma->major, vma->minor), vma->ino);
-		if (object && !is_member(all->look, pid))
+		if (object && !tree_owns(all->look->tree, pid))
 			object->outsider = pid;
 	}
 	maps_free(&vmas);

@@ -174,9 +174,3 @@ int refuse_terminals(struct inspection *look, const struct proc_files *files,
 	free(walk.own);
 	return ret;
 }
-
-void terminals_free(struct terminals *terminals)
-{
-	free(terminals->items);
-	memset(terminals, 0, sizeof(*terminals));
-}

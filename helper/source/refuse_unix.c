@@ -89,7 +89,7 @@ static void look_outside(void *ctx, pid_t pid, int fd, const char *path)
 		return;
 	for (size_t i = 0; i < all->nr; i++)
 		if (all->ends[i].peer == ino && !all->ends[i].outsider) {
-			if (is_member(all->look, pid))
+			if (tree_owns(all->look->tree, pid))
 				all->ends[i].peer = 0;
 			else
 				all->ends[i].outsider = pid;

@@ -164,6 +164,11 @@ bool tree_forgive(const struct tree *tree, struct source_process *process, struc
 	return true;
 }
 
+bool tree_owns(const struct tree *tree, pid_t pid)
+{
+	return proc_descends(pid, tree_root(tree)->pid);
+}
+
 pid_t tree_find_borrower(const struct tree *tree)
 {
 	struct error ignored = { 0 };

@@ -72,6 +72,9 @@ int tree_follow(struct tree *tree, tree_join_fn join, void *ctx, struct error *e
  */
 bool tree_forgive(const struct tree *tree, struct source_process *process, struct error *err);
 
+/** tree_owns() - process @pid is one of the program's, and moves too */
+bool tree_owns(const struct tree *tree, pid_t pid);
+
 /** tree_find_borrower() - a descendant that has the address space of its parent; 0: there is none */
 pid_t tree_find_borrower(const struct tree *tree);
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "fake_backend.h"
+#include "os/proc_tree.h"
 #include "source/tree.h"
 
 /* A process that waits; with a child of its own, if it is asked for. */
@@ -113,10 +114,13 @@ static int count_joined(void *ctx, struct source_process *process, struct error 
 
 static pid_t child_of(pid_t pid)
 {
-	pid_t child = 0;
+	struct error err = { 0 };
+	pid_t *pids, child;
 	size_t nr;
 
-	assert_int_equal(proc_children(pid, &nr, &child, &(struct error){ 0 }), 0);
+	assert_int_equal(proc_tree(pid, &pids, &nr, &err), 0);
+	child = nr > 1 ? pids[1] : 0;
+	free(pids);
 	return child;
 }
 
