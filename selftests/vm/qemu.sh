@@ -36,7 +36,9 @@ qemu_boot()
 	for try in 1 2; do
 		status=0
 		(qemu_start "$n") || status=$?
-		[ $status = 134 ] && ! grep -q "guest: marker" "node$n.console" || break
+		if [ $status != 134 ] || grep -qs "guest: marker" "node$n.console"; then
+			break
+		fi
 		say "node $n: QEMU aborted in try $try: $(tail -n 1 "node$n.qemu")"
 	done
 	return $status
