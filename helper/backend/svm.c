@@ -14,7 +14,7 @@
 #define SCAN_RUNS	4096
 #define SEND_RUNS	512
 
-#define HINT_MODULE	"build and load the module: make -C kmod && insmod splice_vm.ko"
+#define HINT_MODULE	"load it with modprobe splice_vm; README.md says how it is installed"
 #define HINT_ROOT	"run as root"
 
 static int open_device(struct error *err)

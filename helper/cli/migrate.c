@@ -63,7 +63,10 @@ static const char *take_u32(const char *value, uint32_t min, uint32_t max, uint3
 
 static const char *take_max_downtime(void *ctx, char *value)
 {
-	return take_u32(value, 1, 3600000, &((struct migrate_options *)ctx)->max_downtime_ms);
+	struct migrate_options *opts = ctx;
+
+	opts->limits_downtime = true;
+	return take_u32(value, 1, 3600000, &opts->max_downtime_ms);
 }
 
 static const char *take_max_rounds(void *ctx, char *value)
@@ -180,14 +183,14 @@ static const struct cli_option options[] = {
 	  .flag = offsetof(struct migrate_options, verify) },
 	{ "accept-loss", "NAME",
 	  "move it although this is lost; can be said several times.\n"
-	  "An unknown NAME lists the known ones", .take = take_loss },
+	  "An unknown NAME lists the known ones", .take = take_loss, .many = true },
 	{ "shared-storage", "PATH",
 	  "files there are the same on both machines; can be said\nseveral times",
-	  .take = take_storage },
+	  .take = take_storage, .many = true },
 	{ "reconnect", "PATH",
 	  "connect unix sockets of the program anew to the server\n"
 	  "with this path there, or @NAME; can be said several times.\n"
-	  "The journal and /dev/log need not be named", .take = take_reconnect },
+	  "The journal and /dev/log need not be named", .take = take_reconnect, .many = true },
 	{ "replace-tty", "FILE",
 	  "let the program write to FILE there instead of its\n"
 	  "terminal; /dev/null for nowhere", .take = take_replace_tty },

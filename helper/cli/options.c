@@ -76,6 +76,7 @@ static int fill_table(const struct cli_verb *verb, struct option *table)
 int options_parse(const struct cli_verb *verb, int argc, char **argv, void *opts)
 {
 	struct option table[OPTIONS_MAX + 2] = { { 0 } };
+	bool said[OPTIONS_MAX] = { false };
 	int nr = fill_table(verb, table), got;
 
 	optind = 1;
@@ -95,6 +96,10 @@ int options_parse(const struct cli_verb *verb, int argc, char **argv, void *opts
 			*(bool *)((char *)opts + option->flag) = true;
 			continue;
 		}
+		/* the last of two would win, and the program be moved that was named by mistake */
+		if (said[got] && !option->many)
+			return options_wrong(verb, "--%s is there twice", option->name);
+		said[got] = true;
 		want = option->take(opts, optarg);
 		if (want)
 			return options_wrong(verb, "--%s is \"%s\", and should be %s",

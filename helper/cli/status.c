@@ -57,18 +57,22 @@ static int add_record(void *ctx, const char *dir, enum record_kind kind,
 {
 	struct standing *standing = ctx;
 	pid_t pid = record->guard.pid;
+	bool alone = record_is_alone(dir, kind);
 
-	if (!record_process_is(record) ||
-	    (kind == RECORD_GUARD && !record_is_alone(dir, kind)))
+	if (!record_process_is(record) || (kind == RECORD_GUARD && !alone))
 		return 0;
-	if (kind == RECORD_COMMIT)
+	if (kind == RECORD_COMMIT && !alone)
+		report_print("process %d was handed over to %s and stands here; its migration is not over\n",
+			     pid, record->to);
+	else if (kind == RECORD_COMMIT)
 		report_print("process %d was handed over to %s and stands here; if it does not run there: migrate-helper release --pid %d --force\n",
 			     pid, record->to, pid);
 	else
 		report_print("process %d stands here since a migration to %s whose helper and keeper have ended: migrate-helper release --pid %d\n",
 			     pid, record->to, pid);
 	json_array_append_new(kind == RECORD_COMMIT ? standing->handed_over : standing->alone,
-			      json_pack("{s:i,s:s,s:s}", "pid", pid, "to", record->to, "dir", dir));
+			      json_pack("{s:i,s:s,s:s,s:b}", "pid", pid, "to", record->to, "dir",
+					dir, "in_doubt", alone));
 	return 0;
 }
 

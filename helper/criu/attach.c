@@ -68,9 +68,14 @@ static int start_timer(struct criu_attach *attach, struct error *err)
 		.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM,
 		._sigev_un._tid = gettid(),
 	};
+	sigset_t alarms;
 
+	/* the process that started this one may have blocked it */
+	sigemptyset(&alarms);
+	sigaddset(&alarms, SIGALRM);
 	look_at_cancel = 1;
 	sigaction(SIGALRM, &action, &attach->old_action);
+	pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
 	if (!timer_create(CLOCK_MONOTONIC, &event, &attach->timer)) {
 		attach->has_timer = true;
 		timer_settime(attach->timer, 0, &period, NULL);

@@ -67,9 +67,9 @@ struct criu_dump;	/* a criu swrk process and its RPC socket */
  * @externals: names of files that CRIU leaves out of the images, as "unix[INO]"
  * @leaves_session: the session, or a terminal, belongs to other processes, and stays
  * @group: CRIU's own control group, which the dump makes and the caller removes; NULL: none
- * @watch: called with CRIU's RPC socket when CRIU runs, and with -1 before the dump closes the
- *	socket or holds CRIU. Another thread may shutdown() the socket to end a dump that is not
- *	held. Or NULL
+ * @watch: called with CRIU's RPC socket before a wait for CRIU, while it loads and while it
+ *	dumps, and with -1 before the dump closes the socket or holds CRIU. Another thread may
+ *	shutdown() the socket to end a dump that is not held. Or NULL
  * @before: called by criu_dump_start() before it asks CRIU to dump; or NULL
  * @undo: undoes @before so that the task runs, before the wait for the end of a CRIU that will not
  *	dump; or NULL

@@ -137,8 +137,17 @@ static void dump_urge(struct criu_dump *dump)
 	criu_log_revive(&dump->log);
 }
 
+/* CRIU asks no more; a process that is forked from now on must not inherit the listener. */
+static void listener_close(struct criu_dump *dump)
+{
+	if (dump->listener >= 0)
+		close(dump->listener);
+	dump->listener = -1;
+}
+
 static void dump_free(struct criu_dump *dump)
 {
+	listener_close(dump);
 	dump_urge(dump);
 	rpc_end(&dump->rpc, LET_GO_TIMEOUT_MS);
 	criu_log_close(&dump->log, CRIU_LOG_TIMEOUT_MS);
@@ -175,10 +184,18 @@ static int dump_spawn(struct criu_dump *dump, const struct criu_dump_opts *opts,
 	return ret;
 }
 
+/* Let @opts->watch end a wait for CRIU at @dump; NULL: it has ended. */
+static void watch(const struct criu_dump_opts *opts, const struct criu_dump *dump)
+{
+	if (opts->watch)
+		opts->watch(opts->ctx, dump ? dump->rpc.fd : -1);
+}
+
 int criu_dump_prepare(const struct criu_dump_opts *opts, struct criu_dump **out,
 		      struct error *err)
 {
 	struct criu_dump *dump = calloc(1, sizeof(*dump));
+	int ret;
 
 	*out = NULL;
 	if (!dump)
@@ -190,7 +207,10 @@ int criu_dump_prepare(const struct criu_dump_opts *opts, struct criu_dump **out,
 		free(dump);
 		return -1;
 	}
-	if (rpc_warm(dump->rpc.fd, err)) {
+	watch(opts, dump);
+	ret = rpc_warm(dump->rpc.fd, err);
+	watch(opts, NULL);
+	if (ret) {
 		dump_free(dump);
 		return -1;
 	}
@@ -204,18 +224,14 @@ int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **out,
 	struct criu_dump *dump = *out;
 	int ret;
 
-	if (opts->watch)
-		opts->watch(opts->ctx, dump->rpc.fd);
+	watch(opts, dump);
 	ret = opts->before ? opts->before(opts->before_ctx, err) : 0;
 	if (!ret)
 		ret = dump_request(dump, opts, err);
 	while (!ret)
 		ret = dump_step(dump, err);
-	if (opts->watch)
-		opts->watch(opts->ctx, -1);
-	/* CRIU asks no more; a process that is forked from now on must not inherit the listener */
-	if (dump->listener >= 0)
-		close(dump->listener);
+	watch(opts, NULL);
+	listener_close(dump);
 	if (ret > 0)
 		return 0;
 	*out = NULL;

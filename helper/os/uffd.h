@@ -10,8 +10,8 @@
  * @UFFD_OK: all pages are installed
  * @UFFD_AGAIN: an event is pending: the caller reads the events, looks again, and goes on
  * @UFFD_EXISTS: the next page is populated already
- * @UFFD_NO_VMA: the next page has no mapping any more; whoever reads events is kept off meanwhile,
- *	since a move whose event is read between the kernel's answer and the next question is not seen
+ * @UFFD_NO_VMA: the next page has no mapping any more. The caller lets no other thread read events
+ *	during the call: a move whose event is read in the middle of the call is not seen
  * @UFFD_GONE: the process has ended
  * @UFFD_FAILED: another error, in errno
  */

@@ -60,6 +60,16 @@ bool mode_follows(enum migrate_mode mode, const struct backend *backend)
 	return mode != MODE_POSTCOPY || backend->criu_tracks;
 }
 
+/* backend_open() has refused write-protect where it cannot be had. */
+static int check_tracker(const struct migrate_options *opts, const struct backend *backend,
+			 struct error *err)
+{
+	if (opts->tracker != TRACKER_SOFT_DIRTY || backend->tracks)
+		return 0;
+	return error_set(err, CODE_NOT_READY, "leave --tracker out",
+			 "the tracker soft-dirty cannot be had: %.200s", backend->why);
+}
+
 static int fit_mode(struct choice *choice, const struct backend *backend, struct error *err)
 {
 	if (!backend->tracks && choice->mode == MODE_PRECOPY)
@@ -115,7 +125,8 @@ int choose_backend(struct choice *choice, struct hold *hold, const struct migrat
 	choice->mode = opts->mode;
 	choice->verify = opts->verify;
 	mm->backend = open_backend(hold, opts->backend, tracker, mm->pid, err);
-	if (!mm->backend || fit_mode(choice, mm->backend, err))
+	if (!mm->backend || check_tracker(opts, mm->backend, err) ||
+	    fit_mode(choice, mm->backend, err))
 		return -1;
 	if (tracker != opts->tracker && *mm->backend->tracker_why)
 		snprintf(mm->backend->tracker_why, sizeof(mm->backend->tracker_why),

@@ -114,9 +114,11 @@ static int plan(struct source_migration *migration, struct error *err)
 	if (conn_check_where(opts->to, opts->insecure, err) ||
 	    check_result_file(opts->result, err))
 		return -1;
-	if (opts->pid == getpid() ||
-	    getrandom(migration->id, sizeof(migration->id), 0) != sizeof(migration->id))
-		return error_set(err, CODE_USAGE, NULL, "process %d cannot be migrated", opts->pid);
+	if (opts->pid == getpid())
+		return error_set(err, CODE_USAGE, "give --pid of the program",
+				 "process %d is this migrate-helper itself", opts->pid);
+	if (getrandom(migration->id, sizeof(migration->id), 0) != sizeof(migration->id))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot choose a migration id");
 	for (size_t i = 0; i < sizeof(migration->id); i++)
 		sprintf(migration->id_text + 2 * i, "%02x", migration->id[i]);
 	root = tree_add(&migration->tree, opts->pid, err);

@@ -58,10 +58,18 @@ static void refuse_namespaces(pid_t pid, struct refusals *refusals)
 
 static const char hint_hugetlb[] = "CRIU 4.1 or later on both machines carries them";
 
-/* What CRIU 4.1 carries: MAP_PRIVATE with MAP_ANONYMOUS and MAP_HUGETLB, without a file of hugetlbfs. */
+static const char hint_shared_hugetlb[] = "run it without huge pages that are shared or of hugetlbfs";
+
+/* Of MAP_ANONYMOUS with MAP_HUGETLB, without a file of hugetlbfs. */
+static bool is_anon_hugetlb(const struct vma *vma)
+{
+	return !strncmp(vma->name, "/anon_hugepage", 14);
+}
+
+/* What CRIU 4.1 carries. */
 static bool is_private_hugetlb(const struct vma *vma)
 {
-	return !vma->shared && !strncmp(vma->name, "/anon_hugepage", 14);
+	return !vma->shared && is_anon_hugetlb(vma);
 }
 
 /* An older CRIU takes huge pages for clean after a write to clear_refs, and leaves them out. */
@@ -81,7 +89,7 @@ static void refuse_hugetlb(const struct inspection *look, struct refusals *refus
 			at = vma->start;
 	}
 	if (other)
-		refuse(refusals, "run it without huge pages that are shared or of hugetlbfs",
+		refuse(refusals, hint_shared_hugetlb,
 		       "it has %s of hugetlb pages that are shared or of a file, the first at 0x%" PRIx64,
 		       text_count(other, "mapping", "mappings").text, at);
 	if (private && !criu_is_4_1(look->criu))
@@ -265,11 +273,15 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
 static int refuse_new_hugetlb(const struct inspection *look, const struct vma_list *vmas,
 			      struct error *err)
 {
-	for (size_t i = 0; !criu_is_4_1(look->criu) && i < vmas->nr; i++)
-		if (is_private_hugetlb(&vmas->vmas[i]))
-			return error_set(err, CODE_REFUSED, hint_hugetlb,
-					 "mapping 0x%" PRIx64 ", made while the program was migrated, is of hugetlb pages",
-					 vmas->vmas[i].start);
+	for (size_t i = 0; i < vmas->nr; i++) {
+		const struct vma *vma = &vmas->vmas[i];
+
+		if (!is_anon_hugetlb(vma) || (!vma->shared && criu_is_4_1(look->criu)))
+			continue;
+		return error_set(err, CODE_REFUSED, vma->shared ? hint_shared_hugetlb : hint_hugetlb,
+				 "mapping 0x%" PRIx64 ", made while the program was migrated, is of %shugetlb pages",
+				 vma->start, vma->shared ? "shared " : "");
+	}
 	return 0;
 }
 

@@ -40,6 +40,19 @@ const char *renamed_find_gone(const struct renamed *all, const char *gone)
 	return NULL;
 }
 
+int renamed_check(const struct renamed *all, struct error *err)
+{
+	struct stat now;
+
+	for (size_t i = 0; i < all->nr; i++)
+		if (lstat(all->names[i].path, &now) || now.st_ino != all->files[i].ino ||
+		    now.st_dev != all->files[i].dev)
+			return error_set(err, CODE_REFUSED, hint_link,
+					 "%s does not lead any more to the file that the program uses as %s",
+					 all->names[i].path, all->files[i].gone);
+	return 0;
+}
+
 void renamed_free(struct renamed *all)
 {
 	for (size_t i = 0; i < all->nr; i++) {

@@ -39,12 +39,13 @@ void refuse_supervisor(const struct inspection *terms, const struct source_proce
 	if (!find(root, &found))
 		return;
 	if (!found.unit[0]) {
-		losses_add(terms->losses, LOSS_SUPERVISOR, "%s: %s", found.name, found.advice);
+		losses_add(terms->losses, LOSS_SUPERVISOR, "%s; %s: %s", found.name, found.when,
+			   found.advice);
 		return;
 	}
 	asked = supervisor_ask(&found, restart, sizeof(restart));
 	if (!asked || supervisor_restarts(restart))
-		losses_add(terms->losses, LOSS_SUPERVISOR, "%s (%s%s): %s", found.name,
+		losses_add(terms->losses, LOSS_SUPERVISOR, "%s (%s%s); %s: %s", found.name,
 			   asked ? "Restart=" : "unless Restart=no", asked ? restart : "",
-			   found.advice);
+			   found.when, found.advice);
 }

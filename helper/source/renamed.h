@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include "base/error.h"
 #include "criu/repairs.h"
 
 /** struct renamed_file - one of them; @gone: as the kernel tells the name that is gone */
@@ -29,6 +30,13 @@ struct renamed {
 const char *renamed_find(const struct renamed *all, const struct stat *st);
 /** renamed_find_gone() - the other name of a file that was @gone; NULL: there is none */
 const char *renamed_find_gone(const struct renamed *all, const char *gone);
+/**
+ * renamed_check() - whether the other names still lead to these files
+ *
+ * Others may have changed the directory since; the restore would open another file than the program's.
+ * Return: -1 with @err CODE_REFUSED when one does not
+ */
+int renamed_check(const struct renamed *all, struct error *err);
 void renamed_free(struct renamed *all);
 
 #endif

@@ -111,6 +111,7 @@ static bool match_systemd(const struct parent_facts *facts, struct supervisor *f
 bool supervisor_match(const struct parent_facts *facts, struct supervisor *found)
 {
 	memset(found, 0, sizeof(*found));
+	found->when = "before the move";
 	for (size_t i = 0; i < sizeof(supervisors) / sizeof(*supervisors); i++) {
 		if (strcmp(facts->comm, supervisors[i].comm))
 			continue;
@@ -121,8 +122,8 @@ bool supervisor_match(const struct parent_facts *facts, struct supervisor *found
 	}
 	if (!strcmp(facts->comm, "supervisord")) {
 		found->name = "supervisord";
-		snprintf(found->advice, sizeof(found->advice),
-			 "after the move: supervisorctl stop ends the second copy");
+		found->when = "at once after the move";
+		snprintf(found->advice, sizeof(found->advice), "supervisorctl stop NAME");
 		return true;
 	}
 	/* the kernel keeps 15 bytes of the name containerd-shim-runc-v2 */

@@ -28,12 +28,14 @@ struct parent_facts {
  * @name: of its kind, as "runit"
  * @unit: of systemd, else ""
  * @user: the unit is of a user's systemd
- * @advice: what keeps it from starting the program again
+ * @when: as "before the move": @advice helps then
+ * @advice: a command that keeps the supervisor from starting the program again, or ends the second copy
  */
 struct supervisor {
 	const char *name;
 	char unit[UNIT_BYTES];
 	bool user;
+	const char *when;
 	char advice[UNIT_BYTES + 96];
 };
 

@@ -3,8 +3,6 @@
 #ifndef MIGRATE_TESTS_CRIU_IMAGES_H
 #define MIGRATE_TESTS_CRIU_IMAGES_H
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,11 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "base/io.h"
 #include "criu/criu.h"
 #include "criu/image.h"
 #include "criu/pagemap.h"
 #include "images.pb-c.h"
+#include "tests/test_dir.h"
 
 #define TEST_PID	77
 
@@ -29,67 +27,6 @@
 
 #define STATUS_REGULAR	1
 #define STATUS_VDSO_BIT	(1U << 3)
-
-struct test_dir {
-	char path[32];
-	int fd;
-};
-
-static inline void dir_make(struct test_dir *dir)
-{
-	strcpy(dir->path, "/tmp/criu-test-XXXXXX");
-	assert_non_null(mkdtemp(dir->path));
-	dir->fd = open(dir->path, O_DIRECTORY | O_CLOEXEC);
-	assert_true(dir->fd >= 0);
-}
-
-static inline void dir_empty(int fd)
-{
-	DIR *stream = fdopendir(dup(fd));
-	struct dirent *entry;
-
-	rewinddir(stream);
-	while ((entry = readdir(stream))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		if (unlinkat(fd, entry->d_name, 0)) {
-			int sub = openat(fd, entry->d_name, O_DIRECTORY);
-
-			dir_empty(sub);
-			close(sub);
-			unlinkat(fd, entry->d_name, AT_REMOVEDIR);
-		}
-	}
-	closedir(stream);
-}
-
-static inline void dir_remove(struct test_dir *dir)
-{
-	dir_empty(dir->fd);
-	close(dir->fd);
-	rmdir(dir->path);
-}
-
-static inline size_t file_read(int dir_fd, const char *name, void *data, size_t room)
-{
-	int fd = openat(dir_fd, name, O_RDONLY);
-	ssize_t n;
-
-	assert_true(fd >= 0);
-	n = read(fd, data, room);
-	assert_true(n >= 0);
-	close(fd);
-	return n;
-}
-
-static inline void file_write(int dir_fd, const char *name, const void *data, size_t bytes)
-{
-	int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-	assert_true(fd >= 0);
-	assert_int_equal(io_write_all(fd, data, bytes), 0);
-	close(fd);
-}
 
 static inline void one_record(int dir_fd, const char *name, uint32_t magic,
 			      const ProtobufCMessage *msg)

@@ -19,13 +19,11 @@
 #include <cmocka.h>
 #include "os/proc.h"
 #include "source/choose.h"
-
-#define LATER_MS	30000
+#include "tests/counting.h"
 
 /** struct kit - a program that counts */
 struct kit {
-	volatile uint64_t *count;
-	pid_t child;
+	struct counting program;
 	char dir[64];
 	struct record record;
 	struct guard guard;
@@ -39,49 +37,18 @@ struct kit {
 
 static struct kit *kit;
 
-static void program(pid_t parent)
-{
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	while (getppid() == parent) {
-		++*kit->count;
-		usleep(100);
-	}
-	_exit(0);
-}
-
-static bool runs(void)
-{
-	uint64_t count = *kit->count;
-
-	for (int ms = 0; ms < LATER_MS && *kit->count == count; ms++)
-		usleep(1000);
-	return *kit->count != count;
-}
-
-static void start_program(void)
-{
-	pid_t parent = getpid();
-
-	kit->count = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_true(kit->count != MAP_FAILED);
-	kit->child = fork();
-	if (!kit->child)
-		program(parent);
-	assert_true(runs());
-}
-
 static int set_up(void **state)
 {
 	struct proc_status status;
 	char id[32];
 
 	kit = calloc(1, sizeof(*kit));
-	start_program();
+	counting_start(&kit->program, NULL);
 	strcpy(kit->dir, "/tmp/test-choose-XXXXXX");
-	snprintf(id, sizeof(id), "test-%d", kit->child);
-	if (!mkdtemp(kit->dir) || proc_status_read(kit->child, &status, &kit->err) ||
-	    guard_plan(&kit->guard, kit->child, false, id, &kit->err) ||
-	    source_mm_init(&kit->mm, 1, kit->child, &kit->err))
+	snprintf(id, sizeof(id), "test-%d", kit->program.pid);
+	if (!mkdtemp(kit->dir) || proc_status_read(kit->program.pid, &status, &kit->err) ||
+	    guard_plan(&kit->guard, kit->program.pid, false, id, &kit->err) ||
+	    source_mm_init(&kit->mm, 1, kit->program.pid, &kit->err))
 		return -1;
 	kit->record.guard = kit->guard;
 	kit->record.start_ticks = status.start_ticks;
@@ -96,11 +63,11 @@ static int tear_down(void **state)
 {
 	source_mm_destroy(&kit->mm);
 	source_keeper_end(kit->keeper, false);
-	kill(kit->child, SIGKILL);
-	waitpid(kit->child, NULL, 0);
+	kill(kit->program.pid, SIGKILL);
+	waitpid(kit->program.pid, NULL, 0);
 	guard_forget(&kit->guard);
 	close(kit->guard.pidfd);
-	munmap((void *)kit->count, 4096);
+	munmap((void *)kit->program.count, 4096);
 	free(kit);
 	return 0;
 }
@@ -143,6 +110,15 @@ static void what_the_user_asked_for_stays(void **state)
 	assert_true(kit->choice.verify);
 }
 
+static void a_tracker_is_not_left_out_in_silence(void **state)
+{
+	have_no_freezer();
+	kit->opts.tracker = TRACKER_SOFT_DIRTY;
+	assert_int_equal(choose(MODE_AUTO), -1);
+	assert_int_equal(kit->err.code, CODE_NOT_READY);
+	assert_non_null(strstr(kit->err.what, "the tracker soft-dirty cannot be had"));
+}
+
 static void the_module_is_not_replaced_in_silence(void **state)
 {
 	if (module_is_there())
@@ -151,6 +127,25 @@ static void the_module_is_not_replaced_in_silence(void **state)
 	assert_int_equal(choose(MODE_AUTO), -1);
 	assert_int_equal(kit->err.code, CODE_NOT_READY);
 	assert_null(kit->mm.backend);
+}
+
+/* What a tracker asks for, here on a kernel without soft-dirty bits too. Without a keeper the helper thaws. */
+static void the_program_stands_for_a_moment(void **state)
+{
+	struct backend_hold hold = hold_for_backend(&kit->hold);
+	struct source_keeper *keeper = kit->keeper;
+
+	assert_int_equal(hold.freeze(hold.ctx, &kit->err), 0);
+	assert_true(counting_stands(&kit->program));
+	assert_int_equal(hold.thaw(hold.ctx, &kit->err), 0);
+	assert_true(counting_runs(&kit->program));
+	assert_int_equal(hold.freeze(hold.ctx, &kit->err), 0);
+	assert_true(counting_stands(&kit->program));
+	kit->keeper = NULL;
+	assert_int_equal(hold.thaw(hold.ctx, &kit->err), 0);
+	assert_true(counting_runs(&kit->program));
+	assert_false(cgroup_exists(&kit->guard.group));
+	kit->keeper = keeper;
 }
 
 static int count_runs(void *ctx, const struct splice_vm_run *run, uint32_t nr, struct error *err)
@@ -176,7 +171,7 @@ static void a_tracker_freezes_for_a_moment(void **state)
 	assert_true(nr > 0);
 	assert_true(backend->stood_ns > 0);
 	assert_false(cgroup_exists(&kit->guard.group));
-	assert_true(runs());
+	assert_true(counting_runs(&kit->program));
 }
 
 static void rounds_follow_writes(void **state)
@@ -198,7 +193,9 @@ int main(void)
 		KIT_TEST(without_a_freezer_all_is_sent_afterwards),
 		KIT_TEST(without_a_freezer_rounds_are_refused),
 		KIT_TEST(what_the_user_asked_for_stays),
+		KIT_TEST(a_tracker_is_not_left_out_in_silence),
 		KIT_TEST(the_module_is_not_replaced_in_silence),
+		KIT_TEST(the_program_stands_for_a_moment),
 		KIT_TEST(a_tracker_freezes_for_a_moment),
 		cmocka_unit_test(rounds_follow_writes),
 	};

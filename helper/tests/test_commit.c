@@ -28,6 +28,7 @@
 #include "os/proc.h"
 #include "tests/conn_fd.h"
 #include "tests/course_walk.h"
+#include "tests/criu_fake.h"
 #include "tests/mm_hooks.h"
 
 #define TEST_PID	5000
@@ -56,7 +57,7 @@ struct kit {
 };
 
 static struct kit *kit;
-static struct { char path[64]; } bin;
+static struct test_dir bin;
 
 static void nothing(void *ctx)
 {
@@ -394,27 +395,18 @@ static void a_lost_source_ends_nothing(void **state)
 
 static int have_criu(void **state)
 {
-	char self[256] = "", link[96];
-
 	if (geteuid()) {
 		print_message("this needs root\n");
 		return -1;
 	}
-	strcpy(bin.path, "/tmp/test-commit-bin-XXXXXX");
-	if (!mkdtemp(bin.path) || readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
-		return -1;
-	snprintf(link, sizeof(link), "%s/criu", bin.path);
-	setenv("PATH", bin.path, 1);
-	return symlink(self, link);
+	criu_fake_install(&bin);
+	return 0;
 }
 
 static int drop_criu(void **state)
 {
-	char link[96];
-
-	snprintf(link, sizeof(link), "%s/criu", bin.path);
-	unlink(link);
-	return rmdir(bin.path);
+	dir_remove(&bin);
+	return 0;
 }
 
 int main(int argc, char **argv)

@@ -57,17 +57,21 @@ static void seize(pid_t task, enum course course)
 	syscall(SYS_futex, &word, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
+static const sigset_t *masked;	/* that gives_up() blocks, and gives up later; or NULL */
+
 static void criu_main(int sock, int ended, enum course course)
 {
 	char byte;
 	pid_t task;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* ends a wait of a test that nothing else would end */
+	alarm(20);
 	task = fork();
 	if (!task) {
 		close(sock);
 		/* of a test that failed nothing stays */
-		alarm(60);
+		alarm(masked ? 2 : 60);
 		for (;;)
 			pause();
 	}
@@ -165,7 +169,15 @@ static void gives_up(bool answered)
 	assert_int_equal(criu_attach_begin(&attach, f.criu, cancel[0], &f.err), 0);
 	if (answered)
 		assert_int_equal(write(f.sock, "", 1), 1);
-	shutdown(cancel[1], SHUT_RDWR);
+	if (masked)
+		pthread_sigmask(SIG_BLOCK, masked, NULL);
+	if (masked && !fork()) {
+		usleep(300000);
+		shutdown(cancel[1], SHUT_RDWR);
+		_exit(0);
+	}
+	if (!masked)
+		shutdown(cancel[1], SHUT_RDWR);
 	assert_int_equal(criu_attach_run(&attach, &f.err), -1);
 	assert_int_equal(f.err.code, CODE_ABORTED);
 	assert_int_equal(kill(f.criu, 0), -1);
@@ -178,6 +190,21 @@ static void gives_up(bool answered)
 static void given_up_in_a_wait(void **state)
 {
 	gives_up(false);
+}
+
+/* The process that started the helper may have blocked SIGALRM: a mask is inherited. */
+static void given_up_in_spite_of_a_mask(void **state)
+{
+	sigset_t alarms, before;
+
+	sigemptyset(&alarms);
+	sigaddset(&alarms, SIGALRM);
+	masked = &alarms;
+	pthread_sigmask(SIG_BLOCK, NULL, &before);
+	gives_up(false);
+	masked = NULL;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	assert_true(wait(NULL) > 0);
 }
 
 static void given_up_at_work(void **state)
@@ -230,6 +257,7 @@ int main(void)
 		cmocka_unit_test(task_dies_with_4_1),
 		cmocka_unit_test(criu_dies_meanwhile),
 		cmocka_unit_test(given_up_in_a_wait),
+		cmocka_unit_test(given_up_in_spite_of_a_mask),
 		cmocka_unit_test(given_up_at_work),
 		cmocka_unit_test(one_cpu_meanwhile),
 		cmocka_unit_test(no_criu),

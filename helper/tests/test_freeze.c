@@ -12,12 +12,12 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include "source/freeze.h"
+#include "tests/counting.h"
 #include "tests/criu_dump_fake.h"
 #include "tests/criu_images.h"
 #include "tests/fake_backend.h"
 
 #define LATER_MS	30000
-#define STANDS_MS	100
 
 /** enum step - a step of the backend that fails */
 enum step { STEP_NONE, STEP_SETTLE, STEP_SCAN, STEP_GIVE_UP };
@@ -33,8 +33,7 @@ struct kit {
 	struct backend_ops ops;
 	enum step fails;
 	bool scanned, gave_up;
-	pid_t child;
-	volatile uint64_t *count;
+	struct counting program;
 	char dir[64], home[4096];
 	struct test_dir bin, images, work, parent;
 	struct workdir workdir;
@@ -107,48 +106,11 @@ static void have_child(int sig)
 	_exit(0);
 }
 
-static void program(pid_t parent)
+static void begin(void)
 {
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGUSR1, have_child);
 	setsid();
 	close_range(0, ~0U, 0);
-	while (getppid() == parent) {
-		++*kit->count;
-		usleep(100);
-	}
-	_exit(0);
-}
-
-static void start_program(void)
-{
-	pid_t parent = getpid();
-
-	kit->count = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_true(kit->count != MAP_FAILED);
-	kit->child = fork();
-	if (!kit->child)
-		program(parent);
-	while (!*kit->count)
-		usleep(1000);
-}
-
-static bool runs(void)
-{
-	uint64_t count = *kit->count;
-
-	for (int ms = 0; ms < LATER_MS && *kit->count == count; ms++)
-		usleep(1000);
-	return *kit->count != count;
-}
-
-/* A program that runs is seen now and then only: a test that holds may miss it, and never fails. */
-static bool stands(void)
-{
-	uint64_t count = *kit->count;
-
-	usleep(STANDS_MS * 1000);
-	return *kit->count == count;
 }
 
 static void read_groups(char *text, size_t size)
@@ -157,7 +119,7 @@ static void read_groups(char *text, size_t size)
 	ssize_t n;
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%d/cgroup", kit->child);
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", kit->program.pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	n = read(fd, text, size - 1);
 	assert_true(n >= 0);
@@ -165,20 +127,9 @@ static void read_groups(char *text, size_t size)
 	close(fd);
 }
 
-static void make_bin(void)
-{
-	char self[256] = "", link[64];
-
-	dir_make(&kit->bin);
-	assert_true(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
-	snprintf(link, sizeof(link), "%s/criu", kit->bin.path);
-	assert_int_equal(symlink(self, link), 0);
-	setenv("PATH", kit->bin.path, 1);
-}
-
 static void make_dirs(void)
 {
-	make_bin();
+	criu_fake_install(&kit->bin);
 	dir_make(&kit->images);
 	dir_make(&kit->work);
 	dir_make(&kit->parent);
@@ -196,7 +147,7 @@ static int refuse_join(void *ctx, struct source_process *process, struct error *
 
 static int make_guard(void)
 {
-	struct source_process *process = tree_add(&kit->tree, kit->child, &kit->err);
+	struct source_process *process = tree_add(&kit->tree, kit->program.pid, &kit->err);
 	char id[32];
 
 	if (!process)
@@ -204,8 +155,8 @@ static int make_guard(void)
 	process->mm.backend = &kit->fake.backend;
 	process->mm.tracked = true;
 	process->inspected = true;
-	snprintf(id, sizeof(id), "test-%d", kit->child);
-	if (guard_plan(&kit->guard, kit->child, false, id, &kit->err))
+	snprintf(id, sizeof(id), "test-%d", kit->program.pid);
+	if (guard_plan(&kit->guard, kit->program.pid, false, id, &kit->err))
 		return -1;
 	kit->record.guard = kit->guard;
 	kit->record.start_ticks = process->status.start_ticks;
@@ -245,7 +196,7 @@ static int set_up(void **state)
 	kit->ops.give_up = on_give_up;
 	kit->fake.backend.ops = &kit->ops;
 	make_dirs();
-	start_program();
+	counting_start(&kit->program, begin);
 	read_groups(kit->home, sizeof(kit->home));
 	mailbox_init(&kit->box, "the destination");
 	source_failure_init(&kit->failure, &kit->box);
@@ -261,8 +212,8 @@ static int tear_down(void **state)
 {
 	watch_destroy(&kit->watch);
 	source_keeper_end(kit->freeze.keeper, false);
-	kill(kit->child, SIGKILL);
-	waitpid(kit->child, NULL, 0);
+	kill(kit->program.pid, SIGKILL);
+	waitpid(kit->program.pid, NULL, 0);
 	guard_forget(&kit->guard);
 	tree_destroy(&kit->tree);
 	sender_destroy(&kit->sender);
@@ -275,7 +226,7 @@ static int tear_down(void **state)
 	dir_remove(&kit->images);
 	dir_remove(&kit->work);
 	dir_remove(&kit->parent);
-	munmap((void *)kit->count, 4096);
+	munmap((void *)kit->program.count, 4096);
 	free(kit);
 	return 0;
 }
@@ -304,7 +255,7 @@ static void expect_undone(bool keeper)
 	char groups[4096];
 
 	freeze_undo(&kit->freeze);
-	assert_true(runs());
+	assert_true(counting_runs(&kit->program));
 	assert_null(kit->freeze.dump);
 	read_groups(groups, sizeof(groups));
 	assert_string_equal(groups, kit->home);
@@ -327,7 +278,7 @@ static void held_and_undone(bool stands_first)
 	assert_int_equal(kit->gave_up, stands_first);
 	assert_true(has_image("asked"));
 	assert_true(has_record());
-	assert_true(stands());
+	assert_true(counting_stands(&kit->program));
 	assert_false(has_image("let-go"));
 	expect_undone(true);
 	assert_true(has_image("let-go"));

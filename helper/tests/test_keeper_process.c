@@ -158,6 +158,15 @@ static enum keeper_answer ask(struct kit *kit, unsigned int op, int value, int *
 	return ret;
 }
 
+/* It is told to end, and says so; @letters: all that it did */
+static void end(struct kit *kit, const char *letters)
+{
+	assert_int_equal(ask(kit, OP_END, 0, NULL), KEEPER_OK);
+	expect_said(kit, letters);
+	keeper_process_close(&kit->process);
+	free(kit);
+}
+
 static void it_answers(void **state)
 {
 	struct kit *kit = start(&plain_ops);
@@ -167,10 +176,7 @@ static void it_answers(void **state)
 	assert_int_equal(value, 42);
 	assert_int_equal(ask(kit, OP_FAIL, 0, NULL), KEEPER_FAILED);
 	assert_string_equal(kit->err.what, "it did not work");
-	assert_int_equal(ask(kit, OP_END, 0, NULL), KEEPER_OK);
-	expect_said(kit, "baaa");
-	keeper_process_close(&kit->process);
-	free(kit);
+	end(kit, "baaa");
 }
 
 /* The other end of the pipe is nobody's any more. */
@@ -199,10 +205,7 @@ static void descriptors_pass(void **state)
 	assert_int_equal(read(pair[0], &byte, 1), 1);
 	assert_true(is_closed(pair[0]));
 	close(pair[0]);
-	ask(kit, OP_END, 0, NULL);
-	expect_said(kit, "baa");
-	keeper_process_close(&kit->process);
-	free(kit);
+	end(kit, "baa");
 }
 
 /* The keeper does not take it. */
@@ -218,10 +221,7 @@ static void a_descriptor_too_many_is_closed(void **state)
 	close(pair[1]);
 	assert_true(is_closed(pair[0]));
 	close(pair[0]);
-	ask(kit, OP_END, 0, NULL);
-	expect_said(kit, "baa");
-	keeper_process_close(&kit->process);
-	free(kit);
+	end(kit, "baa");
 }
 
 /* What others wait to see closed must not stay open in a process that outlives the helper. */

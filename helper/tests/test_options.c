@@ -32,6 +32,7 @@ static const char *take_number(void *ctx, char *value)
 
 static const struct cli_option options[] = {
 	{ "dir", "DIR", "where", .take = take_dir },
+	{ "many", "DIR", "more", .take = take_dir, .many = true },
 	{ "number", "N", "how many\n(2 to 10)", .take = take_number },
 	{ "loud", .text = "say more", .flag = offsetof(struct opts, loud) },
 	{ 0 }
@@ -99,6 +100,16 @@ static void bad_ones_are_named(void **state)
 	assert_non_null(strstr(said, "Usage: migrate-helper do [OPTION]..."));
 }
 
+/* Two values for one thing: nobody knows which one is meant. */
+static void twice_is_wrong(void **state)
+{
+	assert_int_equal(parse("--dir=/a", "--dir=/b"), CODE_USAGE);
+	assert_non_null(strstr(said, "--dir is there twice\n"));
+	assert_int_equal(parse("--many=/a", "--many=/b"), -1);
+	assert_string_equal(opts.dir, "/b");
+	assert_int_equal(parse("--loud", "--loud"), -1);
+}
+
 static void help_has_each(void **state)
 {
 	assert_int_equal(parse("--help", NULL), CODE_OK);
@@ -106,6 +117,7 @@ static void help_has_each(void **state)
 			    "Usage: migrate-helper do [OPTION]...\n"
 			    "Do it.\n\n"
 			    "  --dir DIR   where\n"
+			    "  --many DIR  more\n"
 			    "  --number N  how many\n"
 			    "              (2 to 10)\n"
 			    "  --loud      say more\n"
@@ -117,6 +129,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_ones_are_taken),
 		cmocka_unit_test(bad_ones_are_named),
+		cmocka_unit_test(twice_is_wrong),
 		cmocka_unit_test(help_has_each),
 	};
 

@@ -61,6 +61,22 @@ static void remove_names(void)
 	rmdir(names_dir);
 }
 
+/* Somebody puts another file in the place of the other name, while the program is frozen. */
+static void replaced_name(const struct renamed *renamed, const char *path)
+{
+	struct error err = { 0 };
+	int fd;
+
+	assert_int_equal(renamed_check(renamed, &err), 0);
+	fd = open("new", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(rename("new", path), 0);
+	assert_int_equal(renamed_check(renamed, &err), -1);
+	assert_int_equal(err.code, CODE_REFUSED);
+	assert_non_null(strstr(err.what, path));
+}
+
 static void renamed_files(void **state)
 {
 	struct source_process process = { .pid = getpid() };
@@ -99,6 +115,7 @@ static void renamed_files(void **state)
 	assert_int_equal(losses.nr, 1);
 	assert_int_equal(losses.items[0].loss, LOSS_SHARED_MAPPING);
 	assert_string_equal(losses.items[0].detail, gone);
+	replaced_name(renamed, path);
 	renamed_free(renamed);
 	losses_free(&losses);
 	proc_files_free(&files);

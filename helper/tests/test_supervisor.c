@@ -80,11 +80,13 @@ static void others_tell_their_directory(void **state)
 	assert_string_equal(found.advice, "svc -o /service/web");
 	assert_true(match("runsv", "", ""));
 	assert_string_equal(found.advice, "sv once SERVICE");
+	assert_string_equal(found.when, "before the move");
 	/* the service of runit itself is of systemd's: runsv is nearer */
 	assert_true(match("runsv", "/etc/service/web", "0::/system.slice/runit.service\n"));
 	assert_string_equal(found.name, "runit");
 	assert_true(match("supervisord", "/", "0::/system.slice/supervisor.service\n"));
 	assert_string_equal(found.name, "supervisord");
+	assert_string_equal(found.when, "at once after the move");
 	assert_true(match("containerd-shim", "/", "0::/docker/0123\n"));
 	assert_non_null(strstr(found.advice, "docker update --restart=no"));
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <string.h>
 #include "wire/course.h"
 
 #define KIB		1024U
@@ -134,6 +135,10 @@ int course_check(const struct course *course, Migrate__Control__BodyCase body, s
 {
 	const struct course_rule *rule = find_rule(course, body, other(course->side));
 
+	/* a message that no version knows, and the first one */
+	if (!rule && course->phase == PHASE_HELLO && !strcmp(course_body_name(body), "none"))
+		return error_set(err, CODE_PEER, "look which program listens there, or calls",
+				 "the other side does not speak like migrate-helper");
 	if (!rule)
 		return error_set(err, CODE_PEER, "use the same version on both sides",
 				 "the other side sent message %s in phase \"%s\"",

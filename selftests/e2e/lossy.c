@@ -5,7 +5,7 @@
  *	lossy PIDFILE THING[=ARGUMENT]...
  *
  * It sets up each thing, writes its pid to PIDFILE and waits. On SIGUSR1 it opens the file of
- * "late", or maps huge pages ("late-hugetlb"). On SIGUSR2 it accepts one connection of "listener"
+ * "late", or maps huge pages ("late-hugetlb[=shared]"). On SIGUSR2 it accepts one connection of "listener"
  * and answers with a word. On SIGHUP it writes a line to its standard output and to each of its
  * servers.
  */
@@ -366,10 +366,12 @@ static bool huge_pages_are_right(void)
 }
 
 static bool huge_is_late;
+static const char *late_huge;
 
 static void late_hugetlb(const char *arg)
 {
 	huge_is_late = true;
+	late_huge = arg;
 }
 
 static void child(const char *arg)
@@ -646,7 +648,7 @@ int main(int argc, char **argv)
 	for (;;) {
 		pause();
 		if (got_usr1 && huge_is_late)
-			hugetlb(NULL);
+			hugetlb(late_huge);
 		else if (got_usr1)
 			file(late_path);
 		if (got_usr2)

@@ -226,7 +226,7 @@ static void load_run(struct load *load, double rate)
 	for (i = 0; i < load->nr_hosts; i++)
 		printf("%s %llu\n", load->hosts[i],
 		       (unsigned long long)load->per_host[i]);
-	fprintf(stderr, "redis_load: %llu connections lost\n",
+	fprintf(stderr, "redis_load: connections lost: %llu\n",
 		(unsigned long long)load->reconnects);
 }
 
