@@ -150,7 +150,7 @@ int mm_end_receive(struct mm *mm, struct mirror_windows *windows, const struct s
 void mm_end_round(struct mm *mm)
 {
 	mm_lock(mm);
-	mm->round_pages = 0;
+	mm->round_pages = mm->round_copies = 0;
 	mm_unlock(mm);
 }
 

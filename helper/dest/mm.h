@@ -55,6 +55,7 @@ struct mm_hooks {
  * struct mm - see the top of this file
  * @id: how frames name the mm
  * @pid: the task at the source
+ * @parent: whose pages COPY takes; NULL: nobody's
  * @changed: broadcast when pages came, todo shrank, a space went, or @failed was set
  * @urgent: threads that wait for the lock with a fault in hand. Atomic
  * @place: told of pages that were lacking; may be NULL
@@ -63,7 +64,7 @@ struct mm_hooks {
  * @spaces: never removed before mm_destroy(), so that pointers stay good
  * @retry: faults that wait may go through now
  * @work: pages may be installed from the mirror
- * @round_pages: pages that came since the last ROUND
+ * @round_pages, @round_copies: pages that came, and that were copied, since the last ROUND
  * @round: the last round of which all frames came. The thread of the memory connection alone uses
  *	@round and @listed
  * @listed: FINAL came
@@ -74,6 +75,7 @@ struct mm_hooks {
 struct mm {
 	uint32_t id;
 	pid_t pid;
+	struct mm *parent;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	atomic_int urgent;
@@ -83,7 +85,7 @@ struct mm {
 	struct wanted wanted;
 	struct space **spaces;
 	size_t nr_spaces;
-	uint64_t round_pages;
+	uint64_t round_pages, round_copies;
 	uint32_t round;
 	bool listed;
 	int mirror_handle;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdlib.h>
+#include "dest/inherit.h"
 #include "dest/late_pages.h"
 #include "dest/receiver.h"
 #include "wire/conn.h"
@@ -154,6 +155,8 @@ static int frame_before_final(struct receiver *receiver, struct mm *mm,
 		/* may lie outside of the mappings: unmapping drops pages */
 		mm_drop(mm, frame->runs, frame->nr_runs);
 		return 0;
+	case FRAME_COPY:
+		return inherit_copy(mm, frame->runs, frame->nr_runs, receiver->pages, err);
 	case FRAME_POPULATED:
 		return mm_populate(mm, frame->runs, frame->nr_runs, err);
 	case FRAME_ROUND:

@@ -138,12 +138,26 @@ static void expect_cost(struct setup *setup)
 	setup->cost_model_ns = cost_model_ns(COST_RESTORE, &shape, &speed);
 }
 
+static int add_object(struct objects *objects, const Migrate__Object *object, struct error *err)
+{
+	struct mm *parent = object->has_parent ? objects_mm(objects, object->parent) : NULL, *mm;
+
+	if (object->has_parent && !parent)
+		return error_set(err, CODE_PEER, NULL,
+				 "the source announced object %u as a child of object %u, which it did not announce",
+				 object->id, object->parent);
+	mm = objects_add_mm(objects, object->id, object->pid, err);
+	if (!mm)
+		return -1;
+	mm->parent = parent;
+	return 0;
+}
+
 int setup_add_objects(struct objects *objects, Migrate__Object **list, size_t nr,
 		      struct error *err)
 {
 	for (size_t i = 0; i < nr; i++)
-		if (precheck_object(list[i], err) ||
-		    !objects_add_mm(objects, list[i]->id, list[i]->pid, err))
+		if (precheck_object(list[i], err) || add_object(objects, list[i], err))
 			return -1;
 	return 0;
 }

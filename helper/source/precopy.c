@@ -62,17 +62,42 @@ static int scan_process(struct precopy *pre, struct source_process *process, str
 	return 0;
 }
 
-/* Which processes there are, and what they have written. */
+static const struct source_mm *parent_of(const struct precopy *pre, const struct source_process *process)
+{
+	return tree_find_mm(pre->tree, process->inherit.parent);
+}
+
+/* A process is scanned before its parent, which comes before it in the tree: source/inherit.h. */
+static int scan_all(struct precopy *pre, struct error *err)
+{
+	for (size_t i = pre->tree->nr; i-- > 0; ) {
+		struct source_process *process = pre->tree->processes[i];
+
+		if (process->gone)
+			continue;
+		if (scan_process(pre, process, err)) {
+			if (!tree_forgive(pre->tree, process, err))
+				return -1;
+		} else if (pre->mode != MODE_POSTCOPY &&
+			   inherit_find(&process->inherit, &process->mm, parent_of(pre, process),
+					err)) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* Which processes there are, what they have written, and what they have in common. */
 static int scan_next(struct precopy *pre, struct error *err)
 {
 	struct source_process *process;
 
 	pre->scanned_ns = clock_now_ns();
 	pre->figures->rounds_stood_ns = 0;
-	if (tree_follow(pre->tree, pre->join, pre->ctx, err))
+	if (tree_follow(pre->tree, pre->join, pre->ctx, err) || scan_all(pre, err))
 		return -1;
 	tree_for_each(pre->tree, process)
-		if (scan_process(pre, process, err) && !tree_forgive(pre->tree, process, err))
+		if (inherit_plan(&process->inherit, parent_of(pre, process), err))
 			return -1;
 	return setup_send_changes(pre->ctl, pre->tree, err);
 }
@@ -140,6 +165,9 @@ static int send_dirty(struct precopy *pre, struct source_mm *mm, struct progress
 static int send_process(struct precopy *pre, struct source_process *process,
 			struct progress *progress, struct error *err)
 {
+	if (inherit_send(&process->inherit, &process->mm, pre->sender, err))
+		return -1;
+	progress->done += process->inherit.shared.nr;
 	if (send_dirty(pre, &process->mm, progress, err) &&
 	    !tree_forgive(pre->tree, process, err))
 		return -1;
@@ -161,7 +189,6 @@ static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 	struct round_figures figures = { .round = round };
 	struct sender *sender = pre->sender, before = *sender;
 	struct source_process *process;
-	struct source_mm *mm;
 
 	sender->round = round;
 	pre->rounds = round;
@@ -172,12 +199,16 @@ static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 			return -1;
 	if (wait_ack(pre, round, err))
 		return -1;
-	tree_for_each_mm(pre->tree, mm)
-		source_mm_clear_dirty(mm);
+	tree_for_each(pre->tree, process) {
+		source_mm_clear_dirty(&process->mm);
+		if (inherit_end_round(&process->inherit, &process->mm, err))
+			return -1;
+	}
 	figures.ns = clock_now_ns() - progress.begin_ns;
 	figures.pages = sender->pages - before.pages;
 	figures.copied = sender->copied - before.copied;
 	figures.zero = sender->zero - before.zero;
+	figures.inherited = sender->inherited - before.inherited;
 	figures.bytes = sender->bytes - before.bytes;
 	measure(pre, figures.bytes, figures.ns);
 	return figures_add_round(pre->figures, &figures, err);

@@ -18,6 +18,7 @@ int source_process_init(struct source_process *process, pid_t pid, uint32_t obje
 
 void source_process_destroy(struct source_process *process)
 {
+	inherit_destroy(&process->inherit);
 	source_mm_destroy(&process->mm);
 	criu_task_free(&process->task);
 	reconnects_free(&process->attached.reconnects);

@@ -7,6 +7,7 @@
 #include "criu/criu.h"
 #include "os/proc.h"
 #include "source/attached.h"
+#include "source/inherit.h"
 #include "source/mm.h"
 
 /**
@@ -16,6 +17,7 @@
  *	used again
  * @task: as CRIU's images tell it; empty before the freeze
  * @mm: its address space
+ * @inherit: what its address space has in common with its parent's
  * @attached: what it leaves here
  * @inspected: nothing speaks against moving the process
  * @announced: the destination knows the object
@@ -26,6 +28,7 @@ struct source_process {
 	struct proc_status status;
 	struct criu_task task;
 	struct source_mm mm;
+	struct inherit inherit;
 	struct attached attached;
 	bool inspected, announced, gone;
 };

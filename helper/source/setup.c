@@ -72,13 +72,18 @@ int setup_send_maps(struct control *ctl, uint32_t object, const struct vma_list 
 	return ret;
 }
 
-static void object_fill(Migrate__Object *object, const struct source_process *process)
+static void object_fill(Migrate__Object *object, const struct tree *tree,
+			const struct source_process *process)
 {
+	const struct source_mm *parent = tree_find_mm(tree, process->inherit.parent);
+
 	migrate__object__init(object);
 	object->id = process->mm.object;
 	object->kind = MIGRATE__OBJECT_KIND__MM;
 	object->has_pid = true;
 	object->pid = process->status.ns_pid;
+	object->has_parent = !!parent;
+	object->parent = parent ? parent->object : 0;
 }
 
 /** struct changes - a message in the making, with all that it points to */
@@ -103,7 +108,7 @@ static int build_changes(struct changes *changes, const struct tree *tree)
 			changes->gone[changes->msg.n_gone++] = process->mm.object;
 		if (process->gone || process->announced)
 			continue;
-		object_fill(&changes->begun[nr], process);
+		object_fill(&changes->begun[nr], tree, process);
 		changes->begun_list[nr] = &changes->begun[nr];
 		changes->msg.n_begun++;
 	}
@@ -163,7 +168,7 @@ static int build_objects(const struct tree *tree, struct setup_message *setup)
 	tree_for_each(tree, process) {
 		size_t nr = setup->msg.n_objects++;
 
-		object_fill(&setup->objects[nr], process);
+		object_fill(&setup->objects[nr], tree, process);
 		setup->object_list[nr] = &setup->objects[nr];
 		process->announced = true;
 	}

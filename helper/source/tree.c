@@ -7,6 +7,17 @@
 
 #define END_MS	100
 
+/* The object of process @pid; 0: it is not in the tree */
+static uint32_t object_of(const struct tree *tree, pid_t pid)
+{
+	struct source_process *process;
+
+	tree_for_each(tree, process)
+		if (process->pid == pid)
+			return process->mm.object;
+	return 0;
+}
+
 struct source_process *tree_add(struct tree *tree, pid_t pid, struct error *err)
 {
 	struct source_process **processes = realloc(tree->processes,
@@ -20,7 +31,9 @@ struct source_process *tree_add(struct tree *tree, pid_t pid, struct error *err)
 		return NULL;
 	}
 	processes[tree->nr++] = process;
-	return source_process_init(process, pid, ++tree->last_object, err) ? NULL : process;
+	return source_process_init(process, pid, ++tree->last_object, err) ||
+	       inherit_init(&process->inherit, object_of(tree, process->status.ppid), err) ?
+	       NULL : process;
 }
 
 void tree_destroy(struct tree *tree)

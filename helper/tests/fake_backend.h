@@ -31,6 +31,7 @@ struct fake_scan {
  * @flags: how the pages of a send end; 0: SPLICE_VM_RUN_SENT, and they are sent
  * @scans: told one after another; later scans tell nothing
  * @tracked: how often track was called; @sent: pages in all
+ * @on_scan: called by each scan, before it tells anything; NULL: nothing is
  * @gone: the process has called exec
  */
 struct fake {
@@ -41,6 +42,7 @@ struct fake {
 	struct fake_scan scans[FAKE_SCANS];
 	size_t nr_scans;
 	unsigned int tracked;
+	void (*on_scan)(struct fake *fake, size_t scan);
 	bool gone;
 };
 
@@ -61,6 +63,8 @@ static int fake_scan(struct backend *backend, bool stands, backend_runs_fn fn, v
 	struct fake *fake = fake_of(backend);
 	struct fake_scan *scan = &fake->scans[fake->nr_scans];
 
+	if (fake->on_scan)
+		fake->on_scan(fake, fake->nr_scans);
 	if (fake->nr_scans == FAKE_SCANS)
 		return 0;
 	fake->nr_scans++;

@@ -316,6 +316,27 @@ static void test_two_objects(void **state)
 	assert_false(page_set_has(&other->mirror.have, AT(1)));
 }
 
+/* COPY takes what the parent has at that point of the stream. */
+static void test_copy(void **state)
+{
+	const struct mirror_range range = { AT(0), AT(100) };
+	struct bench *bench = *state;
+	struct mm *child = objects_add_mm(&bench->objects, MM + 1, PID + 1, &bench->err);
+	uint8_t data[P];
+
+	assert_int_equal(mm_announce(child, &range, 1, &bench->err), 0);
+	child->parent = bench->mm;
+	pages(bench, 0, 4, 1);
+	bench->object = MM + 1;
+	list(bench, FRAME_COPY, 1, 2);
+	bench->object = MM;
+	pages(bench, 0, 4, 2);
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(child->mirror.have.nr, 2);
+	assert_int_equal(mirror_read(&child->mirror, AT(2), 1, data, &bench->err), 0);
+	assert_int_equal(data[0], 1);
+}
+
 static void test_request_from_source(void **state)
 {
 	list(*state, FRAME_REQUEST, 0, 1);
@@ -541,7 +562,7 @@ int main(void)
 		BENCH_TEST(test_populated_outside), BENCH_TEST(test_unknown_object),
 		BENCH_TEST(test_two_objects), BENCH_TEST(test_one_object_of_two),
 		BENCH_TEST(test_after_its_final), BENCH_TEST(test_object_that_is_gone),
-		BENCH_TEST(test_request_from_source),
+		BENCH_TEST(test_copy), BENCH_TEST(test_request_from_source),
 		BENCH_TEST(test_pushed_too_early), BENCH_TEST(test_list_after_final),
 		BENCH_TEST(test_urgent_final), BENCH_TEST(test_urgent_too_early),
 		BENCH_TEST(test_pushed_twice), BENCH_TEST(test_rounds_go_on),
