@@ -206,14 +206,17 @@ void mm_drop(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs)
 /* A page here will be memory of the program, and may be in @wanted, @asked and a space's @todo. */
 static int populate_run(struct mm *mm, const struct splice_vm_run *run, struct error *err)
 {
-	struct budget *budget = mm->mirror.budget;
-	uint64_t pages = mm->populated.nr + run->nr_pages;
+	uint64_t had = mm->populated.nr, again;
 
-	if (budget_check(budget, BUDGET_MIRROR, pages * PAGE_BYTES, err) ||
-	    budget_take(budget, BUDGET_BOOKS,
-			4 * page_set_cost(&mm->populated, run->addr, run->nr_pages), err))
+	/* before the sets grow: a short run may name terabytes */
+	if (budget_list(mm->mirror.budget, run->nr_pages * PAGE_BYTES, err) ||
+	    mirror_pay(&mm->mirror, 4 * page_set_cost(&mm->populated, run->addr, run->nr_pages),
+		       err) ||
+	    page_set_add(&mm->populated, run->addr, run->nr_pages, err))
 		return -1;
-	return page_set_add(&mm->populated, run->addr, run->nr_pages, err);
+	again = run->nr_pages - (mm->populated.nr - had);
+	budget_unlist(mm->mirror.budget, again * PAGE_BYTES);
+	return 0;
 }
 
 int mm_populate(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
@@ -293,7 +296,6 @@ int mm_seal(struct mm *mm, const struct page_set *lazy, struct error *err)
 	else
 		ret = mm_space_add(mm, space, err);
 	mm->sealed = !ret;
-	budget_settle(mm->mirror.budget);
 	mm_unlock(mm);
 	return ret;
 }

@@ -148,7 +148,7 @@ bool objects_are_listed(struct objects *objects)
 	return true;
 }
 
-int objects_check_sealed(struct objects *objects, struct error *err)
+int objects_end_seal(struct objects *objects, struct error *err)
 {
 	struct mm *mm;
 
@@ -162,6 +162,8 @@ int objects_check_sealed(struct objects *objects, struct error *err)
 			return error_set(err, CODE_PEER, NULL,
 					 "the images lack process %d, whose memory came", mm->pid);
 	}
+	/* not before the last one: pages that are fetched for its images are limited too */
+	budget_settle(objects->budget);
 	return 0;
 }
 

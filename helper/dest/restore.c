@@ -51,7 +51,7 @@ static int prepare_images(struct restore *restore, struct error *err)
 	for (size_t i = 0; i < program->nr; i++)
 		if (prepare_process(restore, program->processes[i], err))
 			return -1;
-	return objects_check_sealed(restore->objects, err);
+	return objects_end_seal(restore->objects, err);
 }
 
 void restore_cancel(struct restore *restore)

@@ -83,6 +83,30 @@ static void ids_are_unique(void **state)
 	assert_null(objects_mm(&w.objects, 3));
 }
 
+/* Pages that are fetched for the images of the last process are limited as those of the first are. */
+static void budget_holds_to_the_last(void **state)
+{
+	struct mm *mms[] = { add(1, 100), add(2, 200) };
+	struct error err = { 0 };
+	struct budget budget;
+	struct page_set lazy;
+
+	budget_init(&budget, NULL, NULL);
+	w.objects.budget = mms[0]->mirror.budget = mms[1]->mirror.budget = &budget;
+	assert_int_equal(page_set_init(&lazy), 0);
+	assert_int_equal(mm_seal(mms[0], &lazy, &err), 0);
+	assert_int_equal(objects_end_seal(&w.objects, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(budget_take(&budget, BUDGET_IMAGES, 1UL << 30, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(mm_seal(mms[1], &lazy, &err), 0);
+	assert_int_equal(objects_end_seal(&w.objects, &err), 0);
+	assert_int_equal(budget_take(&budget, BUDGET_IMAGES, 1UL << 30, &err), 0);
+	page_set_destroy(&lazy);
+}
+
 static void *area_new(void)
 {
 	void *at = mmap(NULL, PAGES * P, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
@@ -187,6 +211,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(ids_are_unique, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(budget_holds_to_the_last, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sums_are_of_all, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(all_are_populated, set_up, tear_down),
 	};
