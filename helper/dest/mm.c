@@ -72,12 +72,13 @@ int mm_announce(struct mm *mm, const struct mirror_range *ranges, size_t nr,
 {
 	uint64_t addr = 0;
 	struct run run;
-
 	int ret;
 
 	mm_lock(mm);
 	/* from FINAL on the windows of the mirror stay as they are */
 	ret = mm->final ? error_set(err, CODE_PEER, NULL, "the source sent mappings after FINAL") :
+	      mm->gone ? error_set(err, CODE_PEER, NULL,
+				   "the source sent mappings of object %u, which is gone", mm->id) :
 	      mirror_announce(&mm->mirror, ranges, nr, err);
 	for (size_t i = 0; !ret && i <= nr; i++) {
 		uint64_t end = i < nr ? ranges[i].start : USER_END;
@@ -166,11 +167,16 @@ bool mm_is_final(struct mm *mm)
 
 int mm_end(struct mm *mm, struct error *err)
 {
+	if (mm_is_gone(mm))
+		return error_set(err, CODE_PEER, NULL, "the source says twice that object %u is gone",
+				 mm->id);
 	if (mm_announce(mm, NULL, 0, err))
 		return -1;
 	mm_lock(mm);
 	mm->gone = true;
+	/* the keeper gives the number to the next descriptor that it holds */
 	mm->hooks.release(mm->hooks.ctx, mm->mirror_handle);
+	mm->mirror_handle = -1;
 	mm_unlock(mm);
 	return 0;
 }

@@ -134,7 +134,7 @@ int mm_end_receive(struct mm *mm, struct mirror_windows *windows, const struct s
 void mm_end_round(struct mm *mm);
 /** mm_is_final() - mm_final() was called */
 bool mm_is_final(struct mm *mm);
-/** mm_end() - the source has the address space no longer: give its pages back. Not after FINAL */
+/** mm_end() - the source has the address space no longer: give its pages back. Once, not after FINAL */
 int mm_end(struct mm *mm, struct error *err);
 /** mm_is_gone() - mm_end() was called */
 bool mm_is_gone(struct mm *mm);

@@ -102,6 +102,15 @@ struct mm *objects_mm(struct objects *objects, uint32_t id)
 	return NULL;
 }
 
+int objects_end(struct objects *objects, uint32_t id, struct error *err)
+{
+	struct mm *mm = objects_mm(objects, id);
+
+	return mm ? mm_end(mm, err) :
+	       error_set(err, CODE_PEER, NULL,
+			 "the source says that object %u is gone, which it did not announce", id);
+}
+
 struct mm *objects_mm_of(struct objects *objects, pid_t pid)
 {
 	struct mm *mm;

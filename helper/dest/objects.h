@@ -36,6 +36,9 @@ void objects_destroy(struct objects *objects);
  */
 struct mm *objects_add_mm(struct objects *objects, uint32_t id, pid_t pid, struct error *err);
 
+/** objects_end() - mm_end() of the mm with @id; -1 with CODE_PEER when there is none, or it is gone */
+int objects_end(struct objects *objects, uint32_t id, struct error *err);
+
 /** objects_mm() - the mm with @id; NULL when there is none */
 struct mm *objects_mm(struct objects *objects, uint32_t id);
 /** objects_mm_of() - the mm of task @pid of the source; NULL when there is none, or it is gone */

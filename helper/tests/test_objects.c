@@ -25,7 +25,13 @@ static struct world {
 	struct objects objects;
 	struct populate populate;
 	atomic_bool failed;
+	int released;
 } w;
+
+static void release(void *ctx, int handle)
+{
+	w.released++;
+}
 
 static void work(void *ctx)
 {
@@ -43,6 +49,7 @@ static int set_up(void **state)
 
 	memset(&w, 0, sizeof(w));
 	hooks.work = work;
+	hooks.release = release;
 	objects_init(&w.objects, &hooks, NULL, NULL);
 	populate_init(&w.populate, &w.objects, &(struct populate_hooks){ .failed = failed });
 	return 0;
@@ -105,6 +112,26 @@ static void budget_holds_to_the_last(void **state)
 	assert_int_equal(objects_end_seal(&w.objects, &err), 0);
 	assert_int_equal(budget_take(&budget, BUDGET_IMAGES, 1UL << 30, &err), 0);
 	page_set_destroy(&lazy);
+}
+
+/* The keeper would let go of another descriptor, which has the number by then. */
+static void gone_once(void **state)
+{
+	struct error err = { 0 };
+
+	add(1, 100);
+	add(2, 200);
+	assert_int_equal(objects_end(&w.objects, 1, &err), 0);
+	assert_int_equal(w.released, 1);
+	assert_int_equal(objects_end(&w.objects, 1, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+	assert_non_null(strstr(err.what, "says twice"));
+	assert_int_equal(w.released, 1);
+	assert_int_equal(objects_end(&w.objects, 3, &err), -1);
+	assert_int_equal(mm_announce(objects_mm(&w.objects, 1), NULL, 0, &err), -1);
+	assert_null(objects_mm_of(&w.objects, 100));
+	/* the process has called exec */
+	add(3, 100);
 }
 
 static void *area_new(void)
@@ -212,6 +239,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(ids_are_unique, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(budget_holds_to_the_last, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(gone_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sums_are_of_all, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(all_are_populated, set_up, tear_down),
 	};
