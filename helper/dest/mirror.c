@@ -69,7 +69,13 @@ void mirror_close(struct mirror *mirror)
 	if (mirror->fd < 0)
 		return;
 	mirror_windows_put(mirror->windows);
+	mirror->windows = NULL;
 	free(mirror->ranges);
+	mirror->ranges = NULL;
+	mirror->nr_ranges = 0;
+	budget_give(mirror->budget, BUDGET_MIRROR, mirror->have.nr * PAGE_BYTES);
+	budget_give(mirror->budget, BUDGET_BOOKS, mirror->books);
+	mirror->books = 0;
 	page_set_destroy(&mirror->have);
 	close(mirror->fd);
 	mirror->fd = -1;

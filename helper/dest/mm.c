@@ -111,7 +111,7 @@ int mm_begin_receive(struct mm *mm, const struct splice_vm_run *runs, uint32_t n
 	int ret;
 
 	mm_lock(mm);
-	ret = check_announced(mm, runs, nr_runs, err);
+	ret = mm->gone ? 1 : check_announced(mm, runs, nr_runs, err);
 	if (!ret)
 		*windows = mirror_windows_get(&mm->mirror);
 	mm_unlock(mm);
@@ -136,6 +136,8 @@ int mm_end_receive(struct mm *mm, struct mirror_windows *windows, const struct s
 
 	mm_lock(mm);
 	mirror_windows_put(windows);
+	if (mm->gone)
+		nr_runs = 0;
 	/* a list of mappings that came meanwhile has dropped what the list does not have */
 	ret = check_announced(mm, runs, nr_runs, err);
 	for (uint32_t i = 0; i < nr_runs && !ret; i++) {
@@ -165,20 +167,33 @@ bool mm_is_final(struct mm *mm)
 	return final;
 }
 
+/*
+ * A program that begins processes all the time leaves many address spaces behind: none may keep a
+ * descriptor, mappings of this helper, or its part of the budget. The struct stays: a thread may be
+ * about to lock it.
+ */
 int mm_end(struct mm *mm, struct error *err)
 {
-	if (mm_is_gone(mm))
-		return error_set(err, CODE_PEER, NULL, "the source says twice that object %u is gone",
-				 mm->id);
-	if (mm_announce(mm, NULL, 0, err))
-		return -1;
+	int ret = 0;
+
 	mm_lock(mm);
-	mm->gone = true;
-	/* the keeper gives the number to the next descriptor that it holds */
-	mm->hooks.release(mm->hooks.ctx, mm->mirror_handle);
-	mm->mirror_handle = -1;
+	if (mm->final)
+		ret = error_set(err, CODE_PEER, NULL,
+				"the source says after FINAL that object %u is gone", mm->id);
+	else if (mm->gone)
+		ret = error_set(err, CODE_PEER, NULL,
+				"the source says twice that object %u is gone", mm->id);
+	if (!ret) {
+		mm->gone = true;
+		/* the keeper gives the number to the next descriptor that it holds */
+		mm->hooks.release(mm->hooks.ctx, mm->mirror_handle);
+		mm->mirror_handle = -1;
+		mirror_close(&mm->mirror);
+		page_set_destroy(&mm->populated);
+		wanted_destroy(&mm->wanted);
+	}
 	mm_unlock(mm);
-	return 0;
+	return ret;
 }
 
 bool mm_is_gone(struct mm *mm)
@@ -196,6 +211,8 @@ void mm_drop(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs)
 	struct run run;
 
 	mm_lock(mm);
+	if (mm->gone)
+		nr_runs = 0;
 	for (uint32_t i = 0; i < nr_runs; i++) {
 		uint64_t addr = runs[i].addr;
 		uint64_t end = addr + runs[i].nr_pages * PAGE_BYTES;

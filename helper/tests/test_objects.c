@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The table of objects, and the thread that populates all of them. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <errno.h>
@@ -94,8 +96,8 @@ static void ids_are_unique(void **state)
 static void budget_holds_to_the_last(void **state)
 {
 	struct mm *mms[] = { add(1, 100), add(2, 200) };
+	static struct budget budget;
 	struct error err = { 0 };
-	struct budget budget;
 	struct page_set lazy;
 
 	budget_init(&budget, NULL, NULL);
@@ -141,6 +143,74 @@ static void *area_new(void)
 
 	assert_ptr_not_equal(at, MAP_FAILED);
 	return at;
+}
+
+/* Return: number of entries in a directory, or of lines in a file */
+static size_t count_in(const char *dir, const char *file)
+{
+	size_t nr = 0, cap = 0;
+	char *line = NULL;
+	FILE *in = file ? fopen(file, "re") : NULL;
+	DIR *list = dir ? opendir(dir) : NULL;
+
+	while (list && readdir(list))
+		nr++;
+	while (in && getline(&line, &cap, in) > 0)
+		nr++;
+	free(line);
+	if (list)
+		closedir(list);
+	if (in)
+		fclose(in);
+	assert_true(nr > 0);
+	return nr;
+}
+
+/* An address space of a few pages, into which a page is on its way when it ends. */
+static void begin_and_end(uint32_t id, void *area)
+{
+	const struct mirror_range range = { (uintptr_t)area, (uintptr_t)area + PAGES * P };
+	const struct splice_vm_run run = { .addr = range.start, .nr_pages = 2 };
+	struct mm *mm = add(id, 100);
+	struct mirror_windows *windows;
+	struct error err = { 0 };
+	uint8_t page[P] = { 1 };
+
+	assert_int_equal(mm_announce(mm, &range, 1, &err), 0);
+	assert_int_equal(mirror_write(&mm->mirror, range.start + 3 * P, 1, page, &err), 0);
+	assert_int_equal(mm_begin_receive(mm, &run, 1, &windows, &err), 0);
+	assert_int_equal(objects_end(&w.objects, id, &err), 0);
+	*(uint8_t *)mirror_windows_at(windows, range.start, 2) = 1;
+	assert_int_equal(mm_end_receive(mm, windows, &run, 1, &err), 0);
+	/* what comes later is not for it either */
+	assert_int_equal(mm_begin_receive(mm, &run, 1, &windows, &err), 1);
+	mm_drop(mm, &run, 1);
+}
+
+/* Of a program that begins processes all the time the destination must not run out of anything. */
+static void gone_gives_all_back(void **state)
+{
+	static struct budget budget;
+	uint64_t books, memory;
+	struct error err = { 0 };
+	size_t fds, mappings;
+	void *area = area_new();
+
+	budget_init(&budget, NULL, NULL);
+	assert_int_equal(budget_announce(&budget, BUDGET_MIRROR, 100 * P, &err), 0);
+	w.objects.budget = &budget;
+	begin_and_end(1, area);
+	fds = count_in("/proc/self/fd", NULL);
+	mappings = count_in(NULL, "/proc/self/maps");
+	books = budget.used[BUDGET_BOOKS];
+	memory = budget.used[BUDGET_MIRROR];
+	for (uint32_t id = 2; id < 200; id++)
+		begin_and_end(id, area);
+	assert_int_equal(count_in("/proc/self/fd", NULL), fds);
+	assert_true(count_in(NULL, "/proc/self/maps") < mappings + 50);
+	assert_int_equal(budget.used[BUDGET_BOOKS], books);
+	assert_int_equal(budget.used[BUDGET_MIRROR], memory);
+	munmap(area, PAGES * P);
 }
 
 /* The mirror of @mm has all pages of @area but the last @lacking; each byte is @fill. */
@@ -240,6 +310,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(ids_are_unique, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(budget_holds_to_the_last, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(gone_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(gone_gives_all_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sums_are_of_all, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(all_are_populated, set_up, tear_down),
 	};
