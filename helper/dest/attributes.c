@@ -19,7 +19,6 @@ struct walk {
 	struct attributes *attributes;
 	pid_t pid;
 	struct cpus available;
-	struct inside inside;
 	struct error *err;
 };
 
@@ -154,7 +153,7 @@ static int restore_thread(void *ctx, pid_t tid)
 	restore_timer_slack(walk->attributes, &thread, wanted);
 	restore_io_priority(walk->attributes, &thread, wanted);
 	restore_sched(walk->attributes, &thread, wanted);
-	return inside_plan_thread(&walk->inside, &thread, wanted, walk->err);
+	return inside_plan_thread(&walk->attributes->inside, &thread, wanted, walk->err);
 }
 
 static void process_result(struct attributes *attributes, Migrate__AttributeKind kind, int ret,
@@ -191,19 +190,25 @@ int attributes_restore(struct attributes *attributes, pid_t pid, const struct cr
 		       const struct cgroup *group, struct error *err)
 {
 	struct walk walk = { .attributes = attributes, .pid = pid, .err = err };
-	int ret;
 
 	if (attributes->wanted->n_threads != task->nr_threads)
 		return error_set(err, CODE_PEER, NULL,
 				 "the source sent attributes of %zu threads, the images have %zu",
 				 attributes->wanted->n_threads, task->nr_threads);
-	ret = cpus_available(&walk.available, group->kind == CGROUP_V2 ? group->home : "", err) ||
-	      restore_process(attributes, pid, err) ||
-	      proc_threads(pid, restore_thread, &walk, err) ||
-	      inside_plan_itimers(&walk.inside, pid, task, err) ||
-	      inside_run(&walk.inside, &attributes->results, pid, group, err) ? -1 : 0;
-	inside_free(&walk.inside);
-	return ret;
+	return cpus_available(&walk.available, group->kind == CGROUP_V2 ? group->home : "", err) ||
+	       restore_process(attributes, pid, err) ||
+	       proc_threads(pid, restore_thread, &walk, err) ||
+	       inside_plan_itimers(&attributes->inside, pid, task, err) ? -1 : 0;
+}
+
+bool attributes_need_inside(const struct attributes *attributes)
+{
+	return attributes->inside.nr;
+}
+
+int attributes_run_inside(struct attributes *attributes, struct remote *remote, struct error *err)
+{
+	return inside_run(&attributes->inside, &attributes->results, remote, err);
 }
 
 static size_t results_fill(const struct attributes *attributes, Migrate__Attribute *messages,
@@ -249,5 +254,6 @@ void attributes_free(struct attributes *attributes)
 {
 	if (attributes->wanted)
 		migrate__process__free_unpacked(attributes->wanted, NULL);
+	inside_free(&attributes->inside);
 	memset(attributes, 0, sizeof(*attributes));
 }

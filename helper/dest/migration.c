@@ -125,16 +125,9 @@ static int take_objects(void *ctx, const Migrate__Objects *said, struct error *e
 	struct migration *migration = ctx;
 
 	/* first what is gone: a process that called exec has a new address space, and the same pid */
-	for (size_t i = 0; i < said->n_gone; i++) {
-		struct mm *mm = objects_mm(&migration->objects, said->gone[i]);
-
-		if (!mm)
-			return error_set(err, CODE_PEER, NULL,
-					 "the source says that object %u is gone, which it did not announce",
-					 said->gone[i]);
-		if (mm_end(mm, err))
+	for (size_t i = 0; i < said->n_gone; i++)
+		if (objects_end(&migration->objects, said->gone[i], err))
 			return -1;
-	}
 	return setup_add_objects(&migration->objects, said->begun, said->n_begun, err);
 }
 

@@ -69,7 +69,8 @@ struct mm_hooks {
  *	@round and @listed
  * @listed: FINAL came
  * @mirror_handle: of the keeper's duplicate of the mirror
- * @gone: the source has the address space no longer: frames that are still on their way mean nothing
+ * @gone: the source has the address space no longer: frames that are still on their way mean nothing,
+ *	and @mirror, @populated and @wanted are closed
  * @failed: the migration is being given up: no thread waits any longer
  */
 struct mm {
@@ -124,8 +125,8 @@ int mm_announce(struct mm *mm, const struct mirror_range *ranges, size_t nr,
  * mm_begin_receive() - @windows into which the pages of these runs may be received
  *
  * The caller holds no lock while it receives, so no thread waits for slow bytes. The windows stay
- * until mm_end_receive(). Return: 0; -1 with CODE_PEER when a run lies outside of the announced
- * mappings
+ * until mm_end_receive(). Return: 0; 1 when the mm is gone, and the pages mean nothing; -1 with
+ * CODE_PEER when a run lies outside of the announced mappings
  */
 int mm_begin_receive(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
 		     struct mirror_windows **windows, struct error *err);
@@ -136,11 +137,11 @@ int mm_end_receive(struct mm *mm, struct mirror_windows *windows, const struct s
 void mm_end_round(struct mm *mm);
 /** mm_is_final() - mm_final() was called */
 bool mm_is_final(struct mm *mm);
-/** mm_end() - the source has the address space no longer: give its pages back. Not after FINAL */
+/** mm_end() - the source has the address space no longer: give all back. Once, and not after FINAL */
 int mm_end(struct mm *mm, struct error *err);
 /** mm_is_gone() - mm_end() was called */
 bool mm_is_gone(struct mm *mm);
-/** mm_drop() - forget the pages of these runs */
+/** mm_drop() - forget the pages of these runs, if the mm is not gone */
 void mm_drop(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs);
 /** mm_populate() - take a part of the source's final list of populated pages */
 int mm_populate(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,

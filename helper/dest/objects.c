@@ -102,6 +102,15 @@ struct mm *objects_mm(struct objects *objects, uint32_t id)
 	return NULL;
 }
 
+int objects_end(struct objects *objects, uint32_t id, struct error *err)
+{
+	struct mm *mm = objects_mm(objects, id);
+
+	return mm ? mm_end(mm, err) :
+	       error_set(err, CODE_PEER, NULL,
+			 "the source says that object %u is gone, which it did not announce", id);
+}
+
 struct mm *objects_mm_of(struct objects *objects, pid_t pid)
 {
 	struct mm *mm;
@@ -148,7 +157,7 @@ bool objects_are_listed(struct objects *objects)
 	return true;
 }
 
-int objects_check_sealed(struct objects *objects, struct error *err)
+int objects_end_seal(struct objects *objects, struct error *err)
 {
 	struct mm *mm;
 
@@ -162,6 +171,8 @@ int objects_check_sealed(struct objects *objects, struct error *err)
 			return error_set(err, CODE_PEER, NULL,
 					 "the images lack process %d, whose memory came", mm->pid);
 	}
+	/* not before the last one: pages that are fetched for its images are limited too */
+	budget_settle(objects->budget);
 	return 0;
 }
 

@@ -36,6 +36,9 @@ void objects_destroy(struct objects *objects);
  */
 struct mm *objects_add_mm(struct objects *objects, uint32_t id, pid_t pid, struct error *err);
 
+/** objects_end() - mm_end() of the mm with @id; -1 with CODE_PEER when there is none, or it is gone */
+int objects_end(struct objects *objects, uint32_t id, struct error *err);
+
 /** objects_mm() - the mm with @id; NULL when there is none */
 struct mm *objects_mm(struct objects *objects, uint32_t id);
 /** objects_mm_of() - the mm of task @pid of the source; NULL when there is none, or it is gone */
@@ -55,8 +58,8 @@ void objects_final(struct objects *objects, uint64_t *have, uint64_t *lack);
 bool objects_end_round(struct objects *objects, uint32_t round);
 /** objects_are_listed() - FINAL came of all mms */
 bool objects_are_listed(struct objects *objects);
-/** objects_check_sealed() - -1 with CODE_PEER when an mm is in no image */
-int objects_check_sealed(struct objects *objects, struct error *err);
+/** objects_end_seal() - mm_seal() was called for each: budget_settle(). -1 with CODE_PEER when it was not */
+int objects_end_seal(struct objects *objects, struct error *err);
 /** objects_ready() - CRIU has ended: spaces_ready() */
 void objects_ready(struct objects *objects);
 /** objects_fail() - nobody shall wait for pages any longer */

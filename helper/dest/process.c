@@ -35,11 +35,25 @@ int process_read_images(struct process *process, int images_fd, struct error *er
 	return criu_task_read(images_fd, process->pid, &process->task, err);
 }
 
-int process_restore_attributes(struct process *process, pid_t pid, const struct cgroup *group,
-			       struct control *ctl, struct error *err)
+int process_restore_attributes(struct process *process, const struct cgroup *group,
+			       struct error *err)
 {
-	if (attributes_restore(&process->attributes, pid, &process->task, group, err) ||
-	    journal_streams_begin(process->attributes.wanted, pid, err))
+	return attributes_restore(&process->attributes, process->host_pid, &process->task, group, err);
+}
+
+int process_run_inside(struct process *process, const struct remote_group *all, struct error *err)
+{
+	struct remote *remote;
+
+	if (!attributes_need_inside(&process->attributes))
+		return 0;
+	remote = remote_group_find(all, process->host_pid, err);
+	return remote ? attributes_run_inside(&process->attributes, remote, err) : -1;
+}
+
+int process_send_attributes(struct process *process, struct control *ctl, struct error *err)
+{
+	if (journal_streams_begin(process->attributes.wanted, process->host_pid, err))
 		return -1;
 	return attributes_send(&process->attributes, ctl, err);
 }

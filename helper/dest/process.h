@@ -5,6 +5,7 @@
 
 #include "criu/criu.h"
 #include "dest/attributes.h"
+#include "os/remote_group.h"
 
 /**
  * struct process - of the main thread
@@ -27,12 +28,15 @@ void process_free(struct process *process);
 int process_read_images(struct process *process, int images_fd, struct error *err);
 
 /**
- * process_restore_attributes() - set what CRIU has not restored, and tell the source
- * @pid: of the process as seen here
+ * process_restore_attributes() - set what CRIU has not restored, from outside; @host_pid is filled
  * @group: in which the process is frozen
  */
-int process_restore_attributes(struct process *process, pid_t pid, const struct cgroup *group,
-			       struct control *ctl, struct error *err);
+int process_restore_attributes(struct process *process, const struct cgroup *group,
+			       struct error *err);
+/** process_run_inside() - make the calls that the process has to make itself; @all: is held */
+int process_run_inside(struct process *process, const struct remote_group *all, struct error *err);
+/** process_send_attributes() - tell the source, and the journal, when the attributes are set */
+int process_send_attributes(struct process *process, struct control *ctl, struct error *err);
 
 /**
  * process_check() - the process stands, and nothing will kill it when it is started

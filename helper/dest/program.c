@@ -130,16 +130,46 @@ pid_t program_host_pid(const struct program *program, pid_t ns_pid, struct error
 	return pid;
 }
 
-int program_restore_attributes(struct program *program, struct control *ctl, struct error *err)
+static int restore_from_outside(struct program *program, struct error *err)
 {
 	for (size_t i = 0; i < program->nr; i++) {
 		struct process *process = program->processes[i];
-		pid_t pid = program_host_pid(program, process->pid, err);
 
-		process->host_pid = pid;
-		if (!pid || process_restore_attributes(process, pid, &program->group, ctl, err))
+		process->host_pid = program_host_pid(program, process->pid, err);
+		if (!process->host_pid ||
+		    process_restore_attributes(process, &program->group, err))
 			return -1;
 	}
+	return 0;
+}
+
+/* No process runs meanwhile: all are held, also those that make no call. */
+static int restore_inside(struct program *program, struct error *err)
+{
+	struct remote_group all;
+	bool needed = false;
+
+	for (size_t i = 0; i < program->nr; i++)
+		needed |= attributes_need_inside(&program->processes[i]->attributes);
+	if (!needed)
+		return 0;
+	if (remote_group_hold(&all, &program->group, true, err))
+		return -1;
+	for (size_t i = 0; i < program->nr; i++)
+		if (process_run_inside(program->processes[i], &all, err)) {
+			remote_group_kill(&all);
+			return -1;
+		}
+	return remote_group_release(&all, err);
+}
+
+int program_restore_attributes(struct program *program, struct control *ctl, struct error *err)
+{
+	if (restore_from_outside(program, err) || restore_inside(program, err))
+		return -1;
+	for (size_t i = 0; i < program->nr; i++)
+		if (process_send_attributes(program->processes[i], ctl, err))
+			return -1;
 	return 0;
 }
 

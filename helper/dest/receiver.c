@@ -32,15 +32,26 @@ static int receive_bytes(struct receiver *receiver, const struct mirror_windows 
 	return ret;
 }
 
+/* Frames of an address space that has ended since they were sent. */
+static int discard(struct receiver *receiver, const struct frame *frame, struct error *err)
+{
+	if (frame->kind != FRAME_PAGES)
+		return 0;
+	if (frame->nr_pages > FRAME_MAX_PAGES)
+		return refuse_frame(receiver, frame, "too many pages", err);
+	return conn_read(receiver->conn, receiver->pages, frame->nr_pages * PAGE_BYTES, 0, err);
+}
+
 /* Before FINAL a page goes straight to its place in the mirror. */
 static int receive_into_place(struct receiver *receiver, struct mm *mm,
 			      const struct frame *frame, struct error *err)
 {
 	struct mirror_windows *windows;
 	struct error ignored = { 0 };
+	int gone = mm_begin_receive(mm, frame->runs, frame->nr_runs, &windows, err);
 
-	if (mm_begin_receive(mm, frame->runs, frame->nr_runs, &windows, err))
-		return -1;
+	if (gone)
+		return gone < 0 ? -1 : discard(receiver, frame, err);
 	if (receive_bytes(receiver, windows, frame, err)) {
 		mm_end_receive(mm, windows, NULL, 0, &ignored);
 		return -1;
@@ -117,16 +128,6 @@ static int take_round(struct receiver *receiver, struct mm *mm, uint32_t round, 
 	return receiver->hooks.round(receiver->hooks.ctx, round, err);
 }
 
-/* Frames of an address space that has ended since they were sent. */
-static int discard(struct receiver *receiver, const struct frame *frame, struct error *err)
-{
-	if (frame->kind != FRAME_PAGES)
-		return 0;
-	if (frame->nr_pages > FRAME_MAX_PAGES)
-		return refuse_frame(receiver, frame, "too many pages", err);
-	return conn_read(receiver->conn, receiver->pages, frame->nr_pages * PAGE_BYTES, 0, err);
-}
-
 static int frame_before_final(struct receiver *receiver, struct mm *mm,
 			      const struct frame *frame, struct error *err)
 {
@@ -174,8 +175,8 @@ static int frame_before_final(struct receiver *receiver, struct mm *mm,
 static int frame_after_final(struct receiver *receiver, struct mm *mm,
 			     const struct frame *frame, struct error *err)
 {
-	/* urgent carries requested pages only, and requests begin after FINAL */
-	if (receiver->urgent && !mm_is_final(mm))
+	/* urgent carries requested pages only, and requests begin after FINAL; what is gone had none */
+	if (!mm_is_final(mm))
 		return refuse_frame(receiver, frame, "not expected before FINAL", err);
 	switch (frame->kind) {
 	case FRAME_PAGES:

@@ -51,7 +51,7 @@ static int prepare_images(struct restore *restore, struct error *err)
 	for (size_t i = 0; i < program->nr; i++)
 		if (prepare_process(restore, program->processes[i], err))
 			return -1;
-	return objects_check_sealed(restore->objects, err);
+	return objects_end_seal(restore->objects, err);
 }
 
 void restore_cancel(struct restore *restore)
@@ -189,19 +189,30 @@ static int compare_process(struct restore *restore, const struct process *proces
 	pid_t pid = program_host_pid(restore->program, process->pid, err);
 
 	return pid ? verify_task(&restore->verify, mm->id, pid, &process->task, &mm->populated,
-				 &restore->program->group, &restore->verified_pages, err) : -1;
+				 &restore->verified_pages, err) : -1;
+}
+
+/* All are held at once: the v1 freezer has to thaw the whole group for that. */
+static int compare_all(struct restore *restore, struct error *err)
+{
+	const struct program *program = restore->program;
+	struct remote_group all;
+	int ret = 0;
+
+	if (remote_group_hold(&all, &program->group, false, err))
+		return -1;
+	for (size_t i = 0; i < program->nr && !ret; i++)
+		ret = compare_process(restore, program->processes[i], err);
+	return remote_group_release(&all, err) ? -1 : ret;
 }
 
 static int compare(struct restore *restore, struct error *err)
 {
-	const struct program *program = restore->program;
-
 	if (fetch_all(restore, err) || wait_memory(restore, err))
 		return -1;
 	place_busy(restore->place, BUSY_MS);
-	for (size_t i = 0; i < program->nr; i++)
-		if (compare_process(restore, program->processes[i], err))
-			return -1;
+	if (compare_all(restore, err))
+		return -1;
 	place_progress(restore->place);
 	tell("verified", json_pack("{s:I}", "pages", (json_int_t)restore->verified_pages),
 	     "verified, the same on both sides: %s",

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +11,6 @@
 #include <xxhash.h>
 #include "base/text.h"
 #include "dest/verify.h"
-#include "os/remote.h"
 #include "pages/sets.h"
 #include "wire/stream.h"
 
@@ -169,49 +167,25 @@ static int say_differences(const struct differences *diff, struct error *err)
 			 text_count(diff->nr, "place", "places").text, list);
 }
 
-/*
- * Since Linux 6.12 /proc/PID/mem may show pages that the task itself must not read only to its
- * tracer (proc_mem.force_override). A thread in the v1 freezer traps when the group thaws, so the
- * function traces all threads.
- */
-static int trace(struct remote *remote, pid_t pid, const struct cgroup *group, struct error *err)
-{
-	bool thaw = group->kind == CGROUP_V1;
-
-	if (remote_seize(remote, pid, err))
-		return -1;
-	if (!(thaw && cgroup_thaw(group, err)) && !remote_wait(remote, err) &&
-	    !(thaw && cgroup_freeze(group, err)))
-		return 0;
-	/* the group may be thawed: kill the process before it runs; the source's copy goes on */
-	kill(pid, SIGKILL);
-	remote_release(remote);
-	return -1;
-}
-
 int verify_task(const struct verify *verify, uint32_t object, pid_t pid, const struct criu_task *task,
-		const struct page_set *populated, const struct cgroup *group,
-		uint64_t *pages, struct error *err)
+		const struct page_set *populated, uint64_t *pages, struct error *err)
 {
 	uint8_t *buf = malloc(FRAME_MAX_PAGES * PAGE_BYTES);
 	struct differences diff = { 0 };
 	struct vma_list vmas = { 0 };
-	struct remote remote;
 	int mem, pagemap, ret = -1;
 
 	mem = open_proc(pid, "mem", err);
 	pagemap = open_proc(pid, "pagemap", err);
 	if (!buf)
 		error_errno(err, CODE_INTERNAL, NULL, "no memory to verify");
-	if (buf && mem >= 0 && pagemap >= 0 && !maps_read(pid, true, &vmas, err) &&
-	    !trace(&remote, pid, group, err)) {
+	if (buf && mem >= 0 && pagemap >= 0 && !maps_read(pid, true, &vmas, err)) {
 		compare_pieces(verify, object, mem, task, buf, &diff, pages);
 		for (size_t i = 0; i < vmas.nr; i++)
 			if (vma_is_ours(&vmas.vmas[i]))
 				compare_rest(&vmas.vmas[i], mem, pagemap, task, populated, buf,
 					     &diff);
 		ret = say_differences(&diff, err);
-		remote_release(&remote);
 	}
 	maps_free(&vmas);
 	if (mem >= 0)

@@ -7,7 +7,6 @@
 
 #include "criu/criu.h"
 #include "dest/budget.h"
-#include "os/cgroup.h"
 #include "wire/control.h"
 
 /** struct verify_piece - digest of some pages of mm @object */
@@ -33,15 +32,14 @@ void verify_free(struct verify *verify);
  * @pid: the restored task, in the caller's PID namespace
  * @task: has the areas that the kernel rewrites at any time (rseq), which are not compared
  * @populated: the source's list; a page that is not in the list must read as zeros
- * @group: group in which the task is frozen; a group of cgroup v1 is thawed and frozen again
  * @pages: added to: the number of compared pages
  *
- * All pages must be installed: otherwise the read waits for them. The task must be frozen, and the
- * function traces it.
+ * All pages must be installed: otherwise the read waits for them. The caller traces the task, which
+ * stands: since Linux 6.12 /proc/PID/mem may show pages that the task itself must not read only to its
+ * tracer (proc_mem.force_override).
  */
 int verify_task(const struct verify *verify, uint32_t object, pid_t pid, const struct criu_task *task,
-		const struct page_set *populated, const struct cgroup *group,
-		uint64_t *pages, struct error *err);
+		const struct page_set *populated, uint64_t *pages, struct error *err);
 
 /**
  * verify_host_pid() - pid in the caller's namespace of task @ns_pid in the namespace of @init_pid

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The table of objects, and the thread that populates all of them. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <errno.h>
@@ -25,7 +27,13 @@ static struct world {
 	struct objects objects;
 	struct populate populate;
 	atomic_bool failed;
+	int released;
 } w;
+
+static void release(void *ctx, int handle)
+{
+	w.released++;
+}
 
 static void work(void *ctx)
 {
@@ -43,6 +51,7 @@ static int set_up(void **state)
 
 	memset(&w, 0, sizeof(w));
 	hooks.work = work;
+	hooks.release = release;
 	objects_init(&w.objects, &hooks, NULL, NULL);
 	populate_init(&w.populate, &w.objects, &(struct populate_hooks){ .failed = failed });
 	return 0;
@@ -83,6 +92,50 @@ static void ids_are_unique(void **state)
 	assert_null(objects_mm(&w.objects, 3));
 }
 
+/* Pages that are fetched for the images of the last process are limited as those of the first are. */
+static void budget_holds_to_the_last(void **state)
+{
+	struct mm *mms[] = { add(1, 100), add(2, 200) };
+	static struct budget budget;
+	struct error err = { 0 };
+	struct page_set lazy;
+
+	budget_init(&budget, NULL, NULL);
+	w.objects.budget = mms[0]->mirror.budget = mms[1]->mirror.budget = &budget;
+	assert_int_equal(page_set_init(&lazy), 0);
+	assert_int_equal(mm_seal(mms[0], &lazy, &err), 0);
+	assert_int_equal(objects_end_seal(&w.objects, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(budget_take(&budget, BUDGET_IMAGES, 1UL << 30, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(mm_seal(mms[1], &lazy, &err), 0);
+	assert_int_equal(objects_end_seal(&w.objects, &err), 0);
+	assert_int_equal(budget_take(&budget, BUDGET_IMAGES, 1UL << 30, &err), 0);
+	page_set_destroy(&lazy);
+}
+
+/* The keeper would let go of another descriptor, which has the number by then. */
+static void gone_once(void **state)
+{
+	struct error err = { 0 };
+
+	add(1, 100);
+	add(2, 200);
+	assert_int_equal(objects_end(&w.objects, 1, &err), 0);
+	assert_int_equal(w.released, 1);
+	assert_int_equal(objects_end(&w.objects, 1, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+	assert_non_null(strstr(err.what, "says twice"));
+	assert_int_equal(w.released, 1);
+	assert_int_equal(objects_end(&w.objects, 3, &err), -1);
+	assert_int_equal(mm_announce(objects_mm(&w.objects, 1), NULL, 0, &err), -1);
+	assert_null(objects_mm_of(&w.objects, 100));
+	/* the process has called exec */
+	add(3, 100);
+}
+
 static void *area_new(void)
 {
 	void *at = mmap(NULL, PAGES * P, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
@@ -90,6 +143,74 @@ static void *area_new(void)
 
 	assert_ptr_not_equal(at, MAP_FAILED);
 	return at;
+}
+
+/* Return: number of entries in a directory, or of lines in a file */
+static size_t count_in(const char *dir, const char *file)
+{
+	size_t nr = 0, cap = 0;
+	char *line = NULL;
+	FILE *in = file ? fopen(file, "re") : NULL;
+	DIR *list = dir ? opendir(dir) : NULL;
+
+	while (list && readdir(list))
+		nr++;
+	while (in && getline(&line, &cap, in) > 0)
+		nr++;
+	free(line);
+	if (list)
+		closedir(list);
+	if (in)
+		fclose(in);
+	assert_true(nr > 0);
+	return nr;
+}
+
+/* An address space of a few pages, into which a page is on its way when it ends. */
+static void begin_and_end(uint32_t id, void *area)
+{
+	const struct mirror_range range = { (uintptr_t)area, (uintptr_t)area + PAGES * P };
+	const struct splice_vm_run run = { .addr = range.start, .nr_pages = 2 };
+	struct mm *mm = add(id, 100);
+	struct mirror_windows *windows;
+	struct error err = { 0 };
+	uint8_t page[P] = { 1 };
+
+	assert_int_equal(mm_announce(mm, &range, 1, &err), 0);
+	assert_int_equal(mirror_write(&mm->mirror, range.start + 3 * P, 1, page, &err), 0);
+	assert_int_equal(mm_begin_receive(mm, &run, 1, &windows, &err), 0);
+	assert_int_equal(objects_end(&w.objects, id, &err), 0);
+	*(uint8_t *)mirror_windows_at(windows, range.start, 2) = 1;
+	assert_int_equal(mm_end_receive(mm, windows, &run, 1, &err), 0);
+	/* what comes later is not for it either */
+	assert_int_equal(mm_begin_receive(mm, &run, 1, &windows, &err), 1);
+	mm_drop(mm, &run, 1);
+}
+
+/* Of a program that begins processes all the time the destination must not run out of anything. */
+static void gone_gives_all_back(void **state)
+{
+	static struct budget budget;
+	uint64_t books, memory;
+	struct error err = { 0 };
+	size_t fds, mappings;
+	void *area = area_new();
+
+	budget_init(&budget, NULL, NULL);
+	assert_int_equal(budget_announce(&budget, BUDGET_MIRROR, 100 * P, &err), 0);
+	w.objects.budget = &budget;
+	begin_and_end(1, area);
+	fds = count_in("/proc/self/fd", NULL);
+	mappings = count_in(NULL, "/proc/self/maps");
+	books = budget.used[BUDGET_BOOKS];
+	memory = budget.used[BUDGET_MIRROR];
+	for (uint32_t id = 2; id < 200; id++)
+		begin_and_end(id, area);
+	assert_int_equal(count_in("/proc/self/fd", NULL), fds);
+	assert_true(count_in(NULL, "/proc/self/maps") < mappings + 50);
+	assert_int_equal(budget.used[BUDGET_BOOKS], books);
+	assert_int_equal(budget.used[BUDGET_MIRROR], memory);
+	munmap(area, PAGES * P);
 }
 
 /* The mirror of @mm has all pages of @area but the last @lacking; each byte is @fill. */
@@ -187,6 +308,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(ids_are_unique, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(budget_holds_to_the_last, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(gone_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(gone_gives_all_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sums_are_of_all, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(all_are_populated, set_up, tear_down),
 	};

@@ -282,6 +282,21 @@ static void test_object_that_is_gone(void **state)
 	assert_int_equal(other->mirror.have.nr, 0);
 }
 
+/* Nothing is wanted of it: after FINAL no page of it can be asked for. */
+static void test_gone_after_final(void **state)
+{
+	struct bench *bench = *state;
+	struct error err = { 0 };
+
+	assert_non_null(objects_add_mm(&bench->objects, MM + 1, PID + 1, &err));
+	assert_int_equal(objects_end(&bench->objects, MM + 1, &err), 0);
+	list(bench, FRAME_FINAL, 0, 0);
+	bench->object = MM + 1;
+	list(bench, FRAME_ZERO, 1, 1);
+	refused(bench);
+	assert_true(bench->final);
+}
+
 /* A frame goes to the object that it names, and the end of a round is that of all objects. */
 static void test_two_objects(void **state)
 {
@@ -561,7 +576,7 @@ int main(void)
 		BENCH_TEST(test_outside), BENCH_TEST(test_between),
 		BENCH_TEST(test_populated_outside), BENCH_TEST(test_unknown_object),
 		BENCH_TEST(test_two_objects), BENCH_TEST(test_one_object_of_two),
-		BENCH_TEST(test_after_its_final), BENCH_TEST(test_object_that_is_gone),
+		BENCH_TEST(test_after_its_final), BENCH_TEST(test_object_that_is_gone), BENCH_TEST(test_gone_after_final),
 		BENCH_TEST(test_copy), BENCH_TEST(test_request_from_source),
 		BENCH_TEST(test_pushed_too_early), BENCH_TEST(test_list_after_final),
 		BENCH_TEST(test_urgent_final), BENCH_TEST(test_urgent_too_early),
