@@ -8,6 +8,8 @@
 #include "os/proc.h"
 #include "os/proc_tree.h"
 
+#define CLIMBS	10	/* how often a chain of parents is read that ends while it is read */
+
 /** struct walk - a list in the making; @of: whose children are looked for; @failed: no memory */
 struct walk {
 	pid_t *pids, of;
@@ -69,15 +71,41 @@ bool proc_shares_mm(pid_t one, pid_t two)
 	return !syscall(SYS_kcmp, one, two, KCMP_VM, 0, 0);
 }
 
-bool proc_descends(pid_t pid, pid_t root)
+/*
+ * Return: @root, or what the chain of parents ends at: 1, or 0 for a parent outside of this PID
+ * namespace; -1: the chain could not be read
+ */
+static pid_t climb(pid_t pid, pid_t root)
 {
 	struct error ignored = { 0 };
 	struct proc_status status;
 
 	while (pid > 1 && pid != root) {
 		if (proc_status_read(pid, &status, &ignored))
-			return false;
+			return -1;
 		pid = status.ppid;
 	}
-	return pid == root;
+	return pid;
+}
+
+/* An ancestor that ended between two reads has left its children to another parent: read again. */
+static pid_t top_of(pid_t pid, pid_t root)
+{
+	pid_t top = -1;
+
+	for (int i = 0; i < CLIMBS && top < 0; i++)
+		top = climb(pid, root);
+	return top;
+}
+
+bool proc_descends(pid_t pid, pid_t root)
+{
+	return top_of(pid, root) == root;
+}
+
+bool proc_has_left(pid_t pid, pid_t root)
+{
+	pid_t top = top_of(pid, root);
+
+	return top >= 0 && top != root;
 }

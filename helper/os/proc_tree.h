@@ -23,4 +23,11 @@ bool proc_shares_mm(pid_t one, pid_t two);
 /** proc_descends() - @pid is @root, or a descendant of it */
 bool proc_descends(pid_t pid, pid_t root);
 
+/**
+ * proc_has_left() - @pid exists, and is no descendant of @root any more: an ancestor has ended
+ *
+ * False also when /proc cannot tell, so that this is not the opposite of proc_descends().
+ */
+bool proc_has_left(pid_t pid, pid_t root);
+
 #endif

@@ -13,8 +13,9 @@
 #include "os/proc.h"
 #include "os/proc_tree.h"
 #include "source/guard.h"
+#include "source/process.h"
 
-#define ENTER_ROUNDS		100	/* a program that forks all the time is followed so often */
+#define FIT_ROUNDS		100	/* a program that forks all the time is followed so often */
 #define KILL_TIMEOUT_MS		10000
 #define REMOVE_TIMEOUT_MS	1000
 #define CRIU_TIMEOUT_MS		30000	/* CRIU takes its code out of the program, and ends */
@@ -50,27 +51,64 @@ static int stop_by_signal(struct guard *guard, struct error *err)
 	return 0;
 }
 
-/* Return: 1 when the process was moved, 0 when it is there, or has ended; -1 with @err */
-static int enter_one(const struct guard *guard, const pid_t *inside, size_t nr, pid_t pid,
-		     struct error *err)
+static bool has_pid(const pid_t *pids, size_t nr, pid_t pid)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (pids[i] == pid)
+			return true;
+	return false;
+}
+
+/* All processes go back to one group when the guard is lifted: a process of another group is refused. */
+static int check_home(const struct guard *guard, pid_t pid, struct error *err)
+{
+	char line[PATH_MAX];
+
+	if (cgroup_line(pid, guard->group.kind, line, sizeof(line)) || !strcmp(line, guard->group.line))
+		return 0;
+	return error_set(err, CODE_REFUSED, "move all of the program to one control group",
+			 "process %d is in control group %s, and process %d in %s", pid, line,
+			 guard->pid, guard->group.line);
+}
+
+/* Return: 1 when the process was moved, 0 when the process is inside, or has ended; -1 with @err */
+static int enter_one(const struct guard *guard, pid_t pid, struct error *err)
 {
 	struct proc_status status;
 
-	for (size_t i = 0; i < nr; i++)
-		if (inside[i] == pid)
-			return 0;
-	if (proc_status_read(pid, &status, &(struct error){ 0 }) || status.state == 'Z')
+	if (proc_status_read(pid, &status, &(struct error){ 0 }) ||
+	    source_process_has_exited(&status))
 		return 0;
+	if (check_home(guard, pid, err))
+		return -1;
+	/* the group never lists a process whose first thread has ended: its other threads go in */
 	if (!cgroup_add(&guard->group, pid))
-		return 1;
+		return status.state != 'Z';
 	if (errno == ESRCH)
 		return 0;
 	return error_errno(err, CODE_INTERNAL, NULL, "cannot move process %d to group %s", pid,
 			   guard->group.dir);
 }
 
-/* Return: how many processes were moved, or -1 with @err */
-static int enter_all(const struct guard *guard, struct error *err)
+/*
+ * A process whose parent has ended since the process entered is a child of init's: CRIU does not dump
+ * it, and it runs on. Return: as for enter_one()
+ */
+static int leave_one(const struct guard *guard, pid_t pid, struct error *err)
+{
+	if (!proc_has_left(pid, guard->pid))
+		return 0;
+	if (!cgroup_back(&guard->group, pid))
+		return 1;
+	if (errno == ESRCH)
+		return 0;
+	return error_errno(err, CODE_INTERNAL, NULL,
+			   "process %d left the program, and cannot be moved from group %s to %s", pid,
+			   guard->group.dir, guard->group.home);
+}
+
+/* Return: how many processes were moved, in or out, or -1 with @err */
+static int fit_once(const struct guard *guard, struct error *err)
 {
 	pid_t *pids, *inside;
 	size_t nr, nr_inside;
@@ -80,7 +118,11 @@ static int enter_all(const struct guard *guard, struct error *err)
 		return -1;
 	nr_inside = cgroup_pids(&guard->group, &inside);
 	for (size_t i = 0; i < nr && ret >= 0; i++) {
-		ret = enter_one(guard, inside, nr_inside, pids[i], err);
+		ret = has_pid(inside, nr_inside, pids[i]) ? 0 : enter_one(guard, pids[i], err);
+		moved += ret > 0;
+	}
+	for (size_t i = 0; i < nr_inside && ret >= 0; i++) {
+		ret = has_pid(pids, nr, inside[i]) ? 0 : leave_one(guard, inside[i], err);
 		moved += ret > 0;
 	}
 	free(inside);
@@ -88,9 +130,24 @@ static int enter_all(const struct guard *guard, struct error *err)
 	return ret < 0 ? -1 : moved;
 }
 
-int guard_enter(struct guard *guard, struct error *err)
+/*
+ * Make the group hold the tree and no other process. Return: 0, also when the group was still not as
+ * the tree is after the last round: *@fits tells; -1 with @err
+ */
+static int fit(const struct guard *guard, bool *fits, struct error *err)
 {
 	int moved = 1;
+
+	/* a child of a process that was not inside yet is outside too */
+	for (int i = 0; i < FIT_ROUNDS && moved > 0; i++)
+		moved = fit_once(guard, err);
+	*fits = !moved;
+	return moved < 0 ? -1 : 0;
+}
+
+int guard_enter(struct guard *guard, struct error *err)
+{
+	bool fits;
 
 	/* on a machine without freezer guard_on() sends SIGSTOP */
 	if (cgroup_make(&guard->group, &(struct error){ 0 }))
@@ -98,15 +155,21 @@ int guard_enter(struct guard *guard, struct error *err)
 	/* the kernel gives a pid to no other task while the first one lives */
 	if (send_signal(guard, 0))
 		return error_errno(err, CODE_TARGET, NULL, "process %d has exited", guard->pid);
-	/* a child of a process that was not inside yet is outside too */
-	for (int i = 0; i < ENTER_ROUNDS && moved > 0; i++)
-		moved = enter_all(guard, err);
-	return moved < 0 ? -1 : 0;
+	return fit(guard, &fits, err);
 }
 
+/* The list of processes is exact only when they stand: the group is compared with it once more. */
 static int freeze_group(struct guard *guard, struct error *err)
 {
-	return guard_enter(guard, err) ? -1 : cgroup_freeze(&guard->group, err);
+	bool fits = false;
+
+	if (guard_enter(guard, err) || cgroup_freeze(&guard->group, err) || fit(guard, &fits, err))
+		return -1;
+	if (!fits)
+		return error_set(err, CODE_REFUSED, "migrate again",
+				 "process %d begins processes faster than they can be stopped",
+				 guard->pid);
+	return cgroup_wait_frozen(&guard->group, err);
 }
 
 int guard_on(struct guard *guard, struct error *err)
@@ -142,7 +205,10 @@ int guard_off(struct guard *guard, struct error *err)
 	if (cgroup_thaw(&guard->group, err))
 		return -1;
 	/* a child that the program forked in the group leaves the group too */
-	cgroup_empty(&guard->group);
+	if (cgroup_empty(&guard->group))
+		return error_errno(err, CODE_INTERNAL, "move them back by hand",
+				   "processes of process %d cannot be moved from group %s to %s",
+				   guard->pid, guard->group.dir, guard->group.home);
 	cgroup_remove(&guard->group, REMOVE_TIMEOUT_MS);
 	return compare(guard, err);
 }
@@ -153,7 +219,7 @@ int guard_kill(struct guard *guard, struct error *err)
 
 	if (send_signal(guard, SIGKILL) && errno != ESRCH)
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot kill process %d", guard->pid);
-	/* all of the tree is in it, and nothing else */
+	/* guard_on() has left nobody in the group who does not move, and the dump was compared with the tree */
 	if (in_group)
 		cgroup_kill(&guard->group);
 	/* the v1 freezer keeps a killed process; thawed, it dies before its next instruction */
@@ -167,18 +233,12 @@ static bool is_empty(const struct cgroup *group)
 {
 	const struct timespec tick = { .tv_nsec = 1000000 };
 
-	for (int ms = 0; cgroup_exists(group) && ms < KILL_TIMEOUT_MS; ms++) {
-		pid_t *pids;
-		size_t nr = cgroup_pids(group, &pids);
-
-		free(pids);
-		if (!nr)
-			break;
-		if (ms == KILL_TIMEOUT_MS - 1)
-			return false;
+	for (int ms = 0; ms < KILL_TIMEOUT_MS; ms++) {
+		if (cgroup_is_empty(group))
+			return true;
 		nanosleep(&tick, NULL);
 	}
-	return true;
+	return false;
 }
 
 int guard_wait_dead(struct guard *guard, struct error *err)
