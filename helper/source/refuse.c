@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
-#include <unistd.h>
-#include "base/report.h"
 #include "base/text.h"
 #include "os/proc_files.h"
 #include "source/refuse.h"
@@ -54,79 +48,6 @@ static void refuse_namespaces(pid_t pid, struct refusals *refusals)
 		if (proc_ns(pid, spaces[i].name) != proc_ns(0, spaces[i].name))
 			refuse(refusals, "run migrate-helper in the same namespace (nsenter)",
 			       "process %d is in another %s namespace", pid, spaces[i].text);
-}
-
-static const char hint_hugetlb[] = "CRIU 4.1 or later on both machines carries them";
-
-static const char hint_shared_hugetlb[] = "run it without huge pages that are shared or of hugetlbfs";
-
-/* Of MAP_ANONYMOUS with MAP_HUGETLB, without a file of hugetlbfs. */
-static bool is_anon_hugetlb(const struct vma *vma)
-{
-	return !strncmp(vma->name, "/anon_hugepage", 14);
-}
-
-/* What CRIU 4.1 carries. */
-static bool is_private_hugetlb(const struct vma *vma)
-{
-	return !vma->shared && is_anon_hugetlb(vma);
-}
-
-/* An older CRIU takes huge pages for clean after a write to clear_refs, and leaves them out. */
-static void refuse_hugetlb(const struct inspection *look, struct refusals *refusals)
-{
-	size_t private = 0, other = 0;
-	uint64_t at = 0, bytes = 0;
-
-	for (size_t i = 0; i < look->vmas->nr; i++) {
-		const struct vma *vma = &look->vmas->vmas[i];
-
-		if (!vma->hugetlb)
-			continue;
-		private += is_private_hugetlb(vma);
-		bytes += vma->end - vma->start;
-		if (!is_private_hugetlb(vma) && !other++)
-			at = vma->start;
-	}
-	if (other)
-		refuse(refusals, hint_shared_hugetlb,
-		       "it has %s of hugetlb pages that are shared or of a file, the first at 0x%" PRIx64,
-		       text_count(other, "mapping", "mappings").text, at);
-	if (private && !criu_is_4_1(look->criu))
-		refuse(refusals, hint_hugetlb,
-		       "it has %s of hugetlb pages", text_count(private, "mapping", "mappings").text);
-	else if (private && !other)
-		report_say("%" PRIu64 " MiB of huge pages are carried while the program stands",
-			   bytes >> 20);
-}
-
-static void refuse_memory(const struct inspection *look, struct refusals *refusals)
-{
-	uint64_t shared = 0;
-
-	for (size_t i = 0; i < look->vmas->nr; i++) {
-		const struct vma *vma = &look->vmas->vmas[i];
-
-		if (vma->hugetlb)
-			continue;
-		if (vma->uffd)
-			refuse(refusals, NULL, "mapping 0x%" PRIx64 " is under a userfaultfd",
-			       vma->start);
-		else if (!strncmp(vma->name, "/[aio]", 6))
-			refuse(refusals, NULL, "it uses asynchronous I/O (io_setup)");
-		else if (!strncmp(vma->name, "/SYSV", 5))
-			refuse(refusals, NULL, "it uses System V shared memory");
-		else if (vma->io && !vma->special)
-			refuse(refusals, NULL, "mapping 0x%" PRIx64 " is of a device (%s)",
-			       vma->start, vma->name);
-		else if (vma->shared && (vma->anon || !strncmp(vma->name, "/dev/zero", 9) ||
-					 !strncmp(vma->name, "/memfd:", 7)))
-			shared += vma->end - vma->start;
-	}
-	refuse_hugetlb(look, refusals);
-	if (shared)
-		report_say("%" PRIu64 " KiB of shared memory are carried while the program stands",
-			   shared >> 10);
 }
 
 /* The program may change these between SETUP and the freeze. */
@@ -190,8 +111,9 @@ static struct inspection look_at(const struct inspection *terms, struct source_p
 	return look;
 }
 
-static int refuse_process(const struct inspection *terms, struct source_process *process,
-			  struct refusals *refusals, struct error *err)
+/* The address space and the namespaces, as they are before the tracker changes flags of mappings. */
+static int refuse_space(const struct inspection *terms, struct source_process *process,
+			struct refusals *refusals, struct error *err)
 {
 	struct inspection look = look_at(terms, process);
 
@@ -199,7 +121,16 @@ static int refuse_process(const struct inspection *terms, struct source_process 
 		return -1;
 	refuse_namespaces(process->pid, refusals);
 	refuse_memory(&look, refusals);
-	return refuse_descriptors(&look, refusals, err);
+	return 0;
+}
+
+static int refuse_process(const struct inspection *terms, struct source_process *process,
+			  struct refusals *refusals, struct error *err)
+{
+	struct inspection look = look_at(terms, process);
+
+	return refuse_space(terms, process, refusals, err) ||
+	       refuse_descriptors(&look, refusals, err) ? -1 : 0;
 }
 
 int refuse_attached(const struct inspection *terms, struct source_process *process,
@@ -269,22 +200,6 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
 	return refusals_end(&refusals, root, err);
 }
 
-/* The list is one without flags. */
-static int refuse_new_hugetlb(const struct inspection *look, const struct vma_list *vmas,
-			      struct error *err)
-{
-	for (size_t i = 0; i < vmas->nr; i++) {
-		const struct vma *vma = &vmas->vmas[i];
-
-		if (!is_anon_hugetlb(vma) || (!vma->shared && criu_is_4_1(look->criu)))
-			continue;
-		return error_set(err, CODE_REFUSED, vma->shared ? hint_shared_hugetlb : hint_hugetlb,
-				 "mapping 0x%" PRIx64 ", made while the program was migrated, is of %shugetlb pages",
-				 vma->start, vma->shared ? "shared " : "");
-	}
-	return 0;
-}
-
 static int look_again(struct inspection *look, struct error *err)
 {
 	struct proc_files files;
@@ -303,16 +218,27 @@ static int look_again(struct inspection *look, struct error *err)
 	return ret;
 }
 
-/* A process that began since SETUP. */
-static int refuse_joined(const struct inspection *terms, struct source_process *process,
-			 struct error *err)
+int refuse_joining(const struct inspection *terms, struct source_process *process,
+		   struct error *err)
 {
 	struct refusals refusals = { 0 };
 
 	/* CRIU may hold the program already */
 	process->status.tracer = 0;
 	refuse_task(process, &refusals);
-	if (!refusals.nr && refuse_process(terms, process, &refusals, err))
+	if (!refusals.nr && refuse_space(terms, process, &refusals, err))
+		return -1;
+	return refusals_end(&refusals, process->pid, err);
+}
+
+/* A process that began since SETUP. */
+static int refuse_joined(const struct inspection *terms, struct source_process *process,
+			 struct error *err)
+{
+	struct inspection look = look_at(terms, process);
+	struct refusals refusals = { 0 };
+
+	if (refuse_descriptors(&look, &refusals, err))
 		return -1;
 	process->inspected = true;
 	return refusals_end(&refusals, process->pid, err);

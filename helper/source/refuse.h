@@ -37,9 +37,17 @@ struct inspection {
 /** refuse_program() - look at the whole program in SETUP; -1 with @err: the program is refused */
 int refuse_program(const struct inspection *terms, const struct tree *tree, struct error *err);
 /**
+ * refuse_joining() - look at the memory and the namespaces of a process that began since SETUP
+ *
+ * To be called before the tracker of the process starts: write-protection would make each mapping one
+ * under a userfaultfd. The descriptors are looked at later, since most such processes end before.
+ */
+int refuse_joining(const struct inspection *terms, struct source_process *process,
+		   struct error *err);
+/**
  * refuse_frozen() - look once more at the frozen program, for what it changed since SETUP
  *
- * And for the first time at processes that began since SETUP: most of these end before.
+ * And for the first time at the descriptors of processes that began since SETUP.
  */
 int refuse_frozen(const struct inspection *terms, const struct tree *tree, struct error *err);
 
@@ -47,6 +55,11 @@ int refuse_frozen(const struct inspection *terms, const struct tree *tree, struc
 int refuse_attached(const struct inspection *terms, struct source_process *process,
 		    struct refusals *refusals, struct error *err);
 
+/** refuse_memory() - mappings that cannot be carried; @look has them with all flags */
+void refuse_memory(const struct inspection *look, struct refusals *refusals);
+/** refuse_new_hugetlb() - huge pages that were mapped since SETUP; @vmas: without flags */
+int refuse_new_hugetlb(const struct inspection *look, const struct vma_list *vmas,
+		       struct error *err);
 /** refuse_mappings() - add writable shared mappings of files to the losses */
 void refuse_mappings(struct inspection *look, const struct vma_list *vmas);
 /**
