@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "os/proc_files.h"
 #include "source/refuse.h"
+#include "source/surroundings.h"
 
 #define VFORK_MS	1000	/* until exec, which may read a slow disk */
 
@@ -133,13 +134,19 @@ static int refuse_process(const struct inspection *terms, struct source_process 
 	       refuse_descriptors(&look, refusals, err) ? -1 : 0;
 }
 
-int refuse_attached(const struct inspection *terms, struct source_process *process,
-		    struct refusals *refusals, struct error *err)
+/** typedef look_fn - one look at a process, as refuse_process() */
+typedef int (*look_fn)(const struct inspection *terms, struct source_process *process,
+		       struct refusals *refusals, struct error *err);
+
+static int look_at_attached(const struct inspection *terms, struct source_process *process,
+			    struct refusals *refusals, struct error *err)
 {
 	struct inspection look = look_at(terms, process);
 	struct proc_files files;
 	int ret;
 
+	if (!process->inspected)
+		return refuse_descriptors(&look, refusals, err);
 	if (proc_files_read(process->pid, &files, err))
 		return -1;
 	ret = refuse_left_out(&look, &files, refusals, err);
@@ -147,22 +154,49 @@ int refuse_attached(const struct inspection *terms, struct source_process *proce
 	return ret;
 }
 
-/* What is found of a process that ends meanwhile means nothing. */
-static int refuse_member(const struct inspection *terms, const struct tree *tree,
-			 struct source_process *process, struct refusals *refusals,
-			 struct error *err)
+/*
+ * What is found of a process that ends meanwhile means nothing. And what the process has opened since the lists
+ * of its surroundings were made is not in them.
+ */
+static int refuse_member(const struct inspection *terms, struct source_process *process, look_fn fn,
+			 struct refusals *refusals, struct error *err)
 {
 	struct refusals own = { .quiet = true };
 	struct error ignored = { 0 };
 
+	if (fn(terms, process, &own, err))
+		return tree_forgive(terms->tree, process, err) ? 0 : -1;
+	if (own.nr && !tree_forgive(terms->tree, process, &ignored)) {
+		surroundings_forget(terms->around);
+		if (fn(terms, process, refusals, err))
+			return -1;
+	}
 	process->inspected = true;
-	if (process == tree_root(tree))
-		return refuse_process(terms, process, refusals, err);
-	if (refuse_process(terms, process, &own, err))
-		return tree_forgive(tree, process, err) ? 0 : -1;
-	if (!own.nr || tree_forgive(tree, process, &ignored))
-		return 0;
-	return refuse_process(terms, process, refusals, err);
+	return 0;
+}
+
+static int refuse_members(const struct inspection *terms, look_fn fn, struct refusals *refusals,
+			  struct error *err)
+{
+	struct surroundings around = { .tree = terms->tree };
+	struct inspection look = *terms;
+	struct source_process *process;
+	int ret = 0;
+
+	look.around = &around;
+	tree_for_each(terms->tree, process)
+		if (!ret)
+			ret = refuse_member(&look, process, fn, refusals, err);
+	surroundings_forget(&around);
+	return ret;
+}
+
+int refuse_attached(const struct inspection *terms, const struct tree *tree, struct error *err)
+{
+	struct refusals refusals = { 0 };
+
+	return refuse_members(terms, look_at_attached, &refusals, err) ? -1 :
+	       refusals_end(&refusals, tree_root(tree)->pid, err);
 }
 
 /* A child that borrows the memory of its parent for good; one of vfork gives it back soon. */
@@ -191,9 +225,8 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
 	/* a kernel thread and a zombie have neither memory nor files */
 	if (refusals.nr)
 		return refusals_end(&refusals, root, err);
-	tree_for_each(tree, process)
-		if (refuse_member(terms, tree, process, &refusals, err))
-			return -1;
+	if (refuse_members(terms, refuse_process, &refusals, err))
+		return -1;
 	refuse_borrowers(tree, &refusals);
 	refuse_supervisor(terms, tree_root(tree));
 	refuse_losses(terms->losses, &refusals);
@@ -244,19 +277,31 @@ static int refuse_joined(const struct inspection *terms, struct source_process *
 	return refusals_end(&refusals, process->pid, err);
 }
 
-int refuse_frozen(const struct inspection *terms, const struct tree *tree, struct error *err)
+static int refuse_each_frozen(const struct inspection *terms, struct error *err)
 {
 	struct source_process *process;
 
-	losses_renew(terms->losses, 1UL << LOSS_WRITABLE_FILE | 1UL << LOSS_APPENDED_FILE |
-		     1UL << LOSS_GHOST_XATTRS | 1UL << LOSS_TCP_CONNECTIONS |
-		     1UL << LOSS_IN_FLIGHT | 1UL << LOSS_DATAGRAMS);
-	tree_for_each(tree, process) {
+	tree_for_each(terms->tree, process) {
 		struct inspection look = look_at(terms, process);
 
 		if (process->inspected ? look_again(&look, err) :
 					 refuse_joined(terms, process, err))
 			return -1;
 	}
-	return losses_refused(terms->losses, err);
+	return 0;
+}
+
+int refuse_frozen(const struct inspection *terms, const struct tree *tree, struct error *err)
+{
+	struct surroundings around = { .tree = tree };
+	struct inspection look = *terms;
+	int ret;
+
+	look.around = &around;
+	losses_renew(terms->losses, 1UL << LOSS_WRITABLE_FILE | 1UL << LOSS_APPENDED_FILE |
+		     1UL << LOSS_GHOST_XATTRS | 1UL << LOSS_TCP_CONNECTIONS |
+		     1UL << LOSS_IN_FLIGHT | 1UL << LOSS_DATAGRAMS);
+	ret = refuse_each_frozen(&look, err);
+	surroundings_forget(&around);
+	return ret ? -1 : losses_refused(terms->losses, err);
 }

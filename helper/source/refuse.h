@@ -14,12 +14,15 @@
 #include "source/refusals.h"
 #include "source/tree.h"
 
+struct surroundings;
+
 /**
  * struct inspection - a look at one process
  * @opts: the losses and the replacements that the user accepts
  * @criu: version of this machine's CRIU, which decides what a dump carries
  * @losses: filled with what a move would lose
  * @tree: the program; what one process of it shares with another moves with both
+ * @around: what one look asks of all processes of the machine; set for each look
  * @process: the process; refuse_program() and refuse_frozen() set it for each process in turn
  * @vmas: the mappings of @process in SETUP; set in turn
  * @attached: filled with the sockets and terminals that @process leaves here; set in turn
@@ -29,6 +32,7 @@ struct inspection {
 	const struct criu_version *criu;
 	struct losses *losses;
 	const struct tree *tree;
+	struct surroundings *around;
 	const struct source_process *process;
 	const struct vma_list *vmas;
 	struct attached *attached;
@@ -47,13 +51,15 @@ int refuse_joining(const struct inspection *terms, struct source_process *proces
 /**
  * refuse_frozen() - look once more at the frozen program, for what it changed since SETUP
  *
- * And for the first time at the descriptors of processes that began since SETUP.
+ * And for the first time at the descriptors of processes that began since refuse_attached().
  */
 int refuse_frozen(const struct inspection *terms, const struct tree *tree, struct error *err);
 
-/** refuse_attached() - refuse_unix(), refuse_terminals() and refuse_renamed() */
-int refuse_attached(const struct inspection *terms, struct source_process *process,
-		    struct refusals *refusals, struct error *err);
+/**
+ * refuse_attached() - the freeze is next: refuse_unix(), refuse_terminals() and refuse_renamed() of all
+ *	processes, and all descriptors of those that began since SETUP
+ */
+int refuse_attached(const struct inspection *terms, const struct tree *tree, struct error *err);
 
 /** refuse_memory() - mappings that cannot be carried; @look has them with all flags */
 void refuse_memory(const struct inspection *look, struct refusals *refusals);
@@ -86,6 +92,10 @@ int refuse_kinds(struct inspection *look, const struct proc_files *files,
 		 struct refusals *refusals, struct error *err);
 /** is_terminal() - a terminal, a pty's slave or the console; not a pty's master */
 bool is_terminal(const struct proc_file *file);
+/** is_master() - the master of a pty */
+bool is_master(const struct proc_file *file);
+/** is_deleted_name() - a path or the name of a mapping is that of a deleted file, or of shared memory */
+bool is_deleted_name(const char *name);
 /** refuse_sockets() - add connections and unread data of sockets to the losses */
 int refuse_sockets(struct inspection *look, const struct proc_files *files, struct error *err);
 /** refuse_sockopts() - add socket options that CRIU does not carry to the losses */

@@ -9,6 +9,7 @@
 #include <xxhash.h>
 #include "os/proc_files.h"
 #include "source/refuse.h"
+#include "source/surroundings.h"
 
 /**
  * struct pipe_end - one pipe or FIFO of the program
@@ -27,12 +28,10 @@ struct pipe_end {
 	char path[64];
 };
 
-/** struct pipes - the program's pipes, sorted; @named: one or more are FIFOs in a file system */
+/** struct pipes - the process's pipes, sorted */
 struct pipes {
-	const struct inspection *look;
 	struct pipe_end *ends;
 	size_t nr;
-	bool named;
 };
 
 static int compare(const void *left, const void *right)
@@ -64,7 +63,6 @@ static int take_pipe(void *ctx, const struct proc_file *file, struct error *err)
 	end->read_fd = access == O_WRONLY ? -1 : file->fd;
 	end->write_fd = access == O_RDONLY ? -1 : file->fd;
 	snprintf(end->path, sizeof(end->path), "%.63s", file->path);
-	pipes->named |= file->path[0] == '/';
 	return 0;
 }
 
@@ -88,41 +86,33 @@ static void pipes_merge(struct pipes *pipes)
 	pipes->nr = nr;
 }
 
-/* Return: the program's pipe behind descriptor @fd of process @pid, or NULL */
-static struct pipe_end *pipe_find(const struct pipes *pipes, pid_t pid, int fd, const char *path)
+static void look_at(struct pipe_end *end, struct surroundings *around, struct holder *holder)
 {
-	struct pipe_end key = { 0 };
-	struct stat st;
-	char name[48];
+	int access = holder_access(holder);
 
-	if (strncmp(path, "pipe:[", 6) && !(pipes->named && path[0] == '/'))
-		return NULL;
-	snprintf(name, sizeof(name), "/proc/%d/fd/%d", pid, fd);
-	if (stat(name, &st) || !S_ISFIFO(st.st_mode))
-		return NULL;
-	key.dev = st.st_dev;
-	key.ino = st.st_ino;
-	return bsearch(&key, pipes->ends, pipes->nr, sizeof(key), compare);
-}
-
-static void look_outside(void *ctx, pid_t pid, int fd, const char *path)
-{
-	struct pipes *pipes = ctx;
-	struct pipe_end *end = pipe_find(pipes, pid, fd, path);
-	int access;
-
-	if (!end || (end->outsider && end->inside))
-		return;
-	access = proc_fd_flags(pid, fd) & O_ACCMODE;
 	if (!(access != O_WRONLY && end->write_fd >= 0) &&
 	    !(access != O_RDONLY && end->read_fd >= 0))
 		return;
-	if (tree_owns(pipes->look->tree, pid)) {
+	if (surroundings_inside(around, holder)) {
 		end->inside = true;
 	} else if (!end->outsider) {
-		end->outsider = pid;
+		end->outsider = holder->pid;
 		end->outsider_reads = access != O_WRONLY && end->write_fd >= 0;
 	}
+}
+
+static int look_outside(const struct inspection *look, struct pipe_end *end, struct error *err)
+{
+	bool named = end->path[0] == '/';
+	struct holder *holders;
+	size_t nr;
+
+	holders = surroundings_holders(look->around, named ? HOLDER_FIFOS : HOLDER_PIPES,
+				       named ? end->dev : 0, end->ino, &nr, err);
+	for (size_t i = 0; i < nr && !(end->outsider && end->inside); i++)
+		if (holders[i].pid != look->process->pid)
+			look_at(end, look->around, &holders[i]);
+	return error_is_set(err) ? -1 : 0;
 }
 
 /* A process that /proc does not show can hold the opposite end: then poll() sees no hang-up. */
@@ -171,7 +161,7 @@ static bool pipes_changed(const struct pipes *pipes, struct attached *attached)
 
 int refuse_pipes(struct inspection *look, const struct proc_files *files, struct error *err)
 {
-	struct pipes pipes = { .look = look };
+	struct pipes pipes = { 0 };
 	int ret = proc_files_each(files, take_pipe, &pipes, err);
 
 	pipes_merge(&pipes);
@@ -179,9 +169,11 @@ int refuse_pipes(struct inspection *look, const struct proc_files *files, struct
 		/* of a tree, what was found of the other processes stays */
 		if (look->tree->nr == 1)
 			losses_renew(look->losses, 1UL << LOSS_PIPE);
-		proc_links(look->process->pid, look_outside, &pipes);
-		for (size_t i = 0; i < pipes.nr; i++)
-			pipe_say(look, &pipes.ends[i]);
+		for (size_t i = 0; i < pipes.nr && !ret; i++) {
+			ret = look_outside(look, &pipes.ends[i], err);
+			if (!ret)
+				pipe_say(look, &pipes.ends[i]);
+		}
 	}
 	free(pipes.ends);
 	return ret;
