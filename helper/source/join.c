@@ -21,11 +21,18 @@ static int check_group(const struct guard *guard, const struct source_process *p
 			 guard->pid, guard->group.line);
 }
 
+/* Between the look at the list of processes and the look at the process itself. */
+static bool has_ended(struct source_process *process)
+{
+	process->gone = source_process_has_exited(&process->status);
+	return process->gone;
+}
+
 int join_in_setup(void *ctx, struct source_process *process, struct error *err)
 {
 	const struct join *join = ctx;
 
-	return check_group(join->guard, process, err);
+	return has_ended(process) ? 0 : check_group(join->guard, process, err);
 }
 
 int join_later(void *ctx, struct source_process *process, struct error *err)
@@ -33,6 +40,8 @@ int join_later(void *ctx, struct source_process *process, struct error *err)
 	const struct join *join = ctx;
 	const struct backend *root = tree_root(join->terms->tree)->mm.backend;
 
+	if (has_ended(process))
+		return 0;
 	/* the session comes last: its tracker makes each mapping one under a userfaultfd */
 	return check_group(join->guard, process, err) ||
 	       refuse_joining(join->terms, process, err) ||

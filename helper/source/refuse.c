@@ -129,7 +129,12 @@ static int refuse_process(const struct inspection *terms, struct source_process 
 			  struct refusals *refusals, struct error *err)
 {
 	struct inspection look = look_at(terms, process);
+	size_t before = refusals->nr;
 
+	refuse_task(process, refusals);
+	/* a kernel thread and a zombie have neither memory nor files */
+	if (refusals->nr > before)
+		return 0;
 	return refuse_space(terms, process, refusals, err) ||
 	       refuse_descriptors(&look, refusals, err) ? -1 : 0;
 }
@@ -158,21 +163,38 @@ static int look_at_attached(const struct inspection *terms, struct source_proces
  * What is found of a process that ends meanwhile means nothing. And what the process has opened since the lists
  * of its surroundings were made is not in them.
  */
-static int refuse_member(const struct inspection *terms, struct source_process *process, look_fn fn,
-			 struct refusals *refusals, struct error *err)
+static int look_at_member(const struct inspection *look, struct source_process *process, look_fn fn,
+			  struct refusals *refusals, struct error *err)
 {
 	struct refusals own = { .quiet = true };
 	struct error ignored = { 0 };
 
-	if (fn(terms, process, &own, err))
-		return tree_forgive(terms->tree, process, err) ? 0 : -1;
-	if (own.nr && !tree_forgive(terms->tree, process, &ignored)) {
-		surroundings_forget(terms->around);
-		if (fn(terms, process, refusals, err))
-			return -1;
-	}
-	process->inspected = true;
+	if (fn(look, process, &own, err))
+		return tree_forgive(look->tree, process, err) ? 0 : -1;
+	if ((!own.nr && !losses_forbid(look->losses)) ||
+	    tree_forgive(look->tree, process, &ignored))
+		return 0;
+	losses_renew(look->losses, ~0UL);
+	surroundings_forget(look->around);
+	if (fn(look, process, refusals, err))
+		return tree_forgive(look->tree, process, err) ? 0 : -1;
 	return 0;
+}
+
+static int refuse_member(const struct inspection *terms, struct source_process *process, look_fn fn,
+			 struct refusals *refusals, struct error *err)
+{
+	struct losses own = { .accepted = terms->losses->accepted, .quiet = true };
+	struct inspection look = *terms;
+	int ret;
+
+	look.losses = &own;
+	ret = look_at_member(&look, process, fn, refusals, err);
+	if (!ret && !process->gone)
+		losses_take(terms->losses, &own);
+	process->inspected = !ret;
+	losses_free(&own);
+	return ret;
 }
 
 static int refuse_members(const struct inspection *terms, look_fn fn, struct refusals *refusals,
@@ -195,8 +217,10 @@ int refuse_attached(const struct inspection *terms, const struct tree *tree, str
 {
 	struct refusals refusals = { 0 };
 
-	return refuse_members(terms, look_at_attached, &refusals, err) ? -1 :
-	       refusals_end(&refusals, tree_root(tree)->pid, err);
+	if (refuse_members(terms, look_at_attached, &refusals, err))
+		return -1;
+	refuse_losses(terms->losses, &refusals);
+	return refusals_end(&refusals, tree_root(tree)->pid, err);
 }
 
 /* A child that borrows the memory of its parent for good; one of vfork gives it back soon. */
@@ -218,13 +242,7 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
 {
 	pid_t root = tree_root(tree)->pid;
 	struct refusals refusals = { 0 };
-	struct source_process *process;
 
-	tree_for_each(tree, process)
-		refuse_task(process, &refusals);
-	/* a kernel thread and a zombie have neither memory nor files */
-	if (refusals.nr)
-		return refusals_end(&refusals, root, err);
 	if (refuse_members(terms, refuse_process, &refusals, err))
 		return -1;
 	refuse_borrowers(tree, &refusals);

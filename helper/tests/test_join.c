@@ -89,6 +89,7 @@ static int set_up(void **state)
 
 	need_uffd();
 	nr_opened = 0;
+	uffd = -1;
 	fake_init(&fake);
 	word = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	bench = (struct bench){ .losses.accepted = ~0UL };
@@ -111,7 +112,8 @@ static int tear_down(void **state)
 	struct bench *bench = *state;
 	pid_t pid = bench->tree.processes[1]->pid;
 
-	close(uffd);
+	if (uffd >= 0)
+		close(uffd);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	tree_destroy(&bench->tree);
@@ -148,6 +150,21 @@ static void a_userfaultfd_of_its_own_is_refused(void **state)
 	assert_int_equal(nr_opened, 0);
 }
 
+/* It was in the list of processes a moment ago. */
+static void a_zombie_joins_nothing(void **state)
+{
+	struct bench *bench = *state;
+	struct source_process *process = tree_add(&bench->tree, start(), &bench->err);
+
+	process->status.state = 'Z';
+	assert_int_equal(join_later(&bench->join, process, &bench->err), 0);
+	assert_true(process->gone);
+	assert_int_equal(nr_opened, 0);
+	process->gone = false;
+	assert_int_equal(join_in_setup(&bench->join, process, &bench->err), 0);
+	assert_true(process->gone);
+}
+
 #define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -155,6 +172,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(the_look_comes_before_the_tracker),
 		BENCH_TEST(a_userfaultfd_of_its_own_is_refused),
+		BENCH_TEST(a_zombie_joins_nothing),
 	};
 
 	/* make and shells leave pipes open */
