@@ -55,8 +55,6 @@ int externals_find(const struct inspection *terms, const struct tree *tree,
 {
 	struct source_process *process;
 
-	losses_renew(terms->losses, 1UL << LOSS_RECONNECTED | 1UL << LOSS_TERMINAL |
-		     1UL << LOSS_SESSION);
 	if (refuse_attached(terms, tree, err))
 		return -1;
 	tree_for_each(tree, process)

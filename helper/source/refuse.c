@@ -56,15 +56,25 @@ static int find_changing(struct inspection *look, const struct proc_files *files
 			 const struct vma_list *vmas, struct error *err)
 {
 	refuse_mappings(look, vmas);
-	return refuse_files(look, files, err) || refuse_pipes(look, files, err) ||
-	       refuse_sockets(look, files, err) ? -1 : 0;
+	return refuse_files(look, files, err) || refuse_sockets(look, files, err) ? -1 : 0;
+}
+
+#define LOSSES_OF_FROZEN	(1UL << LOSS_WRITABLE_FILE | 1UL << LOSS_APPENDED_FILE |		\
+				 1UL << LOSS_GHOST_XATTRS | 1UL << LOSS_TCP_CONNECTIONS |	\
+				 1UL << LOSS_IN_FLIGHT | 1UL << LOSS_DATAGRAMS)
+#define LOSSES_OF_OTHERS	(1UL << LOSS_PIPE | 1UL << LOSS_SHARED_MEMORY)
+
+/* What another process holds too: that process may have been one of the program's, and have left it since. */
+static int find_others(struct inspection *look, const struct proc_files *files, struct error *err)
+{
+	return refuse_pipes(look, files, err) || refuse_shared(look, files, err) ? -1 : 0;
 }
 
 static int find_losses(struct inspection *look, const struct proc_files *files, struct error *err)
 {
 	return find_changing(look, files, look->vmas, err) || refuse_sockopts(look, files, err) ||
 	       refuse_cgroup(look, err) || refuse_attributes(look, files, err) ||
-	       refuse_shared(look, files, err) ? -1 : 0;
+	       find_others(look, files, err) ? -1 : 0;
 }
 
 /* What CRIU is to leave out of its images. */
@@ -154,7 +164,7 @@ static int look_at_attached(const struct inspection *terms, struct source_proces
 		return refuse_descriptors(&look, refusals, err);
 	if (proc_files_read(process->pid, &files, err))
 		return -1;
-	ret = refuse_left_out(&look, &files, refusals, err);
+	ret = refuse_left_out(&look, &files, refusals, err) || find_others(&look, &files, err) ? -1 : 0;
 	proc_files_free(&files);
 	return ret;
 }
@@ -217,6 +227,8 @@ int refuse_attached(const struct inspection *terms, const struct tree *tree, str
 {
 	struct refusals refusals = { 0 };
 
+	losses_renew(terms->losses, LOSSES_OF_OTHERS | 1UL << LOSS_RECONNECTED |
+		     1UL << LOSS_TERMINAL | 1UL << LOSS_SESSION);
 	if (refuse_members(terms, look_at_attached, &refusals, err))
 		return -1;
 	refuse_losses(terms->losses, &refusals);
@@ -251,8 +263,9 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
 	return refusals_end(&refusals, root, err);
 }
 
-static int look_again(struct inspection *look, struct error *err)
+static int look_again(struct inspection *look, bool *changed, struct error *err)
 {
+	bool has_others = false;
 	struct proc_files files;
 	struct vma_list vmas;
 	int ret;
@@ -262,7 +275,9 @@ static int look_again(struct inspection *look, struct error *err)
 	ret = refuse_new_hugetlb(look, &vmas, err) ||
 	      proc_files_read(look->process->pid, &files, err) ? -1 : 0;
 	if (!ret) {
-		ret = find_changing(look, &files, &vmas, err);
+		ret = find_changing(look, &files, &vmas, err) ||
+		      refuse_pipes_changed(look, &files, &has_others, err) ? -1 : 0;
+		*changed |= has_others;
 		proc_files_free(&files);
 	}
 	maps_free(&vmas);
@@ -295,17 +310,40 @@ static int refuse_joined(const struct inspection *terms, struct source_process *
 	return refusals_end(&refusals, process->pid, err);
 }
 
+static int look_at_others(const struct inspection *terms, struct source_process *process,
+			  struct error *err)
+{
+	struct inspection look = look_at(terms, process);
+	struct proc_files files;
+	int ret;
+
+	if (proc_files_read(process->pid, &files, err))
+		return -1;
+	ret = find_others(&look, &files, err);
+	proc_files_free(&files);
+	return ret;
+}
+
+/* The walk through all processes that find_others() makes may be longer than all else here. */
 static int refuse_each_frozen(const struct inspection *terms, struct error *err)
 {
 	struct source_process *process;
+	bool changed = false;
 
+	losses_renew(terms->losses, LOSSES_OF_FROZEN);
 	tree_for_each(terms->tree, process) {
 		struct inspection look = look_at(terms, process);
 
-		if (process->inspected ? look_again(&look, err) :
+		if (process->inspected ? look_again(&look, &changed, err) :
 					 refuse_joined(terms, process, err))
 			return -1;
 	}
+	if (!changed)
+		return 0;
+	losses_renew(terms->losses, LOSSES_OF_OTHERS);
+	tree_for_each(terms->tree, process)
+		if (look_at_others(terms, process, err))
+			return -1;
 	return 0;
 }
 
@@ -316,9 +354,6 @@ int refuse_frozen(const struct inspection *terms, const struct tree *tree, struc
 	int ret;
 
 	look.around = &around;
-	losses_renew(terms->losses, 1UL << LOSS_WRITABLE_FILE | 1UL << LOSS_APPENDED_FILE |
-		     1UL << LOSS_GHOST_XATTRS | 1UL << LOSS_TCP_CONNECTIONS |
-		     1UL << LOSS_IN_FLIGHT | 1UL << LOSS_DATAGRAMS);
 	ret = refuse_each_frozen(&look, err);
 	surroundings_forget(&around);
 	return ret ? -1 : losses_refused(terms->losses, err);

@@ -78,6 +78,12 @@ int refuse_files(struct inspection *look, const struct proc_files *files, struct
 int refuse_shared(struct inspection *look, const struct proc_files *files, struct error *err);
 /** refuse_pipes() - add pipes and FIFOs with an end in another process to the losses */
 int refuse_pipes(struct inspection *look, const struct proc_files *files, struct error *err);
+/**
+ * refuse_pipes_changed() - *@changed: since refuse_pipes() the process has other pipes, or the tree has other
+ *	processes, so that another process may hold an end. No walk through all processes
+ */
+int refuse_pipes_changed(const struct inspection *look, const struct proc_files *files, bool *changed,
+			 struct error *err);
 /** refuse_unix() - unix sockets whose peer belongs to another process */
 int refuse_unix(struct inspection *look, const struct proc_files *files,
 		struct refusals *refusals, struct error *err);

@@ -56,7 +56,7 @@ static int take_pipe(void *ctx, const struct proc_file *file, struct error *err)
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of pipes");
 	pipes->ends = ends;
 	end = &ends[pipes->nr++];
-	/* clears the padding too: pipes_changed() makes a digest of all bytes */
+	/* clears the padding too: pipes_digest() is one of all bytes */
 	memset(end, 0, sizeof(*end));
 	end->dev = file->st.st_dev;
 	end->ino = file->st.st_ino;
@@ -149,31 +149,51 @@ static void pipe_say(struct inspection *look, const struct pipe_end *end)
 	}
 }
 
-/* Avoids a second walk through all processes while the program is frozen. */
-static bool pipes_changed(const struct pipes *pipes, struct attached *attached)
+static int pipes_read(struct pipes *pipes, const struct proc_files *files, struct error *err)
+{
+	int ret = proc_files_each(files, take_pipe, pipes, err);
+
+	if (!ret)
+		pipes_merge(pipes);
+	return ret;
+}
+
+/*
+ * Of the pipes, and of the processes that are in the tree: when a process leaves the tree, an end of a pipe stays
+ * here although the pipes of all others are as they were.
+ */
+static uint64_t pipes_digest(const struct pipes *pipes, const struct tree *tree)
 {
 	uint64_t digest = XXH3_64bits(pipes->ends, pipes->nr * sizeof(*pipes->ends));
-	bool changed = digest != attached->pipes;
+	const struct source_mm *mm;
 
-	attached->pipes = digest;
-	return changed;
+	tree_for_each_mm(tree, mm)
+		digest = XXH3_64bits_withSeed(&mm->object, sizeof(mm->object), digest);
+	return digest;
+}
+
+int refuse_pipes_changed(const struct inspection *look, const struct proc_files *files, bool *changed,
+			 struct error *err)
+{
+	struct pipes pipes = { 0 };
+	int ret = pipes_read(&pipes, files, err);
+
+	*changed = !ret && pipes_digest(&pipes, look->tree) != look->attached->pipes;
+	free(pipes.ends);
+	return ret;
 }
 
 int refuse_pipes(struct inspection *look, const struct proc_files *files, struct error *err)
 {
 	struct pipes pipes = { 0 };
-	int ret = proc_files_each(files, take_pipe, &pipes, err);
+	int ret = pipes_read(&pipes, files, err);
 
-	pipes_merge(&pipes);
-	if (!ret && pipes.nr && pipes_changed(&pipes, look->attached)) {
-		/* of a tree, what was found of the other processes stays */
-		if (look->tree->nr == 1)
-			losses_renew(look->losses, 1UL << LOSS_PIPE);
-		for (size_t i = 0; i < pipes.nr && !ret; i++) {
-			ret = look_outside(look, &pipes.ends[i], err);
-			if (!ret)
-				pipe_say(look, &pipes.ends[i]);
-		}
+	if (!ret)
+		look->attached->pipes = pipes_digest(&pipes, look->tree);
+	for (size_t i = 0; i < pipes.nr && !ret; i++) {
+		ret = look_outside(look, &pipes.ends[i], err);
+		if (!ret)
+			pipe_say(look, &pipes.ends[i]);
 	}
 	free(pipes.ends);
 	return ret;

@@ -173,11 +173,72 @@ static void a_pipe_that_was_made_since_the_list(void **state)
 	end(bench);
 }
 
+/* A child, and a child of it which reads from a pipe of the root. */
+static void root_of_an_orphan(void)
+{
+	int ends[2];
+
+	if (pipe(ends))
+		_exit(1);
+	if (fork()) {
+		close(ends[0]);
+		return;
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!fork()) {
+		alarm(60);
+		close_range(ends[0] + 1, ~0U, 0);
+		for (;;)
+			pause();
+	}
+	close_range(3, ~0U, 0);
+	for (;;)
+		pause();
+}
+
+static struct source_process *child_of(const struct bench *bench, pid_t pid)
+{
+	struct source_process *process;
+
+	tree_for_each(&bench->tree, process)
+		if (process->status.ppid == pid)
+			return process;
+	return NULL;
+}
+
+/* The grandchild stays here then. Nothing that the root has is another one. */
+static void the_other_end_of_a_pipe_leaves_the_tree(void **state)
+{
+	struct bench *bench = start(root_of_an_orphan);
+	pid_t child = child_of(bench, bench->pid)->pid, orphan = child_of(bench, child)->pid;
+	char text[64];
+
+	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), 0);
+	assert_int_equal(refuse_attached(&bench->terms, &bench->tree, &bench->err), 0);
+	nr_walks = 0;
+	assert_int_equal(refuse_frozen(&bench->terms, &bench->tree, &bench->err), 0);
+	assert_int_equal(nr_walks, 0);
+	kill(child, SIGKILL);
+	while (child_of(bench, child))
+		follow(bench);
+	assert_int_equal(refuse_frozen(&bench->terms, &bench->tree, &bench->err), -1);
+	snprintf(text, sizeof(text), "leads to process %d ", orphan);
+	assert_non_null(strstr(bench->err.what, text));
+	assert_non_null(strstr(bench->err.hint, "--accept-loss pipe"));
+	/* and before the freeze too, if it is seen by then */
+	memset(&bench->err, 0, sizeof(bench->err));
+	assert_int_equal(refuse_attached(&bench->terms, &bench->tree, &bench->err), -1);
+	assert_non_null(strstr(bench->err.hint, "--accept-loss pipe"));
+	kill(orphan, SIGKILL);
+	end(bench);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_child_that_ends_refuses_nobody),
 		cmocka_unit_test(a_pipe_that_was_made_since_the_list),
+		cmocka_unit_test(the_other_end_of_a_pipe_leaves_the_tree),
 	};
 
 	/* make and shells leave pipes open */

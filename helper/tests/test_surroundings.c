@@ -140,6 +140,7 @@ static void who_joined_is_looked_at_before_the_freeze(void **state)
 
 	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), 0);
 	bench->tree.processes[1]->inspected = false;
+	bench->tree.processes[1]->attached.pipes = 0;
 	assert_int_equal(refuse_attached(&bench->terms, &bench->tree, &bench->err), 0);
 	assert_true(bench->tree.processes[1]->inspected);
 	nr_walks = nr_tables = 0;
