@@ -104,7 +104,17 @@ static void end(struct bench *bench)
 }
 
 
-static char path[] = "/tmp/test_refuse_tree.XXXXXX";
+static char path[40];
+
+static void make_file(void)
+{
+	int fd;
+
+	strcpy(path, "/tmp/test_refuse_tree.XXXXXX");
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	close(fd);
+}
 
 /* A child that writes to a file. */
 static void root_of_a_writer(void)
@@ -124,11 +134,9 @@ static void root_of_a_writer(void)
 /* It ends in the midst of the look at it: what was found of it means nothing. */
 static void a_child_that_ends_refuses_nobody(void **state)
 {
-	int fd = mkstemp(path);
 	struct bench *bench;
 
-	assert_true(fd >= 0);
-	close(fd);
+	make_file();
 	bench = start(root_of_a_writer);
 	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), -1);
 	assert_non_null(strstr(bench->err.hint, "--accept-loss writable-file"));
@@ -140,6 +148,21 @@ static void a_child_that_ends_refuses_nobody(void **state)
 	assert_int_equal(to_kill, 0);
 	assert_true(bench->tree.processes[1]->gone);
 	assert_int_equal(bench->losses.count[LOSS_WRITABLE_FILE], 0);
+	end(bench);
+	unlink(path);
+}
+
+/* A process that began since SETUP is looked at while the program runs. */
+static void who_joined_is_looked_at_before_the_freeze(void **state)
+{
+	struct bench *bench;
+
+	make_file();
+	bench = start(root_of_a_writer);
+	tree_root(&bench->tree)->inspected = true;
+	assert_int_equal(refuse_attached(&bench->terms, &bench->tree, &bench->err), -1);
+	assert_non_null(strstr(bench->err.hint, "--accept-loss writable-file"));
+	assert_true(bench->tree.processes[1]->inspected);
 	end(bench);
 	unlink(path);
 }
@@ -237,6 +260,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_child_that_ends_refuses_nobody),
+		cmocka_unit_test(who_joined_is_looked_at_before_the_freeze),
 		cmocka_unit_test(a_pipe_that_was_made_since_the_list),
 		cmocka_unit_test(the_other_end_of_a_pipe_leaves_the_tree),
 	};

@@ -20,7 +20,7 @@
 
 #define CHILDREN	3
 
-static int nr_walks, nr_tables, nr_blind;
+static int nr_walks, nr_tables;
 
 void __real_proc_links(proc_link_fn fn, void *ctx);
 int __real_unix_diag_walk(unix_sock_fn fn, void *ctx);
@@ -28,11 +28,7 @@ int __real_unix_diag_walk(unix_sock_fn fn, void *ctx);
 void __wrap_proc_links(proc_link_fn fn, void *ctx)
 {
 	nr_walks++;
-	/* as if all that is open had been opened since */
-	if (nr_blind)
-		nr_blind--;
-	else
-		__real_proc_links(fn, ctx);
+	__real_proc_links(fn, ctx);
 }
 
 int __wrap_unix_diag_walk(unix_sock_fn fn, void *ctx)
@@ -103,7 +99,7 @@ static int set_up(void **state)
 	assert_non_null(tree_add(&bench.tree, bench.pid, &bench.err));
 	assert_int_equal(tree_follow(&bench.tree, joined, NULL, &bench.err), 0);
 	assert_int_equal(bench.tree.nr, 1 + CHILDREN);
-	nr_walks = nr_tables = nr_blind = 0;
+	nr_walks = nr_tables = 0;
 	*state = &bench;
 	return 0;
 }
@@ -131,21 +127,6 @@ static void one_walk_for_all_processes(void **state)
 	assert_int_equal(refuse_attached(&bench->terms, &bench->tree, &bench->err), 0);
 	assert_in_range(nr_walks, 0, 2);
 	assert_int_equal(nr_tables, 1);
-}
-
-/* A process that began since SETUP is looked at while the program runs, and not again when it stands. */
-static void who_joined_is_looked_at_before_the_freeze(void **state)
-{
-	struct bench *bench = *state;
-
-	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), 0);
-	bench->tree.processes[1]->inspected = false;
-	bench->tree.processes[1]->attached.pipes = 0;
-	assert_int_equal(refuse_attached(&bench->terms, &bench->tree, &bench->err), 0);
-	assert_true(bench->tree.processes[1]->inspected);
-	nr_walks = nr_tables = 0;
-	assert_int_equal(refuse_frozen(&bench->terms, &bench->tree, &bench->err), 0);
-	assert_int_equal(nr_walks + nr_tables, 0);
 }
 
 static void held_by(struct surroundings *around, enum holder_list list, const struct stat *st,
@@ -186,7 +167,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(one_walk_for_all_processes),
-		BENCH_TEST(who_joined_is_looked_at_before_the_freeze),
 		BENCH_TEST(what_is_opened_later_is_seen_by_the_next_look),
 	};
 
