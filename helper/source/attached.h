@@ -10,7 +10,7 @@
 
 /**
  * struct attached - of one process; refuse_attached() finds it. Zeroed is empty
- * @pipes: digest of the pipes of the process when they were looked at
+ * @pipes: digest of the pipes of the process, and of the tree, when the pipes were looked at
  */
 struct attached {
 	uint64_t pipes;

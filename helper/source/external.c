@@ -50,27 +50,15 @@ static int name_all(const struct attached *attached, struct externals *externals
 	return ret;
 }
 
-static int find_of(const struct inspection *terms, struct source_process *process,
-		   struct externals *externals, struct error *err)
-{
-	struct refusals refusals = { 0 };
-
-	if (refuse_attached(terms, process, &refusals, err) ||
-	    refusals_end(&refusals, process->pid, err))
-		return -1;
-	return name_all(&process->attached, externals, err);
-}
-
 int externals_find(const struct inspection *terms, const struct tree *tree,
 		   struct externals *externals, struct error *err)
 {
 	struct source_process *process;
 
-	losses_renew(terms->losses, 1UL << LOSS_RECONNECTED | 1UL << LOSS_TERMINAL |
-		     1UL << LOSS_SESSION);
+	if (refuse_attached(terms, tree, err))
+		return -1;
 	tree_for_each(tree, process)
-		if (find_of(terms, process, externals, err) &&
-		    !tree_forgive(tree, process, err))
+		if (name_all(&process->attached, externals, err))
 			return -1;
 	externals->leaves_session |= !tree_root(tree)->attached.terminals.leads;
 	return 0;

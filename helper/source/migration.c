@@ -137,7 +137,6 @@ static int choose(struct source_migration *migration, struct error *err)
 	struct source_process *root = tree_root(&migration->tree), *process;
 	const struct backend *backend;
 
-	migration->hold = (struct hold){ &migration->keeper, &migration->guard };
 	if (choose_backend(&migration->choice, &migration->hold, migration->opts, &root->mm, err))
 		return -1;
 	backend = root->mm.backend;
@@ -153,48 +152,12 @@ static int choose(struct source_migration *migration, struct error *err)
 	return backend->criu_tracks ? criu_check(err) : criu_check_restore(err);
 }
 
-/* The guard freezes one control group, from which all go back to one. */
-static int check_group(const struct guard *guard, const struct source_process *process,
-		       struct error *err)
-{
-	char line[PATH_MAX];
-
-	if (guard->group.kind == CGROUP_NONE)
-		return error_set(err, CODE_REFUSED, "mount -t cgroup2 none /sys/fs/cgroup",
-				 "process %d belongs to a tree, and no control group can freeze it here",
-				 process->pid);
-	if (cgroup_line(process->pid, guard->group.kind, line, sizeof(line)) ||
-	    !strcmp(line, guard->group.line) || cgroup_has(&guard->group, process->pid))
-		return 0;
-	return error_set(err, CODE_REFUSED, "move all of the program to one control group",
-			 "process %d is in control group %s, and process %d in %s", process->pid, line,
-			 guard->pid, guard->group.line);
-}
-
-/* The tree as it is in the beginning: refuse_program() looks at all of it. */
-static int join_first(void *ctx, struct source_process *process, struct error *err)
-{
-	struct source_migration *migration = ctx;
-
-	return check_group(&migration->guard, process, err);
-}
-
-/* A process that began since. */
-static int join(void *ctx, struct source_process *process, struct error *err)
-{
-	struct source_migration *migration = ctx;
-
-	return check_group(&migration->guard, process, err) ||
-	       choose_like(&migration->hold, migration->opts,
-			   tree_root(&migration->tree)->mm.backend, &process->mm, err) ? -1 : 0;
-}
-
 /* What can be known without the destination. */
 static int prepare(struct source_migration *migration, struct error *err)
 {
 	return plan(migration, err) || watch_init(&migration->watch, &migration->box, err) ||
 	       criu_version_get(&migration->criu, err) ||
-	       tree_follow(&migration->tree, join_first, migration, err) ||
+	       tree_follow(&migration->tree, join_in_setup, &migration->join, err) ||
 	       refuse_program(&migration->terms, &migration->tree, err) ||
 	       choose(migration, err) || workdir_make(&migration->dir, err) ||
 	       start_watch(migration, err) ? -1 : 0;
@@ -247,7 +210,7 @@ static int precopy(struct source_migration *migration, uint32_t *round, struct e
 		.tree = &migration->tree, .sender = &migration->memory,
 		.ctl = migration->links.ctl, .box = &migration->box,
 		.figures = &migration->figures, .mode = migration->choice.mode,
-		.join = join, .ctx = migration,
+		.join = join_later, .ctx = &migration->join,
 		.rule = {
 			.max_rounds = migration->opts->max_rounds,
 			.max_downtime_ns = migration->opts->max_downtime_ms * 1000000UL,
@@ -265,7 +228,7 @@ static int freeze(struct source_migration *migration, struct error *err)
 	struct freeze *freeze = &migration->freeze;
 
 	*freeze = (struct freeze){
-		.tree = &migration->tree, .join = join, .ctx = migration,
+		.tree = &migration->tree, .join = join_later, .ctx = &migration->join,
 		.sender = &migration->memory, .dir = &migration->dir,
 		.keeper = migration->keeper,
 		.guard = &migration->guard, .terms = &migration->terms,
@@ -439,6 +402,10 @@ static void source_migration_init(struct source_migration *migration,
 	migration->terms = (struct inspection){
 		.opts = opts, .criu = &migration->criu, .losses = &migration->losses,
 		.tree = &migration->tree,
+	};
+	migration->hold = (struct hold){ &migration->keeper, &migration->guard };
+	migration->join = (struct join){
+		.guard = &migration->guard, .hold = &migration->hold, .terms = &migration->terms,
 	};
 	migration->push = (struct push){
 		.tree = &migration->tree, .sender = &migration->memory, .box = &migration->box,

@@ -159,8 +159,9 @@ static pid_t start_without_main(int threads)
 
 static void expect_refused(pid_t pid, const char *text)
 {
-	struct inspection terms = { 0 };
+	struct losses losses = { 0 };
 	struct tree tree = { 0 };
+	struct inspection terms = { .losses = &losses, .tree = &tree };
 	struct error err = { 0 };
 
 	assert_non_null(tree_add(&tree, pid, &err));
@@ -168,6 +169,7 @@ static void expect_refused(pid_t pid, const char *text)
 	assert_int_equal(err.code, CODE_REFUSED);
 	assert_non_null(strstr(err.what, text));
 	tree_destroy(&tree);
+	losses_free(&losses);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 }

@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "source/refuse.h"
+#include "source/surroundings.h"
 
 #define SCHED_CORE	62
 
@@ -52,8 +53,9 @@ static struct source_process *list[] = { &process };
 static struct tree tree = { .processes = list, .nr = 1 };
 static struct vma_list vmas;
 static struct losses losses;
+static struct surroundings around = { .tree = &tree };
 static struct inspection look = {
-	.tree = &tree,
+	.tree = &tree, .around = &around,
 	.criu = &criu, .process = &process, .vmas = &vmas, .losses = &losses,
 };
 
@@ -67,6 +69,7 @@ static int tear_down(void **state)
 {
 	maps_free(&vmas);
 	losses_free(&losses);
+	surroundings_forget(&around);
 	return 0;
 }
 
