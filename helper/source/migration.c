@@ -137,7 +137,7 @@ static int choose(struct source_migration *migration, struct error *err)
 	struct source_process *root = tree_root(&migration->tree), *process;
 	const struct backend *backend;
 
-	migration->hold = (struct hold){ &migration->keeper, &migration->guard };
+	migration->hold = (struct hold){ .keeper = &migration->keeper, .guard = &migration->guard };
 	if (choose_backend(&migration->choice, &migration->hold, migration->opts, &root->mm, err))
 		return -1;
 	backend = root->mm.backend;
@@ -247,7 +247,7 @@ static int precopy(struct source_migration *migration, uint32_t *round, struct e
 		.tree = &migration->tree, .sender = &migration->memory,
 		.ctl = migration->links.ctl, .box = &migration->box,
 		.figures = &migration->figures, .mode = migration->choice.mode,
-		.join = join, .ctx = migration,
+		.hold = hold_for_backend(&migration->hold), .join = join, .ctx = migration,
 		.rule = {
 			.max_rounds = migration->opts->max_rounds,
 			.max_downtime_ns = migration->opts->max_downtime_ms * 1000000UL,
