@@ -35,8 +35,9 @@ typedef int (*backend_runs_fn)(void *ctx, const struct splice_vm_run *runs, uint
  *	program before @freeze runs on
  * @thaw: undoes @freeze; called after each @freeze, also after a failed one
  * @keep: the keeper takes duplicates of a session of the module and of its userfaultfd, in place
- *	of earlier ones. When this process dies, the keeper lifts all write-protection. -1, -1: the
- *	keeper closes its duplicates. NULL: there is no keeper
+ *	of earlier ones of this session. When this process dies, the keeper lifts all write-protection.
+ *	@uffd -1: the keeper closes its duplicates for @session_fd, which is still open. NULL: there is no
+ *	keeper
  * @in_calls: @freeze stops a thread inside of a system call that sleeps (cgroup v1, since Linux
  *	6.1): the call may write its result into the program's memory after the thaw
  */

@@ -24,7 +24,7 @@ static void a_keeper_that_has_ended(void **state)
 	assert_int_equal(err.code, CODE_ABORTED);
 	err = (struct error){ 0 };
 	/* it keeps nothing any more, and freezes nobody */
-	assert_int_equal(given.keep(given.ctx, -1, -1, &err), 0);
+	assert_int_equal(given.keep(given.ctx, 3, -1, &err), 0);
 	assert_int_equal(given.thaw(given.ctx, &err), 0);
 	assert_false(error_is_set(&err));
 }
