@@ -221,7 +221,7 @@ static int connect_threads(struct source_migration *migration, struct error *err
 /* How long the program will stand: said, and refused where it is too long, before anything is sent. */
 static int setup(struct source_migration *migration, struct error *err)
 {
-	const struct source_process *root = tree_root(&migration->tree);
+	const struct backend *backend = tree_root(&migration->tree)->mm.backend;
 	struct outlook *outlook = &migration->outlook;
 	struct setup setup = {
 		.opts = migration->opts,
@@ -231,11 +231,9 @@ static int setup(struct source_migration *migration, struct error *err)
 		.ctl = migration->links.ctl, .box = &migration->box,
 	};
 
-	if (outlook_make(outlook, &root->status, root->pid, &root->mm.vmas, &migration->criu,
-			 !root->mm.backend->criu_tracks, err))
+	if (outlook_make(outlook, &migration->tree, &migration->criu, !backend->criu_tracks, err))
 		return -1;
-	setup.descriptors = outlook->shape.descriptors;
-	setup.image_pages = outlook->shape.image_pages;
+	setup.shape = &outlook->shape;
 	return setup_run(&setup, &outlook->there_ns, err) ||
 	       outlook_check(outlook, migration->opts, err) ? -1 : 0;
 }
