@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The backend with the kernel module: sends pages by reference, and never freezes in rounds. */
+/* The backend with the kernel module: sends pages by reference, and lets the program run in rounds. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,8 +34,7 @@ static int module_track(struct backend *backend, struct error *err)
 	return module->wp ? write_protect_start(module->wp, err) : svm_track(&module->svm, err);
 }
 
-static int module_scan(struct backend *backend, bool stands, backend_runs_fn fn, void *ctx,
-		       struct error *err)
+static int module_scan(struct backend *backend, backend_runs_fn fn, void *ctx, struct error *err)
 {
 	struct module *module = module_of(backend);
 

@@ -122,18 +122,16 @@ static int keep_small(struct setup *setup, struct error *err)
 static void expect_cost(struct setup *setup)
 {
 	const Migrate__Setup *said = setup->said;
+	uint64_t pages = said->rss_bytes / PAGE_BYTES;
 	struct shape shape = {
-		.mappings = said->n_vmas, .threads = said->threads,
+		.processes = said->n_objects, .threads = said->threads,
+		.mappings = said->has_mappings ? said->mappings : said->n_vmas,
 		.descriptors = said->has_descriptors ? said->descriptors : 0,
 	};
 	struct speed speed;
 
-	for (size_t i = 0; i < said->n_vmas; i++)
-		if (!said->vmas[i]->shared)
-			shape.private_pages += (said->vmas[i]->end - said->vmas[i]->start) >> PAGE_SHIFT;
 	if (said->has_image_pages)
-		shape.image_pages = said->image_pages < shape.private_pages ? said->image_pages :
-									      shape.private_pages;
+		shape.image_pages = said->image_pages < pages ? said->image_pages : pages;
 	speed_measure(&speed);
 	setup->cost_model_ns = cost_model_ns(COST_RESTORE, &shape, &speed);
 }

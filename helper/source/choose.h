@@ -3,22 +3,9 @@
 #ifndef MIGRATE_SOURCE_CHOOSE_H
 #define MIGRATE_SOURCE_CHOOSE_H
 
-#include "source/keeper.h"
+#include "source/hold.h"
 #include "source/mm.h"
 #include "source/options.h"
-
-/**
- * struct hold - freezes the program for a moment; the backend keeps a pointer to it
- * @keeper: where the migration has its keeper. The backend lives longer than the keeper: NULL there, and
- *	nothing is frozen or kept any more
- */
-struct hold {
-	struct source_keeper **keeper;
-	struct guard *guard;
-};
-
-/** hold_for_backend() - what the backend is given of @hold */
-struct backend_hold hold_for_backend(struct hold *hold);
 
 /** struct choice - mode and verify as the user asked, changed where the backend cannot do them */
 struct choice {

@@ -32,7 +32,8 @@ static int send_last_dirty(const struct final *final, struct source_process *pro
 
 	if (!mm->tracked)
 		return 0;
-	if (scan_mm(mm, final->sender, true, err))
+	scan_look(mm, true);
+	if (scan_mm(mm, final->sender, err))
 		return -1;
 	if (final->mode == MODE_POSTCOPY)
 		return 0;

@@ -58,7 +58,7 @@ static int stand(void *ctx, struct error *err)
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__LAST_SCAN);
 	tree_for_each_mm(freeze->tree, mm)
-		if (mm->tracked && (scan_mm(mm, freeze->sender, true, err) ||
+		if (mm->tracked && (scan_mm(mm, freeze->sender, err) ||
 				    mm->backend->ops->give_up(mm->backend, err)))
 			return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__DUMP);

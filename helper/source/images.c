@@ -111,8 +111,10 @@ struct said {
 	struct reconnect_message reconnect;
 };
 
+/* @begun: see reconnects_streams() */
 static int said_fill(struct said *said, const struct images *images,
-		     const struct source_process *process, struct error *err)
+		     const struct source_process *process, struct sockets *begun,
+		     struct error *err)
 {
 	pid_t pid = process->pid;
 
@@ -123,7 +125,7 @@ static int said_fill(struct said *said, const struct images *images,
 	if (pending_read(pid, &said->msg.pending, err) ||
 	    proc_oom_score_adj(pid, &said->msg.oom_score_adj, err) ||
 	    source_attributes_read(&said->attributes, pid, images->group, err) ||
-	    reconnects_streams(&process->attached.reconnects, pid, &said->reconnect, err))
+	    reconnects_streams(&process->attached.reconnects, pid, begun, &said->reconnect, err))
 		return -1;
 	source_attributes_fill(&said->attributes, &said->msg);
 	said->msg.journal_streams = said->reconnect.stream_list;
@@ -148,6 +150,7 @@ static int restore_go(const struct images *images, uint32_t files, struct error 
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
 	struct source_process *process;
+	struct sockets begun = { 0 };
 	int ret = 0;
 
 	frozen_time_enter(&images->figures->frozen, MIGRATE__FROZEN_PART__ATTRIBUTES_HERE);
@@ -157,7 +160,7 @@ static int restore_go(const struct images *images, uint32_t files, struct error 
 		if (ret)
 			break;
 		list[go.n_processes] = &said[go.n_processes].msg;
-		ret = said_fill(&said[go.n_processes++], images, process, err);
+		ret = said_fill(&said[go.n_processes++], images, process, &begun, err);
 	}
 	go.files = files;
 	go.processes = list;
@@ -166,6 +169,7 @@ static int restore_go(const struct images *images, uint32_t files, struct error 
 	if (!ret)
 		ret = control_send(images->ctl, &msg, err);
 	said_free(said, nr);
+	free(begun.inos);
 	free(list);
 	frozen_time_enter(&images->figures->frozen, MIGRATE__FROZEN_PART__WAIT);
 	return ret;

@@ -11,6 +11,9 @@
  *	   A page that is dirty there goes out in this round, and is looked at again behind the next scan;
  *	5. COPY, in the round. The parent's own pages of the round are others.
  *
+ * Where one look at all processes, while they stand, is what the scans tell, the parent may write between
+ * it and step 2: then the parent has a page frame of its own in step 2.
+ *
  * What either of them writes behind its scan is dirty in the next round, and goes as a page.
  */
 #ifndef MIGRATE_SOURCE_INHERIT_H

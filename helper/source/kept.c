@@ -11,6 +11,7 @@
 #include "backend/uffd_wp.h"
 #include "base/clock.h"
 #include "source/kept.h"
+#include "source/kept_trackers.h"
 
 #define RELEASE_POLL_MS		500
 #define HELPER_GRACE_MS		15000	/* beyond --max-frozen, for a helper that gives up itself */
@@ -20,13 +21,14 @@
  * @record: the guard of the program in it is the one that is used
  * @lock_fd: the keeper's shared lock on the record; -1: COMMIT is not recorded
  * @guard_lock_fd: the same of the guard's record; -1: the guard is not on
- * @session_fd, @uffd: of the write-protect tracker, duplicates; -1: there is none
+ * @trackers: that write-protect the program
  */
 struct kept {
 	struct keeper_loop loop;
 	struct record record;
 	char dir[PATH_MAX];
-	int lock_fd, guard_lock_fd, session_fd, uffd;
+	int lock_fd, guard_lock_fd;
+	struct kept_trackers trackers;
 };
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -91,25 +93,25 @@ static void kept_unguard(struct kept *kept, struct error *err)
 	kept->guard_lock_fd = -1;
 }
 
-static void kept_keep(struct kept *kept, int session_fd, int uffd)
+static void kept_keep(struct kept *kept, struct keeper_turn *turn)
 {
-	if (kept->uffd >= 0)
-		close(kept->uffd);
-	if (kept->session_fd >= 0)
-		close(kept->session_fd);
-	kept->session_fd = session_fd;
-	kept->uffd = uffd;
+	int *fds = turn->fds;
+
+	if (fds[0] < 0 || fds[1] < 0) {
+		kept_trackers_forget(&kept->trackers, turn->request.value);
+		return;
+	}
+	kept_trackers_add(&kept->trackers, turn->request.value, fds[0], fds[1], &turn->answer.err);
+	fds[0] = fds[1] = -1;
 }
 
 /*
- * The tracker's helper was killed. A fault of the program would wait while the last close of the
+ * The trackers' helper was killed. A fault of the program would wait while the last close of a
  * userfaultfd lifts the protection of all memory at once.
  */
 static void kept_unprotect(struct kept *kept)
 {
-	if (kept->uffd >= 0 && kept->session_fd >= 0)
-		uffd_wp_unprotect(kept->session_fd, kept->uffd);
-	kept_keep(kept, -1, -1);
+	kept_trackers_end(&kept->trackers, uffd_wp_unprotect);
 }
 
 static bool kept_request(void *ctx, struct keeper_turn *turn)
@@ -136,8 +138,7 @@ static bool kept_request(void *ctx, struct keeper_turn *turn)
 			kept_unguard(kept, err);
 		break;
 	case OP_KEEP:
-		kept_keep(kept, turn->fds[0], turn->fds[1]);
-		turn->fds[0] = turn->fds[1] = -1;
+		kept_keep(kept, turn);
 		break;
 	case OP_COMMIT:
 		kept->loop.until_ns = 0;
@@ -240,7 +241,7 @@ int source_kept_start(struct keeper_process *process, const struct record *recor
 	};
 	kept->record = *record;
 	snprintf(kept->dir, sizeof(kept->dir), "%s", dir);
-	kept->lock_fd = kept->guard_lock_fd = kept->session_fd = kept->uffd = -1;
+	kept->lock_fd = kept->guard_lock_fd = -1;
 	ret = keeper_process_start(process, &kept->loop, err);
 	free(kept);
 	return ret;

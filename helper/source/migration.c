@@ -184,7 +184,7 @@ static int connect_threads(struct source_migration *migration, struct error *err
 /* How long the program will stand: said, and refused where it is too long, before anything is sent. */
 static int setup(struct source_migration *migration, struct error *err)
 {
-	const struct source_process *root = tree_root(&migration->tree);
+	const struct backend *backend = tree_root(&migration->tree)->mm.backend;
 	struct outlook *outlook = &migration->outlook;
 	struct setup setup = {
 		.opts = migration->opts,
@@ -194,11 +194,9 @@ static int setup(struct source_migration *migration, struct error *err)
 		.ctl = migration->links.ctl, .box = &migration->box,
 	};
 
-	if (outlook_make(outlook, &root->status, root->pid, &root->mm.vmas, &migration->criu,
-			 !root->mm.backend->criu_tracks, err))
+	if (outlook_make(outlook, &migration->tree, &migration->criu, !backend->criu_tracks, err))
 		return -1;
-	setup.descriptors = outlook->shape.descriptors;
-	setup.image_pages = outlook->shape.image_pages;
+	setup.shape = &outlook->shape;
 	return setup_run(&setup, &outlook->there_ns, err) ||
 	       outlook_check(outlook, migration->opts, err) ? -1 : 0;
 }
@@ -210,6 +208,7 @@ static int precopy(struct source_migration *migration, uint32_t *round, struct e
 		.tree = &migration->tree, .sender = &migration->memory,
 		.ctl = migration->links.ctl, .box = &migration->box,
 		.figures = &migration->figures, .mode = migration->choice.mode,
+		.hold = hold_for_backend(&migration->hold),
 		.join = join_later, .ctx = &migration->join,
 		.rule = {
 			.max_rounds = migration->opts->max_rounds,
@@ -403,7 +402,7 @@ static void source_migration_init(struct source_migration *migration,
 		.opts = opts, .criu = &migration->criu, .losses = &migration->losses,
 		.tree = &migration->tree,
 	};
-	migration->hold = (struct hold){ &migration->keeper, &migration->guard };
+	migration->hold = (struct hold){ .keeper = &migration->keeper, .guard = &migration->guard };
 	migration->join = (struct join){
 		.guard = &migration->guard, .hold = &migration->hold, .terms = &migration->terms,
 	};

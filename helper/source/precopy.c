@@ -50,15 +50,66 @@ static int track(const struct precopy *pre, struct source_mm *mm, struct error *
 	return 0;
 }
 
+static int track_all(struct precopy *pre, struct error *err)
+{
+	struct source_process *process;
+
+	tree_for_each(pre->tree, process)
+		if (track(pre, &process->mm, err) && !tree_forgive(pre->tree, process, err))
+			return -1;
+	return 0;
+}
+
+static bool is_to_be_looked_at(const struct source_mm *mm)
+{
+	return mm->tracked && mm->backend->ops->look;
+}
+
+static bool looks(const struct precopy *pre)
+{
+	const struct source_mm *mm;
+	bool found = false;
+
+	tree_for_each_mm(pre->tree, mm)
+		found |= is_to_be_looked_at(mm);
+	return found;
+}
+
+/*
+ * The program stands once for the looks at all address spaces (backend/soft_dirty.h says why nothing is
+ * lost). Meanwhile nothing is sent, nothing is compared, and a process whose look fails is not waited for:
+ * scan_process() gets the failure. A process that does not stand is left out until the next round: its
+ * parent has ended, and it has left the program.
+ */
+static int look_all(struct precopy *pre, struct error *err)
+{
+	const struct backend_hold *hold = &pre->hold;
+	uint64_t begin = clock_now_ns();
+	struct source_mm *mm;
+	int ret;
+
+	if (!looks(pre))
+		return 0;
+	ret = hold->freeze(hold->ctx, err);
+	if (!ret)
+		tree_for_each_mm(pre->tree, mm)
+			if (is_to_be_looked_at(mm) && hold->stands(hold->ctx, mm->pid))
+				scan_look(mm, false);
+	if (hold->thaw(hold->ctx, err))
+		ret = -1;
+	pre->figures->rounds_stood_ns += clock_now_ns() - begin;
+	report_event("looked", json_pack("{s:I}", "stood_ns",
+					 (json_int_t)pre->figures->rounds_stood_ns));
+	return ret;
+}
+
 static int scan_process(struct precopy *pre, struct source_process *process, struct error *err)
 {
 	struct source_mm *mm = &process->mm;
 
-	if (track(pre, mm, err) || (mm->tracked && scan_mm(mm, pre->sender, false, err)) ||
-	    follow_vmas(pre, process, err))
+	if ((mm->tracked && scan_mm(mm, pre->sender, err)) || follow_vmas(pre, process, err))
 		return -1;
 	source_mm_filter_dirty(mm, &mm->vmas);
-	pre->figures->rounds_stood_ns += mm->backend->stood_ns;
 	return 0;
 }
 
@@ -93,8 +144,8 @@ static int scan_next(struct precopy *pre, struct error *err)
 	struct source_process *process;
 
 	pre->scanned_ns = clock_now_ns();
-	pre->figures->rounds_stood_ns = 0;
-	if (tree_follow(pre->tree, pre->join, pre->ctx, err) || scan_all(pre, err))
+	if (tree_follow(pre->tree, pre->join, pre->ctx, err) || track_all(pre, err) ||
+	    look_all(pre, err) || scan_all(pre, err))
 		return -1;
 	tree_for_each(pre->tree, process)
 		if (inherit_plan(&process->inherit, parent_of(pre, process), err))

@@ -280,9 +280,11 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	setup->msg.has_verify = true;
 	setup->msg.verify = ctx->verify;
 	setup->msg.has_descriptors = true;
-	setup->msg.descriptors = ctx->descriptors;
+	setup->msg.descriptors = ctx->shape->descriptors;
 	setup->msg.has_image_pages = true;
-	setup->msg.image_pages = ctx->image_pages;
+	setup->msg.image_pages = ctx->shape->image_pages;
+	setup->msg.has_mappings = true;
+	setup->msg.mappings = ctx->shape->mappings;
 	setup->msg.max_frozen_s = ctx->max_frozen_s;
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
 	msg.setup = &setup->msg;

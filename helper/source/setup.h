@@ -3,6 +3,7 @@
 #ifndef MIGRATE_SOURCE_SETUP_H
 #define MIGRATE_SOURCE_SETUP_H
 
+#include "session/cost.h"
 #include "session/mailbox.h"
 #include "source/options.h"
 #include "source/tree.h"
@@ -10,8 +11,7 @@
 /**
  * struct setup - what Setup says
  * @mode, @verify: see struct choice
- * @descriptors: how many the program has open
- * @image_pages: as in struct shape
+ * @shape: of the whole program: what a restore will take depends on it
  * @box: gets the answer
  */
 struct setup {
@@ -20,8 +20,8 @@ struct setup {
 	const struct criu_version *criu;
 	enum migrate_mode mode;
 	bool verify;
-	uint32_t max_frozen_s, descriptors;
-	uint64_t image_pages;
+	uint32_t max_frozen_s;
+	const struct shape *shape;
 	struct control *ctl;
 	struct mailbox *box;
 };

@@ -57,8 +57,7 @@ static int fake_track(struct backend *backend, struct error *err)
 	return 0;
 }
 
-static int fake_scan(struct backend *backend, bool stands, backend_runs_fn fn, void *ctx,
-		     struct error *err)
+static int fake_scan(struct backend *backend, backend_runs_fn fn, void *ctx, struct error *err)
 {
 	struct fake *fake = fake_of(backend);
 	struct fake_scan *scan = &fake->scans[fake->nr_scans];

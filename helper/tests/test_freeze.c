@@ -74,12 +74,10 @@ static int on_settle(struct backend *backend, struct backend_settled *settled, s
 }
 
 /* A write after the last scan would be lost. */
-static int on_scan(struct backend *backend, bool stands, backend_runs_fn fn, void *ctx,
-		   struct error *err)
+static int on_scan(struct backend *backend, backend_runs_fn fn, void *ctx, struct error *err)
 {
 	struct cgroup *group = &kit->guard.group;
 
-	assert_true(stands);
 	assert_true(group->kind == CGROUP_NONE || cgroup_is_told_to_freeze(group));
 	assert_false(has_image("asked"));
 	kit->scanned = true;

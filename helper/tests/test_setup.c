@@ -18,6 +18,8 @@
 
 #define LATER_MS	10000
 
+static const struct shape shape = { .descriptors = 5, .image_pages = 9, .mappings = 11 };
+
 struct bench {
 	struct tree tree;
 	struct criu_version criu;
@@ -81,7 +83,7 @@ static int set_up(void **state)
 	bench->setup = (struct setup){
 		.opts = &opts,
 		.tree = &bench->tree, .criu = &bench->criu, .mode = MODE_PRECOPY, .verify = true,
-		.max_frozen_s = 7, .descriptors = 5, .image_pages = 9,
+		.max_frozen_s = 7, .shape = &shape,
 		.ctl = bench->source, .box = &bench->box,
 	};
 	return walk_to(bench->source, bench->dest, PHASE_SETUP, &bench->err) ||
@@ -131,6 +133,7 @@ static void the_program_is_told(void **state)
 	assert_int_equal(setup->max_frozen_s, 7);
 	assert_int_equal(setup->descriptors, 5);
 	assert_int_equal(setup->image_pages, 9);
+	assert_int_equal(setup->mappings, 11);
 	assert_int_equal(setup->criu->minor, 17);
 	assert_int_equal(bench->peer_fixed_ns, 0);
 }
