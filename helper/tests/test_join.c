@@ -98,8 +98,8 @@ static int set_up(void **state)
 	};
 	bench.guard.group.kind = CGROUP_V2;
 	cgroup_line(getpid(), CGROUP_V2, bench.guard.group.line, sizeof(bench.guard.group.line));
-	bench.hold = (struct hold){ &bench.keeper, &bench.guard };
-	bench.join = (struct join){ &bench.guard, &bench.hold, &bench.terms };
+	bench.hold = (struct hold){ .keeper = &bench.keeper, .guard = &bench.guard };
+	bench.join = (struct join){ .guard = &bench.guard, .hold = &bench.hold, .terms = &bench.terms };
 	root = tree_add(&bench.tree, getpid(), &bench.err);
 	root->mm.backend = &fake.backend;
 	root->inspected = true;
