@@ -62,9 +62,15 @@ static int take_one(struct program *program, const Migrate__Process *said, struc
 	return process ? 0 : -1;
 }
 
-int program_take(struct program *program, const Migrate__RestoreGo *go, struct error *err)
+int program_take(struct program *program, const Migrate__RestoreGo *go, size_t max,
+		 struct error *err)
 {
 	drop_processes(program);
+	/* before any of them is compared with all others */
+	if (go->n_processes > max)
+		return error_set(err, CODE_PEER, NULL,
+				 "the source told of %zu processes, and announced the memory of %zu",
+				 go->n_processes, max);
 	program->processes = calloc(go->n_processes + 1, sizeof(*program->processes));
 	if (!program->processes)
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for processes");
@@ -85,6 +91,10 @@ static int compare(const struct program *program, int images_fd, struct error *e
 
 	if (criu_tree_read(images_fd, &pids, &nr, err))
 		return -1;
+	if (nr > program->nr)
+		ret = error_set(err, CODE_PEER, NULL,
+				"the images have %zu processes, the source told of %zu", nr,
+				program->nr);
 	for (size_t i = 0; i < nr && !ret; i++)
 		if (!find(program, pids[i]))
 			ret = error_set(err, CODE_PEER, NULL,

@@ -35,8 +35,12 @@ struct program {
 void program_init(struct program *program, const char *id);
 void program_destroy(struct program *program);
 
-/** program_take() - what RestoreGo says of the processes; the root is among them */
-int program_take(struct program *program, const Migrate__RestoreGo *go, struct error *err);
+/**
+ * program_take() - what RestoreGo says of the processes; the root is among them
+ * @max: number of the address spaces that were announced, of which each has a process
+ */
+int program_take(struct program *program, const Migrate__RestoreGo *go, size_t max,
+		 struct error *err);
 
 /** program_read_images() - -1 with CODE_PEER when the images have other processes than RestoreGo */
 int program_read_images(struct program *program, int images_fd, struct error *err);

@@ -66,7 +66,7 @@ static void take(void)
 		list[go.n_processes++] = &said[i];
 	}
 	kit->program.root = kit->counting[0].pid;
-	assert_int_equal(program_take(&kit->program, &go, &kit->err), 0);
+	assert_int_equal(program_take(&kit->program, &go, 8, &kit->err), 0);
 	for (size_t i = 0; i < NR; i++)
 		kit->program.processes[i]->task.nr_threads = 1;
 }
