@@ -4,10 +4,11 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "criu/attach.h"
 #include "dest/program.h"
-#include "dest/verify.h"
 #include "os/proc.h"
 
 static const char hint_limits[] =
@@ -131,23 +132,61 @@ int program_spawn(struct program *program, struct keeper *keeper, int *rpc_fd, s
 	return program->init_fd < 0 ? -1 : 0;
 }
 
-pid_t program_host_pid(const struct program *program, pid_t ns_pid, struct error *err)
+/* Return: the last number of NSpid, the pid in the innermost namespace; 0 when @pid has ended */
+static pid_t innermost_pid(pid_t pid)
 {
-	pid_t pid = verify_host_pid(program->init_pid, ns_pid);
+	char path[32], line[256], *last;
+	pid_t found = 0;
+	FILE *file;
 
-	if (!pid)
-		error_set(err, CODE_CRIU, NULL, "the restored task %d is not there", ns_pid);
-	return pid;
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	file = fopen(path, "re");
+	while (file && !found && fgets(line, sizeof(line), file)) {
+		last = strncmp(line, "NSpid:", 6) ? NULL : strrchr(line, '\t');
+		found = last ? atoi(last + 1) : 0;
+	}
+	if (file)
+		fclose(file);
+	return found;
+}
+
+static ino_t pid_namespace(pid_t pid)
+{
+	char path[32];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/pid", pid);
+	return stat(path, &st) ? 0 : st.st_ino;
+}
+
+/* Find all processes as they are seen here; @host_pid of one that is not in the group becomes 0. */
+static void find_host_pids(struct program *program)
+{
+	ino_t wanted = pid_namespace(program->init_pid);
+	pid_t *pids;
+	size_t nr = cgroup_pids(&program->group, &pids);
+
+	for (size_t i = 0; i < program->nr; i++)
+		program->processes[i]->host_pid = 0;
+	for (size_t i = 0; i < nr && wanted; i++) {
+		struct process *process = find(program, innermost_pid(pids[i]));
+
+		if (process && pid_namespace(pids[i]) == wanted)
+			process->host_pid = pids[i];
+	}
+	free(pids);
 }
 
 static int restore_from_outside(struct program *program, struct error *err)
 {
+	find_host_pids(program);
 	for (size_t i = 0; i < program->nr; i++) {
 		struct process *process = program->processes[i];
 
-		process->host_pid = program_host_pid(program, process->pid, err);
-		if (!process->host_pid ||
-		    process_restore_attributes(process, &program->group, err))
+		if (!process->host_pid)
+			return error_set(err, CODE_CRIU, NULL,
+					 "the restored process %d is not there", process->pid);
+		if (process_restore_attributes(process, &program->group, err))
 			return -1;
 	}
 	return 0;
@@ -190,19 +229,19 @@ pid_t program_root_pid(const struct program *program)
 	return root ? root->host_pid : 0;
 }
 
-int program_check(const struct program *program, struct error *err)
+int program_check(struct program *program, struct error *err)
 {
 	if (cgroup_wait_frozen(&program->group, err))
 		return -1;
+	find_host_pids(program);
 	for (size_t i = 0; i < program->nr; i++) {
 		const struct process *process = program->processes[i];
-		pid_t pid = verify_host_pid(program->init_pid, process->pid);
 
-		if (!pid)
+		if (!process->host_pid)
 			return error_set(err, CODE_CRIU, hint_limits,
 					 "the restored process %d has died before it was started",
 					 process->pid);
-		if (process_check(process, pid, err))
+		if (process_check(process, err))
 			return -1;
 	}
 	return 0;
@@ -211,10 +250,13 @@ int program_check(const struct program *program, struct error *err)
 bool program_lives(const struct program *program)
 {
 	struct error ignored = { 0 };
-	pid_t pid = program_host_pid(program, program->root, &ignored);
+	pid_t pid = program_root_pid(program);
 	struct proc_status status;
 
-	return pid && !proc_status_read(pid, &status, &ignored) && status.rss_bytes;
+	/* the pid is another process's when the root was reaped */
+	return pid && innermost_pid(pid) == program->root &&
+	       pid_namespace(pid) == pid_namespace(program->init_pid) &&
+	       !proc_status_read(pid, &status, &ignored) && status.rss_bytes;
 }
 
 bool program_has_ended(const struct program *program, int timeout_ms)

@@ -51,9 +51,6 @@ int program_read_images(struct program *program, int images_fd, struct error *er
  */
 int program_spawn(struct program *program, struct keeper *keeper, int *rpc_fd, struct error *err);
 
-/** program_host_pid() - process @ns_pid as seen here; 0 with CODE_CRIU when it is not there */
-pid_t program_host_pid(const struct program *program, pid_t ns_pid, struct error *err);
-
 /** program_root_pid() - the root as seen here, once the attributes were restored; 0 before */
 pid_t program_root_pid(const struct program *program);
 
@@ -61,7 +58,7 @@ pid_t program_root_pid(const struct program *program);
 int program_restore_attributes(struct program *program, struct control *ctl, struct error *err);
 
 /** program_check() - CRIU has ended and all stand frozen. Return: 0 when they can be started */
-int program_check(const struct program *program, struct error *err);
+int program_check(struct program *program, struct error *err);
 
 /** program_lives() - the root is there and has memory; one that is about to end has none */
 bool program_lives(const struct program *program);
