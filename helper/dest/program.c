@@ -4,12 +4,11 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "criu/attach.h"
 #include "dest/program.h"
 #include "os/proc.h"
+#include "os/proc_tree.h"
 
 static const char hint_limits[] =
 	"look at its limits (prlimit --pid PID) and at the memory of this machine";
@@ -132,46 +131,29 @@ int program_spawn(struct program *program, struct keeper *keeper, int *rpc_fd, s
 	return program->init_fd < 0 ? -1 : 0;
 }
 
-/* Return: the last number of NSpid, the pid in the innermost namespace; 0 when @pid has ended */
-static pid_t innermost_pid(pid_t pid)
+/* Return: the process of the program that is seen here as @pid; NULL for any other */
+static struct process *find_host(const struct program *program, pid_t pid, ino_t namespace)
 {
-	char path[32], line[256], *last;
-	pid_t found = 0;
-	FILE *file;
+	struct error ignored = { 0 };
+	struct proc_status status;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	file = fopen(path, "re");
-	while (file && !found && fgets(line, sizeof(line), file)) {
-		last = strncmp(line, "NSpid:", 6) ? NULL : strrchr(line, '\t');
-		found = last ? atoi(last + 1) : 0;
-	}
-	if (file)
-		fclose(file);
-	return found;
-}
-
-static ino_t pid_namespace(pid_t pid)
-{
-	char path[32];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "/proc/%d/ns/pid", pid);
-	return stat(path, &st) ? 0 : st.st_ino;
+	return namespace && !proc_status_read(pid, &status, &ignored) &&
+	       proc_ns(pid, "pid") == namespace ? find(program, status.ns_pid) : NULL;
 }
 
 /* Find all processes as they are seen here; @host_pid of one that is not in the group becomes 0. */
 static void find_host_pids(struct program *program)
 {
-	ino_t wanted = pid_namespace(program->init_pid);
+	ino_t namespace = proc_ns(program->init_pid, "pid");
 	pid_t *pids;
 	size_t nr = cgroup_pids(&program->group, &pids);
 
 	for (size_t i = 0; i < program->nr; i++)
 		program->processes[i]->host_pid = 0;
-	for (size_t i = 0; i < nr && wanted; i++) {
-		struct process *process = find(program, innermost_pid(pids[i]));
+	for (size_t i = 0; i < nr; i++) {
+		struct process *process = find_host(program, pids[i], namespace);
 
-		if (process && pid_namespace(pids[i]) == wanted)
+		if (process)
 			process->host_pid = pids[i];
 	}
 	free(pids);
@@ -247,16 +229,37 @@ int program_check(struct program *program, struct error *err)
 	return 0;
 }
 
-bool program_lives(const struct program *program)
+static bool has_memory(pid_t pid)
 {
 	struct error ignored = { 0 };
-	pid_t pid = program_root_pid(program);
 	struct proc_status status;
 
+	return !proc_status_read(pid, &status, &ignored) && status.rss_bytes;
+}
+
+bool program_root_lives(const struct program *program)
+{
+	const struct process *root = find(program, program->root);
+
 	/* the pid is another process's when the root was reaped */
-	return pid && innermost_pid(pid) == program->root &&
-	       pid_namespace(pid) == pid_namespace(program->init_pid) &&
-	       !proc_status_read(pid, &status, &ignored) && status.rss_bytes;
+	return root && root->host_pid && has_memory(root->host_pid) &&
+	       find_host(program, root->host_pid, proc_ns(program->init_pid, "pid")) == root;
+}
+
+bool program_others_live(const struct program *program)
+{
+	struct error ignored = { 0 };
+	bool live = false;
+	pid_t *pids;
+	size_t nr;
+
+	if (proc_tree(program->init_pid, &pids, &nr, &ignored))
+		return false;
+	/* the init is the first one */
+	for (size_t i = 1; i < nr && !live; i++)
+		live = pids[i] != program_root_pid(program) && has_memory(pids[i]);
+	free(pids);
+	return live;
 }
 
 bool program_has_ended(const struct program *program, int timeout_ms)

@@ -60,8 +60,10 @@ int program_restore_attributes(struct program *program, struct control *ctl, str
 /** program_check() - CRIU has ended and all stand frozen. Return: 0 when they can be started */
 int program_check(struct program *program, struct error *err);
 
-/** program_lives() - the root is there and has memory; one that is about to end has none */
-bool program_lives(const struct program *program);
+/** program_root_lives() - the root is there and has memory; one that is about to end has none */
+bool program_root_lives(const struct program *program);
+/** program_others_live() - a process is there that has memory, and is neither the init nor the root */
+bool program_others_live(const struct program *program);
 
 /**
  * program_has_ended() - the init, which knows how the root ended, has ended, and all others with it

@@ -85,7 +85,7 @@ static void the_end_of_the_init_is_seen(void **state)
 	assert_false(program_has_ended(&program, 0));
 	/* there is no task of that pid */
 	assert_int_equal(program_root_pid(&program), 0);
-	assert_false(program_lives(&program));
+	assert_false(program_root_lives(&program));
 	kill(program.init_pid, SIGKILL);
 	assert_true(program_has_ended(&program, 10000));
 	waitpid(program.init_pid, NULL, 0);

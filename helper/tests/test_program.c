@@ -246,7 +246,7 @@ static void test_ended_is_missed(void **state)
 	for (size_t i = 0; i < NR; i++)
 		assert_int_equal(kit->program.processes[i]->host_pid, kit->counting[i].pid);
 	assert_int_equal(program_check(&kit->program, &kit->err), 0);
-	assert_true(program_lives(&kit->program));
+	assert_true(program_root_lives(&kit->program));
 	kill(kit->counting[2].pid, SIGKILL);
 	if (kit->program.group.kind == CGROUP_V2)
 		wait_end(2);
@@ -257,7 +257,7 @@ static void test_ended_is_missed(void **state)
 	/* its memory goes with the root */
 	cgroup_kill(&kit->program.group);
 	wait_end(0);
-	assert_false(program_lives(&kit->program));
+	assert_false(program_root_lives(&kit->program));
 	if (kit->program.group.kind != CGROUP_V2)
 		return;
 	memset(&err, 0, sizeof(err));
