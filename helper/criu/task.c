@@ -175,6 +175,13 @@ static int task_read_threads(int dir_fd, struct criu_task *task,
 	return 0;
 }
 
+/* The image of a tree of thousands is read for each of them. Return: as image_next() */
+static int next_like(struct image *image, pid_t pid, ProtobufCMessage **msg, struct error *err)
+{
+	image_skip_others(image, pid);
+	return image_next(image, &img__pstree_entry__descriptor, msg, err);
+}
+
 /* Return: the record of task @pid, or NULL with @err */
 static Img__PstreeEntry *task_find(int dir_fd, pid_t pid, struct error *err)
 {
@@ -184,7 +191,7 @@ static Img__PstreeEntry *task_find(int dir_fd, pid_t pid, struct error *err)
 
 	if (image_open(&image, dir_fd, "pstree.img", IMAGE_PSTREE, err))
 		return NULL;
-	while (!found && image_next(&image, &img__pstree_entry__descriptor, &msg, err) > 0) {
+	while (!found && next_like(&image, pid, &msg, err) > 0) {
 		if ((pid_t)((Img__PstreeEntry *)msg)->pid == pid)
 			found = (Img__PstreeEntry *)msg;
 		else

@@ -13,6 +13,7 @@
 #define POLL_MS			100	/* how often failures and ended tasks are looked for */
 #define KILLED_TIMEOUT_MS	15000
 #define ENDED_TIMEOUT_MS	30000	/* an init that is slow, or stopped */
+#define OTHERS_MS		1000	/* what is killed with the root has ended by then */
 
 #define MAX_FROZEN_S		86400	/* most that --max-frozen takes */
 #define COMMIT_MORE_S		10
@@ -33,16 +34,22 @@ static int send_started(struct commit *commit, struct error *err)
 
 /*
  * Memory counts as complete too when its process has gone, or has called exec. The init, which
- * knows how the process ended, ends a moment later, unless there is another process.
+ * knows how the root ended, ends a moment later, unless there is another process. The source
+ * stands until Done: it does not wait for processes that just live on.
  */
 static enum outcome complete(struct commit *commit)
 {
 	const struct program *program = commit->program;
 	bool gone = spaces_is_gone(objects_mm_of(commit->objects, program->root));
+	int others_ms = 0;
 
-	for (int ms = 0; gone && ms < ENDED_TIMEOUT_MS; ms += POLL_MS)
-		if (program_has_ended(program, POLL_MS) || program_lives(program))
+	for (int ms = 0; gone && ms < ENDED_TIMEOUT_MS; ms += POLL_MS) {
+		if (program_has_ended(program, POLL_MS) || program_root_lives(program))
 			break;
+		others_ms = program_others_live(program) ? others_ms + POLL_MS : 0;
+		if (others_ms >= OTHERS_MS)
+			break;
+	}
 	return program_has_ended(program, 0) ? OUTCOME_ENDED : OUTCOME_DONE;
 }
 

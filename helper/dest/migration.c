@@ -57,11 +57,11 @@ static int watch_uffd(void *ctx, struct space *space, bool on, struct error *err
 	return faults_watch(&migration->faults, space, on, err);
 }
 
-static void kick_faults(void *ctx)
+static void kick_faults(void *ctx, struct mm *mm)
 {
 	struct migration *migration = ctx;
 
-	faults_kick(&migration->faults);
+	faults_kick(&migration->faults, mm);
 }
 
 static void wake_populate(void *ctx)
@@ -147,7 +147,7 @@ static int take_go(void *ctx, const Migrate__RestoreGo *go, struct error *err)
 	struct migration *migration = ctx;
 
 	frozen_time_enter(&migration->restore.frozen, MIGRATE__FROZEN_PART__AWAIT_LISTS);
-	return program_take(&migration->program, go, err);
+	return program_take(&migration->program, go, objects_nr(&migration->objects), err);
 }
 
 static void stop_threads(void *ctx)

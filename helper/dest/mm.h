@@ -34,19 +34,21 @@ struct mm_counts {
 	uint64_t faults;	/* faults, not pages */
 };
 
+struct mm;
+
 /**
  * struct mm_hooks - what an mm needs from the rest of the helper; called under mm.lock
  * @hold: have the keeper hold a duplicate; -1 on failure
  * @release: the keeper may close the duplicate
  * @watch: add to (or, @on false, take from) what the fault thread waits for
- * @kick: wake the fault thread: there are requests, or @retry is set
+ * @kick: wake the fault thread: @mm has requests, or @retry is set
  * @work: wake the thread that populates: @work is set
  */
 struct mm_hooks {
 	int (*hold)(void *ctx, int uffd, int *handle, struct error *err);
 	void (*release)(void *ctx, int handle);
 	int (*watch)(void *ctx, struct space *space, bool on, struct error *err);
-	void (*kick)(void *ctx);
+	void (*kick)(void *ctx, struct mm *mm);
 	void (*work)(void *ctx);
 	void *ctx;
 };
@@ -72,6 +74,8 @@ struct mm_hooks {
  * @gone: the source has the address space no longer: frames that are still on their way mean nothing,
  *	and @mirror, @populated and @wanted are closed
  * @failed: the migration is being given up: no thread waits any longer
+ * @in_objects: its places in the lists of struct objects, under the lock of that
+ * @kicked, @next_kicked: its place in the list of struct faults, under the lock of that
  */
 struct mm {
 	uint32_t id;
@@ -93,6 +97,12 @@ struct mm {
 	bool retry, work, final, sealed, pushed, failed, gone;
 	struct mm_counts counts;
 	struct mm_hooks hooks;
+	struct {
+		struct mm *prev, *next, *next_id, *next_pid;
+		bool gone;
+	} in_objects;
+	struct mm *next_kicked;
+	bool kicked;
 };
 
 int mm_init(struct mm *mm, const struct mm_hooks *hooks, struct error *err);
@@ -167,7 +177,7 @@ bool mm_awaits_fork(const struct mm *mm, uint64_t origin, uint64_t nr_pages);
 
 static inline void mm_kick(struct mm *mm)
 {
-	mm->hooks.kick(mm->hooks.ctx);
+	mm->hooks.kick(mm->hooks.ctx, mm);
 }
 
 /** mm_request() - wanted_request(), and the fault thread sends the requests */

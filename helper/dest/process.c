@@ -59,12 +59,12 @@ int process_send_attributes(struct process *process, struct control *ctl, struct
 }
 
 /* A signal that came here, of a fault or a limit: the source's copy goes on without it. */
-static int check_pending(const struct process *process, pid_t pid, struct error *err)
+static int check_pending(const struct process *process, struct error *err)
 {
 	uint64_t mask;
 	int sig;
 
-	if (pending_read(pid, &mask, err))
+	if (pending_read(process->host_pid, &mask, err))
 		return -1;
 	sig = pending_fault(mask, process->attributes.wanted->pending);
 	if (!sig)
@@ -75,9 +75,10 @@ static int check_pending(const struct process *process, pid_t pid, struct error 
 			 process->pid, sigabbrev_np(sig), strsignal(sig));
 }
 
-int process_check(const struct process *process, pid_t pid, struct error *err)
+int process_check(const struct process *process, struct error *err)
 {
-	return check_pending(process, pid, err) ||
+	return check_pending(process, err) ||
 	       /* CRIU leaves its own to a program that has 0 */
-	       proc_set_oom_score_adj(pid, process->attributes.wanted->oom_score_adj, err) ? -1 : 0;
+	       proc_set_oom_score_adj(process->host_pid, process->attributes.wanted->oom_score_adj,
+				      err) ? -1 : 0;
 }

@@ -10,7 +10,7 @@
 /**
  * struct process - of the main thread
  * @pid: at the source, and in the namespace here
- * @host_pid: as seen here, once the attributes were restored; 0 before
+ * @host_pid: as seen here, since all were looked for in the group; 0 before, or when it is not there
  * @task: as the images have it
  * @attributes: what the source said, with those attributes that CRIU does not restore
  */
@@ -38,10 +38,7 @@ int process_run_inside(struct process *process, const struct remote_group *all, 
 /** process_send_attributes() - tell the source, and the journal, when the attributes are set */
 int process_send_attributes(struct process *process, struct control *ctl, struct error *err);
 
-/**
- * process_check() - the process stands, and nothing will kill it when it is started
- * @pid: of the process as seen here
- */
-int process_check(const struct process *process, pid_t pid, struct error *err);
+/** process_check() - the process stands, and nothing will kill it when it is started */
+int process_check(const struct process *process, struct error *err);
 
 #endif

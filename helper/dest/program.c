@@ -7,8 +7,8 @@
 #include <unistd.h>
 #include "criu/attach.h"
 #include "dest/program.h"
-#include "dest/verify.h"
 #include "os/proc.h"
+#include "os/proc_tree.h"
 
 static const char hint_limits[] =
 	"look at its limits (prlimit --pid PID) and at the memory of this machine";
@@ -62,9 +62,15 @@ static int take_one(struct program *program, const Migrate__Process *said, struc
 	return process ? 0 : -1;
 }
 
-int program_take(struct program *program, const Migrate__RestoreGo *go, struct error *err)
+int program_take(struct program *program, const Migrate__RestoreGo *go, size_t max,
+		 struct error *err)
 {
 	drop_processes(program);
+	/* before any of them is compared with all others */
+	if (go->n_processes > max)
+		return error_set(err, CODE_PEER, NULL,
+				 "the source told of %zu processes, and announced the memory of %zu",
+				 go->n_processes, max);
 	program->processes = calloc(go->n_processes + 1, sizeof(*program->processes));
 	if (!program->processes)
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for processes");
@@ -85,6 +91,10 @@ static int compare(const struct program *program, int images_fd, struct error *e
 
 	if (criu_tree_read(images_fd, &pids, &nr, err))
 		return -1;
+	if (nr > program->nr)
+		ret = error_set(err, CODE_PEER, NULL,
+				"the images have %zu processes, the source told of %zu", nr,
+				program->nr);
 	for (size_t i = 0; i < nr && !ret; i++)
 		if (!find(program, pids[i]))
 			ret = error_set(err, CODE_PEER, NULL,
@@ -121,23 +131,44 @@ int program_spawn(struct program *program, struct keeper *keeper, int *rpc_fd, s
 	return program->init_fd < 0 ? -1 : 0;
 }
 
-pid_t program_host_pid(const struct program *program, pid_t ns_pid, struct error *err)
+/* Return: the process of the program that is seen here as @pid; NULL for any other */
+static struct process *find_host(const struct program *program, pid_t pid, ino_t namespace)
 {
-	pid_t pid = verify_host_pid(program->init_pid, ns_pid);
+	struct error ignored = { 0 };
+	struct proc_status status;
 
-	if (!pid)
-		error_set(err, CODE_CRIU, NULL, "the restored task %d is not there", ns_pid);
-	return pid;
+	return namespace && !proc_status_read(pid, &status, &ignored) &&
+	       proc_ns(pid, "pid") == namespace ? find(program, status.ns_pid) : NULL;
+}
+
+/* Find all processes as they are seen here; @host_pid of one that is not in the group becomes 0. */
+static void find_host_pids(struct program *program)
+{
+	ino_t namespace = proc_ns(program->init_pid, "pid");
+	pid_t *pids;
+	size_t nr = cgroup_pids(&program->group, &pids);
+
+	for (size_t i = 0; i < program->nr; i++)
+		program->processes[i]->host_pid = 0;
+	for (size_t i = 0; i < nr; i++) {
+		struct process *process = find_host(program, pids[i], namespace);
+
+		if (process)
+			process->host_pid = pids[i];
+	}
+	free(pids);
 }
 
 static int restore_from_outside(struct program *program, struct error *err)
 {
+	find_host_pids(program);
 	for (size_t i = 0; i < program->nr; i++) {
 		struct process *process = program->processes[i];
 
-		process->host_pid = program_host_pid(program, process->pid, err);
-		if (!process->host_pid ||
-		    process_restore_attributes(process, &program->group, err))
+		if (!process->host_pid)
+			return error_set(err, CODE_CRIU, NULL,
+					 "the restored process %d is not there", process->pid);
+		if (process_restore_attributes(process, &program->group, err))
 			return -1;
 	}
 	return 0;
@@ -180,31 +211,55 @@ pid_t program_root_pid(const struct program *program)
 	return root ? root->host_pid : 0;
 }
 
-int program_check(const struct program *program, struct error *err)
+int program_check(struct program *program, struct error *err)
 {
 	if (cgroup_wait_frozen(&program->group, err))
 		return -1;
+	find_host_pids(program);
 	for (size_t i = 0; i < program->nr; i++) {
 		const struct process *process = program->processes[i];
-		pid_t pid = verify_host_pid(program->init_pid, process->pid);
 
-		if (!pid)
+		if (!process->host_pid)
 			return error_set(err, CODE_CRIU, hint_limits,
 					 "the restored process %d has died before it was started",
 					 process->pid);
-		if (process_check(process, pid, err))
+		if (process_check(process, err))
 			return -1;
 	}
 	return 0;
 }
 
-bool program_lives(const struct program *program)
+static bool has_memory(pid_t pid)
 {
 	struct error ignored = { 0 };
-	pid_t pid = program_host_pid(program, program->root, &ignored);
 	struct proc_status status;
 
-	return pid && !proc_status_read(pid, &status, &ignored) && status.rss_bytes;
+	return !proc_status_read(pid, &status, &ignored) && status.rss_bytes;
+}
+
+bool program_root_lives(const struct program *program)
+{
+	const struct process *root = find(program, program->root);
+
+	/* the pid is another process's when the root was reaped */
+	return root && root->host_pid && has_memory(root->host_pid) &&
+	       find_host(program, root->host_pid, proc_ns(program->init_pid, "pid")) == root;
+}
+
+bool program_others_live(const struct program *program)
+{
+	struct error ignored = { 0 };
+	bool live = false;
+	pid_t *pids;
+	size_t nr;
+
+	if (proc_tree(program->init_pid, &pids, &nr, &ignored))
+		return false;
+	/* the init is the first one */
+	for (size_t i = 1; i < nr && !live; i++)
+		live = pids[i] != program_root_pid(program) && has_memory(pids[i]);
+	free(pids);
+	return live;
 }
 
 bool program_has_ended(const struct program *program, int timeout_ms)

@@ -35,8 +35,12 @@ struct program {
 void program_init(struct program *program, const char *id);
 void program_destroy(struct program *program);
 
-/** program_take() - what RestoreGo says of the processes; the root is among them */
-int program_take(struct program *program, const Migrate__RestoreGo *go, struct error *err);
+/**
+ * program_take() - what RestoreGo says of the processes; the root is among them
+ * @max: number of the address spaces that were announced, of which each has a process
+ */
+int program_take(struct program *program, const Migrate__RestoreGo *go, size_t max,
+		 struct error *err);
 
 /** program_read_images() - -1 with CODE_PEER when the images have other processes than RestoreGo */
 int program_read_images(struct program *program, int images_fd, struct error *err);
@@ -47,9 +51,6 @@ int program_read_images(struct program *program, int images_fd, struct error *er
  */
 int program_spawn(struct program *program, struct keeper *keeper, int *rpc_fd, struct error *err);
 
-/** program_host_pid() - process @ns_pid as seen here; 0 with CODE_CRIU when it is not there */
-pid_t program_host_pid(const struct program *program, pid_t ns_pid, struct error *err);
-
 /** program_root_pid() - the root as seen here, once the attributes were restored; 0 before */
 pid_t program_root_pid(const struct program *program);
 
@@ -57,10 +58,12 @@ pid_t program_root_pid(const struct program *program);
 int program_restore_attributes(struct program *program, struct control *ctl, struct error *err);
 
 /** program_check() - CRIU has ended and all stand frozen. Return: 0 when they can be started */
-int program_check(const struct program *program, struct error *err);
+int program_check(struct program *program, struct error *err);
 
-/** program_lives() - the root is there and has memory; one that is about to end has none */
-bool program_lives(const struct program *program);
+/** program_root_lives() - the root is there and has memory; one that is about to end has none */
+bool program_root_lives(const struct program *program);
+/** program_others_live() - a process is there that has memory, and is neither the init nor the root */
+bool program_others_live(const struct program *program);
 
 /**
  * program_has_ended() - the init, which knows how the root ended, has ended, and all others with it

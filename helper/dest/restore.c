@@ -186,10 +186,9 @@ static int compare_process(struct restore *restore, const struct process *proces
 			   struct error *err)
 {
 	const struct mm *mm = objects_mm_of(restore->objects, process->pid);
-	pid_t pid = program_host_pid(restore->program, process->pid, err);
 
-	return pid ? verify_task(&restore->verify, mm->id, pid, &process->task, &mm->populated,
-				 &restore->verified_pages, err) : -1;
+	return verify_task(&restore->verify, mm->id, process->host_pid, &process->task,
+			   &mm->populated, &restore->verified_pages, err);
 }
 
 /* All are held at once: the v1 freezer has to thaw the whole group for that. */

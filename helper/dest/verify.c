@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 #include "base/text.h"
@@ -194,56 +192,4 @@ int verify_task(const struct verify *verify, uint32_t object, pid_t pid, const s
 		close(pagemap);
 	free(buf);
 	return ret;
-}
-
-/* Return: the last number of NSpid, the pid in the innermost namespace */
-static pid_t innermost_pid(const char *name)
-{
-	char path[300], line[256], *last;
-	pid_t pid = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%s/status", name);
-	file = fopen(path, "re");
-	if (!file)
-		return 0;
-	while (fgets(line, sizeof(line), file)) {
-		if (strncmp(line, "NSpid:", 6))
-			continue;
-		last = strrchr(line, '\t');
-		pid = last ? atoi(last + 1) : 0;
-		break;
-	}
-	fclose(file);
-	return pid;
-}
-
-static ino_t pid_namespace(const char *name)
-{
-	char path[300];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "/proc/%s/ns/pid", name);
-	return stat(path, &st) ? 0 : st.st_ino;
-}
-
-pid_t verify_host_pid(pid_t init_pid, pid_t ns_pid)
-{
-	char init[16];
-	struct dirent *entry;
-	pid_t found = 0;
-	ino_t wanted;
-	DIR *proc;
-
-	snprintf(init, sizeof(init), "%d", init_pid);
-	wanted = pid_namespace(init);
-	proc = opendir("/proc");
-	while (proc && wanted && !found && (entry = readdir(proc)))
-		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
-		    pid_namespace(entry->d_name) == wanted &&
-		    innermost_pid(entry->d_name) == ns_pid)
-			found = atoi(entry->d_name);
-	if (proc)
-		closedir(proc);
-	return found;
 }

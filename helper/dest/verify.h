@@ -41,10 +41,4 @@ void verify_free(struct verify *verify);
 int verify_task(const struct verify *verify, uint32_t object, pid_t pid, const struct criu_task *task,
 		const struct page_set *populated, uint64_t *pages, struct error *err);
 
-/**
- * verify_host_pid() - pid in the caller's namespace of task @ns_pid in the namespace of @init_pid
- * Return: 0 when there is no such task
- */
-pid_t verify_host_pid(pid_t init_pid, pid_t ns_pid);
-
 #endif

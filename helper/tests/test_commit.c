@@ -22,6 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "base/clock.h"
 #include "base/fdpass.h"
 #include "dest/commit.h"
 #include "dest/parent.h"
@@ -307,6 +308,25 @@ static void started_is_said_last(void **state)
 	assert_false(program_has_ended(&kit->program, 0));
 }
 
+/* The stand-in for CRIU is a process that lives on without the root, and may do so for years. */
+static void others_outlive_the_root(void **state)
+{
+	struct mm *mm = objects_mm_of(&kit->objects, TEST_PID);
+	int64_t begin_ms;
+
+	mm->spaces[0]->gone = true;
+	run();
+	say(MIGRATE__CONTROL__BODY_COMMIT);
+	hear(MIGRATE__CONTROL__BODY_STARTED);
+	begin_ms = clock_now_ms();
+	hear(MIGRATE__CONTROL__BODY_DONE);
+	/* so long an init that does not end is waited for */
+	assert_true(clock_now_ms() < begin_ms + 30000);
+	say_killed();
+	assert_int_equal(join(), CODE_OK);
+	assert_false(program_has_ended(&kit->program, 0));
+}
+
 static void without_commit_nothing_starts(void **state)
 {
 	run();
@@ -413,6 +433,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(started_is_said_last, set_up_whole, tear_down),
+		cmocka_unit_test_setup_teardown(others_outlive_the_root, set_up_whole, tear_down),
 		cmocka_unit_test_setup_teardown(without_commit_nothing_starts, set_up_whole,
 						tear_down),
 		cmocka_unit_test_setup_teardown(what_cannot_run_is_not_started, set_up_whole,

@@ -210,7 +210,7 @@ static void another_machine_is_refused(void **state)
 	assert_int_equal(setup_take(&w.setup, &err), -1);
 	assert_int_equal(err.code, CODE_REFUSED);
 	assert_false(answer());
-	assert_null(objects_at(&w.objects, 0));
+	assert_null(objects_next(&w.objects, NULL));
 	assert_int_equal(atomic_load(&w.place.stage), PLACE_FREE);
 }
 
@@ -221,7 +221,7 @@ static void an_object_of_another_task_is_refused(void **state)
 	send_setup("x86_64", ID, PID + 1);
 	assert_int_equal(setup_take(&w.setup, &err), -1);
 	assert_int_equal(err.code, CODE_PEER);
-	assert_null(objects_at(&w.objects, 0));
+	assert_null(objects_next(&w.objects, NULL));
 }
 
 /* A list of mappings that comes after FINAL would move the windows of the mirror. */

@@ -12,12 +12,16 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "dest/faults.h"
 #include "dest/populate.h"
 #include "dest/spaces.h"
+#include "tests/conn_fd.h"
 #include "tests/mm_hooks.h"
 #include "tests/own_uffd.h"
+#include "wire/stream.h"
 
 #define P	PAGE_BYTES
 #define PAGES	64UL
@@ -26,6 +30,7 @@
 static struct world {
 	struct objects objects;
 	struct populate populate;
+	struct faults faults;
 	atomic_bool failed;
 	int released;
 } w;
@@ -84,8 +89,10 @@ static void ids_are_unique(void **state)
 	assert_null(objects_mm(&w.objects, 3));
 	assert_ptr_equal(objects_mm_of(&w.objects, 200), two);
 	assert_null(objects_mm_of(&w.objects, 1));
-	assert_ptr_equal(objects_at(&w.objects, 1), two);
-	assert_null(objects_at(&w.objects, 2));
+	assert_ptr_equal(objects_next(&w.objects, NULL), one);
+	assert_ptr_equal(objects_next(&w.objects, one), two);
+	assert_null(objects_next(&w.objects, two));
+	assert_int_equal(objects_nr(&w.objects), 2);
 	assert_null(objects_add_mm(&w.objects, 2, 300, &err));
 	assert_int_equal(err.code, CODE_PEER);
 	assert_null(objects_add_mm(&w.objects, 3, 100, &err));
@@ -143,6 +150,83 @@ static void *area_new(void)
 
 	assert_ptr_not_equal(at, MAP_FAILED);
 	return at;
+}
+
+/* The walk has those that are not gone, in their order, wherever it stands when one ends. */
+static void walk_is_in_order(void **state)
+{
+	/* they share their place in the table */
+	const uint32_t ids[] = { 1, 1 + OBJECTS_BUCKETS, 1 + 2 * OBJECTS_BUCKETS, 7 };
+	struct error err = { 0 };
+	struct mm *mms[5];
+
+	for (int i = 0; i < 4; i++)
+		mms[i] = add(ids[i], ids[i]);
+	for (int i = 0; i < 4; i++)
+		assert_ptr_equal(objects_mm(&w.objects, ids[i]), mms[i]);
+	assert_int_equal(objects_end(&w.objects, ids[1], &err), 0);
+	assert_int_equal(objects_end(&w.objects, ids[3], &err), 0);
+	assert_ptr_equal(objects_mm(&w.objects, ids[1]), mms[1]);
+	assert_null(objects_mm_of(&w.objects, ids[1]));
+	assert_ptr_equal(objects_mm_of(&w.objects, ids[0]), mms[0]);
+	assert_ptr_equal(objects_mm_of(&w.objects, ids[2]), mms[2]);
+	assert_int_equal(objects_nr(&w.objects), 2);
+	assert_ptr_equal(objects_next(&w.objects, NULL), mms[0]);
+	assert_ptr_equal(objects_next(&w.objects, mms[0]), mms[2]);
+	assert_null(objects_next(&w.objects, mms[2]));
+	/* a walk that stands at one that is gone goes on, also to what begins only now */
+	assert_ptr_equal(objects_next(&w.objects, mms[1]), mms[2]);
+	mms[4] = add(8, ids[3]);
+	assert_ptr_equal(objects_next(&w.objects, mms[3]), mms[4]);
+	assert_ptr_equal(objects_next(&w.objects, mms[2]), mms[4]);
+	assert_null(objects_next(&w.objects, mms[4]));
+	assert_int_equal(objects_end(&w.objects, ids[0], &err), 0);
+	assert_ptr_equal(objects_next(&w.objects, NULL), mms[2]);
+}
+
+/* The round has ended when it has for each, in whatever order, whether they begin or end meanwhile. */
+static void round_is_that_of_all(void **state)
+{
+	struct mm *one = add(1, 100), *two = add(2, 200), *three;
+	struct error err = { 0 };
+
+	two->round = 1;
+	assert_false(objects_end_round(&w.objects, 1));
+	one->round = 1;
+	assert_true(objects_end_round(&w.objects, 1));
+	one->round = 2;
+	assert_false(objects_end_round(&w.objects, 2));
+	three = add(3, 300);
+	two->round = 2;
+	assert_false(objects_end_round(&w.objects, 2));
+	assert_int_equal(objects_end(&w.objects, 1, &err), 0);
+	assert_int_equal(objects_end(&w.objects, 2, &err), 0);
+	three->round = 2;
+	assert_true(objects_end_round(&w.objects, 2));
+	assert_false(objects_end_round(&w.objects, 3));
+	assert_false(objects_are_listed(&w.objects));
+	three->listed = true;
+	assert_true(objects_are_listed(&w.objects));
+}
+
+/* A program cannot have so many; the destination would run out of mappings. */
+static void no_end_of_objects(void **state)
+{
+	struct error err = { 0 };
+	uint32_t id = 1;
+
+	w.objects.nr = 2040;
+	while (objects_add_mm(&w.objects, id, id, &err))
+		assert_true(++id < 10);
+	assert_int_equal(err.code, CODE_REFUSED);
+	assert_non_null(strstr(err.what, "more than 2048 processes"));
+	assert_int_equal(objects_end(&w.objects, 1, &err), 0);
+	memset(&err, 0, sizeof(err));
+	add(100, 100);
+	assert_int_equal(objects_end(&w.objects, 2, &err), 0);
+	w.objects.ever = 65536;
+	assert_null(objects_add_mm(&w.objects, 101, 101, &err));
+	assert_int_equal(err.code, CODE_REFUSED);
 }
 
 /* Return: number of entries in a directory, or of lines in a file */
@@ -208,7 +292,8 @@ static void gone_gives_all_back(void **state)
 		begin_and_end(id, area);
 	assert_int_equal(count_in("/proc/self/fd", NULL), fds);
 	assert_true(count_in(NULL, "/proc/self/maps") < mappings + 50);
-	assert_int_equal(budget.used[BUDGET_BOOKS], books);
+	/* but for what a thread that has found it may lock */
+	assert_int_equal(budget.used[BUDGET_BOOKS], books + 198 * sizeof(struct mm));
 	assert_int_equal(budget.used[BUDGET_MIRROR], memory);
 	munmap(area, PAGES * P);
 }
@@ -304,12 +389,58 @@ static void all_are_populated(void **state)
 		munmap(areas[i], PAGES * P);
 }
 
+static void kick(void *ctx, struct mm *mm)
+{
+	faults_kick(&w.faults, mm);
+}
+
+static void thread_failed(void *ctx, const struct error *err)
+{
+}
+
+/* Who asks for a page of one address space does not wait for the locks of all others. */
+static void requests_pass_by_others(void **state)
+{
+	struct mm *other = add(1, 100), *mm = add(2, 200);
+	struct conn urgent = CONN_NONE;
+	struct frame frame = { 0 };
+	struct error err = { 0 };
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	urgent.fd = pair[0];
+	w.faults = (struct faults){ .objects = &w.objects, .urgent = &urgent,
+				    .hooks = { .failed = thread_failed } };
+	assert_int_equal(faults_init(&w.faults, &err), 0);
+	mm->hooks.kick = kick;
+	mm_lock(other);
+	mm_lock(mm);
+	assert_int_equal(wanted_add(&mm->wanted, P, 3, &err), 0);
+	assert_int_equal(mm_request(mm, 0, 16, &err), 0);
+	mm_unlock(mm);
+	assert_int_equal(faults_start(&w.faults, &err), 0);
+	assert_int_equal(frame_recv(CONN(pair[1]), LATER_MS, &frame, &err), 1);
+	mm_unlock(other);
+	assert_int_equal(frame.kind, FRAME_REQUEST);
+	assert_int_equal(FRAME_OBJECT_OF(frame.cookie), 2);
+	assert_int_equal(frame.nr_pages, 3);
+	frame_free(&frame);
+	faults_stop(&w.faults);
+	faults_destroy(&w.faults);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(ids_are_unique, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(budget_holds_to_the_last, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(gone_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(walk_is_in_order, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(round_is_that_of_all, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(no_end_of_objects, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(requests_pass_by_others, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(gone_gives_all_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sums_are_of_all, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(all_are_populated, set_up, tear_down),

@@ -34,7 +34,7 @@ static void what_the_source_said_is_kept(void **state)
 	}
 	go.processes = list;
 	go.n_processes = 2;
-	assert_int_equal(program_take(&program, &go, &err), 0);
+	assert_int_equal(program_take(&program, &go, 8, &err), 0);
 	assert_int_equal(program.nr, 2);
 	assert_int_equal(program.processes[1]->pid, 201);
 	assert_int_equal(program.processes[1]->attributes.wanted->oom_score_adj, -18);
@@ -54,12 +54,17 @@ static void a_wrong_list_of_processes_is_refused(void **state)
 	said.pid = 200;
 	go.processes = list;
 	go.n_processes = 2;
-	assert_int_equal(program_take(&program, &go, &err), -1);
+	assert_int_equal(program_take(&program, &go, 8, &err), -1);
 	assert_non_null(strstr(err.what, "twice"));
+	/* of each that has memory the source has announced it */
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(program_take(&program, &go, 1, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+	assert_non_null(strstr(err.what, "told of 2 processes"));
 	said.pid = 201;
 	go.n_processes = 1;
 	memset(&err, 0, sizeof(err));
-	assert_int_equal(program_take(&program, &go, &err), -1);
+	assert_int_equal(program_take(&program, &go, 8, &err), -1);
 	assert_non_null(strstr(err.what, "did not tell of process 200"));
 	program_destroy(&program);
 }
@@ -79,9 +84,8 @@ static void the_end_of_the_init_is_seen(void **state)
 	assert_true(program.init_fd >= 0);
 	assert_false(program_has_ended(&program, 0));
 	/* there is no task of that pid */
-	assert_int_equal(program_host_pid(&program, program.root, &err), 0);
-	assert_int_equal(err.code, CODE_CRIU);
-	assert_false(program_lives(&program));
+	assert_int_equal(program_root_pid(&program), 0);
+	assert_false(program_root_lives(&program));
 	kill(program.init_pid, SIGKILL);
 	assert_true(program_has_ended(&program, 10000));
 	waitpid(program.init_pid, NULL, 0);

@@ -66,7 +66,7 @@ static void take(void)
 		list[go.n_processes++] = &said[i];
 	}
 	kit->program.root = kit->counting[0].pid;
-	assert_int_equal(program_take(&kit->program, &go, &kit->err), 0);
+	assert_int_equal(program_take(&kit->program, &go, 8, &kit->err), 0);
 	for (size_t i = 0; i < NR; i++)
 		kit->program.processes[i]->task.nr_threads = 1;
 }
@@ -237,6 +237,35 @@ static void test_hold_runs_nobody(void **state)
 		assert_true(counting_runs(&kit->counting[i]));
 }
 
+/* One is not there any more: before the attributes, before Ready, and as the root. */
+static void test_ended_is_missed(void **state)
+{
+	struct error err = { 0 };
+
+	assert_int_equal(program_restore_attributes(&kit->program, kit->ctl, &kit->err), 0);
+	for (size_t i = 0; i < NR; i++)
+		assert_int_equal(kit->program.processes[i]->host_pid, kit->counting[i].pid);
+	assert_int_equal(program_check(&kit->program, &kit->err), 0);
+	assert_true(program_root_lives(&kit->program));
+	kill(kit->counting[2].pid, SIGKILL);
+	if (kit->program.group.kind == CGROUP_V2)
+		wait_end(2);
+	assert_int_equal(program_check(&kit->program, &err), -1);
+	assert_int_equal(err.code, CODE_CRIU);
+	assert_non_null(strstr(err.what, kit->program.group.kind == CGROUP_V2 ?
+			       "has died before it was started" : "would be killed by SIGKILL"));
+	/* its memory goes with the root */
+	cgroup_kill(&kit->program.group);
+	wait_end(0);
+	assert_false(program_root_lives(&kit->program));
+	if (kit->program.group.kind != CGROUP_V2)
+		return;
+	memset(&err, 0, sizeof(err));
+	wait_end(1);
+	assert_int_equal(program_restore_attributes(&kit->program, kit->ctl, &err), -1);
+	assert_non_null(strstr(err.what, "is not there"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,6 +275,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_call_beside_no_vdso, set_up_no_vdso,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_hold_runs_nobody, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_ended_is_missed, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -265,7 +265,7 @@ static void test_object_that_is_gone(void **state)
 	struct mm *other = objects_add_mm(&bench->objects, MM + 1, PID + 1, &err);
 
 	assert_int_equal(mm_announce(other, &range, 1, &err), 0);
-	assert_int_equal(mm_end(other, &err), 0);
+	assert_int_equal(objects_end(&bench->objects, MM + 1, &err), 0);
 	/* it called exec */
 	assert_non_null(objects_add_mm(&bench->objects, MM + 2, PID + 1, &err));
 	bench->object = MM + 1;

@@ -108,7 +108,7 @@ static void add_mm(void)
 	said.pid = kit->program.root;
 	go.processes = list;
 	go.n_processes = 1;
-	assert_int_equal(program_take(&kit->program, &go, &kit->err), 0);
+	assert_int_equal(program_take(&kit->program, &go, 8, &kit->err), 0);
 	assert_non_null(objects_add_mm(&kit->objects, 1, kit->program.root, &kit->err));
 	objects_final(&kit->objects, &have, &lack);
 }
