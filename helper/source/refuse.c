@@ -270,6 +270,10 @@ static int look_again(struct inspection *look, bool *changed, struct error *err)
 	struct vma_list vmas;
 	int ret;
 
+	/* the tree is followed before: this is the root */
+	if (source_process_called_exec(look->process))
+		return error_set(err, CODE_TARGET, "migrate again", "process %d has called exec",
+				 look->process->pid);
 	if (maps_read(look->process->pid, false, &vmas, err))
 		return -1;
 	ret = refuse_new_hugetlb(look, &vmas, err) ||
