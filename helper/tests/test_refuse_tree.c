@@ -19,6 +19,8 @@
 
 static int nr_walks, nr_blind;
 static pid_t to_kill;
+/* end of file at its reading end: all processes have begun */
+static int ready[2];
 
 void __real_proc_links(proc_link_fn fn, void *ctx);
 
@@ -67,7 +69,6 @@ static void quiet_child(void)
 static struct bench *start(void (*root)(void))
 {
 	static struct bench bench;
-	int ready[2];
 	char byte;
 
 	bench = (struct bench){ .criu = { .major = 4, .minor = 1 } };
@@ -86,7 +87,6 @@ static struct bench *start(void (*root)(void))
 			pause();
 	}
 	close(ready[1]);
-	/* end of file: all have begun */
 	assert_int_equal(read(ready[0], &byte, 1), 0);
 	close(ready[0]);
 	assert_non_null(tree_add(&bench.tree, bench.pid, &bench.err));
@@ -124,9 +124,9 @@ static void root_of_a_writer(void)
 	if (fork())
 		return;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	close_range(3, ~0U, 0);
 	if (open(path, O_RDWR) < 0 || pipe(ends))
 		_exit(1);
+	close(ready[1]);
 	for (;;)
 		pause();
 }
