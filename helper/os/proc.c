@@ -53,16 +53,26 @@ static int parse_stat(const char *line, struct proc_status *status)
 	return 0;
 }
 
+static void parse_memory(const char *line, struct proc_status *status)
+{
+	uint64_t kib;
+
+	if (sscanf(line, "VmSwap: %" SCNu64, &kib) == 1 || sscanf(line, "RssAnon: %" SCNu64, &kib) == 1)
+		status->own_bytes += kib * 1024;
+	if (sscanf(line, "VmSwap: %" SCNu64, &kib) == 1 || sscanf(line, "VmRSS: %" SCNu64, &kib) == 1)
+		status->rss_bytes += kib * 1024;
+	else if (sscanf(line, "RssShmem: %" SCNu64, &kib) == 1)
+		status->shmem_bytes = kib * 1024;
+}
+
 static void parse_status(char *line, struct proc_status *status)
 {
 	unsigned int mode;
-	uint64_t kib;
 
+	parse_memory(line, status);
 	if (sscanf(line, "TracerPid: %d", &status->tracer) == 1)
 		return;
-	if (sscanf(line, "VmRSS: %" SCNu64, &kib) == 1 || sscanf(line, "VmSwap: %" SCNu64, &kib) == 1)
-		status->rss_bytes += kib * 1024;
-	else if (sscanf(line, "Seccomp: %u", &mode) == 1)
+	if (sscanf(line, "Seccomp: %u", &mode) == 1)
 		status->seccomp = mode;
 	else if (!strncmp(line, "NSpid:", 6))
 		status->ns_pid = atoi(strrchr(line, '\t') + 1);

@@ -2,20 +2,32 @@
 #define _GNU_SOURCE
 #include <time.h>
 #include "base/text.h"
+#include "os/proc_tree.h"
 #include "os/proc_files.h"
 #include "source/refuse.h"
 #include "source/surroundings.h"
 
 #define VFORK_MS	1000	/* until exec, which may read a slow disk */
+#define VFORK_LOOKS	100	/* until each child that borrows was one of vfork */
 
 static bool is_gone(const struct proc_status *status)
 {
 	return status->state == 'Z' || status->state == 'X';
 }
 
+static void refuse_without_main(pid_t pid, uint32_t threads, struct refusals *refusals)
+{
+	refuse(refusals, "CRIU carries no program without its main thread",
+	       "the main thread of process %d has ended, and %s on", pid,
+	       threads == 2 ? "1 other thread runs" :
+	       text_count(threads - 1, "", "other threads run").text);
+}
+
 static void refuse_task(const struct source_process *process, struct refusals *refusals)
 {
 	const struct proc_status *target = &process->status;
+	/* of a program that cannot be read the next look tells why */
+	struct error ignored = { 0 };
 	pid_t pid = process->pid;
 
 	if (target->kernel) {
@@ -23,13 +35,10 @@ static void refuse_task(const struct source_process *process, struct refusals *r
 		return;
 	}
 	if (is_gone(target) && target->threads > 1)
-		refuse(refusals, "CRIU carries no program without its main thread",
-		       "the main thread of process %d has ended, and %s on", pid,
-		       target->threads == 2 ? "1 other thread runs" :
-		       text_count(target->threads - 1, "", "other threads run").text);
+		refuse_without_main(pid, target->threads, refusals);
 	else if (is_gone(target))
 		refuse(refusals, NULL, "process %d has exited and waits for its parent", pid);
-	else if (!proc_is_64bit(pid, &refusals->first))
+	else if (!proc_is_64bit(pid, &ignored))
 		refuse(refusals, NULL, "process %d is no 64-bit program", pid);
 	if (target->tracer)
 		refuse(refusals, "end the debugger", "process %d is traced by process %d", pid,
@@ -235,16 +244,29 @@ int refuse_attached(const struct inspection *terms, const struct tree *tree, str
 	return refusals_end(&refusals, tree_root(tree)->pid, err);
 }
 
+/* Return: @pid has the address space of its parent for so long that exec is not what it waits for */
+static bool borrows_for_good(pid_t pid)
+{
+	const struct timespec tick = { .tv_nsec = 10000000 };
+	struct error ignored = { 0 };
+	struct proc_status now;
+
+	for (int ms = 0; ms < VFORK_MS; ms += 10) {
+		if (proc_status_read(pid, &now, &ignored) || !proc_shares_mm(pid, now.ppid))
+			return false;
+		nanosleep(&tick, NULL);
+	}
+	return true;
+}
+
 /* A child that borrows the memory of its parent for good; one of vfork gives it back soon. */
 static void refuse_borrowers(const struct tree *tree, struct refusals *refusals)
 {
-	const struct timespec tick = { .tv_nsec = 10000000 };
 	pid_t pid = tree_find_borrower(tree);
 
-	for (int ms = 0; pid && ms < VFORK_MS; ms += 10) {
-		nanosleep(&tick, NULL);
-		pid = tree_find_borrower(tree);
-	}
+	for (int i = 0; pid && !borrows_for_good(pid); i++)
+		/* a program that calls vfork all the time has one in nearly each look */
+		pid = i < VFORK_LOOKS ? tree_find_borrower(tree) : 0;
 	if (pid)
 		refuse(refusals, "let the program start it by fork",
 		       "process %d has the address space of its parent (CLONE_VM)", pid);
@@ -263,6 +285,23 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
 	return refusals_end(&refusals, root, err);
 }
 
+/* The state that SETUP has looked at. */
+static int look_at_task_again(const struct inspection *look, struct error *err)
+{
+	struct refusals refusals = { 0 };
+	pid_t pid = look->process->pid;
+	struct proc_status now;
+
+	/* the tree is followed before: this is the root */
+	if (source_process_called_exec(look->process))
+		return error_set(err, CODE_TARGET, "migrate again", "process %d has called exec", pid);
+	if (proc_status_read(pid, &now, err))
+		return -1;
+	if (is_gone(&now) && now.threads > 1)
+		refuse_without_main(pid, now.threads, &refusals);
+	return refusals_end(&refusals, pid, err);
+}
+
 static int look_again(struct inspection *look, bool *changed, struct error *err)
 {
 	bool has_others = false;
@@ -270,7 +309,7 @@ static int look_again(struct inspection *look, bool *changed, struct error *err)
 	struct vma_list vmas;
 	int ret;
 
-	if (maps_read(look->process->pid, false, &vmas, err))
+	if (look_at_task_again(look, err) || maps_read(look->process->pid, false, &vmas, err))
 		return -1;
 	ret = refuse_new_hugetlb(look, &vmas, err) ||
 	      proc_files_read(look->process->pid, &files, err) ? -1 : 0;

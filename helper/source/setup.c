@@ -235,14 +235,20 @@ static int find_needs(const struct migrate_options *opts, const struct tree *tre
 	return 0;
 }
 
+/* The pages of files stay here, and shared memory is one for all processes that have it. */
 static void count(const struct tree *tree, Migrate__Setup *msg)
 {
 	struct source_process *process;
+	uint64_t shmem = 0;
 
 	tree_for_each(tree, process) {
-		msg->threads += process->status.threads;
-		msg->rss_bytes += process->status.rss_bytes;
+		const struct proc_status *status = &process->status;
+
+		msg->threads += status->threads;
+		msg->rss_bytes += status->own_bytes;
+		shmem = status->shmem_bytes > shmem ? status->shmem_bytes : shmem;
 	}
+	msg->rss_bytes += shmem;
 }
 
 static int send_setup(const struct setup *ctx, struct setup_message *setup, struct error *err)

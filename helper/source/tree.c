@@ -83,6 +83,7 @@ static bool has_ended(const struct source_process *process)
 
 	return proc_status_read(process->pid, &now, &ignored) ||
 	       source_process_has_exited(&now) || now.start_ticks != process->status.start_ticks ||
+	       source_process_called_exec(process) ||
 	       (backend && backend->ops->is_gone(backend));
 }
 

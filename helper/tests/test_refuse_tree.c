@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -19,6 +20,8 @@
 
 static int nr_walks, nr_blind;
 static pid_t to_kill;
+/* end of file at its reading end: all processes have begun */
+static int ready[2];
 
 void __real_proc_links(proc_link_fn fn, void *ctx);
 
@@ -67,7 +70,6 @@ static void quiet_child(void)
 static struct bench *start(void (*root)(void))
 {
 	static struct bench bench;
-	int ready[2];
 	char byte;
 
 	bench = (struct bench){ .criu = { .major = 4, .minor = 1 } };
@@ -86,7 +88,6 @@ static struct bench *start(void (*root)(void))
 			pause();
 	}
 	close(ready[1]);
-	/* end of file: all have begun */
 	assert_int_equal(read(ready[0], &byte, 1), 0);
 	close(ready[0]);
 	assert_non_null(tree_add(&bench.tree, bench.pid, &bench.err));
@@ -124,9 +125,9 @@ static void root_of_a_writer(void)
 	if (fork())
 		return;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	close_range(3, ~0U, 0);
 	if (open(path, O_RDWR) < 0 || pipe(ends))
 		_exit(1);
+	close(ready[1]);
 	for (;;)
 		pause();
 }
@@ -256,11 +257,40 @@ static void the_other_end_of_a_pipe_leaves_the_tree(void **state)
 	end(bench);
 }
 
+/* A pidfd of a child, and one of the test. */
+static void root_with_pidfds(void)
+{
+	pid_t child = fork();
+
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(ready[1]);
+		for (;;)
+			pause();
+	}
+	if (syscall(SYS_pidfd_open, child, 0) < 0 || syscall(SYS_pidfd_open, getppid(), 0) < 0)
+		_exit(1);
+}
+
+/* CRIU carries that of a process that moves too. */
+static void a_pidfd_of_a_child(void **state)
+{
+	struct bench *bench = start(root_with_pidfds);
+	char text[64];
+
+	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), -1);
+	snprintf(text, sizeof(text), "is a pidfd of process %d ", getpid());
+	/* the only reason */
+	assert_non_null(strstr(bench->err.what, text));
+	end(bench);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_child_that_ends_refuses_nobody),
 		cmocka_unit_test(who_joined_is_looked_at_before_the_freeze),
+		cmocka_unit_test(a_pidfd_of_a_child),
 		cmocka_unit_test(a_pipe_that_was_made_since_the_list),
 		cmocka_unit_test(the_other_end_of_a_pipe_leaves_the_tree),
 	};

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -138,6 +139,53 @@ static void the_program_is_told(void **state)
 	assert_int_equal(bench->peer_fixed_ns, 0);
 }
 
+/* Pages of files count for none, and shared memory for one. */
+static void the_memory_of_all_processes(void **state)
+{
+	static const uint64_t rss[] = { 500, 600 }, own[] = { 10, 20 }, shmem[] = { 5, 3 };
+	struct bench *bench = *state;
+
+	for (size_t i = 0; i < 2; i++) {
+		struct proc_status *status = &bench->tree.processes[i]->status;
+
+		status->rss_bytes = rss[i];
+		status->own_bytes = own[i];
+		status->shmem_bytes = shmem[i];
+	}
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(bench->got->setup->rss_bytes, 35);
+}
+
+#define MAPPED	(16UL << 20)
+
+/* How much @status says more than before, in parts of MAPPED; other memory may come and go. */
+static bool has_grown(uint64_t before, uint64_t now)
+{
+	return now >= before + MAPPED / 2;
+}
+
+static void kinds_of_memory_are_told_apart(void **state)
+{
+	struct proc_status before, shared, own;
+	struct error err = { 0 };
+	void *at;
+
+	assert_int_equal(proc_status_read(getpid(), &before, &err), 0);
+	at = mmap(NULL, MAPPED, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	assert_ptr_not_equal(at, MAP_FAILED);
+	assert_int_equal(proc_status_read(getpid(), &shared, &err), 0);
+	assert_true(has_grown(before.rss_bytes, shared.rss_bytes));
+	assert_true(has_grown(before.shmem_bytes, shared.shmem_bytes));
+	assert_false(has_grown(before.own_bytes, shared.own_bytes));
+	munmap(at, MAPPED);
+	at = mmap(NULL, MAPPED, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	assert_ptr_not_equal(at, MAP_FAILED);
+	assert_int_equal(proc_status_read(getpid(), &own, &err), 0);
+	assert_true(has_grown(before.own_bytes, own.own_bytes));
+	assert_false(has_grown(before.shmem_bytes, own.shmem_bytes));
+	munmap(at, MAPPED);
+}
+
 /* All that a frame may name. */
 static void each_object_is_announced(void **state)
 {
@@ -196,6 +244,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(the_program_is_told), BENCH_TEST(each_object_is_announced),
+		BENCH_TEST(the_memory_of_all_processes),
+		cmocka_unit_test(kinds_of_memory_are_told_apart),
 		BENCH_TEST(the_cost_is_taken_within_reason), BENCH_TEST(a_refusal_is_the_error),
 		BENCH_TEST(no_answer),
 	};

@@ -208,6 +208,78 @@ static void exec_makes_another_object(void **state)
 	end(pid);
 }
 
+static int keeps_the_memory(void *arg)
+{
+	alarm(60);
+	for (;;)
+		pause();
+	return 0;
+}
+
+/* A child that calls exec when @begin has a byte, and whose memory a child of its own has too. */
+static void run_exec(int begin)
+{
+	static char stack[65536];
+	char byte;
+
+	if (clone(keeps_the_memory, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL) < 0 ||
+	    read(begin, &byte, 1) != 1)
+		_exit(1);
+	execlp("sleep", "sleep", "60", NULL);
+}
+
+static pid_t start_exec(int begin)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	alarm(60);
+	if (!fork()) {
+		/* also the child that has the memory ends so */
+		setpgid(0, getppid());
+		run_exec(begin);
+		_exit(1);
+	}
+	for (;;)
+		pause();
+}
+
+/* The session sees no end of the old address space, since another process has that one. */
+static void exec_beside_another_process_with_the_memory(void **state)
+{
+	struct tree tree = { 0 };
+	struct error err = { 0 };
+	struct fake fake;
+	int begin[2];
+	pid_t pid;
+
+	assert_int_equal(pipe(begin), 0);
+	pid = start_exec(begin[0]);
+	setpgid(pid, pid);
+	assert_non_null(tree_add(&tree, pid, &err));
+	while (tree.nr == 1)
+		follow(&tree);
+	fake_init(&fake);
+	tree.processes[1]->mm.backend = &fake.backend;
+	assert_int_equal(follow(&tree), 0);
+	assert_false(source_process_called_exec(tree.processes[1]));
+	assert_int_equal(write(begin[1], "x", 1), 1);
+	for (int ms = 0; !tree.processes[1]->gone && ms < 10000; ms++) {
+		follow(&tree);
+		usleep(1000);
+	}
+	assert_true(tree.processes[1]->gone);
+	assert_false(source_process_called_exec(tree_root(&tree)));
+	/* the process, and the one that had its memory */
+	assert_int_equal(nr_alive(&tree), 3);
+	tree_destroy(&tree);
+	kill(-pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	close(begin[0]);
+	close(begin[1]);
+}
+
 /* A failure of a process that has ended is none; of one that lives, or of the root, it is. */
 static void the_end_of_a_child_is_forgiven(void **state)
 {
@@ -282,6 +354,7 @@ int main(void)
 		cmocka_unit_test(a_child_is_followed),
 		cmocka_unit_test(a_pid_that_is_used_again),
 		cmocka_unit_test(exec_makes_another_object),
+		cmocka_unit_test(exec_beside_another_process_with_the_memory),
 		cmocka_unit_test(the_end_of_a_child_is_forgiven),
 		cmocka_unit_test(an_orphan_leaves),
 		cmocka_unit_test(a_borrower_does_not_join),
