@@ -147,6 +147,8 @@ int main(int argc, char **argv)
 	int port, children;
 	bool busy;
 
+	/* a client that gave up while the program stood */
+	signal(SIGPIPE, SIG_IGN);
 	if (argc != 6)
 		errx(2, "usage: see the source");
 	port = atoi(argv[1]);
