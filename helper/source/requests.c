@@ -5,8 +5,15 @@
 static struct source_mm *find_mm(const struct requests *requests, const struct frame *frame,
 			  struct error *err)
 {
-	struct source_mm *mm = tree_find_mm(requests->tree, FRAME_OBJECT_OF(frame->cookie));
+	struct source_mm *mm;
 
+	/* the main thread may change the list of processes at this moment */
+	if (!atomic_load(&requests->tree->fixed)) {
+		error_set(err, CODE_PEER, NULL,
+			  "the destination asked for pages before it was told of them");
+		return NULL;
+	}
+	mm = tree_find_mm(requests->tree, FRAME_OBJECT_OF(frame->cookie));
 	if (frame->kind == FRAME_REQUEST && mm)
 		return mm;
 	error_set(err, CODE_PEER, NULL, "frame 0x%x of the destination on the urgent connection",

@@ -56,6 +56,7 @@ static int set_up(void **state)
 	bench->mm->backend = &backend;
 	bench->mm->frozen_vmas = &bench->list;
 	bench->mm->final = true;
+	bench->tree.fixed = true;
 	assert_int_equal(page_set_add(&bench->mm->unsent, AT(0), 20, &err), 0);
 	bench->dest = pair[1];
 	bench->conn = (struct conn){ .fd = pair[0] };
@@ -120,6 +121,20 @@ static void nothing_before_final(void **state)
 	assert_int_equal(bench->mm->unsent.nr, 20);
 }
 
+/* The list of processes may change before FINAL: it is not even looked at. */
+static void nothing_while_processes_join(void **state)
+{
+	struct source_process **processes;
+	struct bench *bench = *state;
+
+	bench->tree.fixed = false;
+	processes = bench->tree.processes;
+	bench->tree.processes = NULL;
+	assert_int_equal(ask(bench, 5, 1), CODE_PEER);
+	bench->tree.processes = processes;
+	assert_int_equal(bench->mm->unsent.nr, 20);
+}
+
 static void nothing_of_another_object(void **state)
 {
 	struct bench *bench = *state;
@@ -149,7 +164,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(pages_of_it_are_served), BENCH_TEST(the_vdso_is_served),
-		BENCH_TEST(nothing_before_final), BENCH_TEST(nothing_of_another_object),
+		BENCH_TEST(nothing_before_final), BENCH_TEST(nothing_while_processes_join),
+		BENCH_TEST(nothing_of_another_object),
 		BENCH_TEST(nothing_beyond),
 		BENCH_TEST(nothing_between), BENCH_TEST(nothing_shared),
 	};
