@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include "base/report.h"
 #include "source/requests.h"
 
 /* Return: the address space that the request names, or NULL with @err */
@@ -42,7 +43,13 @@ static int answer(struct requests *requests, const struct frame *frame, struct e
 		return -1;
 	/* before it is sent, so that the push does not send it as well */
 	source_mm_claim(mm, frame->runs, frame->nr_runs);
-	return sender_pages(requests->sender, mm, frame->runs, frame->nr_runs, err);
+	if (!sender_pages(requests->sender, mm, frame->runs, frame->nr_runs, err))
+		return 0;
+	if (err->code == CODE_NETWORK || !mailbox_is_committed(requests->box))
+		return -1;
+	report_say("process %d waits for memory that is lost: %s", mm->pid, err->what);
+	*err = (struct error){ 0 };
+	return 0;
 }
 
 int requests_serve(struct requests *requests, struct error *err)

@@ -75,6 +75,9 @@ int tree_follow(struct tree *tree, tree_join_fn join, void *ctx, struct error *e
  */
 bool tree_forgive(const struct tree *tree, struct source_process *process, struct error *err);
 
+/** tree_check_alive() - -1 with @err when a process of the tree, which stands, was killed */
+int tree_check_alive(const struct tree *tree, struct error *err);
+
 /** tree_owns() - process @pid is one of the program's, and moves too */
 bool tree_owns(const struct tree *tree, pid_t pid);
 
