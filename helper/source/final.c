@@ -124,6 +124,7 @@ int final_send(const struct final *final, struct error *err)
 	frozen_time_enter(&final->figures->frozen, MIGRATE__FROZEN_PART__SEND_PAGES);
 	if (final->mode == MODE_PRECOPY && send_all_unsent(final, err))
 		return -1;
+	atomic_store(&final->tree->fixed, true);
 	tree_for_each_mm(final->tree, mm)
 		if (sender_mark(final->sender, mm, FRAME_FINAL, err))
 			return -1;

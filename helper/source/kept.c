@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 #include "backend/uffd_wp.h"
 #include "base/clock.h"
@@ -159,12 +161,33 @@ static bool kept_request(void *ctx, struct keeper_turn *turn)
 }
 
 /*
- * The program may run elsewhere: it stands here until it is ended, or a person lets it go, for
+ * The root was killed here: the rest of the program ends with it. The record is locked, so that no
+ * `release` takes processes out of the group meanwhile.
+ * Return: false when they are not dead yet, or `release` has the record
+ */
+static bool kept_end_rest(struct kept *kept)
+{
+	struct error ignored = { 0 };
+	int fd = record_lock(kept->dir, RECORD_COMMIT);
+	bool ended = fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB);
+
+	if (ended)
+		ended = !guard_kill(&kept->record.guard, &ignored) &&
+			!guard_wait_dead(&kept->record.guard, &ignored);
+	if (fd >= 0)
+		close(fd);
+	return ended;
+}
+
+/*
+ * The program may run elsewhere: it stands here until its root is killed, or a person lets it go, for
  * which the record is removed.
  */
 static void kept_wait(struct kept *kept)
 {
+	const struct timespec tick = { .tv_nsec = 10000000 };
 	char path[PATH_MAX];
+	bool ended = false;
 
 	record_path(kept->dir, RECORD_COMMIT, path, sizeof(path));
 	openlog("migrate-helper", LOG_PID, LOG_DAEMON);
@@ -177,8 +200,11 @@ static void kept_wait(struct kept *kept)
 		close(kept->guard_lock_fd);
 	/* a person may let the program go */
 	kept_unprotect(kept);
-	while (!guard_wait_end(&kept->record.guard, RELEASE_POLL_MS) && !access(path, F_OK))
-		;
+	while (!ended && !access(path, F_OK)) {
+		ended = guard_wait_end(&kept->record.guard, RELEASE_POLL_MS) && kept_end_rest(kept);
+		/* guard_wait_end() does not wait any more once the root has ended */
+		nanosleep(&tick, NULL);
+	}
 	guard_forget(&kept->record.guard);
 	source_kept_remove_dir(kept->dir, false);
 }

@@ -175,7 +175,10 @@ static int connect_threads(struct source_migration *migration, struct error *err
 	migration->urgent.frozen = true;
 	migration->threads = (struct threads){
 		.box = &migration->box, .failure = &migration->failure.first, .links = links,
-		.requests = { .tree = &migration->tree, .sender = &migration->urgent },
+		.requests = {
+			.tree = &migration->tree, .sender = &migration->urgent,
+			.box = &migration->box,
+		},
 	};
 	source_failure_connected(&migration->failure, links);
 	return threads_start(&migration->threads, err);
@@ -331,6 +334,9 @@ static int commit(struct source_migration *migration, struct error *err)
 	bool recorded;
 	int left_ms;
 
+	/* a process that died is missing at neither end: without it nothing is handed over */
+	if (tree_check_alive(&migration->tree, err))
+		return -1;
 	/* after COMMIT an early "link lost" has no use: give the link more time to come back */
 	control_set_lost(migration->links.ctl, 0);
 	left_ms = watch_left_ms(&migration->watch);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "os/pending.h"
 #include "os/proc_tree.h"
 #include "source/tree.h"
 
@@ -176,6 +178,27 @@ bool tree_forgive(const struct tree *tree, struct source_process *process, struc
 	process->gone = true;
 	memset(err, 0, sizeof(*err));
 	return true;
+}
+
+/* The v1 freezer keeps a killed process until it is thawed. */
+static bool was_killed(const struct source_process *process)
+{
+	struct error ignored = { 0 };
+	uint64_t mask;
+
+	return has_ended(process) ||
+	       (!pending_read(process->pid, &mask, &ignored) && pending_has(mask, SIGKILL));
+}
+
+int tree_check_alive(const struct tree *tree, struct error *err)
+{
+	struct source_process *process;
+
+	tree_for_each(tree, process)
+		if (was_killed(process))
+			return error_set(err, CODE_TARGET, NULL,
+					 "process %d was killed while the program stood", process->pid);
+	return 0;
 }
 
 bool tree_owns(const struct tree *tree, pid_t pid)

@@ -7,6 +7,7 @@
 #ifndef MIGRATE_SOURCE_TREE_H
 #define MIGRATE_SOURCE_TREE_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include "source/process.h"
@@ -15,14 +16,16 @@
  * struct tree - the processes of one migration
  * @processes: pointers, so that a process stays where it is; the first is the root
  * @last_object: the highest object id so far; no id is used again
+ * @fixed: FINAL is next: the list does not change any more, and any thread may walk it. Before, only
+ *	the main thread may, which changes the list
  *
- * Zeroed is empty. Only the main thread changes the list, and not after FINAL, when requests walk
- * the list.
+ * Zeroed is empty.
  */
 struct tree {
 	struct source_process **processes;
 	size_t nr;
 	uint32_t last_object;
+	atomic_bool fixed;
 };
 
 /** tree_add() - process @pid, as it is now. Return: NULL with @err when it cannot be looked at */
@@ -71,6 +74,9 @@ int tree_follow(struct tree *tree, tree_join_fn join, void *ctx, struct error *e
  * Never of the root: without it there is no program.
  */
 bool tree_forgive(const struct tree *tree, struct source_process *process, struct error *err);
+
+/** tree_check_alive() - -1 with @err when a process of the tree, which stands, was killed */
+int tree_check_alive(const struct tree *tree, struct error *err);
 
 /** tree_owns() - process @pid is one of the program's, and moves too */
 bool tree_owns(const struct tree *tree, pid_t pid);

@@ -4,94 +4,18 @@
  * from the moment in which it enters the group.
  */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include "os/proc.h"
 #include "source/guard.h"
-#include "tests/counting.h"
+#include "tests/family.h"
 
-#define LATER_MS	20000
-
-/** struct kit - a program whose root counts, @others: what its other processes tell */
 struct kit {
 	struct counting program;
 	struct guard guard;
 	struct error err;
 };
-
-/** struct others - shared with the program; @count: of its youngest process, which has the pid @pid */
-static volatile struct others {
-	uint64_t count;
-	pid_t pid, parent;
-} *others;
-
-static void count_on(void)
-{
-	others->pid = getpid();
-	alarm(60);
-	for (;;) {
-		others->count++;
-		usleep(100);
-	}
-}
-
-/* A child, and a child of the child that counts, whose parent ends at SIGTERM. */
-static void have_descendants(int sig)
-{
-	if (fork())
-		return;
-	signal(SIGTERM, SIG_DFL);
-	alarm(60);
-	others->parent = getpid();
-	if (!fork())
-		count_on();
-	for (;;)
-		pause();
-}
-
-static void *count_in_thread(void *arg)
-{
-	count_on();
-	return NULL;
-}
-
-/* A child whose first thread ends, and whose other thread counts. */
-static void have_headless(int sig)
-{
-	pthread_t thread;
-
-	if (fork())
-		return;
-	if (!pthread_create(&thread, NULL, count_in_thread, NULL))
-		pthread_exit(NULL);
-	_exit(1);
-}
-
-static void begin(void)
-{
-	signal(SIGUSR1, have_descendants);
-	signal(SIGUSR2, have_headless);
-}
-
-static bool other_runs(void)
-{
-	const struct counting other = { .count = &others->count };
-
-	return counting_runs(&other);
-}
-
-static bool other_stands(void)
-{
-	const struct counting other = { .count = &others->count };
-
-	return counting_stands(&other);
-}
 
 static int set_up(void **state)
 {
@@ -99,9 +23,7 @@ static int set_up(void **state)
 	char id[32];
 
 	*state = kit;
-	others = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_true(others != MAP_FAILED);
-	counting_start(&kit->program, begin);
+	family_start(&kit->program);
 	snprintf(id, sizeof(id), "test-%d", kit->program.pid);
 	return guard_plan(&kit->guard, kit->program.pid, false, id, &kit->err);
 }
@@ -111,15 +33,8 @@ static int tear_down(void **state)
 	struct kit *kit = *state;
 
 	guard_off(&kit->guard, &(struct error){ 0 });
-	kill(kit->program.pid, SIGKILL);
-	waitpid(kit->program.pid, NULL, 0);
-	if (others->pid)
-		kill(others->pid, SIGKILL);
-	if (others->parent)
-		kill(others->parent, SIGKILL);
+	family_end(&kit->program);
 	close(kit->guard.pidfd);
-	munmap((void *)kit->program.count, 4096);
-	munmap((void *)others, 4096);
 	free(kit);
 	return 0;
 }
@@ -132,19 +47,10 @@ static pid_t parent_of(pid_t pid)
 	return proc_status_read(pid, &status, &err) ? -1 : status.ppid;
 }
 
-/* The program has a process more: a signal makes it. */
-static void have(struct kit *kit, int sig)
-{
-	kill(kit->program.pid, sig);
-	for (int ms = 0; ms < LATER_MS && !others->count; ms++)
-		usleep(1000);
-	assert_true(other_runs());
-}
-
 /* A program that entered the group, and a process whose parent ended then. */
 static void orphan(struct kit *kit)
 {
-	have(kit, SIGUSR1);
+	family_have(&kit->program, SIGUSR1);
 	assert_int_equal(guard_enter(&kit->guard, &kit->err), 0);
 	assert_true(cgroup_has(&kit->guard.group, others->pid));
 	kill(others->parent, SIGTERM);
@@ -178,7 +84,7 @@ static void a_tree_stands_and_dies(void **state)
 
 	if (kit->guard.group.kind == CGROUP_NONE)
 		skip();
-	have(kit, SIGUSR1);
+	family_have(&kit->program, SIGUSR1);
 	assert_int_equal(guard_on(&kit->guard, &kit->err), 0);
 	assert_true(other_stands());
 	assert_int_equal(guard_off(&kit->guard, &kit->err), 0);
@@ -197,7 +103,7 @@ static void a_process_without_its_first_thread(void **state)
 
 	if (kit->guard.group.kind == CGROUP_NONE)
 		skip();
-	have(kit, SIGUSR2);
+	family_have(&kit->program, SIGUSR2);
 	assert_int_equal(guard_on(&kit->guard, &kit->err), 0);
 	assert_true(other_stands());
 	assert_int_equal(guard_off(&kit->guard, &kit->err), 0);
@@ -213,7 +119,7 @@ static void a_process_in_another_group(void **state)
 
 	if (kit->guard.group.kind == CGROUP_NONE)
 		skip();
-	have(kit, SIGUSR1);
+	family_have(&kit->program, SIGUSR1);
 	strcat(elsewhere.dir, "-elsewhere");
 	assert_int_equal(cgroup_make(&elsewhere, &kit->err), 0);
 	assert_int_equal(cgroup_add(&elsewhere, others->pid), 0);

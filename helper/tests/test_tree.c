@@ -302,6 +302,25 @@ static void the_end_of_a_child_is_forgiven(void **state)
 	tree_destroy(&tree);
 }
 
+/* While the program stands nobody may be killed unseen: the destination would start the process. */
+static void a_killed_child_is_noticed(void **state)
+{
+	struct tree tree = { 0 };
+	struct error err = { 0 };
+	pid_t pid = start(true), child;
+
+	assert_non_null(tree_add(&tree, pid, &err));
+	assert_int_equal(follow(&tree), 1);
+	assert_int_equal(tree_check_alive(&tree, &err), 0);
+	child = child_of(pid);
+	kill(child, SIGKILL);
+	while (!tree_check_alive(&tree, &err))
+		usleep(1000);
+	assert_int_equal(err.code, CODE_TARGET);
+	tree_destroy(&tree);
+	end(pid);
+}
+
 /* A grandchild whose parent ends is init's child: it does not move. */
 static void an_orphan_leaves(void **state)
 {
@@ -356,6 +375,7 @@ int main(void)
 		cmocka_unit_test(exec_makes_another_object),
 		cmocka_unit_test(exec_beside_another_process_with_the_memory),
 		cmocka_unit_test(the_end_of_a_child_is_forgiven),
+		cmocka_unit_test(a_killed_child_is_noticed),
 		cmocka_unit_test(an_orphan_leaves),
 		cmocka_unit_test(a_borrower_does_not_join),
 	};
