@@ -285,12 +285,27 @@ static void a_pidfd_of_a_child(void **state)
 	end(bench);
 }
 
+/* The sum counts. */
+static void too_many_threads(void **state)
+{
+	struct bench *bench = start(root_of_a_reader);
+
+	for (size_t i = 0; i < 2; i++)
+		bench->tree.processes[i]->status.threads = 32768;
+	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), 0);
+	bench->tree.processes[1]->status.threads++;
+	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), -1);
+	assert_non_null(strstr(bench->err.what, "has 65537 threads"));
+	end(bench);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_child_that_ends_refuses_nobody),
 		cmocka_unit_test(who_joined_is_looked_at_before_the_freeze),
 		cmocka_unit_test(a_pidfd_of_a_child),
+		cmocka_unit_test(too_many_threads),
 		cmocka_unit_test(a_pipe_that_was_made_since_the_list),
 		cmocka_unit_test(the_other_end_of_a_pipe_leaves_the_tree),
 	};
