@@ -43,7 +43,8 @@ struct backend *__wrap_backend_open(enum backend_kind kind, enum backend_tracker
 				    const struct backend_hold *hold, struct error *err)
 {
 	nr_opened++;
-	put_under_uffd(pid);
+	if (!word->begin)
+		put_under_uffd(pid);
 	return &fake.backend;
 }
 
