@@ -187,7 +187,8 @@ static void all_threads_fit(void **state)
 		threads[i].io_priority = 4 << 13;
 		threads[i].ambient = 1UL << 40;
 		threads[i].has_cpus = true;
-		threads[i].cpus = (ProtobufCBinaryData){ sizeof(cpus), cpus };
+		threads[i].cpus.len = sizeof(cpus);
+		threads[i].cpus.data = cpus;
 		threads[i].scheduling = &scheduling;
 		list[i] = &threads[i];
 	}

@@ -15,15 +15,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "os/proc_files.h"
 #include "source/refuse.h"
+#include "tests/real_walks.h"
 
 static int nr_walks, nr_blind;
 static pid_t to_kill;
 /* end of file at its reading end: all processes have begun */
 static int ready[2];
-
-void __real_proc_links(proc_link_fn fn, void *ctx);
 
 void __wrap_proc_links(proc_link_fn fn, void *ctx)
 {
