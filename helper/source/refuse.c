@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <inttypes.h>
 #include <time.h>
 #include "base/text.h"
 #include "os/proc_tree.h"
 #include "os/proc_files.h"
+#include "source/attributes.h"
 #include "source/refuse.h"
 #include "source/surroundings.h"
 
@@ -272,6 +274,20 @@ static void refuse_borrowers(const struct tree *tree, struct refusals *refusals)
 		       "process %d has the address space of its parent (CLONE_VM)", pid);
 }
 
+/* The attributes of all threads are one message, which is sent when the program stands. */
+static void refuse_threads(const struct tree *tree, struct refusals *refusals)
+{
+	const struct source_process *process;
+	uint64_t threads = 0;
+
+	tree_for_each(tree, process)
+		threads += process->status.threads;
+	if (threads > ATTRIBUTE_THREADS_MAX)
+		refuse(refusals, "let it run with fewer threads",
+		       "the program has %" PRIu64 " threads, and no more than %d can be moved", threads,
+		       ATTRIBUTE_THREADS_MAX);
+}
+
 int refuse_program(const struct inspection *terms, const struct tree *tree, struct error *err)
 {
 	pid_t root = tree_root(tree)->pid;
@@ -279,6 +295,7 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
 
 	if (refuse_members(terms, refuse_process, &refusals, err))
 		return -1;
+	refuse_threads(tree, &refusals);
 	refuse_borrowers(tree, &refusals);
 	refuse_supervisor(terms, tree_root(tree));
 	refuse_losses(terms->losses, &refusals);

@@ -11,6 +11,7 @@
 
 #define REPLY_TIMEOUT_MS	60000
 #define REFUSALS_SAID		32
+#define HUGE_SIZES_MAX		2	/* of x86 */
 #define FIXED_MAX_NS		3600000000000UL	/* an hour: no restore takes so long */
 
 /** struct setup_message - a message in the making, with all that it points to */
@@ -22,6 +23,7 @@ struct setup_message {
 	struct reconnect_message reconnect;
 	struct addresses addresses;
 	Migrate__Object *objects, **object_list;
+	Migrate__HugePages huge[HUGE_SIZES_MAX], *huge_list[HUGE_SIZES_MAX];
 	char **flags, *flag_text;
 };
 
@@ -251,6 +253,35 @@ static void count(const struct tree *tree, Migrate__Setup *msg)
 	msg->rss_bytes += shmem;
 }
 
+static void add_huge(struct setup_message *setup, const struct vma *vma)
+{
+	size_t i = 0;
+
+	while (i < setup->msg.n_huge_pages && setup->huge[i].kib != vma->page_kib)
+		i++;
+	if (i == HUGE_SIZES_MAX)
+		return;
+	if (i == setup->msg.n_huge_pages) {
+		migrate__huge_pages__init(&setup->huge[i]);
+		setup->huge[i].kib = vma->page_kib;
+		setup->huge_list[i] = &setup->huge[i];
+		setup->msg.n_huge_pages++;
+	}
+	setup->huge[i].bytes += vma->end - vma->start;
+}
+
+/* Those of the root are in its mappings. */
+static void find_huge(const struct tree *tree, struct setup_message *setup)
+{
+	const struct source_process *process;
+
+	setup->msg.huge_pages = setup->huge_list;
+	tree_for_each(tree, process)
+		for (size_t i = 0; process != tree_root(tree) && i < process->mm.vmas.nr; i++)
+			if (process->mm.vmas.vmas[i].hugetlb)
+				add_huge(setup, &process->mm.vmas.vmas[i]);
+}
+
 static int send_setup(const struct setup *ctx, struct setup_message *setup, struct error *err)
 {
 	const struct source_process *root = tree_root(ctx->tree);
@@ -271,6 +302,7 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	setup->msg.pid = root->status.ns_pid;
 	setup->msg.comm = (char *)root->status.comm;
 	count(ctx->tree, &setup->msg);
+	find_huge(ctx->tree, setup);
 	setup->msg.vmas = setup->vma_list;
 	setup->msg.n_vmas = vmas->nr;
 	setup->msg.files = setup->files.list;

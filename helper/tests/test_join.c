@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Processes that join the tree. Linked with --wrap=backend_open: the tracker is one of the test. */
 #define _GNU_SOURCE
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -42,7 +43,8 @@ struct backend *__wrap_backend_open(enum backend_kind kind, enum backend_tracker
 				    const struct backend_hold *hold, struct error *err)
 {
 	nr_opened++;
-	put_under_uffd(pid);
+	if (!word->begin)
+		put_under_uffd(pid);
 	return &fake.backend;
 }
 
@@ -165,6 +167,35 @@ static void a_zombie_joins_nothing(void **state)
 	assert_true(process->gone);
 }
 
+static pid_t start_elsewhere(void)
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	word->made = unshare(CLONE_NEWUTS) == 0;
+	word->begin = true;
+	for (;;)
+		pause();
+}
+
+/* Before the destination hears of the process: in a new PID namespace its pid would be 1, as another's. */
+static void another_namespace_is_refused_at_once(void **state)
+{
+	struct bench *bench = *state;
+	struct source_process *process = tree_add(&bench->tree, start_elsewhere(), &bench->err);
+
+	while (!word->begin)
+		usleep(1000);
+	assert_true(word->made);
+	assert_int_equal(join_later(&bench->join, process, &bench->err), -1);
+	assert_int_equal(bench->err.code, CODE_REFUSED);
+	assert_non_null(strstr(bench->err.what, "is in another UTS namespace"));
+	assert_int_equal(nr_opened, 0);
+}
+
 #define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -173,6 +204,7 @@ int main(void)
 		BENCH_TEST(the_look_comes_before_the_tracker),
 		BENCH_TEST(a_userfaultfd_of_its_own_is_refused),
 		BENCH_TEST(a_zombie_joins_nothing),
+		BENCH_TEST(another_namespace_is_refused_at_once),
 	};
 
 	/* make and shells leave pipes open */

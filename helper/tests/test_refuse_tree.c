@@ -15,15 +15,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "os/proc_files.h"
 #include "source/refuse.h"
+#include "tests/real_walks.h"
 
 static int nr_walks, nr_blind;
 static pid_t to_kill;
 /* end of file at its reading end: all processes have begun */
 static int ready[2];
-
-void __real_proc_links(proc_link_fn fn, void *ctx);
 
 void __wrap_proc_links(proc_link_fn fn, void *ctx)
 {
@@ -285,12 +283,27 @@ static void a_pidfd_of_a_child(void **state)
 	end(bench);
 }
 
+/* The sum counts. */
+static void too_many_threads(void **state)
+{
+	struct bench *bench = start(root_of_a_reader);
+
+	for (size_t i = 0; i < 2; i++)
+		bench->tree.processes[i]->status.threads = 32768;
+	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), 0);
+	bench->tree.processes[1]->status.threads++;
+	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), -1);
+	assert_non_null(strstr(bench->err.what, "has 65537 threads"));
+	end(bench);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_child_that_ends_refuses_nobody),
 		cmocka_unit_test(who_joined_is_looked_at_before_the_freeze),
 		cmocka_unit_test(a_pidfd_of_a_child),
+		cmocka_unit_test(too_many_threads),
 		cmocka_unit_test(a_pipe_that_was_made_since_the_list),
 		cmocka_unit_test(the_other_end_of_a_pipe_leaves_the_tree),
 	};

@@ -156,6 +156,28 @@ static void the_memory_of_all_processes(void **state)
 	assert_int_equal(bench->got->setup->rss_bytes, 35);
 }
 
+/* Of the root they are in the list of mappings. */
+static void huge_pages_of_all_processes(void **state)
+{
+	struct bench *bench = *state;
+	const Migrate__Setup *setup;
+
+	for (size_t i = 0; i < 2; i++) {
+		struct vma *vma = bench->tree.processes[i]->mm.vmas.vmas;
+
+		for (size_t nr = 0; nr < 2; nr++) {
+			vma[nr].hugetlb = true;
+			vma[nr].page_kib = 2048;
+			vma[nr].end = vma[nr].start + (2UL << 20);
+		}
+	}
+	assert_int_equal(run(bench), 0);
+	setup = bench->got->setup;
+	assert_int_equal(setup->n_huge_pages, 1);
+	assert_int_equal(setup->huge_pages[0]->kib, 2048);
+	assert_int_equal(setup->huge_pages[0]->bytes, 4 << 20);
+}
+
 #define MAPPED	(16UL << 20)
 
 /* How much @status says more than before, in parts of MAPPED; other memory may come and go. */
@@ -244,7 +266,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(the_program_is_told), BENCH_TEST(each_object_is_announced),
-		BENCH_TEST(the_memory_of_all_processes),
+		BENCH_TEST(the_memory_of_all_processes), BENCH_TEST(huge_pages_of_all_processes),
 		cmocka_unit_test(kinds_of_memory_are_told_apart),
 		BENCH_TEST(the_cost_is_taken_within_reason), BENCH_TEST(a_refusal_is_the_error),
 		BENCH_TEST(no_answer),

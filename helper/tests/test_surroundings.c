@@ -13,17 +13,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "os/proc_files.h"
-#include "os/unix_diag.h"
 #include "source/refuse.h"
 #include "source/surroundings.h"
+#include "tests/real_walks.h"
 
 #define CHILDREN	3
 
 static int nr_walks, nr_tables;
-
-void __real_proc_links(proc_link_fn fn, void *ctx);
-int __real_unix_diag_walk(unix_sock_fn fn, void *ctx);
 
 void __wrap_proc_links(proc_link_fn fn, void *ctx)
 {

@@ -8,6 +8,9 @@
 /* A list of 65,000 mappings with long names has some 7 MiB. */
 #define MAPS_BYTES	(8 * MIB)
 
+/* Attributes of 65,536 threads, each with a list of some hundred CPUs. */
+#define GO_BYTES	(8 * MIB)
+
 #define SAME		NR_PHASES	/* the message opens no new phase */
 #define IN(phase)	(1U << (phase))
 #define FROM_TO(a, b)	((IN((b) + 1) - 1) & ~(IN(a) - 1))
@@ -41,7 +44,7 @@ static const struct course_rule rules[] = {
 	/* the images, on control, may overtake the lists of pages on the memory connection */
 	{ BODY(FINAL_ACK), COURSE_DEST, IN(PHASE_FROZEN) | IN(PHASE_RESTORE), SAME, KIB },
 	{ BODY(IMAGE_FILE), COURSE_SOURCE, IN(PHASE_FROZEN), SAME, MIB + 4 * KIB },
-	{ BODY(RESTORE_GO), COURSE_SOURCE, IN(PHASE_FROZEN), PHASE_RESTORE, MIB },
+	{ BODY(RESTORE_GO), COURSE_SOURCE, IN(PHASE_FROZEN), PHASE_RESTORE, GO_BYTES },
 	{ BODY(FETCH_ALL), COURSE_DEST, IN(PHASE_RESTORE), SAME, KIB },
 	{ BODY(DIGESTS), COURSE_SOURCE, IN(PHASE_RESTORE), SAME, 256 * KIB },
 	{ BODY(ATTRIBUTES), COURSE_DEST, IN(PHASE_RESTORE), SAME, 256 * KIB },
