@@ -98,10 +98,6 @@ int refuse_kinds(struct inspection *look, const struct proc_files *files,
 		 struct refusals *refusals, struct error *err);
 /** is_terminal() - a terminal, a pty's slave or the console; not a pty's master */
 bool is_terminal(const struct proc_file *file);
-/** is_master() - the master of a pty */
-bool is_master(const struct proc_file *file);
-/** is_deleted_name() - a path or the name of a mapping is that of a deleted file, or of shared memory */
-bool is_deleted_name(const char *name);
 /** refuse_sockets() - add connections and unread data of sockets to the losses */
 int refuse_sockets(struct inspection *look, const struct proc_files *files, struct error *err);
 /** refuse_sockopts() - add socket options that CRIU does not carry to the losses */

@@ -35,18 +35,6 @@ static int add(struct objects *all, dev_t dev, uint64_t ino, const char *name, s
 	return 0;
 }
 
-/*
- * Memory of memfd_create() and shared MAP_ANONYMOUS is named like a deleted file. Linux 6.2 and
- * later show a name that PR_SET_VMA gave in place of "/dev/zero (deleted)".
- */
-bool is_deleted_name(const char *name)
-{
-	size_t len = strlen(name);
-
-	return (len > 10 && !strcmp(name + len - 10, " (deleted)")) ||
-	       !strncmp(name, "[anon_shmem:", 12);
-}
-
 static int take_file(void *ctx, const struct proc_file *file, struct error *err)
 {
 	if (!S_ISREG(file->st.st_mode) || !proc_file_is_deleted(file))

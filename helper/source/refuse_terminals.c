@@ -13,7 +13,6 @@
 #define TTYAUX_MAJOR		5
 #define TTYAUX_TTY		0	/* /dev/tty: the controlling terminal */
 #define TTYAUX_CONSOLE		1
-#define TTYAUX_PTMX		2
 #define PTS_MAJOR		136
 #define PTS_MAJOR_LAST		143
 
@@ -42,12 +41,6 @@ bool is_terminal(const struct proc_file *file)
 	       (is_pts(rdev) || major(rdev) == TTY_MAJOR ||
 		(major(rdev) == TTYAUX_MAJOR && minor(rdev) <= TTYAUX_CONSOLE) ||
 		!strncmp(file->path, "/dev/tty", 8));
-}
-
-bool is_master(const struct proc_file *file)
-{
-	return S_ISCHR(file->st.st_mode) &&
-	       file->st.st_rdev == makedev(TTYAUX_MAJOR, TTYAUX_PTMX);
 }
 
 /* *@own: a process of the program holds the master of the terminal. */

@@ -7,8 +7,11 @@
 #include <sys/sysmacros.h>
 #include "os/maps.h"
 #include "os/proc_files.h"
-#include "source/refuse.h"
 #include "source/surroundings.h"
+
+/* Of the kernel's list of devices: /dev/ptmx */
+#define TTYAUX_MAJOR		5
+#define TTYAUX_PTMX		2
 
 static int compare_holders(const void *left, const void *right)
 {
@@ -68,6 +71,18 @@ static void take_fifo(void *ctx, pid_t pid, int fd, const char *path)
 
 	if (path[0] == '/' && stat_fd(pid, fd, &st) && S_ISFIFO(st.st_mode))
 		add_holder(ctx, st.st_dev, st.st_ino, pid, fd);
+}
+
+/*
+ * Memory of memfd_create() and shared MAP_ANONYMOUS is named like a deleted file. Linux 6.2 and
+ * later show a name that PR_SET_VMA gave in place of "/dev/zero (deleted)".
+ */
+bool is_deleted_name(const char *name)
+{
+	size_t len = strlen(name);
+
+	return (len > 10 && !strcmp(name + len - 10, " (deleted)")) ||
+	       !strncmp(name, "[anon_shmem:", 12);
 }
 
 static void take_deleted(void *ctx, pid_t pid, int fd, const char *path)
@@ -204,6 +219,12 @@ const struct seen_socket *surroundings_socket(struct surroundings *around, uint3
 	}
 	return !around->nr_sockets ? NULL :
 	       bsearch(&key, around->sockets, around->nr_sockets, sizeof(key), compare_sockets);
+}
+
+static bool is_master(const struct proc_file *file)
+{
+	return S_ISCHR(file->st.st_mode) &&
+	       file->st.st_rdev == makedev(TTYAUX_MAJOR, TTYAUX_PTMX);
 }
 
 static int take_master(void *ctx, const struct proc_file *file, struct error *err)

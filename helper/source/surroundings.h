@@ -74,6 +74,9 @@ bool surroundings_inside(const struct surroundings *around, struct holder *holde
 /** holder_access() - O_RDONLY, O_WRONLY or O_RDWR of the descriptor */
 int holder_access(struct holder *holder);
 
+/** is_deleted_name() - a path or the name of a mapping is that of a deleted file, or of shared memory */
+bool is_deleted_name(const char *name);
+
 /** surroundings_socket() - NULL: there is none with a peer or a name, or the kernel does not tell */
 const struct seen_socket *surroundings_socket(struct surroundings *around, uint32_t ino);
 /** seen_socket_name() - reconnect_name() of the socket */
