@@ -131,7 +131,7 @@ struct backend_ops {
  * @tracks: the backend has @track and @scan
  * @criu_tracks: CRIU may use and clear soft-dirty bits: the tracker loses no write by that
  * @stands_first: the source freezes the control group, and takes the last @scan, before CRIU dumps
- * @gone_fd: poll() with @gone_events shows that the target has exited, or (module) called exec
+ * @gone_fd: poll() with @gone_events shows that the target has exited, or, with the module, called exec
  * @why: reason for the backend, and for a missing tracker, as text
  */
 struct backend {

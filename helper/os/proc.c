@@ -17,6 +17,11 @@
 
 #define PF_KTHREAD	0x00200000
 
+static bool is_gone(int error)
+{
+	return error == ENOENT || error == ESRCH;
+}
+
 static FILE *open_text(pid_t pid, const char *name, struct error *err)
 {
 	char path[64];
@@ -24,7 +29,7 @@ static FILE *open_text(pid_t pid, const char *name, struct error *err)
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
 	file = fopen(path, "re");
-	if (!file && errno == ENOENT)
+	if (!file && is_gone(errno))
 		error_set(err, CODE_TARGET, "look for it with ps", "there is no process %d", pid);
 	else if (!file)
 		error_errno(err, CODE_NOT_READY, errno == EACCES ? "run as root" : NULL,
@@ -98,7 +103,10 @@ int proc_status_read(pid_t pid, struct proc_status *status, struct error *err)
 		fclose(file);
 	}
 	free(line);
-	if (!file || !status->ns_pid)
+	/* the reason is that of the second file */
+	if (!ret && !file)
+		return -1;
+	if (ret || !status->ns_pid)
 		return error_set(err, CODE_TARGET, NULL, "process %d has exited", pid);
 	return 0;
 }
@@ -113,7 +121,8 @@ int proc_threads(pid_t pid, proc_task_fn fn, void *ctx, struct error *err)
 	snprintf(path, sizeof(path), "/proc/%d/task", pid);
 	dir = opendir(path);
 	if (!dir)
-		return error_errno(err, CODE_TARGET, NULL, "cannot open %s", path);
+		return error_errno(err, is_gone(errno) ? CODE_TARGET : CODE_INTERNAL, NULL,
+				   "cannot open %s", path);
 	while (!ret && (entry = readdir(dir)))
 		if (entry->d_name[0] != '.')
 			ret = fn(ctx, atoi(entry->d_name));

@@ -29,6 +29,10 @@ struct proc_status {
 	bool kernel, seccomp;
 };
 
+/**
+ * proc_status_read() - fill @status
+ * @err: CODE_TARGET: the process has ended; any other code: /proc could not be read
+ */
 int proc_status_read(pid_t pid, struct proc_status *status, struct error *err);
 
 /** proc_ns() - inode of namespace @name ("pid", "mnt" ...) of @pid ("self" is 0); 0 on failure */

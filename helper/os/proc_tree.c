@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <errno.h>
 #include <linux/kcmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,18 +11,19 @@
 
 #define CLIMBS	10	/* how often a chain of parents is read that ends while it is read */
 
-/** struct walk - a list in the making; @of: whose children are looked for; @failed: no memory */
+/** struct walk - a list in the making; @of: whose children are looked for; @failed: errno */
 struct walk {
 	pid_t *pids, of;
 	size_t nr;
-	bool failed;
+	int failed;
 };
 
 static void walk_add(struct walk *walk, pid_t pid)
 {
 	pid_t *pids = reallocarray(walk->pids, walk->nr + 1, sizeof(*pids));
 
-	walk->failed |= !pids;
+	if (!pids)
+		walk->failed = errno;
 	if (!pids)
 		return;
 	walk->pids = pids;
@@ -37,6 +39,9 @@ static int add_children(void *ctx, pid_t tid)
 
 	snprintf(name, sizeof(name), "/proc/%d/task/%d/children", walk->of, tid);
 	file = fopen(name, "re");
+	/* a thread that has ended has no children; whatever else fails would leave processes out */
+	if (!file && errno != ENOENT && errno != ESRCH)
+		walk->failed = errno;
 	while (file && fscanf(file, "%d", &pid) == 1)
 		walk_add(walk, pid);
 	if (file)
@@ -51,14 +56,19 @@ int proc_tree(pid_t root, pid_t **pids, size_t *nr, struct error *err)
 
 	walk_add(&walk, root);
 	for (size_t i = 0; i < walk.nr && !ret; i++) {
-		struct error gone = { 0 };
+		struct error why = { 0 };
 
 		walk.of = walk.pids[i];
 		/* a child may end meanwhile; its children have another parent then */
-		ret = proc_threads(walk.of, add_children, &walk, i ? &gone : err) && !i ? -1 : 0;
+		ret = proc_threads(walk.of, add_children, &walk, &why) &&
+		      (!i || why.code != CODE_TARGET) ? -1 : 0;
+		if (ret)
+			*err = why;
 	}
+	errno = walk.failed;
 	if (!ret && walk.failed)
-		ret = error_set(err, CODE_INTERNAL, NULL, "no memory for a list of processes");
+		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot list the processes below process %d",
+				  root);
 	if (ret)
 		free(walk.pids);
 	*pids = ret ? NULL : walk.pids;

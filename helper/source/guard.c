@@ -75,9 +75,15 @@ static int check_home(const struct guard *guard, pid_t pid, struct error *err)
 static int enter_one(const struct guard *guard, pid_t pid, struct error *err)
 {
 	struct proc_status status;
+	struct error why = { 0 };
 
-	if (proc_status_read(pid, &status, &(struct error){ 0 }) ||
-	    source_process_has_exited(&status))
+	if (proc_status_read(pid, &status, &why)) {
+		if (why.code == CODE_TARGET)
+			return 0;
+		*err = why;
+		return -1;
+	}
+	if (source_process_has_exited(&status))
 		return 0;
 	if (check_home(guard, pid, err))
 		return -1;

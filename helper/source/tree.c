@@ -80,11 +80,13 @@ struct source_mm *tree_find_mm(const struct tree *tree, uint32_t object)
 static bool has_ended(const struct source_process *process)
 {
 	struct backend *backend = process->mm.backend;
-	struct error ignored = { 0 };
+	struct error why = { 0 };
 	struct proc_status now;
 
-	return proc_status_read(process->pid, &now, &ignored) ||
-	       source_process_has_exited(&now) || now.start_ticks != process->status.start_ticks ||
+	/* a lack of descriptors says nothing of the process */
+	if (proc_status_read(process->pid, &now, &why))
+		return why.code == CODE_TARGET;
+	return source_process_has_exited(&now) || now.start_ticks != process->status.start_ticks ||
 	       source_process_called_exec(process) ||
 	       (backend && backend->ops->is_gone(backend));
 }
@@ -108,14 +110,11 @@ static bool knows(const struct tree *tree, pid_t pid)
 }
 
 /* A process whose parent has ended is a child of init's, and does not move. */
-static bool has_left(const struct source_process *process, const pid_t *pids, size_t nr)
+static bool has_left(const struct source_process *process, pid_t root, const pid_t *pids,
+		     size_t nr)
 {
-	struct error ignored = { 0 };
-	struct proc_status now;
-
-	/* the kernel leaves out a child now and then: its parent tells */
-	return !has_pid(pids, nr, process->pid) &&
-	       !proc_status_read(process->pid, &now, &ignored) && !has_pid(pids, nr, now.ppid);
+	/* the kernel leaves out a child now and then, and so the descendants of that child: parents tell */
+	return !has_pid(pids, nr, process->pid) && proc_has_left(process->pid, root);
 }
 
 /* Return: false for a process that is not to be added: a zombie, or one that borrows its memory */
@@ -131,12 +130,13 @@ static bool is_to_join(pid_t pid)
 static int join_new(struct tree *tree, pid_t pid, tree_join_fn join, void *ctx, struct error *err)
 {
 	struct error why = { 0 };
+	size_t nr = tree->nr;
 	struct source_process *process = tree_add(tree, pid, &why);
 
 	if (process && !join(ctx, process, &why))
 		return 0;
-	/* what tree_add() could not look at is the last of the list */
-	if (tree_forgive(tree, tree->processes[tree->nr - 1], &why))
+	/* what tree_add() could not look at is the last of the list, unless there was no memory for it */
+	if (tree->nr > nr && tree_forgive(tree, tree->processes[nr], &why))
 		return 0;
 	*err = why;
 	return -1;
@@ -153,7 +153,7 @@ int tree_follow(struct tree *tree, tree_join_fn join, void *ctx, struct error *e
 		return -1;
 	tree_for_each(tree, process)
 		if (process != tree_root(tree) &&
-		    (has_ended(process) || has_left(process, pids, nr)))
+		    (has_ended(process) || has_left(process, tree_root(tree)->pid, pids, nr)))
 			process->gone = true;
 	for (size_t i = 0; i < nr && !ret; i++)
 		if (!knows(tree, pids[i]) && is_to_join(pids[i]))

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -321,6 +322,29 @@ static void a_killed_child_is_noticed(void **state)
 	end(pid);
 }
 
+/* That /proc cannot be read says nothing of a process. */
+static void a_lack_of_descriptors_is_no_end(void **state)
+{
+	struct tree tree = { 0 };
+	struct error err = { 0 };
+	pid_t pid = start(true);
+	struct rlimit before, none;
+	size_t joined = 0;
+
+	assert_non_null(tree_add(&tree, pid, &err));
+	assert_int_equal(follow(&tree), 1);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){ .rlim_max = before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(tree_follow(&tree, count_joined, &joined, &err), -1);
+	assert_false(tree_forgive(&tree, tree.processes[1], &err));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_false(tree.processes[1]->gone);
+	assert_int_equal(follow(&tree), 0);
+	tree_destroy(&tree);
+	end(pid);
+}
+
 /* A grandchild whose parent ends is init's child: it does not move. */
 static void an_orphan_leaves(void **state)
 {
@@ -376,6 +400,7 @@ int main(void)
 		cmocka_unit_test(exec_beside_another_process_with_the_memory),
 		cmocka_unit_test(the_end_of_a_child_is_forgiven),
 		cmocka_unit_test(a_killed_child_is_noticed),
+		cmocka_unit_test(a_lack_of_descriptors_is_no_end),
 		cmocka_unit_test(an_orphan_leaves),
 		cmocka_unit_test(a_borrower_does_not_join),
 	};
