@@ -28,17 +28,22 @@ typedef int (*backend_runs_fn)(void *ctx, const struct splice_vm_run *runs, uint
 			       struct error *err);
 
 /**
- * struct backend_hold - functions by which a backend freezes the program, and stores descriptors
- * @freeze: returns when no thread of the program runs or is in a system call
+ * struct backend_hold - the source's hold on the program: it freezes all processes, and has descriptors kept
+ * @freeze: returns when no thread of the program runs or is in a system call. For backend_ops.look: the
+ *	source calls @freeze, no backend does
+ * @stands: between @freeze and @thaw: process @pid is among those that stand. A process that left the
+ *	program before @freeze runs on
  * @thaw: undoes @freeze; called after each @freeze, also after a failed one
  * @keep: the keeper takes duplicates of a session of the module and of its userfaultfd, in place
- *	of earlier ones. When this process dies, the keeper lifts all write-protection. -1, -1: the
- *	keeper closes its duplicates. NULL: there is no keeper
+ *	of earlier ones of this session. When this process dies, the keeper lifts all write-protection.
+ *	@uffd -1: the keeper closes its duplicates for @session_fd, which is still open. NULL: there is no
+ *	keeper
  * @in_calls: @freeze stops a thread inside of a system call that sleeps (cgroup v1, since Linux
  *	6.1): the call may write its result into the program's memory after the thaw
  */
 struct backend_hold {
 	int (*freeze)(void *ctx, struct error *err);
+	bool (*stands)(void *ctx, pid_t pid);
 	int (*thaw)(void *ctx, struct error *err);
 	int (*keep)(void *ctx, int session_fd, int uffd, struct error *err);
 	bool in_calls;
@@ -79,9 +84,13 @@ struct backend;
  * struct backend_ops - what a backend does
  * @name: as in --backend and in the result
  * @track: begin to follow writes. Only where struct backend.tracks is set
+ * @look: end an epoch; the program stands. The next @scan, for which the program may run again, tells
+ *	what the look found, or why it failed. Without a look that @scan tells nothing: the epoch goes
+ *	on. @last: the program does not run again, and no epoch begins. NULL: @scan ends an epoch by
+ *	itself, and needs nobody to stand
  * @scan: end an epoch, and tell what was written (SPLICE_VM_RUN_DIRTY) or is gone
  *	(SPLICE_VM_RUN_DROPPED) since the epoch before. The first scan after @track tells all
- *	there is. With @stands the program stands already, and is not to be frozen
+ *	there is
  * @settle: the freeze is next: make few pages dirty for CRIU, if it pays. NULL: they are few
  * @give_up: the program stands, the last @scan has been: CRIU comes. @scan then tells what was written
  *	after CRIU had looked for dirty pages. Only where struct backend.stands_first is set
@@ -89,6 +98,7 @@ struct backend;
  * @send: send all of the runs, and tell for each page SPLICE_VM_RUN_SENT, IS_ZERO, GONE or SLOW,
  *	in order. Blocks while the socket is full: whoever wants to end it shuts the socket down
  * @read: copy bytes; *@done: how far it came, short at an address that cannot be read
+ * @is_gone: the address space is no more: the process has exited, or called exec
  * @overflows: how often detail was lost and "all dirty" was told
  * @close: frees the backend too
  *
@@ -97,8 +107,8 @@ struct backend;
 struct backend_ops {
 	const char *name;
 	int (*track)(struct backend *backend, struct error *err);
-	int (*scan)(struct backend *backend, bool stands, backend_runs_fn fn, void *ctx,
-		    struct error *err);
+	void (*look)(struct backend *backend, bool last);
+	int (*scan)(struct backend *backend, backend_runs_fn fn, void *ctx, struct error *err);
 	int (*settle)(struct backend *backend, struct backend_settled *settled,
 		      struct error *err);
 	int (*give_up)(struct backend *backend, struct error *err);
@@ -109,6 +119,7 @@ struct backend_ops {
 		    void *ctx, struct error *err);
 	int (*read)(struct backend *backend, uint64_t addr, void *buf, size_t bytes,
 		    size_t *done, struct error *err);
+	bool (*is_gone)(struct backend *backend);
 	uint64_t (*overflows)(struct backend *backend);
 	void (*close)(struct backend *backend);
 };
@@ -120,9 +131,8 @@ struct backend_ops {
  * @tracks: the backend has @track and @scan
  * @criu_tracks: CRIU may use and clear soft-dirty bits: the tracker loses no write by that
  * @stands_first: the source freezes the control group, and takes the last @scan, before CRIU dumps
- * @gone_fd: poll() with @gone_events shows that the target has exited (or called exec)
+ * @gone_fd: poll() with @gone_events shows that the target has exited, or, with the module, called exec
  * @why: reason for the backend, and for a missing tracker, as text
- * @stood_ns: time for which the tracker had the program frozen
  */
 struct backend {
 	const struct backend_ops *ops;
@@ -132,12 +142,11 @@ struct backend {
 	int gone_fd;
 	short gone_events;
 	char why[200], tracker_why[100];
-	uint64_t stood_ns;
 };
 
 /**
  * backend_open() - open a session on the address space of @pid
- * @hold: functions that freeze the program for a moment; NULL: there are none
+ * @hold: NULL: nothing can freeze the program for a moment
  * Return: NULL with @err: CODE_NOT_READY when @kind or @tracker is not available
  */
 struct backend *backend_open(enum backend_kind kind, enum backend_tracker tracker, pid_t pid,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The backend with the kernel module: sends pages by reference, and never freezes in rounds. */
+/* The backend with the kernel module: sends pages by reference, and lets the program run in rounds. */
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -33,8 +34,7 @@ static int module_track(struct backend *backend, struct error *err)
 	return module->wp ? write_protect_start(module->wp, err) : svm_track(&module->svm, err);
 }
 
-static int module_scan(struct backend *backend, bool stands, backend_runs_fn fn, void *ctx,
-		       struct error *err)
+static int module_scan(struct backend *backend, backend_runs_fn fn, void *ctx, struct error *err)
 {
 	struct module *module = module_of(backend);
 
@@ -85,6 +85,13 @@ static int module_read(struct backend *backend, uint64_t addr, void *buf, size_t
 	return svm_read(&module_of(backend)->svm, addr, buf, bytes, done, err);
 }
 
+static bool module_is_gone(struct backend *backend)
+{
+	struct pollfd gone = { .fd = backend->gone_fd, .events = backend->gone_events };
+
+	return poll(&gone, 1, 0) > 0;
+}
+
 static uint64_t module_overflows(struct backend *backend)
 {
 	struct splice_vm_info info = { 0 };
@@ -113,7 +120,7 @@ static const struct backend_ops module_ops = {
 	.populated = module_populated,
 	.send = module_send,
 	.read = module_read,
-	.overflows = module_overflows,
+	.is_gone = module_is_gone, .overflows = module_overflows,
 	.close = module_close,
 };
 

@@ -4,7 +4,6 @@
 #include <unistd.h>
 #include "backend/run_list.h"
 #include "backend/soft_dirty.h"
-#include "base/clock.h"
 #include "os/maps.h"
 #include "os/pagemap.h"
 #include "os/proc.h"
@@ -34,14 +33,17 @@ struct snapshot {
 
 /**
  * struct soft_dirty - a tracker
- * @last: the address space at the last look
+ * @last: the address space at the look that was compared last
+ * @next: at the look that is to be compared next
+ * @looked: there is such a look, or it failed: @why
  * @buf: room for READ_PAGES entries
  */
 struct soft_dirty {
 	pid_t pid;
 	int pagemap_fd, clear_fd;
-	struct backend_hold hold;
-	struct snapshot last;
+	struct snapshot last, next;
+	bool looked;
+	struct error why;
 	uint64_t *buf;
 };
 
@@ -136,23 +138,16 @@ static int snapshot_take(struct soft_dirty *tracker, struct snapshot *snap, stru
 	return ret;
 }
 
-static int look(struct soft_dirty *tracker, bool stands, struct snapshot *snap, uint64_t *stood_ns,
-		struct error *err)
+void soft_dirty_look(struct soft_dirty *tracker, bool last)
 {
-	uint64_t begin = clock_now_ns();
-	int ret;
-
-	if (stands)
-		return snapshot_take(tracker, snap, err);
-	ret = tracker->hold.freeze(tracker->hold.ctx, err);
-	if (!ret)
-		ret = snapshot_take(tracker, snap, err);
-	if (!ret)
-		ret = proc_clear_refs(tracker->clear_fd, err);
-	if (tracker->hold.thaw(tracker->hold.ctx, err))
-		ret = -1;
-	*stood_ns += clock_now_ns() - begin;
-	return ret;
+	if (tracker->looked) {
+		error_set(&tracker->why, CODE_INTERNAL, NULL,
+			  "written pages of process %d were looked for, and not told", tracker->pid);
+		return;
+	}
+	tracker->looked = true;
+	if (!snapshot_take(tracker, &tracker->next, &tracker->why) && !last)
+		proc_clear_refs(tracker->clear_fd, &tracker->why);
 }
 
 static uint32_t judge(uint64_t was, uint64_t is)
@@ -191,28 +186,33 @@ static int compare(const struct snapshot *was, const struct snapshot *is, struct
 	return run_list_flush(list, err);
 }
 
-int soft_dirty_scan(struct soft_dirty *tracker, bool stands, backend_runs_fn fn, void *ctx,
-		    uint64_t *stood_ns, struct error *err)
+int soft_dirty_scan(struct soft_dirty *tracker, backend_runs_fn fn, void *ctx, struct error *err)
 {
-	struct run_list *list = malloc(sizeof(*list));
-	struct snapshot snap = { 0 };
-	int ret = -1;
+	struct run_list *list;
+	int ret;
 
+	if (!tracker->looked)
+		return 0;
+	if (error_is_set(&tracker->why)) {
+		*err = tracker->why;
+		return -1;
+	}
+	list = malloc(sizeof(*list));
 	if (!list)
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a scan");
 	list->nr = 0;
 	list->fn = fn;
 	list->ctx = ctx;
-	if (!look(tracker, stands, &snap, stood_ns, err))
-		ret = compare(&tracker->last, &snap, list, err);
+	ret = compare(&tracker->last, &tracker->next, list, err);
 	free(list);
 	snapshot_free(&tracker->last);
-	tracker->last = snap;
+	tracker->last = tracker->next;
+	tracker->next = (struct snapshot){ 0 };
+	tracker->looked = false;
 	return ret;
 }
 
-struct soft_dirty *soft_dirty_open(pid_t pid, int pagemap_fd, const struct backend_hold *hold,
-				   struct error *err)
+struct soft_dirty *soft_dirty_open(pid_t pid, int pagemap_fd, struct error *err)
 {
 	struct soft_dirty *tracker = calloc(1, sizeof(*tracker));
 
@@ -222,7 +222,6 @@ struct soft_dirty *soft_dirty_open(pid_t pid, int pagemap_fd, const struct backe
 	}
 	tracker->pid = pid;
 	tracker->pagemap_fd = pagemap_fd;
-	tracker->hold = *hold;
 	tracker->buf = malloc(READ_PAGES * sizeof(*tracker->buf));
 	tracker->clear_fd = proc_open_clear_refs(pid, err);
 	if (tracker->clear_fd >= 0 && tracker->buf)
@@ -238,6 +237,7 @@ void soft_dirty_close(struct soft_dirty *tracker)
 	if (!tracker)
 		return;
 	snapshot_free(&tracker->last);
+	snapshot_free(&tracker->next);
 	if (tracker->clear_fd >= 0)
 		close(tracker->clear_fd);
 	free(tracker->buf);

@@ -3,12 +3,11 @@
  * A tracker without the module: finds the pages that a program wrote since the last look, by
  * pagemap.
  *
- * Each look freezes the program, reads an entry for each page, clears the soft-dirty bits through
- * clear_refs, and thaws the program. A page counts as written when its soft-dirty bit is set, or
- * when another frame is behind it than at the last look. This is why both are needed:
+ * While the program stands, each look reads an entry for each page, and clears the soft-dirty bits
+ * through clear_refs. A page counts as written when its soft-dirty bit is set, or when another frame is
+ * behind it than at the last look. This is why both are needed:
  *
- * - Reading and clearing are two steps. A write to a page between them would be lost, so the
- * program
+ * - Reading and clearing are two steps. A write to a page between them would be lost, so the program
  *   is frozen for both.
  * - KSM puts a shared frame, without the bit, in place of a written page. mremap() moves a whole
  *   page table with its bits, and the mappings may look the same afterwards. In both cases the
@@ -21,6 +20,25 @@
  * Two kinds of write remain unseen: one by another process (process_vm_writev, a debugger) between
  * the two steps; and one to a page that mprotect() made writable while its mapping was new, when
  * the mapping then merged with an older one. The caller therefore compares digests in the end.
+ *
+ * A program has a tracker for each of its address spaces. The source freezes all processes once, lets
+ * every tracker look, thaws, and has every tracker compare (source/precopy.c). Why nothing is lost:
+ *
+ * - A look needs one thing: no thread that has the address space runs between the reading and the
+ *   clearing. All processes of the program stand from before the first look until after the last one.
+ *   A look reads and clears in its own address space alone, so the order of the looks does not matter.
+ * - A look is not the end of what it found: the entries stay in the tracker, and soft_dirty_scan()
+ *   compares them with those of the look before. A second look without a scan between would drop what
+ *   the first one found and cleared: it is refused.
+ * - A process that is not looked at keeps its bits, and its tracker keeps the entries of the last look:
+ *   the next look finds what was written since then. So a process may be left out: the source leaves
+ *   out one that does not stand, because it left the program or began after the program was listed.
+ * - fork() leaves frames and bits of the parent as they are. A child that began since the processes
+ *   were listed has its own tracker later, whose first look reports all that there is.
+ * - A look that failed may have cleared some bits: soft_dirty_scan() fails then, and the migration ends,
+ *   unless the process has ended or called exec, and its memory is no more.
+ *
+ * The entries of two looks are in memory at the same time, for all address spaces: 16 bytes a page.
  */
 #ifndef MIGRATE_BACKEND_SOFT_DIRTY_H
 #define MIGRATE_BACKEND_SOFT_DIRTY_H
@@ -33,15 +51,12 @@ struct soft_dirty;
  * soft_dirty_open() - open a tracker for @pid
  * @pagemap_fd: from pagemap_open(); the caller closes it after soft_dirty_close()
  */
-struct soft_dirty *soft_dirty_open(pid_t pid, int pagemap_fd, const struct backend_hold *hold,
-				   struct error *err);
+struct soft_dirty *soft_dirty_open(pid_t pid, int pagemap_fd, struct error *err);
 void soft_dirty_close(struct soft_dirty *tracker);
 
-/**
- * soft_dirty_scan() - end an epoch; see backend_ops.scan
- * @stood_ns: added to: how long the program was frozen
- */
-int soft_dirty_scan(struct soft_dirty *tracker, bool stands, backend_runs_fn fn, void *ctx,
-		    uint64_t *stood_ns, struct error *err);
+/** soft_dirty_look() - see backend_ops.look */
+void soft_dirty_look(struct soft_dirty *tracker, bool last);
+/** soft_dirty_scan() - what the look before found; see backend_ops.scan */
+int soft_dirty_scan(struct soft_dirty *tracker, backend_runs_fn fn, void *ctx, struct error *err);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The backend without the module: copies pages, and freezes the program for a moment in rounds. */
+/* The backend without the module: copies pages, and needs the program to stand for a moment in rounds. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -49,11 +49,14 @@ static int vmread_track(struct backend *backend, struct error *err)
 	return 0;
 }
 
-static int vmread_scan(struct backend *backend, bool stands, backend_runs_fn fn, void *ctx,
-		       struct error *err)
+static void vmread_look(struct backend *backend, bool last)
 {
-	return soft_dirty_scan(vmread_of(backend)->tracker, stands, fn, ctx, &backend->stood_ns,
-			       err);
+	soft_dirty_look(vmread_of(backend)->tracker, last);
+}
+
+static int vmread_scan(struct backend *backend, backend_runs_fn fn, void *ctx, struct error *err)
+{
+	return soft_dirty_scan(vmread_of(backend)->tracker, fn, ctx, err);
 }
 
 static uint32_t populated_flags(const struct vmread *vmread, uint64_t entry)
@@ -337,6 +340,15 @@ static int vmread_send(struct backend *backend, struct backend_send *send,
 	return ret;
 }
 
+/* Memory that is no more reads as the end of a file, memory that is not mapped as an error. */
+static bool vmread_is_gone(struct backend *backend)
+{
+	struct vmread *vmread = vmread_of(backend);
+	char byte;
+
+	return !pread(vmread->mem_fd, &byte, 1, 0);
+}
+
 static uint64_t vmread_overflows(struct backend *backend)
 {
 	return 0;
@@ -359,11 +371,12 @@ static void vmread_close(struct backend *backend)
 static const struct backend_ops vmread_ops = {
 	.name = "vmread",
 	.track = vmread_track,
+	.look = vmread_look,
 	.scan = vmread_scan,
 	.populated = vmread_populated,
 	.send = vmread_send,
 	.read = vmread_read,
-	.overflows = vmread_overflows,
+	.is_gone = vmread_is_gone, .overflows = vmread_overflows,
 	.close = vmread_close,
 };
 
@@ -396,7 +409,7 @@ static int open_tracker(struct vmread *vmread, const struct backend_hold *hold,
 		snprintf(base->why, sizeof(base->why), "%s", why);
 		return 0;
 	}
-	vmread->tracker = soft_dirty_open(base->pid, vmread->pagemap_fd, hold, err);
+	vmread->tracker = soft_dirty_open(base->pid, vmread->pagemap_fd, err);
 	base->tracks = vmread->tracker;
 	base->tracker = "soft-dirty";
 	return vmread->tracker ? 0 : -1;

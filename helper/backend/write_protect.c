@@ -63,14 +63,14 @@ static int call_failed(const struct write_protect *wp, const char *what, int ret
 			   what, wp->svm->pid);
 }
 
-/* After a failed epoch the userfaultfd is a new one: give the keeper its duplicate. */
+/* After a failed epoch the userfaultfd is a new one: give the keeper its duplicate. It forgets a stopped tracker. */
 static int keep_uffd(struct write_protect *wp, struct error *err)
 {
 	int uffd = wp->runs ? wp->wp.cover.uffd : -1;
 
 	if (uffd == wp->kept || !wp->hold.keep)
 		return 0;
-	if (wp->hold.keep(wp->hold.ctx, uffd < 0 ? -1 : wp->svm->fd, uffd, err))
+	if (wp->hold.keep(wp->hold.ctx, wp->svm->fd, uffd, err))
 		return -1;
 	wp->kept = uffd;
 	return 0;
@@ -117,6 +117,8 @@ void write_protect_close(struct write_protect *wp)
 	if (!wp)
 		return;
 	stop(wp);
+	/* not before: a helper that dies while it lifts the protection leaves the rest to the keeper */
+	keep_uffd(wp, &(struct error){ 0 });
 	close(wp->pagemap_fd);
 	free(wp);
 }

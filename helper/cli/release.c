@@ -81,7 +81,7 @@ static int find(struct release *rel, struct error *err)
 		return error_set(err, CODE_TARGET,
 				 "\"migrate-helper status\" lists programs that were handed over; if migrate had --images-dir, give it here too",
 				 "process %d was not handed over, or has ended", rel->pid);
-	if (!record_process_is(&rel->record))
+	if (!record_stands(&rel->record))
 		return error_set(err, CODE_TARGET, NULL,
 				 "process %d, which was handed over to %s, has ended", rel->pid,
 				 rel->record.to);
@@ -114,18 +114,29 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	return 0;
 }
 
+/* The root, which may have ended before the rest of the program: then there is no pidfd. */
+static int get_hold(struct release *rel, struct error *err)
+{
+	struct guard *guard = &rel->record.guard;
+
+	if (!record_process_is(&rel->record))
+		return 0;
+	guard->pidfd = proc_pidfd(rel->pid, err);
+	if (guard->pidfd < 0)
+		return -1;
+	/* the kernel may have given the pid to another process before the open */
+	return record_process_is(&rel->record) ? 0 :
+	       error_set(err, CODE_TARGET, NULL, "process %d has ended", rel->pid);
+}
+
 static int let_go(struct release *rel, struct error *err)
 {
 	int lock = take(rel, err), ret = -1;
 
 	if (lock < 0)
 		return -1;
-	rel->record.guard.pidfd = proc_pidfd(rel->pid, err);
-	/* the kernel may have given the pid to another process before the open */
-	if (rel->record.guard.pidfd >= 0 && !record_process_is(&rel->record))
-		error_set(err, CODE_TARGET, NULL, "process %d has ended", rel->pid);
 	/* in this order, so that a release that was killed in between can be repeated */
-	else if (rel->record.guard.pidfd >= 0 && !guard_off(&rel->record.guard, err))
+	if (!get_hold(rel, err) && !guard_off(&rel->record.guard, err))
 		ret = record_remove(rel->dir, rel->kind, err);
 	/* no keeper is left that would remove the group of CRIU */
 	if (!ret)
@@ -155,7 +166,9 @@ int release_main(int argc, char **argv)
 	if (find(rel, &err) || let_go(rel, &err)) {
 		report_error(&err);
 	} else {
-		report_say("process %d goes on here", rel->pid);
+		report_say(rel->record.guard.pidfd < 0 ?
+			   "process %d has ended; the rest of its program goes on here" :
+			   "process %d goes on here", rel->pid);
 		report_event("released", json_pack("{s:i}", "pid", rel->pid));
 	}
 	free(rel);

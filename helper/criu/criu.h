@@ -34,13 +34,24 @@ int criu_check_restore(struct error *err);
 
 /**
  * criu_parent_write() - the source's side of the parent trick
- * @dir_fd: new directory in tmpfs; filled with pagemap-PID, inventory, an empty pages image
+ * @dir_fd: new directory in tmpfs; filled with inventory and an empty pages image
+ *
+ * Then criu_parent_add() for each task.
+ */
+int criu_parent_write(int dir_fd, struct error *err);
+/**
+ * criu_parent_add() - pagemap-PID of one task
  * @pid: the task in its own pid namespace
  *
  * CRIU only looks whether the parent *lists* a clean page, so the parent lists all of user space:
  * mappings that the task makes or moves before the freeze cannot make the dump fail.
  */
-int criu_parent_write(int dir_fd, pid_t pid, struct error *err);
+int criu_parent_add(int dir_fd, pid_t pid, struct error *err);
+/**
+ * criu_tree_read() - which tasks the images tell, the root first
+ * @pids: filled: by their pids in the images, without zombies; free() it
+ */
+int criu_tree_read(int images_dir_fd, pid_t **pids, size_t *nr, struct error *err);
 
 struct criu_dump;	/* a criu swrk process and its RPC socket */
 
@@ -129,7 +140,7 @@ struct criu_area {
 	uint32_t bytes;
 };
 
-/** struct criu_task - the one dumped task, as read from the images */
+/** struct criu_task - one dumped task, as read from the images */
 struct criu_task {
 	pid_t pid;			/* virtual pid */
 	bool was_stopped;		/* stopped at the source, and stays stopped */
@@ -142,7 +153,8 @@ struct criu_task {
 	size_t nr_rseq;
 };
 
-int criu_task_read(int images_dir_fd, struct criu_task *task, struct error *err);
+/** criu_task_read() - task @pid, by its pid in the images; no zombie */
+int criu_task_read(int images_dir_fd, pid_t pid, struct criu_task *task, struct error *err);
 void criu_task_free(struct criu_task *task);
 /**
  * criu_task_mask() - overwrite with zeros the areas that the kernel rewrites at any time (rseq)

@@ -12,6 +12,7 @@
 #include "criu/rpc.h"
 #include "criu/sockopts.h"
 #include "os/proc.h"
+#include "os/proc_tree.h"
 
 #define LET_GO_TIMEOUT_MS	60000	/* generous: to kill a CRIU at work may kill the program */
 #define LOG_LOOK_MS		500
@@ -155,13 +156,36 @@ static void dump_free(struct criu_dump *dump)
 	free(dump);
 }
 
-/* A CRIU with a seccomp filter of its own cannot suspend the filters of a task. */
-static bool must_listen(pid_t pid)
+static int find_filter(void *ctx, pid_t tid)
 {
+	struct error ended = { 0 };
 	struct proc_status status;
+	bool *found = ctx;
 
-	return sockopts_refused() && !proc_status_read(pid, &status, &(struct error){ 0 }) &&
-	       !status.seccomp;
+	*found |= !proc_status_read(tid, &status, &ended) && status.seccomp;
+	return 0;
+}
+
+/* A thread of a process of the tree has a seccomp filter. */
+static bool has_filter(pid_t root)
+{
+	struct error ended = { 0 };
+	bool found = false;
+	pid_t *pids;
+	size_t nr;
+
+	if (proc_tree(root, &pids, &nr, &ended))
+		return true;
+	for (size_t i = 0; i < nr && !found; i++)
+		proc_threads(pids[i], find_filter, &found, &(struct error){ 0 });
+	free(pids);
+	return found;
+}
+
+/* A CRIU with a seccomp filter of its own cannot suspend the filters of a task. */
+static bool must_listen(pid_t root)
+{
+	return sockopts_refused() && !has_filter(root);
 }
 
 static int dump_spawn(struct criu_dump *dump, const struct criu_dump_opts *opts,

@@ -268,27 +268,39 @@ int criu_has_ptys(int images_dir_fd, struct error *err)
 	return has;
 }
 
+/** struct sessions - the root's session and group, of others; @root: what they become */
+struct sessions {
+	uint32_t root, sid, pgid;
+	bool known;
+};
+
+/* The root leads a session of its own then, and those that were in its old session and group follow. */
 static bool tree_edit(void *ctx, const ProtobufCMessage *msg, struct image_out *out)
 {
 	Img__PstreeEntry *task = (Img__PstreeEntry *)msg;
-	bool *root_is_done = ctx, changed;
+	struct sessions *sessions = ctx;
+	bool changed = false;
 
 	if (!task)
 		return false;
-	changed = !*root_is_done && (task->sid != task->pid || task->pgid != task->pid);
-	if (changed) {
-		task->has_sid = task->has_pgid = true;
-		task->sid = task->pgid = task->pid;
+	if (!sessions->known)
+		*sessions = (struct sessions){ task->pid, task->sid, task->pgid, true };
+	if (task->sid == sessions->sid && task->sid != sessions->root) {
+		task->has_sid = changed = true;
+		task->sid = sessions->root;
 	}
-	*root_is_done = true;
+	if (task->pgid == sessions->pgid && task->pgid != sessions->root) {
+		task->has_pgid = changed = true;
+		task->pgid = sessions->root;
+	}
 	image_out_add(out, msg);
 	return changed;
 }
 
 int criu_session_repair(int images_dir_fd, struct error *err)
 {
-	bool root_is_done = false;
+	struct sessions sessions = { 0 };
 
 	return image_edit(images_dir_fd, "pstree.img", IMAGE_PSTREE,
-			  &img__pstree_entry__descriptor, tree_edit, &root_is_done, err);
+			  &img__pstree_entry__descriptor, tree_edit, &sessions, err);
 }

@@ -13,6 +13,8 @@
 #include "criu/image.h"
 
 #define IMAGE_ROOM_MIN		4096
+#define FIELD_1_VARINT		0x08	/* how protobuf begins such a field */
+#define VARINT_U32_MAX		5	/* bytes */
 
 static const char hint_images[] = "the images are damaged, or of a CRIU that is not known here";
 
@@ -105,6 +107,33 @@ int image_next(struct image *image, const ProtobufCMessageDescriptor *type,
 				 image->name);
 	image->at += 4 + bytes;
 	return 1;
+}
+
+/* Return: true when the record begins with field 1, a varint, and that is not @value */
+static bool is_another(const uint8_t *record, size_t bytes, uint32_t value)
+{
+	uint64_t got = 0;
+
+	if (!bytes || record[0] != FIELD_1_VARINT)
+		return false;
+	for (size_t i = 1; i < bytes && i <= VARINT_U32_MAX; i++) {
+		got |= (uint64_t)(record[i] & 0x7f) << (7 * (i - 1));
+		if (!(record[i] & 0x80))
+			return got != value;
+	}
+	return false;
+}
+
+void image_skip_others(struct image *image, uint32_t value)
+{
+	while (image->bytes - image->at >= 4) {
+		const uint8_t *record = image->data + image->at;
+		uint32_t bytes = get_u32(record);
+
+		if (bytes > image->bytes - image->at - 4 || !is_another(record + 4, bytes, value))
+			return;
+		image->at += 4 + bytes;
+	}
 }
 
 int image_read_one(int dir_fd, const char *name, uint32_t magic,

@@ -55,6 +55,13 @@ int image_open(struct image *image, int dir_fd, const char *name, uint32_t magic
 int image_next(struct image *image, const ProtobufCMessageDescriptor *type,
 	       ProtobufCMessage **msg, struct error *err);
 
+/**
+ * image_skip_others() - go to the next record that may have @value as its field 1, an integer
+ *
+ * A record is skipped, and not unpacked, when its bytes begin with this field and another value.
+ */
+void image_skip_others(struct image *image, uint32_t value);
+
 /** image_read_one() - unpack the first record of a file; a file without records is damaged */
 int image_read_one(int dir_fd, const char *name, uint32_t magic,
 		   const ProtobufCMessageDescriptor *type, ProtobufCMessage **msg,

@@ -70,10 +70,10 @@ void pagemap_put(struct image_out *out, uint64_t addr, uint64_t nr_pages, uint32
 	}
 }
 
-void pagemap_put_head(struct image_out *out)
+void pagemap_put_head(struct image_out *out, uint32_t id)
 {
 	Img__PagemapHead head = IMG__PAGEMAP_HEAD__INIT;
 
-	head.pages_id = 1;
+	head.pages_id = id;
 	image_out_add(out, &head.base);
 }

@@ -36,7 +36,7 @@ int pagemap_get(const Img__PagemapEntry *raw, uint64_t from, struct pagemap_entr
 /** pagemap_put() - add an entry that all versions of CRIU read; a long one as several */
 void pagemap_put(struct image_out *out, uint64_t addr, uint64_t nr_pages, uint32_t flags);
 
-/** pagemap_put_head() - add the first record, which says that pages-1.img has the data */
-void pagemap_put_head(struct image_out *out);
+/** pagemap_put_head() - add the first record, which says that pages-@id.img has the data */
+void pagemap_put_head(struct image_out *out, uint32_t id);
 
 #endif

@@ -39,7 +39,7 @@ static int empty_pages_write(int dir_fd, struct error *err)
 	return 0;
 }
 
-int criu_parent_write(int dir_fd, pid_t pid, struct error *err)
+int criu_parent_add(int dir_fd, pid_t pid, struct error *err)
 {
 	char name[IMAGE_NAME_MAX];
 	struct image_out out;
@@ -47,11 +47,14 @@ int criu_parent_write(int dir_fd, pid_t pid, struct error *err)
 
 	pagemap_name(name, pid);
 	image_out_init(&out, IMAGE_PAGEMAP);
-	pagemap_put_head(&out);
+	pagemap_put_head(&out, 1);
 	pagemap_put(&out, 0, USER_END / PAGE_BYTES, PAGEMAP_PRESENT);
 	ret = image_out_store(&out, dir_fd, name, err);
 	image_out_free(&out);
-	if (ret || empty_pages_write(dir_fd, err))
-		return -1;
-	return inventory_write(dir_fd, err);
+	return ret;
+}
+
+int criu_parent_write(int dir_fd, struct error *err)
+{
+	return empty_pages_write(dir_fd, err) || inventory_write(dir_fd, err) ? -1 : 0;
 }

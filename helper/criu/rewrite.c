@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -35,20 +36,28 @@ struct rewrite {
 	uint64_t lazy_cost;
 };
 
-/* Make a directory in place of CRIU's symbolic link. */
+/* Make a directory in place of CRIU's symbolic link: one for all tasks. */
+static int parent_make(struct rewrite *rw, struct error *err)
+{
+	if (unlinkat(rw->images_fd, "parent", 0) && errno != ENOENT && errno != EISDIR)
+		return error_errno(err, CODE_CRIU, NULL, "cannot remove the link to the parent");
+	if (mkdirat(rw->images_fd, "parent", 0700) && errno != EEXIST)
+		return error_errno(err, CODE_CRIU, NULL, "cannot make the parent directory");
+	rw->parent_fd = openat(rw->images_fd, "parent", O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return rw->parent_fd < 0 ?
+	       error_errno(err, CODE_CRIU, NULL, "cannot open the parent directory") : 0;
+}
+
 static int parent_open(struct rewrite *rw, struct error *err)
 {
+	char name[IMAGE_NAME_MAX];
+
 	if (rw->parent_fd >= 0)
 		return 0;
-	if (unlinkat(rw->images_fd, "parent", 0) && errno != ENOENT)
-		return error_errno(err, CODE_CRIU, NULL, "cannot remove the link to the parent");
-	if (mkdirat(rw->images_fd, "parent", 0700))
-		return error_errno(err, CODE_CRIU, NULL, "cannot make the parent directory");
-	rw->parent_fd = openat(rw->images_fd, "parent", O_DIRECTORY | O_CLOEXEC);
-	if (rw->parent_fd < 0)
-		return error_errno(err, CODE_CRIU, NULL, "cannot open the parent directory");
-	rw->pages_fd = openat(rw->parent_fd, "pages-1.img",
-			      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (parent_make(rw, err))
+		return -1;
+	snprintf(name, sizeof(name), "pages-%d.img", rw->task->pid);
+	rw->pages_fd = openat(rw->parent_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (rw->pages_fd < 0)
 		return error_errno(err, CODE_CRIU, NULL, "cannot create the parent's pages");
 	rw->buffer = malloc(BUFFER_PAGES * PAGE_BYTES);
@@ -211,7 +220,8 @@ int criu_rewrite(int images_dir_fd, const struct criu_task *task,
 		return -1;
 	image_out_init(&rw.map, IMAGE_PAGEMAP);
 	image_out_init(&rw.parent_map, IMAGE_PAGEMAP);
-	pagemap_put_head(&rw.parent_map);
+	/* the pages have the number of the task: each task has its own file of them */
+	pagemap_put_head(&rw.parent_map, task->pid);
 	ret = pagemap_rewrite(&rw, &image, err);
 	if (!ret)
 		ret = rewrite_store(&rw, name, err);

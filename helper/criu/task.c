@@ -175,40 +175,41 @@ static int task_read_threads(int dir_fd, struct criu_task *task,
 	return 0;
 }
 
-/* Return: the record of the one task, or NULL with @err */
-static Img__PstreeEntry *task_read_tree(int dir_fd, struct error *err)
+/* The image of a tree of thousands is read for each of them. Return: as image_next() */
+static int next_like(struct image *image, pid_t pid, ProtobufCMessage **msg, struct error *err)
 {
-	ProtobufCMessage *first = NULL, *second = NULL;
+	image_skip_others(image, pid);
+	return image_next(image, &img__pstree_entry__descriptor, msg, err);
+}
+
+/* Return: the record of task @pid, or NULL with @err */
+static Img__PstreeEntry *task_find(int dir_fd, pid_t pid, struct error *err)
+{
+	Img__PstreeEntry *found = NULL;
+	ProtobufCMessage *msg;
 	struct image image;
-	int ret;
 
 	if (image_open(&image, dir_fd, "pstree.img", IMAGE_PSTREE, err))
 		return NULL;
-	ret = image_next(&image, &img__pstree_entry__descriptor, &first, err);
-	if (!ret)
-		error_set(err, CODE_CRIU, NULL, "the images have no task");
-	if (ret > 0)
-		ret = image_next(&image, &img__pstree_entry__descriptor, &second, err);
-	if (second)
-		error_set(err, CODE_REFUSED, "migrate programs of one process only",
-			  "the images have more than one task");
-	image_close(&image);
-	if (second)
-		protobuf_c_message_free_unpacked(second, NULL);
-	if (error_is_set(err) && first) {
-		protobuf_c_message_free_unpacked(first, NULL);
-		return NULL;
+	while (!found && next_like(&image, pid, &msg, err) > 0) {
+		if ((pid_t)((Img__PstreeEntry *)msg)->pid == pid)
+			found = (Img__PstreeEntry *)msg;
+		else
+			protobuf_c_message_free_unpacked(msg, NULL);
 	}
-	return (Img__PstreeEntry *)first;
+	image_close(&image);
+	if (!found && !error_is_set(err))
+		error_set(err, CODE_CRIU, NULL, "the images have no task %d", pid);
+	return found;
 }
 
-int criu_task_read(int images_dir_fd, struct criu_task *task, struct error *err)
+int criu_task_read(int images_dir_fd, pid_t pid, struct criu_task *task, struct error *err)
 {
 	Img__PstreeEntry *tree;
 	int ret;
 
 	memset(task, 0, sizeof(*task));
-	tree = task_read_tree(images_dir_fd, err);
+	tree = task_find(images_dir_fd, pid, err);
 	if (!tree)
 		return -1;
 	task->pid = tree->pid;

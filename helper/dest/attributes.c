@@ -19,41 +19,40 @@ struct walk {
 	struct attributes *attributes;
 	pid_t pid;
 	struct cpus available;
-	struct inside inside;
 	struct error *err;
 };
 
-int attributes_take(struct attributes *attributes, const Migrate__RestoreGo *go,
+int attributes_take(struct attributes *attributes, const Migrate__Process *said,
 		    struct error *err)
 {
 	uint8_t *packed;
 	size_t bytes;
 
-	if (go->n_threads > THREADS_MAX)
+	if (said->n_threads > THREADS_MAX)
 		return error_set(err, CODE_PEER, NULL, "the source sent too many threads");
-	for (size_t i = 0; i < go->n_threads; i++)
-		if (go->threads[i]->cpus.len > CPUS_BYTES || go->threads[i]->tid <= 0 ||
-		    (go->threads[i]->has_cpus && !go->threads[i]->cpus.len))
+	for (size_t i = 0; i < said->n_threads; i++)
+		if (said->threads[i]->cpus.len > CPUS_BYTES || said->threads[i]->tid <= 0 ||
+		    (said->threads[i]->has_cpus && !said->threads[i]->cpus.len))
 			return error_set(err, CODE_PEER, NULL,
 					 "the source sent wrong attributes of thread %d",
-					 go->threads[i]->tid);
+					 said->threads[i]->tid);
 	attributes_free(attributes);
-	bytes = migrate__restore_go__get_packed_size(go);
+	bytes = migrate__process__get_packed_size(said);
 	packed = malloc(bytes + 1);
 	if (packed) {
-		migrate__restore_go__pack(go, packed);
-		attributes->wanted = migrate__restore_go__unpack(NULL, bytes, packed);
+		migrate__process__pack(said, packed);
+		attributes->wanted = migrate__process__unpack(NULL, bytes, packed);
 		free(packed);
 	}
 	return attributes->wanted ? 0 :
 	       error_set(err, CODE_INTERNAL, NULL, "no memory for attributes of threads");
 }
 
-static const Migrate__ThreadAttributes *find_wanted(const Migrate__RestoreGo *go, pid_t tid)
+static const Migrate__ThreadAttributes *find_wanted(const Migrate__Process *said, pid_t tid)
 {
-	for (size_t i = 0; i < go->n_threads; i++)
-		if (go->threads[i]->tid == tid)
-			return go->threads[i];
+	for (size_t i = 0; i < said->n_threads; i++)
+		if (said->threads[i]->tid == tid)
+			return said->threads[i];
 	return NULL;
 }
 
@@ -154,7 +153,7 @@ static int restore_thread(void *ctx, pid_t tid)
 	restore_timer_slack(walk->attributes, &thread, wanted);
 	restore_io_priority(walk->attributes, &thread, wanted);
 	restore_sched(walk->attributes, &thread, wanted);
-	return inside_plan_thread(&walk->inside, &thread, wanted, walk->err);
+	return inside_plan_thread(&walk->attributes->inside, &thread, wanted, walk->err);
 }
 
 static void process_result(struct attributes *attributes, Migrate__AttributeKind kind, int ret,
@@ -169,7 +168,7 @@ static void process_result(struct attributes *attributes, Migrate__AttributeKind
 
 static int restore_process(struct attributes *attributes, pid_t pid, struct error *err)
 {
-	const Migrate__RestoreGo *wanted = attributes->wanted;
+	const Migrate__Process *wanted = attributes->wanted;
 	struct process_attributes now;
 
 	if (process_attributes_read(pid, &now, err))
@@ -191,19 +190,25 @@ int attributes_restore(struct attributes *attributes, pid_t pid, const struct cr
 		       const struct cgroup *group, struct error *err)
 {
 	struct walk walk = { .attributes = attributes, .pid = pid, .err = err };
-	int ret;
 
 	if (attributes->wanted->n_threads != task->nr_threads)
 		return error_set(err, CODE_PEER, NULL,
 				 "the source sent attributes of %zu threads, the images have %zu",
 				 attributes->wanted->n_threads, task->nr_threads);
-	ret = cpus_available(&walk.available, group->kind == CGROUP_V2 ? group->home : "", err) ||
-	      restore_process(attributes, pid, err) ||
-	      proc_threads(pid, restore_thread, &walk, err) ||
-	      inside_plan_itimers(&walk.inside, pid, task, err) ||
-	      inside_run(&walk.inside, &attributes->results, pid, group, err) ? -1 : 0;
-	inside_free(&walk.inside);
-	return ret;
+	return cpus_available(&walk.available, group->kind == CGROUP_V2 ? group->home : "", err) ||
+	       restore_process(attributes, pid, err) ||
+	       proc_threads(pid, restore_thread, &walk, err) ||
+	       inside_plan_itimers(&attributes->inside, pid, task, err) ? -1 : 0;
+}
+
+bool attributes_need_inside(const struct attributes *attributes)
+{
+	return attributes->inside.nr;
+}
+
+int attributes_run_inside(struct attributes *attributes, struct remote *remote, struct error *err)
+{
+	return inside_run(&attributes->inside, &attributes->results, remote, err);
 }
 
 static size_t results_fill(const struct attributes *attributes, Migrate__Attribute *messages,
@@ -248,6 +253,7 @@ int attributes_send(const struct attributes *attributes, struct control *ctl, st
 void attributes_free(struct attributes *attributes)
 {
 	if (attributes->wanted)
-		migrate__restore_go__free_unpacked(attributes->wanted, NULL);
+		migrate__process__free_unpacked(attributes->wanted, NULL);
+	inside_free(&attributes->inside);
 	memset(attributes, 0, sizeof(*attributes));
 }

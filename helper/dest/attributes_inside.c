@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <linux/prctl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,8 +129,8 @@ int inside_plan_itimers(struct inside *inside, pid_t pid, const struct criu_task
 	return 0;
 }
 
-static int make_calls(const struct inside *inside, struct attribute_results *results,
-		      struct remote *remote, struct error *err)
+int inside_run(const struct inside *inside, struct attribute_results *results,
+	       struct remote *remote, struct error *err)
 {
 	for (size_t i = 0; i < inside->nr; i++) {
 		const struct inside_call *from = &inside->calls[i];
@@ -148,35 +147,6 @@ static int make_calls(const struct inside *inside, struct attribute_results *res
 			attribute_set(results, from->kind, "%s", from->detail);
 	}
 	return 0;
-}
-
-/* The tracer keeps each thread stopped while the group is thawed. */
-static int calls_while_thawed(const struct inside *inside, struct attribute_results *results,
-			      struct remote *remote, const struct cgroup *group,
-			      struct error *err)
-{
-	if (cgroup_thaw(group, err) || remote_wait(remote, err) ||
-	    make_calls(inside, results, remote, err))
-		return -1;
-	return cgroup_freeze(group, err);
-}
-
-int inside_run(const struct inside *inside, struct attribute_results *results, pid_t pid,
-	       const struct cgroup *group, struct error *err)
-{
-	struct remote remote;
-	int ret;
-
-	if (!inside->nr)
-		return 0;
-	if (cgroup_wait_frozen(group, err) || remote_seize(&remote, pid, err))
-		return -1;
-	ret = calls_while_thawed(inside, results, &remote, group, err);
-	/* the group may be thawed: kill the process before it runs; the source's copy goes on */
-	if (ret)
-		kill(pid, SIGKILL);
-	remote_release(&remote);
-	return ret;
 }
 
 void inside_free(struct inside *inside)

@@ -178,16 +178,30 @@ void budget_give(struct budget *budget, enum budget_part part, uint64_t bytes)
 	pthread_mutex_unlock(&budget->lock);
 }
 
-int budget_check(struct budget *budget, enum budget_part part, uint64_t bytes, struct error *err)
+int budget_list(struct budget *budget, uint64_t bytes, struct error *err)
 {
-	int ret;
+	uint64_t listed;
+	int ret = 0;
 
 	if (!budget)
 		return 0;
 	pthread_mutex_lock(&budget->lock);
-	ret = bytes > limit(budget, part) ? too_much(budget, part, bytes, err) : 0;
+	listed = budget->listed + bytes;
+	if (listed > limit(budget, BUDGET_MIRROR))
+		ret = too_much(budget, BUDGET_MIRROR, listed, err);
+	else
+		budget->listed = listed;
 	pthread_mutex_unlock(&budget->lock);
 	return ret;
+}
+
+void budget_unlist(struct budget *budget, uint64_t bytes)
+{
+	if (!budget)
+		return;
+	pthread_mutex_lock(&budget->lock);
+	budget->listed -= bytes;
+	pthread_mutex_unlock(&budget->lock);
 }
 
 void budget_settle(struct budget *budget)

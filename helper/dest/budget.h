@@ -26,14 +26,15 @@ enum budget_part { BUDGET_MIRROR, BUDGET_IMAGES, BUDGET_BOOKS, BUDGET_PARTS };
  * struct budget - budget of one migration; all figures are bytes
  * @lock: a leaf lock
  * @announced, @used: by part
+ * @listed: of the pages that are in a final list, of all objects
  * @reserved: this migration's part of the total
- * @settled: the list of all pages has come and is reserved: further pages are counted, not refused
+ * @settled: see budget_settle(): further pages are counted, not refused
  */
 struct budget {
 	pthread_mutex_t lock;
 	struct places *places;
 	struct place *place;
-	uint64_t announced[BUDGET_PARTS], used[BUDGET_PARTS], reserved;
+	uint64_t announced[BUDGET_PARTS], used[BUDGET_PARTS], listed, reserved;
 	bool settled;
 };
 
@@ -57,10 +58,20 @@ int budget_announce(struct budget *budget, enum budget_part part, uint64_t bytes
 int budget_take(struct budget *budget, enum budget_part part, uint64_t bytes, struct error *err);
 void budget_give(struct budget *budget, enum budget_part part, uint64_t bytes);
 
-/** budget_check() - -1 with CODE_PEER when a total of @bytes of @part would exceed its limit */
-int budget_check(struct budget *budget, enum budget_part part, uint64_t bytes, struct error *err);
+/**
+ * budget_list() - @bytes more are in final lists of pages, and will be memory of the program
+ *
+ * The lists of all objects share one limit: what was announced for BUDGET_MIRROR.
+ * Return: 0; -1 with CODE_PEER: nothing is counted then
+ */
+int budget_list(struct budget *budget, uint64_t bytes, struct error *err);
+/** budget_unlist() - @bytes of them were listed twice */
+void budget_unlist(struct budget *budget, uint64_t bytes);
 
-/** budget_settle() - from now on only pages come that are reserved: refuse none */
+/**
+ * budget_settle() - the images of all objects are complete: from now on only pages come that are
+ * listed, so refuse none
+ */
 void budget_settle(struct budget *budget);
 
 /** budget_drop_images() - the images were removed: give back their part */

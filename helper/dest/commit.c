@@ -13,6 +13,7 @@
 #define POLL_MS			100	/* how often failures and ended tasks are looked for */
 #define KILLED_TIMEOUT_MS	15000
 #define ENDED_TIMEOUT_MS	30000	/* an init that is slow, or stopped */
+#define OTHERS_MS		1000	/* what is killed with the root has ended by then */
 
 #define MAX_FROZEN_S		86400	/* most that --max-frozen takes */
 #define COMMIT_MORE_S		10
@@ -25,7 +26,7 @@ static int send_started(struct commit *commit, struct error *err)
 	Migrate__Started started = MIGRATE__STARTED__INIT;
 
 	started.has_pid = true;
-	started.pid = commit->process->host_pid;
+	started.pid = program_root_pid(commit->program);
 	msg.body_case = MIGRATE__CONTROL__BODY_STARTED;
 	msg.started = &started;
 	return control_send(commit->peer->ctl, &msg, err);
@@ -33,17 +34,23 @@ static int send_started(struct commit *commit, struct error *err)
 
 /*
  * Memory counts as complete too when its process has gone, or has called exec. The init, which
- * knows how the process ended, ends a moment later, unless there is another process.
+ * knows how the root ended, ends a moment later, unless there is another process. The source
+ * stands until Done: it does not wait for processes that just live on.
  */
 static enum outcome complete(struct commit *commit)
 {
-	const struct process *process = commit->process;
-	bool gone = spaces_is_gone(objects_mm_of(commit->objects, process->pid));
+	const struct program *program = commit->program;
+	bool gone = spaces_is_gone(objects_mm_of(commit->objects, program->root));
+	int others_ms = 0;
 
-	for (int ms = 0; gone && ms < ENDED_TIMEOUT_MS; ms += POLL_MS)
-		if (process_has_ended(process, POLL_MS) || process_lives(process))
+	for (int ms = 0; gone && ms < ENDED_TIMEOUT_MS; ms += POLL_MS) {
+		if (program_has_ended(program, POLL_MS) || program_root_lives(program))
 			break;
-	return process_has_ended(process, 0) ? OUTCOME_ENDED : OUTCOME_DONE;
+		others_ms = program_others_live(program) ? others_ms + POLL_MS : 0;
+		if (others_ms >= OTHERS_MS)
+			break;
+	}
+	return program_has_ended(program, 0) ? OUTCOME_ENDED : OUTCOME_DONE;
 }
 
 /* Wait for the memory, for the end of the tasks, or, unless @patient, for a failure. */
@@ -54,7 +61,7 @@ static enum outcome wait_complete(struct commit *commit, bool patient)
 	for (;;) {
 		if (objects_wait(commit->objects, POLL_MS))
 			return complete(commit);
-		if (process_has_ended(commit->process, 0))
+		if (program_has_ended(commit->program, 0))
 			return OUTCOME_ENDED;
 		if (!patient && mailbox_failed(&commit->peer->box, &ignored))
 			return OUTCOME_LOST;
@@ -69,7 +76,7 @@ static json_t *result_json(struct commit *commit)
 	objects_counts(commit->objects, &counts);
 	result = counts_json(&counts);
 	json_object_update_new(result, json_pack("{s:i,s:I,s:I}",
-						 "pid", commit->process->host_pid,
+						 "pid", program_root_pid(commit->program),
 						 "restore_ns", (json_int_t)commit->restore_ns,
 						 "verified_pages",
 						 (json_int_t)commit->verified_pages));
@@ -105,7 +112,7 @@ static int let_go(struct commit *commit)
 		     text_count(orphans, "page", "pages").text);
 	if (keeper_done(commit->keeper, &signal, &err)) {
 		tell("warning", NULL, "%s", err.what);
-		keeper_clean_up(commit->dir, commit->process->init_fd);
+		keeper_clean_up(commit->dir, commit->program->init_fd);
 	}
 	return signal;
 }
@@ -203,10 +210,10 @@ static int start_tasks(struct commit *commit, struct error *err)
 	if (peer_commit(commit->peer, err))
 		return -1;
 	peer_state(commit->peer, "COMMITTED");
-	if (process_has_ended(commit->process, 0))
+	if (program_has_ended(commit->program, 0))
 		return error_set(err, CODE_TARGET, NULL,
 				 "the restored program was killed before it was started");
-	if (keeper_commit(commit->keeper, &started, err))
+	if (keeper_commit(commit->keeper, commit->program->nr, &started, err))
 		return -1;
 	parent_say_committed(commit->parent_sock);
 	return 0;

@@ -9,7 +9,7 @@
 #include "dest/objects.h"
 #include "dest/peer.h"
 #include "dest/populate.h"
-#include "dest/process.h"
+#include "dest/program.h"
 
 /**
  * struct commit - of the main thread
@@ -23,7 +23,7 @@
 struct commit {
 	struct peer *peer;
 	struct objects *objects;
-	struct process *process;
+	struct program *program;
 	struct keeper *keeper;
 	struct populate *populate;
 	struct budget *budget;

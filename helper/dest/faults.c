@@ -29,6 +29,7 @@ static int watch_fd(struct faults *faults, int fd, void *about, struct error *er
 
 int faults_init(struct faults *faults, struct error *err)
 {
+	pthread_mutex_init(&faults->lock, NULL);
 	faults->lazy_fd = -1;
 	faults->kick = -1;
 	faults->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -47,6 +48,7 @@ void faults_destroy(struct faults *faults)
 	if (faults->kick >= 0)
 		close(faults->kick);
 	faults->epoll = faults->kick = -1;
+	pthread_mutex_destroy(&faults->lock);
 }
 
 int faults_watch(struct faults *faults, struct space *space, bool on, struct error *err)
@@ -57,10 +59,24 @@ int faults_watch(struct faults *faults, struct space *space, bool on, struct err
 	return 0;
 }
 
-void faults_kick(struct faults *faults)
+static void list_kicked(struct faults *faults, struct mm *mm)
+{
+	pthread_mutex_lock(&faults->lock);
+	if (!mm->kicked) {
+		mm->kicked = true;
+		mm->next_kicked = NULL;
+		*(faults->kicked ? &faults->last_kicked->next_kicked : &faults->kicked) = mm;
+		faults->last_kicked = mm;
+	}
+	pthread_mutex_unlock(&faults->lock);
+}
+
+void faults_kick(struct faults *faults, struct mm *mm)
 {
 	uint64_t one = 1;
 
+	if (mm)
+		list_kicked(faults, mm);
 	/* fails only when the counter is full, which wakes the thread too */
 	if (write(faults->kick, &one, sizeof(one)) < 0)
 		return;
@@ -159,21 +175,56 @@ static bool serve(struct faults *faults, struct mm *mm, struct space *space, str
 	return again;
 }
 
-static bool serve_all(struct faults *faults, bool tick, struct error *err)
+/* Return: the list, of which the thread is the owner then */
+static struct mm *take_kicked(struct faults *faults)
 {
-	bool again = false;
-	struct mm *mm;
+	struct mm *list;
 
-	for (size_t i = 0; (mm = objects_at(faults->objects, i)); i++) {
-		again |= serve(faults, mm, NULL, err);
-		if (tick)
-			bury_gone(mm);
+	pthread_mutex_lock(&faults->lock);
+	list = faults->kicked;
+	faults->kicked = NULL;
+	pthread_mutex_unlock(&faults->lock);
+	return list;
+}
+
+/* From now on a kick lists @mm again. Return: the next one of the list */
+static struct mm *unlist(struct faults *faults, struct mm *mm)
+{
+	struct mm *next = mm->next_kicked;
+
+	pthread_mutex_lock(&faults->lock);
+	mm->kicked = false;
+	pthread_mutex_unlock(&faults->lock);
+	return next;
+}
+
+/* Return: true when the thread must look soon again at an mm, which is listed */
+static bool serve_kicked(struct faults *faults, struct error *err)
+{
+	struct mm *list = take_kicked(faults);
+	bool again = false;
+
+	while (list) {
+		struct mm *mm = list;
+
+		list = unlist(faults, mm);
+		if (!serve(faults, mm, NULL, err))
+			continue;
+		list_kicked(faults, mm);
+		again = true;
 	}
 	return again;
 }
 
-/* Return: true when the thread must look at all mms, or soon again at some */
-static bool act(struct faults *faults, void *about, struct error *err)
+static void look_for_ended(struct faults *faults)
+{
+	struct mm *mm = NULL;
+
+	while ((mm = objects_next(faults->objects, mm)))
+		bury_gone(mm);
+}
+
+static void act(struct faults *faults, void *about, struct error *err)
 {
 	struct space *space = about;
 	uint64_t count;
@@ -181,13 +232,12 @@ static bool act(struct faults *faults, void *about, struct error *err)
 	if (about == &of_kick) {
 		if (read(faults->kick, &count, sizeof(count)) < 0 && errno != EAGAIN)
 			error_errno(err, CODE_INTERNAL, NULL, "cannot read an eventfd");
-		return true;
+	} else if (about == &of_lazy) {
+		if (faults->lazy)
+			lazy_step(faults, err);
+	} else if (serve(faults, space->mm, space, err)) {
+		list_kicked(faults, space->mm);
 	}
-	if (about != &of_lazy)
-		return serve(faults, space->mm, space, err);
-	if (faults->lazy)
-		lazy_step(faults, err);
-	return false;
 }
 
 static void *faults_body(void *arg)
@@ -204,11 +254,12 @@ static void *faults_body(void *arg)
 		struct error err = { 0 };
 
 		for (int i = 0; i < nr; i++)
-			again |= act(faults, events[i].data.ptr, &err);
-		if (again || tick)
-			again = serve_all(faults, tick, &err);
-		if (tick)
+			act(faults, events[i].data.ptr, &err);
+		again = serve_kicked(faults, &err);
+		if (tick) {
+			look_for_ended(faults);
 			last_tick = clock_now_ms();
+		}
 		if (error_is_set(&err))
 			faults->hooks.failed(faults->hooks.ctx, &err);
 	}
@@ -228,7 +279,7 @@ void faults_stop(struct faults *faults)
 	if (!faults->has_thread)
 		return;
 	atomic_store(&faults->stop, true);
-	faults_kick(faults);
+	faults_kick(faults, NULL);
 	pthread_join(faults->thread, NULL);
 	faults->has_thread = false;
 }

@@ -24,14 +24,18 @@ struct faults_hooks {
 };
 
 /**
- * struct faults - while the thread runs, other threads only use @epoll and @kick
+ * struct faults - while the thread runs, other threads only use @epoll, @kick and the list
  * @epoll: any thread may add and remove descriptors
- * @kick: eventfd that wakes the thread: an mm has requests, or faults to retry
+ * @kick: eventfd that wakes the thread
+ * @lock: a leaf lock, for the list of mms that have requests, or faults to retry
+ * @kicked, @last_kicked: this list
  * @urgent: the urgent connection, not owned; NULL when the source is lost
  * @lazy: CRIU's socket, not owned; NULL when CRIU has handed over all userfaultfds
  */
 struct faults {
 	int epoll, kick, lazy_fd;
+	pthread_mutex_t lock;
+	struct mm *kicked, *last_kicked;
 	struct objects *objects;
 	const struct conn *urgent;
 	struct lazy_server *lazy;
@@ -47,8 +51,8 @@ void faults_destroy(struct faults *faults);
 
 /** faults_watch() - mm_hooks.watch: add @space to the descriptors of @epoll, or remove it */
 int faults_watch(struct faults *faults, struct space *space, bool on, struct error *err);
-/** faults_kick() - mm_hooks.kick */
-void faults_kick(struct faults *faults);
+/** faults_kick() - mm_hooks.kick; @mm NULL: only wake the thread */
+void faults_kick(struct faults *faults, struct mm *mm);
 
 /** faults_expect() - take CRIU's userfaultfds from @lazy; called before faults_start() */
 int faults_expect(struct faults *faults, struct lazy_server *lazy, struct error *err);

@@ -48,10 +48,10 @@ static int stream_begin(const Migrate__JournalStream *stream, pid_t pid, struct 
 			   stream->fd);
 }
 
-int journal_streams_begin(const Migrate__RestoreGo *go, pid_t pid, struct error *err)
+int journal_streams_begin(const Migrate__Process *said, pid_t pid, struct error *err)
 {
-	for (size_t i = 0; i < go->n_journal_streams; i++)
-		if (stream_begin(go->journal_streams[i], pid, err))
+	for (size_t i = 0; i < said->n_journal_streams; i++)
+		if (stream_begin(said->journal_streams[i], pid, err))
 			return -1;
 	return 0;
 }

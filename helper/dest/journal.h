@@ -13,7 +13,7 @@
  * Return: -1 with @err: CODE_PEER when the source named a descriptor that is no such stream; nothing
  *	was written to it
  */
-int journal_streams_begin(const Migrate__RestoreGo *go, pid_t pid, struct error *err);
+int journal_streams_begin(const Migrate__Process *said, pid_t pid, struct error *err);
 
 /** journal_is_stream() - @fd is a stream socket connected to the unix socket at @path */
 bool journal_is_stream(int fd, const char *path);

@@ -110,7 +110,7 @@ int keeper_spawn(struct keeper *keeper, pid_t task_pid, int *rpc_fd, pid_t *init
  * group that is thawed was thawed by the keeper: its tasks may have run, although they are dead.
  * Return: 0 when the tasks run, or have run
  */
-static int commit_alone(struct keeper *keeper, struct error *err)
+static int commit_alone(struct keeper *keeper, size_t nr_processes, struct error *err)
 {
 	struct pollfd init = { .fd = proc_pidfd(keeper->init_pid, &(struct error){ 0 }),
 			       .events = POLLIN };
@@ -123,16 +123,17 @@ static int commit_alone(struct keeper *keeper, struct error *err)
 		close(init.fd);
 	/* an init cannot end while the v1 freezer keeps its killed tasks */
 	if (cgroup_is_told_to_freeze(&keeper->group) &&
-	    (ended || kept_check_alive(&keeper->group, err) || cgroup_thaw(&keeper->group, err)))
+	    (ended || kept_check_alive(&keeper->group, nr_processes, err) ||
+	     cgroup_thaw(&keeper->group, err)))
 		return -1;
 	memset(err, 0, sizeof(*err));
 	kept_group_leave(&keeper->group);
 	return 0;
 }
 
-int keeper_commit(struct keeper *keeper, bool *started, struct error *err)
+int keeper_commit(struct keeper *keeper, size_t nr_processes, bool *started, struct error *err)
 {
-	struct keeper_msg msg = { .op = KEEPER_COMMIT };
+	struct keeper_msg msg = { .op = KEEPER_COMMIT, .value = nr_processes };
 	enum keeper_answer answer = keeper_process_ask(&keeper->process, &msg, NULL, 0, NULL,
 						       COMMIT_ANSWER_MS, err);
 	int ret = answer == KEEPER_OK ? 0 : -1;
@@ -141,7 +142,7 @@ int keeper_commit(struct keeper *keeper, bool *started, struct error *err)
 	if (answer == KEEPER_SILENT) {
 		/* one that is stuck must not start anything later */
 		keeper_process_kill(&keeper->process);
-		ret = commit_alone(keeper, err);
+		ret = commit_alone(keeper, nr_processes, err);
 	}
 	*started = !ret;
 	return ret;

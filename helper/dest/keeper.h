@@ -44,12 +44,13 @@ int keeper_spawn(struct keeper *keeper, pid_t task_pid, int *rpc_fd, pid_t *init
 
 /**
  * keeper_commit() - thaw the restored tasks, which outlive the keeper from here on
+ * @nr_processes: none is started unless so many are alive
  * @started: filled, also after a failure: false: no task has run, and none is left
  *
  * A keeper that is killed in the middle is stood in for. The tasks move to the group that the
  * keeper is in; one that cannot be moved stays, and so does the group.
  */
-int keeper_commit(struct keeper *keeper, bool *started, struct error *err);
+int keeper_commit(struct keeper *keeper, size_t nr_processes, bool *started, struct error *err);
 
 /**
  * keeper_abort() - kill what was restored; 0: nothing of it is left

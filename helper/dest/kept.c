@@ -151,24 +151,29 @@ void kept_group_leave(const struct cgroup *group)
 		cgroup_remove(group, KEPT_GROUP_TIMEOUT_MS);
 }
 
-int kept_check_alive(const struct cgroup *group, struct error *err)
+int kept_check_alive(const struct cgroup *group, size_t expected, struct error *err)
 {
 	struct error gone = { 0 };
+	size_t nr, alive = 0;
 	uint64_t mask;
 	pid_t *pids;
-	size_t nr = cgroup_pids(group, &pids);
-	bool dead = !nr;
 
-	for (size_t i = 0; i < nr && !dead; i++)
-		dead = pending_read(pids[i], &mask, &gone) || pending_has(mask, SIGKILL);
+	nr = cgroup_pids(group, &pids);
+	for (size_t i = 0; i < nr; i++)
+		alive += !pending_read(pids[i], &mask, &gone) && !pending_has(mask, SIGKILL);
 	free(pids);
-	return dead ? error_set(err, CODE_TARGET, NULL,
-				"the restored program was killed before it was started") : 0;
+	if (!alive)
+		return error_set(err, CODE_TARGET, NULL,
+				 "the restored program was killed before it was started");
+	return alive >= expected && alive == nr ? 0 :
+	       error_set(err, CODE_TARGET, NULL,
+			 "%zu of the %zu restored processes were killed before they were started",
+			 (expected > nr ? expected : nr) - alive, expected > nr ? expected : nr);
 }
 
-static void kept_commit(struct kept *kept, struct keeper_msg *answer)
+static void kept_commit(struct kept *kept, size_t nr_processes, struct keeper_msg *answer)
 {
-	if (!kept_check_alive(kept->group, &answer->err) &&
+	if (!kept_check_alive(kept->group, nr_processes, &answer->err) &&
 	    !nsinit_commit(&kept->ns, &answer->err) &&
 	    !cgroup_thaw(kept->group, &answer->err)) {
 		answer->value = true;
@@ -219,7 +224,7 @@ static bool kept_request(void *ctx, struct keeper_turn *turn)
 	case KEEPER_COMMIT:
 		/* before anything can run: from here on nothing is killed any more */
 		kept->committed = true;
-		kept_commit(kept, answer);
+		kept_commit(kept, msg->value, answer);
 		break;
 	case KEEPER_ABORT:
 		if (kept->committed)

@@ -16,7 +16,7 @@
  * @KEEPER_RELEASE: the handle
  * @KEEPER_SPEAK: control comes along
  * @KEEPER_SPAWN: pid of the program; answer: pid of the init, and CRIU's RPC socket
- * @KEEPER_COMMIT: answer: 1: the tasks were started
+ * @KEEPER_COMMIT: number of processes; answer: 1: the tasks were started
  * @KEEPER_DONE: answer: the signal that killed the program
  */
 enum keeper_op { KEEPER_HOLD = 1, KEEPER_RELEASE, KEEPER_SPEAK, KEEPER_SPAWN, KEEPER_COMMIT,
@@ -30,10 +30,11 @@ int kept_start(struct keeper_process *process, const struct owned_dir *dir,
 void kept_group_leave(const struct cgroup *group);
 
 /**
- * kept_check_alive() - -1 with @err when no task of the frozen group is left alive
+ * kept_check_alive() - -1 with @err when a process of the frozen group has died
+ * @expected: so many processes were restored. Frozen processes begin no others
  *
  * The v1 freezer keeps a killed task, which thawing would only let die.
  */
-int kept_check_alive(const struct cgroup *group, struct error *err);
+int kept_check_alive(const struct cgroup *group, size_t expected, struct error *err);
 
 #endif

@@ -24,7 +24,7 @@ struct migration {
 	struct images images;
 	struct peer peer;
 	struct objects objects;
-	struct process process;
+	struct program program;
 	struct watchdog watchdog;
 	struct faults faults;
 	struct populate populate;
@@ -57,11 +57,11 @@ static int watch_uffd(void *ctx, struct space *space, bool on, struct error *err
 	return faults_watch(&migration->faults, space, on, err);
 }
 
-static void kick_faults(void *ctx)
+static void kick_faults(void *ctx, struct mm *mm)
 {
 	struct migration *migration = ctx;
 
-	faults_kick(&migration->faults);
+	faults_kick(&migration->faults, mm);
 }
 
 static void wake_populate(void *ctx)
@@ -96,8 +96,10 @@ static int take_uffd(void *ctx, pid_t pid, int uffd, struct error *err)
 
 	if (mm)
 		return spaces_attach(mm, uffd, err);
-	if (uffd >= 0)
-		close(uffd);
+	/* a zombie has no memory */
+	if (uffd < 0)
+		return 0;
+	close(uffd);
 	return error_set(err, CODE_CRIU, NULL,
 			 "CRIU handed over the memory of task %d, which was not announced", pid);
 }
@@ -118,12 +120,26 @@ static void thread_failed(void *ctx, const struct error *err)
 
 /* Hooks of RECEIVE. */
 
+static int take_objects(void *ctx, const Migrate__Objects *said, struct error *err)
+{
+	struct migration *migration = ctx;
+
+	/* first what is gone: a process that called exec has a new address space, and the same pid */
+	for (size_t i = 0; i < said->n_gone; i++)
+		if (objects_end(&migration->objects, said->gone[i], err))
+			return -1;
+	return setup_add_objects(&migration->objects, said->begun, said->n_begun, err);
+}
+
 static int take_maps(void *ctx, const Migrate__Maps *maps, struct error *err)
 {
 	struct migration *migration = ctx;
-	struct mm *mm = objects_mm_of(&migration->objects, migration->process.pid);
+	struct mm *mm = objects_mm(&migration->objects, maps->object);
 
-	return setup_announce(mm, maps->vmas, maps->n_vmas, err);
+	return mm ? setup_announce(mm, maps->vmas, maps->n_vmas, err) :
+	       error_set(err, CODE_PEER, NULL,
+			 "the source sent mappings of object %u, which it did not announce",
+			 maps->object);
 }
 
 static int take_go(void *ctx, const Migrate__RestoreGo *go, struct error *err)
@@ -131,7 +147,7 @@ static int take_go(void *ctx, const Migrate__RestoreGo *go, struct error *err)
 	struct migration *migration = ctx;
 
 	frozen_time_enter(&migration->restore.frozen, MIGRATE__FROZEN_PART__AWAIT_LISTS);
-	return process_take(&migration->process, go, err);
+	return program_take(&migration->program, go, objects_nr(&migration->objects), err);
 }
 
 static void stop_threads(void *ctx)
@@ -173,17 +189,17 @@ static void wire_states(struct migration *m)
 	m->receive = (struct receive){
 		.peer = &m->peer, .objects = &m->objects, .budget = &m->budget,
 		.images = &m->images, .place = m->opts->place,
-		.hooks = { .maps = take_maps, .go = take_go, .ctx = m },
+		.hooks = { .objects = take_objects, .maps = take_maps, .go = take_go, .ctx = m },
 	};
 	receive_init(&m->receive);
 	m->restore = (struct restore){
 		.peer = &m->peer, .objects = &m->objects, .images = &m->images,
-		.process = &m->process, .keeper = m->keeper, .populate = &m->populate,
+		.program = &m->program, .keeper = m->keeper, .populate = &m->populate,
 		.place = m->opts->place, .verify = { .budget = &m->budget },
 		.cancel = -1, .rpc_fd = -1,
 	};
 	m->commit = (struct commit){
-		.peer = &m->peer, .objects = &m->objects, .process = &m->process,
+		.peer = &m->peer, .objects = &m->objects, .program = &m->program,
 		.keeper = m->keeper, .populate = &m->populate, .budget = &m->budget,
 		.dir = &m->images.dir, .places = m->opts->places, .parent_sock = m->parent_sock,
 		.stop = stop_threads, .ctx = m,
@@ -204,8 +220,8 @@ static int begin(struct migration *m, const uint8_t *id, struct error *err)
 		return -1;
 	m->images.budget = &m->budget;
 	tell_migration(m->images.id);
-	process_init(&m->process, m->images.id);
-	m->keeper = keeper_start(&m->images.dir, &m->process.group, err);
+	program_init(&m->program, m->images.id);
+	m->keeper = keeper_start(&m->images.dir, &m->program.group, err);
 	if (m->keeper)
 		return 0;
 	owned_dir_remove(&m->images.dir);
@@ -218,7 +234,7 @@ static int start_control(struct migration *m, int control_fd, struct error *err)
 
 	m->watchdog.peer = &m->peer;
 	m->watchdog.keeper = m->keeper;
-	m->watchdog.process = &m->process;
+	m->watchdog.program = &m->program;
 	m->watchdog.place = m->opts->place;
 	if (faults_init(&m->faults, err) || watchdog_start(&m->watchdog, err) ||
 	    peer_open(&m->peer, &control, err) ||
@@ -245,7 +261,7 @@ static int take_connections(struct migration *m, struct error *err)
 
 static int start_threads(struct migration *m, struct error *err)
 {
-	m->process.pid = m->setup.said->pid;
+	m->program.root = m->setup.said->pid;
 	m->restore.compare = m->setup.said->verify;
 	m->restore.comm = m->setup.said->comm;
 	m->restore.cost_model_ns = m->setup.cost_model_ns;
@@ -284,14 +300,14 @@ static int undo(struct migration *m, struct error *err)
 		*err = first;
 	alone = keeper_abort(m->keeper, &why);
 	if (alone)
-		gone = keeper_undo(m->keeper, m->process.init_fd);
+		gone = keeper_undo(m->keeper, m->program.init_fd);
 	if (!gone)
 		tell("warning", NULL, "the restored tasks are still there: %s", why.what);
 	if (m->peer.ctl)
 		control_send_abort(m->peer.ctl, err, gone);
 	/* tell the source before the rest of the clean-up */
 	if (!alone && keeper_said(m->keeper, &why))
-		keeper_undo(m->keeper, m->process.init_fd);
+		keeper_undo(m->keeper, m->program.init_fd);
 	stop_threads(m);
 	tell_result(err, NULL);
 	return err->code;

@@ -9,7 +9,7 @@
  * thread acts on it.
  *
  * Order of locks: mm.lock, then one of these, which are leaves: the locks of the mailbox, of
- * objects, populate, the keeper and the budget.
+ * objects, faults, populate, the keeper and the budget.
  */
 #ifndef MIGRATE_DEST_MIGRATION_H
 #define MIGRATE_DEST_MIGRATION_H

@@ -69,7 +69,13 @@ void mirror_close(struct mirror *mirror)
 	if (mirror->fd < 0)
 		return;
 	mirror_windows_put(mirror->windows);
+	mirror->windows = NULL;
 	free(mirror->ranges);
+	mirror->ranges = NULL;
+	mirror->nr_ranges = 0;
+	budget_give(mirror->budget, BUDGET_MIRROR, mirror->have.nr * PAGE_BYTES);
+	budget_give(mirror->budget, BUDGET_BOOKS, mirror->books);
+	mirror->books = 0;
 	page_set_destroy(&mirror->have);
 	close(mirror->fd);
 	mirror->fd = -1;
@@ -167,30 +173,56 @@ static void renew_windows(struct mirror *mirror)
 	mirror->punched = 0;
 }
 
+int mirror_pay(struct mirror *mirror, uint64_t bytes, struct error *err)
+{
+	if (budget_take(mirror->budget, BUDGET_BOOKS, bytes, err))
+		return -1;
+	mirror->books += bytes;
+	return 0;
+}
+
+static void pay_back(struct mirror *mirror, uint64_t bytes)
+{
+	budget_give(mirror->budget, BUDGET_BOOKS, bytes);
+	mirror->books -= bytes;
+}
+
+/* Of a list of @nr mappings; the windows may be as many. */
+static uint64_t list_cost(size_t nr)
+{
+	return nr * (sizeof(struct mirror_range) + sizeof(struct mirror_window));
+}
+
 int mirror_announce(struct mirror *mirror, const struct mirror_range *ranges, size_t nr,
 		   struct error *err)
 {
-	struct mirror_range *copy = calloc(nr + 1, sizeof(*copy));
-	struct mirror_windows *windows = plan_windows(ranges, nr);
-	int ret;
+	struct mirror_range *copy, *old = mirror->ranges;
+	struct mirror_windows *windows;
+	size_t nr_old = mirror->nr_ranges;
 
+	if (mirror_pay(mirror, list_cost(nr), err))
+		return -1;
+	copy = calloc(nr + 1, sizeof(*copy));
+	windows = plan_windows(ranges, nr);
 	if (!copy || !windows) {
-		free(copy);
 		free(windows);
-		return error_errno(err, CODE_INTERNAL, NULL, "no memory for %zu mappings", nr);
+		error_errno(err, CODE_INTERNAL, NULL, "no memory for %zu mappings", nr);
+		goto undo;
 	}
 	if (nr)
 		memcpy(copy, ranges, nr * sizeof(*copy));
-	ret = change_windows(mirror, windows, err);
-	if (!ret) {
-		struct mirror_range *old = mirror->ranges;
+	if (change_windows(mirror, windows, err))
+		goto undo;
+	mirror->ranges = copy;
+	mirror->nr_ranges = nr;
+	free(old);
+	pay_back(mirror, list_cost(nr_old));
+	return 0;
 
-		mirror->ranges = copy;
-		mirror->nr_ranges = nr;
-		copy = old;
-	}
+undo:
 	free(copy);
-	return ret;
+	pay_back(mirror, list_cost(nr));
+	return -1;
 }
 
 struct mirror_windows *mirror_windows_get(struct mirror *mirror)
@@ -244,9 +276,9 @@ void *mirror_at(const struct mirror *mirror, uint64_t addr, uint64_t nr_pages)
 
 int mirror_add(struct mirror *mirror, uint64_t addr, uint64_t nr_pages, struct error *err)
 {
-	uint64_t books = page_set_cost(&mirror->have, addr, nr_pages), had = mirror->have.nr;
+	uint64_t had = mirror->have.nr;
 
-	if (budget_take(mirror->budget, BUDGET_BOOKS, books, err))
+	if (mirror_pay(mirror, page_set_cost(&mirror->have, addr, nr_pages), err))
 		return -1;
 	if (page_set_add(&mirror->have, addr, nr_pages, err))
 		return -1;

@@ -24,6 +24,7 @@ struct mirror_windows;
  *	holds a reference, and no lock
  * @fd: the memfd
  * @budget: pays for what is in @have; NULL: nobody asks
+ * @books: bytes of BUDGET_BOOKS that this address space has taken
  * @have: pages whose content is here
  * @punched: pages since the windows were mapped; each may have left a page table behind
  * @ranges: what pages may be sent for, in order, not overlapping
@@ -32,6 +33,7 @@ struct mirror_windows;
 struct mirror {
 	int fd;
 	struct budget *budget;
+	uint64_t books;
 	struct page_set have;
 	/* private: of mirror.c */
 	uint64_t punched;
@@ -50,6 +52,9 @@ void mirror_close(struct mirror *mirror);
  */
 int mirror_announce(struct mirror *mirror, const struct mirror_range *ranges, size_t nr,
 		   struct error *err);
+
+/** mirror_pay() - take @bytes more of BUDGET_BOOKS; -1 as budget_take() */
+int mirror_pay(struct mirror *mirror, uint64_t bytes, struct error *err);
 
 /** mirror_announced() - all of the run lies in announced ranges */
 bool mirror_announced(const struct mirror *mirror, uint64_t addr, uint64_t nr_pages);

@@ -72,12 +72,13 @@ int mm_announce(struct mm *mm, const struct mirror_range *ranges, size_t nr,
 {
 	uint64_t addr = 0;
 	struct run run;
-
 	int ret;
 
 	mm_lock(mm);
 	/* from FINAL on the windows of the mirror stay as they are */
 	ret = mm->final ? error_set(err, CODE_PEER, NULL, "the source sent mappings after FINAL") :
+	      mm->gone ? error_set(err, CODE_PEER, NULL,
+				   "the source sent mappings of object %u, which is gone", mm->id) :
 	      mirror_announce(&mm->mirror, ranges, nr, err);
 	for (size_t i = 0; !ret && i <= nr; i++) {
 		uint64_t end = i < nr ? ranges[i].start : USER_END;
@@ -110,7 +111,7 @@ int mm_begin_receive(struct mm *mm, const struct splice_vm_run *runs, uint32_t n
 	int ret;
 
 	mm_lock(mm);
-	ret = check_announced(mm, runs, nr_runs, err);
+	ret = mm->gone ? 1 : check_announced(mm, runs, nr_runs, err);
 	if (!ret)
 		*windows = mirror_windows_get(&mm->mirror);
 	mm_unlock(mm);
@@ -135,6 +136,8 @@ int mm_end_receive(struct mm *mm, struct mirror_windows *windows, const struct s
 
 	mm_lock(mm);
 	mirror_windows_put(windows);
+	if (mm->gone)
+		nr_runs = 0;
 	/* a list of mappings that came meanwhile has dropped what the list does not have */
 	ret = check_announced(mm, runs, nr_runs, err);
 	for (uint32_t i = 0; i < nr_runs && !ret; i++) {
@@ -150,7 +153,7 @@ int mm_end_receive(struct mm *mm, struct mirror_windows *windows, const struct s
 void mm_end_round(struct mm *mm)
 {
 	mm_lock(mm);
-	mm->round_pages = 0;
+	mm->round_pages = mm->round_copies = 0;
 	mm_unlock(mm);
 }
 
@@ -164,11 +167,52 @@ bool mm_is_final(struct mm *mm)
 	return final;
 }
 
+/*
+ * A program that begins processes all the time leaves many address spaces behind: none may keep a
+ * descriptor, mappings of this helper, or its part of the budget. The struct stays: a thread may be
+ * about to lock it.
+ */
+int mm_end(struct mm *mm, struct error *err)
+{
+	int ret = 0;
+
+	mm_lock(mm);
+	if (mm->final)
+		ret = error_set(err, CODE_PEER, NULL,
+				"the source says after FINAL that object %u is gone", mm->id);
+	else if (mm->gone)
+		ret = error_set(err, CODE_PEER, NULL,
+				"the source says twice that object %u is gone", mm->id);
+	if (!ret) {
+		mm->gone = true;
+		/* the keeper gives the number to the next descriptor that it holds */
+		mm->hooks.release(mm->hooks.ctx, mm->mirror_handle);
+		mm->mirror_handle = -1;
+		mirror_close(&mm->mirror);
+		page_set_destroy(&mm->populated);
+		wanted_destroy(&mm->wanted);
+	}
+	mm_unlock(mm);
+	return ret;
+}
+
+bool mm_is_gone(struct mm *mm)
+{
+	bool gone;
+
+	mm_lock(mm);
+	gone = mm->gone;
+	mm_unlock(mm);
+	return gone;
+}
+
 void mm_drop(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs)
 {
 	struct run run;
 
 	mm_lock(mm);
+	if (mm->gone)
+		nr_runs = 0;
 	for (uint32_t i = 0; i < nr_runs; i++) {
 		uint64_t addr = runs[i].addr;
 		uint64_t end = addr + runs[i].nr_pages * PAGE_BYTES;
@@ -185,14 +229,17 @@ void mm_drop(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs)
 /* A page here will be memory of the program, and may be in @wanted, @asked and a space's @todo. */
 static int populate_run(struct mm *mm, const struct splice_vm_run *run, struct error *err)
 {
-	struct budget *budget = mm->mirror.budget;
-	uint64_t pages = mm->populated.nr + run->nr_pages;
+	uint64_t had = mm->populated.nr, again;
 
-	if (budget_check(budget, BUDGET_MIRROR, pages * PAGE_BYTES, err) ||
-	    budget_take(budget, BUDGET_BOOKS,
-			4 * page_set_cost(&mm->populated, run->addr, run->nr_pages), err))
+	/* before the sets grow: a short run may name terabytes */
+	if (budget_list(mm->mirror.budget, run->nr_pages * PAGE_BYTES, err) ||
+	    mirror_pay(&mm->mirror, 4 * page_set_cost(&mm->populated, run->addr, run->nr_pages),
+		       err) ||
+	    page_set_add(&mm->populated, run->addr, run->nr_pages, err))
 		return -1;
-	return page_set_add(&mm->populated, run->addr, run->nr_pages, err);
+	again = run->nr_pages - (mm->populated.nr - had);
+	budget_unlist(mm->mirror.budget, again * PAGE_BYTES);
+	return 0;
 }
 
 int mm_populate(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
@@ -272,7 +319,6 @@ int mm_seal(struct mm *mm, const struct page_set *lazy, struct error *err)
 	else
 		ret = mm_space_add(mm, space, err);
 	mm->sealed = !ret;
-	budget_settle(mm->mirror.budget);
 	mm_unlock(mm);
 	return ret;
 }

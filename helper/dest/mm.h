@@ -34,19 +34,21 @@ struct mm_counts {
 	uint64_t faults;	/* faults, not pages */
 };
 
+struct mm;
+
 /**
  * struct mm_hooks - what an mm needs from the rest of the helper; called under mm.lock
  * @hold: have the keeper hold a duplicate; -1 on failure
  * @release: the keeper may close the duplicate
  * @watch: add to (or, @on false, take from) what the fault thread waits for
- * @kick: wake the fault thread: there are requests, or @retry is set
+ * @kick: wake the fault thread: @mm has requests, or @retry is set
  * @work: wake the thread that populates: @work is set
  */
 struct mm_hooks {
 	int (*hold)(void *ctx, int uffd, int *handle, struct error *err);
 	void (*release)(void *ctx, int handle);
 	int (*watch)(void *ctx, struct space *space, bool on, struct error *err);
-	void (*kick)(void *ctx);
+	void (*kick)(void *ctx, struct mm *mm);
 	void (*work)(void *ctx);
 	void *ctx;
 };
@@ -55,6 +57,7 @@ struct mm_hooks {
  * struct mm - see the top of this file
  * @id: how frames name the mm
  * @pid: the task at the source
+ * @parent: whose pages COPY takes; NULL: nobody's
  * @changed: broadcast when pages came, todo shrank, a space went, or @failed was set
  * @urgent: threads that wait for the lock with a fault in hand. Atomic
  * @place: told of pages that were lacking; may be NULL
@@ -63,12 +66,21 @@ struct mm_hooks {
  * @spaces: never removed before mm_destroy(), so that pointers stay good
  * @retry: faults that wait may go through now
  * @work: pages may be installed from the mirror
- * @round_pages: pages that came since the last ROUND
+ * @round_pages, @round_copies: pages that came, and that were copied, since the last ROUND
+ * @round: the last round of which all frames came. The thread of the memory connection alone uses
+ *	@round and @listed
+ * @listed: FINAL came
+ * @mirror_handle: of the keeper's duplicate of the mirror
+ * @gone: the source has the address space no longer: frames that are still on their way mean nothing,
+ *	and @mirror, @populated and @wanted are closed
  * @failed: the migration is being given up: no thread waits any longer
+ * @in_objects: its places in the lists of struct objects, under the lock of that
+ * @kicked, @next_kicked: its place in the list of struct faults, under the lock of that
  */
 struct mm {
 	uint32_t id;
 	pid_t pid;
+	struct mm *parent;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	atomic_int urgent;
@@ -78,10 +90,19 @@ struct mm {
 	struct wanted wanted;
 	struct space **spaces;
 	size_t nr_spaces;
-	uint64_t round_pages;
-	bool retry, work, final, sealed, pushed, failed;
+	uint64_t round_pages, round_copies;
+	uint32_t round;
+	bool listed;
+	int mirror_handle;
+	bool retry, work, final, sealed, pushed, failed, gone;
 	struct mm_counts counts;
 	struct mm_hooks hooks;
+	struct {
+		struct mm *prev, *next, *next_id, *next_pid;
+		bool gone;
+	} in_objects;
+	struct mm *next_kicked;
+	bool kicked;
 };
 
 int mm_init(struct mm *mm, const struct mm_hooks *hooks, struct error *err);
@@ -114,8 +135,8 @@ int mm_announce(struct mm *mm, const struct mirror_range *ranges, size_t nr,
  * mm_begin_receive() - @windows into which the pages of these runs may be received
  *
  * The caller holds no lock while it receives, so no thread waits for slow bytes. The windows stay
- * until mm_end_receive(). Return: 0; -1 with CODE_PEER when a run lies outside of the announced
- * mappings
+ * until mm_end_receive(). Return: 0; 1 when the mm is gone, and the pages mean nothing; -1 with
+ * CODE_PEER when a run lies outside of the announced mappings
  */
 int mm_begin_receive(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
 		     struct mirror_windows **windows, struct error *err);
@@ -126,7 +147,11 @@ int mm_end_receive(struct mm *mm, struct mirror_windows *windows, const struct s
 void mm_end_round(struct mm *mm);
 /** mm_is_final() - mm_final() was called */
 bool mm_is_final(struct mm *mm);
-/** mm_drop() - forget the pages of these runs */
+/** mm_end() - the source has the address space no longer: give all back. Once, and not after FINAL */
+int mm_end(struct mm *mm, struct error *err);
+/** mm_is_gone() - mm_end() was called */
+bool mm_is_gone(struct mm *mm);
+/** mm_drop() - forget the pages of these runs, if the mm is not gone */
 void mm_drop(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs);
 /** mm_populate() - take a part of the source's final list of populated pages */
 int mm_populate(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
@@ -152,7 +177,7 @@ bool mm_awaits_fork(const struct mm *mm, uint64_t origin, uint64_t nr_pages);
 
 static inline void mm_kick(struct mm *mm)
 {
-	mm->hooks.kick(mm->hooks.ctx);
+	mm->hooks.kick(mm->hooks.ctx, mm);
 }
 
 /** mm_request() - wanted_request(), and the fault thread sends the requests */

@@ -5,6 +5,9 @@
 #include "dest/objects.h"
 #include "dest/spaces.h"
 
+#define OBJECTS_MAX	2048	/* at once: each takes some 30 mappings of this helper, of 65530 */
+#define OBJECTS_EVER	65536	/* with those that are gone */
+
 void objects_init(struct objects *objects, const struct mm_hooks *hooks, struct budget *budget,
 		  struct place *place)
 {
@@ -14,39 +17,57 @@ void objects_init(struct objects *objects, const struct mm_hooks *hooks, struct 
 
 void objects_destroy(struct objects *objects)
 {
-	for (size_t i = 0; i < objects->nr; i++) {
-		mm_destroy(objects->mms[i]);
-		free(objects->mms[i]);
+	for (size_t i = 0; i < OBJECTS_BUCKETS; i++) {
+		struct mm *next;
+
+		for (struct mm *mm = objects->by_id[i]; mm; mm = next) {
+			next = mm->in_objects.next_id;
+			mm_destroy(mm);
+			free(mm);
+		}
 	}
-	free(objects->mms);
 	pthread_mutex_destroy(&objects->lock);
 }
 
-/* Takes @mm over, unless it fails. */
-static int put(struct objects *objects, struct mm *mm, struct error *err)
+static struct mm **bucket(struct mm **table, uint32_t key)
 {
-	struct mm **mms;
-
-	pthread_mutex_lock(&objects->lock);
-	mms = realloc(objects->mms, (objects->nr + 1) * sizeof(*mms));
-	if (mms) {
-		mms[objects->nr++] = mm;
-		objects->mms = mms;
-	}
-	pthread_mutex_unlock(&objects->lock);
-	return mms ? 0 : error_errno(err, CODE_INTERNAL, NULL, "no memory for an address space");
+	return &table[key % OBJECTS_BUCKETS];
 }
 
-struct mm *objects_add_mm(struct objects *objects, uint32_t id, pid_t pid, struct error *err)
+/* Lock held. What comes behind @mm stays where it is: a thread may stand at @mm. */
+static void unlink_mm(struct objects *objects, const struct mm *mm)
 {
-	struct mm *mm;
+	struct mm *prev = mm->in_objects.prev, *next = mm->in_objects.next;
 
-	if (objects_mm(objects, id) || objects_mm_of(objects, pid)) {
-		error_set(err, CODE_PEER, NULL, "the source announced object %u (task %d) twice", id,
-			  pid);
-		return NULL;
-	}
-	mm = calloc(1, sizeof(*mm));
+	*(prev ? &prev->in_objects.next : &objects->first) = next;
+	*(next ? &next->in_objects.prev : &objects->last) = prev;
+}
+
+static void put(struct objects *objects, struct mm *mm)
+{
+	struct mm **by_id = bucket(objects->by_id, mm->id);
+	struct mm **by_pid = bucket(objects->by_pid, mm->pid), *last;
+
+	pthread_mutex_lock(&objects->lock);
+	last = objects->last;
+	mm->in_objects.next_id = *by_id;
+	*by_id = mm;
+	mm->in_objects.next_pid = *by_pid;
+	*by_pid = mm;
+	mm->in_objects.prev = last;
+	*(last ? &last->in_objects.next : &objects->first) = mm;
+	objects->last = mm;
+	if (last && last->in_objects.gone)
+		unlink_mm(objects, last);
+	objects->nr++;
+	objects->ever++;
+	pthread_mutex_unlock(&objects->lock);
+}
+
+static struct mm *make(struct objects *objects, uint32_t id, pid_t pid, struct error *err)
+{
+	struct mm *mm = calloc(1, sizeof(*mm));
+
 	if (!mm || mm_init(mm, &objects->hooks, err)) {
 		if (!mm)
 			error_errno(err, CODE_INTERNAL, NULL, "no memory for an address space");
@@ -57,20 +78,35 @@ struct mm *objects_add_mm(struct objects *objects, uint32_t id, pid_t pid, struc
 	mm->pid = pid;
 	mm->place = objects->place;
 	mm->mirror.budget = objects->budget;
-	if (!put(objects, mm, err))
+	/* it stays when the address space is gone */
+	if (!budget_take(objects->budget, BUDGET_BOOKS, sizeof(*mm), err) &&
+	    !objects->hooks.hold(objects->hooks.ctx, mm->mirror.fd, &mm->mirror_handle, err))
 		return mm;
 	mm_destroy(mm);
 	free(mm);
 	return NULL;
 }
 
-struct mm *objects_at(struct objects *objects, size_t i)
+struct mm *objects_add_mm(struct objects *objects, uint32_t id, pid_t pid, struct error *err)
 {
 	struct mm *mm;
 
-	pthread_mutex_lock(&objects->lock);
-	mm = i < objects->nr ? objects->mms[i] : NULL;
-	pthread_mutex_unlock(&objects->lock);
+	if (objects->nr >= OBJECTS_MAX || objects->ever >= OBJECTS_EVER) {
+		error_set(err, CODE_REFUSED, NULL,
+			  objects->nr >= OBJECTS_MAX ?
+			  "the program has more than %d processes" :
+			  "more than %d processes began while the program was copied",
+			  objects->nr >= OBJECTS_MAX ? OBJECTS_MAX : OBJECTS_EVER);
+		return NULL;
+	}
+	if (objects_mm(objects, id) || objects_mm_of(objects, pid)) {
+		error_set(err, CODE_PEER, NULL, "the source announced object %u (task %d) twice", id,
+			  pid);
+		return NULL;
+	}
+	mm = make(objects, id, pid, err);
+	if (mm)
+		put(objects, mm);
 	return mm;
 }
 
@@ -78,28 +114,83 @@ struct mm *objects_mm(struct objects *objects, uint32_t id)
 {
 	struct mm *mm;
 
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++)
-		if (mm->id == id)
-			return mm;
-	return NULL;
+	pthread_mutex_lock(&objects->lock);
+	mm = *bucket(objects->by_id, id);
+	while (mm && mm->id != id)
+		mm = mm->in_objects.next_id;
+	pthread_mutex_unlock(&objects->lock);
+	return mm;
 }
 
 struct mm *objects_mm_of(struct objects *objects, pid_t pid)
 {
 	struct mm *mm;
 
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++)
-		if (mm->pid == pid)
-			return mm;
-	return NULL;
+	pthread_mutex_lock(&objects->lock);
+	mm = *bucket(objects->by_pid, pid);
+	while (mm && mm->pid != pid)
+		mm = mm->in_objects.next_pid;
+	pthread_mutex_unlock(&objects->lock);
+	return mm;
+}
+
+struct mm *objects_next(struct objects *objects, const struct mm *mm)
+{
+	struct mm *next;
+
+	pthread_mutex_lock(&objects->lock);
+	next = mm ? mm->in_objects.next : objects->first;
+	while (next && next->in_objects.gone)
+		next = next->in_objects.next;
+	pthread_mutex_unlock(&objects->lock);
+	return next;
+}
+
+size_t objects_nr(struct objects *objects)
+{
+	size_t nr;
+
+	pthread_mutex_lock(&objects->lock);
+	nr = objects->nr;
+	pthread_mutex_unlock(&objects->lock);
+	return nr;
+}
+
+static void take_out(struct objects *objects, struct mm *mm)
+{
+	struct mm **at = bucket(objects->by_pid, mm->pid);
+
+	pthread_mutex_lock(&objects->lock);
+	while (*at != mm)
+		at = &(*at)->in_objects.next_pid;
+	*at = mm->in_objects.next_pid;
+	mm->in_objects.gone = true;
+	if (objects->last != mm)
+		unlink_mm(objects, mm);
+	objects->nr--;
+	pthread_mutex_unlock(&objects->lock);
+}
+
+int objects_end(struct objects *objects, uint32_t id, struct error *err)
+{
+	struct mm *mm = objects_mm(objects, id);
+
+	if (!mm)
+		return error_set(err, CODE_PEER, NULL,
+				 "the source says that object %u is gone, which it did not announce",
+				 id);
+	if (mm_end(mm, err))
+		return -1;
+	take_out(objects, mm);
+	return 0;
 }
 
 void objects_final(struct objects *objects, uint64_t *have, uint64_t *lack)
 {
-	struct mm *mm;
+	struct mm *mm = NULL;
 
 	*have = *lack = 0;
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++) {
+	while ((mm = objects_next(objects, mm))) {
 		uint64_t here, missing;
 
 		mm_final(mm, &here, &missing);
@@ -108,46 +199,74 @@ void objects_final(struct objects *objects, uint64_t *have, uint64_t *lack)
 	}
 }
 
-void objects_end_round(struct objects *objects)
+bool objects_end_round(struct objects *objects, uint32_t round)
 {
 	struct mm *mm;
 
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++)
+	while ((mm = objects_next(objects, objects->rounded))) {
+		if (mm->round < round)
+			return false;
+		objects->rounded = mm;
+	}
+	objects->rounded = NULL;
+	while ((mm = objects_next(objects, mm)))
 		mm_end_round(mm);
+	return true;
 }
 
-int objects_pushed(struct objects *objects, struct error *err)
+bool objects_are_listed(struct objects *objects)
 {
 	struct mm *mm;
 
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++)
-		if (late_pages_pushed(mm, err))
-			return -1;
+	while ((mm = objects_next(objects, objects->listed))) {
+		if (!mm->listed)
+			return false;
+		objects->listed = mm;
+	}
+	return true;
+}
+
+int objects_end_seal(struct objects *objects, struct error *err)
+{
+	struct mm *mm = NULL;
+
+	while ((mm = objects_next(objects, mm))) {
+		bool sealed;
+
+		mm_lock(mm);
+		sealed = mm->sealed;
+		mm_unlock(mm);
+		if (!sealed)
+			return error_set(err, CODE_PEER, NULL,
+					 "the images lack process %d, whose memory came", mm->pid);
+	}
+	/* not before the last one: pages that are fetched for its images are limited too */
+	budget_settle(objects->budget);
 	return 0;
 }
 
 void objects_ready(struct objects *objects)
 {
-	struct mm *mm;
+	struct mm *mm = NULL;
 
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++)
+	while ((mm = objects_next(objects, mm)))
 		spaces_ready(mm);
 }
 
 void objects_fail(struct objects *objects)
 {
-	struct mm *mm;
+	struct mm *mm = NULL;
 
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++)
+	while ((mm = objects_next(objects, mm)))
 		mm_fail(mm);
 }
 
 bool objects_wait(struct objects *objects, int timeout_ms)
 {
 	int64_t until_ms = clock_now_ms() + timeout_ms;
-	struct mm *mm;
+	struct mm *mm = NULL;
 
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++) {
+	while ((mm = objects_next(objects, mm))) {
 		int64_t left = timeout_ms < 0 ? -1 : until_ms - clock_now_ms();
 
 		if (!spaces_wait_done(mm, left < 0 && timeout_ms >= 0 ? 0 : left))
@@ -159,9 +278,9 @@ bool objects_wait(struct objects *objects, int timeout_ms)
 uint64_t objects_wanted(struct objects *objects)
 {
 	uint64_t wanted = 0;
-	struct mm *mm;
+	struct mm *mm = NULL;
 
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++) {
+	while ((mm = objects_next(objects, mm))) {
 		mm_lock(mm);
 		wanted += mm->wanted.pages.nr;
 		mm_unlock(mm);
@@ -171,10 +290,10 @@ uint64_t objects_wanted(struct objects *objects)
 
 void objects_counts(struct objects *objects, struct counts *counts)
 {
-	struct mm *mm;
+	struct mm *mm = NULL;
 
 	*counts = (struct counts){ 0 };
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++) {
+	while ((mm = objects_next(objects, mm))) {
 		mm_lock(mm);
 		if (mm->counts.from_mirror > mm->counts.late)
 			counts->precopy_pages += mm->counts.from_mirror - mm->counts.late;
@@ -190,9 +309,9 @@ void objects_counts(struct objects *objects, struct counts *counts)
 uint64_t objects_orphans(struct objects *objects)
 {
 	uint64_t orphans = 0;
-	struct mm *mm;
+	struct mm *mm = NULL;
 
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++) {
+	while ((mm = objects_next(objects, mm))) {
 		mm_lock(mm);
 		for (size_t j = 0; j < mm->nr_spaces; j++)
 			orphans += mm->spaces[j]->gone ? 0 : mm->spaces[j]->orphans;
@@ -203,8 +322,8 @@ uint64_t objects_orphans(struct objects *objects)
 
 void objects_close_uffds(struct objects *objects)
 {
-	struct mm *mm;
+	struct mm *mm = NULL;
 
-	for (size_t i = 0; (mm = objects_at(objects, i)); i++)
+	while ((mm = objects_next(objects, mm)))
 		mm_close_uffds(mm);
 }

@@ -10,15 +10,25 @@
 #include "dest/mm.h"
 #include "session/counts.h"
 
+#define OBJECTS_BUCKETS	1024
+
 /**
  * struct objects - table from object id to mm
- * @lock: a leaf lock, for @mms and @nr. An mm stays until objects_destroy(), so that pointers stay good
+ * @lock: a leaf lock, for all lists. An mm stays until objects_destroy(), so that pointers stay good
+ * @first, @last: those that are not gone, in their order. The last one may be gone: a thread that
+ *	walks goes on from there to what comes later
+ * @by_id: all, by id; @by_pid: those that are not gone
+ * @nr: those that are not gone; @ever: all
+ * @rounded, @listed: all up to these have ended the round, or have had their FINAL; NULL: none. Of the
+ *	thread of the memory connection
  * @hooks, @budget, @place: what each mm is made with
  */
 struct objects {
 	pthread_mutex_t lock;
-	struct mm **mms;
-	size_t nr;
+	struct mm *first, *last;
+	struct mm *by_id[OBJECTS_BUCKETS], *by_pid[OBJECTS_BUCKETS];
+	size_t nr, ever;
+	struct mm *rounded, *listed;
 	struct mm_hooks hooks;
 	struct budget *budget;
 	struct place *place;
@@ -32,25 +42,37 @@ void objects_destroy(struct objects *objects);
  * objects_add_mm() - make an empty mm
  * @id: as frames name it
  * @pid: of the task at the source
- * Return: NULL with CODE_PEER when @id or @pid is in the table already, or when the mm cannot be made
+ * Return: NULL with CODE_PEER when @id or @pid is in the table already, with CODE_REFUSED when there are
+ * too many, or when the mm cannot be made
  */
 struct mm *objects_add_mm(struct objects *objects, uint32_t id, pid_t pid, struct error *err);
 
+/** objects_end() - mm_end() of the mm with @id; -1 with CODE_PEER when there is none, or it is gone */
+int objects_end(struct objects *objects, uint32_t id, struct error *err);
+
 /** objects_mm() - the mm with @id; NULL when there is none */
 struct mm *objects_mm(struct objects *objects, uint32_t id);
-/** objects_mm_of() - the mm of task @pid of the source; NULL when there is none */
+/** objects_mm_of() - the mm of task @pid of the source; NULL when there is none, or it is gone */
 struct mm *objects_mm_of(struct objects *objects, pid_t pid);
-/** objects_at() - mm number @i from 0 on; NULL behind the last one */
-struct mm *objects_at(struct objects *objects, size_t i);
+/** objects_next() - the mm behind @mm (NULL: the first) that is not gone; NULL behind the last one */
+struct mm *objects_next(struct objects *objects, const struct mm *mm);
+/** objects_nr() - number of mms that are not gone */
+size_t objects_nr(struct objects *objects);
 
-/* All mms at once. */
+/* All mms that are not gone at once. */
 
 /** objects_final() - mm_final(); sums of pages that are here, and that lack */
 void objects_final(struct objects *objects, uint64_t *have, uint64_t *lack);
-/** objects_end_round() - mm_end_round() */
-void objects_end_round(struct objects *objects);
-/** objects_pushed() - the source has nothing left to push; -1 when what lacks cannot be requested */
-int objects_pushed(struct objects *objects, struct error *err);
+/**
+ * objects_end_round() - is this the end of @round for all mms? Then mm_end_round()
+ *
+ * This and objects_are_listed() are for the thread of the memory connection.
+ */
+bool objects_end_round(struct objects *objects, uint32_t round);
+/** objects_are_listed() - FINAL came of all mms */
+bool objects_are_listed(struct objects *objects);
+/** objects_end_seal() - mm_seal() was called for each: budget_settle(). -1 with CODE_PEER when it was not */
+int objects_end_seal(struct objects *objects, struct error *err);
 /** objects_ready() - CRIU has ended: spaces_ready() */
 void objects_ready(struct objects *objects);
 /** objects_fail() - nobody shall wait for pages any longer */

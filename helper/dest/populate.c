@@ -133,10 +133,10 @@ static enum step step_mm(struct mm *mm, struct error *err)
 /* Install one run of each mm. Return: true when all are idle */
 static bool step_all(struct populate *populate, struct error *err)
 {
+	struct mm *mm = NULL;
 	bool idle = true;
-	struct mm *mm;
 
-	for (size_t i = 0; (mm = objects_at(populate->objects, i)); i++) {
+	while ((mm = objects_next(populate->objects, mm))) {
 		enum step step = step_mm(mm, err);
 
 		idle &= step == STEP_IDLE;

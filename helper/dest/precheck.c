@@ -140,19 +140,25 @@ void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu
 		       setup->pid);
 }
 
+int precheck_object(const Migrate__Object *object, struct error *err)
+{
+	if (object->kind == MIGRATE__OBJECT_KIND__MM && object->id && object->has_pid &&
+	    object->pid > 1 && object->pid <= MAX_PID)
+		return 0;
+	return error_set(err, CODE_PEER, NULL,
+			 "the source announced object %u of kind %d and process %d", object->id,
+			 object->kind, object->pid);
+}
+
 int precheck_objects(const Migrate__Setup *setup, struct error *err)
 {
-	const Migrate__Object *object = setup->n_objects == 1 ? setup->objects[0] : NULL;
-
-	if (!object)
+	if (!setup->n_objects || setup->objects[0]->pid != setup->pid)
 		return error_set(err, CODE_PEER, NULL,
-				 "the source announced %zu objects; one can be taken in",
-				 setup->n_objects);
-	if (object->kind != MIGRATE__OBJECT_KIND__MM || !object->id || !object->has_pid ||
-	    object->pid != setup->pid)
-		return error_set(err, CODE_PEER, NULL,
-				 "the source announced object %u of kind %d and process %d, not the address space of process %d",
-				 object->id, object->kind, object->pid, setup->pid);
+				 "the source did not announce the address space of process %d",
+				 setup->pid);
+	for (size_t i = 0; i < setup->n_objects; i++)
+		if (precheck_object(setup->objects[i], err))
+			return -1;
 	return 0;
 }
 

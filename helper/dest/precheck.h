@@ -22,8 +22,11 @@ void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu
 /** precheck_memory() - -1 with @err when less than @bytes and a reserve are available */
 int precheck_memory(uint64_t bytes, struct error *err);
 
+/** precheck_object() - -1 with CODE_PEER when @object can be no address space */
+int precheck_object(const Migrate__Object *object, struct error *err);
+
 /**
- * precheck_objects() - check the objects that Setup announces: today one address space
+ * precheck_objects() - the objects that Setup announces, the root's address space first
  * Return: 0, or -1 with CODE_PEER
  */
 int precheck_objects(const Migrate__Setup *setup, struct error *err);

@@ -5,6 +5,8 @@
 #include "base/text.h"
 #include "dest/precheck_hugetlb.h"
 
+#define SIZES_MAX	2	/* of x86 */
+
 const char *precheck_hugetlb_dir = "/sys/kernel/mm/hugepages";
 
 static bool is_huge(const Migrate__Vma *vma)
@@ -41,9 +43,20 @@ static uint64_t pool_free(uint32_t kib)
 	return free > promised ? free - promised : 0;
 }
 
+/* Of the other processes. */
+static uint64_t others_bytes(const Migrate__Setup *setup, uint32_t kib)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < setup->n_huge_pages && i < SIZES_MAX; i++)
+		if (setup->huge_pages[i]->kib == kib)
+			bytes += setup->huge_pages[i]->bytes;
+	return bytes;
+}
+
 static void check_size(const Migrate__Setup *setup, uint32_t kib, struct refusals *refusals)
 {
-	uint64_t needed = 0, free = pool_free(kib);
+	uint64_t needed = others_bytes(setup, kib) / 1024 / kib, free = pool_free(kib);
 
 	for (size_t i = 0; i < setup->n_vmas; i++) {
 		const Migrate__Vma *vma = setup->vmas[i];
@@ -66,16 +79,32 @@ static bool is_first_of_size(const Migrate__Setup *setup, size_t nr)
 	return true;
 }
 
-/* x86 has two sizes; whoever tells of more is not told what is free. */
+static bool root_has_size(const Migrate__Setup *setup, uint32_t kib)
+{
+	for (size_t i = 0; i < setup->n_vmas; i++)
+		if (is_huge(setup->vmas[i]) && setup->vmas[i]->huge_kib == kib)
+			return true;
+	return false;
+}
+
+/* Whoever tells of more sizes is not told what is free. */
 void precheck_hugetlb(const Migrate__Setup *setup, struct refusals *refusals)
 {
 	size_t sizes = 0;
 
-	for (size_t i = 0; i < setup->n_vmas && sizes < 2; i++)
+	for (size_t i = 0; i < setup->n_vmas && sizes < SIZES_MAX; i++)
 		if (is_huge(setup->vmas[i]) && is_first_of_size(setup, i)) {
 			check_size(setup, setup->vmas[i]->huge_kib, refusals);
 			sizes++;
 		}
+	for (size_t i = 0; i < setup->n_huge_pages && sizes < SIZES_MAX; i++) {
+		uint32_t kib = setup->huge_pages[i]->kib;
+
+		if (!kib || root_has_size(setup, kib))
+			continue;
+		check_size(setup, kib, refusals);
+		sizes++;
+	}
 }
 
 uint64_t precheck_hugetlb_bytes(const Migrate__Setup *setup)
@@ -85,5 +114,7 @@ uint64_t precheck_hugetlb_bytes(const Migrate__Setup *setup)
 	for (size_t i = 0; i < setup->n_vmas; i++)
 		if (is_huge(setup->vmas[i]))
 			bytes += setup->vmas[i]->end - setup->vmas[i]->start;
+	for (size_t i = 0; i < setup->n_huge_pages && i < SIZES_MAX; i++)
+		bytes += setup->huge_pages[i]->bytes;
 	return bytes;
 }

@@ -1,142 +1,84 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <limits.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include "criu/attach.h"
 #include "dest/journal.h"
 #include "dest/process.h"
-#include "dest/verify.h"
 #include "os/pending.h"
 #include "os/proc.h"
 
-static const char hint_limits[] =
-	"look at its limits (prlimit --pid PID) and at the memory of this machine";
-
-void process_init(struct process *process, const char *id)
+struct process *process_new(const Migrate__Process *said, struct error *err)
 {
-	char name[NAME_MAX];
+	struct process *process = calloc(1, sizeof(*process));
 
-	*process = (struct process){ .init_fd = -1 };
-	snprintf(name, sizeof(name), "migrate-helper-%s-dest", id);
-	/* a group at the top: the limits of this helper's own group are not the program's */
-	if (cgroup_plan_mounted(&process->group, CGROUP_TOP, name))
-		cgroup_plan(&process->group, 0, CGROUP_BELOW, name);
+	if (!process) {
+		error_errno(err, CODE_INTERNAL, NULL, "no memory for a process");
+		return NULL;
+	}
+	process->pid = said->pid;
+	if (!attributes_take(&process->attributes, said, err))
+		return process;
+	free(process);
+	return NULL;
 }
 
-void process_destroy(struct process *process)
+void process_free(struct process *process)
 {
 	criu_task_free(&process->task);
 	attributes_free(&process->attributes);
-	if (process->init_fd >= 0)
-		close(process->init_fd);
-	process->init_fd = -1;
-}
-
-int process_take(struct process *process, const Migrate__RestoreGo *go, struct error *err)
-{
-	process->pending = go->pending;
-	process->oom_score_adj = go->oom_score_adj;
-	return attributes_take(&process->attributes, go, err);
+	free(process);
 }
 
 int process_read_images(struct process *process, int images_fd, struct error *err)
 {
-	if (criu_task_read(images_fd, &process->task, err))
-		return -1;
-	if (process->task.pid == process->pid)
+	return criu_task_read(images_fd, process->pid, &process->task, err);
+}
+
+int process_restore_attributes(struct process *process, const struct cgroup *group,
+			       struct error *err)
+{
+	return attributes_restore(&process->attributes, process->host_pid, &process->task, group, err);
+}
+
+int process_run_inside(struct process *process, const struct remote_group *all, struct error *err)
+{
+	struct remote *remote;
+
+	if (!attributes_need_inside(&process->attributes))
 		return 0;
-	return error_set(err, CODE_PEER, NULL, "the images are of task %d, announced was %d",
-			 process->task.pid, process->pid);
+	remote = remote_group_find(all, process->host_pid, err);
+	return remote ? attributes_run_inside(&process->attributes, remote, err) : -1;
 }
 
-int process_spawn(struct process *process, struct keeper *keeper, int *rpc_fd, struct error *err)
+int process_send_attributes(struct process *process, struct control *ctl, struct error *err)
 {
-	/* CRIU enters its group before it answers */
-	if (keeper_spawn(keeper, process->pid, rpc_fd, &process->init_pid, err) ||
-	    criu_restore_warm(*rpc_fd, err))
-		return -1;
-	process->criu_pid = criu_attach_find(&process->group);
-	if (!process->criu_pid)
-		return error_set(err, CODE_CRIU, NULL, "CRIU is not in the control group %s",
-				 process->group.dir);
-	process->init_fd = proc_pidfd(process->init_pid, err);
-	return process->init_fd < 0 ? -1 : 0;
-}
-
-pid_t process_host_pid(const struct process *process, struct error *err)
-{
-	pid_t pid = verify_host_pid(process->init_pid, process->pid);
-
-	if (!pid)
-		error_set(err, CODE_CRIU, NULL, "the restored task %d is not there", process->pid);
-	return pid;
-}
-
-int process_restore_attributes(struct process *process, struct control *ctl, struct error *err)
-{
-	pid_t pid = process_host_pid(process, err);
-
-	process->host_pid = pid;
-	if (!pid || attributes_restore(&process->attributes, pid, &process->task, &process->group,
-				       err) ||
-	    journal_streams_begin(process->attributes.wanted, pid, err))
+	if (journal_streams_begin(process->attributes.wanted, process->host_pid, err))
 		return -1;
 	return attributes_send(&process->attributes, ctl, err);
 }
 
-/* A signal of a fault or a limit came at the destination: the source's copy goes on without it. */
-static int check_pending(const struct process *process, pid_t pid, struct error *err)
+/* A signal that came here, of a fault or a limit: the source's copy goes on without it. */
+static int check_pending(const struct process *process, struct error *err)
 {
 	uint64_t mask;
 	int sig;
 
-	if (pending_read(pid, &mask, err))
+	if (pending_read(process->host_pid, &mask, err))
 		return -1;
-	sig = pending_fault(mask, process->pending);
+	sig = pending_fault(mask, process->attributes.wanted->pending);
 	if (!sig)
 		return 0;
-	return error_set(err, CODE_CRIU, hint_limits,
-			 "the restored program would be killed by SIG%s (%s) when it is started",
-			 sigabbrev_np(sig), strsignal(sig));
+	return error_set(err, CODE_CRIU,
+			 "look at its limits (prlimit --pid PID) and at the memory of this machine",
+			 "the restored process %d would be killed by SIG%s (%s) when it is started",
+			 process->pid, sigabbrev_np(sig), strsignal(sig));
 }
 
 int process_check(const struct process *process, struct error *err)
 {
-	size_t nr;
-	pid_t *pids;
-	int ret;
-
-	ret = cgroup_wait_frozen(&process->group, err);
-	nr = ret ? 0 : cgroup_pids(&process->group, &pids);
-	if (!ret && !nr)
-		ret = error_set(err, CODE_CRIU, hint_limits,
-				"the restored program has died before it was started");
-	for (size_t i = 0; i < nr && !ret; i++)
-		ret = check_pending(process, pids[i], err) ||
-		      /* a program with 0 has inherited CRIU's own value */
-		      proc_set_oom_score_adj(pids[i], process->oom_score_adj, err) ? -1 : 0;
-	if (nr)
-		free(pids);
-	return ret;
-}
-
-bool process_lives(const struct process *process)
-{
-	struct error ignored = { 0 };
-	pid_t pid = process_host_pid(process, &ignored);
-	struct proc_status status;
-
-	return pid && !proc_status_read(pid, &status, &ignored) && status.rss_bytes;
-}
-
-bool process_has_ended(const struct process *process, int timeout_ms)
-{
-	struct pollfd init = { .fd = process->init_fd, .events = POLLIN };
-
-	return poll(&init, 1, timeout_ms) > 0;
+	return check_pending(process, err) ||
+	       /* CRIU leaves its own to a program that has 0 */
+	       proc_set_oom_score_adj(process->host_pid, process->attributes.wanted->oom_score_adj,
+				      err) ? -1 : 0;
 }

@@ -196,6 +196,8 @@ static int take_go(struct receive *receive, const Migrate__RestoreGo *go, struct
 static int take_message(struct receive *receive, const Migrate__Control *msg, struct error *err)
 {
 	switch (msg->body_case) {
+	case MIGRATE__CONTROL__BODY_OBJECTS:
+		return receive->hooks.objects(receive->hooks.ctx, msg->objects, err);
 	case MIGRATE__CONTROL__BODY_MAPS:
 		return receive->hooks.maps(receive->hooks.ctx, msg->maps, err);
 	case MIGRATE__CONTROL__BODY_ANNOUNCE:

@@ -12,10 +12,12 @@
 
 /**
  * struct receive_hooks - messages that this object passes on
+ * @objects: takes processes that began, and objects that are gone
  * @maps: takes a new list of mappings
  * @go: takes RestoreGo
  */
 struct receive_hooks {
+	int (*objects)(void *ctx, const Migrate__Objects *objects, struct error *err);
 	int (*maps)(void *ctx, const Migrate__Maps *maps, struct error *err);
 	int (*go)(void *ctx, const Migrate__RestoreGo *go, struct error *err);
 	void *ctx;

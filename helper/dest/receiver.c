@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdlib.h>
+#include "dest/inherit.h"
 #include "dest/late_pages.h"
 #include "dest/receiver.h"
 #include "wire/conn.h"
@@ -31,15 +32,26 @@ static int receive_bytes(struct receiver *receiver, const struct mirror_windows 
 	return ret;
 }
 
+/* Frames of an address space that has ended since they were sent. */
+static int discard(struct receiver *receiver, const struct frame *frame, struct error *err)
+{
+	if (frame->kind != FRAME_PAGES)
+		return 0;
+	if (frame->nr_pages > FRAME_MAX_PAGES)
+		return refuse_frame(receiver, frame, "too many pages", err);
+	return conn_read(receiver->conn, receiver->pages, frame->nr_pages * PAGE_BYTES, 0, err);
+}
+
 /* Before FINAL a page goes straight to its place in the mirror. */
 static int receive_into_place(struct receiver *receiver, struct mm *mm,
 			      const struct frame *frame, struct error *err)
 {
 	struct mirror_windows *windows;
 	struct error ignored = { 0 };
+	int gone = mm_begin_receive(mm, frame->runs, frame->nr_runs, &windows, err);
 
-	if (mm_begin_receive(mm, frame->runs, frame->nr_runs, &windows, err))
-		return -1;
+	if (gone)
+		return gone < 0 ? -1 : discard(receiver, frame, err);
 	if (receive_bytes(receiver, windows, frame, err)) {
 		mm_end_receive(mm, windows, NULL, 0, &ignored);
 		return -1;
@@ -92,20 +104,27 @@ static int take_zeros(struct receiver *receiver, struct mm *mm, const struct fra
 	return 0;
 }
 
-static int take_final(struct receiver *receiver, struct error *err)
+/* FINAL of one mm: of the last one, all lists are there. */
+static int take_final(struct receiver *receiver, struct mm *mm, struct error *err)
 {
 	uint64_t have, lack;
 
+	mm->listed = true;
+	if (!objects_are_listed(receiver->objects))
+		return 0;
 	receiver->final = true;
 	place_progress(receiver->place);
 	objects_final(receiver->objects, &have, &lack);
 	return receiver->hooks.final(receiver->hooks.ctx, have, lack, err);
 }
 
-static int take_round(struct receiver *receiver, uint32_t round, struct error *err)
+/* ROUND of one mm: of the last one, the round is over. */
+static int take_round(struct receiver *receiver, struct mm *mm, uint32_t round, struct error *err)
 {
+	mm->round = round;
+	if (!objects_end_round(receiver->objects, round))
+		return 0;
 	receiver->round = round;
-	objects_end_round(receiver->objects);
 	return receiver->hooks.round(receiver->hooks.ctx, round, err);
 }
 
@@ -119,11 +138,15 @@ static int frame_before_final(struct receiver *receiver, struct mm *mm,
 		return refuse_frame(receiver, frame, "of a round that does not run", err);
 	if (round > ROUNDS_MAX + 1)
 		return refuse_frame(receiver, frame, "too many rounds", err);
+	if (mm->listed)
+		return refuse_frame(receiver, frame, "not expected after FINAL", err);
 	/* these frames need the mappings that control announces after the last round */
 	if (frame->kind == FRAME_POPULATED || frame->kind == FRAME_FINAL)
 		wait_for = RECEIVE_FROZEN;
 	if (receiver->hooks.gate(receiver->hooks.ctx, wait_for, err))
 		return -1;
+	if (mm_is_gone(mm))
+		return discard(receiver, frame, err);
 	switch (frame->kind) {
 	case FRAME_PAGES:
 		return receive_pages(receiver, mm, frame, err);
@@ -133,15 +156,17 @@ static int frame_before_final(struct receiver *receiver, struct mm *mm,
 		/* may lie outside of the mappings: unmapping drops pages */
 		mm_drop(mm, frame->runs, frame->nr_runs);
 		return 0;
+	case FRAME_COPY:
+		return inherit_copy(mm, frame->runs, frame->nr_runs, receiver->pages, err);
 	case FRAME_POPULATED:
 		return mm_populate(mm, frame->runs, frame->nr_runs, err);
 	case FRAME_ROUND:
-		if (round != receiver->round + 1)
+		if (round != receiver->round + 1 || mm->round == round)
 			return refuse_frame(receiver, frame, "the end of a round that does not run",
 					    err);
-		return take_round(receiver, round, err);
+		return take_round(receiver, mm, round, err);
 	case FRAME_FINAL:
-		return take_final(receiver, err);
+		return take_final(receiver, mm, err);
 	default:
 		return refuse_frame(receiver, frame, "not expected before FINAL", err);
 	}
@@ -150,8 +175,8 @@ static int frame_before_final(struct receiver *receiver, struct mm *mm,
 static int frame_after_final(struct receiver *receiver, struct mm *mm,
 			     const struct frame *frame, struct error *err)
 {
-	/* urgent carries requested pages only, and requests begin after FINAL */
-	if (receiver->urgent && !mm_is_final(mm))
+	/* urgent carries requested pages only, and requests begin after FINAL; what is gone had none */
+	if (!mm_is_final(mm))
 		return refuse_frame(receiver, frame, "not expected before FINAL", err);
 	switch (frame->kind) {
 	case FRAME_PAGES:
@@ -159,10 +184,9 @@ static int frame_after_final(struct receiver *receiver, struct mm *mm,
 	case FRAME_ZERO:
 		return take_zeros(receiver, mm, frame, err);
 	case FRAME_PUSHED:
-		if (receiver->urgent || receiver->pushed)
+		if (receiver->urgent || mm->pushed)
 			break;
-		receiver->pushed = true;
-		return objects_pushed(receiver->objects, err);
+		return late_pages_pushed(mm, err);
 	default:
 		break;
 	}

@@ -32,8 +32,7 @@ struct receiver_hooks {
  * @place: notes progress; may be NULL
  * @pages: room for the pages of a frame after FINAL
  * @round: the last round that ended
- * @pushed: PUSHED has come
- * @final: FINAL has come; on the memory connection only this thread reads the field
+ * @final: FINAL of all objects has come; on the memory connection only this thread reads the field
  * @precopy_pages, @bytes: received so far; any thread may read them
  */
 struct receiver {
@@ -44,7 +43,7 @@ struct receiver {
 	struct receiver_hooks hooks;
 	uint8_t *pages;
 	uint32_t round;
-	bool final, pushed;
+	bool final;
 	atomic_ulong precopy_pages, bytes;
 };
 

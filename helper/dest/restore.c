@@ -20,23 +20,38 @@ static int read_parent_pages(void *ctx, uint64_t addr, uint64_t nr_pages, void *
 	return late_pages_fetch(ctx, addr, nr_pages, buf, err);
 }
 
-/* Images as they came, to images that the restore can do with what is here. */
-static int prepare_images(struct restore *restore, struct mm *mm, struct error *err)
+static int prepare_process(struct restore *restore, const struct process *process,
+			   struct error *err)
 {
+	struct mm *mm = objects_mm_of(restore->objects, process->pid);
 	struct criu_pages pages = { .read = read_parent_pages, .ctx = mm };
-	struct process *process = restore->process;
-	int images_fd = restore->images->images_fd, ret;
 	struct page_set lazy;
+	int ret;
 
-	if (process_read_images(process, images_fd, err))
-		return -1;
+	if (!mm)
+		return error_set(err, CODE_PEER, NULL,
+				 "the source did not announce the memory of process %d",
+				 process->pid);
 	if (page_set_init(&lazy))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
-	ret = criu_rewrite(images_fd, &process->task, &pages, &lazy, err);
+	ret = criu_rewrite(restore->images->images_fd, &process->task, &pages, &lazy, err);
 	if (!ret)
 		ret = mm_seal(mm, &lazy, err);
 	page_set_destroy(&lazy);
 	return ret;
+}
+
+/* Images as they came, to images that the restore can do with what is here. */
+static int prepare_images(struct restore *restore, struct error *err)
+{
+	const struct program *program = restore->program;
+
+	if (program_read_images(restore->program, restore->images->images_fd, err))
+		return -1;
+	for (size_t i = 0; i < program->nr; i++)
+		if (prepare_process(restore, program->processes[i], err))
+			return -1;
+	return objects_end_seal(restore->objects, err);
 }
 
 void restore_cancel(struct restore *restore)
@@ -47,15 +62,12 @@ void restore_cancel(struct restore *restore)
 
 int restore_park(struct restore *restore, struct error *err)
 {
-	struct process *process = restore->process;
-	struct mm *mm = objects_mm_of(restore->objects, process->pid);
-	int handle;
+	struct program *program = restore->program;
 
-	if (keeper_hold(restore->keeper, mm->mirror.fd, &handle, err) ||
-	    process_spawn(process, restore->keeper, &restore->rpc_fd, err))
+	if (program_spawn(program, restore->keeper, &restore->rpc_fd, err))
 		return -1;
 	restore->leave = (struct criu_leave){
-		.group = &process->group, .criu = process->criu_pid, .root = process->pid,
+		.group = &program->group, .criu = program->criu_pid, .root = program->root,
 	};
 	return 0;
 }
@@ -67,7 +79,7 @@ static int hold_tasks(void *ctx, struct error *err)
 
 	frozen_time_enter(&restore->frozen, MIGRATE__FROZEN_PART__HOLD);
 	criu_leave_end(&restore->leave);
-	ret = criu_hold_tasks(&restore->process->group, err);
+	ret = criu_hold_tasks(&restore->program->group, err);
 	frozen_time_enter(&restore->frozen, MIGRATE__FROZEN_PART__RESTORE);
 	return ret;
 }
@@ -99,8 +111,9 @@ static void unwatch_criu(struct restore *restore, const struct error *criu_err)
 {
 	mailbox_lock(&restore->peer->box);
 	restore->cancel = -1;
-	/* that CRIU's other socket broke says less */
-	if (criu_err && restore->peer->box.failed && restore->peer->box.err.code == CODE_CRIU)
+	/* that CRIU's other socket broke says less, but not if that ended CRIU */
+	if (criu_err && criu_err->code != CODE_ABORTED && restore->peer->box.failed &&
+	    restore->peer->box.err.code == CODE_CRIU)
 		restore->peer->box.err = *criu_err;
 	mailbox_unlock(&restore->peer->box);
 }
@@ -109,7 +122,7 @@ static int run_criu(struct restore *restore, struct error *err)
 {
 	struct criu_restore_opts opts = {
 		.images_dir_fd = restore->images->images_fd, .work_dir_fd = restore->images->work_fd,
-		.log_level = 2, .group = &restore->process->group, .criu = restore->process->criu_pid,
+		.log_level = 2, .group = &restore->program->group, .criu = restore->program->criu_pid,
 		.pre_resume = hold_tasks, .attaches = note_attach, .ctx = restore,
 	};
 	struct error criu_err = { 0 };
@@ -169,19 +182,35 @@ static int wait_memory(struct restore *restore, struct error *err)
 	return done ? 0 : error_set(err, CODE_INTERNAL, NULL, "memory is not complete");
 }
 
-static int compare(struct restore *restore, const struct mm *mm, struct error *err)
+static int compare_process(struct restore *restore, const struct process *process,
+			   struct error *err)
 {
-	const struct process *process = restore->process;
-	pid_t pid;
+	const struct mm *mm = objects_mm_of(restore->objects, process->pid);
 
+	return verify_task(&restore->verify, mm->id, process->host_pid, &process->task,
+			   &mm->populated, &restore->verified_pages, err);
+}
+
+/* All are held at once: the v1 freezer has to thaw the whole group for that. */
+static int compare_all(struct restore *restore, struct error *err)
+{
+	const struct program *program = restore->program;
+	struct remote_group all;
+	int ret = 0;
+
+	if (remote_group_hold(&all, &program->group, false, err))
+		return -1;
+	for (size_t i = 0; i < program->nr && !ret; i++)
+		ret = compare_process(restore, program->processes[i], err);
+	return remote_group_release(&all, err) ? -1 : ret;
+}
+
+static int compare(struct restore *restore, struct error *err)
+{
 	if (fetch_all(restore, err) || wait_memory(restore, err))
 		return -1;
-	pid = process_host_pid(process, err);
-	if (!pid)
-		return -1;
 	place_busy(restore->place, BUSY_MS);
-	if (verify_task(&restore->verify, pid, &process->task, &mm->populated, &process->group,
-			&restore->verified_pages, err))
+	if (compare_all(restore, err))
 		return -1;
 	place_progress(restore->place);
 	tell("verified", json_pack("{s:I}", "pages", (json_int_t)restore->verified_pages),
@@ -213,7 +242,7 @@ static int restore_tasks(struct restore *restore, struct error *err)
 {
 	int ret;
 
-	if (ptys_prepare(restore->images->images_fd, restore->process->init_pid, err))
+	if (ptys_prepare(restore->images->images_fd, restore->program->init_pid, err))
 		return -1;
 	place_busy(restore->place, BUSY_MS);
 	ret = run_criu(restore, err);
@@ -242,27 +271,26 @@ static void keep_cost(const struct restore *restore)
 int restore_run(struct restore *restore, struct error *err)
 {
 	struct frozen_time *time = &restore->frozen;
-	struct mm *mm = objects_mm_of(restore->objects, restore->process->pid);
 	uint64_t begin = clock_now_ns();
 
 	peer_state(restore->peer, "RESTORE");
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__REWRITE);
-	if (prepare_images(restore, mm, err))
+	if (prepare_images(restore, err))
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__RESTORE);
 	if (restore_tasks(restore, err))
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__ATTRIBUTES_THERE);
-	if (process_restore_attributes(restore->process, restore->peer->ctl, err))
+	if (program_restore_attributes(restore->program, restore->peer->ctl, err))
 		return -1;
 	objects_ready(restore->objects);
 	restore->took_ns = clock_now_ns() - begin;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__COMPARE);
 	keep_cost(restore);
-	if (restore->compare && compare(restore, mm, err))
+	if (restore->compare && compare(restore, err))
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__CHECK);
-	if (mailbox_failed(&restore->peer->box, err) || process_check(restore->process, err))
+	if (mailbox_failed(&restore->peer->box, err) || program_check(restore->program, err))
 		return -1;
 	return say_ready(restore, err);
 }

@@ -11,7 +11,7 @@
 #include "dest/objects.h"
 #include "dest/peer.h"
 #include "dest/populate.h"
-#include "dest/process.h"
+#include "dest/program.h"
 #include "dest/verify.h"
 #include "session/frozen_time.h"
 
@@ -32,7 +32,7 @@ struct restore {
 	struct peer *peer;
 	struct objects *objects;
 	struct images *images;
-	struct process *process;
+	struct program *program;
 	struct keeper *keeper;
 	struct populate *populate;
 	struct place *place;

@@ -122,20 +122,42 @@ static int keep_small(struct setup *setup, struct error *err)
 static void expect_cost(struct setup *setup)
 {
 	const Migrate__Setup *said = setup->said;
+	uint64_t pages = said->rss_bytes / PAGE_BYTES;
 	struct shape shape = {
-		.mappings = said->n_vmas, .threads = said->threads,
+		.processes = said->n_objects, .threads = said->threads,
+		.mappings = said->has_mappings ? said->mappings : said->n_vmas,
 		.descriptors = said->has_descriptors ? said->descriptors : 0,
 	};
 	struct speed speed;
 
-	for (size_t i = 0; i < said->n_vmas; i++)
-		if (!said->vmas[i]->shared)
-			shape.private_pages += (said->vmas[i]->end - said->vmas[i]->start) >> PAGE_SHIFT;
 	if (said->has_image_pages)
-		shape.image_pages = said->image_pages < shape.private_pages ? said->image_pages :
-									      shape.private_pages;
+		shape.image_pages = said->image_pages < pages ? said->image_pages : pages;
 	speed_measure(&speed);
 	setup->cost_model_ns = cost_model_ns(COST_RESTORE, &shape, &speed);
+}
+
+static int add_object(struct objects *objects, const Migrate__Object *object, struct error *err)
+{
+	struct mm *parent = object->has_parent ? objects_mm(objects, object->parent) : NULL, *mm;
+
+	if (object->has_parent && !parent)
+		return error_set(err, CODE_PEER, NULL,
+				 "the source announced object %u as a child of object %u, which it did not announce",
+				 object->id, object->parent);
+	mm = objects_add_mm(objects, object->id, object->pid, err);
+	if (!mm)
+		return -1;
+	mm->parent = parent;
+	return 0;
+}
+
+int setup_add_objects(struct objects *objects, Migrate__Object **list, size_t nr,
+		      struct error *err)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (precheck_object(list[i], err) || add_object(objects, list[i], err))
+			return -1;
+	return 0;
 }
 
 /* The list of mappings in Setup belongs to the task that Setup names. */
@@ -143,9 +165,8 @@ static int make_objects(struct setup *setup, struct error *err)
 {
 	const Migrate__Setup *said = setup->said;
 
-	for (size_t i = 0; i < said->n_objects; i++)
-		if (!objects_add_mm(setup->objects, said->objects[i]->id, said->objects[i]->pid, err))
-			return -1;
+	if (setup_add_objects(setup->objects, said->objects, said->n_objects, err))
+		return -1;
 	return setup_announce(objects_mm_of(setup->objects, said->pid), said->vmas, said->n_vmas,
 			      err);
 }

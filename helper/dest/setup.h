@@ -40,6 +40,9 @@ int setup_late(const struct setup *setup, const char *what, struct error *err);
 int setup_greet(struct setup *setup, struct error *err);
 /** setup_take() - receive Setup, check it, make the objects, and answer */
 int setup_take(struct setup *setup, struct error *err);
+/** setup_add_objects() - take a list of objects from the wire */
+int setup_add_objects(struct objects *objects, Migrate__Object **list, size_t nr,
+		      struct error *err);
 /** setup_announce() - take a new list of the mappings of @mm from the wire */
 int setup_announce(struct mm *mm, Migrate__Vma **vmas, size_t nr, struct error *err);
 

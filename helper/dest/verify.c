@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 #include "base/text.h"
 #include "dest/verify.h"
-#include "os/remote.h"
 #include "pages/sets.h"
 #include "wire/stream.h"
 
@@ -59,6 +55,7 @@ int verify_add(struct verify *verify, const Migrate__Digests *digests, struct er
 			return error_set(err, CODE_PEER, NULL, "the source sent a wrong digest");
 		verify->pieces[verify->nr++] = (struct verify_piece){
 			.addr = run->addr, .nr_pages = run->nr_pages, .xxh3 = run->xxh3,
+			.object = digests->object,
 		};
 	}
 	verify->complete = digests->last;
@@ -90,13 +87,16 @@ static void differs(struct differences *diff, uint64_t addr)
 	diff->nr++;
 }
 
-static void compare_pieces(const struct verify *verify, int mem, const struct criu_task *task,
-			   uint8_t *buf, struct differences *diff, uint64_t *pages)
+static void compare_pieces(const struct verify *verify, uint32_t object, int mem,
+			   const struct criu_task *task, uint8_t *buf, struct differences *diff,
+			   uint64_t *pages)
 {
 	for (size_t i = 0; i < verify->nr; i++) {
 		const struct verify_piece *piece = &verify->pieces[i];
 		size_t bytes = piece->nr_pages * PAGE_BYTES;
 
+		if (piece->object != object)
+			continue;
 		*pages += piece->nr_pages;
 		if (pread(mem, buf, bytes, piece->addr) != (ssize_t)bytes) {
 			differs(diff, piece->addr);
@@ -165,50 +165,25 @@ static int say_differences(const struct differences *diff, struct error *err)
 			 text_count(diff->nr, "place", "places").text, list);
 }
 
-/*
- * Since Linux 6.12 /proc/PID/mem may show pages that the task itself must not read only to its
- * tracer (proc_mem.force_override). A thread in the v1 freezer traps when the group thaws, so the
- * function traces all threads.
- */
-static int trace(struct remote *remote, pid_t pid, const struct cgroup *group, struct error *err)
-{
-	bool thaw = group->kind == CGROUP_V1;
-
-	if (remote_seize(remote, pid, err))
-		return -1;
-	if (!(thaw && cgroup_thaw(group, err)) && !remote_wait(remote, err) &&
-	    !(thaw && cgroup_freeze(group, err)))
-		return 0;
-	/* the group may be thawed: kill the process before it runs; the source's copy goes on */
-	kill(pid, SIGKILL);
-	remote_release(remote);
-	return -1;
-}
-
-int verify_task(const struct verify *verify, pid_t pid, const struct criu_task *task,
-		const struct page_set *populated, const struct cgroup *group,
-		uint64_t *pages, struct error *err)
+int verify_task(const struct verify *verify, uint32_t object, pid_t pid, const struct criu_task *task,
+		const struct page_set *populated, uint64_t *pages, struct error *err)
 {
 	uint8_t *buf = malloc(FRAME_MAX_PAGES * PAGE_BYTES);
 	struct differences diff = { 0 };
 	struct vma_list vmas = { 0 };
-	struct remote remote;
 	int mem, pagemap, ret = -1;
 
 	mem = open_proc(pid, "mem", err);
 	pagemap = open_proc(pid, "pagemap", err);
-	*pages = 0;
 	if (!buf)
 		error_errno(err, CODE_INTERNAL, NULL, "no memory to verify");
-	if (buf && mem >= 0 && pagemap >= 0 && !maps_read(pid, true, &vmas, err) &&
-	    !trace(&remote, pid, group, err)) {
-		compare_pieces(verify, mem, task, buf, &diff, pages);
+	if (buf && mem >= 0 && pagemap >= 0 && !maps_read(pid, true, &vmas, err)) {
+		compare_pieces(verify, object, mem, task, buf, &diff, pages);
 		for (size_t i = 0; i < vmas.nr; i++)
 			if (vma_is_ours(&vmas.vmas[i]))
 				compare_rest(&vmas.vmas[i], mem, pagemap, task, populated, buf,
 					     &diff);
 		ret = say_differences(&diff, err);
-		remote_release(&remote);
 	}
 	maps_free(&vmas);
 	if (mem >= 0)
@@ -217,56 +192,4 @@ int verify_task(const struct verify *verify, pid_t pid, const struct criu_task *
 		close(pagemap);
 	free(buf);
 	return ret;
-}
-
-/* Return: the last number of NSpid, the pid in the innermost namespace */
-static pid_t innermost_pid(const char *name)
-{
-	char path[300], line[256], *last;
-	pid_t pid = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%s/status", name);
-	file = fopen(path, "re");
-	if (!file)
-		return 0;
-	while (fgets(line, sizeof(line), file)) {
-		if (strncmp(line, "NSpid:", 6))
-			continue;
-		last = strrchr(line, '\t');
-		pid = last ? atoi(last + 1) : 0;
-		break;
-	}
-	fclose(file);
-	return pid;
-}
-
-static ino_t pid_namespace(const char *name)
-{
-	char path[300];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "/proc/%s/ns/pid", name);
-	return stat(path, &st) ? 0 : st.st_ino;
-}
-
-pid_t verify_host_pid(pid_t init_pid, pid_t ns_pid)
-{
-	char init[16];
-	struct dirent *entry;
-	pid_t found = 0;
-	ino_t wanted;
-	DIR *proc;
-
-	snprintf(init, sizeof(init), "%d", init_pid);
-	wanted = pid_namespace(init);
-	proc = opendir("/proc");
-	while (proc && wanted && !found && (entry = readdir(proc)))
-		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
-		    pid_namespace(entry->d_name) == wanted &&
-		    innermost_pid(entry->d_name) == ns_pid)
-			found = atoi(entry->d_name);
-	if (proc)
-		closedir(proc);
-	return found;
 }

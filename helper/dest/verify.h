@@ -7,12 +7,12 @@
 
 #include "criu/criu.h"
 #include "dest/budget.h"
-#include "os/cgroup.h"
 #include "wire/control.h"
 
+/** struct verify_piece - digest of some pages of mm @object */
 struct verify_piece {
 	uint64_t addr, xxh3;
-	uint32_t nr_pages;
+	uint32_t nr_pages, object;
 };
 
 /** struct verify - received digests; @complete: the last message has come; @budget: may be NULL */
@@ -27,24 +27,18 @@ int verify_add(struct verify *verify, const Migrate__Digests *digests, struct er
 void verify_free(struct verify *verify);
 
 /**
- * verify_task() - read the task's memory and compare
+ * verify_task() - read the memory of one task and compare
+ * @object: the mm of the task
  * @pid: the restored task, in the caller's PID namespace
  * @task: has the areas that the kernel rewrites at any time (rseq), which are not compared
  * @populated: the source's list; a page that is not in the list must read as zeros
- * @group: group in which the task is frozen; a group of cgroup v1 is thawed and frozen again
- * @pages: filled with the number of compared pages
+ * @pages: added to: the number of compared pages
  *
- * All pages must be installed: otherwise the read waits for them. The task must be frozen, and the
- * function traces it.
+ * All pages must be installed: otherwise the read waits for them. The caller traces the task, which
+ * stands: since Linux 6.12 /proc/PID/mem may show pages that the task itself must not read only to its
+ * tracer (proc_mem.force_override).
  */
-int verify_task(const struct verify *verify, pid_t pid, const struct criu_task *task,
-		const struct page_set *populated, const struct cgroup *group,
-		uint64_t *pages, struct error *err);
-
-/**
- * verify_host_pid() - pid in the caller's namespace of task @ns_pid in the namespace of @init_pid
- * Return: 0 when there is no such task
- */
-pid_t verify_host_pid(pid_t init_pid, pid_t ns_pid);
+int verify_task(const struct verify *verify, uint32_t object, pid_t pid, const struct criu_task *task,
+		const struct page_set *populated, uint64_t *pages, struct error *err);
 
 #endif

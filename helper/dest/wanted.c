@@ -22,6 +22,8 @@ void wanted_destroy(struct wanted *wanted)
 	page_set_destroy(&wanted->pages);
 	page_set_destroy(&wanted->asked);
 	free(wanted->requests);
+	wanted->requests = NULL;
+	wanted->nr_requests = wanted->cap_requests = 0;
 }
 
 int wanted_add(struct wanted *wanted, uint64_t addr, uint64_t nr_pages, struct error *err)

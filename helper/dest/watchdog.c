@@ -79,7 +79,7 @@ static void *watchdog_body(void *arg)
 		struct pollfd fds[] = {
 			{ .fd = watchdog->signals, .events = POLLIN },
 			{ .fd = said_keeper ? -1 : keeper_fd(watchdog->keeper) },
-			{ .fd = said_init ? -1 : atomic_load(&watchdog->process->init_fd),
+			{ .fd = said_init ? -1 : atomic_load(&watchdog->program->init_fd),
 			  .events = POLLIN },
 		};
 		struct error err = { 0 };

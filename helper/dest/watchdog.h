@@ -10,7 +10,7 @@
 #include "dest/keeper.h"
 #include "dest/peer.h"
 #include "dest/places.h"
-#include "dest/process.h"
+#include "dest/program.h"
 
 /**
  * struct watchdog - of its thread, once it runs
@@ -21,7 +21,7 @@
 struct watchdog {
 	struct peer *peer;
 	const struct keeper *keeper;
-	const struct process *process;
+	const struct program *program;
 	const struct place *place;
 	int signals;
 	int64_t undo_ms;

@@ -85,7 +85,7 @@ void corpus_images(void)
 	put_tree(&bytes);
 	put_mm(&bytes);
 	image_out_init(&map, IMAGE_PAGEMAP);
-	pagemap_put_head(&map);
+	pagemap_put_head(&map, 1);
 	pagemap_put(&map, 0x100 * PAGE_BYTES, 8, PAGEMAP_PARENT);
 	pagemap_put(&map, 0x108 * PAGE_BYTES, 1, PAGEMAP_PRESENT);
 	pagemap_put(&map, 0x200 * PAGE_BYTES, 8, PAGEMAP_PARENT);
@@ -99,7 +99,7 @@ void corpus_images(void)
 	put_tree(&bytes);
 	put_mm(&bytes);
 	image_out_init(&map, IMAGE_PAGEMAP);
-	pagemap_put_head(&map);
+	pagemap_put_head(&map, 1);
 	pagemap_put(&map, 0x200 * PAGE_BYTES, 1 << 27, PAGEMAP_PARENT);
 	put_file(&bytes, 4, &map);
 	corpus_put_byte(&bytes, 5);

@@ -127,7 +127,7 @@ static int take_announce(struct world *world, const Migrate__Announce *announce,
 /* What a thread would be given that has nothing of it. */
 static int plan(const struct world *world, struct error *err)
 {
-	const Migrate__RestoreGo *wanted = world->attributes.wanted;
+	const Migrate__Process *wanted = world->attributes.wanted;
 	const struct thread_attributes thread = { .tid = 1, .ns_tid = 1 };
 	struct inside inside = { .nr = 0 };
 	char text[CPUS_TEXT_BYTES];
@@ -151,20 +151,22 @@ static int plan(const struct world *world, struct error *err)
 }
 
 /* No descriptor of this process is a stream of the journal: none may be written to. */
-static void begin_streams(const Migrate__RestoreGo *go)
+static void begin_streams(const Migrate__Process *said)
 {
 	struct error err = { 0 };
-	int ret = journal_streams_begin(go, getpid(), &err);
+	int ret = journal_streams_begin(said, getpid(), &err);
 
-	fuzz_assert(!go->n_journal_streams || ret);
+	fuzz_assert(!said->n_journal_streams || ret);
 	fuzz_error_fits(ret, &err);
 }
 
 static int take_go(struct world *world, const Migrate__RestoreGo *go, struct error *err)
 {
-	if (attributes_take(&world->attributes, go, err) || plan(world, err))
-		return -1;
-	begin_streams(world->attributes.wanted);
+	for (size_t i = 0; i < go->n_processes; i++) {
+		if (attributes_take(&world->attributes, go->processes[i], err) || plan(world, err))
+			return -1;
+		begin_streams(world->attributes.wanted);
+	}
 	messages_send(world->ctl, world->wants_digests ? MIGRATE__CONTROL__BODY_FETCH_ALL :
 		      MIGRATE__CONTROL__BODY_READY);
 	return 0;

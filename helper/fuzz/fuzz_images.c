@@ -103,7 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		write_file(dir_fd, name, &content);
 	}
-	ret = criu_task_read(dir_fd, &task, &err);
+	ret = criu_task_read(dir_fd, 77, &task, &err);
 	fuzz_error_fits(ret, &err);
 	if (!ret) {
 		check_task(&task);

@@ -131,13 +131,15 @@ void messages_go_fill(struct messages_go *to)
 	to->room.used = 0;
 	migrate__restore_go__init(&to->go);
 	messages_fill(&to->room, &to->go.base);
-	to->thread = to->go.threads[0];
+	to->process = to->go.processes[0];
+	to->process->pid = MESSAGES_PID;
+	to->thread = to->process->threads[0];
 	to->thread->tid = MESSAGES_PID;
 	to->thread->timer_slack_ns = 50000;
 	to->thread->ambient = 1 << 10;
 	to->thread->store_bypass = 4;
 	to->thread->cpus.data = (uint8_t *)"\17";
-	to->go.coredump_filter = 0x33;
+	to->process->coredump_filter = 0x33;
 }
 
 void messages_with(Migrate__Control__BodyCase body,

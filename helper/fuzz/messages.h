@@ -35,9 +35,10 @@ struct messages_setup {
 
 void messages_setup_fill(struct messages_setup *setup);
 
-/** struct messages_go - a valid RestoreGo with the attributes of one thread */
+/** struct messages_go - a valid RestoreGo of one process with one thread */
 struct messages_go {
 	struct messages_room room;
+	Migrate__Process *process;
 	Migrate__ThreadAttributes *thread;
 	Migrate__RestoreGo go;
 };

@@ -315,7 +315,7 @@ int cgroup_thaw(const struct cgroup *group, struct error *err)
 			   group->dir);
 }
 
-size_t cgroup_pids(const struct cgroup *group, pid_t **pids)
+static size_t read_pids(const struct cgroup *group, const char *name, pid_t **pids)
 {
 	char path[PATH_BYTES];
 	size_t nr = 0;
@@ -323,7 +323,7 @@ size_t cgroup_pids(const struct cgroup *group, pid_t **pids)
 	pid_t pid;
 
 	*pids = NULL;
-	snprintf(path, sizeof(path), "%s/cgroup.procs", group->dir);
+	snprintf(path, sizeof(path), "%s/%s", group->dir, name);
 	file = fopen(path, "re");
 	while (file && fscanf(file, "%d", &pid) == 1) {
 		pid_t *more = pid > 0 ? reallocarray(*pids, nr + 1, sizeof(pid)) : NULL;
@@ -336,6 +336,34 @@ size_t cgroup_pids(const struct cgroup *group, pid_t **pids)
 	if (file)
 		fclose(file);
 	return nr;
+}
+
+size_t cgroup_pids(const struct cgroup *group, pid_t **pids)
+{
+	return read_pids(group, "cgroup.procs", pids);
+}
+
+/*
+ * The list of cgroup v2 lacks a process whose first thread ended before the process came into the group:
+ * the other threads of such a process are in the group, and each of them stands for the process.
+ */
+static size_t pids_or_threads(const struct cgroup *group, pid_t **pids)
+{
+	size_t nr = cgroup_pids(group, pids);
+
+	return nr || group->kind != CGROUP_V2 ? nr : read_pids(group, "cgroup.threads", pids);
+}
+
+bool cgroup_is_empty(const struct cgroup *group)
+{
+	pid_t *pids;
+	size_t nr;
+
+	if (!cgroup_exists(group))
+		return true;
+	nr = pids_or_threads(group, &pids);
+	free(pids);
+	return !nr;
 }
 
 bool cgroup_has(const struct cgroup *group, pid_t pid)
@@ -371,7 +399,7 @@ int cgroup_empty(const struct cgroup *group)
 		size_t nr, moved = 0;
 		pid_t *pids;
 
-		nr = cgroup_pids(group, &pids);
+		nr = pids_or_threads(group, &pids);
 		for (size_t j = 0; j < nr; j++)
 			/* ESRCH: the process has ended meanwhile */
 			moved += !cgroup_back(group, pids[j]) || errno == ESRCH;

@@ -105,7 +105,10 @@ size_t cgroup_pids(const struct cgroup *group, pid_t **pids);
 /** cgroup_has() - process @pid is in the group */
 bool cgroup_has(const struct cgroup *group, pid_t pid);
 
-/** cgroup_empty() - move all processes to @group.home; -1 when one cannot be moved */
+/** cgroup_is_empty() - no thread is in the group; true also when there is no group */
+bool cgroup_is_empty(const struct cgroup *group);
+
+/** cgroup_empty() - move all processes to @group.home; -1 with errno when one cannot be moved */
 int cgroup_empty(const struct cgroup *group);
 
 /**

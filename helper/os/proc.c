@@ -17,6 +17,11 @@
 
 #define PF_KTHREAD	0x00200000
 
+static bool is_gone(int error)
+{
+	return error == ENOENT || error == ESRCH;
+}
+
 static FILE *open_text(pid_t pid, const char *name, struct error *err)
 {
 	char path[64];
@@ -24,7 +29,7 @@ static FILE *open_text(pid_t pid, const char *name, struct error *err)
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
 	file = fopen(path, "re");
-	if (!file && errno == ENOENT)
+	if (!file && is_gone(errno))
 		error_set(err, CODE_TARGET, "look for it with ps", "there is no process %d", pid);
 	else if (!file)
 		error_errno(err, CODE_NOT_READY, errno == EACCES ? "run as root" : NULL,
@@ -53,16 +58,26 @@ static int parse_stat(const char *line, struct proc_status *status)
 	return 0;
 }
 
+static void parse_memory(const char *line, struct proc_status *status)
+{
+	uint64_t kib;
+
+	if (sscanf(line, "VmSwap: %" SCNu64, &kib) == 1 || sscanf(line, "RssAnon: %" SCNu64, &kib) == 1)
+		status->own_bytes += kib * 1024;
+	if (sscanf(line, "VmSwap: %" SCNu64, &kib) == 1 || sscanf(line, "VmRSS: %" SCNu64, &kib) == 1)
+		status->rss_bytes += kib * 1024;
+	else if (sscanf(line, "RssShmem: %" SCNu64, &kib) == 1)
+		status->shmem_bytes = kib * 1024;
+}
+
 static void parse_status(char *line, struct proc_status *status)
 {
 	unsigned int mode;
-	uint64_t kib;
 
+	parse_memory(line, status);
 	if (sscanf(line, "TracerPid: %d", &status->tracer) == 1)
 		return;
-	if (sscanf(line, "VmRSS: %" SCNu64, &kib) == 1 || sscanf(line, "VmSwap: %" SCNu64, &kib) == 1)
-		status->rss_bytes += kib * 1024;
-	else if (sscanf(line, "Seccomp: %u", &mode) == 1)
+	if (sscanf(line, "Seccomp: %u", &mode) == 1)
 		status->seccomp = mode;
 	else if (!strncmp(line, "NSpid:", 6))
 		status->ns_pid = atoi(strrchr(line, '\t') + 1);
@@ -88,7 +103,10 @@ int proc_status_read(pid_t pid, struct proc_status *status, struct error *err)
 		fclose(file);
 	}
 	free(line);
-	if (!file || !status->ns_pid)
+	/* the reason is that of the second file */
+	if (!ret && !file)
+		return -1;
+	if (ret || !status->ns_pid)
 		return error_set(err, CODE_TARGET, NULL, "process %d has exited", pid);
 	return 0;
 }
@@ -103,45 +121,13 @@ int proc_threads(pid_t pid, proc_task_fn fn, void *ctx, struct error *err)
 	snprintf(path, sizeof(path), "/proc/%d/task", pid);
 	dir = opendir(path);
 	if (!dir)
-		return error_errno(err, CODE_TARGET, NULL, "cannot open %s", path);
+		return error_errno(err, is_gone(errno) ? CODE_TARGET : CODE_INTERNAL, NULL,
+				   "cannot open %s", path);
 	while (!ret && (entry = readdir(dir)))
 		if (entry->d_name[0] != '.')
 			ret = fn(ctx, atoi(entry->d_name));
 	closedir(dir);
 	return ret;
-}
-
-struct children {
-	pid_t pid, first;
-	size_t nr;
-};
-
-static int count_children(void *ctx, pid_t tid)
-{
-	struct children *children = ctx;
-	char name[48];
-	FILE *file;
-	pid_t pid;
-
-	snprintf(name, sizeof(name), "/proc/%d/task/%d/children", children->pid, tid);
-	file = fopen(name, "re");
-	while (file && fscanf(file, "%d", &pid) == 1)
-		if (!children->nr++)
-			children->first = pid;
-	if (file)
-		fclose(file);
-	return 0;
-}
-
-int proc_children(pid_t pid, size_t *nr, pid_t *first, struct error *err)
-{
-	struct children children = { .pid = pid };
-
-	if (proc_threads(pid, count_children, &children, err))
-		return -1;
-	*nr = children.nr;
-	*first = children.first;
-	return 0;
 }
 
 ino_t proc_ns(pid_t pid, const char *name)

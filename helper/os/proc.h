@@ -13,6 +13,8 @@
  * @ns_pid: pid in its own pid namespace
  * @tracer: pid of the tracer; 0: none
  * @rss_bytes: resident and swapped memory
+ * @own_bytes: of it, private pages that no file has
+ * @shmem_bytes: of it, resident pages of shared memory, which other processes may have too
  * @tty: device number of the controlling terminal; 0: none
  * @kernel: the process is a kernel thread
  * @seccomp: the process has a seccomp filter
@@ -22,15 +24,16 @@ struct proc_status {
 	char state;
 	pid_t ppid, ns_pid, session, tracer;
 	uint32_t threads;
-	uint64_t rss_bytes, start_ticks;
+	uint64_t rss_bytes, own_bytes, shmem_bytes, start_ticks;
 	dev_t tty;
 	bool kernel, seccomp;
 };
 
+/**
+ * proc_status_read() - fill @status
+ * @err: CODE_TARGET: the process has ended; any other code: /proc could not be read
+ */
 int proc_status_read(pid_t pid, struct proc_status *status, struct error *err);
-
-/** proc_children() - count the children of all threads; *@first: one child */
-int proc_children(pid_t pid, size_t *nr, pid_t *first, struct error *err);
 
 /** proc_ns() - inode of namespace @name ("pid", "mnt" ...) of @pid ("self" is 0); 0 on failure */
 ino_t proc_ns(pid_t pid, const char *name);

@@ -224,7 +224,7 @@ static void links_of(pid_t pid, proc_link_fn fn, void *ctx)
 		closedir(dir);
 }
 
-void proc_links(pid_t except, proc_link_fn fn, void *ctx)
+void proc_each(proc_pid_fn fn, void *ctx)
 {
 	DIR *dir = opendir("/proc");
 	struct dirent *entry;
@@ -232,9 +232,29 @@ void proc_links(pid_t except, proc_link_fn fn, void *ctx)
 
 	while (dir && (entry = readdir(dir))) {
 		pid = atoi(entry->d_name);
-		if (pid > 0 && pid != except)
-			links_of(pid, fn, ctx);
+		if (pid > 0)
+			fn(ctx, pid);
 	}
 	if (dir)
 		closedir(dir);
+}
+
+/** struct links - arguments of proc_links() */
+struct links {
+	proc_link_fn fn;
+	void *ctx;
+};
+
+static void links_of_each(void *ctx, pid_t pid)
+{
+	const struct links *links = ctx;
+
+	links_of(pid, links->fn, links->ctx);
+}
+
+void proc_links(proc_link_fn fn, void *ctx)
+{
+	struct links links = { fn, ctx };
+
+	proc_each(links_of_each, &links);
 }

@@ -46,12 +46,13 @@ void proc_files_free(struct proc_files *files);
 /** typedef proc_link_fn - one descriptor @fd of process @pid; @path as in struct proc_file */
 typedef void (*proc_link_fn)(void *ctx, pid_t pid, int fd, const char *path);
 
-/**
- * proc_links() - walk through the descriptors of all processes but @except
- *
- * The walk sees the processes of the caller's PID namespace, without those that end meanwhile.
- */
-void proc_links(pid_t except, proc_link_fn fn, void *ctx);
+/** typedef proc_pid_fn - one process */
+typedef void (*proc_pid_fn)(void *ctx, pid_t pid);
+
+/** proc_each() - walk through the processes of the caller's PID namespace; some may end meanwhile */
+void proc_each(proc_pid_fn fn, void *ctx);
+/** proc_links() - walk through the descriptors of these processes */
+void proc_links(proc_link_fn fn, void *ctx);
 
 /** proc_fd_flags() - flags as in struct proc_file; -1 when descriptor @fd of @pid is not open */
 int proc_fd_flags(pid_t pid, int fd);

@@ -104,7 +104,7 @@ int remote_seize(struct remote *remote, pid_t pid, struct error *err)
 	memset(remote, 0, sizeof(*remote));
 	remote->pid = pid;
 	errno = 0;
-	if (find_syscall(remote, err) || proc_threads(pid, seize_thread, remote, err)) {
+	if (proc_threads(pid, seize_thread, remote, err)) {
 		error_errno(err, CODE_TARGET, NULL, "cannot trace the threads of process %d", pid);
 		remote_release(remote);
 		return -1;
@@ -243,6 +243,9 @@ int remote_call(struct remote *remote, pid_t tid, const struct remote_call *call
 
 	if (call->bytes > sizeof(thread.data))
 		return error_set(err, CODE_INTERNAL, NULL, "too much data for a system call");
+	/* only now: a process may have given its vdso up, and most make no call */
+	if (!remote->syscall_at && find_syscall(remote, err))
+		return -1;
 	if (borrow(remote, &thread, call, err))
 		return -1;
 	ret = make_call(remote, &thread, call, result, err);

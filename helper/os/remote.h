@@ -17,7 +17,7 @@
 
 /**
  * struct remote - a process whose threads ptrace holds; only the thread that seized them may use it
- * @syscall_at: address of a system call instruction in the process
+ * @syscall_at: address of a system call instruction in the process; 0 before the first call
  * @tids: the seized threads, in the caller's PID namespace
  */
 struct remote {

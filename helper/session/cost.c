@@ -25,24 +25,29 @@ static const char *const file_names[] = {
 /**
  * struct model - how many times a measured primitive one more of each costs; measured with CRIU 4.1.1 and
  * Linux 6.18, and with Linux 6.1 on an emulated CPU
- * @files, @wakes: of any program
+ * @files, @wakes: of any program, with its first process: factors of earlier versions, which knew no other
+ *	one, stay true
+ * @process_files, @process_wakes: of each further process, apart from its threads, mappings and descriptors
  * @thread_files, @thread_wakes: CRIU speaks with its code in each thread, and waits for it
  */
 static const struct model {
-	double files, wakes, thread_files, thread_wakes;
+	double files, wakes, process_files, process_wakes, thread_files, thread_wakes;
 	double mapping, descriptor, private_page, drained_page, image_page;
 } models[] = {
-	[COST_DUMP] = { 2120, 113, 70, 2.9, 6.7, 15, 0.012, 1.2, 3 },
-	[COST_RESTORE] = { 1190, 139, 50, 5.4, 5.6, 10, 0, 0, 3.5 },
+	[COST_DUMP] = { 2120, 113, 280, 27, 70, 2.9, 6.7, 15, 0.012, 1.2, 3 },
+	[COST_RESTORE] = { 1190, 139, 180, 20, 50, 5.4, 5.6, 10, 0, 0, 3.5 },
 };
 
 uint64_t cost_model_ns(enum cost cost, const struct shape *shape, const struct speed *speed)
 {
 	const struct model *model = &models[cost];
+	uint64_t others = shape->processes ? shape->processes - 1 : 0;
 
-	return (model->files + model->thread_files * shape->threads +
+	return (model->files + model->process_files * others +
+		model->thread_files * shape->threads +
 		model->descriptor * shape->descriptors) * speed->file +
-	       (model->wakes + model->thread_wakes * shape->threads) * speed->wake +
+	       (model->wakes + model->process_wakes * others +
+		model->thread_wakes * shape->threads) * speed->wake +
 	       model->mapping * speed->mapping * shape->mappings +
 	       (model->private_page * shape->private_pages +
 		model->drained_page * shape->drained_pages +

@@ -14,14 +14,15 @@
 #include "session/speed.h"
 
 /**
- * struct shape - what of a program makes a move of it slow
+ * struct shape - what of a program makes a move of it slow: sums over its processes
+ * @processes: 0 counts as 1
  * @private_pages: of all private mappings, reserved ones too
  * @drained_pages: that CRIU takes into pipes while it dumps, since no rounds came before
  * @image_pages: that images carry: of private mappings of files, which the program has written
  */
 struct shape {
 	uint64_t mappings, threads, descriptors, private_pages, drained_pages,
-		 image_pages;
+		 image_pages, processes;
 };
 
 /** enum cost - which part */

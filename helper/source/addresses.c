@@ -133,6 +133,7 @@ int addresses_find(const struct proc_files *files, struct addresses *all, struct
 {
 	int ret = proc_files_each(files, take_file, all, err);
 
+	free(all->list);
 	all->list = calloc(all->nr + 1, sizeof(*all->list));
 	if (!ret && !all->list)
 		ret = error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of sockets");

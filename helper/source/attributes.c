@@ -95,14 +95,14 @@ int source_attributes_read(struct source_attributes *attributes, pid_t pid,
 	return 0;
 }
 
-void source_attributes_fill(struct source_attributes *attributes, Migrate__RestoreGo *go)
+void source_attributes_fill(struct source_attributes *attributes, Migrate__Process *said)
 {
-	go->threads = attributes->list;
-	go->n_threads = attributes->nr;
-	go->has_coredump_filter = true;
-	go->coredump_filter = attributes->process.coredump_filter;
-	go->has_autogroup_nice = attributes->process.has_autogroup;
-	go->autogroup_nice = attributes->process.autogroup_nice;
+	said->threads = attributes->list;
+	said->n_threads = attributes->nr;
+	said->has_coredump_filter = true;
+	said->coredump_filter = attributes->process.coredump_filter;
+	said->has_autogroup_nice = attributes->process.has_autogroup;
+	said->autogroup_nice = attributes->process.autogroup_nice;
 }
 
 void source_attributes_free(struct source_attributes *attributes)

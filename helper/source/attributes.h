@@ -28,8 +28,8 @@ struct source_attributes {
  */
 int source_attributes_read(struct source_attributes *attributes, pid_t pid,
 			   const struct cgroup *group, struct error *err);
-/** source_attributes_fill() - put them into @go, which is good until source_attributes_free() */
-void source_attributes_fill(struct source_attributes *attributes, Migrate__RestoreGo *go);
+/** source_attributes_fill() - put them into @said, which is good until source_attributes_free() */
+void source_attributes_fill(struct source_attributes *attributes, Migrate__Process *said);
 void source_attributes_free(struct source_attributes *attributes);
 
 /** source_attributes_take_answer() - note as losses what the destination could set and what not */

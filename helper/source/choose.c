@@ -3,50 +3,6 @@
 #include "base/report.h"
 #include "source/choose.h"
 
-#define HOLD_MS		20000	/* a thread in direct I/O does not stand before that has ended */
-
-static int keeper_is_gone(struct error *err)
-{
-	return error_set(err, CODE_ABORTED, NULL, "the migration has ended: its keeper is gone");
-}
-
-/* The keeper records the freeze first, and thaws the program if this process dies. */
-static int hold_freeze(void *ctx, struct error *err)
-{
-	struct hold *hold = ctx;
-
-	return *hold->keeper ? source_keeper_guard(*hold->keeper, HOLD_MS, err) : keeper_is_gone(err);
-}
-
-static int hold_thaw(void *ctx, struct error *err)
-{
-	struct hold *hold = ctx;
-	struct error why = { 0 };
-
-	if (*hold->keeper && !source_keeper_unguard(*hold->keeper, &why))
-		return 0;
-	/* source_keeper_unguard() has killed a keeper that does not answer */
-	return guard_off(hold->guard, err);
-}
-
-static int hold_keep(void *ctx, int session_fd, int uffd, struct error *err)
-{
-	struct hold *hold = ctx;
-
-	/* a keeper that is gone has closed what it kept */
-	if (!*hold->keeper)
-		return uffd < 0 ? 0 : keeper_is_gone(err);
-	return source_keeper_keep(*hold->keeper, session_fd, uffd, err);
-}
-
-struct backend_hold hold_for_backend(struct hold *hold)
-{
-	return (struct backend_hold){
-		.freeze = hold_freeze, .thaw = hold_thaw, .keep = hold_keep,
-		.in_calls = hold->guard->group.kind == CGROUP_V1, .ctx = hold,
-	};
-}
-
 /* Without rounds there is nothing to follow: one write to clear_refs is all that CRIU needs. */
 static enum backend_tracker wanted_tracker(const struct migrate_options *opts)
 {
@@ -98,17 +54,33 @@ static void say(const struct choice *choice, const struct backend *backend,
 		report_say("no rounds: all memory is sent after the program has moved (--mode postcopy)");
 }
 
+/* a signal instead of a control group would be seen by the program */
+static struct backend *open_backend(struct hold *hold, enum backend_kind kind,
+				    enum backend_tracker tracker, pid_t pid, struct error *err)
+{
+	const struct backend_hold freezer = hold_for_backend(hold);
+
+	return backend_open(kind, tracker, pid,
+			    hold->guard->group.kind != CGROUP_NONE ? &freezer : NULL, err);
+}
+
+int choose_like(struct hold *hold, const struct migrate_options *opts, const struct backend *root,
+		struct source_mm *mm, struct error *err)
+{
+	enum backend_tracker tracker = root->stands_first ? TRACKER_WRITE_PROTECT : TRACKER_SOFT_DIRTY;
+
+	mm->backend = open_backend(hold, opts->backend, tracker, mm->pid, err);
+	return mm->backend ? 0 : -1;
+}
+
 int choose_backend(struct choice *choice, struct hold *hold, const struct migrate_options *opts,
 		   struct source_mm *mm, struct error *err)
 {
-	const struct backend_hold freezer = hold_for_backend(hold);
 	enum backend_tracker tracker = wanted_tracker(opts);
 
 	choice->mode = opts->mode;
 	choice->verify = opts->verify;
-	/* a signal instead of a control group would be seen by the program */
-	mm->backend = backend_open(opts->backend, tracker, mm->pid,
-				   hold->guard->group.kind != CGROUP_NONE ? &freezer : NULL, err);
+	mm->backend = open_backend(hold, opts->backend, tracker, mm->pid, err);
 	if (!mm->backend || check_tracker(opts, mm->backend, err) ||
 	    fit_mode(choice, mm->backend, err))
 		return -1;

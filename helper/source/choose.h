@@ -3,22 +3,9 @@
 #ifndef MIGRATE_SOURCE_CHOOSE_H
 #define MIGRATE_SOURCE_CHOOSE_H
 
-#include "source/keeper.h"
+#include "source/hold.h"
 #include "source/mm.h"
 #include "source/options.h"
-
-/**
- * struct hold - freezes the program for a moment; the backend keeps a pointer to it
- * @keeper: where the migration has its keeper. The backend lives longer than the keeper: NULL there, and
- *	nothing is frozen or kept any more
- */
-struct hold {
-	struct source_keeper **keeper;
-	struct guard *guard;
-};
-
-/** hold_for_backend() - what the backend is given of @hold */
-struct backend_hold hold_for_backend(struct hold *hold);
 
 /** struct choice - mode and verify as the user asked, changed where the backend cannot do them */
 struct choice {
@@ -29,8 +16,11 @@ struct choice {
 /** mode_follows() - in this mode @backend looks for writes of the running program */
 bool mode_follows(enum migrate_mode mode, const struct backend *backend);
 
-/** choose_backend() - open a session on @mm; a backend without a tracker changes the mode */
+/** choose_backend() - open a session on the root's @mm; a backend without a tracker changes the mode */
 int choose_backend(struct choice *choice, struct hold *hold, const struct migrate_options *opts,
 		   struct source_mm *mm, struct error *err);
+/** choose_like() - open a session on @mm of another process, with the tracker of @root */
+int choose_like(struct hold *hold, const struct migrate_options *opts, const struct backend *root,
+		struct source_mm *mm, struct error *err);
 
 #endif

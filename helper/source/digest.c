@@ -29,6 +29,7 @@ static int flush(struct digests *digests, bool last, struct error *err)
 	body.runs = digests->list;
 	body.n_runs = digests->nr;
 	body.last = last;
+	body.object = digests->process->mm.object;
 	msg.body_case = MIGRATE__CONTROL__BODY_DIGESTS;
 	msg.digests = &body;
 	digests->nr = 0;
@@ -74,21 +75,24 @@ static int add_process(struct digests *digests, struct source_process *process, 
 			at = run.addr + (run.nr_pages << PAGE_SHIFT);
 		}
 	}
-	return 0;
+	/* a message is of one object */
+	return digests->nr ? flush(digests, false, err) : 0;
 }
 
 int digest_send(const struct tree *tree, struct control *ctl, struct mailbox *box,
 		struct error *err)
 {
 	struct digests *digests = calloc(1, sizeof(*digests));
+	struct source_process *process;
 	int ret = 0;
 
 	if (!digests)
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for digests");
 	digests->ctl = ctl;
 	digests->box = box;
-	for (size_t i = 0; i < tree->nr && !ret; i++)
-		ret = add_process(digests, tree->processes[i], err);
+	tree_for_each(tree, process)
+		if (!ret)
+			ret = add_process(digests, process, err);
 	if (!ret)
 		ret = flush(digests, true, err);
 	free(digests);

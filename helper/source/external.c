@@ -29,12 +29,12 @@ static int name_all(const struct attached *attached, struct externals *externals
 {
 	const struct reconnects *reconnects = &attached->reconnects;
 	const struct terminals *terminals = &attached->terminals;
-	char *name;
+	size_t room = externals->nr + reconnects->nr + terminals->nr + attached->renamed.nr + 1;
+	char **names = reallocarray(externals->names, room, sizeof(*names)), *name;
 	int ret = 0;
 
-	externals->names = calloc(reconnects->nr + terminals->nr + attached->renamed.nr + 1,
-				  sizeof(*externals->names));
-	if (!externals->names)
+	externals->names = names ?: externals->names;
+	if (!names)
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of sockets");
 	for (size_t i = 0; !ret && i < reconnects->nr; i++)
 		ret = add_name(externals, asprintf(&name, "unix[%" PRIu32 "]",
@@ -46,19 +46,22 @@ static int name_all(const struct attached *attached, struct externals *externals
 					  NULL : name, err);
 	if (!ret)
 		ret = name_files(&attached->renamed, externals, err);
-	externals->leaves_session = !terminals->leads || terminals->nr;
+	externals->leaves_session |= terminals->nr > 0;
 	return ret;
 }
 
-int externals_find(const struct inspection *terms, struct source_process *process,
+int externals_find(const struct inspection *terms, const struct tree *tree,
 		   struct externals *externals, struct error *err)
 {
-	struct refusals refusals = { 0 };
+	struct source_process *process;
 
-	if (refuse_attached(terms, process, &refusals, err) ||
-	    refusals_end(&refusals, process->pid, err))
+	if (refuse_attached(terms, tree, err))
 		return -1;
-	return name_all(&process->attached, externals, err);
+	tree_for_each(tree, process)
+		if (name_all(&process->attached, externals, err))
+			return -1;
+	externals->leaves_session |= !tree_root(tree)->attached.terminals.leads;
+	return 0;
 }
 
 void externals_free(struct externals *externals)

@@ -18,12 +18,12 @@ struct externals {
 };
 
 /**
- * externals_find() - the sockets, terminals and renamed files that the process has now
+ * externals_find() - the sockets, terminals and renamed files that the processes have now
  *
- * Those that were opened since SETUP are refused or taken by the same rules.
+ * Those that were opened since SETUP are refused or taken by the same rules: see refuse_attached().
  * Return: 0, or -1 with @err; free with externals_free() in either case
  */
-int externals_find(const struct inspection *terms, struct source_process *process,
+int externals_find(const struct inspection *terms, const struct tree *tree,
 		   struct externals *externals, struct error *err);
 void externals_free(struct externals *externals);
 

@@ -32,11 +32,12 @@ static double rate(uint64_t bytes, uint64_t ns)
 
 static json_t *round_json(const struct round_figures *round)
 {
-	return json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f}",
+	return json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f}",
 			 "round", (int)round->round,
 			 "pages", (json_int_t)round->pages,
 			 "copied_pages", (json_int_t)round->copied,
 			 "zero_pages", (json_int_t)round->zero,
+			 "inherited_pages", (json_int_t)round->inherited,
 			 "bytes", (json_int_t)round->bytes,
 			 "ns", (json_int_t)round->ns,
 			 "dirty_pages", (json_int_t)round->dirty_pages,

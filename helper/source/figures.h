@@ -15,12 +15,13 @@
  * struct round_figures - one round of pre-copy
  * @pages: that were sent, @copied of them by copying
  * @zero: that were told to be zero
+ * @inherited: that were told to be the parent process's
  * @ns: from the first page until the destination had all
  * @dirty_pages: found by the scan that followed, written within @dirty_ns
  */
 struct round_figures {
 	uint32_t round;
-	uint64_t pages, copied, zero, bytes, ns;
+	uint64_t pages, copied, zero, inherited, bytes, ns;
 	uint64_t dirty_pages, dirty_ns;
 };
 

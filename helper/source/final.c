@@ -2,7 +2,6 @@
 #include "base/clock.h"
 #include "base/report.h"
 #include "source/announce.h"
-#include "source/choose.h"
 #include "source/final.h"
 #include "source/scan.h"
 #include "source/setup.h"
@@ -31,9 +30,10 @@ static int send_last_dirty(const struct final *final, struct source_process *pro
 {
 	struct source_mm *mm = &process->mm;
 
-	if (!mode_follows(final->mode, mm->backend))
+	if (!mm->tracked)
 		return 0;
-	if (scan_mm(mm, final->sender, true, err))
+	scan_look(mm, true);
+	if (scan_mm(mm, final->sender, err))
 		return -1;
 	if (final->mode == MODE_POSTCOPY)
 		return 0;
@@ -43,24 +43,31 @@ static int send_last_dirty(const struct final *final, struct source_process *pro
 	return sender_set(final->sender, mm, FRAME_STALE, &mm->dirty, err);
 }
 
-static int find_pages(const struct final *final, struct error *err)
+static int find_pages_of(const struct final *final, struct source_process *process,
+			 struct error *err)
 {
 	struct frozen_time *time = &final->figures->frozen;
-	const struct tree *tree = final->tree;
+
+	frozen_time_enter(time, MIGRATE__FROZEN_PART__READ_IMAGES);
+	if (criu_task_read(final->images_fd, process->status.ns_pid, &process->task, err))
+		return -1;
+	frozen_time_enter(time, MIGRATE__FROZEN_PART__LAST_SCAN);
+	if (send_last_dirty(final, process, err))
+		return -1;
+	frozen_time_enter(time, MIGRATE__FROZEN_PART__LISTS);
+	return setup_send_maps(final->ctl, process->mm.object, &process->task.vmas, err) ||
+	       source_mm_freeze(&process->mm, &process->task.vmas, err) ? -1 : 0;
+}
+
+static int find_pages(const struct final *final, struct error *err)
+{
+	struct source_process *process;
 	uint64_t pages = 0;
 
-	for (size_t i = 0; i < tree->nr; i++) {
-		struct source_process *process = tree->processes[i];
-
-		frozen_time_enter(time, MIGRATE__FROZEN_PART__READ_IMAGES);
-		if (criu_task_read(final->images_fd, &process->task, err))
-			return -1;
-		frozen_time_enter(time, MIGRATE__FROZEN_PART__LAST_SCAN);
-		if (send_last_dirty(final, process, err))
-			return -1;
-		frozen_time_enter(time, MIGRATE__FROZEN_PART__LISTS);
-		if (setup_send_maps(final->ctl, &process->task.vmas, err) ||
-		    source_mm_freeze(&process->mm, &process->task.vmas, err))
+	tree_for_each(final->tree, process) {
+		/* the destination takes frames after Frozen, which comes after Objects */
+		process->mm.begun = true;
+		if (find_pages_of(final, process, err))
 			return -1;
 		pages += source_mm_pages_with(&process->mm, &process->mm.populated);
 	}
@@ -105,7 +112,9 @@ int final_send(const struct final *final, struct error *err)
 	final->sender->frozen = true;
 	/* of a round that was not announced: the destination takes these frames after Maps */
 	final->sender->round = final->round + 1;
-	if (find_pages(final, err) || say_frozen(final, err))
+	if (tree_compare(final->tree, final->images_fd, err) ||
+	    setup_send_changes(final->ctl, final->tree, err) ||
+	    find_pages(final, err) || say_frozen(final, err))
 		return -1;
 	tree_for_each_mm(final->tree, mm) {
 		if (sender_set(final->sender, mm, FRAME_POPULATED, &mm->populated, err) ||
@@ -115,6 +124,7 @@ int final_send(const struct final *final, struct error *err)
 	frozen_time_enter(&final->figures->frozen, MIGRATE__FROZEN_PART__SEND_PAGES);
 	if (final->mode == MODE_PRECOPY && send_all_unsent(final, err))
 		return -1;
+	atomic_store(&final->tree->fixed, true);
 	tree_for_each_mm(final->tree, mm)
 		if (sender_mark(final->sender, mm, FRAME_FINAL, err))
 			return -1;

@@ -22,15 +22,19 @@ static void warn_groups(const struct guard *guard)
 /* The rounds are over: CRIU shall find few pages dirty. */
 static int settle(const struct freeze *freeze, struct error *err)
 {
-	struct source_mm *mm;
+	struct source_process *process;
 
-	tree_for_each_mm(freeze->tree, mm) {
+	tree_for_each(freeze->tree, process) {
+		struct backend *backend = process->mm.backend;
 		struct backend_settled settled = { 0 };
 
-		if (!mm->backend->stands_first)
+		if (!backend->stands_first)
 			continue;
-		if (mm->backend->ops->settle(mm->backend, &settled, err))
+		if (backend->ops->settle(backend, &settled, err)) {
+			if (tree_forgive(freeze->tree, process, err))
+				continue;
 			return -1;
+		}
 		report_event("settled", json_pack("{s:I,s:I,s:b,s:I}",
 						  "dirty_pages", (json_int_t)settled.dirty_pages,
 						  "pages", (json_int_t)settled.pages,
@@ -49,16 +53,28 @@ static int stand(void *ctx, struct error *err)
 
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__GUARD);
 	freeze->guarded = true;
-	/* a child in another group is in CRIU's way, and CRIU's words for that are other ones */
 	if (source_keeper_guard(freeze->keeper, watch_left_ms(freeze->watch), err) ||
-	    tree_check(freeze->tree, err))
+	    tree_follow(freeze->tree, freeze->join, freeze->ctx, err))
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__LAST_SCAN);
 	tree_for_each_mm(freeze->tree, mm)
-		if (scan_mm(mm, freeze->sender, true, err) ||
-		    mm->backend->ops->give_up(mm->backend, err))
+		if (mm->tracked && (scan_mm(mm, freeze->sender, err) ||
+				    mm->backend->ops->give_up(mm->backend, err)))
 			return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__DUMP);
+	return 0;
+}
+
+/* A process that CRIU finds and that is not in the parent is dumped in full, which is right too. */
+static int write_parent(const struct freeze *freeze, struct error *err)
+{
+	struct source_process *process;
+
+	if (criu_parent_write(freeze->dir->parent_fd, err))
+		return -1;
+	tree_for_each(freeze->tree, process)
+		if (criu_parent_add(freeze->dir->parent_fd, process->status.ns_pid, err))
+			return -1;
 	return 0;
 }
 
@@ -67,8 +83,7 @@ static int prepare(struct freeze *freeze, const struct criu_dump_opts *opts, str
 {
 	if (settle(freeze, err))
 		return -1;
-	if (opts->parent && criu_parent_write(freeze->dir->parent_fd,
-					      tree_root(freeze->tree)->status.ns_pid, err))
+	if (opts->parent && write_parent(freeze, err))
 		return -1;
 	warn_groups(freeze->guard);
 	report_progress("stopping the program");
@@ -111,6 +126,7 @@ static void let_run(void *ctx)
 static int dump(struct freeze *freeze, const struct externals *externals, struct error *err)
 {
 	const struct source_process *root = tree_root(freeze->tree);
+	struct source_process *process;
 	struct criu_dump_opts opts = {
 		.pid = root->pid,
 		.images_dir_fd = freeze->dir->images_fd,
@@ -136,7 +152,8 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 	freeze->at_ns = clock_now_ns();
 	frozen_time_enter(&freeze->figures->frozen, MIGRATE__FROZEN_PART__DUMP);
 	watch_limit(freeze->watch, freeze->at_ns + freeze->max_frozen_s * 1000000000UL);
-	timerfds_refresh(root->pid);
+	tree_for_each(freeze->tree, process)
+		timerfds_refresh(process->pid);
 	if (criu_dump_start(&opts, &freeze->dump, err)) {
 		figures_thawed(freeze->figures, freeze->at_ns);
 		limits_explain(root->pid, err);
@@ -150,7 +167,7 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 int freeze_tree(struct freeze *freeze, struct error *err)
 {
 	struct externals externals = { 0 };
-	int ret = externals_find(freeze->terms, tree_root(freeze->tree), &externals, err);
+	int ret = externals_find(freeze->terms, freeze->tree, &externals, err);
 
 	if (!ret)
 		ret = dump(freeze, &externals, err);
@@ -158,7 +175,8 @@ int freeze_tree(struct freeze *freeze, struct error *err)
 	if (ret)
 		return -1;
 	watch_dump(freeze->watch, criu_dump_fd(freeze->dump));
-	if (mailbox_failed(freeze->failure->first.box, err) || tree_check(freeze->tree, err) ||
+	if (mailbox_failed(freeze->failure->first.box, err) ||
+	    tree_follow(freeze->tree, freeze->join, freeze->ctx, err) ||
 	    refuse_frozen(freeze->terms, freeze->tree, err))
 		return -1;
 	freeze->guarded = true;

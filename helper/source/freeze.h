@@ -23,6 +23,7 @@
 /**
  * struct freeze - of the main thread
  * @tree: the program
+ * @join, @ctx: see tree_follow(): a process that began since the last round
  * @sender: tells the destination which pages are gone
  * @dir: gets the images
  * @keeper, @guard: keep the program standing; @guard is the plan that the keeper has too
@@ -38,7 +39,9 @@
  * @at_ns: when the program was to stand; 0: it was not
  */
 struct freeze {
-	const struct tree *tree;
+	struct tree *tree;
+	tree_join_fn join;
+	void *ctx;
 	struct sender *sender;
 	const struct workdir *dir;
 	struct source_keeper *keeper;

@@ -4,13 +4,18 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 #include "os/pending.h"
 #include "os/proc.h"
+#include "os/proc_tree.h"
 #include "source/guard.h"
+#include "source/process.h"
 
+#define FIT_ROUNDS		100	/* a program that forks all the time is followed so often */
 #define KILL_TIMEOUT_MS		10000
 #define REMOVE_TIMEOUT_MS	1000
 #define CRIU_TIMEOUT_MS		30000	/* CRIU takes its code out of the program, and ends */
@@ -46,24 +51,131 @@ static int stop_by_signal(struct guard *guard, struct error *err)
 	return 0;
 }
 
+static bool has_pid(const pid_t *pids, size_t nr, pid_t pid)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (pids[i] == pid)
+			return true;
+	return false;
+}
+
+/* All processes go back to one group when the guard is lifted: a process of another group is refused. */
+static int check_home(const struct guard *guard, pid_t pid, struct error *err)
+{
+	char line[PATH_MAX];
+
+	if (cgroup_line(pid, guard->group.kind, line, sizeof(line)) || !strcmp(line, guard->group.line))
+		return 0;
+	return error_set(err, CODE_REFUSED, "move all of the program to one control group",
+			 "process %d is in control group %s, and process %d in %s", pid, line,
+			 guard->pid, guard->group.line);
+}
+
+/* Return: 1 when the process was moved, 0 when the process is inside, or has ended; -1 with @err */
+static int enter_one(const struct guard *guard, pid_t pid, struct error *err)
+{
+	struct proc_status status;
+	struct error why = { 0 };
+
+	if (proc_status_read(pid, &status, &why)) {
+		if (why.code == CODE_TARGET)
+			return 0;
+		*err = why;
+		return -1;
+	}
+	if (source_process_has_exited(&status))
+		return 0;
+	if (check_home(guard, pid, err))
+		return -1;
+	/* the group never lists a process whose first thread has ended: its other threads go in */
+	if (!cgroup_add(&guard->group, pid))
+		return status.state != 'Z';
+	if (errno == ESRCH)
+		return 0;
+	return error_errno(err, CODE_INTERNAL, NULL, "cannot move process %d to group %s", pid,
+			   guard->group.dir);
+}
+
+/*
+ * A process whose parent has ended since the process entered is a child of init's: CRIU does not dump
+ * it, and it runs on. Return: as for enter_one()
+ */
+static int leave_one(const struct guard *guard, pid_t pid, struct error *err)
+{
+	if (!proc_has_left(pid, guard->pid))
+		return 0;
+	if (!cgroup_back(&guard->group, pid))
+		return 1;
+	if (errno == ESRCH)
+		return 0;
+	return error_errno(err, CODE_INTERNAL, NULL,
+			   "process %d left the program, and cannot be moved from group %s to %s", pid,
+			   guard->group.dir, guard->group.home);
+}
+
+/* Return: how many processes were moved, in or out, or -1 with @err */
+static int fit_once(const struct guard *guard, struct error *err)
+{
+	pid_t *pids, *inside;
+	size_t nr, nr_inside;
+	int moved = 0, ret = 0;
+
+	if (proc_tree(guard->pid, &pids, &nr, err))
+		return -1;
+	nr_inside = cgroup_pids(&guard->group, &inside);
+	for (size_t i = 0; i < nr && ret >= 0; i++) {
+		ret = has_pid(inside, nr_inside, pids[i]) ? 0 : enter_one(guard, pids[i], err);
+		moved += ret > 0;
+	}
+	for (size_t i = 0; i < nr_inside && ret >= 0; i++) {
+		ret = has_pid(pids, nr, inside[i]) ? 0 : leave_one(guard, inside[i], err);
+		moved += ret > 0;
+	}
+	free(inside);
+	free(pids);
+	return ret < 0 ? -1 : moved;
+}
+
+/*
+ * Make the group hold the tree and no other process. Return: 0, also when the group was still not as
+ * the tree is after the last round: *@fits tells; -1 with @err
+ */
+static int fit(const struct guard *guard, bool *fits, struct error *err)
+{
+	int moved = 1;
+
+	/* a child of a process that was not inside yet is outside too */
+	for (int i = 0; i < FIT_ROUNDS && moved > 0; i++)
+		moved = fit_once(guard, err);
+	*fits = !moved;
+	return moved < 0 ? -1 : 0;
+}
+
 int guard_enter(struct guard *guard, struct error *err)
 {
+	bool fits;
+
 	/* on a machine without freezer guard_on() sends SIGSTOP */
-	if (cgroup_make(&guard->group, &(struct error){ 0 }) ||
-	    cgroup_has(&guard->group, guard->pid))
+	if (cgroup_make(&guard->group, &(struct error){ 0 }))
 		return 0;
 	/* the kernel gives a pid to no other task while the first one lives */
 	if (send_signal(guard, 0))
 		return error_errno(err, CODE_TARGET, NULL, "process %d has exited", guard->pid);
-	if (cgroup_add(&guard->group, guard->pid))
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot move process %d to group %s",
-				   guard->pid, guard->group.dir);
-	return 0;
+	return fit(guard, &fits, err);
 }
 
+/* The list of processes is exact only when they stand: the group is compared with it once more. */
 static int freeze_group(struct guard *guard, struct error *err)
 {
-	return guard_enter(guard, err) ? -1 : cgroup_freeze(&guard->group, err);
+	bool fits = false;
+
+	if (guard_enter(guard, err) || cgroup_freeze(&guard->group, err) || fit(guard, &fits, err))
+		return -1;
+	if (!fits)
+		return error_set(err, CODE_REFUSED, "migrate again",
+				 "process %d begins processes faster than they can be stopped",
+				 guard->pid);
+	return cgroup_wait_frozen(&guard->group, err);
 }
 
 int guard_on(struct guard *guard, struct error *err)
@@ -99,19 +211,40 @@ int guard_off(struct guard *guard, struct error *err)
 	if (cgroup_thaw(&guard->group, err))
 		return -1;
 	/* a child that the program forked in the group leaves the group too */
-	cgroup_empty(&guard->group);
+	if (cgroup_empty(&guard->group))
+		return error_errno(err, CODE_INTERNAL, "move them back by hand",
+				   "processes of process %d cannot be moved from group %s to %s",
+				   guard->pid, guard->group.dir, guard->group.home);
 	cgroup_remove(&guard->group, REMOVE_TIMEOUT_MS);
 	return compare(guard, err);
 }
 
 int guard_kill(struct guard *guard, struct error *err)
 {
+	bool in_group = cgroup_exists(&guard->group);
+
 	if (send_signal(guard, SIGKILL) && errno != ESRCH)
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot kill process %d", guard->pid);
+	/* guard_on() has left nobody in the group who does not move, and the dump was compared with the tree */
+	if (in_group)
+		cgroup_kill(&guard->group);
 	/* the v1 freezer keeps a killed process; thawed, it dies before its next instruction */
-	if (guard->group.kind == CGROUP_V1 && cgroup_exists(&guard->group))
+	if (guard->group.kind == CGROUP_V1 && in_group)
 		return cgroup_thaw(&guard->group, err);
 	return 0;
+}
+
+/* Return: true when all processes of the group are gone, or go within KILL_TIMEOUT_MS */
+static bool is_empty(const struct cgroup *group)
+{
+	const struct timespec tick = { .tv_nsec = 1000000 };
+
+	for (int ms = 0; ms < KILL_TIMEOUT_MS; ms++) {
+		if (cgroup_is_empty(group))
+			return true;
+		nanosleep(&tick, NULL);
+	}
+	return false;
 }
 
 int guard_wait_dead(struct guard *guard, struct error *err)
@@ -122,8 +255,10 @@ int guard_wait_dead(struct guard *guard, struct error *err)
 	do {
 		ret = poll(&pfd, 1, KILL_TIMEOUT_MS);
 	} while (ret < 0 && errno == EINTR);
-	return ret > 0 ? 0 : error_set(err, CODE_INTERNAL, NULL,
-				       "process %d was killed and does not die", guard->pid);
+	if (ret > 0 && is_empty(&guard->group))
+		return 0;
+	return error_set(err, CODE_INTERNAL, NULL, "process %d, or a child of it, was killed and does not die",
+			 guard->pid);
 }
 
 bool guard_wait_end(struct guard *guard, int timeout_ms)

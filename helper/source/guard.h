@@ -4,6 +4,9 @@
  * program's own control group; a machine without any freezer gets a pending SIGSTOP instead.
  * The program enters the group before CRIU stops the program. The group is frozen only when CRIU
  * holds the program: a frozen group would also freeze the code that CRIU runs in the program.
+ *
+ * While the group is frozen, it holds the root and its descendants, and no other process: a process
+ * whose parent has ended since the process entered goes back to the program's own group, and runs on.
  */
 #ifndef MIGRATE_SOURCE_GUARD_H
 #define MIGRATE_SOURCE_GUARD_H
@@ -15,13 +18,13 @@
 
 /**
  * struct guard - filled by guard_plan(), so that the helper and its keeper can each lift the guard
- * @pid: the task
- * @pidfd: of the task
+ * @pid: the root of the program
+ * @pidfd: of the root
  * @group: the child group; CGROUP_NONE: the machine has no freezer, SIGSTOP takes its place, and
  *	the program sees SIGCONT when the migration is given up
  * @criu: the group in which CRIU runs, outside of the limits of the program and of this helper;
  *	CGROUP_NONE: this machine cannot make the group
- * @was_stopped: a signal had stopped the task before the migration; the task stays stopped
+ * @was_stopped: a signal had stopped the root before the migration; the root stays stopped
  * @signalled: SIGSTOP was sent
  */
 struct guard {
@@ -31,38 +34,42 @@ struct guard {
 	bool was_stopped, signalled;
 };
 
-/** guard_plan() - fill @guard and do nothing to the task; @id of the migration names the groups */
+/** guard_plan() - fill @guard and do nothing to the program; @id of the migration names the groups */
 int guard_plan(struct guard *guard, pid_t pid, bool was_stopped, const char *id,
 	       struct error *err);
 
-/** guard_enter() - move the running task into the group; a machine without freezer has no group */
+/**
+ * guard_enter() - move the running program into the group; a machine without freezer has no group
+ *
+ * Fails when a process of the program has moved to another control group than the root's.
+ */
 int guard_enter(struct guard *guard, struct error *err);
 
-/** guard_on() - stop the task: after the return the task stays stopped although its tracer dies */
+/** guard_on() - stop the program: after the return it stays stopped although its tracer dies */
 int guard_on(struct guard *guard, struct error *err);
 
 /**
  * guard_off() - undo guard_on(), also one that failed half-way or was never called
  *
  * Any process that has the filled @guard may call this function.
- * Return: 0; -1 with @err when the task does not run again, or is in another control group
+ * Return: 0; -1 with @err when the program does not run again, or is in another control group
  */
 int guard_off(struct guard *guard, struct error *err);
 
-/** guard_kill() - kill the task, guarded or not; a tracer keeps the dead task until it detaches */
+/** guard_kill() - kill the program, guarded or not; a tracer keeps dead processes until it detaches */
 int guard_kill(struct guard *guard, struct error *err);
 
-/** guard_wait_dead() - wait until all threads of the killed task have ended, 10 s at most */
+/** guard_wait_dead() - wait until all threads of the killed program have ended, 10 s at most */
 int guard_wait_dead(struct guard *guard, struct error *err);
 
 /**
- * guard_wait_end() - true when the task has ended, or ends within @timeout_ms
+ * guard_wait_end() - true when the root has ended, or ends within @timeout_ms
  *
- * The v1 freezer keeps a killed task: each call thaws such a task, so the caller repeats the call.
+ * The v1 freezer keeps a killed process: each call thaws a killed root, so the caller repeats the call.
  */
 bool guard_wait_end(struct guard *guard, int timeout_ms);
 
-/** guard_forget() - remove both groups after the task or CRIU has ended */
+/** guard_forget() - remove both groups after the program or CRIU has ended */
 void guard_forget(struct guard *guard);
 
 #endif

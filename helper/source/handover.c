@@ -67,9 +67,25 @@ static int wait_done(const struct handover *handover, bool *died, struct error *
 	return 0;
 }
 
+/*
+ * Whether a broken connection matters is for the destination to say: it may have all. A process that died
+ * here must not keep the pages of the others from the destination, which still asks for them.
+ */
+static void push(const struct handover *handover)
+{
+	struct error why = { 0 }, ignored = { 0 };
+
+	if (!push_run(handover->push, &why) || why.code == CODE_NETWORK)
+		return;
+	if (handover->push->sent_some && !mailbox_failed(handover->box, &ignored))
+		report_say("%s: that memory is lost; the memory of the other processes was sent", why.what);
+	else
+		failure_raise(handover->failure, &why);
+}
+
 int handover_run(const struct handover *handover, bool *died, struct error *err)
 {
-	struct error push_err = { 0 }, lost = { 0 };
+	struct error lost = { 0 };
 
 	enter(handover, "RECORDED");
 	/* a destination that died before COMMIT came may have said so */
@@ -80,8 +96,6 @@ int handover_run(const struct handover *handover, bool *died, struct error *err)
 		return -1;
 	/* a message that came before a failure counts: wait_done() looks at the queue first */
 	enter(handover, "POSTCOPY");
-	/* whether a broken connection matters is for the destination to say: it may have all */
-	if (push_run(handover->push, &push_err) && push_err.code != CODE_NETWORK)
-		failure_raise(handover->failure, &push_err);
+	push(handover);
 	return wait_done(handover, died, err);
 }

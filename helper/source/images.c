@@ -70,11 +70,20 @@ static int send_ranges(const struct images *images, struct outgoing *out,
 	return out->total ? 0 : send_piece(images, out->name, 0, buf, 0, true, err);
 }
 
+/* Return: what is left out of image @name; NULL: nothing */
+static const struct omit *omit_find(const struct images *images, const char *name)
+{
+	for (size_t i = 0; i < images->nr_omit; i++)
+		if (images->omit[i].pages && !strcmp(name, images->omit[i].name))
+			return &images->omit[i];
+	return NULL;
+}
+
 static int send_file(const struct images *images, const char *name, uint8_t *buf, struct error *err)
 {
 	int fd = openat(images->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), ret;
 	struct outgoing out = { .name = name, .fd = fd };
-	const struct omit *omit = &images->omit;
+	const struct omit *omit = omit_find(images, name);
 	struct omit_piece all = { 0 };
 	struct stat st;
 
@@ -84,7 +93,7 @@ static int send_file(const struct images *images, const char *name, uint8_t *buf
 			close(fd);
 		return -1;
 	}
-	if (omit->pages && !strcmp(name, omit->name)) {
+	if (omit) {
 		out.total = omit->bytes;
 		ret = send_ranges(images, &out, omit->pieces, omit->nr, buf, err);
 	} else {
@@ -95,34 +104,73 @@ static int send_file(const struct images *images, const char *name, uint8_t *buf
 	return ret;
 }
 
+/** struct said - what RestoreGo says of one process, with all that it points to */
+struct said {
+	Migrate__Process msg;
+	struct source_attributes attributes;
+	struct reconnect_message reconnect;
+};
+
+/* @begun: see reconnects_streams() */
+static int said_fill(struct said *said, const struct images *images,
+		     const struct source_process *process, struct sockets *begun,
+		     struct error *err)
+{
+	pid_t pid = process->pid;
+
+	migrate__process__init(&said->msg);
+	said->msg.pid = process->status.ns_pid;
+	said->msg.has_pending = true;
+	said->msg.has_oom_score_adj = true;
+	if (pending_read(pid, &said->msg.pending, err) ||
+	    proc_oom_score_adj(pid, &said->msg.oom_score_adj, err) ||
+	    source_attributes_read(&said->attributes, pid, images->group, err) ||
+	    reconnects_streams(&process->attached.reconnects, pid, begun, &said->reconnect, err))
+		return -1;
+	source_attributes_fill(&said->attributes, &said->msg);
+	said->msg.journal_streams = said->reconnect.stream_list;
+	said->msg.n_journal_streams = said->reconnect.nr_streams;
+	return 0;
+}
+
+static void said_free(struct said *said, size_t nr)
+{
+	for (size_t i = 0; said && i < nr; i++) {
+		source_attributes_free(&said[i].attributes);
+		reconnect_message_free(&said[i].reconnect);
+	}
+	free(said);
+}
+
 static int restore_go(const struct images *images, uint32_t files, struct error *err)
 {
+	size_t nr = images->tree->nr;
+	Migrate__Process **list = calloc(nr, sizeof(*list));
+	struct said *said = calloc(nr, sizeof(*said));
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
-	struct source_attributes attributes = { 0 };
-	struct reconnect_message reconnect = { 0 };
-	int ret;
+	struct source_process *process;
+	struct sockets begun = { 0 };
+	int ret = 0;
 
 	frozen_time_enter(&images->figures->frozen, MIGRATE__FROZEN_PART__ATTRIBUTES_HERE);
+	if (!list || !said)
+		ret = error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
+	tree_for_each(images->tree, process) {
+		if (ret)
+			break;
+		list[go.n_processes] = &said[go.n_processes].msg;
+		ret = said_fill(&said[go.n_processes++], images, process, &begun, err);
+	}
 	go.files = files;
-	go.has_pending = true;
-	go.has_oom_score_adj = true;
-	if (pending_read(images->process->pid, &go.pending, err) ||
-	    proc_oom_score_adj(images->process->pid, &go.oom_score_adj, err))
-		return -1;
-	ret = source_attributes_read(&attributes, images->process->pid, images->group, err);
-	source_attributes_fill(&attributes, &go);
-	if (!ret)
-		ret = reconnects_streams(&images->process->attached.reconnects,
-					 images->process->pid, &reconnect, err);
-	go.journal_streams = reconnect.stream_list;
-	go.n_journal_streams = reconnect.nr_streams;
+	go.processes = list;
 	msg.body_case = MIGRATE__CONTROL__BODY_RESTORE_GO;
 	msg.restore_go = &go;
 	if (!ret)
 		ret = control_send(images->ctl, &msg, err);
-	source_attributes_free(&attributes);
-	reconnect_message_free(&reconnect);
+	said_free(said, nr);
+	free(begun.inos);
+	free(list);
 	frozen_time_enter(&images->figures->frozen, MIGRATE__FROZEN_PART__WAIT);
 	return ret;
 }
@@ -159,9 +207,9 @@ static void claim(struct source_mm *mm, const struct page_set *carried)
 		source_mm_claim(mm, runs, nr);
 }
 
-int images_omit(struct images *images, struct error *err)
+static int omit_of(const struct images *images, struct source_process *process, struct omit *omit,
+		   struct error *err)
 {
-	struct source_process *process = images->process;
 	struct page_set elsewhere = { 0 }, carried = { 0 };
 	int ret;
 
@@ -169,15 +217,47 @@ int images_omit(struct images *images, struct error *err)
 		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
 	else
 		ret = find_elsewhere(process, &elsewhere, err) ||
-		      omit_pages(images->dir_fd, process->task.pid, &elsewhere, &carried,
-				 &images->omit, err) ? -1 : 0;
+		      omit_pages(images->dir_fd, process->task.pid, &elsewhere, &carried, omit,
+				 err) ? -1 : 0;
 	if (!ret)
 		claim(&process->mm, &carried);
 	page_set_destroy(&elsewhere);
 	page_set_destroy(&carried);
-	if (ret)
-		omit_free(&images->omit);
 	return ret;
+}
+
+static void omits_free(struct images *images)
+{
+	for (size_t i = 0; i < images->nr_omit; i++)
+		omit_free(&images->omit[i]);
+	free(images->omit);
+	images->omit = NULL;
+	images->nr_omit = 0;
+}
+
+int images_omit(struct images *images, struct error *err)
+{
+	struct source_process *process;
+	int ret = 0;
+
+	images->omit = calloc(images->tree->nr, sizeof(*images->omit));
+	if (!images->omit)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of pages");
+	tree_for_each(images->tree, process)
+		if (!ret)
+			ret = omit_of(images, process, &images->omit[images->nr_omit++], err);
+	if (ret)
+		omits_free(images);
+	return ret;
+}
+
+static uint64_t omitted_bytes(const struct images *images)
+{
+	uint64_t pages = 0;
+
+	for (size_t i = 0; i < images->nr_omit; i++)
+		pages += images->omit[i].pages;
+	return pages * PAGE_BYTES;
 }
 
 int images_send(struct images *images, struct error *err)
@@ -193,8 +273,7 @@ int images_send(struct images *images, struct error *err)
 	if (!dir || !buf)
 		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot list the images");
 	if (!ret)
-		ret = announce_images(images->ctl, images->dir_fd,
-				      images->omit.pages * PAGE_BYTES, err);
+		ret = announce_images(images->ctl, images->dir_fd, omitted_bytes(images), err);
 	/* `parent` is a link, and of this machine only */
 	while (!ret && (entry = readdir(dir)))
 		if (entry->d_type == DT_REG) {
@@ -206,6 +285,6 @@ int images_send(struct images *images, struct error *err)
 	else if (fd >= 0)
 		close(fd);
 	free(buf);
-	omit_free(&images->omit);
+	omits_free(images);
 	return ret ? ret : restore_go(images, files, err);
 }

@@ -6,25 +6,26 @@
 #include "criu/omit.h"
 #include "session/mailbox.h"
 #include "source/figures.h"
-#include "source/process.h"
+#include "source/tree.h"
 
 /**
  * struct images - what images_send() takes
  * @dir_fd: directory of the images
- * @process: the root of the tree; its attributes that CRIU does not carry go with the images
- * @group: the one in which the process is frozen
+ * @tree: attributes of its processes that CRIU does not carry go with the images
+ * @group: the one in which the processes are frozen
  * @figures: get the bytes that were sent, and what the time goes to
- * @omit: of images_omit()
+ * @omit, @nr_omit: of images_omit(), one for each process
  * @box: a failure ends it
  */
 struct images {
 	int dir_fd;
-	struct source_process *process;
+	const struct tree *tree;
 	const struct cgroup *group;
 	struct figures *figures;
 	struct control *ctl;
 	struct mailbox *box;
-	struct omit omit;
+	struct omit *omit;
+	size_t nr_omit;
 };
 
 /**

@@ -67,7 +67,8 @@ int source_keeper_keep(struct source_keeper *keeper, int session_fd, int uffd, s
 {
 	const int fds[] = { session_fd, uffd };
 
-	return keeper_do_with(keeper, OP_KEEP, 0, fds, uffd >= 0 ? 2 : 0, KEEPER_ANSWER_MS, err);
+	return keeper_do_with(keeper, OP_KEEP, session_fd, fds, uffd >= 0 ? 2 : 0, KEEPER_ANSWER_MS,
+			      err);
 }
 
 int source_keeper_enter(struct source_keeper *keeper, struct error *err)

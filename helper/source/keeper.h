@@ -29,10 +29,12 @@ int source_keeper_fd(const struct source_keeper *keeper);
  */
 
 /**
- * source_keeper_keep() - hold duplicates of these, in place of those that the keeper holds
- * @session_fd: a session of the module whose events tracker has @uffd; -1, -1: none any more
+ * source_keeper_keep() - hold duplicates of these, in place of earlier ones of the same session
+ * @session_fd: a session of the module whose events tracker has @uffd: one address space of the program.
+ *	The number names the session until it is closed
+ * @uffd: -1: the session has no tracker any more; the keeper forgets this session, and no other one
  *
- * When the helper dies the keeper lifts the write-protection of the program in small steps.
+ * When the helper dies the keeper lifts the write-protection of all address spaces in small steps.
  */
 int source_keeper_keep(struct source_keeper *keeper, int session_fd, int uffd, struct error *err);
 

@@ -5,12 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 #include "backend/uffd_wp.h"
 #include "base/clock.h"
 #include "source/kept.h"
+#include "source/kept_trackers.h"
 
 #define RELEASE_POLL_MS		500
 #define HELPER_GRACE_MS		15000	/* beyond --max-frozen, for a helper that gives up itself */
@@ -20,13 +23,14 @@
  * @record: the guard of the program in it is the one that is used
  * @lock_fd: the keeper's shared lock on the record; -1: COMMIT is not recorded
  * @guard_lock_fd: the same of the guard's record; -1: the guard is not on
- * @session_fd, @uffd: of the write-protect tracker, duplicates; -1: there is none
+ * @trackers: that write-protect the program
  */
 struct kept {
 	struct keeper_loop loop;
 	struct record record;
 	char dir[PATH_MAX];
-	int lock_fd, guard_lock_fd, session_fd, uffd;
+	int lock_fd, guard_lock_fd;
+	struct kept_trackers trackers;
 };
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -91,25 +95,25 @@ static void kept_unguard(struct kept *kept, struct error *err)
 	kept->guard_lock_fd = -1;
 }
 
-static void kept_keep(struct kept *kept, int session_fd, int uffd)
+static void kept_keep(struct kept *kept, struct keeper_turn *turn)
 {
-	if (kept->uffd >= 0)
-		close(kept->uffd);
-	if (kept->session_fd >= 0)
-		close(kept->session_fd);
-	kept->session_fd = session_fd;
-	kept->uffd = uffd;
+	int *fds = turn->fds;
+
+	if (fds[0] < 0 || fds[1] < 0) {
+		kept_trackers_forget(&kept->trackers, turn->request.value);
+		return;
+	}
+	kept_trackers_add(&kept->trackers, turn->request.value, fds[0], fds[1], &turn->answer.err);
+	fds[0] = fds[1] = -1;
 }
 
 /*
- * The tracker's helper was killed. A fault of the program would wait while the last close of the
+ * The trackers' helper was killed. A fault of the program would wait while the last close of a
  * userfaultfd lifts the protection of all memory at once.
  */
 static void kept_unprotect(struct kept *kept)
 {
-	if (kept->uffd >= 0 && kept->session_fd >= 0)
-		uffd_wp_unprotect(kept->session_fd, kept->uffd);
-	kept_keep(kept, -1, -1);
+	kept_trackers_end(&kept->trackers, uffd_wp_unprotect);
 }
 
 static bool kept_request(void *ctx, struct keeper_turn *turn)
@@ -136,8 +140,7 @@ static bool kept_request(void *ctx, struct keeper_turn *turn)
 			kept_unguard(kept, err);
 		break;
 	case OP_KEEP:
-		kept_keep(kept, turn->fds[0], turn->fds[1]);
-		turn->fds[0] = turn->fds[1] = -1;
+		kept_keep(kept, turn);
 		break;
 	case OP_COMMIT:
 		kept->loop.until_ns = 0;
@@ -158,12 +161,33 @@ static bool kept_request(void *ctx, struct keeper_turn *turn)
 }
 
 /*
- * The program may run elsewhere: it stands here until it is ended, or a person lets it go, for
+ * The root was killed here: the rest of the program ends with it. The record is locked, so that no
+ * `release` takes processes out of the group meanwhile.
+ * Return: false when they are not dead yet, or `release` has the record
+ */
+static bool kept_end_rest(struct kept *kept)
+{
+	struct error ignored = { 0 };
+	int fd = record_lock(kept->dir, RECORD_COMMIT);
+	bool ended = fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB);
+
+	if (ended)
+		ended = !guard_kill(&kept->record.guard, &ignored) &&
+			!guard_wait_dead(&kept->record.guard, &ignored);
+	if (fd >= 0)
+		close(fd);
+	return ended;
+}
+
+/*
+ * The program may run elsewhere: it stands here until its root is killed, or a person lets it go, for
  * which the record is removed.
  */
 static void kept_wait(struct kept *kept)
 {
+	const struct timespec tick = { .tv_nsec = 10000000 };
 	char path[PATH_MAX];
+	bool ended = false;
 
 	record_path(kept->dir, RECORD_COMMIT, path, sizeof(path));
 	openlog("migrate-helper", LOG_PID, LOG_DAEMON);
@@ -176,8 +200,11 @@ static void kept_wait(struct kept *kept)
 		close(kept->guard_lock_fd);
 	/* a person may let the program go */
 	kept_unprotect(kept);
-	while (!guard_wait_end(&kept->record.guard, RELEASE_POLL_MS) && !access(path, F_OK))
-		;
+	while (!ended && !access(path, F_OK)) {
+		ended = guard_wait_end(&kept->record.guard, RELEASE_POLL_MS) && kept_end_rest(kept);
+		/* guard_wait_end() does not wait any more once the root has ended */
+		nanosleep(&tick, NULL);
+	}
 	guard_forget(&kept->record.guard);
 	source_kept_remove_dir(kept->dir, false);
 }
@@ -240,7 +267,7 @@ int source_kept_start(struct keeper_process *process, const struct record *recor
 	};
 	kept->record = *record;
 	snprintf(kept->dir, sizeof(kept->dir), "%s", dir);
-	kept->lock_fd = kept->guard_lock_fd = kept->session_fd = kept->uffd = -1;
+	kept->lock_fd = kept->guard_lock_fd = -1;
 	ret = keeper_process_start(process, &kept->loop, err);
 	free(kept);
 	return ret;

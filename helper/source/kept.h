@@ -11,6 +11,7 @@
 /**
  * enum source_keeper_op - what the helper asks; the value of a message
  * @OP_GUARD: COMMIT is recorded, or the guard lifted, within so many ms
+ * @OP_KEEP: key of the tracker
  * @OP_END: 1: CRIU's log stays
  */
 enum source_keeper_op { OP_ENTER, OP_GUARD, OP_UNGUARD, OP_KEEP, OP_COMMIT, OP_UNCOMMIT, OP_KILL,

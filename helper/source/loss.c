@@ -222,10 +222,25 @@ static void item_say(const struct loss_item *item)
 		report_say("warning: %s: %s", loss_text(item->loss), item->detail);
 }
 
+/* A second loss with the same detail is left out. */
+static void losses_put(struct losses *losses, const struct loss_item *item)
+{
+	struct loss_item *place;
+
+	if (item_is_among(item, losses->items, losses->nr))
+		return;
+	place = losses_grow(losses, item->loss);
+	if (!place)
+		return;
+	*place = *item;
+	if (!losses->quiet && !item_is_among(item, losses->old, losses->nr_old))
+		item_say(item);
+}
+
 static void losses_vadd(struct losses *losses, enum loss loss, enum loss_fate fate,
 			const char *fmt, va_list args)
 {
-	struct loss_item item = { .loss = loss, .fate = fate }, *place;
+	struct loss_item item = { .loss = loss, .fate = fate };
 	char detail[2 * LOSS_DETAIL_BYTES];
 
 	if (fate == LOSS_REFUSED && losses->accepted & 1UL << loss)
@@ -233,14 +248,22 @@ static void losses_vadd(struct losses *losses, enum loss loss, enum loss_fate fa
 	vsnprintf(detail, sizeof(detail), fmt, args);
 	/* a file's name may have any bytes */
 	text_printable(item.detail, sizeof(item.detail), detail);
-	if (item_is_among(&item, losses->items, losses->nr))
-		return;
-	place = losses_grow(losses, loss);
-	if (!place)
-		return;
-	*place = item;
-	if (!item_is_among(&item, losses->old, losses->nr_old))
-		item_say(&item);
+	losses_put(losses, &item);
+}
+
+/* The number of losses without an item. */
+static size_t losses_more(const struct losses *losses, enum loss loss)
+{
+	return losses->count[loss] > LOSS_DETAILS_MAX ? losses->count[loss] - LOSS_DETAILS_MAX : 0;
+}
+
+void losses_take(struct losses *losses, const struct losses *own)
+{
+	for (size_t i = 0; i < own->nr; i++)
+		losses_put(losses, &own->items[i]);
+	for (enum loss loss = 0; loss < LOSS_NR; loss++)
+		losses->count[loss] += losses_more(own, loss);
+	losses->no_memory |= own->no_memory;
 }
 
 void losses_renew(struct losses *losses, uint64_t rows)
@@ -293,6 +316,14 @@ void losses_refusal(const struct loss_item *item, struct error *err)
 	error_set(err, CODE_REFUSED, hint, "%s: %s", row->text, item->detail);
 }
 
+bool losses_forbid(const struct losses *losses)
+{
+	for (size_t i = 0; i < losses->nr; i++)
+		if (losses->items[i].fate == LOSS_REFUSED)
+			return true;
+	return false;
+}
+
 int losses_refused(const struct losses *losses, struct error *err)
 {
 	const struct loss_item *first = NULL;
@@ -313,12 +344,6 @@ int losses_refused(const struct losses *losses, struct error *err)
 			 text_count(nr - 1, "more loss", "more losses").text);
 	}
 	return -1;
-}
-
-/* The number of losses without an item. */
-static size_t losses_more(const struct losses *losses, enum loss loss)
-{
-	return losses->count[loss] > LOSS_DETAILS_MAX ? losses->count[loss] - LOSS_DETAILS_MAX : 0;
 }
 
 json_t *losses_json(const struct losses *losses)

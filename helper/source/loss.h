@@ -69,16 +69,15 @@ struct loss_item {
  * struct losses - the losses of one migration; only the main thread uses them. Zeroed is empty
  * @accepted: bit 1 << enum loss: the user said --accept-loss
  * @count: losses of each row, those without an item included
+ * @quiet: losses_add() prints nothing: the losses are those of one process, which may have ended
  * @no_memory: an item could not be stored: losses_refused() then fails
  * @old: items that losses_renew() took out; losses_add() prints these no second time
- * @pipes: digest of the program's pipes at the last look of refuse_pipes()
  */
 struct losses {
 	uint64_t accepted;
 	struct loss_item *items, *old;
 	size_t nr, nr_old, count[LOSS_NR];
-	bool no_memory;
-	uint64_t pipes;
+	bool quiet, no_memory;
 };
 
 /** loss_name() - name of the row for --accept-loss and for the result, as "writable-file" */
@@ -107,6 +106,9 @@ void losses_add(struct losses *losses, enum loss loss, const char *fmt, ...)
 void losses_add_as(struct losses *losses, enum loss loss, enum loss_fate fate,
 		   const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
+/** losses_take() - add the losses of one process, which @own has, to those of the program */
+void losses_take(struct losses *losses, const struct losses *own);
+
 /**
  * losses_renew() - forget the items of some rows before the caller looks for them again
  * @rows: bits 1 << enum loss
@@ -118,6 +120,8 @@ void losses_renew(struct losses *losses, uint64_t rows);
  * @err: filled: what is lost, and what to do, with the name that --accept-loss takes
  */
 void losses_refusal(const struct loss_item *item, struct error *err);
+/** losses_forbid() - one or more of the losses forbid the move */
+bool losses_forbid(const struct losses *losses);
 /**
  * losses_refused() - fail when a loss forbids the move
  *

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/report.h"
@@ -88,17 +89,15 @@ static int start_watch(struct source_migration *migration, struct error *err)
 		.fail = on_failure, .too_long = on_too_long, .signal = on_signal,
 	};
 	struct watch *watch = &migration->watch;
-	struct source_mm *mm;
+	const struct source_mm *root = &tree_root(&migration->tree)->mm;
+	const struct watch_target target = {
+		.pid = root->pid, .fd = root->backend->gone_fd,
+		.events = root->backend->gone_events,
+	};
 
-	tree_for_each_mm(&migration->tree, mm) {
-		const struct watch_target target = {
-			.pid = mm->pid, .fd = mm->backend->gone_fd,
-			.events = mm->backend->gone_events,
-		};
-
-		if (watch_add_target(watch, &target, err))
-			return -1;
-	}
+	/* that another process of the tree ends is no failure */
+	if (watch_add_target(watch, &target, err))
+		return -1;
 	watch->hooks = &hooks;
 	watch->ctx = migration;
 	watch->max_frozen_s = migration->opts->max_frozen_s;
@@ -136,14 +135,17 @@ static int plan(struct source_migration *migration, struct error *err)
 static int choose(struct source_migration *migration, struct error *err)
 {
 	struct figures *figures = &migration->figures;
+	struct source_process *root = tree_root(&migration->tree), *process;
 	const struct backend *backend;
-	struct source_mm *mm;
 
-	migration->hold = (struct hold){ &migration->keeper, &migration->guard };
-	tree_for_each_mm(&migration->tree, mm)
-		if (choose_backend(&migration->choice, &migration->hold, migration->opts, mm, err))
+	if (choose_backend(&migration->choice, &migration->hold, migration->opts, &root->mm, err))
+		return -1;
+	backend = root->mm.backend;
+	tree_for_each(&migration->tree, process)
+		if (process != root &&
+		    choose_like(&migration->hold, migration->opts, backend, &process->mm, err) &&
+		    !tree_forgive(&migration->tree, process, err))
 			return -1;
-	backend = tree_root(&migration->tree)->mm.backend;
 	figures->backend = backend->ops->name;
 	figures->tracker = mode_follows(migration->choice.mode, backend) ? backend->tracker : "none";
 	figures->tracker_why = backend->tracker_why;
@@ -156,6 +158,7 @@ static int prepare(struct source_migration *migration, struct error *err)
 {
 	return plan(migration, err) || watch_init(&migration->watch, &migration->box, err) ||
 	       criu_version_get(&migration->criu, err) ||
+	       tree_follow(&migration->tree, join_in_setup, &migration->join, err) ||
 	       refuse_program(&migration->terms, &migration->tree, err) ||
 	       choose(migration, err) || workdir_make(&migration->dir, err) ||
 	       start_watch(migration, err) ? -1 : 0;
@@ -173,7 +176,10 @@ static int connect_threads(struct source_migration *migration, struct error *err
 	migration->urgent.frozen = true;
 	migration->threads = (struct threads){
 		.box = &migration->box, .failure = &migration->failure.first, .links = links,
-		.requests = { .tree = &migration->tree, .sender = &migration->urgent },
+		.requests = {
+			.tree = &migration->tree, .sender = &migration->urgent,
+			.box = &migration->box,
+		},
 	};
 	source_failure_connected(&migration->failure, links);
 	return threads_start(&migration->threads, err);
@@ -182,7 +188,7 @@ static int connect_threads(struct source_migration *migration, struct error *err
 /* How long the program will stand: said, and refused where it is too long, before anything is sent. */
 static int setup(struct source_migration *migration, struct error *err)
 {
-	const struct source_process *root = tree_root(&migration->tree);
+	const struct backend *backend = tree_root(&migration->tree)->mm.backend;
 	struct outlook *outlook = &migration->outlook;
 	struct setup setup = {
 		.opts = migration->opts,
@@ -192,11 +198,9 @@ static int setup(struct source_migration *migration, struct error *err)
 		.ctl = migration->links.ctl, .box = &migration->box,
 	};
 
-	if (outlook_make(outlook, &root->status, root->pid, &root->mm.vmas, &migration->criu,
-			 !root->mm.backend->criu_tracks, err))
+	if (outlook_make(outlook, &migration->tree, &migration->criu, !backend->criu_tracks, err))
 		return -1;
-	setup.descriptors = outlook->shape.descriptors;
-	setup.image_pages = outlook->shape.image_pages;
+	setup.shape = &outlook->shape;
 	return setup_run(&setup, &outlook->there_ns, err) ||
 	       outlook_check(outlook, migration->opts, err) ? -1 : 0;
 }
@@ -208,6 +212,8 @@ static int precopy(struct source_migration *migration, uint32_t *round, struct e
 		.tree = &migration->tree, .sender = &migration->memory,
 		.ctl = migration->links.ctl, .box = &migration->box,
 		.figures = &migration->figures, .mode = migration->choice.mode,
+		.hold = hold_for_backend(&migration->hold),
+		.join = join_later, .ctx = &migration->join,
 		.rule = {
 			.max_rounds = migration->opts->max_rounds,
 			.max_downtime_ns = migration->opts->max_downtime_ms * 1000000UL,
@@ -225,7 +231,8 @@ static int freeze(struct source_migration *migration, struct error *err)
 	struct freeze *freeze = &migration->freeze;
 
 	*freeze = (struct freeze){
-		.tree = &migration->tree, .sender = &migration->memory, .dir = &migration->dir,
+		.tree = &migration->tree, .join = join_later, .ctx = &migration->join,
+		.sender = &migration->memory, .dir = &migration->dir,
 		.keeper = migration->keeper,
 		.guard = &migration->guard, .terms = &migration->terms,
 		.failure = &migration->failure, .watch = &migration->watch,
@@ -252,7 +259,7 @@ static int final(struct source_migration *migration, uint32_t round, struct erro
 static int send_images(struct source_migration *migration, struct error *err)
 {
 	struct images images = {
-		.dir_fd = migration->dir.images_fd, .process = tree_root(&migration->tree),
+		.dir_fd = migration->dir.images_fd, .tree = &migration->tree,
 		.group = &migration->guard.group, .ctl = migration->links.ctl,
 		.figures = &migration->figures, .box = &migration->box,
 	};
@@ -328,6 +335,9 @@ static int commit(struct source_migration *migration, struct error *err)
 	bool recorded;
 	int left_ms;
 
+	/* a process that died is missing at neither end: without it nothing is handed over */
+	if (tree_check_alive(&migration->tree, err))
+		return -1;
 	/* after COMMIT an early "link lost" has no use: give the link more time to come back */
 	control_set_lost(migration->links.ctl, 0);
 	left_ms = watch_left_ms(&migration->watch);
@@ -397,6 +407,11 @@ static void source_migration_init(struct source_migration *migration,
 	migration->losses.accepted = opts->accepted_losses;
 	migration->terms = (struct inspection){
 		.opts = opts, .criu = &migration->criu, .losses = &migration->losses,
+		.tree = &migration->tree,
+	};
+	migration->hold = (struct hold){ .keeper = &migration->keeper, .guard = &migration->guard };
+	migration->join = (struct join){
+		.guard = &migration->guard, .hold = &migration->hold, .terms = &migration->terms,
 	};
 	migration->push = (struct push){
 		.tree = &migration->tree, .sender = &migration->memory, .box = &migration->box,
@@ -420,6 +435,16 @@ static void source_migration_destroy(struct source_migration *migration)
 	mailbox_destroy(&migration->box);
 }
 
+/* Each process of a tree takes four descriptors. */
+static void raise_limit(void)
+{
+	struct rlimit many = { .rlim_cur = 65536, .rlim_max = 65536 }, now;
+
+	if (!getrlimit(RLIMIT_NOFILE, &now) && now.rlim_max > many.rlim_max)
+		many.rlim_max = now.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &many);
+}
+
 int source_migration_run(const struct migrate_options *opts)
 {
 	struct source_migration *migration = calloc(1, sizeof(*migration));
@@ -429,6 +454,7 @@ int source_migration_run(const struct migrate_options *opts)
 
 	if (!migration)
 		return CODE_INTERNAL;
+	raise_limit();
 	source_migration_init(migration, opts);
 	code = run(migration, &err);
 	if (error_is_set(&err))

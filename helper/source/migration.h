@@ -16,6 +16,7 @@
 #include <limits.h>
 #include "source/choose.h"
 #include "source/freeze.h"
+#include "source/join.h"
 #include "source/outlook.h"
 #include "source/push.h"
 #include "source/threads.h"
@@ -29,6 +30,7 @@
  * @hold, @guard: how the program is frozen: for a moment, or until it has moved
  * @choice: mode and verify as the user asked, changed where the backend cannot do them
  * @terms: of a look at the program: refused, or lost
+ * @join: of processes that are added to the tree
  * @outlook: how long the program will stand
  */
 struct source_migration {
@@ -44,6 +46,7 @@ struct source_migration {
 	struct tree tree;
 	struct inspection terms;
 	struct losses losses;
+	struct join join;
 	struct link_set links;
 	struct sender memory, urgent;
 	struct mailbox box;

@@ -21,6 +21,8 @@
  * @object: the id of the address space in frames
  * @pid: a process that has the address space
  * @backend: the session on the address space; owned. NULL: none yet
+ * @tracked: the backend follows writes
+ * @begun: a round with the object was announced, so that frames may name the object
  * @vmas: the mappings as of source_mm_read_vmas() or source_mm_follow_vmas()
  * @frozen_vmas: the mappings of the frozen process, as CRIU's images tell them; NULL: the process
  *	runs
@@ -36,6 +38,7 @@ struct source_mm {
 	uint32_t object;
 	pid_t pid;
 	struct backend *backend;
+	bool tracked, begun;
 	struct vma_list vmas;
 	const struct vma_list *frozen_vmas;
 	struct page_set dirty, dest_current, populated;

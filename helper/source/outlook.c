@@ -28,13 +28,14 @@ static int count_descriptors(pid_t pid, uint64_t *nr, struct error *err)
 	return 0;
 }
 
-/* @drains: as in outlook_make() */
-static void count_memory(struct outlook *outlook, const struct vma_list *vmas,
-			 const struct criu_version *criu, bool drains)
+/*
+ * @drains: as in outlook_make(); @largest: so far. CRIU has the tables of all processes at the same time, since
+ * it dumps lazily; its buffer for the largest mapping lasts as long as the process with that mapping.
+ */
+static void count_memory(struct outlook *outlook, const struct vma_list *vmas, bool drains,
+			 uint64_t *largest)
 {
-	uint64_t largest = 0;
-
-	outlook->shape.mappings = vmas->nr;
+	outlook->shape.mappings += vmas->nr;
 	for (size_t i = 0; i < vmas->nr; i++) {
 		const struct vma *vma = &vmas->vmas[i];
 		uint64_t pages = (vma->end - vma->start) >> PAGE_SHIFT;
@@ -43,30 +44,49 @@ static void count_memory(struct outlook *outlook, const struct vma_list *vmas,
 		if (vma->shared || vma->special)
 			continue;
 		outlook->shape.private_pages += pages;
-		largest = pages > largest ? pages : largest;
+		*largest = pages > *largest ? pages : *largest;
 		if (drains)
 			outlook->shape.drained_pages += own;
 		if (!vma->anon)
 			outlook->shape.image_pages += own;
 	}
+}
+
+static int count_all(struct outlook *outlook, const struct tree *tree,
+		     const struct criu_version *criu, bool drains, struct error *err)
+{
+	struct source_process *process;
+	uint64_t largest = 0;
+
+	tree_for_each(tree, process) {
+		uint64_t descriptors = 0;
+
+		if (count_descriptors(process->pid, &descriptors, err)) {
+			if (tree_forgive(tree, process, err))
+				continue;
+			return -1;
+		}
+		outlook->shape.processes++;
+		outlook->shape.descriptors += descriptors;
+		outlook->shape.threads += process->status.threads;
+		count_memory(outlook, &process->mm.vmas, drains, &largest);
+	}
 	outlook->criu_bytes = outlook->shape.private_pages * TABLE_BYTES;
 	if (criu->major < 4)
 		outlook->criu_bytes += largest * PAGEMAP_BYTES;
+	return 0;
 }
 
-int outlook_make(struct outlook *outlook, const struct proc_status *target, pid_t pid,
-		 const struct vma_list *vmas, const struct criu_version *criu, bool drains,
-		 struct error *err)
+int outlook_make(struct outlook *outlook, const struct tree *tree, const struct criu_version *criu,
+		 bool drains, struct error *err)
 {
 	struct speed speed;
 
-	count_memory(outlook, vmas, criu, drains);
-	outlook->shape.threads = target->threads;
-	if (count_descriptors(pid, &outlook->shape.descriptors, err))
+	if (count_all(outlook, tree, criu, drains, err))
 		return -1;
 	speed_measure(&speed);
 	outlook->model_ns = cost_model_ns(COST_DUMP, &outlook->shape, &speed);
-	outlook->here_ns = cost_expect_ns(COST_DUMP, target->comm, outlook->model_ns);
+	outlook->here_ns = cost_expect_ns(COST_DUMP, tree_root(tree)->status.comm, outlook->model_ns);
 	report_event("speed", json_pack("{s:I,s:I,s:I,s:I}",
 					"file_ns", (json_int_t)speed.file,
 					"wake_ns", (json_int_t)speed.wake,
@@ -79,18 +99,20 @@ static void say(const struct outlook *outlook)
 {
 	const struct shape *shape = &outlook->shape;
 
-	report_event("expected", json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
+	report_event("expected", json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
 			"fixed_ns", (json_int_t)outlook_ns(outlook),
 			"here_ns", (json_int_t)outlook->here_ns,
 			"there_ns", (json_int_t)outlook->there_ns,
+			"processes", (json_int_t)shape->processes,
 			"mappings", (json_int_t)shape->mappings,
 			"threads", (json_int_t)shape->threads,
 			"descriptors", (json_int_t)shape->descriptors,
 			"private_pages", (json_int_t)shape->private_pages,
 			"drained_pages", (json_int_t)shape->drained_pages,
 			"image_pages", (json_int_t)shape->image_pages));
-	report_say("dump and restore take about %lu ms: %s, %s, %s, %lu MiB of address space",
-		   outlook_ns(outlook) / MS, text_count(shape->mappings, "mapping", "mappings").text,
+	report_say("dump and restore take about %lu ms: %s, %s, %s, %s, %lu MiB of address space",
+		   outlook_ns(outlook) / MS, text_count(shape->processes, "process", "processes").text,
+		   text_count(shape->mappings, "mapping", "mappings").text,
 		   text_count(shape->threads, "thread", "threads").text,
 		   text_count(shape->descriptors, "descriptor", "descriptors").text,
 		   shape->private_pages * PAGE_BYTES / MIB);

@@ -4,10 +4,10 @@
 #define MIGRATE_SOURCE_OUTLOOK_H
 
 #include "criu/criu.h"
-#include "os/proc.h"
 #include "session/cost.h"
 #include "session/frozen_time.h"
 #include "source/options.h"
+#include "source/tree.h"
 
 /**
  * struct outlook - of one migration
@@ -22,12 +22,14 @@ struct outlook {
 };
 
 /**
- * outlook_make() - look at the program; @there_ns is the caller's to fill
+ * outlook_make() - look at all processes of the program; @there_ns is the caller's to fill
+ * @tree: each process with its mappings
  * @drains: CRIU takes all memory into pipes, since it has no parent
+ *
+ * A process that ends meanwhile is no failure: see tree_forgive().
  */
-int outlook_make(struct outlook *outlook, const struct proc_status *target, pid_t pid,
-		 const struct vma_list *vmas, const struct criu_version *criu, bool drains,
-		 struct error *err);
+int outlook_make(struct outlook *outlook, const struct tree *tree, const struct criu_version *criu,
+		 bool drains, struct error *err);
 
 static inline uint64_t outlook_ns(const struct outlook *outlook)
 {

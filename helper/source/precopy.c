@@ -28,28 +28,129 @@ static uint64_t dirty_pages(const struct precopy *pre)
  * The list of mappings is read after the scan: a dirty page in no mapping of the list was unmapped
  * or moved since the scan, and the next scan reports that.
  */
-static int follow_vmas(struct precopy *pre, struct source_mm *mm, struct error *err)
+static int follow_vmas(struct precopy *pre, struct source_process *process, struct error *err)
 {
+	struct source_mm *mm = &process->mm;
 	bool changed;
 
 	if (source_mm_follow_vmas(mm, &changed, err))
 		return -1;
-	return changed ? setup_send_maps(pre->ctl, &mm->vmas, err) : 0;
+	return changed && process->announced ?
+	       setup_send_maps(pre->ctl, mm->object, &mm->vmas, err) : 0;
 }
 
-static int scan_next(struct precopy *pre, struct error *err)
+/* Begin to follow writes, where rounds or CRIU use them. */
+static int track(const struct precopy *pre, struct source_mm *mm, struct error *err)
 {
-	struct source_mm *mm;
+	if (mm->tracked || !mode_follows(pre->mode, mm->backend))
+		return 0;
+	if (mm->backend->ops->track(mm->backend, err))
+		return -1;
+	mm->tracked = true;
+	return 0;
+}
 
-	pre->scanned_ns = clock_now_ns();
-	pre->figures->rounds_stood_ns = 0;
-	tree_for_each_mm(pre->tree, mm) {
-		if (scan_mm(mm, pre->sender, false, err) || follow_vmas(pre, mm, err))
+static int track_all(struct precopy *pre, struct error *err)
+{
+	struct source_process *process;
+
+	tree_for_each(pre->tree, process)
+		if (track(pre, &process->mm, err) && !tree_forgive(pre->tree, process, err))
 			return -1;
-		source_mm_filter_dirty(mm, &mm->vmas);
-		pre->figures->rounds_stood_ns += mm->backend->stood_ns;
+	return 0;
+}
+
+static bool is_to_be_looked_at(const struct source_mm *mm)
+{
+	return mm->tracked && mm->backend->ops->look;
+}
+
+static bool looks(const struct precopy *pre)
+{
+	const struct source_mm *mm;
+	bool found = false;
+
+	tree_for_each_mm(pre->tree, mm)
+		found |= is_to_be_looked_at(mm);
+	return found;
+}
+
+/*
+ * The program stands once for the looks at all address spaces (backend/soft_dirty.h says why nothing is
+ * lost). Meanwhile nothing is sent, nothing is compared, and a process whose look fails is not waited for:
+ * scan_process() gets the failure. A process that does not stand is left out until the next round: its
+ * parent has ended, and it has left the program.
+ */
+static int look_all(struct precopy *pre, struct error *err)
+{
+	const struct backend_hold *hold = &pre->hold;
+	uint64_t begin = clock_now_ns();
+	struct source_mm *mm;
+	int ret;
+
+	if (!looks(pre))
+		return 0;
+	ret = hold->freeze(hold->ctx, err);
+	if (!ret)
+		tree_for_each_mm(pre->tree, mm)
+			if (is_to_be_looked_at(mm) && hold->stands(hold->ctx, mm->pid))
+				scan_look(mm, false);
+	if (hold->thaw(hold->ctx, err))
+		ret = -1;
+	pre->figures->rounds_stood_ns += clock_now_ns() - begin;
+	report_event("looked", json_pack("{s:I}", "stood_ns",
+					 (json_int_t)pre->figures->rounds_stood_ns));
+	return ret;
+}
+
+static int scan_process(struct precopy *pre, struct source_process *process, struct error *err)
+{
+	struct source_mm *mm = &process->mm;
+
+	if ((mm->tracked && scan_mm(mm, pre->sender, err)) || follow_vmas(pre, process, err))
+		return -1;
+	source_mm_filter_dirty(mm, &mm->vmas);
+	return 0;
+}
+
+static const struct source_mm *parent_of(const struct precopy *pre, const struct source_process *process)
+{
+	return tree_find_mm(pre->tree, process->inherit.parent);
+}
+
+/* A process is scanned before its parent, which comes before it in the tree: source/inherit.h. */
+static int scan_all(struct precopy *pre, struct error *err)
+{
+	for (size_t i = pre->tree->nr; i-- > 0; ) {
+		struct source_process *process = pre->tree->processes[i];
+
+		if (process->gone)
+			continue;
+		if (scan_process(pre, process, err)) {
+			if (!tree_forgive(pre->tree, process, err))
+				return -1;
+		} else if (pre->mode != MODE_POSTCOPY &&
+			   inherit_find(&process->inherit, &process->mm, parent_of(pre, process),
+					err)) {
+			return -1;
+		}
 	}
 	return 0;
+}
+
+/* Which processes there are, what they have written, and what they have in common. */
+static int scan_next(struct precopy *pre, struct error *err)
+{
+	struct source_process *process;
+
+	pre->scanned_ns = clock_now_ns();
+	if (tree_follow(pre->tree, pre->join, pre->ctx, err) || track_all(pre, err) ||
+	    look_all(pre, err) || scan_all(pre, err))
+		return -1;
+	tree_for_each(pre->tree, process)
+		if (inherit_plan(&process->inherit, parent_of(pre, process), err))
+			return -1;
+	return setup_send_changes(pre->ctl, pre->tree, err);
 }
 
 static int begin_round(struct precopy *pre, uint32_t round, struct error *err)
@@ -59,8 +160,10 @@ static int begin_round(struct precopy *pre, uint32_t round, struct error *err)
 	uint64_t pages = 0;
 	struct source_mm *mm;
 
-	tree_for_each_mm(pre->tree, mm)
+	tree_for_each_mm(pre->tree, mm) {
+		mm->begun = true;
 		pages += source_mm_pages_with(mm, &mm->dirty);
+	}
 	if (announce_memory(pre->ctl, pages, err))
 		return -1;
 	begin.round = round;
@@ -106,7 +209,20 @@ static int send_dirty(struct precopy *pre, struct source_mm *mm, struct progress
 				progress->done >> 8, progress->all >> 8, progress->done / 256.0 /
 				((clock_now_ns() - progress->begin_ns) / 1e9 + 1e-9));
 	}
-	return sender_mark(pre->sender, mm, FRAME_ROUND, err);
+	return 0;
+}
+
+/* The destination waits for the end of the round of each object, ended or not. */
+static int send_process(struct precopy *pre, struct source_process *process,
+			struct progress *progress, struct error *err)
+{
+	if (inherit_send(&process->inherit, &process->mm, pre->sender, err))
+		return -1;
+	progress->done += process->inherit.shared.nr;
+	if (send_dirty(pre, &process->mm, progress, err) &&
+	    !tree_forgive(pre->tree, process, err))
+		return -1;
+	return sender_mark(pre->sender, &process->mm, FRAME_ROUND, err);
 }
 
 /* A short round says more of the latency than of the link. */
@@ -123,23 +239,27 @@ static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 	struct progress progress = { .all = dirty_pages(pre), .begin_ns = clock_now_ns() };
 	struct round_figures figures = { .round = round };
 	struct sender *sender = pre->sender, before = *sender;
-	struct source_mm *mm;
+	struct source_process *process;
 
 	sender->round = round;
 	pre->rounds = round;
 	if (begin_round(pre, round, err))
 		return -1;
-	tree_for_each_mm(pre->tree, mm)
-		if (send_dirty(pre, mm, &progress, err))
+	tree_for_each(pre->tree, process)
+		if (send_process(pre, process, &progress, err))
 			return -1;
 	if (wait_ack(pre, round, err))
 		return -1;
-	tree_for_each_mm(pre->tree, mm)
-		source_mm_clear_dirty(mm);
+	tree_for_each(pre->tree, process) {
+		source_mm_clear_dirty(&process->mm);
+		if (inherit_end_round(&process->inherit, &process->mm, err))
+			return -1;
+	}
 	figures.ns = clock_now_ns() - progress.begin_ns;
 	figures.pages = sender->pages - before.pages;
 	figures.copied = sender->copied - before.copied;
 	figures.zero = sender->zero - before.zero;
+	figures.inherited = sender->inherited - before.inherited;
 	figures.bytes = sender->bytes - before.bytes;
 	measure(pre, figures.bytes, figures.ns);
 	return figures_add_round(pre->figures, &figures, err);
@@ -192,30 +312,11 @@ static int run_rounds(struct precopy *pre, struct error *err)
 	return stop < 0 ? -1 : 0;
 }
 
-/* Begin to follow writes, where rounds or CRIU use them. */
-static int track(struct precopy *pre, bool *followed, struct error *err)
-{
-	struct source_mm *mm;
-
-	*followed = false;
-	tree_for_each_mm(pre->tree, mm) {
-		if (!mode_follows(pre->mode, mm->backend))
-			continue;
-		if (mm->backend->ops->track(mm->backend, err))
-			return -1;
-		*followed = true;
-	}
-	return 0;
-}
-
 int precopy_run(struct precopy *pre, struct error *err)
 {
-	bool followed;
 	struct source_mm *mm;
 
-	if (track(pre, &followed, err))
-		return -1;
-	if (followed && scan_next(pre, err))
+	if (scan_next(pre, err))
 		return -1;
 	if (pre->mode != MODE_POSTCOPY && run_rounds(pre, err))
 		return -1;
@@ -223,9 +324,7 @@ int precopy_run(struct precopy *pre, struct error *err)
 		/* no page was sent before COMMIT: no page of the destination is old */
 		if (pre->mode == MODE_POSTCOPY)
 			source_mm_clear_dirty(mm);
-		if (!followed && follow_vmas(pre, mm, err))
-			return -1;
-		if (sender_set(pre->sender, mm, FRAME_STALE, &mm->dirty, err))
+		if (mm->begun && sender_set(pre->sender, mm, FRAME_STALE, &mm->dirty, err))
 			return -1;
 		source_mm_clear_dirty(mm);
 	}

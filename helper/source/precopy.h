@@ -15,6 +15,8 @@
  * @tree: whose memory is sent
  * @sender: onto the memory connection
  * @box: gets the destination's answers; a failure ends the rounds
+ * @hold: freezes the program where a backend has to look at it; otherwise not used
+ * @join, @ctx: see tree_follow()
  * @mode, @rule: as precopy_run() finds them: the owner fills in what is allowed
  * @rounds: so many were sent
  * @bytes_per_s: measured; 0 when nothing was
@@ -27,6 +29,9 @@ struct precopy {
 	struct control *ctl;
 	struct mailbox *box;
 	struct figures *figures;
+	struct backend_hold hold;
+	tree_join_fn join;
+	void *ctx;
 	enum migrate_mode mode;
 	struct stop_rule rule;
 	uint32_t rounds;

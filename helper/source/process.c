@@ -1,18 +1,80 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <elf.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "source/process.h"
+
+bool source_process_has_exited(const struct proc_status *status)
+{
+	return status->state == 'X' || (status->state == 'Z' && status->threads <= 1);
+}
+
+static int open_file(pid_t pid, const char *name)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static uint64_t find_mark(pid_t pid)
+{
+	int fd = open_file(pid, "auxv");
+	uint64_t at = 0;
+	Elf64_auxv_t aux;
+
+	while (fd >= 0 && !at && read(fd, &aux, sizeof(aux)) == sizeof(aux))
+		if (aux.a_type == AT_RANDOM)
+			at = aux.a_un.a_val;
+	if (fd >= 0)
+		close(fd);
+	return at;
+}
+
+static void mark_read(struct space_mark *mark, pid_t pid)
+{
+	uint64_t at = find_mark(pid);
+	int fd = at ? open_file(pid, "mem") : -1;
+
+	if (fd < 0)
+		return;
+	if (pread(fd, mark->bytes, sizeof(mark->bytes), at) == sizeof(mark->bytes))
+		mark->at = at;
+	close(fd);
+}
+
+bool source_process_called_exec(const struct source_process *process)
+{
+	const struct space_mark *mark = &process->mark;
+	int fd = mark->at ? open_file(process->pid, "mem") : -1;
+	uint8_t now[SPACE_MARK_BYTES];
+	bool same;
+
+	/* that this process has no descriptor left says nothing of the other one */
+	if (fd < 0)
+		return false;
+	/* the address is a random one too: most new address spaces have nothing there */
+	same = pread(fd, now, sizeof(now), mark->at) == sizeof(now) &&
+	       !memcmp(now, mark->bytes, sizeof(now));
+	close(fd);
+	return !same;
+}
 
 int source_process_init(struct source_process *process, pid_t pid, uint32_t object,
 			struct error *err)
 {
 	memset(process, 0, sizeof(*process));
 	process->pid = pid;
+	mark_read(&process->mark, pid);
 	return source_mm_init(&process->mm, object, pid, err) ||
 	       proc_status_read(pid, &process->status, err) ? -1 : 0;
 }
 
 void source_process_destroy(struct source_process *process)
 {
+	inherit_destroy(&process->inherit);
 	source_mm_destroy(&process->mm);
 	criu_task_free(&process->task);
 	reconnects_free(&process->attached.reconnects);

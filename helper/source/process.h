@@ -7,24 +7,57 @@
 #include "criu/criu.h"
 #include "os/proc.h"
 #include "source/attached.h"
+#include "source/inherit.h"
 #include "source/mm.h"
+
+#define SPACE_MARK_BYTES	16
+
+/**
+ * struct space_mark - by which an address space is known
+ * @at: address of the bytes that the kernel wrote in exec for the program to be used as a seed (AT_RANDOM);
+ *	0: they cannot be read
+ * @bytes: what was there
+ */
+struct space_mark {
+	uint64_t at;
+	uint8_t bytes[SPACE_MARK_BYTES];
+};
 
 /**
  * struct source_process - one process
  * @pid: here
  * @status: as /proc told it in SETUP. Its start time is part of the process's name, since a pid is
  *	used again
+ * @mark: of the address space
  * @task: as CRIU's images tell it; empty before the freeze
  * @mm: its address space
+ * @inherit: what its address space has in common with its parent's
  * @attached: what it leaves here
+ * @inspected: nothing speaks against moving the process
+ * @announced: the destination knows the object
+ * @gone: the address space is no more: nobody uses @mm
  */
 struct source_process {
 	pid_t pid;
 	struct proc_status status;
+	struct space_mark mark;
 	struct criu_task task;
 	struct source_mm mm;
+	struct inherit inherit;
 	struct attached attached;
+	bool inspected, announced, gone;
 };
+
+/** source_process_has_exited() - @status is that of a zombie, and no thread of it runs on */
+bool source_process_has_exited(const struct proc_status *status);
+
+/**
+ * source_process_called_exec() - the process has another address space than in source_process_init()
+ *
+ * A session of the backend sees the end of an address space, which comes later when another process has
+ * it too.
+ */
+bool source_process_called_exec(const struct source_process *process);
 
 /**
  * source_process_init() - @pid as it is now

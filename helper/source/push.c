@@ -22,13 +22,25 @@ static int push_mm(struct push *push, struct source_mm *mm, struct error *err)
 
 int push_run(struct push *push, struct error *err)
 {
+	struct error ignored = { 0 };
 	struct source_mm *mm;
+	int ret = 0;
 
 	if (push->done)
 		return 0;
-	tree_for_each_mm(push->tree, mm)
-		if (push_mm(push, mm, err))
+	tree_for_each_mm(push->tree, mm) {
+		struct error why = { 0 };
+
+		if (!push_mm(push, mm, &why)) {
+			push->sent_some = true;
+			continue;
+		}
+		if (!ret)
+			*err = why;
+		ret = -1;
+		if (why.code == CODE_NETWORK || mailbox_failed(push->box, &ignored))
 			return -1;
-	push->done = true;
-	return 0;
+	}
+	push->done = !ret;
+	return ret;
 }

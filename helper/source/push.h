@@ -14,15 +14,19 @@
  * @sender: onto the memory connection
  * @box: a failure ends the push
  * @done: PUSHED was sent for each address space
+ * @sent_some: PUSHED was sent for one at least
  */
 struct push {
 	struct tree *tree;
 	struct sender *sender;
 	struct mailbox *box;
-	bool done;
+	bool done, sent_some;
 };
 
-/** push_run() - send all that is unsent, and PUSHED; nothing the second time */
+/**
+ * push_run() - send all that is unsent, and PUSHED; nothing the second time
+ * @err: of the first address space that cannot be read; the others are sent all the same
+ */
 int push_run(struct push *push, struct error *err);
 
 #endif

@@ -71,12 +71,16 @@ static bool is_named_before(const struct reconnects *all, size_t nr)
 int reconnects_servers(const struct reconnects *all, struct reconnect_message *msg,
 		       struct error *err)
 {
-	msg->servers = calloc(all->nr + 1, sizeof(*msg->servers));
-	msg->server_list = calloc(all->nr + 1, sizeof(*msg->server_list));
-	if (!msg->servers || !msg->server_list)
+	size_t room = msg->nr_servers + all->nr + 1;
+	Migrate__UnixServer *servers = reallocarray(msg->servers, room, sizeof(*servers));
+	Migrate__UnixServer **list = reallocarray(msg->server_list, room, sizeof(*list));
+
+	msg->servers = servers ?: msg->servers;
+	msg->server_list = list ?: msg->server_list;
+	if (!servers || !list)
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
 	for (size_t i = 0; i < all->nr; i++) {
-		Migrate__UnixServer *server = &msg->servers[msg->nr_servers];
+		Migrate__UnixServer *server = &servers[msg->nr_servers];
 
 		if (is_named_before(all, i))
 			continue;
@@ -84,8 +88,10 @@ int reconnects_servers(const struct reconnects *all, struct reconnect_message *m
 		server->name = all->items[i].name;
 		server->type = all->items[i].type;
 		server->fd = all->items[i].fd;
-		msg->server_list[msg->nr_servers++] = server;
+		msg->nr_servers++;
 	}
+	for (size_t i = 0; i < msg->nr_servers; i++)
+		list[i] = &servers[i];
 	return 0;
 }
 
@@ -99,8 +105,29 @@ static int stream_fill(Migrate__JournalStream *stream, const struct reconnect *f
 	       error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
 }
 
-int reconnects_streams(const struct reconnects *all, pid_t pid, struct reconnect_message *msg,
-		       struct error *err)
+/* Return: 1 when the socket was not in the list, 0 when it was, -1 with @err */
+static int sockets_add(struct sockets *sockets, uint32_t ino, struct error *err)
+{
+	uint32_t *inos;
+
+	for (size_t i = 0; i < sockets->nr; i++)
+		if (sockets->inos[i] == ino)
+			return 0;
+	inos = realloc(sockets->inos, (sockets->nr + 1) * sizeof(*inos));
+	if (!inos)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of sockets");
+	sockets->inos = inos;
+	inos[sockets->nr++] = ino;
+	return 1;
+}
+
+static bool is_journal(const struct reconnect *item)
+{
+	return item->type == SOCK_STREAM && !strcmp(item->name, JOURNAL_STDOUT);
+}
+
+int reconnects_streams(const struct reconnects *all, pid_t pid, struct sockets *begun,
+		       struct reconnect_message *msg, struct error *err)
 {
 	msg->streams = calloc(all->nr + 1, sizeof(*msg->streams));
 	msg->stream_list = calloc(all->nr + 1, sizeof(*msg->stream_list));
@@ -108,13 +135,12 @@ int reconnects_streams(const struct reconnects *all, pid_t pid, struct reconnect
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
 	for (size_t i = 0; i < all->nr; i++) {
 		Migrate__JournalStream *stream = &msg->streams[msg->nr_streams];
+		int begins = is_journal(&all->items[i]) ? sockets_add(begun, all->items[i].ino, err) : 0;
 
-		if (all->items[i].type != SOCK_STREAM ||
-		    strcmp(all->items[i].name, JOURNAL_STDOUT))
-			continue;
-		if (stream_fill(stream, &all->items[i], pid, err))
+		if (begins < 0 || (begins && stream_fill(stream, &all->items[i], pid, err)))
 			return -1;
-		msg->stream_list[msg->nr_streams++] = stream;
+		if (begins)
+			msg->stream_list[msg->nr_streams++] = stream;
 	}
 	return 0;
 }

@@ -59,9 +59,20 @@ struct reconnect_message {
 /** reconnects_servers() - fill the servers; free with reconnect_message_free() also on failure */
 int reconnects_servers(const struct reconnects *all, struct reconnect_message *msg,
 		       struct error *err);
-/** reconnects_streams() - the streams of the journal, each with what the journal is to read first */
-int reconnects_streams(const struct reconnects *all, pid_t pid, struct reconnect_message *msg,
-		       struct error *err);
+
+/** struct sockets - inodes of sockets. Zeroed is empty */
+struct sockets {
+	uint32_t *inos;
+	size_t nr;
+};
+
+/**
+ * reconnects_streams() - the streams of the journal, each with what the journal is to read first
+ * @begun: the streams that messages of other processes have, and afterwards those of @msg too. Processes
+ *	share a socket that they have inherited: to the journal a second header is a line of the program
+ */
+int reconnects_streams(const struct reconnects *all, pid_t pid, struct sockets *begun,
+		       struct reconnect_message *msg, struct error *err);
 void reconnect_message_free(struct reconnect_message *msg);
 
 #endif

@@ -168,6 +168,11 @@ bool record_process_is(const struct record *record)
 	       status.start_ticks == record->start_ticks && status.state != 'Z';
 }
 
+bool record_stands(const struct record *record)
+{
+	return record_process_is(record) || !cgroup_is_empty(&record->guard.group);
+}
+
 static bool is_source_dir(const char *name)
 {
 	size_t len = strlen(name), suffix = strlen(SOURCE_SUFFIX);

@@ -59,6 +59,9 @@ int record_read(const char *dir, enum record_kind kind, struct record *record,
  */
 bool record_process_is(const struct record *record);
 
+/** record_stands() - the process exists, or processes of its program are in the guard's group */
+bool record_stands(const struct record *record);
+
 /** typedef record_fn - called for each record; -1 ends the walk */
 typedef int (*record_fn)(void *ctx, const char *dir, enum record_kind kind,
 			 const struct record *record);

@@ -20,6 +20,10 @@ void refuse(struct refusals *refusals, const char *hint, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
 	error_set(first, CODE_REFUSED, hint, "%s", text);
+	if (refusals->quiet) {
+		refusals->nr++;
+		return;
+	}
 	report_event("refused", json_pack("{s:o,s:s}", "reason", report_text(text),
 					  "hint", hint ?: ""));
 	if (++refusals->nr == 2)

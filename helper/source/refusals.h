@@ -3,6 +3,7 @@
 #ifndef MIGRATE_SOURCE_REFUSALS_H
 #define MIGRATE_SOURCE_REFUSALS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include "base/error.h"
@@ -11,10 +12,12 @@
  * struct refusals - reasons for which a program is refused. Zeroed is empty
  * @first: the first reason; a single reason is not printed, but becomes the error
  * @nr: number of reasons
+ * @quiet: reasons are counted, and not printed: the process may have ended before the look
  */
 struct refusals {
 	struct error first;
 	size_t nr;
+	bool quiet;
 };
 
 /** refuse() - add one reason; @hint: what the user can do, or NULL */

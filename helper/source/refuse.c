@@ -1,23 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-#include "base/report.h"
+#include <time.h>
 #include "base/text.h"
+#include "os/proc_tree.h"
 #include "os/proc_files.h"
+#include "source/attributes.h"
 #include "source/refuse.h"
+#include "source/surroundings.h"
+
+#define VFORK_MS	1000	/* until exec, which may read a slow disk */
+#define VFORK_LOOKS	100	/* until each child that borrows was one of vfork */
 
 static bool is_gone(const struct proc_status *status)
 {
 	return status->state == 'Z' || status->state == 'X';
 }
 
+static void refuse_without_main(pid_t pid, uint32_t threads, struct refusals *refusals)
+{
+	refuse(refusals, "CRIU carries no program without its main thread",
+	       "the main thread of process %d has ended, and %s on", pid,
+	       threads == 2 ? "1 other thread runs" :
+	       text_count(threads - 1, "", "other threads run").text);
+}
+
 static void refuse_task(const struct source_process *process, struct refusals *refusals)
 {
 	const struct proc_status *target = &process->status;
+	/* of a program that cannot be read the next look tells why */
+	struct error ignored = { 0 };
 	pid_t pid = process->pid;
 
 	if (target->kernel) {
@@ -25,13 +37,10 @@ static void refuse_task(const struct source_process *process, struct refusals *r
 		return;
 	}
 	if (is_gone(target) && target->threads > 1)
-		refuse(refusals, "CRIU carries no program without its main thread",
-		       "the main thread of process %d has ended, and %s on", pid,
-		       target->threads == 2 ? "1 other thread runs" :
-		       text_count(target->threads - 1, "", "other threads run").text);
+		refuse_without_main(pid, target->threads, refusals);
 	else if (is_gone(target))
 		refuse(refusals, NULL, "process %d has exited and waits for its parent", pid);
-	else if (!proc_is_64bit(pid, &refusals->first))
+	else if (!proc_is_64bit(pid, &ignored))
 		refuse(refusals, NULL, "process %d is no 64-bit program", pid);
 	if (target->tracer)
 		refuse(refusals, "end the debugger", "process %d is traced by process %d", pid,
@@ -53,93 +62,30 @@ static void refuse_namespaces(pid_t pid, struct refusals *refusals)
 			       "process %d is in another %s namespace", pid, spaces[i].text);
 }
 
-static const char hint_hugetlb[] = "CRIU 4.1 or later on both machines carries them";
-
-static const char hint_shared_hugetlb[] = "run it without huge pages that are shared or of hugetlbfs";
-
-/* Of MAP_ANONYMOUS with MAP_HUGETLB, without a file of hugetlbfs. */
-static bool is_anon_hugetlb(const struct vma *vma)
-{
-	return !strncmp(vma->name, "/anon_hugepage", 14);
-}
-
-/* What CRIU 4.1 carries. */
-static bool is_private_hugetlb(const struct vma *vma)
-{
-	return !vma->shared && is_anon_hugetlb(vma);
-}
-
-/* An older CRIU takes huge pages for clean after a write to clear_refs, and leaves them out. */
-static void refuse_hugetlb(const struct inspection *look, struct refusals *refusals)
-{
-	size_t private = 0, other = 0;
-	uint64_t at = 0, bytes = 0;
-
-	for (size_t i = 0; i < look->vmas->nr; i++) {
-		const struct vma *vma = &look->vmas->vmas[i];
-
-		if (!vma->hugetlb)
-			continue;
-		private += is_private_hugetlb(vma);
-		bytes += vma->end - vma->start;
-		if (!is_private_hugetlb(vma) && !other++)
-			at = vma->start;
-	}
-	if (other)
-		refuse(refusals, hint_shared_hugetlb,
-		       "it has %s of hugetlb pages that are shared or of a file, the first at 0x%" PRIx64,
-		       text_count(other, "mapping", "mappings").text, at);
-	if (private && !criu_is_4_1(look->criu))
-		refuse(refusals, hint_hugetlb,
-		       "it has %s of hugetlb pages", text_count(private, "mapping", "mappings").text);
-	else if (private && !other)
-		report_say("%" PRIu64 " MiB of huge pages are carried while the program stands",
-			   bytes >> 20);
-}
-
-static void refuse_memory(const struct inspection *look, struct refusals *refusals)
-{
-	uint64_t shared = 0;
-
-	for (size_t i = 0; i < look->vmas->nr; i++) {
-		const struct vma *vma = &look->vmas->vmas[i];
-
-		if (vma->hugetlb)
-			continue;
-		if (vma->uffd)
-			refuse(refusals, NULL, "mapping 0x%" PRIx64 " is under a userfaultfd",
-			       vma->start);
-		else if (!strncmp(vma->name, "/[aio]", 6))
-			refuse(refusals, NULL, "it uses asynchronous I/O (io_setup)");
-		else if (!strncmp(vma->name, "/SYSV", 5))
-			refuse(refusals, NULL, "it uses System V shared memory");
-		else if (vma->io && !vma->special)
-			refuse(refusals, NULL, "mapping 0x%" PRIx64 " is of a device (%s)",
-			       vma->start, vma->name);
-		else if (vma->shared && (vma->anon || !strncmp(vma->name, "/dev/zero", 9) ||
-					 !strncmp(vma->name, "/memfd:", 7)))
-			shared += vma->end - vma->start;
-	}
-	refuse_hugetlb(look, refusals);
-	if (shared)
-		report_say("%" PRIu64 " KiB of shared memory are carried while the program stands",
-			   shared >> 10);
-}
-
 /* The program may change these between SETUP and the freeze. */
 static int find_changing(struct inspection *look, const struct proc_files *files,
 			 const struct vma_list *vmas, struct error *err)
 {
 	refuse_mappings(look, vmas);
-	return refuse_files(look, files, err) || refuse_pipes(look, files, err) ||
-	       refuse_sockets(look, files, err) ? -1 : 0;
+	return refuse_files(look, files, err) || refuse_sockets(look, files, err) ? -1 : 0;
+}
+
+#define LOSSES_OF_FROZEN	(1UL << LOSS_WRITABLE_FILE | 1UL << LOSS_APPENDED_FILE |		\
+				 1UL << LOSS_GHOST_XATTRS | 1UL << LOSS_TCP_CONNECTIONS |	\
+				 1UL << LOSS_IN_FLIGHT | 1UL << LOSS_DATAGRAMS)
+#define LOSSES_OF_OTHERS	(1UL << LOSS_PIPE | 1UL << LOSS_SHARED_MEMORY)
+
+/* What another process holds too: that process may have been one of the program's, and have left it since. */
+static int find_others(struct inspection *look, const struct proc_files *files, struct error *err)
+{
+	return refuse_pipes(look, files, err) || refuse_shared(look, files, err) ? -1 : 0;
 }
 
 static int find_losses(struct inspection *look, const struct proc_files *files, struct error *err)
 {
 	return find_changing(look, files, look->vmas, err) || refuse_sockopts(look, files, err) ||
 	       refuse_cgroup(look, err) || refuse_attributes(look, files, err) ||
-	       refuse_shared(look, files, err) ? -1 : 0;
+	       find_others(look, files, err) ? -1 : 0;
 }
 
 /* What CRIU is to leave out of its images. */
@@ -187,8 +133,9 @@ static struct inspection look_at(const struct inspection *terms, struct source_p
 	return look;
 }
 
-static int refuse_process(const struct inspection *terms, struct source_process *process,
-			  struct refusals *refusals, struct error *err)
+/* The address space and the namespaces, as they are before the tracker changes flags of mappings. */
+static int refuse_space(const struct inspection *terms, struct source_process *process,
+			struct refusals *refusals, struct error *err)
 {
 	struct inspection look = look_at(terms, process);
 
@@ -196,21 +143,149 @@ static int refuse_process(const struct inspection *terms, struct source_process 
 		return -1;
 	refuse_namespaces(process->pid, refusals);
 	refuse_memory(&look, refusals);
-	return refuse_descriptors(&look, refusals, err);
+	return 0;
 }
 
-int refuse_attached(const struct inspection *terms, struct source_process *process,
-		    struct refusals *refusals, struct error *err)
+static int refuse_process(const struct inspection *terms, struct source_process *process,
+			  struct refusals *refusals, struct error *err)
+{
+	struct inspection look = look_at(terms, process);
+	size_t before = refusals->nr;
+
+	refuse_task(process, refusals);
+	/* a kernel thread and a zombie have neither memory nor files */
+	if (refusals->nr > before)
+		return 0;
+	return refuse_space(terms, process, refusals, err) ||
+	       refuse_descriptors(&look, refusals, err) ? -1 : 0;
+}
+
+/** typedef look_fn - one look at a process, as refuse_process() */
+typedef int (*look_fn)(const struct inspection *terms, struct source_process *process,
+		       struct refusals *refusals, struct error *err);
+
+static int look_at_attached(const struct inspection *terms, struct source_process *process,
+			    struct refusals *refusals, struct error *err)
 {
 	struct inspection look = look_at(terms, process);
 	struct proc_files files;
 	int ret;
 
+	if (!process->inspected)
+		return refuse_descriptors(&look, refusals, err);
 	if (proc_files_read(process->pid, &files, err))
 		return -1;
-	ret = refuse_left_out(&look, &files, refusals, err);
+	ret = refuse_left_out(&look, &files, refusals, err) || find_others(&look, &files, err) ? -1 : 0;
 	proc_files_free(&files);
 	return ret;
+}
+
+/*
+ * What is found of a process that ends meanwhile means nothing. And what the process has opened since the lists
+ * of its surroundings were made is not in them.
+ */
+static int look_at_member(const struct inspection *look, struct source_process *process, look_fn fn,
+			  struct refusals *refusals, struct error *err)
+{
+	struct refusals own = { .quiet = true };
+	struct error ignored = { 0 };
+
+	if (fn(look, process, &own, err))
+		return tree_forgive(look->tree, process, err) ? 0 : -1;
+	if ((!own.nr && !losses_forbid(look->losses)) ||
+	    tree_forgive(look->tree, process, &ignored))
+		return 0;
+	losses_renew(look->losses, ~0UL);
+	surroundings_forget(look->around);
+	if (fn(look, process, refusals, err))
+		return tree_forgive(look->tree, process, err) ? 0 : -1;
+	return 0;
+}
+
+static int refuse_member(const struct inspection *terms, struct source_process *process, look_fn fn,
+			 struct refusals *refusals, struct error *err)
+{
+	struct losses own = { .accepted = terms->losses->accepted, .quiet = true };
+	struct inspection look = *terms;
+	int ret;
+
+	look.losses = &own;
+	ret = look_at_member(&look, process, fn, refusals, err);
+	if (!ret && !process->gone)
+		losses_take(terms->losses, &own);
+	process->inspected = !ret;
+	losses_free(&own);
+	return ret;
+}
+
+static int refuse_members(const struct inspection *terms, look_fn fn, struct refusals *refusals,
+			  struct error *err)
+{
+	struct surroundings around = { .tree = terms->tree };
+	struct inspection look = *terms;
+	struct source_process *process;
+	int ret = 0;
+
+	look.around = &around;
+	tree_for_each(terms->tree, process)
+		if (!ret)
+			ret = refuse_member(&look, process, fn, refusals, err);
+	surroundings_forget(&around);
+	return ret;
+}
+
+int refuse_attached(const struct inspection *terms, const struct tree *tree, struct error *err)
+{
+	struct refusals refusals = { 0 };
+
+	losses_renew(terms->losses, LOSSES_OF_OTHERS | 1UL << LOSS_RECONNECTED |
+		     1UL << LOSS_TERMINAL | 1UL << LOSS_SESSION);
+	if (refuse_members(terms, look_at_attached, &refusals, err))
+		return -1;
+	refuse_losses(terms->losses, &refusals);
+	return refusals_end(&refusals, tree_root(tree)->pid, err);
+}
+
+/* Return: @pid has the address space of its parent for so long that exec is not what it waits for */
+static bool borrows_for_good(pid_t pid)
+{
+	const struct timespec tick = { .tv_nsec = 10000000 };
+	struct error ignored = { 0 };
+	struct proc_status now;
+
+	for (int ms = 0; ms < VFORK_MS; ms += 10) {
+		if (proc_status_read(pid, &now, &ignored) || !proc_shares_mm(pid, now.ppid))
+			return false;
+		nanosleep(&tick, NULL);
+	}
+	return true;
+}
+
+/* A child that borrows the memory of its parent for good; one of vfork gives it back soon. */
+static void refuse_borrowers(const struct tree *tree, struct refusals *refusals)
+{
+	pid_t pid = tree_find_borrower(tree);
+
+	for (int i = 0; pid && !borrows_for_good(pid); i++)
+		/* a program that calls vfork all the time has one in nearly each look */
+		pid = i < VFORK_LOOKS ? tree_find_borrower(tree) : 0;
+	if (pid)
+		refuse(refusals, "let the program start it by fork",
+		       "process %d has the address space of its parent (CLONE_VM)", pid);
+}
+
+/* The attributes of all threads are one message, which is sent when the program stands. */
+static void refuse_threads(const struct tree *tree, struct refusals *refusals)
+{
+	const struct source_process *process;
+	uint64_t threads = 0;
+
+	tree_for_each(tree, process)
+		threads += process->status.threads;
+	if (threads > ATTRIBUTE_THREADS_MAX)
+		refuse(refusals, "let it run with fewer threads",
+		       "the program has %" PRIu64 " threads, and no more than %d can be moved", threads,
+		       ATTRIBUTE_THREADS_MAX);
 }
 
 int refuse_program(const struct inspection *terms, const struct tree *tree, struct error *err)
@@ -218,64 +293,124 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
 	pid_t root = tree_root(tree)->pid;
 	struct refusals refusals = { 0 };
 
-	for (size_t i = 0; i < tree->nr; i++)
-		refuse_task(tree->processes[i], &refusals);
-	/* a kernel thread and a zombie have neither memory nor files */
-	if (refusals.nr)
-		return refusals_end(&refusals, root, err);
-	tree_refuse(tree, &refusals);
-	for (size_t i = 0; i < tree->nr; i++)
-		if (refuse_process(terms, tree->processes[i], &refusals, err))
-			return -1;
+	if (refuse_members(terms, refuse_process, &refusals, err))
+		return -1;
+	refuse_threads(tree, &refusals);
+	refuse_borrowers(tree, &refusals);
 	refuse_supervisor(terms, tree_root(tree));
 	refuse_losses(terms->losses, &refusals);
 	return refusals_end(&refusals, root, err);
 }
 
-/* The list is one without flags. */
-static int refuse_new_hugetlb(const struct inspection *look, const struct vma_list *vmas,
-			      struct error *err)
+/* The state that SETUP has looked at. */
+static int look_at_task_again(const struct inspection *look, struct error *err)
 {
-	for (size_t i = 0; i < vmas->nr; i++) {
-		const struct vma *vma = &vmas->vmas[i];
+	struct refusals refusals = { 0 };
+	pid_t pid = look->process->pid;
+	struct proc_status now;
 
-		if (!is_anon_hugetlb(vma) || (!vma->shared && criu_is_4_1(look->criu)))
-			continue;
-		return error_set(err, CODE_REFUSED, vma->shared ? hint_shared_hugetlb : hint_hugetlb,
-				 "mapping 0x%" PRIx64 ", made while the program was migrated, is of %shugetlb pages",
-				 vma->start, vma->shared ? "shared " : "");
-	}
-	return 0;
+	/* the tree is followed before: this is the root */
+	if (source_process_called_exec(look->process))
+		return error_set(err, CODE_TARGET, "migrate again", "process %d has called exec", pid);
+	if (proc_status_read(pid, &now, err))
+		return -1;
+	if (is_gone(&now) && now.threads > 1)
+		refuse_without_main(pid, now.threads, &refusals);
+	return refusals_end(&refusals, pid, err);
 }
 
-static int look_again(struct inspection *look, struct error *err)
+static int look_again(struct inspection *look, bool *changed, struct error *err)
 {
+	bool has_others = false;
 	struct proc_files files;
 	struct vma_list vmas;
 	int ret;
 
-	if (maps_read(look->process->pid, false, &vmas, err))
+	if (look_at_task_again(look, err) || maps_read(look->process->pid, false, &vmas, err))
 		return -1;
 	ret = refuse_new_hugetlb(look, &vmas, err) ||
 	      proc_files_read(look->process->pid, &files, err) ? -1 : 0;
 	if (!ret) {
-		ret = find_changing(look, &files, &vmas, err);
+		ret = find_changing(look, &files, &vmas, err) ||
+		      refuse_pipes_changed(look, &files, &has_others, err) ? -1 : 0;
+		*changed |= has_others;
 		proc_files_free(&files);
 	}
 	maps_free(&vmas);
 	return ret;
 }
 
-int refuse_frozen(const struct inspection *terms, const struct tree *tree, struct error *err)
+int refuse_joining(const struct inspection *terms, struct source_process *process,
+		   struct error *err)
 {
-	losses_renew(terms->losses, 1UL << LOSS_WRITABLE_FILE | 1UL << LOSS_APPENDED_FILE |
-		     1UL << LOSS_GHOST_XATTRS | 1UL << LOSS_TCP_CONNECTIONS |
-		     1UL << LOSS_IN_FLIGHT | 1UL << LOSS_DATAGRAMS);
-	for (size_t i = 0; i < tree->nr; i++) {
-		struct inspection look = look_at(terms, tree->processes[i]);
+	struct refusals refusals = { 0 };
 
-		if (look_again(&look, err))
+	/* CRIU may hold the program already */
+	process->status.tracer = 0;
+	refuse_task(process, &refusals);
+	if (!refusals.nr && refuse_space(terms, process, &refusals, err))
+		return -1;
+	return refusals_end(&refusals, process->pid, err);
+}
+
+/* A process that began since SETUP. */
+static int refuse_joined(const struct inspection *terms, struct source_process *process,
+			 struct error *err)
+{
+	struct inspection look = look_at(terms, process);
+	struct refusals refusals = { 0 };
+
+	if (refuse_descriptors(&look, &refusals, err))
+		return -1;
+	process->inspected = true;
+	return refusals_end(&refusals, process->pid, err);
+}
+
+static int look_at_others(const struct inspection *terms, struct source_process *process,
+			  struct error *err)
+{
+	struct inspection look = look_at(terms, process);
+	struct proc_files files;
+	int ret;
+
+	if (proc_files_read(process->pid, &files, err))
+		return -1;
+	ret = find_others(&look, &files, err);
+	proc_files_free(&files);
+	return ret;
+}
+
+/* The walk through all processes that find_others() makes may be longer than all else here. */
+static int refuse_each_frozen(const struct inspection *terms, struct error *err)
+{
+	struct source_process *process;
+	bool changed = false;
+
+	losses_renew(terms->losses, LOSSES_OF_FROZEN);
+	tree_for_each(terms->tree, process) {
+		struct inspection look = look_at(terms, process);
+
+		if (process->inspected ? look_again(&look, &changed, err) :
+					 refuse_joined(terms, process, err))
 			return -1;
 	}
-	return losses_refused(terms->losses, err);
+	if (!changed)
+		return 0;
+	losses_renew(terms->losses, LOSSES_OF_OTHERS);
+	tree_for_each(terms->tree, process)
+		if (look_at_others(terms, process, err))
+			return -1;
+	return 0;
+}
+
+int refuse_frozen(const struct inspection *terms, const struct tree *tree, struct error *err)
+{
+	struct surroundings around = { .tree = tree };
+	struct inspection look = *terms;
+	int ret;
+
+	look.around = &around;
+	ret = refuse_each_frozen(&look, err);
+	surroundings_forget(&around);
+	return ret ? -1 : losses_refused(terms->losses, err);
 }

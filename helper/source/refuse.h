@@ -14,11 +14,15 @@
 #include "source/refusals.h"
 #include "source/tree.h"
 
+struct surroundings;
+
 /**
  * struct inspection - a look at one process
  * @opts: the losses and the replacements that the user accepts
  * @criu: version of this machine's CRIU, which decides what a dump carries
  * @losses: filled with what a move would lose
+ * @tree: the program; what one process of it shares with another moves with both
+ * @around: what one look asks of all processes of the machine; set for each look
  * @process: the process; refuse_program() and refuse_frozen() set it for each process in turn
  * @vmas: the mappings of @process in SETUP; set in turn
  * @attached: filled with the sockets and terminals that @process leaves here; set in turn
@@ -27,6 +31,8 @@ struct inspection {
 	const struct migrate_options *opts;
 	const struct criu_version *criu;
 	struct losses *losses;
+	const struct tree *tree;
+	struct surroundings *around;
 	const struct source_process *process;
 	const struct vma_list *vmas;
 	struct attached *attached;
@@ -34,13 +40,32 @@ struct inspection {
 
 /** refuse_program() - look at the whole program in SETUP; -1 with @err: the program is refused */
 int refuse_program(const struct inspection *terms, const struct tree *tree, struct error *err);
-/** refuse_frozen() - look once more at the frozen program, for what it changed since SETUP */
+/**
+ * refuse_joining() - look at the memory and the namespaces of a process that began since SETUP
+ *
+ * To be called before the tracker of the process starts: write-protection would make each mapping one
+ * under a userfaultfd. The descriptors are looked at later, since most such processes end before.
+ */
+int refuse_joining(const struct inspection *terms, struct source_process *process,
+		   struct error *err);
+/**
+ * refuse_frozen() - look once more at the frozen program, for what it changed since SETUP
+ *
+ * And for the first time at the descriptors of processes that began since refuse_attached().
+ */
 int refuse_frozen(const struct inspection *terms, const struct tree *tree, struct error *err);
 
-/** refuse_attached() - refuse_unix(), refuse_terminals() and refuse_renamed() */
-int refuse_attached(const struct inspection *terms, struct source_process *process,
-		    struct refusals *refusals, struct error *err);
+/**
+ * refuse_attached() - the freeze is next: refuse_unix(), refuse_terminals() and refuse_renamed() of all
+ *	processes, and all descriptors of those that began since SETUP
+ */
+int refuse_attached(const struct inspection *terms, const struct tree *tree, struct error *err);
 
+/** refuse_memory() - mappings that cannot be carried; @look has them with all flags */
+void refuse_memory(const struct inspection *look, struct refusals *refusals);
+/** refuse_new_hugetlb() - huge pages that were mapped since SETUP; @vmas: without flags */
+int refuse_new_hugetlb(const struct inspection *look, const struct vma_list *vmas,
+		       struct error *err);
 /** refuse_mappings() - add writable shared mappings of files to the losses */
 void refuse_mappings(struct inspection *look, const struct vma_list *vmas);
 /**
@@ -53,6 +78,12 @@ int refuse_files(struct inspection *look, const struct proc_files *files, struct
 int refuse_shared(struct inspection *look, const struct proc_files *files, struct error *err);
 /** refuse_pipes() - add pipes and FIFOs with an end in another process to the losses */
 int refuse_pipes(struct inspection *look, const struct proc_files *files, struct error *err);
+/**
+ * refuse_pipes_changed() - *@changed: since refuse_pipes() the process has other pipes, or the tree has other
+ *	processes, so that another process may hold an end. No walk through all processes
+ */
+int refuse_pipes_changed(const struct inspection *look, const struct proc_files *files, bool *changed,
+			 struct error *err);
 /** refuse_unix() - unix sockets whose peer belongs to another process */
 int refuse_unix(struct inspection *look, const struct proc_files *files,
 		struct refusals *refusals, struct error *err);

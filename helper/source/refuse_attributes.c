@@ -65,8 +65,10 @@ static void find_in_stat(struct inspection *look)
 	if (!close || sscanf(close + 1, " %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %lu %lu",
 			     &flags, &user, &system) != 3)
 		return;
-	losses_add(look->losses, LOSS_ACCOUNTING, "%.2f s of CPU time so far",
-		   (double)(user + system) / sysconf(_SC_CLK_TCK));
+	/* of a tree, the root's stands for all */
+	if (look->process == tree_root(look->tree))
+		losses_add(look->losses, LOSS_ACCOUNTING, "%.2f s of CPU time so far",
+			   (double)(user + system) / sysconf(_SC_CLK_TCK));
 	if (flags & FLAG_MCE_KILL)
 		losses_add(look->losses, LOSS_PRCTL, "PR_MCE_KILL");
 }

@@ -45,8 +45,9 @@ static void refuse_pidfd(const struct kinds *kinds, const struct proc_file *file
 		       "descriptor %d is a pidfd", file->fd);
 		return;
 	}
-	/* CRIU carries the pidfd of a process that has ended */
-	if (!proc_fd_pid(file->pid, file->fd, &pid) || pid <= 0 || pid == file->pid)
+	/* CRIU carries the pidfd of a process that has ended, and of one that moves too */
+	if (!proc_fd_pid(file->pid, file->fd, &pid) || pid <= 0 || pid == file->pid ||
+	    tree_owns(kinds->look->tree, pid))
 		return;
 	proc_comm(pid, comm);
 	refuse(kinds->refusals, "let the program close it",

@@ -9,6 +9,7 @@
 #include <xxhash.h>
 #include "os/proc_files.h"
 #include "source/refuse.h"
+#include "source/surroundings.h"
 
 /**
  * struct pipe_end - one pipe or FIFO of the program
@@ -16,21 +17,21 @@
  * @write_fd: a descriptor of the program for the writing end, or -1
  * @outsider: another process that holds the opposite end; 0: /proc shows none
  * @outsider_reads: @outsider holds the reading end
+ * @inside: another process of the program holds the opposite end: both move
  */
 struct pipe_end {
 	dev_t dev;
 	ino_t ino;
 	int read_fd, write_fd;
 	pid_t outsider;
-	bool outsider_reads;
+	bool outsider_reads, inside;
 	char path[64];
 };
 
-/** struct pipes - the program's pipes, sorted; @named: one or more are FIFOs in a file system */
+/** struct pipes - the process's pipes, sorted */
 struct pipes {
 	struct pipe_end *ends;
 	size_t nr;
-	bool named;
 };
 
 static int compare(const void *left, const void *right)
@@ -55,14 +56,13 @@ static int take_pipe(void *ctx, const struct proc_file *file, struct error *err)
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of pipes");
 	pipes->ends = ends;
 	end = &ends[pipes->nr++];
-	/* clears the padding too: pipes_changed() makes a digest of all bytes */
+	/* clears the padding too: pipes_digest() is one of all bytes */
 	memset(end, 0, sizeof(*end));
 	end->dev = file->st.st_dev;
 	end->ino = file->st.st_ino;
 	end->read_fd = access == O_WRONLY ? -1 : file->fd;
 	end->write_fd = access == O_RDONLY ? -1 : file->fd;
 	snprintf(end->path, sizeof(end->path), "%.63s", file->path);
-	pipes->named |= file->path[0] == '/';
 	return 0;
 }
 
@@ -86,38 +86,33 @@ static void pipes_merge(struct pipes *pipes)
 	pipes->nr = nr;
 }
 
-/* Return: the program's pipe behind descriptor @fd of process @pid, or NULL */
-static struct pipe_end *pipe_find(const struct pipes *pipes, pid_t pid, int fd, const char *path)
+static void look_at(struct pipe_end *end, struct surroundings *around, struct holder *holder)
 {
-	struct pipe_end key = { 0 };
-	struct stat st;
-	char name[48];
+	int access = holder_access(holder);
 
-	if (strncmp(path, "pipe:[", 6) && !(pipes->named && path[0] == '/'))
-		return NULL;
-	snprintf(name, sizeof(name), "/proc/%d/fd/%d", pid, fd);
-	if (stat(name, &st) || !S_ISFIFO(st.st_mode))
-		return NULL;
-	key.dev = st.st_dev;
-	key.ino = st.st_ino;
-	return bsearch(&key, pipes->ends, pipes->nr, sizeof(key), compare);
+	if (!(access != O_WRONLY && end->write_fd >= 0) &&
+	    !(access != O_RDONLY && end->read_fd >= 0))
+		return;
+	if (surroundings_inside(around, holder)) {
+		end->inside = true;
+	} else if (!end->outsider) {
+		end->outsider = holder->pid;
+		end->outsider_reads = access != O_WRONLY && end->write_fd >= 0;
+	}
 }
 
-static void look_outside(void *ctx, pid_t pid, int fd, const char *path)
+static int look_outside(const struct inspection *look, struct pipe_end *end, struct error *err)
 {
-	struct pipes *pipes = ctx;
-	struct pipe_end *end = pipe_find(pipes, pid, fd, path);
-	int access;
+	bool named = end->path[0] == '/';
+	struct holder *holders;
+	size_t nr;
 
-	if (!end || end->outsider)
-		return;
-	access = proc_fd_flags(pid, fd) & O_ACCMODE;
-	if (access != O_WRONLY && end->write_fd >= 0) {
-		end->outsider = pid;
-		end->outsider_reads = true;
-	} else if (access != O_RDONLY && end->read_fd >= 0) {
-		end->outsider = pid;
-	}
+	holders = surroundings_holders(look->around, named ? HOLDER_FIFOS : HOLDER_PIPES,
+				       named ? end->dev : 0, end->ino, &nr, err);
+	for (size_t i = 0; i < nr && !(end->outsider && end->inside); i++)
+		if (holders[i].pid != look->process->pid)
+			look_at(end, look->around, &holders[i]);
+	return error_is_set(err) ? -1 : 0;
 }
 
 /* A process that /proc does not show can hold the opposite end: then poll() sees no hang-up. */
@@ -147,33 +142,57 @@ static void pipe_say(struct inspection *look, const struct pipe_end *end)
 		losses_add(look->losses, LOSS_PIPE, "descriptor %d (%s) %s process %d (%s)",
 			   reads ? end->write_fd : end->read_fd, end->path,
 			   reads ? "leads to" : "comes from", end->outsider, comm);
-	} else if (other_end_is_open(look->process->pid, end)) {
+	} else if (!end->inside && other_end_is_open(look->process->pid, end)) {
 		losses_add(look->losses, LOSS_PIPE,
 			   "descriptor %d (%s) is shared with a process that is not seen here",
 			   end->read_fd >= 0 ? end->read_fd : end->write_fd, end->path);
 	}
 }
 
-/* Avoids a second walk through all processes while the program is frozen. */
-static bool pipes_changed(const struct pipes *pipes, struct losses *losses)
+static int pipes_read(struct pipes *pipes, const struct proc_files *files, struct error *err)
+{
+	int ret = proc_files_each(files, take_pipe, pipes, err);
+
+	if (!ret)
+		pipes_merge(pipes);
+	return ret;
+}
+
+/*
+ * Of the pipes, and of the processes that are in the tree: when a process leaves the tree, an end of a pipe stays
+ * here although the pipes of all others are as they were.
+ */
+static uint64_t pipes_digest(const struct pipes *pipes, const struct tree *tree)
 {
 	uint64_t digest = XXH3_64bits(pipes->ends, pipes->nr * sizeof(*pipes->ends));
-	bool changed = digest != losses->pipes;
+	const struct source_mm *mm;
 
-	losses->pipes = digest;
-	return changed;
+	tree_for_each_mm(tree, mm)
+		digest = XXH3_64bits_withSeed(&mm->object, sizeof(mm->object), digest);
+	return digest;
+}
+
+int refuse_pipes_changed(const struct inspection *look, const struct proc_files *files, bool *changed,
+			 struct error *err)
+{
+	struct pipes pipes = { 0 };
+	int ret = pipes_read(&pipes, files, err);
+
+	*changed = !ret && pipes_digest(&pipes, look->tree) != look->attached->pipes;
+	free(pipes.ends);
+	return ret;
 }
 
 int refuse_pipes(struct inspection *look, const struct proc_files *files, struct error *err)
 {
 	struct pipes pipes = { 0 };
-	int ret = proc_files_each(files, take_pipe, &pipes, err);
+	int ret = pipes_read(&pipes, files, err);
 
-	pipes_merge(&pipes);
-	if (!ret && pipes.nr && pipes_changed(&pipes, look->losses)) {
-		losses_renew(look->losses, 1UL << LOSS_PIPE);
-		proc_links(look->process->pid, look_outside, &pipes);
-		for (size_t i = 0; i < pipes.nr; i++)
+	if (!ret)
+		look->attached->pipes = pipes_digest(&pipes, look->tree);
+	for (size_t i = 0; i < pipes.nr && !ret; i++) {
+		ret = look_outside(look, &pipes.ends[i], err);
+		if (!ret)
 			pipe_say(look, &pipes.ends[i]);
 	}
 	free(pipes.ends);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include "os/proc_files.h"
 #include "source/refuse.h"
+#include "source/surroundings.h"
 
 #define NAME_BYTES	64
 
@@ -17,20 +17,11 @@ struct object {
 	char name[NAME_BYTES];
 };
 
-/** struct objects - the program's objects, sorted */
+/** struct objects - the process's objects */
 struct objects {
 	struct object *objects;
 	size_t nr;
 };
-
-static int compare(const void *left, const void *right)
-{
-	const struct object *a = left, *b = right;
-
-	if (a->ino != b->ino)
-		return a->ino < b->ino ? -1 : 1;
-	return a->dev < b->dev ? -1 : a->dev > b->dev;
-}
 
 static int add(struct objects *all, dev_t dev, uint64_t ino, const char *name, struct error *err)
 {
@@ -42,25 +33,6 @@ static int add(struct objects *all, dev_t dev, uint64_t ino, const char *name, s
 	objects[all->nr] = (struct object){ .dev = dev, .ino = ino };
 	snprintf(objects[all->nr++].name, NAME_BYTES, "%.*s", NAME_BYTES - 1, name);
 	return 0;
-}
-
-static struct object *find(const struct objects *all, dev_t dev, uint64_t ino)
-{
-	struct object key = { .dev = dev, .ino = ino };
-
-	return bsearch(&key, all->objects, all->nr, sizeof(key), compare);
-}
-
-/*
- * Memory of memfd_create() and shared MAP_ANONYMOUS is named like a deleted file. Linux 6.2 and
- * later show a name that PR_SET_VMA gave in place of "/dev/zero (deleted)".
- */
-static bool is_deleted(const char *name)
-{
-	size_t len = strlen(name);
-
-	return (len > 10 && !strcmp(name + len - 10, " (deleted)")) ||
-	       !strncmp(name, "[anon_shmem:", 12);
 }
 
 static int take_file(void *ctx, const struct proc_file *file, struct error *err)
@@ -75,79 +47,37 @@ static int take_mappings(struct objects *all, const struct vma_list *vmas, struc
 	for (size_t i = 0; i < vmas->nr; i++) {
 		const struct vma *vma = &vmas->vmas[i];
 
-		if (vma->shared && is_deleted(vma->name) &&
+		if (vma->shared && is_deleted_name(vma->name) &&
 		    add(all, makedev(vma->major, vma->minor), vma->ino, vma->name, err))
 			return -1;
 	}
 	return 0;
 }
 
-static void look_at_file(void *ctx, pid_t pid, int fd, const char *path)
+static int look_outside(const struct inspection *look, struct object *object, struct error *err)
 {
-	struct objects *all = ctx;
-	struct object *object;
-	struct stat st;
-	char name[48];
+	struct holder *holders;
+	size_t nr;
 
-	if (!is_deleted(path))
-		return;
-	snprintf(name, sizeof(name), "/proc/%d/fd/%d", pid, fd);
-	object = stat(name, &st) ? NULL : find(all, st.st_dev, st.st_ino);
-	if (object)
-		object->outsider = pid;
-}
-
-static void look_at_mappings(struct objects *all, pid_t pid)
-{
-	struct error ignored = { 0 };
-	struct vma_list vmas;
-
-	/* a kernel thread has no mappings, and a process may end during the walk */
-	if (maps_read(pid, false, &vmas, &ignored))
-		return;
-	for (size_t i = 0; i < vmas.nr; i++) {
-		const struct vma *vma = &vmas.vmas[i];
-		struct object *object = NULL;
-
-		if (vma->shared && is_deleted(vma->name))
-			object = find(all, makedev(vma->major, vma->minor), vma->ino);
-		if (object)
-			object->outsider = pid;
-	}
-	maps_free(&vmas);
-}
-
-static void look_outside(struct objects *all, pid_t own)
-{
-	DIR *dir = opendir("/proc");
-	struct dirent *entry;
-
-	qsort(all->objects, all->nr, sizeof(*all->objects), compare);
-	proc_links(own, look_at_file, all);
-	while (dir && (entry = readdir(dir))) {
-		pid_t pid = atoi(entry->d_name);
-
-		if (pid > 0 && pid != own)
-			look_at_mappings(all, pid);
-	}
-	if (dir)
-		closedir(dir);
+	holders = surroundings_holders(look->around, HOLDER_SHARED, object->dev, object->ino, &nr, err);
+	for (size_t i = 0; i < nr && !object->outsider; i++)
+		if (!surroundings_inside(look->around, &holders[i]))
+			object->outsider = holders[i].pid;
+	return error_is_set(err) ? -1 : 0;
 }
 
 int refuse_shared(struct inspection *look, const struct proc_files *files, struct error *err)
 {
 	struct objects all = { 0 };
-	pid_t pid = look->process->pid;
 	int ret = proc_files_each(files, take_file, &all, err);
 
 	if (!ret)
 		ret = take_mappings(&all, look->vmas, err);
-	if (!ret && all.nr)
-		look_outside(&all, pid);
 	for (size_t i = 0; !ret && i < all.nr; i++) {
 		char comm[32];
 
-		if (!all.objects[i].outsider)
+		ret = look_outside(look, &all.objects[i], err);
+		if (ret || !all.objects[i].outsider)
 			continue;
 		proc_comm(all.objects[i].outsider, comm);
 		losses_add(look->losses, LOSS_SHARED_MEMORY, "%s, with process %d (%s)",

@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include "os/proc_files.h"
-#include "os/unix_diag.h"
 #include "source/refuse.h"
+#include "source/surroundings.h"
 
 /**
- * struct unix_end - one socket of the program
+ * struct unix_end - one socket of the process
  * @ino: as in "socket:[INO]"; the socket may be of any family
- * @peer: inode of a connected unix socket that the program itself does not hold; 0: none
+ * @peer: inode of a connected unix socket that the process itself does not hold; 0: none
  * @unread: bytes that wait in the socket
  * @name: address of the peer, if a client can connect to the address
  * @outsider: a process that holds the peer; 0: /proc shows none
@@ -23,10 +23,10 @@ struct unix_end {
 	pid_t outsider;
 };
 
-/** struct unix_ends - the program's sockets, sorted by inode; @outer: how many have a @peer */
+/** struct unix_ends - the process's sockets, sorted by inode */
 struct unix_ends {
 	struct unix_end *ends;
-	size_t nr, outer;
+	size_t nr;
 };
 
 static int compare(const void *left, const void *right)
@@ -58,37 +58,35 @@ static int take_socket(void *ctx, const struct proc_file *file, struct error *er
 	return 0;
 }
 
-static void take_peer(void *ctx, const struct unix_sock *sock)
+/* CRIU moves a pair of sockets that the process holds both of. */
+static void take_peer(struct unix_ends *all, struct unix_end *end, struct surroundings *around)
 {
-	struct unix_end *end = end_find(ctx, sock->ino);
+	const struct seen_socket *socket = surroundings_socket(around, end->ino), *peer;
 
-	if (end) {
-		end->peer = sock->peer;
-		end->type = sock->type;
-		end->unread = sock->unread;
-	}
-}
-
-static void take_name(void *ctx, const struct unix_sock *sock)
-{
-	struct unix_ends *all = ctx;
-	char name[RECONNECT_NAME_BYTES];
-
-	for (size_t i = 0; i < all->nr; i++)
-		if (all->ends[i].peer == sock->ino && reconnect_name(sock, name))
-			strcpy(all->ends[i].name, name);
-}
-
-static void look_outside(void *ctx, pid_t pid, int fd, const char *path)
-{
-	struct unix_ends *all = ctx;
-	unsigned int ino;
-
-	if (sscanf(path, "socket:[%u]", &ino) != 1)
+	if (!socket || !socket->peer || end_find(all, socket->peer))
 		return;
-	for (size_t i = 0; i < all->nr; i++)
-		if (all->ends[i].peer == ino && !all->ends[i].outsider)
-			all->ends[i].outsider = pid;
+	end->peer = socket->peer;
+	end->type = socket->type;
+	end->unread = socket->unread;
+	peer = surroundings_socket(around, socket->peer);
+	if (!peer || !seen_socket_name(peer, end->name))
+		*end->name = 0;
+}
+
+/* A socket whose peer is another process's of the program moves with it. */
+static int look_outside(struct unix_end *end, struct surroundings *around, struct error *err)
+{
+	struct holder *holders;
+	size_t nr;
+
+	holders = surroundings_holders(around, HOLDER_SOCKETS, 0, end->peer, &nr, err);
+	for (size_t i = 0; i < nr; i++) {
+		if (surroundings_inside(around, &holders[i]))
+			end->peer = 0;
+		else if (!end->outsider)
+			end->outsider = holders[i].pid;
+	}
+	return error_is_set(err) ? -1 : 0;
 }
 
 static void end_refuse(const struct unix_end *end, struct refusals *refusals)
@@ -139,37 +137,18 @@ static int end_reconnect(struct inspection *look, const struct unix_end *end, st
 	return reconnects_add(&look->attached->reconnects, &item, err);
 }
 
-/* CRIU moves a pair of sockets that the program holds both of. */
-static void drop_inner(struct unix_ends *all)
+static int end_sort_out(struct inspection *look, struct unix_end *end, struct refusals *refusals,
+			struct error *err)
 {
-	all->outer = 0;
-	for (size_t i = 0; i < all->nr; i++) {
-		if (all->ends[i].peer && end_find(all, all->ends[i].peer))
-			all->ends[i].peer = 0;
-		all->outer += all->ends[i].peer != 0;
-	}
-}
-
-static int ends_sort_out(struct inspection *look, struct unix_ends *all, struct refusals *refusals,
-			 struct error *err)
-{
-	int ret = 0;
-
-	for (size_t i = 0; i < all->nr && !ret; i++) {
-		struct unix_end *end = &all->ends[i];
-
-		if (!end->peer || !is_to_reconnect(look->opts, end->name))
-			continue;
-		ret = end_reconnect(look, end, err);
-		end->peer = 0;
-		all->outer--;
-	}
-	if (!ret && all->outer)
-		proc_links(look->process->pid, look_outside, all);
-	for (size_t i = 0; i < all->nr && !ret; i++)
-		if (all->ends[i].peer)
-			end_refuse(&all->ends[i], refusals);
-	return ret;
+	if (!end->peer)
+		return 0;
+	if (look_outside(end, look->around, err))
+		return -1;
+	if (end->peer && is_to_reconnect(look->opts, end->name))
+		return end_reconnect(look, end, err);
+	if (end->peer)
+		end_refuse(end, refusals);
+	return 0;
 }
 
 int refuse_unix(struct inspection *look, const struct proc_files *files,
@@ -179,14 +158,11 @@ int refuse_unix(struct inspection *look, const struct proc_files *files,
 	int ret = proc_files_each(files, take_socket, &all, err);
 
 	reconnects_free(&look->attached->reconnects);
-	losses_renew(look->losses, 1UL << LOSS_RECONNECTED);
 	if (all.nr)
 		qsort(all.ends, all.nr, sizeof(*all.ends), compare);
-	/* on a kernel without unix_diag CRIU's dump fails, and says why */
-	if (!ret && all.nr && !unix_diag_walk(take_peer, &all)) {
-		drop_inner(&all);
-		if (all.outer && !unix_diag_walk(take_name, &all))
-			ret = ends_sort_out(look, &all, refusals, err);
+	for (size_t i = 0; i < all.nr && !ret; i++) {
+		take_peer(&all, &all.ends[i], look->around);
+		ret = end_sort_out(look, &all.ends[i], refusals, err);
 	}
 	free(all.ends);
 	return ret;

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 #include "criu/repairs.h"
 #include "source/repair.h"
@@ -70,27 +71,52 @@ static int repair_timerfds(int images_fd, struct losses *losses, struct error *e
 	return 0;
 }
 
-static int repair_files(const struct source_process *process, int images_fd, struct error *err)
+/* Of all processes: files.img is one for the tree. The names stay theirs. */
+static int gather_renames(const struct tree *tree, struct criu_rename **renames, size_t *nr,
+			  struct error *err)
 {
-	struct criu_files files = {
-		.replace_tty = process->attached.terminals.file,
-		.renames = process->attached.renamed.names,
-		.nr_renames = process->attached.renamed.nr,
-	};
+	const struct source_process *process;
 
-	if (renamed_check(&process->attached.renamed, err))
-		return -1;
-	if (!process->attached.terminals.leads && criu_session_repair(images_fd, err))
-		return -1;
-	return criu_files_repair(images_fd, &files, err);
+	tree_for_each(tree, process) {
+		const struct renamed *renamed = &process->attached.renamed;
+		struct criu_rename *more;
+
+		if (renamed_check(renamed, err))
+			return -1;
+		more = reallocarray(*renames, *nr + renamed->nr + 1, sizeof(*more));
+		if (!more)
+			return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of files");
+		*renames = more;
+		for (size_t i = 0; i < renamed->nr; i++)
+			more[(*nr)++] = renamed->names[i];
+	}
+	return 0;
+}
+
+static int repair_files(const struct tree *tree, int images_fd, struct error *err)
+{
+	const struct terminals *terminals = &tree_root(tree)->attached.terminals;
+	struct criu_files files = { .replace_tty = terminals->file };
+	struct criu_rename *renames = NULL;
+	int ret = -1;
+
+	if (!gather_renames(tree, &renames, &files.nr_renames, err) &&
+	    (terminals->leads || !criu_session_repair(images_fd, err))) {
+		files.renames = renames;
+		ret = criu_files_repair(images_fd, &files, err);
+	}
+	free(renames);
+	return ret;
 }
 
 int repair_images(const struct tree *tree, int images_fd, struct losses *losses,
 		  struct error *err)
 {
-	for (size_t i = 0; i < tree->nr; i++)
-		if (repair_waits(tree->processes[i], images_fd, losses, err))
+	struct source_process *process;
+
+	tree_for_each(tree, process)
+		if (repair_waits(process, images_fd, losses, err))
 			return -1;
 	return repair_timerfds(images_fd, losses, err) ||
-	       repair_files(tree_root(tree), images_fd, err) ? -1 : 0;
+	       repair_files(tree, images_fd, err) ? -1 : 0;
 }

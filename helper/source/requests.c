@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
+#include "base/report.h"
 #include "source/requests.h"
 
 /* Return: the address space that the request names, or NULL with @err */
 static struct source_mm *find_mm(const struct requests *requests, const struct frame *frame,
 			  struct error *err)
 {
-	struct source_mm *mm = tree_find_mm(requests->tree, FRAME_OBJECT_OF(frame->cookie));
+	struct source_mm *mm;
 
+	/* the main thread may change the list of processes at this moment */
+	if (!atomic_load(&requests->tree->fixed)) {
+		error_set(err, CODE_PEER, NULL,
+			  "the destination asked for pages before it was told of them");
+		return NULL;
+	}
+	mm = tree_find_mm(requests->tree, FRAME_OBJECT_OF(frame->cookie));
 	if (frame->kind == FRAME_REQUEST && mm)
 		return mm;
 	error_set(err, CODE_PEER, NULL, "frame 0x%x of the destination on the urgent connection",
@@ -35,7 +43,13 @@ static int answer(struct requests *requests, const struct frame *frame, struct e
 		return -1;
 	/* before it is sent, so that the push does not send it as well */
 	source_mm_claim(mm, frame->runs, frame->nr_runs);
-	return sender_pages(requests->sender, mm, frame->runs, frame->nr_runs, err);
+	if (!sender_pages(requests->sender, mm, frame->runs, frame->nr_runs, err))
+		return 0;
+	if (err->code == CODE_NETWORK || !mailbox_is_committed(requests->box))
+		return -1;
+	report_say("process %d waits for memory that is lost: %s", mm->pid, err->what);
+	*err = (struct error){ 0 };
+	return 0;
 }
 
 int requests_serve(struct requests *requests, struct error *err)

@@ -3,6 +3,7 @@
 #ifndef MIGRATE_SOURCE_REQUESTS_H
 #define MIGRATE_SOURCE_REQUESTS_H
 
+#include "session/mailbox.h"
 #include "source/sender.h"
 #include "source/tree.h"
 
@@ -10,10 +11,12 @@
  * struct requests - of the thread that answers them
  * @tree: whose pages may be asked for, after FINAL
  * @sender: answers on the urgent connection, which carries the requests too
+ * @box: after COMMIT a page that cannot be read is no failure: other processes wait for theirs
  */
 struct requests {
 	const struct tree *tree;
 	struct sender *sender;
+	struct mailbox *box;
 };
 
 /**

@@ -52,21 +52,26 @@ static int scan_runs(void *ctx, const struct splice_vm_run *runs, uint32_t nr,
 /* What the backend said, before it is narrowed to mappings whose pages are sent. */
 static void scan_say(struct backend *backend, const struct scan *scan)
 {
-	report_event("scan", json_pack("{s:I,s:I,s:I,s:I,s:I}",
+	report_event("scan", json_pack("{s:I,s:I,s:I,s:I}",
 				       "dirty_pages", (json_int_t)scan->dirty_pages,
 				       "held_pages", (json_int_t)scan->held_pages,
 				       "dropped_pages", (json_int_t)scan->dropped_pages,
-				       "overflows", (json_int_t)backend->ops->overflows(backend),
-				       "stood_ns", (json_int_t)backend->stood_ns));
+				       "overflows", (json_int_t)backend->ops->overflows(backend)));
 }
 
-int scan_mm(struct source_mm *mm, struct sender *sender, bool stands, struct error *err)
+void scan_look(struct source_mm *mm, bool last)
+{
+	if (mm->backend->ops->look)
+		mm->backend->ops->look(mm->backend, last);
+}
+
+int scan_mm(struct source_mm *mm, struct sender *sender, struct error *err)
 {
 	struct scan scan = { .dirty = &mm->dirty };
 	int ret = -1;
 
-	if (!mm->backend->ops->scan(mm->backend, stands, scan_runs, &scan, err))
-		ret = sender_list(sender, mm, FRAME_DROPPED, scan.dropped, scan.nr, err);
+	if (!mm->backend->ops->scan(mm->backend, scan_runs, &scan, err))
+		ret = !mm->begun ? 0 : sender_list(sender, mm, FRAME_DROPPED, scan.dropped, scan.nr, err);
 	scan_say(mm->backend, &scan);
 	free(scan.dropped);
 	return ret;

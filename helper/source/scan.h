@@ -7,10 +7,15 @@
 #include "source/sender.h"
 
 /**
- * scan_mm() - end an epoch: pages that were written are added to mm.dirty
- * @sender: sends DROPPED for pages that are gone
- * @stands: the program is frozen already: the backend need not freeze it
+ * scan_look() - while the program stands, where the backend needs that: the epoch that scan_mm() tells ends
+ * @last: the program does not run again
  */
-int scan_mm(struct source_mm *mm, struct sender *sender, bool stands, struct error *err);
+void scan_look(struct source_mm *mm, bool last);
+
+/**
+ * scan_mm() - end an epoch: pages that were written are added to mm.dirty
+ * @sender: sends DROPPED for pages that are gone, unless the destination has nothing of @mm yet
+ */
+int scan_mm(struct source_mm *mm, struct sender *sender, struct error *err);
 
 #endif

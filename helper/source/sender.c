@@ -39,7 +39,7 @@ static int keep_current(struct sender *sender, struct source_mm *mm, enum frame_
 {
 	if (!sender->keeps_current)
 		return 0;
-	if (kind == FRAME_PAGES)
+	if (kind == FRAME_PAGES || kind == FRAME_COPY)
 		return page_set_add(&mm->dest_current, run->addr, run->nr_pages, err);
 	if (kind != FRAME_POPULATED)
 		page_set_remove(&mm->dest_current, run->addr, run->nr_pages);

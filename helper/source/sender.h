@@ -18,14 +18,14 @@
  *	thread is not the main one, which owns that set
  * @frozen: the program stands: a page that cannot be read is a failure, not a change
  * @buf: for copying
- * @pages: sent, @copied of them by copying; @zero: told to be zero
+ * @pages: sent, @copied of them by copying; @zero: told to be zero; @inherited: told to be the parent's
  */
 struct sender {
 	const struct conn *conn;
 	uint32_t round;
 	bool keeps_current, frozen;
 	void *buf;
-	uint64_t pages, copied, zero, bytes;
+	uint64_t pages, copied, zero, inherited, bytes;
 };
 
 int sender_init(struct sender *sender, const struct conn *conn, bool keeps_current,
@@ -36,7 +36,7 @@ void sender_destroy(struct sender *sender);
 int sender_pages(struct sender *sender, struct source_mm *mm, const struct splice_vm_run *runs,
 		 uint32_t nr_runs, struct error *err);
 
-/** sender_list() - a list of runs: DROPPED, STALE, ZERO or POPULATED */
+/** sender_list() - a list of runs: DROPPED, STALE, ZERO, COPY or POPULATED */
 int sender_list(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
 		const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err);
 /** sender_set() - sender_list() of all pages of @set */

@@ -11,6 +11,7 @@
 
 #define REPLY_TIMEOUT_MS	60000
 #define REFUSALS_SAID		32
+#define HUGE_SIZES_MAX		2	/* of x86 */
 #define FIXED_MAX_NS		3600000000000UL	/* an hour: no restore takes so long */
 
 /** struct setup_message - a message in the making, with all that it points to */
@@ -22,6 +23,7 @@ struct setup_message {
 	struct reconnect_message reconnect;
 	struct addresses addresses;
 	Migrate__Object *objects, **object_list;
+	Migrate__HugePages huge[HUGE_SIZES_MAX], *huge_list[HUGE_SIZES_MAX];
 	char **flags, *flag_text;
 };
 
@@ -50,13 +52,15 @@ static int build_vmas(const struct vma_list *list, Migrate__Vma **vmas, Migrate_
 	return 0;
 }
 
-int setup_send_maps(struct control *ctl, const struct vma_list *list, struct error *err)
+int setup_send_maps(struct control *ctl, uint32_t object, const struct vma_list *list,
+		    struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__Maps maps = MIGRATE__MAPS__INIT;
 	Migrate__Vma *vmas = NULL;
 	int ret;
 
+	maps.object = object;
 	if (build_vmas(list, &vmas, &maps.vmas)) {
 		ret = error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
 	} else {
@@ -70,24 +74,106 @@ int setup_send_maps(struct control *ctl, const struct vma_list *list, struct err
 	return ret;
 }
 
+static void object_fill(Migrate__Object *object, const struct tree *tree,
+			const struct source_process *process)
+{
+	const struct source_mm *parent = tree_find_mm(tree, process->inherit.parent);
+
+	migrate__object__init(object);
+	object->id = process->mm.object;
+	object->kind = MIGRATE__OBJECT_KIND__MM;
+	object->has_pid = true;
+	object->pid = process->status.ns_pid;
+	object->has_parent = !!parent;
+	object->parent = parent ? parent->object : 0;
+}
+
+/** struct changes - a message in the making, with all that it points to */
+struct changes {
+	Migrate__Objects msg;
+	Migrate__Object *begun, **begun_list;
+	uint32_t *gone;
+};
+
+static int build_changes(struct changes *changes, const struct tree *tree)
+{
+	changes->begun = calloc(tree->nr, sizeof(*changes->begun));
+	changes->begun_list = calloc(tree->nr, sizeof(*changes->begun_list));
+	changes->gone = calloc(tree->nr, sizeof(*changes->gone));
+	if (!changes->begun || !changes->begun_list || !changes->gone)
+		return -1;
+	for (size_t i = 0; i < tree->nr; i++) {
+		struct source_process *process = tree->processes[i];
+		size_t nr = changes->msg.n_begun;
+
+		if (process->gone && process->announced)
+			changes->gone[changes->msg.n_gone++] = process->mm.object;
+		if (process->gone || process->announced)
+			continue;
+		object_fill(&changes->begun[nr], tree, process);
+		changes->begun_list[nr] = &changes->begun[nr];
+		changes->msg.n_begun++;
+	}
+	changes->msg.begun = changes->begun_list;
+	changes->msg.gone = changes->gone;
+	return 0;
+}
+
+static void changes_free(struct changes *changes)
+{
+	free(changes->begun);
+	free(changes->begun_list);
+	free(changes->gone);
+}
+
+static int send_new_maps(struct control *ctl, const struct tree *tree, struct error *err)
+{
+	struct source_process *process;
+
+	tree_for_each(tree, process) {
+		if (!process->announced &&
+		    setup_send_maps(ctl, process->mm.object, &process->mm.vmas, err))
+			return -1;
+		process->announced = true;
+	}
+	return 0;
+}
+
+int setup_send_changes(struct control *ctl, struct tree *tree, struct error *err)
+{
+	struct changes changes = { .msg = MIGRATE__OBJECTS__INIT };
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	int ret = 0;
+
+	msg.body_case = MIGRATE__CONTROL__BODY_OBJECTS;
+	msg.objects = &changes.msg;
+	if (build_changes(&changes, tree))
+		ret = error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
+	else if (changes.msg.n_begun || changes.msg.n_gone)
+		ret = control_send(ctl, &msg, err);
+	changes_free(&changes);
+	if (ret || send_new_maps(ctl, tree, err))
+		return -1;
+	tree_drop_gone(tree);
+	return 0;
+}
+
 static int build_objects(const struct tree *tree, struct setup_message *setup)
 {
+	struct source_process *process;
+
 	setup->objects = calloc(tree->nr, sizeof(*setup->objects));
 	setup->object_list = calloc(tree->nr, sizeof(*setup->object_list));
 	if (!setup->objects || !setup->object_list)
 		return -1;
-	for (size_t i = 0; i < tree->nr; i++) {
-		Migrate__Object *object = &setup->objects[i];
-
-		migrate__object__init(object);
-		object->id = tree->processes[i]->mm.object;
-		object->kind = MIGRATE__OBJECT_KIND__MM;
-		object->has_pid = true;
-		object->pid = tree->processes[i]->status.ns_pid;
-		setup->object_list[i] = object;
-	}
 	setup->msg.objects = setup->object_list;
-	setup->msg.n_objects = tree->nr;
+	tree_for_each(tree, process) {
+		size_t nr = setup->msg.n_objects++;
+
+		object_fill(&setup->objects[nr], tree, process);
+		setup->object_list[nr] = &setup->objects[nr];
+		process->announced = true;
+	}
 	return 0;
 }
 
@@ -123,20 +209,77 @@ static void setup_free(struct setup_message *setup)
 	free(setup->flag_text);
 }
 
-/* What must be at the destination, or must be free there. */
-static int find_needs(const struct migrate_options *opts, const struct source_process *root,
-		      struct setup_message *setup, struct error *err)
+static int find_needs_of(const struct migrate_options *opts, const struct source_process *process,
+			 struct setup_message *setup, struct error *err)
 {
 	struct proc_files open_files;
 	int ret;
 
-	if (proc_files_read(root->pid, &open_files, err))
+	if (proc_files_read(process->pid, &open_files, err))
 		return -1;
-	ret = setup_files_find(opts, root, &open_files, &setup->files, err) ||
+	ret = setup_files_find(opts, process, &open_files, &setup->files, err) ||
 	      addresses_find(&open_files, &setup->addresses, err) ||
-	      reconnects_servers(&root->attached.reconnects, &setup->reconnect, err) ? -1 : 0;
+	      reconnects_servers(&process->attached.reconnects, &setup->reconnect, err) ? -1 : 0;
 	proc_files_free(&open_files);
 	return ret;
+}
+
+/* What must be at the destination, or must be free there. */
+static int find_needs(const struct migrate_options *opts, const struct tree *tree,
+		      struct setup_message *setup, struct error *err)
+{
+	struct source_process *process;
+
+	tree_for_each(tree, process)
+		if (find_needs_of(opts, process, setup, err) &&
+		    !tree_forgive(tree, process, err))
+			return -1;
+	return 0;
+}
+
+/* The pages of files stay here, and shared memory is one for all processes that have it. */
+static void count(const struct tree *tree, Migrate__Setup *msg)
+{
+	struct source_process *process;
+	uint64_t shmem = 0;
+
+	tree_for_each(tree, process) {
+		const struct proc_status *status = &process->status;
+
+		msg->threads += status->threads;
+		msg->rss_bytes += status->own_bytes;
+		shmem = status->shmem_bytes > shmem ? status->shmem_bytes : shmem;
+	}
+	msg->rss_bytes += shmem;
+}
+
+static void add_huge(struct setup_message *setup, const struct vma *vma)
+{
+	size_t i = 0;
+
+	while (i < setup->msg.n_huge_pages && setup->huge[i].kib != vma->page_kib)
+		i++;
+	if (i == HUGE_SIZES_MAX)
+		return;
+	if (i == setup->msg.n_huge_pages) {
+		migrate__huge_pages__init(&setup->huge[i]);
+		setup->huge[i].kib = vma->page_kib;
+		setup->huge_list[i] = &setup->huge[i];
+		setup->msg.n_huge_pages++;
+	}
+	setup->huge[i].bytes += vma->end - vma->start;
+}
+
+/* Those of the root are in its mappings. */
+static void find_huge(const struct tree *tree, struct setup_message *setup)
+{
+	const struct source_process *process;
+
+	setup->msg.huge_pages = setup->huge_list;
+	tree_for_each(tree, process)
+		for (size_t i = 0; process != tree_root(tree) && i < process->mm.vmas.nr; i++)
+			if (process->mm.vmas.vmas[i].hugetlb)
+				add_huge(setup, &process->mm.vmas.vmas[i]);
 }
 
 static int send_setup(const struct setup *ctx, struct setup_message *setup, struct error *err)
@@ -149,7 +292,7 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	if (build_vmas(vmas, &setup->vmas, &setup->vma_list) ||
 	    build_objects(ctx->tree, setup) || build_cpu_flags(setup))
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
-	if (find_needs(ctx->opts, root, setup, err))
+	if (find_needs(ctx->opts, ctx->tree, setup, err))
 		return -1;
 	uname(&uts);
 	migrate__criu_version__init(&setup->criu);
@@ -158,7 +301,8 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	setup->criu.sublevel = ctx->criu->sublevel;
 	setup->msg.pid = root->status.ns_pid;
 	setup->msg.comm = (char *)root->status.comm;
-	setup->msg.threads = root->status.threads;
+	count(ctx->tree, &setup->msg);
+	find_huge(ctx->tree, setup);
 	setup->msg.vmas = setup->vma_list;
 	setup->msg.n_vmas = vmas->nr;
 	setup->msg.files = setup->files.list;
@@ -167,7 +311,6 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	setup->msg.n_addresses = setup->addresses.nr;
 	setup->msg.unix_servers = setup->reconnect.server_list;
 	setup->msg.n_unix_servers = setup->reconnect.nr_servers;
-	setup->msg.rss_bytes = root->status.rss_bytes;
 	setup->msg.criu = &setup->criu;
 	setup->msg.kernel = uts.release;
 	setup->msg.arch = uts.machine;
@@ -175,9 +318,11 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	setup->msg.has_verify = true;
 	setup->msg.verify = ctx->verify;
 	setup->msg.has_descriptors = true;
-	setup->msg.descriptors = ctx->descriptors;
+	setup->msg.descriptors = ctx->shape->descriptors;
 	setup->msg.has_image_pages = true;
-	setup->msg.image_pages = ctx->image_pages;
+	setup->msg.image_pages = ctx->shape->image_pages;
+	setup->msg.has_mappings = true;
+	setup->msg.mappings = ctx->shape->mappings;
 	setup->msg.max_frozen_s = ctx->max_frozen_s;
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
 	msg.setup = &setup->msg;
@@ -216,11 +361,27 @@ static int take_reply(const struct setup *setup, uint64_t *peer_fixed_ns, struct
 	return error_is_set(err) ? -1 : 0;
 }
 
+/* Setup has the mappings of the root alone. */
+static int send_others_maps(const struct setup *setup, struct error *err)
+{
+	struct source_process *process;
+
+	tree_for_each(setup->tree, process) {
+		process->mm.begun = true;
+		if (process != tree_root(setup->tree) &&
+		    setup_send_maps(setup->ctl, process->mm.object, &process->mm.vmas, err))
+			return -1;
+	}
+	return 0;
+}
+
 int setup_run(const struct setup *setup, uint64_t *peer_fixed_ns, struct error *err)
 {
 	struct setup_message message = { .msg = MIGRATE__SETUP__INIT };
 	int ret = send_setup(setup, &message, err);
 
 	setup_free(&message);
-	return ret ? ret : take_reply(setup, peer_fixed_ns, err);
+	if (ret || take_reply(setup, peer_fixed_ns, err))
+		return -1;
+	return send_others_maps(setup, err);
 }

@@ -3,6 +3,7 @@
 #ifndef MIGRATE_SOURCE_SETUP_H
 #define MIGRATE_SOURCE_SETUP_H
 
+#include "session/cost.h"
 #include "session/mailbox.h"
 #include "source/options.h"
 #include "source/tree.h"
@@ -10,18 +11,17 @@
 /**
  * struct setup - what Setup says
  * @mode, @verify: see struct choice
- * @descriptors: how many the program has open
- * @image_pages: as in struct shape
+ * @shape: of the whole program: what a restore will take depends on it
  * @box: gets the answer
  */
 struct setup {
 	const struct migrate_options *opts;
-	const struct tree *tree;
+	struct tree *tree;
 	const struct criu_version *criu;
 	enum migrate_mode mode;
 	bool verify;
-	uint32_t max_frozen_s, descriptors;
-	uint64_t image_pages;
+	uint32_t max_frozen_s;
+	const struct shape *shape;
 	struct control *ctl;
 	struct mailbox *box;
 };
@@ -32,7 +32,14 @@ struct setup {
  */
 int setup_run(const struct setup *setup, uint64_t *peer_fixed_ns, struct error *err);
 
-/** setup_send_maps() - Maps: a list of mappings that replaces the one before */
-int setup_send_maps(struct control *ctl, const struct vma_list *list, struct error *err);
+/** setup_send_maps() - Maps: a list of mappings of object @object that replaces the one before */
+int setup_send_maps(struct control *ctl, uint32_t object, const struct vma_list *list,
+		    struct error *err);
+/**
+ * setup_send_changes() - Objects: what began and what is gone since the last one
+ *
+ * Processes that are gone are forgotten then.
+ */
+int setup_send_changes(struct control *ctl, struct tree *tree, struct error *err);
 
 #endif

@@ -187,6 +187,7 @@ int setup_files_find(const struct migrate_options *opts, const struct source_pro
 	int ret = find_all(&look, all, open_files, err);
 
 	merge(all);
+	free(all->list);
 	all->list = calloc(all->nr + 1, sizeof(*all->list));
 	if (!ret && !all->list)
 		ret = error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of files");

@@ -1,9 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include "os/pending.h"
+#include "os/proc_tree.h"
 #include "source/tree.h"
 
-static const char carried_hint[] = "trees of processes are not carried yet";
+#define END_MS	100
+
+/* The object of process @pid; 0: it is not in the tree */
+static uint32_t object_of(const struct tree *tree, pid_t pid)
+{
+	struct source_process *process;
+
+	tree_for_each(tree, process)
+		if (process->pid == pid)
+			return process->mm.object;
+	return 0;
+}
 
 struct source_process *tree_add(struct tree *tree, pid_t pid, struct error *err)
 {
@@ -18,7 +33,9 @@ struct source_process *tree_add(struct tree *tree, pid_t pid, struct error *err)
 		return NULL;
 	}
 	processes[tree->nr++] = process;
-	return source_process_init(process, pid, ++tree->last_object, err) ? NULL : process;
+	return source_process_init(process, pid, ++tree->last_object, err) ||
+	       inherit_init(&process->inherit, object_of(tree, process->status.ppid), err) ?
+	       NULL : process;
 }
 
 void tree_destroy(struct tree *tree)
@@ -31,44 +48,228 @@ void tree_destroy(struct tree *tree)
 	memset(tree, 0, sizeof(*tree));
 }
 
-struct source_mm *tree_find_mm(const struct tree *tree, uint32_t object)
+struct source_process *tree_next(const struct tree *tree, size_t *at)
 {
-	for (size_t i = 0; i < tree->nr; i++)
-		if (tree->processes[i]->mm.object == object)
-			return &tree->processes[i]->mm;
+	while (*at < tree->nr) {
+		struct source_process *process = tree->processes[(*at)++];
+
+		if (!process->gone)
+			return process;
+	}
 	return NULL;
 }
 
-void tree_refuse(const struct tree *tree, struct refusals *refusals)
+struct source_mm *tree_next_mm(const struct tree *tree, size_t *at)
 {
-	for (size_t i = 0; i < tree->nr; i++) {
-		struct error ignored = { 0 };
-		pid_t pid = tree->processes[i]->pid, child;
-		size_t nr;
+	struct source_process *process = tree_next(tree, at);
 
-		/* a process that cannot be looked at is refused for that */
-		if (proc_children(pid, &nr, &child, &ignored) || !nr)
-			continue;
-		if (nr == 1)
-			refuse(refusals, carried_hint, "process %d has a child (%d)", pid, child);
-		else
-			refuse(refusals, carried_hint,
-			       "process %d has %zu children (%d and others)", pid, nr, child);
-	}
+	return process ? &process->mm : NULL;
 }
 
-int tree_check(const struct tree *tree, struct error *err)
+struct source_mm *tree_find_mm(const struct tree *tree, uint32_t object)
 {
-	for (size_t i = 0; i < tree->nr; i++) {
-		pid_t pid = tree->processes[i]->pid, child;
-		size_t nr;
+	struct source_mm *mm;
 
-		if (proc_children(pid, &nr, &child, err))
-			return -1;
-		if (nr)
-			return error_set(err, CODE_REFUSED, carried_hint,
-					 "process %d started another one (%d) while it was migrated",
-					 pid, child);
+	tree_for_each_mm(tree, mm)
+		if (mm->object == object)
+			return mm;
+	return NULL;
+}
+
+/* Its address space is no more: the process has ended, its pid is another's, or it has called exec. */
+static bool has_ended(const struct source_process *process)
+{
+	struct backend *backend = process->mm.backend;
+	struct error why = { 0 };
+	struct proc_status now;
+
+	/* a lack of descriptors says nothing of the process */
+	if (proc_status_read(process->pid, &now, &why))
+		return why.code == CODE_TARGET;
+	return source_process_has_exited(&now) || now.start_ticks != process->status.start_ticks ||
+	       source_process_called_exec(process) ||
+	       (backend && backend->ops->is_gone(backend));
+}
+
+static bool has_pid(const pid_t *pids, size_t nr, pid_t pid)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (pids[i] == pid)
+			return true;
+	return false;
+}
+
+static bool knows(const struct tree *tree, pid_t pid)
+{
+	struct source_process *process;
+
+	tree_for_each(tree, process)
+		if (process->pid == pid)
+			return true;
+	return false;
+}
+
+/* A process whose parent has ended is a child of init's, and does not move. */
+static bool has_left(const struct source_process *process, pid_t root, const pid_t *pids,
+		     size_t nr)
+{
+	/* the kernel leaves out a child now and then, and so the descendants of that child: parents tell */
+	return !has_pid(pids, nr, process->pid) && proc_has_left(process->pid, root);
+}
+
+/* Return: false for a process that is not to be added: a zombie, or one that borrows its memory */
+static bool is_to_join(pid_t pid)
+{
+	struct error ignored = { 0 };
+	struct proc_status now;
+
+	return !proc_status_read(pid, &now, &ignored) && !source_process_has_exited(&now) &&
+	       !proc_shares_mm(pid, now.ppid);
+}
+
+static int join_new(struct tree *tree, pid_t pid, tree_join_fn join, void *ctx, struct error *err)
+{
+	struct error why = { 0 };
+	size_t nr = tree->nr;
+	struct source_process *process = tree_add(tree, pid, &why);
+
+	if (process && !join(ctx, process, &why))
+		return 0;
+	/* what tree_add() could not look at is the last of the list, unless there was no memory for it */
+	if (tree->nr > nr && tree_forgive(tree, tree->processes[nr], &why))
+		return 0;
+	*err = why;
+	return -1;
+}
+
+int tree_follow(struct tree *tree, tree_join_fn join, void *ctx, struct error *err)
+{
+	struct source_process *process;
+	pid_t *pids;
+	int ret = 0;
+	size_t nr;
+
+	if (proc_tree(tree_root(tree)->pid, &pids, &nr, err))
+		return -1;
+	tree_for_each(tree, process)
+		if (process != tree_root(tree) &&
+		    (has_ended(process) || has_left(process, tree_root(tree)->pid, pids, nr)))
+			process->gone = true;
+	for (size_t i = 0; i < nr && !ret; i++)
+		if (!knows(tree, pids[i]) && is_to_join(pids[i]))
+			ret = join_new(tree, pids[i], join, ctx, err);
+	free(pids);
+	return ret;
+}
+
+bool tree_forgive(const struct tree *tree, struct source_process *process, struct error *err)
+{
+	const struct timespec tick = { .tv_nsec = 1000000 };
+	bool ended = false;
+
+	/* the memory of a process goes a moment before /proc says that the process has ended */
+	for (int ms = 0; process != tree_root(tree) && !ended && ms < END_MS; ms++) {
+		ended = has_ended(process);
+		if (!ended)
+			nanosleep(&tick, NULL);
 	}
+	if (!ended)
+		return false;
+	process->gone = true;
+	memset(err, 0, sizeof(*err));
+	return true;
+}
+
+/* The v1 freezer keeps a killed process until it is thawed. */
+static bool was_killed(const struct source_process *process)
+{
+	struct error ignored = { 0 };
+	uint64_t mask;
+
+	return has_ended(process) ||
+	       (!pending_read(process->pid, &mask, &ignored) && pending_has(mask, SIGKILL));
+}
+
+int tree_check_alive(const struct tree *tree, struct error *err)
+{
+	struct source_process *process;
+
+	tree_for_each(tree, process)
+		if (was_killed(process))
+			return error_set(err, CODE_TARGET, NULL,
+					 "process %d was killed while the program stood", process->pid);
 	return 0;
+}
+
+bool tree_owns(const struct tree *tree, pid_t pid)
+{
+	return proc_descends(pid, tree_root(tree)->pid);
+}
+
+pid_t tree_find_borrower(const struct tree *tree)
+{
+	struct error ignored = { 0 };
+	pid_t *pids, found = 0;
+	size_t nr;
+
+	if (proc_tree(tree_root(tree)->pid, &pids, &nr, &ignored))
+		return 0;
+	for (size_t i = 1; i < nr && !found; i++) {
+		struct proc_status now;
+
+		if (!proc_status_read(pids[i], &now, &ignored) && proc_shares_mm(pids[i], now.ppid))
+			found = pids[i];
+	}
+	free(pids);
+	return found;
+}
+
+void tree_drop_gone(struct tree *tree)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < tree->nr; i++) {
+		struct source_process *process = tree->processes[i];
+
+		if (!process->gone) {
+			tree->processes[nr++] = process;
+			continue;
+		}
+		source_process_destroy(process);
+		free(process);
+	}
+	tree->nr = nr;
+}
+
+static bool has_ns_pid(const struct tree *tree, pid_t ns_pid)
+{
+	struct source_process *process;
+
+	tree_for_each(tree, process)
+		if (process->status.ns_pid == ns_pid)
+			return true;
+	return false;
+}
+
+int tree_compare(const struct tree *tree, int images_fd, struct error *err)
+{
+	struct source_process *process;
+	pid_t *pids;
+	size_t nr;
+	int ret = 0;
+
+	if (criu_tree_read(images_fd, &pids, &nr, err))
+		return -1;
+	for (size_t i = 0; i < nr && !ret; i++)
+		if (!has_ns_pid(tree, pids[i]))
+			ret = error_set(err, CODE_REFUSED, "migrate again",
+					"CRIU dumped process %d, which was not in the tree of the program",
+					pids[i]);
+	tree_for_each(tree, process)
+		if (!ret && !has_pid(pids, nr, process->status.ns_pid))
+			ret = error_set(err, CODE_REFUSED, "migrate again",
+					"process %d of the program is not among those that CRIU dumped",
+					process->pid);
+	free(pids);
+	return ret;
 }

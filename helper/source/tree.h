@@ -1,28 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The processes that one migration moves: the root and its descendants. Today a tree of more than
- * one process is refused by this file alone: all other parts walk the tree.
+ * The processes that one migration moves: the root and its descendants. The tree is followed: each round
+ * adds children that appeared, and drops processes that have ended or called exec; exec makes a new
+ * address space, so that the process is added again.
  */
 #ifndef MIGRATE_SOURCE_TREE_H
 #define MIGRATE_SOURCE_TREE_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include "source/process.h"
-#include "source/refusals.h"
 
 /**
  * struct tree - the processes of one migration
  * @processes: pointers, so that a process stays where it is; the first is the root
  * @last_object: the highest object id so far; no id is used again
+ * @fixed: FINAL is next: the list does not change any more, and any thread may walk it. Before, only
+ *	the main thread may, which changes the list
  *
- * Zeroed is empty. Only the main thread changes the list, and not after FINAL, when requests walk
- * the list.
+ * Zeroed is empty.
  */
 struct tree {
 	struct source_process **processes;
 	size_t nr;
 	uint32_t last_object;
+	atomic_bool fixed;
 };
 
 /** tree_add() - process @pid, as it is now. Return: NULL with @err when it cannot be looked at */
@@ -34,17 +37,60 @@ static inline struct source_process *tree_root(const struct tree *tree)
 	return tree->processes[0];
 }
 
-/* Each address space of @tree, one after another, as @mm. */
+/** tree_next() - the process at or behind *@at that is not gone; *@at moves behind it. NULL: the end */
+struct source_process *tree_next(const struct tree *tree, size_t *at);
+/** tree_next_mm() - the same, its address space */
+struct source_mm *tree_next_mm(const struct tree *tree, size_t *at);
+
+/* Each process of @tree, or each address space, one after another. */
+#define tree_for_each(tree, process)						\
+	for (size_t at_ = 0; ((process) = tree_next(tree, &at_)); )
 #define tree_for_each_mm(tree, mm)						\
-	for (size_t at_ = 0;							\
-	     at_ < (tree)->nr && ((mm) = &(tree)->processes[at_]->mm); at_++)
+	for (size_t at_ = 0; ((mm) = tree_next_mm(tree, &at_)); )
 
 /** tree_find_mm() - the address space with the object id @object; NULL: there is none */
 struct source_mm *tree_find_mm(const struct tree *tree, uint32_t object);
 
-/** tree_refuse() - processes that belong to the tree and cannot be moved with it, into @refusals */
-void tree_refuse(const struct tree *tree, struct refusals *refusals);
-/** tree_check() - -1 with CODE_REFUSED when a process was started that is not in the tree */
-int tree_check(const struct tree *tree, struct error *err);
+/**
+ * typedef tree_join_fn - look at a process that was added: -1 with @err when it cannot be moved
+ *
+ * A process that has ended meanwhile is no failure: see tree_forgive().
+ */
+typedef int (*tree_join_fn)(void *ctx, struct source_process *process, struct error *err);
+
+/**
+ * tree_follow() - add processes that appeared, and mark those that are gone
+ * @join: called for each process that was added
+ *
+ * A child that shares the address space of its parent (vfork) is added when it has called exec. The end
+ * of the root is no matter of this.
+ */
+int tree_follow(struct tree *tree, tree_join_fn join, void *ctx, struct error *err);
+
+/**
+ * tree_forgive() - is @err the consequence of the end, or the exec, of @process? Then @process is marked,
+ *	and @err is empty
+ *
+ * Never of the root: without it there is no program.
+ */
+bool tree_forgive(const struct tree *tree, struct source_process *process, struct error *err);
+
+/** tree_check_alive() - -1 with @err when a process of the tree, which stands, was killed */
+int tree_check_alive(const struct tree *tree, struct error *err);
+
+/** tree_owns() - process @pid is one of the program's, and moves too */
+bool tree_owns(const struct tree *tree, pid_t pid);
+
+/** tree_find_borrower() - a descendant that has the address space of its parent; 0: there is none */
+pid_t tree_find_borrower(const struct tree *tree);
+
+/** tree_drop_gone() - forget the processes that are gone: the destination knows */
+void tree_drop_gone(struct tree *tree);
+
+/**
+ * tree_compare() - the tree stands: is each process in it one of CRIU's images, and the other way round?
+ * @images_fd: directory of the images
+ */
+int tree_compare(const struct tree *tree, int images_fd, struct error *err);
 
 #endif

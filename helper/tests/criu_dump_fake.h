@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "os/proc.h"
+#include "os/proc_tree.h"
 #include "tests/criu_fake.h"
 
 #define CHILD_MS	30000	/* for a child of the program */
@@ -80,12 +81,13 @@ static void kill_keeper(void)
 static void wait_for_child(pid_t pid)
 {
 	struct error err = { 0 };
+	pid_t *pids;
 	size_t nr = 0;
-	pid_t child;
 
 	kill(pid, SIGUSR1);
-	for (int ms = 0; ms < CHILD_MS && !nr; ms++) {
-		proc_children(pid, &nr, &child, &err);
+	for (int ms = 0; ms < CHILD_MS && nr < 2; ms++) {
+		proc_tree(pid, &pids, &nr, &err);
+		free(pids);
 		usleep(1000);
 	}
 }

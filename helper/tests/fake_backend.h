@@ -31,6 +31,8 @@ struct fake_scan {
  * @flags: how the pages of a send end; 0: SPLICE_VM_RUN_SENT, and they are sent
  * @scans: told one after another; later scans tell nothing
  * @tracked: how often track was called; @sent: pages in all
+ * @on_scan: called by each scan, before it tells anything; NULL: nothing is
+ * @gone: the process has called exec
  */
 struct fake {
 	struct backend backend;
@@ -40,6 +42,8 @@ struct fake {
 	struct fake_scan scans[FAKE_SCANS];
 	size_t nr_scans;
 	unsigned int tracked;
+	void (*on_scan)(struct fake *fake, size_t scan);
+	bool gone;
 };
 
 static struct fake *fake_of(struct backend *backend)
@@ -53,12 +57,13 @@ static int fake_track(struct backend *backend, struct error *err)
 	return 0;
 }
 
-static int fake_scan(struct backend *backend, bool stands, backend_runs_fn fn, void *ctx,
-		     struct error *err)
+static int fake_scan(struct backend *backend, backend_runs_fn fn, void *ctx, struct error *err)
 {
 	struct fake *fake = fake_of(backend);
 	struct fake_scan *scan = &fake->scans[fake->nr_scans];
 
+	if (fake->on_scan)
+		fake->on_scan(fake, fake->nr_scans);
 	if (fake->nr_scans == FAKE_SCANS)
 		return 0;
 	fake->nr_scans++;
@@ -121,6 +126,11 @@ static int fake_send(struct backend *backend, struct backend_send *send,
 	return 0;
 }
 
+static bool fake_is_gone(struct backend *backend)
+{
+	return fake_of(backend)->gone;
+}
+
 static uint64_t fake_overflows(struct backend *backend)
 {
 	return 0;
@@ -132,7 +142,8 @@ static void fake_close(struct backend *backend)
 
 static const struct backend_ops fake_ops = {
 	.name = "fake", .track = fake_track, .scan = fake_scan, .populated = fake_populated,
-	.send = fake_send, .read = fake_read, .overflows = fake_overflows, .close = fake_close,
+	.send = fake_send, .read = fake_read, .is_gone = fake_is_gone,
+	.overflows = fake_overflows, .close = fake_close,
 };
 
 static inline void fake_init(struct fake *fake)

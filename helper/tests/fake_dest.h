@@ -18,7 +18,7 @@
 
 /** struct fake_seen - of one object: pages by kind of frame, and marks */
 struct fake_seen {
-	uint64_t pages, stale, dropped, populated;
+	uint64_t pages, copies, stale, dropped, populated;
 	unsigned int rounds, finals;
 	uint32_t last_round;	/* of the last frame */
 };
@@ -66,6 +66,7 @@ static int fake_dest_take(struct fake_dest *dest, const struct frame *frame)
 	for (uint32_t i = 0; i < frame->nr_runs; i++)
 		nr += frame->runs[i].nr_pages;
 	seen->pages += frame->kind == FRAME_PAGES ? nr : 0;
+	seen->copies += frame->kind == FRAME_COPY ? nr : 0;
 	seen->stale += frame->kind == FRAME_STALE ? nr : 0;
 	seen->dropped += frame->kind == FRAME_DROPPED ? nr : 0;
 	seen->populated += frame->kind == FRAME_POPULATED ? nr : 0;

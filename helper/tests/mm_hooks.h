@@ -21,7 +21,7 @@ static inline int watch_nothing(void *ctx, struct space *space, bool on, struct 
 	return 0;
 }
 
-static inline void count_kick(void *ctx)
+static inline void count_kick(void *ctx, struct mm *mm)
 {
 	atomic_fetch_add(&mm_kicks, 1);
 }

@@ -122,7 +122,7 @@ static void set_from_outside(void **state)
 /* From one process to another, through the message. */
 static void carried(void **state)
 {
-	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
+	Migrate__Process go = MIGRATE__PROCESS__INIT;
 	struct cgroup none = { .kind = CGROUP_NONE };
 	struct source_attributes from = { 0 };
 	struct thread_attributes got;
@@ -157,7 +157,7 @@ static void cpus_not_here(void **state)
 {
 	Migrate__ThreadAttributes thread = MIGRATE__THREAD_ATTRIBUTES__INIT, *list[] = { &thread };
 	Migrate__Scheduling scheduling = MIGRATE__SCHEDULING__INIT;
-	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
+	Migrate__Process go = MIGRATE__PROCESS__INIT;
 	struct cgroup none = { .kind = CGROUP_NONE };
 	struct criu_task task = { .nr_threads = 1 };
 	pid_t pid = child_start();
@@ -191,7 +191,7 @@ static void wrong_messages(void **state)
 {
 	Migrate__ThreadAttributes thread = MIGRATE__THREAD_ATTRIBUTES__INIT, *list[] = { &thread };
 	Migrate__Scheduling scheduling = MIGRATE__SCHEDULING__INIT;
-	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
+	Migrate__Process go = MIGRATE__PROCESS__INIT;
 	struct cgroup none = { .kind = CGROUP_NONE };
 	struct criu_task task = { .nr_threads = 2 };
 	struct attributes to = { 0 };

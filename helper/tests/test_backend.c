@@ -16,6 +16,8 @@
 #include <cmocka.h>
 #include "backend/backend.h"
 #include "backend/run_list.h"
+#include "backend/soft_dirty.h"
+#include "os/pagemap.h"
 #include "pages/page_set.h"
 #include "tests/conn_fd.h"
 #include "wire/conn.h"
@@ -239,6 +241,90 @@ static void no_tracker_without_a_freezer(void **state)
 	assert_non_null(strstr(bench->backend->why, "--backend says so; "));
 }
 
+/** struct follow - a tracker of the bench's child. Not all kernels have soft-dirty bits: frames tell enough */
+struct follow {
+	struct soft_dirty *tracker;
+	int pagemap_fd;
+	struct error err;
+};
+
+static void follow_open(struct follow *follow, pid_t pid)
+{
+	*follow = (struct follow){ .pagemap_fd = pagemap_open(pid, &follow->err) };
+	assert_true(follow->pagemap_fd >= 0);
+	follow->tracker = soft_dirty_open(pid, follow->pagemap_fd, &follow->err);
+	assert_non_null(follow->tracker);
+}
+
+static void follow_close(struct follow *follow)
+{
+	soft_dirty_close(follow->tracker);
+	close(follow->pagemap_fd);
+}
+
+static int count_pages(void *ctx, const struct splice_vm_run *runs, uint32_t nr, struct error *err)
+{
+	for (uint32_t i = 0; i < nr; i++)
+		*(uint64_t *)ctx += runs[i].nr_pages;
+	return 0;
+}
+
+static uint64_t follow_scan(struct follow *follow)
+{
+	uint64_t pages = 0;
+
+	assert_int_equal(soft_dirty_scan(follow->tracker, count_pages, &pages, &follow->err), 0);
+	return pages;
+}
+
+/* Whoever was not looked at keeps what it wrote for the next look. */
+static void a_scan_tells_what_the_look_found(void **state)
+{
+	struct bench *bench = *state;
+	struct follow follow;
+
+	if (!pagemap_zero_frame())
+		skip();
+	follow_open(&follow, bench->pid);
+	assert_int_equal(follow_scan(&follow), 0);
+	soft_dirty_look(follow.tracker, false);
+	assert_true(follow_scan(&follow) >= PAGES);
+	assert_int_equal(follow_scan(&follow), 0);
+	soft_dirty_look(follow.tracker, true);
+	assert_int_equal(follow_scan(&follow), 0);
+	follow_close(&follow);
+}
+
+/* The first one has cleared the bits of what it found. */
+static void a_look_is_told_before_the_next(void **state)
+{
+	struct bench *bench = *state;
+	struct follow follow;
+	uint64_t pages = 0;
+
+	follow_open(&follow, bench->pid);
+	soft_dirty_look(follow.tracker, false);
+	soft_dirty_look(follow.tracker, false);
+	assert_int_equal(soft_dirty_scan(follow.tracker, count_pages, &pages, &follow.err), -1);
+	assert_int_equal(follow.err.code, CODE_INTERNAL);
+	follow_close(&follow);
+}
+
+static void a_failed_look_is_told_by_the_scan(void **state)
+{
+	struct bench *bench = *state;
+	struct follow follow;
+	uint64_t pages = 0;
+
+	follow_open(&follow, bench->pid);
+	kill(bench->pid, SIGKILL);
+	waitpid(bench->pid, NULL, 0);
+	soft_dirty_look(follow.tracker, false);
+	assert_int_equal(soft_dirty_scan(follow.tracker, count_pages, &pages, &follow.err), -1);
+	assert_int_equal(follow.err.code, CODE_TARGET);
+	follow_close(&follow);
+}
+
 static void names_are_found(void **state)
 {
 	assert_int_equal(backend_kind_find("auto"), BACKEND_AUTO);
@@ -278,6 +364,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_there_is_is_listed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_has_ended_is_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(no_tracker_without_a_freezer, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_scan_tells_what_the_look_found, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_look_is_told_before_the_next, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_failed_look_is_told_by_the_scan, set_up, tear_down),
 		cmocka_unit_test(names_are_found),
 		cmocka_unit_test(pages_become_runs),
 	};

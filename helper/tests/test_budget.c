@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -194,7 +195,51 @@ static void scattered_pages_are_counted(void **state)
 	}
 	assert_int_equal(ret, 0);
 	assert_int_equal(bench->budget.used[BUDGET_BOOKS], 5 * 4096 * P);
-	assert_int_equal(budget_check(&bench->budget, BUDGET_BOOKS, 200 * MIB, &err), -1);
+	assert_int_equal(budget_take(&bench->budget, BUDGET_BOOKS, 200 * MIB, &err), -1);
+}
+
+/* What is announced is announced for the whole tree: no process has a limit of its own. */
+static void lists_share_a_limit(void **state)
+{
+	const struct splice_vm_run run = { .addr = BASE, .nr_pages = 12 * MIB / P };
+	const struct splice_vm_run part = { .addr = BASE, .nr_pages = MIB / P };
+	const struct mirror_range range = { BASE, BASE + 12 * MIB };
+	struct bench *bench = *state;
+	struct error err = { 0 };
+	struct mm other;
+
+	assert_int_equal(mm_init(&other, &no_mm_hooks, &err), 0);
+	other.mirror.budget = &bench->budget;
+	assert_int_equal(mm_announce(&other, &range, 1, &err), 0);
+	assert_int_equal(mm_populate(&bench->mm, &run, 1, &err), 0);
+	/* a page that is listed twice is one page */
+	assert_int_equal(mm_populate(&bench->mm, &part, 1, &err), 0);
+	assert_int_equal(bench->budget.listed, 12 * MIB);
+	assert_int_equal(mm_populate(&other, &run, 1, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+	assert_non_null(strstr(err.what, "announced"));
+	mm_destroy(&other);
+}
+
+/* Each list may be long, and there may be many. */
+static void mappings_are_counted(void **state)
+{
+	struct mirror_range *ranges = calloc(65536, sizeof(*ranges));
+	struct bench *bench = *state;
+	struct error err = { 0 };
+
+	for (size_t i = 0; i < 65536; i++)
+		ranges[i] = (struct mirror_range){ LOW + 2 * i * P, LOW + (2 * i + 1) * P };
+	assert_int_equal(mm_announce(&bench->mm, ranges, 65536, &err), 0);
+	assert_true(bench->budget.used[BUDGET_BOOKS] >= 65536 * sizeof(*ranges));
+	assert_int_equal(mm_announce(&bench->mm, NULL, 0, &err), 0);
+	assert_int_equal(bench->budget.used[BUDGET_BOOKS], 0);
+	/* a list that cannot be paid is not taken */
+	assert_int_equal(budget_take(&bench->budget, BUDGET_BOOKS, 143 * MIB, &err), 0);
+	assert_int_equal(mm_announce(&bench->mm, ranges, 65536, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+	assert_int_equal(bench->budget.used[BUDGET_BOOKS], 143 * MIB);
+	free(ranges);
 }
 
 static void pages_are_counted_once(void **state)
@@ -329,6 +374,7 @@ int main(void)
 		cmocka_unit_test(images_are_written_anew), cmocka_unit_test(no_more_than_the_machine_has),
 		 BENCH_TEST(a_long_list_is_refused),
 		BENCH_TEST(much_reserved_little_used), BENCH_TEST(scattered_pages_are_counted),
+		BENCH_TEST(lists_share_a_limit), BENCH_TEST(mappings_are_counted),
 		BENCH_TEST(pages_are_counted_once), BENCH_TEST(pages_beyond_are_refused),
 		BENCH_TEST(fetched_zeros_are_counted),
 		BENCH_TEST(a_fetched_page_leaves_the_mirror), BENCH_TEST(a_fetch_is_paid_under_the_lock),

@@ -22,6 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "base/clock.h"
 #include "base/fdpass.h"
 #include "dest/commit.h"
 #include "dest/parent.h"
@@ -44,7 +45,7 @@
 struct kit {
 	struct peer peer;
 	struct objects objects;
-	struct process process;
+	struct program program;
 	struct populate populate;
 	struct owned_dir dir;
 	struct commit commit;
@@ -88,27 +89,27 @@ static void start_keeper(void)
 
 	snprintf(name, sizeof(name), "test-commit-%d", getpid());
 	assert_int_equal(owned_dir_make(&kit->dir, "/tmp", name, &kit->err), 0);
-	process_init(&kit->process, name);
-	cgroup_plan(&kit->process.group, 0, CGROUP_BELOW, name);
-	kit->commit.keeper = keeper_start(&kit->dir, &kit->process.group, &kit->err);
+	program_init(&kit->program, name);
+	cgroup_plan(&kit->program.group, 0, CGROUP_BELOW, name);
+	kit->commit.keeper = keeper_start(&kit->dir, &kit->program.group, &kit->err);
 	assert_non_null(kit->commit.keeper);
 }
 
 /* The init, and in the group the program, which stands. */
 static void start_tasks(void)
 {
-	struct process *process = &kit->process;
+	struct program *program = &kit->program;
 	pid_t *pids = NULL;
 
-	process->pid = TEST_PID;
+	program->root = TEST_PID;
 	assert_int_equal(keeper_spawn(kit->commit.keeper, TEST_PID, &kit->rpc_fd,
-				      &process->init_pid, &kit->err), 0);
-	process->init_fd = proc_pidfd(process->init_pid, &kit->err);
-	for (int ms = 0; ms < LATER_MS && !cgroup_pids(&process->group, &pids); ms++)
+				      &program->init_pid, &kit->err), 0);
+	program->init_fd = proc_pidfd(program->init_pid, &kit->err);
+	for (int ms = 0; ms < LATER_MS && !cgroup_pids(&program->group, &pids); ms++)
 		usleep(1000);
 	assert_non_null(pids);
 	free(pids);
-	assert_int_equal(cgroup_freeze(&process->group, &kit->err), 0);
+	assert_int_equal(cgroup_freeze(&program->group, &kit->err), 0);
 }
 
 /* One address space, of which @lacking pages are still at the source. */
@@ -163,7 +164,7 @@ static int set_up(uint64_t lacking)
 	kit->parent = pair[0];
 	kit->commit.peer = &kit->peer;
 	kit->commit.objects = &kit->objects;
-	kit->commit.process = &kit->process;
+	kit->commit.program = &kit->program;
 	kit->commit.populate = &kit->populate;
 	kit->commit.dir = &kit->dir;
 	kit->commit.parent_sock = pair[1];
@@ -184,7 +185,7 @@ static int set_up_lacking(void **state)
 
 static void kill_init(void)
 {
-	syscall(SYS_pidfd_send_signal, kit->process.init_fd, SIGKILL, NULL, 0);
+	syscall(SYS_pidfd_send_signal, kit->program.init_fd, SIGKILL, NULL, 0);
 }
 
 static int tear_down(void **state)
@@ -200,10 +201,10 @@ static int tear_down(void **state)
 	close(kit->rpc_fd);
 	/* when it was started: it outlives the keeper */
 	kill_init();
-	keeper_undo(kit->commit.keeper, kit->process.init_fd);
+	keeper_undo(kit->commit.keeper, kit->program.init_fd);
 	keeper_free(kit->commit.keeper);
 	owned_dir_close(&kit->dir);
-	process_destroy(&kit->process);
+	program_destroy(&kit->program);
 	mailbox_destroy(&kit->peer.box);
 	close(kit->parent);
 	close(kit->commit.parent_sock);
@@ -230,7 +231,7 @@ static int join(void)
 
 static bool stands(void)
 {
-	return cgroup_is_told_to_freeze(&kit->process.group);
+	return cgroup_is_told_to_freeze(&kit->program.group);
 }
 
 static void say(Migrate__Control__BodyCase body)
@@ -304,7 +305,26 @@ static void started_is_said_last(void **state)
 	assert_int_equal(join(), CODE_OK);
 	assert_false(kit->undo);
 	assert_int_equal(atomic_load(&kit->stopped), 1);
-	assert_false(process_has_ended(&kit->process, 0));
+	assert_false(program_has_ended(&kit->program, 0));
+}
+
+/* The stand-in for CRIU is a process that lives on without the root, and may do so for years. */
+static void others_outlive_the_root(void **state)
+{
+	struct mm *mm = objects_mm_of(&kit->objects, TEST_PID);
+	int64_t begin_ms;
+
+	mm->spaces[0]->gone = true;
+	run();
+	say(MIGRATE__CONTROL__BODY_COMMIT);
+	hear(MIGRATE__CONTROL__BODY_STARTED);
+	begin_ms = clock_now_ms();
+	hear(MIGRATE__CONTROL__BODY_DONE);
+	/* so long an init that does not end is waited for */
+	assert_true(clock_now_ms() < begin_ms + 30000);
+	say_killed();
+	assert_int_equal(join(), CODE_OK);
+	assert_false(program_has_ended(&kit->program, 0));
 }
 
 static void without_commit_nothing_starts(void **state)
@@ -340,14 +360,14 @@ static void a_commit_before_a_lost_link_counts(void **state)
 	assert_int_equal(join(), CODE_DOUBT);
 	assert_false(kit->undo);
 	assert_false(stands());
-	assert_false(process_has_ended(&kit->process, 0));
+	assert_false(program_has_ended(&kit->program, 0));
 }
 
 static void dead_tasks_are_not_started(void **state)
 {
 	pid_t *pids = NULL;
 
-	assert_int_equal(cgroup_pids(&kit->process.group, &pids), 1);
+	assert_int_equal(cgroup_pids(&kit->program.group, &pids), 1);
 	kill(pids[0], SIGKILL);
 	free(pids);
 	run();
@@ -382,7 +402,7 @@ static void a_lost_source_ends_nothing(void **state)
 		usleep(1000);
 	assert_true(msg.ended);
 	assert_int_equal(msg.code, CODE_DOUBT);
-	assert_false(process_has_ended(&kit->process, 0));
+	assert_false(program_has_ended(&kit->program, 0));
 	assert_int_equal(atomic_load(&kit->stopped), 0);
 	kill_init();
 	assert_int_equal(join(), CODE_DOUBT);
@@ -413,6 +433,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(started_is_said_last, set_up_whole, tear_down),
+		cmocka_unit_test_setup_teardown(others_outlive_the_root, set_up_whole, tear_down),
 		cmocka_unit_test_setup_teardown(without_commit_nothing_starts, set_up_whole,
 						tear_down),
 		cmocka_unit_test_setup_teardown(what_cannot_run_is_not_started, set_up_whole,

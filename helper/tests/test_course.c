@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include "wire/course.h"
 
-#define NR_BODIES	22
+#define NR_BODIES	23
 
 /* What may pass in each phase: written by hand from Documentation/protocol.rst. */
 static const struct {
@@ -18,7 +18,7 @@ static const struct {
 	[PHASE_HELLO] = { "hello abort heartbeat", "hello abort heartbeat" },
 	[PHASE_SETUP] = { "setup abort heartbeat", "abort heartbeat" },
 	[PHASE_ASKED] = { "abort heartbeat", "setup_reply abort heartbeat" },
-	[PHASE_PRECOPY] = { "maps announce round_begin frozen abort heartbeat",
+	[PHASE_PRECOPY] = { "objects maps announce round_begin frozen abort heartbeat",
 			    "round_ack abort heartbeat" },
 	[PHASE_FROZEN] = { "announce image_file restore_go abort heartbeat", "final_ack abort heartbeat" },
 	[PHASE_RESTORE] = { "digests abort heartbeat",
@@ -140,6 +140,7 @@ static void each_kind_has_its_length(void **state)
 		{ COURSE_SOURCE, PHASE_PRECOPY, "round_begin", 1024 },
 		{ COURSE_DEST, PHASE_PRECOPY, "round_ack", 1024 },
 		{ COURSE_SOURCE, PHASE_FROZEN, "image_file", (1 << 20) + 4096 },
+		{ COURSE_SOURCE, PHASE_FROZEN, "restore_go", 8 << 20 },
 		{ COURSE_SOURCE, PHASE_RESTORE, "digests", 256 << 10 },
 		{ COURSE_DEST, PHASE_RESTORE, "ready", 1024 },
 		{ COURSE_SOURCE, PHASE_READY, "commit", 1024 },
@@ -164,12 +165,48 @@ static void each_kind_has_its_length(void **state)
 	}
 }
 
+#define THREADS	65536	/* as many as the source moves */
+
+/* The attributes of all threads are one message. */
+static void all_threads_fit(void **state)
+{
+	static Migrate__ThreadAttributes threads[THREADS], *list[THREADS];
+	static uint8_t cpus[32] = { 1 };
+	Migrate__Scheduling scheduling = MIGRATE__SCHEDULING__INIT;
+	Migrate__Process process = MIGRATE__PROCESS__INIT, *processes[] = { &process };
+	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
+	struct course course = in_phase(COURSE_DEST, PHASE_FROZEN);
+	struct error err = { 0 };
+
+	scheduling.nice = -20;
+	scheduling.util_max = 1024;
+	for (size_t i = 0; i < THREADS; i++) {
+		migrate__thread_attributes__init(&threads[i]);
+		threads[i].tid = 1 << 22;
+		threads[i].timer_slack_ns = 50000;
+		threads[i].io_priority = 4 << 13;
+		threads[i].ambient = 1UL << 40;
+		threads[i].has_cpus = true;
+		threads[i].cpus.len = sizeof(cpus);
+		threads[i].cpus.data = cpus;
+		threads[i].scheduling = &scheduling;
+		list[i] = &threads[i];
+	}
+	process.threads = list;
+	process.n_threads = THREADS;
+	go.processes = processes;
+	go.n_processes = 1;
+	assert_int_equal(course_check(&course, MIGRATE__CONTROL__BODY_RESTORE_GO,
+				      migrate__restore_go__get_packed_size(&go) + 16, &err), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_message_in_every_phase),
 		cmocka_unit_test(two_hellos_open_setup),
 		cmocka_unit_test(each_kind_has_its_length),
+		cmocka_unit_test(all_threads_fit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,6 +53,42 @@ static void test_unknown_fields_stay(void **state)
 	image_close(&image);
 }
 
+/* Only a record that certainly is another one is skipped: for all else image_next() has the word. */
+static void test_others_are_skipped(void **state)
+{
+	static const uint8_t records[] = {
+		5, 0, 0, 0, 0x08, 0x80, 0x20, 0x10, 0x03,	/* vaddr = 4096 */
+		4, 0, 0, 0, 0x08, 0x4d, 0x10, 0x03,		/* vaddr = 77 */
+		4, 0, 0, 0, 0x08, 0x4e, 0x10, 0x03,		/* vaddr = 78 */
+		4, 0, 0, 0, 0x10, 0x03, 0x08, 0x4f,		/* nr_pages first, vaddr = 79 */
+		2, 0, 0, 0, 0x08, 0x80,				/* cut short */
+	};
+	const uint32_t magic[] = { IMAGE_COMMON, IMAGE_PAGEMAP };
+	struct test_dir *dir = *state;
+	uint8_t file[sizeof(magic) + sizeof(records)];
+	struct error err = { 0 };
+	ProtobufCMessage *msg;
+	struct image image;
+
+	memcpy(file, magic, sizeof(magic));
+	memcpy(file + sizeof(magic), records, sizeof(records));
+	file_write(dir->fd, "a.img", file, sizeof(file));
+	assert_int_equal(image_open(&image, dir->fd, "a.img", IMAGE_PAGEMAP, &err), 0);
+	image_skip_others(&image, 4096);
+	assert_int_equal(image.at, 8);
+	image_skip_others(&image, 78);
+	assert_int_equal(image_next(&image, &img__pagemap_entry__descriptor, &msg, &err), 1);
+	assert_int_equal(((Img__PagemapEntry *)msg)->vaddr, 78);
+	protobuf_c_message_free_unpacked(msg, NULL);
+	image_skip_others(&image, 80);
+	assert_int_equal(image_next(&image, &img__pagemap_entry__descriptor, &msg, &err), 1);
+	assert_int_equal(((Img__PagemapEntry *)msg)->vaddr, 79);
+	protobuf_c_message_free_unpacked(msg, NULL);
+	image_skip_others(&image, 80);
+	assert_int_equal(image_next(&image, &img__pagemap_entry__descriptor, &msg, &err), -1);
+	image_close(&image);
+}
+
 static void test_many_records(void **state)
 {
 	struct test_dir *dir = *state;
@@ -216,7 +252,7 @@ static void test_garbage(void **state)
 		data[1] = magics[victim];
 		data[2] = random() % 64;
 		file_write(dir->fd, names[victim], data, 12 + random() % (sizeof(data) - 12));
-		if (!criu_task_read(dir->fd, &task, &err))
+		if (!criu_task_read(dir->fd, TEST_PID, &task, &err))
 			criu_task_free(&task);
 		else
 			assert_true(error_is_set(&err));
@@ -248,7 +284,7 @@ static void test_flipped(void **state)
 			bytes = file_read(dir->fd, names[victim], data, sizeof(data));
 			data[bit / 8] ^= 1 << bit % 8;
 			file_write(dir->fd, names[victim], data, bytes);
-			if (!criu_task_read(dir->fd, &task, &err))
+			if (!criu_task_read(dir->fd, TEST_PID, &task, &err))
 				criu_task_free(&task);
 		}
 	}
@@ -265,7 +301,8 @@ static void test_parent(void **state)
 	struct stat st;
 	size_t nr;
 
-	assert_int_equal(criu_parent_write(dir->fd, TEST_PID, &err), 0);
+	assert_int_equal(criu_parent_write(dir->fd, &err), 0);
+	assert_int_equal(criu_parent_add(dir->fd, TEST_PID, &err), 0);
 	assert_int_equal(fstatat(dir->fd, "pages-1.img", &st, 0), 0);
 	assert_int_equal(st.st_size, 0);
 	nr = pagemap_list(dir->fd, entries, 256);
@@ -288,6 +325,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_unknown_fields_stay, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_others_are_skipped, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_records, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_copied, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_large, setup, teardown),

@@ -20,7 +20,7 @@ static int set_up(void **state)
 	*state = bench;
 	dir_make(&bench->dir);
 	image_out_init(&bench->map, IMAGE_PAGEMAP);
-	pagemap_put_head(&bench->map);
+	pagemap_put_head(&bench->map, 1);
 	return page_set_init(&bench->elsewhere) || page_set_init(&bench->carried);
 }
 

@@ -40,10 +40,10 @@ static int setup(void **state)
 
 	dir_make(&f->dir);
 	write_task(f->dir.fd);
-	assert_int_equal(criu_task_read(f->dir.fd, &f->task, &f->err), 0);
+	assert_int_equal(criu_task_read(f->dir.fd, TEST_PID, &f->task, &f->err), 0);
 	assert_int_equal(page_set_init(&f->lazy), 0);
 	image_out_init(&f->map, IMAGE_PAGEMAP);
-	pagemap_put_head(&f->map);
+	pagemap_put_head(&f->map, 1);
 	*state = f;
 	return 0;
 }
@@ -83,27 +83,47 @@ static void test_stopped(void **state)
 	struct criu_task task;
 
 	core_write(f->dir.fd, TEST_PID, 3, 0);
-	assert_int_equal(criu_task_read(f->dir.fd, &task, &f->err), 0);
+	assert_int_equal(criu_task_read(f->dir.fd, TEST_PID, &task, &f->err), 0);
 	assert_true(task.was_stopped);
 	criu_task_free(&task);
 	core_write(f->dir.fd, TEST_PID, 6, 0);
-	assert_int_equal(criu_task_read(f->dir.fd, &task, &f->err), -1);
+	assert_int_equal(criu_task_read(f->dir.fd, TEST_PID, &task, &f->err), -1);
 }
 
+/* Each task by its pid; one that had ended has no memory, and is not told. */
 static void test_two_tasks(void **state)
 {
 	struct fixture *f = *state;
 	Img__PstreeEntry tree = IMG__PSTREE_ENTRY__INIT;
+	uint32_t tids[] = { TEST_PID };
 	struct criu_task task;
 	struct image_out out;
+	pid_t *pids;
+	size_t nr;
 
 	image_out_init(&out, IMAGE_PSTREE);
+	tree.threads = tids;
+	tree.n_threads = 1;
+	tree.pid = tids[0] = TEST_PID;
 	image_out_add(&out, &tree.base);
+	tree.pid = tids[0] = TEST_PID + 1;
 	image_out_add(&out, &tree.base);
 	assert_int_equal(image_out_store(&out, f->dir.fd, "pstree.img", &f->err), 0);
 	image_out_free(&out);
-	assert_int_equal(criu_task_read(f->dir.fd, &task, &f->err), -1);
-	assert_int_equal(f->err.code, CODE_REFUSED);
+	core_write(f->dir.fd, TEST_PID + 1, 1, 0);
+	assert_int_equal(criu_tree_read(f->dir.fd, &pids, &nr, &f->err), 0);
+	assert_int_equal(nr, 2);
+	assert_int_equal(pids[0], TEST_PID);
+	assert_int_equal(pids[1], TEST_PID + 1);
+	free(pids);
+	core_write(f->dir.fd, TEST_PID + 1, 2, 0);
+	assert_int_equal(criu_tree_read(f->dir.fd, &pids, &nr, &f->err), 0);
+	assert_int_equal(nr, 1);
+	free(pids);
+	assert_int_equal(criu_task_read(f->dir.fd, TEST_PID, &task, &f->err), 0);
+	criu_task_free(&task);
+	assert_int_equal(criu_task_read(f->dir.fd, TEST_PID + 2, &task, &f->err), -1);
+	assert_non_null(strstr(f->err.what, "no task 79"));
 }
 
 static void test_bad_vmas(void **state)
@@ -122,7 +142,7 @@ static void test_bad_vmas(void **state)
 		struct criu_task task;
 
 		mm_write(f->dir.fd, bad[i], 2);
-		assert_int_equal(criu_task_read(f->dir.fd, &task, &err), -1);
+		assert_int_equal(criu_task_read(f->dir.fd, TEST_PID, &task, &err), -1);
 		assert_int_equal(err.code, CODE_CRIU);
 	}
 }
@@ -162,7 +182,7 @@ static void check_entries(int dir_fd, const struct pagemap_entry *want, size_t n
 static void check_parent_pages(int dir_fd, const struct pagemap_entry *entries, size_t nr)
 {
 	static uint8_t data[64 * PAGE_BYTES];
-	size_t bytes = file_read(dir_fd, "pages-1.img", data, sizeof(data)), at = 0;
+	size_t bytes = file_read(dir_fd, "pages-77.img", data, sizeof(data)), at = 0;
 
 	for (size_t i = 0; i < nr; i++)
 		for (uint64_t page = 0; page < entries[i].nr_pages; page++) {
@@ -227,7 +247,7 @@ static void test_all_of_user_space(void **state)
 
 	mm_write(f->dir.fd, huge, 1);
 	criu_task_free(&f->task);
-	assert_int_equal(criu_task_read(f->dir.fd, &f->task, &f->err), 0);
+	assert_int_equal(criu_task_read(f->dir.fd, TEST_PID, &f->task, &f->err), 0);
 	for (uint64_t i = 0; i < 4; i++)
 		pagemap_put(&f->map, PG(0x100) + i * PG(1UL << 31), 1UL << 31, PAGEMAP_LAZY);
 	assert_int_equal(rewrite(f, NULL), -1);
@@ -300,7 +320,7 @@ static void test_bad_entries(void **state)
 		memset(&f->err, 0, sizeof(f->err));
 		image_out_free(&f->map);
 		image_out_init(&f->map, IMAGE_PAGEMAP);
-		pagemap_put_head(&f->map);
+		pagemap_put_head(&f->map, 1);
 		pagemap_put(&f->map, PG(0x30), 1, PAGEMAP_PRESENT);
 		entry.vaddr = bad[i].addr;
 		entry.has_nr_pages_wide = true;
@@ -351,7 +371,7 @@ static void test_garbage(void **state)
 		file_write(f->dir.fd, "pagemap-77.img", data, bytes);
 		if (criu_rewrite(f->dir.fd, &f->task, &pages, &f->lazy, &err))
 			assert_true(error_is_set(&err));
-		unlinkat(f->dir.fd, "parent/pages-1.img", 0);
+		unlinkat(f->dir.fd, "parent/pages-77.img", 0);
 		unlinkat(f->dir.fd, "parent/pagemap-77.img", 0);
 		unlinkat(f->dir.fd, "parent", AT_REMOVEDIR);
 	}

@@ -16,7 +16,7 @@
 static int begin(int fd, struct error *err)
 {
 	Migrate__JournalStream stream = MIGRATE__JOURNAL_STREAM__INIT, *list[] = { &stream };
-	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
+	Migrate__Process go = MIGRATE__PROCESS__INIT;
 
 	stream.fd = fd;
 	stream.header = "name\n\n6\n1\n0\n0\n0\n";

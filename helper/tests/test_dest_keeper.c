@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -257,13 +258,56 @@ static void test_commit_killed(void **state)
 	assert_int_equal(cgroup_freeze(&group, &err), 0);
 	kill(pids[0], SIGKILL);
 	free(pids);
-	assert_int_equal(keeper_commit(keeper, &started, &err), -1);
+	assert_int_equal(keeper_commit(keeper, 1, &started, &err), -1);
 	assert_false(started);
 	assert_true(ends(init));
 	assert_false(cgroup_exists(&group));
 	memset(&err, 0, sizeof(err));
 	assert_int_equal(keeper_abort(keeper, &err), 0);
 	assert_int_equal(keeper_said(keeper, &err), 0);
+	keeper_free(keeper);
+	close(rpc_fd);
+	close(init);
+}
+
+/* A second process of the program, which stands in the group. */
+static pid_t add_process(void)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	assert_int_equal(cgroup_add(&group, pid), 0);
+	return pid;
+}
+
+/* One of two processes has died, and nobody lists it any more: the other one is not started. */
+static void test_commit_one_killed(void **state)
+{
+	struct keeper *keeper = start();
+	struct error err = { 0 };
+	int rpc_fd, init = spawn(keeper, &rpc_fd);
+	bool started = true;
+	pid_t pid;
+
+	free(wait_for_criu());
+	pid = add_process();
+	assert_int_equal(cgroup_freeze(&group, &err), 0);
+	kill(pid, SIGKILL);
+	if (group.kind == CGROUP_V2)
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(keeper_commit(keeper, 2, &started, &err), -1);
+	assert_false(started);
+	assert_int_equal(err.code, CODE_TARGET);
+	assert_non_null(strstr(err.what, "1 of the 2 restored processes"));
+	keeper_undo(keeper, init);
+	assert_true(ends(init));
+	assert_false(cgroup_exists(&group));
+	if (group.kind == CGROUP_V1)
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
 	keeper_free(keeper);
 	close(rpc_fd);
 	close(init);
@@ -280,7 +324,7 @@ static void test_commit_unheard(void **state)
 	free(wait_for_criu());
 	assert_int_equal(cgroup_freeze(&group, &err), 0);
 	kill(keeper_pid(keeper), SIGKILL);
-	assert_int_equal(keeper_commit(keeper, &started, &err), -1);
+	assert_int_equal(keeper_commit(keeper, 1, &started, &err), -1);
 	assert_false(started);
 	/* the v1 freezer keeps the killed tasks until here, and they keep the init */
 	keeper_undo(keeper, init);
@@ -304,7 +348,7 @@ static void test_commit_unanswered(void **state)
 	assert_int_equal(cgroup_thaw(&group, &err), 0);
 	kill(keeper_pid(keeper), SIGKILL);
 	assert_true(ends(init));
-	assert_int_equal(keeper_commit(keeper, &started, &err), 0);
+	assert_int_equal(keeper_commit(keeper, 1, &started, &err), 0);
 	assert_true(started);
 	keeper_undo(keeper, init);
 	keeper_free(keeper);
@@ -321,7 +365,7 @@ static void test_init_killed(void **state)
 	bool started = false;
 
 	free(wait_for_criu());
-	assert_int_equal(keeper_commit(keeper, &started, &err), 0);
+	assert_int_equal(keeper_commit(keeper, 1, &started, &err), 0);
 	syscall(SYS_pidfd_send_signal, init, SIGKILL, NULL, 0);
 	assert_true(ends(init));
 	assert_int_equal(keeper_done(keeper, &signal, &err), 0);
@@ -354,7 +398,7 @@ static void test_commit(void **state)
 	bool started = false;
 
 	free(wait_for_criu());
-	assert_int_equal(keeper_commit(keeper, &started, &err), 0);
+	assert_int_equal(keeper_commit(keeper, 1, &started, &err), 0);
 	assert_true(started);
 	assert_int_equal(keeper_abort(keeper, &err), -1);
 	keeper_free(keeper);
@@ -388,6 +432,7 @@ int main(void)
 		cmocka_unit_test_setup(test_no_hang_up, is_root),
 		cmocka_unit_test_setup(test_keeper_dies, is_root),
 		cmocka_unit_test_setup(test_commit_killed, is_root),
+		cmocka_unit_test_setup(test_commit_one_killed, is_root),
 		cmocka_unit_test_setup(test_commit_unheard, is_root),
 		cmocka_unit_test_setup(test_commit_unanswered, is_root),
 		cmocka_unit_test_setup(test_init_killed, is_root),

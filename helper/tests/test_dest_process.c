@@ -12,48 +12,84 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "dest/parent.h"
-#include "dest/process.h"
+#include "dest/program.h"
 #include "base/fdpass.h"
 #include "os/proc.h"
 
 static void what_the_source_said_is_kept(void **state)
 {
+	Migrate__Process said[2], *list[] = { &said[0], &said[1] };
 	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
-	struct process process;
+	struct program program;
 	struct error err = { 0 };
 
-	process_init(&process, "0123");
-	assert_non_null(strstr(process.group.dir, "migrate-helper-0123-dest"));
-	go.pending = 1UL << 14;
-	go.oom_score_adj = -17;
-	assert_int_equal(process_take(&process, &go, &err), 0);
-	assert_int_equal(process.pending, 1UL << 14);
-	assert_int_equal(process.oom_score_adj, -17);
-	process_destroy(&process);
+	program_init(&program, "0123");
+	assert_non_null(strstr(program.group.dir, "migrate-helper-0123-dest"));
+	program.root = 200;
+	for (int i = 0; i < 2; i++) {
+		migrate__process__init(&said[i]);
+		said[i].pid = 200 + i;
+		said[i].has_oom_score_adj = true;
+		said[i].oom_score_adj = -17 - i;
+	}
+	go.processes = list;
+	go.n_processes = 2;
+	assert_int_equal(program_take(&program, &go, 8, &err), 0);
+	assert_int_equal(program.nr, 2);
+	assert_int_equal(program.processes[1]->pid, 201);
+	assert_int_equal(program.processes[1]->attributes.wanted->oom_score_adj, -18);
+	program_destroy(&program);
+}
+
+/* Each process once, and the root among them. */
+static void a_wrong_list_of_processes_is_refused(void **state)
+{
+	Migrate__Process said = MIGRATE__PROCESS__INIT, *list[] = { &said, &said };
+	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
+	struct program program;
+	struct error err = { 0 };
+
+	program_init(&program, "0123");
+	program.root = 200;
+	said.pid = 200;
+	go.processes = list;
+	go.n_processes = 2;
+	assert_int_equal(program_take(&program, &go, 8, &err), -1);
+	assert_non_null(strstr(err.what, "twice"));
+	/* of each that has memory the source has announced it */
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(program_take(&program, &go, 1, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+	assert_non_null(strstr(err.what, "told of 2 processes"));
+	said.pid = 201;
+	go.n_processes = 1;
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(program_take(&program, &go, 8, &err), -1);
+	assert_non_null(strstr(err.what, "did not tell of process 200"));
+	program_destroy(&program);
 }
 
 static void the_end_of_the_init_is_seen(void **state)
 {
-	struct process process;
+	struct program program;
 	struct error err = { 0 };
 
-	process_init(&process, "0123");
-	process.init_pid = fork();
-	if (!process.init_pid)
+	program_init(&program, "0123");
+	program.init_pid = fork();
+	if (!program.init_pid)
 		for (;;)
 			pause();
-	process.pid = 1 << 22;
-	process.init_fd = proc_pidfd(process.init_pid, &err);
-	assert_true(process.init_fd >= 0);
-	assert_false(process_has_ended(&process, 0));
+	program.root = 1 << 22;
+	program.init_fd = proc_pidfd(program.init_pid, &err);
+	assert_true(program.init_fd >= 0);
+	assert_false(program_has_ended(&program, 0));
 	/* there is no task of that pid */
-	assert_int_equal(process_host_pid(&process, &err), 0);
-	assert_int_equal(err.code, CODE_CRIU);
-	assert_false(process_lives(&process));
-	kill(process.init_pid, SIGKILL);
-	assert_true(process_has_ended(&process, 10000));
-	waitpid(process.init_pid, NULL, 0);
-	process_destroy(&process);
+	assert_int_equal(program_root_pid(&program), 0);
+	assert_false(program_root_lives(&program));
+	kill(program.init_pid, SIGKILL);
+	assert_true(program_has_ended(&program, 10000));
+	waitpid(program.init_pid, NULL, 0);
+	program_destroy(&program);
 }
 
 static void the_parent_is_told(void **state)
@@ -98,6 +134,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_the_source_said_is_kept),
+		cmocka_unit_test(a_wrong_list_of_processes_is_refused),
 		cmocka_unit_test(the_end_of_the_init_is_seen),
 		cmocka_unit_test(the_parent_is_told),
 		cmocka_unit_test(the_parent_hands_connections_over),

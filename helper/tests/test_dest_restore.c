@@ -28,7 +28,7 @@ struct kit {
 	struct test_dir images_dir, work_dir;
 	struct peer peer;
 	struct objects objects;
-	struct process process;
+	struct program program;
 	struct populate populate;
 	struct images images;
 	struct restore restore;
@@ -92,7 +92,7 @@ static void write_images(int dir_fd)
 	core_write(dir_fd, TEST_PID, 1, 0);
 	mm_write(dir_fd, &vma, 1);
 	image_out_init(&map, IMAGE_PAGEMAP);
-	pagemap_put_head(&map);
+	pagemap_put_head(&map, 1);
 	snprintf(name, sizeof(name), "pagemap-%d.img", TEST_PID);
 	assert_int_equal(image_out_store(&map, dir_fd, name, &err), 0);
 	image_out_free(&map);
@@ -101,9 +101,15 @@ static void write_images(int dir_fd)
 
 static void add_mm(void)
 {
+	Migrate__Process said = MIGRATE__PROCESS__INIT, *list[] = { &said };
+	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
 	uint64_t have, lack;
 
-	assert_non_null(objects_add_mm(&kit->objects, 1, kit->process.pid, &kit->err));
+	said.pid = kit->program.root;
+	go.processes = list;
+	go.n_processes = 1;
+	assert_int_equal(program_take(&kit->program, &go, 8, &kit->err), 0);
+	assert_non_null(objects_add_mm(&kit->objects, 1, kit->program.root, &kit->err));
 	objects_final(&kit->objects, &have, &lack);
 }
 
@@ -123,7 +129,7 @@ static void wire(void)
 	kit->images.work_fd = kit->work_dir.fd;
 	kit->restore = (struct restore){
 		.peer = &kit->peer, .objects = &kit->objects, .images = &kit->images,
-		.process = &kit->process, .populate = &kit->populate, .cancel = -1, .comm = "test",
+		.program = &kit->program, .populate = &kit->populate, .cancel = -1, .comm = "test",
 	};
 }
 
@@ -136,9 +142,9 @@ static int set_up(void **state)
 	dir_make(&kit->images_dir);
 	dir_make(&kit->work_dir);
 	write_images(kit->images_dir.fd);
-	process_init(&kit->process, "test-restore");
-	kit->process.group.kind = CGROUP_NONE;
-	kit->process.pid = TEST_PID;
+	program_init(&kit->program, "test-restore");
+	kit->program.group.kind = CGROUP_NONE;
+	kit->program.root = TEST_PID;
 	peer_init(&kit->peer, &hooks);
 	objects_init(&kit->objects, &no_mm_hooks, NULL, NULL);
 	populate_init(&kit->populate, &kit->objects,
@@ -157,7 +163,7 @@ static int tear_down(void **state)
 	control_close(kit->peer.ctl);
 	populate_destroy(&kit->populate);
 	objects_destroy(&kit->objects);
-	process_destroy(&kit->process);
+	program_destroy(&kit->program);
 	mailbox_destroy(&kit->peer.box);
 	dir_remove(&kit->images_dir);
 	dir_remove(&kit->work_dir);
@@ -187,7 +193,7 @@ static enum exit_code run(enum act act)
 
 static void images_of_another_task(void **state)
 {
-	kit->process.pid = TEST_PID + 1;
+	kit->program.root = TEST_PID + 1;
 	assert_int_equal(run(ACT_SAYS), CODE_PEER);
 	assert_false(kit->asked);
 }

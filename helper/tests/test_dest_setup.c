@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "dest/setup.h"
+#include "session/cost.h"
 #include "tests/conn_fd.h"
 #include "tests/course_walk.h"
 #include "tests/mm_hooks.h"
@@ -21,6 +22,7 @@
 #define PID		1000
 #define ID		3
 #define BASE		0x7f0000000000UL
+#define PROCESSES_MAX	20
 
 static const struct criu_version criu = { .major = 3, .minor = 17, .sublevel = 1 };
 
@@ -75,20 +77,25 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void send_setup(const char *arch, uint32_t id, int32_t pid)
+/* Each process has an object: the first has @id and @pid. */
+static void send_tree(const char *arch, uint32_t id, int32_t pid, size_t nr, uint32_t mappings)
 {
 	Migrate__CriuVersion version = MIGRATE__CRIU_VERSION__INIT;
-	Migrate__Object object = MIGRATE__OBJECT__INIT, *objects = &object;
+	Migrate__Object objects[PROCESSES_MAX], *list[PROCESSES_MAX];
 	Migrate__Vma vma = MIGRATE__VMA__INIT, *vmas = &vma;
 	Migrate__Setup setup = MIGRATE__SETUP__INIT;
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	struct error err = { 0 };
 
 	version.major = 3;
-	object.id = id;
-	object.kind = MIGRATE__OBJECT_KIND__MM;
-	object.has_pid = true;
-	object.pid = pid;
+	for (size_t i = 0; i < nr; i++) {
+		list[i] = &objects[i];
+		migrate__object__init(&objects[i]);
+		objects[i].id = id + i;
+		objects[i].kind = MIGRATE__OBJECT_KIND__MM;
+		objects[i].has_pid = true;
+		objects[i].pid = pid + i;
+	}
 	vma.start = BASE;
 	vma.end = BASE + 16 * PAGE_BYTES;
 	vma.ours = true;
@@ -99,8 +106,10 @@ static void send_setup(const char *arch, uint32_t id, int32_t pid)
 	setup.arch = (char *)arch;
 	setup.mode = "auto";
 	setup.rss_bytes = 4 * PAGE_BYTES;
-	setup.objects = &objects;
-	setup.n_objects = 1;
+	setup.objects = list;
+	setup.n_objects = nr;
+	setup.has_mappings = mappings;
+	setup.mappings = mappings;
 	setup.vmas = &vmas;
 	setup.n_vmas = 1;
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
@@ -108,7 +117,13 @@ static void send_setup(const char *arch, uint32_t id, int32_t pid)
 	assert_int_equal(control_send(w.source, &msg, &err), 0);
 }
 
-static bool answer(void)
+static void send_setup(const char *arch, uint32_t id, int32_t pid)
+{
+	send_tree(arch, id, pid, 1, 0);
+}
+
+/* @fixed_ns: filled */
+static bool answer_with(uint64_t *fixed_ns)
 {
 	struct error err = { 0 };
 	Migrate__Control *msg = control_expect(w.source, MIGRATE__CONTROL__BODY_SETUP_REPLY, LATER_MS,
@@ -119,8 +134,51 @@ static bool answer(void)
 	ok = msg->setup_reply->ok;
 	assert_int_equal(msg->setup_reply->fixed_cost_ns > 0, ok);
 	assert_int_equal(msg->setup_reply->n_refusals != 0, !ok);
+	*fixed_ns = msg->setup_reply->fixed_cost_ns;
 	migrate__control__free_unpacked(msg, NULL);
 	return ok;
+}
+
+static bool answer(void)
+{
+	uint64_t ignored;
+
+	return answer_with(&ignored);
+}
+
+/* Return: what a restore is expected to take */
+static uint64_t cost_of(size_t nr, uint32_t mappings)
+{
+	struct utsname uts;
+	struct error err = { 0 };
+	uint64_t ns = 0;
+
+	cost_dir = "/nonexistent";
+	uname(&uts);
+	send_tree(uts.machine, ID, PID, nr, mappings);
+	assert_int_equal(setup_take(&w.setup, &err), 0);
+	assert_true(answer_with(&ns));
+	return ns;
+}
+
+static uint64_t alone_ns;
+
+static void one_process_costs(void **state)
+{
+	alone_ns = cost_of(1, 0);
+}
+
+/* The machine is measured once a minute. */
+static void further_processes_cost_more(void **state)
+{
+	uint64_t ns = cost_of(PROCESSES_MAX, 0);
+
+	assert_true(2 * ns > 5 * alone_ns);
+}
+
+static void mappings_of_all_processes_cost(void **state)
+{
+	assert_true(cost_of(1, 1000000) > 10 * alone_ns);
 }
 
 static void the_object_is_made(void **state)
@@ -152,7 +210,7 @@ static void another_machine_is_refused(void **state)
 	assert_int_equal(setup_take(&w.setup, &err), -1);
 	assert_int_equal(err.code, CODE_REFUSED);
 	assert_false(answer());
-	assert_null(objects_at(&w.objects, 0));
+	assert_null(objects_next(&w.objects, NULL));
 	assert_int_equal(atomic_load(&w.place.stage), PLACE_FREE);
 }
 
@@ -163,7 +221,7 @@ static void an_object_of_another_task_is_refused(void **state)
 	send_setup("x86_64", ID, PID + 1);
 	assert_int_equal(setup_take(&w.setup, &err), -1);
 	assert_int_equal(err.code, CODE_PEER);
-	assert_null(objects_at(&w.objects, 0));
+	assert_null(objects_next(&w.objects, NULL));
 }
 
 /* A list of mappings that comes after FINAL would move the windows of the mirror. */
@@ -196,6 +254,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SETUP_TEST(the_object_is_made),
+		SETUP_TEST(one_process_costs), SETUP_TEST(further_processes_cost_more),
+		SETUP_TEST(mappings_of_all_processes_cost),
 		SETUP_TEST(another_machine_is_refused),
 		SETUP_TEST(an_object_of_another_task_is_refused),
 		SETUP_TEST(mappings_after_final_are_refused),

@@ -91,9 +91,9 @@ static int watch(void *ctx, struct space *space, bool on, struct error *err)
 	return faults_watch(&w.faults, space, on, err);
 }
 
-static void kick(void *ctx)
+static void kick(void *ctx, struct mm *mm)
 {
-	faults_kick(&w.faults);
+	faults_kick(&w.faults, mm);
 }
 
 static void work(void *ctx)

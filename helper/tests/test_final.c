@@ -49,7 +49,10 @@ static int set_up(void **state)
 	process = tree_add(&bench->tree, getpid(), &bench->err);
 	if (!process)
 		return -1;
+	process->status.ns_pid = TEST_PID;
+	process->announced = true;
 	bench->mm = &process->mm;
+	bench->mm->tracked = true;
 	fake_init(&bench->fake);
 	bench->mm->backend = &bench->fake.backend;
 	bench->fake.populated[bench->fake.nr_populated++] = run_of(0, PAGES, 0);

@@ -74,12 +74,10 @@ static int on_settle(struct backend *backend, struct backend_settled *settled, s
 }
 
 /* A write after the last scan would be lost. */
-static int on_scan(struct backend *backend, bool stands, backend_runs_fn fn, void *ctx,
-		   struct error *err)
+static int on_scan(struct backend *backend, backend_runs_fn fn, void *ctx, struct error *err)
 {
 	struct cgroup *group = &kit->guard.group;
 
-	assert_true(stands);
 	assert_true(group->kind == CGROUP_NONE || cgroup_is_told_to_freeze(group));
 	assert_false(has_image("asked"));
 	kit->scanned = true;
@@ -140,6 +138,11 @@ static void make_dirs(void)
 	kit->workdir.parent_fd = kit->parent.fd;
 }
 
+static int refuse_join(void *ctx, struct source_process *process, struct error *err)
+{
+	return error_set(err, CODE_REFUSED, NULL, "process %d cannot be moved", process->pid);
+}
+
 static int make_guard(void)
 {
 	struct source_process *process = tree_add(&kit->tree, kit->program.pid, &kit->err);
@@ -148,6 +151,8 @@ static int make_guard(void)
 	if (!process)
 		return -1;
 	process->mm.backend = &kit->fake.backend;
+	process->mm.tracked = true;
+	process->inspected = true;
 	snprintf(id, sizeof(id), "test-%d", kit->program.pid);
 	if (guard_plan(&kit->guard, kit->program.pid, false, id, &kit->err))
 		return -1;
@@ -162,9 +167,10 @@ static void wire(void)
 	kit->criu = (struct criu_version){ .major = 4, .minor = 1, .sublevel = 1 };
 	kit->losses.accepted = ~0UL;
 	kit->terms = (struct inspection){
-		.opts = &kit->opts, .criu = &kit->criu, .losses = &kit->losses,
+		.tree = &kit->tree, .opts = &kit->opts, .criu = &kit->criu, .losses = &kit->losses,
 	};
 	kit->freeze.tree = &kit->tree;
+	kit->freeze.join = refuse_join;
 	kit->freeze.sender = &kit->sender;
 	kit->freeze.dir = &kit->workdir;
 	kit->freeze.guard = &kit->guard;
@@ -350,7 +356,8 @@ static void the_migration_has_failed(void **state)
 	expect_undone(true);
 }
 
-static void a_child_was_started(void **state)
+/* A child that began since the last round cannot be moved. */
+static void a_child_is_refused(void **state)
 {
 	fails(false, STEP_NONE, ACT_FORKS, CODE_REFUSED);
 	assert_true(has_image("let-go"));
@@ -384,7 +391,7 @@ int main(int argc, char **argv)
 		KIT_TEST(giving_up_fails), KIT_TEST(the_dump_fails),
 		KIT_TEST(the_dump_fails_after_the_guard), KIT_TEST(criu_dies),
 		KIT_TEST(criu_dies_after_the_guard), KIT_TEST(the_migration_has_failed),
-		KIT_TEST(a_child_was_started), KIT_TEST(the_keeper_dies),
+		KIT_TEST(a_child_is_refused), KIT_TEST(the_keeper_dies),
 		KIT_TEST(the_keeper_dies_after_the_guard), KIT_TEST(criu_dies_while_it_holds),
 	};
 

@@ -85,7 +85,7 @@ static struct source *source_new(void)
 	source->urgent.conn = &source->links.urgent;
 	source->threads = (struct threads){
 		.box = &source->box, .failure = &source->failure.first, .links = &source->links,
-		.requests = { .tree = &source->tree, .sender = &source->urgent },
+		.requests = { .tree = &source->tree, .sender = &source->urgent, .box = &source->box },
 	};
 	source_failure_connected(&source->failure, &source->links);
 	return source;

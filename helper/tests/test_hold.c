@@ -6,14 +6,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "source/choose.h"
+#include "source/hold.h"
 
 /* The backend is closed last: what it asks then finds no keeper, and does not use what is freed. */
 static void a_keeper_that_has_ended(void **state)
 {
 	struct guard guard = { .group.kind = CGROUP_NONE };
 	struct source_keeper *keeper = NULL;
-	struct hold hold = { &keeper, &guard };
+	struct hold hold = { .keeper = &keeper, .guard = &guard };
 	struct backend_hold given = hold_for_backend(&hold);
 	struct error err = { 0 };
 
@@ -24,7 +24,7 @@ static void a_keeper_that_has_ended(void **state)
 	assert_int_equal(err.code, CODE_ABORTED);
 	err = (struct error){ 0 };
 	/* it keeps nothing any more, and freezes nobody */
-	assert_int_equal(given.keep(given.ctx, -1, -1, &err), 0);
+	assert_int_equal(given.keep(given.ctx, 3, -1, &err), 0);
 	assert_int_equal(given.thaw(given.ctx, &err), 0);
 	assert_false(error_is_set(&err));
 }
@@ -33,7 +33,7 @@ static void calls_in_the_old_freezer(void **state)
 {
 	struct guard guard = { .group.kind = CGROUP_V1 };
 	struct source_keeper *keeper = NULL;
-	struct hold hold = { &keeper, &guard };
+	struct hold hold = { .keeper = &keeper, .guard = &guard };
 
 	assert_true(hold_for_backend(&hold).in_calls);
 	guard.group.kind = CGROUP_V2;

@@ -38,7 +38,7 @@ static void write_pages(int dir_fd)
 		memset(pages[i], i + 1, PAGE_BYTES);
 	file_write(dir_fd, "pages-1.img", pages, sizeof(pages));
 	image_out_init(&map, IMAGE_PAGEMAP);
-	pagemap_put_head(&map);
+	pagemap_put_head(&map, 1);
 	pagemap_put(&map, PG(HEAP), 1, PAGEMAP_PRESENT);
 	pagemap_put(&map, PG(HEAP + 1), PAGES - 1, PAGEMAP_LAZY);
 	pagemap_put(&map, PG(DATA), PAGES, PAGEMAP_PRESENT);
@@ -78,7 +78,7 @@ static int set_up(void **state)
 	dir_make(&bench->dir);
 	write_images(bench->dir.fd);
 	bench->process = tree_add(&bench->tree, getpid(), &bench->err);
-	if (!bench->process || criu_task_read(bench->dir.fd, &bench->process->task, &bench->err) ||
+	if (!bench->process || criu_task_read(bench->dir.fd, TEST_PID, &bench->process->task, &bench->err) ||
 	    socketpair(AF_UNIX, SOCK_STREAM, 0, fds))
 		return -1;
 	add(&bench->process->mm.populated, HEAP, PAGES);
@@ -88,7 +88,7 @@ static int set_up(void **state)
 	bench->source = control_new(CONN(fds[0]), COURSE_SOURCE, &bench->err);
 	bench->dest = control_new(CONN(fds[1]), COURSE_DEST, &bench->err);
 	bench->images = (struct images){
-		.dir_fd = bench->dir.fd, .process = bench->process, .group = &bench->group,
+		.dir_fd = bench->dir.fd, .tree = &bench->tree, .group = &bench->group,
 		.figures = &bench->figures, .ctl = bench->source, .box = &bench->box,
 	};
 	return walk_to(bench->source, bench->dest, PHASE_FROZEN, &bench->err);

@@ -98,6 +98,27 @@ static void many_are_counted(void **state)
 	losses_free(&losses);
 }
 
+/* What is found of one process is told when it is found to be so. */
+static void losses_of_a_process(void **state)
+{
+	struct losses losses = { 0 }, own = { .quiet = true };
+
+	losses_add(&losses, LOSS_APPENDED_FILE, "file 0");
+	for (int i = 0; i < LOSS_DETAILS_MAX + 3; i++)
+		losses_add(&own, LOSS_APPENDED_FILE, "file %d", i);
+	assert_false(losses_forbid(&own));
+	losses_add(&own, LOSS_PIPE, "descriptor 1");
+	assert_true(losses_forbid(&own));
+	losses_take(&losses, &own);
+	assert_true(losses_forbid(&losses));
+	/* one of them was there */
+	assert_int_equal(losses.nr, LOSS_DETAILS_MAX + 1);
+	assert_int_equal(losses.count[LOSS_APPENDED_FILE], LOSS_DETAILS_MAX + 3);
+	assert_int_equal(losses.count[LOSS_PIPE], 1);
+	losses_free(&own);
+	losses_free(&losses);
+}
+
 static int parse(struct migrate_options *opts, char *option, char *value)
 {
 	char *argv[] = { "migrate", "--pid", "5", "--to", "host", option, value, NULL };
@@ -129,6 +150,7 @@ int main(void)
 		cmocka_unit_test(refused_unless_accepted),
 		cmocka_unit_test(result_lists_them),
 		cmocka_unit_test(many_are_counted),
+		cmocka_unit_test(losses_of_a_process),
 		cmocka_unit_test(options),
 	};
 

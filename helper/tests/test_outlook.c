@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What of a program counts when its time frozen is predicted. */
+/* What of a program counts when its time frozen is predicted: all of its processes. */
 #define _GNU_SOURCE
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "base/page.h"
 #include "source/outlook.h"
 
 #define PAGES(nr)	((nr) * PAGE_BYTES)
+#define MS		1000000UL
 
 /* Of a file, with 3 pages that the program has written; its own, with 5; shared, with 7; reserved. */
 static struct vma vmas[] = {
@@ -20,23 +25,62 @@ static struct vma vmas[] = {
 	{ .start = PAGES(64), .end = PAGES(1064), .anon = true },
 };
 
-static void look(struct outlook *outlook, bool drains)
+static struct tree tree;
+
+/* Return: a child that has no more descriptors than it inherited */
+static pid_t start_child(void)
 {
-	static const struct criu_version criu = { .major = 4, .minor = 1 };
-	const struct vma_list list = { .vmas = vmas, .nr = 4 };
-	const struct proc_status status = { .comm = "test-outlook", .threads = 6 };
+	pid_t parent = getpid(), pid = fork();
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (getppid() == parent)
+		pause();
+	_exit(0);
+}
+
+static void end_child(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void add(pid_t pid, int threads)
+{
+	struct error err = { 0 };
+	struct source_process *process = tree_add(&tree, pid, &err);
+
+	assert_non_null(process);
+	process->status.threads = threads;
+	process->mm.vmas = (struct vma_list){ .vmas = vmas, .nr = 4 };
+}
+
+static int forget_all(void **state)
+{
+	for (size_t i = 0; i < tree.nr; i++)
+		tree.processes[i]->mm.vmas = (struct vma_list){ 0 };
+	tree_destroy(&tree);
+	return 0;
+}
+
+static void look(struct outlook *outlook, unsigned int criu_major, bool drains)
+{
+	const struct criu_version criu = { .major = criu_major, .minor = 1 };
 	struct error err = { 0 };
 
 	cost_dir = "/nonexistent";
 	*outlook = (struct outlook){ 0 };
-	assert_int_equal(outlook_make(outlook, &status, getpid(), &list, &criu, drains, &err), 0);
+	assert_int_equal(outlook_make(outlook, &tree, &criu, drains, &err), 0);
 }
 
 static void own_pages_of_files_go_by_images(void **state)
 {
 	struct outlook outlook;
 
-	look(&outlook, false);
+	add(getpid(), 6);
+	look(&outlook, 4, false);
+	assert_int_equal(outlook.shape.processes, 1);
 	assert_int_equal(outlook.shape.mappings, 4);
 	assert_int_equal(outlook.shape.threads, 6);
 	assert_true(outlook.shape.descriptors >= 3);
@@ -50,16 +94,75 @@ static void own_pages_alone_are_drained(void **state)
 {
 	struct outlook outlook;
 
-	look(&outlook, true);
+	add(getpid(), 6);
+	look(&outlook, 4, true);
 	assert_int_equal(outlook.shape.drained_pages, 8);
 	assert_int_equal(outlook.shape.image_pages, 3);
 }
 
+static void all_processes_count(void **state)
+{
+	pid_t child = start_child();
+	struct outlook one, two;
+
+	add(getpid(), 6);
+	look(&one, 3, true);
+	add(child, 2);
+	look(&two, 3, true);
+	assert_int_equal(two.shape.processes, 2);
+	assert_int_equal(two.shape.mappings, 8);
+	assert_int_equal(two.shape.threads, 8);
+	assert_true(two.shape.descriptors >= 6);
+	assert_int_equal(two.shape.private_pages, 2 * 1032);
+	assert_int_equal(two.shape.drained_pages, 2 * 8);
+	assert_int_equal(two.shape.image_pages, 2 * 3);
+	assert_true(two.here_ns > one.here_ns);
+	/* CRIU's tables add up; of its buffers for the largest mapping one exists at a time */
+	assert_int_equal(two.criu_bytes - one.criu_bytes, 1032 * 16);
+	end_child(child);
+}
+
+/* Such a process does not move. */
+static void who_has_ended_does_not_count(void **state)
+{
+	pid_t child = start_child();
+	struct outlook outlook;
+
+	add(getpid(), 6);
+	add(child, 2);
+	end_child(child);
+	look(&outlook, 4, false);
+	assert_int_equal(outlook.shape.processes, 1);
+	assert_int_equal(outlook.shape.threads, 6);
+	assert_true(tree.processes[1]->gone);
+}
+
+/* What --max-downtime allows is compared with the sum. */
+static void a_tree_takes_too_long(void **state)
+{
+	struct migrate_options opts = { .max_frozen_s = 60, .limits_downtime = true };
+	struct outlook outlook = { .shape.processes = 50 };
+	struct error err = { 0 };
+
+	outlook.here_ns = 300 * MS;
+	outlook.there_ns = 300 * MS;
+	opts.max_downtime_ms = 700;
+	assert_int_equal(outlook_check(&outlook, &opts, &err), 0);
+	opts.max_downtime_ms = 500;
+	assert_int_equal(outlook_check(&outlook, &opts, &err), -1);
+	assert_int_equal(err.code, CODE_REFUSED);
+}
+
+#define TREE_TEST(test) cmocka_unit_test_teardown(test, forget_all)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(own_pages_of_files_go_by_images),
-		cmocka_unit_test(own_pages_alone_are_drained),
+		TREE_TEST(own_pages_of_files_go_by_images),
+		TREE_TEST(own_pages_alone_are_drained),
+		TREE_TEST(all_processes_count),
+		TREE_TEST(who_has_ended_does_not_count),
+		TREE_TEST(a_tree_takes_too_long),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

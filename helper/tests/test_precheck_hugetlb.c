@@ -127,10 +127,37 @@ static void sizes(void **state)
 	assert_int_equal(precheck_hugetlb_bytes(&setup), 100 * MIB);
 }
 
+/* Of all processes, whichever has mappings in the list. */
+static void pages_of_other_processes_count(void **state)
+{
+	Migrate__HugePages huge = MIGRATE__HUGE_PAGES__INIT, *list[] = { &huge };
+	char text[256];
+
+	huge.kib = 2048;
+	huge.bytes = 4 * MIB;
+	setup.huge_pages = list;
+	setup.n_huge_pages = 1;
+	pool_is(5, 0, 0, 0);
+	assert_int_equal(refused(text), 0);
+	pool_is(4, 0, 0, 0);
+	assert_int_equal(refused(text), 1);
+	assert_non_null(strstr(text, "needs 5 huge pages of 2048 KiB, and here are 4 free"));
+	assert_int_equal(precheck_hugetlb_bytes(&setup), 10 * MIB);
+	setup.n_vmas = 0;
+	pool_is(1, 0, 0, 0);
+	assert_int_equal(refused(text), 1);
+	assert_non_null(strstr(text, "needs 2 huge pages of 2048 KiB, and here are 1 free"));
+	huge.kib = 0;
+	assert_int_equal(refused(text), 0);
+	setup.n_huge_pages = 0;
+	setup.n_vmas = 3;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pools),
+		cmocka_unit_test(pages_of_other_processes_count),
 		cmocka_unit_test(sizes),
 	};
 

@@ -16,8 +16,30 @@
 #include "tests/fake_backend.h"
 #include "tests/fake_dest.h"
 
+#define LOOKER(backend)	((struct looker *)(backend))
+
 #define MMS	2
 #define PAGES	100
+
+/**
+ * struct looker - a backend that needs the program to stand
+ * @stands: the program does; struct stop has it
+ * @looked: since the last scan; @looks: in all
+ */
+struct looker {
+	struct fake fake;
+	bool *stands, looked;
+	unsigned int looks;
+};
+
+/** struct stop - how often the program was stopped; @left: a process that has left it */
+struct stop {
+	bool stands, fails;
+	unsigned int freezes, thaws;
+	pid_t left;
+	struct looker lookers[MMS];
+	struct backend_ops ops;
+};
 
 struct bench {
 	struct fake fakes[MMS];
@@ -29,6 +51,7 @@ struct bench {
 	struct precopy pre;
 	pthread_t receiver;
 	struct fake_dest dest;
+	struct stop stop;
 	struct error err;
 };
 
@@ -105,6 +128,132 @@ static void run(struct bench *bench)
 {
 	assert_int_equal(precopy_run(&bench->pre, &bench->err), 0);
 	fake_dest_end(&bench->dest, &bench->conn);
+}
+
+static int stop_freeze(void *ctx, struct error *err)
+{
+	struct stop *stop = ctx;
+
+	assert_false(stop->stands);
+	stop->stands = true;
+	stop->freezes++;
+	return stop->fails ? error_set(err, CODE_TARGET, NULL, "this is a test") : 0;
+}
+
+static bool stop_stands(void *ctx, pid_t pid)
+{
+	const struct stop *stop = ctx;
+
+	return stop->stands && pid != stop->left;
+}
+
+static int stop_thaw(void *ctx, struct error *err)
+{
+	struct stop *stop = ctx;
+
+	stop->stands = false;
+	stop->thaws++;
+	return 0;
+}
+
+/* A second look before the scan would lose what the first one found. */
+static void looker_look(struct backend *backend, bool last)
+{
+	assert_true(*LOOKER(backend)->stands);
+	assert_false(LOOKER(backend)->looked);
+	assert_false(last);
+	LOOKER(backend)->looked = true;
+	LOOKER(backend)->looks++;
+}
+
+/* Comparing takes long, and sending longer: the program runs. */
+static int looker_scan(struct backend *backend, backend_runs_fn fn, void *ctx, struct error *err)
+{
+	assert_false(*LOOKER(backend)->stands);
+	if (!LOOKER(backend)->looked)
+		return 0;
+	LOOKER(backend)->looked = false;
+	return fake_scan(backend, fn, ctx, err);
+}
+
+static void have_lookers(struct bench *bench)
+{
+	struct stop *stop = &bench->stop;
+	struct source_process *process;
+	int i = 0;
+
+	stop->ops = fake_ops;
+	stop->ops.look = looker_look;
+	stop->ops.scan = looker_scan;
+	tree_for_each(&bench->tree, process) {
+		struct looker *looker = &stop->lookers[i];
+
+		*looker = (struct looker){ .fake = bench->fakes[i++], .stands = &stop->stands };
+		looker->fake.backend.ops = &stop->ops;
+		looker->fake.backend.criu_tracks = false;
+		process->mm.backend = &looker->fake.backend;
+	}
+	bench->pre.hold = (struct backend_hold){
+		.freeze = stop_freeze, .stands = stop_stands, .thaw = stop_thaw, .ctx = stop,
+	};
+}
+
+/* Before the first round, and after each. */
+static void the_program_stands_once_a_round(void **state)
+{
+	struct bench *bench = *state;
+	struct stop *stop = &bench->stop;
+
+	fake_add_scan(&bench->fakes[1], 1, run_of(10, 30, SPLICE_VM_RUN_DIRTY));
+	have_lookers(bench);
+	run(bench);
+	assert_int_equal(bench->pre.rounds, 2);
+	assert_int_equal(stop->freezes, 3);
+	assert_int_equal(stop->thaws, 3);
+	for (int i = 0; i < MMS; i++)
+		assert_int_equal(stop->lookers[i].looks, 3);
+	assert_int_equal(bench->dest.seen[2].pages, PAGES + 30);
+	assert_true(bench->figures.rounds_stood_ns > 0);
+}
+
+/* It runs while the others stand: a look at it would lose a write. The next look finds all. */
+static void who_does_not_stand_is_left_out(void **state)
+{
+	struct bench *bench = *state;
+	struct stop *stop = &bench->stop;
+
+	stop->left = getpid();
+	have_lookers(bench);
+	run(bench);
+	for (int i = 0; i < MMS; i++) {
+		assert_int_equal(stop->lookers[i].looks, 0);
+		assert_int_equal(bench->dest.seen[i + 1].pages, 0);
+	}
+}
+
+static void a_failed_freeze_is_undone(void **state)
+{
+	struct bench *bench = *state;
+	struct stop *stop = &bench->stop;
+
+	stop->fails = true;
+	have_lookers(bench);
+	assert_int_equal(precopy_run(&bench->pre, &bench->err), -1);
+	assert_string_equal(bench->err.what, "this is a test");
+	assert_int_equal(stop->thaws, 1);
+	assert_int_equal(stop->lookers[0].looks, 0);
+}
+
+/* Nobody goes by what a look finds: the program does not stand for it. */
+static void nobody_stands_for_nothing(void **state)
+{
+	struct bench *bench = *state;
+	struct stop *stop = &bench->stop;
+
+	bench->pre.mode = MODE_POSTCOPY;
+	have_lookers(bench);
+	run(bench);
+	assert_int_equal(stop->freezes, 0);
 }
 
 /* One address space is clean after the first round, the other one after the second. */
@@ -223,6 +372,9 @@ int main(void)
 		BENCH_TEST(pages_without_a_mapping_are_not_sent),
 		BENCH_TEST(no_rounds_in_mode_postcopy),
 		BENCH_TEST(nothing_is_followed_when_nobody_goes_by_it),
+		BENCH_TEST(the_program_stands_once_a_round),
+		BENCH_TEST(who_does_not_stand_is_left_out),
+		BENCH_TEST(a_failed_freeze_is_undone), BENCH_TEST(nobody_stands_for_nothing),
 		BENCH_TEST(the_wrong_round_is_acknowledged), BENCH_TEST(a_failure_ends_the_rounds),
 	};
 

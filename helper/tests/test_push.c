@@ -154,13 +154,38 @@ static void a_failure_ends_it(void **state)
 	assert_int_equal(bench->seen[1].pushed, 0);
 }
 
+static int cannot_send(struct backend *backend, struct backend_send *send,
+		       const struct splice_vm_run *runs, uint32_t nr_runs, backend_runs_fn fn,
+		       void *ctx, struct error *err)
+{
+	return error_set(err, CODE_TARGET, NULL, "the process has ended");
+}
+
+/* One process was killed: the pages of the other go over all the same. */
+static void one_cannot_be_read(void **state)
+{
+	struct bench *bench = *state;
+	struct backend_ops ops = fake_ops;
+
+	ops.send = cannot_send;
+	bench->fakes[0].backend.ops = &ops;
+	assert_int_equal(push_run(&bench->push, &bench->err), -1);
+	assert_int_equal(bench->err.code, CODE_TARGET);
+	hang_up(bench);
+	assert_int_equal(bench->seen[1].pushed, 0);
+	assert_int_equal(bench->seen[2].pages, PAGES - 100);
+	assert_int_equal(bench->seen[2].pushed, 1);
+	assert_true(bench->push.sent_some);
+	bench->fakes[0].backend.ops = &fake_ops;
+}
+
 #define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(each_page_once), BENCH_TEST(not_what_was_requested),
-		BENCH_TEST(a_failure_ends_it),
+		BENCH_TEST(a_failure_ends_it), BENCH_TEST(one_cannot_be_read),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

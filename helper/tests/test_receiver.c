@@ -230,6 +230,73 @@ static void test_unknown_object(void **state)
 	assert_non_null(strstr(bench->err.what, "was not announced"));
 }
 
+/* Each object has its own end of a round, and of the lists: the last one counts for all. */
+static void test_one_object_of_two(void **state)
+{
+	struct bench *bench = *state;
+	struct error err = { 0 };
+
+	assert_non_null(objects_add_mm(&bench->objects, MM + 1, PID + 1, &err));
+	list(bench, FRAME_ROUND, 0, 0);
+	list(bench, FRAME_FINAL, 0, 0);
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(bench->acked, 0);
+	assert_false(bench->final);
+	assert_false(mm_is_final(bench->mm));
+}
+
+static void test_after_its_final(void **state)
+{
+	struct bench *bench = *state;
+	struct error err = { 0 };
+
+	assert_non_null(objects_add_mm(&bench->objects, MM + 1, PID + 1, &err));
+	list(bench, FRAME_FINAL, 0, 0);
+	list(bench, FRAME_POPULATED, 0, 1);
+	refused(bench);
+}
+
+/* Frames of an address space that has ended are taken off the connection, and the round goes on. */
+static void test_object_that_is_gone(void **state)
+{
+	const struct mirror_range range = { AT(0), AT(100) };
+	struct bench *bench = *state;
+	struct error err = { 0 };
+	struct mm *other = objects_add_mm(&bench->objects, MM + 1, PID + 1, &err);
+
+	assert_int_equal(mm_announce(other, &range, 1, &err), 0);
+	assert_int_equal(objects_end(&bench->objects, MM + 1, &err), 0);
+	/* it called exec */
+	assert_non_null(objects_add_mm(&bench->objects, MM + 2, PID + 1, &err));
+	bench->object = MM + 1;
+	pages(bench, 1, 4, 2);
+	list(bench, FRAME_DROPPED, 1, 1);
+	bench->object = MM + 2;
+	list(bench, FRAME_ROUND, 0, 0);
+	bench->object = MM;
+	pages(bench, 0, 2, 1);
+	list(bench, FRAME_ROUND, 0, 0);
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(bench->acked, 1);
+	assert_int_equal(stored(bench, 1), 1);
+	assert_int_equal(other->mirror.have.nr, 0);
+}
+
+/* Nothing is wanted of it: after FINAL no page of it can be asked for. */
+static void test_gone_after_final(void **state)
+{
+	struct bench *bench = *state;
+	struct error err = { 0 };
+
+	assert_non_null(objects_add_mm(&bench->objects, MM + 1, PID + 1, &err));
+	assert_int_equal(objects_end(&bench->objects, MM + 1, &err), 0);
+	list(bench, FRAME_FINAL, 0, 0);
+	bench->object = MM + 1;
+	list(bench, FRAME_ZERO, 1, 1);
+	refused(bench);
+	assert_true(bench->final);
+}
+
 /* A frame goes to the object that it names, and the end of a round is that of all objects. */
 static void test_two_objects(void **state)
 {
@@ -245,7 +312,11 @@ static void test_two_objects(void **state)
 	pages(bench, 1, 4, 2);
 	list(bench, FRAME_ROUND, 0, 0);
 	list(bench, FRAME_DROPPED, 1, 1);
+	bench->object = MM;
+	list(bench, FRAME_ROUND, 0, 0);
+	bench->object = MM + 1;
 	list(bench, FRAME_POPULATED, 0, 8);
+	list(bench, FRAME_FINAL, 0, 0);
 	bench->object = MM;
 	list(bench, FRAME_POPULATED, 0, 8);
 	list(bench, FRAME_FINAL, 0, 0);
@@ -258,6 +329,27 @@ static void test_two_objects(void **state)
 	assert_int_equal(bench->mm->mirror.have.nr, 2);
 	assert_int_equal(other->mirror.have.nr, 3);
 	assert_false(page_set_has(&other->mirror.have, AT(1)));
+}
+
+/* COPY takes what the parent has at that point of the stream. */
+static void test_copy(void **state)
+{
+	const struct mirror_range range = { AT(0), AT(100) };
+	struct bench *bench = *state;
+	struct mm *child = objects_add_mm(&bench->objects, MM + 1, PID + 1, &bench->err);
+	uint8_t data[P];
+
+	assert_int_equal(mm_announce(child, &range, 1, &bench->err), 0);
+	child->parent = bench->mm;
+	pages(bench, 0, 4, 1);
+	bench->object = MM + 1;
+	list(bench, FRAME_COPY, 1, 2);
+	bench->object = MM;
+	pages(bench, 0, 4, 2);
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(child->mirror.have.nr, 2);
+	assert_int_equal(mirror_read(&child->mirror, AT(2), 1, data, &bench->err), 0);
+	assert_int_equal(data[0], 1);
 }
 
 static void test_request_from_source(void **state)
@@ -483,7 +575,9 @@ int main(void)
 		BENCH_TEST(test_rounds), BENCH_TEST(test_late),
 		BENCH_TEST(test_outside), BENCH_TEST(test_between),
 		BENCH_TEST(test_populated_outside), BENCH_TEST(test_unknown_object),
-		BENCH_TEST(test_two_objects), BENCH_TEST(test_request_from_source),
+		BENCH_TEST(test_two_objects), BENCH_TEST(test_one_object_of_two),
+		BENCH_TEST(test_after_its_final), BENCH_TEST(test_object_that_is_gone), BENCH_TEST(test_gone_after_final),
+		BENCH_TEST(test_copy), BENCH_TEST(test_request_from_source),
 		BENCH_TEST(test_pushed_too_early), BENCH_TEST(test_list_after_final),
 		BENCH_TEST(test_urgent_final), BENCH_TEST(test_urgent_too_early),
 		BENCH_TEST(test_pushed_twice), BENCH_TEST(test_rounds_go_on),

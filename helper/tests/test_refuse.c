@@ -20,14 +20,17 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "source/refuse.h"
+#include "source/surroundings.h"
 
 /** struct child - a process that has a thing, and what is found of it */
 struct child {
 	struct migrate_options opts;
 	struct criu_version criu;
-	struct source_process process;
+	struct source_process process, *list[1];
+	struct tree tree;
 	struct vma_list vmas;
 	struct losses losses;
+	struct surroundings around;
 	struct inspection look;
 	struct proc_files files;
 	struct error err;
@@ -60,7 +63,11 @@ static void child_start(struct child *child, void (*set)(void))
 	/* end of file: the child has closed its ends too */
 	assert_int_equal(read(ready[0], &byte, 1), 0);
 	close(ready[0]);
+	child->list[0] = &child->process;
+	child->tree = (struct tree){ .processes = child->list, .nr = 1 };
+	child->around.tree = &child->tree;
 	child->look = (struct inspection){
+		.tree = &child->tree, .around = &child->around,
 		.opts = &child->opts, .criu = &child->criu, .losses = &child->losses,
 		.process = &child->process, .vmas = &child->vmas,
 		.attached = &child->process.attached,
@@ -75,6 +82,7 @@ static void child_end(struct child *child)
 	waitpid(child->process.pid, NULL, 0);
 	proc_files_free(&child->files);
 	maps_free(&child->vmas);
+	surroundings_forget(&child->around);
 	losses_free(&child->losses);
 }
 
@@ -107,6 +115,7 @@ static void pipes(void **state)
 {
 	struct child child;
 	char text[64];
+	bool changed;
 
 	assert_int_equal(pipe2(outer, O_CLOEXEC), 0);
 	child_start(&child, set_pipes);
@@ -117,9 +126,12 @@ static void pipes(void **state)
 	assert_int_equal(strncmp(detail(&child, LOSS_PIPE), text, strlen(text)), 0);
 	snprintf(text, sizeof(text), "leads to process %d ", getpid());
 	assert_non_null(strstr(detail(&child, LOSS_PIPE), text));
-	/* nothing has changed: nothing is looked for, nothing is forgotten */
-	assert_int_equal(refuse_pipes(&child.look, &child.files, &child.err), 0);
-	assert_int_equal(found(&child, LOSS_PIPE), 1);
+	assert_int_equal(refuse_pipes_changed(&child.look, &child.files, &changed, &child.err), 0);
+	assert_false(changed);
+	/* another process is in the tree: it may have left the program, and hold an end */
+	child.process.mm.object++;
+	assert_int_equal(refuse_pipes_changed(&child.look, &child.files, &changed, &child.err), 0);
+	assert_true(changed);
 	close(outer[0]);
 	close(outer[1]);
 	child_end(&child);
@@ -190,6 +202,7 @@ static void shared_memory(void **state)
 	assert_int_equal(found(&child, LOSS_SHARED_MEMORY), 1);
 	munmap(shared, 4096);
 	losses_free(&child.losses);
+	surroundings_forget(&child.around);
 	/* the child's alone now */
 	assert_int_equal(refuse_shared(&child.look, &child.files, &child.err), 0);
 	assert_int_equal(found(&child, LOSS_SHARED_MEMORY), 0);
@@ -261,6 +274,7 @@ static void unix_server(void **state)
 	assert_int_equal(child.process.attached.reconnects.nr, 0);
 	child.opts.reconnect[child.opts.nr_reconnect++] = path;
 	memset(&refusals, 0, sizeof(refusals));
+	surroundings_forget(&child.around);
 	/* what was not read yet would be lost */
 	assert_int_equal(write(fd, "12345", 5), 5);
 	assert_int_equal(refuse_unix(&child.look, &child.files, &refusals, &child.err), 0);
@@ -426,9 +440,45 @@ static void attributes(void **state)
 	child_end(&child);
 }
 
+/* The other end of a pipe, of a socket pair, and shared memory are a child's, which moves too. */
+static void set_family(void)
+{
+	int ends[2], pair[2];
+	char *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (shared == MAP_FAILED || pipe(ends) || socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
+		_exit(1);
+	if (!fork()) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (int fd = 3; fd < 1024; fd++)
+			if (fd != ends[0] && fd != pair[0])
+				close(fd);
+		for (;;)
+			pause();
+	}
+	close(ends[0]);
+	close(pair[0]);
+}
+
+static void a_family(void **state)
+{
+	struct refusals refusals = { 0 };
+	struct child child;
+
+	child_start(&child, set_family);
+	assert_int_equal(refuse_pipes(&child.look, &child.files, &child.err), 0);
+	assert_int_equal(found(&child, LOSS_PIPE), 0);
+	assert_int_equal(refuse_shared(&child.look, &child.files, &child.err), 0);
+	assert_int_equal(found(&child, LOSS_SHARED_MEMORY), 0);
+	assert_int_equal(refuse_unix(&child.look, &child.files, &refusals, &child.err), 0);
+	assert_int_equal(refusals.nr, 0);
+	child_end(&child);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_family),
 		cmocka_unit_test(pipes),
 		cmocka_unit_test(files),
 		cmocka_unit_test(storage),

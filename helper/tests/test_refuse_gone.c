@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Files whose name is gone, of this process; a process whose main thread has ended. */
+/* Files whose name is gone, of this process; processes that have ended, or whose main thread has; vfork. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <sched.h>
@@ -159,8 +159,9 @@ static pid_t start_without_main(int threads)
 
 static void expect_refused(pid_t pid, const char *text)
 {
-	struct inspection terms = { 0 };
+	struct losses losses = { 0 };
 	struct tree tree = { 0 };
+	struct inspection terms = { .losses = &losses, .tree = &tree };
 	struct error err = { 0 };
 
 	assert_non_null(tree_add(&tree, pid, &err));
@@ -168,6 +169,7 @@ static void expect_refused(pid_t pid, const char *text)
 	assert_int_equal(err.code, CODE_REFUSED);
 	assert_non_null(strstr(err.what, text));
 	tree_destroy(&tree);
+	losses_free(&losses);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 }
@@ -179,11 +181,144 @@ static void no_main_thread(void **state)
 	expect_refused(start_without_main(3), " has ended, and 3 other threads run on");
 }
 
+/* What a look finds at a program; it ends the program. */
+static void look(pid_t pid, int (*fn)(const struct inspection *, const struct tree *, struct error *),
+		 void (*before)(struct source_process *), struct error *err)
+{
+	struct migrate_options opts = { 0 };
+	struct criu_version criu = { 0 };
+	struct losses losses = { .accepted = ~0UL };
+	struct tree tree = { 0 };
+	struct inspection terms = { .opts = &opts, .criu = &criu, .losses = &losses, .tree = &tree };
+	struct source_process *root = tree_add(&tree, pid, err);
+
+	memset(err, 0, sizeof(*err));
+	assert_non_null(root);
+	before(root);
+	fn(&terms, &tree, err);
+	tree_destroy(&tree);
+	losses_free(&losses);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void was_inspected(struct source_process *root)
+{
+	root->inspected = true;
+}
+
+/* Its main thread ended between SETUP and the freeze. */
+static void no_main_thread_any_more(void **state)
+{
+	struct error err;
+
+	look(start_without_main(1), refuse_frozen, was_inspected, &err);
+	assert_int_equal(err.code, CODE_REFUSED);
+	assert_non_null(strstr(err.what, " has ended, and 1 other thread runs on"));
+}
+
+static pid_t start(void (*body)(void))
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (int fd = 0; fd < 3; fd++)
+		dup2(open("/dev/null", O_RDWR | O_CLOEXEC), fd);
+	close_range(3, ~0U, 0);
+	setsid();
+	body();
+	for (;;)
+		pause();
+}
+
+static void nothing(void)
+{
+}
+
+static void has_ended_since(struct source_process *root)
+{
+	root->status.tracer = 1;
+	kill(root->pid, SIGKILL);
+	while (state_of(root->pid) != 'Z')
+		usleep(1000);
+}
+
+/* That its program cannot be read is not the reason. */
+static void ends_before_the_look(void **state)
+{
+	struct error err;
+
+	look(start(nothing), refuse_program, has_ended_since, &err);
+	assert_int_equal(err.code, CODE_REFUSED);
+	assert_non_null(strstr(err.what, " is traced by process 1"));
+}
+
+static char stack[65536];
+
+static int waits_20_ms(void *arg)
+{
+	const struct timespec time = { .tv_nsec = 20000000 };
+
+	nanosleep(&time, NULL);
+	return 0;
+}
+
+static void calls_vfork_all_the_time(void)
+{
+	for (;;)
+		if (clone(waits_20_ms, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, NULL) < 0 ||
+		    wait(NULL) < 0)
+			_exit(1);
+}
+
+static int borrows(void *arg)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return runs_on(arg);
+}
+
+static void lends_its_memory(void)
+{
+	clone(borrows, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL);
+}
+
+static void begins(struct source_process *root)
+{
+	/* until its descriptors, its session and its child are there */
+	usleep(200000);
+	proc_status_read(root->pid, &root->status, &(struct error){ 0 });
+}
+
+/* Each look may find a child, another one each time. */
+static void many_children_that_borrow(void **state)
+{
+	struct error err;
+
+	look(start(calls_vfork_all_the_time), refuse_program, begins, &err);
+	assert_string_equal(err.what, "");
+}
+
+static void a_child_that_borrows_for_good(void **state)
+{
+	struct error err;
+
+	look(start(lends_its_memory), refuse_program, begins, &err);
+	assert_int_equal(err.code, CODE_REFUSED);
+	assert_non_null(strstr(err.what, " has the address space of its parent"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(renamed_files),
 		cmocka_unit_test(no_main_thread),
+		cmocka_unit_test(no_main_thread_any_more),
+		cmocka_unit_test(ends_before_the_look),
+		cmocka_unit_test(many_children_that_borrow),
+		cmocka_unit_test(a_child_that_borrows_for_good),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

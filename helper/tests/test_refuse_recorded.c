@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "source/refuse.h"
+#include "source/surroundings.h"
 
 #define SCHED_CORE	62
 
@@ -48,9 +49,13 @@ int prctl(int option, ...)
 
 static struct criu_version criu;
 static struct source_process process;
+static struct source_process *list[] = { &process };
+static struct tree tree = { .processes = list, .nr = 1 };
 static struct vma_list vmas;
 static struct losses losses;
+static struct surroundings around = { .tree = &tree };
 static struct inspection look = {
+	.tree = &tree, .around = &around,
 	.criu = &criu, .process = &process, .vmas = &vmas, .losses = &losses,
 };
 
@@ -64,6 +69,7 @@ static int tear_down(void **state)
 {
 	maps_free(&vmas);
 	losses_free(&losses);
+	surroundings_forget(&around);
 	return 0;
 }
 
@@ -128,6 +134,8 @@ static void mapping_names(void **state)
 /* The other process has it open: it is seen by its device and inode, whatever its name here. */
 static void named_shared_memory(void **state)
 {
+	/* the other process is a child of the test: it must be none of the program's */
+	struct source_process nobody = { .pid = 0 };
 	struct proc_files files = { 0 };
 	struct error err = { 0 };
 	int fd = memfd_create("recorded", MFD_CLOEXEC);
@@ -150,7 +158,9 @@ static void named_shared_memory(void **state)
 			pause();
 	}
 	close(fd);
+	list[0] = &nobody;
 	assert_int_equal(refuse_shared(&look, &files, &err), 0);
+	list[0] = &process;
 	kill(other, SIGKILL);
 	waitpid(other, NULL, 0);
 	snprintf(text, sizeof(text), "[anon_shmem:y], with process %d ", other);

@@ -35,6 +35,7 @@ struct bench {
 	struct vma_list list;
 	struct conn conn;
 	struct sender urgent;
+	struct mailbox box;
 	struct requests requests;
 	int dest;
 };
@@ -56,12 +57,16 @@ static int set_up(void **state)
 	bench->mm->backend = &backend;
 	bench->mm->frozen_vmas = &bench->list;
 	bench->mm->final = true;
+	bench->tree.fixed = true;
 	assert_int_equal(page_set_add(&bench->mm->unsent, AT(0), 20, &err), 0);
 	bench->dest = pair[1];
 	bench->conn = (struct conn){ .fd = pair[0] };
 	if (sender_init(&bench->urgent, &bench->conn, false, &err))
 		return -1;
-	bench->requests = (struct requests){ .tree = &bench->tree, .sender = &bench->urgent };
+	mailbox_init(&bench->box, "the destination");
+	bench->requests = (struct requests){
+		.tree = &bench->tree, .sender = &bench->urgent, .box = &bench->box,
+	};
 	*state = bench;
 	return 0;
 }
@@ -74,6 +79,7 @@ static int tear_down(void **state)
 	sender_destroy(&bench->urgent);
 	bench->mm->backend = NULL;
 	tree_destroy(&bench->tree);
+	mailbox_destroy(&bench->box);
 	free(bench);
 	return 0;
 }
@@ -106,6 +112,20 @@ static void pages_of_it_are_served(void **state)
 	assert_false(page_set_has(&bench->mm->unsent, AT(5)));
 }
 
+/* Before COMMIT a page that cannot be read ends the migration; later, other processes wait for theirs. */
+static void after_commit_the_others_are_served(void **state)
+{
+	struct splice_vm_run run = { .addr = AT(5), .nr_pages = 1 };
+	struct bench *bench = *state;
+	struct error err = { 0 };
+
+	assert_int_equal(mailbox_commit(&bench->box, CODE_OK, &err), 0);
+	assert_int_equal(frame_send(CONN(bench->dest), FRAME_REQUEST,
+				    FRAME_COOKIE(0, bench->mm->object), &run, 1, &err), 0);
+	close(bench->dest);
+	assert_int_equal(requests_serve(&bench->requests, &err), 0);
+}
+
 static void the_vdso_is_served(void **state)
 {
 	assert_int_not_equal(ask(*state, 50, 2), CODE_PEER);
@@ -117,6 +137,20 @@ static void nothing_before_final(void **state)
 
 	bench->mm->final = false;
 	assert_int_equal(ask(bench, 5, 1), CODE_PEER);
+	assert_int_equal(bench->mm->unsent.nr, 20);
+}
+
+/* The list of processes may change before FINAL: it is not even looked at. */
+static void nothing_while_processes_join(void **state)
+{
+	struct source_process **processes;
+	struct bench *bench = *state;
+
+	bench->tree.fixed = false;
+	processes = bench->tree.processes;
+	bench->tree.processes = NULL;
+	assert_int_equal(ask(bench, 5, 1), CODE_PEER);
+	bench->tree.processes = processes;
 	assert_int_equal(bench->mm->unsent.nr, 20);
 }
 
@@ -148,8 +182,9 @@ static void nothing_shared(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BENCH_TEST(pages_of_it_are_served), BENCH_TEST(the_vdso_is_served),
-		BENCH_TEST(nothing_before_final), BENCH_TEST(nothing_of_another_object),
+		BENCH_TEST(pages_of_it_are_served), BENCH_TEST(after_commit_the_others_are_served), BENCH_TEST(the_vdso_is_served),
+		BENCH_TEST(nothing_before_final), BENCH_TEST(nothing_while_processes_join),
+		BENCH_TEST(nothing_of_another_object),
 		BENCH_TEST(nothing_beyond),
 		BENCH_TEST(nothing_between), BENCH_TEST(nothing_shared),
 	};

@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include "os/journal.h"
 #include "source/images.h"
 #include "source/tree.h"
 #include "tests/conn_fd.h"
@@ -29,6 +30,7 @@ struct file {
  * struct kit - a program that stands for one that is frozen, and a destination that takes all messages
  * @announced: bytes of images, before the first file
  * @files: @go: of RestoreGo
+ * @processes: in it; @streams: of the journal, in all of these
  */
 struct kit {
 	struct test_dir dir;
@@ -47,6 +49,7 @@ struct kit {
 	uint32_t go_files;
 	int go_score;
 	uint64_t go_pending;
+	size_t processes, streams;
 	struct error err;
 };
 
@@ -93,8 +96,11 @@ static void *take_all(void *arg)
 		if (msg->body_case == MIGRATE__CONTROL__BODY_RESTORE_GO) {
 			kit->go = true;
 			kit->go_files = msg->restore_go->files;
-			kit->go_score = msg->restore_go->oom_score_adj;
-			kit->go_pending = msg->restore_go->pending;
+			kit->go_score = msg->restore_go->processes[0]->oom_score_adj;
+			kit->go_pending = msg->restore_go->processes[0]->pending;
+			kit->processes = msg->restore_go->n_processes;
+			for (size_t i = 0; i < kit->processes; i++)
+				kit->streams += msg->restore_go->processes[i]->n_journal_streams;
 		}
 		migrate__control__free_unpacked(msg, NULL);
 	}
@@ -174,7 +180,7 @@ static int set_up(void **state)
 	kit->source = control_new(CONN(pair[0]), COURSE_SOURCE, &kit->err);
 	kit->dest = control_new(CONN(pair[1]), COURSE_DEST, &kit->err);
 	kit->images = (struct images){
-		.dir_fd = kit->dir.fd, .process = process, .group = &kit->group,
+		.dir_fd = kit->dir.fd, .tree = &kit->tree, .group = &kit->group,
 		.figures = &kit->figures, .ctl = kit->source, .box = &kit->box,
 	};
 	return walk_to(kit->source, kit->dest, PHASE_FROZEN, &kit->err) ||
@@ -242,6 +248,28 @@ static void the_program_is_told_of(void **state)
 	assert_int_equal(kit->go_pending, 1UL << (SIGUSR2 - 1));
 }
 
+/* Each process has inherited the first socket; the second one has another socket of its own. */
+static void each_stream_begins_once(void **state)
+{
+	struct reconnect item = { .ino = 7, .fd = 1, .type = SOCK_STREAM, .name = JOURNAL_STDOUT };
+	int ret;
+
+	for (int i = 0; i < 3; i++) {
+		struct source_process *process = i ? tree_add(&kit->tree, kit->child, &kit->err) :
+						 tree_root(&kit->tree);
+
+		assert_int_equal(reconnects_add(&process->attached.reconnects, &item, &kit->err), 0);
+	}
+	item.ino = 8;
+	assert_int_equal(reconnects_add(&kit->tree.processes[1]->attached.reconnects, &item, &kit->err),
+			 0);
+	ret = images_send(&kit->images, &kit->err);
+	end();
+	assert_int_equal(ret, 0);
+	assert_int_equal(kit->processes, 3);
+	assert_int_equal(kit->streams, 2);
+}
+
 /* A restore that begins would be of a program that goes on here. */
 static void a_failure_ends_it(void **state)
 {
@@ -277,6 +305,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		KIT_TEST(all_go_out_whole), KIT_TEST(the_program_is_told_of),
+		KIT_TEST(each_stream_begins_once),
 		KIT_TEST(a_failure_ends_it), KIT_TEST(a_program_that_has_gone_is_told),
 	};
 

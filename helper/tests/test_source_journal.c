@@ -122,6 +122,7 @@ static void messages(void **state)
 	};
 	struct reconnect_message msg = { 0 };
 	struct reconnects all = { 0 };
+	struct sockets begun = { 0 };
 	struct error err = { 0 };
 
 	for (size_t i = 0; i < 3; i++)
@@ -130,9 +131,11 @@ static void messages(void **state)
 	/* each server once */
 	assert_int_equal(msg.nr_servers, 2);
 	assert_string_equal(msg.servers[0].name, "/dev/log");
-	assert_int_equal(reconnects_streams(&all, getpid(), &msg, &err), 0);
+	assert_int_equal(reconnects_streams(&all, getpid(), &begun, &msg, &err), 0);
 	assert_int_equal(msg.nr_streams, 1);
 	assert_int_equal(msg.streams[0].fd, 1);
+	assert_int_equal(begun.nr, 1);
+	free(begun.inos);
 	reconnect_message_free(&msg);
 	while (all.nr < RECONNECTS_MAX)
 		assert_int_equal(reconnects_add(&all, &items[0], &err), 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The keeper of the source: the descriptors that it holds for a tracker, a guard that is switched
+ * The keeper of the source: the descriptors that it holds for trackers, a guard that is switched
  * on twice, and the group that the program enters before.
  */
 #define _GNU_SOURCE
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +23,10 @@
 #include "criu/criu.h"
 #include "os/proc.h"
 #include "source/keeper.h"
+#include "source/kept_trackers.h"
+
+#define SOFT_FDS	64
+#define MANY		100
 
 /** struct kit - a keeper, its directory, and the child that it guards */
 struct kit {
@@ -63,6 +68,7 @@ static pid_t start_child(void)
 static int set_up(void **state)
 {
 	struct kit *kit = calloc(1, sizeof(*kit));
+	struct rlimit limit, few;
 	struct proc_status status;
 	struct error err = { 0 };
 	char id[32];
@@ -76,7 +82,12 @@ static int set_up(void **state)
 	    guard_plan(&kit->record->guard, kit->child, false, id, &err))
 		return -1;
 	kit->record->start_ticks = status.start_ticks;
+	getrlimit(RLIMIT_NOFILE, &limit);
+	few = limit;
+	few.rlim_cur = SOFT_FDS;
+	setrlimit(RLIMIT_NOFILE, &few);
 	kit->keeper = source_keeper_start(kit->record, kit->dir, &err);
+	setrlimit(RLIMIT_NOFILE, &limit);
 	return kit->keeper ? 0 : -1;
 }
 
@@ -93,47 +104,129 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* Return: the read end; the keeper alone has the write end, and a session of no meaning */
-static int keep_pipe(struct kit *kit)
+/**
+ * struct kept - a tracker that the keeper holds
+ * @session: of no meaning, open here as long as the tracker
+ * @pipe: the read end; the keeper alone has the write end
+ */
+struct kept {
+	int session, pipe;
+};
+
+static void keep_pipe(struct kit *kit, struct kept *kept)
 {
-	int session = open("/dev/null", O_RDWR | O_CLOEXEC), pair[2];
 	struct error err = { 0 };
+	int pair[2];
 
 	assert_int_equal(pipe2(pair, O_CLOEXEC | O_NONBLOCK), 0);
-	assert_int_equal(source_keeper_keep(kit->keeper, session, pair[1], &err), 0);
-	close(session);
+	assert_int_equal(source_keeper_keep(kit->keeper, kept->session, pair[1], &err), 0);
 	close(pair[1]);
-	return pair[0];
+	kept->pipe = pair[0];
 }
 
-static bool is_held(int fd)
+static struct kept keep(struct kit *kit)
+{
+	struct kept kept = { .session = open("/dev/null", O_RDWR | O_CLOEXEC) };
+
+	keep_pipe(kit, &kept);
+	return kept;
+}
+
+static void forget(struct kit *kit, const struct kept *kept)
+{
+	struct error err = { 0 };
+
+	assert_int_equal(source_keeper_keep(kit->keeper, kept->session, -1, &err), 0);
+}
+
+static bool is_held(const struct kept *kept)
 {
 	char byte;
 
-	return read(fd, &byte, 1) == -1 && errno == EAGAIN;
+	return read(kept->pipe, &byte, 1) == -1 && errno == EAGAIN;
 }
 
+static void kept_close(const struct kept *kept)
+{
+	close(kept->session);
+	close(kept->pipe);
+}
+
+/* Each address space has a tracker: a process that ends takes its own with it. */
 static void test_holds_and_drops(void **state)
 {
 	struct kit *kit = *state;
-	struct error err = { 0 };
-	int fd = keep_pipe(kit);
+	struct kept first = keep(kit), second = keep(kit), third = keep(kit);
 
-	assert_true(is_held(fd));
-	assert_int_equal(source_keeper_keep(kit->keeper, -1, -1, &err), 0);
-	assert_false(is_held(fd));
-	close(fd);
+	assert_true(is_held(&first) && is_held(&second) && is_held(&third));
+	forget(kit, &second);
+	assert_false(is_held(&second));
+	assert_true(is_held(&first) && is_held(&third));
+	/* of which there is none any more */
+	forget(kit, &second);
+	forget(kit, &first);
+	forget(kit, &third);
+	assert_false(is_held(&first) || is_held(&third));
+	kept_close(&first);
+	kept_close(&second);
+	kept_close(&third);
 }
 
 static void test_a_new_one_replaces_the_old(void **state)
 {
 	struct kit *kit = *state;
-	int old = keep_pipe(kit), new = keep_pipe(kit);
+	struct kept other = keep(kit), old = keep(kit), new = { .session = old.session };
 
-	assert_false(is_held(old));
-	assert_true(is_held(new));
-	close(old);
-	close(new);
+	keep_pipe(kit, &new);
+	assert_false(is_held(&old));
+	assert_true(is_held(&new) && is_held(&other));
+	close(old.pipe);
+	kept_close(&new);
+	kept_close(&other);
+}
+
+/* More than the keeper's soft limit of descriptors when it was started. */
+static void test_holds_many(void **state)
+{
+	struct kept *kept = calloc(MANY, sizeof(*kept));
+	struct kit *kit = *state;
+
+	for (int i = 0; i < MANY; i++)
+		kept[i] = keep(kit);
+	for (int i = 0; i < MANY; i++) {
+		assert_true(is_held(&kept[i]));
+		kept_close(&kept[i]);
+	}
+	free(kept);
+}
+
+static struct kept_tracker unprotected[3];
+static size_t nr_unprotected;
+
+static void take_unprotected(int session_fd, int uffd)
+{
+	assert_true(fcntl(session_fd, F_GETFD) >= 0 && fcntl(uffd, F_GETFD) >= 0);
+	unprotected[nr_unprotected++] = (struct kept_tracker){ .session_fd = session_fd, .uffd = uffd };
+}
+
+/* The helper was killed: the protection of each address space is lifted before its userfaultfd is closed. */
+static void test_each_is_unprotected(void **state)
+{
+	struct kept_trackers trackers = { 0 };
+	struct error err = { 0 };
+	int fds[6];
+
+	for (int i = 0; i < 6; i++)
+		fds[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(kept_trackers_add(&trackers, 100 + i, fds[2 * i], fds[2 * i + 1], &err), 0);
+	kept_trackers_forget(&trackers, 101);
+	kept_trackers_end(&trackers, take_unprotected);
+	assert_int_equal(nr_unprotected, 2);
+	assert_int_equal(unprotected[0].uffd + unprotected[1].uffd, fds[1] + fds[5]);
+	assert_int_equal(unprotected[0].session_fd + unprotected[1].session_fd, fds[0] + fds[4]);
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(fcntl(fds[i], F_GETFD), -1);
 }
 
 static bool has_record(const struct kit *kit)
@@ -227,6 +320,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_holds_and_drops, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_new_one_replaces_the_old, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_holds_many, set_up, tear_down),
+		cmocka_unit_test(test_each_is_unprotected),
 		cmocka_unit_test_setup_teardown(test_guards_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_enters_and_leaves, set_up, tear_down),
 		cmocka_unit_test(test_rseq_counts_as_written),

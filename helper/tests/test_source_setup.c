@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -17,6 +18,8 @@
 #include "tests/course_walk.h"
 
 #define LATER_MS	10000
+
+static const struct shape shape = { .descriptors = 5, .image_pages = 9, .mappings = 11 };
 
 struct bench {
 	struct tree tree;
@@ -81,7 +84,7 @@ static int set_up(void **state)
 	bench->setup = (struct setup){
 		.opts = &opts,
 		.tree = &bench->tree, .criu = &bench->criu, .mode = MODE_PRECOPY, .verify = true,
-		.max_frozen_s = 7, .descriptors = 5, .image_pages = 9,
+		.max_frozen_s = 7, .shape = &shape,
 		.ctl = bench->source, .box = &bench->box,
 	};
 	return walk_to(bench->source, bench->dest, PHASE_SETUP, &bench->err) ||
@@ -131,8 +134,78 @@ static void the_program_is_told(void **state)
 	assert_int_equal(setup->max_frozen_s, 7);
 	assert_int_equal(setup->descriptors, 5);
 	assert_int_equal(setup->image_pages, 9);
+	assert_int_equal(setup->mappings, 11);
 	assert_int_equal(setup->criu->minor, 17);
 	assert_int_equal(bench->peer_fixed_ns, 0);
+}
+
+/* Pages of files count for none, and shared memory for one. */
+static void the_memory_of_all_processes(void **state)
+{
+	static const uint64_t rss[] = { 500, 600 }, own[] = { 10, 20 }, shmem[] = { 5, 3 };
+	struct bench *bench = *state;
+
+	for (size_t i = 0; i < 2; i++) {
+		struct proc_status *status = &bench->tree.processes[i]->status;
+
+		status->rss_bytes = rss[i];
+		status->own_bytes = own[i];
+		status->shmem_bytes = shmem[i];
+	}
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(bench->got->setup->rss_bytes, 35);
+}
+
+/* Of the root they are in the list of mappings. */
+static void huge_pages_of_all_processes(void **state)
+{
+	struct bench *bench = *state;
+	const Migrate__Setup *setup;
+
+	for (size_t i = 0; i < 2; i++) {
+		struct vma *vma = bench->tree.processes[i]->mm.vmas.vmas;
+
+		for (size_t nr = 0; nr < 2; nr++) {
+			vma[nr].hugetlb = true;
+			vma[nr].page_kib = 2048;
+			vma[nr].end = vma[nr].start + (2UL << 20);
+		}
+	}
+	assert_int_equal(run(bench), 0);
+	setup = bench->got->setup;
+	assert_int_equal(setup->n_huge_pages, 1);
+	assert_int_equal(setup->huge_pages[0]->kib, 2048);
+	assert_int_equal(setup->huge_pages[0]->bytes, 4 << 20);
+}
+
+#define MAPPED	(16UL << 20)
+
+/* How much @status says more than before, in parts of MAPPED; other memory may come and go. */
+static bool has_grown(uint64_t before, uint64_t now)
+{
+	return now >= before + MAPPED / 2;
+}
+
+static void kinds_of_memory_are_told_apart(void **state)
+{
+	struct proc_status before, shared, own;
+	struct error err = { 0 };
+	void *at;
+
+	assert_int_equal(proc_status_read(getpid(), &before, &err), 0);
+	at = mmap(NULL, MAPPED, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	assert_ptr_not_equal(at, MAP_FAILED);
+	assert_int_equal(proc_status_read(getpid(), &shared, &err), 0);
+	assert_true(has_grown(before.rss_bytes, shared.rss_bytes));
+	assert_true(has_grown(before.shmem_bytes, shared.shmem_bytes));
+	assert_false(has_grown(before.own_bytes, shared.own_bytes));
+	munmap(at, MAPPED);
+	at = mmap(NULL, MAPPED, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	assert_ptr_not_equal(at, MAP_FAILED);
+	assert_int_equal(proc_status_read(getpid(), &own, &err), 0);
+	assert_true(has_grown(before.own_bytes, own.own_bytes));
+	assert_false(has_grown(before.shmem_bytes, own.shmem_bytes));
+	munmap(at, MAPPED);
 }
 
 /* All that a frame may name. */
@@ -193,6 +266,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(the_program_is_told), BENCH_TEST(each_object_is_announced),
+		BENCH_TEST(the_memory_of_all_processes), BENCH_TEST(huge_pages_of_all_processes),
+		cmocka_unit_test(kinds_of_memory_are_told_apart),
 		BENCH_TEST(the_cost_is_taken_within_reason), BENCH_TEST(a_refusal_is_the_error),
 		BENCH_TEST(no_answer),
 	};

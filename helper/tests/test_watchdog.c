@@ -27,7 +27,7 @@
 /** struct kit - of the process of a test. @says: what it tells people */
 struct kit {
 	struct peer peer;
-	struct process process;
+	struct program program;
 	struct place place;
 	struct watchdog watchdog;
 	struct keeper *keeper;
@@ -75,12 +75,12 @@ static void start(void)
 	cgroup_plan(&kit.group, 0, CGROUP_BELOW, name);
 	kit.keeper = keeper_start(&kit.dir, &kit.group, &kit.err);
 	CHECK(kit.keeper);
-	process_init(&kit.process, name);
-	kit.process.init_pid = start_init();
-	kit.process.init_fd = proc_pidfd(kit.process.init_pid, &kit.err);
+	program_init(&kit.program, name);
+	kit.program.init_pid = start_init();
+	kit.program.init_fd = proc_pidfd(kit.program.init_pid, &kit.err);
 	kit.watchdog.peer = &kit.peer;
 	kit.watchdog.keeper = kit.keeper;
-	kit.watchdog.process = &kit.process;
+	kit.watchdog.program = &kit.program;
 	kit.watchdog.place = &kit.place;
 	CHECK(!watchdog_start(&kit.watchdog, &kit.err));
 }
@@ -150,7 +150,7 @@ static void expect(void (*run)(void), int status, const char *word)
 
 static void init_dies(void)
 {
-	kill(kit.process.init_pid, SIGKILL);
+	kill(kit.program.init_pid, SIGKILL);
 	expect_failure(CODE_TARGET, "namespace were killed");
 }
 
@@ -185,7 +185,7 @@ static void all_die_after_commit(void)
 {
 	commit();
 	kill(getpid(), SIGTERM);
-	kill(kit.process.init_pid, SIGKILL);
+	kill(kit.program.init_pid, SIGKILL);
 	kill(keeper_pid(kit.keeper), SIGKILL);
 	go_on();
 }

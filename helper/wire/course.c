@@ -8,6 +8,9 @@
 /* A list of 65,000 mappings with long names has some 7 MiB. */
 #define MAPS_BYTES	(8 * MIB)
 
+/* Attributes of 65,536 threads, each with a list of some hundred CPUs. */
+#define GO_BYTES	(8 * MIB)
+
 #define SAME		NR_PHASES	/* the message opens no new phase */
 #define IN(phase)	(1U << (phase))
 #define FROM_TO(a, b)	((IN((b) + 1) - 1) & ~(IN(a) - 1))
@@ -32,6 +35,7 @@ static const struct course_rule rules[] = {
 	{ BODY(HELLO), COURSE_SOURCE | COURSE_DEST, IN(PHASE_HELLO), SAME, 4 * KIB },
 	{ BODY(SETUP), COURSE_SOURCE, IN(PHASE_SETUP), PHASE_ASKED, MAPS_BYTES },
 	{ BODY(SETUP_REPLY), COURSE_DEST, IN(PHASE_ASKED), PHASE_PRECOPY, 64 * KIB },
+	{ BODY(OBJECTS), COURSE_SOURCE, IN(PHASE_PRECOPY), SAME, MIB },
 	{ BODY(MAPS), COURSE_SOURCE, IN(PHASE_PRECOPY), SAME, MAPS_BYTES },
 	{ BODY(ANNOUNCE), COURSE_SOURCE, IN(PHASE_PRECOPY) | IN(PHASE_FROZEN), SAME, KIB },
 	{ BODY(ROUND_BEGIN), COURSE_SOURCE, IN(PHASE_PRECOPY), SAME, KIB },
@@ -40,7 +44,7 @@ static const struct course_rule rules[] = {
 	/* the images, on control, may overtake the lists of pages on the memory connection */
 	{ BODY(FINAL_ACK), COURSE_DEST, IN(PHASE_FROZEN) | IN(PHASE_RESTORE), SAME, KIB },
 	{ BODY(IMAGE_FILE), COURSE_SOURCE, IN(PHASE_FROZEN), SAME, MIB + 4 * KIB },
-	{ BODY(RESTORE_GO), COURSE_SOURCE, IN(PHASE_FROZEN), PHASE_RESTORE, MIB },
+	{ BODY(RESTORE_GO), COURSE_SOURCE, IN(PHASE_FROZEN), PHASE_RESTORE, GO_BYTES },
 	{ BODY(FETCH_ALL), COURSE_DEST, IN(PHASE_RESTORE), SAME, KIB },
 	{ BODY(DIGESTS), COURSE_SOURCE, IN(PHASE_RESTORE), SAME, 256 * KIB },
 	{ BODY(ATTRIBUTES), COURSE_DEST, IN(PHASE_RESTORE), SAME, 256 * KIB },

@@ -39,6 +39,7 @@ static int check_head(const struct frame *frame, uint64_t nr_pages, struct error
 		return 0;
 	case FRAME_ZERO:
 	case FRAME_DROPPED:
+	case FRAME_COPY:
 	case FRAME_STALE:
 	case FRAME_POPULATED:
 	case FRAME_REQUEST:

@@ -17,6 +17,7 @@ enum frame_kind {
 	FRAME_PAGES = SPLICE_VM_BATCH_MAGIC,
 	FRAME_ZERO = 0x53564d5a,	/* the pages of the runs are zeros */
 	FRAME_DROPPED = 0x53564d44,	/* the pages are gone: forget them */
+	FRAME_COPY = 0x53564d43,	/* the pages are those of the parent object */
 	FRAME_STALE = 0x53564d54,	/* the mirror's copy is old, the source has the page */
 	FRAME_POPULATED = 0x53564d50,	/* part of the final list of populated pages */
 	FRAME_ROUND = 0x53564d52,	/* end of a round on this stream; number in the cookie */

@@ -42,6 +42,7 @@
  * @came: posted when a round has been received
  * @buf: for the backend
  * @dirty: runs of the round
+ * @stood_ns: for looks
  */
 struct follow {
 	struct backend *backend;
@@ -54,6 +55,7 @@ struct follow {
 	struct splice_vm_run *dirty;
 	size_t nr, cap;
 	unsigned long rounds, pages;
+	__u64 stood_ns;
 };
 
 static bool freezes = true, last = true;
@@ -66,18 +68,21 @@ static void must(int ret, const struct error *err)
 		ksft_exit_fail_msg("%s\n", err->what);
 }
 
-static int hold_freeze(void *ctx, struct error *err)
+/* The module's tracker needs nobody to stand. */
+static void follow_look(struct follow *f, bool stands)
 {
-	struct follow *f = ctx;
+	__u64 begin = sys_now_ns();
+	struct error err = { 0 };
 
-	return freezes ? cgroup_freeze(&f->group, err) : 0;
-}
-
-static int hold_thaw(void *ctx, struct error *err)
-{
-	struct follow *f = ctx;
-
-	return freezes ? cgroup_thaw(&f->group, err) : 0;
+	if (!f->backend->ops->look)
+		return;
+	if (freezes && !stands)
+		must(cgroup_freeze(&f->group, &err), &err);
+	f->backend->ops->look(f->backend, stands);
+	if (freezes && !stands)
+		must(cgroup_thaw(&f->group, &err), &err);
+	if (!stands)
+		f->stood_ns += sys_now_ns() - begin;
 }
 
 static void take_pages(struct follow *f, const struct frame *frame, struct error *err)
@@ -115,7 +120,7 @@ static void *receiver_run(void *arg)
 /* The target is a child of ours: it goes into a group of its own, and its children are born there. */
 static void follow_start(struct follow *f, pid_t pid)
 {
-	const struct backend_hold hold = { .freeze = hold_freeze, .thaw = hold_thaw, .ctx = f };
+	const struct backend_hold hold = { .in_calls = false };
 	struct error err = { 0 };
 	int pair[2];
 
@@ -223,7 +228,8 @@ static void follow_round(struct follow *f, bool stands)
 	size_t nr;
 
 	f->nr = 0;
-	must(f->backend->ops->scan(f->backend, stands, take_scan, f, &err), &err);
+	follow_look(f, stands);
+	must(f->backend->ops->scan(f->backend, take_scan, f, &err), &err);
 	nr = f->nr;
 	for (size_t i = 0; i < nr; i += RUNS_AT_ONCE) {
 		uint32_t n = nr - i < RUNS_AT_ONCE ? nr - i : RUNS_AT_ONCE;
@@ -274,7 +280,7 @@ static unsigned long oracle_run(const struct load_config *config, unsigned int s
 		must(f.backend->ops->give_up(f.backend, &err), &err);
 	compare_run(&c, t.pid, &f.m, 0, USER_TOP);
 	ksft_print_msg("%lu rounds, %lu pages, stood %llu ms in them; %lu writes; %lu of %lu pages stale, %lu not dropped\n",
-		       f.rounds, f.pages, (unsigned long long)f.backend->stood_ns / 1000000,
+		       f.rounds, f.pages, (unsigned long long)f.stood_ns / 1000000,
 		       n->writes, c.stale, c.pages, c.undropped);
 	*all = all_ops(n);
 	follow_end(&f);

@@ -38,7 +38,7 @@
 #define BASE		0x400000000000UL
 #define PID		4711
 #define OBJECT		1	/* the name of its address space */
-#define VERSION		3	/* of the protocol */
+#define VERSION		4	/* of the protocol */
 #define MAGIC_PAGES	0x53564d42	/* SPLICE_VM_BATCH_MAGIC */
 #define MAGIC_POPULATED	0x53564d50
 #define MAGIC_ROUND	0x53564d52
@@ -373,6 +373,7 @@ static void repeat(int control, int memory)
 		return;
 	maps.len = 0;
 	put_vma(&maps, 1, BASE, BASE + (1UL << 44));
+	put_number(&maps, 50, OBJECT);
 	send_body(control, MAPS, &maps);
 	send_frame(memory, MAGIC_DROPPED, 0, 1, BASE, 1);
 }
@@ -478,6 +479,7 @@ static int do_trickle(void)
 	sleep(1);
 	maps.len = 0;
 	put_vma(&maps, 1, BASE, BASE + (1UL << 30));
+	put_number(&maps, 50, OBJECT);
 	send_body(fd, MAPS, &maps);
 	puts("ready");
 	fflush(stdout);

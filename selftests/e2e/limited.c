@@ -187,6 +187,8 @@ static int ask(const char *host, int port)
 
 int main(int argc, char **argv)
 {
+	/* a client that gave up while the program stood */
+	signal(SIGPIPE, SIG_IGN);
 	if (argc >= 4 && !strcmp(argv[1], "serve"))
 		return serve(atoi(argv[2]), strtoul(argv[3], NULL, 10) * 256, argv + 4);
 	if (argc == 4 && !strcmp(argv[1], "ask"))

@@ -73,13 +73,13 @@ void mutate_sockets(Migrate__Setup *setup, enum twist twist)
 }
 
 /* Descriptors of the restored program that are no stream of the journal. */
-void mutate_streams(Migrate__RestoreGo *go, enum twist twist)
+void mutate_streams(Migrate__Process *process, enum twist twist)
 {
 	static Migrate__JournalStream stream, *list[] = { &stream, &stream };
 
 	migrate__journal_stream__init(&stream);
 	stream.fd = random_below(9) - 2;
 	stream.header = random_below(2) ? "x\n\n6\n0\n0\n0\n0\n" : "";
-	go->journal_streams = list;
-	go->n_journal_streams = twist == TWIST_STREAMS ? 1 + random_below(2) : 0;
+	process->journal_streams = list;
+	process->n_journal_streams = twist == TWIST_STREAMS ? 1 + random_below(2) : 0;
 }

@@ -93,7 +93,7 @@ static void read_pagemap(struct program *program, int dir_fd)
 	file = add_file(program, "");
 	pagemap_name(file->name, program->pid);
 	image_out_init(&out, IMAGE_PAGEMAP);
-	pagemap_put_head(&out);
+	pagemap_put_head(&out, 1);
 	if (image_open(&image, dir_fd, file->name, IMAGE_PAGEMAP, &error) ||
 	    image_next(&image, &img__pagemap_head__descriptor, &msg, &error) != 1)
 		errx(1, "%s", error.what);

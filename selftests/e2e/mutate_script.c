@@ -189,6 +189,7 @@ static void maps(struct script *script, const struct program *program, enum twis
 	struct vma_room *vmas = vmas_of(program, twist);
 	Migrate__Maps maps = MIGRATE__MAPS__INIT;
 
+	maps.object = twist == TWIST_OBJECTS ? random_below(3) : OBJECT;
 	maps.n_vmas = vmas->nr;
 	maps.vmas = vmas->list;
 	message(script, MIGRATE__CONTROL__BODY_MAPS, &maps);
@@ -370,6 +371,7 @@ static void odd_thread(Migrate__ThreadAttributes *thread)
 static void go(struct script *script, const struct program *program, enum twist twist)
 {
 	Migrate__ThreadAttributes attributes, *threads[] = { &attributes, &attributes };
+	Migrate__Process process = MIGRATE__PROCESS__INIT, *processes[] = { &process, &process };
 	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
 	Migrate__Scheduling scheduling;
 
@@ -379,15 +381,21 @@ static void go(struct script *script, const struct program *program, enum twist 
 	go.files = program->nr_files;
 	if (twist == TWIST_FILES)
 		go.files = random_below(2) ? 0 : ~0U;
-	go.threads = threads;
-	go.n_threads = twist == TWIST_THREADS ? 2 * random_below(2) : 1;
-	go.has_coredump_filter = true;
-	go.coredump_filter = twist == TWIST_PROCESS ? ~0U : 0x23;
-	go.has_pending = go.has_oom_score_adj = go.has_autogroup_nice = twist == TWIST_PROCESS;
-	go.pending = ~0UL;
-	go.oom_score_adj = random_below(~0U);
-	go.autogroup_nice = random_below(~0U);
-	mutate_streams(&go, twist);
+	process.pid = program->pid;
+	process.threads = threads;
+	process.n_threads = twist == TWIST_THREADS ? 2 * random_below(2) : 1;
+	process.has_coredump_filter = true;
+	process.coredump_filter = twist == TWIST_PROCESS ? ~0U : 0x23;
+	process.has_pending = process.has_oom_score_adj = process.has_autogroup_nice =
+		twist == TWIST_PROCESS;
+	process.pending = ~0UL;
+	process.oom_score_adj = random_below(~0U);
+	process.autogroup_nice = random_below(~0U);
+	go.processes = processes;
+	go.n_processes = twist == TWIST_OBJECTS ? random_below(3) : 1;
+	if (twist == TWIST_OBJECTS)
+		process.pid += random_below(2);
+	mutate_streams(&process, twist);
 	message(script, MIGRATE__CONTROL__BODY_RESTORE_GO, &go);
 }
 
@@ -429,6 +437,7 @@ static void digests(struct script *script, const struct program *program)
 	run.addr = random_below(2) ? program->spans[0].addr : USER_END - PAGE_BYTES;
 	run.nr_pages = random_below(2) ? 1 : ~0U;
 	run.xxh3 = 42;
+	digests.object = OBJECT + (random_below(8) == 0);
 	digests.n_runs = 1;
 	digests.runs = &runs;
 	digests.last = random_below(2);

@@ -12,6 +12,7 @@
 #include <err.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,6 +219,8 @@ static void ask(const char *host, int port, const char *path)
 
 int main(int argc, char **argv)
 {
+	/* a client that gave up while the program stood */
+	signal(SIGPIPE, SIG_IGN);
 	if (argc == 4 && !strcmp(argv[1], "serve"))
 		serve(atoi(argv[2]), strtoull(argv[3], NULL, 0) * 256, NULL);
 	if (argc == 5 && !strcmp(argv[1], "hold"))

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "criu/attach.h"
+#include "dest/program.h"
+#include "os/proc.h"
+#include "os/proc_tree.h"
+
+static const char hint_limits[] =
+	"look at its limits (prlimit --pid PID) and at the memory of this machine";
+
+void program_init(struct program *program, const char *id)
+{
+	char name[NAME_MAX];
+
+	*program = (struct program){ .init_fd = -1 };
+	snprintf(name, sizeof(name), "migrate-helper-%s-dest", id);
+	/* first out of this helper's own limits, which are not the program's */
+	if (cgroup_plan_mounted(&program->group, CGROUP_TOP, name))
+		cgroup_plan(&program->group, 0, CGROUP_BELOW, name);
+}
+
+static void drop_processes(struct program *program)
+{
+	for (size_t i = 0; i < program->nr; i++)
+		process_free(program->processes[i]);
+	free(program->processes);
+	program->processes = NULL;
+	program->nr = 0;
+}
+
+void program_destroy(struct program *program)
+{
+	drop_processes(program);
+	if (program->init_fd >= 0)
+		close(program->init_fd);
+	program->init_fd = -1;
+}
+
+static struct process *find(const struct program *program, pid_t pid)
+{
+	for (size_t i = 0; i < program->nr; i++)
+		if (program->processes[i]->pid == pid)
+			return program->processes[i];
+	return NULL;
+}
+
+static int take_one(struct program *program, const Migrate__Process *said, struct error *err)
+{
+	struct process *process;
+
+	if (find(program, said->pid))
+		return error_set(err, CODE_PEER, NULL, "the source told of process %d twice",
+				 said->pid);
+	process = process_new(said, err);
+	if (process)
+		program->processes[program->nr++] = process;
+	return process ? 0 : -1;
+}
+
+int program_take(struct program *program, const Migrate__RestoreGo *go, size_t max,
+		 struct error *err)
+{
+	drop_processes(program);
+	/* before any of them is compared with all others */
+	if (go->n_processes > max)
+		return error_set(err, CODE_PEER, NULL,
+				 "the source told of %zu processes, and announced the memory of %zu",
+				 go->n_processes, max);
+	program->processes = calloc(go->n_processes + 1, sizeof(*program->processes));
+	if (!program->processes)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for processes");
+	for (size_t i = 0; i < go->n_processes; i++)
+		if (take_one(program, go->processes[i], err))
+			return -1;
+	return find(program, program->root) ? 0 :
+	       error_set(err, CODE_PEER, NULL, "the source did not tell of process %d",
+			 program->root);
+}
+
+/* What the images have beyond the processes would run, and nobody would serve its memory. */
+static int compare(const struct program *program, int images_fd, struct error *err)
+{
+	pid_t *pids;
+	size_t nr;
+	int ret = 0;
+
+	if (criu_tree_read(images_fd, &pids, &nr, err))
+		return -1;
+	if (nr > program->nr)
+		ret = error_set(err, CODE_PEER, NULL,
+				"the images have %zu processes, the source told of %zu", nr,
+				program->nr);
+	for (size_t i = 0; i < nr && !ret; i++)
+		if (!find(program, pids[i]))
+			ret = error_set(err, CODE_PEER, NULL,
+					"the images have process %d, which the source did not announce",
+					pids[i]);
+	if (!ret && pids[0] != program->root)
+		ret = error_set(err, CODE_PEER, NULL, "the images are of task %d, announced was %d",
+				pids[0], program->root);
+	free(pids);
+	return ret;
+}
+
+int program_read_images(struct program *program, int images_fd, struct error *err)
+{
+	if (compare(program, images_fd, err))
+		return -1;
+	for (size_t i = 0; i < program->nr; i++)
+		if (process_read_images(program->processes[i], images_fd, err))
+			return -1;
+	return 0;
+}
+
+int program_spawn(struct program *program, struct keeper *keeper, int *rpc_fd, struct error *err)
+{
+	/* CRIU enters its group by itself: it is there when it has answered */
+	if (keeper_spawn(keeper, program->root, rpc_fd, &program->init_pid, err) ||
+	    criu_restore_warm(*rpc_fd, err))
+		return -1;
+	program->criu_pid = criu_attach_find(&program->group);
+	if (!program->criu_pid)
+		return error_set(err, CODE_CRIU, NULL, "CRIU is not in the control group %s",
+				 program->group.dir);
+	program->init_fd = proc_pidfd(program->init_pid, err);
+	return program->init_fd < 0 ? -1 : 0;
+}
+
+/* Return: the process of the program that is seen here as @pid; NULL for any other */
+static struct process *find_host(const struct program *program, pid_t pid, ino_t namespace)
+{
+	struct error ignored = { 0 };
+	struct proc_status status;
+
+	return namespace && !proc_status_read(pid, &status, &ignored) &&
+	       proc_ns(pid, "pid") == namespace ? find(program, status.ns_pid) : NULL;
+}
+
+/* Find all processes as they are seen here; @host_pid of one that is not in the group becomes 0. */
+static void find_host_pids(struct program *program)
+{
+	ino_t namespace = proc_ns(program->init_pid, "pid");
+	pid_t *pids;
+	size_t nr = cgroup_pids(&program->group, &pids);
+
+	for (size_t i = 0; i < program->nr; i++)
+		program->processes[i]->host_pid = 0;
+	for (size_t i = 0; i < nr; i++) {
+		struct process *process = find_host(program, pids[i], namespace);
+
+		if (process)
+			process->host_pid = pids[i];
+	}
+	free(pids);
+}
+
+static int restore_from_outside(struct program *program, struct error *err)
+{
+	find_host_pids(program);
+	for (size_t i = 0; i < program->nr; i++) {
+		struct process *process = program->processes[i];
+
+		if (!process->host_pid)
+			return error_set(err, CODE_CRIU, NULL,
+					 "the restored process %d is not there", process->pid);
+		if (process_restore_attributes(process, &program->group, err))
+			return -1;
+	}
+	return 0;
+}
+
+/* No process runs meanwhile: all are held, also those that make no call. */
+static int restore_inside(struct program *program, struct error *err)
+{
+	struct remote_group all;
+	bool needed = false;
+
+	for (size_t i = 0; i < program->nr; i++)
+		needed |= attributes_need_inside(&program->processes[i]->attributes);
+	if (!needed)
+		return 0;
+	if (remote_group_hold(&all, &program->group, true, err))
+		return -1;
+	for (size_t i = 0; i < program->nr; i++)
+		if (process_run_inside(program->processes[i], &all, err)) {
+			remote_group_kill(&all);
+			return -1;
+		}
+	return remote_group_release(&all, err);
+}
+
+int program_restore_attributes(struct program *program, struct control *ctl, struct error *err)
+{
+	if (restore_from_outside(program, err) || restore_inside(program, err))
+		return -1;
+	for (size_t i = 0; i < program->nr; i++)
+		if (process_send_attributes(program->processes[i], ctl, err))
+			return -1;
+	return 0;
+}
+
+pid_t program_root_pid(const struct program *program)
+{
+	const struct process *root = find(program, program->root);
+
+	return root ? root->host_pid : 0;
+}
+
+int program_check(struct program *program, struct error *err)
+{
+	if (cgroup_wait_frozen(&program->group, err))
+		return -1;
+	find_host_pids(program);
+	for (size_t i = 0; i < program->nr; i++) {
+		const struct process *process = program->processes[i];
+
+		if (!process->host_pid)
+			return error_set(err, CODE_CRIU, hint_limits,
+					 "the restored process %d has died before it was started",
+					 process->pid);
+		if (process_check(process, err))
+			return -1;
+	}
+	return 0;
+}
+
+static bool has_memory(pid_t pid)
+{
+	struct error ignored = { 0 };
+	struct proc_status status;
+
+	return !proc_status_read(pid, &status, &ignored) && status.rss_bytes;
+}
+
+bool program_root_lives(const struct program *program)
+{
+	const struct process *root = find(program, program->root);
+
+	/* the pid is another process's when the root was reaped */
+	return root && root->host_pid && has_memory(root->host_pid) &&
+	       find_host(program, root->host_pid, proc_ns(program->init_pid, "pid")) == root;
+}
+
+bool program_others_live(const struct program *program)
+{
+	struct error ignored = { 0 };
+	bool live = false;
+	pid_t *pids;
+	size_t nr;
+
+	if (proc_tree(program->init_pid, &pids, &nr, &ignored))
+		return false;
+	/* the init is the first one */
+	for (size_t i = 1; i < nr && !live; i++)
+		live = pids[i] != program_root_pid(program) && has_memory(pids[i]);
+	free(pids);
+	return live;
+}
+
+bool program_has_ended(const struct program *program, int timeout_ms)
+{
+	struct pollfd init = { .fd = program->init_fd, .events = POLLIN };
+
+	return poll(&init, 1, timeout_ms) > 0;
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/kcmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "os/proc.h"
+#include "os/proc_tree.h"
+
+#define CLIMBS	10	/* how often a chain of parents is read that ends while it is read */
+
+/** struct walk - a list in the making; @of: whose children are looked for; @failed: errno */
+struct walk {
+	pid_t *pids, of;
+	size_t nr;
+	int failed;
+};
+
+static void walk_add(struct walk *walk, pid_t pid)
+{
+	pid_t *pids = reallocarray(walk->pids, walk->nr + 1, sizeof(*pids));
+
+	if (!pids)
+		walk->failed = errno;
+	if (!pids)
+		return;
+	walk->pids = pids;
+	pids[walk->nr++] = pid;
+}
+
+static int add_children(void *ctx, pid_t tid)
+{
+	struct walk *walk = ctx;
+	char name[48];
+	FILE *file;
+	pid_t pid;
+
+	snprintf(name, sizeof(name), "/proc/%d/task/%d/children", walk->of, tid);
+	file = fopen(name, "re");
+	/* a thread that has ended has no children; whatever else fails would leave processes out */
+	if (!file && errno != ENOENT && errno != ESRCH)
+		walk->failed = errno;
+	while (file && fscanf(file, "%d", &pid) == 1)
+		walk_add(walk, pid);
+	if (file)
+		fclose(file);
+	return 0;
+}
+
+int proc_tree(pid_t root, pid_t **pids, size_t *nr, struct error *err)
+{
+	struct walk walk = { 0 };
+	int ret = 0;
+
+	walk_add(&walk, root);
+	for (size_t i = 0; i < walk.nr && !ret; i++) {
+		struct error why = { 0 };
+
+		walk.of = walk.pids[i];
+		/* a child may end meanwhile; its children have another parent then */
+		ret = proc_threads(walk.of, add_children, &walk, &why) &&
+		      (!i || why.code != CODE_TARGET) ? -1 : 0;
+		if (ret)
+			*err = why;
+	}
+	errno = walk.failed;
+	if (!ret && walk.failed)
+		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot list the processes below process %d",
+				  root);
+	if (ret)
+		free(walk.pids);
+	*pids = ret ? NULL : walk.pids;
+	*nr = ret ? 0 : walk.nr;
+	return ret;
+}
+
+bool proc_shares_mm(pid_t one, pid_t two)
+{
+	return !syscall(SYS_kcmp, one, two, KCMP_VM, 0, 0);
+}
+
+/*
+ * Return: @root, or what the chain of parents ends at: 1, or 0 for a parent outside of this PID
+ * namespace; -1: the chain could not be read
+ */
+static pid_t climb(pid_t pid, pid_t root)
+{
+	struct error ignored = { 0 };
+	struct proc_status status;
+
+	while (pid > 1 && pid != root) {
+		if (proc_status_read(pid, &status, &ignored))
+			return -1;
+		pid = status.ppid;
+	}
+	return pid;
+}
+
+/* An ancestor that ended between two reads has left its children to another parent: read again. */
+static pid_t top_of(pid_t pid, pid_t root)
+{
+	pid_t top = -1;
+
+	for (int i = 0; i < CLIMBS && top < 0; i++)
+		top = climb(pid, root);
+	return top;
+}
+
+bool proc_descends(pid_t pid, pid_t root)
+{
+	return top_of(pid, root) == root;
+}
+
+bool proc_has_left(pid_t pid, pid_t root)
+{
+	pid_t top = top_of(pid, root);
+
+	return top >= 0 && top != root;
+}

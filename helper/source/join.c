@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <limits.h>
+#include <string.h>
+#include "source/join.h"
+
+/* The guard freezes one control group, from which all go back to one. */
+static int check_group(const struct guard *guard, const struct source_process *process,
+		       struct error *err)
+{
+	char line[PATH_MAX];
+
+	if (guard->group.kind == CGROUP_NONE)
+		return error_set(err, CODE_REFUSED, "mount -t cgroup2 none /sys/fs/cgroup",
+				 "process %d belongs to a tree, and no control group can freeze it here",
+				 process->pid);
+	if (cgroup_line(process->pid, guard->group.kind, line, sizeof(line)) ||
+	    !strcmp(line, guard->group.line) || cgroup_has(&guard->group, process->pid))
+		return 0;
+	return error_set(err, CODE_REFUSED, "move all of the program to one control group",
+			 "process %d is in control group %s, and process %d in %s", process->pid, line,
+			 guard->pid, guard->group.line);
+}
+
+/* Between the look at the list of processes and the look at the process itself. */
+static bool has_ended(struct source_process *process)
+{
+	process->gone = source_process_has_exited(&process->status);
+	return process->gone;
+}
+
+int join_in_setup(void *ctx, struct source_process *process, struct error *err)
+{
+	const struct join *join = ctx;
+
+	return has_ended(process) ? 0 : check_group(join->guard, process, err);
+}
+
+int join_later(void *ctx, struct source_process *process, struct error *err)
+{
+	const struct join *join = ctx;
+	const struct backend *root = tree_root(join->terms->tree)->mm.backend;
+
+	if (has_ended(process))
+		return 0;
+	/* the session comes last: its tracker makes each mapping one under a userfaultfd */
+	return check_group(join->guard, process, err) ||
+	       refuse_joining(join->terms, process, err) ||
+	       choose_like(join->hold, join->terms->opts, root, &process->mm, err) ? -1 : 0;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The functions behind those of a test that is linked with --wrap. */
+#ifndef MIGRATE_TESTS_REAL_WALKS_H
+#define MIGRATE_TESTS_REAL_WALKS_H
+
+#include "os/proc_files.h"
+#include "os/unix_diag.h"
+
+void __real_proc_links(proc_link_fn fn, void *ctx);
+int __real_unix_diag_walk(unix_sock_fn fn, void *ctx);
+
+#endif

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Looks at all processes of a tree. Linked with --wrap=proc_links: the test acts between two looks. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "source/refuse.h"
+#include "tests/real_walks.h"
+
+static int nr_walks, nr_blind;
+static pid_t to_kill;
+/* end of file at its reading end: all processes have begun */
+static int ready[2];
+
+void __wrap_proc_links(proc_link_fn fn, void *ctx)
+{
+	nr_walks++;
+	if (to_kill)
+		kill(to_kill, SIGKILL);
+	to_kill = 0;
+	/* as if all that is open had been opened since */
+	if (nr_blind)
+		nr_blind--;
+	else
+		__real_proc_links(fn, ctx);
+}
+
+/** struct bench - a root, and what @child makes in a child of it */
+struct bench {
+	struct migrate_options opts;
+	struct criu_version criu;
+	struct losses losses;
+	struct tree tree;
+	struct inspection terms;
+	struct error err;
+	pid_t pid;
+};
+
+static int joined(void *ctx, struct source_process *process, struct error *err)
+{
+	return 0;
+}
+
+static void follow(struct bench *bench)
+{
+	assert_int_equal(tree_follow(&bench->tree, joined, NULL, &bench->err), 0);
+}
+
+static void quiet_child(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (int fd = 0; fd < 3; fd++)
+		dup2(open("/dev/null", O_RDWR | O_CLOEXEC), fd);
+}
+
+/* @root runs in the root of the tree; it closes all, and nothing else, when all have begun. */
+static struct bench *start(void (*root)(void))
+{
+	static struct bench bench;
+	char byte;
+
+	bench = (struct bench){ .criu = { .major = 4, .minor = 1 } };
+	bench.terms = (struct inspection){
+		.opts = &bench.opts, .criu = &bench.criu, .losses = &bench.losses, .tree = &bench.tree,
+	};
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	bench.pid = fork();
+	assert_true(bench.pid >= 0);
+	if (!bench.pid) {
+		quiet_child();
+		close(ready[0]);
+		root();
+		close(ready[1]);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 0);
+	close(ready[0]);
+	assert_non_null(tree_add(&bench.tree, bench.pid, &bench.err));
+	follow(&bench);
+	nr_walks = nr_blind = 0;
+	return &bench;
+}
+
+static void end(struct bench *bench)
+{
+	kill(bench->pid, SIGKILL);
+	waitpid(bench->pid, NULL, 0);
+	tree_destroy(&bench->tree);
+	losses_free(&bench->losses);
+}
+
+
+static char path[40];
+
+static void make_file(void)
+{
+	int fd;
+
+	strcpy(path, "/tmp/test_refuse_tree.XXXXXX");
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+/* A child that writes to a file. */
+static void root_of_a_writer(void)
+{
+	int ends[2];
+
+	if (fork())
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (open(path, O_RDWR) < 0 || pipe(ends))
+		_exit(1);
+	close(ready[1]);
+	for (;;)
+		pause();
+}
+
+/* It ends in the midst of the look at it: what was found of it means nothing. */
+static void a_child_that_ends_refuses_nobody(void **state)
+{
+	struct bench *bench;
+
+	make_file();
+	bench = start(root_of_a_writer);
+	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), -1);
+	assert_non_null(strstr(bench->err.hint, "--accept-loss writable-file"));
+	end(bench);
+
+	bench = start(root_of_a_writer);
+	to_kill = bench->tree.processes[1]->pid;
+	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), 0);
+	assert_int_equal(to_kill, 0);
+	assert_true(bench->tree.processes[1]->gone);
+	assert_int_equal(bench->losses.count[LOSS_WRITABLE_FILE], 0);
+	end(bench);
+	unlink(path);
+}
+
+/* A process that began since SETUP is looked at while the program runs. */
+static void who_joined_is_looked_at_before_the_freeze(void **state)
+{
+	struct bench *bench;
+
+	make_file();
+	bench = start(root_of_a_writer);
+	tree_root(&bench->tree)->inspected = true;
+	assert_int_equal(refuse_attached(&bench->terms, &bench->tree, &bench->err), -1);
+	assert_non_null(strstr(bench->err.hint, "--accept-loss writable-file"));
+	assert_true(bench->tree.processes[1]->inspected);
+	end(bench);
+	unlink(path);
+}
+
+/* Each has one end of a pipe. */
+static void root_of_a_reader(void)
+{
+	int ends[2];
+
+	if (pipe(ends))
+		_exit(1);
+	if (fork()) {
+		close(ends[0]);
+		return;
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close_range(ends[0] + 1, ~0U, 0);
+	for (;;)
+		pause();
+}
+
+/* The first list lacks it: nobody is refused for that. */
+static void a_pipe_that_was_made_since_the_list(void **state)
+{
+	struct bench *bench = start(root_of_a_reader);
+
+	nr_blind = 1;
+	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), 0);
+	assert_int_equal(nr_walks, 2);
+	assert_int_equal(bench->losses.count[LOSS_PIPE], 0);
+	end(bench);
+}
+
+/* A child, and a child of it which reads from a pipe of the root. */
+static void root_of_an_orphan(void)
+{
+	int ends[2];
+
+	if (pipe(ends))
+		_exit(1);
+	if (fork()) {
+		close(ends[0]);
+		return;
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!fork()) {
+		alarm(60);
+		close_range(ends[0] + 1, ~0U, 0);
+		for (;;)
+			pause();
+	}
+	close_range(3, ~0U, 0);
+	for (;;)
+		pause();
+}
+
+static struct source_process *child_of(const struct bench *bench, pid_t pid)
+{
+	struct source_process *process;
+
+	tree_for_each(&bench->tree, process)
+		if (process->status.ppid == pid)
+			return process;
+	return NULL;
+}
+
+/* The grandchild stays here then. Nothing that the root has is another one. */
+static void the_other_end_of_a_pipe_leaves_the_tree(void **state)
+{
+	struct bench *bench = start(root_of_an_orphan);
+	pid_t child = child_of(bench, bench->pid)->pid, orphan = child_of(bench, child)->pid;
+	char text[64];
+
+	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), 0);
+	assert_int_equal(refuse_attached(&bench->terms, &bench->tree, &bench->err), 0);
+	nr_walks = 0;
+	assert_int_equal(refuse_frozen(&bench->terms, &bench->tree, &bench->err), 0);
+	assert_int_equal(nr_walks, 0);
+	kill(child, SIGKILL);
+	while (child_of(bench, child))
+		follow(bench);
+	assert_int_equal(refuse_frozen(&bench->terms, &bench->tree, &bench->err), -1);
+	snprintf(text, sizeof(text), "leads to process %d ", orphan);
+	assert_non_null(strstr(bench->err.what, text));
+	assert_non_null(strstr(bench->err.hint, "--accept-loss pipe"));
+	/* and before the freeze too, if it is seen by then */
+	memset(&bench->err, 0, sizeof(bench->err));
+	assert_int_equal(refuse_attached(&bench->terms, &bench->tree, &bench->err), -1);
+	assert_non_null(strstr(bench->err.hint, "--accept-loss pipe"));
+	kill(orphan, SIGKILL);
+	end(bench);
+}
+
+/* A pidfd of a child, and one of the test. */
+static void root_with_pidfds(void)
+{
+	pid_t child = fork();
+
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(ready[1]);
+		for (;;)
+			pause();
+	}
+	if (syscall(SYS_pidfd_open, child, 0) < 0 || syscall(SYS_pidfd_open, getppid(), 0) < 0)
+		_exit(1);
+}
+
+/* CRIU carries that of a process that moves too. */
+static void a_pidfd_of_a_child(void **state)
+{
+	struct bench *bench = start(root_with_pidfds);
+	char text[64];
+
+	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), -1);
+	snprintf(text, sizeof(text), "is a pidfd of process %d ", getpid());
+	/* the only reason */
+	assert_non_null(strstr(bench->err.what, text));
+	end(bench);
+}
+
+/* The sum counts. */
+static void too_many_threads(void **state)
+{
+	struct bench *bench = start(root_of_a_reader);
+
+	for (size_t i = 0; i < 2; i++)
+		bench->tree.processes[i]->status.threads = 32768;
+	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), 0);
+	bench->tree.processes[1]->status.threads++;
+	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), -1);
+	assert_non_null(strstr(bench->err.what, "has 65537 threads"));
+	end(bench);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_child_that_ends_refuses_nobody),
+		cmocka_unit_test(who_joined_is_looked_at_before_the_freeze),
+		cmocka_unit_test(a_pidfd_of_a_child),
+		cmocka_unit_test(too_many_threads),
+		cmocka_unit_test(a_pipe_that_was_made_since_the_list),
+		cmocka_unit_test(the_other_end_of_a_pipe_leaves_the_tree),
+	};
+
+	/* make and shells leave pipes open */
+	close_range(3, ~0U, 0);
+	/* a session from outside of the PID namespace, as in a container, is refused */
+	setsid();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

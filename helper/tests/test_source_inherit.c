@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Pages that a child has in common with its parent travel once: rounds of two real processes. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "source/precopy.h"
+#include "tests/fake_backend.h"
+#include "tests/fake_dest.h"
+
+#define PARENT	1	/* the objects */
+#define CHILD	2
+#define PAGES	100
+#define OWN	10	/* pages that the child wrote, from the first one on */
+
+/** struct bench - @write_fd: the child writes to the page whose number comes; @done_fd: it has */
+struct bench {
+	struct fake fakes[2];
+	struct tree tree;
+	struct conn conn;
+	struct sender sender;
+	struct mailbox box;
+	struct figures figures;
+	struct precopy pre;
+	pthread_t receiver;
+	struct fake_dest dest;
+	pid_t child;
+	int write_fd, done_fd;
+	struct error err;
+};
+
+static struct bench *bench;
+
+static void write_to(uint64_t page)
+{
+	*(volatile uint64_t *)AT(page) += 1;
+}
+
+static void child_body(int write_fd, int done_fd)
+{
+	uint64_t page;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (uint64_t i = 0; i < OWN; i++)
+		write_to(i);
+	do {
+		if (write(done_fd, &page, 1) != 1)
+			break;
+		if (read(write_fd, &page, sizeof(page)) == sizeof(page))
+			write_to(page);
+	} while (true);
+	_exit(0);
+}
+
+static void child_writes(uint64_t page)
+{
+	assert_int_equal(write(bench->write_fd, &page, sizeof(page)), sizeof(page));
+	assert_int_equal(read(bench->done_fd, &page, 1), 1);
+}
+
+static int fork_child(void)
+{
+	int to[2], from[2];
+	char byte;
+
+	if (pipe(to) || pipe(from))
+		return -1;
+	bench->child = fork();
+	if (!bench->child)
+		child_body(to[0], from[1]);
+	close(to[0]);
+	close(from[1]);
+	bench->write_fd = to[1];
+	bench->done_fd = from[0];
+	return bench->child > 0 && read(from[0], &byte, 1) == 1 ? 0 : -1;
+}
+
+static int add(pid_t pid, struct fake *fake)
+{
+	struct source_process *process = tree_add(&bench->tree, pid, &bench->err);
+
+	if (!process || source_mm_read_vmas(&process->mm, &bench->err))
+		return -1;
+	fake_init(fake);
+	process->mm.backend = &fake->backend;
+	fake_add_scan(fake, 0, run_of(0, PAGES, SPLICE_VM_RUN_DIRTY));
+	return 0;
+}
+
+static int make_program(void)
+{
+	void *at = mmap((void *)FAKE_BASE, PAGES * PAGE_BYTES, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (at != (void *)FAKE_BASE)
+		return -1;
+	madvise(at, PAGES * PAGE_BYTES, MADV_NOHUGEPAGE);
+	memset(at, 1, PAGES * PAGE_BYTES);
+	return fork_child() || add(getpid(), &bench->fakes[0]) || add(bench->child, &bench->fakes[1]);
+}
+
+static void *receive_body(void *arg)
+{
+	struct error err = { 0 };
+
+	mailbox_receive(&bench->box, bench->dest.source, &err);
+	mailbox_hang_up(&bench->box);
+	return NULL;
+}
+
+static int joins_not(void *ctx, struct source_process *process, struct error *err)
+{
+	return -1;
+}
+
+static int set_up(void **state)
+{
+	bench = calloc(1, sizeof(*bench));
+	if (make_program() ||
+	    fake_dest_open(&bench->dest, PHASE_PRECOPY, 2, &bench->conn, &bench->err))
+		return -1;
+	mailbox_init(&bench->box, "the destination");
+	bench->pre = (struct precopy){
+		.tree = &bench->tree, .sender = &bench->sender, .ctl = bench->dest.source,
+		.box = &bench->box, .figures = &bench->figures, .mode = MODE_AUTO,
+		.join = joins_not,
+		/* only what is clean fits */
+		.rule = { .max_rounds = 5, .max_downtime_ns = 1 },
+	};
+	return sender_init(&bench->sender, &bench->conn, true, &bench->err) ||
+	       pthread_create(&bench->receiver, NULL, receive_body, NULL) ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+	mailbox_close(&bench->box);
+	fake_dest_end(&bench->dest, &bench->conn);
+	pthread_join(bench->receiver, NULL);
+	fake_dest_close(&bench->dest);
+	sender_destroy(&bench->sender);
+	tree_destroy(&bench->tree);
+	figures_free(&bench->figures);
+	mailbox_destroy(&bench->box);
+	kill(bench->child, SIGKILL);
+	waitpid(bench->child, NULL, 0);
+	close(bench->write_fd);
+	close(bench->done_fd);
+	munmap((void *)FAKE_BASE, PAGES * PAGE_BYTES);
+	free(bench);
+	return 0;
+}
+
+static void run(void)
+{
+	assert_int_equal(precopy_run(&bench->pre, &bench->err), 0);
+	fake_dest_end(&bench->dest, &bench->conn);
+}
+
+static void sent(unsigned int object, uint64_t pages, uint64_t copies)
+{
+	assert_int_equal(bench->dest.seen[object].pages, pages);
+	assert_int_equal(bench->dest.seen[object].copies, copies);
+}
+
+static void what_is_shared_travels_once(void **state)
+{
+	run();
+	sent(PARENT, PAGES, 0);
+	sent(CHILD, OWN, PAGES - OWN);
+	assert_int_equal(bench->pre.rounds, 2);
+	assert_int_equal(bench->figures.rounds[0].pages, PAGES + OWN);
+	assert_int_equal(bench->figures.rounds[0].dirty_pages, PAGES - OWN);
+	assert_int_equal(bench->figures.rounds[1].inherited, PAGES - OWN);
+	assert_int_equal(bench->figures.rounds[1].dirty_pages, 0);
+	assert_int_equal(tree_find_mm(&bench->tree, CHILD)->dest_current.nr, PAGES);
+	assert_int_equal(bench->dest.seen[CHILD].stale, 0);
+	assert_int_equal(bench->dest.announced, 2 * PAGES * PAGE_BYTES);
+}
+
+/* The parent's page at the destination is older than the one that both have: it is not copied yet. */
+static void what_the_parent_sends_again_is_put_off(void **state)
+{
+	fake_add_scan(&bench->fakes[0], 1, run_of(50, 5, SPLICE_VM_RUN_DIRTY));
+	run();
+	sent(PARENT, PAGES + 5, 0);
+	sent(CHILD, OWN, PAGES - OWN);
+	assert_int_equal(bench->pre.rounds, 3);
+	assert_int_equal(bench->figures.rounds[1].inherited, PAGES - OWN - 5);
+	assert_int_equal(bench->figures.rounds[2].inherited, 5);
+}
+
+/* Page 50, which the scan that is under way tells as written. */
+static void write_in_scan(struct fake *fake, size_t scan)
+{
+	if (scan != 1)
+		return;
+	if (fake == &bench->fakes[1])
+		child_writes(50);
+	else
+		write_to(50);
+	fake_add_scan(fake, 1, run_of(50, 1, SPLICE_VM_RUN_DIRTY));
+}
+
+/* A look before the scan would believe what the scan does not tell again. */
+static void what_the_child_writes_before_its_scan_is_its_own(void **state)
+{
+	bench->fakes[1].on_scan = write_in_scan;
+	run();
+	sent(PARENT, PAGES, 0);
+	sent(CHILD, OWN + 1, PAGES - OWN - 1);
+}
+
+/* Both have the page when the child is looked at; the copy at the destination is still the old one. */
+static void what_the_parent_writes_before_its_scan_is_not_the_childs(void **state)
+{
+	bench->fakes[0].on_scan = write_in_scan;
+	run();
+	sent(PARENT, PAGES + 1, 0);
+	sent(CHILD, OWN + 1, PAGES - OWN - 1);
+	assert_int_equal(bench->pre.rounds, 3);
+}
+
+/* What the parent has no longer, and the destination neither. */
+static void what_the_parent_dropped_goes_as_pages(void **state)
+{
+	fake_add_scan(&bench->fakes[0], 1, run_of(20, 30, SPLICE_VM_RUN_DROPPED));
+	run();
+	sent(CHILD, OWN + 30, PAGES - OWN - 30);
+}
+
+/* The destination forgets such pages when it has the list of mappings. */
+static void what_the_parent_unmapped_goes_as_pages(void **state)
+{
+	struct inherit *inherit = &bench->tree.processes[1]->inherit;
+	struct source_mm *mm = tree_find_mm(&bench->tree, CHILD);
+	struct source_mm *parent = tree_find_mm(&bench->tree, PARENT);
+	size_t nr = parent->vmas.nr;
+
+	assert_int_equal(page_set_add(&mm->dirty, AT(0), PAGES, &bench->err), 0);
+	assert_int_equal(page_set_add(&parent->dest_current, AT(0), PAGES, &bench->err), 0);
+	assert_int_equal(inherit_find(inherit, mm, parent, &bench->err), 0);
+	assert_int_equal(inherit_plan(inherit, parent, &bench->err), 0);
+	assert_int_equal(inherit->shared.nr, PAGES - OWN);
+	parent->vmas.nr = 0;
+	assert_int_equal(inherit_plan(inherit, parent, &bench->err), 0);
+	parent->vmas.nr = nr;
+	assert_int_equal(inherit->shared.nr, 0);
+}
+
+/* The page map is that of another program now. */
+static void nothing_is_shared_with_a_parent_that_has_called_exec(void **state)
+{
+	struct inherit *inherit = &bench->tree.processes[1]->inherit;
+	struct source_mm *mm = tree_find_mm(&bench->tree, CHILD);
+
+	assert_int_equal(page_set_add(&mm->dirty, AT(0), PAGES, &bench->err), 0);
+	assert_int_equal(inherit_find(inherit, mm, tree_find_mm(&bench->tree, PARENT), &bench->err), 0);
+	assert_int_equal(inherit->shared.nr, PAGES - OWN);
+	bench->fakes[0].gone = true;
+	assert_int_equal(inherit_find(inherit, mm, tree_find_mm(&bench->tree, PARENT), &bench->err), 0);
+	assert_int_equal(inherit->shared.nr, 0);
+	assert_int_equal(inherit_find(inherit, mm, NULL, &bench->err), 0);
+	assert_int_equal(inherit->shared.nr, 0);
+}
+
+/* All memory comes behind the move: the child's too. */
+static void post_copy_shares_nothing(void **state)
+{
+	bench->pre.mode = MODE_POSTCOPY;
+	run();
+	sent(PARENT, 0, 0);
+	sent(CHILD, 0, 0);
+	assert_int_equal(tree_find_mm(&bench->tree, CHILD)->dest_current.nr, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(what_is_shared_travels_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_the_parent_sends_again_is_put_off, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_the_child_writes_before_its_scan_is_its_own, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(what_the_parent_writes_before_its_scan_is_not_the_childs,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_the_parent_dropped_goes_as_pages, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_the_parent_unmapped_goes_as_pages, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(nothing_is_shared_with_a_parent_that_has_called_exec, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(post_copy_shares_nothing, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

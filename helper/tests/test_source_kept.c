@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The source's keeper when its helper has ended after COMMIT: the program stands until it is decided. */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include "os/proc.h"
+#include "source/keeper.h"
+#include "tests/family.h"
+
+/** struct kit - @dir: of the migration; @helper: has a keeper, and is killed */
+struct kit {
+	struct counting program;
+	struct record record;
+	char dir[64];
+	pid_t helper;
+	struct error err;
+};
+
+/* The helper's process: COMMIT is recorded, and @ready is told so. */
+static void be_helper(struct kit *kit, int ready)
+{
+	struct source_keeper *keeper = source_keeper_start(&kit->record, kit->dir, &kit->err);
+	bool recorded = false;
+
+	if (!keeper || source_keeper_guard(keeper, LATER_MS, &kit->err) ||
+	    source_keeper_commit(keeper, LATER_MS, &recorded, &kit->err) || !recorded ||
+	    write(ready, "r", 1) != 1)
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+static void commit_and_die(struct kit *kit)
+{
+	int ready[2];
+	char byte;
+
+	assert_int_equal(pipe(ready), 0);
+	kit->helper = fork();
+	if (!kit->helper)
+		be_helper(kit, ready[1]);
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	kill(kit->helper, SIGKILL);
+	waitpid(kit->helper, NULL, 0);
+}
+
+static int set_up(void **state)
+{
+	struct kit *kit = calloc(1, sizeof(*kit));
+	struct proc_status status;
+	char id[32];
+
+	*state = kit;
+	strcpy(kit->dir, "/tmp/test-source-kept-XXXXXX");
+	family_start(&kit->program);
+	snprintf(id, sizeof(id), "test-%d", kit->program.pid);
+	if (!mkdtemp(kit->dir) || proc_status_read(kit->program.pid, &status, &kit->err))
+		return -1;
+	kit->record.start_ticks = status.start_ticks;
+	return guard_plan(&kit->record.guard, kit->program.pid, false, id, &kit->err);
+}
+
+static int tear_down(void **state)
+{
+	struct kit *kit = *state;
+
+	guard_off(&kit->record.guard, &(struct error){ 0 });
+	family_end(&kit->program);
+	close(kit->record.guard.pidfd);
+	free(kit);
+	return 0;
+}
+
+/* Return: true when the keeper, which has nothing to wait for, has removed the directory */
+static bool is_over(const struct kit *kit)
+{
+	for (int ms = 0; ms < LATER_MS && !access(kit->dir, F_OK); ms++)
+		usleep(1000);
+	return access(kit->dir, F_OK);
+}
+
+/* The rest of a program that was handed over must neither stand for ever, nor run. */
+static void the_root_is_killed(void **state)
+{
+	struct kit *kit = *state;
+	const struct counting other = { .count = &others->count };
+
+	if (kit->record.guard.group.kind == CGROUP_NONE)
+		skip();
+	family_have(&kit->program, SIGUSR1);
+	commit_and_die(kit);
+	assert_true(counting_stands(&other));
+	kill(kit->program.pid, SIGKILL);
+	waitpid(kit->program.pid, NULL, 0);
+	assert_true(is_over(kit));
+	assert_false(cgroup_exists(&kit->record.guard.group));
+	assert_true(counting_stands(&other));
+}
+
+/* A person lets the program go, and its root ends at once: the rest is not the keeper's any more. */
+static void the_root_ends_while_it_is_released(void **state)
+{
+	struct kit *kit = *state;
+	const struct counting other = { .count = &others->count };
+	int lock;
+
+	if (kit->record.guard.group.kind == CGROUP_NONE)
+		skip();
+	family_have(&kit->program, SIGUSR1);
+	commit_and_die(kit);
+	do
+		lock = record_lock(kit->dir, RECORD_COMMIT);
+	while (lock < 0 || flock(lock, LOCK_EX | LOCK_NB));
+	kill(kit->program.pid, SIGKILL);
+	waitpid(kit->program.pid, NULL, 0);
+	usleep(3 * STANDS_MS * 1000);
+	assert_int_equal(guard_off(&kit->record.guard, &kit->err), 0);
+	assert_int_equal(record_remove(kit->dir, RECORD_COMMIT, &kit->err), 0);
+	close(lock);
+	assert_true(is_over(kit));
+	assert_true(counting_runs(&other));
+}
+
+#define KIT_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		KIT_TEST(the_root_is_killed), KIT_TEST(the_root_ends_while_it_is_released),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

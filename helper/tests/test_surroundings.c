@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What one look asks of all processes. Linked with --wrap=proc_links, unix_diag_walk: walks are counted. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "source/refuse.h"
+#include "source/surroundings.h"
+#include "tests/real_walks.h"
+
+#define CHILDREN	3
+
+static int nr_walks, nr_tables;
+
+void __wrap_proc_links(proc_link_fn fn, void *ctx)
+{
+	nr_walks++;
+	__real_proc_links(fn, ctx);
+}
+
+int __wrap_unix_diag_walk(unix_sock_fn fn, void *ctx)
+{
+	nr_tables++;
+	return __real_unix_diag_walk(fn, ctx);
+}
+
+/* A process with children, each with one end of a pipe and of a pair of sockets of it. */
+static pid_t start_family(void)
+{
+	int ready[2], ends[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (int fd = 0; fd < 3; fd++)
+			dup2(open("/dev/null", O_RDWR | O_CLOEXEC), fd);
+		close(ready[0]);
+		for (int i = 0; i < CHILDREN; i++) {
+			if (pipe(ends) || socketpair(AF_UNIX, SOCK_STREAM, 0, ends))
+				_exit(1);
+			if (fork())
+				continue;
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			close(ready[1]);
+			for (;;)
+				pause();
+		}
+		close(ready[1]);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	/* end of file: all have begun */
+	assert_int_equal(read(ready[0], &byte, 1), 0);
+	close(ready[0]);
+	return pid;
+}
+
+struct bench {
+	struct migrate_options opts;
+	struct criu_version criu;
+	struct losses losses;
+	struct tree tree;
+	struct inspection terms;
+	struct error err;
+	pid_t pid;
+};
+
+static int joined(void *ctx, struct source_process *process, struct error *err)
+{
+	return 0;
+}
+
+static int set_up(void **state)
+{
+	static struct bench bench;
+
+	bench = (struct bench){ .criu = { .major = 4, .minor = 1 }, .pid = start_family() };
+	bench.terms = (struct inspection){
+		.opts = &bench.opts, .criu = &bench.criu, .losses = &bench.losses, .tree = &bench.tree,
+	};
+	assert_non_null(tree_add(&bench.tree, bench.pid, &bench.err));
+	assert_int_equal(tree_follow(&bench.tree, joined, NULL, &bench.err), 0);
+	assert_int_equal(bench.tree.nr, 1 + CHILDREN);
+	nr_walks = nr_tables = 0;
+	*state = &bench;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct bench *bench = *state;
+
+	kill(bench->pid, SIGKILL);
+	waitpid(bench->pid, NULL, 0);
+	tree_destroy(&bench->tree);
+	losses_free(&bench->losses);
+	return 0;
+}
+
+static void one_walk_for_all_processes(void **state)
+{
+	struct bench *bench = *state;
+
+	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), 0);
+	/* who holds a pipe; the pairs of sockets are whole in the root alone: who holds a socket */
+	assert_in_range(nr_walks, 1, 2);
+	assert_int_equal(nr_tables, 1);
+	nr_walks = nr_tables = 0;
+	assert_int_equal(refuse_attached(&bench->terms, &bench->tree, &bench->err), 0);
+	assert_in_range(nr_walks, 0, 2);
+	assert_int_equal(nr_tables, 1);
+}
+
+static void held_by(struct surroundings *around, enum holder_list list, const struct stat *st,
+		    dev_t dev, size_t expected)
+{
+	struct error err = { 0 };
+	struct holder *holders;
+	size_t nr, own = 0;
+
+	holders = surroundings_holders(around, list, dev, st->st_ino, &nr, &err);
+	for (size_t i = 0; i < nr; i++)
+		own += holders[i].pid == getpid();
+	assert_int_equal(own, expected);
+}
+
+/* The list is as old as the first question. */
+static void what_is_opened_later_is_seen_by_the_next_look(void **state)
+{
+	struct bench *bench = *state;
+	struct surroundings around = { .tree = &bench->tree };
+	struct stat st;
+	int ends[2];
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_int_equal(fstat(ends[0], &st), 0);
+	held_by(&around, HOLDER_PIPES, &st, 0, 2);
+	close(ends[0]);
+	held_by(&around, HOLDER_PIPES, &st, 0, 2);
+	surroundings_forget(&around);
+	held_by(&around, HOLDER_PIPES, &st, 0, 1);
+	close(ends[1]);
+	surroundings_forget(&around);
+}
+
+#define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		BENCH_TEST(one_walk_for_all_processes),
+		BENCH_TEST(what_is_opened_later_is_seen_by_the_next_look),
+	};
+
+	/* make and shells leave pipes open */
+	close_range(3, ~0U, 0);
+	/* a session from outside of the PID namespace, as in a container, is refused */
+	setsid();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
