@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 #include "dest/acceptor.h"
@@ -14,6 +13,7 @@
 #include "dest/images.h"
 #include "dest/migrations.h"
 #include "dest/tell.h"
+#include "os/fds.h"
 
 #define TICK_MS		1000
 
@@ -78,7 +78,6 @@ static int open_signals(struct server *server, struct error *err)
 
 int acceptor_run(const struct serve_options *opts)
 {
-	struct rlimit many = { .rlim_cur = 65536, .rlim_max = 65536 };
 	struct server *server = calloc(1, sizeof(*server));
 	struct error err = { 0 };
 	int code;
@@ -88,7 +87,7 @@ int acceptor_run(const struct serve_options *opts)
 	server->opts = *opts;
 	report_share_output();
 	/* each child that the program forks while its memory comes has a userfaultfd */
-	setrlimit(RLIMIT_NOFILE, &many);
+	fds_allow_many();
 	server->opts.places = places_new(opts->max_bytes);
 	if (!server->opts.places)
 		return CODE_INTERNAL;

@@ -10,7 +10,8 @@
 #include "dest/images.h"
 #include "os/safe_dir.h"
 
-#define MAX_FILES	4096
+#define MAX_FILES	98304	/* 16 of each process, and one of each thread */
+#define FILE_BYTES	1024	/* that the kernel takes for an empty file */
 #define MAX_PIECE	(1u << 20)
 
 int images_check(const char *base, struct error *err)
@@ -73,8 +74,12 @@ static bool name_is_good(const char *name)
 
 static int start_file(struct images *images, const char *name, struct error *err)
 {
-	if (!name_is_good(name) || images->files >= MAX_FILES)
+	if (!name_is_good(name))
 		return error_set(err, CODE_PEER, NULL, "the source sent an image with a bad name");
+	if (images->files >= MAX_FILES)
+		return error_set(err, CODE_PEER, NULL, "the source sent more than %d images", MAX_FILES);
+	if (budget_take(images->budget, BUDGET_BOOKS, FILE_BYTES, err))
+		return -1;
 	images->file = openat(images->images_fd, name,
 			      O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (images->file < 0)

@@ -2,13 +2,13 @@
 #define _GNU_SOURCE
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "dest/kept.h"
 #include "dest/nsinit.h"
+#include "os/fds.h"
 #include "os/pending.h"
 #include "wire/conn.h"
 #include "wire/message.h"
@@ -281,9 +281,7 @@ static bool kept_child_ended(void *ctx)
 
 static void kept_begin(void *ctx)
 {
-	struct rlimit many = { .rlim_cur = 65536, .rlim_max = 65536 };
-
-	setrlimit(RLIMIT_NOFILE, &many);
+	fds_allow_many();
 }
 
 static const struct keeper_ops kept_ops = {

@@ -4,8 +4,8 @@
 #include "dest/late_pages.h"
 #include "dest/objects.h"
 #include "dest/spaces.h"
+#include "wire/stream.h"
 
-#define OBJECTS_MAX	2048	/* at once: each takes some 30 mappings of this helper, of 65530 */
 #define OBJECTS_EVER	65536	/* with those that are gone */
 
 void objects_init(struct objects *objects, const struct mm_hooks *hooks, struct budget *budget,

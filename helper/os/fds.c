@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <linux/close_range.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include "os/fds.h"
+
+#define MANY	65536
 
 void fds_close_others(const int *keep, size_t nr)
 {
@@ -21,4 +24,18 @@ void fds_close_others(const int *keep, size_t nr)
 		from = next + 1;
 	}
 	close_range(from, ~0U, 0);
+}
+
+void fds_allow_many(void)
+{
+	struct rlimit now, limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &now) || now.rlim_cur >= MANY)
+		return;
+	limit.rlim_cur = MANY;
+	limit.rlim_max = now.rlim_max > MANY ? now.rlim_max : MANY;
+	if (!setrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max = now.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }

@@ -7,4 +7,12 @@
 /** fds_close_others() - close all descriptors from 3 on except the @nr ones of @keep (-1: none) */
 void fds_close_others(const int *keep, size_t nr);
 
+/**
+ * fds_allow_many() - let this process, and CRIU as its child, have tens of thousands of descriptors
+ *
+ * Each process of a tree takes several. Without CAP_SYS_RESOURCE, as in a container, no more than the
+ * hard limit of this process.
+ */
+void fds_allow_many(void);
+
 #endif

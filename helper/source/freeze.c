@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include "base/clock.h"
 #include "base/report.h"
 #include "os/pending.h"
@@ -10,6 +11,8 @@
 #include "source/limits.h"
 #include "source/scan.h"
 #include "source/timerfds.h"
+
+#define BORROWED_MS	1000	/* calls of vfork take less */
 
 static void warn_groups(const struct guard *guard)
 {
@@ -44,6 +47,42 @@ static int settle(const struct freeze *freeze, struct error *err)
 	return 0;
 }
 
+/* The program runs for a moment, and is asked to stand again. */
+static int run_on(const struct freeze *freeze, struct error *err)
+{
+	const struct timespec moment = { .tv_nsec = 2000000 };
+
+	if (source_keeper_unguard(freeze->keeper, err))
+		return -1;
+	nanosleep(&moment, NULL);
+	return source_keeper_enter(freeze->keeper, err);
+}
+
+/*
+ * A parent in vfork() waits for a child that stands, and cannot be traced before the child goes on:
+ * CRIU would wait for it until its own time-out.
+ */
+static int stand_without_borrower(struct freeze *freeze, struct error *err)
+{
+	uint64_t until = clock_now_ns() + BORROWED_MS * 1000000UL;
+	pid_t borrower;
+
+	do {
+		freeze->guarded = true;
+		if (source_keeper_guard(freeze->keeper, watch_left_ms(freeze->watch), err) ||
+		    tree_follow(freeze->tree, freeze->join, freeze->ctx, err))
+			return -1;
+		borrower = tree_find_borrower(freeze->tree);
+		if (!borrower)
+			return 0;
+		if (run_on(freeze, err))
+			return -1;
+	} while (clock_now_ns() < until);
+	return error_set(err, CODE_REFUSED, "migrate again",
+			 "process %d has the address space of its parent (vfork) whenever the program shall stand",
+			 borrower);
+}
+
 /* CRIU runs, and waits for its request. */
 static int stand(void *ctx, struct error *err)
 {
@@ -52,9 +91,7 @@ static int stand(void *ctx, struct error *err)
 	struct source_mm *mm;
 
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__GUARD);
-	freeze->guarded = true;
-	if (source_keeper_guard(freeze->keeper, watch_left_ms(freeze->watch), err) ||
-	    tree_follow(freeze->tree, freeze->join, freeze->ctx, err))
+	if (stand_without_borrower(freeze, err))
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__LAST_SCAN);
 	tree_for_each_mm(freeze->tree, mm)

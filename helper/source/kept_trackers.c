@@ -1,20 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
+#include "os/fds.h"
 #include "source/kept_trackers.h"
-
-/* Each process of the program has two descriptors here. One that finds no place ends the keeper. */
-static void raise_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 static void tracker_close(const struct kept_tracker *tracker)
 {
@@ -41,8 +30,9 @@ int kept_trackers_add(struct kept_trackers *trackers, int key, int session_fd, i
 	struct kept_tracker *list;
 
 	kept_trackers_forget(trackers, key);
+	/* a descriptor that finds no place ends the keeper */
 	if (!trackers->list)
-		raise_limit();
+		fds_allow_many();
 	list = realloc(trackers->list, (trackers->nr + 1) * sizeof(*list));
 	if (!list) {
 		tracker_close(&tracker);

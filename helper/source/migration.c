@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/report.h"
+#include "os/fds.h"
 #include "source/attributes.h"
 #include "source/connect.h"
 #include "source/digest.h"
@@ -435,16 +435,6 @@ static void source_migration_destroy(struct source_migration *migration)
 	mailbox_destroy(&migration->box);
 }
 
-/* Each process of a tree takes four descriptors. */
-static void raise_limit(void)
-{
-	struct rlimit many = { .rlim_cur = 65536, .rlim_max = 65536 }, now;
-
-	if (!getrlimit(RLIMIT_NOFILE, &now) && now.rlim_max > many.rlim_max)
-		many.rlim_max = now.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &many);
-}
-
 int source_migration_run(const struct migrate_options *opts)
 {
 	struct source_migration *migration = calloc(1, sizeof(*migration));
@@ -454,7 +444,7 @@ int source_migration_run(const struct migrate_options *opts)
 
 	if (!migration)
 		return CODE_INTERNAL;
-	raise_limit();
+	fds_allow_many();
 	source_migration_init(migration, opts);
 	code = run(migration, &err);
 	if (error_is_set(&err))

@@ -275,11 +275,15 @@ static void refuse_borrowers(const struct tree *tree, struct refusals *refusals)
 }
 
 /* The attributes of all threads are one message, which is sent when the program stands. */
-static void refuse_threads(const struct tree *tree, struct refusals *refusals)
+static void refuse_many(const struct tree *tree, struct refusals *refusals)
 {
 	const struct source_process *process;
 	uint64_t threads = 0;
 
+	if (tree->nr > OBJECTS_MAX)
+		refuse(refusals, "let it run with fewer processes",
+		       "the program has %zu processes, and no more than %d can be moved", tree->nr,
+		       OBJECTS_MAX);
 	tree_for_each(tree, process)
 		threads += process->status.threads;
 	if (threads > ATTRIBUTE_THREADS_MAX)
@@ -293,9 +297,11 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
 	pid_t root = tree_root(tree)->pid;
 	struct refusals refusals = { 0 };
 
+	refuse_many(tree, &refusals);
+	if (refusals.nr)
+		return refusals_end(&refusals, root, err);
 	if (refuse_members(terms, refuse_process, &refusals, err))
 		return -1;
-	refuse_threads(tree, &refusals);
 	refuse_borrowers(tree, &refusals);
 	refuse_supervisor(terms, tree_root(tree));
 	refuse_losses(terms->losses, &refusals);

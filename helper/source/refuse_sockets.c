@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "os/proc_files.h"
 #include "source/refuse.h"
+#include "source/surroundings.h"
 
 #define STATE_CLOSE	7
 #define STATE_LISTEN	10
@@ -22,16 +23,15 @@ static const char *const state_names[] = {
 
 #define STATES	(sizeof(state_names) / sizeof(*state_names))
 
-/** struct own_socket - one socket of the program; @listed: a table in /proc/net has the socket */
+/** struct own_socket - one descriptor of the process that is a socket */
 struct own_socket {
 	unsigned long inode;
 	int fd;
-	bool listed;
 };
 
 /**
- * struct socket_count - the program's sockets, and how many of each kind there are
- * @sockets: the sockets, sorted by inode
+ * struct socket_count - the sockets of a process, and how many of each kind there are
+ * @sockets: the descriptors, sorted by inode: several may be one socket
  * @states: TCP connections by state
  * @reset: TCP sockets that are open although their connection was reset
  * @in_flight: connections that wait for accept()
@@ -64,47 +64,14 @@ static int take_socket(void *ctx, const struct proc_file *file, struct error *er
 	return 0;
 }
 
-static struct own_socket *socket_find(const struct socket_count *count, unsigned long inode)
+static void count_listed(struct socket_count *count, const struct inet_socket *listed)
 {
-	struct own_socket key = { .inode = inode };
-
-	return bsearch(&key, count->sockets, count->nr, sizeof(key), compare);
-}
-
-static void count_tcp(struct socket_count *count, unsigned int state, unsigned int receive_queue)
-{
-	if (state == STATE_LISTEN)
-		count->in_flight += receive_queue;
-	else if (state < STATES && state_names[state])
-		count->states[state]++;
-}
-
-static void count_table(struct socket_count *count, pid_t pid, const char *table)
-{
-	char path[40], line[512];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/net/%s", pid, table);
-	file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file)) {
-		unsigned int state, queue;
-		struct own_socket *own;
-		unsigned long inode;
-
-		if (sscanf(line, " %*d: %*s %*s %x %*x:%x %*s %*s %*s %*s %lu", &state, &queue,
-			   &inode) != 3)
-			continue;
-		own = socket_find(count, inode);
-		if (!own || own->listed)
-			continue;
-		own->listed = true;
-		if (table[0] == 't')
-			count_tcp(count, state, queue);
-		else
-			count->unread += queue > 0;
-	}
-	if (file)
-		fclose(file);
+	if (!listed->tcp)
+		count->unread += listed->queue > 0;
+	else if (listed->state == STATE_LISTEN)
+		count->in_flight += listed->queue;
+	else if (listed->state < STATES && state_names[listed->state])
+		count->states[listed->state]++;
 }
 
 /*
@@ -128,16 +95,22 @@ static bool was_connected(pid_t pid, int number)
 	return was;
 }
 
-static void count_all(struct socket_count *count, pid_t pid)
+static void count_all(struct socket_count *count, const struct inet_sockets *all, pid_t pid)
 {
-	static const char *const tables[] = { "tcp", "tcp6", "udp", "udp6", "raw", "raw6" };
+	const struct own_socket *sockets = count->sockets;
 
 	qsort(count->sockets, count->nr, sizeof(*count->sockets), compare);
-	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++)
-		count_table(count, pid, tables[i]);
-	for (size_t i = 0; i < count->nr; i++)
-		if (!count->sockets[i].listed && was_connected(pid, count->sockets[i].fd))
-			count->reset++;
+	for (size_t i = 0; i < count->nr; i++) {
+		const struct inet_socket *listed;
+
+		if (i && sockets[i].inode == sockets[i - 1].inode)
+			continue;
+		listed = inet_sockets_find(all, sockets[i].inode);
+		if (listed)
+			count_listed(count, listed);
+		else
+			count->reset += was_connected(pid, sockets[i].fd);
+	}
 }
 
 static void say_connections(struct inspection *look, const struct socket_count *count)
@@ -156,19 +129,29 @@ static void say_connections(struct inspection *look, const struct socket_count *
 		losses_add(look->losses, LOSS_TCP_CONNECTIONS, "%s", text);
 }
 
+static void say_all(struct inspection *look, const struct socket_count *count)
+{
+	say_connections(look, count);
+	if (count->in_flight)
+		losses_add(look->losses, LOSS_IN_FLIGHT, "%zu", count->in_flight);
+	if (count->unread)
+		losses_add(look->losses, LOSS_DATAGRAMS, "in %s",
+			   text_count(count->unread, "socket", "sockets").text);
+}
+
 int refuse_sockets(struct inspection *look, const struct proc_files *files, struct error *err)
 {
+	const struct inet_sockets *all = NULL;
 	struct socket_count count = { 0 };
 	int ret = proc_files_each(files, take_socket, &count, err);
 
 	if (!ret && count.nr) {
-		count_all(&count, look->process->pid);
-		say_connections(look, &count);
-		if (count.in_flight)
-			losses_add(look->losses, LOSS_IN_FLIGHT, "%zu", count.in_flight);
-		if (count.unread)
-			losses_add(look->losses, LOSS_DATAGRAMS, "in %s",
-				   text_count(count.unread, "socket", "sockets").text);
+		all = surroundings_inet(look->around, err);
+		ret = all ? 0 : -1;
+	}
+	if (all) {
+		count_all(&count, all, look->process->pid);
+		say_all(look, &count);
 	}
 	free(count.sockets);
 	return ret;

@@ -271,11 +271,20 @@ int surroundings_has_master(struct surroundings *around, unsigned int number, bo
 	return 0;
 }
 
+const struct inet_sockets *surroundings_inet(struct surroundings *around, struct error *err)
+{
+	if (!around->inet_read && inet_sockets_read(tree_root(around->tree)->pid, &around->inet, err))
+		return NULL;
+	around->inet_read = true;
+	return &around->inet;
+}
+
 void surroundings_forget(struct surroundings *around)
 {
 	for (size_t i = 0; i < HOLDER_LISTS; i++)
 		free(around->holders[i].items);
 	free(around->ptys);
 	free(around->sockets);
+	inet_sockets_free(&around->inet);
 	*around = (struct surroundings){ .tree = around->tree };
 }

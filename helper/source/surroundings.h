@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "os/inet_sockets.h"
 #include "source/reconnect.h"
 #include "source/tree.h"
 
@@ -52,6 +53,7 @@ struct seen_socket {
  * struct surroundings - of one look; the caller sets @tree, and all else is 0
  * @ptys: numbers of the ptys whose master a process of the program holds
  * @sockets: sorted by inode; only those that have a peer or a name
+ * @inet: of the network namespace that all processes of the program have
  */
 struct surroundings {
 	const struct tree *tree;
@@ -59,7 +61,8 @@ struct surroundings {
 	unsigned int *ptys;
 	struct seen_socket *sockets;
 	size_t nr_ptys, nr_sockets;
-	bool ptys_read, sockets_read;
+	bool ptys_read, sockets_read, inet_read;
+	struct inet_sockets inet;
 };
 
 /**
@@ -81,6 +84,9 @@ bool is_deleted_name(const char *name);
 const struct seen_socket *surroundings_socket(struct surroundings *around, uint32_t ino);
 /** seen_socket_name() - reconnect_name() of the socket */
 bool seen_socket_name(const struct seen_socket *socket, char name[RECONNECT_NAME_BYTES]);
+
+/** surroundings_inet() - the TCP, UDP and raw sockets; NULL with @err */
+const struct inet_sockets *surroundings_inet(struct surroundings *around, struct error *err);
 
 /** surroundings_has_master() - *@has: a process of the program holds the master of pty @number */
 int surroundings_has_master(struct surroundings *around, unsigned int number, bool *has,

@@ -104,9 +104,31 @@ static void have_child(int sig)
 	_exit(0);
 }
 
+static void lend(useconds_t usec)
+{
+	pid_t pid = vfork();
+
+	if (pid)
+		return;
+	usleep(usec);
+	_exit(0);
+}
+
+static void lend_for_a_moment(int sig)
+{
+	lend(300000);
+}
+
+static void lend_for_long(int sig)
+{
+	lend(60000000);
+}
+
 static void begin(void)
 {
 	signal(SIGUSR1, have_child);
+	signal(SIGUSR2, lend_for_a_moment);
+	signal(SIGWINCH, lend_for_long);
 	setsid();
 	close_range(0, ~0U, 0);
 }
@@ -380,6 +402,40 @@ static void criu_dies_while_it_holds(void **state)
 	fails(false, STEP_NONE, ACT_DIE_HELD, CODE_CRIU);
 }
 
+/* The parent of such a child waits in a call of the kernel in which CRIU cannot stop it. */
+static pid_t lends(int sig)
+{
+	pid_t borrower = 0;
+
+	kill(kit->program.pid, sig);
+	for (int ms = 0; !borrower && ms < LATER_MS; ms++) {
+		borrower = tree_find_borrower(&kit->tree);
+		usleep(1000);
+	}
+	assert_true(borrower);
+	return borrower;
+}
+
+static void a_vfork_comes_to_its_end_first(void **state)
+{
+	lends(SIGUSR2);
+	assert_int_equal(freeze(true, STEP_NONE, ACT_HOLD), 0);
+	assert_int_equal(tree_find_borrower(&kit->tree), 0);
+	assert_true(counting_stands(&kit->program));
+	expect_undone(true);
+}
+
+static void one_that_borrows_on_and_on_is_refused(void **state)
+{
+	pid_t borrower = lends(SIGWINCH);
+
+	assert_int_equal(freeze(true, STEP_NONE, ACT_HOLD), -1);
+	assert_int_equal(kit->err.code, CODE_REFUSED);
+	assert_false(has_image("asked"));
+	kill(borrower, SIGKILL);
+	expect_undone(true);
+}
+
 #define KIT_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(int argc, char **argv)
@@ -393,6 +449,8 @@ int main(int argc, char **argv)
 		KIT_TEST(criu_dies_after_the_guard), KIT_TEST(the_migration_has_failed),
 		KIT_TEST(a_child_is_refused), KIT_TEST(the_keeper_dies),
 		KIT_TEST(the_keeper_dies_after_the_guard), KIT_TEST(criu_dies_while_it_holds),
+		KIT_TEST(a_vfork_comes_to_its_end_first),
+		KIT_TEST(one_that_borrows_on_and_on_is_refused),
 	};
 
 	if (argc == 4 && !strcmp(argv[2], "swrk"))

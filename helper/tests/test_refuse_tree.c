@@ -283,6 +283,23 @@ static void a_pidfd_of_a_child(void **state)
 	end(bench);
 }
 
+/* A list with one process again and again. */
+static void too_many_processes(void **state)
+{
+	static struct source_process *processes[OBJECTS_MAX + 1];
+	struct bench *bench = start(root_of_a_reader);
+	struct tree own = bench->tree;
+
+	for (size_t i = 0; i <= OBJECTS_MAX; i++)
+		processes[i] = own.processes[0];
+	bench->tree.processes = processes;
+	bench->tree.nr = OBJECTS_MAX + 1;
+	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), -1);
+	assert_non_null(strstr(bench->err.what, "has 2049 processes"));
+	bench->tree = own;
+	end(bench);
+}
+
 /* The sum counts. */
 static void too_many_threads(void **state)
 {
@@ -303,7 +320,7 @@ int main(void)
 		cmocka_unit_test(a_child_that_ends_refuses_nobody),
 		cmocka_unit_test(who_joined_is_looked_at_before_the_freeze),
 		cmocka_unit_test(a_pidfd_of_a_child),
-		cmocka_unit_test(too_many_threads),
+		cmocka_unit_test(too_many_threads), cmocka_unit_test(too_many_processes),
 		cmocka_unit_test(a_pipe_that_was_made_since_the_list),
 		cmocka_unit_test(the_other_end_of_a_pipe_leaves_the_tree),
 	};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What one look asks of all processes. Linked with --wrap=proc_links, unix_diag_walk: walks are counted. */
+/* What one look asks of all processes. Linked with --wrap of the functions below: walks are counted. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <setjmp.h>
@@ -19,7 +19,7 @@
 
 #define CHILDREN	3
 
-static int nr_walks, nr_tables;
+static int nr_walks, nr_tables, nr_inet;
 
 void __wrap_proc_links(proc_link_fn fn, void *ctx)
 {
@@ -31,6 +31,12 @@ int __wrap_unix_diag_walk(unix_sock_fn fn, void *ctx)
 {
 	nr_tables++;
 	return __real_unix_diag_walk(fn, ctx);
+}
+
+int __wrap_inet_sockets_read(pid_t pid, struct inet_sockets *all, struct error *err)
+{
+	nr_inet++;
+	return __real_inet_sockets_read(pid, all, err);
 }
 
 /* A process with children, each with one end of a pipe and of a pair of sockets of it. */
@@ -95,7 +101,7 @@ static int set_up(void **state)
 	assert_non_null(tree_add(&bench.tree, bench.pid, &bench.err));
 	assert_int_equal(tree_follow(&bench.tree, joined, NULL, &bench.err), 0);
 	assert_int_equal(bench.tree.nr, 1 + CHILDREN);
-	nr_walks = nr_tables = 0;
+	nr_walks = nr_tables = nr_inet = 0;
 	*state = &bench;
 	return 0;
 }
@@ -119,10 +125,23 @@ static void one_walk_for_all_processes(void **state)
 	/* who holds a pipe; the pairs of sockets are whole in the root alone: who holds a socket */
 	assert_in_range(nr_walks, 1, 2);
 	assert_int_equal(nr_tables, 1);
-	nr_walks = nr_tables = 0;
+	assert_int_equal(nr_inet, 1);
+	nr_walks = nr_tables = nr_inet = 0;
 	assert_int_equal(refuse_attached(&bench->terms, &bench->tree, &bench->err), 0);
 	assert_in_range(nr_walks, 0, 2);
 	assert_int_equal(nr_tables, 1);
+	assert_in_range(nr_inet, 0, 1);
+}
+
+/* While the program stands its sockets are looked at once more. */
+static void one_look_while_it_stands(void **state)
+{
+	struct bench *bench = *state;
+
+	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), 0);
+	nr_inet = 0;
+	assert_int_equal(refuse_frozen(&bench->terms, &bench->tree, &bench->err), 0);
+	assert_int_equal(nr_inet, 1);
 }
 
 static void held_by(struct surroundings *around, enum holder_list list, const struct stat *st,
@@ -162,7 +181,7 @@ static void what_is_opened_later_is_seen_by_the_next_look(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BENCH_TEST(one_walk_for_all_processes),
+		BENCH_TEST(one_walk_for_all_processes), BENCH_TEST(one_look_while_it_stands),
 		BENCH_TEST(what_is_opened_later_is_seen_by_the_next_look),
 	};
 
