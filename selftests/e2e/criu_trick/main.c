@@ -443,7 +443,7 @@ static void test_migrate(unsigned int mib, bool stopped)
 	pagemap_load(&map, s.images_fd, target.pid);
 	ok(map.parent > mib * 200, "CRIU skipped what is clean: %lu pages", map.parent);
 	ok(map.present < 300, "few pages are in the images: %lu", map.present);
-	if (criu_task_read(s.images_fd, &task, &s.err))
+	if (criu_task_read(s.images_fd, target.pid, &task, &s.err))
 		die("%s", s.err.what);
 	ok(task.pid == target.pid && task.nr_threads == 2, "the images have both threads");
 	ok(task.was_stopped == stopped, "the images know if it was stopped");

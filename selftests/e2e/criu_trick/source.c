@@ -157,7 +157,8 @@ int session_dump(struct session *s, const struct target *target, bool parent)
 	};
 	uint64_t start;
 
-	if (parent && criu_parent_write(s->parent_fd, target->pid, &s->err))
+	if (parent && (criu_parent_write(s->parent_fd, &s->err) ||
+		       criu_parent_add(s->parent_fd, target->pid, &s->err)))
 		return -1;
 	if (criu_dump_prepare(&opts, &s->dump, &s->err))
 		return -1;
