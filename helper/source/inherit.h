@@ -12,7 +12,9 @@
  *	5. COPY, in the round. The parent's own pages of the round are others.
  *
  * Where one look at all processes, while they stand, is what the scans tell, the parent may write between
- * it and step 2: then the parent has a page frame of its own in step 2.
+ * it and step 2. Then the parent has a page frame of its own in step 2, unless KSM has merged it with the
+ * child's, or mremap has brought back the child's: the comparison of all memory, which is always made where
+ * there is such a look, finds these.
  *
  * What either of them writes behind its scan is dirty in the next round, and goes as a page.
  */

@@ -153,7 +153,8 @@ static int scan_next(struct precopy *pre, struct error *err)
 	return setup_send_changes(pre->ctl, pre->tree, err);
 }
 
-static int begin_round(struct precopy *pre, uint32_t round, struct error *err)
+/* @sent: pages that the round is about */
+static int begin_round(struct precopy *pre, uint32_t round, uint64_t sent, struct error *err)
 {
 	Migrate__RoundBegin begin = MIGRATE__ROUND_BEGIN__INIT;
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
@@ -167,7 +168,7 @@ static int begin_round(struct precopy *pre, uint32_t round, struct error *err)
 	if (announce_memory(pre->ctl, pages, err))
 		return -1;
 	begin.round = round;
-	begin.pages = dirty_pages(pre);
+	begin.pages = sent;
 	msg.body_case = MIGRATE__CONTROL__BODY_ROUND_BEGIN;
 	msg.round_begin = &begin;
 	return control_send(pre->ctl, &msg, err);
@@ -243,7 +244,7 @@ static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 
 	sender->round = round;
 	pre->rounds = round;
-	if (begin_round(pre, round, err))
+	if (begin_round(pre, round, progress.all, err))
 		return -1;
 	tree_for_each(pre->tree, process)
 		if (send_process(pre, process, &progress, err))
@@ -300,6 +301,43 @@ static int after_round(struct precopy *pre, uint32_t round, struct error *err)
 	return 1;
 }
 
+static uint64_t shared_pages(const struct precopy *pre)
+{
+	const struct source_process *process;
+	uint64_t pages = 0;
+
+	tree_for_each(pre->tree, process)
+		pages += process->inherit.shared.nr;
+	return pages;
+}
+
+/*
+ * A round of COPY alone, behind the last one: these pages were put off while their parents sent them, and
+ * would travel after all. What is dirty besides stays so.
+ */
+static int send_copies(struct precopy *pre, uint32_t round, struct error *err)
+{
+	uint64_t shared = shared_pages(pre);
+	struct source_process *process;
+
+	if (!shared || round > ROUNDS_MAX)
+		return 0;
+	pre->sender->round = round;
+	pre->rounds = round;
+	if (begin_round(pre, round, shared, err))
+		return -1;
+	tree_for_each(pre->tree, process)
+		if (inherit_send(&process->inherit, &process->mm, pre->sender, err) ||
+		    sender_mark(pre->sender, &process->mm, FRAME_ROUND, err))
+			return -1;
+	if (wait_ack(pre, round, err))
+		return -1;
+	tree_for_each(pre->tree, process)
+		if (inherit_end_round(&process->inherit, &process->mm, err))
+			return -1;
+	return 0;
+}
+
 static int run_rounds(struct precopy *pre, struct error *err)
 {
 	int stop = 0;
@@ -309,7 +347,7 @@ static int run_rounds(struct precopy *pre, struct error *err)
 			return -1;
 		stop = after_round(pre, round, err);
 	}
-	return stop < 0 ? -1 : 0;
+	return stop < 0 ? -1 : send_copies(pre, pre->rounds + 1, err);
 }
 
 int precopy_run(struct precopy *pre, struct error *err)

@@ -199,6 +199,22 @@ static void what_the_parent_sends_again_is_put_off(void **state)
 	assert_int_equal(bench->figures.rounds[2].inherited, 5);
 }
 
+/* The program stops although all that is shared was put off in the only round. */
+static void what_was_put_off_is_copied_before_the_program_stops(void **state)
+{
+	bench->pre.rule.max_downtime_ns = 1UL << 40;
+	fake_add_scan(&bench->fakes[0], 1, run_of(50, 5, SPLICE_VM_RUN_DIRTY));
+	fake_add_scan(&bench->fakes[1], 1, run_of(0, 2, SPLICE_VM_RUN_DIRTY));
+	run();
+	assert_int_equal(bench->figures.nr_rounds, 1);
+	assert_int_equal(bench->pre.rounds, 2);
+	sent(PARENT, PAGES, 0);
+	sent(CHILD, OWN, PAGES - OWN - 5);
+	assert_int_equal(bench->dest.seen[PARENT].stale, 5);
+	assert_int_equal(bench->dest.seen[CHILD].stale, 5 + 2);
+	assert_int_equal(tree_find_mm(&bench->tree, CHILD)->dest_current.nr, PAGES - 5 - 2);
+}
+
 /* Page 50, which the scan that is under way tells as written. */
 static void write_in_scan(struct fake *fake, size_t scan)
 {
@@ -288,6 +304,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_is_shared_travels_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_the_parent_sends_again_is_put_off, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_was_put_off_is_copied_before_the_program_stops, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(what_the_child_writes_before_its_scan_is_its_own, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(what_the_parent_writes_before_its_scan_is_not_the_childs,
