@@ -60,7 +60,7 @@ static bool has_pid(const pid_t *pids, size_t nr, pid_t pid)
 }
 
 /* All processes go back to one group when the guard is lifted: a process of another group is refused. */
-static int check_home(const struct guard *guard, pid_t pid, struct error *err)
+int guard_check_home(const struct guard *guard, pid_t pid, struct error *err)
 {
 	char line[PATH_MAX];
 
@@ -85,7 +85,7 @@ static int enter_one(const struct guard *guard, pid_t pid, struct error *err)
 	}
 	if (source_process_has_exited(&status))
 		return 0;
-	if (check_home(guard, pid, err))
+	if (guard_check_home(guard, pid, err))
 		return -1;
 	/* the group never lists a process whose first thread has ended: its other threads go in */
 	if (!cgroup_add(&guard->group, pid))

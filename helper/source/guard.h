@@ -62,6 +62,9 @@ int guard_kill(struct guard *guard, struct error *err);
 /** guard_wait_dead() - wait until all threads of the killed program have ended, 10 s at most */
 int guard_wait_dead(struct guard *guard, struct error *err);
 
+/** guard_check_home() - -1 with CODE_REFUSED: @pid is not in the control group of the root */
+int guard_check_home(const struct guard *guard, pid_t pid, struct error *err);
+
 /**
  * guard_wait_end() - true when the root has ended, or ends within @timeout_ms
  *

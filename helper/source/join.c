@@ -1,24 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <limits.h>
-#include <string.h>
 #include "source/join.h"
 
 /* The guard freezes one control group, from which all go back to one. */
 static int check_group(const struct guard *guard, const struct source_process *process,
 		       struct error *err)
 {
-	char line[PATH_MAX];
-
 	if (guard->group.kind == CGROUP_NONE)
 		return error_set(err, CODE_REFUSED, "mount -t cgroup2 none /sys/fs/cgroup",
 				 "process %d belongs to a tree, and no control group can freeze it here",
 				 process->pid);
-	if (cgroup_line(process->pid, guard->group.kind, line, sizeof(line)) ||
-	    !strcmp(line, guard->group.line) || cgroup_has(&guard->group, process->pid))
-		return 0;
-	return error_set(err, CODE_REFUSED, "move all of the program to one control group",
-			 "process %d is in control group %s, and process %d in %s", process->pid, line,
-			 guard->pid, guard->group.line);
+	return cgroup_has(&guard->group, process->pid) ? 0 :
+	       guard_check_home(guard, process->pid, err);
 }
 
 /* Between the look at the list of processes and the look at the process itself. */
