@@ -27,19 +27,58 @@ qemu_9p()
 		-device "virtio-9p-pci,fsdev=$1,mount_tag=$1"
 }
 
-# qemu_boot NODE: runs QEMU, once more when QEMU itself aborts before the guest is up: an assertion
-# of the emulator (iotlb_to_section, seen once in some hundreds of boots) says nothing of the guest.
+# So long a guest that boots says nothing on its console at most, in seconds: tens of times what
+# the busiest machine took.
+boot_silence=${BOOT_SILENCE:-60}
+
+# node_is_up NODE: its init has begun. The module is not loaded yet.
+node_is_up()
+{
+	grep -qs "guest: marker" "node$1.console"
+}
+
+# qemu_comes_up NODE PID: waits for the guest's init. Fails when QEMU ends sooner, with $stalled
+# set when the guest has said nothing for too long.
+qemu_comes_up()
+{
+	local size last='' since=$SECONDS
+	stalled=
+	until node_is_up "$1"; do
+		kill -0 "$2" 2> /dev/null || return 1
+		size=$(stat -c %s "node$1.console" 2> /dev/null)
+		if [ "$size" != "$last" ]; then
+			last=$size since=$SECONDS
+		elif [ $((SECONDS - since)) -ge "$boot_silence" ]; then
+			stalled=1
+			return 1
+		fi
+		sleep 0.2
+	done
+	: > "up$1"
+}
+
+# qemu_boot NODE: runs QEMU, and again when QEMU itself is at fault before the guest's init runs,
+# where nothing of ours is in the guest yet: an assertion of the emulator (iotlb_to_section, seen
+# once in some hundreds of boots), or both CPUs halted without the timer interrupt that would wake
+# them (seen once in some thousand).
 qemu_boot()
 {
-	local n=$1 try status
+	local n=$1 try status pid
 	mkfifo "control$n.in" "control$n.out" "monitor$n.in" "monitor$n.out"
-	for try in 1 2; do
+	for try in 1 2 3; do
+		: > "node$n.console"
+		(qemu_start "$n") & pid=$!
+		qemu_comes_up "$n" "$pid" || [ -z "$stalled" ] || kill -KILL "$pid"
 		status=0
-		(qemu_start "$n") || status=$?
-		if [ $status != 134 ] || grep -qs "guest: marker" "node$n.console"; then
+		wait "$pid" 2> /dev/null || status=$?
+		if [ "$stalled" ]; then
+			say "node $n: the guest stood still in boot $try"
+		elif [ $status = 134 ] && ! node_is_up "$n"; then
+			say "node $n: QEMU aborted in boot $try: $(tail -n 1 "node$n.qemu")"
+		else
 			break
 		fi
-		say "node $n: QEMU aborted in try $try: $(tail -n 1 "node$n.qemu")"
+		cp "node$n.console" "node$n.console.boot$try"
 	done
 	return $status
 }
