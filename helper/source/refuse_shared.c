@@ -61,7 +61,7 @@ static int look_outside(const struct inspection *look, struct object *object, st
 
 	holders = surroundings_holders(look->around, HOLDER_SHARED, object->dev, object->ino, &nr, err);
 	for (size_t i = 0; i < nr && !object->outsider; i++)
-		if (!surroundings_inside(look->around, &holders[i]))
+		if (surroundings_place(look->around, &holders[i]) == PLACE_OUTSIDE)
 			object->outsider = holders[i].pid;
 	return error_is_set(err) ? -1 : 0;
 }

@@ -37,7 +37,7 @@ static void add_holder(struct holders *all, dev_t dev, uint64_t ino, pid_t pid, 
 		return;
 	all->items = items;
 	items[all->nr++] = (struct holder){
-		.ino = ino, .dev = dev, .pid = pid, .fd = fd, .access = -1, .inside = -1,
+		.ino = ino, .dev = dev, .pid = pid, .fd = fd, .access = -1,
 	};
 }
 
@@ -152,11 +152,14 @@ struct holder *surroundings_holders(struct surroundings *around, enum holder_lis
 	return at;
 }
 
-bool surroundings_inside(const struct surroundings *around, struct holder *holder)
+/* A program that forks all the time has children that end between the walk and this question. */
+enum holder_place surroundings_place(const struct surroundings *around, struct holder *holder)
 {
-	if (holder->inside < 0)
-		holder->inside = tree_owns(around->tree, holder->pid);
-	return holder->inside;
+	if (holder->place == PLACE_UNASKED)
+		holder->place = tree_owns(around->tree, holder->pid) ? PLACE_INSIDE :
+				tree_is_foreign(around->tree, holder->pid) ? PLACE_OUTSIDE :
+				PLACE_ENDED;
+	return holder->place;
 }
 
 int holder_access(struct holder *holder)

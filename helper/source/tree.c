@@ -206,6 +206,11 @@ bool tree_owns(const struct tree *tree, pid_t pid)
 	return proc_descends(pid, tree_root(tree)->pid);
 }
 
+bool tree_is_foreign(const struct tree *tree, pid_t pid)
+{
+	return proc_has_left(pid, tree_root(tree)->pid);
+}
+
 pid_t tree_find_borrower(const struct tree *tree)
 {
 	struct error ignored = { 0 };

@@ -80,6 +80,8 @@ int tree_check_alive(const struct tree *tree, struct error *err);
 
 /** tree_owns() - process @pid is one of the program's, and moves too */
 bool tree_owns(const struct tree *tree, pid_t pid);
+/** tree_is_foreign() - process @pid is alive, and not one of the program's */
+bool tree_is_foreign(const struct tree *tree, pid_t pid);
 
 /** tree_find_borrower() - a descendant that has the address space of its parent; 0: there is none */
 pid_t tree_find_borrower(const struct tree *tree);
