@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include "os/inet_sockets.h"
+
+#define STATE_CLOSE	7	/* of tcp_info */
 
 static int compare(const void *left, const void *right)
 {
@@ -72,4 +78,16 @@ void inet_sockets_free(struct inet_sockets *all)
 {
 	free(all->items);
 	memset(all, 0, sizeof(*all));
+}
+
+bool inet_socket_was_reset(int fd)
+{
+	socklen_t len = sizeof(int), info_len = sizeof(struct tcp_info);
+	struct tcp_info info = { 0 };
+	int protocol = 0;
+
+	return !getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) &&
+	       protocol == IPPROTO_TCP &&
+	       !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &info_len) &&
+	       info.tcpi_state == STATE_CLOSE && info.tcpi_segs_in > 1;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "os/inet_sockets.h"
 #include "os/proc_files.h"
 #include "source/refuse.h"
 
@@ -105,7 +106,8 @@ static int find_options(void *ctx, const struct proc_file *file, struct error *e
 	protocol = get_int(fd, SO_PROTOCOL);
 	sockets = domain == AF_INET ? IPV4 : domain == AF_INET6 ? IPV4 | IPV6 : 0;
 	if (protocol == IPPROTO_TCP)
-		sockets = getpeername(fd, (void *)&peer, &len) ? sockets | TCP : 0;
+		sockets = getpeername(fd, (void *)&peer, &len) && !inet_socket_was_reset(fd) ?
+			  sockets | TCP : 0;
 	if (sockets)
 		fresh = socket(domain, type | SOCK_CLOEXEC, protocol);
 	if (fresh >= 0) {
