@@ -47,19 +47,30 @@ static void refuse_task(const struct source_process *process, struct refusals *r
 		       target->tracer);
 }
 
-static void refuse_namespaces(pid_t pid, struct refusals *refusals)
+/* A namespace of its own that the program may have is one for the whole tree: CRIU dumps no other. */
+static void refuse_namespaces(const struct inspection *look, struct refusals *refusals)
 {
 	static const struct {
 		const char *name, *text;
+		bool own;
 	} spaces[] = {
-		{ "pid", "PID" }, { "mnt", "mount" }, { "net", "network" }, { "user", "user" },
-		{ "ipc", "IPC" }, { "uts", "UTS" }, { "time", "time" }, { "cgroup", "cgroup" },
+		{ "pid", "PID", false }, { "mnt", "mount", false }, { "net", "network", false },
+		{ "user", "user", false }, { "time", "time", false }, { "cgroup", "cgroup", false },
+		{ "ipc", "IPC", true }, { "uts", "UTS", true },
 	};
+	pid_t pid = look->process->pid, root = tree_root(look->tree)->pid;
 
-	for (size_t i = 0; i < sizeof(spaces) / sizeof(*spaces); i++)
-		if (proc_ns(pid, spaces[i].name) != proc_ns(0, spaces[i].name))
+	for (size_t i = 0; i < sizeof(spaces) / sizeof(*spaces); i++) {
+		const char *name = spaces[i].name;
+
+		if (!spaces[i].own && proc_ns(pid, name) != proc_ns(0, name))
 			refuse(refusals, "run migrate-helper in the same namespace (nsenter)",
 			       "process %d is in another %s namespace", pid, spaces[i].text);
+		else if (spaces[i].own && proc_ns(pid, name) != proc_ns(root, name))
+			refuse(refusals, "let all processes of the program share one",
+			       "process %d is in another %s namespace than process %d", pid,
+			       spaces[i].text, root);
+	}
 }
 
 /* The program may change these between SETUP and the freeze. */
@@ -141,7 +152,7 @@ static int refuse_space(const struct inspection *terms, struct source_process *p
 
 	if (source_mm_read_vmas(&process->mm, err))
 		return -1;
-	refuse_namespaces(process->pid, refusals);
+	refuse_namespaces(&look, refusals);
 	refuse_memory(&look, refusals);
 	return 0;
 }

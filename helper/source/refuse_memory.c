@@ -53,6 +53,7 @@ static void refuse_hugetlb(const struct inspection *look, struct refusals *refus
 
 void refuse_memory(const struct inspection *look, struct refusals *refusals)
 {
+	bool own_ipc = proc_ns(look->process->pid, "ipc") != proc_ns(0, "ipc");
 	uint64_t shared = 0;
 
 	for (size_t i = 0; i < look->vmas->nr; i++) {
@@ -65,8 +66,10 @@ void refuse_memory(const struct inspection *look, struct refusals *refusals)
 			       vma->start);
 		else if (!strncmp(vma->name, "/[aio]", 6))
 			refuse(refusals, NULL, "it uses asynchronous I/O (io_setup)");
-		else if (!strncmp(vma->name, "/SYSV", 5))
-			refuse(refusals, NULL, "it uses System V shared memory");
+		else if (!strncmp(vma->name, "/SYSV", 5) && !own_ipc)
+			refuse(refusals, "start it in an IPC namespace of its own (unshare --ipc)",
+			       "process %d uses System V shared memory of this machine",
+			       look->process->pid);
 		else if (vma->io && !vma->special)
 			refuse(refusals, NULL, "mapping 0x%" PRIx64 " is of a device (%s)",
 			       vma->start, vma->name);
