@@ -11,8 +11,9 @@
 #include "source/limits.h"
 #include "source/scan.h"
 #include "source/timerfds.h"
+#include "source/unsettled.h"
 
-#define BORROWED_MS	1000	/* calls of vfork take less */
+#define UNSETTLED_MS	1000	/* calls of vfork take less */
 
 static void warn_groups(const struct guard *guard)
 {
@@ -58,29 +59,25 @@ static int run_on(const struct freeze *freeze, struct error *err)
 	return source_keeper_enter(freeze->keeper, err);
 }
 
-/*
- * A parent in vfork() waits for a child that stands, and cannot be traced before the child goes on:
- * CRIU would wait for it until its own time-out.
- */
-static int stand_without_borrower(struct freeze *freeze, struct error *err)
+static int stand_settled(struct freeze *freeze, struct error *err)
 {
-	uint64_t until = clock_now_ns() + BORROWED_MS * 1000000UL;
-	pid_t borrower;
+	uint64_t until = clock_now_ns() + UNSETTLED_MS * 1000000UL;
+	struct unsettled unsettled;
 
 	do {
 		freeze->guarded = true;
 		if (source_keeper_guard(freeze->keeper, watch_left_ms(freeze->watch), err) ||
-		    tree_follow(freeze->tree, freeze->join, freeze->ctx, err))
+		    tree_follow(freeze->tree, freeze->join, freeze->ctx, err) ||
+		    unsettled_find(freeze->tree, &unsettled, err))
 			return -1;
-		borrower = tree_find_borrower(freeze->tree);
-		if (!borrower)
+		if (!unsettled.pid)
 			return 0;
 		if (run_on(freeze, err))
 			return -1;
 	} while (clock_now_ns() < until);
 	return error_set(err, CODE_REFUSED, "migrate again",
-			 "process %d has the address space of its parent (vfork) whenever the program shall stand",
-			 borrower);
+			 "process %d %s whenever the program shall stand", unsettled.pid,
+			 unsettled.why);
 }
 
 /* CRIU runs, and waits for its request. */
@@ -91,12 +88,13 @@ static int stand(void *ctx, struct error *err)
 	struct source_mm *mm;
 
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__GUARD);
-	if (stand_without_borrower(freeze, err))
+	if (stand_settled(freeze, err))
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__LAST_SCAN);
 	tree_for_each_mm(freeze->tree, mm)
-		if (mm->tracked && (scan_mm(mm, freeze->sender, err) ||
-				    mm->backend->ops->give_up(mm->backend, err)))
+		if (mm->tracked && mm->backend->stands_first &&
+		    (scan_mm(mm, freeze->sender, err) ||
+		     mm->backend->ops->give_up(mm->backend, err)))
 			return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__DUMP);
 	return 0;
@@ -178,7 +176,8 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 		.leaves_session = externals->leaves_session,
 	};
 
-	if (root->mm.backend->stands_first) {
+	/* one moment for the whole tree: CRIU alone stops one process after another */
+	if (freeze->guard->group.kind != CGROUP_NONE) {
 		opts.before = stand;
 		opts.undo = let_run;
 		opts.before_ctx = freeze;
