@@ -62,6 +62,7 @@ void mm_destroy(struct mm *mm)
 	free(mm->spaces);
 	page_set_destroy(&mm->populated);
 	wanted_destroy(&mm->wanted);
+	page_set_destroy(&mm->lost);
 	mirror_close(&mm->mirror);
 	pthread_cond_destroy(&mm->changed);
 	pthread_mutex_destroy(&mm->lock);
@@ -362,6 +363,8 @@ static void give_back(struct mm *mm, uint64_t origin, uint64_t nr_pages)
 	struct run run;
 
 	wanted_remove(&mm->wanted, origin, nr_pages);
+	if (mm->lost.nr)
+		page_set_remove(&mm->lost, origin, nr_pages);
 	while (addr < end && page_set_next(&mm->mirror.have, addr, end, 0, &run)) {
 		mirror_punch(&mm->mirror, run.addr, run.nr_pages);
 		addr = run_end(&run);

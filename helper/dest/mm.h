@@ -30,6 +30,7 @@ struct mm_counts {
 	uint64_t late;		/* came after FINAL and had to wait in the mirror */
 	uint64_t push;		/* came over memory after FINAL */
 	uint64_t fault;		/* came over urgent */
+	uint64_t lost;		/* neither end has them: dest/lost_pages.h */
 	uint64_t zero;		/* read as zeros at the source, or first touched here */
 	uint64_t faults;	/* faults, not pages */
 };
@@ -63,6 +64,7 @@ struct mm_hooks {
  * @place: told of pages that were lacking; may be NULL
  * @populated: the source's final list
  * @wanted: pages that still have to come; the fault thread sends its requests
+ * @lost: pages that neither end has, as long as a space lacks them. Made when the first one is lost
  * @spaces: never removed before mm_destroy(), so that pointers stay good
  * @retry: faults that wait may go through now
  * @work: pages may be installed from the mirror
@@ -73,6 +75,9 @@ struct mm_hooks {
  * @mirror_handle: of the keeper's duplicate of the mirror
  * @gone: the source has the address space no longer: frames that are still on their way mean nothing,
  *	and @mirror, @populated and @wanted are closed
+ * @ended: the process was killed at the source before all of its memory had come
+ * @killed: the process was killed here, for what it lost
+ * @no_poison: the kernel has no UFFDIO_POISON, as far as is known
  * @failed: the migration is being given up: no thread waits any longer
  * @in_objects: its places in the lists of struct objects, under the lock of that
  * @kicked, @next_kicked: its place in the list of struct faults, under the lock of that
@@ -88,6 +93,7 @@ struct mm {
 	struct place *place;
 	struct page_set populated;
 	struct wanted wanted;
+	struct page_set lost;
 	struct space **spaces;
 	size_t nr_spaces;
 	uint64_t round_pages, round_copies;
@@ -95,6 +101,7 @@ struct mm {
 	bool listed;
 	int mirror_handle;
 	bool retry, work, final, sealed, pushed, failed, gone;
+	bool ended, killed, no_poison;
 	struct mm_counts counts;
 	struct mm_hooks hooks;
 	struct {
@@ -174,6 +181,12 @@ void mm_close_uffds(struct mm *mm);
 void mm_release(struct mm *mm, uint64_t origin, uint64_t nr_pages);
 /** mm_awaits_fork() - the FORK of a child that lacks such a page may still come: see epoch.h */
 bool mm_awaits_fork(const struct mm *mm, uint64_t origin, uint64_t nr_pages);
+
+/** mm_is_lost() - neither end has the page */
+static inline bool mm_is_lost(const struct mm *mm, uint64_t origin)
+{
+	return mm->lost.nr && page_set_has(&mm->lost, origin);
+}
 
 static inline void mm_kick(struct mm *mm)
 {

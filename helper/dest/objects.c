@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include "base/clock.h"
 #include "dest/late_pages.h"
+#include "dest/lost_pages.h"
 #include "dest/objects.h"
 #include "dest/spaces.h"
 #include "wire/stream.h"
@@ -304,6 +305,54 @@ void objects_counts(struct objects *objects, struct counts *counts)
 		counts->faults += mm->counts.faults;
 		mm_unlock(mm);
 	}
+}
+
+pid_t objects_next_to_end(struct objects *objects)
+{
+	struct mm *mm = NULL;
+	pid_t pid = 0;
+
+	while (!pid && (mm = objects_next(objects, mm))) {
+		mm_lock(mm);
+		if (!mm->killed && lost_pages_must_end(mm)) {
+			mm->killed = true;
+			pid = mm->pid;
+		}
+		mm_unlock(mm);
+	}
+	return pid;
+}
+
+void objects_lost(struct objects *objects, struct lost *lost)
+{
+	struct error ignored = { 0 };
+	struct mm *mm = NULL;
+
+	while ((mm = objects_next(objects, mm))) {
+		struct lost_memory memory;
+
+		mm_lock(mm);
+		memory = (struct lost_memory){
+			.pid = mm->pid, .pages = mm->counts.lost, .killed = mm->killed,
+		};
+		mm_unlock(mm);
+		if (memory.pages)
+			lost_add(lost, &memory, &ignored);
+	}
+}
+
+bool objects_lack_lost(struct objects *objects)
+{
+	struct mm *mm = NULL;
+	bool lack = false;
+
+	while (!lack && (mm = objects_next(objects, mm))) {
+		mm_lock(mm);
+		for (size_t i = 0; i < mm->nr_spaces && !lack; i++)
+			lack = !mm->spaces[i]->gone && mm->spaces[i]->todo.nr;
+		mm_unlock(mm);
+	}
+	return lack;
 }
 
 uint64_t objects_orphans(struct objects *objects)

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include "dest/mm.h"
 #include "session/counts.h"
+#include "session/lost.h"
 
 #define OBJECTS_BUCKETS	1024
 
@@ -87,6 +88,12 @@ bool objects_wait(struct objects *objects, int timeout_ms);
 uint64_t objects_wanted(struct objects *objects);
 /** objects_counts() - sums of all mms */
 void objects_counts(struct objects *objects, struct counts *counts);
+/** objects_next_to_end() - a process that must be killed for what it lost, each once; 0: none */
+pid_t objects_next_to_end(struct objects *objects);
+/** objects_lost() - fill @lost with all that lost memory */
+void objects_lost(struct objects *objects, struct lost *lost);
+/** objects_lack_lost() - a process lives that waits for ever where it touches a page that is lost */
+bool objects_lack_lost(struct objects *objects);
 /** objects_orphans() - pages that had no place in a restored program that lives */
 uint64_t objects_orphans(struct objects *objects);
 /** objects_close_uffds() - all done: the kernel unregisters everything */

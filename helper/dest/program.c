@@ -2,8 +2,10 @@
 #define _GNU_SOURCE
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "criu/attach.h"
 #include "dest/program.h"
@@ -260,6 +262,19 @@ bool program_others_live(const struct program *program)
 		live = pids[i] != program_root_pid(program) && has_memory(pids[i]);
 	free(pids);
 	return live;
+}
+
+void program_kill(const struct program *program, pid_t pid)
+{
+	const struct process *process = find(program, pid);
+	struct error ignored = { 0 };
+	int fd = process && process->host_pid ? proc_pidfd(process->host_pid, &ignored) : -1;
+
+	/* the pid may be another process's: the pidfd is of the one that is looked at now */
+	if (fd >= 0 && find_host(program, process->host_pid, proc_ns(program->init_pid, "pid")) == process)
+		syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+	if (fd >= 0)
+		close(fd);
 }
 
 bool program_has_ended(const struct program *program, int timeout_ms)

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include "dest/inherit.h"
 #include "dest/late_pages.h"
+#include "dest/lost_pages.h"
 #include "dest/receiver.h"
 #include "wire/conn.h"
 
@@ -172,6 +173,28 @@ static int frame_before_final(struct receiver *receiver, struct mm *mm,
 	}
 }
 
+/* What is on its way on the other connection, or came meanwhile, is not lost. */
+static int take_lost(struct receiver *receiver, struct mm *mm, const struct frame *frame,
+		     struct error *err)
+{
+	uint64_t nr_pages;
+	int ret = lost_pages_take(mm, frame->runs, frame->nr_runs, &nr_pages, err);
+
+	if (!ret && nr_pages)
+		receiver->hooks.lost(receiver->hooks.ctx, mm, nr_pages);
+	return ret;
+}
+
+static int take_ended(struct receiver *receiver, struct mm *mm, struct error *err)
+{
+	uint64_t nr_pages;
+	int ret = lost_pages_end(mm, &nr_pages, err);
+
+	if (!ret && nr_pages)
+		receiver->hooks.lost(receiver->hooks.ctx, mm, nr_pages);
+	return ret;
+}
+
 static int frame_after_final(struct receiver *receiver, struct mm *mm,
 			     const struct frame *frame, struct error *err)
 {
@@ -187,6 +210,10 @@ static int frame_after_final(struct receiver *receiver, struct mm *mm,
 		if (receiver->urgent || mm->pushed)
 			break;
 		return late_pages_pushed(mm, err);
+	case FRAME_LOST:
+		return take_lost(receiver, mm, frame, err);
+	case FRAME_ENDED:
+		return take_ended(receiver, mm, err);
 	default:
 		break;
 	}

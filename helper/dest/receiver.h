@@ -16,11 +16,13 @@
  *	force; -1 when the migration is given up
  * @round: the mirror has all pages of @round
  * @final: all lists of the frozen program have come
+ * @lost: the source cannot send some pages of @mm any more; @nr_pages of them were still lacking
  */
 struct receiver_hooks {
 	int (*gate)(void *ctx, uint32_t round, struct error *err);
 	int (*round)(void *ctx, uint32_t round, struct error *err);
 	int (*final)(void *ctx, uint64_t have, uint64_t lack, struct error *err);
+	void (*lost)(void *ctx, const struct mm *mm, uint64_t nr_pages);
 	void *ctx;
 };
 

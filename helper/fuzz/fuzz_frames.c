@@ -65,6 +65,13 @@ static int on_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
 	return ret;
 }
 
+static void on_lost(void *ctx, const struct mm *mm, uint64_t nr_pages)
+{
+	struct bench *bench = ctx;
+
+	fuzz_assert(mm == bench->mm && nr_pages && nr_pages <= ANNOUNCED);
+}
+
 /* Return: pages of the frame at the start of @in that the socket can hold, or 0 */
 static size_t pages_of(const struct fuzz_input *in)
 {
@@ -132,7 +139,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct error err = { 0 };
 	struct receiver receiver = {
 		.urgent = bench.flags & FLAG_URGENT, .objects = &bench.objects,
-		.hooks = { .gate = gate, .round = on_round, .final = on_final, .ctx = &bench },
+		.hooks = { .gate = gate, .round = on_round, .final = on_final,
+			   .lost = on_lost, .ctx = &bench },
 	};
 	struct conn conn;
 	int ret;
@@ -150,6 +158,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_assert(is_within(&bench.mm->mirror.have));
 	fuzz_assert(is_within(&bench.mm->populated));
 	fuzz_assert(is_within(&bench.mm->wanted.pages));
+	fuzz_assert(!bench.mm->lost.nr || is_within(&bench.mm->lost));
 	fuzz_assert(bench.budget.used[BUDGET_MIRROR] == bench.mm->mirror.have.nr * PAGE_BYTES);
 	conn_close(&conn);
 	objects_destroy(&bench.objects);

@@ -401,7 +401,9 @@ static void frames_course(struct bytes *to, uint8_t flags)
 	put_frame(to, FRAME_FINAL, 0, 0);
 	put_frame(to, FRAME_PAGES, 8, 2);
 	put_frame(to, FRAME_ZERO, 30, 20);
+	put_frame(to, FRAME_LOST, 28, 6);
 	put_frame(to, FRAME_PUSHED, 0, 0);
+	put_frame(to, FRAME_ENDED, 0, 0);
 }
 
 static void frames(void)

@@ -103,6 +103,8 @@ static json_t *result_json(const struct figures *figures, const struct error *er
 				"tracker", figures->tracker,
 				"tracker_why", figures->tracker_why,
 				"rounds_stood_ns", (json_int_t)figures->rounds_stood_ns));
+	if (figures->lost.nr)
+		json_object_set_new(result, "lost", lost_json(&figures->lost));
 	if (!figures->moved)
 		return result;
 	json_object_update_new(result, counts_json(&figures->counts));
@@ -215,5 +217,6 @@ void figures_say_result(struct figures *figures, const struct error *err, int pi
 void figures_free(struct figures *figures)
 {
 	free(figures->rounds);
+	lost_free(&figures->lost);
 	memset(figures, 0, sizeof(*figures));
 }

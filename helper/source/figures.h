@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "session/counts.h"
 #include "session/frozen_time.h"
+#include "session/lost.h"
 #include "source/loss.h"
 
 /**
@@ -34,6 +35,7 @@ struct round_figures {
  * @sent_pages: pages that travelled in frames, each as often as it travelled
  * @image_bytes: of CRIU's images that travelled
  * @counts: of the destination, when it is done
+ * @lost: memory that was lost here after COMMIT, as the destination says
  * @losses: of the migration, for the result
  * @backend: its name, NULL when there was none yet; @backend_why, @tracker, @tracker_why: see
  *	struct backend
@@ -49,6 +51,7 @@ struct figures {
 	uint64_t frozen_pages, frozen_bytes, left_pages;
 	uint64_t sent_pages, image_bytes;
 	struct counts counts;
+	struct lost lost;
 	uint64_t verified_pages;
 	bool moved;
 	uint32_t dest_pid;

@@ -390,10 +390,12 @@ static int run(struct source_migration *migration, struct error *err)
 	figures->sent_pages = migration->memory.pages + migration->urgent.pages;
 	if (!code)
 		enter(migration, "DONE", &(struct error){ 0 });
+	if (!code)
+		lost_error(&figures->lost, false, err);
 	figures->moved = true;
 	figures->total_ns = clock_now_ns() - figures->started_ns;
 	outlook_keep(&migration->outlook, tree_root(&migration->tree)->status.comm, &figures->frozen);
-	return code;
+	return err->code;
 }
 
 static void source_migration_init(struct source_migration *migration,

@@ -57,6 +57,11 @@ int source_migration_doubt(struct source_migration *migration, bool died, struct
 		mailbox_failed(&migration->box, err);
 	memcpy(what, err->what, sizeof(what));
 	memset(err, 0, sizeof(*err));
+	/* killed at both ends: the keeper ends the rest of it */
+	if (died && guard_wait_end(&migration->guard, 0)) {
+		error_set(err, CODE_TARGET, NULL, "%.300s; nothing of the program is left", what);
+		return err->code;
+	}
 	doubt_hint(migration, died, hint, sizeof(hint));
 	if (guard_wait_end(&migration->guard, 0))
 		stays = "its process here was killed";

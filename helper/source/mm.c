@@ -196,6 +196,25 @@ void source_mm_claim(struct source_mm *mm, const struct splice_vm_run *runs, uin
 	pthread_mutex_unlock(&mm->unsent_lock);
 }
 
+bool source_mm_claim_part(struct source_mm *mm, struct splice_vm_run *run)
+{
+	uint64_t end = run->addr + ((uint64_t)run->nr_pages << PAGE_SHIFT);
+	struct run first;
+	bool any, ret;
+
+	pthread_mutex_lock(&mm->unsent_lock);
+	any = page_set_next(&mm->unsent, run->addr, end, 0, &first);
+	ret = any && first.addr == run->addr;
+	if (ret) {
+		page_set_remove(&mm->unsent, first.addr, first.nr_pages);
+		run->nr_pages = first.nr_pages;
+	} else if (any) {
+		run->nr_pages = (first.addr - run->addr) >> PAGE_SHIFT;
+	}
+	pthread_mutex_unlock(&mm->unsent_lock);
+	return ret;
+}
+
 bool source_mm_is_sent_as_pages(const struct source_mm *mm, const struct splice_vm_run *run)
 {
 	uint64_t addr = run->addr, end = addr + ((uint64_t)run->nr_pages << PAGE_SHIFT);

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "base/report.h"
 #include "source/requests.h"
 
 /* Return: the address space that the request names, or NULL with @err */
@@ -35,21 +34,42 @@ static int check_request(const struct source_mm *mm, const struct frame *frame, 
 	return 0;
 }
 
+/*
+ * A page that the push took before may be on its way on the memory connection: until PUSHED it is not
+ * for this thread to say that the page is lost. The destination asks again after PUSHED.
+ */
+static int send_run(struct requests *requests, struct source_mm *mm, struct splice_vm_run run,
+		    struct error *err)
+{
+	bool committed = mailbox_is_committed(requests->box);
+	uint32_t left = run.nr_pages;
+
+	while (left && !atomic_load(&mm->ended)) {
+		bool claimed;
+
+		run.nr_pages = left;
+		/* before it is sent, so that the push does not send it as well */
+		claimed = source_mm_claim_part(mm, &run);
+		requests->sender->tells_lost = committed && (claimed || atomic_load(&mm->pushed));
+		if (sender_pages(requests->sender, mm, &run, 1, err)) {
+			if (err->code == CODE_NETWORK || !committed)
+				return -1;
+			*err = (struct error){ 0 };
+		}
+		run.addr += (uint64_t)run.nr_pages << PAGE_SHIFT;
+		left -= run.nr_pages;
+	}
+	return 0;
+}
+
 static int answer(struct requests *requests, const struct frame *frame, struct error *err)
 {
 	struct source_mm *mm = find_mm(requests, frame, err);
+	int ret = !mm || check_request(mm, frame, err) ? -1 : 0;
 
-	if (!mm || check_request(mm, frame, err))
-		return -1;
-	/* before it is sent, so that the push does not send it as well */
-	source_mm_claim(mm, frame->runs, frame->nr_runs);
-	if (!sender_pages(requests->sender, mm, frame->runs, frame->nr_runs, err))
-		return 0;
-	if (err->code == CODE_NETWORK || !mailbox_is_committed(requests->box))
-		return -1;
-	report_say("process %d waits for memory that is lost: %s", mm->pid, err->what);
-	*err = (struct error){ 0 };
-	return 0;
+	for (uint32_t i = 0; i < frame->nr_runs && !ret; i++)
+		ret = send_run(requests, mm, frame->runs[i], err);
+	return ret;
 }
 
 int requests_serve(struct requests *requests, struct error *err)

@@ -17,13 +17,15 @@
  * @keeps_current: each frame updates source_mm.dest_current. False on the urgent connection: its
  *	thread is not the main one, which owns that set
  * @frozen: the program stands: a page that cannot be read is a failure, not a change
+ * @tells_lost: COMMIT is recorded: such a page is told as LOST, and a process that was killed as ENDED.
+ *	The other pages are sent all the same
  * @buf: for copying
  * @pages: sent, @copied of them by copying; @zero: told to be zero; @inherited: told to be the parent's
  */
 struct sender {
 	const struct conn *conn;
 	uint32_t round;
-	bool keeps_current, frozen;
+	bool keeps_current, frozen, tells_lost;
 	void *buf;
 	uint64_t pages, copied, zero, inherited, bytes;
 };
@@ -32,18 +34,18 @@ int sender_init(struct sender *sender, const struct conn *conn, bool keeps_curre
 		struct error *err);
 void sender_destroy(struct sender *sender);
 
-/** sender_pages() - each page of @runs, as PAGES, ZERO or DROPPED */
+/** sender_pages() - each page of @runs, as PAGES, ZERO, DROPPED or LOST; or ENDED */
 int sender_pages(struct sender *sender, struct source_mm *mm, const struct splice_vm_run *runs,
 		 uint32_t nr_runs, struct error *err);
 
-/** sender_list() - a list of runs: DROPPED, STALE, ZERO, COPY or POPULATED */
+/** sender_list() - a list of runs: DROPPED, STALE, ZERO, COPY, POPULATED or LOST */
 int sender_list(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
 		const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err);
 /** sender_set() - sender_list() of all pages of @set */
 int sender_set(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
 	       const struct page_set *set, struct error *err);
 
-/** sender_mark() - a marker: ROUND, FINAL or PUSHED of @mm */
+/** sender_mark() - a marker: ROUND, FINAL, PUSHED or ENDED of @mm */
 int sender_mark(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
 		struct error *err);
 

@@ -31,7 +31,8 @@ struct bench {
 	struct conn conn;
 	int source;
 	uint32_t gated, acked, round, object;
-	bool final;
+	uint64_t lost;
+	bool final, seals;
 	struct place place;
 	struct error err;
 };
@@ -52,12 +53,33 @@ static int on_round(void *ctx, uint32_t round, struct error *err)
 	return 0;
 }
 
+/* The images are there, and leave ten pages to frames. */
+static int seal(struct bench *bench)
+{
+	struct page_set lazy;
+	int ret;
+
+	assert_int_equal(page_set_init(&lazy), 0);
+	assert_int_equal(page_set_add(&lazy, AT(0), 10, &bench->err), 0);
+	ret = mm_seal(bench->mm, &lazy, &bench->err);
+	page_set_destroy(&lazy);
+	return ret;
+}
+
 static int on_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
 {
 	struct bench *bench = ctx;
 
 	bench->final = true;
-	return 0;
+	return bench->seals ? seal(bench) : 0;
+}
+
+static void on_lost(void *ctx, const struct mm *mm, uint64_t nr_pages)
+{
+	struct bench *bench = ctx;
+
+	assert_int_equal(mm->pid, PID);
+	bench->lost += nr_pages;
 }
 
 static int set_up(void **state)
@@ -79,7 +101,8 @@ static int set_up(void **state)
 	bench.conn = (struct conn){ .fd = pair[0] };
 	bench.receiver = (struct receiver){
 		.conn = &bench.conn, .objects = &bench.objects, .place = &bench.place,
-		.hooks = { .gate = gate, .round = on_round, .final = on_final, .ctx = &bench },
+		.hooks = { .gate = gate, .round = on_round, .final = on_final,
+			   .lost = on_lost, .ctx = &bench },
 	};
 	*state = &bench;
 	return 0;
@@ -445,6 +468,90 @@ static void test_pushed_twice(void **state)
 	refused(*state);
 }
 
+/* The restored program lacks ten pages. */
+static void restore(struct bench *bench)
+{
+	bench->seals = true;
+	list(bench, FRAME_POPULATED, 0, 10);
+	list(bench, FRAME_FINAL, 0, 0);
+}
+
+static void test_lost(void **state)
+{
+	struct bench *bench = *state;
+
+	restore(bench);
+	pages(bench, 2, 1, 1);
+	list(bench, FRAME_LOST, 1, 3);
+	/* what is lost is lost once, and nobody waits for more */
+	list(bench, FRAME_LOST, 1, 3);
+	list(bench, FRAME_LOST, 50, 9);
+	list(bench, FRAME_PUSHED, 0, 0);
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(bench->lost, 2);
+	assert_int_equal(bench->mm->lost.nr, 2);
+	assert_int_equal(bench->mm->wanted.pages.nr, 7);
+	assert_false(bench->mm->ended);
+}
+
+/* Behind PUSHED it is asked once more for what had been asked for: the source may have kept silent. */
+static void test_asked_again(void **state)
+{
+	struct bench *bench = *state;
+	struct run *requests;
+	size_t nr;
+
+	restore(bench);
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(mm_request(bench->mm, AT(4), 2, &bench->err), 0);
+	free(wanted_requests(&bench->mm->wanted, &nr));
+	assert_int_equal(nr, 1);
+	assert_int_equal(late_pages_pushed(bench->mm, &bench->err), 0);
+	requests = wanted_requests(&bench->mm->wanted, &nr);
+	assert_int_equal(nr, 1);
+	assert_int_equal(requests[0].nr_pages, 10);
+	free(requests);
+}
+
+/* Frames over urgent begin when the program is restored. */
+static void test_ended(void **state)
+{
+	const struct splice_vm_run run_of_ten = { .addr = AT(0), .nr_pages = 10 };
+	struct bench *bench = *state;
+	uint64_t have, lack;
+
+	assert_int_equal(mm_populate(bench->mm, &run_of_ten, 1, &bench->err), 0);
+	objects_final(&bench->objects, &have, &lack);
+	assert_int_equal(seal(bench), 0);
+	bench->receiver.urgent = true;
+	list(bench, FRAME_ENDED, 0, 0);
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(bench->lost, 10);
+	assert_int_equal(bench->mm->wanted.pages.nr, 0);
+	assert_true(bench->mm->ended);
+}
+
+static void test_lost_before_final(void **state)
+{
+	list(*state, FRAME_LOST, 0, 1);
+	refused(*state);
+}
+
+static void test_ended_before_final(void **state)
+{
+	list(*state, FRAME_ENDED, 0, 0);
+	refused(*state);
+}
+
+/* All lists are there, and the images are not. */
+static void test_lost_before_images(void **state)
+{
+	list(*state, FRAME_POPULATED, 0, 1);
+	list(*state, FRAME_FINAL, 0, 0);
+	list(*state, FRAME_LOST, 0, 1);
+	refused(*state);
+}
+
 static void test_cut_off(void **state)
 {
 	struct bench *bench = *state;
@@ -583,6 +690,9 @@ int main(void)
 		BENCH_TEST(test_pushed_twice), BENCH_TEST(test_rounds_go_on),
 		BENCH_TEST(test_round_again), BENCH_TEST(test_round_back),
 		BENCH_TEST(test_round_left_out), BENCH_TEST(test_cut_off),
+		BENCH_TEST(test_lost), BENCH_TEST(test_asked_again), BENCH_TEST(test_ended),
+		BENCH_TEST(test_lost_before_final), BENCH_TEST(test_ended_before_final),
+		BENCH_TEST(test_lost_before_images),
 		BENCH_TEST(test_trickle), BENCH_TEST(test_progress),
 	};
 

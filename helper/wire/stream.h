@@ -22,7 +22,9 @@ enum frame_kind {
 	FRAME_POPULATED = 0x53564d50,	/* part of the final list of populated pages */
 	FRAME_ROUND = 0x53564d52,	/* end of a round on this stream; number in the cookie */
 	FRAME_FINAL = 0x53564d46,	/* the lists of the frozen program are complete */
-	FRAME_PUSHED = 0x53564d55,	/* all pages were pushed */
+	FRAME_PUSHED = 0x53564d55,	/* nothing is left to push */
+	FRAME_LOST = 0x53564d4c,	/* after COMMIT: the source cannot read the pages any more */
+	FRAME_ENDED = 0x53564d45,	/* after COMMIT: the process was killed at the source */
 	FRAME_REQUEST = 0x53564d51,	/* urgent, destination to source: a fault waits */
 };
 
