@@ -329,6 +329,24 @@ static int enter(struct source_migration *migration, const char *state, struct e
 	return mailbox_failed(&migration->box, err);
 }
 
+/*
+ * COMMIT is recorded and not sent: nothing runs there yet, so the record can go. A process that died
+ * since the last look is missing at neither end then. One that dies later is the push's to find.
+ */
+static int look_once_more(struct source_migration *migration, struct error *err)
+{
+	struct error why = { 0 };
+
+	if (!tree_check_memory(&migration->tree, err))
+		return 0;
+	if (!source_keeper_uncommit(migration->keeper, &why)) {
+		mailbox_uncommit(&migration->box);
+		return -1;
+	}
+	memset(err, 0, sizeof(*err));
+	return 0;
+}
+
 /* Return: -1 when there was a failure, which counts, or no record */
 static int commit(struct source_migration *migration, struct error *err)
 {
@@ -344,8 +362,10 @@ static int commit(struct source_migration *migration, struct error *err)
 	if (mailbox_commit(&migration->box, CODE_OK, err))
 		return -1;
 	watch_limit(&migration->watch, 0);
-	if (!source_keeper_commit(migration->keeper, left_ms, &recorded, err) || recorded)
-		return 0;
+	if (!source_keeper_commit(migration->keeper, left_ms, &recorded, err) || recorded) {
+		memset(err, 0, sizeof(*err));
+		return look_once_more(migration, err);
+	}
 	mailbox_uncommit(&migration->box);
 	return -1;
 }

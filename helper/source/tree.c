@@ -190,14 +190,29 @@ static bool was_killed(const struct source_process *process)
 	       (!pending_read(process->pid, &mask, &ignored) && pending_has(mask, SIGKILL));
 }
 
+static int say_killed(const struct source_process *process, struct error *err)
+{
+	return error_set(err, CODE_TARGET, NULL, "process %d was killed while the program stood",
+			 process->pid);
+}
+
 int tree_check_alive(const struct tree *tree, struct error *err)
 {
 	struct source_process *process;
 
 	tree_for_each(tree, process)
 		if (was_killed(process))
-			return error_set(err, CODE_TARGET, NULL,
-					 "process %d was killed while the program stood", process->pid);
+			return say_killed(process, err);
+	return 0;
+}
+
+int tree_check_memory(const struct tree *tree, struct error *err)
+{
+	struct source_process *process;
+
+	tree_for_each(tree, process)
+		if (process->mm.backend->ops->is_gone(process->mm.backend))
+			return say_killed(process, err);
 	return 0;
 }
 

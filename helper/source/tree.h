@@ -78,6 +78,12 @@ bool tree_forgive(const struct tree *tree, struct source_process *process, struc
 /** tree_check_alive() - -1 with @err when a process of the tree, which stands, was killed */
 int tree_check_alive(const struct tree *tree, struct error *err);
 
+/**
+ * tree_check_memory() - -1 with @err when the memory of a process is no more: a quick tree_check_alive(),
+ *	which does not see a killed process that the v1 freezer keeps, with its memory
+ */
+int tree_check_memory(const struct tree *tree, struct error *err);
+
 /** tree_owns() - process @pid is one of the program's, and moves too */
 bool tree_owns(const struct tree *tree, pid_t pid);
 

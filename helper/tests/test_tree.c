@@ -322,6 +322,27 @@ static void a_killed_child_is_noticed(void **state)
 	end(pid);
 }
 
+/* The quick look, which reads no file of /proc. */
+static void a_memory_that_is_no_more_is_noticed(void **state)
+{
+	struct fake fakes[2];
+	struct tree tree = { 0 };
+	struct error err = { 0 };
+
+	for (int i = 0; i < 2; i++) {
+		struct source_process *process = tree_add(&tree, getpid(), &err);
+
+		assert_non_null(process);
+		fake_init(&fakes[i]);
+		process->mm.backend = &fakes[i].backend;
+	}
+	assert_int_equal(tree_check_memory(&tree, &err), 0);
+	fakes[1].gone = true;
+	assert_int_equal(tree_check_memory(&tree, &err), -1);
+	assert_int_equal(err.code, CODE_TARGET);
+	tree_destroy(&tree);
+}
+
 /* That /proc cannot be read says nothing of a process. */
 static void a_lack_of_descriptors_is_no_end(void **state)
 {
@@ -400,6 +421,7 @@ int main(void)
 		cmocka_unit_test(exec_beside_another_process_with_the_memory),
 		cmocka_unit_test(the_end_of_a_child_is_forgiven),
 		cmocka_unit_test(a_killed_child_is_noticed),
+		cmocka_unit_test(a_memory_that_is_no_more_is_noticed),
 		cmocka_unit_test(a_lack_of_descriptors_is_no_end),
 		cmocka_unit_test(an_orphan_leaves),
 		cmocka_unit_test(a_borrower_does_not_join),
