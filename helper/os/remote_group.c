@@ -36,6 +36,14 @@ static void let_go(struct remote_group *all)
 	memset(all, 0, sizeof(*all));
 }
 
+void remote_group_kill(struct remote_group *all)
+{
+	cgroup_kill(all->group);
+	for (size_t i = 0; i < all->nr; i++)
+		remote_reap(&all->of[i]);
+	let_go(all);
+}
+
 int remote_group_hold(struct remote_group *all, const struct cgroup *group, bool thaw,
 		      struct error *err)
 {
@@ -51,8 +59,8 @@ int remote_group_hold(struct remote_group *all, const struct cgroup *group, bool
 		ret = cgroup_thaw(group, err) || (v1 && wait_all(all, err)) ? -1 : 0;
 	}
 	if (ret && all->thawed)
-		cgroup_kill(group);
-	if (ret)
+		remote_group_kill(all);
+	else if (ret)
 		let_go(all);
 	return ret;
 }
@@ -71,13 +79,8 @@ int remote_group_release(struct remote_group *all, struct error *err)
 	int ret = all->thawed ? cgroup_freeze(all->group, err) : 0;
 
 	if (ret)
-		cgroup_kill(all->group);
-	let_go(all);
+		remote_group_kill(all);
+	else
+		let_go(all);
 	return ret;
-}
-
-void remote_group_kill(struct remote_group *all)
-{
-	cgroup_kill(all->group);
-	let_go(all);
 }
