@@ -26,6 +26,32 @@ struct differences {
 	size_t nr;
 };
 
+static int piece_order(const void *a, const void *b)
+{
+	const struct verify_piece *x = a, *y = b;
+
+	if (x->object != y->object)
+		return x->object < y->object ? -1 : 1;
+	return x->addr < y->addr ? -1 : x->addr > y->addr;
+}
+
+const struct verify_piece *verify_of(const struct verify *verify, uint32_t object, size_t *nr)
+{
+	size_t low = 0, high = verify->nr;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (verify->pieces[mid].object < object)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (*nr = 0; low + *nr < verify->nr && verify->pieces[low + *nr].object == object;)
+		(*nr)++;
+	return verify->pieces + low;
+}
+
 int verify_add(struct verify *verify, const Migrate__Digests *digests, struct error *err)
 {
 	size_t nr = verify->nr + digests->n_runs;
@@ -59,6 +85,9 @@ int verify_add(struct verify *verify, const Migrate__Digests *digests, struct er
 		};
 	}
 	verify->complete = digests->last;
+	/* each of many processes looks for its own */
+	if (verify->complete && verify->nr)
+		qsort(verify->pieces, verify->nr, sizeof(*verify->pieces), piece_order);
 	return 0;
 }
 
@@ -91,12 +120,12 @@ static void compare_pieces(const struct verify *verify, uint32_t object, int mem
 			   const struct criu_task *task, uint8_t *buf, struct differences *diff,
 			   uint64_t *pages)
 {
-	for (size_t i = 0; i < verify->nr; i++) {
-		const struct verify_piece *piece = &verify->pieces[i];
+	size_t nr;
+	const struct verify_piece *piece = verify_of(verify, object, &nr);
+
+	for (; nr; nr--, piece++) {
 		size_t bytes = piece->nr_pages * PAGE_BYTES;
 
-		if (piece->object != object)
-			continue;
 		*pages += piece->nr_pages;
 		if (pread(mem, buf, bytes, piece->addr) != (ssize_t)bytes) {
 			differs(diff, piece->addr);
