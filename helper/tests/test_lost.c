@@ -26,10 +26,12 @@ static struct lost some(size_t nr)
 static void both_ends_know(void **state)
 {
 	struct lost here = some(3), there = some(1);
-	Migrate__Lost **list = lost_pack(&here);
 	struct error err = { 0 };
+	Migrate__Lost **list;
 	json_t *json;
 
+	list = lost_pack(&here);
+	assert_non_null(list);
 	assert_int_equal(lost_take(&there, list, here.nr, &err), 0);
 	lost_pack_free(list);
 	assert_int_equal(there.nr, 3);

@@ -97,7 +97,7 @@ static void need_poison(void)
 /* A child of the test's process. The handlers of the test's framework are not for it. */
 static pid_t child_that_reads(const volatile uint8_t *at)
 {
-	void (*before)(int) = signal(SIGBUS, SIG_DFL);
+	sighandler_t before = signal(SIGBUS, SIG_DFL);
 	pid_t pid = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
 
 	if (!pid)
