@@ -15,143 +15,7 @@
 #include "dest/receiver.h"
 #include "pages/sets.h"
 #include "tests/conn_fd.h"
-#include "tests/mm_hooks.h"
-
-#define BASE	0x7f0000000000UL
-#define P	PAGE_BYTES
-#define AT(page)	(BASE + (page) * P)
-#define MM	7	/* id of the mm */
-#define PID	4711
-
-/* A receiver of one connection, and the source's end of it. */
-struct bench {
-	struct objects objects;
-	struct mm *mm;
-	struct receiver receiver;
-	struct conn conn;
-	int source;
-	uint32_t gated, acked, round, object;
-	uint64_t lost;
-	bool final, seals;
-	struct place place;
-	struct error err;
-};
-
-static int gate(void *ctx, uint32_t round, struct error *err)
-{
-	struct bench *bench = ctx;
-
-	bench->gated = round;
-	return 0;
-}
-
-static int on_round(void *ctx, uint32_t round, struct error *err)
-{
-	struct bench *bench = ctx;
-
-	bench->acked = round;
-	return 0;
-}
-
-/* The images are there, and leave ten pages to frames. */
-static int seal(struct bench *bench)
-{
-	struct page_set lazy;
-	int ret;
-
-	assert_int_equal(page_set_init(&lazy), 0);
-	assert_int_equal(page_set_add(&lazy, AT(0), 10, &bench->err), 0);
-	ret = mm_seal(bench->mm, &lazy, &bench->err);
-	page_set_destroy(&lazy);
-	return ret;
-}
-
-static int on_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
-{
-	struct bench *bench = ctx;
-
-	bench->final = true;
-	return bench->seals ? seal(bench) : 0;
-}
-
-static void on_lost(void *ctx, const struct mm *mm, uint64_t nr_pages)
-{
-	struct bench *bench = ctx;
-
-	assert_int_equal(mm->pid, PID);
-	bench->lost += nr_pages;
-}
-
-static int set_up(void **state)
-{
-	static struct bench bench;
-	const struct mirror_range ranges[] = { { AT(0), AT(100) }, { AT(200), AT(300) } };
-	struct error err = { 0 };
-	int pair[2];
-
-	memset(&bench, 0, sizeof(bench));
-	objects_init(&bench.objects, &no_mm_hooks, NULL, &bench.place);
-	bench.mm = objects_add_mm(&bench.objects, MM, PID, &err);
-	if (!bench.mm || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) ||
-	    mm_announce(bench.mm, ranges, 2, &err))
-		return -1;
-	bench.source = pair[1];
-	bench.round = 1;
-	bench.object = MM;
-	bench.conn = (struct conn){ .fd = pair[0] };
-	bench.receiver = (struct receiver){
-		.conn = &bench.conn, .objects = &bench.objects, .place = &bench.place,
-		.hooks = { .gate = gate, .round = on_round, .final = on_final,
-			   .lost = on_lost, .ctx = &bench },
-	};
-	*state = &bench;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct bench *bench = *state;
-
-	conn_close(&bench->conn);
-	if (bench->source >= 0)
-		close(bench->source);
-	objects_destroy(&bench->objects);
-	return 0;
-}
-
-static void list(struct bench *bench, enum frame_kind kind, uint64_t page, uint32_t nr)
-{
-	struct splice_vm_run run = { .addr = AT(page), .nr_pages = nr };
-	struct error err = { 0 };
-
-	assert_int_equal(frame_send(CONN(bench->source), kind, FRAME_COOKIE(bench->round, bench->object), &run, nr ? 1 : 0,
-				    &err), 0);
-}
-
-static void pages(struct bench *bench, uint64_t page, uint32_t nr, uint8_t fill)
-{
-	uint8_t data[4 * P];
-	struct error err = { 0 };
-
-	assert_true(nr <= 4);
-	memset(data, fill, sizeof(data));
-	assert_int_equal(frame_send_copy(CONN(bench->source), FRAME_COOKIE(bench->round, bench->object), AT(page), nr, data,
-					 &err), 0);
-}
-
-/* Let it receive all that was sent, to the end of the stream. */
-static int run(struct bench *bench)
-{
-	close(bench->source);
-	bench->source = -1;
-	return receiver_run(&bench->receiver, &bench->err);
-}
-
-static void refused(struct bench *bench)
-{
-	assert_int_equal(run(bench), -1);
-	assert_int_equal(bench->err.code, CODE_PEER);
-}
+#include "tests/receiver_bench.h"
 
 static uint8_t stored(struct bench *bench, uint64_t page)
 {
@@ -468,90 +332,6 @@ static void test_pushed_twice(void **state)
 	refused(*state);
 }
 
-/* The restored program lacks ten pages. */
-static void restore(struct bench *bench)
-{
-	bench->seals = true;
-	list(bench, FRAME_POPULATED, 0, 10);
-	list(bench, FRAME_FINAL, 0, 0);
-}
-
-static void test_lost(void **state)
-{
-	struct bench *bench = *state;
-
-	restore(bench);
-	pages(bench, 2, 1, 1);
-	list(bench, FRAME_LOST, 1, 3);
-	/* what is lost is lost once, and nobody waits for more */
-	list(bench, FRAME_LOST, 1, 3);
-	list(bench, FRAME_LOST, 50, 9);
-	list(bench, FRAME_PUSHED, 0, 0);
-	assert_int_equal(run(bench), 0);
-	assert_int_equal(bench->lost, 2);
-	assert_int_equal(bench->mm->lost.nr, 2);
-	assert_int_equal(bench->mm->wanted.pages.nr, 7);
-	assert_false(bench->mm->ended);
-}
-
-/* Behind PUSHED it is asked once more for what had been asked for: the source may have kept silent. */
-static void test_asked_again(void **state)
-{
-	struct bench *bench = *state;
-	struct run *requests;
-	size_t nr;
-
-	restore(bench);
-	assert_int_equal(run(bench), 0);
-	assert_int_equal(mm_request(bench->mm, AT(4), 2, &bench->err), 0);
-	free(wanted_requests(&bench->mm->wanted, &nr));
-	assert_int_equal(nr, 1);
-	assert_int_equal(late_pages_pushed(bench->mm, &bench->err), 0);
-	requests = wanted_requests(&bench->mm->wanted, &nr);
-	assert_int_equal(nr, 1);
-	assert_int_equal(requests[0].nr_pages, 10);
-	free(requests);
-}
-
-/* Frames over urgent begin when the program is restored. */
-static void test_ended(void **state)
-{
-	const struct splice_vm_run run_of_ten = { .addr = AT(0), .nr_pages = 10 };
-	struct bench *bench = *state;
-	uint64_t have, lack;
-
-	assert_int_equal(mm_populate(bench->mm, &run_of_ten, 1, &bench->err), 0);
-	objects_final(&bench->objects, &have, &lack);
-	assert_int_equal(seal(bench), 0);
-	bench->receiver.urgent = true;
-	list(bench, FRAME_ENDED, 0, 0);
-	assert_int_equal(run(bench), 0);
-	assert_int_equal(bench->lost, 10);
-	assert_int_equal(bench->mm->wanted.pages.nr, 0);
-	assert_true(bench->mm->ended);
-}
-
-static void test_lost_before_final(void **state)
-{
-	list(*state, FRAME_LOST, 0, 1);
-	refused(*state);
-}
-
-static void test_ended_before_final(void **state)
-{
-	list(*state, FRAME_ENDED, 0, 0);
-	refused(*state);
-}
-
-/* All lists are there, and the images are not. */
-static void test_lost_before_images(void **state)
-{
-	list(*state, FRAME_POPULATED, 0, 1);
-	list(*state, FRAME_FINAL, 0, 0);
-	list(*state, FRAME_LOST, 0, 1);
-	refused(*state);
-}
-
 static void test_cut_off(void **state)
 {
 	struct bench *bench = *state;
@@ -674,8 +454,6 @@ static void test_progress(void **state)
 	assert_true(atomic_load(&place->progress_ms) > clock_now_ms() + 500000);
 }
 
-#define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -690,9 +468,6 @@ int main(void)
 		BENCH_TEST(test_pushed_twice), BENCH_TEST(test_rounds_go_on),
 		BENCH_TEST(test_round_again), BENCH_TEST(test_round_back),
 		BENCH_TEST(test_round_left_out), BENCH_TEST(test_cut_off),
-		BENCH_TEST(test_lost), BENCH_TEST(test_asked_again), BENCH_TEST(test_ended),
-		BENCH_TEST(test_lost_before_final), BENCH_TEST(test_ended_before_final),
-		BENCH_TEST(test_lost_before_images),
 		BENCH_TEST(test_trickle), BENCH_TEST(test_progress),
 	};
 
