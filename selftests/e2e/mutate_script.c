@@ -260,6 +260,17 @@ static void pages(struct frames *to, const struct program *program, bool late)
 	}
 }
 
+/* Some of the program's memory, or all of it, is no more at the source. */
+static void lose(struct frames *to, const struct program *program)
+{
+	const struct span *span = &program->spans[random_below(program->nr_spans)];
+
+	if (random_below(2))
+		frame(to, FRAME_ENDED, 0, 0, NULL);
+	else
+		frame(to, FRAME_LOST, span->addr, 1 + random_below(span->nr_pages), NULL);
+}
+
 static void round_of(struct frames *to, const struct program *program, uint32_t nr)
 {
 	Migrate__RoundBegin begin = MIGRATE__ROUND_BEGIN__INIT;
@@ -492,8 +503,13 @@ void script_write(struct script *script, const struct program *program, enum twi
 		wait_for(script, MIGRATE__CONTROL__BODY_ATTRIBUTES);
 		wait_for(script, MIGRATE__CONTROL__BODY_READY);
 	}
+	/* a frame may overtake COMMIT */
+	if (twist == TWIST_LOST && random_below(2))
+		lose(&frames, program);
 	empty(script, MIGRATE__CONTROL__BODY_COMMIT);
 	wait_for(script, MIGRATE__CONTROL__BODY_STARTED);
+	if (twist == TWIST_LOST)
+		lose(&frames, program);
 	pages(&frames, program, true);
 	frame(&frames, FRAME_PUSHED, 0, 0, NULL);
 	wait_for(script, MIGRATE__CONTROL__BODY_DONE);
