@@ -268,10 +268,8 @@ bool guard_wait_end(struct guard *guard, int timeout_ms)
 
 	if (poll(&pfd, 1, timeout_ms) > 0)
 		return true;
-	if (guard->group.kind == CGROUP_V1 &&
-	    !pending_read(guard->pid, &mask, &(struct error){ 0 }) && pending_has(mask, SIGKILL))
-		cgroup_thaw(&guard->group, &(struct error){ 0 });
-	return false;
+	return guard->group.kind == CGROUP_V1 &&
+	       !pending_read(guard->pid, &mask, &(struct error){ 0 }) && pending_has(mask, SIGKILL);
 }
 
 void guard_forget(struct guard *guard)

@@ -66,9 +66,10 @@ int guard_wait_dead(struct guard *guard, struct error *err);
 int guard_check_home(const struct guard *guard, pid_t pid, struct error *err);
 
 /**
- * guard_wait_end() - true when the root has ended, or ends within @timeout_ms
+ * guard_wait_end() - true when the root has ended, ends within @timeout_ms, or was killed
  *
- * The v1 freezer keeps a killed process: each call thaws a killed root, so the caller repeats the call.
+ * The v1 freezer keeps a killed process, and thaws none alone: such a root dies by guard_kill(), which
+ * kills the rest of the program before the thaw.
  */
 bool guard_wait_end(struct guard *guard, int timeout_ms);
 
