@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "dest/keeper.h"
 #include "dest/kept.h"
+#include "os/cgroup_members.h"
 #include "os/proc.h"
 #include "session/keeper.h"
 
@@ -193,7 +194,7 @@ bool keeper_undo(struct keeper *keeper, int init_fd)
 	/* one that is only stuck would stay */
 	keeper_process_kill(&keeper->process);
 	/* the init waits for tasks that the v1 freezer keeps */
-	cgroup_kill(&keeper->group);
+	cgroup_kill(&keeper->group, &(struct error){ 0 });
 	gone = wait_init(init_fd);
 	cgroup_remove(&keeper->group, KEPT_GROUP_TIMEOUT_MS);
 	owned_dir_remove(keeper->dir);

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "dest/kept.h"
 #include "dest/nsinit.h"
+#include "os/cgroup_members.h"
 #include "os/fds.h"
 #include "os/pending.h"
 #include "wire/conn.h"
@@ -81,7 +82,7 @@ static int kept_spawn(struct kept *kept, pid_t task_pid, struct keeper_msg *answ
 static void kept_kill(struct kept *kept, struct error *err)
 {
 	/* the v1 freezer keeps killed tasks, and the init waits for them */
-	cgroup_kill(kept->group);
+	cgroup_kill(kept->group, err);
 	nsinit_kill(&kept->ns, err);
 }
 
@@ -158,7 +159,8 @@ int kept_check_alive(const struct cgroup *group, size_t expected, struct error *
 	uint64_t mask;
 	pid_t *pids;
 
-	nr = cgroup_pids(group, &pids);
+	if (cgroup_pids(group, &pids, &nr, err))
+		return -1;
 	for (size_t i = 0; i < nr; i++)
 		alive += !pending_read(pids[i], &mask, &gone) && !pending_has(mask, SIGKILL);
 	free(pids);

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include "os/cgroup_members.h"
 #include "os/pending.h"
 #include "os/proc.h"
 #include "os/proc_tree.h"
@@ -59,12 +60,25 @@ static bool has_pid(const pid_t *pids, size_t nr, pid_t pid)
 	return false;
 }
 
+/* @line: as in /proc/PID/cgroup. Return: it is of the guard's group */
+static bool is_inside(const struct cgroup *group, const char *line)
+{
+	const char *home = strcmp(group->line, "/") ? group->line : "", *name = strrchr(group->dir, '/');
+	size_t bytes = strlen(home);
+
+	return name && !strncmp(line, home, bytes) && !strcmp(line + bytes, name);
+}
+
 /* All processes go back to one group when the guard is lifted: a process of another group is refused. */
 int guard_check_home(const struct guard *guard, pid_t pid, struct error *err)
 {
 	char line[PATH_MAX];
 
-	if (cgroup_line(pid, guard->group.kind, line, sizeof(line)) || !strcmp(line, guard->group.line))
+	if (cgroup_line(pid, guard->group.kind, line, sizeof(line)))
+		return errno == ENOENT || errno == ESRCH ? 0 :
+		       error_errno(err, CODE_INTERNAL, NULL,
+				   "cannot read the control group of process %d", pid);
+	if (!strcmp(line, guard->group.line) || is_inside(&guard->group, line))
 		return 0;
 	return error_set(err, CODE_REFUSED, "move all of the program to one control group",
 			 "process %d is in control group %s, and process %d in %s", pid, line,
@@ -120,9 +134,12 @@ static int fit_once(const struct guard *guard, struct error *err)
 	size_t nr, nr_inside;
 	int moved = 0, ret = 0;
 
-	if (proc_tree(guard->pid, &pids, &nr, err))
+	if (cgroup_pids(&guard->group, &inside, &nr_inside, err))
 		return -1;
-	nr_inside = cgroup_pids(&guard->group, &inside);
+	if (proc_tree(guard->pid, &pids, &nr, err)) {
+		free(inside);
+		return -1;
+	}
 	for (size_t i = 0; i < nr && ret >= 0; i++) {
 		ret = has_pid(inside, nr_inside, pids[i]) ? 0 : enter_one(guard, pids[i], err);
 		moved += ret > 0;
@@ -226,12 +243,7 @@ int guard_kill(struct guard *guard, struct error *err)
 	if (send_signal(guard, SIGKILL) && errno != ESRCH)
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot kill process %d", guard->pid);
 	/* guard_on() has left nobody in the group who does not move, and the dump was compared with the tree */
-	if (in_group)
-		cgroup_kill(&guard->group);
-	/* the v1 freezer keeps a killed process; thawed, it dies before its next instruction */
-	if (guard->group.kind == CGROUP_V1 && in_group)
-		return cgroup_thaw(&guard->group, err);
-	return 0;
+	return in_group ? cgroup_kill(&guard->group, err) : 0;
 }
 
 /* Return: true when all processes of the group are gone, or go within KILL_TIMEOUT_MS */

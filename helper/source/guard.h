@@ -62,7 +62,10 @@ int guard_kill(struct guard *guard, struct error *err);
 /** guard_wait_dead() - wait until all threads of the killed program have ended, 10 s at most */
 int guard_wait_dead(struct guard *guard, struct error *err);
 
-/** guard_check_home() - -1 with CODE_REFUSED: @pid is not in the control group of the root */
+/**
+ * guard_check_home() - 0: @pid is in the control group of the root, in the guard's group, or has ended
+ * Return: -1 with @err: CODE_REFUSED: @pid is in another group; or the group cannot be read
+ */
 int guard_check_home(const struct guard *guard, pid_t pid, struct error *err);
 
 /**

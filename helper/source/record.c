@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "os/cgroup_members.h"
 #include "os/memfs.h"
 #include "os/proc.h"
 #include "os/safe_dir.h"

@@ -10,6 +10,7 @@
 #include "os/proc.h"
 #include "source/guard.h"
 #include "tests/family.h"
+#include "tests/in_group.h"
 
 struct kit {
 	struct counting program;
@@ -52,7 +53,7 @@ static void orphan(struct kit *kit)
 {
 	family_have(&kit->program, SIGUSR1);
 	assert_int_equal(guard_enter(&kit->guard, &kit->err), 0);
-	assert_true(cgroup_has(&kit->guard.group, others->pid));
+	assert_true(in_group(&kit->guard.group, others->pid));
 	kill(others->parent, SIGTERM);
 	for (int ms = 0; ms < LATER_MS && parent_of(others->pid) == others->parent; ms++)
 		usleep(1000);
@@ -67,7 +68,7 @@ static void an_orphan_stays_here(void **state)
 		skip();
 	orphan(kit);
 	assert_int_equal(guard_on(&kit->guard, &kit->err), 0);
-	assert_false(cgroup_has(&kit->guard.group, others->pid));
+	assert_false(in_group(&kit->guard.group, others->pid));
 	assert_true(counting_stands(&kit->program));
 	assert_true(other_runs());
 	assert_int_equal(guard_kill(&kit->guard, &kit->err), 0);
@@ -125,7 +126,7 @@ static void a_process_in_another_group(void **state)
 	assert_int_equal(cgroup_add(&elsewhere, others->pid), 0);
 	assert_int_equal(guard_on(&kit->guard, &kit->err), -1);
 	assert_int_equal(kit->err.code, CODE_REFUSED);
-	assert_true(cgroup_has(&elsewhere, others->pid));
+	assert_true(in_group(&elsewhere, others->pid));
 	assert_true(counting_runs(&kit->program));
 	assert_true(other_runs());
 	assert_false(cgroup_exists(&kit->guard.group));

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include "dest/program.h"
+#include "os/cgroup_members.h"
 #include "tests/conn_fd.h"
 #include "tests/counting.h"
 #include "tests/course_walk.h"
@@ -130,7 +131,7 @@ static int set_up_no_vdso(void **state)
 
 static int tear_down(void **state)
 {
-	cgroup_kill(&kit->program.group);
+	cgroup_kill(&kit->program.group, &(struct error){ 0 });
 	for (size_t i = 0; i < NR; i++) {
 		if (kit->counting[i].pid)
 			waitpid(kit->counting[i].pid, NULL, 0);
@@ -255,7 +256,7 @@ static void test_ended_is_missed(void **state)
 	assert_non_null(strstr(err.what, kit->program.group.kind == CGROUP_V2 ?
 			       "has died before it was started" : "would be killed by SIGKILL"));
 	/* its memory goes with the root */
-	cgroup_kill(&kit->program.group);
+	cgroup_kill(&kit->program.group, &(struct error){ 0 });
 	wait_end(0);
 	assert_false(program_root_lives(&kit->program));
 	if (kit->program.group.kind != CGROUP_V2)
