@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,9 @@ static int read_table(pid_t pid, const char *table, struct inet_sockets *all)
 
 	snprintf(path, sizeof(path), "/proc/%d/net/%s", pid, table);
 	file = fopen(path, "re");
+	/* a kernel without IPv6 has fewer tables */
+	if (!file && errno != ENOENT)
+		ret = -1;
 	while (!ret && file && fgets(line, sizeof(line), file)) {
 		struct inet_socket socket = { .tcp = table[0] == 't' };
 
@@ -54,7 +58,7 @@ int inet_sockets_read(pid_t pid, struct inet_sockets *all, struct error *err)
 		if (!read_table(pid, tables[i], all))
 			continue;
 		inet_sockets_free(all);
-		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of sockets");
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot list the sockets of process %d", pid);
 	}
 	if (all->nr)
 		qsort(all->items, all->nr, sizeof(*all->items), compare);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 #include "os/maps.h"
+#include "os/proc.h"
 #include "os/proc_files.h"
 #include "source/surroundings.h"
 
@@ -95,17 +96,20 @@ static void take_deleted(void *ctx, pid_t pid, int fd, const char *path)
 
 static void take_mapped(void *ctx, pid_t pid)
 {
-	struct error ignored = { 0 };
+	struct error why = { 0 };
+	struct holders *all = ctx;
 	struct vma_list vmas;
 
 	/* a kernel thread has no mappings, and a process may end during the walk */
-	if (maps_read(pid, false, &vmas, &ignored))
+	if (maps_read(pid, false, &vmas, &why)) {
+		all->failed |= proc_is_short(why.os_errno);
 		return;
+	}
 	for (size_t i = 0; i < vmas.nr; i++) {
 		const struct vma *vma = &vmas.vmas[i];
 
 		if (vma->shared && is_deleted_name(vma->name))
-			add_holder(ctx, makedev(vma->major, vma->minor), vma->ino, pid, -1);
+			add_holder(all, makedev(vma->major, vma->minor), vma->ino, pid, -1);
 	}
 	maps_free(&vmas);
 }
@@ -119,9 +123,9 @@ static int holders_read(struct holders *all, enum holder_list list, struct error
 
 	if (all->read)
 		return 0;
-	proc_links(takes[list], all);
-	if (list == HOLDER_SHARED)
-		proc_each(take_mapped, all);
+	if (proc_links(takes[list], all, err) ||
+	    (list == HOLDER_SHARED && proc_each(take_mapped, all, err)))
+		return -1;
 	if (all->failed)
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of open files");
 	if (all->nr)
@@ -251,8 +255,13 @@ static int ptys_read(struct surroundings *around, struct error *err)
 		struct error ended = { 0 };
 		struct proc_files files;
 
-		if (ret || proc_files_read(process->pid, &files, &ended))
+		if (ret)
 			continue;
+		if (proc_files_read(process->pid, &files, &ended)) {
+			ret = ended.code == CODE_TARGET ? 0 : -1;
+			*err = ret ? ended : *err;
+			continue;
+		}
 		ret = proc_files_each(&files, take_master, around, err);
 		proc_files_free(&files);
 	}

@@ -7,7 +7,7 @@
 #include "os/proc_files.h"
 #include "os/unix_diag.h"
 
-void __real_proc_links(proc_link_fn fn, void *ctx);
+int __real_proc_links(proc_link_fn fn, void *ctx, struct error *err);
 int __real_unix_diag_walk(unix_sock_fn fn, void *ctx);
 int __real_inet_sockets_read(pid_t pid, struct inet_sockets *all, struct error *err);
 

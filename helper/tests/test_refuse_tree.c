@@ -23,17 +23,17 @@ static pid_t to_kill;
 /* end of file at its reading end: all processes have begun */
 static int ready[2];
 
-void __wrap_proc_links(proc_link_fn fn, void *ctx)
+int __wrap_proc_links(proc_link_fn fn, void *ctx, struct error *err)
 {
 	nr_walks++;
 	if (to_kill)
 		kill(to_kill, SIGKILL);
 	to_kill = 0;
 	/* as if all that is open had been opened since */
-	if (nr_blind)
-		nr_blind--;
-	else
-		__real_proc_links(fn, ctx);
+	if (!nr_blind)
+		return __real_proc_links(fn, ctx, err);
+	nr_blind--;
+	return 0;
 }
 
 /** struct bench - a root, and what @child makes in a child of it */

@@ -21,10 +21,10 @@
 
 static int nr_walks, nr_tables, nr_inet;
 
-void __wrap_proc_links(proc_link_fn fn, void *ctx)
+int __wrap_proc_links(proc_link_fn fn, void *ctx, struct error *err)
 {
 	nr_walks++;
-	__real_proc_links(fn, ctx);
+	return __real_proc_links(fn, ctx, err);
 }
 
 int __wrap_unix_diag_walk(unix_sock_fn fn, void *ctx)
