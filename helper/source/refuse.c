@@ -7,6 +7,7 @@
 #include "os/proc_files.h"
 #include "source/attributes.h"
 #include "source/refuse.h"
+#include "source/refuse_members.h"
 #include "source/surroundings.h"
 
 #define VFORK_MS	1000	/* until exec, which may read a slow disk */
@@ -160,10 +161,6 @@ static int refuse_process(const struct inspection *terms, struct source_process 
 	       refuse_descriptors(&look, refusals, err) ? -1 : 0;
 }
 
-/** typedef look_fn - one look at a process, as refuse_process() */
-typedef int (*look_fn)(const struct inspection *terms, struct source_process *process,
-		       struct refusals *refusals, struct error *err);
-
 static int look_at_attached(const struct inspection *terms, struct source_process *process,
 			    struct refusals *refusals, struct error *err)
 {
@@ -177,60 +174,6 @@ static int look_at_attached(const struct inspection *terms, struct source_proces
 		return -1;
 	ret = refuse_left_out(&look, &files, refusals, err) || find_others(&look, &files, err) ? -1 : 0;
 	proc_files_free(&files);
-	return ret;
-}
-
-/*
- * What is found of a process that ends meanwhile means nothing. And what the process has opened since the lists
- * of its surroundings were made is not in them.
- */
-static int look_at_member(const struct inspection *look, struct source_process *process, look_fn fn,
-			  struct refusals *refusals, struct error *err)
-{
-	struct refusals own = { .quiet = true };
-	struct error ignored = { 0 };
-
-	if (fn(look, process, &own, err))
-		return tree_forgive(look->tree, process, err) ? 0 : -1;
-	if ((!own.nr && !losses_forbid(look->losses)) ||
-	    tree_forgive(look->tree, process, &ignored))
-		return 0;
-	losses_renew(look->losses, ~0UL);
-	surroundings_forget(look->around);
-	if (fn(look, process, refusals, err))
-		return tree_forgive(look->tree, process, err) ? 0 : -1;
-	return 0;
-}
-
-static int refuse_member(const struct inspection *terms, struct source_process *process, look_fn fn,
-			 struct refusals *refusals, struct error *err)
-{
-	struct losses own = { .accepted = terms->losses->accepted, .quiet = true };
-	struct inspection look = *terms;
-	int ret;
-
-	look.losses = &own;
-	ret = look_at_member(&look, process, fn, refusals, err);
-	if (!ret && !process->gone)
-		losses_take(terms->losses, &own);
-	process->inspected = !ret;
-	losses_free(&own);
-	return ret;
-}
-
-static int refuse_members(const struct inspection *terms, look_fn fn, struct refusals *refusals,
-			  struct error *err)
-{
-	struct surroundings around = { .tree = terms->tree };
-	struct inspection look = *terms;
-	struct source_process *process;
-	int ret = 0;
-
-	look.around = &around;
-	tree_for_each(terms->tree, process)
-		if (!ret)
-			ret = refuse_member(&look, process, fn, refusals, err);
-	surroundings_forget(&around);
 	return ret;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "base/clock.h"
 #include "os/pending.h"
 #include "os/proc_tree.h"
 #include "source/tree.h"
@@ -178,6 +179,30 @@ bool tree_forgive(const struct tree *tree, struct source_process *process, struc
 	process->gone = true;
 	memset(err, 0, sizeof(*err));
 	return true;
+}
+
+/* Return: some of them have not ended */
+static bool look_for_ended(const struct tree *tree)
+{
+	struct source_process *process;
+	bool live = false;
+
+	tree_for_each(tree, process) {
+		if (!process->suspect || process == tree_root(tree))
+			continue;
+		process->gone = has_ended(process);
+		live |= !process->gone;
+	}
+	return live;
+}
+
+void tree_wait_suspects(const struct tree *tree)
+{
+	uint64_t until = clock_now_ns() + END_MS * 1000000UL;
+	const struct timespec tick = { .tv_nsec = 1000000 };
+
+	while (look_for_ended(tree) && clock_now_ns() < until)
+		nanosleep(&tick, NULL);
 }
 
 /* The v1 freezer keeps a killed process until it is thawed. */

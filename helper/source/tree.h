@@ -75,6 +75,13 @@ int tree_follow(struct tree *tree, tree_join_fn join, void *ctx, struct error *e
  */
 bool tree_forgive(const struct tree *tree, struct source_process *process, struct error *err);
 
+/**
+ * tree_wait_suspects() - as tree_forgive(), for all processes that are marked as suspect
+ *
+ * The wait is as long for hundreds of them as it is for one.
+ */
+void tree_wait_suspects(const struct tree *tree);
+
 /** tree_check_alive() - -1 with @err when a process of the tree, which stands, was killed */
 int tree_check_alive(const struct tree *tree, struct error *err);
 

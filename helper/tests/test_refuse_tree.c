@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Looks at all processes of a tree. Linked with --wrap=proc_links: the test acts between two looks. */
+/* Looks at all processes of a tree. Linked with --wrap of the functions below: the test acts between two looks. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <setjmp.h>
@@ -18,6 +18,8 @@
 #include "source/refuse.h"
 #include "tests/real_walks.h"
 
+#define WRITERS	20
+
 static int nr_walks, nr_blind;
 static pid_t to_kill;
 /* end of file at its reading end: all processes have begun */
@@ -34,6 +36,16 @@ int __wrap_proc_links(proc_link_fn fn, void *ctx, struct error *err)
 		return __real_proc_links(fn, ctx, err);
 	nr_blind--;
 	return 0;
+}
+
+static size_t nr_sleeps;
+
+int __real_nanosleep(const struct timespec *time, struct timespec *left);
+
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
+{
+	nr_sleeps++;
+	return __real_nanosleep(time, left);
 }
 
 /** struct bench - a root, and what @child makes in a child of it */
@@ -130,6 +142,31 @@ static void root_of_a_writer(void)
 		pause();
 }
 
+static void root_of_writers(void)
+{
+	for (int i = 0; i < WRITERS; i++)
+		root_of_a_writer();
+}
+
+/* A process that has just ended looks as if something spoke against it: the wait for its end is one for all. */
+static void many_children_are_refused_soon(void **state)
+{
+	struct bench *bench;
+
+	make_file();
+	bench = start(root_of_writers);
+	assert_int_equal(bench->tree.nr, WRITERS + 1);
+	nr_sleeps = 0;
+	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), -1);
+	assert_non_null(strstr(bench->err.hint, "--accept-loss writable-file"));
+	/* of a millisecond each; 100 in all, and those of refuse_borrowers() */
+	assert_in_range(nr_sleeps, 0, 200);
+	/* the first look, and that at the first one that is refused */
+	assert_in_range(nr_walks, 1, 4);
+	end(bench);
+	unlink(path);
+}
+
 /* It ends in the midst of the look at it: what was found of it means nothing. */
 static void a_child_that_ends_refuses_nobody(void **state)
 {
@@ -190,7 +227,8 @@ static void a_pipe_that_was_made_since_the_list(void **state)
 
 	nr_blind = 1;
 	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), 0);
-	assert_int_equal(nr_walks, 2);
+	/* the second look at each of the two has new lists */
+	assert_int_equal(nr_walks, 3);
 	assert_int_equal(bench->losses.count[LOSS_PIPE], 0);
 	end(bench);
 }
@@ -318,6 +356,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_child_that_ends_refuses_nobody),
+		cmocka_unit_test(many_children_are_refused_soon),
 		cmocka_unit_test(who_joined_is_looked_at_before_the_freeze),
 		cmocka_unit_test(a_pidfd_of_a_child),
 		cmocka_unit_test(too_many_threads), cmocka_unit_test(too_many_processes),
