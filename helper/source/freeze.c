@@ -79,7 +79,7 @@ static int stand_without_borrower(struct freeze *freeze, struct error *err)
 			return -1;
 	} while (clock_now_ns() < until);
 	return error_set(err, CODE_REFUSED, "migrate again",
-			 "process %d has the address space of its parent (vfork) whenever the program shall stand",
+			 "process %d is a child for which its parent waits (vfork) whenever the program shall stand",
 			 borrower);
 }
 

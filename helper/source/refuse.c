@@ -177,46 +177,6 @@ static int look_at_attached(const struct inspection *terms, struct source_proces
 	return ret;
 }
 
-int refuse_attached(const struct inspection *terms, const struct tree *tree, struct error *err)
-{
-	struct refusals refusals = { 0 };
-
-	losses_renew(terms->losses, LOSSES_OF_OTHERS | 1UL << LOSS_RECONNECTED |
-		     1UL << LOSS_TERMINAL | 1UL << LOSS_SESSION);
-	if (refuse_members(terms, look_at_attached, &refusals, err))
-		return -1;
-	refuse_losses(terms->losses, &refusals);
-	return refusals_end(&refusals, tree_root(tree)->pid, err);
-}
-
-/* Return: @pid has the address space of its parent for so long that exec is not what it waits for */
-static bool borrows_for_good(pid_t pid)
-{
-	const struct timespec tick = { .tv_nsec = 10000000 };
-	struct error ignored = { 0 };
-	struct proc_status now;
-
-	for (int ms = 0; ms < VFORK_MS; ms += 10) {
-		if (proc_status_read(pid, &now, &ignored) || !proc_shares_mm(pid, now.ppid))
-			return false;
-		nanosleep(&tick, NULL);
-	}
-	return true;
-}
-
-/* A child that borrows the memory of its parent for good; one of vfork gives it back soon. */
-static void refuse_borrowers(const struct tree *tree, struct refusals *refusals)
-{
-	pid_t pid = tree_find_borrower(tree);
-
-	for (int i = 0; pid && !borrows_for_good(pid); i++)
-		/* a program that calls vfork all the time has one in nearly each look */
-		pid = i < VFORK_LOOKS ? tree_find_borrower(tree) : 0;
-	if (pid)
-		refuse(refusals, "let the program start it by fork",
-		       "process %d has the address space of its parent (CLONE_VM)", pid);
-}
-
 /* The attributes of all threads are one message, which is sent when the program stands. */
 static void refuse_many(const struct tree *tree, struct refusals *refusals)
 {
@@ -233,6 +193,68 @@ static void refuse_many(const struct tree *tree, struct refusals *refusals)
 		refuse(refusals, "let it run with fewer threads",
 		       "the program has %" PRIu64 " threads, and no more than %d can be moved", threads,
 		       ATTRIBUTE_THREADS_MAX);
+}
+
+/* Threads begin and end since SETUP. Of a process that has ended meanwhile the old number does no harm. */
+static void count_again(const struct tree *tree)
+{
+	struct source_process *process;
+
+	tree_for_each(tree, process) {
+		struct error ignored = { 0 };
+		struct proc_status now;
+
+		if (!proc_status_read(process->pid, &now, &ignored))
+			process->status.threads = now.threads;
+	}
+}
+
+int refuse_attached(const struct inspection *terms, const struct tree *tree, struct error *err)
+{
+	struct refusals refusals = { 0 };
+
+	count_again(tree);
+	refuse_many(tree, &refusals);
+	if (refusals.nr)
+		return refusals_end(&refusals, tree_root(tree)->pid, err);
+	losses_renew(terms->losses, LOSSES_OF_OTHERS | 1UL << LOSS_RECONNECTED |
+		     1UL << LOSS_TERMINAL | 1UL << LOSS_SESSION);
+	if (refuse_members(terms, look_at_attached, &refusals, err))
+		return -1;
+	refuse_losses(terms->losses, &refusals);
+	return refusals_end(&refusals, tree_root(tree)->pid, err);
+}
+
+/* Return: @pid borrows from its parent for so long that exec is not what it waits for */
+static bool borrows_for_good(pid_t pid, pid_t *parent)
+{
+	const struct timespec tick = { .tv_nsec = 10000000 };
+	struct error ignored = { 0 };
+	struct proc_status now;
+
+	for (int ms = 0; ms < VFORK_MS; ms += 10) {
+		if (proc_status_read(pid, &now, &ignored) || !proc_borrows(pid, now.ppid))
+			return false;
+		nanosleep(&tick, NULL);
+	}
+	*parent = now.ppid;
+	return true;
+}
+
+/* A child that borrows the memory of its parent for good, or keeps it waiting; one of vfork ends that soon. */
+static void refuse_borrowers(const struct tree *tree, struct refusals *refusals)
+{
+	pid_t pid = tree_find_borrower(tree), parent = 0;
+
+	for (int i = 0; pid && !borrows_for_good(pid, &parent); i++)
+		/* a program that calls vfork all the time has one in nearly each look */
+		pid = i < VFORK_LOOKS ? tree_find_borrower(tree) : 0;
+	if (pid && proc_shares_mm(pid, parent))
+		refuse(refusals, "let the program start it by fork",
+		       "process %d has the address space of its parent (CLONE_VM)", pid);
+	else if (pid)
+		refuse(refusals, "let the program start its child by fork",
+		       "process %d waits until a child of it calls exec or ends (CLONE_VFORK)", parent);
 }
 
 int refuse_program(const struct inspection *terms, const struct tree *tree, struct error *err)

@@ -234,7 +234,7 @@ bool tree_owns(const struct tree *tree, pid_t pid)
 pid_t tree_find_borrower(const struct tree *tree)
 {
 	struct error ignored = { 0 };
-	pid_t *pids, found = 0;
+	pid_t *pids, found = 0, looked_at = 0;
 	size_t nr;
 
 	if (proc_tree(tree_root(tree)->pid, &pids, &nr, &ignored))
@@ -242,8 +242,13 @@ pid_t tree_find_borrower(const struct tree *tree)
 	for (size_t i = 1; i < nr && !found; i++) {
 		struct proc_status now;
 
-		if (!proc_status_read(pids[i], &now, &ignored) && proc_shares_mm(pids[i], now.ppid))
+		if (proc_status_read(pids[i], &now, &ignored))
+			continue;
+		/* children of one parent follow each other: look at its threads once */
+		if (now.ppid == looked_at ? proc_shares_mm(pids[i], now.ppid) :
+					    proc_borrows(pids[i], now.ppid))
 			found = pids[i];
+		looked_at = now.ppid;
 	}
 	free(pids);
 	return found;

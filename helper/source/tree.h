@@ -88,7 +88,7 @@ int tree_check_alive(const struct tree *tree, struct error *err);
 /** tree_owns() - process @pid is one of the program's, and moves too */
 bool tree_owns(const struct tree *tree, pid_t pid);
 
-/** tree_find_borrower() - a descendant that has the address space of its parent; 0: there is none */
+/** tree_find_borrower() - a descendant that borrows from its parent, see proc_borrows(); 0: there is none */
 pid_t tree_find_borrower(const struct tree *tree);
 
 /** tree_drop_gone() - forget the processes that are gone: the destination knows */

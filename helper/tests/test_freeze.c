@@ -120,6 +120,17 @@ static void lend(struct timespec time)
 	clone(borrow, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, &time);
 }
 
+/* A child with an address space of its own, for which its parent waits all the same. */
+static void keep_waiting(int sig)
+{
+	const struct timespec moment = { .tv_nsec = 300000000 };
+
+	if (syscall(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0))
+		return;
+	syscall(SYS_nanosleep, &moment, NULL);
+	_exit(0);
+}
+
 static void lend_for_a_moment(int sig)
 {
 	lend((struct timespec){ .tv_nsec = 300000000 });
@@ -133,6 +144,7 @@ static void lend_for_long(int sig)
 static void begin(void)
 {
 	signal(SIGUSR1, have_child);
+	signal(SIGTSTP, keep_waiting);
 	signal(SIGUSR2, lend_for_a_moment);
 	signal(SIGWINCH, lend_for_long);
 	setsid();
@@ -431,6 +443,23 @@ static void a_vfork_comes_to_its_end_first(void **state)
 	expect_undone(true);
 }
 
+/* As if each child had ended. */
+static int ignore_join(void *ctx, struct source_process *process, struct error *err)
+{
+	process->gone = true;
+	return 0;
+}
+
+static void a_child_with_its_own_memory_is_waited_for(void **state)
+{
+	kit->freeze.join = ignore_join;
+	lends(SIGTSTP);
+	assert_int_equal(freeze(true, STEP_NONE, ACT_HOLD), 0);
+	assert_int_equal(tree_find_borrower(&kit->tree), 0);
+	assert_true(counting_stands(&kit->program));
+	expect_undone(true);
+}
+
 static void one_that_borrows_on_and_on_is_refused(void **state)
 {
 	pid_t borrower = lends(SIGWINCH);
@@ -456,6 +485,7 @@ int main(int argc, char **argv)
 		KIT_TEST(a_child_is_refused), KIT_TEST(the_keeper_dies),
 		KIT_TEST(the_keeper_dies_after_the_guard), KIT_TEST(criu_dies_while_it_holds),
 		KIT_TEST(a_vfork_comes_to_its_end_first),
+		KIT_TEST(a_child_with_its_own_memory_is_waited_for),
 		KIT_TEST(one_that_borrows_on_and_on_is_refused),
 	};
 

@@ -39,6 +39,18 @@ int __wrap_proc_links(proc_link_fn fn, void *ctx, struct error *err)
 }
 
 static size_t nr_sleeps;
+static uint32_t nr_threads;
+
+int __real_proc_status_read(pid_t pid, struct proc_status *status, struct error *err);
+
+/* @nr_threads: as if each process had so many; 0: as it is */
+int __wrap_proc_status_read(pid_t pid, struct proc_status *status, struct error *err)
+{
+	int ret = __real_proc_status_read(pid, status, err);
+
+	status->threads = nr_threads ?: status->threads;
+	return ret;
+}
 
 int __real_nanosleep(const struct timespec *time, struct timespec *left);
 
@@ -352,6 +364,21 @@ static void too_many_threads(void **state)
 	end(bench);
 }
 
+/* They begin while pages are sent: all that is sent would be for nothing. */
+static void too_many_threads_before_the_freeze(void **state)
+{
+	struct bench *bench = start(root_of_a_reader);
+
+	for (size_t i = 0; i < 2; i++)
+		bench->tree.processes[i]->inspected = true;
+	assert_int_equal(refuse_attached(&bench->terms, &bench->tree, &bench->err), 0);
+	nr_threads = 32769;
+	assert_int_equal(refuse_attached(&bench->terms, &bench->tree, &bench->err), -1);
+	nr_threads = 0;
+	assert_non_null(strstr(bench->err.what, "has 65538 threads"));
+	end(bench);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -359,6 +386,7 @@ int main(void)
 		cmocka_unit_test(many_children_are_refused_soon),
 		cmocka_unit_test(who_joined_is_looked_at_before_the_freeze),
 		cmocka_unit_test(a_pidfd_of_a_child),
+		cmocka_unit_test(too_many_threads_before_the_freeze),
 		cmocka_unit_test(too_many_threads), cmocka_unit_test(too_many_processes),
 		cmocka_unit_test(a_pipe_that_was_made_since_the_list),
 		cmocka_unit_test(the_other_end_of_a_pipe_leaves_the_tree),
