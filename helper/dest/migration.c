@@ -142,6 +142,13 @@ static int take_maps(void *ctx, const Migrate__Maps *maps, struct error *err)
 			 maps->object);
 }
 
+static int take_needs(void *ctx, const Migrate__Needs *needs, struct error *err)
+{
+	struct migration *migration = ctx;
+
+	return setup_take_needs(&migration->setup, needs, err);
+}
+
 static int take_go(void *ctx, const Migrate__RestoreGo *go, struct error *err)
 {
 	struct migration *migration = ctx;
@@ -189,7 +196,10 @@ static void wire_states(struct migration *m)
 	m->receive = (struct receive){
 		.peer = &m->peer, .objects = &m->objects, .budget = &m->budget,
 		.images = &m->images, .place = m->opts->place,
-		.hooks = { .objects = take_objects, .maps = take_maps, .go = take_go, .ctx = m },
+		.hooks = {
+			.objects = take_objects, .maps = take_maps, .needs = take_needs,
+			.go = take_go, .ctx = m,
+		},
 	};
 	receive_init(&m->receive);
 	m->restore = (struct restore){

@@ -125,16 +125,21 @@ static void check_room(const Migrate__Setup *setup, const char *base, struct ref
 		       base, room / MIB, (shared + huge + IMAGES_RESERVE) / MIB);
 }
 
+void precheck_needs(const Migrate__Setup *setup, struct refusals *refusals)
+{
+	precheck_files(setup, refusals);
+	precheck_hugetlb(setup, refusals);
+	precheck_servers(setup, refusals);
+	precheck_addresses(setup, refusals);
+}
+
 void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu,
 		    const char *base, struct refusals *refusals)
 {
 	check_criu(setup->criu, criu, refusals);
 	check_cpu(setup, refusals);
-	precheck_files(setup, refusals);
+	precheck_needs(setup, refusals);
 	check_room(setup, base, refusals);
-	precheck_hugetlb(setup, refusals);
-	precheck_servers(setup, refusals);
-	precheck_addresses(setup, refusals);
 	if (setup->pid <= 1 || setup->pid > MAX_PID)
 		precheck_refuse(refusals, "the program has pid %d at the source, which cannot be given to it here: start it with another pid",
 		       setup->pid);

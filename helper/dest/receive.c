@@ -200,6 +200,8 @@ static int take_message(struct receive *receive, const Migrate__Control *msg, st
 		return receive->hooks.objects(receive->hooks.ctx, msg->objects, err);
 	case MIGRATE__CONTROL__BODY_MAPS:
 		return receive->hooks.maps(receive->hooks.ctx, msg->maps, err);
+	case MIGRATE__CONTROL__BODY_NEEDS:
+		return receive->hooks.needs(receive->hooks.ctx, msg->needs, err);
 	case MIGRATE__CONTROL__BODY_ANNOUNCE:
 		return take_announce(receive, msg->announce, err);
 	case MIGRATE__CONTROL__BODY_ROUND_BEGIN:

@@ -73,6 +73,13 @@ int setup_announce(struct mm *mm, Migrate__Vma **vmas, size_t nr, struct error *
 	return ret;
 }
 
+static void tell_refusals(const struct refusals *refusals)
+{
+	for (size_t i = 0; i < refusals->nr; i++)
+		tell("refused", json_pack("{s:s}", "reason", refusals->text[i]),
+		     "refused: %s", refusals->text[i]);
+}
+
 static int reply(struct setup *setup, struct refusals *refusals, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
@@ -85,9 +92,7 @@ static int reply(struct setup *setup, struct refusals *refusals, struct error *e
 	answer.has_fixed_cost_ns = true;
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP_REPLY;
 	msg.setup_reply = &answer;
-	for (size_t i = 0; i < refusals->nr; i++)
-		tell("refused", json_pack("{s:s}", "reason", refusals->text[i]),
-		     "refused: %s", refusals->text[i]);
+	tell_refusals(refusals);
 	if (control_send(setup->peer->ctl, &msg, err))
 		return -1;
 	return answer.ok ? 0 : error_set(err, CODE_REFUSED, NULL, "refused: %s",
@@ -134,6 +139,45 @@ static void expect_cost(struct setup *setup)
 		shape.image_pages = said->image_pages < pages ? said->image_pages : pages;
 	speed_measure(&speed);
 	setup->cost_model_ns = cost_model_ns(COST_RESTORE, &shape, &speed);
+}
+
+static int reply_needs(struct setup *setup, struct refusals *refusals, struct error *err)
+{
+	Migrate__NeedsReply answer = MIGRATE__NEEDS_REPLY__INIT;
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+
+	answer.refusals = refusals->text;
+	answer.n_refusals = refusals->nr;
+	msg.body_case = MIGRATE__CONTROL__BODY_NEEDS_REPLY;
+	msg.needs_reply = &answer;
+	tell_refusals(refusals);
+	if (control_send(setup->peer->ctl, &msg, err))
+		return -1;
+	return !refusals->nr ? 0 : error_set(err, CODE_REFUSED, NULL, "refused: %s",
+					     refusals->text[0]);
+}
+
+int setup_take_needs(struct setup *setup, const Migrate__Needs *needs, struct error *err)
+{
+	Migrate__Setup said = MIGRATE__SETUP__INIT;
+	struct refusals refusals = { .nr = 0 };
+	int ret;
+
+	if (setup->asked)
+		return error_set(err, CODE_PEER, NULL, "the source asked twice for what processes need");
+	setup->asked = true;
+	said.files = needs->files;
+	said.n_files = needs->n_files;
+	said.unix_servers = needs->unix_servers;
+	said.n_unix_servers = needs->n_unix_servers;
+	said.addresses = needs->addresses;
+	said.n_addresses = needs->n_addresses;
+	said.huge_pages = needs->huge_pages;
+	said.n_huge_pages = needs->n_huge_pages;
+	precheck_needs(&said, &refusals);
+	ret = reply_needs(setup, &refusals, err);
+	precheck_free(&refusals);
+	return ret;
 }
 
 static int add_object(struct objects *objects, const Migrate__Object *object, struct error *err)

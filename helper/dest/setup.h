@@ -16,6 +16,7 @@
  * @images_base: directory of images
  * @by_ms: time by which Setup must have come, clock_now_ms()
  * @cost_model_ns: cost_model_ns() of the restore
+ * @asked: Needs has come
  * @msg, @said: Setup without its lists, after setup_take() has succeeded
  */
 struct setup {
@@ -27,6 +28,7 @@ struct setup {
 	const char *images_base;
 	int64_t by_ms;
 	uint64_t cost_model_ns;
+	bool asked;
 	Migrate__Control *msg;
 	const Migrate__Setup *said;
 };
@@ -40,6 +42,12 @@ int setup_late(const struct setup *setup, const char *what, struct error *err);
 int setup_greet(struct setup *setup, struct error *err);
 /** setup_take() - receive Setup, check it, make the objects, and answer */
 int setup_take(struct setup *setup, struct error *err);
+/**
+ * setup_take_needs() - check what processes need that began since Setup, and answer
+ *
+ * A refusal ends the migration: a source could otherwise guess at files again and again.
+ */
+int setup_take_needs(struct setup *setup, const Migrate__Needs *needs, struct error *err);
 /** setup_add_objects() - take a list of objects from the wire */
 int setup_add_objects(struct objects *objects, Migrate__Object **list, size_t nr,
 		      struct error *err);

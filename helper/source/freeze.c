@@ -206,6 +206,8 @@ int freeze_tree(struct freeze *freeze, struct error *err)
 	struct externals externals = { 0 };
 	int ret = externals_find(freeze->terms, freeze->tree, &externals, err);
 
+	if (!ret && freeze->asker.ctl)
+		ret = needs_ask(&freeze->asker, err);
 	if (!ret)
 		ret = dump(freeze, &externals, err);
 	externals_free(&externals);

@@ -14,6 +14,7 @@
 #include "source/failure.h"
 #include "source/figures.h"
 #include "source/keeper.h"
+#include "source/needs.h"
 #include "source/refuse.h"
 #include "source/sender.h"
 #include "source/tree.h"
@@ -28,6 +29,7 @@
  * @dir: gets the images
  * @keeper, @guard: keep the program standing; @guard is the plan that the keeper has too
  * @terms: of the second look at the program, which may have changed since SETUP
+ * @asker: of what began since SETUP; its @ctl is NULL: nothing is asked
  * @failure: ends a dump that is not done yet
  * @watch: watches CRIU, and the clock
  * @figures: how long the program stood
@@ -47,6 +49,7 @@ struct freeze {
 	struct source_keeper *keeper;
 	struct guard *guard;
 	const struct inspection *terms;
+	struct needs_asker asker;
 	struct source_failure *failure;
 	struct watch *watch;
 	struct figures *figures;

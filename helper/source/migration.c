@@ -235,6 +235,10 @@ static int freeze(struct source_migration *migration, struct error *err)
 		.sender = &migration->memory, .dir = &migration->dir,
 		.keeper = migration->keeper,
 		.guard = &migration->guard, .terms = &migration->terms,
+		.asker = {
+			.opts = migration->opts, .tree = &migration->tree,
+			.ctl = migration->links.ctl, .box = &migration->box,
+		},
 		.failure = &migration->failure, .watch = &migration->watch,
 		.figures = &migration->figures, .max_frozen_s = migration->opts->max_frozen_s,
 		.criu_log_level = migration->opts->criu_log_level,

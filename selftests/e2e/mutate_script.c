@@ -444,6 +444,24 @@ static void digests(struct script *script, const struct program *program)
 	message(script, MIGRATE__CONTROL__BODY_DIGESTS, &digests);
 }
 
+/* As of a process that began: mostly files that are not there, or what is no list at all. */
+static void needs(struct script *script)
+{
+	Migrate__Setup setup = MIGRATE__SETUP__INIT;
+	Migrate__Needs said = MIGRATE__NEEDS__INIT;
+
+	mutate_files(&setup, random_below(2) ? TWIST_FILE_USE : TWIST_FILE_PATH);
+	mutate_sockets(&setup, random_below(2) ? TWIST_SERVERS : TWIST_ADDRESSES);
+	said.files = setup.files;
+	said.n_files = random_below(2) ? setup.n_files : 0;
+	said.unix_servers = setup.unix_servers;
+	said.n_unix_servers = setup.n_unix_servers;
+	said.addresses = setup.addresses;
+	said.n_addresses = setup.n_addresses;
+	for (unsigned int i = random_below(2); i < 2; i++)
+		message(script, MIGRATE__CONTROL__BODY_NEEDS, &said);
+}
+
 static void odd_message(struct script *script)
 {
 	static const Migrate__Control__BodyCase cases[] = {
@@ -478,6 +496,8 @@ void script_write(struct script *script, const struct program *program, enum twi
 	round_of(&frames, program, 1);
 	maps(script, program, twist);
 	round_of(&frames, program, 2);
+	if (twist == TWIST_NEEDS)
+		needs(script);
 	if (twist == TWIST_WRONG_WAY)
 		odd_message(script);
 	if (twist == TWIST_DIGESTS || (twist == TWIST_VERIFY && random_below(2)))
