@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include "criu/criu.h"
+#include "os/cgroup_homes.h"
 #include "os/cgroup_members.h"
 #include "os/proc.h"
 
@@ -24,7 +25,7 @@ static int leave_tasks(const struct cgroup *group, struct error *err)
 			continue;
 		if (status.tracer)
 			tasks++;
-		else if (status.state != 'Z' && cgroup_back(group, pids[i]) && errno != ESRCH)
+		else if (status.state != 'Z' && cgroup_homes_back(group, pids[i]) && errno != ESRCH)
 			ret = error_errno(err, CODE_INTERNAL, NULL,
 					  "cannot move CRIU (%d) out of control group %s", pids[i],
 					  group->dir);
@@ -65,7 +66,7 @@ static void *leave_body(void *arg)
 
 	while (!atomic_load(&leave->stop)) {
 		if (root_is_born(leave)) {
-			cgroup_back(leave->group, leave->criu);
+			cgroup_homes_back(leave->group, leave->criu);
 			break;
 		}
 		nanosleep(&tick, NULL);

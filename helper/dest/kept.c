@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "dest/kept.h"
 #include "dest/nsinit.h"
+#include "os/cgroup_homes.h"
 #include "os/cgroup_members.h"
 #include "os/fds.h"
 #include "os/pending.h"
@@ -146,9 +147,15 @@ static void kept_abort_alone(struct kept *kept)
 	kept_hang_up(kept);
 }
 
+static int leave_for_home(const struct cgroup *group, pid_t pid)
+{
+	return cgroup_move(group->home, pid);
+}
+
 void kept_group_leave(const struct cgroup *group)
 {
-	if (!cgroup_empty(group))
+	/* a group of the program's that cannot be made here is no reason against the program */
+	if (!cgroup_empty(group, cgroup_homes_back) || !cgroup_empty(group, leave_for_home))
 		cgroup_remove(group, KEPT_GROUP_TIMEOUT_MS);
 }
 

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -254,7 +255,7 @@ bool cgroup_exists(const struct cgroup *group)
 	return group->kind != CGROUP_NONE && !access(group->dir, F_OK);
 }
 
-static int move_to(const char *dir, pid_t pid)
+int cgroup_move(const char *dir, pid_t pid)
 {
 	struct affinity affinity = { 0 };
 	char text[16];
@@ -270,12 +271,7 @@ static int move_to(const char *dir, pid_t pid)
 
 int cgroup_add(const struct cgroup *group, pid_t pid)
 {
-	return move_to(group->dir, pid);
-}
-
-int cgroup_back(const struct cgroup *group, pid_t pid)
-{
-	return move_to(group->home, pid);
+	return cgroup_move(group->dir, pid);
 }
 
 int cgroup_wait_frozen(const struct cgroup *group, struct error *err)
@@ -327,11 +323,23 @@ int cgroup_thaw(const struct cgroup *group, struct error *err)
 			   group->dir);
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	if (type == FTW_DP)
+		rmdir(path);
+	return 0;
+}
+
 int cgroup_remove(const struct cgroup *group, int timeout_ms)
 {
 	if (group->kind == CGROUP_NONE)
 		return 0;
 	for (int ms = 0; rmdir(group->dir) && errno != ENOENT; ms += 10) {
+		/* groups below it */
+		nftw(group->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+		if (!cgroup_exists(group))
+			return 0;
+		errno = EBUSY;
 		if (errno != EBUSY || ms >= timeout_ms)
 			return -1;
 		sleep_ms(10);

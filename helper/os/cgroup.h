@@ -31,7 +31,7 @@ enum cgroup_place {
 
 /**
  * struct cgroup - a planned or made group; filled by cgroup_plan()
- * @home: directory of the process's former group, to which cgroup_back() moves processes
+ * @home: directory of the process's former group, to which cgroup_homes_back() moves processes
  * @line: path of the former group, as in /proc/PID/cgroup
  * @dir: directory of the group
  * @own_mount: only the caller's own mount namespace has the hierarchy mounted
@@ -70,11 +70,11 @@ int cgroup_make(const struct cgroup *group, struct error *err);
 /** cgroup_exists() - true from cgroup_make() to cgroup_remove() */
 bool cgroup_exists(const struct cgroup *group);
 
-/** cgroup_add() - move process @pid (0: the caller) into the group; -1 with errno */
-int cgroup_add(const struct cgroup *group, pid_t pid);
+/** cgroup_move() - move process @pid (0: the caller) into the group with directory @dir; -1 with errno */
+int cgroup_move(const char *dir, pid_t pid);
 
-/** cgroup_back() - move process @pid to the group's home; -1 with errno */
-int cgroup_back(const struct cgroup *group, pid_t pid);
+/** cgroup_add() - cgroup_move() into the group */
+int cgroup_add(const struct cgroup *group, pid_t pid);
 
 /** cgroup_freeze() - freeze the group, and wait until no process of it runs; 10 s at most */
 int cgroup_freeze(const struct cgroup *group, struct error *err);
@@ -88,7 +88,7 @@ bool cgroup_is_told_to_freeze(const struct cgroup *group);
 int cgroup_thaw(const struct cgroup *group, struct error *err);
 
 /**
- * cgroup_remove() - remove the group
+ * cgroup_remove() - remove the group and those below it
  * @timeout_ms: longest wait for the end of the group's processes
  * Return: 0 when the group does not exist any more
  */

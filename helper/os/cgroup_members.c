@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -45,23 +46,44 @@ static bool is_removed(int error)
 	return error == ENOENT || error == ENODEV;
 }
 
-static int read_list(const struct cgroup *group, const char *name, struct members *members,
-		     struct error *err)
+/* Return: 0, or -1 with errno */
+static int read_list(const char *dir, const char *name, struct members *members)
 {
 	char path[PATH_BYTES];
 	FILE *file;
 	int ret;
 
-	snprintf(path, sizeof(path), "%s/%s", group->dir, name);
+	if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
 	file = fopen(path, "re");
 	ret = file ? read_open(file, members) : -1;
-	if (ret && !is_removed(errno))
-		error_errno(err, CODE_INTERNAL, NULL, "cannot list the processes of control group %s",
-			    group->dir);
-	else
+	if (ret && is_removed(errno))
 		ret = 0;
 	if (file)
 		fclose(file);
+	return ret;
+}
+
+/* The group with directory @dir, and those below it. Return: 0, or -1 with errno */
+static int read_all(const char *dir, const char *name, struct members *members)
+{
+	DIR *list = opendir(dir);
+	struct dirent *entry;
+	char path[PATH_BYTES];
+	int ret = 0;
+
+	if (!list)
+		return is_removed(errno) ? 0 : -1;
+	ret = read_list(dir, name, members);
+	while (!ret && (entry = readdir(list))) {
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+			continue;
+		if (snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name) < (int)sizeof(path))
+			ret = read_all(path, name, members);
+	}
+	closedir(list);
 	return ret;
 }
 
@@ -69,8 +91,11 @@ static int list(const struct cgroup *group, const char *name, pid_t **pids, size
 		struct error *err)
 {
 	struct members members = { 0 };
-	int ret = read_list(group, name, &members, err);
+	int ret = read_all(group->dir, name, &members);
 
+	if (ret)
+		error_errno(err, CODE_INTERNAL, NULL, "cannot list the processes of control group %s",
+			    group->dir);
 	if (ret)
 		free(members.pids);
 	*pids = ret ? NULL : members.pids;
@@ -127,7 +152,7 @@ int cgroup_kill(const struct cgroup *group, struct error *err)
 	return ret || group->kind != CGROUP_V1 ? ret : cgroup_thaw(group, err);
 }
 
-int cgroup_empty(const struct cgroup *group)
+int cgroup_empty(const struct cgroup *group, cgroup_leave_fn leave)
 {
 	for (int i = 0; i < EMPTY_ROUNDS; i++) {
 		size_t nr, moved = 0;
@@ -140,7 +165,7 @@ int cgroup_empty(const struct cgroup *group)
 		}
 		for (size_t j = 0; j < nr; j++)
 			/* ESRCH: the process has ended meanwhile */
-			moved += !cgroup_back(group, pids[j]) || errno == ESRCH;
+			moved += !leave(group, pids[j]) || errno == ESRCH;
 		free(pids);
 		if (!nr)
 			return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The processes in a control group. A list that cannot be read whole is an error, never a short list. */
+/* The processes in a control group and in those below it. A list that cannot be read whole is an error, never a short list. */
 #ifndef MIGRATE_OS_CGROUP_MEMBERS_H
 #define MIGRATE_OS_CGROUP_MEMBERS_H
 
@@ -15,8 +15,11 @@ int cgroup_pids(const struct cgroup *group, pid_t **pids, size_t *nr, struct err
 /** cgroup_is_empty() - no thread is in the group; true also when there is no group; false: or it cannot be read */
 bool cgroup_is_empty(const struct cgroup *group);
 
-/** cgroup_empty() - move all processes to @group.home; -1 with errno when one cannot be moved */
-int cgroup_empty(const struct cgroup *group);
+/** typedef cgroup_leave_fn - move process @pid out of the group; -1 with errno */
+typedef int (*cgroup_leave_fn)(const struct cgroup *group, pid_t pid);
+
+/** cgroup_empty() - move all processes out of the group by @leave; -1 with errno when one cannot be moved */
+int cgroup_empty(const struct cgroup *group, cgroup_leave_fn leave);
 
 /**
  * cgroup_kill() - send SIGKILL to every process of the group, frozen or not

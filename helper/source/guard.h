@@ -41,7 +41,7 @@ int guard_plan(struct guard *guard, pid_t pid, bool was_stopped, const char *id,
 /**
  * guard_enter() - move the running program into the group; a machine without freezer has no group
  *
- * Fails when a process of the program has moved to another control group than the root's.
+ * Fails when a process of the program is in a control group that is neither the root's nor below it.
  */
 int guard_enter(struct guard *guard, struct error *err);
 
@@ -63,8 +63,8 @@ int guard_kill(struct guard *guard, struct error *err);
 int guard_wait_dead(struct guard *guard, struct error *err);
 
 /**
- * guard_check_home() - 0: @pid is in the control group of the root, in the guard's group, or has ended
- * Return: -1 with @err: CODE_REFUSED: @pid is in another group; or the group cannot be read
+ * guard_check_home() - 0: @pid is in the control group of the root or below it, in the guard's group, or has ended
+ * Return: -1 with @err: CODE_REFUSED: @pid is in another group, or threads are spread; or it cannot be read
  */
 int guard_check_home(const struct guard *guard, pid_t pid, struct error *err);
 

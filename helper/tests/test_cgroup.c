@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "os/cgroup_homes.h"
 #include "tests/in_group.h"
 #include "tests/no_fds.h"
 
@@ -121,7 +122,7 @@ static void test_empty(void **state)
 	assert_int_equal(cgroup_add(&group, counter.pid), 0);
 	assert_int_equal(cgroup_line(counter.pid, group.kind, line, sizeof(line)), 0);
 	assert_string_not_equal(line, group.line);
-	assert_int_equal(cgroup_empty(&group), 0);
+	assert_int_equal(cgroup_empty(&group, cgroup_homes_back), 0);
 	assert_int_equal(cgroup_line(counter.pid, group.kind, line, sizeof(line)), 0);
 	assert_string_equal(line, group.line);
 	assert_int_equal(cgroup_remove(&group, 1000), 0);
