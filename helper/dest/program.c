@@ -229,6 +229,9 @@ int program_check(struct program *program, struct error *err)
 		if (process_check(process, err))
 			return -1;
 	}
+	/* at last: of a group with processes and groups the kernel does not tell when it is frozen */
+	for (size_t i = 0; i < program->nr; i++)
+		process_enter_group(program->processes[i], &program->group);
 	return 0;
 }
 

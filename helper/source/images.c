@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "backend/run_list.h"
+#include "os/cgroup_homes.h"
 #include "os/pending.h"
 #include "pages/sets.h"
 #include "source/attributes.h"
@@ -107,9 +108,27 @@ static int send_file(const struct images *images, const char *name, uint8_t *buf
 /** struct said - what RestoreGo says of one process, with all that it points to */
 struct said {
 	Migrate__Process msg;
+	char sub_group[CGROUP_SUB_BYTES];
 	struct source_attributes attributes;
 	struct reconnect_message reconnect;
 };
+
+static int fill_group(struct said *said, const struct cgroup *group, pid_t pid, struct error *err)
+{
+	char line[PATH_MAX];
+	bool inside;
+
+	/* no groups: one process, which a signal stopped */
+	if (group->kind == CGROUP_NONE)
+		return 0;
+	if (cgroup_line(pid, group->kind, line, sizeof(line)) ||
+	    cgroup_homes_sub(group, line, said->sub_group, &inside))
+		return error_set(err, CODE_INTERNAL, NULL, "cannot tell the control group of process %d",
+				 pid);
+	if (*said->sub_group)
+		said->msg.sub_group = said->sub_group;
+	return 0;
+}
 
 /* @begun: see reconnects_streams() */
 static int said_fill(struct said *said, const struct images *images,
@@ -122,7 +141,8 @@ static int said_fill(struct said *said, const struct images *images,
 	said->msg.pid = process->status.ns_pid;
 	said->msg.has_pending = true;
 	said->msg.has_oom_score_adj = true;
-	if (pending_read(pid, &said->msg.pending, err) ||
+	if (fill_group(said, images->group, pid, err) ||
+	    pending_read(pid, &said->msg.pending, err) ||
 	    proc_oom_score_adj(pid, &said->msg.oom_score_adj, err) ||
 	    source_attributes_read(&said->attributes, pid, images->group, err) ||
 	    reconnects_streams(&process->attached.reconnects, pid, begun, &said->reconnect, err))

@@ -372,6 +372,7 @@ static void go(struct script *script, const struct program *program, enum twist 
 {
 	Migrate__ThreadAttributes attributes, *threads[] = { &attributes, &attributes };
 	Migrate__Process process = MIGRATE__PROCESS__INIT, *processes[] = { &process, &process };
+	static char *const groups[] = { "/mutate", "/a/../../b", "", "x", "/\n", "//", "/.", "/a/" };
 	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
 	Migrate__Scheduling scheduling;
 
@@ -391,6 +392,8 @@ static void go(struct script *script, const struct program *program, enum twist 
 	process.pending = ~0UL;
 	process.oom_score_adj = random_below(~0U);
 	process.autogroup_nice = random_below(~0U);
+	if (twist == TWIST_PROCESS)
+		process.sub_group = groups[random_below(sizeof(groups) / sizeof(*groups))];
 	go.processes = processes;
 	go.n_processes = twist == TWIST_OBJECTS ? random_below(3) : 1;
 	if (twist == TWIST_OBJECTS)
