@@ -135,16 +135,20 @@ static int said_fill(struct said *said, const struct images *images,
 		     const struct source_process *process, struct sockets *begun,
 		     struct error *err)
 {
+	struct cgroup group = *images->group;
 	pid_t pid = process->pid;
 
 	migrate__process__init(&said->msg);
 	said->msg.pid = process->status.ns_pid;
 	said->msg.has_pending = true;
 	said->msg.has_oom_score_adj = true;
-	if (fill_group(said, images->group, pid, err) ||
-	    pending_read(pid, &said->msg.pending, err) ||
+	if (fill_group(said, &group, pid, err))
+		return -1;
+	/* that group's CPUs are those which the process can have */
+	strncat(group.home, said->sub_group, sizeof(group.home) - strlen(group.home) - 1);
+	if (pending_read(pid, &said->msg.pending, err) ||
 	    proc_oom_score_adj(pid, &said->msg.oom_score_adj, err) ||
-	    source_attributes_read(&said->attributes, pid, images->group, err) ||
+	    source_attributes_read(&said->attributes, pid, &group, err) ||
 	    reconnects_streams(&process->attached.reconnects, pid, begun, &said->reconnect, err))
 		return -1;
 	source_attributes_fill(&said->attributes, &said->msg);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "source/join.h"
 
-/* The guard freezes one control group, from which all go back to one. */
+/* The guard freezes one control group, from which each goes back to that of the root or to one below it. */
 static int check_group(const struct guard *guard, const struct source_process *process,
 		       struct error *err)
 {

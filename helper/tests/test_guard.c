@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/io.h"
 #include "os/proc.h"
 #include "source/guard.h"
 #include "tests/family.h"
@@ -189,6 +190,30 @@ static void processes_in_groups_below_of_v1(void **state)
 	groups_below(kit);
 }
 
+/* Threads of one process may be in several groups then, and the process would come back in one. */
+static void a_group_with_threads_is_refused(void **state)
+{
+	struct kit *kit = *state;
+	struct cgroup outer, inner = { .kind = CGROUP_V2 };
+	char name[64], path[sizeof(inner.dir) + 16];
+
+	if (kit->guard.group.kind != CGROUP_V2)
+		skip();
+	family_have(&kit->program, SIGUSR1);
+	snprintf(name, sizeof(name), "test-guard-%d", getpid());
+	outer = group_with(CGROUP_V2, kit->guard.group.home, name, others->pid);
+	assert_int_equal(guard_check_home(&kit->guard, others->pid, &kit->err), 0);
+	snprintf(inner.dir, sizeof(inner.dir), "%.4000s/inner", outer.dir);
+	assert_int_equal(cgroup_make(&inner, &kit->err), 0);
+	snprintf(path, sizeof(path), "%s/cgroup.type", inner.dir);
+	assert_int_equal(io_write_text(path, "threaded"), 0);
+	assert_int_equal(guard_check_home(&kit->guard, others->pid, &kit->err), -1);
+	assert_int_equal(kit->err.code, CODE_REFUSED);
+	assert_non_null(strstr(kit->err.what, "which is domain threaded"));
+	kill(others->pid, SIGKILL);
+	group_end(&outer);
+}
+
 /* All die with the root, wherever they were. */
 static void groups_below_are_killed(void **state)
 {
@@ -250,7 +275,7 @@ int main(void)
 		KIT_TEST(an_orphan_stays_here), KIT_TEST(a_tree_stands_and_dies),
 		KIT_TEST(a_process_without_its_first_thread), KIT_TEST(a_process_in_another_group),
 		KIT_TEST(processes_in_groups_below), KIT_TEST(processes_in_groups_below_of_v1),
-		KIT_TEST(groups_below_are_killed),
+		KIT_TEST(groups_below_are_killed), KIT_TEST(a_group_with_threads_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
