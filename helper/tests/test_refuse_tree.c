@@ -41,8 +41,6 @@ int __wrap_proc_links(proc_link_fn fn, void *ctx, struct error *err)
 static size_t nr_sleeps;
 static uint32_t nr_threads;
 
-int __real_proc_status_read(pid_t pid, struct proc_status *status, struct error *err);
-
 /* @nr_threads: as if each process had so many; 0: as it is */
 int __wrap_proc_status_read(pid_t pid, struct proc_status *status, struct error *err)
 {
@@ -51,8 +49,6 @@ int __wrap_proc_status_read(pid_t pid, struct proc_status *status, struct error 
 	status->threads = nr_threads ?: status->threads;
 	return ret;
 }
-
-int __real_nanosleep(const struct timespec *time, struct timespec *left);
 
 int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
 {
