@@ -118,6 +118,15 @@ static const struct source_mm *parent_of(const struct precopy *pre, const struct
 	return tree_find_mm(pre->tree, process->inherit.parent);
 }
 
+/* @looked: of the processes whose looks have recorded the frames, or of the others */
+static int find_shared(const struct precopy *pre, struct source_process *process, bool looked,
+		       struct error *err)
+{
+	if (pre->mode == MODE_POSTCOPY || (process->mm.backend->ops->frames != NULL) != looked)
+		return 0;
+	return inherit_find(&process->inherit, &process->mm, parent_of(pre, process), err);
+}
+
 /* A process is scanned before its parent, which comes before it in the tree: source/inherit.h. */
 static int scan_all(struct precopy *pre, struct error *err)
 {
@@ -129,9 +138,7 @@ static int scan_all(struct precopy *pre, struct error *err)
 		if (scan_process(pre, process, err)) {
 			if (!tree_forgive(pre->tree, process, err))
 				return -1;
-		} else if (pre->mode != MODE_POSTCOPY &&
-			   inherit_find(&process->inherit, &process->mm, parent_of(pre, process),
-					err)) {
+		} else if (find_shared(pre, process, false, err)) {
 			return -1;
 		}
 	}
@@ -148,7 +155,8 @@ static int scan_next(struct precopy *pre, struct error *err)
 	    look_all(pre, err) || scan_all(pre, err))
 		return -1;
 	tree_for_each(pre->tree, process)
-		if (inherit_plan(&process->inherit, parent_of(pre, process), err))
+		if (find_shared(pre, process, true, err) ||
+		    inherit_plan(&process->inherit, parent_of(pre, process), err))
 			return -1;
 	return setup_send_changes(pre->ctl, pre->tree, err);
 }
