@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <limits.h>
 #include "backend/run_list.h"
 #include "base/clock.h"
 #include "base/report.h"
@@ -13,6 +14,7 @@
 #define SEND_RUNS	512
 #define SEND_PAGES	16384UL		/* 64 MiB: how often the progress line moves */
 #define ACK_TIMEOUT_MS	120000
+#define COPIES_PER_MS	25	/* 100 MB/s, a tenth of what memory takes on a slow machine */
 
 static uint64_t dirty_pages(const struct precopy *pre)
 {
@@ -182,10 +184,17 @@ static int begin_round(struct precopy *pre, uint32_t round, uint64_t sent, struc
 	return control_send(pre->ctl, &msg, err);
 }
 
-static int wait_ack(struct precopy *pre, uint32_t round, struct error *err)
+int precopy_ack_ms(uint64_t copies)
+{
+	uint64_t ms = ACK_TIMEOUT_MS + copies / COPIES_PER_MS;
+
+	return ms < INT_MAX ? ms : INT_MAX;
+}
+
+static int wait_ack(struct precopy *pre, uint32_t round, uint64_t copies, struct error *err)
 {
 	Migrate__Control *msg = mailbox_expect(pre->box, MIGRATE__CONTROL__BODY_ROUND_ACK,
-					       ACK_TIMEOUT_MS, err);
+					       precopy_ack_ms(copies), err);
 	uint32_t acked;
 
 	if (!msg)
@@ -257,7 +266,7 @@ static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 	tree_for_each(pre->tree, process)
 		if (send_process(pre, process, &progress, err))
 			return -1;
-	if (wait_ack(pre, round, err))
+	if (wait_ack(pre, round, sender->inherited - before.inherited, err))
 		return -1;
 	tree_for_each(pre->tree, process) {
 		source_mm_clear_dirty(&process->mm);
@@ -338,7 +347,7 @@ static int send_copies(struct precopy *pre, uint32_t round, struct error *err)
 		if (inherit_send(&process->inherit, &process->mm, pre->sender, err) ||
 		    sender_mark(pre->sender, &process->mm, FRAME_ROUND, err))
 			return -1;
-	if (wait_ack(pre, round, err))
+	if (wait_ack(pre, round, shared, err))
 		return -1;
 	tree_for_each(pre->tree, process)
 		if (inherit_end_round(&process->inherit, &process->mm, err))

@@ -47,4 +47,10 @@ struct precopy {
  */
 int precopy_run(struct precopy *pre, struct error *err);
 
+/**
+ * precopy_ack_ms() - how long the destination may take to acknowledge a round of which all is sent
+ * @copies: pages that COPY named: a few bytes here, a copy of the page there, and nothing that slows us down
+ */
+int precopy_ack_ms(uint64_t copies);
+
 #endif

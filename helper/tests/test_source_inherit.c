@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Pages that a child has in common with its parent travel once: rounds of two real processes. */
 #define _GNU_SOURCE
+#include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -410,6 +411,14 @@ static void a_child_that_shares_nothing_is_looked_at_once(void **state)
 	sent(CHILD, PAGES, 0);
 }
 
+/* COPY is as good as nothing on the wire: only the wait at the end of the round is for the other machine. */
+static void copies_take_their_time_there(void **state)
+{
+	assert_int_equal(precopy_ack_ms(0), 120000);
+	assert_in_range(precopy_ack_ms((200UL << 30) / PAGE_BYTES), 200 * 10000, 400 * 10000);
+	assert_int_equal(precopy_ack_ms(UINT64_MAX / PAGE_BYTES), INT_MAX);
+}
+
 /* All memory comes behind the move: the child's too. */
 static void post_copy_shares_nothing(void **state)
 {
@@ -442,6 +451,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(scattered_pages_are_read_at_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_child_that_shares_nothing_is_looked_at_once, set_up,
 						tear_down),
+		cmocka_unit_test(copies_take_their_time_there),
 		cmocka_unit_test_setup_teardown(post_copy_shares_nothing, set_up, tear_down),
 	};
 
