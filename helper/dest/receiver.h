@@ -5,6 +5,7 @@
 #ifndef MIGRATE_DEST_RECEIVER_H
 #define MIGRATE_DEST_RECEIVER_H
 
+#include "dest/also.h"
 #include "dest/objects.h"
 #include "wire/stream.h"
 
@@ -31,6 +32,7 @@ struct receiver_hooks {
  * @objects: the objects that frames may name
  * @place: notes progress; may be NULL
  * @pages: room for the pages of a frame after FINAL
+ * @also: whose the pages are besides
  * @round: the last round that ended
  * @final: FINAL of all objects has come; on the memory connection only this thread reads the field
  * @precopy_pages, @bytes: received so far; any thread may read them
@@ -42,6 +44,7 @@ struct receiver {
 	struct place *place;
 	struct receiver_hooks hooks;
 	uint8_t *pages;
+	struct also also;
 	uint32_t round;
 	bool final;
 	atomic_ulong precopy_pages, bytes;

@@ -5,6 +5,7 @@
 #include "source/final.h"
 #include "source/scan.h"
 #include "source/setup.h"
+#include "source/sharers.h"
 
 #define SEND_RUNS	512
 #define SEND_PAGES	16384UL
@@ -124,6 +125,7 @@ int final_send(const struct final *final, struct error *err)
 	frozen_time_enter(&final->figures->frozen, MIGRATE__FROZEN_PART__SEND_PAGES);
 	if (final->mode == MODE_PRECOPY && send_all_unsent(final, err))
 		return -1;
+	sharers_open(final->tree);
 	atomic_store(&final->tree->fixed, true);
 	tree_for_each_mm(final->tree, mm)
 		if (sender_mark(final->sender, mm, FRAME_FINAL, err))

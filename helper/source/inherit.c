@@ -36,15 +36,6 @@ struct maps {
 	uint64_t own[STEP_PAGES], parents[STEP_PAGES], again[STEP_PAGES];
 };
 
-/* Swap holds a page for both as memory does. The frame is 0 for who may not see it. */
-static bool is_shared(uint64_t own, uint64_t parents)
-{
-	const uint64_t same = PM_FRAME | PM_PRESENT | PM_SWAPPED | PM_FILE;
-
-	return (own & (PM_PRESENT | PM_SWAPPED)) && !(own & PM_FILE) && (own & PM_FRAME) &&
-	       (own & same) == (parents & same);
-}
-
 /* Return: false: nothing is known of the pages of @part */
 static bool read_part(struct maps *maps, const struct run *part)
 {
@@ -72,8 +63,8 @@ static int add_shared(struct inherit *inherit, const struct maps *maps, const st
 	for (uint64_t i = 0; i <= run->nr_pages; i++) {
 		uint64_t at = first + i;
 
-		if (i < run->nr_pages && is_shared(maps->own[at], maps->parents[at]) &&
-		    is_shared(maps->own[at], maps->again[at])) {
+		if (i < run->nr_pages && pagemap_is_same(maps->own[at], maps->parents[at]) &&
+		    pagemap_is_same(maps->own[at], maps->again[at])) {
 			nr++;
 			continue;
 		}

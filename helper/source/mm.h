@@ -33,6 +33,9 @@
  *	on @frozen_vmas does not change, and any thread may read the list
  * @unsent: from FINAL on: pages that the destination lacks and that no thread has sent yet
  * @unsent_lock: covers @unsent; a leaf lock
+ * @pagemap_fd: from FINAL on, where there are several address spaces: to find pages that are the same
+ *	(source/sharers.h). -1: not looked at
+ * @answered: pages that answers to requests have carried since COMMIT. The thread that answers uses the set
  */
 struct source_mm {
 	uint32_t object;
@@ -45,6 +48,8 @@ struct source_mm {
 	atomic_bool final;
 	pthread_mutex_t unsent_lock;
 	struct page_set unsent;
+	int pagemap_fd;
+	struct page_set answered;
 };
 
 /** source_mm_init() - without mappings and session; the caller destroys @mm after a failure too */
@@ -84,6 +89,9 @@ int source_mm_find_unsent(struct source_mm *mm, struct error *err);
  */
 uint32_t source_mm_take_unsent(struct source_mm *mm, uint64_t *at, struct splice_vm_run *runs,
 			       uint32_t max_runs, uint64_t max_pages, uint64_t *still);
+/** source_mm_look_unsent() - which of the pages of @runs are unsent; @found: room for @max. Return: how many runs */
+uint32_t source_mm_look_unsent(struct source_mm *mm, const struct splice_vm_run *runs, uint32_t nr,
+			       struct splice_vm_run *found, uint32_t max);
 /** source_mm_claim() - take these pages out of the unsent ones; the caller sends them */
 void source_mm_claim(struct source_mm *mm, const struct splice_vm_run *runs, uint32_t nr);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "base/report.h"
 #include "source/push.h"
+#include "source/sharers.h"
 
 #define PUSH_RUNS	64
 #define PUSH_PAGES	512UL	/* 2 MiB: what a request may have to share the link with */
@@ -13,6 +14,7 @@ static int push_mm(struct push *push, struct source_mm *mm, struct error *err)
 
 	while ((nr = source_mm_take_unsent(mm, &at, runs, PUSH_RUNS, PUSH_PAGES, &still))) {
 		if (mailbox_failed(push->box, err) ||
+		    sharers_send(push->tree, push->sender, mm, runs, nr, err) ||
 		    sender_pages(push->sender, mm, runs, nr, err))
 			return -1;
 		report_progress("sending the rest: %lu MiB left", still >> 8);

@@ -37,6 +37,8 @@ int sender_mark(struct sender *sender, struct source_mm *mm, enum frame_kind kin
 static int keep_current(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
 			const struct splice_vm_run *run, struct error *err)
 {
+	if (sender->keeps_answered && page_set_add(&mm->answered, run->addr, run->nr_pages, err))
+		return -1;
 	if (!sender->keeps_current)
 		return 0;
 	if (kind == FRAME_PAGES || kind == FRAME_COPY)
@@ -84,6 +86,20 @@ int sender_set(struct sender *sender, struct source_mm *mm, enum frame_kind kind
 	while ((nr = runs_take(set, &at, runs, LIST_RUNS, UINT32_MAX)))
 		if (sender_list(sender, mm, kind, runs, nr, err))
 			return -1;
+	return 0;
+}
+
+int sender_also(struct sender *sender, const struct source_mm *giver, struct source_mm *mm,
+		const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err)
+{
+	if (frame_send(sender->conn, FRAME_ALSO, FRAME_ALSO_COOKIE(giver->object, mm->object), runs,
+		       nr_runs, err))
+		return -1;
+	for (uint32_t i = 0; i < nr_runs; i++) {
+		if (keep_current(sender, mm, FRAME_PAGES, &runs[i], err))
+			return -1;
+		sender->inherited += runs[i].nr_pages;
+	}
 	return 0;
 }
 

@@ -352,6 +352,73 @@ static void test_copy(void **state)
 	assert_int_equal(data[0], 1);
 }
 
+/* Named with @giver where others have the round; the object is a second one, which wants all of its pages. */
+static struct mm *name_other(struct bench *bench, uint32_t giver)
+{
+	const struct mirror_range range = { AT(0), AT(100) };
+	struct mm *other = objects_add_mm(&bench->objects, MM + 1, PID + 1, &bench->err);
+
+	assert_int_equal(mm_announce(other, &range, 1, &bench->err), 0);
+	list(bench, FRAME_FINAL, 0, 0);
+	bench->object = MM + 1;
+	list(bench, FRAME_POPULATED, 0, 8);
+	list(bench, FRAME_FINAL, 0, 0);
+	bench->round = giver;
+	list(bench, FRAME_ALSO, 2, 4);
+	bench->round = 1;
+	bench->object = MM;
+	return other;
+}
+
+static int seal_other(void *ctx, uint64_t have, uint64_t lack, struct error *err)
+{
+	struct bench *bench = ctx;
+	struct mm *other = objects_mm(&bench->objects, MM + 1);
+	struct page_set lazy;
+	int ret;
+
+	if (page_set_init(&lazy))
+		return -1;
+	ret = page_set_add(&lazy, AT(0), 8, err) || mm_seal(other, &lazy, err) ? -1 : 0;
+	page_set_destroy(&lazy);
+	return ret;
+}
+
+static void test_also(void **state)
+{
+	struct bench *bench = *state;
+	struct mm *other = name_other(bench, MM);
+	uint8_t data[P];
+
+	bench->receiver.hooks.final = seal_other;
+	pages(bench, 0, 4, 3);
+	list(bench, FRAME_ZERO, 5, 1);
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(other->mirror.have.nr, 3);
+	assert_int_equal(mirror_read(&other->mirror, AT(3), 1, data, &bench->err), 0);
+	assert_int_equal(data[0], 3);
+	assert_true(page_set_has(&other->mirror.have, AT(5)));
+	assert_null(bench->receiver.also.runs);
+}
+
+static void test_also_of_itself(void **state)
+{
+	name_other(*state, MM + 1);
+	refused(*state);
+}
+
+static void test_also_of_nobody(void **state)
+{
+	name_other(*state, MM + 2);
+	refused(*state);
+}
+
+static void test_also_before_final(void **state)
+{
+	list(*state, FRAME_ALSO, 0, 1);
+	refused(*state);
+}
+
 static void test_request_from_source(void **state)
 {
 	list(*state, FRAME_REQUEST, 0, 1);
@@ -577,7 +644,8 @@ int main(void)
 		BENCH_TEST(test_populated_outside), BENCH_TEST(test_unknown_object),
 		BENCH_TEST(test_two_objects), BENCH_TEST(test_one_object_of_two),
 		BENCH_TEST(test_after_its_final), BENCH_TEST(test_object_that_is_gone), BENCH_TEST(test_gone_after_final),
-		BENCH_TEST(test_copy), BENCH_TEST(test_request_from_source),
+		BENCH_TEST(test_copy), BENCH_TEST(test_also), BENCH_TEST(test_also_of_itself),
+		BENCH_TEST(test_also_of_nobody), BENCH_TEST(test_also_before_final), BENCH_TEST(test_request_from_source),
 		BENCH_TEST(test_pushed_too_early), BENCH_TEST(test_list_after_final),
 		BENCH_TEST(test_urgent_final), BENCH_TEST(test_urgent_too_early),
 		BENCH_TEST(test_pushed_twice), BENCH_TEST(test_rounds_go_on),

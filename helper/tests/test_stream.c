@@ -205,7 +205,7 @@ static void cut_off(void **state)
 static void noise(void **state)
 {
 	static const uint32_t magics[] = {
-		FRAME_PAGES, FRAME_ZERO, FRAME_DROPPED, FRAME_STALE, FRAME_POPULATED,
+		FRAME_PAGES, FRAME_ZERO, FRAME_DROPPED, FRAME_COPY, FRAME_ALSO, FRAME_STALE, FRAME_POPULATED,
 		FRAME_ROUND, FRAME_FINAL, FRAME_PUSHED, FRAME_REQUEST,
 	};
 	struct frame frame = { 0 };

@@ -40,6 +40,7 @@ static int check_head(const struct frame *frame, uint64_t nr_pages, struct error
 	case FRAME_ZERO:
 	case FRAME_DROPPED:
 	case FRAME_COPY:
+	case FRAME_ALSO:
 	case FRAME_STALE:
 	case FRAME_POPULATED:
 	case FRAME_REQUEST:
