@@ -10,7 +10,7 @@
  *
  * MODE: a limit and its value, as "fsize 4096": fsize, as, nproc, nofile, stack, data, memlock,
  * cpu. "as+" and "data+" count from what the program has. "uid N" changes the user first, "block"
- * blocks SIGCONT, "timer" starts one that sends SIGALRM every 50 ms.
+ * blocks SIGCONT, "timer" starts one that sends SIGALRM every 50 ms. "huge", the first one, asks for huge pages.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -99,7 +99,7 @@ static void mode_set(const char *name, const char *value)
 	} else if (!strcmp(name, "uid")) {
 		if (setresuid(atoi(value), atoi(value), atoi(value)))
 			err(1, "uid");
-	} else if (!mode_limit(name, strtoull(value, NULL, 10))) {
+	} else if (strcmp(name, "huge") && !mode_limit(name, strtoull(value, NULL, 10))) {
 		errx(1, "mode %s", name);
 	}
 }
@@ -154,6 +154,8 @@ static int serve(int port, uint64_t pages, char **mode)
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		err(1, "mmap");
+	if (mode[0] && !strcmp(mode[0], "huge") && madvise(memory, pages * PAGE_WORDS * 8, MADV_HUGEPAGE))
+		err(1, "huge pages");
 	for (uint64_t i = 0; i < pages; i++)
 		memory[i * PAGE_WORDS] = i + 1;
 	signal(SIGCONT, on_signal);
