@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "base/text.h"
 #include "dest/commit.h"
+#include "dest/huge.h"
 #include "dest/parent.h"
 #include "dest/spaces.h"
 #include "dest/tell.h"
@@ -117,6 +118,28 @@ static int let_go(struct commit *commit)
 	return signal;
 }
 
+/* The accepting process shall not wait for us, nor who reads our output. */
+static void go_behind(struct commit *commit, int code)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	/* for as long as the program lives, perhaps: others shall have the place */
+	parent_say_ended(commit->parent_sock, code,
+			 !commit->places || !places_detach(commit->places));
+	for (int fd = 0; fd < 3 && null >= 0; fd++)
+		dup2(null, fd);
+	setsid();
+}
+
+/* The result is said. Only then are huge pages made: that is for nobody to wait for. */
+static void make_huge(struct commit *commit)
+{
+	if (!huge_is_wanted(commit->program))
+		return;
+	go_behind(commit, CODE_OK);
+	huge_make(commit->program);
+}
+
 static int finish(struct commit *commit, struct error *err)
 {
 	Migrate__Control *killed;
@@ -129,6 +152,7 @@ static int finish(struct commit *commit, struct error *err)
 		goto doubt;
 	migrate__control__free_unpacked(killed, NULL);
 	tell_result(err, result_json(commit));
+	make_huge(commit);
 	return CODE_OK;
 
 doubt:
@@ -164,19 +188,6 @@ static int died(struct commit *commit, int signal, struct error *err)
 	control_send(commit->peer->ctl, &msg, &ignored);
 	tell_result(err, result_json(commit));
 	return err->code;
-}
-
-/* The accepting process shall not wait for us, nor who reads our output. */
-static void go_behind(struct commit *commit, int code)
-{
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	/* for as long as the program lives, perhaps: others shall have the place */
-	parent_say_ended(commit->parent_sock, code,
-			 !commit->places || !places_detach(commit->places));
-	for (int fd = 0; fd < 3 && null >= 0; fd++)
-		dup2(null, fd);
-	setsid();
 }
 
 /* After COMMIT nothing is undone: serve what is here for as long as the tasks live. */
