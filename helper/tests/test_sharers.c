@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* After FINAL a page that processes share travels once: the push and answers of three real processes. */
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -300,6 +301,105 @@ static void an_answer_that_failed_is_given_again(void **state)
 	bench->fakes[0].backend.ops = &fake_ops;
 }
 
+/** struct reader - one connection at the destination, until the source closes its end */
+struct reader {
+	struct conn conn;
+	pthread_t thread;
+	pthread_mutex_t *lock;
+	struct page_set *covered;
+};
+
+/* A page is there for an object when it comes, and when it comes for one for which ALSO has named it. */
+static void *reader_body(void *arg)
+{
+	struct reader *reader = arg;
+	uint8_t *pages = malloc(FRAME_MAX_PAGES * PAGE_BYTES);
+	struct frame frame = { 0 };
+	struct error err = { 0 };
+
+	while (frame_recv(&reader->conn, -1, &frame, &err) == 1) {
+		bool has = frame.kind == FRAME_PAGES || frame.kind == FRAME_ALSO;
+
+		pthread_mutex_lock(reader->lock);
+		for (uint32_t i = 0; has && i < frame.nr_runs; i++)
+			page_set_add(&reader->covered[FRAME_OBJECT_OF(frame.cookie)],
+				     frame.runs[i].addr, frame.runs[i].nr_pages, &err);
+		pthread_mutex_unlock(reader->lock);
+		if (frame.kind == FRAME_PAGES &&
+		    conn_read(&reader->conn, pages, frame.nr_pages * PAGE_BYTES, 0, &err))
+			break;
+	}
+	frame_free(&frame);
+	free(pages);
+	return NULL;
+}
+
+static void *push_body(void *arg)
+{
+	struct bench *bench = arg;
+	struct push push = {
+		.tree = &bench->tree, .sender = &bench->sender, .box = &bench->box,
+	};
+
+	return push_run(&push, &bench->err) ? bench : NULL;
+}
+
+static void ask_at_random(struct conn *conn)
+{
+	struct error err = { 0 };
+
+	srand(3);
+	for (int i = 0; i < 60; i++) {
+		const struct splice_vm_run run = run_of(rand() % (PAGES - 8), 1 + rand() % 8, 0);
+
+		frame_send(conn, FRAME_REQUEST, FRAME_COOKIE(0, PARENT + rand() % 3), &run, 1, &err);
+	}
+	shutdown(conn->fd, SHUT_WR);
+}
+
+/* Whoever claims a page sends the page. */
+static void push_and_answers_together_send_all(void **state)
+{
+	struct bench *bench = *state;
+	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	struct page_set covered[SECOND + 1];
+	struct reader memory = { .conn = bench->dest, .lock = &lock, .covered = covered }, urgent = memory;
+	struct requests requests = { .tree = &bench->tree, .box = &bench->box };
+	struct conn urgent_conn;
+	struct sender sender;
+	struct error err = { 0 };
+	pthread_t push;
+	void *failed;
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	urgent_conn = (struct conn){ .fd = pair[0] };
+	urgent.conn = (struct conn){ .fd = pair[1] };
+	for (int i = PARENT; i <= SECOND; i++)
+		assert_int_equal(page_set_init(&covered[i]), 0);
+	assert_int_equal(mailbox_commit(&bench->box, CODE_OK, &err), 0);
+	assert_int_equal(sender_init(&sender, &urgent_conn, false, &err), 0);
+	requests.sender = &sender;
+	pthread_create(&memory.thread, NULL, reader_body, &memory);
+	pthread_create(&urgent.thread, NULL, reader_body, &urgent);
+	ask_at_random(&urgent.conn);
+	pthread_create(&push, NULL, push_body, bench);
+	assert_int_equal(requests_serve(&requests, &err), 0);
+	pthread_join(push, &failed);
+	assert_null(failed);
+	shutdown(bench->conn.fd, SHUT_WR);
+	shutdown(pair[0], SHUT_WR);
+	pthread_join(memory.thread, NULL);
+	pthread_join(urgent.thread, NULL);
+	for (int i = PARENT; i <= SECOND; i++) {
+		assert_int_equal(covered[i].nr, PAGES);
+		page_set_destroy(&covered[i]);
+	}
+	sender_destroy(&sender);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 #define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -309,6 +409,7 @@ int main(void)
 		BENCH_TEST(what_cannot_be_read_is_not_named), BENCH_TEST(an_answer_is_for_all),
 		BENCH_TEST(an_answer_before_commit_is_for_one),
 		BENCH_TEST(an_answer_that_failed_is_given_again),
+		BENCH_TEST(push_and_answers_together_send_all),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
