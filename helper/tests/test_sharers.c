@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -45,6 +46,17 @@ struct bench {
 	pid_t children[2];
 	struct error err;
 };
+
+static atomic_uint reads;
+
+int __real_pagemap_read(int fd, uint64_t addr, size_t nr, uint64_t *entries, struct error *err);
+int __wrap_pagemap_read(int fd, uint64_t addr, size_t nr, uint64_t *entries, struct error *err);
+
+int __wrap_pagemap_read(int fd, uint64_t addr, size_t nr, uint64_t *entries, struct error *err)
+{
+	reads++;
+	return __real_pagemap_read(fd, addr, nr, entries, err);
+}
 
 static pid_t fork_child(uint64_t writes)
 {
@@ -221,6 +233,29 @@ static void what_cannot_be_read_is_not_named(void **state)
 	assert_int_equal(bench->seen.also[PARENT][FIRST], 0);
 	assert_int_equal(bench->seen.pages[FIRST], PAGES);
 	assert_int_equal(bench->seen.also[PARENT][SECOND], PAGES - OWN);
+}
+
+/* One read of each page map for many runs, and again that of the one that sends. */
+static void scattered_pages_are_looked_at_at_once(void **state)
+{
+	struct bench *bench = *state;
+	struct splice_vm_run runs[20];
+
+	skip_without_frames();
+	for (uint64_t page = 0; page < PAGES; page += 2)
+		for (uint32_t i = PARENT; i <= SECOND; i++)
+			source_mm_claim(tree_find_mm(&bench->tree, i), &(struct splice_vm_run){
+					.addr = AT(page), .nr_pages = 1 }, 1);
+	for (int i = 0; i < 20; i++)
+		runs[i] = run_of(100 + 2 * i, 2, 0);
+	reads = 0;
+	assert_int_equal(sharers_send(&bench->tree, &bench->sender, tree_find_mm(&bench->tree, PARENT),
+				      runs, 20, &bench->err), 0);
+	assert_int_equal(reads, 2 * 3);
+	see(bench);
+	/* not the pages between */
+	assert_int_equal(bench->seen.also[PARENT][FIRST], 20);
+	assert_int_equal(tree_find_mm(&bench->tree, FIRST)->unsent.nr, PAGES / 2 - 20);
 }
 
 static void ask(struct bench *bench, uint32_t object, uint64_t page, uint32_t nr)
@@ -407,6 +442,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(a_page_of_several_travels_once), BENCH_TEST(what_is_not_unsent_is_not_named),
 		BENCH_TEST(what_cannot_be_read_is_not_named), BENCH_TEST(an_answer_is_for_all),
+		BENCH_TEST(scattered_pages_are_looked_at_at_once),
 		BENCH_TEST(an_answer_before_commit_is_for_one),
 		BENCH_TEST(an_answer_that_failed_is_given_again),
 		BENCH_TEST(push_and_answers_together_send_all),
