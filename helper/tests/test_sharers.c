@@ -21,6 +21,7 @@
 #include "source/requests.h"
 #include "source/sharers.h"
 #include "tests/fake_backend.h"
+#include "tests/real_walks.h"
 
 #define PAGES	200
 #define OWN	10	/* pages that the first child wrote, from the first one on */
@@ -48,9 +49,6 @@ struct bench {
 };
 
 static atomic_uint reads;
-
-int __real_pagemap_read(int fd, uint64_t addr, size_t nr, uint64_t *entries, struct error *err);
-int __wrap_pagemap_read(int fd, uint64_t addr, size_t nr, uint64_t *entries, struct error *err);
 
 int __wrap_pagemap_read(int fd, uint64_t addr, size_t nr, uint64_t *entries, struct error *err)
 {
