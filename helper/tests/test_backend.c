@@ -277,51 +277,43 @@ static uint64_t follow_scan(struct follow *follow)
 	return pages;
 }
 
+/* In whatever part of the address space. */
+static void frames_are_those_of_the_look(const struct bench *bench, struct follow *follow)
+{
+	uint64_t was[PAGES], now[PAGES], at = page_at(bench, 0);
+
+	assert_true(soft_dirty_frames(follow->tracker, at, PAGES, was));
+	assert_int_equal(pagemap_read(follow->pagemap_fd, at, PAGES, now, &follow->err), 0);
+	for (size_t i = 0; i < PAGES; i++) {
+		assert_true(was[i] & PM_PRESENT);
+		assert_int_equal(was[i] & PM_FRAME, now[i] & PM_FRAME);
+	}
+	assert_true(soft_dirty_frames(follow->tracker, page_at(bench, 511), 3, now));
+	assert_memory_equal(now, was + 511, 3 * sizeof(*now));
+	assert_true(soft_dirty_frames(follow->tracker, 1UL << 21, 1, now));
+	assert_int_equal(now[0], 0);
+}
+
 /* Whoever was not looked at keeps what it wrote for the next look. */
 static void a_scan_tells_what_the_look_found(void **state)
 {
 	struct bench *bench = *state;
 	struct follow follow;
+	uint64_t entry;
 
 	if (!pagemap_zero_frame())
 		skip();
 	follow_open(&follow, bench->pid);
 	assert_int_equal(follow_scan(&follow), 0);
 	soft_dirty_look(follow.tracker, false);
+	assert_false(soft_dirty_frames(follow.tracker, page_at(bench, 0), 1, &entry));
 	assert_true(follow_scan(&follow) >= PAGES);
+	frames_are_those_of_the_look(bench, &follow);
 	assert_int_equal(follow_scan(&follow), 0);
+	/* a scan that tells no look tells no frames */
+	assert_false(soft_dirty_frames(follow.tracker, page_at(bench, 0), 1, &entry));
 	soft_dirty_look(follow.tracker, true);
 	assert_int_equal(follow_scan(&follow), 0);
-	follow_close(&follow);
-}
-
-/* Frames are those of the look that was told, in whatever part of the address space. */
-static void frames_are_those_of_the_look(void **state)
-{
-	struct bench *bench = *state;
-	uint64_t was[PAGES], now[PAGES], at = page_at(bench, 0);
-	struct follow follow;
-
-	if (!pagemap_zero_frame())
-		skip();
-	follow_open(&follow, bench->pid);
-	assert_false(soft_dirty_frames(follow.tracker, at, PAGES, was));
-	soft_dirty_look(follow.tracker, false);
-	assert_false(soft_dirty_frames(follow.tracker, at, PAGES, was));
-	follow_scan(&follow);
-	assert_true(soft_dirty_frames(follow.tracker, at, PAGES, was));
-	assert_int_equal(pagemap_read(follow.pagemap_fd, at, PAGES, now, &follow.err), 0);
-	for (size_t i = 0; i < PAGES; i++) {
-		assert_true(was[i] & PM_PRESENT);
-		assert_int_equal(was[i] & PM_FRAME, now[i] & PM_FRAME);
-	}
-	assert_true(soft_dirty_frames(follow.tracker, page_at(bench, 511), 3, now));
-	assert_memory_equal(now, was + 511, 3 * sizeof(*now));
-	assert_true(soft_dirty_frames(follow.tracker, 1UL << 21, 1, now));
-	assert_int_equal(now[0], 0);
-	/* a scan that tells no look tells no frames */
-	follow_scan(&follow);
-	assert_false(soft_dirty_frames(follow.tracker, at, PAGES, was));
 	follow_close(&follow);
 }
 
@@ -395,7 +387,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(who_has_ended_is_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(no_tracker_without_a_freezer, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_scan_tells_what_the_look_found, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(frames_are_those_of_the_look, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_look_is_told_before_the_next, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_failed_look_is_told_by_the_scan, set_up, tear_down),
 		cmocka_unit_test(names_are_found),
