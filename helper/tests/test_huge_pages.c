@@ -46,13 +46,19 @@ static void skip_where_it_cannot_be(void)
 		skip();
 }
 
-static uint64_t make(enum huge_policy policy)
+/* A page that is pinned for a moment, by compaction too, is left out, and made the next time. */
+static uint64_t make(enum huge_policy policy, uint64_t wanted)
 {
 	struct error err = { 0 };
-	uint64_t made;
+	uint64_t made, all = 0;
 
-	assert_int_equal(huge_pages_make(getpid(), policy, &made, &err), 0);
-	return made;
+	for (int i = 0; i < 50 && (!i || all < wanted); i++) {
+		assert_int_equal(huge_pages_make(getpid(), policy, &made, &err), 0);
+		all += made;
+		if (all < wanted)
+			usleep(20000);
+	}
+	return all;
 }
 
 static void what_is_whole_becomes_huge(void **state)
@@ -62,11 +68,11 @@ static void what_is_whole_becomes_huge(void **state)
 	skip_where_it_cannot_be();
 	at = map_small(MADV_HUGEPAGE);
 	assert_true(huge_pages_wanted(getpid(), HUGE_ADVISED) >= BYTES);
-	assert_int_equal(make(HUGE_ADVISED), 4);
+	assert_int_equal(make(HUGE_ADVISED, 4), 4);
 	for (size_t i = 0; i < BYTES; i += PAGE_BYTES)
 		assert_int_equal(at[i + 7], (uint8_t)(i / PAGE_BYTES + 1));
 	/* they are huge already */
-	assert_int_equal(make(HUGE_ADVISED), 0);
+	assert_int_equal(make(HUGE_ADVISED, 0), 0);
 	munmap(at, BYTES);
 }
 
@@ -78,7 +84,7 @@ static void what_has_a_hole_stays_small(void **state)
 	skip_where_it_cannot_be();
 	at = map_small(MADV_HUGEPAGE);
 	madvise(at + HUGE + 5 * PAGE_BYTES, PAGE_BYTES, MADV_DONTNEED);
-	assert_int_equal(make(HUGE_ADVISED), 3);
+	assert_int_equal(make(HUGE_ADVISED, 3), 3);
 	assert_int_equal(at[HUGE + 5 * PAGE_BYTES], 0);
 	munmap(at, BYTES);
 }
@@ -89,12 +95,12 @@ static void nobody_gets_what_nobody_asked_for(void **state)
 
 	skip_where_it_cannot_be();
 	at = map_small(MADV_NOHUGEPAGE);
-	assert_int_equal(make(HUGE_ADVISED), 0);
-	assert_int_equal(make(HUGE_NEVER), 0);
+	assert_int_equal(make(HUGE_ADVISED, 0), 0);
+	assert_int_equal(make(HUGE_NEVER, 0), 0);
 	assert_int_equal(huge_pages_wanted(getpid(), HUGE_NEVER), 0);
-	make(HUGE_ALWAYS);
+	make(HUGE_ALWAYS, 0);
 	assert_int_equal(madvise(at, BYTES, MADV_HUGEPAGE), 0);
-	assert_int_equal(make(HUGE_ADVISED), 4);
+	assert_int_equal(make(HUGE_ADVISED, 4), 4);
 	munmap(at, BYTES);
 }
 
