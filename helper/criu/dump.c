@@ -16,6 +16,7 @@
 
 #define LET_GO_TIMEOUT_MS	60000	/* generous: to kill a CRIU at work may kill the program */
 #define LOG_LOOK_MS		500
+#define NETWORK_LOCK_SKIP	3	/* not in the rpc.proto of CRIU 3.17 */
 
 /**
  * struct criu_dump - a CRIU that dumps, or is held
@@ -33,6 +34,17 @@ struct criu_dump {
 	char what[64];
 	struct criu_log log;
 };
+
+static void dump_tcp(enum criu_tcp tcp, CriuOpts *opts)
+{
+	opts->has_tcp_close = true;
+	opts->tcp_close = tcp == CRIU_TCP_CLOSE;
+	opts->has_tcp_established = true;
+	opts->tcp_established = tcp != CRIU_TCP_CLOSE;
+	opts->has_network_lock = tcp != CRIU_TCP_CLOSE;
+	opts->network_lock = tcp == CRIU_TCP_KEEP ? NETWORK_LOCK_SKIP :
+						    CRIU_NETWORK_LOCK_METHOD__NFTABLES;
+}
 
 static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *from,
 			struct error *err)
@@ -70,8 +82,7 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 	opts.n_external = from->nr_externals;
 	opts.has_shell_job = true;
 	opts.shell_job = from->leaves_session;
-	opts.has_tcp_close = true;
-	opts.tcp_close = true;
+	dump_tcp(from->tcp, &opts);
 	opts.has_tcp_skip_in_flight = true;
 	opts.tcp_skip_in_flight = true;
 	opts.has_file_locks = true;

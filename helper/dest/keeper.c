@@ -15,6 +15,7 @@
 
 /**
  * struct keeper - the helper's end
+ * @kept: what the keeper has closed; used when it has died
  * @init_pid: of the namespace that it started; 0: none yet
  */
 struct keeper {
@@ -22,6 +23,7 @@ struct keeper {
 	pid_t init_pid;
 	const struct owned_dir *dir;
 	struct cgroup group;
+	struct kept_addresses kept;
 };
 
 struct keeper *keeper_start(const struct owned_dir *dir, const struct cgroup *group,
@@ -105,6 +107,20 @@ int keeper_spawn(struct keeper *keeper, pid_t task_pid, int *rpc_fd, pid_t *init
 	return 0;
 }
 
+int keeper_close_addresses(struct keeper *keeper, const struct kept_addresses *kept,
+			   struct error *err)
+{
+	struct keeper_msg msg = { .op = KEEPER_CLOSE };
+	int fd = keeper_data_fd(kept, sizeof(*kept)), ret;
+
+	if (fd < 0)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot tell the keeper the addresses");
+	keeper->kept = *kept;
+	ret = keeper_ask(keeper, &msg, &fd, 1, NULL, err);
+	close(fd);
+	return ret;
+}
+
 /*
  * The keeper died in the middle. Its init has died with it, or was already told to outlive it. A
  * group that is thawed was thawed by the keeper: its tasks may have run, although they are dead.
@@ -127,6 +143,7 @@ static int commit_alone(struct keeper *keeper, size_t nr_processes, struct error
 	     cgroup_thaw(&keeper->group, err)))
 		return -1;
 	memset(err, 0, sizeof(*err));
+	kept_addresses_open(&keeper->kept);
 	kept_group_leave(&keeper->group);
 	return 0;
 }
@@ -196,6 +213,8 @@ bool keeper_undo(struct keeper *keeper, int init_fd)
 	cgroup_kill(&keeper->group);
 	gone = wait_init(init_fd);
 	cgroup_remove(&keeper->group, KEPT_GROUP_TIMEOUT_MS);
+	if (gone)
+		kept_addresses_forget(&keeper->kept);
 	owned_dir_remove(keeper->dir);
 	return gone;
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "dest/kept.h"
+#include "dest/kept_addresses.h"
 #include "dest/nsinit.h"
 #include "os/fds.h"
 #include "os/pending.h"
@@ -25,6 +26,7 @@ struct kept {
 	int *fds;		/* index: handle; -1: free */
 	size_t nr_fds;
 	int signal;		/* by which the program was killed, 0 */
+	struct kept_addresses addresses;
 	bool committed;
 };
 
@@ -89,6 +91,7 @@ static void kept_kill(struct kept *kept, struct error *err)
 static void kept_clean_up(struct kept *kept)
 {
 	cgroup_remove(kept->group, KEPT_GROUP_TIMEOUT_MS);
+	kept_addresses_forget(&kept->addresses);
 	kept_release_all(kept);
 	owned_dir_remove(kept->dir);
 }
@@ -171,12 +174,21 @@ int kept_check_alive(const struct cgroup *group, size_t expected, struct error *
 			 (expected > nr ? expected : nr) - alive, expected > nr ? expected : nr);
 }
 
+static void kept_close(struct kept *kept, const struct keeper_turn *turn, struct error *err)
+{
+	if (keeper_data_read(turn->fds[0], &kept->addresses, sizeof(kept->addresses)))
+		error_errno(err, CODE_INTERNAL, NULL, "the keeper cannot read the addresses");
+	else
+		kept_addresses_close(&kept->addresses, err);
+}
+
 static void kept_commit(struct kept *kept, size_t nr_processes, struct keeper_msg *answer)
 {
 	if (!kept_check_alive(kept->group, nr_processes, &answer->err) &&
 	    !nsinit_commit(&kept->ns, &answer->err) &&
 	    !cgroup_thaw(kept->group, &answer->err)) {
 		answer->value = true;
+		kept_addresses_open(&kept->addresses);
 		kept_forget_control(kept);
 		return;
 	}
@@ -221,6 +233,9 @@ static bool kept_request(void *ctx, struct keeper_turn *turn)
 	case KEEPER_SPAWN:
 		turn->answer_fd = kept_spawn(kept, msg->value, answer);
 		break;
+	case KEEPER_CLOSE:
+		kept_close(kept, turn, &answer->err);
+		break;
 	case KEEPER_COMMIT:
 		/* before anything can run: from here on nothing is killed any more */
 		kept->committed = true;
@@ -251,6 +266,8 @@ static void kept_answered(void *ctx, const struct keeper_turn *turn)
 
 	if (turn->answer.op != KEEPER_COMMIT || !turn->answer.value)
 		return;
+	/* the first announcement may be lost */
+	kept_addresses_announce(&kept->addresses);
 	kept_group_leave(kept->group);
 	/* CRIU's images are of no use any more, and take memory */
 	owned_dir_remove(kept->dir);

@@ -185,6 +185,7 @@ static void wire_states(struct migration *m)
 		.peer = &m->peer, .objects = &m->objects, .budget = &m->budget,
 		.place = m->opts->place, .criu = &m->opts->criu,
 		.images_base = m->opts->images_base,
+		.take_addresses = m->opts->take_addresses,
 	};
 	m->receive = (struct receive){
 		.peer = &m->peer, .objects = &m->objects, .budget = &m->budget,
@@ -259,6 +260,16 @@ static int take_connections(struct migration *m, struct error *err)
 	return 0;
 }
 
+/* Before anything of the program is here: what comes for it meanwhile would be answered with a reset. */
+static int close_addresses(struct migration *m, struct error *err)
+{
+	if (!m->setup.said->keeps_tcp)
+		return 0;
+	m->restore.keeps_tcp = true;
+	kept_addresses_plan(&m->setup.kept, m->images.id);
+	return keeper_close_addresses(m->keeper, &m->setup.kept, err);
+}
+
 static int start_threads(struct migration *m, struct error *err)
 {
 	m->program.root = m->setup.said->pid;
@@ -277,7 +288,8 @@ static int run_states(struct migration *m, int control_fd, bool *undo, struct er
 {
 	peer_state(&m->peer, "ACCEPT");
 	if (start_control(m, control_fd, err) || setup_greet(&m->setup, err) ||
-	    take_connections(m, err) || setup_take(&m->setup, err) || start_threads(m, err) ||
+	    take_connections(m, err) || setup_take(&m->setup, err) ||
+	    close_addresses(m, err) || start_threads(m, err) ||
 	    restore_park(&m->restore, err) || receive_run(&m->receive, err) ||
 	    receive_wait_final(&m->receive, err) || restore_run(&m->restore, err))
 		return -1;

@@ -18,6 +18,7 @@
 /**
  * struct restore - of the main thread unless said otherwise
  * @compare: the source asks for a comparison of all memory
+ * @keeps_tcp: TCP connections go on here
  * @restored: CRIU's finish marker came; under the mailbox's lock
  * @cancel: shut down at a failure, so that a CRIU that runs ends; -1 when none does; under the
  *	mailbox's lock
@@ -37,7 +38,7 @@ struct restore {
 	struct populate *populate;
 	struct place *place;
 	struct verify verify;
-	bool compare, restored;
+	bool compare, keeps_tcp, restored;
 	int cancel, rpc_fd;
 	struct criu_leave leave;
 	const char *comm;

@@ -7,6 +7,7 @@
 #define MIGRATE_DEST_SETUP_H
 
 #include "criu/criu.h"
+#include "dest/kept_addresses.h"
 #include "dest/objects.h"
 #include "dest/peer.h"
 #include "dest/places.h"
@@ -14,8 +15,10 @@
 /**
  * struct setup - used by the main thread only
  * @images_base: directory of images
+ * @take_addresses: interface for addresses that move here; NULL: none gets any
  * @by_ms: time by which Setup must have come, clock_now_ms()
  * @cost_model_ns: cost_model_ns() of the restore
+ * @kept: the addresses that move with the program
  * @msg, @said: Setup without its lists, after setup_take() has succeeded
  */
 struct setup {
@@ -24,9 +27,10 @@ struct setup {
 	struct budget *budget;
 	struct place *place;
 	const struct criu_version *criu;
-	const char *images_base;
+	const char *images_base, *take_addresses;
 	int64_t by_ms;
 	uint64_t cost_model_ns;
+	struct kept_addresses kept;
 	Migrate__Control *msg;
 	const Migrate__Setup *said;
 };

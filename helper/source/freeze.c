@@ -8,6 +8,7 @@
 #include "os/pending.h"
 #include "source/external.h"
 #include "source/freeze.h"
+#include "source/kept_sockets.h"
 #include "source/limits.h"
 #include "source/scan.h"
 #include "source/timerfds.h"
@@ -83,6 +84,25 @@ static int stand_without_borrower(struct freeze *freeze, struct error *err)
 			 borrower);
 }
 
+/* Before CRIU takes a socket apart: afterwards it would go on with what its peer sends. */
+static int lock_connections(void *ctx, struct error *err)
+{
+	struct freeze *freeze = ctx;
+	struct connections *connections = freeze->connections;
+
+	if (!connections_are_kept(connections))
+		return 0;
+	connections->on = true;
+	return source_keeper_lock(freeze->keeper, &connections->addresses, err);
+}
+
+static enum criu_tcp choose_tcp(const struct freeze *freeze)
+{
+	if (!connections_are_kept(freeze->connections))
+		return CRIU_TCP_CLOSE;
+	return criu_is_4_1(freeze->terms->criu) ? CRIU_TCP_KEEP : CRIU_TCP_KEEP_LOCKED;
+}
+
 /* CRIU runs, and waits for its request. */
 static int stand(void *ctx, struct error *err)
 {
@@ -91,7 +111,7 @@ static int stand(void *ctx, struct error *err)
 	struct source_mm *mm;
 
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__GUARD);
-	if (stand_without_borrower(freeze, err))
+	if (stand_without_borrower(freeze, err) || lock_connections(freeze, err))
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__LAST_SCAN);
 	tree_for_each_mm(freeze->tree, mm)
@@ -154,6 +174,8 @@ static void let_run(void *ctx)
 	freeze->entered = false;
 	if (!source_keeper_unguard(freeze->keeper, &why))
 		return;
+	if (connections_resume(freeze->connections, freeze->guard, &why))
+		report_say("a connection of the program may be lost: %s", why.what);
 	freeze->guard->signalled = freeze->guarded && is_stopped_by_signal(freeze->guard);
 	memset(&why, 0, sizeof(why));
 	if (guard_off(freeze->guard, &why))
@@ -176,12 +198,14 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 		.externals = externals->names,
 		.nr_externals = externals->nr,
 		.leaves_session = externals->leaves_session,
+		.tcp = choose_tcp(freeze),
+		.before = lock_connections,
+		.before_ctx = freeze,
 	};
 
 	if (root->mm.backend->stands_first) {
 		opts.before = stand;
 		opts.undo = let_run;
-		opts.before_ctx = freeze;
 		opts.frozen = &freeze->guard->group;
 	}
 	if (prepare(freeze, &opts, err))
@@ -201,6 +225,15 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 	return 0;
 }
 
+/* The program may have opened one since SETUP. */
+static int check_connections(const struct freeze *freeze, struct error *err)
+{
+	const struct connections *connections = freeze->connections;
+
+	return connections_are_kept(connections) ?
+	       kept_sockets_check(freeze->tree, &connections->addresses, err) : 0;
+}
+
 int freeze_tree(struct freeze *freeze, struct error *err)
 {
 	struct externals externals = { 0 };
@@ -214,7 +247,7 @@ int freeze_tree(struct freeze *freeze, struct error *err)
 	watch_dump(freeze->watch, criu_dump_fd(freeze->dump));
 	if (mailbox_failed(freeze->failure->first.box, err) ||
 	    tree_follow(freeze->tree, freeze->join, freeze->ctx, err) ||
-	    refuse_frozen(freeze->terms, freeze->tree, err))
+	    refuse_frozen(freeze->terms, freeze->tree, err) || check_connections(freeze, err))
 		return -1;
 	freeze->guarded = true;
 	/* for the second time when CRIU found the program frozen: it has thawed the group */

@@ -27,6 +27,7 @@
  * @sender: tells the destination which pages are gone
  * @dir: gets the images
  * @keeper, @guard: keep the program standing; @guard is the plan that the keeper has too
+ * @connections: that are kept; the keeper has the plan of these too
  * @terms: of the second look at the program, which may have changed since SETUP
  * @failure: ends a dump that is not done yet
  * @watch: watches CRIU, and the clock
@@ -46,6 +47,7 @@ struct freeze {
 	const struct workdir *dir;
 	struct source_keeper *keeper;
 	struct guard *guard;
+	struct connections *connections;
 	const struct inspection *terms;
 	struct source_failure *failure;
 	struct watch *watch;

@@ -15,6 +15,7 @@
 #include "source/final.h"
 #include "source/handover.h"
 #include "source/images.h"
+#include "source/kept_sockets.h"
 #include "source/migration.h"
 #include "source/precopy.h"
 #include "source/repair.h"
@@ -76,6 +77,7 @@ static int start_keeper(struct source_migration *migration, struct error *err)
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot start the keeper");
 	record->start_ticks = tree_root(&migration->tree)->status.start_ticks;
 	record->guard = migration->guard;
+	record->connections = migration->connections;
 	snprintf(record->to, sizeof(record->to), "%s", migration->opts->to);
 	migration->keeper = source_keeper_start(record, migration->dir.path, err);
 	free(record);
@@ -127,6 +129,8 @@ static int plan(struct source_migration *migration, struct error *err)
 				migration->id_text, err) ||
 	    workdir_plan(&migration->dir, opts->images_base, migration->id_text, err))
 		return -1;
+	if (opts->keeps_tcp)
+		connections_plan(&migration->connections, migration->id_text);
 	snprintf(migration->log, sizeof(migration->log), "%s/work/dump.log", migration->dir.path);
 	/* before there is a thread, or a connection that it would keep open */
 	return start_keeper(migration, err);
@@ -153,6 +157,29 @@ static int choose(struct source_migration *migration, struct error *err)
 	return backend->criu_tracks ? criu_check(err) : criu_check_restore(err);
 }
 
+/* Between 3.18 and 4.0 CRIU leaves a filter behind whose name nobody knows. */
+static int find_connections(struct source_migration *migration, struct error *err)
+{
+	const struct criu_version *criu = &migration->criu;
+
+	if (!migration->opts->keeps_tcp)
+		return 0;
+	if (!criu_is_4_1(criu) && (criu->major != 3 || criu->minor != 17))
+		return error_set(err, CODE_NOT_READY, "install CRIU 4.1 or later",
+				 "--tcp keep works with CRIU 3.17, and with 4.1 and later");
+	return kept_sockets_find(&migration->tree, &migration->connections.addresses, err);
+}
+
+/* The filter would end the migration's own connections. */
+static int check_own_address(const struct source_migration *migration, struct error *err)
+{
+	if (!net_addresses_have_local(&migration->connections.addresses,
+				      migration->links.memory.fd))
+		return 0;
+	return error_set(err, CODE_REFUSED, "give --to an address that is reached from another one here",
+			 "the migration goes out from an address that moves with the program");
+}
+
 /* What can be known without the destination. */
 static int prepare(struct source_migration *migration, struct error *err)
 {
@@ -160,6 +187,7 @@ static int prepare(struct source_migration *migration, struct error *err)
 	       criu_version_get(&migration->criu, err) ||
 	       tree_follow(&migration->tree, join_in_setup, &migration->join, err) ||
 	       refuse_program(&migration->terms, &migration->tree, err) ||
+	       find_connections(migration, err) ||
 	       choose(migration, err) || workdir_make(&migration->dir, err) ||
 	       start_watch(migration, err) ? -1 : 0;
 }
@@ -195,9 +223,12 @@ static int setup(struct source_migration *migration, struct error *err)
 		.tree = &migration->tree, .criu = &migration->criu,
 		.mode = migration->choice.mode, .verify = migration->choice.verify,
 		.max_frozen_s = migration->opts->max_frozen_s,
+		.kept = migration->opts->keeps_tcp ? &migration->connections.addresses : NULL,
 		.ctl = migration->links.ctl, .box = &migration->box,
 	};
 
+	if (check_own_address(migration, err))
+		return -1;
 	if (outlook_make(outlook, &migration->tree, &migration->criu, !backend->criu_tracks, err))
 		return -1;
 	setup.shape = &outlook->shape;
@@ -234,6 +265,7 @@ static int freeze(struct source_migration *migration, struct error *err)
 		.tree = &migration->tree, .join = join_later, .ctx = &migration->join,
 		.sender = &migration->memory, .dir = &migration->dir,
 		.keeper = migration->keeper,
+		.connections = &migration->connections,
 		.guard = &migration->guard, .terms = &migration->terms,
 		.failure = &migration->failure, .watch = &migration->watch,
 		.figures = &migration->figures, .max_frozen_s = migration->opts->max_frozen_s,

@@ -28,6 +28,7 @@
  * @criu: the version here
  * @log: path of CRIU's log
  * @hold, @guard: how the program is frozen: for a moment, or until it has moved
+ * @connections: that are kept, with --tcp keep
  * @choice: mode and verify as the user asked, changed where the backend cannot do them
  * @terms: of a look at the program: refused, or lost
  * @join: of processes that are added to the tree
@@ -40,6 +41,7 @@ struct source_migration {
 	struct criu_version criu;
 	struct workdir dir;
 	struct guard guard;
+	struct connections connections;
 	struct source_keeper *keeper;
 	struct hold hold;
 	struct choice choice;

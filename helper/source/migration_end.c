@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdio.h>
 #include <string.h>
+#include "base/report.h"
 #include "source/migration.h"
 
 int source_migration_undo(struct source_migration *migration, struct error *err)
@@ -89,6 +90,8 @@ int source_migration_finish(struct source_migration *migration, struct error *er
 	if (guard_wait_dead(&migration->guard, err))
 		return err->code;
 	guard_forget(&migration->guard);
+	if (connections_leave(&migration->connections, &migration->guard, &ignored))
+		report_say("%s", ignored.what);
 	source_keeper_end(migration->keeper, false);
 	migration->keeper = NULL;
 	/* the destination may have gone already, having all it needs */

@@ -118,7 +118,7 @@ static void say_connections(struct inspection *look, const struct socket_count *
 	char text[LOSS_DETAIL_BYTES] = "";
 	size_t at = 0;
 
-	for (size_t state = 0; state < STATES; state++)
+	for (size_t state = 0; state < STATES && !look->opts->keeps_tcp; state++)
 		if (count->states[state])
 			at += snprintf(text + at, sizeof(text) - at, "%s%zu %s", at ? ", " : "",
 				       count->states[state], state_names[state]);

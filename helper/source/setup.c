@@ -25,6 +25,7 @@ struct setup_message {
 	Migrate__Object *objects, **object_list;
 	Migrate__HugePages huge[HUGE_SIZES_MAX], *huge_list[HUGE_SIZES_MAX];
 	char **flags, *flag_text;
+	ProtobufCBinaryData kept[NET_ADDRESSES_MAX];
 };
 
 static int build_vmas(const struct vma_list *list, Migrate__Vma **vmas, Migrate__Vma ***pointers)
@@ -282,6 +283,18 @@ static void find_huge(const struct tree *tree, struct setup_message *setup)
 				add_huge(setup, &process->mm.vmas.vmas[i]);
 }
 
+static void add_kept(const struct net_addresses *kept, struct setup_message *setup)
+{
+	setup->msg.has_keeps_tcp = true;
+	setup->msg.keeps_tcp = true;
+	setup->msg.kept_addresses = setup->kept;
+	setup->msg.n_kept_addresses = kept->nr;
+	for (size_t i = 0; i < kept->nr; i++) {
+		setup->kept[i].len = kept->items[i].len;
+		setup->kept[i].data = (uint8_t *)kept->items[i].bytes;
+	}
+}
+
 static int send_setup(const struct setup *ctx, struct setup_message *setup, struct error *err)
 {
 	const struct source_process *root = tree_root(ctx->tree);
@@ -324,6 +337,8 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	setup->msg.has_mappings = true;
 	setup->msg.mappings = ctx->shape->mappings;
 	setup->msg.max_frozen_s = ctx->max_frozen_s;
+	if (ctx->kept)
+		add_kept(ctx->kept, setup);
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
 	msg.setup = &setup->msg;
 	return control_send(ctx->ctl, &msg, err);

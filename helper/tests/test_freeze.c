@@ -202,6 +202,7 @@ static void wire(void)
 	kit->freeze.sender = &kit->sender;
 	kit->freeze.dir = &kit->workdir;
 	kit->freeze.guard = &kit->guard;
+	kit->freeze.connections = &kit->record.connections;
 	kit->freeze.terms = &kit->terms;
 	kit->freeze.failure = &kit->failure;
 	kit->freeze.watch = &kit->watch;

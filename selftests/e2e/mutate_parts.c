@@ -51,6 +51,7 @@ void mutate_sockets(Migrate__Setup *setup, enum twist twist)
 	static Migrate__InetAddress address, *addresses[MANY];
 	static char *const names[] = { "/run/migrate-helper/serve.sock", "@", "", "@x\033y", "/dev/null", "x" };
 	static uint8_t bytes[16] = { 127, 0, 0, 1 };
+	static __typeof__(address.address) kept[MANY];
 
 	for (size_t i = 0; i < MANY; i++) {
 		servers[i] = &server;
@@ -70,6 +71,12 @@ void mutate_sockets(Migrate__Setup *setup, enum twist twist)
 	address.has_v6_only = address.v6_only = random_below(2);
 	setup->addresses = addresses;
 	setup->n_addresses = twist != TWIST_ADDRESSES ? 0 : random_below(2) ? 2 : MANY;
+	/* serve is not told to take any: an address of this machine that is named stays as it is */
+	for (size_t i = 0; i < MANY; i++)
+		kept[i] = address.address;
+	setup->kept_addresses = kept;
+	setup->n_kept_addresses = setup->n_addresses && random_below(2) ? setup->n_addresses : 0;
+	setup->has_keeps_tcp = setup->keeps_tcp = twist == TWIST_ADDRESSES && random_below(2);
 }
 
 /* Descriptors of the restored program that are no stream of the journal. */
