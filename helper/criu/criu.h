@@ -56,6 +56,19 @@ int criu_tree_read(int images_dir_fd, pid_t **pids, size_t *nr, struct error *er
 struct criu_dump;	/* a criu swrk process and its RPC socket */
 
 /**
+ * struct criu_dump_shm - shared memory whose pages the dump throws away
+ * @objects: @nr of them, by the name that CRIU has for them: the number of the inode, 32 bits of it.
+ *	@dumped is set when the dump has the object
+ */
+struct criu_dump_shm {
+	struct criu_shm_id {
+		uint32_t shmid;
+		bool dumped;
+	} *objects;
+	size_t nr;
+};
+
+/**
  * struct criu_dump_opts - one dump
  * @pid: the task in the caller's pid namespace
  * @images_dir_fd: filled with the images and, with @parent, a symbolic link `parent`, which the
@@ -66,6 +79,7 @@ struct criu_dump;	/* a criu swrk process and its RPC socket */
  * @log_level: 0 to 4, as criu's -v
  * @externals: names of files that CRIU leaves out of the images, as "unix[INO]"
  * @leaves_session: the session, or a terminal, belongs to other processes, and stays
+ * @shm: objects whose pages need not be in the images; NULL, or none: CRIU writes all images itself
  * @group: CRIU's own control group, which the dump makes and the caller removes; NULL: none
  * @watch: called with CRIU's RPC socket before a wait for CRIU, while it loads and while it
  *	dumps, and with -1 before the dump closes the socket or holds CRIU. Another thread may
@@ -88,6 +102,7 @@ struct criu_dump_opts {
 	char **externals;
 	size_t nr_externals;
 	bool leaves_session;
+	struct criu_dump_shm *shm;
 	void (*watch)(void *ctx, int rpc_fd);
 	int (*before)(void *ctx, struct error *err);
 	void (*undo)(void *ctx);

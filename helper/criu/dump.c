@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "criu/criu.h"
 #include "criu/log.h"
+#include "criu/page_sink.h"
 #include "criu/rpc.h"
 #include "criu/sockopts.h"
 #include "os/proc.h"
@@ -22,7 +23,7 @@
  * @page_fd: this helper's end of a socket pair. CRIU takes the other end for its connection to a
  *	page server, and therefore listens on no port. The helper sends nothing, and closes its end
  *	only after CRIU has released the tasks: CRIU would take an earlier close for success, and
- *	kill them
+ *	kill them. With a @sink it is that one's connection before
  * @listener: argument of sockopts_answer(); -1 when CRIU has no filter
  * @what: the failed action, for messages
  */
@@ -32,7 +33,13 @@ struct criu_dump {
 	int listener;
 	char what[64];
 	struct criu_log log;
+	struct page_sink sink;
 };
+
+static bool has_sink(const struct criu_dump_opts *opts)
+{
+	return opts->shm && opts->shm->nr;
+}
 
 static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *from,
 			struct error *err)
@@ -47,7 +54,8 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 	 */
 	if (rpc_path(from->work_dir_fd, NULL, config, sizeof(config), err))
 		return -1;
-	snprintf(text, sizeof(text), "ps-socket %d\nlibdir \"%s\"\n", RPC_EXTRA_FD, config);
+	snprintf(text, sizeof(text), "ps-socket %d\nlibdir \"%s\"\n%s", RPC_EXTRA_FD, config,
+		 has_sink(from) ? "page-server\n" : "");
 	if (rpc_config(from->work_dir_fd, "criu-dump.conf", text, config, sizeof(config), err))
 		return -1;
 	opts.images_dir_fd = from->images_dir_fd;
@@ -152,6 +160,7 @@ static void dump_free(struct criu_dump *dump)
 	dump_urge(dump);
 	rpc_end(&dump->rpc, LET_GO_TIMEOUT_MS);
 	criu_log_close(&dump->log, CRIU_LOG_TIMEOUT_MS);
+	page_sink_end(&dump->sink, &(struct error){ 0 });
 	close(dump->page_fd);
 	free(dump);
 }
@@ -250,13 +259,15 @@ int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **out,
 
 	watch(opts, dump);
 	ret = opts->before ? opts->before(opts->before_ctx, err) : 0;
+	if (!ret && has_sink(opts))
+		ret = page_sink_start(&dump->sink, dump->page_fd, opts->images_dir_fd, opts->shm, err);
 	if (!ret)
 		ret = dump_request(dump, opts, err);
 	while (!ret)
 		ret = dump_step(dump, err);
 	watch(opts, NULL);
 	listener_close(dump);
-	if (ret > 0)
+	if (ret > 0 && !page_sink_end(&dump->sink, err))
 		return 0;
 	*out = NULL;
 	if (opts->undo)
