@@ -105,6 +105,16 @@ int keeper_spawn(struct keeper *keeper, pid_t task_pid, int *rpc_fd, pid_t *init
 	return 0;
 }
 
+int keeper_lend(struct keeper *keeper, int fd, int *number, struct error *err)
+{
+	struct keeper_msg msg = { .op = KEEPER_LEND };
+
+	if (keeper_ask(keeper, &msg, &fd, 1, NULL, err))
+		return -1;
+	*number = msg.value;
+	return 0;
+}
+
 /*
  * The keeper died in the middle. Its init has died with it, or was already told to outlive it. A
  * group that is thawed was thawed by the keeper: its tasks may have run, although they are dead.

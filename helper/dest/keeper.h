@@ -42,6 +42,9 @@ int keeper_speak(struct keeper *keeper, int control_fd, struct error *err);
 int keeper_spawn(struct keeper *keeper, pid_t task_pid, int *rpc_fd, pid_t *init_pid,
 		 struct error *err);
 
+/** keeper_lend() - nsinit_lend(), after keeper_spawn() */
+int keeper_lend(struct keeper *keeper, int fd, int *number, struct error *err);
+
 /**
  * keeper_commit() - thaw the restored tasks, which outlive the keeper from here on
  * @nr_processes: none is started unless so many are alive

@@ -221,6 +221,9 @@ static bool kept_request(void *ctx, struct keeper_turn *turn)
 	case KEEPER_SPAWN:
 		turn->answer_fd = kept_spawn(kept, msg->value, answer);
 		break;
+	case KEEPER_LEND:
+		nsinit_lend(&kept->ns, turn->fds[0], &answer->value, &answer->err);
+		break;
 	case KEEPER_COMMIT:
 		/* before anything can run: from here on nothing is killed any more */
 		kept->committed = true;

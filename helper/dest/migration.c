@@ -147,7 +147,8 @@ static int take_go(void *ctx, const Migrate__RestoreGo *go, struct error *err)
 	struct migration *migration = ctx;
 
 	frozen_time_enter(&migration->restore.frozen, MIGRATE__FROZEN_PART__AWAIT_LISTS);
-	return program_take(&migration->program, go, objects_nr(&migration->objects), err);
+	return program_take(&migration->program, go, objects_nr(&migration->objects), err) ||
+	       shm_take(&migration->restore.shm, go, err) ? -1 : 0;
 }
 
 static void stop_threads(void *ctx)
@@ -196,6 +197,7 @@ static void wire_states(struct migration *m)
 		.peer = &m->peer, .objects = &m->objects, .images = &m->images,
 		.program = &m->program, .keeper = m->keeper, .populate = &m->populate,
 		.place = m->opts->place, .verify = { .budget = &m->budget },
+		.shm = { .objects = &m->objects, .keeper = m->keeper },
 		.cancel = -1, .rpc_fd = -1,
 	};
 	m->commit = (struct commit){

@@ -35,8 +35,13 @@ struct mirror_windows {
 
 int mirror_open(struct mirror *mirror, struct error *err)
 {
+	return mirror_open_as(mirror, "migrate-mirror", 0, err);
+}
+
+int mirror_open_as(struct mirror *mirror, const char *name, unsigned int flags, struct error *err)
+{
 	memset(mirror, 0, sizeof(*mirror));
-	mirror->fd = memfd_create("migrate-mirror", MFD_CLOEXEC);
+	mirror->fd = memfd_create(name, MFD_CLOEXEC | flags);
 	if (mirror->fd < 0)
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a memfd");
 	if (ftruncate(mirror->fd, USER_END)) {
@@ -64,12 +69,17 @@ void mirror_windows_put(struct mirror_windows *windows)
 	free(windows);
 }
 
+void mirror_unmap(struct mirror *mirror)
+{
+	mirror_windows_put(mirror->windows);
+	mirror->windows = NULL;
+}
+
 void mirror_close(struct mirror *mirror)
 {
 	if (mirror->fd < 0)
 		return;
-	mirror_windows_put(mirror->windows);
-	mirror->windows = NULL;
+	mirror_unmap(mirror);
 	free(mirror->ranges);
 	mirror->ranges = NULL;
 	mirror->nr_ranges = 0;

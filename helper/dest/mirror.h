@@ -43,6 +43,8 @@ struct mirror {
 };
 
 int mirror_open(struct mirror *mirror, struct error *err);
+/** mirror_open_as() - with a memfd of that name, and MFD_ALLOW_SEALING in @flags or not */
+int mirror_open_as(struct mirror *mirror, const char *name, unsigned int flags, struct error *err);
 void mirror_close(struct mirror *mirror);
 
 /**
@@ -55,6 +57,9 @@ int mirror_announce(struct mirror *mirror, const struct mirror_range *ranges, si
 
 /** mirror_pay() - take @bytes more of BUDGET_BOOKS; -1 as budget_take() */
 int mirror_pay(struct mirror *mirror, uint64_t bytes, struct error *err);
+
+/** mirror_unmap() - no windows any more: nothing is received into this mirror again */
+void mirror_unmap(struct mirror *mirror);
 
 /** mirror_announced() - all of the run lies in announced ranges */
 bool mirror_announced(const struct mirror *mirror, uint64_t addr, uint64_t nr_pages);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -13,14 +15,11 @@ static int sets_init(struct mm *mm)
 	return page_set_init(&mm->populated) || wanted_init(&mm->wanted);
 }
 
-int mm_init(struct mm *mm, const struct mm_hooks *hooks, struct error *err)
+static int init(struct mm *mm, const struct mm_hooks *hooks, struct error *err)
 {
 	pthread_condattr_t attr;
 
-	memset(mm, 0, sizeof(*mm));
 	mm->hooks = *hooks;
-	if (mirror_open(&mm->mirror, err))
-		return -1;
 	if (sets_init(mm))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
 	pthread_mutex_init(&mm->lock, NULL);
@@ -29,6 +28,21 @@ int mm_init(struct mm *mm, const struct mm_hooks *hooks, struct error *err)
 	pthread_cond_init(&mm->changed, &attr);
 	pthread_condattr_destroy(&attr);
 	return 0;
+}
+
+int mm_init(struct mm *mm, const struct mm_hooks *hooks, struct error *err)
+{
+	memset(mm, 0, sizeof(*mm));
+	return mirror_open(&mm->mirror, err) || init(mm, hooks, err) ? -1 : 0;
+}
+
+int mm_init_shm(struct mm *mm, const struct mm_hooks *hooks, const char *name, bool sealable,
+		struct error *err)
+{
+	memset(mm, 0, sizeof(*mm));
+	mm->shm = true;
+	return mirror_open_as(&mm->mirror, name, sealable ? MFD_ALLOW_SEALING : 0, err) ||
+	       init(mm, hooks, err) ? -1 : 0;
 }
 
 void mm_close_uffd(struct mm *mm, struct space *space)
@@ -321,6 +335,13 @@ int mm_seal(struct mm *mm, const struct page_set *lazy, struct error *err)
 	mm->sealed = !ret;
 	mm_unlock(mm);
 	return ret;
+}
+
+void mm_give_mirror(struct mm *mm)
+{
+	mm->hooks.release(mm->hooks.ctx, mm->mirror_handle);
+	mm->mirror_handle = -1;
+	mirror_close(&mm->mirror);
 }
 
 void mm_fail(struct mm *mm)

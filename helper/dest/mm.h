@@ -56,7 +56,8 @@ struct mm_hooks {
 /**
  * struct mm - see the top of this file
  * @id: how frames name the mm
- * @pid: the task at the source
+ * @pid: the task at the source; 0: with @shm
+ * @shm: no address space, but shared memory (dest/shm.h): addresses are offsets, and nothing is installed
  * @parent: whose pages COPY takes; NULL: nobody's
  * @changed: broadcast when pages came, todo shrank, a space went, or @failed was set
  * @urgent: threads that wait for the lock with a fault in hand. Atomic
@@ -94,7 +95,7 @@ struct mm {
 	uint32_t round;
 	bool listed;
 	int mirror_handle;
-	bool retry, work, final, sealed, pushed, failed, gone;
+	bool retry, work, final, sealed, pushed, failed, gone, shm;
 	struct mm_counts counts;
 	struct mm_hooks hooks;
 	struct {
@@ -106,6 +107,9 @@ struct mm {
 };
 
 int mm_init(struct mm *mm, const struct mm_hooks *hooks, struct error *err);
+/** mm_init_shm() - of shared memory: the mirror is the memory itself, see dest/shm.h */
+int mm_init_shm(struct mm *mm, const struct mm_hooks *hooks, const char *name, bool sealable,
+		struct error *err);
 void mm_destroy(struct mm *mm);
 
 static inline void mm_lock(struct mm *mm)
@@ -170,6 +174,8 @@ void mm_close_uffds(struct mm *mm);
 
 /* The caller holds mm.lock. */
 
+/** mm_give_mirror() - the mirror is the program's memory: close it, and have the keeper close it */
+void mm_give_mirror(struct mm *mm);
 /** mm_release() - free pages of the mirror that no space needs; @origin is a source address */
 void mm_release(struct mm *mm, uint64_t origin, uint64_t nr_pages);
 /** mm_awaits_fork() - the FORK of a child that lacks such a page may still come: see epoch.h */

@@ -52,8 +52,10 @@ static void put(struct objects *objects, struct mm *mm)
 	last = objects->last;
 	mm->in_objects.next_id = *by_id;
 	*by_id = mm;
-	mm->in_objects.next_pid = *by_pid;
-	*by_pid = mm;
+	if (!mm->shm) {
+		mm->in_objects.next_pid = *by_pid;
+		*by_pid = mm;
+	}
 	mm->in_objects.prev = last;
 	*(last ? &last->in_objects.next : &objects->first) = mm;
 	objects->last = mm;
@@ -64,18 +66,27 @@ static void put(struct objects *objects, struct mm *mm)
 	pthread_mutex_unlock(&objects->lock);
 }
 
-static struct mm *make(struct objects *objects, uint32_t id, pid_t pid, struct error *err)
+/** struct making - what an mm is made of; @name: of shared memory, NULL: it is an address space */
+struct making {
+	uint32_t id;
+	pid_t pid;
+	const char *name;
+	bool sealable;
+};
+
+static struct mm *make(struct objects *objects, const struct making *from, struct error *err)
 {
 	struct mm *mm = calloc(1, sizeof(*mm));
 
-	if (!mm || mm_init(mm, &objects->hooks, err)) {
+	if (!mm || (from->name ? mm_init_shm(mm, &objects->hooks, from->name, from->sealable, err) :
+				 mm_init(mm, &objects->hooks, err))) {
 		if (!mm)
 			error_errno(err, CODE_INTERNAL, NULL, "no memory for an address space");
 		free(mm);
 		return NULL;
 	}
-	mm->id = id;
-	mm->pid = pid;
+	mm->id = from->id;
+	mm->pid = from->pid;
 	mm->place = objects->place;
 	mm->mirror.budget = objects->budget;
 	/* it stays when the address space is gone */
@@ -87,27 +98,38 @@ static struct mm *make(struct objects *objects, uint32_t id, pid_t pid, struct e
 	return NULL;
 }
 
-struct mm *objects_add_mm(struct objects *objects, uint32_t id, pid_t pid, struct error *err)
+static struct mm *add(struct objects *objects, const struct making *from, struct error *err)
 {
 	struct mm *mm;
 
 	if (objects->nr >= OBJECTS_MAX || objects->ever >= OBJECTS_EVER) {
 		error_set(err, CODE_REFUSED, NULL,
 			  objects->nr >= OBJECTS_MAX ?
-			  "the program has more than %d processes" :
+			  "the program has more than %d processes and shared memory objects" :
 			  "more than %d processes began while the program was copied",
 			  objects->nr >= OBJECTS_MAX ? OBJECTS_MAX : OBJECTS_EVER);
 		return NULL;
 	}
-	if (objects_mm(objects, id) || objects_mm_of(objects, pid)) {
-		error_set(err, CODE_PEER, NULL, "the source announced object %u (task %d) twice", id,
-			  pid);
+	if (objects_mm(objects, from->id) || (from->pid && objects_mm_of(objects, from->pid))) {
+		error_set(err, CODE_PEER, NULL, "the source announced object %u (task %d) twice",
+			  from->id, from->pid);
 		return NULL;
 	}
-	mm = make(objects, id, pid, err);
+	mm = make(objects, from, err);
 	if (mm)
 		put(objects, mm);
 	return mm;
+}
+
+struct mm *objects_add_mm(struct objects *objects, uint32_t id, pid_t pid, struct error *err)
+{
+	return add(objects, &(struct making){ .id = id, .pid = pid }, err);
+}
+
+struct mm *objects_add_shm(struct objects *objects, uint32_t id, const char *name, bool sealable,
+			   struct error *err)
+{
+	return add(objects, &(struct making){ .id = id, .name = name, .sealable = sealable }, err);
 }
 
 struct mm *objects_mm(struct objects *objects, uint32_t id)
@@ -161,9 +183,10 @@ static void take_out(struct objects *objects, struct mm *mm)
 	struct mm **at = bucket(objects->by_pid, mm->pid);
 
 	pthread_mutex_lock(&objects->lock);
-	while (*at != mm)
+	while (!mm->shm && *at != mm)
 		at = &(*at)->in_objects.next_pid;
-	*at = mm->in_objects.next_pid;
+	if (!mm->shm)
+		*at = mm->in_objects.next_pid;
 	mm->in_objects.gone = true;
 	if (objects->last != mm)
 		unlink_mm(objects, mm);
@@ -250,7 +273,8 @@ void objects_ready(struct objects *objects)
 	struct mm *mm = NULL;
 
 	while ((mm = objects_next(objects, mm)))
-		spaces_ready(mm);
+		if (!mm->shm)
+			spaces_ready(mm);
 }
 
 void objects_fail(struct objects *objects)

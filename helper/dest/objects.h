@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The objects of a migration: what a frame names by its id. An object is an address space (mm); shared
- * memory will be another kind.
+ * The objects of a migration: what a frame names by its id. An object is an address space, or shared
+ * memory: a struct mm whose mirror is the memory itself (dest/shm.h).
  */
 #ifndef MIGRATE_DEST_OBJECTS_H
 #define MIGRATE_DEST_OBJECTS_H
@@ -17,7 +17,7 @@
  * @lock: a leaf lock, for all lists. An mm stays until objects_destroy(), so that pointers stay good
  * @first, @last: those that are not gone, in their order. The last one may be gone: a thread that
  *	walks goes on from there to what comes later
- * @by_id: all, by id; @by_pid: those that are not gone
+ * @by_id: all, by id; @by_pid: address spaces that are not gone
  * @nr: those that are not gone; @ever: all
  * @rounded, @listed: all up to these have ended the round, or have had their FINAL; NULL: none. Of the
  *	thread of the memory connection
@@ -46,6 +46,10 @@ void objects_destroy(struct objects *objects);
  * too many, or when the mm cannot be made
  */
 struct mm *objects_add_mm(struct objects *objects, uint32_t id, pid_t pid, struct error *err);
+
+/** objects_add_shm() - the same for shared memory, with the name and the kind of memfd_create() */
+struct mm *objects_add_shm(struct objects *objects, uint32_t id, const char *name, bool sealable,
+			   struct error *err);
 
 /** objects_end() - mm_end() of the mm with @id; -1 with CODE_PEER when there is none, or it is gone */
 int objects_end(struct objects *objects, uint32_t id, struct error *err);

@@ -178,6 +178,9 @@ static int frame_after_final(struct receiver *receiver, struct mm *mm,
 	/* urgent carries requested pages only, and requests begin after FINAL; what is gone had none */
 	if (!mm_is_final(mm))
 		return refuse_frame(receiver, frame, "not expected before FINAL", err);
+	/* it is complete at FINAL, and may be the program's memory already */
+	if (mm->shm)
+		return refuse_frame(receiver, frame, "of shared memory after FINAL", err);
 	switch (frame->kind) {
 	case FRAME_PAGES:
 		return receive_pages(receiver, mm, frame, err);

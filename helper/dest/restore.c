@@ -41,12 +41,29 @@ static int prepare_process(struct restore *restore, const struct process *proces
 	return ret;
 }
 
+static int adopt_shared(struct restore *restore, struct error *err)
+{
+	const struct program *program = restore->program;
+	pid_t *pids = calloc(program->nr + 1, sizeof(*pids));
+	int ret;
+
+	if (!pids)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for processes");
+	for (size_t i = 0; i < program->nr; i++)
+		pids[i] = program->processes[i]->pid;
+	ret = shm_adopt(&restore->shm, restore->images->images_fd, pids, program->nr, err);
+	free(pids);
+	return ret;
+}
+
 /* Images as they came, to images that the restore can do with what is here. */
 static int prepare_images(struct restore *restore, struct error *err)
 {
 	const struct program *program = restore->program;
 
 	if (program_read_images(restore->program, restore->images->images_fd, err))
+		return -1;
+	if (adopt_shared(restore, err))
 		return -1;
 	for (size_t i = 0; i < program->nr; i++)
 		if (prepare_process(restore, program->processes[i], err))
@@ -279,6 +296,8 @@ int restore_run(struct restore *restore, struct error *err)
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__RESTORE);
 	if (restore_tasks(restore, err))
+		return -1;
+	if (shm_give(&restore->shm, err))
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__ATTRIBUTES_THERE);
 	if (program_restore_attributes(restore->program, restore->peer->ctl, err))

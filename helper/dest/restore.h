@@ -12,6 +12,7 @@
 #include "dest/peer.h"
 #include "dest/populate.h"
 #include "dest/program.h"
+#include "dest/shm.h"
 #include "dest/verify.h"
 #include "session/frozen_time.h"
 
@@ -36,6 +37,7 @@ struct restore {
 	struct keeper *keeper;
 	struct populate *populate;
 	struct place *place;
+	struct shm shm;
 	struct verify verify;
 	bool compare, restored;
 	int cancel, rpc_fd;

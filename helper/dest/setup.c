@@ -140,7 +140,10 @@ static int add_object(struct objects *objects, const Migrate__Object *object, st
 {
 	struct mm *parent = object->has_parent ? objects_mm(objects, object->parent) : NULL, *mm;
 
-	if (object->has_parent && !parent)
+	if (object->kind == MIGRATE__OBJECT_KIND__SHM)
+		return objects_add_shm(objects, object->id, object->name, object->sealable,
+				       err) ? 0 : -1;
+	if (object->has_parent && (!parent || parent->shm))
 		return error_set(err, CODE_PEER, NULL,
 				 "the source announced object %u as a child of object %u, which it did not announce",
 				 object->id, object->parent);

@@ -26,11 +26,22 @@ struct round_figures {
 };
 
 /**
+ * struct shared_figures - shared memory, each object once, in pages
+ * @objects: so many moved
+ * @rounds_pages: sent while the program ran; @frozen_pages: while it stood, since they had changed
+ * @compared_pages: compared by digest while it stood
+ */
+struct shared_figures {
+	uint64_t objects, rounds_pages, frozen_pages, compared_pages;
+};
+
+/**
  * struct figures - all of it
  * @frozen_ns: from the request to CRIU until the program ran again, there or here
  * @total_ns: of the whole migration; figures_say_result() sets it when nobody did
  * @held_ns: the part of @frozen_ns until CRIU held the program
  * @frozen_send_ns: the part of @frozen_ns for sending pages in mode precopy
+ * @shared: shared memory
  * @sent_pages: pages that travelled in frames, each as often as it travelled
  * @image_bytes: of CRIU's images that travelled
  * @counts: of the destination, when it is done
@@ -47,6 +58,7 @@ struct figures {
 	size_t nr_rounds;
 	uint64_t started_ns, total_ns, frozen_ns, held_ns, frozen_send_ns, restore_ns;
 	uint64_t frozen_pages, frozen_bytes, left_pages;
+	struct shared_figures shared;
 	uint64_t sent_pages, image_bytes;
 	struct counts counts;
 	uint64_t verified_pages;

@@ -173,6 +173,7 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 		.watch = source_failure_watch_rpc,
 		.ctx = freeze->failure,
 		.group = &freeze->guard->criu,
+		.shm = &freeze->shms->dump,
 		.externals = externals->names,
 		.nr_externals = externals->nr,
 		.leaves_session = externals->leaves_session,
@@ -184,7 +185,7 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 		opts.before_ctx = freeze;
 		opts.frozen = &freeze->guard->group;
 	}
-	if (prepare(freeze, &opts, err))
+	if (shms_plan_dump(freeze->shms, err) || prepare(freeze, &opts, err))
 		return -1;
 	freeze->at_ns = clock_now_ns();
 	frozen_time_enter(&freeze->figures->frozen, MIGRATE__FROZEN_PART__DUMP);
@@ -196,6 +197,7 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 		limits_explain(root->pid, err);
 		return -1;
 	}
+	shms_take_dump(freeze->shms);
 	freeze->figures->held_ns = clock_now_ns() - freeze->at_ns;
 	frozen_time_enter(&freeze->figures->frozen, MIGRATE__FROZEN_PART__GUARD);
 	return 0;

@@ -16,6 +16,7 @@
 #include "source/keeper.h"
 #include "source/refuse.h"
 #include "source/sender.h"
+#include "source/shm.h"
 #include "source/tree.h"
 #include "source/watch.h"
 #include "source/workdir.h"
@@ -40,6 +41,7 @@
  */
 struct freeze {
 	struct tree *tree;
+	struct source_shms *shms;
 	tree_join_fn join;
 	void *ctx;
 	struct sender *sender;

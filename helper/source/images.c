@@ -142,6 +142,37 @@ static void said_free(struct said *said, size_t nr)
 	free(said);
 }
 
+/** struct said_shared - what RestoreGo says of shared memory */
+struct said_shared {
+	Migrate__SharedMemory *items, **list;
+	size_t nr;
+};
+
+static int said_shared_fill(struct said_shared *said, const struct source_shms *shms)
+{
+	said->items = calloc(shms->nr + 1, sizeof(*said->items));
+	said->list = calloc(shms->nr + 1, sizeof(*said->list));
+	if (!said->items || !said->list)
+		return -1;
+	for (size_t i = 0; i < shms->nr; i++) {
+		Migrate__SharedMemory *to = &said->items[said->nr];
+
+		if (shms->list[i]->gone)
+			continue;
+		migrate__shared_memory__init(to);
+		to->object = shms->list[i]->object;
+		to->shmid = shms->list[i]->ino;
+		said->list[said->nr++] = to;
+	}
+	return 0;
+}
+
+static void said_shared_free(struct said_shared *said)
+{
+	free(said->items);
+	free(said->list);
+}
+
 static int restore_go(const struct images *images, uint32_t files, struct error *err)
 {
 	size_t nr = images->tree->nr;
@@ -150,11 +181,12 @@ static int restore_go(const struct images *images, uint32_t files, struct error 
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
 	struct source_process *process;
+	struct said_shared shared = { 0 };
 	struct sockets begun = { 0 };
 	int ret = 0;
 
 	frozen_time_enter(&images->figures->frozen, MIGRATE__FROZEN_PART__ATTRIBUTES_HERE);
-	if (!list || !said)
+	if (!list || !said || said_shared_fill(&shared, images->shms))
 		ret = error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
 	tree_for_each(images->tree, process) {
 		if (ret)
@@ -164,11 +196,14 @@ static int restore_go(const struct images *images, uint32_t files, struct error 
 	}
 	go.files = files;
 	go.processes = list;
+	go.shared = shared.list;
+	go.n_shared = shared.nr;
 	msg.body_case = MIGRATE__CONTROL__BODY_RESTORE_GO;
 	msg.restore_go = &go;
 	if (!ret)
 		ret = control_send(images->ctl, &msg, err);
 	said_free(said, nr);
+	said_shared_free(&shared);
 	free(begun.inos);
 	free(list);
 	frozen_time_enter(&images->figures->frozen, MIGRATE__FROZEN_PART__WAIT);

@@ -156,7 +156,7 @@ static int choose(struct source_migration *migration, struct error *err)
 /* What can be known without the destination. */
 static int prepare(struct source_migration *migration, struct error *err)
 {
-	return plan(migration, err) || watch_init(&migration->watch, &migration->box, err) ||
+	return plan(migration, err) || shms_init(&migration->shms, err) || watch_init(&migration->watch, &migration->box, err) ||
 	       criu_version_get(&migration->criu, err) ||
 	       tree_follow(&migration->tree, join_in_setup, &migration->join, err) ||
 	       refuse_program(&migration->terms, &migration->tree, err) ||
@@ -209,7 +209,8 @@ static int setup(struct source_migration *migration, struct error *err)
 static int precopy(struct source_migration *migration, uint32_t *round, struct error *err)
 {
 	struct precopy precopy = {
-		.tree = &migration->tree, .sender = &migration->memory,
+		.tree = &migration->tree, .shms = &migration->shms,
+		.sender = &migration->memory,
 		.ctl = migration->links.ctl, .box = &migration->box,
 		.figures = &migration->figures, .mode = migration->choice.mode,
 		.hold = hold_for_backend(&migration->hold),
@@ -231,7 +232,7 @@ static int freeze(struct source_migration *migration, struct error *err)
 	struct freeze *freeze = &migration->freeze;
 
 	*freeze = (struct freeze){
-		.tree = &migration->tree, .join = join_later, .ctx = &migration->join,
+		.tree = &migration->tree, .shms = &migration->shms, .join = join_later, .ctx = &migration->join,
 		.sender = &migration->memory, .dir = &migration->dir,
 		.keeper = migration->keeper,
 		.guard = &migration->guard, .terms = &migration->terms,
@@ -246,7 +247,8 @@ static int freeze(struct source_migration *migration, struct error *err)
 static int final(struct source_migration *migration, uint32_t round, struct error *err)
 {
 	const struct final final = {
-		.tree = &migration->tree, .sender = &migration->memory,
+		.tree = &migration->tree, .shms = &migration->shms,
+		.sender = &migration->memory,
 		.ctl = migration->links.ctl, .box = &migration->box,
 		.figures = &migration->figures, .criu = &migration->criu,
 		.mode = migration->choice.mode, .round = round,
@@ -260,6 +262,7 @@ static int send_images(struct source_migration *migration, struct error *err)
 {
 	struct images images = {
 		.dir_fd = migration->dir.images_fd, .tree = &migration->tree,
+		.shms = &migration->shms,
 		.group = &migration->guard.group, .ctl = migration->links.ctl,
 		.figures = &migration->figures, .box = &migration->box,
 	};
@@ -428,6 +431,7 @@ static void source_migration_destroy(struct source_migration *migration)
 	link_set_close(&migration->links);
 	sender_destroy(&migration->memory);
 	sender_destroy(&migration->urgent);
+	shms_destroy(&migration->shms);
 	tree_destroy(&migration->tree);
 	workdir_close(&migration->dir);
 	figures_free(&migration->figures);

@@ -29,6 +29,7 @@
  * @log: path of CRIU's log
  * @hold, @guard: how the program is frozen: for a moment, or until it has moved
  * @choice: mode and verify as the user asked, changed where the backend cannot do them
+ * @shms: shared memory of the tree
  * @terms: of a look at the program: refused, or lost
  * @join: of processes that are added to the tree
  * @outlook: how long the program will stand
@@ -44,6 +45,7 @@ struct source_migration {
 	struct hold hold;
 	struct choice choice;
 	struct tree tree;
+	struct source_shms shms;
 	struct inspection terms;
 	struct losses losses;
 	struct join join;

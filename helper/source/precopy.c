@@ -9,10 +9,13 @@
 #include "source/precopy.h"
 #include "source/scan.h"
 #include "source/setup.h"
+#include "source/shm_send.h"
 
 #define SEND_RUNS	512
 #define SEND_PAGES	16384UL		/* 64 MiB: how often the progress line moves */
 #define ACK_TIMEOUT_MS	120000
+#define SHARED_ROUNDS	3
+#define SHARED_ENOUGH	2048UL	/* pages: a round that sent fewer is the last one */
 
 static uint64_t dirty_pages(const struct precopy *pre)
 {
@@ -150,7 +153,9 @@ static int scan_next(struct precopy *pre, struct error *err)
 	tree_for_each(pre->tree, process)
 		if (inherit_plan(&process->inherit, parent_of(pre, process), err))
 			return -1;
-	return setup_send_changes(pre->ctl, pre->tree, err);
+	return setup_send_changes(pre->ctl, pre->tree, err) ||
+	       shms_find(pre->shms, pre->tree, err) || shms_look(pre->shms, err) ||
+	       shms_announce(pre->shms, pre->ctl, err) ? -1 : 0;
 }
 
 /* @sent: pages that the round is about */
@@ -158,12 +163,13 @@ static int begin_round(struct precopy *pre, uint32_t round, uint64_t sent, struc
 {
 	Migrate__RoundBegin begin = MIGRATE__ROUND_BEGIN__INIT;
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
-	uint64_t pages = 0;
+	uint64_t pages = shms_pages(pre->shms);
 	struct source_mm *mm;
 
 	tree_for_each_mm(pre->tree, mm) {
 		mm->begun = true;
-		pages += source_mm_pages_with(mm, &mm->dirty);
+		if (pre->mode != MODE_POSTCOPY)
+			pages += source_mm_pages_with(mm, &mm->dirty);
 	}
 	if (announce_memory(pre->ctl, pages, err))
 		return -1;
@@ -226,6 +232,12 @@ static int send_process(struct precopy *pre, struct source_process *process,
 	return sender_mark(pre->sender, &process->mm, FRAME_ROUND, err);
 }
 
+static int send_shared(struct precopy *pre, struct error *err)
+{
+	return shms_send(pre->shms, pre->sender, pre->box, err) ||
+	       shms_mark(pre->shms, pre->sender, FRAME_ROUND, err) ? -1 : 0;
+}
+
 /* A short round says more of the latency than of the link. */
 static void measure(struct precopy *pre, uint64_t bytes, uint64_t ns)
 {
@@ -249,7 +261,7 @@ static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 	tree_for_each(pre->tree, process)
 		if (send_process(pre, process, &progress, err))
 			return -1;
-	if (wait_ack(pre, round, err))
+	if (send_shared(pre, err) || wait_ack(pre, round, err))
 		return -1;
 	tree_for_each(pre->tree, process) {
 		source_mm_clear_dirty(&process->mm);
@@ -330,7 +342,7 @@ static int send_copies(struct precopy *pre, uint32_t round, struct error *err)
 		if (inherit_send(&process->inherit, &process->mm, pre->sender, err) ||
 		    sender_mark(pre->sender, &process->mm, FRAME_ROUND, err))
 			return -1;
-	if (wait_ack(pre, round, err))
+	if (shms_mark(pre->shms, pre->sender, FRAME_ROUND, err) || wait_ack(pre, round, err))
 		return -1;
 	tree_for_each(pre->tree, process)
 		if (inherit_end_round(&process->inherit, &process->mm, err))
@@ -350,13 +362,40 @@ static int run_rounds(struct precopy *pre, struct error *err)
 	return stop < 0 ? -1 : send_copies(pre, pre->rounds + 1, err);
 }
 
+/*
+ * Without rounds of the rest. The second one sends little: it is there so that the pages that are
+ * compared and sent while the program stands are those of a moment ago.
+ */
+static int run_shared_rounds(struct precopy *pre, struct error *err)
+{
+	for (uint32_t round = 1; round <= SHARED_ROUNDS; round++) {
+		uint64_t sent = pre->shms->rounds_pages;
+		struct source_mm *mm;
+
+		if (!shms_nr(pre->shms))
+			return 0;
+		pre->sender->round = round;
+		pre->rounds = round;
+		if (begin_round(pre, round, shms_pages(pre->shms), err))
+			return -1;
+		tree_for_each_mm(pre->tree, mm)
+			if (sender_mark(pre->sender, mm, FRAME_ROUND, err))
+				return -1;
+		if (send_shared(pre, err) || wait_ack(pre, round, err) || scan_next(pre, err))
+			return -1;
+		if (pre->shms->rounds_pages - sent < SHARED_ENOUGH)
+			return 0;
+	}
+	return 0;
+}
+
 int precopy_run(struct precopy *pre, struct error *err)
 {
 	struct source_mm *mm;
 
 	if (scan_next(pre, err))
 		return -1;
-	if (pre->mode != MODE_POSTCOPY && run_rounds(pre, err))
+	if (pre->mode == MODE_POSTCOPY ? run_shared_rounds(pre, err) : run_rounds(pre, err))
 		return -1;
 	tree_for_each_mm(pre->tree, mm) {
 		/* no page was sent before COMMIT: no page of the destination is old */

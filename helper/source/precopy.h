@@ -7,12 +7,14 @@
 #include "source/figures.h"
 #include "source/options.h"
 #include "source/sender.h"
+#include "source/shm.h"
 #include "source/stop_rule.h"
 #include "source/tree.h"
 
 /**
  * struct precopy - the rounds of one migration; of the main thread
  * @tree: whose memory is sent
+ * @shms: its shared memory
  * @sender: onto the memory connection
  * @box: gets the destination's answers; a failure ends the rounds
  * @hold: freezes the program where a backend has to look at it; otherwise not used
@@ -25,6 +27,7 @@
  */
 struct precopy {
 	struct tree *tree;
+	struct source_shms *shms;
 	struct sender *sender;
 	struct control *ctl;
 	struct mailbox *box;
@@ -43,7 +46,8 @@ struct precopy {
 /**
  * precopy_run() - rounds, and then STALE for the pages of which the destination has an old content
  *
- * In mode postcopy there are no rounds, but writes are followed where CRIU goes by them.
+ * In mode postcopy there are no rounds but of shared memory, which cannot come later; and writes are
+ * followed where CRIU goes by them.
  */
 int precopy_run(struct precopy *pre, struct error *err);
 

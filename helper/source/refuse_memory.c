@@ -76,7 +76,7 @@ void refuse_memory(const struct inspection *look, struct refusals *refusals)
 	}
 	refuse_hugetlb(look, refusals);
 	if (shared)
-		report_say("%" PRIu64 " KiB of shared memory are carried while the program stands",
+		report_say("%" PRIu64 " KiB of shared memory are copied while the program runs, and compared while it stands",
 			   shared >> 10);
 }
 

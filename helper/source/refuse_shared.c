@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 #include "os/proc_files.h"
 #include "source/refuse.h"
 #include "source/surroundings.h"
@@ -54,6 +55,12 @@ static int take_mappings(struct objects *all, const struct vma_list *vmas, struc
 	return 0;
 }
 
+/* This helper has shared memory open to read it, and does not map it (source/shm.h). */
+static bool is_own_descriptor(const struct holder *holder)
+{
+	return holder->pid == getpid() && holder->fd >= 0;
+}
+
 static int look_outside(const struct inspection *look, struct object *object, struct error *err)
 {
 	struct holder *holders;
@@ -61,7 +68,7 @@ static int look_outside(const struct inspection *look, struct object *object, st
 
 	holders = surroundings_holders(look->around, HOLDER_SHARED, object->dev, object->ino, &nr, err);
 	for (size_t i = 0; i < nr && !object->outsider; i++)
-		if (!surroundings_inside(look->around, &holders[i]))
+		if (!is_own_descriptor(&holders[i]) && !surroundings_inside(look->around, &holders[i]))
 			object->outsider = holders[i].pid;
 	return error_is_set(err) ? -1 : 0;
 }

@@ -42,6 +42,7 @@ struct kit {
 	struct record record;
 	struct guard guard;
 	struct tree tree;
+	struct source_shms shms;
 	struct sender sender;
 	struct conn conn;
 	int peer;
@@ -198,6 +199,7 @@ static void wire(void)
 		.tree = &kit->tree, .opts = &kit->opts, .criu = &kit->criu, .losses = &kit->losses,
 	};
 	kit->freeze.tree = &kit->tree;
+	kit->freeze.shms = &kit->shms;
 	kit->freeze.join = refuse_join;
 	kit->freeze.sender = &kit->sender;
 	kit->freeze.dir = &kit->workdir;

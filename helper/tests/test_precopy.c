@@ -44,6 +44,7 @@ struct stop {
 struct bench {
 	struct fake fakes[MMS];
 	struct tree tree;
+	struct source_shms shms;
 	struct conn conn;
 	struct sender sender;
 	struct mailbox box;
@@ -98,7 +99,8 @@ static int set_up(void **state)
 		return -1;
 	mailbox_init(&bench->box, "the destination");
 	bench->pre = (struct precopy){
-		.tree = &bench->tree, .sender = &bench->sender, .ctl = bench->dest.source,
+		.tree = &bench->tree, .shms = &bench->shms, .sender = &bench->sender,
+		.ctl = bench->dest.source,
 		.box = &bench->box, .figures = &bench->figures, .mode = MODE_AUTO,
 		/* only what is clean fits */
 		.rule = { .max_rounds = 5, .max_downtime_ns = 1 },

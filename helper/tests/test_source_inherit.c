@@ -27,6 +27,7 @@
 struct bench {
 	struct fake fakes[2];
 	struct tree tree;
+	struct source_shms shms;
 	struct conn conn;
 	struct sender sender;
 	struct mailbox box;
@@ -131,7 +132,8 @@ static int set_up(void **state)
 		return -1;
 	mailbox_init(&bench->box, "the destination");
 	bench->pre = (struct precopy){
-		.tree = &bench->tree, .sender = &bench->sender, .ctl = bench->dest.source,
+		.tree = &bench->tree, .shms = &bench->shms, .sender = &bench->sender,
+		.ctl = bench->dest.source,
 		.box = &bench->box, .figures = &bench->figures, .mode = MODE_AUTO,
 		.join = joins_not,
 		/* only what is clean fits */

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+#include "os/proc_files.h"
+#include "pages/sets.h"
+#include "source/shm.h"
+
+#define MEMFD_PREFIX	"memfd:"
+#define DELETED		" (deleted)"
+
+int shms_init(struct source_shms *shms, struct error *err)
+{
+	int fd = memfd_create("migrate-look", MFD_CLOEXEC);
+	struct stat st;
+
+	memset(shms, 0, sizeof(*shms));
+	shms->buf = malloc(SHM_PIECE_PAGES * PAGE_BYTES);
+	if (fd < 0 || fstat(fd, &st) || !shms->buf)
+		error_errno(err, CODE_INTERNAL, NULL, "cannot look for shared memory");
+	else
+		shms->dev = st.st_dev;
+	if (fd >= 0)
+		close(fd);
+	return error_is_set(err) ? -1 : 0;
+}
+
+static void shm_end(struct source_shm *shm)
+{
+	if (shm->fd >= 0) {
+		close(shm->fd);
+		page_set_destroy(&shm->data);
+		page_set_destroy(&shm->sent);
+		free(shm->digests);
+	}
+	shm->fd = -1;
+	shm->digests = NULL;
+	shm->gone = true;
+}
+
+void shms_destroy(struct source_shms *shms)
+{
+	for (size_t i = 0; i < shms->nr; i++) {
+		shm_end(shms->list[i]);
+		free(shms->list[i]);
+	}
+	free(shms->list);
+	free(shms->buf);
+	free(shms->dump.objects);
+	memset(shms, 0, sizeof(*shms));
+}
+
+static struct source_shm *find(const struct source_shms *shms, uint64_t ino)
+{
+	for (size_t i = 0; i < shms->nr; i++)
+		if (shms->list[i]->ino == ino && !shms->list[i]->gone)
+			return shms->list[i];
+	return NULL;
+}
+
+/* As CRIU names it: "memfd:" is the kernel's, and memfd_create() puts it in front again. */
+static void name_of(int fd, char name[SHM_NAME_BYTES])
+{
+	char path[48], link[PATH_MAX];
+	const char *from = link + 1;
+	ssize_t n;
+	char *end;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, link, sizeof(link) - 1);
+	link[n < 0 ? 0 : n] = 0;
+	if (n <= 0)
+		from = link;
+	end = strstr(link, DELETED);
+	while (end && end[strlen(DELETED)])
+		end = strstr(end + 1, DELETED);
+	if (end)
+		*end = 0;
+	if (!strncmp(from, MEMFD_PREFIX, strlen(MEMFD_PREFIX)))
+		from += strlen(MEMFD_PREFIX);
+	else if (*link)
+		from = link;
+	snprintf(name, SHM_NAME_BYTES, "%.*s", SHM_NAME_BYTES - 1, from);
+}
+
+static struct source_shm *shm_new(int fd, uint64_t ino, struct error *err)
+{
+	struct source_shm *shm = calloc(1, sizeof(*shm));
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	if (!shm || page_set_init(&shm->data) || page_set_init(&shm->sent)) {
+		error_errno(err, CODE_INTERNAL, NULL, "no memory for shared memory");
+		if (shm) {
+			page_set_destroy(&shm->data);
+			page_set_destroy(&shm->sent);
+		}
+		free(shm);
+		return NULL;
+	}
+	shm->ino = ino;
+	shm->fd = fd;
+	shm->sealable = seals >= 0 && seals != F_SEAL_SEAL;
+	name_of(fd, shm->name);
+	return shm;
+}
+
+/* @path: by which the object can be opened; the process may have given it up meanwhile */
+static int add(struct source_shms *shms, struct tree *tree, uint64_t ino, const char *path,
+	       struct error *err)
+{
+	struct source_shm *shm = find(shms, ino), **list;
+	struct stat st;
+	int fd;
+
+	if (shm) {
+		shm->seen = true;
+		return 0;
+	}
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT || errno == ESRCH ? 0 :
+		       error_errno(err, CODE_TARGET, NULL, "cannot open shared memory (%s)", path);
+	list = realloc(shms->list, (shms->nr + 1) * sizeof(*list));
+	if (list)
+		shms->list = list;
+	if (!list || fstat(fd, &st) || st.st_dev != shms->dev || st.st_ino != ino) {
+		close(fd);
+		return list ? 0 : error_errno(err, CODE_INTERNAL, NULL, "no memory for shared memory");
+	}
+	shm = shm_new(fd, ino, err);
+	if (!shm) {
+		close(fd);
+		return -1;
+	}
+	shm->object = ++tree->last_object;
+	shm->seen = true;
+	shms->list[shms->nr++] = shm;
+	return 0;
+}
+
+static bool is_shm(const struct source_shms *shms, const struct vma *vma)
+{
+	return vma->ino && makedev(vma->major, vma->minor) == shms->dev && !vma->hugetlb &&
+	       strncmp(vma->name, "/SYSV", 5);
+}
+
+static int find_mapped(struct source_shms *shms, struct tree *tree,
+		       const struct source_process *process, struct error *err)
+{
+	char path[96];
+
+	for (size_t i = 0; i < process->mm.vmas.nr; i++) {
+		const struct vma *vma = &process->mm.vmas.vmas[i];
+
+		if (!is_shm(shms, vma))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/map_files/%lx-%lx", process->pid, vma->start,
+			 vma->end);
+		if (add(shms, tree, vma->ino, path, err))
+			return -1;
+	}
+	return 0;
+}
+
+/** struct finding - one process's descriptors */
+struct finding {
+	struct source_shms *shms;
+	struct tree *tree;
+};
+
+static int take_file(void *ctx, const struct proc_file *file, struct error *err)
+{
+	const struct finding *finding = ctx;
+	char path[48];
+
+	if (!S_ISREG(file->st.st_mode) || file->st.st_dev != finding->shms->dev)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", file->pid, file->fd);
+	return add(finding->shms, finding->tree, file->st.st_ino, path, err);
+}
+
+static int find_open(struct source_shms *shms, struct tree *tree,
+		     const struct source_process *process, struct error *err)
+{
+	struct finding finding = { .shms = shms, .tree = tree };
+	struct error ended = { 0 };
+	struct proc_files files;
+	int ret;
+
+	/* a process that has ended is a matter of the tree */
+	if (proc_files_read(process->pid, &files, &ended))
+		return 0;
+	ret = proc_files_each(&files, take_file, &finding, err);
+	proc_files_free(&files);
+	return ret;
+}
+
+int shms_find(struct source_shms *shms, struct tree *tree, struct error *err)
+{
+	struct source_process *process;
+
+	for (size_t i = 0; i < shms->nr; i++)
+		shms->list[i]->seen = false;
+	tree_for_each(tree, process)
+		if (find_mapped(shms, tree, process, err) || find_open(shms, tree, process, err))
+			return -1;
+	for (size_t i = 0; i < shms->nr; i++)
+		if (!shms->list[i]->seen)
+			shm_end(shms->list[i]);
+	return 0;
+}
+
+static int find_data(struct source_shm *shm, struct error *err)
+{
+	off_t at = 0, end;
+
+	sets_clear(&shm->data);
+	while ((uint64_t)at < shm->bytes) {
+		at = lseek(shm->fd, at, SEEK_DATA);
+		if (at < 0 && errno == ENXIO)
+			return 0;
+		end = at < 0 ? -1 : lseek(shm->fd, at, SEEK_HOLE);
+		if (end < 0)
+			return error_errno(err, CODE_TARGET, NULL, "cannot read shared memory \"%s\"",
+					   shm->name);
+		/* the object may have grown since its size was read */
+		end = (end + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+		if ((uint64_t)end > shm->bytes)
+			end = shm->bytes;
+		if (end > at && page_set_add(&shm->data, at, (end - at) / PAGE_BYTES, err))
+			return -1;
+		at = end;
+	}
+	return 0;
+}
+
+/* Where the object has become shorter the destination forgets pages by itself: see shms_announce(). */
+static void forget_behind(struct source_shm *shm)
+{
+	uint64_t addr = shm->bytes;
+	struct run run;
+
+	while (page_set_next(&shm->sent, addr, USER_END, 0, &run)) {
+		page_set_remove(&shm->sent, run.addr, run.nr_pages);
+		addr = run_end(&run);
+	}
+}
+
+static int look(struct source_shm *shm, struct error *err)
+{
+	uint64_t pages;
+	struct stat st;
+
+	if (fstat(shm->fd, &st))
+		return error_errno(err, CODE_TARGET, NULL, "cannot look at shared memory \"%s\"",
+				   shm->name);
+	pages = (st.st_size + PAGE_BYTES - 1) / PAGE_BYTES;
+	if (pages > shm->room) {
+		XXH128_hash_t *digests = reallocarray(shm->digests, pages, sizeof(*digests));
+
+		if (!digests)
+			return error_errno(err, CODE_NOT_READY, NULL,
+					   "no memory for digests of %lu pages", pages);
+		shm->digests = digests;
+		shm->room = pages;
+	}
+	shm->bytes = pages * PAGE_BYTES;
+	forget_behind(shm);
+	return find_data(shm, err);
+}
+
+int shms_look(struct source_shms *shms, struct error *err)
+{
+	for (size_t i = 0; i < shms->nr; i++)
+		if (!shms->list[i]->gone && look(shms->list[i], err))
+			return -1;
+	return 0;
+}
+
+uint64_t shms_pages(const struct source_shms *shms)
+{
+	uint64_t pages = 0;
+
+	for (size_t i = 0; i < shms->nr; i++)
+		if (!shms->list[i]->gone)
+			pages += shms->list[i]->data.nr;
+	return pages;
+}
+
+size_t shms_nr(const struct source_shms *shms)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < shms->nr; i++)
+		nr += !shms->list[i]->gone;
+	return nr;
+}
+
+static int say_size(struct source_shm *shm, struct control *ctl, struct error *err)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__Maps maps = MIGRATE__MAPS__INIT;
+	Migrate__Vma vma = MIGRATE__VMA__INIT, *list = &vma;
+
+	if (shm->said_bytes == shm->bytes)
+		return 0;
+	shm->said_bytes = shm->bytes;
+	vma.end = shm->bytes;
+	vma.prot = PROT_READ | PROT_WRITE;
+	vma.shared = vma.anon = vma.ours = true;
+	maps.object = shm->object;
+	maps.vmas = &list;
+	maps.n_vmas = shm->bytes ? 1 : 0;
+	msg.body_case = MIGRATE__CONTROL__BODY_MAPS;
+	msg.maps = &maps;
+	return control_send(ctl, &msg, err);
+}
+
+static int say_object(struct source_shm *shm, struct control *ctl, struct error *err)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	Migrate__Objects objects = MIGRATE__OBJECTS__INIT;
+	Migrate__Object object = MIGRATE__OBJECT__INIT, *begun = &object;
+
+	if (shm->announced == !shm->gone)
+		return 0;
+	shm->announced = !shm->gone;
+	object.id = shm->object;
+	object.kind = MIGRATE__OBJECT_KIND__SHM;
+	object.name = shm->name;
+	object.has_sealable = true;
+	object.sealable = shm->sealable;
+	if (shm->gone) {
+		objects.gone = &shm->object;
+		objects.n_gone = 1;
+	} else {
+		objects.begun = &begun;
+		objects.n_begun = 1;
+	}
+	msg.body_case = MIGRATE__CONTROL__BODY_OBJECTS;
+	msg.objects = &objects;
+	return control_send(ctl, &msg, err);
+}
+
+int shms_announce(struct source_shms *shms, struct control *ctl, struct error *err)
+{
+	for (size_t i = 0; i < shms->nr; i++) {
+		struct source_shm *shm = shms->list[i];
+
+		if (say_object(shm, ctl, err) || (!shm->gone && say_size(shm, ctl, err)))
+			return -1;
+	}
+	return 0;
+}
+
+int shms_plan_dump(struct source_shms *shms, struct error *err)
+{
+	free(shms->dump.objects);
+	shms->dump = (struct criu_dump_shm){ 0 };
+	if (!shms->nr)
+		return 0;
+	shms->dump.objects = calloc(shms->nr, sizeof(*shms->dump.objects));
+	if (!shms->dump.objects)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for shared memory");
+	for (size_t i = 0; i < shms->nr; i++)
+		if (!shms->list[i]->gone && shms->list[i]->announced)
+			shms->dump.objects[shms->dump.nr++].shmid = shms->list[i]->ino;
+	return 0;
+}
+
+static bool was_dumped(const struct source_shms *shms, const struct source_shm *shm)
+{
+	for (size_t i = 0; i < shms->dump.nr; i++)
+		if (shms->dump.objects[i].shmid == (uint32_t)shm->ino)
+			return shms->dump.objects[i].dumped;
+	return false;
+}
+
+void shms_take_dump(struct source_shms *shms)
+{
+	for (size_t i = 0; i < shms->nr; i++)
+		if (!was_dumped(shms, shms->list[i]))
+			shm_end(shms->list[i]);
+}
