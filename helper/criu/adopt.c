@@ -19,14 +19,14 @@
 static const char memfd_name[] = "memfd.img";
 
 /**
- * struct adopting - one run of criu_memfds_adopt()
+ * struct adopting - one run of criu_adopt()
  * @ids: records of files.img that are of an adopted memfd
  * @failed: no memory
  */
 struct adopting {
-	const struct criu_memfd *list;
-	size_t nr, nr_ids;
+	const struct criu_adopt *adopt;
 	uint32_t *ids;
+	size_t nr_ids;
 	bool failed;
 };
 
@@ -78,9 +78,11 @@ int criu_memfds_read(int images_dir_fd, struct criu_memfd **list, size_t *nr, st
 
 static const struct criu_memfd *find(const struct adopting *adopting, uint64_t inode_id)
 {
-	for (size_t i = 0; i < adopting->nr; i++)
-		if (adopting->list[i].inode_id == inode_id && *adopting->list[i].path)
-			return &adopting->list[i];
+	const struct criu_adopt *adopt = adopting->adopt;
+
+	for (size_t i = 0; i < adopt->nr_memfds; i++)
+		if (adopt->memfds[i].inode_id == inode_id && *adopt->memfds[i].path)
+			return &adopt->memfds[i];
 	return NULL;
 }
 
@@ -112,6 +114,26 @@ static void add(struct adopting *adopting, uint32_t id)
 	more[adopting->nr_ids++] = id;
 }
 
+/* The record keeps the string: it is freed with it. */
+static bool name_edit(Img__RegFileEntry *reg, struct adopting *adopting)
+{
+	const struct criu_adopt *adopt = adopting->adopt;
+	char *path;
+
+	for (size_t i = 0; i < adopt->nr_files; i++) {
+		if (strcmp(reg->name, adopt->files[i].name))
+			continue;
+		path = strdup(adopt->files[i].path);
+		adopting->failed |= !path;
+		if (!path)
+			return false;
+		free(reg->name);
+		reg->name = path;
+		return true;
+	}
+	return false;
+}
+
 static bool file_edit(void *ctx, const ProtobufCMessage *msg, struct image_out *out)
 {
 	const Img__FileEntry *file = (const Img__FileEntry *)msg;
@@ -124,8 +146,10 @@ static bool file_edit(void *ctx, const ProtobufCMessage *msg, struct image_out *
 		return false;
 	memfd = file->memfd ? find(adopting, file->memfd->inode_id) : NULL;
 	if (!memfd) {
+		bool named = file->reg && name_edit(file->reg, adopting);
+
 		image_out_add(out, msg);
-		return false;
+		return named;
 	}
 	reg.id = file->memfd->id;
 	reg.flags = file->memfd->flags;
@@ -202,22 +226,13 @@ static int compare_ids(const void *left, const void *right)
 	return a < b ? -1 : a > b;
 }
 
-static int adopt(int images_dir_fd, struct adopting *adopting, const pid_t *pids, size_t nr_pids,
-		 struct error *err)
+static int edit_mappings(int images_dir_fd, struct adopting *adopting, struct error *err)
 {
+	const struct criu_adopt *adopt = adopting->adopt;
 	char name[IMAGE_NAME_MAX];
 
-	if (image_edit(images_dir_fd, "files.img", IMAGE_FILES, &img__file_entry__descriptor,
-		       file_edit, adopting, err))
-		return -1;
-	if (adopting->failed)
-		return error_set(err, CODE_INTERNAL, NULL, "no memory for a list of files");
-	if (adopting->nr_ids)
-		qsort(adopting->ids, adopting->nr_ids, sizeof(*adopting->ids), compare_ids);
-	if (edit_tables(images_dir_fd, adopting, err))
-		return -1;
-	for (size_t i = 0; i < nr_pids; i++) {
-		snprintf(name, sizeof(name), "mm-%d.img", pids[i]);
+	for (size_t i = 0; i < adopt->nr_pids; i++) {
+		snprintf(name, sizeof(name), "mm-%d.img", adopt->pids[i]);
 		if (image_edit(images_dir_fd, name, IMAGE_MM, &img__mm_entry__descriptor, mm_edit,
 			       adopting, err))
 			return -1;
@@ -225,11 +240,24 @@ static int adopt(int images_dir_fd, struct adopting *adopting, const pid_t *pids
 	return 0;
 }
 
-int criu_memfds_adopt(int images_dir_fd, const struct criu_memfd *list, size_t nr,
-		      const pid_t *pids, size_t nr_pids, struct error *err)
+static int edit_all(int images_dir_fd, struct adopting *adopting, struct error *err)
 {
-	struct adopting adopting = { .list = list, .nr = nr };
-	int ret = adopt(images_dir_fd, &adopting, pids, nr_pids, err);
+	if (image_edit(images_dir_fd, "files.img", IMAGE_FILES, &img__file_entry__descriptor,
+		       file_edit, adopting, err))
+		return -1;
+	if (adopting->failed)
+		return error_set(err, CODE_INTERNAL, NULL, "no memory for a list of files");
+	if (!adopting->nr_ids)
+		return 0;
+	qsort(adopting->ids, adopting->nr_ids, sizeof(*adopting->ids), compare_ids);
+	return edit_tables(images_dir_fd, adopting, err) ||
+	       edit_mappings(images_dir_fd, adopting, err) ? -1 : 0;
+}
+
+int criu_adopt(int images_dir_fd, const struct criu_adopt *adopt, struct error *err)
+{
+	struct adopting adopting = { .adopt = adopt };
+	int ret = edit_all(images_dir_fd, &adopting, err);
 
 	free(adopting.ids);
 	return ret;

@@ -7,7 +7,8 @@
  * already, in the mirror. So the images are made to say that the program's descriptors and mappings are
  * of a regular file, whose name is that of a descriptor of the namespace's init: /proc/1/fd/N. To open
  * that name opens the memfd behind the descriptor, which is what CRIU itself does with its own memfd
- * when it opens it for a second process. The mirror becomes the program's memory.
+ * when it opens it for a second process. The mirror becomes the program's memory. So does that of a file
+ * of /dev/shm, which has its own name only when the program is started.
  */
 #ifndef MIGRATE_CRIU_ADOPT_H
 #define MIGRATE_CRIU_ADOPT_H
@@ -33,11 +34,26 @@ struct criu_memfd {
 /** criu_memfds_read() - all memfds of the images; free() @list */
 int criu_memfds_read(int images_dir_fd, struct criu_memfd **list, size_t *nr, struct error *err);
 
+/** struct criu_named - a file @name of the images; @path: what is opened in its place */
+struct criu_named {
+	const char *name;
+	char path[ADOPT_NAME_BYTES];
+};
+
 /**
- * criu_memfds_adopt() - have the restore open @path for each of @list that has one
+ * struct criu_adopt - what criu_adopt() works on
+ * @memfds: those that have a path
+ * @files: files with a name
  * @pids: of the tasks, as in the images
  */
-int criu_memfds_adopt(int images_dir_fd, const struct criu_memfd *list, size_t nr,
-		      const pid_t *pids, size_t nr_pids, struct error *err);
+struct criu_adopt {
+	struct criu_memfd *memfds;
+	struct criu_named *files;
+	const pid_t *pids;
+	size_t nr_memfds, nr_files, nr_pids;
+};
+
+/** criu_adopt() - have the restore open each path */
+int criu_adopt(int images_dir_fd, const struct criu_adopt *adopt, struct error *err);
 
 #endif

@@ -213,8 +213,10 @@ static int start_tasks(struct commit *commit, struct error *err)
 	if (program_has_ended(commit->program, 0))
 		return error_set(err, CODE_TARGET, NULL,
 				 "the restored program was killed before it was started");
-	if (keeper_commit(commit->keeper, commit->program->nr, &started, err))
+	if (shm_name(commit->shm, err) ||
+	    keeper_commit(commit->keeper, commit->program->nr, &started, err))
 		return -1;
+	shm_end(commit->shm);
 	parent_say_committed(commit->parent_sock);
 	return 0;
 }

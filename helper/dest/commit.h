@@ -10,6 +10,7 @@
 #include "dest/peer.h"
 #include "dest/populate.h"
 #include "dest/program.h"
+#include "dest/shm.h"
 
 /**
  * struct commit - of the main thread
@@ -27,6 +28,7 @@ struct commit {
 	struct keeper *keeper;
 	struct populate *populate;
 	struct budget *budget;
+	struct shm *shm;
 	const struct owned_dir *dir;
 	struct places *places;
 	int parent_sock;

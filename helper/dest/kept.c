@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -85,10 +88,27 @@ static void kept_kill(struct kept *kept, struct error *err)
 	nsinit_kill(&kept->ns, err);
 }
 
+/* A file of /dev/shm that nobody was started for, by whatever name it has (dest/shm.h). */
+static void kept_unlink(int fd)
+{
+	static const char dir[] = "/dev/shm/";
+	char link[48], name[PATH_MAX];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, name, sizeof(name) - 1);
+	name[n < 0 ? 0 : n] = 0;
+	if (!strncmp(name, dir, strlen(dir)))
+		unlink(name);
+}
+
 /* The tasks are dead: as long as one lived, its missing pages must not read as zeros. */
 static void kept_clean_up(struct kept *kept)
 {
 	cgroup_remove(kept->group, KEPT_GROUP_TIMEOUT_MS);
+	for (size_t i = 0; i < kept->nr_fds; i++)
+		if (kept->fds[i] >= 0)
+			kept_unlink(kept->fds[i]);
 	kept_release_all(kept);
 	owned_dir_remove(kept->dir);
 }

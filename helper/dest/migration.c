@@ -203,6 +203,7 @@ static void wire_states(struct migration *m)
 	m->commit = (struct commit){
 		.peer = &m->peer, .objects = &m->objects, .program = &m->program,
 		.keeper = m->keeper, .populate = &m->populate, .budget = &m->budget,
+		.shm = &m->restore.shm,
 		.dir = &m->images.dir, .places = m->opts->places, .parent_sock = m->parent_sock,
 		.stop = stop_threads, .ctx = m,
 	};

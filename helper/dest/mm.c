@@ -45,6 +45,13 @@ int mm_init_shm(struct mm *mm, const struct mm_hooks *hooks, const char *name, b
 	       init(mm, hooks, err) ? -1 : 0;
 }
 
+int mm_init_file(struct mm *mm, const struct mm_hooks *hooks, const char *path, struct error *err)
+{
+	memset(mm, 0, sizeof(*mm));
+	mm->shm = true;
+	return mirror_open_file(&mm->mirror, path, err) || init(mm, hooks, err) ? -1 : 0;
+}
+
 void mm_close_uffd(struct mm *mm, struct space *space)
 {
 	struct error ignored = { 0 };

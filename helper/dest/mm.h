@@ -110,6 +110,8 @@ int mm_init(struct mm *mm, const struct mm_hooks *hooks, struct error *err);
 /** mm_init_shm() - of shared memory: the mirror is the memory itself, see dest/shm.h */
 int mm_init_shm(struct mm *mm, const struct mm_hooks *hooks, const char *name, bool sealable,
 		struct error *err);
+/** mm_init_file() - the same of a file of /dev/shm: mirror_open_file() */
+int mm_init_file(struct mm *mm, const struct mm_hooks *hooks, const char *path, struct error *err);
 void mm_destroy(struct mm *mm);
 
 static inline void mm_lock(struct mm *mm)

@@ -66,20 +66,28 @@ static void put(struct objects *objects, struct mm *mm)
 	pthread_mutex_unlock(&objects->lock);
 }
 
-/** struct making - what an mm is made of; @name: of shared memory, NULL: it is an address space */
+/** struct making - what an mm is made of; without @name and @path it is an address space */
 struct making {
 	uint32_t id;
 	pid_t pid;
-	const char *name;
+	const char *name, *path;
 	bool sealable;
 };
+
+static int init(struct mm *mm, const struct mm_hooks *hooks, const struct making *from,
+		struct error *err)
+{
+	if (from->path)
+		return mm_init_file(mm, hooks, from->path, err);
+	return from->name ? mm_init_shm(mm, hooks, from->name, from->sealable, err) :
+	       mm_init(mm, hooks, err);
+}
 
 static struct mm *make(struct objects *objects, const struct making *from, struct error *err)
 {
 	struct mm *mm = calloc(1, sizeof(*mm));
 
-	if (!mm || (from->name ? mm_init_shm(mm, &objects->hooks, from->name, from->sealable, err) :
-				 mm_init(mm, &objects->hooks, err))) {
+	if (!mm || init(mm, &objects->hooks, from, err)) {
 		if (!mm)
 			error_errno(err, CODE_INTERNAL, NULL, "no memory for an address space");
 		free(mm);
@@ -192,6 +200,12 @@ static void take_out(struct objects *objects, struct mm *mm)
 		unlink_mm(objects, mm);
 	objects->nr--;
 	pthread_mutex_unlock(&objects->lock);
+}
+
+struct mm *objects_add_file(struct objects *objects, uint32_t id, const char *path,
+			    struct error *err)
+{
+	return add(objects, &(struct making){ .id = id, .path = path }, err);
 }
 
 int objects_end(struct objects *objects, uint32_t id, struct error *err)

@@ -50,6 +50,9 @@ struct mm *objects_add_mm(struct objects *objects, uint32_t id, pid_t pid, struc
 /** objects_add_shm() - the same for shared memory, with the name and the kind of memfd_create() */
 struct mm *objects_add_shm(struct objects *objects, uint32_t id, const char *name, bool sealable,
 			   struct error *err);
+/** objects_add_file() - the same for a file of /dev/shm */
+struct mm *objects_add_file(struct objects *objects, uint32_t id, const char *path,
+			    struct error *err);
 
 /** objects_end() - mm_end() of the mm with @id; -1 with CODE_PEER when there is none, or it is gone */
 int objects_end(struct objects *objects, uint32_t id, struct error *err);

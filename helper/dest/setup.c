@@ -140,6 +140,8 @@ static int add_object(struct objects *objects, const Migrate__Object *object, st
 {
 	struct mm *parent = object->has_parent ? objects_mm(objects, object->parent) : NULL, *mm;
 
+	if (object->kind == MIGRATE__OBJECT_KIND__SHM && object->file)
+		return objects_add_file(objects, object->id, object->name, err) ? 0 : -1;
 	if (object->kind == MIGRATE__OBJECT_KIND__SHM)
 		return objects_add_shm(objects, object->id, object->name, object->sealable,
 				       err) ? 0 : -1;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "dest/shm.h"
@@ -19,15 +20,21 @@ static int take_one(struct shm *shm, const Migrate__SharedMemory *said, struct e
 {
 	struct mm *mm = objects_mm(shm->objects, said->object);
 
-	if (!mm || !mm->shm || mm_is_gone(mm))
+	if (!mm || !mm->shm || mm_is_gone(mm) || !said->shmid != !!mm->mirror.path)
 		return error_set(err, CODE_PEER, NULL,
 				 "the source told of shared memory %u, which it did not announce",
 				 said->object);
 	for (size_t i = 0; i < shm->nr; i++)
-		if (shm->images[i].mm == mm || shm->images[i].shmid == said->shmid)
+		if (shm->images[i].mm == mm || (said->shmid && shm->images[i].shmid == said->shmid))
 			return error_set(err, CODE_PEER, NULL,
 					 "the source told of shared memory %u twice", said->object);
-	shm->images[shm->nr++] = (struct shm_image){ .mm = mm, .shmid = said->shmid };
+	shm->images[shm->nr++] = (struct shm_image){
+		.mm = mm, .shmid = said->shmid,
+		.attributes = {
+			.bytes = said->bytes, .uid = said->uid, .gid = said->gid,
+			.mode = said->mode & 07777,
+		},
+	};
 	return 0;
 }
 
@@ -77,69 +84,120 @@ static int set_attributes(int fd, const struct criu_memfd *memfd, struct error *
 	return 0;
 }
 
-static int adopt_one(struct shm *shm, struct shm_image *image, struct criu_memfd *memfd,
-		     struct error *err)
+static int complete(struct shm_image *image, struct error *err)
 {
 	struct mm *mm = image->mm;
-	int number, ret;
+	int ret;
 
 	mm_lock(mm);
-	ret = check_complete(mm, memfd, err) || set_attributes(mm->mirror.fd, memfd, err) ? -1 : 0;
+	ret = check_complete(mm, &image->attributes, err) ||
+	      set_attributes(mm->mirror.fd, &image->attributes, err) ? -1 : 0;
 	mm->sealed = true;
 	mm->counts.from_mirror = mm->populated.nr;
 	mm_unlock(mm);
-	if (ret || keeper_lend(shm->keeper, mm->mirror.fd, &number, err))
+	return ret;
+}
+
+/* By the descriptor of the init: a memfd has no name. */
+static int lend(struct shm *shm, struct shm_image *image, char path[ADOPT_NAME_BYTES],
+		struct error *err)
+{
+	int number;
+
+	if (complete(image, err) || keeper_lend(shm->keeper, image->mm->mirror.fd, &number, err))
 		return -1;
-	image->seals = memfd->seals;
-	snprintf(memfd->path, sizeof(memfd->path), "/proc/1/fd/%d", number);
+	snprintf(path, ADOPT_NAME_BYTES, "/proc/1/fd/%d", number);
 	return 0;
 }
 
-static int adopt_all(struct shm *shm, struct criu_memfd *list, size_t nr, struct error *err)
+/*
+ * By the name that the file has until COMMIT, in the namespace of the program: the file opened by a
+ * descriptor of the init would be on a mount that the program does not have.
+ */
+static int take_name(struct shm_image *image, char path[ADOPT_NAME_BYTES], struct error *err)
+{
+	char name[PATH_MAX];
+
+	if (complete(image, err))
+		return -1;
+	mirror_path(&image->mm->mirror, name);
+	if (strlen(name) >= ADOPT_NAME_BYTES)
+		return error_set(err, CODE_INTERNAL, NULL, "a file of /dev/shm was moved away");
+	strcpy(path, name);
+	return 0;
+}
+
+static int adopt_memfds(struct shm *shm, struct criu_adopt *adopt, struct error *err)
 {
 	size_t adopted = 0;
 
-	for (size_t i = 0; i < nr; i++) {
-		struct shm_image *image = find(shm, list[i].shmid);
+	for (size_t i = 0; i < adopt->nr_memfds; i++) {
+		struct shm_image *image = find(shm, adopt->memfds[i].shmid);
 
 		if (!image)
 			continue;
 		adopted++;
-		if (adopt_one(shm, image, &list[i], err))
+		image->attributes = adopt->memfds[i];
+		if (lend(shm, image, adopt->memfds[i].path, err))
 			return -1;
 	}
-	return adopted == shm->nr ? 0 :
+	return adopted + adopt->nr_files == shm->nr ? 0 :
 	       error_set(err, CODE_PEER, NULL,
 			 "the images have %zu of the %zu shared memory objects of which the source told",
-			 adopted, shm->nr);
+			 adopted, shm->nr - adopt->nr_files);
+}
+
+static int adopt_files(struct shm *shm, struct criu_adopt *adopt, struct error *err)
+{
+	adopt->files = calloc(shm->nr, sizeof(*adopt->files));
+	if (!adopt->files)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of files");
+	for (size_t i = 0; i < shm->nr; i++) {
+		struct criu_named *file = &adopt->files[adopt->nr_files];
+
+		if (shm->images[i].shmid)
+			continue;
+		file->name = shm->images[i].mm->mirror.path;
+		adopt->nr_files++;
+		if (take_name(&shm->images[i], file->path, err))
+			return -1;
+	}
+	return 0;
 }
 
 int shm_adopt(struct shm *shm, int images_dir_fd, const pid_t *pids, size_t nr_pids,
 	      struct error *err)
 {
-	struct criu_memfd *list;
-	size_t nr;
+	struct criu_adopt adopt = { .pids = pids, .nr_pids = nr_pids };
 	int ret;
 
 	if (!shm->nr)
 		return 0;
-	if (criu_memfds_read(images_dir_fd, &list, &nr, err))
-		return -1;
-	ret = adopt_all(shm, list, nr, err) ||
-	      criu_memfds_adopt(images_dir_fd, list, nr, pids, nr_pids, err) ? -1 : 0;
-	free(list);
+	ret = criu_memfds_read(images_dir_fd, &adopt.memfds, &adopt.nr_memfds, err) ||
+	      adopt_files(shm, &adopt, err) || adopt_memfds(shm, &adopt, err) ||
+	      criu_adopt(images_dir_fd, &adopt, err) ? -1 : 0;
+	free(adopt.memfds);
+	free(adopt.files);
 	return ret;
 }
 
 /* Of one that takes no seals the kernel says F_SEAL_SEAL. */
 static int seal(const struct shm_image *image, struct error *err)
 {
-	int fd = image->mm->mirror.fd;
+	int fd = image->mm->mirror.fd, seals = image->attributes.seals;
 
-	if (!image->seals || (int)image->seals == fcntl(fd, F_GET_SEALS) ||
-	    !fcntl(fd, F_ADD_SEALS, image->seals))
+	if (!seals || seals == fcntl(fd, F_GET_SEALS) || !fcntl(fd, F_ADD_SEALS, seals))
 		return 0;
 	return error_errno(err, CODE_INTERNAL, NULL, "cannot seal shared memory %u", image->mm->id);
+}
+
+/* Lock held. */
+static void let_go(struct mm *mm)
+{
+	uint64_t bytes = mm->mirror.have.nr * PAGE_BYTES;
+
+	mm_give_mirror(mm);
+	budget_installed(mm->mirror.budget, bytes);
 }
 
 int shm_give(struct shm *shm, struct error *err)
@@ -148,18 +206,40 @@ int shm_give(struct shm *shm, struct error *err)
 
 	for (size_t i = 0; i < shm->nr && !ret; i++) {
 		struct mm *mm = shm->images[i].mm;
-		uint64_t bytes;
 
 		mm_lock(mm);
-		bytes = mm->mirror.have.nr * PAGE_BYTES;
 		/* F_SEAL_WRITE fails while the memory is mapped here */
 		mirror_unmap(&mm->mirror);
-		ret = seal(&shm->images[i], err);
-		if (!ret)
-			mm_give_mirror(mm);
+		if (!mm->mirror.path) {
+			ret = seal(&shm->images[i], err);
+			if (!ret)
+				let_go(mm);
+		}
 		mm_unlock(mm);
-		if (!ret)
-			budget_installed(mm->mirror.budget, bytes);
 	}
 	return ret;
+}
+
+int shm_name(struct shm *shm, struct error *err)
+{
+	for (size_t i = 0; i < shm->nr; i++)
+		if (shm->images[i].mm->mirror.path && mirror_name(&shm->images[i].mm->mirror, err))
+			return -1;
+	return 0;
+}
+
+void shm_end(struct shm *shm)
+{
+	for (size_t i = 0; i < shm->nr; i++) {
+		struct mm *mm = shm->images[i].mm;
+
+		mm_lock(mm);
+		if (mm->mirror.path) {
+			/* the name stays */
+			free(mm->mirror.path);
+			mm->mirror.path = NULL;
+			let_go(mm);
+		}
+		mm_unlock(mm);
+	}
 }

@@ -4,6 +4,9 @@
  * program's own, and becomes the program's memory (criu/adopt.h): between the socket and the restored
  * program a page is not copied again, and nothing is left to do while the program stands.
  *
+ * A file of /dev/shm has another name until COMMIT, so that no other program takes it for what it will
+ * be. The keeper holds it too, and removes it when nothing is started.
+ *
  * All pages are there at FINAL, or the migration fails: CRIU restores shared memory without userfaultfd,
  * so that a page cannot come later.
  */
@@ -15,10 +18,16 @@
 #include "dest/objects.h"
 #include "wire/control.h"
 
-/** struct shm_image - one object: its mirror, by which number the images name it, its seals there */
+/**
+ * struct shm_image - one object
+ * @mm: its mirror
+ * @shmid: by which number the images name it; 0: a file, which they name by its path
+ * @attributes: of a file, as the source has told them; of others, as in the images
+ */
 struct shm_image {
 	struct mm *mm;
-	uint32_t shmid, seals;
+	uint32_t shmid;
+	struct criu_memfd attributes;
 };
 
 /** struct shm - all of them; of the main thread */
@@ -39,7 +48,12 @@ int shm_take(struct shm *shm, const Migrate__RestoreGo *go, struct error *err);
 int shm_adopt(struct shm *shm, int images_dir_fd, const pid_t *pids, size_t nr_pids,
 	      struct error *err);
 
-/** shm_give() - after the restore: seals; and this helper and the keeper let go of the memory */
+/** shm_give() - after the restore: seals; and this helper and the keeper let go of memory without a name */
 int shm_give(struct shm *shm, struct error *err);
+
+/** shm_name() - the program is to be started: its files of /dev/shm get their names */
+int shm_name(struct shm *shm, struct error *err);
+/** shm_end() - it was started: let go of the files too. Before, the keeper would remove them */
+void shm_end(struct shm *shm);
 
 #endif

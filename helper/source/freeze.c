@@ -197,7 +197,6 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 		limits_explain(root->pid, err);
 		return -1;
 	}
-	shms_take_dump(freeze->shms);
 	freeze->figures->held_ns = clock_now_ns() - freeze->at_ns;
 	frozen_time_enter(&freeze->figures->frozen, MIGRATE__FROZEN_PART__GUARD);
 	return 0;
@@ -216,6 +215,7 @@ int freeze_tree(struct freeze *freeze, struct error *err)
 	watch_dump(freeze->watch, criu_dump_fd(freeze->dump));
 	if (mailbox_failed(freeze->failure->first.box, err) ||
 	    tree_follow(freeze->tree, freeze->join, freeze->ctx, err) ||
+	    shms_take_dump(freeze->shms, freeze->tree, err) ||
 	    refuse_frozen(freeze->terms, freeze->tree, err))
 		return -1;
 	freeze->guarded = true;

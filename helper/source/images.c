@@ -161,7 +161,12 @@ static int said_shared_fill(struct said_shared *said, const struct source_shms *
 			continue;
 		migrate__shared_memory__init(to);
 		to->object = shms->list[i]->object;
-		to->shmid = shms->list[i]->ino;
+		to->shmid = shms->list[i]->named ? 0 : shms->list[i]->ino;
+		to->has_bytes = to->has_uid = to->has_gid = to->has_mode = true;
+		to->bytes = shms->list[i]->st.st_size;
+		to->uid = shms->list[i]->st.st_uid;
+		to->gid = shms->list[i]->st.st_gid;
+		to->mode = shms->list[i]->st.st_mode & 07777;
 		said->list[said->nr++] = to;
 	}
 	return 0;

@@ -156,7 +156,7 @@ static int choose(struct source_migration *migration, struct error *err)
 /* What can be known without the destination. */
 static int prepare(struct source_migration *migration, struct error *err)
 {
-	return plan(migration, err) || shms_init(&migration->shms, err) || watch_init(&migration->watch, &migration->box, err) ||
+	return plan(migration, err) || shms_init(&migration->shms, migration->opts, err) || watch_init(&migration->watch, &migration->box, err) ||
 	       criu_version_get(&migration->criu, err) ||
 	       tree_follow(&migration->tree, join_in_setup, &migration->join, err) ||
 	       refuse_program(&migration->terms, &migration->tree, err) ||

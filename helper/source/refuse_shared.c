@@ -10,7 +10,7 @@
 
 #define NAME_BYTES	64
 
-/** struct object - shared memory or a deleted file; @outsider: another process that has it */
+/** struct object - shared memory, a deleted file or one of /dev/shm; @outsider: another process that has it */
 struct object {
 	dev_t dev;
 	uint64_t ino;
@@ -18,8 +18,9 @@ struct object {
 	char name[NAME_BYTES];
 };
 
-/** struct objects - the process's objects */
+/** struct objects - the process's objects; @opts: of the user */
 struct objects {
+	const struct migrate_options *opts;
 	struct object *objects;
 	size_t nr;
 };
@@ -38,9 +39,12 @@ static int add(struct objects *all, dev_t dev, uint64_t ino, const char *name, s
 
 static int take_file(void *ctx, const struct proc_file *file, struct error *err)
 {
-	if (!S_ISREG(file->st.st_mode) || !proc_file_is_deleted(file))
+	struct objects *all = ctx;
+
+	if (!S_ISREG(file->st.st_mode) ||
+	    (!proc_file_is_deleted(file) && !file_is_carried(all->opts, file->path)))
 		return 0;
-	return add(ctx, file->st.st_dev, file->st.st_ino, file->path, err);
+	return add(all, file->st.st_dev, file->st.st_ino, file->path, err);
 }
 
 static int take_mappings(struct objects *all, const struct vma_list *vmas, struct error *err)
@@ -48,7 +52,8 @@ static int take_mappings(struct objects *all, const struct vma_list *vmas, struc
 	for (size_t i = 0; i < vmas->nr; i++) {
 		const struct vma *vma = &vmas->vmas[i];
 
-		if (vma->shared && is_deleted_name(vma->name) &&
+		if (vma->shared &&
+		    (is_deleted_name(vma->name) || file_is_carried(all->opts, vma->name)) &&
 		    add(all, makedev(vma->major, vma->minor), vma->ino, vma->name, err))
 			return -1;
 	}
@@ -75,7 +80,7 @@ static int look_outside(const struct inspection *look, struct object *object, st
 
 int refuse_shared(struct inspection *look, const struct proc_files *files, struct error *err)
 {
-	struct objects all = { 0 };
+	struct objects all = { .opts = look->opts };
 	int ret = proc_files_each(files, take_file, &all, err);
 
 	if (!ret)

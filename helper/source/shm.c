@@ -9,19 +9,21 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+#include "os/maps.h"
 #include "os/proc_files.h"
 #include "pages/sets.h"
+#include "source/refuse.h"
 #include "source/shm.h"
 
 #define MEMFD_PREFIX	"memfd:"
 #define DELETED		" (deleted)"
 
-int shms_init(struct source_shms *shms, struct error *err)
+int shms_init(struct source_shms *shms, const struct migrate_options *opts, struct error *err)
 {
 	int fd = memfd_create("migrate-look", MFD_CLOEXEC);
 	struct stat st;
 
-	memset(shms, 0, sizeof(*shms));
+	*shms = (struct source_shms){ .opts = opts };
 	shms->buf = malloc(SHM_PIECE_PAGES * PAGE_BYTES);
 	if (fd < 0 || fstat(fd, &st) || !shms->buf)
 		error_errno(err, CODE_INTERNAL, NULL, "cannot look for shared memory");
@@ -57,10 +59,10 @@ void shms_destroy(struct source_shms *shms)
 	memset(shms, 0, sizeof(*shms));
 }
 
-static struct source_shm *find(const struct source_shms *shms, uint64_t ino)
+static struct source_shm *find(const struct source_shms *shms, dev_t dev, uint64_t ino)
 {
 	for (size_t i = 0; i < shms->nr; i++)
-		if (shms->list[i]->ino == ino && !shms->list[i]->gone)
+		if (shms->list[i]->ino == ino && shms->list[i]->dev == dev && !shms->list[i]->gone)
 			return shms->list[i];
 	return NULL;
 }
@@ -90,7 +92,14 @@ static void name_of(int fd, char name[SHM_NAME_BYTES])
 	snprintf(name, SHM_NAME_BYTES, "%.*s", SHM_NAME_BYTES - 1, from);
 }
 
-static struct source_shm *shm_new(int fd, uint64_t ino, struct error *err)
+/** struct candidate - what may be an object; @name: of a file, NULL: it has none; @path: to open it */
+struct candidate {
+	dev_t dev;
+	uint64_t ino;
+	const char *name, *path;
+};
+
+static struct source_shm *shm_new(int fd, const struct candidate *from, struct error *err)
 {
 	struct source_shm *shm = calloc(1, sizeof(*shm));
 	int seals = fcntl(fd, F_GET_SEALS);
@@ -104,18 +113,23 @@ static struct source_shm *shm_new(int fd, uint64_t ino, struct error *err)
 		free(shm);
 		return NULL;
 	}
-	shm->ino = ino;
+	shm->dev = from->dev;
+	shm->ino = from->ino;
 	shm->fd = fd;
-	shm->sealable = seals >= 0 && seals != F_SEAL_SEAL;
-	name_of(fd, shm->name);
+	shm->named = from->name;
+	shm->sealable = !shm->named && seals >= 0 && seals != F_SEAL_SEAL;
+	if (from->name)
+		snprintf(shm->name, sizeof(shm->name), "%s", from->name);
+	else
+		name_of(fd, shm->name);
 	return shm;
 }
 
-/* @path: by which the object can be opened; the process may have given it up meanwhile */
-static int add(struct source_shms *shms, struct tree *tree, uint64_t ino, const char *path,
+/* The process may have given it up meanwhile. */
+static int add(struct source_shms *shms, struct tree *tree, const struct candidate *from,
 	       struct error *err)
 {
-	struct source_shm *shm = find(shms, ino), **list;
+	struct source_shm *shm = find(shms, from->dev, from->ino), **list;
 	struct stat st;
 	int fd;
 
@@ -123,18 +137,20 @@ static int add(struct source_shms *shms, struct tree *tree, uint64_t ino, const 
 		shm->seen = true;
 		return 0;
 	}
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (from->name && strlen(from->name) >= SHM_NAME_BYTES)
+		return error_set(err, CODE_REFUSED, NULL, "the name of %s is too long", from->name);
+	fd = open(from->path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT || errno == ESRCH ? 0 :
-		       error_errno(err, CODE_TARGET, NULL, "cannot open shared memory (%s)", path);
+		       error_errno(err, CODE_TARGET, NULL, "cannot open shared memory (%s)", from->path);
 	list = realloc(shms->list, (shms->nr + 1) * sizeof(*list));
 	if (list)
 		shms->list = list;
-	if (!list || fstat(fd, &st) || st.st_dev != shms->dev || st.st_ino != ino) {
+	if (!list || fstat(fd, &st) || st.st_dev != from->dev || st.st_ino != from->ino) {
 		close(fd);
 		return list ? 0 : error_errno(err, CODE_INTERNAL, NULL, "no memory for shared memory");
 	}
-	shm = shm_new(fd, ino, err);
+	shm = shm_new(fd, from, err);
 	if (!shm) {
 		close(fd);
 		return -1;
@@ -145,25 +161,37 @@ static int add(struct source_shms *shms, struct tree *tree, uint64_t ino, const 
 	return 0;
 }
 
-static bool is_shm(const struct source_shms *shms, const struct vma *vma)
+static bool is_carried(const struct source_shms *shms, const char *path)
 {
-	return vma->ino && makedev(vma->major, vma->minor) == shms->dev && !vma->hugetlb &&
-	       strncmp(vma->name, "/SYSV", 5);
+	return shms->opts && file_is_carried(shms->opts, path);
 }
 
-static int find_mapped(struct source_shms *shms, struct tree *tree,
-		       const struct source_process *process, struct error *err)
+static bool is_shm(const struct source_shms *shms, const struct vma *vma)
 {
+	if (vma->ino && makedev(vma->major, vma->minor) == shms->dev)
+		return !vma->hugetlb && strncmp(vma->name, "/SYSV", 5);
+	return vma->shared && is_carried(shms, vma->name);
+}
+
+static int find_mapped(struct source_shms *shms, struct tree *tree, pid_t pid,
+		       const struct vma_list *vmas, struct error *err)
+{
+	struct candidate from;
 	char path[96];
 
-	for (size_t i = 0; i < process->mm.vmas.nr; i++) {
-		const struct vma *vma = &process->mm.vmas.vmas[i];
+	for (size_t i = 0; i < vmas->nr; i++) {
+		const struct vma *vma = &vmas->vmas[i];
 
 		if (!is_shm(shms, vma))
 			continue;
-		snprintf(path, sizeof(path), "/proc/%d/map_files/%lx-%lx", process->pid, vma->start,
+		from = (struct candidate){
+			.dev = makedev(vma->major, vma->minor), .ino = vma->ino, .path = path,
+		};
+		if (from.dev != shms->dev)
+			from.name = vma->name;
+		snprintf(path, sizeof(path), "/proc/%d/map_files/%lx-%lx", pid, vma->start,
 			 vma->end);
-		if (add(shms, tree, vma->ino, path, err))
+		if (add(shms, tree, &from, err))
 			return -1;
 	}
 	return 0;
@@ -178,12 +206,17 @@ struct finding {
 static int take_file(void *ctx, const struct proc_file *file, struct error *err)
 {
 	const struct finding *finding = ctx;
+	struct candidate from = { .dev = file->st.st_dev, .ino = file->st.st_ino };
 	char path[48];
 
-	if (!S_ISREG(file->st.st_mode) || file->st.st_dev != finding->shms->dev)
+	if (!S_ISREG(file->st.st_mode) || (file->st.st_dev != finding->shms->dev &&
+					   !is_carried(finding->shms, file->path)))
 		return 0;
+	if (from.dev != finding->shms->dev)
+		from.name = file->path;
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", file->pid, file->fd);
-	return add(finding->shms, finding->tree, file->st.st_ino, path, err);
+	from.path = path;
+	return add(finding->shms, finding->tree, &from, err);
 }
 
 static int find_open(struct source_shms *shms, struct tree *tree,
@@ -202,17 +235,43 @@ static int find_open(struct source_shms *shms, struct tree *tree,
 	return ret;
 }
 
-int shms_find(struct source_shms *shms, struct tree *tree, struct error *err)
+/* A file that has lost its name is not what its path says any more: CRIU's images carry it. */
+static bool has_name(const struct source_shm *shm)
+{
+	struct stat st;
+
+	return shm->named && !stat(shm->name, &st) && st.st_dev == shm->dev && st.st_ino == shm->ino;
+}
+
+/* @frozen: CRIU has the process, whose mappings may be others than those of the last scan */
+static int find_all_of(struct source_shms *shms, struct tree *tree,
+		       struct source_process *process, bool frozen, struct error *err)
+{
+	struct vma_list vmas;
+	int ret;
+
+	if (!frozen)
+		return find_mapped(shms, tree, process->pid, &process->mm.vmas, err) ||
+		       find_open(shms, tree, process, err) ? -1 : 0;
+	if (maps_read(process->pid, false, &vmas, err))
+		return tree_forgive(tree, process, err) ? 0 : -1;
+	ret = find_mapped(shms, tree, process->pid, &vmas, err) ||
+	      find_open(shms, tree, process, err) ? -1 : 0;
+	maps_free(&vmas);
+	return ret;
+}
+
+static int find_all(struct source_shms *shms, struct tree *tree, bool frozen, struct error *err)
 {
 	struct source_process *process;
 
 	for (size_t i = 0; i < shms->nr; i++)
 		shms->list[i]->seen = false;
 	tree_for_each(tree, process)
-		if (find_mapped(shms, tree, process, err) || find_open(shms, tree, process, err))
+		if (find_all_of(shms, tree, process, frozen, err))
 			return -1;
 	for (size_t i = 0; i < shms->nr; i++)
-		if (!shms->list[i]->seen)
+		if (shms->list[i]->named ? !has_name(shms->list[i]) : !shms->list[i]->seen)
 			shm_end(shms->list[i]);
 	return 0;
 }
@@ -256,12 +315,11 @@ static void forget_behind(struct source_shm *shm)
 static int look(struct source_shm *shm, struct error *err)
 {
 	uint64_t pages;
-	struct stat st;
 
-	if (fstat(shm->fd, &st))
+	if (fstat(shm->fd, &shm->st))
 		return error_errno(err, CODE_TARGET, NULL, "cannot look at shared memory \"%s\"",
 				   shm->name);
-	pages = (st.st_size + PAGE_BYTES - 1) / PAGE_BYTES;
+	pages = (shm->st.st_size + PAGE_BYTES - 1) / PAGE_BYTES;
 	if (pages > shm->room) {
 		XXH128_hash_t *digests = reallocarray(shm->digests, pages, sizeof(*digests));
 
@@ -335,8 +393,9 @@ static int say_object(struct source_shm *shm, struct control *ctl, struct error 
 	object.id = shm->object;
 	object.kind = MIGRATE__OBJECT_KIND__SHM;
 	object.name = shm->name;
-	object.has_sealable = true;
+	object.has_sealable = object.has_file = true;
 	object.sealable = shm->sealable;
+	object.file = shm->named;
 	if (shm->gone) {
 		objects.gone = &shm->object;
 		objects.n_gone = 1;
@@ -370,7 +429,7 @@ int shms_plan_dump(struct source_shms *shms, struct error *err)
 	if (!shms->dump.objects)
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for shared memory");
 	for (size_t i = 0; i < shms->nr; i++)
-		if (!shms->list[i]->gone && shms->list[i]->announced)
+		if (!shms->list[i]->gone && shms->list[i]->announced && !shms->list[i]->named)
 			shms->dump.objects[shms->dump.nr++].shmid = shms->list[i]->ino;
 	return 0;
 }
@@ -383,9 +442,17 @@ static bool was_dumped(const struct source_shms *shms, const struct source_shm *
 	return false;
 }
 
-void shms_take_dump(struct source_shms *shms)
+int shms_find(struct source_shms *shms, struct tree *tree, struct error *err)
 {
+	return find_all(shms, tree, false, err);
+}
+
+int shms_take_dump(struct source_shms *shms, struct tree *tree, struct error *err)
+{
+	if (find_all(shms, tree, true, err))
+		return -1;
 	for (size_t i = 0; i < shms->nr; i++)
-		if (!was_dumped(shms, shms->list[i]))
+		if (!shms->list[i]->named && !was_dumped(shms, shms->list[i]))
 			shm_end(shms->list[i]);
+	return 0;
 }

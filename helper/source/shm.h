@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The shared memory of the program: memfd_create() and MAP_SHARED|MAP_ANONYMOUS. An object is one
- * inode of the kernel's internal tmpfs, however many processes map it, and its offsets are the
- * addresses in frames.
+ * The shared memory of the program: memfd_create(), MAP_SHARED|MAP_ANONYMOUS, and files of /dev/shm
+ * that it has open or shared. An object is one inode of a tmpfs, however many processes map it, and
+ * its offsets are the addresses in frames.
  *
  * The helper holds each object open for reading. It maps none: a page that is mapped, or on its way by
  * reference, could make F_ADD_SEALS of the program fail.
@@ -12,10 +12,12 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <xxhash.h>
 #include "criu/criu.h"
 #include "pages/page_set.h"
+#include "source/options.h"
 #include "source/tree.h"
 #include "wire/control.h"
 
@@ -24,10 +26,12 @@
 
 /**
  * struct source_shm - one object
- * @ino: its inode; all objects are on one device
+ * @dev, @ino: its inode
  * @object: its id in frames
  * @fd: of the object; -1 when it is gone
- * @name: as memfd_create() has it
+ * @name: as memfd_create() has it, or the path of a file
+ * @named: a file of /dev/shm, which CRIU takes for a file like others
+ * @st: of the last shms_look()
  * @sealable: made with MFD_ALLOW_SEALING
  * @seen: the last shms_find() saw a process that has it
  * @announced, @gone: as of struct source_process
@@ -37,11 +41,13 @@
  * @room: pages that @digests has place for
  */
 struct source_shm {
+	dev_t dev;
 	uint64_t ino;
 	uint32_t object;
 	int fd;
 	char name[SHM_NAME_BYTES];
-	bool sealable, seen, announced, gone;
+	struct stat st;
+	bool named, sealable, seen, announced, gone;
 	uint64_t bytes, said_bytes;
 	struct page_set data, sent;
 	XXH128_hash_t *digests;
@@ -50,6 +56,7 @@ struct source_shm {
 
 /**
  * struct source_shms - all objects of one program; zeroed is empty. Of the main thread
+ * @opts: of the user; NULL: no file is an object
  * @dev: of the kernel's internal tmpfs
  * @buf: for reading
  * @dump: for the dump: whose pages it throws away
@@ -57,6 +64,7 @@ struct source_shm {
  * @compared_pages: pages that were read and compared while it stood
  */
 struct source_shms {
+	const struct migrate_options *opts;
 	struct source_shm **list;
 	size_t nr;
 	dev_t dev;
@@ -65,10 +73,14 @@ struct source_shms {
 	uint64_t rounds_pages, frozen_pages, compared_pages;
 };
 
-int shms_init(struct source_shms *shms, struct error *err);
+int shms_init(struct source_shms *shms, const struct migrate_options *opts, struct error *err);
 void shms_destroy(struct source_shms *shms);
 
-/** shms_find() - add the objects that a process of @tree has now; those that none has are gone */
+/**
+ * shms_find() - add the objects that a process of @tree has now; those that none has are gone
+ *
+ * A file stays an object as long as it has a name: the program may open it again.
+ */
 int shms_find(struct source_shms *shms, struct tree *tree, struct error *err);
 
 /** shms_look() - size and holes of each object */
@@ -82,9 +94,12 @@ size_t shms_nr(const struct source_shms *shms);
 /** shms_announce() - tell the destination of objects that began, are gone, or have another size */
 int shms_announce(struct source_shms *shms, struct control *ctl, struct error *err);
 
-/** shms_plan_dump() - fill @dump: all objects that the destination has been told of */
+/** shms_plan_dump() - fill @dump: all objects without a name that the destination has been told of */
 int shms_plan_dump(struct source_shms *shms, struct error *err);
-/** shms_take_dump() - objects that the dump did not have are gone */
-void shms_take_dump(struct source_shms *shms);
+/**
+ * shms_take_dump() - objects that the dump did not have are gone, or are in the images: the program made
+ *	them too late. Files that it made since are objects still
+ */
+int shms_take_dump(struct source_shms *shms, struct tree *tree, struct error *err);
 
 #endif

@@ -85,11 +85,17 @@ bool is_deleted_name(const char *name)
 	       !strncmp(name, "[anon_shmem:", 12);
 }
 
+/* Memory that processes share, by its name: or a file of /dev/shm. */
+static bool is_shared_name(const char *name)
+{
+	return is_deleted_name(name) || !strncmp(name, "/dev/shm/", 9);
+}
+
 static void take_deleted(void *ctx, pid_t pid, int fd, const char *path)
 {
 	struct stat st;
 
-	if (is_deleted_name(path) && stat_fd(pid, fd, &st))
+	if (is_shared_name(path) && stat_fd(pid, fd, &st))
 		add_holder(ctx, st.st_dev, st.st_ino, pid, fd);
 }
 
@@ -104,7 +110,7 @@ static void take_mapped(void *ctx, pid_t pid)
 	for (size_t i = 0; i < vmas.nr; i++) {
 		const struct vma *vma = &vmas.vmas[i];
 
-		if (vma->shared && is_deleted_name(vma->name))
+		if (vma->shared && is_shared_name(vma->name))
 			add_holder(ctx, makedev(vma->major, vma->minor), vma->ino, pid, -1);
 	}
 	maps_free(&vmas);

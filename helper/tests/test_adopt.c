@@ -48,6 +48,20 @@ static void add(struct bench *bench, uint32_t inode, uint32_t id)
 	image_out_add(&bench->fds, &fd.base);
 }
 
+static void add_named(struct bench *bench, uint32_t id, const char *name)
+{
+	Img__RegFileEntry reg = IMG__REG_FILE_ENTRY__INIT;
+	Img__FileEntry file = IMG__FILE_ENTRY__INIT;
+
+	reg.id = id;
+	reg.name = (char *)name;
+	file.has_type = file.has_id = true;
+	file.type = TYPE_REG;
+	file.id = id;
+	file.reg = &reg;
+	image_out_add(&bench->files, &file.base);
+}
+
 static int set_up(void **state)
 {
 	struct bench *bench = calloc(1, sizeof(*bench));
@@ -62,6 +76,8 @@ static int set_up(void **state)
 	image_out_init(&bench->fds, IMAGE_FDINFO);
 	add(bench, 1, 21);
 	add(bench, 2, 22);
+	add_named(bench, 23, "/dev/shm/a file");
+	add_named(bench, 24, "/dev/shm/another");
 	for (int i = 0; i < 2; i++) {
 		vmas[i].start = (16 + i) * PAGE_BYTES;
 		vmas[i].end = (17 + i) * PAGE_BYTES;
@@ -111,6 +127,16 @@ static void check_file(struct image *image, uint32_t id, const char *path)
 	protobuf_c_message_free_unpacked(msg, NULL);
 }
 
+static void check_named(struct image *image, const char *name)
+{
+	struct error err = { 0 };
+	ProtobufCMessage *msg;
+
+	assert_int_equal(image_next(image, &img__file_entry__descriptor, &msg, &err), 1);
+	assert_string_equal(((Img__FileEntry *)msg)->reg->name, name);
+	protobuf_c_message_free_unpacked(msg, NULL);
+}
+
 static void check_descriptors(struct bench *bench)
 {
 	const uint32_t types[] = { TYPE_REG, TYPE_MEMFD };
@@ -145,22 +171,28 @@ static void adopt_test(void **state)
 {
 	struct bench *bench = *state;
 	const pid_t pid = TEST_PID;
+	struct criu_named file = { .name = "/dev/shm/a file", .path = "/proc/1/fd/10" };
+	struct criu_adopt adopt = { .files = &file, .nr_files = 1, .pids = &pid, .nr_pids = 1 };
 	struct criu_memfd *list;
 	struct image image;
 	size_t nr;
 
 	assert_int_equal(criu_memfds_read(bench->dir.fd, &list, &nr, &bench->err), 0);
 	assert_int_equal(nr, 2);
+	adopt.memfds = list;
+	adopt.nr_memfds = nr;
 	assert_int_equal(list[0].shmid, 0x401);
 	assert_int_equal(list[0].bytes, 5000);
 	assert_int_equal(list[0].seals, 6);
 	assert_int_equal(list[0].uid, 7);
 	strcpy(list[0].path, "/proc/1/fd/9");
-	assert_int_equal(criu_memfds_adopt(bench->dir.fd, list, nr, &pid, 1, &bench->err), 0);
+	assert_int_equal(criu_adopt(bench->dir.fd, &adopt, &bench->err), 0);
 	free(list);
 	assert_int_equal(image_open(&image, bench->dir.fd, "files.img", IMAGE_FILES, &bench->err), 0);
 	check_file(&image, 21, "/proc/1/fd/9");
 	check_file(&image, 22, NULL);
+	check_named(&image, "/proc/1/fd/10");
+	check_named(&image, "/dev/shm/another");
 	image_close(&image);
 	check_descriptors(bench);
 	check_mappings(bench);

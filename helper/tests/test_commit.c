@@ -49,6 +49,7 @@ struct kit {
 	struct populate populate;
 	struct owned_dir dir;
 	struct commit commit;
+	struct shm shm;
 	struct control *source;
 	int parent, rpc_fd, ret;
 	atomic_int stopped;
@@ -91,6 +92,7 @@ static void start_keeper(void)
 	assert_int_equal(owned_dir_make(&kit->dir, "/tmp", name, &kit->err), 0);
 	program_init(&kit->program, name);
 	cgroup_plan(&kit->program.group, 0, CGROUP_BELOW, name);
+	kit->commit.shm = &kit->shm;
 	kit->commit.keeper = keeper_start(&kit->dir, &kit->program.group, &kit->err);
 	assert_non_null(kit->commit.keeper);
 }

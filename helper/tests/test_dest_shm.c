@@ -191,6 +191,54 @@ static void shm_test_of_an_mm(void **state)
 	refused(bench);
 }
 
+static bool is_there(const char *path)
+{
+	return !access(path, F_OK);
+}
+
+/* It has its name from COMMIT on, and is gone with a migration that fails. */
+static void shm_test_file(void **state)
+{
+	static const char path[] = "/dev/shm/migrate-test-dest";
+	struct bench *bench = *state;
+	struct mirror mirror;
+	int fd;
+
+	unlink(path);
+	assert_int_equal(mirror_open_file(&mirror, path, &bench->err), 0);
+	assert_false(is_there(path));
+	assert_int_equal(mirror_name(&mirror, &bench->err), 0);
+	assert_true(is_there(path));
+	mirror_close(&mirror);
+	assert_false(is_there(path));
+	assert_int_equal(mirror_open_file(&mirror, path, &bench->err), 0);
+	fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	assert_int_equal(mirror_name(&mirror, &bench->err), -1);
+	assert_int_equal(bench->err.code, CODE_REFUSED);
+	mirror_close(&mirror);
+	assert_true(is_there(path));
+	memset(&bench->err, 0, sizeof(bench->err));
+	assert_int_equal(mirror_open_file(&mirror, path, &bench->err), -1);
+	assert_int_equal(bench->err.code, CODE_REFUSED);
+	close(fd);
+	unlink(path);
+}
+
+static void shm_test_paths(void **state)
+{
+	static const char *const bad[] = {
+		"/dev/shm/", "/dev/shm/a/b", "/dev/shm/../a", "/dev/shm/.migrate-1", "/etc/passwd", "",
+	};
+	struct mirror mirror;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct error err = { 0 };
+
+		assert_int_equal(mirror_open_file(&mirror, bad[i], &err), -1);
+		assert_int_equal(err.code, CODE_PEER);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -200,6 +248,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(shm_test_untold, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_twice, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_of_an_mm, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(shm_test_file, set_up, tear_down),
+		cmocka_unit_test(shm_test_paths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

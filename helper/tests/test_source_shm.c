@@ -39,6 +39,8 @@ struct bench {
 	struct error err;
 };
 
+static const struct migrate_options opts;
+
 static void take_pages(struct bench *bench, const struct frame *frame)
 {
 	struct error err = { 0 };
@@ -82,7 +84,7 @@ static int set_up(void **state)
 	int pair[2];
 
 	*state = bench;
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || shms_init(&bench->shms, &bench->err))
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || shms_init(&bench->shms, &opts, &bench->err))
 		return -1;
 	bench->conn = (struct conn){ .fd = pair[0] };
 	bench->dest = (struct conn){ .fd = pair[1] };
@@ -283,10 +285,57 @@ static void shm_test_dump(void **state)
 	assert_int_equal(shms_plan_dump(&bench->shms, &bench->err), 0);
 	assert_int_equal(bench->shms.dump.nr, 2);
 	bench->shms.dump.objects[1].dumped = true;
-	shms_take_dump(&bench->shms);
+	assert_int_equal(shms_take_dump(&bench->shms, &bench->tree, &bench->err), 0);
 	assert_true(bench->shms.list[0]->gone);
 	assert_false(bench->shms.list[1]->gone);
 	close(other);
+}
+
+/* A file of /dev/shm is an object until it has no name any more, open or not. */
+static void shm_test_file(void **state)
+{
+	static const char path[] = "/dev/shm/migrate-test-shm";
+	struct bench *bench = *state;
+	int file;
+
+	close(bench->fd);
+	bench->fd = -1;
+	file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	assert_true(file >= 0);
+	find(bench);
+	assert_int_equal(shms_nr(&bench->shms), 1);
+	assert_true(bench->shms.list[0]->named);
+	assert_string_equal(bench->shms.list[0]->name, path);
+	bench->shms.list[0]->announced = true;
+	close(file);
+	find(bench);
+	assert_int_equal(shms_nr(&bench->shms), 1);
+	/* CRIU takes it for a file, and dumps nothing of it */
+	assert_int_equal(shms_plan_dump(&bench->shms, &bench->err), 0);
+	assert_int_equal(bench->shms.dump.nr, 0);
+	assert_int_equal(shms_take_dump(&bench->shms, &bench->tree, &bench->err), 0);
+	assert_int_equal(shms_nr(&bench->shms), 1);
+	unlink(path);
+	assert_int_equal(shms_take_dump(&bench->shms, &bench->tree, &bench->err), 0);
+	assert_int_equal(shms_nr(&bench->shms), 0);
+}
+
+/* One that both machines have is the storage's. */
+static void shm_test_shared_storage(void **state)
+{
+	static const char path[] = "/dev/shm/migrate-test-shm";
+	const struct migrate_options shared = {
+		.shared_storage = { "/dev/shm" }, .nr_shared_storage = 1,
+	};
+	struct bench *bench = *state;
+	int file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+
+	bench->shms.opts = &shared;
+	find(bench);
+	assert_int_equal(shms_nr(&bench->shms), 1);
+	assert_false(bench->shms.list[0]->named);
+	close(file);
+	unlink(path);
 }
 
 int main(void)
@@ -299,6 +348,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(shm_test_size, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_gone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_dump, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(shm_test_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(shm_test_shared_storage, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
