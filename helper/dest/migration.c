@@ -265,7 +265,7 @@ static int take_connections(struct migration *m, struct error *err)
 static int start_threads(struct migration *m, struct error *err)
 {
 	m->program.root = m->setup.said->pid;
-	m->restore.compare = m->setup.said->verify;
+	m->restore.compare = m->restore.shm.compares = m->setup.said->verify;
 	m->restore.comm = m->setup.said->comm;
 	m->restore.cost_model_ns = m->setup.cost_model_ns;
 	m->commit.max_frozen_s = m->setup.said->max_frozen_s;

@@ -227,7 +227,8 @@ static int compare(struct restore *restore, struct error *err)
 	if (fetch_all(restore, err) || wait_memory(restore, err))
 		return -1;
 	place_busy(restore->place, BUSY_MS);
-	if (compare_all(restore, err))
+	if (compare_all(restore, err) ||
+	    shm_verify(&restore->shm, &restore->verify, &restore->verified_pages, err))
 		return -1;
 	place_progress(restore->place);
 	tell("verified", json_pack("{s:I}", "pages", (json_int_t)restore->verified_pages),

@@ -29,7 +29,7 @@ static int take_one(struct shm *shm, const Migrate__SharedMemory *said, struct e
 			return error_set(err, CODE_PEER, NULL,
 					 "the source told of shared memory %u twice", said->object);
 	shm->images[shm->nr++] = (struct shm_image){
-		.mm = mm, .shmid = said->shmid,
+		.mm = mm, .shmid = said->shmid, .fd = -1,
 		.attributes = {
 			.bytes = said->bytes, .uid = said->uid, .gid = said->gid,
 			.mode = said->mode & 07777,
@@ -208,6 +208,10 @@ int shm_give(struct shm *shm, struct error *err)
 		struct mm *mm = shm->images[i].mm;
 
 		mm_lock(mm);
+		if (shm->compares) {
+			shm->images[i].fd = fcntl(mm->mirror.fd, F_DUPFD_CLOEXEC, 0);
+			shm->images[i].pages = mm->populated.nr;
+		}
 		/* F_SEAL_WRITE fails while the memory is mapped here */
 		mirror_unmap(&mm->mirror);
 		if (!mm->mirror.path) {
@@ -216,6 +220,22 @@ int shm_give(struct shm *shm, struct error *err)
 				let_go(mm);
 		}
 		mm_unlock(mm);
+	}
+	return ret;
+}
+
+int shm_verify(struct shm *shm, const struct verify *verify, uint64_t *pages, struct error *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < shm->nr; i++) {
+		struct shm_image *image = &shm->images[i];
+
+		if (!ret)
+			ret = verify_shared(verify, image->mm->id, image->fd, image->pages, pages, err);
+		if (image->fd >= 0)
+			close(image->fd);
+		image->fd = -1;
 	}
 	return ret;
 }

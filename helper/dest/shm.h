@@ -16,22 +16,27 @@
 #include "criu/adopt.h"
 #include "dest/keeper.h"
 #include "dest/objects.h"
+#include "dest/verify.h"
 #include "wire/control.h"
 
 /**
  * struct shm_image - one object
  * @mm: its mirror
  * @shmid: by which number the images name it; 0: a file, which they name by its path
+ * @fd: of an object that is compared still, when the mirror is closed; -1: none. It has @pages pages
  * @attributes: of a file, as the source has told them; of others, as in the images
  */
 struct shm_image {
 	struct mm *mm;
 	uint32_t shmid;
+	int fd;
+	uint64_t pages;
 	struct criu_memfd attributes;
 };
 
-/** struct shm - all of them; of the main thread */
+/** struct shm - all of them; of the main thread. @compares: shm_verify() will be called */
 struct shm {
+	bool compares;
 	struct objects *objects;
 	struct keeper *keeper;
 	struct shm_image *images;
@@ -50,6 +55,9 @@ int shm_adopt(struct shm *shm, int images_dir_fd, const pid_t *pids, size_t nr_p
 
 /** shm_give() - after the restore: seals; and this helper and the keeper let go of memory without a name */
 int shm_give(struct shm *shm, struct error *err);
+
+/** shm_verify() - behind shm_give(): compare with the digests of the source */
+int shm_verify(struct shm *shm, const struct verify *verify, uint64_t *pages, struct error *err);
 
 /** shm_name() - the program is to be started: its files of /dev/shm get their names */
 int shm_name(struct shm *shm, struct error *err);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <xxhash.h>
+#include "base/io.h"
 #include "base/text.h"
 #include "dest/verify.h"
 #include "pages/sets.h"
@@ -192,4 +193,38 @@ int verify_task(const struct verify *verify, uint32_t object, pid_t pid, const s
 		close(pagemap);
 	free(buf);
 	return ret;
+}
+
+int verify_shared(const struct verify *verify, uint32_t object, int fd, uint64_t populated,
+		  uint64_t *pages, struct error *err)
+{
+	uint8_t *buf = malloc(FRAME_MAX_PAGES * PAGE_BYTES);
+	struct differences diff = { 0 };
+	uint64_t compared = 0;
+
+	if (!buf)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory to verify");
+	for (size_t i = 0; i < verify->nr; i++) {
+		const struct verify_piece *piece = &verify->pieces[i];
+		size_t bytes = piece->nr_pages * PAGE_BYTES, done;
+
+		if (piece->object != object)
+			continue;
+		compared += piece->nr_pages;
+		if (io_pread_all(fd, buf, bytes, piece->addr, &done)) {
+			differs(&diff, piece->addr);
+			continue;
+		}
+		/* its end may be in the middle of a page */
+		memset(buf + done, 0, bytes - done);
+		if (XXH3_64bits(buf, bytes) != piece->xxh3)
+			differs(&diff, piece->addr);
+	}
+	free(buf);
+	*pages += compared;
+	if (compared != populated)
+		return error_set(err, CODE_VERIFY, NULL,
+				 "the source sent digests of %lu of the %lu pages of shared memory %u",
+				 compared, populated, object);
+	return say_differences(&diff, err);
 }

@@ -41,4 +41,12 @@ void verify_free(struct verify *verify);
 int verify_task(const struct verify *verify, uint32_t object, pid_t pid, const struct criu_task *task,
 		const struct page_set *populated, uint64_t *pages, struct error *err);
 
+/**
+ * verify_shared() - compare shared memory, which is the program's already
+ * @object: its id; @fd: of it
+ * @populated: so many pages the source has; each must have a digest
+ */
+int verify_shared(const struct verify *verify, uint32_t object, int fd, uint64_t populated,
+		  uint64_t *pages, struct error *err);
+
 #endif

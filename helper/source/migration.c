@@ -288,7 +288,8 @@ static int send_all(struct source_migration *migration, struct error *err)
 {
 	report_progress("comparing the memory of both sides");
 	return push_run(&migration->push, err) ||
-	       digest_send(&migration->tree, migration->links.ctl, &migration->box, err) ? -1 : 0;
+	       digest_send(&migration->tree, &migration->shms, migration->links.ctl, &migration->box,
+			   err) ? -1 : 0;
 }
 
 /* With --verify the destination first asks for all there is. */

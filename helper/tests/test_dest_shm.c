@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <xxhash.h>
 #include "dest/shm.h"
 #include "tests/criu_images.h"
 #include "tests/mm_hooks.h"
@@ -136,6 +137,44 @@ static void shm_test_adopted(void **state)
 	assert_int_equal(bench->mm->mirror.fd, -1);
 }
 
+static void shm_test_verify(void **state)
+{
+	static uint8_t page[PAGE_BYTES];
+	Migrate__DigestRun run = MIGRATE__DIGEST_RUN__INIT, *list = &run;
+	Migrate__Digests digests = MIGRATE__DIGESTS__INIT;
+	struct verify verify = { 0 };
+	struct bench *bench = *state;
+	uint64_t pages = 0;
+
+	receive(bench, 0);
+	bench->shm.compares = true;
+	assert_int_equal(shm_take(&bench->shm, &bench->go, &bench->err), 0);
+	assert_int_equal(adopt(bench), 0);
+	assert_int_equal(shm_give(&bench->shm, &bench->err), 0);
+	digests.runs = &list;
+	digests.n_runs = run.nr_pages = 1;
+	digests.object = OBJECT;
+	for (int i = 0; i < 4; i++) {
+		memset(page, 0, sizeof(page));
+		memset(page, 'x', i < 3 ? PAGE_BYTES : 100);
+		run.addr = i * PAGE_BYTES;
+		run.xxh3 = XXH3_64bits(page, PAGE_BYTES);
+		assert_int_equal(verify_add(&verify, &digests, &bench->err), 0);
+	}
+	assert_int_equal(shm_verify(&bench->shm, &verify, &pages, &bench->err), 0);
+	assert_int_equal(pages, 4);
+	bench->shm.images[0].fd = dup(lent);
+	verify.pieces[2].xxh3++;
+	assert_int_equal(shm_verify(&bench->shm, &verify, &pages, &bench->err), -1);
+	assert_int_equal(bench->err.code, CODE_VERIFY);
+	assert_non_null(strstr(bench->err.what, "0x2000"));
+	memset(&bench->err, 0, sizeof(bench->err));
+	bench->shm.images[0].fd = dup(lent);
+	verify.nr = 3;
+	assert_int_equal(shm_verify(&bench->shm, &verify, &pages, &bench->err), -1);
+	verify_free(&verify);
+}
+
 static void shm_test_incomplete(void **state)
 {
 	struct bench *bench = *state;
@@ -243,6 +282,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(shm_test_adopted, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(shm_test_verify, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_incomplete, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_not_in_images, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_untold, set_up, tear_down),
