@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-#define _GNU_SOURCE
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -36,12 +34,12 @@ int mm_init(struct mm *mm, const struct mm_hooks *hooks, struct error *err)
 	return mirror_open(&mm->mirror, err) || init(mm, hooks, err) ? -1 : 0;
 }
 
-int mm_init_shm(struct mm *mm, const struct mm_hooks *hooks, const char *name, bool sealable,
+int mm_init_shm(struct mm *mm, const struct mm_hooks *hooks, const char *name, unsigned int flags,
 		struct error *err)
 {
 	memset(mm, 0, sizeof(*mm));
 	mm->shm = true;
-	return mirror_open_as(&mm->mirror, name, sealable ? MFD_ALLOW_SEALING : 0, err) ||
+	return mirror_open_as(&mm->mirror, name, flags, err) ||
 	       init(mm, hooks, err) ? -1 : 0;
 }
 

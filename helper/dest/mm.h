@@ -107,8 +107,8 @@ struct mm {
 };
 
 int mm_init(struct mm *mm, const struct mm_hooks *hooks, struct error *err);
-/** mm_init_shm() - of shared memory: the mirror is the memory itself, see dest/shm.h */
-int mm_init_shm(struct mm *mm, const struct mm_hooks *hooks, const char *name, bool sealable,
+/** mm_init_shm() - of shared memory: the mirror is the memory itself; @flags of memfd_create() */
+int mm_init_shm(struct mm *mm, const struct mm_hooks *hooks, const char *name, unsigned int flags,
 		struct error *err);
 /** mm_init_file() - the same of a file of /dev/shm: mirror_open_file() */
 int mm_init_file(struct mm *mm, const struct mm_hooks *hooks, const char *path, struct error *err);

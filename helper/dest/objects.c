@@ -71,7 +71,7 @@ struct making {
 	uint32_t id;
 	pid_t pid;
 	const char *name, *path;
-	bool sealable;
+	unsigned int flags;
 };
 
 static int init(struct mm *mm, const struct mm_hooks *hooks, const struct making *from,
@@ -79,7 +79,7 @@ static int init(struct mm *mm, const struct mm_hooks *hooks, const struct making
 {
 	if (from->path)
 		return mm_init_file(mm, hooks, from->path, err);
-	return from->name ? mm_init_shm(mm, hooks, from->name, from->sealable, err) :
+	return from->name ? mm_init_shm(mm, hooks, from->name, from->flags, err) :
 	       mm_init(mm, hooks, err);
 }
 
@@ -134,10 +134,10 @@ struct mm *objects_add_mm(struct objects *objects, uint32_t id, pid_t pid, struc
 	return add(objects, &(struct making){ .id = id, .pid = pid }, err);
 }
 
-struct mm *objects_add_shm(struct objects *objects, uint32_t id, const char *name, bool sealable,
-			   struct error *err)
+struct mm *objects_add_shm(struct objects *objects, uint32_t id, const char *name,
+			   unsigned int flags, struct error *err)
 {
-	return add(objects, &(struct making){ .id = id, .name = name, .sealable = sealable }, err);
+	return add(objects, &(struct making){ .id = id, .name = name, .flags = flags }, err);
 }
 
 struct mm *objects_mm(struct objects *objects, uint32_t id)

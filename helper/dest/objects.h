@@ -47,9 +47,9 @@ void objects_destroy(struct objects *objects);
  */
 struct mm *objects_add_mm(struct objects *objects, uint32_t id, pid_t pid, struct error *err);
 
-/** objects_add_shm() - the same for shared memory, with the name and the kind of memfd_create() */
-struct mm *objects_add_shm(struct objects *objects, uint32_t id, const char *name, bool sealable,
-			   struct error *err);
+/** objects_add_shm() - the same for shared memory, with the name and the flags of memfd_create() */
+struct mm *objects_add_shm(struct objects *objects, uint32_t id, const char *name,
+			   unsigned int flags, struct error *err);
 /** objects_add_file() - the same for a file of /dev/shm */
 struct mm *objects_add_file(struct objects *objects, uint32_t id, const char *path,
 			    struct error *err);

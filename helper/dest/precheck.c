@@ -143,7 +143,8 @@ int precheck_object(const Migrate__Object *object, struct error *err)
 	    object->pid > 1 && object->pid <= MAX_PID)
 		return 0;
 	if (object->kind == MIGRATE__OBJECT_KIND__SHM && object->id && !object->has_pid &&
-	    !object->has_parent && object->name && strlen(object->name) <= MAX_SHM_NAME)
+	    !object->has_parent && object->name && strlen(object->name) <= MAX_SHM_NAME &&
+	    (!object->huge_kib || object->huge_kib == 2048 || object->huge_kib == 1048576))
 		return 0;
 	return error_set(err, CODE_PEER, NULL,
 			 "the source announced object %u of kind %d and process %d", object->id,

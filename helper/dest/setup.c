@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/memfd.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include "base/clock.h"
@@ -136,6 +137,17 @@ static void expect_cost(struct setup *setup)
 	setup->cost_model_ns = cost_model_ns(COST_RESTORE, &shape, &speed);
 }
 
+/* Of memfd_create(). */
+static unsigned int memfd_flags(const Migrate__Object *object)
+{
+	unsigned int flags = object->sealable ? MFD_ALLOW_SEALING : 0;
+
+	if (object->huge_kib)
+		flags |= MFD_HUGETLB | (unsigned int)__builtin_ctz(object->huge_kib << 10) <<
+			 MFD_HUGE_SHIFT;
+	return flags;
+}
+
 static int add_object(struct objects *objects, const Migrate__Object *object, struct error *err)
 {
 	struct mm *parent = object->has_parent ? objects_mm(objects, object->parent) : NULL, *mm;
@@ -143,7 +155,7 @@ static int add_object(struct objects *objects, const Migrate__Object *object, st
 	if (object->kind == MIGRATE__OBJECT_KIND__SHM && object->file)
 		return objects_add_file(objects, object->id, object->name, err) ? 0 : -1;
 	if (object->kind == MIGRATE__OBJECT_KIND__SHM)
-		return objects_add_shm(objects, object->id, object->name, object->sealable,
+		return objects_add_shm(objects, object->id, object->name, memfd_flags(object),
 				       err) ? 0 : -1;
 	if (object->has_parent && (!parent || parent->shm))
 		return error_set(err, CODE_PEER, NULL,

@@ -270,6 +270,26 @@ static void add_huge(struct setup_message *setup, const struct vma *vma)
 	setup->huge[i].bytes += vma->end - vma->start;
 }
 
+/* Shared pages are there once. */
+static bool is_of_another(const struct tree *tree, const struct source_process *of,
+			  const struct vma *vma)
+{
+	const struct source_process *process;
+
+	tree_for_each(tree, process) {
+		if (process == of)
+			return false;
+		for (size_t i = 0; i < process->mm.vmas.nr; i++) {
+			const struct vma *other = &process->mm.vmas.vmas[i];
+
+			if (other->shared && other->ino == vma->ino && other->major == vma->major &&
+			    other->minor == vma->minor)
+				return true;
+		}
+	}
+	return false;
+}
+
 /* Those of the root are in its mappings. */
 static void find_huge(const struct tree *tree, struct setup_message *setup)
 {
@@ -278,7 +298,9 @@ static void find_huge(const struct tree *tree, struct setup_message *setup)
 	setup->msg.huge_pages = setup->huge_list;
 	tree_for_each(tree, process)
 		for (size_t i = 0; process != tree_root(tree) && i < process->mm.vmas.nr; i++)
-			if (process->mm.vmas.vmas[i].hugetlb)
+			if (process->mm.vmas.vmas[i].hugetlb &&
+			    !(process->mm.vmas.vmas[i].shared &&
+			      is_of_another(tree, process, &process->mm.vmas.vmas[i])))
 				add_huge(setup, &process->mm.vmas.vmas[i]);
 }
 

@@ -2,12 +2,14 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include "os/maps.h"
 #include "os/proc_files.h"
@@ -92,6 +94,13 @@ static void name_of(int fd, char name[SHM_NAME_BYTES])
 	snprintf(name, SHM_NAME_BYTES, "%.*s", SHM_NAME_BYTES - 1, from);
 }
 
+static uint32_t huge_kib(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) || fs.f_type != HUGETLBFS_MAGIC ? 0 : fs.f_bsize >> 10;
+}
+
 /** struct candidate - what may be an object; @name: of a file, NULL: it has none; @path: to open it */
 struct candidate {
 	dev_t dev;
@@ -117,6 +126,7 @@ static struct source_shm *shm_new(int fd, const struct candidate *from, struct e
 	shm->ino = from->ino;
 	shm->fd = fd;
 	shm->named = from->name;
+	shm->huge_kib = huge_kib(fd);
 	shm->sealable = !shm->named && seals >= 0 && seals != F_SEAL_SEAL;
 	if (from->name)
 		snprintf(shm->name, sizeof(shm->name), "%s", from->name);
@@ -146,7 +156,8 @@ static int add(struct source_shms *shms, struct tree *tree, const struct candida
 	list = realloc(shms->list, (shms->nr + 1) * sizeof(*list));
 	if (list)
 		shms->list = list;
-	if (!list || fstat(fd, &st) || st.st_dev != from->dev || st.st_ino != from->ino) {
+	if (!list || fstat(fd, &st) || st.st_dev != from->dev || st.st_ino != from->ino ||
+	    (!from->name && st.st_dev != shms->dev && !huge_kib(fd))) {
 		close(fd);
 		return list ? 0 : error_errno(err, CODE_INTERNAL, NULL, "no memory for shared memory");
 	}
@@ -166,11 +177,17 @@ static bool is_carried(const struct source_shms *shms, const char *path)
 	return shms->opts && file_is_carried(shms->opts, path);
 }
 
+/* Of memfd_create() or MAP_ANONYMOUS, if it is not on the device of other shared memory. */
+static bool is_huge_name(const char *path)
+{
+	return !strncmp(path, "/memfd:", 7) || !strncmp(path, "/anon_hugepage (", 16);
+}
+
 static bool is_shm(const struct source_shms *shms, const struct vma *vma)
 {
 	if (vma->ino && makedev(vma->major, vma->minor) == shms->dev)
-		return !vma->hugetlb && strncmp(vma->name, "/SYSV", 5);
-	return vma->shared && is_carried(shms, vma->name);
+		return strncmp(vma->name, "/SYSV", 5);
+	return vma->shared && (is_huge_name(vma->name) || is_carried(shms, vma->name));
 }
 
 static int find_mapped(struct source_shms *shms, struct tree *tree, pid_t pid,
@@ -187,7 +204,7 @@ static int find_mapped(struct source_shms *shms, struct tree *tree, pid_t pid,
 		from = (struct candidate){
 			.dev = makedev(vma->major, vma->minor), .ino = vma->ino, .path = path,
 		};
-		if (from.dev != shms->dev)
+		if (from.dev != shms->dev && !is_huge_name(vma->name))
 			from.name = vma->name;
 		snprintf(path, sizeof(path), "/proc/%d/map_files/%lx-%lx", pid, vma->start,
 			 vma->end);
@@ -209,10 +226,11 @@ static int take_file(void *ctx, const struct proc_file *file, struct error *err)
 	struct candidate from = { .dev = file->st.st_dev, .ino = file->st.st_ino };
 	char path[48];
 
-	if (!S_ISREG(file->st.st_mode) || (file->st.st_dev != finding->shms->dev &&
-					   !is_carried(finding->shms, file->path)))
+	if (!S_ISREG(file->st.st_mode) ||
+	    (from.dev != finding->shms->dev && !is_huge_name(file->path) &&
+	     !is_carried(finding->shms, file->path)))
 		return 0;
-	if (from.dev != finding->shms->dev)
+	if (from.dev != finding->shms->dev && !is_huge_name(file->path))
 		from.name = file->path;
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", file->pid, file->fd);
 	from.path = path;
@@ -396,6 +414,8 @@ static int say_object(struct source_shm *shm, struct control *ctl, struct error 
 	object.has_sealable = object.has_file = true;
 	object.sealable = shm->sealable;
 	object.file = shm->named;
+	object.has_huge_kib = shm->huge_kib;
+	object.huge_kib = shm->huge_kib;
 	if (shm->gone) {
 		objects.gone = &shm->object;
 		objects.n_gone = 1;

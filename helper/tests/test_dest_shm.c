@@ -67,7 +67,7 @@ static int set_up(void **state)
 	dir_make(&bench->dir);
 	images_write(bench);
 	objects_init(&bench->objects, &no_mm_hooks, NULL, NULL);
-	bench->mm = objects_add_shm(&bench->objects, OBJECT, "an object", true, &bench->err);
+	bench->mm = objects_add_shm(&bench->objects, OBJECT, "an object", MFD_ALLOW_SEALING, &bench->err);
 	bench->shm.objects = &bench->objects;
 	migrate__shared_memory__init(&bench->said);
 	migrate__restore_go__init(&bench->go);
@@ -216,7 +216,7 @@ static void shm_test_twice(void **state)
 {
 	struct bench *bench = *state;
 
-	assert_non_null(objects_add_shm(&bench->objects, OBJECT + 1, "", false, &bench->err));
+	assert_non_null(objects_add_shm(&bench->objects, OBJECT + 1, "", 0, &bench->err));
 	bench->go.n_shared = 2;
 	refused(bench);
 }

@@ -2,7 +2,7 @@
 /*
  * Processes with shared memory, of which each knows which version of each of its pages it has written.
  *
- *	shared PORT MIB CHILDREN memfd|anon|sealed|PATH store|pwrite|idle
+ *	shared PORT MIB CHILDREN memfd|anon|huge|sealed|PATH store|pwrite|idle
  *
  * The process listens on PORT and each child on a port of its own behind it. Who connects is told, in
  * one line: passes over the memory, wrong pages, and pages of others that have become newer. Page n
@@ -152,6 +152,9 @@ static void *map_object(const char *kind)
 {
 	uint64_t bytes = pages * PAGE;
 
+	if (!strcmp(kind, "huge"))
+		return mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
 	if (!strcmp(kind, "anon"))
 		return mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (*kind == '/')
@@ -170,7 +173,7 @@ int main(int argc, char **argv)
 	int port;
 
 	if (argc != 6)
-		errx(1, "usage: shared PORT MIB CHILDREN memfd|anon|sealed|PATH store|pwrite|idle");
+		errx(1, "usage: shared PORT MIB CHILDREN memfd|anon|huge|sealed|PATH store|pwrite|idle");
 	signal(SIGPIPE, SIG_IGN);
 	port = atoi(argv[1]);
 	pages = strtoul(argv[2], NULL, 10) << 8;
