@@ -234,8 +234,12 @@ static int send_process(struct precopy *pre, struct source_process *process,
 
 static int send_shared(struct precopy *pre, struct error *err)
 {
-	return shms_send(pre->shms, pre->sender, pre->box, err) ||
-	       shms_mark(pre->shms, pre->sender, FRAME_ROUND, err) ? -1 : 0;
+	uint64_t before = pre->shms->rounds_pages;
+
+	if (shms_send(pre->shms, pre->sender, pre->box, err))
+		return -1;
+	pre->shared_pages = pre->shms->rounds_pages - before;
+	return shms_mark(pre->shms, pre->sender, FRAME_ROUND, err);
 }
 
 /* A short round says more of the latency than of the link. */
@@ -303,7 +307,7 @@ static int after_round(struct precopy *pre, uint32_t round, struct error *err)
 	last->dirty_pages = dirty_pages(pre);
 	last->dirty_ns = pre->scanned_ns - begin;
 	figures_say_round(last);
-	bytes = last->dirty_pages << PAGE_SHIFT;
+	bytes = (last->dirty_pages + pre->shared_pages) << PAGE_SHIFT;
 	verdict = stop_rule_next(&pre->rule, round, bytes, pre->bytes_per_s);
 	say_beaten(pre);
 	if (verdict == STOP_NOT)
@@ -369,7 +373,6 @@ static int run_rounds(struct precopy *pre, struct error *err)
 static int run_shared_rounds(struct precopy *pre, struct error *err)
 {
 	for (uint32_t round = 1; round <= SHARED_ROUNDS; round++) {
-		uint64_t sent = pre->shms->rounds_pages;
 		struct source_mm *mm;
 
 		if (!shms_nr(pre->shms))
@@ -383,7 +386,7 @@ static int run_shared_rounds(struct precopy *pre, struct error *err)
 				return -1;
 		if (send_shared(pre, err) || wait_ack(pre, round, err) || scan_next(pre, err))
 			return -1;
-		if (pre->shms->rounds_pages - sent < SHARED_ENOUGH)
+		if (pre->shared_pages < SHARED_ENOUGH)
 			return 0;
 	}
 	return 0;

@@ -22,6 +22,7 @@
  * @mode, @rule: as precopy_run() finds them: the owner fills in what is allowed
  * @rounds: so many were sent
  * @bytes_per_s: measured; 0 when nothing was
+ * @shared_pages: of shared memory, that went in the last round: about so many will have changed again
  * @scanned_ns: when the running epoch began
  * @said_beaten: the user knows that the fixed cost alone is above what is allowed
  */
@@ -39,7 +40,7 @@ struct precopy {
 	struct stop_rule rule;
 	uint32_t rounds;
 	double bytes_per_s;
-	uint64_t scanned_ns;
+	uint64_t shared_pages, scanned_ns;
 	bool said_beaten;
 };
 
