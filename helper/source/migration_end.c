@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdio.h>
 #include <string.h>
+#include "base/report.h"
 #include "source/migration.h"
 
 int source_migration_undo(struct source_migration *migration, struct error *err)
@@ -77,6 +78,15 @@ static void send_killed(struct control *ctl)
 	control_send(ctl, &msg, &ignored);
 }
 
+/* Others may use the files, or the program may come back. */
+static void say_files_left(const struct source_shms *shms)
+{
+	for (size_t i = 0; i < shms->nr; i++)
+		if (shms->list[i]->named && !shms->list[i]->gone)
+			report_say("the file %s stays here: remove it when nobody uses it",
+				   shms->list[i]->name);
+}
+
 int source_migration_finish(struct source_migration *migration, struct error *err)
 {
 	struct error ignored = { 0 };
@@ -93,5 +103,6 @@ int source_migration_finish(struct source_migration *migration, struct error *er
 	migration->keeper = NULL;
 	/* the destination may have gone already, having all it needs */
 	send_killed(migration->links.ctl);
+	say_files_left(&migration->shms);
 	return CODE_OK;
 }

@@ -10,6 +10,9 @@
 void mutate_objects(Migrate__Setup *setup, enum twist twist)
 {
 	static Migrate__Object object, *list[3] = { &object, &object, &object };
+	static char *const names[] = {
+		NULL, "\033[2J", "/dev/shm/migrate-mutated", "/dev/shm/../run/migrate-mutated",
+	};
 
 	migrate__object__init(&object);
 	object.id = OBJECT;
@@ -24,6 +27,12 @@ void mutate_objects(Migrate__Setup *setup, enum twist twist)
 	object.id = random_below(3);
 	object.kind = random_below(4);
 	object.pid += random_below(2);
+	object.has_pid = random_below(2);
+	object.name = names[random_below(4)];
+	object.has_file = object.file = random_below(2);
+	object.has_sealable = object.sealable = random_below(2);
+	object.has_huge_kib = random_below(2);
+	object.huge_kib = random_below(3) << 10;
 }
 
 /* One file, in a use that needs more than its size. */
