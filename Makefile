@@ -87,7 +87,7 @@ bench: all guest
 	selftests/bench/host $(KERNEL)
 
 # The kernel is built the first time, which takes some 5 minutes.
-bench-native: selftests
+bench-native: helper selftests
 	selftests/bench/native
 
 lint: deps

@@ -91,6 +91,8 @@ struct backend;
  * @scan: end an epoch, and tell what was written (SPLICE_VM_RUN_DIRTY) or is gone
  *	(SPLICE_VM_RUN_DROPPED) since the epoch before. The first scan after @track tells all
  *	there is
+ * @frames: entries of the page map (os/pagemap.h) of @nr pages from @addr on, as they were in the look that
+ *	the last @scan told; 0 for a page of a file. False: that @scan told no look. NULL where @look is
  * @settle: the freeze is next: make few pages dirty for CRIU, if it pays. NULL: they are few
  * @give_up: the program stands, the last @scan has been: CRIU comes. @scan then tells what was written
  *	after CRIU had looked for dirty pages. Only where struct backend.stands_first is set
@@ -109,6 +111,7 @@ struct backend_ops {
 	int (*track)(struct backend *backend, struct error *err);
 	void (*look)(struct backend *backend, bool last);
 	int (*scan)(struct backend *backend, backend_runs_fn fn, void *ctx, struct error *err);
+	bool (*frames)(struct backend *backend, uint64_t addr, size_t nr, uint64_t *entries);
 	int (*settle)(struct backend *backend, struct backend_settled *settled,
 		      struct error *err);
 	int (*give_up)(struct backend *backend, struct error *err);

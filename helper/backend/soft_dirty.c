@@ -36,13 +36,14 @@ struct snapshot {
  * @last: the address space at the look that was compared last
  * @next: at the look that is to be compared next
  * @looked: there is such a look, or it failed: @why
+ * @told: the scan before told a look, which is @last
  * @buf: room for READ_PAGES entries
  */
 struct soft_dirty {
 	pid_t pid;
 	int pagemap_fd, clear_fd;
 	struct snapshot last, next;
-	bool looked;
+	bool looked, told;
 	struct error why;
 	uint64_t *buf;
 };
@@ -191,6 +192,7 @@ int soft_dirty_scan(struct soft_dirty *tracker, backend_runs_fn fn, void *ctx, s
 	struct run_list *list;
 	int ret;
 
+	tracker->told = false;
 	if (!tracker->looked)
 		return 0;
 	if (error_is_set(&tracker->why)) {
@@ -209,7 +211,41 @@ int soft_dirty_scan(struct soft_dirty *tracker, backend_runs_fn fn, void *ctx, s
 	tracker->last = tracker->next;
 	tracker->next = (struct snapshot){ 0 };
 	tracker->looked = false;
+	tracker->told = !ret;
 	return ret;
+}
+
+/* Return: the chunk at @base, or an empty one */
+static const struct chunk *snapshot_find(const struct snapshot *snap, uint64_t base)
+{
+	size_t low = 0, high = snap->nr;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (snap->chunks[mid]->addr < base)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < snap->nr && snap->chunks[low]->addr == base ? snap->chunks[low] : &empty;
+}
+
+bool soft_dirty_frames(const struct soft_dirty *tracker, uint64_t addr, size_t nr, uint64_t *entries)
+{
+	if (!tracker->told)
+		return false;
+	while (nr) {
+		const struct chunk *chunk = snapshot_find(&tracker->last, addr / CHUNK_BYTES * CHUNK_BYTES);
+		size_t at = addr % CHUNK_BYTES / PAGE_BYTES;
+		size_t part = nr < CHUNK_PAGES - at ? nr : CHUNK_PAGES - at;
+
+		memcpy(entries, chunk->entries + at, part * sizeof(*entries));
+		entries += part;
+		addr += part * PAGE_BYTES;
+		nr -= part;
+	}
+	return true;
 }
 
 struct soft_dirty *soft_dirty_open(pid_t pid, int pagemap_fd, struct error *err)

@@ -59,4 +59,7 @@ void soft_dirty_look(struct soft_dirty *tracker, bool last);
 /** soft_dirty_scan() - what the look before found; see backend_ops.scan */
 int soft_dirty_scan(struct soft_dirty *tracker, backend_runs_fn fn, void *ctx, struct error *err);
 
+/** soft_dirty_frames() - see backend_ops.frames */
+bool soft_dirty_frames(const struct soft_dirty *tracker, uint64_t addr, size_t nr, uint64_t *entries);
+
 #endif

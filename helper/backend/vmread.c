@@ -59,6 +59,13 @@ static int vmread_scan(struct backend *backend, backend_runs_fn fn, void *ctx, s
 	return soft_dirty_scan(vmread_of(backend)->tracker, fn, ctx, err);
 }
 
+static bool vmread_frames(struct backend *backend, uint64_t addr, size_t nr, uint64_t *entries)
+{
+	const struct soft_dirty *tracker = vmread_of(backend)->tracker;
+
+	return tracker && soft_dirty_frames(tracker, addr, nr, entries);
+}
+
 static uint32_t populated_flags(const struct vmread *vmread, uint64_t entry)
 {
 	uint32_t flags = 0;
@@ -373,6 +380,7 @@ static const struct backend_ops vmread_ops = {
 	.track = vmread_track,
 	.look = vmread_look,
 	.scan = vmread_scan,
+	.frames = vmread_frames,
 	.populated = vmread_populated,
 	.send = vmread_send,
 	.read = vmread_read,

@@ -72,6 +72,8 @@ const char *error_code_name(enum exit_code code)
 		return "verify";
 	case CODE_DOUBT:
 		return "doubt";
+	case CODE_LOST:
+		return "lost";
 	case CODE_INTERNAL:
 		return "internal";
 	}

@@ -17,6 +17,7 @@
  * @CODE_ABORTED: a signal or a limit ended the migration
  * @CODE_VERIFY: memory on both sides differs
  * @CODE_DOUBT: COMMIT was recorded, but its outcome is not known; the source's copy stays stopped
+ * @CODE_LOST: the program has moved, but for memory that was lost at the source after COMMIT
  * @CODE_INTERNAL: a bug or an operating system failure
  */
 enum exit_code {
@@ -31,6 +32,7 @@ enum exit_code {
 	CODE_ABORTED = 9,
 	CODE_VERIFY = 10,
 	CODE_DOUBT = 11,
+	CODE_LOST = 12,
 	CODE_INTERNAL = 70,
 };
 

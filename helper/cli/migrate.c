@@ -140,6 +140,14 @@ static const char *take_replace_tty(void *ctx, char *value)
 	return options_path(value, &((struct migrate_options *)ctx)->replace_tty);
 }
 
+static const char *take_tcp(void *ctx, char *value)
+{
+	struct migrate_options *opts = ctx;
+
+	opts->keeps_tcp = !strcmp(value, "keep");
+	return opts->keeps_tcp || !strcmp(value, "close") ? NULL : "close or keep";
+}
+
 static const char *take_result(void *ctx, char *value)
 {
 	struct migrate_options *opts = ctx;
@@ -194,6 +202,11 @@ static const struct cli_option options[] = {
 	{ "replace-tty", "FILE",
 	  "let the program write to FILE there instead of its\n"
 	  "terminal; /dev/null for nowhere", .take = take_replace_tty },
+	{ "tcp", "close|keep",
+	  "its TCP connections. close: they are closed (unless said);\n"
+	  "keep: they go on there, and the addresses that they have\n"
+	  "here move with it, so that nothing else may use these",
+	  .take = take_tcp },
 	{ "insecure", .text = "take a HOST, loopback too: there is no encryption",
 	  .flag = offsetof(struct migrate_options, insecure) },
 	{ "images-dir", "DIR",

@@ -136,7 +136,9 @@ static int let_go(struct release *rel, struct error *err)
 	if (lock < 0)
 		return -1;
 	/* in this order, so that a release that was killed in between can be repeated */
-	if (!get_hold(rel, err) && !guard_off(&rel->record.guard, err))
+	if (!get_hold(rel, err) &&
+	    !connections_resume(&rel->record.connections, &rel->record.guard, err) &&
+	    !guard_off(&rel->record.guard, err))
 		ret = record_remove(rel->dir, rel->kind, err);
 	/* no keeper is left that would remove the group of CRIU */
 	if (!ret)

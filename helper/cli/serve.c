@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <net/if.h>
+#include <string.h>
 #include "base/report.h"
 #include "cli/options.h"
 #include "cli/serve.h"
@@ -31,6 +33,13 @@ static const char *take_max_memory(void *ctx, char *value)
 	return want;
 }
 
+static const char *take_addresses(void *ctx, char *value)
+{
+	((struct serve_options *)ctx)->take_addresses = value;
+	return *value && strlen(value) < IFNAMSIZ && if_nametoindex(value) ? NULL :
+	       "an interface of this machine";
+}
+
 static const struct cli_option options[] = {
 	{ "listen", "WHERE",
 	  "unix:PATH, or HOST[:PORT] (port 7070); unless said it is\n" DEFAULT_LISTEN,
@@ -46,6 +55,10 @@ static const struct cli_option options[] = {
 	  "(/run/migrate-helper, or /dev/shm/migrate-helper)", .take = take_images_dir },
 	{ "max-memory", "MIB", "for all that moves here at a time (what is available)",
 	  .take = take_max_memory },
+	{ "take-addresses", "IF",
+	  "give the interface IF the addresses that move here with a\n"
+	  "program whose connections are kept (migrate --tcp keep)",
+	  .take = take_addresses },
 	{ "json", .text = "one JSON object a line", .flag = offsetof(struct serve_options, json) },
 	{ 0 }
 };

@@ -62,7 +62,7 @@ static int add_record(void *ctx, const char *dir, enum record_kind kind,
 	if (!record_stands(record) || (kind == RECORD_GUARD && !alone))
 		return 0;
 	if (!record_process_is(record))
-		report_print("the root of the program is dead: the rest stands in control group %s; kill -9 $(cat %s/cgroup.procs) ends the rest\n",
+		report_print("the root of the program is dead: the rest stands in control group %s; kill -9 $(cat $(find %s -name cgroup.procs)) ends the rest\n",
 			     record->guard.group.dir, record->guard.group.dir);
 	if (kind == RECORD_COMMIT && !alone)
 		report_print("process %d was handed over to %s and stands here; its migration is not over\n",

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include "criu/attach.h"
+#include "os/cgroup_members.h"
 #include "os/proc.h"
 
 #define CANCEL_NS	20000000	/* how often wait_stop() looks at @cancel_fd */
@@ -20,12 +21,14 @@
 #define OPTIONS		(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)
 
 /* CRIU is the oldest process in the group with a parent outside: all others descend from CRIU. */
-pid_t criu_attach_find(const struct cgroup *group)
+pid_t criu_attach_find(const struct cgroup *group, struct error *err)
 {
-	pid_t *pids, criu = 0;
-	size_t nr = cgroup_pids(group, &pids);
 	uint64_t oldest = UINT64_MAX;
+	pid_t *pids, criu = 0;
+	size_t nr;
 
+	if (cgroup_pids(group, &pids, &nr, err))
+		return 0;
 	for (size_t i = 0; i < nr; i++) {
 		struct proc_status status;
 		bool inside = false;
@@ -40,6 +43,8 @@ pid_t criu_attach_find(const struct cgroup *group)
 		}
 	}
 	free(pids);
+	if (!criu)
+		error_set(err, CODE_CRIU, NULL, "CRIU is not in the control group %s", group->dir);
 	return criu;
 }
 

@@ -33,8 +33,8 @@ struct criu_attach {
 	struct sigaction old_action;
 };
 
-/** criu_attach_find() - pid of the CRIU that restores tasks in @group; 0: none */
-pid_t criu_attach_find(const struct cgroup *group);
+/** criu_attach_find() - pid of the CRIU that restores tasks in @group; 0 with @err: none */
+pid_t criu_attach_find(const struct cgroup *group, struct error *err);
 /**
  * criu_attach_begin() - trace a CRIU that waits for the answer to post-restore
  *

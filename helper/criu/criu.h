@@ -56,6 +56,28 @@ int criu_tree_read(int images_dir_fd, pid_t **pids, size_t *nr, struct error *er
 struct criu_dump;	/* a criu swrk process and its RPC socket */
 
 /**
+ * enum criu_tcp - what becomes of TCP connections
+ * @CRIU_TCP_CLOSE: the restored sockets are closed
+ * @CRIU_TCP_KEEP: they go on. A filter of the caller's keeps the peers away, and CRIU needs none
+ * @CRIU_TCP_KEEP_LOCKED: the same, with a CRIU before 3.18, which makes a filter of its own all the same:
+ *	the table "inet CRIU-PID" of nftables, which stays when CRIU does not end by itself
+ */
+enum criu_tcp { CRIU_TCP_CLOSE, CRIU_TCP_KEEP, CRIU_TCP_KEEP_LOCKED };
+
+/**
+ * struct criu_dump_shm - shared memory whose pages the dump throws away
+ * @objects: @nr of them, by the name that CRIU has for them: the number of the inode, 32 bits of it.
+ *	@dumped is set when the dump has the object
+ */
+struct criu_dump_shm {
+	struct criu_shm_id {
+		uint32_t shmid;
+		bool dumped;
+	} *objects;
+	size_t nr;
+};
+
+/**
  * struct criu_dump_opts - one dump
  * @pid: the task in the caller's pid namespace
  * @images_dir_fd: filled with the images and, with @parent, a symbolic link `parent`, which the
@@ -66,6 +88,7 @@ struct criu_dump;	/* a criu swrk process and its RPC socket */
  * @log_level: 0 to 4, as criu's -v
  * @externals: names of files that CRIU leaves out of the images, as "unix[INO]"
  * @leaves_session: the session, or a terminal, belongs to other processes, and stays
+ * @shm: objects whose pages need not be in the images; NULL, or none: CRIU writes all images itself
  * @group: CRIU's own control group, which the dump makes and the caller removes; NULL: none
  * @watch: called with CRIU's RPC socket before a wait for CRIU, while it loads and while it
  *	dumps, and with -1 before the dump closes the socket or holds CRIU. Another thread may
@@ -73,6 +96,7 @@ struct criu_dump;	/* a criu swrk process and its RPC socket */
  * @before: called by criu_dump_start() before it asks CRIU to dump; or NULL
  * @undo: undoes @before so that the task runs, before the wait for the end of a CRIU that will not
  *	dump; or NULL
+ * @tcp: what becomes of TCP connections
  * @frozen: control group of the task, frozen by @before. CRIU thaws the group when it holds all
  *	threads, and freezes it again when it releases them. NULL: the task runs
  * @ctx: argument of @watch
@@ -88,6 +112,8 @@ struct criu_dump_opts {
 	char **externals;
 	size_t nr_externals;
 	bool leaves_session;
+	enum criu_tcp tcp;
+	struct criu_dump_shm *shm;
 	void (*watch)(void *ctx, int rpc_fd);
 	int (*before)(void *ctx, struct error *err);
 	void (*undo)(void *ctx);
@@ -103,7 +129,7 @@ struct criu_dump_opts {
 int criu_dump_prepare(const struct criu_dump_opts *opts, struct criu_dump **dump,
 		      struct error *err);
 /**
- * criu_dump_start() - dump with lazy_pages, tcp_close, and with a parent track_mem; then hold CRIU
+ * criu_dump_start() - dump with lazy_pages, and with a parent track_mem; then hold CRIU
  * @dump: of criu_dump_prepare(); freed, and NULL, on failure
  *
  * Return: 0 when CRIU waits in its status-ready notification: tasks frozen, images complete, no
@@ -213,6 +239,7 @@ void lazy_server_close(struct lazy_server *srv);
 
 /**
  * struct criu_restore_opts - one restore
+ * @keeps_tcp: TCP connections go on
  * @cancel_fd: the restore gives up when this descriptor is readable or hung up; -1: never
  * @criu: pid of CRIU; 0: not known, so that CRIU is not traced
  * @group: control group in which CRIU was started. Until pre-resume CRIU's death kills the tasks
@@ -226,6 +253,7 @@ struct criu_restore_opts {
 	int work_dir_fd;
 	int log_level;
 	int cancel_fd;
+	bool keeps_tcp;
 	const struct cgroup *group;
 	pid_t criu;
 	int (*pre_resume)(void *ctx, struct error *err);
@@ -236,7 +264,7 @@ struct criu_restore_opts {
 /** criu_restore_warm() - wait until the `criu swrk` at the other end of @rpc_fd takes requests */
 int criu_restore_warm(int rpc_fd, struct error *err);
 /**
- * criu_restore_run() - drive a restore over @rpc_fd (lazy_pages, tcp_close)
+ * criu_restore_run() - drive a restore over @rpc_fd (lazy_pages)
  * @rpc_fd: one end of a socket pair; `criu swrk` has the other end. A child of nsinit has started
  *	CRIU in the new PID and mount namespaces by criu_swrk_exec()
  * @opts: the directories must have the same paths in the new mount namespace: CRIU gets them by

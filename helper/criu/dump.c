@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "criu/criu.h"
 #include "criu/log.h"
+#include "criu/page_sink.h"
 #include "criu/rpc.h"
 #include "criu/sockopts.h"
 #include "os/proc.h"
@@ -16,13 +17,14 @@
 
 #define LET_GO_TIMEOUT_MS	60000	/* generous: to kill a CRIU at work may kill the program */
 #define LOG_LOOK_MS		500
+#define NETWORK_LOCK_SKIP	3	/* not in the rpc.proto of CRIU 3.17 */
 
 /**
  * struct criu_dump - a CRIU that dumps, or is held
  * @page_fd: this helper's end of a socket pair. CRIU takes the other end for its connection to a
  *	page server, and therefore listens on no port. The helper sends nothing, and closes its end
  *	only after CRIU has released the tasks: CRIU would take an earlier close for success, and
- *	kill them
+ *	kill them. With a @sink it is that one's connection before
  * @listener: argument of sockopts_answer(); -1 when CRIU has no filter
  * @what: the failed action, for messages
  */
@@ -32,7 +34,24 @@ struct criu_dump {
 	int listener;
 	char what[64];
 	struct criu_log log;
+	struct page_sink sink;
 };
+
+static void dump_tcp(enum criu_tcp tcp, CriuOpts *opts)
+{
+	opts->has_tcp_close = true;
+	opts->tcp_close = tcp == CRIU_TCP_CLOSE;
+	opts->has_tcp_established = true;
+	opts->tcp_established = tcp != CRIU_TCP_CLOSE;
+	opts->has_network_lock = tcp != CRIU_TCP_CLOSE;
+	opts->network_lock = tcp == CRIU_TCP_KEEP ? NETWORK_LOCK_SKIP :
+						    CRIU_NETWORK_LOCK_METHOD__NFTABLES;
+}
+
+static bool has_sink(const struct criu_dump_opts *opts)
+{
+	return opts->shm && opts->shm->nr;
+}
 
 static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *from,
 			struct error *err)
@@ -47,7 +66,8 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 	 */
 	if (rpc_path(from->work_dir_fd, NULL, config, sizeof(config), err))
 		return -1;
-	snprintf(text, sizeof(text), "ps-socket %d\nlibdir \"%s\"\n", RPC_EXTRA_FD, config);
+	snprintf(text, sizeof(text), "ps-socket %d\nlibdir \"%s\"\n%s", RPC_EXTRA_FD, config,
+		 has_sink(from) ? "page-server\n" : "");
 	if (rpc_config(from->work_dir_fd, "criu-dump.conf", text, config, sizeof(config), err))
 		return -1;
 	opts.images_dir_fd = from->images_dir_fd;
@@ -70,8 +90,7 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 	opts.n_external = from->nr_externals;
 	opts.has_shell_job = true;
 	opts.shell_job = from->leaves_session;
-	opts.has_tcp_close = true;
-	opts.tcp_close = true;
+	dump_tcp(from->tcp, &opts);
 	opts.has_tcp_skip_in_flight = true;
 	opts.tcp_skip_in_flight = true;
 	opts.has_file_locks = true;
@@ -152,6 +171,7 @@ static void dump_free(struct criu_dump *dump)
 	dump_urge(dump);
 	rpc_end(&dump->rpc, LET_GO_TIMEOUT_MS);
 	criu_log_close(&dump->log, CRIU_LOG_TIMEOUT_MS);
+	page_sink_end(&dump->sink, &(struct error){ 0 });
 	close(dump->page_fd);
 	free(dump);
 }
@@ -250,13 +270,15 @@ int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **out,
 
 	watch(opts, dump);
 	ret = opts->before ? opts->before(opts->before_ctx, err) : 0;
+	if (!ret && has_sink(opts))
+		ret = page_sink_start(&dump->sink, dump->page_fd, opts->images_dir_fd, opts->shm, err);
 	if (!ret)
 		ret = dump_request(dump, opts, err);
 	while (!ret)
 		ret = dump_step(dump, err);
 	watch(opts, NULL);
 	listener_close(dump);
-	if (ret > 0)
+	if (ret > 0 && !page_sink_end(&dump->sink, err))
 		return 0;
 	*out = NULL;
 	if (opts->undo)

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 
 #define TYPE_REG	1	/* of FileEntry and FdinfoEntry */
 #define TYPE_TTY	11
+#define TCP_CLOSED	7	/* state of an InetSkEntry */
 #define TTY_PTY		1	/* of TtyInfoEntry */
 #define TTY_EXTERNAL	5
 
@@ -153,6 +155,16 @@ static bool size_edit(Img__RegFileEntry *reg, struct edit *edit)
 	return true;
 }
 
+static bool socket_edit(Img__InetSkEntry *socket, struct criu_files *files)
+{
+	if (socket->proto != IPPROTO_TCP || socket->state != TCP_CLOSED || !socket->src_port ||
+	    !files->was_reset || !files->was_reset(files->ctx, socket->ino))
+		return false;
+	socket->src_port = 0;
+	files->unbound++;
+	return true;
+}
+
 static bool file_edit(void *ctx, const ProtobufCMessage *msg, struct image_out *out)
 {
 	const Img__FileEntry *file = (const Img__FileEntry *)msg;
@@ -175,6 +187,8 @@ static bool file_edit(void *ctx, const ProtobufCMessage *msg, struct image_out *
 
 		changed = named || sized;
 	}
+	if (file->isk)
+		changed = socket_edit(file->isk, edit->files);
 	image_out_add(out, msg);
 	return changed;
 }
@@ -238,7 +252,7 @@ int criu_files_repair(int images_dir_fd, struct criu_files *files, struct error 
 	struct edit edit = { .files = files };
 	int ret;
 
-	files->sizes = files->terminals = files->renamed = 0;
+	files->sizes = files->terminals = files->renamed = files->unbound = 0;
 	ret = edit_all(images_dir_fd, &edit, err);
 	free(edit.infos.ids);
 	free(edit.ttys.ids);

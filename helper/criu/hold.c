@@ -4,15 +4,19 @@
 #include <stdlib.h>
 #include <time.h>
 #include "criu/criu.h"
+#include "os/cgroup_homes.h"
+#include "os/cgroup_members.h"
 #include "os/proc.h"
 
 /* Move CRIU out of the group: CRIU is what is untraced there, since CRIU traces every task. */
 static int leave_tasks(const struct cgroup *group, struct error *err)
 {
 	pid_t *pids;
-	size_t nr = cgroup_pids(group, &pids), tasks = 0;
+	size_t nr, tasks = 0;
 	int ret = 0;
 
+	if (cgroup_pids(group, &pids, &nr, err))
+		return -1;
 	for (size_t i = 0; i < nr && !ret; i++) {
 		struct proc_status status;
 
@@ -21,7 +25,7 @@ static int leave_tasks(const struct cgroup *group, struct error *err)
 			continue;
 		if (status.tracer)
 			tasks++;
-		else if (status.state != 'Z' && cgroup_back(group, pids[i]) && errno != ESRCH)
+		else if (status.state != 'Z' && cgroup_homes_back(group, pids[i]) && errno != ESRCH)
 			ret = error_errno(err, CODE_INTERNAL, NULL,
 					  "cannot move CRIU (%d) out of control group %s", pids[i],
 					  group->dir);
@@ -36,10 +40,14 @@ static int leave_tasks(const struct cgroup *group, struct error *err)
 /* Only the first task can have, in its namespace, the pid that it had at the source. */
 static bool root_is_born(const struct criu_leave *leave)
 {
-	pid_t *pids;
-	size_t nr = cgroup_pids(leave->group, &pids);
+	struct error ignored = { 0 };
 	bool born = false;
+	pid_t *pids;
+	size_t nr;
 
+	/* the next look comes soon */
+	if (cgroup_pids(leave->group, &pids, &nr, &ignored))
+		return false;
 	for (size_t i = 0; i < nr && !born; i++) {
 		struct proc_status status;
 
@@ -58,7 +66,7 @@ static void *leave_body(void *arg)
 
 	while (!atomic_load(&leave->stop)) {
 		if (root_is_born(leave)) {
-			cgroup_back(leave->group, leave->criu);
+			cgroup_homes_back(leave->group, leave->criu);
 			break;
 		}
 		nanosleep(&tick, NULL);

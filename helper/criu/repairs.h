@@ -32,19 +32,27 @@ struct criu_rename {
 
 void criu_rename_free(struct criu_rename *rename);
 
+/** typedef criu_socket_fn - was the connection of the TCP socket with inode @ino reset? */
+typedef bool (*criu_socket_fn)(void *ctx, uint32_t ino);
+
 /**
  * struct criu_files - what criu_files_repair() does, and did
  * @replace_tty: file in place of terminals that the dump left out; NULL: there are none
  * @renames: @nr_renames files to be opened by another name
+ * @was_reset: asked with @ctx for each closed TCP socket that has an address; NULL: none was. CRIU
+ *	would bind such a socket to the address, which the destination need not have
  * @sizes: files that are only written to: CRIU would want them to be as long as they are here
  * @terminals: open terminals that became @replace_tty, or /dev/null where they are only read
  * @renamed: files that have another name now
+ * @unbound: sockets that have no address any more
  */
 struct criu_files {
 	const char *replace_tty;
 	const struct criu_rename *renames;
 	size_t nr_renames;
-	unsigned int sizes, terminals, renamed;
+	criu_socket_fn was_reset;
+	void *ctx;
+	unsigned int sizes, terminals, renamed, unbound;
 };
 
 /** criu_files_repair() - repair files.img, and the images that refer to its records */

@@ -73,7 +73,9 @@ static int restore_request(int rpc_fd, const struct criu_restore_opts *from, cha
 	opts.has_ext_unix_sk = true;
 	opts.ext_unix_sk = true;
 	opts.has_tcp_close = true;
-	opts.tcp_close = true;
+	opts.tcp_close = !from->keeps_tcp;
+	opts.has_tcp_established = true;
+	opts.tcp_established = from->keeps_tcp;
 	opts.has_file_locks = true;
 	opts.file_locks = true;
 	opts.has_manage_cgroups_mode = true;

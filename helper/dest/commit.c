@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "base/text.h"
 #include "dest/commit.h"
+#include "dest/huge.h"
 #include "dest/parent.h"
 #include "dest/spaces.h"
 #include "dest/tell.h"
@@ -53,12 +54,25 @@ static enum outcome complete(struct commit *commit)
 	return program_has_ended(program, 0) ? OUTCOME_ENDED : OUTCOME_DONE;
 }
 
+/* What lost memory that neither end has, and is to end for it: dest/lost_pages.h. */
+static void end_lost(struct commit *commit)
+{
+	pid_t pid;
+
+	while ((pid = objects_next_to_end(commit->objects))) {
+		tell("killed", json_pack("{s:i}", "pid", pid),
+		     "process %d is killed: memory of it was lost at the source", pid);
+		program_kill(commit->program, pid);
+	}
+}
+
 /* Wait for the memory, for the end of the tasks, or, unless @patient, for a failure. */
 static enum outcome wait_complete(struct commit *commit, bool patient)
 {
 	struct error ignored = { 0 };
 
 	for (;;) {
+		end_lost(commit);
 		if (objects_wait(commit->objects, POLL_MS))
 			return complete(commit);
 		if (program_has_ended(commit->program, 0))
@@ -75,6 +89,8 @@ static json_t *result_json(struct commit *commit)
 
 	objects_counts(commit->objects, &counts);
 	result = counts_json(&counts);
+	if (commit->lost.nr)
+		json_object_set_new(result, "lost", lost_json(&commit->lost));
 	json_object_update_new(result, json_pack("{s:i,s:I,s:I}",
 						 "pid", program_root_pid(commit->program),
 						 "restore_ns", (json_int_t)commit->restore_ns,
@@ -88,12 +104,17 @@ static int say_done(struct commit *commit, struct error *err)
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__Done done = MIGRATE__DONE__INIT;
 	struct counts counts;
+	int ret;
 
 	objects_counts(commit->objects, &counts);
 	counts_to_done(&counts, &done);
+	done.lost = lost_pack(&commit->lost);
+	done.n_lost = done.lost ? commit->lost.nr : 0;
 	msg.body_case = MIGRATE__CONTROL__BODY_DONE;
 	msg.done = &done;
-	return control_send(commit->peer->ctl, &msg, err);
+	ret = control_send(commit->peer->ctl, &msg, err);
+	lost_pack_free(done.lost);
+	return ret;
 }
 
 /* All is here, or nobody is left who could lack it: nothing needs us or the keeper now. */
@@ -117,6 +138,28 @@ static int let_go(struct commit *commit)
 	return signal;
 }
 
+/* The accepting process shall not wait for us, nor who reads our output. */
+static void go_behind(struct commit *commit, int code)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	/* for as long as the program lives, perhaps: others shall have the place */
+	parent_say_ended(commit->parent_sock, code,
+			 !commit->places || !places_detach(commit->places));
+	for (int fd = 0; fd < 3 && null >= 0; fd++)
+		dup2(null, fd);
+	setsid();
+}
+
+/* The result is said. Only then are huge pages made: that is for nobody to wait for. */
+static void make_huge(struct commit *commit, int code)
+{
+	if (!huge_is_wanted(commit->program))
+		return;
+	go_behind(commit, code);
+	huge_make(commit->program);
+}
+
 static int finish(struct commit *commit, struct error *err)
 {
 	Migrate__Control *killed;
@@ -128,8 +171,9 @@ static int finish(struct commit *commit, struct error *err)
 	if (!killed)
 		goto doubt;
 	migrate__control__free_unpacked(killed, NULL);
+	lost_error(&commit->lost, false, err);
 	tell_result(err, result_json(commit));
-	return CODE_OK;
+	return err->code;
 
 doubt:
 	err->code = CODE_OK;
@@ -140,7 +184,8 @@ doubt:
 }
 
 /*
- * It ran, and was killed before all of its memory had come: the source's copy is older, but whole.
+ * It ran, and was killed before all of its memory had come: the source's copy is older, but whole, unless
+ * memory was lost there.
  * @signal: -1: nobody knows how it ended, so the source's copy is not ended
  */
 static int died(struct commit *commit, int signal, struct error *err)
@@ -154,7 +199,11 @@ static int died(struct commit *commit, int signal, struct error *err)
 	body.signal = signal > 0 ? signal : 0;
 	msg.body_case = MIGRATE__CONTROL__BODY_DIED;
 	msg.died = &body;
-	if (signal > 0)
+	body.lost = lost_pack(&commit->lost);
+	body.n_lost = body.lost ? commit->lost.nr : 0;
+	if (commit->lost.nr)
+		lost_error(&commit->lost, true, err);
+	else if (signal > 0)
 		error_set(err, CODE_TARGET, hint,
 			  "the program was killed by signal %d (%s) after it was started here",
 			  signal, strsignal(signal));
@@ -162,21 +211,16 @@ static int died(struct commit *commit, int signal, struct error *err)
 		error_set(err, CODE_TARGET, hint,
 			  "the program has ended here after it was started, and its keeper, which would know how, was killed");
 	control_send(commit->peer->ctl, &msg, &ignored);
+	lost_pack_free(body.lost);
 	tell_result(err, result_json(commit));
 	return err->code;
 }
 
-/* The accepting process shall not wait for us, nor who reads our output. */
-static void go_behind(struct commit *commit, int code)
+/* The pages of a child that waits for lost memory would read as zeros without its userfaultfd. */
+static void hold_on(struct commit *commit)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	/* for as long as the program lives, perhaps: others shall have the place */
-	parent_say_ended(commit->parent_sock, code,
-			 !commit->places || !places_detach(commit->places));
-	for (int fd = 0; fd < 3 && null >= 0; fd++)
-		dup2(null, fd);
-	setsid();
+	while (objects_lack_lost(commit->objects) && !program_has_ended(commit->program, POLL_MS))
+		;
 }
 
 /* After COMMIT nothing is undone: serve what is here for as long as the tasks live. */
@@ -195,8 +239,21 @@ static int lost(struct commit *commit, struct error *err)
 	if (missing)
 		go_behind(commit, CODE_DOUBT);
 	wait_complete(commit, true);
+	hold_on(commit);
 	let_go(commit);
 	return CODE_DOUBT;
+}
+
+/* All is here that can come, and a child that was forked here lacks what cannot. */
+static int finish_behind(struct commit *commit, struct error *err)
+{
+	int code = finish(commit, err);
+
+	control_shutdown(commit->peer->ctl);
+	go_behind(commit, code);
+	hold_on(commit);
+	let_go(commit);
+	return code;
 }
 
 /*
@@ -213,8 +270,10 @@ static int start_tasks(struct commit *commit, struct error *err)
 	if (program_has_ended(commit->program, 0))
 		return error_set(err, CODE_TARGET, NULL,
 				 "the restored program was killed before it was started");
-	if (keeper_commit(commit->keeper, commit->program->nr, &started, err))
+	if (shm_name(commit->shm, err) ||
+	    keeper_commit(commit->keeper, commit->program->nr, &started, err))
 		return -1;
+	shm_end(commit->shm);
 	parent_say_committed(commit->parent_sock);
 	return 0;
 }
@@ -234,7 +293,7 @@ int commit_run(struct commit *commit, bool *undo, struct error *err)
 	Migrate__Control *msg = mailbox_expect(&commit->peer->box, MIGRATE__CONTROL__BODY_COMMIT,
 						commit_timeout_ms(commit), err);
 	enum outcome outcome;
-	int signal;
+	int signal, code;
 
 	if (!msg)
 		return -1;
@@ -250,10 +309,18 @@ int commit_run(struct commit *commit, bool *undo, struct error *err)
 	if (populate_start(commit->populate, err))
 		peer_fail(commit->peer, err);
 	outcome = wait_complete(commit, false);
+	objects_lost(commit->objects, &commit->lost);
 	if (outcome == OUTCOME_LOST)
 		return lost(commit, err);
+	if (outcome == OUTCOME_DONE && objects_lack_lost(commit->objects))
+		return finish_behind(commit, err);
 	if (outcome == OUTCOME_ENDED)
 		tell("ended", NULL, "the program has ended here already");
 	signal = let_go(commit);
-	return outcome == OUTCOME_ENDED && signal ? died(commit, signal, err) : finish(commit, err);
+	if (outcome == OUTCOME_ENDED && signal)
+		return died(commit, signal, err);
+	code = finish(commit, err);
+	if (code != CODE_DOUBT)
+		make_huge(commit, code);
+	return code;
 }

@@ -10,6 +10,7 @@
 #include "dest/peer.h"
 #include "dest/populate.h"
 #include "dest/program.h"
+#include "dest/shm.h"
 
 /**
  * struct commit - of the main thread
@@ -17,6 +18,7 @@
  * @places: given up by a migration that goes on alone; may be NULL
  * @parent_sock: dest/parent.h
  * @max_frozen_s: --max-frozen of the source, in seconds
+ * @lost: memory that neither end has, when all has come
  * @restore_ns, @verified_pages: of the restore, for the result
  * @stop: hook: stop all threads that bring and install pages
  */
@@ -27,10 +29,12 @@ struct commit {
 	struct keeper *keeper;
 	struct populate *populate;
 	struct budget *budget;
+	struct shm *shm;
 	const struct owned_dir *dir;
 	struct places *places;
 	int parent_sock;
 	uint32_t max_frozen_s;
+	struct lost lost;
 	uint64_t restore_ns, verified_pages;
 	void (*stop)(void *ctx);
 	void *ctx;

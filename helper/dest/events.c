@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "dest/epoch.h"
 #include "dest/events.h"
+#include "dest/lost_pages.h"
 #include "dest/mm.h"
 #include "dest/spaces.h"
 #include "os/uffd.h"
@@ -28,7 +29,7 @@ static enum install resolve_todo(struct mm *mm, struct space *space, uint64_t ad
 	page_set_next(&space->todo, addr, USER_END, AROUND_PAGES, &run);
 	nr_pages = run.nr_pages;
 	origin = space_origin(space, addr, &nr_pages);
-	if (page_set_has(&mm->mirror.have, origin))
+	if (page_set_has(&mm->mirror.have, origin) || mm_is_lost(mm, origin))
 		return spaces_fill(mm, space, addr, nr_pages);
 	if (page_set_has(&mm->wanted.asked, origin))
 		return INSTALL_AGAIN;
@@ -98,7 +99,9 @@ static int resolve_fault(struct mm *mm, struct space *space, uint64_t addr, stru
 		/* AGAIN may concern only the neighbours of the page */
 		if (ret == INSTALL_AGAIN && !page_set_has(&space->todo, addr))
 			return 0;
-		if (ret == INSTALL_AGAIN && page_set_has(&mm->mirror.have, origin))
+		if (ret == INSTALL_AGAIN && (page_set_has(&mm->mirror.have, origin) ||
+					     (mm_is_lost(mm, origin) &&
+					      lost_pages_can_fill(mm, space))))
 			mm->retry = true;
 	} else if (space->born_of) {
 		/* the parent's REMAP that moved this page before the fork may still come */

@@ -41,6 +41,8 @@ static int write_own(struct mm *mm, const struct run *run, const void *buf, stru
 	if (!ret && mm->round_copies > mm->mirror.have.nr)
 		ret = refuse_copy(mm, run->addr, "twice in a round", err);
 	mm_unlock(mm);
+	if (!ret)
+		place_came(mm->place, run->nr_pages * PAGE_BYTES);
 	return ret;
 }
 

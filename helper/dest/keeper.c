@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "dest/keeper.h"
 #include "dest/kept.h"
+#include "os/cgroup_members.h"
 #include "os/proc.h"
 #include "session/keeper.h"
 
@@ -15,6 +16,7 @@
 
 /**
  * struct keeper - the helper's end
+ * @kept: what the keeper has closed; used when it has died
  * @init_pid: of the namespace that it started; 0: none yet
  */
 struct keeper {
@@ -22,6 +24,7 @@ struct keeper {
 	pid_t init_pid;
 	const struct owned_dir *dir;
 	struct cgroup group;
+	struct kept_addresses kept;
 };
 
 struct keeper *keeper_start(const struct owned_dir *dir, const struct cgroup *group,
@@ -105,6 +108,30 @@ int keeper_spawn(struct keeper *keeper, pid_t task_pid, int *rpc_fd, pid_t *init
 	return 0;
 }
 
+int keeper_close_addresses(struct keeper *keeper, const struct kept_addresses *kept,
+			   struct error *err)
+{
+	struct keeper_msg msg = { .op = KEEPER_CLOSE };
+	int fd = keeper_data_fd(kept, sizeof(*kept)), ret;
+
+	if (fd < 0)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot tell the keeper the addresses");
+	keeper->kept = *kept;
+	ret = keeper_ask(keeper, &msg, &fd, 1, NULL, err);
+	close(fd);
+	return ret;
+}
+
+int keeper_lend(struct keeper *keeper, int fd, int *number, struct error *err)
+{
+	struct keeper_msg msg = { .op = KEEPER_LEND };
+
+	if (keeper_ask(keeper, &msg, &fd, 1, NULL, err))
+		return -1;
+	*number = msg.value;
+	return 0;
+}
+
 /*
  * The keeper died in the middle. Its init has died with it, or was already told to outlive it. A
  * group that is thawed was thawed by the keeper: its tasks may have run, although they are dead.
@@ -127,6 +154,7 @@ static int commit_alone(struct keeper *keeper, size_t nr_processes, struct error
 	     cgroup_thaw(&keeper->group, err)))
 		return -1;
 	memset(err, 0, sizeof(*err));
+	kept_addresses_open(&keeper->kept);
 	kept_group_leave(&keeper->group);
 	return 0;
 }
@@ -193,9 +221,11 @@ bool keeper_undo(struct keeper *keeper, int init_fd)
 	/* one that is only stuck would stay */
 	keeper_process_kill(&keeper->process);
 	/* the init waits for tasks that the v1 freezer keeps */
-	cgroup_kill(&keeper->group);
+	cgroup_kill(&keeper->group, &(struct error){ 0 });
 	gone = wait_init(init_fd);
 	cgroup_remove(&keeper->group, KEPT_GROUP_TIMEOUT_MS);
+	if (gone)
+		kept_addresses_forget(&keeper->kept);
 	owned_dir_remove(keeper->dir);
 	return gone;
 }

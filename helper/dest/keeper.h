@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 #include "base/error.h"
+#include "dest/kept_addresses.h"
 #include "dest/nsinit.h"
 #include "os/owned_dir.h"
 
@@ -41,6 +42,17 @@ int keeper_speak(struct keeper *keeper, int control_fd, struct error *err);
 /** keeper_spawn() - nsinit_start(); @init_pid: the init in our namespace */
 int keeper_spawn(struct keeper *keeper, pid_t task_pid, int *rpc_fd, pid_t *init_pid,
 		 struct error *err);
+
+/** keeper_lend() - nsinit_lend(), after keeper_spawn() */
+int keeper_lend(struct keeper *keeper, int fd, int *number, struct error *err);
+
+/**
+ * keeper_close_addresses() - the addresses that move with the program cannot be reached here from now on
+ *
+ * The keeper opens and announces them when it has started the program, and forgets them when it is given up.
+ */
+int keeper_close_addresses(struct keeper *keeper, const struct kept_addresses *kept,
+			   struct error *err);
 
 /**
  * keeper_commit() - thaw the restored tasks, which outlive the keeper from here on

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "dest/kept.h"
+#include "dest/kept_addresses.h"
 #include "dest/nsinit.h"
+#include "os/cgroup_homes.h"
+#include "os/cgroup_members.h"
 #include "os/fds.h"
 #include "os/pending.h"
 #include "wire/conn.h"
@@ -25,6 +31,7 @@ struct kept {
 	int *fds;		/* index: handle; -1: free */
 	size_t nr_fds;
 	int signal;		/* by which the program was killed, 0 */
+	struct kept_addresses addresses;
 	bool committed;
 };
 
@@ -81,14 +88,32 @@ static int kept_spawn(struct kept *kept, pid_t task_pid, struct keeper_msg *answ
 static void kept_kill(struct kept *kept, struct error *err)
 {
 	/* the v1 freezer keeps killed tasks, and the init waits for them */
-	cgroup_kill(kept->group);
+	cgroup_kill(kept->group, err);
 	nsinit_kill(&kept->ns, err);
+}
+
+/* A file of /dev/shm that nobody was started for, by whatever name it has (dest/shm.h). */
+static void kept_unlink(int fd)
+{
+	static const char dir[] = "/dev/shm/";
+	char link[48], name[PATH_MAX];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, name, sizeof(name) - 1);
+	name[n < 0 ? 0 : n] = 0;
+	if (!strncmp(name, dir, strlen(dir)))
+		unlink(name);
 }
 
 /* The tasks are dead: as long as one lived, its missing pages must not read as zeros. */
 static void kept_clean_up(struct kept *kept)
 {
 	cgroup_remove(kept->group, KEPT_GROUP_TIMEOUT_MS);
+	kept_addresses_forget(&kept->addresses);
+	for (size_t i = 0; i < kept->nr_fds; i++)
+		if (kept->fds[i] >= 0)
+			kept_unlink(kept->fds[i]);
 	kept_release_all(kept);
 	owned_dir_remove(kept->dir);
 }
@@ -145,9 +170,15 @@ static void kept_abort_alone(struct kept *kept)
 	kept_hang_up(kept);
 }
 
+static int leave_for_home(const struct cgroup *group, pid_t pid)
+{
+	return cgroup_move(group->home, pid);
+}
+
 void kept_group_leave(const struct cgroup *group)
 {
-	if (!cgroup_empty(group))
+	/* a group of the program's that cannot be made here is no reason against the program */
+	if (!cgroup_empty(group, cgroup_homes_back) || !cgroup_empty(group, leave_for_home))
 		cgroup_remove(group, KEPT_GROUP_TIMEOUT_MS);
 }
 
@@ -158,7 +189,8 @@ int kept_check_alive(const struct cgroup *group, size_t expected, struct error *
 	uint64_t mask;
 	pid_t *pids;
 
-	nr = cgroup_pids(group, &pids);
+	if (cgroup_pids(group, &pids, &nr, err))
+		return -1;
 	for (size_t i = 0; i < nr; i++)
 		alive += !pending_read(pids[i], &mask, &gone) && !pending_has(mask, SIGKILL);
 	free(pids);
@@ -171,12 +203,21 @@ int kept_check_alive(const struct cgroup *group, size_t expected, struct error *
 			 (expected > nr ? expected : nr) - alive, expected > nr ? expected : nr);
 }
 
+static void kept_close(struct kept *kept, const struct keeper_turn *turn, struct error *err)
+{
+	if (keeper_data_read(turn->fds[0], &kept->addresses, sizeof(kept->addresses)))
+		error_errno(err, CODE_INTERNAL, NULL, "the keeper cannot read the addresses");
+	else
+		kept_addresses_close(&kept->addresses, err);
+}
+
 static void kept_commit(struct kept *kept, size_t nr_processes, struct keeper_msg *answer)
 {
 	if (!kept_check_alive(kept->group, nr_processes, &answer->err) &&
 	    !nsinit_commit(&kept->ns, &answer->err) &&
 	    !cgroup_thaw(kept->group, &answer->err)) {
 		answer->value = true;
+		kept_addresses_open(&kept->addresses);
 		kept_forget_control(kept);
 		return;
 	}
@@ -221,6 +262,12 @@ static bool kept_request(void *ctx, struct keeper_turn *turn)
 	case KEEPER_SPAWN:
 		turn->answer_fd = kept_spawn(kept, msg->value, answer);
 		break;
+	case KEEPER_CLOSE:
+		kept_close(kept, turn, &answer->err);
+		break;
+	case KEEPER_LEND:
+		nsinit_lend(&kept->ns, turn->fds[0], &answer->value, &answer->err);
+		break;
 	case KEEPER_COMMIT:
 		/* before anything can run: from here on nothing is killed any more */
 		kept->committed = true;
@@ -251,6 +298,8 @@ static void kept_answered(void *ctx, const struct keeper_turn *turn)
 
 	if (turn->answer.op != KEEPER_COMMIT || !turn->answer.value)
 		return;
+	/* the first announcement may be lost */
+	kept_addresses_announce(&kept->addresses);
 	kept_group_leave(kept->group);
 	/* CRIU's images are of no use any more, and take memory */
 	owned_dir_remove(kept->dir);

@@ -16,11 +16,13 @@
  * @KEEPER_RELEASE: the handle
  * @KEEPER_SPEAK: control comes along
  * @KEEPER_SPAWN: pid of the program; answer: pid of the init, and CRIU's RPC socket
+ * @KEEPER_LEND: a descriptor comes along; answer: its number in the init
+ * @KEEPER_CLOSE: struct kept_addresses comes along
  * @KEEPER_COMMIT: number of processes; answer: 1: the tasks were started
  * @KEEPER_DONE: answer: the signal that killed the program
  */
-enum keeper_op { KEEPER_HOLD = 1, KEEPER_RELEASE, KEEPER_SPEAK, KEEPER_SPAWN, KEEPER_COMMIT,
-		 KEEPER_ABORT, KEEPER_SAID, KEEPER_DONE };
+enum keeper_op { KEEPER_HOLD = 1, KEEPER_RELEASE, KEEPER_SPEAK, KEEPER_SPAWN, KEEPER_LEND, KEEPER_CLOSE,
+		 KEEPER_COMMIT, KEEPER_ABORT, KEEPER_SAID, KEEPER_DONE };
 
 /** kept_start() - start the process; arguments as for keeper_start() */
 int kept_start(struct keeper_process *process, const struct owned_dir *dir,

@@ -133,6 +133,7 @@ int late_pages_pushed(struct mm *mm, struct error *err)
 
 	mm_lock(mm);
 	mm->pushed = true;
+	sets_clear(&mm->wanted.asked);
 	ret = mm_request(mm, 0, USER_END / PAGE_BYTES, err);
 	pthread_cond_broadcast(&mm->changed);
 	mm_unlock(mm);

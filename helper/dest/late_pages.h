@@ -15,7 +15,12 @@
  */
 int late_pages_take(struct mm *mm, uint64_t origin, uint64_t nr_pages, const void *data,
 		    bool urgent, struct error *err);
-/** late_pages_pushed() - the source has nothing left to push: request all pages that still lack */
+/**
+ * late_pages_pushed() - the source has nothing left to push: request all pages that still lack
+ *
+ * Those that were requested before too: of a page that the push had taken the source may have kept
+ * silent, and now says that it is lost.
+ */
 int late_pages_pushed(struct mm *mm, struct error *err);
 /**
  * late_pages_fetch() - move pages out of the mirror, each once; pages that lack are requested and waited for

@@ -142,12 +142,20 @@ static int take_maps(void *ctx, const Migrate__Maps *maps, struct error *err)
 			 maps->object);
 }
 
+static int take_needs(void *ctx, const Migrate__Needs *needs, struct error *err)
+{
+	struct migration *migration = ctx;
+
+	return setup_take_needs(&migration->setup, needs, err);
+}
+
 static int take_go(void *ctx, const Migrate__RestoreGo *go, struct error *err)
 {
 	struct migration *migration = ctx;
 
 	frozen_time_enter(&migration->restore.frozen, MIGRATE__FROZEN_PART__AWAIT_LISTS);
-	return program_take(&migration->program, go, objects_nr(&migration->objects), err);
+	return program_take(&migration->program, go, objects_nr(&migration->objects), err) ||
+	       shm_take(&migration->restore.shm, go, err) ? -1 : 0;
 }
 
 static void stop_threads(void *ctx)
@@ -185,22 +193,28 @@ static void wire_states(struct migration *m)
 		.peer = &m->peer, .objects = &m->objects, .budget = &m->budget,
 		.place = m->opts->place, .criu = &m->opts->criu,
 		.images_base = m->opts->images_base,
+		.take_addresses = m->opts->take_addresses,
 	};
 	m->receive = (struct receive){
 		.peer = &m->peer, .objects = &m->objects, .budget = &m->budget,
 		.images = &m->images, .place = m->opts->place,
-		.hooks = { .objects = take_objects, .maps = take_maps, .go = take_go, .ctx = m },
+		.hooks = {
+			.objects = take_objects, .maps = take_maps, .needs = take_needs,
+			.go = take_go, .ctx = m,
+		},
 	};
 	receive_init(&m->receive);
 	m->restore = (struct restore){
 		.peer = &m->peer, .objects = &m->objects, .images = &m->images,
 		.program = &m->program, .keeper = m->keeper, .populate = &m->populate,
 		.place = m->opts->place, .verify = { .budget = &m->budget },
+		.shm = { .objects = &m->objects, .keeper = m->keeper },
 		.cancel = -1, .rpc_fd = -1,
 	};
 	m->commit = (struct commit){
 		.peer = &m->peer, .objects = &m->objects, .program = &m->program,
 		.keeper = m->keeper, .populate = &m->populate, .budget = &m->budget,
+		.shm = &m->restore.shm,
 		.dir = &m->images.dir, .places = m->opts->places, .parent_sock = m->parent_sock,
 		.stop = stop_threads, .ctx = m,
 	};
@@ -259,10 +273,20 @@ static int take_connections(struct migration *m, struct error *err)
 	return 0;
 }
 
+/* Before anything of the program is here: what comes for it meanwhile would be answered with a reset. */
+static int close_addresses(struct migration *m, struct error *err)
+{
+	if (!m->setup.said->keeps_tcp)
+		return 0;
+	m->restore.keeps_tcp = true;
+	kept_addresses_plan(&m->setup.kept, m->images.id);
+	return keeper_close_addresses(m->keeper, &m->setup.kept, err);
+}
+
 static int start_threads(struct migration *m, struct error *err)
 {
 	m->program.root = m->setup.said->pid;
-	m->restore.compare = m->setup.said->verify;
+	m->restore.compare = m->restore.shm.compares = m->setup.said->verify;
 	m->restore.comm = m->setup.said->comm;
 	m->restore.cost_model_ns = m->setup.cost_model_ns;
 	m->commit.max_frozen_s = m->setup.said->max_frozen_s;
@@ -277,7 +301,8 @@ static int run_states(struct migration *m, int control_fd, bool *undo, struct er
 {
 	peer_state(&m->peer, "ACCEPT");
 	if (start_control(m, control_fd, err) || setup_greet(&m->setup, err) ||
-	    take_connections(m, err) || setup_take(&m->setup, err) || start_threads(m, err) ||
+	    take_connections(m, err) || setup_take(&m->setup, err) ||
+	    close_addresses(m, err) || start_threads(m, err) ||
 	    restore_park(&m->restore, err) || receive_run(&m->receive, err) ||
 	    receive_wait_final(&m->receive, err) || restore_run(&m->restore, err))
 		return -1;

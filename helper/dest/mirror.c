@@ -2,14 +2,19 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include "base/io.h"
 #include "dest/mirror.h"
 
 #define WINDOW_ALIGN	(1UL << 30)
+#define SHM_DIR		"/dev/shm/"
 #define PUNCHED_MAX	16384	/* 64 MiB of page tables, where each page had its own */
 
 /**
@@ -33,12 +38,16 @@ struct mirror_windows {
 	struct mirror_window window[];
 };
 
+static void mirror_close_file(struct mirror *mirror);
+
 int mirror_open(struct mirror *mirror, struct error *err)
 {
-	memset(mirror, 0, sizeof(*mirror));
-	mirror->fd = memfd_create("migrate-mirror", MFD_CLOEXEC);
-	if (mirror->fd < 0)
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a memfd");
+	return mirror_open_as(mirror, "migrate-mirror", 0, err);
+}
+
+/* @mirror has its file. */
+static int fill(struct mirror *mirror, struct error *err)
+{
 	if (ftruncate(mirror->fd, USER_END)) {
 		error_errno(err, CODE_INTERNAL, NULL, "cannot size the mirror's memfd");
 		goto close_fd;
@@ -50,9 +59,81 @@ int mirror_open(struct mirror *mirror, struct error *err)
 	return 0;
 
 close_fd:
+	mirror_close_file(mirror);
+	return -1;
+}
+
+int mirror_open_as(struct mirror *mirror, const char *name, unsigned int flags, struct error *err)
+{
+	memset(mirror, 0, sizeof(*mirror));
+	mirror->fd = memfd_create(name, MFD_CLOEXEC | flags);
+	if (mirror->fd < 0)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a memfd");
+	return fill(mirror, err);
+}
+
+void mirror_path(const struct mirror *mirror, char path[PATH_MAX])
+{
+	char link[48];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", mirror->fd);
+	n = readlink(link, path, PATH_MAX - 1);
+	path[n < 0 ? 0 : n] = 0;
+}
+
+static void mirror_close_file(struct mirror *mirror)
+{
+	char name[PATH_MAX];
+
+	if (mirror->path) {
+		mirror_path(mirror, name);
+		unlink(name);
+	}
+	free(mirror->path);
+	mirror->path = NULL;
 	close(mirror->fd);
 	mirror->fd = -1;
-	return -1;
+}
+
+static bool path_is_good(const char *path)
+{
+	return !strncmp(path, SHM_DIR, strlen(SHM_DIR)) && path[strlen(SHM_DIR)] &&
+	       path[strlen(SHM_DIR)] != '.' && !strchr(path + strlen(SHM_DIR), '/');
+}
+
+int mirror_open_file(struct mirror *mirror, const char *path, struct error *err)
+{
+	char name[] = SHM_DIR ".migrate-XXXXXX";
+	struct statfs fs;
+
+	memset(mirror, 0, sizeof(*mirror));
+	mirror->fd = -1;
+	if (!path_is_good(path))
+		return error_set(err, CODE_PEER, NULL, "the source announced a file of another directory");
+	if (!faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW))
+		return error_set(err, CODE_REFUSED, "remove it there, when no program uses it",
+				 "%s is at the destination already", path);
+	if (statfs(SHM_DIR, &fs) || fs.f_type != TMPFS_MAGIC)
+		return error_set(err, CODE_REFUSED, NULL, "/dev/shm of the destination is no tmpfs");
+	mirror->path = strdup(path);
+	mirror->fd = mkostemp(name, O_CLOEXEC);
+	if (!mirror->path || mirror->fd < 0) {
+		free(mirror->path);
+		mirror->path = NULL;
+		return error_errno(err, CODE_NOT_READY, NULL, "cannot make a file in " SHM_DIR);
+	}
+	return fill(mirror, err);
+}
+
+int mirror_name(struct mirror *mirror, struct error *err)
+{
+	char name[PATH_MAX];
+
+	mirror_path(mirror, name);
+	if (!renameat2(AT_FDCWD, name, AT_FDCWD, mirror->path, RENAME_NOREPLACE))
+		return 0;
+	return error_errno(err, CODE_REFUSED, NULL, "cannot name the file %s", mirror->path);
 }
 
 void mirror_windows_put(struct mirror_windows *windows)
@@ -64,12 +145,17 @@ void mirror_windows_put(struct mirror_windows *windows)
 	free(windows);
 }
 
+void mirror_unmap(struct mirror *mirror)
+{
+	mirror_windows_put(mirror->windows);
+	mirror->windows = NULL;
+}
+
 void mirror_close(struct mirror *mirror)
 {
 	if (mirror->fd < 0)
 		return;
-	mirror_windows_put(mirror->windows);
-	mirror->windows = NULL;
+	mirror_unmap(mirror);
 	free(mirror->ranges);
 	mirror->ranges = NULL;
 	mirror->nr_ranges = 0;
@@ -77,8 +163,7 @@ void mirror_close(struct mirror *mirror)
 	budget_give(mirror->budget, BUDGET_BOOKS, mirror->books);
 	mirror->books = 0;
 	page_set_destroy(&mirror->have);
-	close(mirror->fd);
-	mirror->fd = -1;
+	mirror_close_file(mirror);
 }
 
 /* Aligned spans of the ranges, those that touch made one; a NULL base each. */

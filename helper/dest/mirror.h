@@ -6,6 +6,7 @@
 #ifndef MIGRATE_DEST_MIRROR_H
 #define MIGRATE_DEST_MIRROR_H
 
+#include <limits.h>
 #include <stddef.h>
 #include "base/error.h"
 #include "dest/budget.h"
@@ -23,6 +24,7 @@ struct mirror_windows;
  * struct mirror - mirror of one address space. Not locked: the owner locks. Who receives into a window
  *	holds a reference, and no lock
  * @fd: the memfd
+ * @path: name that the file is to have; NULL: a memfd. mirror_close() removes the file
  * @budget: pays for what is in @have; NULL: nobody asks
  * @books: bytes of BUDGET_BOOKS that this address space has taken
  * @have: pages whose content is here
@@ -35,6 +37,7 @@ struct mirror {
 	struct budget *budget;
 	uint64_t books;
 	struct page_set have;
+	char *path;
 	/* private: of mirror.c */
 	uint64_t punched;
 	struct mirror_range *ranges;
@@ -43,6 +46,18 @@ struct mirror {
 };
 
 int mirror_open(struct mirror *mirror, struct error *err);
+/**
+ * mirror_open_file() - with a new file, which has another name than @path until mirror_name()
+ * @path: of a file of /dev/shm; CODE_REFUSED when it is there already
+ */
+int mirror_open_file(struct mirror *mirror, const char *path, struct error *err);
+/** mirror_path() - the name that the file has now */
+void mirror_path(const struct mirror *mirror, char path[PATH_MAX]);
+/** mirror_name() - the file gets its name; -1 with CODE_REFUSED when another file has it */
+int mirror_name(struct mirror *mirror, struct error *err);
+
+/** mirror_open_as() - with a memfd of that name, and MFD_ALLOW_SEALING in @flags or not */
+int mirror_open_as(struct mirror *mirror, const char *name, unsigned int flags, struct error *err);
 void mirror_close(struct mirror *mirror);
 
 /**
@@ -55,6 +70,9 @@ int mirror_announce(struct mirror *mirror, const struct mirror_range *ranges, si
 
 /** mirror_pay() - take @bytes more of BUDGET_BOOKS; -1 as budget_take() */
 int mirror_pay(struct mirror *mirror, uint64_t bytes, struct error *err);
+
+/** mirror_unmap() - no windows any more: nothing is received into this mirror again */
+void mirror_unmap(struct mirror *mirror);
 
 /** mirror_announced() - all of the run lies in announced ranges */
 bool mirror_announced(const struct mirror *mirror, uint64_t addr, uint64_t nr_pages);

@@ -13,14 +13,11 @@ static int sets_init(struct mm *mm)
 	return page_set_init(&mm->populated) || wanted_init(&mm->wanted);
 }
 
-int mm_init(struct mm *mm, const struct mm_hooks *hooks, struct error *err)
+static int init(struct mm *mm, const struct mm_hooks *hooks, struct error *err)
 {
 	pthread_condattr_t attr;
 
-	memset(mm, 0, sizeof(*mm));
 	mm->hooks = *hooks;
-	if (mirror_open(&mm->mirror, err))
-		return -1;
 	if (sets_init(mm))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
 	pthread_mutex_init(&mm->lock, NULL);
@@ -29,6 +26,28 @@ int mm_init(struct mm *mm, const struct mm_hooks *hooks, struct error *err)
 	pthread_cond_init(&mm->changed, &attr);
 	pthread_condattr_destroy(&attr);
 	return 0;
+}
+
+int mm_init(struct mm *mm, const struct mm_hooks *hooks, struct error *err)
+{
+	memset(mm, 0, sizeof(*mm));
+	return mirror_open(&mm->mirror, err) || init(mm, hooks, err) ? -1 : 0;
+}
+
+int mm_init_shm(struct mm *mm, const struct mm_hooks *hooks, const char *name, unsigned int flags,
+		struct error *err)
+{
+	memset(mm, 0, sizeof(*mm));
+	mm->shm = true;
+	return mirror_open_as(&mm->mirror, name, flags, err) ||
+	       init(mm, hooks, err) ? -1 : 0;
+}
+
+int mm_init_file(struct mm *mm, const struct mm_hooks *hooks, const char *path, struct error *err)
+{
+	memset(mm, 0, sizeof(*mm));
+	mm->shm = true;
+	return mirror_open_file(&mm->mirror, path, err) || init(mm, hooks, err) ? -1 : 0;
 }
 
 void mm_close_uffd(struct mm *mm, struct space *space)
@@ -62,6 +81,7 @@ void mm_destroy(struct mm *mm)
 	free(mm->spaces);
 	page_set_destroy(&mm->populated);
 	wanted_destroy(&mm->wanted);
+	page_set_destroy(&mm->lost);
 	mirror_close(&mm->mirror);
 	pthread_cond_destroy(&mm->changed);
 	pthread_mutex_destroy(&mm->lock);
@@ -323,6 +343,13 @@ int mm_seal(struct mm *mm, const struct page_set *lazy, struct error *err)
 	return ret;
 }
 
+void mm_give_mirror(struct mm *mm)
+{
+	mm->hooks.release(mm->hooks.ctx, mm->mirror_handle);
+	mm->mirror_handle = -1;
+	mirror_close(&mm->mirror);
+}
+
 void mm_fail(struct mm *mm)
 {
 	mm_lock(mm);
@@ -362,6 +389,8 @@ static void give_back(struct mm *mm, uint64_t origin, uint64_t nr_pages)
 	struct run run;
 
 	wanted_remove(&mm->wanted, origin, nr_pages);
+	if (mm->lost.nr)
+		page_set_remove(&mm->lost, origin, nr_pages);
 	while (addr < end && page_set_next(&mm->mirror.have, addr, end, 0, &run)) {
 		mirror_punch(&mm->mirror, run.addr, run.nr_pages);
 		addr = run_end(&run);

@@ -30,6 +30,7 @@ struct mm_counts {
 	uint64_t late;		/* came after FINAL and had to wait in the mirror */
 	uint64_t push;		/* came over memory after FINAL */
 	uint64_t fault;		/* came over urgent */
+	uint64_t lost;		/* neither end has them: dest/lost_pages.h */
 	uint64_t zero;		/* read as zeros at the source, or first touched here */
 	uint64_t faults;	/* faults, not pages */
 };
@@ -56,13 +57,15 @@ struct mm_hooks {
 /**
  * struct mm - see the top of this file
  * @id: how frames name the mm
- * @pid: the task at the source
+ * @pid: the task at the source; 0: with @shm
+ * @shm: no address space, but shared memory (dest/shm.h): addresses are offsets, and nothing is installed
  * @parent: whose pages COPY takes; NULL: nobody's
  * @changed: broadcast when pages came, todo shrank, a space went, or @failed was set
  * @urgent: threads that wait for the lock with a fault in hand. Atomic
  * @place: told of pages that were lacking; may be NULL
  * @populated: the source's final list
  * @wanted: pages that still have to come; the fault thread sends its requests
+ * @lost: pages that neither end has, as long as a space lacks them. Made when the first one is lost
  * @spaces: never removed before mm_destroy(), so that pointers stay good
  * @retry: faults that wait may go through now
  * @work: pages may be installed from the mirror
@@ -73,6 +76,9 @@ struct mm_hooks {
  * @mirror_handle: of the keeper's duplicate of the mirror
  * @gone: the source has the address space no longer: frames that are still on their way mean nothing,
  *	and @mirror, @populated and @wanted are closed
+ * @ended: the process was killed at the source before all of its memory had come
+ * @killed: the process was killed here, for what it lost
+ * @no_poison: the kernel has no UFFDIO_POISON, as far as is known
  * @failed: the migration is being given up: no thread waits any longer
  * @in_objects: its places in the lists of struct objects, under the lock of that
  * @kicked, @next_kicked: its place in the list of struct faults, under the lock of that
@@ -88,13 +94,15 @@ struct mm {
 	struct place *place;
 	struct page_set populated;
 	struct wanted wanted;
+	struct page_set lost;
 	struct space **spaces;
 	size_t nr_spaces;
 	uint64_t round_pages, round_copies;
 	uint32_t round;
 	bool listed;
 	int mirror_handle;
-	bool retry, work, final, sealed, pushed, failed, gone;
+	bool retry, work, final, sealed, pushed, failed, gone, shm;
+	bool ended, killed, no_poison;
 	struct mm_counts counts;
 	struct mm_hooks hooks;
 	struct {
@@ -106,6 +114,11 @@ struct mm {
 };
 
 int mm_init(struct mm *mm, const struct mm_hooks *hooks, struct error *err);
+/** mm_init_shm() - of shared memory: the mirror is the memory itself; @flags of memfd_create() */
+int mm_init_shm(struct mm *mm, const struct mm_hooks *hooks, const char *name, unsigned int flags,
+		struct error *err);
+/** mm_init_file() - the same of a file of /dev/shm: mirror_open_file() */
+int mm_init_file(struct mm *mm, const struct mm_hooks *hooks, const char *path, struct error *err);
 void mm_destroy(struct mm *mm);
 
 static inline void mm_lock(struct mm *mm)
@@ -170,10 +183,18 @@ void mm_close_uffds(struct mm *mm);
 
 /* The caller holds mm.lock. */
 
+/** mm_give_mirror() - the mirror is the program's memory: close it, and have the keeper close it */
+void mm_give_mirror(struct mm *mm);
 /** mm_release() - free pages of the mirror that no space needs; @origin is a source address */
 void mm_release(struct mm *mm, uint64_t origin, uint64_t nr_pages);
 /** mm_awaits_fork() - the FORK of a child that lacks such a page may still come: see epoch.h */
 bool mm_awaits_fork(const struct mm *mm, uint64_t origin, uint64_t nr_pages);
+
+/** mm_is_lost() - neither end has the page */
+static inline bool mm_is_lost(const struct mm *mm, uint64_t origin)
+{
+	return mm->lost.nr && page_set_has(&mm->lost, origin);
+}
 
 static inline void mm_kick(struct mm *mm)
 {

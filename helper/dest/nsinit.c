@@ -27,9 +27,13 @@
 #define KILL_TIMEOUT_MS		10000
 #define LOW_PID			1000	/* CRIU's own processes have pids below it */
 
-/* A message between keeper and init, in both directions; the keeper sends an empty @err. */
+/*
+ * A message between keeper and init, in both directions; the keeper sends an empty @err. With a
+ * descriptor it is nsinit_lend(), whose answer has a number; without one it is nsinit_commit().
+ */
 struct nsinit_msg {
 	struct error err;
+	int number;
 };
 
 /* Give CRIU's processes high pids, so that the low pid of a program stays free. */
@@ -156,6 +160,34 @@ static bool init_reap(struct init_tasks *tasks)
 	}
 }
 
+/** struct init_lent - descriptors that restored tasks open by name */
+struct init_lent {
+	int *fds;
+	size_t nr;
+};
+
+static void init_lend(int sock, struct init_lent *lent, int fd)
+{
+	int *fds = realloc(lent->fds, (lent->nr + 1) * sizeof(*fds));
+	struct nsinit_msg out = { .number = fd };
+
+	if (fds) {
+		lent->fds = fds;
+		fds[lent->nr++] = fd;
+	} else {
+		close(fd);
+		error_errno(&out.err, CODE_INTERNAL, NULL, "cannot hold one more descriptor");
+	}
+	fdpass_send(sock, &out, sizeof(out), NULL, 0);
+}
+
+/* The program has its memory: what it gives up from now on must not be held here. */
+static void init_forget(struct init_lent *lent)
+{
+	while (lent->nr)
+		close(lent->fds[--lent->nr]);
+}
+
 static void init_commit(int sock)
 {
 	struct nsinit_msg out = { 0 };
@@ -172,6 +204,7 @@ static void init_loop(int sock, int signals, struct init_tasks *tasks)
 		{ .fd = sock, .events = POLLIN },
 	};
 	struct signalfd_siginfo info;
+	struct init_lent lent = { 0 };
 	int passed[FDPASS_MAX];
 	struct nsinit_msg msg;
 	bool committed = false;
@@ -184,6 +217,11 @@ static void init_loop(int sock, int signals, struct init_tasks *tasks)
 		if (!fds[1].revents)
 			continue;
 		if (fdpass_recv(sock, &msg, sizeof(msg), passed, -1) == 1) {
+			if (passed[0] >= 0) {
+				init_lend(sock, &lent, passed[0]);
+				continue;
+			}
+			init_forget(&lent);
 			init_commit(sock);
 			committed = true;
 			continue;
@@ -224,7 +262,8 @@ static void init_main(int sock, pid_t task_pid, const struct cgroup *group)
 	_exit(tasks.signal ? NSINIT_SIGNALLED + tasks.signal : 0);
 }
 
-static int nsinit_answer(struct nsinit *ns, int timeout_ms, int *fd, struct error *err)
+/* @fd, @number: what came with the answer; or NULL */
+static int nsinit_answer(struct nsinit *ns, int timeout_ms, int *fd, int *number, struct error *err)
 {
 	struct nsinit_msg msg;
 	int fds[FDPASS_MAX], ret;
@@ -240,6 +279,8 @@ static int nsinit_answer(struct nsinit *ns, int timeout_ms, int *fd, struct erro
 	}
 	if (fd)
 		*fd = fds[0];
+	if (number)
+		*number = msg.number;
 	return 0;
 }
 
@@ -267,7 +308,16 @@ int nsinit_start(struct nsinit *ns, pid_t task_pid, const struct cgroup *group, 
 	close(pair[1]);
 	ns->pid = pid;
 	ns->sock = pair[0];
-	return nsinit_answer(ns, START_TIMEOUT_MS, rpc_fd, err);
+	return nsinit_answer(ns, START_TIMEOUT_MS, rpc_fd, NULL, err);
+}
+
+int nsinit_lend(struct nsinit *ns, int fd, int *number, struct error *err)
+{
+	struct nsinit_msg msg = { 0 };
+
+	if (!ns->pid || fdpass_send(ns->sock, &msg, sizeof(msg), &fd, 1))
+		return error_errno(err, CODE_INTERNAL, NULL, "the namespace's init has ended");
+	return nsinit_answer(ns, COMMIT_TIMEOUT_MS, NULL, number, err);
 }
 
 int nsinit_commit(struct nsinit *ns, struct error *err)
@@ -276,7 +326,7 @@ int nsinit_commit(struct nsinit *ns, struct error *err)
 
 	if (fdpass_send(ns->sock, &msg, sizeof(msg), NULL, 0))
 		return error_errno(err, CODE_INTERNAL, NULL, "the namespace's init has ended");
-	return nsinit_answer(ns, COMMIT_TIMEOUT_MS, NULL, err);
+	return nsinit_answer(ns, COMMIT_TIMEOUT_MS, NULL, NULL, err);
 }
 
 int nsinit_kill(struct nsinit *ns, struct error *err)

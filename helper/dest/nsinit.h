@@ -36,6 +36,12 @@ struct nsinit {
 int nsinit_start(struct nsinit *ns, pid_t task_pid, const struct cgroup *group, int *rpc_fd,
 		 struct error *err);
 
+/**
+ * nsinit_lend() - the init holds a duplicate of @fd until nsinit_commit(), or its end
+ * @number: of the descriptor there: restored tasks open /proc/1/fd/@number
+ */
+int nsinit_lend(struct nsinit *ns, int fd, int *number, struct error *err);
+
 /** nsinit_commit() - from now on the init outlives its parent */
 int nsinit_commit(struct nsinit *ns, struct error *err);
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include "base/clock.h"
 #include "dest/late_pages.h"
+#include "dest/lost_pages.h"
 #include "dest/objects.h"
 #include "dest/spaces.h"
 #include "wire/stream.h"
@@ -52,8 +53,10 @@ static void put(struct objects *objects, struct mm *mm)
 	last = objects->last;
 	mm->in_objects.next_id = *by_id;
 	*by_id = mm;
-	mm->in_objects.next_pid = *by_pid;
-	*by_pid = mm;
+	if (!mm->shm) {
+		mm->in_objects.next_pid = *by_pid;
+		*by_pid = mm;
+	}
 	mm->in_objects.prev = last;
 	*(last ? &last->in_objects.next : &objects->first) = mm;
 	objects->last = mm;
@@ -64,18 +67,35 @@ static void put(struct objects *objects, struct mm *mm)
 	pthread_mutex_unlock(&objects->lock);
 }
 
-static struct mm *make(struct objects *objects, uint32_t id, pid_t pid, struct error *err)
+/** struct making - what an mm is made of; without @name and @path it is an address space */
+struct making {
+	uint32_t id;
+	pid_t pid;
+	const char *name, *path;
+	unsigned int flags;
+};
+
+static int init(struct mm *mm, const struct mm_hooks *hooks, const struct making *from,
+		struct error *err)
+{
+	if (from->path)
+		return mm_init_file(mm, hooks, from->path, err);
+	return from->name ? mm_init_shm(mm, hooks, from->name, from->flags, err) :
+	       mm_init(mm, hooks, err);
+}
+
+static struct mm *make(struct objects *objects, const struct making *from, struct error *err)
 {
 	struct mm *mm = calloc(1, sizeof(*mm));
 
-	if (!mm || mm_init(mm, &objects->hooks, err)) {
+	if (!mm || init(mm, &objects->hooks, from, err)) {
 		if (!mm)
 			error_errno(err, CODE_INTERNAL, NULL, "no memory for an address space");
 		free(mm);
 		return NULL;
 	}
-	mm->id = id;
-	mm->pid = pid;
+	mm->id = from->id;
+	mm->pid = from->pid;
 	mm->place = objects->place;
 	mm->mirror.budget = objects->budget;
 	/* it stays when the address space is gone */
@@ -87,27 +107,38 @@ static struct mm *make(struct objects *objects, uint32_t id, pid_t pid, struct e
 	return NULL;
 }
 
-struct mm *objects_add_mm(struct objects *objects, uint32_t id, pid_t pid, struct error *err)
+static struct mm *add(struct objects *objects, const struct making *from, struct error *err)
 {
 	struct mm *mm;
 
 	if (objects->nr >= OBJECTS_MAX || objects->ever >= OBJECTS_EVER) {
 		error_set(err, CODE_REFUSED, NULL,
 			  objects->nr >= OBJECTS_MAX ?
-			  "the program has more than %d processes" :
+			  "the program has more than %d processes and shared memory objects" :
 			  "more than %d processes began while the program was copied",
 			  objects->nr >= OBJECTS_MAX ? OBJECTS_MAX : OBJECTS_EVER);
 		return NULL;
 	}
-	if (objects_mm(objects, id) || objects_mm_of(objects, pid)) {
-		error_set(err, CODE_PEER, NULL, "the source announced object %u (task %d) twice", id,
-			  pid);
+	if (objects_mm(objects, from->id) || (from->pid && objects_mm_of(objects, from->pid))) {
+		error_set(err, CODE_PEER, NULL, "the source announced object %u (task %d) twice",
+			  from->id, from->pid);
 		return NULL;
 	}
-	mm = make(objects, id, pid, err);
+	mm = make(objects, from, err);
 	if (mm)
 		put(objects, mm);
 	return mm;
+}
+
+struct mm *objects_add_mm(struct objects *objects, uint32_t id, pid_t pid, struct error *err)
+{
+	return add(objects, &(struct making){ .id = id, .pid = pid }, err);
+}
+
+struct mm *objects_add_shm(struct objects *objects, uint32_t id, const char *name,
+			   unsigned int flags, struct error *err)
+{
+	return add(objects, &(struct making){ .id = id, .name = name, .flags = flags }, err);
 }
 
 struct mm *objects_mm(struct objects *objects, uint32_t id)
@@ -161,14 +192,21 @@ static void take_out(struct objects *objects, struct mm *mm)
 	struct mm **at = bucket(objects->by_pid, mm->pid);
 
 	pthread_mutex_lock(&objects->lock);
-	while (*at != mm)
+	while (!mm->shm && *at != mm)
 		at = &(*at)->in_objects.next_pid;
-	*at = mm->in_objects.next_pid;
+	if (!mm->shm)
+		*at = mm->in_objects.next_pid;
 	mm->in_objects.gone = true;
 	if (objects->last != mm)
 		unlink_mm(objects, mm);
 	objects->nr--;
 	pthread_mutex_unlock(&objects->lock);
+}
+
+struct mm *objects_add_file(struct objects *objects, uint32_t id, const char *path,
+			    struct error *err)
+{
+	return add(objects, &(struct making){ .id = id, .path = path }, err);
 }
 
 int objects_end(struct objects *objects, uint32_t id, struct error *err)
@@ -250,7 +288,8 @@ void objects_ready(struct objects *objects)
 	struct mm *mm = NULL;
 
 	while ((mm = objects_next(objects, mm)))
-		spaces_ready(mm);
+		if (!mm->shm)
+			spaces_ready(mm);
 }
 
 void objects_fail(struct objects *objects)
@@ -304,6 +343,54 @@ void objects_counts(struct objects *objects, struct counts *counts)
 		counts->faults += mm->counts.faults;
 		mm_unlock(mm);
 	}
+}
+
+pid_t objects_next_to_end(struct objects *objects)
+{
+	struct mm *mm = NULL;
+	pid_t pid = 0;
+
+	while (!pid && (mm = objects_next(objects, mm))) {
+		mm_lock(mm);
+		if (!mm->killed && lost_pages_must_end(mm)) {
+			mm->killed = true;
+			pid = mm->pid;
+		}
+		mm_unlock(mm);
+	}
+	return pid;
+}
+
+void objects_lost(struct objects *objects, struct lost *lost)
+{
+	struct error ignored = { 0 };
+	struct mm *mm = NULL;
+
+	while ((mm = objects_next(objects, mm))) {
+		struct lost_memory memory;
+
+		mm_lock(mm);
+		memory = (struct lost_memory){
+			.pid = mm->pid, .pages = mm->counts.lost, .killed = mm->killed,
+		};
+		mm_unlock(mm);
+		if (memory.pages)
+			lost_add(lost, &memory, &ignored);
+	}
+}
+
+bool objects_lack_lost(struct objects *objects)
+{
+	struct mm *mm = NULL;
+	bool lack = false;
+
+	while (!lack && (mm = objects_next(objects, mm))) {
+		mm_lock(mm);
+		for (size_t i = 0; i < mm->nr_spaces && !lack; i++)
+			lack = !mm->spaces[i]->gone && mm->spaces[i]->todo.nr;
+		mm_unlock(mm);
+	}
+	return lack;
 }
 
 uint64_t objects_orphans(struct objects *objects)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The objects of a migration: what a frame names by its id. An object is an address space (mm); shared
- * memory will be another kind.
+ * The objects of a migration: what a frame names by its id. An object is an address space, or shared
+ * memory: a struct mm whose mirror is the memory itself (dest/shm.h).
  */
 #ifndef MIGRATE_DEST_OBJECTS_H
 #define MIGRATE_DEST_OBJECTS_H
@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include "dest/mm.h"
 #include "session/counts.h"
+#include "session/lost.h"
 
 #define OBJECTS_BUCKETS	1024
 
@@ -17,7 +18,7 @@
  * @lock: a leaf lock, for all lists. An mm stays until objects_destroy(), so that pointers stay good
  * @first, @last: those that are not gone, in their order. The last one may be gone: a thread that
  *	walks goes on from there to what comes later
- * @by_id: all, by id; @by_pid: those that are not gone
+ * @by_id: all, by id; @by_pid: address spaces that are not gone
  * @nr: those that are not gone; @ever: all
  * @rounded, @listed: all up to these have ended the round, or have had their FINAL; NULL: none. Of the
  *	thread of the memory connection
@@ -46,6 +47,13 @@ void objects_destroy(struct objects *objects);
  * too many, or when the mm cannot be made
  */
 struct mm *objects_add_mm(struct objects *objects, uint32_t id, pid_t pid, struct error *err);
+
+/** objects_add_shm() - the same for shared memory, with the name and the flags of memfd_create() */
+struct mm *objects_add_shm(struct objects *objects, uint32_t id, const char *name,
+			   unsigned int flags, struct error *err);
+/** objects_add_file() - the same for a file of /dev/shm */
+struct mm *objects_add_file(struct objects *objects, uint32_t id, const char *path,
+			    struct error *err);
 
 /** objects_end() - mm_end() of the mm with @id; -1 with CODE_PEER when there is none, or it is gone */
 int objects_end(struct objects *objects, uint32_t id, struct error *err);
@@ -87,6 +95,12 @@ bool objects_wait(struct objects *objects, int timeout_ms);
 uint64_t objects_wanted(struct objects *objects);
 /** objects_counts() - sums of all mms */
 void objects_counts(struct objects *objects, struct counts *counts);
+/** objects_next_to_end() - a process that must be killed for what it lost, each once; 0: none */
+pid_t objects_next_to_end(struct objects *objects);
+/** objects_lost() - fill @lost with all that lost memory */
+void objects_lost(struct objects *objects, struct lost *lost);
+/** objects_lack_lost() - a process lives that waits for ever where it touches a page that is lost */
+bool objects_lack_lost(struct objects *objects);
 /** objects_orphans() - pages that had no place in a restored program that lives */
 uint64_t objects_orphans(struct objects *objects);
 /** objects_close_uffds() - all done: the kernel unregisters everything */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "base/thread.h"
 #include "dest/events.h"
+#include "dest/lost_pages.h"
 #include "dest/populate.h"
 #include "dest/spaces.h"
 #include "pages/sets.h"
@@ -14,7 +15,22 @@
 #define AGAIN_US	200
 #define ASIDE_US	20
 
-/* Find the first run of @space from its cursor on that the mirror has. */
+/* The first run that is at hand: the mirror has it, or it is lost and can be poisoned. */
+static bool next_at_hand(const struct mm *mm, const struct space *space, uint64_t origin,
+			 uint64_t end, struct run *run)
+{
+	struct run lost;
+	bool have = page_set_next(&mm->mirror.have, origin, end, 0, run);
+
+	if (!mm->lost.nr || !lost_pages_can_fill(mm, space) ||
+	    !page_set_next(&mm->lost, origin, end, 0, &lost))
+		return have;
+	if (!have || lost.addr < run->addr)
+		*run = lost;
+	return true;
+}
+
+/* Find the first run of @space from its cursor on that can be installed. */
 static bool next_installable(const struct mm *mm, const struct space *space,
 			     struct run *run)
 {
@@ -25,7 +41,7 @@ static bool next_installable(const struct mm *mm, const struct space *space,
 		uint64_t origin = space_origin(space, run->addr, &run->nr_pages);
 		uint64_t end = origin + run->nr_pages * PAGE_BYTES;
 
-		if (page_set_next(&mm->mirror.have, origin, end, 0, &have)) {
+		if (next_at_hand(mm, space, origin, end, &have)) {
 			run->addr += have.addr - origin;
 			run->nr_pages = have.nr_pages;
 			return true;

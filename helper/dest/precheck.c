@@ -22,6 +22,7 @@
 #define MAX_VMAS	(1u << 18)
 #define MAX_CPU_FLAGS	4096
 #define MAX_PID		(1 << 22)
+#define MAX_SHM_NAME	249	/* of memfd_create() */
 
 static void check_criu(const Migrate__CriuVersion *source, const struct criu_version *here,
 		       struct refusals *refusals)
@@ -101,7 +102,7 @@ int precheck_memory(uint64_t bytes, struct error *err)
 
 static void check_room(const Migrate__Setup *setup, const char *base, struct refusals *refusals)
 {
-	uint64_t room, shared = 0, huge = precheck_hugetlb_bytes(setup);
+	uint64_t room, huge = precheck_hugetlb_bytes(setup);
 	struct error err = { 0 };
 	struct statfs fs;
 
@@ -114,15 +115,19 @@ static void check_room(const Migrate__Setup *setup, const char *base, struct ref
 		precheck_refuse(refusals, "%s: free some memory here", err.what);
 	if (statfs(base, &fs))
 		return;
-	for (size_t i = 0; i < setup->n_vmas; i++)
-		if (setup->vmas[i]->shared && shared < setup->rss_bytes)
-			shared += setup->vmas[i]->end - setup->vmas[i]->start;
-	if (shared > setup->rss_bytes)
-		shared = setup->rss_bytes;
+	/* the pages of shared memory are not in the images: dest/shm.h */
 	room = (uint64_t)fs.f_bavail * fs.f_bsize;
-	if (huge >= USER_END || room < shared + huge + IMAGES_RESERVE)
+	if (huge >= USER_END || room < huge + IMAGES_RESERVE)
 		precheck_refuse(refusals, "%s has %lu MiB left for CRIU's images, %lu MiB are needed: make room or choose another --images-dir",
-		       base, room / MIB, (shared + huge + IMAGES_RESERVE) / MIB);
+		       base, room / MIB, (huge + IMAGES_RESERVE) / MIB);
+}
+
+void precheck_needs(const Migrate__Setup *setup, struct refusals *refusals)
+{
+	precheck_files(setup, refusals);
+	precheck_hugetlb(setup, refusals);
+	precheck_servers(setup, refusals);
+	precheck_addresses(setup, refusals);
 }
 
 void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu,
@@ -130,11 +135,8 @@ void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu
 {
 	check_criu(setup->criu, criu, refusals);
 	check_cpu(setup, refusals);
-	precheck_files(setup, refusals);
+	precheck_needs(setup, refusals);
 	check_room(setup, base, refusals);
-	precheck_hugetlb(setup, refusals);
-	precheck_servers(setup, refusals);
-	precheck_addresses(setup, refusals);
 	if (setup->pid <= 1 || setup->pid > MAX_PID)
 		precheck_refuse(refusals, "the program has pid %d at the source, which cannot be given to it here: start it with another pid",
 		       setup->pid);
@@ -144,6 +146,10 @@ int precheck_object(const Migrate__Object *object, struct error *err)
 {
 	if (object->kind == MIGRATE__OBJECT_KIND__MM && object->id && object->has_pid &&
 	    object->pid > 1 && object->pid <= MAX_PID)
+		return 0;
+	if (object->kind == MIGRATE__OBJECT_KIND__SHM && object->id && !object->has_pid &&
+	    !object->has_parent && object->name && strlen(object->name) <= MAX_SHM_NAME &&
+	    (!object->huge_kib || object->huge_kib == 2048 || object->huge_kib == 1048576))
 		return 0;
 	return error_set(err, CODE_PEER, NULL,
 			 "the source announced object %u of kind %d and process %d", object->id,

@@ -19,6 +19,9 @@
 void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu,
 		    const char *base, struct refusals *refusals);
 
+/** precheck_needs() - of it, files, huge pages, servers and addresses */
+void precheck_needs(const Migrate__Setup *setup, struct refusals *refusals);
+
 /** precheck_memory() - -1 with @err when less than @bytes and a reserve are available */
 int precheck_memory(uint64_t bytes, struct error *err);
 

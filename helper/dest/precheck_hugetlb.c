@@ -112,7 +112,7 @@ uint64_t precheck_hugetlb_bytes(const Migrate__Setup *setup)
 	uint64_t bytes = 0;
 
 	for (size_t i = 0; i < setup->n_vmas; i++)
-		if (is_huge(setup->vmas[i]))
+		if (is_huge(setup->vmas[i]) && !setup->vmas[i]->shared)
 			bytes += setup->vmas[i]->end - setup->vmas[i]->start;
 	for (size_t i = 0; i < setup->n_huge_pages && i < SIZES_MAX; i++)
 		bytes += setup->huge_pages[i]->bytes;

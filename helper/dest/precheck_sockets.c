@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "dest/precheck_sockets.h"
 #include "dest/probe.h"
+#include "os/net_addresses.h"
 #include "os/unix_servers.h"
 
 #define ANSWER_MS	10000
@@ -71,6 +72,18 @@ static socklen_t inet_address(const Migrate__InetAddress *from, bool with_port,
 	return sizeof(*v6);
 }
 
+/* It comes here with the program. */
+static bool will_be_here(const Migrate__Setup *setup, const struct sockaddr_storage *name)
+{
+	struct net_address wanted, kept;
+
+	for (size_t i = 0; net_address_of(name, &wanted) && i < setup->n_kept_addresses; i++)
+		if (net_address_make(setup->kept_addresses[i].data, setup->kept_addresses[i].len,
+				     &kept) && net_address_equals(&wanted, &kept))
+			return true;
+	return false;
+}
+
 /* Two questions about each address: has this machine the address, and is the port free? */
 static bool can_be_bound(const void *ctx, size_t i)
 {
@@ -93,6 +106,8 @@ static bool can_be_bound(const void *ctx, size_t i)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (name.ss_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof(v6_only));
+	if (will_be_here(setup, &name))
+		setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &one, sizeof(one));
 	bound = !bind(fd, (struct sockaddr *)&name, bytes);
 	close(fd);
 	return bound;

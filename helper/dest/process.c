@@ -1,12 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include "dest/journal.h"
 #include "dest/process.h"
+#include "dest/tell.h"
+#include "os/cgroup_homes.h"
 #include "os/pending.h"
 #include "os/proc.h"
+
+static int take_group(struct process *process, const Migrate__Process *said, struct error *err)
+{
+	if (!said->sub_group)
+		return 0;
+	if (!cgroup_homes_is_sub(said->sub_group))
+		return error_set(err, CODE_PEER, NULL, "the source named a wrong control group of process %d",
+				 said->pid);
+	process->sub_group = strdup(said->sub_group);
+	return process->sub_group ? 0 :
+	       error_errno(err, CODE_INTERNAL, NULL, "no memory for a process");
+}
 
 struct process *process_new(const Migrate__Process *said, struct error *err)
 {
@@ -17,8 +32,9 @@ struct process *process_new(const Migrate__Process *said, struct error *err)
 		return NULL;
 	}
 	process->pid = said->pid;
-	if (!attributes_take(&process->attributes, said, err))
+	if (!take_group(process, said, err) && !attributes_take(&process->attributes, said, err))
 		return process;
+	free(process->sub_group);
 	free(process);
 	return NULL;
 }
@@ -27,6 +43,7 @@ void process_free(struct process *process)
 {
 	criu_task_free(&process->task);
 	attributes_free(&process->attributes);
+	free(process->sub_group);
 	free(process);
 }
 
@@ -56,6 +73,15 @@ int process_send_attributes(struct process *process, struct control *ctl, struct
 	if (journal_streams_begin(process->attributes.wanted, process->host_pid, err))
 		return -1;
 	return attributes_send(&process->attributes, ctl, err);
+}
+
+void process_enter_group(const struct process *process, const struct cgroup *group)
+{
+	if (!process->sub_group || !cgroup_homes_add(group, process->host_pid, process->sub_group))
+		return;
+	tell("group", json_pack("{s:i,s:s}", "pid", process->pid, "group", process->sub_group),
+	     "process %d cannot be in control group %s below that of serve: %s", process->pid,
+	     process->sub_group, strerror(errno));
 }
 
 /* A signal that came here, of a fault or a limit: the source's copy goes on without it. */

@@ -11,11 +11,13 @@
  * struct process - of the main thread
  * @pid: at the source, and in the namespace here
  * @host_pid: as seen here, since all were looked for in the group; 0 before, or when it is not there
+ * @sub_group: control group, from that of the root at the source; NULL: the same
  * @task: as the images have it
  * @attributes: what the source said, with those attributes that CRIU does not restore
  */
 struct process {
 	pid_t pid, host_pid;
+	char *sub_group;
 	struct criu_task task;
 	struct attributes attributes;
 };
@@ -37,6 +39,13 @@ int process_restore_attributes(struct process *process, const struct cgroup *gro
 int process_run_inside(struct process *process, const struct remote_group *all, struct error *err);
 /** process_send_attributes() - tell the source, and the journal, when the attributes are set */
 int process_send_attributes(struct process *process, struct control *ctl, struct error *err);
+
+/**
+ * process_enter_group() - move the process, which is frozen in @group, to where it goes to its @sub_group from
+ *
+ * Where that cannot be the process comes into the group of the others.
+ */
+void process_enter_group(const struct process *process, const struct cgroup *group);
 
 /** process_check() - the process stands, and nothing will kill it when it is started */
 int process_check(const struct process *process, struct error *err);

@@ -2,11 +2,14 @@
 #define _GNU_SOURCE
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "criu/attach.h"
 #include "dest/program.h"
+#include "os/cgroup_members.h"
 #include "os/proc.h"
 #include "os/proc_tree.h"
 
@@ -123,10 +126,9 @@ int program_spawn(struct program *program, struct keeper *keeper, int *rpc_fd, s
 	if (keeper_spawn(keeper, program->root, rpc_fd, &program->init_pid, err) ||
 	    criu_restore_warm(*rpc_fd, err))
 		return -1;
-	program->criu_pid = criu_attach_find(&program->group);
+	program->criu_pid = criu_attach_find(&program->group, err);
 	if (!program->criu_pid)
-		return error_set(err, CODE_CRIU, NULL, "CRIU is not in the control group %s",
-				 program->group.dir);
+		return -1;
 	program->init_fd = proc_pidfd(program->init_pid, err);
 	return program->init_fd < 0 ? -1 : 0;
 }
@@ -142,12 +144,14 @@ static struct process *find_host(const struct program *program, pid_t pid, ino_t
 }
 
 /* Find all processes as they are seen here; @host_pid of one that is not in the group becomes 0. */
-static void find_host_pids(struct program *program)
+static int find_host_pids(struct program *program, struct error *err)
 {
 	ino_t namespace = proc_ns(program->init_pid, "pid");
 	pid_t *pids;
-	size_t nr = cgroup_pids(&program->group, &pids);
+	size_t nr;
 
+	if (cgroup_pids(&program->group, &pids, &nr, err))
+		return -1;
 	for (size_t i = 0; i < program->nr; i++)
 		program->processes[i]->host_pid = 0;
 	for (size_t i = 0; i < nr; i++) {
@@ -157,11 +161,13 @@ static void find_host_pids(struct program *program)
 			process->host_pid = pids[i];
 	}
 	free(pids);
+	return 0;
 }
 
 static int restore_from_outside(struct program *program, struct error *err)
 {
-	find_host_pids(program);
+	if (find_host_pids(program, err))
+		return -1;
 	for (size_t i = 0; i < program->nr; i++) {
 		struct process *process = program->processes[i];
 
@@ -213,9 +219,8 @@ pid_t program_root_pid(const struct program *program)
 
 int program_check(struct program *program, struct error *err)
 {
-	if (cgroup_wait_frozen(&program->group, err))
+	if (cgroup_wait_frozen(&program->group, err) || find_host_pids(program, err))
 		return -1;
-	find_host_pids(program);
 	for (size_t i = 0; i < program->nr; i++) {
 		const struct process *process = program->processes[i];
 
@@ -226,6 +231,9 @@ int program_check(struct program *program, struct error *err)
 		if (process_check(process, err))
 			return -1;
 	}
+	/* at last: of a group with processes and groups the kernel does not tell when it is frozen */
+	for (size_t i = 0; i < program->nr; i++)
+		process_enter_group(program->processes[i], &program->group);
 	return 0;
 }
 
@@ -260,6 +268,19 @@ bool program_others_live(const struct program *program)
 		live = pids[i] != program_root_pid(program) && has_memory(pids[i]);
 	free(pids);
 	return live;
+}
+
+void program_kill(const struct program *program, pid_t pid)
+{
+	const struct process *process = find(program, pid);
+	struct error ignored = { 0 };
+	int fd = process && process->host_pid ? proc_pidfd(process->host_pid, &ignored) : -1;
+
+	/* the pid may be another process's: the pidfd is of the one that is looked at now */
+	if (fd >= 0 && find_host(program, process->host_pid, proc_ns(program->init_pid, "pid")) == process)
+		syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+	if (fd >= 0)
+		close(fd);
 }
 
 bool program_has_ended(const struct program *program, int timeout_ms)

@@ -65,6 +65,9 @@ bool program_root_lives(const struct program *program);
 /** program_others_live() - a process is there that has memory, and is neither the init nor the root */
 bool program_others_live(const struct program *program);
 
+/** program_kill() - kill the process that is @pid at the source, if it is still there */
+void program_kill(const struct program *program, pid_t pid);
+
 /**
  * program_has_ended() - the init, which knows how the root ended, has ended, and all others with it
  * @timeout_ms: so long it is waited for

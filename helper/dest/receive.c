@@ -69,10 +69,29 @@ static int ack_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
 	return 0;
 }
 
+/*
+ * Before COMMIT the source has all: it goes on there. The source says LOST from the record of COMMIT
+ * on, so that the frame may overtake COMMIT.
+ */
+static void lost(void *ctx, const struct mm *mm, uint64_t nr_pages)
+{
+	struct receive *receive = ctx;
+	struct error err = { 0 };
+
+	tell("lost", json_pack("{s:i,s:I}", "pid", mm->pid, "pages", (json_int_t)nr_pages),
+	     "%s of process %d %s lost at the source", text_count(nr_pages, "page", "pages").text,
+	     mm->pid, nr_pages == 1 ? "is" : "are");
+	error_set(&err, CODE_TARGET, NULL,
+		  "memory of process %d was lost at the source before the program was started",
+		  mm->pid);
+	peer_fail_unless_committed(receive->peer, &err);
+}
+
 void receive_init(struct receive *receive)
 {
 	const struct receiver_hooks hooks = {
-		.gate = gate, .round = ack_round, .final = ack_final, .ctx = receive,
+		.gate = gate, .round = ack_round, .final = ack_final, .lost = lost,
+		.ctx = receive,
 	};
 
 	receive->memory_conn = receive->urgent_conn = CONN_NONE;
@@ -200,6 +219,8 @@ static int take_message(struct receive *receive, const Migrate__Control *msg, st
 		return receive->hooks.objects(receive->hooks.ctx, msg->objects, err);
 	case MIGRATE__CONTROL__BODY_MAPS:
 		return receive->hooks.maps(receive->hooks.ctx, msg->maps, err);
+	case MIGRATE__CONTROL__BODY_NEEDS:
+		return receive->hooks.needs(receive->hooks.ctx, msg->needs, err);
 	case MIGRATE__CONTROL__BODY_ANNOUNCE:
 		return take_announce(receive, msg->announce, err);
 	case MIGRATE__CONTROL__BODY_ROUND_BEGIN:

@@ -14,11 +14,13 @@
  * struct receive_hooks - messages that this object passes on
  * @objects: takes processes that began, and objects that are gone
  * @maps: takes a new list of mappings
+ * @needs: takes what these need, and answers
  * @go: takes RestoreGo
  */
 struct receive_hooks {
 	int (*objects)(void *ctx, const Migrate__Objects *objects, struct error *err);
 	int (*maps)(void *ctx, const Migrate__Maps *maps, struct error *err);
+	int (*needs)(void *ctx, const Migrate__Needs *needs, struct error *err);
 	int (*go)(void *ctx, const Migrate__RestoreGo *go, struct error *err);
 	void *ctx;
 };

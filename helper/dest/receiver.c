@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include "dest/inherit.h"
 #include "dest/late_pages.h"
+#include "dest/lost_pages.h"
 #include "dest/receiver.h"
 #include "wire/conn.h"
 
@@ -73,8 +74,8 @@ static int receive_late(struct receiver *receiver, struct mm *mm, const struct f
 	for (uint32_t i = 0; i < frame->nr_runs; i++) {
 		const struct splice_vm_run *run = &frame->runs[i];
 
-		if (late_pages_take(mm, run->addr, run->nr_pages, data, receiver->urgent,
-				err))
+		if (late_pages_take(mm, run->addr, run->nr_pages, data, receiver->urgent, err) ||
+		    also_take(&receiver->also, mm, run, data, receiver->urgent, err))
 			return -1;
 		data += run->nr_pages * PAGE_BYTES;
 	}
@@ -99,7 +100,8 @@ static int take_zeros(struct receiver *receiver, struct mm *mm, const struct fra
 {
 	for (uint32_t i = 0; i < frame->nr_runs; i++)
 		if (late_pages_take(mm, frame->runs[i].addr, frame->runs[i].nr_pages, NULL,
-				receiver->urgent, err))
+				receiver->urgent, err) ||
+		    also_take(&receiver->also, mm, &frame->runs[i], NULL, receiver->urgent, err))
 			return -1;
 	return 0;
 }
@@ -172,21 +174,62 @@ static int frame_before_final(struct receiver *receiver, struct mm *mm,
 	}
 }
 
+/* What is on its way on the other connection, or came meanwhile, is not lost. */
+static int take_lost(struct receiver *receiver, struct mm *mm, const struct frame *frame,
+		     struct error *err)
+{
+	uint64_t nr_pages;
+	int ret = lost_pages_take(mm, frame->runs, frame->nr_runs, &nr_pages, err);
+
+	if (!ret && nr_pages)
+		receiver->hooks.lost(receiver->hooks.ctx, mm, nr_pages);
+	return ret;
+}
+
+static int take_ended(struct receiver *receiver, struct mm *mm, struct error *err)
+{
+	uint64_t nr_pages;
+	int ret = lost_pages_end(mm, &nr_pages, err);
+
+	if (!ret && nr_pages)
+		receiver->hooks.lost(receiver->hooks.ctx, mm, nr_pages);
+	return ret;
+}
+
+static int take_also(struct receiver *receiver, struct mm *mm, const struct frame *frame,
+		     struct error *err)
+{
+	struct mm *giver = objects_mm(receiver->objects, FRAME_GIVER_OF(frame->cookie));
+
+	if (!giver || giver == mm || !mm_is_final(giver))
+		return refuse_frame(receiver, frame, "of pages of an object that sends none", err);
+	return also_add(&receiver->also, giver, mm, frame->runs, frame->nr_runs, err);
+}
+
 static int frame_after_final(struct receiver *receiver, struct mm *mm,
 			     const struct frame *frame, struct error *err)
 {
 	/* urgent carries requested pages only, and requests begin after FINAL; what is gone had none */
 	if (!mm_is_final(mm))
 		return refuse_frame(receiver, frame, "not expected before FINAL", err);
+	/* it is complete at FINAL, and may be the program's memory already */
+	if (mm->shm)
+		return refuse_frame(receiver, frame, "of shared memory after FINAL", err);
 	switch (frame->kind) {
 	case FRAME_PAGES:
 		return receive_pages(receiver, mm, frame, err);
 	case FRAME_ZERO:
 		return take_zeros(receiver, mm, frame, err);
+	case FRAME_ALSO:
+		return take_also(receiver, mm, frame, err);
 	case FRAME_PUSHED:
 		if (receiver->urgent || mm->pushed)
 			break;
 		return late_pages_pushed(mm, err);
+	case FRAME_LOST:
+		return take_lost(receiver, mm, frame, err);
+	case FRAME_ENDED:
+		return take_ended(receiver, mm, err);
 	default:
 		break;
 	}
@@ -219,6 +262,7 @@ int receiver_run(struct receiver *receiver, struct error *err)
 			ret = -1;
 	} while (ret == 1);
 	frame_free(&frame);
+	also_free(&receiver->also);
 	free(receiver->pages);
 	receiver->pages = NULL;
 	return ret;

@@ -5,6 +5,7 @@
 #ifndef MIGRATE_DEST_RECEIVER_H
 #define MIGRATE_DEST_RECEIVER_H
 
+#include "dest/also.h"
 #include "dest/objects.h"
 #include "wire/stream.h"
 
@@ -16,11 +17,13 @@
  *	force; -1 when the migration is given up
  * @round: the mirror has all pages of @round
  * @final: all lists of the frozen program have come
+ * @lost: the source cannot send some pages of @mm any more; @nr_pages of them were still lacking
  */
 struct receiver_hooks {
 	int (*gate)(void *ctx, uint32_t round, struct error *err);
 	int (*round)(void *ctx, uint32_t round, struct error *err);
 	int (*final)(void *ctx, uint64_t have, uint64_t lack, struct error *err);
+	void (*lost)(void *ctx, const struct mm *mm, uint64_t nr_pages);
 	void *ctx;
 };
 
@@ -31,6 +34,7 @@ struct receiver_hooks {
  * @objects: the objects that frames may name
  * @place: notes progress; may be NULL
  * @pages: room for the pages of a frame after FINAL
+ * @also: whose the pages are besides
  * @round: the last round that ended
  * @final: FINAL of all objects has come; on the memory connection only this thread reads the field
  * @precopy_pages, @bytes: received so far; any thread may read them
@@ -42,6 +46,7 @@ struct receiver {
 	struct place *place;
 	struct receiver_hooks hooks;
 	uint8_t *pages;
+	struct also also;
 	uint32_t round;
 	bool final;
 	atomic_ulong precopy_pages, bytes;

@@ -41,12 +41,29 @@ static int prepare_process(struct restore *restore, const struct process *proces
 	return ret;
 }
 
+static int adopt_shared(struct restore *restore, struct error *err)
+{
+	const struct program *program = restore->program;
+	pid_t *pids = calloc(program->nr + 1, sizeof(*pids));
+	int ret;
+
+	if (!pids)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for processes");
+	for (size_t i = 0; i < program->nr; i++)
+		pids[i] = program->processes[i]->pid;
+	ret = shm_adopt(&restore->shm, restore->images->images_fd, pids, program->nr, err);
+	free(pids);
+	return ret;
+}
+
 /* Images as they came, to images that the restore can do with what is here. */
 static int prepare_images(struct restore *restore, struct error *err)
 {
 	const struct program *program = restore->program;
 
 	if (program_read_images(restore->program, restore->images->images_fd, err))
+		return -1;
+	if (adopt_shared(restore, err))
 		return -1;
 	for (size_t i = 0; i < program->nr; i++)
 		if (prepare_process(restore, program->processes[i], err))
@@ -123,6 +140,7 @@ static int run_criu(struct restore *restore, struct error *err)
 	struct criu_restore_opts opts = {
 		.images_dir_fd = restore->images->images_fd, .work_dir_fd = restore->images->work_fd,
 		.log_level = 2, .group = &restore->program->group, .criu = restore->program->criu_pid,
+		.keeps_tcp = restore->keeps_tcp,
 		.pre_resume = hold_tasks, .attaches = note_attach, .ctx = restore,
 	};
 	struct error criu_err = { 0 };
@@ -210,7 +228,8 @@ static int compare(struct restore *restore, struct error *err)
 	if (fetch_all(restore, err) || wait_memory(restore, err))
 		return -1;
 	place_busy(restore->place, BUSY_MS);
-	if (compare_all(restore, err))
+	if (compare_all(restore, err) ||
+	    shm_verify(&restore->shm, &restore->verify, &restore->verified_pages, err))
 		return -1;
 	place_progress(restore->place);
 	tell("verified", json_pack("{s:I}", "pages", (json_int_t)restore->verified_pages),
@@ -279,6 +298,8 @@ int restore_run(struct restore *restore, struct error *err)
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__RESTORE);
 	if (restore_tasks(restore, err))
+		return -1;
+	if (shm_give(&restore->shm, err))
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__ATTRIBUTES_THERE);
 	if (program_restore_attributes(restore->program, restore->peer->ctl, err))

@@ -12,12 +12,14 @@
 #include "dest/peer.h"
 #include "dest/populate.h"
 #include "dest/program.h"
+#include "dest/shm.h"
 #include "dest/verify.h"
 #include "session/frozen_time.h"
 
 /**
  * struct restore - of the main thread unless said otherwise
  * @compare: the source asks for a comparison of all memory
+ * @keeps_tcp: TCP connections go on here
  * @restored: CRIU's finish marker came; under the mailbox's lock
  * @cancel: shut down at a failure, so that a CRIU that runs ends; -1 when none does; under the
  *	mailbox's lock
@@ -36,8 +38,9 @@ struct restore {
 	struct keeper *keeper;
 	struct populate *populate;
 	struct place *place;
+	struct shm shm;
 	struct verify verify;
-	bool compare, restored;
+	bool compare, keeps_tcp, restored;
 	int cancel, rpc_fd;
 	struct criu_leave leave;
 	const char *comm;

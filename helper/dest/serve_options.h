@@ -7,6 +7,7 @@
 
 /**
  * struct serve_options - options of the command line, and facts about this machine
+ * @take_addresses: interface for addresses that move here with programs; NULL: none gets any
  * @max_bytes: memory for all migrations; 0: the available memory
  * @places: shared by all migrations
  * @place: place of this migration, in its process
@@ -14,6 +15,7 @@
 struct serve_options {
 	const char *listen;
 	const char *images_base;
+	const char *take_addresses;
 	uint64_t max_bytes;
 	bool insecure, once, json;
 	struct criu_version criu;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/memfd.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include "base/clock.h"
@@ -73,6 +74,13 @@ int setup_announce(struct mm *mm, Migrate__Vma **vmas, size_t nr, struct error *
 	return ret;
 }
 
+static void tell_refusals(const struct refusals *refusals)
+{
+	for (size_t i = 0; i < refusals->nr; i++)
+		tell("refused", json_pack("{s:s}", "reason", refusals->text[i]),
+		     "refused: %s", refusals->text[i]);
+}
+
 static int reply(struct setup *setup, struct refusals *refusals, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
@@ -85,9 +93,7 @@ static int reply(struct setup *setup, struct refusals *refusals, struct error *e
 	answer.has_fixed_cost_ns = true;
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP_REPLY;
 	msg.setup_reply = &answer;
-	for (size_t i = 0; i < refusals->nr; i++)
-		tell("refused", json_pack("{s:s}", "reason", refusals->text[i]),
-		     "refused: %s", refusals->text[i]);
+	tell_refusals(refusals);
 	if (control_send(setup->peer->ctl, &msg, err))
 		return -1;
 	return answer.ok ? 0 : error_set(err, CODE_REFUSED, NULL, "refused: %s",
@@ -102,7 +108,7 @@ static int keep_small(struct setup *setup, struct error *err)
 	uint8_t packed[1024];
 
 	small.n_vmas = small.n_files = small.n_cpu_flags = small.n_objects = 0;
-	small.n_unix_servers = small.n_addresses = 0;
+	small.n_unix_servers = small.n_addresses = small.n_kept_addresses = 0;
 	small.base.n_unknown_fields = 0;
 	small.kernel = small.arch = small.mode = "";
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
@@ -136,11 +142,66 @@ static void expect_cost(struct setup *setup)
 	setup->cost_model_ns = cost_model_ns(COST_RESTORE, &shape, &speed);
 }
 
+static int reply_needs(struct setup *setup, struct refusals *refusals, struct error *err)
+{
+	Migrate__NeedsReply answer = MIGRATE__NEEDS_REPLY__INIT;
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+
+	answer.refusals = refusals->text;
+	answer.n_refusals = refusals->nr;
+	msg.body_case = MIGRATE__CONTROL__BODY_NEEDS_REPLY;
+	msg.needs_reply = &answer;
+	tell_refusals(refusals);
+	if (control_send(setup->peer->ctl, &msg, err))
+		return -1;
+	return !refusals->nr ? 0 : error_set(err, CODE_REFUSED, NULL, "refused: %s",
+					     refusals->text[0]);
+}
+
+int setup_take_needs(struct setup *setup, const Migrate__Needs *needs, struct error *err)
+{
+	Migrate__Setup said = MIGRATE__SETUP__INIT;
+	struct refusals refusals = { .nr = 0 };
+	int ret;
+
+	if (setup->asked)
+		return error_set(err, CODE_PEER, NULL, "the source asked twice for what processes need");
+	setup->asked = true;
+	said.files = needs->files;
+	said.n_files = needs->n_files;
+	said.unix_servers = needs->unix_servers;
+	said.n_unix_servers = needs->n_unix_servers;
+	said.addresses = needs->addresses;
+	said.n_addresses = needs->n_addresses;
+	said.huge_pages = needs->huge_pages;
+	said.n_huge_pages = needs->n_huge_pages;
+	precheck_needs(&said, &refusals);
+	ret = reply_needs(setup, &refusals, err);
+	precheck_free(&refusals);
+	return ret;
+}
+
+/* Of memfd_create(). */
+static unsigned int memfd_flags(const Migrate__Object *object)
+{
+	unsigned int flags = object->sealable ? MFD_ALLOW_SEALING : 0;
+
+	if (object->huge_kib)
+		flags |= MFD_HUGETLB | (unsigned int)__builtin_ctz(object->huge_kib << 10) <<
+			 MFD_HUGE_SHIFT;
+	return flags;
+}
+
 static int add_object(struct objects *objects, const Migrate__Object *object, struct error *err)
 {
 	struct mm *parent = object->has_parent ? objects_mm(objects, object->parent) : NULL, *mm;
 
-	if (object->has_parent && !parent)
+	if (object->kind == MIGRATE__OBJECT_KIND__SHM && object->file)
+		return objects_add_file(objects, object->id, object->name, err) ? 0 : -1;
+	if (object->kind == MIGRATE__OBJECT_KIND__SHM)
+		return objects_add_shm(objects, object->id, object->name, memfd_flags(object),
+				       err) ? 0 : -1;
+	if (object->has_parent && (!parent || parent->shm))
 		return error_set(err, CODE_PEER, NULL,
 				 "the source announced object %u as a child of object %u, which it did not announce",
 				 object->id, object->parent);
@@ -176,6 +237,8 @@ static int take(struct setup *setup, struct refusals *refusals, struct error *er
 	const Migrate__Setup *said = setup->said;
 
 	precheck_setup(said, setup->criu, setup->images_base, refusals);
+	kept_addresses_take(&setup->kept, said, setup->take_addresses,
+			    control_fd(setup->peer->ctl), refusals);
 	if (!refusals->nr &&
 	    (make_objects(setup, err) ||
 	     budget_announce(setup->budget, BUDGET_MIRROR, said->rss_bytes, err)))

@@ -7,6 +7,7 @@
 #define MIGRATE_DEST_SETUP_H
 
 #include "criu/criu.h"
+#include "dest/kept_addresses.h"
 #include "dest/objects.h"
 #include "dest/peer.h"
 #include "dest/places.h"
@@ -14,8 +15,11 @@
 /**
  * struct setup - used by the main thread only
  * @images_base: directory of images
+ * @take_addresses: interface for addresses that move here; NULL: none gets any
  * @by_ms: time by which Setup must have come, clock_now_ms()
  * @cost_model_ns: cost_model_ns() of the restore
+ * @asked: Needs has come
+ * @kept: the addresses that move with the program
  * @msg, @said: Setup without its lists, after setup_take() has succeeded
  */
 struct setup {
@@ -24,9 +28,11 @@ struct setup {
 	struct budget *budget;
 	struct place *place;
 	const struct criu_version *criu;
-	const char *images_base;
+	const char *images_base, *take_addresses;
 	int64_t by_ms;
 	uint64_t cost_model_ns;
+	bool asked;
+	struct kept_addresses kept;
 	Migrate__Control *msg;
 	const Migrate__Setup *said;
 };
@@ -40,6 +46,12 @@ int setup_late(const struct setup *setup, const char *what, struct error *err);
 int setup_greet(struct setup *setup, struct error *err);
 /** setup_take() - receive Setup, check it, make the objects, and answer */
 int setup_take(struct setup *setup, struct error *err);
+/**
+ * setup_take_needs() - check what processes need that began since Setup, and answer
+ *
+ * A refusal ends the migration: a source could otherwise guess at files again and again.
+ */
+int setup_take_needs(struct setup *setup, const Migrate__Needs *needs, struct error *err);
 /** setup_add_objects() - take a list of objects from the wire */
 int setup_add_objects(struct objects *objects, Migrate__Object **list, size_t nr,
 		      struct error *err);

@@ -52,6 +52,7 @@ struct space *space_fork(const struct space *parent, struct error *err)
 		memcpy(space->pieces, parent->pieces, bytes);
 		space->nr_pieces = parent->nr_pieces;
 	}
+	space->doomed = parent->doomed;
 	if (!sets_copy(&space->todo, &parent->todo, err))
 		return space;
 	space_free(space);
@@ -290,21 +291,27 @@ static void count_orphan(struct space *space, uint64_t addr)
 		space->orphans++;
 }
 
-enum install space_install(struct space *space, uint64_t addr, uint64_t nr_pages,
-			   const void *src, uint64_t *done)
+/* A page of content, of zeros when there is no @src, or of nothing at all. */
+static enum uffd_result put(struct space *space, uint64_t addr, uint64_t nr_pages,
+			    const uint8_t *src, bool poison, uint64_t *done)
+{
+	if (poison)
+		return uffd_poison(space->uffd, addr, nr_pages, done);
+	return src ? uffd_copy(space->uffd, addr, src, nr_pages, done) :
+	       uffd_zero(space->uffd, addr, nr_pages, done);
+}
+
+static enum install install(struct space *space, uint64_t addr, uint64_t nr_pages,
+			    const uint8_t *src, bool poison, uint64_t *done)
 {
 	*done = 0;
 	if (space->uffd < 0 || space->lost)
 		return space->gone ? INSTALL_GONE : INSTALL_AGAIN;
 	while (*done < nr_pages) {
 		uint64_t at = addr + *done * PAGE_BYTES, left = nr_pages - *done, n = 0;
-		enum uffd_result result;
+		enum uffd_result result = put(space, at, left, src ? src + *done * PAGE_BYTES : NULL,
+					      poison, &n);
 
-		if (src)
-			result = uffd_copy(space->uffd, at,
-					   (const uint8_t *)src + *done * PAGE_BYTES, left, &n);
-		else
-			result = uffd_zero(space->uffd, at, left, &n);
 		settled(space, at, n);
 		*done += n;
 		switch (result) {
@@ -332,6 +339,17 @@ enum install space_install(struct space *space, uint64_t addr, uint64_t nr_pages
 		}
 	}
 	return INSTALL_OK;
+}
+
+enum install space_install(struct space *space, uint64_t addr, uint64_t nr_pages,
+			   const void *src, uint64_t *done)
+{
+	return install(space, addr, nr_pages, src, false, done);
+}
+
+enum install space_poison(struct space *space, uint64_t addr, uint64_t nr_pages, uint64_t *done)
+{
+	return install(space, addr, nr_pages, NULL, true, done);
 }
 
 int space_wait(struct space *space, uint64_t addr, struct error *err)

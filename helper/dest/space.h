@@ -40,6 +40,7 @@ struct pieces {
  * @blocked: UFFDIO_ZEROPAGE said EAGAIN at the last look at @waiting
  * @blocked_ms: milliseconds in which the kernel answered EAGAIN and no event came
  * @looked_ms: time of that look, CLOCK_MONOTONIC
+ * @doomed: it lacks pages that are nowhere, and the kernel has no UFFDIO_POISON (dest/lost_pages.h)
  * @ready: CRIU has ended; earlier CRIU may still make a missing mapping
  * @gone: the process has exited or called exec
  * @lost: an event could not be recorded, so @todo may be wrong: this helper installs no page and
@@ -61,7 +62,7 @@ struct space {
 	struct pieces moved, past, unsure;
 	struct space *born_of;
 	uint64_t blocked_ms, looked_ms;
-	bool in_epoch, blocked, ready, gone, lost;
+	bool in_epoch, blocked, ready, gone, lost, doomed;
 };
 
 /**
@@ -130,6 +131,12 @@ bool pieces_part(const struct pieces *pieces, uint64_t addr, uint64_t *nr_pages)
  */
 enum install space_install(struct space *space, uint64_t addr, uint64_t nr_pages,
 			   const void *src, uint64_t *done);
+
+/**
+ * space_poison() - space_install() of pages that are nowhere: whoever touches them gets SIGBUS
+ * Return: INSTALL_FAILED with EINVAL before Linux 6.6
+ */
+enum install space_poison(struct space *space, uint64_t addr, uint64_t nr_pages, uint64_t *done);
 
 /** space_wait() - add an unresolved fault to @waiting */
 int space_wait(struct space *space, uint64_t addr, struct error *err);

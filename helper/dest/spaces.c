@@ -3,6 +3,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "dest/epoch.h"
+#include "dest/lost_pages.h"
 #include "dest/spaces.h"
 #include "pages/sets.h"
 
@@ -35,6 +36,12 @@ enum install spaces_fill(struct mm *mm, struct space *space, uint64_t addr,
 	struct run run;
 	void *src;
 
+	if (mm_is_lost(mm, origin)) {
+		ret = lost_pages_fill(mm, space, addr, nr_pages, &done);
+		if (done)
+			mm_release(mm, origin, done);
+		return ret;
+	}
 	if (!page_set_next(&mm->mirror.have, origin, origin + nr_pages * PAGE_BYTES, 0, &run) ||
 	    run.addr != origin)
 		return INSTALL_AGAIN;
@@ -54,15 +61,22 @@ enum install spaces_fill(struct mm *mm, struct space *space, uint64_t addr,
 	return ret;
 }
 
+/* What can never come is not waited for. */
+static bool is_done(const struct mm *mm, const struct space *space)
+{
+	if (space->lost || space->past.nr)
+		return false;
+	return !space->todo.nr || lost_pages_are_all(mm, space);
+}
+
 bool spaces_done(const struct mm *mm)
 {
 	if (!mm->sealed)
 		return false;
 	for (size_t i = 0; i < mm->nr_spaces; i++)
-		if (!mm->spaces[i]->gone &&
-		    (mm->spaces[i]->lost || mm->spaces[i]->todo.nr || mm->spaces[i]->past.nr))
+		if (!mm->spaces[i]->gone && !is_done(mm, mm->spaces[i]))
 			return false;
-	return true;
+	return !lost_pages_must_end(mm);
 }
 
 bool spaces_wait_done(struct mm *mm, int timeout_ms)

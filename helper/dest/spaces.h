@@ -25,9 +25,13 @@ bool spaces_is_gone(struct mm *mm);
 
 /* The caller holds mm.lock. */
 
-/** spaces_done() - true when no space lacks a page, or all tasks have ended */
+/**
+ * spaces_done() - true when no space lacks a page, or all tasks have ended
+ *
+ * A process that must end for what it lost has ended; another one may wait for it for ever.
+ */
 bool spaces_done(const struct mm *mm);
-/** spaces_fill() - install up to @nr_pages at @addr from the mirror, which has the first of them */
+/** spaces_fill() - install up to @nr_pages at @addr: the mirror has the first of them, or it is lost */
 enum install spaces_fill(struct mm *mm, struct space *space, uint64_t addr, uint64_t nr_pages);
 /** spaces_bury() - the process of @space has ended: release its pages */
 void spaces_bury(struct mm *mm, struct space *space);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <xxhash.h>
+#include "base/io.h"
 #include "base/text.h"
 #include "dest/verify.h"
 #include "pages/sets.h"
@@ -25,6 +26,32 @@ struct differences {
 	uint64_t addrs[NAMED];
 	size_t nr;
 };
+
+static int piece_order(const void *a, const void *b)
+{
+	const struct verify_piece *x = a, *y = b;
+
+	if (x->object != y->object)
+		return x->object < y->object ? -1 : 1;
+	return x->addr < y->addr ? -1 : x->addr > y->addr;
+}
+
+const struct verify_piece *verify_of(const struct verify *verify, uint32_t object, size_t *nr)
+{
+	size_t low = 0, high = verify->nr;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (verify->pieces[mid].object < object)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (*nr = 0; low + *nr < verify->nr && verify->pieces[low + *nr].object == object;)
+		(*nr)++;
+	return verify->pieces + low;
+}
 
 int verify_add(struct verify *verify, const Migrate__Digests *digests, struct error *err)
 {
@@ -59,6 +86,9 @@ int verify_add(struct verify *verify, const Migrate__Digests *digests, struct er
 		};
 	}
 	verify->complete = digests->last;
+	/* each of many processes looks for its own */
+	if (verify->complete && verify->nr)
+		qsort(verify->pieces, verify->nr, sizeof(*verify->pieces), piece_order);
 	return 0;
 }
 
@@ -91,12 +121,12 @@ static void compare_pieces(const struct verify *verify, uint32_t object, int mem
 			   const struct criu_task *task, uint8_t *buf, struct differences *diff,
 			   uint64_t *pages)
 {
-	for (size_t i = 0; i < verify->nr; i++) {
-		const struct verify_piece *piece = &verify->pieces[i];
+	size_t nr;
+	const struct verify_piece *piece = verify_of(verify, object, &nr);
+
+	for (; nr; nr--, piece++) {
 		size_t bytes = piece->nr_pages * PAGE_BYTES;
 
-		if (piece->object != object)
-			continue;
 		*pages += piece->nr_pages;
 		if (pread(mem, buf, bytes, piece->addr) != (ssize_t)bytes) {
 			differs(diff, piece->addr);
@@ -192,4 +222,38 @@ int verify_task(const struct verify *verify, uint32_t object, pid_t pid, const s
 		close(pagemap);
 	free(buf);
 	return ret;
+}
+
+int verify_shared(const struct verify *verify, uint32_t object, int fd, uint64_t populated,
+		  uint64_t *pages, struct error *err)
+{
+	uint8_t *buf = malloc(FRAME_MAX_PAGES * PAGE_BYTES);
+	struct differences diff = { 0 };
+	uint64_t compared = 0;
+
+	if (!buf)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory to verify");
+	for (size_t i = 0; i < verify->nr; i++) {
+		const struct verify_piece *piece = &verify->pieces[i];
+		size_t bytes = piece->nr_pages * PAGE_BYTES, done;
+
+		if (piece->object != object)
+			continue;
+		compared += piece->nr_pages;
+		if (io_pread_all(fd, buf, bytes, piece->addr, &done)) {
+			differs(&diff, piece->addr);
+			continue;
+		}
+		/* its end may be in the middle of a page */
+		memset(buf + done, 0, bytes - done);
+		if (XXH3_64bits(buf, bytes) != piece->xxh3)
+			differs(&diff, piece->addr);
+	}
+	free(buf);
+	*pages += compared;
+	if (compared != populated)
+		return error_set(err, CODE_VERIFY, NULL,
+				 "the source sent digests of %lu of the %lu pages of shared memory %u",
+				 compared, populated, object);
+	return say_differences(&diff, err);
 }

@@ -15,7 +15,11 @@ struct verify_piece {
 	uint32_t nr_pages, object;
 };
 
-/** struct verify - received digests; @complete: the last message has come; @budget: may be NULL */
+/**
+ * struct verify - received digests
+ * @pieces: in order of object and address when @complete, the last message has come
+ * @budget: may be NULL
+ */
 struct verify {
 	struct budget *budget;
 	struct verify_piece *pieces;
@@ -25,6 +29,8 @@ struct verify {
 
 int verify_add(struct verify *verify, const Migrate__Digests *digests, struct error *err);
 void verify_free(struct verify *verify);
+/** verify_of() - the pieces of mm @object, in order; @nr: how many. Once all have come */
+const struct verify_piece *verify_of(const struct verify *verify, uint32_t object, size_t *nr);
 
 /**
  * verify_task() - read the memory of one task and compare
@@ -40,5 +46,13 @@ void verify_free(struct verify *verify);
  */
 int verify_task(const struct verify *verify, uint32_t object, pid_t pid, const struct criu_task *task,
 		const struct page_set *populated, uint64_t *pages, struct error *err);
+
+/**
+ * verify_shared() - compare shared memory, which is the program's already
+ * @object: its id; @fd: of it
+ * @populated: so many pages the source has; each must have a digest
+ */
+int verify_shared(const struct verify *verify, uint32_t object, int fd, uint64_t populated,
+		  uint64_t *pages, struct error *err);
 
 #endif

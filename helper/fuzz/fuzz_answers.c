@@ -6,6 +6,7 @@
 #include "fuzz/messages.h"
 #include "session/counts.h"
 #include "session/frozen_time.h"
+#include "session/lost.h"
 #include "source/attributes.h"
 #include "source/loss.h"
 #include "tests/conn_fd.h"
@@ -65,6 +66,18 @@ static void take_parts(const Migrate__Ready *ready)
 	fuzz_assert(!frozen_time_sum(&time, FROZEN_SOURCE));
 }
 
+static void take_lost(Migrate__Lost *const *list, size_t nr)
+{
+	struct error err = { 0 }, told = { 0 };
+	struct lost lost = { 0 };
+
+	fuzz_assert(!lost_take(&lost, list, nr, &err) && lost.nr == nr);
+	json_decref(lost_json(&lost));
+	lost_error(&lost, false, &told);
+	fuzz_assert(error_is_set(&told) == (nr > 0));
+	lost_free(&lost);
+}
+
 static int take(struct world *world, const Migrate__Control *msg, struct error *err)
 {
 	switch (msg->body_case) {
@@ -86,7 +99,11 @@ static int take(struct world *world, const Migrate__Control *msg, struct error *
 		return 0;
 	case MIGRATE__CONTROL__BODY_DONE:
 		counts_from_done(&world->counts, msg->done);
+		take_lost(msg->done->lost, msg->done->n_lost);
 		messages_send(world->ctl, MIGRATE__CONTROL__BODY_KILLED);
+		return 0;
+	case MIGRATE__CONTROL__BODY_DIED:
+		take_lost(msg->died->lost, msg->died->n_lost);
 		return 0;
 	default:
 		return 0;

@@ -9,6 +9,7 @@
 #include "dest/attributes.h"
 #include "dest/images.h"
 #include "dest/journal.h"
+#include "dest/kept_addresses.h"
 #include "dest/mm.h"
 #include "dest/precheck.h"
 #include "dest/probe.h"
@@ -102,10 +103,13 @@ static int take_setup(struct world *world, const Migrate__Setup *setup, struct e
 {
 	const struct criu_version criu = { .major = 3, .minor = 17, .sublevel = 1 };
 	struct refusals refusals = { .nr = 0 };
+	struct kept_addresses kept;
 
 	if (precheck_objects(setup, err))
 		return -1;
 	precheck_setup(setup, &criu, fuzz_dir_path(), &refusals);
+	kept_addresses_take(&kept, setup, "lo", -1, &refusals);
+	fuzz_assert(kept.list.nr <= NET_ADDRESSES_MAX);
 	for (size_t i = 0; i < refusals.nr; i++)
 		messages_assert_printable(refusals.text[i]);
 	precheck_free(&refusals);
@@ -114,6 +118,27 @@ static int take_setup(struct world *world, const Migrate__Setup *setup, struct e
 	    budget_announce(&world->budget, BUDGET_MIRROR, setup->rss_bytes, err))
 		return -1;
 	messages_send(world->ctl, MIGRATE__CONTROL__BODY_SETUP_REPLY);
+	return 0;
+}
+
+static int take_needs(struct world *world, const Migrate__Needs *needs)
+{
+	Migrate__Setup said = MIGRATE__SETUP__INIT;
+	struct refusals refusals = { .nr = 0 };
+
+	said.files = needs->files;
+	said.n_files = needs->n_files;
+	said.unix_servers = needs->unix_servers;
+	said.n_unix_servers = needs->n_unix_servers;
+	said.addresses = needs->addresses;
+	said.n_addresses = needs->n_addresses;
+	said.huge_pages = needs->huge_pages;
+	said.n_huge_pages = needs->n_huge_pages;
+	precheck_needs(&said, &refusals);
+	for (size_t i = 0; i < refusals.nr; i++)
+		messages_assert_printable(refusals.text[i]);
+	precheck_free(&refusals);
+	messages_send(world->ctl, MIGRATE__CONTROL__BODY_NEEDS_REPLY);
 	return 0;
 }
 
@@ -193,6 +218,8 @@ static int take(struct world *world, const Migrate__Control *msg, struct error *
 		return take_setup(world, msg->setup, err);
 	case MIGRATE__CONTROL__BODY_MAPS:
 		return announce(world, msg->maps->vmas, msg->maps->n_vmas, err);
+	case MIGRATE__CONTROL__BODY_NEEDS:
+		return take_needs(world, msg->needs);
 	case MIGRATE__CONTROL__BODY_ANNOUNCE:
 		return take_announce(world, msg->announce, err);
 	case MIGRATE__CONTROL__BODY_IMAGE_FILE:

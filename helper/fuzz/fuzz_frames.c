@@ -13,6 +13,8 @@
 #define BASE		0x7f0000000000UL
 #define AT(page)	(BASE + (page) * PAGE_BYTES)
 #define MM		7
+#define OTHER		8	/* has the first pages too, and its list is complete */
+#define OTHER_PAGES	40UL
 #define PAGES_MAX	128	/* pages of an input: what the socket holds */
 
 #define FLAG_URGENT	1	/* it is the urgent connection */
@@ -28,7 +30,7 @@ static const struct mirror_range ranges[] = {
 
 struct bench {
 	struct objects objects;
-	struct mm *mm;
+	struct mm *mm, *other;
 	struct budget budget;
 	uint8_t flags;
 };
@@ -53,16 +55,23 @@ static int on_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
 	struct page_set lazy;
 	int ret;
 
-	fuzz_assert(have + lack <= ANNOUNCED);
+	fuzz_assert(have + lack <= ANNOUNCED + OTHER_PAGES);
 	if (!(bench->flags & FLAG_SEAL))
 		return 0;
 	if (page_set_init(&lazy))
 		abort();
 	if (page_set_add(&lazy, AT(0), bench->flags & FLAG_PARTLY ? 50 : 300, err))
 		abort();
-	ret = mm_seal(bench->mm, &lazy, err);
+	ret = mm_seal(bench->mm, &lazy, err) || mm_seal(bench->other, &lazy, err) ? -1 : 0;
 	page_set_destroy(&lazy);
 	return ret;
+}
+
+static void on_lost(void *ctx, const struct mm *mm, uint64_t nr_pages)
+{
+	struct bench *bench = ctx;
+
+	fuzz_assert(mm == bench->mm && nr_pages && nr_pages <= ANNOUNCED);
 }
 
 /* Return: pages of the frame at the start of @in that the socket can hold, or 0 */
@@ -124,6 +133,28 @@ static bool is_within(const struct page_set *set)
 	return nr == set->nr;
 }
 
+static void make_mms(struct bench *bench)
+{
+	const struct splice_vm_run run = { .addr = AT(0), .nr_pages = OTHER_PAGES };
+	struct error err = { 0 };
+
+	bench->mm = objects_add_mm(&bench->objects, MM, 1, &err);
+	bench->other = objects_add_mm(&bench->objects, OTHER, 2, &err);
+	fuzz_assert(bench->mm && bench->other);
+	fuzz_assert(!mm_announce(bench->mm, ranges, 3, &err));
+	fuzz_assert(!mm_announce(bench->other, ranges, 3, &err));
+	fuzz_assert(!mm_populate(bench->other, &run, 1, &err));
+	bench->other->listed = true;
+}
+
+static void check(const struct mm *mm)
+{
+	fuzz_assert(is_within(&mm->mirror.have));
+	fuzz_assert(is_within(&mm->populated));
+	fuzz_assert(is_within(&mm->wanted.pages));
+	fuzz_assert(!mm->lost.nr || is_within(&mm->lost));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in = { data, size };
@@ -132,25 +163,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct error err = { 0 };
 	struct receiver receiver = {
 		.urgent = bench.flags & FLAG_URGENT, .objects = &bench.objects,
-		.hooks = { .gate = gate, .round = on_round, .final = on_final, .ctx = &bench },
+		.hooks = { .gate = gate, .round = on_round, .final = on_final,
+			   .lost = on_lost, .ctx = &bench },
 	};
 	struct conn conn;
 	int ret;
 
 	budget_init(&bench.budget, NULL, NULL);
-	fuzz_assert(!budget_announce(&bench.budget, BUDGET_MIRROR, ANNOUNCED * PAGE_BYTES, &err));
+	fuzz_assert(!budget_announce(&bench.budget, BUDGET_MIRROR, 2 * ANNOUNCED * PAGE_BYTES, &err));
 	objects_init(&bench.objects, &no_mm_hooks, &bench.budget, NULL);
-	bench.mm = objects_add_mm(&bench.objects, MM, 1, &err);
-	fuzz_assert(bench.mm);
-	fuzz_assert(!mm_announce(bench.mm, ranges, 3, &err));
+	make_mms(&bench);
 	conn = (struct conn){ .fd = feed(&in) };
 	receiver.conn = &conn;
 	ret = receiver_run(&receiver, &err);
 	fuzz_error_fits(ret, &err);
-	fuzz_assert(is_within(&bench.mm->mirror.have));
-	fuzz_assert(is_within(&bench.mm->populated));
-	fuzz_assert(is_within(&bench.mm->wanted.pages));
-	fuzz_assert(bench.budget.used[BUDGET_MIRROR] == bench.mm->mirror.have.nr * PAGE_BYTES);
+	check(bench.mm);
+	check(bench.other);
+	fuzz_assert(bench.budget.used[BUDGET_MIRROR] ==
+		    (bench.mm->mirror.have.nr + bench.other->mirror.have.nr) * PAGE_BYTES);
 	conn_close(&conn);
 	objects_destroy(&bench.objects);
 	pthread_mutex_destroy(&bench.budget.lock);

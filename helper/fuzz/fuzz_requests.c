@@ -36,15 +36,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	};
 	const struct vma_list list = { .vmas = vmas, .nr = 3 };
 	static struct source_process process, *processes = &process;
-	const struct tree tree = { .processes = &processes, .nr = 1 };
+	const struct tree tree = { .processes = &processes, .nr = 1, .fixed = true };
+	struct mailbox box;
 	struct fuzz_pipe pipe = fuzz_pipe_open();
 	struct sender urgent = { .conn = CONN(pipe.fd) };
-	struct requests requests = { .tree = &tree, .sender = &urgent };
+	struct requests requests = { .tree = &tree, .sender = &urgent, .box = &box };
 	struct error err = { 0 };
 
 	if (source_mm_init(&process.mm, MM, getpid(), &err) ||
 	    page_set_add(&process.mm.unsent, BASE, 1000, &err))
 		abort();
+	mailbox_init(&box, "the destination");
 	process.mm.frozen_vmas = &list;
 	process.mm.final = true;
 	fuzz_pipe_put(&pipe, data, size);
@@ -53,5 +55,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_assert(process.mm.unsent.nr <= 1000);
 	close(pipe.fd);
 	source_mm_destroy(&process.mm);
+	mailbox_destroy(&box);
 	return 0;
 }

@@ -388,6 +388,18 @@ static void put_frame(struct bytes *to, uint32_t kind, uint64_t page, uint32_t n
 		corpus_put_byte(to, i + 1);
 }
 
+/* The next pages of MM are OTHER's too. */
+static void put_also(struct bytes *to, uint64_t page, uint32_t nr_pages)
+{
+	struct splice_vm_batch head = {
+		.magic = htole32(FRAME_ALSO), .nr_runs = htole32(1),
+		.cookie = htole64(FRAME_ALSO_COOKIE(MM, MM + 1)),
+	};
+
+	corpus_put(to, &head, sizeof(head));
+	put_run(to, page, nr_pages);
+}
+
 static void frames_course(struct bytes *to, uint8_t flags)
 {
 	corpus_put_byte(to, flags);
@@ -399,9 +411,12 @@ static void frames_course(struct bytes *to, uint8_t flags)
 	put_frame(to, FRAME_STALE, 10, 1);
 	put_frame(to, FRAME_POPULATED, 8, 60);
 	put_frame(to, FRAME_FINAL, 0, 0);
+	put_also(to, 9, 30);
 	put_frame(to, FRAME_PAGES, 8, 2);
 	put_frame(to, FRAME_ZERO, 30, 20);
+	put_frame(to, FRAME_LOST, 28, 6);
 	put_frame(to, FRAME_PUSHED, 0, 0);
+	put_frame(to, FRAME_ENDED, 0, 0);
 }
 
 static void frames(void)

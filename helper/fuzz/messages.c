@@ -140,6 +140,7 @@ void messages_go_fill(struct messages_go *to)
 	to->thread->store_bypass = 4;
 	to->thread->cpus.data = (uint8_t *)"\17";
 	to->process->coredump_filter = 0x33;
+	to->process->sub_group = "/x";
 }
 
 void messages_with(Migrate__Control__BodyCase body,

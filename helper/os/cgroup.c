@@ -2,8 +2,8 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,6 @@
 
 #define MOUNT_POINT		"/sys/fs/cgroup"
 #define FREEZE_TIMEOUT_MS	10000
-#define EMPTY_ROUNDS		1000	/* most passes over a program that forks all the time */
 #define PATH_BYTES		(PATH_MAX + 128)
 
 static void sleep_ms(int ms)
@@ -74,27 +73,41 @@ static char *line_path(char *line, enum cgroup_kind kind)
 	return cgroup_list_has(controllers + 1, controller(kind)) ? path : NULL;
 }
 
+/* Return: 1, or 0 when no line of @file is of the hierarchy, or -1 with errno */
+static int find_line(FILE *file, enum cgroup_kind kind, char *line, size_t size)
+{
+	char *text = NULL, *path;
+	size_t cap = 0;
+	int ret = 0;
+
+	errno = 0;
+	while (!ret && getline(&text, &cap, file) > 0) {
+		path = line_path(text, kind);
+		if (path && strlen(path) < size) {
+			strcpy(line, path);
+			ret = 1;
+		}
+	}
+	free(text);
+	return !ret && errno ? -1 : ret;
+}
+
 int cgroup_line(pid_t pid, enum cgroup_kind kind, char *line, size_t size)
 {
-	char name[32] = "/proc/self/cgroup", *text = NULL, *path;
-	size_t cap = 0;
+	char name[32] = "/proc/self/cgroup";
+	int ret, error;
 	FILE *file;
-	int ret = -1;
 
 	if (pid)
 		snprintf(name, sizeof(name), "/proc/%d/cgroup", pid);
 	file = fopen(name, "re");
-	while (file && ret && getline(&text, &cap, file) > 0) {
-		path = line_path(text, kind);
-		if (path && strlen(path) < size) {
-			strcpy(line, path);
-			ret = 0;
-		}
-	}
-	free(text);
-	if (file)
-		fclose(file);
-	return ret;
+	if (!file)
+		return -1;
+	ret = find_line(file, kind, line, size);
+	error = ret ? errno : ENODATA;
+	fclose(file);
+	errno = error;
+	return ret == 1 ? 0 : -1;
 }
 
 static const char *freeze_file(enum cgroup_kind kind)
@@ -242,7 +255,7 @@ bool cgroup_exists(const struct cgroup *group)
 	return group->kind != CGROUP_NONE && !access(group->dir, F_OK);
 }
 
-static int move_to(const char *dir, pid_t pid)
+int cgroup_move(const char *dir, pid_t pid)
 {
 	struct affinity affinity = { 0 };
 	char text[16];
@@ -258,12 +271,7 @@ static int move_to(const char *dir, pid_t pid)
 
 int cgroup_add(const struct cgroup *group, pid_t pid)
 {
-	return move_to(group->dir, pid);
-}
-
-int cgroup_back(const struct cgroup *group, pid_t pid)
-{
-	return move_to(group->home, pid);
+	return cgroup_move(group->dir, pid);
 }
 
 int cgroup_wait_frozen(const struct cgroup *group, struct error *err)
@@ -315,101 +323,11 @@ int cgroup_thaw(const struct cgroup *group, struct error *err)
 			   group->dir);
 }
 
-static size_t read_pids(const struct cgroup *group, const char *name, pid_t **pids)
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
-	char path[PATH_BYTES];
-	size_t nr = 0;
-	FILE *file;
-	pid_t pid;
-
-	*pids = NULL;
-	snprintf(path, sizeof(path), "%s/%s", group->dir, name);
-	file = fopen(path, "re");
-	while (file && fscanf(file, "%d", &pid) == 1) {
-		pid_t *more = pid > 0 ? reallocarray(*pids, nr + 1, sizeof(pid)) : NULL;
-
-		if (!more)
-			continue;
-		*pids = more;
-		(*pids)[nr++] = pid;
-	}
-	if (file)
-		fclose(file);
-	return nr;
-}
-
-size_t cgroup_pids(const struct cgroup *group, pid_t **pids)
-{
-	return read_pids(group, "cgroup.procs", pids);
-}
-
-/*
- * The list of cgroup v2 lacks a process whose first thread ended before the process came into the group:
- * the other threads of such a process are in the group, and each of them stands for the process.
- */
-static size_t pids_or_threads(const struct cgroup *group, pid_t **pids)
-{
-	size_t nr = cgroup_pids(group, pids);
-
-	return nr || group->kind != CGROUP_V2 ? nr : read_pids(group, "cgroup.threads", pids);
-}
-
-bool cgroup_is_empty(const struct cgroup *group)
-{
-	pid_t *pids;
-	size_t nr;
-
-	if (!cgroup_exists(group))
-		return true;
-	nr = pids_or_threads(group, &pids);
-	free(pids);
-	return !nr;
-}
-
-bool cgroup_has(const struct cgroup *group, pid_t pid)
-{
-	bool found = false;
-	pid_t *pids;
-	size_t nr = cgroup_pids(group, &pids);
-
-	for (size_t i = 0; i < nr; i++)
-		found |= pids[i] == pid;
-	free(pids);
-	return found;
-}
-
-void cgroup_kill(const struct cgroup *group)
-{
-	size_t nr;
-	pid_t *pids;
-
-	if (!cgroup_exists(group) || !write_file(group->dir, "cgroup.kill", "1"))
-		return;
-	nr = cgroup_pids(group, &pids);
-	for (size_t i = 0; i < nr; i++)
-		kill(pids[i], SIGKILL);
-	free(pids);
-	if (group->kind == CGROUP_V1)
-		write_file(group->dir, "freezer.state", "THAWED");
-}
-
-int cgroup_empty(const struct cgroup *group)
-{
-	for (int i = 0; i < EMPTY_ROUNDS; i++) {
-		size_t nr, moved = 0;
-		pid_t *pids;
-
-		nr = pids_or_threads(group, &pids);
-		for (size_t j = 0; j < nr; j++)
-			/* ESRCH: the process has ended meanwhile */
-			moved += !cgroup_back(group, pids[j]) || errno == ESRCH;
-		free(pids);
-		if (!nr)
-			return 0;
-		if (!moved)
-			return -1;
-	}
-	return -1;
+	if (type == FTW_DP)
+		rmdir(path);
+	return 0;
 }
 
 int cgroup_remove(const struct cgroup *group, int timeout_ms)
@@ -417,6 +335,11 @@ int cgroup_remove(const struct cgroup *group, int timeout_ms)
 	if (group->kind == CGROUP_NONE)
 		return 0;
 	for (int ms = 0; rmdir(group->dir) && errno != ENOENT; ms += 10) {
+		/* groups below it */
+		nftw(group->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+		if (!cgroup_exists(group))
+			return 0;
+		errno = EBUSY;
 		if (errno != EBUSY || ms >= timeout_ms)
 			return -1;
 		sleep_ms(10);

@@ -31,7 +31,7 @@ enum cgroup_place {
 
 /**
  * struct cgroup - a planned or made group; filled by cgroup_plan()
- * @home: directory of the process's former group, to which cgroup_back() moves processes
+ * @home: directory of the process's former group, to which cgroup_homes_back() moves processes
  * @line: path of the former group, as in /proc/PID/cgroup
  * @dir: directory of the group
  * @own_mount: only the caller's own mount namespace has the hierarchy mounted
@@ -70,11 +70,11 @@ int cgroup_make(const struct cgroup *group, struct error *err);
 /** cgroup_exists() - true from cgroup_make() to cgroup_remove() */
 bool cgroup_exists(const struct cgroup *group);
 
-/** cgroup_add() - move process @pid (0: the caller) into the group; -1 with errno */
-int cgroup_add(const struct cgroup *group, pid_t pid);
+/** cgroup_move() - move process @pid (0: the caller) into the group with directory @dir; -1 with errno */
+int cgroup_move(const char *dir, pid_t pid);
 
-/** cgroup_back() - move process @pid to the group's home; -1 with errno */
-int cgroup_back(const struct cgroup *group, pid_t pid);
+/** cgroup_add() - cgroup_move() into the group */
+int cgroup_add(const struct cgroup *group, pid_t pid);
 
 /** cgroup_freeze() - freeze the group, and wait until no process of it runs; 10 s at most */
 int cgroup_freeze(const struct cgroup *group, struct error *err);
@@ -88,37 +88,16 @@ bool cgroup_is_told_to_freeze(const struct cgroup *group);
 int cgroup_thaw(const struct cgroup *group, struct error *err);
 
 /**
- * cgroup_kill() - send SIGKILL to every process of the group, frozen or not
- *
- * The v1 freezer keeps a killed process. So the function thaws the group after all signals are
- * pending: the processes die before they run an instruction.
- */
-void cgroup_kill(const struct cgroup *group);
-
-/**
- * cgroup_pids() - list the processes of the group
- * @pids: filled, free() it; NULL when the list is empty
- * Return: number of processes; 0 also after a failure
- */
-size_t cgroup_pids(const struct cgroup *group, pid_t **pids);
-
-/** cgroup_has() - process @pid is in the group */
-bool cgroup_has(const struct cgroup *group, pid_t pid);
-
-/** cgroup_is_empty() - no thread is in the group; true also when there is no group */
-bool cgroup_is_empty(const struct cgroup *group);
-
-/** cgroup_empty() - move all processes to @group.home; -1 with errno when one cannot be moved */
-int cgroup_empty(const struct cgroup *group);
-
-/**
- * cgroup_remove() - remove the group
+ * cgroup_remove() - remove the group and those below it
  * @timeout_ms: longest wait for the end of the group's processes
  * Return: 0 when the group does not exist any more
  */
 int cgroup_remove(const struct cgroup *group, int timeout_ms);
 
-/** cgroup_line() - path of the group of @pid in a hierarchy of @kind; -1: there is none */
+/**
+ * cgroup_line() - path of the group of @pid (0: the caller) in a hierarchy of @kind
+ * Return: 0, or -1 with errno: ENOENT or ESRCH: no such process; ENODATA: no such hierarchy
+ */
 int cgroup_line(pid_t pid, enum cgroup_kind kind, char *line, size_t size);
 
 /**

@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include "os/inet_sockets.h"
+
+#define STATE_CLOSE	7	/* of tcp_info */
 
 static int compare(const void *left, const void *right)
 {
@@ -32,6 +39,9 @@ static int read_table(pid_t pid, const char *table, struct inet_sockets *all)
 
 	snprintf(path, sizeof(path), "/proc/%d/net/%s", pid, table);
 	file = fopen(path, "re");
+	/* a kernel without IPv6 has fewer tables */
+	if (!file && errno != ENOENT)
+		ret = -1;
 	while (!ret && file && fgets(line, sizeof(line), file)) {
 		struct inet_socket socket = { .tcp = table[0] == 't' };
 
@@ -54,7 +64,7 @@ int inet_sockets_read(pid_t pid, struct inet_sockets *all, struct error *err)
 		if (!read_table(pid, tables[i], all))
 			continue;
 		inet_sockets_free(all);
-		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of sockets");
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot list the sockets of process %d", pid);
 	}
 	if (all->nr)
 		qsort(all->items, all->nr, sizeof(*all->items), compare);
@@ -72,4 +82,16 @@ void inet_sockets_free(struct inet_sockets *all)
 {
 	free(all->items);
 	memset(all, 0, sizeof(*all));
+}
+
+bool inet_socket_was_reset(int fd)
+{
+	socklen_t len = sizeof(int), info_len = sizeof(struct tcp_info);
+	struct tcp_info info = { 0 };
+	int protocol = 0;
+
+	return !getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) &&
+	       protocol == IPPROTO_TCP &&
+	       !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &info_len) &&
+	       info.tcpi_state == STATE_CLOSE && info.tcpi_segs_in > 1;
 }

@@ -27,4 +27,12 @@ int inet_sockets_read(pid_t pid, struct inet_sockets *all, struct error *err);
 const struct inet_socket *inet_sockets_find(const struct inet_sockets *all, unsigned long inode);
 void inet_sockets_free(struct inet_sockets *all);
 
+/**
+ * inet_socket_was_reset() - @fd is a TCP socket whose connection was reset: it is open, and closed
+ *
+ * No table lists such a socket, but it keeps its counters. One that received a single segment had
+ * its connect() refused, and is as good as new.
+ */
+bool inet_socket_was_reset(int fd);
+
 #endif

@@ -49,6 +49,10 @@ static void parse_flags(char *flags, struct vma *vma)
 			vma->growsdown = true;
 		else if (!strcmp(flag, "um") || !strcmp(flag, "uw") || !strcmp(flag, "ui"))
 			vma->uffd = true;
+		else if (!strcmp(flag, "hg"))
+			vma->huge_wanted = true;
+		else if (!strcmp(flag, "nh"))
+			vma->huge_refused = true;
 	}
 }
 

@@ -22,6 +22,8 @@ struct vma {
 	bool wipeonfork;	/* VmFlags wf */
 	bool growsdown;		/* VmFlags gd */
 	bool uffd;		/* VmFlags um or uw */
+	bool huge_wanted;	/* VmFlags hg: madvise() asked for huge pages */
+	bool huge_refused;	/* VmFlags nh */
 	bool special;		/* [vdso] [vvar] [vsyscall] */
 	uint32_t page_kib;	/* KernelPageSize, 0: not read */
 	uint32_t major, minor;	/* device of the file */

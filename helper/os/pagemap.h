@@ -28,6 +28,19 @@ int pagemap_open(pid_t pid, struct error *err);
  */
 int pagemap_read(int fd, uint64_t addr, size_t nr, uint64_t *entries, struct error *err);
 
+/**
+ * pagemap_is_same() - two entries name the same page, which is in memory or in swap and no file's
+ *
+ * Swap holds a page for two address spaces as memory does. The frame is 0 for who may not see it.
+ */
+static inline bool pagemap_is_same(uint64_t a, uint64_t b)
+{
+	const uint64_t page = PM_FRAME | PM_PRESENT | PM_SWAPPED | PM_FILE;
+
+	return (a & (PM_PRESENT | PM_SWAPPED)) && !(a & PM_FILE) && (a & PM_FRAME) &&
+	       (a & page) == (b & page);
+}
+
 /** pagemap_zero_frame() - frame number of the kernel's page of zeros; 0: not known */
 uint64_t pagemap_zero_frame(void);
 

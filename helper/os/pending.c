@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include "os/pending.h"
 #include "os/proc.h"
 
-/* A walk over the threads of @pid; @mask: signals found so far. */
+/**
+ * struct walk - a walk over the threads of @pid
+ * @mask: signals found so far
+ * @failed: errno, when a thread that lives could not be read
+ */
 struct walk {
 	pid_t pid;
 	uint64_t mask;
+	int failed;
 };
 
 static int read_thread(void *ctx, pid_t tid)
@@ -21,6 +27,8 @@ static int read_thread(void *ctx, pid_t tid)
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", walk->pid, tid);
 	file = fopen(path, "re");
+	if (!file && !proc_is_gone(errno))
+		walk->failed = errno;
 	while (file && fgets(line, sizeof(line), file))
 		if (sscanf(line, "SigPnd: %" SCNx64, &mask) == 1 ||
 		    sscanf(line, "ShdPnd: %" SCNx64, &mask) == 1)
@@ -37,7 +45,10 @@ int pending_read(pid_t pid, uint64_t *mask, struct error *err)
 	if (proc_threads(pid, read_thread, &walk, err))
 		return -1;
 	*mask = walk.mask;
-	return 0;
+	errno = walk.failed;
+	return !walk.failed ? 0 :
+	       error_errno(err, CODE_INTERNAL, NULL, "cannot read the pending signals of process %d",
+			   pid);
 }
 
 bool pending_has(uint64_t mask, int sig)

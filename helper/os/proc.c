@@ -17,9 +17,14 @@
 
 #define PF_KTHREAD	0x00200000
 
-static bool is_gone(int error)
+bool proc_is_gone(int error)
 {
 	return error == ENOENT || error == ESRCH;
+}
+
+bool proc_is_short(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM;
 }
 
 static FILE *open_text(pid_t pid, const char *name, struct error *err)
@@ -29,7 +34,7 @@ static FILE *open_text(pid_t pid, const char *name, struct error *err)
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
 	file = fopen(path, "re");
-	if (!file && is_gone(errno))
+	if (!file && proc_is_gone(errno))
 		error_set(err, CODE_TARGET, "look for it with ps", "there is no process %d", pid);
 	else if (!file)
 		error_errno(err, CODE_NOT_READY, errno == EACCES ? "run as root" : NULL,
@@ -121,7 +126,7 @@ int proc_threads(pid_t pid, proc_task_fn fn, void *ctx, struct error *err)
 	snprintf(path, sizeof(path), "/proc/%d/task", pid);
 	dir = opendir(path);
 	if (!dir)
-		return error_errno(err, is_gone(errno) ? CODE_TARGET : CODE_INTERNAL, NULL,
+		return error_errno(err, proc_is_gone(errno) ? CODE_TARGET : CODE_INTERNAL, NULL,
 				   "cannot open %s", path);
 	while (!ret && (entry = readdir(dir)))
 		if (entry->d_name[0] != '.')

@@ -35,6 +35,12 @@ struct proc_status {
  */
 int proc_status_read(pid_t pid, struct proc_status *status, struct error *err);
 
+/** proc_is_gone() - @error of a file in /proc/PID says that the process, or the thread, has ended */
+bool proc_is_gone(int error);
+
+/** proc_is_short() - @error says that the caller lacks descriptors or memory to read /proc */
+bool proc_is_short(int error);
+
 /** proc_ns() - inode of namespace @name ("pid", "mnt" ...) of @pid ("self" is 0); 0 on failure */
 ino_t proc_ns(pid_t pid, const char *name);
 

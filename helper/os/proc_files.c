@@ -11,6 +11,7 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "os/proc.h"
 #include "os/proc_files.h"
 
 /* Read one number from the line of fdinfo that matches @format. */
@@ -22,10 +23,12 @@ static bool fdinfo_read(pid_t pid, int fd, const char *format, unsigned int *num
 
 	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", pid, fd);
 	file = fopen(path, "re");
-	while (file && !found && fgets(line, sizeof(line), file))
+	if (!file)
+		return false;
+	while (!found && fgets(line, sizeof(line), file))
 		found = sscanf(line, format, number) == 1;
-	if (file)
-		fclose(file);
+	fclose(file);
+	errno = ENODATA;
 	return found;
 }
 
@@ -126,22 +129,24 @@ void proc_comm(pid_t pid, char comm[32])
 	fclose(file);
 }
 
-/* Return: false when the descriptor is not open any more */
-static bool file_read(DIR *dir, const char *name, pid_t pid, struct proc_file *file)
+/* Return: 1; 0 when the descriptor is not open any more; -1 with errno */
+static int file_read(DIR *dir, const char *name, pid_t pid, struct proc_file *file)
 {
 	char path[PATH_MAX];
 	ssize_t n = readlinkat(dirfd(dir), name, path, sizeof(path) - 1);
 
 	if (n < 0 || fstatat(dirfd(dir), name, &file->st, 0))
-		return false;
+		return proc_is_short(errno) ? -1 : 0;
 	path[n] = 0;
 	file->pid = pid;
 	file->fd = atoi(name);
 	file->flags = 0;
 	if (S_ISREG(file->st.st_mode) || S_ISFIFO(file->st.st_mode))
 		file->flags = proc_fd_flags(pid, file->fd);
-	file->path = file->flags < 0 ? NULL : strdup(path);
-	return file->flags >= 0;
+	if (file->flags < 0)
+		return proc_is_short(errno) ? -1 : 0;
+	file->path = strdup(path);
+	return file->path ? 1 : -1;
 }
 
 static int files_add(struct proc_files *files, const struct proc_file *file)
@@ -151,7 +156,7 @@ static int files_add(struct proc_files *files, const struct proc_file *file)
 	/* grown by doubling; the capacity is the next power of two */
 	if (!(files->nr & (files->nr - 1)))
 		all = realloc(all, (files->nr ? 2 * files->nr : 1) * sizeof(*all));
-	if (!all || !file->path)
+	if (!all)
 		return -1;
 	files->files = all;
 	all[files->nr++] = *file;
@@ -172,18 +177,21 @@ int proc_files_read(pid_t pid, struct proc_files *files, struct error *err)
 		return error_errno(err, errno == ENOENT ? CODE_TARGET : CODE_NOT_READY,
 				   errno == EACCES ? "run as root" : NULL, "cannot open %s", path);
 	while (!ret && (entry = readdir(dir))) {
-		struct proc_file file;
+		struct proc_file file = { 0 };
+		int found = entry->d_name[0] == '.' ? 0 : file_read(dir, entry->d_name, pid, &file);
 
-		if (entry->d_name[0] == '.' || !file_read(dir, entry->d_name, pid, &file))
-			continue;
-		ret = files_add(files, &file);
-		if (ret)
+		if (found)
+			ret = found < 0 || files_add(files, &file) ? -1 : 0;
+		if (ret) {
+			error_errno(err, CODE_INTERNAL, NULL, "cannot list the open files of process %d",
+				    pid);
 			free(file.path);
+		}
 	}
 	closedir(dir);
 	if (ret)
 		proc_files_free(files);
-	return ret ? error_set(err, CODE_INTERNAL, NULL, "no memory for a list of files") : 0;
+	return ret;
 }
 
 int proc_files_each(const struct proc_files *files, proc_file_fn fn, void *ctx,
@@ -204,57 +212,62 @@ void proc_files_free(struct proc_files *files)
 	memset(files, 0, sizeof(*files));
 }
 
-static void links_of(pid_t pid, proc_link_fn fn, void *ctx)
+/** struct links - arguments of proc_links(); @failed: errno of a process that could not be read */
+struct links {
+	proc_link_fn fn;
+	void *ctx;
+	int failed;
+};
+
+static void links_of(void *ctx, pid_t pid)
 {
 	char name[32], path[PATH_MAX];
+	struct links *links = ctx;
 	struct dirent *entry;
 	DIR *dir;
 
 	snprintf(name, sizeof(name), "/proc/%d/fd", pid);
 	dir = opendir(name);
+	if (!dir && proc_is_short(errno))
+		links->failed = errno;
 	while (dir && (entry = readdir(dir))) {
 		ssize_t n = readlinkat(dirfd(dir), entry->d_name, path, sizeof(path) - 1);
 
 		if (n > 0) {
 			path[n] = 0;
-			fn(ctx, pid, atoi(entry->d_name), path);
+			links->fn(links->ctx, pid, atoi(entry->d_name), path);
+		} else if (n < 0 && proc_is_short(errno)) {
+			links->failed = errno;
 		}
 	}
 	if (dir)
 		closedir(dir);
 }
 
-void proc_each(proc_pid_fn fn, void *ctx)
+int proc_each(proc_pid_fn fn, void *ctx, struct error *err)
 {
 	DIR *dir = opendir("/proc");
 	struct dirent *entry;
 	pid_t pid;
 
-	while (dir && (entry = readdir(dir))) {
+	if (!dir)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot list the processes");
+	while ((entry = readdir(dir))) {
 		pid = atoi(entry->d_name);
 		if (pid > 0)
 			fn(ctx, pid);
 	}
-	if (dir)
-		closedir(dir);
+	closedir(dir);
+	return 0;
 }
 
-/** struct links - arguments of proc_links() */
-struct links {
-	proc_link_fn fn;
-	void *ctx;
-};
-
-static void links_of_each(void *ctx, pid_t pid)
+int proc_links(proc_link_fn fn, void *ctx, struct error *err)
 {
-	const struct links *links = ctx;
+	struct links links = { .fn = fn, .ctx = ctx };
 
-	links_of(pid, links->fn, links->ctx);
-}
-
-void proc_links(proc_link_fn fn, void *ctx)
-{
-	struct links links = { fn, ctx };
-
-	proc_each(links_of_each, &links);
+	if (proc_each(links_of, &links, err))
+		return -1;
+	errno = links.failed;
+	return !links.failed ? 0 :
+	       error_errno(err, CODE_INTERNAL, NULL, "cannot list the open files of all processes");
 }

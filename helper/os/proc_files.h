@@ -49,12 +49,18 @@ typedef void (*proc_link_fn)(void *ctx, pid_t pid, int fd, const char *path);
 /** typedef proc_pid_fn - one process */
 typedef void (*proc_pid_fn)(void *ctx, pid_t pid);
 
-/** proc_each() - walk through the processes of the caller's PID namespace; some may end meanwhile */
-void proc_each(proc_pid_fn fn, void *ctx);
-/** proc_links() - walk through the descriptors of these processes */
-void proc_links(proc_link_fn fn, void *ctx);
+/**
+ * proc_each() - walk through the processes of the caller's PID namespace; some may end meanwhile
+ * Return: 0, or -1 with @err
+ */
+int proc_each(proc_pid_fn fn, void *ctx, struct error *err);
+/**
+ * proc_links() - walk through the descriptors of these processes
+ * Return: 0; -1 with @err: descriptors or memory were short, and the walk left processes out
+ */
+int proc_links(proc_link_fn fn, void *ctx, struct error *err);
 
-/** proc_fd_flags() - flags as in struct proc_file; -1 when descriptor @fd of @pid is not open */
+/** proc_fd_flags() - flags as in struct proc_file; -1 with errno */
 int proc_fd_flags(pid_t pid, int fd);
 /** proc_fd_tty_index() - number of the pty whose master @fd is; false: @fd is no master */
 bool proc_fd_tty_index(pid_t pid, int fd, unsigned int *number);

@@ -2,9 +2,11 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/kcmp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #include "os/proc.h"
 #include "os/proc_tree.h"
@@ -79,6 +81,54 @@ int proc_tree(pid_t root, pid_t **pids, size_t *nr, struct error *err)
 bool proc_shares_mm(pid_t one, pid_t two)
 {
 	return !syscall(SYS_kcmp, one, two, KCMP_VM, 0, 0);
+}
+
+/* @at: address of a struct clone_args of process @pid, which begins with the flags */
+static bool clone3_is_vfork(pid_t pid, unsigned long at)
+{
+	unsigned long flags = 0;
+	struct iovec here = { &flags, sizeof(flags) }, there = { (void *)at, sizeof(flags) };
+
+	return process_vm_readv(pid, &here, 1, &there, 1, 0) == sizeof(flags) && flags & CLONE_VFORK;
+}
+
+/** struct caller - a walk over the threads of @pid; @waits: one was found that waits in vfork */
+struct caller {
+	pid_t pid;
+	bool waits;
+};
+
+/* A thread that waits in a call is shown with the call's number and arguments. */
+static int look_at_call(void *ctx, pid_t tid)
+{
+	struct caller *caller = ctx;
+	unsigned long first = 0;
+	char path[48];
+	FILE *file;
+	long nr;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", caller->pid, tid);
+	file = fopen(path, "re");
+	if (file && fscanf(file, "%ld %lx", &nr, &first) == 2) {
+#ifdef SYS_vfork
+		caller->waits |= nr == SYS_vfork;
+#endif
+		caller->waits |= nr == SYS_clone && first & CLONE_VFORK;
+		caller->waits |= nr == SYS_clone3 && clone3_is_vfork(caller->pid, first);
+	}
+	if (file)
+		fclose(file);
+	return caller->waits;
+}
+
+bool proc_borrows(pid_t pid, pid_t parent)
+{
+	struct caller caller = { .pid = parent };
+
+	if (proc_shares_mm(pid, parent))
+		return true;
+	proc_threads(parent, look_at_call, &caller, &(struct error){ 0 });
+	return caller.waits;
 }
 
 /*

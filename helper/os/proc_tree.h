@@ -20,6 +20,14 @@ int proc_tree(pid_t root, pid_t **pids, size_t *nr, struct error *err);
 /** proc_shares_mm() - both processes have one address space, as after vfork */
 bool proc_shares_mm(pid_t one, pid_t two);
 
+/**
+ * proc_borrows() - process @pid has the address space of its parent, or the parent waits in vfork()
+ *
+ * clone(2) with CLONE_VFORK alone has such a wait too. While a parent waits no tracer can stop it. Which of
+ * its children it waits for is not known: each is said to borrow.
+ */
+bool proc_borrows(pid_t pid, pid_t parent);
+
 /** proc_descends() - @pid is @root, or a descendant of it */
 bool proc_descends(pid_t pid, pid_t root);
 

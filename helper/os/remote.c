@@ -19,6 +19,7 @@
 #define IN_PAGE		4095UL
 #define VDSO_BYTES_MAX	65536
 #define WAIT_TIMEOUT_MS	30000
+#define REAP_TIMEOUT_MS	10000
 #define SYSCALL_STOP	(SIGTRAP | 0x80)
 #define KERNEL_SIGSET	8	/* bytes */
 
@@ -250,6 +251,32 @@ int remote_call(struct remote *remote, pid_t tid, const struct remote_call *call
 		return -1;
 	ret = make_call(remote, &thread, call, result, err);
 	return give_back(remote, &thread, err) ? -1 : ret;
+}
+
+/* Return: true when thread @tid is dead, and not the tracer's any more */
+static bool is_reaped(pid_t tid)
+{
+	int status;
+	pid_t pid = waitpid(tid, &status, __WALL | WNOHANG);
+
+	return pid == tid ? !WIFSTOPPED(status) : pid < 0 && errno == ECHILD;
+}
+
+void remote_reap(struct remote *remote)
+{
+	const struct timespec tick = { .tv_nsec = 1000000 };
+
+	/* the first thread can be waited for when all others are dead */
+	for (int ms = 0; remote->nr && ms < REAP_TIMEOUT_MS; ms++) {
+		size_t left = 0;
+
+		for (size_t i = 0; i < remote->nr; i++)
+			if (!is_reaped(remote->tids[i]))
+				remote->tids[left++] = remote->tids[i];
+		remote->nr = left;
+		if (left)
+			nanosleep(&tick, NULL);
+	}
 }
 
 void remote_release(struct remote *remote)

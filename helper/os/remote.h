@@ -66,6 +66,13 @@ int remote_wait(struct remote *remote, struct error *err);
  */
 int remote_call(struct remote *remote, pid_t tid, const struct remote_call *call, long *result,
 		struct error *err);
+/**
+ * remote_reap() - the process was killed: wait for the end of each thread, 10 s at most
+ *
+ * A tracer cannot detach from a thread that is dying, and a dead one stays with its tracer: until the tracer
+ * has waited for it, its parent is not told that the process has ended.
+ */
+void remote_reap(struct remote *remote);
 /** remote_release() - detach; the threads are stopped or frozen as before remote_seize() */
 void remote_release(struct remote *remote);
 

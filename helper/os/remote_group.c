@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdlib.h>
 #include <string.h>
+#include "os/cgroup_members.h"
 #include "os/remote_group.h"
 
 static int seize_all(struct remote_group *all, struct error *err)
@@ -9,7 +10,8 @@ static int seize_all(struct remote_group *all, struct error *err)
 	pid_t *pids;
 	int ret;
 
-	nr = cgroup_pids(all->group, &pids);
+	if (cgroup_pids(all->group, &pids, &nr, err))
+		return -1;
 	all->of = calloc(nr + 1, sizeof(*all->of));
 	ret = all->of ? 0 : error_errno(err, CODE_INTERNAL, NULL, "no memory to trace processes");
 	for (size_t i = 0; i < nr && !ret; i++) {
@@ -36,6 +38,14 @@ static void let_go(struct remote_group *all)
 	memset(all, 0, sizeof(*all));
 }
 
+void remote_group_kill(struct remote_group *all)
+{
+	if (!cgroup_kill(all->group, &(struct error){ 0 }))
+		for (size_t i = 0; i < all->nr; i++)
+			remote_reap(&all->of[i]);
+	let_go(all);
+}
+
 int remote_group_hold(struct remote_group *all, const struct cgroup *group, bool thaw,
 		      struct error *err)
 {
@@ -51,8 +61,8 @@ int remote_group_hold(struct remote_group *all, const struct cgroup *group, bool
 		ret = cgroup_thaw(group, err) || (v1 && wait_all(all, err)) ? -1 : 0;
 	}
 	if (ret && all->thawed)
-		cgroup_kill(group);
-	if (ret)
+		remote_group_kill(all);
+	else if (ret)
 		let_go(all);
 	return ret;
 }
@@ -71,13 +81,8 @@ int remote_group_release(struct remote_group *all, struct error *err)
 	int ret = all->thawed ? cgroup_freeze(all->group, err) : 0;
 
 	if (ret)
-		cgroup_kill(all->group);
-	let_go(all);
+		remote_group_kill(all);
+	else
+		let_go(all);
 	return ret;
-}
-
-void remote_group_kill(struct remote_group *all)
-{
-	cgroup_kill(all->group);
-	let_go(all);
 }

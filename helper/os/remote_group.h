@@ -43,7 +43,11 @@ struct remote *remote_group_find(const struct remote_group *all, pid_t pid, stru
  */
 int remote_group_release(struct remote_group *all, struct error *err);
 
-/** remote_group_kill() - kill the group, whose threads are held, and let go of them: none ever runs */
+/**
+ * remote_group_kill() - kill the group, whose threads are held, and let go of them: none ever runs
+ *
+ * When the function returns their parents know that the processes have ended.
+ */
 void remote_group_kill(struct remote_group *all);
 
 #endif

@@ -6,15 +6,33 @@
 #include "base/page.h"
 #include "os/uffd.h"
 
-/* One UFFDIO_COPY or UFFDIO_ZEROPAGE; *@bytes: bytes installed. Return: 0 or the errno */
+/* Linux 6.6; the headers of this build may be older */
+struct poison {
+	struct uffdio_range range;
+	uint64_t mode;
+	int64_t updated;
+};
+#define POISON_CALL	_IOWR(UFFDIO, 0x08, struct poison)
+
+/* Stands for the content of a page that is nowhere. */
+static const char no_content[1];
+
+/*
+ * One UFFDIO_COPY, UFFDIO_ZEROPAGE (@src is NULL) or UFFDIO_POISON; *@bytes: bytes installed.
+ * Return: 0 or the errno
+ */
 static int install(int uffd, uint64_t addr, const void *src, uint64_t want, int64_t *bytes)
 {
 	struct uffdio_copy copy = { .dst = addr, .src = (uintptr_t)src, .len = want };
 	struct uffdio_zeropage zero = { .range = { .start = addr, .len = want } };
+	struct poison poison = { .range = { .start = addr, .len = want } };
 	int ret;
 
-	/* an EAGAIN before the first page leaves copy.copy and zero.zeropage at 0 */
-	if (src) {
+	/* an EAGAIN before the first page leaves copy.copy and its like at 0 */
+	if (src == no_content) {
+		ret = ioctl(uffd, POISON_CALL, &poison);
+		*bytes = ret ? poison.updated : (int64_t)want;
+	} else if (src) {
 		ret = ioctl(uffd, UFFDIO_COPY, &copy);
 		*bytes = ret ? copy.copy : (int64_t)want;
 	} else {
@@ -58,8 +76,9 @@ static enum uffd_result install_all(int uffd, uint64_t addr, const char *src,
 
 		if (step > nr_pages - *done)
 			step = nr_pages - *done;
-		error = install(uffd, addr + offset, src ? src + offset : NULL,
-				step << PAGE_SHIFT, &bytes);
+		error = install(uffd, addr + offset,
+				src && src != no_content ? src + offset : src, step << PAGE_SHIFT,
+				&bytes);
 		if (bytes > 0) {
 			*done += bytes >> PAGE_SHIFT;
 			continue;
@@ -97,6 +116,11 @@ enum uffd_result uffd_copy(int uffd, uint64_t addr, const void *src, uint64_t nr
 enum uffd_result uffd_zero(int uffd, uint64_t addr, uint64_t nr_pages, uint64_t *done)
 {
 	return install_all(uffd, addr, NULL, nr_pages, done);
+}
+
+enum uffd_result uffd_poison(int uffd, uint64_t addr, uint64_t nr_pages, uint64_t *done)
+{
+	return install_all(uffd, addr, no_content, nr_pages, done);
 }
 
 enum uffd_result uffd_mapped(int uffd, uint64_t addr, uint64_t nr_pages)

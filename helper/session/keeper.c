@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -216,6 +217,21 @@ enum keeper_answer keeper_process_ask(struct keeper_process *process, struct kee
 	if (!error_is_set(err))
 		*err = msg->err;
 	return KEEPER_FAILED;
+}
+
+int keeper_data_fd(const void *data, size_t bytes)
+{
+	int fd = memfd_create("keeper", MFD_CLOEXEC);
+
+	if (fd < 0 || pwrite(fd, data, bytes, 0) == (ssize_t)bytes)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+int keeper_data_read(int fd, void *data, size_t bytes)
+{
+	return fd >= 0 && pread(fd, data, bytes, 0) == (ssize_t)bytes ? 0 : -1;
 }
 
 void keeper_process_kill(struct keeper_process *process)

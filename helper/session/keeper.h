@@ -122,6 +122,11 @@ enum keeper_answer keeper_process_ask(struct keeper_process *process, struct kee
 				      const int *fds, size_t nr_fds, int *answer_fd, int timeout_ms,
 				      struct error *err);
 
+/** keeper_data_fd() - a descriptor that a request can take along, with @bytes of @data; -1 with errno */
+int keeper_data_fd(const void *data, size_t bytes);
+/** keeper_data_read() - in the keeper's process: what is in such a descriptor; -1 with errno */
+int keeper_data_read(int fd, void *data, size_t bytes);
+
 /** keeper_process_kill() - one that is stuck must not act later; nothing when it is dead */
 void keeper_process_kill(struct keeper_process *process);
 /** keeper_process_wait() - until it has ended, or @timeout_ms (-1: as long as that takes); reaps it */

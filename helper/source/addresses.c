@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "os/inet_sockets.h"
 #include "source/addresses.h"
 
 #define STATE_CLOSE	7	/* of tcp_info */
@@ -75,7 +76,8 @@ static bool take_socket(int fd, Migrate__InetAddress *to, uint8_t *bytes)
 
 	to->stream = type == SOCK_STREAM;
 	return (type == SOCK_STREAM || type == SOCK_DGRAM) && take_name(fd, to, bytes) &&
-	       !(to->stream && is_connected_tcp(fd)) && !is_special(fd);
+	       !(to->stream && (is_connected_tcp(fd) || inet_socket_was_reset(fd))) &&
+	       !is_special(fd);
 }
 
 static bool is_there(const struct addresses *all, const Migrate__InetAddress *item)

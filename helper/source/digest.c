@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <stdlib.h>
+#include <string.h>
 #include <xxhash.h>
+#include "base/io.h"
 #include "source/digest.h"
 #include "wire/stream.h"
 
@@ -9,12 +11,14 @@
 
 /**
  * struct digests - a message in the making
+ * @object: what the pieces are of
  * @process: whose memory is read
  * @buf: the pages of one piece
  */
 struct digests {
 	struct control *ctl;
 	struct mailbox *box;
+	uint32_t object;
 	struct source_process *process;
 	Migrate__DigestRun runs[PIECES_PER_MSG], *list[PIECES_PER_MSG];
 	size_t nr;
@@ -29,16 +33,28 @@ static int flush(struct digests *digests, bool last, struct error *err)
 	body.runs = digests->list;
 	body.n_runs = digests->nr;
 	body.last = last;
-	body.object = digests->process->mm.object;
+	body.object = digests->object;
 	msg.body_case = MIGRATE__CONTROL__BODY_DIGESTS;
 	msg.digests = &body;
 	digests->nr = 0;
 	return control_send(digests->ctl, &msg, err);
 }
 
-static int add_piece(struct digests *digests, const struct run *run, struct error *err)
+/* The pages of @run are in the buffer. */
+static int add_digest(struct digests *digests, const struct run *run, struct error *err)
 {
 	Migrate__DigestRun *to = &digests->runs[digests->nr];
+
+	migrate__digest_run__init(to);
+	to->addr = run->addr;
+	to->nr_pages = run->nr_pages;
+	to->xxh3 = XXH3_64bits(digests->buf, run->nr_pages << PAGE_SHIFT);
+	digests->list[digests->nr++] = to;
+	return digests->nr == PIECES_PER_MSG ? flush(digests, false, err) : 0;
+}
+
+static int add_piece(struct digests *digests, const struct run *run, struct error *err)
+{
 	struct backend *backend = digests->process->mm.backend;
 	size_t bytes = run->nr_pages << PAGE_SHIFT, done;
 
@@ -50,12 +66,7 @@ static int add_piece(struct digests *digests, const struct run *run, struct erro
 		return error_set(err, CODE_TARGET, NULL,
 				 "memory at 0x%lx of the stopped program cannot be read", run->addr);
 	criu_task_mask(&digests->process->task, run->addr, digests->buf, bytes);
-	migrate__digest_run__init(to);
-	to->addr = run->addr;
-	to->nr_pages = run->nr_pages;
-	to->xxh3 = XXH3_64bits(digests->buf, bytes);
-	digests->list[digests->nr++] = to;
-	return digests->nr == PIECES_PER_MSG ? flush(digests, false, err) : 0;
+	return add_digest(digests, run, err);
 }
 
 static int add_process(struct digests *digests, struct source_process *process, struct error *err)
@@ -64,6 +75,7 @@ static int add_process(struct digests *digests, struct source_process *process, 
 	struct run run;
 
 	digests->process = process;
+	digests->object = mm->object;
 	/* by mapping, since the other side may not read across a border */
 	for (size_t i = 0; i < mm->frozen_vmas->nr; i++) {
 		const struct vma *vma = &mm->frozen_vmas->vmas[i];
@@ -79,8 +91,32 @@ static int add_process(struct digests *digests, struct source_process *process, 
 	return digests->nr ? flush(digests, false, err) : 0;
 }
 
-int digest_send(const struct tree *tree, struct control *ctl, struct mailbox *box,
-		struct error *err)
+/* The end of the object may be in the middle of a page. */
+static int add_shm(struct digests *digests, const struct source_shm *shm, struct error *err)
+{
+	uint64_t at = 0;
+	struct run run;
+	size_t done;
+
+	digests->object = shm->object;
+	while (page_set_next(&shm->data, at, USER_END, FRAME_MAX_PAGES, &run)) {
+		size_t bytes = run.nr_pages << PAGE_SHIFT;
+
+		if (mailbox_failed(digests->box, err))
+			return -1;
+		if (io_pread_all(shm->fd, digests->buf, bytes, run.addr, &done))
+			return error_errno(err, CODE_TARGET, NULL,
+					   "cannot read shared memory \"%s\"", shm->name);
+		memset(digests->buf + done, 0, bytes - done);
+		if (add_digest(digests, &run, err))
+			return -1;
+		at = run.addr + bytes;
+	}
+	return digests->nr ? flush(digests, false, err) : 0;
+}
+
+int digest_send(const struct tree *tree, const struct source_shms *shms, struct control *ctl,
+		struct mailbox *box, struct error *err)
 {
 	struct digests *digests = calloc(1, sizeof(*digests));
 	struct source_process *process;
@@ -93,6 +129,9 @@ int digest_send(const struct tree *tree, struct control *ctl, struct mailbox *bo
 	tree_for_each(tree, process)
 		if (!ret)
 			ret = add_process(digests, process, err);
+	for (size_t i = 0; i < shms->nr && !ret; i++)
+		if (!shms->list[i]->gone)
+			ret = add_shm(digests, shms->list[i], err);
 	if (!ret)
 		ret = flush(digests, true, err);
 	free(digests);

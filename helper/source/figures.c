@@ -103,6 +103,8 @@ static json_t *result_json(const struct figures *figures, const struct error *er
 				"tracker", figures->tracker,
 				"tracker_why", figures->tracker_why,
 				"rounds_stood_ns", (json_int_t)figures->rounds_stood_ns));
+	if (figures->lost.nr)
+		json_object_set_new(result, "lost", lost_json(&figures->lost));
 	if (!figures->moved)
 		return result;
 	json_object_update_new(result, counts_json(&figures->counts));
@@ -110,6 +112,11 @@ static json_t *result_json(const struct figures *figures, const struct error *er
 	json_object_update_new(result, json_pack("{s:I,s:I}",
 						 "sent_pages", (json_int_t)figures->sent_pages,
 						 "image_bytes", (json_int_t)figures->image_bytes));
+	json_object_update_new(result, json_pack("{s:I,s:I,s:I,s:I}",
+			"shared_objects", (json_int_t)figures->shared.objects,
+			"shared_rounds_pages", (json_int_t)figures->shared.rounds_pages,
+			"shared_frozen_pages", (json_int_t)figures->shared.frozen_pages,
+			"shared_compared_pages", (json_int_t)figures->shared.compared_pages));
 	json_object_set_new(result, "verified_pages", json_integer(figures->verified_pages));
 	return result;
 }
@@ -166,11 +173,23 @@ static void print_frozen(const struct figures *figures)
 	print_parts(frozen, "  link", FROZEN_WAIT);
 }
 
+static void print_shared(const struct shared_figures *shared)
+{
+	if (!shared->objects)
+		return;
+	report_print("shared memory: %s, compared by digest while the program stood\n",
+		     text_count(shared->objects, "object", "objects").text);
+	print_pages("  sent while it ran", shared->rounds_pages);
+	print_pages("  compared", shared->compared_pages);
+	print_pages("  sent while it stood", shared->frozen_pages);
+}
+
 static void print_result(const struct figures *figures)
 {
 	print_rounds(figures);
 	if (figures->frozen_pages)
 		print_pages("sent while it stood", figures->frozen_pages);
+	print_shared(&figures->shared);
 	print_pages("from rounds", figures->counts.precopy_pages);
 	print_pages("pushed afterwards", figures->counts.push_pages);
 	print_pages("fetched for faults", figures->counts.fault_pages);
@@ -215,5 +234,6 @@ void figures_say_result(struct figures *figures, const struct error *err, int pi
 void figures_free(struct figures *figures)
 {
 	free(figures->rounds);
+	lost_free(&figures->lost);
 	memset(figures, 0, sizeof(*figures));
 }

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "session/counts.h"
 #include "session/frozen_time.h"
+#include "session/lost.h"
 #include "source/loss.h"
 
 /**
@@ -26,14 +27,26 @@ struct round_figures {
 };
 
 /**
+ * struct shared_figures - shared memory, each object once, in pages
+ * @objects: so many moved
+ * @rounds_pages: sent while the program ran; @frozen_pages: while it stood, since they had changed
+ * @compared_pages: compared by digest while it stood
+ */
+struct shared_figures {
+	uint64_t objects, rounds_pages, frozen_pages, compared_pages;
+};
+
+/**
  * struct figures - all of it
  * @frozen_ns: from the request to CRIU until the program ran again, there or here
  * @total_ns: of the whole migration; figures_say_result() sets it when nobody did
  * @held_ns: the part of @frozen_ns until CRIU held the program
  * @frozen_send_ns: the part of @frozen_ns for sending pages in mode precopy
+ * @shared: shared memory
  * @sent_pages: pages that travelled in frames, each as often as it travelled
  * @image_bytes: of CRIU's images that travelled
  * @counts: of the destination, when it is done
+ * @lost: memory that was lost here after COMMIT, as the destination says
  * @losses: of the migration, for the result
  * @backend: its name, NULL when there was none yet; @backend_why, @tracker, @tracker_why: see
  *	struct backend
@@ -47,8 +60,10 @@ struct figures {
 	size_t nr_rounds;
 	uint64_t started_ns, total_ns, frozen_ns, held_ns, frozen_send_ns, restore_ns;
 	uint64_t frozen_pages, frozen_bytes, left_pages;
+	struct shared_figures shared;
 	uint64_t sent_pages, image_bytes;
 	struct counts counts;
+	struct lost lost;
 	uint64_t verified_pages;
 	bool moved;
 	uint32_t dest_pid;

@@ -5,6 +5,8 @@
 #include "source/final.h"
 #include "source/scan.h"
 #include "source/setup.h"
+#include "source/sharers.h"
+#include "source/shm_send.h"
 
 #define SEND_RUNS	512
 #define SEND_PAGES	16384UL
@@ -64,6 +66,8 @@ static int find_pages(const struct final *final, struct error *err)
 	struct source_process *process;
 	uint64_t pages = 0;
 
+	if (shms_look(final->shms, err) || shms_announce(final->shms, final->ctl, err))
+		return -1;
 	tree_for_each(final->tree, process) {
 		/* the destination takes frames after Frozen, which comes after Objects */
 		process->mm.begun = true;
@@ -71,7 +75,7 @@ static int find_pages(const struct final *final, struct error *err)
 			return -1;
 		pages += source_mm_pages_with(&process->mm, &process->mm.populated);
 	}
-	return announce_memory(final->ctl, pages, err);
+	return announce_memory(final->ctl, pages + shms_pages(final->shms), err);
 }
 
 /* Mode precopy: all that is unsent, while the program stands. */
@@ -121,12 +125,22 @@ int final_send(const struct final *final, struct error *err)
 		    source_mm_find_unsent(mm, err))
 			return -1;
 	}
+	frozen_time_enter(&final->figures->frozen, MIGRATE__FROZEN_PART__COMPARE_SHARED);
+	if (shms_send(final->shms, final->sender, final->box, err) ||
+	    shms_send_lists(final->shms, final->sender, err))
+		return -1;
+	final->figures->shared = (struct shared_figures){
+		.objects = shms_nr(final->shms), .rounds_pages = final->shms->rounds_pages,
+		.frozen_pages = final->shms->frozen_pages,
+		.compared_pages = final->shms->compared_pages,
+	};
 	frozen_time_enter(&final->figures->frozen, MIGRATE__FROZEN_PART__SEND_PAGES);
 	if (final->mode == MODE_PRECOPY && send_all_unsent(final, err))
 		return -1;
+	sharers_open(final->tree);
 	atomic_store(&final->tree->fixed, true);
 	tree_for_each_mm(final->tree, mm)
 		if (sender_mark(final->sender, mm, FRAME_FINAL, err))
 			return -1;
-	return 0;
+	return shms_mark(final->shms, final->sender, FRAME_FINAL, err);
 }

@@ -7,6 +7,7 @@
 #include "source/figures.h"
 #include "source/options.h"
 #include "source/sender.h"
+#include "source/shm.h"
 #include "source/tree.h"
 
 /**
@@ -17,6 +18,7 @@
  */
 struct final {
 	struct tree *tree;
+	struct source_shms *shms;
 	struct sender *sender;
 	struct control *ctl;
 	struct mailbox *box;

@@ -8,11 +8,13 @@
 #include "os/pending.h"
 #include "source/external.h"
 #include "source/freeze.h"
+#include "source/kept_sockets.h"
 #include "source/limits.h"
 #include "source/scan.h"
 #include "source/timerfds.h"
+#include "source/unsettled.h"
 
-#define BORROWED_MS	1000	/* calls of vfork take less */
+#define UNSETTLED_MS	1000	/* calls of vfork take less */
 
 static void warn_groups(const struct guard *guard)
 {
@@ -58,29 +60,44 @@ static int run_on(const struct freeze *freeze, struct error *err)
 	return source_keeper_enter(freeze->keeper, err);
 }
 
-/*
- * A parent in vfork() waits for a child that stands, and cannot be traced before the child goes on:
- * CRIU would wait for it until its own time-out.
- */
-static int stand_without_borrower(struct freeze *freeze, struct error *err)
+static int stand_settled(struct freeze *freeze, struct error *err)
 {
-	uint64_t until = clock_now_ns() + BORROWED_MS * 1000000UL;
-	pid_t borrower;
+	uint64_t until = clock_now_ns() + UNSETTLED_MS * 1000000UL;
+	struct unsettled unsettled;
 
 	do {
 		freeze->guarded = true;
 		if (source_keeper_guard(freeze->keeper, watch_left_ms(freeze->watch), err) ||
-		    tree_follow(freeze->tree, freeze->join, freeze->ctx, err))
+		    tree_follow(freeze->tree, freeze->join, freeze->ctx, err) ||
+		    unsettled_find(freeze->tree, &unsettled, err))
 			return -1;
-		borrower = tree_find_borrower(freeze->tree);
-		if (!borrower)
+		if (!unsettled.pid)
 			return 0;
 		if (run_on(freeze, err))
 			return -1;
 	} while (clock_now_ns() < until);
 	return error_set(err, CODE_REFUSED, "migrate again",
-			 "process %d has the address space of its parent (vfork) whenever the program shall stand",
-			 borrower);
+			 "process %d %s whenever the program shall stand", unsettled.pid,
+			 unsettled.why);
+}
+
+/* Before CRIU takes a socket apart: afterwards it would go on with what its peer sends. */
+static int lock_connections(void *ctx, struct error *err)
+{
+	struct freeze *freeze = ctx;
+	struct connections *connections = freeze->connections;
+
+	if (!connections_are_kept(connections))
+		return 0;
+	connections->on = true;
+	return source_keeper_lock(freeze->keeper, &connections->addresses, err);
+}
+
+static enum criu_tcp choose_tcp(const struct freeze *freeze)
+{
+	if (!connections_are_kept(freeze->connections))
+		return CRIU_TCP_CLOSE;
+	return criu_is_4_1(freeze->terms->criu) ? CRIU_TCP_KEEP : CRIU_TCP_KEEP_LOCKED;
 }
 
 /* CRIU runs, and waits for its request. */
@@ -91,12 +108,13 @@ static int stand(void *ctx, struct error *err)
 	struct source_mm *mm;
 
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__GUARD);
-	if (stand_without_borrower(freeze, err))
+	if (stand_settled(freeze, err) || lock_connections(freeze, err))
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__LAST_SCAN);
 	tree_for_each_mm(freeze->tree, mm)
-		if (mm->tracked && (scan_mm(mm, freeze->sender, err) ||
-				    mm->backend->ops->give_up(mm->backend, err)))
+		if (mm->tracked && mm->backend->stands_first &&
+		    (scan_mm(mm, freeze->sender, err) ||
+		     mm->backend->ops->give_up(mm->backend, err)))
 			return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__DUMP);
 	return 0;
@@ -154,6 +172,8 @@ static void let_run(void *ctx)
 	freeze->entered = false;
 	if (!source_keeper_unguard(freeze->keeper, &why))
 		return;
+	if (connections_resume(freeze->connections, freeze->guard, &why))
+		report_say("a connection of the program may be lost: %s", why.what);
 	freeze->guard->signalled = freeze->guarded && is_stopped_by_signal(freeze->guard);
 	memset(&why, 0, sizeof(why));
 	if (guard_off(freeze->guard, &why))
@@ -173,18 +193,22 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 		.watch = source_failure_watch_rpc,
 		.ctx = freeze->failure,
 		.group = &freeze->guard->criu,
+		.shm = &freeze->shms->dump,
 		.externals = externals->names,
 		.nr_externals = externals->nr,
 		.leaves_session = externals->leaves_session,
+		.tcp = choose_tcp(freeze),
+		.before = lock_connections,
+		.before_ctx = freeze,
 	};
 
-	if (root->mm.backend->stands_first) {
+	/* one moment for the whole tree: CRIU alone stops one process after another */
+	if (freeze->guard->group.kind != CGROUP_NONE) {
 		opts.before = stand;
 		opts.undo = let_run;
-		opts.before_ctx = freeze;
 		opts.frozen = &freeze->guard->group;
 	}
-	if (prepare(freeze, &opts, err))
+	if (shms_plan_dump(freeze->shms, err) || prepare(freeze, &opts, err))
 		return -1;
 	freeze->at_ns = clock_now_ns();
 	frozen_time_enter(&freeze->figures->frozen, MIGRATE__FROZEN_PART__DUMP);
@@ -201,11 +225,22 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 	return 0;
 }
 
+/* The program may have opened one since SETUP. */
+static int check_connections(const struct freeze *freeze, struct error *err)
+{
+	const struct connections *connections = freeze->connections;
+
+	return connections_are_kept(connections) ?
+	       kept_sockets_check(freeze->tree, &connections->addresses, err) : 0;
+}
+
 int freeze_tree(struct freeze *freeze, struct error *err)
 {
 	struct externals externals = { 0 };
 	int ret = externals_find(freeze->terms, freeze->tree, &externals, err);
 
+	if (!ret && freeze->asker.ctl)
+		ret = needs_ask(&freeze->asker, err);
 	if (!ret)
 		ret = dump(freeze, &externals, err);
 	externals_free(&externals);
@@ -214,7 +249,8 @@ int freeze_tree(struct freeze *freeze, struct error *err)
 	watch_dump(freeze->watch, criu_dump_fd(freeze->dump));
 	if (mailbox_failed(freeze->failure->first.box, err) ||
 	    tree_follow(freeze->tree, freeze->join, freeze->ctx, err) ||
-	    refuse_frozen(freeze->terms, freeze->tree, err))
+	    shms_take_dump(freeze->shms, freeze->tree, err) ||
+	    refuse_frozen(freeze->terms, freeze->tree, err) || check_connections(freeze, err))
 		return -1;
 	freeze->guarded = true;
 	/* for the second time when CRIU found the program frozen: it has thawed the group */

@@ -14,8 +14,10 @@
 #include "source/failure.h"
 #include "source/figures.h"
 #include "source/keeper.h"
+#include "source/needs.h"
 #include "source/refuse.h"
 #include "source/sender.h"
+#include "source/shm.h"
 #include "source/tree.h"
 #include "source/watch.h"
 #include "source/workdir.h"
@@ -27,7 +29,9 @@
  * @sender: tells the destination which pages are gone
  * @dir: gets the images
  * @keeper, @guard: keep the program standing; @guard is the plan that the keeper has too
+ * @connections: that are kept; the keeper has the plan of these too
  * @terms: of the second look at the program, which may have changed since SETUP
+ * @asker: of what began since SETUP; its @ctl is NULL: nothing is asked
  * @failure: ends a dump that is not done yet
  * @watch: watches CRIU, and the clock
  * @figures: how long the program stood
@@ -40,13 +44,16 @@
  */
 struct freeze {
 	struct tree *tree;
+	struct source_shms *shms;
 	tree_join_fn join;
 	void *ctx;
 	struct sender *sender;
 	const struct workdir *dir;
 	struct source_keeper *keeper;
 	struct guard *guard;
+	struct connections *connections;
 	const struct inspection *terms;
+	struct needs_asker asker;
 	struct source_failure *failure;
 	struct watch *watch;
 	struct figures *figures;

@@ -9,6 +9,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include "os/cgroup_homes.h"
+#include "os/cgroup_members.h"
 #include "os/pending.h"
 #include "os/proc.h"
 #include "os/proc_tree.h"
@@ -59,23 +61,66 @@ static bool has_pid(const pid_t *pids, size_t nr, pid_t pid)
 	return false;
 }
 
-/* All processes go back to one group when the guard is lifted: a process of another group is refused. */
-int guard_check_home(const struct guard *guard, pid_t pid, struct error *err)
+/*
+ * Find the home of process @pid, which is @sub; *@inside: the guard's group has the process. Return: 1; 0 when the
+ * process has ended; -1 with @err: all processes go back to the group of the root or below it, so that one in
+ * another group is refused
+ */
+static int find_home(const struct guard *guard, pid_t pid, char sub[CGROUP_SUB_BYTES], bool *inside,
+		     struct error *err)
 {
+	const struct cgroup *group = &guard->group;
 	char line[PATH_MAX];
 
-	if (cgroup_line(pid, guard->group.kind, line, sizeof(line)) || !strcmp(line, guard->group.line))
-		return 0;
-	return error_set(err, CODE_REFUSED, "move all of the program to one control group",
+	if (cgroup_line(pid, group->kind, line, sizeof(line)))
+		return errno == ENOENT || errno == ESRCH ? 0 :
+		       error_errno(err, CODE_INTERNAL, NULL,
+				   "cannot read the control group of process %d", pid);
+	if (!cgroup_homes_sub(group, line, sub, inside))
+		return 1;
+	return error_set(err, CODE_REFUSED, "move all of the program to one control group, or below it",
 			 "process %d is in control group %s, and process %d in %s", pid, line,
-			 guard->pid, guard->group.line);
+			 guard->pid, group->line);
+}
+
+/* The threads of a process can be in several groups where a group is threaded: they would come back in one. */
+static int check_type(const struct guard *guard, pid_t pid, const char *sub, struct error *err)
+{
+	char path[2 * PATH_MAX], type[32] = "domain";
+	FILE *file;
+
+	if (guard->group.kind != CGROUP_V2)
+		return 0;
+	snprintf(path, sizeof(path), "%s%s/cgroup.type", guard->group.home, sub);
+	file = fopen(path, "re");
+	if (file && fgets(type, sizeof(type), file))
+		type[strcspn(type, "\n")] = 0;
+	if (file)
+		fclose(file);
+	if (!strcmp(type, "domain"))
+		return 0;
+	return error_set(err, CODE_REFUSED, "let its threads be in one control group",
+			 "process %d is in control group %s%s, which is %s", pid, guard->group.line, sub,
+			 type);
+}
+
+int guard_check_home(const struct guard *guard, pid_t pid, struct error *err)
+{
+	char sub[CGROUP_SUB_BYTES];
+	bool inside;
+	int ret = find_home(guard, pid, sub, &inside, err);
+
+	return ret <= 0 ? ret : check_type(guard, pid, sub, err);
 }
 
 /* Return: 1 when the process was moved, 0 when the process is inside, or has ended; -1 with @err */
 static int enter_one(const struct guard *guard, pid_t pid, struct error *err)
 {
+	char sub[CGROUP_SUB_BYTES];
 	struct proc_status status;
 	struct error why = { 0 };
+	bool inside;
+	int ret;
 
 	if (proc_status_read(pid, &status, &why)) {
 		if (why.code == CODE_TARGET)
@@ -85,10 +130,11 @@ static int enter_one(const struct guard *guard, pid_t pid, struct error *err)
 	}
 	if (source_process_has_exited(&status))
 		return 0;
-	if (guard_check_home(guard, pid, err))
-		return -1;
+	ret = find_home(guard, pid, sub, &inside, err);
+	if (ret <= 0)
+		return ret;
 	/* the group never lists a process whose first thread has ended: its other threads go in */
-	if (!cgroup_add(&guard->group, pid))
+	if (!cgroup_homes_add(&guard->group, pid, sub))
 		return status.state != 'Z';
 	if (errno == ESRCH)
 		return 0;
@@ -104,7 +150,7 @@ static int leave_one(const struct guard *guard, pid_t pid, struct error *err)
 {
 	if (!proc_has_left(pid, guard->pid))
 		return 0;
-	if (!cgroup_back(&guard->group, pid))
+	if (!cgroup_homes_back(&guard->group, pid))
 		return 1;
 	if (errno == ESRCH)
 		return 0;
@@ -120,9 +166,12 @@ static int fit_once(const struct guard *guard, struct error *err)
 	size_t nr, nr_inside;
 	int moved = 0, ret = 0;
 
-	if (proc_tree(guard->pid, &pids, &nr, err))
+	if (cgroup_pids(&guard->group, &inside, &nr_inside, err))
 		return -1;
-	nr_inside = cgroup_pids(&guard->group, &inside);
+	if (proc_tree(guard->pid, &pids, &nr, err)) {
+		free(inside);
+		return -1;
+	}
 	for (size_t i = 0; i < nr && ret >= 0; i++) {
 		ret = has_pid(inside, nr_inside, pids[i]) ? 0 : enter_one(guard, pids[i], err);
 		moved += ret > 0;
@@ -211,7 +260,7 @@ int guard_off(struct guard *guard, struct error *err)
 	if (cgroup_thaw(&guard->group, err))
 		return -1;
 	/* a child that the program forked in the group leaves the group too */
-	if (cgroup_empty(&guard->group))
+	if (cgroup_empty(&guard->group, cgroup_homes_back))
 		return error_errno(err, CODE_INTERNAL, "move them back by hand",
 				   "processes of process %d cannot be moved from group %s to %s",
 				   guard->pid, guard->group.dir, guard->group.home);
@@ -226,12 +275,7 @@ int guard_kill(struct guard *guard, struct error *err)
 	if (send_signal(guard, SIGKILL) && errno != ESRCH)
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot kill process %d", guard->pid);
 	/* guard_on() has left nobody in the group who does not move, and the dump was compared with the tree */
-	if (in_group)
-		cgroup_kill(&guard->group);
-	/* the v1 freezer keeps a killed process; thawed, it dies before its next instruction */
-	if (guard->group.kind == CGROUP_V1 && in_group)
-		return cgroup_thaw(&guard->group, err);
-	return 0;
+	return in_group ? cgroup_kill(&guard->group, err) : 0;
 }
 
 /* Return: true when all processes of the group are gone, or go within KILL_TIMEOUT_MS */
@@ -268,10 +312,8 @@ bool guard_wait_end(struct guard *guard, int timeout_ms)
 
 	if (poll(&pfd, 1, timeout_ms) > 0)
 		return true;
-	if (guard->group.kind == CGROUP_V1 &&
-	    !pending_read(guard->pid, &mask, &(struct error){ 0 }) && pending_has(mask, SIGKILL))
-		cgroup_thaw(&guard->group, &(struct error){ 0 });
-	return false;
+	return guard->group.kind == CGROUP_V1 &&
+	       !pending_read(guard->pid, &mask, &(struct error){ 0 }) && pending_has(mask, SIGKILL);
 }
 
 void guard_forget(struct guard *guard)

@@ -41,7 +41,7 @@ int guard_plan(struct guard *guard, pid_t pid, bool was_stopped, const char *id,
 /**
  * guard_enter() - move the running program into the group; a machine without freezer has no group
  *
- * Fails when a process of the program has moved to another control group than the root's.
+ * Fails when a process of the program is in a control group that is neither the root's nor below it.
  */
 int guard_enter(struct guard *guard, struct error *err);
 
@@ -62,13 +62,17 @@ int guard_kill(struct guard *guard, struct error *err);
 /** guard_wait_dead() - wait until all threads of the killed program have ended, 10 s at most */
 int guard_wait_dead(struct guard *guard, struct error *err);
 
-/** guard_check_home() - -1 with CODE_REFUSED: @pid is not in the control group of the root */
+/**
+ * guard_check_home() - 0: @pid is in the control group of the root or below it, in the guard's group, or has ended
+ * Return: -1 with @err: CODE_REFUSED: @pid is in another group, or threads are spread; or it cannot be read
+ */
 int guard_check_home(const struct guard *guard, pid_t pid, struct error *err);
 
 /**
- * guard_wait_end() - true when the root has ended, or ends within @timeout_ms
+ * guard_wait_end() - true when the root has ended, ends within @timeout_ms, or was killed
  *
- * The v1 freezer keeps a killed process: each call thaws a killed root, so the caller repeats the call.
+ * The v1 freezer keeps a killed process, and thaws none alone: such a root dies by guard_kill(), which
+ * kills the rest of the program before the thaw.
  */
 bool guard_wait_end(struct guard *guard, int timeout_ms);
 

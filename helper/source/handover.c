@@ -53,33 +53,33 @@ static int wait_started(const struct handover *handover, struct error *err)
 static int wait_done(const struct handover *handover, bool *died, struct error *err)
 {
 	Migrate__Control *msg = mailbox_next(handover->box, -1, err);
+	struct figures *figures = handover->figures;
+	struct error ignored = { 0 };
 
 	*died = msg && msg->body_case == MIGRATE__CONTROL__BODY_DIED;
 	if (*died)
+		lost_take(&figures->lost, msg->died->lost, msg->died->n_lost, &ignored);
+	if (*died && figures->lost.nr)
+		lost_error(&figures->lost, true, err);
+	else if (*died)
 		error_set(err, CODE_TARGET, NULL,
 			  "the program was killed there by signal %u (%s), after it was started",
 			  msg->died->signal, sigdescr_np(msg->died->signal) ?: "unknown");
 	msg = control_expected(msg, MIGRATE__CONTROL__BODY_DONE, err);
 	if (!msg)
 		return -1;
-	counts_from_done(&handover->figures->counts, msg->done);
+	counts_from_done(&figures->counts, msg->done);
+	lost_take(&figures->lost, msg->done->lost, msg->done->n_lost, &ignored);
 	migrate__control__free_unpacked(msg, NULL);
 	return 0;
 }
 
-/*
- * Whether a broken connection matters is for the destination to say: it may have all. A process that died
- * here must not keep the pages of the others from the destination, which still asks for them.
- */
+/* Whether a broken connection matters is for the destination to say: it may have all. */
 static void push(const struct handover *handover)
 {
-	struct error why = { 0 }, ignored = { 0 };
+	struct error why = { 0 };
 
-	if (!push_run(handover->push, &why) || why.code == CODE_NETWORK)
-		return;
-	if (handover->push->sent_some && !mailbox_failed(handover->box, &ignored))
-		report_say("%s: that memory is lost; the memory of the other processes was sent", why.what);
-	else
+	if (push_run(handover->push, &why) && why.code != CODE_NETWORK)
 		failure_raise(handover->failure, &why);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdlib.h>
+#include "os/cgroup_members.h"
 #include "source/hold.h"
 
 #define HOLD_MS		20000	/* a thread in direct I/O does not stand before that has ended */
@@ -23,11 +24,11 @@ static bool hold_stands(void *ctx, pid_t pid)
 	return hold->nr && bsearch(&pid, hold->inside, hold->nr, sizeof(pid), compare_pids);
 }
 
-/* A list that could not be read is empty too: no look would find anything. */
 static int list_inside(struct hold *hold, struct error *err)
 {
 	free(hold->inside);
-	hold->nr = cgroup_pids(&hold->guard->group, &hold->inside);
+	if (cgroup_pids(&hold->guard->group, &hold->inside, &hold->nr, err))
+		return -1;
 	if (hold->nr)
 		qsort(hold->inside, hold->nr, sizeof(*hold->inside), compare_pids);
 	return hold_stands(hold, hold->guard->pid) ? 0 :

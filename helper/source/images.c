@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "backend/run_list.h"
+#include "os/cgroup_homes.h"
 #include "os/pending.h"
 #include "pages/sets.h"
 #include "source/attributes.h"
@@ -107,24 +108,47 @@ static int send_file(const struct images *images, const char *name, uint8_t *buf
 /** struct said - what RestoreGo says of one process, with all that it points to */
 struct said {
 	Migrate__Process msg;
+	char sub_group[CGROUP_SUB_BYTES];
 	struct source_attributes attributes;
 	struct reconnect_message reconnect;
 };
+
+static int fill_group(struct said *said, const struct cgroup *group, pid_t pid, struct error *err)
+{
+	char line[PATH_MAX];
+	bool inside;
+
+	/* no groups: one process, which a signal stopped */
+	if (group->kind == CGROUP_NONE)
+		return 0;
+	if (cgroup_line(pid, group->kind, line, sizeof(line)) ||
+	    cgroup_homes_sub(group, line, said->sub_group, &inside))
+		return error_set(err, CODE_INTERNAL, NULL, "cannot tell the control group of process %d",
+				 pid);
+	if (*said->sub_group)
+		said->msg.sub_group = said->sub_group;
+	return 0;
+}
 
 /* @begun: see reconnects_streams() */
 static int said_fill(struct said *said, const struct images *images,
 		     const struct source_process *process, struct sockets *begun,
 		     struct error *err)
 {
+	struct cgroup group = *images->group;
 	pid_t pid = process->pid;
 
 	migrate__process__init(&said->msg);
 	said->msg.pid = process->status.ns_pid;
 	said->msg.has_pending = true;
 	said->msg.has_oom_score_adj = true;
+	if (fill_group(said, &group, pid, err))
+		return -1;
+	/* that group's CPUs are those which the process can have */
+	strncat(group.home, said->sub_group, sizeof(group.home) - strlen(group.home) - 1);
 	if (pending_read(pid, &said->msg.pending, err) ||
 	    proc_oom_score_adj(pid, &said->msg.oom_score_adj, err) ||
-	    source_attributes_read(&said->attributes, pid, images->group, err) ||
+	    source_attributes_read(&said->attributes, pid, &group, err) ||
 	    reconnects_streams(&process->attached.reconnects, pid, begun, &said->reconnect, err))
 		return -1;
 	source_attributes_fill(&said->attributes, &said->msg);
@@ -142,6 +166,42 @@ static void said_free(struct said *said, size_t nr)
 	free(said);
 }
 
+/** struct said_shared - what RestoreGo says of shared memory */
+struct said_shared {
+	Migrate__SharedMemory *items, **list;
+	size_t nr;
+};
+
+static int said_shared_fill(struct said_shared *said, const struct source_shms *shms)
+{
+	said->items = calloc(shms->nr + 1, sizeof(*said->items));
+	said->list = calloc(shms->nr + 1, sizeof(*said->list));
+	if (!said->items || !said->list)
+		return -1;
+	for (size_t i = 0; i < shms->nr; i++) {
+		Migrate__SharedMemory *to = &said->items[said->nr];
+
+		if (shms->list[i]->gone)
+			continue;
+		migrate__shared_memory__init(to);
+		to->object = shms->list[i]->object;
+		to->shmid = shms->list[i]->named ? 0 : shms->list[i]->ino;
+		to->has_bytes = to->has_uid = to->has_gid = to->has_mode = true;
+		to->bytes = shms->list[i]->st.st_size;
+		to->uid = shms->list[i]->st.st_uid;
+		to->gid = shms->list[i]->st.st_gid;
+		to->mode = shms->list[i]->st.st_mode & 07777;
+		said->list[said->nr++] = to;
+	}
+	return 0;
+}
+
+static void said_shared_free(struct said_shared *said)
+{
+	free(said->items);
+	free(said->list);
+}
+
 static int restore_go(const struct images *images, uint32_t files, struct error *err)
 {
 	size_t nr = images->tree->nr;
@@ -150,11 +210,12 @@ static int restore_go(const struct images *images, uint32_t files, struct error 
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
 	struct source_process *process;
+	struct said_shared shared = { 0 };
 	struct sockets begun = { 0 };
 	int ret = 0;
 
 	frozen_time_enter(&images->figures->frozen, MIGRATE__FROZEN_PART__ATTRIBUTES_HERE);
-	if (!list || !said)
+	if (!list || !said || said_shared_fill(&shared, images->shms))
 		ret = error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
 	tree_for_each(images->tree, process) {
 		if (ret)
@@ -164,11 +225,14 @@ static int restore_go(const struct images *images, uint32_t files, struct error 
 	}
 	go.files = files;
 	go.processes = list;
+	go.shared = shared.list;
+	go.n_shared = shared.nr;
 	msg.body_case = MIGRATE__CONTROL__BODY_RESTORE_GO;
 	msg.restore_go = &go;
 	if (!ret)
 		ret = control_send(images->ctl, &msg, err);
 	said_free(said, nr);
+	said_shared_free(&shared);
 	free(begun.inos);
 	free(list);
 	frozen_time_enter(&images->figures->frozen, MIGRATE__FROZEN_PART__WAIT);

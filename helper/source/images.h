@@ -6,12 +6,14 @@
 #include "criu/omit.h"
 #include "session/mailbox.h"
 #include "source/figures.h"
+#include "source/shm.h"
 #include "source/tree.h"
 
 /**
  * struct images - what images_send() takes
  * @dir_fd: directory of the images
  * @tree: attributes of its processes that CRIU does not carry go with the images
+ * @shms: shared memory whose pages frames have carried
  * @group: the one in which the processes are frozen
  * @figures: get the bytes that were sent, and what the time goes to
  * @omit, @nr_omit: of images_omit(), one for each process
@@ -20,6 +22,7 @@
 struct images {
 	int dir_fd;
 	const struct tree *tree;
+	const struct source_shms *shms;
 	const struct cgroup *group;
 	struct figures *figures;
 	struct control *ctl;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "os/pagemap.h"
 #include "pages/sets.h"
 #include "source/inherit.h"
 
-#define STEP_PAGES	4096	/* entries of a page map at a time */
+#define STEP_PAGES	4096UL	/* entries of a page map at a time */
+#define GAP_PAGES	32UL	/* entries that are read in vain rather than have another call of the kernel */
 
 int inherit_init(struct inherit *inherit, uint32_t parent, struct error *err)
 {
@@ -24,28 +26,45 @@ void inherit_destroy(struct inherit *inherit)
 	page_set_destroy(&inherit->later);
 }
 
-/** struct maps - page maps of a process and its parent, with room for a part of each */
+/**
+ * struct maps - page maps of a process and its parent, with room for a part of each
+ * @again: the process's, read behind the parent's
+ */
 struct maps {
+	struct backend *backend, *parents_backend;
 	int fd, parent_fd;
-	uint64_t own[STEP_PAGES], parents[STEP_PAGES];
+	uint64_t own[STEP_PAGES], parents[STEP_PAGES], again[STEP_PAGES];
 };
 
-/* Swap holds a page for both as memory does. The frame is 0 for who may not see it. */
-static bool is_shared(uint64_t own, uint64_t parents)
+/* Return: false: nothing is known of the pages of @part */
+static bool read_part(struct maps *maps, const struct run *part)
 {
-	const uint64_t same = PM_FRAME | PM_PRESENT | PM_SWAPPED | PM_FILE;
+	const struct backend_ops *ops = maps->backend->ops;
+	struct error ignored = { 0 };
 
-	return (own & (PM_PRESENT | PM_SWAPPED)) && !(own & PM_FILE) && (own & PM_FRAME) &&
-	       (own & same) == (parents & same);
+	if (ops->frames) {
+		if (!ops->frames(maps->backend, part->addr, part->nr_pages, maps->own) ||
+		    !ops->frames(maps->parents_backend, part->addr, part->nr_pages, maps->parents))
+			return false;
+		memcpy(maps->again, maps->own, part->nr_pages * sizeof(*maps->own));
+		return true;
+	}
+	return !pagemap_read(maps->fd, part->addr, part->nr_pages, maps->own, &ignored) &&
+	       !pagemap_read(maps->parent_fd, part->addr, part->nr_pages, maps->parents, &ignored) &&
+	       !pagemap_read(maps->fd, part->addr, part->nr_pages, maps->again, &ignored);
 }
 
+/* @first: the entry of the first page of @run in @maps */
 static int add_shared(struct inherit *inherit, const struct maps *maps, const struct run *run,
-		      struct error *err)
+		      uint64_t first, struct error *err)
 {
 	uint64_t nr = 0;
 
 	for (uint64_t i = 0; i <= run->nr_pages; i++) {
-		if (i < run->nr_pages && is_shared(maps->own[i], maps->parents[i])) {
+		uint64_t at = first + i;
+
+		if (i < run->nr_pages && pagemap_is_same(maps->own[at], maps->parents[at]) &&
+		    pagemap_is_same(maps->own[at], maps->again[at])) {
 			nr++;
 			continue;
 		}
@@ -56,23 +75,42 @@ static int add_shared(struct inherit *inherit, const struct maps *maps, const st
 	return 0;
 }
 
-/* What cannot be read is not shared: it goes as pages. */
-static int look(struct inherit *inherit, struct maps *maps, const struct source_mm *mm,
+/* Dirty pages that one read of a page map covers: a short gap costs less than a call of the kernel. */
+static bool next_part(const struct page_set *dirty, uint64_t at, struct run *part)
+{
+	uint64_t end, near;
+	struct run run;
+
+	if (!page_set_next(dirty, at, USER_END, STEP_PAGES, part))
+		return false;
+	end = part->addr + STEP_PAGES * PAGE_BYTES;
+	for (at = run_end(part); at < end; at = run_end(&run)) {
+		near = at + GAP_PAGES * PAGE_BYTES < end ? at + GAP_PAGES * PAGE_BYTES : end;
+		if (!page_set_next(dirty, at, near, 0, &run))
+			break;
+		part->nr_pages = (run_end(&run) - part->addr) / PAGE_BYTES;
+	}
+	return true;
+}
+
+/* What cannot be read is not shared: it goes as pages. *@looked: at some dirty pages at least */
+static int look(struct inherit *inherit, struct maps *maps, const struct page_set *dirty, bool *looked,
 		struct error *err)
 {
-	struct error ignored = { 0 };
+	struct run part, run;
 	uint64_t addr = 0;
-	struct run run;
-	int ret = 0;
 
-	while (!ret && page_set_next(&mm->dirty, addr, USER_END, STEP_PAGES, &run)) {
-		addr = run_end(&run);
-		if (pagemap_read(maps->fd, run.addr, run.nr_pages, maps->own, &ignored) ||
-		    pagemap_read(maps->parent_fd, run.addr, run.nr_pages, maps->parents, &ignored))
+	while (next_part(dirty, addr, &part)) {
+		if (!read_part(maps, &part))
 			return 0;
-		ret = add_shared(inherit, maps, &run, err);
+		*looked = true;
+		for (addr = part.addr; page_set_next(dirty, addr, run_end(&part), 0, &run);
+		     addr = run_end(&run))
+			if (add_shared(inherit, maps, &run, (run.addr - part.addr) / PAGE_BYTES, err))
+				return -1;
+		addr = run_end(&part);
 	}
-	return ret;
+	return 0;
 }
 
 static bool is_gone(const struct source_mm *mm)
@@ -80,29 +118,48 @@ static bool is_gone(const struct source_mm *mm)
 	return mm->backend->ops->is_gone(mm->backend);
 }
 
+static int find(struct inherit *inherit, const struct source_mm *mm, const struct source_mm *parent,
+		bool *looked, struct error *err)
+{
+	bool records = mm->backend->ops->frames != NULL;
+	struct maps *maps = malloc(sizeof(*maps));
+	struct error ignored = { 0 };
+	int ret;
+
+	if (!maps)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a page map");
+	maps->backend = mm->backend;
+	maps->parents_backend = parent->backend;
+	maps->fd = records ? -1 : pagemap_open(mm->pid, &ignored);
+	maps->parent_fd = records ? -1 : pagemap_open(parent->pid, &ignored);
+	ret = look(inherit, maps, &mm->dirty, looked, err);
+	if (maps->fd >= 0)
+		close(maps->fd);
+	if (maps->parent_fd >= 0)
+		close(maps->parent_fd);
+	free(maps);
+	return ret;
+}
+
 int inherit_find(struct inherit *inherit, const struct source_mm *mm,
 		 const struct source_mm *parent, struct error *err)
 {
-	struct error ignored = { 0 };
-	struct maps maps = { .fd = -1, .parent_fd = -1 };
-	int ret = 0;
+	bool looked = false;
+	int ret;
 
 	if (!inherit->parent)
 		return 0;
 	sets_clear(&inherit->shared);
-	if (!parent)
+	if (!parent || inherit->apart || !mm->dirty.nr)
 		return 0;
-	maps.fd = pagemap_open(mm->pid, &ignored);
-	maps.parent_fd = pagemap_open(parent->pid, &ignored);
-	if (maps.fd >= 0 && maps.parent_fd >= 0)
-		ret = look(inherit, &maps, mm, err);
+	ret = find(inherit, mm, parent, &looked, err);
 	/* the page maps may have been those of who has the pid now, or of a program that was executed */
-	if (is_gone(mm) || is_gone(parent))
+	if (is_gone(mm) || is_gone(parent)) {
 		sets_clear(&inherit->shared);
-	if (maps.fd >= 0)
-		close(maps.fd);
-	if (maps.parent_fd >= 0)
-		close(maps.parent_fd);
+		return ret;
+	}
+	inherit->found |= inherit->shared.nr > 0;
+	inherit->apart = looked && !inherit->found;
 	return ret;
 }
 

@@ -11,12 +11,22 @@
  *	   A page that is dirty there goes out in this round, and is looked at again behind the next scan;
  *	5. COPY, in the round. The parent's own pages of the round are others.
  *
- * Where one look at all processes, while they stand, is what the scans tell, the parent may write between
- * it and step 2. Then the parent has a page frame of its own in step 2, unless KSM has merged it with the
- * child's, or mremap has brought back the child's: the comparison of all memory, which is always made where
- * there is such a look, finds these.
- *
  * What either of them writes behind its scan is dirty in the next round, and goes as a page.
+ *
+ * A page of the parent gets the frame of the child's page by KSM, and by an mremap that brings a page back.
+ * Between steps 2 and 3 this is no matter. Before step 2 the parent may have written the page, KSM merged it with
+ * the child's equal one, and both have the same frame in step 2. The write and the mremap are before step 3, whose
+ * scan tells them: the page is dirty, and is put off.
+ *
+ * Where one look at all processes, while they stand, is what the scans tell (backend_ops.frames), the parent's
+ * scan tells nothing of what the parent does behind the look, and the page maps of step 2 would be too new. There
+ * step 2 compares the frames that the looks have recorded, after all scans: nobody wrote between the first look
+ * and the last one, so that all of them are one moment. KSM that merges two pages in this moment has found
+ * both equal. What either of them does behind the looks is told by the next scan.
+ *
+ * The page maps of two processes are read one after the other, and the kernel moves pages (compaction). A frame
+ * that the one has left when the other one gets it would look shared: so the first page map is read again. The
+ * frames of the looks are not read again; where there are looks, the comparison of all memory is always made.
  */
 #ifndef MIGRATE_SOURCE_INHERIT_H
 #define MIGRATE_SOURCE_INHERIT_H
@@ -29,9 +39,13 @@
  * @parent: object of the parent at the time at which the process joined; 0: not in the tree
  * @shared: pages that the parent has too; from inherit_plan() on those that COPY will name
  * @later: pages whose content the parent sends in this round
+ * @found: something was shared once
+ * @apart: nothing was shared at the first look at all that there is: this process has called exec, and its
+ *	page maps are not looked at again
  */
 struct inherit {
 	uint32_t parent;
+	bool found, apart;
 	struct page_set shared, later;
 };
 
@@ -42,6 +56,7 @@ void inherit_destroy(struct inherit *inherit);
  * inherit_find() - which dirty pages of @mm are the same page frames in @parent
  * @parent: NULL: it has gone
  *
+ * With backend_ops.frames after all scans, else between the scan of @mm and that of @parent.
  * Nothing is shared of a process that ends meanwhile. Return: 0, or -1 when memory is short
  */
 int inherit_find(struct inherit *inherit, const struct source_mm *mm,

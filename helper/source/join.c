@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "source/join.h"
 
-/* The guard freezes one control group, from which all go back to one. */
+/* The guard freezes one control group, from which each goes back to that of the root or to one below it. */
 static int check_group(const struct guard *guard, const struct source_process *process,
 		       struct error *err)
 {
@@ -9,8 +9,7 @@ static int check_group(const struct guard *guard, const struct source_process *p
 		return error_set(err, CODE_REFUSED, "mount -t cgroup2 none /sys/fs/cgroup",
 				 "process %d belongs to a tree, and no control group can freeze it here",
 				 process->pid);
-	return cgroup_has(&guard->group, process->pid) ? 0 :
-	       guard_check_home(guard, process->pid, err);
+	return guard_check_home(guard, process->pid, err);
 }
 
 /* Between the look at the list of processes and the look at the process itself. */

@@ -93,6 +93,18 @@ int source_keeper_unguard(struct source_keeper *keeper, struct error *err)
 	return keeper_do(keeper, OP_UNGUARD, UNGUARD_TIMEOUT_MS, err);
 }
 
+int source_keeper_lock(struct source_keeper *keeper, const struct net_addresses *addresses,
+		       struct error *err)
+{
+	int fd = keeper_data_fd(addresses, sizeof(*addresses)), ret;
+
+	if (fd < 0)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot tell the keeper the addresses");
+	ret = keeper_do_with(keeper, OP_LOCK, NET_FILTER_TCP, &fd, 1, KEEPER_ANSWER_MS, err);
+	close(fd);
+	return ret;
+}
+
 int source_keeper_commit(struct source_keeper *keeper, int timeout_ms, bool *recorded,
 			 struct error *err)
 {

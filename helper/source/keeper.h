@@ -55,6 +55,14 @@ int source_keeper_guard(struct source_keeper *keeper, int timeout_ms, struct err
 int source_keeper_unguard(struct source_keeper *keeper, struct error *err);
 
 /**
+ * source_keeper_lock() - connections_lock() at NET_FILTER_TCP, which source_keeper_unguard() undoes
+ *
+ * source_keeper_commit() locks at NET_FILTER_ALL.
+ */
+int source_keeper_lock(struct source_keeper *keeper, const struct net_addresses *addresses,
+		       struct error *err);
+
+/**
  * source_keeper_commit() - record COMMIT: from here on the program never runs here again
  * @recorded: also after a failure: the record is there
  */

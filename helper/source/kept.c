@@ -51,8 +51,22 @@ void source_kept_remove_dir(const char *dir, bool keep_log)
 	nftw(dir, keep_log ? remove_but_log : remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
+static void kept_lock(struct kept *kept, const struct keeper_turn *turn, struct error *err)
+{
+	struct connections *connections = &kept->record.connections;
+
+	if (keeper_data_read(turn->fds[0], &connections->addresses, sizeof(connections->addresses)))
+		error_errno(err, CODE_INTERNAL, NULL, "the keeper cannot read the addresses");
+	else
+		connections_lock(connections, turn->request.value, err);
+}
+
 static void kept_commit(struct kept *kept, struct error *err)
 {
+	/* the destination says at COMMIT that it has the addresses */
+	if (kept->record.connections.on &&
+	    connections_lock(&kept->record.connections, NET_FILTER_ALL, err))
+		return;
 	if (kept->lock_fd < 0)
 		kept->lock_fd = record_write(kept->dir, RECORD_COMMIT, &kept->record, err);
 	/* what could not be written whole may be there all the same */
@@ -85,8 +99,12 @@ static void kept_guard(struct kept *kept, struct error *err)
 
 static void kept_unguard(struct kept *kept, struct error *err)
 {
+	struct connections *connections = &kept->record.connections;
 	struct error ignored = { 0 };
 
+	/* a connection that is lost is no reason to let the program stand */
+	if (connections->on)
+		connections_resume(connections, &kept->record.guard, err);
 	if (guard_off(&kept->record.guard, err))
 		return;
 	record_remove(kept->dir, RECORD_GUARD, &ignored);
@@ -141,6 +159,9 @@ static bool kept_request(void *ctx, struct keeper_turn *turn)
 		break;
 	case OP_KEEP:
 		kept_keep(kept, turn);
+		break;
+	case OP_LOCK:
+		kept_lock(kept, turn, err);
 		break;
 	case OP_COMMIT:
 		kept->loop.until_ns = 0;
@@ -205,6 +226,9 @@ static void kept_wait(struct kept *kept)
 		/* guard_wait_end() does not wait any more once the root has ended */
 		nanosleep(&tick, NULL);
 	}
+	if (ended)
+		connections_leave(&kept->record.connections, &kept->record.guard,
+				  &(struct error){ 0 });
 	guard_forget(&kept->record.guard);
 	source_kept_remove_dir(kept->dir, false);
 }
@@ -228,10 +252,14 @@ static bool kept_alone(void *ctx)
 		kept_wait(kept);
 		return false;
 	}
+	if (kept->record.connections.on)
+		connections_resume(&kept->record.connections, &kept->record.guard, &why);
 	if (guard_off(&kept->record.guard, &why))
 		say_stuck(kept, &why);
 	kept_unprotect(kept);
 	guard_forget(&kept->record.guard);
+	/* a CRIU that was between its last notification and the one in which it is held */
+	connections_resume(&kept->record.connections, &kept->record.guard, &why);
 	/* a CRIU that found the group frozen has frozen it again on its way out */
 	guard_off(&kept->record.guard, &why);
 	source_kept_remove_dir(kept->dir, false);

@@ -15,6 +15,7 @@
 #include "source/final.h"
 #include "source/handover.h"
 #include "source/images.h"
+#include "source/kept_sockets.h"
 #include "source/migration.h"
 #include "source/precopy.h"
 #include "source/repair.h"
@@ -76,6 +77,7 @@ static int start_keeper(struct source_migration *migration, struct error *err)
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot start the keeper");
 	record->start_ticks = tree_root(&migration->tree)->status.start_ticks;
 	record->guard = migration->guard;
+	record->connections = migration->connections;
 	snprintf(record->to, sizeof(record->to), "%s", migration->opts->to);
 	migration->keeper = source_keeper_start(record, migration->dir.path, err);
 	free(record);
@@ -127,6 +129,8 @@ static int plan(struct source_migration *migration, struct error *err)
 				migration->id_text, err) ||
 	    workdir_plan(&migration->dir, opts->images_base, migration->id_text, err))
 		return -1;
+	if (opts->keeps_tcp)
+		connections_plan(&migration->connections, migration->id_text);
 	snprintf(migration->log, sizeof(migration->log), "%s/work/dump.log", migration->dir.path);
 	/* before there is a thread, or a connection that it would keep open */
 	return start_keeper(migration, err);
@@ -153,13 +157,37 @@ static int choose(struct source_migration *migration, struct error *err)
 	return backend->criu_tracks ? criu_check(err) : criu_check_restore(err);
 }
 
+/* Between 3.18 and 4.0 CRIU leaves a filter behind whose name nobody knows. */
+static int find_connections(struct source_migration *migration, struct error *err)
+{
+	const struct criu_version *criu = &migration->criu;
+
+	if (!migration->opts->keeps_tcp)
+		return 0;
+	if (!criu_is_4_1(criu) && (criu->major != 3 || criu->minor != 17))
+		return error_set(err, CODE_NOT_READY, "install CRIU 4.1 or later",
+				 "--tcp keep works with CRIU 3.17, and with 4.1 and later");
+	return kept_sockets_find(&migration->tree, &migration->connections.addresses, err);
+}
+
+/* The filter would end the migration's own connections. */
+static int check_own_address(const struct source_migration *migration, struct error *err)
+{
+	if (!net_addresses_have_local(&migration->connections.addresses,
+				      migration->links.memory.fd))
+		return 0;
+	return error_set(err, CODE_REFUSED, "give --to an address that is reached from another one here",
+			 "the migration goes out from an address that moves with the program");
+}
+
 /* What can be known without the destination. */
 static int prepare(struct source_migration *migration, struct error *err)
 {
-	return plan(migration, err) || watch_init(&migration->watch, &migration->box, err) ||
+	return plan(migration, err) || shms_init(&migration->shms, migration->opts, err) || watch_init(&migration->watch, &migration->box, err) ||
 	       criu_version_get(&migration->criu, err) ||
 	       tree_follow(&migration->tree, join_in_setup, &migration->join, err) ||
 	       refuse_program(&migration->terms, &migration->tree, err) ||
+	       find_connections(migration, err) ||
 	       choose(migration, err) || workdir_make(&migration->dir, err) ||
 	       start_watch(migration, err) ? -1 : 0;
 }
@@ -195,9 +223,12 @@ static int setup(struct source_migration *migration, struct error *err)
 		.tree = &migration->tree, .criu = &migration->criu,
 		.mode = migration->choice.mode, .verify = migration->choice.verify,
 		.max_frozen_s = migration->opts->max_frozen_s,
+		.kept = migration->opts->keeps_tcp ? &migration->connections.addresses : NULL,
 		.ctl = migration->links.ctl, .box = &migration->box,
 	};
 
+	if (check_own_address(migration, err))
+		return -1;
 	if (outlook_make(outlook, &migration->tree, &migration->criu, !backend->criu_tracks, err))
 		return -1;
 	setup.shape = &outlook->shape;
@@ -209,7 +240,8 @@ static int setup(struct source_migration *migration, struct error *err)
 static int precopy(struct source_migration *migration, uint32_t *round, struct error *err)
 {
 	struct precopy precopy = {
-		.tree = &migration->tree, .sender = &migration->memory,
+		.tree = &migration->tree, .shms = &migration->shms,
+		.sender = &migration->memory,
 		.ctl = migration->links.ctl, .box = &migration->box,
 		.figures = &migration->figures, .mode = migration->choice.mode,
 		.hold = hold_for_backend(&migration->hold),
@@ -231,10 +263,15 @@ static int freeze(struct source_migration *migration, struct error *err)
 	struct freeze *freeze = &migration->freeze;
 
 	*freeze = (struct freeze){
-		.tree = &migration->tree, .join = join_later, .ctx = &migration->join,
+		.tree = &migration->tree, .shms = &migration->shms, .join = join_later, .ctx = &migration->join,
 		.sender = &migration->memory, .dir = &migration->dir,
 		.keeper = migration->keeper,
+		.connections = &migration->connections,
 		.guard = &migration->guard, .terms = &migration->terms,
+		.asker = {
+			.opts = migration->opts, .tree = &migration->tree,
+			.ctl = migration->links.ctl, .box = &migration->box,
+		},
 		.failure = &migration->failure, .watch = &migration->watch,
 		.figures = &migration->figures, .max_frozen_s = migration->opts->max_frozen_s,
 		.criu_log_level = migration->opts->criu_log_level,
@@ -246,7 +283,8 @@ static int freeze(struct source_migration *migration, struct error *err)
 static int final(struct source_migration *migration, uint32_t round, struct error *err)
 {
 	const struct final final = {
-		.tree = &migration->tree, .sender = &migration->memory,
+		.tree = &migration->tree, .shms = &migration->shms,
+		.sender = &migration->memory,
 		.ctl = migration->links.ctl, .box = &migration->box,
 		.figures = &migration->figures, .criu = &migration->criu,
 		.mode = migration->choice.mode, .round = round,
@@ -260,6 +298,7 @@ static int send_images(struct source_migration *migration, struct error *err)
 {
 	struct images images = {
 		.dir_fd = migration->dir.images_fd, .tree = &migration->tree,
+		.shms = &migration->shms,
 		.group = &migration->guard.group, .ctl = migration->links.ctl,
 		.figures = &migration->figures, .box = &migration->box,
 	};
@@ -285,7 +324,8 @@ static int send_all(struct source_migration *migration, struct error *err)
 {
 	report_progress("comparing the memory of both sides");
 	return push_run(&migration->push, err) ||
-	       digest_send(&migration->tree, migration->links.ctl, &migration->box, err) ? -1 : 0;
+	       digest_send(&migration->tree, &migration->shms, migration->links.ctl, &migration->box,
+			   err) ? -1 : 0;
 }
 
 /* With --verify the destination first asks for all there is. */
@@ -329,6 +369,24 @@ static int enter(struct source_migration *migration, const char *state, struct e
 	return mailbox_failed(&migration->box, err);
 }
 
+/*
+ * COMMIT is recorded and not sent: nothing runs there yet, so the record can go. A process that died
+ * since the last look is missing at neither end then. One that dies later is the push's to find.
+ */
+static int look_once_more(struct source_migration *migration, struct error *err)
+{
+	struct error why = { 0 };
+
+	if (!tree_check_memory(&migration->tree, err))
+		return 0;
+	if (!source_keeper_uncommit(migration->keeper, &why)) {
+		mailbox_uncommit(&migration->box);
+		return -1;
+	}
+	memset(err, 0, sizeof(*err));
+	return 0;
+}
+
 /* Return: -1 when there was a failure, which counts, or no record */
 static int commit(struct source_migration *migration, struct error *err)
 {
@@ -344,8 +402,10 @@ static int commit(struct source_migration *migration, struct error *err)
 	if (mailbox_commit(&migration->box, CODE_OK, err))
 		return -1;
 	watch_limit(&migration->watch, 0);
-	if (!source_keeper_commit(migration->keeper, left_ms, &recorded, err) || recorded)
-		return 0;
+	if (!source_keeper_commit(migration->keeper, left_ms, &recorded, err) || recorded) {
+		memset(err, 0, sizeof(*err));
+		return look_once_more(migration, err);
+	}
 	mailbox_uncommit(&migration->box);
 	return -1;
 }
@@ -390,10 +450,12 @@ static int run(struct source_migration *migration, struct error *err)
 	figures->sent_pages = migration->memory.pages + migration->urgent.pages;
 	if (!code)
 		enter(migration, "DONE", &(struct error){ 0 });
+	if (!code)
+		lost_error(&figures->lost, false, err);
 	figures->moved = true;
 	figures->total_ns = clock_now_ns() - figures->started_ns;
 	outlook_keep(&migration->outlook, tree_root(&migration->tree)->status.comm, &figures->frozen);
-	return code;
+	return err->code;
 }
 
 static void source_migration_init(struct source_migration *migration,
@@ -428,6 +490,7 @@ static void source_migration_destroy(struct source_migration *migration)
 	link_set_close(&migration->links);
 	sender_destroy(&migration->memory);
 	sender_destroy(&migration->urgent);
+	shms_destroy(&migration->shms);
 	tree_destroy(&migration->tree);
 	workdir_close(&migration->dir);
 	figures_free(&migration->figures);

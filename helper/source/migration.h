@@ -28,7 +28,9 @@
  * @criu: the version here
  * @log: path of CRIU's log
  * @hold, @guard: how the program is frozen: for a moment, or until it has moved
+ * @connections: that are kept, with --tcp keep
  * @choice: mode and verify as the user asked, changed where the backend cannot do them
+ * @shms: shared memory of the tree
  * @terms: of a look at the program: refused, or lost
  * @join: of processes that are added to the tree
  * @outlook: how long the program will stand
@@ -40,10 +42,12 @@ struct source_migration {
 	struct criu_version criu;
 	struct workdir dir;
 	struct guard guard;
+	struct connections connections;
 	struct source_keeper *keeper;
 	struct hold hold;
 	struct choice choice;
 	struct tree tree;
+	struct source_shms shms;
 	struct inspection terms;
 	struct losses losses;
 	struct join join;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdio.h>
 #include <string.h>
+#include "base/report.h"
 #include "source/migration.h"
 
 int source_migration_undo(struct source_migration *migration, struct error *err)
@@ -57,6 +58,11 @@ int source_migration_doubt(struct source_migration *migration, bool died, struct
 		mailbox_failed(&migration->box, err);
 	memcpy(what, err->what, sizeof(what));
 	memset(err, 0, sizeof(*err));
+	/* killed at both ends: the keeper ends the rest of it */
+	if (died && guard_wait_end(&migration->guard, 0)) {
+		error_set(err, CODE_TARGET, NULL, "%.300s; nothing of the program is left", what);
+		return err->code;
+	}
 	doubt_hint(migration, died, hint, sizeof(hint));
 	if (guard_wait_end(&migration->guard, 0))
 		stays = "its process here was killed";
@@ -77,6 +83,15 @@ static void send_killed(struct control *ctl)
 	control_send(ctl, &msg, &ignored);
 }
 
+/* Others may use the files, or the program may come back. */
+static void say_files_left(const struct source_shms *shms)
+{
+	for (size_t i = 0; i < shms->nr; i++)
+		if (shms->list[i]->named && !shms->list[i]->gone)
+			report_say("the file %s stays here: remove it when nobody uses it",
+				   shms->list[i]->name);
+}
+
 int source_migration_finish(struct source_migration *migration, struct error *err)
 {
 	struct error ignored = { 0 };
@@ -89,9 +104,12 @@ int source_migration_finish(struct source_migration *migration, struct error *er
 	if (guard_wait_dead(&migration->guard, err))
 		return err->code;
 	guard_forget(&migration->guard);
+	if (connections_leave(&migration->connections, &migration->guard, &ignored))
+		report_say("%s", ignored.what);
 	source_keeper_end(migration->keeper, false);
 	migration->keeper = NULL;
 	/* the destination may have gone already, having all it needs */
 	send_killed(migration->links.ctl);
+	say_files_left(&migration->shms);
 	return CODE_OK;
 }

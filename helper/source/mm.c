@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include "backend/run_list.h"
 #include "source/mm.h"
 
@@ -10,9 +11,11 @@ int source_mm_init(struct source_mm *mm, uint32_t object, pid_t pid, struct erro
 	memset(mm, 0, sizeof(*mm));
 	mm->object = object;
 	mm->pid = pid;
+	mm->pagemap_fd = -1;
 	pthread_mutex_init(&mm->unsent_lock, NULL);
 	if (page_set_init(&mm->dirty) || page_set_init(&mm->dest_current) ||
-	    page_set_init(&mm->populated) || page_set_init(&mm->unsent))
+	    page_set_init(&mm->populated) || page_set_init(&mm->unsent) ||
+	    page_set_init(&mm->answered))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
 	return 0;
 }
@@ -20,11 +23,14 @@ int source_mm_init(struct source_mm *mm, uint32_t object, pid_t pid, struct erro
 void source_mm_destroy(struct source_mm *mm)
 {
 	backend_close(mm->backend);
+	if (mm->pagemap_fd >= 0)
+		close(mm->pagemap_fd);
 	maps_free(&mm->vmas);
 	page_set_destroy(&mm->dirty);
 	page_set_destroy(&mm->dest_current);
 	page_set_destroy(&mm->populated);
 	page_set_destroy(&mm->unsent);
+	page_set_destroy(&mm->answered);
 	pthread_mutex_destroy(&mm->unsent_lock);
 }
 
@@ -188,12 +194,51 @@ uint32_t source_mm_take_unsent(struct source_mm *mm, uint64_t *at, struct splice
 	return nr;
 }
 
+uint32_t source_mm_look_unsent(struct source_mm *mm, const struct splice_vm_run *runs, uint32_t nr,
+			       struct splice_vm_run *found, uint32_t max)
+{
+	uint32_t nr_found = 0;
+	struct run run;
+
+	pthread_mutex_lock(&mm->unsent_lock);
+	for (uint32_t i = 0; i < nr; i++) {
+		uint64_t at = runs[i].addr, end = at + ((uint64_t)runs[i].nr_pages << PAGE_SHIFT);
+
+		for (; nr_found < max && page_set_next(&mm->unsent, at, end, 0, &run);
+		     at = run.addr + (run.nr_pages << PAGE_SHIFT))
+			found[nr_found++] = (struct splice_vm_run){
+				.addr = run.addr, .nr_pages = run.nr_pages,
+			};
+	}
+	pthread_mutex_unlock(&mm->unsent_lock);
+	return nr_found;
+}
+
 void source_mm_claim(struct source_mm *mm, const struct splice_vm_run *runs, uint32_t nr)
 {
 	pthread_mutex_lock(&mm->unsent_lock);
 	for (uint32_t i = 0; i < nr; i++)
 		page_set_remove(&mm->unsent, runs[i].addr, runs[i].nr_pages);
 	pthread_mutex_unlock(&mm->unsent_lock);
+}
+
+bool source_mm_claim_part(struct source_mm *mm, struct splice_vm_run *run)
+{
+	uint64_t end = run->addr + ((uint64_t)run->nr_pages << PAGE_SHIFT);
+	struct run first;
+	bool any, ret;
+
+	pthread_mutex_lock(&mm->unsent_lock);
+	any = page_set_next(&mm->unsent, run->addr, end, 0, &first);
+	ret = any && first.addr == run->addr;
+	if (ret) {
+		page_set_remove(&mm->unsent, first.addr, first.nr_pages);
+		run->nr_pages = first.nr_pages;
+	} else if (any) {
+		run->nr_pages = (first.addr - run->addr) >> PAGE_SHIFT;
+	}
+	pthread_mutex_unlock(&mm->unsent_lock);
+	return ret;
 }
 
 bool source_mm_is_sent_as_pages(const struct source_mm *mm, const struct splice_vm_run *run)

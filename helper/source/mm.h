@@ -31,8 +31,13 @@
  * @populated: all pages of the frozen process that frames carry
  * @final: FINAL was sent for this address space, or is being sent; any thread may look. From then
  *	on @frozen_vmas does not change, and any thread may read the list
+ * @pushed: PUSHED was sent, or is being sent; any thread may look
+ * @ended: the destination was told that the process was killed here; any thread may look
  * @unsent: from FINAL on: pages that the destination lacks and that no thread has sent yet
  * @unsent_lock: covers @unsent; a leaf lock
+ * @pagemap_fd: from FINAL on, where there are several address spaces: to find pages that are the same
+ *	(source/sharers.h). -1: not looked at
+ * @answered: pages that answers to requests have carried since COMMIT. The thread that answers uses the set
  */
 struct source_mm {
 	uint32_t object;
@@ -42,9 +47,11 @@ struct source_mm {
 	struct vma_list vmas;
 	const struct vma_list *frozen_vmas;
 	struct page_set dirty, dest_current, populated;
-	atomic_bool final;
+	atomic_bool final, pushed, ended;
 	pthread_mutex_t unsent_lock;
 	struct page_set unsent;
+	int pagemap_fd;
+	struct page_set answered;
 };
 
 /** source_mm_init() - without mappings and session; the caller destroys @mm after a failure too */
@@ -84,8 +91,17 @@ int source_mm_find_unsent(struct source_mm *mm, struct error *err);
  */
 uint32_t source_mm_take_unsent(struct source_mm *mm, uint64_t *at, struct splice_vm_run *runs,
 			       uint32_t max_runs, uint64_t max_pages, uint64_t *still);
-/** source_mm_claim() - take these pages out of the unsent ones; the caller sends them */
+/** source_mm_look_unsent() - which of the pages of @runs are unsent; @found: room for @max. Return: how many runs */
+uint32_t source_mm_look_unsent(struct source_mm *mm, const struct splice_vm_run *runs, uint32_t nr,
+			       struct splice_vm_run *found, uint32_t max);
+/** source_mm_claim() - take these pages out of the unsent ones: the push does not send them */
 void source_mm_claim(struct source_mm *mm, const struct splice_vm_run *runs, uint32_t nr);
+/**
+ * source_mm_claim_part() - take the first part of @run out of the unsent pages; the caller sends it
+ * @run: in: not empty; out: the part, of which all pages were unsent, or none was
+ * Return: true when they were unsent: no other thread sends them
+ */
+bool source_mm_claim_part(struct source_mm *mm, struct splice_vm_run *run);
 
 /** source_mm_is_sent_as_pages() - frames carry the pages of each frozen mapping in the run */
 bool source_mm_is_sent_as_pages(const struct source_mm *mm, const struct splice_vm_run *run);

@@ -40,6 +40,7 @@ struct migrate_options {
 	const char *reconnect[RECONNECT_MAX];	/* unix servers: paths, or "@NAME" */
 	size_t nr_reconnect;
 	const char *replace_tty;	/* file for descriptors of a terminal, or NULL */
+	bool keeps_tcp;			/* --tcp keep */
 	bool verify, insecure, json;
 };
 

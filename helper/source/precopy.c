@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <limits.h>
 #include "backend/run_list.h"
 #include "base/clock.h"
 #include "base/report.h"
@@ -9,10 +10,14 @@
 #include "source/precopy.h"
 #include "source/scan.h"
 #include "source/setup.h"
+#include "source/shm_send.h"
 
 #define SEND_RUNS	512
 #define SEND_PAGES	16384UL		/* 64 MiB: how often the progress line moves */
 #define ACK_TIMEOUT_MS	120000
+#define COPIES_PER_MS	25	/* 100 MB/s, a tenth of what memory takes on a slow machine */
+#define SHARED_ROUNDS	3
+#define SHARED_ENOUGH	2048UL	/* pages: a round that sent fewer is the last one */
 
 static uint64_t dirty_pages(const struct precopy *pre)
 {
@@ -118,6 +123,15 @@ static const struct source_mm *parent_of(const struct precopy *pre, const struct
 	return tree_find_mm(pre->tree, process->inherit.parent);
 }
 
+/* @looked: of the processes whose looks have recorded the frames, or of the others */
+static int find_shared(const struct precopy *pre, struct source_process *process, bool looked,
+		       struct error *err)
+{
+	if (pre->mode == MODE_POSTCOPY || (process->mm.backend->ops->frames != NULL) != looked)
+		return 0;
+	return inherit_find(&process->inherit, &process->mm, parent_of(pre, process), err);
+}
+
 /* A process is scanned before its parent, which comes before it in the tree: source/inherit.h. */
 static int scan_all(struct precopy *pre, struct error *err)
 {
@@ -129,9 +143,7 @@ static int scan_all(struct precopy *pre, struct error *err)
 		if (scan_process(pre, process, err)) {
 			if (!tree_forgive(pre->tree, process, err))
 				return -1;
-		} else if (pre->mode != MODE_POSTCOPY &&
-			   inherit_find(&process->inherit, &process->mm, parent_of(pre, process),
-					err)) {
+		} else if (find_shared(pre, process, false, err)) {
 			return -1;
 		}
 	}
@@ -148,9 +160,12 @@ static int scan_next(struct precopy *pre, struct error *err)
 	    look_all(pre, err) || scan_all(pre, err))
 		return -1;
 	tree_for_each(pre->tree, process)
-		if (inherit_plan(&process->inherit, parent_of(pre, process), err))
+		if (find_shared(pre, process, true, err) ||
+		    inherit_plan(&process->inherit, parent_of(pre, process), err))
 			return -1;
-	return setup_send_changes(pre->ctl, pre->tree, err);
+	return setup_send_changes(pre->ctl, pre->tree, err) ||
+	       shms_find(pre->shms, pre->tree, err) || shms_look(pre->shms, err) ||
+	       shms_announce(pre->shms, pre->ctl, err) ? -1 : 0;
 }
 
 /* @sent: pages that the round is about */
@@ -158,12 +173,13 @@ static int begin_round(struct precopy *pre, uint32_t round, uint64_t sent, struc
 {
 	Migrate__RoundBegin begin = MIGRATE__ROUND_BEGIN__INIT;
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
-	uint64_t pages = 0;
+	uint64_t pages = shms_pages(pre->shms);
 	struct source_mm *mm;
 
 	tree_for_each_mm(pre->tree, mm) {
 		mm->begun = true;
-		pages += source_mm_pages_with(mm, &mm->dirty);
+		if (pre->mode != MODE_POSTCOPY)
+			pages += source_mm_pages_with(mm, &mm->dirty);
 	}
 	if (announce_memory(pre->ctl, pages, err))
 		return -1;
@@ -174,10 +190,17 @@ static int begin_round(struct precopy *pre, uint32_t round, uint64_t sent, struc
 	return control_send(pre->ctl, &msg, err);
 }
 
-static int wait_ack(struct precopy *pre, uint32_t round, struct error *err)
+int precopy_ack_ms(uint64_t copies)
+{
+	uint64_t ms = ACK_TIMEOUT_MS + copies / COPIES_PER_MS;
+
+	return ms < INT_MAX ? ms : INT_MAX;
+}
+
+static int wait_ack(struct precopy *pre, uint32_t round, uint64_t copies, struct error *err)
 {
 	Migrate__Control *msg = mailbox_expect(pre->box, MIGRATE__CONTROL__BODY_ROUND_ACK,
-					       ACK_TIMEOUT_MS, err);
+					       precopy_ack_ms(copies), err);
 	uint32_t acked;
 
 	if (!msg)
@@ -226,6 +249,16 @@ static int send_process(struct precopy *pre, struct source_process *process,
 	return sender_mark(pre->sender, &process->mm, FRAME_ROUND, err);
 }
 
+static int send_shared(struct precopy *pre, struct error *err)
+{
+	uint64_t before = pre->shms->rounds_pages;
+
+	if (shms_send(pre->shms, pre->sender, pre->box, err))
+		return -1;
+	pre->shared_pages = pre->shms->rounds_pages - before;
+	return shms_mark(pre->shms, pre->sender, FRAME_ROUND, err);
+}
+
 /* A short round says more of the latency than of the link. */
 static void measure(struct precopy *pre, uint64_t bytes, uint64_t ns)
 {
@@ -249,7 +282,8 @@ static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 	tree_for_each(pre->tree, process)
 		if (send_process(pre, process, &progress, err))
 			return -1;
-	if (wait_ack(pre, round, err))
+	if (send_shared(pre, err) ||
+	    wait_ack(pre, round, sender->inherited - before.inherited, err))
 		return -1;
 	tree_for_each(pre->tree, process) {
 		source_mm_clear_dirty(&process->mm);
@@ -291,7 +325,7 @@ static int after_round(struct precopy *pre, uint32_t round, struct error *err)
 	last->dirty_pages = dirty_pages(pre);
 	last->dirty_ns = pre->scanned_ns - begin;
 	figures_say_round(last);
-	bytes = last->dirty_pages << PAGE_SHIFT;
+	bytes = (last->dirty_pages + pre->shared_pages) << PAGE_SHIFT;
 	verdict = stop_rule_next(&pre->rule, round, bytes, pre->bytes_per_s);
 	say_beaten(pre);
 	if (verdict == STOP_NOT)
@@ -330,7 +364,7 @@ static int send_copies(struct precopy *pre, uint32_t round, struct error *err)
 		if (inherit_send(&process->inherit, &process->mm, pre->sender, err) ||
 		    sender_mark(pre->sender, &process->mm, FRAME_ROUND, err))
 			return -1;
-	if (wait_ack(pre, round, err))
+	if (shms_mark(pre->shms, pre->sender, FRAME_ROUND, err) || wait_ack(pre, round, shared, err))
 		return -1;
 	tree_for_each(pre->tree, process)
 		if (inherit_end_round(&process->inherit, &process->mm, err))
@@ -350,13 +384,39 @@ static int run_rounds(struct precopy *pre, struct error *err)
 	return stop < 0 ? -1 : send_copies(pre, pre->rounds + 1, err);
 }
 
+/*
+ * Without rounds of the rest. The second one sends little: it is there so that the pages that are
+ * compared and sent while the program stands are those of a moment ago.
+ */
+static int run_shared_rounds(struct precopy *pre, struct error *err)
+{
+	for (uint32_t round = 1; round <= SHARED_ROUNDS; round++) {
+		struct source_mm *mm;
+
+		if (!shms_nr(pre->shms))
+			return 0;
+		pre->sender->round = round;
+		pre->rounds = round;
+		if (begin_round(pre, round, shms_pages(pre->shms), err))
+			return -1;
+		tree_for_each_mm(pre->tree, mm)
+			if (sender_mark(pre->sender, mm, FRAME_ROUND, err))
+				return -1;
+		if (send_shared(pre, err) || wait_ack(pre, round, 0, err) || scan_next(pre, err))
+			return -1;
+		if (pre->shared_pages < SHARED_ENOUGH)
+			return 0;
+	}
+	return 0;
+}
+
 int precopy_run(struct precopy *pre, struct error *err)
 {
 	struct source_mm *mm;
 
 	if (scan_next(pre, err))
 		return -1;
-	if (pre->mode != MODE_POSTCOPY && run_rounds(pre, err))
+	if (pre->mode == MODE_POSTCOPY ? run_shared_rounds(pre, err) : run_rounds(pre, err))
 		return -1;
 	tree_for_each_mm(pre->tree, mm) {
 		/* no page was sent before COMMIT: no page of the destination is old */

@@ -7,12 +7,14 @@
 #include "source/figures.h"
 #include "source/options.h"
 #include "source/sender.h"
+#include "source/shm.h"
 #include "source/stop_rule.h"
 #include "source/tree.h"
 
 /**
  * struct precopy - the rounds of one migration; of the main thread
  * @tree: whose memory is sent
+ * @shms: its shared memory
  * @sender: onto the memory connection
  * @box: gets the destination's answers; a failure ends the rounds
  * @hold: freezes the program where a backend has to look at it; otherwise not used
@@ -20,11 +22,13 @@
  * @mode, @rule: as precopy_run() finds them: the owner fills in what is allowed
  * @rounds: so many were sent
  * @bytes_per_s: measured; 0 when nothing was
+ * @shared_pages: of shared memory, that went in the last round: about so many will have changed again
  * @scanned_ns: when the running epoch began
  * @said_beaten: the user knows that the fixed cost alone is above what is allowed
  */
 struct precopy {
 	struct tree *tree;
+	struct source_shms *shms;
 	struct sender *sender;
 	struct control *ctl;
 	struct mailbox *box;
@@ -36,15 +40,22 @@ struct precopy {
 	struct stop_rule rule;
 	uint32_t rounds;
 	double bytes_per_s;
-	uint64_t scanned_ns;
+	uint64_t shared_pages, scanned_ns;
 	bool said_beaten;
 };
 
 /**
  * precopy_run() - rounds, and then STALE for the pages of which the destination has an old content
  *
- * In mode postcopy there are no rounds, but writes are followed where CRIU goes by them.
+ * In mode postcopy there are no rounds but of shared memory, which cannot come later; and writes are
+ * followed where CRIU goes by them.
  */
 int precopy_run(struct precopy *pre, struct error *err);
+
+/**
+ * precopy_ack_ms() - how long the destination may take to acknowledge a round of which all is sent
+ * @copies: pages that COPY named: a few bytes here, a copy of the page there, and nothing that slows us down
+ */
+int precopy_ack_ms(uint64_t copies);
 
 #endif

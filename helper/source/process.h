@@ -33,7 +33,9 @@ struct space_mark {
  * @mm: its address space
  * @inherit: what its address space has in common with its parent's
  * @attached: what it leaves here
- * @inspected: nothing speaks against moving the process
+ * @inspected: the process was looked at
+ * @suspect: something speaks against moving the process, unless the process has ended meanwhile
+ * @asked: the destination was asked for what the process needs there
  * @announced: the destination knows the object
  * @gone: the address space is no more: nobody uses @mm
  */
@@ -45,7 +47,7 @@ struct source_process {
 	struct source_mm mm;
 	struct inherit inherit;
 	struct attached attached;
-	bool inspected, announced, gone;
+	bool inspected, suspect, asked, announced, gone;
 };
 
 /** source_process_has_exited() - @status is that of a zombie, and no thread of it runs on */

@@ -11,7 +11,7 @@
 #include <limits.h>
 #include <stdint.h>
 #include "base/error.h"
-#include "source/guard.h"
+#include "source/connections.h"
 
 /**
  * enum record_kind - how far the hand-over of the program went
@@ -25,11 +25,13 @@ enum record_kind { RECORD_GUARD, RECORD_COMMIT };
  * @start_ticks: start time of the process, since the kernel uses a pid again
  * @to: the destination, as the user named it
  * @guard: the guard that stops the process; @guard.pidfd is not stored
+ * @connections: which are kept; of these the name of the filter is stored
  */
 struct record {
 	uint64_t start_ticks;
 	char to[256];
 	struct guard guard;
+	struct connections connections;
 };
 
 /** record_path() - path of the record in the migration's directory @dir */

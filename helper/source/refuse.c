@@ -7,6 +7,7 @@
 #include "os/proc_files.h"
 #include "source/attributes.h"
 #include "source/refuse.h"
+#include "source/refuse_members.h"
 #include "source/surroundings.h"
 
 #define VFORK_MS	1000	/* until exec, which may read a slow disk */
@@ -47,19 +48,30 @@ static void refuse_task(const struct source_process *process, struct refusals *r
 		       target->tracer);
 }
 
-static void refuse_namespaces(pid_t pid, struct refusals *refusals)
+/* A namespace of its own that the program may have is one for the whole tree: CRIU dumps no other. */
+static void refuse_namespaces(const struct inspection *look, struct refusals *refusals)
 {
 	static const struct {
 		const char *name, *text;
+		bool own;
 	} spaces[] = {
-		{ "pid", "PID" }, { "mnt", "mount" }, { "net", "network" }, { "user", "user" },
-		{ "ipc", "IPC" }, { "uts", "UTS" }, { "time", "time" }, { "cgroup", "cgroup" },
+		{ "pid", "PID", false }, { "mnt", "mount", false }, { "net", "network", false },
+		{ "user", "user", false }, { "time", "time", false }, { "cgroup", "cgroup", false },
+		{ "ipc", "IPC", true }, { "uts", "UTS", true },
 	};
+	pid_t pid = look->process->pid, root = tree_root(look->tree)->pid;
 
-	for (size_t i = 0; i < sizeof(spaces) / sizeof(*spaces); i++)
-		if (proc_ns(pid, spaces[i].name) != proc_ns(0, spaces[i].name))
+	for (size_t i = 0; i < sizeof(spaces) / sizeof(*spaces); i++) {
+		const char *name = spaces[i].name;
+
+		if (!spaces[i].own && proc_ns(pid, name) != proc_ns(0, name))
 			refuse(refusals, "run migrate-helper in the same namespace (nsenter)",
 			       "process %d is in another %s namespace", pid, spaces[i].text);
+		else if (spaces[i].own && proc_ns(pid, name) != proc_ns(root, name))
+			refuse(refusals, "let all processes of the program share one",
+			       "process %d is in another %s namespace than process %d", pid,
+			       spaces[i].text, root);
+	}
 }
 
 /* The program may change these between SETUP and the freeze. */
@@ -141,7 +153,7 @@ static int refuse_space(const struct inspection *terms, struct source_process *p
 
 	if (source_mm_read_vmas(&process->mm, err))
 		return -1;
-	refuse_namespaces(process->pid, refusals);
+	refuse_namespaces(&look, refusals);
 	refuse_memory(&look, refusals);
 	return 0;
 }
@@ -160,10 +172,6 @@ static int refuse_process(const struct inspection *terms, struct source_process 
 	       refuse_descriptors(&look, refusals, err) ? -1 : 0;
 }
 
-/** typedef look_fn - one look at a process, as refuse_process() */
-typedef int (*look_fn)(const struct inspection *terms, struct source_process *process,
-		       struct refusals *refusals, struct error *err);
-
 static int look_at_attached(const struct inspection *terms, struct source_process *process,
 			    struct refusals *refusals, struct error *err)
 {
@@ -178,100 +186,6 @@ static int look_at_attached(const struct inspection *terms, struct source_proces
 	ret = refuse_left_out(&look, &files, refusals, err) || find_others(&look, &files, err) ? -1 : 0;
 	proc_files_free(&files);
 	return ret;
-}
-
-/*
- * What is found of a process that ends meanwhile means nothing. And what the process has opened since the lists
- * of its surroundings were made is not in them.
- */
-static int look_at_member(const struct inspection *look, struct source_process *process, look_fn fn,
-			  struct refusals *refusals, struct error *err)
-{
-	struct refusals own = { .quiet = true };
-	struct error ignored = { 0 };
-
-	if (fn(look, process, &own, err))
-		return tree_forgive(look->tree, process, err) ? 0 : -1;
-	if ((!own.nr && !losses_forbid(look->losses)) ||
-	    tree_forgive(look->tree, process, &ignored))
-		return 0;
-	losses_renew(look->losses, ~0UL);
-	surroundings_forget(look->around);
-	if (fn(look, process, refusals, err))
-		return tree_forgive(look->tree, process, err) ? 0 : -1;
-	return 0;
-}
-
-static int refuse_member(const struct inspection *terms, struct source_process *process, look_fn fn,
-			 struct refusals *refusals, struct error *err)
-{
-	struct losses own = { .accepted = terms->losses->accepted, .quiet = true };
-	struct inspection look = *terms;
-	int ret;
-
-	look.losses = &own;
-	ret = look_at_member(&look, process, fn, refusals, err);
-	if (!ret && !process->gone)
-		losses_take(terms->losses, &own);
-	process->inspected = !ret;
-	losses_free(&own);
-	return ret;
-}
-
-static int refuse_members(const struct inspection *terms, look_fn fn, struct refusals *refusals,
-			  struct error *err)
-{
-	struct surroundings around = { .tree = terms->tree };
-	struct inspection look = *terms;
-	struct source_process *process;
-	int ret = 0;
-
-	look.around = &around;
-	tree_for_each(terms->tree, process)
-		if (!ret)
-			ret = refuse_member(&look, process, fn, refusals, err);
-	surroundings_forget(&around);
-	return ret;
-}
-
-int refuse_attached(const struct inspection *terms, const struct tree *tree, struct error *err)
-{
-	struct refusals refusals = { 0 };
-
-	losses_renew(terms->losses, LOSSES_OF_OTHERS | 1UL << LOSS_RECONNECTED |
-		     1UL << LOSS_TERMINAL | 1UL << LOSS_SESSION);
-	if (refuse_members(terms, look_at_attached, &refusals, err))
-		return -1;
-	refuse_losses(terms->losses, &refusals);
-	return refusals_end(&refusals, tree_root(tree)->pid, err);
-}
-
-/* Return: @pid has the address space of its parent for so long that exec is not what it waits for */
-static bool borrows_for_good(pid_t pid)
-{
-	const struct timespec tick = { .tv_nsec = 10000000 };
-	struct error ignored = { 0 };
-	struct proc_status now;
-
-	for (int ms = 0; ms < VFORK_MS; ms += 10) {
-		if (proc_status_read(pid, &now, &ignored) || !proc_shares_mm(pid, now.ppid))
-			return false;
-		nanosleep(&tick, NULL);
-	}
-	return true;
-}
-
-/* A child that borrows the memory of its parent for good; one of vfork gives it back soon. */
-static void refuse_borrowers(const struct tree *tree, struct refusals *refusals)
-{
-	pid_t pid = tree_find_borrower(tree);
-
-	for (int i = 0; pid && !borrows_for_good(pid); i++)
-		/* a program that calls vfork all the time has one in nearly each look */
-		pid = i < VFORK_LOOKS ? tree_find_borrower(tree) : 0;
-	if (pid)
-		refuse(refusals, "let the program start it by fork",
-		       "process %d has the address space of its parent (CLONE_VM)", pid);
 }
 
 /* The attributes of all threads are one message, which is sent when the program stands. */
@@ -290,6 +204,68 @@ static void refuse_many(const struct tree *tree, struct refusals *refusals)
 		refuse(refusals, "let it run with fewer threads",
 		       "the program has %" PRIu64 " threads, and no more than %d can be moved", threads,
 		       ATTRIBUTE_THREADS_MAX);
+}
+
+/* Threads begin and end since SETUP. Of a process that has ended meanwhile the old number does no harm. */
+static void count_again(const struct tree *tree)
+{
+	struct source_process *process;
+
+	tree_for_each(tree, process) {
+		struct error ignored = { 0 };
+		struct proc_status now;
+
+		if (!proc_status_read(process->pid, &now, &ignored))
+			process->status.threads = now.threads;
+	}
+}
+
+int refuse_attached(const struct inspection *terms, const struct tree *tree, struct error *err)
+{
+	struct refusals refusals = { 0 };
+
+	count_again(tree);
+	refuse_many(tree, &refusals);
+	if (refusals.nr)
+		return refusals_end(&refusals, tree_root(tree)->pid, err);
+	losses_renew(terms->losses, LOSSES_OF_OTHERS | 1UL << LOSS_RECONNECTED |
+		     1UL << LOSS_TERMINAL | 1UL << LOSS_SESSION);
+	if (refuse_members(terms, look_at_attached, &refusals, err))
+		return -1;
+	refuse_losses(terms->losses, &refusals);
+	return refusals_end(&refusals, tree_root(tree)->pid, err);
+}
+
+/* Return: @pid borrows from its parent for so long that exec is not what it waits for */
+static bool borrows_for_good(pid_t pid, pid_t *parent)
+{
+	const struct timespec tick = { .tv_nsec = 10000000 };
+	struct error ignored = { 0 };
+	struct proc_status now;
+
+	for (int ms = 0; ms < VFORK_MS; ms += 10) {
+		if (proc_status_read(pid, &now, &ignored) || !proc_borrows(pid, now.ppid))
+			return false;
+		nanosleep(&tick, NULL);
+	}
+	*parent = now.ppid;
+	return true;
+}
+
+/* A child that borrows the memory of its parent for good, or keeps it waiting; one of vfork ends that soon. */
+static void refuse_borrowers(const struct tree *tree, struct refusals *refusals)
+{
+	pid_t pid = tree_find_borrower(tree), parent = 0;
+
+	for (int i = 0; pid && !borrows_for_good(pid, &parent); i++)
+		/* a program that calls vfork all the time has one in nearly each look */
+		pid = i < VFORK_LOOKS ? tree_find_borrower(tree) : 0;
+	if (pid && proc_shares_mm(pid, parent))
+		refuse(refusals, "let the program start it by fork",
+		       "process %d has the address space of its parent (CLONE_VM)", pid);
+	else if (pid)
+		refuse(refusals, "let the program start its child by fork",
+		       "process %d waits until a child of it calls exec or ends (CLONE_VFORK)", parent);
 }
 
 int refuse_program(const struct inspection *terms, const struct tree *tree, struct error *err)

@@ -117,4 +117,10 @@ bool criu_is_4_1(const struct criu_version *criu);
 /** storage_is_shared() - true when a --shared-storage directory contains @path */
 bool storage_is_shared(const struct migrate_options *opts, const char *path);
 
+/**
+ * file_is_carried() - true when the file @path, as /proc shows it, goes as an object of its own where the
+ *	program has it open or shared: a file of /dev/shm, which is on tmpfs (source/shm.h)
+ */
+bool file_is_carried(const struct migrate_options *opts, const char *path);
+
 #endif

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+#include "os/proc.h"
 #include "os/proc_files.h"
 #include "source/refuse.h"
 
@@ -25,12 +26,17 @@ bool criu_is_4_1(const struct criu_version *criu)
 	return criu->major > 4 || (criu->major == 4 && criu->minor >= 1);
 }
 
-static FILE *open_proc(pid_t pid, const char *name)
+/* Return: NULL also for a file that the kernel does not have; with @err when descriptors or memory are short */
+static FILE *open_proc(const struct inspection *look, const char *name, struct error *err)
 {
 	char path[48];
+	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-	return fopen(path, "re");
+	snprintf(path, sizeof(path), "/proc/%d/%s", look->process->pid, name);
+	file = fopen(path, "re");
+	if (!file && proc_is_short(errno))
+		error_errno(err, CODE_INTERNAL, NULL, "cannot open %s", path);
+	return file;
 }
 
 void refuse_status_line(struct inspection *look, const char *line)
@@ -40,9 +46,9 @@ void refuse_status_line(struct inspection *look, const char *line)
 		losses_add(look->losses, LOSS_SHADOW_STACK, "process %d", look->process->pid);
 }
 
-static void find_in_status(struct inspection *look)
+static void find_in_status(struct inspection *look, struct error *err)
 {
-	FILE *file = open_proc(look->process->pid, "status");
+	FILE *file = open_proc(look, "status", err);
 	char line[512];
 
 	while (file && fgets(line, sizeof(line), file))
@@ -51,9 +57,9 @@ static void find_in_status(struct inspection *look)
 		fclose(file);
 }
 
-static void find_in_stat(struct inspection *look)
+static void find_in_stat(struct inspection *look, struct error *err)
 {
-	FILE *file = open_proc(look->process->pid, "stat");
+	FILE *file = open_proc(look, "stat", err);
 	unsigned long user = 0, system = 0;
 	unsigned int flags = 0;
 	char line[1024], *close;
@@ -73,9 +79,9 @@ static void find_in_stat(struct inspection *look)
 		losses_add(look->losses, LOSS_PRCTL, "PR_MCE_KILL");
 }
 
-static void find_session(struct inspection *look)
+static void find_session(struct inspection *look, struct error *err)
 {
-	FILE *file = open_proc(look->process->pid, "sessionid");
+	FILE *file = open_proc(look, "sessionid", err);
 	unsigned int id;
 
 	if (file && fscanf(file, "%u", &id) == 1 && id != UINT32_MAX)
@@ -93,9 +99,9 @@ static void find_core_cookie(struct inspection *look)
 }
 
 /* Each line of numa_maps begins with the address and the policy of one mapping. */
-static void find_memory_policy(struct inspection *look)
+static void find_memory_policy(struct inspection *look, struct error *err)
 {
-	FILE *file = open_proc(look->process->pid, "numa_maps");
+	FILE *file = open_proc(look, "numa_maps", err);
 	char *line = NULL, policy[64];
 	unsigned long addr;
 	size_t cap = 0;
@@ -150,7 +156,9 @@ static int find_events(void *ctx, const struct proc_file *file, struct error *er
 		return 0;
 	fd = proc_fd_get(look->process->pid, file->fd);
 	if (fd < 0)
-		return 0;
+		return !proc_is_short(errno) ? 0 :
+		       error_errno(err, CODE_INTERNAL, NULL, "cannot look at descriptor %d of process %d",
+				   file->fd, look->process->pid);
 	if (!ioctl(fd, FIONREAD, &bytes) && bytes)
 		losses_add(look->losses, LOSS_FILE_EVENTS, "%d bytes of descriptor %d (%s)", bytes,
 			   file->fd, file->path + strlen("anon_inode:"));
@@ -160,12 +168,14 @@ static int find_events(void *ctx, const struct proc_file *file, struct error *er
 
 int refuse_attributes(struct inspection *look, const struct proc_files *files, struct error *err)
 {
-	find_in_status(look);
-	find_in_stat(look);
-	find_session(look);
+	find_in_status(look, err);
+	find_in_stat(look, err);
+	find_session(look, err);
 	find_core_cookie(look);
-	find_memory_policy(look);
+	find_memory_policy(look, err);
 	find_in_mappings(look);
 	find_locked(look);
+	if (error_is_set(err))
+		return -1;
 	return proc_files_each(files, find_events, look, err);
 }

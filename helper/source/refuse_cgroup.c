@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "os/cgroup_mounts.h"
+#include "os/proc.h"
 #include "source/refuse.h"
 
 /**
@@ -100,7 +102,10 @@ int refuse_cgroup(struct inspection *look, struct error *err)
 
 	snprintf(name, sizeof(name), "/proc/%d/cgroup", look->process->pid);
 	file = fopen(name, "re");
-	while (file && fgets(line, sizeof(line), file)) {
+	if (!file)
+		return error_errno(err, proc_is_gone(errno) ? CODE_TARGET : CODE_INTERNAL, NULL,
+				   "cannot open %s", name);
+	while (fgets(line, sizeof(line), file)) {
 		line[strcspn(line, "\n")] = 0;
 		*controllers = 0;
 		if (sscanf(line, "%*u:%255[^:]:", controllers) != 1 && !strstr(line, "::"))
@@ -113,7 +118,6 @@ int refuse_cgroup(struct inspection *look, struct error *err)
 		losses_add(look->losses, LOSS_CGROUP, "%s", path + 1);
 		find_limits(look, controllers, path + 1);
 	}
-	if (file)
-		fclose(file);
+	fclose(file);
 	return 0;
 }

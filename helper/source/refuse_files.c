@@ -2,9 +2,11 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include "os/proc_files.h"
 #include "source/refuse.h"
@@ -28,6 +30,16 @@ bool storage_is_shared(const struct migrate_options *opts, const char *path)
 			return true;
 	}
 	return false;
+}
+
+bool file_is_carried(const struct migrate_options *opts, const char *path)
+{
+	static const char dir[] = "/dev/shm/";
+	struct statfs fs;
+
+	return !strncmp(path, dir, strlen(dir)) && !strchr(path + strlen(dir), '/') &&
+	       !proc_path_is_deleted(path) && !storage_is_shared(opts, path) && !statfs(dir, &fs) &&
+	       fs.f_type == TMPFS_MAGIC;
 }
 
 static void find_ghost_xattrs(struct inspection *look, const struct proc_file *file)
@@ -57,6 +69,7 @@ static int find_file(void *ctx, const struct proc_file *file, struct error *err)
 	}
 	snprintf(what, sizeof(what), "fd/%d", file->fd);
 	if (access == O_RDONLY || storage_is_shared(look->opts, file->path) ||
+	    file_is_carried(look->opts, file->path) ||
 	    proc_link_is_virtual(look->process->pid, what))
 		return 0;
 	if (file->flags & O_APPEND && access == O_WRONLY)
@@ -78,7 +91,8 @@ void refuse_mappings(struct inspection *look, const struct vma_list *vmas)
 		    (proc_path_is_deleted(vma->name) &&
 		     !renamed_find_gone(&look->attached->renamed, vma->name)) ||
 		    (!strncmp(vma->name, "/dev/", 5) && strncmp(vma->name, "/dev/shm/", 9)) ||
-		    storage_is_shared(look->opts, vma->name))
+		    storage_is_shared(look->opts, vma->name) ||
+		    file_is_carried(look->opts, vma->name))
 			continue;
 		losses_add(look->losses, LOSS_SHARED_MAPPING, "%s", vma->name);
 	}

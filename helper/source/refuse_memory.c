@@ -9,7 +9,7 @@
 
 static const char hint_hugetlb[] = "CRIU 4.1 or later on both machines carries them";
 
-static const char hint_shared_hugetlb[] = "run it without huge pages that are shared or of hugetlbfs";
+static const char hint_shared_hugetlb[] = "run it without huge pages of hugetlbfs";
 
 /* Of MAP_ANONYMOUS with MAP_HUGETLB, without a file of hugetlbfs. */
 static bool is_anon_hugetlb(const struct vma *vma)
@@ -17,16 +17,16 @@ static bool is_anon_hugetlb(const struct vma *vma)
 	return !strncmp(vma->name, "/anon_hugepage", 14);
 }
 
-/* What CRIU 4.1 carries. */
-static bool is_private_hugetlb(const struct vma *vma)
+/* What CRIU 4.1 carries; the pages of shared ones are an object of their own (source/shm.h). */
+static bool is_carried_hugetlb(const struct vma *vma)
 {
-	return !vma->shared && is_anon_hugetlb(vma);
+	return is_anon_hugetlb(vma) || (vma->shared && !strncmp(vma->name, "/memfd:", 7));
 }
 
 /* An older CRIU takes huge pages for clean after a write to clear_refs, and leaves them out. */
 static void refuse_hugetlb(const struct inspection *look, struct refusals *refusals)
 {
-	size_t private = 0, other = 0;
+	size_t carried = 0, other = 0;
 	uint64_t at = 0, bytes = 0;
 
 	for (size_t i = 0; i < look->vmas->nr; i++) {
@@ -34,25 +34,26 @@ static void refuse_hugetlb(const struct inspection *look, struct refusals *refus
 
 		if (!vma->hugetlb)
 			continue;
-		private += is_private_hugetlb(vma);
-		bytes += vma->end - vma->start;
-		if (!is_private_hugetlb(vma) && !other++)
+		carried += is_carried_hugetlb(vma);
+		bytes += vma->shared ? 0 : vma->end - vma->start;
+		if (!is_carried_hugetlb(vma) && !other++)
 			at = vma->start;
 	}
 	if (other)
 		refuse(refusals, hint_shared_hugetlb,
-		       "it has %s of hugetlb pages that are shared or of a file, the first at 0x%" PRIx64,
+		       "it has %s of hugetlb pages of a file, the first at 0x%" PRIx64,
 		       text_count(other, "mapping", "mappings").text, at);
-	if (private && !criu_is_4_1(look->criu))
+	if (carried && !criu_is_4_1(look->criu))
 		refuse(refusals, hint_hugetlb,
-		       "it has %s of hugetlb pages", text_count(private, "mapping", "mappings").text);
-	else if (private && !other)
+		       "it has %s of hugetlb pages", text_count(carried, "mapping", "mappings").text);
+	else if (bytes && !other)
 		report_say("%" PRIu64 " MiB of huge pages are carried while the program stands",
 			   bytes >> 20);
 }
 
 void refuse_memory(const struct inspection *look, struct refusals *refusals)
 {
+	bool own_ipc = proc_ns(look->process->pid, "ipc") != proc_ns(0, "ipc");
 	uint64_t shared = 0;
 
 	for (size_t i = 0; i < look->vmas->nr; i++) {
@@ -65,8 +66,10 @@ void refuse_memory(const struct inspection *look, struct refusals *refusals)
 			       vma->start);
 		else if (!strncmp(vma->name, "/[aio]", 6))
 			refuse(refusals, NULL, "it uses asynchronous I/O (io_setup)");
-		else if (!strncmp(vma->name, "/SYSV", 5))
-			refuse(refusals, NULL, "it uses System V shared memory");
+		else if (!strncmp(vma->name, "/SYSV", 5) && !own_ipc)
+			refuse(refusals, "start it in an IPC namespace of its own (unshare --ipc)",
+			       "process %d uses System V shared memory of this machine",
+			       look->process->pid);
 		else if (vma->io && !vma->special)
 			refuse(refusals, NULL, "mapping 0x%" PRIx64 " is of a device (%s)",
 			       vma->start, vma->name);
@@ -76,7 +79,7 @@ void refuse_memory(const struct inspection *look, struct refusals *refusals)
 	}
 	refuse_hugetlb(look, refusals);
 	if (shared)
-		report_say("%" PRIu64 " KiB of shared memory are carried while the program stands",
+		report_say("%" PRIu64 " KiB of shared memory are copied while the program runs, and compared while it stands",
 			   shared >> 10);
 }
 
@@ -87,9 +90,9 @@ int refuse_new_hugetlb(const struct inspection *look, const struct vma_list *vma
 	for (size_t i = 0; i < vmas->nr; i++) {
 		const struct vma *vma = &vmas->vmas[i];
 
-		if (!is_anon_hugetlb(vma) || (!vma->shared && criu_is_4_1(look->criu)))
+		if (!is_anon_hugetlb(vma) || criu_is_4_1(look->criu))
 			continue;
-		return error_set(err, CODE_REFUSED, vma->shared ? hint_shared_hugetlb : hint_hugetlb,
+		return error_set(err, CODE_REFUSED, hint_hugetlb,
 				 "mapping 0x%" PRIx64 ", made while the program was migrated, is of %shugetlb pages",
 				 vma->start, vma->shared ? "shared " : "");
 	}

@@ -93,11 +93,18 @@ static void look_at(struct pipe_end *end, struct surroundings *around, struct ho
 	if (!(access != O_WRONLY && end->write_fd >= 0) &&
 	    !(access != O_RDONLY && end->read_fd >= 0))
 		return;
-	if (surroundings_inside(around, holder)) {
+	switch (surroundings_place(around, holder)) {
+	case PLACE_INSIDE:
 		end->inside = true;
-	} else if (!end->outsider) {
+		break;
+	case PLACE_OUTSIDE:
+		if (end->outsider)
+			break;
 		end->outsider = holder->pid;
 		end->outsider_reads = access != O_WRONLY && end->write_fd >= 0;
+		break;
+	default:
+		break;
 	}
 }
 

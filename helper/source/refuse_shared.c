@@ -3,13 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 #include "os/proc_files.h"
 #include "source/refuse.h"
 #include "source/surroundings.h"
 
 #define NAME_BYTES	64
 
-/** struct object - shared memory or a deleted file; @outsider: another process that has it */
+/** struct object - shared memory, a deleted file or one of /dev/shm; @outsider: another process that has it */
 struct object {
 	dev_t dev;
 	uint64_t ino;
@@ -17,8 +18,9 @@ struct object {
 	char name[NAME_BYTES];
 };
 
-/** struct objects - the process's objects */
+/** struct objects - the process's objects; @opts: of the user */
 struct objects {
+	const struct migrate_options *opts;
 	struct object *objects;
 	size_t nr;
 };
@@ -37,9 +39,12 @@ static int add(struct objects *all, dev_t dev, uint64_t ino, const char *name, s
 
 static int take_file(void *ctx, const struct proc_file *file, struct error *err)
 {
-	if (!S_ISREG(file->st.st_mode) || !proc_file_is_deleted(file))
+	struct objects *all = ctx;
+
+	if (!S_ISREG(file->st.st_mode) ||
+	    (!proc_file_is_deleted(file) && !file_is_carried(all->opts, file->path)))
 		return 0;
-	return add(ctx, file->st.st_dev, file->st.st_ino, file->path, err);
+	return add(all, file->st.st_dev, file->st.st_ino, file->path, err);
 }
 
 static int take_mappings(struct objects *all, const struct vma_list *vmas, struct error *err)
@@ -47,11 +52,18 @@ static int take_mappings(struct objects *all, const struct vma_list *vmas, struc
 	for (size_t i = 0; i < vmas->nr; i++) {
 		const struct vma *vma = &vmas->vmas[i];
 
-		if (vma->shared && is_deleted_name(vma->name) &&
+		if (vma->shared &&
+		    (is_deleted_name(vma->name) || file_is_carried(all->opts, vma->name)) &&
 		    add(all, makedev(vma->major, vma->minor), vma->ino, vma->name, err))
 			return -1;
 	}
 	return 0;
+}
+
+/* This helper has shared memory open to read it, and does not map it (source/shm.h). */
+static bool is_own_descriptor(const struct holder *holder)
+{
+	return holder->pid == getpid() && holder->fd >= 0;
 }
 
 static int look_outside(const struct inspection *look, struct object *object, struct error *err)
@@ -61,14 +73,15 @@ static int look_outside(const struct inspection *look, struct object *object, st
 
 	holders = surroundings_holders(look->around, HOLDER_SHARED, object->dev, object->ino, &nr, err);
 	for (size_t i = 0; i < nr && !object->outsider; i++)
-		if (!surroundings_inside(look->around, &holders[i]))
+		if (!is_own_descriptor(&holders[i]) &&
+		    surroundings_place(look->around, &holders[i]) == PLACE_OUTSIDE)
 			object->outsider = holders[i].pid;
 	return error_is_set(err) ? -1 : 0;
 }
 
 int refuse_shared(struct inspection *look, const struct proc_files *files, struct error *err)
 {
-	struct objects all = { 0 };
+	struct objects all = { .opts = look->opts };
 	int ret = proc_files_each(files, take_file, &all, err);
 
 	if (!ret)

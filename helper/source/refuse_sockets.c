@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <linux/tcp.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include "base/text.h"
+#include "os/inet_sockets.h"
 #include "os/proc_files.h"
 #include "source/refuse.h"
 #include "source/surroundings.h"
 
-#define STATE_CLOSE	7
 #define STATE_LISTEN	10
 
 /* TCP states by their number in /proc/net/tcp. */
@@ -74,24 +71,13 @@ static void count_listed(struct socket_count *count, const struct inet_socket *l
 		count->states[listed->state]++;
 }
 
-/*
- * No table lists a connection after a reset, but the counters stay with the socket. A socket that
- * received one segment only had its connect() refused.
- */
-static bool was_connected(pid_t pid, int number)
+static bool was_reset(pid_t pid, int number)
 {
-	int fd = proc_fd_get(pid, number), protocol = 0;
-	struct tcp_info info = { 0 };
-	socklen_t len = sizeof(protocol), info_len = sizeof(info);
-	bool was;
+	int fd = proc_fd_get(pid, number);
+	bool was = fd >= 0 && inet_socket_was_reset(fd);
 
-	if (fd < 0)
-		return false;
-	was = !getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) &&
-	      protocol == IPPROTO_TCP &&
-	      !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &info_len) &&
-	      info.tcpi_state == STATE_CLOSE && info.tcpi_segs_in > 1;
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	return was;
 }
 
@@ -109,7 +95,7 @@ static void count_all(struct socket_count *count, const struct inet_sockets *all
 		if (listed)
 			count_listed(count, listed);
 		else
-			count->reset += was_connected(pid, sockets[i].fd);
+			count->reset += was_reset(pid, sockets[i].fd);
 	}
 }
 
@@ -118,7 +104,7 @@ static void say_connections(struct inspection *look, const struct socket_count *
 	char text[LOSS_DETAIL_BYTES] = "";
 	size_t at = 0;
 
-	for (size_t state = 0; state < STATES; state++)
+	for (size_t state = 0; state < STATES && !look->opts->keeps_tcp; state++)
 		if (count->states[state])
 			at += snprintf(text + at, sizeof(text) - at, "%s%zu %s", at ? ", " : "",
 				       count->states[state], state_names[state]);

@@ -81,9 +81,11 @@ static int look_outside(struct unix_end *end, struct surroundings *around, struc
 
 	holders = surroundings_holders(around, HOLDER_SOCKETS, 0, end->peer, &nr, err);
 	for (size_t i = 0; i < nr; i++) {
-		if (surroundings_inside(around, &holders[i]))
+		enum holder_place place = surroundings_place(around, &holders[i]);
+
+		if (place == PLACE_INSIDE)
 			end->peer = 0;
-		else if (!end->outsider)
+		else if (place == PLACE_OUTSIDE && !end->outsider)
 			end->outsider = holders[i].pid;
 	}
 	return error_is_set(err) ? -1 : 0;

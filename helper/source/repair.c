@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "criu/repairs.h"
 #include "source/repair.h"
+#include "source/reset_sockets.h"
 
 #define SHORT_NS	1000000000UL	/* longer time-outs that begin anew are worth a warning */
 
@@ -96,7 +97,9 @@ static int gather_renames(const struct tree *tree, struct criu_rename **renames,
 static int repair_files(const struct tree *tree, int images_fd, struct error *err)
 {
 	const struct terminals *terminals = &tree_root(tree)->attached.terminals;
-	struct criu_files files = { .replace_tty = terminals->file };
+	struct reset_sockets resets = { .tree = tree };
+	struct criu_files files = { .replace_tty = terminals->file,
+				    .was_reset = reset_sockets_have, .ctx = &resets };
 	struct criu_rename *renames = NULL;
 	int ret = -1;
 
@@ -105,6 +108,7 @@ static int repair_files(const struct tree *tree, int images_fd, struct error *er
 		files.renames = renames;
 		ret = criu_files_repair(images_fd, &files, err);
 	}
+	reset_sockets_free(&resets);
 	free(renames);
 	return ret;
 }

@@ -11,7 +11,7 @@
  * struct requests - of the thread that answers them
  * @tree: whose pages may be asked for, after FINAL
  * @sender: answers on the urgent connection, which carries the requests too
- * @box: after COMMIT a page that cannot be read is no failure: other processes wait for theirs
+ * @box: after COMMIT a page that cannot be read is no failure, but told: others wait for theirs
  */
 struct requests {
 	const struct tree *tree;

@@ -31,12 +31,18 @@ int sender_mark(struct sender *sender, struct source_mm *mm, enum frame_kind kin
 	/* the answer may be here before the call has returned */
 	if (kind == FRAME_FINAL)
 		atomic_store(&mm->final, true);
+	if (kind == FRAME_PUSHED)
+		atomic_store(&mm->pushed, true);
+	if (kind == FRAME_ENDED)
+		atomic_store(&mm->ended, true);
 	return frame_send(sender->conn, kind, cookie(sender, mm), NULL, 0, err);
 }
 
 static int keep_current(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
 			const struct splice_vm_run *run, struct error *err)
 {
+	if (sender->keeps_answered && page_set_add(&mm->answered, run->addr, run->nr_pages, err))
+		return -1;
 	if (!sender->keeps_current)
 		return 0;
 	if (kind == FRAME_PAGES || kind == FRAME_COPY)
@@ -87,6 +93,20 @@ int sender_set(struct sender *sender, struct source_mm *mm, enum frame_kind kind
 	return 0;
 }
 
+int sender_also(struct sender *sender, const struct source_mm *giver, struct source_mm *mm,
+		const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err)
+{
+	if (frame_send(sender->conn, FRAME_ALSO, FRAME_ALSO_COOKIE(giver->object, mm->object), runs,
+		       nr_runs, err))
+		return -1;
+	for (uint32_t i = 0; i < nr_runs; i++) {
+		if (keep_current(sender, mm, FRAME_PAGES, &runs[i], err))
+			return -1;
+		sender->inherited += runs[i].nr_pages;
+	}
+	return 0;
+}
+
 /** struct sending - one call of sender_pages() */
 struct sending {
 	struct sender *sender;
@@ -95,6 +115,10 @@ struct sending {
 
 static int lost_page(struct sending *sending, const struct splice_vm_run *run, struct error *err)
 {
+	if (sending->sender->tells_lost) {
+		sending->sender->lost += run->nr_pages;
+		return sender_list(sending->sender, sending->mm, FRAME_LOST, run, 1, err);
+	}
 	if (sending->sender->frozen)
 		return error_set(err, CODE_TARGET, NULL,
 				 "memory at 0x%llx of the stopped program cannot be read",
@@ -167,6 +191,37 @@ static int take_results(void *ctx, const struct splice_vm_run *runs, uint32_t nr
 	return ret;
 }
 
+/*
+ * The backend has failed in the middle, and has sent whole frames: a page that it sent comes twice,
+ * which is no harm. One page at a time is read here, so that no page is lost for its neighbour's sake.
+ */
+static int rescue(struct sending *sending, const struct splice_vm_run *runs, uint32_t nr_runs,
+		  struct error *err)
+{
+	struct backend *backend = sending->mm->backend;
+
+	for (uint32_t i = 0; i < nr_runs; i++) {
+		for (uint32_t page = 0; page < runs[i].nr_pages; page++) {
+			const struct splice_vm_run one = {
+				.addr = runs[i].addr + page * PAGE_BYTES, .nr_pages = 1,
+			};
+
+			if (backend->ops->is_gone(backend)) {
+				sending->sender->lost++;
+				return sender_mark(sending->sender, sending->mm, FRAME_ENDED, err);
+			}
+			if (!copy_run(sending, &one, err))
+				continue;
+			if (err->code == CODE_NETWORK)
+				return -1;
+			*err = (struct error){ 0 };
+			if (lost_page(sending, &one, err))
+				return -1;
+		}
+	}
+	return 0;
+}
+
 int sender_pages(struct sender *sender, struct source_mm *mm, const struct splice_vm_run *runs,
 		 uint32_t nr_runs, struct error *err)
 {
@@ -180,5 +235,8 @@ int sender_pages(struct sender *sender, struct source_mm *mm, const struct splic
 	sender->pages += send.pages;
 	sender->copied += send.copied;
 	sender->bytes += send.bytes;
-	return ret;
+	if (!ret || !sender->tells_lost || err->code == CODE_NETWORK)
+		return ret;
+	*err = (struct error){ 0 };
+	return rescue(&sending, runs, nr_runs, err);
 }

@@ -16,34 +16,43 @@
  * @round: goes into the cookie of each frame
  * @keeps_current: each frame updates source_mm.dest_current. False on the urgent connection: its
  *	thread is not the main one, which owns that set
+ * @keeps_answered: pages that were sent are put into source_mm.answered
  * @frozen: the program stands: a page that cannot be read is a failure, not a change
+ * @tells_lost: COMMIT is recorded: such a page is told as LOST, and a process that was killed as ENDED.
+ *	The other pages are sent all the same
+ * @lost: pages that were told as LOST, and processes that were told as ENDED
  * @buf: for copying
- * @pages: sent, @copied of them by copying; @zero: told to be zero; @inherited: told to be the parent's
+ * @pages: sent, @copied of them by copying; @zero: told to be zero; @inherited: told to be those of another
+ *	process, by COPY or ALSO
  */
 struct sender {
 	const struct conn *conn;
 	uint32_t round;
-	bool keeps_current, frozen;
+	bool keeps_current, keeps_answered, frozen, tells_lost;
 	void *buf;
-	uint64_t pages, copied, zero, inherited, bytes;
+	uint64_t pages, copied, zero, inherited, bytes, lost;
 };
 
 int sender_init(struct sender *sender, const struct conn *conn, bool keeps_current,
 		struct error *err);
 void sender_destroy(struct sender *sender);
 
-/** sender_pages() - each page of @runs, as PAGES, ZERO or DROPPED */
+/** sender_pages() - each page of @runs, as PAGES, ZERO, DROPPED or LOST; or ENDED */
 int sender_pages(struct sender *sender, struct source_mm *mm, const struct splice_vm_run *runs,
 		 uint32_t nr_runs, struct error *err);
 
-/** sender_list() - a list of runs: DROPPED, STALE, ZERO, COPY or POPULATED */
+/** sender_list() - a list of runs: DROPPED, STALE, ZERO, COPY, POPULATED or LOST */
 int sender_list(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
 		const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err);
 /** sender_set() - sender_list() of all pages of @set */
 int sender_set(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
 	       const struct page_set *set, struct error *err);
 
-/** sender_mark() - a marker: ROUND, FINAL or PUSHED of @mm */
+/** sender_also() - these pages of @giver, which are sent next, are @mm's too */
+int sender_also(struct sender *sender, const struct source_mm *giver, struct source_mm *mm,
+		const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err);
+
+/** sender_mark() - a marker: ROUND, FINAL, PUSHED or ENDED of @mm */
 int sender_mark(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
 		struct error *err);
 

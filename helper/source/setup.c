@@ -5,13 +5,10 @@
 #include <string.h>
 #include <sys/utsname.h>
 #include "base/report.h"
-#include "source/addresses.h"
+#include "source/needs.h"
 #include "source/setup.h"
-#include "source/setup_files.h"
 
 #define REPLY_TIMEOUT_MS	60000
-#define REFUSALS_SAID		32
-#define HUGE_SIZES_MAX		2	/* of x86 */
 #define FIXED_MAX_NS		3600000000000UL	/* an hour: no restore takes so long */
 
 /** struct setup_message - a message in the making, with all that it points to */
@@ -19,12 +16,10 @@ struct setup_message {
 	Migrate__Setup msg;
 	Migrate__CriuVersion criu;
 	Migrate__Vma *vmas, **vma_list;
-	struct setup_files files;
-	struct reconnect_message reconnect;
-	struct addresses addresses;
+	struct needs needs;
 	Migrate__Object *objects, **object_list;
-	Migrate__HugePages huge[HUGE_SIZES_MAX], *huge_list[HUGE_SIZES_MAX];
 	char **flags, *flag_text;
+	ProtobufCBinaryData kept[NET_ADDRESSES_MAX];
 };
 
 static int build_vmas(const struct vma_list *list, Migrate__Vma **vmas, Migrate__Vma ***pointers)
@@ -200,41 +195,11 @@ static void setup_free(struct setup_message *setup)
 {
 	free(setup->vmas);
 	free(setup->vma_list);
-	setup_files_free(&setup->files);
-	reconnect_message_free(&setup->reconnect);
-	addresses_free(&setup->addresses);
+	needs_free(&setup->needs);
 	free(setup->objects);
 	free(setup->object_list);
 	free(setup->flags);
 	free(setup->flag_text);
-}
-
-static int find_needs_of(const struct migrate_options *opts, const struct source_process *process,
-			 struct setup_message *setup, struct error *err)
-{
-	struct proc_files open_files;
-	int ret;
-
-	if (proc_files_read(process->pid, &open_files, err))
-		return -1;
-	ret = setup_files_find(opts, process, &open_files, &setup->files, err) ||
-	      addresses_find(&open_files, &setup->addresses, err) ||
-	      reconnects_servers(&process->attached.reconnects, &setup->reconnect, err) ? -1 : 0;
-	proc_files_free(&open_files);
-	return ret;
-}
-
-/* What must be at the destination, or must be free there. */
-static int find_needs(const struct migrate_options *opts, const struct tree *tree,
-		      struct setup_message *setup, struct error *err)
-{
-	struct source_process *process;
-
-	tree_for_each(tree, process)
-		if (find_needs_of(opts, process, setup, err) &&
-		    !tree_forgive(tree, process, err))
-			return -1;
-	return 0;
 }
 
 /* The pages of files stay here, and shared memory is one for all processes that have it. */
@@ -253,33 +218,16 @@ static void count(const struct tree *tree, Migrate__Setup *msg)
 	msg->rss_bytes += shmem;
 }
 
-static void add_huge(struct setup_message *setup, const struct vma *vma)
+static void add_kept(const struct net_addresses *kept, struct setup_message *setup)
 {
-	size_t i = 0;
-
-	while (i < setup->msg.n_huge_pages && setup->huge[i].kib != vma->page_kib)
-		i++;
-	if (i == HUGE_SIZES_MAX)
-		return;
-	if (i == setup->msg.n_huge_pages) {
-		migrate__huge_pages__init(&setup->huge[i]);
-		setup->huge[i].kib = vma->page_kib;
-		setup->huge_list[i] = &setup->huge[i];
-		setup->msg.n_huge_pages++;
+	setup->msg.has_keeps_tcp = true;
+	setup->msg.keeps_tcp = true;
+	setup->msg.kept_addresses = setup->kept;
+	setup->msg.n_kept_addresses = kept->nr;
+	for (size_t i = 0; i < kept->nr; i++) {
+		setup->kept[i].len = kept->items[i].len;
+		setup->kept[i].data = (uint8_t *)kept->items[i].bytes;
 	}
-	setup->huge[i].bytes += vma->end - vma->start;
-}
-
-/* Those of the root are in its mappings. */
-static void find_huge(const struct tree *tree, struct setup_message *setup)
-{
-	const struct source_process *process;
-
-	setup->msg.huge_pages = setup->huge_list;
-	tree_for_each(tree, process)
-		for (size_t i = 0; process != tree_root(tree) && i < process->mm.vmas.nr; i++)
-			if (process->mm.vmas.vmas[i].hugetlb)
-				add_huge(setup, &process->mm.vmas.vmas[i]);
 }
 
 static int send_setup(const struct setup *ctx, struct setup_message *setup, struct error *err)
@@ -287,12 +235,13 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	const struct source_process *root = tree_root(ctx->tree);
 	const struct vma_list *vmas = &root->mm.vmas;
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	struct needs *needs = &setup->needs;
 	struct utsname uts;
 
 	if (build_vmas(vmas, &setup->vmas, &setup->vma_list) ||
 	    build_objects(ctx->tree, setup) || build_cpu_flags(setup))
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
-	if (find_needs(ctx->opts, ctx->tree, setup, err))
+	if (needs_find(ctx->opts, ctx->tree, &setup->needs, err))
 		return -1;
 	uname(&uts);
 	migrate__criu_version__init(&setup->criu);
@@ -302,15 +251,18 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	setup->msg.pid = root->status.ns_pid;
 	setup->msg.comm = (char *)root->status.comm;
 	count(ctx->tree, &setup->msg);
-	find_huge(ctx->tree, setup);
+	/* those of the root are in its mappings */
+	needs_find_huge(ctx->tree, true, &setup->needs);
 	setup->msg.vmas = setup->vma_list;
 	setup->msg.n_vmas = vmas->nr;
-	setup->msg.files = setup->files.list;
-	setup->msg.n_files = setup->files.nr;
-	setup->msg.addresses = setup->addresses.list;
-	setup->msg.n_addresses = setup->addresses.nr;
-	setup->msg.unix_servers = setup->reconnect.server_list;
-	setup->msg.n_unix_servers = setup->reconnect.nr_servers;
+	setup->msg.files = needs->files.list;
+	setup->msg.n_files = needs->files.nr;
+	setup->msg.addresses = needs->addresses.list;
+	setup->msg.n_addresses = needs->addresses.nr;
+	setup->msg.unix_servers = needs->reconnect.server_list;
+	setup->msg.n_unix_servers = needs->reconnect.nr_servers;
+	setup->msg.huge_pages = needs->huge_list;
+	setup->msg.n_huge_pages = needs->nr_huge;
 	setup->msg.criu = &setup->criu;
 	setup->msg.kernel = uts.release;
 	setup->msg.arch = uts.machine;
@@ -324,23 +276,11 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	setup->msg.has_mappings = true;
 	setup->msg.mappings = ctx->shape->mappings;
 	setup->msg.max_frozen_s = ctx->max_frozen_s;
+	if (ctx->kept)
+		add_kept(ctx->kept, setup);
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
 	msg.setup = &setup->msg;
 	return control_send(ctx->ctl, &msg, err);
-}
-
-/* The only reason becomes the error; of several each is said. */
-static void take_refusals(const Migrate__SetupReply *reply, struct error *err)
-{
-	if (reply->n_refusals < 2) {
-		error_set(err, CODE_PEER, NULL, "the destination refuses: %s",
-			  reply->n_refusals ? reply->refusals[0] : "it does not say why");
-		return;
-	}
-	for (size_t i = 0; i < reply->n_refusals && i < REFUSALS_SAID; i++)
-		report_say("the destination refuses: %s", reply->refusals[i]);
-	error_set(err, CODE_PEER, NULL, "the destination refuses, for the %zu reasons above",
-		  reply->n_refusals);
 }
 
 static int take_reply(const struct setup *setup, uint64_t *peer_fixed_ns, struct error *err)
@@ -353,7 +293,7 @@ static int take_reply(const struct setup *setup, uint64_t *peer_fixed_ns, struct
 		return -1;
 	reply = msg->setup_reply;
 	if (!reply->ok)
-		take_refusals(reply, err);
+		needs_take_refusals(reply->refusals, reply->n_refusals, err);
 	*peer_fixed_ns = reply->has_fixed_cost_ns ? reply->fixed_cost_ns : 0;
 	if (*peer_fixed_ns > FIXED_MAX_NS)
 		*peer_fixed_ns = FIXED_MAX_NS;

@@ -3,6 +3,7 @@
 #ifndef MIGRATE_SOURCE_SETUP_H
 #define MIGRATE_SOURCE_SETUP_H
 
+#include "os/net_addresses.h"
 #include "session/cost.h"
 #include "session/mailbox.h"
 #include "source/options.h"
@@ -12,6 +13,7 @@
  * struct setup - what Setup says
  * @mode, @verify: see struct choice
  * @shape: of the whole program: what a restore will take depends on it
+ * @kept: addresses that move too, with --tcp keep; else NULL
  * @box: gets the answer
  */
 struct setup {
@@ -22,6 +24,7 @@ struct setup {
 	bool verify;
 	uint32_t max_frozen_s;
 	const struct shape *shape;
+	const struct net_addresses *kept;
 	struct control *ctl;
 	struct mailbox *box;
 };

@@ -70,7 +70,8 @@ static int add_mapping(const struct look *look, struct setup_files *all, const s
 		return 0;
 	if (!is_plain_path(path))
 		path = renamed_find_gone(&look->process->attached.renamed, path);
-	if (!path || stat(path, &st) || !S_ISREG(st.st_mode))
+	if (!path || stat(path, &st) || !S_ISREG(st.st_mode) ||
+	    (vma->shared && file_is_carried(look->opts, path)))
 		return 0;
 	file = files_add(all, path, data ? MIGRATE__FILE_USE__FILE_DATA :
 			 MIGRATE__FILE_USE__FILE_MAPPED, &st, err);
@@ -98,6 +99,8 @@ static int add_descriptor(const struct look *look, struct setup_files *all,
 	char what[16];
 
 	snprintf(what, sizeof(what), "fd/%d", from->fd);
+	if (S_ISREG(mode) && path && file_is_carried(look->opts, path))
+		return 0;
 	if (!path || proc_file_is_deleted(from) ||
 	    S_ISSOCK(mode) || is_tty_device(&from->st) || proc_link_is_virtual(from->pid, what))
 		return 0;

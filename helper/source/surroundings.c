@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 #include "os/maps.h"
+#include "os/proc.h"
 #include "os/proc_files.h"
 #include "source/surroundings.h"
 
@@ -37,7 +38,7 @@ static void add_holder(struct holders *all, dev_t dev, uint64_t ino, pid_t pid, 
 		return;
 	all->items = items;
 	items[all->nr++] = (struct holder){
-		.ino = ino, .dev = dev, .pid = pid, .fd = fd, .access = -1, .inside = -1,
+		.ino = ino, .dev = dev, .pid = pid, .fd = fd, .access = -1,
 	};
 }
 
@@ -85,27 +86,36 @@ bool is_deleted_name(const char *name)
 	       !strncmp(name, "[anon_shmem:", 12);
 }
 
+/* Memory that processes share, by its name: or a file of /dev/shm. */
+static bool is_shared_name(const char *name)
+{
+	return is_deleted_name(name) || !strncmp(name, "/dev/shm/", 9);
+}
+
 static void take_deleted(void *ctx, pid_t pid, int fd, const char *path)
 {
 	struct stat st;
 
-	if (is_deleted_name(path) && stat_fd(pid, fd, &st))
+	if (is_shared_name(path) && stat_fd(pid, fd, &st))
 		add_holder(ctx, st.st_dev, st.st_ino, pid, fd);
 }
 
 static void take_mapped(void *ctx, pid_t pid)
 {
-	struct error ignored = { 0 };
+	struct error why = { 0 };
+	struct holders *all = ctx;
 	struct vma_list vmas;
 
 	/* a kernel thread has no mappings, and a process may end during the walk */
-	if (maps_read(pid, false, &vmas, &ignored))
+	if (maps_read(pid, false, &vmas, &why)) {
+		all->failed |= proc_is_short(why.os_errno);
 		return;
+	}
 	for (size_t i = 0; i < vmas.nr; i++) {
 		const struct vma *vma = &vmas.vmas[i];
 
-		if (vma->shared && is_deleted_name(vma->name))
-			add_holder(ctx, makedev(vma->major, vma->minor), vma->ino, pid, -1);
+		if (vma->shared && is_shared_name(vma->name))
+			add_holder(all, makedev(vma->major, vma->minor), vma->ino, pid, -1);
 	}
 	maps_free(&vmas);
 }
@@ -119,9 +129,9 @@ static int holders_read(struct holders *all, enum holder_list list, struct error
 
 	if (all->read)
 		return 0;
-	proc_links(takes[list], all);
-	if (list == HOLDER_SHARED)
-		proc_each(take_mapped, all);
+	if (proc_links(takes[list], all, err) ||
+	    (list == HOLDER_SHARED && proc_each(take_mapped, all, err)))
+		return -1;
 	if (all->failed)
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of open files");
 	if (all->nr)
@@ -152,11 +162,14 @@ struct holder *surroundings_holders(struct surroundings *around, enum holder_lis
 	return at;
 }
 
-bool surroundings_inside(const struct surroundings *around, struct holder *holder)
+/* A program that forks all the time has children that end between the walk and this question. */
+enum holder_place surroundings_place(const struct surroundings *around, struct holder *holder)
 {
-	if (holder->inside < 0)
-		holder->inside = tree_owns(around->tree, holder->pid);
-	return holder->inside;
+	if (holder->place == PLACE_UNASKED)
+		holder->place = tree_owns(around->tree, holder->pid) ? PLACE_INSIDE :
+				tree_is_foreign(around->tree, holder->pid) ? PLACE_OUTSIDE :
+				PLACE_ENDED;
+	return holder->place;
 }
 
 int holder_access(struct holder *holder)
@@ -251,8 +264,13 @@ static int ptys_read(struct surroundings *around, struct error *err)
 		struct error ended = { 0 };
 		struct proc_files files;
 
-		if (ret || proc_files_read(process->pid, &files, &ended))
+		if (ret)
 			continue;
+		if (proc_files_read(process->pid, &files, &ended)) {
+			ret = ended.code == CODE_TARGET ? 0 : -1;
+			*err = ret ? ended : *err;
+			continue;
+		}
 		ret = proc_files_each(&files, take_master, around, err);
 		proc_files_free(&files);
 	}

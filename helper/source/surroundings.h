@@ -20,18 +20,22 @@
 /** enum holder_list - SHARED: deleted files and shared memory, open or mapped */
 enum holder_list { HOLDER_PIPES, HOLDER_FIFOS, HOLDER_SOCKETS, HOLDER_SHARED, HOLDER_LISTS };
 
+/** enum holder_place - of a process, seen from the program; ENDED: it holds nothing any more */
+enum holder_place { PLACE_UNASKED, PLACE_INSIDE, PLACE_OUTSIDE, PLACE_ENDED };
+
 /**
  * struct holder - one descriptor, or one mapping, of a process
  * @dev: 0 of pipes and sockets, whose inodes are unique
  * @fd: -1 of a mapping
  * @access: of holder_access(); -1 before the first call
- * @inside: of surroundings_inside(); -1 before the first call
+ * @place: of surroundings_place(); UNASKED before the first call
  */
 struct holder {
 	uint64_t ino;
 	dev_t dev;
 	pid_t pid;
-	int fd, access, inside;
+	int fd, access;
+	enum holder_place place;
 };
 
 /** struct holders - sorted by inode and device; @read: the walk was made; @failed: no memory */
@@ -72,8 +76,8 @@ struct surroundings {
  */
 struct holder *surroundings_holders(struct surroundings *around, enum holder_list list, dev_t dev,
 				    uint64_t ino, size_t *nr, struct error *err);
-/** surroundings_inside() - the holder is a process of the program */
-bool surroundings_inside(const struct surroundings *around, struct holder *holder);
+/** surroundings_place() - is the holder a process of the program, another one, or not there any more? */
+enum holder_place surroundings_place(const struct surroundings *around, struct holder *holder);
 /** holder_access() - O_RDONLY, O_WRONLY or O_RDWR of the descriptor */
 int holder_access(struct holder *holder);
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "base/clock.h"
 #include "os/pending.h"
 #include "os/proc_tree.h"
 #include "source/tree.h"
@@ -180,6 +181,30 @@ bool tree_forgive(const struct tree *tree, struct source_process *process, struc
 	return true;
 }
 
+/* Return: some of them have not ended */
+static bool look_for_ended(const struct tree *tree)
+{
+	struct source_process *process;
+	bool live = false;
+
+	tree_for_each(tree, process) {
+		if (!process->suspect || process == tree_root(tree))
+			continue;
+		process->gone = has_ended(process);
+		live |= !process->gone;
+	}
+	return live;
+}
+
+void tree_wait_suspects(const struct tree *tree)
+{
+	uint64_t until = clock_now_ns() + END_MS * 1000000UL;
+	const struct timespec tick = { .tv_nsec = 1000000 };
+
+	while (look_for_ended(tree) && clock_now_ns() < until)
+		nanosleep(&tick, NULL);
+}
+
 /* The v1 freezer keeps a killed process until it is thawed. */
 static bool was_killed(const struct source_process *process)
 {
@@ -190,14 +215,29 @@ static bool was_killed(const struct source_process *process)
 	       (!pending_read(process->pid, &mask, &ignored) && pending_has(mask, SIGKILL));
 }
 
+static int say_killed(const struct source_process *process, struct error *err)
+{
+	return error_set(err, CODE_TARGET, NULL, "process %d was killed while the program stood",
+			 process->pid);
+}
+
 int tree_check_alive(const struct tree *tree, struct error *err)
 {
 	struct source_process *process;
 
 	tree_for_each(tree, process)
 		if (was_killed(process))
-			return error_set(err, CODE_TARGET, NULL,
-					 "process %d was killed while the program stood", process->pid);
+			return say_killed(process, err);
+	return 0;
+}
+
+int tree_check_memory(const struct tree *tree, struct error *err)
+{
+	struct source_process *process;
+
+	tree_for_each(tree, process)
+		if (process->mm.backend->ops->is_gone(process->mm.backend))
+			return say_killed(process, err);
 	return 0;
 }
 
@@ -206,10 +246,15 @@ bool tree_owns(const struct tree *tree, pid_t pid)
 	return proc_descends(pid, tree_root(tree)->pid);
 }
 
+bool tree_is_foreign(const struct tree *tree, pid_t pid)
+{
+	return proc_has_left(pid, tree_root(tree)->pid);
+}
+
 pid_t tree_find_borrower(const struct tree *tree)
 {
 	struct error ignored = { 0 };
-	pid_t *pids, found = 0;
+	pid_t *pids, found = 0, looked_at = 0;
 	size_t nr;
 
 	if (proc_tree(tree_root(tree)->pid, &pids, &nr, &ignored))
@@ -217,8 +262,13 @@ pid_t tree_find_borrower(const struct tree *tree)
 	for (size_t i = 1; i < nr && !found; i++) {
 		struct proc_status now;
 
-		if (!proc_status_read(pids[i], &now, &ignored) && proc_shares_mm(pids[i], now.ppid))
+		if (proc_status_read(pids[i], &now, &ignored))
+			continue;
+		/* children of one parent follow each other: look at its threads once */
+		if (now.ppid == looked_at ? proc_shares_mm(pids[i], now.ppid) :
+					    proc_borrows(pids[i], now.ppid))
 			found = pids[i];
+		looked_at = now.ppid;
 	}
 	free(pids);
 	return found;

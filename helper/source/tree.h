@@ -75,13 +75,28 @@ int tree_follow(struct tree *tree, tree_join_fn join, void *ctx, struct error *e
  */
 bool tree_forgive(const struct tree *tree, struct source_process *process, struct error *err);
 
+/**
+ * tree_wait_suspects() - as tree_forgive(), for all processes that are marked as suspect
+ *
+ * The wait is as long for hundreds of them as it is for one.
+ */
+void tree_wait_suspects(const struct tree *tree);
+
 /** tree_check_alive() - -1 with @err when a process of the tree, which stands, was killed */
 int tree_check_alive(const struct tree *tree, struct error *err);
 
+/**
+ * tree_check_memory() - -1 with @err when the memory of a process is no more: a quick tree_check_alive(),
+ *	which does not see a killed process that the v1 freezer keeps, with its memory
+ */
+int tree_check_memory(const struct tree *tree, struct error *err);
+
 /** tree_owns() - process @pid is one of the program's, and moves too */
 bool tree_owns(const struct tree *tree, pid_t pid);
+/** tree_is_foreign() - process @pid is alive, and not one of the program's */
+bool tree_is_foreign(const struct tree *tree, pid_t pid);
 
-/** tree_find_borrower() - a descendant that has the address space of its parent; 0: there is none */
+/** tree_find_borrower() - a descendant that borrows from its parent, see proc_borrows(); 0: there is none */
 pid_t tree_find_borrower(const struct tree *tree);
 
 /** tree_drop_gone() - forget the processes that are gone: the destination knows */

@@ -132,18 +132,32 @@ static bool find_ended(const struct watch *watch, const struct look *look, struc
 	return false;
 }
 
+/* After COMMIT: its memory that was not sent is lost, and all other memory is still to be sent. */
+static void say_ended(struct watch *watch, const struct look *look)
+{
+	for (size_t i = 0; i < watch->nr_targets; i++)
+		if (look->fds[WATCH_TARGETS + i].revents) {
+			report_say("process %d was killed here; it was handed over before",
+				   watch->targets[i].pid);
+			/* its hang-up would end each poll() at once */
+			watch->targets[i].fd = -1;
+		}
+}
+
 /*
  * Make the first hang-up a failure. After COMMIT the guard holds the program without CRIU and the
- * keeper, so that the end of either is no failure.
+ * keeper, so that the end of either is no failure. Nor is the end of a process: what the push cannot
+ * read any more is told to the destination, which decides.
  */
 static void judge(struct watch *watch, const struct look *look)
 {
 	const struct pollfd *fds = look->fds;
 	struct error err = { 0 };
 	char hint[sizeof(err.hint)];
-	bool ended = find_ended(watch, look, &err);
+	bool ended = !look->committed && find_ended(watch, look, &err);
 
-	if (!ended && look->committed) {
+	if (look->committed) {
+		say_ended(watch, look);
 		if (fds[WATCH_KEEPER].revents)
 			report_say("the keeper was killed; without this process nobody cleans up here");
 	} else if (!ended && fds[WATCH_KEEPER].revents) {
@@ -154,7 +168,7 @@ static void judge(struct watch *watch, const struct look *look)
 	}
 	/* COMMIT may be recorded since the look */
 	if (error_is_set(&err))
-		watch->hooks->fail(watch->ctx, &err, !ended);
+		watch->hooks->fail(watch->ctx, &err, true);
 }
 
 /* --max-frozen has passed: each call that blocks returns. */

@@ -18,7 +18,7 @@
 
 /**
  * enum act - @ACT_HOLD: holds the program, and lets go when it is told to; the others go wrong
- * @ACT_FORKS: the program has a child when it is held
+ * @ACT_FORKS: the program, thawed, has a child when it is held
  * @ACT_KEEPER: the keeper is dead by then
  * @ACT_DIE_HELD: dies at once
  */
@@ -36,6 +36,25 @@ static int at_images(int images_fd, const char *name, int flags)
 static void fake_mark(int images_fd, const char *name)
 {
 	close(at_images(images_fd, name, O_WRONLY | O_CREAT));
+}
+
+/* As CRIU does when it has stopped all processes by itself. */
+static void fake_thaw(const char *group)
+{
+	static const char *const files[][2] = { { "cgroup.freeze", "0" }, { "freezer.state", "THAWED" } };
+	char path[PATH_MAX];
+
+	for (int i = 0; group && i < 2; i++) {
+		int fd;
+
+		snprintf(path, sizeof(path), "%s/%s", group, files[i][0]);
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (write(fd, files[i][1], strlen(files[i][1])) < 0)
+			_exit(1);
+		close(fd);
+	}
 }
 
 static enum act fake_act(int images_fd)
@@ -130,8 +149,10 @@ static void fake_dump(int fd, const CriuOpts *opts)
 		fake_result(fd);
 		return;
 	}
-	if (act == ACT_FORKS)
+	if (act == ACT_FORKS) {
+		fake_thaw(opts->freeze_cgroup);
 		wait_for_child(opts->pid);
+	}
 	if (act == ACT_KEEPER)
 		kill_keeper();
 	notify.script = "status-ready";

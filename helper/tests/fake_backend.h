@@ -6,6 +6,7 @@
 #ifndef MIGRATE_TESTS_FAKE_BACKEND_H
 #define MIGRATE_TESTS_FAKE_BACKEND_H
 
+#include <stdatomic.h>
 #include <string.h>
 #include "backend/backend.h"
 #include "base/page.h"
@@ -38,7 +39,8 @@ struct fake {
 	struct backend backend;
 	struct splice_vm_run populated[FAKE_RUNS];
 	uint32_t nr_populated, flags;
-	uint64_t unreadable, sent;
+	uint64_t unreadable;
+	atomic_ulong sent;
 	struct fake_scan scans[FAKE_SCANS];
 	size_t nr_scans;
 	unsigned int tracked;

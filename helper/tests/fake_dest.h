@@ -14,7 +14,7 @@
 #include "tests/course_walk.h"
 #include "wire/stream.h"
 
-#define FAKE_OBJECTS	2
+#define FAKE_OBJECTS	3
 
 /** struct fake_seen - of one object: pages by kind of frame, and marks */
 struct fake_seen {

@@ -3,12 +3,18 @@
 #ifndef MIGRATE_TESTS_REAL_WALKS_H
 #define MIGRATE_TESTS_REAL_WALKS_H
 
+#include <time.h>
 #include "os/inet_sockets.h"
+#include "os/pagemap.h"
+#include "os/proc.h"
 #include "os/proc_files.h"
 #include "os/unix_diag.h"
 
-void __real_proc_links(proc_link_fn fn, void *ctx);
+int __real_nanosleep(const struct timespec *time, struct timespec *left);
+int __real_proc_status_read(pid_t pid, struct proc_status *status, struct error *err);
+int __real_proc_links(proc_link_fn fn, void *ctx, struct error *err);
 int __real_unix_diag_walk(unix_sock_fn fn, void *ctx);
 int __real_inet_sockets_read(pid_t pid, struct inet_sockets *all, struct error *err);
+int __real_pagemap_read(int fd, uint64_t addr, size_t nr, uint64_t *entries, struct error *err);
 
 #endif

@@ -277,19 +277,41 @@ static uint64_t follow_scan(struct follow *follow)
 	return pages;
 }
 
+/* In whatever part of the address space. */
+static void frames_are_those_of_the_look(const struct bench *bench, struct follow *follow)
+{
+	uint64_t was[PAGES], now[PAGES], at = page_at(bench, 0);
+
+	assert_true(soft_dirty_frames(follow->tracker, at, PAGES, was));
+	assert_int_equal(pagemap_read(follow->pagemap_fd, at, PAGES, now, &follow->err), 0);
+	for (size_t i = 0; i < PAGES; i++) {
+		assert_true(was[i] & PM_PRESENT);
+		assert_int_equal(was[i] & PM_FRAME, now[i] & PM_FRAME);
+	}
+	assert_true(soft_dirty_frames(follow->tracker, page_at(bench, 511), 3, now));
+	assert_memory_equal(now, was + 511, 3 * sizeof(*now));
+	assert_true(soft_dirty_frames(follow->tracker, 1UL << 21, 1, now));
+	assert_int_equal(now[0], 0);
+}
+
 /* Whoever was not looked at keeps what it wrote for the next look. */
 static void a_scan_tells_what_the_look_found(void **state)
 {
 	struct bench *bench = *state;
 	struct follow follow;
+	uint64_t entry;
 
 	if (!pagemap_zero_frame())
 		skip();
 	follow_open(&follow, bench->pid);
 	assert_int_equal(follow_scan(&follow), 0);
 	soft_dirty_look(follow.tracker, false);
+	assert_false(soft_dirty_frames(follow.tracker, page_at(bench, 0), 1, &entry));
 	assert_true(follow_scan(&follow) >= PAGES);
+	frames_are_those_of_the_look(bench, &follow);
 	assert_int_equal(follow_scan(&follow), 0);
+	/* a scan that tells no look tells no frames */
+	assert_false(soft_dirty_frames(follow.tracker, page_at(bench, 0), 1, &entry));
 	soft_dirty_look(follow.tracker, true);
 	assert_int_equal(follow_scan(&follow), 0);
 	follow_close(&follow);

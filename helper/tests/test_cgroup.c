@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A control group in the hierarchy that this machine has. Needs root. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -14,7 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "os/cgroup.h"
+#include "os/cgroup_homes.h"
+#include "tests/in_group.h"
+#include "tests/no_fds.h"
 
 /** struct counter - a process that counts as fast as it can, for all to see */
 struct counter {
@@ -83,7 +86,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	kill(counter.pid, SIGKILL);
-	cgroup_kill(&group);
+	cgroup_kill(&group, &(struct error){ 0 });
 	waitpid(counter.pid, NULL, 0);
 	close(counter.pipe);
 	return cgroup_remove(&group, 1000);
@@ -97,14 +100,12 @@ static void test_plan_leaves_nothing(void **state)
 static void test_freeze(void **state)
 {
 	struct error err = { 0 };
-	pid_t *pids;
 
 	assert_int_equal(cgroup_make(&group, &err), 0);
-	assert_int_equal(cgroup_pids(&group, &pids), 0);
+	assert_int_equal(in_group_count(&group), 0);
 	assert_int_equal(cgroup_add(&group, counter.pid), 0);
-	assert_int_equal(cgroup_pids(&group, &pids), 1);
-	assert_int_equal(pids[0], counter.pid);
-	free(pids);
+	assert_int_equal(in_group_count(&group), 1);
+	assert_true(in_group(&group, counter.pid));
 	assert_true(counts());
 	assert_int_equal(cgroup_freeze(&group, &err), 0);
 	assert_true(stands());
@@ -121,7 +122,7 @@ static void test_empty(void **state)
 	assert_int_equal(cgroup_add(&group, counter.pid), 0);
 	assert_int_equal(cgroup_line(counter.pid, group.kind, line, sizeof(line)), 0);
 	assert_string_not_equal(line, group.line);
-	assert_int_equal(cgroup_empty(&group), 0);
+	assert_int_equal(cgroup_empty(&group, cgroup_homes_back), 0);
 	assert_int_equal(cgroup_line(counter.pid, group.kind, line, sizeof(line)), 0);
 	assert_string_equal(line, group.line);
 	assert_int_equal(cgroup_remove(&group, 1000), 0);
@@ -139,11 +140,36 @@ static void test_kill_frozen(void **state)
 	assert_int_equal(cgroup_add(&group, counter.pid), 0);
 	assert_int_equal(cgroup_freeze(&group, &err), 0);
 	assert_true(stands());
-	cgroup_kill(&group);
+	assert_int_equal(cgroup_kill(&group, &err), 0);
 	assert_int_equal(waitpid(counter.pid, &status, 0), counter.pid);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 	assert_true(stands());
 	assert_int_equal(cgroup_remove(&group, 1000), 0);
+}
+
+/* A short list would freeze, kill or move a part of the program only. */
+static void test_list_or_error(void **state)
+{
+	struct error err = { 0 }, killing = { 0 };
+	struct rlimit limit;
+	bool empty;
+	int ret, killed;
+	pid_t *pids;
+	size_t nr;
+
+	assert_int_equal(cgroup_make(&group, &err), 0);
+	assert_int_equal(cgroup_add(&group, counter.pid), 0);
+	limit = no_fds_begin(0);
+	ret = cgroup_pids(&group, &pids, &nr, &err);
+	empty = cgroup_is_empty(&group);
+	killed = cgroup_kill(&group, &killing);
+	no_fds_end(&limit);
+	assert_int_equal(ret, -1);
+	assert_int_equal(err.os_errno, EMFILE);
+	assert_false(empty);
+	assert_int_equal(killed, -1);
+	assert_int_equal(killing.os_errno, EMFILE);
+	assert_true(counts());
 }
 
 static void test_none(void **state)
@@ -154,7 +180,7 @@ static void test_none(void **state)
 	assert_int_equal(cgroup_make(&none, &err), -1);
 	assert_int_equal(err.code, CODE_NOT_READY);
 	assert_false(cgroup_exists(&none));
-	cgroup_kill(&none);
+	assert_int_equal(cgroup_kill(&none, &(struct error){ 0 }), 0);
 	assert_int_equal(cgroup_remove(&none, 0), 0);
 }
 
@@ -166,6 +192,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_freeze, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kill_frozen, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_list_or_error, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,11 +25,14 @@
 #include "base/clock.h"
 #include "base/fdpass.h"
 #include "dest/commit.h"
+#include "dest/lost_pages.h"
 #include "dest/parent.h"
+#include "os/cgroup_members.h"
 #include "os/proc.h"
 #include "tests/conn_fd.h"
 #include "tests/course_walk.h"
 #include "tests/criu_fake.h"
+#include "tests/in_group.h"
 #include "tests/mm_hooks.h"
 
 #define TEST_PID	5000
@@ -49,6 +52,7 @@ struct kit {
 	struct populate populate;
 	struct owned_dir dir;
 	struct commit commit;
+	struct shm shm;
 	struct control *source;
 	int parent, rpc_fd, ret;
 	atomic_int stopped;
@@ -91,6 +95,7 @@ static void start_keeper(void)
 	assert_int_equal(owned_dir_make(&kit->dir, "/tmp", name, &kit->err), 0);
 	program_init(&kit->program, name);
 	cgroup_plan(&kit->program.group, 0, CGROUP_BELOW, name);
+	kit->commit.shm = &kit->shm;
 	kit->commit.keeper = keeper_start(&kit->dir, &kit->program.group, &kit->err);
 	assert_non_null(kit->commit.keeper);
 }
@@ -99,16 +104,13 @@ static void start_keeper(void)
 static void start_tasks(void)
 {
 	struct program *program = &kit->program;
-	pid_t *pids = NULL;
 
 	program->root = TEST_PID;
 	assert_int_equal(keeper_spawn(kit->commit.keeper, TEST_PID, &kit->rpc_fd,
 				      &program->init_pid, &kit->err), 0);
 	program->init_fd = proc_pidfd(program->init_pid, &kit->err);
-	for (int ms = 0; ms < LATER_MS && !cgroup_pids(&program->group, &pids); ms++)
+	for (int ms = 0; ms < LATER_MS && !in_group_count(&program->group); ms++)
 		usleep(1000);
-	assert_non_null(pids);
-	free(pids);
 	assert_int_equal(cgroup_freeze(&program->group, &kit->err), 0);
 }
 
@@ -198,6 +200,7 @@ static int tear_down(void **state)
 	populate_stop(&kit->populate);
 	populate_destroy(&kit->populate);
 	objects_destroy(&kit->objects);
+	lost_free(&kit->commit.lost);
 	close(kit->rpc_fd);
 	/* when it was started: it outlives the keeper */
 	kill_init();
@@ -365,9 +368,11 @@ static void a_commit_before_a_lost_link_counts(void **state)
 
 static void dead_tasks_are_not_started(void **state)
 {
-	pid_t *pids = NULL;
+	pid_t *pids;
+	size_t nr;
 
-	assert_int_equal(cgroup_pids(&kit->program.group, &pids), 1);
+	assert_int_equal(cgroup_pids(&kit->program.group, &pids, &nr, &kit->err), 0);
+	assert_int_equal(nr, 1);
 	kill(pids[0], SIGKILL);
 	free(pids);
 	run();
@@ -385,6 +390,54 @@ static void a_death_before_all_came_is_told(void **state)
 	assert_int_equal(hear(MIGRATE__CONTROL__BODY_DIED), SIGKILL);
 	assert_int_equal(join(), CODE_TARGET);
 	assert_false(kit->undo);
+}
+
+/* The stand-in for CRIU as a process of the program. Return: its pid in the namespace */
+static pid_t adopt(void)
+{
+	struct process *process = calloc(1, sizeof(*process));
+	struct proc_status status;
+	pid_t *pids = NULL;
+	size_t nr;
+
+	assert_int_equal(cgroup_pids(&kit->program.group, &pids, &nr, &kit->err), 0);
+	assert_int_equal(nr, 1);
+	assert_int_equal(proc_status_read(pids[0], &status, &kit->err), 0);
+	process->pid = status.ns_pid;
+	process->host_pid = pids[0];
+	kit->program.processes = malloc(sizeof(process));
+	kit->program.processes[0] = process;
+	kit->program.nr = 1;
+	free(pids);
+	return process->pid;
+}
+
+/* Killed at the source before all had come: it is killed here too, and both ends say so. */
+static void what_was_lost_is_killed_and_named(void **state)
+{
+	struct mm *mm = objects_mm_of(&kit->objects, TEST_PID);
+	struct error err = { 0 };
+	Migrate__Control *msg;
+	uint64_t lost;
+
+	mm->pid = adopt();
+	run();
+	say(MIGRATE__CONTROL__BODY_COMMIT);
+	hear(MIGRATE__CONTROL__BODY_STARTED);
+	assert_int_equal(lost_pages_end(mm, &lost, &err), 0);
+	assert_int_equal(lost, 7);
+	msg = control_expect(kit->source, MIGRATE__CONTROL__BODY_DONE, LATER_MS, &err);
+	assert_non_null(msg);
+	assert_int_equal(msg->done->n_lost, 1);
+	assert_int_equal(msg->done->lost[0]->pid, mm->pid);
+	assert_int_equal(msg->done->lost[0]->pages, 7);
+	assert_true(msg->done->lost[0]->killed);
+	migrate__control__free_unpacked(msg, NULL);
+	say_killed();
+	assert_int_equal(join(), CODE_LOST);
+	assert_true(program_has_ended(&kit->program, LATER_MS));
+	assert_non_null(strstr(kit->err.what, "7 pages"));
+	mm->pid = TEST_PID;
 }
 
 /* The program is served for as long as it lives, and the accepting process does not wait for that. */
@@ -443,6 +496,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(dead_tasks_are_not_started, set_up_whole,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_death_before_all_came_is_told, set_up_lacking,
+						tear_down),
+		cmocka_unit_test_setup_teardown(what_was_lost_is_killed_and_named, set_up_lacking,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_lost_source_ends_nothing, set_up_lacking,
 						tear_down),

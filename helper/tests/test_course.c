@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include "wire/course.h"
 
-#define NR_BODIES	23
+#define NR_BODIES	25
 
 /* What may pass in each phase: written by hand from Documentation/protocol.rst. */
 static const struct {
@@ -18,8 +18,8 @@ static const struct {
 	[PHASE_HELLO] = { "hello abort heartbeat", "hello abort heartbeat" },
 	[PHASE_SETUP] = { "setup abort heartbeat", "abort heartbeat" },
 	[PHASE_ASKED] = { "abort heartbeat", "setup_reply abort heartbeat" },
-	[PHASE_PRECOPY] = { "objects maps announce round_begin frozen abort heartbeat",
-			    "round_ack abort heartbeat" },
+	[PHASE_PRECOPY] = { "objects maps needs announce round_begin frozen abort heartbeat",
+			    "round_ack needs_reply abort heartbeat" },
 	[PHASE_FROZEN] = { "announce image_file restore_go abort heartbeat", "final_ack abort heartbeat" },
 	[PHASE_RESTORE] = { "digests abort heartbeat",
 			    "final_ack fetch_all attributes ready abort heartbeat" },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Repairs of files.img and of images that refer to its records: terminals, sizes, the session. */
 #define _GNU_SOURCE
+#include <netinet/in.h>
 #include "tests/criu_images.h"
 #include "criu/repairs.h"
 
@@ -274,6 +275,54 @@ static void renames(void **state)
 	assert_name(dir, 3, "file[1f:2c]", true);
 }
 
+static void add_socket(struct image_out *files, uint32_t id, uint32_t proto, uint32_t state)
+{
+	Img__InetSkEntry socket = IMG__INET_SK_ENTRY__INIT;
+	Img__FileEntry file = IMG__FILE_ENTRY__INIT;
+
+	socket.id = id;
+	socket.ino = 100 + id;
+	socket.proto = proto;
+	socket.state = state;
+	socket.src_port = 6379;
+	file.has_id = true;
+	file.id = id;
+	file.isk = &socket;
+	image_out_add(files, &file.base);
+}
+
+static bool is_not_101(void *ctx, uint32_t ino)
+{
+	++*(int *)ctx;
+	return ino != 101;
+}
+
+static void reset_sockets(void **state)
+{
+	int asked = 0;
+	struct criu_files files = { .was_reset = is_not_101, .ctx = &asked };
+	struct test_dir *dir = *state;
+	struct error err = { 0 };
+	struct image_out out;
+
+	image_out_init(&out, IMAGE_FILES);
+	add_socket(&out, 1, IPPROTO_TCP, 7);
+	add_socket(&out, 2, IPPROTO_TCP, 7);
+	add_socket(&out, 3, IPPROTO_TCP, 1);
+	add_socket(&out, 4, IPPROTO_UDP, 7);
+	store(dir, &out, "files.img");
+	assert_int_equal(criu_files_repair(dir->fd, &files, &err), 0);
+	assert_int_equal(files.unbound, 1);
+	assert_int_equal(asked, 2);
+	for (uint32_t id = 1; id <= 4; id++) {
+		Img__FileEntry *file = file_find(dir, id);
+
+		assert_int_equal(file->isk->src_port, id == 2 ? 0 : 6379);
+		assert_int_equal(file->isk->ino, 100 + id);
+		protobuf_c_message_free_unpacked(&file->base, NULL);
+	}
+}
+
 static void damaged(void **state)
 {
 	struct criu_files files = { .replace_tty = "/dev/null" };
@@ -317,6 +366,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(terminals_become_a_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(terminals_become_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(sizes, setup, teardown),
+		cmocka_unit_test_setup_teardown(reset_sockets, setup, teardown),
 		cmocka_unit_test_setup_teardown(renames, setup, teardown),
 		cmocka_unit_test_setup_teardown(damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(session, setup, teardown),

@@ -123,6 +123,19 @@ static void twice_in_a_round_is_refused(void **state)
 	refused(bench, 999, 1, "twice in a round");
 }
 
+/* A round of copies alone may take minutes: no other migration gets the place meanwhile. */
+static void a_copy_is_progress(void **state)
+{
+	struct bench *bench = *state;
+
+	assert_int_equal(copy(bench, 0, PLACE_STEP / P - 1), 0);
+	assert_int_equal(atomic_load(&bench->place.progress_ms), 0);
+	assert_int_equal(copy(bench, PLACE_STEP / P - 1, 1), 0);
+	assert_true(atomic_exchange(&bench->place.progress_ms, 0) > 0);
+	refused(bench, PAGES - 1, 1, "outside of the announced mappings");
+	assert_int_equal(atomic_load(&bench->place.came), PLACE_STEP);
+}
+
 static void an_orphan_is_refused(void **state)
 {
 	struct bench *bench = *state;
@@ -147,6 +160,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_not_there_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(outside_of_the_mappings_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(twice_in_a_round_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_copy_is_progress, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_orphan_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_parent_that_is_gone_is_refused, set_up, tear_down),
 	};

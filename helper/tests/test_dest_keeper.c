@@ -22,6 +22,7 @@
 #include "dest/keeper.h"
 #include "tests/conn_fd.h"
 #include "tests/course_walk.h"
+#include "tests/in_group.h"
 
 static char dir[64];
 static struct cgroup group;
@@ -76,10 +77,13 @@ static bool wait_for_no_group(void)
 /* CRIU stands for the program here: it is what is in the group. */
 static pid_t *wait_for_criu(void)
 {
-	pid_t *pids = NULL;
+	struct error err = { 0 };
+	pid_t *pids;
+	size_t nr;
 
-	for (int i = 0; i < 500 && !cgroup_pids(&group, &pids); i++)
+	for (int i = 0; i < 500 && !in_group_count(&group); i++)
 		usleep(10000);
+	assert_int_equal(cgroup_pids(&group, &pids, &nr, &err), 0);
 	assert_non_null(pids);
 	return pids;
 }

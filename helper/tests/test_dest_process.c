@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include "dest/parent.h"
 #include "dest/program.h"
+#include "os/cgroup_homes.h"
 #include "base/fdpass.h"
 #include "os/proc.h"
 
@@ -66,6 +67,39 @@ static void a_wrong_list_of_processes_is_refused(void **state)
 	memset(&err, 0, sizeof(err));
 	assert_int_equal(program_take(&program, &go, 8, &err), -1);
 	assert_non_null(strstr(err.what, "did not tell of process 200"));
+	program_destroy(&program);
+}
+
+/* A path that leads out of the group of serve, or is none. */
+static void a_wrong_control_group_is_refused(void **state)
+{
+	static char *const wrong[] = { "a", "/..", "/a/../b", "//", "/a/", "/", "/.", "/a\n", NULL };
+	Migrate__Process said = MIGRATE__PROCESS__INIT, *list[] = { &said };
+	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
+	char longest[2 * CGROUP_SUB_BYTES];
+	struct program program;
+	struct error err = { 0 };
+
+	program_init(&program, "0123");
+	program.root = said.pid = 200;
+	go.processes = list;
+	go.n_processes = 1;
+	for (size_t i = 0; wrong[i]; i++) {
+		said.sub_group = wrong[i];
+		memset(&err, 0, sizeof(err));
+		assert_int_equal(program_take(&program, &go, 8, &err), -1);
+		assert_int_equal(err.code, CODE_PEER);
+	}
+	for (size_t i = 0; i < sizeof(longest); i++)
+		longest[i] = i % 100 ? 'x' : '/';
+	longest[sizeof(longest) - 1] = 0;
+	said.sub_group = longest;
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(program_take(&program, &go, 8, &err), -1);
+	said.sub_group = "/a/..b";
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(program_take(&program, &go, 8, &err), 0);
+	assert_string_equal(program.processes[0]->sub_group, "/a/..b");
 	program_destroy(&program);
 }
 
@@ -133,6 +167,7 @@ static void the_parent_hands_connections_over(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_wrong_control_group_is_refused),
 		cmocka_unit_test(what_the_source_said_is_kept),
 		cmocka_unit_test(a_wrong_list_of_processes_is_refused),
 		cmocka_unit_test(the_end_of_the_init_is_seen),

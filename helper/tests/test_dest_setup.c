@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -161,6 +162,67 @@ static uint64_t cost_of(size_t nr, uint32_t mappings)
 	return ns;
 }
 
+/* A process began that has a file open. Return: of setup_take_needs(), with the source's answer in *@refused */
+static int ask_for(const char *path, bool *refused, struct error *err)
+{
+	Migrate__MappedFile file = MIGRATE__MAPPED_FILE__INIT, *files = &file;
+	Migrate__Needs needs = MIGRATE__NEEDS__INIT;
+	struct error ignored = { 0 };
+	Migrate__Control *msg;
+	int ret;
+
+	file.path = (char *)path;
+	file.has_use = true;
+	file.use = MIGRATE__FILE_USE__FILE_OPEN;
+	file.has_mode = true;
+	file.mode = S_IFCHR | 0666;
+	file.has_any_size = file.any_size = true;
+	needs.files = &files;
+	needs.n_files = 1;
+	ret = setup_take_needs(&w.setup, &needs, err);
+	msg = control_expect(w.source, MIGRATE__CONTROL__BODY_NEEDS_REPLY, LATER_MS, &ignored);
+	assert_non_null(msg);
+	*refused = msg->needs_reply->n_refusals;
+	migrate__control__free_unpacked(msg, NULL);
+	return ret;
+}
+
+static void be_set_up(void)
+{
+	struct error err = { 0 };
+	struct utsname uts;
+
+	uname(&uts);
+	send_setup(uts.machine, ID, PID);
+	assert_int_equal(setup_take(&w.setup, &err), 0);
+	assert_true(answer());
+}
+
+static void what_began_since_is_asked_for(void **state)
+{
+	struct error err = { 0 };
+	bool refused;
+
+	be_set_up();
+	assert_int_equal(ask_for("/dev/null", &refused, &err), 0);
+	assert_false(refused);
+	/* a source that guesses */
+	assert_int_equal(setup_take_needs(&w.setup, &(Migrate__Needs)MIGRATE__NEEDS__INIT, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+}
+
+static void what_is_not_here_is_refused(void **state)
+{
+	struct error err = { 0 };
+	bool refused;
+
+	be_set_up();
+	assert_int_equal(ask_for("/nonexistent/file", &refused, &err), -1);
+	assert_true(refused);
+	assert_int_equal(err.code, CODE_REFUSED);
+	assert_non_null(strstr(err.what, "/nonexistent/file"));
+}
+
 static uint64_t alone_ns;
 
 static void one_process_costs(void **state)
@@ -253,6 +315,7 @@ static void a_late_source_is_turned_away(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		SETUP_TEST(what_began_since_is_asked_for), SETUP_TEST(what_is_not_here_is_refused),
 		SETUP_TEST(the_object_is_made),
 		SETUP_TEST(one_process_costs), SETUP_TEST(further_processes_cost_more),
 		SETUP_TEST(mappings_of_all_processes_cost),

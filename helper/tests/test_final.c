@@ -13,6 +13,7 @@
 struct bench {
 	struct fake fake;
 	struct tree tree;
+	struct source_shms shms;
 	struct source_mm *mm;
 	struct criu_version criu;
 	struct test_dir dir;
@@ -62,7 +63,8 @@ static int set_up(void **state)
 	    fake_dest_open(&bench->dest, PHASE_PRECOPY, 1, &bench->conn, &bench->err))
 		return -1;
 	bench->final = (struct final){
-		.tree = &bench->tree, .sender = &bench->sender, .ctl = bench->dest.source,
+		.tree = &bench->tree, .shms = &bench->shms, .sender = &bench->sender,
+		.ctl = bench->dest.source,
 		.box = &bench->box, .figures = &bench->figures, .criu = &bench->criu,
 		.mode = MODE_AUTO, .round = ROUND, .images_fd = bench->dir.fd,
 	};

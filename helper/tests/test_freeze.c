@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <limits.h>
+#include <linux/rtnetlink.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -14,6 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include "source/freeze.h"
+#include "source/unsettled.h"
 #include "tests/counting.h"
 #include "tests/criu_dump_fake.h"
 #include "tests/criu_images.h"
@@ -42,6 +44,7 @@ struct kit {
 	struct record record;
 	struct guard guard;
 	struct tree tree;
+	struct source_shms shms;
 	struct sender sender;
 	struct conn conn;
 	int peer;
@@ -120,6 +123,17 @@ static void lend(struct timespec time)
 	clone(borrow, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, &time);
 }
 
+/* A child with an address space of its own, for which its parent waits all the same. */
+static void keep_waiting(int sig)
+{
+	const struct timespec moment = { .tv_nsec = 300000000 };
+
+	if (syscall(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0))
+		return;
+	syscall(SYS_nanosleep, &moment, NULL);
+	_exit(0);
+}
+
 static void lend_for_a_moment(int sig)
 {
 	lend((struct timespec){ .tv_nsec = 300000000 });
@@ -130,9 +144,45 @@ static void lend_for_long(int sig)
 	lend((struct timespec){ .tv_sec = 60 });
 }
 
+/* Asks for the network interfaces, and reads the answer when it is no longer of interest to a test. */
+static void ask_kernel(struct timespec time)
+{
+	struct { struct nlmsghdr head; struct ifinfomsg info; } ask = {
+		.head = { .nlmsg_len = sizeof(ask), .nlmsg_type = RTM_GETLINK,
+			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+	};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	char answer[65536];
+
+	if (send(fd, &ask, sizeof(ask), 0) < 0)
+		_exit(1);
+	syscall(SYS_nanosleep, &time, NULL);
+	while (recv(fd, answer, sizeof(answer), MSG_DONTWAIT) > 0)
+		;
+	close(fd);
+}
+
+static void ask_for_a_moment(int sig)
+{
+	ask_kernel((struct timespec){ .tv_nsec = 300000000 });
+}
+
+static void ask_for_long(int sig)
+{
+	ask_kernel((struct timespec){ .tv_sec = 60 });
+}
+
+static void wake_up(int sig)
+{
+}
+
 static void begin(void)
 {
+	signal(SIGURG, ask_for_a_moment);
+	signal(SIGIO, ask_for_long);
+	signal(SIGALRM, wake_up);
 	signal(SIGUSR1, have_child);
+	signal(SIGTSTP, keep_waiting);
 	signal(SIGUSR2, lend_for_a_moment);
 	signal(SIGWINCH, lend_for_long);
 	setsid();
@@ -198,10 +248,12 @@ static void wire(void)
 		.tree = &kit->tree, .opts = &kit->opts, .criu = &kit->criu, .losses = &kit->losses,
 	};
 	kit->freeze.tree = &kit->tree;
+	kit->freeze.shms = &kit->shms;
 	kit->freeze.join = refuse_join;
 	kit->freeze.sender = &kit->sender;
 	kit->freeze.dir = &kit->workdir;
 	kit->freeze.guard = &kit->guard;
+	kit->freeze.connections = &kit->record.connections;
 	kit->freeze.terms = &kit->terms;
 	kit->freeze.failure = &kit->failure;
 	kit->freeze.watch = &kit->watch;
@@ -431,6 +483,23 @@ static void a_vfork_comes_to_its_end_first(void **state)
 	expect_undone(true);
 }
 
+/* As if each child had ended. */
+static int ignore_join(void *ctx, struct source_process *process, struct error *err)
+{
+	process->gone = true;
+	return 0;
+}
+
+static void a_child_with_its_own_memory_is_waited_for(void **state)
+{
+	kit->freeze.join = ignore_join;
+	lends(SIGTSTP);
+	assert_int_equal(freeze(true, STEP_NONE, ACT_HOLD), 0);
+	assert_int_equal(tree_find_borrower(&kit->tree), 0);
+	assert_true(counting_stands(&kit->program));
+	expect_undone(true);
+}
+
 static void one_that_borrows_on_and_on_is_refused(void **state)
 {
 	pid_t borrower = lends(SIGWINCH);
@@ -439,6 +508,43 @@ static void one_that_borrows_on_and_on_is_refused(void **state)
 	assert_int_equal(kit->err.code, CODE_REFUSED);
 	assert_false(has_image("asked"));
 	kill(borrower, SIGKILL);
+	expect_undone(true);
+}
+
+/* Return: the process that asked, and has not read */
+static pid_t asks(int sig)
+{
+	struct unsettled unsettled = { 0 };
+
+	kill(kit->program.pid, sig);
+	for (int ms = 0; !unsettled.pid && ms < LATER_MS; ms++) {
+		assert_int_equal(unsettled_find(&kit->tree, &unsettled, &kit->err), 0);
+		usleep(1000);
+	}
+	return unsettled.pid;
+}
+
+static void an_answer_of_the_kernel_is_read_first(void **state)
+{
+	struct unsettled unsettled;
+
+	assert_int_equal(asks(SIGURG), kit->program.pid);
+	assert_int_equal(freeze(false, STEP_NONE, ACT_HOLD), 0);
+	assert_int_equal(unsettled_find(&kit->tree, &unsettled, &kit->err), 0);
+	assert_int_equal(unsettled.pid, 0);
+	assert_true(counting_stands(&kit->program));
+	expect_undone(true);
+}
+
+static void one_that_reads_no_answer_is_refused(void **state)
+{
+	assert_int_equal(asks(SIGIO), kit->program.pid);
+	assert_int_equal(freeze(false, STEP_NONE, ACT_HOLD), -1);
+	assert_int_equal(kit->err.code, CODE_REFUSED);
+	assert_non_null(strstr(kit->err.what, "netlink"));
+	assert_false(has_image("asked"));
+	/* the handler of another signal ends the wait */
+	kill(kit->program.pid, SIGALRM);
 	expect_undone(true);
 }
 
@@ -456,7 +562,10 @@ int main(int argc, char **argv)
 		KIT_TEST(a_child_is_refused), KIT_TEST(the_keeper_dies),
 		KIT_TEST(the_keeper_dies_after_the_guard), KIT_TEST(criu_dies_while_it_holds),
 		KIT_TEST(a_vfork_comes_to_its_end_first),
+		KIT_TEST(a_child_with_its_own_memory_is_waited_for),
 		KIT_TEST(one_that_borrows_on_and_on_is_refused),
+		KIT_TEST(an_answer_of_the_kernel_is_read_first),
+		KIT_TEST(one_that_reads_no_answer_is_refused),
 	};
 
 	if (argc == 4 && !strcmp(argv[2], "swrk"))

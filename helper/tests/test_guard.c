@@ -7,9 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/io.h"
 #include "os/proc.h"
 #include "source/guard.h"
 #include "tests/family.h"
+#include "tests/in_group.h"
+#include "tests/v1_group.h"
 
 struct kit {
 	struct counting program;
@@ -52,7 +55,7 @@ static void orphan(struct kit *kit)
 {
 	family_have(&kit->program, SIGUSR1);
 	assert_int_equal(guard_enter(&kit->guard, &kit->err), 0);
-	assert_true(cgroup_has(&kit->guard.group, others->pid));
+	assert_true(in_group(&kit->guard.group, others->pid));
 	kill(others->parent, SIGTERM);
 	for (int ms = 0; ms < LATER_MS && parent_of(others->pid) == others->parent; ms++)
 		usleep(1000);
@@ -67,7 +70,7 @@ static void an_orphan_stays_here(void **state)
 		skip();
 	orphan(kit);
 	assert_int_equal(guard_on(&kit->guard, &kit->err), 0);
-	assert_false(cgroup_has(&kit->guard.group, others->pid));
+	assert_false(in_group(&kit->guard.group, others->pid));
 	assert_true(counting_stands(&kit->program));
 	assert_true(other_runs());
 	assert_int_equal(guard_kill(&kit->guard, &kit->err), 0);
@@ -111,26 +114,157 @@ static void a_process_without_its_first_thread(void **state)
 	assert_true(other_runs());
 }
 
-/* The guard puts all processes back into one group: of another one a process would be lost to it. */
-static void a_process_in_another_group(void **state)
+/* @name: below the group @parent. The group is made, with process @pid in it */
+static struct cgroup group_with(enum cgroup_kind kind, const char *parent, const char *name, pid_t pid)
+{
+	struct error err = { 0 };
+	struct cgroup group = { .kind = kind };
+
+	snprintf(group.dir, sizeof(group.dir), "%s/%s", parent, name);
+	assert_int_equal(cgroup_make(&group, &err), 0);
+	assert_int_equal(cgroup_add(&group, pid), 0);
+	return group;
+}
+
+static void group_end(const struct cgroup *group)
+{
+	/* its processes may not be reaped yet */
+	assert_int_equal(cgroup_remove(group, LATER_MS), 0);
+}
+
+/* Each process stands in the guard's group, and goes back to the group that it was in. */
+static void groups_below(struct kit *kit)
+{
+	const struct cgroup *guarded = &kit->guard.group;
+	struct cgroup outer, inner;
+	char name[64];
+
+	family_have(&kit->program, SIGUSR1);
+	snprintf(name, sizeof(name), "test-guard-%d", getpid());
+	outer = group_with(guarded->kind, guarded->home, name, others->parent);
+	inner = group_with(guarded->kind, outer.dir, "inner", others->pid);
+	assert_int_equal(guard_check_home(&kit->guard, others->pid, &kit->err), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(guard_on(&kit->guard, &kit->err), 0);
+		assert_int_equal(in_group_count(guarded), 3);
+		assert_false(in_group(&outer, others->pid) || in_group(&outer, others->parent));
+		assert_true(counting_stands(&kit->program));
+		assert_true(other_stands());
+		assert_int_equal(guard_check_home(&kit->guard, others->pid, &kit->err), 0);
+		/* as a manager does with a group that is empty */
+		if (i)
+			assert_int_equal(cgroup_remove(&outer, LATER_MS), 0);
+		assert_int_equal(guard_off(&kit->guard, &kit->err), 0);
+		assert_true(other_runs());
+		assert_true(counting_runs(&kit->program));
+		assert_false(cgroup_exists(guarded));
+		assert_true(in_group(&inner, others->pid));
+		assert_int_equal(in_group_count(&inner), 1);
+		assert_true(in_group(&outer, others->parent));
+		assert_int_equal(in_group_count(&outer), 2);
+	}
+	kill(others->pid, SIGKILL);
+	kill(others->parent, SIGKILL);
+	group_end(&outer);
+}
+
+static void processes_in_groups_below(void **state)
 {
 	struct kit *kit = *state;
-	struct cgroup elsewhere = kit->guard.group;
+
+	if (kit->guard.group.kind == CGROUP_NONE)
+		skip();
+	groups_below(kit);
+}
+
+static void processes_in_groups_below_of_v1(void **state)
+{
+	struct kit *kit = *state;
+	char name[64];
+
+	snprintf(name, sizeof(name), "migrate-helper-test-%d", kit->program.pid);
+	if (!v1_group_plan(&kit->guard.group, kit->program.pid, name)) {
+		print_message("this needs the freezer of cgroup v1\n");
+		skip();
+	}
+	groups_below(kit);
+}
+
+/* Threads of one process may be in several groups then, and the process would come back in one. */
+static void a_group_with_threads_is_refused(void **state)
+{
+	struct kit *kit = *state;
+	struct cgroup outer, inner = { .kind = CGROUP_V2 };
+	char name[64], path[sizeof(inner.dir) + 16];
+
+	if (kit->guard.group.kind != CGROUP_V2)
+		skip();
+	family_have(&kit->program, SIGUSR1);
+	snprintf(name, sizeof(name), "test-guard-%d", getpid());
+	outer = group_with(CGROUP_V2, kit->guard.group.home, name, others->pid);
+	assert_int_equal(guard_check_home(&kit->guard, others->pid, &kit->err), 0);
+	snprintf(inner.dir, sizeof(inner.dir), "%.4000s/inner", outer.dir);
+	assert_int_equal(cgroup_make(&inner, &kit->err), 0);
+	snprintf(path, sizeof(path), "%s/cgroup.type", inner.dir);
+	assert_int_equal(io_write_text(path, "threaded"), 0);
+	assert_int_equal(guard_check_home(&kit->guard, others->pid, &kit->err), -1);
+	assert_int_equal(kit->err.code, CODE_REFUSED);
+	assert_non_null(strstr(kit->err.what, "which is domain threaded"));
+	kill(others->pid, SIGKILL);
+	group_end(&outer);
+}
+
+/* All die with the root, wherever they were. */
+static void groups_below_are_killed(void **state)
+{
+	struct kit *kit = *state;
+	struct cgroup outer;
+	char name[64];
 
 	if (kit->guard.group.kind == CGROUP_NONE)
 		skip();
 	family_have(&kit->program, SIGUSR1);
-	strcat(elsewhere.dir, "-elsewhere");
-	assert_int_equal(cgroup_make(&elsewhere, &kit->err), 0);
-	assert_int_equal(cgroup_add(&elsewhere, others->pid), 0);
+	snprintf(name, sizeof(name), "test-guard-%d", getpid());
+	outer = group_with(kit->guard.group.kind, kit->guard.group.home, name, others->pid);
+	assert_int_equal(guard_on(&kit->guard, &kit->err), 0);
+	assert_int_equal(guard_kill(&kit->guard, &kit->err), 0);
+	waitpid(kit->program.pid, NULL, 0);
+	assert_int_equal(guard_wait_dead(&kit->guard, &kit->err), 0);
+	assert_true(other_stands());
+	guard_forget(&kit->guard);
+	assert_false(cgroup_exists(&kit->guard.group));
+	group_end(&outer);
+}
+
+/* Beside the root's group: whoever looks after that one would take it for left. */
+static void a_process_in_another_group(void **state)
+{
+	struct kit *kit = *state;
+	struct cgroup own, elsewhere;
+	char name[64], home[PATH_MAX];
+
+	if (kit->guard.group.kind == CGROUP_NONE)
+		skip();
+	family_have(&kit->program, SIGUSR1);
+	strcpy(home, kit->guard.group.home);
+	snprintf(name, sizeof(name), "test-guard-%d", getpid());
+	own = group_with(kit->guard.group.kind, home, name, kit->program.pid);
+	strcat(name, "-elsewhere");
+	elsewhere = group_with(kit->guard.group.kind, home, name, others->pid);
+	close(kit->guard.pidfd);
+	snprintf(name, sizeof(name), "test-%d", kit->program.pid);
+	assert_int_equal(guard_plan(&kit->guard, kit->program.pid, false, name, &kit->err), 0);
 	assert_int_equal(guard_on(&kit->guard, &kit->err), -1);
 	assert_int_equal(kit->err.code, CODE_REFUSED);
-	assert_true(cgroup_has(&elsewhere, others->pid));
+	assert_true(in_group(&elsewhere, others->pid));
+	assert_true(in_group(&own, kit->program.pid));
 	assert_true(counting_runs(&kit->program));
 	assert_true(other_runs());
 	assert_false(cgroup_exists(&kit->guard.group));
-	assert_int_equal(cgroup_empty(&elsewhere), 0);
-	assert_int_equal(cgroup_remove(&elsewhere, LATER_MS), 0);
+	kill(others->pid, SIGKILL);
+	group_end(&elsewhere);
+	kill(kit->program.pid, SIGKILL);
+	group_end(&own);
 }
 
 #define KIT_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -140,6 +274,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		KIT_TEST(an_orphan_stays_here), KIT_TEST(a_tree_stands_and_dies),
 		KIT_TEST(a_process_without_its_first_thread), KIT_TEST(a_process_in_another_group),
+		KIT_TEST(processes_in_groups_below), KIT_TEST(processes_in_groups_below_of_v1),
+		KIT_TEST(groups_below_are_killed), KIT_TEST(a_group_with_threads_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

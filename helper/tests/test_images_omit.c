@@ -19,6 +19,7 @@
 struct bench {
 	struct test_dir dir;
 	struct tree tree;
+	struct source_shms shms;
 	struct source_process *process;
 	struct control *source, *dest;
 	struct mailbox box;
@@ -88,7 +89,7 @@ static int set_up(void **state)
 	bench->source = control_new(CONN(fds[0]), COURSE_SOURCE, &bench->err);
 	bench->dest = control_new(CONN(fds[1]), COURSE_DEST, &bench->err);
 	bench->images = (struct images){
-		.dir_fd = bench->dir.fd, .tree = &bench->tree, .group = &bench->group,
+		.dir_fd = bench->dir.fd, .tree = &bench->tree, .shms = &bench->shms, .group = &bench->group,
 		.figures = &bench->figures, .ctl = bench->source, .box = &bench->box,
 	};
 	return walk_to(bench->source, bench->dest, PHASE_FROZEN, &bench->err);

@@ -66,13 +66,13 @@ static void smaps_flags(void **state)
 		"Anonymous:             8 kB\n"
 		"Swap:                  4 kB\n"
 		"SwapPss:               4 kB\n"
-		"VmFlags: rd wr mr mw me ac lo sd \n"
+		"VmFlags: rd wr mr mw me ac lo sd hg \n"
 		"200000-400000 rw-p 00000000 00:0f 99   /anon_hugepage (deleted)\n"
 		"KernelPageSize:     2048 kB\n"
 		"MMUPageSize:        2048 kB\n"
 		"VmFlags: rd wr mr mw me ht\n"
 		"500000-501000 rw-p 00000000 00:00 0 \n"
-		"VmFlags: rd wr um gd\n"
+		"VmFlags: rd wr um gd nh\n"
 		"600000-601000 rw-p 00000000 00:06 8 /dev/mem\n"
 		"VmFlags: rd wr pf io dd\n";
 	struct vma_list list;
@@ -89,6 +89,8 @@ static void smaps_flags(void **state)
 	assert_int_equal(list.vmas[1].page_kib, 2048);
 	assert_false(vma_is_ours(&list.vmas[1]));
 	assert_true(list.vmas[2].uffd && list.vmas[2].growsdown);
+	assert_true(list.vmas[0].huge_wanted && !list.vmas[0].huge_refused);
+	assert_true(list.vmas[2].huge_refused && !list.vmas[2].huge_wanted);
 	assert_true(list.vmas[3].io);
 	assert_false(vma_is_ours(&list.vmas[3]));
 	maps_free(&list);

@@ -41,11 +41,23 @@ static void one_program_to_one_place(void **state)
 	assert_int_equal(opts.nr_shared_storage, 2);
 }
 
+static void connections_are_closed_unless_kept(void **state)
+{
+	assert_int_equal(parse(NULL, NULL), -1);
+	assert_false(opts.keeps_tcp);
+	assert_int_equal(parse("--tcp=close", NULL), -1);
+	assert_false(opts.keeps_tcp);
+	assert_int_equal(parse("--tcp=keep", NULL), -1);
+	assert_true(opts.keeps_tcp);
+	assert_int_equal(parse("--tcp=kept", NULL), CODE_USAGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_downtime_that_was_given_is_a_limit),
 		cmocka_unit_test(one_program_to_one_place),
+		cmocka_unit_test(connections_are_closed_unless_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "os/pending.h"
+#include "tests/no_fds.h"
 
 #define BIT(sig)	(1ULL << ((sig) - 1))
 
@@ -47,6 +49,19 @@ static void test_no_process(void **state)
 	assert_int_equal(err.code, CODE_TARGET);
 }
 
+/* The directory of the threads can be opened, and their files cannot: a pending SIGKILL would be missed. */
+static void test_read_or_error(void **state)
+{
+	struct error err = { 0 };
+	struct rlimit limit = no_fds_begin(1);
+	uint64_t mask;
+	int ret = pending_read(getpid(), &mask, &err);
+
+	no_fds_end(&limit);
+	assert_int_equal(ret, -1);
+	assert_int_equal(err.os_errno, EMFILE);
+}
+
 /* Timers fire and people send signals while the program stands: these are its own. */
 static void test_fault(void **state)
 {
@@ -63,6 +78,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_read),
 		cmocka_unit_test(test_no_process),
+		cmocka_unit_test(test_read_or_error),
 		cmocka_unit_test(test_fault),
 	};
 

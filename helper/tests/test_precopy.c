@@ -44,6 +44,7 @@ struct stop {
 struct bench {
 	struct fake fakes[MMS];
 	struct tree tree;
+	struct source_shms shms;
 	struct conn conn;
 	struct sender sender;
 	struct mailbox box;
@@ -98,7 +99,8 @@ static int set_up(void **state)
 		return -1;
 	mailbox_init(&bench->box, "the destination");
 	bench->pre = (struct precopy){
-		.tree = &bench->tree, .sender = &bench->sender, .ctl = bench->dest.source,
+		.tree = &bench->tree, .shms = &bench->shms, .sender = &bench->sender,
+		.ctl = bench->dest.source,
 		.box = &bench->box, .figures = &bench->figures, .mode = MODE_AUTO,
 		/* only what is clean fits */
 		.rule = { .max_rounds = 5, .max_downtime_ns = 1 },
@@ -116,6 +118,7 @@ static int tear_down(void **state)
 	pthread_join(bench->receiver, NULL);
 	fake_dest_close(&bench->dest);
 	sender_destroy(&bench->sender);
+	shms_destroy(&bench->shms);
 	tree_destroy(&bench->tree);
 	figures_free(&bench->figures);
 	mailbox_destroy(&bench->box);
@@ -362,6 +365,47 @@ static void a_failure_ends_the_rounds(void **state)
 	assert_int_equal(bench->fakes[0].sent, 0);
 }
 
+/* A memfd of written pages. */
+static int add_shared(struct bench *bench)
+{
+	static uint8_t pages[PAGES * PAGE_BYTES];
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	memset(pages, 1, sizeof(pages));
+	assert_int_equal(write(fd, pages, sizeof(pages)), sizeof(pages));
+	assert_int_equal(shms_init(&bench->shms, NULL, &bench->err), 0);
+	bench->dest.nr_objects = MMS + 1;
+	return fd;
+}
+
+/* What went in the first round may have changed since: another round tells. */
+static void shared_memory_is_looked_at_again(void **state)
+{
+	struct bench *bench = *state;
+	int fd = add_shared(bench);
+
+	run(bench);
+	assert_int_equal(bench->figures.nr_rounds, 2);
+	assert_int_equal(bench->dest.seen[MMS + 1].pages, PAGES);
+	assert_int_equal(bench->dest.seen[MMS + 1].rounds, 2);
+	close(fd);
+}
+
+/* It cannot come later: there are rounds of it, and of nothing else. */
+static void shared_memory_has_rounds_in_postcopy(void **state)
+{
+	struct bench *bench = *state;
+	int fd = add_shared(bench);
+
+	bench->pre.mode = MODE_POSTCOPY;
+	run(bench);
+	assert_int_equal(bench->dest.seen[MMS + 1].pages, PAGES);
+	assert_int_equal(bench->dest.seen[1].rounds, bench->dest.seen[MMS + 1].rounds);
+	assert_int_equal(bench->dest.seen[1].pages, 0);
+	assert_int_equal(bench->dest.announced, PAGES * PAGE_BYTES);
+	close(fd);
+}
+
 #define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -376,6 +420,8 @@ int main(void)
 		BENCH_TEST(who_does_not_stand_is_left_out),
 		BENCH_TEST(a_failed_freeze_is_undone), BENCH_TEST(nobody_stands_for_nothing),
 		BENCH_TEST(the_wrong_round_is_acknowledged), BENCH_TEST(a_failure_ends_the_rounds),
+		BENCH_TEST(shared_memory_is_looked_at_again),
+		BENCH_TEST(shared_memory_has_rounds_in_postcopy),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -4,6 +4,7 @@
  * restores. Needs root.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,7 +12,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include "dest/kept.h"
 #include "dest/program.h"
+#include "os/cgroup_members.h"
 #include "tests/conn_fd.h"
 #include "tests/counting.h"
 #include "tests/course_walk.h"
@@ -130,8 +133,10 @@ static int set_up_no_vdso(void **state)
 
 static int tear_down(void **state)
 {
-	cgroup_kill(&kit->program.group);
+	cgroup_kill(&kit->program.group, &(struct error){ 0 });
 	for (size_t i = 0; i < NR; i++) {
+		if (kit->counting[i].pid)
+			kill(kit->counting[i].pid, SIGKILL);
 		if (kit->counting[i].pid)
 			waitpid(kit->counting[i].pid, NULL, 0);
 		munmap((void *)kit->counting[i].count, 4096);
@@ -200,8 +205,12 @@ static void test_failed_call_kills(void **state)
 	read_counts(counts);
 	assert_int_equal(program_restore_attributes(&kit->program, kit->ctl, &kit->err), -1);
 	assert_non_null(strstr(kit->err.what, "has no vdso"));
-	for (size_t i = 0; i < NR; i++)
-		assert_int_equal(WTERMSIG(wait_end(i)), SIGKILL);
+	/* this test is their parent too, and their tracer has waited for them */
+	for (size_t i = 0; i < NR; i++) {
+		assert_int_equal(waitpid(kit->counting[i].pid, NULL, 0), -1);
+		assert_int_equal(errno, ECHILD);
+		kit->counting[i].pid = 0;
+	}
 	assert_counts(counts);
 }
 
@@ -255,7 +264,7 @@ static void test_ended_is_missed(void **state)
 	assert_non_null(strstr(err.what, kit->program.group.kind == CGROUP_V2 ?
 			       "has died before it was started" : "would be killed by SIGKILL"));
 	/* its memory goes with the root */
-	cgroup_kill(&kit->program.group);
+	cgroup_kill(&kit->program.group, &(struct error){ 0 });
 	wait_end(0);
 	assert_false(program_root_lives(&kit->program));
 	if (kit->program.group.kind != CGROUP_V2)
@@ -264,6 +273,44 @@ static void test_ended_is_missed(void **state)
 	wait_end(1);
 	assert_int_equal(program_restore_attributes(&kit->program, kit->ctl, &err), -1);
 	assert_non_null(strstr(err.what, "is not there"));
+}
+
+static bool is_at(pid_t pid, const char *home, const char *below)
+{
+	char line[PATH_MAX], wanted[2 * PATH_MAX];
+
+	snprintf(wanted, sizeof(wanted), "%s%s", strcmp(home, "/") ? home : "", below);
+	return !cgroup_line(pid, kit->program.group.kind, line, sizeof(line)) &&
+	       !strcmp(line, *wanted ? wanted : "/");
+}
+
+/* Each stands until COMMIT, and is then in a group below that of serve, or in that one where there can be none. */
+static void test_groups_below(void **state)
+{
+	const struct cgroup *group = &kit->program.group;
+	struct cgroup outer = { .kind = group->kind };
+	char below[64], inner[80];
+
+	snprintf(below, sizeof(below), "/test-program-%d", getpid());
+	snprintf(inner, sizeof(inner), "%s/inner", below);
+	snprintf(outer.dir, sizeof(outer.dir), "%s%s", group->home, below);
+	kit->program.processes[1]->sub_group = strdup(inner);
+	kit->program.processes[2]->sub_group = strdup("/cgroup.procs/x");
+	assert_int_equal(program_restore_attributes(&kit->program, kit->ctl, &kit->err), 0);
+	assert_int_equal(program_check(&kit->program, &kit->err), 0);
+	for (size_t i = 0; i < NR; i++)
+		assert_true(counting_stands(&kit->counting[i]));
+	assert_int_equal(kept_check_alive(group, NR, &kit->err), 0);
+	assert_int_equal(cgroup_thaw(group, &kit->err), 0);
+	kept_group_leave(group);
+	for (size_t i = 0; i < NR; i++) {
+		assert_true(counting_runs(&kit->counting[i]));
+		assert_true(is_at(kit->counting[i].pid, group->line, i == 1 ? inner : ""));
+	}
+	assert_false(cgroup_exists(group));
+	for (size_t i = 0; i < NR; i++)
+		kill(kit->counting[i].pid, SIGKILL);
+	assert_int_equal(cgroup_remove(&outer, LATER_MS), 0);
 }
 
 int main(void)
@@ -276,6 +323,7 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_hold_runs_nobody, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ended_is_missed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_groups_below, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

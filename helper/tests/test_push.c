@@ -18,8 +18,8 @@
 
 /* What the other end saw of one object. */
 struct seen {
-	uint64_t pages;
-	unsigned int pushed;
+	uint64_t pages, lost;
+	unsigned int pushed, ended;
 };
 
 struct bench {
@@ -46,6 +46,10 @@ static void *reader_body(void *arg)
 
 		if (frame.kind == FRAME_PUSHED)
 			seen->pushed++;
+		if (frame.kind == FRAME_ENDED)
+			seen->ended++;
+		if (frame.kind == FRAME_LOST)
+			seen->lost += frame.nr_pages;
 		if (frame.kind != FRAME_PAGES)
 			continue;
 		seen->pages += frame.nr_pages;
@@ -161,8 +165,8 @@ static int cannot_send(struct backend *backend, struct backend_send *send,
 	return error_set(err, CODE_TARGET, NULL, "the process has ended");
 }
 
-/* One process was killed: the pages of the other go over all the same. */
-static void one_cannot_be_read(void **state)
+/* Before COMMIT (--verify) it ends the migration. */
+static void before_commit_all_can_be_read(void **state)
 {
 	struct bench *bench = *state;
 	struct backend_ops ops = fake_ops;
@@ -171,11 +175,49 @@ static void one_cannot_be_read(void **state)
 	bench->fakes[0].backend.ops = &ops;
 	assert_int_equal(push_run(&bench->push, &bench->err), -1);
 	assert_int_equal(bench->err.code, CODE_TARGET);
+	assert_false(bench->push.done);
 	hang_up(bench);
 	assert_int_equal(bench->seen[1].pushed, 0);
+	bench->fakes[0].backend.ops = &fake_ops;
+}
+
+/* One process was killed after COMMIT: PUSHED is said of both, and the other one is whole. */
+static void a_killed_process_is_lost_alone(void **state)
+{
+	struct bench *bench = *state;
+	struct backend_ops ops = fake_ops;
+
+	assert_int_equal(mailbox_commit(&bench->box, CODE_OK, &bench->err), 0);
+	ops.send = cannot_send;
+	bench->fakes[0].backend.ops = &ops;
+	bench->fakes[0].gone = true;
+	assert_int_equal(push_run(&bench->push, &bench->err), 0);
+	assert_true(bench->push.done);
+	hang_up(bench);
+	assert_int_equal(bench->seen[1].ended, 1);
+	assert_int_equal(bench->seen[1].pushed, 1);
+	assert_int_equal(bench->seen[2].ended, 0);
 	assert_int_equal(bench->seen[2].pages, PAGES - 100);
 	assert_int_equal(bench->seen[2].pushed, 1);
-	assert_true(bench->push.sent_some);
+	bench->fakes[0].backend.ops = &fake_ops;
+}
+
+/* The push goes on behind the first run that cannot be read. */
+static void bad_pages_are_lost_alone(void **state)
+{
+	struct bench *bench = *state;
+	struct backend_ops ops = fake_ops;
+
+	assert_int_equal(mailbox_commit(&bench->box, CODE_OK, &bench->err), 0);
+	ops.send = cannot_send;
+	bench->fakes[0].backend.ops = &ops;
+	bench->fakes[0].unreadable = 500;
+	assert_int_equal(push_run(&bench->push, &bench->err), 0);
+	hang_up(bench);
+	assert_int_equal(bench->seen[1].pages, 500);
+	assert_int_equal(bench->seen[1].lost, PAGES - 100 - 500);
+	assert_int_equal(bench->seen[1].pushed, 1);
+	assert_int_equal(bench->seen[2].pages, PAGES - 100);
 	bench->fakes[0].backend.ops = &fake_ops;
 }
 
@@ -185,7 +227,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(each_page_once), BENCH_TEST(not_what_was_requested),
-		BENCH_TEST(a_failure_ends_it), BENCH_TEST(one_cannot_be_read),
+		BENCH_TEST(a_failure_ends_it), BENCH_TEST(before_commit_all_can_be_read),
+		BENCH_TEST(a_killed_process_is_lost_alone), BENCH_TEST(bad_pages_are_lost_alone),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

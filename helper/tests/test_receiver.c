@@ -15,120 +15,7 @@
 #include "dest/receiver.h"
 #include "pages/sets.h"
 #include "tests/conn_fd.h"
-#include "tests/mm_hooks.h"
-
-#define BASE	0x7f0000000000UL
-#define P	PAGE_BYTES
-#define AT(page)	(BASE + (page) * P)
-#define MM	7	/* id of the mm */
-#define PID	4711
-
-/* A receiver of one connection, and the source's end of it. */
-struct bench {
-	struct objects objects;
-	struct mm *mm;
-	struct receiver receiver;
-	struct conn conn;
-	int source;
-	uint32_t gated, acked, round, object;
-	bool final;
-	struct place place;
-	struct error err;
-};
-
-static int gate(void *ctx, uint32_t round, struct error *err)
-{
-	struct bench *bench = ctx;
-
-	bench->gated = round;
-	return 0;
-}
-
-static int on_round(void *ctx, uint32_t round, struct error *err)
-{
-	struct bench *bench = ctx;
-
-	bench->acked = round;
-	return 0;
-}
-
-static int on_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
-{
-	struct bench *bench = ctx;
-
-	bench->final = true;
-	return 0;
-}
-
-static int set_up(void **state)
-{
-	static struct bench bench;
-	const struct mirror_range ranges[] = { { AT(0), AT(100) }, { AT(200), AT(300) } };
-	struct error err = { 0 };
-	int pair[2];
-
-	memset(&bench, 0, sizeof(bench));
-	objects_init(&bench.objects, &no_mm_hooks, NULL, &bench.place);
-	bench.mm = objects_add_mm(&bench.objects, MM, PID, &err);
-	if (!bench.mm || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) ||
-	    mm_announce(bench.mm, ranges, 2, &err))
-		return -1;
-	bench.source = pair[1];
-	bench.round = 1;
-	bench.object = MM;
-	bench.conn = (struct conn){ .fd = pair[0] };
-	bench.receiver = (struct receiver){
-		.conn = &bench.conn, .objects = &bench.objects, .place = &bench.place,
-		.hooks = { .gate = gate, .round = on_round, .final = on_final, .ctx = &bench },
-	};
-	*state = &bench;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct bench *bench = *state;
-
-	conn_close(&bench->conn);
-	if (bench->source >= 0)
-		close(bench->source);
-	objects_destroy(&bench->objects);
-	return 0;
-}
-
-static void list(struct bench *bench, enum frame_kind kind, uint64_t page, uint32_t nr)
-{
-	struct splice_vm_run run = { .addr = AT(page), .nr_pages = nr };
-	struct error err = { 0 };
-
-	assert_int_equal(frame_send(CONN(bench->source), kind, FRAME_COOKIE(bench->round, bench->object), &run, nr ? 1 : 0,
-				    &err), 0);
-}
-
-static void pages(struct bench *bench, uint64_t page, uint32_t nr, uint8_t fill)
-{
-	uint8_t data[4 * P];
-	struct error err = { 0 };
-
-	assert_true(nr <= 4);
-	memset(data, fill, sizeof(data));
-	assert_int_equal(frame_send_copy(CONN(bench->source), FRAME_COOKIE(bench->round, bench->object), AT(page), nr, data,
-					 &err), 0);
-}
-
-/* Let it receive all that was sent, to the end of the stream. */
-static int run(struct bench *bench)
-{
-	close(bench->source);
-	bench->source = -1;
-	return receiver_run(&bench->receiver, &bench->err);
-}
-
-static void refused(struct bench *bench)
-{
-	assert_int_equal(run(bench), -1);
-	assert_int_equal(bench->err.code, CODE_PEER);
-}
+#include "tests/receiver_bench.h"
 
 static uint8_t stored(struct bench *bench, uint64_t page)
 {
@@ -352,6 +239,73 @@ static void test_copy(void **state)
 	assert_int_equal(data[0], 1);
 }
 
+/* Named with @giver where others have the round; the object is a second one, which wants all of its pages. */
+static struct mm *name_other(struct bench *bench, uint32_t giver)
+{
+	const struct mirror_range range = { AT(0), AT(100) };
+	struct mm *other = objects_add_mm(&bench->objects, MM + 1, PID + 1, &bench->err);
+
+	assert_int_equal(mm_announce(other, &range, 1, &bench->err), 0);
+	list(bench, FRAME_FINAL, 0, 0);
+	bench->object = MM + 1;
+	list(bench, FRAME_POPULATED, 0, 8);
+	list(bench, FRAME_FINAL, 0, 0);
+	bench->round = giver;
+	list(bench, FRAME_ALSO, 2, 4);
+	bench->round = 1;
+	bench->object = MM;
+	return other;
+}
+
+static int seal_other(void *ctx, uint64_t have, uint64_t lack, struct error *err)
+{
+	struct bench *bench = ctx;
+	struct mm *other = objects_mm(&bench->objects, MM + 1);
+	struct page_set lazy;
+	int ret;
+
+	if (page_set_init(&lazy))
+		return -1;
+	ret = page_set_add(&lazy, AT(0), 8, err) || mm_seal(other, &lazy, err) ? -1 : 0;
+	page_set_destroy(&lazy);
+	return ret;
+}
+
+static void test_also(void **state)
+{
+	struct bench *bench = *state;
+	struct mm *other = name_other(bench, MM);
+	uint8_t data[P];
+
+	bench->receiver.hooks.final = seal_other;
+	pages(bench, 0, 4, 3);
+	list(bench, FRAME_ZERO, 5, 1);
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(other->mirror.have.nr, 3);
+	assert_int_equal(mirror_read(&other->mirror, AT(3), 1, data, &bench->err), 0);
+	assert_int_equal(data[0], 3);
+	assert_true(page_set_has(&other->mirror.have, AT(5)));
+	assert_null(bench->receiver.also.runs);
+}
+
+static void test_also_of_itself(void **state)
+{
+	name_other(*state, MM + 1);
+	refused(*state);
+}
+
+static void test_also_of_nobody(void **state)
+{
+	name_other(*state, MM + 2);
+	refused(*state);
+}
+
+static void test_also_before_final(void **state)
+{
+	list(*state, FRAME_ALSO, 0, 1);
+	refused(*state);
+}
+
 static void test_request_from_source(void **state)
 {
 	list(*state, FRAME_REQUEST, 0, 1);
@@ -567,8 +521,6 @@ static void test_progress(void **state)
 	assert_true(atomic_load(&place->progress_ms) > clock_now_ms() + 500000);
 }
 
-#define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -577,7 +529,8 @@ int main(void)
 		BENCH_TEST(test_populated_outside), BENCH_TEST(test_unknown_object),
 		BENCH_TEST(test_two_objects), BENCH_TEST(test_one_object_of_two),
 		BENCH_TEST(test_after_its_final), BENCH_TEST(test_object_that_is_gone), BENCH_TEST(test_gone_after_final),
-		BENCH_TEST(test_copy), BENCH_TEST(test_request_from_source),
+		BENCH_TEST(test_copy), BENCH_TEST(test_also), BENCH_TEST(test_also_of_itself),
+		BENCH_TEST(test_also_of_nobody), BENCH_TEST(test_also_before_final), BENCH_TEST(test_request_from_source),
 		BENCH_TEST(test_pushed_too_early), BENCH_TEST(test_list_after_final),
 		BENCH_TEST(test_urgent_final), BENCH_TEST(test_urgent_too_early),
 		BENCH_TEST(test_pushed_twice), BENCH_TEST(test_rounds_go_on),

@@ -52,6 +52,7 @@ static struct record *of_this_process(void)
 	strcpy(record->guard.group.dir, "/sys/fs/cgroup/with a blank/x");
 	record->guard.criu.kind = CGROUP_V1;
 	strcpy(record->guard.criu.dir, "/sys/fs/cgroup/y");
+	strcpy(record->connections.filter, "migrate-helper-0123-source");
 	strcpy(record->to, "[fd00::1]:7070");
 	return record;
 }
@@ -74,6 +75,7 @@ static void it_comes_back(void **state)
 	assert_string_equal(got->guard.group.dir, record->guard.group.dir);
 	assert_int_equal(got->guard.criu.kind, CGROUP_V1);
 	assert_string_equal(got->guard.criu.dir, record->guard.criu.dir);
+	assert_string_equal(got->connections.filter, record->connections.filter);
 	assert_string_equal(got->to, record->to);
 	assert_true(record_process_is(got));
 	got->start_ticks++;

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -206,6 +208,37 @@ static void shared_memory(void **state)
 	/* the child's alone now */
 	assert_int_equal(refuse_shared(&child.look, &child.files, &child.err), 0);
 	assert_int_equal(found(&child, LOSS_SHARED_MEMORY), 0);
+	child_end(&child);
+}
+
+static void set_segment(void)
+{
+	int id = shmget(IPC_PRIVATE, 4096, 0600);
+
+	shmat(id, NULL, 0);
+	shmctl(id, IPC_RMID, NULL);
+}
+
+static void set_own_segment(void)
+{
+	if (unshare(CLONE_NEWIPC))
+		_exit(1);
+	set_segment();
+}
+
+static void system_v(void **state)
+{
+	struct refusals here = { 0 }, own = { 0 };
+	struct child child;
+
+	child_start(&child, set_segment);
+	refuse_memory(&child.look, &here);
+	assert_int_equal(here.nr, 1);
+	assert_non_null(strstr(here.first.what, "uses System V shared memory"));
+	child_end(&child);
+	child_start(&child, set_own_segment);
+	refuse_memory(&child.look, &own);
+	assert_int_equal(own.nr, 0);
 	child_end(&child);
 }
 
@@ -483,6 +516,7 @@ int main(void)
 		cmocka_unit_test(files),
 		cmocka_unit_test(storage),
 		cmocka_unit_test(shared_memory),
+		cmocka_unit_test(system_v),
 		cmocka_unit_test(unix_pair),
 		cmocka_unit_test(unix_server),
 		cmocka_unit_test(terminals),

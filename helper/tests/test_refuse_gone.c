@@ -285,6 +285,12 @@ static void lends_its_memory(void)
 	clone(borrows, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL);
 }
 
+static void waits_for_its_child(void)
+{
+	if (!syscall(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0))
+		borrows(NULL);
+}
+
 static void begins(struct source_process *root)
 {
 	/* until its descriptors, its session and its child are there */
@@ -310,6 +316,15 @@ static void a_child_that_borrows_for_good(void **state)
 	assert_non_null(strstr(err.what, " has the address space of its parent"));
 }
 
+static void a_child_that_is_waited_for_for_good(void **state)
+{
+	struct error err;
+
+	look(start(waits_for_its_child), refuse_program, begins, &err);
+	assert_int_equal(err.code, CODE_REFUSED);
+	assert_non_null(strstr(err.what, "waits until a child of it calls exec"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -319,6 +334,7 @@ int main(void)
 		cmocka_unit_test(ends_before_the_look),
 		cmocka_unit_test(many_children_that_borrow),
 		cmocka_unit_test(a_child_that_borrows_for_good),
+		cmocka_unit_test(a_child_that_is_waited_for_for_good),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Looks at all processes of a tree. Linked with --wrap=proc_links: the test acts between two looks. */
+/* Looks at all processes of a tree. Linked with --wrap of the functions below: the test acts between two looks. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <setjmp.h>
@@ -18,22 +18,42 @@
 #include "source/refuse.h"
 #include "tests/real_walks.h"
 
+#define WRITERS	20
+
 static int nr_walks, nr_blind;
 static pid_t to_kill;
 /* end of file at its reading end: all processes have begun */
 static int ready[2];
 
-void __wrap_proc_links(proc_link_fn fn, void *ctx)
+int __wrap_proc_links(proc_link_fn fn, void *ctx, struct error *err)
 {
 	nr_walks++;
 	if (to_kill)
 		kill(to_kill, SIGKILL);
 	to_kill = 0;
 	/* as if all that is open had been opened since */
-	if (nr_blind)
-		nr_blind--;
-	else
-		__real_proc_links(fn, ctx);
+	if (!nr_blind)
+		return __real_proc_links(fn, ctx, err);
+	nr_blind--;
+	return 0;
+}
+
+static size_t nr_sleeps;
+static uint32_t nr_threads;
+
+/* @nr_threads: as if each process had so many; 0: as it is */
+int __wrap_proc_status_read(pid_t pid, struct proc_status *status, struct error *err)
+{
+	int ret = __real_proc_status_read(pid, status, err);
+
+	status->threads = nr_threads ?: status->threads;
+	return ret;
+}
+
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
+{
+	nr_sleeps++;
+	return __real_nanosleep(time, left);
 }
 
 /** struct bench - a root, and what @child makes in a child of it */
@@ -130,6 +150,31 @@ static void root_of_a_writer(void)
 		pause();
 }
 
+static void root_of_writers(void)
+{
+	for (int i = 0; i < WRITERS; i++)
+		root_of_a_writer();
+}
+
+/* A process that has just ended looks as if something spoke against it: the wait for its end is one for all. */
+static void many_children_are_refused_soon(void **state)
+{
+	struct bench *bench;
+
+	make_file();
+	bench = start(root_of_writers);
+	assert_int_equal(bench->tree.nr, WRITERS + 1);
+	nr_sleeps = 0;
+	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), -1);
+	assert_non_null(strstr(bench->err.hint, "--accept-loss writable-file"));
+	/* of a millisecond each; 100 in all, and those of refuse_borrowers() */
+	assert_in_range(nr_sleeps, 0, 200);
+	/* the first look, and that at the first one that is refused */
+	assert_in_range(nr_walks, 1, 4);
+	end(bench);
+	unlink(path);
+}
+
 /* It ends in the midst of the look at it: what was found of it means nothing. */
 static void a_child_that_ends_refuses_nobody(void **state)
 {
@@ -190,7 +235,8 @@ static void a_pipe_that_was_made_since_the_list(void **state)
 
 	nr_blind = 1;
 	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), 0);
-	assert_int_equal(nr_walks, 2);
+	/* the second look at each of the two has new lists */
+	assert_int_equal(nr_walks, 3);
 	assert_int_equal(bench->losses.count[LOSS_PIPE], 0);
 	end(bench);
 }
@@ -314,12 +360,29 @@ static void too_many_threads(void **state)
 	end(bench);
 }
 
+/* They begin while pages are sent: all that is sent would be for nothing. */
+static void too_many_threads_before_the_freeze(void **state)
+{
+	struct bench *bench = start(root_of_a_reader);
+
+	for (size_t i = 0; i < 2; i++)
+		bench->tree.processes[i]->inspected = true;
+	assert_int_equal(refuse_attached(&bench->terms, &bench->tree, &bench->err), 0);
+	nr_threads = 32769;
+	assert_int_equal(refuse_attached(&bench->terms, &bench->tree, &bench->err), -1);
+	nr_threads = 0;
+	assert_non_null(strstr(bench->err.what, "has 65538 threads"));
+	end(bench);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_child_that_ends_refuses_nobody),
+		cmocka_unit_test(many_children_are_refused_soon),
 		cmocka_unit_test(who_joined_is_looked_at_before_the_freeze),
 		cmocka_unit_test(a_pidfd_of_a_child),
+		cmocka_unit_test(too_many_threads_before_the_freeze),
 		cmocka_unit_test(too_many_threads), cmocka_unit_test(too_many_processes),
 		cmocka_unit_test(a_pipe_that_was_made_since_the_list),
 		cmocka_unit_test(the_other_end_of_a_pipe_leaves_the_tree),

@@ -24,7 +24,21 @@ static int send_nothing(struct backend *backend, struct backend_send *send,
 	return error_set(err, CODE_INTERNAL, NULL, "this is a test");
 }
 
-static const struct backend_ops backend_ops = { .send = send_nothing };
+static int read_nothing(struct backend *backend, uint64_t addr, void *buf, size_t bytes,
+			size_t *done, struct error *err)
+{
+	*done = 0;
+	return 0;
+}
+
+static bool is_there(struct backend *backend)
+{
+	return false;
+}
+
+static const struct backend_ops backend_ops = {
+	.send = send_nothing, .read = read_nothing, .is_gone = is_there,
+};
 static struct backend backend = { .ops = &backend_ops };
 
 /** struct bench - a process of the test's own, whose mappings are made up */
@@ -112,18 +126,59 @@ static void pages_of_it_are_served(void **state)
 	assert_false(page_set_has(&bench->mm->unsent, AT(5)));
 }
 
-/* Before COMMIT a page that cannot be read ends the migration; later, other processes wait for theirs. */
-static void after_commit_the_others_are_served(void **state)
+/* How many pages of each kind are told as lost after COMMIT, of those that are asked for. */
+static uint64_t lost_of(struct bench *bench, uint64_t page, uint32_t nr)
 {
-	struct splice_vm_run run = { .addr = AT(5), .nr_pages = 1 };
-	struct bench *bench = *state;
+	struct splice_vm_run run = { .addr = AT(page), .nr_pages = nr };
+	struct frame frame = { 0 };
 	struct error err = { 0 };
+	uint64_t lost = 0;
 
 	assert_int_equal(mailbox_commit(&bench->box, CODE_OK, &err), 0);
 	assert_int_equal(frame_send(CONN(bench->dest), FRAME_REQUEST,
 				    FRAME_COOKIE(0, bench->mm->object), &run, 1, &err), 0);
-	close(bench->dest);
+	shutdown(bench->dest, SHUT_WR);
 	assert_int_equal(requests_serve(&bench->requests, &err), 0);
+	conn_close(&bench->conn);
+	while (frame_recv(CONN(bench->dest), 10000, &frame, &err) == 1) {
+		assert_int_equal(frame.kind, FRAME_LOST);
+		lost += frame.nr_pages;
+	}
+	frame_free(&frame);
+	close(bench->dest);
+	return lost;
+}
+
+/* Before COMMIT a page that cannot be read ends the migration; later, other processes wait for theirs. */
+static void after_commit_lost_pages_are_told(void **state)
+{
+	assert_int_equal(lost_of(*state, 5, 3), 3);
+}
+
+/* What the push took before may be on its way. */
+static void what_was_sent_may_not_be_lost(void **state)
+{
+	struct bench *bench = *state;
+
+	page_set_remove(&bench->mm->unsent, AT(6), 2);
+	assert_int_equal(lost_of(bench, 5, 5), 3);
+}
+
+static void behind_the_push_all_is_told(void **state)
+{
+	struct bench *bench = *state;
+
+	page_set_remove(&bench->mm->unsent, AT(0), 20);
+	bench->mm->pushed = true;
+	assert_int_equal(lost_of(bench, 5, 5), 5);
+}
+
+static void the_end_of_a_process_is_told_once(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->mm->ended = true;
+	assert_int_equal(lost_of(bench, 5, 5), 0);
 }
 
 static void the_vdso_is_served(void **state)
@@ -182,7 +237,9 @@ static void nothing_shared(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BENCH_TEST(pages_of_it_are_served), BENCH_TEST(after_commit_the_others_are_served), BENCH_TEST(the_vdso_is_served),
+		BENCH_TEST(pages_of_it_are_served), BENCH_TEST(after_commit_lost_pages_are_told),
+		BENCH_TEST(what_was_sent_may_not_be_lost), BENCH_TEST(behind_the_push_all_is_told),
+		BENCH_TEST(the_end_of_a_process_is_told_once), BENCH_TEST(the_vdso_is_served),
 		BENCH_TEST(nothing_before_final), BENCH_TEST(nothing_while_processes_join),
 		BENCH_TEST(nothing_of_another_object),
 		BENCH_TEST(nothing_beyond),

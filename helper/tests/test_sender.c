@@ -164,6 +164,64 @@ static void gone_while_it_is_copied(void **state)
 }
 
 /* Runs of several scans are not in order of addresses; each frame is. */
+static int cannot_send(struct backend *backend, struct backend_send *send,
+		       const struct splice_vm_run *runs, uint32_t nr_runs, backend_runs_fn fn,
+		       void *ctx, struct error *err)
+{
+	return error_set(err, CODE_TARGET, NULL, "this is a test");
+}
+
+/* After COMMIT. */
+static void what_cannot_be_read_is_lost(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->sender.frozen = bench->sender.tells_lost = true;
+	bench->fake.flags = SPLICE_VM_RUN_GONE;
+	assert_int_equal(send_run(bench, 4, 2), 0);
+	assert_int_equal(next(bench)->kind, FRAME_LOST);
+	assert_int_equal(bench->frame.runs[0].addr, AT(4));
+	assert_int_equal(bench->frame.runs[0].nr_pages, 2);
+	assert_int_equal(bench->mm.dest_current.nr, 0);
+}
+
+/* The backend gives up in the middle: no page is lost for its neighbour. */
+static void what_can_be_read_is_sent(void **state)
+{
+	struct bench *bench = *state;
+	struct backend_ops ops = fake_ops;
+
+	ops.send = cannot_send;
+	bench->fake.backend.ops = &ops;
+	bench->fake.unreadable = 6;
+	bench->sender.frozen = bench->sender.tells_lost = true;
+	assert_int_equal(send_run(bench, 4, 3), 0);
+	for (uint64_t page = 4; page < 7; page++) {
+		assert_int_equal(next(bench)->kind, page < 6 ? FRAME_PAGES : FRAME_LOST);
+		assert_int_equal(bench->frame.runs[0].addr, AT(page));
+		assert_int_equal(bench->frame.runs[0].nr_pages, 1);
+	}
+	bench->fake.backend.ops = &fake_ops;
+}
+
+static void a_process_that_was_killed_is_told_once(void **state)
+{
+	struct bench *bench = *state;
+	struct backend_ops ops = fake_ops;
+
+	ops.send = cannot_send;
+	bench->fake.backend.ops = &ops;
+	bench->fake.gone = true;
+	bench->sender.frozen = bench->sender.tells_lost = true;
+	assert_int_equal(send_run(bench, 4, 300), 0);
+	assert_int_equal(next(bench)->kind, FRAME_ENDED);
+	assert_true(bench->mm.ended);
+	assert_int_equal(sender_mark(&bench->sender, &bench->mm, FRAME_PUSHED, &bench->err), 0);
+	assert_int_equal(next(bench)->kind, FRAME_PUSHED);
+	assert_true(bench->mm.pushed);
+	bench->fake.backend.ops = &fake_ops;
+}
+
 static void a_list_is_parted_where_it_goes_back(void **state)
 {
 	const struct splice_vm_run runs[] = {
@@ -206,6 +264,8 @@ int main(void)
 		BENCH_TEST(a_page_that_is_gone_is_dropped),
 		BENCH_TEST(no_page_of_a_frozen_program_is_gone),
 		BENCH_TEST(gone_while_it_is_copied),
+		BENCH_TEST(what_cannot_be_read_is_lost), BENCH_TEST(what_can_be_read_is_sent),
+		BENCH_TEST(a_process_that_was_killed_is_told_once),
 		BENCH_TEST(a_list_is_parted_where_it_goes_back), BENCH_TEST(populated_and_final),
 	};
 

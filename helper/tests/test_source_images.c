@@ -35,6 +35,7 @@ struct file {
 struct kit {
 	struct test_dir dir;
 	struct tree tree;
+	struct source_shms shms;
 	struct cgroup group;
 	struct figures figures;
 	struct mailbox box;
@@ -180,7 +181,7 @@ static int set_up(void **state)
 	kit->source = control_new(CONN(pair[0]), COURSE_SOURCE, &kit->err);
 	kit->dest = control_new(CONN(pair[1]), COURSE_DEST, &kit->err);
 	kit->images = (struct images){
-		.dir_fd = kit->dir.fd, .tree = &kit->tree, .group = &kit->group,
+		.dir_fd = kit->dir.fd, .tree = &kit->tree, .shms = &kit->shms, .group = &kit->group,
 		.figures = &kit->figures, .ctl = kit->source, .box = &kit->box,
 	};
 	return walk_to(kit->source, kit->dest, PHASE_FROZEN, &kit->err) ||

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Pages that a child has in common with its parent travel once: rounds of two real processes. */
 #define _GNU_SOURCE
+#include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -14,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "os/pagemap.h"
 #include "source/precopy.h"
 #include "tests/fake_backend.h"
 #include "tests/fake_dest.h"
@@ -27,6 +29,7 @@
 struct bench {
 	struct fake fakes[2];
 	struct tree tree;
+	struct source_shms shms;
 	struct conn conn;
 	struct sender sender;
 	struct mailbox box;
@@ -131,7 +134,8 @@ static int set_up(void **state)
 		return -1;
 	mailbox_init(&bench->box, "the destination");
 	bench->pre = (struct precopy){
-		.tree = &bench->tree, .sender = &bench->sender, .ctl = bench->dest.source,
+		.tree = &bench->tree, .shms = &bench->shms, .sender = &bench->sender,
+		.ctl = bench->dest.source,
 		.box = &bench->box, .figures = &bench->figures, .mode = MODE_AUTO,
 		.join = joins_not,
 		/* only what is clean fits */
@@ -289,6 +293,134 @@ static void nothing_is_shared_with_a_parent_that_has_called_exec(void **state)
 	assert_int_equal(inherit->shared.nr, 0);
 }
 
+/** struct recorded - frames that looks have recorded, by the number of the object; @reads: calls */
+static struct recorded {
+	uint64_t frames[PAGES];
+	unsigned int reads;
+	bool told;
+} recorded[CHILD + 1];
+
+static bool recorded_frames(struct backend *backend, uint64_t addr, size_t nr, uint64_t *entries)
+{
+	struct recorded *of = &recorded[backend == &bench->fakes[0].backend ? PARENT : CHILD];
+
+	of->reads++;
+	if (!of->told)
+		return false;
+	assert_true(addr >= AT(0) && addr + nr * PAGE_BYTES <= AT(PAGES));
+	memcpy(entries, of->frames + (addr - AT(0)) / PAGE_BYTES, nr * sizeof(*entries));
+	return true;
+}
+
+static struct backend_ops looking;
+
+/* Each page has the same frame in both, as of the looks. */
+static void look_has_recorded(void)
+{
+	looking = fake_ops;
+	looking.frames = recorded_frames;
+	for (int i = PARENT; i <= CHILD; i++) {
+		recorded[i] = (struct recorded){ .told = true };
+		for (uint64_t page = 0; page < PAGES; page++)
+			recorded[i].frames[page] = PM_PRESENT | (page + 1000);
+		bench->fakes[i - PARENT].backend.ops = &looking;
+	}
+}
+
+/* The pages that both have now may be others than in the looks: KSM, or an mremap there and back. */
+static void what_the_looks_saw_apart_is_not_shared(void **state)
+{
+	look_has_recorded();
+	recorded[PARENT].frames[50] = PM_PRESENT | 1;
+	run();
+	sent(PARENT, PAGES, 0);
+	sent(CHILD, 1, PAGES - 1);
+}
+
+static void parent_writes_behind_the_looks(struct fake *fake, size_t scan)
+{
+	if (scan == 1)
+		write_to(50);
+	if (scan == 2)
+		fake_add_scan(fake, 2, run_of(50, 1, SPLICE_VM_RUN_DIRTY));
+}
+
+/* The child has the page of the looks, which the destination has of the parent. */
+static void what_the_parent_writes_behind_the_looks_is_no_matter(void **state)
+{
+	look_has_recorded();
+	bench->fakes[0].on_scan = parent_writes_behind_the_looks;
+	run();
+	sent(PARENT, PAGES + 1, 0);
+	sent(CHILD, 0, PAGES);
+}
+
+/* A process that did not stand has frames of another moment. */
+static void what_was_not_looked_at_is_not_shared(void **state)
+{
+	look_has_recorded();
+	recorded[PARENT].told = false;
+	run();
+	sent(CHILD, PAGES, 0);
+}
+
+/* Of @step pages one, from the first one on. */
+static void find_in_every(uint64_t step)
+{
+	struct source_mm *mm = tree_find_mm(&bench->tree, CHILD);
+
+	source_mm_clear_dirty(mm);
+	for (uint64_t page = 0; page < PAGES; page += step)
+		assert_int_equal(page_set_add(&mm->dirty, AT(page), 1, &bench->err), 0);
+	assert_int_equal(inherit_find(&bench->tree.processes[1]->inherit, mm,
+				      tree_find_mm(&bench->tree, PARENT), &bench->err), 0);
+}
+
+static void scattered_pages_are_read_at_once(void **state)
+{
+	look_has_recorded();
+	find_in_every(2);
+	assert_int_equal(bench->tree.processes[1]->inherit.shared.nr, PAGES / 2);
+	assert_false(page_set_has(&bench->tree.processes[1]->inherit.shared, AT(1)));
+	assert_int_equal(recorded[PARENT].reads, 1);
+	assert_int_equal(recorded[CHILD].reads, 1);
+	/* a gap that is long is not read */
+	find_in_every(PAGES - 1);
+	assert_int_equal(recorded[PARENT].reads, 3);
+}
+
+/* It has called exec: one look at all there is. A later look sees what is written, which is never shared. */
+static void a_child_that_shares_nothing_is_looked_at_once(void **state)
+{
+	struct inherit *inherit = &bench->tree.processes[1]->inherit;
+
+	look_has_recorded();
+	recorded[CHILD].told = false;
+	find_in_every(1);
+	assert_false(inherit->apart);
+	recorded[CHILD].told = true;
+	find_in_every(1);
+	memset(recorded[CHILD].frames, 0, sizeof(recorded[CHILD].frames));
+	find_in_every(1);
+	assert_int_equal(inherit->shared.nr, 0);
+	assert_false(inherit->apart);
+	inherit->found = false;
+	find_in_every(1);
+	assert_true(inherit->apart);
+	recorded[CHILD].reads = 0;
+	run();
+	assert_int_equal(recorded[CHILD].reads, 0);
+	sent(CHILD, PAGES, 0);
+}
+
+/* COPY is as good as nothing on the wire: only the wait at the end of the round is for the other machine. */
+static void copies_take_their_time_there(void **state)
+{
+	assert_int_equal(precopy_ack_ms(0), 120000);
+	assert_in_range(precopy_ack_ms((200UL << 30) / PAGE_BYTES), 200 * 10000, 400 * 10000);
+	assert_int_equal(precopy_ack_ms(UINT64_MAX / PAGE_BYTES), INT_MAX);
+}
+
 /* All memory comes behind the move: the child's too. */
 static void post_copy_shares_nothing(void **state)
 {
@@ -314,6 +446,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_the_parent_unmapped_goes_as_pages, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(nothing_is_shared_with_a_parent_that_has_called_exec, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(what_the_looks_saw_apart_is_not_shared, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_the_parent_writes_behind_the_looks_is_no_matter, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(what_was_not_looked_at_is_not_shared, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(scattered_pages_are_read_at_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_child_that_shares_nothing_is_looked_at_once, set_up,
+						tear_down),
+		cmocka_unit_test(copies_take_their_time_there),
 		cmocka_unit_test_setup_teardown(post_copy_shares_nothing, set_up, tear_down),
 	};
 

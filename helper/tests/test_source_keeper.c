@@ -24,6 +24,7 @@
 #include "os/proc.h"
 #include "source/keeper.h"
 #include "source/kept_trackers.h"
+#include "tests/in_group.h"
 
 #define SOFT_FDS	64
 #define MANY		100
@@ -261,15 +262,6 @@ static void test_guards_again(void **state)
 	assert_int_equal(source_keeper_unguard(kit->keeper, &err), 0);
 }
 
-static size_t count_pids(const struct cgroup *group)
-{
-	pid_t *pids;
-	size_t nr = cgroup_pids(group, &pids);
-
-	free(pids);
-	return nr;
-}
-
 /* The program runs on in the group. A child that is born there must not stay there when it is given up. */
 static void test_enters_and_leaves(void **state)
 {
@@ -280,13 +272,13 @@ static void test_enters_and_leaves(void **state)
 	if (group->kind == CGROUP_NONE)
 		skip();
 	assert_int_equal(source_keeper_enter(kit->keeper, &err), 0);
-	assert_true(cgroup_has(group, kit->child));
+	assert_true(in_group(group, kit->child));
 	assert_false(cgroup_is_told_to_freeze(group));
 	assert_false(has_record(kit));
 	kill(kit->child, SIGUSR1);
-	for (int ms = 0; ms < 20000 && count_pids(group) < 2; ms++)
+	for (int ms = 0; ms < 20000 && in_group_count(group) < 2; ms++)
 		usleep(1000);
-	assert_int_equal(count_pids(group), 2);
+	assert_int_equal(in_group_count(group), 2);
 	assert_int_equal(source_keeper_unguard(kit->keeper, &err), 0);
 	assert_false(cgroup_exists(group));
 }

@@ -9,6 +9,7 @@
 #include "os/proc.h"
 #include "source/keeper.h"
 #include "tests/family.h"
+#include "tests/v1_group.h"
 
 /** struct kit - @dir: of the migration; @helper: has a keeper, and is killed */
 struct kit {
@@ -84,22 +85,45 @@ static bool is_over(const struct kit *kit)
 	return access(kit->dir, F_OK);
 }
 
-/* The rest of a program that was handed over must neither stand for ever, nor run. */
-static void the_root_is_killed(void **state)
+/* The rest of a program that was handed over must neither stand for ever, nor run, not even on its way to its end. */
+static void kill_the_root(struct kit *kit)
 {
-	struct kit *kit = *state;
 	const struct counting other = { .count = &others->count };
+	uint64_t count;
 
-	if (kit->record.guard.group.kind == CGROUP_NONE)
-		skip();
 	family_have(&kit->program, SIGUSR1);
 	commit_and_die(kit);
 	assert_true(counting_stands(&other));
+	count = others->count;
 	kill(kit->program.pid, SIGKILL);
 	waitpid(kit->program.pid, NULL, 0);
 	assert_true(is_over(kit));
 	assert_false(cgroup_exists(&kit->record.guard.group));
 	assert_true(counting_stands(&other));
+	assert_int_equal(others->count, count);
+}
+
+static void the_root_is_killed(void **state)
+{
+	struct kit *kit = *state;
+
+	if (kit->record.guard.group.kind == CGROUP_NONE)
+		skip();
+	kill_the_root(kit);
+}
+
+/* The v1 freezer keeps the killed root. */
+static void the_root_is_killed_in_the_v1_freezer(void **state)
+{
+	struct kit *kit = *state;
+	char name[64];
+
+	snprintf(name, sizeof(name), "migrate-helper-test-%d", kit->program.pid);
+	if (!v1_group_plan(&kit->record.guard.group, kit->program.pid, name)) {
+		print_message("this needs the freezer of cgroup v1\n");
+		skip();
+	}
+	kill_the_root(kit);
 }
 
 /* A person lets the program go, and its root ends at once: the rest is not the keeper's any more. */
@@ -131,7 +155,9 @@ static void the_root_ends_while_it_is_released(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		KIT_TEST(the_root_is_killed), KIT_TEST(the_root_ends_while_it_is_released),
+		KIT_TEST(the_root_is_killed),
+		KIT_TEST(the_root_is_killed_in_the_v1_freezer),
+		KIT_TEST(the_root_ends_while_it_is_released),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

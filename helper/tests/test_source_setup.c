@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "source/needs.h"
 #include "source/setup.h"
 #include "tests/conn_fd.h"
 #include "tests/course_walk.h"
@@ -29,6 +30,7 @@ struct bench {
 	struct setup setup;
 	Migrate__SetupReply reply;
 	Migrate__Control *got;	/* Setup */
+	char *refusal;		/* of Needs; NULL: none */
 	pthread_t receiver, answerer;
 	uint64_t peer_fixed_ns;
 	struct error err;
@@ -251,6 +253,69 @@ static void a_refusal_is_the_error(void **state)
 	assert_non_null(strstr(bench->err.what, "process 4711 exists there"));
 }
 
+static void *needs_body(void *arg)
+{
+	Migrate__NeedsReply reply = MIGRATE__NEEDS_REPLY__INIT;
+	Migrate__Control msg = MIGRATE__CONTROL__INIT;
+	struct bench *bench = arg;
+	struct error err = { 0 };
+
+	migrate__control__free_unpacked(bench->got, NULL);
+	/* behind the mappings of the second process */
+	bench->got = control_expect(bench->dest, MIGRATE__CONTROL__BODY_MAPS, LATER_MS, &err);
+	migrate__control__free_unpacked(bench->got, NULL);
+	bench->got = control_expect(bench->dest, MIGRATE__CONTROL__BODY_NEEDS, LATER_MS, &err);
+	reply.refusals = &bench->refusal;
+	reply.n_refusals = bench->refusal != NULL;
+	msg.body_case = MIGRATE__CONTROL__BODY_NEEDS_REPLY;
+	msg.needs_reply = &reply;
+	if (bench->got)
+		control_send(bench->dest, &msg, &err);
+	return NULL;
+}
+
+/* A process began; it is this one too. Return: of needs_ask() */
+static int ask(struct bench *bench)
+{
+	const struct needs_asker asker = {
+		.opts = &opts, .tree = &bench->tree, .ctl = bench->source, .box = &bench->box,
+	};
+	struct source_process *process = tree_add(&bench->tree, getpid(), &bench->err);
+	int ret;
+
+	assert_non_null(process);
+	assert_int_equal(source_mm_read_vmas(&process->mm, &bench->err), 0);
+	pthread_create(&bench->answerer, NULL, needs_body, bench);
+	ret = needs_ask(&asker, &bench->err);
+	pthread_join(bench->answerer, NULL);
+	assert_non_null(bench->got);
+	return ret;
+}
+
+static void what_began_since_is_asked_for(void **state)
+{
+	const struct needs_asker none = { .opts = &opts, .tree = &((struct bench *)*state)->tree };
+	struct bench *bench = *state;
+
+	assert_int_equal(run(bench), 0);
+	/* nothing began: there is nobody whom it could ask */
+	assert_int_equal(needs_ask(&none, &bench->err), 0);
+	assert_int_equal(ask(bench), 0);
+	assert_true(bench->got->needs->n_files > 0);
+	assert_int_equal(needs_ask(&none, &bench->err), 0);
+}
+
+static void what_began_since_is_refused(void **state)
+{
+	struct bench *bench = *state;
+
+	assert_int_equal(run(bench), 0);
+	bench->refusal = "the file /srv/x is not there";
+	assert_int_equal(ask(bench), -1);
+	assert_int_equal(bench->err.code, CODE_PEER);
+	assert_non_null(strstr(bench->err.what, "/srv/x"));
+}
+
 static void no_answer(void **state)
 {
 	struct bench *bench = *state;
@@ -269,7 +334,8 @@ int main(void)
 		BENCH_TEST(the_memory_of_all_processes), BENCH_TEST(huge_pages_of_all_processes),
 		cmocka_unit_test(kinds_of_memory_are_told_apart),
 		BENCH_TEST(the_cost_is_taken_within_reason), BENCH_TEST(a_refusal_is_the_error),
-		BENCH_TEST(no_answer),
+		BENCH_TEST(no_answer), BENCH_TEST(what_began_since_is_asked_for),
+		BENCH_TEST(what_began_since_is_refused),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -205,8 +205,8 @@ static void cut_off(void **state)
 static void noise(void **state)
 {
 	static const uint32_t magics[] = {
-		FRAME_PAGES, FRAME_ZERO, FRAME_DROPPED, FRAME_STALE, FRAME_POPULATED,
-		FRAME_ROUND, FRAME_FINAL, FRAME_PUSHED, FRAME_REQUEST,
+		FRAME_PAGES, FRAME_ZERO, FRAME_DROPPED, FRAME_COPY, FRAME_ALSO, FRAME_STALE, FRAME_POPULATED,
+		FRAME_ROUND, FRAME_FINAL, FRAME_PUSHED, FRAME_REQUEST, FRAME_LOST, FRAME_ENDED,
 	};
 	struct frame frame = { 0 };
 
@@ -219,7 +219,7 @@ static void noise(void **state)
 		for (size_t j = 0; j < 64; j++)
 			buf[j] = rand() % 4 ? (uint32_t)(rand() % 8) << (rand() % 2 ? 12 : 0) :
 				 (uint32_t)rand();
-		buf[0] = magics[rand() % 9];
+		buf[0] = magics[rand() % (sizeof(magics) / sizeof(*magics))];
 		buf[3] = 0;
 		assert_int_equal(conn_write(CONN(pair->fd[0]), buf, sizeof(buf), 1000, &err), 0);
 		shutdown(pair->fd[0], SHUT_WR);

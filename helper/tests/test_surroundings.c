@@ -21,10 +21,10 @@
 
 static int nr_walks, nr_tables, nr_inet;
 
-void __wrap_proc_links(proc_link_fn fn, void *ctx)
+int __wrap_proc_links(proc_link_fn fn, void *ctx, struct error *err)
 {
 	nr_walks++;
-	__real_proc_links(fn, ctx);
+	return __real_proc_links(fn, ctx, err);
 }
 
 int __wrap_unix_diag_walk(unix_sock_fn fn, void *ctx)
@@ -176,6 +176,40 @@ static void what_is_opened_later_is_seen_by_the_next_look(void **state)
 	surroundings_forget(&around);
 }
 
+/* A child of a server that forks for each client may have ended since the list was made. */
+static void a_holder_that_ended_is_no_outsider(void **state)
+{
+	struct bench *bench = *state;
+	struct surroundings around = { .tree = &bench->tree };
+	pid_t pid = fork();
+	struct holder *holders;
+	struct error err = { 0 };
+	struct stat st;
+	size_t nr;
+	int ends[2];
+
+	assert_true(pid >= 0);
+	if (!pid) {
+		pause();
+		_exit(0);
+	}
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_int_equal(fstat(ends[0], &st), 0);
+	holders = surroundings_holders(&around, HOLDER_PIPES, 0, st.st_ino, &nr, &err);
+	assert_int_equal(nr, 2);
+	assert_int_equal(surroundings_place(&around, holders), PLACE_OUTSIDE);
+	holders[1].pid = pid;
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(surroundings_place(&around, &holders[1]), PLACE_ENDED);
+	holders[0].place = PLACE_UNASKED;
+	holders[0].pid = tree_root(&bench->tree)->pid;
+	assert_int_equal(surroundings_place(&around, holders), PLACE_INSIDE);
+	close(ends[0]);
+	close(ends[1]);
+	surroundings_forget(&around);
+}
+
 #define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -183,6 +217,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(one_walk_for_all_processes), BENCH_TEST(one_look_while_it_stands),
 		BENCH_TEST(what_is_opened_later_is_seen_by_the_next_look),
+		BENCH_TEST(a_holder_that_ended_is_no_outsider),
 	};
 
 	/* make and shells leave pipes open */

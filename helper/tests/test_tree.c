@@ -7,10 +7,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -322,6 +324,27 @@ static void a_killed_child_is_noticed(void **state)
 	end(pid);
 }
 
+/* The quick look, which reads no file of /proc. */
+static void a_memory_that_is_no_more_is_noticed(void **state)
+{
+	struct fake fakes[2];
+	struct tree tree = { 0 };
+	struct error err = { 0 };
+
+	for (int i = 0; i < 2; i++) {
+		struct source_process *process = tree_add(&tree, getpid(), &err);
+
+		assert_non_null(process);
+		fake_init(&fakes[i]);
+		process->mm.backend = &fakes[i].backend;
+	}
+	assert_int_equal(tree_check_memory(&tree, &err), 0);
+	fakes[1].gone = true;
+	assert_int_equal(tree_check_memory(&tree, &err), -1);
+	assert_int_equal(err.code, CODE_TARGET);
+	tree_destroy(&tree);
+}
+
 /* That /proc cannot be read says nothing of a process. */
 static void a_lack_of_descriptors_is_no_end(void **state)
 {
@@ -388,6 +411,68 @@ static void a_borrower_does_not_join(void **state)
 	tree_destroy(&tree);
 }
 
+static void be_parent(long (*begin)(void))
+{
+	alarm(60);
+	begin();
+	alarm(60);
+	for (;;)
+		pause();
+}
+
+static long by_clone(void)
+{
+	return syscall(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0);
+}
+
+static long by_clone3(void)
+{
+	struct clone_args args = { .flags = CLONE_VFORK, .exit_signal = SIGCHLD };
+
+	return syscall(SYS_clone3, &args, sizeof(args));
+}
+
+static long by_fork(void)
+{
+	return fork();
+}
+
+/* Return: the child of a new process that was begun in this way; the process is *@parent */
+static pid_t family_by(long (*begin)(void), pid_t *parent)
+{
+	pid_t child = 0;
+
+	*parent = fork();
+	assert_true(*parent >= 0);
+	if (!*parent)
+		be_parent(begin);
+	while (!child)
+		child = child_of(*parent);
+	return child;
+}
+
+/* The parent cannot be stopped: CRIU would wait for it. */
+static void a_parent_that_waits_for_its_child(void **state)
+{
+	long (*const waits[])(void) = { by_clone, by_clone3 };
+	pid_t parent, child;
+
+	for (size_t i = 0; i < sizeof(waits) / sizeof(*waits); i++) {
+		child = family_by(waits[i], &parent);
+		assert_false(proc_shares_mm(child, parent));
+		for (int ms = 0; ms < 10000 && !proc_borrows(child, parent); ms++)
+			usleep(1000);
+		assert_true(proc_borrows(child, parent));
+		kill(child, SIGKILL);
+		end(parent);
+	}
+	child = family_by(by_fork, &parent);
+	usleep(10000);
+	assert_false(proc_borrows(child, parent));
+	kill(child, SIGKILL);
+	end(parent);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -400,9 +485,11 @@ int main(void)
 		cmocka_unit_test(exec_beside_another_process_with_the_memory),
 		cmocka_unit_test(the_end_of_a_child_is_forgiven),
 		cmocka_unit_test(a_killed_child_is_noticed),
+		cmocka_unit_test(a_memory_that_is_no_more_is_noticed),
 		cmocka_unit_test(a_lack_of_descriptors_is_no_end),
 		cmocka_unit_test(an_orphan_leaves),
 		cmocka_unit_test(a_borrower_does_not_join),
+		cmocka_unit_test(a_parent_that_waits_for_its_child),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "wire/course.h"
 
-#define PROTOCOL_VERSION	4	/* of all connections; both sides must have the same */
+#define PROTOCOL_VERSION	5	/* of all connections; both sides must have the same */
 
 /**
  * struct control - the control connection of one migration

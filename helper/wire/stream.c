@@ -40,15 +40,18 @@ static int check_head(const struct frame *frame, uint64_t nr_pages, struct error
 	case FRAME_ZERO:
 	case FRAME_DROPPED:
 	case FRAME_COPY:
+	case FRAME_ALSO:
 	case FRAME_STALE:
 	case FRAME_POPULATED:
 	case FRAME_REQUEST:
+	case FRAME_LOST:
 		if (!frame->nr_runs || frame->nr_runs > FRAME_MAX_RUNS)
 			return bad_frame(err, "number of runs of a list");
 		return 0;
 	case FRAME_ROUND:
 	case FRAME_FINAL:
 	case FRAME_PUSHED:
+	case FRAME_ENDED:
 		if (frame->nr_runs || nr_pages)
 			return bad_frame(err, "a marker with runs");
 		return 0;

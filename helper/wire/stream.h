@@ -18,11 +18,14 @@ enum frame_kind {
 	FRAME_ZERO = 0x53564d5a,	/* the pages of the runs are zeros */
 	FRAME_DROPPED = 0x53564d44,	/* the pages are gone: forget them */
 	FRAME_COPY = 0x53564d43,	/* the pages are those of the parent object */
+	FRAME_ALSO = 0x53564d41,	/* the next pages of one object are another one's too */
 	FRAME_STALE = 0x53564d54,	/* the mirror's copy is old, the source has the page */
 	FRAME_POPULATED = 0x53564d50,	/* part of the final list of populated pages */
 	FRAME_ROUND = 0x53564d52,	/* end of a round on this stream; number in the cookie */
 	FRAME_FINAL = 0x53564d46,	/* the lists of the frozen program are complete */
-	FRAME_PUSHED = 0x53564d55,	/* all pages were pushed */
+	FRAME_PUSHED = 0x53564d55,	/* nothing is left to push */
+	FRAME_LOST = 0x53564d4c,	/* after COMMIT: the source cannot read the pages any more */
+	FRAME_ENDED = 0x53564d45,	/* after COMMIT: the process was killed at the source */
 	FRAME_REQUEST = 0x53564d51,	/* urgent, destination to source: a fault waits */
 };
 
@@ -35,6 +38,10 @@ enum frame_kind {
 #define FRAME_COOKIE(round, object)	((uint64_t)(round) << 32 | (uint32_t)(object))
 #define FRAME_ROUND_OF(cookie)	((uint32_t)((cookie) >> 32))
 #define FRAME_OBJECT_OF(cookie)	((uint32_t)(cookie))
+
+/* The cookie of ALSO has the object whose pages come next where others have the round. */
+#define FRAME_ALSO_COOKIE(giver, object)	FRAME_COOKIE(giver, object)
+#define FRAME_GIVER_OF(cookie)	FRAME_ROUND_OF(cookie)
 
 /**
  * struct frame - a received frame; its pages are still on the connection

@@ -26,7 +26,7 @@
 #include "ksft.h"
 #include "mirror_compare.h"
 #include "mirror_load.h"
-#include "os/cgroup.h"
+#include "os/cgroup_members.h"
 #include "sys.h"
 #include "target.h"
 #include "wire/conn.h"
@@ -285,7 +285,7 @@ static unsigned long oracle_run(const struct load_config *config, unsigned int s
 	*all = all_ops(n);
 	follow_end(&f);
 	target_stop(&t);
-	cgroup_kill(&f.group);
+	cgroup_kill(&f.group, &(struct error){ 0 });
 	cgroup_remove(&f.group, 5000);
 	return c.stale + c.undropped;
 }

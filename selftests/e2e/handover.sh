@@ -7,7 +7,7 @@ src=10.1.0.1 dst=10.1.0.2
 port=7070
 tmp=/tmp/handover
 tests=0 failed=0
-migrate_args=
+migrate_args=${MIGRATE_ARGS:-}
 # How long a state lasts at least, so that there is time to strike in it; more when much runs at a time.
 state_delay=${STATE_DELAY_MS:-700}
 export MIGRATE_HELPER_STATE_DELAY_MS=$state_delay

@@ -4,9 +4,9 @@
  * millisecond in a shared file. The longest gap between two notes is the time for which the program
  * was frozen, by the clock of one machine.
  *
- *	heartbeat FILE MIB [4k] [hot] [pairs=N] [threads=N] [reserved=GIB]
+ *	heartbeat FILE MIB [4k] [hot] [shared] [pairs=N] [threads=N] [reserved=GIB]
  *
- * 4k: no huge pages. hot: writes to its memory all the time. pairs: N pairs of small mappings, one
+ * 4k: no huge pages. hot: writes to its memory all the time. shared: MAP_SHARED|MAP_ANONYMOUS. pairs: N pairs of small mappings, one
  * with a written page and one without access. threads: N more threads, which sleep. reserved: GIB
  * of address space without access.
  */
@@ -44,7 +44,8 @@ static uint64_t now_ns(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	/* CRIU's restore makes a time namespace, in which CLOCK_MONOTONIC stood with the program */
+	clock_gettime(CLOCK_REALTIME, &now);
 	return now.tv_sec * 1000000000ull + now.tv_nsec;
 }
 
@@ -72,12 +73,12 @@ static void page_write(uint64_t *page, uint64_t number)
 	page[2] = page[0] ^ page[1];
 }
 
-static uint64_t *memory_fill(uint64_t pages, bool small)
+static uint64_t *memory_fill(uint64_t pages, bool small, bool shared)
 {
 	uint64_t *memory, i;
 
 	memory = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		      (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		err(1, "mmap");
 	if (small)
@@ -165,23 +166,24 @@ static void number_take(const char *arg, const char *name, uint64_t *number)
 
 int main(int argc, char **argv)
 {
-	bool small = false, hot = false;
+	bool small = false, hot = false, shared = false;
 	uint64_t pages, *memory, pairs = 0, threads = 0, gib = 0;
 	struct heart *heart;
 	int i;
 
 	if (argc < 3)
-		errx(2, "usage: heartbeat FILE MIB [4k] [hot] [pairs=N] [threads=N] [reserved=GIB]");
+		errx(2, "usage: heartbeat FILE MIB [4k] [hot] [shared] [pairs=N] [threads=N] [reserved=GIB]");
 	for (i = 3; i < argc; i++) {
 		small |= !strcmp(argv[i], "4k");
 		hot |= !strcmp(argv[i], "hot");
+		shared |= !strcmp(argv[i], "shared");
 		number_take(argv[i], "pairs=", &pairs);
 		number_take(argv[i], "threads=", &threads);
 		number_take(argv[i], "reserved=", &gib);
 	}
 	heart = heart_open(argv[1]);
 	pages = strtoull(argv[2], NULL, 0) * (1 << 20) / PAGE;
-	memory = memory_fill(pages, small);
+	memory = memory_fill(pages, small, shared);
 	pairs_map(pairs);
 	threads_start(threads);
 	space_reserve(gib);

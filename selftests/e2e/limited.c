@@ -5,16 +5,20 @@
  *	limited serve PORT MIB MODE...	each connection is told, in one line: passes over the
  *	memory,
  *					wrong pages, SIGCONTs seen, whether one is pending, a signal
- *					that its timer has sent so often, the limit that it has now
+ *					that its timer has sent so often, the limit that it has now,
+ *					SIGBUS seen
  *	limited ask HOST PORT		prints that line; fails after 2 s
  *
  * MODE: a limit and its value, as "fsize 4096": fsize, as, nproc, nofile, stack, data, memlock,
  * cpu. "as+" and "data+" count from what the program has. "uid N" changes the user first, "block"
- * blocks SIGCONT, "timer" starts one that sends SIGALRM every 50 ms.
+ * blocks SIGCONT, "timer" starts one that sends SIGALRM every 50 ms. "huge", the first one, asks for huge pages.
+ * "bus N" has N pages more, in a mapping of code, which each connection touches: that may be SIGBUS, or they are
+ * right, or wrong.
  */
 #include <arpa/inet.h>
 #include <err.h>
 #include <poll.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,12 +37,43 @@ static volatile sig_atomic_t conts, alarms;
 static uint64_t passes, wrong;
 static int shown = -1;
 
+/* Pages that may go bad. */
+static volatile uint64_t *frail;
+static uint64_t frail_pages, buses;
+static sigjmp_buf past_it;
+
 static void on_signal(int sig)
 {
 	if (sig == SIGCONT)
 		conts++;
 	else
 		alarms++;
+}
+
+static void on_bus(int sig)
+{
+	siglongjmp(past_it, 1);
+}
+
+static void make_frail(uint64_t pages)
+{
+	frail_pages = pages;
+	frail = mmap(NULL, pages * PAGE_WORDS * 8, PROT_READ | PROT_WRITE | PROT_EXEC,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (frail == MAP_FAILED)
+		err(1, "mmap");
+	for (uint64_t i = 0; i < pages; i++)
+		frail[i * PAGE_WORDS] = i + 1;
+	signal(SIGBUS, on_bus);
+}
+
+static void touch_frail(void)
+{
+	for (volatile uint64_t i = 0; i < frail_pages; i++)
+		if (sigsetjmp(past_it, 1))
+			buses++;
+		else if (frail[i * PAGE_WORDS] != i + 1)
+			wrong++;
 }
 
 static uint64_t status_kib(const char *key)
@@ -99,7 +134,9 @@ static void mode_set(const char *name, const char *value)
 	} else if (!strcmp(name, "uid")) {
 		if (setresuid(atoi(value), atoi(value), atoi(value)))
 			err(1, "uid");
-	} else if (!mode_limit(name, strtoull(value, NULL, 10))) {
+	} else if (!strcmp(name, "bus")) {
+		make_frail(strtoul(value, NULL, 10));
+	} else if (strcmp(name, "huge") && !mode_limit(name, strtoull(value, NULL, 10))) {
 		errx(1, "mode %s", name);
 	}
 }
@@ -112,11 +149,12 @@ static void tell(int listener)
 
 	if (fd < 0)
 		return;
+	touch_frail();
 	sigpending(&pending);
 	if (shown >= 0)
 		getrlimit(shown, &limit);
-	dprintf(fd, "%lu %lu %d %d %d %lu\n", passes, wrong, conts,
-		sigismember(&pending, SIGCONT), alarms > 0, limit.rlim_cur);
+	dprintf(fd, "%lu %lu %d %d %d %lu %lu\n", passes, wrong, conts,
+		sigismember(&pending, SIGCONT), alarms > 0, limit.rlim_cur, buses);
 	close(fd);
 }
 
@@ -154,6 +192,8 @@ static int serve(int port, uint64_t pages, char **mode)
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		err(1, "mmap");
+	if (mode[0] && !strcmp(mode[0], "huge") && madvise(memory, pages * PAGE_WORDS * 8, MADV_HUGEPAGE))
+		err(1, "huge pages");
 	for (uint64_t i = 0; i < pages; i++)
 		memory[i * PAGE_WORDS] = i + 1;
 	signal(SIGCONT, on_signal);

@@ -449,29 +449,36 @@ static void bound(const char *arg)
 	must(bind(fd, (void *)&addr, sizeof(addr)), arg);
 }
 
-static int connect_self(void)
+static int connect_at(struct in_addr at)
 {
 	struct sockaddr_in addr;
 	socklen_t len = sizeof(addr);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	must(getsockname(listener, (void *)&addr, &len), "getsockname");
-	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	addr.sin_addr = at;
 	must(connect(fd, (void *)&addr, sizeof(addr)), "connect");
 	return fd;
 }
 
-/* One end FIN_WAIT2, the other CLOSE_WAIT; and one whose peer has reset it. */
+static int connect_self(void)
+{
+	return connect_at((struct in_addr){ htonl(INADDR_LOOPBACK) });
+}
+
+/* One end FIN_WAIT2, the other CLOSE_WAIT; and one, at the address @arg, whose peer has reset it. */
 static void half_closed(const char *arg)
 {
 	struct linger linger = { .l_onoff = 1 };
 	int fd = connect_self();
+	struct in_addr at;
 
 	must(accept(listener, NULL, NULL), "accept");
 	must(shutdown(fd, SHUT_WR), "shutdown");
-	connect_self();
-	fd = accept(listener, NULL, NULL);
-	must(fd, "accept");
+	if (!inet_aton(arg, &at))
+		errx(2, "half-closed: %s", arg);
+	fd = connect_at(at);
+	must(accept(listener, NULL, NULL), "accept");
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 	close(fd);
 }

@@ -10,6 +10,9 @@
 void mutate_objects(Migrate__Setup *setup, enum twist twist)
 {
 	static Migrate__Object object, *list[3] = { &object, &object, &object };
+	static char *const names[] = {
+		NULL, "\033[2J", "/dev/shm/migrate-mutated", "/dev/shm/../run/migrate-mutated",
+	};
 
 	migrate__object__init(&object);
 	object.id = OBJECT;
@@ -24,6 +27,12 @@ void mutate_objects(Migrate__Setup *setup, enum twist twist)
 	object.id = random_below(3);
 	object.kind = random_below(4);
 	object.pid += random_below(2);
+	object.has_pid = random_below(2);
+	object.name = names[random_below(4)];
+	object.has_file = object.file = random_below(2);
+	object.has_sealable = object.sealable = random_below(2);
+	object.has_huge_kib = random_below(2);
+	object.huge_kib = random_below(3) << 10;
 }
 
 /* One file, in a use that needs more than its size. */
@@ -51,6 +60,7 @@ void mutate_sockets(Migrate__Setup *setup, enum twist twist)
 	static Migrate__InetAddress address, *addresses[MANY];
 	static char *const names[] = { "/run/migrate-helper/serve.sock", "@", "", "@x\033y", "/dev/null", "x" };
 	static uint8_t bytes[16] = { 127, 0, 0, 1 };
+	static __typeof__(address.address) kept[MANY];
 
 	for (size_t i = 0; i < MANY; i++) {
 		servers[i] = &server;
@@ -70,6 +80,12 @@ void mutate_sockets(Migrate__Setup *setup, enum twist twist)
 	address.has_v6_only = address.v6_only = random_below(2);
 	setup->addresses = addresses;
 	setup->n_addresses = twist != TWIST_ADDRESSES ? 0 : random_below(2) ? 2 : MANY;
+	/* serve is not told to take any: an address of this machine that is named stays as it is */
+	for (size_t i = 0; i < MANY; i++)
+		kept[i] = address.address;
+	setup->kept_addresses = kept;
+	setup->n_kept_addresses = setup->n_addresses && random_below(2) ? setup->n_addresses : 0;
+	setup->has_keeps_tcp = setup->keeps_tcp = twist == TWIST_ADDRESSES && random_below(2);
 }
 
 /* Descriptors of the restored program that are no stream of the journal. */

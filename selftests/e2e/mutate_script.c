@@ -260,6 +260,17 @@ static void pages(struct frames *to, const struct program *program, bool late)
 	}
 }
 
+/* Some of the program's memory, or all of it, is no more at the source. */
+static void lose(struct frames *to, const struct program *program)
+{
+	const struct span *span = &program->spans[random_below(program->nr_spans)];
+
+	if (random_below(2))
+		frame(to, FRAME_ENDED, 0, 0, NULL);
+	else
+		frame(to, FRAME_LOST, span->addr, 1 + random_below(span->nr_pages), NULL);
+}
+
 static void round_of(struct frames *to, const struct program *program, uint32_t nr)
 {
 	Migrate__RoundBegin begin = MIGRATE__ROUND_BEGIN__INIT;
@@ -372,6 +383,7 @@ static void go(struct script *script, const struct program *program, enum twist 
 {
 	Migrate__ThreadAttributes attributes, *threads[] = { &attributes, &attributes };
 	Migrate__Process process = MIGRATE__PROCESS__INIT, *processes[] = { &process, &process };
+	static char *const groups[] = { "/mutate", "/a/../../b", "", "x", "/\n", "//", "/.", "/a/" };
 	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
 	Migrate__Scheduling scheduling;
 
@@ -391,6 +403,8 @@ static void go(struct script *script, const struct program *program, enum twist 
 	process.pending = ~0UL;
 	process.oom_score_adj = random_below(~0U);
 	process.autogroup_nice = random_below(~0U);
+	if (twist == TWIST_PROCESS)
+		process.sub_group = groups[random_below(sizeof(groups) / sizeof(*groups))];
 	go.processes = processes;
 	go.n_processes = twist == TWIST_OBJECTS ? random_below(3) : 1;
 	if (twist == TWIST_OBJECTS)
@@ -444,6 +458,24 @@ static void digests(struct script *script, const struct program *program)
 	message(script, MIGRATE__CONTROL__BODY_DIGESTS, &digests);
 }
 
+/* As of a process that began: mostly files that are not there, or what is no list at all. */
+static void needs(struct script *script)
+{
+	Migrate__Setup setup = MIGRATE__SETUP__INIT;
+	Migrate__Needs said = MIGRATE__NEEDS__INIT;
+
+	mutate_files(&setup, random_below(2) ? TWIST_FILE_USE : TWIST_FILE_PATH);
+	mutate_sockets(&setup, random_below(2) ? TWIST_SERVERS : TWIST_ADDRESSES);
+	said.files = setup.files;
+	said.n_files = random_below(2) ? setup.n_files : 0;
+	said.unix_servers = setup.unix_servers;
+	said.n_unix_servers = setup.n_unix_servers;
+	said.addresses = setup.addresses;
+	said.n_addresses = setup.n_addresses;
+	for (unsigned int i = random_below(2); i < 2; i++)
+		message(script, MIGRATE__CONTROL__BODY_NEEDS, &said);
+}
+
 static void odd_message(struct script *script)
 {
 	static const Migrate__Control__BodyCase cases[] = {
@@ -478,6 +510,8 @@ void script_write(struct script *script, const struct program *program, enum twi
 	round_of(&frames, program, 1);
 	maps(script, program, twist);
 	round_of(&frames, program, 2);
+	if (twist == TWIST_NEEDS)
+		needs(script);
 	if (twist == TWIST_WRONG_WAY)
 		odd_message(script);
 	if (twist == TWIST_DIGESTS || (twist == TWIST_VERIFY && random_below(2)))
@@ -492,8 +526,13 @@ void script_write(struct script *script, const struct program *program, enum twi
 		wait_for(script, MIGRATE__CONTROL__BODY_ATTRIBUTES);
 		wait_for(script, MIGRATE__CONTROL__BODY_READY);
 	}
+	/* a frame may overtake COMMIT */
+	if (twist == TWIST_LOST && random_below(2))
+		lose(&frames, program);
 	empty(script, MIGRATE__CONTROL__BODY_COMMIT);
 	wait_for(script, MIGRATE__CONTROL__BODY_STARTED);
+	if (twist == TWIST_LOST)
+		lose(&frames, program);
 	pages(&frames, program, true);
 	frame(&frames, FRAME_PUSHED, 0, 0, NULL);
 	wait_for(script, MIGRATE__CONTROL__BODY_DONE);

@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "os/cgroup_members.h"
 #include "os/proc.h"
 #include "os/uffd.h"
 #include "trick.h"
@@ -233,7 +234,7 @@ void dest_stop(struct dest *dest)
 {
 	uint64_t one = 1;
 
-	cgroup_kill(&dest->group);
+	cgroup_kill(&dest->group, &(struct error){ 0 });
 	kill(dest->init, SIGKILL);
 	waitpid(dest->init, NULL, 0);
 	if (write(dest->stop_fd, &one, sizeof(one)) < 0)

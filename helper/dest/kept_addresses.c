@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stdio.h>
+#include "dest/kept_addresses.h"
+#include "os/net_announce.h"
+
+static void take_one(struct kept_addresses *kept, const ProtobufCBinaryData *said,
+		     struct refusals *refusals)
+{
+	struct net_address address;
+
+	if (!net_address_make(said->data, said->len, &address) || net_address_is_any(&address) ||
+	    net_address_is_loopback(&address) || net_addresses_add(&kept->list, &address)) {
+		precheck_refuse(refusals, "the list of addresses that move is wrong");
+		return;
+	}
+	if (!*kept->interface)
+		precheck_refuse(refusals, "the program's connections have the address %s, which is to move here: start serve with --take-addresses and the interface that is to get it",
+				net_address_name(&address).text);
+}
+
+void kept_addresses_take(struct kept_addresses *kept, const Migrate__Setup *setup,
+			 const char *interface, int control_fd, struct refusals *refusals)
+{
+	*kept = (struct kept_addresses){ .list.nr = 0 };
+	snprintf(kept->interface, sizeof(kept->interface), "%s", interface ?: "");
+	if (setup->n_kept_addresses > NET_ADDRESSES_MAX ||
+	    (setup->n_kept_addresses && !setup->keeps_tcp)) {
+		precheck_refuse(refusals, "the list of addresses that move is wrong");
+		return;
+	}
+	for (size_t i = 0; i < setup->n_kept_addresses; i++)
+		take_one(kept, &setup->kept_addresses[i], refusals);
+	if (net_addresses_have_local(&kept->list, control_fd))
+		precheck_refuse(refusals, "the migration came to an address that is to move here with the program: let serve listen on another one");
+}
+
+void kept_addresses_plan(struct kept_addresses *kept, const char *id)
+{
+	snprintf(kept->filter, sizeof(kept->filter), "migrate-helper-%s-dest", id);
+	for (size_t i = 0; i < kept->list.nr; i++)
+		if (!net_address_is_here(&kept->list.items[i]))
+			net_addresses_add(&kept->added, &kept->list.items[i]);
+}
+
+int kept_addresses_close(const struct kept_addresses *kept, struct error *err)
+{
+	if (net_filter_set(kept->filter, &kept->list, NET_FILTER_ALL, err))
+		return -1;
+	for (size_t i = 0; i < kept->added.nr; i++)
+		if (net_address_add(&kept->added.items[i], kept->interface, err))
+			return -1;
+	return 0;
+}
+
+static void clear(struct kept_addresses *kept)
+{
+	struct error ignored = { 0 };
+
+	if (*kept->filter && !net_filter_clear(kept->filter, &ignored))
+		*kept->filter = 0;
+}
+
+/* A filter that cannot be removed leaves the program unreached, and running: no failure undoes a COMMIT. */
+void kept_addresses_open(struct kept_addresses *kept)
+{
+	clear(kept);
+	kept_addresses_announce(kept);
+}
+
+void kept_addresses_announce(const struct kept_addresses *kept)
+{
+	if (kept->list.nr && !*kept->filter)
+		net_announce(&kept->list);
+}
+
+void kept_addresses_forget(struct kept_addresses *kept)
+{
+	struct error ignored = { 0 };
+
+	/* an address that stays keeps its filter: another machine has it */
+	for (size_t i = 0; i < kept->added.nr; i++)
+		if (net_address_remove(&kept->added.items[i], &ignored))
+			return;
+	kept->added.nr = 0;
+	clear(kept);
+}

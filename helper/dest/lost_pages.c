@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include "dest/lost_pages.h"
+#include "pages/sets.h"
+
+static bool stop_at_first(struct space *space, uint64_t addr, uint64_t origin, uint64_t nr_pages,
+			  void *ctx)
+{
+	return false;
+}
+
+/* The kernel cannot poison: find the processes that lack a lost page. */
+static void doom(struct mm *mm)
+{
+	uint64_t addr = 0;
+	struct run run;
+
+	for (; page_set_next(&mm->lost, addr, USER_END, 0, &run); addr = run_end(&run))
+		for (size_t i = 0; i < mm->nr_spaces; i++)
+			mm->spaces[i]->doomed |= !space_each_lacking(mm->spaces[i], run.addr,
+								     run.nr_pages, stop_at_first,
+								     NULL);
+}
+
+/* Lock held. A page that is not wanted came, or nobody needs it. */
+static int lose(struct mm *mm, uint64_t addr, uint64_t end, uint64_t *nr_pages, struct error *err)
+{
+	struct run run;
+
+	if (!mm->sealed)
+		return error_set(err, CODE_PEER, NULL,
+				 "the source lost memory of object %u before it was restored",
+				 mm->id);
+	if (!mm->lost.words && page_set_init(&mm->lost))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
+	while (addr < end && page_set_next(&mm->wanted.pages, addr, end, 0, &run)) {
+		if (mirror_pay(&mm->mirror, page_set_cost(&mm->lost, run.addr, run.nr_pages), err) ||
+		    page_set_add(&mm->lost, run.addr, run.nr_pages, err))
+			return -1;
+		wanted_remove(&mm->wanted, run.addr, run.nr_pages);
+		budget_installed(mm->mirror.budget, run.nr_pages * PAGE_BYTES);
+		*nr_pages += run.nr_pages;
+		addr = run_end(&run);
+	}
+	return 0;
+}
+
+/* Lock held. The threads that populate and that answer faults do the rest. */
+static void lost(struct mm *mm, uint64_t nr_pages)
+{
+	mm->counts.lost += nr_pages;
+	if (mm->no_poison)
+		doom(mm);
+	mm_set_work(mm);
+	mm->retry = true;
+	mm_kick(mm);
+	pthread_cond_broadcast(&mm->changed);
+}
+
+int lost_pages_take(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
+		    uint64_t *nr_pages, struct error *err)
+{
+	int ret = 0;
+
+	*nr_pages = 0;
+	mm_lock(mm);
+	for (uint32_t i = 0; i < nr_runs && !ret; i++)
+		ret = lose(mm, runs[i].addr, runs[i].addr + runs[i].nr_pages * PAGE_BYTES, nr_pages,
+			   err);
+	if (*nr_pages)
+		lost(mm, *nr_pages);
+	mm_unlock(mm);
+	return ret;
+}
+
+int lost_pages_end(struct mm *mm, uint64_t *nr_pages, struct error *err)
+{
+	int ret;
+
+	*nr_pages = 0;
+	mm_lock(mm);
+	ret = lose(mm, 0, USER_END, nr_pages, err);
+	mm->ended |= *nr_pages != 0;
+	if (*nr_pages)
+		lost(mm, *nr_pages);
+	mm_unlock(mm);
+	return ret;
+}
+
+/* A process that must end does not run on with holes until then. */
+bool lost_pages_can_fill(const struct mm *mm, const struct space *space)
+{
+	return !mm->no_poison && !(mm->ended && space == mm->spaces[0]);
+}
+
+enum install lost_pages_fill(struct mm *mm, struct space *space, uint64_t addr, uint64_t nr_pages,
+			     uint64_t *done)
+{
+	uint64_t origin = space_origin(space, addr, &nr_pages);
+	enum install ret;
+	struct run run;
+
+	*done = 0;
+	if (!lost_pages_can_fill(mm, space))
+		return INSTALL_AGAIN;
+	page_set_next(&mm->lost, origin, origin + nr_pages * PAGE_BYTES, 0, &run);
+	ret = space_poison(space, addr, run.nr_pages, done);
+	if (ret != INSTALL_FAILED || errno != EINVAL)
+		return ret;
+	mm->no_poison = true;
+	doom(mm);
+	return INSTALL_AGAIN;
+}
+
+bool lost_pages_are_all(const struct mm *mm, const struct space *space)
+{
+	uint64_t addr = 0;
+	struct run run;
+
+	if (!mm->no_poison || !space->doomed)
+		return false;
+	while (page_set_next(&space->todo, addr, USER_END, 0, &run)) {
+		uint64_t origin = space_origin(space, run.addr, &run.nr_pages);
+		struct run part;
+
+		if (!page_set_next(&mm->lost, origin, origin + run.nr_pages * PAGE_BYTES, 0, &part) ||
+		    part.addr != origin || part.nr_pages != run.nr_pages)
+			return false;
+		addr = run_end(&run);
+	}
+	return true;
+}
+
+bool lost_pages_must_end(const struct mm *mm)
+{
+	const struct space *first = mm->nr_spaces ? mm->spaces[0] : NULL;
+
+	return first && !first->gone && (mm->ended || first->doomed);
+}

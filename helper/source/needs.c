@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <string.h>
+#include "base/report.h"
+#include "source/needs.h"
+
+#define REPLY_TIMEOUT_MS	60000
+#define REFUSALS_SAID		32
+
+static int find_of(const struct migrate_options *opts, const struct source_process *process,
+		   struct needs *needs, struct error *err)
+{
+	struct proc_files open_files;
+	int ret;
+
+	if (proc_files_read(process->pid, &open_files, err))
+		return -1;
+	ret = setup_files_find(opts, process, &open_files, &needs->files, err) ||
+	      addresses_find(&open_files, &needs->addresses, err) ||
+	      reconnects_servers(&process->attached.reconnects, &needs->reconnect, err) ? -1 : 0;
+	proc_files_free(&open_files);
+	return ret;
+}
+
+int needs_find(const struct migrate_options *opts, const struct tree *tree, struct needs *needs,
+	       struct error *err)
+{
+	struct source_process *process;
+
+	tree_for_each(tree, process) {
+		if (process->asked)
+			continue;
+		process->asked = true;
+		if (find_of(opts, process, needs, err) && !tree_forgive(tree, process, err))
+			return -1;
+	}
+	return 0;
+}
+
+static void add_huge(struct needs *needs, const struct vma *vma)
+{
+	size_t i = 0;
+
+	while (i < needs->nr_huge && needs->huge[i].kib != vma->page_kib)
+		i++;
+	if (i == NEEDS_HUGE_SIZES)
+		return;
+	if (i == needs->nr_huge) {
+		migrate__huge_pages__init(&needs->huge[i]);
+		needs->huge[i].kib = vma->page_kib;
+		needs->huge_list[i] = &needs->huge[i];
+		needs->nr_huge++;
+	}
+	needs->huge[i].bytes += vma->end - vma->start;
+}
+
+/* Shared pages are there once. */
+static bool is_of_another(const struct tree *tree, const struct source_process *of,
+			  const struct vma *vma)
+{
+	const struct source_process *process;
+
+	if (!vma->shared)
+		return false;
+	tree_for_each(tree, process) {
+		if (process == of)
+			return false;
+		for (size_t i = 0; i < process->mm.vmas.nr; i++) {
+			const struct vma *other = &process->mm.vmas.vmas[i];
+
+			if (other->shared && other->ino == vma->ino && other->major == vma->major &&
+			    other->minor == vma->minor)
+				return true;
+		}
+	}
+	return false;
+}
+
+static void add_huge_of(const struct tree *tree, const struct source_process *process,
+			struct needs *needs)
+{
+	for (size_t i = 0; i < process->mm.vmas.nr; i++) {
+		const struct vma *vma = &process->mm.vmas.vmas[i];
+
+		if (vma->hugetlb && !is_of_another(tree, process, vma))
+			add_huge(needs, vma);
+	}
+}
+
+void needs_find_huge(const struct tree *tree, bool but_root, struct needs *needs)
+{
+	const struct source_process *process;
+
+	tree_for_each(tree, process)
+		if (!but_root || process != tree_root(tree))
+			add_huge_of(tree, process, needs);
+}
+
+void needs_free(struct needs *needs)
+{
+	setup_files_free(&needs->files);
+	reconnect_message_free(&needs->reconnect);
+	addresses_free(&needs->addresses);
+	memset(needs, 0, sizeof(*needs));
+}
+
+void needs_take_refusals(char **refusals, size_t nr, struct error *err)
+{
+	if (nr < 2) {
+		error_set(err, CODE_PEER, NULL, "the destination refuses: %s",
+			  nr ? refusals[0] : "it does not say why");
+		return;
+	}
+	for (size_t i = 0; i < nr && i < REFUSALS_SAID; i++)
+		report_say("the destination refuses: %s", refusals[i]);
+	error_set(err, CODE_PEER, NULL, "the destination refuses, for the %zu reasons above", nr);
+}
+
+static int ask(const struct needs_asker *asker, struct needs *needs, struct error *err)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT, *got;
+	Migrate__Needs said = MIGRATE__NEEDS__INIT;
+
+	said.files = needs->files.list;
+	said.n_files = needs->files.nr;
+	said.unix_servers = needs->reconnect.server_list;
+	said.n_unix_servers = needs->reconnect.nr_servers;
+	said.addresses = needs->addresses.list;
+	said.n_addresses = needs->addresses.nr;
+	said.huge_pages = needs->huge_list;
+	said.n_huge_pages = needs->nr_huge;
+	msg.body_case = MIGRATE__CONTROL__BODY_NEEDS;
+	msg.needs = &said;
+	if (control_send(asker->ctl, &msg, err))
+		return -1;
+	got = mailbox_expect(asker->box, MIGRATE__CONTROL__BODY_NEEDS_REPLY, REPLY_TIMEOUT_MS, err);
+	if (!got)
+		return -1;
+	if (got->needs_reply->n_refusals)
+		needs_take_refusals(got->needs_reply->refusals, got->needs_reply->n_refusals, err);
+	migrate__control__free_unpacked(got, NULL);
+	return error_is_set(err) ? -1 : 0;
+}
+
+int needs_ask(const struct needs_asker *asker, struct error *err)
+{
+	const struct source_process *process;
+	struct needs needs = { 0 };
+	bool joined = false;
+	int ret;
+
+	tree_for_each(asker->tree, process)
+		joined |= !process->asked;
+	if (!joined)
+		return 0;
+	ret = needs_find(asker->opts, asker->tree, &needs, err);
+	if (!ret) {
+		needs_find_huge(asker->tree, false, &needs);
+		ret = ask(asker, &needs, err);
+	}
+	needs_free(&needs);
+	return ret;
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "os/pagemap.h"
+#include "source/sharers.h"
+
+#define RUNS_MAX	512	/* of one process, for one call */
+#define STEP_PAGES	512UL	/* entries of a page map at a time */
+#define GAP_PAGES	32UL	/* entries that are read in vain rather than have another call of the kernel */
+
+/** struct shared - pages that two processes have in common; those without room are sent by themselves */
+struct shared {
+	struct splice_vm_run runs[RUNS_MAX];
+	uint32_t nr;
+};
+
+void sharers_open(const struct tree *tree)
+{
+	struct error ignored = { 0 };
+	struct source_mm *mm;
+	size_t nr = 0;
+
+	tree_for_each_mm(tree, mm)
+		nr++;
+	if (nr < 2)
+		return;
+	tree_for_each_mm(tree, mm)
+		mm->pagemap_fd = pagemap_open(mm->pid, &ignored);
+}
+
+static void add(struct shared *shared, uint64_t addr)
+{
+	struct splice_vm_run *last = shared->nr ? &shared->runs[shared->nr - 1] : NULL;
+
+	if (last && last->addr + ((uint64_t)last->nr_pages << PAGE_SHIFT) == addr)
+		last->nr_pages++;
+	else if (shared->nr < RUNS_MAX)
+		shared->runs[shared->nr++] = (struct splice_vm_run){ .addr = addr, .nr_pages = 1 };
+}
+
+/* A part of a list: one read of a page map covers the pages, and the short gaps between them. */
+struct part {
+	const struct splice_vm_run *runs;
+	uint32_t nr;
+	uint64_t addr, end;
+};
+
+static uint64_t end_of(const struct splice_vm_run *run)
+{
+	return run->addr + ((uint64_t)run->nr_pages << PAGE_SHIFT);
+}
+
+/* A run that is longer than STEP_PAGES is a part of its own, which is read in steps. */
+static struct part first_part(const struct splice_vm_run *runs, uint32_t nr)
+{
+	struct part part = { .runs = runs, .nr = 1, .addr = runs[0].addr, .end = end_of(&runs[0]) };
+
+	while (part.nr < nr && runs[part.nr].addr - part.end <= GAP_PAGES * PAGE_BYTES &&
+	       end_of(&runs[part.nr]) - part.addr <= STEP_PAGES * PAGE_BYTES)
+		part.end = end_of(&runs[part.nr++]);
+	return part;
+}
+
+/* A page map that cannot be read is that of a process that was killed: nothing is shared with it. */
+static void compare_step(const struct source_mm *giver, const struct source_mm *mm, struct part *part,
+			 struct shared *shared)
+{
+	uint64_t givers[STEP_PAGES], own[STEP_PAGES], again[STEP_PAGES];
+	uint64_t nr = (part->end - part->addr) / PAGE_BYTES, addr = part->addr;
+	struct error ignored = { 0 };
+
+	if (nr > STEP_PAGES)
+		nr = STEP_PAGES;
+	part->addr += nr * PAGE_BYTES;
+	if (pagemap_read(giver->pagemap_fd, addr, nr, givers, &ignored) ||
+	    pagemap_read(mm->pagemap_fd, addr, nr, own, &ignored) ||
+	    pagemap_read(giver->pagemap_fd, addr, nr, again, &ignored))
+		return;
+	for (uint64_t i = 0; i < nr; i++, addr += PAGE_BYTES) {
+		if (addr >= end_of(part->runs))
+			part->runs++;
+		if (addr >= part->runs->addr && pagemap_is_same(givers[i], own[i]) &&
+		    pagemap_is_same(givers[i], again[i]))
+			add(shared, addr);
+	}
+}
+
+static void compare(const struct source_mm *giver, const struct source_mm *mm,
+		    const struct splice_vm_run *runs, uint32_t nr, struct shared *shared)
+{
+	shared->nr = 0;
+	while (nr) {
+		struct part part = first_part(runs, nr);
+
+		runs += part.nr;
+		nr -= part.nr;
+		while (part.addr < part.end)
+			compare_step(giver, mm, &part, shared);
+	}
+}
+
+int sharers_send(const struct tree *tree, struct sender *sender, const struct source_mm *giver,
+		 const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err)
+{
+	struct splice_vm_run unsent[RUNS_MAX];
+	struct shared shared;
+	struct source_mm *mm;
+
+	if (giver->pagemap_fd < 0)
+		return 0;
+	tree_for_each_mm(tree, mm) {
+		uint32_t nr;
+
+		if (mm == giver || mm->pagemap_fd < 0)
+			continue;
+		nr = source_mm_look_unsent(mm, runs, nr_runs, unsent, RUNS_MAX);
+		compare(giver, mm, unsent, nr, &shared);
+		if (!shared.nr)
+			continue;
+		source_mm_claim(mm, shared.runs, shared.nr);
+		if (sender_also(sender, giver, mm, shared.runs, shared.nr, err))
+			return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Addresses that move here with a program. */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "dest/kept_addresses.h"
+#include "tests/own_network.h"
+
+#define NEW_ADDRESS	"10.9.9.10"
+
+/* Return: how many refusals there are when Setup names @text; NULL: @bytes of nothing */
+static size_t take(struct kept_addresses *kept, const char *text, size_t bytes,
+		   const char *interface, int control_fd)
+{
+	struct net_address address = { .len = bytes };
+	Migrate__Setup setup = MIGRATE__SETUP__INIT;
+	struct refusals refusals = { .nr = 0 };
+	ProtobufCBinaryData said;
+	size_t nr;
+
+	if (text)
+		address = address_of(text);
+	said = (ProtobufCBinaryData){ .len = address.len, .data = address.bytes };
+	setup.kept_addresses = &said;
+	setup.n_kept_addresses = 1;
+	setup.has_keeps_tcp = setup.keeps_tcp = true;
+	kept_addresses_take(kept, &setup, interface, control_fd, &refusals);
+	nr = refusals.nr;
+	precheck_free(&refusals);
+	return nr;
+}
+
+static void an_interface_must_be_named(void **state)
+{
+	struct kept_addresses kept;
+
+	assert_int_equal(take(&kept, OWN_ADDRESS, 0, NULL, -1), 1);
+	assert_int_equal(take(&kept, NEW_ADDRESS, 0, NULL, -1), 1);
+	assert_int_equal(take(&kept, NEW_ADDRESS, 0, "lo", -1), 0);
+}
+
+static void a_wrong_list_is_refused(void **state)
+{
+	struct kept_addresses kept;
+
+	assert_int_equal(take(&kept, NULL, 5, "lo", -1), 1);
+	assert_int_equal(take(&kept, NULL, 0, "lo", -1), 1);
+	assert_int_equal(take(&kept, "0.0.0.0", 0, "lo", -1), 1);
+	assert_int_equal(take(&kept, "127.0.0.2", 0, "lo", -1), 1);
+	assert_int_equal(take(&kept, "::1", 0, "lo", -1), 1);
+}
+
+static void a_migration_needs_its_own_address(void **state)
+{
+	int listener = listen_at(OWN_ADDRESS, 6001), fd = dial(OWN_ADDRESS, 6001);
+	struct kept_addresses kept;
+
+	assert_int_equal(take(&kept, OWN_ADDRESS, 0, "lo", fd), 1);
+	close(fd);
+	close(listener);
+}
+
+static bool is_reached(const char *text, int port)
+{
+	const struct timeval limit = { .tv_usec = 300000 };
+	struct sockaddr_in name = name_of(text, port);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	bool reached;
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	reached = !connect(fd, (void *)&name, sizeof(name));
+	close(fd);
+	return reached;
+}
+
+static void it_is_reached_when_it_is_opened(void **state)
+{
+	const struct net_address address = address_of(NEW_ADDRESS);
+	int listener = listen_at("0.0.0.0", 6002);
+	struct kept_addresses kept;
+	struct error err = { 0 };
+
+	assert_int_equal(take(&kept, NEW_ADDRESS, 0, "lo", -1), 0);
+	kept_addresses_plan(&kept, "test");
+	assert_int_equal(kept_addresses_close(&kept, &err), 0);
+	assert_true(net_address_is_here(&address));
+	assert_false(is_reached(NEW_ADDRESS, 6002));
+	kept_addresses_open(&kept);
+	assert_true(is_reached(NEW_ADDRESS, 6002));
+	close(listener);
+	assert_int_equal(net_address_remove(&address, &err), 0);
+}
+
+/* One that was here before stays, and can be reached again. */
+static void only_a_new_one_goes(void **state)
+{
+	const struct net_address new = address_of(NEW_ADDRESS), old = address_of(OWN_ADDRESS);
+	int listener = listen_at("0.0.0.0", 6003);
+	struct kept_addresses kept;
+	struct error err = { 0 };
+
+	assert_int_equal(take(&kept, NEW_ADDRESS, 0, "lo", -1), 0);
+	assert_int_equal(net_addresses_add(&kept.list, &old), 0);
+	kept_addresses_plan(&kept, "test");
+	assert_int_equal(kept_addresses_close(&kept, &err), 0);
+	assert_false(is_reached(OWN_ADDRESS, 6003));
+	kept_addresses_forget(&kept);
+	assert_false(net_address_is_here(&new));
+	assert_true(is_reached(OWN_ADDRESS, 6003));
+	close(listener);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_interface_must_be_named),
+		cmocka_unit_test(a_wrong_list_is_refused),
+		cmocka_unit_test(a_migration_needs_its_own_address),
+		cmocka_unit_test(it_is_reached_when_it_is_opened),
+		cmocka_unit_test(only_a_new_one_goes),
+	};
+
+	return cmocka_run_group_tests(tests, own_network, NULL);
+}
