@@ -15,160 +15,12 @@
 #include "source/final.h"
 #include "source/handover.h"
 #include "source/images.h"
-#include "source/kept_sockets.h"
 #include "source/migration.h"
 #include "source/precopy.h"
 #include "source/repair.h"
 #include "source/setup.h"
 
-/* Rather now than when all is done. */
-static int check_result_file(const char *path, struct error *err)
-{
-	int fd = path ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666) : -1;
-
-	if (path && fd < 0)
-		return error_errno(err, CODE_USAGE,
-				   "give --result a file in a directory that exists",
-				   "cannot write the result to %s", path);
-	if (path)
-		close(fd);
-	return 0;
-}
-
-static bool on_failure(void *ctx, const struct error *err, bool undoes)
-{
-	struct source_migration *migration = ctx;
-
-	return failure_raise_unless_committed(&migration->failure.first, err, undoes);
-}
-
-static void on_too_long(void *ctx)
-{
-	struct source_migration *migration = ctx;
-
-	control_shutdown(migration->links.ctl);
-}
-
-static void on_signal(void *ctx, const char *name)
-{
-	struct source_migration *migration = ctx;
-	struct error err = { 0 };
-
-	error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)", name);
-	if (!source_failure_is_connected(&migration->failure)) {
-		/* nothing was done to the program, and the keeper cleans up */
-		report_error(&err);
-		_exit(err.code);
-	}
-	if (failure_raise_unless_committed(&migration->failure.first, &err, true))
-		return;
-	if (control_phase(migration->links.ctl) < PHASE_STARTED)
-		report_say("%s: the program was handed over; it is not known yet whether it runs there",
-			   name);
-	else
-		report_say("%s: the program has moved already; its memory is still being sent", name);
-}
-
-static int start_keeper(struct source_migration *migration, struct error *err)
-{
-	struct record *record = calloc(1, sizeof(*record));
-
-	if (!record)
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot start the keeper");
-	record->start_ticks = tree_root(&migration->tree)->status.start_ticks;
-	record->guard = migration->guard;
-	record->connections = migration->connections;
-	snprintf(record->to, sizeof(record->to), "%s", migration->opts->to);
-	migration->keeper = source_keeper_start(record, migration->dir.path, err);
-	free(record);
-	return migration->keeper ? 0 : -1;
-}
-
-/* Whatever ends the program, the keeper or CRIU, or a signal, is a failure from here on. */
-static int start_watch(struct source_migration *migration, struct error *err)
-{
-	static const struct watch_hooks hooks = {
-		.fail = on_failure, .too_long = on_too_long, .signal = on_signal,
-	};
-	struct watch *watch = &migration->watch;
-	const struct source_mm *root = &tree_root(&migration->tree)->mm;
-	const struct watch_target target = {
-		.pid = root->pid, .fd = root->backend->gone_fd,
-		.events = root->backend->gone_events,
-	};
-
-	/* that another process of the tree ends is no failure */
-	if (watch_add_target(watch, &target, err))
-		return -1;
-	watch->hooks = &hooks;
-	watch->ctx = migration;
-	watch->max_frozen_s = migration->opts->max_frozen_s;
-	watch->log = migration->log;
-	watch->keeper_fd = source_keeper_fd(migration->keeper);
-	return watch_start(watch, err);
-}
-
-/* Who moves, and what keeps it: nothing is done to the program yet. */
-static int plan(struct source_migration *migration, struct error *err)
-{
-	const struct migrate_options *opts = migration->opts;
-	const struct source_process *root;
-
-	if (conn_check_where(opts->to, opts->insecure, err) ||
-	    check_result_file(opts->result, err))
-		return -1;
-	if (opts->pid == getpid())
-		return error_set(err, CODE_USAGE, "give --pid of the program",
-				 "process %d is this migrate-helper itself", opts->pid);
-	if (getrandom(migration->id, sizeof(migration->id), 0) != sizeof(migration->id))
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot choose a migration id");
-	for (size_t i = 0; i < sizeof(migration->id); i++)
-		sprintf(migration->id_text + 2 * i, "%02x", migration->id[i]);
-	root = tree_add(&migration->tree, opts->pid, err);
-	if (!root || guard_plan(&migration->guard, opts->pid, root->status.state == 'T',
-				migration->id_text, err) ||
-	    workdir_plan(&migration->dir, opts->images_base, migration->id_text, err))
-		return -1;
-	if (opts->keeps_tcp)
-		connections_plan(&migration->connections, migration->id_text);
-	snprintf(migration->log, sizeof(migration->log), "%s/work/dump.log", migration->dir.path);
-	/* before there is a thread, or a connection that it would keep open */
-	return start_keeper(migration, err);
-}
-
-static int choose(struct source_migration *migration, struct error *err)
-{
-	struct figures *figures = &migration->figures;
-	struct source_process *root = tree_root(&migration->tree), *process;
-	const struct backend *backend;
-
-	if (choose_backend(&migration->choice, &migration->hold, migration->opts, &root->mm, err))
-		return -1;
-	backend = root->mm.backend;
-	tree_for_each(&migration->tree, process)
-		if (process != root &&
-		    choose_like(&migration->hold, migration->opts, backend, &process->mm, err) &&
-		    !tree_forgive(&migration->tree, process, err))
-			return -1;
-	figures->backend = backend->ops->name;
-	figures->tracker = mode_follows(migration->choice.mode, backend) ? backend->tracker : "none";
-	figures->tracker_why = backend->tracker_why;
-	memcpy(figures->backend_why, backend->why, sizeof(figures->backend_why));
-	return backend->criu_tracks ? criu_check(err) : criu_check_restore(err);
-}
-
-/* Between 3.18 and 4.0 CRIU leaves a filter behind whose name nobody knows. */
-static int find_connections(struct source_migration *migration, struct error *err)
-{
-	const struct criu_version *criu = &migration->criu;
-
-	if (!migration->opts->keeps_tcp)
-		return 0;
-	if (!criu_is_4_1(criu) && (criu->major != 3 || criu->minor != 17))
-		return error_set(err, CODE_NOT_READY, "install CRIU 4.1 or later",
-				 "--tcp keep works with CRIU 3.17, and with 4.1 and later");
-	return kept_sockets_find(&migration->tree, &migration->connections.addresses, err);
-}
+#define TRIES	6	/* of a program that has files for a moment only */
 
 /* The filter would end the migration's own connections. */
 static int check_own_address(const struct source_migration *migration, struct error *err)
@@ -178,18 +30,6 @@ static int check_own_address(const struct source_migration *migration, struct er
 		return 0;
 	return error_set(err, CODE_REFUSED, "give --to an address that is reached from another one here",
 			 "the migration goes out from an address that moves with the program");
-}
-
-/* What can be known without the destination. */
-static int prepare(struct source_migration *migration, struct error *err)
-{
-	return plan(migration, err) || shms_init(&migration->shms, migration->opts, err) || watch_init(&migration->watch, &migration->box, err) ||
-	       criu_version_get(&migration->criu, err) ||
-	       tree_follow(&migration->tree, join_in_setup, &migration->join, err) ||
-	       refuse_program(&migration->terms, &migration->tree, err) ||
-	       find_connections(migration, err) ||
-	       choose(migration, err) || workdir_make(&migration->dir, err) ||
-	       start_watch(migration, err) ? -1 : 0;
 }
 
 static int connect_threads(struct source_migration *migration, struct error *err)
@@ -224,7 +64,7 @@ static int setup(struct source_migration *migration, struct error *err)
 		.mode = migration->choice.mode, .verify = migration->choice.verify,
 		.max_frozen_s = migration->opts->max_frozen_s,
 		.kept = migration->opts->keeps_tcp ? &migration->connections.addresses : NULL,
-		.ctl = migration->links.ctl, .box = &migration->box,
+		.ctl = migration->links.ctl, .box = &migration->box, .stale = &migration->stale,
 	};
 
 	if (check_own_address(migration, err))
@@ -271,6 +111,7 @@ static int freeze(struct source_migration *migration, struct error *err)
 		.asker = {
 			.opts = migration->opts, .tree = &migration->tree,
 			.ctl = migration->links.ctl, .box = &migration->box,
+			.stale = &migration->stale,
 		},
 		.failure = &migration->failure, .watch = &migration->watch,
 		.figures = &migration->figures, .max_frozen_s = migration->opts->max_frozen_s,
@@ -415,7 +256,7 @@ static int until_commit(struct source_migration *migration, struct error *err)
 {
 	uint32_t round = 0;
 
-	return prepare(migration, err) || enter(migration, "CONNECT", err) ||
+	return source_migration_prepare(migration, err) || enter(migration, "CONNECT", err) ||
 	       connect_threads(migration, err) || enter(migration, "SETUP", err) ||
 	       setup(migration, err) || enter(migration, "PRECOPY", err) ||
 	       precopy(migration, &round, err) || freeze(migration, err) ||
@@ -498,7 +339,8 @@ static void source_migration_destroy(struct source_migration *migration)
 	mailbox_destroy(&migration->box);
 }
 
-int source_migration_run(const struct migrate_options *opts)
+/* Return: the exit status; *@again: nothing has happened, and another try may succeed */
+static int run_once(const struct migrate_options *opts, bool *again)
 {
 	struct source_migration *migration = calloc(1, sizeof(*migration));
 	const struct source_process *root;
@@ -507,15 +349,35 @@ int source_migration_run(const struct migrate_options *opts)
 
 	if (!migration)
 		return CODE_INTERNAL;
-	fds_allow_many();
 	source_migration_init(migration, opts);
 	code = run(migration, &err);
-	if (error_is_set(&err))
-		report_error(&err);
-	root = migration->tree.nr ? tree_root(&migration->tree) : NULL;
-	figures_say_result(&migration->figures, &err, opts->pid, root ? root->status.comm : "",
-			   migrate_mode_name(migration->choice.mode), opts->result);
+	*again &= migration->stale;
+	if (*again) {
+		report_say("%s: the program does not need it any more: once more", err.what);
+	} else {
+		if (error_is_set(&err))
+			report_error(&err);
+		root = migration->tree.nr ? tree_root(&migration->tree) : NULL;
+		figures_say_result(&migration->figures, &err, opts->pid,
+				   root ? root->status.comm : "",
+				   migrate_mode_name(migration->choice.mode), opts->result);
+	}
 	source_migration_destroy(migration);
 	free(migration);
+	return code;
+}
+
+int source_migration_run(const struct migrate_options *opts)
+{
+	int code = CODE_INTERNAL;
+	bool again;
+
+	fds_allow_many();
+	for (int left = TRIES; left; left--) {
+		again = left > 1;
+		code = run_once(opts, &again);
+		if (!again)
+			break;
+	}
 	return code;
 }

@@ -34,6 +34,7 @@
  * @terms: of a look at the program: refused, or lost
  * @join: of processes that are added to the tree
  * @outlook: how long the program will stand
+ * @stale: the destination refused what the program does not need any more
  */
 struct source_migration {
 	const struct migrate_options *opts;
@@ -61,7 +62,11 @@ struct source_migration {
 	struct push push;
 	struct figures figures;
 	struct outlook outlook;
+	bool stale;
 };
+
+/** source_migration_prepare() - migration_begin.c: what can be known without the destination */
+int source_migration_prepare(struct source_migration *migration, struct error *err);
 
 /* migration_end.c: how a migration ends. Each returns the exit status. */
 

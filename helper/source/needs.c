@@ -95,6 +95,33 @@ void needs_find_huge(const struct tree *tree, bool but_root, struct needs *needs
 			add_huge_of(tree, process, needs);
 }
 
+static bool has_path(const struct setup_files *files, const char *path)
+{
+	for (size_t i = 0; i < files->nr; i++)
+		if (!strcmp(files->files[i].path, path))
+			return true;
+	return false;
+}
+
+bool needs_are_stale(const struct migrate_options *opts, const struct tree *tree,
+		     const struct needs *asked)
+{
+	const struct source_process *process;
+	struct needs now = { 0 };
+	bool stale = false;
+
+	tree_for_each(tree, process) {
+		/* what a process had that has ended is not needed */
+		struct error ended = { 0 };
+
+		find_of(opts, process, &now, &ended);
+	}
+	for (size_t i = 0; i < asked->files.nr && !stale; i++)
+		stale = !has_path(&now.files, asked->files.files[i].path);
+	needs_free(&now);
+	return stale;
+}
+
 void needs_free(struct needs *needs)
 {
 	setup_files_free(&needs->files);
@@ -156,6 +183,8 @@ int needs_ask(const struct needs_asker *asker, struct error *err)
 	if (!ret) {
 		needs_find_huge(asker->tree, false, &needs);
 		ret = ask(asker, &needs, err);
+		if (ret && err->code == CODE_PEER)
+			*asker->stale = needs_are_stale(asker->opts, asker->tree, &needs);
 	}
 	needs_free(&needs);
 	return ret;

@@ -31,18 +31,29 @@ int needs_find(const struct migrate_options *opts, const struct tree *tree, stru
 void needs_find_huge(const struct tree *tree, bool but_root, struct needs *needs);
 void needs_free(struct needs *needs);
 
+/**
+ * needs_are_stale() - has the program closed, or renamed, one of the files of @asked since?
+ *
+ * A program that writes a file and renames it has the file for a moment only: that the destination has
+ * no such file means nothing then.
+ */
+bool needs_are_stale(const struct migrate_options *opts, const struct tree *tree,
+		     const struct needs *asked);
+
 /** needs_take_refusals() - the only reason becomes the error; of several each is said */
 void needs_take_refusals(char **refusals, size_t nr, struct error *err);
 
 /**
  * struct needs_asker - asks before the freeze
  * @box: gets the answer
+ * @stale: as in struct setup
  */
 struct needs_asker {
 	const struct migrate_options *opts;
 	struct tree *tree;
 	struct control *ctl;
 	struct mailbox *box;
+	bool *stale;
 };
 
 /**

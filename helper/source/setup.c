@@ -318,10 +318,10 @@ static int send_others_maps(const struct setup *setup, struct error *err)
 int setup_run(const struct setup *setup, uint64_t *peer_fixed_ns, struct error *err)
 {
 	struct setup_message message = { .msg = MIGRATE__SETUP__INIT };
-	int ret = send_setup(setup, &message, err);
+	int ret = send_setup(setup, &message, err) || take_reply(setup, peer_fixed_ns, err) ? -1 : 0;
 
+	if (ret && err->code == CODE_PEER)
+		*setup->stale = needs_are_stale(setup->opts, setup->tree, &message.needs);
 	setup_free(&message);
-	if (ret || take_reply(setup, peer_fixed_ns, err))
-		return -1;
-	return send_others_maps(setup, err);
+	return ret ? -1 : send_others_maps(setup, err);
 }

@@ -15,6 +15,7 @@
  * @shape: of the whole program: what a restore will take depends on it
  * @kept: addresses that move too, with --tcp keep; else NULL
  * @box: gets the answer
+ * @stale: set when the destination refuses, and the program does not need all that was asked for any more
  */
 struct setup {
 	const struct migrate_options *opts;
@@ -27,6 +28,7 @@ struct setup {
 	const struct net_addresses *kept;
 	struct control *ctl;
 	struct mailbox *box;
+	bool *stale;
 };
 
 /**

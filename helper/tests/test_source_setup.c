@@ -33,6 +33,8 @@ struct bench {
 	char *refusal;		/* of Needs; NULL: none */
 	pthread_t receiver, answerer;
 	uint64_t peer_fixed_ns;
+	bool stale;
+	int fleeting;		/* closed before the answer; -1: none */
 	struct error err;
 };
 
@@ -53,6 +55,8 @@ static void *answer_body(void *arg)
 	struct error err = { 0 };
 
 	bench->got = control_expect(bench->dest, MIGRATE__CONTROL__BODY_SETUP, LATER_MS, &err);
+	if (bench->fleeting >= 0)
+		close(bench->fleeting);
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP_REPLY;
 	msg.setup_reply = &bench->reply;
 	if (bench->got)
@@ -78,6 +82,7 @@ static int set_up(void **state)
 	mailbox_init(&bench->box, "the destination");
 	migrate__setup_reply__init(&bench->reply);
 	bench->reply.ok = true;
+	bench->fleeting = -1;
 	bench->criu = (struct criu_version){ .major = 3, .minor = 17, .sublevel = 1 };
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
 		return -1;
@@ -87,7 +92,7 @@ static int set_up(void **state)
 		.opts = &opts,
 		.tree = &bench->tree, .criu = &bench->criu, .mode = MODE_PRECOPY, .verify = true,
 		.max_frozen_s = 7, .shape = &shape,
-		.ctl = bench->source, .box = &bench->box,
+		.ctl = bench->source, .box = &bench->box, .stale = &bench->stale,
 	};
 	return walk_to(bench->source, bench->dest, PHASE_SETUP, &bench->err) ||
 	       pthread_create(&bench->receiver, NULL, receive_body, bench) ? -1 : 0;
@@ -253,6 +258,34 @@ static void a_refusal_is_the_error(void **state)
 	assert_non_null(strstr(bench->err.what, "process 4711 exists there"));
 }
 
+/* The destination has looked for a file that was there for a moment only. */
+static void a_refusal_for_what_is_closed_is_stale(void **state)
+{
+	char path[] = "/tmp/fleeting-XXXXXX";
+	struct bench *bench = *state;
+
+	bench->reply.ok = false;
+	bench->fleeting = mkstemp(path);
+	assert_true(bench->fleeting >= 0);
+	assert_int_equal(run(bench), -1);
+	unlink(path);
+	assert_true(bench->stale);
+}
+
+static void a_refusal_for_what_is_open_is_not(void **state)
+{
+	char path[] = "/tmp/lasting-XXXXXX";
+	struct bench *bench = *state;
+	int fd = mkstemp(path);
+
+	bench->reply.ok = false;
+	assert_true(fd >= 0);
+	assert_int_equal(run(bench), -1);
+	assert_false(bench->stale);
+	unlink(path);
+	close(fd);
+}
+
 static void *needs_body(void *arg)
 {
 	Migrate__NeedsReply reply = MIGRATE__NEEDS_REPLY__INIT;
@@ -279,6 +312,7 @@ static int ask(struct bench *bench)
 {
 	const struct needs_asker asker = {
 		.opts = &opts, .tree = &bench->tree, .ctl = bench->source, .box = &bench->box,
+		.stale = &bench->stale,
 	};
 	struct source_process *process = tree_add(&bench->tree, getpid(), &bench->err);
 	int ret;
@@ -331,6 +365,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(the_program_is_told), BENCH_TEST(each_object_is_announced),
+		BENCH_TEST(a_refusal_for_what_is_closed_is_stale), BENCH_TEST(a_refusal_for_what_is_open_is_not),
 		BENCH_TEST(the_memory_of_all_processes), BENCH_TEST(huge_pages_of_all_processes),
 		cmocka_unit_test(kinds_of_memory_are_told_apart),
 		BENCH_TEST(the_cost_is_taken_within_reason), BENCH_TEST(a_refusal_is_the_error),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154,SC2034,SC2317 # variables of programs and handover.sh
+# shellcheck shell=bash disable=SC2154,SC2034,SC2086,SC2317 # variables of programs and handover.sh
 # The programs that `programs` moves. start_NAME starts one, in a session of its own, and its load:
 # $ticker is the root of its tree, $count a file whose first number grows with the work done. What is
 # wrong goes to $count.wrong. whole_NAME looks at it in the end, when it works at the destination.
