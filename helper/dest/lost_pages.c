@@ -57,14 +57,23 @@ static void lost(struct mm *mm, uint64_t nr_pages)
 	pthread_cond_broadcast(&mm->changed);
 }
 
-int lost_pages_take(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
+/*
+ * Lock held. The memory connection may still have, until PUSHED, what the urgent one says is lost. Behind
+ * PUSHED all that lacks is asked for again.
+ */
+static bool is_early(const struct mm *mm, bool urgent)
+{
+	return urgent && !mm->pushed;
+}
+
+int lost_pages_take(struct mm *mm, bool urgent, const struct splice_vm_run *runs, uint32_t nr_runs,
 		    uint64_t *nr_pages, struct error *err)
 {
 	int ret = 0;
 
 	*nr_pages = 0;
 	mm_lock(mm);
-	for (uint32_t i = 0; i < nr_runs && !ret; i++)
+	for (uint32_t i = 0; i < nr_runs && !ret && !is_early(mm, urgent); i++)
 		ret = lose(mm, runs[i].addr, runs[i].addr + runs[i].nr_pages * PAGE_BYTES, nr_pages,
 			   err);
 	if (*nr_pages)
@@ -73,13 +82,15 @@ int lost_pages_take(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr
 	return ret;
 }
 
-int lost_pages_end(struct mm *mm, uint64_t *nr_pages, struct error *err)
+int lost_pages_end(struct mm *mm, bool urgent, uint64_t *nr_pages, struct error *err)
 {
-	int ret;
+	int ret = 0;
 
 	*nr_pages = 0;
 	mm_lock(mm);
-	ret = lose(mm, 0, USER_END, nr_pages, err);
+	mm->end_said = true;
+	if (!is_early(mm, urgent))
+		ret = lose(mm, 0, USER_END, nr_pages, err);
 	mm->ended |= *nr_pages != 0;
 	if (*nr_pages)
 		lost(mm, *nr_pages);

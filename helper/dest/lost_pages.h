@@ -29,12 +29,19 @@
 
 /**
  * lost_pages_take() - LOST: pages of these runs that still lack are lost
- * @nr_pages: how many are
+ * @urgent: it came over the urgent connection: before PUSHED it says nothing, since pages that were sent
+ *	before may be on their way over the other one
+ * @nr_pages: how many
  */
-int lost_pages_take(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
+int lost_pages_take(struct mm *mm, bool urgent, const struct splice_vm_run *runs, uint32_t nr_runs,
 		    uint64_t *nr_pages, struct error *err);
-/** lost_pages_end() - ENDED: all pages that still lack are lost, and the process ends if there are any */
-int lost_pages_end(struct mm *mm, uint64_t *nr_pages, struct error *err);
+/**
+ * lost_pages_end() - ENDED: all pages that still lack are lost, and the process ends if there are any
+ *
+ * Over urgent before PUSHED it is noted: the caller calls again, with @urgent false, at PUSHED of an mm
+ * with @end_said.
+ */
+int lost_pages_end(struct mm *mm, bool urgent, uint64_t *nr_pages, struct error *err);
 
 /* The caller holds mm.lock. */
 

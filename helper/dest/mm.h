@@ -76,6 +76,7 @@ struct mm_hooks {
  * @mirror_handle: of the keeper's duplicate of the mirror
  * @gone: the source has the address space no longer: frames that are still on their way mean nothing,
  *	and @mirror, @populated and @wanted are closed
+ * @end_said: ENDED came; before PUSHED over urgent it is carried out at PUSHED
  * @ended: the process was killed at the source before all of its memory had come
  * @killed: the process was killed here, for what it lost
  * @no_poison: the kernel has no UFFDIO_POISON, as far as is known
@@ -102,7 +103,7 @@ struct mm {
 	bool listed;
 	int mirror_handle;
 	bool retry, work, final, sealed, pushed, failed, gone, shm;
-	bool ended, killed, no_poison;
+	bool end_said, ended, killed, no_poison;
 	struct mm_counts counts;
 	struct mm_hooks hooks;
 	struct {

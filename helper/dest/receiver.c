@@ -174,12 +174,13 @@ static int frame_before_final(struct receiver *receiver, struct mm *mm,
 	}
 }
 
-/* What is on its way on the other connection, or came meanwhile, is not lost. */
+/* What came meanwhile is not lost. */
 static int take_lost(struct receiver *receiver, struct mm *mm, const struct frame *frame,
 		     struct error *err)
 {
 	uint64_t nr_pages;
-	int ret = lost_pages_take(mm, frame->runs, frame->nr_runs, &nr_pages, err);
+	int ret = lost_pages_take(mm, receiver->urgent, frame->runs, frame->nr_runs, &nr_pages,
+				  err);
 
 	if (!ret && nr_pages)
 		receiver->hooks.lost(receiver->hooks.ctx, mm, nr_pages);
@@ -189,11 +190,18 @@ static int take_lost(struct receiver *receiver, struct mm *mm, const struct fram
 static int take_ended(struct receiver *receiver, struct mm *mm, struct error *err)
 {
 	uint64_t nr_pages;
-	int ret = lost_pages_end(mm, &nr_pages, err);
+	int ret = lost_pages_end(mm, receiver->urgent, &nr_pages, err);
 
 	if (!ret && nr_pages)
 		receiver->hooks.lost(receiver->hooks.ctx, mm, nr_pages);
 	return ret;
+}
+
+static int take_pushed(struct receiver *receiver, struct mm *mm, struct error *err)
+{
+	if (late_pages_pushed(mm, err))
+		return -1;
+	return mm->end_said ? take_ended(receiver, mm, err) : 0;
 }
 
 static int take_also(struct receiver *receiver, struct mm *mm, const struct frame *frame,
@@ -225,7 +233,7 @@ static int frame_after_final(struct receiver *receiver, struct mm *mm,
 	case FRAME_PUSHED:
 		if (receiver->urgent || mm->pushed)
 			break;
-		return late_pages_pushed(mm, err);
+		return take_pushed(receiver, mm, err);
 	case FRAME_LOST:
 		return take_lost(receiver, mm, frame, err);
 	case FRAME_ENDED:

@@ -424,7 +424,7 @@ static void what_was_lost_is_killed_and_named(void **state)
 	run();
 	say(MIGRATE__CONTROL__BODY_COMMIT);
 	hear(MIGRATE__CONTROL__BODY_STARTED);
-	assert_int_equal(lost_pages_end(mm, &lost, &err), 0);
+	assert_int_equal(lost_pages_end(mm, false, &lost, &err), 0);
 	assert_int_equal(lost, 7);
 	msg = control_expect(kit->source, MIGRATE__CONTROL__BODY_DONE, LATER_MS, &err);
 	assert_non_null(msg);

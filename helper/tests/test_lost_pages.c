@@ -30,7 +30,7 @@ static void lose(uint64_t page, uint32_t nr, uint64_t expected)
 	struct error err = { 0 };
 	uint64_t lost;
 
-	assert_int_equal(lost_pages_take(&few.mm, &run, 1, &lost, &err), 0);
+	assert_int_equal(lost_pages_take(&few.mm, false, &run, 1, &lost, &err), 0);
 	assert_int_equal(lost, expected);
 }
 
@@ -39,7 +39,7 @@ static void end(uint64_t expected)
 	struct error err = { 0 };
 	uint64_t lost;
 
-	assert_int_equal(lost_pages_end(&few.mm, &lost, &err), 0);
+	assert_int_equal(lost_pages_end(&few.mm, false, &lost, &err), 0);
 	assert_int_equal(lost, expected);
 }
 

@@ -64,12 +64,32 @@ static void test_ended(void **state)
 	assert_int_equal(mm_populate(bench->mm, &run_of_ten, 1, &bench->err), 0);
 	objects_final(&bench->objects, &have, &lack);
 	assert_int_equal(seal(bench), 0);
+	bench->mm->pushed = true;
 	bench->receiver.urgent = true;
 	list(bench, FRAME_ENDED, 0, 0);
 	assert_int_equal(run(bench), 0);
 	assert_int_equal(bench->lost, 10);
 	assert_int_equal(bench->mm->wanted.pages.nr, 0);
 	assert_true(bench->mm->ended);
+}
+
+/* The memory connection has pages that were sent before: they are not lost. */
+static void test_ended_overtakes(void **state)
+{
+	const struct splice_vm_run run_of_ten = { .addr = AT(0), .nr_pages = 10 };
+	struct bench *bench = *state;
+	uint64_t have, lack;
+
+	assert_int_equal(mm_populate(bench->mm, &run_of_ten, 1, &bench->err), 0);
+	objects_final(&bench->objects, &have, &lack);
+	assert_int_equal(seal(bench), 0);
+	bench->receiver.urgent = true;
+	list(bench, FRAME_LOST, 0, 2);
+	list(bench, FRAME_ENDED, 0, 0);
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(bench->lost, 0);
+	assert_int_equal(bench->mm->wanted.pages.nr, 10);
+	assert_false(bench->mm->ended);
 }
 
 static void test_lost_before_final(void **state)
@@ -97,6 +117,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(test_lost), BENCH_TEST(test_asked_again), BENCH_TEST(test_ended),
+		BENCH_TEST(test_ended_overtakes),
 		BENCH_TEST(test_lost_before_final), BENCH_TEST(test_ended_before_final),
 		BENCH_TEST(test_lost_before_images),
 	};
