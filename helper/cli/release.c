@@ -132,13 +132,16 @@ static int get_hold(struct release *rel, struct error *err)
 static int let_go(struct release *rel, struct error *err)
 {
 	int lock = take(rel, err), ret = -1;
+	struct error why = { 0 };
 
 	if (lock < 0)
 		return -1;
 	/* in this order, so that a release that was killed in between can be repeated */
 	if (!get_hold(rel, err) &&
-	    !connections_resume(&rel->record.connections, &rel->record.guard, err) &&
-	    !guard_off(&rel->record.guard, err))
+	    connections_resume(&rel->record.connections, &rel->record.guard, &why))
+		/* a connection that is lost is no reason to let the program stand */
+		report_say("%s", why.what);
+	if (!error_is_set(err) && !guard_off(&rel->record.guard, err))
 		ret = record_remove(rel->dir, rel->kind, err);
 	/* no keeper is left that would remove the group of CRIU */
 	if (!ret)

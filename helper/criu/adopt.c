@@ -14,6 +14,7 @@
 #define TYPE_REG	1		/* of FileEntry and FdinfoEntry */
 #define TYPE_MEMFD	18
 #define STATUS_MEMFD	(1U << 14)	/* of VmaEntry */
+#define MEMFDS_MAX	4096
 #define MEMFD_BYTES_MAX	(1UL << 46)
 
 static const char memfd_name[] = "memfd.img";
@@ -33,8 +34,13 @@ struct adopting {
 static int take_memfd(const Img__MemfdInodeEntry *from, struct criu_memfd **list, size_t *nr,
 		      struct error *err)
 {
-	struct criu_memfd *more = realloc(*list, (*nr + 1) * sizeof(*more));
+	struct criu_memfd *more;
 
+	/* hostile images may have millions, each of which is looked for by each open file */
+	if (*nr == MEMFDS_MAX)
+		return error_set(err, CODE_CRIU, NULL, "the images have more than %d memfds",
+				 MEMFDS_MAX);
+	more = realloc(*list, (*nr + 1) * sizeof(*more));
 	if (!more)
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of memfds");
 	*list = more;

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "dest/kept.h"
 #include "dest/kept_addresses.h"
+#include "dest/mirror.h"
 #include "dest/nsinit.h"
 #include "os/cgroup_homes.h"
 #include "os/cgroup_members.h"
@@ -95,14 +96,13 @@ static void kept_kill(struct kept *kept, struct error *err)
 /* A file of /dev/shm that nobody was started for, by whatever name it has (dest/shm.h). */
 static void kept_unlink(int fd)
 {
-	static const char dir[] = "/dev/shm/";
 	char link[48], name[PATH_MAX];
 	ssize_t n;
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	n = readlink(link, name, sizeof(name) - 1);
 	name[n < 0 ? 0 : n] = 0;
-	if (!strncmp(name, dir, strlen(dir)))
+	if (mirror_path_is_plain(name))
 		unlink(name);
 }
 

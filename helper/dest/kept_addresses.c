@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdio.h>
+#include <unistd.h>
 #include "dest/kept_addresses.h"
 #include "os/net_announce.h"
 
@@ -8,8 +9,8 @@ static void take_one(struct kept_addresses *kept, const ProtobufCBinaryData *sai
 {
 	struct net_address address;
 
-	if (!net_address_make(said->data, said->len, &address) || net_address_is_any(&address) ||
-	    net_address_is_loopback(&address) || net_addresses_add(&kept->list, &address)) {
+	if (!net_address_make(said->data, said->len, &address) || !net_address_is_of_one(&address) ||
+	    net_addresses_add(&kept->list, &address)) {
 		precheck_refuse(refusals, "the list of addresses that move is wrong");
 		return;
 	}
@@ -34,12 +35,27 @@ void kept_addresses_take(struct kept_addresses *kept, const Migrate__Setup *setu
 		precheck_refuse(refusals, "the migration came to an address that is to move here with the program: let serve listen on another one");
 }
 
-void kept_addresses_plan(struct kept_addresses *kept, const char *id)
+/* Locked first: an address that another migration has brought here, and may take away, is not "here". */
+int kept_addresses_plan(struct kept_addresses *kept, const char *id, struct error *err)
 {
+	for (size_t i = 0; i < kept->list.nr; i++) {
+		kept->locks[i] = net_address_lock(&kept->list.items[i], err);
+		if (kept->locks[i] < 0)
+			return -1;
+		kept->nr_locks = i + 1;
+	}
 	snprintf(kept->filter, sizeof(kept->filter), "migrate-helper-%s-dest", id);
 	for (size_t i = 0; i < kept->list.nr; i++)
 		if (!net_address_is_here(&kept->list.items[i]))
 			net_addresses_add(&kept->added, &kept->list.items[i]);
+	return 0;
+}
+
+void kept_addresses_unlock(struct kept_addresses *kept)
+{
+	for (size_t i = 0; i < kept->nr_locks; i++)
+		close(kept->locks[i]);
+	kept->nr_locks = 0;
 }
 
 int kept_addresses_close(const struct kept_addresses *kept, struct error *err)

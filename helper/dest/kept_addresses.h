@@ -17,11 +17,14 @@
  * @filter: its name, which has the id of the migration; "": there is none
  * @interface: gets those that no interface here has
  * @added: those that kept_addresses_close() gives to @interface
+ * @locks: @nr_locks descriptors, of the process that called kept_addresses_plan()
  */
 struct kept_addresses {
 	char filter[NET_FILTER_NAME_BYTES];
 	char interface[IFNAMSIZ];
 	struct net_addresses list, added;
+	int locks[NET_ADDRESSES_MAX];
+	size_t nr_locks;
 };
 
 /**
@@ -32,8 +35,13 @@ struct kept_addresses {
  */
 void kept_addresses_take(struct kept_addresses *kept, const Migrate__Setup *setup,
 			 const char *interface, int control_fd, struct refusals *refusals);
-/** kept_addresses_plan() - before kept_addresses_close(); @id of the migration */
-void kept_addresses_plan(struct kept_addresses *kept, const char *id);
+/**
+ * kept_addresses_plan() - before kept_addresses_close(); @id of the migration
+ *
+ * Takes the locks of the addresses, which the process keeps until it ends. -1 with @err: another migration has one.
+ */
+int kept_addresses_plan(struct kept_addresses *kept, const char *id, struct error *err);
+void kept_addresses_unlock(struct kept_addresses *kept);
 /** kept_addresses_close() - from here on they cannot be reached */
 int kept_addresses_close(const struct kept_addresses *kept, struct error *err);
 /** kept_addresses_open() - the program runs here: they can be reached, and the neighbours are told */

@@ -279,8 +279,8 @@ static int close_addresses(struct migration *m, struct error *err)
 	if (!m->setup.said->keeps_tcp)
 		return 0;
 	m->restore.keeps_tcp = true;
-	kept_addresses_plan(&m->setup.kept, m->images.id);
-	return keeper_close_addresses(m->keeper, &m->setup.kept, err);
+	return kept_addresses_plan(&m->setup.kept, m->images.id, err) ||
+	       keeper_close_addresses(m->keeper, &m->setup.kept, err) ? -1 : 0;
 }
 
 static int start_threads(struct migration *m, struct error *err)
@@ -334,6 +334,8 @@ static int undo(struct migration *m, struct error *err)
 	if (!alone && keeper_said(m->keeper, &why))
 		keeper_undo(m->keeper, m->program.init_fd);
 	stop_threads(m);
+	if (gone)
+		objects_remove_files(&m->objects);
 	tell_result(err, NULL);
 	return err->code;
 }

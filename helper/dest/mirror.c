@@ -66,6 +66,7 @@ close_fd:
 int mirror_open_as(struct mirror *mirror, const char *name, unsigned int flags, struct error *err)
 {
 	memset(mirror, 0, sizeof(*mirror));
+	mirror->huge = flags & MFD_HUGETLB;
 	mirror->fd = memfd_create(name, MFD_CLOEXEC | flags);
 	if (mirror->fd < 0)
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a memfd");
@@ -82,24 +83,38 @@ void mirror_path(const struct mirror *mirror, char path[PATH_MAX])
 	path[n < 0 ? 0 : n] = 0;
 }
 
-static void mirror_close_file(struct mirror *mirror)
+bool mirror_path_is_plain(const char *path)
+{
+	const char *name = path + strlen(SHM_DIR);
+
+	return !strncmp(path, SHM_DIR, strlen(SHM_DIR)) && *name && strcmp(name, ".") &&
+	       strcmp(name, "..") && !strchr(name, '/');
+}
+
+void mirror_remove_file(const struct mirror *mirror)
 {
 	char name[PATH_MAX];
 
-	if (mirror->path) {
-		mirror_path(mirror, name);
+	if (!mirror->path)
+		return;
+	mirror_path(mirror, name);
+	if (mirror_path_is_plain(name))
 		unlink(name);
-	}
+}
+
+static void mirror_close_file(struct mirror *mirror)
+{
+	mirror_remove_file(mirror);
 	free(mirror->path);
 	mirror->path = NULL;
 	close(mirror->fd);
 	mirror->fd = -1;
 }
 
+/* Files that are not named yet begin so. */
 static bool path_is_good(const char *path)
 {
-	return !strncmp(path, SHM_DIR, strlen(SHM_DIR)) && path[strlen(SHM_DIR)] &&
-	       path[strlen(SHM_DIR)] != '.' && !strchr(path + strlen(SHM_DIR), '/');
+	return mirror_path_is_plain(path) && strncmp(path + strlen(SHM_DIR), ".migrate-", 9);
 }
 
 int mirror_open_file(struct mirror *mirror, const char *path, struct error *err)
@@ -131,7 +146,8 @@ int mirror_name(struct mirror *mirror, struct error *err)
 	char name[PATH_MAX];
 
 	mirror_path(mirror, name);
-	if (!renameat2(AT_FDCWD, name, AT_FDCWD, mirror->path, RENAME_NOREPLACE))
+	if (mirror_path_is_plain(name) &&
+	    !renameat2(AT_FDCWD, name, AT_FDCWD, mirror->path, RENAME_NOREPLACE))
 		return 0;
 	return error_errno(err, CODE_REFUSED, NULL, "cannot name the file %s", mirror->path);
 }
@@ -199,17 +215,24 @@ static bool same_windows(const struct mirror_windows *a, const struct mirror_win
 	return same;
 }
 
-static int map_windows(int fd, struct mirror_windows *windows, struct error *err)
+/*
+ * Of huge pages each window reserves its own: one page of 4 KiB takes a whole one, of the machine's pool,
+ * which no budget counts.
+ */
+static int map_windows(const struct mirror *mirror, struct mirror_windows *windows, struct error *err)
 {
+	int flags = MAP_SHARED | (mirror->huge ? 0 : MAP_NORESERVE);
+
 	for (size_t i = 0; i < windows->nr; i++) {
 		struct mirror_window *window = &windows->window[i];
 		uint64_t bytes = window->end - window->start;
-		void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-				  fd, window->start);
+		void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, mirror->fd,
+				  window->start);
 
 		if (base == MAP_FAILED) {
 			windows->nr = i;
-			return error_errno(err, CODE_INTERNAL, NULL,
+			return error_errno(err, CODE_INTERNAL,
+					   mirror->huge ? "raise nr_hugepages at the destination" : NULL,
 					   "cannot map %lu MiB of the mirror at 0x%lx",
 					   bytes >> 20, window->start);
 		}
@@ -225,7 +248,7 @@ static int change_windows(struct mirror *mirror, struct mirror_windows *windows,
 		free(windows);
 		return 0;
 	}
-	if (map_windows(mirror->fd, windows, err)) {
+	if (map_windows(mirror, windows, err)) {
 		mirror_windows_put(windows);
 		return -1;
 	}
@@ -249,7 +272,7 @@ static void renew_windows(struct mirror *mirror)
 		return;
 	memcpy(fresh, mirror->windows, bytes);
 	fresh->refs = 1;
-	if (map_windows(mirror->fd, fresh, &(struct error){ 0 })) {
+	if (map_windows(mirror, fresh, &(struct error){ 0 })) {
 		mirror_windows_put(fresh);
 		return;
 	}

@@ -25,6 +25,7 @@ struct mirror_windows;
  *	holds a reference, and no lock
  * @fd: the memfd
  * @path: name that the file is to have; NULL: a memfd. mirror_close() removes the file
+ * @huge: of huge pages
  * @budget: pays for what is in @have; NULL: nobody asks
  * @books: bytes of BUDGET_BOOKS that this address space has taken
  * @have: pages whose content is here
@@ -34,6 +35,7 @@ struct mirror_windows;
  */
 struct mirror {
 	int fd;
+	bool huge;
 	struct budget *budget;
 	uint64_t books;
 	struct page_set have;
@@ -51,8 +53,12 @@ int mirror_open(struct mirror *mirror, struct error *err);
  * @path: of a file of /dev/shm; CODE_REFUSED when it is there already
  */
 int mirror_open_file(struct mirror *mirror, const char *path, struct error *err);
+/** mirror_path_is_plain() - a file of /dev/shm itself: its owner can move it to a folder that he exchanges */
+bool mirror_path_is_plain(const char *path);
 /** mirror_path() - the name that the file has now */
 void mirror_path(const struct mirror *mirror, char path[PATH_MAX]);
+/** mirror_remove_file() - by the name that the file has now; nothing for a memfd */
+void mirror_remove_file(const struct mirror *mirror);
 /** mirror_name() - the file gets its name; -1 with CODE_REFUSED when another file has it */
 int mirror_name(struct mirror *mirror, struct error *err);
 

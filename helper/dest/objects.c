@@ -414,3 +414,12 @@ void objects_close_uffds(struct objects *objects)
 	while ((mm = objects_next(objects, mm)))
 		mm_close_uffds(mm);
 }
+
+void objects_remove_files(struct objects *objects)
+{
+	struct mm *mm = NULL;
+
+	while ((mm = objects_next(objects, mm)))
+		if (mm->shm && !mm->gone)
+			mirror_remove_file(&mm->mirror);
+}

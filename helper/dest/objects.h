@@ -38,6 +38,8 @@ struct objects {
 void objects_init(struct objects *objects, const struct mm_hooks *hooks, struct budget *budget,
 		  struct place *place);
 void objects_destroy(struct objects *objects);
+/** objects_remove_files() - nothing of the program is here: files of /dev/shm, which a keeper that lives removes */
+void objects_remove_files(struct objects *objects);
 
 /**
  * objects_add_mm() - make an empty mm

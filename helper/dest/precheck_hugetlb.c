@@ -71,40 +71,33 @@ static void check_size(const Migrate__Setup *setup, uint32_t kib, struct refusal
 				text_count(needed, "huge page", "huge pages").text, kib, free, kib);
 }
 
-static bool is_first_of_size(const Migrate__Setup *setup, size_t nr)
-{
-	for (size_t i = 0; i < nr; i++)
-		if (is_huge(setup->vmas[i]) && setup->vmas[i]->huge_kib == setup->vmas[nr]->huge_kib)
-			return false;
-	return true;
-}
+/** struct sizes - of huge pages, in KiB, each once; a peer may tell of any number */
+struct sizes {
+	uint32_t kib[SIZES_MAX];
+	size_t nr;
+};
 
-static bool root_has_size(const Migrate__Setup *setup, uint32_t kib)
+static void add_size(struct sizes *sizes, uint32_t kib)
 {
-	for (size_t i = 0; i < setup->n_vmas; i++)
-		if (is_huge(setup->vmas[i]) && setup->vmas[i]->huge_kib == kib)
-			return true;
-	return false;
+	for (size_t i = 0; i < sizes->nr; i++)
+		if (sizes->kib[i] == kib)
+			return;
+	if (kib && sizes->nr < SIZES_MAX)
+		sizes->kib[sizes->nr++] = kib;
 }
 
 /* Whoever tells of more sizes is not told what is free. */
 void precheck_hugetlb(const Migrate__Setup *setup, struct refusals *refusals)
 {
-	size_t sizes = 0;
+	struct sizes sizes = { .nr = 0 };
 
-	for (size_t i = 0; i < setup->n_vmas && sizes < SIZES_MAX; i++)
-		if (is_huge(setup->vmas[i]) && is_first_of_size(setup, i)) {
-			check_size(setup, setup->vmas[i]->huge_kib, refusals);
-			sizes++;
-		}
-	for (size_t i = 0; i < setup->n_huge_pages && sizes < SIZES_MAX; i++) {
-		uint32_t kib = setup->huge_pages[i]->kib;
-
-		if (!kib || root_has_size(setup, kib))
-			continue;
-		check_size(setup, kib, refusals);
-		sizes++;
-	}
+	for (size_t i = 0; i < setup->n_vmas; i++)
+		if (is_huge(setup->vmas[i]))
+			add_size(&sizes, setup->vmas[i]->huge_kib);
+	for (size_t i = 0; i < setup->n_huge_pages; i++)
+		add_size(&sizes, setup->huge_pages[i]->kib);
+	for (size_t i = 0; i < sizes.nr; i++)
+		check_size(setup, sizes.kib[i], refusals);
 }
 
 uint64_t precheck_hugetlb_bytes(const Migrate__Setup *setup)

@@ -152,10 +152,7 @@ static int reply_needs(struct setup *setup, struct refusals *refusals, struct er
 	msg.body_case = MIGRATE__CONTROL__BODY_NEEDS_REPLY;
 	msg.needs_reply = &answer;
 	tell_refusals(refusals);
-	if (control_send(setup->peer->ctl, &msg, err))
-		return -1;
-	return !refusals->nr ? 0 : error_set(err, CODE_REFUSED, NULL, "refused: %s",
-					     refusals->text[0]);
+	return control_send(setup->peer->ctl, &msg, err);
 }
 
 int setup_take_needs(struct setup *setup, const Migrate__Needs *needs, struct error *err)
@@ -164,9 +161,9 @@ int setup_take_needs(struct setup *setup, const Migrate__Needs *needs, struct er
 	struct refusals refusals = { .nr = 0 };
 	int ret;
 
-	if (setup->asked)
-		return error_set(err, CODE_PEER, NULL, "the source asked twice for what processes need");
-	setup->asked = true;
+	if (setup->asked++ == NEEDS_ASKED_MAX)
+		return error_set(err, CODE_PEER, NULL, "the source asked %d times for what processes need",
+				 setup->asked);
 	said.files = needs->files;
 	said.n_files = needs->n_files;
 	said.unix_servers = needs->unix_servers;

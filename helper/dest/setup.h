@@ -18,7 +18,7 @@
  * @take_addresses: interface for addresses that move here; NULL: none gets any
  * @by_ms: time by which Setup must have come, clock_now_ms()
  * @cost_model_ns: cost_model_ns() of the restore
- * @asked: Needs has come
+ * @asked: how often Needs has come
  * @kept: the addresses that move with the program
  * @msg, @said: Setup without its lists, after setup_take() has succeeded
  */
@@ -31,7 +31,7 @@ struct setup {
 	const char *images_base, *take_addresses;
 	int64_t by_ms;
 	uint64_t cost_model_ns;
-	bool asked;
+	int asked;
 	struct kept_addresses kept;
 	Migrate__Control *msg;
 	const Migrate__Setup *said;
@@ -49,7 +49,7 @@ int setup_take(struct setup *setup, struct error *err);
 /**
  * setup_take_needs() - check what processes need that began since Setup, and answer
  *
- * A refusal ends the migration: a source could otherwise guess at files again and again.
+ * A refusal is for the source to act on. It may ask NEEDS_ASKED_MAX times: it could otherwise guess at files.
  */
 int setup_take_needs(struct setup *setup, const Migrate__Needs *needs, struct error *err);
 /** setup_add_objects() - take a list of objects from the wire */

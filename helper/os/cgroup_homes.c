@@ -7,6 +7,7 @@
 #include "os/cgroup_homes.h"
 
 #define LEAF		"/migrate-helper.own"
+#define LEVELS_MAX	16	/* each is a group that a peer lets us make */
 #define PATH_BYTES	(2 * PATH_MAX)
 
 /* Cut @end off @text; false: @text does not end so */
@@ -44,17 +45,19 @@ int cgroup_homes_sub(const struct cgroup *group, const char *line, char sub[CGRO
 	strcpy(sub, at);
 	if (*inside)
 		cut_end(sub, LEAF);
-	return 0;
+	return cgroup_homes_is_sub(sub) ? 0 : -1;
 }
 
 bool cgroup_homes_is_sub(const char *sub)
 {
+	int levels = 0;
+
 	if (strlen(sub) + sizeof(LEAF) > CGROUP_SUB_BYTES || strchr(sub, '\n'))
 		return false;
 	while (*sub == '/') {
 		size_t bytes = strcspn(++sub, "/");
 
-		if (!bytes || bytes > NAME_MAX || (bytes == 1 && *sub == '.') ||
+		if (++levels > LEVELS_MAX || !bytes || bytes > NAME_MAX || (bytes == 1 && *sub == '.') ||
 		    (bytes == 2 && !strncmp(sub, "..", 2)))
 			return false;
 		sub += bytes;

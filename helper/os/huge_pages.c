@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 #include "base/page.h"
+#include "base/clock.h"
 #include "os/huge_pages.h"
 #include "os/maps.h"
 #include "os/pagemap.h"
@@ -88,18 +89,21 @@ static int make_one(int pidfd, uint64_t addr, uint64_t *made, struct error *err)
 	return error_errno(err, CODE_NOT_READY, NULL, "cannot make a huge page");
 }
 
-static int make_in(const struct vma *vma, int pidfd, int pagemap_fd, uint64_t *made, struct error *err)
+static int make_in(const struct vma *vma, int pidfd, int pagemap_fd, uint64_t until_ns, uint64_t *made,
+		   struct error *err)
 {
 	uint64_t entries[HUGE_PAGES];
 
-	for (uint64_t addr = first_huge(vma); addr + HUGE_BYTES <= vma->end; addr += HUGE_BYTES)
+	for (uint64_t addr = first_huge(vma); addr + HUGE_BYTES <= vma->end && clock_now_ns() < until_ns;
+	     addr += HUGE_BYTES)
 		if (pagemap_read(pagemap_fd, addr, HUGE_PAGES, entries, err) ||
 		    (is_to_be_made(entries) && make_one(pidfd, addr, made, err)))
 			return -1;
 	return 0;
 }
 
-int huge_pages_make(pid_t pid, enum huge_policy policy, uint64_t *made, struct error *err)
+int huge_pages_make(pid_t pid, enum huge_policy policy, uint64_t until_ns, uint64_t *made,
+		    struct error *err)
 {
 	int pidfd = proc_pidfd(pid, err), pagemap_fd = -1, ret = -1;
 	struct vma_list vmas = { 0 };
@@ -112,7 +116,7 @@ int huge_pages_make(pid_t pid, enum huge_policy policy, uint64_t *made, struct e
 		ret = 0;
 	for (size_t i = 0; i < vmas.nr && !ret; i++)
 		if (may_be_huge(&vmas.vmas[i], policy))
-			ret = make_in(&vmas.vmas[i], pidfd, pagemap_fd, made, err);
+			ret = make_in(&vmas.vmas[i], pidfd, pagemap_fd, until_ns, made, err);
 	maps_free(&vmas);
 	if (pagemap_fd >= 0)
 		close(pagemap_fd);

@@ -19,12 +19,14 @@ uint64_t huge_pages_wanted(pid_t pid, enum huge_policy policy);
 
 /**
  * huge_pages_make() - make huge pages of those small ones that fill a huge page
+ * @until_ns: when to end, as clock_now_ns()
  * @made: how many were made
  *
  * The memory does not grow: a huge page with a hole is left alone. The process runs, and waits where it touches
  * the pages of a huge page that is being made. Return: 0; -1 when this kernel cannot (Linux 6.1 can), or
  * @pid has gone
  */
-int huge_pages_make(pid_t pid, enum huge_policy policy, uint64_t *made, struct error *err);
+int huge_pages_make(pid_t pid, enum huge_policy policy, uint64_t until_ns, uint64_t *made,
+		    struct error *err);
 
 #endif

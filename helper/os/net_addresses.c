@@ -6,7 +6,11 @@
 #include <net/if.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
 #include "os/net_addresses.h"
 
 #define IPV4_BYTES	sizeof(struct in_addr)
@@ -50,6 +54,37 @@ bool net_address_is_loopback(const struct net_address *address)
 bool net_address_is_any(const struct net_address *address)
 {
 	return !memcmp(address->bytes, &in6addr_any, address->len);
+}
+
+bool net_address_is_of_one(const struct net_address *address)
+{
+	const uint8_t *bytes = address->bytes;
+	struct in6_addr v6;
+
+	if (net_address_is_any(address) || net_address_is_loopback(address))
+		return false;
+	if (address->len == 4)
+		return bytes[0] && bytes[0] < 224 && !(bytes[0] == 169 && bytes[1] == 254);
+	memcpy(&v6, bytes, sizeof(v6));
+	return !IN6_IS_ADDR_MULTICAST(&v6) && !IN6_IS_ADDR_LINKLOCAL(&v6) &&
+	       !IN6_IS_ADDR_V4MAPPED(&v6) && !IN6_IS_ADDR_V4COMPAT(&v6);
+}
+
+/* A name that nobody else in this network namespace can have at the same time. */
+int net_address_lock(const struct net_address *address, struct error *err)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int len = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "migrate-helper-address-%s",
+			   net_address_name(address).text);
+
+	if (fd >= 0 && !bind(fd, (void *)&name, offsetof(struct sockaddr_un, sun_path) + 1 + len))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return error_errno(err, CODE_NOT_READY, "migrate again when the other migration has ended",
+			   "the address %s moves here with another migration",
+			   net_address_name(address).text);
 }
 
 struct net_name net_address_name(const struct net_address *address)

@@ -37,6 +37,8 @@ bool net_address_equals(const struct net_address *one, const struct net_address 
 bool net_address_is_loopback(const struct net_address *address);
 /** net_address_is_any() - 0.0.0.0 or :: */
 bool net_address_is_any(const struct net_address *address);
+/** net_address_is_of_one() - no multicast, broadcast, link-local or reserved one: one machine at a time has it */
+bool net_address_is_of_one(const struct net_address *address);
 struct net_name net_address_name(const struct net_address *address);
 
 bool net_addresses_have(const struct net_addresses *all, const struct net_address *address);
@@ -45,6 +47,11 @@ bool net_addresses_have_local(const struct net_addresses *all, int fd);
 /** net_addresses_add() - -1 when there is no room for one more */
 int net_addresses_add(struct net_addresses *all, const struct net_address *address);
 
+/**
+ * net_address_lock() - one migration at a time brings an address into this network namespace
+ * Return: a descriptor, which holds the lock; -1 with @err: another process has it
+ */
+int net_address_lock(const struct net_address *address, struct error *err);
 /** net_address_is_here() - an interface of this network namespace has it */
 bool net_address_is_here(const struct net_address *address);
 /**

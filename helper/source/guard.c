@@ -104,13 +104,37 @@ static int check_type(const struct guard *guard, pid_t pid, const char *sub, str
 			 type);
 }
 
+/* It would run in the guard's group before that is frozen, and at the destination. */
+static int check_runs(const struct guard *guard, pid_t pid, const char *sub, struct error *err)
+{
+	const char *name = guard->group.kind == CGROUP_V2 ? "cgroup.freeze" : "freezer.state";
+	char path[2 * PATH_MAX], state[32] = "0";
+	FILE *file;
+
+	if (!*sub)
+		return 0;
+	snprintf(path, sizeof(path), "%s%s/%s", guard->group.home, sub, name);
+	file = fopen(path, "re");
+	if (file && !fgets(state, sizeof(state), file))
+		*state = 0;
+	if (file)
+		fclose(file);
+	if (*state == '0' || *state == 'T')
+		return 0;
+	return error_set(err, CODE_REFUSED, "thaw it, or end what is in it",
+			 "process %d is in control group %s%s, which is frozen", pid,
+			 guard->group.line, sub);
+}
+
 int guard_check_home(const struct guard *guard, pid_t pid, struct error *err)
 {
 	char sub[CGROUP_SUB_BYTES];
 	bool inside;
 	int ret = find_home(guard, pid, sub, &inside, err);
 
-	return ret <= 0 ? ret : check_type(guard, pid, sub, err);
+	if (ret <= 0)
+		return ret;
+	return check_type(guard, pid, sub, err) || check_runs(guard, pid, sub, err) ? -1 : 0;
 }
 
 /* Return: 1 when the process was moved, 0 when the process is inside, or has ended; -1 with @err */

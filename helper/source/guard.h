@@ -2,8 +2,9 @@
 /*
  * The guard keeps the program standing although CRIU dies. It is a frozen child group of the
  * program's own control group; a machine without any freezer gets a pending SIGSTOP instead.
- * The program enters the group before CRIU stops the program. The group is frozen only when CRIU
- * holds the program: a frozen group would also freeze the code that CRIU runs in the program.
+ * The program enters the group before CRIU stops the program. The group is frozen before CRIU comes, so that
+ * all processes stand from one moment on; CRIU thaws it, since it would also freeze the code that CRIU runs in
+ * the program, and when CRIU holds the program the group is frozen once more.
  *
  * While the group is frozen, it holds the root and its descendants, and no other process: a process
  * whose parent has ended since the process entered goes back to the program's own group, and runs on.

@@ -111,7 +111,6 @@ static int freeze(struct source_migration *migration, struct error *err)
 		.asker = {
 			.opts = migration->opts, .tree = &migration->tree,
 			.ctl = migration->links.ctl, .box = &migration->box,
-			.stale = &migration->stale,
 		},
 		.failure = &migration->failure, .watch = &migration->watch,
 		.figures = &migration->figures, .max_frozen_s = migration->opts->max_frozen_s,
@@ -351,7 +350,8 @@ static int run_once(const struct migrate_options *opts, bool *again)
 		return CODE_INTERNAL;
 	source_migration_init(migration, opts);
 	code = run(migration, &err);
-	*again &= migration->stale;
+	/* a signal, say, ends it all the same */
+	*again &= migration->stale && code == CODE_PEER;
 	if (*again) {
 		report_say("%s: the program does not need it any more: once more", err.what);
 	} else {

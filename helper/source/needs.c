@@ -29,7 +29,6 @@ int needs_find(const struct migrate_options *opts, const struct tree *tree, stru
 	tree_for_each(tree, process) {
 		if (process->asked)
 			continue;
-		process->asked = true;
 		if (find_of(opts, process, needs, err) && !tree_forgive(tree, process, err))
 			return -1;
 	}
@@ -168,24 +167,45 @@ static int ask(const struct needs_asker *asker, struct needs *needs, struct erro
 	return error_is_set(err) ? -1 : 0;
 }
 
+void needs_mark_asked(const struct tree *tree)
+{
+	struct source_process *process;
+
+	tree_for_each(tree, process)
+		process->asked = true;
+}
+
+static int ask_once(const struct needs_asker *asker, bool *stale, struct error *err)
+{
+	struct needs needs = { 0 };
+	int ret = needs_find(asker->opts, asker->tree, &needs, err);
+
+	*stale = false;
+	if (!ret) {
+		needs_find_huge(asker->tree, false, &needs);
+		ret = ask(asker, &needs, err);
+		if (ret && err->code == CODE_PEER)
+			*stale = needs_are_stale(asker->opts, asker->tree, &needs);
+	}
+	needs_free(&needs);
+	return ret;
+}
+
 int needs_ask(const struct needs_asker *asker, struct error *err)
 {
 	const struct source_process *process;
-	struct needs needs = { 0 };
-	bool joined = false;
-	int ret;
+	bool joined = false, stale = true;
+	int ret = -1;
 
 	tree_for_each(asker->tree, process)
 		joined |= !process->asked;
 	if (!joined)
 		return 0;
-	ret = needs_find(asker->opts, asker->tree, &needs, err);
-	if (!ret) {
-		needs_find_huge(asker->tree, false, &needs);
-		ret = ask(asker, &needs, err);
-		if (ret && err->code == CODE_PEER)
-			*asker->stale = needs_are_stale(asker->opts, asker->tree, &needs);
+	for (int i = 0; i < NEEDS_ASKED_MAX && ret && stale; i++) {
+		memset(err, 0, sizeof(*err));
+		ret = ask_once(asker, &stale, err);
 	}
-	needs_free(&needs);
+	if (!ret)
+		needs_mark_asked(asker->tree);
 	return ret;
 }

@@ -27,6 +27,8 @@ struct needs {
  */
 int needs_find(const struct migrate_options *opts, const struct tree *tree, struct needs *needs,
 	       struct error *err);
+/** needs_mark_asked() - the destination was asked for all that @tree needs now */
+void needs_mark_asked(const struct tree *tree);
 /** needs_find_huge() - huge pages of all processes; @but_root: of all but the root */
 void needs_find_huge(const struct tree *tree, bool but_root, struct needs *needs);
 void needs_free(struct needs *needs);
@@ -46,18 +48,18 @@ void needs_take_refusals(char **refusals, size_t nr, struct error *err);
 /**
  * struct needs_asker - asks before the freeze
  * @box: gets the answer
- * @stale: as in struct setup
  */
 struct needs_asker {
 	const struct migrate_options *opts;
 	struct tree *tree;
 	struct control *ctl;
 	struct mailbox *box;
-	bool *stale;
 };
 
 /**
  * needs_ask() - ask the destination for what processes need that began since Setup; nothing when none did
+ *
+ * Once more when the destination refuses what has become stale, NEEDS_ASKED_MAX times at most.
  * Return: 0, or -1 with @err: the destination refuses, which leaves the program as it is
  */
 int needs_ask(const struct needs_asker *asker, struct error *err);

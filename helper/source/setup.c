@@ -323,5 +323,6 @@ int setup_run(const struct setup *setup, uint64_t *peer_fixed_ns, struct error *
 	if (ret && err->code == CODE_PEER)
 		*setup->stale = needs_are_stale(setup->opts, setup->tree, &message.needs);
 	setup_free(&message);
+	needs_mark_asked(setup->tree);
 	return ret ? -1 : send_others_maps(setup, err);
 }

@@ -207,6 +207,8 @@ static void what_began_since_is_asked_for(void **state)
 	assert_int_equal(ask_for("/dev/null", &refused, &err), 0);
 	assert_false(refused);
 	/* a source that guesses */
+	for (int i = 1; i < NEEDS_ASKED_MAX; i++)
+		assert_int_equal(ask_for("/dev/null", &refused, &err), 0);
 	assert_int_equal(setup_take_needs(&w.setup, &(Migrate__Needs)MIGRATE__NEEDS__INIT, &err), -1);
 	assert_int_equal(err.code, CODE_PEER);
 }
@@ -217,10 +219,11 @@ static void what_is_not_here_is_refused(void **state)
 	bool refused;
 
 	be_set_up();
-	assert_int_equal(ask_for("/nonexistent/file", &refused, &err), -1);
+	/* it is for the source to end the migration, or to ask once more */
+	assert_int_equal(ask_for("/nonexistent/file", &refused, &err), 0);
 	assert_true(refused);
-	assert_int_equal(err.code, CODE_REFUSED);
-	assert_non_null(strstr(err.what, "/nonexistent/file"));
+	assert_int_equal(ask_for("/dev/null", &refused, &err), 0);
+	assert_false(refused);
 }
 
 static uint64_t alone_ns;

@@ -126,7 +126,7 @@ static void lend(struct timespec time)
 /* A child with an address space of its own, for which its parent waits all the same. */
 static void keep_waiting(int sig)
 {
-	const struct timespec moment = { .tv_nsec = 300000000 };
+	const struct timespec moment = { .tv_nsec = 100000000 };
 
 	if (syscall(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0))
 		return;
@@ -136,7 +136,7 @@ static void keep_waiting(int sig)
 
 static void lend_for_a_moment(int sig)
 {
-	lend((struct timespec){ .tv_nsec = 300000000 });
+	lend((struct timespec){ .tv_nsec = 100000000 });
 }
 
 static void lend_for_long(int sig)
@@ -164,7 +164,7 @@ static void ask_kernel(struct timespec time)
 
 static void ask_for_a_moment(int sig)
 {
-	ask_kernel((struct timespec){ .tv_nsec = 300000000 });
+	ask_kernel((struct timespec){ .tv_nsec = 100000000 });
 }
 
 static void ask_for_long(int sig)

@@ -53,7 +53,7 @@ static uint64_t make(enum huge_policy policy, uint64_t wanted)
 	uint64_t made, all = 0;
 
 	for (int i = 0; i < 50 && (!i || all < wanted); i++) {
-		assert_int_equal(huge_pages_make(getpid(), policy, &made, &err), 0);
+		assert_int_equal(huge_pages_make(getpid(), policy, UINT64_MAX, &made, &err), 0);
 		all += made;
 		if (all < wanted)
 			usleep(20000);
@@ -109,7 +109,7 @@ static void who_has_gone_is_an_error(void **state)
 	struct error err = { 0 };
 	uint64_t made;
 
-	assert_int_equal(huge_pages_make(0x7ffffff0, HUGE_ALWAYS, &made, &err), -1);
+	assert_int_equal(huge_pages_make(0x7ffffff0, HUGE_ALWAYS, UINT64_MAX, &made, &err), -1);
 	assert_int_equal(made, 0);
 	assert_int_equal(huge_pages_wanted(0x7ffffff0, HUGE_ALWAYS), 0);
 }

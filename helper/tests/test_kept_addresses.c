@@ -84,7 +84,7 @@ static void it_is_reached_when_it_is_opened(void **state)
 	struct error err = { 0 };
 
 	assert_int_equal(take(&kept, NEW_ADDRESS, 0, "lo", -1), 0);
-	kept_addresses_plan(&kept, "test");
+	assert_int_equal(kept_addresses_plan(&kept, "test", &err), 0);
 	assert_int_equal(kept_addresses_close(&kept, &err), 0);
 	assert_true(net_address_is_here(&address));
 	assert_false(is_reached(NEW_ADDRESS, 6002));
@@ -92,6 +92,33 @@ static void it_is_reached_when_it_is_opened(void **state)
 	assert_true(is_reached(NEW_ADDRESS, 6002));
 	close(listener);
 	assert_int_equal(net_address_remove(&address, &err), 0);
+	kept_addresses_unlock(&kept);
+}
+
+/* The other one would take the address away when it is given up. */
+static void two_bring_it_one_after_the_other(void **state)
+{
+	struct kept_addresses one, two;
+	struct error err = { 0 };
+
+	assert_int_equal(take(&one, NEW_ADDRESS, 0, "lo", -1), 0);
+	assert_int_equal(take(&two, NEW_ADDRESS, 0, "lo", -1), 0);
+	assert_int_equal(kept_addresses_plan(&one, "one", &err), 0);
+	assert_int_equal(kept_addresses_plan(&two, "two", &err), -1);
+	assert_int_equal(err.code, CODE_NOT_READY);
+	kept_addresses_unlock(&one);
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(kept_addresses_plan(&two, "two", &err), 0);
+	kept_addresses_unlock(&two);
+}
+
+static void some_are_nobodys(void **state)
+{
+	static const char *const wrong[] = { "224.0.0.18", "255.255.255.255", "169.254.169.254", "0.1.2.3" };
+	struct kept_addresses kept;
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		assert_int_equal(take(&kept, wrong[i], 0, "lo", -1), 1);
 }
 
 /* One that was here before stays, and can be reached again. */
@@ -104,12 +131,13 @@ static void only_a_new_one_goes(void **state)
 
 	assert_int_equal(take(&kept, NEW_ADDRESS, 0, "lo", -1), 0);
 	assert_int_equal(net_addresses_add(&kept.list, &old), 0);
-	kept_addresses_plan(&kept, "test");
+	assert_int_equal(kept_addresses_plan(&kept, "test", &err), 0);
 	assert_int_equal(kept_addresses_close(&kept, &err), 0);
 	assert_false(is_reached(OWN_ADDRESS, 6003));
 	kept_addresses_forget(&kept);
 	assert_false(net_address_is_here(&new));
 	assert_true(is_reached(OWN_ADDRESS, 6003));
+	kept_addresses_unlock(&kept);
 	close(listener);
 }
 
@@ -121,6 +149,8 @@ int main(void)
 		cmocka_unit_test(a_migration_needs_its_own_address),
 		cmocka_unit_test(it_is_reached_when_it_is_opened),
 		cmocka_unit_test(only_a_new_one_goes),
+		cmocka_unit_test(two_bring_it_one_after_the_other),
+		cmocka_unit_test(some_are_nobodys),
 	};
 
 	return cmocka_run_group_tests(tests, own_network, NULL);

@@ -312,7 +312,6 @@ static int ask(struct bench *bench)
 {
 	const struct needs_asker asker = {
 		.opts = &opts, .tree = &bench->tree, .ctl = bench->source, .box = &bench->box,
-		.stale = &bench->stale,
 	};
 	struct source_process *process = tree_add(&bench->tree, getpid(), &bench->err);
 	int ret;

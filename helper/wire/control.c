@@ -381,6 +381,8 @@ static int check_body(struct control *ctl, const Migrate__Control *msg, size_t b
 bool control_is_big(const Migrate__Control *msg)
 {
 	return msg->body_case == MIGRATE__CONTROL__BODY_SETUP ||
+	       msg->body_case == MIGRATE__CONTROL__BODY_NEEDS ||
+	       msg->body_case == MIGRATE__CONTROL__BODY_RESTORE_GO ||
 	       msg->body_case == MIGRATE__CONTROL__BODY_MAPS;
 }
 

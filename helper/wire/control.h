@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "wire/course.h"
 
+#define NEEDS_ASKED_MAX		6	/* Needs in one migration */
 #define PROTOCOL_VERSION	5	/* of all connections; both sides must have the same */
 
 /**
