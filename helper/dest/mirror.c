@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "dest/mirror.h"
 
 #define WINDOW_ALIGN	(1UL << 30)
+#define SPARE_SHARE	8	/* one part of so many of /dev/shm is left to others */
 #define SHM_DIR		"/dev/shm/"
 #define PUNCHED_MAX	16384	/* 64 MiB of page tables, where each page had its own */
 
@@ -139,6 +141,20 @@ int mirror_open_file(struct mirror *mirror, const char *path, struct error *err)
 		return error_errno(err, CODE_NOT_READY, NULL, "cannot make a file in " SHM_DIR);
 	}
 	return fill(mirror, err);
+}
+
+int mirror_check_room(const struct mirror *mirror, uint64_t nr_pages, struct error *err)
+{
+	struct statfs fs;
+	uint64_t free, need;
+
+	if (!mirror->path || fstatfs(mirror->fd, &fs))
+		return 0;
+	free = (uint64_t)fs.f_bavail * fs.f_bsize;
+	need = nr_pages * PAGE_BYTES + (uint64_t)fs.f_blocks * fs.f_bsize / SPARE_SHARE;
+	return !fs.f_blocks || free >= need ? 0 :
+	       error_set(err, CODE_NOT_READY, "mount it with a larger size= at the destination",
+			 "%s has %" PRIu64 " MiB left, which others may need", SHM_DIR, free >> 20);
 }
 
 int mirror_name(struct mirror *mirror, struct error *err)

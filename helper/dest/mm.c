@@ -128,10 +128,14 @@ static int check_announced(const struct mm *mm, const struct splice_vm_run *runs
 int mm_begin_receive(struct mm *mm, const struct splice_vm_run *runs, uint32_t nr_runs,
 		     struct mirror_windows **windows, struct error *err)
 {
+	uint64_t nr_pages = 0;
 	int ret;
 
+	for (uint32_t i = 0; i < nr_runs; i++)
+		nr_pages += runs[i].nr_pages;
 	mm_lock(mm);
-	ret = mm->gone ? 1 : check_announced(mm, runs, nr_runs, err);
+	ret = mm->gone ? 1 : check_announced(mm, runs, nr_runs, err) ||
+			     mirror_check_room(&mm->mirror, nr_pages, err) ? -1 : 0;
 	if (!ret)
 		*windows = mirror_windows_get(&mm->mirror);
 	mm_unlock(mm);

@@ -283,13 +283,17 @@ static int find_all(struct source_shms *shms, struct tree *tree, bool frozen, st
 {
 	struct source_process *process;
 
-	for (size_t i = 0; i < shms->nr; i++)
+	for (size_t i = 0; i < shms->nr; i++) {
 		shms->list[i]->seen = false;
+		/* before the look, which finds a file that was renamed under its new name */
+		if (shms->list[i]->named && !has_name(shms->list[i]))
+			shm_end(shms->list[i]);
+	}
 	tree_for_each(tree, process)
 		if (find_all_of(shms, tree, process, frozen, err))
 			return -1;
 	for (size_t i = 0; i < shms->nr; i++)
-		if (shms->list[i]->named ? !has_name(shms->list[i]) : !shms->list[i]->seen)
+		if (!shms->list[i]->named && !shms->list[i]->seen)
 			shm_end(shms->list[i]);
 	return 0;
 }
