@@ -15,6 +15,7 @@
 #include "dest/mirror.h"
 
 #define WINDOW_ALIGN	(1UL << 30)
+#define HUGE_ALIGN	(2UL << 20)	/* the smallest huge page */
 #define SPARE_SHARE	8	/* one part of so many of /dev/shm is left to others */
 #define SHM_DIR		"/dev/shm/"
 #define PUNCHED_MAX	16384	/* 64 MiB of page tables, where each page had its own */
@@ -198,8 +199,14 @@ void mirror_close(struct mirror *mirror)
 	mirror_close_file(mirror);
 }
 
+/* A window of huge pages reserves all of them: no more than the object has. */
+static uint64_t align_of(const struct mirror *mirror)
+{
+	return mirror->huge ? HUGE_ALIGN : WINDOW_ALIGN;
+}
+
 /* Aligned spans of the ranges, those that touch made one; a NULL base each. */
-static struct mirror_windows *plan_windows(const struct mirror_range *ranges, size_t nr)
+static struct mirror_windows *plan_windows(const struct mirror_range *ranges, size_t nr, uint64_t align)
 {
 	struct mirror_windows *windows;
 	struct mirror_window *last;
@@ -209,8 +216,8 @@ static struct mirror_windows *plan_windows(const struct mirror_range *ranges, si
 		return NULL;
 	windows->refs = 1;
 	for (size_t i = 0; i < nr; i++) {
-		uint64_t start = ranges[i].start & ~(WINDOW_ALIGN - 1);
-		uint64_t end = (ranges[i].end + WINDOW_ALIGN - 1) & ~(WINDOW_ALIGN - 1);
+		uint64_t start = ranges[i].start & ~(align - 1);
+		uint64_t end = (ranges[i].end + align - 1) & ~(align - 1);
 
 		last = windows->nr ? &windows->window[windows->nr - 1] : NULL;
 		if (!last || start > last->end)
@@ -327,7 +334,7 @@ int mirror_announce(struct mirror *mirror, const struct mirror_range *ranges, si
 	if (mirror_pay(mirror, list_cost(nr), err))
 		return -1;
 	copy = calloc(nr + 1, sizeof(*copy));
-	windows = plan_windows(ranges, nr);
+	windows = plan_windows(ranges, nr, align_of(mirror));
 	if (!copy || !windows) {
 		free(windows);
 		error_errno(err, CODE_INTERNAL, NULL, "no memory for %zu mappings", nr);
