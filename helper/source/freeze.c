@@ -202,8 +202,11 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 		.before_ctx = freeze,
 	};
 
-	/* one moment for the whole tree: CRIU alone stops one process after another */
-	if (freeze->guard->group.kind != CGROUP_NONE) {
+	/*
+	 * One moment for the whole tree: CRIU alone stops one process after another. In the v1 freezer CRIU
+	 * would wait for ever for a process that was stopped before (SIGSTOP).
+	 */
+	if (root->mm.backend->stands_first || freeze->guard->group.kind == CGROUP_V2) {
 		opts.before = stand;
 		opts.undo = let_run;
 		opts.frozen = &freeze->guard->group;

@@ -5,8 +5,8 @@
  * The freeze: CRIU dumps the program and is held, so that the program stands, and a guard makes it
  * stand although CRIU dies. Until COMMIT is recorded the freeze can be undone.
  *
- * Where there is a control group, the guard comes before CRIU, and with a backend that stands first the last
- * scan; CRIU takes the program out of the guard, and the guard comes once more (backend/write_protect.h).
+ * With cgroup v2 the guard comes before CRIU, and with a backend that stands first, there and with v1, the last
+ * scan too; CRIU takes the program out of the guard, and the guard comes once more (backend/write_protect.h).
  */
 #ifndef MIGRATE_SOURCE_FREEZE_H
 #define MIGRATE_SOURCE_FREEZE_H

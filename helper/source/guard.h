@@ -2,7 +2,7 @@
 /*
  * The guard keeps the program standing although CRIU dies. It is a frozen child group of the
  * program's own control group; a machine without any freezer gets a pending SIGSTOP instead.
- * The program enters the group before CRIU stops the program. The group is frozen before CRIU comes, so that
+ * The program enters the group before CRIU stops the program. With cgroup v2 it is frozen before CRIU comes, so that
  * all processes stand from one moment on; CRIU thaws it, since it would also freeze the code that CRIU runs in
  * the program, and when CRIU holds the program the group is frozen once more.
  *
