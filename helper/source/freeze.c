@@ -180,6 +180,16 @@ static void let_run(void *ctx)
 		report_say("the program stands: %s", why.what);
 }
 
+/*
+ * One moment for the whole tree: CRIU alone stops one process after another. Not in the v1 freezer, where CRIU
+ * would wait for ever for a process that was stopped before (SIGSTOP). Not with kept connections: given up with
+ * CRIU 3.17 a peer saw one of them end.
+ */
+static bool stands_at_once(const struct freeze *freeze)
+{
+	return freeze->guard->group.kind == CGROUP_V2 && !connections_are_kept(freeze->connections);
+}
+
 static int dump(struct freeze *freeze, const struct externals *externals, struct error *err)
 {
 	const struct source_process *root = tree_root(freeze->tree);
@@ -202,11 +212,7 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 		.before_ctx = freeze,
 	};
 
-	/*
-	 * One moment for the whole tree: CRIU alone stops one process after another. In the v1 freezer CRIU
-	 * would wait for ever for a process that was stopped before (SIGSTOP).
-	 */
-	if (root->mm.backend->stands_first || freeze->guard->group.kind == CGROUP_V2) {
+	if (root->mm.backend->stands_first || stands_at_once(freeze)) {
 		opts.before = stand;
 		opts.undo = let_run;
 		opts.frozen = &freeze->guard->group;
