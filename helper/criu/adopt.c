@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -207,22 +206,8 @@ static bool mm_edit(void *ctx, const ProtobufCMessage *msg, struct image_out *ou
 /* Each table of descriptors, which several processes may share, has an image fdinfo-N. */
 static int edit_tables(int images_dir_fd, struct adopting *adopting, struct error *err)
 {
-	int fd = openat(images_dir_fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-	int ret = 0;
-
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot list the images");
-	}
-	while (!ret && (entry = readdir(dir)))
-		if (!strncmp(entry->d_name, "fdinfo-", 7))
-			ret = image_edit(images_dir_fd, entry->d_name, IMAGE_FDINFO,
-					 &img__fdinfo_entry__descriptor, fd_edit, adopting, err);
-	closedir(dir);
-	return ret;
+	return image_edit_each(images_dir_fd, "fdinfo-", IMAGE_FDINFO,
+			       &img__fdinfo_entry__descriptor, fd_edit, adopting, err);
 }
 
 static int compare_ids(const void *left, const void *right)

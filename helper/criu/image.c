@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -262,5 +263,25 @@ int image_edit(int dir_fd, const char *name, uint32_t magic,
 		ret = image_out_store(&out, dir_fd, name, err);
 	image_out_free(&out);
 	image_close(&image);
+	return ret;
+}
+
+int image_edit_each(int dir_fd, const char *prefix, uint32_t magic,
+		    const ProtobufCMessageDescriptor *type, image_edit_fn fn, void *ctx,
+		    struct error *err)
+{
+	int fd = openat(dir_fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC), ret = 0;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot list the images");
+	}
+	while (!ret && (entry = readdir(dir)))
+		if (!strncmp(entry->d_name, prefix, strlen(prefix)))
+			ret = image_edit(dir_fd, entry->d_name, magic, type, fn, ctx, err);
+	closedir(dir);
 	return ret;
 }

@@ -97,5 +97,9 @@ typedef bool (*image_edit_fn)(void *ctx, const ProtobufCMessage *msg, struct ima
 int image_edit(int dir_fd, const char *name, uint32_t magic,
 	       const ProtobufCMessageDescriptor *type, image_edit_fn fn, void *ctx,
 	       struct error *err);
+/** image_edit_each() - image_edit() of each image whose name begins with @prefix; the first failure ends it */
+int image_edit_each(int dir_fd, const char *prefix, uint32_t magic,
+		    const ProtobufCMessageDescriptor *type, image_edit_fn fn, void *ctx,
+		    struct error *err);
 
 #endif
