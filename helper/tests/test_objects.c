@@ -2,6 +2,7 @@
 /* The table of objects, and the thread that populates all of them. */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -431,6 +432,26 @@ static void requests_pass_by_others(void **state)
 	close(pair[1]);
 }
 
+/* The keeper, which would remove it, is dead; a folder could be exchanged for another one meanwhile. */
+static void files_are_removed_by_name(void **state)
+{
+	char path[64], name[PATH_MAX];
+	struct error err = { 0 };
+	struct mm *mm;
+
+	snprintf(path, sizeof(path), "/dev/shm/test-objects-%d", getpid());
+	mm = objects_add_file(&w.objects, 1, path, &err);
+	assert_non_null(mm);
+	mirror_path(&mm->mirror, name);
+	assert_int_equal(access(name, F_OK), 0);
+	objects_remove_files(&w.objects);
+	assert_int_equal(access(name, F_OK), -1);
+	assert_true(mirror_path_is_plain(path));
+	assert_false(mirror_path_is_plain("/dev/shm/folder/name"));
+	assert_false(mirror_path_is_plain("/dev/shm/.."));
+	assert_false(mirror_path_is_plain("/etc/shadow"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -444,6 +465,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(gone_gives_all_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sums_are_of_all, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(all_are_populated, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(files_are_removed_by_name, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
