@@ -353,7 +353,7 @@ static int run_once(const struct migrate_options *opts, bool *again)
 	/* a signal, say, ends it all the same */
 	*again &= migration->stale && code == CODE_PEER;
 	if (*again) {
-		report_say("%s: the program does not need it any more: once more", err.what);
+		report_say("%s; the program has closed a file since then: the migration begins anew", err.what);
 	} else {
 		if (error_is_set(&err))
 			report_error(&err);
