@@ -65,7 +65,8 @@ int guard_wait_dead(struct guard *guard, struct error *err);
 
 /**
  * guard_check_home() - 0: @pid is in the control group of the root or below it, in the guard's group, or has ended
- * Return: -1 with @err: CODE_REFUSED: @pid is in another group, or threads are spread; or it cannot be read
+ * Return: -1 with @err: CODE_REFUSED: @pid is in another group, or in a frozen one below the root's, or its threads
+ *	are spread; or the group cannot be read
  */
 int guard_check_home(const struct guard *guard, pid_t pid, struct error *err);
 

@@ -236,6 +236,28 @@ static void groups_below_are_killed(void **state)
 	group_end(&outer);
 }
 
+/* It would run from the moment it is in the guard's group on. */
+static void a_frozen_group_is_refused(void **state)
+{
+	struct kit *kit = *state;
+	struct cgroup outer;
+	char name[64];
+
+	if (kit->guard.group.kind == CGROUP_NONE)
+		skip();
+	family_have(&kit->program, SIGUSR1);
+	snprintf(name, sizeof(name), "test-guard-%d-frozen", getpid());
+	outer = group_with(kit->guard.group.kind, kit->guard.group.home, name, others->pid);
+	assert_int_equal(guard_check_home(&kit->guard, others->pid, &kit->err), 0);
+	assert_int_equal(cgroup_freeze(&outer, &kit->err), 0);
+	assert_int_equal(guard_check_home(&kit->guard, others->pid, &kit->err), -1);
+	assert_int_equal(kit->err.code, CODE_REFUSED);
+	assert_non_null(strstr(kit->err.what, "frozen"));
+	assert_int_equal(cgroup_thaw(&outer, &(struct error){ 0 }), 0);
+	kill(others->pid, SIGKILL);
+	group_end(&outer);
+}
+
 /* Beside the root's group: whoever looks after that one would take it for left. */
 static void a_process_in_another_group(void **state)
 {
@@ -276,6 +298,7 @@ int main(void)
 		KIT_TEST(a_process_without_its_first_thread), KIT_TEST(a_process_in_another_group),
 		KIT_TEST(processes_in_groups_below), KIT_TEST(processes_in_groups_below_of_v1),
 		KIT_TEST(groups_below_are_killed), KIT_TEST(a_group_with_threads_is_refused),
+		KIT_TEST(a_frozen_group_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
