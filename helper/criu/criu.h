@@ -93,7 +93,8 @@ struct criu_dump_shm {
  * @watch: called with CRIU's RPC socket before a wait for CRIU, while it loads and while it
  *	dumps, and with -1 before the dump closes the socket or holds CRIU. Another thread may
  *	shutdown() the socket to end a dump that is not held. Or NULL
- * @before: called by criu_dump_start() before it asks CRIU to dump; or NULL
+ * @before: called by criu_dump_start() in CRIU's notification pre-dump: CRIU has read its options, and
+ *	looks at the task next; or NULL
  * @undo: undoes @before so that the task runs, before the wait for the end of a CRIU that will not
  *	dump; or NULL
  * @tcp: what becomes of TCP connections

@@ -27,12 +27,14 @@
  *	kill them. With a @sink it is that one's connection before
  * @listener: argument of sockopts_answer(); -1 when CRIU has no filter
  * @what: the failed action, for messages
+ * @begun: criu_dump_opts.before was called, and has succeeded
  */
 struct criu_dump {
 	struct rpc rpc;
 	int page_fd;
 	int listener;
 	char what[64];
+	bool begun;
 	struct criu_log log;
 	struct page_sink sink;
 };
@@ -128,10 +130,26 @@ static void dump_wait(struct criu_dump *dump)
 }
 
 /* Return: 1: CRIU waits in status-ready; 0: call again; -1 with @err: the dump has failed */
-static int dump_step(struct criu_dump *dump, struct error *err)
+static int dump_notified(struct criu_dump *dump, const struct criu_dump_opts *opts,
+			 const char *script, struct error *err)
+{
+	if (!strcmp(script, "status-ready"))
+		return dump->begun || !opts->before ? 1 :
+		       error_set(err, CODE_CRIU, NULL, "%s: it never asked whether it may begin",
+				 dump->what);
+	if (!strcmp(script, "pre-dump") && !dump->begun && opts->before) {
+		/* a CRIU that is not answered ends: it has not looked at the task yet */
+		if (opts->before(opts->before_ctx, err))
+			return -1;
+		dump->begun = true;
+	}
+	return rpc_answer(dump->rpc.fd, true, err);
+}
+
+/* Return: as dump_notified() */
+static int dump_step(struct criu_dump *dump, const struct criu_dump_opts *opts, struct error *err)
 {
 	CriuResp *resp = NULL;
-	bool held;
 	int ret;
 
 	dump_wait(dump);
@@ -144,9 +162,9 @@ static int dump_step(struct criu_dump *dump, struct error *err)
 		criu_resp__free_unpacked(resp, NULL);
 		return -1;
 	}
-	held = resp->notify->script && !strcmp(resp->notify->script, "status-ready");
+	ret = dump_notified(dump, opts, resp->notify->script ? resp->notify->script : "", err);
 	criu_resp__free_unpacked(resp, NULL);
-	return held ? 1 : rpc_answer(dump->rpc.fd, true, err);
+	return ret;
 }
 
 /* A user may have stopped CRIU, or killed the reader of its log: CRIU has to work now. */
@@ -266,16 +284,15 @@ int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **out,
 		    struct error *err)
 {
 	struct criu_dump *dump = *out;
-	int ret;
+	int ret = 0;
 
 	watch(opts, dump);
-	ret = opts->before ? opts->before(opts->before_ctx, err) : 0;
-	if (!ret && has_sink(opts))
+	if (has_sink(opts))
 		ret = page_sink_start(&dump->sink, dump->page_fd, opts->images_dir_fd, opts->shm, err);
 	if (!ret)
 		ret = dump_request(dump, opts, err);
 	while (!ret)
-		ret = dump_step(dump, err);
+		ret = dump_step(dump, opts, err);
 	watch(opts, NULL);
 	listener_close(dump);
 	if (ret > 0 && !page_sink_end(&dump->sink, err))

@@ -100,14 +100,21 @@ static enum criu_tcp choose_tcp(const struct freeze *freeze)
 	return criu_is_4_1(freeze->terms->criu) ? CRIU_TCP_KEEP : CRIU_TCP_KEEP_LOCKED;
 }
 
-/* CRIU runs, and waits for its request. */
+static void begin_frozen(struct freeze *freeze, uint32_t part)
+{
+	freeze->at_ns = clock_now_ns();
+	frozen_time_enter(&freeze->figures->frozen, part);
+	watch_limit(freeze->watch, freeze->at_ns + freeze->max_frozen_s * 1000000000UL);
+}
+
+/* CRIU runs, and waits before its look at the program. */
 static int stand(void *ctx, struct error *err)
 {
 	struct freeze *freeze = ctx;
 	struct frozen_time *time = &freeze->figures->frozen;
 	struct source_mm *mm;
 
-	frozen_time_enter(time, MIGRATE__FROZEN_PART__GUARD);
+	begin_frozen(freeze, MIGRATE__FROZEN_PART__GUARD);
 	if (stand_settled(freeze, err) || lock_connections(freeze, err))
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__LAST_SCAN);
@@ -219,11 +226,10 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 	}
 	if (shms_plan_dump(freeze->shms, err) || prepare(freeze, &opts, err))
 		return -1;
-	freeze->at_ns = clock_now_ns();
-	frozen_time_enter(&freeze->figures->frozen, MIGRATE__FROZEN_PART__DUMP);
-	watch_limit(freeze->watch, freeze->at_ns + freeze->max_frozen_s * 1000000000UL);
 	tree_for_each(freeze->tree, process)
 		timerfds_refresh(process->pid);
+	if (opts.before != stand)
+		begin_frozen(freeze, MIGRATE__FROZEN_PART__DUMP);
 	if (criu_dump_start(&opts, &freeze->dump, err)) {
 		figures_thawed(freeze->figures, freeze->at_ns);
 		limits_explain(root->pid, err);

@@ -146,13 +146,26 @@ static void fake_result(int fd)
 	criu_fake_send(fd, &resp);
 }
 
+static void fake_notify(int fd, const char *script)
+{
+	CriuNotify notify = CRIU_NOTIFY__INIT;
+	CriuResp resp = CRIU_RESP__INIT;
+
+	notify.script = (char *)script;
+	resp.type = CRIU_REQ_TYPE__NOTIFY;
+	resp.success = true;
+	resp.notify = &notify;
+	criu_fake_send(fd, &resp);
+}
+
 static void fake_dump(int fd, const CriuOpts *opts)
 {
 	enum act act = fake_act(opts->images_dir_fd);
-	CriuNotify notify = CRIU_NOTIFY__INIT;
-	CriuResp resp = CRIU_RESP__INIT;
 	CriuReq *req;
 
+	fake_notify(fd, "pre-dump");
+	if (!criu_fake_recv(fd))
+		_exit(1);
 	fake_mark(opts->images_dir_fd, "asked");
 	if (act == ACT_DIE)
 		raise(SIGKILL);
@@ -166,13 +179,9 @@ static void fake_dump(int fd, const CriuOpts *opts)
 	}
 	if (act == ACT_KEEPER)
 		kill_keeper();
-	notify.script = "status-ready";
-	resp.type = CRIU_REQ_TYPE__NOTIFY;
-	resp.success = true;
-	resp.notify = &notify;
 	if (act == ACT_DIE_HELD)
 		die_first();
-	criu_fake_send(fd, &resp);
+	fake_notify(fd, "status-ready");
 	if (act == ACT_DIE_HELD)
 		_exit(0);
 	req = criu_fake_recv(fd);

@@ -16,7 +16,7 @@
  * empty, so the pid that it is to dump says how it behaves.
  */
 enum act { ACT_HOLD = 1, ACT_FAIL, ACT_DIE, ACT_GARBAGE, ACT_DIE_HELD, ACT_ENDS, ACT_MUTE,
-	   ACT_LOG, ACT_LOG_KILLED, ACT_LOG_LONG };
+	   ACT_LOG, ACT_LOG_KILLED, ACT_LOG_LONG, ACT_HASTY };
 
 #define LOG_FILLER	"(00.0) the parasite says something\n"
 #define LOG_FILLERS	6000	/* more than a pipe holds */
@@ -113,7 +113,7 @@ static void fake_dump(int fd, const CriuOpts *opts)
 {
 	int images_fd = opts->images_dir_fd;
 
-	if (!fake_notify(fd, images_fd, "pre-dump"))
+	if (opts->pid != ACT_HASTY && !fake_notify(fd, images_fd, "pre-dump"))
 		return;
 	if (opts->pid == ACT_FAIL)
 		fake_result(fd, false, "Error (criu/x.c:1): the task has a strange thing\n", 0);
@@ -139,7 +139,7 @@ static void fake_dump(int fd, const CriuOpts *opts)
 		criu_fake_send(fd, &resp);
 		raise(SIGKILL);
 	}
-	if (opts->pid != ACT_HOLD)
+	if (opts->pid != ACT_HOLD && opts->pid != ACT_HASTY)
 		return;
 	if (!fake_notify(fd, images_fd, "status-ready"))
 		fake_mark(images_fd, "let-go");
@@ -246,14 +246,19 @@ static void undo(void *ctx)
 	hooks->undone++;
 }
 
-/* A task that was made to stand runs again, whatever ended the dump. */
+/*
+ * A task that was made to stand runs again, whatever ended the dump. A CRIU that never asked whether it may
+ * begin has dumped a task that ran.
+ */
 static void test_undone_once(void **state)
 {
-	int (*const before[])(void *ctx, struct error *err) = { refuse_to_stand, stand, stand };
-	static const enum act acts[] = { ACT_HOLD, ACT_FAIL, ACT_DIE };
+	int (*const before[])(void *ctx, struct error *err) = {
+		refuse_to_stand, stand, stand, stand,
+	};
+	static const enum act acts[] = { ACT_HOLD, ACT_FAIL, ACT_DIE, ACT_HASTY };
 	struct fixture *f = *state;
 
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		struct hooks hooks = { 0 };
 		struct criu_dump_opts opts = {
 			.pid = acts[i], .images_dir_fd = f->images.fd, .work_dir_fd = f->work.fd,
