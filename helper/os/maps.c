@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -14,15 +15,40 @@ static bool name_is_special(const char *name)
 	       !strncmp(name, "[vsyscall", 9) || !strncmp(name, "[uprobes", 8);
 }
 
-/* Return: false when @line does not begin a mapping */
-static bool parse_head(const char *line, struct vma *vma, int *name_at)
+/* A number that ends with @end; *@at comes behind @end. */
+static bool take(const char **at, int base, char end, uint64_t *value)
 {
-	char prot[5];
+	char *behind;
 
-	*name_at = 0;
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %x:%x %" SCNu64 " %n", &vma->start,
-		   &vma->end, prot, &vma->major, &vma->minor, &vma->ino, name_at) != 6 || !*name_at)
+	/* strtoull() takes blanks and signs before a number */
+	if (!isxdigit((unsigned char)**at))
 		return false;
+	*value = strtoull(*at, &behind, base);
+	*at = behind + 1;
+	return *behind == end;
+}
+
+/*
+ * By hand: sscanf() takes several times as long, and the program stands meanwhile.
+ * Return: false when @line does not begin a mapping; *@name: behind the other fields
+ */
+static bool parse_head(const char *line, struct vma *vma, const char **name)
+{
+	uint64_t offset, major, minor;
+	const char *at = line, *prot;
+
+	if (!take(&at, 16, '-', &vma->start) || !take(&at, 16, ' ', &vma->end))
+		return false;
+	prot = at;
+	if (strcspn(prot, " \n") != 4 || prot[4] != ' ')
+		return false;
+	at += 5;
+	if (!take(&at, 16, ' ', &offset) || !take(&at, 16, ':', &major) ||
+	    !take(&at, 16, ' ', &minor) || !take(&at, 10, ' ', &vma->ino))
+		return false;
+	*name = at + strspn(at, " ");
+	vma->major = major;
+	vma->minor = minor;
 	vma->prot = (prot[0] == 'r' ? PROT_READ : 0) | (prot[1] == 'w' ? PROT_WRITE : 0) |
 		    (prot[2] == 'x' ? PROT_EXEC : 0);
 	vma->shared = prot[3] == 's';
@@ -54,6 +80,20 @@ static void parse_flags(char *flags, struct vma *vma)
 		else if (!strcmp(flag, "nh"))
 			vma->huge_refused = true;
 	}
+}
+
+/* Of smaps: a name with a capital, a colon, and what the kernel says of @vma. */
+static void parse_field(char *line, struct vma *vma)
+{
+	uint64_t kib;
+
+	if (*line == 'V' && !strncmp(line, "VmFlags:", 8))
+		parse_flags(line + 8, vma);
+	else if (*line == 'K' && sscanf(line, "KernelPageSize: %" SCNu64, &kib) == 1)
+		vma->page_kib = kib;
+	else if ((*line == 'A' && sscanf(line, "Anonymous: %" SCNu64, &kib) == 1) ||
+		 (*line == 'S' && sscanf(line, "Swap: %" SCNu64, &kib) == 1))
+		vma->own_bytes += kib * 1024;
 }
 
 static int append(struct vma_list *list, const struct vma *vma, const char *name,
@@ -98,14 +138,16 @@ int maps_parse(FILE *file, struct vma_list *list, struct error *err)
 	struct vma *last = NULL;
 	char *line = NULL;
 	size_t cap = 0;
-	uint64_t kib;
-	int name_at, ret = 0;
+	const char *name;
+	int ret = 0;
 
 	memset(list, 0, sizeof(*list));
 	while (!ret && getline(&line, &cap, file) > 0) {
 		struct vma vma = { 0 };
 
-		if (parse_head(line, &vma, &name_at)) {
+		if (last && isupper((unsigned char)*line)) {
+			parse_field(line, last);
+		} else if (parse_head(line, &vma, &name)) {
 			/* vsyscall, above user space, is no mapping of the task */
 			last = NULL;
 			if (vma.end <= vma.start || (vma.start < USER_END && vma.end > USER_END))
@@ -113,14 +155,7 @@ int maps_parse(FILE *file, struct vma_list *list, struct error *err)
 						"the list of mappings has a wrong one: 0x%lx-0x%lx",
 						vma.start, vma.end);
 			else if (vma.start < USER_END && clip(&vma, list))
-				ret = append(list, &vma, line + name_at, &last, err);
-		} else if (last && sscanf(line, "KernelPageSize: %" SCNu32, &last->page_kib) == 1) {
-			;
-		} else if (last && !strncmp(line, "VmFlags:", 8)) {
-			parse_flags(line + 8, last);
-		} else if (last && (sscanf(line, "Anonymous: %" SCNu64, &kib) == 1 ||
-				    sscanf(line, "Swap: %" SCNu64, &kib) == 1)) {
-			last->own_bytes += kib * 1024;
+				ret = append(list, &vma, name, &last, err);
 		}
 	}
 	if (!ret && ferror(file))

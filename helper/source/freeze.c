@@ -249,6 +249,15 @@ static int check_connections(const struct freeze *freeze, struct error *err)
 	       kept_sockets_check(freeze->tree, &connections->addresses, err) : 0;
 }
 
+/* CRIU has thawed and stopped it, and its mappings may be others than those of the last scan. */
+static void forget_held(const struct freeze *freeze)
+{
+	struct source_process *process;
+
+	tree_for_each(freeze->tree, process)
+		source_process_forget_held(process);
+}
+
 int freeze_tree(struct freeze *freeze, struct error *err)
 {
 	struct externals externals = { 0 };
@@ -262,6 +271,7 @@ int freeze_tree(struct freeze *freeze, struct error *err)
 	if (ret)
 		return -1;
 	watch_dump(freeze->watch, criu_dump_fd(freeze->dump));
+	forget_held(freeze);
 	if (mailbox_failed(freeze->failure->first.box, err) ||
 	    tree_follow(freeze->tree, freeze->join, freeze->ctx, err) ||
 	    shms_take_dump(freeze->shms, freeze->tree, err) ||

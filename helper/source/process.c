@@ -72,11 +72,24 @@ int source_process_init(struct source_process *process, pid_t pid, uint32_t obje
 	       proc_status_read(pid, &process->status, err) ? -1 : 0;
 }
 
+const struct vma_list *source_process_held(struct source_process *process, struct error *err)
+{
+	if (!process->held.nr && maps_read(process->pid, false, &process->held, err))
+		return NULL;
+	return &process->held;
+}
+
+void source_process_forget_held(struct source_process *process)
+{
+	maps_free(&process->held);
+}
+
 void source_process_destroy(struct source_process *process)
 {
 	inherit_destroy(&process->inherit);
 	source_mm_destroy(&process->mm);
 	criu_task_free(&process->task);
+	maps_free(&process->held);
 	reconnects_free(&process->attached.reconnects);
 	terminals_free(&process->attached.terminals);
 	renamed_free(&process->attached.renamed);

@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 #include "criu/criu.h"
+#include "os/maps.h"
 #include "os/proc.h"
 #include "source/attached.h"
 #include "source/inherit.h"
@@ -30,6 +31,7 @@ struct space_mark {
  *	used again
  * @mark: of the address space
  * @task: as CRIU's images tell it; empty before the freeze
+ * @held: its mappings as /proc tells them while CRIU holds it; use source_process_held()
  * @mm: its address space
  * @inherit: what its address space has in common with its parent's
  * @attached: what it leaves here
@@ -44,6 +46,7 @@ struct source_process {
 	struct proc_status status;
 	struct space_mark mark;
 	struct criu_task task;
+	struct vma_list held;
 	struct source_mm mm;
 	struct inherit inherit;
 	struct attached attached;
@@ -70,5 +73,16 @@ bool source_process_called_exec(const struct source_process *process);
 int source_process_init(struct source_process *process, pid_t pid, uint32_t object,
 			struct error *err);
 void source_process_destroy(struct source_process *process);
+
+/**
+ * source_process_held() - its mappings while CRIU holds it
+ *
+ * With thousands of mappings the list takes the kernel longer than most of what is done while the program
+ * stands: it is read once, and all who look at it share it.
+ * Return: NULL with @err
+ */
+const struct vma_list *source_process_held(struct source_process *process, struct error *err);
+/** source_process_forget_held() - after a dump, and before the first look */
+void source_process_forget_held(struct source_process *process);
 
 #endif

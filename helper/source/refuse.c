@@ -301,24 +301,24 @@ static int look_at_task_again(const struct inspection *look, struct error *err)
 	return refusals_end(&refusals, pid, err);
 }
 
-static int look_again(struct inspection *look, bool *changed, struct error *err)
+static int look_again(struct inspection *look, struct source_process *process, bool *changed,
+		      struct error *err)
 {
 	bool has_others = false;
+	const struct vma_list *vmas;
 	struct proc_files files;
-	struct vma_list vmas;
 	int ret;
 
-	if (look_at_task_again(look, err) || maps_read(look->process->pid, false, &vmas, err))
+	if (look_at_task_again(look, err))
 		return -1;
-	ret = refuse_new_hugetlb(look, &vmas, err) ||
-	      proc_files_read(look->process->pid, &files, err) ? -1 : 0;
-	if (!ret) {
-		ret = find_changing(look, &files, &vmas, err) ||
-		      refuse_pipes_changed(look, &files, &has_others, err) ? -1 : 0;
-		*changed |= has_others;
-		proc_files_free(&files);
-	}
-	maps_free(&vmas);
+	vmas = source_process_held(process, err);
+	if (!vmas || refuse_new_hugetlb(look, vmas, err) ||
+	    proc_files_read(process->pid, &files, err))
+		return -1;
+	ret = find_changing(look, &files, vmas, err) ||
+	      refuse_pipes_changed(look, &files, &has_others, err) ? -1 : 0;
+	*changed |= has_others;
+	proc_files_free(&files);
 	return ret;
 }
 
@@ -372,7 +372,7 @@ static int refuse_each_frozen(const struct inspection *terms, struct error *err)
 	tree_for_each(terms->tree, process) {
 		struct inspection look = look_at(terms, process);
 
-		if (process->inspected ? look_again(&look, &changed, err) :
+		if (process->inspected ? look_again(&look, process, &changed, err) :
 					 refuse_joined(terms, process, err))
 			return -1;
 	}

@@ -265,18 +265,12 @@ static bool has_name(const struct source_shm *shm)
 static int find_all_of(struct source_shms *shms, struct tree *tree,
 		       struct source_process *process, bool frozen, struct error *err)
 {
-	struct vma_list vmas;
-	int ret;
+	const struct vma_list *vmas = frozen ? source_process_held(process, err) : &process->mm.vmas;
 
-	if (!frozen)
-		return find_mapped(shms, tree, process->pid, &process->mm.vmas, err) ||
-		       find_open(shms, tree, process, err) ? -1 : 0;
-	if (maps_read(process->pid, false, &vmas, err))
+	if (!vmas)
 		return tree_forgive(tree, process, err) ? 0 : -1;
-	ret = find_mapped(shms, tree, process->pid, &vmas, err) ||
-	      find_open(shms, tree, process, err) ? -1 : 0;
-	maps_free(&vmas);
-	return ret;
+	return find_mapped(shms, tree, process->pid, vmas, err) ||
+	       find_open(shms, tree, process, err) ? -1 : 0;
 }
 
 static int find_all(struct source_shms *shms, struct tree *tree, bool frozen, struct error *err)
