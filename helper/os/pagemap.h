@@ -11,6 +11,7 @@
 
 #define PM_FRAME	((1UL << 55) - 1)	/* frame number, or offset in swap */
 #define PM_SOFT_DIRTY	(1UL << 55)
+#define PM_EXCLUSIVE	(1UL << 56)	/* no other address space maps the page */
 #define PM_FILE		(1UL << 61)		/* a page of a file, or of shared memory */
 #define PM_SWAPPED	(1UL << 62)
 #define PM_PRESENT	(1UL << 63)
