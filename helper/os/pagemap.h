@@ -45,7 +45,11 @@ static inline bool pagemap_is_same(uint64_t a, uint64_t b)
 /** pagemap_zero_frame() - frame number of the kernel's page of zeros; 0: not known */
 uint64_t pagemap_zero_frame(void);
 
-/** pagemap_tells_writes() - write to a page to see whether this kernel has soft-dirty bits */
+/**
+ * pagemap_tells_writes() - write to a page to see whether this kernel has soft-dirty bits
+ *
+ * The first call alone: clear_refs walks all memory of this process, which hundreds of sessions would each do.
+ */
 bool pagemap_tells_writes(void);
 
 #endif
