@@ -4,6 +4,7 @@
 #define MIGRATE_TESTS_REAL_WALKS_H
 
 #include <time.h>
+#include "os/cgroup_mounts.h"
 #include "os/inet_sockets.h"
 #include "os/pagemap.h"
 #include "os/proc.h"
@@ -16,5 +17,6 @@ int __real_proc_links(proc_link_fn fn, void *ctx, struct error *err);
 int __real_unix_diag_walk(unix_sock_fn fn, void *ctx);
 int __real_inet_sockets_read(pid_t pid, struct inet_sockets *all, struct error *err);
 int __real_pagemap_read(int fd, uint64_t addr, size_t nr, uint64_t *entries, struct error *err);
+bool __real_cgroup_mounts_walk(const char *mountinfo, const char *controllers, cgroup_mount_fn fn, void *ctx);
 
 #endif
