@@ -134,14 +134,41 @@ static void compare(const struct source_mm *giver, const struct source_mm *mm,
 	}
 }
 
+/*
+ * The destination still has the list of pages that did not come, and another one may be too much for it: the next
+ * pages go without a list. They end that one.
+ */
+static bool must_go_alone(struct sender *sender, const struct source_mm *giver)
+{
+	bool alone = sender->gave_nothing == giver;
+
+	if (alone)
+		sender->gave_nothing = NULL;
+	return alone;
+}
+
+/* What is claimed but not named the destination asks for. Return: -1 with @err: the connection is lost */
+static int name(struct sender *sender, const struct source_mm *giver, struct source_mm *mm,
+		const struct shared *shared, struct error *err)
+{
+	source_mm_claim(mm, shared->runs, shared->nr);
+	if (!sender_also(sender, giver, mm, shared->runs, shared->nr, err))
+		return 0;
+	if (err->code == CODE_NETWORK)
+		return -1;
+	*err = (struct error){ 0 };
+	return 0;
+}
+
 int sharers_send(const struct tree *tree, struct sender *sender, const struct source_mm *giver,
 		 const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err)
 {
 	struct splice_vm_run unsent[RUNS_MAX];
 	struct shared candidates, shared;
+	uint32_t room = sender->also_max;
 	struct source_mm *mm;
 
-	if (giver->pagemap_fd < 0)
+	if (giver->pagemap_fd < 0 || must_go_alone(sender, giver))
 		return 0;
 	compare(giver, NULL, runs, nr_runs, &candidates);
 	if (!candidates.nr)
@@ -153,10 +180,11 @@ int sharers_send(const struct tree *tree, struct sender *sender, const struct so
 			continue;
 		nr = source_mm_look_unsent(mm, candidates.runs, candidates.nr, unsent, RUNS_MAX);
 		compare(giver, mm, unsent, nr, &shared);
-		if (!shared.nr)
+		/* those for which there is no room are sent by themselves */
+		if (!shared.nr || shared.nr > room)
 			continue;
-		source_mm_claim(mm, shared.runs, shared.nr);
-		if (sender_also(sender, giver, mm, shared.runs, shared.nr, err))
+		room -= shared.nr;
+		if (name(sender, giver, mm, &shared, err))
 			return -1;
 	}
 	return 0;
