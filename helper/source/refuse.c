@@ -155,6 +155,7 @@ static int refuse_space(const struct inspection *terms, struct source_process *p
 		return -1;
 	refuse_namespaces(&look, refusals);
 	refuse_memory(&look, refusals);
+	refuse_guards(&look, refusals);
 	return 0;
 }
 
@@ -310,7 +311,7 @@ static int look_again(struct inspection *look, bool *changed, struct error *err)
 
 	if (look_at_task_again(look, err) || maps_read(look->process->pid, false, &vmas, err))
 		return -1;
-	ret = refuse_new_hugetlb(look, &vmas, err) ||
+	ret = refuse_new_hugetlb(look, &vmas, err) || refuse_new_guards(look, err) ||
 	      proc_files_read(look->process->pid, &files, err) ? -1 : 0;
 	if (!ret) {
 		ret = find_changing(look, &files, &vmas, err) ||
