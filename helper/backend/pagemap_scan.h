@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "base/page.h"
 
 /* Categories of pages. */
 #define PAGEMAP_SCAN_WRITTEN		(1ULL << 1)
@@ -13,6 +14,7 @@
 #define PAGEMAP_SCAN_SWAPPED		(1ULL << 4)
 #define PAGEMAP_SCAN_PFNZERO		(1ULL << 5)
 #define PAGEMAP_SCAN_SOFT_DIRTY		(1ULL << 7)
+#define PAGEMAP_SCAN_GUARD		(1ULL << 8)	/* Linux 6.16 */
 
 /* Flags: the pages that are found are write-protected. */
 #define PAGEMAP_SCAN_WP_MATCHING	(1ULL << 0)
@@ -58,6 +60,9 @@ struct pagemap_scan {
 	uint64_t category_anyof_mask;
 	uint64_t return_mask;
 };
+
+/* PAGEMAP_SCAN takes no range that ends with the last page of user space, which is never mapped. */
+#define SCAN_END	(USER_END - PAGE_BYTES)
 
 /** pagemap_scan() - the ioctl. Return: regions or -errno */
 long pagemap_scan(int pagemap_fd, struct pagemap_scan *scan);

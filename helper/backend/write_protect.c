@@ -14,8 +14,6 @@
 
 #define REGIONS		512
 #define EPOCH_TRIES	3
-/* PAGEMAP_SCAN takes no range that ends with the last page of user space, which is never mapped. */
-#define SCAN_END	(USER_END - PAGE_BYTES)
 /*
  * Cost for CRIU of a page that it takes for dirty, in costs of clear_refs for a page. On an
  * emulated CPU 1200 ns against 75 ns, and a fault when the program writes to the page again.

@@ -5,8 +5,6 @@
 #include "dest/late_pages.h"
 #include "wire/stream.h"
 
-#define RUNS_MAX	131072	/* 2 MiB */
-
 /** struct also_sharer - runs [@first, @first + @nr) of struct also */
 struct also_sharer {
 	struct mm *mm;
@@ -31,7 +29,7 @@ static int reserve(struct also *also, struct error *err)
 	if (!also->sharers)
 		also->sharers = malloc(OBJECTS_MAX * sizeof(*also->sharers));
 	if (!also->runs)
-		also->runs = malloc(RUNS_MAX * sizeof(*also->runs));
+		also->runs = malloc(FRAME_ALSO_RUNS_MAX * sizeof(*also->runs));
 	return also->sharers && also->runs ? 0 :
 	       error_errno(err, CODE_INTERNAL, NULL, "no memory for pages of several processes");
 }
@@ -42,7 +40,7 @@ int also_add(struct also *also, struct mm *giver, struct mm *mm, const struct sp
 	if (reserve(also, err))
 		return -1;
 	if (also->came || also->giver != giver || also->nr_sharers == OBJECTS_MAX ||
-	    also->nr_runs + nr_runs > RUNS_MAX)
+	    also->nr_runs + nr_runs > FRAME_ALSO_RUNS_MAX)
 		forget(also);
 	also->giver = giver;
 	also->sharers[also->nr_sharers++] = (struct also_sharer){ mm, also->nr_runs, nr_runs };

@@ -9,17 +9,23 @@ static bool stop_at_first(struct space *space, uint64_t addr, uint64_t origin, u
 	return false;
 }
 
-/* The kernel cannot poison: find the processes that lack a lost page. */
-static void doom(struct mm *mm)
+/* The kernel cannot poison: find the processes that lack one of these lost pages. */
+static void doom(struct mm *mm, const struct run *run)
+{
+	for (size_t i = 0; i < mm->nr_spaces; i++)
+		if (!mm->spaces[i]->doomed)
+			mm->spaces[i]->doomed = !space_each_lacking(mm->spaces[i], run->addr,
+								    run->nr_pages, stop_at_first,
+								    NULL);
+}
+
+static void doom_all(struct mm *mm)
 {
 	uint64_t addr = 0;
 	struct run run;
 
 	for (; page_set_next(&mm->lost, addr, USER_END, 0, &run); addr = run_end(&run))
-		for (size_t i = 0; i < mm->nr_spaces; i++)
-			mm->spaces[i]->doomed |= !space_each_lacking(mm->spaces[i], run.addr,
-								     run.nr_pages, stop_at_first,
-								     NULL);
+		doom(mm, &run);
 }
 
 /* Lock held. A page that is not wanted came, or nobody needs it. */
@@ -38,6 +44,8 @@ static int lose(struct mm *mm, uint64_t addr, uint64_t end, uint64_t *nr_pages, 
 		    page_set_add(&mm->lost, run.addr, run.nr_pages, err))
 			return -1;
 		wanted_remove(&mm->wanted, run.addr, run.nr_pages);
+		if (mm->no_poison)
+			doom(mm, &run);
 		budget_installed(mm->mirror.budget, run.nr_pages * PAGE_BYTES);
 		*nr_pages += run.nr_pages;
 		addr = run_end(&run);
@@ -49,8 +57,6 @@ static int lose(struct mm *mm, uint64_t addr, uint64_t end, uint64_t *nr_pages, 
 static void lost(struct mm *mm, uint64_t nr_pages)
 {
 	mm->counts.lost += nr_pages;
-	if (mm->no_poison)
-		doom(mm);
 	mm_set_work(mm);
 	mm->retry = true;
 	mm_kick(mm);
@@ -119,27 +125,34 @@ enum install lost_pages_fill(struct mm *mm, struct space *space, uint64_t addr, 
 	if (ret != INSTALL_FAILED || errno != EINVAL)
 		return ret;
 	mm->no_poison = true;
-	doom(mm);
+	doom_all(mm);
 	return INSTALL_AGAIN;
 }
 
-bool lost_pages_are_all(const struct mm *mm, const struct space *space)
+/* What @space lacks from @addr to @end is lost; else @lacks_at is set. */
+static bool are_lost(const struct mm *mm, struct space *space, uint64_t addr, uint64_t end)
 {
-	uint64_t addr = 0;
 	struct run run;
 
-	if (!mm->no_poison || !space->doomed)
-		return false;
-	while (page_set_next(&space->todo, addr, USER_END, 0, &run)) {
+	while (page_set_next(&space->todo, addr, end, 0, &run)) {
 		uint64_t origin = space_origin(space, run.addr, &run.nr_pages);
 		struct run part;
 
 		if (!page_set_next(&mm->lost, origin, origin + run.nr_pages * PAGE_BYTES, 0, &part) ||
-		    part.addr != origin || part.nr_pages != run.nr_pages)
+		    part.addr != origin || part.nr_pages != run.nr_pages) {
+			space->lacks_at = run.addr;
 			return false;
+		}
 		addr = run_end(&run);
 	}
 	return true;
+}
+
+/* Asked at each page that comes, and pages come in order: the search goes on where it ended. */
+bool lost_pages_are_all(const struct mm *mm, struct space *space)
+{
+	return mm->no_poison && space->doomed && are_lost(mm, space, space->lacks_at, USER_END) &&
+	       are_lost(mm, space, 0, space->lacks_at);
 }
 
 bool lost_pages_must_end(const struct mm *mm)

@@ -55,7 +55,7 @@ bool lost_pages_can_fill(const struct mm *mm, const struct space *space);
 enum install lost_pages_fill(struct mm *mm, struct space *space, uint64_t addr, uint64_t nr_pages,
 			     uint64_t *done);
 /** lost_pages_are_all() - @space lacks only pages that are lost, and that cannot be poisoned */
-bool lost_pages_are_all(const struct mm *mm, const struct space *space);
+bool lost_pages_are_all(const struct mm *mm, struct space *space);
 /** lost_pages_must_end() - the process of the first space lives, and is to be killed */
 bool lost_pages_must_end(const struct mm *mm);
 

@@ -9,6 +9,7 @@
 #define GATE_TIMEOUT_MS		30000
 #define FINAL_TIMEOUT_MS	30000
 #define REASON_MS		1000
+#define LOST_LINES		16	/* a frame may name one page, and a process may lose a million */
 
 static int gate(void *ctx, uint32_t round, struct error *err)
 {
@@ -76,11 +77,15 @@ static int ack_final(void *ctx, uint64_t have, uint64_t lack, struct error *err)
 static void lost(void *ctx, const struct mm *mm, uint64_t nr_pages)
 {
 	struct receive *receive = ctx;
+	unsigned int before = atomic_fetch_add(&receive->nr_lost, 1);
 	struct error err = { 0 };
 
-	tell("lost", json_pack("{s:i,s:I}", "pid", mm->pid, "pages", (json_int_t)nr_pages),
-	     "%s of process %d %s lost at the source", text_count(nr_pages, "page", "pages").text,
-	     mm->pid, nr_pages == 1 ? "is" : "are");
+	if (before < LOST_LINES)
+		tell("lost", json_pack("{s:i,s:I}", "pid", mm->pid, "pages", (json_int_t)nr_pages),
+		     "%s of process %d %s lost at the source",
+		     text_count(nr_pages, "page", "pages").text, mm->pid, nr_pages == 1 ? "is" : "are");
+	if (before == LOST_LINES)
+		tell("lost", NULL, "more pages are lost at the source: the result counts all of them");
 	error_set(&err, CODE_TARGET, NULL,
 		  "memory of process %d was lost at the source before the program was started",
 		  mm->pid);

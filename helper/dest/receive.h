@@ -6,6 +6,7 @@
 #ifndef MIGRATE_DEST_RECEIVE_H
 #define MIGRATE_DEST_RECEIVE_H
 
+#include <stdatomic.h>
 #include "dest/images.h"
 #include "dest/peer.h"
 #include "dest/receiver.h"
@@ -32,6 +33,7 @@ struct receive_hooks {
  * @begun: number of the round that control announced last
  * @frozen: Frozen has come: frames of any round may follow
  * @final: all lists of the frozen program have come
+ * @nr_lost: frames that said what is lost; any thread
  */
 struct receive {
 	struct peer *peer;
@@ -44,6 +46,7 @@ struct receive {
 	struct receiver memory, urgent;
 	uint32_t begun;
 	bool frozen, final, has_threads;
+	atomic_uint nr_lost;
 	pthread_t memory_thread, urgent_thread;
 };
 

@@ -40,6 +40,7 @@ struct pieces {
  * @blocked: UFFDIO_ZEROPAGE said EAGAIN at the last look at @waiting
  * @blocked_ms: milliseconds in which the kernel answered EAGAIN and no event came
  * @looked_ms: time of that look, CLOCK_MONOTONIC
+ * @lacks_at: about where a page was seen that it lacks and that is not lost (lost_pages_are_all())
  * @doomed: it lacks pages that are nowhere, and the kernel has no UFFDIO_POISON (dest/lost_pages.h)
  * @ready: CRIU has ended; earlier CRIU may still make a missing mapping
  * @gone: the process has exited or called exec
@@ -62,6 +63,7 @@ struct space {
 	struct pieces moved, past, unsure;
 	struct space *born_of;
 	uint64_t blocked_ms, looked_ms;
+	uint64_t lacks_at;
 	bool in_epoch, blocked, ready, gone, lost, doomed;
 };
 

@@ -62,7 +62,7 @@ enum install spaces_fill(struct mm *mm, struct space *space, uint64_t addr,
 }
 
 /* What can never come is not waited for. */
-static bool is_done(const struct mm *mm, const struct space *space)
+static bool is_done(const struct mm *mm, struct space *space)
 {
 	if (space->lost || space->past.nr)
 		return false;

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -76,7 +77,7 @@ uint64_t pagemap_zero_frame(void)
 	return entry & PM_PRESENT ? entry & PM_FRAME : 0;
 }
 
-bool pagemap_tells_writes(void)
+static bool try_to_tell_writes(void)
 {
 	int clear = proc_open_clear_refs(getpid(), &(struct error){ 0 });
 	bool cleared = false, written = false;
@@ -95,4 +96,18 @@ bool pagemap_tells_writes(void)
 	if (clear >= 0)
 		close(clear);
 	return cleared && written;
+}
+
+static pthread_once_t writes_once = PTHREAD_ONCE_INIT;
+static bool writes_told;
+
+static void find_writes_told(void)
+{
+	writes_told = try_to_tell_writes();
+}
+
+bool pagemap_tells_writes(void)
+{
+	pthread_once(&writes_once, find_writes_told);
+	return writes_told;
 }

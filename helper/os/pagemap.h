@@ -11,6 +11,7 @@
 
 #define PM_FRAME	((1UL << 55) - 1)	/* frame number, or offset in swap */
 #define PM_SOFT_DIRTY	(1UL << 55)
+#define PM_EXCLUSIVE	(1UL << 56)	/* no other address space maps the page */
 #define PM_FILE		(1UL << 61)		/* a page of a file, or of shared memory */
 #define PM_SWAPPED	(1UL << 62)
 #define PM_PRESENT	(1UL << 63)
@@ -44,7 +45,11 @@ static inline bool pagemap_is_same(uint64_t a, uint64_t b)
 /** pagemap_zero_frame() - frame number of the kernel's page of zeros; 0: not known */
 uint64_t pagemap_zero_frame(void);
 
-/** pagemap_tells_writes() - write to a page to see whether this kernel has soft-dirty bits */
+/**
+ * pagemap_tells_writes() - write to a page to see whether this kernel has soft-dirty bits
+ *
+ * The first call alone: clear_refs walks all memory of this process, which hundreds of sessions would each do.
+ */
 bool pagemap_tells_writes(void);
 
 #endif

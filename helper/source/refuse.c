@@ -155,6 +155,7 @@ static int refuse_space(const struct inspection *terms, struct source_process *p
 		return -1;
 	refuse_namespaces(&look, refusals);
 	refuse_memory(&look, refusals);
+	refuse_guards(&look, refusals);
 	return 0;
 }
 
@@ -312,7 +313,7 @@ static int look_again(struct inspection *look, struct source_process *process, b
 	if (look_at_task_again(look, err))
 		return -1;
 	vmas = source_process_held(process, err);
-	if (!vmas || refuse_new_hugetlb(look, vmas, err) ||
+	if (!vmas || refuse_new_hugetlb(look, vmas, err) || refuse_new_guards(look, err) ||
 	    proc_files_read(process->pid, &files, err))
 		return -1;
 	ret = find_changing(look, &files, vmas, err) ||

@@ -66,6 +66,10 @@ void refuse_memory(const struct inspection *look, struct refusals *refusals);
 /** refuse_new_hugetlb() - huge pages that were mapped since SETUP; @vmas: without flags */
 int refuse_new_hugetlb(const struct inspection *look, const struct vma_list *vmas,
 		       struct error *err);
+/** refuse_guards() - guard pages, which CRIU does not carry */
+void refuse_guards(const struct inspection *look, struct refusals *refusals);
+/** refuse_new_guards() - those that were installed since SETUP */
+int refuse_new_guards(const struct inspection *look, struct error *err);
 /** refuse_mappings() - add writable shared mappings of files to the losses */
 void refuse_mappings(struct inspection *look, const struct vma_list *vmas);
 /**

@@ -9,6 +9,8 @@
 #include "os/proc.h"
 #include "source/refuse.h"
 
+#define GROUPS_BYTES	16384	/* of /proc/PID/cgroup */
+
 /**
  * struct knob - a file of a control group that limits its processes
  * @none: beginning of the file's text when there is no limit; "": an empty file
@@ -95,29 +97,51 @@ static void find_limits(struct inspection *look, const char *controllers, const 
 	}
 }
 
-int refuse_cgroup(struct inspection *look, struct error *err)
+/* Return: false with errno when /proc/PID/cgroup cannot be read */
+static bool read_groups(pid_t pid, char *text, size_t size)
 {
-	char name[32], line[PATH_MAX + 256], controllers[256], *path;
+	char name[32];
 	FILE *file;
+	size_t n;
 
-	snprintf(name, sizeof(name), "/proc/%d/cgroup", look->process->pid);
+	snprintf(name, sizeof(name), "/proc/%d/cgroup", pid);
 	file = fopen(name, "re");
 	if (!file)
-		return error_errno(err, proc_is_gone(errno) ? CODE_TARGET : CODE_INTERNAL, NULL,
-				   "cannot open %s", name);
-	while (fgets(line, sizeof(line), file)) {
-		line[strcspn(line, "\n")] = 0;
-		*controllers = 0;
-		if (sscanf(line, "%*u:%255[^:]:", controllers) != 1 && !strstr(line, "::"))
-			continue;
-		path = strchr(strchr(line, ':') + 1, ':');
-		/* a group outside of the helper's cgroup namespace, and the root group */
-		if (!path || !strncmp(path + 1, "/..", 3) || !path[2])
-			continue;
-		/* version 1 has a path for each hierarchy; losses_add() keeps equal paths once */
-		losses_add(look->losses, LOSS_CGROUP, "%s", path + 1);
-		find_limits(look, controllers, path + 1);
-	}
+		return false;
+	n = fread(text, 1, size - 1, file);
+	text[n] = 0;
 	fclose(file);
+	return true;
+}
+
+static void find_in_line(struct inspection *look, char *line)
+{
+	char controllers[256] = "", *path;
+
+	if (sscanf(line, "%*u:%255[^:]:", controllers) != 1 && !strstr(line, "::"))
+		return;
+	path = strchr(strchr(line, ':') + 1, ':');
+	/* a group outside of the helper's cgroup namespace, and the root group */
+	if (!path || !strncmp(path + 1, "/..", 3) || !path[2])
+		return;
+	/* version 1 has a path for each hierarchy; losses_add() keeps equal paths once */
+	losses_add(look->losses, LOSS_CGROUP, "%s", path + 1);
+	find_limits(look, controllers, path + 1);
+}
+
+/* The root has been looked at before all others: hundreds of processes in its groups need not have their limits read. */
+int refuse_cgroup(struct inspection *look, struct error *err)
+{
+	pid_t pid = look->process->pid, root = tree_root(look->tree)->pid;
+	char text[GROUPS_BYTES], of_root[GROUPS_BYTES], *at = text, *line;
+
+	if (!read_groups(pid, text, sizeof(text)))
+		return error_errno(err, proc_is_gone(errno) ? CODE_TARGET : CODE_INTERNAL, NULL,
+				   "cannot open /proc/%d/cgroup", pid);
+	if (pid != root && read_groups(root, of_root, sizeof(of_root)) && !strcmp(text, of_root))
+		return 0;
+	while ((line = strsep(&at, "\n")))
+		if (*line)
+			find_in_line(look, line);
 	return 0;
 }

@@ -36,11 +36,12 @@ static int check_request(const struct source_mm *mm, const struct frame *frame, 
 	return 0;
 }
 
-/* ALSO may have named pages that did not come. */
-static void forget_answered(const struct requests *requests)
+/* ALSO may have named pages of @giver that did not come. */
+static void forget_answered(const struct requests *requests, const struct source_mm *giver)
 {
 	struct source_mm *mm;
 
+	requests->sender->gave_nothing = giver;
 	tree_for_each_mm(requests->tree, mm)
 		sets_clear(&mm->answered);
 }
@@ -80,7 +81,7 @@ static int send_run(struct requests *requests, struct source_mm *mm, uint64_t ad
 		if (ret && (err->code == CODE_NETWORK || !committed))
 			return -1;
 		if (ret || requests->sender->lost != lost)
-			forget_answered(requests);
+			forget_answered(requests, mm);
 		*err = (struct error){ 0 };
 		run.addr += (uint64_t)run.nr_pages << PAGE_SHIFT;
 	}

@@ -9,7 +9,9 @@
 int sender_init(struct sender *sender, const struct conn *conn, bool keeps_current,
 		struct error *err)
 {
-	*sender = (struct sender){ .conn = conn, .keeps_current = keeps_current };
+	*sender = (struct sender){
+		.conn = conn, .keeps_current = keeps_current, .also_max = FRAME_ALSO_RUNS_MAX,
+	};
 	sender->buf = malloc(FRAME_MAX_PAGES * PAGE_BYTES);
 	return sender->buf ? 0 : error_errno(err, CODE_INTERNAL, NULL, "no memory to copy pages");
 }

@@ -21,6 +21,8 @@
  * @tells_lost: COMMIT is recorded: such a page is told as LOST, and a process that was killed as ENDED.
  *	The other pages are sent all the same
  * @lost: pages that were told as LOST, and processes that were told as ENDED
+ * @also_max: runs that ALSO may name for the next pages of one process
+ * @gave_nothing: pages for which ALSO named others may not have come
  * @buf: for copying
  * @pages: sent, @copied of them by copying; @zero: told to be zero; @inherited: told to be those of another
  *	process, by COPY or ALSO
@@ -29,6 +31,8 @@ struct sender {
 	const struct conn *conn;
 	uint32_t round;
 	bool keeps_current, keeps_answered, frozen, tells_lost;
+	uint32_t also_max;
+	const struct source_mm *gave_nothing;
 	void *buf;
 	uint64_t pages, copied, zero, inherited, bytes, lost;
 };

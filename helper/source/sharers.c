@@ -59,30 +59,63 @@ static struct part first_part(const struct splice_vm_run *runs, uint32_t nr)
 	return part;
 }
 
+/* No other process has a page that is mapped once: among hundreds of processes nearly all comparisons are spared. */
+static bool may_be_shared(uint64_t entry)
+{
+	return (entry & (PM_PRESENT | PM_SWAPPED)) && !(entry & (PM_EXCLUSIVE | PM_FILE));
+}
+
+/* Take the next pages of @part. Return: how many */
+static uint64_t take_step(struct part *part, uint64_t *addr)
+{
+	uint64_t nr = (part->end - part->addr) / PAGE_BYTES;
+
+	if (nr > STEP_PAGES)
+		nr = STEP_PAGES;
+	*addr = part->addr;
+	part->addr += nr * PAGE_BYTES;
+	return nr;
+}
+
+/* A page between the runs of the part is of no interest. Addresses ascend. */
+static bool is_in_runs(struct part *part, uint64_t addr)
+{
+	if (addr >= end_of(part->runs))
+		part->runs++;
+	return addr >= part->runs->addr;
+}
+
+static void find_step(const struct source_mm *giver, struct part *part, struct shared *found)
+{
+	uint64_t entries[STEP_PAGES], addr, nr = take_step(part, &addr);
+	struct error ignored = { 0 };
+
+	if (pagemap_read(giver->pagemap_fd, addr, nr, entries, &ignored))
+		return;
+	for (uint64_t i = 0; i < nr; i++, addr += PAGE_BYTES)
+		if (is_in_runs(part, addr) && may_be_shared(entries[i]))
+			add(found, addr);
+}
+
 /* A page map that cannot be read is that of a process that was killed: nothing is shared with it. */
 static void compare_step(const struct source_mm *giver, const struct source_mm *mm, struct part *part,
 			 struct shared *shared)
 {
 	uint64_t givers[STEP_PAGES], own[STEP_PAGES], again[STEP_PAGES];
-	uint64_t nr = (part->end - part->addr) / PAGE_BYTES, addr = part->addr;
+	uint64_t addr, nr = take_step(part, &addr);
 	struct error ignored = { 0 };
 
-	if (nr > STEP_PAGES)
-		nr = STEP_PAGES;
-	part->addr += nr * PAGE_BYTES;
 	if (pagemap_read(giver->pagemap_fd, addr, nr, givers, &ignored) ||
 	    pagemap_read(mm->pagemap_fd, addr, nr, own, &ignored) ||
 	    pagemap_read(giver->pagemap_fd, addr, nr, again, &ignored))
 		return;
-	for (uint64_t i = 0; i < nr; i++, addr += PAGE_BYTES) {
-		if (addr >= end_of(part->runs))
-			part->runs++;
-		if (addr >= part->runs->addr && pagemap_is_same(givers[i], own[i]) &&
+	for (uint64_t i = 0; i < nr; i++, addr += PAGE_BYTES)
+		if (is_in_runs(part, addr) && pagemap_is_same(givers[i], own[i]) &&
 		    pagemap_is_same(givers[i], again[i]))
 			add(shared, addr);
-	}
 }
 
+/* The pages of @runs that another process may have; @mm: that it has; NULL: any */
 static void compare(const struct source_mm *giver, const struct source_mm *mm,
 		    const struct splice_vm_run *runs, uint32_t nr, struct shared *shared)
 {
@@ -92,31 +125,66 @@ static void compare(const struct source_mm *giver, const struct source_mm *mm,
 
 		runs += part.nr;
 		nr -= part.nr;
-		while (part.addr < part.end)
-			compare_step(giver, mm, &part, shared);
+		while (part.addr < part.end) {
+			if (mm)
+				compare_step(giver, mm, &part, shared);
+			else
+				find_step(giver, &part, shared);
+		}
 	}
+}
+
+/*
+ * The destination still has the list of pages that did not come, and another one may be too much for it: the next
+ * pages go without a list. They end that one.
+ */
+static bool must_go_alone(struct sender *sender, const struct source_mm *giver)
+{
+	bool alone = sender->gave_nothing == giver;
+
+	if (alone)
+		sender->gave_nothing = NULL;
+	return alone;
+}
+
+/* What is claimed but not named the destination asks for. Return: -1 with @err: the connection is lost */
+static int name(struct sender *sender, const struct source_mm *giver, struct source_mm *mm,
+		const struct shared *shared, struct error *err)
+{
+	source_mm_claim(mm, shared->runs, shared->nr);
+	if (!sender_also(sender, giver, mm, shared->runs, shared->nr, err))
+		return 0;
+	if (err->code == CODE_NETWORK)
+		return -1;
+	*err = (struct error){ 0 };
+	return 0;
 }
 
 int sharers_send(const struct tree *tree, struct sender *sender, const struct source_mm *giver,
 		 const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err)
 {
 	struct splice_vm_run unsent[RUNS_MAX];
-	struct shared shared;
+	struct shared candidates, shared;
+	uint32_t room = sender->also_max;
 	struct source_mm *mm;
 
-	if (giver->pagemap_fd < 0)
+	if (giver->pagemap_fd < 0 || must_go_alone(sender, giver))
+		return 0;
+	compare(giver, NULL, runs, nr_runs, &candidates);
+	if (!candidates.nr)
 		return 0;
 	tree_for_each_mm(tree, mm) {
 		uint32_t nr;
 
 		if (mm == giver || mm->pagemap_fd < 0)
 			continue;
-		nr = source_mm_look_unsent(mm, runs, nr_runs, unsent, RUNS_MAX);
+		nr = source_mm_look_unsent(mm, candidates.runs, candidates.nr, unsent, RUNS_MAX);
 		compare(giver, mm, unsent, nr, &shared);
-		if (!shared.nr)
+		/* those for which there is no room are sent by themselves */
+		if (!shared.nr || shared.nr > room)
 			continue;
-		source_mm_claim(mm, shared.runs, shared.nr);
-		if (sender_also(sender, giver, mm, shared.runs, shared.nr, err))
+		room -= shared.nr;
+		if (name(sender, giver, mm, &shared, err))
 			return -1;
 	}
 	return 0;

@@ -31,7 +31,7 @@ void sharers_open(const struct tree *tree);
  * sharers_send() - send ALSO for the pages of @runs, which @mm sends next, and take them out of what is unsent
  *	of the others
  *
- * For any thread.
+ * For any thread. Return: -1 with @err: the connection is lost. Without memory fewer are named
  */
 int sharers_send(const struct tree *tree, struct sender *sender, const struct source_mm *mm,
 		 const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err);

@@ -24,6 +24,25 @@
 #include "os/uffd.h"
 #include "tests/few_pages.h"
 
+static int nr_looks, nr_searches;
+
+bool __real_space_each_lacking(struct space *space, uint64_t origin, uint64_t nr_pages, space_fn fn, void *ctx);
+bool __real_page_set_next(const struct page_set *set, uint64_t addr, uint64_t end, uint64_t max_pages,
+			  struct run *run);
+
+bool __wrap_space_each_lacking(struct space *space, uint64_t origin, uint64_t nr_pages, space_fn fn, void *ctx)
+{
+	nr_looks++;
+	return __real_space_each_lacking(space, origin, nr_pages, fn, ctx);
+}
+
+bool __wrap_page_set_next(const struct page_set *set, uint64_t addr, uint64_t end, uint64_t max_pages,
+			  struct run *run)
+{
+	nr_searches++;
+	return __real_page_set_next(set, addr, end, max_pages, run);
+}
+
 static void lose(uint64_t page, uint32_t nr, uint64_t expected)
 {
 	const struct splice_vm_run run = { .addr = (uintptr_t)few.area + page * P, .nr_pages = nr };
@@ -301,6 +320,34 @@ static void test_ended(void **state)
 	take_down_few();
 }
 
+static int searches_of_done(void)
+{
+	nr_searches = 0;
+	assert_false(done());
+	return nr_searches;
+}
+
+/* Page after page is lost, or comes: none of them has all those before it looked at again. */
+static void test_many_without_poison(void **state)
+{
+	int first;
+
+	need_uffd();
+	set_up_few(0);
+	few.mm.no_poison = true;
+	start_reader();
+	nr_looks = 0;
+	lose(0, 1, 1);
+	lose(2, 1, 1);
+	assert_int_equal(nr_looks, 1);
+	come(1);
+	first = searches_of_done();
+	assert_true(searches_of_done() < first);
+	come(3);
+	assert_true(must_end());
+	take_down_few();
+}
+
 /* Before Linux 6.6: the process must end; a child that was forked here waits, and is not waited for. */
 static void test_without_poison(void **state)
 {
@@ -341,7 +388,7 @@ int main(void)
 		cmocka_unit_test(test_fault_looks_first),
 		cmocka_unit_test(test_moved_and_forked), cmocka_unit_test(test_not_lacking),
 		cmocka_unit_test(test_ended_when_whole), cmocka_unit_test(test_ended),
-		cmocka_unit_test(test_without_poison),
+		cmocka_unit_test(test_without_poison), cmocka_unit_test(test_many_without_poison),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "dest/receive.h"
+#include "dest/tell.h"
 #include "tests/conn_fd.h"
 #include "tests/course_walk.h"
 #include "tests/mm_hooks.h"
@@ -122,6 +123,25 @@ static void send_frame(enum frame_kind kind, uint32_t round)
 	assert_int_equal(frame_send(&w.memory, kind, FRAME_COOKIE(round, ID), NULL, 0, &err), 0);
 }
 
+static int nr_told;
+
+void __wrap_tell(const char *event, json_t *fields, const char *fmt, ...)
+{
+	nr_told++;
+	json_decref(fields);
+}
+
+/* One for each page would fill a disk. */
+static void the_lines_about_lost_pages_are_few(void **state)
+{
+	const struct receiver_hooks *hooks = &w.receive.memory.hooks;
+
+	nr_told = 0;
+	for (int i = 0; i < 1000; i++)
+		hooks->lost(hooks->ctx, objects_mm(&w.objects, ID), 1);
+	assert_in_range(nr_told, 2, 20);
+}
+
 static void a_second_connection_is_refused(void **state)
 {
 	struct error err = { 0 };
@@ -208,6 +228,7 @@ int main(void)
 		RECEIVE_TEST(a_round_waits_for_control),
 		RECEIVE_TEST(receives_up_to_restore_go),
 		RECEIVE_TEST(a_missing_image_is_seen),
+		RECEIVE_TEST(the_lines_about_lost_pages_are_few),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "os/cgroup.h"
 #include "source/refuse.h"
 #include "tests/real_walks.h"
 
@@ -36,6 +37,14 @@ int __wrap_proc_links(proc_link_fn fn, void *ctx, struct error *err)
 		return __real_proc_links(fn, ctx, err);
 	nr_blind--;
 	return 0;
+}
+
+static int nr_mounts;
+
+bool __wrap_cgroup_mounts_walk(const char *mountinfo, const char *controllers, cgroup_mount_fn fn, void *ctx)
+{
+	nr_mounts++;
+	return __real_cgroup_mounts_walk(mountinfo, controllers, fn, ctx);
 }
 
 static size_t nr_sleeps;
@@ -154,6 +163,38 @@ static void root_of_writers(void)
 {
 	for (int i = 0; i < WRITERS; i++)
 		root_of_a_writer();
+}
+
+static struct cgroup group;
+
+static void root_in_a_group(void)
+{
+	if (!cgroup_add(&group, 0))
+		root_of_writers();
+}
+
+/* Limits of one group are read once, however many processes are in it. */
+static void a_group_is_looked_at_once(void **state)
+{
+	struct bench *bench;
+	char name[32];
+
+	snprintf(name, sizeof(name), "test-refuse-%d", getpid());
+	if (cgroup_plan(&group, 0, CGROUP_TOP, name))
+		skip();
+	make_file();
+	assert_int_equal(cgroup_make(&group, &(struct error){ 0 }), 0);
+	bench = start(root_in_a_group);
+	assert_int_equal(bench->tree.nr, WRITERS + 1);
+	nr_mounts = 0;
+	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), -1);
+	/* with cgroup v1: for each of its hierarchies */
+	assert_in_range(nr_mounts, 1, WRITERS - 1);
+	assert_true(bench->losses.count[LOSS_CGROUP]);
+	end(bench);
+	unlink(path);
+	for (int ms = 0; ms < 5000 && rmdir(group.dir); ms++)
+		usleep(1000);
 }
 
 /* A process that has just ended looks as if something spoke against it: the wait for its end is one for all. */
@@ -380,6 +421,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_child_that_ends_refuses_nobody),
 		cmocka_unit_test(many_children_are_refused_soon),
+		cmocka_unit_test(a_group_is_looked_at_once),
 		cmocka_unit_test(who_joined_is_looked_at_before_the_freeze),
 		cmocka_unit_test(a_pidfd_of_a_child),
 		cmocka_unit_test(too_many_threads_before_the_freeze),

@@ -56,6 +56,18 @@ int __wrap_pagemap_read(int fd, uint64_t addr, size_t nr, uint64_t *entries, str
 	return __real_pagemap_read(fd, addr, nr, entries, err);
 }
 
+static int no_memory;
+
+/* @no_memory: so many calls from now on fail */
+int __wrap_page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages, struct error *err)
+{
+	if (no_memory) {
+		no_memory--;
+		return error_set(err, CODE_INTERNAL, NULL, "no memory");
+	}
+	return __real_page_set_add(set, addr, nr_pages, err);
+}
+
 static pid_t fork_child(uint64_t writes)
 {
 	int ready[2];
@@ -233,7 +245,7 @@ static void what_cannot_be_read_is_not_named(void **state)
 	assert_int_equal(bench->seen.also[PARENT][SECOND], PAGES - OWN);
 }
 
-/* One read of each page map for many runs, and again that of the one that sends. */
+/* One read of each page map for many runs, and twice more that of the one that sends. */
 static void scattered_pages_are_looked_at_at_once(void **state)
 {
 	struct bench *bench = *state;
@@ -249,11 +261,44 @@ static void scattered_pages_are_looked_at_at_once(void **state)
 	reads = 0;
 	assert_int_equal(sharers_send(&bench->tree, &bench->sender, tree_find_mm(&bench->tree, PARENT),
 				      runs, 20, &bench->err), 0);
-	assert_int_equal(reads, 2 * 3);
+	assert_int_equal(reads, 1 + 2 * 3);
 	see(bench);
 	/* not the pages between */
 	assert_int_equal(bench->seen.also[PARENT][FIRST], 20);
 	assert_int_equal(tree_find_mm(&bench->tree, FIRST)->unsent.nr, PAGES / 2 - 20);
+}
+
+/* The destination would forget what was named before. */
+static void those_without_room_are_not_named(void **state)
+{
+	struct bench *bench = *state;
+	struct splice_vm_run runs[20];
+
+	skip_without_frames();
+	for (int i = 0; i < 20; i++)
+		runs[i] = run_of(100 + 2 * i, 1, 0);
+	bench->sender.also_max = 30;
+	assert_int_equal(sharers_send(&bench->tree, &bench->sender, tree_find_mm(&bench->tree, PARENT),
+				      runs, 20, &bench->err), 0);
+	see(bench);
+	assert_int_equal(bench->seen.also[PARENT][FIRST], 20);
+	assert_int_equal(bench->seen.also[PARENT][SECOND], 0);
+	assert_int_equal(tree_find_mm(&bench->tree, SECOND)->unsent.nr, PAGES);
+}
+
+/* Page maps of hundreds of processes are not read for what one has by itself. */
+static void pages_that_nobody_shares_are_compared_with_nobody(void **state)
+{
+	struct bench *bench = *state;
+	const struct splice_vm_run run = run_of(0, OWN, 0);
+
+	skip_without_frames();
+	reads = 0;
+	assert_int_equal(sharers_send(&bench->tree, &bench->sender, tree_find_mm(&bench->tree, FIRST),
+				      &run, 1, &bench->err), 0);
+	assert_int_equal(reads, 1);
+	see(bench);
+	assert_int_equal(bench->seen.also[FIRST][SECOND], 0);
 }
 
 static void ask(struct bench *bench, uint32_t object, uint64_t page, uint32_t nr)
@@ -319,6 +364,45 @@ static int cannot_read(struct backend *backend, uint64_t addr, void *buf, size_t
 		       struct error *err)
 {
 	return error_set(err, CODE_TARGET, NULL, "the page is lost");
+}
+
+/* Whoever asked gets the page, though the others cannot be listed. */
+static void without_memory_the_page_is_sent(void **state)
+{
+	struct bench *bench = *state;
+
+	skip_without_frames();
+	assert_int_equal(mailbox_commit(&bench->box, CODE_OK, &bench->err), 0);
+	ask(bench, PARENT, 70, 4);
+	no_memory = 1;
+	answer_all(bench);
+	assert_int_equal(no_memory, 0);
+	assert_int_equal(bench->seen.pages[PARENT], 4);
+}
+
+/* What was named for pages that did not come is still at the destination: the list must not grow. */
+static void after_a_failed_answer_no_list_comes(void **state)
+{
+	struct bench *bench = *state;
+	struct source_mm *parent = tree_find_mm(&bench->tree, PARENT);
+	const struct splice_vm_run run = run_of(100, 4, 0);
+	static struct backend_ops ops;
+
+	skip_without_frames();
+	ops = fake_ops;
+	ops.send = cannot_send;
+	ops.read = cannot_read;
+	bench->fakes[0].backend.ops = &ops;
+	assert_int_equal(mailbox_commit(&bench->box, CODE_OK, &bench->err), 0);
+	ask(bench, PARENT, 70, 4);
+	answer_all(bench);
+	bench->fakes[0].backend.ops = &fake_ops;
+	reads = 0;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(reads, 0);
+		sharers_send(&bench->tree, &bench->sender, parent, &run, 1, &bench->err);
+	}
+	assert_true(reads);
 }
 
 /* The others were told that the page comes, and it did not: they ask for it. */
@@ -448,6 +532,10 @@ int main(void)
 		BENCH_TEST(a_page_of_several_travels_once), BENCH_TEST(what_is_not_unsent_is_not_named),
 		BENCH_TEST(what_cannot_be_read_is_not_named), BENCH_TEST(an_answer_is_for_all),
 		BENCH_TEST(scattered_pages_are_looked_at_at_once),
+		BENCH_TEST(those_without_room_are_not_named),
+		BENCH_TEST(without_memory_the_page_is_sent),
+		BENCH_TEST(after_a_failed_answer_no_list_comes),
+		BENCH_TEST(pages_that_nobody_shares_are_compared_with_nobody),
 		BENCH_TEST(an_answer_before_commit_is_for_one),
 		BENCH_TEST(an_answer_that_failed_is_given_again),
 		BENCH_TEST(push_and_answers_together_send_all),

@@ -41,6 +41,8 @@ enum frame_kind {
 
 /* The cookie of ALSO has the object whose pages come next where others have the round. */
 #define FRAME_ALSO_COOKIE(giver, object)	FRAME_COOKIE(giver, object)
+/* Runs of all ALSO for the next pages of one giver: with more the destination forgets those before. */
+#define FRAME_ALSO_RUNS_MAX	131072U	/* 2 MiB */
 #define FRAME_GIVER_OF(cookie)	FRAME_ROUND_OF(cookie)
 
 /**

@@ -4,11 +4,12 @@
  * millisecond in a shared file. The longest gap between two notes is the time for which the program
  * was frozen, by the clock of one machine.
  *
- *	heartbeat FILE MIB [4k] [hot] [shared] [pairs=N] [threads=N] [reserved=GIB]
+ *	heartbeat FILE MIB [4k] [hot] [shared] [pairs=N] [threads=N] [reserved=GIB] [tasks=N]
  *
  * 4k: no huge pages. hot: writes to its memory all the time. shared: MAP_SHARED|MAP_ANONYMOUS. pairs: N pairs of small mappings, one
  * with a written page and one without access. threads: N more threads, which sleep. reserved: GIB
- * of address space without access.
+ * of address space without access. tasks: N processes in all, which have MIB in all; the first one notes, the
+ * others sleep.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -31,6 +32,7 @@
  * @max_gap_ns: longest time between two
  * @ready: memory is filled
  * @bad_pages: pages that the program found to be wrong
+ * @filled: child processes whose memory is filled
  */
 struct heart {
 	uint64_t ticks;
@@ -38,6 +40,7 @@ struct heart {
 	uint64_t max_gap_ns;
 	uint64_t ready;
 	uint64_t bad_pages;
+	uint64_t filled;
 };
 
 static uint64_t now_ns(void)
@@ -129,6 +132,25 @@ static void space_reserve(uint64_t gib)
 		err(1, "reserving %lu GiB", gib);
 }
 
+/* Each child has memory of its own, and none of its parent's. */
+static void children_start(struct heart *heart, uint64_t nr, uint64_t pages, bool small, bool shared)
+{
+	for (uint64_t i = 0; i < nr; i++) {
+		switch (fork()) {
+		case -1:
+			err(1, "child %lu", i);
+		case 0:
+			if (pages)
+				memory_fill(pages, small, shared);
+			__atomic_add_fetch(&heart->filled, 1, __ATOMIC_SEQ_CST);
+			for (;;)
+				pause();
+		}
+	}
+	while (__atomic_load_n(&heart->filled, __ATOMIC_SEQ_CST) < nr)
+		usleep(1000);
+}
+
 static void heart_tick(struct heart *heart)
 {
 	uint64_t now = now_ns();
@@ -167,12 +189,12 @@ static void number_take(const char *arg, const char *name, uint64_t *number)
 int main(int argc, char **argv)
 {
 	bool small = false, hot = false, shared = false;
-	uint64_t pages, *memory, pairs = 0, threads = 0, gib = 0;
+	uint64_t pages, *memory, pairs = 0, threads = 0, gib = 0, tasks = 1;
 	struct heart *heart;
 	int i;
 
 	if (argc < 3)
-		errx(2, "usage: heartbeat FILE MIB [4k] [hot] [shared] [pairs=N] [threads=N] [reserved=GIB]");
+		errx(2, "usage: heartbeat FILE MIB [4k] [hot] [shared] [pairs=N] [threads=N] [reserved=GIB] [tasks=N]");
 	for (i = 3; i < argc; i++) {
 		small |= !strcmp(argv[i], "4k");
 		hot |= !strcmp(argv[i], "hot");
@@ -180,17 +202,20 @@ int main(int argc, char **argv)
 		number_take(argv[i], "pairs=", &pairs);
 		number_take(argv[i], "threads=", &threads);
 		number_take(argv[i], "reserved=", &gib);
+		number_take(argv[i], "tasks=", &tasks);
 	}
 	heart = heart_open(argv[1]);
-	pages = strtoull(argv[2], NULL, 0) * (1 << 20) / PAGE;
-	memory = memory_fill(pages, small, shared);
+	tasks = tasks ? tasks : 1;
+	pages = strtoull(argv[2], NULL, 0) * (1 << 20) / PAGE / tasks;
+	children_start(heart, tasks - 1, pages, small, shared);
+	memory = pages ? memory_fill(pages, small, shared) : NULL;
 	pairs_map(pairs);
 	threads_start(threads);
 	space_reserve(gib);
 	heart->ready = 1;
 	for (;;) {
 		heart_tick(heart);
-		if (hot)
+		if (hot && pages)
 			memory_use(heart, memory, pages);
 		usleep(1000);
 	}

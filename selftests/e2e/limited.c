@@ -13,7 +13,7 @@
  * cpu. "as+" and "data+" count from what the program has. "uid N" changes the user first, "block"
  * blocks SIGCONT, "timer" starts one that sends SIGALRM every 50 ms. "huge", the first one, asks for huge pages.
  * "bus N" has N pages more, in a mapping of code, which each connection touches: that may be SIGBUS, or they are
- * right, or wrong.
+ * right, or wrong. "guard N" has N guard pages (Linux 6.13).
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -32,6 +32,7 @@
 #include <unistd.h>
 
 #define PAGE_WORDS	512
+#define GUARD_INSTALL	102	/* MADV_GUARD_INSTALL of Linux 6.13 */
 
 static volatile sig_atomic_t conts, alarms;
 static uint64_t passes, wrong;
@@ -53,6 +54,19 @@ static void on_signal(int sig)
 static void on_bus(int sig)
 {
 	siglongjmp(past_it, 1);
+}
+
+/* Behind a page that is there. */
+static void make_guards(uint64_t pages)
+{
+	char *at = mmap(NULL, (pages + 1) * PAGE_WORDS * 8, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		err(1, "mmap");
+	*at = 1;
+	if (madvise(at + PAGE_WORDS * 8, pages * PAGE_WORDS * 8, GUARD_INSTALL))
+		err(1, "guard pages");
 }
 
 static void make_frail(uint64_t pages)
@@ -136,6 +150,8 @@ static void mode_set(const char *name, const char *value)
 			err(1, "uid");
 	} else if (!strcmp(name, "bus")) {
 		make_frail(strtoul(value, NULL, 10));
+	} else if (!strcmp(name, "guard")) {
+		make_guards(strtoul(value, NULL, 10));
 	} else if (strcmp(name, "huge") && !mode_limit(name, strtoull(value, NULL, 10))) {
 		errx(1, "mode %s", name);
 	}
