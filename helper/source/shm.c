@@ -43,9 +43,12 @@ static void shm_end(struct source_shm *shm)
 		page_set_destroy(&shm->data);
 		page_set_destroy(&shm->sent);
 		free(shm->digests);
+		free(shm->same);
 	}
 	shm->fd = -1;
 	shm->digests = NULL;
+	shm->same = NULL;
+	shm->same_room = 0;
 	shm->gone = true;
 }
 

@@ -40,6 +40,7 @@
  * @data: pages that are no holes, as of the last shms_look()
  * @sent: pages that the destination has. @digests has the digest of what it has
  * @room: pages that @digests has place for
+ * @same: of each page below @same_room: it was compared early (shm_compare.h); NULL: none was
  */
 struct source_shm {
 	dev_t dev;
@@ -53,7 +54,8 @@ struct source_shm {
 	uint64_t bytes, said_bytes;
 	struct page_set data, sent;
 	XXH128_hash_t *digests;
-	uint64_t room;
+	uint64_t room, same_room;
+	bool *same;
 };
 
 /**
@@ -63,7 +65,7 @@ struct source_shm {
  * @buf: for reading
  * @dump: for the dump: whose pages it throws away
  * @rounds_pages: pages sent while the program ran; @frozen_pages: while it stood
- * @compared_pages: pages that were read and compared while it stood
+ * @compared_pages: pages that were read and compared while it stood; @early_pages: of these, while CRIU dumped
  */
 struct source_shms {
 	const struct migrate_options *opts;
@@ -72,7 +74,7 @@ struct source_shms {
 	dev_t dev;
 	void *buf;
 	struct criu_dump_shm dump;
-	uint64_t rounds_pages, frozen_pages, compared_pages;
+	uint64_t rounds_pages, frozen_pages, compared_pages, early_pages;
 };
 
 int shms_init(struct source_shms *shms, const struct migrate_options *opts, struct error *err);
