@@ -119,6 +119,8 @@ int maps_parse(FILE *file, struct vma_list *list, struct error *err)
 		} else if (last && !strncmp(line, "VmFlags:", 8)) {
 			parse_flags(line + 8, last);
 		} else if (last && (sscanf(line, "Anonymous: %" SCNu64, &kib) == 1 ||
+				    sscanf(line, "Private_Hugetlb: %" SCNu64, &kib) == 1 ||
+				    sscanf(line, "Shared_Hugetlb: %" SCNu64, &kib) == 1 ||
 				    sscanf(line, "Swap: %" SCNu64, &kib) == 1)) {
 			last->own_bytes += kib * 1024;
 		}

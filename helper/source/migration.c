@@ -69,7 +69,9 @@ static int setup(struct source_migration *migration, struct error *err)
 
 	if (check_own_address(migration, err))
 		return -1;
-	if (outlook_make(outlook, &migration->tree, &migration->criu, !backend->criu_tracks, err))
+	if (shms_find(&migration->shms, &migration->tree, err) || shms_look(&migration->shms, err) ||
+	    outlook_make(outlook, &migration->tree, &migration->shms, &migration->criu,
+			 !backend->criu_tracks, err))
 		return -1;
 	setup.shape = &outlook->shape;
 	return setup_run(&setup, &outlook->there_ns, err) ||
