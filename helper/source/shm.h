@@ -63,6 +63,7 @@ struct source_shm {
  * @opts: of the user; NULL: no file is an object
  * @dev: of the kernel's internal tmpfs
  * @buf: for reading
+ * @left_out: it was said that some objects are left to CRIU
  * @dump: for the dump: whose pages it throws away
  * @rounds_pages: pages sent while the program ran; @frozen_pages: while it stood
  * @compared_pages: pages that were read and compared while it stood; @early_pages: of these, while CRIU dumped
@@ -72,6 +73,7 @@ struct source_shms {
 	struct source_shm **list;
 	size_t nr;
 	dev_t dev;
+	bool left_out;
 	void *buf;
 	struct criu_dump_shm dump;
 	uint64_t rounds_pages, frozen_pages, compared_pages, early_pages;
@@ -83,9 +85,13 @@ void shms_destroy(struct source_shms *shms);
 /**
  * shms_find() - add the objects that a process of @tree has now; those that none has are gone
  *
+ * Where the destination has no place for more objects memory without a name is left to CRIU; a file is refused.
  * A file stays an object as long as it has a name: the program may open it again.
  */
 int shms_find(struct source_shms *shms, struct tree *tree, struct error *err);
+
+/** source_shm_end() - the object is gone */
+void source_shm_end(struct source_shm *shm);
 
 /** shms_look() - size and holes of each object */
 int shms_look(struct source_shms *shms, struct error *err);
