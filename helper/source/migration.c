@@ -60,7 +60,7 @@ static int setup(struct source_migration *migration, struct error *err)
 	struct outlook *outlook = &migration->outlook;
 	struct setup setup = {
 		.opts = migration->opts,
-		.tree = &migration->tree, .criu = &migration->criu,
+		.tree = &migration->tree, .shms = &migration->shms, .criu = &migration->criu,
 		.mode = migration->choice.mode, .verify = migration->choice.verify,
 		.max_frozen_s = migration->opts->max_frozen_s,
 		.kept = migration->opts->keeps_tcp ? &migration->connections.addresses : NULL,

@@ -159,6 +159,19 @@ static int say_size(struct source_shm *shm, struct control *ctl, struct error *e
 	return control_send(ctl, &msg, err);
 }
 
+void source_shm_say(const struct source_shm *shm, Migrate__Object *object)
+{
+	migrate__object__init(object);
+	object->id = shm->object;
+	object->kind = MIGRATE__OBJECT_KIND__SHM;
+	object->name = (char *)shm->name;
+	object->has_sealable = object->has_file = true;
+	object->sealable = shm->sealable;
+	object->file = shm->named;
+	object->has_huge_kib = shm->huge_kib;
+	object->huge_kib = shm->huge_kib;
+}
+
 static int say_object(struct source_shm *shm, struct control *ctl, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
@@ -168,14 +181,7 @@ static int say_object(struct source_shm *shm, struct control *ctl, struct error 
 	if (shm->announced == !shm->gone)
 		return 0;
 	shm->announced = !shm->gone;
-	object.id = shm->object;
-	object.kind = MIGRATE__OBJECT_KIND__SHM;
-	object.name = shm->name;
-	object.has_sealable = object.has_file = true;
-	object.sealable = shm->sealable;
-	object.file = shm->named;
-	object.has_huge_kib = shm->huge_kib;
-	object.huge_kib = shm->huge_kib;
+	source_shm_say(shm, &object);
 	if (shm->gone) {
 		objects.gone = &shm->object;
 		objects.n_gone = 1;

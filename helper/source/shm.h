@@ -101,6 +101,8 @@ uint64_t shms_pages(const struct source_shms *shms);
 /** shms_nr() - objects that are not gone */
 size_t shms_nr(const struct source_shms *shms);
 
+/** source_shm_say() - what messages say of an object; it has the name of @shm */
+void source_shm_say(const struct source_shm *shm, Migrate__Object *object);
 /** shms_announce() - tell the destination of objects that began, are gone, or have another size */
 int shms_announce(struct source_shms *shms, struct control *ctl, struct error *err);
 
