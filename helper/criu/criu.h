@@ -68,6 +68,8 @@ enum criu_tcp { CRIU_TCP_CLOSE, CRIU_TCP_KEEP, CRIU_TCP_KEEP_LOCKED };
  * struct criu_dump_shm - shared memory whose pages the dump throws away
  * @objects: @nr of them, by the name that CRIU has for them: the number of the inode, 32 bits of it.
  *	@dumped is set when the dump has the object
+ * @stands: called once by another thread, with @ctx, when the dump has stopped all tasks, if it writes pages at
+ *	all; or NULL
  */
 struct criu_dump_shm {
 	struct criu_shm_id {
@@ -75,6 +77,8 @@ struct criu_dump_shm {
 		bool dumped;
 	} *objects;
 	size_t nr;
+	void (*stands)(void *ctx);
+	void *ctx;
 };
 
 /**

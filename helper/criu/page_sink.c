@@ -146,6 +146,10 @@ static int begin(struct page_sink *sink, const struct command *command)
 
 	if (store(sink))
 		return -1;
+	/* CRIU writes the first page when it has stopped all tasks */
+	if (sink->shm->stands && !sink->told)
+		sink->shm->stands(sink->shm->ctx);
+	sink->told = true;
 	if ((command->target & 0xff) != 1 && !is_shm(command->target))
 		return fail(sink, "pages of an unknown kind");
 	sink->target = command->target;

@@ -30,6 +30,7 @@
  * @map, @pages_fd, @name: the pagemap in the making; @pages_fd -1: none, or its pages are thrown away
  * @target: what the commands are about since the last OPEN2; 0: nothing
  * @thrown: pages that were thrown away
+ * @told: criu_dump_shm.stands was called
  * @err: the thread's failure
  * @closed: CRIU has said that all pages were sent
  */
@@ -42,7 +43,7 @@ struct page_sink {
 	char name[IMAGE_NAME_MAX];
 	int pages_fd;
 	uint64_t target;
-	bool throws, runs;
+	bool throws, runs, told;
 	atomic_bool closed;
 	int null_fd, pipe[2];
 	uint64_t thrown;

@@ -120,6 +120,13 @@ static bool path_is_good(const char *path)
 	return mirror_path_is_plain(path) && strncmp(path + strlen(SHM_DIR), ".migrate-", 9);
 }
 
+int mirror_check_name(const char *path, struct error *err)
+{
+	return faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) ? 0 :
+	       error_set(err, CODE_REFUSED, "remove it there, when no program uses it",
+			 "%s is at the destination already", path);
+}
+
 int mirror_open_file(struct mirror *mirror, const char *path, struct error *err)
 {
 	char name[] = SHM_DIR ".migrate-XXXXXX";
@@ -129,9 +136,8 @@ int mirror_open_file(struct mirror *mirror, const char *path, struct error *err)
 	mirror->fd = -1;
 	if (!path_is_good(path))
 		return error_set(err, CODE_PEER, NULL, "the source announced a file of another directory");
-	if (!faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW))
-		return error_set(err, CODE_REFUSED, "remove it there, when no program uses it",
-				 "%s is at the destination already", path);
+	if (mirror_check_name(path, err))
+		return -1;
 	if (statfs(SHM_DIR, &fs) || fs.f_type != TMPFS_MAGIC)
 		return error_set(err, CODE_REFUSED, NULL, "/dev/shm of the destination is no tmpfs");
 	mirror->path = strdup(path);

@@ -59,6 +59,8 @@ bool mirror_path_is_plain(const char *path);
 void mirror_path(const struct mirror *mirror, char path[PATH_MAX]);
 /** mirror_remove_file() - by the name that the file has now; nothing for a memfd */
 void mirror_remove_file(const struct mirror *mirror);
+/** mirror_check_name() - -1 with CODE_REFUSED when there is a file @path */
+int mirror_check_name(const char *path, struct error *err);
 /** mirror_check_room() - is there room for @nr_pages more in /dev/shm, and some for others? Always for a memfd */
 int mirror_check_room(const struct mirror *mirror, uint64_t nr_pages, struct error *err);
 /** mirror_name() - the file gets its name; -1 with CODE_REFUSED when another file has it */

@@ -7,7 +7,6 @@
 #include "dest/spaces.h"
 #include "wire/stream.h"
 
-#define OBJECTS_EVER	65536	/* with those that are gone */
 
 void objects_init(struct objects *objects, const struct mm_hooks *hooks, struct budget *budget,
 		  struct place *place)

@@ -311,7 +311,9 @@ int restore_run(struct restore *restore, struct error *err)
 	if (restore->compare && compare(restore, err))
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__CHECK);
-	if (mailbox_failed(&restore->peer->box, err) || program_check(restore->program, err))
+	/* at COMMIT, when the names are given, it is late for the source to learn that one is taken */
+	if (mailbox_failed(&restore->peer->box, err) || program_check(restore->program, err) ||
+	    shm_check_names(&restore->shm, err))
 		return -1;
 	return say_ready(restore, err);
 }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include "base/clock.h"
 #include "dest/precheck.h"
+#include "dest/precheck_files.h"
+#include "dest/precheck_sockets.h"
 #include "dest/setup.h"
 #include "dest/tell.h"
 #include "session/cost.h"
@@ -155,6 +157,26 @@ static int reply_needs(struct setup *setup, struct refusals *refusals, struct er
 	return control_send(setup->peer->ctl, &msg, err);
 }
 
+/* What Setup and Needs name together. */
+static bool is_within_budget(struct setup *setup, const Migrate__Setup *said)
+{
+	setup->files += said->n_files;
+	setup->servers += said->n_unix_servers;
+	setup->addresses += said->n_addresses;
+	return setup->files <= PRECHECK_MAX_FILES && setup->servers <= PRECHECK_MAX_SOCKETS &&
+	       setup->addresses <= PRECHECK_MAX_SOCKETS;
+}
+
+static void check_needs(struct setup *setup, const Migrate__Setup *said, struct refusals *refusals)
+{
+	if (is_within_budget(setup, said))
+		precheck_needs(said, refusals);
+	else
+		precheck_refuse(refusals, "the program has asked for %zu files, %zu servers and %zu addresses: at most %d files, and %d of each of the others, are looked for",
+				setup->files, setup->servers, setup->addresses,
+				PRECHECK_MAX_FILES, PRECHECK_MAX_SOCKETS);
+}
+
 int setup_take_needs(struct setup *setup, const Migrate__Needs *needs, struct error *err)
 {
 	Migrate__Setup said = MIGRATE__SETUP__INIT;
@@ -172,7 +194,7 @@ int setup_take_needs(struct setup *setup, const Migrate__Needs *needs, struct er
 	said.n_addresses = needs->n_addresses;
 	said.huge_pages = needs->huge_pages;
 	said.n_huge_pages = needs->n_huge_pages;
-	precheck_needs(&said, &refusals);
+	check_needs(setup, &said, &refusals);
 	ret = reply_needs(setup, &refusals, err);
 	precheck_free(&refusals);
 	return ret;
@@ -233,6 +255,7 @@ static int take(struct setup *setup, struct refusals *refusals, struct error *er
 {
 	const Migrate__Setup *said = setup->said;
 
+	is_within_budget(setup, said);
 	precheck_setup(said, setup->criu, setup->images_base, refusals);
 	kept_addresses_take(&setup->kept, said, setup->take_addresses,
 			    control_fd(setup->peer->ctl), refusals);

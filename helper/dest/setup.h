@@ -19,6 +19,7 @@
  * @by_ms: time by which Setup must have come, clock_now_ms()
  * @cost_model_ns: cost_model_ns() of the restore
  * @asked: how often Needs has come
+ * @files, @servers, @addresses: how many Setup and Needs have named; each has one limit
  * @kept: the addresses that move with the program
  * @msg, @said: Setup without its lists, after setup_take() has succeeded
  */
@@ -32,6 +33,7 @@ struct setup {
 	int64_t by_ms;
 	uint64_t cost_model_ns;
 	int asked;
+	size_t files, servers, addresses;
 	struct kept_addresses kept;
 	Migrate__Control *msg;
 	const Migrate__Setup *said;
@@ -49,7 +51,8 @@ int setup_take(struct setup *setup, struct error *err);
 /**
  * setup_take_needs() - check what processes need that began since Setup, and answer
  *
- * A refusal is for the source to act on. It may ask NEEDS_ASKED_MAX times: it could otherwise guess at files.
+ * A refusal is for the source to act on. It may ask NEEDS_ASKED_MAX times, and for as many files, servers and
+ * addresses as Setup may name, all together: it could otherwise guess at files.
  */
 int setup_take_needs(struct setup *setup, const Migrate__Needs *needs, struct error *err);
 /** setup_add_objects() - take a list of objects from the wire */

@@ -240,6 +240,15 @@ int shm_verify(struct shm *shm, const struct verify *verify, uint64_t *pages, st
 	return ret;
 }
 
+int shm_check_names(const struct shm *shm, struct error *err)
+{
+	for (size_t i = 0; i < shm->nr; i++)
+		if (shm->images[i].mm->mirror.path &&
+		    mirror_check_name(shm->images[i].mm->mirror.path, err))
+			return -1;
+	return 0;
+}
+
 int shm_name(struct shm *shm, struct error *err)
 {
 	for (size_t i = 0; i < shm->nr; i++)

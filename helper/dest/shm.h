@@ -59,6 +59,8 @@ int shm_give(struct shm *shm, struct error *err);
 /** shm_verify() - behind shm_give(): compare with the digests of the source */
 int shm_verify(struct shm *shm, const struct verify *verify, uint64_t *pages, struct error *err);
 
+/** shm_check_names() - before Ready: -1 when another file has the name of one of them by now */
+int shm_check_names(const struct shm *shm, struct error *err);
 /** shm_name() - the program is to be started: its files of /dev/shm get their names */
 int shm_name(struct shm *shm, struct error *err);
 /** shm_end() - it was started: let go of the files too. Before, the keeper would remove them */

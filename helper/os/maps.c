@@ -92,7 +92,9 @@ static void parse_field(char *line, struct vma *vma)
 	else if (*line == 'K' && sscanf(line, "KernelPageSize: %" SCNu64, &kib) == 1)
 		vma->page_kib = kib;
 	else if ((*line == 'A' && sscanf(line, "Anonymous: %" SCNu64, &kib) == 1) ||
-		 (*line == 'S' && sscanf(line, "Swap: %" SCNu64, &kib) == 1))
+		 (*line == 'P' && sscanf(line, "Private_Hugetlb: %" SCNu64, &kib) == 1) ||
+		 (*line == 'S' && (sscanf(line, "Shared_Hugetlb: %" SCNu64, &kib) == 1 ||
+				   sscanf(line, "Swap: %" SCNu64, &kib) == 1)))
 		vma->own_bytes += kib * 1024;
 }
 

@@ -27,7 +27,7 @@ struct vma {
 	bool special;		/* [vdso] [vvar] [vsyscall] */
 	uint32_t page_kib;	/* KernelPageSize, 0: not read */
 	uint32_t major, minor;	/* device of the file */
-	uint64_t own_bytes;	/* Anonymous and Swap: resident and swapped pages that no file has */
+	uint64_t own_bytes;	/* resident and swapped pages that no file has, and all of hugetlb */
 	uint64_t ino;		/* inode of the file, 0: none */
 	char *name;		/* path or [name], never NULL */
 };

@@ -29,13 +29,14 @@ static const char *const file_names[] = {
  *	one, stay true
  * @process_files, @process_wakes: of each further process, apart from its threads, mappings and descriptors
  * @thread_files, @thread_wakes: CRIU speaks with its code in each thread, and waits for it
+ * @shared_page: CRIU's own loop and the comparison, on two CPUs side by side
  */
 static const struct model {
 	double files, wakes, process_files, process_wakes, thread_files, thread_wakes;
-	double mapping, descriptor, private_page, drained_page, image_page;
+	double mapping, descriptor, private_page, drained_page, image_page, shared_page;
 } models[] = {
-	[COST_DUMP] = { 2120, 113, 280, 27, 70, 2.9, 6.7, 15, 0.012, 1.2, 3 },
-	[COST_RESTORE] = { 1190, 139, 180, 20, 50, 5.4, 5.6, 10, 0, 0, 3.5 },
+	[COST_DUMP] = { 2120, 113, 280, 27, 70, 2.9, 6.7, 15, 0.012, 1.2, 3, 0.7 },
+	[COST_RESTORE] = { 1190, 139, 180, 20, 50, 5.4, 5.6, 10, 0, 0, 3.5, 0 },
 };
 
 uint64_t cost_model_ns(enum cost cost, const struct shape *shape, const struct speed *speed)
@@ -51,7 +52,8 @@ uint64_t cost_model_ns(enum cost cost, const struct shape *shape, const struct s
 	       model->mapping * speed->mapping * shape->mappings +
 	       (model->private_page * shape->private_pages +
 		model->drained_page * shape->drained_pages +
-		model->image_page * shape->image_pages) * speed->page;
+		model->image_page * shape->image_pages +
+		model->shared_page * shape->shared_pages) * speed->page;
 }
 
 /** struct kind - factors of one kind of program, in thousandths, oldest first */

@@ -18,11 +18,13 @@
  * @processes: 0 counts as 1
  * @private_pages: of all private mappings, reserved ones too
  * @drained_pages: that CRIU takes into pipes while it dumps, since no rounds came before
- * @image_pages: that images carry: of private mappings of files, which the program has written
+ * @image_pages: that images carry: of private mappings of files, which the program has written, and of
+ *	private huge pages of hugetlb
+ * @shared_pages: of shared memory: CRIU reads them, and they are compared
  */
 struct shape {
 	uint64_t mappings, threads, descriptors, private_pages, drained_pages,
-		 image_pages, processes;
+		 image_pages, shared_pages, processes;
 };
 
 /** enum cost - which part */

@@ -112,11 +112,12 @@ static json_t *result_json(const struct figures *figures, const struct error *er
 	json_object_update_new(result, json_pack("{s:I,s:I}",
 						 "sent_pages", (json_int_t)figures->sent_pages,
 						 "image_bytes", (json_int_t)figures->image_bytes));
-	json_object_update_new(result, json_pack("{s:I,s:I,s:I,s:I}",
+	json_object_update_new(result, json_pack("{s:I,s:I,s:I,s:I,s:I}",
 			"shared_objects", (json_int_t)figures->shared.objects,
 			"shared_rounds_pages", (json_int_t)figures->shared.rounds_pages,
 			"shared_frozen_pages", (json_int_t)figures->shared.frozen_pages,
-			"shared_compared_pages", (json_int_t)figures->shared.compared_pages));
+			"shared_compared_pages", (json_int_t)figures->shared.compared_pages,
+			"shared_early_pages", (json_int_t)figures->shared.early_pages));
 	json_object_set_new(result, "verified_pages", json_integer(figures->verified_pages));
 	return result;
 }
@@ -181,6 +182,7 @@ static void print_shared(const struct shared_figures *shared)
 		     text_count(shared->objects, "object", "objects").text);
 	print_pages("  sent while it ran", shared->rounds_pages);
 	print_pages("  compared", shared->compared_pages);
+	print_pages("  of these, while CRIU dumped", shared->early_pages);
 	print_pages("  sent while it stood", shared->frozen_pages);
 }
 

@@ -30,10 +30,10 @@ struct round_figures {
  * struct shared_figures - shared memory, each object once, in pages
  * @objects: so many moved
  * @rounds_pages: sent while the program ran; @frozen_pages: while it stood, since they had changed
- * @compared_pages: compared by digest while it stood
+ * @compared_pages: compared by digest while it stood; @early_pages: of these, while CRIU dumped
  */
 struct shared_figures {
-	uint64_t objects, rounds_pages, frozen_pages, compared_pages;
+	uint64_t objects, rounds_pages, frozen_pages, compared_pages, early_pages;
 };
 
 /**

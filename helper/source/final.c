@@ -6,6 +6,7 @@
 #include "source/scan.h"
 #include "source/setup.h"
 #include "source/sharers.h"
+#include "source/shm_compare.h"
 #include "source/shm_send.h"
 
 #define SEND_RUNS	512
@@ -53,6 +54,7 @@ static int find_pages_of(const struct final *final, struct source_process *proce
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__READ_IMAGES);
 	if (criu_task_read(final->images_fd, process->status.ns_pid, &process->task, err))
 		return -1;
+	shms_forget_rseq(final->shms, &process->task);
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__LAST_SCAN);
 	if (send_last_dirty(final, process, err))
 		return -1;
@@ -133,6 +135,7 @@ int final_send(const struct final *final, struct error *err)
 		.objects = shms_nr(final->shms), .rounds_pages = final->shms->rounds_pages,
 		.frozen_pages = final->shms->frozen_pages,
 		.compared_pages = final->shms->compared_pages,
+		.early_pages = final->shms->early_pages,
 	};
 	frozen_time_enter(&final->figures->frozen, MIGRATE__FROZEN_PART__SEND_PAGES);
 	if (final->mode == MODE_PRECOPY && send_all_unsent(final, err))

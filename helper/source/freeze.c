@@ -100,6 +100,13 @@ static enum criu_tcp choose_tcp(const struct freeze *freeze)
 	return criu_is_4_1(freeze->terms->criu) ? CRIU_TCP_KEEP : CRIU_TCP_KEEP_LOCKED;
 }
 
+static void compare_shared(void *ctx)
+{
+	struct freeze *freeze = ctx;
+
+	shm_compare_start(&freeze->compare, freeze->shms, freeze->failure->first.box);
+}
+
 static void begin_frozen(struct freeze *freeze, uint32_t part)
 {
 	freeze->at_ns = clock_now_ns();
@@ -117,6 +124,7 @@ static int stand(void *ctx, struct error *err)
 	begin_frozen(freeze, MIGRATE__FROZEN_PART__GUARD);
 	if (stand_settled(freeze, err) || lock_connections(freeze, err))
 		return -1;
+	compare_shared(freeze);
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__LAST_SCAN);
 	tree_for_each_mm(freeze->tree, mm)
 		if (mm->tracked && mm->backend->stands_first &&
@@ -177,6 +185,7 @@ static void let_run(void *ctx)
 	if (!freeze->entered)
 		return;
 	freeze->entered = false;
+	shm_compare_stop(&freeze->compare);
 	if (!source_keeper_unguard(freeze->keeper, &why))
 		return;
 	if (connections_resume(freeze->connections, freeze->guard, &why))
@@ -224,18 +233,28 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 		opts.undo = let_run;
 		opts.frozen = &freeze->guard->group;
 	}
-	if (shms_plan_dump(freeze->shms, err) || prepare(freeze, &opts, err))
+	if (shms_plan_dump(freeze->shms, err))
+		return -1;
+	freeze->shms->dump.stands = compare_shared;
+	freeze->shms->dump.ctx = freeze;
+	if (prepare(freeze, &opts, err))
 		return -1;
 	tree_for_each(freeze->tree, process)
 		timerfds_refresh(process->pid);
 	if (opts.before != stand)
 		begin_frozen(freeze, MIGRATE__FROZEN_PART__DUMP);
 	if (criu_dump_start(&opts, &freeze->dump, err)) {
+		shm_compare_stop(&freeze->compare);
+		shm_compare_end(&freeze->compare);
 		figures_thawed(freeze->figures, freeze->at_ns);
 		limits_explain(root->pid, err);
 		return -1;
 	}
 	freeze->figures->held_ns = clock_now_ns() - freeze->at_ns;
+	frozen_time_enter(&freeze->figures->frozen, MIGRATE__FROZEN_PART__COMPARE_SHARED);
+	/* where nothing has begun it: it has several threads here */
+	compare_shared(freeze);
+	shm_compare_end(&freeze->compare);
 	frozen_time_enter(&freeze->figures->frozen, MIGRATE__FROZEN_PART__GUARD);
 	return 0;
 }

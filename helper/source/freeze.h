@@ -17,7 +17,7 @@
 #include "source/needs.h"
 #include "source/refuse.h"
 #include "source/sender.h"
-#include "source/shm.h"
+#include "source/shm_compare.h"
 #include "source/tree.h"
 #include "source/watch.h"
 #include "source/workdir.h"
@@ -38,6 +38,7 @@
  * @max_frozen_s: the limit of --max-frozen
  * @criu_log_level: of CRIU
  * @dump: the CRIU that holds the program; NULL: none does
+ * @compare: of the shared memory, while CRIU dumps
  * @entered: the keeper was asked to take the program into the guard's group
  * @guarded: the keeper was asked to put the guard on
  * @at_ns: when the program was to stand; 0: it was not
@@ -59,6 +60,7 @@ struct freeze {
 	struct figures *figures;
 	uint32_t max_frozen_s, criu_log_level;
 	struct criu_dump *dump;
+	struct shm_compare compare;
 	bool entered, guarded;
 	uint64_t at_ns;
 };

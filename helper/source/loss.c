@@ -44,6 +44,10 @@ static const struct loss_row rows[LOSS_NR] = {
 		"shared-memory", LOSS_REFUSED,
 		"memory or a deleted file that is shared with another process becomes a copy",
 		NULL },
+	[LOSS_IPC_NAMESPACE] = {
+		"ipc-namespace", LOSS_REFUSED,
+		"System V objects and message queues that the program shares with another process become copies",
+		"end that process, or start the program in an IPC namespace of its own (unshare --ipc)" },
 	[LOSS_RECONNECTED] = {
 		"reconnected", LOSS_WARNED,
 		"a unix socket is connected anew: its server sees another client", NULL },

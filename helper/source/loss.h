@@ -21,6 +21,8 @@ enum loss {
 	LOSS_WRITABLE_FILE, LOSS_APPENDED_FILE, LOSS_SHARED_MAPPING, LOSS_GHOST_XATTRS,
 	/* found by refuse_shared.c */
 	LOSS_SHARED_MEMORY,
+	/* found by refuse_ipc.c */
+	LOSS_IPC_NAMESPACE,
 	/* found by refuse_unix.c */
 	LOSS_RECONNECTED,
 	/* found by refuse_terminals.c */

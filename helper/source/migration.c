@@ -60,7 +60,7 @@ static int setup(struct source_migration *migration, struct error *err)
 	struct outlook *outlook = &migration->outlook;
 	struct setup setup = {
 		.opts = migration->opts,
-		.tree = &migration->tree, .criu = &migration->criu,
+		.tree = &migration->tree, .shms = &migration->shms, .criu = &migration->criu,
 		.mode = migration->choice.mode, .verify = migration->choice.verify,
 		.max_frozen_s = migration->opts->max_frozen_s,
 		.kept = migration->opts->keeps_tcp ? &migration->connections.addresses : NULL,
@@ -69,7 +69,9 @@ static int setup(struct source_migration *migration, struct error *err)
 
 	if (check_own_address(migration, err))
 		return -1;
-	if (outlook_make(outlook, &migration->tree, &migration->criu, !backend->criu_tracks, err))
+	if (shms_find(&migration->shms, &migration->tree, err) || shms_look(&migration->shms, err) ||
+	    outlook_make(outlook, &migration->tree, &migration->shms, &migration->criu,
+			 !backend->criu_tracks, err))
 		return -1;
 	setup.shape = &outlook->shape;
 	return setup_run(&setup, &outlook->there_ns, err) ||

@@ -77,11 +77,12 @@ static int count_all(struct outlook *outlook, const struct tree *tree,
 	return 0;
 }
 
-int outlook_make(struct outlook *outlook, const struct tree *tree, const struct criu_version *criu,
-		 bool drains, struct error *err)
+int outlook_make(struct outlook *outlook, const struct tree *tree, const struct source_shms *shms,
+		 const struct criu_version *criu, bool drains, struct error *err)
 {
 	struct speed speed;
 
+	outlook->shape.shared_pages = shms_pages(shms);
 	if (count_all(outlook, tree, criu, drains, err))
 		return -1;
 	speed_measure(&speed);
@@ -99,7 +100,7 @@ static void say(const struct outlook *outlook)
 {
 	const struct shape *shape = &outlook->shape;
 
-	report_event("expected", json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
+	report_event("expected", json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
 			"fixed_ns", (json_int_t)outlook_ns(outlook),
 			"here_ns", (json_int_t)outlook->here_ns,
 			"there_ns", (json_int_t)outlook->there_ns,
@@ -109,7 +110,8 @@ static void say(const struct outlook *outlook)
 			"descriptors", (json_int_t)shape->descriptors,
 			"private_pages", (json_int_t)shape->private_pages,
 			"drained_pages", (json_int_t)shape->drained_pages,
-			"image_pages", (json_int_t)shape->image_pages));
+			"image_pages", (json_int_t)shape->image_pages,
+			"shared_pages", (json_int_t)shape->shared_pages));
 	report_say("dump and restore take about %lu ms: %s, %s, %s, %s, %lu MiB of address space",
 		   outlook_ns(outlook) / MS, text_count(shape->processes, "process", "processes").text,
 		   text_count(shape->mappings, "mapping", "mappings").text,

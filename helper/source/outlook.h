@@ -7,6 +7,7 @@
 #include "session/cost.h"
 #include "session/frozen_time.h"
 #include "source/options.h"
+#include "source/shm.h"
 #include "source/tree.h"
 
 /**
@@ -24,12 +25,13 @@ struct outlook {
 /**
  * outlook_make() - look at all processes of the program; @there_ns is the caller's to fill
  * @tree: each process with its mappings
+ * @shms: its shared memory, behind shms_look()
  * @drains: CRIU takes all memory into pipes, since it has no parent
  *
  * A process that ends meanwhile is no failure: see tree_forgive().
  */
-int outlook_make(struct outlook *outlook, const struct tree *tree, const struct criu_version *criu,
-		 bool drains, struct error *err);
+int outlook_make(struct outlook *outlook, const struct tree *tree, const struct source_shms *shms,
+		 const struct criu_version *criu, bool drains, struct error *err);
 
 static inline uint64_t outlook_ns(const struct outlook *outlook)
 {

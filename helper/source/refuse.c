@@ -229,9 +229,9 @@ int refuse_attached(const struct inspection *terms, const struct tree *tree, str
 	refuse_many(tree, &refusals);
 	if (refusals.nr)
 		return refusals_end(&refusals, tree_root(tree)->pid, err);
-	losses_renew(terms->losses, LOSSES_OF_OTHERS | 1UL << LOSS_RECONNECTED |
+	losses_renew(terms->losses, LOSSES_OF_OTHERS | 1UL << LOSS_RECONNECTED | 1UL << LOSS_IPC_NAMESPACE |
 		     1UL << LOSS_TERMINAL | 1UL << LOSS_SESSION);
-	if (refuse_members(terms, look_at_attached, &refusals, err))
+	if (refuse_members(terms, look_at_attached, &refusals, err) || refuse_ipc(terms, tree, err))
 		return -1;
 	refuse_losses(terms->losses, &refusals);
 	return refusals_end(&refusals, tree_root(tree)->pid, err);
@@ -277,7 +277,7 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
 	refuse_many(tree, &refusals);
 	if (refusals.nr)
 		return refusals_end(&refusals, root, err);
-	if (refuse_members(terms, refuse_process, &refusals, err))
+	if (refuse_members(terms, refuse_process, &refusals, err) || refuse_ipc(terms, tree, err))
 		return -1;
 	refuse_borrowers(tree, &refusals);
 	refuse_supervisor(terms, tree_root(tree));

@@ -110,6 +110,8 @@ int refuse_sockopts(struct inspection *look, const struct proc_files *files, str
 int refuse_cgroup(struct inspection *look, struct error *err);
 /** refuse_attributes() - add attributes of the process that CRIU does not carry to the losses */
 int refuse_attributes(struct inspection *look, const struct proc_files *files, struct error *err);
+/** refuse_ipc() - add an IPC namespace that a process outside of the program has too to the losses */
+int refuse_ipc(const struct inspection *terms, const struct tree *tree, struct error *err);
 /** refuse_supervisor() - a supervisor that would make a second copy, into the losses */
 void refuse_supervisor(const struct inspection *terms, const struct source_process *root);
 /** refuse_status_line() - what one line of /proc/PID/status says, into the losses */

@@ -153,12 +153,29 @@ int setup_send_changes(struct control *ctl, struct tree *tree, struct error *err
 	return 0;
 }
 
-static int build_objects(const struct tree *tree, struct setup_message *setup)
+/* That a file of /dev/shm is there already is said before anything is sent. */
+static void build_shared(struct source_shms *shms, struct setup_message *setup)
 {
+	for (size_t i = 0; i < shms->nr; i++) {
+		size_t nr = setup->msg.n_objects;
+
+		if (shms->list[i]->gone)
+			continue;
+		source_shm_say(shms->list[i], &setup->objects[nr]);
+		setup->object_list[nr] = &setup->objects[nr];
+		setup->msg.n_objects++;
+		shms->list[i]->announced = true;
+	}
+}
+
+static int build_objects(const struct tree *tree, struct source_shms *shms,
+			 struct setup_message *setup)
+{
+	size_t most = tree->nr + shms->nr;
 	struct source_process *process;
 
-	setup->objects = calloc(tree->nr, sizeof(*setup->objects));
-	setup->object_list = calloc(tree->nr, sizeof(*setup->object_list));
+	setup->objects = calloc(most, sizeof(*setup->objects));
+	setup->object_list = calloc(most, sizeof(*setup->object_list));
 	if (!setup->objects || !setup->object_list)
 		return -1;
 	setup->msg.objects = setup->object_list;
@@ -169,6 +186,7 @@ static int build_objects(const struct tree *tree, struct setup_message *setup)
 		setup->object_list[nr] = &setup->objects[nr];
 		process->announced = true;
 	}
+	build_shared(shms, setup);
 	return 0;
 }
 
@@ -239,7 +257,7 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	struct utsname uts;
 
 	if (build_vmas(vmas, &setup->vmas, &setup->vma_list) ||
-	    build_objects(ctx->tree, setup) || build_cpu_flags(setup))
+	    build_objects(ctx->tree, ctx->shms, setup) || build_cpu_flags(setup))
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
 	if (needs_find(ctx->opts, ctx->tree, &setup->needs, err))
 		return -1;

@@ -7,10 +7,12 @@
 #include "session/cost.h"
 #include "session/mailbox.h"
 #include "source/options.h"
+#include "source/shm.h"
 #include "source/tree.h"
 
 /**
  * struct setup - what Setup says
+ * @shms: the shared memory of @tree, as of shms_find()
  * @mode, @verify: see struct choice
  * @shape: of the whole program: what a restore will take depends on it
  * @kept: addresses that move too, with --tcp keep; else NULL
@@ -20,6 +22,7 @@
 struct setup {
 	const struct migrate_options *opts;
 	struct tree *tree;
+	struct source_shms *shms;
 	const struct criu_version *criu;
 	enum migrate_mode mode;
 	bool verify;

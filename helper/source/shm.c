@@ -1,24 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <unistd.h>
-#include "os/maps.h"
-#include "os/proc_files.h"
 #include "pages/sets.h"
-#include "source/refuse.h"
 #include "source/shm.h"
-
-#define MEMFD_PREFIX	"memfd:"
-#define DELETED		" (deleted)"
 
 int shms_init(struct source_shms *shms, const struct migrate_options *opts, struct error *err)
 {
@@ -36,260 +26,32 @@ int shms_init(struct source_shms *shms, const struct migrate_options *opts, stru
 	return error_is_set(err) ? -1 : 0;
 }
 
-static void shm_end(struct source_shm *shm)
+void source_shm_end(struct source_shm *shm)
 {
 	if (shm->fd >= 0) {
 		close(shm->fd);
 		page_set_destroy(&shm->data);
 		page_set_destroy(&shm->sent);
 		free(shm->digests);
+		free(shm->same);
 	}
 	shm->fd = -1;
 	shm->digests = NULL;
+	shm->same = NULL;
+	shm->same_room = 0;
 	shm->gone = true;
 }
 
 void shms_destroy(struct source_shms *shms)
 {
 	for (size_t i = 0; i < shms->nr; i++) {
-		shm_end(shms->list[i]);
+		source_shm_end(shms->list[i]);
 		free(shms->list[i]);
 	}
 	free(shms->list);
 	free(shms->buf);
 	free(shms->dump.objects);
 	memset(shms, 0, sizeof(*shms));
-}
-
-static struct source_shm *find(const struct source_shms *shms, dev_t dev, uint64_t ino)
-{
-	for (size_t i = 0; i < shms->nr; i++)
-		if (shms->list[i]->ino == ino && shms->list[i]->dev == dev && !shms->list[i]->gone)
-			return shms->list[i];
-	return NULL;
-}
-
-/* As CRIU names it: "memfd:" is the kernel's, and memfd_create() puts it in front again. */
-static void name_of(int fd, char name[SHM_NAME_BYTES])
-{
-	char path[48], link[PATH_MAX];
-	const char *from = link + 1;
-	ssize_t n;
-	char *end;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = readlink(path, link, sizeof(link) - 1);
-	link[n < 0 ? 0 : n] = 0;
-	if (n <= 0)
-		from = link;
-	end = strstr(link, DELETED);
-	while (end && end[strlen(DELETED)])
-		end = strstr(end + 1, DELETED);
-	if (end)
-		*end = 0;
-	if (!strncmp(from, MEMFD_PREFIX, strlen(MEMFD_PREFIX)))
-		from += strlen(MEMFD_PREFIX);
-	else if (*link)
-		from = link;
-	snprintf(name, SHM_NAME_BYTES, "%.*s", SHM_NAME_BYTES - 1, from);
-}
-
-static uint32_t huge_kib(int fd)
-{
-	struct statfs fs;
-
-	return fstatfs(fd, &fs) || fs.f_type != HUGETLBFS_MAGIC ? 0 : fs.f_bsize >> 10;
-}
-
-/** struct candidate - what may be an object; @name: of a file, NULL: it has none; @path: to open it */
-struct candidate {
-	dev_t dev;
-	uint64_t ino;
-	const char *name, *path;
-};
-
-static struct source_shm *shm_new(int fd, const struct candidate *from, struct error *err)
-{
-	struct source_shm *shm = calloc(1, sizeof(*shm));
-	int seals = fcntl(fd, F_GET_SEALS);
-
-	if (!shm || page_set_init(&shm->data) || page_set_init(&shm->sent)) {
-		error_errno(err, CODE_INTERNAL, NULL, "no memory for shared memory");
-		if (shm) {
-			page_set_destroy(&shm->data);
-			page_set_destroy(&shm->sent);
-		}
-		free(shm);
-		return NULL;
-	}
-	shm->dev = from->dev;
-	shm->ino = from->ino;
-	shm->fd = fd;
-	shm->named = from->name;
-	shm->huge_kib = huge_kib(fd);
-	shm->sealable = !shm->named && seals >= 0 && seals != F_SEAL_SEAL;
-	if (from->name)
-		snprintf(shm->name, sizeof(shm->name), "%s", from->name);
-	else
-		name_of(fd, shm->name);
-	return shm;
-}
-
-/* The process may have given it up meanwhile. */
-static int add(struct source_shms *shms, struct tree *tree, const struct candidate *from,
-	       struct error *err)
-{
-	struct source_shm *shm = find(shms, from->dev, from->ino), **list;
-	struct stat st;
-	int fd;
-
-	if (shm) {
-		shm->seen = true;
-		return 0;
-	}
-	if (from->name && strlen(from->name) >= SHM_NAME_BYTES)
-		return error_set(err, CODE_REFUSED, NULL, "the name of %s is too long", from->name);
-	fd = open(from->path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT || errno == ESRCH ? 0 :
-		       error_errno(err, CODE_TARGET, NULL, "cannot open shared memory (%s)", from->path);
-	list = realloc(shms->list, (shms->nr + 1) * sizeof(*list));
-	if (list)
-		shms->list = list;
-	if (!list || fstat(fd, &st) || st.st_dev != from->dev || st.st_ino != from->ino ||
-	    (!from->name && st.st_dev != shms->dev && !huge_kib(fd))) {
-		close(fd);
-		return list ? 0 : error_errno(err, CODE_INTERNAL, NULL, "no memory for shared memory");
-	}
-	shm = shm_new(fd, from, err);
-	if (!shm) {
-		close(fd);
-		return -1;
-	}
-	shm->object = ++tree->last_object;
-	shm->seen = true;
-	shms->list[shms->nr++] = shm;
-	return 0;
-}
-
-static bool is_carried(const struct source_shms *shms, const char *path)
-{
-	return shms->opts && file_is_carried(shms->opts, path);
-}
-
-/* Of memfd_create() or MAP_ANONYMOUS, if it is not on the device of other shared memory. */
-static bool is_huge_name(const char *path)
-{
-	return !strncmp(path, "/memfd:", 7) || !strncmp(path, "/anon_hugepage (", 16);
-}
-
-static bool is_shm(const struct source_shms *shms, const struct vma *vma)
-{
-	if (vma->ino && makedev(vma->major, vma->minor) == shms->dev)
-		return strncmp(vma->name, "/SYSV", 5);
-	return vma->shared && (is_huge_name(vma->name) || is_carried(shms, vma->name));
-}
-
-static int find_mapped(struct source_shms *shms, struct tree *tree, pid_t pid,
-		       const struct vma_list *vmas, struct error *err)
-{
-	struct candidate from;
-	char path[96];
-
-	for (size_t i = 0; i < vmas->nr; i++) {
-		const struct vma *vma = &vmas->vmas[i];
-
-		if (!is_shm(shms, vma))
-			continue;
-		from = (struct candidate){
-			.dev = makedev(vma->major, vma->minor), .ino = vma->ino, .path = path,
-		};
-		if (from.dev != shms->dev && !is_huge_name(vma->name))
-			from.name = vma->name;
-		snprintf(path, sizeof(path), "/proc/%d/map_files/%lx-%lx", pid, vma->start,
-			 vma->end);
-		if (add(shms, tree, &from, err))
-			return -1;
-	}
-	return 0;
-}
-
-/** struct finding - one process's descriptors */
-struct finding {
-	struct source_shms *shms;
-	struct tree *tree;
-};
-
-static int take_file(void *ctx, const struct proc_file *file, struct error *err)
-{
-	const struct finding *finding = ctx;
-	struct candidate from = { .dev = file->st.st_dev, .ino = file->st.st_ino };
-	char path[48];
-
-	if (!S_ISREG(file->st.st_mode) ||
-	    (from.dev != finding->shms->dev && !is_huge_name(file->path) &&
-	     !is_carried(finding->shms, file->path)))
-		return 0;
-	if (from.dev != finding->shms->dev && !is_huge_name(file->path))
-		from.name = file->path;
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", file->pid, file->fd);
-	from.path = path;
-	return add(finding->shms, finding->tree, &from, err);
-}
-
-static int find_open(struct source_shms *shms, struct tree *tree,
-		     const struct source_process *process, struct error *err)
-{
-	struct finding finding = { .shms = shms, .tree = tree };
-	struct error ended = { 0 };
-	struct proc_files files;
-	int ret;
-
-	/* a process that has ended is a matter of the tree */
-	if (proc_files_read(process->pid, &files, &ended))
-		return 0;
-	ret = proc_files_each(&files, take_file, &finding, err);
-	proc_files_free(&files);
-	return ret;
-}
-
-/* A file that has lost its name is not what its path says any more: CRIU's images carry it. */
-static bool has_name(const struct source_shm *shm)
-{
-	struct stat st;
-
-	return shm->named && !stat(shm->name, &st) && st.st_dev == shm->dev && st.st_ino == shm->ino;
-}
-
-/* @frozen: CRIU has the process, whose mappings may be others than those of the last scan */
-static int find_all_of(struct source_shms *shms, struct tree *tree,
-		       struct source_process *process, bool frozen, struct error *err)
-{
-	const struct vma_list *vmas = frozen ? source_process_held(process, err) : &process->mm.vmas;
-
-	if (!vmas)
-		return tree_forgive(tree, process, err) ? 0 : -1;
-	return find_mapped(shms, tree, process->pid, vmas, err) ||
-	       find_open(shms, tree, process, err) ? -1 : 0;
-}
-
-static int find_all(struct source_shms *shms, struct tree *tree, bool frozen, struct error *err)
-{
-	struct source_process *process;
-
-	for (size_t i = 0; i < shms->nr; i++) {
-		shms->list[i]->seen = false;
-		/* before the look, which finds a file that was renamed under its new name */
-		if (shms->list[i]->named && !has_name(shms->list[i]))
-			shm_end(shms->list[i]);
-	}
-	tree_for_each(tree, process)
-		if (find_all_of(shms, tree, process, frozen, err))
-			return -1;
-	for (size_t i = 0; i < shms->nr; i++)
-		if (!shms->list[i]->named && !shms->list[i]->seen)
-			shm_end(shms->list[i]);
-	return 0;
 }
 
 static int find_data(struct source_shm *shm, struct error *err)
@@ -397,6 +159,19 @@ static int say_size(struct source_shm *shm, struct control *ctl, struct error *e
 	return control_send(ctl, &msg, err);
 }
 
+void source_shm_say(const struct source_shm *shm, Migrate__Object *object)
+{
+	migrate__object__init(object);
+	object->id = shm->object;
+	object->kind = MIGRATE__OBJECT_KIND__SHM;
+	object->name = (char *)shm->name;
+	object->has_sealable = object->has_file = true;
+	object->sealable = shm->sealable;
+	object->file = shm->named;
+	object->has_huge_kib = shm->huge_kib;
+	object->huge_kib = shm->huge_kib;
+}
+
 static int say_object(struct source_shm *shm, struct control *ctl, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
@@ -406,14 +181,7 @@ static int say_object(struct source_shm *shm, struct control *ctl, struct error 
 	if (shm->announced == !shm->gone)
 		return 0;
 	shm->announced = !shm->gone;
-	object.id = shm->object;
-	object.kind = MIGRATE__OBJECT_KIND__SHM;
-	object.name = shm->name;
-	object.has_sealable = object.has_file = true;
-	object.sealable = shm->sealable;
-	object.file = shm->named;
-	object.has_huge_kib = shm->huge_kib;
-	object.huge_kib = shm->huge_kib;
+	source_shm_say(shm, &object);
 	if (shm->gone) {
 		objects.gone = &shm->object;
 		objects.n_gone = 1;
@@ -434,43 +202,5 @@ int shms_announce(struct source_shms *shms, struct control *ctl, struct error *e
 		if (say_object(shm, ctl, err) || (!shm->gone && say_size(shm, ctl, err)))
 			return -1;
 	}
-	return 0;
-}
-
-int shms_plan_dump(struct source_shms *shms, struct error *err)
-{
-	free(shms->dump.objects);
-	shms->dump = (struct criu_dump_shm){ 0 };
-	if (!shms->nr)
-		return 0;
-	shms->dump.objects = calloc(shms->nr, sizeof(*shms->dump.objects));
-	if (!shms->dump.objects)
-		return error_errno(err, CODE_INTERNAL, NULL, "no memory for shared memory");
-	for (size_t i = 0; i < shms->nr; i++)
-		if (!shms->list[i]->gone && shms->list[i]->announced && !shms->list[i]->named)
-			shms->dump.objects[shms->dump.nr++].shmid = shms->list[i]->ino;
-	return 0;
-}
-
-static bool was_dumped(const struct source_shms *shms, const struct source_shm *shm)
-{
-	for (size_t i = 0; i < shms->dump.nr; i++)
-		if (shms->dump.objects[i].shmid == (uint32_t)shm->ino)
-			return shms->dump.objects[i].dumped;
-	return false;
-}
-
-int shms_find(struct source_shms *shms, struct tree *tree, struct error *err)
-{
-	return find_all(shms, tree, false, err);
-}
-
-int shms_take_dump(struct source_shms *shms, struct tree *tree, struct error *err)
-{
-	if (find_all(shms, tree, true, err))
-		return -1;
-	for (size_t i = 0; i < shms->nr; i++)
-		if (!shms->list[i]->named && !was_dumped(shms, shms->list[i]))
-			shm_end(shms->list[i]);
 	return 0;
 }

@@ -40,6 +40,7 @@
  * @data: pages that are no holes, as of the last shms_look()
  * @sent: pages that the destination has. @digests has the digest of what it has
  * @room: pages that @digests has place for
+ * @same: of each page below @same_room: it was compared early (shm_compare.h); NULL: none was
  */
 struct source_shm {
 	dev_t dev;
@@ -53,7 +54,8 @@ struct source_shm {
 	uint64_t bytes, said_bytes;
 	struct page_set data, sent;
 	XXH128_hash_t *digests;
-	uint64_t room;
+	uint64_t room, same_room;
+	bool *same;
 };
 
 /**
@@ -61,18 +63,20 @@ struct source_shm {
  * @opts: of the user; NULL: no file is an object
  * @dev: of the kernel's internal tmpfs
  * @buf: for reading
+ * @left_out: it was said that some objects are left to CRIU
  * @dump: for the dump: whose pages it throws away
  * @rounds_pages: pages sent while the program ran; @frozen_pages: while it stood
- * @compared_pages: pages that were read and compared while it stood
+ * @compared_pages: pages that were read and compared while it stood; @early_pages: of these, while CRIU dumped
  */
 struct source_shms {
 	const struct migrate_options *opts;
 	struct source_shm **list;
 	size_t nr;
 	dev_t dev;
+	bool left_out;
 	void *buf;
 	struct criu_dump_shm dump;
-	uint64_t rounds_pages, frozen_pages, compared_pages;
+	uint64_t rounds_pages, frozen_pages, compared_pages, early_pages;
 };
 
 int shms_init(struct source_shms *shms, const struct migrate_options *opts, struct error *err);
@@ -81,9 +85,13 @@ void shms_destroy(struct source_shms *shms);
 /**
  * shms_find() - add the objects that a process of @tree has now; those that none has are gone
  *
+ * Where the destination has no place for more objects memory without a name is left to CRIU; a file is refused.
  * A file stays an object as long as it has a name: the program may open it again.
  */
 int shms_find(struct source_shms *shms, struct tree *tree, struct error *err);
+
+/** source_shm_end() - the object is gone */
+void source_shm_end(struct source_shm *shm);
 
 /** shms_look() - size and holes of each object */
 int shms_look(struct source_shms *shms, struct error *err);
@@ -93,6 +101,8 @@ uint64_t shms_pages(const struct source_shms *shms);
 /** shms_nr() - objects that are not gone */
 size_t shms_nr(const struct source_shms *shms);
 
+/** source_shm_say() - what messages say of an object; it has the name of @shm */
+void source_shm_say(const struct source_shm *shm, Migrate__Object *object);
 /** shms_announce() - tell the destination of objects that began, are gone, or have another size */
 int shms_announce(struct source_shms *shms, struct control *ctl, struct error *err);
 

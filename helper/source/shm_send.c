@@ -4,6 +4,7 @@
 #include "backend/run_list.h"
 #include "base/io.h"
 #include "pages/sets.h"
+#include "source/shm_compare.h"
 #include "source/shm_send.h"
 
 #define LIST_RUNS	512
@@ -128,18 +129,42 @@ static int send_piece(const struct shm_sending *sending, const struct run *piece
 	return send_pages(sending, runs, nr_runs, picked, err);
 }
 
+/* Pages of which nobody knows that they are the destination's. @early: those that are known are counted */
+static bool next_piece(const struct source_shm *shm, uint64_t addr, struct run *piece, uint64_t *early)
+{
+	struct run run;
+
+	while (page_set_next(&shm->data, addr, USER_END, SHM_PIECE_PAGES, &run)) {
+		for (; run.nr_pages && shm_is_known(shm, run.addr); run.nr_pages--) {
+			run.addr += PAGE_BYTES;
+			++*early;
+		}
+		piece->addr = addr = run.addr;
+		piece->nr_pages = 0;
+		while (run.nr_pages-- && !shm_is_known(shm, addr)) {
+			piece->nr_pages++;
+			addr += PAGE_BYTES;
+		}
+		if (piece->nr_pages)
+			return true;
+	}
+	return false;
+}
+
 static int send_shm(const struct shm_sending *sending, struct error *err)
 {
-	uint64_t addr = 0;
+	uint64_t addr = 0, early = 0;
 	struct run run;
 
 	if (send_dropped(sending, err))
 		return -1;
-	while (page_set_next(&sending->shm->data, addr, USER_END, SHM_PIECE_PAGES, &run)) {
+	while (next_piece(sending->shm, addr, &run, &early)) {
 		if (send_piece(sending, &run, err))
 			return -1;
 		addr = run_end(&run);
 	}
+	sending->shms->early_pages += early;
+	sending->shms->compared_pages += early;
 	return 0;
 }
 

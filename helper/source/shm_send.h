@@ -12,7 +12,7 @@
  * connection, since a page is copied first, and digest and frame are made of the copy. Frames of one
  * connection are taken in order, and a round is a barrier. So the page of the destination has the
  * digest in @digests, for each page of @sent. While the program stands each page that is no hole is
- * read once more, after CRIU has all processes in its hands and none of them runs. A page is left out
+ * read once more, when none of its processes runs (shm_compare.h; the rest here). A page is left out
  * only when it has the digest of the destination's page: two different pages have the same one with a
  * probability of 2^-128. A hole is told as DROPPED, so that the destination has none where a page was.
  */

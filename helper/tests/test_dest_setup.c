@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "dest/setup.h"
+#include "dest/precheck_files.h"
 #include "session/cost.h"
 #include "tests/conn_fd.h"
 #include "tests/course_walk.h"
@@ -226,6 +227,21 @@ static void what_is_not_here_is_refused(void **state)
 	assert_false(refused);
 }
 
+/* Setup and all of Needs have one limit. */
+static void needs_have_the_limits_of_setup(void **state)
+{
+	struct error err = { 0 };
+	bool refused;
+
+	be_set_up();
+	assert_int_equal(w.setup.files, 0);
+	w.setup.files = PRECHECK_MAX_FILES - 1;
+	assert_int_equal(ask_for("/dev/null", &refused, &err), 0);
+	assert_false(refused);
+	assert_int_equal(ask_for("/dev/null", &refused, &err), 0);
+	assert_true(refused);
+}
+
 static uint64_t alone_ns;
 
 static void one_process_costs(void **state)
@@ -319,6 +335,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SETUP_TEST(what_began_since_is_asked_for), SETUP_TEST(what_is_not_here_is_refused),
+		SETUP_TEST(needs_have_the_limits_of_setup),
 		SETUP_TEST(the_object_is_made),
 		SETUP_TEST(one_process_costs), SETUP_TEST(further_processes_cost_more),
 		SETUP_TEST(mappings_of_all_processes_cost),

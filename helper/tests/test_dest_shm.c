@@ -263,6 +263,28 @@ static void shm_test_file(void **state)
 	unlink(path);
 }
 
+/* Another program makes the file while the tasks are restored. */
+static void shm_test_name_is_taken(void **state)
+{
+	static const char path[] = "/dev/shm/migrate-test-dest";
+	struct bench *bench = *state;
+	struct shm_image image = { 0 };
+	const struct shm shm = { .images = &image, .nr = 1 };
+	int fd;
+
+	unlink(path);
+	image.mm = objects_add_file(&bench->objects, OBJECT + 1, path, &bench->err);
+	assert_non_null(image.mm);
+	assert_int_equal(shm_check_names(&shm, &bench->err), 0);
+	fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	assert_int_equal(shm_check_names(&shm, &bench->err), -1);
+	assert_int_equal(bench->err.code, CODE_REFUSED);
+	assert_non_null(strstr(bench->err.what, path));
+	close(fd);
+	unlink(path);
+	objects_remove_files(&bench->objects);
+}
+
 static void shm_test_paths(void **state)
 {
 	static const char *const bad[] = {
@@ -289,6 +311,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(shm_test_twice, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_of_an_mm, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(shm_test_name_is_taken, set_up, tear_down),
 		cmocka_unit_test(shm_test_paths),
 	};
 

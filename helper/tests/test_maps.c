@@ -70,6 +70,9 @@ static void smaps_flags(void **state)
 		"200000-400000 rw-p 00000000 00:0f 99   /anon_hugepage (deleted)\n"
 		"KernelPageSize:     2048 kB\n"
 		"MMUPageSize:        2048 kB\n"
+		"Anonymous:             0 kB\n"
+		"Shared_Hugetlb:     2048 kB\n"
+		"Private_Hugetlb:    4096 kB\n"
 		"VmFlags: rd wr mr mw me ht\n"
 		"500000-501000 rw-p 00000000 00:00 0 \n"
 		"VmFlags: rd wr um gd nh\n"
@@ -82,7 +85,8 @@ static void smaps_flags(void **state)
 	assert_int_equal(list.nr, 4);
 	assert_true(list.vmas[0].locked);
 	assert_int_equal(list.vmas[0].own_bytes, 12 * 1024);
-	assert_int_equal(list.vmas[1].own_bytes, 0);
+	assert_int_equal(list.vmas[1].own_bytes, 6 << 20);
+	assert_int_equal(list.vmas[2].own_bytes, 0);
 	assert_false(list.vmas[0].hugetlb);
 	assert_true(vma_is_ours(&list.vmas[0]));
 	assert_true(list.vmas[1].hugetlb);

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "dest/mirror.h"
 #include "pages/sets.h"
@@ -164,6 +170,37 @@ static void test_page_tables_go(void **state)
 	assert_in_range(page_tables_kib() - before, 0, nr * 4 / 2);
 }
 
+/* A tmpfs of 16 MiB, of which an eighth is left to others. Needs root. */
+static void test_room(void **state)
+{
+	struct mirror mirror = { .path = (char *)"a file" }, memfd;
+	char dir[] = "/tmp/test-mirror-XXXXXX", path[64];
+	struct error err = { 0 };
+
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(unshare(CLONE_NEWNS), 0);
+	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	assert_int_equal(mount("room", dir, "tmpfs", 0, "size=16m"), 0);
+	snprintf(path, sizeof(path), "%s/file", dir);
+	mirror.fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	assert_int_equal(mirror_check_room(&mirror, 3584, &err), 0);
+	assert_int_equal(mirror_check_room(&mirror, 3585, &err), -1);
+	assert_int_equal(err.code, CODE_NOT_READY);
+	assert_non_null(strstr(err.what, "16 MiB left"));
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(fallocate(mirror.fd, 0, 0, 14 << 20), 0);
+	assert_int_equal(mirror_check_room(&mirror, 0, &err), 0);
+	assert_int_equal(mirror_check_room(&mirror, 1, &err), -1);
+	/* of memory without a name the budget knows */
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(mirror_open(&memfd, &err), 0);
+	assert_int_equal(mirror_check_room(&memfd, 1UL << 40, &err), 0);
+	mirror_close(&memfd);
+	close(mirror.fd);
+	assert_int_equal(umount(dir), 0);
+	rmdir(dir);
+}
+
 static void test_sets(void **state)
 {
 	struct page_set a, b;
@@ -202,6 +239,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_windows_are_held, open_mirror, close_mirror),
 		cmocka_unit_test_setup_teardown(test_write_read_punch, open_mirror, close_mirror),
 		cmocka_unit_test_setup_teardown(test_page_tables_go, open_mirror, close_mirror),
+		cmocka_unit_test(test_room),
 		cmocka_unit_test(test_sets),
 	};
 

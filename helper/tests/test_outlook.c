@@ -26,6 +26,7 @@ static struct vma vmas[] = {
 };
 
 static struct tree tree;
+static struct source_shms shms;
 
 /* Return: a child that has no more descriptors than it inherited */
 static pid_t start_child(void)
@@ -71,7 +72,7 @@ static void look(struct outlook *outlook, unsigned int criu_major, bool drains)
 
 	cost_dir = "/nonexistent";
 	*outlook = (struct outlook){ 0 };
-	assert_int_equal(outlook_make(outlook, &tree, &criu, drains, &err), 0);
+	assert_int_equal(outlook_make(outlook, &tree, &shms, &criu, drains, &err), 0);
 }
 
 static void own_pages_of_files_go_by_images(void **state)
@@ -122,6 +123,27 @@ static void all_processes_count(void **state)
 	end_child(child);
 }
 
+/* Once, however many processes have it. */
+static void shared_memory_counts(void **state)
+{
+	struct source_shm shm = { 0 }, *list[] = { &shm };
+	struct error err = { 0 };
+	struct outlook none, some;
+
+	add(getpid(), 1);
+	add(getpid(), 1);
+	look(&none, 4, false);
+	assert_int_equal(page_set_init(&shm.data), 0);
+	assert_int_equal(page_set_add(&shm.data, 0, 1 << 18, &err), 0);
+	shms = (struct source_shms){ .list = list, .nr = 1 };
+	look(&some, 4, false);
+	assert_int_equal(none.shape.shared_pages, 0);
+	assert_int_equal(some.shape.shared_pages, 1 << 18);
+	assert_true(some.model_ns > none.model_ns + 50 * MS);
+	shms = (struct source_shms){ 0 };
+	page_set_destroy(&shm.data);
+}
+
 /* Such a process does not move. */
 static void who_has_ended_does_not_count(void **state)
 {
@@ -161,6 +183,7 @@ int main(void)
 		TREE_TEST(own_pages_of_files_go_by_images),
 		TREE_TEST(own_pages_alone_are_drained),
 		TREE_TEST(all_processes_count),
+		TREE_TEST(shared_memory_counts),
 		TREE_TEST(who_has_ended_does_not_count),
 		TREE_TEST(a_tree_takes_too_long),
 	};

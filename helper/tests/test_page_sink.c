@@ -19,9 +19,17 @@ struct bench {
 	struct criu_dump_shm shm;
 	struct page_sink sink;
 	bool wide;
+	int stood;
 	int criu, ours;
 	struct error err;
 };
+
+static void count_stands(void *ctx)
+{
+	struct bench *bench = ctx;
+
+	bench->stood++;
+}
 
 static int set_up(void **state)
 {
@@ -35,7 +43,8 @@ static int set_up(void **state)
 	bench->criu = pair[0];
 	bench->ours = pair[1];
 	bench->object.shmid = THROWN;
-	bench->shm = (struct criu_dump_shm){ .objects = &bench->object, .nr = 1 };
+	bench->shm = (struct criu_dump_shm){ .objects = &bench->object, .nr = 1,
+					     .stands = count_stands, .ctx = bench };
 	return page_sink_start(&bench->sink, bench->ours, bench->dir.fd, &bench->shm, &bench->err);
 }
 
@@ -122,6 +131,7 @@ static void check_images(struct bench *bench)
 	assert_int_equal(pages[0], 'a');
 	assert_int_equal(pages[PAGE_BYTES], 'b');
 	assert_true(bench->object.dumped);
+	assert_int_equal(bench->stood, 1);
 	assert_int_equal(bench->sink.thrown, 1);
 	assert_int_equal(faccessat(bench->dir.fd, "pagemap-shmem-1025.img", F_OK, 0), -1);
 	assert_int_equal(faccessat(bench->dir.fd, "pagemap-shmem-1026.img", F_OK, 0), 0);
@@ -155,10 +165,12 @@ static void sink_test_parent(void **state)
 	parent = openat(bench->dir.fd, "parent", O_DIRECTORY | O_CLOEXEC);
 	file_write(parent, "pagemap-77.img", "", 0);
 	close(parent);
+	/* not yet: no task need have been stopped */
 	say(bench, CMD_PARENT, 0, 0, 0, PAGES_OF(TEST_PID));
 	expect(bench, "\1\0\0\0", 4);
 	say(bench, CMD_PARENT, 0, 0, 0, PAGES_OF(TEST_PID + 1));
 	expect(bench, "\0\0\0\0", 4);
+	assert_int_equal(bench->stood, 0);
 	say(bench, CMD_OPEN2, 0, 0, 0, PAGES_OF(TEST_PID));
 	expect(bench, "\1", 1);
 	say(bench, CMD_FORCE_CLOSE, 0, 0, 0, 0);

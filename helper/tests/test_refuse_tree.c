@@ -2,6 +2,7 @@
 /* Looks at all processes of a tree. Linked with --wrap of the functions below: the test acts between two looks. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -416,6 +417,78 @@ static void too_many_threads_before_the_freeze(void **state)
 	end(bench);
 }
 
+static void root_of_a_namespace(void)
+{
+	if (unshare(CLONE_NEWIPC))
+		_exit(1);
+	root_of_a_reader();
+}
+
+/* A process of the test that enters the IPC namespace of @pid. */
+static pid_t enter_ipc(pid_t pid)
+{
+	int done[2], fd;
+	char path[48], byte;
+	pid_t child;
+
+	assert_int_equal(pipe2(done, O_CLOEXEC), 0);
+	child = fork();
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		snprintf(path, sizeof(path), "/proc/%d/ns/ipc", pid);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (setns(fd, CLONE_NEWIPC))
+			_exit(1);
+		close(fd);
+		close(done[0]);
+		close(done[1]);
+		for (;;)
+			pause();
+	}
+	close(done[1]);
+	assert_int_equal(read(done[0], &byte, 1), 0);
+	close(done[0]);
+	return child;
+}
+
+/* Its objects would be copies. It may come after SETUP. */
+static void an_outsider_in_the_ipc_namespace(void **state)
+{
+	struct bench *bench = start(root_of_a_namespace);
+	char text[64];
+	pid_t outsider;
+
+	for (size_t i = 0; i < 2; i++)
+		bench->tree.processes[i]->inspected = true;
+	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), 0);
+	assert_int_equal(refuse_attached(&bench->terms, &bench->tree, &bench->err), 0);
+	outsider = enter_ipc(bench->pid);
+	assert_int_equal(refuse_attached(&bench->terms, &bench->tree, &bench->err), -1);
+	snprintf(text, sizeof(text), "process %d (", outsider);
+	assert_non_null(strstr(bench->err.what, text));
+	assert_non_null(strstr(bench->err.hint, "--accept-loss ipc-namespace"));
+	memset(&bench->err, 0, sizeof(bench->err));
+	bench->losses.accepted = 1UL << LOSS_IPC_NAMESPACE;
+	losses_renew(&bench->losses, ~0UL);
+	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), 0);
+	bench->losses.accepted = 0;
+	kill(outsider, SIGKILL);
+	waitpid(outsider, NULL, 0);
+	assert_int_equal(refuse_attached(&bench->terms, &bench->tree, &bench->err), 0);
+	losses_free(&bench->losses);
+	end(bench);
+}
+
+/* The one of the machine, which the helper has too, is not for CRIU to copy. */
+static void the_ipc_namespace_of_the_machine(void **state)
+{
+	struct bench *bench = start(root_of_a_reader);
+
+	assert_int_equal(refuse_ipc(&bench->terms, &bench->tree, &bench->err), 0);
+	assert_int_equal(bench->losses.count[LOSS_IPC_NAMESPACE], 0);
+	end(bench);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -424,6 +497,8 @@ int main(void)
 		cmocka_unit_test(a_group_is_looked_at_once),
 		cmocka_unit_test(who_joined_is_looked_at_before_the_freeze),
 		cmocka_unit_test(a_pidfd_of_a_child),
+		cmocka_unit_test(an_outsider_in_the_ipc_namespace),
+		cmocka_unit_test(the_ipc_namespace_of_the_machine),
 		cmocka_unit_test(too_many_threads_before_the_freeze),
 		cmocka_unit_test(too_many_threads), cmocka_unit_test(too_many_processes),
 		cmocka_unit_test(a_pipe_that_was_made_since_the_list),

@@ -28,6 +28,7 @@ struct bench {
 	struct control *source, *dest;
 	struct mailbox box;
 	struct setup setup;
+	struct source_shms shms;
 	Migrate__SetupReply reply;
 	Migrate__Control *got;	/* Setup */
 	char *refusal;		/* of Needs; NULL: none */
@@ -90,7 +91,7 @@ static int set_up(void **state)
 	bench->dest = control_new(CONN(pair[1]), COURSE_DEST, &bench->err);
 	bench->setup = (struct setup){
 		.opts = &opts,
-		.tree = &bench->tree, .criu = &bench->criu, .mode = MODE_PRECOPY, .verify = true,
+		.tree = &bench->tree, .shms = &bench->shms, .criu = &bench->criu, .mode = MODE_PRECOPY, .verify = true,
 		.max_frozen_s = 7, .shape = &shape,
 		.ctl = bench->source, .box = &bench->box, .stale = &bench->stale,
 	};
@@ -213,6 +214,24 @@ static void kinds_of_memory_are_told_apart(void **state)
 	assert_true(has_grown(before.own_bytes, own.own_bytes));
 	assert_false(has_grown(before.shmem_bytes, own.shmem_bytes));
 	munmap(at, MAPPED);
+}
+
+/* A file of /dev/shm that is there already ends the migration here, before anything is sent. */
+static void shared_memory_is_in_setup(void **state)
+{
+	struct source_shm shm = { .object = 7, .named = true, .name = "/dev/shm/a" };
+	struct source_shm gone = { .object = 8, .gone = true }, *list[] = { &shm, &gone };
+	struct bench *bench = *state;
+	const Migrate__Object *object;
+
+	bench->shms = (struct source_shms){ .list = list, .nr = 2 };
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(bench->got->setup->n_objects, 3);
+	object = bench->got->setup->objects[2];
+	assert_int_equal(object->id, 7);
+	assert_int_equal(object->kind, MIGRATE__OBJECT_KIND__SHM);
+	assert_string_equal(object->name, "/dev/shm/a");
+	assert_true(object->file && shm.announced && !gone.announced);
 }
 
 /* All that a frame may name. */
@@ -364,6 +383,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(the_program_is_told), BENCH_TEST(each_object_is_announced),
+		BENCH_TEST(shared_memory_is_in_setup),
 		BENCH_TEST(a_refusal_for_what_is_closed_is_stale), BENCH_TEST(a_refusal_for_what_is_open_is_not),
 		BENCH_TEST(the_memory_of_all_processes), BENCH_TEST(huge_pages_of_all_processes),
 		cmocka_unit_test(kinds_of_memory_are_told_apart),

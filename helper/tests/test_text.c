@@ -90,7 +90,8 @@ static Migrate__Control *through(const Migrate__Control *msg, struct error *err)
 	from = control_new(CONN(fd[0]), COURSE_DEST, err);
 	to = control_new(CONN(fd[1]), COURSE_SOURCE, err);
 	if (msg->body_case != MIGRATE__CONTROL__BODY_HELLO)
-		assert_int_equal(walk_to(to, from, PHASE_ASKED, err), 0);
+		assert_int_equal(walk_to(to, from, msg->body_case == MIGRATE__CONTROL__BODY_NEEDS_REPLY ?
+					 PHASE_PRECOPY : PHASE_ASKED, err), 0);
 	assert_int_equal(control_send(from, msg, err), 0);
 	got = control_recv(to, 1000, err);
 	control_close(from);
@@ -130,6 +131,23 @@ static void refusals_are_clean(void **state)
 	assert_non_null(got);
 	assert_string_equal(got->setup_reply->refusals[0], good);
 	assert_string_equal(got->setup_reply->refusals[1], good);
+	migrate__control__free_unpacked(got, NULL);
+}
+
+static void later_refusals_are_clean(void **state)
+{
+	Migrate__Control msg = MIGRATE__CONTROL__INIT, *got;
+	Migrate__NeedsReply reply = MIGRATE__NEEDS_REPLY__INIT;
+	char *refusal = (char *)evil;
+	struct error err = { 0 };
+
+	reply.refusals = &refusal;
+	reply.n_refusals = 1;
+	msg.body_case = MIGRATE__CONTROL__BODY_NEEDS_REPLY;
+	msg.needs_reply = &reply;
+	got = through(&msg, &err);
+	assert_non_null(got);
+	assert_string_equal(got->needs_reply->refusals[0], good);
 	migrate__control__free_unpacked(got, NULL);
 }
 
@@ -233,7 +251,7 @@ int main(void)
 		cmocka_unit_test(plain_text_stays), cmocka_unit_test(controls_are_escaped),
 		cmocka_unit_test(what_is_no_utf8_is_escaped), cmocka_unit_test(long_text_is_cut),
 		cmocka_unit_test(abort_reason_is_clean), cmocka_unit_test(refusals_are_clean),
-		cmocka_unit_test(hello_is_clean), cmocka_unit_test(output_is_clean),
+		cmocka_unit_test(later_refusals_are_clean), cmocka_unit_test(hello_is_clean), cmocka_unit_test(output_is_clean),
 		cmocka_unit_test(json_has_its_fields), cmocka_unit_test(nouns_agree),
 	};
 

@@ -24,6 +24,8 @@ Migrate__Control__BodyCase message_kind(const uint8_t *head, uint32_t bytes)
 
 static void message_clean(Migrate__Control *msg)
 {
+	Migrate__NeedsReply *needs = msg->needs_reply;
+
 	switch (msg->body_case) {
 	case MIGRATE__CONTROL__BODY_HELLO:
 		text_clean(&msg->hello->software, NAME_MAX_BYTES);
@@ -35,6 +37,10 @@ static void message_clean(Migrate__Control *msg)
 	case MIGRATE__CONTROL__BODY_SETUP_REPLY:
 		for (size_t i = 0; i < msg->setup_reply->n_refusals; i++)
 			text_clean(&msg->setup_reply->refusals[i], TEXT_MAX);
+		break;
+	case MIGRATE__CONTROL__BODY_NEEDS_REPLY:
+		for (size_t i = 0; i < needs->n_refusals; i++)
+			text_clean(&needs->refusals[i], TEXT_MAX);
 		break;
 	case MIGRATE__CONTROL__BODY_ATTRIBUTES:
 		for (size_t i = 0; i < msg->attributes->n_attributes; i++)

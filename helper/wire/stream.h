@@ -33,6 +33,7 @@ enum frame_kind {
 #define FRAME_MAX_RUNS	65536	/* most runs in a list; 512 in a PAGES frame */
 #define ROUNDS_MAX	1000	/* most rounds; numbered from 1 on without a gap */
 #define OBJECTS_MAX	2048	/* most at once: each takes some 30 mappings of the receiver, of 65530 */
+#define OBJECTS_EVER	65536	/* with those that are gone */
 
 /* A cookie has the round, and the id of the object that the frame is about; Setup announces ids. */
 #define FRAME_COOKIE(round, object)	((uint64_t)(round) << 32 | (uint32_t)(object))

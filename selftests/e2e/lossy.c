@@ -169,6 +169,13 @@ static void shared_memfd(const char *arg)
 	close(fd);
 }
 
+/* The parent stays in the namespace of the program. */
+static void shared_ipc(const char *arg)
+{
+	must(unshare(CLONE_NEWIPC), "unshare");
+	leave_parent(-1);
+}
+
 static void inner_pair(const char *arg)
 {
 	int fds[2];
@@ -582,7 +589,7 @@ static const struct {
 } things[] = {
 	{ "own-pipe", own_pipe }, { "fifo", fifo }, { "outer-pair", outer_pair },
 	{ "inner-pair", inner_pair }, { "own-memory", own_memory },
-	{ "shared-memory", shared_memory }, { "shared-memfd", shared_memfd }, { "file", file }, { "appended", appended },
+	{ "shared-memory", shared_memory }, { "shared-memfd", shared_memfd }, { "shared-ipc", shared_ipc }, { "file", file }, { "appended", appended },
 	{ "late", late }, { "mapped", mapped }, { "ghost", ghost }, { "hugetlb", hugetlb }, { "late-hugetlb", late_hugetlb },
 	{ "child", child }, { "main-ended", main_ended }, { "queue", queue }, { "listener", listen_on }, { "half-closed", half_closed },
 	{ "in-flight", in_flight }, { "datagram", datagram }, { "options", options }, { "events", events },
