@@ -275,6 +275,7 @@ static int run(struct source_migration *migration, struct error *err)
 	if (until_commit(migration, err))
 		return source_migration_undo(migration, err);
 	memset(err, 0, sizeof(*err));
+	figures->processes = migration->tree.nr;
 	handover = (struct handover){
 		.ctl = migration->links.ctl, .box = &migration->box,
 		.failure = &migration->failure.first, .push = &migration->push, .figures = figures,
