@@ -18,7 +18,7 @@ help:
 	@echo 'make [TARGET] [KERNEL=$(KERNEL)]'
 	@echo '  all        the module, migrate-helper and the self-tests (default)'
 	@echo '  kmod helper selftests   one of them'
-	@echo '  demo       redis moves from one guest to another under load'
+	@echo '  demo       redis and a child of it move from one guest to another under load'
 	@echo '  check      every test; last line: N passed, N failed, N skipped'
 	@echo '  check-debug  the self-tests in a kernel that finds faults: KASAN, lockdep, leaks'
 	@echo '             [DEBUG_KERNEL=debug-6.1]'
