@@ -305,6 +305,7 @@ static void source_migration_init(struct source_migration *migration,
 	migration->opts = opts;
 	migration->choice.mode = opts->mode;
 	migration->dir.images_fd = migration->dir.work_fd = migration->dir.parent_fd = -1;
+	migration->guard.pidfd = -1;
 	migration->figures.started_ns = clock_now_ns();
 	migration->figures.losses = &migration->losses;
 	migration->losses.accepted = opts->accepted_losses;
@@ -334,6 +335,7 @@ static void source_migration_destroy(struct source_migration *migration)
 	shms_destroy(&migration->shms);
 	tree_destroy(&migration->tree);
 	workdir_close(&migration->dir);
+	guard_close(&migration->guard);
 	figures_free(&migration->figures);
 	losses_free(&migration->losses);
 	mailbox_destroy(&migration->box);
