@@ -3,6 +3,7 @@
 
 KERNEL ?= 6.1
 SECONDS ?= 600
+TIMES ?= 10
 B := $(abspath build)
 VM := selftests/vm
 # Looked up when used: the headers may only come with `make deps`.
@@ -18,13 +19,14 @@ help:
 	@echo 'make [TARGET] [KERNEL=$(KERNEL)]'
 	@echo '  all        the module, migrate-helper and the self-tests (default)'
 	@echo '  kmod helper selftests   one of them'
-	@echo '  demo       redis moves from one guest to another under load'
+	@echo '  demo       redis and a child of it move from one guest to another under load'
 	@echo '  check      every test; last line: N passed, N failed, N skipped'
 	@echo '  check-debug  the self-tests in a kernel that finds faults: KASAN, lockdep, leaks'
 	@echo '             [DEBUG_KERNEL=debug-6.1]'
 	@echo '  fuzz       random calls in that kernel, SECONDS=$(SECONDS) [SEED=n]'
 	@echo '  fuzz-helper  bytes of another machine into migrate-helper, SECONDS=$(SECONDS) [SEED=n]'
-	@echo '  soak bench the long oracle test; measurements (both in a guest)'
+	@echo '  soak       each program of e2e/programs moves TIMES=$(TIMES) times; then the long oracle test'
+	@echo '  bench      measurements in a guest'
 	@echo '  bench-native  how pages are sent, in a user-mode kernel at native speed'
 	@echo '  lint       style and static analysis alone'
 	@echo '  deb docs   Debian packages in build/deb; documentation in build/docs'
@@ -81,6 +83,8 @@ fuzz-helper: deps
 	helper/fuzz/run --seconds $(SECONDS) $(SEED:%=--seed %) $(B)/helper
 
 soak: all guest
+	$(MAKE) kmod KERNEL=6.12
+	selftests/soak_programs $(TIMES)
 	$(IN_GUEST) --timeout 7200 -- /build/selftests/soak
 
 bench: all guest

@@ -108,6 +108,7 @@ static json_t *result_json(const struct figures *figures, const struct error *er
 	if (!figures->moved)
 		return result;
 	json_object_update_new(result, counts_json(&figures->counts));
+	json_object_set_new(result, "processes", json_integer(figures->processes));
 	json_object_set_new(result, "dest_pid", json_integer(figures->dest_pid));
 	json_object_update_new(result, json_pack("{s:I,s:I}",
 						 "sent_pages", (json_int_t)figures->sent_pages,

@@ -50,7 +50,8 @@ struct shared_figures {
  * @losses: of the migration, for the result
  * @backend: its name, NULL when there was none yet; @backend_why, @tracker, @tracker_why: see
  *	struct backend
- * @dest_pid: of the program as the destination sees it
+ * @processes: of the program when it was stopped
+ * @dest_pid: of its root as the destination sees it
  * @frozen: the parts of @frozen_ns; those of the destination come with Ready
  * @rounds_stood_ns: how long the program stood in rounds
  * @started_ns: CLOCK_MONOTONIC when the helper began
@@ -66,7 +67,7 @@ struct figures {
 	struct lost lost;
 	uint64_t verified_pages;
 	bool moved;
-	uint32_t dest_pid;
+	uint32_t processes, dest_pid;
 	const struct losses *losses;
 	const char *backend, *tracker, *tracker_why;
 	char backend_why[200];

@@ -10,6 +10,7 @@
 #include "source/freeze.h"
 #include "source/kept_sockets.h"
 #include "source/limits.h"
+#include "source/orphans.h"
 #include "source/scan.h"
 #include "source/timerfds.h"
 #include "source/unsettled.h"
@@ -259,13 +260,15 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 	return 0;
 }
 
-/* The program may have opened one since SETUP. */
+/* The program may have opened one since SETUP, or closed one. */
 static int check_connections(const struct freeze *freeze, struct error *err)
 {
 	const struct connections *connections = freeze->connections;
 
-	return connections_are_kept(connections) ?
-	       kept_sockets_check(freeze->tree, &connections->addresses, err) : 0;
+	if (!connections_are_kept(connections))
+		return 0;
+	orphans_find(&connections->addresses, freeze->terms->losses);
+	return kept_sockets_check(freeze->tree, &connections->addresses, err);
 }
 
 /* CRIU has thawed and stopped it, and its mappings may be others than those of the last scan. */
@@ -280,8 +283,11 @@ static void forget_held(const struct freeze *freeze)
 int freeze_tree(struct freeze *freeze, struct error *err)
 {
 	struct externals externals = { 0 };
-	int ret = externals_find(freeze->terms, freeze->tree, &externals, err);
+	int ret;
 
+	if (connections_are_kept(freeze->connections))
+		orphans_drain(&freeze->connections->addresses);
+	ret = externals_find(freeze->terms, freeze->tree, &externals, err);
 	if (!ret && freeze->asker.ctl)
 		ret = needs_ask(&freeze->asker, err);
 	if (!ret)

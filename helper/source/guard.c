@@ -340,6 +340,13 @@ bool guard_wait_end(struct guard *guard, int timeout_ms)
 	       !pending_read(guard->pid, &mask, &(struct error){ 0 }) && pending_has(mask, SIGKILL);
 }
 
+void guard_close(struct guard *guard)
+{
+	if (guard->pidfd >= 0)
+		close(guard->pidfd);
+	guard->pidfd = -1;
+}
+
 void guard_forget(struct guard *guard)
 {
 	/* the pidfd becomes readable a moment before the last thread leaves the group */

@@ -78,6 +78,9 @@ int guard_check_home(const struct guard *guard, pid_t pid, struct error *err);
  */
 bool guard_wait_end(struct guard *guard, int timeout_ms);
 
+/** guard_close() - after guard_plan(), or with a @pidfd of -1: the process has no descriptor of it any more */
+void guard_close(struct guard *guard);
+
 /** guard_forget() - remove both groups after the program or CRIU has ended */
 void guard_forget(struct guard *guard);
 

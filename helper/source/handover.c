@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/clock.h"
 #include "base/report.h"
+#include "base/text.h"
 #include "source/handover.h"
 
 #define SILENCE_MS	10000	/* for so long nothing is said of an answer that does not come */
@@ -45,7 +46,8 @@ static int wait_started(const struct handover *handover, struct error *err)
 	migrate__control__free_unpacked(msg, NULL);
 	frozen_time_enter(&figures->frozen, 0);
 	figures->frozen_ns = clock_now_ns() - handover->frozen_at_ns;
-	report_say("the program runs there as process %u; it stood for %.3f s", figures->dest_pid,
+	report_say("the program (%s) runs there as process %u; it stood for %.3f s",
+		   text_count(figures->processes, "process", "processes").text, figures->dest_pid,
 		   figures->frozen_ns / 1e9);
 	return 0;
 }

@@ -61,6 +61,9 @@ static const struct loss_row rows[LOSS_NR] = {
 	[LOSS_IN_FLIGHT] = {
 		"in-flight", LOSS_WARNED,
 		"TCP connections that the program has not accepted yet are reset", NULL },
+	[LOSS_UNACKNOWLEDGED] = {
+		"unacknowledged", LOSS_WARNED,
+		"what was sent on TCP connections that were then closed may not reach the peer", NULL },
 	[LOSS_DATAGRAMS] = {
 		"datagrams", LOSS_WARNED, "datagrams that were not read yet are dropped", NULL },
 	[LOSS_SOCKET_OPTIONS] = {

@@ -29,6 +29,8 @@ enum loss {
 	LOSS_TERMINAL, LOSS_SESSION,
 	/* found by refuse_sockets.c */
 	LOSS_TCP_CONNECTIONS, LOSS_IN_FLIGHT, LOSS_DATAGRAMS,
+	/* found by orphans.c */
+	LOSS_UNACKNOWLEDGED,
 	/* found by refuse_sockopts.c */
 	LOSS_SOCKET_OPTIONS,
 	/* found by refuse_cgroup.c */

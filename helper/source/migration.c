@@ -277,6 +277,7 @@ static int run(struct source_migration *migration, struct error *err)
 	if (until_commit(migration, err))
 		return source_migration_undo(migration, err);
 	memset(err, 0, sizeof(*err));
+	figures->processes = migration->tree.nr;
 	handover = (struct handover){
 		.ctl = migration->links.ctl, .box = &migration->box,
 		.failure = &migration->failure.first, .push = &migration->push, .figures = figures,
@@ -306,6 +307,7 @@ static void source_migration_init(struct source_migration *migration,
 	migration->opts = opts;
 	migration->choice.mode = opts->mode;
 	migration->dir.images_fd = migration->dir.work_fd = migration->dir.parent_fd = -1;
+	migration->guard.pidfd = -1;
 	migration->figures.started_ns = clock_now_ns();
 	migration->figures.losses = &migration->losses;
 	migration->losses.accepted = opts->accepted_losses;
@@ -335,6 +337,7 @@ static void source_migration_destroy(struct source_migration *migration)
 	shms_destroy(&migration->shms);
 	tree_destroy(&migration->tree);
 	workdir_close(&migration->dir);
+	guard_close(&migration->guard);
 	figures_free(&migration->figures);
 	losses_free(&migration->losses);
 	mailbox_destroy(&migration->box);

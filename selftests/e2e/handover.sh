@@ -7,7 +7,7 @@ src=10.1.0.1 dst=10.1.0.2
 port=7070
 tmp=/tmp/handover
 tests=0 failed=0
-migrate_args=${MIGRATE_ARGS:-}
+migrate_args=${MIGRATE_ARGS:-} serve_args=
 # How long a state lasts at least, so that there is time to strike in it; more when much runs at a time.
 state_delay=${STATE_DELAY_MS:-700}
 export MIGRATE_HELPER_STATE_DELAY_MS=$state_delay
@@ -116,7 +116,8 @@ stop_program() {
 start_migration() {
 	# States of the run before would be taken for this one's.
 	rm -f $tmp/migrate.json $tmp/serve.json
-	ip netns exec dst migrate-helper serve --listen $dst:$port --insecure --once --json \
+	# shellcheck disable=SC2086 # words
+	ip netns exec dst migrate-helper serve --listen $dst:$port --insecure --once --json $serve_args \
 		>$tmp/serve.json 2>$tmp/serve.err &
 	serve=$!
 	wait_for 10 sh -c "ip netns exec dst ss -Hltn | grep -q :$port"

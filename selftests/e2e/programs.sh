@@ -4,7 +4,7 @@
 # $ticker is the root of its tree, $count a file whose first number grows with the work done. What is
 # wrong goes to $count.wrong. whole_NAME looks at it in the end, when it works at the destination.
 
-programs=(redis nginx postgres node java go pool supervisor sysv shell threads mappings reserved)
+programs=(redis nginx postgres postgres_kept node java go pool supervisor sysv shell threads mappings reserved)
 data=$tmp/data
 count=$tmp/count
 
@@ -118,7 +118,8 @@ pg_bench()
 	done
 }
 
-start_postgres()
+# postgres_up ADDRESS: the server listens, and there is a database for pgbench.
+postgres_up()
 {
 	chown postgres "$data"
 	chmod 711 $tmp
@@ -128,25 +129,86 @@ start_postgres()
 		unix_socket_directories = ''
 		shared_buffers = 64MB
 	END
-	echo "host all all 10.1.0.0/24 trust" >> "$data"/db/pg_hba.conf
+	printf 'host all all %s trust\n' 10.1.0.0/24 10.2.0.0/24 >> "$data"/db/pg_hba.conf
 	run unshare --ipc setpriv --reuid postgres --regid postgres --clear-groups \
 		"$(echo /usr/lib/postgresql/*/bin/postgres)" -D "$data"/db
 	wait_for 20 listens 5432 || return
-	wait_for 20 pg createdb -h $src bench 2> /dev/null || return
-	pg pgbench -h $src -i -q -s 2 bench > $tmp/pgbench.log 2>&1 || return
+	wait_for 20 pg createdb -h "$1" bench 2> /dev/null || return
+	pg pgbench -h "$1" -i -q -s 2 bench > $tmp/pgbench.log 2>&1
+}
+
+start_postgres()
+{
+	postgres_up $src || return
 	pg_bench &
 	asker=$!
 }
 
-whole_postgres()
+# sums_are_right [COMMAND...]: psql, by way of COMMAND, finds that no transaction was lost, and none done twice.
+sums_are_right()
 {
 	local sums
-	kill "$asker"
-	wait "$asker" 2> /dev/null
-	sums=$(pg psql -h $dst -At -d bench -c 'select (select sum(abalance) from pgbench_accounts) -
+	sums=$("$@" -At -d bench -c 'select (select sum(abalance) from pgbench_accounts) -
 		(select sum(delta) from pgbench_history), (select sum(bbalance) from pgbench_branches) -
 		(select sum(delta) from pgbench_history)' 2>&1)
 	fail="sums: $sums" && [ "$sums" = "0|0" ]
+}
+
+whole_postgres()
+{
+	kill "$asker"
+	wait "$asker" 2> /dev/null
+	sums_are_right pg psql -h $dst
+}
+
+# The same with --tcp keep: the connections of pgbench, which is in the peer's network namespace, last.
+start_postgres_kept()
+{
+	lan_up
+	give_addresses
+	postgres_up $v4 || return
+	keep="--tcp keep" serve_args="--take-addresses edst"
+	: > $tmp/ask.err
+	pg_in_peer pgbench -h $v4 -n -c 4 -j 2 -T 3600 --progress=1 --verbose-errors bench \
+		> $tmp/pgbench.log 2> $tmp/ask.err &
+	asker=$!
+	pg_count &
+	wait_for 30 pg_connected || return
+	ports=$(pg_ports)
+}
+
+# In a process of its own, which becomes the program.
+pg_in_peer()
+{
+	local program
+	program=$(echo /usr/lib/postgresql/*/bin/"$1")
+	shift
+	exec ip netns exec peer "$program" -U postgres "$@"
+}
+
+pg_ports() { ip netns exec peer ss -Htn dport = :5432 | awk '{ print $1, $4 }' | sort; }
+pg_connected() { [ "$(pg_ports | grep -c '^ESTAB ')" = 4 ]; }
+
+pg_failures() { grep -iE 'error|fatal|abort|[1-9][0-9]* failed' $tmp/ask.err | head -n 1; }
+
+# The transactions that were done until now: pgbench says each second how many a second.
+pg_count()
+{
+	while kill -0 "$asker" 2> /dev/null; do
+		awk '/^progress:/ { done += $4 } END { printf "%d\n", done }' $tmp/ask.err > $count.new
+		mv $count.new $count
+		sleep 0.2
+	done
+}
+
+whole_postgres_kept()
+{
+	fail="its connections: $(pg_ports)" && [ "$(pg_ports)" = "$ports" ] &&
+		fail="pgbench has ended" && kill -0 "$asker" || return
+	kill "$asker"
+	wait "$asker" 2> /dev/null
+	fail="pgbench: $(pg_failures)" && [ -z "$(pg_failures)" ] || return
+	sums_are_right pg_in_peer psql -h $v4
 }
 
 start_node()

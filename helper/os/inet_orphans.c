@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+#include <netlink/socket.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include "os/inet_orphans.h"
+
+/* Of a program that has closed its socket; in FIN_WAIT2 all is acknowledged. */
+#define STATES	(1U << TCP_FIN_WAIT1 | 1U << TCP_LAST_ACK | 1U << TCP_CLOSING)
+
+struct walk {
+	const struct net_addresses *addresses;
+	struct inet_orphans *all;
+	bool no_memory;
+};
+
+static bool address_of(uint8_t family, const uint32_t *bytes, struct net_address *address)
+{
+	struct sockaddr_storage name = { .ss_family = family };
+
+	if (family == AF_INET)
+		memcpy(&((struct sockaddr_in *)&name)->sin_addr, bytes, sizeof(struct in_addr));
+	else
+		memcpy(&((struct sockaddr_in6 *)&name)->sin6_addr, bytes, sizeof(struct in6_addr));
+	return net_address_of(&name, address);
+}
+
+static void add(struct walk *walk, const struct inet_orphan *orphan)
+{
+	struct inet_orphans *all = walk->all;
+	struct inet_orphan *items = all->items;
+
+	if (!(all->nr & (all->nr - 1)))
+		items = reallocarray(items, all->nr ? 2 * all->nr : 1, sizeof(*items));
+	walk->no_memory |= !items;
+	if (!items)
+		return;
+	all->items = items;
+	items[all->nr++] = *orphan;
+}
+
+static int take(struct nl_msg *msg, void *arg)
+{
+	const struct inet_diag_msg *diag = nlmsg_data(nlmsg_hdr(msg));
+	struct inet_orphan orphan = { 0 };
+	struct walk *walk = arg;
+	struct net_address own;
+
+	if (nlmsg_datalen(nlmsg_hdr(msg)) < (int)sizeof(*diag))
+		return NL_SKIP;
+	/* the inode of a socket that a descriptor leads to is not 0 */
+	if (diag->idiag_inode || !diag->idiag_wqueue ||
+	    !address_of(diag->idiag_family, diag->id.idiag_src, &own) ||
+	    !net_addresses_have(walk->addresses, &own) ||
+	    !address_of(diag->idiag_family, diag->id.idiag_dst, &orphan.peer))
+		return NL_OK;
+	orphan.cookie = (uint64_t)diag->id.idiag_cookie[1] << 32 | diag->id.idiag_cookie[0];
+	orphan.port = ntohs(diag->id.idiag_dport);
+	orphan.bytes = diag->idiag_wqueue;
+	add(walk, &orphan);
+	return NL_OK;
+}
+
+static int read_family(struct nl_sock *sock, uint8_t family)
+{
+	struct inet_diag_req_v2 request = {
+		.sdiag_family = family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = STATES,
+	};
+
+	return nl_send_simple(sock, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &request, sizeof(request)) < 0 ||
+	       nl_recvmsgs_default(sock) < 0 ? -1 : 0;
+}
+
+int inet_orphans_read(const struct net_addresses *addresses, struct inet_orphans *all,
+		      struct error *err)
+{
+	struct walk walk = { .addresses = addresses, .all = all };
+	struct nl_sock *sock = nl_socket_alloc();
+	int ret = -1;
+
+	*all = (struct inet_orphans){ .nr = 0 };
+	if (sock) {
+		nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_CUSTOM, take, &walk);
+		ret = nl_connect(sock, NETLINK_SOCK_DIAG) || read_family(sock, AF_INET) ||
+		      read_family(sock, AF_INET6) || walk.no_memory ? -1 : 0;
+		nl_socket_free(sock);
+	}
+	if (!ret)
+		return 0;
+	inet_orphans_free(all);
+	return error_set(err, CODE_INTERNAL, "modprobe tcp_diag",
+			 "cannot list the connections that a program has closed (inet_diag)");
+}
+
+bool inet_orphans_have(const struct inet_orphans *all, uint64_t cookie)
+{
+	for (size_t i = 0; i < all->nr; i++)
+		if (all->items[i].cookie == cookie)
+			return true;
+	return false;
+}
+
+void inet_orphans_free(struct inet_orphans *all)
+{
+	free(all->items);
+	*all = (struct inet_orphans){ .nr = 0 };
+}
