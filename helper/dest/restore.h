@@ -20,6 +20,7 @@
  * struct restore - of the main thread unless said otherwise
  * @compare: the source asks for a comparison of all memory
  * @keeps_tcp: TCP connections go on here
+ * @config: options for CRIU that the source asks for, and this destination grants
  * @restored: CRIU's finish marker came; under the mailbox's lock
  * @cancel: shut down at a failure, so that a CRIU that runs ends; -1 when none does; under the
  *	mailbox's lock
@@ -41,6 +42,7 @@ struct restore {
 	struct shm shm;
 	struct verify verify;
 	bool compare, keeps_tcp, restored;
+	const struct criu_config *config;
 	int cancel, rpc_fd;
 	struct criu_leave leave;
 	const char *comm;

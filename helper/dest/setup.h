@@ -16,10 +16,12 @@
  * struct setup - used by the main thread only
  * @images_base: directory of images
  * @take_addresses: interface for addresses that move here; NULL: none gets any
+ * @config: options for CRIU that programs may ask for
  * @by_ms: time by which Setup must have come, clock_now_ms()
  * @cost_model_ns: cost_model_ns() of the restore
  * @asked: how often Needs has come
  * @kept: the addresses that move with the program
+ * @granted: of those, the ones that Setup asks for
  * @msg, @said: Setup without its lists, after setup_take() has succeeded
  */
 struct setup {
@@ -29,10 +31,12 @@ struct setup {
 	struct place *place;
 	const struct criu_version *criu;
 	const char *images_base, *take_addresses;
+	const struct criu_config *config;
 	int64_t by_ms;
 	uint64_t cost_model_ns;
 	int asked;
 	struct kept_addresses kept;
+	struct criu_config granted;
 	Migrate__Control *msg;
 	const Migrate__Setup *said;
 };

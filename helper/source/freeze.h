@@ -37,6 +37,7 @@
  * @figures: how long the program stood
  * @max_frozen_s: the limit of --max-frozen
  * @criu_log_level: of CRIU
+ * @config: options for CRIU that the user hands on
  * @dump: the CRIU that holds the program; NULL: none does
  * @entered: the keeper was asked to take the program into the guard's group
  * @guarded: the keeper was asked to put the guard on
@@ -58,6 +59,7 @@ struct freeze {
 	struct watch *watch;
 	struct figures *figures;
 	uint32_t max_frozen_s, criu_log_level;
+	const struct criu_config *config;
 	struct criu_dump *dump;
 	bool entered, guarded;
 	uint64_t at_ns;

@@ -103,7 +103,8 @@ static int plan(struct source_migration *migration, struct error *err)
 	const struct source_process *root;
 
 	if (conn_check_where(opts->to, opts->insecure, err) ||
-	    check_result_file(opts->result, err))
+	    check_result_file(opts->result, err) ||
+	    criu_config_read(&migration->config, opts->criu_config, CRIU_END_DUMP, err))
 		return -1;
 	if (opts->pid == getpid())
 		return error_set(err, CODE_USAGE, "give --pid of the program",

@@ -20,6 +20,7 @@ struct setup_message {
 	Migrate__Object *objects, **object_list;
 	char **flags, *flag_text;
 	ProtobufCBinaryData kept[NET_ADDRESSES_MAX];
+	char asked[CRIU_OPTIONS_MAX][CRIU_OPTION_BYTES], *asked_list[CRIU_OPTIONS_MAX];
 };
 
 static int build_vmas(const struct vma_list *list, Migrate__Vma **vmas, Migrate__Vma ***pointers)
@@ -230,6 +231,18 @@ static void add_kept(const struct net_addresses *kept, struct setup_message *set
 	}
 }
 
+static void add_asked(const struct criu_config *config, struct setup_message *setup)
+{
+	setup->msg.criu_options = setup->asked_list;
+	for (size_t i = 0; config && i < config->nr; i++) {
+		size_t nr = setup->msg.n_criu_options;
+
+		setup->asked_list[nr] = setup->asked[nr];
+		if (criu_config_ask(&config->options[i], setup->asked[nr]))
+			setup->msg.n_criu_options++;
+	}
+}
+
 static int send_setup(const struct setup *ctx, struct setup_message *setup, struct error *err)
 {
 	const struct source_process *root = tree_root(ctx->tree);
@@ -278,6 +291,7 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	setup->msg.max_frozen_s = ctx->max_frozen_s;
 	if (ctx->kept)
 		add_kept(ctx->kept, setup);
+	add_asked(ctx->config, setup);
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
 	msg.setup = &setup->msg;
 	return control_send(ctx->ctl, &msg, err);
