@@ -244,6 +244,8 @@ void lazy_server_close(struct lazy_server *srv);
  * struct criu_restore_opts - one restore
  * @keeps_tcp: TCP connections go on
  * @config: options that the source asks for, and this destination grants; or NULL
+ * @root: mount point of the root of a mount namespace that the program has of its own; NULL: it has none
+ * @externals: for CRIU's option external, as "mnt[NAME]:PATH"
  * @cancel_fd: the restore gives up when this descriptor is readable or hung up; -1: never
  * @criu: pid of CRIU; 0: not known, so that CRIU is not traced
  * @group: control group in which CRIU was started. Until pre-resume CRIU's death kills the tasks
@@ -259,6 +261,9 @@ struct criu_restore_opts {
 	int cancel_fd;
 	bool keeps_tcp;
 	const struct criu_config *config;
+	const char *root;
+	char **externals;
+	size_t nr_externals;
 	const struct cgroup *group;
 	pid_t criu;
 	int (*pre_resume)(void *ctx, struct error *err);

@@ -79,6 +79,9 @@ static int restore_request(int rpc_fd, const struct criu_restore_opts *from, cha
 	opts.tcp_established = from->keeps_tcp;
 	opts.has_file_locks = true;
 	opts.file_locks = true;
+	opts.root = (char *)from->root;
+	opts.external = from->externals;
+	opts.n_external = from->nr_externals;
 	opts.has_manage_cgroups_mode = true;
 	opts.manage_cgroups_mode = CRIU_CG_MODE__IGNORE;
 	req.type = CRIU_REQ_TYPE__RESTORE;

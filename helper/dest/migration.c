@@ -210,7 +210,7 @@ static void wire_states(struct migration *m)
 		.program = &m->program, .keeper = m->keeper, .populate = &m->populate,
 		.place = m->opts->place, .verify = { .budget = &m->budget },
 		.shm = { .objects = &m->objects, .keeper = m->keeper },
-		.config = &m->setup.granted,
+		.config = &m->setup.granted, .mounts = &m->setup.mounts,
 		.cancel = -1, .rpc_fd = -1,
 	};
 	m->commit = (struct commit){

@@ -8,6 +8,7 @@
 
 #include "criu/criu.h"
 #include "dest/kept_addresses.h"
+#include "dest/mounts.h"
 #include "dest/objects.h"
 #include "dest/peer.h"
 #include "dest/places.h"
@@ -22,6 +23,7 @@
  * @asked: how often Needs has come
  * @kept: the addresses that move with the program
  * @granted: of those, the ones that Setup asks for
+ * @mounts: of a mount namespace of the program's own
  * @msg, @said: Setup without its lists, after setup_take() has succeeded
  */
 struct setup {
@@ -37,6 +39,7 @@ struct setup {
 	int asked;
 	struct kept_addresses kept;
 	struct criu_config granted;
+	struct mounts mounts;
 	Migrate__Control *msg;
 	const Migrate__Setup *said;
 };

@@ -49,6 +49,7 @@ struct source_migration {
 	struct hold hold;
 	struct choice choice;
 	struct tree tree;
+	struct source_mounts mounts;
 	struct source_shms shms;
 	struct inspection terms;
 	struct losses losses;
