@@ -148,6 +148,14 @@ static const char *take_tcp(void *ctx, char *value)
 	return opts->keeps_tcp || !strcmp(value, "close") ? NULL : "close or keep";
 }
 
+static const char *take_criu_config(void *ctx, char *value)
+{
+	struct migrate_options *opts = ctx;
+
+	opts->criu_config = value;
+	return *value ? NULL : "a file";
+}
+
 static const char *take_result(void *ctx, char *value)
 {
 	struct migrate_options *opts = ctx;
@@ -207,6 +215,10 @@ static const struct cli_option options[] = {
 	  "keep: they go on there, and the addresses that they have\n"
 	  "here move with it, so that nothing else may use these",
 	  .take = take_tcp },
+	{ "criu-config", "FILE",
+	  "options of CRIU's own for this program, one a line; the man\n"
+	  "page says which, and what the destination has to allow",
+	  .take = take_criu_config },
 	{ "insecure", .text = "take a HOST, loopback too: there is no encryption",
 	  .flag = offsetof(struct migrate_options, insecure) },
 	{ "images-dir", "DIR",

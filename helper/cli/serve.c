@@ -40,6 +40,12 @@ static const char *take_addresses(void *ctx, char *value)
 	       "an interface of this machine";
 }
 
+static const char *take_criu_config(void *ctx, char *value)
+{
+	((struct serve_options *)ctx)->criu_config = value;
+	return *value ? NULL : "a file";
+}
+
 static const struct cli_option options[] = {
 	{ "listen", "WHERE",
 	  "unix:PATH, or HOST[:PORT] (port 7070); unless said it is\n" DEFAULT_LISTEN,
@@ -59,6 +65,10 @@ static const struct cli_option options[] = {
 	  "give the interface IF the addresses that move here with a\n"
 	  "program whose connections are kept (migrate --tcp keep)",
 	  .take = take_addresses },
+	{ "criu-config", "FILE",
+	  "options of CRIU's own that programs may ask for (migrate\n"
+	  "--criu-config), and what their names stand for here",
+	  .take = take_criu_config },
 	{ "json", .text = "one JSON object a line", .flag = offsetof(struct serve_options, json) },
 	{ 0 }
 };

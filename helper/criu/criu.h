@@ -14,6 +14,7 @@
 #include <sys/time.h>
 #include <sys/types.h>
 #include "base/error.h"
+#include "criu/config.h"
 #include "os/cgroup.h"
 #include "os/maps.h"
 #include "pages/page_set.h"
@@ -104,6 +105,7 @@ struct criu_dump_shm {
  * @tcp: what becomes of TCP connections
  * @frozen: control group of the task, frozen by @before. CRIU thaws the group when it holds all
  *	threads, and freezes it again when it releases them. NULL: the task runs
+ * @config: options that the user hands on; or NULL
  * @ctx: argument of @watch
  * @before_ctx: argument of @before and @undo
  */
@@ -119,6 +121,7 @@ struct criu_dump_opts {
 	bool leaves_session;
 	enum criu_tcp tcp;
 	struct criu_dump_shm *shm;
+	const struct criu_config *config;
 	void (*watch)(void *ctx, int rpc_fd);
 	int (*before)(void *ctx, struct error *err);
 	void (*undo)(void *ctx);
@@ -245,6 +248,9 @@ void lazy_server_close(struct lazy_server *srv);
 /**
  * struct criu_restore_opts - one restore
  * @keeps_tcp: TCP connections go on
+ * @config: options that the source asks for, and this destination grants; or NULL
+ * @root: mount point of the root of a mount namespace that the program has of its own; NULL: it has none
+ * @externals: for CRIU's option external, as "mnt[NAME]:PATH"
  * @cancel_fd: the restore gives up when this descriptor is readable or hung up; -1: never
  * @criu: pid of CRIU; 0: not known, so that CRIU is not traced
  * @group: control group in which CRIU was started. Until pre-resume CRIU's death kills the tasks
@@ -259,6 +265,10 @@ struct criu_restore_opts {
 	int log_level;
 	int cancel_fd;
 	bool keeps_tcp;
+	const struct criu_config *config;
+	const char *root;
+	char **externals;
+	size_t nr_externals;
 	const struct cgroup *group;
 	pid_t criu;
 	int (*pre_resume)(void *ctx, struct error *err);

@@ -70,7 +70,8 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 		return -1;
 	snprintf(text, sizeof(text), "ps-socket %d\nlibdir \"%s\"\n%s", RPC_EXTRA_FD, config,
 		 has_sink(from) ? "page-server\n" : "");
-	if (rpc_config(from->work_dir_fd, "criu-dump.conf", text, config, sizeof(config), err))
+	if (rpc_config(from->work_dir_fd, "criu-dump.conf", text, from->config, CRIU_END_DUMP,
+		       config, sizeof(config), err))
 		return -1;
 	opts.images_dir_fd = from->images_dir_fd;
 	opts.has_work_dir_fd = true;

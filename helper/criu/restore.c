@@ -48,7 +48,8 @@ static int restore_config(const struct criu_restore_opts *opts, char *config, si
 	    check_path(work, err) || link_images(opts->work_dir_fd, images, err))
 		return -1;
 	snprintf(text, sizeof(text), "images-dir %s/" IMAGES_LINK "\nwork-dir %s\n", work, work);
-	return rpc_config(opts->work_dir_fd, "criu-restore.conf", text, config, bytes, err);
+	return rpc_config(opts->work_dir_fd, "criu-restore.conf", text, opts->config,
+			  CRIU_END_RESTORE, config, bytes, err);
 }
 
 static int restore_request(int rpc_fd, const struct criu_restore_opts *from, char *log_file,
@@ -78,6 +79,9 @@ static int restore_request(int rpc_fd, const struct criu_restore_opts *from, cha
 	opts.tcp_established = from->keeps_tcp;
 	opts.has_file_locks = true;
 	opts.file_locks = true;
+	opts.root = (char *)from->root;
+	opts.external = from->externals;
+	opts.n_external = from->nr_externals;
 	opts.has_manage_cgroups_mode = true;
 	opts.manage_cgroups_mode = CRIU_CG_MODE__IGNORE;
 	req.type = CRIU_REQ_TYPE__RESTORE;

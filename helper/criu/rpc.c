@@ -352,9 +352,11 @@ int rpc_path(int fd, const char *name, char *path, size_t bytes, struct error *e
 	return 0;
 }
 
-int rpc_config(int work_dir_fd, const char *name, const char *text, char *path, size_t bytes,
+int rpc_config(int work_dir_fd, const char *name, const char *text,
+	       const struct criu_config *config, enum criu_end end, char *path, size_t bytes,
 	       struct error *err)
 {
+	char *more;
 	int fd, ret;
 
 	if (rpc_path(work_dir_fd, name, path, bytes, err))
@@ -363,7 +365,9 @@ int rpc_config(int work_dir_fd, const char *name, const char *text, char *path, 
 		    0600);
 	if (fd < 0)
 		return error_errno(err, CODE_CRIU, NULL, "cannot create %s", path);
-	ret = io_write_all(fd, text, strlen(text));
+	more = criu_config_text(config, end);
+	ret = !more || io_write_all(fd, text, strlen(text)) || io_write_all(fd, more, strlen(more)) ? -1 : 0;
+	free(more);
 	if (ret)
 		error_errno(err, CODE_CRIU, NULL, "cannot write %s", path);
 	close(fd);

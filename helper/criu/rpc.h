@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 #include "base/error.h"
+#include "criu/config.h"
 #include "os/cgroup.h"
 #include "rpc.pb-c.h"
 
@@ -73,9 +74,11 @@ int rpc_path(int fd, const char *name, char *path, size_t bytes, struct error *e
  * rpc_config() - write a configuration file for CRIU
  * @name: name of the file in @work_dir_fd
  * @text: options that CRIU's RPC lacks, one a line, as on the command line without "--"
+ * @config: options of the user, of which the file gets those of @end; or NULL
  * @path: filled with the file's path
  */
-int rpc_config(int work_dir_fd, const char *name, const char *text, char *path, size_t bytes,
+int rpc_config(int work_dir_fd, const char *name, const char *text,
+	       const struct criu_config *config, enum criu_end end, char *path, size_t bytes,
 	       struct error *err);
 
 #endif

@@ -93,6 +93,7 @@ int acceptor_run(const struct serve_options *opts)
 		return CODE_INTERNAL;
 	if (conn_check_where(server->opts.listen, server->opts.insecure, &err) ||
 	    images_check(server->opts.images_base, &err) ||
+	    criu_config_read(&server->opts.config, server->opts.criu_config, CRIU_END_RESTORE, &err) ||
 	    criu_version_get(&server->opts.criu, &err) || criu_check_restore(&err) ||
 	    open_signals(server, &err) ||
 	    door_open(&server->door, server->opts.listen, &err)) {

@@ -194,6 +194,7 @@ static void wire_states(struct migration *m)
 		.place = m->opts->place, .criu = &m->opts->criu,
 		.images_base = m->opts->images_base,
 		.take_addresses = m->opts->take_addresses,
+		.config = &m->opts->config,
 	};
 	m->receive = (struct receive){
 		.peer = &m->peer, .objects = &m->objects, .budget = &m->budget,
@@ -209,6 +210,7 @@ static void wire_states(struct migration *m)
 		.program = &m->program, .keeper = m->keeper, .populate = &m->populate,
 		.place = m->opts->place, .verify = { .budget = &m->budget },
 		.shm = { .objects = &m->objects, .keeper = m->keeper },
+		.config = &m->setup.granted, .mounts = &m->setup.mounts,
 		.cancel = -1, .rpc_fd = -1,
 	};
 	m->commit = (struct commit){

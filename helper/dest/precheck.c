@@ -142,6 +142,23 @@ void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu
 		       setup->pid);
 }
 
+void precheck_options(const Migrate__Setup *setup, const struct criu_config *here,
+		      struct criu_config *granted, struct refusals *refusals)
+{
+	granted->nr = 0;
+	if (setup->n_criu_options > CRIU_OPTIONS_MAX) {
+		precheck_refuse(refusals, "the source asks for %zu options of CRIU, and %d are taken",
+				setup->n_criu_options, CRIU_OPTIONS_MAX);
+		return;
+	}
+	for (size_t i = 0; i < setup->n_criu_options; i++) {
+		struct error why = { 0 };
+
+		if (criu_config_grant(here, setup->criu_options[i], granted, &why))
+			precheck_refuse(refusals, "%s", why.what);
+	}
+}
+
 int precheck_object(const Migrate__Object *object, struct error *err)
 {
 	if (object->kind == MIGRATE__OBJECT_KIND__MM && object->id && object->has_pid &&

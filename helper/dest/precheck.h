@@ -22,6 +22,10 @@ void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu
 /** precheck_needs() - of it, files, huge pages, servers and addresses */
 void precheck_needs(const Migrate__Setup *setup, struct refusals *refusals);
 
+/** precheck_options() - the options for CRIU that Setup asks for; @here: of --criu-config */
+void precheck_options(const Migrate__Setup *setup, const struct criu_config *here,
+		      struct criu_config *granted, struct refusals *refusals);
+
 /** precheck_memory() - -1 with @err when less than @bytes and a reserve are available */
 int precheck_memory(uint64_t bytes, struct error *err);
 

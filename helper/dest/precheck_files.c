@@ -120,6 +120,10 @@ static void say_use(const Migrate__MappedFile *file, char *text, size_t bytes)
 	case MIGRATE__FILE_USE__FILE_ROOT:
 		snprintf(text, bytes, "the directory %s is the program's root", file->path);
 		break;
+	case MIGRATE__FILE_USE__FILE_MOUNTED:
+		snprintf(text, bytes, "the %s %s is mounted in the program's own mount namespace", kind,
+			 file->path);
+		break;
 	case MIGRATE__FILE_USE__FILE_REPLACES_TTY:
 		snprintf(text, bytes, "the file %s is to take the place of a terminal", file->path);
 		break;

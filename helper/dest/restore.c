@@ -140,7 +140,9 @@ static int run_criu(struct restore *restore, struct error *err)
 	struct criu_restore_opts opts = {
 		.images_dir_fd = restore->images->images_fd, .work_dir_fd = restore->images->work_fd,
 		.log_level = 2, .group = &restore->program->group, .criu = restore->program->criu_pid,
-		.keeps_tcp = restore->keeps_tcp,
+		.keeps_tcp = restore->keeps_tcp, .config = restore->config,
+		.root = *restore->mounts->root ? restore->mounts->at : NULL,
+		.externals = restore->mounts->externals, .nr_externals = restore->mounts->nr,
 		.pre_resume = hold_tasks, .attaches = note_attach, .ctx = restore,
 	};
 	struct error criu_err = { 0 };
@@ -261,7 +263,8 @@ static int restore_tasks(struct restore *restore, struct error *err)
 {
 	int ret;
 
-	if (ptys_prepare(restore->images->images_fd, restore->program->init_pid, err))
+	if (ptys_prepare(restore->images->images_fd, restore->program->init_pid, err) ||
+	    mounts_prepare(restore->mounts, &restore->images->dir, restore->program->init_pid, err))
 		return -1;
 	place_busy(restore->place, BUSY_MS);
 	ret = run_criu(restore, err);

@@ -8,6 +8,7 @@
 
 #include "dest/images.h"
 #include "dest/keeper.h"
+#include "dest/mounts.h"
 #include "dest/objects.h"
 #include "dest/peer.h"
 #include "dest/populate.h"
@@ -20,6 +21,8 @@
  * struct restore - of the main thread unless said otherwise
  * @compare: the source asks for a comparison of all memory
  * @keeps_tcp: TCP connections go on here
+ * @config: options for CRIU that the source asks for, and this destination grants
+ * @mounts: of a mount namespace of the program's own
  * @restored: CRIU's finish marker came; under the mailbox's lock
  * @cancel: shut down at a failure, so that a CRIU that runs ends; -1 when none does; under the
  *	mailbox's lock
@@ -41,6 +44,8 @@ struct restore {
 	struct shm shm;
 	struct verify verify;
 	bool compare, keeps_tcp, restored;
+	const struct criu_config *config;
+	struct mounts *mounts;
 	int cancel, rpc_fd;
 	struct criu_leave leave;
 	const char *comm;

@@ -8,6 +8,8 @@
 /**
  * struct serve_options - options of the command line, and facts about this machine
  * @take_addresses: interface for addresses that move here with programs; NULL: none gets any
+ * @criu_config: file of options that programs may ask for; NULL: there is none
+ * @config: the options of that file
  * @max_bytes: memory for all migrations; 0: the available memory
  * @places: shared by all migrations
  * @place: place of this migration, in its process
@@ -16,9 +18,11 @@ struct serve_options {
 	const char *listen;
 	const char *images_base;
 	const char *take_addresses;
+	const char *criu_config;
 	uint64_t max_bytes;
 	bool insecure, once, json;
 	struct criu_version criu;
+	struct criu_config config;
 	struct places *places;
 	struct place *place;
 };

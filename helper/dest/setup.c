@@ -111,6 +111,8 @@ static int keep_small(struct setup *setup, struct error *err)
 
 	small.n_vmas = small.n_files = small.n_cpu_flags = small.n_objects = 0;
 	small.n_unix_servers = small.n_addresses = small.n_kept_addresses = 0;
+	small.n_criu_options = small.n_mounts = 0;
+	small.root = NULL;
 	small.base.n_unknown_fields = 0;
 	small.kernel = small.arch = small.mode = "";
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
@@ -259,6 +261,8 @@ static int take(struct setup *setup, struct refusals *refusals, struct error *er
 	precheck_setup(said, setup->criu, setup->images_base, refusals);
 	kept_addresses_take(&setup->kept, said, setup->take_addresses,
 			    control_fd(setup->peer->ctl), refusals);
+	mounts_take(&setup->mounts, said, refusals);
+	precheck_options(said, setup->config, &setup->granted, refusals);
 	if (!refusals->nr &&
 	    (make_objects(setup, err) ||
 	     budget_announce(setup->budget, BUDGET_MIRROR, said->rss_bytes, err)))

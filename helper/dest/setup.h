@@ -8,6 +8,7 @@
 
 #include "criu/criu.h"
 #include "dest/kept_addresses.h"
+#include "dest/mounts.h"
 #include "dest/objects.h"
 #include "dest/peer.h"
 #include "dest/places.h"
@@ -16,11 +17,14 @@
  * struct setup - used by the main thread only
  * @images_base: directory of images
  * @take_addresses: interface for addresses that move here; NULL: none gets any
+ * @config: options for CRIU that programs may ask for
  * @by_ms: time by which Setup must have come, clock_now_ms()
  * @cost_model_ns: cost_model_ns() of the restore
  * @asked: how often Needs has come
  * @files, @servers, @addresses: how many Setup and Needs have named; each has one limit
  * @kept: the addresses that move with the program
+ * @granted: of those, the ones that Setup asks for
+ * @mounts: of a mount namespace of the program's own
  * @msg, @said: Setup without its lists, after setup_take() has succeeded
  */
 struct setup {
@@ -30,11 +34,14 @@ struct setup {
 	struct place *place;
 	const struct criu_version *criu;
 	const char *images_base, *take_addresses;
+	const struct criu_config *config;
 	int64_t by_ms;
 	uint64_t cost_model_ns;
 	int asked;
 	size_t files, servers, addresses;
 	struct kept_addresses kept;
+	struct criu_config granted;
+	struct mounts mounts;
 	Migrate__Control *msg;
 	const Migrate__Setup *said;
 };

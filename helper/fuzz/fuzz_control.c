@@ -103,12 +103,19 @@ static int take_setup(struct world *world, const Migrate__Setup *setup, struct e
 {
 	const struct criu_version criu = { .major = 3, .minor = 17, .sublevel = 1 };
 	struct refusals refusals = { .nr = 0 };
+	static struct criu_config here, granted;
 	struct kept_addresses kept;
 
+	here.nr = 0;
+	fuzz_assert(!criu_config_add(&here, "external mnt[data]:/srv", CRIU_END_RESTORE, err));
 	if (precheck_objects(setup, err))
 		return -1;
 	precheck_setup(setup, &criu, fuzz_dir_path(), &refusals);
 	kept_addresses_take(&kept, setup, "lo", -1, &refusals);
+	precheck_options(setup, &here, &granted, &refusals);
+	fuzz_assert(granted.nr <= CRIU_OPTIONS_MAX);
+	for (size_t i = 0; i < granted.nr; i++)
+		fuzz_assert(!strpbrk(granted.options[i].text, "\n\"\\"));
 	fuzz_assert(kept.list.nr <= NET_ADDRESSES_MAX);
 	for (size_t i = 0; i < refusals.nr; i++)
 		messages_assert_printable(refusals.text[i]);

@@ -50,6 +50,24 @@ static int name_all(const struct attached *attached, struct externals *externals
 	return ret;
 }
 
+static int name_mounts(const struct source_mounts *mounts, struct externals *externals,
+		       struct error *err)
+{
+	size_t nr = mounts && mounts->own ? mounts->list.nr : 0;
+	char **names = reallocarray(externals->names, externals->nr + nr + 2, sizeof(*names));
+	int ret = 0;
+
+	externals->names = names ?: externals->names;
+	if (!names)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of mounts");
+	if (nr && source_mounts_are_stacked(mounts))
+		ret = add_name(externals, strdup("mnt[]"), err);
+	for (size_t i = 0; !ret && i < nr; i++)
+		if (source_mounts_is_outside(mounts, i))
+			ret = add_name(externals, source_mounts_name(mounts, i), err);
+	return ret;
+}
+
 int externals_find(const struct inspection *terms, const struct tree *tree,
 		   struct externals *externals, struct error *err)
 {
@@ -60,6 +78,8 @@ int externals_find(const struct inspection *terms, const struct tree *tree,
 	tree_for_each(tree, process)
 		if (name_all(&process->attached, externals, err))
 			return -1;
+	if (name_mounts(tree->mounts, externals, err))
+		return -1;
 	externals->leaves_session |= !tree_root(tree)->attached.terminals.leads;
 	return 0;
 }

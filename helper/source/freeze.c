@@ -225,6 +225,7 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 		.nr_externals = externals->nr,
 		.leaves_session = externals->leaves_session,
 		.tcp = choose_tcp(freeze),
+		.config = freeze->config,
 		.before = lock_connections,
 		.before_ctx = freeze,
 	};

@@ -37,6 +37,7 @@
  * @figures: how long the program stood
  * @max_frozen_s: the limit of --max-frozen
  * @criu_log_level: of CRIU
+ * @config: options for CRIU that the user hands on
  * @dump: the CRIU that holds the program; NULL: none does
  * @compare: of the shared memory, while CRIU dumps
  * @entered: the keeper was asked to take the program into the guard's group
@@ -59,6 +60,7 @@ struct freeze {
 	struct watch *watch;
 	struct figures *figures;
 	uint32_t max_frozen_s, criu_log_level;
+	const struct criu_config *config;
 	struct criu_dump *dump;
 	struct shm_compare compare;
 	bool entered, guarded;

@@ -64,6 +64,7 @@ static int setup(struct source_migration *migration, struct error *err)
 		.mode = migration->choice.mode, .verify = migration->choice.verify,
 		.max_frozen_s = migration->opts->max_frozen_s,
 		.kept = migration->opts->keeps_tcp ? &migration->connections.addresses : NULL,
+		.config = &migration->config,
 		.ctl = migration->links.ctl, .box = &migration->box, .stale = &migration->stale,
 	};
 
@@ -116,7 +117,7 @@ static int freeze(struct source_migration *migration, struct error *err)
 		},
 		.failure = &migration->failure, .watch = &migration->watch,
 		.figures = &migration->figures, .max_frozen_s = migration->opts->max_frozen_s,
-		.criu_log_level = migration->opts->criu_log_level,
+		.criu_log_level = migration->opts->criu_log_level, .config = &migration->config,
 	};
 	control_set_lost(migration->links.ctl, migration->opts->link_timeout_ms);
 	return freeze_tree(freeze, err);

@@ -41,6 +41,7 @@ struct source_migration {
 	uint8_t id[CONN_ID_BYTES];
 	char id_text[2 * CONN_ID_BYTES + 1], log[PATH_MAX];
 	struct criu_version criu;
+	struct criu_config config;
 	struct workdir dir;
 	struct guard guard;
 	struct connections connections;
@@ -48,6 +49,7 @@ struct source_migration {
 	struct hold hold;
 	struct choice choice;
 	struct tree tree;
+	struct source_mounts mounts;
 	struct source_shms shms;
 	struct inspection terms;
 	struct losses losses;

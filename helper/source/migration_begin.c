@@ -103,7 +103,8 @@ static int plan(struct source_migration *migration, struct error *err)
 	const struct source_process *root;
 
 	if (conn_check_where(opts->to, opts->insecure, err) ||
-	    check_result_file(opts->result, err))
+	    check_result_file(opts->result, err) ||
+	    criu_config_read(&migration->config, opts->criu_config, CRIU_END_DUMP, err))
 		return -1;
 	if (opts->pid == getpid())
 		return error_set(err, CODE_USAGE, "give --pid of the program",
@@ -113,6 +114,7 @@ static int plan(struct source_migration *migration, struct error *err)
 	for (size_t i = 0; i < sizeof(migration->id); i++)
 		sprintf(migration->id_text + 2 * i, "%02x", migration->id[i]);
 	root = tree_add(&migration->tree, opts->pid, err);
+	migration->tree.mounts = &migration->mounts;
 	if (!root || guard_plan(&migration->guard, opts->pid, root->status.state == 'T',
 				migration->id_text, err) ||
 	    workdir_plan(&migration->dir, opts->images_base, migration->id_text, err))
@@ -162,6 +164,7 @@ int source_migration_prepare(struct source_migration *migration, struct error *e
 {
 	return plan(migration, err) || shms_init(&migration->shms, migration->opts, err) || watch_init(&migration->watch, &migration->box, err) ||
 	       criu_version_get(&migration->criu, err) ||
+	       source_mounts_find(&migration->mounts, migration->opts->pid, &migration->config, err) ||
 	       tree_follow(&migration->tree, join_in_setup, &migration->join, err) ||
 	       refuse_program(&migration->terms, &migration->tree, err) ||
 	       find_connections(migration, err) ||

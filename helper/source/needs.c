@@ -6,15 +6,15 @@
 #define REPLY_TIMEOUT_MS	60000
 #define REFUSALS_SAID		32
 
-static int find_of(const struct migrate_options *opts, const struct source_process *process,
-		   struct needs *needs, struct error *err)
+static int find_of(const struct migrate_options *opts, const struct tree *tree,
+		   const struct source_process *process, struct needs *needs, struct error *err)
 {
 	struct proc_files open_files;
 	int ret;
 
 	if (proc_files_read(process->pid, &open_files, err))
 		return -1;
-	ret = setup_files_find(opts, process, &open_files, &needs->files, err) ||
+	ret = setup_files_find(opts, tree->mounts, process, &open_files, &needs->files, err) ||
 	      addresses_find(&open_files, &needs->addresses, err) ||
 	      reconnects_servers(&process->attached.reconnects, &needs->reconnect, err) ? -1 : 0;
 	proc_files_free(&open_files);
@@ -29,7 +29,7 @@ int needs_find(const struct migrate_options *opts, const struct tree *tree, stru
 	tree_for_each(tree, process) {
 		if (process->asked)
 			continue;
-		if (find_of(opts, process, needs, err) && !tree_forgive(tree, process, err))
+		if (find_of(opts, tree, process, needs, err) && !tree_forgive(tree, process, err))
 			return -1;
 	}
 	return 0;
@@ -113,7 +113,7 @@ bool needs_are_stale(const struct migrate_options *opts, const struct tree *tree
 		/* what a process had that has ended is not needed */
 		struct error ended = { 0 };
 
-		find_of(opts, process, &now, &ended);
+		find_of(opts, tree, process, &now, &ended);
 	}
 	for (size_t i = 0; i < asked->files.nr && !stale; i++)
 		stale = !has_path(&now.files, asked->files.files[i].path);

@@ -41,6 +41,7 @@ struct migrate_options {
 	size_t nr_reconnect;
 	const char *replace_tty;	/* file for descriptors of a terminal, or NULL */
 	bool keeps_tcp;			/* --tcp keep */
+	const char *criu_config;	/* file of options for CRIU, or NULL */
 	bool verify, insecure, json;
 };
 

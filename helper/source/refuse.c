@@ -55,7 +55,7 @@ static void refuse_namespaces(const struct inspection *look, struct refusals *re
 		const char *name, *text;
 		bool own;
 	} spaces[] = {
-		{ "pid", "PID", false }, { "mnt", "mount", false }, { "net", "network", false },
+		{ "pid", "PID", false }, { "mnt", "mount", true }, { "net", "network", false },
 		{ "user", "user", false }, { "time", "time", false }, { "cgroup", "cgroup", false },
 		{ "ipc", "IPC", true }, { "uts", "UTS", true },
 	};
@@ -225,6 +225,8 @@ int refuse_attached(const struct inspection *terms, const struct tree *tree, str
 {
 	struct refusals refusals = { 0 };
 
+	if (tree->mounts && source_mounts_check(tree->mounts, tree_root(tree)->pid, err))
+		return -1;
 	count_again(tree);
 	refuse_many(tree, &refusals);
 	if (refusals.nr)

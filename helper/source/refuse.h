@@ -10,6 +10,7 @@
 #include "os/maps.h"
 #include "os/proc_files.h"
 #include "source/loss.h"
+#include "source/mounts.h"
 #include "source/options.h"
 #include "source/refusals.h"
 #include "source/tree.h"
@@ -120,13 +121,15 @@ void refuse_status_line(struct inspection *look, const char *line);
 /** criu_is_4_1() - CRIU 4.1 or later; what it carries was read in the sources of CRIU 4.1.1 */
 bool criu_is_4_1(const struct criu_version *criu);
 
-/** storage_is_shared() - true when a --shared-storage directory contains @path */
-bool storage_is_shared(const struct migrate_options *opts, const char *path);
+/** storage_is_shared() - true when a --shared-storage directory contains @path, as the program sees it */
+bool storage_is_shared(const struct migrate_options *opts, const struct source_mounts *mounts,
+		       const char *path);
 
 /**
  * file_is_carried() - true when the file @path, as /proc shows it, goes as an object of its own where the
  *	program has it open or shared: a file of /dev/shm, which is on tmpfs (source/shm.h)
  */
-bool file_is_carried(const struct migrate_options *opts, const char *path);
+bool file_is_carried(const struct migrate_options *opts, const struct source_mounts *mounts,
+		     const char *path);
 
 #endif

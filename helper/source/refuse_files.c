@@ -18,10 +18,14 @@ static bool is_below(const char *path, const char *dir)
 	return !strncmp(path, dir, len) && (!path[len] || path[len] == '/');
 }
 
-bool storage_is_shared(const struct migrate_options *opts, const char *path)
+bool storage_is_shared(const struct migrate_options *opts, const struct source_mounts *mounts,
+		       const char *path)
 {
-	char real[PATH_MAX];
+	char real[PATH_MAX], here[PATH_MAX];
 
+	if (!source_mounts_here(mounts, path, here))
+		return false;
+	path = here;
 	for (size_t i = 0; i < opts->nr_shared_storage; i++) {
 		const char *dir = opts->shared_storage[i];
 
@@ -32,14 +36,27 @@ bool storage_is_shared(const struct migrate_options *opts, const char *path)
 	return false;
 }
 
-bool file_is_carried(const struct migrate_options *opts, const char *path)
+bool file_is_carried(const struct migrate_options *opts, const struct source_mounts *mounts,
+		     const char *path)
 {
 	static const char dir[] = "/dev/shm/";
+	char here[PATH_MAX];
 	struct statfs fs;
 
-	return !strncmp(path, dir, strlen(dir)) && !strchr(path + strlen(dir), '/') &&
-	       !proc_path_is_deleted(path) && !storage_is_shared(opts, path) && !statfs(dir, &fs) &&
-	       fs.f_type == TMPFS_MAGIC;
+	/* the images have the program's path, and the object has this helper's */
+	return source_mounts_here(mounts, path, here) && !strcmp(here, path) && !strncmp(path, dir, strlen(dir)) && !strchr(path + strlen(dir), '/') &&
+	       !proc_path_is_deleted(path) && !storage_is_shared(opts, mounts, path) &&
+	       !statfs(dir, &fs) && fs.f_type == TMPFS_MAGIC;
+}
+
+/* What the program writes to the file is at the destination, or need not be. */
+static bool is_kept(const struct inspection *look, const char *path)
+{
+	const struct source_mounts *mounts = look->tree ? look->tree->mounts : NULL;
+	char here[PATH_MAX];
+
+	return !source_mounts_here(mounts, path, here) || storage_is_shared(look->opts, mounts, path) ||
+	       file_is_carried(look->opts, mounts, path);
 }
 
 static void find_ghost_xattrs(struct inspection *look, const struct proc_file *file)
@@ -68,8 +85,7 @@ static int find_file(void *ctx, const struct proc_file *file, struct error *err)
 		return 0;
 	}
 	snprintf(what, sizeof(what), "fd/%d", file->fd);
-	if (access == O_RDONLY || storage_is_shared(look->opts, file->path) ||
-	    file_is_carried(look->opts, file->path) ||
+	if (access == O_RDONLY || is_kept(look, file->path) ||
 	    proc_link_is_virtual(look->process->pid, what))
 		return 0;
 	if (file->flags & O_APPEND && access == O_WRONLY)
@@ -91,8 +107,7 @@ void refuse_mappings(struct inspection *look, const struct vma_list *vmas)
 		    (proc_path_is_deleted(vma->name) &&
 		     !renamed_find_gone(&look->attached->renamed, vma->name)) ||
 		    (!strncmp(vma->name, "/dev/", 5) && strncmp(vma->name, "/dev/shm/", 9)) ||
-		    storage_is_shared(look->opts, vma->name) ||
-		    file_is_carried(look->opts, vma->name))
+		    is_kept(look, vma->name))
 			continue;
 		losses_add(look->losses, LOSS_SHARED_MAPPING, "%s", vma->name);
 	}

@@ -76,14 +76,46 @@ static void refuse_anonymous(const struct kinds *kinds, const struct proc_file *
 	       (int)strcspn(kind, "]"), kind);
 }
 
+static bool is_mounted(const struct kinds *kinds, const struct proc_file *file)
+{
+	unsigned int id;
+
+	if (!kinds->nr_mounts || !proc_fd_mount(file->pid, file->fd, &id))
+		return true;
+	for (size_t i = 0; i < kinds->nr_mounts; i++)
+		if (kinds->mounts[i] == id)
+			return true;
+	return false;
+}
+
+/* Opened before the mount was taken away, or before pivot_root. */
+static void refuse_unmounted(const struct kinds *kinds, const struct proc_file *file)
+{
+	if (file->path[0] == '/' && !proc_file_is_deleted(file) && !is_mounted(kinds, file))
+		refuse(kinds->refusals, "let the program close it",
+		       "descriptor %d is %s of a file system that is not mounted where the program is",
+		       file->fd, file->path);
+}
+
+static bool has_own_mounts(const struct kinds *kinds)
+{
+	const struct tree *tree = kinds->look->tree;
+
+	return tree && tree->mounts && tree->mounts->own;
+}
+
 static void refuse_device(const struct kinds *kinds, const struct proc_file *file)
 {
 	unsigned int nr = major(file->st.st_rdev), sub = minor(file->st.st_rdev);
 
 	if (S_ISCHR(file->st.st_mode) &&
 	    (nr == MEM_MAJOR || nr == TTYAUX_MAJOR || is_terminal(file) ||
-	     (nr == MISC_MAJOR && sub == MISC_AUTOFS)))
+	     (nr == MISC_MAJOR && sub == MISC_AUTOFS))) {
+		/* a terminal may be one of another /dev/pts: see refuse_terminals() */
+		if (nr == MEM_MAJOR && has_own_mounts(kinds))
+			refuse_unmounted(kinds, file);
 		return;
+	}
 	if (nr == MISC_MAJOR && sub == MISC_TUN)
 		refuse(kinds->refusals, "let the program close it",
 		       "descriptor %d is a network device of this machine (tun or tap)", file->fd);
@@ -133,18 +165,6 @@ static void refuse_socket(const struct kinds *kinds, const struct proc_file *fil
 		       file->fd, family, protocol);
 }
 
-static bool is_mounted(const struct kinds *kinds, const struct proc_file *file)
-{
-	unsigned int id;
-
-	if (!kinds->nr_mounts || !proc_fd_mount(file->pid, file->fd, &id))
-		return true;
-	for (size_t i = 0; i < kinds->nr_mounts; i++)
-		if (kinds->mounts[i] == id)
-			return true;
-	return false;
-}
-
 static void refuse_file(const struct kinds *kinds, const struct proc_file *file)
 {
 	bool deleted = proc_file_is_deleted(file);
@@ -162,10 +182,8 @@ static void refuse_file(const struct kinds *kinds, const struct proc_file *file)
 		refuse(kinds->refusals, "let the program open it by its other name",
 		       "descriptor %d has a name that is gone and another one, and is no regular file: %s",
 		       file->fd, file->path);
-	else if (!deleted && file->path[0] == '/' && !is_mounted(kinds, file))
-		refuse(kinds->refusals, "let the program close it",
-		       "descriptor %d is %s of a file system that is not mounted where the program is",
-		       file->fd, file->path);
+	else
+		refuse_unmounted(kinds, file);
 }
 
 static int refuse_kind(void *ctx, const struct proc_file *file, struct error *err)
@@ -216,6 +234,9 @@ int refuse_kinds(struct inspection *look, const struct proc_files *files,
 	int ret;
 
 	mounts_read(&kinds, look->process->pid);
+	/* CRIU takes a descriptor of before unshare(CLONE_NEWNS) by its path */
+	if (has_own_mounts(&kinds))
+		mounts_read(&kinds, getpid());
 	ret = proc_files_each(files, refuse_kind, &kinds, err);
 	free(kinds.mounts);
 	return ret;

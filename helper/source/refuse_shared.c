@@ -18,9 +18,10 @@ struct object {
 	char name[NAME_BYTES];
 };
 
-/** struct objects - the process's objects; @opts: of the user */
+/** struct objects - the process's objects; @opts: of the user; @mounts: of the program */
 struct objects {
 	const struct migrate_options *opts;
+	const struct source_mounts *mounts;
 	struct object *objects;
 	size_t nr;
 };
@@ -42,7 +43,7 @@ static int take_file(void *ctx, const struct proc_file *file, struct error *err)
 	struct objects *all = ctx;
 
 	if (!S_ISREG(file->st.st_mode) ||
-	    (!proc_file_is_deleted(file) && !file_is_carried(all->opts, file->path)))
+	    (!proc_file_is_deleted(file) && !file_is_carried(all->opts, all->mounts, file->path)))
 		return 0;
 	return add(all, file->st.st_dev, file->st.st_ino, file->path, err);
 }
@@ -53,7 +54,8 @@ static int take_mappings(struct objects *all, const struct vma_list *vmas, struc
 		const struct vma *vma = &vmas->vmas[i];
 
 		if (vma->shared &&
-		    (is_deleted_name(vma->name) || file_is_carried(all->opts, vma->name)) &&
+		    (is_deleted_name(vma->name) ||
+		     file_is_carried(all->opts, all->mounts, vma->name)) &&
 		    add(all, makedev(vma->major, vma->minor), vma->ino, vma->name, err))
 			return -1;
 	}
@@ -81,7 +83,9 @@ static int look_outside(const struct inspection *look, struct object *object, st
 
 int refuse_shared(struct inspection *look, const struct proc_files *files, struct error *err)
 {
-	struct objects all = { .opts = look->opts };
+	struct objects all = {
+		.opts = look->opts, .mounts = look->tree ? look->tree->mounts : NULL,
+	};
 	int ret = proc_files_each(files, take_file, &all, err);
 
 	if (!ret)

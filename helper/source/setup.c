@@ -5,11 +5,17 @@
 #include <string.h>
 #include <sys/utsname.h>
 #include "base/report.h"
+#include "source/mounts.h"
 #include "source/needs.h"
 #include "source/setup.h"
 
 #define REPLY_TIMEOUT_MS	60000
 #define FIXED_MAX_NS		3600000000000UL	/* an hour: no restore takes so long */
+
+struct said_mount {
+	Migrate__Mount msg;
+	char name[SOURCE_MOUNT_NAME];
+};
 
 /** struct setup_message - a message in the making, with all that it points to */
 struct setup_message {
@@ -18,8 +24,11 @@ struct setup_message {
 	Migrate__Vma *vmas, **vma_list;
 	struct needs needs;
 	Migrate__Object *objects, **object_list;
+	struct said_mount *mounts;
+	Migrate__Mount **mount_list;
 	char **flags, *flag_text;
 	ProtobufCBinaryData kept[NET_ADDRESSES_MAX];
+	char asked[CRIU_OPTIONS_MAX][CRIU_OPTION_BYTES], *asked_list[CRIU_OPTIONS_MAX];
 };
 
 static int build_vmas(const struct vma_list *list, Migrate__Vma **vmas, Migrate__Vma ***pointers)
@@ -216,6 +225,8 @@ static void setup_free(struct setup_message *setup)
 	needs_free(&setup->needs);
 	free(setup->objects);
 	free(setup->object_list);
+	free(setup->mounts);
+	free(setup->mount_list);
 	free(setup->flags);
 	free(setup->flag_text);
 }
@@ -248,6 +259,42 @@ static void add_kept(const struct net_addresses *kept, struct setup_message *set
 	}
 }
 
+static int add_mounts(const struct source_mounts *mounts, struct setup_message *setup)
+{
+	size_t nr = mounts && mounts->own ? mounts->list.nr : 0;
+
+	setup->mounts = calloc(nr + 1, sizeof(*setup->mounts));
+	setup->mount_list = calloc(nr + 1, sizeof(*setup->mount_list));
+	if (!setup->mounts || !setup->mount_list)
+		return -1;
+	setup->msg.mounts = setup->mount_list;
+	setup->msg.root = nr ? (char *)source_mounts_root(mounts) : NULL;
+	for (size_t i = 0; i < nr; i++) {
+		struct said_mount *to = &setup->mounts[setup->msg.n_mounts];
+
+		if (!source_mounts_is_outside(mounts, i))
+			continue;
+		migrate__mount__init(&to->msg);
+		source_mounts_key(i, to->name);
+		to->msg.name = to->name;
+		to->msg.path = mounts->here[i];
+		setup->mount_list[setup->msg.n_mounts++] = &to->msg;
+	}
+	return 0;
+}
+
+static void add_asked(const struct criu_config *config, struct setup_message *setup)
+{
+	setup->msg.criu_options = setup->asked_list;
+	for (size_t i = 0; config && i < config->nr; i++) {
+		size_t nr = setup->msg.n_criu_options;
+
+		setup->asked_list[nr] = setup->asked[nr];
+		if (criu_config_ask(&config->options[i], setup->asked[nr]))
+			setup->msg.n_criu_options++;
+	}
+}
+
 static int send_setup(const struct setup *ctx, struct setup_message *setup, struct error *err)
 {
 	const struct source_process *root = tree_root(ctx->tree);
@@ -257,7 +304,8 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	struct utsname uts;
 
 	if (build_vmas(vmas, &setup->vmas, &setup->vma_list) ||
-	    build_objects(ctx->tree, ctx->shms, setup) || build_cpu_flags(setup))
+	    build_objects(ctx->tree, ctx->shms, setup) || build_cpu_flags(setup) ||
+	    add_mounts(ctx->tree->mounts, setup))
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
 	if (needs_find(ctx->opts, ctx->tree, &setup->needs, err))
 		return -1;
@@ -296,6 +344,7 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	setup->msg.max_frozen_s = ctx->max_frozen_s;
 	if (ctx->kept)
 		add_kept(ctx->kept, setup);
+	add_asked(ctx->config, setup);
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
 	msg.setup = &setup->msg;
 	return control_send(ctx->ctl, &msg, err);

@@ -16,6 +16,7 @@
  * @mode, @verify: see struct choice
  * @shape: of the whole program: what a restore will take depends on it
  * @kept: addresses that move too, with --tcp keep; else NULL
+ * @config: options for CRIU, of which some are asked of the destination; or NULL
  * @box: gets the answer
  * @stale: set when the destination refuses, and the program does not need all that was asked for any more
  */
@@ -29,6 +30,7 @@ struct setup {
 	uint32_t max_frozen_s;
 	const struct shape *shape;
 	const struct net_addresses *kept;
+	const struct criu_config *config;
 	struct control *ctl;
 	struct mailbox *box;
 	bool *stale;

@@ -13,9 +13,10 @@
 #include "source/refuse.h"
 #include "source/setup_files.h"
 
-/** struct look - whose files, and which of them both machines share */
+/** struct look - whose files, and which of them both machines share; @mounts: of the program */
 struct look {
 	const struct migrate_options *opts;
+	const struct source_mounts *mounts;
 	const struct source_process *process;
 };
 
@@ -63,6 +64,7 @@ static int add_mapping(const struct look *look, struct setup_files *all, const s
 	bool data = vma->shared && (vma->prot & PROT_WRITE || vma->maywrite);
 	const char *path = vma->name;
 	Migrate__MappedFile *file;
+	char here[PATH_MAX];
 	struct stat st;
 
 	/* what has no name any more is carried by CRIU */
@@ -70,13 +72,14 @@ static int add_mapping(const struct look *look, struct setup_files *all, const s
 		return 0;
 	if (!is_plain_path(path))
 		path = renamed_find_gone(&look->process->attached.renamed, path);
-	if (!path || stat(path, &st) || !S_ISREG(st.st_mode) ||
-	    (vma->shared && file_is_carried(look->opts, path)))
+	if (!path || !source_mounts_here(look->mounts, path, here) || stat(here, &st) ||
+	    !S_ISREG(st.st_mode) ||
+	    (vma->shared && file_is_carried(look->opts, look->mounts, path)))
 		return 0;
-	file = files_add(all, path, data ? MIGRATE__FILE_USE__FILE_DATA :
+	file = files_add(all, here, data ? MIGRATE__FILE_USE__FILE_DATA :
 			 MIGRATE__FILE_USE__FILE_MAPPED, &st, err);
 	if (file)
-		file->any_size = storage_is_shared(look->opts, path);
+		file->any_size = storage_is_shared(look->opts, look->mounts, path);
 	return file ? 0 : -1;
 }
 
@@ -96,22 +99,22 @@ static int add_descriptor(const struct look *look, struct setup_files *all,
 			   renamed_find(&look->process->attached.renamed, &from->st);
 	mode_t mode = from->st.st_mode;
 	Migrate__MappedFile *file;
-	char what[16];
+	char what[16], here[PATH_MAX];
 
 	snprintf(what, sizeof(what), "fd/%d", from->fd);
-	if (S_ISREG(mode) && path && file_is_carried(look->opts, path))
+	if (S_ISREG(mode) && path && file_is_carried(look->opts, look->mounts, path))
 		return 0;
-	if (!path || proc_file_is_deleted(from) ||
+	if (!path || !source_mounts_here(look->mounts, path, here) || proc_file_is_deleted(from) ||
 	    S_ISSOCK(mode) || is_tty_device(&from->st) || proc_link_is_virtual(from->pid, what))
 		return 0;
-	file = files_add(all, path, MIGRATE__FILE_USE__FILE_OPEN, &from->st, err);
+	file = files_add(all, here, MIGRATE__FILE_USE__FILE_OPEN, &from->st, err);
 	if (!file)
 		return -1;
 	file->has_fd = true;
 	file->fd = from->fd;
 	/* CRIU does not ask for it: see criu_files_repair() */
 	file->any_size |= (from->flags & O_ACCMODE) == O_WRONLY ||
-			  storage_is_shared(look->opts, path);
+			  storage_is_shared(look->opts, look->mounts, path);
 	return 0;
 }
 
@@ -119,7 +122,7 @@ static int add_descriptor(const struct look *look, struct setup_files *all,
 static int add_link(const struct look *look, struct setup_files *all, const char *what,
 		    Migrate__FileUse use, struct error *err)
 {
-	char link[48], path[PATH_MAX];
+	char link[48], path[PATH_MAX], here[PATH_MAX];
 	struct stat st;
 	ssize_t n;
 
@@ -128,9 +131,10 @@ static int add_link(const struct look *look, struct setup_files *all, const char
 	if (n < 0 || stat(link, &st))
 		return error_errno(err, CODE_TARGET, NULL, "cannot look at %s", link);
 	path[n] = 0;
-	if (!is_plain_path(path) || !st.st_nlink || proc_link_is_virtual(look->process->pid, what))
+	if (!is_plain_path(path) || !st.st_nlink || proc_link_is_virtual(look->process->pid, what) ||
+	    !source_mounts_here(look->mounts, path, here))
 		return 0;
-	return files_add(all, path, use, &st, err) ? 0 : -1;
+	return files_add(all, here, use, &st, err) ? 0 : -1;
 }
 
 static int find_all(const struct look *look, struct setup_files *all,
@@ -151,6 +155,25 @@ static int find_all(const struct look *look, struct setup_files *all,
 	return ret || add_link(look, all, "exe", MIGRATE__FILE_USE__FILE_EXE, err) ||
 	       add_link(look, all, "cwd", MIGRATE__FILE_USE__FILE_CWD, err) ||
 	       add_link(look, all, "root", MIGRATE__FILE_USE__FILE_ROOT, err) ? -1 : 0;
+}
+
+/* Where the program has what the destination must have too. */
+static int add_mounts(const struct source_mounts *mounts, struct setup_files *all,
+		      struct error *err)
+{
+	struct stat st;
+
+	for (size_t i = 0; mounts && mounts->own && i < mounts->list.nr; i++) {
+		Migrate__MappedFile *file;
+
+		if (!mounts->here[i] || stat(mounts->here[i], &st))
+			continue;
+		file = files_add(all, mounts->here[i], MIGRATE__FILE_USE__FILE_MOUNTED, &st, err);
+		if (!file)
+			return -1;
+		file->any_size = true;
+	}
+	return 0;
 }
 
 static int compare(const void *left, const void *right)
@@ -182,12 +205,12 @@ static void merge(struct setup_files *all)
 	all->nr = nr;
 }
 
-int setup_files_find(const struct migrate_options *opts, const struct source_process *process,
-		     const struct proc_files *open_files, struct setup_files *all,
+int setup_files_find(const struct migrate_options *opts, const struct source_mounts *mounts,
+		     const struct source_process *process, const struct proc_files *open_files, struct setup_files *all,
 		     struct error *err)
 {
-	const struct look look = { .opts = opts, .process = process };
-	int ret = find_all(&look, all, open_files, err);
+	const struct look look = { .opts = opts, .mounts = mounts, .process = process };
+	int ret = find_all(&look, all, open_files, err) || add_mounts(mounts, all, err) ? -1 : 0;
 
 	merge(all);
 	free(all->list);

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "os/proc_files.h"
+#include "source/mounts.h"
 #include "source/options.h"
 #include "source/process.h"
 #include "wire/control.h"
@@ -18,11 +19,13 @@ struct setup_files {
 /**
  * setup_files_find() - what the program has mapped and open, its directories and its executable
  *
+ * @mounts: of the program: the list has the paths that this helper has
+ *
  * Deleted files are carried, and files of procfs and the like are the kernel's: neither is listed.
  * Return: 0, or -1 with @err; free with setup_files_free() in either case
  */
-int setup_files_find(const struct migrate_options *opts, const struct source_process *process,
-		     const struct proc_files *open_files, struct setup_files *all,
+int setup_files_find(const struct migrate_options *opts, const struct source_mounts *mounts,
+		     const struct source_process *process, const struct proc_files *open_files, struct setup_files *all,
 		     struct error *err);
 void setup_files_free(struct setup_files *all);
 

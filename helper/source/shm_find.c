@@ -170,9 +170,9 @@ static int add(struct source_shms *shms, struct tree *tree, const struct candida
 	return 0;
 }
 
-static bool is_carried(const struct source_shms *shms, const char *path)
+static bool is_carried(const struct source_shms *shms, const struct tree *tree, const char *path)
 {
-	return shms->opts && file_is_carried(shms->opts, path);
+	return shms->opts && file_is_carried(shms->opts, tree->mounts, path);
 }
 
 /* Of memfd_create() or MAP_ANONYMOUS, if it is not on the device of other shared memory. */
@@ -181,11 +181,11 @@ static bool is_huge_name(const char *path)
 	return !strncmp(path, "/memfd:", 7) || !strncmp(path, "/anon_hugepage (", 16);
 }
 
-static bool is_shm(const struct source_shms *shms, const struct vma *vma)
+static bool is_shm(const struct source_shms *shms, const struct tree *tree, const struct vma *vma)
 {
 	if (vma->ino && makedev(vma->major, vma->minor) == shms->dev)
 		return strncmp(vma->name, "/SYSV", 5);
-	return vma->shared && (is_huge_name(vma->name) || is_carried(shms, vma->name));
+	return vma->shared && (is_huge_name(vma->name) || is_carried(shms, tree, vma->name));
 }
 
 static int find_mapped(struct source_shms *shms, struct tree *tree, pid_t pid,
@@ -197,7 +197,7 @@ static int find_mapped(struct source_shms *shms, struct tree *tree, pid_t pid,
 	for (size_t i = 0; i < vmas->nr; i++) {
 		const struct vma *vma = &vmas->vmas[i];
 
-		if (!is_shm(shms, vma))
+		if (!is_shm(shms, tree, vma))
 			continue;
 		from = (struct candidate){
 			.dev = makedev(vma->major, vma->minor), .ino = vma->ino, .path = path,
@@ -226,7 +226,7 @@ static int take_file(void *ctx, const struct proc_file *file, struct error *err)
 
 	if (!S_ISREG(file->st.st_mode) ||
 	    (from.dev != finding->shms->dev && !is_huge_name(file->path) &&
-	     !is_carried(finding->shms, file->path)))
+	     !is_carried(finding->shms, finding->tree, file->path)))
 		return 0;
 	if (from.dev != finding->shms->dev && !is_huge_name(file->path))
 		from.name = file->path;

@@ -12,17 +12,21 @@
 #include <sys/types.h>
 #include "source/process.h"
 
+struct source_mounts;
+
 /**
  * struct tree - the processes of one migration
  * @processes: pointers, so that a process stays where it is; the first is the root
  * @last_object: the highest object id so far; no id is used again
  * @fixed: FINAL is next: the list does not change any more, and any thread may walk it. Before, only
  *	the main thread may, which changes the list
+ * @mounts: of the mount namespace that its processes share; NULL: as this helper's
  *
  * Zeroed is empty.
  */
 struct tree {
 	struct source_process **processes;
+	const struct source_mounts *mounts;
 	size_t nr;
 	uint32_t last_object;
 	atomic_bool fixed;

@@ -179,12 +179,12 @@ static void storage(void **state)
 {
 	struct migrate_options opts = { .shared_storage = { "/srv/a", "" }, .nr_shared_storage = 1 };
 
-	assert_true(storage_is_shared(&opts, "/srv/a"));
-	assert_true(storage_is_shared(&opts, "/srv/a/b"));
-	assert_false(storage_is_shared(&opts, "/srv/ab"));
-	assert_false(storage_is_shared(&opts, "/srv"));
+	assert_true(storage_is_shared(&opts, NULL, "/srv/a"));
+	assert_true(storage_is_shared(&opts, NULL, "/srv/a/b"));
+	assert_false(storage_is_shared(&opts, NULL, "/srv/ab"));
+	assert_false(storage_is_shared(&opts, NULL, "/srv"));
 	opts.nr_shared_storage = 2;
-	assert_true(storage_is_shared(&opts, "/anything"));
+	assert_true(storage_is_shared(&opts, NULL, "/anything"));
 }
 
 static void *shared;

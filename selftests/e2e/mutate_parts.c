@@ -59,13 +59,20 @@ void mutate_sockets(Migrate__Setup *setup, enum twist twist)
 	static Migrate__UnixServer server, *servers[MANY];
 	static Migrate__InetAddress address, *addresses[MANY];
 	static char *const names[] = { "/run/migrate-helper/serve.sock", "@", "", "@x\033y", "/dev/null", "x" };
+	static char *const asked[] = {
+		"ext-unix-sk", "external mnt[data]", "external mnt[\n]", "images-dir /x", "", "enable-fs all",
+	};
+	static char *options[MANY];
 	static uint8_t bytes[16] = { 127, 0, 0, 1 };
 	static __typeof__(address.address) kept[MANY];
 
 	for (size_t i = 0; i < MANY; i++) {
 		servers[i] = &server;
 		addresses[i] = &address;
+		options[i] = asked[random_below(6)];
 	}
+	setup->criu_options = options;
+	setup->n_criu_options = twist != TWIST_OPTIONS ? 0 : random_below(2) ? random_below(9) : MANY;
 	migrate__unix_server__init(&server);
 	server.name = names[random_below(6)];
 	server.type = random_below(2) ? SOCK_STREAM : random_below(~0U);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The mounts of a mount namespace, as one process sees them. */
+#ifndef MIGRATE_OS_MOUNT_LIST_H
+#define MIGRATE_OS_MOUNT_LIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include "base/error.h"
+
+/**
+ * struct mount_entry - one mount
+ * @root: the directory, or file, of its file system that is mounted
+ * @propagates: a mount below it appears in another namespace, or the other way round (shared, slave)
+ */
+struct mount_entry {
+	dev_t dev;
+	char *root, *target, *type;
+	bool propagates;
+};
+
+/** struct mount_list - in the order of /proc/PID/mountinfo: what is mounted later is behind */
+struct mount_list {
+	struct mount_entry *mounts;
+	size_t nr;
+};
+
+/** mount_list_read() - @file: as /proc/PID/mountinfo. Return: 0, or -1 with @err; free it in either case */
+int mount_list_read(struct mount_list *list, const char *file, struct error *err);
+void mount_list_free(struct mount_list *list);
+/** mount_list_same() - both have the same mounts in the same places */
+bool mount_list_same(const struct mount_list *a, const struct mount_list *b);
+
+/** path_below() - what follows directory @dir in @path: "" or "/x"; NULL: it is not below */
+const char *path_below(const char *path, const char *dir);
+
+#endif

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "os/proc.h"
+#include "source/mounts.h"
+
+static const char hint_hand_on[] =
+	"unmount it, or hand it on: a line \"external mnt[MOUNT POINT]:NAME\" in the file of --criu-config";
+
+static int read_of(pid_t pid, struct mount_list *list, struct error *err)
+{
+	char file[40];
+
+	snprintf(file, sizeof(file), "/proc/%d/mountinfo", pid);
+	return mount_list_read(list, file, err);
+}
+
+/* Return: true: @path leads to what is mounted, and not to a mount that lies over it */
+static bool is_visible(const char *path, const struct mount_entry *mount)
+{
+	struct stat st;
+
+	if (lstat(path, &st))
+		return false;
+	/* files of overlayfs, and all of btrfs, have devices that are not the mount's */
+	return st.st_dev == mount->dev || !S_ISDIR(st.st_mode) || !strcmp(mount->type, "btrfs");
+}
+
+/* A path of this helper's for what the program has mounted, the same path if there is one; from malloc(). */
+static char *find_here(const struct mount_list *here, const struct mount_entry *mount)
+{
+	char *best = NULL, *path;
+
+	for (size_t i = 0; i < here->nr; i++) {
+		const struct mount_entry *mine = &here->mounts[i];
+		const char *rest = path_below(mount->root, mine->root);
+
+		if (mine->dev != mount->dev || !rest)
+			continue;
+		if (asprintf(&path, "%s%s", strcmp(mine->target, "/") || !*rest ? mine->target : "",
+			     strcmp(rest, "/") || !strcmp(mine->target, "/") ? rest : "") < 0)
+			break;
+		if (!is_visible(path, mount) || (best && strcmp(path, mount->target))) {
+			free(path);
+			continue;
+		}
+		free(best);
+		best = path;
+	}
+	return best;
+}
+
+/* An option of the user's says what becomes of it. */
+static bool is_handed_on(const struct criu_config *config, const char *target)
+{
+	char external[CRIU_OPTION_BYTES], skipped[CRIU_OPTION_BYTES];
+
+	snprintf(external, sizeof(external), "external mnt[%.200s]:", target);
+	snprintf(skipped, sizeof(skipped), "skip-mnt %.200s", target);
+	for (size_t i = 0; i < config->nr; i++)
+		if (!strncmp(config->options[i].text, external, strlen(external)) ||
+		    !strcmp(config->options[i].text, skipped))
+			return true;
+	return false;
+}
+
+/* What CRIU mounts anew. Of tmpfs it carries the files too. */
+static bool is_carried(const struct source_mounts *mounts, const struct mount_entry *mount)
+{
+	static const char *const types[] = { "tmpfs", "proc", "sysfs", "devpts", "mqueue" };
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
+		if (strcmp(types[i], mount->type))
+			continue;
+		/* a part of a file system comes of the whole, which has to be there too */
+		for (size_t j = 0; j < mounts->list.nr; j++)
+			if (mounts->list.mounts[j].dev == mount->dev &&
+			    !strcmp(mounts->list.mounts[j].root, "/"))
+				return true;
+	}
+	return false;
+}
+
+static void refuse_mount(const struct source_mounts *mounts, size_t nr,
+			 const struct criu_config *config, struct refusals *refusals)
+{
+	const struct mount_entry *mount = &mounts->list.mounts[nr];
+
+	if (mount->propagates)
+		refuse(refusals, "make the mounts of its namespace private (mount --make-rprivate /)",
+		       "the mount on %s of the program's namespace is shared with others, or follows them",
+		       mount->target);
+	else if (strpbrk(mount->target, "]\n"))
+		refuse(refusals, "unmount it", "the mount point %s cannot be named to CRIU",
+		       mount->target);
+	else if (!strcmp(mount->target, "/") && !mounts->here[nr])
+		refuse(refusals, "run migrate-helper where it is mounted",
+		       "the root of the program's mount namespace, on %s, is not mounted here",
+		       mount->type);
+	else if (!mounts->here[nr] && strcmp(mount->target, "/") &&
+		 !is_handed_on(config, mount->target) && !is_carried(mounts, mount))
+		refuse(refusals, hint_hand_on,
+		       "the mount on %s of the program's namespace, a file system %s, is not here, and CRIU does not carry it",
+		       mount->target, mount->type);
+}
+
+/* Restored processes open shared memory by /proc/1/fd (dest/shm.h). */
+static bool has_proc(const struct mount_list *list)
+{
+	for (size_t i = 0; i < list->nr; i++)
+		if (!strcmp(list->mounts[i].target, "/proc") && !strcmp(list->mounts[i].type, "proc") &&
+		    !strcmp(list->mounts[i].root, "/"))
+			return true;
+	return false;
+}
+
+static bool has_other_root(pid_t pid)
+{
+	char link[32], path[8];
+
+	snprintf(link, sizeof(link), "/proc/%d/root", pid);
+	return readlink(link, path, sizeof(path)) != 1;
+}
+
+static int find_all_here(struct source_mounts *mounts, const struct mount_list *here,
+			 const struct criu_config *config, struct refusals *refusals,
+			 struct error *err)
+{
+	mounts->here = calloc(mounts->list.nr + 1, sizeof(*mounts->here));
+	if (!mounts->here)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of mounts");
+	for (size_t i = 0; i < mounts->list.nr; i++) {
+		if (!is_handed_on(config, mounts->list.mounts[i].target))
+			mounts->here[i] = find_here(here, &mounts->list.mounts[i]);
+		refuse_mount(mounts, i, config, refusals);
+	}
+	return 0;
+}
+
+int source_mounts_find(struct source_mounts *mounts, pid_t pid, const struct criu_config *config,
+		       struct error *err)
+{
+	struct refusals refusals = { 0 };
+	struct mount_list here = { 0 };
+	int ret;
+
+	memset(mounts, 0, sizeof(*mounts));
+	mounts->own = proc_ns(pid, "mnt") != proc_ns(0, "mnt");
+	if (!mounts->own)
+		return 0;
+	ret = read_of(pid, &mounts->list, err) || read_of(getpid(), &here, err) ||
+	      find_all_here(mounts, &here, config, &refusals, err) ? -1 : 0;
+	mount_list_free(&here);
+	if (ret)
+		return -1;
+	if (has_other_root(pid))
+		refuse(&refusals, "use pivot_root", "process %d has changed its root (chroot) in a mount namespace of its own",
+		       pid);
+	if (!has_proc(&mounts->list))
+		refuse(&refusals, "mount one", "the program's mount namespace has no /proc");
+	return refusals_end(&refusals, pid, err);
+}
+
+int source_mounts_check(const struct source_mounts *mounts, pid_t pid, struct error *err)
+{
+	struct mount_list now = { 0 };
+	int ret = 0;
+
+	if (!mounts->own)
+		return 0;
+	ret = read_of(pid, &now, err);
+	if (!ret && !mount_list_same(&now, &mounts->list))
+		ret = error_set(err, CODE_REFUSED, "migrate again",
+				"the program's mounts have changed since Setup");
+	mount_list_free(&now);
+	return ret;
+}
+
+void source_mounts_free(struct source_mounts *mounts)
+{
+	for (size_t i = 0; mounts->here && i < mounts->list.nr; i++)
+		free(mounts->here[i]);
+	free(mounts->here);
+	mount_list_free(&mounts->list);
+	memset(mounts, 0, sizeof(*mounts));
+}
+
+bool source_mounts_here(const struct source_mounts *mounts, const char *path, char here[PATH_MAX])
+{
+	const char *rest = NULL, *below;
+	size_t best = 0;
+
+	if (!mounts || !mounts->own) {
+		snprintf(here, PATH_MAX, "%s", path);
+		return true;
+	}
+	for (size_t i = 0; i < mounts->list.nr; i++) {
+		below = path_below(path, mounts->list.mounts[i].target);
+		/* of two on one mount point the later one lies over the other */
+		if (below && (!rest || strlen(below) <= strlen(rest))) {
+			rest = below;
+			best = i;
+		}
+	}
+	if (!rest || !mounts->here[best])
+		return false;
+	rest += !strcmp(rest, "/");
+	snprintf(here, PATH_MAX, "%s%s", strcmp(mounts->here[best], "/") || !*rest ?
+		 mounts->here[best] : "", rest);
+	return true;
+}
+
+const char *source_mounts_root(const struct source_mounts *mounts)
+{
+	for (size_t i = 0; mounts->own && i < mounts->list.nr; i++)
+		if (!strcmp(mounts->list.mounts[i].target, "/"))
+			return mounts->here[i];
+	return NULL;
+}
+
+/* Over, or under, a mount of the program's own: CRIU takes a mount point for one mount. */
+static bool is_stacked(const struct source_mounts *mounts, size_t nr)
+{
+	for (size_t i = 0; i < mounts->list.nr; i++)
+		if (!mounts->here[i] &&
+		    !strcmp(mounts->list.mounts[i].target, mounts->list.mounts[nr].target))
+			return true;
+	return false;
+}
+
+bool source_mounts_is_outside(const struct source_mounts *mounts, size_t nr)
+{
+	return mounts->here[nr] && strcmp(mounts->list.mounts[nr].target, "/") &&
+	       !is_stacked(mounts, nr);
+}
+
+bool source_mounts_are_stacked(const struct source_mounts *mounts)
+{
+	for (size_t i = 0; mounts->own && i < mounts->list.nr; i++)
+		if (mounts->here[i] && is_stacked(mounts, i))
+			return true;
+	return false;
+}
+
+void source_mounts_key(size_t nr, char name[SOURCE_MOUNT_NAME])
+{
+	snprintf(name, SOURCE_MOUNT_NAME, "mh%zu", nr);
+}
+
+char *source_mounts_name(const struct source_mounts *mounts, size_t nr)
+{
+	char key[SOURCE_MOUNT_NAME], *name;
+
+	source_mounts_key(nr, key);
+	return asprintf(&name, "mnt[%s]:%s", mounts->list.mounts[nr].target, key) < 0 ? NULL : name;
+}
