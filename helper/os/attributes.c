@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "base/io.h"
 #include "os/attributes.h"
+#include "os/ns_pids.h"
 
 #define IOPRIO_WHO_PROCESS	1
 #define UTIL_MAX		1024
@@ -61,11 +62,12 @@ static unsigned int parse_mitigation(const char *text)
 
 void thread_attributes_parse(const char *line, struct thread_attributes *attributes)
 {
+	struct ns_pids tids;
 	int no_new_privs;
 	char text[64];
 
-	if (!strncmp(line, "NSpid:", 6))
-		attributes->ns_tid = atoi(strrchr(line, '\t') + 1);
+	if (ns_pids_parse(line, "NSpid:", &tids))
+		attributes->ns_tid = tids.inner;
 	else if (sscanf(line, "NoNewPrivs: %d", &no_new_privs) == 1)
 		attributes->no_new_privs = no_new_privs;
 	else if (sscanf(line, "Speculation_Store_Bypass: %63[^\n]", text) == 1)

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/io.h"
+#include "os/ns_pids.h"
 #include "os/proc.h"
 
 #define PF_KTHREAD	0x00200000
@@ -77,6 +78,7 @@ static void parse_memory(const char *line, struct proc_status *status)
 
 static void parse_status(char *line, struct proc_status *status)
 {
+	struct ns_pids pids;
 	unsigned int mode;
 
 	parse_memory(line, status);
@@ -84,8 +86,10 @@ static void parse_status(char *line, struct proc_status *status)
 		return;
 	if (sscanf(line, "Seccomp: %u", &mode) == 1)
 		status->seccomp = mode;
-	else if (!strncmp(line, "NSpid:", 6))
-		status->ns_pid = atoi(strrchr(line, '\t') + 1);
+	else if (ns_pids_parse(line, "NSpid:", &pids))
+		status->ns_pid = pids.inner;
+	else if (ns_pids_parse(line, "NSsid:", &pids))
+		status->ns_session = pids.inner;
 }
 
 int proc_status_read(pid_t pid, struct proc_status *status, struct error *err)

@@ -10,7 +10,8 @@
 /**
  * struct proc_status - one process, from /proc/PID/status and stat
  * @state: letter, as 'S', 'T', 'Z'
- * @ns_pid: pid in its own pid namespace
+ * @ns_pid: pid in its own pid namespace (os/ns_pids.h)
+ * @ns_session: its session there; 0: the session was made outside of that namespace
  * @tracer: pid of the tracer; 0: none
  * @rss_bytes: resident and swapped memory
  * @own_bytes: of it, private pages that no file has
@@ -22,7 +23,7 @@
 struct proc_status {
 	char comm[32];
 	char state;
-	pid_t ppid, ns_pid, session, tracer;
+	pid_t ppid, ns_pid, session, ns_session, tracer;
 	uint32_t threads;
 	uint64_t rss_bytes, own_bytes, shmem_bytes, start_ticks;
 	dev_t tty;

@@ -117,7 +117,7 @@ static int sort_out(struct terminal_walk *walk, struct refusals *refusals, struc
 		say_foreign(walk, refusals);
 	else if (status->tty && !own)
 		losses_add(look->losses, LOSS_TERMINAL, "its controlling terminal");
-	if (!status->session)
+	if (!status->ns_session)
 		refuse(refusals, "start it with setsid",
 		       "process %d is of a session that was made outside of its PID namespace",
 		       look->process->pid);
