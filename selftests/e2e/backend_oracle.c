@@ -38,7 +38,7 @@
 #define MIN_ROUNDS	10
 #define COMPACT_ROUNDS	4
 #define PART_ROUNDS	3
-#define PART_PAGES	1024		/* listed ones of a part */
+#define PART_PAGES	128		/* listed ones of a part */
 
 /** struct list - of runs */
 struct list {
