@@ -36,6 +36,7 @@
 #define CONTROL_TRIES	5
 #define MIN_ROUNDS	5
 #define COMPACT_ROUNDS	4
+#define PART_ROUNDS	3
 #define COOKIE		99
 
 /**
@@ -44,7 +45,7 @@
  * @m: the mirror
  * @r: fills it
  * @send: to @r
- * @rounds: so far
+ * @rounds: so far; @parts: of rounds, or whole ones
  * @slow: pages that were copied
  * @dropped: pages that were forgotten
  */
@@ -54,6 +55,7 @@ struct follow {
 	struct receiver r;
 	struct svm_send send;
 	unsigned long rounds;
+	unsigned long parts;
 	unsigned long slow;
 	unsigned long dropped;
 };
@@ -119,22 +121,20 @@ static void follow_copy(struct follow *f, const struct splice_vm_run *run)
 	f->slow += run->nr_pages;
 }
 
-/* One round; the stream is empty before and after, so that rounds are in order. */
-static void follow_round(struct follow *f)
+/* The stream is empty before and after, so that rounds, and parts of them, are in order. */
+static void follow_take(void *ctx, const struct svm_runs *found)
 {
-	struct svm_runs found = {}, dirty = {};
-	int ret;
+	struct follow *f = ctx;
+	struct svm_runs dirty = {};
 	size_t i;
+	int ret;
 
-	ret = svm_scan(&f->s, SPLICE_VM_SCAN_TRACKED, 0, SVM_END, 1024, &found);
-	if (ret)
-		ksft_exit_fail_msg("SCAN: %s\n", strerror(-ret));
-	for (i = 0; i < found.nr; i++) {
-		if (found.v[i].flags & SPLICE_VM_RUN_DROPPED)
-			follow_drop(f, &found.v[i]);
+	for (i = 0; i < found->nr; i++) {
+		if (found->v[i].flags & SPLICE_VM_RUN_DROPPED)
+			follow_drop(f, &found->v[i]);
 		else
-			svm_runs_add(&dirty, found.v[i].addr,
-				     found.v[i].nr_pages, 0);
+			svm_runs_add(&dirty, found->v[i].addr,
+				     found->v[i].nr_pages, 0);
 	}
 	f->send.results.nr = 0;
 	ret = svm_send_all(&f->s, &f->send, dirty.v, dirty.nr);
@@ -150,9 +150,31 @@ static void follow_round(struct follow *f)
 		else if (run->flags != SPLICE_VM_RUN_SENT)
 			follow_drop(f, run);
 	}
+	f->parts++;
+	svm_runs_free(&dirty);
+}
+
+static void follow_round(struct follow *f)
+{
+	struct svm_runs found = {};
+	int ret = svm_scan(&f->s, SPLICE_VM_SCAN_TRACKED, 0, SVM_END, 1024, &found);
+
+	if (ret)
+		ksft_exit_fail_msg("SCAN: %s\n", strerror(-ret));
+	follow_take(f, &found);
 	f->rounds++;
 	svm_runs_free(&found);
-	svm_runs_free(&dirty);
+}
+
+/* Two of three rounds, where the tracker can. */
+static void follow_round_by_parts(struct follow *f)
+{
+	if (!f->s.has_wp || f->rounds % PART_ROUNDS == 0) {
+		follow_round(f);
+		return;
+	}
+	svm_scan_parts(&f->s, 0, SVM_END, 128, follow_take, f);
+	f->rounds++;
 }
 
 /* Another one who ends epochs, whenever it likes. */
@@ -204,8 +226,8 @@ static void mirror_print(const struct follow *f, const struct load_counts *n,
 	int i;
 
 	svm_info(f->s.fd, &info);
-	ksft_print_msg("%lu rounds, %llu epochs, %llu pages sent, %lu slow\n",
-		       f->rounds, info.epochs, info.pages_sent, f->slow);
+	ksft_print_msg("%lu rounds, %lu parts, %llu epochs, %llu pages sent, %lu slow\n",
+		       f->rounds, f->parts, info.epochs, info.pages_sent, f->slow);
 	ksft_print_msg("%lu pages dropped, %llu overflows\n", f->dropped,
 		       info.overflows);
 	ksft_print_msg("%lu writes, %lu that hit nothing; %lu pages compared, %lu swapped\n",
@@ -253,7 +275,7 @@ static void mirror_run(const struct load_config *config, unsigned int seconds,
 	/* A busy machine needs longer for as many rounds. */
 	while (sys_now_ns() < end || f.rounds < MIN_ROUNDS) {
 		svm_epoch(&f.s);
-		follow_round(&f);
+		follow_round_by_parts(&f);
 		if (f.rounds % COMPACT_ROUNDS == 0)
 			ksft_must(!sys_write_file("/proc/sys/vm/compact_memory",
 						  "1"));

@@ -15,7 +15,7 @@
 #include "target.h"
 
 #define KERNEL_ADDR	0xffff888000000000ULL
-#define USER_END	0x00007ffffffff000ULL
+#define TASK_END	0x00007ffffffff000ULL
 #define NR_RUNS		1025	/* one more than max_runs of today */
 
 static struct target target;
@@ -380,8 +380,8 @@ static void abi_test_runs(void)
 	abi_test_run(fd, mapped, 1, SPLICE_VM_RUN_DIRTY, -EINVAL, "flags");
 	abi_test_run(fd, mapped, 1, 1U << 31, -EINVAL, "unknown flags");
 	abi_test_run(fd, KERNEL_ADDR, 1, 0, -EFAULT, "a kernel address");
-	abi_test_run(fd, USER_END, 1, 0, -EFAULT, "the end of user space");
-	abi_test_run(fd, USER_END - PAGE_SIZE, 2, 0, -EFAULT,
+	abi_test_run(fd, TASK_END, 1, 0, -EFAULT, "the end of user space");
+	abi_test_run(fd, TASK_END - PAGE_SIZE, 2, 0, -EFAULT,
 		     "a run out of user space");
 	abi_test_run(fd, 0x8000000000000ULL, 1, 0, -EFAULT,
 		     "a non-canonical address");
@@ -408,7 +408,7 @@ static void abi_test_files(void)
 		int pread;
 	} cases[] = {
 		{ "a kernel address", KERNEL_ADDR, 4096, -EINVAL, -EINVAL },
-		{ "the end of user space", USER_END, 4096, -EFAULT, -EFAULT },
+		{ "the end of user space", TASK_END, 4096, -EFAULT, -EFAULT },
 		{ "a non-canonical address", 0x8000000000000ULL, 4096, -EFAULT,
 		  -EFAULT },
 		{ "address 0", 0, 4096, -EFAULT, -EFAULT },

@@ -91,6 +91,10 @@ struct backend;
  * @scan: end an epoch, and tell what was written (SPLICE_VM_RUN_DIRTY) or is gone
  *	(SPLICE_VM_RUN_DROPPED) since the epoch before. The first scan after @track tells all
  *	there is
+ * @list: about the same pages as @scan would call dirty, as SPLICE_VM_RUN_DIRTY, while the epoch goes on.
+ *	Only where struct backend.by_parts is set
+ * @scan_part: @scan of the addresses from @start to below @end alone. Once in a round for each address, in
+ *	order, up to USER_END. Only where struct backend.by_parts is set
  * @frames: entries of the page map (os/pagemap.h) of @nr pages from @addr on, as they were in the look that
  *	the last @scan told; 0 for a page of a file. False: that @scan told no look. NULL where @look is
  * @settle: the freeze is next: make few pages dirty for CRIU, if it pays. NULL: they are few
@@ -111,6 +115,9 @@ struct backend_ops {
 	int (*track)(struct backend *backend, struct error *err);
 	void (*look)(struct backend *backend, bool last);
 	int (*scan)(struct backend *backend, backend_runs_fn fn, void *ctx, struct error *err);
+	int (*list)(struct backend *backend, backend_runs_fn fn, void *ctx, struct error *err);
+	int (*scan_part)(struct backend *backend, uint64_t start, uint64_t end, backend_runs_fn fn,
+			 void *ctx, struct error *err);
 	bool (*frames)(struct backend *backend, uint64_t addr, size_t nr, uint64_t *entries);
 	int (*settle)(struct backend *backend, struct backend_settled *settled,
 		      struct error *err);
@@ -134,6 +141,7 @@ struct backend_ops {
  * @tracks: the backend has @track and @scan
  * @criu_tracks: CRIU may use and clear soft-dirty bits: the tracker loses no write by that
  * @stands_first: the source freezes the control group, and takes the last @scan, before CRIU dumps
+ * @by_parts: the backend has @list and @scan_part
  * @gone_fd: poll() with @gone_events shows that the target has exited, or, with the module, called exec
  * @why: reason for the backend, and for a missing tracker, as text
  */
@@ -141,7 +149,7 @@ struct backend {
 	const struct backend_ops *ops;
 	pid_t pid;
 	const char *tracker;
-	bool tracks, criu_tracks, stands_first;
+	bool tracks, criu_tracks, stands_first, by_parts;
 	int gone_fd;
 	short gone_events;
 	char why[200], tracker_why[100];

@@ -45,6 +45,17 @@ static int module_scan(struct backend *backend, backend_runs_fn fn, void *ctx, s
 	return svm_scan(&module->svm, SPLICE_VM_SCAN_TRACKED, 0, USER_END, fn, ctx, err);
 }
 
+static int module_list(struct backend *backend, backend_runs_fn fn, void *ctx, struct error *err)
+{
+	return write_protect_list(module_of(backend)->wp, fn, ctx, err);
+}
+
+static int module_scan_part(struct backend *backend, uint64_t start, uint64_t end,
+			    backend_runs_fn fn, void *ctx, struct error *err)
+{
+	return write_protect_scan_part(module_of(backend)->wp, start, end, fn, ctx, err);
+}
+
 static int module_settle(struct backend *backend, struct backend_settled *settled,
 			 struct error *err)
 {
@@ -115,6 +126,8 @@ static const struct backend_ops module_ops = {
 	.name = "module",
 	.track = module_track,
 	.scan = module_scan,
+	.list = module_list,
+	.scan_part = module_scan_part,
 	.settle = module_settle,
 	.give_up = module_give_up,
 	.populated = module_populated,
@@ -177,6 +190,7 @@ static int choose_tracker(struct module *module, enum backend_tracker tracker,
 	}
 	base->tracker = "write-protect";
 	base->stands_first = true;
+	base->by_parts = true;
 	return 0;
 }
 

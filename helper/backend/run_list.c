@@ -33,18 +33,24 @@ int run_list_add(struct run_list *list, uint64_t addr, uint32_t nr_pages, uint32
 	return 0;
 }
 
-uint32_t runs_take(const struct page_set *set, uint64_t *at, struct splice_vm_run *runs,
-		   uint32_t max_runs, uint64_t max_pages)
+uint32_t runs_take_below(const struct page_set *set, uint64_t *at, uint64_t end,
+			 struct splice_vm_run *runs, uint32_t max_runs, uint64_t max_pages)
 {
 	uint64_t pages = 0;
 	struct run run;
 	uint32_t nr = 0;
 
 	while (nr < max_runs && pages < max_pages &&
-	       page_set_next(set, *at, USER_END, max_pages, &run)) {
+	       page_set_next(set, *at, end, max_pages, &run)) {
 		runs[nr++] = (struct splice_vm_run){ .addr = run.addr, .nr_pages = run.nr_pages };
 		pages += run.nr_pages;
 		*at = run.addr + (run.nr_pages << PAGE_SHIFT);
 	}
 	return nr;
+}
+
+uint32_t runs_take(const struct page_set *set, uint64_t *at, struct splice_vm_run *runs,
+		   uint32_t max_runs, uint64_t max_pages)
+{
+	return runs_take_below(set, at, USER_END, runs, max_runs, max_pages);
 }

@@ -31,4 +31,8 @@ int run_list_flush(struct run_list *list, struct error *err);
 uint32_t runs_take(const struct page_set *set, uint64_t *at, struct splice_vm_run *runs,
 		   uint32_t max_runs, uint64_t max_pages);
 
+/** runs_take_below() - runs_take() of the pages below @end */
+uint32_t runs_take_below(const struct page_set *set, uint64_t *at, uint64_t end,
+			 struct splice_vm_run *runs, uint32_t max_runs, uint64_t max_pages);
+
 #endif

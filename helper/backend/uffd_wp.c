@@ -25,12 +25,26 @@
  * - A page that is dropped, or replaced without a fault (KSM, migration), is logged by the
  *   module's notifier, whenever it happens, until step 5 takes it.
  * - A page that direct I/O writes to by reference was made writable first, so step 3 of that epoch
- *   reported the page. Step 4 looks at just these pages, after they were protected: a reference
- * that
+ *   reported the page. Step 4 looks at just these pages, after they were protected: a reference that
  *   is taken later needs a fault, which lifts the protection.
  * - Step 3 passes over holes and pages of zeros (PAGE_IS_PFNZERO). Neither has content, and a
  *   write puts another page there, which is not protected. So no hole gets a note of protection:
  *   page tables do not grow, and CRIU takes no such note for a swapped page.
+ *
+ * An epoch by parts. uffd_wp_part() ends the epoch of one range of addresses, right before the caller
+ * reads its pages. A page that is written before its part is taken then costs the program no fault, and
+ * is sent once. Nothing above speaks of two addresses at a time: the five steps are taken for each
+ * address once in a round, in their order, and only the moments differ between addresses.
+ *
+ * - uffd_wp_follow() takes steps 1 and 2 for all, so that a mapping is registered in one piece. A list
+ *   of what was written is made behind it, for counting. The caller sends what the parts report: the
+ *   listed pages that are still there, those that were written since, and those of the module's record.
+ * - mremap may move pages out of a part that is to come into a part that was taken. The old addresses
+ *   are reported as dropped when their part is taken. The new mapping has no registration: it is logged
+ *   by step 1 of the next round, as any mapping that comes behind step 1 is.
+ * - The part that an mremap moves pages into may be to come: its step 1 logs the mapping.
+ * - When a part fails half-way, the next part begins with a new userfaultfd, to which every mapping is
+ *   new. A part that was taken before then is reported whole in the next round.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -235,33 +249,53 @@ static int epoch_collect(struct uffd_wp_epoch *epoch)
 	return ret;
 }
 
-static int epoch_run(struct uffd_wp *wp, uint64_t start, uint64_t end)
+/* Steps 1 and 2. */
+static int cover_mappings(struct uffd_wp *wp, uint64_t start, uint64_t end)
 {
-	struct uffd_wp_epoch *epoch = wp->epoch;
 	int ret = 0;
 
 	if (wp->broken)
 		ret = uffd_renew(wp);
 	if (!ret)
 		ret = uffd_cover_list(&wp->cover, start, end);
-	if (!ret)
-		ret = uffd_cover_new(&wp->cover);
+	return ret ? ret : uffd_cover_new(&wp->cover);
+}
+
+/* @flags: SPLICE_VM_EPOCH_MORE: more parts follow */
+static int epoch_run(struct uffd_wp *wp, uint64_t start, uint64_t end, uint32_t flags)
+{
+	struct uffd_wp_epoch *epoch = wp->epoch;
+	int ret = cover_mappings(wp, start, end);
+
 	if (ret)
 		return ret;
 	epoch->wp = wp;
 	epoch->told = start;
 	ret = epoch_collect(epoch);
-	return ret ? ret : epoch_tell(epoch, end, 0, 0);
+	return ret ? ret : epoch_tell(epoch, end, 0, flags);
+}
+
+/* What is protected, and was not told, would be lost. */
+static int break_at_failure(struct uffd_wp *wp, int ret)
+{
+	if (ret)
+		wp->broken = true;
+	return ret;
 }
 
 int uffd_wp_epoch(struct uffd_wp *wp, uint64_t start, uint64_t end)
 {
-	int ret = epoch_run(wp, start, end);
+	return break_at_failure(wp, epoch_run(wp, start, end, 0));
+}
 
-	/* What is protected, and was not told, would be lost. */
-	if (ret)
-		wp->broken = true;
-	return ret;
+int uffd_wp_follow(struct uffd_wp *wp)
+{
+	return break_at_failure(wp, cover_mappings(wp, 0, UINT64_MAX));
+}
+
+int uffd_wp_part(struct uffd_wp *wp, uint64_t start, uint64_t end, bool last)
+{
+	return break_at_failure(wp, epoch_run(wp, start, end, last ? 0 : SPLICE_VM_EPOCH_MORE));
 }
 
 /* Memory is taken, and touched, here: an epoch under memory pressure needs none. */

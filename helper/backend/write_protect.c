@@ -14,6 +14,8 @@
 
 #define REGIONS		512
 #define EPOCH_TRIES	3
+/* Not a private page. */
+#define NOT_OWN		(PAGEMAP_SCAN_PFNZERO | PAGEMAP_SCAN_FILE)
 /*
  * Cost for CRIU of a page that it takes for dirty, in costs of clear_refs for a page. On an
  * emulated CPU 1200 ns against 75 ns, and a fault when the program writes to the page again.
@@ -126,27 +128,27 @@ int write_protect_start(struct write_protect *wp, struct error *err)
 	return proc_clear_refs(wp->clear_fd, err);
 }
 
-static int scan_epoch(struct write_protect *wp, backend_runs_fn fn, void *ctx, struct error *err)
+int write_protect_scan_part(struct write_protect *wp, uint64_t start, uint64_t end,
+			    backend_runs_fn fn, void *ctx, struct error *err)
 {
 	int tries = EPOCH_TRIES, ret;
 
 	/* the first epoch after a failure reports every populated page */
 	do {
-		ret = uffd_wp_epoch(&wp->wp, 0, USER_END);
+		ret = uffd_wp_part(&wp->wp, start, end, end == USER_END);
 	} while (ret && ret != -ESRCH && --tries);
 	if (ret)
 		return call_failed(wp, "an epoch", ret, err);
 	if (keep_uffd(wp, err))
 		return -1;
-	return svm_scan(wp->svm, SPLICE_VM_SCAN_TRACKED, 0, USER_END, fn, ctx, err);
+	return svm_scan(wp->svm, SPLICE_VM_SCAN_TRACKED, start, end, fn, ctx, err);
 }
 
-/* List the pages with @category: private pages only (@own), or all. */
-static int scan_pages(const struct write_protect *wp, uint64_t category, bool own,
+/* List the pages with @category that have none of the categories in @without. */
+static int scan_pages(const struct write_protect *wp, uint64_t category, uint64_t without,
 		      struct run_list *list, struct error *err)
 {
 	struct pagemap_region regions[REGIONS];
-	uint64_t without = own ? PAGEMAP_SCAN_PFNZERO | PAGEMAP_SCAN_FILE : 0;
 	struct scan_window window = SCAN_WINDOW_FIRST;
 	struct pagemap_scan scan = {
 		.vec = (uintptr_t)regions, .vec_len = REGIONS,
@@ -175,8 +177,24 @@ int write_protect_scan(struct write_protect *wp, backend_runs_fn fn, void *ctx, 
 	struct run_list list = { .fn = fn, .ctx = ctx };
 
 	if (!wp->given_up)
-		return scan_epoch(wp, fn, ctx, err);
-	return scan_pages(wp, PAGEMAP_SCAN_SOFT_DIRTY, true, &list, err);
+		return write_protect_scan_part(wp, 0, USER_END, fn, ctx, err);
+	return scan_pages(wp, PAGEMAP_SCAN_SOFT_DIRTY, NOT_OWN, &list, err);
+}
+
+/* Every page of a mapping that the userfaultfd does not cover counts as written. */
+int write_protect_list(struct write_protect *wp, backend_runs_fn fn, void *ctx, struct error *err)
+{
+	struct run_list list = { .fn = fn, .ctx = ctx };
+	int tries = EPOCH_TRIES, ret;
+
+	do {
+		ret = uffd_wp_follow(&wp->wp);
+	} while (ret && ret != -ESRCH && --tries);
+	if (ret)
+		return call_failed(wp, "the list of mappings", ret, err);
+	if (keep_uffd(wp, err))
+		return -1;
+	return scan_pages(wp, PAGEMAP_SCAN_WRITTEN, PAGEMAP_SCAN_PFNZERO, &list, err);
 }
 
 static int count_runs(void *ctx, const struct splice_vm_run *runs, uint32_t nr, struct error *err)
@@ -188,12 +206,12 @@ static int count_runs(void *ctx, const struct splice_vm_run *runs, uint32_t nr, 
 	return 0;
 }
 
-static int count_pages(const struct write_protect *wp, uint64_t category, bool own,
+static int count_pages(const struct write_protect *wp, uint64_t category, uint64_t without,
 		       uint64_t *pages, struct error *err)
 {
 	struct run_list list = { .fn = count_runs, .ctx = pages };
 
-	return scan_pages(wp, category, own, &list, err);
+	return scan_pages(wp, category, without, &list, err);
 }
 
 int write_protect_settle(struct write_protect *wp, struct backend_settled *settled,
@@ -201,8 +219,8 @@ int write_protect_settle(struct write_protect *wp, struct backend_settled *settl
 {
 	uint64_t begin;
 
-	if (count_pages(wp, PAGEMAP_SCAN_SOFT_DIRTY, true, &settled->dirty_pages, err) ||
-	    count_pages(wp, PAGEMAP_SCAN_PRESENT, false, &settled->pages, err))
+	if (count_pages(wp, PAGEMAP_SCAN_SOFT_DIRTY, NOT_OWN, &settled->dirty_pages, err) ||
+	    count_pages(wp, PAGEMAP_SCAN_PRESENT, 0, &settled->pages, err))
 		return -1;
 	settled->cleared = settled->dirty_pages * CRIU_PAGE_COST > settled->pages;
 	if (!settled->cleared)

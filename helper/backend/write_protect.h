@@ -17,8 +17,7 @@
  *  5. The keeper freezes the control group again.
  *  6. write_protect_scan() once more, now by soft-dirty bits.
  *
- * - A frozen thread runs nothing of the program, and is in no system call: step 2 finds all that
- * the
+ * - A frozen thread runs nothing of the program, and is in no system call: step 2 finds all that the
  *   program ever wrote. Between steps 2 and 3 no thread of the program writes.
  * - CRIU seizes a thread in the freezer by ptrace. When CRIU thaws the control group this thread
  *   goes from the freezer into its ptrace stop, inside the kernel: no instruction of the program is
@@ -71,6 +70,13 @@ int write_protect_start(struct write_protect *wp, struct error *err);
 
 /** write_protect_scan() - see backend_ops.scan, and the top of this file */
 int write_protect_scan(struct write_protect *wp, backend_runs_fn fn, void *ctx, struct error *err);
+
+/** write_protect_list() - see backend_ops.list */
+int write_protect_list(struct write_protect *wp, backend_runs_fn fn, void *ctx, struct error *err);
+
+/** write_protect_scan_part() - see backend_ops.scan_part; uffd_wp.c says why nothing is lost */
+int write_protect_scan_part(struct write_protect *wp, uint64_t start, uint64_t end,
+			    backend_runs_fn fn, void *ctx, struct error *err);
 
 /** write_protect_settle() - see backend_ops.settle */
 int write_protect_settle(struct write_protect *wp, struct backend_settled *settled,

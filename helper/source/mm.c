@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "backend/run_list.h"
+#include "pages/sets.h"
 #include "source/mm.h"
 
 int source_mm_init(struct source_mm *mm, uint32_t object, pid_t pid, struct error *err)
@@ -13,7 +14,8 @@ int source_mm_init(struct source_mm *mm, uint32_t object, pid_t pid, struct erro
 	mm->pid = pid;
 	mm->pagemap_fd = -1;
 	pthread_mutex_init(&mm->unsent_lock, NULL);
-	if (page_set_init(&mm->dirty) || page_set_init(&mm->dest_current) ||
+	if (page_set_init(&mm->dirty) || page_set_init(&mm->later) ||
+	    page_set_init(&mm->dest_current) ||
 	    page_set_init(&mm->populated) || page_set_init(&mm->unsent) ||
 	    page_set_init(&mm->answered))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
@@ -27,6 +29,7 @@ void source_mm_destroy(struct source_mm *mm)
 		close(mm->pagemap_fd);
 	maps_free(&mm->vmas);
 	page_set_destroy(&mm->dirty);
+	page_set_destroy(&mm->later);
 	page_set_destroy(&mm->dest_current);
 	page_set_destroy(&mm->populated);
 	page_set_destroy(&mm->unsent);
@@ -86,6 +89,78 @@ void source_mm_filter_dirty(struct source_mm *mm, const struct vma_list *vmas)
 void source_mm_clear_dirty(struct source_mm *mm)
 {
 	page_set_remove(&mm->dirty, 0, USER_END >> PAGE_SHIFT);
+}
+
+int source_mm_end_round(struct source_mm *mm, struct error *err)
+{
+	source_mm_clear_dirty(mm);
+	if (sets_copy(&mm->dirty, &mm->later, err))
+		return -1;
+	sets_clear(&mm->later);
+	return 0;
+}
+
+int source_mm_take(struct source_mm *mm, const struct splice_vm_run *taken, struct error *err)
+{
+	uint64_t end = taken->addr + taken->nr_pages * PAGE_BYTES, at;
+	struct run run;
+
+	for (at = taken->addr; page_set_next(&mm->dest_current, at, end, 0, &run); at = run_end(&run))
+		if (page_set_add(&mm->dirty, run.addr, run.nr_pages, err))
+			return -1;
+	for (at = taken->addr; at < end; at = run_end(&run)) {
+		if (!page_set_next(&mm->dirty, at, end, 0, &run))
+			run = (struct run){ .addr = end };
+		if (run.addr > at &&
+		    page_set_add(&mm->later, at, (run.addr - at) >> PAGE_SHIFT, err))
+			return -1;
+	}
+	return 0;
+}
+
+static int put_off_all(struct source_mm *mm, uint64_t at, uint64_t end, struct error *err)
+{
+	struct run run;
+
+	for (; page_set_next(&mm->dirty, at, end, 0, &run); at = run_end(&run)) {
+		if (page_set_add(&mm->later, run.addr, run.nr_pages, err))
+			return -1;
+		page_set_remove(&mm->dirty, run.addr, run.nr_pages);
+	}
+	return 0;
+}
+
+/* The first mapping that ends behind @addr. */
+static size_t first_vma(const struct vma_list *list, uint64_t addr)
+{
+	size_t low = 0, high = list->nr;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (list->vmas[middle].end > addr)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+int source_mm_put_off(struct source_mm *mm, uint64_t start, uint64_t end, struct error *err)
+{
+	const struct vma_list *list = &mm->vmas;
+	uint64_t at = start;
+
+	for (size_t i = first_vma(list, start); i < list->nr && list->vmas[i].start < end; i++) {
+		const struct vma *vma = &list->vmas[i];
+
+		if (!vma_is_ours(vma))
+			continue;
+		if (put_off_all(mm, at, vma->start, err))
+			return -1;
+		at = vma->end;
+	}
+	return put_off_all(mm, at, end, err);
 }
 
 uint64_t source_mm_pages_with(const struct source_mm *mm, const struct page_set *more)

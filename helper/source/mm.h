@@ -26,7 +26,10 @@
  * @vmas: the mappings as of source_mm_read_vmas() or source_mm_follow_vmas()
  * @frozen_vmas: the mappings of the frozen process, as CRIU's images tell them; NULL: the process
  *	runs
+ * @by_parts: the round takes its pages part by part (source/parts.h): until then @dirty is a list
+ * @known: a round with the object has ended: the destination may have pages of it
  * @dirty: pages that were written since the page was sent, or since STALE named the page
+ * @later: by parts: pages that were taken and that this round cannot send; the next one does
  * @dest_current: pages of which the destination has the latest content
  * @populated: all pages of the frozen process that frames carry
  * @final: FINAL was sent for this address space, or is being sent; any thread may look. From then
@@ -43,10 +46,10 @@ struct source_mm {
 	uint32_t object;
 	pid_t pid;
 	struct backend *backend;
-	bool tracked, begun;
+	bool tracked, begun, by_parts, known;
 	struct vma_list vmas;
 	const struct vma_list *frozen_vmas;
-	struct page_set dirty, dest_current, populated;
+	struct page_set dirty, later, dest_current, populated;
 	atomic_bool final, pushed, ended;
 	pthread_mutex_t unsent_lock;
 	struct page_set unsent;
@@ -67,6 +70,18 @@ int source_mm_follow_vmas(struct source_mm *mm, bool *changed, struct error *err
 void source_mm_filter_dirty(struct source_mm *mm, const struct vma_list *vmas);
 /** source_mm_clear_dirty() - the dirty pages were sent, or STALE named them */
 void source_mm_clear_dirty(struct source_mm *mm);
+/** source_mm_end_round() - source_mm_clear_dirty(); what was put off is dirty from now on */
+int source_mm_end_round(struct source_mm *mm, struct error *err);
+
+/**
+ * source_mm_take() - the pages of @run were written, and their part is sent next
+ *
+ * A page that is neither listed nor at the destination came into being behind the list. The destination was
+ * not told to make room for it: it is put off.
+ */
+int source_mm_take(struct source_mm *mm, const struct splice_vm_run *run, struct error *err);
+/** source_mm_put_off() - dirty pages from @start to below @end in no mapping that is sent wait for the next round */
+int source_mm_put_off(struct source_mm *mm, uint64_t start, uint64_t end, struct error *err);
 
 /** source_mm_pages_with() - how many pages the destination has when it gets @more */
 uint64_t source_mm_pages_with(const struct source_mm *mm, const struct page_set *more);

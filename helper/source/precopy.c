@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "source/announce.h"
 #include "source/choose.h"
+#include "source/parts.h"
 #include "source/precopy.h"
 #include "source/scan.h"
 #include "source/setup.h"
@@ -112,7 +113,10 @@ static int scan_process(struct precopy *pre, struct source_process *process, str
 {
 	struct source_mm *mm = &process->mm;
 
-	if ((mm->tracked && scan_mm(mm, pre->sender, err)) || follow_vmas(pre, process, err))
+	mm->by_parts = pre->mode != MODE_POSTCOPY && parts_can(pre->tree, process);
+	if (mm->tracked && (mm->by_parts ? scan_list(mm, err) : scan_mm(mm, pre->sender, err)))
+		return -1;
+	if (follow_vmas(pre, process, err))
 		return -1;
 	source_mm_filter_dirty(mm, &mm->vmas);
 	return 0;
@@ -212,19 +216,20 @@ static int wait_ack(struct precopy *pre, uint32_t round, uint64_t copies, struct
 			 acked, round);
 }
 
-/** struct progress - of one round, in pages; @begin_ns: when it began */
+/** struct progress - of one round, in pages; @begin_ns: when it began; @parts: pages were taken by parts */
 struct progress {
 	uint64_t done, all, begin_ns;
+	bool parts;
 };
 
-static int send_dirty(struct precopy *pre, struct source_mm *mm, struct progress *progress,
-		      struct error *err)
+/* Of the pages from @at to below @end. */
+static int send_dirty(struct precopy *pre, struct source_mm *mm, uint64_t at, uint64_t end,
+		      struct progress *progress, struct error *err)
 {
 	struct splice_vm_run runs[SEND_RUNS];
-	uint64_t at = 0;
 	uint32_t nr;
 
-	while ((nr = runs_take(&mm->dirty, &at, runs, SEND_RUNS, SEND_PAGES))) {
+	while ((nr = runs_take_below(&mm->dirty, &at, end, runs, SEND_RUNS, SEND_PAGES))) {
 		if (mailbox_failed(pre->box, err) || sender_pages(pre->sender, mm, runs, nr, err))
 			return -1;
 		for (uint32_t i = 0; i < nr; i++)
@@ -236,17 +241,38 @@ static int send_dirty(struct precopy *pre, struct source_mm *mm, struct progress
 	return 0;
 }
 
+static int send_parts(struct precopy *pre, struct source_mm *mm, struct progress *progress,
+		      struct error *err)
+{
+	struct parts parts;
+
+	parts_begin(&parts, mm);
+	while (parts.end < USER_END) {
+		progress->all -= mm->dirty.nr;
+		if (parts_next(&parts, pre->sender, err))
+			return -1;
+		progress->all += mm->dirty.nr;
+		if (send_dirty(pre, mm, parts.start, parts.end, progress, err))
+			return -1;
+	}
+	progress->parts = true;
+	return 0;
+}
+
 /* The destination waits for the end of the round of each object, ended or not. */
 static int send_process(struct precopy *pre, struct source_process *process,
 			struct progress *progress, struct error *err)
 {
-	if (inherit_send(&process->inherit, &process->mm, pre->sender, err))
+	struct source_mm *mm = &process->mm;
+
+	if (inherit_send(&process->inherit, mm, pre->sender, err))
 		return -1;
 	progress->done += process->inherit.shared.nr;
-	if (send_dirty(pre, &process->mm, progress, err) &&
+	if ((mm->by_parts ? send_parts(pre, mm, progress, err) :
+			    send_dirty(pre, mm, 0, USER_END, progress, err)) &&
 	    !tree_forgive(pre->tree, process, err))
 		return -1;
-	return sender_mark(pre->sender, &process->mm, FRAME_ROUND, err);
+	return sender_mark(pre->sender, mm, FRAME_ROUND, err);
 }
 
 static int send_shared(struct precopy *pre, struct error *err)
@@ -282,12 +308,16 @@ static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 	tree_for_each(pre->tree, process)
 		if (send_process(pre, process, &progress, err))
 			return -1;
+	/* the next list tells what was written since its part was taken, half a round ago as a rule */
+	if (progress.parts)
+		pre->scanned_ns += (clock_now_ns() - pre->scanned_ns) / 2;
 	if (send_shared(pre, err) ||
 	    wait_ack(pre, round, sender->inherited - before.inherited, err))
 		return -1;
 	tree_for_each(pre->tree, process) {
-		source_mm_clear_dirty(&process->mm);
-		if (inherit_end_round(&process->inherit, &process->mm, err))
+		process->mm.known = true;
+		if (source_mm_end_round(&process->mm, err) ||
+		    inherit_end_round(&process->inherit, &process->mm, err))
 			return -1;
 	}
 	figures.ns = clock_now_ns() - progress.begin_ns;
@@ -372,6 +402,26 @@ static int send_copies(struct precopy *pre, uint32_t round, struct error *err)
 	return 0;
 }
 
+/* The last list has said that the rounds end, and nothing was protected for it. */
+static int take_listed(struct precopy *pre, struct error *err)
+{
+	struct source_process *process;
+
+	tree_for_each(pre->tree, process) {
+		struct source_mm *mm = &process->mm;
+
+		if (!mm->by_parts)
+			continue;
+		if (scan_mm(mm, pre->sender, err) || follow_vmas(pre, process, err)) {
+			if (!tree_forgive(pre->tree, process, err))
+				return -1;
+			continue;
+		}
+		source_mm_filter_dirty(mm, &mm->vmas);
+	}
+	return 0;
+}
+
 static int run_rounds(struct precopy *pre, struct error *err)
 {
 	int stop = 0;
@@ -381,7 +431,7 @@ static int run_rounds(struct precopy *pre, struct error *err)
 			return -1;
 		stop = after_round(pre, round, err);
 	}
-	return stop < 0 ? -1 : send_copies(pre, pre->rounds + 1, err);
+	return stop < 0 || send_copies(pre, pre->rounds + 1, err) || take_listed(pre, err) ? -1 : 0;
 }
 
 /*

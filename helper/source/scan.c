@@ -3,12 +3,13 @@
 #include "base/report.h"
 #include "source/scan.h"
 
-/** struct scan - what one SCAN finds; the pages in @dropped are gone */
+/** struct scan - what one SCAN finds; the pages in @dropped are gone. @part: of a part */
 struct scan {
-	struct page_set *dirty;
+	struct source_mm *mm;
+	bool part;
 	struct splice_vm_run *dropped;
 	size_t nr, cap;
-	uint64_t dirty_pages, held_pages, dropped_pages;
+	struct scan_sum sum;
 };
 
 static int scan_dropped(struct scan *scan, const struct splice_vm_run *run, struct error *err)
@@ -26,36 +27,42 @@ static int scan_dropped(struct scan *scan, const struct splice_vm_run *run, stru
 	return 0;
 }
 
+static int scan_dirty(struct scan *scan, const struct splice_vm_run *run, struct error *err)
+{
+	if (run->flags & SPLICE_VM_RUN_HELD)
+		scan->sum.held += run->nr_pages;
+	else
+		scan->sum.dirty += run->nr_pages;
+	return scan->part ? source_mm_take(scan->mm, run, err) :
+			    page_set_add(&scan->mm->dirty, run->addr, run->nr_pages, err);
+}
+
 static int scan_runs(void *ctx, const struct splice_vm_run *runs, uint32_t nr,
 		     struct error *err)
 {
 	struct scan *scan = ctx;
+	int ret = 0;
 
-	for (uint32_t i = 0; i < nr; i++) {
+	for (uint32_t i = 0; i < nr && !ret; i++) {
 		if (runs[i].flags & SPLICE_VM_RUN_DROPPED) {
-			page_set_remove(scan->dirty, runs[i].addr, runs[i].nr_pages);
-			scan->dropped_pages += runs[i].nr_pages;
-			if (scan_dropped(scan, &runs[i], err))
-				return -1;
+			page_set_remove(&scan->mm->dirty, runs[i].addr, runs[i].nr_pages);
+			scan->sum.dropped += runs[i].nr_pages;
+			ret = scan_dropped(scan, &runs[i], err);
 		} else if (runs[i].flags & SPLICE_VM_RUN_DIRTY) {
-			if (page_set_add(scan->dirty, runs[i].addr, runs[i].nr_pages, err))
-				return -1;
-			if (runs[i].flags & SPLICE_VM_RUN_HELD)
-				scan->held_pages += runs[i].nr_pages;
-			else
-				scan->dirty_pages += runs[i].nr_pages;
+			ret = scan_dirty(scan, &runs[i], err);
 		}
 	}
-	return 0;
+	return ret;
 }
 
-/* What the backend said, before it is narrowed to mappings whose pages are sent. */
-static void scan_say(struct backend *backend, const struct scan *scan)
+void scan_say(const struct source_mm *mm, const struct scan_sum *sum)
 {
+	struct backend *backend = mm->backend;
+
 	report_event("scan", json_pack("{s:I,s:I,s:I,s:I}",
-				       "dirty_pages", (json_int_t)scan->dirty_pages,
-				       "held_pages", (json_int_t)scan->held_pages,
-				       "dropped_pages", (json_int_t)scan->dropped_pages,
+				       "dirty_pages", (json_int_t)sum->dirty,
+				       "held_pages", (json_int_t)sum->held,
+				       "dropped_pages", (json_int_t)sum->dropped,
 				       "overflows", (json_int_t)backend->ops->overflows(backend)));
 }
 
@@ -67,12 +74,36 @@ void scan_look(struct source_mm *mm, bool last)
 
 int scan_mm(struct source_mm *mm, struct sender *sender, struct error *err)
 {
-	struct scan scan = { .dirty = &mm->dirty };
+	struct scan scan = { .mm = mm };
 	int ret = -1;
 
 	if (!mm->backend->ops->scan(mm->backend, scan_runs, &scan, err))
 		ret = !mm->begun ? 0 : sender_list(sender, mm, FRAME_DROPPED, scan.dropped, scan.nr, err);
-	scan_say(mm->backend, &scan);
+	scan_say(mm, &scan.sum);
+	free(scan.dropped);
+	return ret;
+}
+
+int scan_list(struct source_mm *mm, struct error *err)
+{
+	struct scan scan = { .mm = mm };
+	int ret = mm->backend->ops->list(mm->backend, scan_runs, &scan, err);
+
+	report_event("listed", json_pack("{s:I}", "dirty_pages", (json_int_t)scan.sum.dirty));
+	return ret;
+}
+
+int scan_part(struct source_mm *mm, struct sender *sender, uint64_t start, uint64_t end,
+	      struct scan_sum *sum, struct error *err)
+{
+	struct scan scan = { .mm = mm, .part = true, .sum = *sum };
+	int ret = mm->backend->ops->scan_part(mm->backend, start, end, scan_runs, &scan, err);
+
+	*sum = scan.sum;
+	if (!ret)
+		ret = source_mm_put_off(mm, start, end, err);
+	if (!ret && mm->known)
+		ret = sender_list(sender, mm, FRAME_DROPPED, scan.dropped, scan.nr, err);
 	free(scan.dropped);
 	return ret;
 }

@@ -12,10 +12,28 @@
  */
 void scan_look(struct source_mm *mm, bool last);
 
+/** struct scan_sum - what scans found, in pages; @held: a device may still write to them */
+struct scan_sum {
+	uint64_t dirty, held, dropped;
+};
+
 /**
  * scan_mm() - end an epoch: pages that were written are added to mm.dirty
  * @sender: sends DROPPED for pages that are gone, unless the destination has nothing of @mm yet
  */
 int scan_mm(struct source_mm *mm, struct sender *sender, struct error *err);
+
+/** scan_list() - put into mm.dirty about what scan_mm() would, while the epoch goes on: backend_ops.list */
+int scan_list(struct source_mm *mm, struct error *err);
+
+/**
+ * scan_part() - scan_mm() of a part: what this round sends of the part is in mm.dirty, the rest in mm.later
+ * @sum: what was found is added
+ */
+int scan_part(struct source_mm *mm, struct sender *sender, uint64_t start, uint64_t end,
+	      struct scan_sum *sum, struct error *err);
+
+/** scan_say() - tell what the backend said, before it is narrowed to mappings whose pages are sent */
+void scan_say(const struct source_mm *mm, const struct scan_sum *sum);
 
 #endif

@@ -63,6 +63,18 @@ static void stall_drain(struct svm *s)
 	svm_runs_free(&runs);
 }
 
+static void stall_ignore(void *ctx, const struct svm_runs *runs)
+{
+	(void)ctx;
+	(void)runs;
+}
+
+/* A round by parts, all parts one right after the other: nothing is sent between them. */
+static void stall_parts(struct svm *s)
+{
+	svm_scan_parts(s, 0, SVM_END, SVM_PART_PAGES, stall_ignore, NULL);
+}
+
 /**
  * struct stall_tracker - how a tracker's epochs end
  * @id: SPLICE_VM_TRACKER_*
@@ -81,7 +93,7 @@ struct stall_tracker {
 
 static const struct stall_tracker trackers[] = {
 	{ SPLICE_VM_TRACKER_SOFT_DIRTY, "", svm_epoch, true, false },
-	{ SPLICE_VM_TRACKER_EVENTS, "_protect", stall_drain, false, true },
+	{ SPLICE_VM_TRACKER_EVENTS, "_protect", stall_parts, false, true },
 };
 
 /* A target for each tracker: write-protection splits huge pages for good. */

@@ -3,7 +3,7 @@
  * How much a program slows down in pre-copy. Its thread has a CPU of its own and touches random
  * pages of 1 GiB: an operation reads a page, and each one, or every tenth, writes a word of it. On
  * the other CPU the pages are sent by SEND in rounds, all of them and then those that were written,
- * to a receiver that discards. The baseline is the same program while as many bytes go to such a
+ * to a receiver that discards. The write-protect tracker takes a round by parts, as the helper does. The baseline is the same program while as many bytes go to such a
  * receiver from tmpfs. A figure is operations a second over operations a second.
  */
 #include <pthread.h>
@@ -109,18 +109,27 @@ static long precopy_thread_stop(const unsigned long *args)
 	return pthread_join(sh->thread, NULL);
 }
 
+static void precopy_send_runs(void *ctx, const struct svm_runs *runs)
+{
+	struct svm_send *send = ctx;
+
+	ksft_must(!svm_send_all(&svm, send, runs->v, runs->nr));
+	svm_runs_free(&send->results);
+}
+
 static void precopy_round(struct svm *s, struct svm_send *send, unsigned int tracker)
 {
+	__u64 start = shared->addr, end = start + PRECOPY_BYTES;
 	struct svm_runs runs = {};
 
-	if (tracker == SPLICE_VM_TRACKER_SOFT_DIRTY)
-		svm_epoch(s);
-	ksft_must(!svm_scan(s, SPLICE_VM_SCAN_TRACKED, shared->addr,
-			    shared->addr + PRECOPY_BYTES, 4096, &runs));
-	ksft_must(!svm_send_all(s, send, runs.v, runs.nr));
+	if (tracker == SPLICE_VM_TRACKER_EVENTS) {
+		svm_scan_parts(s, start, end, SVM_PART_PAGES, precopy_send_runs, send);
+		return;
+	}
+	svm_epoch(s);
+	ksft_must(!svm_scan(s, SPLICE_VM_SCAN_TRACKED, start, end, 4096, &runs));
+	precopy_send_runs(send, &runs);
 	svm_runs_free(&runs);
-	svm_runs_free(&send->results);
-	memset(&send->results, 0, sizeof(send->results));
 }
 
 static void precopy_send(struct precopy_tracker *tracker, int sock)

@@ -5,13 +5,14 @@
  * KSM merges its pages, the task moves whole page tables, and direct I/O writes to its pinned huge
  * pages.
  *
- *	backend_oracle [--runs N] [--seconds N] [--seed N] [--module TRACKER]
- *		       [--no-freeze] [--no-last] [--lossy]
+ *	backend_oracle [--runs N] [--seconds N] [--seed N] [--module TRACKER] [--parts]
+ *		       [--no-freeze] [--no-last] [--early] [--lossy]
  *
  * --module: the backend with the module, with this tracker; the default is the one without.
+ * --parts: two of three rounds by parts, as a program that is alone has all of them.
  * Controls: --no-freeze: the task runs on between the two steps of the tracker without the module;
- * --no-last: no last scan of the frozen task. --lossy: passes only if a run loses pages; for the
- * controls, and for a tracker that is built with a fault.
+ * --no-last: no last scan of the frozen task; --early: a part's pages are sent before the part is taken.
+ * --lossy: passes only if a run loses pages; for the controls, and for a tracker that is built with a fault.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -36,12 +37,20 @@
 #define RUNS_AT_ONCE	512
 #define MIN_ROUNDS	10
 #define COMPACT_ROUNDS	4
+#define PART_ROUNDS	3
+#define PART_PAGES	128		/* listed ones of a part */
+
+/** struct list - of runs */
+struct list {
+	struct splice_vm_run *v;
+	size_t nr, cap;
+};
 
 /**
  * struct follow - a mirror and how it is kept up
  * @came: posted when a round has been received
  * @buf: for the backend
- * @dirty: runs of the round
+ * @dirty: runs of the round, or of its part; @listed: of the list with which a round by parts begins
  * @stood_ns: for looks
  */
 struct follow {
@@ -52,13 +61,12 @@ struct follow {
 	pthread_t receiver;
 	sem_t came;
 	void *buf;
-	struct splice_vm_run *dirty;
-	size_t nr, cap;
-	unsigned long rounds, pages;
+	struct list dirty, listed;
+	unsigned long rounds, parts, pages;
 	__u64 stood_ns;
 };
 
-static bool freezes = true, last = true;
+static bool freezes = true, last = true, by_parts, early;
 static enum backend_kind kind = BACKEND_VMREAD;
 static enum backend_tracker tracker;
 
@@ -139,6 +147,8 @@ static void follow_start(struct follow *f, pid_t pid)
 	f->backend = backend_open(kind, tracker, pid, &hold, &err);
 	if (!f->backend)
 		ksft_exit_fail_msg("%s\n", err.what);
+	if (by_parts && !f->backend->by_parts)
+		ksft_exit_fail_msg("the backend takes no parts\n");
 	if (!f->backend->tracks)
 		ksft_exit_fail_msg("no tracker: %s\n", f->backend->why);
 	must(f->backend->ops->track(f->backend, &err), &err);
@@ -152,8 +162,19 @@ static void follow_end(struct follow *f)
 	conn_close(&f->there);
 	backend_close(f->backend);
 	free(f->buf);
-	free(f->dirty);
+	free(f->dirty.v);
+	free(f->listed.v);
 	mirror_free(&f->m);
+}
+
+static void list_add(struct list *list, const struct splice_vm_run *run)
+{
+	if (list->nr == list->cap) {
+		list->cap = list->cap ? 2 * list->cap : 1024;
+		list->v = realloc(list->v, list->cap * sizeof(*list->v));
+		ksft_must(list->v);
+	}
+	list->v[list->nr++] = *run;
 }
 
 static int take_scan(void *ctx, const struct splice_vm_run *runs, uint32_t nr, struct error *err)
@@ -161,29 +182,21 @@ static int take_scan(void *ctx, const struct splice_vm_run *runs, uint32_t nr, s
 	struct follow *f = ctx;
 
 	for (uint32_t i = 0; i < nr; i++) {
-		if (runs[i].flags & SPLICE_VM_RUN_DROPPED) {
+		if (runs[i].flags & SPLICE_VM_RUN_DROPPED)
 			mirror_drop(&f->m, runs[i].addr, runs[i].nr_pages);
-			continue;
-		}
-		if (f->nr == f->cap) {
-			f->cap = f->cap ? 2 * f->cap : 1024;
-			f->dirty = realloc(f->dirty, f->cap * sizeof(*f->dirty));
-			ksft_must(f->dirty);
-		}
-		f->dirty[f->nr++] = runs[i];
+		else
+			list_add(&f->dirty, &runs[i]);
 	}
 	return 0;
 }
 
-/* Later, when the receiver has come so far. */
-static void follow_later(struct follow *f, const struct splice_vm_run *run)
+static int take_list(void *ctx, const struct splice_vm_run *runs, uint32_t nr, struct error *err)
 {
-	if (f->nr == f->cap) {
-		f->cap *= 2;
-		f->dirty = realloc(f->dirty, f->cap * sizeof(*f->dirty));
-		ksft_must(f->dirty);
-	}
-	f->dirty[f->nr++] = *run;
+	struct follow *f = ctx;
+
+	for (uint32_t i = 0; i < nr; i++)
+		list_add(&f->listed, &runs[i]);
+	return 0;
 }
 
 /* Of what was sent the frames tell. */
@@ -195,7 +208,8 @@ static int take_results(void *ctx, const struct splice_vm_run *runs, uint32_t nr
 	for (uint32_t i = 0; i < nr; i++) {
 		f->pages += runs[i].nr_pages;
 		if (!(runs[i].flags & SPLICE_VM_RUN_SENT))
-			follow_later(f, &runs[i]);
+			/* later, when the receiver has come so far */
+			list_add(&f->dirty, &runs[i]);
 	}
 	return 0;
 }
@@ -221,28 +235,86 @@ static void follow_rest(struct follow *f, const struct splice_vm_run *run)
 	}
 }
 
-static void follow_round(struct follow *f, bool stands)
+/* All dirty runs; the stream is empty before and after. */
+static void follow_send(struct follow *f)
 {
 	struct backend_send send = { .conn = &f->here, .buf = f->buf };
 	struct error err = { 0 };
-	size_t nr;
+	size_t nr = f->dirty.nr;
 
-	f->nr = 0;
-	follow_look(f, stands);
-	must(f->backend->ops->scan(f->backend, take_scan, f, &err), &err);
-	nr = f->nr;
 	for (size_t i = 0; i < nr; i += RUNS_AT_ONCE) {
 		uint32_t n = nr - i < RUNS_AT_ONCE ? nr - i : RUNS_AT_ONCE;
 		struct splice_vm_run runs[RUNS_AT_ONCE];
 
 		/* the results may move the list */
-		memcpy(runs, f->dirty + i, n * sizeof(*runs));
+		memcpy(runs, f->dirty.v + i, n * sizeof(*runs));
 		must(f->backend->ops->send(f->backend, &send, runs, n, take_results, f, &err), &err);
 	}
 	must(frame_send(&f->here, FRAME_ROUND, 0, NULL, 0, &err), &err);
 	sem_wait(&f->came);
-	for (size_t i = nr; i < f->nr; i++)
-		follow_rest(f, &f->dirty[i]);
+	for (size_t i = nr; i < f->dirty.nr; i++)
+		follow_rest(f, &f->dirty.v[i]);
+}
+
+static void follow_round(struct follow *f, bool stands)
+{
+	struct error err = { 0 };
+
+	f->dirty.nr = 0;
+	follow_look(f, stands);
+	must(f->backend->ops->scan(f->backend, take_scan, f, &err), &err);
+	follow_send(f);
+	f->rounds++;
+}
+
+/* @runs: what was listed of it */
+static void follow_part(struct follow *f, __u64 start, __u64 end, const struct splice_vm_run *runs,
+			size_t nr)
+{
+	struct error err = { 0 };
+
+	f->dirty.nr = 0;
+	for (size_t i = 0; early && i < nr; i++)
+		list_add(&f->dirty, &runs[i]);
+	if (early)
+		follow_send(f);
+	must(f->backend->ops->scan_part(f->backend, start, end, take_scan, f, &err), &err);
+	if (!early)
+		follow_send(f);
+	f->parts++;
+}
+
+/* Return: where the part ends that begins with the run @i; @i: the first run behind it */
+static __u64 part_end(const struct list *listed, size_t *i)
+{
+	__u64 end = USER_TOP, pages = 0;
+
+	for (; *i < listed->nr && pages < PART_PAGES; ++*i) {
+		pages += listed->v[*i].nr_pages;
+		end = listed->v[*i].addr + listed->v[*i].nr_pages * PAGE_SIZE;
+	}
+	if (*i == listed->nr)
+		return USER_TOP;
+	end = (end + PMD_SIZE - 1) & ~(PMD_SIZE - 1);
+	while (*i < listed->nr && listed->v[*i].addr < end)
+		++*i;
+	return end;
+}
+
+static void follow_round_by_parts(struct follow *f)
+{
+	struct error err = { 0 };
+	__u64 start = 0, end;
+	size_t i = 0;
+
+	f->listed.nr = 0;
+	must(f->backend->ops->list(f->backend, take_list, f, &err), &err);
+	for (; start < USER_TOP; start = end) {
+		size_t first = i;
+
+		end = part_end(&f->listed, &i);
+		follow_part(f, start, end, f->listed.v + first, i - first);
+	}
 	f->rounds++;
 }
 
@@ -269,7 +341,10 @@ static unsigned long oracle_run(const struct load_config *config, unsigned int s
 	follow_start(&f, t.pid);
 	end = sys_now_ns() + seconds * 1000000000ULL;
 	while (sys_now_ns() < end || f.rounds < MIN_ROUNDS) {
-		follow_round(&f, false);
+		if (by_parts && f.rounds % PART_ROUNDS)
+			follow_round_by_parts(&f);
+		else
+			follow_round(&f, false);
 		if (f.rounds % COMPACT_ROUNDS == 0)
 			ksft_must(!sys_write_file("/proc/sys/vm/compact_memory", "1"));
 	}
@@ -279,8 +354,8 @@ static unsigned long oracle_run(const struct load_config *config, unsigned int s
 	if (f.backend->stands_first)
 		must(f.backend->ops->give_up(f.backend, &err), &err);
 	compare_run(&c, t.pid, &f.m, 0, USER_TOP);
-	ksft_print_msg("%lu rounds, %lu pages, stood %llu ms in them; %lu writes; %lu of %lu pages stale, %lu not dropped\n",
-		       f.rounds, f.pages, (unsigned long long)f.stood_ns / 1000000,
+	ksft_print_msg("%lu rounds, %lu parts, %lu pages, stood %llu ms in them; %lu writes; %lu of %lu pages stale, %lu not dropped\n",
+		       f.rounds, f.parts, f.pages, (unsigned long long)f.stood_ns / 1000000,
 		       n->writes, c.stale, c.pages, c.undropped);
 	*all = all_ops(n);
 	follow_end(&f);
@@ -337,6 +412,8 @@ int main(int argc, char **argv)
 		{ "module", required_argument, NULL, 'm' },
 		{ "no-freeze", no_argument, NULL, 'f' },
 		{ "no-last", no_argument, NULL, 'n' },
+		{ "parts", no_argument, NULL, 'p' },
+		{ "early", no_argument, NULL, 'a' },
 		{ "lossy", no_argument, NULL, 'l' },
 		{}
 	};
@@ -362,6 +439,10 @@ int main(int argc, char **argv)
 			use_module(optarg);
 		else if (opt == 'f')
 			freezes = false;
+		else if (opt == 'p')
+			by_parts = true;
+		else if (opt == 'a')
+			early = by_parts = true;
 		else if (opt == 'l')
 			lossy = true;
 		else

@@ -11,6 +11,9 @@
 #include "sys.h"
 
 #define SVM_SEND_RUNS	1024
+/* The last page of user space is never mapped. */
+#define SVM_LIST_END	((1ULL << 47) - PAGE_SIZE)
+#define SVM_REGIONS	512
 
 static __u32 svm_tracker = SPLICE_VM_TRACKER_AUTO;
 
@@ -176,8 +179,9 @@ void svm_epoch(struct svm *s)
 	ksft_must(write(s->refs_fd, "4", 1) == 1);
 }
 
-int svm_scan(struct svm *s, __u32 flags, __u64 start, __u64 end,
-	     unsigned int cap, struct svm_runs *runs)
+/* SCAN TRACKED of what the tracker has. Return: 0 or -errno */
+static int svm_collect(struct svm *s, __u32 flags, __u64 start, __u64 end, unsigned int cap,
+		       struct svm_runs *runs)
 {
 	struct splice_vm_run *found = malloc(cap * sizeof(*found));
 	struct splice_vm_scan arg = {
@@ -191,8 +195,6 @@ int svm_scan(struct svm *s, __u32 flags, __u64 start, __u64 end,
 	int ret = 0;
 
 	ksft_must(found);
-	if (s->has_wp && flags == SPLICE_VM_SCAN_TRACKED)
-		ret = uffd_wp_epoch(&s->wp, start, end);
 	while (!ret && !arg.done) {
 		arg.nr_runs = cap;
 		ret = svm_ioctl(s->fd, SPLICE_VM_SCAN, &arg);
@@ -202,6 +204,85 @@ int svm_scan(struct svm *s, __u32 flags, __u64 start, __u64 end,
 	}
 	free(found);
 	return ret;
+}
+
+int svm_scan(struct svm *s, __u32 flags, __u64 start, __u64 end,
+	     unsigned int cap, struct svm_runs *runs)
+{
+	int ret = 0;
+
+	if (s->has_wp && flags == SPLICE_VM_SCAN_TRACKED)
+		ret = uffd_wp_epoch(&s->wp, start, end);
+	return ret ?: svm_collect(s, flags, start, end, cap, runs);
+}
+
+/* What was written in [start, end), while the epoch goes on. */
+static void svm_list(struct svm *s, __u64 start, __u64 end, struct svm_runs *listed)
+{
+	struct pagemap_region regions[SVM_REGIONS];
+	struct pagemap_scan scan = {
+		.start = start,
+		.end = end < SVM_LIST_END ? end : SVM_LIST_END,
+		.vec = (unsigned long)regions,
+		.vec_len = SVM_REGIONS,
+		.category_mask = PAGEMAP_SCAN_WRITTEN | PAGEMAP_SCAN_PFNZERO,
+		.category_inverted = PAGEMAP_SCAN_PFNZERO,
+		.category_anyof_mask = PAGEMAP_SCAN_PRESENT | PAGEMAP_SCAN_SWAPPED,
+		.return_mask = PAGEMAP_SCAN_WRITTEN,
+	};
+	long i, nr;
+
+	ksft_must(!uffd_wp_follow(&s->wp));
+	for (; scan.start < scan.end; scan.start = scan.walk_end) {
+		nr = pagemap_scan(s->pagemap_fd, &scan);
+		ksft_must(nr >= 0 && scan.walk_end > scan.start);
+		for (i = 0; i < nr; i++)
+			svm_runs_add(listed, regions[i].start,
+				     (regions[i].end - regions[i].start) / PAGE_SIZE, 0);
+	}
+}
+
+/* Return: where the part ends of which @left pages are listed; *@at: the first run that may be behind */
+static __u64 svm_part_end(const struct svm_runs *listed, size_t *at, __u64 start, __u64 end,
+			  __u64 left)
+{
+	__u64 stop = end;
+
+	for (; *at < listed->nr; ++*at) {
+		__u64 addr = listed->v[*at].addr, run_end;
+
+		run_end = addr + listed->v[*at].nr_pages * PAGE_SIZE;
+		if (run_end <= start)
+			continue;
+		if (addr < start)
+			addr = start;
+		if ((run_end - addr) / PAGE_SIZE < left) {
+			left -= (run_end - addr) / PAGE_SIZE;
+			continue;
+		}
+		stop = (addr + left * PAGE_SIZE + PMD_SIZE - 1) & ~(PMD_SIZE - 1);
+		break;
+	}
+	return stop < end ? stop : end;
+}
+
+void svm_scan_parts(struct svm *s, __u64 start, __u64 end, unsigned long pages, svm_part_fn fn,
+		    void *ctx)
+{
+	struct svm_runs listed = {}, runs = {};
+	size_t at = 0;
+	__u64 stop;
+
+	svm_list(s, start, end, &listed);
+	for (; start < end; start = stop) {
+		stop = svm_part_end(&listed, &at, start, end, pages);
+		ksft_must(!uffd_wp_part(&s->wp, start, stop, stop == end));
+		runs.nr = 0;
+		ksft_must(!svm_collect(s, SPLICE_VM_SCAN_TRACKED, start, stop, 4096, &runs));
+		fn(ctx, &runs);
+	}
+	svm_runs_free(&runs);
+	svm_runs_free(&listed);
 }
 
 /* Copies @runs without the first @skip pages, at most as many runs as one SEND takes. */

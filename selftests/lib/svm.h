@@ -75,6 +75,19 @@ void svm_epoch(struct svm *s);
 int svm_scan(struct svm *s, __u32 flags, __u64 start, __u64 end,
 	     unsigned int cap, struct svm_runs *runs);
 
+#define SVM_PART_PAGES	4096UL		/* of a part, as in helper/source/parts.c */
+
+/* What came of one part of a round; the callee frees nothing. */
+typedef void (*svm_part_fn)(void *ctx, const struct svm_runs *runs);
+
+/*
+ * A round of [start, end) by parts, as helper/source/parts.c takes them, with the write-protect
+ * tracker only: a list of what was written, then for each @pages of the list a SCAN TRACKED, which
+ * @fn gets. A failure ends the test.
+ */
+void svm_scan_parts(struct svm *s, __u64 start, __u64 end, unsigned long pages, svm_part_fn fn,
+		    void *ctx);
+
 /**
  * struct svm_send - repeated SENDs of all runs
  * @sock: the socket
