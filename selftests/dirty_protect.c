@@ -49,7 +49,7 @@ static void protect_test_exact(void)
 	ksft_test_value(info.tracker, SPLICE_VM_TRACKER_EVENTS,
 			"INFO names the tracker\n");
 	ksft_test_value(poll(&p, 1, 0), 0, "poll: every epoch was taken\n");
-	ksft_must(!uffd_wp_epoch(&svm.wp, 0, SVM_END));
+	ksft_must(!uffd_wp_epoch(&svm.wp, 0, SVM_END, false));
 	ksft_test_result(poll(&p, 1, 0) == 1 && p.revents == POLLIN,
 			 "poll: an epoch ended\n");
 	dirty_touch(&target, &win, 0, PAGES);

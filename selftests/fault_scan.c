@@ -27,7 +27,7 @@ static long scan_call(__u32 flags)
 	int ret = 0;
 
 	if (svm->has_wp && flags == SPLICE_VM_SCAN_TRACKED)
-		ret = uffd_wp_epoch(&svm->wp, 0, SVM_END);
+		ret = uffd_wp_epoch(&svm->wp, 0, SVM_END, false);
 	if (!ret)
 		ret = svm_ioctl(svm->fd, SPLICE_VM_SCAN, &arg);
 

@@ -31,7 +31,7 @@
  *   write puts another page there, which is not protected. So no hole gets a note of protection:
  *   page tables do not grow, and CRIU takes no such note for a swapped page.
  *
- * An epoch by parts. uffd_wp_part() ends the epoch of one range of addresses, right before the caller
+ * An epoch by parts. uffd_wp_epoch() ends the epoch of one range of addresses, right before the caller
  * reads its pages. A page that is written before its part is taken then costs the program no fault, and
  * is sent once. Nothing above speaks of two addresses at a time: the five steps are taken for each
  * address once in a round, in their order, and only the moments differ between addresses.
@@ -283,19 +283,14 @@ static int break_at_failure(struct uffd_wp *wp, int ret)
 	return ret;
 }
 
-int uffd_wp_epoch(struct uffd_wp *wp, uint64_t start, uint64_t end)
+int uffd_wp_epoch(struct uffd_wp *wp, uint64_t start, uint64_t end, bool more)
 {
-	return break_at_failure(wp, epoch_run(wp, start, end, 0));
+	return break_at_failure(wp, epoch_run(wp, start, end, more ? SPLICE_VM_EPOCH_MORE : 0));
 }
 
 int uffd_wp_follow(struct uffd_wp *wp)
 {
 	return break_at_failure(wp, cover_mappings(wp, 0, UINT64_MAX));
-}
-
-int uffd_wp_part(struct uffd_wp *wp, uint64_t start, uint64_t end, bool last)
-{
-	return break_at_failure(wp, epoch_run(wp, start, end, last ? 0 : SPLICE_VM_EPOCH_MORE));
 }
 
 /* Memory is taken, and touched, here: an epoch under memory pressure needs none. */

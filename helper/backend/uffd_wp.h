@@ -48,13 +48,16 @@ int uffd_wp_start(struct uffd_wp *wp, int session_fd, int pagemap_fd);
  * @wp: the tracker
  * @start: first address of which it ends, in bytes; a multiple of the page size
  * @end: byte after the last; above user space means its end
+ * @more: more parts of this round follow: see uffd_wp.c. INFO, poll() and netlink know of an epoch's end
+ *	after the last one. A part that begins or ends within a huge page splits it
  *
- * SPLICE_VM_SCAN with SPLICE_VM_SCAN_TRACKED then says what is to be sent or forgotten.
+ * SPLICE_VM_SCAN with SPLICE_VM_SCAN_TRACKED of the same range then says what is to be sent or
+ * forgotten.
  *
  * Return: 0 or -errno; -ESRCH when the target is gone. After an error all that is populated is
  * reported once more when this is called again and succeeds.
  */
-int uffd_wp_epoch(struct uffd_wp *wp, uint64_t start, uint64_t end);
+int uffd_wp_epoch(struct uffd_wp *wp, uint64_t start, uint64_t end, bool more);
 
 /**
  * uffd_wp_follow() - a round by parts begins: follow the mappings that there are
@@ -62,15 +65,6 @@ int uffd_wp_epoch(struct uffd_wp *wp, uint64_t start, uint64_t end);
  * PAGEMAP_SCAN without protection then lists what was written. Return: as uffd_wp_epoch()
  */
 int uffd_wp_follow(struct uffd_wp *wp);
-
-/**
- * uffd_wp_part() - as uffd_wp_epoch(), for one part of a round: see uffd_wp.c
- * @start: first address; a part that begins or ends within a huge page splits it
- * @last: the round's last part: an epoch has ended as far as INFO, poll() and netlink know
- *
- * SPLICE_VM_SCAN with SPLICE_VM_SCAN_TRACKED of the same range then says what is to be sent or forgotten.
- */
-int uffd_wp_part(struct uffd_wp *wp, uint64_t start, uint64_t end, bool last);
 
 /**
  * uffd_wp_stop() - give the tracker up; stops the session's tracker as well

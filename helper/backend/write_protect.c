@@ -135,7 +135,7 @@ int write_protect_scan_part(struct write_protect *wp, uint64_t start, uint64_t e
 
 	/* the first epoch after a failure reports every populated page */
 	do {
-		ret = uffd_wp_part(&wp->wp, start, end, end == USER_END);
+		ret = uffd_wp_epoch(&wp->wp, start, end, end < USER_END);
 	} while (ret && ret != -ESRCH && --tries);
 	if (ret)
 		return call_failed(wp, "an epoch", ret, err);

@@ -212,7 +212,7 @@ int svm_scan(struct svm *s, __u32 flags, __u64 start, __u64 end,
 	int ret = 0;
 
 	if (s->has_wp && flags == SPLICE_VM_SCAN_TRACKED)
-		ret = uffd_wp_epoch(&s->wp, start, end);
+		ret = uffd_wp_epoch(&s->wp, start, end, false);
 	return ret ?: svm_collect(s, flags, start, end, cap, runs);
 }
 
@@ -276,7 +276,7 @@ void svm_scan_parts(struct svm *s, __u64 start, __u64 end, unsigned long pages, 
 	svm_list(s, start, end, &listed);
 	for (; start < end; start = stop) {
 		stop = svm_part_end(&listed, &at, start, end, pages);
-		ksft_must(!uffd_wp_part(&s->wp, start, stop, stop == end));
+		ksft_must(!uffd_wp_epoch(&s->wp, start, stop, stop < end));
 		runs.nr = 0;
 		ksft_must(!svm_collect(s, SPLICE_VM_SCAN_TRACKED, start, stop, 4096, &runs));
 		fn(ctx, &runs);
