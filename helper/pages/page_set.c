@@ -24,7 +24,10 @@ static uint64_t *touched(const struct page_set *set)
 	return set->words + WORDS_BYTES / sizeof(*set->words);
 }
 
-/* Behind it one bit for each word of touched() that is not zero: a walk through hundreds of sets reads these 2 KiB of each. */
+/*
+ * Behind it one bit for each word of touched() that is not zero: a walk through each of hundreds of sets
+ * reads these 2 KiB.
+ */
 static uint64_t *groups(const struct page_set *set)
 {
 	return touched(set) + NR_GROUPS;
