@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/page.h"
 
 /* Categories of pages. */
 #define PAGEMAP_SCAN_WRITTEN		(1ULL << 1)

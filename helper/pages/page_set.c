@@ -12,6 +12,8 @@
 #define NR_BLOCKS	(NR_PAGES >> BLOCK_SHIFT)
 #define CHUNK_BLOCKS	512UL			/* made writable at once: 2 MiB of @words */
 #define CHUNK_BYTES	(CHUNK_BLOCKS * (BLOCK_PAGES / 8))
+#define NR_GROUPS	(NR_BLOCKS / WORD_BITS)	/* words of touched() */
+#define SUMMARY_BYTES	(NR_BLOCKS / 8 + NR_GROUPS / 8)
 
 /*
  * A summary right behind @words: one bit for each page of @words that was ever written. A walk
@@ -23,12 +25,21 @@ static uint64_t *touched(const struct page_set *set)
 }
 
 /*
+ * Behind it one bit for each word of touched() that is not zero: a walk through each of hundreds of sets
+ * reads these 2 KiB.
+ */
+static uint64_t *groups(const struct page_set *set)
+{
+	return touched(set) + NR_GROUPS;
+}
+
+/*
  * The kernel commits no memory for a PROT_NONE mapping. With vm.overcommit_memory=2 a set therefore
  * costs only the chunks that have members.
  */
 int page_set_init(struct page_set *set)
 {
-	size_t bytes = WORDS_BYTES + NR_BLOCKS / 8;
+	size_t bytes = WORDS_BYTES + SUMMARY_BYTES;
 	void *map = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
 			 0);
 
@@ -39,7 +50,7 @@ int page_set_init(struct page_set *set)
 	/* a huge page would hold the bits of 64 GiB of address space */
 	madvise(map, bytes, MADV_NOHUGEPAGE);
 	set->words = map;
-	if (!mprotect(touched(set), NR_BLOCKS / 8, PROT_READ | PROT_WRITE))
+	if (!mprotect(touched(set), SUMMARY_BYTES, PROT_READ | PROT_WRITE))
 		return 0;
 	page_set_destroy(set);
 	return -1;
@@ -48,7 +59,7 @@ int page_set_init(struct page_set *set)
 void page_set_destroy(struct page_set *set)
 {
 	if (set->words)
-		munmap(set->words, WORDS_BYTES + NR_BLOCKS / 8);
+		munmap(set->words, WORDS_BYTES + SUMMARY_BYTES);
 	set->words = NULL;
 	set->nr = 0;
 }
@@ -111,6 +122,7 @@ static int open_block(struct page_set *set, uint64_t block, struct error *err)
 				   "cannot have %lu KiB for the list of a program's pages at 0x%lx",
 				   CHUNK_BYTES >> 10, block << (BLOCK_SHIFT + PAGE_SHIFT));
 	touched(set)[block / WORD_BITS] |= 1UL << (block % WORD_BITS);
+	groups(set)[block / WORD_BITS / WORD_BITS] |= 1UL << (block / WORD_BITS % WORD_BITS);
 	return 0;
 }
 
@@ -154,6 +166,26 @@ static uint64_t scan_words(const uint64_t *words, uint64_t at, uint64_t end, uin
 	return end;
 }
 
+/* Return: first block in [@block, @end) that was ever written; @end: there is none */
+static uint64_t next_touched(const struct page_set *set, uint64_t block, uint64_t end)
+{
+	while (block < end) {
+		uint64_t group = scan_words(groups(set), block / WORD_BITS,
+					    (end + WORD_BITS - 1) / WORD_BITS, 0);
+		uint64_t stop = (group + 1) * WORD_BITS, found;
+
+		if (group * WORD_BITS > block)
+			block = group * WORD_BITS;
+		if (stop > end)
+			stop = end;
+		found = scan_words(touched(set), block, stop, 0);
+		if (found < stop)
+			return found;
+		block = stop;
+	}
+	return end;
+}
+
 void page_set_remove(struct page_set *set, uint64_t addr, uint64_t nr_pages)
 {
 	uint64_t at = addr >> PAGE_SHIFT, end = clamp_end(at, nr_pages);
@@ -162,8 +194,7 @@ void page_set_remove(struct page_set *set, uint64_t addr, uint64_t nr_pages)
 		uint64_t *word = &set->words[at / WORD_BITS], mask;
 
 		if (!bit(touched(set), at >> BLOCK_SHIFT)) {
-			at = scan_words(touched(set), at >> BLOCK_SHIFT, blocks(end), 0) <<
-			     BLOCK_SHIFT;
+			at = next_touched(set, at >> BLOCK_SHIFT, blocks(end)) << BLOCK_SHIFT;
 			continue;
 		}
 		mask = next_mask(&at, end);
@@ -184,7 +215,7 @@ bool page_set_has(const struct page_set *set, uint64_t addr)
 static uint64_t first_member(const struct page_set *set, uint64_t at, uint64_t end)
 {
 	while (at < end) {
-		uint64_t block = scan_words(touched(set), at >> BLOCK_SHIFT, blocks(end), 0);
+		uint64_t block = next_touched(set, at >> BLOCK_SHIFT, blocks(end));
 		uint64_t stop = (block + 1) << BLOCK_SHIFT, found;
 
 		if (block << BLOCK_SHIFT > at)
@@ -218,18 +249,13 @@ static uint64_t first_missing(const struct page_set *set, uint64_t at, uint64_t 
 
 uint64_t page_set_common(const struct page_set *a, const struct page_set *b)
 {
-	uint64_t nr = 0;
+	uint64_t nr = 0, block = 0;
 
-	for (uint64_t i = 0; i < NR_BLOCKS / WORD_BITS; i++) {
-		uint64_t both = touched(a)[i] & touched(b)[i];
+	for (; (block = next_touched(a, block, NR_BLOCKS)) < NR_BLOCKS; block++) {
+		uint64_t word = block * (BLOCK_PAGES / WORD_BITS), end = word + BLOCK_PAGES / WORD_BITS;
 
-		for (; both; both &= both - 1) {
-			uint64_t block = i * WORD_BITS + __builtin_ctzl(both);
-			uint64_t word = block * (BLOCK_PAGES / WORD_BITS);
-
-			for (uint64_t end = word + BLOCK_PAGES / WORD_BITS; word < end; word++)
-				nr += __builtin_popcountl(a->words[word] & b->words[word]);
-		}
+		for (; bit(touched(b), block) && word < end; word++)
+			nr += __builtin_popcountl(a->words[word] & b->words[word]);
 	}
 	return nr;
 }

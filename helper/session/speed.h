@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 /**
- * struct speed - each in nanoseconds, the least of some runs, of @wake the median: other work on the
+ * struct speed - each in nanoseconds, the least of some runs, of @wake the lower quartile: other work on the
  * machine counts as little as can be; at least 1
  * @file: to open a file of /proc, read and close it
  * @wake: to wake a process on another CPU, and to be woken by it

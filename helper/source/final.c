@@ -80,13 +80,20 @@ static int find_pages(const struct final *final, struct error *err)
 	return announce_memory(final->ctl, pages + shms_pages(final->shms), err);
 }
 
-/* Mode precopy: all that is unsent, while the program stands. */
-static int send_unsent(const struct final *final, struct source_mm *mm, struct error *err)
+/*
+ * Mode precopy: all that is unsent, while the program stands. A parent comes before its children in the tree:
+ * what it has sent they need not send.
+ */
+static int send_unsent(const struct final *final, struct source_process *process, struct error *err)
 {
+	const struct source_mm *parent = tree_find_mm(final->tree, process->inherit.parent);
+	struct source_mm *mm = &process->mm;
 	struct splice_vm_run runs[SEND_RUNS];
 	uint64_t at = 0;
 	uint32_t nr;
 
+	if (parent && sharers_copy(final->sender, parent, mm, err))
+		return -1;
 	while ((nr = source_mm_take_unsent(mm, &at, runs, SEND_RUNS, SEND_PAGES, NULL)))
 		if (mailbox_failed(final->box, err) ||
 		    sender_pages(final->sender, mm, runs, nr, err))
@@ -98,10 +105,10 @@ static int send_all_unsent(const struct final *final, struct error *err)
 {
 	uint64_t begin = clock_now_ns(), pages = final->sender->pages, bytes = final->sender->bytes;
 	struct figures *figures = final->figures;
-	struct source_mm *mm;
+	struct source_process *process;
 
-	tree_for_each_mm(final->tree, mm)
-		if (send_unsent(final, mm, err))
+	tree_for_each(final->tree, process)
+		if (send_unsent(final, process, err))
 			return -1;
 	figures->frozen_pages = final->sender->pages - pages;
 	figures->frozen_bytes = final->sender->bytes - bytes;
@@ -138,9 +145,9 @@ int final_send(const struct final *final, struct error *err)
 		.early_pages = final->shms->early_pages,
 	};
 	frozen_time_enter(&final->figures->frozen, MIGRATE__FROZEN_PART__SEND_PAGES);
+	sharers_open(final->tree);
 	if (final->mode == MODE_PRECOPY && send_all_unsent(final, err))
 		return -1;
-	sharers_open(final->tree);
 	atomic_store(&final->tree->fixed, true);
 	tree_for_each_mm(final->tree, mm)
 		if (sender_mark(final->sender, mm, FRAME_FINAL, err))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "os/pagemap.h"
+#include "pages/sets.h"
 #include "source/sharers.h"
 
 #define RUNS_MAX	512	/* of one process, for one call */
@@ -186,6 +187,31 @@ int sharers_send(const struct tree *tree, struct sender *sender, const struct so
 		room -= shared.nr;
 		if (name(sender, giver, mm, &shared, err))
 			return -1;
+	}
+	return 0;
+}
+
+int sharers_copy(struct sender *sender, const struct source_mm *parent, struct source_mm *mm,
+		 struct error *err)
+{
+	struct shared shared;
+	uint64_t at = 0;
+	struct run run;
+
+	if (parent->pagemap_fd < 0 || mm->pagemap_fd < 0)
+		return 0;
+	for (; sets_next_both(&mm->unsent, &parent->dest_current, at, USER_END, STEP_PAGES, &run);
+	     at = run_end(&run)) {
+		const struct splice_vm_run part = { .addr = run.addr, .nr_pages = run.nr_pages };
+
+		compare(parent, mm, &part, 1, &shared);
+		if (!shared.nr)
+			continue;
+		if (sender_list(sender, mm, FRAME_COPY, shared.runs, shared.nr, err))
+			return -1;
+		source_mm_claim(mm, shared.runs, shared.nr);
+		for (uint32_t i = 0; i < shared.nr; i++)
+			sender->inherited += shared.runs[i].nr_pages;
 	}
 	return 0;
 }

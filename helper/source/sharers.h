@@ -24,7 +24,7 @@
 #include "source/sender.h"
 #include "source/tree.h"
 
-/** sharers_open() - before tree.fixed: the page maps, if there are several processes */
+/** sharers_open() - the program is frozen, and tree.fixed not set yet: the page maps, if there are several processes */
 void sharers_open(const struct tree *tree);
 
 /**
@@ -35,5 +35,14 @@ void sharers_open(const struct tree *tree);
  */
 int sharers_send(const struct tree *tree, struct sender *sender, const struct source_mm *mm,
 		 const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err);
+
+/**
+ * sharers_copy() - send COPY for unsent pages of @mm that are those of @parent, which the destination has
+ *
+ * Before FINAL, of the frozen program: nothing runs at the destination, so that its copy of the parent's page is the
+ * page. For the main thread.
+ */
+int sharers_copy(struct sender *sender, const struct source_mm *parent, struct source_mm *mm,
+		 struct error *err);
 
 #endif

@@ -14,6 +14,7 @@
 
 int __real_nanosleep(const struct timespec *time, struct timespec *left);
 int __real_proc_status_read(pid_t pid, struct proc_status *status, struct error *err);
+int __real_proc_open_clear_refs(pid_t pid, struct error *err);
 int __real_proc_links(proc_link_fn fn, void *ctx, struct error *err);
 int __real_unix_diag_walk(unix_sock_fn fn, void *ctx);
 int __real_inet_sockets_read(pid_t pid, struct inet_sockets *all, struct error *err);

@@ -23,12 +23,9 @@
 #include "dest/spaces.h"
 #include "os/uffd.h"
 #include "tests/few_pages.h"
+#include "tests/real_sets.h"
 
 static int nr_looks, nr_searches;
-
-bool __real_space_each_lacking(struct space *space, uint64_t origin, uint64_t nr_pages, space_fn fn, void *ctx);
-bool __real_page_set_next(const struct page_set *set, uint64_t addr, uint64_t end, uint64_t max_pages,
-			  struct run *run);
 
 bool __wrap_space_each_lacking(struct space *space, uint64_t origin, uint64_t nr_pages, space_fn fn, void *ctx)
 {

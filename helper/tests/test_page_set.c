@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#define _DEFAULT_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <cmocka.h>
 #include "pages/page_set.h"
@@ -242,6 +244,53 @@ static void no_memory_adds_nothing(void **state)
 	assert_int_equal(set->nr, 20);
 }
 
+static const uint64_t far_apart[] = {
+	0, 0x8000000, 0x1ff8000000, 0x2000000000, 0x550000000000, 0x7f0000000000, USER_END - PAGE_BYTES,
+};
+
+#define NR_FAR	(sizeof(far_apart) / sizeof(*far_apart))
+
+static void pages_far_apart(void **state)
+{
+	struct page_set *set = *state;
+	uint64_t at = 0;
+	struct run run;
+
+	for (size_t i = 0; i < NR_FAR; i++)
+		put(set, far_apart[i], 1);
+	for (size_t i = 0; i < NR_FAR; i++, at = run.addr + PAGE_BYTES) {
+		assert_true(page_set_next(set, at, USER_END, 0, &run));
+		assert_int_equal(run.addr, far_apart[i]);
+		assert_int_equal(run.nr_pages, 1);
+		assert_false(page_set_next(set, at, far_apart[i], 0, &run));
+		run.addr = far_apart[i];
+	}
+	assert_false(page_set_next(set, at, USER_END, 0, &run));
+	assert_int_equal(page_set_common(set, set), NR_FAR);
+	page_set_remove(set, PAGE_BYTES, USER_END >> PAGE_SHIFT);
+	assert_int_equal(set->nr, 1);
+	assert_true(page_set_has(set, 0));
+}
+
+/* There are a dozen sets for each process, and hundreds of processes. */
+static void a_walk_reads_little(void **state)
+{
+	struct page_set *set = *state;
+	uint8_t *summary = (uint8_t *)set->words + (USER_END >> PAGE_SHIFT) / 8;
+	uint8_t resident[32];
+	size_t nr = 0;
+	struct run run;
+
+	put(set, far_apart[0], 1);
+	put(set, far_apart[NR_FAR - 1], 1);
+	assert_true(page_set_next(set, PAGE_BYTES, USER_END, 0, &run));
+	assert_int_equal(run.addr, far_apart[NR_FAR - 1]);
+	assert_int_equal(mincore(summary, sizeof(resident) * PAGE_BYTES, resident), 0);
+	for (size_t i = 0; i < sizeof(resident); i++)
+		nr += resident[i] & 1;
+	assert_in_range(nr, 1, 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -253,6 +302,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(cost_is_what_is_not_touched, setup, teardown),
 		cmocka_unit_test_setup_teardown(common_pages, setup, teardown),
 		cmocka_unit_test_setup_teardown(commits_what_it_needs, setup, teardown),
+		cmocka_unit_test_setup_teardown(pages_far_apart, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_walk_reads_little, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_memory_adds_nothing, setup, teardown),
 	};
 

@@ -7,10 +7,9 @@
 #include <cmocka.h>
 #include "os/pagemap.h"
 #include "os/proc.h"
+#include "tests/real_walks.h"
 
 static int asked;
-
-int __real_proc_open_clear_refs(pid_t pid, struct error *err);
 
 int __wrap_proc_open_clear_refs(pid_t pid, struct error *err)
 {

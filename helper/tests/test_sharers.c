@@ -30,9 +30,9 @@
 #define FIRST	2
 #define SECOND	3
 
-/** struct seen - at the other end: @pages of each object, and @also by giver and object */
+/** struct seen - at the other end: @pages of each object, @also by giver and object, and @copies of FIRST */
 struct seen {
-	uint64_t pages[4], also[4][4];
+	uint64_t pages[4], also[4][4], copies;
 };
 
 struct bench {
@@ -174,6 +174,8 @@ static void see(struct bench *bench)
 			bench->seen.also[giver][object] += frame.nr_pages;
 			assert_int_equal(bench->seen.pages[giver], 0);
 		}
+		if (frame.kind == FRAME_COPY && object == FIRST)
+			bench->seen.copies += frame.nr_pages;
 		if (frame.kind != FRAME_PAGES)
 			continue;
 		bench->seen.pages[object] += frame.nr_pages;
@@ -299,6 +301,26 @@ static void pages_that_nobody_shares_are_compared_with_nobody(void **state)
 	assert_int_equal(reads, 1);
 	see(bench);
 	assert_int_equal(bench->seen.also[FIRST][SECOND], 0);
+}
+
+/* Before FINAL the destination copies the parent's page: what the parent has sent its child need not send. */
+static void what_the_parent_has_sent_is_copied(void **state)
+{
+	struct bench *bench = *state;
+	struct source_mm *parent = tree_find_mm(&bench->tree, PARENT), *mm = tree_find_mm(&bench->tree, FIRST);
+
+	skip_without_frames();
+	assert_int_equal(page_set_add(&parent->dest_current, AT(0), 100, &bench->err), 0);
+	assert_int_equal(sharers_copy(&bench->sender, parent, mm, &bench->err), 0);
+	see(bench);
+	/* neither what one of them wrote, nor what the destination lacks of the parent */
+	assert_int_equal(bench->seen.copies, 100 - 2 * OWN);
+	assert_int_equal(mm->unsent.nr, PAGES - 100 + 2 * OWN);
+	assert_int_equal(mm->dest_current.nr, 100 - 2 * OWN);
+	assert_true(page_set_has(&mm->unsent, AT(OWN - 1)));
+	assert_true(page_set_has(&mm->unsent, AT(LATER)));
+	assert_false(page_set_has(&mm->unsent, AT(OWN)));
+	assert_int_equal(parent->unsent.nr, PAGES);
 }
 
 static void ask(struct bench *bench, uint32_t object, uint64_t page, uint32_t nr)
@@ -532,6 +554,7 @@ int main(void)
 		BENCH_TEST(a_page_of_several_travels_once), BENCH_TEST(what_is_not_unsent_is_not_named),
 		BENCH_TEST(what_cannot_be_read_is_not_named), BENCH_TEST(an_answer_is_for_all),
 		BENCH_TEST(scattered_pages_are_looked_at_at_once),
+		BENCH_TEST(what_the_parent_has_sent_is_copied),
 		BENCH_TEST(those_without_room_are_not_named),
 		BENCH_TEST(without_memory_the_page_is_sent),
 		BENCH_TEST(after_a_failed_answer_no_list_comes),

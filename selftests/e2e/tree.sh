@@ -54,7 +54,7 @@ move()
 {
 	local compare=${verify---verify}
 	move_begin
-	timeout 100 migrate-helper migrate --pid "$pid" --to $dst:$port --insecure --json ${compare:+--verify} ${TRACKER:+--tracker "$TRACKER"} "$@" \
+	timeout 100 migrate-helper migrate --pid "$pid" --to $dst:$port --insecure --json ${compare:+--verify} ${TRACKER:+--tracker "$TRACKER"} ${MODE:+--mode "$MODE"} "$@" \
 		> $tmp/migrate.json 2> $tmp/migrate.err
 	status=$?
 	[ $status = 0 ] || kill -TERM "$serve" 2> /dev/null
