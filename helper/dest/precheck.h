@@ -22,7 +22,7 @@ void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu
 /** precheck_needs() - of it, files, huge pages, servers and addresses */
 void precheck_needs(const Migrate__Setup *setup, struct refusals *refusals);
 
-/** precheck_image_bytes() - that CRIU's images have of huge pages and deleted files, at most; less than USER_END when it can be */
+/** precheck_image_bytes() - that CRIU's images have of huge pages and deleted files; from USER_END on it cannot be */
 uint64_t precheck_image_bytes(const Migrate__Setup *setup);
 
 /** precheck_memory() - -1 with @err when less than @bytes and a reserve are available */
