@@ -249,8 +249,11 @@ static int obey(struct page_sink *sink, struct command *command)
 	case COMMAND_OPEN:
 		return begin(sink, command);
 	case COMMAND_OPEN2:
-		byte = has_parent(sink, command->target);
-		return begin(sink, command) || answer(sink, &byte, 1) ? -1 : 0;
+		if (begin(sink, command))
+			return -1;
+		/* of pages that are thrown away CRIU need not send those that it knows to be clean */
+		byte = sink->throws || has_parent(sink, command->target);
+		return answer(sink, &byte, 1);
 	case COMMAND_PARENT:
 		known = has_parent(sink, command->target);
 		return answer(sink, &known, sizeof(known));

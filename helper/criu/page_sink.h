@@ -7,6 +7,10 @@
  * CRIU's socket to /dev/null, so that no byte of them is copied. All other pages become the same images
  * that CRIU itself would have written.
  *
+ * CRIU asks whether the parent has an object. The sink says so of each whose pages it throws away. With
+ * soft-dirty tracking CRIU then leaves the pages out that no mapper has written since the last write to
+ * clear_refs. Nothing depends on it: the destination has these pages, or gets them in frames.
+ *
  * CRIU connects by a socket pair (option ps-socket), and ends with FORCE_CLOSE before it says
  * status-ready. It closes the socket then, and the held CRIU has no page server.
  */

@@ -101,9 +101,17 @@ int precheck_memory(uint64_t bytes, struct error *err)
 			 available / MIB, (bytes + RESERVE) / MIB);
 }
 
+uint64_t precheck_image_bytes(const Migrate__Setup *setup)
+{
+	uint64_t huge = precheck_hugetlb_bytes(setup), ghosts = setup->ghost_bytes;
+
+	/* absent: 0. More than there can be is refused below */
+	return huge < USER_END && ghosts < USER_END ? huge + ghosts : USER_END;
+}
+
 static void check_room(const Migrate__Setup *setup, const char *base, struct refusals *refusals)
 {
-	uint64_t room, huge = precheck_hugetlb_bytes(setup);
+	uint64_t room, images = precheck_image_bytes(setup);
 	struct error err = { 0 };
 	struct statfs fs;
 
@@ -118,9 +126,9 @@ static void check_room(const Migrate__Setup *setup, const char *base, struct ref
 		return;
 	/* the pages of shared memory are not in the images: dest/shm.h */
 	room = (uint64_t)fs.f_bavail * fs.f_bsize;
-	if (huge >= USER_END || room < huge + IMAGES_RESERVE)
+	if (images >= USER_END || room < images + IMAGES_RESERVE)
 		precheck_refuse(refusals, "%s has %lu MiB left for CRIU's images, %lu MiB are needed: make room or choose another --images-dir",
-		       base, room / MIB, (huge + IMAGES_RESERVE) / MIB);
+		       base, room / MIB, (images + IMAGES_RESERVE) / MIB);
 }
 
 void precheck_needs(const Migrate__Setup *setup, struct refusals *refusals)

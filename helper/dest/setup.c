@@ -132,14 +132,16 @@ static int keep_small(struct setup *setup, struct error *err)
 static void expect_cost(struct setup *setup)
 {
 	const Migrate__Setup *said = setup->said;
-	uint64_t pages = said->rss_bytes / PAGE_BYTES;
+	uint64_t pages = (said->rss_bytes + precheck_image_bytes(said)) / PAGE_BYTES;
 	struct shape shape = {
-		.processes = said->n_objects, .threads = said->threads,
+		.threads = said->threads,
 		.mappings = said->has_mappings ? said->mappings : said->n_vmas,
 		.descriptors = said->has_descriptors ? said->descriptors : 0,
 	};
 	struct speed speed;
 
+	for (size_t i = 0; i < said->n_objects; i++)
+		shape.processes += said->objects[i]->kind == MIGRATE__OBJECT_KIND__MM;
 	if (said->has_image_pages)
 		shape.image_pages = said->image_pages < pages ? said->image_pages : pages;
 	speed_measure(&speed);

@@ -13,6 +13,7 @@
 #include "source/connect.h"
 #include "source/digest.h"
 #include "source/final.h"
+#include "source/ghosts.h"
 #include "source/handover.h"
 #include "source/images.h"
 #include "source/migration.h"
@@ -53,6 +54,18 @@ static int connect_threads(struct source_migration *migration, struct error *err
 	return threads_start(&migration->threads, err);
 }
 
+/* Deleted files are in CRIU's images. */
+static int count_ghosts(const struct source_migration *migration, uint64_t *bytes, struct error *err)
+{
+	struct ghosts ghosts = { .shm_dev = migration->shms.dev };
+	int ret = ghosts_find(&ghosts, &migration->tree, err) ||
+		  ghosts_check(&ghosts, migration->dir.images_fd, err) ? -1 : 0;
+
+	*bytes = ghosts.bytes;
+	ghosts_free(&ghosts);
+	return ret;
+}
+
 /* How long the program will stand: said, and refused where it is too long, before anything is sent. */
 static int setup(struct source_migration *migration, struct error *err)
 {
@@ -71,7 +84,10 @@ static int setup(struct source_migration *migration, struct error *err)
 	if (check_own_address(migration, err))
 		return -1;
 	if (shms_find(&migration->shms, &migration->tree, err) || shms_look(&migration->shms, err) ||
-	    outlook_make(outlook, &migration->tree, &migration->shms, &migration->criu,
+	    count_ghosts(migration, &setup.ghost_bytes, err))
+		return -1;
+	outlook->shape.image_pages = setup.ghost_bytes / PAGE_BYTES;
+	if (outlook_make(outlook, &migration->tree, &migration->shms, &migration->criu,
 			 !backend->criu_tracks, err))
 		return -1;
 	setup.shape = &outlook->shape;

@@ -15,6 +15,7 @@
  * @shms: the shared memory of @tree, as of shms_find()
  * @mode, @verify: see struct choice
  * @shape: of the whole program: what a restore will take depends on it
+ * @ghost_bytes: of deleted files, which images carry
  * @kept: addresses that move too, with --tcp keep; else NULL
  * @config: options for CRIU, of which some are asked of the destination; or NULL
  * @box: gets the answer
@@ -29,6 +30,7 @@ struct setup {
 	bool verify;
 	uint32_t max_frozen_s;
 	const struct shape *shape;
+	uint64_t ghost_bytes;
 	const struct net_addresses *kept;
 	const struct criu_config *config;
 	struct control *ctl;

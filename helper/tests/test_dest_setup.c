@@ -79,6 +79,9 @@ static int tear_down(void **state)
 	return 0;
 }
 
+/* So many of the objects are no processes, but shared memory. */
+static size_t nr_shared;
+
 /* Each process has an object: the first has @id and @pid. */
 static void send_tree(const char *arch, uint32_t id, int32_t pid, size_t nr, uint32_t mappings)
 {
@@ -97,6 +100,11 @@ static void send_tree(const char *arch, uint32_t id, int32_t pid, size_t nr, uin
 		objects[i].kind = MIGRATE__OBJECT_KIND__MM;
 		objects[i].has_pid = true;
 		objects[i].pid = pid + i;
+		if (i < nr - nr_shared)
+			continue;
+		objects[i].kind = MIGRATE__OBJECT_KIND__SHM;
+		objects[i].has_pid = false;
+		objects[i].name = "an object";
 	}
 	vma.start = BASE;
 	vma.end = BASE + 16 * PAGE_BYTES;
@@ -249,6 +257,16 @@ static void one_process_costs(void **state)
 	alone_ns = cost_of(1, 0);
 }
 
+static void shared_memory_costs_nothing(void **state)
+{
+	uint64_t ns;
+
+	nr_shared = 3;
+	ns = cost_of(4, 0);
+	nr_shared = 0;
+	assert_int_equal(ns, alone_ns);
+}
+
 /* The machine is measured once a minute. */
 static void further_processes_cost_more(void **state)
 {
@@ -337,7 +355,7 @@ int main(void)
 		SETUP_TEST(what_began_since_is_asked_for), SETUP_TEST(what_is_not_here_is_refused),
 		SETUP_TEST(needs_have_the_limits_of_setup),
 		SETUP_TEST(the_object_is_made),
-		SETUP_TEST(one_process_costs), SETUP_TEST(further_processes_cost_more),
+		SETUP_TEST(one_process_costs), SETUP_TEST(shared_memory_costs_nothing), SETUP_TEST(further_processes_cost_more),
 		SETUP_TEST(mappings_of_all_processes_cost),
 		SETUP_TEST(another_machine_is_refused),
 		SETUP_TEST(an_object_of_another_task_is_refused),

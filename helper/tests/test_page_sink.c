@@ -105,7 +105,7 @@ static void say_all(struct bench *bench)
 	say_page(bench, 'b');
 	say(bench, CMD_ADD_FLAGS, PAGEMAP_LAZY, 8, 100, PAGES_OF(TEST_PID));
 	say(bench, CMD_OPEN2, 0, 0, 0, SHM(THROWN));
-	expect(bench, "\0", 1);
+	expect(bench, "\1", 1);
 	say(bench, CMD_ADD_FLAGS, PAGEMAP_PRESENT, 0, 1, SHM(THROWN));
 	say_page(bench, 'c');
 	say(bench, CMD_OPEN2, 0, 0, 0, SHM(THROWN + 1));
@@ -194,7 +194,7 @@ static void sink_test_torn(void **state)
 	struct bench *bench = *state;
 
 	say(bench, CMD_OPEN2, 0, 0, 0, SHM(THROWN));
-	expect(bench, "\0", 1);
+	expect(bench, "\1", 1);
 	say(bench, CMD_ADD_FLAGS, PAGEMAP_PRESENT, 0, 2, SHM(THROWN));
 	say_page(bench, 'a');
 	close(bench->criu);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "dest/precheck.h"
 #include "dest/precheck_hugetlb.h"
 
 #define MIB	(1UL << 20)
@@ -153,12 +154,27 @@ static void pages_of_other_processes_count(void **state)
 	setup.n_vmas = 3;
 }
 
+/* They are in CRIU's images as huge pages are. */
+static void deleted_files_count(void **state)
+{
+	uint64_t huge = precheck_hugetlb_bytes(&setup);
+
+	assert_int_equal(precheck_image_bytes(&setup), huge);
+	setup.has_ghost_bytes = true;
+	setup.ghost_bytes = 7 * MIB;
+	assert_int_equal(precheck_image_bytes(&setup), huge + 7 * MIB);
+	setup.ghost_bytes = UINT64_MAX;
+	assert_true(precheck_image_bytes(&setup) >= USER_END);
+	setup.has_ghost_bytes = false;
+	setup.ghost_bytes = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pools),
 		cmocka_unit_test(pages_of_other_processes_count),
-		cmocka_unit_test(sizes),
+		cmocka_unit_test(sizes), cmocka_unit_test(deleted_files_count),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
