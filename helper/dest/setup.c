@@ -234,7 +234,7 @@ static int take(struct setup *setup, struct refusals *refusals, struct error *er
 	const Migrate__Setup *said = setup->said;
 
 	precheck_setup(said, setup->criu, setup->images_base, refusals);
-	kept_addresses_take(&setup->kept, said, setup->take_addresses,
+	kept_addresses_take(&setup->kept, said, setup->terms,
 			    control_fd(setup->peer->ctl), refusals);
 	if (!refusals->nr &&
 	    (make_objects(setup, err) ||

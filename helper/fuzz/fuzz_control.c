@@ -103,12 +103,13 @@ static int take_setup(struct world *world, const Migrate__Setup *setup, struct e
 {
 	const struct criu_version criu = { .major = 3, .minor = 17, .sublevel = 1 };
 	struct refusals refusals = { .nr = 0 };
+	const struct address_terms terms = { .interface = "lo" };
 	struct kept_addresses kept;
 
 	if (precheck_objects(setup, err))
 		return -1;
 	precheck_setup(setup, &criu, fuzz_dir_path(), &refusals);
-	kept_addresses_take(&kept, setup, "lo", -1, &refusals);
+	kept_addresses_take(&kept, setup, &terms, -1, &refusals);
 	fuzz_assert(kept.list.nr <= NET_ADDRESSES_MAX);
 	for (size_t i = 0; i < refusals.nr; i++)
 		messages_assert_printable(refusals.text[i]);
