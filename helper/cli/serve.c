@@ -35,7 +35,14 @@ static const char *take_max_memory(void *ctx, char *value)
 
 static const char *take_addresses(void *ctx, char *value)
 {
-	((struct serve_options *)ctx)->take_addresses = value;
+	struct address_terms *terms = &((struct serve_options *)ctx)->take_addresses;
+	char *list = strchr(value, '=');
+
+	if (list && net_ranges_parse(&terms->ranges, list + 1))
+		return "addresses behind the interface, as eth0=10.2.0.5,10.3.0.0/24";
+	if (list)
+		*list = 0;
+	terms->interface = value;
 	return *value && strlen(value) < IFNAMSIZ && if_nametoindex(value) ? NULL :
 	       "an interface of this machine";
 }
@@ -61,9 +68,10 @@ static const struct cli_option options[] = {
 	  "(/run/migrate-helper, or /dev/shm/migrate-helper)", .take = take_images_dir },
 	{ "max-memory", "MIB", "for all that moves here at a time (what is available)",
 	  .take = take_max_memory },
-	{ "take-addresses", "IF",
+	{ "take-addresses", "IF[=LIST]",
 	  "give the interface IF the addresses that move here with a\n"
-	  "program whose connections are kept (migrate --tcp keep)",
+	  "program whose connections are kept (migrate --tcp keep);\n"
+	  "LIST: no others than these, as 10.2.0.5,10.3.0.0/24 (any)",
 	  .take = take_addresses },
 	{ "criu-config", "FILE",
 	  "options of CRIU's own that programs may ask for (migrate\n"

@@ -5,7 +5,7 @@
 #include "os/net_announce.h"
 
 static void take_one(struct kept_addresses *kept, const ProtobufCBinaryData *said,
-		     struct refusals *refusals)
+		     const struct address_terms *terms, struct refusals *refusals)
 {
 	struct net_address address;
 
@@ -17,20 +17,24 @@ static void take_one(struct kept_addresses *kept, const ProtobufCBinaryData *sai
 	if (!*kept->interface)
 		precheck_refuse(refusals, "the program's connections have the address %s, which is to move here: start serve with --take-addresses and the interface that is to get it",
 				net_address_name(&address).text);
+	else if (terms->ranges.nr && !net_ranges_have(&terms->ranges, &address))
+		precheck_refuse(refusals, "the program's connections have the address %s, which --take-addresses of serve does not allow",
+				net_address_name(&address).text);
 }
 
 void kept_addresses_take(struct kept_addresses *kept, const Migrate__Setup *setup,
-			 const char *interface, int control_fd, struct refusals *refusals)
+			 const struct address_terms *terms, int control_fd,
+			 struct refusals *refusals)
 {
 	*kept = (struct kept_addresses){ .list.nr = 0 };
-	snprintf(kept->interface, sizeof(kept->interface), "%s", interface ?: "");
+	snprintf(kept->interface, sizeof(kept->interface), "%s", terms->interface ?: "");
 	if (setup->n_kept_addresses > NET_ADDRESSES_MAX ||
 	    (setup->n_kept_addresses && !setup->keeps_tcp)) {
 		precheck_refuse(refusals, "the list of addresses that move is wrong");
 		return;
 	}
 	for (size_t i = 0; i < setup->n_kept_addresses; i++)
-		take_one(kept, &setup->kept_addresses[i], refusals);
+		take_one(kept, &setup->kept_addresses[i], terms, refusals);
 	if (net_addresses_have_local(&kept->list, control_fd))
 		precheck_refuse(refusals, "the migration came to an address that is to move here with the program: let serve listen on another one");
 }

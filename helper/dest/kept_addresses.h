@@ -10,7 +10,19 @@
 #include <net/if.h>
 #include "dest/precheck_list.h"
 #include "os/net_filter.h"
+#include "os/net_ranges.h"
 #include "wire/control.h"
+
+/**
+ * struct address_terms - which addresses may move here
+ * @interface: gets those that are not here yet; NULL: all are refused: whoever reaches serve could hide
+ *	addresses of this machine
+ * @ranges: no other may; empty: all may
+ */
+struct address_terms {
+	const char *interface;
+	struct net_ranges ranges;
+};
 
 /**
  * struct kept_addresses - zeroed: none is closed
@@ -29,12 +41,11 @@ struct kept_addresses {
 
 /**
  * kept_addresses_take() - from Setup
- * @interface: gets those that are not here yet; NULL: all are refused: whoever reaches serve could hide
- *	addresses of this machine
  * @control_fd: of the migration, which would not work any more if it came over one of them
  */
 void kept_addresses_take(struct kept_addresses *kept, const Migrate__Setup *setup,
-			 const char *interface, int control_fd, struct refusals *refusals);
+			 const struct address_terms *terms, int control_fd,
+			 struct refusals *refusals);
 /**
  * kept_addresses_plan() - before kept_addresses_close(); @id of the migration
  *

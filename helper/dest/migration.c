@@ -193,7 +193,7 @@ static void wire_states(struct migration *m)
 		.peer = &m->peer, .objects = &m->objects, .budget = &m->budget,
 		.place = m->opts->place, .criu = &m->opts->criu,
 		.images_base = m->opts->images_base,
-		.take_addresses = m->opts->take_addresses,
+		.terms = &m->opts->take_addresses,
 		.config = &m->opts->config,
 	};
 	m->receive = (struct receive){

@@ -3,11 +3,12 @@
 #define MIGRATE_DEST_SERVE_OPTIONS_H
 
 #include "criu/criu.h"
+#include "dest/kept_addresses.h"
 #include "dest/places.h"
 
 /**
  * struct serve_options - options of the command line, and facts about this machine
- * @take_addresses: interface for addresses that move here with programs; NULL: none gets any
+ * @take_addresses: which addresses may move here with programs
  * @criu_config: file of options that programs may ask for; NULL: there is none
  * @config: the options of that file
  * @max_bytes: memory for all migrations; 0: the available memory
@@ -17,7 +18,7 @@
 struct serve_options {
 	const char *listen;
 	const char *images_base;
-	const char *take_addresses;
+	struct address_terms take_addresses;
 	const char *criu_config;
 	uint64_t max_bytes;
 	bool insecure, once, json;

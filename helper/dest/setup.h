@@ -16,7 +16,7 @@
 /**
  * struct setup - used by the main thread only
  * @images_base: directory of images
- * @take_addresses: interface for addresses that move here; NULL: none gets any
+ * @terms: of addresses that move here
  * @config: options for CRIU that programs may ask for
  * @by_ms: time by which Setup must have come, clock_now_ms()
  * @cost_model_ns: cost_model_ns() of the restore
@@ -33,7 +33,8 @@ struct setup {
 	struct budget *budget;
 	struct place *place;
 	const struct criu_version *criu;
-	const char *images_base, *take_addresses;
+	const char *images_base;
+	const struct address_terms *terms;
 	const struct criu_config *config;
 	int64_t by_ms;
 	uint64_t cost_model_ns;

@@ -104,6 +104,7 @@ static int take_setup(struct world *world, const Migrate__Setup *setup, struct e
 	const struct criu_version criu = { .major = 3, .minor = 17, .sublevel = 1 };
 	struct refusals refusals = { .nr = 0 };
 	static struct criu_config here, granted;
+	const struct address_terms terms = { .interface = "lo" };
 	struct kept_addresses kept;
 
 	here.nr = 0;
@@ -111,7 +112,7 @@ static int take_setup(struct world *world, const Migrate__Setup *setup, struct e
 	if (precheck_objects(setup, err))
 		return -1;
 	precheck_setup(setup, &criu, fuzz_dir_path(), &refusals);
-	kept_addresses_take(&kept, setup, "lo", -1, &refusals);
+	kept_addresses_take(&kept, setup, &terms, -1, &refusals);
 	precheck_options(setup, &here, &granted, &refusals);
 	fuzz_assert(granted.nr <= CRIU_OPTIONS_MAX);
 	for (size_t i = 0; i < granted.nr; i++)

@@ -41,6 +41,8 @@ static void nothing(void *ctx)
 {
 }
 
+static const struct address_terms terms;
+
 /* Both ends have greeted each other. */
 static int set_up(void **state)
 {
@@ -54,7 +56,7 @@ static int set_up(void **state)
 	objects_init(&w.objects, &no_mm_hooks, &w.budget, &w.place);
 	w.setup = (struct setup){
 		.peer = &w.peer, .objects = &w.objects, .budget = &w.budget, .place = &w.place,
-		.criu = &criu, .images_base = "/dev/shm",
+		.criu = &criu, .images_base = "/dev/shm", .terms = &terms,
 	};
 	setup_begin(&w.setup);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);

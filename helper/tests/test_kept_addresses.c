@@ -12,8 +12,8 @@
 #define NEW_ADDRESS	"10.9.9.10"
 
 /* Return: how many refusals there are when Setup names @text; NULL: @bytes of nothing */
-static size_t take(struct kept_addresses *kept, const char *text, size_t bytes,
-		   const char *interface, int control_fd)
+static size_t take_by(struct kept_addresses *kept, const char *text, size_t bytes,
+		      const struct address_terms *terms, int control_fd)
 {
 	struct net_address address = { .len = bytes };
 	Migrate__Setup setup = MIGRATE__SETUP__INIT;
@@ -27,10 +27,18 @@ static size_t take(struct kept_addresses *kept, const char *text, size_t bytes,
 	setup.kept_addresses = &said;
 	setup.n_kept_addresses = 1;
 	setup.has_keeps_tcp = setup.keeps_tcp = true;
-	kept_addresses_take(kept, &setup, interface, control_fd, &refusals);
+	kept_addresses_take(kept, &setup, terms, control_fd, &refusals);
 	nr = refusals.nr;
 	precheck_free(&refusals);
 	return nr;
+}
+
+static size_t take(struct kept_addresses *kept, const char *text, size_t bytes,
+		   const char *interface, int control_fd)
+{
+	const struct address_terms terms = { .interface = interface };
+
+	return take_by(kept, text, bytes, &terms, control_fd);
 }
 
 static void an_interface_must_be_named(void **state)
@@ -40,6 +48,37 @@ static void an_interface_must_be_named(void **state)
 	assert_int_equal(take(&kept, OWN_ADDRESS, 0, NULL, -1), 1);
 	assert_int_equal(take(&kept, NEW_ADDRESS, 0, NULL, -1), 1);
 	assert_int_equal(take(&kept, NEW_ADDRESS, 0, "lo", -1), 0);
+}
+
+static void some_addresses_are_allowed(void **state)
+{
+	struct address_terms terms = { .interface = "lo" };
+	struct kept_addresses kept;
+
+	assert_int_equal(net_ranges_parse(&terms.ranges, "10.9.9.8/30,fd02::/16"), 0);
+	assert_int_equal(take_by(&kept, "10.9.9.8", 0, &terms, -1), 0);
+	assert_int_equal(take_by(&kept, "10.9.9.11", 0, &terms, -1), 0);
+	assert_int_equal(take_by(&kept, "10.9.9.12", 0, &terms, -1), 1);
+	assert_int_equal(take_by(&kept, "10.9.9.7", 0, &terms, -1), 1);
+	assert_int_equal(take_by(&kept, "fd02:1::1", 0, &terms, -1), 0);
+	assert_int_equal(take_by(&kept, "fd03::1", 0, &terms, -1), 1);
+	assert_int_equal(net_ranges_parse(&terms.ranges, "10.9.9.1"), 0);
+	assert_int_equal(take_by(&kept, "10.9.9.1", 0, &terms, -1), 0);
+	assert_int_equal(take_by(&kept, "10.9.9.0", 0, &terms, -1), 1);
+}
+
+static void wrong_ranges(void **state)
+{
+	static const char *const texts[] = {
+		"", ",", "10.9.9.1,", "10.9.9", "10.9.9.1/33", "10.9.9.1/", "10.9.9.1/-1", "10.9.9.1/x",
+		"fd02::/129", "eth0", "10.9.9.1/8/8",
+	};
+	struct net_ranges ranges;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+		assert_int_equal(net_ranges_parse(&ranges, texts[i]), -1);
+	assert_int_equal(net_ranges_parse(&ranges, "0.0.0.0/0,::/0"), 0);
+	assert_int_equal(ranges.nr, 2);
 }
 
 static void a_wrong_list_is_refused(void **state)
@@ -145,6 +184,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_interface_must_be_named),
+		cmocka_unit_test(some_addresses_are_allowed),
+		cmocka_unit_test(wrong_ranges),
 		cmocka_unit_test(a_wrong_list_is_refused),
 		cmocka_unit_test(a_migration_needs_its_own_address),
 		cmocka_unit_test(it_is_reached_when_it_is_opened),
