@@ -55,7 +55,7 @@ static void refuse_namespaces(const struct inspection *look, struct refusals *re
 		const char *name, *text;
 		bool own;
 	} spaces[] = {
-		{ "pid", "PID", false }, { "mnt", "mount", true }, { "net", "network", false },
+		{ "pid", "PID", false }, { "mnt", "mount", true }, { "net", "network", true },
 		{ "user", "user", false }, { "time", "time", false }, { "cgroup", "cgroup", false },
 		{ "ipc", "IPC", true }, { "uts", "UTS", true },
 	};
