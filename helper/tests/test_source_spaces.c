@@ -7,7 +7,6 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
-#include "dest/mounts.h"
 #include "os/mount_list.h"
 #include "source/mounts.h"
 #include "source/network.h"
@@ -64,49 +63,6 @@ static void a_mount_under_one_of_its_own_has_no_name(void **state)
 	assert_true(source_mounts_are_stacked(&container));
 }
 
-static size_t take(Migrate__Setup *setup, struct mounts *mounts)
-{
-	struct refusals refusals = { .nr = 0 };
-	size_t nr;
-
-	mounts_take(mounts, setup, &refusals);
-	nr = refusals.nr;
-	precheck_free(&refusals);
-	return nr;
-}
-
-static void a_source_names_mounts_by_absolute_paths(void **state)
-{
-	Migrate__Mount one = MIGRATE__MOUNT__INIT, *list[1025];
-	Migrate__Setup setup = MIGRATE__SETUP__INIT;
-	struct mounts mounts;
-
-	for (size_t i = 0; i < 1025; i++)
-		list[i] = &one;
-	one.name = "mh1";
-	one.path = "/usr";
-	setup.mounts = list;
-	assert_int_equal(take(&setup, &mounts), 0);
-	assert_int_equal(*mounts.root, 0);
-	setup.root = "/srv/root";
-	setup.n_mounts = 1;
-	assert_int_equal(take(&setup, &mounts), 0);
-	assert_int_equal(mounts.nr, 2);
-	assert_string_equal(mounts.externals[1], "mnt[mh1]:/usr");
-	mounts_free(&mounts);
-	one.path = "usr";
-	assert_int_equal(take(&setup, &mounts), 1);
-	one.path = "/usr";
-	one.name = "a]b";
-	assert_int_equal(take(&setup, &mounts), 1);
-	one.name = "mh1";
-	setup.n_mounts = 1025;
-	assert_int_equal(take(&setup, &mounts), 1);
-	setup.n_mounts = 1;
-	setup.root = NULL;
-	assert_int_equal(take(&setup, &mounts), 1);
-}
-
 static bool leads_out(const char *const *lines, size_t nr)
 {
 	struct net_ends ends = { 0 };
@@ -142,7 +98,6 @@ int main(void)
 		cmocka_unit_test(a_path_is_below_a_directory),
 		cmocka_unit_test(paths_of_the_program_are_looked_at_where_they_are_here),
 		cmocka_unit_test(a_mount_under_one_of_its_own_has_no_name),
-		cmocka_unit_test(a_source_names_mounts_by_absolute_paths),
 		cmocka_unit_test(a_connection_has_both_ends_inside_or_leads_out),
 	};
 
