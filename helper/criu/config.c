@@ -85,15 +85,15 @@ static const struct criu_option_kind kinds[] = {
 /**
  * struct external_kind - a kind of object that is not the program's
  * @dumps: the dump has to know it, and gives it a name; else the destination's CRIU alone
- * @fd: CRIU gets a descriptor of it at the destination, and no option
  * @why: why it is refused
  */
 static const struct external_kind {
 	const char *name;
-	bool dumps, fd;
+	bool dumps;
 	const char *why;
 } externals[] = {
-	{ "mnt", .dumps = true }, { "dev", .dumps = true }, { "net", .dumps = true, .fd = true },
+	{ "mnt", .dumps = true }, { "dev", .dumps = true }, 
+	{ "net", .why = "no network namespace of the destination can be given to CRIU" },
 	{ .name = "veth" }, { .name = "macvlan" },
 	{ "unix", .why = "use --reconnect" }, { "tty", .why = "use --replace-tty" },
 	{ "file", .why = "use --shared-storage" },
@@ -364,7 +364,7 @@ static bool is_for(const struct criu_option *option, enum criu_end end)
 	if (!(option->kind->ends & end) || strcmp(option->kind->name, "external"))
 		return option->kind->ends & end;
 	split_external(option->text + strlen("external "), &external, &never);
-	return end == CRIU_END_DUMP ? external.kind->dumps : !external.kind->fd;
+	return end == CRIU_END_RESTORE || external.kind->dumps;
 }
 
 char *criu_config_text(const struct criu_config *config, enum criu_end end)

@@ -249,6 +249,7 @@ void lazy_server_close(struct lazy_server *srv);
  * struct criu_restore_opts - one restore
  * @keeps_tcp: TCP connections go on
  * @config: options that the source asks for, and this destination grants; or NULL
+ * @own_network: the program has a network namespace of its own, which no dump has locked
  * @root: mount point of the root of a mount namespace that the program has of its own; NULL: it has none
  * @externals: for CRIU's option external, as "mnt[NAME]:PATH"
  * @cancel_fd: the restore gives up when this descriptor is readable or hung up; -1: never
@@ -264,7 +265,7 @@ struct criu_restore_opts {
 	int work_dir_fd;
 	int log_level;
 	int cancel_fd;
-	bool keeps_tcp;
+	bool keeps_tcp, own_network;
 	const struct criu_config *config;
 	const char *root;
 	char **externals;

@@ -17,7 +17,6 @@
 
 #define LET_GO_TIMEOUT_MS	60000	/* generous: to kill a CRIU at work may kill the program */
 #define LOG_LOOK_MS		500
-#define NETWORK_LOCK_SKIP	3	/* not in the rpc.proto of CRIU 3.17 */
 
 /**
  * struct criu_dump - a CRIU that dumps, or is held
@@ -46,7 +45,7 @@ static void dump_tcp(enum criu_tcp tcp, CriuOpts *opts)
 	opts->has_tcp_established = true;
 	opts->tcp_established = tcp != CRIU_TCP_CLOSE;
 	opts->has_network_lock = tcp != CRIU_TCP_CLOSE;
-	opts->network_lock = tcp == CRIU_TCP_KEEP ? NETWORK_LOCK_SKIP :
+	opts->network_lock = tcp == CRIU_TCP_KEEP ? CRIU_NETWORK_LOCK_SKIP :
 						    CRIU_NETWORK_LOCK_METHOD__NFTABLES;
 }
 

@@ -79,6 +79,8 @@ static int restore_request(int rpc_fd, const struct criu_restore_opts *from, cha
 	opts.tcp_established = from->keeps_tcp;
 	opts.has_file_locks = true;
 	opts.file_locks = true;
+	opts.has_network_lock = from->own_network;
+	opts.network_lock = CRIU_NETWORK_LOCK_SKIP;
 	opts.root = (char *)from->root;
 	opts.external = from->externals;
 	opts.n_external = from->nr_externals;
@@ -126,7 +128,9 @@ static int attach_run(struct criu_attach *attach, const struct criu_restore_opts
 static int restore_notified(int rpc_fd, const struct criu_restore_opts *opts, const char *script,
 			    struct error *err)
 {
-	bool attaches = opts->criu && !strcmp(script, "post-restore");
+	/* the last one before CRIU seizes the tasks */
+	const char *last = opts->own_network ? "network-unlock" : "post-restore";
+	bool attaches = opts->criu && !strcmp(script, last);
 	struct criu_attach attach;
 
 	if (attaches && attach_begin(&attach, opts, err))

@@ -278,9 +278,10 @@ static int take_connections(struct migration *m, struct error *err)
 /* Before anything of the program is here: what comes for it meanwhile would be answered with a reset. */
 static int close_addresses(struct migration *m, struct error *err)
 {
+	m->restore.own_network = m->setup.said->own_network;
+	m->restore.keeps_tcp = m->setup.said->keeps_tcp || m->restore.own_network;
 	if (!m->setup.said->keeps_tcp)
 		return 0;
-	m->restore.keeps_tcp = true;
 	return kept_addresses_plan(&m->setup.kept, m->images.id, err) ||
 	       keeper_close_addresses(m->keeper, &m->setup.kept, err) ? -1 : 0;
 }

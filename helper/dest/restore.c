@@ -140,7 +140,8 @@ static int run_criu(struct restore *restore, struct error *err)
 	struct criu_restore_opts opts = {
 		.images_dir_fd = restore->images->images_fd, .work_dir_fd = restore->images->work_fd,
 		.log_level = 2, .group = &restore->program->group, .criu = restore->program->criu_pid,
-		.keeps_tcp = restore->keeps_tcp, .config = restore->config,
+		.keeps_tcp = restore->keeps_tcp, .own_network = restore->own_network,
+		.config = restore->config,
 		.root = *restore->mounts->root ? restore->mounts->at : NULL,
 		.externals = restore->mounts->externals, .nr_externals = restore->mounts->nr,
 		.pre_resume = hold_tasks, .attaches = note_attach, .ctx = restore,

@@ -21,6 +21,7 @@
  * struct restore - of the main thread unless said otherwise
  * @compare: the source asks for a comparison of all memory
  * @keeps_tcp: TCP connections go on here
+ * @own_network: the program has a network namespace of its own
  * @config: options for CRIU that the source asks for, and this destination grants
  * @mounts: of a mount namespace of the program's own
  * @restored: CRIU's finish marker came; under the mailbox's lock
@@ -43,7 +44,7 @@ struct restore {
 	struct place *place;
 	struct shm shm;
 	struct verify verify;
-	bool compare, keeps_tcp, restored;
+	bool compare, keeps_tcp, own_network, restored;
 	const struct criu_config *config;
 	struct mounts *mounts;
 	int cancel, rpc_fd;

@@ -31,5 +31,7 @@ typedef void (*unix_sock_fn)(void *ctx, const struct unix_sock *sock);
 
 /** unix_diag_walk() - call the callback with each socket; -1: the kernel lacks unix_diag */
 int unix_diag_walk(unix_sock_fn fn, void *ctx);
+/** unix_diag_walk_in() - the sockets of the network namespace of @pid */
+int unix_diag_walk_in(pid_t pid, unix_sock_fn fn, void *ctx);
 
 #endif

@@ -102,7 +102,7 @@ int connections_resume(struct connections *connections, const struct guard *guar
 	size_t nr;
 	int ret;
 
-	if (!connections_are_kept(connections))
+	if (!connections_are_kept(connections) && !connections->inside)
 		return 0;
 	connections->on = false;
 	ret = list_processes(guard, &pids, &nr, err);
@@ -110,6 +110,8 @@ int connections_resume(struct connections *connections, const struct guard *guar
 		if (resume_process(pids[i], err))
 			ret = -1;
 	free(pids);
+	if (connections->inside)
+		return ret;
 	if (clear_criu(guard, err) || net_filter_clear(connections->filter, err))
 		ret = -1;
 	return ret;

@@ -18,11 +18,12 @@
  * @filter: its name, which has the id of the migration; "": there is none
  * @addresses: of this machine, which move too
  * @on: this process has put the filter in
+ * @inside: the program has a network namespace of its own: both ends are CRIU's to take apart, and there is no filter
  */
 struct connections {
 	char filter[NET_FILTER_NAME_BYTES];
 	struct net_addresses addresses;
-	bool on;
+	bool on, inside;
 };
 
 /** connections_plan() - connections are to be kept; @id of the migration */

@@ -10,6 +10,7 @@
 #include "source/freeze.h"
 #include "source/kept_sockets.h"
 #include "source/limits.h"
+#include "source/network.h"
 #include "source/orphans.h"
 #include "source/scan.h"
 #include "source/timerfds.h"
@@ -96,7 +97,8 @@ static int lock_connections(void *ctx, struct error *err)
 
 static enum criu_tcp choose_tcp(const struct freeze *freeze)
 {
-	if (!connections_are_kept(freeze->connections))
+	/* both ends of a connection are in a namespace that stands: nothing has to be kept away */
+	if (!connections_are_kept(freeze->connections) && !freeze->tree->own_network)
 		return CRIU_TCP_CLOSE;
 	return criu_is_4_1(freeze->terms->criu) ? CRIU_TCP_KEEP : CRIU_TCP_KEEP_LOCKED;
 }
@@ -284,11 +286,12 @@ static void forget_held(const struct freeze *freeze)
 int freeze_tree(struct freeze *freeze, struct error *err)
 {
 	struct externals externals = { 0 };
-	int ret;
+	int ret = source_network_check(tree_root(freeze->tree)->pid, freeze->config, err);
 
-	if (connections_are_kept(freeze->connections))
+	if (!ret && connections_are_kept(freeze->connections))
 		orphans_drain(&freeze->connections->addresses);
-	ret = externals_find(freeze->terms, freeze->tree, &externals, err);
+	if (!ret)
+		ret = externals_find(freeze->terms, freeze->tree, &externals, err);
 	if (!ret && freeze->asker.ctl)
 		ret = needs_ask(&freeze->asker, err);
 	if (!ret)

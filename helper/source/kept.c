@@ -103,7 +103,7 @@ static void kept_unguard(struct kept *kept, struct error *err)
 	struct error ignored = { 0 };
 
 	/* a connection that is lost is no reason to let the program stand */
-	if (connections->on)
+	if (connections->on || connections->inside)
 		connections_resume(connections, &kept->record.guard, err);
 	if (guard_off(&kept->record.guard, err))
 		return;
@@ -252,7 +252,7 @@ static bool kept_alone(void *ctx)
 		kept_wait(kept);
 		return false;
 	}
-	if (kept->record.connections.on)
+	if (kept->record.connections.on || kept->record.connections.inside)
 		connections_resume(&kept->record.connections, &kept->record.guard, &why);
 	if (guard_off(&kept->record.guard, &why))
 		say_stuck(kept, &why);

@@ -8,6 +8,7 @@
 #include "base/report.h"
 #include "source/kept_sockets.h"
 #include "source/migration.h"
+#include "source/network.h"
 
 /* Rather now than when all is done. */
 static int check_result_file(const char *path, struct error *err)
@@ -115,12 +116,14 @@ static int plan(struct source_migration *migration, struct error *err)
 		sprintf(migration->id_text + 2 * i, "%02x", migration->id[i]);
 	root = tree_add(&migration->tree, opts->pid, err);
 	migration->tree.mounts = &migration->mounts;
+	migration->tree.own_network = root && source_network_is_own(opts->pid);
 	if (!root || guard_plan(&migration->guard, opts->pid, root->status.state == 'T',
 				migration->id_text, err) ||
 	    workdir_plan(&migration->dir, opts->images_base, migration->id_text, err))
 		return -1;
 	if (opts->keeps_tcp)
 		connections_plan(&migration->connections, migration->id_text);
+	migration->connections.inside = migration->tree.own_network;
 	snprintf(migration->log, sizeof(migration->log), "%s/work/dump.log", migration->dir.path);
 	/* before there is a thread, or a connection that it would keep open */
 	return start_keeper(migration, err);
@@ -152,8 +155,14 @@ static int find_connections(struct source_migration *migration, struct error *er
 {
 	const struct criu_version *criu = &migration->criu;
 
+	if (migration->tree.own_network && !criu_is_4_1(criu))
+		return error_set(err, CODE_NOT_READY, "install CRIU 4.1 or later",
+				 "a program with a network namespace of its own is moved by CRIU 4.1 and later");
 	if (!migration->opts->keeps_tcp)
 		return 0;
+	if (migration->tree.own_network)
+		return error_set(err, CODE_REFUSED, "leave --tcp keep out: connections inside of it go on in any case",
+				 "--tcp keep is for programs in the network namespace of this machine");
 	if (!criu_is_4_1(criu) && (criu->major != 3 || criu->minor != 17))
 		return error_set(err, CODE_NOT_READY, "install CRIU 4.1 or later",
 				 "--tcp keep works with CRIU 3.17, and with 4.1 and later");
@@ -164,6 +173,7 @@ int source_migration_prepare(struct source_migration *migration, struct error *e
 {
 	return plan(migration, err) || shms_init(&migration->shms, migration->opts, err) || watch_init(&migration->watch, &migration->box, err) ||
 	       criu_version_get(&migration->criu, err) ||
+	       source_network_check(migration->opts->pid, &migration->config, err) ||
 	       source_mounts_find(&migration->mounts, migration->opts->pid, &migration->config, err) ||
 	       tree_follow(&migration->tree, join_in_setup, &migration->join, err) ||
 	       refuse_program(&migration->terms, &migration->tree, err) ||

@@ -15,7 +15,7 @@ static int find_of(const struct migrate_options *opts, const struct tree *tree,
 	if (proc_files_read(process->pid, &open_files, err))
 		return -1;
 	ret = setup_files_find(opts, tree->mounts, process, &open_files, &needs->files, err) ||
-	      addresses_find(&open_files, &needs->addresses, err) ||
+	      (!tree->own_network && addresses_find(&open_files, &needs->addresses, err)) ||
 	      reconnects_servers(&process->attached.reconnects, &needs->reconnect, err) ? -1 : 0;
 	proc_files_free(&open_files);
 	return ret;

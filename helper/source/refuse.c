@@ -69,7 +69,7 @@ static void refuse_namespaces(const struct inspection *look, struct refusals *re
 		const char *children;
 	} spaces[] = {
 		{ "pid", "PID", true, "pid_for_children" }, { "mnt", "mount", true, NULL },
-		{ "net", "network", false, NULL }, { "user", "user", false, NULL },
+		{ "net", "network", true, NULL }, { "user", "user", false, NULL },
 		{ "time", "time", true, "time_for_children" }, { "cgroup", "cgroup", false, NULL },
 		{ "ipc", "IPC", true, NULL }, { "uts", "UTS", true, NULL },
 	};

@@ -104,7 +104,9 @@ static void say_connections(struct inspection *look, const struct socket_count *
 	char text[LOSS_DETAIL_BYTES] = "";
 	size_t at = 0;
 
-	for (size_t state = 0; state < STATES && !look->opts->keeps_tcp; state++)
+	bool kept = look->opts->keeps_tcp || (look->tree && look->tree->own_network);
+
+	for (size_t state = 0; state < STATES && !kept; state++)
 		if (count->states[state])
 			at += snprintf(text + at, sizeof(text) - at, "%s%zu %s", at ? ", " : "",
 				       count->states[state], state_names[state]);

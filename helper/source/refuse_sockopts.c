@@ -71,7 +71,7 @@ static int tcp_kinds(const struct inspection *look, int fd)
 		return 0;
 	if (getpeername(fd, (void *)&peer, &len))
 		return TCP | LISTENER;
-	return look->opts->keeps_tcp ? TCP : 0;
+	return look->opts->keeps_tcp || (look->tree && look->tree->own_network) ? TCP : 0;
 }
 
 static int get_int(int fd, int option)

@@ -346,6 +346,7 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	setup->msg.max_frozen_s = ctx->max_frozen_s;
 	if (ctx->kept)
 		add_kept(ctx->kept, setup);
+	setup->msg.has_own_network = setup->msg.own_network = ctx->tree->own_network;
 	add_asked(ctx->config, setup);
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
 	msg.setup = &setup->msg;

@@ -225,7 +225,9 @@ const struct seen_socket *surroundings_socket(struct surroundings *around, uint3
 	if (!around->sockets_read) {
 		around->sockets_read = true;
 		/* on a kernel without unix_diag CRIU's dump fails, and says why */
-		if (unix_diag_walk(take_unix, around))
+		if (unix_diag_walk(take_unix, around) ||
+		    (around->tree->own_network &&
+		     unix_diag_walk_in(tree_root(around->tree)->pid, take_unix, around)))
 			around->nr_sockets = 0;
 		if (around->nr_sockets)
 			qsort(around->sockets, around->nr_sockets, sizeof(key), compare_sockets);

@@ -20,6 +20,7 @@ struct source_mounts;
  * @last_object: the highest object id so far; no id is used again
  * @fixed: FINAL is next: the list does not change any more, and any thread may walk it. Before, only
  *	the main thread may, which changes the list
+ * @own_network: they share a network namespace that is not this helper's
  * @mounts: of the mount namespace that its processes share; NULL: as this helper's
  *
  * Zeroed is empty.
@@ -27,6 +28,7 @@ struct source_mounts;
 struct tree {
 	struct source_process **processes;
 	const struct source_mounts *mounts;
+	bool own_network;
 	size_t nr;
 	uint32_t last_object;
 	atomic_bool fixed;

@@ -42,10 +42,8 @@ static void each_option_goes_to_the_criu_that_reads_it(void **state)
 	assert_text(CRIU_END_DUMP, "ghost-limit 1M\next-unix-sk\nexternal mnt[/data]:data\n");
 	config.nr = 0;
 	assert_int_equal(add("external mnt[data]:/srv", CRIU_END_RESTORE, &err), 0);
-	assert_int_equal(add("external net[n]:/run/netns/n", CRIU_END_RESTORE, &err), 0);
 	assert_int_equal(add("external veth[eth0]:v0@br0", CRIU_END_RESTORE, &err), 0);
-	assert_text(CRIU_END_DUMP, "external mnt[data]:/srv\nexternal net[n]:/run/netns/n\n");
-	/* CRIU gets a descriptor of the network namespace */
+	assert_text(CRIU_END_DUMP, "external mnt[data]:/srv\n");
 	assert_text(CRIU_END_RESTORE, "external mnt[data]:/srv\nexternal veth[eth0]:v0@br0\n");
 }
 
@@ -60,7 +58,7 @@ static void options_that_break_the_hand_over_are_refused_by_name(void **state)
 		"external unix[7]", "external file[1:2]:x", "external pid[1]:x", "external mnt[]",
 		"inherit-fd fd[1]:x", "work-dir /x", "config /x", "external mnt", "external mnt[/x",
 		"ghost-limit", "ghost-limit 1 2", "ghost-limit \"1\"", "ext-unix-sk 1",
-		"external mnt[/x]", "external mnt[x]:/y", "external veth[eth0]:x@y", "external net[]:x",
+		"external mnt[/x]", "external mnt[x]:/y", "external veth[eth0]:x@y", "external net[7]:x", "external dev[]:x",
 		"empty-ns pid", "--ext-unix-sk",
 	};
 	struct error err;

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Mount and network namespaces of a program's own: where its paths are here, and which connections leave it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+#include "os/mount_list.h"
+#include "source/mounts.h"
+#include "source/network.h"
+
+static void a_path_is_below_a_directory(void **state)
+{
+	assert_string_equal(path_below("/a/b", "/a"), "/b");
+	assert_string_equal(path_below("/a", "/a"), "");
+	assert_string_equal(path_below("/a", "/"), "/a");
+	assert_null(path_below("/ab", "/a"));
+	assert_null(path_below("/", "/a"));
+}
+
+/* A container: its root is a directory of this machine, /usr is bound, /tmp is its own, over one of the machine. */
+static struct mount_entry entries[] = {
+	{ .target = "/" }, { .target = "/usr" }, { .target = "/tmp" }, { .target = "/tmp" },
+};
+static char *here[] = { "/srv/root", "/usr", "/tmp", NULL };
+static const struct source_mounts container = {
+	.own = true, .list = { entries, 4 }, .here = here,
+};
+
+static void assert_here(const struct source_mounts *mounts, const char *path, const char *want)
+{
+	char got[PATH_MAX];
+
+	assert_int_equal(source_mounts_here(mounts, path, got), want != NULL);
+	if (want)
+		assert_string_equal(got, want);
+}
+
+static void paths_of_the_program_are_looked_at_where_they_are_here(void **state)
+{
+	assert_here(&container, "/", "/srv/root");
+	assert_here(&container, "/etc/x", "/srv/root/etc/x");
+	assert_here(&container, "/usr/bin/x", "/usr/bin/x");
+	assert_here(&container, "/usrx", "/srv/root/usrx");
+	assert_here(&container, "/tmp/x", NULL);
+	assert_here(NULL, "/tmp/x", "/tmp/x");
+	assert_string_equal(source_mounts_root(&container), "/srv/root");
+}
+
+/* CRIU takes a mount point for one mount. */
+static void a_mount_under_one_of_its_own_has_no_name(void **state)
+{
+	char *name = source_mounts_name(&container, 1);
+
+	assert_string_equal(name, "mnt[/usr]:mh1");
+	free(name);
+	assert_true(source_mounts_is_outside(&container, 1));
+	assert_false(source_mounts_is_outside(&container, 0));
+	assert_false(source_mounts_is_outside(&container, 2));
+	assert_false(source_mounts_is_outside(&container, 3));
+	assert_true(source_mounts_are_stacked(&container));
+}
+
+static bool leads_out(const char *const *lines, size_t nr)
+{
+	struct net_ends ends = { 0 };
+	bool out;
+
+	for (size_t i = 0; i < nr; i++)
+		assert_int_equal(net_ends_take(&ends, lines[i]), 0);
+	out = net_ends_find_outside(&ends);
+	free(ends.items);
+	return out;
+}
+
+static void a_connection_has_both_ends_inside_or_leads_out(void **state)
+{
+	static const char *const lines[] = {
+		"  sl  local_address rem_address   st tx_queue rx_queue",
+		"   0: 00000000:1388 00000000:0000 0A 00000000:00000000",
+		"   1: 0100007F:1388 0100007F:C35E 01 00000000:00000000",
+		"   2: 0000000000000000FFFF00000100007F:C35E 0000000000000000FFFF00000100007F:1388 08 0:0",
+		"   3: 0100007F:1389 0100007F:C35F 06 00000000:00000000",
+		"   4: 0200090A:1388 0100090A:C35E 01 00000000:00000000",
+	};
+
+	assert_false(leads_out(lines, 5));
+	assert_true(leads_out(lines, 3));
+	assert_true(leads_out(lines, 6));
+	assert_false(leads_out(lines, 0));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_path_is_below_a_directory),
+		cmocka_unit_test(paths_of_the_program_are_looked_at_where_they_are_here),
+		cmocka_unit_test(a_mount_under_one_of_its_own_has_no_name),
+		cmocka_unit_test(a_connection_has_both_ends_inside_or_leads_out),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
