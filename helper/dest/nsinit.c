@@ -21,6 +21,8 @@
 #include "base/io.h"
 #include "criu/criu.h"
 #include "dest/nsinit.h"
+#include "os/ns_pids.h"
+#include "os/proc.h"
 
 #define START_TIMEOUT_MS	10000
 #define COMMIT_TIMEOUT_MS	5000
@@ -43,7 +45,8 @@ static void avoid_pid(pid_t task_pid)
 	long pid_max = 32768;
 	int fd;
 
-	if (task_pid > LOW_PID)
+	/* the first process of a namespace of its own gets its pid there */
+	if (task_pid > LOW_PID || task_pid == NS_INIT_PID)
 		return;
 	fd = open("/proc/sys/kernel/pid_max", O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {
@@ -124,13 +127,27 @@ static int init_criu(const struct cgroup *group, int *rpc_fd, pid_t *criu, struc
 /**
  * struct init_tasks - the children whose end the init notes
  * @criu: pid of CRIU; -1 when CRIU has ended
- * @root: pid of the program's first task
- * @signal: signal that killed @root; 0: none did
+ * @root: pid of the program's first task in its own namespace
+ * @signal: signal that killed the first task; 0: none did
  */
 struct init_tasks {
 	pid_t criu, root;
 	int signal;
 };
+
+/*
+ * Return: the child @pid, which has ended and is not reaped, is the program's first task. With a namespace of its
+ * own it has another pid here.
+ */
+static bool is_root(const struct init_tasks *tasks, pid_t pid)
+{
+	struct error ignored = { 0 };
+	struct proc_status status;
+
+	if (tasks->root != NS_INIT_PID)
+		return pid == tasks->root;
+	return !proc_status_read(pid, &status, &ignored) && status.ns_pid == NS_INIT_PID;
+}
 
 /*
  * Reap ended children. A killed CRIU leaves half-made tasks, which wait for CRIU for ever and hold
@@ -140,16 +157,27 @@ struct init_tasks {
  */
 static bool init_reap(struct init_tasks *tasks)
 {
+	siginfo_t ended;
+	bool root;
 	int status;
 
 	for (;;) {
-		pid_t pid = waitpid(-1, &status, WNOHANG | __WALL);
+		pid_t pid;
 
-		if (pid < 0 && errno == EINTR)
-			continue;
+		ended.si_pid = 0;
+		if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT | __WALL)) {
+			if (errno == EINTR)
+				continue;
+			return false;
+		}
+		if (!ended.si_pid)
+			return true;
+		/* before it is reaped: afterwards nobody knows which one it was */
+		root = is_root(tasks, ended.si_pid);
+		pid = waitpid(ended.si_pid, &status, WNOHANG | __WALL);
 		if (pid <= 0)
-			return !pid;
-		if (pid == tasks->root && WIFSIGNALED(status))
+			continue;
+		if (root && WIFSIGNALED(status))
 			tasks->signal = WTERMSIG(status);
 		if (pid != tasks->criu)
 			continue;

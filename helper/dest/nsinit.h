@@ -3,6 +3,10 @@
  * The init of the PID and mount namespaces in which a program is restored. The init lives as long
  * as the program, and reaps its orphans. When the init is killed, the kernel kills all processes
  * of the namespace.
+ *
+ * A PID namespace of the program's own is below this one, and begins with the program's first task. That task
+ * cannot take the place of this init: CRIU makes the namespace, and CRIU itself has to be in one that ends with
+ * one process, whenever the restore is given up. The kernel kills the processes of namespaces below, too.
  */
 #ifndef MIGRATE_DEST_NSINIT_H
 #define MIGRATE_DEST_NSINIT_H
@@ -26,7 +30,8 @@ struct nsinit {
 
 /**
  * nsinit_start() - start the init, which starts `criu swrk`
- * @task_pid: pid of the program, which CRIU's own processes must not take
+ * @task_pid: pid of the program in its own namespace, which CRIU's own processes must not take; NS_INIT_PID: the
+ *	program has a PID namespace of its own
  * @group: control group that CRIU enters, and the restored tasks inherit
  * @rpc_fd: set to the caller's end of CRIU's RPC socket. CRIU holds a duplicate of this end, so
  *	that the caller's death is no hang-up, on which CRIU would release the tasks

@@ -14,6 +14,7 @@
 #include "dest/precheck_hugetlb.h"
 #include "dest/precheck_sockets.h"
 #include "os/memory_limit.h"
+#include "os/ns_pids.h"
 #include "os/proc.h"
 
 #define MIB		(1UL << 20)
@@ -137,7 +138,8 @@ void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu
 	check_cpu(setup, refusals);
 	precheck_needs(setup, refusals);
 	check_room(setup, base, refusals);
-	if (setup->pid <= 1 || setup->pid > MAX_PID)
+	/* with pid 1 it is the first process of a namespace of its own */
+	if (setup->pid < NS_INIT_PID || setup->pid > MAX_PID)
 		precheck_refuse(refusals, "the program has pid %d at the source, which cannot be given to it here: start it with another pid",
 		       setup->pid);
 }
@@ -145,7 +147,7 @@ void precheck_setup(const Migrate__Setup *setup, const struct criu_version *criu
 int precheck_object(const Migrate__Object *object, struct error *err)
 {
 	if (object->kind == MIGRATE__OBJECT_KIND__MM && object->id && object->has_pid &&
-	    object->pid > 1 && object->pid <= MAX_PID)
+	    object->pid >= NS_INIT_PID && object->pid <= MAX_PID)
 		return 0;
 	if (object->kind == MIGRATE__OBJECT_KIND__SHM && object->id && !object->has_pid &&
 	    !object->has_parent && object->name && strlen(object->name) <= MAX_SHM_NAME &&

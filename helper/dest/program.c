@@ -10,6 +10,7 @@
 #include "criu/attach.h"
 #include "dest/program.h"
 #include "os/cgroup_members.h"
+#include "os/ns_pids.h"
 #include "os/proc.h"
 #include "os/proc_tree.h"
 
@@ -143,15 +144,32 @@ static struct process *find_host(const struct program *program, pid_t pid, ino_t
 	       proc_ns(pid, "pid") == namespace ? find(program, status.ns_pid) : NULL;
 }
 
+/* The PID namespace of the program: that of the init, or below it one that begins with the root. */
+static ino_t find_namespace(const struct program *program, const pid_t *pids, size_t nr)
+{
+	ino_t init = proc_ns(program->init_pid, "pid"), found = 0;
+	struct error ignored = { 0 };
+	struct proc_status status;
+
+	if (program->root != NS_INIT_PID)
+		return init;
+	for (size_t i = 0; i < nr && !found; i++)
+		if (!proc_status_read(pids[i], &status, &ignored) && status.ns_pid == NS_INIT_PID)
+			found = proc_ns(pids[i], "pid");
+	return found == init ? 0 : found;
+}
+
 /* Find all processes as they are seen here; @host_pid of one that is not in the group becomes 0. */
 static int find_host_pids(struct program *program, struct error *err)
 {
-	ino_t namespace = proc_ns(program->init_pid, "pid");
+	ino_t namespace;
 	pid_t *pids;
 	size_t nr;
 
 	if (cgroup_pids(&program->group, &pids, &nr, err))
 		return -1;
+	namespace = find_namespace(program, pids, nr);
+	program->pid_ns = namespace;
 	for (size_t i = 0; i < program->nr; i++)
 		program->processes[i]->host_pid = 0;
 	for (size_t i = 0; i < nr; i++) {
@@ -251,7 +269,7 @@ bool program_root_lives(const struct program *program)
 
 	/* the pid is another process's when the root was reaped */
 	return root && root->host_pid && has_memory(root->host_pid) &&
-	       find_host(program, root->host_pid, proc_ns(program->init_pid, "pid")) == root;
+	       find_host(program, root->host_pid, program->pid_ns) == root;
 }
 
 bool program_others_live(const struct program *program)
@@ -277,7 +295,7 @@ void program_kill(const struct program *program, pid_t pid)
 	int fd = process && process->host_pid ? proc_pidfd(process->host_pid, &ignored) : -1;
 
 	/* the pid may be another process's: the pidfd is of the one that is looked at now */
-	if (fd >= 0 && find_host(program, process->host_pid, proc_ns(program->init_pid, "pid")) == process)
+	if (fd >= 0 && find_host(program, process->host_pid, program->pid_ns) == process)
 		syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
 	if (fd >= 0)
 		close(fd);

@@ -12,10 +12,11 @@
 
 /**
  * struct program - of the main thread, but for @init_fd
- * @root: pid of the first process, at the source and in the namespace here
+ * @root: pid of the first process in its own namespace, at the source and here
  * @processes: from program_take() on; pointers, so that a process stays where it is
  * @group: the processes are restored in it, and frozen in it until COMMIT
- * @init_pid: init of the namespace
+ * @pid_ns: inode of the PID namespace of the processes, once they were looked for in the group; 0: it is not there
+ * @init_pid: init of the namespace, or of the one above it
  * @criu_pid: of the CRIU in it, as seen here
  * @init_fd: pidfd of the init, or -1; any thread may poll it
  */
@@ -24,6 +25,7 @@ struct program {
 	struct process **processes;
 	size_t nr;
 	struct cgroup group;
+	ino_t pid_ns;
 	pid_t init_pid, criu_pid;
 	atomic_int init_fd;
 };

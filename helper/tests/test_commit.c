@@ -405,6 +405,7 @@ static pid_t adopt(void)
 	assert_int_equal(proc_status_read(pids[0], &status, &kit->err), 0);
 	process->pid = status.ns_pid;
 	process->host_pid = pids[0];
+	kit->program.pid_ns = proc_ns(pids[0], "pid");
 	kit->program.processes = malloc(sizeof(process));
 	kit->program.processes[0] = process;
 	kit->program.nr = 1;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,6 +21,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "dest/keeper.h"
+#include "os/ns_pids.h"
 #include "tests/conn_fd.h"
 #include "tests/course_walk.h"
 #include "tests/in_group.h"
@@ -110,16 +112,21 @@ static struct keeper *start(void)
 	return keeper;
 }
 
-static int spawn(struct keeper *keeper, int *rpc_fd)
+static int spawn_for(struct keeper *keeper, pid_t task_pid, int *rpc_fd)
 {
 	struct error err = { 0 };
 	pid_t init;
 
-	if (keeper_spawn(keeper, 5000, rpc_fd, &init, &err)) {
+	if (keeper_spawn(keeper, task_pid, rpc_fd, &init, &err)) {
 		print_message("%s\n", err.what);
 		skip();
 	}
 	return pidfd_of(init);
+}
+
+static int spawn(struct keeper *keeper, int *rpc_fd)
+{
+	return spawn_for(keeper, 5000, rpc_fd);
 }
 
 static void test_holds(void **state)
@@ -379,6 +386,59 @@ static void test_init_killed(void **state)
 	close(init);
 }
 
+/* The first process of a PID namespace below the init's ends by a fault of its own, when @gate has no writer. */
+static void end_by_fault(const int *gate)
+{
+	char byte;
+
+	signal(SIGILL, SIG_DFL);
+	close(gate[1]);
+	if (!read(gate[0], &byte, 1))
+		__builtin_trap();
+}
+
+/* As CRIU does: whoever made the process ends, so that it is the init's child. */
+static void add_nested(int init, const int *gate)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		if (setns(init, CLONE_NEWPID))
+			_exit(1);
+		if (fork()) {
+			wait(NULL);
+			_exit(0);
+		}
+		if (!syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL))
+			end_by_fault(gate);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+/* That process has another pid for the init than for itself. */
+static void test_nested_root_signalled(void **state)
+{
+	struct keeper *keeper = start();
+	struct error err = { 0 };
+	int rpc_fd, init = spawn_for(keeper, NS_INIT_PID, &rpc_fd), signal = 0, gate[2];
+	bool started = false;
+
+	free(wait_for_criu());
+	assert_int_equal(pipe2(gate, O_CLOEXEC), 0);
+	add_nested(init, gate);
+	assert_int_equal(keeper_commit(keeper, 1, &started, &err), 0);
+	close(gate[1]);
+	shutdown(rpc_fd, SHUT_RDWR);
+	close(rpc_fd);
+	assert_true(ends(init));
+	assert_int_equal(keeper_done(keeper, &signal, &err), 0);
+	assert_int_equal(signal, SIGILL);
+	keeper_free(keeper);
+	close(gate[0]);
+	close(init);
+}
+
 /* Nobody is left who knows how the program ended: that is not taken for a good end. */
 static void test_done_unknown(void **state)
 {
@@ -440,6 +500,7 @@ int main(void)
 		cmocka_unit_test_setup(test_commit_unheard, is_root),
 		cmocka_unit_test_setup(test_commit_unanswered, is_root),
 		cmocka_unit_test_setup(test_init_killed, is_root),
+		cmocka_unit_test_setup(test_nested_root_signalled, is_root),
 		cmocka_unit_test_setup(test_done_unknown, make_dir),
 		cmocka_unit_test_setup(test_commit, is_root),
 	};
