@@ -55,7 +55,7 @@ static void refuse_namespaces(const struct inspection *look, struct refusals *re
 		const char *name, *text;
 		bool own;
 	} spaces[] = {
-		{ "pid", "PID", false }, { "mnt", "mount", false }, { "net", "network", false },
+		{ "pid", "PID", true }, { "mnt", "mount", false }, { "net", "network", false },
 		{ "user", "user", false }, { "time", "time", false }, { "cgroup", "cgroup", false },
 		{ "ipc", "IPC", true }, { "uts", "UTS", true },
 	};
@@ -72,6 +72,7 @@ static void refuse_namespaces(const struct inspection *look, struct refusals *re
 			       "process %d is in another %s namespace than process %d", pid,
 			       spaces[i].text, root);
 	}
+	refuse_pid_ns(look, refusals);
 }
 
 /* The program may change these between SETUP and the freeze. */
@@ -224,6 +225,8 @@ int refuse_attached(const struct inspection *terms, const struct tree *tree, str
 {
 	struct refusals refusals = { 0 };
 
+	if (refuse_strangers(tree, err))
+		return -1;
 	count_again(tree);
 	refuse_many(tree, &refusals);
 	if (refusals.nr)
@@ -276,7 +279,7 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
 	refuse_many(tree, &refusals);
 	if (refusals.nr)
 		return refusals_end(&refusals, root, err);
-	if (refuse_members(terms, refuse_process, &refusals, err))
+	if (refuse_strangers(tree, err) || refuse_members(terms, refuse_process, &refusals, err))
 		return -1;
 	refuse_borrowers(tree, &refusals);
 	refuse_supervisor(terms, tree_root(tree));
@@ -392,7 +395,7 @@ int refuse_frozen(const struct inspection *terms, const struct tree *tree, struc
 	int ret;
 
 	look.around = &around;
-	ret = refuse_each_frozen(&look, err);
+	ret = refuse_strangers(tree, err) || refuse_each_frozen(&look, err) ? -1 : 0;
 	surroundings_forget(&around);
 	return ret ? -1 : losses_refused(terms->losses, err);
 }

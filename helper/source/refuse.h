@@ -61,6 +61,11 @@ int refuse_frozen(const struct inspection *terms, const struct tree *tree, struc
  */
 int refuse_attached(const struct inspection *terms, const struct tree *tree, struct error *err);
 
+/** refuse_pid_ns() - PID namespaces that CRIU does not restore */
+void refuse_pid_ns(const struct inspection *look, struct refusals *refusals);
+/** refuse_strangers() - -1 with @err when a process in the program's own PID namespace is not of the tree */
+int refuse_strangers(const struct tree *tree, struct error *err);
+
 /** refuse_memory() - mappings that cannot be carried; @look has them with all flags */
 void refuse_memory(const struct inspection *look, struct refusals *refusals);
 /** refuse_new_hugetlb() - huge pages that were mapped since SETUP; @vmas: without flags */
