@@ -48,16 +48,30 @@ static void refuse_task(const struct source_process *process, struct refusals *r
 		       target->tracer);
 }
 
+/* CRIU does not see it, and children of the restored process would be in another namespace than here. */
+static void refuse_for_children(pid_t pid, const char *name, const char *children, const char *text,
+				struct refusals *refusals)
+{
+	ino_t own = proc_ns(pid, name);
+
+	/* without a first process a PID namespace cannot be read */
+	if (own && proc_ns(pid, children) != own)
+		refuse(refusals, "start it with unshare --fork",
+		       "the children of process %d are in another %s namespace", pid, text);
+}
+
 /* A namespace of its own that the program may have is one for the whole tree: CRIU dumps no other. */
 static void refuse_namespaces(const struct inspection *look, struct refusals *refusals)
 {
 	static const struct {
 		const char *name, *text;
 		bool own;
+		const char *children;
 	} spaces[] = {
-		{ "pid", "PID", true }, { "mnt", "mount", false }, { "net", "network", false },
-		{ "user", "user", false }, { "time", "time", false }, { "cgroup", "cgroup", false },
-		{ "ipc", "IPC", true }, { "uts", "UTS", true },
+		{ "pid", "PID", true, "pid_for_children" }, { "mnt", "mount", false, NULL },
+		{ "net", "network", false, NULL }, { "user", "user", false, NULL },
+		{ "time", "time", true, "time_for_children" }, { "cgroup", "cgroup", false, NULL },
+		{ "ipc", "IPC", true, NULL }, { "uts", "UTS", true, NULL },
 	};
 	pid_t pid = look->process->pid, root = tree_root(look->tree)->pid;
 
@@ -71,6 +85,8 @@ static void refuse_namespaces(const struct inspection *look, struct refusals *re
 			refuse(refusals, "let all processes of the program share one",
 			       "process %d is in another %s namespace than process %d", pid,
 			       spaces[i].text, root);
+		if (spaces[i].children)
+			refuse_for_children(pid, name, spaces[i].children, spaces[i].text, refusals);
 	}
 	refuse_pid_ns(look, refusals);
 }

@@ -61,7 +61,7 @@ int refuse_frozen(const struct inspection *terms, const struct tree *tree, struc
  */
 int refuse_attached(const struct inspection *terms, const struct tree *tree, struct error *err);
 
-/** refuse_pid_ns() - PID namespaces that CRIU does not restore */
+/** refuse_pid_ns() - a PID namespace whose first process is not the root; CRIU restores no such one */
 void refuse_pid_ns(const struct inspection *look, struct refusals *refusals);
 /** refuse_strangers() - -1 with @err when a process in the program's own PID namespace is not of the tree */
 int refuse_strangers(const struct tree *tree, struct error *err);

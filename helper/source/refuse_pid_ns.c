@@ -14,38 +14,21 @@ static bool has_own(const struct tree *tree)
 	return namespace && namespace != proc_ns(0, "pid");
 }
 
-/* CRIU makes a new namespace for the root, in which the root has the pid 1. */
-static void refuse_root(const struct inspection *look, struct refusals *refusals)
+void refuse_pid_ns(const struct inspection *look, struct refusals *refusals)
 {
 	const struct source_process *root = tree_root(look->tree);
 	bool first = root->status.ns_pid == NS_INIT_PID, own = has_own(look->tree);
 
+	if (look->process != root)
+		return;
 	if (first && !own)
 		refuse(refusals, "run migrate-helper outside of it",
 		       "process %d is the first one of the PID namespace that migrate-helper itself is in",
 		       root->pid);
+	/* CRIU makes a new namespace for the root, in which the root has the pid 1 */
 	else if (!first && own)
 		refuse(refusals, "give --pid of the first process of that namespace, or run migrate-helper in it (nsenter)",
 		       "process %d is in another PID namespace, and not its first process", root->pid);
-}
-
-/* CRIU does not see it, and children of the restored process would be in another namespace than here. */
-static void refuse_for_children(const struct inspection *look, struct refusals *refusals)
-{
-	pid_t pid = look->process->pid;
-	ino_t own = proc_ns(pid, "pid");
-
-	/* without a first process the namespace of the children cannot be read */
-	if (own && proc_ns(pid, "pid_for_children") != own)
-		refuse(refusals, "start it with unshare --pid --fork",
-		       "the children of process %d are in another PID namespace", pid);
-}
-
-void refuse_pid_ns(const struct inspection *look, struct refusals *refusals)
-{
-	if (look->process == tree_root(look->tree))
-		refuse_root(look, refusals);
-	refuse_for_children(look, refusals);
 }
 
 /** struct strangers - a walk over all processes; @found: one of the namespace, not of the tree */

@@ -167,7 +167,7 @@ static void a_zombie_joins_nothing(void **state)
 	assert_true(process->gone);
 }
 
-static pid_t start_elsewhere(void)
+static pid_t start_elsewhere(int flag)
 {
 	pid_t pid = fork();
 
@@ -175,25 +175,40 @@ static pid_t start_elsewhere(void)
 	if (pid)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	word->made = unshare(CLONE_NEWUTS) == 0;
+	word->made = unshare(flag) == 0;
 	word->begin = true;
 	for (;;)
 		pause();
 }
 
 /* Before the destination hears of the process: in a new PID namespace its pid would be 1, as another's. */
-static void another_namespace_is_refused_at_once(void **state)
+static void expect_refusal(struct bench *bench, int flag, const char *text)
 {
-	struct bench *bench = *state;
-	struct source_process *process = tree_add(&bench->tree, start_elsewhere(), &bench->err);
+	struct source_process *process = tree_add(&bench->tree, start_elsewhere(flag), &bench->err);
 
 	while (!word->begin)
 		usleep(1000);
 	assert_true(word->made);
 	assert_int_equal(join_later(&bench->join, process, &bench->err), -1);
 	assert_int_equal(bench->err.code, CODE_REFUSED);
-	assert_non_null(strstr(bench->err.what, "is in another UTS namespace"));
+	assert_non_null(strstr(bench->err.what, text));
 	assert_int_equal(nr_opened, 0);
+}
+
+static void another_namespace_is_refused_at_once(void **state)
+{
+	expect_refusal(*state, CLONE_NEWUTS, "is in another UTS namespace");
+}
+
+/* unshare() makes these for children alone, and CRIU looks at the process itself. */
+static void a_namespace_for_children_is_refused_at_once(void **state)
+{
+	expect_refusal(*state, CLONE_NEWPID, "are in another PID namespace");
+}
+
+static void a_time_namespace_for_children_is_refused_at_once(void **state)
+{
+	expect_refusal(*state, CLONE_NEWTIME, "are in another time namespace");
 }
 
 #define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -205,6 +220,8 @@ int main(void)
 		BENCH_TEST(a_userfaultfd_of_its_own_is_refused),
 		BENCH_TEST(a_zombie_joins_nothing),
 		BENCH_TEST(another_namespace_is_refused_at_once),
+		BENCH_TEST(a_namespace_for_children_is_refused_at_once),
+		BENCH_TEST(a_time_namespace_for_children_is_refused_at_once),
 	};
 
 	/* make and shells leave pipes open */

@@ -127,34 +127,6 @@ static void another_process_of_a_namespace_is_refused(void **state)
 	expect("is in another PID namespace, and not its first process");
 }
 
-static void with_children_elsewhere(void)
-{
-	if (unshare(CLONE_NEWPID))
-		_exit(1);
-	say_and_wait();
-}
-
-static void children_elsewhere_are_refused(void **state)
-{
-	start(0, with_children_elsewhere, 1);
-	expect("the children of process");
-}
-
-static void with_a_child_elsewhere(void)
-{
-	if (unshare(CLONE_NEWPID))
-		_exit(1);
-	make(0, say_and_wait);
-	say_and_wait();
-}
-
-/* The namespace of the children can be read, and is another one. */
-static void a_child_elsewhere_is_refused(void **state)
-{
-	start(0, with_a_child_elsewhere, 2);
-	expect("the children of process");
-}
-
 static void enter(void)
 {
 	char name[32];
@@ -195,8 +167,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(the_first_process_of_a_namespace_is_no_reason),
 		BENCH_TEST(another_process_of_a_namespace_is_refused),
-		BENCH_TEST(children_elsewhere_are_refused),
-		BENCH_TEST(a_child_elsewhere_is_refused),
 		BENCH_TEST(a_stranger_is_refused),
 		BENCH_TEST(a_tree_without_a_namespace_has_no_strangers),
 	};
