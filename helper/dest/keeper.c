@@ -96,12 +96,17 @@ int keeper_speak(struct keeper *keeper, int control_fd, struct error *err)
 	return keeper_ask(keeper, &msg, &control_fd, 1, NULL, err);
 }
 
-int keeper_spawn(struct keeper *keeper, pid_t task_pid, int *rpc_fd, pid_t *init_pid,
+int keeper_spawn(struct keeper *keeper, const struct nsinit_plan *plan, int *rpc_fd, pid_t *init_pid,
 		 struct error *err)
 {
-	struct keeper_msg msg = { .op = KEEPER_SPAWN, .value = task_pid };
+	struct keeper_msg msg = { .op = KEEPER_SPAWN };
+	int fd = keeper_data_fd(plan, sizeof(*plan)), ret;
 
-	if (keeper_ask(keeper, &msg, NULL, 0, rpc_fd, err))
+	if (fd < 0)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot tell the keeper what is to be started");
+	ret = keeper_ask(keeper, &msg, &fd, 1, rpc_fd, err);
+	close(fd);
+	if (ret)
 		return -1;
 	*init_pid = msg.value;
 	keeper->init_pid = msg.value;

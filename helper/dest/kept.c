@@ -71,13 +71,18 @@ static void kept_release_all(struct kept *kept)
 		kept_release(kept, i);
 }
 
-static int kept_spawn(struct kept *kept, pid_t task_pid, struct keeper_msg *answer)
+static int kept_spawn(struct kept *kept, const struct keeper_turn *turn, struct keeper_msg *answer)
 {
+	struct nsinit_plan plan;
 	int rpc_fd = -1;
 
+	if (keeper_data_read(turn->fds[0], &plan, sizeof(plan))) {
+		error_errno(&answer->err, CODE_INTERNAL, NULL, "the keeper cannot read what is to be started");
+		return -1;
+	}
 	if (cgroup_make(kept->group, &answer->err))
 		return -1;
-	if (nsinit_start(&kept->ns, task_pid, kept->group, &rpc_fd, &answer->err)) {
+	if (nsinit_start(&kept->ns, &plan, kept->group, &rpc_fd, &answer->err)) {
 		nsinit_kill(&kept->ns, &answer->err);
 		return -1;
 	}
@@ -260,7 +265,7 @@ static bool kept_request(void *ctx, struct keeper_turn *turn)
 		turn->fds[0] = -1;
 		break;
 	case KEEPER_SPAWN:
-		turn->answer_fd = kept_spawn(kept, msg->value, answer);
+		turn->answer_fd = kept_spawn(kept, turn, answer);
 		break;
 	case KEEPER_CLOSE:
 		kept_close(kept, turn, &answer->err);

@@ -286,6 +286,7 @@ static int close_addresses(struct migration *m, struct error *err)
 static int start_threads(struct migration *m, struct error *err)
 {
 	m->program.root = m->setup.said->pid;
+	m->program.own_cgroup_ns = m->setup.said->own_cgroup_ns;
 	m->restore.compare = m->restore.shm.compares = m->setup.said->verify;
 	m->restore.comm = m->setup.said->comm;
 	m->restore.cost_model_ns = m->setup.cost_model_ns;

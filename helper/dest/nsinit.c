@@ -21,6 +21,7 @@
 #include "base/io.h"
 #include "criu/criu.h"
 #include "dest/nsinit.h"
+#include "os/cgroup_ns.h"
 #include "os/ns_pids.h"
 #include "os/proc.h"
 
@@ -86,13 +87,14 @@ static int init_descriptors(int sock, struct error *err)
 	return 0;
 }
 
-static void criu_main(int fd, int our_fd, const struct cgroup *group)
+static void criu_main(int fd, int our_fd, const struct nsinit_plan *plan, const struct cgroup *group)
 {
 	sigset_t none;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (cgroup_add(group, 0))
+	/* the tasks inherit the namespace, and go to the groups that it begins with */
+	if (plan->own_cgroup_ns ? cgroup_ns_enter(group) : cgroup_add(group, 0))
 		_exit(127);
 	/* the program must not see the helper's mount of cgroup v2 */
 	cgroup_hide(group);
@@ -103,7 +105,8 @@ static void criu_main(int fd, int our_fd, const struct cgroup *group)
 	_exit(127);
 }
 
-static int init_criu(const struct cgroup *group, int *rpc_fd, pid_t *criu, struct error *err)
+static int init_criu(const struct nsinit_plan *plan, const struct cgroup *group, int *rpc_fd, pid_t *criu,
+		     struct error *err)
 {
 	int pair[2];
 	pid_t pid;
@@ -117,7 +120,7 @@ static int init_criu(const struct cgroup *group, int *rpc_fd, pid_t *criu, struc
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot fork for CRIU");
 	}
 	if (!pid)
-		criu_main(pair[1], pair[0], group);
+		criu_main(pair[1], pair[0], plan, group);
 	close(pair[1]);
 	*rpc_fd = pair[0];
 	*criu = pid;
@@ -262,10 +265,10 @@ static void init_loop(int sock, int signals, struct init_tasks *tasks)
 	}
 }
 
-static void init_main(int sock, pid_t task_pid, const struct cgroup *group)
+static void init_main(int sock, const struct nsinit_plan *plan, const struct cgroup *group)
 {
 	struct nsinit_msg msg = { 0 };
-	struct init_tasks tasks = { .criu = -1, .root = task_pid };
+	struct init_tasks tasks = { .criu = -1, .root = plan->task_pid };
 	int rpc_fd = -1, signals;
 	sigset_t chld;
 
@@ -278,8 +281,8 @@ static void init_main(int sock, pid_t task_pid, const struct cgroup *group)
 	sigaddset(&chld, SIGCHLD);
 	sigprocmask(SIG_SETMASK, &chld, NULL);
 	if (!init_descriptors(sock, &msg.err) && !init_mounts(&msg.err)) {
-		avoid_pid(task_pid);
-		init_criu(group, &rpc_fd, &tasks.criu, &msg.err);
+		avoid_pid(plan->task_pid);
+		init_criu(plan, group, &rpc_fd, &tasks.criu, &msg.err);
 	}
 	signals = signalfd(-1, &chld, SFD_CLOEXEC);
 	if (fdpass_send(sock, &msg, sizeof(msg), &rpc_fd, rpc_fd >= 0) || rpc_fd < 0 ||
@@ -312,7 +315,7 @@ static int nsinit_answer(struct nsinit *ns, int timeout_ms, int *fd, int *number
 	return 0;
 }
 
-int nsinit_start(struct nsinit *ns, pid_t task_pid, const struct cgroup *group, int *rpc_fd,
+int nsinit_start(struct nsinit *ns, const struct nsinit_plan *plan, const struct cgroup *group, int *rpc_fd,
 		 struct error *err)
 {
 	int pair[2];
@@ -331,7 +334,7 @@ int nsinit_start(struct nsinit *ns, pid_t task_pid, const struct cgroup *group, 
 	}
 	if (!pid) {
 		close(pair[0]);
-		init_main(pair[1], task_pid, group);
+		init_main(pair[1], plan, group);
 	}
 	close(pair[1]);
 	ns->pid = pid;

@@ -19,6 +19,17 @@
 #define NSINIT_SIGNALLED	128
 
 /**
+ * struct nsinit_plan - what the namespaces are for
+ * @task_pid: pid of the program in its own namespace, which CRIU's own processes must not take; NS_INIT_PID: the
+ *	program has a PID namespace of its own
+ * @own_cgroup_ns: the program has a cgroup namespace, which begins with the group that the init is in
+ */
+struct nsinit_plan {
+	pid_t task_pid;
+	bool own_cgroup_ns;
+};
+
+/**
  * struct nsinit - an init, as its parent, the keeper, sees it
  * @pid: pid in the parent's namespace; 0: there is no init
  * @sock: the parent's end of a socket pair
@@ -30,15 +41,13 @@ struct nsinit {
 
 /**
  * nsinit_start() - start the init, which starts `criu swrk`
- * @task_pid: pid of the program in its own namespace, which CRIU's own processes must not take; NS_INIT_PID: the
- *	program has a PID namespace of its own
  * @group: control group that CRIU enters, and the restored tasks inherit
  * @rpc_fd: set to the caller's end of CRIU's RPC socket. CRIU holds a duplicate of this end, so
  *	that the caller's death is no hang-up, on which CRIU would release the tasks
  *
  * Until nsinit_commit() the kernel kills the init when the calling process dies.
  */
-int nsinit_start(struct nsinit *ns, pid_t task_pid, const struct cgroup *group, int *rpc_fd,
+int nsinit_start(struct nsinit *ns, const struct nsinit_plan *plan, const struct cgroup *group, int *rpc_fd,
 		 struct error *err);
 
 /**

@@ -123,8 +123,12 @@ int program_read_images(struct program *program, int images_fd, struct error *er
 
 int program_spawn(struct program *program, struct keeper *keeper, int *rpc_fd, struct error *err)
 {
+	const struct nsinit_plan plan = {
+		.task_pid = program->root, .own_cgroup_ns = program->own_cgroup_ns,
+	};
+
 	/* CRIU enters its group by itself: it is there when it has answered */
-	if (keeper_spawn(keeper, program->root, rpc_fd, &program->init_pid, err) ||
+	if (keeper_spawn(keeper, &plan, rpc_fd, &program->init_pid, err) ||
 	    criu_restore_warm(*rpc_fd, err))
 		return -1;
 	program->criu_pid = criu_attach_find(&program->group, err);

@@ -15,6 +15,7 @@
  * @root: pid of the first process in its own namespace, at the source and here
  * @processes: from program_take() on; pointers, so that a process stays where it is
  * @group: the processes are restored in it, and frozen in it until COMMIT
+ * @own_cgroup_ns: it had a cgroup namespace, and gets one that begins with the group of serve
  * @pid_ns: inode of the PID namespace of the processes, once they were looked for in the group; 0: it is not there
  * @init_pid: init of the namespace, or of the one above it
  * @criu_pid: of the CRIU in it, as seen here
@@ -25,6 +26,7 @@ struct program {
 	struct process **processes;
 	size_t nr;
 	struct cgroup group;
+	bool own_cgroup_ns;
 	ino_t pid_ns;
 	pid_t init_pid, criu_pid;
 	atomic_int init_fd;

@@ -70,7 +70,7 @@ static void refuse_namespaces(const struct inspection *look, struct refusals *re
 	} spaces[] = {
 		{ "pid", "PID", true, "pid_for_children" }, { "mnt", "mount", false, NULL },
 		{ "net", "network", false, NULL }, { "user", "user", false, NULL },
-		{ "time", "time", true, "time_for_children" }, { "cgroup", "cgroup", false, NULL },
+		{ "time", "time", true, "time_for_children" }, { "cgroup", "cgroup", true, NULL },
 		{ "ipc", "IPC", true, NULL }, { "uts", "UTS", true, NULL },
 	};
 	pid_t pid = look->process->pid, root = tree_root(look->tree)->pid;
@@ -79,7 +79,7 @@ static void refuse_namespaces(const struct inspection *look, struct refusals *re
 		const char *name = spaces[i].name;
 
 		if (!spaces[i].own && proc_ns(pid, name) != proc_ns(0, name))
-			refuse(refusals, "run migrate-helper in the same namespace (nsenter)",
+			refuse(refusals, "start it in the namespace that migrate-helper is in",
 			       "process %d is in another %s namespace", pid, spaces[i].text);
 		else if (spaces[i].own && proc_ns(pid, name) != proc_ns(root, name))
 			refuse(refusals, "let all processes of the program share one",
@@ -89,6 +89,7 @@ static void refuse_namespaces(const struct inspection *look, struct refusals *re
 			refuse_for_children(pid, name, spaces[i].children, spaces[i].text, refusals);
 	}
 	refuse_pid_ns(look, refusals);
+	refuse_cgroup_ns(look, refusals);
 }
 
 /* The program may change these between SETUP and the freeze. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "os/cgroup_mounts.h"
+#include "os/cgroup_ns.h"
 #include "os/proc.h"
 #include "source/refuse.h"
 
@@ -120,4 +121,27 @@ int refuse_cgroup(struct inspection *look, struct error *err)
 	}
 	fclose(file);
 	return 0;
+}
+
+bool has_own_cgroup_ns(const struct tree *tree)
+{
+	ino_t namespace = proc_ns(tree_root(tree)->pid, "cgroup");
+
+	return namespace && namespace != proc_ns(0, "cgroup");
+}
+
+void refuse_cgroup_ns(const struct inspection *look, struct refusals *refusals)
+{
+	pid_t pid = look->process->pid;
+	char sub[PATH_MAX];
+
+	if (look->process != tree_root(look->tree) || !has_own_cgroup_ns(look->tree))
+		return;
+	if (cgroup_ns_top(pid, sub, sizeof(sub)))
+		refuse(refusals, NULL, "the cgroup namespace of process %d cannot be read: %s", pid,
+		       strerror(errno));
+	else if (*sub)
+		refuse(refusals, "let it make the namespace when it is in its group (unshare --cgroup)",
+		       "process %d is in %s of its cgroup namespace, and not in the group that this begins with",
+		       pid, sub);
 }

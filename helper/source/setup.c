@@ -6,6 +6,7 @@
 #include <sys/utsname.h>
 #include "base/report.h"
 #include "source/needs.h"
+#include "source/refuse.h"
 #include "source/setup.h"
 
 #define REPLY_TIMEOUT_MS	60000
@@ -276,6 +277,7 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	setup->msg.has_mappings = true;
 	setup->msg.mappings = ctx->shape->mappings;
 	setup->msg.max_frozen_s = ctx->max_frozen_s;
+	setup->msg.own_cgroup_ns = setup->msg.has_own_cgroup_ns = has_own_cgroup_ns(ctx->tree);
 	if (ctx->kept)
 		add_kept(ctx->kept, setup);
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;

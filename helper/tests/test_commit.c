@@ -106,7 +106,7 @@ static void start_tasks(void)
 	struct program *program = &kit->program;
 
 	program->root = TEST_PID;
-	assert_int_equal(keeper_spawn(kit->commit.keeper, TEST_PID, &kit->rpc_fd,
+	assert_int_equal(keeper_spawn(kit->commit.keeper, &(struct nsinit_plan){ .task_pid = TEST_PID }, &kit->rpc_fd,
 				      &program->init_pid, &kit->err), 0);
 	program->init_fd = proc_pidfd(program->init_pid, &kit->err);
 	for (int ms = 0; ms < LATER_MS && !in_group_count(&program->group); ms++)

@@ -115,9 +115,10 @@ static struct keeper *start(void)
 static int spawn_for(struct keeper *keeper, pid_t task_pid, int *rpc_fd)
 {
 	struct error err = { 0 };
+	const struct nsinit_plan plan = { .task_pid = task_pid };
 	pid_t init;
 
-	if (keeper_spawn(keeper, task_pid, rpc_fd, &init, &err)) {
+	if (keeper_spawn(keeper, &plan, rpc_fd, &init, &err)) {
 		print_message("%s\n", err.what);
 		skip();
 	}
