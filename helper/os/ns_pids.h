@@ -33,7 +33,4 @@ struct ns_pids {
  */
 bool ns_pids_parse(const char *line, const char *key, struct ns_pids *pids);
 
-/** ns_pids_outer() - the outer number of the thread of process @pid whose inner number is @inner; 0: none */
-pid_t ns_pids_outer(pid_t pid, pid_t inner);
-
 #endif

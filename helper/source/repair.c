@@ -10,8 +10,12 @@
 
 #define SHORT_NS	1000000000UL	/* longer time-outs that begin anew are worth a warning */
 
-/* Waits that go on as if nothing had happened, counted; the first is named. */
+/*
+ * Waits that go on as if nothing had happened, counted; the first is named. @where: whose numbers threads have in
+ * the images
+ */
 struct waits {
+	const char *where;
 	struct losses *losses;
 	size_t nr;
 	pid_t first;
@@ -23,16 +27,17 @@ static void note_wait(void *ctx, const struct criu_wait *wait)
 	struct waits *waits = ctx;
 
 	if (!wait->call) {
-		losses_add(waits->losses, LOSS_INTERRUPTED_CALL, "thread %d, system call %ld", wait->tid,
-			   wait->nr);
+		losses_add(waits->losses, LOSS_INTERRUPTED_CALL, "thread %d%s, system call %ld",
+			   wait->tid, waits->where, wait->nr);
 	} else if (!wait->restarted) {
-		losses_add(waits->losses, LOSS_INTERRUPTED_CALL, "thread %d, %s", wait->tid, wait->call);
+		losses_add(waits->losses, LOSS_INTERRUPTED_CALL, "thread %d%s, %s", wait->tid, waits->where,
+			   wait->call);
 	} else if (wait->timeout == TIMEOUT_UNKNOWN) {
-		losses_add(waits->losses, LOSS_TIMEOUT, "thread %d, %s, if its socket has one",
-			   wait->tid, wait->call);
+		losses_add(waits->losses, LOSS_TIMEOUT, "thread %d%s, %s, if its socket has one",
+			   wait->tid, waits->where, wait->call);
 	} else if (wait->timeout == TIMEOUT_WHOLE && wait->timeout_ns > SHORT_NS) {
-		losses_add(waits->losses, LOSS_TIMEOUT, "thread %d, %s, %.1f s", wait->tid,
-			   wait->call, wait->timeout_ns / 1e9);
+		losses_add(waits->losses, LOSS_TIMEOUT, "thread %d%s, %s, %.1f s", wait->tid,
+			   waits->where, wait->call, wait->timeout_ns / 1e9);
 	} else if (!waits->nr++) {
 		waits->first = wait->tid;
 		waits->call = wait->call;
@@ -42,7 +47,8 @@ static void note_wait(void *ctx, const struct criu_wait *wait)
 static int repair_waits(const struct source_process *process, int images_fd, struct losses *losses,
 			struct error *err)
 {
-	struct waits waits = { .losses = losses };
+	bool inner = process->pid != process->status.ns_pid;
+	struct waits waits = { .losses = losses, .where = inner ? " of its PID namespace" : "" };
 	char path[32];
 	int fd, ret;
 
@@ -54,8 +60,8 @@ static int repair_waits(const struct source_process *process, int images_fd, str
 	close(fd);
 	if (waits.nr)
 		losses_add_as(losses, LOSS_INTERRUPTED_CALL, LOSS_REPAIRED,
-			      "threads whose system call starts again: %zu (thread %d, %s)",
-			      waits.nr, waits.first, waits.call);
+			      "threads whose system call starts again: %zu (thread %d%s, %s)",
+			      waits.nr, waits.first, waits.where, waits.call);
 	return ret;
 }
 
