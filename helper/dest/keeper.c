@@ -96,8 +96,8 @@ int keeper_speak(struct keeper *keeper, int control_fd, struct error *err)
 	return keeper_ask(keeper, &msg, &control_fd, 1, NULL, err);
 }
 
-int keeper_spawn(struct keeper *keeper, const struct nsinit_plan *plan, int *rpc_fd, pid_t *init_pid,
-		 struct error *err)
+int keeper_spawn(struct keeper *keeper, const struct nsinit_plan *plan, int *rpc_fd,
+		 pid_t *init_pid, struct error *err)
 {
 	struct keeper_msg msg = { .op = KEEPER_SPAWN };
 	int fd = keeper_data_fd(plan, sizeof(*plan)), ret;

@@ -40,8 +40,8 @@ void keeper_release(struct keeper *keeper, int handle);
 int keeper_speak(struct keeper *keeper, int control_fd, struct error *err);
 
 /** keeper_spawn() - nsinit_start(); @init_pid: the init in our namespace */
-int keeper_spawn(struct keeper *keeper, const struct nsinit_plan *plan, int *rpc_fd, pid_t *init_pid,
-		 struct error *err);
+int keeper_spawn(struct keeper *keeper, const struct nsinit_plan *plan, int *rpc_fd,
+		 pid_t *init_pid, struct error *err);
 
 /** keeper_lend() - nsinit_lend(), after keeper_spawn() */
 int keeper_lend(struct keeper *keeper, int fd, int *number, struct error *err);

@@ -87,7 +87,8 @@ static int init_descriptors(int sock, struct error *err)
 	return 0;
 }
 
-static void criu_main(int fd, int our_fd, const struct nsinit_plan *plan, const struct cgroup *group)
+static void criu_main(int fd, int our_fd, const struct nsinit_plan *plan,
+		      const struct cgroup *group)
 {
 	sigset_t none;
 
@@ -105,8 +106,8 @@ static void criu_main(int fd, int our_fd, const struct nsinit_plan *plan, const 
 	_exit(127);
 }
 
-static int init_criu(const struct nsinit_plan *plan, const struct cgroup *group, int *rpc_fd, pid_t *criu,
-		     struct error *err)
+static int init_criu(const struct nsinit_plan *plan, const struct cgroup *group, int *rpc_fd,
+		     pid_t *criu, struct error *err)
 {
 	int pair[2];
 	pid_t pid;
@@ -315,8 +316,8 @@ static int nsinit_answer(struct nsinit *ns, int timeout_ms, int *fd, int *number
 	return 0;
 }
 
-int nsinit_start(struct nsinit *ns, const struct nsinit_plan *plan, const struct cgroup *group, int *rpc_fd,
-		 struct error *err)
+int nsinit_start(struct nsinit *ns, const struct nsinit_plan *plan, const struct cgroup *group,
+		 int *rpc_fd, struct error *err)
 {
 	int pair[2];
 	long pid;

@@ -47,8 +47,8 @@ struct nsinit {
  *
  * Until nsinit_commit() the kernel kills the init when the calling process dies.
  */
-int nsinit_start(struct nsinit *ns, const struct nsinit_plan *plan, const struct cgroup *group, int *rpc_fd,
-		 struct error *err);
+int nsinit_start(struct nsinit *ns, const struct nsinit_plan *plan, const struct cgroup *group,
+		 int *rpc_fd, struct error *err);
 
 /**
  * nsinit_lend() - the init holds a duplicate of @fd until nsinit_commit(), or its end
