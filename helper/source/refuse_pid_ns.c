@@ -3,6 +3,8 @@
  * A PID namespace that the program has of its own: it begins with the program's root, and has nobody else in it.
  * CRIU restores such a namespace with its init, and no other one.
  */
+#include <stdio.h>
+#include <unistd.h>
 #include "os/ns_pids.h"
 #include "os/proc_files.h"
 #include "source/refuse.h"
@@ -12,6 +14,22 @@ static bool has_own(const struct tree *tree)
 	ino_t namespace = proc_ns(tree_root(tree)->pid, "pid");
 
 	return namespace && namespace != proc_ns(0, "pid");
+}
+
+/* Without a /proc of the namespace CRIU has the root mount one, in a directory that the root makes where it is. */
+static void refuse_without_proc(pid_t pid, struct refusals *refusals)
+{
+	char path[48], self[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/root/proc/self", pid);
+	/* in one of the program's namespace this process has no number, and so the name leads nowhere */
+	if (readlink(path, self, sizeof(self)) < 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/cwd", pid);
+	if (access(path, W_OK))
+		refuse(refusals, "start it where it can write",
+		       "process %d has no /proc of its PID namespace, and CRIU cannot mount one in its working directory",
+		       pid);
 }
 
 void refuse_pid_ns(const struct inspection *look, struct refusals *refusals)
@@ -29,6 +47,8 @@ void refuse_pid_ns(const struct inspection *look, struct refusals *refusals)
 	else if (!first && own)
 		refuse(refusals, "give --pid of the first process of that namespace, or run migrate-helper in it (nsenter)",
 		       "process %d is in another PID namespace, and not its first process", root->pid);
+	else if (own)
+		refuse_without_proc(root->pid, refusals);
 }
 
 /** struct strangers - a walk over all processes; @found: one of the namespace, not of the tree */
