@@ -45,7 +45,7 @@ void refuse_pid_ns(const struct inspection *look, struct refusals *refusals)
 		       root->pid);
 	/* CRIU makes a new namespace for the root, in which the root has the pid 1 */
 	else if (!first && own)
-		refuse(refusals, "give --pid of the first process of that namespace, or run migrate-helper in it (nsenter)",
+		refuse(refusals, "give --pid of its first process, or run migrate-helper in it (nsenter)",
 		       "process %d is in another PID namespace, and not its first process", root->pid);
 	else if (own)
 		refuse_without_proc(root->pid, refusals);
