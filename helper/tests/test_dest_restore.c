@@ -31,6 +31,7 @@ struct kit {
 	struct program program;
 	struct populate populate;
 	struct images images;
+	struct mounts mounts;
 	struct restore restore;
 	struct control *source;
 	enum act act;
@@ -128,6 +129,7 @@ static void wire(void)
 	kit->images.images_fd = kit->images_dir.fd;
 	kit->images.work_fd = kit->work_dir.fd;
 	kit->restore = (struct restore){
+		.mounts = &kit->mounts,
 		.peer = &kit->peer, .objects = &kit->objects, .images = &kit->images,
 		.program = &kit->program, .populate = &kit->populate, .cancel = -1, .comm = "test",
 	};

@@ -9,7 +9,7 @@
 #include "wire/course.h"
 
 #define NEEDS_ASKED_MAX		6	/* Needs in one migration */
-#define PROTOCOL_VERSION	5	/* of all connections; both sides must have the same */
+#define PROTOCOL_VERSION	6	/* of all connections; both sides must have the same */
 
 /**
  * struct control - the control connection of one migration

@@ -38,7 +38,7 @@
 #define BASE		0x400000000000UL
 #define PID		4711
 #define OBJECT		1	/* the name of its address space */
-#define VERSION		5	/* of the protocol */
+#define VERSION		6	/* of the protocol */
 #define MAGIC_PAGES	0x53564d42	/* SPLICE_VM_BATCH_MAGIC */
 #define MAGIC_POPULATED	0x53564d50
 #define MAGIC_ROUND	0x53564d52
