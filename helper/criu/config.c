@@ -92,7 +92,7 @@ static const struct external_kind {
 	bool dumps;
 	const char *why;
 } externals[] = {
-	{ "mnt", .dumps = true }, { "dev", .dumps = true }, 
+	{ "mnt", .dumps = true }, { "dev", .dumps = true },
 	{ "net", .why = "no network namespace of the destination can be given to CRIU" },
 	{ .name = "veth" }, { .name = "macvlan" },
 	{ "unix", .why = "use --reconnect" }, { "tty", .why = "use --replace-tty" },

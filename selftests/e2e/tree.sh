@@ -36,13 +36,14 @@ asks()
 	"${in[@]}" limited ask 127.0.0.1 "$1" > $tmp/answer 2> /dev/null && read -r passes wrong _ < $tmp/answer
 }
 
-# serve_by: a command that runs it; serve_args: further options
-serve_by=() serve_args=()
+# serve_by: a command that runs it
+serve_by=()
 
 move_begin()
 {
 	rm -f $tmp/migrate.json $tmp/serve.json
-	ip netns exec dst "${serve_by[@]}" migrate-helper serve --listen $dst:$port --insecure --once --json "${serve_args[@]}" \
+	# shellcheck disable=SC2154,SC2086 # of handover.sh; words
+	ip netns exec dst "${serve_by[@]}" migrate-helper serve --listen $dst:$port --insecure --once --json $serve_args \
 		> $tmp/serve.json 2> $tmp/serve.err &
 	serve=$!
 	wait_for 10 sh -c "ip netns exec dst ss -Hltn | grep -q :$port"
