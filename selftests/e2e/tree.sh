@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2034,SC2154 # for those who read this in
+# shellcheck shell=bash disable=SC2034,SC2086,SC2154 # for those who read this in
 # Functions for tests of trees: one is started, moved, and looked at. After handover.sh.
 
 MIGRATE_HELPER_STATE_DELAY_MS=0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2034,SC2154,SC2317 # for those who read this in; of tree.sh and handover.sh; functions given to check
+# shellcheck shell=bash disable=SC2034,SC2086,SC2154,SC2317 # for those who read this in; of tree.sh and handover.sh; functions given to check
 # Cases of tree: control groups, and PID, time and cgroup namespaces of the program's own.
 
 tree_groups=/sys/fs/cgroup/tree
