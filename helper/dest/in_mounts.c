@@ -2,27 +2,56 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "dest/in_mounts.h"
+#include "os/fds.h"
+
+#define TIMEOUT_MS	10000
+
+/* The child may never end, and must then hold nothing of this migration. */
+static void __attribute__((noreturn)) child_main(int mnt_ns, int answer_fd,
+						 int (*fn)(const void *ctx), const void *ctx)
+{
+	int kept[2] = { mnt_ns, answer_fd }, answer;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	fds_close_others(kept, 2);
+	answer = setns(mnt_ns, CLONE_NEWNS) ? errno : fn(ctx);
+	_exit(write(answer_fd, &answer, sizeof(answer)) != sizeof(answer));
+}
 
 /* setns() to a mount namespace needs a process with one thread: so fork a child for it. */
 static int call_in_child(int mnt_ns, int (*fn)(const void *ctx), const void *ctx)
 {
-	pid_t pid = fork();
-	int status = 0;
+	struct pollfd pfd = { .events = POLLIN };
+	int pair[2], answer = ETIMEDOUT, ready = 0;
+	pid_t pid;
 
+	if (pipe2(pair, O_CLOEXEC))
+		return -1;
+	pid = fork();
 	if (!pid)
-		_exit(setns(mnt_ns, CLONE_NEWNS) ? errno : fn(ctx));
-	while (pid > 0 && waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -1;
+		child_main(mnt_ns, pair[1], fn, ctx);
+	close(pair[1]);
+	pfd.fd = pair[0];
+	while (pid > 0 && (ready = poll(&pfd, 1, TIMEOUT_MS)) < 0 && errno == EINTR)
+		;
+	if (ready > 0 && read(pair[0], &answer, sizeof(answer)) != sizeof(answer))
+		answer = EINTR;
+	close(pair[0]);
 	if (pid < 0)
 		return -1;
-	errno = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
-	return errno ? -1 : 0;
+	/* one that waits for a file system without server ends when that answers, and init reaps it */
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, answer == ETIMEDOUT ? WNOHANG : 0);
+	errno = answer;
+	return answer ? -1 : 0;
 }
 
 int in_mounts(pid_t init, int (*fn)(const void *ctx), const void *ctx)

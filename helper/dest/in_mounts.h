@@ -8,8 +8,10 @@
 
 /**
  * in_mounts() - call @fn in the mount namespace of @init, in a child process
- * @fn: returns 0, or an errno
- * Return: 0, or -1 with errno
+ * @fn: returns 0, or an errno. Of this process's descriptors it has none
+ *
+ * A path on a file system without server may block the child for ever: it is not waited for longer than ten seconds.
+ * Return: 0, or -1 with errno; ETIMEDOUT
  */
 int in_mounts(pid_t init, int (*fn)(const void *ctx), const void *ctx);
 

@@ -13,21 +13,35 @@
 #include "wire/control.h"
 
 /**
+ * struct mount_bind - a directory, or file, of this machine that the program has mounted
+ * @name: that the images have for it; NULL: it is the root
+ * @path: what the source says
+ * @at: the mount point that CRIU gets in its place, in the directory of the migration
+ */
+struct mount_bind {
+	char *name, *path, *at;
+};
+
+/**
  * struct mounts - zeroed: the program has no mount namespace of its own
- * @root: where its root is here; "": it has no namespace of its own
- * @at: the mount point of it that CRIU gets
- * @externals: for CRIU's option external, "mnt[NAME]:PATH"
+ * @binds: the first one is the root
+ * @externals: for CRIU's option external, "mnt[NAME]:PATH"; of mounts_prepare()
+ *
+ * CRIU follows symbolic links in a path. The program may have made them: of a directory in which it can write,
+ * as the root of a container. So each path is opened here, without links, and CRIU gets a mount of what was opened.
  */
 struct mounts {
-	char root[PATH_MAX], at[PATH_MAX];
+	struct mount_bind *binds;
 	char **externals;
-	size_t nr;
+	size_t nr_binds, nr;
 };
 
 /** mounts_take() - check and keep what Setup says of them */
 void mounts_take(struct mounts *mounts, const Migrate__Setup *setup, struct refusals *refusals);
+/** mounts_root() - the mount point of the program's root; NULL: it has no mount namespace of its own */
+const char *mounts_root(const struct mounts *mounts);
 /**
- * mounts_prepare() - CRIU's root: a mount point in the namespace of @init
+ * mounts_prepare() - make the mount points in the namespace of @init
  * @dir: directory of the migration
  */
 int mounts_prepare(struct mounts *mounts, const struct owned_dir *dir, pid_t init,

@@ -142,7 +142,7 @@ static int run_criu(struct restore *restore, struct error *err)
 		.log_level = 2, .group = &restore->program->group, .criu = restore->program->criu_pid,
 		.keeps_tcp = restore->keeps_tcp, .own_network = restore->own_network,
 		.config = restore->config,
-		.root = *restore->mounts->root ? restore->mounts->at : NULL,
+		.root = mounts_root(restore->mounts),
 		.externals = restore->mounts->externals, .nr_externals = restore->mounts->nr,
 		.pre_resume = hold_tasks, .attaches = note_attach, .ctx = restore,
 	};
