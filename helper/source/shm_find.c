@@ -12,7 +12,9 @@
 #include <unistd.h>
 #include "base/report.h"
 #include "os/maps.h"
+#include "os/ns_pids.h"
 #include "os/proc_files.h"
+#include "source/mounts.h"
 #include "source/refuse.h"
 #include "source/shm.h"
 #include "wire/stream.h"
@@ -107,11 +109,28 @@ static size_t living(const struct tree *tree)
 }
 
 /*
+ * The destination lends its memory as descriptors of the init, /proc/1/fd. In a PID namespace of the program's own, with
+ * a /proc of its own, that is the program's first process.
+ */
+static bool can_lend(const struct tree *tree)
+{
+	const struct source_process *root = tree_root(tree);
+
+	return !tree->mounts || !tree->mounts->own || root->status.ns_pid != NS_INIT_PID;
+}
+
+/*
  * The destination has a place for so many objects and processes. What has none is CRIU's: its images have the
  * pages of memory without a name, but not of files.
  */
 static bool has_place(struct source_shms *shms, const struct tree *tree)
 {
+	if (!can_lend(tree)) {
+		if (!shms->left_out)
+			report_say("the program has a PID and a mount namespace of its own: CRIU copies its shared memory, while it stands");
+		shms->left_out = true;
+		return false;
+	}
 	if (tree->last_object < MOST_EVER && shms->nr + living(tree) < MOST)
 		return true;
 	if (tree->last_object < MOST_EVER && shms_nr(shms) + living(tree) < MOST)
@@ -123,10 +142,16 @@ static bool has_place(struct source_shms *shms, const struct tree *tree)
 	return false;
 }
 
-static int leave_out(const struct source_shms *shms, const struct candidate *from, struct error *err)
+static int leave_out(const struct source_shms *shms, const struct tree *tree,
+		     const struct candidate *from, struct error *err)
 {
-	return !from->name ? 0 :
-	       error_set(err, CODE_REFUSED, "let it have fewer of them",
+	if (!from->name)
+		return 0;
+	if (!can_lend(tree))
+		return error_set(err, CODE_REFUSED, "mount a tmpfs of its own at /dev/shm in its mount namespace",
+				 "the program has a PID and a mount namespace of its own, and maps %s, which is outside of them",
+				 from->name);
+	return error_set(err, CODE_REFUSED, "let it have fewer of them",
 			 "the program has %zu shared memory objects, and no place is left for %s",
 			 shms_nr(shms), from->name);
 }
@@ -144,7 +169,7 @@ static int add(struct source_shms *shms, struct tree *tree, const struct candida
 		return 0;
 	}
 	if (!has_place(shms, tree))
-		return leave_out(shms, from, err);
+		return leave_out(shms, tree, from, err);
 	if (from->name && strlen(from->name) >= SHM_NAME_BYTES)
 		return error_set(err, CODE_REFUSED, NULL, "the name of %s is too long", from->name);
 	fd = open(from->path, O_RDONLY | O_CLOEXEC);

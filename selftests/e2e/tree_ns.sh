@@ -199,6 +199,18 @@ run_pidns_refused()
 	end
 }
 
+# With a mount namespace besides: its /proc/1 is the program's, and the destination cannot lend its memory by that.
+run_pidns_shm()
+{
+	start_in "cd /tmp; exec shared 5001 32 2 memfd store" --pid --mount-proc
+	check "pidns_shm: they run" goes_on src 5001 5002 5003
+	check "pidns_shm: the tree moves" move
+	check "pidns_shm: CRIU copies the memory" refused "CRIU copies its shared memory, while it stands"
+	check "pidns_shm: each page is as its process wrote it" goes_on dst 5001 5002 5003
+	check "pidns_shm: they share the memory still" sees_others 5001 5002 5003
+	end
+}
+
 uptime_of() { nsenter --target "$1" --time cut -d. -f1 /proc/uptime; }
 went_on() { local now; now=$(uptime_of "$(root_there)") && fail="$1 s before, now $now s" && [ "$now" -ge "$1" ] && [ "$now" -lt $(($1 + 90)) ]; }
 
