@@ -304,7 +304,8 @@ int freeze_tree(struct freeze *freeze, struct error *err)
 	if (mailbox_failed(freeze->failure->first.box, err) ||
 	    tree_follow(freeze->tree, freeze->join, freeze->ctx, err) ||
 	    shms_take_dump(freeze->shms, freeze->tree, err) ||
-	    refuse_frozen(freeze->terms, freeze->tree, err) || check_connections(freeze, err))
+	    refuse_frozen(freeze->terms, freeze->tree, err) || check_connections(freeze, err) ||
+	    source_network_check(tree_root(freeze->tree)->pid, freeze->config, err))
 		return -1;
 	freeze->guarded = true;
 	/* for the second time when CRIU found the program frozen: it has thawed the group */

@@ -43,11 +43,11 @@ static int write_text(int fd, const struct record *record)
 	return dprintf(fd,
 		       "pid %d\nstart %" PRIu64 "\nto %s\nstopped %d\nsignalled %d\n"
 		       "kind %d\nhome %s\nline %s\ngroup %s\ncriu-kind %d\ncriu-group %s\n"
-		       "tcp-filter %s\n",
+		       "tcp-filter %s\ninside %d\n",
 		       guard->pid, record->start_ticks, record->to, guard->was_stopped,
 		       guard->signalled, guard->group.kind, guard->group.home, guard->group.line,
 		       guard->group.dir, guard->criu.kind, guard->criu.dir,
-		       record->connections.filter) < 0 ? -1 : 0;
+		       record->connections.filter, record->connections.inside) < 0 ? -1 : 0;
 }
 
 int record_write(const char *dir, enum record_kind kind, const struct record *record,
@@ -138,6 +138,8 @@ static void read_line(char *line, struct record *record)
 		guard->criu.kind = atoi(value);
 	else if (!strcmp(line, "criu-group"))
 		snprintf(guard->criu.dir, sizeof(guard->criu.dir), "%s", value);
+	else if (!strcmp(line, "inside"))
+		record->connections.inside = atoi(value);
 	else if (!strcmp(line, "tcp-filter"))
 		snprintf(record->connections.filter, sizeof(record->connections.filter), "%s", value);
 }

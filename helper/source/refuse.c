@@ -415,7 +415,9 @@ int refuse_frozen(const struct inspection *terms, const struct tree *tree, struc
 	int ret;
 
 	look.around = &around;
-	ret = refuse_strangers(tree, err) || refuse_each_frozen(&look, err) ? -1 : 0;
+	ret = refuse_strangers(tree, err) ||
+	      (tree->mounts && source_mounts_check(tree->mounts, tree_root(tree)->pid, err)) ||
+	      refuse_each_frozen(&look, err) ? -1 : 0;
 	surroundings_forget(&around);
 	return ret ? -1 : losses_refused(terms->losses, err);
 }

@@ -53,6 +53,7 @@ static struct record *of_this_process(void)
 	record->guard.criu.kind = CGROUP_V1;
 	strcpy(record->guard.criu.dir, "/sys/fs/cgroup/y");
 	strcpy(record->connections.filter, "migrate-helper-0123-source");
+	record->connections.inside = true;
 	strcpy(record->to, "[fd00::1]:7070");
 	return record;
 }
@@ -76,6 +77,7 @@ static void it_comes_back(void **state)
 	assert_int_equal(got->guard.criu.kind, CGROUP_V1);
 	assert_string_equal(got->guard.criu.dir, record->guard.criu.dir);
 	assert_string_equal(got->connections.filter, record->connections.filter);
+	assert_int_equal(got->connections.inside, record->connections.inside);
 	assert_string_equal(got->to, record->to);
 	assert_true(record_process_is(got));
 	got->start_ticks++;
