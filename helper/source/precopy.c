@@ -17,6 +17,7 @@
 #define SEND_PAGES	16384UL		/* 64 MiB: how often the progress line moves */
 #define ACK_TIMEOUT_MS	120000
 #define COPIES_PER_MS	25	/* 100 MB/s, a tenth of what memory takes on a slow machine */
+#define SURPRISE_PAGES	4096UL	/* 16 MiB */
 #define SHARED_ROUNDS	3
 #define SHARED_ENOUGH	2048UL	/* pages: a round that sent fewer is the last one */
 
@@ -422,16 +423,55 @@ static int take_listed(struct precopy *pre, struct error *err)
 	return 0;
 }
 
-static int run_rounds(struct precopy *pre, struct error *err)
+static int run_until_stop(struct precopy *pre, struct error *err)
 {
+	uint32_t round = pre->rounds;
 	int stop = 0;
 
-	for (uint32_t round = 1; !stop; round++) {
-		if (send_round(pre, round, err))
+	while (!stop) {
+		if (send_round(pre, ++round, err))
 			return -1;
 		stop = after_round(pre, round, err);
 	}
-	return stop < 0 || send_copies(pre, pre->rounds + 1, err) || take_listed(pre, err) ? -1 : 0;
+	return stop < 0 ? -1 : 0;
+}
+
+/*
+ * A list shows the pages that the program wrote. Those that the module's record has besides (swapped out, moved by
+ * the kernel, held by others) are seen when they are taken. @listed: pages
+ */
+static bool is_surprised(struct precopy *pre, uint64_t listed)
+{
+	uint64_t pages = dirty_pages(pre);
+	struct source_mm *mm;
+
+	if (pages <= 2 * listed + SURPRISE_PAGES || pre->rounds >= pre->rule.max_rounds ||
+	    pre->rounds >= ROUNDS_MAX)
+		return false;
+	report_say("the program runs on for a round: %lu MiB are dirty, and %lu MiB were expected",
+		   pages >> 8, listed >> 8);
+	/* they are taken already */
+	tree_for_each_mm(pre->tree, mm)
+		mm->by_parts = false;
+	return true;
+}
+
+static int run_rounds(struct precopy *pre, struct error *err)
+{
+	bool again = true;
+
+	while (again) {
+		uint64_t listed;
+
+		again = !pre->rounds;
+		if (run_until_stop(pre, err))
+			return -1;
+		listed = dirty_pages(pre);
+		if (send_copies(pre, pre->rounds + 1, err) || take_listed(pre, err))
+			return -1;
+		again = again && is_surprised(pre, listed);
+	}
+	return 0;
 }
 
 /*

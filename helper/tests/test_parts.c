@@ -417,6 +417,25 @@ static void the_last_list_is_taken(void **state)
 	assert_int_equal(mm_of(bench)->dirty.nr, 0);
 }
 
+static void write_parts(struct model *model)
+{
+	for (size_t i = 0; model->lists == 2 && i < 2 * PART; i++)
+		write_page(&model->pages[i]);
+}
+
+/* The last list has nothing, and much is taken: it does not wait until the program stands. */
+static void what_no_list_has_gets_a_round(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->model.on_list = write_parts;
+	run(bench);
+	assert_int_equal(bench->pre.rounds, 2);
+	assert_int_equal(bench->model.sent, PAGES + 2 * PART);
+	assert_int_equal(bench->dest.seen[1].stale, 0);
+	assert_int_equal(old_pages(bench, mm_of(bench)), 0);
+}
+
 static void relatives_are_scanned_at_once(void **state)
 {
 	struct bench *bench = *state;
@@ -452,7 +471,8 @@ int main(void)
 		BENCH_TEST(an_old_page_without_a_mapping_stays_dirty),
 		BENCH_TEST(new_memory_waits_for_the_next_round),
 		BENCH_TEST(drops_are_told_from_the_second_round_on),
-		BENCH_TEST(the_last_list_is_taken), BENCH_TEST(relatives_are_scanned_at_once),
+		BENCH_TEST(the_last_list_is_taken), BENCH_TEST(what_no_list_has_gets_a_round),
+		BENCH_TEST(relatives_are_scanned_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
