@@ -137,6 +137,18 @@ static size_t new_side_by_side(const struct uffd_cover *cover, size_t first)
 	return i - first;
 }
 
+void uffd_cover_put_off(struct uffd_cover *cover, uint64_t start, uint64_t end)
+{
+	/* the list has them cut at both ends: one that begins or ends there by itself waits too */
+	for (size_t i = 0; i < cover->nr; i++) {
+		struct splice_vm_run *run = &cover->mappings[i];
+
+		if (run->flags == SPLICE_VM_RUN_NEW &&
+		    (run->addr == start || uffd_run_end(run) == end))
+			run->flags = SPLICE_VM_RUN_OPAQUE;
+	}
+}
+
 int uffd_cover_new(struct uffd_cover *cover)
 {
 	size_t i, nr;

@@ -36,6 +36,13 @@ int uffd_cover_grow(struct uffd_cover *cover);
 int uffd_cover_list(struct uffd_cover *cover, uint64_t start, uint64_t end);
 
 /**
+ * uffd_cover_put_off() - NEW mappings of the list of [start, end) that go on outside of it are OPAQUE now
+ *
+ * To register a piece of a mapping makes two of it, which the program cannot move by one mremap.
+ */
+void uffd_cover_put_off(struct uffd_cover *cover, uint64_t start, uint64_t end);
+
+/**
  * uffd_cover_new() - register the NEW mappings of the list for write-protection, all unprotected
  * @cover: registered mappings are COVERED afterwards, the others OPAQUE
  *

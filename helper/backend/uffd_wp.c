@@ -36,7 +36,8 @@
  * is sent once. Nothing above speaks of two addresses at a time: the five steps are taken for each
  * address once in a round, in their order, and only the moments differ between addresses.
  *
- * - uffd_wp_follow() takes steps 1 and 2 for all, so that a mapping is registered in one piece. A list
+ * - uffd_wp_follow() takes steps 1 and 2 for all, so that a mapping is registered in one piece. A mapping that is
+ *   new in a part and goes on in the next one is put off until the next round: step 1 has logged it. A list
  *   of what was written is made behind it, for counting. The caller sends what the parts report: the
  *   listed pages that are still there, those that were written since, and those of the module's record.
  * - mremap may move pages out of a part that is to come into a part that was taken. The old addresses
@@ -258,6 +259,8 @@ static int cover_mappings(struct uffd_wp *wp, uint64_t start, uint64_t end)
 		ret = uffd_renew(wp);
 	if (!ret)
 		ret = uffd_cover_list(&wp->cover, start, end);
+	if (!ret && wp->parts)
+		uffd_cover_put_off(&wp->cover, start, end);
 	return ret ? ret : uffd_cover_new(&wp->cover);
 }
 
@@ -285,12 +288,20 @@ static int break_at_failure(struct uffd_wp *wp, int ret)
 
 int uffd_wp_epoch(struct uffd_wp *wp, uint64_t start, uint64_t end, bool more)
 {
-	return break_at_failure(wp, epoch_run(wp, start, end, more ? SPLICE_VM_EPOCH_MORE : 0));
+	int ret = epoch_run(wp, start, end, more ? SPLICE_VM_EPOCH_MORE : 0);
+
+	wp->parts = wp->parts && more;
+	return break_at_failure(wp, ret);
 }
 
 int uffd_wp_follow(struct uffd_wp *wp)
 {
-	return break_at_failure(wp, cover_mappings(wp, 0, UINT64_MAX));
+	int ret;
+
+	wp->parts = false;
+	ret = cover_mappings(wp, 0, UINT64_MAX);
+	wp->parts = true;
+	return break_at_failure(wp, ret);
 }
 
 /* Memory is taken, and touched, here: an epoch under memory pressure needs none. */

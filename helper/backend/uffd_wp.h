@@ -19,13 +19,14 @@ struct uffd_wp_epoch;
  * @cover: the session, which belongs to the caller; the userfaultfd of its task; its mappings
  * @pagemap_fd: /proc/PID/pagemap of the same task; belongs to the caller
  * @broken: an epoch failed half-way; the next one begins with a new userfaultfd
+ * @parts: a round by parts has begun (uffd_wp_follow()), and its last part was not taken yet
  * @window: of the next PAGEMAP_SCAN
  * @epoch: memory that an epoch needs
  */
 struct uffd_wp {
 	struct uffd_cover cover;
 	int pagemap_fd;
-	bool broken;
+	bool broken, parts;
 	struct scan_window window;
 	struct uffd_wp_epoch *epoch;
 };
