@@ -4,6 +4,7 @@
  * stream; else chunks, a message each, to which the target adds the right lengths. Valid messages
  * that the flags name come first, so that the fuzzer reaches each phase.
  */
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "dest/attributes.h"
