@@ -150,14 +150,24 @@ static int choose(struct source_migration *migration, struct error *err)
 	return backend->criu_tracks ? criu_check(err) : criu_check_restore(err);
 }
 
+/*
+ * CRIU 3.17 does not find the mounts of descriptors that the program had before it got the namespace: nearly every
+ * program has one on /dev/null.
+ */
+static int check_spaces(const struct source_migration *migration, struct error *err)
+{
+	if (criu_is_4_1(&migration->criu) || (!migration->mounts.own && !migration->tree.own_network))
+		return 0;
+	return error_set(err, CODE_REFUSED, "install CRIU 4.1 or later",
+			 "a program with a %s namespace of its own is moved by CRIU 4.1 and later",
+			 migration->mounts.own ? "mount" : "network");
+}
+
 /* Between 3.18 and 4.0 CRIU leaves a filter behind whose name nobody knows. */
 static int find_connections(struct source_migration *migration, struct error *err)
 {
 	const struct criu_version *criu = &migration->criu;
 
-	if (migration->tree.own_network && !criu_is_4_1(criu))
-		return error_set(err, CODE_NOT_READY, "install CRIU 4.1 or later",
-				 "a program with a network namespace of its own is moved by CRIU 4.1 and later");
 	if (!migration->opts->keeps_tcp)
 		return 0;
 	if (migration->tree.own_network)
@@ -175,6 +185,7 @@ int source_migration_prepare(struct source_migration *migration, struct error *e
 	       criu_version_get(&migration->criu, err) ||
 	       source_network_check(migration->opts->pid, &migration->config, err) ||
 	       source_mounts_find(&migration->mounts, migration->opts->pid, &migration->config, err) ||
+	       check_spaces(migration, err) ||
 	       tree_follow(&migration->tree, join_in_setup, &migration->join, err) ||
 	       refuse_program(&migration->terms, &migration->tree, err) ||
 	       find_connections(migration, err) ||
