@@ -17,18 +17,12 @@ void setup_begin(struct setup *setup)
 	setup->by_ms = clock_now_ms() + SETUP_TIMEOUT_MS;
 }
 
-static void forget_said(struct setup *setup)
+void setup_destroy(struct setup *setup)
 {
 	if (setup->msg)
 		migrate__control__free_unpacked(setup->msg, NULL);
 	setup->msg = NULL;
 	setup->said = NULL;
-}
-
-void setup_destroy(struct setup *setup)
-{
-	forget_said(setup);
-	mounts_free(&setup->mounts);
 }
 
 /* Return: time left in ms, at least 1 */
@@ -128,7 +122,7 @@ static int keep_small(struct setup *setup, struct error *err)
 	kept = migrate__control__unpack(NULL, migrate__control__pack(&msg, packed), packed);
 	if (!kept)
 		return error_set(err, CODE_INTERNAL, NULL, "no memory for Setup");
-	forget_said(setup);
+	setup_destroy(setup);
 	malloc_trim(0);
 	setup->msg = kept;
 	setup->said = kept->setup;

@@ -77,6 +77,7 @@ static int tear_down(void **state)
 	control_close(w.peer.ctl);
 	mailbox_destroy(&w.peer.box);
 	setup_destroy(&w.setup);
+	mounts_free(&w.setup.mounts);
 	objects_destroy(&w.objects);
 	return 0;
 }
