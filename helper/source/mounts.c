@@ -146,10 +146,13 @@ int source_mounts_find(struct source_mounts *mounts, pid_t pid, const struct cri
 {
 	struct refusals refusals = { 0 };
 	struct mount_list here = { 0 };
+	ino_t namespace;
 	int ret;
 
 	memset(mounts, 0, sizeof(*mounts));
-	mounts->own = proc_ns(pid, "mnt") != proc_ns(0, "mnt");
+	namespace = proc_ns(pid, "mnt");
+	/* a process whose main thread has ended shows none */
+	mounts->own = namespace && namespace != proc_ns(0, "mnt");
 	if (!mounts->own)
 		return 0;
 	ret = read_of(pid, &mounts->list, err) || read_of(getpid(), &here, err) ||

@@ -14,7 +14,10 @@
 
 bool source_network_is_own(pid_t pid)
 {
-	return proc_ns(pid, "net") != proc_ns(0, "net");
+	ino_t own = proc_ns(pid, "net");
+
+	/* a process whose main thread has ended shows none */
+	return own && own != proc_ns(0, "net");
 }
 
 static void end_copy(char to[48], const char *from)
