@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +77,8 @@ static int read_table(pid_t pid, const char *table, struct net_ends *ends)
 	snprintf(path, sizeof(path), "/proc/%d/net/%s", pid, table);
 	file = fopen(path, "re");
 	/* a kernel without IPv6 has no tcp6 */
+	if (!file && errno != ENOENT)
+		ret = -1;
 	while (!ret && file && fgets(line, sizeof(line), file))
 		ret = net_ends_take(ends, line);
 	if (file)
@@ -89,7 +92,8 @@ static int refuse_connections(pid_t pid, struct refusals *refusals, struct error
 	int ret = read_table(pid, "tcp", &ends) || read_table(pid, "tcp6", &ends) ? -1 : 0;
 
 	if (ret)
-		error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of connections");
+		error_errno(err, CODE_INTERNAL, NULL, "cannot list the connections of process %d",
+			    pid);
 	else if (net_ends_find_outside(&ends))
 		refuse(refusals, "let the program close it",
 		       "a TCP connection leads out of the program's network namespace, and only those inside of it are carried");
