@@ -14,8 +14,8 @@
 static const char hint[] = "madvise(MADV_GUARD_REMOVE) takes them away";
 
 /*
- * Find the first guard page of process @pid. Linux 6.16 and later tells them; before that none is found. The walk is one
- * through all page tables, 2 ms for a GiB of small pages.
+ * Find the first guard page of process @pid. Linux 6.16 and later tells them; before that none is found. The kernel
+ * walks all page tables of the process for that.
  */
 static bool find_guard(pid_t pid, uint64_t *addr)
 {
