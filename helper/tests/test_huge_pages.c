@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -46,19 +47,48 @@ static void skip_where_it_cannot_be(void)
 		skip();
 }
 
-/* A page that is pinned for a moment, by compaction too, is left out, and made the next time. */
-static uint64_t make(enum huge_policy policy, uint64_t wanted)
+static uint64_t huge_at(const uint8_t *at)
+{
+	FILE *file = fopen("/proc/self/smaps", "re");
+	unsigned long start = 0, first, end, kib, all = 0;
+	char line[512];
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%lx-%lx ", &first, &end) == 2)
+			start = first;
+		if (start >= (uintptr_t)at && start < (uintptr_t)at + BYTES &&
+		    sscanf(line, "AnonHugePages: %lu kB", &kib) == 1)
+			all += kib;
+	}
+	fclose(file);
+	return all * 1024 / HUGE;
+}
+
+static uint64_t make(enum huge_policy policy)
 {
 	struct error err = { 0 };
-	uint64_t made, all = 0;
+	uint64_t made;
 
-	for (int i = 0; i < 50 && (!i || all < wanted); i++) {
-		assert_int_equal(huge_pages_make(getpid(), policy, UINT64_MAX, &made, &err), 0);
-		all += made;
-		if (all < wanted)
+	assert_int_equal(huge_pages_make(getpid(), policy, UINT64_MAX, &made, &err), 0);
+	return made;
+}
+
+/*
+ * A page that is pinned for a moment, by compaction too, is left out, and made the next time. The kernel's
+ * own thread may be ahead of the call: what counts is what is huge then, not who made it.
+ */
+static uint64_t make_at(const uint8_t *at, enum huge_policy policy, uint64_t wanted)
+{
+	uint64_t made = 0;
+
+	for (int i = 0; i < 500 && (!i || huge_at(at) < wanted); i++) {
+		if (i)
 			usleep(20000);
+		made += make(policy);
 	}
-	return all;
+	assert_in_range(made, 1, wanted);
+	return huge_at(at);
 }
 
 static void what_is_whole_becomes_huge(void **state)
@@ -68,11 +98,11 @@ static void what_is_whole_becomes_huge(void **state)
 	skip_where_it_cannot_be();
 	at = map_small(MADV_HUGEPAGE);
 	assert_true(huge_pages_wanted(getpid(), HUGE_ADVISED) >= BYTES);
-	assert_int_equal(make(HUGE_ADVISED, 4), 4);
+	assert_int_equal(make_at(at, HUGE_ADVISED, 4), 4);
 	for (size_t i = 0; i < BYTES; i += PAGE_BYTES)
 		assert_int_equal(at[i + 7], (uint8_t)(i / PAGE_BYTES + 1));
 	/* they are huge already */
-	assert_int_equal(make(HUGE_ADVISED, 0), 0);
+	assert_int_equal(make(HUGE_ADVISED), 0);
 	munmap(at, BYTES);
 }
 
@@ -84,7 +114,7 @@ static void what_has_a_hole_stays_small(void **state)
 	skip_where_it_cannot_be();
 	at = map_small(MADV_HUGEPAGE);
 	madvise(at + HUGE + 5 * PAGE_BYTES, PAGE_BYTES, MADV_DONTNEED);
-	assert_int_equal(make(HUGE_ADVISED, 3), 3);
+	assert_int_equal(make_at(at, HUGE_ADVISED, 3), 3);
 	assert_int_equal(at[HUGE + 5 * PAGE_BYTES], 0);
 	munmap(at, BYTES);
 }
@@ -95,12 +125,15 @@ static void nobody_gets_what_nobody_asked_for(void **state)
 
 	skip_where_it_cannot_be();
 	at = map_small(MADV_NOHUGEPAGE);
-	assert_int_equal(make(HUGE_ADVISED, 0), 0);
-	assert_int_equal(make(HUGE_NEVER, 0), 0);
+	make(HUGE_ADVISED);
+	assert_int_equal(huge_at(at), 0);
+	make(HUGE_NEVER);
+	assert_int_equal(huge_at(at), 0);
 	assert_int_equal(huge_pages_wanted(getpid(), HUGE_NEVER), 0);
-	make(HUGE_ALWAYS, 0);
+	make(HUGE_ALWAYS);
+	assert_int_equal(huge_at(at), 0);
 	assert_int_equal(madvise(at, BYTES, MADV_HUGEPAGE), 0);
-	assert_int_equal(make(HUGE_ADVISED, 4), 4);
+	assert_int_equal(make_at(at, HUGE_ADVISED, 4), 4);
 	munmap(at, BYTES);
 }
 
