@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 #include "base/report.h"
 #include "base/text.h"
 #include "source/loss.h"
@@ -329,6 +330,18 @@ bool losses_forbid(const struct losses *losses)
 		if (losses->items[i].fate == LOSS_REFUSED)
 			return true;
 	return false;
+}
+
+uint64_t losses_digest(const struct losses *losses)
+{
+	uint64_t digest = 0;
+
+	for (size_t i = 0; i < losses->nr; i++)
+		if (losses->items[i].fate == LOSS_REFUSED)
+			digest = XXH3_64bits_withSeed(losses->items[i].detail,
+						      strlen(losses->items[i].detail),
+						      digest + losses->items[i].loss);
+	return digest;
 }
 
 int losses_refused(const struct losses *losses, struct error *err)

@@ -126,6 +126,8 @@ void losses_renew(struct losses *losses, uint64_t rows);
 void losses_refusal(const struct loss_item *item, struct error *err);
 /** losses_forbid() - one or more of the losses forbid the move */
 bool losses_forbid(const struct losses *losses);
+/** losses_digest() - of those that forbid the move, the same for the same in the same order */
+uint64_t losses_digest(const struct losses *losses);
 /**
  * losses_refused() - fail when a loss forbids the move
  *

@@ -37,6 +37,7 @@ struct space_mark {
  * @attached: what it leaves here
  * @inspected: the process was looked at
  * @suspect: something speaks against moving the process, unless the process has ended meanwhile
+ * @reasons: digest of what spoke against it in the last look, when it is a suspect
  * @asked: the destination was asked for what the process needs there
  * @announced: the destination knows the object
  * @gone: the address space is no more: nobody uses @mm
@@ -50,6 +51,7 @@ struct source_process {
 	struct source_mm mm;
 	struct inherit inherit;
 	struct attached attached;
+	uint64_t reasons;
 	bool inspected, suspect, asked, announced, gone;
 };
 

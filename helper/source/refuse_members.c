@@ -2,24 +2,39 @@
 #include "source/refuse_members.h"
 #include "source/surroundings.h"
 
-/** struct found - what a look tells of one process */
+#define LOOKS_MAX	10	/* at one process; a shell calls hundreds of programs a second */
+
+/** struct found - what a look tells of one process; to be freed in any case */
 struct found {
 	struct losses losses;
+	struct refusals refusals;
 	bool refused;
 };
 
-/* @refusals: of this process, or of all up to it. What is found is to be freed in any case. */
+static void found_free(struct found *found)
+{
+	losses_free(&found->losses);
+	refusals_free(&found->refusals);
+}
+
+static uint64_t found_digest(const struct found *found)
+{
+	return refusals_digest(&found->refusals) * 31 + losses_digest(&found->losses);
+}
+
 static int look_once(const struct inspection *terms, struct source_process *process, look_fn fn,
-		     struct refusals *refusals, struct found *found, struct error *err)
+		     struct found *found, struct error *err)
 {
 	struct inspection look = *terms;
-	size_t before = refusals->nr;
 
-	*found = (struct found){ .losses = { .accepted = terms->losses->accepted, .quiet = true } };
+	*found = (struct found){
+		.losses = { .accepted = terms->losses->accepted, .quiet = true },
+		.refusals = { .quiet = true },
+	};
 	look.losses = &found->losses;
-	if (fn(&look, process, refusals, err) && !tree_forgive(look.tree, process, err))
+	if (fn(&look, process, &found->refusals, err) && !tree_forgive(look.tree, process, err))
 		return -1;
-	found->refused = refusals->nr > before || losses_forbid(&found->losses);
+	found->refused = found->refusals.nr || losses_forbid(&found->losses);
 	return 0;
 }
 
@@ -30,21 +45,33 @@ static int look_at_all(const struct inspection *terms, look_fn fn, bool *suspect
 	int ret = 0;
 
 	tree_for_each(terms->tree, process) {
-		struct refusals refusals = { .quiet = true };
 		struct found found;
 
-		ret = look_once(terms, process, fn, &refusals, &found, err);
+		ret = look_once(terms, process, fn, &found, err);
 		process->suspect = !ret && !process->gone && found.refused;
+		process->reasons = found_digest(&found);
 		if (!ret && !process->gone && !found.refused)
 			losses_take(terms->losses, &found.losses);
 		*suspects |= process->suspect;
 		if (!process->suspect)
 			process->inspected = !ret;
-		losses_free(&found.losses);
+		found_free(&found);
 		if (ret)
 			break;
 	}
 	return ret;
+}
+
+/*
+ * What is found for the second time is believed. Return: it is not, and @process is to be looked at again.
+ * @last: there is no further look
+ */
+static bool is_in_doubt(struct source_process *process, const struct found *found, bool last)
+{
+	uint64_t before = process->reasons;
+
+	process->reasons = found_digest(found);
+	return !process->gone && found->refused && process->reasons != before && !last;
 }
 
 /*
@@ -53,10 +80,9 @@ static int look_at_all(const struct inspection *terms, look_fn fn, bool *suspect
  * of hundreds would take long.
  */
 static int look_at_suspects(const struct inspection *terms, look_fn fn, struct refusals *refusals,
-			    struct error *err)
+			    bool *refused, bool last, struct error *err)
 {
 	struct source_process *process;
-	bool refused = false;
 	int ret = 0;
 
 	tree_for_each(terms->tree, process) {
@@ -64,16 +90,29 @@ static int look_at_suspects(const struct inspection *terms, look_fn fn, struct r
 
 		if (!process->suspect || ret)
 			continue;
-		if (!refused)
+		if (!*refused)
 			surroundings_forget(terms->around);
-		ret = look_once(terms, process, fn, refusals, &found, err);
-		if (!ret && !process->gone)
+		ret = look_once(terms, process, fn, &found, err);
+		process->suspect = !ret && is_in_doubt(process, &found, last);
+		if (!ret && !process->gone && !process->suspect) {
 			losses_take(terms->losses, &found.losses);
-		refused |= found.refused && !process->gone;
-		process->inspected = !ret;
-		losses_free(&found.losses);
+			refusals_take(refusals, &found.refusals);
+			*refused |= found.refused;
+		}
+		process->inspected = !ret && !process->suspect;
+		found_free(&found);
 	}
 	return ret;
+}
+
+static bool has_suspects(const struct tree *tree)
+{
+	const struct source_process *process;
+
+	tree_for_each(tree, process)
+		if (process->suspect)
+			return true;
+	return false;
 }
 
 int refuse_members(const struct inspection *terms, look_fn fn, struct refusals *refusals,
@@ -81,14 +120,15 @@ int refuse_members(const struct inspection *terms, look_fn fn, struct refusals *
 {
 	struct surroundings around = { .tree = terms->tree };
 	struct inspection look = *terms;
-	bool suspects = false;
+	bool suspects = false, refused = false;
 	int ret;
 
 	look.around = &around;
 	ret = look_at_all(&look, fn, &suspects, err);
-	if (!ret && suspects) {
+	for (int i = 2; !ret && suspects && i <= LOOKS_MAX; i++) {
 		tree_wait_suspects(look.tree);
-		ret = look_at_suspects(&look, fn, refusals, err);
+		ret = look_at_suspects(&look, fn, refusals, &refused, refused || i == LOOKS_MAX, err);
+		suspects = has_suspects(look.tree);
 	}
 	surroundings_forget(&around);
 	return ret;

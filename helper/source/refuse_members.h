@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * One look at each process of the program. What is found of a process that ends meanwhile means
- * nothing, so a process against which something speaks is looked at twice.
+ * nothing, nor does the pipe to a child that begins or ends during the look. So a process against which
+ * something speaks is looked at until a look finds the same as the one before, a limited number of times.
  */
 #ifndef MIGRATE_SOURCE_REFUSE_MEMBERS_H
 #define MIGRATE_SOURCE_REFUSE_MEMBERS_H

@@ -188,9 +188,10 @@ static bool look_for_ended(const struct tree *tree)
 	bool live = false;
 
 	tree_for_each(tree, process) {
-		if (!process->suspect || process == tree_root(tree))
+		if (!process->suspect)
 			continue;
-		process->gone = has_ended(process);
+		if (process != tree_root(tree))
+			process->gone = has_ended(process);
 		live |= !process->gone;
 	}
 	return live;
