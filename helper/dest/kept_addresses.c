@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "dest/kept_addresses.h"
+#include "os/inet_orphans.h"
 #include "os/net_announce.h"
 
 static void take_one(struct kept_addresses *kept, const ProtobufCBinaryData *said,
@@ -37,6 +38,8 @@ void kept_addresses_take(struct kept_addresses *kept, const Migrate__Setup *setu
 		take_one(kept, &setup->kept_addresses[i], terms, refusals);
 	if (net_addresses_have_local(&kept->list, control_fd))
 		precheck_refuse(refusals, "the migration came to an address that is to move here with the program: let serve listen on another one");
+	if (kept->list.nr && !inet_orphans_can_end())
+		precheck_refuse(refusals, "the kernel here cannot end connections (CONFIG_INET_DIAG_DESTROY), which a move that is given up needs: migrate with --tcp close");
 }
 
 /* Locked first: an address that another migration has brought here, and may take away, is not "here". */
@@ -93,10 +96,17 @@ void kept_addresses_announce(const struct kept_addresses *kept)
 		net_announce(&kept->list);
 }
 
+/*
+ * The kernel sends on for connections of a program that was killed: their end, and what was on the way. Their
+ * peer, which talks to the program at the source, must not get it. The filter stays when they cannot be ended.
+ * An address that is gone does not keep an IPv6 connection from sending.
+ */
 void kept_addresses_forget(struct kept_addresses *kept)
 {
 	struct error ignored = { 0 };
 
+	if (*kept->filter && inet_orphans_end(&kept->list, &ignored))
+		return;
 	/* an address that stays keeps its filter: another machine has it */
 	for (size_t i = 0; i < kept->added.nr; i++)
 		if (net_address_remove(&kept->added.items[i], &ignored))

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <linux/inet_diag.h>
 #include <linux/sock_diag.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
@@ -60,6 +59,8 @@ static int take(struct nl_msg *msg, void *arg)
 	    !net_addresses_have(walk->addresses, &own) ||
 	    !address_of(diag->idiag_family, diag->id.idiag_dst, &orphan.peer))
 		return NL_OK;
+	orphan.family = diag->idiag_family;
+	orphan.id = diag->id;
 	orphan.cookie = (uint64_t)diag->id.idiag_cookie[1] << 32 | diag->id.idiag_cookie[0];
 	orphan.port = ntohs(diag->id.idiag_dport);
 	orphan.bytes = diag->idiag_wqueue;
@@ -96,6 +97,60 @@ int inet_orphans_read(const struct net_addresses *addresses, struct inet_orphans
 	inet_orphans_free(all);
 	return error_set(err, CODE_INTERNAL, "modprobe tcp_diag",
 			 "cannot list the connections that a program has closed (inet_diag)");
+}
+
+/* Return: 0, or the negative code of libnl */
+static int end_one(struct nl_sock *sock, uint8_t family, const struct inet_diag_sockid *id)
+{
+	struct inet_diag_req_v2 request = {
+		.sdiag_family = family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = ~0U, .id = *id,
+	};
+	int ret = nl_send_simple(sock, SOCK_DESTROY, NLM_F_ACK, &request, sizeof(request));
+
+	return ret < 0 ? ret : nl_wait_for_ack(sock);
+}
+
+/* -NLE_OBJ_NOTFOUND: it has ended by itself. */
+static int end_all(const struct inet_orphans *all)
+{
+	struct nl_sock *sock = nl_socket_alloc();
+	int ret = sock ? nl_connect(sock, NETLINK_SOCK_DIAG) : -NLE_NOMEM;
+
+	for (size_t i = 0; i < all->nr && ret >= 0; i++) {
+		ret = end_one(sock, all->items[i].family, &all->items[i].id);
+		if (ret == -NLE_OBJ_NOTFOUND)
+			ret = 0;
+	}
+	nl_socket_free(sock);
+	return ret < 0 ? ret : 0;
+}
+
+int inet_orphans_end(const struct net_addresses *addresses, struct error *err)
+{
+	struct inet_orphans all;
+	int ret;
+
+	if (inet_orphans_read(addresses, &all, err))
+		return -1;
+	ret = end_all(&all);
+	inet_orphans_free(&all);
+	return ret ? error_set(err, CODE_NOT_READY, "a kernel with CONFIG_INET_DIAG_DESTROY",
+			       "cannot end a connection that nobody has any more: %s", nl_geterror(ret)) : 0;
+}
+
+/* A connection that there is not cannot be found, where one can be ended. */
+bool inet_orphans_can_end(void)
+{
+	const struct inet_diag_sockid nobody = {
+		.idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE },
+	};
+	struct nl_sock *sock = nl_socket_alloc();
+	int ret = sock ? nl_connect(sock, NETLINK_SOCK_DIAG) : -NLE_NOMEM;
+
+	if (!ret)
+		ret = end_one(sock, AF_INET, &nobody);
+	nl_socket_free(sock);
+	return ret == -NLE_OBJ_NOTFOUND;
 }
 
 bool inet_orphans_have(const struct inet_orphans *all, uint64_t cookie)

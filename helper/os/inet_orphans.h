@@ -6,15 +6,20 @@
 #ifndef MIGRATE_OS_INET_ORPHANS_H
 #define MIGRATE_OS_INET_ORPHANS_H
 
+#include <linux/inet_diag.h>
 #include "os/net_addresses.h"
 
 /**
  * struct inet_orphan - one of them
+ * @family: AF_INET or AF_INET6
+ * @id: as the kernel names it
  * @cookie: no other socket has it
  * @peer: and @port, in host order: the other end
  * @bytes: not acknowledged; its end, which is yet to be acknowledged too, counts as one
  */
 struct inet_orphan {
+	uint8_t family;
+	struct inet_diag_sockid id;
 	uint64_t cookie, bytes;
 	struct net_address peer;
 	in_port_t port;
@@ -32,6 +37,15 @@ struct inet_orphans {
  */
 int inet_orphans_read(const struct net_addresses *addresses, struct inet_orphans *all,
 		      struct error *err);
+/**
+ * inet_orphans_end() - end them, so that they send nothing any more
+ *
+ * The kernel may tell their peers so (a reset): the caller has a filter that drops that.
+ * Return: 0; -1 with @err also when the kernel cannot end a connection (CONFIG_INET_DIAG_DESTROY)
+ */
+int inet_orphans_end(const struct net_addresses *addresses, struct error *err);
+/** inet_orphans_can_end() - this kernel can, and the caller may */
+bool inet_orphans_can_end(void);
 bool inet_orphans_have(const struct inet_orphans *all, uint64_t cookie);
 void inet_orphans_free(struct inet_orphans *all);
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Addresses that move here with a program. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 #include "dest/kept_addresses.h"
+#include "os/inet_orphans.h"
 #include "tests/own_network.h"
 
 #define NEW_ADDRESS	"10.9.9.10"
@@ -180,6 +182,35 @@ static void only_a_new_one_goes(void **state)
 	close(listener);
 }
 
+/* It would send its end when the filter is gone, to a peer that talks to the program at the source. */
+static void what_a_killed_program_had_open_is_ended(void **state)
+{
+	struct kept_addresses kept;
+	int listener, peer, own;
+	struct inet_orphans all;
+	struct error err = { 0 };
+
+	assert_int_equal(take(&kept, OWN_ADDRESS, 0, "lo", -1), 0);
+	assert_int_equal(kept_addresses_plan(&kept, "test", &err), 0);
+	listener = listen_at(OWN_ADDRESS, 6004);
+	peer = dial(OWN_ADDRESS, 6004);
+	own = accept(listener, NULL, NULL);
+	assert_int_equal(kept_addresses_close(&kept, &err), 0);
+	close(own);
+	assert_int_equal(inet_orphans_read(&kept.list, &all, &err), 0);
+	assert_int_equal(all.nr, 1);
+	inet_orphans_free(&all);
+	kept_addresses_forget(&kept);
+	assert_int_equal(inet_orphans_read(&kept.list, &all, &err), 0);
+	assert_int_equal(all.nr, 0);
+	usleep(500000);
+	assert_int_equal(recv(peer, &(char){ 0 }, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+	kept_addresses_unlock(&kept);
+	close(listener);
+	close(peer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,6 +221,7 @@ int main(void)
 		cmocka_unit_test(a_migration_needs_its_own_address),
 		cmocka_unit_test(it_is_reached_when_it_is_opened),
 		cmocka_unit_test(only_a_new_one_goes),
+		cmocka_unit_test(what_a_killed_program_had_open_is_ended),
 		cmocka_unit_test(two_bring_it_one_after_the_other),
 		cmocka_unit_test(some_are_nobodys),
 	};

@@ -88,6 +88,29 @@ static void a_closed_one_is_found(void **state)
 	assert_int_equal(count(OWN_ADDRESS), 0);
 }
 
+static void it_is_ended(void **state)
+{
+	struct net_addresses own = addresses_of(OWN_ADDRESS), other = addresses_of(OTHER_ADDRESS);
+	struct error err = { 0 };
+	struct pair pair, held;
+
+	assert_true(inet_orphans_can_end());
+	pair_open(&pair, 5009);
+	pair_open(&held, 5010);
+	close(pair.own);
+	assert_int_equal(inet_orphans_end(&other, &err), 0);
+	assert_int_equal(count(OWN_ADDRESS), 1);
+	assert_int_equal(inet_orphans_end(&own, &err), 0);
+	assert_int_equal(count(OWN_ADDRESS), 0);
+	/* that of a program goes on */
+	assert_int_equal(send(held.peer, "x", 1, MSG_NOSIGNAL), 1);
+	assert_int_equal(recv(held.own, &(char){ 0 }, 1, 0), 1);
+	assert_int_equal(inet_orphans_end(&own, &err), 0);
+	close(held.own);
+	pair_close(&held);
+	pair_close(&pair);
+}
+
 static void it_is_named(void **state)
 {
 	struct net_addresses addresses = addresses_of(OWN_ADDRESS);
@@ -161,7 +184,7 @@ static void not_for_ever(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_closed_one_is_found),
+		cmocka_unit_test(a_closed_one_is_found), cmocka_unit_test(it_is_ended),
 		cmocka_unit_test(it_is_named),
 		cmocka_unit_test(its_peer_is_waited_for),
 		cmocka_unit_test(not_for_ever),
