@@ -104,9 +104,10 @@ int precheck_memory(uint64_t bytes, struct error *err)
 uint64_t precheck_image_bytes(const Migrate__Setup *setup)
 {
 	uint64_t huge = precheck_hugetlb_bytes(setup), ghosts = setup->ghost_bytes;
+	uint64_t tmpfs = setup->tmpfs_bytes;
 
 	/* absent: 0. More than there can be is refused below */
-	return huge < USER_END && ghosts < USER_END ? huge + ghosts : USER_END;
+	return huge < USER_END && ghosts < USER_END && tmpfs < USER_END ? huge + ghosts + tmpfs : USER_END;
 }
 
 static void check_room(const Migrate__Setup *setup, const char *base, struct refusals *refusals)
@@ -120,7 +121,9 @@ static void check_room(const Migrate__Setup *setup, const char *base, struct ref
 		       setup->rss_bytes / MIB);
 		return;
 	}
-	if (precheck_memory(setup->rss_bytes + setup->rss_bytes / 10, &err))
+	/* one that is more than there can be is refused with the images */
+	if (precheck_memory(setup->rss_bytes + setup->rss_bytes / 10 +
+			    (setup->tmpfs_bytes < USER_END ? setup->tmpfs_bytes : 0), &err))
 		precheck_refuse(refusals, "%s: free some memory here", err.what);
 	if (statfs(base, &fs))
 		return;

@@ -26,7 +26,7 @@ void precheck_needs(const Migrate__Setup *setup, struct refusals *refusals);
 void precheck_options(const Migrate__Setup *setup, const struct criu_config *here,
 		      struct criu_config *granted, struct refusals *refusals);
 
-/** precheck_image_bytes() - that CRIU's images have of huge pages and deleted files; from USER_END on it cannot be */
+/** precheck_image_bytes() - that CRIU's images have of huge pages, deleted files and tmpfs; from USER_END on it cannot be */
 uint64_t precheck_image_bytes(const Migrate__Setup *setup);
 
 /** precheck_memory() - -1 with @err when less than @bytes and a reserve are available */

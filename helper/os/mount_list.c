@@ -16,7 +16,8 @@ static int add(struct mount_list *list, struct libmnt_fs *fs)
 	list->mounts = mounts;
 	to = &mounts[list->nr++];
 	*to = (struct mount_entry){
-		.dev = mnt_fs_get_devno(fs), .root = strdup(root ?: "/"), .target = strdup(target ?: "/"),
+		.dev = mnt_fs_get_devno(fs), .id = mnt_fs_get_id(fs), .parent = mnt_fs_get_parent_id(fs),
+		.root = strdup(root ?: "/"), .target = strdup(target ?: "/"),
 		.type = strdup(type ?: ""),
 		.propagates = more && (strstr(more, "shared:") || strstr(more, "master:")),
 	};
@@ -58,6 +59,51 @@ bool mount_list_same(const struct mount_list *a, const struct mount_list *b)
 		       !strcmp(a->mounts[i].root, b->mounts[i].root) &&
 		       !strcmp(a->mounts[i].target, b->mounts[i].target);
 	return same;
+}
+
+/* That of "/" whose parent is none of the list. */
+static ssize_t find_root(const struct mount_list *list)
+{
+	for (size_t i = 0; i < list->nr; i++) {
+		bool is_root = !strcmp(list->mounts[i].target, "/");
+
+		for (size_t j = 0; j < list->nr && is_root; j++)
+			is_root = j == i || list->mounts[j].id != list->mounts[i].parent;
+		if (is_root)
+			return i;
+	}
+	return -1;
+}
+
+/* The mount point within mount @in that comes first on the way: what is mounted behind it is hidden. -1: none */
+static ssize_t find_next(const struct mount_list *list, ssize_t in, const char *path)
+{
+	ssize_t next = -1;
+
+	for (size_t i = 0; i < list->nr; i++) {
+		const struct mount_entry *mount = &list->mounts[i];
+
+		if ((ssize_t)i == in || mount->parent != list->mounts[in].id ||
+		    !path_below(path, mount->target))
+			continue;
+		if (next < 0 || strlen(mount->target) < strlen(list->mounts[next].target))
+			next = i;
+	}
+	return next;
+}
+
+ssize_t mount_list_find(const struct mount_list *list, const char *path, const char **rest)
+{
+	ssize_t at = find_root(list), next = at;
+
+	/* the kernel makes no circle; a list that was read while mounts moved might */
+	for (size_t i = 0; next >= 0 && i < list->nr; i++) {
+		at = next;
+		next = find_next(list, at, path);
+	}
+	if (at >= 0)
+		*rest = path_below(path, list->mounts[at].target);
+	return at;
 }
 
 const char *path_below(const char *path, const char *dir)

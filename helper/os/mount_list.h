@@ -10,11 +10,13 @@
 
 /**
  * struct mount_entry - one mount
+ * @id: and @parent, the @id of the mount that the mount point is in, as the kernel counts them
  * @root: the directory, or file, of its file system that is mounted
  * @propagates: a mount below it appears in another namespace, or the other way round (shared, slave)
  */
 struct mount_entry {
 	dev_t dev;
+	int id, parent;
 	char *root, *target, *type;
 	bool propagates;
 };
@@ -30,6 +32,14 @@ int mount_list_read(struct mount_list *list, const char *file, struct error *err
 void mount_list_free(struct mount_list *list);
 /** mount_list_same() - both have the same mounts in the same places */
 bool mount_list_same(const struct mount_list *a, const struct mount_list *b);
+
+/**
+ * mount_list_find() - the mount that the end of @path is on
+ * @path: absolute, without links
+ * @rest: set to what follows its mount point in @path: "" or "/x"
+ * Return: its place in the list; -1: there is no root
+ */
+ssize_t mount_list_find(const struct mount_list *list, const char *path, const char **rest);
 
 /** path_below() - what follows directory @dir in @path: "" or "/x"; NULL: it is not below */
 const char *path_below(const char *path, const char *dir);

@@ -86,7 +86,9 @@ static int setup(struct source_migration *migration, struct error *err)
 	if (shms_find(&migration->shms, &migration->tree, err) || shms_look(&migration->shms, err) ||
 	    count_ghosts(migration, &setup.ghost_bytes, err))
 		return -1;
-	outlook->shape.image_pages = setup.ghost_bytes / PAGE_BYTES;
+	setup.tmpfs_bytes = source_mounts_tmpfs_bytes(&migration->mounts, &migration->config,
+						      tree_root(&migration->tree)->pid);
+	outlook->shape.image_pages = (setup.ghost_bytes + setup.tmpfs_bytes) / PAGE_BYTES;
 	if (outlook_make(outlook, &migration->tree, &migration->shms, &migration->criu,
 			 !backend->criu_tracks, err))
 		return -1;

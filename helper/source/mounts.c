@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include "os/proc.h"
 #include "source/mounts.h"
@@ -83,6 +87,59 @@ static bool is_carried(const struct source_mounts *mounts, const struct mount_en
 				return true;
 	}
 	return false;
+}
+
+/* The program may have put a link, or another mount, where the mount point was: then the device is another. */
+static uint64_t used_bytes(int root_fd, const struct mount_entry *mount)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS,
+	};
+	int fd = syscall(SYS_openat2, root_fd, mount->target, &how, sizeof(how));
+	uint64_t bytes = 0;
+	struct statfs fs;
+	struct stat st;
+
+	if (fd < 0)
+		return 0;
+	if (!fstat(fd, &st) && st.st_dev == mount->dev && !fstatfs(fd, &fs))
+		bytes = (fs.f_blocks - fs.f_bfree) * fs.f_bsize;
+	close(fd);
+	return bytes;
+}
+
+/* Mounted twice it is one, whose files are carried once. */
+static bool is_whole_tmpfs(const struct source_mounts *mounts, const struct criu_config *config, size_t nr)
+{
+	const struct mount_entry *mount = &mounts->list.mounts[nr];
+
+	if (mounts->here[nr] || strcmp(mount->type, "tmpfs") || strcmp(mount->root, "/") ||
+	    is_handed_on(config, mount->target))
+		return false;
+	for (size_t i = 0; i < nr; i++)
+		if (mounts->list.mounts[i].dev == mount->dev &&
+		    !strcmp(mounts->list.mounts[i].root, "/"))
+			return false;
+	return true;
+}
+
+uint64_t source_mounts_tmpfs_bytes(const struct source_mounts *mounts, const struct criu_config *config,
+				   pid_t pid)
+{
+	uint64_t bytes = 0;
+	char path[32];
+	int root_fd;
+
+	if (!mounts->own)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/root", pid);
+	root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; i < mounts->list.nr && root_fd >= 0; i++)
+		if (is_whole_tmpfs(mounts, config, i))
+			bytes += used_bytes(root_fd, &mounts->list.mounts[i]);
+	if (root_fd >= 0)
+		close(root_fd);
+	return bytes;
 }
 
 static void refuse_mount(const struct source_mounts *mounts, size_t nr,
@@ -194,26 +251,19 @@ void source_mounts_free(struct source_mounts *mounts)
 
 bool source_mounts_here(const struct source_mounts *mounts, const char *path, char here[PATH_MAX])
 {
-	const char *rest = NULL, *below;
-	size_t best = 0;
+	const char *rest = NULL;
+	ssize_t nr;
 
 	if (!mounts || !mounts->own) {
 		snprintf(here, PATH_MAX, "%s", path);
 		return true;
 	}
-	for (size_t i = 0; i < mounts->list.nr; i++) {
-		below = path_below(path, mounts->list.mounts[i].target);
-		/* of two on one mount point the later one lies over the other */
-		if (below && (!rest || strlen(below) <= strlen(rest))) {
-			rest = below;
-			best = i;
-		}
-	}
-	if (!rest || !mounts->here[best])
+	nr = mount_list_find(&mounts->list, path, &rest);
+	if (nr < 0 || !rest || !mounts->here[nr])
 		return false;
 	rest += !strcmp(rest, "/");
-	snprintf(here, PATH_MAX, "%s%s", strcmp(mounts->here[best], "/") || !*rest ?
-		 mounts->here[best] : "", rest);
+	snprintf(here, PATH_MAX, "%s%s", strcmp(mounts->here[nr], "/") || !*rest ?
+		 mounts->here[nr] : "", rest);
 	return true;
 }
 

@@ -45,6 +45,14 @@ void source_mounts_free(struct source_mounts *mounts);
  */
 bool source_mounts_here(const struct source_mounts *mounts, const char *path, char here[PATH_MAX]);
 
+/**
+ * source_mounts_tmpfs_bytes() - of the files of tmpfs of its own, which CRIU's images carry
+ * @pid: a process of the program
+ * One that another mount covers counts nothing.
+ */
+uint64_t source_mounts_tmpfs_bytes(const struct source_mounts *mounts, const struct criu_config *config,
+				   pid_t pid);
+
 /** source_mounts_root() - the path by which this helper sees the root of the program's namespace; or NULL */
 const char *source_mounts_root(const struct source_mounts *mounts);
 

@@ -342,6 +342,8 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	setup->msg.image_pages = ctx->shape->image_pages;
 	setup->msg.has_ghost_bytes = true;
 	setup->msg.ghost_bytes = ctx->ghost_bytes;
+	setup->msg.has_tmpfs_bytes = true;
+	setup->msg.tmpfs_bytes = ctx->tmpfs_bytes;
 	setup->msg.has_mappings = true;
 	setup->msg.mappings = ctx->shape->mappings;
 	setup->msg.max_frozen_s = ctx->max_frozen_s;

@@ -167,6 +167,11 @@ static void deleted_files_count(void **state)
 	assert_true(precheck_image_bytes(&setup) >= USER_END);
 	setup.has_ghost_bytes = false;
 	setup.ghost_bytes = 0;
+	setup.tmpfs_bytes = 3 * MIB;
+	assert_int_equal(precheck_image_bytes(&setup), huge + 3 * MIB);
+	setup.tmpfs_bytes = UINT64_MAX;
+	assert_true(precheck_image_bytes(&setup) >= USER_END);
+	setup.tmpfs_bytes = 0;
 }
 
 int main(void)

@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Mount and network namespaces of a program's own: where its paths are here, and which connections leave it. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "os/mount_list.h"
 #include "source/mounts.h"
 #include "source/network.h"
@@ -22,7 +30,8 @@ static void a_path_is_below_a_directory(void **state)
 
 /* A container: its root is a directory of this machine, /usr is bound, /tmp is its own, over one of the machine. */
 static struct mount_entry entries[] = {
-	{ .target = "/" }, { .target = "/usr" }, { .target = "/tmp" }, { .target = "/tmp" },
+	{ .target = "/", .id = 10, .parent = 1 }, { .target = "/usr", .id = 11, .parent = 10 },
+	{ .target = "/tmp", .id = 12, .parent = 10 }, { .target = "/tmp", .id = 13, .parent = 12 },
 };
 static char *here[] = { "/srv/root", "/usr", "/tmp", NULL };
 static const struct source_mounts container = {
@@ -47,6 +56,68 @@ static void paths_of_the_program_are_looked_at_where_they_are_here(void **state)
 	assert_here(&container, "/tmp/x", NULL);
 	assert_here(NULL, "/tmp/x", "/tmp/x");
 	assert_string_equal(source_mounts_root(&container), "/srv/root");
+}
+
+/* /srv/data was mounted before /srv, which lies over it; /srv/more is mounted in that. */
+static void what_is_hidden_is_not_looked_at(void **state)
+{
+	static struct mount_entry hidden[] = {
+		{ .target = "/", .id = 30, .parent = 1 }, { .target = "/srv/data", .id = 31, .parent = 30 },
+		{ .target = "/srv", .id = 32, .parent = 30 }, { .target = "/srv/more", .id = 33, .parent = 32 },
+	};
+	static char *paths[] = { "/", "/data", "/new", "/more" };
+	const struct source_mounts mounts = { .own = true, .list = { hidden, 4 }, .here = paths };
+
+	assert_here(&mounts, "/srv/data/x", "/new/data/x");
+	assert_here(&mounts, "/srv/x", "/new/x");
+	assert_here(&mounts, "/srv/more/x", "/more/x");
+	assert_here(&mounts, "/x", "/x");
+}
+
+#define WRITTEN	(3UL << 20)
+
+/* A child in a mount namespace of its own, with a file in a tmpfs that is there twice. */
+static pid_t start_child(void)
+{
+	char byte, *data = calloc(1, WRITTEN);
+	int ready[2], fd;
+	pid_t pid;
+
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+		    mount("one", "/mnt", "tmpfs", 0, NULL) || mkdir("/mnt/again", 0700) ||
+		    mount("/mnt", "/mnt/again", NULL, MS_BIND, NULL))
+			_exit(1);
+		fd = open("/mnt/file", O_RDWR | O_CREAT, 0600);
+		if (write(fd, data, WRITTEN) != WRITTEN || write(ready[1], "", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	free(data);
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	return pid;
+}
+
+static void files_of_its_own_tmpfs_are_counted(void **state)
+{
+	struct source_mounts mounts, nobody = { 0 };
+	struct criu_config config = { 0 };
+	pid_t pid = start_child();
+	struct error err = { 0 };
+
+	assert_int_equal(source_mounts_find(&mounts, pid, &config, &err), 0);
+	assert_int_equal(source_mounts_tmpfs_bytes(&mounts, &config, pid), WRITTEN);
+	assert_int_equal(source_mounts_tmpfs_bytes(&nobody, &config, pid), 0);
+	assert_int_equal(source_mounts_check(&mounts, pid, &err), 0);
+	source_mounts_free(&mounts);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
 /* CRIU takes a mount point for one mount. */
@@ -97,6 +168,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_path_is_below_a_directory),
 		cmocka_unit_test(paths_of_the_program_are_looked_at_where_they_are_here),
+		cmocka_unit_test(what_is_hidden_is_not_looked_at),
+		cmocka_unit_test(files_of_its_own_tmpfs_are_counted),
 		cmocka_unit_test(a_mount_under_one_of_its_own_has_no_name),
 		cmocka_unit_test(a_connection_has_both_ends_inside_or_leads_out),
 	};
