@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include "os/inet_orphans.h"
+#include "os/sock_diag.h"
 
 /* Of a program that has closed its socket; in FIN_WAIT2 all is acknowledged. */
 #define STATES	(1U << TCP_FIN_WAIT1 | 1U << TCP_LAST_ACK | 1U << TCP_CLOSING)
@@ -56,7 +57,7 @@ static int take(struct nl_msg *msg, void *arg)
 	/* the inode of a socket that a descriptor leads to is not 0 */
 	if (diag->idiag_inode || !diag->idiag_wqueue ||
 	    !address_of(diag->idiag_family, diag->id.idiag_src, &own) ||
-	    !net_addresses_have(walk->addresses, &own) ||
+	    (walk->addresses && !net_addresses_have(walk->addresses, &own)) ||
 	    !address_of(diag->idiag_family, diag->id.idiag_dst, &orphan.peer))
 		return NL_OK;
 	orphan.family = diag->idiag_family;
@@ -78,8 +79,8 @@ static int read_family(struct nl_sock *sock, uint8_t family)
 	       nl_recvmsgs_default(sock) < 0 ? -1 : 0;
 }
 
-int inet_orphans_read(const struct net_addresses *addresses, struct inet_orphans *all,
-		      struct error *err)
+static int orphans_read(pid_t pid, const struct net_addresses *addresses, struct inet_orphans *all,
+			struct error *err)
 {
 	struct walk walk = { .addresses = addresses, .all = all };
 	struct nl_sock *sock = nl_socket_alloc();
@@ -88,7 +89,7 @@ int inet_orphans_read(const struct net_addresses *addresses, struct inet_orphans
 	*all = (struct inet_orphans){ .nr = 0 };
 	if (sock) {
 		nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_CUSTOM, take, &walk);
-		ret = nl_connect(sock, NETLINK_SOCK_DIAG) || read_family(sock, AF_INET) ||
+		ret = sock_diag_connect(sock, pid) || read_family(sock, AF_INET) ||
 		      read_family(sock, AF_INET6) || walk.no_memory ? -1 : 0;
 		nl_socket_free(sock);
 	}
@@ -97,6 +98,17 @@ int inet_orphans_read(const struct net_addresses *addresses, struct inet_orphans
 	inet_orphans_free(all);
 	return error_set(err, CODE_INTERNAL, "modprobe tcp_diag",
 			 "cannot list the connections that a program has closed (inet_diag)");
+}
+
+int inet_orphans_read(const struct net_addresses *addresses, struct inet_orphans *all,
+		      struct error *err)
+{
+	return orphans_read(0, addresses, all, err);
+}
+
+int inet_orphans_read_in(pid_t pid, struct inet_orphans *all, struct error *err)
+{
+	return orphans_read(pid, NULL, all, err);
 }
 
 /* Return: 0, or the negative code of libnl */
@@ -114,7 +126,7 @@ static int end_one(struct nl_sock *sock, uint8_t family, const struct inet_diag_
 static int end_all(const struct inet_orphans *all)
 {
 	struct nl_sock *sock = nl_socket_alloc();
-	int ret = sock ? nl_connect(sock, NETLINK_SOCK_DIAG) : -NLE_NOMEM;
+	int ret = sock ? sock_diag_connect(sock, 0) : -NLE_NOMEM;
 
 	for (size_t i = 0; i < all->nr && ret >= 0; i++) {
 		ret = end_one(sock, all->items[i].family, &all->items[i].id);
@@ -145,7 +157,7 @@ bool inet_orphans_can_end(void)
 		.idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE },
 	};
 	struct nl_sock *sock = nl_socket_alloc();
-	int ret = sock ? nl_connect(sock, NETLINK_SOCK_DIAG) : -NLE_NOMEM;
+	int ret = sock ? sock_diag_connect(sock, 0) : -NLE_NOMEM;
 
 	if (!ret)
 		ret = end_one(sock, AF_INET, &nobody);

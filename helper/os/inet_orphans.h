@@ -37,6 +37,8 @@ struct inet_orphans {
  */
 int inet_orphans_read(const struct net_addresses *addresses, struct inet_orphans *all,
 		      struct error *err);
+/** inet_orphans_read_in() - all those of the network namespace of process @pid */
+int inet_orphans_read_in(pid_t pid, struct inet_orphans *all, struct error *err);
 /**
  * inet_orphans_end() - end them, so that they send nothing any more
  *

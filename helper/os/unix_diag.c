@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <netlink/socket.h>
 #include <netinet/tcp.h>
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
-#include <unistd.h>
+#include "os/sock_diag.h"
 #include "os/unix_diag.h"
 
 struct walk {
@@ -58,27 +54,6 @@ static int take(struct nl_msg *msg, void *arg)
 	return NL_OK;
 }
 
-/* A socket stays in the network namespace in which it was made. Return: -1, and @sock is not connected */
-static int connect_in(pid_t pid, struct nl_sock *sock)
-{
-	int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC), there, ret = -1;
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
-	there = open(path, O_RDONLY | O_CLOEXEC);
-	if (home >= 0 && there >= 0 && !setns(there, CLONE_NEWNET)) {
-		ret = nl_connect(sock, NETLINK_SOCK_DIAG);
-		/* all that this thread does from here on would be in the program's network */
-		if (setns(home, CLONE_NEWNET))
-			abort();
-	}
-	if (home >= 0)
-		close(home);
-	if (there >= 0)
-		close(there);
-	return ret;
-}
-
 int unix_diag_walk_in(pid_t pid, unix_sock_fn fn, void *ctx)
 {
 	struct unix_diag_req request = {
@@ -92,7 +67,7 @@ int unix_diag_walk_in(pid_t pid, unix_sock_fn fn, void *ctx)
 	if (!sock)
 		return -1;
 	nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_CUSTOM, take, &walk);
-	if (!(pid ? connect_in(pid, sock) : nl_connect(sock, NETLINK_SOCK_DIAG)) &&
+	if (!sock_diag_connect(sock, pid) &&
 	    nl_send_simple(sock, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &request,
 			   sizeof(request)) >= 0)
 		ret = nl_recvmsgs_default(sock) < 0 ? -1 : 0;

@@ -268,6 +268,8 @@ static int check_connections(const struct freeze *freeze, struct error *err)
 {
 	const struct connections *connections = freeze->connections;
 
+	if (connections->inside)
+		orphans_find_in(tree_root(freeze->tree)->pid, freeze->terms->losses);
 	if (!connections_are_kept(connections))
 		return 0;
 	orphans_find(&connections->addresses, freeze->terms->losses);

@@ -38,21 +38,38 @@ void orphans_drain(const struct net_addresses *addresses)
 	inet_orphans_free(&first);
 }
 
+/* @failed: @why they are not known; else @all are told, and freed */
+static void orphans_tell(int failed, struct inet_orphans *all, const struct error *why, struct losses *losses)
+{
+	uint64_t bytes = 0;
+
+	if (failed) {
+		losses_add(losses, LOSS_UNACKNOWLEDGED, "not known: %s", why->what);
+		return;
+	}
+	for (size_t i = 0; i < all->nr; i++)
+		bytes += all->items[i].bytes;
+	if (all->nr)
+		losses_add(losses, LOSS_UNACKNOWLEDGED, "%s, %" PRIu64 " bytes, the first to %s port %u",
+			   text_count(all->nr, "connection", "connections").text, bytes,
+			   net_address_name(&all->items[0].peer).text, all->items[0].port);
+	inet_orphans_free(all);
+}
+
 void orphans_find(const struct net_addresses *addresses, struct losses *losses)
 {
 	struct inet_orphans all;
 	struct error why = { 0 };
-	uint64_t bytes = 0;
+	int failed = inet_orphans_read(addresses, &all, &why);
 
-	if (inet_orphans_read(addresses, &all, &why)) {
-		losses_add(losses, LOSS_UNACKNOWLEDGED, "not known: %s", why.what);
-		return;
-	}
-	for (size_t i = 0; i < all.nr; i++)
-		bytes += all.items[i].bytes;
-	if (all.nr)
-		losses_add(losses, LOSS_UNACKNOWLEDGED, "%s, %" PRIu64 " bytes, the first to %s port %u",
-			   text_count(all.nr, "connection", "connections").text, bytes,
-			   net_address_name(&all.items[0].peer).text, all.items[0].port);
-	inet_orphans_free(&all);
+	orphans_tell(failed, &all, &why, losses);
+}
+
+void orphans_find_in(pid_t pid, struct losses *losses)
+{
+	struct inet_orphans all;
+	struct error why = { 0 };
+	int failed = inet_orphans_read_in(pid, &all, &why);
+
+	orphans_tell(failed, &all, &why, losses);
 }

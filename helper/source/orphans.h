@@ -19,5 +19,7 @@
 void orphans_drain(const struct net_addresses *addresses);
 /** orphans_find() - the addresses are cut off: what is not acknowledged is lost */
 void orphans_find(const struct net_addresses *addresses, struct losses *losses);
+/** orphans_find_in() - all those of the network namespace of process @pid, which ends here */
+void orphans_find_in(pid_t pid, struct losses *losses);
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What a program sent on a connection that it has closed, and its peer has not read. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -131,6 +132,42 @@ static void it_is_named(void **state)
 	pair_close(&pair);
 }
 
+/* In a network namespace that a child has of its own, which ends with the move. */
+static void it_is_named_inside_of_a_namespace(void **state)
+{
+	struct losses losses = { .quiet = true };
+	struct pair pair;
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		if (own_network(NULL))
+			_exit(1);
+		pair_open(&pair, 5011);
+		close(pair.own);
+		if (write(ready[1], "", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	orphans_find_in(getpid(), &losses);
+	assert_int_equal(losses.nr, 0);
+	orphans_find_in(pid, &losses);
+	assert_int_equal(losses.nr, 1);
+	assert_int_equal(losses.items[0].loss, LOSS_UNACKNOWLEDGED);
+	assert_non_null(strstr(losses.items[0].detail, "1 connection"));
+	losses_free(&losses);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
 /* Return: nothing is left when orphans_drain() returns, although the peer begins to read 150 ms later */
 static bool is_drained(int port)
 {
@@ -185,6 +222,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_closed_one_is_found), cmocka_unit_test(it_is_ended),
+		cmocka_unit_test(it_is_named_inside_of_a_namespace),
 		cmocka_unit_test(it_is_named),
 		cmocka_unit_test(its_peer_is_waited_for),
 		cmocka_unit_test(not_for_ever),
