@@ -100,6 +100,7 @@ struct criu_dump_shm {
  *	shutdown() the socket to end a dump that is not held. Or NULL
  * @before: called by criu_dump_start() in CRIU's notification pre-dump: CRIU has read its options, and
  *	looks at the task next; or NULL
+ * @begin_ms: how long CRIU may take until then; 0: as long as it likes
  * @undo: undoes @before so that the task runs, before the wait for the end of a CRIU that will not
  *	dump; or NULL
  * @tcp: what becomes of TCP connections
@@ -124,6 +125,7 @@ struct criu_dump_opts {
 	const struct criu_config *config;
 	void (*watch)(void *ctx, int rpc_fd);
 	int (*before)(void *ctx, struct error *err);
+	uint32_t begin_ms;
 	void (*undo)(void *ctx);
 	void *ctx, *before_ctx;
 };

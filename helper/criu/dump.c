@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "criu/criu.h"
 #include "criu/log.h"
 #include "criu/page_sink.h"
@@ -27,13 +28,16 @@
  * @listener: argument of sockopts_answer(); -1 when CRIU has no filter
  * @what: the failed action, for messages
  * @begun: criu_dump_opts.before was called, and has succeeded
+ * @started_ns: of criu_dump_start()
+ * @late: CRIU did not come to that in time, and has not looked at the task
  */
 struct criu_dump {
 	struct rpc rpc;
 	int page_fd;
 	int listener;
 	char what[64];
-	bool begun;
+	bool begun, late;
+	uint64_t started_ns;
 	struct criu_log log;
 	struct page_sink sink;
 };
@@ -108,8 +112,8 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 	return rpc_send(dump->rpc.fd, &req, err);
 }
 
-/* Wait for a message of CRIU. */
-static void dump_wait(struct criu_dump *dump)
+/* Wait for a message of CRIU until @until_ns. Return: there is one */
+static bool dump_wait(struct criu_dump *dump, uint64_t until_ns)
 {
 	struct pollfd fds[2] = {
 		{ .fd = dump->rpc.fd, .events = POLLIN },
@@ -117,6 +121,8 @@ static void dump_wait(struct criu_dump *dump)
 	};
 
 	while (!fds[0].revents) {
+		if (clock_now_ns() > until_ns)
+			return false;
 		fds[1].revents = 0;
 		if (poll(fds, 2, LOG_LOOK_MS) <= 0) {
 			criu_log_revive(&dump->log);
@@ -127,6 +133,14 @@ static void dump_wait(struct criu_dump *dump)
 		else if (fds[1].revents)
 			fds[1].fd = -1;
 	}
+	return true;
+}
+
+/* Where the task stands, the keeper looks at the clock. */
+static uint64_t dump_until_ns(const struct criu_dump *dump, const struct criu_dump_opts *opts)
+{
+	return dump->begun || !opts->begin_ms ? UINT64_MAX :
+	       dump->started_ns + opts->begin_ms * 1000000UL;
 }
 
 /* Return: 1: CRIU waits in status-ready; 0: call again; -1 with @err: the dump has failed */
@@ -152,7 +166,11 @@ static int dump_step(struct criu_dump *dump, const struct criu_dump_opts *opts, 
 	CriuResp *resp = NULL;
 	int ret;
 
-	dump_wait(dump);
+	if (!dump_wait(dump, dump_until_ns(dump, opts))) {
+		dump->late = true;
+		return error_set(err, CODE_CRIU, "look into its log",
+				 "%s: it did not begin within %u ms", dump->what, opts->begin_ms);
+	}
 	ret = rpc_recv(dump->rpc.fd, -1, &resp, err);
 	if (ret < 0)
 		return -1;
@@ -187,7 +205,7 @@ static void dump_free(struct criu_dump *dump)
 {
 	listener_close(dump);
 	dump_urge(dump);
-	rpc_end(&dump->rpc, LET_GO_TIMEOUT_MS);
+	rpc_end(&dump->rpc, dump->late ? 0 : LET_GO_TIMEOUT_MS);
 	criu_log_close(&dump->log, CRIU_LOG_TIMEOUT_MS);
 	page_sink_end(&dump->sink, &(struct error){ 0 });
 	close(dump->page_fd);
@@ -286,6 +304,7 @@ int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **out,
 	struct criu_dump *dump = *out;
 	int ret = 0;
 
+	dump->started_ns = clock_now_ns();
 	watch(opts, dump);
 	if (has_sink(opts))
 		ret = page_sink_start(&dump->sink, dump->page_fd, opts->images_dir_fd, opts->shm, err);

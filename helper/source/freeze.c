@@ -16,6 +16,7 @@
 #include "source/timerfds.h"
 #include "source/unsettled.h"
 
+#define BEGIN_MS	60000	/* until CRIU asks whether it may begin, which takes it some ms */
 #define UNSETTLED_MS	1000	/* calls of vfork take less */
 
 static void warn_groups(const struct guard *guard)
@@ -230,6 +231,7 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 		.config = freeze->config,
 		.before = lock_connections,
 		.before_ctx = freeze,
+		.begin_ms = BEGIN_MS,
 	};
 
 	if (root->mm.backend->stands_first || stands_at_once(freeze)) {

@@ -16,7 +16,7 @@
  * empty, so the pid that it is to dump says how it behaves.
  */
 enum act { ACT_HOLD = 1, ACT_FAIL, ACT_DIE, ACT_GARBAGE, ACT_DIE_HELD, ACT_ENDS, ACT_MUTE,
-	   ACT_LOG, ACT_LOG_KILLED, ACT_LOG_LONG, ACT_HASTY };
+	   ACT_LOG, ACT_LOG_KILLED, ACT_LOG_LONG, ACT_HASTY, ACT_IDLE };
 
 #define LOG_FILLER	"(00.0) the parasite says something\n"
 #define LOG_FILLERS	6000	/* more than a pipe holds */
@@ -113,6 +113,8 @@ static void fake_dump(int fd, const CriuOpts *opts)
 {
 	int images_fd = opts->images_dir_fd;
 
+	while (opts->pid == ACT_IDLE)
+		pause();
 	if (opts->pid != ACT_HASTY && !fake_notify(fd, images_fd, "pre-dump"))
 		return;
 	if (opts->pid == ACT_FAIL)
@@ -271,6 +273,29 @@ static void test_undone_once(void **state)
 		assert_null(hooks.dump);
 		assert_int_equal(hooks.undone, 1);
 	}
+}
+
+/* CRIU may wait for a file system that does not answer, before the task stands. */
+static void test_not_begun_in_time(void **state)
+{
+	struct fixture *f = *state;
+	struct hooks hooks = { 0 };
+	struct criu_dump_opts opts = {
+		.pid = ACT_IDLE, .images_dir_fd = f->images.fd, .work_dir_fd = f->work.fd,
+		.log_level = 2, .before = stand, .begin_ms = 200, .undo = undo, .before_ctx = &hooks,
+	};
+
+	assert_int_equal(criu_dump_prepare(&opts, &hooks.dump, &f->err), 0);
+	assert_int_equal(criu_dump_start(&opts, &hooks.dump, &f->err), -1);
+	assert_null(hooks.dump);
+	assert_int_equal(f->err.code, CODE_CRIU);
+	assert_non_null(strstr(f->err.what, "it did not begin within 200 ms"));
+	memset(&f->err, 0, sizeof(f->err));
+	/* one that has begun is not looked at */
+	opts.pid = ACT_HOLD;
+	assert_int_equal(criu_dump_prepare(&opts, &hooks.dump, &f->err), 0);
+	assert_int_equal(criu_dump_start(&opts, &hooks.dump, &f->err), 0);
+	criu_dump_kill(hooks.dump);
 }
 
 /* A dump that is held is not undone. */
@@ -501,6 +526,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_hang_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fail, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_undone_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_begun_in_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_undo_when_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mute, setup, teardown),
