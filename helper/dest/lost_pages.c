@@ -37,8 +37,6 @@ static int lose(struct mm *mm, uint64_t addr, uint64_t end, uint64_t *nr_pages, 
 		return error_set(err, CODE_PEER, NULL,
 				 "the source lost memory of object %u before it was restored",
 				 mm->id);
-	if (!mm->lost.words && page_set_init(&mm->lost))
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
 	while (addr < end && page_set_next(&mm->wanted.pages, addr, end, 0, &run)) {
 		if (mirror_pay(&mm->mirror, page_set_cost(&mm->lost, run.addr, run.nr_pages), err) ||
 		    page_set_add(&mm->lost, run.addr, run.nr_pages, err))

@@ -51,17 +51,9 @@ int mirror_open(struct mirror *mirror, struct error *err)
 /* @mirror has its file. */
 static int fill(struct mirror *mirror, struct error *err)
 {
-	if (ftruncate(mirror->fd, USER_END)) {
-		error_errno(err, CODE_INTERNAL, NULL, "cannot size the mirror's memfd");
-		goto close_fd;
-	}
-	if (page_set_init(&mirror->have)) {
-		error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
-		goto close_fd;
-	}
-	return 0;
-
-close_fd:
+	if (!ftruncate(mirror->fd, USER_END))
+		return 0;
+	error_errno(err, CODE_INTERNAL, NULL, "cannot size the mirror's memfd");
 	mirror_close_file(mirror);
 	return -1;
 }

@@ -8,30 +8,23 @@
 #include "dest/mm.h"
 #include "pages/sets.h"
 
-static int sets_init(struct mm *mm)
-{
-	return page_set_init(&mm->populated) || wanted_init(&mm->wanted);
-}
-
-static int init(struct mm *mm, const struct mm_hooks *hooks, struct error *err)
+static void init(struct mm *mm, const struct mm_hooks *hooks)
 {
 	pthread_condattr_t attr;
 
 	mm->hooks = *hooks;
-	if (sets_init(mm))
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
 	pthread_mutex_init(&mm->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&mm->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	return 0;
 }
 
 int mm_init(struct mm *mm, const struct mm_hooks *hooks, struct error *err)
 {
 	memset(mm, 0, sizeof(*mm));
-	return mirror_open(&mm->mirror, err) || init(mm, hooks, err) ? -1 : 0;
+	init(mm, hooks);
+	return mirror_open(&mm->mirror, err);
 }
 
 int mm_init_shm(struct mm *mm, const struct mm_hooks *hooks, const char *name, unsigned int flags,
@@ -39,15 +32,16 @@ int mm_init_shm(struct mm *mm, const struct mm_hooks *hooks, const char *name, u
 {
 	memset(mm, 0, sizeof(*mm));
 	mm->shm = true;
-	return mirror_open_as(&mm->mirror, name, flags, err) ||
-	       init(mm, hooks, err) ? -1 : 0;
+	init(mm, hooks);
+	return mirror_open_as(&mm->mirror, name, flags, err);
 }
 
 int mm_init_file(struct mm *mm, const struct mm_hooks *hooks, const char *path, struct error *err)
 {
 	memset(mm, 0, sizeof(*mm));
 	mm->shm = true;
-	return mirror_open_file(&mm->mirror, path, err) || init(mm, hooks, err) ? -1 : 0;
+	init(mm, hooks);
+	return mirror_open_file(&mm->mirror, path, err);
 }
 
 void mm_close_uffd(struct mm *mm, struct space *space)

@@ -32,8 +32,7 @@ static int prepare_process(struct restore *restore, const struct process *proces
 		return error_set(err, CODE_PEER, NULL,
 				 "the source did not announce the memory of process %d",
 				 process->pid);
-	if (page_set_init(&lazy))
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
+	page_set_init(&lazy);
 	ret = criu_rewrite(restore->images->images_fd, &process->task, &pages, &lazy, err);
 	if (!ret)
 		ret = mm_seal(mm, &lazy, err);

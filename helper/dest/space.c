@@ -10,9 +10,8 @@ struct space *space_new(int uffd, struct error *err)
 {
 	struct space *space = calloc(1, sizeof(*space));
 
-	if (!space || page_set_init(&space->todo)) {
+	if (!space) {
 		error_errno(err, CODE_INTERNAL, NULL, "no memory for an address space");
-		free(space);
 		return NULL;
 	}
 	space->uffd = uffd;

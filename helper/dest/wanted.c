@@ -6,17 +6,6 @@
 
 #define REQUEST_PAGES	256	/* most pages in one request after PUSHED */
 
-int wanted_init(struct wanted *wanted)
-{
-	memset(wanted, 0, sizeof(*wanted));
-	if (page_set_init(&wanted->pages))
-		return -1;
-	if (!page_set_init(&wanted->asked))
-		return 0;
-	page_set_destroy(&wanted->pages);
-	return -1;
-}
-
 void wanted_destroy(struct wanted *wanted)
 {
 	page_set_destroy(&wanted->pages);

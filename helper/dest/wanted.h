@@ -20,7 +20,6 @@ struct wanted {
 	size_t nr_requests, cap_requests;
 };
 
-int wanted_init(struct wanted *wanted);	/* 0, or -1 with errno */
 void wanted_destroy(struct wanted *wanted);
 
 /** wanted_add() - add pages that the source has to send; -1 as page_set_add() */

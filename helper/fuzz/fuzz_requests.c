@@ -43,8 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct requests requests = { .tree = &tree, .sender = &urgent, .box = &box };
 	struct error err = { 0 };
 
-	if (source_mm_init(&process.mm, MM, getpid(), &err) ||
-	    page_set_add(&process.mm.unsent, BASE, 1000, &err))
+	source_mm_init(&process.mm, MM, getpid());
+	if (page_set_add(&process.mm.unsent, BASE, 1000, &err))
 		abort();
 	mailbox_init(&box, "the destination");
 	process.mm.frozen_vmas = &list;

@@ -34,26 +34,25 @@ static uint64_t *groups(const struct page_set *set)
 }
 
 /*
- * The kernel commits no memory for a PROT_NONE mapping. With vm.overcommit_memory=2 a set therefore
- * costs only the chunks that have members.
+ * A program of hundreds of processes has thousands of sets, of which most stay empty, so the first member makes
+ * the mapping. The kernel commits no memory for a PROT_NONE mapping. With vm.overcommit_memory=2 a set
+ * therefore costs only the chunks that have members.
  */
-int page_set_init(struct page_set *set)
+static int make_words(struct page_set *set, struct error *err)
 {
 	size_t bytes = WORDS_BYTES + SUMMARY_BYTES;
-	void *map = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-			 0);
+	void *map = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	set->nr = 0;
-	set->words = NULL;
-	if (map == MAP_FAILED)
-		return -1;
-	/* a huge page would hold the bits of 64 GiB of address space */
-	madvise(map, bytes, MADV_NOHUGEPAGE);
-	set->words = map;
-	if (!mprotect(touched(set), SUMMARY_BYTES, PROT_READ | PROT_WRITE))
-		return 0;
-	page_set_destroy(set);
-	return -1;
+	if (map != MAP_FAILED) {
+		/* a huge page would hold the bits of 64 GiB of address space */
+		madvise(map, bytes, MADV_NOHUGEPAGE);
+		set->words = map;
+		if (!mprotect(touched(set), SUMMARY_BYTES, PROT_READ | PROT_WRITE))
+			return 0;
+		page_set_destroy(set);
+	}
+	return error_errno(err, CODE_NOT_READY, "free some memory of this machine",
+			   "cannot have %lu MiB of address space for a list of a program's pages", bytes >> 20);
 }
 
 void page_set_destroy(struct page_set *set)
@@ -97,7 +96,7 @@ uint64_t page_set_cost(const struct page_set *set, uint64_t addr, uint64_t nr_pa
 	uint64_t at = addr >> PAGE_SHIFT, end = clamp_end(at, nr_pages), cost = 0;
 
 	for (uint64_t block = at >> BLOCK_SHIFT; at < end && block < blocks(end); block++)
-		cost += bit(touched(set), block) ? 0 : BLOCK_PAGES / 8;
+		cost += set->words && bit(touched(set), block) ? 0 : BLOCK_PAGES / 8;
 	return cost;
 }
 
@@ -139,7 +138,9 @@ int page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages, struct 
 {
 	uint64_t at = addr >> PAGE_SHIFT, end = clamp_end(at, nr_pages);
 
-	if (open_blocks(set, at, end, err))
+	if (at >= end)
+		return 0;
+	if ((!set->words && make_words(set, err)) || open_blocks(set, at, end, err))
 		return -1;
 	while (at < end) {
 		uint64_t *word = &set->words[at / WORD_BITS];
@@ -209,7 +210,7 @@ bool page_set_has(const struct page_set *set, uint64_t addr)
 {
 	uint64_t page = addr >> PAGE_SHIFT;
 
-	return page < NR_PAGES && bit(touched(set), page >> BLOCK_SHIFT) && bit(set->words, page);
+	return set->nr && page < NR_PAGES && bit(touched(set), page >> BLOCK_SHIFT) && bit(set->words, page);
 }
 
 static uint64_t first_member(const struct page_set *set, uint64_t at, uint64_t end)
@@ -251,6 +252,8 @@ uint64_t page_set_common(const struct page_set *a, const struct page_set *b)
 {
 	uint64_t nr = 0, block = 0;
 
+	if (!a->nr || !b->nr)
+		return 0;
 	for (; (block = next_touched(a, block, NR_BLOCKS)) < NR_BLOCKS; block++) {
 		uint64_t word = block * (BLOCK_PAGES / WORD_BITS), end = word + BLOCK_PAGES / WORD_BITS;
 
@@ -264,7 +267,7 @@ bool page_set_next(const struct page_set *set, uint64_t addr, uint64_t end,
 		   uint64_t max_pages, struct run *run)
 {
 	uint64_t last = (end > USER_END ? USER_END : end) >> PAGE_SHIFT;
-	uint64_t first = first_member(set, addr >> PAGE_SHIFT, last);
+	uint64_t first = set->nr ? first_member(set, addr >> PAGE_SHIFT, last) : last;
 
 	if (first >= last)
 		return false;

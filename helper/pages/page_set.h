@@ -8,9 +8,9 @@
 #include "base/page.h"
 
 /**
- * struct page_set - a set of pages of one address space
- * @words: one bit a page for all of user space: a reserved mapping of 4 GiB. Memory exists only for
- *	the parts that were written; a summary of these parts is behind the bits
+ * struct page_set - a set of pages of one address space. Zeroed is empty
+ * @words: one bit a page for all of user space: a reserved mapping of 4 GiB, or NULL before the first page.
+ *	Memory exists only for the parts that were written; a summary of these parts is behind the bits
  * @nr: pages in the set
  *
  * Addresses are in bytes, lengths in pages. The owner of the set locks.
@@ -26,7 +26,10 @@ struct run {
 	uint64_t nr_pages;
 };
 
-int page_set_init(struct page_set *set);	/* 0, or -1 with errno */
+static inline void page_set_init(struct page_set *set)
+{
+	*set = (struct page_set){ .nr = 0 };
+}
 void page_set_destroy(struct page_set *set);
 
 /**

@@ -277,12 +277,8 @@ static int omit_of(const struct images *images, struct source_process *process, 
 	struct page_set elsewhere = { 0 }, carried = { 0 };
 	int ret;
 
-	if (page_set_init(&elsewhere) || page_set_init(&carried))
-		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
-	else
-		ret = find_elsewhere(process, &elsewhere, err) ||
-		      omit_pages(images->dir_fd, process->task.pid, &elsewhere, &carried, omit,
-				 err) ? -1 : 0;
+	ret = find_elsewhere(process, &elsewhere, err) ||
+	      omit_pages(images->dir_fd, process->task.pid, &elsewhere, &carried, omit, err) ? -1 : 0;
 	if (!ret)
 		claim(&process->mm, &carried);
 	page_set_destroy(&elsewhere);

@@ -9,17 +9,6 @@
 #define STEP_PAGES	4096UL	/* entries of a page map at a time */
 #define GAP_PAGES	32UL	/* entries that are read in vain rather than have another call of the kernel */
 
-int inherit_init(struct inherit *inherit, uint32_t parent, struct error *err)
-{
-	memset(inherit, 0, sizeof(*inherit));
-	if (!parent)
-		return 0;
-	inherit->parent = parent;
-	if (page_set_init(&inherit->shared) || page_set_init(&inherit->later))
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
-	return 0;
-}
-
 void inherit_destroy(struct inherit *inherit)
 {
 	page_set_destroy(&inherit->shared);

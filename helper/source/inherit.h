@@ -49,7 +49,6 @@ struct inherit {
 	struct page_set shared, later;
 };
 
-int inherit_init(struct inherit *inherit, uint32_t parent, struct error *err);
 void inherit_destroy(struct inherit *inherit);
 
 /**

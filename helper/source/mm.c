@@ -7,19 +7,13 @@
 #include "pages/sets.h"
 #include "source/mm.h"
 
-int source_mm_init(struct source_mm *mm, uint32_t object, pid_t pid, struct error *err)
+void source_mm_init(struct source_mm *mm, uint32_t object, pid_t pid)
 {
 	memset(mm, 0, sizeof(*mm));
 	mm->object = object;
 	mm->pid = pid;
 	mm->pagemap_fd = -1;
 	pthread_mutex_init(&mm->unsent_lock, NULL);
-	if (page_set_init(&mm->dirty) || page_set_init(&mm->later) ||
-	    page_set_init(&mm->dest_current) ||
-	    page_set_init(&mm->populated) || page_set_init(&mm->unsent) ||
-	    page_set_init(&mm->answered))
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a page set");
-	return 0;
 }
 
 void source_mm_destroy(struct source_mm *mm)

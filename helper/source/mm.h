@@ -57,8 +57,8 @@ struct source_mm {
 	struct page_set answered;
 };
 
-/** source_mm_init() - without mappings and session; the caller destroys @mm after a failure too */
-int source_mm_init(struct source_mm *mm, uint32_t object, pid_t pid, struct error *err);
+/** source_mm_init() - without mappings and session */
+void source_mm_init(struct source_mm *mm, uint32_t object, pid_t pid);
 void source_mm_destroy(struct source_mm *mm);
 
 /** source_mm_read_vmas() - the mappings with all flags: the kernel walks all page tables */

@@ -11,6 +11,8 @@ bool source_process_has_exited(const struct proc_status *status)
 	return status->state == 'X' || (status->state == 'Z' && status->threads <= 1);
 }
 
+#define AUXV_MAX	64	/* the kernel has 28 at most */
+
 static int open_file(pid_t pid, const char *name)
 {
 	char path[32];
@@ -22,15 +24,15 @@ static int open_file(pid_t pid, const char *name)
 static uint64_t find_mark(pid_t pid)
 {
 	int fd = open_file(pid, "auxv");
-	uint64_t at = 0;
-	Elf64_auxv_t aux;
+	Elf64_auxv_t aux[AUXV_MAX];
+	ssize_t bytes = fd < 0 ? 0 : read(fd, aux, sizeof(aux));
 
-	while (fd >= 0 && !at && read(fd, &aux, sizeof(aux)) == sizeof(aux))
-		if (aux.a_type == AT_RANDOM)
-			at = aux.a_un.a_val;
 	if (fd >= 0)
 		close(fd);
-	return at;
+	for (ssize_t i = 0; i < bytes / (ssize_t)sizeof(*aux); i++)
+		if (aux[i].a_type == AT_RANDOM)
+			return aux[i].a_un.a_val;
+	return 0;
 }
 
 static void mark_read(struct space_mark *mark, pid_t pid)
@@ -68,8 +70,8 @@ int source_process_init(struct source_process *process, pid_t pid, uint32_t obje
 	memset(process, 0, sizeof(*process));
 	process->pid = pid;
 	mark_read(&process->mark, pid);
-	return source_mm_init(&process->mm, object, pid, err) ||
-	       proc_status_read(pid, &process->status, err) ? -1 : 0;
+	source_mm_init(&process->mm, object, pid);
+	return proc_status_read(pid, &process->status, err);
 }
 
 const struct vma_list *source_process_held(struct source_process *process, struct error *err)

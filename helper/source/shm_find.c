@@ -76,13 +76,8 @@ static struct source_shm *shm_new(int fd, const struct candidate *from, struct e
 	struct source_shm *shm = calloc(1, sizeof(*shm));
 	int seals = fcntl(fd, F_GET_SEALS);
 
-	if (!shm || page_set_init(&shm->data) || page_set_init(&shm->sent)) {
+	if (!shm) {
 		error_errno(err, CODE_INTERNAL, NULL, "no memory for shared memory");
-		if (shm) {
-			page_set_destroy(&shm->data);
-			page_set_destroy(&shm->sent);
-		}
-		free(shm);
 		return NULL;
 	}
 	shm->dev = from->dev;

@@ -34,9 +34,10 @@ struct source_process *tree_add(struct tree *tree, pid_t pid, struct error *err)
 		return NULL;
 	}
 	processes[tree->nr++] = process;
-	return source_process_init(process, pid, ++tree->last_object, err) ||
-	       inherit_init(&process->inherit, object_of(tree, process->status.ppid), err) ?
-	       NULL : process;
+	if (source_process_init(process, pid, ++tree->last_object, err))
+		return NULL;
+	process->inherit.parent = object_of(tree, process->status.ppid);
+	return process;
 }
 
 void tree_destroy(struct tree *tree)

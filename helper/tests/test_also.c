@@ -36,9 +36,9 @@ static int make(struct bench *bench, int i)
 	int ret;
 
 	bench->mms[i] = mm;
-	if (!mm || mm_announce(mm, &range, 1, &bench->err) || mm_populate(mm, &all, 1, &bench->err) ||
-	    page_set_init(&lazy))
+	if (!mm || mm_announce(mm, &range, 1, &bench->err) || mm_populate(mm, &all, 1, &bench->err))
 		return -1;
+	page_set_init(&lazy);
 	ret = page_set_add(&lazy, AT(0), PAGES, &bench->err) || mm_seal(mm, &lazy, &bench->err);
 	page_set_destroy(&lazy);
 	return ret ? -1 : 0;

@@ -21,7 +21,9 @@ static int set_up(void **state)
 	dir_make(&bench->dir);
 	image_out_init(&bench->map, IMAGE_PAGEMAP);
 	pagemap_put_head(&bench->map, 1);
-	return page_set_init(&bench->elsewhere) || page_set_init(&bench->carried);
+	page_set_init(&bench->elsewhere);
+	page_set_init(&bench->carried);
+	return 0;
 }
 
 static int tear_down(void **state)

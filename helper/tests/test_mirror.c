@@ -207,8 +207,8 @@ static void test_sets(void **state)
 	struct error err = { 0 };
 	struct run run;
 
-	assert_int_equal(page_set_init(&a), 0);
-	assert_int_equal(page_set_init(&b), 0);
+	page_set_init(&a);
+	page_set_init(&b);
 	assert_int_equal(page_set_add(&a, BASE, 10000, &err), 0);
 	assert_int_equal(page_set_add(&b, BASE + 5 * P, 2, &err), 0);
 	assert_int_equal(page_set_add(&b, BASE + 9999 * P, 5, &err), 0);

@@ -20,7 +20,8 @@ static int setup(void **state)
 	struct page_set *set = calloc(1, sizeof(*set));
 
 	*state = set;
-	return page_set_init(set);
+	page_set_init(set);
+	return 0;
 }
 
 static int teardown(void **state)
@@ -175,7 +176,7 @@ static void common_pages(void **state)
 {
 	struct page_set *set = *state, other;
 
-	assert_int_equal(page_set_init(&other), 0);
+	page_set_init(&other);
 	put(set, 0x7f0000000000, 100000);
 	put(&other, 0x7f0000000000 + 99990 * PAGE_BYTES, 50);
 	put(&other, 0x1000, 7);
@@ -209,7 +210,7 @@ static void commits_what_it_needs(void **state)
 	struct page_set *set = *state, other;
 	long before = committed();
 
-	assert_int_equal(page_set_init(&other), 0);
+	page_set_init(&other);
 	assert_in_range(committed() - before, 0, 1024);
 	for (int i = 0; i < 3; i++) {
 		put(&other, places[i], 1000);
@@ -276,13 +277,13 @@ static void pages_far_apart(void **state)
 static void a_walk_reads_little(void **state)
 {
 	struct page_set *set = *state;
-	uint8_t *summary = (uint8_t *)set->words + (USER_END >> PAGE_SHIFT) / 8;
-	uint8_t resident[32];
+	uint8_t resident[32], *summary;
 	size_t nr = 0;
 	struct run run;
 
 	put(set, far_apart[0], 1);
 	put(set, far_apart[NR_FAR - 1], 1);
+	summary = (uint8_t *)set->words + (USER_END >> PAGE_SHIFT) / 8;
 	assert_true(page_set_next(set, PAGE_BYTES, USER_END, 0, &run));
 	assert_int_equal(run.addr, far_apart[NR_FAR - 1]);
 	assert_int_equal(mincore(summary, sizeof(resident) * PAGE_BYTES, resident), 0);

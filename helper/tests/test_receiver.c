@@ -264,8 +264,7 @@ static int seal_other(void *ctx, uint64_t have, uint64_t lack, struct error *err
 	struct page_set lazy;
 	int ret;
 
-	if (page_set_init(&lazy))
-		return -1;
+	page_set_init(&lazy);
 	ret = page_set_add(&lazy, AT(0), 8, err) || mm_seal(other, &lazy, err) ? -1 : 0;
 	page_set_destroy(&lazy);
 	return ret;

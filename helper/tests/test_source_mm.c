@@ -35,8 +35,7 @@ static int set_up(void **state)
 	bench->list = (struct vma_list){ bench->vmas, 3 };
 	fake_init(&bench->fake);
 	*state = bench;
-	if (source_mm_init(&bench->mm, OBJECT, getpid(), &bench->err))
-		return -1;
+	source_mm_init(&bench->mm, OBJECT, getpid());
 	bench->mm.backend = &bench->fake.backend;
 	return 0;
 }
