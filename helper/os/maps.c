@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include "base/page.h"
 #include "os/maps.h"
+#include "os/proc.h"
 
 static bool name_is_special(const char *name)
 {
@@ -170,7 +171,7 @@ int maps_parse(FILE *file, struct vma_list *list, struct error *err)
 
 int maps_read(pid_t pid, bool with_flags, struct vma_list *list, struct error *err)
 {
-	char path[64];
+	char path[64], buffer[PROC_TEXT_BYTES];
 	FILE *file;
 	int ret;
 
@@ -180,6 +181,7 @@ int maps_read(pid_t pid, bool with_flags, struct vma_list *list, struct error *e
 	if (!file)
 		return error_errno(err, errno == ENOENT ? CODE_TARGET : CODE_NOT_READY,
 				   errno == EACCES ? "run as root" : NULL, "cannot open %s", path);
+	setvbuf(file, buffer, _IOFBF, sizeof(buffer));
 	ret = maps_parse(file, list, err);
 	fclose(file);
 	if (!ret && !list->nr)

@@ -95,18 +95,20 @@ static void parse_status(char *line, struct proc_status *status)
 int proc_status_read(pid_t pid, struct proc_status *status, struct error *err)
 {
 	FILE *file = open_text(pid, "stat", err);
-	char *line = NULL;
+	char *line = NULL, buffer[PROC_TEXT_BYTES];
 	size_t cap = 0;
 	int ret = -1;
 
 	memset(status, 0, sizeof(*status));
 	if (!file)
 		return -1;
+	setvbuf(file, buffer, _IOFBF, sizeof(buffer));
 	if (getline(&line, &cap, file) > 0)
 		ret = parse_stat(line, status);
 	fclose(file);
 	file = ret ? NULL : open_text(pid, "status", err);
 	if (file) {
+		setvbuf(file, buffer, _IOFBF, sizeof(buffer));
 		while (getline(&line, &cap, file) > 0)
 			parse_status(line, status);
 		fclose(file);

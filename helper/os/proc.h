@@ -7,6 +7,9 @@
 #include <sys/types.h>
 #include "base/error.h"
 
+/* A text of /proc comes in pieces of a page at most; the C library asks for less. */
+#define PROC_TEXT_BYTES	4096
+
 /**
  * struct proc_status - one process, from /proc/PID/status and stat
  * @state: letter, as 'S', 'T', 'Z'

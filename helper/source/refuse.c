@@ -335,7 +335,7 @@ static int look_again(struct inspection *look, struct source_process *process, b
 	if (look_at_task_again(look, err))
 		return -1;
 	vmas = source_process_held(process, err);
-	if (!vmas || refuse_new_hugetlb(look, vmas, err) || refuse_new_guards(look, err) ||
+	if (!vmas || refuse_new_hugetlb(look, vmas, err) || refuse_new_guards(look, vmas, err) ||
 	    proc_files_read(process->pid, &files, err))
 		return -1;
 	ret = find_changing(look, &files, vmas, err) ||

@@ -78,8 +78,8 @@ int refuse_new_hugetlb(const struct inspection *look, const struct vma_list *vma
 		       struct error *err);
 /** refuse_guards() - guard pages, which CRIU does not carry */
 void refuse_guards(const struct inspection *look, struct refusals *refusals);
-/** refuse_new_guards() - those that were installed since SETUP */
-int refuse_new_guards(const struct inspection *look, struct error *err);
+/** refuse_new_guards() - those that were installed since SETUP; @vmas: as they are now */
+int refuse_new_guards(const struct inspection *look, const struct vma_list *vmas, struct error *err);
 /** refuse_mappings() - add writable shared mappings of files to the losses */
 void refuse_mappings(struct inspection *look, const struct vma_list *vmas);
 /**

@@ -50,9 +50,14 @@ static void look(size_t nr, struct refusals *refusals, struct error *err)
 {
 	struct source_process process = { .pid = fork_child(nr) };
 	struct inspection inspection = { .process = &process };
+	struct error ignored = { 0 };
+	struct vma_list vmas;
 
+	assert_int_equal(maps_read(process.pid, false, &vmas, &ignored), 0);
+	inspection.vmas = &vmas;
 	refuse_guards(&inspection, refusals);
-	refuse_new_guards(&inspection, err);
+	refuse_new_guards(&inspection, &vmas, err);
+	maps_free(&vmas);
 	kill(process.pid, SIGKILL);
 	waitpid(process.pid, NULL, 0);
 }
