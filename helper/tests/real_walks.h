@@ -3,6 +3,7 @@
 #ifndef MIGRATE_TESTS_REAL_WALKS_H
 #define MIGRATE_TESTS_REAL_WALKS_H
 
+#include <poll.h>
 #include <time.h>
 #include "os/cgroup_mounts.h"
 #include "os/inet_sockets.h"
@@ -12,6 +13,7 @@
 #include "os/unix_diag.h"
 #include "pages/page_set.h"
 
+int __real_poll(struct pollfd *fds, nfds_t nr, int timeout_ms);
 int __real_nanosleep(const struct timespec *time, struct timespec *left);
 int __real_proc_status_read(pid_t pid, struct proc_status *status, struct error *err);
 int __real_proc_open_clear_refs(pid_t pid, struct error *err);

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -104,6 +105,23 @@ static pid_t start_child(void)
 	return pid;
 }
 
+/* Return: 0 when it is done in the mount namespace of @pid */
+static int umount_there(pid_t pid)
+{
+	char path[32];
+	pid_t child;
+	int status, fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	child = fork();
+	if (!child)
+		_exit(setns(fd, CLONE_NEWNS) || umount("/mnt/again") ? 1 : 0);
+	close(fd);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return status;
+}
+
 static void files_of_its_own_tmpfs_are_counted(void **state)
 {
 	struct source_mounts mounts, nobody = { 0 };
@@ -115,6 +133,10 @@ static void files_of_its_own_tmpfs_are_counted(void **state)
 	assert_int_equal(source_mounts_tmpfs_bytes(&mounts, &config, pid), WRITTEN);
 	assert_int_equal(source_mounts_tmpfs_bytes(&nobody, &config, pid), 0);
 	assert_int_equal(source_mounts_check(&mounts, pid, &err), 0);
+	/* what the program mounts, or unmounts, from now on is not in Setup */
+	assert_int_equal(umount_there(pid), 0);
+	assert_int_equal(source_mounts_check(&mounts, pid, &err), -1);
+	assert_int_equal(err.code, CODE_REFUSED);
 	source_mounts_free(&mounts);
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
