@@ -123,6 +123,7 @@ int keeper_close_addresses(struct keeper *keeper, const struct kept_addresses *k
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot tell the keeper the addresses");
 	keeper->kept = *kept;
 	ret = keeper_ask(keeper, &msg, &fd, 1, NULL, err);
+	keeper->kept.closed = !ret;
 	close(fd);
 	return ret;
 }

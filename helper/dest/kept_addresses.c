@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdio.h>
+#include <syslog.h>
 #include <unistd.h>
 #include "dest/kept_addresses.h"
 #include "os/inet_orphans.h"
@@ -65,10 +66,11 @@ void kept_addresses_unlock(struct kept_addresses *kept)
 	kept->nr_locks = 0;
 }
 
-int kept_addresses_close(const struct kept_addresses *kept, struct error *err)
+int kept_addresses_close(struct kept_addresses *kept, struct error *err)
 {
 	if (net_filter_set(kept->filter, &kept->list, NET_FILTER_ALL, err))
 		return -1;
+	kept->closed = true;
 	for (size_t i = 0; i < kept->added.nr; i++)
 		if (net_address_add(&kept->added.items[i], kept->interface, err))
 			return -1;
@@ -96,21 +98,39 @@ void kept_addresses_announce(const struct kept_addresses *kept)
 		net_announce(&kept->list);
 }
 
+/* An address, or what a dead program has open there, could not be taken away. */
+static void say_stays(const struct kept_addresses *kept, const struct error *why)
+{
+	openlog("migrate-helper", LOG_PID, LOG_DAEMON);
+	syslog(LOG_ERR, "after a migration that was given up, addresses of the program stay here, and the tables %s of nftables that cut them off: %s",
+	       kept->filter, why->what);
+	closelog();
+}
+
 /*
  * The kernel sends on for connections of a program that was killed: their end, and what was on the way. Their
  * peer, which talks to the program at the source, must not get it. The filter stays when they cannot be ended.
  * An address that is gone does not keep an IPv6 connection from sending.
  */
+static int remove_all(struct kept_addresses *kept, struct error *err)
+{
+	if (kept->closed && inet_orphans_end(&kept->list, err))
+		return -1;
+	for (size_t i = 0; i < kept->added.nr; i++)
+		if (net_address_remove(&kept->added.items[i], err))
+			return -1;
+	kept->added.nr = 0;
+	kept->closed = false;
+	return 0;
+}
+
 void kept_addresses_forget(struct kept_addresses *kept)
 {
-	struct error ignored = { 0 };
+	struct error why = { 0 };
 
-	if (*kept->filter && inet_orphans_end(&kept->list, &ignored))
-		return;
 	/* an address that stays keeps its filter: another machine has it */
-	for (size_t i = 0; i < kept->added.nr; i++)
-		if (net_address_remove(&kept->added.items[i], &ignored))
-			return;
-	kept->added.nr = 0;
-	clear(kept);
+	if (remove_all(kept, &why))
+		say_stays(kept, &why);
+	else
+		clear(kept);
 }

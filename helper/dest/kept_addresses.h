@@ -15,6 +15,7 @@
 
 /**
  * struct address_terms - which addresses may move here
+ * @closed: the filter is there
  * @interface: gets those that are not here yet; NULL: all are refused: whoever reaches serve could hide
  *	addresses of this machine
  * @ranges: no other may; empty: all may
@@ -33,6 +34,7 @@ struct address_terms {
  */
 struct kept_addresses {
 	char filter[NET_FILTER_NAME_BYTES];
+	bool closed;
 	char interface[IFNAMSIZ];
 	struct net_addresses list, added;
 	int locks[NET_ADDRESSES_MAX];
@@ -54,12 +56,16 @@ void kept_addresses_take(struct kept_addresses *kept, const Migrate__Setup *setu
 int kept_addresses_plan(struct kept_addresses *kept, const char *id, struct error *err);
 void kept_addresses_unlock(struct kept_addresses *kept);
 /** kept_addresses_close() - from here on they cannot be reached */
-int kept_addresses_close(const struct kept_addresses *kept, struct error *err);
+int kept_addresses_close(struct kept_addresses *kept, struct error *err);
 /** kept_addresses_open() - the program runs here: they can be reached, and the neighbours are told */
 void kept_addresses_open(struct kept_addresses *kept);
 /** kept_addresses_announce() - tell the neighbours once more; nothing unless they were opened */
 void kept_addresses_announce(const struct kept_addresses *kept);
-/** kept_addresses_forget() - nothing of the program is here: as before kept_addresses_close() */
+/**
+ * kept_addresses_forget() - no process of the program is here: as before kept_addresses_close()
+ *
+ * What cannot be taken away stays behind the filter, and the system log says so.
+ */
 void kept_addresses_forget(struct kept_addresses *kept);
 
 #endif

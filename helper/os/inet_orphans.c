@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include "base/text.h"
 #include "os/inet_orphans.h"
 #include "os/sock_diag.h"
 
@@ -122,35 +123,47 @@ static int end_one(struct nl_sock *sock, uint8_t family, const struct inet_diag_
 	return ret < 0 ? ret : nl_wait_for_ack(sock);
 }
 
-/* -NLE_OBJ_NOTFOUND: it has ended by itself. */
+/* Return: 0, or the code of the first that could not be ended; it may have ended by itself, too */
 static int end_all(const struct inet_orphans *all)
 {
 	struct nl_sock *sock = nl_socket_alloc();
-	int ret = sock ? sock_diag_connect(sock, 0) : -NLE_NOMEM;
+	int first = sock ? sock_diag_connect(sock, 0) : -NLE_NOMEM;
 
-	for (size_t i = 0; i < all->nr && ret >= 0; i++) {
-		ret = end_one(sock, all->items[i].family, &all->items[i].id);
-		if (ret == -NLE_OBJ_NOTFOUND)
-			ret = 0;
+	for (size_t i = 0; i < all->nr && sock; i++) {
+		int ret = end_one(sock, all->items[i].family, &all->items[i].id);
+
+		first = first ?: ret;
 	}
 	nl_socket_free(sock);
-	return ret < 0 ? ret : 0;
+	return first;
 }
 
+/* Linux before 6.11, and before 6.1 and 6.6 had the mend of that, says that it has, and leaves a silent one for ever. */
 int inet_orphans_end(const struct net_addresses *addresses, struct error *err)
 {
 	struct inet_orphans all;
+	size_t left;
 	int ret;
 
 	if (inet_orphans_read(addresses, &all, err))
 		return -1;
+	if (!all.nr)
+		return 0;
 	ret = end_all(&all);
 	inet_orphans_free(&all);
-	return ret ? error_set(err, CODE_NOT_READY, "a kernel with CONFIG_INET_DIAG_DESTROY",
-			       "cannot end a connection that nobody has any more: %s", nl_geterror(ret)) : 0;
+	if (inet_orphans_read(addresses, &all, err))
+		return -1;
+	left = all.nr;
+	inet_orphans_free(&all);
+	return !left ? 0 : error_set(err, CODE_NOT_READY, NULL, "%s of a program that is gone cannot be ended: %s",
+				     text_count(left, "connection", "connections").text,
+				     ret ? nl_geterror(ret) : "the kernel keeps it");
 }
 
-/* A connection that there is not cannot be found, where one can be ended. */
+/*
+ * A connection that there is not cannot be found, where one can be ended. So it is where there is no inet_diag,
+ * which the look before shows.
+ */
 bool inet_orphans_can_end(void)
 {
 	const struct inet_diag_sockid nobody = {
@@ -159,6 +172,8 @@ bool inet_orphans_can_end(void)
 	struct nl_sock *sock = nl_socket_alloc();
 	int ret = sock ? sock_diag_connect(sock, 0) : -NLE_NOMEM;
 
+	if (!ret)
+		ret = read_family(sock, AF_INET);
 	if (!ret)
 		ret = end_one(sock, AF_INET, &nobody);
 	nl_socket_free(sock);

@@ -43,10 +43,10 @@ int inet_orphans_read_in(pid_t pid, struct inet_orphans *all, struct error *err)
  * inet_orphans_end() - end them, so that they send nothing any more
  *
  * The kernel may tell their peers so (a reset): the caller has a filter that drops that.
- * Return: 0; -1 with @err also when the kernel cannot end a connection (CONFIG_INET_DIAG_DESTROY)
+ * Return: 0: none is left; -1 with @err
  */
 int inet_orphans_end(const struct net_addresses *addresses, struct error *err);
-/** inet_orphans_can_end() - this kernel can, and the caller may */
+/** inet_orphans_can_end() - this kernel can; whether the caller may is not known (CAP_NET_ADMIN) */
 bool inet_orphans_can_end(void);
 bool inet_orphans_have(const struct inet_orphans *all, uint64_t cookie);
 void inet_orphans_free(struct inet_orphans *all);

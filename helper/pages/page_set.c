@@ -46,10 +46,11 @@ static int make_words(struct page_set *set, struct error *err)
 	if (map != MAP_FAILED) {
 		/* a huge page would hold the bits of 64 GiB of address space */
 		madvise(map, bytes, MADV_NOHUGEPAGE);
-		set->words = map;
-		if (!mprotect(touched(set), SUMMARY_BYTES, PROT_READ | PROT_WRITE))
+		if (!mprotect((char *)map + WORDS_BYTES, SUMMARY_BYTES, PROT_READ | PROT_WRITE)) {
+			set->words = map;
 			return 0;
-		page_set_destroy(set);
+		}
+		munmap(map, bytes);
 	}
 	return error_errno(err, CODE_NOT_READY, "free some memory of this machine",
 			   "cannot have %lu MiB of address space for a list of a program's pages", bytes >> 20);

@@ -90,37 +90,53 @@ static bool is_carried(const struct source_mounts *mounts, const struct mount_en
 }
 
 /* The program may have put a link, or another mount, where the mount point was: then the device is another. */
-static uint64_t used_bytes(int root_fd, const struct mount_entry *mount)
+static bool used_bytes(int root_fd, const struct mount_entry *mount, uint64_t *bytes)
 {
 	struct open_how how = {
 		.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS,
 	};
 	int fd = syscall(SYS_openat2, root_fd, mount->target, &how, sizeof(how));
-	uint64_t bytes = 0;
 	struct statfs fs;
 	struct stat st;
+	bool known;
 
 	if (fd < 0)
-		return 0;
-	if (!fstat(fd, &st) && st.st_dev == mount->dev && !fstatfs(fd, &fs))
-		bytes = (fs.f_blocks - fs.f_bfree) * fs.f_bsize;
+		return false;
+	known = !fstat(fd, &st) && st.st_dev == mount->dev && !fstatfs(fd, &fs);
+	if (known)
+		*bytes = (fs.f_blocks - fs.f_bfree) * fs.f_bsize;
 	close(fd);
-	return bytes;
+	return known;
 }
 
-/* Mounted twice it is one, whose files are carried once. */
-static bool is_whole_tmpfs(const struct source_mounts *mounts, const struct criu_config *config, size_t nr)
+static bool is_own_tmpfs(const struct source_mounts *mounts, const struct criu_config *config, size_t nr)
 {
 	const struct mount_entry *mount = &mounts->list.mounts[nr];
 
-	if (mounts->here[nr] || strcmp(mount->type, "tmpfs") || strcmp(mount->root, "/") ||
-	    is_handed_on(config, mount->target))
-		return false;
+	return !mounts->here[nr] && !strcmp(mount->type, "tmpfs") && !strcmp(mount->root, "/") &&
+	       !is_handed_on(config, mount->target);
+}
+
+static bool is_first_of_device(const struct mount_list *list, size_t nr)
+{
 	for (size_t i = 0; i < nr; i++)
-		if (mounts->list.mounts[i].dev == mount->dev &&
-		    !strcmp(mounts->list.mounts[i].root, "/"))
+		if (list->mounts[i].dev == list->mounts[nr].dev)
 			return false;
 	return true;
+}
+
+/* Of the file system of mount @nr, by the first of its mounts that is seen: mounted twice its files are carried once. */
+static uint64_t device_bytes(const struct source_mounts *mounts, const struct criu_config *config, size_t nr,
+			     int root_fd)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = nr; i < mounts->list.nr; i++)
+		if (mounts->list.mounts[i].dev == mounts->list.mounts[nr].dev &&
+		    is_own_tmpfs(mounts, config, i) &&
+		    used_bytes(root_fd, &mounts->list.mounts[i], &bytes))
+			break;
+	return bytes;
 }
 
 uint64_t source_mounts_tmpfs_bytes(const struct source_mounts *mounts, const struct criu_config *config,
@@ -135,8 +151,8 @@ uint64_t source_mounts_tmpfs_bytes(const struct source_mounts *mounts, const str
 	snprintf(path, sizeof(path), "/proc/%d/root", pid);
 	root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	for (size_t i = 0; i < mounts->list.nr && root_fd >= 0; i++)
-		if (is_whole_tmpfs(mounts, config, i))
-			bytes += used_bytes(root_fd, &mounts->list.mounts[i]);
+		if (is_first_of_device(&mounts->list, i))
+			bytes += device_bytes(mounts, config, i, root_fd);
 	if (root_fd >= 0)
 		close(root_fd);
 	return bytes;

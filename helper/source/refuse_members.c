@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
+#include "base/clock.h"
 #include "source/refuse_members.h"
 #include "source/surroundings.h"
 
+#define LOOKS_NS	5000000000UL	/* after that there is one more look: with hundreds it takes long */
 #define LOOKS_MAX	10	/* at one process; a shell calls hundreds of programs a second */
 
 /** struct found - what a look tells of one process; to be freed in any case */
@@ -120,14 +122,16 @@ int refuse_members(const struct inspection *terms, look_fn fn, struct refusals *
 {
 	struct surroundings around = { .tree = terms->tree };
 	struct inspection look = *terms;
-	bool suspects = false, refused = false;
+	bool suspects = false, refused = false, last = false;
+	uint64_t until = clock_now_ns() + LOOKS_NS;
 	int ret;
 
 	look.around = &around;
 	ret = look_at_all(&look, fn, &suspects, err);
-	for (int i = 2; !ret && suspects && i <= LOOKS_MAX; i++) {
+	for (int i = 2; !ret && suspects && !last; i++) {
 		tree_wait_suspects(look.tree);
-		ret = look_at_suspects(&look, fn, refusals, &refused, refused || i == LOOKS_MAX, err);
+		last = refused || i == LOOKS_MAX || clock_now_ns() > until;
+		ret = look_at_suspects(&look, fn, refusals, &refused, last, err);
 		suspects = has_suspects(look.tree);
 	}
 	surroundings_forget(&around);

@@ -233,7 +233,7 @@ static void setup_free(struct setup_message *setup)
 }
 
 /* The pages of files stay here, and shared memory is one for all processes that have it. */
-static void count(const struct tree *tree, Migrate__Setup *msg)
+static void count(const struct tree *tree, uint64_t tmpfs_bytes, Migrate__Setup *msg)
 {
 	struct source_process *process;
 	uint64_t shmem = 0;
@@ -245,7 +245,8 @@ static void count(const struct tree *tree, Migrate__Setup *msg)
 		msg->rss_bytes += status->own_bytes;
 		shmem = status->shmem_bytes > shmem ? status->shmem_bytes : shmem;
 	}
-	msg->rss_bytes += shmem;
+	/* files of its own tmpfs, which are announced too, may be what is mapped */
+	msg->rss_bytes += shmem > tmpfs_bytes ? shmem - tmpfs_bytes : 0;
 }
 
 static void add_kept(const struct net_addresses *kept, struct setup_message *setup)
@@ -317,7 +318,7 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	setup->criu.sublevel = ctx->criu->sublevel;
 	setup->msg.pid = root->status.ns_pid;
 	setup->msg.comm = (char *)root->status.comm;
-	count(ctx->tree, &setup->msg);
+	count(ctx->tree, ctx->tmpfs_bytes, &setup->msg);
 	/* those of the root are in its mappings */
 	needs_find_huge(ctx->tree, true, &setup->needs);
 	setup->msg.vmas = setup->vma_list;

@@ -16,7 +16,8 @@
  * empty, so the pid that it is to dump says how it behaves.
  */
 enum act { ACT_HOLD = 1, ACT_FAIL, ACT_DIE, ACT_GARBAGE, ACT_DIE_HELD, ACT_ENDS, ACT_MUTE,
-	   ACT_LOG, ACT_LOG_KILLED, ACT_LOG_LONG, ACT_HASTY, ACT_IDLE };
+	   ACT_LOG, ACT_LOG_KILLED, ACT_LOG_LONG, ACT_HASTY, ACT_IDLE,
+	   ACT_SLOW };
 
 #define LOG_FILLER	"(00.0) the parasite says something\n"
 #define LOG_FILLERS	6000	/* more than a pipe holds */
@@ -141,8 +142,10 @@ static void fake_dump(int fd, const CriuOpts *opts)
 		criu_fake_send(fd, &resp);
 		raise(SIGKILL);
 	}
-	if (opts->pid != ACT_HOLD && opts->pid != ACT_HASTY)
+	if (opts->pid != ACT_HOLD && opts->pid != ACT_HASTY && opts->pid != ACT_SLOW)
 		return;
+	if (opts->pid == ACT_SLOW)
+		usleep(1500000);
 	if (!fake_notify(fd, images_fd, "status-ready"))
 		fake_mark(images_fd, "let-go");
 	if (fake_notify(fd, images_fd, "network-unlock"))
@@ -292,7 +295,7 @@ static void test_not_begun_in_time(void **state)
 	assert_non_null(strstr(f->err.what, "it did not begin within 200 ms"));
 	memset(&f->err, 0, sizeof(f->err));
 	/* one that has begun is not looked at */
-	opts.pid = ACT_HOLD;
+	opts.pid = ACT_SLOW;
 	assert_int_equal(criu_dump_prepare(&opts, &hooks.dump, &f->err), 0);
 	assert_int_equal(criu_dump_start(&opts, &hooks.dump, &f->err), 0);
 	criu_dump_kill(hooks.dump);
