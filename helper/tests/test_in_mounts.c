@@ -72,7 +72,7 @@ static int look_around(const void *ctx)
 	const struct place *place = ctx;
 
 	if (fcntl(place->fd, F_GETFD) >= 0)
-		return EBADF;
+		return -1;
 	return access("/mnt/only-there", F_OK) ? errno : 0;
 }
 
@@ -87,7 +87,8 @@ static void it_is_there_and_has_nothing_of_here(void **state)
 
 static int refuse(const void *ctx)
 {
-	return EPERM;
+	errno = EPERM;
+	return errno;
 }
 
 static int die(const void *ctx)
