@@ -260,6 +260,8 @@ void lazy_server_close(struct lazy_server *srv);
  *	(criu/attach.h). NULL: it does not
  * @pre_resume: called after CRIU's last work in the tasks, while CRIU still traces every task and
  *	waits. A failure gives the restore up without an answer to CRIU: the caller then kills CRIU
+ * @holds_network: with @own_network: called with true before the first socket is restored in the new namespace,
+ *	and with false when all are; or NULL
  * @attaches: called when the helper begins to trace CRIU, and when it ends; or NULL
  */
 struct criu_restore_opts {
@@ -275,6 +277,7 @@ struct criu_restore_opts {
 	const struct cgroup *group;
 	pid_t criu;
 	int (*pre_resume)(void *ctx, struct error *err);
+	int (*holds_network)(void *ctx, bool on, struct error *err);
 	void (*attaches)(void *ctx, bool on);
 	void *ctx;
 };

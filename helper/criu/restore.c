@@ -125,6 +125,18 @@ static int attach_run(struct criu_attach *attach, const struct criu_restore_opts
 	return ret;
 }
 
+/* A network namespace of the program's own is new, or all of its sockets are there. */
+static int network_notified(const struct criu_restore_opts *opts, const char *script, struct error *err)
+{
+	if (!opts->own_network || !opts->holds_network)
+		return 0;
+	if (!strcmp(script, "post-setup-namespaces"))
+		return opts->holds_network(opts->ctx, true, err);
+	if (!strcmp(script, "network-unlock"))
+		return opts->holds_network(opts->ctx, false, err);
+	return 0;
+}
+
 static int restore_notified(int rpc_fd, const struct criu_restore_opts *opts, const char *script,
 			    struct error *err)
 {
@@ -133,7 +145,7 @@ static int restore_notified(int rpc_fd, const struct criu_restore_opts *opts, co
 	bool attaches = opts->criu && !strcmp(script, last);
 	struct criu_attach attach;
 
-	if (attaches && attach_begin(&attach, opts, err))
+	if (network_notified(opts, script, err) || (attaches && attach_begin(&attach, opts, err)))
 		return -1;
 	if (!strcmp(script, "pre-resume") && opts->pre_resume && opts->pre_resume(opts->ctx, err))
 		return -1;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -9,8 +10,12 @@
 #include "dest/ptys.h"
 #include "dest/restore.h"
 #include "dest/tell.h"
+#include "os/cgroup_members.h"
+#include "os/net_filter.h"
+#include "os/proc.h"
 #include "session/cost.h"
 
+#define HOLD_TABLE		"migrate-helper-restore"	/* of nftables, in the program's network namespace */
 #define FINISH_TIMEOUT_MS	10000
 #define BUSY_MS			600000	/* nothing comes from the source while CRIU works, or memory is compared */
 
@@ -100,6 +105,36 @@ static int hold_tasks(void *ctx, struct error *err)
 	return ret;
 }
 
+/* The restored process that is in another network namespace than CRIU and this helper; 0: there is none */
+static pid_t find_in_network(const struct cgroup *group, struct error *err)
+{
+	ino_t here = proc_ns(0, "net");
+	pid_t *pids, found = 0;
+	size_t nr;
+
+	if (cgroup_pids(group, &pids, &nr, err))
+		return 0;
+	for (size_t i = 0; i < nr && !found; i++) {
+		ino_t there = proc_ns(pids[i], "net");
+
+		if (there && there != here)
+			found = pids[i];
+	}
+	free(pids);
+	return found;
+}
+
+static int hold_network(void *ctx, bool on, struct error *err)
+{
+	const struct restore *restore = ctx;
+	pid_t pid = find_in_network(&restore->program->group, err);
+
+	if (!pid)
+		return error_is_set(err) ? -1 :
+		       error_set(err, CODE_CRIU, NULL, "no restored process is in the program's network namespace");
+	return on ? net_filter_hold_in(pid, HOLD_TABLE, err) : net_filter_let_go_in(pid, HOLD_TABLE, err);
+}
+
 static void note_attach(void *ctx, bool attaches)
 {
 	struct restore *restore = ctx;
@@ -143,7 +178,7 @@ static int run_criu(struct restore *restore, struct error *err)
 		.config = restore->config,
 		.root = mounts_root(restore->mounts),
 		.externals = restore->mounts->externals, .nr_externals = restore->mounts->nr,
-		.pre_resume = hold_tasks, .attaches = note_attach, .ctx = restore,
+		.pre_resume = hold_tasks, .holds_network = hold_network, .attaches = note_attach, .ctx = restore,
 	};
 	struct error criu_err = { 0 };
 	int cancel[2], ret;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/text.h"
 #include "os/net_filter.h"
+#include "os/net_inside.h"
 
 #define CRIU_MARK	"0xc114"	/* SOCCR_MARK of CRIU */
 #define PRIORITY	"-310"		/* before any rule of the machine's own, and before conntrack */
@@ -157,4 +158,51 @@ int net_filter_clear_table(const char *table, struct error *err)
 	if (commands)
 		add_clear(commands, table);
 	return clear(commands, err);
+}
+
+/** struct inside - a transaction for another namespace */
+struct inside {
+	const struct commands *commands;
+	struct error *err;
+};
+
+static int run_here(void *ctx)
+{
+	const struct inside *inside = ctx;
+
+	return run(inside->commands, "cannot hold the connections of the program's network namespace", inside->err);
+}
+
+static int run_in(pid_t pid, struct commands *commands, struct error *err)
+{
+	struct inside inside = { commands, err };
+	int ret;
+
+	if (!commands)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a filter");
+	ret = net_inside(pid, run_here, &inside);
+	free(commands);
+	return ret && !error_is_set(err) ?
+	       error_set(err, CODE_INTERNAL, NULL, "cannot enter the network namespace of process %d", pid) : ret;
+}
+
+int net_filter_hold_in(pid_t pid, const char *name, struct error *err)
+{
+	struct commands *commands = calloc(1, sizeof(*commands));
+
+	if (commands) {
+		add_chains(commands, name);
+		add(commands, "add rule inet %s in meta l4proto tcp drop\n", name);
+		add(commands, "add rule inet %s out meta l4proto tcp drop\n", name);
+	}
+	return run_in(pid, commands, err);
+}
+
+int net_filter_let_go_in(pid_t pid, const char *name, struct error *err)
+{
+	struct commands *commands = calloc(1, sizeof(*commands));
+
+	if (commands)
+		add_clear_both(commands, name);
+	return run_in(pid, commands, err);
 }

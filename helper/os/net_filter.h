@@ -26,6 +26,15 @@ int net_filter_set(const char *name, const struct net_addresses *addresses,
 		   enum net_filter_level level, struct error *err);
 /** net_filter_clear() - remove it at once; 0 also when there is none */
 int net_filter_clear(const char *name, struct error *err);
+/**
+ * net_filter_hold_in() - drop all TCP within the network namespace of process @pid
+ *
+ * Both ends of a connection are restored there, one after the other: data for an end that is not there yet would be
+ * answered by a reset.
+ */
+int net_filter_hold_in(pid_t pid, const char *name, struct error *err);
+/** net_filter_let_go_in() - undo that */
+int net_filter_let_go_in(pid_t pid, const char *name, struct error *err);
 /** net_filter_clear_table() - remove one table, as "inet NAME"; 0 also when there is none */
 int net_filter_clear_table(const char *table, struct error *err);
 

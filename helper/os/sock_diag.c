@@ -1,35 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-#define _GNU_SOURCE
-#include <fcntl.h>
 #include <netlink/netlink.h>
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include "os/net_inside.h"
 #include "os/sock_diag.h"
 
-/* A socket stays in the network namespace in which it was made. */
-static int connect_in(pid_t pid, struct nl_sock *sock)
+static int connect_here(void *ctx)
 {
-	int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC), there, ret = -1;
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
-	there = open(path, O_RDONLY | O_CLOEXEC);
-	if (home >= 0 && there >= 0 && !setns(there, CLONE_NEWNET)) {
-		ret = nl_connect(sock, NETLINK_SOCK_DIAG);
-		/* all that this thread does from here on would be in the program's network */
-		if (setns(home, CLONE_NEWNET))
-			abort();
-	}
-	if (home >= 0)
-		close(home);
-	if (there >= 0)
-		close(there);
-	return ret;
+	return nl_connect(ctx, NETLINK_SOCK_DIAG);
 }
 
 int sock_diag_connect(struct nl_sock *sock, pid_t pid)
 {
-	return pid ? connect_in(pid, sock) : nl_connect(sock, NETLINK_SOCK_DIAG);
+	return pid ? net_inside(pid, connect_here, sock) : connect_here(sock);
 }

@@ -98,7 +98,10 @@ static int lock_connections(void *ctx, struct error *err)
 
 static enum criu_tcp choose_tcp(const struct freeze *freeze)
 {
-	/* both ends of a connection are in a namespace that stands: nothing has to be kept away */
+	/*
+	 * Both ends of a connection are in a namespace that stands: nothing has to be kept away. The destination
+	 * holds them while they are restored (dest/restore.c).
+	 */
 	if (!connections_are_kept(freeze->connections) && !freeze->tree->own_network)
 		return CRIU_TCP_CLOSE;
 	return criu_is_4_1(freeze->terms->criu) ? CRIU_TCP_KEEP : CRIU_TCP_KEEP_LOCKED;

@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "os/net_announce.h"
 #include "os/net_filter.h"
@@ -139,6 +141,55 @@ static void loopback_has_no_neighbours(void **state)
 	assert_int_equal(net_announce(&all), 0);
 }
 
+static void to_child(int fd, char byte)
+{
+	assert_int_equal(write(fd, &byte, 1), 1);
+}
+
+/* In a network namespace of a child's own both ends of a connection, as in one that CRIU restores. */
+static void a_namespace_is_held_and_let_go(void **state)
+{
+	int ask[2], answer[2];
+	struct error err = { 0 };
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe(ask), 0);
+	assert_int_equal(pipe(answer), 0);
+	pid = fork();
+	if (!pid) {
+		close(ask[1]);
+		if (own_network(NULL))
+			_exit(1);
+		while (read(ask[0], &byte, 1) == 1) {
+			byte = is_reached(SOCK_STREAM, OWN_ADDRESS, 7010, 0);
+			if (write(answer[1], &byte, 1) != 1)
+				break;
+		}
+		_exit(0);
+	}
+	close(ask[0]);
+	close(answer[1]);
+	to_child(ask[1], 0);
+	assert_int_equal(read(answer[0], &byte, 1), 1);
+	assert_int_equal(byte, 1);
+	assert_int_equal(net_filter_hold_in(pid, NAME, &err), 0);
+	to_child(ask[1], 0);
+	assert_int_equal(read(answer[0], &byte, 1), 1);
+	assert_int_equal(byte, 0);
+	/* here nothing is held */
+	assert_true(is_reached(SOCK_STREAM, OWN_ADDRESS, 7011, 0));
+	assert_int_equal(net_filter_let_go_in(pid, NAME, &err), 0);
+	to_child(ask[1], 0);
+	assert_int_equal(read(answer[0], &byte, 1), 1);
+	assert_int_equal(byte, 1);
+	close(ask[1]);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(answer[0]);
+	assert_int_equal(net_filter_hold_in(0x7ffffff0, NAME, &err), -1);
+	assert_int_equal(err.code, CODE_INTERNAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,6 +200,7 @@ int main(void)
 		cmocka_unit_test(addresses_come_and_go),
 		cmocka_unit_test(an_ipv4_address_is_one_in_ipv6_too),
 		cmocka_unit_test(loopback_has_no_neighbours),
+		cmocka_unit_test(a_namespace_is_held_and_let_go),
 	};
 
 	return cmocka_run_group_tests(tests, own_network, NULL);
