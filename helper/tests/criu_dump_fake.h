@@ -161,6 +161,7 @@ static void fake_notify(int fd, const char *script)
 static void fake_dump(int fd, const CriuOpts *opts)
 {
 	enum act act = fake_act(opts->images_dir_fd);
+	pid_t helper = getppid();
 	CriuReq *req;
 
 	fake_notify(fd, "pre-dump");
@@ -179,11 +180,17 @@ static void fake_dump(int fd, const CriuOpts *opts)
 	}
 	if (act == ACT_KEEPER)
 		kill_keeper();
-	if (act == ACT_DIE_HELD)
+	if (act == ACT_DIE_HELD) {
 		die_first();
+		/* the helper must not look between the message and the end */
+		kill(helper, SIGSTOP);
+	}
 	fake_notify(fd, "status-ready");
-	if (act == ACT_DIE_HELD)
+	if (act == ACT_DIE_HELD) {
+		close(fd);
+		kill(helper, SIGCONT);
 		_exit(0);
+	}
 	req = criu_fake_recv(fd);
 	if (req && !req->notify_success && !is_guarded(opts->pid))
 		fake_mark(opts->images_dir_fd, "let-go");
