@@ -15,7 +15,6 @@
 
 /**
  * struct address_terms - which addresses may move here
- * @closed: the filter is there
  * @interface: gets those that are not here yet; NULL: all are refused: whoever reaches serve could hide
  *	addresses of this machine
  * @ranges: no other may; empty: all may
@@ -28,6 +27,7 @@ struct address_terms {
 /**
  * struct kept_addresses - zeroed: none is closed
  * @filter: its name, which has the id of the migration; "": there is none
+ * @closed: the filter is in force
  * @interface: gets those that no interface here has
  * @added: those that kept_addresses_close() gives to @interface
  * @locks: @nr_locks descriptors, of the process that called kept_addresses_plan()

@@ -138,7 +138,10 @@ static int end_all(const struct inet_orphans *all)
 	return first;
 }
 
-/* Linux before 6.11, and before 6.1 and 6.6 had the mend of that, says that it has, and leaves a silent one for ever. */
+/*
+ * A kernel before 6.11 without "tcp: fix forever orphan socket caused by tcp_abort" answers SOCK_DESTROY with success, and
+ * keeps the connection, which sends nothing any more: so the list is read again.
+ */
 int inet_orphans_end(const struct net_addresses *addresses, struct error *err)
 {
 	struct inet_orphans all;
