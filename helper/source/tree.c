@@ -264,7 +264,11 @@ pid_t tree_find_borrower(const struct tree *tree)
 	for (size_t i = 1; i < nr && !found; i++) {
 		struct proc_status now;
 
-		if (proc_status_read(pids[i], &now, &ignored))
+		/*
+		 * nobody waits for a child that has exited, but its parent is shown with the call from which
+		 * it has not returned yet, for as long as it stands on its way out of the kernel
+		 */
+		if (proc_status_read(pids[i], &now, &ignored) || source_process_has_exited(&now))
 			continue;
 		/* children of one parent follow each other: look at its threads once */
 		if (now.ppid == looked_at ? proc_shares_mm(pids[i], now.ppid) :

@@ -17,9 +17,9 @@
 #define STANDS_MS	100
 #define COUNTING_MS	30000	/* until a program that runs is seen to run, at the latest */
 
-/** struct counting - @count: shared with the program @pid */
+/** struct counting - @count: shared with the program @pid, and so is @go, which is 0 at first */
 struct counting {
-	volatile uint64_t *count;
+	volatile uint64_t *count, *go;
 	pid_t pid;
 };
 
@@ -48,6 +48,7 @@ static inline void counting_start(struct counting *program, void (*begin)(void))
 
 	program->count = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_true(program->count != MAP_FAILED);
+	program->go = program->count + 1;
 	program->pid = fork();
 	if (program->pid) {
 		assert_true(counting_runs(program));

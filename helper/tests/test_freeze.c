@@ -109,9 +109,19 @@ static void have_child(int sig)
 	_exit(0);
 }
 
+/* Until the test has seen it, however late that is, and then for @time. */
+static void last(const struct timespec *time)
+{
+	const struct timespec moment = { .tv_nsec = 1000000 };
+
+	while (!*kit->program.go)
+		syscall(SYS_nanosleep, &moment, NULL);
+	syscall(SYS_nanosleep, time, NULL);
+}
+
 static int borrow(void *time)
 {
-	syscall(SYS_nanosleep, time, NULL);
+	last(time);
 	return 0;
 }
 
@@ -130,7 +140,7 @@ static void keep_waiting(int sig)
 
 	if (syscall(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0))
 		return;
-	syscall(SYS_nanosleep, &moment, NULL);
+	last(&moment);
 	_exit(0);
 }
 
@@ -156,7 +166,7 @@ static void ask_kernel(struct timespec time)
 
 	if (send(fd, &ask, sizeof(ask), 0) < 0)
 		_exit(1);
-	syscall(SYS_nanosleep, &time, NULL);
+	last(&time);
 	while (recv(fd, answer, sizeof(answer), MSG_DONTWAIT) > 0)
 		;
 	close(fd);
@@ -467,6 +477,7 @@ static pid_t lends(int sig)
 		usleep(1000);
 	}
 	assert_true(borrower);
+	*kit->program.go = 1;
 	return borrower;
 }
 
@@ -496,6 +507,33 @@ static void a_child_with_its_own_memory_is_waited_for(void **state)
 	expect_undone(true);
 }
 
+static bool is_in_state(pid_t pid, char state)
+{
+	struct proc_status status = { 0 };
+
+	for (int ms = 0; ms < LATER_MS; ms++) {
+		assert_int_equal(proc_status_read(pid, &status, &kit->err), 0);
+		if (status.state == state)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+/* Its parent stands on the way out of the call in which it waited. */
+static void a_child_that_has_exited_is_not_waited_for(void **state)
+{
+	pid_t child = lends(SIGTSTP);
+
+	kill(kit->program.pid, SIGSTOP);
+	kill(child, SIGKILL);
+	assert_true(is_in_state(kit->program.pid, 'T'));
+	assert_true(is_in_state(child, 'Z'));
+	assert_int_equal(tree_find_borrower(&kit->tree), 0);
+	kill(kit->program.pid, SIGCONT);
+	assert_true(counting_runs(&kit->program));
+}
+
 static void one_that_borrows_on_and_on_is_refused(void **state)
 {
 	pid_t borrower = lends(SIGWINCH);
@@ -517,6 +555,7 @@ static pid_t asks(int sig)
 		assert_int_equal(unsettled_find(&kit->tree, &unsettled, &kit->err), 0);
 		usleep(1000);
 	}
+	*kit->program.go = 1;
 	return unsettled.pid;
 }
 
@@ -557,6 +596,7 @@ int main(int argc, char **argv)
 		KIT_TEST(the_keeper_dies_after_the_guard), KIT_TEST(criu_dies_while_it_holds),
 		KIT_TEST(a_vfork_comes_to_its_end_first),
 		KIT_TEST(a_child_with_its_own_memory_is_waited_for),
+		KIT_TEST(a_child_that_has_exited_is_not_waited_for),
 		KIT_TEST(one_that_borrows_on_and_on_is_refused),
 		KIT_TEST(an_answer_of_the_kernel_is_read_first),
 		KIT_TEST(one_that_reads_no_answer_is_refused),
