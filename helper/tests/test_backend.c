@@ -6,11 +6,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -24,6 +26,7 @@
 #include "wire/stream.h"
 
 #define PAGES	1200	/* more than a frame takes */
+#define SANITIZER_BYTES	(1UL << 36)	/* no other mapping of this program has so much */
 
 /**
  * struct bench - a child with memory that was made before the fork
@@ -45,6 +48,35 @@ static uint64_t page_at(const struct bench *bench, size_t page)
 	return (uintptr_t)bench->mem + page * PAGE_BYTES;
 }
 
+/** struct range - addresses from @start up to @end */
+struct range { unsigned long start, end; };
+
+/* The memory that a sanitizer keeps for itself goes: no code that it made may run from here on. */
+static __attribute__((noreturn, no_sanitize("address", "undefined", "thread")))
+void stand(const struct range *ranges, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		syscall(SYS_munmap, ranges[i].start, ranges[i].end - ranges[i].start);
+	for (;;)
+		syscall(SYS_ppoll, NULL, 0, NULL, NULL, 0);
+}
+
+/* A look reads the pagemap of each mapping: of the terabytes of a sanitizer that takes half a minute. */
+static void be_read(void)
+{
+	static struct range ranges[64];
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[4096];
+	size_t nr = 0;
+
+	while (nr < 64 && fgets(line, sizeof(line), maps))
+		if (sscanf(line, "%lx-%lx", &ranges[nr].start, &ranges[nr].end) == 2 &&
+		    ranges[nr].end - ranges[nr].start > SANITIZER_BYTES)
+			nr++;
+	fclose(maps);
+	stand(ranges, nr);
+}
+
 static int set_up(void **state)
 {
 	struct bench *bench = calloc(1, sizeof(*bench));
@@ -61,8 +93,7 @@ static int set_up(void **state)
 	bench->pid = fork();
 	if (!bench->pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
-			pause();
+		be_read();
 	}
 	/* ours is not what is read */
 	memset(bench->mem, 0xff, PAGES * PAGE_BYTES);
