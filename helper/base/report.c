@@ -18,6 +18,7 @@ static struct {
 	bool json, tty;
 	bool open_line;		/* the terminal's last line is a progress line */
 	int state_delay_ms;
+	const char *delay_from;	/* states, with commas: those before any of these are not longer */
 	struct out results, messages;	/* standard output, standard error */
 } out = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -32,6 +33,7 @@ void report_init(bool json)
 	out.json = json;
 	out.tty = !json && isatty(STDERR_FILENO);
 	out.state_delay_ms = delay ? atoi(delay) : 0;
+	out.delay_from = getenv("MIGRATE_HELPER_STATE_DELAY_FROM");
 }
 
 void report_share_output(void)
@@ -183,10 +185,24 @@ bool report_delays(void)
 	return out.state_delay_ms > 0;
 }
 
+static bool has_word(const char *words, const char *word)
+{
+	size_t length = strlen(word);
+
+	for (; words; words = strchr(words, ',')) {
+		words += *words == ',';
+		if (!strncmp(words, word, length) && (!words[length] || words[length] == ','))
+			return true;
+	}
+	return false;
+}
+
 int report_state_begin(const char *state)
 {
 	report_event("state", json_pack("{s:s}", "state", state));
-	return out.state_delay_ms > 0 ? out.state_delay_ms : 0;
+	if (has_word(out.delay_from, state))
+		out.delay_from = NULL;
+	return out.state_delay_ms > 0 && !out.delay_from ? out.state_delay_ms : 0;
 }
 
 void report_error(const struct error *err)

@@ -45,7 +45,8 @@ void report_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * report_state_begin() - report that the migration enters @state
  *
  * Return: milliseconds that the caller sleeps now (MIGRATE_HELPER_STATE_DELAY_MS of the
- * environment), so that a test can break a process in this state
+ * environment), so that a test can break a process in this state; 0 before the first state of
+ * MIGRATE_HELPER_STATE_DELAY_FROM, if that is set
  */
 int report_state_begin(const char *state);
 
