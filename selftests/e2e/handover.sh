@@ -113,6 +113,27 @@ stop_program() {
 	rm -f $tmp/answers
 }
 
+# delay_from STATE: states are longer from this one on, at the end that does not have it from the one that
+# this end is in meanwhile, or comes to next; with an empty STATE all are.
+delay_from() {
+	case $1 in
+	PRECOPY) from=PRECOPY,RECEIVE ;;
+	FREEZE) from=FREEZE,RESTORE ;;
+	IMAGES) from=IMAGES,RESTORE ;;
+	RESTORE) from=COMMIT,RESTORE ;;
+	READY) from=COMMIT,READY ;;
+	COMMIT) from=COMMIT,COMMITTED ;;
+	RECORDED) from=RECORDED,COMMITTED ;;
+	COMMITTED | FAULTS | POSTCOPY) from=SENT,COMMITTED ;;
+	*) from= ;;
+	esac
+	if [ "$from" ]; then
+		export MIGRATE_HELPER_STATE_DELAY_FROM=$from
+	else
+		unset MIGRATE_HELPER_STATE_DELAY_FROM
+	fi
+}
+
 start_migration() {
 	# States of the run before would be taken for this one's.
 	rm -f $tmp/migrate.json $tmp/serve.json
@@ -125,6 +146,13 @@ start_migration() {
 	migrate-helper migrate --pid "$ticker" --to $dst:$port --insecure --json $migrate_args \
 		>$tmp/migrate.json 2>$tmp/migrate.err &
 	migrate=$!
+}
+
+# start_migration_until STATE: in which something will be broken; those before it take no time of their own.
+start_migration_until() {
+	delay_from "$1"
+	start_migration
+	delay_from ""
 }
 
 in_state() { grep -hqs "\"state\": *\"$1\"" $tmp/migrate.json $tmp/serve.json; }

@@ -3,6 +3,8 @@
 # Functions for tests of trees: one is started, moved, and looked at. After handover.sh.
 
 MIGRATE_HELPER_STATE_DELAY_MS=0
+# Where a process shall die; more when much runs at a time.
+pause=${STATE_DELAY_MS:-1000}
 mkdir -p $tmp
 
 # start COMMAND: a shell that runs it; $pid is the root

@@ -17,7 +17,7 @@ doubt()
 	start "limited serve 5001 8 & limited serve 5002 8 & wait"
 	goes_on src 5001 5002 || return 1
 	ticker=$pid
-	MIGRATE_HELPER_STATE_DELAY_MS=1000 start_migration
+	MIGRATE_HELPER_STATE_DELAY_MS=$pause start_migration_until RECORDED
 	fail="no record" && wait_for 30 in_state RECORDED || return 1
 	strike "$1"
 	wait_for 10 ended "$migrate"
@@ -41,7 +41,7 @@ run_dies()
 	start "limited serve 5001 8 & limited serve 5002 8 & wait"
 	check "dies: they run" goes_on src 5001 5002
 	ticker=$pid
-	MIGRATE_HELPER_STATE_DELAY_MS=1000 start_migration
+	MIGRATE_HELPER_STATE_DELAY_MS=$pause start_migration_until READY
 	check "dies: the tree stands" wait_for 30 in_state READY
 	kill -9 "$(child)"
 	wait "$migrate"
@@ -72,7 +72,7 @@ run_dies_late()
 	start "limited serve 5001 8 & limited serve 5002 8 & wait"
 	check "dies_late: they run" goes_on src 5001 5002
 	ticker=$pid
-	MIGRATE_HELPER_STATE_DELAY_MS=1000 start_migration
+	MIGRATE_HELPER_STATE_DELAY_MS=$pause start_migration_until COMMIT
 	check "dies_late: COMMIT is next" wait_for 30 in_state COMMIT
 	pkill -STOP -x migrate-keeper -P "$migrate"
 	sleep 2
@@ -96,7 +96,7 @@ late()
 	shift
 	ticker=$pid
 	migrate_args="--mode postcopy"
-	MIGRATE_HELPER_STATE_DELAY_MS=1000 start_migration
+	MIGRATE_HELPER_STATE_DELAY_MS=$pause start_migration_until POSTCOPY
 	migrate_args=
 	fail="it was not handed over" && wait_for 60 in_state POSTCOPY || return 1
 	"$@" || return 1
@@ -205,7 +205,7 @@ run_late()
 	start "limited serve 5001 8 & until [ -e $tmp/late ]; do sleep 0.1; done; limited serve 5007 8 & wait"
 	check "late: the first runs" goes_on src 5001
 	late_begins &
-	MIGRATE_HELPER_STATE_DELAY_MS=3000 check "late: refused" not_late
+	MIGRATE_HELPER_STATE_DELAY_MS=3000 MIGRATE_HELPER_STATE_DELAY_FROM=PRECOPY,RECEIVE check "late: refused" not_late
 	check "late: the reason is told" refused "here another program has that port"
 	check "late: the tree did not stand" not_frozen
 	check "late: both go on here" goes_on src 5001 5007

@@ -27,7 +27,7 @@ run_groups()
 	here=$(groups_of src)
 	check "groups: there are several" [ "$(awk '{ print $NF }' <<< "$here" | tr '\n' ' ')" = "/tree /tree/a /tree/b/c " ]
 	ticker=$pid
-	MIGRATE_HELPER_STATE_DELAY_MS=1000 start_migration
+	MIGRATE_HELPER_STATE_DELAY_MS=$pause start_migration_until READY
 	check "groups: they stand" wait_for 30 in_state READY
 	check "groups: each in a group that stands" stand
 	strike source-helper
@@ -133,10 +133,10 @@ run_pidns_undo()
 	check "pidns_undo: there is an orphan" one_orphan
 	ticker=$pid
 	for victim in source-helper dest-helper dest-init source-criu; do
-		MIGRATE_HELPER_STATE_DELAY_MS=1000 start_migration
+		MIGRATE_HELPER_STATE_DELAY_MS=$pause start_migration_until READY
 		check "pidns_undo: $victim is killed, and they go on here" given_up strike $victim
 	done
-	MIGRATE_HELPER_STATE_DELAY_MS=1000 start_migration
+	MIGRATE_HELPER_STATE_DELAY_MS=$pause start_migration_until READY
 	check "pidns_undo: a signal ends it, and they go on here" given_up kill -TERM "$migrate"
 	check "pidns_undo: the tree moves" move
 	check "pidns_undo: they go on" goes_on dst 5001 5002

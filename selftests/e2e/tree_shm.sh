@@ -139,11 +139,11 @@ run_shm_file_kept()
 	other_shm
 	rm -f $tmp/serve.json
 	(wait_for 60 ready_is_said && kill -9 "$(side_pids dst shared | tail -n 1)") &
-	MIGRATE_HELPER_STATE_DELAY_MS=1500 check "shm_file_kept: the move fails when one is killed there" fails
+	MIGRATE_HELPER_STATE_DELAY_MS=1500 MIGRATE_HELPER_STATE_DELAY_FROM=COMMIT,READY check "shm_file_kept: the move fails when one is killed there" fails
 	check "shm_file_kept: nothing stays there" no_file
 	rm -f $tmp/serve.json
 	(wait_for 60 ready_is_said && kill -9 "$(side_pids dst migrate-helper | tail -n 1)") &
-	MIGRATE_HELPER_STATE_DELAY_MS=1500 check "shm_file_kept: the move fails when the helper there is killed" fails
+	MIGRATE_HELPER_STATE_DELAY_MS=1500 MIGRATE_HELPER_STATE_DELAY_FROM=COMMIT,READY check "shm_file_kept: the move fails when the helper there is killed" fails
 	check "shm_file_kept: nothing stays there then" no_file
 	check "shm_file_kept: they go on here still" goes_on src 5001 5002 5003
 	end

@@ -211,7 +211,7 @@ run_killed()
 	check "killed: they run" goes_on src 5001 5002
 	rm -f $tmp/serve.json
 	(wait_for 60 ready_is_said && kill -9 "$(side_pids dst limited | tail -n 1)") &
-	MIGRATE_HELPER_STATE_DELAY_MS=1500 check "killed: the move fails" fails
+	MIGRATE_HELPER_STATE_DELAY_MS=1500 MIGRATE_HELPER_STATE_DELAY_FROM=COMMIT,READY check "killed: the move fails" fails
 	check "killed: the reason is told" refused "1 of the 3 restored processes"
 	check "killed: both go on here" goes_on src 5001 5002
 	check "killed: nothing is left there" nothing_there
