@@ -35,19 +35,21 @@ static void walk_add(struct walk *walk, pid_t pid)
 static int add_children(void *ctx, pid_t tid)
 {
 	struct walk *walk = ctx;
-	char name[48];
-	FILE *file;
-	pid_t pid;
+	char name[48], *text, *at, *end;
+	long pid;
 
-	snprintf(name, sizeof(name), "/proc/%d/task/%d/children", walk->of, tid);
-	file = fopen(name, "re");
+	snprintf(name, sizeof(name), "task/%d/children", tid);
+	text = proc_text(walk->of, name);
 	/* a thread that has ended has no children; whatever else fails would leave processes out */
-	if (!file && errno != ENOENT && errno != ESRCH)
+	if (!text && errno != ENOENT && errno != ESRCH)
 		walk->failed = errno;
-	while (file && fscanf(file, "%d", &pid) == 1)
+	for (at = text; at; at = end) {
+		pid = strtol(at, &end, 10);
+		if (end == at)
+			break;
 		walk_add(walk, pid);
-	if (file)
-		fclose(file);
+	}
+	free(text);
 	return 0;
 }
 
@@ -141,7 +143,7 @@ static pid_t climb(pid_t pid, pid_t root)
 	struct proc_status status;
 
 	while (pid > 1 && pid != root) {
-		if (proc_status_read(pid, &status, &ignored))
+		if (proc_stat_read(pid, &status, &ignored))
 			return -1;
 		pid = status.ppid;
 	}

@@ -180,7 +180,7 @@ static bool is_stopped_by_signal(const struct guard *guard)
 		return false;
 	/* while CRIU traces it the signal waits */
 	return (!pending_read(guard->pid, &mask, &ignored) && pending_has(mask, SIGSTOP)) ||
-	       (!proc_status_read(guard->pid, &status, &ignored) && status.state == 'T');
+	       (!proc_stat_read(guard->pid, &status, &ignored) && status.state == 'T');
 }
 
 /* CRIU may still work on the program. */

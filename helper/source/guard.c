@@ -146,7 +146,7 @@ static int enter_one(const struct guard *guard, pid_t pid, struct error *err)
 	bool inside;
 	int ret;
 
-	if (proc_status_read(pid, &status, &why)) {
+	if (proc_stat_read(pid, &status, &why)) {
 		if (why.code == CODE_TARGET)
 			return 0;
 		*err = why;

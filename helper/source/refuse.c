@@ -49,15 +49,27 @@ static void refuse_task(const struct source_process *process, struct refusals *r
 }
 
 /* CRIU does not see it, and children of the restored process would be in another namespace than here. */
-static void refuse_for_children(pid_t pid, const char *name, const char *children, const char *text,
+static void refuse_for_children(pid_t pid, ino_t own, const char *children, const char *text,
 				struct refusals *refusals)
 {
-	ino_t own = proc_ns(pid, name);
-
 	/* without a first process a PID namespace cannot be read */
 	if (own && proc_ns(pid, children) != own)
 		refuse(refusals, "start it with unshare --fork",
 		       "the children of process %d are in another %s namespace", pid, text);
+}
+
+/* All processes are compared with the root: a look at hundreds asks for its namespaces once. */
+static ino_t root_space(const struct inspection *look, size_t nr, const char *name)
+{
+	pid_t root = tree_root(look->tree)->pid;
+	ino_t *known;
+
+	if (!look->around)
+		return proc_ns(root, name);
+	known = &look->around->root_spaces[nr];
+	if (!*known)
+		*known = proc_ns(root, name);
+	return *known;
 }
 
 /* A namespace of its own that the program may have is one for the whole tree: CRIU dumps no other. */
@@ -67,7 +79,7 @@ static void refuse_namespaces(const struct inspection *look, struct refusals *re
 		const char *name, *text;
 		bool own;
 		const char *children;
-	} spaces[] = {
+	} spaces[SURROUNDINGS_SPACES] = {
 		{ "pid", "PID", true, "pid_for_children" }, { "mnt", "mount", true, NULL },
 		{ "net", "network", true, NULL }, { "user", "user", false, NULL },
 		{ "time", "time", true, "time_for_children" }, { "cgroup", "cgroup", true, NULL },
@@ -75,18 +87,19 @@ static void refuse_namespaces(const struct inspection *look, struct refusals *re
 	};
 	pid_t pid = look->process->pid, root = tree_root(look->tree)->pid;
 
-	for (size_t i = 0; i < sizeof(spaces) / sizeof(*spaces); i++) {
+	for (size_t i = 0; i < SURROUNDINGS_SPACES; i++) {
 		const char *name = spaces[i].name;
+		ino_t own = proc_ns(pid, name);
 
-		if (!spaces[i].own && proc_ns(pid, name) != proc_ns(0, name))
+		if (!spaces[i].own && own != proc_ns(0, name))
 			refuse(refusals, "start it in the namespace that migrate-helper is in",
 			       "process %d is in another %s namespace", pid, spaces[i].text);
-		else if (spaces[i].own && proc_ns(pid, name) != proc_ns(root, name))
+		else if (spaces[i].own && pid != root && own != root_space(look, i, name))
 			refuse(refusals, "let all processes of the program share one",
 			       "process %d is in another %s namespace than process %d", pid,
 			       spaces[i].text, root);
 		if (spaces[i].children)
-			refuse_for_children(pid, name, spaces[i].children, spaces[i].text, refusals);
+			refuse_for_children(pid, own, spaces[i].children, spaces[i].text, refusals);
 	}
 	refuse_pid_ns(look, refusals);
 	refuse_cgroup_ns(look, refusals);
@@ -234,7 +247,7 @@ static void count_again(const struct tree *tree)
 		struct error ignored = { 0 };
 		struct proc_status now;
 
-		if (!proc_status_read(process->pid, &now, &ignored))
+		if (!proc_stat_read(process->pid, &now, &ignored))
 			process->status.threads = now.threads;
 	}
 }
@@ -266,7 +279,7 @@ static bool borrows_for_good(pid_t pid, pid_t *parent)
 	struct proc_status now;
 
 	for (int ms = 0; ms < VFORK_MS; ms += 10) {
-		if (proc_status_read(pid, &now, &ignored) || !proc_borrows(pid, now.ppid))
+		if (proc_stat_read(pid, &now, &ignored) || !proc_borrows(pid, now.ppid))
 			return false;
 		nanosleep(&tick, NULL);
 	}
@@ -317,7 +330,7 @@ static int look_at_task_again(const struct inspection *look, struct error *err)
 	/* the tree is followed before: this is the root */
 	if (source_process_called_exec(look->process))
 		return error_set(err, CODE_TARGET, "migrate again", "process %d has called exec", pid);
-	if (proc_status_read(pid, &now, err))
+	if (proc_stat_read(pid, &now, err))
 		return -1;
 	if (is_gone(&now) && now.threads > 1)
 		refuse_without_main(pid, now.threads, &refusals);

@@ -86,7 +86,7 @@ static bool has_ended(const struct source_process *process)
 	struct proc_status now;
 
 	/* a lack of descriptors says nothing of the process */
-	if (proc_status_read(process->pid, &now, &why))
+	if (proc_stat_read(process->pid, &now, &why))
 		return why.code == CODE_TARGET;
 	return source_process_has_exited(&now) || now.start_ticks != process->status.start_ticks ||
 	       source_process_called_exec(process) ||
@@ -125,7 +125,7 @@ static bool is_to_join(pid_t pid)
 	struct error ignored = { 0 };
 	struct proc_status now;
 
-	return !proc_status_read(pid, &now, &ignored) && !source_process_has_exited(&now) &&
+	return !proc_stat_read(pid, &now, &ignored) && !source_process_has_exited(&now) &&
 	       !proc_shares_mm(pid, now.ppid);
 }
 
@@ -264,7 +264,7 @@ pid_t tree_find_borrower(const struct tree *tree)
 	for (size_t i = 1; i < nr && !found; i++) {
 		struct proc_status now;
 
-		if (proc_status_read(pids[i], &now, &ignored))
+		if (proc_stat_read(pids[i], &now, &ignored))
 			continue;
 		/* children of one parent follow each other: look at its threads once */
 		if (now.ppid == looked_at ? proc_shares_mm(pids[i], now.ppid) :
