@@ -15,21 +15,22 @@
 
 /** struct walk - a list in the making; @of: whose children are looked for; @failed: errno */
 struct walk {
-	pid_t *pids, of;
+	struct proc_child *list;
+	pid_t of;
 	size_t nr;
 	int failed;
 };
 
 static void walk_add(struct walk *walk, pid_t pid)
 {
-	pid_t *pids = reallocarray(walk->pids, walk->nr + 1, sizeof(*pids));
+	struct proc_child *list = reallocarray(walk->list, walk->nr + 1, sizeof(*list));
 
-	if (!pids)
+	if (!list)
 		walk->failed = errno;
-	if (!pids)
+	if (!list)
 		return;
-	walk->pids = pids;
-	pids[walk->nr++] = pid;
+	walk->list = list;
+	list[walk->nr++] = (struct proc_child){ .pid = pid, .parent = walk->of };
 }
 
 static int add_children(void *ctx, pid_t tid)
@@ -53,7 +54,7 @@ static int add_children(void *ctx, pid_t tid)
 	return 0;
 }
 
-int proc_tree(pid_t root, pid_t **pids, size_t *nr, struct error *err)
+int proc_children(pid_t root, struct proc_child **list, size_t *nr, struct error *err)
 {
 	struct walk walk = { 0 };
 	int ret = 0;
@@ -62,7 +63,7 @@ int proc_tree(pid_t root, pid_t **pids, size_t *nr, struct error *err)
 	for (size_t i = 0; i < walk.nr && !ret; i++) {
 		struct error why = { 0 };
 
-		walk.of = walk.pids[i];
+		walk.of = walk.list[i].pid;
 		/* a child may end meanwhile; its children have another parent then */
 		ret = proc_threads(walk.of, add_children, &walk, &why) &&
 		      (!i || why.code != CODE_TARGET) ? -1 : 0;
@@ -74,10 +75,27 @@ int proc_tree(pid_t root, pid_t **pids, size_t *nr, struct error *err)
 		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot list the processes below process %d",
 				  root);
 	if (ret)
-		free(walk.pids);
-	*pids = ret ? NULL : walk.pids;
+		free(walk.list);
+	*list = ret ? NULL : walk.list;
 	*nr = ret ? 0 : walk.nr;
 	return ret;
+}
+
+int proc_tree(pid_t root, pid_t **pids, size_t *nr, struct error *err)
+{
+	struct proc_child *list;
+
+	*pids = NULL;
+	if (proc_children(root, &list, nr, err))
+		return -1;
+	*pids = calloc(*nr, sizeof(**pids));
+	for (size_t i = 0; *pids && i < *nr; i++)
+		(*pids)[i] = list[i].pid;
+	free(list);
+	if (*pids)
+		return 0;
+	*nr = 0;
+	return error_set(err, CODE_INTERNAL, NULL, "no memory for a list of processes");
 }
 
 bool proc_shares_mm(pid_t one, pid_t two)

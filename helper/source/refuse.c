@@ -182,8 +182,10 @@ static int refuse_space(const struct inspection *terms, struct source_process *p
 {
 	struct inspection look = look_at(terms, process);
 
-	if (source_mm_read_vmas(&process->mm, err))
+	if (!process->vmas_read && source_mm_read_vmas(&process->mm, err))
 		return -1;
+	/* a further look, at one that is suspect, reads them anew */
+	process->vmas_read = false;
 	refuse_namespaces(&look, refusals);
 	refuse_memory(&look, refusals);
 	refuse_guards(&look, refusals);
@@ -311,6 +313,7 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
 	refuse_many(tree, &refusals);
 	if (refusals.nr)
 		return refusals_end(&refusals, root, err);
+	tree_read_vmas(tree);
 	if (refuse_strangers(tree, err) || refuse_members(terms, refuse_process, &refusals, err) ||
 	    refuse_ipc(terms, tree, err))
 		return -1;
@@ -327,8 +330,8 @@ static int look_at_task_again(const struct inspection *look, struct error *err)
 	pid_t pid = look->process->pid;
 	struct proc_status now;
 
-	/* the tree is followed before: this is the root */
-	if (source_process_called_exec(look->process))
+	/* the tree was followed when it stood already, which finds this of all but the root */
+	if (look->process == tree_root(look->tree) && source_process_called_exec(look->process))
 		return error_set(err, CODE_TARGET, "migrate again", "process %d has called exec", pid);
 	if (proc_stat_read(pid, &now, err))
 		return -1;
@@ -341,20 +344,21 @@ static int look_again(struct inspection *look, struct source_process *process, b
 		      struct error *err)
 {
 	bool has_others = false;
+	const struct proc_files *files;
 	const struct vma_list *vmas;
-	struct proc_files files;
 	int ret;
 
 	if (look_at_task_again(look, err))
 		return -1;
 	vmas = source_process_held(process, err);
-	if (!vmas || refuse_new_hugetlb(look, vmas, err) || refuse_new_guards(look, vmas, err) ||
-	    proc_files_read(process->pid, &files, err))
+	if (!vmas || refuse_new_hugetlb(look, vmas, err) || refuse_new_guards(look, vmas, err))
 		return -1;
-	ret = find_changing(look, &files, vmas, err) ||
-	      refuse_pipes_changed(look, &files, &has_others, err) ? -1 : 0;
+	files = source_process_held_files(process, err);
+	if (!files)
+		return -1;
+	ret = find_changing(look, files, vmas, err) ||
+	      refuse_pipes_changed(look, files, &has_others, err) ? -1 : 0;
 	*changed |= has_others;
-	proc_files_free(&files);
 	return ret;
 }
 
@@ -388,14 +392,9 @@ static int look_at_others(const struct inspection *terms, struct source_process 
 			  struct error *err)
 {
 	struct inspection look = look_at(terms, process);
-	struct proc_files files;
-	int ret;
+	const struct proc_files *files = source_process_held_files(process, err);
 
-	if (proc_files_read(process->pid, &files, err))
-		return -1;
-	ret = find_others(&look, &files, err);
-	proc_files_free(&files);
-	return ret;
+	return files ? find_others(&look, files, err) : -1;
 }
 
 /* The walk through all processes that find_others() makes may be longer than all else here. */
