@@ -172,70 +172,6 @@ static void a_child_is_followed(void **state)
 	end(pid);
 }
 
-#define MANY	24
-
-static pid_t start_many(void)
-{
-	int ready[2];
-	char byte;
-	pid_t pid;
-
-	assert_int_equal(pipe(ready), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	for (int i = 0; !pid && i < MANY; i++)
-		if (!fork()) {
-			alarm(60);
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			pause();
-			_exit(0);
-		}
-	if (!pid) {
-		alarm(60);
-		if (write(ready[1], "r", 1) == 1)
-			pause();
-		_exit(0);
-	}
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	close(ready[1]);
-	return pid;
-}
-
-/* The looks at so many are spread over the CPUs: each finds out of its own process. */
-static void many_children_are_followed(void **state)
-{
-	static const size_t killed[] = { 1, 7, MANY };
-	struct tree tree = { 0 };
-	struct error err = { 0 };
-	pid_t pid = start_many();
-
-	assert_non_null(tree_add(&tree, pid, &err));
-	assert_int_equal(follow(&tree), MANY);
-	assert_int_equal(tree_check_alive(&tree, &err), 0);
-	for (size_t i = 0; i < 3; i++)
-		kill(tree.processes[killed[i]]->pid, SIGKILL);
-	for (int i = 0; i < 1000 && nr_alive(&tree) > MANY - 2; i++)
-		assert_int_equal(follow(&tree), 0);
-	assert_int_equal(nr_alive(&tree), MANY - 2);
-	for (size_t i = 0; i < 3; i++)
-		assert_true(tree.processes[killed[i]]->gone);
-	tree_read_vmas(&tree);
-	tree_hold(&tree);
-	for (size_t i = 0; i < tree.nr; i++) {
-		const struct source_process *process = tree.processes[i];
-
-		assert_int_equal(process->vmas_read, !process->gone);
-		assert_int_equal(process->files_held, !process->gone);
-		assert_int_equal(process->held.nr > 0, !process->gone);
-	}
-	tree.processes[9]->status.start_ticks++;
-	assert_int_equal(tree_check_alive(&tree, &err), -1);
-	assert_int_equal(err.code, CODE_TARGET);
-	tree_destroy(&tree);
-	end(pid);
-}
-
 /* The pid is another process's now: the start time is part of the name. */
 static void a_pid_that_is_used_again(void **state)
 {
@@ -544,7 +480,6 @@ int main(void)
 		cmocka_unit_test(each_mm_has_a_name),
 		cmocka_unit_test(a_process_that_is_gone),
 		cmocka_unit_test(a_child_is_followed),
-		cmocka_unit_test(many_children_are_followed),
 		cmocka_unit_test(a_pid_that_is_used_again),
 		cmocka_unit_test(exec_makes_another_object),
 		cmocka_unit_test(exec_beside_another_process_with_the_memory),
