@@ -33,7 +33,7 @@ pid_t criu_attach_find(const struct cgroup *group, struct error *err)
 		struct proc_status status;
 		bool inside = false;
 
-		if (proc_status_read(pids[i], &status, &(struct error){ 0 }))
+		if (proc_stat_read(pids[i], &status, &(struct error){ 0 }))
 			continue;
 		for (size_t j = 0; j < nr; j++)
 			inside |= pids[j] == status.ppid;

@@ -65,7 +65,10 @@ static void own_page_end(struct own_page *own)
 		close(own->fd);
 }
 
-uint64_t pagemap_zero_frame(void)
+static pthread_once_t zero_once = PTHREAD_ONCE_INIT;
+static uint64_t zero_frame;
+
+static void find_zero_frame(void)
 {
 	struct own_page own;
 	uint64_t entry = 0;
@@ -74,7 +77,14 @@ uint64_t pagemap_zero_frame(void)
 	if (own_page_make(&own) && !__atomic_load_n(own.page, __ATOMIC_SEQ_CST))
 		entry = own_page_entry(&own);
 	own_page_end(&own);
-	return entry & PM_PRESENT ? entry & PM_FRAME : 0;
+	zero_frame = entry & PM_PRESENT ? entry & PM_FRAME : 0;
+}
+
+/* It is the same for all programs, as long as the machine runs. */
+uint64_t pagemap_zero_frame(void)
+{
+	pthread_once(&zero_once, find_zero_frame);
+	return zero_frame;
 }
 
 static bool try_to_tell_writes(void)

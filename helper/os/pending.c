@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include "os/pending.h"
 #include "os/proc.h"
 
@@ -18,23 +19,29 @@ struct walk {
 	int failed;
 };
 
+static void take_mask(struct walk *walk, const char *text, const char *name)
+{
+	const char *line = strstr(text, name);
+
+	if (line)
+		walk->mask |= strtoull(line + strlen(name), NULL, 16);
+}
+
 static int read_thread(void *ctx, pid_t tid)
 {
 	struct walk *walk = ctx;
-	char path[64], line[256];
-	uint64_t mask;
-	FILE *file;
+	char name[32], *text;
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", walk->pid, tid);
-	file = fopen(path, "re");
-	if (!file && !proc_is_gone(errno))
+	snprintf(name, sizeof(name), "task/%d/status", tid);
+	text = proc_text(walk->pid, name);
+	if (!text && !proc_is_gone(errno))
 		walk->failed = errno;
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "SigPnd: %" SCNx64, &mask) == 1 ||
-		    sscanf(line, "ShdPnd: %" SCNx64, &mask) == 1)
-			walk->mask |= mask;
-	if (file)
-		fclose(file);
+	if (!text)
+		return 0;
+	/* the name of a program, in the first line, has no line break */
+	take_mask(walk, text, "\nSigPnd:");
+	take_mask(walk, text, "\nShdPnd:");
+	free(text);
 	return 0;
 }
 

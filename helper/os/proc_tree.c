@@ -15,43 +15,46 @@
 
 /** struct walk - a list in the making; @of: whose children are looked for; @failed: errno */
 struct walk {
-	pid_t *pids, of;
+	struct proc_child *list;
+	pid_t of;
 	size_t nr;
 	int failed;
 };
 
 static void walk_add(struct walk *walk, pid_t pid)
 {
-	pid_t *pids = reallocarray(walk->pids, walk->nr + 1, sizeof(*pids));
+	struct proc_child *list = reallocarray(walk->list, walk->nr + 1, sizeof(*list));
 
-	if (!pids)
+	if (!list)
 		walk->failed = errno;
-	if (!pids)
+	if (!list)
 		return;
-	walk->pids = pids;
-	pids[walk->nr++] = pid;
+	walk->list = list;
+	list[walk->nr++] = (struct proc_child){ .pid = pid, .parent = walk->of };
 }
 
 static int add_children(void *ctx, pid_t tid)
 {
 	struct walk *walk = ctx;
-	char name[48];
-	FILE *file;
-	pid_t pid;
+	char name[48], *text, *at, *end;
+	long pid;
 
-	snprintf(name, sizeof(name), "/proc/%d/task/%d/children", walk->of, tid);
-	file = fopen(name, "re");
+	snprintf(name, sizeof(name), "task/%d/children", tid);
+	text = proc_text(walk->of, name);
 	/* a thread that has ended has no children; whatever else fails would leave processes out */
-	if (!file && errno != ENOENT && errno != ESRCH)
+	if (!text && errno != ENOENT && errno != ESRCH)
 		walk->failed = errno;
-	while (file && fscanf(file, "%d", &pid) == 1)
+	for (at = text; at; at = end) {
+		pid = strtol(at, &end, 10);
+		if (end == at)
+			break;
 		walk_add(walk, pid);
-	if (file)
-		fclose(file);
+	}
+	free(text);
 	return 0;
 }
 
-int proc_tree(pid_t root, pid_t **pids, size_t *nr, struct error *err)
+int proc_children(pid_t root, struct proc_child **list, size_t *nr, struct error *err)
 {
 	struct walk walk = { 0 };
 	int ret = 0;
@@ -60,7 +63,7 @@ int proc_tree(pid_t root, pid_t **pids, size_t *nr, struct error *err)
 	for (size_t i = 0; i < walk.nr && !ret; i++) {
 		struct error why = { 0 };
 
-		walk.of = walk.pids[i];
+		walk.of = walk.list[i].pid;
 		/* a child may end meanwhile; its children have another parent then */
 		ret = proc_threads(walk.of, add_children, &walk, &why) &&
 		      (!i || why.code != CODE_TARGET) ? -1 : 0;
@@ -72,10 +75,27 @@ int proc_tree(pid_t root, pid_t **pids, size_t *nr, struct error *err)
 		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot list the processes below process %d",
 				  root);
 	if (ret)
-		free(walk.pids);
-	*pids = ret ? NULL : walk.pids;
+		free(walk.list);
+	*list = ret ? NULL : walk.list;
 	*nr = ret ? 0 : walk.nr;
 	return ret;
+}
+
+int proc_tree(pid_t root, pid_t **pids, size_t *nr, struct error *err)
+{
+	struct proc_child *list;
+
+	*pids = NULL;
+	if (proc_children(root, &list, nr, err))
+		return -1;
+	*pids = calloc(*nr, sizeof(**pids));
+	for (size_t i = 0; *pids && i < *nr; i++)
+		(*pids)[i] = list[i].pid;
+	free(list);
+	if (*pids)
+		return 0;
+	*nr = 0;
+	return error_set(err, CODE_INTERNAL, NULL, "no memory for a list of processes");
 }
 
 bool proc_shares_mm(pid_t one, pid_t two)
@@ -141,7 +161,7 @@ static pid_t climb(pid_t pid, pid_t root)
 	struct proc_status status;
 
 	while (pid > 1 && pid != root) {
-		if (proc_status_read(pid, &status, &ignored))
+		if (proc_stat_read(pid, &status, &ignored))
 			return -1;
 		pid = status.ppid;
 	}

@@ -17,6 +17,14 @@
  */
 int proc_tree(pid_t root, pid_t **pids, size_t *nr, struct error *err);
 
+/** struct proc_child - one of them; @parent: as the kernel listed it; 0 of the root */
+struct proc_child {
+	pid_t pid, parent;
+};
+
+/** proc_children() - as proc_tree(), with the parents */
+int proc_children(pid_t root, struct proc_child **list, size_t *nr, struct error *err);
+
 /** proc_shares_mm() - both processes have one address space, as after vfork */
 bool proc_shares_mm(pid_t one, pid_t two);
 

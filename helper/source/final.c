@@ -27,18 +27,16 @@ static int say_frozen(const struct final *final, struct error *err)
 	return control_send(final->ctl, &msg, err);
 }
 
-/* Everything that was written since the last round, by the program or in its name. */
-static int send_last_dirty(const struct final *final, struct source_process *process,
-			   struct error *err)
+static bool is_tracked(const struct source_mm *mm)
+{
+	return mm->tracked;
+}
+
+static int send_stale(const struct final *final, struct source_process *process, struct error *err)
 {
 	struct source_mm *mm = &process->mm;
 
-	if (!mm->tracked)
-		return 0;
-	scan_look(mm, true);
-	if (scan_mm(mm, final->sender, err))
-		return -1;
-	if (final->mode == MODE_POSTCOPY)
+	if (!mm->tracked || final->mode == MODE_POSTCOPY)
 		return 0;
 	if (mm->backend->stands_first && criu_task_add_rseq(&process->task, &mm->dirty, err))
 		return -1;
@@ -46,34 +44,58 @@ static int send_last_dirty(const struct final *final, struct source_process *pro
 	return sender_set(final->sender, mm, FRAME_STALE, &mm->dirty, err);
 }
 
-static int find_pages_of(const struct final *final, struct source_process *process,
-			 struct error *err)
+/* Everything that was written since the last round, by the program or in its name. */
+static int send_last_dirty(const struct final *final, struct error *err)
 {
-	struct frozen_time *time = &final->figures->frozen;
+	struct source_process *process;
 
-	frozen_time_enter(time, MIGRATE__FROZEN_PART__READ_IMAGES);
-	if (criu_task_read(final->images_fd, process->status.ns_pid, &process->task, err))
+	tree_for_each(final->tree, process)
+		if (process->mm.tracked)
+			scan_look(&process->mm, true);
+	if (scan_tree(final->tree, is_tracked, final->sender, err))
 		return -1;
-	shms_forget_rseq(final->shms, &process->task);
-	frozen_time_enter(time, MIGRATE__FROZEN_PART__LAST_SCAN);
-	if (send_last_dirty(final, process, err))
-		return -1;
-	frozen_time_enter(time, MIGRATE__FROZEN_PART__LISTS);
-	return setup_send_maps(final->ctl, process->mm.object, &process->task.vmas, err) ||
-	       source_mm_freeze(&process->mm, &process->task.vmas, err) ? -1 : 0;
+	tree_for_each(final->tree, process)
+		if (send_stale(final, process, err))
+			return -1;
+	return 0;
 }
 
+static int read_images(const struct final *final, struct error *err)
+{
+	struct source_process *process;
+
+	tree_for_each(final->tree, process) {
+		if (criu_task_read(final->images_fd, process->status.ns_pid, &process->task, err))
+			return -1;
+		shms_forget_rseq(final->shms, &process->task);
+		/* the destination takes frames after Frozen, which comes after Objects */
+		process->mm.begun = true;
+	}
+	return 0;
+}
+
+/*
+ * The scans are spread over the CPUs. The lists are not: each maps memory of this process, for which the threads would
+ * wait for each other.
+ */
 static int find_pages(const struct final *final, struct error *err)
 {
+	struct frozen_time *time = &final->figures->frozen;
 	struct source_process *process;
 	uint64_t pages = 0;
 
 	if (shms_look(final->shms, err) || shms_announce(final->shms, final->ctl, err))
 		return -1;
+	frozen_time_enter(time, MIGRATE__FROZEN_PART__READ_IMAGES);
+	if (read_images(final, err))
+		return -1;
+	frozen_time_enter(time, MIGRATE__FROZEN_PART__LAST_SCAN);
+	if (send_last_dirty(final, err))
+		return -1;
+	frozen_time_enter(time, MIGRATE__FROZEN_PART__LISTS);
 	tree_for_each(final->tree, process) {
-		/* the destination takes frames after Frozen, which comes after Objects */
-		process->mm.begun = true;
-		if (find_pages_of(final, process, err))
+		if (setup_send_maps(final->ctl, process->mm.object, &process->task.vmas, err) ||
+		    source_mm_freeze(&process->mm, &process->task.vmas, err))
 			return -1;
 		pages += source_mm_pages_with(&process->mm, &process->mm.populated);
 	}

@@ -121,6 +121,11 @@ static void begin_frozen(struct freeze *freeze, uint32_t part)
 	watch_limit(freeze->watch, freeze->at_ns + freeze->max_frozen_s * 1000000000UL);
 }
 
+static bool is_given_up(const struct source_mm *mm)
+{
+	return mm->tracked && mm->backend->stands_first;
+}
+
 /* CRIU runs, and waits before its look at the program. */
 static int stand(void *ctx, struct error *err)
 {
@@ -133,10 +138,10 @@ static int stand(void *ctx, struct error *err)
 		return -1;
 	compare_shared(freeze);
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__LAST_SCAN);
+	if (scan_tree(freeze->tree, is_given_up, freeze->sender, err))
+		return -1;
 	tree_for_each_mm(freeze->tree, mm)
-		if (mm->tracked && mm->backend->stands_first &&
-		    (scan_mm(mm, freeze->sender, err) ||
-		     mm->backend->ops->give_up(mm->backend, err)))
+		if (is_given_up(mm) && mm->backend->ops->give_up(mm->backend, err))
 			return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__DUMP);
 	return 0;
@@ -180,7 +185,7 @@ static bool is_stopped_by_signal(const struct guard *guard)
 		return false;
 	/* while CRIU traces it the signal waits */
 	return (!pending_read(guard->pid, &mask, &ignored) && pending_has(mask, SIGSTOP)) ||
-	       (!proc_status_read(guard->pid, &status, &ignored) && status.state == 'T');
+	       (!proc_stat_read(guard->pid, &status, &ignored) && status.state == 'T');
 }
 
 /* CRIU may still work on the program. */
@@ -309,8 +314,10 @@ int freeze_tree(struct freeze *freeze, struct error *err)
 	watch_dump(freeze->watch, criu_dump_fd(freeze->dump));
 	forget_held(freeze);
 	if (mailbox_failed(freeze->failure->first.box, err) ||
-	    tree_follow(freeze->tree, freeze->join, freeze->ctx, err) ||
-	    shms_take_dump(freeze->shms, freeze->tree, err) ||
+	    tree_follow(freeze->tree, freeze->join, freeze->ctx, err))
+		return -1;
+	tree_hold(freeze->tree);
+	if (shms_take_dump(freeze->shms, freeze->tree, err) ||
 	    refuse_frozen(freeze->terms, freeze->tree, err) || check_connections(freeze, err) ||
 	    source_network_check(tree_root(freeze->tree)->pid, freeze->config, err))
 		return -1;

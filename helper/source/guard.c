@@ -146,7 +146,7 @@ static int enter_one(const struct guard *guard, pid_t pid, struct error *err)
 	bool inside;
 	int ret;
 
-	if (proc_status_read(pid, &status, &why)) {
+	if (proc_stat_read(pid, &status, &why)) {
 		if (why.code == CODE_TARGET)
 			return 0;
 		*err = why;
@@ -238,11 +238,12 @@ int guard_enter(struct guard *guard, struct error *err)
 }
 
 /* The list of processes is exact only when they stand: the group is compared with it once more. */
-static int freeze_group(struct guard *guard, struct error *err)
+static int freeze_group(struct guard *guard, bool entered, struct error *err)
 {
 	bool fits = false;
 
-	if (guard_enter(guard, err) || cgroup_freeze(&guard->group, err) || fit(guard, &fits, err))
+	/* nobody is outside who has entered: children begin inside */
+	if ((!entered && guard_enter(guard, err)) || cgroup_freeze(&guard->group, err) || fit(guard, &fits, err))
 		return -1;
 	if (!fits)
 		return error_set(err, CODE_REFUSED, "migrate again",
@@ -253,9 +254,11 @@ static int freeze_group(struct guard *guard, struct error *err)
 
 int guard_on(struct guard *guard, struct error *err)
 {
+	bool entered = cgroup_exists(&guard->group);
+
 	if (cgroup_make(&guard->group, &(struct error){ 0 }))
 		return stop_by_signal(guard, err);
-	if (!freeze_group(guard, err))
+	if (!freeze_group(guard, entered, err))
 		return 0;
 	guard_off(guard, &(struct error){ 0 });
 	return -1;

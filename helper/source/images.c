@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "backend/run_list.h"
+#include "base/spread.h"
 #include "os/cgroup_homes.h"
 #include "os/pending.h"
 #include "pages/sets.h"
@@ -107,6 +108,7 @@ static int send_file(const struct images *images, const char *name, uint8_t *buf
 
 /** struct said - what RestoreGo says of one process, with all that it points to */
 struct said {
+	const struct source_process *process;
 	Migrate__Process msg;
 	char sub_group[CGROUP_SUB_BYTES];
 	struct source_attributes attributes;
@@ -130,11 +132,9 @@ static int fill_group(struct said *said, const struct cgroup *group, pid_t pid, 
 	return 0;
 }
 
-/* @begun: see reconnects_streams() */
-static int said_fill(struct said *said, const struct images *images,
-		     const struct source_process *process, struct sockets *begun,
-		     struct error *err)
+static int said_read(struct said *said, const struct images *images, struct error *err)
 {
+	const struct source_process *process = said->process;
 	struct cgroup group = *images->group;
 	pid_t pid = process->pid;
 
@@ -148,10 +148,32 @@ static int said_fill(struct said *said, const struct images *images,
 	strncat(group.home, said->sub_group, sizeof(group.home) - strlen(group.home) - 1);
 	if (pending_read(pid, &said->msg.pending, err) ||
 	    proc_oom_score_adj(pid, &said->msg.oom_score_adj, err) ||
-	    source_attributes_read(&said->attributes, pid, &group, err) ||
-	    reconnects_streams(&process->attached.reconnects, pid, begun, &said->reconnect, err))
+	    source_attributes_read(&said->attributes, pid, &group, err))
 		return -1;
 	source_attributes_fill(&said->attributes, &said->msg);
+	return 0;
+}
+
+/** struct reading - said_read() of all processes, in any order */
+struct reading {
+	const struct images *images;
+	struct said *said;
+};
+
+static int read_one(void *ctx, size_t at, struct error *err)
+{
+	const struct reading *reading = ctx;
+
+	return said_read(&reading->said[at], reading->images, err);
+}
+
+/* @begun: see reconnects_streams() */
+static int said_reconnect(struct said *said, struct sockets *begun, struct error *err)
+{
+	const struct source_process *process = said->process;
+
+	if (reconnects_streams(&process->attached.reconnects, process->pid, begun, &said->reconnect, err))
+		return -1;
 	said->msg.journal_streams = said->reconnect.stream_list;
 	said->msg.n_journal_streams = said->reconnect.nr_streams;
 	return 0;
@@ -209,6 +231,7 @@ static int restore_go(const struct images *images, uint32_t files, struct error 
 	struct said *said = calloc(nr, sizeof(*said));
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
+	struct reading reading = { .images = images, .said = said };
 	struct source_process *process;
 	struct said_shared shared = { 0 };
 	struct sockets begun = { 0 };
@@ -221,8 +244,12 @@ static int restore_go(const struct images *images, uint32_t files, struct error 
 		if (ret)
 			break;
 		list[go.n_processes] = &said[go.n_processes].msg;
-		ret = said_fill(&said[go.n_processes++], images, process, &begun, err);
+		said[go.n_processes++].process = process;
 	}
+	if (!ret)
+		ret = spread_run(go.n_processes, read_one, &reading, err);
+	for (size_t i = 0; i < go.n_processes && !ret; i++)
+		ret = said_reconnect(&said[i], &begun, err);
 	go.files = files;
 	go.processes = list;
 	go.shared = shared.list;

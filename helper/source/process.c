@@ -81,9 +81,24 @@ const struct vma_list *source_process_held(struct source_process *process, struc
 	return &process->held;
 }
 
+const struct proc_files *source_process_held_files(struct source_process *process, struct error *err)
+{
+	if (!process->files_held && proc_files_read(process->pid, &process->held_files, err))
+		return NULL;
+	process->files_held = true;
+	return &process->held_files;
+}
+
+int source_process_hold(struct source_process *process, struct error *err)
+{
+	return source_process_held(process, err) && source_process_held_files(process, err) ? 0 : -1;
+}
+
 void source_process_forget_held(struct source_process *process)
 {
 	maps_free(&process->held);
+	proc_files_free(&process->held_files);
+	process->files_held = false;
 }
 
 void source_process_destroy(struct source_process *process)
@@ -91,7 +106,7 @@ void source_process_destroy(struct source_process *process)
 	inherit_destroy(&process->inherit);
 	source_mm_destroy(&process->mm);
 	criu_task_free(&process->task);
-	maps_free(&process->held);
+	source_process_forget_held(process);
 	reconnects_free(&process->attached.reconnects);
 	terminals_free(&process->attached.terminals);
 	renamed_free(&process->attached.renamed);

@@ -7,6 +7,7 @@
 #include "criu/criu.h"
 #include "os/maps.h"
 #include "os/proc.h"
+#include "os/proc_files.h"
 #include "source/attached.h"
 #include "source/inherit.h"
 #include "source/mm.h"
@@ -32,9 +33,12 @@ struct space_mark {
  * @mark: of the address space
  * @task: as CRIU's images tell it; empty before the freeze
  * @held: its mappings as /proc tells them while CRIU holds it; use source_process_held()
+ * @held_files: its descriptors, likewise; use source_process_held_files()
+ * @files_held: they were read
  * @mm: its address space
  * @inherit: what its address space has in common with its parent's
  * @attached: what it leaves here
+ * @vmas_read: the mappings were read for the look that follows: tree_read_vmas()
  * @inspected: the process was looked at
  * @suspect: something speaks against moving the process, unless the process has ended meanwhile
  * @reasons: digest of what spoke against it in the last look, when it is a suspect
@@ -48,11 +52,13 @@ struct source_process {
 	struct space_mark mark;
 	struct criu_task task;
 	struct vma_list held;
+	struct proc_files held_files;
+	bool files_held;
 	struct source_mm mm;
 	struct inherit inherit;
 	struct attached attached;
 	uint64_t reasons;
-	bool inspected, suspect, asked, announced, gone;
+	bool vmas_read, inspected, suspect, asked, announced, gone;
 };
 
 /** source_process_has_exited() - @status is that of a zombie, and no thread of it runs on */
@@ -84,6 +90,15 @@ void source_process_destroy(struct source_process *process);
  * Return: NULL with @err
  */
 const struct vma_list *source_process_held(struct source_process *process, struct error *err);
+/**
+ * source_process_held_files() - its descriptors while CRIU holds it, read once
+ *
+ * A process that stands opens and closes none: all looks at it find the same.
+ * Return: NULL with @err
+ */
+const struct proc_files *source_process_held_files(struct source_process *process, struct error *err);
+/** source_process_hold() - read both lists, unless they were read */
+int source_process_hold(struct source_process *process, struct error *err);
 /** source_process_forget_held() - after a dump, and before the first look */
 void source_process_forget_held(struct source_process *process);
 

@@ -49,15 +49,27 @@ static void refuse_task(const struct source_process *process, struct refusals *r
 }
 
 /* CRIU does not see it, and children of the restored process would be in another namespace than here. */
-static void refuse_for_children(pid_t pid, const char *name, const char *children, const char *text,
+static void refuse_for_children(pid_t pid, ino_t own, const char *children, const char *text,
 				struct refusals *refusals)
 {
-	ino_t own = proc_ns(pid, name);
-
 	/* without a first process a PID namespace cannot be read */
 	if (own && proc_ns(pid, children) != own)
 		refuse(refusals, "start it with unshare --fork",
 		       "the children of process %d are in another %s namespace", pid, text);
+}
+
+/* All processes are compared with the root: a look at hundreds asks for its namespaces once. */
+static ino_t root_space(const struct inspection *look, size_t nr, const char *name)
+{
+	pid_t root = tree_root(look->tree)->pid;
+	ino_t *known;
+
+	if (!look->around)
+		return proc_ns(root, name);
+	known = &look->around->root_spaces[nr];
+	if (!*known)
+		*known = proc_ns(root, name);
+	return *known;
 }
 
 /* A namespace of its own that the program may have is one for the whole tree: CRIU dumps no other. */
@@ -67,7 +79,7 @@ static void refuse_namespaces(const struct inspection *look, struct refusals *re
 		const char *name, *text;
 		bool own;
 		const char *children;
-	} spaces[] = {
+	} spaces[SURROUNDINGS_SPACES] = {
 		{ "pid", "PID", true, "pid_for_children" }, { "mnt", "mount", true, NULL },
 		{ "net", "network", true, NULL }, { "user", "user", false, NULL },
 		{ "time", "time", true, "time_for_children" }, { "cgroup", "cgroup", true, NULL },
@@ -75,18 +87,19 @@ static void refuse_namespaces(const struct inspection *look, struct refusals *re
 	};
 	pid_t pid = look->process->pid, root = tree_root(look->tree)->pid;
 
-	for (size_t i = 0; i < sizeof(spaces) / sizeof(*spaces); i++) {
+	for (size_t i = 0; i < SURROUNDINGS_SPACES; i++) {
 		const char *name = spaces[i].name;
+		ino_t own = proc_ns(pid, name);
 
-		if (!spaces[i].own && proc_ns(pid, name) != proc_ns(0, name))
+		if (!spaces[i].own && own != proc_ns(0, name))
 			refuse(refusals, "start it in the namespace that migrate-helper is in",
 			       "process %d is in another %s namespace", pid, spaces[i].text);
-		else if (spaces[i].own && proc_ns(pid, name) != proc_ns(root, name))
+		else if (spaces[i].own && pid != root && own != root_space(look, i, name))
 			refuse(refusals, "let all processes of the program share one",
 			       "process %d is in another %s namespace than process %d", pid,
 			       spaces[i].text, root);
 		if (spaces[i].children)
-			refuse_for_children(pid, name, spaces[i].children, spaces[i].text, refusals);
+			refuse_for_children(pid, own, spaces[i].children, spaces[i].text, refusals);
 	}
 	refuse_pid_ns(look, refusals);
 	refuse_cgroup_ns(look, refusals);
@@ -169,8 +182,10 @@ static int refuse_space(const struct inspection *terms, struct source_process *p
 {
 	struct inspection look = look_at(terms, process);
 
-	if (source_mm_read_vmas(&process->mm, err))
+	if (!process->vmas_read && source_mm_read_vmas(&process->mm, err))
 		return -1;
+	/* a further look, at one that is suspect, reads them anew */
+	process->vmas_read = false;
 	refuse_namespaces(&look, refusals);
 	refuse_memory(&look, refusals);
 	refuse_guards(&look, refusals);
@@ -234,7 +249,7 @@ static void count_again(const struct tree *tree)
 		struct error ignored = { 0 };
 		struct proc_status now;
 
-		if (!proc_status_read(process->pid, &now, &ignored))
+		if (!proc_stat_read(process->pid, &now, &ignored))
 			process->status.threads = now.threads;
 	}
 }
@@ -266,7 +281,7 @@ static bool borrows_for_good(pid_t pid, pid_t *parent)
 	struct proc_status now;
 
 	for (int ms = 0; ms < VFORK_MS; ms += 10) {
-		if (proc_status_read(pid, &now, &ignored) || !proc_borrows(pid, now.ppid))
+		if (proc_stat_read(pid, &now, &ignored) || !proc_borrows(pid, now.ppid))
 			return false;
 		nanosleep(&tick, NULL);
 	}
@@ -298,6 +313,7 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
 	refuse_many(tree, &refusals);
 	if (refusals.nr)
 		return refusals_end(&refusals, root, err);
+	tree_read_vmas(tree);
 	if (refuse_strangers(tree, err) || refuse_members(terms, refuse_process, &refusals, err) ||
 	    refuse_ipc(terms, tree, err))
 		return -1;
@@ -314,10 +330,10 @@ static int look_at_task_again(const struct inspection *look, struct error *err)
 	pid_t pid = look->process->pid;
 	struct proc_status now;
 
-	/* the tree is followed before: this is the root */
-	if (source_process_called_exec(look->process))
+	/* the tree was followed when it stood already, which finds this of all but the root */
+	if (look->process == tree_root(look->tree) && source_process_called_exec(look->process))
 		return error_set(err, CODE_TARGET, "migrate again", "process %d has called exec", pid);
-	if (proc_status_read(pid, &now, err))
+	if (proc_stat_read(pid, &now, err))
 		return -1;
 	if (is_gone(&now) && now.threads > 1)
 		refuse_without_main(pid, now.threads, &refusals);
@@ -328,20 +344,21 @@ static int look_again(struct inspection *look, struct source_process *process, b
 		      struct error *err)
 {
 	bool has_others = false;
+	const struct proc_files *files;
 	const struct vma_list *vmas;
-	struct proc_files files;
 	int ret;
 
 	if (look_at_task_again(look, err))
 		return -1;
 	vmas = source_process_held(process, err);
-	if (!vmas || refuse_new_hugetlb(look, vmas, err) || refuse_new_guards(look, vmas, err) ||
-	    proc_files_read(process->pid, &files, err))
+	if (!vmas || refuse_new_hugetlb(look, vmas, err) || refuse_new_guards(look, vmas, err))
 		return -1;
-	ret = find_changing(look, &files, vmas, err) ||
-	      refuse_pipes_changed(look, &files, &has_others, err) ? -1 : 0;
+	files = source_process_held_files(process, err);
+	if (!files)
+		return -1;
+	ret = find_changing(look, files, vmas, err) ||
+	      refuse_pipes_changed(look, files, &has_others, err) ? -1 : 0;
 	*changed |= has_others;
-	proc_files_free(&files);
 	return ret;
 }
 
@@ -375,14 +392,9 @@ static int look_at_others(const struct inspection *terms, struct source_process 
 			  struct error *err)
 {
 	struct inspection look = look_at(terms, process);
-	struct proc_files files;
-	int ret;
+	const struct proc_files *files = source_process_held_files(process, err);
 
-	if (proc_files_read(process->pid, &files, err))
-		return -1;
-	ret = find_others(&look, &files, err);
-	proc_files_free(&files);
-	return ret;
+	return files ? find_others(&look, files, err) : -1;
 }
 
 /* The walk through all processes that find_others() makes may be longer than all else here. */

@@ -30,7 +30,7 @@ static bool is_descendant(const struct tree *tree, pid_t pid)
 	while (pid > 1) {
 		if (is_inside(tree, pid))
 			return true;
-		if (proc_status_read(pid, &status, &ended))
+		if (proc_stat_read(pid, &status, &ended))
 			return true;
 		pid = status.ppid;
 	}

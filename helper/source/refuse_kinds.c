@@ -20,10 +20,11 @@
 
 #define ANON		"anon_inode:"
 
-/** struct kinds - a walk over the descriptors of one process; @mounts: ids of the mounts it sees */
+/** struct kinds - a walk over the descriptors of one process; @mounts: ids of the mounts it sees, once @asked */
 struct kinds {
 	const struct inspection *look;
 	struct refusals *refusals;
+	bool asked;
 	unsigned int *mounts;
 	size_t nr_mounts;
 };
@@ -76,10 +77,54 @@ static void refuse_anonymous(const struct kinds *kinds, const struct proc_file *
 	       (int)strcspn(kind, "]"), kind);
 }
 
-static bool is_mounted(const struct kinds *kinds, const struct proc_file *file)
+static bool has_own_mounts(const struct kinds *kinds)
+{
+	const struct tree *tree = kinds->look->tree;
+
+	return tree && tree->mounts && tree->mounts->own;
+}
+
+static void mounts_read(struct kinds *kinds, pid_t pid)
+{
+	char path[32], *line = NULL;
+	size_t cap = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/mountinfo", pid);
+	file = fopen(path, "re");
+	while (file && getline(&line, &cap, file) > 0) {
+		unsigned int *more = realloc(kinds->mounts, (kinds->nr_mounts + 1) * sizeof(*more));
+
+		/* with half a list a mounted file would be refused as unmounted */
+		if (!more) {
+			kinds->nr_mounts = 0;
+			break;
+		}
+		kinds->mounts = more;
+		more[kinds->nr_mounts++] = strtoul(line, NULL, 10);
+	}
+	free(line);
+	if (file)
+		fclose(file);
+}
+
+/* Most processes of a tree have only devices and pipes: the list is read when a file asks for it. */
+static void mounts_find(struct kinds *kinds)
+{
+	if (kinds->asked)
+		return;
+	kinds->asked = true;
+	mounts_read(kinds, kinds->look->process->pid);
+	/* CRIU takes a descriptor of before unshare(CLONE_NEWNS) by its path */
+	if (has_own_mounts(kinds))
+		mounts_read(kinds, getpid());
+}
+
+static bool is_mounted(struct kinds *kinds, const struct proc_file *file)
 {
 	unsigned int id;
 
+	mounts_find(kinds);
 	if (!kinds->nr_mounts || !proc_fd_mount(file->pid, file->fd, &id))
 		return true;
 	for (size_t i = 0; i < kinds->nr_mounts; i++)
@@ -89,7 +134,7 @@ static bool is_mounted(const struct kinds *kinds, const struct proc_file *file)
 }
 
 /* Opened before the mount was taken away, or before pivot_root. */
-static void refuse_unmounted(const struct kinds *kinds, const struct proc_file *file)
+static void refuse_unmounted(struct kinds *kinds, const struct proc_file *file)
 {
 	if (file->path[0] == '/' && !proc_file_is_deleted(file) && !is_mounted(kinds, file))
 		refuse(kinds->refusals, "let the program close it",
@@ -97,14 +142,7 @@ static void refuse_unmounted(const struct kinds *kinds, const struct proc_file *
 		       file->fd, file->path);
 }
 
-static bool has_own_mounts(const struct kinds *kinds)
-{
-	const struct tree *tree = kinds->look->tree;
-
-	return tree && tree->mounts && tree->mounts->own;
-}
-
-static void refuse_device(const struct kinds *kinds, const struct proc_file *file)
+static void refuse_device(struct kinds *kinds, const struct proc_file *file)
 {
 	unsigned int nr = major(file->st.st_rdev), sub = minor(file->st.st_rdev);
 
@@ -165,7 +203,7 @@ static void refuse_socket(const struct kinds *kinds, const struct proc_file *fil
 		       file->fd, family, protocol);
 }
 
-static void refuse_file(const struct kinds *kinds, const struct proc_file *file)
+static void refuse_file(struct kinds *kinds, const struct proc_file *file)
 {
 	bool deleted = proc_file_is_deleted(file);
 	uint64_t bytes = file->st.st_blocks * 512UL;
@@ -188,7 +226,7 @@ static void refuse_file(const struct kinds *kinds, const struct proc_file *file)
 
 static int refuse_kind(void *ctx, const struct proc_file *file, struct error *err)
 {
-	const struct kinds *kinds = ctx;
+	struct kinds *kinds = ctx;
 
 	if (!strncmp(file->path, ANON, strlen(ANON)))
 		refuse_anonymous(kinds, file);
@@ -203,41 +241,12 @@ static int refuse_kind(void *ctx, const struct proc_file *file, struct error *er
 	return 0;
 }
 
-static void mounts_read(struct kinds *kinds, pid_t pid)
-{
-	char path[32], *line = NULL;
-	size_t cap = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/mountinfo", pid);
-	file = fopen(path, "re");
-	while (file && getline(&line, &cap, file) > 0) {
-		unsigned int *more = realloc(kinds->mounts, (kinds->nr_mounts + 1) * sizeof(*more));
-
-		/* with half a list a mounted file would be refused as unmounted */
-		if (!more) {
-			kinds->nr_mounts = 0;
-			break;
-		}
-		kinds->mounts = more;
-		more[kinds->nr_mounts++] = strtoul(line, NULL, 10);
-	}
-	free(line);
-	if (file)
-		fclose(file);
-}
-
 int refuse_kinds(struct inspection *look, const struct proc_files *files,
 		 struct refusals *refusals, struct error *err)
 {
 	struct kinds kinds = { .look = look, .refusals = refusals };
-	int ret;
+	int ret = proc_files_each(files, refuse_kind, &kinds, err);
 
-	mounts_read(&kinds, look->process->pid);
-	/* CRIU takes a descriptor of before unshare(CLONE_NEWNS) by its path */
-	if (has_own_mounts(&kinds))
-		mounts_read(&kinds, getpid());
-	ret = proc_files_each(files, refuse_kind, &kinds, err);
 	free(kinds.mounts);
 	return ret;
 }

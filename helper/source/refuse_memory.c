@@ -51,9 +51,13 @@ static void refuse_hugetlb(const struct inspection *look, struct refusals *refus
 			   bytes >> 20);
 }
 
+static bool has_own_ipc(const struct inspection *look)
+{
+	return proc_ns(look->process->pid, "ipc") != proc_ns(0, "ipc");
+}
+
 void refuse_memory(const struct inspection *look, struct refusals *refusals)
 {
-	bool own_ipc = proc_ns(look->process->pid, "ipc") != proc_ns(0, "ipc");
 	uint64_t shared = 0;
 
 	for (size_t i = 0; i < look->vmas->nr; i++) {
@@ -66,7 +70,7 @@ void refuse_memory(const struct inspection *look, struct refusals *refusals)
 			       vma->start);
 		else if (!strncmp(vma->name, "/[aio]", 6))
 			refuse(refusals, NULL, "it uses asynchronous I/O (io_setup)");
-		else if (!strncmp(vma->name, "/SYSV", 5) && !own_ipc)
+		else if (!strncmp(vma->name, "/SYSV", 5) && !has_own_ipc(look))
 			refuse(refusals, "start it in an IPC namespace of its own (unshare --ipc)",
 			       "process %d uses System V shared memory of this machine",
 			       look->process->pid);

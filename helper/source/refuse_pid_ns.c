@@ -35,10 +35,11 @@ static void refuse_without_proc(pid_t pid, struct refusals *refusals)
 void refuse_pid_ns(const struct inspection *look, struct refusals *refusals)
 {
 	const struct source_process *root = tree_root(look->tree);
-	bool first = root->status.ns_pid == NS_INIT_PID, own = has_own(look->tree);
+	bool first = root->status.ns_pid == NS_INIT_PID, own;
 
 	if (look->process != root)
 		return;
+	own = has_own(look->tree);
 	if (first && !own)
 		refuse(refusals, "run migrate-helper outside of it",
 		       "process %d is the first one of the PID namespace that migrate-helper itself is in",
@@ -67,7 +68,7 @@ static void look_at_process(void *ctx, pid_t pid)
 	if (strangers->found || proc_ns(pid, "pid") != strangers->namespace)
 		return;
 	/* a zombie has nothing to lose */
-	if (tree_is_foreign(strangers->tree, pid) && !proc_status_read(pid, &status, &ignored) &&
+	if (tree_is_foreign(strangers->tree, pid) && !proc_stat_read(pid, &status, &ignored) &&
 	    !source_process_has_exited(&status))
 		strangers->found = pid;
 }

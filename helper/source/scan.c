@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdlib.h>
 #include "base/report.h"
+#include "base/spread.h"
 #include "source/scan.h"
 
 /** struct scan - what one SCAN finds; the pages in @dropped are gone. @part: of a part */
@@ -72,15 +73,58 @@ void scan_look(struct source_mm *mm, bool last)
 		mm->backend->ops->look(mm->backend, last);
 }
 
+static int scan_take(struct scan *scan, struct error *err)
+{
+	struct backend *backend = scan->mm->backend;
+
+	return backend->ops->scan(backend, scan_runs, scan, err);
+}
+
+static int scan_send(struct scan *scan, struct sender *sender, struct error *err)
+{
+	if (!scan->mm->begun)
+		return 0;
+	return sender_list(sender, scan->mm, FRAME_DROPPED, scan->dropped, scan->nr, err);
+}
+
 int scan_mm(struct source_mm *mm, struct sender *sender, struct error *err)
 {
 	struct scan scan = { .mm = mm };
-	int ret = -1;
+	int ret = scan_take(&scan, err) || scan_send(&scan, sender, err) ? -1 : 0;
 
-	if (!mm->backend->ops->scan(mm->backend, scan_runs, &scan, err))
-		ret = !mm->begun ? 0 : sender_list(sender, mm, FRAME_DROPPED, scan.dropped, scan.nr, err);
 	scan_say(mm, &scan.sum);
 	free(scan.dropped);
+	return ret;
+}
+
+static int scan_one(void *ctx, size_t at, struct error *err)
+{
+	struct scan *scans = ctx;
+
+	return scan_take(&scans[at], err);
+}
+
+int scan_tree(const struct tree *tree, bool (*which)(const struct source_mm *mm), struct sender *sender,
+	      struct error *err)
+{
+	struct scan *scans = calloc(tree->nr + 1, sizeof(*scans));
+	struct source_mm *mm;
+	size_t nr = 0;
+	int ret;
+
+	if (!scans)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for scans");
+	tree_for_each_mm(tree, mm)
+		if (which(mm))
+			scans[nr++].mm = mm;
+	ret = spread_run(nr, scan_one, scans, err);
+	for (size_t i = 0; i < nr; i++) {
+		if (!ret)
+			ret = scan_send(&scans[i], sender, err);
+		scan_say(scans[i].mm, &scans[i].sum);
+		free(scans[i].dropped);
+	}
+	free(scans);
 	return ret;
 }
 

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include "source/sender.h"
+#include "source/tree.h"
 
 /**
  * scan_look() - while the program stands, where the backend needs that: the epoch that scan_mm() tells ends
@@ -22,6 +23,14 @@ struct scan_sum {
  * @sender: sends DROPPED for pages that are gone, unless the destination has nothing of @mm yet
  */
 int scan_mm(struct source_mm *mm, struct sender *sender, struct error *err);
+
+/**
+ * scan_tree() - scan_mm() of each address space of @tree for which @which is true, while the program stands
+ *
+ * They do not depend on each other: the scans are spread over the CPUs. What they found is sent in the tree's order.
+ */
+int scan_tree(const struct tree *tree, bool (*which)(const struct source_mm *mm), struct sender *sender,
+	      struct error *err);
 
 /** scan_list() - put into mm.dirty about what scan_mm() would, while the epoch goes on: backend_ops.list */
 int scan_list(struct source_mm *mm, struct error *err);

@@ -256,14 +256,19 @@ static int take_file(void *ctx, const struct proc_file *file, struct error *err)
 }
 
 static int find_open(struct source_shms *shms, struct tree *tree,
-		     const struct source_process *process, struct error *err)
+		     struct source_process *process, bool frozen, struct error *err)
 {
 	struct finding finding = { .shms = shms, .tree = tree };
+	const struct proc_files *held;
 	struct error ended = { 0 };
 	struct proc_files files;
 	int ret;
 
 	/* a process that has ended is a matter of the tree */
+	if (frozen) {
+		held = source_process_held_files(process, &ended);
+		return held ? proc_files_each(held, take_file, &finding, err) : 0;
+	}
 	if (proc_files_read(process->pid, &files, &ended))
 		return 0;
 	ret = proc_files_each(&files, take_file, &finding, err);
@@ -288,7 +293,7 @@ static int find_all_of(struct source_shms *shms, struct tree *tree,
 	if (!vmas)
 		return tree_forgive(tree, process, err) ? 0 : -1;
 	return find_mapped(shms, tree, process->pid, vmas, err) ||
-	       find_open(shms, tree, process, err) ? -1 : 0;
+	       find_open(shms, tree, process, frozen, err) ? -1 : 0;
 }
 
 static int find_all(struct source_shms *shms, struct tree *tree, bool frozen, struct error *err)

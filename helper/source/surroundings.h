@@ -53,10 +53,13 @@ struct seen_socket {
 	char name[RECONNECT_NAME_BYTES];
 };
 
+#define SURROUNDINGS_SPACES	8	/* kinds of namespaces */
+
 /**
  * struct surroundings - of one look; the caller sets @tree, and all else is 0
  * @ptys: numbers of the ptys whose master a process of the program holds
  * @sockets: sorted by inode; only those that have a peer or a name
+ * @root_spaces: the namespaces of the program's root, in the order of the caller; 0: not asked yet
  * @inet: of the network namespace that all processes of the program have
  */
 struct surroundings {
@@ -64,6 +67,7 @@ struct surroundings {
 	struct holders holders[HOLDER_LISTS];
 	unsigned int *ptys;
 	struct seen_socket *sockets;
+	ino_t root_spaces[SURROUNDINGS_SPACES];
 	size_t nr_ptys, nr_sockets;
 	bool ptys_read, sockets_read, inet_read;
 	struct inet_sockets inet;

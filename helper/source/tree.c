@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 #include "base/clock.h"
+#include "base/spread.h"
 #include "os/pending.h"
 #include "os/proc_tree.h"
 #include "source/tree.h"
@@ -86,7 +87,7 @@ static bool has_ended(const struct source_process *process)
 	struct proc_status now;
 
 	/* a lack of descriptors says nothing of the process */
-	if (proc_status_read(process->pid, &now, &why))
+	if (proc_stat_read(process->pid, &now, &why))
 		return why.code == CODE_TARGET;
 	return source_process_has_exited(&now) || now.start_ticks != process->status.start_ticks ||
 	       source_process_called_exec(process) ||
@@ -125,7 +126,7 @@ static bool is_to_join(pid_t pid)
 	struct error ignored = { 0 };
 	struct proc_status now;
 
-	return !proc_status_read(pid, &now, &ignored) && !source_process_has_exited(&now) &&
+	return !proc_stat_read(pid, &now, &ignored) && !source_process_has_exited(&now) &&
 	       !proc_shares_mm(pid, now.ppid);
 }
 
@@ -144,23 +145,37 @@ static int join_new(struct tree *tree, pid_t pid, tree_join_fn join, void *ctx, 
 	return -1;
 }
 
+/** struct follow - a look at which processes are gone; @pids: those of the program now */
+struct follow {
+	const struct tree *tree;
+	pid_t *pids;
+	size_t nr;
+};
+
+static int follow_one(void *ctx, size_t at, struct error *err)
+{
+	const struct follow *follow = ctx;
+	struct source_process *process = follow->tree->processes[at];
+	const struct source_process *root = tree_root(follow->tree);
+
+	if (process != root && !process->gone &&
+	    (has_ended(process) || has_left(process, root->pid, follow->pids, follow->nr)))
+		process->gone = true;
+	return 0;
+}
+
 int tree_follow(struct tree *tree, tree_join_fn join, void *ctx, struct error *err)
 {
-	struct source_process *process;
-	pid_t *pids;
-	int ret = 0;
-	size_t nr;
+	struct follow follow = { .tree = tree };
+	int ret;
 
-	if (proc_tree(tree_root(tree)->pid, &pids, &nr, err))
+	if (proc_tree(tree_root(tree)->pid, &follow.pids, &follow.nr, err))
 		return -1;
-	tree_for_each(tree, process)
-		if (process != tree_root(tree) &&
-		    (has_ended(process) || has_left(process, tree_root(tree)->pid, pids, nr)))
-			process->gone = true;
-	for (size_t i = 0; i < nr && !ret; i++)
-		if (!knows(tree, pids[i]) && is_to_join(pids[i]))
-			ret = join_new(tree, pids[i], join, ctx, err);
-	free(pids);
+	ret = spread_run(tree->nr, follow_one, &follow, err);
+	for (size_t i = 0; i < follow.nr && !ret; i++)
+		if (!knows(tree, follow.pids[i]) && is_to_join(follow.pids[i]))
+			ret = join_new(tree, follow.pids[i], join, ctx, err);
+	free(follow.pids);
 	return ret;
 }
 
@@ -223,14 +238,48 @@ static int say_killed(const struct source_process *process, struct error *err)
 			 process->pid);
 }
 
+static int check_one(void *ctx, size_t at, struct error *err)
+{
+	const struct tree *tree = ctx;
+	const struct source_process *process = tree->processes[at];
+
+	return !process->gone && was_killed(process) ? say_killed(process, err) : 0;
+}
+
 int tree_check_alive(const struct tree *tree, struct error *err)
 {
-	struct source_process *process;
+	return spread_run(tree->nr, check_one, (void *)tree, err);
+}
 
-	tree_for_each(tree, process)
-		if (was_killed(process))
-			return say_killed(process, err);
+static int read_vmas_one(void *ctx, size_t at, struct error *err)
+{
+	const struct tree *tree = ctx;
+	struct source_process *process = tree->processes[at];
+	struct error ignored = { 0 };
+
+	process->vmas_read = !process->gone && !source_mm_read_vmas(&process->mm, &ignored);
 	return 0;
+}
+
+void tree_read_vmas(const struct tree *tree)
+{
+	spread_run(tree->nr, read_vmas_one, (void *)tree, &(struct error){ 0 });
+}
+
+static int hold_one(void *ctx, size_t at, struct error *err)
+{
+	const struct tree *tree = ctx;
+	struct error ignored = { 0 };
+
+	/* whoever looks at a process that cannot be read tries again, and has the reason */
+	if (!tree->processes[at]->gone)
+		source_process_hold(tree->processes[at], &ignored);
+	return 0;
+}
+
+void tree_hold(const struct tree *tree)
+{
+	spread_run(tree->nr, hold_one, (void *)tree, &(struct error){ 0 });
 }
 
 int tree_check_memory(const struct tree *tree, struct error *err)
@@ -256,27 +305,27 @@ bool tree_is_foreign(const struct tree *tree, pid_t pid)
 pid_t tree_find_borrower(const struct tree *tree)
 {
 	struct error ignored = { 0 };
-	pid_t *pids, found = 0, looked_at = 0;
+	struct proc_child *list;
+	pid_t found = 0;
 	size_t nr;
 
-	if (proc_tree(tree_root(tree)->pid, &pids, &nr, &ignored))
+	if (proc_children(tree_root(tree)->pid, &list, &nr, &ignored))
 		return 0;
 	for (size_t i = 1; i < nr && !found; i++) {
+		pid_t pid = list[i].pid, parent = list[i].parent;
 		struct proc_status now;
 
+		/* children of one parent follow each other: look at its threads once */
+		if (!(parent == list[i - 1].parent ? proc_shares_mm(pid, parent) : proc_borrows(pid, parent)))
+			continue;
 		/*
 		 * nobody waits for a child that has exited, but its parent is shown with the call from which
 		 * it has not returned yet, for as long as it stands on its way out of the kernel
 		 */
-		if (proc_status_read(pids[i], &now, &ignored) || source_process_has_exited(&now))
-			continue;
-		/* children of one parent follow each other: look at its threads once */
-		if (now.ppid == looked_at ? proc_shares_mm(pids[i], now.ppid) :
-					    proc_borrows(pids[i], now.ppid))
-			found = pids[i];
-		looked_at = now.ppid;
+		if (!proc_stat_read(pid, &now, &ignored) && !source_process_has_exited(&now))
+			found = pid;
 	}
-	free(pids);
+	free(list);
 	return found;
 }
 

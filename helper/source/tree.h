@@ -92,6 +92,15 @@ void tree_wait_suspects(const struct tree *tree);
 int tree_check_alive(const struct tree *tree, struct error *err);
 
 /**
+ * tree_read_vmas() - source_mm_read_vmas() for all processes at once, for a look that follows
+ *
+ * A process that cannot be read is left to that look: its vmas_read tells.
+ */
+void tree_read_vmas(const struct tree *tree);
+/** tree_hold() - source_process_hold() for all processes of the tree, which CRIU holds, at once */
+void tree_hold(const struct tree *tree);
+
+/**
  * tree_check_memory() - -1 with @err when the memory of a process is no more: a quick tree_check_alive(),
  *	which does not see a killed process that the v1 freezer keeps, with its memory
  */

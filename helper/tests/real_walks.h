@@ -15,7 +15,7 @@
 
 int __real_poll(struct pollfd *fds, nfds_t nr, int timeout_ms);
 int __real_nanosleep(const struct timespec *time, struct timespec *left);
-int __real_proc_status_read(pid_t pid, struct proc_status *status, struct error *err);
+int __real_proc_stat_read(pid_t pid, struct proc_status *status, struct error *err);
 int __real_proc_open_clear_refs(pid_t pid, struct error *err);
 int __real_proc_links(proc_link_fn fn, void *ctx, struct error *err);
 int __real_unix_diag_walk(unix_sock_fn fn, void *ctx);

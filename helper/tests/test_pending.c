@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -49,17 +50,41 @@ static void test_no_process(void **state)
 	assert_int_equal(err.code, CODE_TARGET);
 }
 
-/* The directory of the threads can be opened, and their files cannot: a pending SIGKILL would be missed. */
-static void test_read_or_error(void **state)
+static void fails_with(int fds)
 {
 	struct error err = { 0 };
-	struct rlimit limit = no_fds_begin(1);
+	struct rlimit limit = no_fds_begin(fds);
 	uint64_t mask;
 	int ret = pending_read(getpid(), &mask, &err);
 
 	no_fds_end(&limit);
 	assert_int_equal(ret, -1);
 	assert_int_equal(err.os_errno, EMFILE);
+}
+
+static void *wait_for_end(void *arg)
+{
+	char byte;
+
+	assert_int_equal(read(*(int *)arg, &byte, 1), 0);
+	return NULL;
+}
+
+/* What cannot be read would be a pending SIGKILL that is missed. */
+static void test_read_or_error(void **state)
+{
+	pthread_t thread;
+	int ends[2];
+
+	/* of one thread no directory is read */
+	fails_with(0);
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(pthread_create(&thread, NULL, wait_for_end, &ends[0]), 0);
+	/* the directory of the threads can be opened, and their files cannot */
+	fails_with(1);
+	close(ends[1]);
+	pthread_join(thread, NULL);
+	close(ends[0]);
 }
 
 /* Timers fire and people send signals while the program stands: these are its own. */

@@ -52,9 +52,9 @@ static size_t nr_sleeps;
 static uint32_t nr_threads;
 
 /* @nr_threads: as if each process had so many; 0: as it is */
-int __wrap_proc_status_read(pid_t pid, struct proc_status *status, struct error *err)
+int __wrap_proc_stat_read(pid_t pid, struct proc_status *status, struct error *err)
 {
-	int ret = __real_proc_status_read(pid, status, err);
+	int ret = __real_proc_stat_read(pid, status, err);
 
 	status->threads = nr_threads ?: status->threads;
 	return ret;
