@@ -7,7 +7,7 @@ _migrate_helper()
 	local word=${COMP_WORDS[COMP_CWORD]} words=
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		words=$("$1" --help | sed -nE 's/^  (-*[a-z]+).*/\1/p')
+		words=$("$1" --help | sed -nE 's/^  (-*[a-z]+[a-z-]*).*/\1/p')
 	elif [[ $word == -* ]]; then
 		words=$("$1" "${COMP_WORDS[1]}" --help 2> /dev/null |
 			grep -oE -e '--[a-z][a-z-]*')

@@ -5,6 +5,7 @@
 #include "cli/check.h"
 #include "cli/migrate.h"
 #include "cli/monitor.h"
+#include "cli/page_server.h"
 #include "cli/release.h"
 #include "cli/serve.h"
 #include "cli/status.h"
@@ -19,6 +20,7 @@ static const struct verb {
 	{ "status", status_main, "sessions of the module; programs that were handed over and stand here" },
 	{ "release", release_main, "let a program that was handed over in vain go on here" },
 	{ "monitor", monitor_main, "what becomes of the module's sessions, as it happens" },
+	{ "page-server", page_server_main, "take the pages of criu dump and pre-dump, in place of criu page-server" },
 	{ "check", check_main, "whether this machine is ready, and what helps if not" },
 };
 
@@ -27,7 +29,7 @@ static void usage(FILE *to)
 	fputs("Usage: migrate-helper VERB [OPTION]...\n"
 	      "Move running programs between machines.\n\n", to);
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
-		fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].text);
+		fprintf(to, "  %-11s %s\n", verbs[i].name, verbs[i].text);
 	fputs("\n  --help     this text; \"migrate-helper VERB --help\" for more\n"
 	      "  --version\n", to);
 }

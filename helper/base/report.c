@@ -142,6 +142,19 @@ void report_say(const char *fmt, ...)
 	pthread_mutex_unlock(&out.lock);
 }
 
+void report_both(const char *event, json_t *fields, const char *text)
+{
+	if (!out.json) {
+		json_decref(fields);
+		report_say("%s", text);
+		return;
+	}
+	if (!fields)
+		fields = json_object();
+	json_object_set_new(fields, "text", report_text(text));
+	report_event(event, fields);
+}
+
 void report_progress(const char *fmt, ...)
 {
 	char raw[TEXT_MAX], text[TEXT_MAX], line[TEXT_MAX + 8];

@@ -32,6 +32,12 @@ json_t *report_text(const char *text);
 /** report_say() - print a line of text; with --json an event "message" */
 void report_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/**
+ * report_both() - with --json an event with a member "text", else a line of text
+ * @fields: further members, whose reference the function takes; may be NULL
+ */
+void report_both(const char *event, json_t *fields, const char *text);
+
 /** report_progress() - replace the progress line; prints nothing when stderr is no terminal */
 void report_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

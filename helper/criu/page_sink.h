@@ -51,7 +51,6 @@ struct page_sink {
 	atomic_bool closed;
 	int null_fd, pipe[2];
 	uint64_t thrown;
-	void *buffer;
 	struct error err;
 	pthread_t thread;
 };

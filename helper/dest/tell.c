@@ -29,14 +29,7 @@ void tell(const char *event, json_t *fields, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	if (report_is_json()) {
-		fields = with_id(fields);
-		json_object_set_new(fields, "text", report_text(text));
-		report_event(event, fields);
-		return;
-	}
-	json_decref(fields);
-	report_say("%s", text);
+	report_both(event, with_id(fields), text);
 }
 
 void tell_result(const struct error *err, json_t *fields)

@@ -129,3 +129,41 @@ void corpus_lazy(void)
 	put_word(&bytes, "\376\377\377\377", 4, 0);
 	corpus_save("lazy", "in-pieces-with-many", &bytes);
 }
+
+/* A command of fuzz_pages: which one of its table, flags, target, addresses left out, pages. */
+static void put_pages(struct bytes *to, uint8_t which, uint8_t flags, uint8_t target, uint8_t step,
+		      uint8_t pages)
+{
+	const uint8_t command[] = { which | flags << 4, target, step, pages };
+
+	corpus_put(to, command, sizeof(command));
+}
+
+void corpus_pages(void)
+{
+	struct bytes bytes = { .size = 0 };
+
+	/* each form: a task with a parent, shared memory, CLOSE */
+	for (uint8_t wide = 0; wide < 2; wide++) {
+		bytes.size = 0;
+		corpus_put_byte(&bytes, wide);
+		put_pages(&bytes, 4, 0, 0, 0, 0);
+		put_pages(&bytes, 3, 0, 0, 0, 0);
+		put_pages(&bytes, 1, 0, 0, 0, 3);
+		put_pages(&bytes, 5, PAGEMAP_PRESENT, 0, 0, 2);
+		put_pages(&bytes, 5, PAGEMAP_LAZY, 0, 9, 20);
+		put_pages(&bytes, 2, 0, 2, 0, 0);
+		put_pages(&bytes, 0, 0, 2, 0, 1);
+		put_pages(&bytes, 8, 0, 0, 0, 0);
+		corpus_save("pages", wide ? "whole-wide" : "whole-narrow", &bytes);
+	}
+	bytes.size = 0;
+	corpus_put_byte(&bytes, 0);
+	put_pages(&bytes, 2, 0, 1, 0, 0);
+	put_pages(&bytes, 1, 0, 1, 0, 1);
+	corpus_save("pages", "hole-without-parent", &bytes);
+	bytes.size = 0;
+	corpus_put_byte(&bytes, 1);
+	put_pages(&bytes, 9, 0, 0, 0, 0);
+	corpus_save("pages", "close-alone", &bytes);
+}

@@ -479,5 +479,6 @@ int main(int argc, char **argv)
 	requests();
 	corpus_images();
 	corpus_lazy();
+	corpus_pages();
 	return 0;
 }

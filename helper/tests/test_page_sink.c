@@ -4,13 +4,8 @@
 #include <sys/socket.h>
 #include "criu/page_sink.h"
 #include "tests/criu_images.h"
+#include "tests/page_sender.h"
 
-#define PAGES_OF(pid)	((uint64_t)(pid) << 8 | 1)
-#define SHM(id)		((uint64_t)(id) << 8 | 2)
-#define CMD_ADD_FLAGS	6
-#define CMD_OPEN2	4
-#define CMD_PARENT	5
-#define CMD_FORCE_CLOSE	0x1024
 #define THROWN		0x401
 
 struct bench {
@@ -18,9 +13,8 @@ struct bench {
 	struct criu_shm_id object;
 	struct criu_dump_shm shm;
 	struct page_sink sink;
-	bool wide;
-	int stood;
-	int criu, ours;
+	struct page_sender criu;
+	int stood, ours;
 	struct error err;
 };
 
@@ -40,7 +34,7 @@ static int set_up(void **state)
 	dir_make(&bench->dir);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return -1;
-	bench->criu = pair[0];
+	bench->criu.fd = pair[0];
 	bench->ours = pair[1];
 	bench->object.shmid = THROWN;
 	bench->shm = (struct criu_dump_shm){ .objects = &bench->object, .nr = 1,
@@ -53,8 +47,8 @@ static int tear_down(void **state)
 	struct bench *bench = *state;
 	struct error ignored = { 0 };
 
-	if (bench->criu >= 0)
-		close(bench->criu);
+	if (bench->criu.fd >= 0)
+		close(bench->criu.fd);
 	page_sink_end(&bench->sink, &ignored);
 	close(bench->ours);
 	dir_remove(&bench->dir);
@@ -62,58 +56,24 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void say(struct bench *bench, uint32_t id, uint32_t flags, uint64_t page, uint64_t nr,
-		uint64_t target)
-{
-	struct {
-		uint32_t cmd, nr_pages;
-		uint64_t addr, target;
-	} narrow = { flags << 16 | id, nr, page * PAGE_BYTES, target };
-	struct {
-		uint32_t cmd, pad;
-		uint64_t nr_pages, addr, target;
-	} wide = { flags << 16 | id, 0, nr, page * PAGE_BYTES, target };
-
-	if (bench->wide)
-		assert_int_equal(send(bench->criu, &wide, sizeof(wide), 0), sizeof(wide));
-	else
-		assert_int_equal(send(bench->criu, &narrow, sizeof(narrow), 0), sizeof(narrow));
-}
-
-static void say_page(struct bench *bench, uint8_t byte)
-{
-	uint8_t page[PAGE_BYTES];
-
-	memset(page, byte, sizeof(page));
-	assert_int_equal(send(bench->criu, page, sizeof(page), 0), sizeof(page));
-}
-
-static void expect(struct bench *bench, const void *bytes, size_t nr)
-{
-	uint8_t got[8];
-
-	assert_int_equal(recv(bench->criu, got, nr, MSG_WAITALL), nr);
-	assert_memory_equal(got, bytes, nr);
-}
-
 static void say_all(struct bench *bench)
 {
-	say(bench, CMD_OPEN2, 0, 0, 0, PAGES_OF(TEST_PID));
-	expect(bench, "\0", 1);
-	say(bench, CMD_ADD_FLAGS, PAGEMAP_PRESENT, 4, 2, PAGES_OF(TEST_PID));
-	say_page(bench, 'a');
-	say_page(bench, 'b');
-	say(bench, CMD_ADD_FLAGS, PAGEMAP_LAZY, 8, 100, PAGES_OF(TEST_PID));
-	say(bench, CMD_OPEN2, 0, 0, 0, SHM(THROWN));
-	expect(bench, "\1", 1);
-	say(bench, CMD_ADD_FLAGS, PAGEMAP_PRESENT, 0, 1, SHM(THROWN));
-	say_page(bench, 'c');
-	say(bench, CMD_OPEN2, 0, 0, 0, SHM(THROWN + 1));
-	expect(bench, "\0", 1);
-	say(bench, CMD_ADD_FLAGS, PAGEMAP_PRESENT, 0, 1, SHM(THROWN + 1));
-	say_page(bench, 'd');
-	say(bench, CMD_FORCE_CLOSE, 0, 0, 0, 0);
-	expect(bench, "\0\0\0\0", 4);
+	say(&bench->criu, CMD_OPEN2, 0, 0, 0, PAGES_OF(TEST_PID));
+	expect(&bench->criu, "\0", 1);
+	say(&bench->criu, CMD_ADD_FLAGS, PAGEMAP_PRESENT, 4, 2, PAGES_OF(TEST_PID));
+	say_page(&bench->criu, 'a');
+	say_page(&bench->criu, 'b');
+	say(&bench->criu, CMD_ADD_FLAGS, PAGEMAP_LAZY, 8, 100, PAGES_OF(TEST_PID));
+	say(&bench->criu, CMD_OPEN2, 0, 0, 0, SHM(THROWN));
+	expect(&bench->criu, "\1", 1);
+	say(&bench->criu, CMD_ADD_FLAGS, PAGEMAP_PRESENT, 0, 1, SHM(THROWN));
+	say_page(&bench->criu, 'c');
+	say(&bench->criu, CMD_OPEN2, 0, 0, 0, SHM(THROWN + 1));
+	expect(&bench->criu, "\0", 1);
+	say(&bench->criu, CMD_ADD_FLAGS, PAGEMAP_PRESENT, 0, 1, SHM(THROWN + 1));
+	say_page(&bench->criu, 'd');
+	say(&bench->criu, CMD_FORCE_CLOSE, 0, 0, 0, 0);
+	expect(&bench->criu, "\0\0\0\0", 4);
 }
 
 static void check_images(struct bench *bench)
@@ -149,7 +109,7 @@ static void sink_test_wide(void **state)
 {
 	struct bench *bench = *state;
 
-	bench->wide = true;
+	bench->criu.wide = true;
 	say_all(bench);
 	check_images(bench);
 }
@@ -166,15 +126,15 @@ static void sink_test_parent(void **state)
 	file_write(parent, "pagemap-77.img", "", 0);
 	close(parent);
 	/* not yet: no task need have been stopped */
-	say(bench, CMD_PARENT, 0, 0, 0, PAGES_OF(TEST_PID));
-	expect(bench, "\1\0\0\0", 4);
-	say(bench, CMD_PARENT, 0, 0, 0, PAGES_OF(TEST_PID + 1));
-	expect(bench, "\0\0\0\0", 4);
+	say(&bench->criu, CMD_PARENT, 0, 0, 0, PAGES_OF(TEST_PID));
+	expect(&bench->criu, "\1\0\0\0", 4);
+	say(&bench->criu, CMD_PARENT, 0, 0, 0, PAGES_OF(TEST_PID + 1));
+	expect(&bench->criu, "\0\0\0\0", 4);
 	assert_int_equal(bench->stood, 0);
-	say(bench, CMD_OPEN2, 0, 0, 0, PAGES_OF(TEST_PID));
-	expect(bench, "\1", 1);
-	say(bench, CMD_FORCE_CLOSE, 0, 0, 0, 0);
-	expect(bench, "\0\0\0\0", 4);
+	say(&bench->criu, CMD_OPEN2, 0, 0, 0, PAGES_OF(TEST_PID));
+	expect(&bench->criu, "\1", 1);
+	say(&bench->criu, CMD_FORCE_CLOSE, 0, 0, 0, 0);
+	expect(&bench->criu, "\0\0\0\0", 4);
 	assert_int_equal(page_sink_end(&bench->sink, &err), 0);
 }
 
@@ -183,8 +143,8 @@ static void sink_test_incomplete(void **state)
 {
 	struct bench *bench = *state;
 
-	say(bench, CMD_OPEN2, 0, 0, 0, PAGES_OF(TEST_PID));
-	expect(bench, "\0", 1);
+	say(&bench->criu, CMD_OPEN2, 0, 0, 0, PAGES_OF(TEST_PID));
+	expect(&bench->criu, "\0", 1);
 	assert_int_equal(page_sink_end(&bench->sink, &bench->err), -1);
 	assert_int_equal(bench->err.code, CODE_CRIU);
 }
@@ -193,12 +153,12 @@ static void sink_test_torn(void **state)
 {
 	struct bench *bench = *state;
 
-	say(bench, CMD_OPEN2, 0, 0, 0, SHM(THROWN));
-	expect(bench, "\1", 1);
-	say(bench, CMD_ADD_FLAGS, PAGEMAP_PRESENT, 0, 2, SHM(THROWN));
-	say_page(bench, 'a');
-	close(bench->criu);
-	bench->criu = -1;
+	say(&bench->criu, CMD_OPEN2, 0, 0, 0, SHM(THROWN));
+	expect(&bench->criu, "\1", 1);
+	say(&bench->criu, CMD_ADD_FLAGS, PAGEMAP_PRESENT, 0, 2, SHM(THROWN));
+	say_page(&bench->criu, 'a');
+	close(bench->criu.fd);
+	bench->criu.fd = -1;
 	assert_int_equal(page_sink_end(&bench->sink, &bench->err), -1);
 }
 
@@ -207,8 +167,8 @@ static void sink_test_unopened(void **state)
 	struct bench *bench = *state;
 	uint8_t byte;
 
-	say(bench, CMD_ADD_FLAGS, PAGEMAP_LAZY, 0, 1, PAGES_OF(TEST_PID));
-	assert_int_equal(recv(bench->criu, &byte, 1, 0), 0);
+	say(&bench->criu, CMD_ADD_FLAGS, PAGEMAP_LAZY, 0, 1, PAGES_OF(TEST_PID));
+	assert_int_equal(recv(bench->criu.fd, &byte, 1, 0), 0);
 	assert_int_equal(page_sink_end(&bench->sink, &bench->err), -1);
 	assert_non_null(strstr(bench->err.what, "not opened"));
 }

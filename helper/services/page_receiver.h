@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One connection to the page server: a thread that writes the pages of a dump into images.
+ *
+ * The images count when CRIU has said CLOSE, and when all of them are whole and have their names. The receiver
+ * answers CLOSE after that. A connection that ends earlier leaves no image.
+ */
+#ifndef MIGRATE_SERVICES_PAGE_RECEIVER_H
+#define MIGRATE_SERVICES_PAGE_RECEIVER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include "criu/page_command.h"
+#include "services/image_dir.h"
+#include "services/parent_map.h"
+
+/**
+ * enum page_cut - why the server ends a connection
+ * @PAGE_CUT_NOT: it does not
+ * @PAGE_CUT_STOP: the server ends
+ * @PAGE_CUT_SILENT: no command came for too long
+ */
+enum page_cut { PAGE_CUT_NOT, PAGE_CUT_STOP, PAGE_CUT_SILENT };
+
+/**
+ * struct page_receiver - one connection
+ * @fd: the socket, which the receiver owns
+ * @wake_fd: eventfd that gets 1 when the thread has ended, or -1
+ * @peer: the sender's address, for messages
+ * @since_ms: time at which the connection came
+ * @bytes: length of a command (page_command_read())
+ * @writer: the images of the last object that was opened
+ * @parent, @has_parent: what the parent lists of this object
+ * @made: all objects of this connection
+ * @closed: the images are published
+ * @spoke: a command of the protocol has come
+ * @err: why the connection failed
+ */
+struct page_receiver {
+	int fd, wake_fd, pipe[2];
+	char peer[64];
+	int64_t since_ms;
+	struct image_dir *dir;
+	size_t bytes;
+	struct image_writer writer;
+	struct parent_map parent;
+	bool has_parent, closed;
+	struct image_made *made;
+	size_t nr_made, room;
+	struct image_counts counts;
+	struct error err;
+	pthread_t thread;
+	atomic_bool spoke, ended;
+	atomic_int cut;	/* enum page_cut */
+};
+
+/** page_receiver_init() - @dir outlives the receiver */
+void page_receiver_init(struct page_receiver *receiver, int fd, struct image_dir *dir);
+
+/** page_receiver_run() - receive all, in this thread */
+void page_receiver_run(struct page_receiver *receiver);
+
+/** page_receiver_start() - receive all, in a thread */
+int page_receiver_start(struct page_receiver *receiver, struct error *err);
+
+/** page_receiver_cut() - end the traffic, so that the thread ends; for the thread that owns the receiver */
+void page_receiver_cut(struct page_receiver *receiver, enum page_cut why);
+
+/** page_receiver_join() - wait for the end of the thread */
+void page_receiver_join(struct page_receiver *receiver);
+
+/** page_receiver_free() - close the socket, and free what the receiver holds */
+void page_receiver_free(struct page_receiver *receiver);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What stands in for `criu page-server`: unmodified `criu dump` and `criu pre-dump` send their pages to it.
+ *
+ * The protocol has no encryption and no proof of identity. Whoever reaches the port can write images into the
+ * directory, as with CRIU's own page server without TLS.
+ */
+#ifndef MIGRATE_SERVICES_PAGE_SERVER_H
+#define MIGRATE_SERVICES_PAGE_SERVER_H
+
+#include <stdbool.h>
+
+#define PAGE_SERVER_CONNECTIONS	64	/* most connections at a time */
+
+/**
+ * struct page_server_options - the command line
+ * @prev_images_dir: the parent's directory, relative to @images_dir; or NULL
+ * @address, @port: where to listen; port 0: any
+ * @status_fd: descriptor that gets one byte when the server is ready; -1: none
+ * @ps_socket: descriptor of the one connection, in place of an address; -1: none
+ * @once: end after one connection
+ * @no_fsync: do not wait for the disk before CLOSE is answered
+ */
+struct page_server_options {
+	const char *images_dir, *prev_images_dir, *address;
+	unsigned long port;
+	int status_fd, ps_socket;
+	bool once, no_fsync, json, tls;
+};
+
+/** page_server_run() - serve until a signal, or one connection. Return: the exit code */
+int page_server_run(const struct page_server_options *opts);
+
+#endif
