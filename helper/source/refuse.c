@@ -64,24 +64,19 @@ static void refuse_for_children(pid_t pid, const char *name, const char *childre
 static void refuse_namespaces(const struct inspection *look, struct refusals *refusals)
 {
 	static const struct {
-		const char *name, *text;
-		bool own;
-		const char *children;
+		const char *name, *text, *children;
 	} spaces[] = {
-		{ "pid", "PID", true, "pid_for_children" }, { "mnt", "mount", true, NULL },
-		{ "net", "network", true, NULL }, { "user", "user", false, NULL },
-		{ "time", "time", true, "time_for_children" }, { "cgroup", "cgroup", true, NULL },
-		{ "ipc", "IPC", true, NULL }, { "uts", "UTS", true, NULL },
+		{ "pid", "PID", "pid_for_children" }, { "mnt", "mount", NULL },
+		{ "net", "network", NULL }, { "user", "user", NULL },
+		{ "time", "time", "time_for_children" }, { "cgroup", "cgroup", NULL },
+		{ "ipc", "IPC", NULL }, { "uts", "UTS", NULL },
 	};
 	pid_t pid = look->process->pid, root = tree_root(look->tree)->pid;
 
 	for (size_t i = 0; i < sizeof(spaces) / sizeof(*spaces); i++) {
 		const char *name = spaces[i].name;
 
-		if (!spaces[i].own && proc_ns(pid, name) != proc_ns(0, name))
-			refuse(refusals, "start it in the namespace that migrate-helper is in",
-			       "process %d is in another %s namespace", pid, spaces[i].text);
-		else if (spaces[i].own && proc_ns(pid, name) != proc_ns(root, name))
+		if (proc_ns(pid, name) != proc_ns(root, name))
 			refuse(refusals, "let all processes of the program share one",
 			       "process %d is in another %s namespace than process %d", pid,
 			       spaces[i].text, root);
@@ -89,6 +84,7 @@ static void refuse_namespaces(const struct inspection *look, struct refusals *re
 			refuse_for_children(pid, name, spaces[i].children, spaces[i].text, refusals);
 	}
 	refuse_pid_ns(look, refusals);
+	refuse_user_ns(look, refusals);
 	refuse_cgroup_ns(look, refusals);
 }
 
