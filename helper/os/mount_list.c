@@ -5,6 +5,14 @@
 #include <string.h>
 #include "os/mount_list.h"
 
+/* As "shared:7 master:3". */
+static int find_number(const char *fields, const char *name)
+{
+	const char *at = fields ? strstr(fields, name) : NULL;
+
+	return at ? atoi(at + strlen(name)) : 0;
+}
+
 static int add(struct mount_list *list, struct libmnt_fs *fs)
 {
 	struct mount_entry *mounts = reallocarray(list->mounts, list->nr + 1, sizeof(*mounts)), *to;
@@ -19,7 +27,7 @@ static int add(struct mount_list *list, struct libmnt_fs *fs)
 		.dev = mnt_fs_get_devno(fs), .id = mnt_fs_get_id(fs), .parent = mnt_fs_get_parent_id(fs),
 		.root = strdup(root ?: "/"), .target = strdup(target ?: "/"),
 		.type = strdup(type ?: ""),
-		.propagates = more && (strstr(more, "shared:") || strstr(more, "master:")),
+		.shared = find_number(more, "shared:"), .master = find_number(more, "master:"),
 	};
 	return to->root && to->target && to->type ? 0 : -1;
 }
@@ -56,6 +64,8 @@ bool mount_list_same(const struct mount_list *a, const struct mount_list *b)
 
 	for (size_t i = 0; same && i < a->nr; i++)
 		same = a->mounts[i].dev == b->mounts[i].dev &&
+		       a->mounts[i].shared == b->mounts[i].shared &&
+		       a->mounts[i].master == b->mounts[i].master &&
 		       !strcmp(a->mounts[i].root, b->mounts[i].root) &&
 		       !strcmp(a->mounts[i].target, b->mounts[i].target);
 	return same;

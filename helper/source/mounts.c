@@ -10,6 +10,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 #include "os/proc.h"
+#include "source/mount_groups.h"
 #include "source/mounts.h"
 
 static const char hint_hand_on[] =
@@ -163,11 +164,7 @@ static void refuse_mount(const struct source_mounts *mounts, size_t nr,
 {
 	const struct mount_entry *mount = &mounts->list.mounts[nr];
 
-	if (mount->propagates)
-		refuse(refusals, "make the mounts of its namespace private (mount --make-rprivate /)",
-		       "the mount on %s of the program's namespace is shared with others, or follows them",
-		       mount->target);
-	else if (strpbrk(mount->target, "]\n"))
+	if (strpbrk(mount->target, "]\n"))
 		refuse(refusals, "unmount it", "the mount point %s cannot be named to CRIU",
 		       mount->target);
 	else if (!strcmp(mount->target, "/") && !mounts->here[nr])
@@ -229,7 +226,8 @@ int source_mounts_find(struct source_mounts *mounts, pid_t pid, const struct cri
 	if (!mounts->own)
 		return 0;
 	ret = read_of(pid, &mounts->list, err) || read_of(getpid(), &here, err) ||
-	      find_all_here(mounts, &here, config, &refusals, err) ? -1 : 0;
+	      find_all_here(mounts, &here, config, &refusals, err) ||
+	      mount_groups_refuse(&mounts->list, pid, &refusals, err) ? -1 : 0;
 	mount_list_free(&here);
 	if (ret)
 		return -1;
