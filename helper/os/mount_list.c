@@ -72,7 +72,7 @@ bool mount_list_same(const struct mount_list *a, const struct mount_list *b)
 }
 
 /* That of "/" whose parent is none of the list. */
-static ssize_t find_root(const struct mount_list *list)
+ssize_t mount_list_root(const struct mount_list *list)
 {
 	for (size_t i = 0; i < list->nr; i++) {
 		bool is_root = !strcmp(list->mounts[i].target, "/");
@@ -85,7 +85,10 @@ static ssize_t find_root(const struct mount_list *list)
 	return -1;
 }
 
-/* The mount point within mount @in that comes first on the way: what is mounted behind it is hidden. -1: none */
+/*
+ * The mount point within mount @in that comes first on the way: what is mounted behind it is hidden. -1: none.
+ * A path begins below what is mounted on "/" itself.
+ */
 static ssize_t find_next(const struct mount_list *list, ssize_t in, const char *path)
 {
 	ssize_t next = -1;
@@ -94,7 +97,7 @@ static ssize_t find_next(const struct mount_list *list, ssize_t in, const char *
 		const struct mount_entry *mount = &list->mounts[i];
 
 		if ((ssize_t)i == in || mount->parent != list->mounts[in].id ||
-		    !path_below(path, mount->target))
+		    !strcmp(mount->target, "/") || !path_below(path, mount->target))
 			continue;
 		if (next < 0 || strlen(mount->target) < strlen(list->mounts[next].target))
 			next = i;
@@ -104,7 +107,7 @@ static ssize_t find_next(const struct mount_list *list, ssize_t in, const char *
 
 ssize_t mount_list_find(const struct mount_list *list, const char *path, const char **rest)
 {
-	ssize_t at = find_root(list), next = at;
+	ssize_t at = mount_list_root(list), next = at;
 
 	/* the kernel makes no circle; a list that was read while mounts moved might */
 	for (size_t i = 0; next >= 0 && i < list->nr; i++) {

@@ -34,6 +34,9 @@ void mount_list_free(struct mount_list *list);
 /** mount_list_same() - both have the same mounts in the same places and groups */
 bool mount_list_same(const struct mount_list *a, const struct mount_list *b);
 
+/** mount_list_root() - the place in the list of the mount that paths begin in; -1: there is none */
+ssize_t mount_list_root(const struct mount_list *list);
+
 /**
  * mount_list_find() - the mount that the end of @path is on
  * @path: absolute, without links

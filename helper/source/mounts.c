@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+#include "os/dir_bytes.h"
 #include "os/proc.h"
 #include "source/mount_groups.h"
 #include "source/mounts.h"
@@ -90,7 +91,10 @@ static bool is_carried(const struct source_mounts *mounts, const struct mount_en
 	return false;
 }
 
-/* The program may have put a link, or another mount, where the mount point was: then the device is another. */
+/*
+ * Without a limit (size=0) the file system does not tell. The program may have put a link, or another mount, where
+ * the mount point was: then the device is another.
+ */
 static bool used_bytes(int root_fd, const struct mount_entry *mount, uint64_t *bytes)
 {
 	struct open_how how = {
@@ -105,7 +109,7 @@ static bool used_bytes(int root_fd, const struct mount_entry *mount, uint64_t *b
 		return false;
 	known = !fstat(fd, &st) && st.st_dev == mount->dev && !fstatfs(fd, &fs);
 	if (known)
-		*bytes = (fs.f_blocks - fs.f_bfree) * fs.f_bsize;
+		*bytes = fs.f_blocks ? (fs.f_blocks - fs.f_bfree) * fs.f_bsize : dir_bytes(fd);
 	close(fd);
 	return known;
 }
@@ -164,7 +168,11 @@ static void refuse_mount(const struct source_mounts *mounts, size_t nr,
 {
 	const struct mount_entry *mount = &mounts->list.mounts[nr];
 
-	if (strpbrk(mount->target, "]\n"))
+	if (!strcmp(mount->target, "/") && (ssize_t)nr != mount_list_root(&mounts->list))
+		refuse(refusals, "unmount it",
+		       "a mount lies over the root of the program's mount namespace, a file system %s",
+		       mount->type);
+	else if (strpbrk(mount->target, "]\n"))
 		refuse(refusals, "unmount it", "the mount point %s cannot be named to CRIU",
 		       mount->target);
 	else if (!strcmp(mount->target, "/") && !mounts->here[nr])
@@ -283,10 +291,9 @@ bool source_mounts_here(const struct source_mounts *mounts, const char *path, ch
 
 const char *source_mounts_root(const struct source_mounts *mounts)
 {
-	for (size_t i = 0; mounts->own && i < mounts->list.nr; i++)
-		if (!strcmp(mounts->list.mounts[i].target, "/"))
-			return mounts->here[i];
-	return NULL;
+	ssize_t root = mounts->own ? mount_list_root(&mounts->list) : -1;
+
+	return root < 0 ? NULL : mounts->here[root];
 }
 
 /* Over, or under, a mount of the program's own: CRIU takes a mount point for one mount. */
