@@ -356,15 +356,17 @@ int criu_config_grant(const struct criu_config *here, const char *asked,
 			 clean, external ? "map" : "allow");
 }
 
-static bool is_for(const struct criu_option *option, enum criu_end end)
+/* Return: the value of the option external when that end is to have it */
+static char *external_for(const struct criu_option *option, enum criu_end end)
 {
+	char *value = (char *)option->text + strlen("external ");
 	struct error never = { 0 };
 	struct external external;
 
 	if (!(option->kind->ends & end) || strcmp(option->kind->name, "external"))
-		return option->kind->ends & end;
-	split_external(option->text + strlen("external "), &external, &never);
-	return end == CRIU_END_RESTORE || external.kind->dumps;
+		return NULL;
+	split_external(value, &external, &never);
+	return end == CRIU_END_RESTORE || external.kind->dumps ? value : NULL;
 }
 
 char *criu_config_text(const struct criu_config *config, enum criu_end end)
@@ -375,7 +377,28 @@ char *criu_config_text(const struct criu_config *config, enum criu_end end)
 		return NULL;
 	*text = 0;
 	for (size_t i = 0; config && i < config->nr; i++)
-		if (is_for(&config->options[i], end))
+		if ((config->options[i].kind->ends & end) &&
+		    strcmp(config->options[i].kind->name, "external"))
 			at += sprintf(at, "%s\n", config->options[i].text);
 	return text;
+}
+
+char **criu_config_externals(const struct criu_config *config, enum criu_end end, char *const *others,
+			     size_t *nr)
+{
+	char **all = calloc(CRIU_OPTIONS_MAX + *nr + 1, sizeof(*all));
+	size_t nr_others = *nr;
+
+	if (!all)
+		return NULL;
+	*nr = 0;
+	for (size_t i = 0; config && i < config->nr; i++) {
+		char *value = external_for(&config->options[i], end);
+
+		if (value)
+			all[(*nr)++] = value;
+	}
+	for (size_t i = 0; i < nr_others; i++)
+		all[(*nr)++] = others[i];
+	return all;
 }

@@ -61,7 +61,16 @@ bool criu_config_ask(const struct criu_option *option, char asked[CRIU_OPTION_BY
 int criu_config_grant(const struct criu_config *here, const char *asked,
 		      struct criu_config *granted, struct error *err);
 
-/** criu_config_text() - the options of one end, a line each. Return: to be freed; NULL: no memory */
+/** criu_config_text() - the options of one end but for external, a line each. Return: to be freed; NULL: no memory */
 char *criu_config_text(const struct criu_config *config, enum criu_end end);
+/**
+ * criu_config_externals() - the values of the option external of one end, and behind them @others
+ * @nr: of @others; set to the number of all
+ *
+ * CRIU reads a file twice, and adds what it names both times: it cannot put one interface into a bridge again.
+ * Return: to be freed, and of no use without @config and @others; NULL: no memory
+ */
+char **criu_config_externals(const struct criu_config *config, enum criu_end end, char *const *others,
+			     size_t *nr);
 
 #endif

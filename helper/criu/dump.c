@@ -63,7 +63,9 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 {
 	CriuOpts opts = CRIU_OPTS__INIT;
 	CriuReq req = CRIU_REQ__INIT;
-	char text[PATH_MAX + 64], config[PATH_MAX];
+	char text[PATH_MAX + 64], config[PATH_MAX], **externals;
+	size_t nr = from->nr_externals;
+	int ret;
 
 	/*
 	 * A directory without plugins: with the plugin for CUDA, CRIU would thaw a frozen control
@@ -76,6 +78,9 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 	if (rpc_config(from->work_dir_fd, "criu-dump.conf", text, from->config, CRIU_END_DUMP,
 		       config, sizeof(config), err))
 		return -1;
+	externals = criu_config_externals(from->config, CRIU_END_DUMP, from->externals, &nr);
+	if (!externals)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of externals");
 	opts.images_dir_fd = from->images_dir_fd;
 	opts.has_work_dir_fd = true;
 	opts.work_dir_fd = from->work_dir_fd;
@@ -92,8 +97,8 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 	opts.has_track_mem = true;
 	opts.track_mem = from->parent != NULL;
 	opts.parent_img = (char *)from->parent;
-	opts.external = from->externals;
-	opts.n_external = from->nr_externals;
+	opts.external = externals;
+	opts.n_external = nr;
 	opts.has_shell_job = true;
 	opts.shell_job = from->leaves_session;
 	dump_tcp(from->tcp, &opts);
@@ -109,7 +114,9 @@ static int dump_request(struct criu_dump *dump, const struct criu_dump_opts *fro
 		opts.freeze_cgroup = (char *)from->frozen->dir;
 	req.type = CRIU_REQ_TYPE__DUMP;
 	req.opts = &opts;
-	return rpc_send(dump->rpc.fd, &req, err);
+	ret = rpc_send(dump->rpc.fd, &req, err);
+	free(externals);
+	return ret;
 }
 
 /* Wait for a message of CRIU until @until_ns. Return: there is one */

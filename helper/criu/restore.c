@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "criu/attach.h"
@@ -57,10 +58,15 @@ static int restore_request(int rpc_fd, const struct criu_restore_opts *from, cha
 {
 	CriuOpts opts = CRIU_OPTS__INIT;
 	CriuReq req = CRIU_REQ__INIT;
-	char config[PATH_MAX];
+	char config[PATH_MAX], **externals;
+	size_t nr = from->nr_externals;
+	int ret;
 
 	if (restore_config(from, config, sizeof(config), err))
 		return -1;
+	externals = criu_config_externals(from->config, CRIU_END_RESTORE, from->externals, &nr);
+	if (!externals)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of externals");
 	opts.images_dir_fd = from->images_dir_fd;
 	opts.config_file = config;
 	opts.has_log_level = true;
@@ -82,13 +88,15 @@ static int restore_request(int rpc_fd, const struct criu_restore_opts *from, cha
 	opts.has_network_lock = from->own_network;
 	opts.network_lock = CRIU_NETWORK_LOCK_SKIP;
 	opts.root = (char *)from->root;
-	opts.external = from->externals;
-	opts.n_external = from->nr_externals;
+	opts.external = externals;
+	opts.n_external = nr;
 	opts.has_manage_cgroups_mode = true;
 	opts.manage_cgroups_mode = CRIU_CG_MODE__IGNORE;
 	req.type = CRIU_REQ_TYPE__RESTORE;
 	req.opts = &opts;
-	return rpc_send(rpc_fd, &req, err);
+	ret = rpc_send(rpc_fd, &req, err);
+	free(externals);
+	return ret;
 }
 
 /* Wait for CRIU's next message or for @cancel_fd. Return: as rpc_recv() */

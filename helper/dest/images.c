@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -126,6 +127,45 @@ int images_check_complete(const struct images *images, uint32_t files, struct er
 		return 0;
 	return error_set(err, CODE_PEER, NULL, "%u image files came, the source sent %u",
 			 images->files, files);
+}
+
+/* By what is opened: nobody but this process writes there. */
+static int lend(int fd, gid_t gid, mode_t mode)
+{
+	return fchown(fd, -1, gid) || fchmod(fd, mode) ? -1 : 0;
+}
+
+/* The files of a directory, and the directory itself; in that of the images is one with the images of the parent. */
+static int lend_all(int dir_fd, gid_t gid, int depth)
+{
+	int copy = openat(dir_fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC), ret = 0, fd;
+	DIR *list = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *entry;
+	struct stat st;
+
+	if (!list && copy >= 0)
+		close(copy);
+	if (!list)
+		return -1;
+	while (!ret && (entry = readdir(list))) {
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+			continue;
+		fd = openat(dir_fd, entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		ret = fd < 0 || fstat(fd, &st) ? -1 :
+		      S_ISDIR(st.st_mode) && depth ? lend_all(fd, gid, depth - 1) :
+		      S_ISREG(st.st_mode) ? lend(fd, gid, 0640) : 0;
+		if (fd >= 0)
+			close(fd);
+	}
+	closedir(list);
+	return ret ? -1 : lend(dir_fd, gid, 0710);
+}
+
+int images_lend(const struct images *images, gid_t gid, struct error *err)
+{
+	return lend_all(images->images_fd, gid, 1) || lend(images->dir.fd, gid, 0710) ?
+	       error_errno(err, CODE_INTERNAL, NULL, "cannot let the program's user namespace read the images") :
+	       0;
 }
 
 void images_close(struct images *images)

@@ -6,6 +6,7 @@
 #define MIGRATE_DEST_IMAGES_H
 
 #include <stdint.h>
+#include <sys/types.h>
 #include "base/error.h"
 #include "dest/budget.h"
 #include "os/owned_dir.h"
@@ -44,6 +45,12 @@ int images_make(struct images *images, const char *base, const uint8_t *id, stru
 int images_take(struct images *images, const Migrate__ImageFile *piece, struct error *err);
 /** images_check_complete() - -1 with CODE_PEER unless @files complete files have come */
 int images_check_complete(const struct images *images, uint32_t files, struct error *err);
+/**
+ * images_lend() - let the processes of group @gid read the images, and find the directory of the migration
+ *
+ * CRIU's part in the tasks of a user namespace opens images as root of that namespace, who is nobody to this machine.
+ */
+int images_lend(const struct images *images, gid_t gid, struct error *err);
 /** images_close() - close descriptors; the keeper removes the directory */
 void images_close(struct images *images);
 

@@ -211,6 +211,7 @@ static void wire_states(struct migration *m)
 		.place = m->opts->place, .verify = { .budget = &m->budget },
 		.shm = { .objects = &m->objects, .keeper = m->keeper },
 		.config = &m->setup.granted, .mounts = &m->setup.mounts,
+		.namespaces = &m->setup.namespaces,
 		.cancel = -1, .rpc_fd = -1,
 	};
 	m->commit = (struct commit){

@@ -143,9 +143,67 @@ static int bind_failed(const struct mounts *mounts, pid_t init, struct error *er
 	return error_errno(err, CODE_NOT_READY, NULL, "cannot mount the directories of this machine that the program has");
 }
 
-int mounts_prepare(struct mounts *mounts, const struct owned_dir *dir, pid_t init,
+/* Return: the end of the first directory in @path that is not passable for everybody; 0: all are */
+static size_t find_shut(const char *path)
+{
+	char part[PATH_MAX];
+	struct stat st;
+
+	for (size_t end = 1; path[end]; end++) {
+		end += strcspn(path + end, "/");
+		snprintf(part, sizeof(part), "%.*s", (int)end, path);
+		if (lstat(part, &st) || !(st.st_mode & 0001))
+			return end;
+		if (!path[end])
+			break;
+	}
+	return 0;
+}
+
+/* A cover on the first @end bytes of @path, and the directories of @path that are below. */
+static int make_way(const char *path, size_t end)
+{
+	char part[PATH_MAX];
+
+	snprintf(part, sizeof(part), "%.*s", (int)end, path);
+	if (mount("tmpfs", part, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=711"))
+		return -1;
+	while (path[end]) {
+		end += 1 + strcspn(path + end + 1, "/");
+		snprintf(part, sizeof(part), "%.*s", (int)end, path);
+		if (mkdir(part, 0711))
+			return -1;
+	}
+	return 0;
+}
+
+/* In the namespace, where nobody else is: the cover shows the directory of the migration alone. */
+static int open_way(const void *ctx)
+{
+	const char *path = ctx;
+	char above[PATH_MAX];
+	int tree, ret;
+	size_t end;
+
+	snprintf(above, sizeof(above), "%.*s", (int)(strrchr(path, '/') - path), path);
+	end = find_shut(above);
+	if (!end)
+		return 0;
+	tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (tree < 0)
+		return errno;
+	ret = make_way(path, end) ||
+	      move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) ? errno : 0;
+	close(tree);
+	return ret;
+}
+
+int mounts_prepare(struct mounts *mounts, const struct owned_dir *dir, bool by_others, pid_t init,
 		   struct error *err)
 {
+	if (by_others && in_mounts(init, open_way, dir->path))
+		return error_errno(err, CODE_INTERNAL, NULL,
+				   "cannot let the program's user namespace find %s", dir->path);
 	/* those that CRIU itself found at the source: the images have their paths */
 	if (mounts->nr_binds && asprintf(&mounts->externals[0], "mnt[]") > 0)
 		mounts->nr = 1;

@@ -43,8 +43,10 @@ const char *mounts_root(const struct mounts *mounts);
 /**
  * mounts_prepare() - make the mount points in the namespace of @init
  * @dir: directory of the migration
+ * @by_others: the root of a user namespace mounts them, and @dir is lent to it: each directory above @dir is passable
+ *	for everybody in the namespace of @init, and shows nothing but @dir
  */
-int mounts_prepare(struct mounts *mounts, const struct owned_dir *dir, pid_t init,
+int mounts_prepare(struct mounts *mounts, const struct owned_dir *dir, bool by_others, pid_t init,
 		   struct error *err);
 void mounts_free(struct mounts *mounts);
 

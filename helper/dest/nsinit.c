@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -61,12 +62,24 @@ static void avoid_pid(pid_t task_pid)
 		return;
 }
 
+/*
+ * As the machine's own is mounted. A user namespace that CRIU makes cannot take away a flag which the mount had before,
+ * and the source's program has the flags of the /proc there.
+ */
+static unsigned long proc_flags(void)
+{
+	struct statvfs fs;
+
+	return statvfs("/proc", &fs) ? MS_NOSUID | MS_NODEV | MS_NOEXEC :
+	       fs.f_flag & (ST_NOSUID | ST_NODEV | ST_NOEXEC);
+}
+
 static int init_mounts(struct error *err)
 {
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return error_errno(err, CODE_INTERNAL, NULL,
 				   "cannot make the mounts of the new namespace private");
-	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
+	if (mount("proc", "/proc", "proc", proc_flags(), NULL))
 		return error_errno(err, CODE_INTERNAL, NULL,
 				   "cannot mount /proc in the new namespace");
 	return 0;

@@ -65,7 +65,8 @@ static int prepare_images(struct restore *restore, struct error *err)
 {
 	const struct program *program = restore->program;
 
-	if (program_read_images(restore->program, restore->images->images_fd, err))
+	if (program_read_images(restore->program, restore->images->images_fd, err) ||
+	    namespaces_compare(restore->namespaces, program, restore->images->images_fd, err))
 		return -1;
 	if (adopt_shared(restore, err))
 		return -1;
@@ -296,10 +297,13 @@ static int say_ready(struct restore *restore, struct error *err)
 /* CRIU restores, and has ended: its tasks stand. */
 static int restore_tasks(struct restore *restore, struct error *err)
 {
+	bool by_others = namespaces_have_user(restore->namespaces);
 	int ret;
 
 	if (ptys_prepare(restore->images->images_fd, restore->program->init_pid, err) ||
-	    mounts_prepare(restore->mounts, &restore->images->dir, restore->program->init_pid, err))
+	    (by_others && images_lend(restore->images, restore->namespaces->root_gid, err)) ||
+	    mounts_prepare(restore->mounts, &restore->images->dir, by_others,
+			   restore->program->init_pid, err))
 		return -1;
 	place_busy(restore->place, BUSY_MS);
 	ret = run_criu(restore, err);

@@ -9,6 +9,7 @@
 #include "dest/images.h"
 #include "dest/keeper.h"
 #include "dest/mounts.h"
+#include "dest/namespaces.h"
 #include "dest/objects.h"
 #include "dest/peer.h"
 #include "dest/populate.h"
@@ -24,6 +25,7 @@
  * @own_network: the program has a network namespace of its own
  * @config: options for CRIU that the source asks for, and this destination grants
  * @mounts: of a mount namespace of the program's own
+ * @namespaces: that Setup says it has
  * @restored: CRIU's finish marker came; under the mailbox's lock
  * @cancel: shut down at a failure, so that a CRIU that runs ends; -1 when none does; under the
  *	mailbox's lock
@@ -47,6 +49,7 @@ struct restore {
 	bool compare, keeps_tcp, own_network, restored;
 	const struct criu_config *config;
 	struct mounts *mounts;
+	const struct namespaces *namespaces;
 	int cancel, rpc_fd;
 	struct criu_leave leave;
 	const char *comm;

@@ -112,6 +112,7 @@ static int keep_small(struct setup *setup, struct error *err)
 	small.n_vmas = small.n_files = small.n_cpu_flags = small.n_objects = 0;
 	small.n_unix_servers = small.n_addresses = small.n_kept_addresses = 0;
 	small.n_criu_options = small.n_mounts = 0;
+	small.n_own_namespaces = small.n_uid_map = small.n_gid_map = 0;
 	small.root = NULL;
 	small.base.n_unknown_fields = 0;
 	small.kernel = small.arch = small.mode = "";
@@ -264,6 +265,7 @@ static int take(struct setup *setup, struct refusals *refusals, struct error *er
 	kept_addresses_take(&setup->kept, said, setup->terms,
 			    control_fd(setup->peer->ctl), refusals);
 	mounts_take(&setup->mounts, said, refusals);
+	namespaces_take(&setup->namespaces, said, refusals);
 	precheck_options(said, setup->config, &setup->granted, refusals);
 	if (!refusals->nr &&
 	    (make_objects(setup, err) ||

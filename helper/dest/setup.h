@@ -9,6 +9,7 @@
 #include "criu/criu.h"
 #include "dest/kept_addresses.h"
 #include "dest/mounts.h"
+#include "dest/namespaces.h"
 #include "dest/objects.h"
 #include "dest/peer.h"
 #include "dest/places.h"
@@ -25,6 +26,7 @@
  * @kept: the addresses that move with the program
  * @granted: of those, the ones that Setup asks for
  * @mounts: of a mount namespace of the program's own
+ * @namespaces: all that it has of its own
  * @msg, @said: Setup without its lists, after setup_take() has succeeded
  */
 struct setup {
@@ -43,6 +45,7 @@ struct setup {
 	struct kept_addresses kept;
 	struct criu_config granted;
 	struct mounts mounts;
+	struct namespaces namespaces;
 	Migrate__Control *msg;
 	const Migrate__Setup *said;
 };

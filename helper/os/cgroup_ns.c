@@ -10,18 +10,18 @@
 #include <unistd.h>
 #include "os/cgroup_ns.h"
 
-/* A line is "ID:CONTROLLERS:PATH". */
+/* A line is "ID:CONTROLLERS:PATH", without controllers for version 2. */
 static void take_first_below(FILE *file, char *sub, size_t size)
 {
 	char line[PATH_MAX + 64];
 
 	while (!*sub && fgets(line, sizeof(line), file)) {
-		char *at = strchr(line, ':');
+		char *controllers = strchr(line, ':');
+		char *at = controllers ? strchr(controllers + 1, ':') : NULL;
 
-		at = at ? strchr(at + 1, ':') : NULL;
 		line[strcspn(line, "\n")] = 0;
 		if (at && strcmp(at + 1, "/"))
-			snprintf(sub, size, "%s", at + 1);
+			snprintf(sub, size, "%s", at == controllers + 1 ? at + 1 : controllers + 1);
 	}
 }
 

@@ -11,7 +11,8 @@
 
 /**
  * cgroup_ns_top() - where process @pid is, as its own cgroup namespace shows it
- * @sub: filled: the first group that is not the one which the namespace begins with; "": there is none
+ * @sub: filled: the first group that is not the one which the namespace begins with; "": there is none.
+ *	As "/a", or with the controllers of a hierarchy of version 1 as "pids:/a"
  *
  * The caller forks for it. Return: 0, or -1 with errno
  */

@@ -5,6 +5,14 @@
 #include <string.h>
 #include "os/mount_list.h"
 
+/* As "shared:7 master:3". */
+static int find_number(const char *fields, const char *name)
+{
+	const char *at = fields ? strstr(fields, name) : NULL;
+
+	return at ? atoi(at + strlen(name)) : 0;
+}
+
 static int add(struct mount_list *list, struct libmnt_fs *fs)
 {
 	struct mount_entry *mounts = reallocarray(list->mounts, list->nr + 1, sizeof(*mounts)), *to;
@@ -19,7 +27,7 @@ static int add(struct mount_list *list, struct libmnt_fs *fs)
 		.dev = mnt_fs_get_devno(fs), .id = mnt_fs_get_id(fs), .parent = mnt_fs_get_parent_id(fs),
 		.root = strdup(root ?: "/"), .target = strdup(target ?: "/"),
 		.type = strdup(type ?: ""),
-		.propagates = more && (strstr(more, "shared:") || strstr(more, "master:")),
+		.shared = find_number(more, "shared:"), .master = find_number(more, "master:"),
 	};
 	return to->root && to->target && to->type ? 0 : -1;
 }
@@ -56,13 +64,15 @@ bool mount_list_same(const struct mount_list *a, const struct mount_list *b)
 
 	for (size_t i = 0; same && i < a->nr; i++)
 		same = a->mounts[i].dev == b->mounts[i].dev &&
+		       a->mounts[i].shared == b->mounts[i].shared &&
+		       a->mounts[i].master == b->mounts[i].master &&
 		       !strcmp(a->mounts[i].root, b->mounts[i].root) &&
 		       !strcmp(a->mounts[i].target, b->mounts[i].target);
 	return same;
 }
 
 /* That of "/" whose parent is none of the list. */
-static ssize_t find_root(const struct mount_list *list)
+ssize_t mount_list_root(const struct mount_list *list)
 {
 	for (size_t i = 0; i < list->nr; i++) {
 		bool is_root = !strcmp(list->mounts[i].target, "/");
@@ -75,7 +85,10 @@ static ssize_t find_root(const struct mount_list *list)
 	return -1;
 }
 
-/* The mount point within mount @in that comes first on the way: what is mounted behind it is hidden. -1: none */
+/*
+ * The mount point within mount @in that comes first on the way: what is mounted behind it is hidden. -1: none.
+ * A path begins below what is mounted on "/" itself.
+ */
 static ssize_t find_next(const struct mount_list *list, ssize_t in, const char *path)
 {
 	ssize_t next = -1;
@@ -84,7 +97,7 @@ static ssize_t find_next(const struct mount_list *list, ssize_t in, const char *
 		const struct mount_entry *mount = &list->mounts[i];
 
 		if ((ssize_t)i == in || mount->parent != list->mounts[in].id ||
-		    !path_below(path, mount->target))
+		    !strcmp(mount->target, "/") || !path_below(path, mount->target))
 			continue;
 		if (next < 0 || strlen(mount->target) < strlen(list->mounts[next].target))
 			next = i;
@@ -94,7 +107,7 @@ static ssize_t find_next(const struct mount_list *list, ssize_t in, const char *
 
 ssize_t mount_list_find(const struct mount_list *list, const char *path, const char **rest)
 {
-	ssize_t at = find_root(list), next = at;
+	ssize_t at = mount_list_root(list), next = at;
 
 	/* the kernel makes no circle; a list that was read while mounts moved might */
 	for (size_t i = 0; next >= 0 && i < list->nr; i++) {

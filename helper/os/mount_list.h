@@ -12,13 +12,14 @@
  * struct mount_entry - one mount
  * @id: and @parent, the @id of the mount that the mount point is in, as the kernel counts them
  * @root: the directory, or file, of its file system that is mounted
- * @propagates: a mount below it appears in another namespace, or the other way round (shared, slave)
+ * @shared: number of the group of mounts in which what is mounted below one appears below all; 0: none
+ * @master: number of the group that it follows; 0: none
  */
 struct mount_entry {
 	dev_t dev;
 	int id, parent;
 	char *root, *target, *type;
-	bool propagates;
+	int shared, master;
 };
 
 /** struct mount_list - in the order of /proc/PID/mountinfo: what is mounted later is behind */
@@ -30,8 +31,11 @@ struct mount_list {
 /** mount_list_read() - @file: as /proc/PID/mountinfo. Return: 0, or -1 with @err; free it in either case */
 int mount_list_read(struct mount_list *list, const char *file, struct error *err);
 void mount_list_free(struct mount_list *list);
-/** mount_list_same() - both have the same mounts in the same places */
+/** mount_list_same() - both have the same mounts in the same places and groups */
 bool mount_list_same(const struct mount_list *a, const struct mount_list *b);
+
+/** mount_list_root() - the place in the list of the mount that paths begin in; -1: there is none */
+ssize_t mount_list_root(const struct mount_list *list);
 
 /**
  * mount_list_find() - the mount that the end of @path is on

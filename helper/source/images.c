@@ -106,17 +106,18 @@ static int send_file(const struct images *images, const char *name, uint8_t *buf
 	return ret;
 }
 
-/** struct said - what RestoreGo says of one process, with all that it points to */
+/** struct said - what RestoreGo says of one process, with all that it points to; @at: its group, from that of serve */
 struct said {
 	const struct source_process *process;
 	Migrate__Process msg;
-	char sub_group[CGROUP_SUB_BYTES];
+	char sub_group[CGROUP_SUB_BYTES], at[2 * CGROUP_SUB_BYTES];
 	struct source_attributes attributes;
 	struct reconnect_message reconnect;
 };
 
-static int fill_group(struct said *said, const struct cgroup *group, pid_t pid, struct error *err)
+static int fill_group(struct said *said, const struct images *images, pid_t pid, struct error *err)
 {
+	const struct cgroup *group = images->group;
 	char line[PATH_MAX];
 	bool inside;
 
@@ -127,8 +128,10 @@ static int fill_group(struct said *said, const struct cgroup *group, pid_t pid, 
 	    cgroup_homes_sub(group, line, said->sub_group, &inside))
 		return error_set(err, CODE_INTERNAL, NULL, "cannot tell the control group of process %d",
 				 pid);
-	if (*said->sub_group)
-		said->msg.sub_group = said->sub_group;
+	/* there the namespace begins with the group of serve, as it does here with one above the root's */
+	snprintf(said->at, sizeof(said->at), "%s%s", images->tree->cgroup_top, said->sub_group);
+	if (*said->at)
+		said->msg.sub_group = said->at;
 	return 0;
 }
 
@@ -142,7 +145,7 @@ static int said_read(struct said *said, const struct images *images, struct erro
 	said->msg.pid = process->status.ns_pid;
 	said->msg.has_pending = true;
 	said->msg.has_oom_score_adj = true;
-	if (fill_group(said, &group, pid, err))
+	if (fill_group(said, images, pid, err))
 		return -1;
 	/* that group's CPUs are those which the process can have */
 	strncat(group.home, said->sub_group, sizeof(group.home) - strlen(group.home) - 1);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/report.h"
+#include "os/cgroup_ns.h"
 #include "source/kept_sockets.h"
 #include "source/migration.h"
 #include "source/network.h"
@@ -97,6 +98,14 @@ static int start_watch(struct source_migration *migration, struct error *err)
 	return watch_start(watch, err);
 }
 
+/* Where that cannot be read, refuse_cgroup_ns() says so. */
+static void find_cgroup_top(struct tree *tree)
+{
+	if (has_own_cgroup_ns(tree) &&
+	    cgroup_ns_top(tree_root(tree)->pid, tree->cgroup_top, sizeof(tree->cgroup_top)))
+		tree->cgroup_top[0] = 0;
+}
+
 /* Who moves, and what keeps it: nothing is done to the program yet. */
 static int plan(struct source_migration *migration, struct error *err)
 {
@@ -117,6 +126,8 @@ static int plan(struct source_migration *migration, struct error *err)
 	root = tree_add(&migration->tree, opts->pid, err);
 	migration->tree.mounts = &migration->mounts;
 	migration->tree.own_network = root && source_network_is_own(opts->pid);
+	if (root)
+		find_cgroup_top(&migration->tree);
 	if (!root || guard_plan(&migration->guard, opts->pid, root->status.state == 'T',
 				migration->id_text, err) ||
 	    workdir_plan(&migration->dir, opts->images_base, migration->id_text, err))

@@ -9,7 +9,9 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+#include "os/dir_bytes.h"
 #include "os/proc.h"
+#include "source/mount_groups.h"
 #include "source/mounts.h"
 
 static const char hint_hand_on[] =
@@ -89,7 +91,10 @@ static bool is_carried(const struct source_mounts *mounts, const struct mount_en
 	return false;
 }
 
-/* The program may have put a link, or another mount, where the mount point was: then the device is another. */
+/*
+ * Without a limit (size=0) the file system does not tell. The program may have put a link, or another mount, where
+ * the mount point was: then the device is another.
+ */
 static bool used_bytes(int root_fd, const struct mount_entry *mount, uint64_t *bytes)
 {
 	struct open_how how = {
@@ -104,7 +109,7 @@ static bool used_bytes(int root_fd, const struct mount_entry *mount, uint64_t *b
 		return false;
 	known = !fstat(fd, &st) && st.st_dev == mount->dev && !fstatfs(fd, &fs);
 	if (known)
-		*bytes = (fs.f_blocks - fs.f_bfree) * fs.f_bsize;
+		*bytes = fs.f_blocks ? (fs.f_blocks - fs.f_bfree) * fs.f_bsize : dir_bytes(fd);
 	close(fd);
 	return known;
 }
@@ -163,10 +168,10 @@ static void refuse_mount(const struct source_mounts *mounts, size_t nr,
 {
 	const struct mount_entry *mount = &mounts->list.mounts[nr];
 
-	if (mount->propagates)
-		refuse(refusals, "make the mounts of its namespace private (mount --make-rprivate /)",
-		       "the mount on %s of the program's namespace is shared with others, or follows them",
-		       mount->target);
+	if (!strcmp(mount->target, "/") && (ssize_t)nr != mount_list_root(&mounts->list))
+		refuse(refusals, "unmount it",
+		       "a mount lies over the root of the program's mount namespace, a file system %s",
+		       mount->type);
 	else if (strpbrk(mount->target, "]\n"))
 		refuse(refusals, "unmount it", "the mount point %s cannot be named to CRIU",
 		       mount->target);
@@ -229,7 +234,8 @@ int source_mounts_find(struct source_mounts *mounts, pid_t pid, const struct cri
 	if (!mounts->own)
 		return 0;
 	ret = read_of(pid, &mounts->list, err) || read_of(getpid(), &here, err) ||
-	      find_all_here(mounts, &here, config, &refusals, err) ? -1 : 0;
+	      find_all_here(mounts, &here, config, &refusals, err) ||
+	      mount_groups_refuse(&mounts->list, pid, &refusals, err) ? -1 : 0;
 	mount_list_free(&here);
 	if (ret)
 		return -1;
@@ -285,10 +291,9 @@ bool source_mounts_here(const struct source_mounts *mounts, const char *path, ch
 
 const char *source_mounts_root(const struct source_mounts *mounts)
 {
-	for (size_t i = 0; mounts->own && i < mounts->list.nr; i++)
-		if (!strcmp(mounts->list.mounts[i].target, "/"))
-			return mounts->here[i];
-	return NULL;
+	ssize_t root = mounts->own ? mount_list_root(&mounts->list) : -1;
+
+	return root < 0 ? NULL : mounts->here[root];
 }
 
 /* Over, or under, a mount of the program's own: CRIU takes a mount point for one mount. */

@@ -48,7 +48,7 @@ bool source_mounts_here(const struct source_mounts *mounts, const char *path, ch
 /**
  * source_mounts_tmpfs_bytes() - of the files of tmpfs of its own, which CRIU's images carry
  * @pid: a process of the program
- * One that other mounts cover counts nothing, and one without a limit (size=0) does not tell.
+ * One that other mounts cover counts nothing.
  */
 uint64_t source_mounts_tmpfs_bytes(const struct source_mounts *mounts, const struct criu_config *config,
 				   pid_t pid);

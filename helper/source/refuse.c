@@ -76,14 +76,12 @@ static ino_t root_space(const struct inspection *look, size_t nr, const char *na
 static void refuse_namespaces(const struct inspection *look, struct refusals *refusals)
 {
 	static const struct {
-		const char *name, *text;
-		bool own;
-		const char *children;
+		const char *name, *text, *children;
 	} spaces[SURROUNDINGS_SPACES] = {
-		{ "pid", "PID", true, "pid_for_children" }, { "mnt", "mount", true, NULL },
-		{ "net", "network", true, NULL }, { "user", "user", false, NULL },
-		{ "time", "time", true, "time_for_children" }, { "cgroup", "cgroup", true, NULL },
-		{ "ipc", "IPC", true, NULL }, { "uts", "UTS", true, NULL },
+		{ "pid", "PID", "pid_for_children" }, { "mnt", "mount", NULL },
+		{ "net", "network", NULL }, { "user", "user", NULL },
+		{ "time", "time", "time_for_children" }, { "cgroup", "cgroup", NULL },
+		{ "ipc", "IPC", NULL }, { "uts", "UTS", NULL },
 	};
 	pid_t pid = look->process->pid, root = tree_root(look->tree)->pid;
 
@@ -91,10 +89,7 @@ static void refuse_namespaces(const struct inspection *look, struct refusals *re
 		const char *name = spaces[i].name;
 		ino_t own = proc_ns(pid, name);
 
-		if (!spaces[i].own && own != proc_ns(0, name))
-			refuse(refusals, "start it in the namespace that migrate-helper is in",
-			       "process %d is in another %s namespace", pid, spaces[i].text);
-		else if (spaces[i].own && pid != root && own != root_space(look, i, name))
+		if (pid != root && own != root_space(look, i, name))
 			refuse(refusals, "let all processes of the program share one",
 			       "process %d is in another %s namespace than process %d", pid,
 			       spaces[i].text, root);
@@ -102,6 +97,7 @@ static void refuse_namespaces(const struct inspection *look, struct refusals *re
 			refuse_for_children(pid, own, spaces[i].children, spaces[i].text, refusals);
 	}
 	refuse_pid_ns(look, refusals);
+	refuse_user_ns(look, refusals);
 	refuse_cgroup_ns(look, refusals);
 }
 

@@ -64,9 +64,13 @@ int refuse_attached(const struct inspection *terms, const struct tree *tree, str
 
 /** refuse_pid_ns() - a PID namespace whose first process is not the root; CRIU restores no such one */
 void refuse_pid_ns(const struct inspection *look, struct refusals *refusals);
+/** has_own_user_ns() - the program has a user namespace that the helper is not in */
+bool has_own_user_ns(const struct tree *tree);
+/** refuse_user_ns() - a user namespace that CRIU does not restore, and ids that cannot be had in it */
+void refuse_user_ns(const struct inspection *look, struct refusals *refusals);
 /** has_own_cgroup_ns() - the program has a cgroup namespace that the helper is not in */
 bool has_own_cgroup_ns(const struct tree *tree);
-/** refuse_cgroup_ns() - one that does not begin with the root's control group: the destination makes no other */
+/** refuse_cgroup_ns() - one that begins neither with the root's control group nor above it: the destination makes no other */
 void refuse_cgroup_ns(const struct inspection *look, struct refusals *refusals);
 /** refuse_strangers() - -1 with @err when a process in the program's own PID namespace is not of the tree */
 int refuse_strangers(const struct tree *tree, struct error *err);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "os/cgroup_homes.h"
 #include "os/cgroup_mounts.h"
 #include "os/cgroup_ns.h"
 #include "os/proc.h"
@@ -154,6 +155,17 @@ bool has_own_cgroup_ns(const struct tree *tree)
 	return namespace && namespace != proc_ns(0, "cgroup");
 }
 
+/* The destination puts processes into groups of the one hierarchy that it freezes them in. */
+static bool is_carried(pid_t pid, const char *sub)
+{
+	struct cgroup group;
+	char name[48];
+
+	snprintf(name, sizeof(name), "migrate-helper-looks-%d", pid);
+	cgroup_plan(&group, pid, CGROUP_BELOW, name);
+	return group.kind == CGROUP_V2 && cgroup_homes_is_sub(sub);
+}
+
 void refuse_cgroup_ns(const struct inspection *look, struct refusals *refusals)
 {
 	pid_t pid = look->process->pid;
@@ -164,7 +176,7 @@ void refuse_cgroup_ns(const struct inspection *look, struct refusals *refusals)
 	if (cgroup_ns_top(pid, sub, sizeof(sub)))
 		refuse(refusals, NULL, "the cgroup namespace of process %d cannot be read: %s", pid,
 		       strerror(errno));
-	else if (*sub)
+	else if (*sub && !is_carried(pid, sub))
 		refuse(refusals, "let it make the namespace when it is in its group (unshare --cgroup)",
 		       "process %d is in %s of its cgroup namespace, and not in the group that this begins with",
 		       pid, sub);

@@ -17,8 +17,9 @@ static bool has_own(const struct tree *tree)
 }
 
 /* Without a /proc of the namespace CRIU has the root mount one, in a directory that the root makes where it is. */
-static void refuse_without_proc(pid_t pid, struct refusals *refusals)
+static void refuse_without_proc(const struct tree *tree, struct refusals *refusals)
 {
+	pid_t pid = tree_root(tree)->pid;
 	char path[48], self[32];
 
 	snprintf(path, sizeof(path), "/proc/%d/root/proc/self", pid);
@@ -26,7 +27,12 @@ static void refuse_without_proc(pid_t pid, struct refusals *refusals)
 	if (readlink(path, self, sizeof(self)) < 0)
 		return;
 	snprintf(path, sizeof(path), "/proc/%d/cwd", pid);
-	if (access(path, W_OK))
+	/* what this process may do is not what the root of a user namespace may */
+	if (has_own_user_ns(tree))
+		refuse(refusals, "mount one (unshare --mount-proc)",
+		       "process %d has no /proc of its PID namespace, and CRIU mounts none in a user namespace of its own",
+		       pid);
+	else if (access(path, W_OK))
 		refuse(refusals, "start it where it can write",
 		       "process %d has no /proc of its PID namespace, and CRIU cannot mount one in its working directory",
 		       pid);
@@ -49,7 +55,7 @@ void refuse_pid_ns(const struct inspection *look, struct refusals *refusals)
 		refuse(refusals, "give --pid of its first process, or run migrate-helper in it (nsenter)",
 		       "process %d is in another PID namespace, and not its first process", root->pid);
 	else if (own)
-		refuse_without_proc(root->pid, refusals);
+		refuse_without_proc(look->tree, refusals);
 }
 
 /** struct strangers - a walk over all processes; @found: one of the namespace, not of the tree */

@@ -6,6 +6,7 @@
 #include <sys/utsname.h>
 #include "base/report.h"
 #include "source/mounts.h"
+#include "source/namespaces.h"
 #include "source/needs.h"
 #include "source/refuse.h"
 #include "source/setup.h"
@@ -27,6 +28,7 @@ struct setup_message {
 	Migrate__Object *objects, **object_list;
 	struct said_mount *mounts;
 	Migrate__Mount **mount_list;
+	struct said_namespaces namespaces;
 	char **flags, *flag_text;
 	ProtobufCBinaryData kept[NET_ADDRESSES_MAX];
 	char asked[CRIU_OPTIONS_MAX][CRIU_OPTION_BYTES], *asked_list[CRIU_OPTIONS_MAX];
@@ -228,6 +230,7 @@ static void setup_free(struct setup_message *setup)
 	free(setup->object_list);
 	free(setup->mounts);
 	free(setup->mount_list);
+	said_namespaces_free(&setup->namespaces);
 	free(setup->flags);
 	free(setup->flag_text);
 }
@@ -309,7 +312,8 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	    build_objects(ctx->tree, ctx->shms, setup) || build_cpu_flags(setup) ||
 	    add_mounts(ctx->tree->mounts, setup))
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
-	if (needs_find(ctx->opts, ctx->tree, &setup->needs, err))
+	if (needs_find(ctx->opts, ctx->tree, &setup->needs, err) ||
+	    said_namespaces_add(&setup->namespaces, ctx->tree, &setup->msg, err))
 		return -1;
 	uname(&uts);
 	migrate__criu_version__init(&setup->criu);

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/types.h>
+#include "os/cgroup_homes.h"
 #include "source/process.h"
 
 struct source_mounts;
@@ -21,6 +22,8 @@ struct source_mounts;
  * @fixed: FINAL is next: the list does not change any more, and any thread may walk it. Before, only
  *	the main thread may, which changes the list
  * @own_network: they share a network namespace that is not this helper's
+ * @cgroup_top: the control group of the root, as its own cgroup namespace shows it; "": the namespace begins with that
+ *	group, or is this helper's
  * @mounts: of the mount namespace that its processes share; NULL: as this helper's
  *
  * Zeroed is empty.
@@ -29,6 +32,7 @@ struct tree {
 	struct source_process **processes;
 	const struct source_mounts *mounts;
 	bool own_network;
+	char cgroup_top[CGROUP_SUB_BYTES];
 	size_t nr;
 	uint32_t last_object;
 	atomic_bool fixed;

@@ -70,6 +70,22 @@ static inline void core_write(int dir_fd, uint32_t tid, uint32_t state, uint64_t
 	one_record(dir_fd, name, IMAGE_CORE, &core.base);
 }
 
+/* @name: "inventory.img", or "ids-PID.img" */
+static inline void ids_write(int dir_fd, const char *name, uint32_t net, uint32_t user)
+{
+	Img__TaskKobjIdsEntry ids = IMG__TASK_KOBJ_IDS_ENTRY__INIT;
+	Img__InventoryEntry inventory = IMG__INVENTORY_ENTRY__INIT;
+
+	ids.has_net_ns_id = ids.has_user_ns_id = true;
+	ids.net_ns_id = net;
+	ids.user_ns_id = user;
+	inventory.root_ids = &ids;
+	if (!strcmp(name, "inventory.img"))
+		one_record(dir_fd, name, IMAGE_INVENTORY, &inventory.base);
+	else
+		one_record(dir_fd, name, IMAGE_IDS, &ids.base);
+}
+
 struct test_vma {
 	uint64_t start, end;
 	uint32_t flags, status;

@@ -28,6 +28,20 @@ static void assert_text(enum criu_end end, const char *want)
 	free(text);
 }
 
+static void assert_externals(enum criu_end end, const char *want)
+{
+	char *others[] = { "mnt[]" }, text[256] = "";
+	size_t nr = 1;
+	char **all = criu_config_externals(&config, end, others, &nr);
+
+	for (size_t i = 0; i < nr; i++) {
+		strcat(text, all[i]);
+		strcat(text, " ");
+	}
+	assert_string_equal(text, want);
+	free(all);
+}
+
 static void each_option_goes_to_the_criu_that_reads_it(void **state)
 {
 	static const char *const lines[] = {
@@ -39,12 +53,14 @@ static void each_option_goes_to_the_criu_that_reads_it(void **state)
 	config.nr = 0;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
 		assert_int_equal(add(lines[i], CRIU_END_DUMP, &err), 0);
-	assert_text(CRIU_END_DUMP, "ghost-limit 1M\next-unix-sk\nexternal mnt[/data]:data\n");
+	assert_text(CRIU_END_DUMP, "ghost-limit 1M\next-unix-sk\n");
+	assert_externals(CRIU_END_DUMP, "mnt[/data]:data mnt[] ");
 	config.nr = 0;
 	assert_int_equal(add("external mnt[data]:/srv", CRIU_END_RESTORE, &err), 0);
 	assert_int_equal(add("external veth[eth0]:v0@br0", CRIU_END_RESTORE, &err), 0);
-	assert_text(CRIU_END_DUMP, "external mnt[data]:/srv\n");
-	assert_text(CRIU_END_RESTORE, "external mnt[data]:/srv\nexternal veth[eth0]:v0@br0\n");
+	assert_text(CRIU_END_RESTORE, "");
+	assert_externals(CRIU_END_DUMP, "mnt[data]:/srv mnt[] ");
+	assert_externals(CRIU_END_RESTORE, "mnt[data]:/srv veth[eth0]:v0@br0 mnt[] ");
 }
 
 /* With each of these the program would run twice, or never, or the hand-over would not be heard of. */
@@ -154,7 +170,7 @@ static void a_destination_grants_what_its_file_says(void **state)
 	assert_int_equal(criu_config_add(&here, "external mnt[data]:/srv", CRIU_END_RESTORE, &err), 0);
 	assert_int_equal(criu_config_add(&here, "enable-fs fuse", CRIU_END_RESTORE, &err), 0);
 	assert_int_equal(grant(&here, "external mnt[data]"), 0);
-	assert_text(CRIU_END_RESTORE, "external mnt[data]:/srv\n");
+	assert_externals(CRIU_END_RESTORE, "mnt[data]:/srv mnt[] ");
 	assert_int_equal(grant(&here, "enable-fs fuse"), 0);
 	assert_int_equal(grant(&here, "weak-sysctls"), 0);
 	assert_text(CRIU_END_RESTORE, "weak-sysctls\n");

@@ -100,7 +100,7 @@ static int prepare(const char *base, pid_t init, const char *path, struct error 
 	setup.mounts = list;
 	setup.n_mounts = 1;
 	assert_int_equal(take(&setup, &mounts), 0);
-	ret = mounts_prepare(&mounts, &dir, init, err);
+	ret = mounts_prepare(&mounts, &dir, false, init, err);
 	snprintf(at, sizeof(at), "mnt[mh1]:%s/mount-1", base);
 	if (!ret)
 		assert_string_equal(mounts.externals[1], at);

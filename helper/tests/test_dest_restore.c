@@ -32,6 +32,7 @@ struct kit {
 	struct populate populate;
 	struct images images;
 	struct mounts mounts;
+	struct namespaces namespaces;
 	struct restore restore;
 	struct control *source;
 	enum act act;
@@ -92,6 +93,9 @@ static void write_images(int dir_fd)
 	pstree_write(dir_fd, (uint32_t []){ TEST_PID }, 1);
 	core_write(dir_fd, TEST_PID, 1, 0);
 	mm_write(dir_fd, &vma, 1);
+	ids_write(dir_fd, "inventory.img", 1, 2);
+	snprintf(name, sizeof(name), "ids-%d.img", TEST_PID);
+	ids_write(dir_fd, name, 1, 2);
 	image_out_init(&map, IMAGE_PAGEMAP);
 	pagemap_put_head(&map, 1);
 	snprintf(name, sizeof(name), "pagemap-%d.img", TEST_PID);
@@ -129,7 +133,7 @@ static void wire(void)
 	kit->images.images_fd = kit->images_dir.fd;
 	kit->images.work_fd = kit->work_dir.fd;
 	kit->restore = (struct restore){
-		.mounts = &kit->mounts,
+		.mounts = &kit->mounts, .namespaces = &kit->namespaces,
 		.peer = &kit->peer, .objects = &kit->objects, .images = &kit->images,
 		.program = &kit->program, .populate = &kit->populate, .cancel = -1, .comm = "test",
 	};

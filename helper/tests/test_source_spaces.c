@@ -75,10 +75,26 @@ static void what_is_hidden_is_not_looked_at(void **state)
 	assert_here(&mounts, "/x", "/x");
 }
 
+/* As after "mount -t tmpfs x /": the root of processes is still the first one. */
+static void a_mount_over_the_root_is_not_entered(void **state)
+{
+	static struct mount_entry stacked[] = {
+		{ .target = "/", .id = 41, .parent = 40 }, { .target = "/", .id = 40, .parent = 1 },
+		{ .target = "/usr", .id = 42, .parent = 41 },
+	};
+	static char *paths[] = { "/over", "/root", "/usr" };
+	const struct source_mounts mounts = { .own = true, .list = { stacked, 3 }, .here = paths };
+
+	assert_int_equal(mount_list_root(&mounts.list), 1);
+	assert_here(&mounts, "/x", "/root/x");
+	assert_here(&mounts, "/usr/x", "/root/usr/x");
+	assert_string_equal(source_mounts_root(&mounts), "/root");
+}
+
 #define WRITTEN	(3UL << 20)
 
 /* A child in a mount namespace of its own, with a file in a tmpfs that is there twice. */
-static pid_t start_child(void)
+static pid_t start_child(const char *options)
 {
 	char byte, *data = calloc(1, WRITTEN);
 	int ready[2], fd;
@@ -89,7 +105,7 @@ static pid_t start_child(void)
 	assert_true(pid >= 0);
 	if (!pid) {
 		if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-		    mount("one", "/mnt", "tmpfs", 0, NULL) || mkdir("/mnt/again", 0700) ||
+		    mount("one", "/mnt", "tmpfs", 0, options) || mkdir("/mnt/again", 0700) ||
 		    mount("/mnt", "/mnt/again", NULL, MS_BIND, NULL))
 			_exit(1);
 		fd = open("/mnt/file", O_RDWR | O_CREAT, 0600);
@@ -126,7 +142,7 @@ static void files_of_its_own_tmpfs_are_counted(void **state)
 {
 	struct source_mounts mounts, nobody = { 0 };
 	struct criu_config config = { 0 };
-	pid_t pid = start_child();
+	pid_t pid = start_child(NULL);
 	struct error err = { 0 };
 
 	assert_int_equal(source_mounts_find(&mounts, pid, &config, &err), 0);
@@ -140,6 +156,23 @@ static void files_of_its_own_tmpfs_are_counted(void **state)
 	source_mounts_free(&mounts);
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void files_of_a_tmpfs_without_a_limit_are_counted(void **state)
+{
+	struct criu_config config = { 0 };
+	struct source_mounts mounts;
+	pid_t pid = start_child("size=0");
+	struct error err = { 0 };
+	uint64_t bytes;
+
+	assert_int_equal(source_mounts_find(&mounts, pid, &config, &err), 0);
+	bytes = source_mounts_tmpfs_bytes(&mounts, &config, pid);
+	/* a directory may take a page */
+	assert_true(bytes >= WRITTEN && bytes < WRITTEN + 16384);
+	source_mounts_free(&mounts);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
 }
 
 /* CRIU takes a mount point for one mount. */
@@ -191,7 +224,9 @@ int main(void)
 		cmocka_unit_test(a_path_is_below_a_directory),
 		cmocka_unit_test(paths_of_the_program_are_looked_at_where_they_are_here),
 		cmocka_unit_test(what_is_hidden_is_not_looked_at),
+		cmocka_unit_test(a_mount_over_the_root_is_not_entered),
 		cmocka_unit_test(files_of_its_own_tmpfs_are_counted),
+		cmocka_unit_test(files_of_a_tmpfs_without_a_limit_are_counted),
 		cmocka_unit_test(a_mount_under_one_of_its_own_has_no_name),
 		cmocka_unit_test(a_connection_has_both_ends_inside_or_leads_out),
 	};

@@ -243,7 +243,7 @@ own_cgroup_ns() { local at; at=$(root_there) && fail="it has none" && [ "$(readl
 # ip netns exec hides the groups from what it runs
 in_group_there() { (echo "$BASHPID" > /sys/fs/cgroup/there/cgroup.procs && "$@"); }
 
-# A cgroup namespace begins with the group of the root; a child is in a group below that. serve is in another group.
+# A cgroup namespace begins with the group of the root, or above it; a child is in a group below that. serve is in another group.
 run_cgroupns()
 {
 	local serve=
@@ -259,10 +259,19 @@ run_cgroupns()
 	check "cgroupns: the root is in the group of serve" [ "$(group_of "$(root_there)")" = /there ]
 	end
 	start "echo 0 > $tree_groups/root/cgroup.procs; exec unshare --cgroup sh -c 'echo 0 > $tree_groups/root/a/cgroup.procs
+		limited serve 5001 8 & sh -c \"echo 0 > $tree_groups/root/a/b/cgroup.procs; exec limited serve 5002 8\" & wait'"
+	check "cgroupns: they run in one that begins above the root" goes_on src 5001 5002
+	check "cgroupns: they see their groups" are_inside src "/a /a /a/b "
+	check "cgroupns: the tree moves" in_group_there move
+	check "cgroupns: they go on" goes_on dst 5001 5002
+	check "cgroupns: they see their groups there" wait_for 10 are_inside dst "/a /a /a/b "
+	check "cgroupns: the root is below the group of serve" [ "$(group_of "$(root_there)")" = /there/a ]
+	end
+	start "echo 0 > $tree_groups/root/a/cgroup.procs; exec unshare --cgroup sh -c 'echo 0 > $tree_groups/root/cgroup.procs
 		exec limited serve 5001 8'"
 	check "cgroupns: it runs" goes_on src 5001
-	check "cgroupns: one that begins above the root is refused" not_moved
-	check "cgroupns: the reason is told" refused "is in /a of its cgroup namespace"
+	check "cgroupns: one that begins below the root is refused" not_moved
+	check "cgroupns: the reason is told" refused "is in /.. of its cgroup namespace"
 	check "cgroupns: it goes on here" goes_on src 5001
 	end
 	find $tree_groups /sys/fs/cgroup/there -depth -type d -exec rmdir {} +
