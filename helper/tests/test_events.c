@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Events of a userfaultfd in an order that the threads of a program can bring about, one case a
- * test: the test itself decides when they are read.
+ * test: the test itself decides when they are read. Linked with --wrap=page_set_add: memory is
+ * short.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -359,15 +360,17 @@ static void *move_far(void *arg)
 	return mremap(few.area, P, P, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, far);
 }
 
-/* A set makes a part of itself writable by this call when the first page is added there. */
 static atomic_bool no_memory;
 
-int mprotect(void *addr, size_t bytes, int prot)
+int __real_page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages, struct error *err);
+int __wrap_page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages, struct error *err);
+
+/* tests/test_page_set.c sees that a set without memory says so, and stays as it was. */
+int __wrap_page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages, struct error *err)
 {
-	if (!atomic_load(&no_memory))
-		return syscall(SYS_mprotect, addr, bytes, prot);
-	errno = ENOMEM;
-	return -1;
+	if (atomic_load(&no_memory))
+		return error_set(err, CODE_NOT_READY, NULL, "no memory");
+	return __real_page_set_add(set, addr, nr_pages, err);
 }
 
 static int read_without_memory(struct error *err)
