@@ -344,7 +344,7 @@ static bool is_waiting(const struct space *space)
 
 #define FAR_BYTES	(128UL << 30)
 
-/* In memory of which no set has a member: a set makes itself writable for 64 GiB at a time. */
+/* In memory of which no set has a member. */
 static uint8_t *far;
 
 static void *touch_far(void *arg)
