@@ -26,6 +26,7 @@
 #include "dest/populate.h"
 #include "dest/spaces.h"
 #include "tests/few_pages.h"
+#include "tests/real_walks.h"
 
 /* Once a page came, a child that has ended lacks nothing any longer: what only it lacked is let go. */
 static void test_child_gone(void **state)
@@ -361,9 +362,6 @@ static void *move_far(void *arg)
 }
 
 static atomic_bool no_memory;
-
-int __real_page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages, struct error *err);
-int __wrap_page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages, struct error *err);
 
 /* tests/test_page_set.c sees that a set without memory says so, and stays as it was. */
 int __wrap_page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages, struct error *err)
