@@ -14,6 +14,7 @@
 #include "criu/image.h"
 
 #define IMAGE_ROOM_MIN		4096
+#define READ_BYTES_MAX		(64U << 10)
 #define FIELD_1_VARINT		0x08	/* how protobuf begins such a field */
 #define VARINT_U32_MAX		5	/* bytes */
 
@@ -25,6 +26,23 @@ static uint32_t get_u32(const uint8_t *at)
 
 	memcpy(&value, at, sizeof(value));
 	return le32toh(value);
+}
+
+/* A small image is read: a mapping costs more calls of the kernel, and a page fault. There are three for each process. */
+static int image_read(struct image *image, int fd, size_t bytes)
+{
+	uint8_t *data = malloc(bytes);
+	size_t done;
+
+	if (!data)
+		return -1;
+	if (io_pread_all(fd, data, bytes, 0, &done)) {
+		free(data);
+		return -1;
+	}
+	image->data = data;
+	image->bytes = done;
+	return 0;
 }
 
 static int image_load(struct image *image, int fd, struct error *err)
@@ -39,6 +57,10 @@ static int image_load(struct image *image, int fd, struct error *err)
 	/* mmap() refuses an empty file */
 	if (!st.st_size)
 		return 0;
+	image->mapped = st.st_size > READ_BYTES_MAX;
+	if (!image->mapped)
+		return image_read(image, fd, st.st_size) ?
+		       error_errno(err, CODE_CRIU, NULL, "cannot read image %s", image->name) : 0;
 	image->data = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (image->data == MAP_FAILED) {
 		image->data = NULL;
@@ -155,8 +177,10 @@ int image_read_one(int dir_fd, const char *name, uint32_t magic,
 
 void image_close(struct image *image)
 {
-	if (image->data)
+	if (image->data && image->mapped)
 		munmap(image->data, image->bytes);
+	else
+		free(image->data);
 	image->data = NULL;
 	image->bytes = 0;
 	image->at = 0;

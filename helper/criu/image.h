@@ -35,17 +35,19 @@
 #define IMAGE_BYTES_MAX		(256UL << 20)
 
 /**
- * struct image - one image file, mapped; no other program writes to its directory
+ * struct image - one image file, mapped or read; no other program writes to its directory
  * @at: offset of the next record
+ * @mapped: it is a large one
  */
 struct image {
 	uint8_t *data;
 	size_t bytes;
 	size_t at;
+	bool mapped;
 	char name[IMAGE_NAME_MAX];
 };
 
-/** image_open() - map file @name in @dir_fd and check its @magic */
+/** image_open() - map or read file @name in @dir_fd and check its @magic */
 int image_open(struct image *image, int dir_fd, const char *name, uint32_t magic,
 	       struct error *err);
 

@@ -13,7 +13,7 @@
 #include "criu/pagemap.h"
 
 #define BUFFER_PAGES	256UL
-#define LAZY_MAX_COST	(64UL << 20)	/* of the set @lazy: enough for 2 TiB in one piece */
+#define LAZY_MAX_COST	(66UL << 20)	/* of the set @lazy: enough for 2 TiB in one piece */
 
 /**
  * struct rewrite - the rewriting of one pagemap

@@ -18,7 +18,7 @@
 struct walk {
 	struct attributes *attributes;
 	pid_t pid;
-	struct cpus available;
+	const struct cpus *available;
 	struct error *err;
 };
 
@@ -68,8 +68,8 @@ static void restore_cpus(struct walk *walk, const struct thread_attributes *thre
 	memcpy(cpus.bits, wanted->cpus.data, wanted->cpus.len);
 	cpus_print(&cpus, wanted_text, sizeof(wanted_text));
 	/* @available is that of the final group, not of the group in which the program is frozen */
-	if (!cpus_and(&here, &cpus, &walk->available))
-		here = walk->available;
+	if (!cpus_and(&here, &cpus, walk->available))
+		here = *walk->available;
 	cpus_print(&here, text, sizeof(text));
 	if (memcmp(&here, &thread->cpus, sizeof(here)) && thread_set_cpus(thread->tid, &here))
 		attribute_failed(&walk->attributes->results, MIGRATE__ATTRIBUTE_KIND__CPUS,
@@ -187,16 +187,15 @@ static int restore_process(struct attributes *attributes, pid_t pid, struct erro
 }
 
 int attributes_restore(struct attributes *attributes, pid_t pid, const struct criu_task *task,
-		       const struct cgroup *group, struct error *err)
+		       const struct cpus *available, struct error *err)
 {
-	struct walk walk = { .attributes = attributes, .pid = pid, .err = err };
+	struct walk walk = { .attributes = attributes, .pid = pid, .available = available, .err = err };
 
 	if (attributes->wanted->n_threads != task->nr_threads)
 		return error_set(err, CODE_PEER, NULL,
 				 "the source sent attributes of %zu threads, the images have %zu",
 				 attributes->wanted->n_threads, task->nr_threads);
-	return cpus_available(&walk.available, group->kind == CGROUP_V2 ? group->home : "", err) ||
-	       restore_process(attributes, pid, err) ||
+	return restore_process(attributes, pid, err) ||
 	       proc_threads(pid, restore_thread, &walk, err) ||
 	       inside_plan_itimers(&attributes->inside, pid, task, err) ? -1 : 0;
 }

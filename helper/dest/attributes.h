@@ -12,7 +12,6 @@
 #include "criu/criu.h"
 #include "dest/attribute_results.h"
 #include "os/attributes.h"
-#include "os/cgroup.h"
 #include "os/remote.h"
 #include "wire/control.h"
 
@@ -49,14 +48,14 @@ int attributes_take(struct attributes *attributes, const Migrate__Process *said,
  * attributes_restore() - set the attributes that CRIU has not restored and that are set from outside
  * @pid: the restored process, in the caller's PID namespace
  * @task: from the images
- * @group: group in which the process is frozen
+ * @available: CPUs of the group in which the process will run
  *
  * The calls that the process must make itself are planned, for attributes_run_inside().
  * Return: 0, also when an attribute could not be set (see attributes_send()); -1 with @err when the
  * program may be in a wrong state
  */
 int attributes_restore(struct attributes *attributes, pid_t pid, const struct criu_task *task,
-		       const struct cgroup *group, struct error *err);
+		       const struct cpus *available, struct error *err);
 
 /** attributes_need_inside() - the process has to make system calls itself */
 bool attributes_need_inside(const struct attributes *attributes);

@@ -158,7 +158,8 @@ static int forked(struct mm *mm, struct space *parent, int uffd, struct error *e
 		return -1;
 	}
 	mm_set_work(mm);
-	if (mm->hooks.hold(mm->hooks.ctx, uffd, &space->handle, err))
+	if (mm->hooks.hold(mm->hooks.ctx, uffd, &space->handle, err) ||
+	    mm->hooks.holds_all(mm->hooks.ctx, err))
 		return -1;
 	return mm->hooks.watch(mm->hooks.ctx, space, true, err);
 }

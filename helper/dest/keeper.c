@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,9 +19,11 @@
  * struct keeper - the helper's end
  * @kept: what the keeper has closed; used when it has died
  * @init_pid: of the namespace that it started; 0: none yet
+ * @handles: so many were given
  */
 struct keeper {
 	struct keeper_process process;
+	atomic_int handles;
 	pid_t init_pid;
 	const struct owned_dir *dir;
 	struct cgroup group;
@@ -73,12 +76,19 @@ static int keeper_ask(struct keeper *keeper, struct keeper_msg *msg, const int *
 
 int keeper_hold(struct keeper *keeper, int fd, int *handle, struct error *err)
 {
-	struct keeper_msg msg = { .op = KEEPER_HOLD };
+	struct keeper_msg msg = { .op = KEEPER_HOLD, .value = atomic_fetch_add(&keeper->handles, 1) };
 
-	if (keeper_ask(keeper, &msg, &fd, 1, NULL, err))
+	if (keeper_process_tell(&keeper->process, &msg, &fd, 1, err))
 		return -1;
 	*handle = msg.value;
 	return 0;
+}
+
+int keeper_holds_all(struct keeper *keeper, struct error *err)
+{
+	struct keeper_msg msg = { .op = KEEPER_HOLDS_ALL };
+
+	return keeper_ask(keeper, &msg, NULL, 0, NULL, err);
 }
 
 void keeper_release(struct keeper *keeper, int handle)
@@ -86,7 +96,7 @@ void keeper_release(struct keeper *keeper, int handle)
 	struct keeper_msg msg = { .op = KEEPER_RELEASE, .value = handle };
 	struct error ignored = { 0 };
 
-	keeper_ask(keeper, &msg, NULL, 0, NULL, &ignored);
+	keeper_process_tell(&keeper->process, &msg, NULL, 0, &ignored);
 }
 
 int keeper_speak(struct keeper *keeper, int control_fd, struct error *err)

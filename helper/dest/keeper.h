@@ -25,11 +25,24 @@ struct keeper;
 struct keeper *keeper_start(const struct owned_dir *dir, const struct cgroup *group,
 			    struct error *err);
 
+/**
+ * keeper_hold() - give the keeper a duplicate of @fd; any thread
+ *
+ * It is the keeper's when this returns, also when the helper dies next. There are hundreds at once, so nothing waits
+ * for an answer: keeper_holds_all() asks for it once.
+ */
+int keeper_hold(struct keeper *keeper, int fd, int *handle, struct error *err);
+/** keeper_release() - the keeper closes it, before it does anything that it is asked for later; any thread */
+void keeper_release(struct keeper *keeper, int handle);
+
 /* All of these wait for the keeper's answer, and may be called by any thread. */
 
-/** keeper_hold() - the keeper has confirmed that it holds a duplicate of @fd */
-int keeper_hold(struct keeper *keeper, int fd, int *handle, struct error *err);
-void keeper_release(struct keeper *keeper, int handle);
+/**
+ * keeper_holds_all() - the keeper confirms that it holds all that it was given
+ *
+ * -1 from the first failure on, and nothing is started then.
+ */
+int keeper_holds_all(struct keeper *keeper, struct error *err);
 
 /**
  * keeper_speak() - give it a duplicate of the control connection

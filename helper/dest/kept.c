@@ -31,30 +31,46 @@ struct kept {
 	struct nsinit ns;
 	int *fds;		/* index: handle; -1: free */
 	size_t nr_fds;
+	struct error not_held;	/* why a descriptor could not be held */
 	int signal;		/* by which the program was killed, 0 */
 	struct kept_addresses addresses;
 	bool committed;
 };
 
-static void kept_hold(struct kept *kept, int fd, struct keeper_msg *answer)
+static int kept_make_room(struct kept *kept, size_t nr)
 {
-	size_t i = 0;
-	int *fds;
+	size_t room = 2 * kept->nr_fds > nr ? 2 * kept->nr_fds : nr;
+	int *fds = realloc(kept->fds, room * sizeof(*fds));
 
-	while (i < kept->nr_fds && kept->fds[i] >= 0)
-		i++;
-	if (i == kept->nr_fds) {
-		fds = realloc(kept->fds, (i + 1) * sizeof(*fds));
-		if (!fds || fd < 0) {
-			error_set(&answer->err, CODE_INTERNAL, NULL,
-				  "the keeper cannot hold one more descriptor");
-			return;
-		}
-		kept->fds = fds;
-		kept->nr_fds = i + 1;
+	if (!fds)
+		return -1;
+	for (size_t i = kept->nr_fds; i < room; i++)
+		fds[i] = -1;
+	kept->fds = fds;
+	kept->nr_fds = room;
+	return 0;
+}
+
+/* Return: true when the keeper has @fd now */
+static bool kept_hold(struct kept *kept, int fd, int handle)
+{
+	if (fd < 0 || handle < 0 ||
+	    ((size_t)handle >= kept->nr_fds && kept_make_room(kept, handle + 1))) {
+		error_set(&kept->not_held, CODE_INTERNAL, NULL,
+			  "the keeper cannot hold one more descriptor");
+		return false;
 	}
-	kept->fds[i] = fd;
-	answer->value = i;
+	kept->fds[handle] = fd;
+	return true;
+}
+
+/* Nobody waited for an answer. */
+static int kept_holds_all(const struct kept *kept, struct error *err)
+{
+	if (!error_is_set(&kept->not_held))
+		return 0;
+	*err = kept->not_held;
+	return -1;
 }
 
 static void kept_release(struct kept *kept, int handle)
@@ -218,7 +234,8 @@ static void kept_close(struct kept *kept, const struct keeper_turn *turn, struct
 
 static void kept_commit(struct kept *kept, size_t nr_processes, struct keeper_msg *answer)
 {
-	if (!kept_check_alive(kept->group, nr_processes, &answer->err) &&
+	if (!kept_holds_all(kept, &answer->err) &&
+	    !kept_check_alive(kept->group, nr_processes, &answer->err) &&
 	    !nsinit_commit(&kept->ns, &answer->err) &&
 	    !cgroup_thaw(kept->group, &answer->err)) {
 		answer->value = true;
@@ -254,11 +271,16 @@ static bool kept_request(void *ctx, struct keeper_turn *turn)
 
 	switch ((enum keeper_op)msg->op) {
 	case KEEPER_HOLD:
-		kept_hold(kept, turn->fds[0], answer);
-		turn->fds[0] = -1;
+		if (kept_hold(kept, turn->fds[0], msg->value))
+			turn->fds[0] = -1;
+		turn->quiet = true;
+		break;
+	case KEEPER_HOLDS_ALL:
+		kept_holds_all(kept, &answer->err);
 		break;
 	case KEEPER_RELEASE:
 		kept_release(kept, msg->value);
+		turn->quiet = true;
 		break;
 	case KEEPER_SPEAK:
 		kept->control.fd = turn->fds[0];

@@ -12,8 +12,9 @@
 
 /**
  * enum keeper_op - what the helper asks; the value of a message
- * @KEEPER_HOLD: answer: the handle of the descriptor that came along
- * @KEEPER_RELEASE: the handle
+ * @KEEPER_HOLD: the handle of the descriptor that comes along; no answer
+ * @KEEPER_HOLDS_ALL: fails when one of them could not be held
+ * @KEEPER_RELEASE: the handle; no answer
  * @KEEPER_SPEAK: control comes along
  * @KEEPER_SPAWN: pid of the program; answer: pid of the init, and CRIU's RPC socket
  * @KEEPER_LEND: a descriptor comes along; answer: its number in the init
@@ -21,8 +22,8 @@
  * @KEEPER_COMMIT: number of processes; answer: 1: the tasks were started
  * @KEEPER_DONE: answer: the signal that killed the program
  */
-enum keeper_op { KEEPER_HOLD = 1, KEEPER_RELEASE, KEEPER_SPEAK, KEEPER_SPAWN, KEEPER_LEND, KEEPER_CLOSE,
-		 KEEPER_COMMIT, KEEPER_ABORT, KEEPER_SAID, KEEPER_DONE };
+enum keeper_op { KEEPER_HOLD = 1, KEEPER_HOLDS_ALL, KEEPER_RELEASE, KEEPER_SPEAK, KEEPER_SPAWN,
+		 KEEPER_LEND, KEEPER_CLOSE, KEEPER_COMMIT, KEEPER_ABORT, KEEPER_SAID, KEEPER_DONE };
 
 /** kept_start() - start the process; arguments as for keeper_start() */
 int kept_start(struct keeper_process *process, const struct owned_dir *dir,

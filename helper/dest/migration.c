@@ -43,6 +43,13 @@ static int hold_uffd(void *ctx, int uffd, int *handle, struct error *err)
 	return keeper_hold(migration->keeper, uffd, handle, err);
 }
 
+static int holds_all(void *ctx, struct error *err)
+{
+	struct migration *migration = ctx;
+
+	return keeper_holds_all(migration->keeper, err);
+}
+
 static void release_uffd(void *ctx, int handle)
 {
 	struct migration *migration = ctx;
@@ -172,7 +179,7 @@ static void stop_threads(void *ctx)
 static void wire_pages(struct migration *m)
 {
 	const struct mm_hooks mm = {
-		.hold = hold_uffd, .release = release_uffd, .watch = watch_uffd,
+		.hold = hold_uffd, .holds_all = holds_all, .release = release_uffd, .watch = watch_uffd,
 		.kick = kick_faults, .work = wake_populate, .ctx = m,
 	};
 	const struct faults_hooks faults = {

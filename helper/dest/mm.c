@@ -203,7 +203,6 @@ int mm_end(struct mm *mm, struct error *err)
 				"the source says twice that object %u is gone", mm->id);
 	if (!ret) {
 		mm->gone = true;
-		/* the keeper gives the number to the next descriptor that it holds */
 		mm->hooks.release(mm->hooks.ctx, mm->mirror_handle);
 		mm->mirror_handle = -1;
 		mirror_close(&mm->mirror);

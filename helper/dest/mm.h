@@ -39,7 +39,8 @@ struct mm;
 
 /**
  * struct mm_hooks - what an mm needs from the rest of the helper; called under mm.lock
- * @hold: have the keeper hold a duplicate; -1 on failure
+ * @hold: give the keeper a duplicate; -1 on failure
+ * @holds_all: have the keeper confirm that it holds all of them; -1 on failure
  * @release: the keeper may close the duplicate
  * @watch: add to (or, @on false, take from) what the fault thread waits for
  * @kick: wake the fault thread: @mm has requests, or @retry is set
@@ -47,6 +48,7 @@ struct mm;
  */
 struct mm_hooks {
 	int (*hold)(void *ctx, int uffd, int *handle, struct error *err);
+	int (*holds_all)(void *ctx, struct error *err);
 	void (*release)(void *ctx, int handle);
 	int (*watch)(void *ctx, struct space *space, bool on, struct error *err);
 	void (*kick)(void *ctx, struct mm *mm);

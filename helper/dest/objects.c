@@ -140,6 +140,11 @@ struct mm *objects_add_shm(struct objects *objects, uint32_t id, const char *nam
 	return add(objects, &(struct making){ .id = id, .name = name, .flags = flags }, err);
 }
 
+int objects_are_held(struct objects *objects, struct error *err)
+{
+	return objects->hooks.holds_all(objects->hooks.ctx, err);
+}
+
 struct mm *objects_mm(struct objects *objects, uint32_t id)
 {
 	struct mm *mm;

@@ -71,6 +71,9 @@ size_t objects_nr(struct objects *objects);
 
 /* All mms that are not gone at once. */
 
+/** objects_are_held() - the keeper confirms that it holds all mirrors and userfaultfds; -1 on failure */
+int objects_are_held(struct objects *objects, struct error *err);
+
 /** objects_final() - mm_final(); sums of pages that are here, and that lack */
 void objects_final(struct objects *objects, uint64_t *have, uint64_t *lack);
 /**

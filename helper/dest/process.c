@@ -52,10 +52,10 @@ int process_read_images(struct process *process, int images_fd, struct error *er
 	return criu_task_read(images_fd, process->pid, &process->task, err);
 }
 
-int process_restore_attributes(struct process *process, const struct cgroup *group,
+int process_restore_attributes(struct process *process, const struct cpus *available,
 			       struct error *err)
 {
-	return attributes_restore(&process->attributes, process->host_pid, &process->task, group, err);
+	return attributes_restore(&process->attributes, process->host_pid, &process->task, available, err);
 }
 
 int process_run_inside(struct process *process, const struct remote_group *all, struct error *err)

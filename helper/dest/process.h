@@ -31,9 +31,9 @@ int process_read_images(struct process *process, int images_fd, struct error *er
 
 /**
  * process_restore_attributes() - set what CRIU has not restored, from outside; @host_pid is filled
- * @group: in which the process is frozen
+ * @available: CPUs of the group in which it will run
  */
-int process_restore_attributes(struct process *process, const struct cgroup *group,
+int process_restore_attributes(struct process *process, const struct cpus *available,
 			       struct error *err);
 /** process_run_inside() - make the calls that the process has to make itself; @all: is held */
 int process_run_inside(struct process *process, const struct remote_group *all, struct error *err);

@@ -186,9 +186,43 @@ static int find_host_pids(struct program *program, struct error *err)
 	return 0;
 }
 
+static int compare_pids(const void *left, const void *right)
+{
+	pid_t a = *(const pid_t *)left, b = *(const pid_t *)right;
+
+	return a < b ? -1 : a > b;
+}
+
+/*
+ * Processes that are not in the group any more have died: @host_pid becomes 0. The group was frozen all the time, so that
+ * no process has begun there, and none has another's pid.
+ */
+static int find_dead(struct program *program, struct error *err)
+{
+	pid_t *pids;
+	size_t nr;
+
+	if (cgroup_pids(&program->group, &pids, &nr, err))
+		return -1;
+	if (nr)
+		qsort(pids, nr, sizeof(*pids), compare_pids);
+	for (size_t i = 0; i < program->nr; i++) {
+		struct process *process = program->processes[i];
+
+		if (!nr || !bsearch(&process->host_pid, pids, nr, sizeof(*pids), compare_pids))
+			process->host_pid = 0;
+	}
+	free(pids);
+	return 0;
+}
+
 static int restore_from_outside(struct program *program, struct error *err)
 {
-	if (find_host_pids(program, err))
+	const struct cgroup *group = &program->group;
+	struct cpus available;
+
+	if (find_host_pids(program, err) ||
+	    cpus_available(&available, group->kind == CGROUP_V2 ? group->home : "", err))
 		return -1;
 	for (size_t i = 0; i < program->nr; i++) {
 		struct process *process = program->processes[i];
@@ -196,7 +230,7 @@ static int restore_from_outside(struct program *program, struct error *err)
 		if (!process->host_pid)
 			return error_set(err, CODE_CRIU, NULL,
 					 "the restored process %d is not there", process->pid);
-		if (process_restore_attributes(process, &program->group, err))
+		if (process_restore_attributes(process, &available, err))
 			return -1;
 	}
 	return 0;
@@ -241,7 +275,7 @@ pid_t program_root_pid(const struct program *program)
 
 int program_check(struct program *program, struct error *err)
 {
-	if (cgroup_wait_frozen(&program->group, err) || find_host_pids(program, err))
+	if (cgroup_wait_frozen(&program->group, err) || find_dead(program, err))
 		return -1;
 	for (size_t i = 0; i < program->nr; i++) {
 		const struct process *process = program->processes[i];

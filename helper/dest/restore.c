@@ -313,9 +313,10 @@ static int restore_tasks(struct restore *restore, struct error *err)
 	restore->rpc_fd = -1;
 	if (ret)
 		return -1;
-	/* the marker came before CRIU ended; each userfaultfd was held before it was attached */
+	/* the marker came before CRIU ended; each userfaultfd was the keeper's before it was attached */
 	return peer_wait(restore->peer, &restore->restored, FINISH_TIMEOUT_MS,
-			 "CRIU's mark that all is restored", err);
+			 "CRIU's mark that all is restored", err) ||
+	       objects_are_held(restore->objects, err) ? -1 : 0;
 }
 
 static void keep_cost(const struct restore *restore)

@@ -242,7 +242,7 @@ int setup_add_objects(struct objects *objects, Migrate__Object **list, size_t nr
 	for (size_t i = 0; i < nr; i++)
 		if (precheck_object(list[i], err) || add_object(objects, list[i], err))
 			return -1;
-	return 0;
+	return objects_are_held(objects, err);
 }
 
 /* The list of mappings in Setup belongs to the task that Setup names. */

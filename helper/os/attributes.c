@@ -20,21 +20,64 @@
 /* Flags in /proc/PID/stat: PF_MEMALLOC_NOIO and PF_LOCAL_THROTTLE */
 #define IO_FLUSHER		0x00180000U
 
+#define TEXT_BYTES		4096
+
+/*
+ * By read(): the C library asks for the state of the file first, and once more for its end. A text that is one record is
+ * all there when the kernel gives less than was asked for. Return: the text, to be freed; NULL with errno
+ */
+static char *read_all(int fd)
+{
+	size_t size = TEXT_BYTES, nr = 0;
+	char *text = malloc(size), *more;
+	ssize_t n;
+
+	while (text) {
+		n = read(fd, text + nr, size - 1 - nr);
+		if (n < 0 && errno == EINTR)
+			continue;
+		nr += n > 0 ? n : 0;
+		if (n < 0)
+			break;
+		text[nr] = 0;
+		if (nr < size - 1)
+			return text;
+		/* of a program in thousands of groups */
+		size *= 2;
+		more = realloc(text, size);
+		if (!more)
+			break;
+		text = more;
+	}
+	free(text);
+	return NULL;
+}
+
+static char *read_text(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), saved;
+	char *text;
+
+	if (fd < 0)
+		return NULL;
+	text = read_all(fd);
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return text;
+}
+
 /* Return: a line of the file without its end, or -1 with errno */
 static int read_line(const char *path, char *line, size_t size)
 {
-	FILE *file = fopen(path, "re");
-	int ret = -1;
+	char *text = read_text(path);
 
-	if (!file)
+	if (!text)
 		return -1;
+	snprintf(line, size, "%.*s", (int)strcspn(text, "\n"), text);
 	errno = EIO;
-	if (fgets(line, size, file)) {
-		line[strcspn(line, "\n")] = 0;
-		ret = 0;
-	}
-	fclose(file);
-	return ret;
+	free(text);
+	return *line ? 0 : -1;
 }
 
 /* The kernel's texts for the state of a mitigation that a thread can ask for. */
@@ -60,22 +103,33 @@ static unsigned int parse_mitigation(const char *text)
 	return 0;
 }
 
+/* Return: what comes behind @key and blanks, or NULL when the line is another one */
+static const char *value_of(const char *line, const char *key)
+{
+	size_t len = strlen(key);
+
+	return strncmp(line, key, len) ? NULL : line + len + strspn(line + len, " \t");
+}
+
 void thread_attributes_parse(const char *line, struct thread_attributes *attributes)
 {
 	struct ns_pids tids;
-	int no_new_privs;
-	char text[64];
+	const char *value;
 
 	if (ns_pids_parse(line, "NSpid:", &tids))
 		attributes->ns_tid = tids.inner;
-	else if (sscanf(line, "NoNewPrivs: %d", &no_new_privs) == 1)
-		attributes->no_new_privs = no_new_privs;
-	else if (sscanf(line, "Speculation_Store_Bypass: %63[^\n]", text) == 1)
-		attributes->store_bypass = parse_mitigation(text);
-	else if (sscanf(line, "SpeculationIndirectBranch: %63[^\n]", text) == 1)
-		attributes->indirect_branch = parse_mitigation(text);
-	else
-		sscanf(line, "CapAmb: %" SCNx64, &attributes->ambient);
+	value = value_of(line, "NoNewPrivs:");
+	if (value)
+		attributes->no_new_privs = atoi(value);
+	value = value_of(line, "Speculation_Store_Bypass:");
+	if (value)
+		attributes->store_bypass = parse_mitigation(value);
+	value = value_of(line, "SpeculationIndirectBranch:");
+	if (value)
+		attributes->indirect_branch = parse_mitigation(value);
+	value = value_of(line, "CapAmb:");
+	if (value)
+		attributes->ambient = strtoull(value, NULL, 16);
 }
 
 /* The flags follow the last bracket: a thread's name may have blanks and brackets itself. */
@@ -97,16 +151,19 @@ static int read_flags(pid_t pid, struct thread_attributes *attributes, struct er
 
 static int read_status(pid_t pid, struct thread_attributes *attributes, struct error *err)
 {
-	char path[64], line[1024];
-	FILE *file;
+	char path[64], *text;
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", pid, attributes->tid);
-	file = fopen(path, "re");
-	if (!file)
+	text = read_text(path);
+	if (!text)
 		return error_errno(err, CODE_TARGET, NULL, "cannot open %s", path);
-	while (fgets(line, sizeof(line), file))
+	for (char *line = text, *end; line; line = end ? end + 1 : NULL) {
+		end = strchr(line, '\n');
+		if (end)
+			*end = 0;
 		thread_attributes_parse(line, attributes);
-	fclose(file);
+	}
+	free(text);
 	return attributes->ns_tid ? 0 :
 	       error_set(err, CODE_TARGET, NULL, "cannot read %s", path);
 }

@@ -3,20 +3,33 @@
 #define MIGRATE_PAGES_PAGE_SET_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "base/error.h"
 #include "base/page.h"
 
+struct page_group;
+
+/** struct page_set_slot - of a set: group number @key, of 1 GiB of address space each */
+struct page_set_slot {
+	uint64_t key;
+	struct page_group *group;
+};
+
 /**
  * struct page_set - a set of pages of one address space. Zeroed is empty
- * @words: one bit a page for all of user space: a reserved mapping of 4 GiB, or NULL before the first page.
- *	Memory exists only for the parts that were written; a summary of these parts is behind the bits
+ * @groups: ordered by key; @room of them fit. A group has bits for the blocks of 16 MiB in which the set ever had a page
  * @nr: pages in the set
+ *
+ * A program of hundreds of processes has thousands of sets, of some pages each, in three or four places of the address
+ * space. So the bits are small pieces of ordinary memory: a mapping for each set costs calls of the kernel, page faults and
+ * page tables.
  *
  * Addresses are in bytes, lengths in pages. The owner of the set locks.
  */
 struct page_set {
-	uint64_t *words;
+	struct page_set_slot *groups;
+	size_t nr_groups, room;
 	uint64_t nr;
 };
 

@@ -43,11 +43,12 @@ static bool loop_message(struct keeper_loop *loop)
 	turn.answer.op = turn.request.op;
 	turn.answer.seq = turn.request.seq;
 	go_on = loop->ops->request(loop->ctx, &turn);
-	fdpass_send(loop->sock, &turn.answer, sizeof(turn.answer), &turn.answer_fd,
-		    turn.answer_fd >= 0);
+	if (!turn.quiet)
+		fdpass_send(loop->sock, &turn.answer, sizeof(turn.answer), &turn.answer_fd,
+			    turn.answer_fd >= 0);
 	if (turn.answer_fd >= 0)
 		close(turn.answer_fd);
-	if (loop->ops->answered)
+	if (loop->ops->answered && !turn.quiet)
 		loop->ops->answered(loop->ctx, &turn);
 	close_fds(turn.fds);
 	return go_on;
@@ -175,6 +176,18 @@ int keeper_process_start(struct keeper_process *process, struct keeper_loop *loo
 	return ret;
 }
 
+/* Requests without an answer may have filled the socket. */
+static int send_request(struct keeper_process *process, const struct keeper_msg *msg, const int *fds,
+			size_t nr_fds, int timeout_ms)
+{
+	struct pollfd room = { .fd = process->sock, .events = POLLOUT };
+
+	while (fdpass_try_send(process->sock, msg, sizeof(*msg), fds, nr_fds))
+		if (errno != EAGAIN || poll(&room, 1, timeout_ms) <= 0)
+			return -1;
+	return 0;
+}
+
 /*
  * The answer to the last request. One to an earlier request, which was not waited for, is dropped: it
  * must not be taken for this one's.
@@ -200,7 +213,7 @@ enum keeper_answer keeper_process_ask(struct keeper_process *process, struct kee
 
 	pthread_mutex_lock(&process->lock);
 	msg->seq = ++process->seq;
-	ret = fdpass_try_send(process->sock, msg, sizeof(*msg), fds, nr_fds);
+	ret = send_request(process, msg, fds, nr_fds, timeout_ms);
 	if (!ret) {
 		dead = "does not answer";
 		ret = recv_answer(process, msg, passed, timeout_ms) == 1 ? 0 : -1;
@@ -217,6 +230,18 @@ enum keeper_answer keeper_process_ask(struct keeper_process *process, struct kee
 	if (!error_is_set(err))
 		*err = msg->err;
 	return KEEPER_FAILED;
+}
+
+int keeper_process_tell(struct keeper_process *process, struct keeper_msg *msg, const int *fds,
+			size_t nr_fds, struct error *err)
+{
+	int ret;
+
+	pthread_mutex_lock(&process->lock);
+	msg->seq = ++process->seq;
+	ret = send_request(process, msg, fds, nr_fds, KEEPER_ANSWER_MS);
+	pthread_mutex_unlock(&process->lock);
+	return ret ? error_set(err, CODE_INTERNAL, NULL, "the keeper (pid %d) is dead", process->pid) : 0;
 }
 
 int keeper_data_fd(const void *data, size_t bytes)

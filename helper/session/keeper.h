@@ -39,10 +39,12 @@ struct keeper_msg {
  * @answer: all zeros at first, but for @op and @seq
  * @fds: came with the request, or -1; the process sets one that it keeps to -1, the others are closed
  * @answer_fd: goes out with the answer, and is closed here; -1: none
+ * @quiet: set for a request of keeper_process_tell(): no answer goes out
  */
 struct keeper_turn {
 	struct keeper_msg request, answer;
 	int fds[FDPASS_MAX], answer_fd;
+	bool quiet;
 };
 
 /**
@@ -121,6 +123,15 @@ enum keeper_answer { KEEPER_OK, KEEPER_FAILED, KEEPER_SILENT };
 enum keeper_answer keeper_process_ask(struct keeper_process *process, struct keeper_msg *msg,
 				      const int *fds, size_t nr_fds, int *answer_fd, int timeout_ms,
 				      struct error *err);
+
+/**
+ * keeper_process_tell() - a request without an answer; any thread
+ *
+ * The keeper takes it before all later requests, and also when this process dies next: what is in the socket by then
+ * is read before its end.
+ */
+int keeper_process_tell(struct keeper_process *process, struct keeper_msg *msg, const int *fds,
+			size_t nr_fds, struct error *err);
 
 /** keeper_data_fd() - a descriptor that a request can take along, with @bytes of @data; -1 with errno */
 int keeper_data_fd(const void *data, size_t bytes);

@@ -12,6 +12,11 @@ static inline int hold_nothing(void *ctx, int uffd, int *handle, struct error *e
 	return 0;
 }
 
+static inline int holds_nothing(void *ctx, struct error *err)
+{
+	return 0;
+}
+
 static inline void release_nothing(void *ctx, int handle)
 {
 }
@@ -31,7 +36,7 @@ static inline void wake_nobody(void *ctx)
 }
 
 static const struct mm_hooks no_mm_hooks = {
-	.hold = hold_nothing, .release = release_nothing, .watch = watch_nothing,
+	.hold = hold_nothing, .holds_all = holds_nothing, .release = release_nothing, .watch = watch_nothing,
 	.kick = count_kick, .work = wake_nobody,
 };
 

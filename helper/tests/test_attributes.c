@@ -130,8 +130,9 @@ static void carried(void **state)
 	struct criu_task task = { .nr_threads = 1 };
 	struct error err = { 0 };
 	pid_t pid = child_start(), other = child_start();
-	struct cpus cpus;
+	struct cpus cpus, available;
 
+	assert_int_equal(cpus_available(&available, "", &err), 0);
 	assert_int_equal(cpus_parse(&cpus, "0"), 0);
 	assert_int_equal(thread_set_cpus(pid, &cpus), 0);
 	assert_int_equal(thread_set_timer_slack(pid, 12345), 0);
@@ -141,7 +142,7 @@ static void carried(void **state)
 	go.threads[0]->tid = other;
 	assert_int_equal(attributes_take(&to, &go, &err), 0);
 	source_attributes_free(&from);
-	assert_int_equal(attributes_restore(&to, other, &task, &none, &err), 0);
+	assert_int_equal(attributes_restore(&to, other, &task, &available, &err), 0);
 	assert_int_equal(thread_attributes_read(other, other, &got, &err), 0);
 	assert_int_equal(got.timer_slack_ns, 12345);
 	assert_memory_equal(&got.cpus, &cpus, sizeof(cpus));
@@ -158,14 +159,14 @@ static void cpus_not_here(void **state)
 	Migrate__ThreadAttributes thread = MIGRATE__THREAD_ATTRIBUTES__INIT, *list[] = { &thread };
 	Migrate__Scheduling scheduling = MIGRATE__SCHEDULING__INIT;
 	Migrate__Process go = MIGRATE__PROCESS__INIT;
-	struct cgroup none = { .kind = CGROUP_NONE };
 	struct criu_task task = { .nr_threads = 1 };
 	pid_t pid = child_start();
 	struct attributes to = { 0 };
 	struct error err = { 0 };
 	struct thread_attributes now;
-	struct cpus cpus;
+	struct cpus cpus, available;
 
+	assert_int_equal(cpus_available(&available, "", &err), 0);
 	assert_int_equal(thread_attributes_read(pid, pid, &now, &err), 0);
 	thread.tid = pid;
 	thread.timer_slack_ns = now.timer_slack_ns;
@@ -179,7 +180,7 @@ static void cpus_not_here(void **state)
 	go.threads = list;
 	go.n_threads = 1;
 	assert_int_equal(attributes_take(&to, &go, &err), 0);
-	assert_int_equal(attributes_restore(&to, pid, &task, &none, &err), 0);
+	assert_int_equal(attributes_restore(&to, pid, &task, &available, &err), 0);
 	assert_int_equal(to.results.of[MIGRATE__ATTRIBUTE_KIND__CPUS].failed, 1);
 	assert_non_null(strstr(to.results.of[MIGRATE__ATTRIBUTE_KIND__CPUS].detail,
 			       "runs on the CPUs 0, not 0,8000"));
@@ -192,7 +193,6 @@ static void wrong_messages(void **state)
 	Migrate__ThreadAttributes thread = MIGRATE__THREAD_ATTRIBUTES__INIT, *list[] = { &thread };
 	Migrate__Scheduling scheduling = MIGRATE__SCHEDULING__INIT;
 	Migrate__Process go = MIGRATE__PROCESS__INIT;
-	struct cgroup none = { .kind = CGROUP_NONE };
 	struct criu_task task = { .nr_threads = 2 };
 	struct attributes to = { 0 };
 	struct error err = { 0 };
@@ -219,7 +219,7 @@ static void wrong_messages(void **state)
 	thread.tid = 5;
 	assert_int_equal(attributes_take(&to, &go, &err), 0);
 	/* of another number of threads than the images */
-	assert_int_equal(attributes_restore(&to, getpid(), &task, &none, &err), -1);
+	assert_int_equal(attributes_restore(&to, getpid(), &task, &cpus[0], &err), -1);
 	assert_int_equal(err.code, CODE_PEER);
 	attributes_free(&to);
 }

@@ -20,13 +20,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "base/fdpass.h"
 #include "dest/keeper.h"
+#include "dest/kept.h"
 #include "os/ns_pids.h"
 #include "tests/conn_fd.h"
 #include "tests/course_walk.h"
 #include "tests/in_group.h"
 
 static char dir[64];
+#define HUNDREDS	300
+
 static struct cgroup group;
 static struct owned_dir owned = { .base_fd = -1, .fd = -1 };
 static int nr_dirs;
@@ -145,13 +149,72 @@ static void test_holds(void **state)
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);
 	assert_int_equal(read(pair[0], &byte, 1), -1);
 	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(keeper_holds_all(keeper, &err), 0);
+	assert_int_equal(read(pair[0], &byte, 1), -1);
 	keeper_release(keeper, handle);
+	/* its answer comes when the release is done */
+	assert_int_equal(keeper_holds_all(keeper, &err), 0);
 	assert_int_equal(read(pair[0], &byte, 1), 0);
 	assert_int_equal(keeper_done(keeper, &signal, &err), 0);
 	assert_int_equal(signal, 0);
 	assert_false(dir_exists());
 	keeper_free(keeper);
 	close(pair[0]);
+}
+
+/* Nobody waits for each of them, and more are on their way than the socket has room for. */
+static void test_holds_hundreds(void **state)
+{
+	struct keeper *keeper = start();
+	int pairs[HUNDREDS], handles[HUNDREDS], signal;
+	struct error err = { 0 };
+	char byte;
+
+	for (int i = 0; i < HUNDREDS; i++) {
+		int pair[2];
+
+		assert_int_equal(pipe2(pair, O_CLOEXEC | O_NONBLOCK), 0);
+		pairs[i] = pair[0];
+		assert_int_equal(keeper_hold(keeper, pair[1], &handles[i], &err), 0);
+		close(pair[1]);
+	}
+	for (int i = 0; i < HUNDREDS; i += 2)
+		keeper_release(keeper, handles[i]);
+	assert_int_equal(keeper_holds_all(keeper, &err), 0);
+	for (int i = 0; i < HUNDREDS; i++)
+		assert_int_equal(read(pairs[i], &byte, 1), i % 2 ? -1 : 0);
+	assert_int_equal(keeper_done(keeper, &signal, &err), 0);
+	for (int i = 0; i < HUNDREDS; i++) {
+		assert_int_equal(read(pairs[i], &byte, 1), 0);
+		close(pairs[i]);
+	}
+	keeper_free(keeper);
+}
+
+/* It finds no descriptor with the message: what it was given is not held, so nothing may be started. */
+static void test_does_not_hold(void **state)
+{
+	const struct keeper_msg msg = { .op = KEEPER_HOLD };
+	struct keeper *keeper = start();
+	struct error err = { 0 };
+	int rpc_fd, init = spawn(keeper, &rpc_fd);
+	bool started = true;
+
+	free(wait_for_criu());
+	assert_int_equal(cgroup_freeze(&group, &err), 0);
+	assert_int_equal(fdpass_send(keeper_fd(keeper), &msg, sizeof(msg), NULL, 0), 0);
+	assert_int_equal(keeper_holds_all(keeper, &err), -1);
+	assert_non_null(strstr(err.what, "cannot hold"));
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(keeper_commit(keeper, 1, &started, &err), -1);
+	assert_false(started);
+	assert_true(ends(init));
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(keeper_abort(keeper, &err), 0);
+	assert_int_equal(keeper_said(keeper, &err), 0);
+	keeper_free(keeper);
+	close(rpc_fd);
+	close(init);
 }
 
 static void test_abort(void **state)
@@ -490,6 +553,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_holds, make_dir),
+		cmocka_unit_test_setup(test_holds_hundreds, make_dir),
+		cmocka_unit_test_setup(test_does_not_hold, make_dir),
 		cmocka_unit_test_setup(test_abort, is_root),
 		cmocka_unit_test_setup(test_helper_dies, is_root),
 		cmocka_unit_test_setup(test_helper_dies_unstarted, is_root),

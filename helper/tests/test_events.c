@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Events of a userfaultfd in an order that the threads of a program can bring about, one case a
- * test: the test itself decides when they are read.
+ * test: the test itself decides when they are read. Linked with --wrap=page_set_add: memory is
+ * short.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,6 +26,7 @@
 #include "dest/populate.h"
 #include "dest/spaces.h"
 #include "tests/few_pages.h"
+#include "tests/real_walks.h"
 
 /* Once a page came, a child that has ended lacks nothing any longer: what only it lacked is let go. */
 static void test_child_gone(void **state)
@@ -343,7 +345,7 @@ static bool is_waiting(const struct space *space)
 
 #define FAR_BYTES	(128UL << 30)
 
-/* In memory of which no set has a member: a set makes itself writable for 64 GiB at a time. */
+/* In memory of which no set has a member. */
 static uint8_t *far;
 
 static void *touch_far(void *arg)
@@ -359,15 +361,14 @@ static void *move_far(void *arg)
 	return mremap(few.area, P, P, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, far);
 }
 
-/* A set makes a part of itself writable by this call when the first page is added there. */
 static atomic_bool no_memory;
 
-int mprotect(void *addr, size_t bytes, int prot)
+/* tests/test_page_set.c sees that a set without memory says so, and stays as it was. */
+int __wrap_page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages, struct error *err)
 {
-	if (!atomic_load(&no_memory))
-		return syscall(SYS_mprotect, addr, bytes, prot);
-	errno = ENOMEM;
-	return -1;
+	if (atomic_load(&no_memory))
+		return error_set(err, CODE_NOT_READY, NULL, "no memory");
+	return __real_page_set_add(set, addr, nr_pages, err);
 }
 
 static int read_without_memory(struct error *err)

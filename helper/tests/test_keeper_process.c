@@ -23,11 +23,11 @@
 #define SOON_MS		300
 #define LATER_MS	30000
 
-enum { OP_TWICE, OP_FAIL, OP_SWAP, OP_SLOW, OP_LIMIT, OP_FORK, OP_END };
+enum { OP_TWICE, OP_FAIL, OP_SWAP, OP_SLOW, OP_LIMIT, OP_FORK, OP_QUIET, OP_END };
 
 /**
  * struct kit - @says: the keeper writes a letter for each that it sees: (b)egin, (a)nswered, (l)ate,
- * helper (g)one, (c)hild ended
+ * helper (g)one, (c)hild ended, a request without an answer (q)
  * @stays: for children, when the helper has ended
  */
 struct kit {
@@ -69,6 +69,10 @@ static bool on_request(void *ctx, struct keeper_turn *turn)
 		break;
 	case OP_LIMIT:
 		kit->loop.until_ns = clock_now_ns() + turn->request.value * 1000000UL;
+		break;
+	case OP_QUIET:
+		say(kit, 'q');
+		turn->quiet = true;
 		break;
 	case OP_FORK:
 		if (!fork()) {
@@ -177,6 +181,29 @@ static void it_answers(void **state)
 	assert_int_equal(ask(kit, OP_FAIL, 0, NULL), KEEPER_FAILED);
 	assert_string_equal(kit->err.what, "it did not work");
 	end(kit, "baaa");
+}
+
+static void tell(struct kit *kit)
+{
+	struct keeper_msg msg = { .op = OP_QUIET };
+
+	assert_int_equal(keeper_process_tell(&kit->process, &msg, NULL, 0, &kit->err), 0);
+}
+
+/* What was told is done in its turn, and also when the helper ends without a further word. */
+static void it_is_told(void **state)
+{
+	struct kit *kit = start(&plain_ops);
+	int value = 0;
+
+	tell(kit);
+	tell(kit);
+	assert_int_equal(ask(kit, OP_TWICE, 21, &value), KEEPER_OK);
+	assert_int_equal(value, 42);
+	tell(kit);
+	keeper_process_close(&kit->process);
+	expect_said(kit, "bqqaqg");
+	free(kit);
 }
 
 /* The other end of the pipe is nobody's any more. */
@@ -391,7 +418,8 @@ static void a_child_that_ends_first_ends_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(it_answers), cmocka_unit_test(descriptors_pass),
+		cmocka_unit_test(it_answers), cmocka_unit_test(it_is_told),
+		cmocka_unit_test(descriptors_pass),
 		cmocka_unit_test(a_descriptor_too_many_is_closed),
 		cmocka_unit_test(inherited_descriptors_are_closed),
 		cmocka_unit_test(a_late_answer_is_dropped), cmocka_unit_test(a_dead_one_is_silent),
