@@ -7,6 +7,7 @@
 #include <linux/dax.h>
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
+#include <linux/sched/coredump.h>
 
 #include "gup.h"
 #include "walk.h"
@@ -25,7 +26,7 @@ static bool splice_vm_vma_is_copied(struct vm_area_struct *vma)
  * pages, so the page table decides. Fills @count with how many pages are alike.
  */
 static enum splice_vm_gup_result
-splice_vm_gup_explain(struct vm_area_struct *vma, unsigned long addr,
+splice_vm_gup_ask_table(struct vm_area_struct *vma, unsigned long addr,
 		      unsigned long end, unsigned long *count)
 {
 	struct splice_vm_window win = {};
@@ -56,6 +57,26 @@ splice_vm_gup_explain(struct vm_area_struct *vma, unsigned long addr,
 	for (i = 1; i < win.nr && splice_vm_window_state(&win, i) == state; i++)
 		++*count;
 	return why;
+}
+
+/*
+ * The OOM reaper, and process_mrelease(), take private pages away from a killed
+ * task that cannot end, as a frozen one. They set the flag before the first page
+ * goes: a hole that was found before it is one of the task's own.
+ */
+static enum splice_vm_gup_result
+splice_vm_gup_explain(struct vm_area_struct *vma, unsigned long addr,
+		      unsigned long end, unsigned long *count)
+{
+	enum splice_vm_gup_result why;
+
+	why = splice_vm_gup_ask_table(vma, addr, end, count);
+	if (why != SPLICE_VM_GUP_ZERO)
+		return why;
+	/* Pairs with the lock of the page table, under which the pages go. */
+	smp_rmb();
+	return mm_flags_test(MMF_UNSTABLE, vma->vm_mm) ? SPLICE_VM_GUP_GONE :
+							 SPLICE_VM_GUP_ZERO;
 }
 
 /**

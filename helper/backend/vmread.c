@@ -299,6 +299,14 @@ static int first_by_itself(struct vmread *vmread, const struct batch *batch,
 	return fn(ctx, one.runs, 1, err);
 }
 
+static bool vmread_is_gone(struct backend *backend)
+{
+	struct vmread *vmread = vmread_of(backend);
+	char byte;
+
+	return !pread(vmread->mem_fd, &byte, 1, 0);
+}
+
 static int send_all(struct vmread *vmread, struct batch *batch, struct backend_send *send,
 		    const struct splice_vm_run *runs, uint32_t nr_runs, backend_runs_fn fn,
 		    void *ctx, struct error *err)
@@ -313,6 +321,9 @@ static int send_all(struct vmread *vmread, struct batch *batch, struct backend_s
 
 		batch_fill(batch, &at, &at_nr, &at_skip);
 		nr = batch_read(batch, vmread->base.pid, send->buf);
+		/* the pid may be that of another program by now; this one's memory does not come back */
+		if (nr && vmread_is_gone(&vmread->base))
+			nr = 0;
 		if (nr) {
 			batch_cut(batch, nr);
 			ret = batch_send(batch, send, fn, ctx, err);
@@ -348,14 +359,6 @@ static int vmread_send(struct backend *backend, struct backend_send *send,
 }
 
 /* Memory that is no more reads as the end of a file, memory that is not mapped as an error. */
-static bool vmread_is_gone(struct backend *backend)
-{
-	struct vmread *vmread = vmread_of(backend);
-	char byte;
-
-	return !pread(vmread->mem_fd, &byte, 1, 0);
-}
-
 static uint64_t vmread_overflows(struct backend *backend)
 {
 	return 0;

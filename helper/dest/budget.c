@@ -204,6 +204,18 @@ void budget_unlist(struct budget *budget, uint64_t bytes)
 	pthread_mutex_unlock(&budget->lock);
 }
 
+uint64_t budget_listed(struct budget *budget)
+{
+	uint64_t listed;
+
+	if (!budget)
+		return UINT64_MAX;
+	pthread_mutex_lock(&budget->lock);
+	listed = budget->listed;
+	pthread_mutex_unlock(&budget->lock);
+	return listed;
+}
+
 void budget_settle(struct budget *budget)
 {
 	if (!budget)

@@ -67,6 +67,8 @@ void budget_give(struct budget *budget, enum budget_part part, uint64_t bytes);
 int budget_list(struct budget *budget, uint64_t bytes, struct error *err);
 /** budget_unlist() - @bytes of them were listed twice */
 void budget_unlist(struct budget *budget, uint64_t bytes);
+/** budget_listed() - how many bytes are in the lists; UINT64_MAX without a budget */
+uint64_t budget_listed(struct budget *budget);
 
 /**
  * budget_settle() - the images of all objects are complete: from now on only pages come that are

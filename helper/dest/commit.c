@@ -16,7 +16,6 @@
 #define ENDED_TIMEOUT_MS	30000	/* an init that is slow, or stopped */
 #define OTHERS_MS		1000	/* what is killed with the root has ended by then */
 
-#define MAX_FROZEN_S		86400	/* most that --max-frozen takes */
 #define COMMIT_MORE_S		10
 
 enum outcome { OUTCOME_DONE, OUTCOME_ENDED, OUTCOME_LOST };
@@ -281,11 +280,7 @@ static int start_tasks(struct commit *commit, struct error *err)
 /* The source gives up after --max-frozen, which began before Ready: this is long enough. */
 static int commit_timeout_ms(const struct commit *commit)
 {
-	uint32_t max_frozen_s = commit->max_frozen_s;
-
-	if (max_frozen_s > MAX_FROZEN_S)
-		max_frozen_s = MAX_FROZEN_S;
-	return (max_frozen_s + COMMIT_MORE_S) * 1000;
+	return (commit->max_frozen_s + COMMIT_MORE_S) * 1000;
 }
 
 int commit_run(struct commit *commit, bool *undo, struct error *err)

@@ -17,7 +17,7 @@
  * @dir: of the migration; removed when the keeper cannot do so
  * @places: given up by a migration that goes on alone; may be NULL
  * @parent_sock: dest/parent.h
- * @max_frozen_s: --max-frozen of the source, in seconds
+ * @max_frozen_s: setup_max_frozen_s()
  * @lost: memory that neither end has, when all has come
  * @restore_ns, @verified_pages: of the restore, for the result
  * @stop: hook: stop all threads that bring and install pages

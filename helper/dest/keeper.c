@@ -240,8 +240,7 @@ bool keeper_undo(struct keeper *keeper, int init_fd)
 	cgroup_kill(&keeper->group, &(struct error){ 0 });
 	gone = wait_init(init_fd);
 	cgroup_remove(&keeper->group, KEPT_GROUP_TIMEOUT_MS);
-	if (gone)
-		kept_addresses_forget(&keeper->kept);
+	kept_addresses_forget(&keeper->kept, gone);
 	owned_dir_remove(keeper->dir);
 	return gone;
 }

@@ -131,7 +131,7 @@ static void kept_unlink(int fd)
 static void kept_clean_up(struct kept *kept)
 {
 	cgroup_remove(kept->group, KEPT_GROUP_TIMEOUT_MS);
-	kept_addresses_forget(&kept->addresses);
+	kept_addresses_forget(&kept->addresses, !kept->ns.pid);
 	for (size_t i = 0; i < kept->nr_fds; i++)
 		if (kept->fds[i] >= 0)
 			kept_unlink(kept->fds[i]);

@@ -124,12 +124,14 @@ static int remove_all(struct kept_addresses *kept, struct error *err)
 	return 0;
 }
 
-void kept_addresses_forget(struct kept_addresses *kept)
+void kept_addresses_forget(struct kept_addresses *kept, bool dead)
 {
 	struct error why = { 0 };
 
+	if (!dead && kept->closed)
+		error_set(&why, CODE_INTERNAL, NULL, "a process of the program does not die");
 	/* an address that stays keeps its filter: another machine has it */
-	if (remove_all(kept, &why))
+	if (error_is_set(&why) || remove_all(kept, &why))
 		say_stays(kept, &why);
 	else
 		clear(kept);

@@ -62,10 +62,11 @@ void kept_addresses_open(struct kept_addresses *kept);
 /** kept_addresses_announce() - tell the neighbours once more; nothing unless they were opened */
 void kept_addresses_announce(const struct kept_addresses *kept);
 /**
- * kept_addresses_forget() - no process of the program is here: as before kept_addresses_close()
+ * kept_addresses_forget() - as before kept_addresses_close()
+ * @dead: no process of the program is here any more; one that does not die may still send
  *
  * What cannot be taken away stays behind the filter, and the system log says so.
  */
-void kept_addresses_forget(struct kept_addresses *kept);
+void kept_addresses_forget(struct kept_addresses *kept, bool dead);
 
 #endif

@@ -171,6 +171,7 @@ static int pay_fetch(struct mm *mm, uint64_t addr, uint64_t nr_pages, struct err
 int late_pages_fetch(struct mm *mm, uint64_t addr, uint64_t nr_pages, void *buf,
 		 struct error *err)
 {
+	uint64_t begin = clock_now_ns();
 	uint64_t end = addr + nr_pages * PAGE_BYTES, at = addr;
 	struct timespec until = clock_in_ms(CLOCK_MONOTONIC, FETCH_TIMEOUT_S * 1000);
 	struct run run;
@@ -195,6 +196,7 @@ int late_pages_fetch(struct mm *mm, uint64_t addr, uint64_t nr_pages, void *buf,
 	/* of all locked memory there would be two copies until the images are complete */
 	if (!ret)
 		mirror_punch(&mm->mirror, addr, nr_pages);
+	mm->counts.fetch_ns += clock_now_ns() - begin;
 	mm_unlock(mm);
 	return ret;
 }

@@ -301,7 +301,7 @@ static int start_threads(struct migration *m, struct error *err)
 	m->restore.compare = m->restore.shm.compares = m->setup.said->verify;
 	m->restore.comm = m->setup.said->comm;
 	m->restore.cost_model_ns = m->setup.cost_model_ns;
-	m->commit.max_frozen_s = m->setup.said->max_frozen_s;
+	m->commit.max_frozen_s = m->receive.max_frozen_s = setup_max_frozen_s(&m->setup);
 	if (lazy_server_listen(m->images.work_fd, &m->lazy, err) ||
 	    faults_expect(&m->faults, m->lazy, err) || faults_start(&m->faults, err))
 		return -1;
@@ -311,6 +311,8 @@ static int start_threads(struct migration *m, struct error *err)
 /* Return: enum exit_code, or -1 before COMMIT; then @undo is true */
 static int run_states(struct migration *m, int control_fd, bool *undo, struct error *err)
 {
+	int code;
+
 	peer_state(&m->peer, "ACCEPT");
 	if (start_control(m, control_fd, err) || setup_greet(&m->setup, err) ||
 	    take_connections(m, err) || setup_take(&m->setup, err) ||
@@ -320,7 +322,10 @@ static int run_states(struct migration *m, int control_fd, bool *undo, struct er
 		return -1;
 	m->commit.restore_ns = m->restore.took_ns;
 	m->commit.verified_pages = m->restore.verified_pages;
-	return commit_run(&m->commit, undo, err);
+	code = commit_run(&m->commit, undo, err);
+	if (code == CODE_OK)
+		restore_keep_cost(&m->restore);
+	return code;
 }
 
 /*

@@ -20,6 +20,7 @@
 #define NEW_IDLE_MS	5000	/* until Setup, when places are short */
 #define SETUP_IDLE_MS	60000	/* without progress after Setup, likewise */
 #define END_MS		15000	/* between SIGTERM and SIGKILL */
+#define SOON_MS		2000	/* a place becomes free in this time after SIGTERM, or the next is ended */
 #define KILLED_MS	5000	/* from SIGKILL until the place is free */
 #define STARTS_MAX	32	/* starts at once, and */
 #define START_MS	250	/* one more in each such time */
@@ -82,8 +83,11 @@ static bool evict(struct migrations *migrations, const char *host, bool memory)
 
 		if (!migration->pid || (host && strcmp(migration->host, host)))
 			continue;
-		if (migration->kill_ms && !migration->committed)
-			return true;
+		if (migration->kill_ms && !migration->committed) {
+			if (now < migration->kill_ms - END_MS + SOON_MS)
+				return true;
+			continue;
+		}
 		if (memory && !atomic_load(&migration->place->reserved))
 			continue;
 		idle = now - atomic_load(&migration->place->progress_ms) -

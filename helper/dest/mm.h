@@ -33,6 +33,7 @@ struct mm_counts {
 	uint64_t lost;		/* neither end has them: dest/lost_pages.h */
 	uint64_t zero;		/* read as zeros at the source, or first touched here */
 	uint64_t faults;	/* faults, not pages */
+	uint64_t fetch_ns;	/* how long images waited for pages of the source */
 };
 
 struct mm;

@@ -6,16 +6,22 @@
 #include "dest/receive.h"
 #include "dest/tell.h"
 
-#define GATE_TIMEOUT_MS		30000
+#define GATE_TIMEOUT_S		30
 #define FINAL_TIMEOUT_MS	30000
 #define REASON_MS		1000
 #define LOST_LINES		16	/* a frame may name one page, and a process may lose a million */
+
+/* The first lists of a large tree come while the source still reads the page maps of the last processes. */
+static uint32_t gate_timeout_s(const struct receive *receive)
+{
+	return receive->max_frozen_s > GATE_TIMEOUT_S ? receive->max_frozen_s : GATE_TIMEOUT_S;
+}
 
 static int gate(void *ctx, uint32_t round, struct error *err)
 {
 	struct receive *receive = ctx;
 	struct mailbox *box = &receive->peer->box;
-	struct timespec until = clock_in_ms(CLOCK_MONOTONIC, GATE_TIMEOUT_MS);
+	struct timespec until = clock_in_ms(CLOCK_MONOTONIC, 1000L * gate_timeout_s(receive));
 	bool in_time = true;
 	int ret = 0;
 

@@ -30,6 +30,7 @@ struct receive_hooks {
  * struct receive - used by the main thread only, except @begun, @frozen and @final, which the
  *	mailbox's lock protects
  * @memory_conn, @urgent_conn: CONN_NONE until receive_connect()
+ * @max_frozen_s: setup_max_frozen_s()
  * @begun: number of the round that control announced last
  * @frozen: Frozen has come: frames of any round may follow
  * @final: all lists of the frozen program have come
@@ -44,7 +45,7 @@ struct receive {
 	struct receive_hooks hooks;
 	struct conn memory_conn, urgent_conn;
 	struct receiver memory, urgent;
-	uint32_t begun;
+	uint32_t max_frozen_s, begun;
 	bool frozen, final, has_threads;
 	atomic_uint nr_lost;
 	pthread_t memory_thread, urgent_thread;

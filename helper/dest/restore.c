@@ -319,15 +319,34 @@ static int restore_tasks(struct restore *restore, struct error *err)
 	       objects_are_held(restore->objects, err) ? -1 : 0;
 }
 
-static void keep_cost(const struct restore *restore)
+/* For the source, and the link, as long as they like, other migrations would be refused later. */
+static uint64_t waited_ns(const struct restore *restore)
+{
+	uint64_t ns = restore->frozen.ns[MIGRATE__FROZEN_PART__AWAIT_LISTS];
+	struct mm *mm = NULL;
+
+	while ((mm = objects_next(restore->objects, mm))) {
+		mm_lock(mm);
+		ns += mm->counts.fetch_ns;
+		mm_unlock(mm);
+	}
+	return ns;
+}
+
+static uint64_t cost_ns(const struct restore *restore)
 {
 	const struct frozen_time *time = &restore->frozen;
-	uint64_t ns = frozen_time_sum(time, FROZEN_DEST) + frozen_time_sum(time, FROZEN_CRIU) -
-		      time->ns[MIGRATE__FROZEN_PART__AWAIT_LISTS];
+	uint64_t all = frozen_time_sum(time, FROZEN_DEST) + frozen_time_sum(time, FROZEN_CRIU);
+	uint64_t waited = waited_ns(restore);
 
+	return all > waited ? all - waited : 0;
+}
+
+void restore_keep_cost(const struct restore *restore)
+{
 	/* a test's delays say nothing of the next migration */
-	if (!report_delays())
-		cost_keep(COST_RESTORE, restore->comm, restore->cost_model_ns, ns);
+	if (!report_delays() && restore->cost_ns)
+		cost_keep(COST_RESTORE, restore->comm, restore->cost_model_ns, restore->cost_ns);
 }
 
 int restore_run(struct restore *restore, struct error *err)
@@ -350,7 +369,7 @@ int restore_run(struct restore *restore, struct error *err)
 	objects_ready(restore->objects);
 	restore->took_ns = clock_now_ns() - begin;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__COMPARE);
-	keep_cost(restore);
+	restore->cost_ns = cost_ns(restore);
 	if (restore->compare && compare(restore, err))
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__CHECK);

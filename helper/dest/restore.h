@@ -33,7 +33,7 @@
  * @leave: moves that CRIU out of the group of the tasks
  * @comm, @cost_model_ns: of the source, and cost_model_ns() for it
  * @frozen: what the time goes to from RestoreGo to Ready
- * @took_ns: how long the restore took
+ * @took_ns: how long the restore took; @cost_ns: of that, without what the source and the link took
  * @verified_pages: how many pages were compared
  */
 struct restore {
@@ -54,7 +54,7 @@ struct restore {
 	struct criu_leave leave;
 	const char *comm;
 	struct frozen_time frozen;
-	uint64_t took_ns, verified_pages, cost_model_ns;
+	uint64_t took_ns, cost_ns, verified_pages, cost_model_ns;
 };
 
 /** restore_cancel() - a CRIU that runs ends; the mailbox's lock is held */
@@ -67,5 +67,11 @@ void restore_cancel(struct restore *restore);
 int restore_park(struct restore *restore, struct error *err);
 /** restore_run() - to tasks that stand frozen, and Ready */
 int restore_run(struct restore *restore, struct error *err);
+/**
+ * restore_keep_cost() - what it took, for predictions
+ *
+ * Not before COMMIT: whoever begins migrations and gives them up could teach this machine that all take long.
+ */
+void restore_keep_cost(const struct restore *restore);
 
 #endif

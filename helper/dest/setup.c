@@ -11,6 +11,7 @@
 #include "session/cost.h"
 
 #define SETUP_TIMEOUT_MS	20000	/* from the connection to Setup */
+#define MAX_FROZEN_S		86400	/* most that --max-frozen takes */
 
 void setup_begin(struct setup *setup)
 {
@@ -38,6 +39,13 @@ int setup_late(const struct setup *setup, const char *what, struct error *err)
 	return left_ms(setup) > 1 ? 0 :
 	       error_set(err, CODE_NETWORK, NULL, "the source did not make %s within %d s", what,
 			 SETUP_TIMEOUT_MS / 1000);
+}
+
+uint32_t setup_max_frozen_s(const struct setup *setup)
+{
+	uint32_t said = setup->said->max_frozen_s;
+
+	return said < MAX_FROZEN_S ? said : MAX_FROZEN_S;
 }
 
 int setup_greet(struct setup *setup, struct error *err)

@@ -59,6 +59,8 @@ int setup_late(const struct setup *setup, const char *what, struct error *err);
 int setup_greet(struct setup *setup, struct error *err);
 /** setup_take() - receive Setup, check it, make the objects, and answer */
 int setup_take(struct setup *setup, struct error *err);
+/** setup_max_frozen_s() - --max-frozen of the source, in seconds, or the most that it takes */
+uint32_t setup_max_frozen_s(const struct setup *setup);
 /**
  * setup_take_needs() - check what processes need that began since Setup, and answer
  *

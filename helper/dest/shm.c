@@ -75,13 +75,26 @@ static int check_complete(const struct mm *mm, const struct criu_memfd *memfd, s
 	return 0;
 }
 
-static int set_attributes(int fd, const struct criu_memfd *memfd, struct error *err)
+static int give_owner(int fd, const struct criu_memfd *memfd, struct error *err)
 {
-	if (ftruncate(fd, memfd->bytes) || fchown(fd, memfd->uid, memfd->gid) ||
-	    fchmod(fd, memfd->mode))
-		return error_errno(err, CODE_INTERNAL, NULL,
-				   "cannot give shared memory its size, owner and mode");
+	/* the kernel takes S_ISUID away from a file that gets another owner */
+	if (fchown(fd, memfd->uid, memfd->gid) || fchmod(fd, memfd->mode))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot give shared memory its owner and mode");
 	return 0;
+}
+
+/*
+ * A file is the helper's until it has its name at COMMIT: its owner could put another one in its place before CRIU
+ * opens it as root, or move it away before it is named.
+ */
+static int set_attributes(const struct mirror *mirror, const struct criu_memfd *memfd, struct error *err)
+{
+	if (mirror->path && memfd->mode & (S_ISUID | S_ISGID))
+		return error_set(err, CODE_REFUSED, "take the bits away (chmod ug-s)",
+				 "the file %s is set-user-ID or set-group-ID", mirror->path);
+	if (ftruncate(mirror->fd, memfd->bytes) || (mirror->path && fchmod(mirror->fd, memfd->mode)))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot give shared memory its size and mode");
+	return mirror->path ? 0 : give_owner(mirror->fd, memfd, err);
 }
 
 static int complete(struct shm_image *image, struct error *err)
@@ -91,7 +104,7 @@ static int complete(struct shm_image *image, struct error *err)
 
 	mm_lock(mm);
 	ret = check_complete(mm, &image->attributes, err) ||
-	      set_attributes(mm->mirror.fd, &image->attributes, err) ? -1 : 0;
+	      set_attributes(&mm->mirror, &image->attributes, err) ? -1 : 0;
 	mm->sealed = true;
 	mm->counts.from_mirror = mm->populated.nr;
 	mm_unlock(mm);
@@ -121,7 +134,7 @@ static int take_name(struct shm_image *image, char path[ADOPT_NAME_BYTES], struc
 	if (complete(image, err))
 		return -1;
 	mirror_path(&image->mm->mirror, name);
-	if (strlen(name) >= ADOPT_NAME_BYTES)
+	if (!mirror_path_is_plain(name) || strlen(name) >= ADOPT_NAME_BYTES)
 		return error_set(err, CODE_INTERNAL, NULL, "a file of /dev/shm was moved away");
 	strcpy(path, name);
 	return 0;
@@ -251,9 +264,13 @@ int shm_check_names(const struct shm *shm, struct error *err)
 
 int shm_name(struct shm *shm, struct error *err)
 {
-	for (size_t i = 0; i < shm->nr; i++)
-		if (shm->images[i].mm->mirror.path && mirror_name(&shm->images[i].mm->mirror, err))
+	for (size_t i = 0; i < shm->nr; i++) {
+		struct mirror *mirror = &shm->images[i].mm->mirror;
+
+		if (mirror->path && (mirror_name(mirror, err) ||
+				     give_owner(mirror->fd, &shm->images[i].attributes, err)))
 			return -1;
+	}
 	return 0;
 }
 

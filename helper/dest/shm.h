@@ -47,7 +47,8 @@ struct shm {
 int shm_take(struct shm *shm, const Migrate__RestoreGo *go, struct error *err);
 
 /**
- * shm_adopt() - before the restore: size, owner and mode as in the images, which then name the mirrors
+ * shm_adopt() - before the restore: size, mode, and owner of memory without a name, as in the images, which then
+ *	name the mirrors
  * @pids: of the tasks, as in the images
  */
 int shm_adopt(struct shm *shm, int images_dir_fd, const pid_t *pids, size_t nr_pids,
@@ -61,7 +62,7 @@ int shm_verify(struct shm *shm, const struct verify *verify, uint64_t *pages, st
 
 /** shm_check_names() - before Ready: -1 when another file has the name of one of them by now */
 int shm_check_names(const struct shm *shm, struct error *err);
-/** shm_name() - the program is to be started: its files of /dev/shm get their names */
+/** shm_name() - the program is to be started: its files of /dev/shm get their names, and their owners */
 int shm_name(struct shm *shm, struct error *err);
 /** shm_end() - it was started: let go of the files too. Before, the keeper would remove them */
 void shm_end(struct shm *shm);

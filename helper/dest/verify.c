@@ -80,6 +80,11 @@ int verify_add(struct verify *verify, const Migrate__Digests *digests, struct er
 		    run->addr & (PAGE_BYTES - 1) ||
 		    run->addr >= USER_END - run->nr_pages * PAGE_BYTES)
 			return error_set(err, CODE_PEER, NULL, "the source sent a wrong digest");
+		/* the budget is settled by now, and refuses none */
+		verify->pages += run->nr_pages;
+		if (verify->pages > budget_listed(verify->budget) / PAGE_BYTES)
+			return error_set(err, CODE_PEER, NULL,
+					 "the source sent digests of more pages than it has listed");
 		verify->pieces[verify->nr++] = (struct verify_piece){
 			.addr = run->addr, .nr_pages = run->nr_pages, .xxh3 = run->xxh3,
 			.object = digests->object,
@@ -230,15 +235,14 @@ int verify_shared(const struct verify *verify, uint32_t object, int fd, uint64_t
 	uint8_t *buf = malloc(FRAME_MAX_PAGES * PAGE_BYTES);
 	struct differences diff = { 0 };
 	uint64_t compared = 0;
+	size_t nr;
+	const struct verify_piece *piece = verify_of(verify, object, &nr);
 
 	if (!buf)
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory to verify");
-	for (size_t i = 0; i < verify->nr; i++) {
-		const struct verify_piece *piece = &verify->pieces[i];
+	for (; nr; nr--, piece++) {
 		size_t bytes = piece->nr_pages * PAGE_BYTES, done;
 
-		if (piece->object != object)
-			continue;
 		compared += piece->nr_pages;
 		if (io_pread_all(fd, buf, bytes, piece->addr, &done)) {
 			differs(&diff, piece->addr);

@@ -19,11 +19,13 @@ struct verify_piece {
  * struct verify - received digests
  * @pieces: in order of object and address when @complete, the last message has come
  * @budget: may be NULL
+ * @pages: that all pieces have, at most as many as were listed
  */
 struct verify {
 	struct budget *budget;
 	struct verify_piece *pieces;
 	size_t nr, cap;
+	uint64_t pages;
 	bool complete;
 };
 

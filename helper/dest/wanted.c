@@ -3,8 +3,7 @@
 #include <string.h>
 #include "dest/wanted.h"
 #include "pages/sets.h"
-
-#define REQUEST_PAGES	256	/* most pages in one request after PUSHED */
+#include "wire/stream.h"
 
 void wanted_destroy(struct wanted *wanted)
 {
@@ -61,7 +60,7 @@ int wanted_request(struct wanted *wanted, uint64_t addr, uint64_t nr_pages, stru
 	struct run run;
 
 	while (addr < end &&
-	       sets_next_only(&wanted->pages, &wanted->asked, addr, end, REQUEST_PAGES, &run)) {
+	       sets_next_only(&wanted->pages, &wanted->asked, addr, end, FRAME_REQUEST_PAGES, &run)) {
 		if (put_request(wanted, &run, err))
 			return -1;
 		addr = run_end(&run);

@@ -28,11 +28,15 @@ static int check_request(const struct source_mm *mm, const struct frame *frame, 
 	if (!atomic_load(&mm->final))
 		return error_set(err, CODE_PEER, NULL,
 				 "the destination asked for pages before it was told of them");
-	for (uint32_t i = 0; i < frame->nr_runs; i++)
+	for (uint32_t i = 0; i < frame->nr_runs; i++) {
+		if (frame->runs[i].nr_pages > FRAME_REQUEST_PAGES)
+			return error_set(err, CODE_PEER, NULL,
+					 "the destination asked for %u pages at once", frame->runs[i].nr_pages);
 		if (!source_mm_is_sent_as_pages(mm, &frame->runs[i]))
 			return error_set(err, CODE_PEER, NULL,
 					 "the destination asked for a page that was not announced: 0x%llx",
 					 frame->runs[i].addr);
+	}
 	return 0;
 }
 

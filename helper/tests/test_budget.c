@@ -360,8 +360,31 @@ static void digests_are_counted(void **state)
 		runs[i] = &run;
 	digests.runs = runs;
 	digests.n_runs = 4096;
+	bench->budget.listed = UINT64_MAX;
 	for (int i = 0; !verify_add(&verify, &digests, &err); i++)
 		assert_true(i < 4096);
+	assert_int_equal(err.code, CODE_PEER);
+	verify_free(&verify);
+}
+
+/* Digests come when nothing is refused for its size any more. */
+static void no_more_digests_than_pages(void **state)
+{
+	struct bench *bench = *state;
+	struct verify verify = { .budget = &bench->budget };
+	Migrate__DigestRun run = MIGRATE__DIGEST_RUN__INIT, *runs[2] = { &run, &run };
+	Migrate__Digests digests = MIGRATE__DIGESTS__INIT;
+	struct error err = { 0 };
+
+	assert_int_equal(budget_list(&bench->budget, 4 * P, &err), 0);
+	budget_settle(&bench->budget);
+	run.addr = BASE;
+	run.nr_pages = 1;
+	digests.runs = runs;
+	digests.n_runs = 2;
+	assert_int_equal(verify_add(&verify, &digests, &err), 0);
+	assert_int_equal(verify_add(&verify, &digests, &err), 0);
+	assert_int_equal(verify_add(&verify, &digests, &err), -1);
 	assert_int_equal(err.code, CODE_PEER);
 	verify_free(&verify);
 }
@@ -379,7 +402,7 @@ int main(void)
 		BENCH_TEST(pages_are_counted_once), BENCH_TEST(pages_beyond_are_refused),
 		BENCH_TEST(fetched_zeros_are_counted),
 		BENCH_TEST(a_fetched_page_leaves_the_mirror), BENCH_TEST(a_fetch_is_paid_under_the_lock),
-		BENCH_TEST(digests_are_counted),
+		BENCH_TEST(digests_are_counted), BENCH_TEST(no_more_digests_than_pages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

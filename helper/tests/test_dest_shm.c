@@ -263,6 +263,77 @@ static void shm_test_file(void **state)
 	unlink(path);
 }
 
+static void have_file(struct bench *bench, const char *path)
+{
+	const struct mirror_range all = { 0, 4 * PAGE_BYTES };
+
+	unlink(path);
+	objects_destroy(&bench->objects);
+	objects_init(&bench->objects, &no_mm_hooks, NULL, NULL);
+	bench->mm = objects_add_file(&bench->objects, OBJECT, path, &bench->err);
+	assert_non_null(bench->mm);
+	assert_int_equal(mm_announce(bench->mm, &all, 1, &bench->err), 0);
+	receive(bench, 0);
+	bench->said.shmid = 0;
+	bench->said.bytes = BYTES;
+	bench->said.uid = bench->said.gid = 65534;
+	bench->said.mode = 0640;
+	assert_int_equal(shm_take(&bench->shm, &bench->go, &bench->err), 0);
+}
+
+/* Its owner could exchange it before CRIU opens it, as root. */
+static void shm_test_file_has_no_owner_before_its_name(void **state)
+{
+	static const char path[] = "/dev/shm/migrate-test-dest";
+	struct bench *bench = *state;
+	struct stat st;
+
+	have_file(bench, path);
+	/* the images do not have it */
+	adopt(bench);
+	memset(&bench->err, 0, sizeof(bench->err));
+	assert_int_equal(fstat(bench->mm->mirror.fd, &st), 0);
+	assert_int_equal(st.st_size, BYTES);
+	assert_int_equal(st.st_mode & 07777, 0640);
+	assert_int_equal(st.st_uid, 0);
+	assert_int_equal(shm_name(&bench->shm, &bench->err), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_uid, 65534);
+	assert_int_equal(st.st_gid, 65534);
+	assert_int_equal(st.st_mode & 07777, 0640);
+	objects_remove_files(&bench->objects);
+}
+
+/* One of root would be there for a moment, with bytes of another user. */
+static void shm_test_set_id_is_refused(void **state)
+{
+	struct bench *bench = *state;
+
+	have_file(bench, "/dev/shm/migrate-test-dest");
+	bench->shm.images[0].attributes.mode = 04755;
+	assert_int_equal(adopt(bench), -1);
+	assert_int_equal(bench->err.code, CODE_REFUSED);
+	objects_remove_files(&bench->objects);
+}
+
+static void shm_test_moved_away(void **state)
+{
+	static const char path[] = "/dev/shm/migrate-test-dest", folder[] = "/dev/shm/migrate-test-folder",
+			  moved[] = "/dev/shm/migrate-test-folder/x";
+	struct bench *bench = *state;
+	char name[PATH_MAX];
+
+	have_file(bench, path);
+	mirror_path(&bench->mm->mirror, name);
+	mkdir(folder, 0700);
+	assert_int_equal(rename(name, moved), 0);
+	assert_int_equal(adopt(bench), -1);
+	assert_string_equal(bench->err.what, "a file of /dev/shm was moved away");
+	unlink(moved);
+	rmdir(folder);
+	objects_remove_files(&bench->objects);
+}
+
 /* Another program makes the file while the tasks are restored. */
 static void shm_test_name_is_taken(void **state)
 {
@@ -312,6 +383,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(shm_test_of_an_mm, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_name_is_taken, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(shm_test_file_has_no_owner_before_its_name, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(shm_test_set_id_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(shm_test_moved_away, set_up, tear_down),
 		cmocka_unit_test(shm_test_paths),
 	};
 

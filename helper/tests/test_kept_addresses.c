@@ -175,9 +175,29 @@ static void only_a_new_one_goes(void **state)
 	assert_int_equal(kept_addresses_plan(&kept, "test", &err), 0);
 	assert_int_equal(kept_addresses_close(&kept, &err), 0);
 	assert_false(is_reached(OWN_ADDRESS, 6003));
-	kept_addresses_forget(&kept);
+	kept_addresses_forget(&kept, true);
 	assert_false(net_address_is_here(&new));
 	assert_true(is_reached(OWN_ADDRESS, 6003));
+	kept_addresses_unlock(&kept);
+	close(listener);
+}
+
+/* A process that waits for a disk, say: what it has open would be reached, and would answer, at the source's address. */
+static void nothing_is_opened_for_one_that_does_not_die(void **state)
+{
+	const struct net_address new = address_of(NEW_ADDRESS);
+	int listener = listen_at("0.0.0.0", 6005);
+	struct kept_addresses kept;
+	struct error err = { 0 };
+
+	assert_int_equal(take(&kept, NEW_ADDRESS, 0, "lo", -1), 0);
+	assert_int_equal(kept_addresses_plan(&kept, "test", &err), 0);
+	assert_int_equal(kept_addresses_close(&kept, &err), 0);
+	kept_addresses_forget(&kept, false);
+	assert_true(net_address_is_here(&new));
+	assert_false(is_reached(NEW_ADDRESS, 6005));
+	kept_addresses_forget(&kept, true);
+	assert_false(net_address_is_here(&new));
 	kept_addresses_unlock(&kept);
 	close(listener);
 }
@@ -200,7 +220,7 @@ static void what_a_killed_program_had_open_is_ended(void **state)
 	assert_int_equal(inet_orphans_read(&kept.list, &all, &err), 0);
 	assert_int_equal(all.nr, 1);
 	inet_orphans_free(&all);
-	kept_addresses_forget(&kept);
+	kept_addresses_forget(&kept, true);
 	assert_int_equal(inet_orphans_read(&kept.list, &all, &err), 0);
 	assert_int_equal(all.nr, 0);
 	usleep(500000);
@@ -221,6 +241,7 @@ int main(void)
 		cmocka_unit_test(a_migration_needs_its_own_address),
 		cmocka_unit_test(it_is_reached_when_it_is_opened),
 		cmocka_unit_test(only_a_new_one_goes),
+		cmocka_unit_test(nothing_is_opened_for_one_that_does_not_die),
 		cmocka_unit_test(what_a_killed_program_had_open_is_ended),
 		cmocka_unit_test(two_bring_it_one_after_the_other),
 		cmocka_unit_test(some_are_nobodys),

@@ -89,6 +89,31 @@ static void idle_one_gives_memory(void **state)
 	end(restored, false);
 }
 
+/* A newcomer does not wait for one that is told to end, and does not. */
+static void the_next_is_ended_when_one_takes_long(void **state)
+{
+	struct migration_process *stuck, *idle;
+
+	opts.places = places_new(0);
+	migrations_init(&migrations, &opts, &door);
+	stuck = begin(0, 1UL << 30, 2 * LONG_MS);
+	idle = begin(1, 1UL << 30, LONG_MS);
+	kill(stuck->pid, SIGSTOP);
+	atomic_store(&opts.places->memory_short, true);
+	migrations_tick(&migrations);
+	assert_true(stuck->kill_ms);
+	atomic_store(&opts.places->memory_short, true);
+	migrations_tick(&migrations);
+	assert_int_equal(idle->kill_ms, 0);
+	/* as if it had been told so long ago */
+	stuck->kill_ms -= 3000;
+	atomic_store(&opts.places->memory_short, true);
+	migrations_tick(&migrations);
+	kill(stuck->pid, SIGCONT);
+	end(stuck, true);
+	end(idle, true);
+}
+
 static void call(size_t at, const char *host, int64_t deadline_ms)
 {
 	struct caller *caller = &door.callers[at];
@@ -276,7 +301,7 @@ static void one_address_has_half_of_the_places(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(idle_one_gives_memory), cmocka_unit_test(who_calls_once_is_served),
+		cmocka_unit_test(idle_one_gives_memory), cmocka_unit_test(the_next_is_ended_when_one_takes_long), cmocka_unit_test(who_calls_once_is_served),
 		cmocka_unit_test(lost_ones_keep_no_place),
 		cmocka_unit_test(one_that_cannot_be_killed_keeps_no_place),
 		cmocka_unit_test(one_address_has_half_of_the_places),

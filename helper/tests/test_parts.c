@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Rounds by parts, with a model of memory that the program writes to at any moment. */
 #define _GNU_SOURCE
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,9 +12,8 @@
 #include <cmocka.h>
 #include "pages/sets.h"
 #include "source/parts.h"
-#include "source/precopy.h"
 #include "tests/fake_backend.h"
-#include "tests/fake_dest.h"
+#include "tests/precopy_kit.h"
 
 #define PART	4096UL
 #define PAGES	(3 * PART)
@@ -40,16 +38,7 @@ struct model {
 
 struct bench {
 	struct model model;
-	struct tree tree;
-	struct source_shms shms;
-	struct conn conn;
-	struct sender sender;
-	struct mailbox box;
-	struct figures figures;
-	struct precopy pre;
-	pthread_t receiver;
-	struct fake_dest dest;
-	struct error err;
+	struct precopy_kit kit;
 };
 
 static struct model *model_of(struct backend *backend)
@@ -160,19 +149,9 @@ static const struct backend_ops model_ops = {
 	.overflows = fake_overflows, .close = fake_close,
 };
 
-static void *receive_body(void *arg)
-{
-	struct bench *bench = arg;
-	struct error err = { 0 };
-
-	mailbox_receive(&bench->box, bench->dest.source, &err);
-	mailbox_hang_up(&bench->box);
-	return NULL;
-}
-
 static struct source_mm *mm_of(struct bench *bench)
 {
-	return &tree_root(&bench->tree)->mm;
+	return &tree_root(&bench->kit.tree)->mm;
 }
 
 static int make_tree(struct bench *bench)
@@ -181,8 +160,8 @@ static int make_tree(struct bench *bench)
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 	struct source_process *process;
 
-	process = at == (void *)FAKE_BASE ? tree_add(&bench->tree, getpid(), &bench->err) : NULL;
-	if (!process || source_mm_read_vmas(&process->mm, &bench->err))
+	process = at == (void *)FAKE_BASE ? tree_add(&bench->kit.tree, getpid(), &bench->kit.err) : NULL;
+	if (!process || source_mm_read_vmas(&process->mm, &bench->kit.err))
 		return -1;
 	bench->model.backend = (struct backend){
 		.ops = &model_ops, .tracker = "write-protect", .tracks = true, .criu_tracks = true,
@@ -199,33 +178,15 @@ static int set_up(void **state)
 	struct bench *bench = calloc(1, sizeof(*bench));
 
 	*state = bench;
-	if (make_tree(bench) ||
-	    fake_dest_open(&bench->dest, PHASE_PRECOPY, 1, &bench->conn, &bench->err))
-		return -1;
-	mailbox_init(&bench->box, "the destination");
-	bench->pre = (struct precopy){
-		.tree = &bench->tree, .shms = &bench->shms, .sender = &bench->sender,
-		.ctl = bench->dest.source, .box = &bench->box, .figures = &bench->figures,
-		.mode = MODE_AUTO,
-		.rule = { .max_rounds = 4, .max_downtime_ns = 1 },
-	};
-	return sender_init(&bench->sender, &bench->conn, true, &bench->err) ||
-	       pthread_create(&bench->receiver, NULL, receive_body, bench) ? -1 : 0;
+	return make_tree(bench) ||
+	       precopy_kit_open(&bench->kit, 1, 4) ? -1 : 0;
 }
 
 static int tear_down(void **state)
 {
 	struct bench *bench = *state;
 
-	mailbox_close(&bench->box);
-	fake_dest_end(&bench->dest, &bench->conn);
-	pthread_join(bench->receiver, NULL);
-	fake_dest_close(&bench->dest);
-	sender_destroy(&bench->sender);
-	shms_destroy(&bench->shms);
-	tree_destroy(&bench->tree);
-	figures_free(&bench->figures);
-	mailbox_destroy(&bench->box);
+	precopy_kit_close(&bench->kit);
 	munmap((void *)FAKE_BASE, PAGES * PAGE_BYTES);
 	free(bench);
 	return 0;
@@ -233,8 +194,7 @@ static int tear_down(void **state)
 
 static void run(struct bench *bench)
 {
-	assert_int_equal(precopy_run(&bench->pre, &bench->err), 0);
-	fake_dest_end(&bench->dest, &bench->conn);
+	precopy_kit_run(&bench->kit);
 }
 
 /* The program stands: the last scan. Return: pages that the destination has, and has of old */
@@ -246,7 +206,7 @@ static uint64_t old_pages(struct bench *bench, struct source_mm *mm)
 
 	model->writes = 0;
 	mm->begun = false;
-	assert_int_equal(scan_mm(mm, &bench->sender, &bench->err), 0);
+	assert_int_equal(scan_mm(mm, &bench->kit.sender, &bench->kit.err), 0);
 	for (uint64_t at = 0; page_set_next(&mm->dirty, at, USER_END, 1, &run); at = run.addr + PAGE_BYTES)
 		page_set_remove(&mm->dest_current, run.addr, 1);
 	for (size_t i = 0; i < PAGES + BEHIND; i++)
@@ -262,7 +222,7 @@ static void parts_are_sent_one_by_one(void **state)
 	struct model *model = &bench->model;
 
 	run(bench);
-	assert_int_equal(bench->pre.rounds, 1);
+	assert_int_equal(bench->kit.pre.rounds, 1);
 	assert_int_equal(model->lists, 2);
 	assert_int_equal(model->parts, 4);
 	for (unsigned int i = 0; i < 4; i++)
@@ -279,7 +239,7 @@ static void no_write_is_lost(void **state)
 	bench->model.seed = 7;
 	bench->model.writes = 40;
 	run(bench);
-	assert_true(bench->pre.rounds > 1);
+	assert_true(bench->kit.pre.rounds > 1);
 	assert_true(bench->model.sent > PAGES);
 	assert_int_equal(old_pages(bench, mm_of(bench)), 0);
 	assert_true(mm_of(bench)->dest_current.nr > 0);
@@ -301,10 +261,10 @@ static void sending_before_taking_loses(void **state)
 
 	bench->model.seed = 7;
 	bench->model.writes = 40;
-	assert_int_equal(page_set_add(&mm->dest_current, AT(0), PART, &bench->err), 0);
+	assert_int_equal(page_set_add(&mm->dest_current, AT(0), PART, &bench->kit.err), 0);
 	assert_int_equal(model_send(&bench->model.backend, &send, &whole, 1, ignore_runs, NULL,
-				    &bench->err), 0);
-	assert_int_equal(scan_part(mm, &bench->sender, 0, USER_END, &sum, &bench->err), 0);
+				    &bench->kit.err), 0);
+	assert_int_equal(scan_part(mm, &bench->kit.sender, 0, USER_END, &sum, &bench->kit.err), 0);
 	sets_clear(&mm->dirty);
 	assert_true(old_pages(bench, mm) > 0);
 }
@@ -323,7 +283,7 @@ static void pages_written_before_their_part_go_once(void **state)
 	bench->model.on_list = rewrite_all;
 	run(bench);
 	assert_int_equal(bench->model.sent, PAGES);
-	assert_int_equal(bench->pre.rounds, 1);
+	assert_int_equal(bench->kit.pre.rounds, 1);
 	assert_int_equal(old_pages(bench, mm_of(bench)), 0);
 }
 
@@ -340,13 +300,13 @@ static void a_mapping_behind_the_list_is_put_off(void **state)
 	struct source_mm *mm = mm_of(bench);
 	struct scan_sum sum = { 0 };
 
-	assert_int_equal(scan_list(mm, &bench->err), 0);
+	assert_int_equal(scan_list(mm, &bench->kit.err), 0);
 	map_behind(&bench->model);
-	assert_int_equal(scan_part(mm, &bench->sender, 0, USER_END, &sum, &bench->err), 0);
+	assert_int_equal(scan_part(mm, &bench->kit.sender, 0, USER_END, &sum, &bench->kit.err), 0);
 	assert_int_equal(sum.dirty, PAGES + BEHIND);
 	assert_int_equal(mm->dirty.nr, PAGES);
 	assert_int_equal(mm->later.nr, BEHIND);
-	assert_int_equal(source_mm_end_round(mm, &bench->err), 0);
+	assert_int_equal(source_mm_end_round(mm, &bench->kit.err), 0);
 	assert_int_equal(mm->dirty.nr, BEHIND);
 	assert_int_equal(mm->later.nr, 0);
 }
@@ -358,9 +318,9 @@ static void an_old_page_without_a_mapping_stays_dirty(void **state)
 	struct source_mm *mm = mm_of(bench);
 	struct scan_sum sum = { 0 };
 
-	assert_int_equal(page_set_add(&mm->dest_current, AT(PAGES), 1, &bench->err), 0);
+	assert_int_equal(page_set_add(&mm->dest_current, AT(PAGES), 1, &bench->kit.err), 0);
 	map_behind(&bench->model);
-	assert_int_equal(scan_part(mm, &bench->sender, 0, USER_END, &sum, &bench->err), 0);
+	assert_int_equal(scan_part(mm, &bench->kit.sender, 0, USER_END, &sum, &bench->kit.err), 0);
 	assert_false(page_set_has(&mm->dirty, AT(PAGES)));
 	assert_true(page_set_has(&mm->later, AT(PAGES)));
 }
@@ -374,10 +334,10 @@ static void new_memory_waits_for_the_next_round(void **state)
 
 	for (size_t i = 0; i < PART; i++)
 		bench->model.pages[i].here = i >= 100;
-	assert_int_equal(scan_list(mm, &bench->err), 0);
+	assert_int_equal(scan_list(mm, &bench->kit.err), 0);
 	for (size_t i = 0; i < 100; i++)
 		write_page(&bench->model.pages[i]);
-	assert_int_equal(scan_part(mm, &bench->sender, 0, USER_END, &sum, &bench->err), 0);
+	assert_int_equal(scan_part(mm, &bench->kit.sender, 0, USER_END, &sum, &bench->kit.err), 0);
 	assert_int_equal(mm->dirty.nr, PAGES - 100);
 	assert_int_equal(mm->later.nr, 100);
 }
@@ -397,10 +357,10 @@ static void drops_are_told_from_the_second_round_on(void **state)
 	bench->model.on_list = drop_some;
 	bench->model.seed = 3;
 	bench->model.writes = 1;
-	bench->pre.rule.max_rounds = 2;
+	bench->kit.pre.rule.max_rounds = 2;
 	run(bench);
-	assert_int_equal(bench->dest.seen[1].rounds, 2);
-	assert_int_equal(bench->dest.seen[1].dropped, 5);
+	assert_int_equal(bench->kit.dest.seen[1].rounds, 2);
+	assert_int_equal(bench->kit.dest.seen[1].dropped, 5);
 	assert_false(page_set_has(&mm_of(bench)->dest_current, AT(10)));
 	assert_int_equal(old_pages(bench, mm_of(bench)), 0);
 }
@@ -413,7 +373,7 @@ static void the_last_list_is_taken(void **state)
 	bench->model.seed = 3;
 	bench->model.writes = 40;
 	run(bench);
-	assert_true(bench->dest.seen[1].stale > 0);
+	assert_true(bench->kit.dest.seen[1].stale > 0);
 	assert_int_equal(mm_of(bench)->dirty.nr, 0);
 }
 
@@ -430,31 +390,31 @@ static void what_no_list_has_gets_a_round(void **state)
 
 	bench->model.on_list = write_parts;
 	run(bench);
-	assert_int_equal(bench->pre.rounds, 2);
+	assert_int_equal(bench->kit.pre.rounds, 2);
 	assert_int_equal(bench->model.sent, PAGES + 2 * PART);
-	assert_int_equal(bench->dest.seen[1].stale, 0);
+	assert_int_equal(bench->kit.dest.seen[1].stale, 0);
 	assert_int_equal(old_pages(bench, mm_of(bench)), 0);
 }
 
 static void relatives_are_scanned_at_once(void **state)
 {
 	struct bench *bench = *state;
-	struct source_process *parent = tree_root(&bench->tree);
-	struct source_process *child = tree_add(&bench->tree, getpid(), &bench->err);
+	struct source_process *parent = tree_root(&bench->kit.tree);
+	struct source_process *child = tree_add(&bench->kit.tree, getpid(), &bench->kit.err);
 
 	parent->mm.tracked = true;
 	child->mm.tracked = true;
 	child->mm.backend = &bench->model.backend;
 	child->inherit.parent = 0;
-	assert_true(parts_can(&bench->tree, parent));
+	assert_true(parts_can(&bench->kit.tree, parent));
 	child->inherit.parent = parent->mm.object;
-	assert_false(parts_can(&bench->tree, parent));
-	assert_false(parts_can(&bench->tree, child));
+	assert_false(parts_can(&bench->kit.tree, parent));
+	assert_false(parts_can(&bench->kit.tree, child));
 	child->inherit.apart = true;
-	assert_true(parts_can(&bench->tree, parent));
-	assert_true(parts_can(&bench->tree, child));
+	assert_true(parts_can(&bench->kit.tree, parent));
+	assert_true(parts_can(&bench->kit.tree, child));
 	bench->model.backend.by_parts = false;
-	assert_false(parts_can(&bench->tree, parent));
+	assert_false(parts_can(&bench->kit.tree, parent));
 	child->inherit.parent = 0;
 	child->mm.backend = NULL;
 }

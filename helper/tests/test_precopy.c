@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The rounds of pre-copy, with a backend and a destination of the test. */
 #define _GNU_SOURCE
-#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -12,9 +11,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "source/precopy.h"
 #include "tests/fake_backend.h"
-#include "tests/fake_dest.h"
+#include "tests/precopy_kit.h"
 
 #define LOOKER(backend)	((struct looker *)(backend))
 
@@ -43,28 +41,9 @@ struct stop {
 
 struct bench {
 	struct fake fakes[MMS];
-	struct tree tree;
-	struct source_shms shms;
-	struct conn conn;
-	struct sender sender;
-	struct mailbox box;
-	struct figures figures;
-	struct precopy pre;
-	pthread_t receiver;
-	struct fake_dest dest;
+	struct precopy_kit kit;
 	struct stop stop;
-	struct error err;
 };
-
-static void *receive_body(void *arg)
-{
-	struct bench *bench = arg;
-	struct error err = { 0 };
-
-	mailbox_receive(&bench->box, bench->dest.source, &err);
-	mailbox_hang_up(&bench->box);
-	return NULL;
-}
 
 /* The mappings are this process's own, so that each list of mappings has the pages of the test. */
 static int map_pages(void)
@@ -78,9 +57,9 @@ static int map_pages(void)
 static int make_tree(struct bench *bench)
 {
 	for (int i = 0; i < MMS; i++) {
-		struct source_process *process = tree_add(&bench->tree, getpid(), &bench->err);
+		struct source_process *process = tree_add(&bench->kit.tree, getpid(), &bench->kit.err);
 
-		if (!process || source_mm_read_vmas(&process->mm, &bench->err))
+		if (!process || source_mm_read_vmas(&process->mm, &bench->kit.err))
 			return -1;
 		fake_init(&bench->fakes[i]);
 		process->mm.backend = &bench->fakes[i].backend;
@@ -94,34 +73,15 @@ static int set_up(void **state)
 	struct bench *bench = calloc(1, sizeof(*bench));
 
 	*state = bench;
-	if (map_pages() || make_tree(bench) ||
-	    fake_dest_open(&bench->dest, PHASE_PRECOPY, MMS, &bench->conn, &bench->err))
-		return -1;
-	mailbox_init(&bench->box, "the destination");
-	bench->pre = (struct precopy){
-		.tree = &bench->tree, .shms = &bench->shms, .sender = &bench->sender,
-		.ctl = bench->dest.source,
-		.box = &bench->box, .figures = &bench->figures, .mode = MODE_AUTO,
-		/* only what is clean fits */
-		.rule = { .max_rounds = 5, .max_downtime_ns = 1 },
-	};
-	return sender_init(&bench->sender, &bench->conn, true, &bench->err) ||
-	       pthread_create(&bench->receiver, NULL, receive_body, bench) ? -1 : 0;
+	return map_pages() || make_tree(bench) ||
+	       precopy_kit_open(&bench->kit, MMS, 5) ? -1 : 0;
 }
 
 static int tear_down(void **state)
 {
 	struct bench *bench = *state;
 
-	mailbox_close(&bench->box);
-	fake_dest_end(&bench->dest, &bench->conn);
-	pthread_join(bench->receiver, NULL);
-	fake_dest_close(&bench->dest);
-	sender_destroy(&bench->sender);
-	shms_destroy(&bench->shms);
-	tree_destroy(&bench->tree);
-	figures_free(&bench->figures);
-	mailbox_destroy(&bench->box);
+	precopy_kit_close(&bench->kit);
 	munmap((void *)FAKE_BASE, MMS * PAGES * PAGE_BYTES);
 	free(bench);
 	return 0;
@@ -129,8 +89,7 @@ static int tear_down(void **state)
 
 static void run(struct bench *bench)
 {
-	assert_int_equal(precopy_run(&bench->pre, &bench->err), 0);
-	fake_dest_end(&bench->dest, &bench->conn);
+	precopy_kit_run(&bench->kit);
 }
 
 static int stop_freeze(void *ctx, struct error *err)
@@ -188,7 +147,7 @@ static void have_lookers(struct bench *bench)
 	stop->ops = fake_ops;
 	stop->ops.look = looker_look;
 	stop->ops.scan = looker_scan;
-	tree_for_each(&bench->tree, process) {
+	tree_for_each(&bench->kit.tree, process) {
 		struct looker *looker = &stop->lookers[i];
 
 		*looker = (struct looker){ .fake = bench->fakes[i++], .stands = &stop->stands };
@@ -196,7 +155,7 @@ static void have_lookers(struct bench *bench)
 		looker->fake.backend.criu_tracks = false;
 		process->mm.backend = &looker->fake.backend;
 	}
-	bench->pre.hold = (struct backend_hold){
+	bench->kit.pre.hold = (struct backend_hold){
 		.freeze = stop_freeze, .stands = stop_stands, .thaw = stop_thaw, .ctx = stop,
 	};
 }
@@ -210,13 +169,13 @@ static void the_program_stands_once_a_round(void **state)
 	fake_add_scan(&bench->fakes[1], 1, run_of(10, 30, SPLICE_VM_RUN_DIRTY));
 	have_lookers(bench);
 	run(bench);
-	assert_int_equal(bench->pre.rounds, 2);
+	assert_int_equal(bench->kit.pre.rounds, 2);
 	assert_int_equal(stop->freezes, 3);
 	assert_int_equal(stop->thaws, 3);
 	for (int i = 0; i < MMS; i++)
 		assert_int_equal(stop->lookers[i].looks, 3);
-	assert_int_equal(bench->dest.seen[2].pages, PAGES + 30);
-	assert_true(bench->figures.rounds_stood_ns > 0);
+	assert_int_equal(bench->kit.dest.seen[2].pages, PAGES + 30);
+	assert_true(bench->kit.figures.rounds_stood_ns > 0);
 }
 
 /* It runs while the others stand: a look at it would lose a write. The next look finds all. */
@@ -230,7 +189,7 @@ static void who_does_not_stand_is_left_out(void **state)
 	run(bench);
 	for (int i = 0; i < MMS; i++) {
 		assert_int_equal(stop->lookers[i].looks, 0);
-		assert_int_equal(bench->dest.seen[i + 1].pages, 0);
+		assert_int_equal(bench->kit.dest.seen[i + 1].pages, 0);
 	}
 }
 
@@ -241,8 +200,8 @@ static void a_failed_freeze_is_undone(void **state)
 
 	stop->fails = true;
 	have_lookers(bench);
-	assert_int_equal(precopy_run(&bench->pre, &bench->err), -1);
-	assert_string_equal(bench->err.what, "this is a test");
+	assert_int_equal(precopy_run(&bench->kit.pre, &bench->kit.err), -1);
+	assert_string_equal(bench->kit.err.what, "this is a test");
 	assert_int_equal(stop->thaws, 1);
 	assert_int_equal(stop->lookers[0].looks, 0);
 }
@@ -253,7 +212,7 @@ static void nobody_stands_for_nothing(void **state)
 	struct bench *bench = *state;
 	struct stop *stop = &bench->stop;
 
-	bench->pre.mode = MODE_POSTCOPY;
+	bench->kit.pre.mode = MODE_POSTCOPY;
 	have_lookers(bench);
 	run(bench);
 	assert_int_equal(stop->freezes, 0);
@@ -266,19 +225,19 @@ static void rounds_until_all_is_clean(void **state)
 
 	fake_add_scan(&bench->fakes[1], 1, run_of(10, 30, SPLICE_VM_RUN_DIRTY));
 	run(bench);
-	assert_int_equal(bench->pre.rounds, 2);
-	assert_int_equal(bench->figures.nr_rounds, 2);
-	assert_int_equal(bench->figures.rounds[0].pages, 2 * PAGES);
-	assert_int_equal(bench->figures.rounds[0].dirty_pages, 30);
-	assert_int_equal(bench->figures.rounds[1].pages, 30);
-	assert_int_equal(bench->figures.rounds[1].dirty_pages, 0);
-	assert_int_equal(bench->dest.seen[1].pages, PAGES);
-	assert_int_equal(bench->dest.seen[2].pages, PAGES + 30);
-	assert_int_equal(bench->dest.acks, 2);
+	assert_int_equal(bench->kit.pre.rounds, 2);
+	assert_int_equal(bench->kit.figures.nr_rounds, 2);
+	assert_int_equal(bench->kit.figures.rounds[0].pages, 2 * PAGES);
+	assert_int_equal(bench->kit.figures.rounds[0].dirty_pages, 30);
+	assert_int_equal(bench->kit.figures.rounds[1].pages, 30);
+	assert_int_equal(bench->kit.figures.rounds[1].dirty_pages, 0);
+	assert_int_equal(bench->kit.dest.seen[1].pages, PAGES);
+	assert_int_equal(bench->kit.dest.seen[2].pages, PAGES + 30);
+	assert_int_equal(bench->kit.dest.acks, 2);
 	for (int i = 1; i <= MMS; i++) {
-		assert_int_equal(bench->dest.seen[i].rounds, 2);
-		assert_int_equal(tree_find_mm(&bench->tree, i)->dest_current.nr, PAGES);
-		assert_int_equal(bench->dest.seen[i].stale, 0);
+		assert_int_equal(bench->kit.dest.seen[i].rounds, 2);
+		assert_int_equal(tree_find_mm(&bench->kit.tree, i)->dest_current.nr, PAGES);
+		assert_int_equal(bench->kit.dest.seen[i].stale, 0);
 	}
 }
 
@@ -286,13 +245,13 @@ static void rounds_until_all_is_clean(void **state)
 static void the_last_dirty_pages_are_stale(void **state)
 {
 	struct bench *bench = *state;
-	struct source_mm *mm = tree_find_mm(&bench->tree, 1);
+	struct source_mm *mm = tree_find_mm(&bench->kit.tree, 1);
 
-	bench->pre.rule.max_rounds = 1;
+	bench->kit.pre.rule.max_rounds = 1;
 	fake_add_scan(&bench->fakes[0], 1, run_of(10, 30, SPLICE_VM_RUN_DIRTY));
 	run(bench);
-	assert_int_equal(bench->pre.rounds, 1);
-	assert_int_equal(bench->dest.seen[1].stale, 30);
+	assert_int_equal(bench->kit.pre.rounds, 1);
+	assert_int_equal(bench->kit.dest.seen[1].stale, 30);
 	assert_int_equal(mm->dest_current.nr, PAGES - 30);
 	/* the freeze begins with nothing */
 	assert_int_equal(mm->dirty.nr, 0);
@@ -304,8 +263,8 @@ static void dropped_pages_are_told(void **state)
 
 	fake_add_scan(&bench->fakes[1], 1, run_of(50, 5, SPLICE_VM_RUN_DROPPED));
 	run(bench);
-	assert_int_equal(bench->dest.seen[2].dropped, 5);
-	assert_int_equal(tree_find_mm(&bench->tree, 2)->dest_current.nr, PAGES - 5);
+	assert_int_equal(bench->kit.dest.seen[2].dropped, 5);
+	assert_int_equal(tree_find_mm(&bench->kit.tree, 2)->dest_current.nr, PAGES - 5);
 }
 
 /* Not in any mapping: they were unmapped since the scan. */
@@ -315,7 +274,7 @@ static void pages_without_a_mapping_are_not_sent(void **state)
 
 	fake_add_scan(&bench->fakes[0], 0, run_of(MMS * PAGES, 7, SPLICE_VM_RUN_DIRTY));
 	run(bench);
-	assert_int_equal(bench->dest.seen[1].pages, PAGES);
+	assert_int_equal(bench->kit.dest.seen[1].pages, PAGES);
 }
 
 /* CRIU goes by the soft-dirty bits: they are followed, and nothing is sent. */
@@ -323,19 +282,19 @@ static void no_rounds_in_mode_postcopy(void **state)
 {
 	struct bench *bench = *state;
 
-	bench->pre.mode = MODE_POSTCOPY;
+	bench->kit.pre.mode = MODE_POSTCOPY;
 	run(bench);
 	assert_int_equal(bench->fakes[0].tracked, 1);
 	assert_int_equal(bench->fakes[0].nr_scans, 1);
-	assert_int_equal(bench->pre.rounds, 0);
-	assert_int_equal(bench->dest.seen[1].pages + bench->dest.seen[1].stale, 0);
+	assert_int_equal(bench->kit.pre.rounds, 0);
+	assert_int_equal(bench->kit.dest.seen[1].pages + bench->kit.dest.seen[1].stale, 0);
 }
 
 static void nothing_is_followed_when_nobody_goes_by_it(void **state)
 {
 	struct bench *bench = *state;
 
-	bench->pre.mode = MODE_POSTCOPY;
+	bench->kit.pre.mode = MODE_POSTCOPY;
 	for (int i = 0; i < MMS; i++)
 		bench->fakes[i].backend.criu_tracks = false;
 	run(bench);
@@ -347,9 +306,9 @@ static void the_wrong_round_is_acknowledged(void **state)
 {
 	struct bench *bench = *state;
 
-	bench->dest.ack_ahead = 1;
-	assert_int_equal(precopy_run(&bench->pre, &bench->err), -1);
-	assert_int_equal(bench->err.code, CODE_PEER);
+	bench->kit.dest.ack_ahead = 1;
+	assert_int_equal(precopy_run(&bench->kit.pre, &bench->kit.err), -1);
+	assert_int_equal(bench->kit.err.code, CODE_PEER);
 }
 
 static void a_failure_ends_the_rounds(void **state)
@@ -357,11 +316,11 @@ static void a_failure_ends_the_rounds(void **state)
 	const struct error why = { .code = CODE_ABORTED, .what = "this is a test" };
 	struct bench *bench = *state;
 
-	mailbox_lock(&bench->box);
-	mailbox_fail_locked(&bench->box, &why, true);
-	mailbox_unlock(&bench->box);
-	assert_int_equal(precopy_run(&bench->pre, &bench->err), -1);
-	assert_int_equal(bench->err.code, CODE_ABORTED);
+	mailbox_lock(&bench->kit.box);
+	mailbox_fail_locked(&bench->kit.box, &why, true);
+	mailbox_unlock(&bench->kit.box);
+	assert_int_equal(precopy_run(&bench->kit.pre, &bench->kit.err), -1);
+	assert_int_equal(bench->kit.err.code, CODE_ABORTED);
 	assert_int_equal(bench->fakes[0].sent, 0);
 }
 
@@ -373,8 +332,8 @@ static int add_shared(struct bench *bench)
 
 	memset(pages, 1, sizeof(pages));
 	assert_int_equal(write(fd, pages, sizeof(pages)), sizeof(pages));
-	assert_int_equal(shms_init(&bench->shms, NULL, &bench->err), 0);
-	bench->dest.nr_objects = MMS + 1;
+	assert_int_equal(shms_init(&bench->kit.shms, NULL, &bench->kit.err), 0);
+	bench->kit.dest.nr_objects = MMS + 1;
 	return fd;
 }
 
@@ -385,9 +344,9 @@ static void shared_memory_is_looked_at_again(void **state)
 	int fd = add_shared(bench);
 
 	run(bench);
-	assert_int_equal(bench->figures.nr_rounds, 2);
-	assert_int_equal(bench->dest.seen[MMS + 1].pages, PAGES);
-	assert_int_equal(bench->dest.seen[MMS + 1].rounds, 2);
+	assert_int_equal(bench->kit.figures.nr_rounds, 2);
+	assert_int_equal(bench->kit.dest.seen[MMS + 1].pages, PAGES);
+	assert_int_equal(bench->kit.dest.seen[MMS + 1].rounds, 2);
 	close(fd);
 }
 
@@ -397,12 +356,12 @@ static void shared_memory_has_rounds_in_postcopy(void **state)
 	struct bench *bench = *state;
 	int fd = add_shared(bench);
 
-	bench->pre.mode = MODE_POSTCOPY;
+	bench->kit.pre.mode = MODE_POSTCOPY;
 	run(bench);
-	assert_int_equal(bench->dest.seen[MMS + 1].pages, PAGES);
-	assert_int_equal(bench->dest.seen[1].rounds, bench->dest.seen[MMS + 1].rounds);
-	assert_int_equal(bench->dest.seen[1].pages, 0);
-	assert_int_equal(bench->dest.announced, PAGES * PAGE_BYTES);
+	assert_int_equal(bench->kit.dest.seen[MMS + 1].pages, PAGES);
+	assert_int_equal(bench->kit.dest.seen[1].rounds, bench->kit.dest.seen[MMS + 1].rounds);
+	assert_int_equal(bench->kit.dest.seen[1].pages, 0);
+	assert_int_equal(bench->kit.dest.announced, PAGES * PAGE_BYTES);
 	close(fd);
 }
 

@@ -17,16 +17,13 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "os/cgroup.h"
-#include "source/refuse.h"
+#include "tests/inspected.h"
 #include "tests/real_walks.h"
 
 #define WRITERS	20
 
 static int nr_walks, nr_blind;
 static pid_t to_kill;
-/* end of file at its reading end: all processes have begun */
-static int ready[2];
-
 int __wrap_proc_links(proc_link_fn fn, void *ctx, struct error *err)
 {
 	nr_walks++;
@@ -65,73 +62,6 @@ int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
 	nr_sleeps++;
 	return __real_nanosleep(time, left);
 }
-
-/** struct bench - a root, and what @child makes in a child of it */
-struct bench {
-	struct migrate_options opts;
-	struct criu_version criu;
-	struct losses losses;
-	struct tree tree;
-	struct inspection terms;
-	struct error err;
-	pid_t pid;
-};
-
-static int joined(void *ctx, struct source_process *process, struct error *err)
-{
-	return 0;
-}
-
-static void follow(struct bench *bench)
-{
-	assert_int_equal(tree_follow(&bench->tree, joined, NULL, &bench->err), 0);
-}
-
-static void quiet_child(void)
-{
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (int fd = 0; fd < 3; fd++)
-		dup2(open("/dev/null", O_RDWR | O_CLOEXEC), fd);
-}
-
-/* @root runs in the root of the tree; it closes all, and nothing else, when all have begun. */
-static struct bench *start(void (*root)(void))
-{
-	static struct bench bench;
-	char byte;
-
-	bench = (struct bench){ .criu = { .major = 4, .minor = 1 } };
-	bench.terms = (struct inspection){
-		.opts = &bench.opts, .criu = &bench.criu, .losses = &bench.losses, .tree = &bench.tree,
-	};
-	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	bench.pid = fork();
-	assert_true(bench.pid >= 0);
-	if (!bench.pid) {
-		quiet_child();
-		close(ready[0]);
-		root();
-		close(ready[1]);
-		for (;;)
-			pause();
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 0);
-	close(ready[0]);
-	assert_non_null(tree_add(&bench.tree, bench.pid, &bench.err));
-	follow(&bench);
-	nr_walks = nr_blind = 0;
-	return &bench;
-}
-
-static void end(struct bench *bench)
-{
-	kill(bench->pid, SIGKILL);
-	waitpid(bench->pid, NULL, 0);
-	tree_destroy(&bench->tree);
-	losses_free(&bench->losses);
-}
-
 
 static char path[40];
 
@@ -205,6 +135,7 @@ static void many_children_are_refused_soon(void **state)
 
 	make_file();
 	bench = start(root_of_writers);
+	nr_walks = 0;
 	assert_int_equal(bench->tree.nr, WRITERS + 1);
 	nr_sleeps = 0;
 	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), -1);
@@ -276,6 +207,7 @@ static void a_pipe_that_was_made_since_the_list(void **state)
 	struct bench *bench = start(root_of_a_reader);
 
 	nr_blind = 1;
+	nr_walks = 0;
 	assert_int_equal(refuse_program(&bench->terms, &bench->tree, &bench->err), 0);
 	/* the second look at each of the two has new lists */
 	assert_int_equal(nr_walks, 3);

@@ -217,6 +217,16 @@ static void nothing_of_another_object(void **state)
 	assert_int_equal(bench->mm->unsent.nr, 20);
 }
 
+/* The program that stands would get page tables for all that it has reserved. */
+static void no_more_than_an_honest_one_asks_for(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->vmas[0].end = AT(1000);
+	bench->list.nr = 1;
+	assert_int_equal(ask(bench, 0, FRAME_REQUEST_PAGES + 1), CODE_PEER);
+}
+
 static void nothing_beyond(void **state)
 {
 	assert_int_equal(ask(*state, 19, 2), CODE_PEER);
@@ -242,6 +252,7 @@ int main(void)
 		BENCH_TEST(the_end_of_a_process_is_told_once), BENCH_TEST(the_vdso_is_served),
 		BENCH_TEST(nothing_before_final), BENCH_TEST(nothing_while_processes_join),
 		BENCH_TEST(nothing_of_another_object),
+		BENCH_TEST(no_more_than_an_honest_one_asks_for),
 		BENCH_TEST(nothing_beyond),
 		BENCH_TEST(nothing_between), BENCH_TEST(nothing_shared),
 	};

@@ -2,7 +2,6 @@
 /* Pages that a child has in common with its parent travel once: rounds of two real processes. */
 #define _GNU_SOURCE
 #include <limits.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -16,9 +15,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "os/pagemap.h"
-#include "source/precopy.h"
 #include "tests/fake_backend.h"
-#include "tests/fake_dest.h"
+#include "tests/precopy_kit.h"
 
 #define PARENT	1	/* the objects */
 #define CHILD	2
@@ -28,18 +26,9 @@
 /** struct bench - @write_fd: the child writes to the page whose number comes; @done_fd: it has */
 struct bench {
 	struct fake fakes[2];
-	struct tree tree;
-	struct source_shms shms;
-	struct conn conn;
-	struct sender sender;
-	struct mailbox box;
-	struct figures figures;
-	struct precopy pre;
-	pthread_t receiver;
-	struct fake_dest dest;
+	struct precopy_kit kit;
 	pid_t child;
 	int write_fd, done_fd;
-	struct error err;
 };
 
 static struct bench *bench;
@@ -90,9 +79,9 @@ static int fork_child(void)
 
 static int add(pid_t pid, struct fake *fake)
 {
-	struct source_process *process = tree_add(&bench->tree, pid, &bench->err);
+	struct source_process *process = tree_add(&bench->kit.tree, pid, &bench->kit.err);
 
-	if (!process || source_mm_read_vmas(&process->mm, &bench->err))
+	if (!process || source_mm_read_vmas(&process->mm, &bench->kit.err))
 		return -1;
 	fake_init(fake);
 	process->mm.backend = &fake->backend;
@@ -112,15 +101,6 @@ static int make_program(void)
 	return fork_child() || add(getpid(), &bench->fakes[0]) || add(bench->child, &bench->fakes[1]);
 }
 
-static void *receive_body(void *arg)
-{
-	struct error err = { 0 };
-
-	mailbox_receive(&bench->box, bench->dest.source, &err);
-	mailbox_hang_up(&bench->box);
-	return NULL;
-}
-
 static int joins_not(void *ctx, struct source_process *process, struct error *err)
 {
 	return -1;
@@ -129,32 +109,15 @@ static int joins_not(void *ctx, struct source_process *process, struct error *er
 static int set_up(void **state)
 {
 	bench = calloc(1, sizeof(*bench));
-	if (make_program() ||
-	    fake_dest_open(&bench->dest, PHASE_PRECOPY, 2, &bench->conn, &bench->err))
+	if (make_program() || precopy_kit_open(&bench->kit, 2, 5))
 		return -1;
-	mailbox_init(&bench->box, "the destination");
-	bench->pre = (struct precopy){
-		.tree = &bench->tree, .shms = &bench->shms, .sender = &bench->sender,
-		.ctl = bench->dest.source,
-		.box = &bench->box, .figures = &bench->figures, .mode = MODE_AUTO,
-		.join = joins_not,
-		/* only what is clean fits */
-		.rule = { .max_rounds = 5, .max_downtime_ns = 1 },
-	};
-	return sender_init(&bench->sender, &bench->conn, true, &bench->err) ||
-	       pthread_create(&bench->receiver, NULL, receive_body, NULL) ? -1 : 0;
+	bench->kit.pre.join = joins_not;
+	return 0;
 }
 
 static int tear_down(void **state)
 {
-	mailbox_close(&bench->box);
-	fake_dest_end(&bench->dest, &bench->conn);
-	pthread_join(bench->receiver, NULL);
-	fake_dest_close(&bench->dest);
-	sender_destroy(&bench->sender);
-	tree_destroy(&bench->tree);
-	figures_free(&bench->figures);
-	mailbox_destroy(&bench->box);
+	precopy_kit_close(&bench->kit);
 	kill(bench->child, SIGKILL);
 	waitpid(bench->child, NULL, 0);
 	close(bench->write_fd);
@@ -166,14 +129,13 @@ static int tear_down(void **state)
 
 static void run(void)
 {
-	assert_int_equal(precopy_run(&bench->pre, &bench->err), 0);
-	fake_dest_end(&bench->dest, &bench->conn);
+	precopy_kit_run(&bench->kit);
 }
 
 static void sent(unsigned int object, uint64_t pages, uint64_t copies)
 {
-	assert_int_equal(bench->dest.seen[object].pages, pages);
-	assert_int_equal(bench->dest.seen[object].copies, copies);
+	assert_int_equal(bench->kit.dest.seen[object].pages, pages);
+	assert_int_equal(bench->kit.dest.seen[object].copies, copies);
 }
 
 static void what_is_shared_travels_once(void **state)
@@ -181,14 +143,14 @@ static void what_is_shared_travels_once(void **state)
 	run();
 	sent(PARENT, PAGES, 0);
 	sent(CHILD, OWN, PAGES - OWN);
-	assert_int_equal(bench->pre.rounds, 2);
-	assert_int_equal(bench->figures.rounds[0].pages, PAGES + OWN);
-	assert_int_equal(bench->figures.rounds[0].dirty_pages, PAGES - OWN);
-	assert_int_equal(bench->figures.rounds[1].inherited, PAGES - OWN);
-	assert_int_equal(bench->figures.rounds[1].dirty_pages, 0);
-	assert_int_equal(tree_find_mm(&bench->tree, CHILD)->dest_current.nr, PAGES);
-	assert_int_equal(bench->dest.seen[CHILD].stale, 0);
-	assert_int_equal(bench->dest.announced, 2 * PAGES * PAGE_BYTES);
+	assert_int_equal(bench->kit.pre.rounds, 2);
+	assert_int_equal(bench->kit.figures.rounds[0].pages, PAGES + OWN);
+	assert_int_equal(bench->kit.figures.rounds[0].dirty_pages, PAGES - OWN);
+	assert_int_equal(bench->kit.figures.rounds[1].inherited, PAGES - OWN);
+	assert_int_equal(bench->kit.figures.rounds[1].dirty_pages, 0);
+	assert_int_equal(tree_find_mm(&bench->kit.tree, CHILD)->dest_current.nr, PAGES);
+	assert_int_equal(bench->kit.dest.seen[CHILD].stale, 0);
+	assert_int_equal(bench->kit.dest.announced, 2 * PAGES * PAGE_BYTES);
 }
 
 /* The parent's page at the destination is older than the one that both have: it is not copied yet. */
@@ -198,25 +160,25 @@ static void what_the_parent_sends_again_is_put_off(void **state)
 	run();
 	sent(PARENT, PAGES + 5, 0);
 	sent(CHILD, OWN, PAGES - OWN);
-	assert_int_equal(bench->pre.rounds, 3);
-	assert_int_equal(bench->figures.rounds[1].inherited, PAGES - OWN - 5);
-	assert_int_equal(bench->figures.rounds[2].inherited, 5);
+	assert_int_equal(bench->kit.pre.rounds, 3);
+	assert_int_equal(bench->kit.figures.rounds[1].inherited, PAGES - OWN - 5);
+	assert_int_equal(bench->kit.figures.rounds[2].inherited, 5);
 }
 
 /* The program stops although all that is shared was put off in the only round. */
 static void what_was_put_off_is_copied_before_the_program_stops(void **state)
 {
-	bench->pre.rule.max_downtime_ns = 1UL << 40;
+	bench->kit.pre.rule.max_downtime_ns = 1UL << 40;
 	fake_add_scan(&bench->fakes[0], 1, run_of(50, 5, SPLICE_VM_RUN_DIRTY));
 	fake_add_scan(&bench->fakes[1], 1, run_of(0, 2, SPLICE_VM_RUN_DIRTY));
 	run();
-	assert_int_equal(bench->figures.nr_rounds, 1);
-	assert_int_equal(bench->pre.rounds, 2);
+	assert_int_equal(bench->kit.figures.nr_rounds, 1);
+	assert_int_equal(bench->kit.pre.rounds, 2);
 	sent(PARENT, PAGES, 0);
 	sent(CHILD, OWN, PAGES - OWN - 5);
-	assert_int_equal(bench->dest.seen[PARENT].stale, 5);
-	assert_int_equal(bench->dest.seen[CHILD].stale, 5 + 2);
-	assert_int_equal(tree_find_mm(&bench->tree, CHILD)->dest_current.nr, PAGES - 5 - 2);
+	assert_int_equal(bench->kit.dest.seen[PARENT].stale, 5);
+	assert_int_equal(bench->kit.dest.seen[CHILD].stale, 5 + 2);
+	assert_int_equal(tree_find_mm(&bench->kit.tree, CHILD)->dest_current.nr, PAGES - 5 - 2);
 }
 
 /* Page 50, which the scan that is under way tells as written. */
@@ -247,7 +209,7 @@ static void what_the_parent_writes_before_its_scan_is_not_the_childs(void **stat
 	run();
 	sent(PARENT, PAGES + 1, 0);
 	sent(CHILD, OWN + 1, PAGES - OWN - 1);
-	assert_int_equal(bench->pre.rounds, 3);
+	assert_int_equal(bench->kit.pre.rounds, 3);
 }
 
 /* What the parent has no longer, and the destination neither. */
@@ -261,18 +223,18 @@ static void what_the_parent_dropped_goes_as_pages(void **state)
 /* The destination forgets such pages when it has the list of mappings. */
 static void what_the_parent_unmapped_goes_as_pages(void **state)
 {
-	struct inherit *inherit = &bench->tree.processes[1]->inherit;
-	struct source_mm *mm = tree_find_mm(&bench->tree, CHILD);
-	struct source_mm *parent = tree_find_mm(&bench->tree, PARENT);
+	struct inherit *inherit = &bench->kit.tree.processes[1]->inherit;
+	struct source_mm *mm = tree_find_mm(&bench->kit.tree, CHILD);
+	struct source_mm *parent = tree_find_mm(&bench->kit.tree, PARENT);
 	size_t nr = parent->vmas.nr;
 
-	assert_int_equal(page_set_add(&mm->dirty, AT(0), PAGES, &bench->err), 0);
-	assert_int_equal(page_set_add(&parent->dest_current, AT(0), PAGES, &bench->err), 0);
-	assert_int_equal(inherit_find(inherit, mm, parent, &bench->err), 0);
-	assert_int_equal(inherit_plan(inherit, parent, &bench->err), 0);
+	assert_int_equal(page_set_add(&mm->dirty, AT(0), PAGES, &bench->kit.err), 0);
+	assert_int_equal(page_set_add(&parent->dest_current, AT(0), PAGES, &bench->kit.err), 0);
+	assert_int_equal(inherit_find(inherit, mm, parent, &bench->kit.err), 0);
+	assert_int_equal(inherit_plan(inherit, parent, &bench->kit.err), 0);
 	assert_int_equal(inherit->shared.nr, PAGES - OWN);
 	parent->vmas.nr = 0;
-	assert_int_equal(inherit_plan(inherit, parent, &bench->err), 0);
+	assert_int_equal(inherit_plan(inherit, parent, &bench->kit.err), 0);
 	parent->vmas.nr = nr;
 	assert_int_equal(inherit->shared.nr, 0);
 }
@@ -280,16 +242,18 @@ static void what_the_parent_unmapped_goes_as_pages(void **state)
 /* The page map is that of another program now. */
 static void nothing_is_shared_with_a_parent_that_has_called_exec(void **state)
 {
-	struct inherit *inherit = &bench->tree.processes[1]->inherit;
-	struct source_mm *mm = tree_find_mm(&bench->tree, CHILD);
+	struct inherit *inherit = &bench->kit.tree.processes[1]->inherit;
+	struct source_mm *mm = tree_find_mm(&bench->kit.tree, CHILD);
 
-	assert_int_equal(page_set_add(&mm->dirty, AT(0), PAGES, &bench->err), 0);
-	assert_int_equal(inherit_find(inherit, mm, tree_find_mm(&bench->tree, PARENT), &bench->err), 0);
+	assert_int_equal(page_set_add(&mm->dirty, AT(0), PAGES, &bench->kit.err), 0);
+	assert_int_equal(inherit_find(inherit, mm, tree_find_mm(&bench->kit.tree, PARENT),
+				      &bench->kit.err), 0);
 	assert_int_equal(inherit->shared.nr, PAGES - OWN);
 	bench->fakes[0].gone = true;
-	assert_int_equal(inherit_find(inherit, mm, tree_find_mm(&bench->tree, PARENT), &bench->err), 0);
+	assert_int_equal(inherit_find(inherit, mm, tree_find_mm(&bench->kit.tree, PARENT),
+				      &bench->kit.err), 0);
 	assert_int_equal(inherit->shared.nr, 0);
-	assert_int_equal(inherit_find(inherit, mm, NULL, &bench->err), 0);
+	assert_int_equal(inherit_find(inherit, mm, NULL, &bench->kit.err), 0);
 	assert_int_equal(inherit->shared.nr, 0);
 }
 
@@ -367,21 +331,21 @@ static void what_was_not_looked_at_is_not_shared(void **state)
 /* Of @step pages one, from the first one on. */
 static void find_in_every(uint64_t step)
 {
-	struct source_mm *mm = tree_find_mm(&bench->tree, CHILD);
+	struct source_mm *mm = tree_find_mm(&bench->kit.tree, CHILD);
 
 	source_mm_clear_dirty(mm);
 	for (uint64_t page = 0; page < PAGES; page += step)
-		assert_int_equal(page_set_add(&mm->dirty, AT(page), 1, &bench->err), 0);
-	assert_int_equal(inherit_find(&bench->tree.processes[1]->inherit, mm,
-				      tree_find_mm(&bench->tree, PARENT), &bench->err), 0);
+		assert_int_equal(page_set_add(&mm->dirty, AT(page), 1, &bench->kit.err), 0);
+	assert_int_equal(inherit_find(&bench->kit.tree.processes[1]->inherit, mm,
+				      tree_find_mm(&bench->kit.tree, PARENT), &bench->kit.err), 0);
 }
 
 static void scattered_pages_are_read_at_once(void **state)
 {
 	look_has_recorded();
 	find_in_every(2);
-	assert_int_equal(bench->tree.processes[1]->inherit.shared.nr, PAGES / 2);
-	assert_false(page_set_has(&bench->tree.processes[1]->inherit.shared, AT(1)));
+	assert_int_equal(bench->kit.tree.processes[1]->inherit.shared.nr, PAGES / 2);
+	assert_false(page_set_has(&bench->kit.tree.processes[1]->inherit.shared, AT(1)));
 	assert_int_equal(recorded[PARENT].reads, 1);
 	assert_int_equal(recorded[CHILD].reads, 1);
 	/* a gap that is long is not read */
@@ -392,7 +356,7 @@ static void scattered_pages_are_read_at_once(void **state)
 /* It has called exec: one look at all there is. A later look sees what is written, which is never shared. */
 static void a_child_that_shares_nothing_is_looked_at_once(void **state)
 {
-	struct inherit *inherit = &bench->tree.processes[1]->inherit;
+	struct inherit *inherit = &bench->kit.tree.processes[1]->inherit;
 
 	look_has_recorded();
 	recorded[CHILD].told = false;
@@ -424,11 +388,11 @@ static void copies_take_their_time_there(void **state)
 /* All memory comes behind the move: the child's too. */
 static void post_copy_shares_nothing(void **state)
 {
-	bench->pre.mode = MODE_POSTCOPY;
+	bench->kit.pre.mode = MODE_POSTCOPY;
 	run();
 	sent(PARENT, 0, 0);
 	sent(CHILD, 0, 0);
-	assert_int_equal(tree_find_mm(&bench->tree, CHILD)->dest_current.nr, 0);
+	assert_int_equal(tree_find_mm(&bench->kit.tree, CHILD)->dest_current.nr, 0);
 }
 
 int main(void)

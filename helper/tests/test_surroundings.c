@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "source/refuse.h"
 #include "source/surroundings.h"
+#include "tests/inspected.h"
 #include "tests/real_walks.h"
 
 #define CHILDREN	3
@@ -39,81 +39,36 @@ int __wrap_inet_sockets_read(pid_t pid, struct inet_sockets *all, struct error *
 	return __real_inet_sockets_read(pid, all, err);
 }
 
-/* A process with children, each with one end of a pipe and of a pair of sockets of it. */
-static pid_t start_family(void)
+/* Each child has one end of a pipe and of a pair of sockets of the root. */
+static void root_of_a_family(void)
 {
-	int ready[2], ends[2];
-	char byte;
-	pid_t pid;
+	int ends[2];
 
-	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (!pid) {
+	for (int i = 0; i < CHILDREN; i++) {
+		if (pipe(ends) || socketpair(AF_UNIX, SOCK_STREAM, 0, ends))
+			_exit(1);
+		if (fork())
+			continue;
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (int fd = 0; fd < 3; fd++)
-			dup2(open("/dev/null", O_RDWR | O_CLOEXEC), fd);
-		close(ready[0]);
-		for (int i = 0; i < CHILDREN; i++) {
-			if (pipe(ends) || socketpair(AF_UNIX, SOCK_STREAM, 0, ends))
-				_exit(1);
-			if (fork())
-				continue;
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			close(ready[1]);
-			for (;;)
-				pause();
-		}
 		close(ready[1]);
 		for (;;)
 			pause();
 	}
-	close(ready[1]);
-	/* end of file: all have begun */
-	assert_int_equal(read(ready[0], &byte, 1), 0);
-	close(ready[0]);
-	return pid;
-}
-
-struct bench {
-	struct migrate_options opts;
-	struct criu_version criu;
-	struct losses losses;
-	struct tree tree;
-	struct inspection terms;
-	struct error err;
-	pid_t pid;
-};
-
-static int joined(void *ctx, struct source_process *process, struct error *err)
-{
-	return 0;
 }
 
 static int set_up(void **state)
 {
-	static struct bench bench;
+	struct bench *bench = start(root_of_a_family);
 
-	bench = (struct bench){ .criu = { .major = 4, .minor = 1 }, .pid = start_family() };
-	bench.terms = (struct inspection){
-		.opts = &bench.opts, .criu = &bench.criu, .losses = &bench.losses, .tree = &bench.tree,
-	};
-	assert_non_null(tree_add(&bench.tree, bench.pid, &bench.err));
-	assert_int_equal(tree_follow(&bench.tree, joined, NULL, &bench.err), 0);
-	assert_int_equal(bench.tree.nr, 1 + CHILDREN);
+	assert_int_equal(bench->tree.nr, 1 + CHILDREN);
 	nr_walks = nr_tables = nr_inet = 0;
-	*state = &bench;
+	*state = bench;
 	return 0;
 }
 
 static int tear_down(void **state)
 {
-	struct bench *bench = *state;
-
-	kill(bench->pid, SIGKILL);
-	waitpid(bench->pid, NULL, 0);
-	tree_destroy(&bench->tree);
-	losses_free(&bench->losses);
+	end(*state);
 	return 0;
 }
 

@@ -30,6 +30,7 @@ enum frame_kind {
 };
 
 #define FRAME_MAX_PAGES	512	/* most pages in a PAGES frame */
+#define FRAME_REQUEST_PAGES	256	/* most pages in a run of REQUEST: the source reads each of them */
 #define FRAME_MAX_RUNS	65536	/* most runs in a list; 512 in a PAGES frame */
 #define ROUNDS_MAX	1000	/* most rounds; numbered from 1 on without a gap */
 #define OBJECTS_MAX	2048	/* most at once: each takes some 30 mappings of the receiver, of 65530 */

@@ -54,6 +54,16 @@ static inline int compat_folio_mapcount(struct folio *folio)
 #define folio_mapcount compat_folio_mapcount
 #endif
 
+#ifndef HAVE_MM_FLAGS_TEST
+/* 6.18 made the flags of an mm a bitmap. */
+static inline bool compat_mm_flags_test(int flag, const struct mm_struct *mm)
+{
+	return test_bit(flag, &mm->flags);
+}
+
+#define mm_flags_test compat_mm_flags_test
+#endif
+
 #ifndef HAVE_VMA_START_WRITE
 /* 6.4 brought per-VMA locks: faults before it need mmap_lock, which is held. */
 static inline void compat_vma_start_write(struct vm_area_struct *vma)
