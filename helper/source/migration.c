@@ -232,13 +232,14 @@ static int enter(struct source_migration *migration, const char *state, struct e
 
 /*
  * COMMIT is recorded and not sent: nothing runs there yet, so the record can go. A process that died
- * since the last look is missing at neither end then. One that dies later is the push's to find.
+ * since the last look is missing at neither end then. One that dies later is the push's to find. And without
+ * a link COMMIT would not come there: the program would stand until a person has looked at both ends.
  */
 static int look_once_more(struct source_migration *migration, struct error *err)
 {
 	struct error why = { 0 };
 
-	if (!tree_check_memory(&migration->tree, err))
+	if (!tree_check_memory(&migration->tree, err) && !mailbox_failed(&migration->box, err))
 		return 0;
 	if (!source_keeper_uncommit(migration->keeper, &why)) {
 		mailbox_uncommit(&migration->box);

@@ -347,7 +347,7 @@ static int look_again(struct inspection *look, struct source_process *process, b
 	if (look_at_task_again(look, err))
 		return -1;
 	vmas = source_process_held(process, err);
-	if (!vmas || refuse_new_hugetlb(look, vmas, err) || refuse_new_guards(look, vmas, err))
+	if (!vmas || refuse_new_memory(look, vmas, err) || refuse_new_guards(look, vmas, err))
 		return -1;
 	files = source_process_held_files(process, err);
 	if (!files)

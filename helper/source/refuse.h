@@ -77,9 +77,8 @@ int refuse_strangers(const struct tree *tree, struct error *err);
 
 /** refuse_memory() - mappings that cannot be carried; @look has them with all flags */
 void refuse_memory(const struct inspection *look, struct refusals *refusals);
-/** refuse_new_hugetlb() - huge pages that were mapped since SETUP; @vmas: without flags */
-int refuse_new_hugetlb(const struct inspection *look, const struct vma_list *vmas,
-		       struct error *err);
+/** refuse_new_memory() - huge pages and asynchronous I/O that came since SETUP; @vmas: without flags */
+int refuse_new_memory(const struct inspection *look, const struct vma_list *vmas, struct error *err);
 /** refuse_guards() - guard pages, which CRIU does not carry */
 void refuse_guards(const struct inspection *look, struct refusals *refusals);
 /** refuse_new_guards() - those that were installed since SETUP; @vmas: as they are now */

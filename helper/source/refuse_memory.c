@@ -87,13 +87,17 @@ void refuse_memory(const struct inspection *look, struct refusals *refusals)
 			   shared >> 10);
 }
 
-/* The list is one without flags. */
-int refuse_new_hugetlb(const struct inspection *look, const struct vma_list *vmas,
-		       struct error *err)
+/* The list is one without flags. CRIU waits for no I/O that is under way. */
+int refuse_new_memory(const struct inspection *look, const struct vma_list *vmas,
+		      struct error *err)
 {
 	for (size_t i = 0; i < vmas->nr; i++) {
 		const struct vma *vma = &vmas->vmas[i];
 
+		if (!strncmp(vma->name, "/[aio]", 6))
+			return error_set(err, CODE_REFUSED, NULL,
+					 "process %d has begun to use asynchronous I/O (io_setup)",
+					 look->process->pid);
 		if (!is_anon_hugetlb(vma) || criu_is_4_1(look->criu))
 			continue;
 		return error_set(err, CODE_REFUSED, hint_hugetlb,
