@@ -27,7 +27,7 @@ static bool splice_vm_vma_is_copied(struct vm_area_struct *vma)
  */
 static enum splice_vm_gup_result
 splice_vm_gup_ask_table(struct vm_area_struct *vma, unsigned long addr,
-		      unsigned long end, unsigned long *count)
+			unsigned long end, unsigned long *count)
 {
 	struct splice_vm_window win = {};
 	enum splice_vm_gup_result why;
