@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "criu/criu.h"
 #include "criu/pagemap.h"
+#include "os/fs_room.h"
 
 #define BUFFER_PAGES	256UL
 #define LAZY_MAX_COST	(66UL << 20)	/* of the set @lazy: enough for 2 TiB in one piece */
@@ -72,8 +73,12 @@ static int parent_add(struct rewrite *rw, uint64_t addr, uint64_t nr_pages, stru
 		return -1;
 	pagemap_put(&rw->parent_map, addr, nr_pages, PAGEMAP_PRESENT);
 	while (nr_pages) {
-		uint64_t nr = nr_pages < BUFFER_PAGES ? nr_pages : BUFFER_PAGES;
+		uint64_t nr = nr_pages < BUFFER_PAGES ? nr_pages : BUFFER_PAGES, free;
 
+		if (!fs_has_room(rw->pages_fd, nr * PAGE_BYTES, &free))
+			return error_set(err, CODE_NOT_READY, "make room there, or choose another --images-dir",
+					 "there are %" PRIu64 " MiB left for images, which others may need",
+					 free >> 20);
 		if (rw->pages->read(rw->pages->ctx, addr, nr, rw->buffer, err))
 			return -1;
 		if (io_write_all(rw->pages_fd, rw->buffer, nr * PAGE_BYTES))

@@ -235,6 +235,8 @@ static int lost(struct commit *commit, struct error *err)
 			 text_count(missing, "page", "pages").text);
 	tell_result(err, result_json(commit));
 	control_shutdown(commit->peer->ctl);
+	/* the thread that takes the faults of all processes asks there */
+	commit->link_lost(commit->ctx);
 	if (missing)
 		go_behind(commit, CODE_DOUBT);
 	wait_complete(commit, true);

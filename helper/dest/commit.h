@@ -20,6 +20,7 @@
  * @max_frozen_s: setup_max_frozen_s()
  * @lost: memory that neither end has, when all has come
  * @restore_ns, @verified_pages: of the restore, for the result
+ * @link_lost: hook: the link is dead; whoever writes to it must not wait for it
  * @stop: hook: stop all threads that bring and install pages
  */
 struct commit {
@@ -36,6 +37,7 @@ struct commit {
 	uint32_t max_frozen_s;
 	struct lost lost;
 	uint64_t restore_ns, verified_pages;
+	void (*link_lost)(void *ctx);
 	void (*stop)(void *ctx);
 	void *ctx;
 };

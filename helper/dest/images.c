@@ -3,12 +3,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/io.h"
 #include "dest/images.h"
+#include "os/fs_room.h"
 #include "os/safe_dir.h"
 
 #define MAX_FILES	98304	/* 16 of each process, and one of each thread */
@@ -92,8 +94,13 @@ static int start_file(struct images *images, const char *name, struct error *err
 
 static int write_piece(struct images *images, const ProtobufCBinaryData *data, struct error *err)
 {
+	uint64_t free;
+
 	if (budget_take(images->budget, BUDGET_IMAGES, data->len, err))
 		return -1;
+	if (!fs_has_room(images->file, data->len, &free))
+		return error_set(err, CODE_NOT_READY, "make room there, or choose another --images-dir",
+				 "%s has %" PRIu64 " MiB left, which others may need", images->dir.path, free >> 20);
 	if (io_write_all(images->file, data->data, data->len))
 		return error_errno(err, CODE_NOT_READY,
 				   "make room there, or choose another --images-dir",

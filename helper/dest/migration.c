@@ -165,6 +165,13 @@ static int take_go(void *ctx, const Migrate__RestoreGo *go, struct error *err)
 	       shm_take(&migration->restore.shm, go, err) ? -1 : 0;
 }
 
+static void link_lost(void *ctx)
+{
+	struct migration *migration = ctx;
+
+	receive_end_urgent(&migration->receive);
+}
+
 static void stop_threads(void *ctx)
 {
 	struct migration *migration = ctx;
@@ -226,7 +233,7 @@ static void wire_states(struct migration *m)
 		.keeper = m->keeper, .populate = &m->populate, .budget = &m->budget,
 		.shm = &m->restore.shm,
 		.dir = &m->images.dir, .places = m->opts->places, .parent_sock = m->parent_sock,
-		.stop = stop_threads, .ctx = m,
+		.link_lost = link_lost, .stop = stop_threads, .ctx = m,
 	};
 }
 

@@ -13,10 +13,10 @@
 #include <unistd.h>
 #include "base/io.h"
 #include "dest/mirror.h"
+#include "os/fs_room.h"
 
 #define WINDOW_ALIGN	(1UL << 30)
 #define HUGE_ALIGN	(2UL << 20)	/* the smallest huge page */
-#define SPARE_SHARE	8	/* one part of so many of /dev/shm is left to others */
 #define SHM_DIR		"/dev/shm/"
 #define PUNCHED_MAX	16384	/* 64 MiB of page tables, where each page had its own */
 
@@ -144,14 +144,9 @@ int mirror_open_file(struct mirror *mirror, const char *path, struct error *err)
 
 int mirror_check_room(const struct mirror *mirror, uint64_t nr_pages, struct error *err)
 {
-	struct statfs fs;
-	uint64_t free, need;
+	uint64_t free;
 
-	if (!mirror->path || fstatfs(mirror->fd, &fs))
-		return 0;
-	free = (uint64_t)fs.f_bavail * fs.f_bsize;
-	need = nr_pages * PAGE_BYTES + (uint64_t)fs.f_blocks * fs.f_bsize / SPARE_SHARE;
-	return !fs.f_blocks || free >= need ? 0 :
+	return !mirror->path || fs_has_room(mirror->fd, nr_pages * PAGE_BYTES, &free) ? 0 :
 	       error_set(err, CODE_NOT_READY, "mount it with a larger size= at the destination",
 			 "%s has %" PRIu64 " MiB left, which others may need", SHM_DIR, free >> 20);
 }

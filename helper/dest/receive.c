@@ -9,6 +9,7 @@
 #define GATE_TIMEOUT_S		30
 #define FINAL_TIMEOUT_MS	30000
 #define REASON_MS		1000
+#define ROUND_SAID_MS		200	/* rounds are told of at most so often */
 #define LOST_LINES		16	/* a frame may name one page, and a process may lose a million */
 
 /* The first lists of a large tree come while the source still reads the page maps of the last processes. */
@@ -40,6 +41,18 @@ static int gate(void *ctx, uint32_t round, struct error *err)
 	return ret;
 }
 
+/* A source that makes rounds without pages could fill the log. */
+static void tell_round(struct receive *receive, uint32_t round, uint64_t bytes)
+{
+	int64_t now = clock_now_ms();
+
+	if (receive->said_ms && now - receive->said_ms < ROUND_SAID_MS)
+		return;
+	receive->said_ms = now;
+	tell("round", json_pack("{s:i,s:I}", "round", round, "bytes", (json_int_t)bytes),
+	     "round %u is in, %lu MiB received", round, bytes >> 20);
+}
+
 static int ack_round(void *ctx, uint32_t round, struct error *err)
 {
 	struct receive *receive = ctx;
@@ -50,8 +63,7 @@ static int ack_round(void *ctx, uint32_t round, struct error *err)
 	ack.round = round;
 	msg.body_case = MIGRATE__CONTROL__BODY_ROUND_ACK;
 	msg.round_ack = &ack;
-	tell("round", json_pack("{s:i,s:I}", "round", round, "bytes", (json_int_t)bytes),
-	     "round %u is in, %lu MiB received", round, bytes >> 20);
+	tell_round(receive, round, bytes);
 	return control_send(receive->peer->ctl, &msg, err);
 }
 
@@ -173,6 +185,11 @@ int receive_start(struct receive *receive, struct error *err)
 	}
 	receive->has_threads = true;
 	return 0;
+}
+
+void receive_end_urgent(struct receive *receive)
+{
+	conn_shutdown(&receive->urgent_conn);
 }
 
 void receive_stop(struct receive *receive)

@@ -34,6 +34,7 @@ struct receive_hooks {
  * @begun: number of the round that control announced last
  * @frozen: Frozen has come: frames of any round may follow
  * @final: all lists of the frozen program have come
+ * @said_ms: when a round was last told of; of the memory thread
  * @nr_lost: frames that said what is lost; any thread
  */
 struct receive {
@@ -47,6 +48,7 @@ struct receive {
 	struct receiver memory, urgent;
 	uint32_t max_frozen_s, begun;
 	bool frozen, final, has_threads;
+	int64_t said_ms;
 	atomic_uint nr_lost;
 	pthread_t memory_thread, urgent_thread;
 };
@@ -60,6 +62,8 @@ bool receive_is_connected(const struct receive *receive);
 
 /** receive_start() - start a thread for each connection */
 int receive_start(struct receive *receive, struct error *err);
+/** receive_end_urgent() - nothing goes over urgent any more, and who writes to it does not wait */
+void receive_end_urgent(struct receive *receive);
 /** receive_stop() - shut both connections down, and wait for the threads */
 void receive_stop(struct receive *receive);
 

@@ -68,6 +68,13 @@ static void nothing(void *ctx)
 {
 }
 
+static atomic_uint nr_lost;
+
+static void on_lost(void *ctx)
+{
+	atomic_fetch_add(&nr_lost, 1);
+}
+
 static void on_stop(void *ctx)
 {
 	atomic_fetch_add(&kit->stopped, 1);
@@ -171,6 +178,7 @@ static int set_up(uint64_t lacking)
 	kit->commit.dir = &kit->dir;
 	kit->commit.parent_sock = pair[1];
 	kit->commit.max_frozen_s = 60;
+	kit->commit.link_lost = on_lost;
 	kit->commit.stop = on_stop;
 	return 0;
 }
@@ -447,6 +455,7 @@ static void a_lost_source_ends_nothing(void **state)
 	int out = dup(1), err = dup(2);
 	struct parent_msg msg;
 
+	atomic_store(&nr_lost, 0);
 	run();
 	say(MIGRATE__CONTROL__BODY_COMMIT);
 	hear(MIGRATE__CONTROL__BODY_STARTED);
@@ -458,6 +467,7 @@ static void a_lost_source_ends_nothing(void **state)
 	assert_int_equal(msg.code, CODE_DOUBT);
 	assert_false(program_has_ended(&kit->program, 0));
 	assert_int_equal(atomic_load(&kit->stopped), 0);
+	assert_int_equal(atomic_load(&nr_lost), 1);
 	kill_init();
 	assert_int_equal(join(), CODE_DOUBT);
 	assert_int_equal(atomic_load(&kit->stopped), 1);
