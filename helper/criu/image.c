@@ -11,9 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/io.h"
+#include "base/unpack.h"
 #include "criu/image.h"
 
 #define IMAGE_ROOM_MIN		4096
+#define UNPACK_TIMES		32	/* a list of small records takes some ten times its bytes */
 #define READ_BYTES_MAX		(64U << 10)
 #define FIELD_1_VARINT		0x08	/* how protobuf begins such a field */
 #define VARINT_U32_MAX		5	/* bytes */
@@ -124,7 +126,7 @@ int image_next(struct image *image, const ProtobufCMessageDescriptor *type,
 		return error_set(err, CODE_CRIU, hint_images,
 				 "image %s has a record of %u bytes, more than %u", image->name,
 				 bytes, IMAGE_RECORD_MAX);
-	*msg = protobuf_c_message_unpack(type, NULL, bytes, image->data + image->at + 4);
+	*msg = unpack(type, image->data + image->at + 4, bytes, UNPACK_TIMES);
 	if (!*msg)
 		return error_set(err, CODE_CRIU, hint_images, "image %s has a damaged record",
 				 image->name);

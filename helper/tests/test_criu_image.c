@@ -221,6 +221,29 @@ static void test_long_record(void **state)
 	free(data);
 }
 
+/* Each signal is a field that stands there once more: its list is copied for each, unless there is a limit. */
+static void test_merged_lists(void **state)
+{
+	static const uint8_t signal[] = { 0x2a, 0x06, 0x4a, 0x04, 0x0a, 0x02, 0x0a, 0x00 };
+	const uint32_t nr = 1U << 20, bytes = nr * sizeof(signal);
+	const uint32_t head[3] = { IMAGE_COMMON, IMAGE_CORE, bytes };
+	struct test_dir *dir = *state;
+	uint8_t *file = malloc(sizeof(head) + bytes);
+	struct error err = { 0 };
+	struct image image;
+	ProtobufCMessage *msg;
+
+	assert_non_null(file);
+	memcpy(file, head, sizeof(head));
+	for (uint32_t i = 0; i < nr; i++)
+		memcpy(file + sizeof(head) + i * sizeof(signal), signal, sizeof(signal));
+	file_write(dir->fd, "core-1.img", file, sizeof(head) + bytes);
+	assert_int_equal(image_open(&image, dir->fd, "core-1.img", IMAGE_CORE, &err), 0);
+	assert_int_equal(image_next(&image, &img__core_entry__descriptor, &msg, &err), -1);
+	image_close(&image);
+	free(file);
+}
+
 static void test_not_a_file(void **state)
 {
 	struct test_dir *dir = *state;
@@ -337,6 +360,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_too_large, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_record, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_merged_lists, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_a_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_garbage, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flipped, setup, teardown),

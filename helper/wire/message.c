@@ -3,14 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/text.h"
+#include "base/unpack.h"
 #include "wire/message.h"
 
 #define NAME_MAX_BYTES		128	/* of a host's or a program's name, of a version */
 
-/* Memory that an unpacked message may take: no list takes 8 times its bytes on the wire. */
-#define UNPACK_FREE		65536U
-#define UNPACK_TIMES		12
-#define ALLOC_BYTES		16	/* overhead of each malloc() */
+#define UNPACK_TIMES		12	/* no list takes 8 times its bytes on the wire */
 
 /* A message begins with the tag of its body: field number and wire type "message". */
 Migrate__Control__BodyCase message_kind(const uint8_t *head, uint32_t bytes)
@@ -54,27 +52,10 @@ static void message_clean(Migrate__Control *msg)
 	}
 }
 
-static void *unpack_alloc(void *left, size_t bytes)
-{
-	size_t cost = bytes + ALLOC_BYTES;
-
-	if (cost > *(size_t *)left)
-		return NULL;
-	*(size_t *)left -= cost;
-	return malloc(bytes);
-}
-
-static void unpack_free(void *left, void *data)
-{
-	(void)left;
-	free(data);
-}
-
 Migrate__Control *message_unpack(const uint8_t *buf, uint32_t bytes, struct error *err)
 {
-	size_t left = UNPACK_FREE + (size_t)bytes * UNPACK_TIMES;
-	ProtobufCAllocator allocator = { unpack_alloc, unpack_free, &left };
-	Migrate__Control *msg = migrate__control__unpack(&allocator, bytes, buf);
+	Migrate__Control *msg = (Migrate__Control *)unpack(&migrate__control__descriptor, buf, bytes,
+							   UNPACK_TIMES);
 
 	if (!msg) {
 		error_set(err, CODE_PEER, NULL, "malformed message of %u bytes", bytes);
