@@ -14,6 +14,8 @@
 #include "os/proc.h"
 #include "os/proc_tree.h"
 
+#define MAPPING_BYTES	(sizeof(struct vma) + sizeof(bool) + 32)	/* with its name, which is empty */
+
 static const char hint_limits[] =
 	"look at its limits (prlimit --pid PID) and at the memory of this machine";
 
@@ -111,12 +113,20 @@ static int compare(const struct program *program, int images_fd, struct error *e
 	return ret;
 }
 
-int program_read_images(struct program *program, int images_fd, struct error *err)
+/* A mapping of a few bytes in an image takes some hundred here, of all processes at a time. */
+static int pay_mappings(const struct process *process, struct budget *budget, struct error *err)
+{
+	return budget_take(budget, BUDGET_BOOKS, process->task.vmas.nr * MAPPING_BYTES, err);
+}
+
+int program_read_images(struct program *program, int images_fd, struct budget *budget,
+			struct error *err)
 {
 	if (compare(program, images_fd, err))
 		return -1;
 	for (size_t i = 0; i < program->nr; i++)
-		if (process_read_images(program->processes[i], images_fd, err))
+		if (process_read_images(program->processes[i], images_fd, err) ||
+		    pay_mappings(program->processes[i], budget, err))
 			return -1;
 	return 0;
 }

@@ -7,6 +7,7 @@
 #define MIGRATE_DEST_PROGRAM_H
 
 #include <stdatomic.h>
+#include "dest/budget.h"
 #include "dest/keeper.h"
 #include "dest/process.h"
 
@@ -46,8 +47,12 @@ void program_destroy(struct program *program);
 int program_take(struct program *program, const Migrate__RestoreGo *go, size_t max,
 		 struct error *err);
 
-/** program_read_images() - -1 with CODE_PEER when the images have other processes than RestoreGo */
-int program_read_images(struct program *program, int images_fd, struct error *err);
+/**
+ * program_read_images() - -1 with CODE_PEER when the images have other processes than RestoreGo
+ * @budget: pays for their mappings
+ */
+int program_read_images(struct program *program, int images_fd, struct budget *budget,
+			struct error *err);
 
 /**
  * program_spawn() - have @keeper make the namespaces and start CRIU in them: it takes requests

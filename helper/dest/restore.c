@@ -65,7 +65,8 @@ static int prepare_images(struct restore *restore, struct error *err)
 {
 	const struct program *program = restore->program;
 
-	if (program_read_images(restore->program, restore->images->images_fd, err) ||
+	if (program_read_images(restore->program, restore->images->images_fd,
+				restore->images->budget, err) ||
 	    namespaces_compare(restore->namespaces, program, restore->images->images_fd, err))
 		return -1;
 	if (adopt_shared(restore, err))
