@@ -22,6 +22,34 @@
 #define REMOVE_TIMEOUT_MS	1000
 #define CRIU_TIMEOUT_MS		30000	/* CRIU takes its code out of the program, and ends */
 
+#define PREFIX			"migrate-helper-"
+#define ID_DIGITS		32
+
+/* Return: true when a group of @line, other than @own, is that of a guard: another migration has the process */
+static bool is_of_another(const char *line, const char *own)
+{
+	for (const char *at = strstr(line, "/" PREFIX); at; at = strstr(at + 1, "/" PREFIX)) {
+		const char *name = at + 1, *id = name + strlen(PREFIX);
+		size_t bytes = strcspn(name, "/");
+
+		if (strspn(id, "0123456789abcdef") == ID_DIGITS && bytes == strlen(PREFIX) + ID_DIGITS &&
+		    (strlen(own) != bytes || strncmp(name, own, bytes)))
+			return true;
+	}
+	return false;
+}
+
+/* Moved out of the other guard, which is frozen or will be, the process would run: here, and at the destination. */
+static int check_owner(const struct guard *guard, pid_t pid, const char *line, struct error *err)
+{
+	const char *own = strrchr(guard->group.dir, '/');
+
+	if (!is_of_another(line, own ? own + 1 : ""))
+		return 0;
+	return error_set(err, CODE_REFUSED, "migrate-helper status",
+			 "process %d is in control group %s: another migration has it", pid, line);
+}
+
 int guard_plan(struct guard *guard, pid_t pid, bool was_stopped, const char *id,
 	       struct error *err)
 {
@@ -33,11 +61,14 @@ int guard_plan(struct guard *guard, pid_t pid, bool was_stopped, const char *id,
 	guard->pidfd = proc_pidfd(pid, err);
 	if (guard->pidfd < 0)
 		return -1;
-	snprintf(name, sizeof(name), "migrate-helper-%s", id);
+	snprintf(name, sizeof(name), PREFIX "%s", id);
 	cgroup_plan(&guard->group, pid, CGROUP_BELOW, name);
 	snprintf(name, sizeof(name), "migrate-helper-%s-criu", id);
 	cgroup_plan(&guard->criu, 0, CGROUP_TOP, name);
-	return 0;
+	if (!check_owner(guard, pid, guard->group.line, err))
+		return 0;
+	guard_close(guard);
+	return -1;
 }
 
 static int send_signal(const struct guard *guard, int sig)
@@ -76,6 +107,8 @@ static int find_home(const struct guard *guard, pid_t pid, char sub[CGROUP_SUB_B
 		return errno == ENOENT || errno == ESRCH ? 0 :
 		       error_errno(err, CODE_INTERNAL, NULL,
 				   "cannot read the control group of process %d", pid);
+	if (check_owner(guard, pid, line, err))
+		return -1;
 	if (!cgroup_homes_sub(group, line, sub, inside))
 		return 1;
 	return error_set(err, CODE_REFUSED, "move all of the program to one control group, or below it",

@@ -337,6 +337,33 @@ static void a_frozen_home_of_v1_is_refused(void **state)
 	a_frozen_home(kit, true);
 }
 
+/* Two migrations of one program: the second one would let run what the first one has frozen. */
+static void another_migration_has_it(void **state)
+{
+	struct kit *kit = *state;
+	struct guard first, late;
+	char id[40];
+
+	if (kit->guard.group.kind == CGROUP_NONE)
+		skip();
+	snprintf(id, sizeof(id), "%032x", kit->program.pid);
+	assert_int_equal(guard_plan(&first, kit->program.pid, false, id, &kit->err), 0);
+	assert_int_equal(guard_on(&first, &kit->err), 0);
+	/* planned before, and after */
+	assert_int_equal(guard_enter(&kit->guard, &kit->err), -1);
+	assert_int_equal(kit->err.code, CODE_REFUSED);
+	memset(&kit->err, 0, sizeof(kit->err));
+	snprintf(id, sizeof(id), "%032x", kit->program.pid + 1);
+	assert_int_equal(guard_plan(&late, kit->program.pid, false, id, &kit->err), -1);
+	assert_int_equal(kit->err.code, CODE_REFUSED);
+	assert_true(in_group(&first.group, kit->program.pid));
+	assert_true(counting_stands(&kit->program));
+	memset(&kit->err, 0, sizeof(kit->err));
+	assert_int_equal(guard_off(&first, &kit->err), 0);
+	guard_close(&first);
+	assert_true(counting_runs(&kit->program));
+}
+
 /* Beside the root's group: whoever looks after that one would take it for left. */
 static void a_process_in_another_group(void **state)
 {
@@ -378,7 +405,7 @@ int main(void)
 		KIT_TEST(processes_in_groups_below), KIT_TEST(processes_in_groups_below_of_v1),
 		KIT_TEST(groups_below_are_killed), KIT_TEST(a_group_with_threads_is_refused),
 		KIT_TEST(a_frozen_group_is_refused), KIT_TEST(a_frozen_home_is_refused),
-		KIT_TEST(a_frozen_home_of_v1_is_refused),
+		KIT_TEST(a_frozen_home_of_v1_is_refused), KIT_TEST(another_migration_has_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
