@@ -279,8 +279,10 @@ int guard_enter(struct guard *guard, struct error *err)
 	bool fits;
 
 	/* on a machine without freezer guard_on() sends SIGSTOP */
-	if (cgroup_make(&guard->group, &(struct error){ 0 }))
+	if (guard->group.kind == CGROUP_NONE)
 		return 0;
+	if (cgroup_make(&guard->group, err))
+		return -1;
 	/* the kernel gives a pid to no other task while the first one lives */
 	if (send_signal(guard, 0))
 		return error_errno(err, CODE_TARGET, NULL, "process %d has exited", guard->pid);
@@ -321,8 +323,11 @@ int guard_on(struct guard *guard, struct error *err)
 {
 	bool entered = cgroup_exists(&guard->group);
 
-	if (cgroup_make(&guard->group, &(struct error){ 0 }))
+	if (guard->group.kind == CGROUP_NONE)
 		return stop_by_signal(guard, err);
+	/* no signal in its place: it would stop the root alone, and no record would say so */
+	if (cgroup_make(&guard->group, err))
+		return -1;
 	if (!freeze_group(guard, entered, err))
 		return 0;
 	guard_off(guard, &(struct error){ 0 });

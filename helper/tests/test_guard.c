@@ -364,6 +364,24 @@ static void another_migration_has_it(void **state)
 	assert_true(counting_runs(&kit->program));
 }
 
+/* A signal to the root in place of the group would let its children run on. */
+static void a_group_that_cannot_be_made(void **state)
+{
+	struct kit *kit = *state;
+	struct guard without;
+
+	if (kit->guard.group.kind == CGROUP_NONE)
+		skip();
+	without = kit->guard;
+	strcpy(without.group.dir, "/proc/no-group");
+	assert_int_equal(guard_enter(&without, &kit->err), -1);
+	assert_int_equal(guard_on(&without, &kit->err), -1);
+	assert_int_equal(kit->err.code, CODE_NOT_READY);
+	assert_false(without.signalled);
+	assert_true(counting_runs(&kit->program));
+	memset(&kit->err, 0, sizeof(kit->err));
+}
+
 /* Beside the root's group: whoever looks after that one would take it for left. */
 static void a_process_in_another_group(void **state)
 {
@@ -406,6 +424,7 @@ int main(void)
 		KIT_TEST(groups_below_are_killed), KIT_TEST(a_group_with_threads_is_refused),
 		KIT_TEST(a_frozen_group_is_refused), KIT_TEST(a_frozen_home_is_refused),
 		KIT_TEST(a_frozen_home_of_v1_is_refused), KIT_TEST(another_migration_has_it),
+		KIT_TEST(a_group_that_cannot_be_made),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
