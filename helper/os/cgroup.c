@@ -274,13 +274,23 @@ int cgroup_add(const struct cgroup *group, pid_t pid)
 	return cgroup_move(group->dir, pid);
 }
 
+static bool is_frozen(const struct cgroup *group)
+{
+	return group->kind == CGROUP_V2 ? file_says(group->dir, "cgroup.events", "frozen 1") :
+					  file_says(group->dir, "freezer.state", "FROZEN");
+}
+
+bool cgroup_is_frozen_above(const struct cgroup *group)
+{
+	if (group->kind == CGROUP_V2)
+		return is_frozen(group) && !cgroup_is_told_to_freeze(group);
+	return file_says(group->dir, "freezer.parent_freezing", "1");
+}
+
 int cgroup_wait_frozen(const struct cgroup *group, struct error *err)
 {
-	bool v2 = group->kind == CGROUP_V2;
-
 	for (int ms = 0; ms < FREEZE_TIMEOUT_MS; ms++) {
-		if (v2 ? file_says(group->dir, "cgroup.events", "frozen 1") :
-			 file_says(group->dir, "freezer.state", "FROZEN"))
+		if (is_frozen(group))
 			return 0;
 		sleep_ms(1);
 	}

@@ -82,6 +82,13 @@ int cgroup_freeze(const struct cgroup *group, struct error *err);
 /** cgroup_wait_frozen() - after cgroup_freeze(): wait for a process that has left a ptrace stop */
 int cgroup_wait_frozen(const struct cgroup *group, struct error *err);
 
+/**
+ * cgroup_is_frozen_above() - a group above this one is frozen, so that thawing this one lets nobody run
+ *
+ * With cgroup v2 false is no answer while the group itself is told to freeze.
+ */
+bool cgroup_is_frozen_above(const struct cgroup *group);
+
 /** cgroup_is_told_to_freeze() - true from cgroup_freeze() until a process thaws the group */
 bool cgroup_is_told_to_freeze(const struct cgroup *group);
 

@@ -181,7 +181,7 @@ static bool is_stopped_by_signal(const struct guard *guard)
 	struct proc_status status;
 	uint64_t mask;
 
-	if (cgroup_exists(&guard->group))
+	if (guard->group.kind != CGROUP_NONE)
 		return false;
 	/* while CRIU traces it the signal waits */
 	return (!pending_read(guard->pid, &mask, &ignored) && pending_has(mask, SIGSTOP)) ||

@@ -22,6 +22,34 @@
 #define REMOVE_TIMEOUT_MS	1000
 #define CRIU_TIMEOUT_MS		30000	/* CRIU takes its code out of the program, and ends */
 
+#define PREFIX			"migrate-helper-"
+#define ID_DIGITS		32
+
+/* Return: true when a group of @line, other than @own, is that of a guard: another migration has the process */
+static bool is_of_another(const char *line, const char *own)
+{
+	for (const char *at = strstr(line, "/" PREFIX); at; at = strstr(at + 1, "/" PREFIX)) {
+		const char *name = at + 1, *id = name + strlen(PREFIX);
+		size_t bytes = strcspn(name, "/");
+
+		if (strspn(id, "0123456789abcdef") == ID_DIGITS && bytes == strlen(PREFIX) + ID_DIGITS &&
+		    (strlen(own) != bytes || strncmp(name, own, bytes)))
+			return true;
+	}
+	return false;
+}
+
+/* Moved out of the other guard, which is frozen or will be, the process would run: here, and at the destination. */
+static int check_owner(const struct guard *guard, pid_t pid, const char *line, struct error *err)
+{
+	const char *own = strrchr(guard->group.dir, '/');
+
+	if (!is_of_another(line, own ? own + 1 : ""))
+		return 0;
+	return error_set(err, CODE_REFUSED, "migrate-helper status",
+			 "process %d is in control group %s: another migration has it", pid, line);
+}
+
 int guard_plan(struct guard *guard, pid_t pid, bool was_stopped, const char *id,
 	       struct error *err)
 {
@@ -33,11 +61,14 @@ int guard_plan(struct guard *guard, pid_t pid, bool was_stopped, const char *id,
 	guard->pidfd = proc_pidfd(pid, err);
 	if (guard->pidfd < 0)
 		return -1;
-	snprintf(name, sizeof(name), "migrate-helper-%s", id);
+	snprintf(name, sizeof(name), PREFIX "%s", id);
 	cgroup_plan(&guard->group, pid, CGROUP_BELOW, name);
 	snprintf(name, sizeof(name), "migrate-helper-%s-criu", id);
 	cgroup_plan(&guard->criu, 0, CGROUP_TOP, name);
-	return 0;
+	if (!check_owner(guard, pid, guard->group.line, err))
+		return 0;
+	guard_close(guard);
+	return -1;
 }
 
 static int send_signal(const struct guard *guard, int sig)
@@ -76,6 +107,8 @@ static int find_home(const struct guard *guard, pid_t pid, char sub[CGROUP_SUB_B
 		return errno == ENOENT || errno == ESRCH ? 0 :
 		       error_errno(err, CODE_INTERNAL, NULL,
 				   "cannot read the control group of process %d", pid);
+	if (check_owner(guard, pid, line, err))
+		return -1;
 	if (!cgroup_homes_sub(group, line, sub, inside))
 		return 1;
 	return error_set(err, CODE_REFUSED, "move all of the program to one control group, or below it",
@@ -104,26 +137,25 @@ static int check_type(const struct guard *guard, pid_t pid, const char *sub, str
 			 type);
 }
 
-/* It would run in the guard's group before that is frozen, and at the destination. */
-static int check_runs(const struct guard *guard, pid_t pid, const char *sub, struct error *err)
+static int refuse_frozen_home(const struct guard *guard, pid_t pid, const char *sub, struct error *err)
 {
-	const char *name = guard->group.kind == CGROUP_V2 ? "cgroup.freeze" : "freezer.state";
-	char path[2 * PATH_MAX], state[32] = "0";
-	FILE *file;
-
-	if (!*sub)
-		return 0;
-	snprintf(path, sizeof(path), "%s%s/%s", guard->group.home, sub, name);
-	file = fopen(path, "re");
-	if (file && !fgets(state, sizeof(state), file))
-		*state = 0;
-	if (file)
-		fclose(file);
-	if (*state == '0' || *state == 'T')
-		return 0;
-	return error_set(err, CODE_REFUSED, "thaw it, or end what is in it",
+	return error_set(err, CODE_REFUSED, "thaw it, or the group above it that is frozen",
 			 "process %d is in control group %s%s, which is frozen", pid,
 			 guard->group.line, sub);
+}
+
+/*
+ * The process would run at the destination. Where a group above the guard's is frozen, CRIU can thaw the guard's
+ * group, and its code still never runs in the program: a CRIU that is killed then takes the program along.
+ */
+static int check_runs(const struct guard *guard, pid_t pid, const char *sub, struct error *err)
+{
+	struct cgroup home = { .kind = guard->group.kind };
+
+	if (snprintf(home.dir, sizeof(home.dir), "%s%s", guard->group.home, sub) < (int)sizeof(home.dir) &&
+	    (cgroup_is_told_to_freeze(&home) || cgroup_is_frozen_above(&home)))
+		return refuse_frozen_home(guard, pid, sub, err);
+	return 0;
 }
 
 int guard_check_home(const struct guard *guard, pid_t pid, struct error *err)
@@ -137,8 +169,22 @@ int guard_check_home(const struct guard *guard, pid_t pid, struct error *err)
 	return check_type(guard, pid, sub, err) || check_runs(guard, pid, sub, err) ? -1 : 0;
 }
 
+/** struct entry - of the last process that entered: neighbours in the tree often share a group; "?": of none */
+struct entry {
+	char sub[CGROUP_SUB_BYTES];
+};
+
+static int check_entry(const struct guard *guard, struct entry *last, pid_t pid, const char *sub,
+		       struct error *err)
+{
+	if (!strcmp(last->sub, sub))
+		return 0;
+	strcpy(last->sub, sub);
+	return check_runs(guard, pid, sub, err);
+}
+
 /* Return: 1 when the process was moved, 0 when the process is inside, or has ended; -1 with @err */
-static int enter_one(const struct guard *guard, pid_t pid, struct error *err)
+static int enter_one(const struct guard *guard, struct entry *last, pid_t pid, struct error *err)
 {
 	char sub[CGROUP_SUB_BYTES];
 	struct proc_status status;
@@ -157,6 +203,8 @@ static int enter_one(const struct guard *guard, pid_t pid, struct error *err)
 	ret = find_home(guard, pid, sub, &inside, err);
 	if (ret <= 0)
 		return ret;
+	if (!inside && check_entry(guard, last, pid, sub, err))
+		return -1;
 	/* the group never lists a process whose first thread has ended: its other threads go in */
 	if (!cgroup_homes_add(&guard->group, pid, sub))
 		return status.state != 'Z';
@@ -186,6 +234,7 @@ static int leave_one(const struct guard *guard, pid_t pid, struct error *err)
 /* Return: how many processes were moved, in or out, or -1 with @err */
 static int fit_once(const struct guard *guard, struct error *err)
 {
+	struct entry last = { .sub = "?" };
 	pid_t *pids, *inside;
 	size_t nr, nr_inside;
 	int moved = 0, ret = 0;
@@ -197,7 +246,8 @@ static int fit_once(const struct guard *guard, struct error *err)
 		return -1;
 	}
 	for (size_t i = 0; i < nr && ret >= 0; i++) {
-		ret = has_pid(inside, nr_inside, pids[i]) ? 0 : enter_one(guard, pids[i], err);
+		ret = has_pid(inside, nr_inside, pids[i]) ? 0 :
+		      enter_one(guard, &last, pids[i], err);
 		moved += ret > 0;
 	}
 	for (size_t i = 0; i < nr_inside && ret >= 0; i++) {
@@ -229,12 +279,28 @@ int guard_enter(struct guard *guard, struct error *err)
 	bool fits;
 
 	/* on a machine without freezer guard_on() sends SIGSTOP */
-	if (cgroup_make(&guard->group, &(struct error){ 0 }))
+	if (guard->group.kind == CGROUP_NONE)
 		return 0;
+	if (cgroup_make(&guard->group, err))
+		return -1;
 	/* the kernel gives a pid to no other task while the first one lives */
 	if (send_signal(guard, 0))
 		return error_errno(err, CODE_TARGET, NULL, "process %d has exited", guard->pid);
 	return fit(guard, &fits, err);
+}
+
+/* A group above the guard's may be frozen since the program entered. */
+static int check_above(const struct guard *guard, struct error *err)
+{
+	struct error ignored = { 0 };
+	struct proc_status status;
+
+	if (!cgroup_is_frozen_above(&guard->group))
+		return 0;
+	/* CRIU has done its work, and could not be asked to undo it now: the program had better move */
+	if (!proc_status_read(guard->pid, &status, &ignored) && status.tracer)
+		return 0;
+	return refuse_frozen_home(guard, guard->pid, "", err);
 }
 
 /* The list of processes is exact only when they stand: the group is compared with it once more. */
@@ -243,7 +309,8 @@ static int freeze_group(struct guard *guard, bool entered, struct error *err)
 	bool fits = false;
 
 	/* nobody is outside who has entered: children begin inside */
-	if ((!entered && guard_enter(guard, err)) || cgroup_freeze(&guard->group, err) || fit(guard, &fits, err))
+	if ((!entered && guard_enter(guard, err)) || check_above(guard, err) ||
+	    cgroup_freeze(&guard->group, err) || fit(guard, &fits, err))
 		return -1;
 	if (!fits)
 		return error_set(err, CODE_REFUSED, "migrate again",
@@ -256,8 +323,11 @@ int guard_on(struct guard *guard, struct error *err)
 {
 	bool entered = cgroup_exists(&guard->group);
 
-	if (cgroup_make(&guard->group, &(struct error){ 0 }))
+	if (guard->group.kind == CGROUP_NONE)
 		return stop_by_signal(guard, err);
+	/* no signal in its place: it would stop the root alone, and no record would say so */
+	if (cgroup_make(&guard->group, err))
+		return -1;
 	if (!freeze_group(guard, entered, err))
 		return 0;
 	guard_off(guard, &(struct error){ 0 });

@@ -190,9 +190,17 @@ static int find_connections(struct source_migration *migration, struct error *er
 	return kept_sockets_find(&migration->tree, &migration->connections.addresses, err);
 }
 
+/* Of the other processes: join_in_setup() */
+static int check_home(const struct source_migration *migration, struct error *err)
+{
+	const struct guard *guard = &migration->guard;
+
+	return guard->group.kind == CGROUP_NONE ? 0 : guard_check_home(guard, guard->pid, err);
+}
+
 int source_migration_prepare(struct source_migration *migration, struct error *err)
 {
-	return plan(migration, err) || shms_init(&migration->shms, migration->opts, err) || watch_init(&migration->watch, &migration->box, err) ||
+	return plan(migration, err) || check_home(migration, err) || shms_init(&migration->shms, migration->opts, err) || watch_init(&migration->watch, &migration->box, err) ||
 	       criu_version_get(&migration->criu, err) ||
 	       source_network_check(migration->opts->pid, &migration->config, err) ||
 	       source_mounts_find(&migration->mounts, migration->opts->pid, &migration->config, err) ||

@@ -14,9 +14,11 @@
 #include "tests/in_group.h"
 #include "tests/v1_group.h"
 
+/** struct kit - @paused: a group around the program's that a test freezes */
 struct kit {
 	struct counting program;
 	struct guard guard;
+	struct cgroup paused;
 	struct error err;
 };
 
@@ -35,6 +37,9 @@ static int tear_down(void **state)
 {
 	struct kit *kit = *state;
 
+	/* a killed process in the v1 freezer does not end */
+	if (cgroup_exists(&kit->paused))
+		cgroup_thaw(&kit->paused, &(struct error){ 0 });
 	guard_off(&kit->guard, &(struct error){ 0 });
 	family_end(&kit->program);
 	close(kit->guard.pidfd);
@@ -107,7 +112,8 @@ static void a_process_without_its_first_thread(void **state)
 	if (kit->guard.group.kind == CGROUP_NONE)
 		skip();
 	family_have(&kit->program, SIGUSR2);
-	assert_int_equal(guard_on(&kit->guard, &kit->err), 0);
+	if (guard_on(&kit->guard, &kit->err))
+		fail_msg("%s", kit->err.what);
 	assert_true(other_stands());
 	assert_int_equal(guard_off(&kit->guard, &kit->err), 0);
 	assert_false(cgroup_exists(&kit->guard.group));
@@ -258,6 +264,130 @@ static void a_frozen_group_is_refused(void **state)
 	group_end(&outer);
 }
 
+static void plan_again(struct kit *kit)
+{
+	char id[32];
+
+	close(kit->guard.pidfd);
+	snprintf(id, sizeof(id), "test-%d", kit->program.pid);
+	assert_int_equal(guard_plan(&kit->guard, kit->program.pid, false, id, &kit->err), 0);
+}
+
+static void expect_refused_frozen(struct kit *kit, int ret)
+{
+	assert_int_equal(ret, -1);
+	assert_int_equal(kit->err.code, CODE_REFUSED);
+	assert_non_null(strstr(kit->err.what, "frozen"));
+	memset(&kit->err, 0, sizeof(kit->err));
+}
+
+/*
+ * Frozen by a person, by the group of the root or by one above it: CRIU's code would never run in the program.
+ * @v1: of the freezer's hierarchy
+ */
+static void a_frozen_home(struct kit *kit, bool v1)
+{
+	struct cgroup outer, own;
+	char name[64];
+
+	snprintf(name, sizeof(name), "test-guard-%d-paused", getpid());
+	outer = group_with(kit->guard.group.kind, kit->guard.group.home, name, kit->program.pid);
+	kit->paused = outer;
+	own = group_with(kit->guard.group.kind, outer.dir, "inner", kit->program.pid);
+	if (v1)
+		assert_true(v1_group_plan(&kit->guard.group, kit->program.pid, "migrate-helper-test"));
+	else
+		plan_again(kit);
+	assert_int_equal(guard_check_home(&kit->guard, kit->program.pid, &kit->err), 0);
+	assert_int_equal(cgroup_freeze(&outer, &kit->err), 0);
+	expect_refused_frozen(kit, guard_check_home(&kit->guard, kit->program.pid, &kit->err));
+	expect_refused_frozen(kit, guard_enter(&kit->guard, &kit->err));
+	expect_refused_frozen(kit, guard_on(&kit->guard, &kit->err));
+	assert_false(cgroup_exists(&kit->guard.group));
+	assert_true(in_group(&own, kit->program.pid));
+	assert_int_equal(cgroup_thaw(&outer, &kit->err), 0);
+	assert_true(counting_runs(&kit->program));
+	/* in the moment between the entry and the freeze */
+	assert_int_equal(guard_enter(&kit->guard, &kit->err), 0);
+	assert_int_equal(cgroup_freeze(&outer, &kit->err), 0);
+	expect_refused_frozen(kit, guard_on(&kit->guard, &kit->err));
+	assert_int_equal(cgroup_thaw(&outer, &kit->err), 0);
+	assert_true(in_group(&own, kit->program.pid));
+	assert_true(counting_runs(&kit->program));
+	kill(kit->program.pid, SIGKILL);
+	group_end(&outer);
+}
+
+static void a_frozen_home_is_refused(void **state)
+{
+	struct kit *kit = *state;
+
+	if (kit->guard.group.kind == CGROUP_NONE)
+		skip();
+	a_frozen_home(kit, kit->guard.group.kind == CGROUP_V1);
+}
+
+static void a_frozen_home_of_v1_is_refused(void **state)
+{
+	struct kit *kit = *state;
+
+	if (!v1_group_plan(&kit->guard.group, kit->program.pid, "migrate-helper-test")) {
+		print_message("this needs the freezer of cgroup v1\n");
+		skip();
+	}
+	a_frozen_home(kit, true);
+}
+
+/* Two migrations of one program: the second one would let run what the first one has frozen. */
+static void another_migration_has_it(void **state)
+{
+	struct kit *kit = *state;
+	struct guard first, late;
+	char id[40];
+
+	if (kit->guard.group.kind == CGROUP_NONE)
+		skip();
+	snprintf(id, sizeof(id), "%032x", kit->program.pid);
+	assert_int_equal(guard_plan(&first, kit->program.pid, false, id, &kit->err), 0);
+	/* one that stands would be refused for that */
+	assert_int_equal(guard_enter(&first, &kit->err), 0);
+	/* planned before, and after */
+	assert_int_equal(guard_enter(&kit->guard, &kit->err), -1);
+	assert_int_equal(kit->err.code, CODE_REFUSED);
+	assert_non_null(strstr(kit->err.what, "migrat"));
+	memset(&kit->err, 0, sizeof(kit->err));
+	assert_int_equal(guard_on(&first, &kit->err), 0);
+	assert_int_equal(guard_enter(&kit->guard, &kit->err), -1);
+	memset(&kit->err, 0, sizeof(kit->err));
+	snprintf(id, sizeof(id), "%032x", kit->program.pid + 1);
+	assert_int_equal(guard_plan(&late, kit->program.pid, false, id, &kit->err), -1);
+	assert_int_equal(kit->err.code, CODE_REFUSED);
+	assert_true(in_group(&first.group, kit->program.pid));
+	assert_true(counting_stands(&kit->program));
+	memset(&kit->err, 0, sizeof(kit->err));
+	assert_int_equal(guard_off(&first, &kit->err), 0);
+	guard_close(&first);
+	assert_true(counting_runs(&kit->program));
+}
+
+/* A signal to the root in place of the group would let its children run on. */
+static void a_group_that_cannot_be_made(void **state)
+{
+	struct kit *kit = *state;
+	struct guard without;
+
+	if (kit->guard.group.kind == CGROUP_NONE)
+		skip();
+	without = kit->guard;
+	strcpy(without.group.dir, "/proc/no-group");
+	assert_int_equal(guard_enter(&without, &kit->err), -1);
+	assert_int_equal(guard_on(&without, &kit->err), -1);
+	assert_int_equal(kit->err.code, CODE_NOT_READY);
+	assert_false(without.signalled);
+	assert_true(counting_runs(&kit->program));
+	memset(&kit->err, 0, sizeof(kit->err));
+}
+
 /* Beside the root's group: whoever looks after that one would take it for left. */
 static void a_process_in_another_group(void **state)
 {
@@ -298,7 +428,9 @@ int main(void)
 		KIT_TEST(a_process_without_its_first_thread), KIT_TEST(a_process_in_another_group),
 		KIT_TEST(processes_in_groups_below), KIT_TEST(processes_in_groups_below_of_v1),
 		KIT_TEST(groups_below_are_killed), KIT_TEST(a_group_with_threads_is_refused),
-		KIT_TEST(a_frozen_group_is_refused),
+		KIT_TEST(a_frozen_group_is_refused), KIT_TEST(a_frozen_home_is_refused),
+		KIT_TEST(a_frozen_home_of_v1_is_refused), KIT_TEST(another_migration_has_it),
+		KIT_TEST(a_group_that_cannot_be_made),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
