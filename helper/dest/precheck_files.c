@@ -5,12 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "dest/precheck_files.h"
 #include "dest/probe.h"
+#include "os/safe_path.h"
 
 #define MODE_BITS	07777
 
-int (*precheck_stat)(const char *path, struct stat *st) = stat;
+int (*precheck_open)(const char *root, const char *path) = safe_path_open;
 int precheck_files_ms = 10000;
 
 static int compare_paths(const void *a, const void *b)
@@ -68,22 +71,56 @@ static bool is_asked_otherwise(const struct file_probe *probe, size_t i)
 	return false;
 }
 
+static bool is_as_asked(const struct file_probe *probe, size_t i, const struct stat *st)
+{
+	const Migrate__MappedFile *file = probe->setup->files[i];
+
+	probe->ids[i] = (struct file_id){ .dev = st->st_dev, .ino = st->st_ino, .known = true };
+	if (is_asked_otherwise(probe, i))
+		return false;
+	if (!file->has_mode)
+		return S_ISREG(st->st_mode) || S_ISCHR(st->st_mode);
+	return st->st_mode == file->mode &&
+	       (file->any_size || (uint64_t)st->st_size == file->bytes);
+}
+
+/* As CRIU resolves the path: in the program's root, where it has a mount namespace of its own. */
+static int open_file(const struct file_probe *probe, size_t i)
+{
+	return precheck_open(probe->setup->root ?: "/", probe->setup->files[i]->path);
+}
+
 /* Looks at any path of this machine, also on a file system without server: runs in a child. */
 static bool is_same_file(const void *ctx, size_t i)
 {
 	const struct file_probe *probe = ctx;
-	const Migrate__MappedFile *file = probe->setup->files[i];
+	int fd = open_file(probe, i);
+	struct stat st;
+	bool same;
+
+	if (fd < 0)
+		return false;
+	same = !fstat(fd, &st) && is_as_asked(probe, i, &st);
+	close(fd);
+	return same;
+}
+
+/* Of another file behind a link the source hears nothing: it may be a stranger. */
+static bool is_behind_link(const void *ctx, size_t i)
+{
+	const struct file_probe *probe = ctx;
+	int fd = open_file(probe, i);
 	struct stat st;
 
-	if (precheck_stat(file->path, &st))
+	if (fd >= 0) {
+		/* for the comparison of later files with this one */
+		if (!fstat(fd, &st))
+			is_as_asked(probe, i, &st);
+		close(fd);
 		return false;
-	probe->ids[i] = (struct file_id){ .dev = st.st_dev, .ino = st.st_ino, .known = true };
-	if (is_asked_otherwise(probe, i))
-		return false;
-	if (!file->has_mode)
-		return S_ISREG(st.st_mode) || S_ISCHR(st.st_mode);
-	return st.st_mode == file->mode &&
-	       (file->any_size || (uint64_t)st.st_size == file->bytes);
+	}
+	return errno == ELOOP && !stat(probe->setup->files[i]->path, &st) &&
+	       is_as_asked(probe, i, &st);
 }
 
 static const char *kind_name(mode_t mode)
@@ -156,33 +193,48 @@ static void say_advice(const Migrate__MappedFile *file, char *text, size_t bytes
 }
 
 /* The source may be a stranger: missing and different files get the same answer, without size. */
-static void refuse_file(const Migrate__MappedFile *file, struct refusals *refusals)
+static void refuse_file(const Migrate__MappedFile *file, bool linked, struct refusals *refusals)
 {
 	char use[PATH_MAX + 128], advice[128];
 	const char *same = !file->has_mode ? "" :
 			   file->any_size ? ", kind and mode" : ", kind, mode and size";
 
 	say_use(file, use, sizeof(use));
+	if (linked) {
+		precheck_refuse(refusals, "%s, and a part of that path is here a symbolic link that another user than root can have made: have the file itself there, or make the link as root in a directory that only root can write to",
+				use);
+		return;
+	}
 	say_advice(file, advice, sizeof(advice));
 	precheck_refuse(refusals, "%s, and here is none of that name%s: %s", use, same, advice);
 }
 
-static void compare_files(const Migrate__Setup *setup, bool *same, struct refusals *refusals)
+static long ask(const Migrate__Setup *setup, size_t nr, probe_fn question, bool *answers)
 {
-	size_t nr = setup->n_files;
 	struct file_probe probe = { .setup = setup, .ids = calloc(nr + 1, sizeof(*probe.ids)) };
-	long got = probe.ids ? probe_run(is_same_file, &probe, same, nr, precheck_files_ms) : -1;
-	char use[PATH_MAX + 128];
+	long got = probe.ids ? probe_run(question, &probe, answers, nr, precheck_files_ms) : -1;
 
 	free(probe.ids);
+	return got;
+}
+
+static void compare_files(const Migrate__Setup *setup, bool *same, bool *linked,
+			  struct refusals *refusals)
+{
+	size_t nr = setup->n_files;
+	long got = ask(setup, nr, is_same_file, same);
+	char use[PATH_MAX + 128];
+
 	if (got < 0) {
 		precheck_refuse(refusals, "cannot look for the program's files here: %s",
 				strerror(errno));
 		return;
 	}
+	if (got && memchr(same, false, got))
+		ask(setup, got, is_behind_link, linked);
 	for (long i = 0; i < got; i++)
 		if (!same[i])
-			refuse_file(setup->files[i], refusals);
+			refuse_file(setup->files[i], linked[i], refusals);
 	if ((size_t)got == nr)
 		return;
 	say_use(setup->files[got], use, sizeof(use));
@@ -192,16 +244,17 @@ static void compare_files(const Migrate__Setup *setup, bool *same, struct refusa
 
 void precheck_files(const Migrate__Setup *setup, struct refusals *refusals)
 {
-	bool *same;
+	bool *same, *linked;
 
 	if (!are_files_asked_once(setup)) {
 		precheck_refuse(refusals, "the list of files is wrong: at most %d absolute paths, each once, are taken",
 				PRECHECK_MAX_FILES);
 		return;
 	}
-	same = calloc(setup->n_files + 1, sizeof(*same));
+	same = calloc(setup->n_files + 1, 2 * sizeof(*same));
+	linked = same + setup->n_files;
 	if (same)
-		compare_files(setup, same, refusals);
+		compare_files(setup, same, linked, refusals);
 	else
 		precheck_refuse(refusals, "no memory for a list of %zu files", setup->n_files);
 	free(same);

@@ -2,7 +2,9 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,6 +12,7 @@
 #include "dest/precheck_sockets.h"
 #include "dest/probe.h"
 #include "os/net_addresses.h"
+#include "os/safe_path.h"
 #include "os/unix_servers.h"
 
 #define ANSWER_MS	10000
@@ -34,22 +37,53 @@ static bool has_server(const void *ctx, size_t i)
 	return unix_servers_has(asked->here, server->name, server->type);
 }
 
-static void compare_servers(const Migrate__Setup *setup, bool *there, struct refusals *refusals)
+/* CRIU connects as root, and follows links: a user of this machine would choose the server. */
+static bool has_users_link(const void *ctx, size_t i)
+{
+	const struct servers_asked *asked = ctx;
+	const Migrate__Setup *setup = asked->setup;
+	const char *root = setup->root && strcmp(setup->root, "/") ? setup->root : "";
+	char path[PATH_MAX];
+	int fd;
+
+	if (*setup->unix_servers[i]->name != '/' ||
+	    snprintf(path, sizeof(path), "%s%s", root, setup->unix_servers[i]->name) >= PATH_MAX)
+		return false;
+	fd = safe_path_open(*root ? root : "/", path);
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 && errno == ELOOP;
+}
+
+static void refuse_server(const Migrate__UnixServer *server, bool linked, struct refusals *refusals)
+{
+	if (linked)
+		precheck_refuse(refusals, "descriptor %d of the program is connected to %s, and a part of that path is here a symbolic link that another user than root can have made: have the socket itself there, or make the link as root in a directory that only root can write to",
+				server->fd, server->name);
+	else
+		precheck_refuse(refusals, "descriptor %d of the program is connected to %s, and here no server takes connections there: start it here",
+				server->fd, server->name);
+}
+
+static void compare_servers(const Migrate__Setup *setup, bool *there, bool *linked,
+			    struct refusals *refusals)
 {
 	struct unix_servers here = { 0 };
 	const struct servers_asked asked = { .setup = setup, .here = &here };
 	size_t nr = setup->n_unix_servers;
-	long got = probe_run(has_server, &asked, there, nr, ANSWER_MS);
+	long got = probe_run(has_server, &asked, there, nr, ANSWER_MS), told = 0;
 
-	if (got < 0) {
+	if (got >= 0)
+		told = probe_run(has_users_link, &asked, linked, got, ANSWER_MS);
+	if (got < 0 || told < 0) {
 		precheck_refuse(refusals, "cannot look for the program's servers here: %s",
 				strerror(errno));
 		return;
 	}
 	for (size_t i = 0; i < nr; i++)
-		if ((long)i >= got || !there[i])
-			precheck_refuse(refusals, "descriptor %d of the program is connected to %s, and here no server takes connections there: start it here",
-					setup->unix_servers[i]->fd, setup->unix_servers[i]->name);
+		if ((long)i >= told || !there[i] || linked[i])
+			refuse_server(setup->unix_servers[i],
+				      (long)i < told && there[i] && linked[i], refusals);
 }
 
 static socklen_t inet_address(const Migrate__InetAddress *from, bool with_port,
@@ -171,9 +205,9 @@ void precheck_servers(const Migrate__Setup *setup, struct refusals *refusals)
 				PRECHECK_MAX_SOCKETS);
 		return;
 	}
-	there = calloc(setup->n_unix_servers + 1, sizeof(*there));
+	there = calloc(setup->n_unix_servers + 1, 2 * sizeof(*there));
 	if (there)
-		compare_servers(setup, there, refusals);
+		compare_servers(setup, there, there + setup->n_unix_servers, refusals);
 	else
 		precheck_refuse(refusals, "no memory for a list of servers");
 	free(there);

@@ -205,6 +205,8 @@ int setup_take_needs(struct setup *setup, const Migrate__Needs *needs, struct er
 	said.n_unix_servers = needs->n_unix_servers;
 	said.addresses = needs->addresses;
 	said.n_addresses = needs->n_addresses;
+	/* links are resolved in the root that Setup named */
+	said.root = setup->mounts.nr_binds ? setup->mounts.binds[0].path : NULL;
 	said.huge_pages = needs->huge_pages;
 	said.n_huge_pages = needs->n_huge_pages;
 	check_needs(setup, &said, &refusals);

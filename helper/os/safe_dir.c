@@ -31,6 +31,12 @@ static bool is_of_root_or_ours(const struct stat *st)
 	return !st->st_uid || st->st_uid == geteuid();
 }
 
+bool safe_dir_is_kept(const struct stat *st)
+{
+	return is_of_root_or_ours(st) &&
+	       (!S_ISDIR(st->st_mode) || !(st->st_mode & 022) || st->st_mode & S_ISVTX);
+}
+
 static int check_dir(const struct walk *walk, int fd, struct error *err)
 {
 	const char *name = *walk->done ? walk->done : "/";
@@ -41,7 +47,7 @@ static int check_dir(const struct walk *walk, int fd, struct error *err)
 	if (!is_of_root_or_ours(&st))
 		return error_set(err, CODE_NOT_READY, hint, "%s belongs to user %u", name,
 				 st.st_uid);
-	if (st.st_mode & 022 && !(st.st_mode & S_ISVTX))
+	if (!safe_dir_is_kept(&st))
 		return error_set(err, CODE_NOT_READY, hint, "other users can write to %s", name);
 	return 0;
 }

@@ -3,6 +3,7 @@
 #define MIGRATE_OS_SAFE_DIR_H
 
 #include <stdbool.h>
+#include <sys/stat.h>
 #include "base/error.h"
 
 /**
@@ -15,5 +16,8 @@
  * Return: a descriptor, close-on-exec; or -1 with CODE_NOT_READY, which names the unsafe component
  */
 int safe_dir_open(const char *path, bool make, struct error *err);
+
+/** safe_dir_is_kept() - no other user can change this directory's names, or this symbolic link */
+bool safe_dir_is_kept(const struct stat *st);
 
 #endif

@@ -11,12 +11,14 @@
 #include <string.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "dest/precheck.h"
 #include "dest/precheck_files.h"
+#include "os/safe_path.h"
 
 /* A Setup that is refused for nothing, to be made worse by each test. */
 struct bench {
@@ -219,6 +221,48 @@ static void files_of_all_kinds(void **state)
 	}
 }
 
+/* A descriptor that is open for writing, of a log in the directory of @owner that is a link to a file of root's. */
+static size_t refusals_of_link(struct bench *bench, const char *dir, uid_t owner, const char *target)
+{
+	Migrate__MappedFile file = MIGRATE__MAPPED_FILE__INIT, *list[] = { &file };
+	char log[64];
+	struct stat st;
+	size_t nr;
+
+	precheck_free(&bench->refusals);
+	snprintf(log, sizeof(log), "%s/app.log", dir);
+	assert_int_equal(stat(target, &st), 0);
+	assert_int_equal(symlink(target, log), 0);
+	assert_int_equal(lchown(log, owner, owner), 0);
+	assert_int_equal(chown(dir, owner, owner), 0);
+	file.path = log;
+	file.has_mode = file.has_any_size = file.any_size = file.has_use = true;
+	file.use = MIGRATE__FILE_USE__FILE_OPEN;
+	file.mode = S_IFREG | 0644;
+	bench->setup.files = list;
+	bench->setup.n_files = 1;
+	nr = refusals(bench);
+	unlink(log);
+	return nr;
+}
+
+/* CRIU would open for the program, as root, what a user of this machine put there. Needs root. */
+static void links_of_users(void **state)
+{
+	char dir[] = "/tmp/test-precheck-XXXXXX";
+	struct bench *bench = *state;
+
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(refusals_of_link(bench, dir, 4711, "/etc/passwd"), 1);
+	assert_non_null(strstr(bench->refusals.text[0], "app.log"));
+	assert_non_null(strstr(bench->refusals.text[0], "symbolic link"));
+	assert_int_equal(refusals_of_link(bench, dir, 0, "/etc/passwd"), 0);
+	/* of another mode: the answer does not tell that there is a link */
+	assert_int_equal(refusals_of_link(bench, dir, 4711, "/etc"), 1);
+	assert_null(strstr(bench->refusals.text[0], "symbolic link"));
+	rmdir(dir);
+}
+
 static int bound(const char *name, int type, bool abstract)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -245,6 +289,28 @@ static void name_server(struct bench *bench, Migrate__UnixServer *server, char *
 	list[0] = server;
 	bench->setup.unix_servers = list;
 	bench->setup.n_unix_servers = 1;
+}
+
+/* A user's link to a server that root alone may ask something. Needs root. */
+static void links_to_servers(void **state)
+{
+	struct bench *bench = *state;
+	Migrate__UnixServer server;
+	char name[64], link[64];
+	int fd;
+
+	snprintf(name, sizeof(name), "/tmp/test-precheck-%d", getpid());
+	snprintf(link, sizeof(link), "/tmp/test-precheck-%d.link", getpid());
+	fd = bound(name, SOCK_DGRAM, false);
+	name_server(bench, &server, link, SOCK_DGRAM);
+	assert_int_equal(symlink(name, link), 0);
+	assert_int_equal(refusals(bench), 0);
+	assert_int_equal(lchown(link, 4711, 4711), 0);
+	assert_int_equal(refusals(bench), 1);
+	assert_non_null(strstr(bench->refusals.text[0], "symbolic link"));
+	close(fd);
+	unlink(name);
+	unlink(link);
 }
 
 /* Found without a connection: the server may be one that only root may ask something. */
@@ -418,12 +484,12 @@ static void a_path_that_is_none(void **state)
 	}
 }
 
-/* As stat() on a network file system whose server is gone. */
-static int never_answers(const char *path, struct stat *st)
+/* As open() on a network file system whose server is gone. */
+static int never_answers(const char *root, const char *path)
 {
 	while (!strcmp(path, "/net/dead/lib.so"))
 		pause();
-	return stat(path, st);
+	return safe_path_open(root, path);
 }
 
 static void a_dead_server_is_waited_for_shortly(void **state)
@@ -438,13 +504,13 @@ static void a_dead_server_is_waited_for_shortly(void **state)
 	}
 	bench->setup.files = list;
 	bench->setup.n_files = 3;
-	precheck_stat = never_answers;
+	precheck_open = never_answers;
 	precheck_files_ms = 1000;
 	/* or it would never end */
 	alarm(120);
 	assert_int_equal(refusals(bench), 2);
 	alarm(0);
-	precheck_stat = stat;
+	precheck_open = safe_path_open;
 	assert_non_null(strstr(bench->refusals.text[0], "/no-such-file"));
 	assert_non_null(strstr(bench->refusals.text[1], "/net/dead/lib.so"));
 	assert_non_null(strstr(bench->refusals.text[1], "did not answer within 1 s"));
@@ -505,6 +571,7 @@ int main(void)
 		BENCH_TEST(files_are_no_oracle), BENCH_TEST(a_file_has_one_answer),
 		BENCH_TEST(a_file_is_asked_once),
 		BENCH_TEST(files_of_all_kinds), BENCH_TEST(servers),
+		BENCH_TEST(links_of_users), BENCH_TEST(links_to_servers),
 		BENCH_TEST(abstract_servers), BENCH_TEST(addresses),
 		BENCH_TEST(too_many_files), BENCH_TEST(a_path_that_is_none),
 		BENCH_TEST(a_dead_server_is_waited_for_shortly),

@@ -211,3 +211,37 @@ run_late()
 	check "late: both go on here" goes_on src 5001 5007
 	end
 }
+
+# links_there TARGET OWNER: where the log of the program is, the destination has a link in a directory of OWNER
+links_there()
+{
+	rm -rf $tmp/there
+	mkdir -p $tmp/here $tmp/there
+	ln -s "$1" $tmp/there/app.log
+	chown -h "$2" $tmp/there/app.log $tmp/there
+	serve_by=(sh -c "mount --bind $tmp/there $tmp/here && exec \"\$0\" \"\$@\"")
+}
+
+not_linked() { ! move && [ $status = 5 ]; }
+logs_to() { fail="its log is another" && [ "$(readlink "/proc/$(side_pids dst limited)/fd/1")" = "$1" ]; }
+
+# The restore opens files as root: a user of the destination does not choose them by a symbolic link.
+run_links()
+{
+	mkdir -p $tmp/here $tmp/roots
+	: > $tmp/here/app.log
+	: > $tmp/roots/app.log
+	start "exec limited serve 5001 8 >> $tmp/here/app.log"
+	check "links: it runs" goes_on src 5001
+	links_there $tmp/roots/app.log 4711
+	check "links: a user's is refused" not_linked
+	check "links: the reason is told" refused "$tmp/here/app.log is descriptor 1 .* symbolic link"
+	check "links: it goes on here" goes_on src 5001
+	check "links: nothing is there" nothing_there
+	links_there $tmp/roots/app.log 0
+	check "links: with root's it moves" move
+	check "links: it goes on there" goes_on dst 5001
+	check "links: and has the file of the link" logs_to $tmp/roots/app.log
+	serve_by=()
+	end
+}
