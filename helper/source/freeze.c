@@ -60,7 +60,7 @@ static int run_on(const struct freeze *freeze, struct error *err)
 	if (source_keeper_unguard(freeze->keeper, err))
 		return -1;
 	nanosleep(&moment, NULL);
-	return source_keeper_enter(freeze->keeper, err);
+	return source_keeper_enter(freeze->keeper, watch_left_ms(freeze->watch), err);
 }
 
 static int stand_settled(struct freeze *freeze, struct error *err)
@@ -170,7 +170,7 @@ static int prepare(struct freeze *freeze, const struct criu_dump_opts *opts, str
 	warn_groups(freeze->guard);
 	report_progress("stopping the program");
 	freeze->entered = true;
-	return source_keeper_enter(freeze->keeper, err) ||
+	return source_keeper_enter(freeze->keeper, BEGIN_MS + freeze->max_frozen_s * 1000, err) ||
 	       criu_dump_prepare(opts, &freeze->dump, err) ? -1 : 0;
 }
 

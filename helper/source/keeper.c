@@ -71,9 +71,9 @@ int source_keeper_keep(struct source_keeper *keeper, int session_fd, int uffd, s
 			      err);
 }
 
-int source_keeper_enter(struct source_keeper *keeper, struct error *err)
+int source_keeper_enter(struct source_keeper *keeper, int timeout_ms, struct error *err)
 {
-	return keeper_do(keeper, OP_ENTER, UNGUARD_TIMEOUT_MS, err);
+	return keeper_do_with(keeper, OP_ENTER, timeout_ms, NULL, 0, UNGUARD_TIMEOUT_MS, err);
 }
 
 int source_keeper_guard(struct source_keeper *keeper, int timeout_ms, struct error *err)

@@ -40,11 +40,12 @@ int source_keeper_keep(struct source_keeper *keeper, int session_fd, int uffd, s
 
 /**
  * source_keeper_enter() - the program goes into the guard's group, and runs on
+ * @timeout_ms: as for source_keeper_guard(), which takes its place: CRIU may stop the program before that
  *
  * The kernel waits for all CPUs when a process changes its group: that is done before the program
  * stands. source_keeper_unguard() undoes it.
  */
-int source_keeper_enter(struct source_keeper *keeper, struct error *err);
+int source_keeper_enter(struct source_keeper *keeper, int timeout_ms, struct error *err);
 
 /**
  * source_keeper_guard() - put the guard on; again when CRIU has thawed the program

@@ -76,7 +76,12 @@ static void kept_commit(struct kept *kept, struct error *err)
 
 static void kept_uncommit(struct kept *kept, struct error *err)
 {
-	if (record_remove(kept->dir, RECORD_COMMIT, err) || kept->lock_fd < 0)
+	char path[PATH_MAX];
+	int ret = record_remove(kept->dir, RECORD_COMMIT, err);
+
+	/* it may be gone although its directory could not be synced: the helper takes it for undone then */
+	record_path(kept->dir, RECORD_COMMIT, path, sizeof(path));
+	if ((ret && !access(path, F_OK)) || kept->lock_fd < 0)
 		return;
 	close(kept->lock_fd);
 	kept->lock_fd = -1;
@@ -134,6 +139,12 @@ static void kept_unprotect(struct kept *kept)
 	kept_trackers_end(&kept->trackers, uffd_wp_unprotect);
 }
 
+/* The helper looks at the clock itself, and is the first to act. */
+static void kept_limit(struct kept *kept, int timeout_ms)
+{
+	kept->loop.until_ns = clock_now_ns() + (timeout_ms + HELPER_GRACE_MS) * 1000000UL;
+}
+
 static bool kept_request(void *ctx, struct keeper_turn *turn)
 {
 	struct error *err = &turn->answer.err;
@@ -142,12 +153,12 @@ static bool kept_request(void *ctx, struct keeper_turn *turn)
 
 	switch ((enum source_keeper_op)turn->request.op) {
 	case OP_ENTER:
+		/* CRIU may make the program stand, without a word to this keeper */
+		kept_limit(kept, turn->request.value);
 		guard_enter(guard, err);
 		break;
 	case OP_GUARD:
-		/* the helper looks at the clock itself, and is the first to act */
-		kept->loop.until_ns = clock_now_ns() +
-				      (turn->request.value + HELPER_GRACE_MS) * 1000000UL;
+		kept_limit(kept, turn->request.value);
 		kept_guard(kept, err);
 		break;
 	case OP_UNGUARD:

@@ -10,7 +10,7 @@
 
 /**
  * enum source_keeper_op - what the helper asks; the value of a message
- * @OP_GUARD: COMMIT is recorded, or the guard lifted, within so many ms
+ * @OP_ENTER, @OP_GUARD: COMMIT is recorded, or the guard lifted, within so many ms
  * @OP_KEEP: key of the tracker
  * @OP_LOCK: enum net_filter_level; the addresses come along
  * @OP_END: 1: CRIU's log stays

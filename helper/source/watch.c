@@ -29,7 +29,7 @@ struct look {
 
 int watch_init(struct watch *watch, struct mailbox *box, struct error *err)
 {
-	sigset_t set;
+	sigset_t set, stops;
 
 	*watch = (struct watch){ .box = box, .keeper_fd = -1, .dump_fd = -1 };
 	pthread_mutex_init(&watch->lock, NULL);
@@ -38,6 +38,12 @@ int watch_init(struct watch *watch, struct mailbox *box, struct error *err)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	/* the program may stand: who presses a key, or lets this write to a terminal, does not mean that */
+	sigemptyset(&stops);
+	sigaddset(&stops, SIGTSTP);
+	sigaddset(&stops, SIGTTOU);
+	sigaddset(&stops, SIGTTIN);
+	pthread_sigmask(SIG_BLOCK, &stops, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	watch->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	watch->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

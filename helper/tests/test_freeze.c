@@ -188,7 +188,7 @@ static void begin(void)
 	signal(SIGURG, ask_for_a_moment);
 	signal(SIGIO, ask_for_long);
 	signal(SIGUSR1, have_child);
-	signal(SIGTSTP, keep_waiting);
+	signal(SIGVTALRM, keep_waiting);
 	signal(SIGUSR2, lend_for_a_moment);
 	signal(SIGWINCH, lend_for_long);
 	setsid();
@@ -500,7 +500,7 @@ static int ignore_join(void *ctx, struct source_process *process, struct error *
 static void a_child_with_its_own_memory_is_waited_for(void **state)
 {
 	kit->freeze.join = ignore_join;
-	lends(SIGTSTP);
+	lends(SIGVTALRM);
 	assert_int_equal(freeze(true, STEP_NONE, ACT_HOLD), 0);
 	assert_int_equal(tree_find_borrower(&kit->tree), 0);
 	assert_true(counting_stands(&kit->program));
@@ -523,7 +523,7 @@ static bool is_in_state(pid_t pid, char state)
 /* Its parent stands on the way out of the call in which it waited. */
 static void a_child_that_has_exited_is_not_waited_for(void **state)
 {
-	pid_t child = lends(SIGTSTP);
+	pid_t child = lends(SIGVTALRM);
 
 	kill(kit->program.pid, SIGSTOP);
 	kill(child, SIGKILL);

@@ -271,7 +271,7 @@ static void test_enters_and_leaves(void **state)
 
 	if (group->kind == CGROUP_NONE)
 		skip();
-	assert_int_equal(source_keeper_enter(kit->keeper, &err), 0);
+	assert_int_equal(source_keeper_enter(kit->keeper, 10000, &err), 0);
 	assert_true(in_group(group, kit->child));
 	assert_false(cgroup_is_told_to_freeze(group));
 	assert_false(has_record(kit));

@@ -34,6 +34,17 @@ static void be_helper(struct kit *kit, int ready)
 		pause();
 }
 
+/* The program is about to be stopped by CRIU, and the helper does not go on: but for 100 ms the time is over. */
+static void enter_and_stop(struct kit *kit)
+{
+	struct source_keeper *keeper = source_keeper_start(&kit->record, kit->dir, &kit->err);
+
+	if (!keeper || source_keeper_enter(keeper, -14900, &kit->err))
+		_exit(1);
+	raise(SIGSTOP);
+	_exit(0);
+}
+
 static void commit_and_die(struct kit *kit)
 {
 	int ready[2];
@@ -103,6 +114,25 @@ static void kill_the_root(struct kit *kit)
 	assert_int_equal(others->count, count);
 }
 
+static void a_helper_that_stops_before_the_guard_is_ended(void **state)
+{
+	struct kit *kit = *state;
+	int status;
+
+	if (kit->record.guard.group.kind == CGROUP_NONE)
+		skip();
+	kit->helper = fork();
+	if (!kit->helper)
+		enter_and_stop(kit);
+	assert_int_equal(waitpid(kit->helper, &status, 0), kit->helper);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGKILL);
+	for (int ms = 0; ms < LATER_MS && cgroup_exists(&kit->record.guard.group); ms++)
+		usleep(1000);
+	assert_false(cgroup_exists(&kit->record.guard.group));
+	assert_true(counting_runs(&kit->program));
+}
+
 static void the_root_is_killed(void **state)
 {
 	struct kit *kit = *state;
@@ -155,6 +185,7 @@ static void the_root_ends_while_it_is_released(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		KIT_TEST(a_helper_that_stops_before_the_guard_is_ended),
 		KIT_TEST(the_root_is_killed),
 		KIT_TEST(the_root_is_killed_in_the_v1_freezer),
 		KIT_TEST(the_root_ends_while_it_is_released),
