@@ -21,8 +21,8 @@ static void unpack_free(void *left, void *data)
 	free(data);
 }
 
-ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *type, const uint8_t *data, size_t bytes,
-			 unsigned int times)
+struct ProtobufCMessage *unpack(const struct ProtobufCMessageDescriptor *type, const uint8_t *data,
+				size_t bytes, unsigned int times)
 {
 	size_t left = UNPACK_FREE + bytes * times;
 	ProtobufCAllocator allocator = { unpack_alloc, unpack_free, &left };

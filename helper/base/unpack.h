@@ -15,7 +15,7 @@
  *
  * Return: NULL when it is malformed or takes more; free it without an allocator
  */
-ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *type, const uint8_t *data, size_t bytes,
-			 unsigned int times);
+struct ProtobufCMessage *unpack(const struct ProtobufCMessageDescriptor *type, const uint8_t *data,
+				size_t bytes, unsigned int times);
 
 #endif
