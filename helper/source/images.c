@@ -15,6 +15,7 @@
 #include "source/attributes.h"
 #include "source/announce.h"
 #include "source/images.h"
+#include "source/recopy.h"
 
 #define PIECE_BYTES	(1UL << 20)
 #define CLAIM_RUNS	512
@@ -309,6 +310,9 @@ static int omit_of(const struct images *images, struct source_process *process, 
 
 	ret = find_elsewhere(process, &elsewhere, err) ||
 	      omit_pages(images->dir_fd, process->task.pid, &elsewhere, &carried, omit, err) ? -1 : 0;
+	/* CRIU has sent the pages over a connection: only then it goes on while they are read */
+	if (!ret && images->shms->dump.nr)
+		ret = recopy_code(images->dir_fd, process, &carried, omit, err);
 	if (!ret)
 		claim(&process->mm, &carried);
 	page_set_destroy(&elsewhere);

@@ -203,13 +203,43 @@ static void a_page_that_frames_never_carry(void **state)
 	assert_int_equal(send_images(bench).nr, 1 + PAGES);
 }
 
+static int new_page(struct backend *backend, uint64_t addr, void *buf, size_t bytes, size_t *done,
+		    struct error *err)
+{
+	memset(buf, 0xee, bytes);
+	*done = bytes;
+	return 0;
+}
+
+/* CRIU's own code was in the first page of the data when the page was read from CRIU's connection. */
+static void code_is_copied_again(void **state)
+{
+	static const struct backend_ops ops = { .read = new_page };
+	static struct backend backend = { .ops = &ops };
+	struct bench *bench = *state;
+	struct source_mm *mm = &bench->process->mm;
+	struct seen seen;
+
+	bench->process->task.vmas.vmas[1].prot |= PROT_EXEC;
+	bench->shms.dump.nr = 1;
+	mm->backend = &backend;
+	add(&mm->unsent, DATA + 3, 2);
+	add(&mm->unsent, DATA + 7, 1);
+	seen = send_images(bench);
+	mm->backend = NULL;
+	assert_int_equal(seen.nr, 4);
+	assert_int_equal(seen.first[0], 1);
+	for (int i = 1; i < 4; i++)
+		assert_int_equal(seen.first[i], 0xee);
+}
+
 #define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(nothing_was_sent), BENCH_TEST(rounds_have_sent_most),
-		BENCH_TEST(a_page_that_frames_never_carry),
+		BENCH_TEST(a_page_that_frames_never_carry), BENCH_TEST(code_is_copied_again),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
