@@ -5,14 +5,24 @@
 uffd_may=/proc/sys/vm/unprivileged_userfaultfd
 ids="--map-users=0:100000:65536 --map-groups=0:100000:65536 --setuid 0 --setgid 0"
 
-has_child() { pgrep -P "$1" > /dev/null; }
+# has_begun PID: it has a child in the new namespaces, and not only those that unshare starts to map ids
+has_begun()
+{
+	local own of
+	own=$(readlink /proc/self/ns/user)
+	for pid in $(pgrep -P "$1"); do
+		of=$(readlink "/proc/$pid/ns/user")
+		[ -z "$of" ] || [ "$of" = "$own" ] || return 0
+	done
+	return 1
+}
+
 # start_user COMMAND [OPTIONS]: the first process of namespaces that the options of unshare make. keep: its groups
 start_user()
 {
 	setsid setpriv --groups "${keep:-0}" unshare --fork ${2:---user --pid --mount-proc} $ids setsid sh -c "$1" < /dev/null > /dev/null 2>&1 &
 	outside=$!
-	wait_for 10 has_child "$outside"
-	pid=$(pgrep -P "$outside")
+	wait_for 10 has_begun "$outside"
 }
 
 one_of() { side_pids "$1" "$2" | head -n 1; }
