@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/thread.h"
@@ -11,6 +12,7 @@
 #include "dest/spaces.h"
 #include "wire/stream.h"
 
+#define REASON_MS	1000	/* for the answer of a CRIU that has hung up */
 #define READY_AT_ONCE	16
 #define RETRY_MS	1
 #define TICK_MS		1000	/* how often bury_gone() looks for ended processes */
@@ -102,6 +104,16 @@ int faults_expect(struct faults *faults, struct lazy_server *lazy, struct error 
 	return watch_lazy(faults, err);
 }
 
+/* A CRIU that fails says why, and where its log is, to the thread that started it: that reason comes first. */
+static int hung_up(struct faults *faults, struct error *err)
+{
+	const struct timespec tick = { .tv_nsec = 10000000 };
+
+	for (int ms = 0; ms < REASON_MS && !atomic_load(&faults->stop); ms += 10)
+		nanosleep(&tick, NULL);
+	return error_set(err, CODE_CRIU, NULL, "CRIU closed its socket before the restore was complete");
+}
+
 static int lazy_step(struct faults *faults, struct error *err)
 {
 	enum lazy_event event = LAZY_NOTHING;
@@ -112,8 +124,7 @@ static int lazy_step(struct faults *faults, struct error *err)
 	if (!ret && event == LAZY_TASK)
 		ret = faults->hooks.attach(faults->hooks.ctx, pid, uffd, err);
 	else if (!ret && event == LAZY_LOST)
-		ret = error_set(err, CODE_CRIU, NULL,
-				"CRIU closed its socket before the restore was complete");
+		ret = hung_up(faults, err);
 	if (ret || event == LAZY_FINISHED)
 		faults->lazy = NULL;
 	if (watch_lazy(faults, err))
