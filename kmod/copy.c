@@ -71,9 +71,13 @@ static int splice_vm_fault_in(struct splice_vm_session *sess,
 				    splice_vm_gup_force(sess), page, &locked);
 	if (locked)
 		mmap_read_unlock(mm);
-	if (got == 1) {
+	if (got == 1 && !splice_vm_mm_is_reaped(mm)) {
 		atomic64_inc(&sess->inflight);
 		return 1;
+	}
+	if (got == 1) {
+		put_page(*page);
+		return -EFAULT;
 	}
 	if (fatal_signal_pending(current))
 		return -EINTR;

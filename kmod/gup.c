@@ -7,7 +7,6 @@
 #include <linux/dax.h>
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
-#include <linux/sched/coredump.h>
 
 #include "gup.h"
 #include "walk.h"
@@ -26,8 +25,8 @@ static bool splice_vm_vma_is_copied(struct vm_area_struct *vma)
  * pages, so the page table decides. Fills @count with how many pages are alike.
  */
 static enum splice_vm_gup_result
-splice_vm_gup_ask_table(struct vm_area_struct *vma, unsigned long addr,
-			unsigned long end, unsigned long *count)
+splice_vm_gup_explain(struct vm_area_struct *vma, unsigned long addr,
+		      unsigned long end, unsigned long *count)
 {
 	struct splice_vm_window win = {};
 	enum splice_vm_gup_result why;
@@ -57,26 +56,6 @@ splice_vm_gup_ask_table(struct vm_area_struct *vma, unsigned long addr,
 	for (i = 1; i < win.nr && splice_vm_window_state(&win, i) == state; i++)
 		++*count;
 	return why;
-}
-
-/*
- * The OOM reaper, and process_mrelease(), take private pages away from a killed
- * task that cannot end, as a frozen one. They set the flag before the first page
- * goes: a hole that was found before it is one of the task's own.
- */
-static enum splice_vm_gup_result
-splice_vm_gup_explain(struct vm_area_struct *vma, unsigned long addr,
-		      unsigned long end, unsigned long *count)
-{
-	enum splice_vm_gup_result why;
-
-	why = splice_vm_gup_ask_table(vma, addr, end, count);
-	if (why != SPLICE_VM_GUP_ZERO)
-		return why;
-	/* Pairs with the lock of the page table, under which the pages go. */
-	smp_rmb();
-	return mm_flags_test(MMF_UNSTABLE, vma->vm_mm) ? SPLICE_VM_GUP_GONE :
-							 SPLICE_VM_GUP_ZERO;
 }
 
 /**
@@ -115,9 +94,17 @@ splice_vm_gup(struct splice_vm_session *sess, struct mm_struct *mm,
 	got = get_user_pages_remote(mm, addr, *count,
 				    SPLICE_VM_GUP_FLAGS | splice_vm_gup_force(sess),
 				    pages, NULL);
-	if (got <= 0)
-		return splice_vm_gup_explain(vma, addr, end, count);
+	if (got <= 0) {
+		enum splice_vm_gup_result why;
+
+		why = splice_vm_gup_explain(vma, addr, end, count);
+		return splice_vm_mm_is_reaped(mm) ? SPLICE_VM_GUP_GONE : why;
+	}
 	*count = got;
+	if (splice_vm_mm_is_reaped(mm)) {
+		release_pages(pages, got);
+		return SPLICE_VM_GUP_GONE;
+	}
 	atomic64_add(got, &sess->inflight);
 	return SPLICE_VM_GUP_DONE;
 }

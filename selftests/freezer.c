@@ -8,12 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "frozen.h"
 #include "ksft.h"
 #include "net.h"
 #include "receiver.h"
@@ -33,54 +32,6 @@
 static struct target target;
 static struct svm svm;
 static unsigned long mapped;
-static char group[] = "/tmp/freezer.XXXXXX";
-
-static void freezer_path(char path[64], const char *file)
-{
-	snprintf(path, 64, "%s/sender/%s", group, file);
-}
-
-static void freezer_write(const char *file, const char *text)
-{
-	char path[64];
-
-	freezer_path(path, file);
-	ksft_must(!sys_write_file(path, text));
-}
-
-static void freezer_mount(void)
-{
-	char path[64];
-
-	ksft_must(mkdtemp(group));
-	ksft_must(!mount("none", group, "cgroup", 0, "freezer"));
-	freezer_path(path, "");
-	ksft_must(!mkdir(path, 0700));
-}
-
-static void freezer_unmount(void)
-{
-	char path[64];
-
-	freezer_path(path, "");
-	ksft_must(!rmdir(path));
-	ksft_must(!umount(group));
-	rmdir(group);
-}
-
-/* Until it is frozen, or time is over. */
-static bool freezer_is_frozen(void)
-{
-	char path[64], state[16] = "";
-	int i;
-
-	freezer_path(path, "freezer.state");
-	for (i = 0; i < TRIES && strcmp(state, "FROZEN"); i++) {
-		sys_sleep_us(TRY_US);
-		ksft_must(sys_read_line(path, state, sizeof(state)));
-	}
-	return !strcmp(state, "FROZEN");
-}
 
 /* Until it stands in SEND and nothing moves any more. */
 static bool freezer_waits(pid_t pid)
@@ -114,7 +65,6 @@ static void freezer_test(const struct net_kind *net)
 {
 	struct receiver r = { .cookie = COOKIE };
 	struct mirror m;
-	char number[16];
 	int pair[2], status, small = 65536;
 	pid_t pid;
 
@@ -125,11 +75,8 @@ static void freezer_test(const struct net_kind *net)
 	pid = freezer_sender(pair[0], pair[1]);
 	close(pair[0]);
 	ksft_test_result(freezer_waits(pid), "%s: SEND waits\n", net->name);
-	snprintf(number, sizeof(number), "%d", pid);
-	freezer_write("tasks", number);
-	freezer_write("freezer.state", "FROZEN");
-	ksft_test_result(freezer_is_frozen(), "%s: it is frozen\n", net->name);
-	freezer_write("freezer.state", "THAWED");
+	ksft_test_result(frozen_freeze(pid), "%s: it is frozen\n", net->name);
+	frozen_thaw();
 	mirror_init(&m);
 	r.fd = pair[1];
 	r.mirror = &m;
@@ -153,10 +100,10 @@ int main(void)
 	mapped = target_map(&target, LEN, MADV_NOHUGEPAGE);
 	target_fill(&target, mapped, LEN, SEED);
 	svm_open(&svm, target.pid, false);
-	freezer_mount();
+	frozen_mount();
 	for (i = 0; i < ARRAY_SIZE(net_kinds); i++)
 		freezer_test(&net_kinds[i]);
-	freezer_unmount();
+	frozen_unmount();
 	svm_close(&svm);
 	target_stop(&target);
 	ksft_finished();

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The kernel takes the memory of a killed task away while the task cannot end: the OOM reaper does,
- * and process_mrelease(). No page of it may be sent as zeros. The freezer of cgroup v1 keeps the task.
+ * and process_mrelease(). No page of it may be sent or read as zeros, or as the file's that a private
+ * mapping is of. The freezer of cgroup v1 keeps the task.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "frozen.h"
 #include "ksft.h"
 #include "svm.h"
 #include "sys.h"
@@ -22,53 +23,6 @@
 #define PAGES		64UL
 #define LEN		(PAGES * PAGE_SIZE)
 #define SEED		23UL
-#define TRIES		500
-#define TRY_US		20000
-
-static char group[] = "/tmp/reaped.XXXXXX";
-
-static void group_path(char path[64], const char *file)
-{
-	snprintf(path, 64, "%s/task/%s", group, file);
-}
-
-static void group_write(const char *file, const char *text)
-{
-	char path[64];
-
-	group_path(path, file);
-	ksft_must(!sys_write_file(path, text));
-}
-
-static void freeze(pid_t pid)
-{
-	char path[64], state[16] = "";
-	int i;
-
-	ksft_must(mkdtemp(group));
-	ksft_must(!mount("none", group, "cgroup", 0, "freezer"));
-	group_path(path, "");
-	ksft_must(!mkdir(path, 0700));
-	snprintf(path, sizeof(path), "%d", pid);
-	group_write("tasks", path);
-	group_write("freezer.state", "FROZEN");
-	group_path(path, "freezer.state");
-	for (i = 0; i < TRIES && strcmp(state, "FROZEN"); i++) {
-		sys_sleep_us(TRY_US);
-		ksft_must(sys_read_line(path, state, sizeof(state)));
-	}
-	ksft_must(!strcmp(state, "FROZEN"));
-}
-
-static void clean_up(void)
-{
-	char path[64];
-
-	group_path(path, "");
-	ksft_must(!rmdir(path));
-	ksft_must(!umount(group));
-	rmdir(group);
-}
 
 static int take_away(pid_t pid)
 {
@@ -86,11 +40,11 @@ static __u32 send_says(struct svm *svm, unsigned long addr)
 {
 	struct splice_vm_run run = { addr, PAGES, 0 }, out[PAGES];
 	struct splice_vm_send send = {
-		.size = sizeof(send), .runs = (uintptr_t)&run, .nr_runs = 1, .results = (uintptr_t)out,
-		.nr_results = PAGES, .cookie = 1,
+		.size = sizeof(send), .runs = (uintptr_t)&run, .nr_runs = 1,
+		.results = (uintptr_t)out, .nr_results = PAGES, .cookie = 1,
 	};
-	int pair[2];
 	__u32 flags, i;
+	int pair[2];
 
 	ksft_must(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
 	send.sock_fd = pair[0];
@@ -104,25 +58,64 @@ static __u32 send_says(struct svm *svm, unsigned long addr)
 	return flags;
 }
 
+static bool is_read(struct svm *svm, unsigned long addr)
+{
+	char byte;
+	ssize_t n = pread(svm->fd, &byte, 1, addr);
+
+	ksft_must(n == 1 || errno == EFAULT);
+	return n == 1;
+}
+
+/* Private pages of a file, all of them written. */
+static unsigned long map_file(struct target *target)
+{
+	int fd = memfd_create("reaped", 0);
+	unsigned long addr;
+	char path[64];
+
+	ksft_must(fd >= 0 && !ftruncate(fd, LEN));
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", getpid(), fd);
+	strcpy(target->shared, path);
+	addr = target_sys(target, SYS_openat, AT_FDCWD, (unsigned long)target->shared, O_RDWR);
+	ksft_must((long)addr >= 0);
+	addr = target_sys(target, SYS_mmap, 0, LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE, addr, 0);
+	ksft_must(addr < -4096UL);
+	close(fd);
+	target_fill(target, addr, LEN, SEED);
+	return addr;
+}
+
+static void test_gone(struct svm *svm, unsigned long addr, const char *what)
+{
+	ksft_test_result(!is_read(svm, addr), "%s: it cannot be read\n", what);
+	ksft_test_result(!is_read(svm, addr + PAGE_SIZE), "%s: nor what is beside it\n", what);
+	ksft_test_result(send_says(svm, addr) == SPLICE_VM_RUN_GONE, "%s: SEND says that it is gone\n",
+			 what);
+}
+
 int main(void)
 {
 	struct target target;
-	unsigned long addr;
+	unsigned long anon, file;
 	struct svm svm;
 
 	ksft_print_header();
 	target_start(&target);
-	addr = target_map(&target, LEN, MADV_NOHUGEPAGE);
+	anon = target_map(&target, LEN, MADV_NOHUGEPAGE);
+	file = map_file(&target);
 	svm_open(&svm, target.pid, false);
-	ksft_test_result(send_says(&svm, addr) == SPLICE_VM_RUN_IS_ZERO, "a hole is sent as zeros\n");
-	target_fill(&target, addr, LEN, SEED);
-	freeze(target.pid);
+	ksft_test_result(send_says(&svm, anon) == SPLICE_VM_RUN_IS_ZERO, "a hole is sent as zeros\n");
+	ksft_test_result(is_read(&svm, file), "a page of a file is read\n");
+	target_fill(&target, anon, LEN, SEED);
+	frozen_mount();
+	ksft_test_result(frozen_freeze(target.pid), "the task is frozen\n");
 	ksft_test_value(take_away(target.pid), 0, "its memory is taken away\n");
-	ksft_test_result(send_says(&svm, addr) == SPLICE_VM_RUN_GONE,
-			 "what was taken away is gone, and no zeros\n");
+	test_gone(&svm, file, "a private page of a file");
+	test_gone(&svm, anon, "anonymous memory");
 	svm_close(&svm);
-	group_write("freezer.state", "THAWED");
+	frozen_thaw();
 	target_stop(&target);
-	clean_up();
+	frozen_unmount();
 	ksft_finished();
 }

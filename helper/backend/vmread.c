@@ -299,6 +299,7 @@ static int first_by_itself(struct vmread *vmread, const struct batch *batch,
 	return fn(ctx, one.runs, 1, err);
 }
 
+/* Memory that is no more reads as the end of a file, memory that is not mapped as an error. */
 static bool vmread_is_gone(struct backend *backend)
 {
 	struct vmread *vmread = vmread_of(backend);
@@ -358,7 +359,6 @@ static int vmread_send(struct backend *backend, struct backend_send *send,
 	return ret;
 }
 
-/* Memory that is no more reads as the end of a file, memory that is not mapped as an error. */
 static uint64_t vmread_overflows(struct backend *backend)
 {
 	return 0;

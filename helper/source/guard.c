@@ -63,7 +63,7 @@ int guard_plan(struct guard *guard, pid_t pid, bool was_stopped, const char *id,
 		return -1;
 	snprintf(name, sizeof(name), PREFIX "%s", id);
 	cgroup_plan(&guard->group, pid, CGROUP_BELOW, name);
-	snprintf(name, sizeof(name), "migrate-helper-%s-criu", id);
+	snprintf(name, sizeof(name), PREFIX "%s-criu", id);
 	cgroup_plan(&guard->criu, 0, CGROUP_TOP, name);
 	if (!check_owner(guard, pid, guard->group.line, err))
 		return 0;
