@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <linux/prctl.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include "base/io.h"
 #include "os/attributes.h"
 #include "os/ns_pids.h"
+#include "os/proc.h"
 
 #define IOPRIO_WHO_PROCESS	1
 #define UTIL_MAX		1024
@@ -20,57 +20,10 @@
 /* Flags in /proc/PID/stat: PF_MEMALLOC_NOIO and PF_LOCAL_THROTTLE */
 #define IO_FLUSHER		0x00180000U
 
-#define TEXT_BYTES		4096
-
-/*
- * By read(): the C library asks for the state of the file first, and once more for its end. A text that is one record is
- * all there when the kernel gives less than was asked for. Return: the text, to be freed; NULL with errno
- */
-static char *read_all(int fd)
+/* Return: the first line of /proc/PID/@name without its end, or -1 with errno */
+static int read_line(pid_t pid, const char *name, char *line, size_t size)
 {
-	size_t size = TEXT_BYTES, nr = 0;
-	char *text = malloc(size), *more;
-	ssize_t n;
-
-	while (text) {
-		n = read(fd, text + nr, size - 1 - nr);
-		if (n < 0 && errno == EINTR)
-			continue;
-		nr += n > 0 ? n : 0;
-		if (n < 0)
-			break;
-		text[nr] = 0;
-		if (nr < size - 1)
-			return text;
-		/* of a program in thousands of groups */
-		size *= 2;
-		more = realloc(text, size);
-		if (!more)
-			break;
-		text = more;
-	}
-	free(text);
-	return NULL;
-}
-
-static char *read_text(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), saved;
-	char *text;
-
-	if (fd < 0)
-		return NULL;
-	text = read_all(fd);
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return text;
-}
-
-/* Return: a line of the file without its end, or -1 with errno */
-static int read_line(const char *path, char *line, size_t size)
-{
-	char *text = read_text(path);
+	char *text = proc_text(pid, name);
 
 	if (!text)
 		return -1;
@@ -135,28 +88,28 @@ void thread_attributes_parse(const char *line, struct thread_attributes *attribu
 /* The flags follow the last bracket: a thread's name may have blanks and brackets itself. */
 static int read_flags(pid_t pid, struct thread_attributes *attributes, struct error *err)
 {
-	char path[64], line[1024];
+	char name[32], line[1024];
 	unsigned int flags;
 	const char *close;
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", pid, attributes->tid);
-	if (read_line(path, line, sizeof(line)))
-		return error_errno(err, CODE_TARGET, NULL, "cannot read %s", path);
+	snprintf(name, sizeof(name), "task/%d/stat", attributes->tid);
+	if (read_line(pid, name, line, sizeof(line)))
+		return error_errno(err, CODE_TARGET, NULL, "cannot read /proc/%d/%s", pid, name);
 	close = strrchr(line, ')');
 	if (!close || sscanf(close + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1)
-		return error_set(err, CODE_TARGET, NULL, "cannot read %s", path);
+		return error_set(err, CODE_TARGET, NULL, "cannot read /proc/%d/%s", pid, name);
 	attributes->io_flusher = (flags & IO_FLUSHER) == IO_FLUSHER;
 	return 0;
 }
 
 static int read_status(pid_t pid, struct thread_attributes *attributes, struct error *err)
 {
-	char path[64], *text;
+	char name[32], *text;
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", pid, attributes->tid);
-	text = read_text(path);
+	snprintf(name, sizeof(name), "task/%d/status", attributes->tid);
+	text = proc_text(pid, name);
 	if (!text)
-		return error_errno(err, CODE_TARGET, NULL, "cannot open %s", path);
+		return error_errno(err, CODE_TARGET, NULL, "cannot read /proc/%d/%s", pid, name);
 	for (char *line = text, *end; line; line = end ? end + 1 : NULL) {
 		end = strchr(line, '\n');
 		if (end)
@@ -165,7 +118,7 @@ static int read_status(pid_t pid, struct thread_attributes *attributes, struct e
 	}
 	free(text);
 	return attributes->ns_tid ? 0 :
-	       error_set(err, CODE_TARGET, NULL, "cannot read %s", path);
+	       error_set(err, CODE_TARGET, NULL, "cannot read /proc/%d/%s", pid, name);
 }
 
 int thread_cpus(pid_t tid, struct cpus *cpus)
@@ -177,7 +130,7 @@ int thread_cpus(pid_t tid, struct cpus *cpus)
 int thread_attributes_read(pid_t pid, pid_t tid, struct thread_attributes *attributes,
 			   struct error *err)
 {
-	char path[64], line[64];
+	char line[64];
 
 	memset(attributes, 0, sizeof(*attributes));
 	attributes->tid = tid;
@@ -187,9 +140,8 @@ int thread_attributes_read(pid_t pid, pid_t tid, struct thread_attributes *attri
 		return error_errno(err, CODE_TARGET, NULL,
 				   "cannot read how thread %d is scheduled", tid);
 	/* only /proc/PID has this file, but /proc/TID exists for each thread */
-	snprintf(path, sizeof(path), "/proc/%d/timerslack_ns", tid);
-	if (read_line(path, line, sizeof(line)))
-		return error_errno(err, CODE_TARGET, NULL, "cannot read %s", path);
+	if (read_line(tid, "timerslack_ns", line, sizeof(line)))
+		return error_errno(err, CODE_TARGET, NULL, "cannot read /proc/%d/timerslack_ns", tid);
 	attributes->timer_slack_ns = strtoull(line, NULL, 10);
 	attributes->io_priority = syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid);
 	if (attributes->io_priority < 0)
@@ -203,16 +155,14 @@ int thread_attributes_read(pid_t pid, pid_t tid, struct thread_attributes *attri
 
 int process_attributes_read(pid_t pid, struct process_attributes *attributes, struct error *err)
 {
-	char path[64], line[64];
+	char line[64];
 
 	memset(attributes, 0, sizeof(*attributes));
-	snprintf(path, sizeof(path), "/proc/%d/coredump_filter", pid);
-	if (read_line(path, line, sizeof(line)))
-		return error_errno(err, CODE_TARGET, NULL, "cannot read %s", path);
+	if (read_line(pid, "coredump_filter", line, sizeof(line)))
+		return error_errno(err, CODE_TARGET, NULL, "cannot read /proc/%d/coredump_filter", pid);
 	attributes->coredump_filter = strtoul(line, NULL, 16);
-	snprintf(path, sizeof(path), "/proc/%d/autogroup", pid);
 	attributes->has_autogroup =
-		!read_line(path, line, sizeof(line)) &&
+		!read_line(pid, "autogroup", line, sizeof(line)) &&
 		sscanf(line, "/autogroup-%*d nice %d", &attributes->autogroup_nice) == 1;
 	return 0;
 }

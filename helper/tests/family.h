@@ -40,8 +40,19 @@ static inline void have_descendants(int sig)
 		pause();
 }
 
+/* Until the first thread has ended: on its way out the kernel lists it in no group, and it is no zombie yet. */
+static inline void wait_alone(void)
+{
+	struct proc_status status = { 0 };
+	struct error err = { 0 };
+
+	while (status.state != 'Z' && !proc_stat_read(getpid(), &status, &err))
+		usleep(1000);
+}
+
 static inline void *count_in_thread(void *arg)
 {
+	wait_alone();
 	count_on();
 	return NULL;
 }
