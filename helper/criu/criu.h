@@ -292,6 +292,8 @@ int criu_restore_warm(int rpc_fd, struct error *err);
  *	path, in a configuration file in the work directory
  * @root: pid of the restored task in its own PID namespace
  *
+ * Return: 0; -1 with @err; 1 with @err when CRIU itself says that it has failed
+ *
  * Blocks until CRIU has released the task and hung up, or has failed. No other process may hold
  * CRIU's end then. After the hang-up CRIU is about to die: when it is dead, the task is nsinit's
  * child.

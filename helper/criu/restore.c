@@ -99,6 +99,20 @@ static int restore_request(int rpc_fd, const struct criu_restore_opts *from, cha
 	return ret;
 }
 
+/* What CRIU has said of its own failure counts, although its end is noticed elsewhere, too. */
+static int recv_last(int rpc_fd, bool is_there, CriuResp **resp, struct error *err)
+{
+	struct error ignored = { 0 };
+
+	if (is_there && rpc_recv(rpc_fd, 0, resp, &ignored) > 0 &&
+	    (*resp)->type == CRIU_REQ_TYPE__RESTORE && !(*resp)->success)
+		return 1;
+	if (*resp)
+		criu_resp__free_unpacked(*resp, NULL);
+	*resp = NULL;
+	return error_set(err, CODE_ABORTED, NULL, "the restore was given up");
+}
+
 /* Wait for CRIU's next message or for @cancel_fd. Return: as rpc_recv() */
 static int restore_recv(int rpc_fd, int cancel_fd, CriuResp **resp, struct error *err)
 {
@@ -111,7 +125,7 @@ static int restore_recv(int rpc_fd, int cancel_fd, CriuResp **resp, struct error
 		if (errno != EINTR)
 			return error_errno(err, CODE_INTERNAL, NULL, "cannot wait for CRIU");
 	if (fds[1].revents)
-		return error_set(err, CODE_ABORTED, NULL, "the restore was given up");
+		return recv_last(rpc_fd, fds[0].revents, resp, err);
 	return rpc_recv(rpc_fd, -1, resp, err);
 }
 
@@ -226,7 +240,8 @@ int criu_restore_run(int rpc_fd, const struct criu_restore_opts *opts, pid_t *ro
 	/* closing completes the log; the copy outlives the migration's directory */
 	criu_log_close(&log, CRIU_LOG_TIMEOUT_MS);
 	criu_log_keep(log.path, kept, sizeof(kept));
-	ret = rpc_failed(resp, "CRIU cannot restore the task", kept, err);
+	rpc_failed(resp, "CRIU cannot restore the task", kept, err);
+	ret = resp ? 1 : -1;
 out:
 	/* a CRIU without answer lives until the caller kills the namespace: do not wait */
 	criu_log_close(&log, ret ? 0 : CRIU_LOG_TIMEOUT_MS);

@@ -160,15 +160,20 @@ static int watch_criu(struct restore *restore, int cancel, struct error *err)
 }
 
 /* @criu_err: what CRIU itself, or its log, says; NULL when it has not failed */
-static void unwatch_criu(struct restore *restore, const struct error *criu_err)
+/*
+ * CRIU's other socket breaks, and the namespace ends, when CRIU has failed: that says less than CRIU, but not if
+ * it ended CRIU. @ret: of criu_restore_run()
+ */
+static void unwatch_criu(struct restore *restore, int ret, const struct error *criu_err)
 {
-	mailbox_lock(&restore->peer->box);
+	struct mailbox *box = &restore->peer->box;
+
+	mailbox_lock(box);
 	restore->cancel = -1;
-	/* that CRIU's other socket broke says less, but not if that ended CRIU */
-	if (criu_err && criu_err->code != CODE_ABORTED && restore->peer->box.failed &&
-	    restore->peer->box.err.code == CODE_CRIU)
-		restore->peer->box.err = *criu_err;
-	mailbox_unlock(&restore->peer->box);
+	if (ret && criu_err->code != CODE_ABORTED && box->failed &&
+	    (box->err.code == CODE_CRIU || (ret > 0 && box->err.code == CODE_TARGET)))
+		box->err = *criu_err;
+	mailbox_unlock(box);
 }
 
 static int run_criu(struct restore *restore, struct error *err)
@@ -195,7 +200,7 @@ static int run_criu(struct restore *restore, struct error *err)
 	if (!ret)
 		ret = criu_restore_run(restore->rpc_fd, &opts, &root, &criu_err);
 	criu_leave_end(&restore->leave);
-	unwatch_criu(restore, ret ? &criu_err : NULL);
+	unwatch_criu(restore, ret, &criu_err);
 	close(cancel[0]);
 	close(cancel[1]);
 	/* the first failure is the reason, CRIU's may be its consequence */
@@ -203,7 +208,7 @@ static int run_criu(struct restore *restore, struct error *err)
 		return -1;
 	if (ret)
 		*err = criu_err;
-	return ret;
+	return ret ? -1 : 0;
 }
 
 static int fetch_all(struct restore *restore, struct error *err)

@@ -78,23 +78,21 @@ static struct page_receiver **free_place(struct page_server *server)
 	return NULL;
 }
 
-static int receive(struct page_server *server, int fd, const char *peer)
+static int receive(struct page_server *server, int fd, const char *peer, struct error *err)
 {
 	struct page_receiver *receiver = malloc(sizeof(*receiver));
-	struct error err = { 0 };
 
 	if (!receiver) {
 		close(fd);
-		return error_set(&server->err, CODE_INTERNAL, NULL, "no memory for a connection");
+		return error_set(err, CODE_INTERNAL, NULL, "no memory for a connection");
 	}
 	page_receiver_init(receiver, fd, &server->dir);
 	receiver->wake_fd = server->wake_fd;
 	snprintf(receiver->peer, sizeof(receiver->peer), "%s", peer);
-	if (!page_receiver_start(receiver, &err)) {
+	if (!page_receiver_start(receiver, err)) {
 		*free_place(server) = receiver;
 		return 0;
 	}
-	report_error(&err);
 	page_receiver_free(receiver);
 	free(receiver);
 	return -1;
@@ -104,6 +102,7 @@ static void accept_one(struct page_server *server)
 {
 	struct sockaddr_storage addr;
 	socklen_t len = sizeof(addr);
+	struct error err = { 0 };
 	char peer[64];
 	int fd = accept4(server->listen_fd, (void *)&addr, &len, SOCK_CLOEXEC);
 
@@ -111,7 +110,9 @@ static void accept_one(struct page_server *server)
 		return;
 	tune(fd);
 	conn_address_text(&addr, len, peer, sizeof(peer));
-	receive(server, fd, peer);
+	/* the dump ends; the server does not */
+	if (receive(server, fd, peer, &err))
+		report_error(&err);
 }
 
 static json_t *figures(uint64_t images, const struct image_counts *counts)
@@ -303,7 +304,7 @@ static int take_socket(struct page_server *server)
 				 "descriptor %d is no stream socket", fd);
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	server->opts.once = true;
-	return receive(server, fd, "the socket that was given");
+	return receive(server, fd, "the socket that was given", &server->err);
 }
 
 static int tell_ready(struct page_server *server)

@@ -146,7 +146,7 @@ static void test_restore_fails(void **state)
 	struct fixture *f = *state;
 	pid_t root = 0;
 
-	assert_int_equal(restore(f, &r, NULL, -1, &root), -1);
+	assert_int_equal(restore(f, &r, NULL, -1, &root), 1);
 	assert_int_equal(f->err.code, CODE_CRIU);
 	assert_non_null(strstr(f->err.hint, "restore.log"));
 	free(r.config);
@@ -192,25 +192,53 @@ static void test_restore_not_frozen(void **state)
 	free(r.config);
 }
 
-static void test_restore_cancelled(void **state)
+/* @resp is there already, or NULL. Return: of criu_restore_run() */
+static int restore_given_up(struct fixture *f, CriuResp *resp)
 {
-	int pair[2], silent[2];
+	int pair[2], rpc[2], ret;
 	struct criu_restore_opts opts = { .log_level = 2 };
-	struct fixture *f = *state;
 	pid_t root = 0;
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, silent), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, rpc), 0);
 	opts.images_dir_fd = f->images.fd;
 	opts.work_dir_fd = f->work.fd;
 	opts.cancel_fd = pair[1];
+	if (resp)
+		criu_fake_send(rpc[1], resp);
 	shutdown(pair[0], SHUT_RDWR);
-	assert_int_equal(criu_restore_run(silent[0], &opts, &root, &f->err), -1);
-	assert_int_equal(f->err.code, CODE_ABORTED);
+	memset(&f->err, 0, sizeof(f->err));
+	ret = criu_restore_run(rpc[0], &opts, &root, &f->err);
 	for (int i = 0; i < 2; i++) {
 		close(pair[i]);
-		close(silent[i]);
+		close(rpc[i]);
 	}
+	return ret;
+}
+
+static void test_restore_cancelled(void **state)
+{
+	CriuResp resp = CRIU_RESP__INIT;
+	struct fixture *f = *state;
+
+	assert_int_equal(restore_given_up(f, NULL), -1);
+	assert_int_equal(f->err.code, CODE_ABORTED);
+	resp.type = CRIU_REQ_TYPE__RESTORE;
+	resp.success = true;
+	assert_int_equal(restore_given_up(f, &resp), -1);
+	assert_int_equal(f->err.code, CODE_ABORTED);
+}
+
+/* The socket for userfaultfds, and the namespace, end with CRIU: what is noticed first is chance. */
+static void test_restore_says_why_it_failed(void **state)
+{
+	CriuResp resp = CRIU_RESP__INIT;
+	struct fixture *f = *state;
+
+	resp.type = CRIU_REQ_TYPE__RESTORE;
+	assert_int_equal(restore_given_up(f, &resp), 1);
+	assert_int_equal(f->err.code, CODE_CRIU);
+	assert_non_null(strstr(f->err.hint, "restore.log"));
 }
 
 int main(void)
@@ -222,6 +250,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_restore_notified, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restore_not_frozen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restore_cancelled, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restore_says_why_it_failed, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
