@@ -173,6 +173,9 @@ static void unwatch_criu(struct restore *restore, int ret, const struct error *c
 	if (ret && criu_err->code != CODE_ABORTED && box->failed &&
 	    (box->err.code == CODE_CRIU || (ret > 0 && box->err.code == CODE_TARGET)))
 		box->err = *criu_err;
+	/* the namespace may end right after this */
+	if (ret > 0)
+		mailbox_fail_locked(box, criu_err, true);
 	mailbox_unlock(box);
 }
 
