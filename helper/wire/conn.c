@@ -213,6 +213,11 @@ static int connect_tcp(const char *where, struct error *err)
 	return fd;
 }
 
+int conn_dial(const char *where, struct error *err)
+{
+	return unix_path(where) ? unix_connect(unix_path(where), err) : connect_tcp(where, err);
+}
+
 int conn_connect(struct conn *conn, const char *where, enum conn_kind kind, const uint8_t *id,
 		 struct error *err)
 {
@@ -221,7 +226,7 @@ int conn_connect(struct conn *conn, const char *where, enum conn_kind kind, cons
 	};
 
 	conn->kind = kind;
-	conn->fd = unix_path(where) ? unix_connect(unix_path(where), err) : connect_tcp(where, err);
+	conn->fd = conn_dial(where, err);
 	if (conn->fd < 0)
 		return -1;
 	memcpy(pre.id, id, sizeof(pre.id));

@@ -76,6 +76,9 @@ void conn_address_text(const struct sockaddr_storage *addr, socklen_t len, char 
 /** conn_check_preamble() - check @pre and turn it to host byte order; -1 with CODE_PEER */
 int conn_check_preamble(struct conn_preamble *pre, struct error *err);
 
+/** conn_dial() - connect, and say nothing; the fd or -1 */
+int conn_dial(const char *where, struct error *err);
+
 /** conn_connect() - connect and send the preamble; 0 or -1 */
 int conn_connect(struct conn *conn, const char *where, enum conn_kind kind, const uint8_t *id,
 		 struct error *err);
