@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
 #include "cli/check.h"
+#include "cli/image_cache.h"
+#include "cli/image_proxy.h"
 #include "cli/migrate.h"
 #include "cli/monitor.h"
 #include "cli/page_server.h"
 #include "cli/release.h"
 #include "cli/serve.h"
 #include "cli/status.h"
+#include "services/image_proxy.h"
 
 static const struct verb {
 	const char *name;
@@ -21,6 +25,8 @@ static const struct verb {
 	{ "release", release_main, "let a program that was handed over in vain go on here" },
 	{ "monitor", monitor_main, "what becomes of the module's sessions, as it happens" },
 	{ "page-server", page_server_main, "take the pages of criu dump and pre-dump, in place of criu page-server" },
+	{ "image-proxy", image_proxy_main, "hand the images of criu dump --stream on to another machine" },
+	{ "image-cache", image_cache_main, "hold them there in memory for criu restore --stream" },
 	{ "check", check_main, "whether this machine is ready, and what helps if not" },
 };
 
@@ -36,8 +42,11 @@ static void usage(FILE *to)
 
 int main(int argc, char **argv)
 {
-	const char *name = argc > 1 ? argv[1] : "";
+	const char *name = argc > 1 ? argv[1] : "", *action = getenv("CRTOOLS_SCRIPT_ACTION");
 
+	/* CRIU runs an action script without arguments */
+	if (argc == 1 && action)
+		return image_proxy_confirm(getenv("CRTOOLS_IMAGE_DIR") ?: ".", action);
 	if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
 		usage(stdout);
 		return CODE_OK;

@@ -167,3 +167,49 @@ void corpus_pages(void)
 	put_pages(&bytes, 9, 0, 0, 0, 0);
 	corpus_save("pages", "close-alone", &bytes);
 }
+
+/* A frame of fuzz_link: kind and number, and what it takes */
+static void put_frame(struct bytes *to, uint8_t kind, uint8_t number, const void *rest, size_t bytes)
+{
+	corpus_put_byte(to, kind | number << 4);
+	corpus_put(to, rest, bytes);
+}
+
+/* A dump of a small image and a large one, up to SEAL */
+static void put_dump(struct bytes *to)
+{
+	to->size = 0;
+	put_frame(to, 2, 1, "\1a", 2);
+	put_frame(to, 3, 0, "\1\1x", 3);
+	put_frame(to, 3, 1, "\1\2yy", 4);
+	put_frame(to, 4, 0, "\100", 2);
+	put_frame(to, 4, 1, "\0\220", 2);
+	put_frame(to, 5, 0, "\100", 2);
+	put_frame(to, 5, 1, "\0\220", 2);
+	put_frame(to, 6, 1, "\2", 2);
+}
+
+void corpus_streams(void)
+{
+	struct bytes bytes;
+
+	put_dump(&bytes);
+	corpus_save("link", "in-doubt", &bytes);
+	put_frame(&bytes, 7, 1, NULL, 0);
+	corpus_save("link", "commit", &bytes);
+	put_dump(&bytes);
+	put_frame(&bytes, 8, 1, NULL, 0);
+	put_frame(&bytes, 2, 1, "\1a", 2);
+	corpus_save("link", "abort", &bytes);
+	bytes.size = 0;
+	put_frame(&bytes, 2, 0, "\1a", 2);
+	for (int i = 0; i < 2; i++)
+		put_frame(&bytes, 3, i, "\0\1x", 3);
+	corpus_save("link", "image-twice", &bytes);
+	bytes.size = 0;
+	corpus_put(&bytes, "\7\0\0\0\n\005a.img\5\0\0\0\n\0\300>\1", 20);
+	corpus_save("stream", "image-and-script", &bytes);
+	bytes.size = 0;
+	corpus_put(&bytes, "\2\0\0\0\010\1", 6);
+	corpus_save("stream", "reply", &bytes);
+}

@@ -480,5 +480,6 @@ int main(int argc, char **argv)
 	corpus_images();
 	corpus_lazy();
 	corpus_pages();
+	corpus_streams();
 	return 0;
 }

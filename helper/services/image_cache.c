@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "base/report.h"
+#include "os/fds.h"
+#include "services/image_cache.h"
+#include "services/image_downlink.h"
+#include "services/image_restore.h"
+#include "services/stream_request.h"
+
+#define LOST_MS		30000	/* a link whose other kernel is silent for so long is lost */
+#define MIB		(1UL << 20)
+
+/** struct image_cache - @restores comes first: it is the loop's ctx; @socket: the file of a UNIX socket */
+struct image_cache {
+	struct image_restores restores;
+	struct image_cache_options opts;
+	struct image_store store;
+	struct image_downlink down;
+	struct image_loop loop;
+	struct unix_file socket;
+	int listen_fd;
+	bool stranded;
+	struct error err;
+};
+
+static void link_ended(void *ctx)
+{
+	image_loop_wake(&((struct image_cache *)ctx)->loop);
+}
+
+static int start_link(struct image_cache *cache, int fd, struct error *err)
+{
+	cache->down.on_end = link_ended;
+	cache->down.ctx = cache;
+	/* one proxy at a time: further ones wait in the socket's queue */
+	cache->loop.extra_fd = -1;
+	return image_downlink_open(&cache->down, &cache->store, fd, err);
+}
+
+static void accept_link(void *ctx)
+{
+	struct image_cache *cache = ctx;
+	struct error err = { 0 };
+	int fd = accept4(cache->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (!start_link(cache, fd, &err))
+		return;
+	report_error(&err);
+	cache->loop.extra_fd = cache->listen_fd;
+}
+
+static void settle_link(struct image_cache *cache)
+{
+	struct image_downlink *down = &cache->down;
+
+	image_downlink_close(down);
+	if (error_is_set(&down->err))
+		report_error(&down->err);
+	report_both("unlinked", NULL, "the connection to the proxy has ended");
+	cache->loop.extra_fd = cache->listen_fd;
+}
+
+/* With a descriptor for a link no other link comes: what is left to do is to serve what is complete. */
+static bool is_useless(struct image_cache *cache)
+{
+	bool useless;
+
+	if (cache->listen_fd >= 0 || cache->down.started)
+		return false;
+	pthread_mutex_lock(&cache->store.lock);
+	useless = !cache->store.dumps;
+	pthread_mutex_unlock(&cache->store.lock);
+	return useless;
+}
+
+static void tick(void *ctx)
+{
+	struct image_cache *cache = ctx;
+	bool once;
+
+	if (cache->down.started && cache->down.ended)
+		settle_link(cache);
+	else if (cache->down.started && liveness_is_lost(&cache->down.live, LOST_MS))
+		conn_shutdown(&cache->down.conn);
+	pthread_mutex_lock(&cache->restores.lock);
+	once = cache->opts.once && cache->restores.restored;
+	pthread_mutex_unlock(&cache->restores.lock);
+	cache->stranded = !once && is_useless(cache);
+	if (once || cache->stranded)
+		atomic_store(&cache->loop.stop, true);
+}
+
+static int open_listener(struct image_cache *cache)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+	char text[256], name[112];
+	int port = 0;
+
+	cache->listen_fd = conn_listen(cache->opts.listen, &cache->err);
+	if (cache->listen_fd < 0)
+		return -1;
+	if (unix_path(cache->opts.listen) &&
+	    unix_note(unix_path(cache->opts.listen), &cache->socket, &cache->err))
+		return -1;
+	fcntl(cache->listen_fd, F_SETFL, fcntl(cache->listen_fd, F_GETFL) | O_NONBLOCK);
+	getsockname(cache->listen_fd, (void *)&addr, &len);
+	conn_address_text(&addr, len, name, sizeof(name));
+	if (addr.ss_family == AF_INET6)
+		port = ntohs(((struct sockaddr_in6 *)&addr)->sin6_port);
+	else if (addr.ss_family == AF_INET)
+		port = ntohs(((struct sockaddr_in *)&addr)->sin_port);
+	snprintf(text, sizeof(text), "waiting for image-proxy at %s", name);
+	report_both("listening", json_pack("{s:o,s:i}", "address", report_text(name), "port", port),
+		    text);
+	cache->loop.extra_fd = cache->listen_fd;
+	return 0;
+}
+
+static int take_link(struct image_cache *cache)
+{
+	socklen_t len = sizeof(int);
+	int type = 0;
+
+	if (getsockopt(cache->opts.link_fd, SOL_SOCKET, SO_TYPE, &type, &len) || type != SOCK_STREAM)
+		return error_set(&cache->err, CODE_USAGE, NULL,
+				 "descriptor %d is no connected stream socket", cache->opts.link_fd);
+	return start_link(cache, cache->opts.link_fd, &cache->err);
+}
+
+static int open_doors(struct image_cache *cache)
+{
+	char text[256];
+
+	for (size_t i = 0; i < cache->opts.nr_dirs; i++)
+		if (image_loop_add_door(&cache->loop, cache->opts.dirs[i], STREAM_SERVE_SOCKET,
+					&cache->err))
+			return -1;
+	for (size_t i = 0; i < cache->loop.nr_doors; i++) {
+		const struct image_door *door = &cache->loop.doors[i];
+
+		snprintf(text, sizeof(text), "waiting for criu restore --stream at %s", door->path);
+		report_both("serving", json_pack("{s:o,s:o}", "id", report_text(door->id),
+						 "path", report_text(door->path)), text);
+	}
+	return 0;
+}
+
+static void tell_result(struct image_cache *cache)
+{
+	struct image_restores *restores = &cache->restores;
+
+	if (error_is_set(&cache->err))
+		report_error(&cache->err);
+	report_event("result", json_pack("{s:i,s:s,s:I,s:I,s:I,s:I,s:I,s:I}", "exit", cache->err.code,
+					 "class", error_code_name(cache->err.code),
+					 "complete", (json_int_t)cache->down.complete,
+					 "failed", (json_int_t)cache->down.failed,
+					 "bytes", (json_int_t)cache->down.bytes,
+					 "restored", (json_int_t)restores->restored,
+					 "unrestored", (json_int_t)restores->failed,
+					 "images", (json_int_t)restores->images));
+}
+
+/* Requests that wait for the link's end, or for memory, go on at once. */
+static void stop_waiting(struct image_cache *cache)
+{
+	atomic_store(&cache->loop.stop, true);
+	pthread_mutex_lock(&cache->store.lock);
+	cache->store.stop = true;
+	pthread_cond_broadcast(&cache->store.changed);
+	pthread_mutex_unlock(&cache->store.lock);
+}
+
+static void end(struct image_cache *cache)
+{
+	stop_waiting(cache);
+	image_downlink_close(&cache->down);
+	image_loop_end(&cache->loop);
+	if (cache->listen_fd >= 0) {
+		if (unix_path(cache->opts.listen))
+			unix_remove(unix_path(cache->opts.listen), &cache->socket);
+		close(cache->listen_fd);
+	}
+	image_store_free(&cache->store);
+}
+
+static void settle(struct image_cache *cache)
+{
+	if (cache->opts.once && cache->restores.restored)
+		return;
+	if (cache->stranded && cache->down.failed)
+		error_set(&cache->err, CODE_NETWORK, NULL, "the link was lost, and no dump is complete");
+	else if (cache->opts.once)
+		error_set(&cache->err, CODE_ABORTED, NULL, "the cache was ended before a restore");
+}
+
+int image_cache_run(const struct image_cache_options *opts)
+{
+	static struct image_cache cache;
+
+	cache = (struct image_cache){
+		.opts = *opts, .listen_fd = -1,
+		.loop = { .serve = image_restore_serve, .extra = accept_link, .tick = tick,
+			  .ctx = &cache, .signals = -1, .wake_fd = -1 },
+	};
+	fds_allow_many();
+	report_share_output();
+	image_store_init(&cache.store, opts->max_mib * MIB);
+	cache.restores.store = &cache.store;
+	pthread_mutex_init(&cache.restores.lock, NULL);
+	if (!image_loop_init(&cache.loop, &cache.err) && !open_doors(&cache) &&
+	    !(opts->listen ? open_listener(&cache) : take_link(&cache))) {
+		image_loop_run(&cache.loop);
+		settle(&cache);
+	}
+	end(&cache);
+	tell_result(&cache);
+	return cache.err.code;
+}

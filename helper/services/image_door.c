@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "services/image_door.h"
+
+/* Split "ID=DIR", or find the id of "DIR" in its resolved path. */
+static int take_spec(struct image_door *door, const char *spec, const char *name,
+		     struct error *err)
+{
+	const char *equals = strchr(spec, '='), *dir = equals ? equals + 1 : spec, *id;
+	char real[PATH_MAX];
+	size_t bytes;
+
+	if (!realpath(dir, real))
+		return error_errno(err, CODE_USAGE, NULL, "the directory \"%.200s\"", dir);
+	id = equals ? spec : strrchr(real, '/') + 1;
+	bytes = equals ? (size_t)(equals - spec) : strlen(id);
+	if (!bytes || bytes > IMAGE_NAME_BYTES)
+		return error_set(err, CODE_USAGE, "write it as ID=DIR",
+				 "\"%.200s\" gives the images no id", spec);
+	memcpy(door->id, id, bytes);
+	if (snprintf(door->path, sizeof(door->path), "%s/%s", real, name) >= (int)sizeof(door->path))
+		return error_set(err, CODE_USAGE, "CRIU connects to a socket in it",
+				 "the path of \"%.200s\" is too long for a socket", dir);
+	return 0;
+}
+
+int image_door_open(struct image_door *door, const char *spec, const char *name,
+		    struct error *err)
+{
+	*door = (struct image_door){ .fd = -1 };
+	if (take_spec(door, spec, name, err))
+		return -1;
+	door->fd = unix_listen(door->path, err);
+	if (door->fd < 0)
+		return -1;
+	/* a caller may be gone between poll() and accept() */
+	fcntl(door->fd, F_SETFL, fcntl(door->fd, F_GETFL) | O_NONBLOCK);
+	if (!unix_note(door->path, &door->file, err))
+		return 0;
+	close(door->fd);
+	door->fd = -1;
+	return -1;
+}
+
+void image_door_close(struct image_door *door)
+{
+	if (door->fd < 0)
+		return;
+	unix_remove(door->path, &door->file);
+	close(door->fd);
+	door->fd = -1;
+}

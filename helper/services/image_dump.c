@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/report.h"
+#include "base/text.h"
+#include "os/proc.h"
+#include "services/image_dump.h"
+#include "services/stream_request.h"
+
+#define PIPE_BYTES	(1 << 20)	/* CRIU waits less often than with the default of 64 KiB */
+#define PIPE_FULL	(64 << 10)
+#define ROOM_MIN	32
+#define SCRIPT_DEPTH	4
+#define OPEN_MS		10000	/* in its step post-dump CRIU has closed all images */
+#define LAST_IMAGE	"inventory.img"
+
+/** enum answer - to an action script that asks whether the images arrived */
+enum answer { ANSWER_NOT_ASKED, ANSWER_ASKED, ANSWER_YES, ANSWER_NO };
+
+/** struct dump_image - @fd: the pipe's read end; @last: it is LAST_IMAGE */
+struct dump_image {
+	int fd, number;
+	uint64_t bytes;
+	bool last, wide;
+};
+
+/**
+ * struct image_dump - one dump
+ * @number: at the uplink
+ * @wake_fd: eventfd: refused, lost, or asked
+ * @pipe: carries data from an image's pipe to the link: what came out of the first is a known number of bytes
+ * @images: that are not at their end; @nr_pollfds: room in @pollfds
+ * @whole: images that came to their end
+ * @inventory: LAST_IMAGE did
+ * @hung_up: CRIU's connection is at its end
+ * @answer, @askers: under image_dumps.lock
+ * @confirmed: the answer was yes
+ * @asked_ms: since when the images that are open are waited for
+ */
+struct image_dump {
+	struct image_dumps *dumps;
+	struct image_client *client;
+	int number, wake_fd, pipe[2];
+	struct dump_image *images;
+	struct pollfd *pollfds;
+	size_t nr, room;
+	uint64_t whole, bytes;
+	bool inventory, hung_up, confirmed;
+	enum answer answer;
+	unsigned int askers;
+	int64_t asked_ms;
+	struct error err;
+};
+
+void image_dumps_init(struct image_dumps *dumps, struct image_uplink *up)
+{
+	*dumps = (struct image_dumps){ .up = up };
+	pthread_mutex_init(&dumps->lock, NULL);
+	pthread_cond_init(&dumps->changed, NULL);
+}
+
+static int make_room(struct image_dump *dump)
+{
+	size_t room = dump->room ? dump->room * 2 : ROOM_MIN;
+	struct dump_image *images;
+	struct pollfd *pollfds;
+
+	if (dump->nr < dump->room)
+		return 0;
+	images = reallocarray(dump->images, room, sizeof(*images));
+	if (images)
+		dump->images = images;
+	/* two more are for CRIU's connection, and for @wake_fd */
+	pollfds = reallocarray(dump->pollfds, room + 2, sizeof(*pollfds));
+	if (pollfds)
+		dump->pollfds = pollfds;
+	if (!images || !pollfds)
+		return error_set(&dump->err, CODE_INTERNAL, NULL, "no memory for an image");
+	dump->room = room;
+	return 0;
+}
+
+static int begin_image(struct image_dump *dump, const char *name)
+{
+	struct dump_image *image;
+	int fd, number;
+
+	if (make_room(dump))
+		return -1;
+	fd = stream_pipe_read(dump->client->fd, O_RDONLY, &dump->err);
+	if (fd < 0)
+		return -1;
+	number = image_uplink_image(dump->dumps->up, dump->number, name, &dump->err);
+	if (number < 0) {
+		close(fd);
+		return -1;
+	}
+	image = &dump->images[dump->nr++];
+	*image = (struct dump_image){ .fd = fd, .number = number, .last = !strcmp(name, LAST_IMAGE) };
+	return 0;
+}
+
+static int next_request(struct image_dump *dump)
+{
+	struct stream_request request;
+	int ret = stream_request_read(dump->client->fd, &request, &dump->err);
+
+	if (ret < 0)
+		return -1;
+	dump->hung_up = !ret;
+	if (dump->hung_up)
+		return 0;
+	if (request.confirm)
+		return error_set(&dump->err, CODE_PEER, NULL, "a dump asked as an action script");
+	return begin_image(dump, request.name);
+}
+
+static int end_image(struct image_dump *dump, size_t at)
+{
+	struct dump_image image = dump->images[at];
+
+	close(image.fd);
+	dump->images[at] = dump->images[--dump->nr];
+	dump->whole++;
+	dump->bytes += image.bytes;
+	dump->inventory |= image.last && image.bytes;
+	return image_uplink_image_end(dump->dumps->up, image.number, image.bytes, &dump->err);
+}
+
+/* Return: 1 when data moved, 0 when there are none now, or the image is at its end */
+static int forward(struct image_dump *dump, size_t at)
+{
+	struct dump_image *image = &dump->images[at];
+	ssize_t n = splice(image->fd, NULL, dump->pipe[1], NULL, PIPE_BYTES,
+			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n < 0)
+		return error_errno(&dump->err, CODE_INTERNAL, NULL, "cannot read an image");
+	if (!n)
+		return end_image(dump, at);
+	if (n >= PIPE_FULL && !image->wide) {
+		/* a limit of this user's pipes may forbid it */
+		fcntl(image->fd, F_SETPIPE_SZ, PIPE_BYTES);
+		image->wide = true;
+	}
+	image->bytes += n;
+	return image_uplink_data(dump->dumps->up, image->number, dump->pipe[0], n, &dump->err) ?
+	       -1 : 1;
+}
+
+static bool is_asked(struct image_dump *dump)
+{
+	bool asked;
+
+	pthread_mutex_lock(&dump->dumps->lock);
+	asked = dump->answer == ANSWER_ASKED;
+	pthread_mutex_unlock(&dump->dumps->lock);
+	return asked;
+}
+
+static void answer(struct image_dump *dump, enum answer answer)
+{
+	pthread_mutex_lock(&dump->dumps->lock);
+	dump->answer = answer;
+	pthread_cond_broadcast(&dump->dumps->changed);
+	pthread_mutex_unlock(&dump->dumps->lock);
+}
+
+/* The script asks: CRIU has written all, and waits. */
+static int confirm(struct image_dump *dump)
+{
+	if (!dump->asked_ms)
+		dump->asked_ms = clock_now_ms();
+	if (dump->nr)
+		return clock_now_ms() - dump->asked_ms < OPEN_MS ? 0 :
+		       error_set(&dump->err, CODE_PEER, NULL, "images are still open after the dump");
+	if (!dump->inventory)
+		return error_set(&dump->err, CODE_PEER, NULL, "CRIU wrote no " LAST_IMAGE);
+	if (image_uplink_seal(dump->dumps->up, dump->number, dump->whole, &dump->err))
+		return -1;
+	dump->confirmed = true;
+	answer(dump, ANSWER_YES);
+	return 0;
+}
+
+static void wait_for_data(struct image_dump *dump)
+{
+	struct pollfd *fds = dump->pollfds;
+
+	fds[0] = (struct pollfd){ .fd = dump->hung_up ? -1 : dump->client->fd, .events = POLLIN };
+	fds[1] = (struct pollfd){ .fd = dump->wake_fd, .events = POLLIN };
+	for (size_t i = 0; i < dump->nr; i++)
+		fds[2 + i] = (struct pollfd){ .fd = dump->images[i].fd, .events = POLLIN };
+	poll(fds, 2 + dump->nr, dump->asked_ms ? OPEN_MS : -1);
+}
+
+/* Return: 1 to go on, 0 when CRIU has hung up and all images came to their end */
+static int step(struct image_dump *dump)
+{
+	eventfd_t ignored;
+	size_t nr;
+
+	wait_for_data(dump);
+	if (dump->pollfds[1].revents)
+		eventfd_read(dump->wake_fd, &ignored);
+	if (image_uplink_check(dump->dumps->up, dump->number, &dump->err))
+		return -1;
+	/* from the last on: an image that ends leaves its place to the last one */
+	nr = dump->nr;
+	while (nr--)
+		if (dump->pollfds[2 + nr].revents && forward(dump, nr) < 0)
+			return -1;
+	/* the name of an image was sent before CRIU writes into its pipe, and before the script asks */
+	if (dump->pollfds[0].revents ? next_request(dump) : is_asked(dump) && confirm(dump))
+		return -1;
+	return !dump->hung_up || dump->nr;
+}
+
+static int finish(struct image_dump *dump)
+{
+	struct image_uplink *up = dump->dumps->up;
+
+	if (atomic_load(&dump->client->loop->stop))
+		return error_set(&dump->err, CODE_ABORTED, NULL, "the proxy was ended");
+	if (dump->confirmed)
+		return 0;
+	if (!dump->inventory)
+		return error_set(&dump->err, CODE_CRIU, NULL, "CRIU ended before its dump was complete");
+	return image_uplink_seal(up, dump->number, dump->whole, &dump->err);
+}
+
+static bool enter(struct image_dump *dump)
+{
+	struct image_dumps *dumps = dump->dumps;
+	struct image_dump **place = NULL;
+
+	pthread_mutex_lock(&dumps->lock);
+	for (size_t i = 0; i < IMAGE_DUMPS_MAX; i++) {
+		if (!dumps->running[i])
+			place = &dumps->running[i];
+		else if (dumps->running[i]->client->door == dump->client->door)
+			error_set(&dump->err, CODE_PEER, "each dump at a time needs a directory of its own",
+				  "another dump of \"%s\" is under way", dump->client->door->id);
+	}
+	if (!place)
+		error_set(&dump->err, CODE_NOT_READY, NULL, "too many dumps at a time");
+	if (!error_is_set(&dump->err))
+		*place = dump;
+	pthread_mutex_unlock(&dumps->lock);
+	return !error_is_set(&dump->err);
+}
+
+/* No script finds the dump any more; those that wait get their answer. */
+static void leave(struct image_dump *dump)
+{
+	struct image_dumps *dumps = dump->dumps;
+
+	pthread_mutex_lock(&dumps->lock);
+	for (size_t i = 0; i < IMAGE_DUMPS_MAX; i++)
+		if (dumps->running[i] == dump)
+			dumps->running[i] = NULL;
+	if (dump->answer != ANSWER_YES)
+		dump->answer = ANSWER_NO;
+	pthread_cond_broadcast(&dumps->changed);
+	while (dump->askers)
+		pthread_cond_wait(&dumps->changed, &dumps->lock);
+	if (error_is_set(&dump->err)) {
+		dumps->failed++;
+		dumps->last = dump->err;
+	} else {
+		dumps->complete++;
+		dumps->images += dump->whole;
+		dumps->bytes += dump->bytes;
+	}
+	pthread_mutex_unlock(&dumps->lock);
+}
+
+static void tell(struct image_dump *dump, const char *id)
+{
+	const struct error *err = &dump->err;
+	char text[TEXT_MAX];
+	json_t *fields = json_pack("{s:o,s:I,s:I,s:b}", "id", report_text(id),
+				   "images", (json_int_t)dump->whole, "bytes",
+				   (json_int_t)dump->bytes, "confirmed", dump->confirmed);
+
+	if (!error_is_set(err)) {
+		snprintf(text, sizeof(text), "%s: %s with %" PRIu64 " bytes arrived%s", id,
+			 text_count(dump->whole, "image", "images").text, dump->bytes,
+			 dump->confirmed ? "" :
+			 "; without the action script criu did not wait for that");
+		report_both("dump", fields, text);
+		return;
+	}
+	snprintf(text, sizeof(text), "%.64s: %.160s; %s%s%.160s", id, err->what,
+		 dump->confirmed ?
+		 "the cache has the images, and serves them to a restore that is started from now on" :
+		 "the images are void", *err->hint ? ": " : "", err->hint);
+	json_object_set_new(fields, "class", json_string(error_code_name(err->code)));
+	json_object_set_new(fields, "exit", json_integer(err->code));
+	report_both("failed", fields, text);
+}
+
+/* CRIU's next write fails, and so does its dump. */
+static void drop_images(struct image_dump *dump)
+{
+	for (size_t i = 0; i < dump->nr; i++) {
+		close(dump->images[i].fd);
+		image_uplink_forget(dump->dumps->up, dump->images[i].number);
+	}
+	dump->nr = 0;
+	shutdown(dump->client->fd, SHUT_RDWR);
+}
+
+static void run(struct image_dump *dump, const char *first_image)
+{
+	struct error ignored = { 0 };
+	int ret;
+
+	dump->number = image_uplink_begin(dump->dumps->up, dump->client->door->id, dump->wake_fd,
+					  &dump->err);
+	if (dump->number < 0)
+		return;
+	ret = begin_image(dump, first_image) ? -1 : 1;
+	while (ret > 0)
+		ret = step(dump);
+	if (!ret)
+		ret = finish(dump);
+	/* after a yes CRIU kills the program, whatever comes then */
+	if (ret && !dump->confirmed)
+		answer(dump, ANSWER_NO);
+	image_uplink_finish(dump->dumps->up, dump->number, dump->confirmed || !ret,
+			    ret ? &ignored : &dump->err);
+	drop_images(dump);
+}
+
+static void dump_serve(struct image_dumps *dumps, struct image_client *client,
+		       const char *first_image)
+{
+	struct image_dump dump = {
+		.dumps = dumps, .client = client, .pipe = { -1, -1 },
+		.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+	};
+
+	if (dump.wake_fd < 0 || pipe2(dump.pipe, O_CLOEXEC))
+		error_errno(&dump.err, CODE_INTERNAL, NULL, "cannot make a pipe");
+	else if (enter(&dump)) {
+		fcntl(dump.pipe[0], F_SETPIPE_SZ, PIPE_BYTES);
+		run(&dump, first_image);
+	}
+	shutdown(client->fd, SHUT_RDWR);
+	leave(&dump);
+	tell(&dump, client->door->id);
+	close(dump.wake_fd);
+	close(dump.pipe[0]);
+	close(dump.pipe[1]);
+	free(dump.images);
+	free(dump.pollfds);
+}
+
+/* CRIU's own child, or a child of a script that is. */
+static bool descends(pid_t pid, pid_t criu)
+{
+	struct error ignored = { 0 };
+	struct proc_status status;
+
+	for (int i = 0; i < SCRIPT_DEPTH; i++) {
+		if (proc_stat_read(pid, &status, &ignored))
+			return false;
+		if (status.ppid == criu)
+			return true;
+		pid = status.ppid;
+	}
+	return false;
+}
+
+/* An action script asks: did all images of its CRIU's dump arrive? */
+static bool ask(struct image_dumps *dumps, const struct image_client *script)
+{
+	struct image_dump *dump = NULL;
+	bool yes = false;
+
+	pthread_mutex_lock(&dumps->lock);
+	for (size_t i = 0; i < IMAGE_DUMPS_MAX && !dump; i++)
+		if (dumps->running[i] && dumps->running[i]->client->door == script->door &&
+		    descends(script->pid, dumps->running[i]->client->pid))
+			dump = dumps->running[i];
+	if (dump) {
+		dump->askers++;
+		if (dump->answer == ANSWER_NOT_ASKED)
+			dump->answer = ANSWER_ASKED;
+		eventfd_write(dump->wake_fd, 1);
+		while (dump->answer == ANSWER_ASKED)
+			pthread_cond_wait(&dumps->changed, &dumps->lock);
+		yes = dump->answer == ANSWER_YES;
+		dump->askers--;
+		pthread_cond_broadcast(&dumps->changed);
+	}
+	pthread_mutex_unlock(&dumps->lock);
+	return yes;
+}
+
+void image_dump_serve(struct image_client *client)
+{
+	struct image_dumps *dumps = client->loop->ctx;
+	struct stream_request request;
+	struct error err = { 0 };
+
+	if (stream_request_read(client->fd, &request, &err) <= 0) {
+		pthread_mutex_lock(&dumps->lock);
+		dumps->strangers++;
+		pthread_mutex_unlock(&dumps->lock);
+	} else if (request.confirm) {
+		stream_reply_write(client->fd, ask(dumps, client));
+	} else {
+		dump_serve(dumps, client, request.name);
+	}
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "base/report.h"
+#include "base/thread.h"
+#include "services/image_loop.h"
+
+#define TICK_MS	1000
+
+int image_loop_init(struct image_loop *loop, struct error *err)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	loop->extra_fd = -1;
+	loop->signals = signalfd(-1, &set, SFD_CLOEXEC);
+	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return loop->signals < 0 || loop->wake_fd < 0 ?
+	       error_errno(err, CODE_INTERNAL, NULL, "cannot wait for signals") : 0;
+}
+
+int image_loop_add_door(struct image_loop *loop, const char *spec, const char *name,
+			struct error *err)
+{
+	struct image_door *door = &loop->doors[loop->nr_doors];
+
+	if (loop->nr_doors == IMAGE_DOORS_MAX)
+		return error_set(err, CODE_USAGE, NULL, "at most %d directories", IMAGE_DOORS_MAX);
+	if (image_door_open(door, spec, name, err))
+		return -1;
+	loop->nr_doors++;
+	for (size_t i = 0; i + 1 < loop->nr_doors; i++)
+		if (!strcmp(loop->doors[i].id, door->id))
+			return error_set(err, CODE_USAGE, "write one as ID=DIR",
+					 "two directories have the id \"%s\"", door->id);
+	return 0;
+}
+
+void image_loop_wake(struct image_loop *loop)
+{
+	eventfd_write(loop->wake_fd, 1);
+}
+
+static void *client_body(void *arg)
+{
+	struct image_client *client = arg;
+
+	client->loop->serve(client);
+	atomic_store(&client->ended, true);
+	image_loop_wake(client->loop);
+	return NULL;
+}
+
+static struct image_client **free_place(struct image_loop *loop)
+{
+	for (size_t i = 0; i < IMAGE_CLIENTS_MAX; i++)
+		if (!loop->clients[i])
+			return &loop->clients[i];
+	return NULL;
+}
+
+static void accept_one(struct image_loop *loop, const struct image_door *door)
+{
+	int fd = accept4(door->fd, NULL, NULL, SOCK_CLOEXEC);
+	struct image_client *client = fd < 0 ? NULL : calloc(1, sizeof(*client));
+	struct error err = { 0 };
+	struct ucred peer = { 0 };
+	socklen_t bytes = sizeof(peer);
+
+	if (fd < 0)
+		return;
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes);
+	if (client) {
+		client->loop = loop;
+		client->door = door;
+		client->fd = fd;
+		client->pid = peer.pid;
+		if (!thread_start(&client->thread, client_body, client, &err)) {
+			*free_place(loop) = client;
+			return;
+		}
+		report_error(&err);
+	}
+	free(client);
+	close(fd);
+}
+
+static void reap(struct image_loop *loop, bool all)
+{
+	for (size_t i = 0; i < IMAGE_CLIENTS_MAX; i++) {
+		struct image_client *client = loop->clients[i];
+
+		if (!client || (!all && !client->ended))
+			continue;
+		pthread_join(client->thread, NULL);
+		loop->clients[i] = NULL;
+		close(client->fd);
+		free(client);
+	}
+}
+
+static void wait_once(struct image_loop *loop)
+{
+	struct pollfd fds[3 + IMAGE_DOORS_MAX] = {
+		{ .fd = loop->signals, .events = POLLIN },
+		{ .fd = loop->wake_fd, .events = POLLIN },
+		{ .fd = loop->extra_fd, .events = POLLIN },
+	};
+	struct signalfd_siginfo info;
+	eventfd_t ignored;
+
+	for (size_t i = 0; i < loop->nr_doors; i++)
+		/* further callers wait in the socket's queue */
+		fds[3 + i] = (struct pollfd){ .fd = free_place(loop) ? loop->doors[i].fd : -1,
+					      .events = POLLIN };
+	poll(fds, 3 + loop->nr_doors, TICK_MS);
+	if (fds[0].revents && read(loop->signals, &info, sizeof(info)) > 0) {
+		loop->signalled = true;
+		atomic_store(&loop->stop, true);
+	}
+	if (fds[1].revents)
+		eventfd_read(loop->wake_fd, &ignored);
+	reap(loop, false);
+	if (fds[2].revents)
+		loop->extra(loop->ctx);
+	for (size_t i = 0; i < loop->nr_doors && !loop->stop; i++)
+		if (fds[3 + i].revents && free_place(loop))
+			accept_one(loop, &loop->doors[i]);
+}
+
+void image_loop_run(struct image_loop *loop)
+{
+	while (!atomic_load(&loop->stop)) {
+		wait_once(loop);
+		loop->tick(loop->ctx);
+	}
+}
+
+void image_loop_end(struct image_loop *loop)
+{
+	for (size_t i = 0; i < IMAGE_CLIENTS_MAX; i++)
+		if (loop->clients[i])
+			shutdown(loop->clients[i]->fd, SHUT_RDWR);
+	reap(loop, true);
+	for (size_t i = 0; i < loop->nr_doors; i++)
+		image_door_close(&loop->doors[i]);
+	if (loop->signals >= 0)
+		close(loop->signals);
+	if (loop->wake_fd >= 0)
+		close(loop->wake_fd);
+}

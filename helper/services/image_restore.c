@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include "base/report.h"
+#include "base/text.h"
+#include "base/thread.h"
+#include "services/image_restore.h"
+#include "services/stream_request.h"
+
+#define PIPE_BYTES	(1 << 20)
+#define LOOK_MS		500	/* how soon a thread sees that the cache ends */
+#define PAGES_PREFIX	"pages-"
+
+/**
+ * struct image_restore - a connection
+ * @dump: once it is found
+ * @lock: of all that follows
+ * @serving: threads that write into pipes
+ * @pages: images of pages that CRIU has read to the end; @cut: that it has not
+ */
+struct image_restore {
+	struct image_client *client;
+	struct image_restores *restores;
+	struct stored_dump *dump;
+	uint64_t asked, missing;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	unsigned int serving;
+	uint64_t pages, cut;
+	struct error err;
+};
+
+/** struct serving - one image that goes into the pipe @fd; @at: bytes that have */
+struct serving {
+	struct image_restore *restore;
+	const struct stored_image *image;
+	int fd;
+	uint64_t at;
+	bool is_pages;
+};
+
+/* Return: bytes, or -1 with errno */
+static ssize_t write_some(struct serving *serving)
+{
+	const struct stored_image *image = serving->image;
+	off_t at = serving->at;
+
+	if (image->fd < 0)
+		return write(serving->fd, image->data + at, image->bytes - at);
+	/* by reference: CRIU's read() makes the only copy */
+	return splice(image->fd, &at, serving->fd, NULL, image->bytes - at,
+		      SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
+
+/* Return: 1 all is in the pipe, 0 the pipe is full, -1 CRIU has closed it */
+static int fill(struct serving *serving)
+{
+	while (serving->at < serving->image->bytes) {
+		ssize_t n = write_some(serving);
+
+		if (n < 0 && errno == EAGAIN)
+			return 0;
+		if (n <= 0 && errno != EINTR)
+			return -1;
+		if (n > 0)
+			serving->at += n;
+	}
+	return 1;
+}
+
+/* Return: false when CRIU has closed the pipe, or the cache ends */
+static bool wait_for(struct serving *serving, short events)
+{
+	struct pollfd pfd = { .fd = serving->fd, .events = events };
+
+	while (!atomic_load(&serving->restore->client->loop->stop)) {
+		poll(&pfd, 1, LOOK_MS);
+		if (pfd.revents & POLLERR)
+			return false;
+		if (pfd.revents & events)
+			return true;
+	}
+	return false;
+}
+
+/* CRIU has closed its end: has it read all? */
+static bool is_read(struct serving *serving)
+{
+	int left = 0;
+
+	return serving->at == serving->image->bytes && !ioctl(serving->fd, FIONREAD, &left) && !left;
+}
+
+static void serve(struct serving *serving)
+{
+	struct image_restore *restore = serving->restore;
+	int ret = fill(serving);
+	bool whole;
+
+	while (!ret && wait_for(serving, POLLOUT))
+		ret = fill(serving);
+	/* CRIU reads a known number of pages, and needs no end of the file */
+	while (ret > 0 && serving->is_pages && wait_for(serving, 0))
+		;
+	whole = is_read(serving);
+	close(serving->fd);
+	pthread_mutex_lock(&restore->lock);
+	if (serving->is_pages && whole)
+		restore->pages++;
+	else if (serving->is_pages)
+		restore->cut++;
+	restore->serving--;
+	pthread_cond_broadcast(&restore->changed);
+	pthread_mutex_unlock(&restore->lock);
+	free(serving);
+}
+
+static void *serving_body(void *arg)
+{
+	serve(arg);
+	return NULL;
+}
+
+static int start_serving(struct image_restore *restore, const struct stored_image *image, int fd)
+{
+	struct serving *serving = malloc(sizeof(*serving));
+	pthread_t thread;
+
+	if (!serving) {
+		close(fd);
+		return error_set(&restore->err, CODE_INTERNAL, NULL, "no memory for an image");
+	}
+	*serving = (struct serving){
+		.restore = restore, .image = image, .fd = fd,
+		.is_pages = !strncmp(image->name, PAGES_PREFIX, strlen(PAGES_PREFIX)),
+	};
+	/* what fits into the pipe needs no thread */
+	if (!serving->is_pages && fill(serving)) {
+		close(fd);
+		free(serving);
+		return 0;
+	}
+	if (image->fd >= 0)
+		fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES);
+	pthread_mutex_lock(&restore->lock);
+	restore->serving++;
+	pthread_mutex_unlock(&restore->lock);
+	if (!thread_start(&thread, serving_body, serving, &restore->err)) {
+		pthread_detach(thread);
+		return 0;
+	}
+	restore->serving--;
+	close(fd);
+	free(serving);
+	return -1;
+}
+
+/* Return: 1 to go on, 0 when CRIU has hung up, -1 with an error */
+static int step(struct image_restore *restore)
+{
+	struct image_store *store = restore->restores->store;
+	const struct stored_image *image;
+	struct stream_request request;
+	int ret = stream_request_read(restore->client->fd, &request, &restore->err), fd;
+
+	if (ret <= 0)
+		return ret;
+	if (request.confirm)
+		return error_set(&restore->err, CODE_PEER, NULL, "an action script of a dump asks the cache");
+	if (!restore->dump)
+		restore->dump = image_store_find(store, restore->client->door->id,
+						 restore->client->fd);
+	image = restore->dump ? image_store_get(store, restore->dump, request.name) : NULL;
+	restore->asked += !!image;
+	restore->missing += !image;
+	if (stream_reply_write(restore->client->fd, image))
+		return 0;
+	if (!image)
+		return 1;
+	fd = stream_pipe_read(restore->client->fd, O_WRONLY, &restore->err);
+	return fd < 0 || start_serving(restore, image, fd) ? -1 : 1;
+}
+
+static void tell(struct image_restore *restore, bool restored, bool dropped)
+{
+	const char *id = restore->client->door->id;
+	json_t *fields = json_pack("{s:o,s:I,s:I,s:b,s:b}", "id", report_text(id),
+				   "images", (json_int_t)restore->asked,
+				   "missing", (json_int_t)restore->missing, "restored", restored,
+				   "dropped", dropped);
+	char text[TEXT_MAX];
+
+	if (error_is_set(&restore->err))
+		snprintf(text, sizeof(text), "%.64s: a restore failed: %.200s", id, restore->err.what);
+	else if (!restore->dump)
+		snprintf(text, sizeof(text), "%s: a restore asked for images that did not come", id);
+	else
+		snprintf(text, sizeof(text), "%s: a restore has read %s%s", id,
+			 text_count(restore->asked, "image", "images").text,
+			 dropped ? ", which are forgotten now" : "; they are kept");
+	report_both(restored ? "restore" : "unrestored", fields, text);
+}
+
+static void end(struct image_restore *restore)
+{
+	struct image_restores *restores = restore->restores;
+	bool restored, dropped = false;
+
+	pthread_mutex_lock(&restore->lock);
+	while (restore->serving)
+		pthread_cond_wait(&restore->changed, &restore->lock);
+	restored = restore->pages && !restore->cut && !error_is_set(&restore->err);
+	pthread_mutex_unlock(&restore->lock);
+	if (restore->dump)
+		dropped = image_store_put(restores->store, restore->dump, restored);
+	tell(restore, restored, dropped);
+	pthread_mutex_lock(&restores->lock);
+	restores->restored += restored;
+	restores->failed += !restored;
+	restores->images += restore->asked;
+	pthread_mutex_unlock(&restores->lock);
+}
+
+void image_restore_serve(struct image_client *client)
+{
+	struct image_restore restore = { .client = client, .restores = client->loop->ctx };
+	int ret;
+
+	pthread_mutex_init(&restore.lock, NULL);
+	pthread_cond_init(&restore.changed, NULL);
+	do
+		ret = step(&restore);
+	while (ret > 0);
+	if (restore.asked || restore.missing || ret < 0)
+		end(&restore);
+	pthread_cond_destroy(&restore.changed);
+	pthread_mutex_destroy(&restore.lock);
+}
