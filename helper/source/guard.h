@@ -21,6 +21,7 @@
  * struct guard - filled by guard_plan(), so that the helper and its keeper can each lift the guard
  * @pid: the root of the program
  * @pidfd: of the root
+ * @lock_fd: from guard_lock(), or -1
  * @group: the child group; CGROUP_NONE: the machine has no freezer, SIGSTOP takes its place, and
  *	the program sees SIGCONT when the migration is given up
  * @criu: the group in which CRIU runs, outside of the limits of the program and of this helper;
@@ -30,7 +31,7 @@
  */
 struct guard {
 	pid_t pid;
-	int pidfd;
+	int pidfd, lock_fd;
 	struct cgroup group, criu;
 	bool was_stopped, signalled;
 };
@@ -38,6 +39,15 @@ struct guard {
 /** guard_plan() - fill @guard and do nothing to the program; @id of the migration names the groups */
 int guard_plan(struct guard *guard, pid_t pid, bool was_stopped, const char *id,
 	       struct error *err);
+
+/**
+ * guard_lock() - keep all other migrations off the root, until each process that holds @lock_fd has closed it or ended
+ *
+ * The control group says whose the program is only from guard_enter() on. The lock is on the root's memory in /proc:
+ * it names the process, not the pid, leaves no file behind, and only who may trace the program can take it.
+ * Return: 0, also for a root without memory, which no migration takes; -1 with CODE_REFUSED when another one has it
+ */
+int guard_lock(struct guard *guard, struct error *err);
 
 /**
  * guard_enter() - move the running program into the group; a machine without freezer has no group
@@ -78,7 +88,7 @@ int guard_check_home(const struct guard *guard, pid_t pid, struct error *err);
  */
 bool guard_wait_end(struct guard *guard, int timeout_ms);
 
-/** guard_close() - after guard_plan(), or with a @pidfd of -1: the process has no descriptor of it any more */
+/** guard_close() - after guard_plan(), or with both at -1: this process has no descriptor of it any more */
 void guard_close(struct guard *guard);
 
 /** guard_forget() - remove both groups after the program or CRIU has ended */

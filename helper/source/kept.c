@@ -302,7 +302,7 @@ int source_kept_start(struct keeper_process *process, const struct record *recor
 	if (!kept)
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot start the keeper");
 	kept->loop = (struct keeper_loop){
-		.ops = &kept_ops, .ctx = kept, .keep = { record->guard.pidfd, -1 },
+		.ops = &kept_ops, .ctx = kept, .keep = { record->guard.pidfd, record->guard.lock_fd },
 	};
 	kept->record = *record;
 	snprintf(kept->dir, sizeof(kept->dir), "%s", dir);

@@ -327,7 +327,7 @@ static void source_migration_init(struct source_migration *migration,
 	migration->opts = opts;
 	migration->choice.mode = opts->mode;
 	migration->dir.images_fd = migration->dir.work_fd = migration->dir.parent_fd = -1;
-	migration->guard.pidfd = -1;
+	migration->guard.pidfd = migration->guard.lock_fd = -1;
 	migration->figures.started_ns = clock_now_ns();
 	migration->figures.losses = &migration->losses;
 	migration->losses.accepted = opts->accepted_losses;

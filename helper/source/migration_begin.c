@@ -130,6 +130,7 @@ static int plan(struct source_migration *migration, struct error *err)
 		find_cgroup_top(&migration->tree);
 	if (!root || guard_plan(&migration->guard, opts->pid, root->status.state == 'T',
 				migration->id_text, err) ||
+	    guard_lock(&migration->guard, err) ||
 	    workdir_plan(&migration->dir, opts->images_base, migration->id_text, err))
 		return -1;
 	if (opts->keeps_tcp)

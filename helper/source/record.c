@@ -152,7 +152,7 @@ int record_read(const char *dir, enum record_kind kind, struct record *record,
 	FILE *file;
 
 	memset(record, 0, sizeof(*record));
-	record->guard.pidfd = -1;
+	record->guard.pidfd = record->guard.lock_fd = -1;
 	record_path(dir, kind, path, sizeof(path));
 	file = fopen(path, "re");
 	if (!file)

@@ -180,6 +180,25 @@ static void the_root_ends_while_it_is_released(void **state)
 	assert_true(counting_runs(&other));
 }
 
+/* No other migration begins although the helper is dead: the keeper has the program. */
+static void the_keeper_has_the_lock(void **state)
+{
+	struct kit *kit = *state;
+	struct guard second = kit->record.guard;
+
+	if (kit->record.guard.group.kind == CGROUP_NONE)
+		skip();
+	assert_int_equal(guard_lock(&kit->record.guard, &kit->err), 0);
+	commit_and_die(kit);
+	close(kit->record.guard.lock_fd);
+	assert_int_equal(guard_lock(&second, &kit->err), -1);
+	assert_int_equal(kit->err.code, CODE_REFUSED);
+	memset(&kit->err, 0, sizeof(kit->err));
+	kill(kit->program.pid, SIGKILL);
+	waitpid(kit->program.pid, NULL, 0);
+	assert_true(is_over(kit));
+}
+
 #define KIT_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -188,6 +207,7 @@ int main(void)
 		KIT_TEST(a_helper_that_stops_before_the_guard_is_ended),
 		KIT_TEST(the_root_is_killed),
 		KIT_TEST(the_root_is_killed_in_the_v1_freezer),
+		KIT_TEST(the_keeper_has_the_lock),
 		KIT_TEST(the_root_ends_while_it_is_released),
 	};
 
