@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,26 +21,26 @@ int door_open(struct door *door, const char *where, struct error *err)
 	struct sockaddr_storage addr;
 	socklen_t len = sizeof(addr);
 	char name[sizeof(addr)];
+	int fd;
 
 	memset(door, 0, sizeof(*door));
 	for (size_t i = 0; i < DOOR_CALLERS; i++)
 		door->callers[i].fd = -1;
-	door->listen_fd = conn_listen(where, err);
-	if (door->listen_fd < 0)
+	fd = conn_listen(where, err);
+	if (fd < 0)
 		return -1;
-	if (getsockname(door->listen_fd, (void *)&addr, &len)) {
-		close(door->listen_fd);
+	listener_init(&door->listener, fd);
+	if (getsockname(fd, (void *)&addr, &len)) {
+		listener_close(&door->listener);
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot tell where we listen");
 	}
 	if (unix_path(where)) {
 		snprintf(door->path, sizeof(door->path), "%s", unix_path(where));
 		if (unix_note(door->path, &door->file, err)) {
-			close(door->listen_fd);
+			listener_close(&door->listener);
 			return -1;
 		}
 	}
-	/* the caller may hang up before accept(), which would block then */
-	fcntl(door->listen_fd, F_SETFL, O_NONBLOCK);
 	conn_address_text(&addr, len, name, sizeof(name));
 	tell("listening", json_pack("{s:s}", "address", name), "listening on %s", name);
 	return 0;
@@ -54,12 +53,12 @@ void door_close(struct door *door)
 			close(door->callers[i].fd);
 	if (*door->path)
 		unix_remove(door->path, &door->file);
-	close(door->listen_fd);
+	listener_close(&door->listener);
 }
 
 void door_poll(const struct door *door, struct pollfd *fds)
 {
-	fds[0] = (struct pollfd){ .fd = door->listen_fd, .events = POLLIN };
+	fds[0] = (struct pollfd){ .fd = listener_poll_fd(&door->listener), .events = POLLIN };
 	for (size_t i = 0; i < DOOR_CALLERS; i++) {
 		const struct caller *caller = &door->callers[i];
 		bool complete = caller->got == sizeof(caller->preamble);
@@ -159,9 +158,12 @@ static void let_in(struct door *door)
 	struct caller *caller;
 	int fd;
 
-	fd = accept4(door->listen_fd, (void *)&addr, &len, SOCK_CLOEXEC);
-	if (fd < 0)
+	fd = listener_accept(&door->listener, &addr, &len);
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED && may_say(door))
+			report_say("callers wait: they cannot be accepted (%s)", strerror(errno));
 		return;
+	}
 	conn_tune(fd);
 	caller = free_place(door);
 	caller->fd = fd;

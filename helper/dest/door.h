@@ -9,6 +9,7 @@
 #include <poll.h>
 #include "base/error.h"
 #include "wire/conn.h"
+#include "wire/listener.h"
 #include "wire/unix.h"
 
 #define DOOR_CALLERS	64	/* most callers at the door at a time */
@@ -30,6 +31,7 @@ struct caller {
 
 /**
  * struct door - a listening socket and its callers
+ * @listener: the socket
  * @path: path of a UNIX socket, or empty
  * @file: identity of the file bound at @path
  * @strangers: number of callers turned away
@@ -38,7 +40,7 @@ struct caller {
  * @unsaid: strangers without a line
  */
 struct door {
-	int listen_fd;
+	struct listener listener;
 	char path[128];
 	struct unix_file file;
 	struct caller callers[DOOR_CALLERS];

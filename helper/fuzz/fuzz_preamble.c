@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct door door;
 
 	memset(&door, 0, sizeof(door));
-	door.listen_fd = -1;
+	door.listener.fd = -1;
 	for (int i = 0; i < DOOR_CALLERS; i++)
 		door.callers[i].fd = -1;
 	for (int i = 0; i < CALLERS; i++) {

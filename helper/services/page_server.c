@@ -23,6 +23,7 @@
 #include "services/page_receiver.h"
 #include "services/page_server.h"
 #include "wire/conn.h"
+#include "wire/listener.h"
 
 #define TICK_MS		1000
 /* A dump connects first, and sends the first command when it has stopped and looked at all tasks. */
@@ -33,7 +34,8 @@
 struct page_server {
 	struct page_server_options opts;
 	struct image_dir dir;
-	int listen_fd, signals, wake_fd;
+	struct listener listener;
+	int signals, wake_fd;
 	struct page_receiver *receivers[PAGE_SERVER_CONNECTIONS];
 	uint64_t complete, failed, strangers;
 	struct image_counts counts;
@@ -104,7 +106,7 @@ static void accept_one(struct page_server *server)
 	socklen_t len = sizeof(addr);
 	struct error err = { 0 };
 	char peer[64];
-	int fd = accept4(server->listen_fd, (void *)&addr, &len, SOCK_CLOEXEC);
+	int fd = listener_accept(&server->listener, &addr, &len);
 
 	if (fd < 0)
 		return;
@@ -216,7 +218,7 @@ static void cut_silent(struct page_server *server)
 {
 	int64_t limit_ms = free_place(server) ? SILENT_MS : SILENT_FULL_MS;
 
-	for (size_t i = 0; i < PAGE_SERVER_CONNECTIONS && server->listen_fd >= 0; i++) {
+	for (size_t i = 0; i < PAGE_SERVER_CONNECTIONS && server->listener.fd >= 0; i++) {
 		struct page_receiver *receiver = server->receivers[i];
 
 		if (receiver && !receiver->spoke && clock_now_ms() - receiver->since_ms > limit_ms)
@@ -234,7 +236,7 @@ static void serve(struct page_server *server)
 			{ .fd = server->signals, .events = POLLIN },
 			{ .fd = server->wake_fd, .events = POLLIN },
 			/* further callers wait in the socket's queue */
-			{ .fd = free_place(server) ? server->listen_fd : -1, .events = POLLIN },
+			{ .fd = free_place(server) ? listener_poll_fd(&server->listener) : -1, .events = POLLIN },
 		};
 
 		poll(fds, sizeof(fds) / sizeof(*fds), TICK_MS);
@@ -275,15 +277,15 @@ static int open_listener(struct page_server *server)
 	socklen_t len = sizeof(addr);
 	char where[256], name[64];
 	json_t *fields;
+	int fd;
 
 	snprintf(where, sizeof(where), strchr(address, ':') ? "[%s]:%lu" : "%s:%lu", address,
 		 server->opts.port);
-	server->listen_fd = conn_listen(where, &server->err);
-	if (server->listen_fd < 0)
+	fd = conn_listen(where, &server->err);
+	if (fd < 0)
 		return -1;
-	/* a caller may be gone between poll() and accept() */
-	fcntl(server->listen_fd, F_SETFL, fcntl(server->listen_fd, F_GETFL) | O_NONBLOCK);
-	getsockname(server->listen_fd, (void *)&addr, &len);
+	listener_init(&server->listener, fd);
+	getsockname(fd, (void *)&addr, &len);
 	conn_address_text(&addr, len, name, sizeof(name));
 	fields = json_pack("{s:i}", "port",
 			   ntohs(addr.ss_family == AF_INET6 ?
@@ -355,12 +357,11 @@ static void tell_result(struct page_server *server)
 
 int page_server_run(const struct page_server_options *opts)
 {
-	struct page_server server = { .opts = *opts, .listen_fd = -1, .signals = -1, .wake_fd = -1 };
+	struct page_server server = { .opts = *opts, .listener.fd = -1, .signals = -1, .wake_fd = -1 };
 
 	if (!begin(&server)) {
 		serve(&server);
-		if (server.listen_fd >= 0)
-			close(server.listen_fd);
+		listener_close(&server.listener);
 		end_all(&server);
 		image_dir_close(&server.dir);
 	}

@@ -10,9 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "base/clock.h"
 #include "dest/door.h"
 
 static const char *host_of(int family, const char *text)
@@ -87,6 +89,62 @@ static void the_socket_of_another_stays(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+static int call(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strcpy(addr.sun_path, path);
+	assert_int_equal(connect(fd, (void *)&addr, sizeof(addr)), 0);
+	return fd;
+}
+
+/* Return: how many times the door was polled in @ms */
+static int step_for(struct door *door, int ms)
+{
+	struct pollfd fds[1 + DOOR_CALLERS];
+	int64_t until = clock_now_ms() + ms;
+	int steps = 0;
+
+	for (; clock_now_ms() < until; steps++) {
+		door_poll(door, fds);
+		if (poll(fds, 1 + DOOR_CALLERS, 50) > 0)
+			door_step(door, fds);
+	}
+	return steps;
+}
+
+/* The caller stays in the queue of the socket, and poll() would return at once for ever. */
+static void no_descriptor_for_a_caller(void **state)
+{
+	char dir[] = "/run/test-door-XXXXXX", where[64];
+	struct error err = { 0 };
+	struct rlimit limit, few;
+	struct door door;
+	int fd, last;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(where, sizeof(where), "unix:%s/sock", dir);
+	assert_int_equal(door_open(&door, where, &err), 0);
+	fd = call(door.path);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	few = limit;
+	/* poll() takes no longer list than this */
+	few.rlim_cur = 1 + DOOR_CALLERS;
+	setrlimit(RLIMIT_NOFILE, &few);
+	while ((last = dup(fd)) >= 0)
+		;
+	assert_in_range(step_for(&door, 500), 1, 20);
+	assert_int_equal(door_callers_of(&door, ""), 0);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	close_range(fd + 1, DOOR_CALLERS, 0);
+	step_for(&door, 2 * LISTENER_REST_MS);
+	assert_int_equal(door_callers_of(&door, ""), 1);
+	close(fd);
+	door_close(&door);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -95,6 +153,7 @@ int main(void)
 		cmocka_unit_test(unix_callers_have_no_host),
 		cmocka_unit_test(its_own_socket_is_removed),
 		cmocka_unit_test(the_socket_of_another_stays),
+		cmocka_unit_test(no_descriptor_for_a_caller),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

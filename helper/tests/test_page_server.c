@@ -4,7 +4,9 @@
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
+#include "base/clock.h"
 #include "base/report.h"
 #include "services/page_server.h"
 #include "tests/page_sender.h"
@@ -220,6 +222,35 @@ static void server_test_places(void **state)
 	assert_non_null(strstr(bench->line, "\"images\":65,"));
 }
 
+/* Time of the processor, in ms */
+static uint64_t used_ms(const struct bench *bench)
+{
+	clockid_t clock;
+
+	assert_int_equal(clock_getcpuclockid(bench->pid, &clock), 0);
+	return clock_ns(clock) / CLOCK_NS_PER_MS;
+}
+
+/* A caller that cannot be accepted waits; the server does not spin meanwhile. */
+static void server_test_descriptors(void **state)
+{
+	const struct rlimit none = { 3, 4096 }, many = { 4096, 4096 };
+	struct bench *bench = *state;
+	struct page_sender sender;
+	uint64_t before;
+
+	bench->opts.once = true;
+	start(bench);
+	assert_int_equal(prlimit(bench->pid, RLIMIT_NOFILE, &none, NULL), 0);
+	before = used_ms(bench);
+	sender = call(bench);
+	usleep(600000);
+	assert_in_range(used_ms(bench) - before, 0, 60);
+	assert_int_equal(prlimit(bench->pid, RLIMIT_NOFILE, &many, NULL), 0);
+	dump(&sender, 77);
+	assert_int_equal(ends(bench), CODE_OK);
+}
+
 static void server_test_socket(void **state)
 {
 	struct bench *bench = *state;
@@ -254,6 +285,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(server_test_signal, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(server_test_signal_idle, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(server_test_places, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(server_test_descriptors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(server_test_socket, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(server_test_refused, set_up, tear_down),
 	};
