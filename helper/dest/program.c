@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "criu/attach.h"
+#include "dest/opened.h"
 #include "dest/program.h"
 #include "os/cgroup_members.h"
 #include "os/ns_pids.h"
@@ -301,6 +302,20 @@ int program_check(struct program *program, struct error *err)
 	for (size_t i = 0; i < program->nr; i++)
 		process_enter_group(program->processes[i], &program->group);
 	return 0;
+}
+
+int program_check_files(const struct program *program, int images_fd, struct error *err)
+{
+	pid_t *pids = calloc(program->nr + 1, sizeof(*pids));
+	int ret;
+
+	if (!pids)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for processes");
+	for (size_t i = 0; i < program->nr; i++)
+		pids[i] = program->processes[i]->host_pid;
+	ret = opened_check(images_fd, pids, program->nr, err);
+	free(pids);
+	return ret;
 }
 
 static bool has_memory(pid_t pid)

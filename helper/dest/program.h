@@ -69,6 +69,9 @@ int program_restore_attributes(struct program *program, struct control *ctl, str
 /** program_check() - CRIU has ended and all stand frozen. Return: 0 when they can be started */
 int program_check(struct program *program, struct error *err);
 
+/** program_check_files() - after program_check(): no user of this machine has put another file in the place of one */
+int program_check_files(const struct program *program, int images_fd, struct error *err);
+
 /** program_root_lives() - the root is there and has memory; one that is about to end has none */
 bool program_root_lives(const struct program *program);
 /** program_others_live() - a process is there that has memory, and is neither the init nor the root */

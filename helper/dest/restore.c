@@ -384,7 +384,9 @@ int restore_run(struct restore *restore, struct error *err)
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__CHECK);
 	/* at COMMIT, when the names are given, it is late for the source to learn that one is taken */
 	if (mailbox_failed(&restore->peer->box, err) || program_check(restore->program, err) ||
-	    shm_check_names(&restore->shm, err))
+	    shm_check_names(&restore->shm, err) ||
+	    (!mounts_root(restore->mounts) &&
+	     program_check_files(restore->program, restore->images->images_fd, err)))
 		return -1;
 	return say_ready(restore, err);
 }

@@ -225,6 +225,14 @@ links_there()
 not_linked() { ! move && [ $status = 5 ]; }
 logs_to() { fail="its log is another" && [ "$(readlink "/proc/$(side_pids dst limited)/fd/1")" = "$1" ]; }
 
+# The same link, put there when Setup has looked.
+link_comes()
+{
+	wait_for 30 in_state IMAGES
+	ln -sf $tmp/roots/app.log $tmp/there/app.log
+	chown -h 4711 $tmp/there/app.log
+}
+
 # The restore opens files as root: a user of the destination does not choose them by a symbolic link.
 run_links()
 {
@@ -236,6 +244,14 @@ run_links()
 	links_there $tmp/roots/app.log 4711
 	check "links: a user's is refused" not_linked
 	check "links: the reason is told" refused "$tmp/here/app.log is descriptor 1 .* symbolic link"
+	check "links: it goes on here" goes_on src 5001
+	check "links: nothing is there" nothing_there
+	links_there $tmp/roots/app.log 4711
+	rm $tmp/there/app.log
+	: > $tmp/there/app.log
+	link_comes &
+	MIGRATE_HELPER_STATE_DELAY_MS=1500 MIGRATE_HELPER_STATE_DELAY_FROM=IMAGES,READY check "links: one that comes later is found" not_linked
+	check "links: the reason is told" refused "has got $tmp/roots/app.log"
 	check "links: it goes on here" goes_on src 5001
 	check "links: nothing is there" nothing_there
 	links_there $tmp/roots/app.log 0
