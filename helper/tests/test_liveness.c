@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -152,6 +153,64 @@ static void *drain(void *arg)
 	return NULL;
 }
 
+static int64_t clock_set_ms;
+
+/* As if the machine's clock was set between two looks at it: each time-out by it is over, or far away. */
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+	int ret = syscall(SYS_clock_gettime, clock, now);
+
+	if (clock == CLOCK_REALTIME)
+		now->tv_sec += clock_set_ms / 1000;
+	return ret;
+}
+
+static void *abort_it(void *arg)
+{
+	struct error why = { .code = CODE_ABORTED, .what = "this is a test" };
+	struct ends *ends = arg;
+
+	control_send_abort(ends->ctl, &why, false);
+	return NULL;
+}
+
+/* Return: whether the Abort came behind a message that the peer reads late */
+static bool abort_comes(struct ends *ends)
+{
+	static const char text[] = "this is a test";
+	char *all = malloc(2 * BIG_BYTES);
+	pthread_t aborts;
+	size_t nr = 0;
+	ssize_t n;
+	bool came;
+	int left = 5;
+
+	begin_to_send(ends);
+	usleep(100000);
+	assert_int_equal(pthread_create(&aborts, NULL, abort_it, ends), 0);
+	usleep(100000);
+	do {
+		n = recv(ends->raw, all + nr, 2 * BIG_BYTES - nr, 0);
+		nr += n > 0 ? n : 0;
+		came = nr > 256 && memmem(all + nr - 256, 256, text, strlen(text));
+	/* heartbeats follow in any case */
+	} while (n > 0 && !came && (n > 256 || left-- > 0));
+	pthread_join(aborts, NULL);
+	pthread_join(ends->sender, NULL);
+	free(all);
+	return came;
+}
+
+static void an_abort_waits_whatever_the_clock_says(void **state)
+{
+	struct ends *ends = *state;
+
+	clock_set_ms = -3600000;
+	assert_true(abort_comes(ends));
+	clock_set_ms = 0;
+	assert_int_equal(ends->sent, 0);
+}
+
 /* Its window is closed for many times the time-out; its kernel answers. */
 static void a_slow_reader_is_waited_for(void **state)
 {
@@ -233,7 +292,7 @@ static void who_hurries_comes_back(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		LINK_TEST(a_slow_reader_is_waited_for), LINK_TEST(a_silent_program_is_waited_for),
+		LINK_TEST(a_slow_reader_is_waited_for), LINK_TEST(an_abort_waits_whatever_the_clock_says), LINK_TEST(a_silent_program_is_waited_for),
 		LINK_TEST(an_answer_is_not_waited_for_longer), LINK_TEST(a_cut_is_noticed), LINK_TEST(a_cut_to_a_slow_reader_is_noticed),
 		LINK_TEST(who_hurries_comes_back),
 	};
