@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/oom.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "os/fds.h"
+#include "os/proc.h"
 #include "session/keeper.h"
 
 static void close_fds(const int *fds)
@@ -114,6 +116,20 @@ static void block_signals(struct keeper_loop *loop)
 		_exit(1);
 }
 
+/*
+ * Without the keeper nobody would let the program go on: the OOM killer must end the program first, whatever score the
+ * helper was started with. Without the right to that the kernel still takes back what the helper's caller has added.
+ */
+static void protect(void)
+{
+	struct error err = { 0 };
+	int score;
+
+	if (proc_set_oom_score_adj(getpid(), OOM_SCORE_ADJ_MIN, &err) &&
+	    !proc_oom_score_adj(getpid(), &score, &err) && score > 0)
+		proc_set_oom_score_adj(getpid(), 0, &err);
+}
+
 static void loop_run(struct keeper_loop *loop)
 {
 	const int keep[] = { loop->sock, loop->helper_fd, loop->keep[0], loop->keep[1] };
@@ -121,6 +137,7 @@ static void loop_run(struct keeper_loop *loop)
 
 	prctl(PR_SET_NAME, "migrate-keeper");
 	setsid();
+	protect();
 	for (int fd = 0; fd < 3; fd++)
 		dup2(null, fd);
 	/* a connection that stayed open here would hide from the peer that the helper died */

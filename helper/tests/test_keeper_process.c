@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "base/clock.h"
+#include "os/proc.h"
 #include "session/keeper.h"
 
 #define SOON_MS		300
@@ -203,6 +204,26 @@ static void it_is_told(void **state)
 	tell(kit);
 	keeper_process_close(&kit->process);
 	expect_said(kit, "bqqaqg");
+	free(kit);
+}
+
+/* A caller whose score has the OOM killer end it first hands that to all that it starts. */
+static void it_is_killed_last(void **state)
+{
+	struct error err = { 0 };
+	struct kit *kit;
+	int own, score;
+
+	assert_int_equal(proc_oom_score_adj(getpid(), &own, &err), 0);
+	assert_int_equal(proc_set_oom_score_adj(getpid(), 700, &err), 0);
+	kit = start(&plain_ops);
+	assert_int_equal(proc_set_oom_score_adj(getpid(), own, &err), 0);
+	assert_int_equal(ask(kit, OP_TWICE, 21, NULL), KEEPER_OK);
+	assert_int_equal(proc_oom_score_adj(kit->process.pid, &score, &err), 0);
+	/* without the right to the lowest one */
+	assert_true(score == -1000 || (score == own && own <= 0));
+	keeper_process_close(&kit->process);
+	expect_said(kit, "bag");
 	free(kit);
 }
 
@@ -419,6 +440,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_answers), cmocka_unit_test(it_is_told),
+		cmocka_unit_test(it_is_killed_last),
 		cmocka_unit_test(descriptors_pass),
 		cmocka_unit_test(a_descriptor_too_many_is_closed),
 		cmocka_unit_test(inherited_descriptors_are_closed),
