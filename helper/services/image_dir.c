@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "criu/page_command.h"
-#include "criu/pagemap.h"
 #include "services/image_dir.h"
+#include "services/image_earlier.h"
 
 #define PARENT_LINK	"parent"
 #define TARGETS_MAX	(1UL << 18)	/* objects that a server takes in all */
@@ -89,7 +89,7 @@ int image_dir_open(struct image_dir *dir, const char *path, const char *parent,
 	if (flock(dir->fd, LOCK_EX | LOCK_NB))
 		error_errno(err, CODE_USAGE, "another page-server writes to it",
 			    "cannot lock \"%s\"", path);
-	else if (!remove_parts(dir->fd, err) && (!parent || !link_parent(dir->fd, parent, err)))
+	else if (!image_earlier_settle(dir->fd, err) && !remove_parts(dir->fd, err) && (!parent || !link_parent(dir->fd, parent, err)))
 		return 0;
 	image_dir_close(dir);
 	return -1;
@@ -198,61 +198,56 @@ static int publish_file(const struct image_dir *dir, const char *image, struct e
 	       error_errno(err, CODE_INTERNAL, NULL, "cannot rename %s", name) : 0;
 }
 
-/* Number of the pages image of an earlier server that the pagemap image @map names; 0: none */
-static uint32_t earlier_id(const struct image_dir *dir, const char *map)
-{
-	struct error ignored = { 0 };
-	ProtobufCMessage *head;
-	uint32_t id;
-
-	if (faccessat(dir->fd, map, F_OK, AT_SYMLINK_NOFOLLOW) ||
-	    image_read_one(dir->fd, map, IMAGE_PAGEMAP, &img__pagemap_head__descriptor, &head,
-			   &ignored))
-		return 0;
-	id = ((Img__PagemapHead *)head)->pages_id;
-	protobuf_c_message_free_unpacked(head, NULL);
-	return id >= IMAGE_DIR_FIRST_ID ? id : 0;
-}
-
 static int publish_one(const struct image_dir *dir, const struct image_made *made,
 		       struct error *err)
 {
-	char map[IMAGE_NAME_MAX], pages[IMAGE_NAME_MAX], earlier[IMAGE_NAME_MAX];
-	uint32_t id;
+	char map[IMAGE_NAME_MAX], pages[IMAGE_NAME_MAX];
 
 	image_made_names(made, map, pages);
-	id = earlier_id(dir, map);
-	if (publish_file(dir, pages, err) || publish_file(dir, map, err))
-		return -1;
-	snprintf(earlier, sizeof(earlier), "pages-%u.img", id);
-	if (id)
-		unlinkat(dir->fd, earlier, 0);
-	return 0;
+	return publish_file(dir, pages, err) || image_earlier_keep(dir->fd, map, err) ||
+	       publish_file(dir, map, err) ? -1 : 0;
 }
 
-static void unpublish(const struct image_dir *dir, const struct image_made *made, size_t nr)
+static void unpublish(const struct image_dir *dir, const struct image_made *made, size_t nr,
+		      struct error *err)
 {
 	char map[IMAGE_NAME_MAX], pages[IMAGE_NAME_MAX];
+	struct error why = { 0 };
 
 	for (size_t i = 0; i < nr; i++) {
 		image_made_names(&made[i], map, pages);
 		unlinkat(dir->fd, map, 0);
 		unlinkat(dir->fd, pages, 0);
 	}
+	if (image_earlier_back(dir->fd, &why))
+		snprintf(err->hint, sizeof(err->hint), "%.200s: move it back by hand", why.what);
 }
 
-int image_dir_publish(struct image_dir *dir, const struct image_made *made, size_t nr,
-		      struct error *err)
+/* The caller holds the lock: what is put aside is of one connection. */
+static int publish_all(struct image_dir *dir, const struct image_made *made, size_t nr, struct error *err)
 {
 	size_t done = 0;
-	int ret = sync_files(dir, made, nr, err);
+	int ret = 0;
 
 	while (!ret && done < nr)
 		ret = publish_one(dir, &made[done++], err);
 	if (!ret && !dir->no_fsync && fsync(dir->fd))
 		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot write the images to the disk");
 	if (ret)
-		unpublish(dir, made, done);
+		unpublish(dir, made, done, err);
+	return ret || image_earlier_drop(dir->fd, err) ? -1 : 0;
+}
+
+int image_dir_publish(struct image_dir *dir, const struct image_made *made, size_t nr,
+		      struct error *err)
+{
+	int ret = sync_files(dir, made, nr, err);
+
+	if (ret)
+		return ret;
+	pthread_mutex_lock(&dir->lock);
+	ret = publish_all(dir, made, nr, err);
+	pthread_mutex_unlock(&dir->lock);
 	return ret;
 }
 

@@ -134,6 +134,77 @@ static void dir_test_again(void **state)
 	assert_true(is_there(bench, "pages-65538.img"));
 }
 
+/* Number of the pages that @map names */
+static uint32_t pages_of(struct bench *bench, const char *map)
+{
+	ProtobufCMessage *head;
+	uint32_t id;
+
+	assert_int_equal(image_read_one(bench->fd, map, IMAGE_PAGEMAP, &img__pagemap_head__descriptor,
+					&head, &bench->err), 0);
+	id = ((Img__PagemapHead *)head)->pages_id;
+	protobuf_c_message_free_unpacked(head, NULL);
+	return id;
+}
+
+static void publish_two(struct bench *bench, struct image_made made[2])
+{
+	made[0] = make(bench, PAGES_OF(TEST_PID));
+	made[1] = make(bench, PAGES_OF(TEST_PID + 1));
+	assert_int_equal(image_dir_publish(&bench->dir, made, 2, &bench->err), 0);
+}
+
+static void expect_first(struct bench *bench)
+{
+	assert_int_equal(pages_of(bench, "pagemap-77.img"), 65537);
+	assert_int_equal(pages_of(bench, "pagemap-78.img"), 65538);
+	assert_true(is_there(bench, "pages-65537.img"));
+	assert_true(is_there(bench, "pages-65538.img"));
+	assert_false(is_there(bench, "earlier.part"));
+}
+
+/* The second dump fails in the middle: the first one is whole again. */
+static void dir_test_earlier(void **state)
+{
+	struct bench *bench = *state;
+	struct image_made made[2];
+
+	publish_two(bench, made);
+	open_again(bench, NULL);
+	made[0] = make(bench, PAGES_OF(TEST_PID));
+	made[1] = make(bench, PAGES_OF(TEST_PID + 1));
+	assert_int_equal(unlinkat(bench->fd, "pagemap-78.img.part", 0), 0);
+	bench->dir.no_fsync = true;
+	assert_int_equal(image_dir_publish(&bench->dir, made, 2, &bench->err), -1);
+	image_dir_drop(&bench->dir, made, 2);
+	expect_first(bench);
+	assert_false(is_there(bench, "pages-65539.img"));
+	memset(&bench->err, 0, sizeof(bench->err));
+	open_again(bench, NULL);
+	publish_two(bench, made);
+	assert_false(is_there(bench, "pages-65537.img"));
+	assert_int_equal(pages_of(bench, "pagemap-78.img"), made[1].pages_id);
+	assert_false(is_there(bench, "replaced.part"));
+}
+
+/* The server was killed, before the step after which the new images count, or after it. */
+static void dir_test_killed(void **state)
+{
+	struct bench *bench = *state;
+	struct image_made made[2];
+
+	publish_two(bench, made);
+	assert_int_equal(mkdirat(bench->fd, "earlier.part", 0700), 0);
+	assert_int_equal(renameat(bench->fd, "pagemap-77.img", bench->fd, "earlier.part/pagemap-77.img"), 0);
+	open_again(bench, NULL);
+	expect_first(bench);
+	assert_int_equal(mkdirat(bench->fd, "replaced.part", 0700), 0);
+	assert_int_equal(renameat(bench->fd, "pagemap-77.img", bench->fd, "replaced.part/pagemap-77.img"), 0);
+	open_again(bench, NULL);
+	assert_false(is_there(bench, "pages-65537.img"));
+	assert_false(is_there(bench, "replaced.part"));
+}
+
 static void dir_test_locked(void **state)
 {
 	struct bench *bench = *state;
@@ -175,6 +246,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(dir_test_none, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(dir_test_taken, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(dir_test_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(dir_test_earlier, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(dir_test_killed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(dir_test_locked, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(dir_test_parent, set_up, tear_down),
 	};
