@@ -144,6 +144,7 @@ static void migration_main(struct serve_options *opts, const struct caller *call
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	opts->place = place;
+	tell_count(place);
 	report_wait(true);
 	exit(migration_run(keep[0], sock, pre.id, opts));
 }
@@ -195,7 +196,7 @@ static void start(struct migrations *migrations, struct caller *caller)
 			door_turn_away(migrations->door, caller, host_is_full ?
 				       "half of all places are taken by migrations from there" :
 				       "too many migrations at once");
-	} else if (may_start(migrations)) {
+	} else if (spoken_may(&migrations->spoken, caller->host, clock_now_ms()) && may_start(migrations)) {
 		fork_one(migrations, migration, caller);
 	}
 }
@@ -275,8 +276,12 @@ static void ended(struct migrations *migrations, struct migration_process *migra
 }
 
 /* Free the place of a migration. */
-static void vacate(struct migration_process *migration)
+static void vacate(struct migrations *migrations, struct migration_process *migration)
 {
+	/* one whose Setup was accepted costs its source more than lines */
+	if (is_new(migration))
+		spoken_add(&migrations->spoken, migration->host, atomic_load(&migration->place->lines),
+			   clock_now_ms());
 	if (migration->sock >= 0)
 		close(migration->sock);
 	migration->sock = -1;
@@ -296,7 +301,7 @@ static void hear(struct migrations *migrations, struct migration_process *migrat
 		migration->committed = true;
 		/* migrations_reap() still waits for the process */
 		if (msg.detached)
-			vacate(migration);
+			vacate(migrations, migration);
 		return;
 	}
 	/* the process has closed its end: SIGCHLD gives its exit status */
@@ -343,7 +348,7 @@ static void reap_one(struct migrations *migrations, pid_t pid, int status)
 		return;
 	ended(migrations, migration, WIFEXITED(status) ? WEXITSTATUS(status) :
 	      migration->committed ? CODE_DOUBT : CODE_INTERNAL);
-	vacate(migration);
+	vacate(migrations, migration);
 }
 
 void migrations_reap(struct migrations *migrations)
@@ -365,7 +370,7 @@ static void give_up(struct migrations *migrations, struct migration_process *mig
 	     "a migration's process (%d) was killed and does not end: it waits in the kernel; its place is given to others",
 	     migration->pid);
 	ended(migrations, migration, CODE_INTERNAL);
-	vacate(migration);
+	vacate(migrations, migration);
 }
 
 static void press(struct migrations *migrations, struct migration_process *migration, int64_t now)

@@ -10,6 +10,7 @@
 #include "dest/door.h"
 #include "dest/places.h"
 #include "dest/serve_options.h"
+#include "dest/spoken.h"
 
 /**
  * struct migration_process - the process of one migration
@@ -36,6 +37,7 @@ struct migration_process {
 
 /**
  * struct migrations - the migrations of one serve
+ * @spoken: what each address has caused in the log
  * @starts: number of migrations that may start now; grows with time
  * @code: outcome of the last migration whose Setup was accepted
  * @done: with --once: such a migration has ended
@@ -44,6 +46,7 @@ struct migrations {
 	struct serve_options *opts;
 	struct door *door;
 	struct migration_process all[PLACES_MAX];
+	struct spoken spoken;
 	int64_t started_ms;
 	unsigned int starts;
 	int code;

@@ -32,6 +32,7 @@ void place_begin(struct place *place)
 {
 	atomic_store(&place->evicted, false);
 	atomic_store(&place->came, 0);
+	atomic_store(&place->lines, 0);
 	atomic_store(&place->reserved, 0);
 	atomic_store(&place->used, 0);
 	atomic_store(&place->progress_ms, clock_now_ms());

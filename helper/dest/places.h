@@ -26,6 +26,7 @@ enum place_stage { PLACE_FREE, PLACE_ACCEPT, PLACE_SETUP };
  * @reserved, @used: bytes of memory (dest/budget.h)
  * @progress_ms: CLOCK_MONOTONIC of the last progress (place_progress(), place_came())
  * @came: lacking bytes received so far
+ * @lines: of the log so far (tell_count())
  * @evicted: another migration needs the place or its memory: the accepting process ends this one
  */
 struct place {
@@ -33,6 +34,7 @@ struct place {
 	atomic_bool evicted;
 	atomic_ulong reserved, used, came;
 	atomic_llong progress_ms;
+	atomic_uint lines;
 };
 
 /**

@@ -7,6 +7,20 @@
 /* Id of this process's one migration, set before there are threads. */
 static char migration[64];
 
+/* Where its lines are counted; NULL: nowhere */
+static struct place *counted;
+
+void tell_count(struct place *place)
+{
+	counted = place;
+}
+
+static void count(unsigned int nr)
+{
+	if (counted)
+		atomic_fetch_add(&counted->lines, nr);
+}
+
 void tell_migration(const char *id)
 {
 	snprintf(migration, sizeof(migration), "%s", id);
@@ -29,6 +43,7 @@ void tell(const char *event, json_t *fields, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
+	count(1);
 	report_both(event, with_id(fields), text);
 }
 
@@ -37,6 +52,8 @@ void tell_result(const struct error *err, json_t *fields)
 	const char *key;
 	json_t *value;
 
+	/* the error and its hint, and the result */
+	count(err->code != CODE_OK ? 3 : 1);
 	if (err->code != CODE_OK)
 		report_error(err);
 	if (report_is_json()) {

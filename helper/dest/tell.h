@@ -4,6 +4,10 @@
 #define MIGRATE_DEST_TELL_H
 
 #include "base/report.h"
+#include "dest/places.h"
+
+/** tell_count() - count the lines of this process in @place, from before there are threads */
+void tell_count(struct place *place);
 
 /** tell_migration() - add "id" to every JSON object of this process from now on */
 void tell_migration(const char *id);

@@ -298,6 +298,42 @@ static void one_address_has_half_of_the_places(void **state)
 	close(migrations.all[PLACES_MAX - 1].sock);
 }
 
+/* Each migration that is refused says why in the log, up to 32 lines. */
+static void who_fills_the_log_waits_at_the_door(void **state)
+{
+	int64_t begin = clock_now_ms();
+	siginfo_t info;
+
+	(void)state;
+	opts.places = places_new(0);
+	opts.images_base = "none";
+	migrations_init(&migrations, &opts, &door);
+	for (size_t i = 0; i < DOOR_CALLERS; i++)
+		door.callers[i].fd = -1;
+	spoken_add(&migrations.spoken, "10.0.0.1", SPOKEN_LINES - 1, begin);
+	call(0, "10.0.0.1", 1000);
+	migrations_take(&migrations);
+	assert_int_equal(door.callers[0].fd, -1);
+	assert_int_equal(waitid(P_PID, migrations.all[0].pid, &info, WEXITED | WNOWAIT), 0);
+	migrations_reap(&migrations);
+	assert_int_equal(migrations.all[0].pid, 0);
+	/* its error and its result */
+	migrations.spoken.hosts[0].ms = clock_now_ms();
+	assert_in_range(migrations.spoken.hosts[0].lines, SPOKEN_LINES, SPOKEN_LINES + 2);
+	call(0, "10.0.0.1", 1000);
+	call(1, "10.0.0.2", 1000);
+	migrations_take(&migrations);
+	assert_true(door.callers[0].fd >= 0);
+	assert_int_equal(door.callers[1].fd, -1);
+	migrations.spoken.hosts[0].ms -= 10 * SPOKEN_MS;
+	migrations_take(&migrations);
+	assert_int_equal(door.callers[0].fd, -1);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	close(migrations.all[0].sock);
+	close(migrations.all[1].sock);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -305,6 +341,7 @@ int main(void)
 		cmocka_unit_test(lost_ones_keep_no_place),
 		cmocka_unit_test(one_that_cannot_be_killed_keeps_no_place),
 		cmocka_unit_test(one_address_has_half_of_the_places),
+		cmocka_unit_test(who_fills_the_log_waits_at_the_door),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
