@@ -8,6 +8,7 @@
 #define SLACK		(4 * MIB)	/* allowed difference between the figures of both ends */
 #define BOOKS_FREE	(64 * MIB)
 #define SETS		5	/* sets in which a lone page takes a page of bits each */
+#define TABLES		2	/* pages of page tables for a lone page */
 #define STEP		(16 * MIB)	/* reservations grow in such steps */
 
 static const char *const names[] = {
@@ -32,7 +33,7 @@ static uint64_t limit(const struct budget *budget, enum budget_part part)
 	case BUDGET_IMAGES:
 		return announced[BUDGET_IMAGES] + announced[BUDGET_MIRROR] + SLACK;
 	default:
-		return SETS * announced[BUDGET_MIRROR] + BOOKS_FREE;
+		return (SETS + TABLES) * announced[BUDGET_MIRROR] + BOOKS_FREE;
 	}
 }
 

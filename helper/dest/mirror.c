@@ -18,6 +18,9 @@
 #define WINDOW_ALIGN	(1UL << 30)
 #define HUGE_ALIGN	(2UL << 20)	/* the smallest huge page */
 #define SHM_DIR		"/dev/shm/"
+#define TABLE_SHIFT	21	/* addresses under one page table */
+/* A lone page has a page table in its window, and the nodes above that table, and those of the file, take another. */
+#define TABLE_BYTES	(2 * PAGE_BYTES)
 #define PUNCHED_MAX	16384	/* 64 MiB of page tables, where each page had its own */
 
 /**
@@ -189,6 +192,7 @@ void mirror_close(struct mirror *mirror)
 	budget_give(mirror->budget, BUDGET_BOOKS, mirror->books);
 	mirror->books = 0;
 	page_set_destroy(&mirror->have);
+	page_set_destroy(&mirror->tables);
 	mirror_close_file(mirror);
 }
 
@@ -274,9 +278,56 @@ static int change_windows(struct mirror *mirror, struct mirror_windows *windows,
 	return 0;
 }
 
+int mirror_pay(struct mirror *mirror, uint64_t bytes, struct error *err)
+{
+	if (budget_take(mirror->budget, BUDGET_BOOKS, bytes, err))
+		return -1;
+	mirror->books += bytes;
+	return 0;
+}
+
+static void pay_back(struct mirror *mirror, uint64_t bytes)
+{
+	budget_give(mirror->budget, BUDGET_BOOKS, bytes);
+	mirror->books -= bytes;
+}
+
+/* In @tables: the page that stands for the 2 MiB with @addr */
+static uint64_t table_of(uint64_t addr)
+{
+	return addr >> TABLE_SHIFT << PAGE_SHIFT;
+}
+
+/* A source that names single pages far apart would take as much again, and more. */
+static int pay_tables(struct mirror *mirror, uint64_t addr, uint64_t nr_pages, struct error *err)
+{
+	uint64_t from = table_of(addr), last = table_of(addr + (nr_pages - 1) * PAGE_BYTES);
+	uint64_t nr = (last - from) / PAGE_BYTES + 1, had = mirror->tables.nr;
+
+	if (mirror_pay(mirror, page_set_cost(&mirror->tables, from, nr), err) ||
+	    page_set_add(&mirror->tables, from, nr, err))
+		return -1;
+	return mirror_pay(mirror, (mirror->tables.nr - had) * TABLE_BYTES, err);
+}
+
+/* The windows are new: there are tables for what is in @have alone, or will be when it is read. */
+static void forget_tables(struct mirror *mirror)
+{
+	uint64_t had = mirror->tables.nr;
+	struct run run, page;
+
+	for (uint64_t at = 0; page_set_next(&mirror->tables, at, USER_END, 1, &run); at = run.addr + PAGE_BYTES) {
+		uint64_t addr = run.addr >> PAGE_SHIFT << TABLE_SHIFT;
+
+		if (!page_set_next(&mirror->have, addr, addr + (1UL << TABLE_SHIFT), 1, &page))
+			page_set_remove(&mirror->tables, run.addr, 1);
+	}
+	pay_back(mirror, (had - mirror->tables.nr) * TABLE_BYTES);
+}
+
 /*
- * A page that is punched leaves its page tables, which no budget counts, until the
- * window is unmapped. Without memory for new windows the old ones do.
+ * A page that is punched leaves its page tables until the window is unmapped. Without memory for new windows the
+ * old ones do.
  */
 static void renew_windows(struct mirror *mirror)
 {
@@ -295,20 +346,7 @@ static void renew_windows(struct mirror *mirror)
 	mirror_windows_put(mirror->windows);
 	mirror->windows = fresh;
 	mirror->punched = 0;
-}
-
-int mirror_pay(struct mirror *mirror, uint64_t bytes, struct error *err)
-{
-	if (budget_take(mirror->budget, BUDGET_BOOKS, bytes, err))
-		return -1;
-	mirror->books += bytes;
-	return 0;
-}
-
-static void pay_back(struct mirror *mirror, uint64_t bytes)
-{
-	budget_give(mirror->budget, BUDGET_BOOKS, bytes);
-	mirror->books -= bytes;
+	forget_tables(mirror);
 }
 
 /* Of a list of @nr mappings; the windows may be as many. */
@@ -402,7 +440,8 @@ int mirror_add(struct mirror *mirror, uint64_t addr, uint64_t nr_pages, struct e
 {
 	uint64_t had = mirror->have.nr;
 
-	if (mirror_pay(mirror, page_set_cost(&mirror->have, addr, nr_pages), err))
+	if (mirror_pay(mirror, page_set_cost(&mirror->have, addr, nr_pages), err) ||
+	    (nr_pages && pay_tables(mirror, addr, nr_pages, err)))
 		return -1;
 	if (page_set_add(&mirror->have, addr, nr_pages, err))
 		return -1;

@@ -29,6 +29,7 @@ struct mirror_windows;
  * @budget: pays for what is in @have; NULL: nobody asks
  * @books: bytes of BUDGET_BOOKS that this address space has taken
  * @have: pages whose content is here
+ * @tables: of 2 MiB of addresses each, a page of this set for each: where page tables are, which @books pays for
  * @punched: pages since the windows were mapped; each may have left a page table behind
  * @ranges: what pages may be sent for, in order, not overlapping
  * @windows: of @ranges
@@ -41,6 +42,7 @@ struct mirror {
 	struct page_set have;
 	char *path;
 	/* private: of mirror.c */
+	struct page_set tables;
 	uint64_t punched;
 	struct mirror_range *ranges;
 	size_t nr_ranges;
