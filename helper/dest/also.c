@@ -5,7 +5,10 @@
 #include "dest/late_pages.h"
 #include "wire/stream.h"
 
-/** struct also_sharer - runs [@first, @first + @nr) of struct also */
+/* Sharers that the runs of one list may look at: 2048 of them at 8192 runs. What is left then is asked for. */
+#define LOOKS_MAX	(1UL << 24)
+
+/** struct also_sharer - runs [@first, @first + @nr) of struct also: what has not come yet */
 struct also_sharer {
 	struct mm *mm;
 	uint32_t first, nr;
@@ -14,6 +17,7 @@ struct also_sharer {
 static void forget(struct also *also)
 {
 	also->nr_sharers = also->nr_runs = 0;
+	also->looks = 0;
 	also->came = false;
 }
 
@@ -70,20 +74,49 @@ static uint32_t run_after(const struct splice_vm_run *runs, uint32_t nr, uint64_
 	return low;
 }
 
-static int sharer_take(const struct also *also, const struct also_sharer *sharer,
+/*
+ * [@from, @to) of @part has come, and is not named any more: a source cannot have the same pages applied again and
+ * again by a frame of a few bytes. Of two pieces that are left the first is forgotten: what comes, comes in order.
+ */
+static void cut(struct splice_vm_run *part, uint64_t from, uint64_t to)
+{
+	uint64_t end = end_of(part);
+
+	if (to == end && from > part->addr) {
+		part->nr_pages = (from - part->addr) / PAGE_BYTES;
+	} else {
+		part->addr = to;
+		part->nr_pages = (end - to) / PAGE_BYTES;
+	}
+}
+
+/* One of which all has come is looked at no more. */
+static void skip_done(const struct also *also, struct also_sharer *sharer)
+{
+	while (sharer->nr && !also->runs[sharer->first].nr_pages) {
+		sharer->first++;
+		sharer->nr--;
+	}
+}
+
+static int sharer_take(const struct also *also, struct also_sharer *sharer,
 		       const struct splice_vm_run *run, const uint8_t *data, bool urgent, struct error *err)
 {
-	const struct splice_vm_run *runs = also->runs + sharer->first;
+	struct splice_vm_run *runs = also->runs + sharer->first;
 	uint32_t i = run_after(runs, sharer->nr, run->addr);
 
 	for (; i < sharer->nr && runs[i].addr < end_of(run); i++) {
 		uint64_t from = runs[i].addr > run->addr ? runs[i].addr : run->addr;
 		uint64_t to = end_of(&runs[i]) < end_of(run) ? end_of(&runs[i]) : end_of(run);
 
+		if (from >= to)
+			continue;
+		cut(&runs[i], from, to);
 		if (late_pages_take(sharer->mm, from, (to - from) / PAGE_BYTES,
 				    data ? data + (from - run->addr) : NULL, urgent, err))
 			return -1;
 	}
+	skip_done(also, sharer);
 	return 0;
 }
 
@@ -93,6 +126,9 @@ int also_take(struct also *also, const struct mm *giver, const struct splice_vm_
 	if (giver != also->giver)
 		return 0;
 	also->came = true;
+	also->looks += also->nr_sharers;
+	if (also->looks > LOOKS_MAX)
+		also->nr_sharers = 0;
 	for (uint32_t i = 0; i < also->nr_sharers; i++)
 		if (sharer_take(also, &also->sharers[i], run, data, urgent, err))
 			return -1;

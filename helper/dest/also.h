@@ -14,6 +14,7 @@ struct also_sharer;
  * struct also - of one connection, used by its thread; zeroed names nobody
  * @giver: whose pages come next
  * @came: pages of @giver have come since: the next ALSO begins a new list
+ * @looks: how often runs that came were compared with those of a sharer
  * @sharers: the others, each with a part of @runs
  */
 struct also {
@@ -22,6 +23,7 @@ struct also {
 	struct also_sharer *sharers;
 	struct splice_vm_run *runs;
 	uint32_t nr_sharers, nr_runs;
+	uint64_t looks;
 };
 
 /**

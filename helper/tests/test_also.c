@@ -170,6 +170,38 @@ static void the_next_list_is_a_new_one(void **state)
 	assert_int_equal(bench->mms[1]->mirror.have.nr, 5);
 }
 
+/* A frame of a few bytes would have the same work done again and again, for each process that was named. */
+static void it_counts_once(void **state)
+{
+	struct bench *bench = *state;
+
+	named(bench, 0, 1, 10, 10);
+	came(bench, 0, 10, 5, true);
+	/* it is wanted once more, as after a reconnect */
+	assert_int_equal(page_set_add(&bench->mms[1]->wanted.pages, AT(12), 1, &bench->err), 0);
+	mirror_punch(&bench->mms[1]->mirror, AT(12), 1);
+	came(bench, 0, 10, 5, true);
+	assert_int_equal(has(bench, 1, 12), -1);
+	came(bench, 0, 10, 10, true);
+	assert_int_equal(has(bench, 1, 12), -1);
+	assert_int_equal(has(bench, 1, 19), 0);
+}
+
+/* Runs that meet nobody's are no work for ever either. */
+static void a_list_is_looked_at_so_often(void **state)
+{
+	struct bench *bench = *state;
+
+	named(bench, 0, 1, 10, 10);
+	for (int i = 0; i < 1000; i++)
+		named(bench, 0, 2, 10, 10);
+	for (int i = 0; i < 20000; i++)
+		came(bench, 0, 50, 1, true);
+	assert_int_equal(bench->also.nr_sharers, 0);
+	came(bench, 0, 10, 10, true);
+	assert_int_equal(bench->mms[1]->mirror.have.nr, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -178,6 +210,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_not_wanted_is_left_alone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(pages_of_another_are_not_meant, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_next_list_is_a_new_one, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(it_counts_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_list_is_looked_at_so_often, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
