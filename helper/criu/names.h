@@ -14,6 +14,8 @@ struct criu_names {
 
 /** criu_names_read() - the paths of files.img: descriptors, mappings, programs, and working directories */
 int criu_names_read(int images_dir_fd, struct criu_names *names, struct error *err);
+/** criu_names_read_links() - of these, the names that CRIU itself has made for the dump (option link-remap) */
+int criu_names_read_links(int images_dir_fd, struct criu_names *names, struct error *err);
 void criu_names_free(struct criu_names *names);
 
 #endif

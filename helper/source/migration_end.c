@@ -2,11 +2,15 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/report.h"
+#include "source/link_remaps.h"
 #include "source/migration.h"
 
 int source_migration_undo(struct source_migration *migration, struct error *err)
 {
 	freeze_undo(&migration->freeze);
+	/* the names of a mount namespace of its own are not ours */
+	if (migration->dir.images_fd >= 0 && !migration->mounts.own)
+		link_remaps_remove(migration->dir.images_fd);
 	source_failure_reason(&migration->failure, err);
 	if (migration->links.ctl)
 		control_send_abort(migration->links.ctl, err, false);
