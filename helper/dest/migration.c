@@ -11,6 +11,7 @@
 #include "dest/spaces.h"
 #include "dest/tell.h"
 #include "dest/watchdog.h"
+#include "os/fds.h"
 
 #define POLL_MS	200
 
@@ -388,6 +389,7 @@ int migration_run(int control_fd, int parent_sock, const uint8_t *id,
 		return CODE_INTERNAL;
 	m->opts = opts;
 	m->parent_sock = parent_sock;
+	fds_make_room();
 	if (begin(m, id, &err))
 		return turn_down(control_fd, &err);
 	wire_pages(m);

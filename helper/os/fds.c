@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <linux/close_range.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include "os/fds.h"
 
 #define MANY	65536
+#define ROOM	16384UL	/* 128 KiB of the kernel: two for each of thousands of processes */
 
 void fds_close_others(const int *keep, size_t nr)
 {
@@ -38,4 +40,17 @@ void fds_allow_many(void)
 		return;
 	limit.rlim_cur = limit.rlim_max = now.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void fds_make_room(void)
+{
+	struct rlimit limit;
+	int fd;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	/* the table stays as large as it was made for the highest descriptor */
+	fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, (int)(limit.rlim_cur < ROOM ? limit.rlim_cur - 1 : ROOM));
+	if (fd >= 0)
+		close(fd);
 }

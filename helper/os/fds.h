@@ -15,4 +15,12 @@ void fds_close_others(const int *keep, size_t nr);
  */
 void fds_allow_many(void);
 
+/**
+ * fds_make_room() - let the table of descriptors of this process, which has no threads yet, hold thousands
+ *
+ * Else the kernel doubles the table each time it is full, and has a process with threads wait for some ten milliseconds
+ * until nobody uses the old one. A process that is forked begins with a small table.
+ */
+void fds_make_room(void);
+
 #endif

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -45,10 +46,36 @@ static void only_these_stay_open(void **state)
 	close(fds[7]);
 }
 
+static int table_size(void)
+{
+	FILE *file = fopen("/proc/self/status", "re");
+	char line[256];
+	int size = 0;
+
+	assert_non_null(file);
+	while (!size && fgets(line, sizeof(line), file))
+		sscanf(line, "FDSize: %d", &size);
+	fclose(file);
+	return size;
+}
+
+static void the_table_has_room(void **state)
+{
+	int before = table_size();
+
+	fds_allow_many();
+	fds_make_room();
+	assert_true(table_size() > before);
+	assert_true(table_size() >= 16384);
+	/* nothing is left open there */
+	assert_true(fcntl(16384, F_GETFD) < 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_full_socket_does_not_block), cmocka_unit_test(only_these_stay_open),
+		cmocka_unit_test(the_table_has_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
