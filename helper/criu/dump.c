@@ -225,7 +225,7 @@ static int find_filter(void *ctx, pid_t tid)
 	struct proc_status status;
 	bool *found = ctx;
 
-	*found |= !proc_status_read(tid, &status, &ended) && status.seccomp;
+	*found |= !proc_status_alone(tid, &status, &ended) && status.seccomp;
 	return 0;
 }
 

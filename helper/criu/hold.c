@@ -21,7 +21,7 @@ static int leave_tasks(const struct cgroup *group, struct error *err)
 		struct proc_status status;
 
 		/* the process has ended meanwhile */
-		if (proc_status_read(pids[i], &status, &(struct error){ 0 }))
+		if (proc_status_alone(pids[i], &status, &(struct error){ 0 }))
 			continue;
 		if (status.tracer)
 			tasks++;
@@ -52,7 +52,7 @@ static bool root_is_born(const struct criu_leave *leave)
 		struct proc_status status;
 
 		born = pids[i] != leave->criu &&
-		       !proc_status_read(pids[i], &status, &(struct error){ 0 }) &&
+		       !proc_status_alone(pids[i], &status, &(struct error){ 0 }) &&
 		       status.ns_pid == leave->root;
 	}
 	free(pids);

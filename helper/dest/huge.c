@@ -12,7 +12,7 @@ static bool is_it(const struct process *process)
 	struct error ignored = { 0 };
 	struct proc_status now;
 
-	return process->host_pid && !proc_status_read(process->host_pid, &now, &ignored) &&
+	return process->host_pid && !proc_status_alone(process->host_pid, &now, &ignored) &&
 	       now.ns_pid == process->pid;
 }
 

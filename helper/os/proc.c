@@ -144,7 +144,9 @@ static void parse_status(char *line, struct proc_status *status)
 	uint64_t value;
 
 	parse_memory(line, status);
-	if (takes(line, "TracerPid:", &value))
+	if (!strncmp(line, "State:", 6) && !status->state)
+		sscanf(line + 6, " %c", &status->state);
+	else if (takes(line, "TracerPid:", &value))
 		status->tracer = value;
 	else if (takes(line, "Seccomp:", &value))
 		status->seccomp = value;
@@ -170,9 +172,9 @@ int proc_stat_read(pid_t pid, struct proc_status *status, struct error *err)
 	return 0;
 }
 
-int proc_status_read(pid_t pid, struct proc_status *status, struct error *err)
+static int add_status(pid_t pid, struct proc_status *status, struct error *err)
 {
-	char *text = proc_stat_read(pid, status, err) ? NULL : take_text(pid, "status", err);
+	char *text = take_text(pid, "status", err);
 
 	if (!text)
 		return -1;
@@ -186,6 +188,17 @@ int proc_status_read(pid_t pid, struct proc_status *status, struct error *err)
 	if (!status->ns_pid)
 		return error_set(err, CODE_TARGET, NULL, "process %d has exited", pid);
 	return 0;
+}
+
+int proc_status_read(pid_t pid, struct proc_status *status, struct error *err)
+{
+	return proc_stat_read(pid, status, err) || add_status(pid, status, err) ? -1 : 0;
+}
+
+int proc_status_alone(pid_t pid, struct proc_status *status, struct error *err)
+{
+	memset(status, 0, sizeof(*status));
+	return add_status(pid, status, err);
 }
 
 /* The kernel counts a link for each thread, and one more for the directory itself, and one for its parent's. */

@@ -51,6 +51,13 @@ int proc_status_read(pid_t pid, struct proc_status *status, struct error *err);
  * @status: @comm, @state, @ppid, @session, @threads, @start_ticks, @tty and @kernel; all else is 0
  */
 int proc_stat_read(pid_t pid, struct proc_status *status, struct error *err);
+/**
+ * proc_status_alone() - as proc_status_read(), from /proc/PID/status alone, which takes half of the time
+ * @status: @state, @ns_pid, @ns_session, @tracer, @rss_bytes, @own_bytes, @shmem_bytes and @seccomp; all else is 0
+ *
+ * A process that has exited and waits for its parent is read, too: @state tells.
+ */
+int proc_status_alone(pid_t pid, struct proc_status *status, struct error *err);
 
 /** proc_is_gone() - @error of a file in /proc/PID says that the process, or the thread, has ended */
 bool proc_is_gone(int error);

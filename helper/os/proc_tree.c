@@ -8,77 +8,130 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include "base/spread.h"
 #include "os/proc.h"
 #include "os/proc_tree.h"
 
 #define CLIMBS	10	/* how often a chain of parents is read that ends while it is read */
 
-/** struct walk - a list in the making; @of: whose children are looked for; @failed: errno */
-struct walk {
+/** struct brood - the children of process @of; @failed: errno */
+struct brood {
 	struct proc_child *list;
 	pid_t of;
 	size_t nr;
 	int failed;
 };
 
-static void walk_add(struct walk *walk, pid_t pid)
+static void brood_add(struct brood *brood, pid_t pid)
 {
-	struct proc_child *list = reallocarray(walk->list, walk->nr + 1, sizeof(*list));
+	struct proc_child *list = reallocarray(brood->list, brood->nr + 1, sizeof(*list));
 
 	if (!list)
-		walk->failed = errno;
+		brood->failed = errno;
 	if (!list)
 		return;
-	walk->list = list;
-	list[walk->nr++] = (struct proc_child){ .pid = pid, .parent = walk->of };
+	brood->list = list;
+	list[brood->nr++] = (struct proc_child){ .pid = pid, .parent = brood->of };
 }
 
 static int add_children(void *ctx, pid_t tid)
 {
-	struct walk *walk = ctx;
+	struct brood *brood = ctx;
 	char name[48], *text, *at, *end;
 	long pid;
 
 	snprintf(name, sizeof(name), "task/%d/children", tid);
-	text = proc_text(walk->of, name);
+	text = proc_text(brood->of, name);
 	/* a thread that has ended has no children; whatever else fails would leave processes out */
 	if (!text && errno != ENOENT && errno != ESRCH)
-		walk->failed = errno;
+		brood->failed = errno;
 	for (at = text; at; at = end) {
 		pid = strtol(at, &end, 10);
 		if (end == at)
 			break;
-		walk_add(walk, pid);
+		brood_add(brood, pid);
 	}
 	free(text);
 	return 0;
 }
 
+/** struct level - the processes that are equally far from the root; @is_root: the root itself */
+struct level {
+	struct brood *broods;
+	bool is_root;
+};
+
+static int read_brood(void *ctx, size_t at, struct error *err)
+{
+	const struct level *level = ctx;
+	struct brood *brood = &level->broods[at];
+
+	/* a child may end meanwhile; its children have another parent then */
+	return proc_threads(brood->of, add_children, brood, err) &&
+	       (level->is_root || err->code != CODE_TARGET) ? -1 : 0;
+}
+
+/* The next level, in the order of the parents. Return: -1 with errno */
+static int add_level(const struct level *level, size_t parents, struct proc_child **list, size_t *nr)
+{
+	struct proc_child *more;
+	size_t all = *nr;
+
+	for (size_t i = 0; i < parents; i++) {
+		errno = level->broods[i].failed;
+		if (errno)
+			return -1;
+		all += level->broods[i].nr;
+	}
+	more = reallocarray(*list, all, sizeof(*more));
+	if (!more)
+		return -1;
+	*list = more;
+	for (size_t i = 0; i < parents; i++)
+		for (size_t j = 0; j < level->broods[i].nr; j++)
+			more[(*nr)++] = level->broods[i].list[j];
+	return 0;
+}
+
+/* @from: the first of the level that is looked at, which is the end of the list */
+static int walk_level(struct proc_child **list, size_t *nr, size_t from, struct error *err)
+{
+	size_t parents = *nr - from;
+	struct level level = { .broods = calloc(parents, sizeof(*level.broods)), .is_root = !from };
+	int ret = level.broods ? 0 : error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of processes");
+
+	for (size_t i = 0; !ret && i < parents; i++)
+		level.broods[i].of = (*list)[from + i].pid;
+	if (!ret)
+		ret = spread_run(parents, read_brood, &level, err);
+	if (!ret && add_level(&level, parents, list, nr))
+		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot list the processes below process %d",
+				  (*list)->pid);
+	for (size_t i = 0; level.broods && i < parents; i++)
+		free(level.broods[i].list);
+	free(level.broods);
+	return ret;
+}
+
 int proc_children(pid_t root, struct proc_child **list, size_t *nr, struct error *err)
 {
-	struct walk walk = { 0 };
 	int ret = 0;
 
-	walk_add(&walk, root);
-	for (size_t i = 0; i < walk.nr && !ret; i++) {
-		struct error why = { 0 };
-
-		walk.of = walk.list[i].pid;
-		/* a child may end meanwhile; its children have another parent then */
-		ret = proc_threads(walk.of, add_children, &walk, &why) &&
-		      (!i || why.code != CODE_TARGET) ? -1 : 0;
-		if (ret)
-			*err = why;
+	*nr = 0;
+	*list = calloc(1, sizeof(**list));
+	if (!*list)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of processes");
+	(*list)[(*nr)++].pid = root;
+	for (size_t from = 0, end; from < *nr && !ret; from = end) {
+		end = *nr;
+		ret = walk_level(list, nr, from, err);
 	}
-	errno = walk.failed;
-	if (!ret && walk.failed)
-		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot list the processes below process %d",
-				  root);
-	if (ret)
-		free(walk.list);
-	*list = ret ? NULL : walk.list;
-	*nr = ret ? 0 : walk.nr;
-	return ret;
+	if (!ret)
+		return 0;
+	free(*list);
+	*list = NULL;
+	*nr = 0;
+	return -1;
 }
 
 int proc_tree(pid_t root, pid_t **pids, size_t *nr, struct error *err)
