@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "base/spread.h"
 #include "criu/attach.h"
 #include "dest/opened.h"
 #include "dest/program.h"
@@ -120,16 +121,28 @@ static int pay_mappings(const struct process *process, struct budget *budget, st
 	return budget_take(budget, BUDGET_BOOKS, process->task.vmas.nr * MAPPING_BYTES, err);
 }
 
+/** struct reading - images of all processes */
+struct reading {
+	struct program *program;
+	int images_fd;
+	struct budget *budget;
+};
+
+static int read_one(void *ctx, size_t at, struct error *err)
+{
+	const struct reading *reading = ctx;
+	struct process *process = reading->program->processes[at];
+
+	return process_read_images(process, reading->images_fd, err) ||
+	       pay_mappings(process, reading->budget, err) ? -1 : 0;
+}
+
 int program_read_images(struct program *program, int images_fd, struct budget *budget,
 			struct error *err)
 {
-	if (compare(program, images_fd, err))
-		return -1;
-	for (size_t i = 0; i < program->nr; i++)
-		if (process_read_images(program->processes[i], images_fd, err) ||
-		    pay_mappings(program->processes[i], budget, err))
-			return -1;
-	return 0;
+	struct reading reading = { .program = program, .images_fd = images_fd, .budget = budget };
+
+	return compare(program, images_fd, err) || spread_run(program->nr, read_one, &reading, err) ? -1 : 0;
 }
 
 int program_spawn(struct program *program, struct keeper *keeper, int *rpc_fd, struct error *err)
@@ -155,7 +168,7 @@ static struct process *find_host(const struct program *program, pid_t pid, ino_t
 	struct error ignored = { 0 };
 	struct proc_status status;
 
-	return namespace && !proc_status_read(pid, &status, &ignored) &&
+	return namespace && !proc_status_alone(pid, &status, &ignored) &&
 	       proc_ns(pid, "pid") == namespace ? find(program, status.ns_pid) : NULL;
 }
 
@@ -169,32 +182,45 @@ static ino_t find_namespace(const struct program *program, const pid_t *pids, si
 	if (program->root != NS_INIT_PID)
 		return init;
 	for (size_t i = 0; i < nr && !found; i++)
-		if (!proc_status_read(pids[i], &status, &ignored) && status.ns_pid == NS_INIT_PID)
+		if (!proc_status_alone(pids[i], &status, &ignored) && status.ns_pid == NS_INIT_PID)
 			found = proc_ns(pids[i], "pid");
 	return found == init ? 0 : found;
+}
+
+/** struct finding - a look for the processes among the @pids of the group; @namespace: that of the program */
+struct finding {
+	const struct program *program;
+	const pid_t *pids;
+	ino_t namespace;
+};
+
+static int find_one(void *ctx, size_t at, struct error *err)
+{
+	const struct finding *finding = ctx;
+	struct process *process = find_host(finding->program, finding->pids[at], finding->namespace);
+
+	if (process)
+		process->host_pid = finding->pids[at];
+	return 0;
 }
 
 /* Find all processes as they are seen here; @host_pid of one that is not in the group becomes 0. */
 static int find_host_pids(struct program *program, struct error *err)
 {
-	ino_t namespace;
+	struct finding finding = { .program = program };
 	pid_t *pids;
 	size_t nr;
+	int ret;
 
 	if (cgroup_pids(&program->group, &pids, &nr, err))
 		return -1;
-	namespace = find_namespace(program, pids, nr);
-	program->pid_ns = namespace;
+	program->pid_ns = finding.namespace = find_namespace(program, pids, nr);
 	for (size_t i = 0; i < program->nr; i++)
 		program->processes[i]->host_pid = 0;
-	for (size_t i = 0; i < nr; i++) {
-		struct process *process = find_host(program, pids[i], namespace);
-
-		if (process)
-			process->host_pid = pids[i];
-	}
+	finding.pids = pids;
+	ret = spread_run(nr, find_one, &finding, err);
 	free(pids);
-	return 0;
+	return ret;
 }
 
 static int compare_pids(const void *left, const void *right)
@@ -227,24 +253,32 @@ static int find_dead(struct program *program, struct error *err)
 	return 0;
 }
 
+/** struct restoring - attributes of all processes; @available: CPUs that the program can have */
+struct restoring {
+	struct program *program;
+	struct cpus available;
+};
+
+static int restore_one(void *ctx, size_t at, struct error *err)
+{
+	const struct restoring *restoring = ctx;
+	struct process *process = restoring->program->processes[at];
+
+	if (!process->host_pid)
+		return error_set(err, CODE_CRIU, NULL, "the restored process %d is not there",
+				 process->pid);
+	return process_restore_attributes(process, &restoring->available, err);
+}
+
 static int restore_from_outside(struct program *program, struct error *err)
 {
 	const struct cgroup *group = &program->group;
-	struct cpus available;
+	struct restoring restoring = { .program = program };
 
 	if (find_host_pids(program, err) ||
-	    cpus_available(&available, group->kind == CGROUP_V2 ? group->home : "", err))
+	    cpus_available(&restoring.available, group->kind == CGROUP_V2 ? group->home : "", err))
 		return -1;
-	for (size_t i = 0; i < program->nr; i++) {
-		struct process *process = program->processes[i];
-
-		if (!process->host_pid)
-			return error_set(err, CODE_CRIU, NULL,
-					 "the restored process %d is not there", process->pid);
-		if (process_restore_attributes(process, &available, err))
-			return -1;
-	}
-	return 0;
+	return spread_run(program->nr, restore_one, &restoring, err);
 }
 
 /* No process runs meanwhile: all are held, also those that make no call. */
@@ -284,20 +318,23 @@ pid_t program_root_pid(const struct program *program)
 	return root ? root->host_pid : 0;
 }
 
+static int check_one(void *ctx, size_t at, struct error *err)
+{
+	const struct program *program = ctx;
+	const struct process *process = program->processes[at];
+
+	if (!process->host_pid)
+		return error_set(err, CODE_CRIU, hint_limits,
+				 "the restored process %d has died before it was started",
+				 process->pid);
+	return process_check(process, err);
+}
+
 int program_check(struct program *program, struct error *err)
 {
-	if (cgroup_wait_frozen(&program->group, err) || find_dead(program, err))
+	if (cgroup_wait_frozen(&program->group, err) || find_dead(program, err) ||
+	    spread_run(program->nr, check_one, program, err))
 		return -1;
-	for (size_t i = 0; i < program->nr; i++) {
-		const struct process *process = program->processes[i];
-
-		if (!process->host_pid)
-			return error_set(err, CODE_CRIU, hint_limits,
-					 "the restored process %d has died before it was started",
-					 process->pid);
-		if (process_check(process, err))
-			return -1;
-	}
 	/* at last: of a group with processes and groups the kernel does not tell when it is frozen */
 	for (size_t i = 0; i < program->nr; i++)
 		process_enter_group(program->processes[i], &program->group);
@@ -323,7 +360,7 @@ static bool has_memory(pid_t pid)
 	struct error ignored = { 0 };
 	struct proc_status status;
 
-	return !proc_status_read(pid, &status, &ignored) && status.rss_bytes;
+	return !proc_status_alone(pid, &status, &ignored) && status.rss_bytes;
 }
 
 bool program_root_lives(const struct program *program)
