@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "base/clock.h"
 #include "base/report.h"
+#include "base/spread.h"
 #include "source/announce.h"
 #include "source/final.h"
 #include "source/scan.h"
@@ -60,13 +61,22 @@ static int send_last_dirty(const struct final *final, struct error *err)
 	return 0;
 }
 
+static int read_task(void *ctx, size_t at, struct error *err)
+{
+	const struct final *final = ctx;
+	struct source_process *process = final->tree->processes[at];
+
+	return process->gone ? 0 :
+	       criu_task_read(final->images_fd, process->status.ns_pid, &process->task, err);
+}
+
 static int read_images(const struct final *final, struct error *err)
 {
 	struct source_process *process;
 
+	if (spread_run(final->tree->nr, read_task, (void *)final, err))
+		return -1;
 	tree_for_each(final->tree, process) {
-		if (criu_task_read(final->images_fd, process->status.ns_pid, &process->task, err))
-			return -1;
 		shms_forget_rseq(final->shms, &process->task);
 		/* the destination takes frames after Frozen, which comes after Objects */
 		process->mm.begun = true;
@@ -74,10 +84,14 @@ static int read_images(const struct final *final, struct error *err)
 	return 0;
 }
 
-/*
- * The scans are spread over the CPUs. The lists are not: each maps memory of this process, for which the threads would
- * wait for each other.
- */
+static int list_one(void *ctx, size_t at, struct error *err)
+{
+	const struct final *final = ctx;
+	struct source_process *process = final->tree->processes[at];
+
+	return process->gone ? 0 : source_mm_freeze(&process->mm, &process->task.vmas, err);
+}
+
 static int find_pages(const struct final *final, struct error *err)
 {
 	struct frozen_time *time = &final->figures->frozen;
@@ -93,9 +107,10 @@ static int find_pages(const struct final *final, struct error *err)
 	if (send_last_dirty(final, err))
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__LISTS);
+	if (spread_run(final->tree->nr, list_one, (void *)final, err))
+		return -1;
 	tree_for_each(final->tree, process) {
-		if (setup_send_maps(final->ctl, process->mm.object, &process->task.vmas, err) ||
-		    source_mm_freeze(&process->mm, &process->task.vmas, err))
+		if (setup_send_maps(final->ctl, process->mm.object, &process->task.vmas, err))
 			return -1;
 		pages += source_mm_pages_with(&process->mm, &process->mm.populated);
 	}

@@ -74,15 +74,16 @@ int ghosts_find(struct ghosts *ghosts, const struct tree *tree, struct error *er
 
 	tree_for_each(tree, process) {
 		struct error ended = { 0 };
-		struct proc_files files;
+		struct proc_files own;
+		const struct proc_files *files = source_process_files(process, &own, &ended);
 		int ret;
 
 		/* a process that has ended is a matter of the tree */
-		if (proc_files_read(process->pid, &files, &ended))
+		if (!files)
 			continue;
-		ret = proc_files_each(&files, take_file, ghosts, err) ||
+		ret = proc_files_each(files, take_file, ghosts, err) ||
 		      find_mapped(ghosts, process, err);
-		proc_files_free(&files);
+		proc_files_free(&own);
 		if (ret)
 			return -1;
 	}

@@ -67,7 +67,7 @@ static int count_ghosts(const struct source_migration *migration, uint64_t *byte
 }
 
 /* How long the program will stand: said, and refused where it is too long, before anything is sent. */
-static int setup(struct source_migration *migration, struct error *err)
+static int look_and_ask(struct source_migration *migration, struct error *err)
 {
 	const struct backend *backend = tree_root(&migration->tree)->mm.backend;
 	struct outlook *outlook = &migration->outlook;
@@ -81,8 +81,6 @@ static int setup(struct source_migration *migration, struct error *err)
 		.ctl = migration->links.ctl, .box = &migration->box, .stale = &migration->stale,
 	};
 
-	if (check_own_address(migration, err))
-		return -1;
 	if (shms_find(&migration->shms, &migration->tree, err) || shms_look(&migration->shms, err) ||
 	    count_ghosts(migration, &setup.ghost_bytes, err))
 		return -1;
@@ -95,6 +93,19 @@ static int setup(struct source_migration *migration, struct error *err)
 	setup.shape = &outlook->shape;
 	return setup_run(&setup, &outlook->there_ns, err) ||
 	       outlook_check(outlook, migration->opts, err) ? -1 : 0;
+}
+
+/* All looks are at the descriptors of one moment; what changes after it is found when the program stands. */
+static int setup(struct source_migration *migration, struct error *err)
+{
+	int ret;
+
+	if (check_own_address(migration, err))
+		return -1;
+	tree_read_files(&migration->tree);
+	ret = look_and_ask(migration, err);
+	tree_forget_files(&migration->tree);
+	return ret;
 }
 
 /* @round: the last one that was announced */
@@ -398,6 +409,7 @@ int source_migration_run(const struct migrate_options *opts)
 	bool again;
 
 	fds_allow_many();
+	fds_make_room();
 	for (int left = TRIES; left; left--) {
 		again = left > 1;
 		code = run_once(opts, &again);

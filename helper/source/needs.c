@@ -9,15 +9,13 @@
 static int find_of(const struct migrate_options *opts, const struct tree *tree,
 		   const struct source_process *process, struct needs *needs, struct error *err)
 {
-	struct proc_files open_files;
-	int ret;
+	struct proc_files own;
+	const struct proc_files *files = source_process_files(process, &own, err);
+	int ret = !files || setup_files_find(opts, tree->mounts, process, files, &needs->files, err) ||
+		  (!tree->own_network && addresses_find(files, &needs->addresses, err)) ||
+		  reconnects_servers(&process->attached.reconnects, &needs->reconnect, err) ? -1 : 0;
 
-	if (proc_files_read(process->pid, &open_files, err))
-		return -1;
-	ret = setup_files_find(opts, tree->mounts, process, &open_files, &needs->files, err) ||
-	      (!tree->own_network && addresses_find(&open_files, &needs->addresses, err)) ||
-	      reconnects_servers(&process->attached.reconnects, &needs->reconnect, err) ? -1 : 0;
-	proc_files_free(&open_files);
+	proc_files_free(&own);
 	return ret;
 }
 
@@ -109,6 +107,7 @@ bool needs_are_stale(const struct migrate_options *opts, const struct tree *tree
 	struct needs now = { 0 };
 	bool stale = false;
 
+	tree_forget_files(tree);
 	tree_for_each(tree, process) {
 		/* what a process had that has ended is not needed */
 		struct error ended = { 0 };

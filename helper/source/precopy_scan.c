@@ -131,6 +131,16 @@ static int scan_all(struct precopy *pre, struct error *err)
 	return 0;
 }
 
+static int find_shms(struct precopy *pre, struct error *err)
+{
+	int ret;
+
+	tree_read_files(pre->tree);
+	ret = shms_find(pre->shms, pre->tree, err);
+	tree_forget_files(pre->tree);
+	return ret;
+}
+
 int precopy_scan_next(struct precopy *pre, struct error *err)
 {
 	struct source_process *process;
@@ -143,9 +153,8 @@ int precopy_scan_next(struct precopy *pre, struct error *err)
 		if (find_shared(pre, process, true, err) ||
 		    inherit_plan(&process->inherit, parent_of(pre, process), err))
 			return -1;
-	return setup_send_changes(pre->ctl, pre->tree, err) ||
-	       shms_find(pre->shms, pre->tree, err) || shms_look(pre->shms, err) ||
-	       shms_announce(pre->shms, pre->ctl, err) ? -1 : 0;
+	return setup_send_changes(pre->ctl, pre->tree, err) || find_shms(pre, err) ||
+	       shms_look(pre->shms, err) || shms_announce(pre->shms, pre->ctl, err) ? -1 : 0;
 }
 
 int precopy_take_listed(struct precopy *pre, struct error *err)

@@ -64,13 +64,12 @@ bool source_process_called_exec(const struct source_process *process)
 	return !same;
 }
 
-int source_process_init(struct source_process *process, pid_t pid, uint32_t object,
-			struct error *err)
+int source_process_init(struct source_process *process, pid_t pid, struct error *err)
 {
 	memset(process, 0, sizeof(*process));
 	process->pid = pid;
 	mark_read(&process->mark, pid);
-	source_mm_init(&process->mm, object, pid);
+	source_mm_init(&process->mm, 0, pid);
 	return proc_status_read(pid, &process->status, err);
 }
 
@@ -87,6 +86,27 @@ const struct proc_files *source_process_held_files(struct source_process *proces
 		return NULL;
 	process->files_held = true;
 	return &process->held_files;
+}
+
+void source_process_read_files(struct source_process *process)
+{
+	source_process_forget_files(process);
+	process->files_read = !proc_files_read(process->pid, &process->files, &(struct error){ 0 });
+}
+
+const struct proc_files *source_process_files(const struct source_process *process, struct proc_files *own,
+					      struct error *err)
+{
+	memset(own, 0, sizeof(*own));
+	if (process->files_read)
+		return &process->files;
+	return proc_files_read(process->pid, own, err) ? NULL : own;
+}
+
+void source_process_forget_files(struct source_process *process)
+{
+	proc_files_free(&process->files);
+	process->files_read = false;
 }
 
 int source_process_hold(struct source_process *process, struct error *err)
@@ -107,6 +127,7 @@ void source_process_destroy(struct source_process *process)
 	source_mm_destroy(&process->mm);
 	criu_task_free(&process->task);
 	source_process_forget_held(process);
+	source_process_forget_files(process);
 	reconnects_free(&process->attached.reconnects);
 	terminals_free(&process->attached.terminals);
 	renamed_free(&process->attached.renamed);

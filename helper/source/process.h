@@ -35,10 +35,12 @@ struct space_mark {
  * @held: its mappings as /proc tells them while CRIU holds it; use source_process_held()
  * @held_files: its descriptors, likewise; use source_process_held_files()
  * @files_held: they were read
+ * @files: its descriptors, read ahead for the looks that follow; use source_process_files()
+ * @files_read: they were read
  * @mm: its address space
  * @inherit: what its address space has in common with its parent's
  * @attached: what it leaves here
- * @vmas_read: the mappings were read for the look that follows: tree_read_vmas()
+ * @bare: it has neither memory nor files
  * @inspected: the process was looked at
  * @suspect: something speaks against moving the process, unless the process has ended meanwhile
  * @reasons: digest of what spoke against it in the last look, when it is a suspect
@@ -52,13 +54,13 @@ struct source_process {
 	struct space_mark mark;
 	struct criu_task task;
 	struct vma_list held;
-	struct proc_files held_files;
-	bool files_held;
+	struct proc_files held_files, files;
+	bool files_held, files_read;
 	struct source_mm mm;
 	struct inherit inherit;
 	struct attached attached;
 	uint64_t reasons;
-	bool vmas_read, inspected, suspect, asked, announced, gone;
+	bool bare, inspected, suspect, asked, announced, gone;
 };
 
 /** source_process_has_exited() - @status is that of a zombie, and no thread of it runs on */
@@ -73,13 +75,11 @@ bool source_process_has_exited(const struct proc_status *status);
 bool source_process_called_exec(const struct source_process *process);
 
 /**
- * source_process_init() - @pid as it is now
- * @object: the id of the address space in frames
+ * source_process_init() - @pid as it is now; the caller gives its address space an object id
  *
- * source_process_destroy() may be called after a failure too.
+ * In any thread. source_process_destroy() may be called after a failure too.
  */
-int source_process_init(struct source_process *process, pid_t pid, uint32_t object,
-			struct error *err);
+int source_process_init(struct source_process *process, pid_t pid, struct error *err);
 void source_process_destroy(struct source_process *process);
 
 /**
@@ -97,6 +97,22 @@ const struct vma_list *source_process_held(struct source_process *process, struc
  * Return: NULL with @err
  */
 const struct proc_files *source_process_held_files(struct source_process *process, struct error *err);
+/**
+ * source_process_read_files() - read its descriptors ahead, for looks that follow at once
+ *
+ * A process that cannot be read is left to these looks.
+ */
+void source_process_read_files(struct source_process *process);
+/**
+ * source_process_files() - its descriptors: those that were read ahead, or as they are now
+ * @own: for the latter; the caller frees them in any case
+ *
+ * Return: NULL with @err
+ */
+const struct proc_files *source_process_files(const struct source_process *process, struct proc_files *own,
+					      struct error *err);
+/** source_process_forget_files() - the next look reads them */
+void source_process_forget_files(struct source_process *process);
 /** source_process_hold() - read both lists, unless they were read */
 int source_process_hold(struct source_process *process, struct error *err);
 /** source_process_forget_held() - after a dump, and before the first look */

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <time.h>
+#include "base/spread.h"
 #include "base/text.h"
 #include "os/proc_tree.h"
 #include "os/proc_files.h"
@@ -62,14 +64,16 @@ static void refuse_for_children(pid_t pid, ino_t own, const char *children, cons
 static ino_t root_space(const struct inspection *look, size_t nr, const char *name)
 {
 	pid_t root = tree_root(look->tree)->pid;
-	ino_t *known;
+	ino_t known;
 
 	if (!look->around)
 		return proc_ns(root, name);
-	known = &look->around->root_spaces[nr];
-	if (!*known)
-		*known = proc_ns(root, name);
-	return *known;
+	known = atomic_load(&look->around->root_spaces[nr]);
+	if (!known) {
+		known = proc_ns(root, name);
+		atomic_store(&look->around->root_spaces[nr], known);
+	}
+	return known;
 }
 
 /* A namespace of its own that the program may have is one for the whole tree: CRIU dumps no other. */
@@ -138,15 +142,12 @@ static int refuse_left_out(struct inspection *look, const struct proc_files *fil
 
 static int refuse_descriptors(struct inspection *look, struct refusals *refusals, struct error *err)
 {
-	struct proc_files files;
-	int ret;
+	struct proc_files own;
+	const struct proc_files *files = source_process_files(look->process, &own, err);
+	int ret = !files || refuse_kinds(look, files, refusals, err) ||
+		  refuse_left_out(look, files, refusals, err) || find_losses(look, files, err) ? -1 : 0;
 
-	if (proc_files_read(look->process->pid, &files, err))
-		return -1;
-	ret = refuse_kinds(look, &files, refusals, err) ||
-	      refuse_left_out(look, &files, refusals, err) ||
-	      find_losses(look, &files, err) ? -1 : 0;
-	proc_files_free(&files);
+	proc_files_free(&own);
 	return ret;
 }
 
@@ -178,43 +179,65 @@ static int refuse_space(const struct inspection *terms, struct source_process *p
 {
 	struct inspection look = look_at(terms, process);
 
-	if (!process->vmas_read && source_mm_read_vmas(&process->mm, err))
+	if (source_mm_read_vmas(&process->mm, err))
 		return -1;
-	/* a further look, at one that is suspect, reads them anew */
-	process->vmas_read = false;
 	refuse_namespaces(&look, refusals);
 	refuse_memory(&look, refusals);
 	refuse_guards(&look, refusals);
 	return 0;
 }
 
-static int refuse_process(const struct inspection *terms, struct source_process *process,
-			  struct refusals *refusals, struct error *err)
+/* In any thread. */
+static int look_at_process(const struct inspection *terms, struct source_process *process,
+			   struct refusals *refusals, struct error *err)
 {
-	struct inspection look = look_at(terms, process);
 	size_t before = refusals->nr;
 
+	source_process_forget_files(process);
 	refuse_task(process, refusals);
 	/* a kernel thread and a zombie have neither memory nor files */
-	if (refusals->nr > before)
+	process->bare = refusals->nr > before;
+	if (process->bare)
 		return 0;
-	return refuse_space(terms, process, refusals, err) ||
-	       refuse_descriptors(&look, refusals, err) ? -1 : 0;
+	source_process_read_files(process);
+	return refuse_space(terms, process, refusals, err);
+}
+
+static int look_at_files(const struct inspection *terms, struct source_process *process,
+			 struct refusals *refusals, struct error *err)
+{
+	struct inspection look = look_at(terms, process);
+	int ret = process->bare ? 0 : refuse_descriptors(&look, refusals, err);
+
+	source_process_forget_files(process);
+	return ret;
+}
+
+/* In any thread. */
+static int read_files(const struct inspection *terms, struct source_process *process,
+		      struct refusals *refusals, struct error *err)
+{
+	source_process_read_files(process);
+	return 0;
 }
 
 static int look_at_attached(const struct inspection *terms, struct source_process *process,
 			    struct refusals *refusals, struct error *err)
 {
 	struct inspection look = look_at(terms, process);
-	struct proc_files files;
+	struct proc_files own = { 0 };
+	const struct proc_files *files;
 	int ret;
 
-	if (!process->inspected)
-		return refuse_descriptors(&look, refusals, err);
-	if (proc_files_read(process->pid, &files, err))
-		return -1;
-	ret = refuse_left_out(&look, &files, refusals, err) || find_others(&look, &files, err) ? -1 : 0;
-	proc_files_free(&files);
+	if (!process->inspected) {
+		ret = refuse_descriptors(&look, refusals, err);
+	} else {
+		files = source_process_files(process, &own, err);
+		ret = !files || refuse_left_out(&look, files, refusals, err) ||
+		      find_others(&look, files, err) ? -1 : 0;
+	}
+	proc_files_free(&own);
+	source_process_forget_files(process);
 	return ret;
 }
 
@@ -263,7 +286,7 @@ int refuse_attached(const struct inspection *terms, const struct tree *tree, str
 		return refusals_end(&refusals, tree_root(tree)->pid, err);
 	losses_renew(terms->losses, LOSSES_OF_OTHERS | 1UL << LOSS_RECONNECTED | 1UL << LOSS_IPC_NAMESPACE |
 		     1UL << LOSS_TERMINAL | 1UL << LOSS_SESSION);
-	if (refuse_members(terms, look_at_attached, &refusals, err) || refuse_ipc(terms, tree, err))
+	if (refuse_members(terms, read_files, look_at_attached, &refusals, err) || refuse_ipc(terms, tree, err))
 		return -1;
 	refuse_losses(terms->losses, &refusals);
 	return refusals_end(&refusals, tree_root(tree)->pid, err);
@@ -309,8 +332,8 @@ int refuse_program(const struct inspection *terms, const struct tree *tree, stru
 	refuse_many(tree, &refusals);
 	if (refusals.nr)
 		return refusals_end(&refusals, root, err);
-	tree_read_vmas(tree);
-	if (refuse_strangers(tree, err) || refuse_members(terms, refuse_process, &refusals, err) ||
+	if (refuse_strangers(tree, err) ||
+	    refuse_members(terms, look_at_process, look_at_files, &refusals, err) ||
 	    refuse_ipc(terms, tree, err))
 		return -1;
 	refuse_borrowers(tree, &refusals);
@@ -336,20 +359,30 @@ static int look_at_task_again(const struct inspection *look, struct error *err)
 	return refusals_end(&refusals, pid, err);
 }
 
+/* What concerns a process alone. */
+static int look_apart_again(void *ctx, size_t at, struct error *err)
+{
+	const struct inspection *terms = ctx;
+	struct source_process *process = terms->tree->processes[at];
+	const struct inspection look = look_at(terms, process);
+	const struct vma_list *vmas;
+
+	if (process->gone || !process->inspected)
+		return 0;
+	if (look_at_task_again(&look, err))
+		return -1;
+	vmas = source_process_held(process, err);
+	return !vmas || refuse_new_memory(&look, vmas, err) || refuse_new_guards(&look, vmas, err) ? -1 : 0;
+}
+
 static int look_again(struct inspection *look, struct source_process *process, bool *changed,
 		      struct error *err)
 {
+	const struct vma_list *vmas = source_process_held(process, err);
+	const struct proc_files *files = vmas ? source_process_held_files(process, err) : NULL;
 	bool has_others = false;
-	const struct proc_files *files;
-	const struct vma_list *vmas;
 	int ret;
 
-	if (look_at_task_again(look, err))
-		return -1;
-	vmas = source_process_held(process, err);
-	if (!vmas || refuse_new_memory(look, vmas, err) || refuse_new_guards(look, vmas, err))
-		return -1;
-	files = source_process_held_files(process, err);
 	if (!files)
 		return -1;
 	ret = find_changing(look, files, vmas, err) ||
@@ -400,6 +433,8 @@ static int refuse_each_frozen(const struct inspection *terms, struct error *err)
 	bool changed = false;
 
 	losses_renew(terms->losses, LOSSES_OF_FROZEN);
+	if (spread_run(terms->tree->nr, look_apart_again, (void *)terms, err))
+		return -1;
 	tree_for_each(terms->tree, process) {
 		struct inspection look = look_at(terms, process);
 

@@ -1,16 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <stdlib.h>
 #include "base/clock.h"
+#include "base/spread.h"
 #include "source/refuse_members.h"
 #include "source/surroundings.h"
 
 #define LOOKS_NS	5000000000UL	/* after that there is one more look: with hundreds it takes long */
 #define LOOKS_MAX	10	/* at one process; a shell calls hundreds of programs a second */
 
-/** struct found - what a look tells of one process; to be freed in any case */
+/** struct found - what a look tells of one process; to be freed in any case. @err: the first part of the look failed */
 struct found {
 	struct losses losses;
 	struct refusals refusals;
+	struct error err;
 	bool refused;
+};
+
+/** struct parts - of a look: @apart in any thread, then @fn */
+struct parts {
+	const struct inspection *terms;
+	look_fn apart, fn;
+	struct found *found;
 };
 
 static void found_free(struct found *found)
@@ -24,43 +34,76 @@ static uint64_t found_digest(const struct found *found)
 	return refusals_digest(&found->refusals) * 31 + losses_digest(&found->losses);
 }
 
-static int look_once(const struct inspection *terms, struct source_process *process, look_fn fn,
-		     struct found *found, struct error *err)
+static int look_by(const struct inspection *terms, struct source_process *process, look_fn fn,
+		   struct found *found, struct error *err)
 {
 	struct inspection look = *terms;
 
+	look.losses = &found->losses;
+	return fn ? fn(&look, process, &found->refusals, err) : 0;
+}
+
+static void look_apart(const struct parts *parts, struct source_process *process, struct found *found)
+{
 	*found = (struct found){
-		.losses = { .accepted = terms->losses->accepted, .quiet = true },
+		.losses = { .accepted = parts->terms->losses->accepted, .quiet = true },
 		.refusals = { .quiet = true },
 	};
-	look.losses = &found->losses;
-	if (fn(&look, process, &found->refusals, err) && !tree_forgive(look.tree, process, err))
+	if (look_by(parts->terms, process, parts->apart, found, &found->err) && !error_is_set(&found->err))
+		error_set(&found->err, CODE_INTERNAL, NULL, "cannot look at process %d", process->pid);
+}
+
+static int look_on(const struct parts *parts, struct source_process *process, struct found *found,
+		   struct error *err)
+{
+	int ret = error_is_set(&found->err) ? -1 : 0;
+
+	if (ret)
+		*err = found->err;
+	else
+		ret = look_by(parts->terms, process, parts->fn, found, err);
+	if (ret && !tree_forgive(parts->terms->tree, process, err))
 		return -1;
 	found->refused = found->refusals.nr || losses_forbid(&found->losses);
 	return 0;
 }
 
-/* Those against which nothing speaks are done. @suspects: there are others */
-static int look_at_all(const struct inspection *terms, look_fn fn, bool *suspects, struct error *err)
+static int apart_one(void *ctx, size_t at, struct error *err)
 {
-	struct source_process *process;
-	int ret = 0;
+	const struct parts *parts = ctx;
 
-	tree_for_each(terms->tree, process) {
-		struct found found;
+	if (!parts->terms->tree->processes[at]->gone)
+		look_apart(parts, parts->terms->tree->processes[at], &parts->found[at]);
+	return 0;
+}
 
-		ret = look_once(terms, process, fn, &found, err);
-		process->suspect = !ret && !process->gone && found.refused;
-		process->reasons = found_digest(&found);
-		if (!ret && !process->gone && !found.refused)
-			losses_take(terms->losses, &found.losses);
-		*suspects |= process->suspect;
-		if (!process->suspect)
-			process->inspected = !ret;
-		found_free(&found);
-		if (ret)
-			break;
+/* Those against which nothing speaks are done. @suspects: there are others */
+static int look_at_all(struct parts *parts, bool *suspects, struct error *err)
+{
+	const struct tree *tree = parts->terms->tree;
+	int ret;
+
+	parts->found = calloc(tree->nr, sizeof(*parts->found));
+	if (!parts->found)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a look at the program");
+	ret = spread_run(tree->nr, apart_one, parts, err);
+	for (size_t i = 0; i < tree->nr; i++) {
+		struct source_process *process = tree->processes[i];
+		struct found *found = &parts->found[i];
+
+		if (!ret && !process->gone) {
+			ret = look_on(parts, process, found, err);
+			process->suspect = !ret && !process->gone && found->refused;
+			process->reasons = found_digest(found);
+			if (!ret && !process->gone && !found->refused)
+				losses_take(parts->terms->losses, &found->losses);
+			*suspects |= process->suspect;
+			if (!process->suspect)
+				process->inspected = !ret;
+		}
+		found_free(found);
 	}
+	free(parts->found);
 	return ret;
 }
 
@@ -81,9 +124,10 @@ static bool is_in_doubt(struct source_process *process, const struct found *foun
  * with new ones. When the program is refused the others are only named: a walk through all processes for each
  * of hundreds would take long.
  */
-static int look_at_suspects(const struct inspection *terms, look_fn fn, struct refusals *refusals,
-			    bool *refused, bool last, struct error *err)
+static int look_at_suspects(const struct parts *parts, struct refusals *refusals, bool *refused,
+			    bool last, struct error *err)
 {
+	const struct inspection *terms = parts->terms;
 	struct source_process *process;
 	int ret = 0;
 
@@ -94,7 +138,8 @@ static int look_at_suspects(const struct inspection *terms, look_fn fn, struct r
 			continue;
 		if (!*refused)
 			surroundings_forget(terms->around);
-		ret = look_once(terms, process, fn, &found, err);
+		look_apart(parts, process, &found);
+		ret = look_on(parts, process, &found, err);
 		process->suspect = !ret && is_in_doubt(process, &found, last);
 		if (!ret && !process->gone && !process->suspect) {
 			losses_take(terms->losses, &found.losses);
@@ -117,21 +162,22 @@ static bool has_suspects(const struct tree *tree)
 	return false;
 }
 
-int refuse_members(const struct inspection *terms, look_fn fn, struct refusals *refusals,
-		   struct error *err)
+int refuse_members(const struct inspection *terms, look_fn apart, look_fn fn,
+		   struct refusals *refusals, struct error *err)
 {
 	struct surroundings around = { .tree = terms->tree };
 	struct inspection look = *terms;
+	struct parts parts = { .terms = &look, .apart = apart, .fn = fn };
 	bool suspects = false, refused = false, last = false;
 	uint64_t until = clock_now_ns() + LOOKS_NS;
 	int ret;
 
 	look.around = &around;
-	ret = look_at_all(&look, fn, &suspects, err);
+	ret = look_at_all(&parts, &suspects, err);
 	for (int i = 2; !ret && suspects && !last; i++) {
 		tree_wait_suspects(look.tree);
 		last = refused || i == LOOKS_MAX || clock_now_ns() > until;
-		ret = look_at_suspects(&look, fn, refusals, &refused, last, err);
+		ret = look_at_suspects(&parts, refusals, &refused, last, err);
 		suspects = has_suspects(look.tree);
 	}
 	surroundings_forget(&around);

@@ -14,13 +14,14 @@ typedef int (*look_fn)(const struct inspection *look, struct source_process *pro
 		       struct refusals *refusals, struct error *err);
 
 /**
- * refuse_members() - call @fn for each process of the tree
+ * refuse_members() - call @apart and then @fn for each process of the tree
+ * @apart: what concerns that process alone: called in any thread, for several at a time; NULL: nothing
  *
  * The wait for the end of those against which something speaks is one for all.
  * Return: 0, also when there are reasons in @refusals and in the losses; -1 with @err when a process
  * that lives cannot be looked at
  */
-int refuse_members(const struct inspection *terms, look_fn fn, struct refusals *refusals,
-		   struct error *err);
+int refuse_members(const struct inspection *terms, look_fn apart, look_fn fn,
+		   struct refusals *refusals, struct error *err);
 
 #endif

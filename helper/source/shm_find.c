@@ -259,20 +259,16 @@ static int find_open(struct source_shms *shms, struct tree *tree,
 		     struct source_process *process, bool frozen, struct error *err)
 {
 	struct finding finding = { .shms = shms, .tree = tree };
-	const struct proc_files *held;
+	const struct proc_files *files;
 	struct error ended = { 0 };
-	struct proc_files files;
+	struct proc_files own = { 0 };
 	int ret;
 
+	files = frozen ? source_process_held_files(process, &ended) :
+			 source_process_files(process, &own, &ended);
 	/* a process that has ended is a matter of the tree */
-	if (frozen) {
-		held = source_process_held_files(process, &ended);
-		return held ? proc_files_each(held, take_file, &finding, err) : 0;
-	}
-	if (proc_files_read(process->pid, &files, &ended))
-		return 0;
-	ret = proc_files_each(&files, take_file, &finding, err);
-	proc_files_free(&files);
+	ret = files ? proc_files_each(files, take_file, &finding, err) : 0;
+	proc_files_free(&own);
 	return ret;
 }
 

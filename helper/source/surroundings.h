@@ -9,6 +9,7 @@
 #ifndef MIGRATE_SOURCE_SURROUNDINGS_H
 #define MIGRATE_SOURCE_SURROUNDINGS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -67,7 +68,7 @@ struct surroundings {
 	struct holders holders[HOLDER_LISTS];
 	unsigned int *ptys;
 	struct seen_socket *sockets;
-	ino_t root_spaces[SURROUNDINGS_SPACES];
+	atomic_ulong root_spaces[SURROUNDINGS_SPACES];
 	size_t nr_ptys, nr_sockets;
 	bool ptys_read, sockets_read, inet_read;
 	struct inet_sockets inet;

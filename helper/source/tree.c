@@ -22,22 +22,61 @@ static uint32_t object_of(const struct tree *tree, pid_t pid)
 	return 0;
 }
 
-struct source_process *tree_add(struct tree *tree, pid_t pid, struct error *err)
-{
-	struct source_process **processes = realloc(tree->processes,
-					     (tree->nr + 1) * sizeof(*processes));
-	struct source_process *process = processes ? malloc(sizeof(*process)) : NULL;
+/** struct fresh - a process that is not in the tree yet; @process: NULL: it is not to be. @err: why it could not be read */
+struct fresh {
+	pid_t pid;
+	struct source_process *process;
+	struct error err;
+};
 
-	if (processes)
+static void fresh_read(struct fresh *fresh)
+{
+	fresh->process = malloc(sizeof(*fresh->process));
+	if (!fresh->process)
+		error_errno(&fresh->err, CODE_INTERNAL, NULL, "no memory for a process");
+	else
+		source_process_init(fresh->process, fresh->pid, &fresh->err);
+}
+
+static void fresh_free(struct fresh *fresh)
+{
+	if (fresh->process)
+		source_process_destroy(fresh->process);
+	free(fresh->process);
+}
+
+/* Also one that could not be read, which is the last of the list then. Return: NULL with @err */
+static struct source_process *take_fresh(struct tree *tree, struct fresh *fresh, struct error *err)
+{
+	struct source_process *process = fresh->process, **processes;
+
+	if (process) {
+		processes = realloc(tree->processes, (tree->nr + 1) * sizeof(*processes));
+		if (!processes) {
+			error_errno(err, CODE_INTERNAL, NULL, "no memory for a process");
+			return NULL;
+		}
 		tree->processes = processes;
-	if (!process) {
-		error_errno(err, CODE_INTERNAL, NULL, "no memory for a process");
+		processes[tree->nr++] = process;
+		fresh->process = NULL;
+		process->mm.object = ++tree->last_object;
+	}
+	if (error_is_set(&fresh->err)) {
+		*err = fresh->err;
 		return NULL;
 	}
-	processes[tree->nr++] = process;
-	if (source_process_init(process, pid, ++tree->last_object, err))
-		return NULL;
 	process->inherit.parent = object_of(tree, process->status.ppid);
+	return process;
+}
+
+struct source_process *tree_add(struct tree *tree, pid_t pid, struct error *err)
+{
+	struct fresh fresh = { .pid = pid };
+	struct source_process *process;
+
+	fresh_read(&fresh);
+	process = take_fresh(tree, &fresh, err);
+	fresh_free(&fresh);
 	return process;
 }
 
@@ -130,15 +169,16 @@ static bool is_to_join(pid_t pid)
 	       !proc_shares_mm(pid, now.ppid);
 }
 
-static int join_new(struct tree *tree, pid_t pid, tree_join_fn join, void *ctx, struct error *err)
+static int join_new(struct tree *tree, struct fresh *fresh, tree_join_fn join, void *ctx,
+		    struct error *err)
 {
 	struct error why = { 0 };
 	size_t nr = tree->nr;
-	struct source_process *process = tree_add(tree, pid, &why);
+	struct source_process *process = take_fresh(tree, fresh, &why);
 
 	if (process && !join(ctx, process, &why))
 		return 0;
-	/* what tree_add() could not look at is the last of the list, unless there was no memory for it */
+	/* what could not be looked at is the last of the list, unless there was no memory for it */
 	if (tree->nr > nr && tree_forgive(tree, tree->processes[nr], &why))
 		return 0;
 	*err = why;
@@ -164,6 +204,38 @@ static int follow_one(void *ctx, size_t at, struct error *err)
 	return 0;
 }
 
+static int read_fresh(void *ctx, size_t at, struct error *err)
+{
+	struct fresh *fresh = (struct fresh *)ctx + at;
+
+	if (is_to_join(fresh->pid))
+		fresh_read(fresh);
+	return 0;
+}
+
+/* They are read by all CPUs, and join in the order of @follow: a parent before its children. */
+static int join_all(struct tree *tree, const struct follow *follow, tree_join_fn join, void *ctx,
+		    struct error *err)
+{
+	struct fresh *fresh = calloc(follow->nr, sizeof(*fresh));
+	size_t nr = 0;
+	int ret;
+
+	if (!fresh)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for processes");
+	for (size_t i = 0; i < follow->nr; i++)
+		if (!knows(tree, follow->pids[i]))
+			fresh[nr++].pid = follow->pids[i];
+	ret = spread_run(nr, read_fresh, fresh, err);
+	for (size_t i = 0; i < nr; i++) {
+		if (!ret && (fresh[i].process || error_is_set(&fresh[i].err)))
+			ret = join_new(tree, &fresh[i], join, ctx, err);
+		fresh_free(&fresh[i]);
+	}
+	free(fresh);
+	return ret;
+}
+
 int tree_follow(struct tree *tree, tree_join_fn join, void *ctx, struct error *err)
 {
 	struct follow follow = { .tree = tree };
@@ -172,9 +244,8 @@ int tree_follow(struct tree *tree, tree_join_fn join, void *ctx, struct error *e
 	if (proc_tree(tree_root(tree)->pid, &follow.pids, &follow.nr, err))
 		return -1;
 	ret = spread_run(tree->nr, follow_one, &follow, err);
-	for (size_t i = 0; i < follow.nr && !ret; i++)
-		if (!knows(tree, follow.pids[i]) && is_to_join(follow.pids[i]))
-			ret = join_new(tree, follow.pids[i], join, ctx, err);
+	if (!ret)
+		ret = join_all(tree, &follow, join, ctx, err);
 	free(follow.pids);
 	return ret;
 }
@@ -251,19 +322,24 @@ int tree_check_alive(const struct tree *tree, struct error *err)
 	return spread_run(tree->nr, check_one, (void *)tree, err);
 }
 
-static int read_vmas_one(void *ctx, size_t at, struct error *err)
+static int read_files_one(void *ctx, size_t at, struct error *err)
 {
 	const struct tree *tree = ctx;
-	struct source_process *process = tree->processes[at];
-	struct error ignored = { 0 };
 
-	process->vmas_read = !process->gone && !source_mm_read_vmas(&process->mm, &ignored);
+	if (!tree->processes[at]->gone)
+		source_process_read_files(tree->processes[at]);
 	return 0;
 }
 
-void tree_read_vmas(const struct tree *tree)
+void tree_read_files(const struct tree *tree)
 {
-	spread_run(tree->nr, read_vmas_one, (void *)tree, &(struct error){ 0 });
+	spread_run(tree->nr, read_files_one, (void *)tree, &(struct error){ 0 });
+}
+
+void tree_forget_files(const struct tree *tree)
+{
+	for (size_t i = 0; i < tree->nr; i++)
+		source_process_forget_files(tree->processes[i]);
 }
 
 static int hold_one(void *ctx, size_t at, struct error *err)

@@ -96,11 +96,12 @@ void tree_wait_suspects(const struct tree *tree);
 int tree_check_alive(const struct tree *tree, struct error *err);
 
 /**
- * tree_read_vmas() - source_mm_read_vmas() for all processes at once, for a look that follows
+ * tree_read_files() - source_process_read_files() for all processes at once
  *
- * A process that cannot be read is left to that look: its vmas_read tells.
+ * tree_forget_files() follows when the looks are done, since the program runs.
  */
-void tree_read_vmas(const struct tree *tree);
+void tree_read_files(const struct tree *tree);
+void tree_forget_files(const struct tree *tree);
 /** tree_hold() - source_process_hold() for all processes of the tree, which CRIU holds, at once */
 void tree_hold(const struct tree *tree);
 

@@ -67,7 +67,7 @@ static void look(look_fn fn, int nr_pipes, bool same_pipe)
 {
 	bench.nr_pipes = nr_pipes;
 	bench.same_pipe = same_pipe;
-	assert_int_equal(refuse_members(&bench.terms, fn, &bench.refusals, &bench.err), 0);
+	assert_int_equal(refuse_members(&bench.terms, NULL, fn, &bench.refusals, &bench.err), 0);
 	assert_true(tree_root(&bench.tree)->inspected);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The looks at a tree of many processes, which are spread over the CPUs. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -87,15 +88,18 @@ static void many_children_are_followed(void **state)
 	assert_int_equal(nr_alive(&tree), MANY - 2);
 	for (size_t i = 0; i < 3; i++)
 		assert_true(tree.processes[killed[i]]->gone);
-	tree_read_vmas(&tree);
+	tree_read_files(&tree);
 	tree_hold(&tree);
 	for (size_t i = 0; i < tree.nr; i++) {
 		const struct source_process *process = tree.processes[i];
 
-		assert_int_equal(process->vmas_read, !process->gone);
+		assert_int_equal(process->files_read, !process->gone);
 		assert_int_equal(process->files_held, !process->gone);
 		assert_int_equal(process->held.nr > 0, !process->gone);
 	}
+	tree_forget_files(&tree);
+	for (size_t i = 0; i < tree.nr; i++)
+		assert_false(tree.processes[i]->files_read);
 	tree.processes[9]->status.start_ticks++;
 	assert_int_equal(tree_check_alive(&tree, &err), -1);
 	assert_int_equal(err.code, CODE_TARGET);
@@ -104,10 +108,36 @@ static void many_children_are_followed(void **state)
 	waitpid(pid, NULL, 0);
 }
 
+/* Looks that follow each other share a list; the next one sees what was opened since. */
+static void a_list_is_of_one_moment(void **state)
+{
+	struct source_process process = { .pid = getpid() };
+	const struct proc_files *files;
+	struct error err = { 0 };
+	struct proc_files own;
+	size_t nr;
+	int fd;
+
+	source_process_read_files(&process);
+	nr = process.files.nr;
+	fd = open("/dev/null", O_RDONLY);
+	files = source_process_files(&process, &own, &err);
+	assert_ptr_equal(files, &process.files);
+	assert_int_equal(files->nr, nr);
+	proc_files_free(&own);
+	source_process_forget_files(&process);
+	files = source_process_files(&process, &own, &err);
+	assert_ptr_equal(files, &own);
+	assert_int_equal(own.nr, nr + 1);
+	proc_files_free(&own);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(many_children_are_followed),
+		cmocka_unit_test(a_list_is_of_one_moment),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
