@@ -9,6 +9,7 @@
 #include "cli/migrate.h"
 #include "cli/monitor.h"
 #include "cli/page_server.h"
+#include "cli/pre_dump.h"
 #include "cli/release.h"
 #include "cli/serve.h"
 #include "cli/status.h"
@@ -27,6 +28,7 @@ static const struct verb {
 	{ "page-server", page_server_main, "take the pages of criu dump and pre-dump, in place of criu page-server" },
 	{ "image-proxy", image_proxy_main, "hand the images of criu dump --stream on to another machine" },
 	{ "image-cache", image_cache_main, "hold them there in memory for criu restore --stream" },
+	{ "pre-dump", pre_dump_main, "write the memory of running processes, in place of criu pre-dump" },
 	{ "check", check_main, "whether this machine is ready, and what helps if not" },
 };
 

@@ -103,6 +103,8 @@ struct backend;
  * @populated: what there is in a range, as SPLICE_VM_SCAN_POPULATED tells it
  * @send: send all of the runs, and tell for each page SPLICE_VM_RUN_SENT, IS_ZERO, GONE or SLOW,
  *	in order. Blocks while the socket is full: whoever wants to end it shuts the socket down
+ * @splice: put pages from @addr on into a pipe by reference, at most @nr, for which the pipe has room; *@done: how
+ *	many, short at the first page that only @read gets. NULL: this backend has no references
  * @read: copy bytes; *@done: how far it came, short at an address that cannot be read
  * @is_gone: the address space is no more: the process has exited, or called exec
  * @overflows: how often detail was lost and "all dirty" was told
@@ -127,6 +129,8 @@ struct backend_ops {
 	int (*send)(struct backend *backend, struct backend_send *send,
 		    const struct splice_vm_run *runs, uint32_t nr_runs, backend_runs_fn fn,
 		    void *ctx, struct error *err);
+	int (*splice)(struct backend *backend, uint64_t addr, size_t nr, int pipe_fd, size_t *done,
+		      struct error *err);
 	int (*read)(struct backend *backend, uint64_t addr, void *buf, size_t bytes,
 		    size_t *done, struct error *err);
 	bool (*is_gone)(struct backend *backend);

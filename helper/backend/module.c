@@ -90,6 +90,12 @@ static int module_send(struct backend *backend, struct backend_send *send,
 	return ret;
 }
 
+static int module_splice(struct backend *backend, uint64_t addr, size_t nr, int pipe_fd, size_t *done,
+			 struct error *err)
+{
+	return svm_splice(&module_of(backend)->svm, addr, nr, pipe_fd, done, err);
+}
+
 static int module_read(struct backend *backend, uint64_t addr, void *buf, size_t bytes,
 		       size_t *done, struct error *err)
 {
@@ -132,6 +138,7 @@ static const struct backend_ops module_ops = {
 	.give_up = module_give_up,
 	.populated = module_populated,
 	.send = module_send,
+	.splice = module_splice,
 	.read = module_read,
 	.is_gone = module_is_gone, .overflows = module_overflows,
 	.close = module_close,

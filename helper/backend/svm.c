@@ -213,6 +213,28 @@ int svm_send(struct svm *svm, int sock, uint64_t cookie, const struct splice_vm_
 	return 0;
 }
 
+int svm_splice(struct svm *svm, uint64_t addr, size_t nr, int pipe_fd, size_t *done, struct error *err)
+{
+	loff_t at = addr;
+
+	*done = 0;
+	while (*done < nr) {
+		ssize_t n = splice(svm->fd, &at, pipe_fd, NULL, (nr - *done) * PAGE_BYTES, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		/* pread() can have the page, or nothing can */
+		if (n < 0 && (errno == ENODATA || errno == EFAULT))
+			return 0;
+		if (n < 0)
+			return call_failed(svm, "splice", err);
+		if (!n)
+			return 0;
+		*done += n / PAGE_BYTES;
+	}
+	return 0;
+}
+
 int svm_read(struct svm *svm, uint64_t addr, void *buf, size_t bytes, size_t *done,
 	     struct error *err)
 {

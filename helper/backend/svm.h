@@ -58,6 +58,12 @@ int svm_send(struct svm *svm, int sock, uint64_t cookie, const struct splice_vm_
 	     uint32_t nr_runs, svm_runs_fn fn, void *ctx, struct svm_sent *sent,
 	     struct error *err);
 
+/**
+ * svm_splice() - put up to @nr pages from @addr on into a pipe by reference; the pipe has room for them
+ * @done: pages, fewer when one cannot go by reference
+ */
+int svm_splice(struct svm *svm, uint64_t addr, size_t nr, int pipe_fd, size_t *done, struct error *err);
+
 /** svm_read() - copy @bytes from @addr; *@done: bytes copied, fewer at an unreadable address */
 int svm_read(struct svm *svm, uint64_t addr, void *buf, size_t bytes, size_t *done,
 	     struct error *err);

@@ -399,7 +399,7 @@ static int open_mem(struct vmread *vmread, struct error *err)
 	vmread->mem_fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (vmread->mem_fd >= 0)
 		return 0;
-	return error_errno(err, errno == ENOENT ? CODE_TARGET : CODE_NOT_READY,
+	return error_errno(err, proc_is_gone(errno) ? CODE_TARGET : CODE_NOT_READY,
 			   errno == EACCES ? "run as root" : NULL, "cannot open %s", path);
 }
 

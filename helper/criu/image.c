@@ -224,7 +224,7 @@ void image_out_init(struct image_out *out, uint32_t magic)
 {
 	memset(out, 0, sizeof(*out));
 	if (magic != IMAGE_INVENTORY)
-		image_out_u32(out, IMAGE_COMMON);
+		image_out_u32(out, magic == IMAGE_STATS ? IMAGE_SERVICE : IMAGE_COMMON);
 	image_out_u32(out, magic);
 }
 

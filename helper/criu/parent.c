@@ -5,29 +5,8 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "criu/criu.h"
+#include "criu/inventory.h"
 #include "criu/pagemap.h"
-
-#define IMAGES_V1_1	2
-
-/*
- * When the parent has no dump time, or a dump time before the task's start, CRIU silently dumps all
- * pages of the task.
- */
-static int inventory_write(int dir_fd, struct error *err)
-{
-	Img__InventoryEntry inventory = IMG__INVENTORY_ENTRY__INIT;
-	struct image_out out;
-	int ret;
-
-	inventory.img_version = IMAGES_V1_1;
-	inventory.has_dump_uptime = true;
-	inventory.dump_uptime = clock_ns(CLOCK_BOOTTIME) / 1000;
-	image_out_init(&out, IMAGE_INVENTORY);
-	image_out_add(&out, &inventory.base);
-	ret = image_out_store(&out, dir_fd, "inventory.img", err);
-	image_out_free(&out);
-	return ret;
-}
 
 static int empty_pages_write(int dir_fd, struct error *err)
 {
@@ -56,5 +35,6 @@ int criu_parent_add(int dir_fd, pid_t pid, struct error *err)
 
 int criu_parent_write(int dir_fd, struct error *err)
 {
-	return empty_pages_write(dir_fd, err) || inventory_write(dir_fd, err) ? -1 : 0;
+	return empty_pages_write(dir_fd, err) ||
+	       inventory_write(dir_fd, clock_ns(CLOCK_BOOTTIME) / 1000, PREDUMP_MODE_NONE, err) ? -1 : 0;
 }

@@ -19,7 +19,7 @@ int pagemap_open(pid_t pid, struct error *err)
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		error_errno(err, errno == ENOENT ? CODE_TARGET : CODE_NOT_READY,
+		error_errno(err, proc_is_gone(errno) ? CODE_TARGET : CODE_NOT_READY,
 			    errno == EACCES || errno == EPERM ? "run as root" : NULL,
 			    "cannot open %s", path);
 	return fd;

@@ -272,7 +272,7 @@ int proc_open_clear_refs(pid_t pid, struct error *err)
 	snprintf(path, sizeof(path), "/proc/%d/clear_refs", pid);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
-		error_errno(err, errno == ENOENT ? CODE_TARGET : CODE_NOT_READY, NULL,
+		error_errno(err, proc_is_gone(errno) ? CODE_TARGET : CODE_NOT_READY, NULL,
 			    "cannot open %s", path);
 	return fd;
 }

@@ -87,7 +87,7 @@ int image_dir_open(struct image_dir *dir, const char *path, const char *parent,
 	if (dir->fd < 0)
 		return error_errno(err, CODE_USAGE, NULL, "cannot open the directory \"%s\"", path);
 	if (flock(dir->fd, LOCK_EX | LOCK_NB))
-		error_errno(err, CODE_USAGE, "another page-server writes to it",
+		error_errno(err, CODE_USAGE, "another page-server or pre-dump writes to it",
 			    "cannot lock \"%s\"", path);
 	else if (!image_earlier_settle(dir->fd, err) && !remove_parts(dir->fd, err) && (!parent || !link_parent(dir->fd, parent, err)))
 		return 0;

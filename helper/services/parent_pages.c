@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/io.h"
+#include "base/page.h"
+#include "criu/page_command.h"
+#include "criu/pagemap.h"
+#include "services/parent_pages.h"
+
+#define ROOM_MIN	64UL
+
+static int level_add(struct parent_level *level, const struct pagemap_entry *entry, uint64_t at,
+		     struct error *err)
+{
+	size_t room = level->room ? level->room * 2 : ROOM_MIN;
+	struct parent_extent *extents;
+
+	if (level->nr == level->room) {
+		extents = reallocarray(level->extents, room, sizeof(*extents));
+		if (!extents)
+			return error_set(err, CODE_INTERNAL, NULL, "no memory for the parent's pagemap");
+		level->extents = extents;
+		level->room = room;
+	}
+	level->extents[level->nr++] = (struct parent_extent){
+		.addr = entry->addr, .end = entry->addr + entry->nr_pages * PAGE_BYTES, .at = at,
+	};
+	return 0;
+}
+
+/* *@at: bytes of the pages image that the entries list; *@elsewhere: the next level is needed */
+static int read_entries(struct parent_level *level, struct image *image, uint64_t *at, bool *elsewhere,
+			struct error *err)
+{
+	struct pagemap_entry entry = { 0 };
+	ProtobufCMessage *msg;
+	int ret;
+
+	while ((ret = image_next(image, &img__pagemap_entry__descriptor, &msg, err)) > 0) {
+		uint64_t from = entry.addr + entry.nr_pages * PAGE_BYTES;
+
+		ret = pagemap_get((Img__PagemapEntry *)msg, from, &entry, err);
+		protobuf_c_message_free_unpacked(msg, NULL);
+		if (ret)
+			return -1;
+		if (entry.flags & PAGEMAP_PRESENT) {
+			if (level_add(level, &entry, *at, err))
+				return -1;
+			*at += entry.nr_pages * PAGE_BYTES;
+		} else if (entry.flags & PAGEMAP_PARENT) {
+			if (level_add(level, &entry, PARENT_ELSEWHERE, err))
+				return -1;
+			*elsewhere = true;
+		}
+	}
+	return ret;
+}
+
+static int open_file(struct parent_level *level, int dir_fd, uint32_t id, uint64_t bytes, struct error *err)
+{
+	char name[IMAGE_NAME_MAX];
+	struct stat st;
+
+	snprintf(name, sizeof(name), "pages-%u.img", id);
+	level->pages_fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (level->pages_fd < 0 || fstat(level->pages_fd, &st))
+		return error_errno(err, CODE_CRIU, NULL, "the parent's image %s", name);
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size < bytes)
+		return error_set(err, CODE_CRIU, NULL, "the parent's image %s is cut short", name);
+	return 0;
+}
+
+static int read_level(struct parent_level *level, int dir_fd, const char *name, bool *elsewhere,
+		      struct error *err)
+{
+	ProtobufCMessage *head = NULL;
+	struct image image;
+	uint64_t bytes = 0;
+	int ret;
+
+	if (image_open(&image, dir_fd, name, IMAGE_PAGEMAP, err))
+		return -1;
+	ret = image_next(&image, &img__pagemap_head__descriptor, &head, err);
+	if (!ret)
+		ret = error_set(err, CODE_CRIU, NULL, "the parent's image %s is empty", name);
+	if (ret > 0)
+		ret = read_entries(level, &image, &bytes, elsewhere, err);
+	if (!ret && bytes)
+		ret = open_file(level, dir_fd, ((Img__PagemapHead *)head)->pages_id, bytes, err);
+	if (head)
+		protobuf_c_message_free_unpacked(head, NULL);
+	image_close(&image);
+	return ret;
+}
+
+static struct parent_level *add_level(struct parent_pages *parent, struct error *err)
+{
+	struct parent_level *levels;
+
+	if (parent->nr == PARENT_LEVELS_MAX) {
+		error_set(err, CODE_CRIU, NULL, "the chain of parents does not end");
+		return NULL;
+	}
+	levels = reallocarray(parent->levels, parent->nr + 1, sizeof(*levels));
+	if (!levels) {
+		error_set(err, CODE_INTERNAL, NULL, "no memory for a chain of images");
+		return NULL;
+	}
+	parent->levels = levels;
+	levels[parent->nr] = (struct parent_level){ .pages_fd = -1 };
+	return &levels[parent->nr++];
+}
+
+/* @dir_fd: closed. Return: the directory of the parent, or -1 with @err */
+static int climb(int dir_fd, struct error *err)
+{
+	int up = openat(dir_fd, "parent", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+
+	if (up < 0)
+		error_errno(err, CODE_CRIU, NULL, "the parent's own parent");
+	close(dir_fd);
+	return up;
+}
+
+static int read_chain(struct parent_pages *parent, int dir_fd, const char *name, struct error *err)
+{
+	bool elsewhere = true;
+	int ret = 0, fd = openat(dir_fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return error_errno(err, CODE_CRIU, NULL, "the parent's directory");
+	while (!ret && elsewhere) {
+		struct parent_level *level = add_level(parent, err);
+
+		elsewhere = false;
+		ret = level ? read_level(level, fd, name, &elsewhere, err) : -1;
+		if (!ret && elsewhere) {
+			fd = climb(fd, err);
+			ret = fd < 0 ? -1 : 0;
+		}
+	}
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
+int parent_pages_open(struct parent_pages *parent, int dir_fd, uint64_t target, struct error *err)
+{
+	char name[IMAGE_NAME_MAX];
+	struct stat st;
+
+	*parent = (struct parent_pages){ 0 };
+	page_target_name(target, "", name);
+	if (fstatat(dir_fd, name, &st, 0) && errno == ENOENT)
+		return 0;
+	if (!read_chain(parent, dir_fd, name, err))
+		return 1;
+	parent_pages_free(parent);
+	return -1;
+}
+
+/* Return: the extent with @addr, or the first one behind it; NULL: there is none */
+static const struct parent_extent *find(const struct parent_level *level, uint64_t addr)
+{
+	size_t low = 0, high = level->nr;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (level->extents[middle].end <= addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < level->nr ? &level->extents[low] : NULL;
+}
+
+static size_t shorter(uint64_t bytes, size_t nr)
+{
+	return bytes / PAGE_BYTES < nr ? bytes / PAGE_BYTES : nr;
+}
+
+ssize_t parent_pages_read(const struct parent_pages *parent, uint64_t addr, size_t nr, void *buf, bool *has,
+			  struct error *err)
+{
+	const struct parent_extent *extent = NULL;
+	size_t level, done;
+
+	*has = false;
+	for (level = 0; level < parent->nr; level++) {
+		extent = find(&parent->levels[level], addr);
+		if (!extent)
+			return nr;
+		if (extent->addr > addr)
+			return shorter(extent->addr - addr, nr);
+		nr = shorter(extent->end - addr, nr);
+		if (extent->at != PARENT_ELSEWHERE)
+			break;
+	}
+	if (level == parent->nr)
+		return nr;
+	if (io_pread_all(parent->levels[level].pages_fd, buf, nr * PAGE_BYTES, extent->at + addr - extent->addr,
+			 &done))
+		return error_errno(err, CODE_CRIU, NULL, "cannot read the parent's pages");
+	if (done != nr * PAGE_BYTES)
+		return error_set(err, CODE_CRIU, NULL, "the parent's pages are cut short");
+	*has = true;
+	return nr;
+}
+
+void parent_pages_free(struct parent_pages *parent)
+{
+	for (size_t i = 0; i < parent->nr; i++) {
+		if (parent->levels[i].pages_fd >= 0)
+			close(parent->levels[i].pages_fd);
+		free(parent->levels[i].extents);
+	}
+	free(parent->levels);
+	*parent = (struct parent_pages){ 0 };
+}
