@@ -56,13 +56,20 @@ static void look(const uint64_t *from, uint64_t page, uint64_t at)
 		}
 }
 
+/* Its neighbours are no memory: in a mapping that merges with a new one all pages count as written. */
 static uint64_t *map(size_t pages)
 {
-	void *at = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *at = mmap(NULL, (pages + 2) * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (at == MAP_FAILED)
+	if (at == MAP_FAILED || mprotect(at + PAGE, pages * PAGE, PROT_READ | PROT_WRITE))
 		err(1, "mmap");
-	return at;
+	return (uint64_t *)(at + PAGE);
+}
+
+static void unmap(uint64_t *at)
+{
+	if (munmap((char *)at - PAGE, (SIDE + 2) * PAGE))
+		err(1, "munmap");
 }
 
 static void look_all(const uint64_t *at, uint64_t base, uint64_t seed)
@@ -81,7 +88,7 @@ static void fill_all(uint64_t *at, uint64_t base, uint64_t seed)
 static void change(void)
 {
 	static uint64_t *moved, *hidden, *dropped;
-	uint64_t *fresh = map(SIDE);
+	uint64_t *fresh = map(SIDE), *old;
 	pid_t child;
 
 	if (!moved) {
@@ -93,9 +100,11 @@ static void change(void)
 	}
 	fill_all(fresh, 3 << 22, pass);
 	/* the new place is taken first, so that the kernel does not give the old one back */
+	old = moved;
 	if (mremap(moved, SIDE * PAGE, SIDE * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, fresh) != fresh)
 		err(1, "mremap");
 	moved = fresh;
+	unmap(old);
 	look_all(moved, 1 << 22, 7);
 	mprotect(hidden, SIDE * PAGE, PROT_READ | PROT_WRITE);
 	look_all(hidden, 2 << 22, 7);
