@@ -162,10 +162,11 @@ static int count_present(void *ctx, const struct splice_vm_run *runs, uint32_t n
 
 static void note_left(struct page_copier *copier, uint64_t addr)
 {
-	struct page_left *last = &copier->left[copier->nr_left - 1];
+	struct page_left *last = copier->nr_left && copier->nr_left <= PAGE_LEFT_MAX ?
+				 &copier->left[copier->nr_left - 1] : NULL;
 
 	copier->counts.unreadable++;
-	if (copier->nr_left && copier->nr_left <= PAGE_LEFT_MAX && last->addr + last->nr * PAGE_BYTES == addr)
+	if (last && last->addr + last->nr * PAGE_BYTES == addr)
 		last->nr++;
 	else if (copier->nr_left++ < PAGE_LEFT_MAX)
 		copier->left[copier->nr_left - 1] = (struct page_left){ addr, 1 };

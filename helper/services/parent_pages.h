@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include "base/error.h"
 
 #define PARENT_LEVELS_MAX	1024	/* longest chain; also ends one that leads to itself */

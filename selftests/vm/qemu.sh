@@ -86,7 +86,7 @@ qemu_boot()
 # qemu_start NODE: becomes QEMU. Descriptors 3 and 4 take the command's output.
 qemu_start()
 {
-	local n=$1 args=()
+	local n=$1 args=() scratch=()
 	local append="console=ttyS0 loglevel=6 log_buf_len=4M"
 	# An emulator on a busy machine is slow; that is no fault of a test.
 	append+=" rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=30 no_timer_check"
@@ -111,6 +111,11 @@ qemu_start()
 			qemu_net "$n" ctl "52:54:00:00:01:0$n" virtio_net
 		}
 	)
+	if [ "$disk" ]; then
+		truncate -s "${disk}M" "disk$n"
+		scratch=(-drive "if=none,id=scratch,file=disk$n,format=raw,cache=unsafe,discard=unmap"
+			-device virtio-blk-pci,drive=scratch)
+	fi
 	# A killed run must not leave an emulator behind.
 	TMPDIR=$run_dir exec setpriv --pdeathsig KILL qemu-system-x86_64 -name "node$n" \
 		-nodefaults -no-user-config -display none -no-reboot \
@@ -121,7 +126,7 @@ qemu_start()
 		-drive "if=none,id=root,file=${rootfs[n]},format=raw,snapshot=on,cache=unsafe" \
 		-device virtio-blk-pci,drive=root \
 		-drive "if=none,id=modules,file=${kernel_dir[n]}/modules.img,format=raw,readonly=on" \
-		-device virtio-blk-pci,drive=modules \
+		-device virtio-blk-pci,drive=modules "${scratch[@]}" \
 		"${args[@]}" > "node$n.qemu" 2>&1 < /dev/null
 }
 
