@@ -229,6 +229,7 @@ static int predump_all(struct predump *predump, struct predump_figures *figures)
 		ret = write_all(predump);
 	predump_result_sum(figures, predump->tasks, predump->nr);
 	figures->ns = clock_now_ns() - begun;
+	figures->direct = predump->file.direct;
 	if (write_inventory(predump, figures))
 		ret = -1;
 	if (!ret)

@@ -103,7 +103,7 @@ void predump_result_tell(const struct predump_figures *figures, const struct pre
 	json_t *fields;
 
 	getrusage(RUSAGE_SELF, &usage);
-	fields = json_pack("{s:i,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:b,s:o,s:I,s:f,s:I}",
+	fields = json_pack("{s:i,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:b,s:b,s:o,s:I,s:f,s:I}",
 			   "exit", err->code, "class", error_code_name(err->code),
 			   "images", (json_int_t)figures->images, "pages", (json_int_t)figures->pages,
 			   "bytes", (json_int_t)(figures->pages * PAGE_BYTES),
@@ -111,7 +111,8 @@ void predump_result_tell(const struct predump_figures *figures, const struct pre
 			   "in_parent", (json_int_t)figures->same,
 			   "vanished", (json_int_t)figures->vanished,
 			   "unreadable", (json_int_t)figures->unreadable,
-			   "way", way_of(figures), "chain", figures->chains, "failed", failed_of(tasks, nr),
+			   "way", way_of(figures), "direct", figures->direct, "chain", figures->chains,
+			   "failed", failed_of(tasks, nr),
 			   "ns", (json_int_t)figures->ns, "cpu_s", cpu_seconds(&usage),
 			   "peak_bytes", (json_int_t)usage.ru_maxrss * 1024);
 	if (error_is_set(err)) {

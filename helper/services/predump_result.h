@@ -8,13 +8,14 @@
 /**
  * struct predump_figures - sums of all processes
  * @chains: the next dump can build on these images
+ * @direct: pages were written past the page cache
  * @images: processes that have images
  * @pages: pages that were written, @by_reference of them without a copy
  * @same: pages that are left to the parent
  */
 struct predump_figures {
 	const char *images_dir;
-	bool chains;
+	bool chains, direct;
 	uint64_t images, pages, by_reference, same, scanned, vanished, unreadable, ns;
 };
 
