@@ -89,14 +89,15 @@ size_t pages_file_batch(const struct pages_file *file)
 /*
  * The program writes to a page while the disk reads it. These file systems take that: the image then has older or
  * newer bytes, and the page is dirty for the next dump. A file system with checksums of data (btrfs) would call its
- * own file damaged. Through the page cache a page is copied anyway, and the way through a pipe only costs more.
+ * own file damaged. Through the page cache the kernel copies a page, which is right everywhere.
  */
 bool pages_file_takes_references(const struct pages_file *file)
 {
 	struct statfs fs;
 
-	return file->direct && file->pipe[0] >= 0 && !fstatfs(file->fd, &fs) &&
-	       (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC);
+	if (file->pipe[0] < 0 || !file->direct)
+		return file->pipe[0] >= 0;
+	return !fstatfs(file->fd, &fs) && (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC);
 }
 
 /* A file system may take O_DIRECT of a file, and not of a write. */

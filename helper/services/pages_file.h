@@ -44,7 +44,7 @@ int pages_file_begin(struct pages_file *file, int fd, struct error *err);
 /** pages_file_batch() - pages that should come at a time */
 size_t pages_file_batch(const struct pages_file *file);
 
-/** pages_file_takes_references() - pages may go into the pipe: they are written from where the program has them */
+/** pages_file_takes_references() - pages may go into the pipe, from which the kernel writes them where they are */
 bool pages_file_takes_references(const struct pages_file *file);
 
 /** pages_file_room() - where the next PAGES_FILE_BATCH pages are put; writes what is there before, if need be */

@@ -189,14 +189,15 @@ static void leaves_out_what_vanished(void **state)
 	assert_int_equal(bench.copier.nr_left, 0);
 }
 
-/* A file of a disk takes references; a page that cannot go so is copied, in its place. */
-static void refers_where_it_can(void **state)
+/* A page that cannot go by reference is copied, in its place. @buffered: through the page cache, of any file system */
+static void refer_where_it_can(bool buffered)
 {
 	bench.backend.ops = &bench_ref_ops;
 	bench.stuck = 300;
-	begin(false);
-	if (!bench.copier.references)
+	begin(buffered);
+	if (!buffered && !bench.copier.references)
 		skip();
+	assert_true(bench.copier.references);
 	add(0, 500);
 	add(520, PAGES - 520);
 	finish();
@@ -205,6 +206,16 @@ static void refers_where_it_can(void **state)
 	assert_int_equal(bench.copier.counts.by_reference, bench.refs);
 	assert_int_equal(bench.copier.counts.by_reference + bench.copier.counts.copied, PAGES - 20);
 	assert_int_equal(bench.copier.counts.copied, 32);
+}
+
+static void refers_through_the_cache(void **state)
+{
+	refer_where_it_can(true);
+}
+
+static void refers_past_the_cache(void **state)
+{
+	refer_where_it_can(false);
 }
 
 static void leaves_the_same_to_the_parent(void **state)
@@ -237,7 +248,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(copies_all_past_the_cache, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(reads_by_force, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(leaves_out_what_vanished, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(refers_where_it_can, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(refers_through_the_cache, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(refers_past_the_cache, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(leaves_the_same_to_the_parent, set_up, tear_down),
 	};
 

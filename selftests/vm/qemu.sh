@@ -113,7 +113,8 @@ qemu_start()
 	)
 	if [ "$disk" ]; then
 		truncate -s "${disk}M" "disk$n"
-		scratch=(-drive "if=none,id=scratch,file=disk$n,format=raw,cache=unsafe,discard=unmap"
+		mapfile -t scratch < <(printf '%s\n' \
+			-drive "if=none,id=scratch,file=disk$n,format=raw,cache=unsafe,discard=unmap" \
 			-device virtio-blk-pci,drive=scratch)
 	fi
 	# A killed run must not leave an emulator behind.
