@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/big_pipe.h"
 #include "base/report.h"
 #include "base/text.h"
 #include "base/thread.h"
 #include "services/image_downlink.h"
 
-#define PIPE_BYTES	(1 << 20)
 
 static int wrong(struct image_downlink *down, const char *what)
 {
@@ -247,18 +247,15 @@ static void *downlink_body(void *arg)
 static int open_pipe(struct image_downlink *down, struct error *err)
 {
 	down->null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	if (down->null_fd < 0 || pipe2(down->pipe, O_CLOEXEC))
+	if (down->null_fd < 0 || big_pipe_open(down->pipe))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a pipe");
-	fcntl(down->pipe[0], F_SETPIPE_SZ, PIPE_BYTES);
 	return 0;
 }
 
 static void close_all(struct image_downlink *down)
 {
 	conn_close(&down->conn);
-	for (int i = 0; i < 2; i++)
-		if (down->pipe[i] >= 0)
-			close(down->pipe[i]);
+	big_pipe_close(down->pipe);
 	if (down->null_fd >= 0)
 		close(down->null_fd);
 	down->started = false;

@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "base/big_pipe.h"
 #include "base/clock.h"
 #include "base/report.h"
 #include "base/text.h"
@@ -17,7 +18,6 @@
 #include "services/image_dump.h"
 #include "services/stream_request.h"
 
-#define PIPE_BYTES	(1 << 20)	/* CRIU waits less often than with the default of 64 KiB */
 #define PIPE_FULL	(64 << 10)
 #define ROOM_MIN	32
 #define SCRIPT_DEPTH	4
@@ -141,7 +141,7 @@ static int end_image(struct image_dump *dump, size_t at)
 static int forward(struct image_dump *dump, size_t at)
 {
 	struct dump_image *image = &dump->images[at];
-	ssize_t n = splice(image->fd, NULL, dump->pipe[1], NULL, PIPE_BYTES,
+	ssize_t n = splice(image->fd, NULL, dump->pipe[1], NULL, BIG_PIPE_BYTES,
 			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -151,8 +151,8 @@ static int forward(struct image_dump *dump, size_t at)
 	if (!n)
 		return end_image(dump, at);
 	if (n >= PIPE_FULL && !image->wide) {
-		/* a limit of this user's pipes may forbid it */
-		fcntl(image->fd, F_SETPIPE_SZ, PIPE_BYTES);
+		/* CRIU waits less often */
+		big_pipe_widen(image->fd);
 		image->wide = true;
 	}
 	image->bytes += n;
@@ -353,18 +353,15 @@ static void dump_serve(struct image_dumps *dumps, struct image_client *client,
 		.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	};
 
-	if (dump.wake_fd < 0 || pipe2(dump.pipe, O_CLOEXEC))
+	if (dump.wake_fd < 0 || big_pipe_open(dump.pipe))
 		error_errno(&dump.err, CODE_INTERNAL, NULL, "cannot make a pipe");
-	else if (enter(&dump)) {
-		fcntl(dump.pipe[0], F_SETPIPE_SZ, PIPE_BYTES);
+	else if (enter(&dump))
 		run(&dump, first_image);
-	}
 	shutdown(client->fd, SHUT_RDWR);
 	leave(&dump);
 	tell(&dump, client->door->id);
 	close(dump.wake_fd);
-	close(dump.pipe[0]);
-	close(dump.pipe[1]);
+	big_pipe_close(dump.pipe);
 	free(dump.images);
 	free(dump.pollfds);
 }

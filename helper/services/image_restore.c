@@ -9,13 +9,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include "base/big_pipe.h"
 #include "base/report.h"
 #include "base/text.h"
 #include "base/thread.h"
 #include "services/image_restore.h"
 #include "services/stream_request.h"
 
-#define PIPE_BYTES	(1 << 20)
 #define LOOK_MS		500	/* how soon a thread sees that the cache ends */
 #define PAGES_PREFIX	"pages-"
 
@@ -149,7 +149,7 @@ static int start_serving(struct image_restore *restore, const struct stored_imag
 		return 0;
 	}
 	if (image->fd >= 0)
-		fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES);
+		big_pipe_widen(fd);
 	pthread_mutex_lock(&restore->lock);
 	restore->serving++;
 	pthread_mutex_unlock(&restore->lock);

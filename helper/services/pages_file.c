@@ -7,9 +7,9 @@
 #include <sys/mman.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+#include "base/big_pipe.h"
 #include "base/io.h"
 #include "base/page.h"
-#include "criu/page_command.h"
 #include "services/pages_file.h"
 
 #ifndef XFS_SUPER_MAGIC
@@ -28,16 +28,13 @@ int pages_file_init(struct pages_file *file, bool references, bool buffered, str
 		file->buf = NULL;
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for pages");
 	}
-	if (references && page_command_pipe(file->pipe)) {
+	if (references && big_pipe_open(file->pipe)) {
 		pages_file_free(file);
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a pipe");
 	}
 	/* a smaller one takes fewer references at a time, for which there is no code */
-	if (references && fcntl(file->pipe[0], F_GETPIPE_SZ) < (int)(PAGES_FILE_BATCH * PAGE_BYTES)) {
-		close(file->pipe[0]);
-		close(file->pipe[1]);
-		file->pipe[0] = file->pipe[1] = -1;
-	}
+	if (references && fcntl(file->pipe[0], F_GETPIPE_SZ) < (int)(PAGES_FILE_BATCH * PAGE_BYTES))
+		big_pipe_close(file->pipe);
 	return 0;
 }
 
@@ -45,10 +42,7 @@ void pages_file_free(struct pages_file *file)
 {
 	if (file->buf)
 		munmap(file->buf, BUF_BYTES);
-	if (file->pipe[0] >= 0) {
-		close(file->pipe[0]);
-		close(file->pipe[1]);
-	}
+	big_pipe_close(file->pipe);
 	*file = (struct pages_file){ .pipe = { -1, -1 }, .fd = -1 };
 }
 
@@ -64,11 +58,9 @@ static int empty_pipe(struct pages_file *file, struct error *err)
 {
 	if (!file->piped)
 		return 0;
-	close(file->pipe[0]);
-	close(file->pipe[1]);
-	file->pipe[0] = file->pipe[1] = -1;
+	big_pipe_close(file->pipe);
 	file->piped = 0;
-	return page_command_pipe(file->pipe) ?
+	return big_pipe_open(file->pipe) ?
 	       error_errno(err, CODE_INTERNAL, NULL, "cannot make a pipe") : 0;
 }
 
