@@ -49,6 +49,32 @@ static const char *take_ps_socket(void *ctx, char *value)
 	return take_fd(value, &((struct page_server_options *)ctx)->ps_socket);
 }
 
+static const char *take_file(char *value, const char **file)
+{
+	*file = value;
+	return *value ? NULL : "a file";
+}
+
+static const char *take_cacert(void *ctx, char *value)
+{
+	return take_file(value, &((struct page_server_options *)ctx)->tls_files.cacert);
+}
+
+static const char *take_cacrl(void *ctx, char *value)
+{
+	return take_file(value, &((struct page_server_options *)ctx)->tls_files.cacrl);
+}
+
+static const char *take_cert(void *ctx, char *value)
+{
+	return take_file(value, &((struct page_server_options *)ctx)->tls_files.cert);
+}
+
+static const char *take_key(void *ctx, char *value)
+{
+	return take_file(value, &((struct page_server_options *)ctx)->tls_files.key);
+}
+
 static const struct cli_option options[] = {
 	{ "images-dir", "DIR", "write pagemap-*.img and pages-*.img there (the current directory)",
 	  .take = take_images_dir },
@@ -63,7 +89,16 @@ static const struct cli_option options[] = {
 	  .flag = offsetof(struct page_server_options, once) },
 	{ "no-fsync", .text = "do not wait for the disk before the dump may end",
 	  .flag = offsetof(struct page_server_options, no_fsync) },
-	{ "tls", .text = "is not there yet", .flag = offsetof(struct page_server_options, tls) },
+	{ "tls", .text = "take nothing but TLS, and verify the sender's certificate, as criu page-server --tls does",
+	  .flag = offsetof(struct page_server_options, tls) },
+	{ "tls-cacert", "FILE", "authorities that sign the sender's certificate (/etc/pki/CA/cacert.pem,\n"
+	  "and the system's)", .take = take_cacert },
+	{ "tls-cacrl", "FILE", "revoked certificates (/etc/pki/CA/cacrl.pem, if it is there)",
+	  .take = take_cacrl },
+	{ "tls-cert", "FILE", "this server's certificate (/etc/pki/criu/cert.pem)", .take = take_cert },
+	{ "tls-key", "FILE", "its private key (/etc/pki/criu/private/key.pem)", .take = take_key },
+	{ "tls-no-cn-verify", .text = "the sender's certificate need not be for the address of --address",
+	  .flag = offsetof(struct page_server_options, tls_any_name) },
 	{ "json", .text = "one JSON object a line", .flag = offsetof(struct page_server_options, json) },
 	{ 0 }
 };
@@ -80,8 +115,9 @@ int page_server_main(int argc, char **argv)
 
 	if (code >= 0)
 		return code;
-	if (opts.tls)
-		return options_wrong(&verb, "--tls is not there yet: let the dump use a tunnel, as ssh -L");
+	if (!opts.tls && (opts.tls_any_name || opts.tls_files.cacert || opts.tls_files.cacrl ||
+			  opts.tls_files.cert || opts.tls_files.key))
+		return options_wrong(&verb, "the options --tls-... need --tls");
 	if (!opts.address == (opts.ps_socket < 0))
 		return options_wrong(&verb, "say either --address (127.0.0.1: this machine alone, 0.0.0.0: all) or --ps-socket");
 	report_init(opts.json);

@@ -1,39 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include "criu/page_command.h"
 #include "criu/pagemap.h"
 
-#define PIPE_BYTES	(1 << 20)
 #define ID_SHIFT	8
 #define KIND_MASK	0xffU
-
-/* Return: 1; 0 at the end of the stream before the first byte; -1 with errno */
-static int recv_all(int fd, uint8_t *to, size_t bytes)
-{
-	size_t done = 0;
-
-	while (done < bytes) {
-		ssize_t n = recv(fd, to + done, bytes - done, 0);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		if (!n && done)
-			errno = ECONNRESET;
-		if (!n)
-			return done ? -1 : 0;
-		done += n;
-	}
-	return 1;
-}
 
 static uint32_t get32(const uint8_t *from)
 {
@@ -57,7 +32,7 @@ static bool is_close(uint32_t id)
 }
 
 /* The first command: read what both forms have, and the rest of the wide form. */
-static int learn_form(int fd, uint8_t *raw, size_t *bytes)
+static int learn_form(const struct page_stream *stream, uint8_t *raw, size_t *bytes)
 {
 	size_t rest = PAGE_COMMAND_WIDE - PAGE_COMMAND_NARROW;
 	int ret;
@@ -70,19 +45,20 @@ static int learn_form(int fd, uint8_t *raw, size_t *bytes)
 	if (is_close(get32(raw) & 0xffff))
 		return 1;
 	*bytes = PAGE_COMMAND_WIDE;
-	ret = recv_all(fd, raw + PAGE_COMMAND_NARROW, rest);
+	ret = page_stream_read(stream, raw + PAGE_COMMAND_NARROW, rest);
 	if (!ret)
 		errno = ECONNRESET;
 	return ret > 0 ? 1 : -1;
 }
 
-int page_command_read(int fd, size_t *bytes, struct page_command *command)
+int page_command_read(const struct page_stream *stream, size_t *bytes,
+		      struct page_command *command)
 {
 	uint8_t raw[PAGE_COMMAND_WIDE] = { 0 };
-	int ret = recv_all(fd, raw, *bytes ? *bytes : PAGE_COMMAND_NARROW);
+	int ret = page_stream_read(stream, raw, *bytes ? *bytes : PAGE_COMMAND_NARROW);
 
 	if (ret > 0 && !*bytes)
-		ret = learn_form(fd, raw, bytes);
+		ret = learn_form(stream, raw, bytes);
 	if (ret <= 0)
 		return ret;
 	command->id = get32(raw) & 0xffff;
@@ -97,6 +73,32 @@ int page_command_read(int fd, size_t *bytes, struct page_command *command)
 		command->target = get64(raw + 16);
 	}
 	return 1;
+}
+
+static void put32(uint8_t *to, uint32_t value)
+{
+	memcpy(to, &value, sizeof(value));
+}
+
+static void put64(uint8_t *to, uint64_t value)
+{
+	memcpy(to, &value, sizeof(value));
+}
+
+int page_command_write(const struct page_stream *stream, size_t bytes,
+		       const struct page_command *command, bool more)
+{
+	uint8_t raw[PAGE_COMMAND_WIDE] = { 0 };
+	size_t at = bytes == PAGE_COMMAND_WIDE ? 16 : 8;
+
+	put32(raw, command->flags << 16 | command->id);
+	if (bytes == PAGE_COMMAND_WIDE)
+		put64(raw + 8, command->nr_pages);
+	else
+		put32(raw + 4, command->nr_pages);
+	put64(raw + at, command->addr);
+	put64(raw + at + 8, command->target);
+	return page_stream_write(stream, raw, bytes, more);
 }
 
 /*
@@ -127,7 +129,7 @@ void page_command_plain(struct page_command *command)
 		command->flags = PAGEMAP_PRESENT;
 	else if (command->id == PAGE_COMMAND_HOLE)
 		command->flags = PAGEMAP_PARENT;
-	else
+	else if (command->id != PAGE_COMMAND_ADD_COMPRESSED || (command->flags & PAGEMAP_PRESENT))
 		return;
 	command->id = PAGE_COMMAND_ADD_FLAGS;
 }
@@ -141,54 +143,4 @@ void page_target_name(uint64_t target, const char *dir, char name[IMAGE_NAME_MAX
 {
 	snprintf(name, IMAGE_NAME_MAX, "%spagemap-%s%" PRIu64 ".img", dir,
 		 target_kind(target) == PAGE_TARGET_SHM ? "shmem-" : "", target >> ID_SHIFT);
-}
-
-static int drain_pipe(const int pipe[2], int to, size_t bytes)
-{
-	while (bytes) {
-		ssize_t n = splice(pipe[0], NULL, to, NULL, bytes, SPLICE_F_MOVE);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (!n)
-			errno = EIO;
-		if (n <= 0)
-			return -1;
-		bytes -= n;
-	}
-	return 0;
-}
-
-int page_command_payload(int fd, const int pipe[2], int to, uint64_t bytes, bool *lost)
-{
-	*lost = false;
-	while (bytes) {
-		ssize_t n = splice(fd, NULL, pipe[1], NULL, bytes < PIPE_BYTES ? bytes : PIPE_BYTES,
-				   SPLICE_F_MOVE);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (!n)
-			errno = ECONNRESET;
-		if (n <= 0) {
-			*lost = true;
-			return -1;
-		}
-		if (drain_pipe(pipe, to, n))
-			return -1;
-		bytes -= n;
-	}
-	return 0;
-}
-
-int page_command_pipe(int pipe[2])
-{
-	if (pipe2(pipe, O_CLOEXEC)) {
-		pipe[0] = -1;
-		pipe[1] = -1;
-		return -1;
-	}
-	/* a smaller one is slower, no more */
-	fcntl(pipe[1], F_SETPIPE_SZ, PIPE_BYTES);
-	return 0;
 }

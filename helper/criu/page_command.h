@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "criu/image.h"
+#include "criu/page_stream.h"
 
 #define PAGE_COMMAND_NARROW	24	/* u32 command, u32 pages, u64 address, u64 target */
 #define PAGE_COMMAND_WIDE	32	/* u32 command, u32 padding, u64 pages, u64 address, u64 target */
@@ -45,13 +46,23 @@ struct page_command {
  *	sets it. A CLOSE as first command leaves 0, and may leave bytes of itself unread
  * Return: 1; 0 when the sender has closed the connection between two commands; -1 with errno
  */
-int page_command_read(int fd, size_t *bytes, struct page_command *command);
+int page_command_read(const struct page_stream *stream, size_t *bytes,
+		      struct page_command *command);
+
+/**
+ * page_command_write() - say a command, as a dump does
+ * @bytes: PAGE_COMMAND_NARROW, whose entries have less than 2^32 pages, or PAGE_COMMAND_WIDE
+ * @more: its pages follow
+ * Return: 0; -1 with errno
+ */
+int page_command_write(const struct page_stream *stream, size_t bytes,
+		       const struct page_command *command, bool more);
 
 /**
  * page_command_plain() - what the command asks, as an ADD_FLAGS or another command that has no older form
  *
- * ADD and HOLE are the older forms of ADD_FLAGS. The function also turns a target as CRIU 1.0 to 3.2 wrote it
- * into today's form.
+ * ADD and HOLE are the older forms of ADD_FLAGS, and an ADD_COMPRESSED that no page follows is one. The function also
+ * turns a target as CRIU 1.0 to 3.2 wrote it into today's form.
  */
 void page_command_plain(struct page_command *command);
 
@@ -60,16 +71,5 @@ bool page_target_is_known(uint64_t target);
 
 /** page_target_name() - path of the pagemap image of @target in the directory @dir ("" or "parent/") */
 void page_target_name(uint64_t target, const char *dir, char name[IMAGE_NAME_MAX]);
-
-/**
- * page_command_payload() - move the pages that follow a command from the socket to a file
- * @pipe: an empty pipe, through which the pages go by reference
- * @to: file, at its position
- * Return: 0; -1 with errno, and *@lost set when the socket failed, not @to
- */
-int page_command_payload(int fd, const int pipe[2], int to, uint64_t bytes, bool *lost);
-
-/** page_command_pipe() - make such a pipe; 0, or -1 with errno */
-int page_command_pipe(int pipe[2]);
 
 #endif

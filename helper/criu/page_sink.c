@@ -19,7 +19,7 @@ static int fail(struct page_sink *sink, const char *what)
 
 static int answer(struct page_sink *sink, const void *from, size_t bytes)
 {
-	return send(sink->fd, from, bytes, MSG_NOSIGNAL) == (ssize_t)bytes ? 0 :
+	return send(sink->stream.fd, from, bytes, MSG_NOSIGNAL) == (ssize_t)bytes ? 0 :
 	       fail(sink, "CRIU hung up");
 }
 
@@ -89,33 +89,36 @@ static bool has_parent(const struct page_sink *sink, uint64_t target)
 }
 
 /* Pages that are thrown away go by reference from the socket to the pipe, and from there to /dev/null. */
-static int take(struct page_sink *sink, int to, uint64_t bytes)
+static int take(struct page_sink *sink, const struct page_command *command, int to)
 {
-	bool lost;
-
-	if (!page_command_payload(sink->fd, sink->pipe, to, bytes, &lost))
+	if (!(command->flags & PAGEMAP_PRESENT))
 		return 0;
-	if (lost)
+	switch (page_payload_take(&sink->payload, &sink->stream, command, to)) {
+	case PAGE_TAKEN:
+		return 0;
+	case PAGE_TAKEN_LOST:
 		return fail(sink, "CRIU hung up");
-	return error_errno(&sink->err, CODE_CRIU, NULL, "cannot write the pages of %s",
-			   sink->throws ? "shared memory to /dev/null" : sink->name);
+	case PAGE_TAKEN_DAMAGED:
+		return fail(sink, "a compressed page is damaged");
+	default:
+		return error_errno(&sink->err, CODE_CRIU, NULL, "cannot write the pages of %s",
+				   sink->throws ? "shared memory to /dev/null" : sink->name);
+	}
 }
 
 static int add(struct page_sink *sink, const struct page_command *command)
 {
-	uint64_t bytes = command->flags & PAGEMAP_PRESENT ? command->nr_pages * PAGE_BYTES : 0;
-
 	if (!sink->target || command->target != sink->target)
 		return fail(sink, "pages of an object that was not opened");
 	if (command->nr_pages > USER_END / PAGE_BYTES ||
 	    command->addr > USER_END - command->nr_pages * PAGE_BYTES)
 		return fail(sink, "pages beyond user space");
 	if (sink->throws) {
-		sink->thrown += bytes / PAGE_BYTES;
-		return take(sink, sink->null_fd, bytes);
+		sink->thrown += command->flags & PAGEMAP_PRESENT ? command->nr_pages : 0;
+		return take(sink, command, sink->null_fd);
 	}
 	pagemap_put(&sink->map, command->addr, command->nr_pages, command->flags);
-	return take(sink, sink->pages_fd, bytes);
+	return take(sink, command, sink->pages_fd);
 }
 
 static int obey(struct page_sink *sink, struct page_command *command)
@@ -127,6 +130,7 @@ static int obey(struct page_sink *sink, struct page_command *command)
 	page_command_plain(command);
 	switch (command->id) {
 	case PAGE_COMMAND_ADD_FLAGS:
+	case PAGE_COMMAND_ADD_COMPRESSED:
 		return add(sink, command);
 	case PAGE_COMMAND_OPEN:
 		return begin(sink, command);
@@ -155,7 +159,7 @@ static void *sink_body(void *arg)
 	int ret = 1;
 
 	while (ret > 0 && !sink->closed) {
-		ret = page_command_read(sink->fd, &sink->header, &command);
+		ret = page_command_read(&sink->stream, &sink->header, &command);
 		if (ret < 0)
 			fail(sink, "CRIU hung up");
 		if (ret > 0 && obey(sink, &command))
@@ -163,19 +167,20 @@ static void *sink_body(void *arg)
 	}
 	/* without answers CRIU's dump fails; after a failure of CRIU nobody reads */
 	if (ret < 0)
-		shutdown(sink->fd, SHUT_RDWR);
+		shutdown(sink->stream.fd, SHUT_RDWR);
 	return NULL;
 }
 
 static void sink_free(struct page_sink *sink)
 {
-	int *fds[] = { &sink->null_fd, &sink->pipe[0], &sink->pipe[1], &sink->pages_fd };
+	int *fds[] = { &sink->null_fd, &sink->pages_fd };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
 		if (*fds[i] >= 0)
 			close(*fds[i]);
 		*fds[i] = -1;
 	}
+	page_payload_free(&sink->payload);
 	image_out_free(&sink->map);
 }
 
@@ -185,11 +190,11 @@ int page_sink_start(struct page_sink *sink, int fd, int images_fd, struct criu_d
 	int ret = 0;
 
 	*sink = (struct page_sink){
-		.fd = fd, .images_fd = images_fd, .shm = shm, .pages_fd = -1, .null_fd = -1,
-		.pipe = { -1, -1 },
+		.stream.fd = fd, .images_fd = images_fd, .shm = shm, .pages_fd = -1, .null_fd = -1,
+		.payload = PAGE_PAYLOAD_NONE,
 	};
 	sink->null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	if (sink->null_fd < 0 || page_command_pipe(sink->pipe))
+	if (sink->null_fd < 0 || page_payload_init(&sink->payload))
 		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot take CRIU's pages");
 	if (!ret)
 		ret = thread_start(&sink->thread, sink_body, sink, err);
@@ -206,7 +211,7 @@ int page_sink_end(struct page_sink *sink, struct error *err)
 	sink->runs = false;
 	/* a CRIU that is held has closed its end, or never used it */
 	if (!sink->closed)
-		shutdown(sink->fd, SHUT_RD);
+		shutdown(sink->stream.fd, SHUT_RD);
 	pthread_join(sink->thread, NULL);
 	sink_free(sink);
 	if (error_is_set(&sink->err)) {

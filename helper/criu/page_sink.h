@@ -23,10 +23,11 @@
 #include <stdint.h>
 #include "criu/criu.h"
 #include "criu/image.h"
+#include "criu/page_payload.h"
 
 /**
  * struct page_sink - one dump's pages
- * @fd: the helper's end of the socket pair
+ * @stream: the helper's end of the socket pair
  * @images_fd: directory of the images
  * @shm: objects whose pages are thrown away
  * @header: bytes of a command: 24, and 32 from CRIU 4.2 on; 0: not known yet
@@ -39,7 +40,8 @@
  * @closed: CRIU has said that all pages were sent
  */
 struct page_sink {
-	int fd, images_fd;
+	struct page_stream stream;
+	int images_fd;
 	struct criu_dump_shm *shm;
 	size_t header;
 	uint32_t images;
@@ -49,7 +51,8 @@ struct page_sink {
 	uint64_t target;
 	bool throws, runs, told;
 	atomic_bool closed;
-	int null_fd, pipe[2];
+	int null_fd;
+	struct page_payload payload;
 	uint64_t thrown;
 	struct error err;
 	pthread_t thread;

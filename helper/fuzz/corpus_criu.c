@@ -141,6 +141,11 @@ static void put_pages(struct bytes *to, uint8_t which, uint8_t flags, uint8_t ta
 
 void corpus_pages(void)
 {
+	/* a page of "migrate migrate ..." */
+	static const uint8_t block[] = {
+		0x8f, 'm', 'i', 'g', 'r', 'a', 't', 'e', ' ', 0x08, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff,
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xef, 0x50, 'r', 'a', 't', 'e', ' ',
+	};
 	struct bytes bytes = { .size = 0 };
 
 	/* each form: a task with a parent, shared memory, CLOSE */
@@ -166,6 +171,17 @@ void corpus_pages(void)
 	corpus_put_byte(&bytes, 1);
 	put_pages(&bytes, 9, 0, 0, 0, 0);
 	corpus_save("pages", "close-alone", &bytes);
+	/* zeros, a page as it is, a block of LZ4 */
+	bytes.size = 0;
+	corpus_put_byte(&bytes, 1);
+	put_pages(&bytes, 3, 0, 0, 0, 0);
+	put_pages(&bytes, 7, PAGEMAP_PRESENT, 0, 0, 3);
+	corpus_put_byte(&bytes, 0);
+	corpus_put_byte(&bytes, 255);
+	corpus_put_byte(&bytes, sizeof(block));
+	corpus_put(&bytes, block, sizeof(block));
+	put_pages(&bytes, 8, 0, 0, 0, 0);
+	corpus_save("pages", "compressed", &bytes);
 }
 
 /* A frame of fuzz_link: kind and number, and what it takes */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A connection to the page server. Input: a byte, 1 for the wide form, then commands: a byte whose lower half
- * chooses the command and whose upper half has flags; and what it takes. A byte 15 is followed by raw bytes.
+ * chooses the command and whose upper half has flags; and what it takes. A byte 15 is followed by raw bytes. Each
+ * compressed page is a byte, 255 for one page, otherwise the length of the raw bytes that follow.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -44,10 +45,27 @@ static void put_command(struct fuzz_pipe *pipe, bool wide, uint32_t id, uint32_t
 		fuzz_pipe_put(pipe, &narrow, sizeof(narrow));
 }
 
+/* What follows a command of the input: pages, at most PAGES_MAX */
+static void put_content(struct fuzz_pipe *pipe, struct fuzz_input *in, bool packed, uint64_t nr)
+{
+	static const uint8_t page[PAGE_BYTES];
+
+	for (uint64_t i = 0; i < nr && i < PAGES_MAX; i++) {
+		uint8_t length = packed ? fuzz_byte(in) : 255;
+		uint32_t bytes = length == 255 ? PAGE_BYTES : length;
+		struct fuzz_input raw = { page, PAGE_BYTES };
+
+		if (length != 255)
+			raw = fuzz_take(in, length);
+		if (packed)
+			fuzz_pipe_put(pipe, &bytes, sizeof(bytes));
+		fuzz_pipe_put(pipe, raw.data, raw.size);
+	}
+}
+
 /* Fields with small steps, so that entries often follow each other; 0xff in a step makes them huge. */
 static void put_next(struct fuzz_pipe *pipe, bool wide, struct fuzz_input *in, uint64_t *at)
 {
-	static const uint8_t content[PAGES_MAX * PAGE_BYTES];
 	uint8_t head = fuzz_byte(in), target = fuzz_byte(in), step, pages;
 	uint32_t id = ids[(head & 15) % (sizeof(ids) / sizeof(*ids))], flags = head >> 4;
 	struct fuzz_input raw;
@@ -65,8 +83,8 @@ static void put_next(struct fuzz_pipe *pipe, bool wide, struct fuzz_input *in, u
 	put_command(pipe, wide, id, flags, nr, *at * PAGE_BYTES,
 		    id >= 0x1023 ? 0 : targets[target % (sizeof(targets) / sizeof(*targets))]);
 	*at += nr;
-	if (id == 1 || (id == 6 && (flags & PAGEMAP_PRESENT)))
-		fuzz_pipe_put(pipe, content, (nr < PAGES_MAX ? nr : PAGES_MAX) * PAGE_BYTES);
+	if (id == 1 || ((id == 6 || id == 8) && (flags & PAGEMAP_PRESENT)))
+		put_content(pipe, in, id == 8, nr);
 }
 
 /* Each image that has its name is whole. */

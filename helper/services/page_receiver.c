@@ -17,6 +17,8 @@
 #include "services/page_receiver.h"
 
 #define ROOM_MIN	16
+#define HANDSHAKE_MS	30000	/* for all of TLS before the first command */
+#define HELLO		0x0316	/* a TLS client's first bytes, read as a command's id */
 #define HANG_UP_MS	10000	/* wait so long for a sender to close, so that this end keeps no TIME_WAIT */
 
 static int fail(struct page_receiver *receiver, const char *what)
@@ -34,14 +36,18 @@ static int lost(struct page_receiver *receiver)
 	case PAGE_CUT_SILENT:
 		return error_set(&receiver->err, CODE_PEER, NULL, "no command came");
 	default:
-		return error_set(&receiver->err, CODE_NETWORK, NULL,
-				 "the sender hung up before it said that all pages were sent");
+		break;
 	}
+	if (receiver->stream.tls && tls_why(receiver->stream.tls))
+		return error_set(&receiver->err, CODE_PEER, NULL, "TLS with the sender ended: %s",
+				 tls_why(receiver->stream.tls));
+	return error_set(&receiver->err, CODE_NETWORK, NULL,
+			 "the sender hung up before it said that all pages were sent");
 }
 
 static int answer(struct page_receiver *receiver, const void *from, size_t bytes)
 {
-	return send(receiver->fd, from, bytes, MSG_NOSIGNAL) == (ssize_t)bytes ? 0 : lost(receiver);
+	return page_stream_write(&receiver->stream, from, bytes, false) ? lost(receiver) : 0;
 }
 
 /* Return: 1 the parent has the object, 0 it has not, -1 with an error */
@@ -130,10 +136,24 @@ static int check_hole(struct page_receiver *receiver, const struct page_command 
 			 command->nr_pages, command->addr);
 }
 
+static int take_pages(struct page_receiver *receiver, const struct page_command *command)
+{
+	switch (page_payload_take(&receiver->payload, &receiver->stream, command,
+				  receiver->writer.pages_fd)) {
+	case PAGE_TAKEN:
+		return 0;
+	case PAGE_TAKEN_LOST:
+		return lost(receiver);
+	case PAGE_TAKEN_DAMAGED:
+		return fail(receiver, "a compressed page is not one page of LZ4");
+	default:
+		return error_errno(&receiver->err, CODE_INTERNAL, NULL, "cannot write pages-%u.img",
+				   receiver->writer.made.pages_id);
+	}
+}
+
 static int add(struct page_receiver *receiver, const struct page_command *command)
 {
-	bool at_socket;
-
 	/* CRIU before 1.3 sends no OPEN */
 	if ((receiver->writer.map_fd < 0 || receiver->writer.made.target != command->target) &&
 	    open_image(receiver, command->target))
@@ -143,14 +163,7 @@ static int add(struct page_receiver *receiver, const struct page_command *comman
 		return -1;
 	if ((command->flags & PAGEMAP_PARENT) && check_hole(receiver, command))
 		return -1;
-	if (!(command->flags & PAGEMAP_PRESENT))
-		return 0;
-	if (!page_command_payload(receiver->fd, receiver->pipe, receiver->writer.pages_fd,
-				  command->nr_pages * PAGE_BYTES, &at_socket))
-		return 0;
-	return at_socket ? lost(receiver) :
-	       error_errno(&receiver->err, CODE_INTERNAL, NULL, "cannot write pages-%u.img",
-			   receiver->writer.made.pages_id);
+	return command->flags & PAGEMAP_PRESENT ? take_pages(receiver, command) : 0;
 }
 
 static int close_all(struct page_receiver *receiver)
@@ -170,6 +183,7 @@ static int obey(struct page_receiver *receiver, const struct page_command *comma
 
 	switch (command->id) {
 	case PAGE_COMMAND_ADD_FLAGS:
+	case PAGE_COMMAND_ADD_COMPRESSED:
 		return add(receiver, command);
 	case PAGE_COMMAND_OPEN:
 		return open_image(receiver, command->target);
@@ -185,10 +199,9 @@ static int obey(struct page_receiver *receiver, const struct page_command *comma
 		return close_all(receiver);
 	case PAGE_COMMAND_GET:
 		return fail(receiver, "the sender asks for pages, as criu lazy-pages does");
-	case PAGE_COMMAND_ADD_COMPRESSED:
-		return fail(receiver, "the pages are compressed, which is not known here");
 	default:
-		return fail(receiver, "an unknown command");
+		return error_set(&receiver->err, CODE_PEER, "the CRIU that sends may be too new",
+				 "the command %u is not known here", command->id);
 	}
 }
 
@@ -197,20 +210,23 @@ static bool is_close(const struct page_command *command)
 	return command->id == PAGE_COMMAND_CLOSE || command->id == PAGE_COMMAND_FORCE_CLOSE;
 }
 
+/* Later versions of CRIU may have other commands, but each command but CLOSE has a target. */
 static bool is_sound(const struct page_command *command)
 {
-	return is_close(command) ||
-	       (command->id >= PAGE_COMMAND_ADD && command->id <= PAGE_COMMAND_ADD_COMPRESSED &&
-		(command->id == PAGE_COMMAND_GET || page_target_is_known(command->target)));
+	return is_close(command) || page_target_is_known(command->target) ||
+	       command->id == PAGE_COMMAND_GET;
 }
 
 /* Return: 1 after a command, 0 after CLOSE, -1 with an error */
 static int step(struct page_receiver *receiver, struct page_command *command)
 {
-	int ret = page_command_read(receiver->fd, &receiver->bytes, command);
+	int ret = page_command_read(&receiver->stream, &receiver->bytes, command);
 
 	if (ret <= 0)
 		return lost(receiver);
+	if (!receiver->spoke && command->id == HELLO)
+		return error_set(&receiver->err, CODE_PEER, "give --tls to this page server, too",
+				 "the sender speaks TLS, and this page server was started without it");
 	if (!is_sound(command))
 		return fail(receiver, "no command of a page server's protocol");
 	atomic_store(&receiver->spoke, true);
@@ -222,13 +238,13 @@ static int step(struct page_receiver *receiver, struct page_command *command)
 
 static void wait_for_hang_up(struct page_receiver *receiver, int wait_ms)
 {
-	struct pollfd pfd = { .fd = receiver->fd, .events = POLLIN };
+	struct pollfd pfd = { .fd = receiver->stream.fd, .events = POLLIN };
 	int64_t end_ms = clock_now_ms() + wait_ms;
 	char rest[64];
 
 	/* what comes is the rest of a CLOSE whose length was not known */
 	while (poll(&pfd, 1, wait_ms) > 0) {
-		if (recv(receiver->fd, rest, sizeof(rest), MSG_DONTWAIT) <= 0)
+		if (recv(receiver->stream.fd, rest, sizeof(rest), MSG_DONTWAIT) <= 0)
 			return;
 		wait_ms = end_ms > clock_now_ms() ? end_ms - clock_now_ms() : 0;
 	}
@@ -237,19 +253,36 @@ static void wait_for_hang_up(struct page_receiver *receiver, int wait_ms)
 void page_receiver_init(struct page_receiver *receiver, int fd, struct image_dir *dir)
 {
 	*receiver = (struct page_receiver){
-		.fd = fd, .wake_fd = -1, .pipe = { -1, -1 }, .dir = dir,
+		.stream.fd = fd, .wake_fd = -1, .payload = PAGE_PAYLOAD_NONE, .dir = dir,
 		.writer = IMAGE_WRITER_NONE, .since_ms = clock_now_ms(),
 	};
+}
+
+static int begin(struct page_receiver *receiver)
+{
+	if (page_payload_init(&receiver->payload))
+		return error_errno(&receiver->err, CODE_INTERNAL, NULL, "cannot make a pipe");
+	if (!receiver->trust)
+		return 0;
+	receiver->stream.tls = tls_accept(receiver->stream.fd, receiver->trust, receiver->name,
+					  HANDSHAKE_MS, &receiver->err);
+	return receiver->stream.tls ? 0 : -1;
+}
+
+/* After FORCE_CLOSE the socket stays open, since the caller of either side uses it again. */
+static void part(struct page_receiver *receiver, bool force)
+{
+	if (receiver->stream.tls)
+		tls_end(receiver->stream.tls, force ? HANG_UP_MS : 0);
+	wait_for_hang_up(receiver, force ? 0 : HANG_UP_MS);
 }
 
 void page_receiver_run(struct page_receiver *receiver)
 {
 	struct page_command command;
-	int ret;
+	int ret = begin(receiver);
 
-	if (page_command_pipe(receiver->pipe))
-		ret = error_errno(&receiver->err, CODE_INTERNAL, NULL, "cannot make a pipe");
-	else
+	if (!ret)
 		do
 			ret = step(receiver, &command);
 		while (ret > 0);
@@ -257,11 +290,10 @@ void page_receiver_run(struct page_receiver *receiver)
 	parent_map_free(&receiver->parent);
 	if (!receiver->closed)
 		image_dir_drop(receiver->dir, receiver->made, receiver->nr_made);
-	/* after FORCE_CLOSE the socket stays open, since the caller of either side uses it again */
 	if (!ret)
-		wait_for_hang_up(receiver, command.id == PAGE_COMMAND_CLOSE ? HANG_UP_MS : 0);
+		part(receiver, command.id == PAGE_COMMAND_FORCE_CLOSE);
 	else
-		shutdown(receiver->fd, SHUT_RDWR);
+		shutdown(receiver->stream.fd, SHUT_RDWR);
 	atomic_store(&receiver->ended, true);
 	if (receiver->wake_fd >= 0)
 		eventfd_write(receiver->wake_fd, 1);
@@ -281,7 +313,7 @@ int page_receiver_start(struct page_receiver *receiver, struct error *err)
 void page_receiver_cut(struct page_receiver *receiver, enum page_cut why)
 {
 	atomic_store(&receiver->cut, why);
-	shutdown(receiver->fd, SHUT_RDWR);
+	shutdown(receiver->stream.fd, SHUT_RDWR);
 }
 
 void page_receiver_join(struct page_receiver *receiver)
@@ -291,10 +323,9 @@ void page_receiver_join(struct page_receiver *receiver)
 
 void page_receiver_free(struct page_receiver *receiver)
 {
-	for (int i = 0; i < 2; i++)
-		if (receiver->pipe[i] >= 0)
-			close(receiver->pipe[i]);
-	close(receiver->fd);
+	page_payload_free(&receiver->payload);
+	tls_free(receiver->stream.tls);
+	close(receiver->stream.fd);
 	free(receiver->made);
 	receiver->made = NULL;
 }

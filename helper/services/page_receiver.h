@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include "criu/page_command.h"
+#include "criu/page_payload.h"
 #include "services/image_dir.h"
 #include "services/parent_map.h"
 
@@ -24,7 +25,10 @@ enum page_cut { PAGE_CUT_NOT, PAGE_CUT_STOP, PAGE_CUT_SILENT };
 
 /**
  * struct page_receiver - one connection
- * @fd: the socket, which the receiver owns
+ * @stream: the socket and its TLS, which the receiver owns
+ * @trust: TLS comes first, with these certificates; NULL: there is no TLS. The owner sets it, and @name, before
+ *	the receiver runs
+ * @name: what the sender's certificate must be for; NULL: anything
  * @wake_fd: eventfd that gets 1 when the thread has ended, or -1
  * @peer: the sender's address, for messages
  * @since_ms: time at which the connection came
@@ -37,7 +41,11 @@ enum page_cut { PAGE_CUT_NOT, PAGE_CUT_STOP, PAGE_CUT_SILENT };
  * @err: why the connection failed
  */
 struct page_receiver {
-	int fd, wake_fd, pipe[2];
+	struct page_stream stream;
+	const struct tls_trust *trust;
+	const char *name;
+	int wake_fd;
+	struct page_payload payload;
 	char peer[64];
 	int64_t since_ms;
 	struct image_dir *dir;

@@ -30,10 +30,14 @@
 #define SILENT_MS	600000
 #define SILENT_FULL_MS	60000	/* the same when all places are taken */
 
-/** struct page_server - @receivers: NULL in a free place; @strangers: connections without a command */
+/**
+ * struct page_server - @trust: NULL without TLS; @receivers: NULL in a free place; @strangers: connections
+ *	without a command
+ */
 struct page_server {
 	struct page_server_options opts;
 	struct image_dir dir;
+	struct tls_trust *trust;
 	struct listener listener;
 	int signals, wake_fd;
 	struct page_receiver *receivers[PAGE_SERVER_CONNECTIONS];
@@ -90,6 +94,8 @@ static int receive(struct page_server *server, int fd, const char *peer, struct 
 	}
 	page_receiver_init(receiver, fd, &server->dir);
 	receiver->wake_fd = server->wake_fd;
+	receiver->trust = server->trust;
+	receiver->name = server->opts.tls_any_name ? NULL : server->opts.address;
 	snprintf(receiver->peer, sizeof(receiver->peer), "%s", peer);
 	if (!page_receiver_start(receiver, err)) {
 		*free_place(server) = receiver;
@@ -178,7 +184,7 @@ static void tell_stranger(struct page_server *server, struct page_receiver *rece
 		return;
 	server->stranger_ms = now_ms;
 	tell(receiver, "stranger", json_pack("{s:I}", "strangers", (json_int_t)server->strangers),
-	     "%s", receiver->err.what);
+	     "%s%s%s", receiver->err.what, *receiver->err.hint ? ": " : "", receiver->err.hint);
 }
 
 /* The outcome of a connection that has ended; with --once it may be the server's own. */
@@ -291,7 +297,8 @@ static int open_listener(struct page_server *server)
 			   ntohs(addr.ss_family == AF_INET6 ?
 				 ((struct sockaddr_in6 *)&addr)->sin6_port :
 				 ((struct sockaddr_in *)&addr)->sin_port));
-	snprintf(where, sizeof(where), "waiting for criu dump --page-server at %s", name);
+	snprintf(where, sizeof(where), "waiting for criu dump --page-server%s at %s",
+		 server->opts.tls ? " --tls" : "", name);
 	report_both("listening", fields, where);
 	return 0;
 }
@@ -329,6 +336,11 @@ static int begin(struct page_server *server)
 	fds_allow_many();
 	/* a log whose reader hangs must not hold up a dump */
 	report_share_output();
+	if (opts->tls) {
+		server->trust = tls_trust_load(&opts->tls_files, &server->err);
+		if (!server->trust)
+			return -1;
+	}
 	if (image_dir_open(&server->dir, opts->images_dir, opts->prev_images_dir, &server->err))
 		return -1;
 	server->dir.no_fsync = opts->no_fsync;
@@ -366,6 +378,7 @@ int page_server_run(const struct page_server_options *opts)
 		image_dir_close(&server.dir);
 	}
 	tell_result(&server);
+	tls_trust_free(server.trust);
 	if (server.signals >= 0)
 		close(server.signals);
 	if (server.wake_fd >= 0)

@@ -2,13 +2,14 @@
 /*
  * What stands in for `criu page-server`: unmodified `criu dump` and `criu pre-dump` send their pages to it.
  *
- * The protocol has no encryption and no proof of identity. Whoever reaches the port can write images into the
- * directory, as with CRIU's own page server without TLS.
+ * Without TLS the protocol has no encryption and no proof of identity: whoever reaches the port can write images
+ * into the directory, as with CRIU's own page server.
  */
 #ifndef MIGRATE_SERVICES_PAGE_SERVER_H
 #define MIGRATE_SERVICES_PAGE_SERVER_H
 
 #include <stdbool.h>
+#include "criu/tls.h"
 
 #define PAGE_SERVER_CONNECTIONS	64	/* most connections at a time */
 
@@ -20,12 +21,15 @@
  * @ps_socket: descriptor of the one connection, in place of an address; -1: none
  * @once: end after one connection
  * @no_fsync: do not wait for the disk before CLOSE is answered
+ * @tls: each connection begins with TLS, with the certificates of @tls_files
+ * @tls_any_name: the sender's certificate need not be for @address
  */
 struct page_server_options {
 	const char *images_dir, *prev_images_dir, *address;
 	unsigned long port;
 	int status_fd, ps_socket;
-	bool once, no_fsync, json, tls;
+	bool once, no_fsync, json, tls, tls_any_name;
+	struct tls_files tls_files;
 };
 
 /** page_server_run() - serve until a signal, or one connection. Return: the exit code */

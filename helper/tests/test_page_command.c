@@ -11,7 +11,7 @@
 
 struct bench {
 	struct page_sender sender;
-	int fd;
+	struct page_stream stream;
 	size_t bytes;
 	struct page_command command;
 };
@@ -25,7 +25,7 @@ static int set_up(void **state)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return -1;
 	bench->sender.fd = pair[0];
-	bench->fd = pair[1];
+	bench->stream.fd = pair[1];
 	return 0;
 }
 
@@ -34,7 +34,7 @@ static int tear_down(void **state)
 	struct bench *bench = *state;
 
 	close(bench->sender.fd);
-	close(bench->fd);
+	close(bench->stream.fd);
 	free(bench);
 	return 0;
 }
@@ -42,7 +42,7 @@ static int tear_down(void **state)
 static void hear(struct bench *bench, uint32_t id, uint64_t nr_pages, uint64_t page,
 		 uint64_t target)
 {
-	assert_int_equal(page_command_read(bench->fd, &bench->bytes, &bench->command), 1);
+	assert_int_equal(page_command_read(&bench->stream, &bench->bytes, &bench->command), 1);
 	assert_int_equal(bench->command.id, id);
 	assert_int_equal(bench->command.nr_pages, nr_pages);
 	assert_int_equal(bench->command.addr, page * PAGE_BYTES);
@@ -60,7 +60,7 @@ static void hear_both(struct bench *bench, size_t bytes)
 	say(&bench->sender, CMD_CLOSE, 0, 0, 0, 0);
 	hear(bench, PAGE_COMMAND_CLOSE, 0, 0, 0);
 	close(bench->sender.fd);
-	assert_int_equal(page_command_read(bench->fd, &bench->bytes, &bench->command), 0);
+	assert_int_equal(page_command_read(&bench->stream, &bench->bytes, &bench->command), 0);
 }
 
 static void command_test_narrow(void **state)
@@ -94,7 +94,7 @@ static void command_test_cut(void **state)
 	/* 24 bytes without a target: a part of the wide form */
 	assert_int_equal(send(bench->sender.fd, part, sizeof(part), 0), sizeof(part));
 	close(bench->sender.fd);
-	assert_int_equal(page_command_read(bench->fd, &bench->bytes, &bench->command), -1);
+	assert_int_equal(page_command_read(&bench->stream, &bench->bytes, &bench->command), -1);
 	assert_int_equal(errno, ECONNRESET);
 }
 
@@ -119,37 +119,6 @@ static void command_test_old_forms(void **state)
 	assert_int_equal(command.target, 9 << 8 | 3);
 }
 
-static void command_test_payload(void **state)
-{
-	struct bench *bench = *state;
-	struct test_dir dir;
-	uint8_t got[2 * PAGE_BYTES];
-	int pipe[2], fd, full;
-	bool lost;
-
-	dir_make(&dir);
-	fd = openat(dir.fd, "pages", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	full = open("/dev/full", O_WRONLY | O_CLOEXEC);
-	assert_int_equal(page_command_pipe(pipe), 0);
-	say_page(&bench->sender, 'a');
-	say_page(&bench->sender, 'b');
-	assert_int_equal(page_command_payload(bench->fd, pipe, fd, 2 * PAGE_BYTES, &lost), 0);
-	assert_int_equal(file_read(dir.fd, "pages", got, sizeof(got)), sizeof(got));
-	assert_int_equal(got[0], 'a');
-	assert_int_equal(got[PAGE_BYTES], 'b');
-	say_page(&bench->sender, 'c');
-	assert_int_equal(page_command_payload(bench->fd, pipe, full, PAGE_BYTES, &lost), -1);
-	assert_false(lost);
-	close(bench->sender.fd);
-	assert_int_equal(page_command_payload(bench->fd, pipe, fd, PAGE_BYTES, &lost), -1);
-	assert_true(lost);
-	close(pipe[0]);
-	close(pipe[1]);
-	close(full);
-	close(fd);
-	dir_remove(&dir);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,7 +127,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(command_test_close_first, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(command_test_cut, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(command_test_old_forms, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(command_test_payload, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

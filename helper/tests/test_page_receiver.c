@@ -256,21 +256,71 @@ static void receiver_test_not_known(void **state)
 		uint32_t id;
 		uint64_t target;
 		const char *words;
+		bool spoke;
 	} odd[] = {
-		{ CMD_GET, PAGES_OF(PID), "asks for pages" }, { 99, PAGES_OF(PID), "no command" },
-		{ CMD_OPEN2, PID << 8 | 3, "no command" },
-		{ CMD_COMPRESSED, PAGES_OF(PID), "compressed" },
-		{ 0x20544547, 0x312e312f50545448, "no command" },	/* "GET " and "HTTP/1.1" */
+		{ CMD_GET, PAGES_OF(PID), "asks for pages", true },
+		{ 9, PAGES_OF(PID), "the command 9 is not known", true },
+		{ 99, PAGES_OF(PID), "the command 99 is not known", true },
+		/* one that never spoke the protocol is a stranger */
+		{ CMD_OPEN2, PID << 8 | 3, "no command", false },
+		{ 0x20544547, 0x312e312f50545448, "no command", false },	/* "GET " and "HTTP/1.1" */
+		{ 0x02010316, 0x312e312f50545448, "speaks TLS", false },	/* a ClientHello */
 	};
 	struct bench *bench = *state;
 
 	for (size_t i = 0; i < sizeof(odd) / sizeof(*odd); i++) {
 		say(&bench->criu, odd[i].id & 0xffff, odd[i].id >> 16, 0, 0, odd[i].target);
 		expect_refused(bench, CODE_PEER, odd[i].words);
-		/* one that never spoke the protocol is a stranger */
-		assert_int_equal(bench->receiver.spoke, !strcmp(odd[i].words, "no command") ? 0 : 1);
+		assert_int_equal(bench->receiver.spoke, odd[i].spoke);
 		connect_bench(bench);
 	}
+}
+
+static void say_packed_zeros(struct bench *bench, uint64_t page, size_t nr)
+{
+	const uint32_t none = 0;
+
+	say(&bench->criu, CMD_COMPRESSED, PAGEMAP_PRESENT, page, nr, PAGES_OF(PID));
+	for (size_t i = 0; i < nr; i++)
+		assert_int_equal(send(bench->criu.fd, &none, sizeof(none), MSG_NOSIGNAL), sizeof(none));
+}
+
+/* CRIU 4.3 with --compress says all entries by one command. */
+static void receiver_test_compressed(void **state)
+{
+	struct bench *bench = *state;
+	struct pagemap_entry entries[4];
+	uint8_t pages[4 * PAGE_BYTES];
+	const uint32_t whole = PAGE_BYTES;
+
+	bench->criu.wide = true;
+	open_task(bench, "\0");
+	say_packed_zeros(bench, 4, 2);
+	say(&bench->criu, CMD_COMPRESSED, PAGEMAP_LAZY, 8, 100, PAGES_OF(PID));
+	say(&bench->criu, CMD_COMPRESSED, PAGEMAP_PRESENT | PAGEMAP_LAZY, 200, 1, PAGES_OF(PID));
+	assert_int_equal(send(bench->criu.fd, &whole, sizeof(whole), MSG_NOSIGNAL), sizeof(whole));
+	say_page(&bench->criu, 'c');
+	say(&bench->criu, CMD_CLOSE, 0, 0, 0, 0);
+	expect(&bench->criu, "\0\0\0\0", 4);
+	hang_up(bench);
+	assert_int_equal(pagemap_list(bench->fd, entries, 4), 3);
+	assert_int_equal(entries[1].flags, PAGEMAP_LAZY);
+	assert_int_equal(entries[2].addr, 200 * PAGE_BYTES);
+	assert_int_equal(file_read(bench->fd, "pages-65537.img", pages, sizeof(pages)), 3 * PAGE_BYTES);
+	assert_int_equal(pages[PAGE_BYTES], 0);
+	assert_int_equal(pages[2 * PAGE_BYTES], 'c');
+}
+
+static void receiver_test_compressed_damaged(void **state)
+{
+	struct bench *bench = *state;
+	const uint32_t bytes = PAGE_BYTES + 1;
+
+	open_task(bench, "\0");
+	say_packed_zeros(bench, 4, 1);
+	say(&bench->criu, CMD_COMPRESSED, PAGEMAP_PRESENT, 5, 1, PAGES_OF(PID));
+	assert_int_equal(send(bench->criu.fd, &bytes, sizeof(bytes), MSG_NOSIGNAL), sizeof(bytes));
+	expect_refused(bench, CODE_PEER, "compressed page");
 }
 
 static void receiver_test_twice(void **state)
@@ -351,6 +401,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(receiver_test_stopped, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(receiver_test_bad_entries, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(receiver_test_not_known, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(receiver_test_compressed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(receiver_test_compressed_damaged, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(receiver_test_twice, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(receiver_test_parent, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(receiver_test_hole, set_up, tear_down),
