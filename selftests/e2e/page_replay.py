@@ -3,11 +3,12 @@
 """What a dump of CRIU sends to a page server: recorded, sent again; and images compared.
 
   page_replay.py record PORT TO FILE   between one sender at PORT and the server at port TO: what the sender says
-                 [N PID]               after N bytes it kills the process PID, the server, and hangs up
+                 [N PID]               after N bytes it kills the process PID, the server, unless it is 0; and hangs up
   page_replay.py send PORT FILE [N]    say it to a server, or only N bytes. Prints what was answered, as hex
   page_replay.py widen FROM TO         from the form up to CRIU 4.1 to that of CRIU 4.2 and later
   page_replay.py compare DIR DIR       whether the pagemaps of both list the same pages with the same content;
                                        prints how many pagemaps, pages, and pages in the parent there are
+  page_replay.py memory DIR PID        whether the pages of process PID in DIR are those of its memory; prints how many
 """
 import hashlib
 import os
@@ -41,7 +42,8 @@ def record(port, to, path, limit=None, pid=None):
                 if end is sender:
                     file.write(data)
                     if limit and file.tell() >= int(limit):
-                        os.kill(int(pid), signal.SIGKILL)
+                        if int(pid):
+                            os.kill(int(pid), signal.SIGKILL)
                         return
 
 
@@ -153,5 +155,21 @@ def compare(one, other):
           sum(e[1] for e in entries if e[2] & PARENT))
 
 
+def memory(folder, pid):
+    head, *entries = records(f"{folder}/pagemap-{pid}.img")
+    number = 0
+    with open(f"{folder}/pages-{head[1]}.img", "rb") as pages, open(f"/proc/{pid}/mem", "rb") as mem:
+        for entry in entries:
+            if not entry.get(4, 0) & PRESENT:
+                continue
+            nr = entry.get(5) or entry[2]
+            mem.seek(entry[1])
+            assert pages.read(nr * PAGE) == mem.read(nr * PAGE), f"{nr} pages at {entry[1]:#x} differ"
+            number += nr
+        assert not pages.read(1), "there are pages that no entry lists"
+    print(number)
+
+
 if __name__ == "__main__":
-    {"record": record, "send": send, "widen": widen, "compare": compare}[sys.argv[1]](*sys.argv[2:])
+    {"record": record, "send": send, "widen": widen, "compare": compare,
+     "memory": memory}[sys.argv[1]](*sys.argv[2:])
