@@ -6,22 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/big_pipe.h"
 #include "base/io.h"
 #include "base/page.h"
 #include "criu/page_payload.h"
 
-#define PIPE_BYTES	(1 << 20)
 #define BUF_PAGES	64UL
 
 int page_payload_init(struct page_payload *payload)
 {
 	*payload = PAGE_PAYLOAD_NONE;
 	payload->buf = malloc(BUF_PAGES * PAGE_BYTES);
-	if (payload->buf && !pipe2(payload->pipe, O_CLOEXEC)) {
-		/* a smaller one is slower, no more */
-		fcntl(payload->pipe[1], F_SETPIPE_SZ, PIPE_BYTES);
+	if (payload->buf && !big_pipe_open(payload->pipe))
 		return 0;
-	}
 	free(payload->buf);
 	*payload = PAGE_PAYLOAD_NONE;
 	return -1;
@@ -29,34 +26,16 @@ int page_payload_init(struct page_payload *payload)
 
 void page_payload_free(struct page_payload *payload)
 {
-	for (int i = 0; i < 2; i++)
-		if (payload->pipe[i] >= 0)
-			close(payload->pipe[i]);
+	big_pipe_close(payload->pipe);
 	free(payload->buf);
 	*payload = PAGE_PAYLOAD_NONE;
-}
-
-static int drain_pipe(const int pipe[2], int to, size_t bytes)
-{
-	while (bytes) {
-		ssize_t n = splice(pipe[0], NULL, to, NULL, bytes, SPLICE_F_MOVE);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (!n)
-			errno = EIO;
-		if (n <= 0)
-			return -1;
-		bytes -= n;
-	}
-	return 0;
 }
 
 static enum page_taken take_spliced(struct page_payload *payload, int fd, uint64_t bytes, int to)
 {
 	while (bytes) {
 		ssize_t n = splice(fd, NULL, payload->pipe[1], NULL,
-				   bytes < PIPE_BYTES ? bytes : PIPE_BYTES, SPLICE_F_MOVE);
+				   bytes < BIG_PIPE_BYTES ? bytes : BIG_PIPE_BYTES, SPLICE_F_MOVE);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -64,7 +43,7 @@ static enum page_taken take_spliced(struct page_payload *payload, int fd, uint64
 			errno = ECONNRESET;
 		if (n <= 0)
 			return PAGE_TAKEN_LOST;
-		if (drain_pipe(payload->pipe, to, n))
+		if (big_pipe_drain(payload->pipe, to, n))
 			return PAGE_TAKEN_UNWRITTEN;
 		bytes -= n;
 	}

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "base/big_pipe.h"
 #include "base/page.h"
 #include "services/page_sender.h"
 
@@ -46,21 +47,18 @@ int page_sender_init(struct page_sender *sender, const struct page_stream *strea
 		.bytes = wide ? PAGE_COMMAND_WIDE : PAGE_COMMAND_NARROW,
 		.buf = malloc(BATCH_PAGES * PAGE_BYTES),
 	};
-	if (!sender->buf || pipe2(sender->pipe, O_CLOEXEC)) {
+	if (!sender->buf || big_pipe_open(sender->pipe)) {
 		page_sender_free(sender);
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a pipe");
 	}
 	/* in a smaller one fewer pages share a command */
-	fcntl(sender->pipe[1], F_SETPIPE_SZ, BATCH_PAGES * PAGE_BYTES);
 	sender->room = fcntl(sender->pipe[1], F_GETPIPE_SZ) / PAGE_BYTES;
 	return 0;
 }
 
 void page_sender_free(struct page_sender *sender)
 {
-	for (int i = 0; i < 2; i++)
-		if (sender->pipe[i] >= 0)
-			close(sender->pipe[i]);
+	big_pipe_close(sender->pipe);
 	free(sender->buf);
 	sender->buf = NULL;
 }
@@ -87,20 +85,6 @@ static int say_pages(struct page_sender *sender, pid_t pid, const struct pagemap
 	return say(sender, &add, err);
 }
 
-static int drain_pipe(struct page_sender *sender, size_t bytes, struct error *err)
-{
-	while (bytes) {
-		ssize_t n = splice(sender->pipe[0], NULL, sender->stream.fd, NULL, bytes, SPLICE_F_MOVE);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return lost(sender, err);
-		bytes -= n;
-	}
-	return 0;
-}
-
 /* Return: pages that went by reference; 0: the first can only be copied; -1 with @err */
 static ssize_t send_spliced(struct page_sender *sender, const struct page_sender_task *task,
 			    const struct pagemap_entry *part, struct error *err)
@@ -114,9 +98,10 @@ static ssize_t send_spliced(struct page_sender *sender, const struct page_sender
 		return -1;
 	if (!done)
 		return 0;
-	if (say_pages(sender, task->pid, part, done, err) ||
-	    drain_pipe(sender, done * PAGE_BYTES, err))
+	if (say_pages(sender, task->pid, part, done, err))
 		return -1;
+	if (big_pipe_drain(sender->pipe, sender->stream.fd, done * PAGE_BYTES))
+		return lost(sender, err);
 	return done;
 }
 
