@@ -1,23 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * Events of a userfaultfd: page faults, and changes of the task's mappings.
- */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-#include "base/clock.h"
-#include "dest/epoch.h"
 #include "dest/events.h"
 #include "dest/lost_pages.h"
-#include "dest/mm.h"
 #include "dest/spaces.h"
-#include "os/uffd.h"
-#include "pages/sets.h"
+#include "pages/space_events.h"
 
 #define AROUND_PAGES	16	/* pages installed or requested for one fault */
-#define EVENTS_AT_ONCE	16
-#define BLOCKED_MS	3000
+
+static struct mm *mm_of(struct space_set *set)
+{
+	return (struct mm *)((char *)set - offsetof(struct mm, spaces));
+}
 
 /* A fault on a page of todo: install the page from the mirror, or request it from the source. */
 static enum install resolve_todo(struct mm *mm, struct space *space, uint64_t addr,
@@ -42,238 +36,72 @@ static enum install resolve_todo(struct mm *mm, struct space *space, uint64_t ad
 	return mm_request(mm, origin, nr_pages, err) ? INSTALL_FAILED : INSTALL_AGAIN;
 }
 
-/*
- * An mremap() of locked memory touches the pages that it adds before it queues REMAP. The kernel
- * refuses ZEROPAGE until REMAP is read, and mremap() waits for the page: a deadlock. The page is
- * not in todo, and no REMAP has moved one here, since such a REMAP would have been read long ago.
- * So take the page out of the userfaultfd: the kernel then gives it zeros.
- */
-static enum install let_through(struct mm *mm, struct space *space, uint64_t addr)
+struct mm *events_mm(const struct space *space)
 {
-	if (space->blocked_ms < BLOCKED_MS || uffd_unregister(space->uffd, addr, PAGE_BYTES))
-		return INSTALL_AGAIN;
-	mm->counts.zero++;
-	return INSTALL_OK;
+	return mm_of(space->set);
 }
 
-static enum install resolve_zero(struct mm *mm, struct space *space, uint64_t addr)
+static enum install fill(struct space_set *set, struct space *space, uint64_t addr, struct error *err)
 {
-	uint64_t done;
+	struct mm *mm = mm_of(set);
+	uint64_t one = 1, origin = space_origin(space, addr, &one);
+	enum install ret = resolve_todo(mm, space, addr, err);
 
-	switch (uffd_zero(space->uffd, addr, 1, &done)) {
-	case UFFD_OK:
-		mm->counts.zero++;
-		return INSTALL_OK;
-	case UFFD_EXISTS:
-	case UFFD_NO_VMA:
-		/* populated or unmapped meanwhile: the task looks again */
-		uffd_wake(space->uffd, addr, PAGE_BYTES);
-		return INSTALL_OK;
-	case UFFD_AGAIN:
-		space->blocked = true;
-		return let_through(mm, space, addr);
-	case UFFD_GONE:
-		return INSTALL_GONE;
-	case UFFD_FAILED:
-		break;
-	}
-	return INSTALL_FAILED;
+	if (ret == INSTALL_AGAIN &&
+	    (page_set_has(&mm->mirror.have, origin) ||
+	     (mm_is_lost(mm, origin) && lost_pages_can_fill(mm, space))))
+		set->retry = true;
+	return ret;
 }
 
-/*
- * INSTALL_AGAIN has two reasons. When the page is still on its way, the thread that receives the
- * page installs it. When events are pending, @mm->retry makes the fault thread come back.
- */
-static int resolve_fault(struct mm *mm, struct space *space, uint64_t addr, struct error *err)
+static void release(struct space_set *set, uint64_t origin, uint64_t nr_pages)
 {
-	enum install ret;
-
-	if (space->gone || space->uffd < 0)
-		return 0;
-	if (space->lost)
-		return space_wait(space, addr, err);
-	if (page_set_has(&space->todo, addr)) {
-		uint64_t one = 1, origin = space_origin(space, addr, &one);
-
-		ret = resolve_todo(mm, space, addr, err);
-		/* AGAIN may concern only the neighbours of the page */
-		if (ret == INSTALL_AGAIN && !page_set_has(&space->todo, addr))
-			return 0;
-		if (ret == INSTALL_AGAIN && (page_set_has(&mm->mirror.have, origin) ||
-					     (mm_is_lost(mm, origin) &&
-					      lost_pages_can_fill(mm, space))))
-			mm->retry = true;
-	} else if (space->born_of) {
-		/* the parent's REMAP that moved this page before the fork may still come */
-		ret = INSTALL_AGAIN;
-		mm->retry = true;
-	} else {
-		ret = resolve_zero(mm, space, addr);
-		if (ret == INSTALL_AGAIN)
-			mm->retry = true;
-	}
-	switch (ret) {
-	case INSTALL_OK:
-		return 0;
-	case INSTALL_AGAIN:
-		return space_wait(space, addr, err);
-	case INSTALL_GONE:
-		spaces_bury(mm, space);
-		return 0;
-	case INSTALL_FAILED:
-		break;
-	}
-	return error_errno(err, CODE_INTERNAL, NULL, "cannot resolve the fault at 0x%lx", addr);
+	mm_release(mm_of(set), origin, nr_pages);
 }
 
-/* The task has dropped or unmapped the range: its pages leave todo. */
-static void forget(struct mm *mm, struct space *space, uint64_t addr, uint64_t end)
+static void more(struct space_set *set)
 {
-	struct run run;
-
-	while (addr < end && page_set_next(&space->todo, addr, end, 0, &run)) {
-		uint64_t origin = space_origin(space, run.addr, &run.nr_pages);
-
-		page_set_remove(&space->todo, run.addr, run.nr_pages);
-		mm_release(mm, origin, run.nr_pages);
-		addr = run_end(&run);
-	}
-	if (space->nr_waiting)
-		mm->retry = true;
+	mm_set_work(mm_of(set));
 }
 
-static int forked(struct mm *mm, struct space *parent, int uffd, struct error *err)
+static int born(struct space_set *set, struct space *child, struct error *err)
 {
-	struct space *space = space_fork(parent, err);
+	struct mm *mm = mm_of(set);
 
-	if (!space) {
-		/* no thread answers the child's faults: it waits for ever rather than read zeros */
-		return -1;
-	}
-	space->uffd = uffd;
-	if (mm_space_add(mm, space, err))
-		return -1;
-	if (epoch_forked(mm, parent, space, err)) {
-		space->lost = true;
-		return -1;
-	}
-	mm_set_work(mm);
-	if (mm->hooks.hold(mm->hooks.ctx, uffd, &space->handle, err) ||
+	if (mm->hooks.hold(mm->hooks.ctx, child->uffd, &child->handle, err) ||
 	    mm->hooks.holds_all(mm->hooks.ctx, err))
 		return -1;
-	return mm->hooks.watch(mm->hooks.ctx, space, true, err);
+	return mm->hooks.watch(mm->hooks.ctx, child, true, err);
 }
 
-/* Record a change of the task's mappings. */
-static int record(struct mm *mm, struct space *space, const struct uffd_msg *msg,
-		  struct error *err)
+static void bury(struct space_set *set, struct space *space)
 {
-	uint64_t addr, bytes;
-
-	space->in_epoch = true;
-	space->blocked_ms = 0;
-	switch (msg->event) {
-	case UFFD_EVENT_FORK:
-		return forked(mm, space, msg->arg.fork.ufd, err);
-	case UFFD_EVENT_REMAP:
-		addr = msg->arg.remap.to;
-		bytes = msg->arg.remap.len;
-		forget(mm, space, addr, addr + bytes);
-		if (epoch_moved(mm, space, msg->arg.remap.from, addr, bytes, err))
-			return -1;
-		return space_move(space, msg->arg.remap.from, addr, bytes, err);
-	case UFFD_EVENT_REMOVE:
-		forget(mm, space, msg->arg.remove.start, msg->arg.remove.end);
-		return 0;
-	case UFFD_EVENT_UNMAP:
-		mm->retry |= space->nr_waiting;
-		return epoch_unmapped(mm, space, msg->arg.remove.start, msg->arg.remove.end, err);
-	}
-	return error_set(err, CODE_INTERNAL, NULL, "unknown userfaultfd event 0x%x", msg->event);
+	spaces_bury(mm_of(set), space);
 }
 
-static int act(struct mm *mm, struct space *space, const struct uffd_msg *msg,
-	       struct error *err)
-{
-	int ret;
+static const struct space_set_ops ops = {
+	.fill = fill, .release = release, .more = more, .born = born, .bury = bury,
+};
 
-	if (msg->event == UFFD_EVENT_PAGEFAULT) {
-		mm->counts.faults++;
-		return resolve_fault(mm, space, msg->arg.pagefault.address & ~(PAGE_BYTES - 1), err);
-	}
-	ret = record(mm, space, msg, err);
-	/* a lost FORK concerns the child alone */
-	if (ret && msg->event != UFFD_EVENT_FORK)
-		space->lost = true;
-	return ret;
+/* mm.c, which this file uses, cannot name them. No operation is called before the first event. */
+static struct space_set *spaces_of(struct mm *mm)
+{
+	mm->spaces.ops = &ops;
+	return &mm->spaces;
 }
 
 int events_read(struct mm *mm, struct space *space, struct error *err)
 {
-	struct uffd_msg msgs[EVENTS_AT_ONCE];
-	int ret = 0;
+	int ret = space_events_read(spaces_of(mm), space, err);
 
-	while (!ret && !space->gone && space->uffd >= 0) {
-		ssize_t bytes = read(space->uffd, msgs, sizeof(msgs));
-
-		if (bytes < 0 && errno == EINTR)
-			continue;
-		if (bytes < 0 && errno == EAGAIN)
-			break;
-		if (bytes <= 0)
-			return error_errno(err, CODE_INTERNAL, NULL, "cannot read a userfaultfd");
-		/* act on all messages also after a failure: the kernel does not repeat them */
-		for (size_t i = 0; i < bytes / sizeof(*msgs); i++)
-			if (act(mm, space, &msgs[i], err))
-				ret = -1;
-	}
-	epoch_try_end(mm, space);
-	if (space->gone && space->uffd >= 0)
-		spaces_bury(mm, space);
 	pthread_cond_broadcast(&mm->changed);
-	return ret;
-}
-
-/* Count milliseconds with a look, which are fewer than have passed if the machine stood still. */
-static void count_blocked(struct space *space)
-{
-	uint64_t ms = clock_now_ms();
-
-	if (!space->blocked)
-		space->blocked_ms = 0;
-	else if (ms != space->looked_ms)
-		space->blocked_ms++;
-	space->looked_ms = ms;
-}
-
-static int retry_space(struct mm *mm, struct space *space, struct error *err)
-{
-	uint64_t *waiting = space->waiting;
-	size_t nr = space->nr_waiting;
-	int ret = 0;
-
-	space->waiting = NULL;
-	space->nr_waiting = 0;
-	space->cap_waiting = 0;
-	space->blocked = false;
-	for (size_t i = 0; i < nr; i++)
-		if (resolve_fault(mm, space, waiting[i], err))
-			ret = -1;
-	free(waiting);
-	if (nr)
-		count_blocked(space);
 	return ret;
 }
 
 int events_retry(struct mm *mm, struct error *err)
 {
-	int ret = 0;
+	int ret = space_events_retry(spaces_of(mm), err);
 
-	mm->retry = false;
-	for (size_t i = 0; i < mm->nr_spaces; i++) {
-		if (events_read(mm, mm->spaces[i], err) ||
-		    retry_space(mm, mm->spaces[i], err))
-			ret = -1;
-	}
+	pthread_cond_broadcast(&mm->changed);
 	return ret;
 }

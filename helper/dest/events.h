@@ -8,6 +8,8 @@
 
 #include "dest/mm.h"
 
+/** events_mm() - the mm of a space of the destination */
+struct mm *events_mm(const struct space *space);
 /** events_read() - read all events of @space and act on each */
 int events_read(struct mm *mm, struct space *space, struct error *err);
 /** events_retry() - look again at the unresolved faults of all spaces */

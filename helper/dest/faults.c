@@ -161,9 +161,9 @@ static int send_requests(struct faults *faults, struct mm *mm, struct error *err
 static void bury_gone(struct mm *mm)
 {
 	mm_lock(mm);
-	for (size_t i = 0; i < mm->nr_spaces; i++)
-		if (mm->spaces[i]->uffd >= 0 && space_probe(mm->spaces[i]))
-			spaces_bury(mm, mm->spaces[i]);
+	for (size_t i = 0; i < mm->spaces.nr; i++)
+		if (mm->spaces.list[i]->uffd >= 0 && space_probe(mm->spaces.list[i]))
+			spaces_bury(mm, mm->spaces.list[i]);
 	mm_unlock(mm);
 }
 
@@ -178,9 +178,9 @@ static bool serve(struct faults *faults, struct mm *mm, struct space *space, str
 	mm_lock_urgent(mm);
 	if (space)
 		events_read(mm, space, err);
-	if (mm->retry)
+	if (mm->spaces.retry)
 		events_retry(mm, err);
-	again = mm->retry;
+	again = mm->spaces.retry;
 	mm_unlock(mm);
 	send_requests(faults, mm, err);
 	return again;
@@ -246,8 +246,8 @@ static void act(struct faults *faults, void *about, struct error *err)
 	} else if (about == &of_lazy) {
 		if (faults->lazy)
 			lazy_step(faults, err);
-	} else if (serve(faults, space->mm, space, err)) {
-		list_kicked(faults, space->mm);
+	} else if (serve(faults, events_mm(space), space, err)) {
+		list_kicked(faults, events_mm(space));
 	}
 }
 

@@ -58,12 +58,12 @@ static int take_run(struct mm *mm, uint64_t origin, uint64_t nr_pages, const voi
 {
 	struct arrival arrival = {
 		.origin = origin, .data = data,
-		.leftover = !mm->sealed || mm_awaits_fork(mm, origin, nr_pages),
+		.leftover = !mm->sealed || space_set_awaits_fork(&mm->spaces, origin, nr_pages),
 	};
 
-	for (size_t i = 0; i < mm->nr_spaces && !arrival.failed; i++)
-		if (!mm->spaces[i]->gone)
-			space_each_lacking(mm->spaces[i], origin, nr_pages, install_arrival,
+	for (size_t i = 0; i < mm->spaces.nr && !arrival.failed; i++)
+		if (!mm->spaces.list[i]->gone)
+			space_each_lacking(mm->spaces.list[i], origin, nr_pages, install_arrival,
 					   &arrival);
 	if (arrival.failed) {
 		errno = arrival.failed;
@@ -79,7 +79,7 @@ static int take_run(struct mm *mm, uint64_t origin, uint64_t nr_pages, const voi
 		return -1;
 	mm->counts.late += nr_pages;
 	mm_set_work(mm);
-	mm->retry = true;
+	mm->spaces.retry = true;
 	mm_kick(mm);
 	if (mm->sealed)
 		mm_release(mm, origin, nr_pages);
@@ -89,9 +89,9 @@ static int take_run(struct mm *mm, uint64_t origin, uint64_t nr_pages, const voi
 /* An install has found an ended process: release the pages that only this process lacked. */
 static void bury_found(struct mm *mm)
 {
-	for (size_t i = 0; i < mm->nr_spaces; i++)
-		if (mm->spaces[i]->gone && mm->spaces[i]->uffd >= 0)
-			spaces_bury(mm, mm->spaces[i]);
+	for (size_t i = 0; i < mm->spaces.nr; i++)
+		if (mm->spaces.list[i]->gone && mm->spaces.list[i]->uffd >= 0)
+			spaces_bury(mm, mm->spaces.list[i]);
 }
 
 int late_pages_take(struct mm *mm, uint64_t origin, uint64_t nr_pages, const void *data,

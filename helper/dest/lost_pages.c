@@ -12,9 +12,9 @@ static bool stop_at_first(struct space *space, uint64_t addr, uint64_t origin, u
 /* The kernel cannot poison: find the processes that lack one of these lost pages. */
 static void doom(struct mm *mm, const struct run *run)
 {
-	for (size_t i = 0; i < mm->nr_spaces; i++)
-		if (!mm->spaces[i]->doomed)
-			mm->spaces[i]->doomed = !space_each_lacking(mm->spaces[i], run->addr,
+	for (size_t i = 0; i < mm->spaces.nr; i++)
+		if (!mm->spaces.list[i]->doomed)
+			mm->spaces.list[i]->doomed = !space_each_lacking(mm->spaces.list[i], run->addr,
 								    run->nr_pages, stop_at_first,
 								    NULL);
 }
@@ -56,7 +56,7 @@ static void lost(struct mm *mm, uint64_t nr_pages)
 {
 	mm->counts.lost += nr_pages;
 	mm_set_work(mm);
-	mm->retry = true;
+	mm->spaces.retry = true;
 	mm_kick(mm);
 	pthread_cond_broadcast(&mm->changed);
 }
@@ -105,7 +105,7 @@ int lost_pages_end(struct mm *mm, bool urgent, uint64_t *nr_pages, struct error 
 /* A process that must end does not run on with holes until then. */
 bool lost_pages_can_fill(const struct mm *mm, const struct space *space)
 {
-	return !mm->no_poison && !(mm->ended && space == mm->spaces[0]);
+	return !mm->no_poison && !(mm->ended && space == mm->spaces.list[0]);
 }
 
 enum install lost_pages_fill(struct mm *mm, struct space *space, uint64_t addr, uint64_t nr_pages,
@@ -155,7 +155,7 @@ bool lost_pages_are_all(const struct mm *mm, struct space *space)
 
 bool lost_pages_must_end(const struct mm *mm)
 {
-	const struct space *first = mm->nr_spaces ? mm->spaces[0] : NULL;
+	const struct space *first = mm->spaces.nr ? mm->spaces.list[0] : NULL;
 
 	return first && !first->gone && (mm->ended || first->doomed);
 }

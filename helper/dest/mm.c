@@ -62,17 +62,15 @@ void mm_close_uffd(struct mm *mm, struct space *space)
 void mm_close_uffds(struct mm *mm)
 {
 	mm_lock(mm);
-	for (size_t i = 0; i < mm->nr_spaces; i++)
-		mm_close_uffd(mm, mm->spaces[i]);
+	for (size_t i = 0; i < mm->spaces.nr; i++)
+		mm_close_uffd(mm, mm->spaces.list[i]);
 	mm_unlock(mm);
 }
 
 void mm_destroy(struct mm *mm)
 {
 	mm_close_uffds(mm);
-	for (size_t i = 0; i < mm->nr_spaces; i++)
-		space_free(mm->spaces[i]);
-	free(mm->spaces);
+	space_set_free(&mm->spaces);
 	page_set_destroy(&mm->populated);
 	wanted_destroy(&mm->wanted);
 	page_set_destroy(&mm->lost);
@@ -294,20 +292,6 @@ void mm_final(struct mm *mm, uint64_t *have, uint64_t *lack)
 	mm_unlock(mm);
 }
 
-int mm_space_add(struct mm *mm, struct space *space, struct error *err)
-{
-	struct space **spaces = realloc(mm->spaces, (mm->nr_spaces + 1) * sizeof(*spaces));
-
-	if (!spaces) {
-		space_free(space);
-		return error_errno(err, CODE_INTERNAL, NULL, "no memory for an address space");
-	}
-	mm->spaces = spaces;
-	mm->spaces[mm->nr_spaces++] = space;
-	space->mm = mm;
-	return 0;
-}
-
 int mm_seal(struct mm *mm, const struct page_set *lazy, struct error *err)
 {
 	struct space *space = space_new(-1, err);
@@ -334,7 +318,7 @@ int mm_seal(struct mm *mm, const struct page_set *lazy, struct error *err)
 	if (ret)
 		space_free(space);
 	else
-		ret = mm_space_add(mm, space, err);
+		ret = space_set_add(&mm->spaces, space, err);
 	mm->sealed = !ret;
 	mm_unlock(mm);
 	return ret;
@@ -355,31 +339,6 @@ void mm_fail(struct mm *mm)
 	mm_unlock(mm);
 }
 
-/* Pages leave the mirror when no address space needs them any longer. */
-static bool stop_at_first(struct space *space, uint64_t addr, uint64_t origin, uint64_t nr_pages,
-		      void *ctx)
-{
-	return false;
-}
-
-bool mm_awaits_fork(const struct mm *mm, uint64_t origin, uint64_t nr_pages)
-{
-	for (size_t i = 0; i < mm->nr_spaces; i++)
-		if (pieces_has_origin(&mm->spaces[i]->past, origin,
-				      origin + nr_pages * PAGE_BYTES))
-			return true;
-	return false;
-}
-
-static bool needed(struct mm *mm, uint64_t origin, uint64_t nr_pages)
-{
-	for (size_t i = 0; i < mm->nr_spaces; i++)
-		if (!mm->spaces[i]->gone &&
-		    !space_each_lacking(mm->spaces[i], origin, nr_pages, stop_at_first, NULL))
-			return true;
-	return mm_awaits_fork(mm, origin, nr_pages);
-}
-
 static void give_back(struct mm *mm, uint64_t origin, uint64_t nr_pages)
 {
 	uint64_t end = origin + nr_pages * PAGE_BYTES, addr = origin;
@@ -394,16 +353,17 @@ static void give_back(struct mm *mm, uint64_t origin, uint64_t nr_pages)
 	}
 }
 
+/* Pages leave the mirror when no address space needs them any longer. */
 void mm_release(struct mm *mm, uint64_t origin, uint64_t nr_pages)
 {
 	uint64_t start = 0;
 
-	if (!needed(mm, origin, nr_pages)) {
+	if (!space_set_needs(&mm->spaces, origin, nr_pages)) {
 		give_back(mm, origin, nr_pages);
 		return;
 	}
 	for (uint64_t i = 0; i <= nr_pages; i++) {
-		if (i < nr_pages && !needed(mm, origin + i * PAGE_BYTES, 1))
+		if (i < nr_pages && !space_set_needs(&mm->spaces, origin + i * PAGE_BYTES, 1))
 			continue;
 		if (i > start)
 			give_back(mm, origin + start * PAGE_BYTES, i - start);

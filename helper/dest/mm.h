@@ -20,7 +20,7 @@
 #include <linux/splice_vm.h>
 #include "dest/mirror.h"
 #include "dest/places.h"
-#include "dest/space.h"
+#include "pages/space_set.h"
 #include "dest/wanted.h"
 
 /** struct mm_counts - of one mm; objects_counts() sums them; pages unless said otherwise */
@@ -31,8 +31,7 @@ struct mm_counts {
 	uint64_t push;		/* came over memory after FINAL */
 	uint64_t fault;		/* came over urgent */
 	uint64_t lost;		/* neither end has them: dest/lost_pages.h */
-	uint64_t zero;		/* read as zeros at the source, or first touched here */
-	uint64_t faults;	/* faults, not pages */
+	uint64_t zero;		/* read as zeros at the source; @spaces counts those first touched here */
 	uint64_t fetch_ns;	/* how long images waited for pages of the source */
 };
 
@@ -69,8 +68,7 @@ struct mm_hooks {
  * @populated: the source's final list
  * @wanted: pages that still have to come; the fault thread sends its requests
  * @lost: pages that neither end has, as long as a space lacks them. Made when the first one is lost
- * @spaces: never removed before mm_destroy(), so that pointers stay good
- * @retry: faults that wait may go through now
+ * @spaces: the restored address spaces; none is removed before mm_destroy()
  * @work: pages may be installed from the mirror
  * @round_pages, @round_copies: pages that came, and that were copied, since the last ROUND
  * @round: the last round of which all frames came. The thread of the memory connection alone uses
@@ -99,13 +97,12 @@ struct mm {
 	struct page_set populated;
 	struct wanted wanted;
 	struct page_set lost;
-	struct space **spaces;
-	size_t nr_spaces;
+	struct space_set spaces;
 	uint64_t round_pages, round_copies;
 	uint32_t round;
 	bool listed;
 	int mirror_handle;
-	bool retry, work, final, sealed, pushed, failed, gone, shm;
+	bool work, final, sealed, pushed, failed, gone, shm;
 	bool end_said, ended, killed, no_poison;
 	struct mm_counts counts;
 	struct mm_hooks hooks;
@@ -191,8 +188,6 @@ void mm_close_uffds(struct mm *mm);
 void mm_give_mirror(struct mm *mm);
 /** mm_release() - free pages of the mirror that no space needs; @origin is a source address */
 void mm_release(struct mm *mm, uint64_t origin, uint64_t nr_pages);
-/** mm_awaits_fork() - the FORK of a child that lacks such a page may still come: see epoch.h */
-bool mm_awaits_fork(const struct mm *mm, uint64_t origin, uint64_t nr_pages);
 
 /** mm_is_lost() - neither end has the page */
 static inline bool mm_is_lost(const struct mm *mm, uint64_t origin)
@@ -222,8 +217,6 @@ static inline void mm_set_work(struct mm *mm)
 	mm->hooks.work(mm->hooks.ctx);
 }
 
-/** mm_space_add() - add @space, which @mm then owns */
-int mm_space_add(struct mm *mm, struct space *space, struct error *err);
 /** mm_close_uffd() - the kernel unregisters what @space lacks no longer; the keeper lets go */
 void mm_close_uffd(struct mm *mm, struct space *space);
 

@@ -342,9 +342,9 @@ void objects_counts(struct objects *objects, struct counts *counts)
 			counts->precopy_pages += mm->counts.from_mirror - mm->counts.late;
 		counts->push_pages += mm->counts.push;
 		counts->fault_pages += mm->counts.fault;
-		counts->zero_pages += mm->counts.zero;
+		counts->zero_pages += mm->counts.zero + mm->spaces.zero;
 		counts->image_pages += mm->counts.image;
-		counts->faults += mm->counts.faults;
+		counts->faults += mm->spaces.faults;
 		mm_unlock(mm);
 	}
 }
@@ -390,8 +390,8 @@ bool objects_lack_lost(struct objects *objects)
 
 	while (!lack && (mm = objects_next(objects, mm))) {
 		mm_lock(mm);
-		for (size_t i = 0; i < mm->nr_spaces && !lack; i++)
-			lack = !mm->spaces[i]->gone && mm->spaces[i]->todo.nr;
+		for (size_t i = 0; i < mm->spaces.nr && !lack; i++)
+			lack = !mm->spaces.list[i]->gone && mm->spaces.list[i]->todo.nr;
 		mm_unlock(mm);
 	}
 	return lack;
@@ -404,8 +404,8 @@ uint64_t objects_orphans(struct objects *objects)
 
 	while ((mm = objects_next(objects, mm))) {
 		mm_lock(mm);
-		for (size_t j = 0; j < mm->nr_spaces; j++)
-			orphans += mm->spaces[j]->gone ? 0 : mm->spaces[j]->orphans;
+		for (size_t j = 0; j < mm->spaces.nr; j++)
+			orphans += mm->spaces.list[j]->gone ? 0 : mm->spaces.list[j]->orphans;
 		mm_unlock(mm);
 	}
 	return orphans;

@@ -56,7 +56,7 @@ static enum step read_events(struct mm *mm, struct space *space, struct error *e
 {
 	int ret = events_read(mm, space, err);
 
-	if (mm->retry)
+	if (mm->spaces.retry)
 		mm_kick(mm);
 	return ret ? STEP_FAILED : STEP_AGAIN;
 }
@@ -92,9 +92,9 @@ enum step populate_step(struct mm *mm, struct error *err)
 {
 	enum step ret = STEP_IDLE;
 
-	for (size_t i = 0; i < mm->nr_spaces && ret == STEP_IDLE; i++)
-		if (!mm->spaces[i]->gone && !mm->spaces[i]->lost && mm->spaces[i]->uffd >= 0)
-			ret = step_space(mm, mm->spaces[i], err);
+	for (size_t i = 0; i < mm->spaces.nr && ret == STEP_IDLE; i++)
+		if (!mm->spaces.list[i]->gone && !mm->spaces.list[i]->lost && mm->spaces.list[i]->uffd >= 0)
+			ret = step_space(mm, mm->spaces.list[i], err);
 	if (ret == STEP_IDLE)
 		mm->work = false;
 	if (ret == STEP_DID && spaces_done(mm))

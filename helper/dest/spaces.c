@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <unistd.h>
 #include "base/clock.h"
-#include "dest/epoch.h"
+#include "pages/epoch.h"
 #include "dest/lost_pages.h"
 #include "dest/spaces.h"
 #include "pages/sets.h"
@@ -14,7 +14,7 @@ void spaces_bury(struct mm *mm, struct space *space)
 
 	space->gone = true;
 	mm_close_uffd(mm, space);
-	epoch_drop(mm, space);
+	epoch_drop(&mm->spaces, space);
 	while (page_set_next(&space->todo, addr, USER_END, 0, &run)) {
 		uint64_t origin = space_origin(space, run.addr, &run.nr_pages);
 
@@ -73,8 +73,8 @@ bool spaces_done(const struct mm *mm)
 {
 	if (!mm->sealed)
 		return false;
-	for (size_t i = 0; i < mm->nr_spaces; i++)
-		if (!mm->spaces[i]->gone && !is_done(mm, mm->spaces[i]))
+	for (size_t i = 0; i < mm->spaces.nr; i++)
+		if (!mm->spaces.list[i]->gone && !is_done(mm, mm->spaces.list[i]))
 			return false;
 	return !lost_pages_must_end(mm);
 }
@@ -100,7 +100,7 @@ bool spaces_is_gone(struct mm *mm)
 	bool gone;
 
 	mm_lock(mm);
-	gone = mm->nr_spaces && mm->spaces[0]->gone;
+	gone = mm->spaces.nr && mm->spaces.list[0]->gone;
 	mm_unlock(mm);
 	return gone;
 }
@@ -111,7 +111,7 @@ int spaces_attach(struct mm *mm, int uffd, struct error *err)
 	int ret;
 
 	mm_lock(mm);
-	space = mm->sealed ? mm->spaces[0] : NULL;
+	space = mm->sealed ? mm->spaces.list[0] : NULL;
 	if (!space || space->uffd >= 0 || uffd < 0) {
 		mm_unlock(mm);
 		if (uffd >= 0)
@@ -131,9 +131,9 @@ int spaces_attach(struct mm *mm, int uffd, struct error *err)
 void spaces_ready(struct mm *mm)
 {
 	mm_lock(mm);
-	mm->spaces[0]->ready = true;
+	mm->spaces.list[0]->ready = true;
 	mm_set_work(mm);
-	mm->retry = true;
+	mm->spaces.retry = true;
 	pthread_cond_broadcast(&mm->changed);
 	mm_kick(mm);
 	mm_unlock(mm);

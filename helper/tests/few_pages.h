@@ -88,8 +88,8 @@ static void *reader_body(void *arg)
 
 	while (!atomic_load(&few.stop)) {
 		mm_lock(&few.mm);
-		for (size_t i = 0; i < few.mm.nr_spaces; i++)
-			events_read(&few.mm, few.mm.spaces[i], &err);
+		for (size_t i = 0; i < few.mm.spaces.nr; i++)
+			events_read(&few.mm, few.mm.spaces.list[i], &err);
 		events_retry(&few.mm, &err);
 		mm_unlock(&few.mm);
 		usleep(1000);
@@ -116,7 +116,7 @@ static bool lacks(const void *at)
 	bool ret;
 
 	mm_lock(&few.mm);
-	ret = page_set_has(&few.mm.spaces[0]->todo, (uintptr_t)at);
+	ret = page_set_has(&few.mm.spaces.list[0]->todo, (uintptr_t)at);
 	mm_unlock(&few.mm);
 	return ret;
 }

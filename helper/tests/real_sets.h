@@ -3,7 +3,7 @@
 #ifndef MIGRATE_TESTS_REAL_SETS_H
 #define MIGRATE_TESTS_REAL_SETS_H
 
-#include "dest/space.h"
+#include "pages/space.h"
 #include "pages/page_set.h"
 
 bool __real_space_each_lacking(struct space *space, uint64_t origin, uint64_t nr_pages, space_fn fn, void *ctx);

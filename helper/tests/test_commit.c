@@ -325,7 +325,7 @@ static void others_outlive_the_root(void **state)
 	struct mm *mm = objects_mm_of(&kit->objects, TEST_PID);
 	int64_t begin_ms;
 
-	mm->spaces[0]->gone = true;
+	mm->spaces.list[0]->gone = true;
 	run();
 	say(MIGRATE__CONTROL__BODY_COMMIT);
 	hear(MIGRATE__CONTROL__BODY_STARTED);

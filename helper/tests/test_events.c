@@ -50,7 +50,7 @@ static void test_child_gone(void **state)
 				     &err), 0);
 	mm_lock(&few.mm);
 	assert_true(spaces_done(&few.mm));
-	assert_int_equal(few.mm.nr_spaces, 2);
+	assert_int_equal(few.mm.spaces.nr, 2);
 	assert_int_equal(few.mm.wanted.pages.nr, 0);
 	assert_int_equal(few.mm.mirror.have.nr, 0);
 	mm_unlock(&few.mm);
@@ -171,9 +171,9 @@ static struct space *wait_child(void)
 	for (int i = 0; i < 1000 && !child; i++) {
 		usleep(10000);
 		mm_lock(&few.mm);
-		if (few.mm.nr_spaces > 1 && !few.mm.spaces[1]->born_of &&
-		    !few.mm.spaces[1]->unsure.nr)
-			child = few.mm.spaces[1];
+		if (few.mm.spaces.nr > 1 && !few.mm.spaces.list[1]->born_of &&
+		    !few.mm.spaces.list[1]->unsure.nr)
+			child = few.mm.spaces.list[1];
 		mm_unlock(&few.mm);
 	}
 	assert_non_null(child);
@@ -210,7 +210,7 @@ static void test_forked_before(void **state)
 	wait_asleep(1);
 	pthread_create(&mover, NULL, move_away, NULL);
 	wait_asleep(0);
-	atomic_store(&swap_in, few.mm.spaces[0]->uffd);
+	atomic_store(&swap_in, few.mm.spaces.list[0]->uffd);
 	start_reader();
 	check_child(forker, few.area, few.other);
 	assert_int_equal(atomic_load(&swap_in), -1);
@@ -229,7 +229,7 @@ static void test_forked_after(void **state)
 	wait_asleep(0);
 	pthread_create(&forker, NULL, fork_reader, few.other);
 	wait_asleep(1);
-	atomic_store(&swap_in, few.mm.spaces[0]->uffd);
+	atomic_store(&swap_in, few.mm.spaces.list[0]->uffd);
 	start_reader();
 	check_child(forker, few.other, few.area);
 	assert_int_equal(atomic_load(&swap_in), -1);
@@ -255,7 +255,7 @@ static void test_forked_before_unmap(void **state)
 	wait_asleep(1);
 	pthread_create(&unmapper, NULL, unmap_first, NULL);
 	wait_asleep(0);
-	atomic_store(&swap_in, few.mm.spaces[0]->uffd);
+	atomic_store(&swap_in, few.mm.spaces.list[0]->uffd);
 	start_reader();
 	check_child(forker, few.area, few.other);
 	assert_int_equal(atomic_load(&swap_in), -1);
@@ -294,7 +294,7 @@ static void test_fault_handed_on(void **state)
 	kicks = atomic_load(&mm_kicks);
 	mm_lock(&few.mm);
 	assert_int_equal(populate_step(&few.mm, &err), STEP_AGAIN);
-	assert_true(few.mm.retry);
+	assert_true(few.mm.spaces.retry);
 	mm_unlock(&few.mm);
 	assert_true(atomic_load(&mm_kicks) > kicks);
 	start_reader();
@@ -377,7 +377,7 @@ static int read_without_memory(struct error *err)
 
 	mm_lock(&few.mm);
 	atomic_store(&no_memory, true);
-	ret = events_read(&few.mm, few.mm.spaces[0], err);
+	ret = events_read(&few.mm, few.mm.spaces.list[0], err);
 	atomic_store(&no_memory, false);
 	mm_unlock(&few.mm);
 	return ret;
@@ -394,7 +394,7 @@ static void test_no_memory_for_event(void **state)
 	need_uffd();
 	set_up_few(1);
 	far = map_pages(PROT_NONE, FAR_BYTES / P);
-	space = few.mm.spaces[0];
+	space = few.mm.spaces.list[0];
 	pthread_create(&mover, NULL, move_far, NULL);
 	wait_asleep(1);
 	assert_int_equal(read_without_memory(&err), -1);
@@ -409,7 +409,7 @@ static void test_no_memory_for_event(void **state)
 	assert_int_equal(late_pages_take(&few.mm, (uintptr_t)few.area + P, 1, data, false, &err), 0);
 	mm_lock(&few.mm);
 	assert_int_equal(populate_step(&few.mm, &err), STEP_IDLE);
-	assert_int_equal(few.mm.counts.zero + few.mm.counts.from_mirror, 0);
+	assert_int_equal(few.mm.spaces.zero + few.mm.counts.from_mirror, 0);
 	assert_false(spaces_done(&few.mm));
 	mm_unlock(&few.mm);
 	take_down_few();

@@ -409,16 +409,16 @@ static void fail_stress(const char *what, const struct timespec *start)
 	uint64_t todo = 0;
 
 	mm_lock(w.mm);
-	for (size_t i = 0; i < w.mm->nr_spaces; i++) {
-		gone += w.mm->spaces[i]->gone;
-		waiting += w.mm->spaces[i]->nr_waiting;
-		todo += w.mm->spaces[i]->gone ? 0 : w.mm->spaces[i]->todo.nr;
+	for (size_t i = 0; i < w.mm->spaces.nr; i++) {
+		gone += w.mm->spaces.list[i]->gone;
+		waiting += w.mm->spaces.list[i]->nr_waiting;
+		todo += w.mm->spaces.list[i]->gone ? 0 : w.mm->spaces.list[i]->todo.nr;
 	}
 	fail_msg("salt %lu, after %.1f s: %s; error \"%s\", wrong %lu \"%s\", spaces %zu, gone %zu, todo %lu (first %lu), have %lu, wanted %lu, asked %lu, requests %zu, faults that wait %zu, orphans %lu, work %d, retry %d, pushed %d",
 		 w.salt, seconds_since(start), what, w.err.what, atomic_load(&w.wrong), w.seen,
-		 w.mm->nr_spaces, gone, todo, w.mm->spaces[0]->todo.nr, w.mm->mirror.have.nr,
+		 w.mm->spaces.nr, gone, todo, w.mm->spaces.list[0]->todo.nr, w.mm->mirror.have.nr,
 		 w.mm->wanted.pages.nr, w.mm->wanted.asked.nr, w.mm->wanted.nr_requests, waiting,
-		 w.mm->spaces[0]->orphans, w.mm->work, w.mm->retry, w.mm->pushed);
+		 w.mm->spaces.list[0]->orphans, w.mm->work, w.mm->spaces.retry, w.mm->pushed);
 }
 
 /* All pages are where they belong, and nothing is kept or waited for any longer. */
@@ -438,7 +438,7 @@ static void judge(const struct timespec *start)
 	if (atomic_load(&w.wrong))
 		fail_stress("wrong memory", start);
 	mm_lock(w.mm);
-	kept = w.mm->mirror.have.nr || w.mm->wanted.pages.nr || w.mm->spaces[0]->orphans;
+	kept = w.mm->mirror.have.nr || w.mm->wanted.pages.nr || w.mm->spaces.list[0]->orphans;
 	mm_unlock(w.mm);
 	if (kept)
 		fail_stress("it is complete, and yet something is kept or wanted", start);
@@ -474,8 +474,8 @@ static void stress(uint64_t salt)
 		pthread_join(touchers[i], NULL);
 	judge(&start);
 	printf("  faults %lu, from mirror %lu, push %lu, fault %lu, zero %lu, late %lu, forks %lu, moves %lu\n",
-	       w.mm->counts.faults, w.mm->counts.from_mirror, w.mm->counts.push,
-	       w.mm->counts.fault, w.mm->counts.zero, w.mm->counts.late,
+	       w.mm->spaces.faults, w.mm->counts.from_mirror, w.mm->counts.push,
+	       w.mm->counts.fault, w.mm->counts.zero + w.mm->spaces.zero, w.mm->counts.late,
 	       atomic_load(&w.forks), atomic_load(&w.next_slot));
 	take_down_world();
 }

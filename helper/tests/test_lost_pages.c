@@ -215,7 +215,7 @@ static void test_fault_looks_first(void **state)
 	pthread_create(&thread, NULL, touch_body, few.area);
 	wait_asleep(0);
 	mm_lock(&few.mm);
-	assert_int_equal(events_read(&few.mm, few.mm.spaces[0], &err), 0);
+	assert_int_equal(events_read(&few.mm, few.mm.spaces.list[0], &err), 0);
 	mm_unlock(&few.mm);
 	lose(2, 1, 1);
 	mm_lock(&few.mm);
@@ -235,7 +235,7 @@ static void wait_forked(void)
 
 	while (!forked) {
 		mm_lock(&few.mm);
-		forked = few.mm.nr_spaces > 1;
+		forked = few.mm.spaces.nr > 1;
 		mm_unlock(&few.mm);
 		usleep(1000);
 	}
@@ -306,7 +306,7 @@ static void test_ended(void **state)
 	come(2);
 	assert_true(lacks(few.area + 2 * P));
 	mm_lock(&few.mm);
-	space = few.mm.spaces[0];
+	space = few.mm.spaces.list[0];
 	uffd_unregister(space->uffd, (uintptr_t)few.area, FEW * P);
 	spaces_bury(&few.mm, space);
 	mm_unlock(&few.mm);
@@ -365,12 +365,12 @@ static void test_without_poison(void **state)
 	populate();
 	assert_false(done());
 	mm_lock(&few.mm);
-	first = few.mm.spaces[0];
+	first = few.mm.spaces.list[0];
 	uffd_unregister(first->uffd, (uintptr_t)few.area, FEW * P);
 	spaces_bury(&few.mm, first);
 	mm_unlock(&few.mm);
 	assert_true(done());
-	assert_int_equal(few.mm.spaces[1]->todo.nr, 1);
+	assert_int_equal(few.mm.spaces.list[1]->todo.nr, 1);
 	/* it did not read zeros */
 	assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
 	kill(pid, SIGKILL);

@@ -342,9 +342,11 @@ static void sums_are_of_all(void **state)
 	for (int i = 0; i < 2; i++)
 		seal(mms[i], areas[i]);
 	assert_int_equal(objects_wanted(&w.objects), 7);
-	mms[0]->counts = (struct mm_counts){ .faults = 5, .from_mirror = 10, .late = 4 };
+	mms[0]->spaces.faults = 5;
+	mms[1]->spaces.faults = 6;
+	mms[0]->counts = (struct mm_counts){ .from_mirror = 10, .late = 4 };
 	/* late ones that are not installed yet take nothing from the other's */
-	mms[1]->counts = (struct mm_counts){ .faults = 6, .from_mirror = 1, .late = 3 };
+	mms[1]->counts = (struct mm_counts){ .from_mirror = 1, .late = 3 };
 	objects_counts(&w.objects, &counts);
 	assert_int_equal(counts.faults, 11);
 	assert_int_equal(counts.precopy_pages, 6);

@@ -182,14 +182,14 @@ static void test_shared_mirror(void **state)
 	page_set_init(&lazy);
 	assert_int_equal(page_set_add(&lazy, AT(2), 14, &err), 0);
 	assert_int_equal(mm_seal(&mm, &lazy, &err), 0);
-	assert_int_equal(mm.spaces[0]->todo.nr, 10);
+	assert_int_equal(mm.spaces.list[0]->todo.nr, 10);
 	assert_int_equal(mm.mirror.have.nr, 6);
 	assert_int_equal(mm.wanted.pages.nr, 4);
 	assert_int_equal(mm.counts.image, 2);
 
-	child = space_fork(mm.spaces[0], &err);
-	assert_int_equal(mm_space_add(&mm, child, &err), 0);
-	page_set_remove(&mm.spaces[0]->todo, AT(2), 10);
+	child = space_fork(mm.spaces.list[0], &err);
+	assert_int_equal(space_set_add(&mm.spaces, child, &err), 0);
+	page_set_remove(&mm.spaces.list[0]->todo, AT(2), 10);
 	mm_release(&mm, AT(2), 10);
 	assert_int_equal(mm.mirror.have.nr, 6);
 	page_set_remove(&child->todo, AT(3), 2);

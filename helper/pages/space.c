@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "dest/space.h"
+#include "pages/space.h"
 #include "os/uffd.h"
 #include "pages/sets.h"
 

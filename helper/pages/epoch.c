@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
-#include "dest/epoch.h"
+#include "pages/epoch.h"
 #include "os/uffd.h"
 #include "pages/sets.h"
 
@@ -17,15 +17,15 @@ static bool is_descendant(const struct space *space, const struct space *of)
 	return false;
 }
 
-static int doubt(struct mm *mm, struct space *space, uint64_t start, uint64_t end,
+static int doubt(struct space_set *set, struct space *space, uint64_t start, uint64_t end,
 		 struct error *err)
 {
-	mm->retry = true;
+	set->retry = true;
 	return pieces_add(&space->unsure, start, end, start, err);
 }
 
 /* Note in @past the pages of [@addr, @end) that are leaving todo: a child may still lack them. */
-static int remember(struct mm *mm, struct space *space, uint64_t addr, uint64_t end,
+static int remember(struct space_set *set, struct space *space, uint64_t addr, uint64_t end,
 		    struct error *err)
 {
 	struct run run;
@@ -38,7 +38,7 @@ static int remember(struct mm *mm, struct space *space, uint64_t addr, uint64_t 
 			struct space_piece old = space->past.list[0];
 
 			pieces_drop_first(&space->past);
-			mm_release(mm, old.origin, (old.end - old.start) / PAGE_BYTES);
+			set->ops->release(set, old.origin, (old.end - old.start) / PAGE_BYTES);
 		}
 		ret = pieces_add(&space->past, run.addr, run_end(&run), origin, err);
 		addr = run_end(&run);
@@ -47,7 +47,7 @@ static int remember(struct mm *mm, struct space *space, uint64_t addr, uint64_t 
 }
 
 /* A child that was forked after the move has the pages at their new place: add them to its todo. */
-static int tell_child(struct mm *mm, struct space *space, struct space *child, uint64_t from,
+static int tell_child(struct space_set *set, struct space *space, struct space *child, uint64_t from,
 		      uint64_t to, uint64_t bytes, struct error *err)
 {
 	uint64_t addr = from, end = from + bytes;
@@ -60,62 +60,62 @@ static int tell_child(struct mm *mm, struct space *space, struct space *child, u
 		ret = space_put(child, run.addr - from + to, run.nr_pages, origin, err);
 		addr = run_end(&run);
 	}
-	if (ret || doubt(mm, child, from, end, err) || doubt(mm, child, to, to + bytes, err))
+	if (ret || doubt(set, child, from, end, err) || doubt(set, child, to, to + bytes, err))
 		return -1;
-	mm_set_work(mm);
+	set->ops->more(set);
 	return 0;
 }
 
-int epoch_moved(struct mm *mm, struct space *space, uint64_t from, uint64_t to,
+int epoch_moved(struct space_set *set, struct space *space, uint64_t from, uint64_t to,
 		uint64_t bytes, struct error *err)
 {
-	for (size_t i = 0; i < mm->nr_spaces; i++) {
-		struct space *child = mm->spaces[i];
+	for (size_t i = 0; i < set->nr; i++) {
+		struct space *child = set->list[i];
 
 		if (!child->gone && is_descendant(child, space) &&
-		    tell_child(mm, space, child, from, to, bytes, err))
+		    tell_child(set, space, child, from, to, bytes, err))
 			return -1;
 	}
-	if (remember(mm, space, from, from + bytes, err) ||
+	if (remember(set, space, from, from + bytes, err) ||
 	    pieces_add(&space->moved, to, to + bytes, to, err))
 		return -1;
 	return pieces_has(&space->unsure, from, from + bytes) ?
-	       doubt(mm, space, to, to + bytes, err) : 0;
+	       doubt(set, space, to, to + bytes, err) : 0;
 }
 
-static int forget_run(struct mm *mm, struct space *space, const struct run *run,
+static int forget_run(struct space_set *set, struct space *space, const struct run *run,
 		      uint64_t origin, struct error *err)
 {
-	int ret = remember(mm, space, run->addr, run_end(run), err);
+	int ret = remember(set, space, run->addr, run_end(run), err);
 
 	page_set_remove(&space->todo, run->addr, run->nr_pages);
-	mm_release(mm, origin, run->nr_pages);
+	set->ops->release(set, origin, run->nr_pages);
 	return ret;
 }
 
-int epoch_unmapped(struct mm *mm, struct space *space, uint64_t addr, uint64_t end,
+int epoch_unmapped(struct space_set *set, struct space *space, uint64_t addr, uint64_t end,
 		   struct error *err)
 {
 	uint64_t start = addr;
 	struct run run;
 	int ret = 0;
 
-	for (size_t i = 0; i < mm->nr_spaces && !ret; i++)
-		if (!mm->spaces[i]->gone && is_descendant(mm->spaces[i], space))
-			ret = doubt(mm, mm->spaces[i], start, end, err);
+	for (size_t i = 0; i < set->nr && !ret; i++)
+		if (!set->list[i]->gone && is_descendant(set->list[i], space))
+			ret = doubt(set, set->list[i], start, end, err);
 	for (; addr < end && page_set_next(&space->todo, addr, end, 0, &run);
 	     addr = run_end(&run)) {
 		uint64_t origin = space_origin(space, run.addr, &run.nr_pages);
 
 		if (pieces_part(&space->moved, run.addr, &run.nr_pages))
-			ret |= doubt(mm, space, run.addr, run_end(&run), err);
+			ret |= doubt(set, space, run.addr, run_end(&run), err);
 		else
-			ret |= forget_run(mm, space, &run, origin, err);
+			ret |= forget_run(set, space, &run, origin, err);
 	}
 	return ret;
 }
 
-int epoch_forked(struct mm *mm, struct space *parent, struct space *child, struct error *err)
+int epoch_forked(struct space_set *set, struct space *parent, struct space *child, struct error *err)
 {
 	const struct pieces *past = &parent->past, *maybe[] = { &parent->moved, &parent->unsure };
 	int ret = 0;
@@ -126,11 +126,11 @@ int epoch_forked(struct mm *mm, struct space *parent, struct space *child, struc
 
 		ret = space_put(child, was->start, (was->end - was->start) / PAGE_BYTES,
 				was->origin, err) ||
-		      doubt(mm, child, was->start, was->end, err) ? -1 : 0;
+		      doubt(set, child, was->start, was->end, err) ? -1 : 0;
 	}
 	for (size_t i = 0; i < 2; i++)
 		for (size_t j = 0; j < maybe[i]->nr && !ret; j++)
-			ret = doubt(mm, child, maybe[i]->list[j].start, maybe[i]->list[j].end, err);
+			ret = doubt(set, child, maybe[i]->list[j].start, maybe[i]->list[j].end, err);
 	if (parent->todo.nr || past->nr)
 		child->born_of = parent;
 	return ret;
@@ -141,7 +141,7 @@ int epoch_forked(struct mm *mm, struct space *parent, struct space *child, struc
  * kernel says the same as for one without mapping, so the function halves the range.
  * Return: false when the kernel did not answer for all pages
  */
-static bool settle_run(struct mm *mm, struct space *space, const struct run *run)
+static bool settle_run(struct space_set *set, struct space *space, const struct run *run)
 {
 	uint64_t addr = run->addr, end = run_end(run), step = run->nr_pages, origin, one = 1;
 
@@ -161,7 +161,7 @@ static bool settle_run(struct mm *mm, struct space *space, const struct run *run
 			}
 			origin = space_origin(space, addr, &one);
 			page_set_remove(&space->todo, addr, 1);
-			mm_release(mm, origin, 1);
+			set->ops->release(set, origin, 1);
 			addr += PAGE_BYTES;
 			break;
 		default:
@@ -172,7 +172,7 @@ static bool settle_run(struct mm *mm, struct space *space, const struct run *run
 	return true;
 }
 
-static void settle(struct mm *mm, struct space *space)
+static void settle(struct space_set *set, struct space *space)
 {
 	while (space->unsure.nr) {
 		struct space_piece *piece = &space->unsure.list[space->unsure.nr - 1];
@@ -181,34 +181,34 @@ static void settle(struct mm *mm, struct space *space)
 
 		while (addr < piece->end &&
 		       page_set_next(&space->todo, addr, piece->end, 0, &run)) {
-			if (!settle_run(mm, space, &run))
+			if (!settle_run(set, space, &run))
 				return;
 			addr = run_end(&run);
 		}
 		space->unsure.nr--;
 		/* a fault may wait for a page that has left todo */
-		mm->retry |= space->nr_waiting;
+		set->retry |= space->nr_waiting;
 	}
 }
 
-static void end_epoch(struct mm *mm, struct space *space)
+static void end_epoch(struct space_set *set, struct space *space)
 {
 	space->in_epoch = false;
 	space->moved.nr = 0;
-	for (size_t i = 0; i < mm->nr_spaces; i++) {
-		if (mm->spaces[i]->born_of != space)
+	for (size_t i = 0; i < set->nr; i++) {
+		if (set->list[i]->born_of != space)
 			continue;
-		mm->spaces[i]->born_of = NULL;
-		mm->retry = true;
+		set->list[i]->born_of = NULL;
+		set->retry = true;
 	}
 	while (space->past.nr) {
 		struct space_piece was = space->past.list[--space->past.nr];
 
-		mm_release(mm, was.origin, (was.end - was.start) / PAGE_BYTES);
+		set->ops->release(set, was.origin, (was.end - was.start) / PAGE_BYTES);
 	}
 }
 
-void epoch_try_end(struct mm *mm, struct space *space)
+void epoch_try_end(struct space_set *set, struct space *space)
 {
 	bool again = space->in_epoch;
 
@@ -221,16 +221,16 @@ void epoch_try_end(struct mm *mm, struct space *space)
 			sched_yield();
 	}
 	if (!again)
-		settle(mm, space);
+		settle(set, space);
 	/* an older change of the parent may concern this space too */
 	if (!again && !space->born_of)
-		end_epoch(mm, space);
+		end_epoch(set, space);
 	if (space->in_epoch || space->unsure.nr)
-		mm->retry = true;
+		set->retry = true;
 }
 
-void epoch_drop(struct mm *mm, struct space *space)
+void epoch_drop(struct space_set *set, struct space *space)
 {
 	space->unsure.nr = 0;
-	end_epoch(mm, space);
+	end_epoch(set, space);
 }

@@ -4,15 +4,15 @@
  * the order of events of several threads may differ from the order of their changes. But the kernel
  * counts a change under that lock, and every ioctl on the userfaultfd says EAGAIN until the event
  * of each counted change was read. An epoch begins with an event. It ends when an ioctl does not
- * say EAGAIN: then the events of all older changes were read. The caller holds mm.lock.
+ * say EAGAIN: then the events of all older changes were read. The caller holds the lock of the owner of the set.
  */
-#ifndef MIGRATE_DEST_EPOCH_H
-#define MIGRATE_DEST_EPOCH_H
+#ifndef MIGRATE_PAGES_EPOCH_H
+#define MIGRATE_PAGES_EPOCH_H
 
-#include "dest/mm.h"
+#include "pages/space_set.h"
 
 /** epoch_moved() - act on REMAP, before space_move() */
-int epoch_moved(struct mm *mm, struct space *space, uint64_t from, uint64_t to,
+int epoch_moved(struct space_set *set, struct space *space, uint64_t from, uint64_t to,
 		uint64_t bytes, struct error *err);
 
 /**
@@ -21,7 +21,7 @@ int epoch_moved(struct mm *mm, struct space *space, uint64_t from, uint64_t to,
  * REMAP may have moved a page to this range after the unmapping. Such a page of this epoch stays in
  * todo until the kernel has said whether it is mapped. All others leave todo.
  */
-int epoch_unmapped(struct mm *mm, struct space *space, uint64_t addr, uint64_t end,
+int epoch_unmapped(struct space_set *set, struct space *space, uint64_t addr, uint64_t end,
 		   struct error *err);
 
 /**
@@ -31,13 +31,13 @@ int epoch_unmapped(struct mm *mm, struct space *space, uint64_t addr, uint64_t e
  * with every page that the child may lack. Pages that the kernel says are not mapped in the child
  * leave it later.
  */
-int epoch_forked(struct mm *mm, struct space *parent, struct space *child,
+int epoch_forked(struct space_set *set, struct space *parent, struct space *child,
 		 struct error *err);
 
-/** epoch_try_end() - end the epoch of @space, or set mm->retry when the kernel says EAGAIN */
-void epoch_try_end(struct mm *mm, struct space *space);
+/** epoch_try_end() - end the epoch of @space, or set set->retry when the kernel says EAGAIN */
+void epoch_try_end(struct space_set *set, struct space *space);
 
 /** epoch_drop() - the process of @space has ended, and no further event comes */
-void epoch_drop(struct mm *mm, struct space *space);
+void epoch_drop(struct space_set *set, struct space *space);
 
 #endif

@@ -3,8 +3,8 @@
  * One restored address space: its userfaultfd, the pages that it still lacks, and the address at
  * the source (the origin) of each page that mremap() has moved.
  */
-#ifndef MIGRATE_DEST_SPACE_H
-#define MIGRATE_DEST_SPACE_H
+#ifndef MIGRATE_PAGES_SPACE_H
+#define MIGRATE_PAGES_SPACE_H
 
 #include <stddef.h>
 #include "base/error.h"
@@ -22,8 +22,8 @@ struct pieces {
 };
 
 /**
- * struct space - a restored mm; all of it under mm.lock
- * @mm: the object that the space is of
+ * struct space - a restored mm; all of it under the lock of the owner of @set
+ * @set: the spaces of which it is one
  * @uffd: non-blocking; -1 until CRIU hands it over, and when the mm is gone
  * @handle: the keeper's name for its duplicate of @uffd, or -1
  * @todo: pages, by their address in this space, that are populated at the source and not here
@@ -47,10 +47,10 @@ struct pieces {
  * @lost: an event could not be recorded, so @todo may be wrong: this helper installs no page and
  *	answers no fault any more. The process waits for ever rather than read zeros for a page
  */
-struct mm;
+struct space_set;
 
 struct space {
-	struct mm *mm;
+	struct space_set *set;
 	int uffd;
 	int handle;
 	struct page_set todo;

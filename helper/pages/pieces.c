@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdlib.h>
 #include <string.h>
-#include "dest/space.h"
+#include "pages/space.h"
 
 int pieces_add(struct pieces *pieces, uint64_t start, uint64_t end, uint64_t origin,
 	       struct error *err)

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The restored address spaces of one task: its own, and one of each child that it has forked since. Each
+ * may lack pages of the task's memory at the source.
+ *
+ * The owner has one lock, if it has threads at all, and holds it in every call. The rule that keeps memory
+ * right: *events of a userfaultfd are read and acted upon under the same hold of the lock as "is the page
+ * in todo" and UFFDIO_COPY*.
+ */
+#ifndef MIGRATE_PAGES_SPACE_SET_H
+#define MIGRATE_PAGES_SPACE_SET_H
+
+#include "pages/space.h"
+
+struct space_set;
+
+/**
+ * struct space_set_ops - what the owner does; with its lock held
+ * @fill: a fault on a page of @todo. INSTALL_AGAIN: the page is on its way, or @retry is set
+ * @release: pages that have left @todo of a space; @origin is their address at the source
+ * @more: a space lacks more pages than before
+ * @born: a child's space was added; 0, or -1 with @err
+ * @bury: the process of @space has ended
+ */
+struct space_set_ops {
+	enum install (*fill)(struct space_set *set, struct space *space, uint64_t addr, struct error *err);
+	void (*release)(struct space_set *set, uint64_t origin, uint64_t nr_pages);
+	void (*more)(struct space_set *set);
+	int (*born)(struct space_set *set, struct space *child, struct error *err);
+	void (*bury)(struct space_set *set, struct space *space);
+};
+
+/**
+ * struct space_set - @list: never shrinks before space_set_free(), so that pointers stay good
+ * @retry: faults that wait may go through now
+ * @faults, @zero: faults that were read, and pages of zeros that were first touched here
+ */
+struct space_set {
+	const struct space_set_ops *ops;
+	struct space **list;
+	size_t nr;
+	bool retry;
+	uint64_t faults, zero;
+};
+
+/** space_set_add() - add @space, which @set then owns; after a failure nobody has it */
+int space_set_add(struct space_set *set, struct space *space, struct error *err);
+
+/** space_set_awaits_fork() - the FORK of a child that lacks such a page may still come: see epoch.h */
+bool space_set_awaits_fork(const struct space_set *set, uint64_t origin, uint64_t nr_pages);
+
+/** space_set_needs() - whether a space lacks such a page, or a child of one may */
+bool space_set_needs(const struct space_set *set, uint64_t origin, uint64_t nr_pages);
+
+/** space_set_empty_todo() - take all pages out of @todo of @space, whose process has ended */
+void space_set_empty_todo(struct space_set *set, struct space *space);
+
+void space_set_free(struct space_set *set);
+
+#endif
