@@ -6,6 +6,7 @@
 #include "cli/check.h"
 #include "cli/image_cache.h"
 #include "cli/image_proxy.h"
+#include "cli/lazy_pages.h"
 #include "cli/migrate.h"
 #include "cli/monitor.h"
 #include "cli/page_server.h"
@@ -29,6 +30,7 @@ static const struct verb {
 	{ "image-proxy", image_proxy_main, "hand the images of criu dump --stream on to another machine" },
 	{ "image-cache", image_cache_main, "hold them there in memory for criu restore --stream" },
 	{ "pre-dump", pre_dump_main, "write the memory of running processes, in place of criu pre-dump" },
+	{ "lazy-pages", lazy_pages_main, "give criu restore --lazy-pages its memory, in place of criu lazy-pages" },
 	{ "check", check_main, "whether this machine is ready, and what helps if not" },
 };
 

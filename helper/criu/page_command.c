@@ -51,6 +51,36 @@ static int learn_form(const struct page_stream *stream, uint8_t *raw, size_t *by
 	return ret > 0 ? 1 : -1;
 }
 
+void page_command_get(const uint8_t *raw, size_t bytes, struct page_command *command)
+{
+	command->id = get32(raw) & 0xffff;
+	command->flags = get32(raw) >> 16;
+	if (bytes == PAGE_COMMAND_WIDE) {
+		command->nr_pages = get64(raw + 8);
+		command->addr = get64(raw + 16);
+		command->target = get64(raw + 24);
+	} else {
+		command->nr_pages = get32(raw + 4);
+		command->addr = get64(raw + 8);
+		command->target = get64(raw + 16);
+	}
+}
+
+size_t page_command_put(uint8_t *raw, size_t bytes, const struct page_command *command)
+{
+	uint32_t word = command->flags << 16 | command->id, narrow = command->nr_pages;
+
+	memset(raw, 0, bytes);
+	memcpy(raw, &word, sizeof(word));
+	if (bytes == PAGE_COMMAND_WIDE)
+		memcpy(raw + 8, &command->nr_pages, 8);
+	else
+		memcpy(raw + 4, &narrow, sizeof(narrow));
+	memcpy(raw + bytes - 16, &command->addr, 8);
+	memcpy(raw + bytes - 8, &command->target, 8);
+	return bytes;
+}
+
 int page_command_read(const struct page_stream *stream, size_t *bytes,
 		      struct page_command *command)
 {
@@ -61,43 +91,16 @@ int page_command_read(const struct page_stream *stream, size_t *bytes,
 		ret = learn_form(stream, raw, bytes);
 	if (ret <= 0)
 		return ret;
-	command->id = get32(raw) & 0xffff;
-	command->flags = get32(raw) >> 16;
-	if (*bytes == PAGE_COMMAND_WIDE) {
-		command->nr_pages = get64(raw + 8);
-		command->addr = get64(raw + 16);
-		command->target = get64(raw + 24);
-	} else {
-		command->nr_pages = get32(raw + 4);
-		command->addr = get64(raw + 8);
-		command->target = get64(raw + 16);
-	}
+	page_command_get(raw, *bytes, command);
 	return 1;
-}
-
-static void put32(uint8_t *to, uint32_t value)
-{
-	memcpy(to, &value, sizeof(value));
-}
-
-static void put64(uint8_t *to, uint64_t value)
-{
-	memcpy(to, &value, sizeof(value));
 }
 
 int page_command_write(const struct page_stream *stream, size_t bytes,
 		       const struct page_command *command, bool more)
 {
-	uint8_t raw[PAGE_COMMAND_WIDE] = { 0 };
-	size_t at = bytes == PAGE_COMMAND_WIDE ? 16 : 8;
+	uint8_t raw[PAGE_COMMAND_WIDE];
 
-	put32(raw, command->flags << 16 | command->id);
-	if (bytes == PAGE_COMMAND_WIDE)
-		put64(raw + 8, command->nr_pages);
-	else
-		put32(raw + 4, command->nr_pages);
-	put64(raw + at, command->addr);
-	put64(raw + at + 8, command->target);
+	page_command_put(raw, bytes, command);
 	return page_stream_write(stream, raw, bytes, more);
 }
 

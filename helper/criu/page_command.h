@@ -58,6 +58,12 @@ int page_command_read(const struct page_stream *stream, size_t *bytes,
 int page_command_write(const struct page_stream *stream, size_t bytes,
 		       const struct page_command *command, bool more);
 
+/** page_command_get() - turn the @bytes of a command, of either form, into @command */
+void page_command_get(const uint8_t *raw, size_t bytes, struct page_command *command);
+
+/** page_command_put() - write @command as @bytes: PAGE_COMMAND_NARROW, whose pages are a u32, or PAGE_COMMAND_WIDE */
+size_t page_command_put(uint8_t *raw, size_t bytes, const struct page_command *command);
+
 /**
  * page_command_plain() - what the command asks, as an ADD_FLAGS or another command that has no older form
  *

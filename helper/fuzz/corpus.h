@@ -21,6 +21,8 @@ void corpus_save(const char *target, const char *name, const struct bytes *bytes
 
 void corpus_images(void);
 void corpus_lazy(void);
+void corpus_lazy_images(void);
+void corpus_lazy_link(void);
 void corpus_pages(void);
 void corpus_streams(void);
 

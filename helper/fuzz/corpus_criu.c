@@ -2,6 +2,7 @@
 /* The corpus of CRIU's output: images, and words on the socket for userfaultfds. */
 #include <sys/mman.h>
 #include "criu/image.h"
+#include "criu/page_command.h"
 #include "criu/pagemap.h"
 #include "fuzz/corpus.h"
 #include "fuzz/messages.h"
@@ -228,4 +229,62 @@ void corpus_streams(void)
 	bytes.size = 0;
 	corpus_put(&bytes, "\2\0\0\0\010\1", 6);
 	corpus_save("stream", "reply", &bytes);
+}
+
+static void put_answer(struct bytes *to, size_t form, uint64_t addr, uint64_t nr_pages)
+{
+	const struct page_command head = {
+		.id = PAGE_COMMAND_ADD_FLAGS, .flags = PAGEMAP_PRESENT, .nr_pages = nr_pages, .addr = addr * PAGE_BYTES,
+		.target = 77,
+	};
+	uint8_t raw[PAGE_COMMAND_WIDE];
+
+	/* with four pages behind it */
+	corpus_put_byte(to, 2);
+	corpus_put_chunk(to, raw, page_command_put(raw, form, &head));
+}
+
+void corpus_lazy_link(void)
+{
+	for (uint8_t wide = 0; wide < 2; wide++) {
+		size_t form = wide ? PAGE_COMMAND_WIDE : PAGE_COMMAND_NARROW;
+		struct bytes bytes = { .size = 0 };
+
+		corpus_put_byte(&bytes, wide);
+		/* GETs of four and of six pages, of which four come at first */
+		corpus_put(&bytes, "\7\20\13\40", 4);
+		put_answer(&bytes, form, 16, 4);
+		put_answer(&bytes, form, 32, 4);
+		corpus_save("lazy_link", wide ? "two-wide" : "two-narrow", &bytes);
+		put_answer(&bytes, form, 32, 4);
+		corpus_save("lazy_link", wide ? "another-page-wide" : "another-page-narrow", &bytes);
+	}
+}
+
+static void put_pagemap(struct bytes *to, uint32_t lazy, uint32_t other)
+{
+	struct image_out image;
+
+	image_out_init(&image, IMAGE_PAGEMAP);
+	pagemap_put_head(&image, 5);
+	pagemap_put(&image, 4 * PAGE_BYTES, 2, PAGEMAP_PRESENT);
+	pagemap_put(&image, 6 * PAGE_BYTES, 3, lazy);
+	pagemap_put(&image, 20 * PAGE_BYTES, 10, other);
+	corpus_put_chunk(to, image.data, image.bytes);
+	image_out_free(&image);
+}
+
+void corpus_lazy_images(void)
+{
+	struct bytes bytes = { .size = 0 };
+
+	corpus_put_byte(&bytes, 15);
+	put_pagemap(&bytes, PAGEMAP_PRESENT | PAGEMAP_LAZY, PAGEMAP_PARENT | PAGEMAP_LAZY);
+	put_pagemap(&bytes, PAGEMAP_PARENT, PAGEMAP_PRESENT);
+	put_pagemap(&bytes, PAGEMAP_PRESENT, PAGEMAP_LAZY);
+	corpus_save("lazy_images", "three-levels", &bytes);
+	bytes.size = 0;
+	corpus_put_byte(&bytes, 3);
+	put_pagemap(&bytes, PAGEMAP_LAZY, PAGEMAP_PRESENT | PAGEMAP_LAZY);
+	corpus_save("lazy_images", "at-the-dump", &bytes);
 }

@@ -479,6 +479,8 @@ int main(int argc, char **argv)
 	requests();
 	corpus_images();
 	corpus_lazy();
+	corpus_lazy_images();
+	corpus_lazy_link();
 	corpus_pages();
 	corpus_streams();
 	return 0;

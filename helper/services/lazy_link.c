@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/page.h"
+#include "criu/pagemap.h"
+#include "services/lazy_link.h"
+
+#define GETS_MIN	64
+#define END_MS		30000	/* for the answer to the last command */
+
+int lazy_link_init(struct lazy_link *link, struct error *err)
+{
+	*link = (struct lazy_link){ .fd = -1, .form = PAGE_COMMAND_NARROW };
+	link->pages = aligned_alloc(PAGE_BYTES, LAZY_LINK_PAGES * PAGE_BYTES);
+	return link->pages ? 0 : error_set(err, CODE_INTERNAL, NULL, "no memory for pages");
+}
+
+void lazy_link_use(struct lazy_link *link, int fd)
+{
+	link->fd = fd;
+}
+
+static struct lazy_get *get_at(const struct lazy_link *link, size_t i)
+{
+	return &link->gets[(link->first + i) % link->room];
+}
+
+static int more_gets(struct lazy_link *link, struct error *err)
+{
+	size_t room = link->room ? 2 * link->room : GETS_MIN;
+	struct lazy_get *gets = calloc(room, sizeof(*gets));
+
+	if (!gets)
+		return error_set(err, CODE_INTERNAL, NULL, "no memory for requests");
+	for (size_t i = 0; i < link->nr; i++)
+		gets[i] = *get_at(link, i);
+	free(link->gets);
+	link->gets = gets;
+	link->first = 0;
+	link->room = room;
+	return 0;
+}
+
+static int put_command(struct lazy_link *link, const struct page_command *command, struct error *err)
+{
+	if (link->out_bytes + link->form > link->out_room) {
+		size_t room = link->out_room ? 2 * link->out_room : GETS_MIN * PAGE_COMMAND_WIDE;
+		uint8_t *out = realloc(link->out, room);
+
+		if (!out)
+			return error_set(err, CODE_INTERNAL, NULL, "no memory for requests");
+		link->out = out;
+		link->out_room = room;
+	}
+	link->out_bytes += page_command_put(link->out + link->out_bytes, link->form, command);
+	return 0;
+}
+
+int lazy_link_ask(struct lazy_link *link, void *owner, uint64_t target, uint64_t addr, uint64_t nr_pages,
+		  struct error *err)
+{
+	struct page_command command = {
+		.id = PAGE_COMMAND_GET, .nr_pages = nr_pages, .addr = addr, .target = target,
+	};
+
+	if (link->nr == link->room && more_gets(link, err))
+		return -1;
+	if (put_command(link, &command, err))
+		return -1;
+	link->nr++;
+	*get_at(link, link->nr - 1) = (struct lazy_get){ owner, target, addr, nr_pages };
+	link->asked += nr_pages;
+	return 0;
+}
+
+int lazy_link_send(struct lazy_link *link, struct error *err)
+{
+	ssize_t n;
+
+	while (link->out_bytes) {
+		n = send(link->fd, link->out, link->out_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return 0;
+		if (n < 0)
+			return error_errno(err, CODE_NETWORK, NULL, "the connection to the page server is lost");
+		link->out_bytes -= n;
+		memmove(link->out, link->out + n, link->out_bytes);
+	}
+	return 0;
+}
+
+static int wrong(struct lazy_link *link, struct error *err, const char *what, uint64_t is, uint64_t want)
+{
+	link->wrong = true;
+	return error_set(err, CODE_PEER, NULL, "the page server answers with %s %#" PRIx64 " in place of %#" PRIx64,
+			 what, is, want);
+}
+
+/* The header of an answer is whole: it has to be one to the oldest GET. */
+static int take_head(struct lazy_link *link, struct error *err)
+{
+	const struct lazy_get *get = link->nr ? get_at(link, 0) : NULL;
+	struct page_command *head = &link->head;
+
+	page_command_get(link->raw, link->form, head);
+	if (!get) {
+		link->wrong = true;
+		return error_set(err, CODE_PEER, NULL, "the page server sends what was not asked for");
+	}
+	if (head->id != PAGE_COMMAND_ADD_FLAGS || head->flags != PAGEMAP_PRESENT)
+		return wrong(link, err, "command", head->flags << 16 | head->id,
+			     PAGEMAP_PRESENT << 16 | PAGE_COMMAND_ADD_FLAGS);
+	if (head->target != get->target)
+		return wrong(link, err, "pages of task", head->target, get->target);
+	if (head->addr != get->addr)
+		return wrong(link, err, "the page at", head->addr, get->addr);
+	if (!head->nr_pages || head->nr_pages > get->nr_pages)
+		return wrong(link, err, "so many pages:", head->nr_pages, get->nr_pages);
+	return 0;
+}
+
+static int take_pages(struct lazy_link *link, lazy_link_fn fn, struct error *err)
+{
+	struct lazy_get get = *get_at(link, 0);
+	uint64_t nr_pages = link->head.nr_pages;
+
+	link->first = (link->first + 1) % link->room;
+	link->nr--;
+	link->asked -= get.nr_pages;
+	link->received += nr_pages;
+	link->got = 0;
+	/* what was left out is asked for again: it may be in another piece of the dump's memory */
+	if (nr_pages < get.nr_pages &&
+	    lazy_link_ask(link, get.owner, get.target, get.addr + nr_pages * PAGE_BYTES,
+			  get.nr_pages - nr_pages, err))
+		return -1;
+	return fn(get.owner, get.addr, nr_pages, link->pages, err) ? -1 : 1;
+}
+
+int lazy_link_receive(struct lazy_link *link, lazy_link_fn fn, struct error *err)
+{
+	for (;;) {
+		bool head = link->got < link->form;
+		size_t whole = head ? link->form : link->form + link->head.nr_pages * PAGE_BYTES;
+		void *to = head ? link->raw + link->got : link->pages + (link->got - link->form);
+		ssize_t n = recv(link->fd, to, whole - link->got, MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return 0;
+		if (n < 0)
+			return error_errno(err, CODE_NETWORK, NULL, "the connection to the page server is lost");
+		if (!n)
+			return error_set(err, CODE_NETWORK, NULL, "the page server has closed the connection");
+		link->got += n;
+		if (link->got < whole)
+			continue;
+		if (!head)
+			return take_pages(link, fn, err);
+		if (take_head(link, err))
+			return -1;
+	}
+}
+
+void lazy_link_lost(struct lazy_link *link)
+{
+	if (link->fd >= 0)
+		close(link->fd);
+	link->fd = -1;
+	link->wrong = false;
+	link->nr = link->first = link->got = link->out_bytes = 0;
+	link->asked = 0;
+}
+
+static bool readable(int fd, int64_t until_ms)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+	int64_t left = until_ms - clock_now_ms();
+
+	return poll(&poll_fd, 1, left > 0 ? left : 0) > 0;
+}
+
+static int send_last(struct lazy_link *link, const struct page_command *command, struct error *err)
+{
+	struct pollfd poll_fd = { .fd = link->fd, .events = POLLOUT };
+
+	if (put_command(link, command, err))
+		return -1;
+	while (!lazy_link_send(link, err) && link->out_bytes)
+		if (poll(&poll_fd, 1, END_MS) <= 0)
+			return error_set(err, CODE_NETWORK, NULL, "the page server takes no more commands");
+	return link->out_bytes ? -1 : 0;
+}
+
+int lazy_link_finish(struct lazy_link *link, struct error *err)
+{
+	const struct page_command command = {
+		.id = link->force ? PAGE_COMMAND_FORCE_CLOSE : PAGE_COMMAND_CLOSE,
+	};
+	int64_t until_ms = clock_now_ms() + END_MS;
+	int32_t status = 0;
+	size_t got = 0;
+	int ret = send_last(link, &command, err);
+
+	while (!ret && got < sizeof(status)) {
+		ssize_t n = readable(link->fd, until_ms) ?
+			    recv(link->fd, (char *)&status + got, sizeof(status) - got, MSG_DONTWAIT) : 0;
+
+		if (n > 0)
+			got += n;
+		else if (!n || errno != EINTR)
+			ret = error_set(err, CODE_NETWORK, NULL,
+					"the page server does not say that the dump has ended");
+	}
+	if (!ret && status)
+		ret = error_set(err, CODE_PEER, NULL, "the page server ends with status %d", status);
+	lazy_link_lost(link);
+	return ret;
+}
+
+void lazy_link_abort(struct lazy_link *link)
+{
+	/* a command that no version of CRIU knows: its page server fails, and the dump lets the tasks go on */
+	const struct page_command command = { .id = 0 };
+	int64_t until_ms = clock_now_ms() + END_MS;
+	struct error ignored = { 0 };
+
+	if (link->fd < 0)
+		return;
+	if (!send_last(link, &command, &ignored))
+		/* it answers what was asked before, and may wait for room in the socket */
+		while (readable(link->fd, until_ms) &&
+		       recv(link->fd, link->pages, LAZY_LINK_PAGES * PAGE_BYTES, MSG_DONTWAIT) > 0)
+			;
+	lazy_link_lost(link);
+}
+
+void lazy_link_free(struct lazy_link *link)
+{
+	lazy_link_lost(link);
+	free(link->gets);
+	free(link->out);
+	free(link->pages);
+	*link = (struct lazy_link){ .fd = -1 };
+}

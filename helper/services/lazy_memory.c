@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include "pages/sets.h"
+#include "pages/space_events.h"
+#include "services/lazy_memory.h"
+
+#define TRIES	4
+
+struct lazy_memory *lazy_memory_new(int images_dir_fd, pid_t pid, struct lazy_link *link, struct error *err)
+{
+	struct lazy_memory *memory = calloc(1, sizeof(*memory));
+
+	if (!memory) {
+		error_set(err, CODE_INTERNAL, NULL, "no memory for a task");
+		return NULL;
+	}
+	memory->pid = pid;
+	memory->link = link;
+	memory->last_held = &memory->held;
+	page_set_init(&memory->asked);
+	memory->buf = aligned_alloc(PAGE_BYTES, LAZY_FILE_PAGES * PAGE_BYTES);
+	if (!memory->buf)
+		error_set(err, CODE_INTERNAL, NULL, "no memory for pages");
+	else
+		memory->images = lazy_images_open(images_dir_fd, pid, err);
+	if (memory->images && (link || !lazy_images_check(memory->images, err)))
+		return memory;
+	lazy_memory_free(memory);
+	return NULL;
+}
+
+int lazy_memory_add(struct lazy_memory *memory, struct space_set *set, struct error *err)
+{
+	struct space_set **sets = reallocarray(memory->sets, memory->nr_sets + 1, sizeof(*sets));
+
+	if (!sets)
+		return error_set(err, CODE_INTERNAL, NULL, "no memory for a task");
+	memory->sets = sets;
+	sets[memory->nr_sets++] = set;
+	return 0;
+}
+
+void lazy_memory_remove(struct lazy_memory *memory, struct space_set *set)
+{
+	for (size_t i = 0; i < memory->nr_sets; i++)
+		if (memory->sets[i] == set) {
+			memory->sets[i] = memory->sets[--memory->nr_sets];
+			return;
+		}
+}
+
+/** struct arrival - pages from @addr at the source on */
+struct arrival {
+	struct lazy_memory *memory;
+	uint64_t addr;
+	const uint8_t *pages;
+	bool again;
+	int os_errno;
+};
+
+static bool install_run(struct space *space, uint64_t addr, uint64_t origin, uint64_t nr_pages, void *ctx)
+{
+	struct arrival *arrival = ctx;
+	uint64_t done;
+	enum install ret = space_install(space, addr, nr_pages, arrival->pages + (origin - arrival->addr), &done);
+
+	arrival->memory->counts.installed += done;
+	if (ret == INSTALL_AGAIN)
+		arrival->again = true;
+	else if (ret == INSTALL_FAILED)
+		arrival->os_errno = errno;
+	return ret == INSTALL_OK;
+}
+
+/* Events that were pending are read, and the space is looked at anew. Return: false while events are pending */
+static bool install_in(struct arrival *arrival, struct space_set *set, struct space *space, uint64_t nr_pages,
+		       struct error *err)
+{
+	for (int i = 0; i < TRIES; i++) {
+		if (space->gone || space->lost)
+			return true;
+		arrival->again = false;
+		arrival->os_errno = 0;
+		space_each_lacking(space, arrival->addr, nr_pages, install_run, arrival);
+		if (space->gone)
+			set->ops->bury(set, space);
+		if (!arrival->again)
+			return true;
+		space_events_read(set, space, err);
+	}
+	return false;
+}
+
+/* Return: true when each restored task that lacked the pages has them */
+static bool install_all(struct lazy_memory *memory, uint64_t addr, uint64_t nr_pages, const void *pages,
+			struct error *err)
+{
+	struct arrival arrival = { .memory = memory, .addr = addr, .pages = pages };
+	bool all = true;
+
+	for (size_t i = 0; i < memory->nr_sets; i++) {
+		struct space_set *set = memory->sets[i];
+
+		/* a space that is born meanwhile comes last, and is seen */
+		for (size_t j = 0; j < set->nr; j++) {
+			all &= install_in(&arrival, set, set->list[j], nr_pages, err);
+			if (arrival.os_errno) {
+				errno = arrival.os_errno;
+				error_errno(err, CODE_INTERNAL, NULL, "cannot install a page of task %d at %#" PRIx64,
+					    memory->pid, addr);
+			}
+		}
+	}
+	return all;
+}
+
+static int hold(struct lazy_memory *memory, uint64_t addr, uint64_t nr_pages, const void *pages, struct error *err)
+{
+	struct lazy_held *held = malloc(sizeof(*held) + nr_pages * PAGE_BYTES);
+
+	if (!held) {
+		/* they are asked for again when a task faults, or in their turn */
+		page_set_remove(&memory->asked, addr, nr_pages);
+		return error_set(err, CODE_INTERNAL, NULL, "no memory for pages that came");
+	}
+	held->next = NULL;
+	held->addr = addr;
+	held->nr_pages = nr_pages;
+	memcpy(held->pages, pages, nr_pages * PAGE_BYTES);
+	*memory->last_held = held;
+	memory->last_held = &held->next;
+	return 0;
+}
+
+int lazy_memory_came(void *owner, uint64_t addr, uint64_t nr_pages, const void *pages, struct error *err)
+{
+	struct lazy_memory *memory = owner;
+	struct error failed = { 0 };
+
+	if (!install_all(memory, addr, nr_pages, pages, &failed) && !error_is_set(&failed))
+		return hold(memory, addr, nr_pages, pages, err);
+	page_set_remove(&memory->asked, addr, nr_pages);
+	if (error_is_set(&failed))
+		*err = failed;
+	return error_is_set(&failed) ? -1 : 0;
+}
+
+int lazy_memory_retry(struct lazy_memory *memory, struct error *err)
+{
+	struct lazy_held *held = memory->held;
+	int ret = 0;
+
+	memory->held = NULL;
+	memory->last_held = &memory->held;
+	while (held) {
+		struct lazy_held *next = held->next;
+
+		if (lazy_memory_came(memory, held->addr, held->nr_pages, held->pages, err))
+			ret = -1;
+		free(held);
+		held = next;
+	}
+	return ret ? ret : memory->held != NULL;
+}
+
+/* Return: the run of pages from @addr on that @space lacks and that were not asked for; none: @run has 0 pages */
+static void wanted_run(const struct lazy_memory *memory, const struct space *space, uint64_t addr,
+		       uint64_t nr_pages, struct run *run, uint64_t *origin)
+{
+	struct run asked;
+
+	if (!page_set_next(&space->todo, addr, addr + nr_pages * PAGE_BYTES, nr_pages, run) || run->addr != addr) {
+		run->nr_pages = 0;
+		return;
+	}
+	*origin = space_origin(space, addr, &run->nr_pages);
+	if (page_set_next(&memory->asked, *origin, *origin + run->nr_pages * PAGE_BYTES, 1, &asked))
+		run->nr_pages = (asked.addr - *origin) / PAGE_BYTES;
+}
+
+static enum install ask(struct lazy_memory *memory, const struct run *run, uint64_t origin, struct error *err)
+{
+	/* without a connection the fault waits in its space, and is looked at again when there is one */
+	if (!lazy_link_is_open(memory->link))
+		return INSTALL_AGAIN;
+	if (page_set_add(&memory->asked, origin, run->nr_pages, err))
+		return INSTALL_FAILED;
+	if (!lazy_link_ask(memory->link, memory, memory->pid, origin, run->nr_pages, err))
+		return INSTALL_AGAIN;
+	page_set_remove(&memory->asked, origin, run->nr_pages);
+	return INSTALL_FAILED;
+}
+
+static enum install read_images(struct lazy_memory *memory, struct space *space, const struct run *run,
+				uint64_t origin, struct error *err)
+{
+	uint64_t nr_pages = run->nr_pages < LAZY_FILE_PAGES ? run->nr_pages : LAZY_FILE_PAGES, done;
+	int ret = lazy_images_read(memory->images, origin, &nr_pages, memory->buf, err);
+	enum install result;
+
+	if (ret <= 0) {
+		memory->late |= !ret;
+		return ret ? INSTALL_FAILED : INSTALL_AGAIN;
+	}
+	result = space_install(space, run->addr, nr_pages, memory->buf, &done);
+	memory->counts.installed += done;
+	if (result == INSTALL_AGAIN && !done)
+		/* events are pending: the owner comes back when they were read */
+		space->set->retry = true;
+	if (result == INSTALL_FAILED)
+		error_errno(err, CODE_INTERNAL, NULL, "cannot install a page of task %d at %#" PRIx64,
+			    memory->pid, run->addr);
+	return result;
+}
+
+enum install lazy_memory_want(struct lazy_memory *memory, struct space *space, uint64_t addr,
+			      uint64_t nr_pages, bool fault, struct error *err)
+{
+	uint64_t origin = 0;
+	struct run run;
+	enum install ret;
+
+	wanted_run(memory, space, addr, nr_pages, &run, &origin);
+	if (!run.nr_pages)
+		return INSTALL_AGAIN;
+	*(fault ? &memory->counts.fault : &memory->counts.background) += run.nr_pages;
+	ret = memory->link ? ask(memory, &run, origin, err) : read_images(memory, space, &run, origin, err);
+	return ret;
+}
+
+void lazy_memory_lost(struct lazy_memory *memory)
+{
+	sets_clear(&memory->asked);
+	for (struct lazy_held *held = memory->held; held; held = held->next) {
+		struct error ignored = { 0 };
+
+		/* without memory for it the page may be asked for once more */
+		page_set_add(&memory->asked, held->addr, held->nr_pages, &ignored);
+	}
+	for (size_t i = 0; i < memory->nr_sets; i++)
+		memory->sets[i]->retry = true;
+}
+
+void lazy_memory_free(struct lazy_memory *memory)
+{
+	while (memory->held) {
+		struct lazy_held *held = memory->held;
+
+		memory->held = held->next;
+		free(held);
+	}
+	page_set_destroy(&memory->asked);
+	lazy_images_free(memory->images);
+	free(memory->sets);
+	free(memory->buf);
+	free(memory);
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+#include "base/page.h"
+#include "base/report.h"
+#include "base/text.h"
+#include "os/fds.h"
+#include "services/lazy_pages.h"
+#include "services/lazy_serve.h"
+
+static int open_signals(struct lazy_serve *serve, struct error *err)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = serve };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	serve->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	serve->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (serve->signals < 0 || serve->epoll < 0 ||
+	    epoll_ctl(serve->epoll, EPOLL_CTL_ADD, serve->signals, &event))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot wait for signals");
+	return 0;
+}
+
+static int open_dir(const char *path, struct error *err)
+{
+	int fd = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		error_errno(err, CODE_USAGE, NULL, "cannot open the directory \"%s\"", path);
+	return fd;
+}
+
+/* The images of all tasks are read at once: what they lack is told before a restore begins. */
+static int read_memories(struct lazy_serve *serve, int images_fd, bool remote, struct error *err)
+{
+	pid_t *pids;
+	size_t nr;
+	int ret = criu_tree_read(images_fd, &pids, &nr, err);
+
+	for (size_t i = 0; !ret && i < nr; i++) {
+		struct lazy_memory *memory = lazy_memory_new(images_fd, pids[i],
+							     remote ? &serve->source.link : NULL, err);
+
+		if (!memory) {
+			ret = -1;
+			break;
+		}
+		memory->next = serve->memories;
+		serve->memories = memory;
+	}
+	free(pids);
+	return ret;
+}
+
+static size_t form_of(const struct lazy_serve *serve)
+{
+	for (const struct lazy_memory *memory = serve->memories; memory; memory = memory->next)
+		if (memory->images->wide)
+			return PAGE_COMMAND_WIDE;
+	return PAGE_COMMAND_NARROW;
+}
+
+static int tell_ready(int fd, struct error *err)
+{
+	report_both("ready", NULL, "waiting for criu restore --lazy-pages");
+	if (fd < 0)
+		return 0;
+	if (write(fd, "", 1) != 1)
+		return error_errno(err, CODE_USAGE, NULL, "cannot write to descriptor %d of --status-fd", fd);
+	close(fd);
+	return 0;
+}
+
+static int begin(struct lazy_serve *serve, const struct lazy_pages_options *opts, struct error *err)
+{
+	bool remote = opts->address || opts->ps_socket >= 0;
+	int images_fd = open_dir(opts->images_dir, err), ret;
+
+	if (images_fd < 0)
+		return -1;
+	fds_allow_many();
+	/* a log whose reader hangs must not hold up a program that waits for a page */
+	report_share_output();
+	serve->work_fd = open_dir(opts->work_dir ? opts->work_dir : opts->images_dir, err);
+	ret = serve->work_fd < 0 || open_signals(serve, err) ||
+	      read_memories(serve, images_fd, remote, err) ||
+	      (remote && lazy_source_open(&serve->source, opts, form_of(serve), serve->epoll, err)) ||
+	      lazy_serve_expect(serve, err) || tell_ready(opts->status_fd, err) ? -1 : 0;
+	close(images_fd);
+	return ret;
+}
+
+static void tell_result(const struct lazy_serve *serve, const struct error *err)
+{
+	struct lazy_counts counts = lazy_serve_counts(serve);
+	json_t *fields = json_pack("{s:i,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
+				   "exit", err->code, "class", error_code_name(err->code),
+				   "restores", (json_int_t)serve->complete, "failed", (json_int_t)serve->failed,
+				   "pages", (json_int_t)counts.installed,
+				   "bytes", (json_int_t)(counts.installed * PAGE_BYTES),
+				   "fault_pages", (json_int_t)counts.fault,
+				   "background_pages", (json_int_t)counts.background,
+				   "received_pages", (json_int_t)serve->source.link.received,
+				   "faults", (json_int_t)serve->faults, "zero_pages", (json_int_t)serve->zero,
+				   "losses", (json_int_t)serve->source.losses);
+
+	if (error_is_set(err))
+		report_error(err);
+	report_event("result", fields);
+}
+
+int lazy_pages_run(const struct lazy_pages_options *opts)
+{
+	struct lazy_serve serve = {
+		.signals = -1, .epoll = -1, .work_fd = -1, .restores = opts->restores,
+		.source = { .listen_fd = -1, .link = { .fd = -1 } },
+	};
+	struct error err = { 0 };
+
+	if (!begin(&serve, opts, &err))
+		lazy_serve_run(&serve, &err);
+	lazy_serve_end(&serve, &err);
+	tell_result(&serve, &err);
+	lazy_serve_free(&serve);
+	return err.code;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What stands in for `criu lazy-pages`: unmodified `criu restore --lazy-pages` gets its memory from it, and it
+ * gets the memory from the page server of an unmodified `criu dump --lazy-pages`, or from images.
+ *
+ * Two rules. A page that the source has is never given as zeros: the userfaultfds stay open until no process
+ * lacks a page, whatever happens. And CRIU's page server takes the end of the connection for success, and kills
+ * the dumped tasks: the connection stays open until their copies have all pages.
+ */
+#ifndef MIGRATE_SERVICES_LAZY_PAGES_H
+#define MIGRATE_SERVICES_LAZY_PAGES_H
+
+#include <stdbool.h>
+
+/**
+ * struct lazy_pages_options - the command line
+ * @work_dir: where lazy-pages.socket is made; NULL: @images_dir
+ * @address, @port: of the page server; NULL: the images have all pages
+ * @listen: the page server connects to @address
+ * @ps_socket: descriptor of the connection to the page server, in place of an address; -1: none
+ * @status_fd: descriptor that gets one byte when a restore may connect; -1: none
+ * @restores: end after so many; 0: end at a signal
+ */
+struct lazy_pages_options {
+	const char *images_dir, *work_dir, *address;
+	unsigned long port, restores;
+	int status_fd, ps_socket;
+	bool listen, page_server, json, tls;
+};
+
+/** lazy_pages_run() - serve restores. Return: the exit code */
+int lazy_pages_run(const struct lazy_pages_options *opts);
+
+#endif

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+#include "services/lazy_restore.h"
+
+/* Watch the server's descriptor: first the listening, then the connected socket, then none. */
+static int watch(struct lazy_restore *restore, struct error *err)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = restore };
+	int fd = restore->server ? lazy_server_fd(restore->server) : -1;
+
+	if (fd == restore->fd)
+		return 0;
+	restore->connected |= restore->fd >= 0;
+	restore->fd = fd;
+	if (fd >= 0 && epoll_ctl(restore->epoll, EPOLL_CTL_ADD, fd, &event))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot wait for CRIU");
+	return 0;
+}
+
+struct lazy_restore *lazy_restore_new(int work_dir_fd, int epoll, struct error *err)
+{
+	struct lazy_restore *restore = calloc(1, sizeof(*restore));
+
+	if (!restore) {
+		error_set(err, CODE_INTERNAL, NULL, "no memory for a restore");
+		return NULL;
+	}
+	restore->fd = -1;
+	restore->epoll = epoll;
+	if (!lazy_server_listen(work_dir_fd, &restore->server, err) && !watch(restore, err))
+		return restore;
+	lazy_restore_free(restore);
+	return NULL;
+}
+
+static struct lazy_memory *memory_of(struct lazy_memory *memories, pid_t pid)
+{
+	while (memories && memories->pid != pid)
+		memories = memories->next;
+	return memories;
+}
+
+static int attach(struct lazy_restore *restore, struct lazy_memory *memories, pid_t pid, int uffd,
+		  struct error *err)
+{
+	struct lazy_memory *memory = memory_of(memories, pid);
+	struct lazy_task **tasks, *task;
+
+	/* a task that had ended has no memory */
+	if (uffd < 0)
+		return 0;
+	tasks = memory ? reallocarray(restore->tasks, restore->nr + 1, sizeof(*tasks)) : NULL;
+	if (!tasks) {
+		close(uffd);
+		return memory ? error_set(err, CODE_INTERNAL, NULL, "no memory for a task") :
+		       error_set(err, CODE_CRIU, "restore and lazy-pages have to name the same --images-dir",
+				 "CRIU restores task %d, which the images do not have", pid);
+	}
+	restore->tasks = tasks;
+	task = lazy_task_new(memory, restore->epoll, uffd, err);
+	if (!task)
+		return -1;
+	tasks[restore->nr++] = task;
+	return 0;
+}
+
+static void end_server(struct lazy_restore *restore)
+{
+	lazy_server_close(restore->server);
+	restore->server = NULL;
+	restore->fd = -1;
+}
+
+int lazy_restore_step(struct lazy_restore *restore, struct lazy_memory *memories, struct error *err)
+{
+	enum lazy_event event = LAZY_NOTHING;
+	pid_t pid = 0;
+	int uffd = -1, ret;
+
+	if (!restore->server)
+		return 0;
+	ret = lazy_server_next(restore->server, &event, &pid, &uffd, err);
+	if (!ret && event == LAZY_TASK)
+		ret = attach(restore, memories, pid, uffd, err);
+	if (ret || event == LAZY_LOST) {
+		restore->connected = true;
+		restore->failed = true;
+		end_server(restore);
+		return ret ? ret : error_set(err, CODE_CRIU, "restore.log says why",
+					     "criu restore has ended before all was restored");
+	}
+	if (event == LAZY_FINISHED) {
+		restore->finished = true;
+		end_server(restore);
+		for (size_t i = 0; i < restore->nr; i++)
+			lazy_task_ready(restore->tasks[i]);
+		return 0;
+	}
+	return watch(restore, err);
+}
+
+int lazy_restore_retry(struct lazy_restore *restore, struct error *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < restore->nr; i++) {
+		if (!restore->tasks[i]->set.retry)
+			continue;
+		if (lazy_task_retry(restore->tasks[i], err))
+			ret = -1;
+		else if (restore->tasks[i]->set.retry && !ret)
+			ret = 1;
+	}
+	return ret;
+}
+
+int lazy_restore_background(struct lazy_restore *restore, uint64_t nr_pages, struct error *err)
+{
+	for (size_t i = 0; i < restore->nr; i++) {
+		struct lazy_task *task = restore->tasks[restore->at++ % restore->nr];
+		int ret = lazy_task_background(task, nr_pages, err);
+
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+bool lazy_restore_is_done(const struct lazy_restore *restore)
+{
+	if (!restore->finished)
+		return false;
+	for (size_t i = 0; i < restore->nr; i++)
+		if (!lazy_task_is_done(restore->tasks[i]))
+			return false;
+	return true;
+}
+
+bool lazy_restore_lost(const struct lazy_restore *restore)
+{
+	for (size_t i = 0; i < restore->nr; i++)
+		if (restore->tasks[i]->lost)
+			return true;
+	return false;
+}
+
+void lazy_restore_probe(struct lazy_restore *restore)
+{
+	for (size_t i = 0; i < restore->nr; i++)
+		lazy_task_probe(restore->tasks[i]);
+}
+
+uint64_t lazy_restore_lacks(const struct lazy_restore *restore)
+{
+	uint64_t nr = 0;
+
+	for (size_t i = 0; i < restore->nr; i++)
+		nr += lazy_task_lacks(restore->tasks[i]);
+	return nr;
+}
+
+void lazy_restore_free(struct lazy_restore *restore)
+{
+	if (restore->server)
+		end_server(restore);
+	for (size_t i = 0; i < restore->nr; i++)
+		lazy_task_free(restore->tasks[i]);
+	free(restore->tasks);
+	free(restore);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* One `criu restore --lazy-pages`: the socket on which it hands over its userfaultfds, and its tasks. */
+#ifndef MIGRATE_SERVICES_LAZY_RESTORE_H
+#define MIGRATE_SERVICES_LAZY_RESTORE_H
+
+#include "criu/criu.h"
+#include "services/lazy_task.h"
+
+/**
+ * struct lazy_restore - @server: NULL once CRIU has sent all
+ * @fd: the descriptor of @server that is in the epoll
+ * @connected: CRIU has connected
+ * @finished: all is restored; the tasks run
+ * @failed: CRIU hung up before that
+ */
+struct lazy_restore {
+	struct lazy_server *server;
+	int epoll, fd;
+	struct lazy_task **tasks;
+	size_t nr, at;
+	bool connected, finished, failed;
+};
+
+/** lazy_restore_new() - wait for CRIU in the directory; events of the socket come with the restore as data */
+struct lazy_restore *lazy_restore_new(int work_dir_fd, int epoll, struct error *err);
+
+/**
+ * lazy_restore_step() - take what CRIU has sent
+ * @memories: of all tasks of the images
+ */
+int lazy_restore_step(struct lazy_restore *restore, struct lazy_memory *memories, struct error *err);
+
+/** lazy_restore_retry() - of all tasks. Return: 0; 1 when a task has to be looked at again soon; -1 with @err */
+int lazy_restore_retry(struct lazy_restore *restore, struct error *err);
+
+/** lazy_restore_background() - lazy_task_background() of the next task that has such pages */
+int lazy_restore_background(struct lazy_restore *restore, uint64_t nr_pages, struct error *err);
+
+/** lazy_restore_is_done() - all is restored, and no process lacks a page */
+bool lazy_restore_is_done(const struct lazy_restore *restore);
+/** lazy_restore_lost() - a process has ended that lacked pages: of itself, or since they did not come */
+bool lazy_restore_lost(const struct lazy_restore *restore);
+void lazy_restore_probe(struct lazy_restore *restore);
+uint64_t lazy_restore_lacks(const struct lazy_restore *restore);
+void lazy_restore_free(struct lazy_restore *restore);
+
+#endif

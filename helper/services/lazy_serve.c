@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/page.h"
+#include "base/report.h"
+#include "base/text.h"
+#include "services/lazy_serve.h"
+
+#define EVENTS_AT_ONCE	64
+#define TICK_MS		250
+#define RETRY_MS	1
+#define PAUSE_MS	1000	/* after a failure that may go away, as a lack of memory */
+#define CALM_MS		1	/* without a fault */
+
+/**
+ * struct pace - pages that no fault has asked for: a fault waits for those that are under way
+ * @at_a_time: in a command, or read from an image
+ * @window: under way
+ */
+struct pace {
+	uint64_t at_a_time, window;
+};
+static const struct pace calm = { 64, 128 }, busy = { 32, 0 };
+
+int lazy_serve_expect(struct lazy_serve *serve, struct error *err)
+{
+	struct lazy_restore **list = reallocarray(serve->list, serve->nr + 1, sizeof(*list));
+
+	if (!list)
+		return error_set(err, CODE_INTERNAL, NULL, "no memory for a restore");
+	serve->list = list;
+	list[serve->nr] = lazy_restore_new(serve->work_fd, serve->epoll, err);
+	return list[serve->nr] ? serve->nr++, 0 : -1;
+}
+
+struct lazy_counts lazy_serve_counts(const struct lazy_serve *serve)
+{
+	struct lazy_counts sum = { 0 };
+
+	for (const struct lazy_memory *memory = serve->memories; memory; memory = memory->next) {
+		sum.installed += memory->counts.installed;
+		sum.background += memory->counts.background;
+		sum.fault += memory->counts.fault;
+	}
+	return sum;
+}
+
+static uint64_t lacks(const struct lazy_serve *serve)
+{
+	uint64_t nr = 0;
+
+	for (size_t i = 0; i < serve->nr; i++)
+		nr += lazy_restore_lacks(serve->list[i]);
+	return nr;
+}
+
+static bool under_way(const struct lazy_serve *serve)
+{
+	for (size_t i = 0; i < serve->nr; i++)
+		if (serve->list[i]->connected)
+			return true;
+	return false;
+}
+
+/* A failure in one task is told, at most once in a while; the others go on. */
+static void tell_failure(struct lazy_serve *serve, const struct error *err)
+{
+	if (!error_is_set(err) || clock_now_ms() < serve->error_ms)
+		return;
+	serve->error_ms = clock_now_ms() + PAUSE_MS;
+	report_error(err);
+}
+
+static void take_signal(struct lazy_serve *serve)
+{
+	struct signalfd_siginfo info;
+
+	if (read(serve->signals, &info, sizeof(info)) <= 0)
+		return;
+	if (!under_way(serve)) {
+		serve->stop = true;
+		return;
+	}
+	report_say("a restored program lacks %s: to end now would give it zeros for them. It ends when the program has all pages, or is killed",
+		   text_count(lacks(serve), "page", "pages").text);
+}
+
+static void source_lost(struct lazy_serve *serve, const struct error *why)
+{
+	lazy_source_lost(&serve->source, why);
+	for (struct lazy_memory *memory = serve->memories; memory; memory = memory->next)
+		lazy_memory_lost(memory);
+}
+
+/* Faults that waited for the connection are looked at again. */
+static void source_is_back(struct lazy_serve *serve)
+{
+	for (size_t i = 0; i < serve->nr; i++)
+		for (size_t j = 0; j < serve->list[i]->nr; j++)
+			serve->list[i]->tasks[j]->set.retry = true;
+}
+
+static void take_pages(struct lazy_serve *serve)
+{
+	struct lazy_link *link = &serve->source.link;
+	struct error err = { 0 };
+
+	if (!lazy_link_is_open(link)) {
+		if (lazy_source_try(&serve->source))
+			source_is_back(serve);
+		return;
+	}
+	if (lazy_link_receive(link, lazy_memory_came, &err) >= 0)
+		return;
+	if (err.code == CODE_NETWORK || link->wrong)
+		source_lost(serve, &err);
+	else
+		tell_failure(serve, &err);
+}
+
+static void send_commands(struct lazy_serve *serve)
+{
+	struct error err = { 0 };
+
+	if (!lazy_link_is_open(&serve->source.link))
+		return;
+	if (lazy_link_send(&serve->source.link, &err))
+		source_lost(serve, &err);
+	else
+		lazy_source_watch(&serve->source);
+}
+
+static struct lazy_restore *is_restore(const struct lazy_serve *serve, const void *about)
+{
+	for (size_t i = 0; i < serve->nr; i++)
+		if (serve->list[i] == about)
+			return serve->list[i];
+	return NULL;
+}
+
+static void take_events(struct lazy_serve *serve, struct space *space, struct error *err)
+{
+	struct lazy_task *task = (struct lazy_task *)space->set;
+	uint64_t before = task->set.faults;
+
+	lazy_task_events(task, space, err);
+	if (task->set.faults != before)
+		serve->fault_ms = clock_now_ms();
+}
+
+static void act(struct lazy_serve *serve, void *about)
+{
+	struct lazy_restore *restore = is_restore(serve, about);
+	struct error err = { 0 };
+
+	if (about == serve)
+		take_signal(serve);
+	else if (about == &serve->source)
+		take_pages(serve);
+	else if (restore)
+		lazy_restore_step(restore, serve->memories, &err);
+	else
+		take_events(serve, about, &err);
+	if (restore && restore->failed) {
+		serve->failed++;
+		report_error(&err);
+	} else {
+		tell_failure(serve, &err);
+	}
+}
+
+/* Return: true when a look is due again at once */
+static bool retry(struct lazy_serve *serve)
+{
+	bool again = false;
+	struct error err = { 0 };
+
+	for (struct lazy_memory *memory = serve->memories; memory; memory = memory->next)
+		if (memory->held)
+			again |= lazy_memory_retry(memory, &err) > 0;
+	for (size_t i = 0; i < serve->nr; i++)
+		again |= lazy_restore_retry(serve->list[i], &err) > 0;
+	tell_failure(serve, &err);
+	return again;
+}
+
+/* Return: true when more could be done at once */
+static bool background(struct lazy_serve *serve)
+{
+	struct lazy_link *link = serve->memories && serve->memories->link ? &serve->source.link : NULL;
+	int64_t now_ms = clock_now_ms();
+	const struct pace *pace = now_ms - serve->fault_ms < CALM_MS ? &busy : &calm;
+	struct error err = { 0 };
+	int ret = 0;
+
+	if (now_ms < serve->error_ms || (link && !lazy_link_is_open(link)))
+		return false;
+	for (size_t i = 0; i < serve->nr && ret >= 0; i++) {
+		while ((!link || link->asked < pace->window) &&
+		       (ret = lazy_restore_background(serve->list[i], pace->at_a_time, &err)) > 0)
+			if (!link)
+				return true;
+	}
+	tell_failure(serve, &err);
+	return false;
+}
+
+static void tell_complete(struct lazy_serve *serve, const struct lazy_restore *restore)
+{
+	struct lazy_counts counts = lazy_serve_counts(serve);
+	uint64_t faults = 0;
+	char text[256];
+
+	for (size_t i = 0; i < restore->nr; i++) {
+		faults += restore->tasks[i]->set.faults;
+		serve->zero += restore->tasks[i]->set.zero;
+	}
+	serve->faults += faults;
+	snprintf(text, sizeof(text), "a restored program has all of its memory: %s, %s in all",
+		 text_count(faults, "fault", "faults").text, text_count(counts.installed, "page", "pages").text);
+	report_both("complete", json_pack("{s:I,s:I,s:I}", "tasks", (json_int_t)restore->nr, "faults",
+					  (json_int_t)faults, "pages", (json_int_t)counts.installed), text);
+}
+
+/* A program that ends by itself is complete; one that lacked pages for want of the page server is not. */
+static void settle(struct lazy_serve *serve, const struct lazy_restore *restore, struct error *err)
+{
+	bool remote = serve->memories->link;
+
+	if (restore->failed)
+		return;
+	if (!remote || lazy_link_is_open(&serve->source.link) || !lazy_restore_lost(restore)) {
+		serve->complete++;
+		tell_complete(serve, restore);
+		return;
+	}
+	serve->failed++;
+	report_both("unfinished", NULL, "a restored program has ended, which lacked pages that the page server does not give");
+	error_set(err, CODE_LOST, NULL, "a restored program has ended that lacked pages, while there was no page server");
+}
+
+/* Restores that have ended leave the list, and a next one is waited for. */
+static void reap(struct lazy_serve *serve, struct error *err)
+{
+	bool waits = false;
+
+	for (size_t i = 0; i < serve->nr;) {
+		struct lazy_restore *restore = serve->list[i];
+
+		waits |= !restore->connected;
+		if (!restore->failed && !lazy_restore_is_done(restore)) {
+			i++;
+			continue;
+		}
+		settle(serve, restore, err);
+		lazy_restore_free(restore);
+		serve->list[i] = serve->list[--serve->nr];
+	}
+	if (waits || serve->stop || (serve->restores && serve->complete + serve->failed + serve->nr >= serve->restores))
+		return;
+	if (lazy_serve_expect(serve, err))
+		serve->stop = true;
+}
+
+static void tick(struct lazy_serve *serve)
+{
+	uint64_t left = lacks(serve);
+
+	serve->tick_ms = clock_now_ms() + TICK_MS;
+	for (size_t i = 0; i < serve->nr; i++)
+		lazy_restore_probe(serve->list[i]);
+	for (struct lazy_memory *memory = serve->memories; memory; memory = memory->next) {
+		if (!memory->late)
+			continue;
+		memory->late = false;
+		for (size_t i = 0; i < memory->nr_sets; i++)
+			memory->sets[i]->retry = true;
+		if (!serve->late)
+			report_both("late", NULL, "the images do not have all pages yet: waiting for them");
+		serve->late = true;
+	}
+	if (left)
+		report_progress("%" PRIu64 " MiB given, %" PRIu64 " MiB left%s",
+				(lazy_serve_counts(serve).installed * PAGE_BYTES) >> 20, (left * PAGE_BYTES) >> 20,
+				serve->memories->link && !lazy_link_is_open(&serve->source.link) ?
+				": WAITING FOR THE PAGE SERVER" : "");
+}
+
+static bool all_done(const struct lazy_serve *serve)
+{
+	if (serve->nr && (!serve->stop || under_way(serve)))
+		return false;
+	return serve->stop || (serve->restores && serve->complete + serve->failed >= serve->restores);
+}
+
+void lazy_serve_run(struct lazy_serve *serve, struct error *err)
+{
+	struct epoll_event events[EVENTS_AT_ONCE];
+	bool again = false, more = false;
+
+	/* what was asked for is waited for: the page server answers it before it sees CLOSE */
+	while (!all_done(serve) || (serve->source.link.nr && lazy_link_is_open(&serve->source.link))) {
+		int nr = epoll_wait(serve->epoll, events, EVENTS_AT_ONCE, more ? 0 : again ? RETRY_MS : TICK_MS);
+
+		for (int i = 0; i < nr; i++)
+			act(serve, events[i].data.ptr);
+		again = retry(serve);
+		more = background(serve);
+		send_commands(serve);
+		if (clock_now_ms() >= serve->tick_ms) {
+			tick(serve);
+			if (!lazy_link_is_open(&serve->source.link))
+				take_pages(serve);
+		}
+		reap(serve, err);
+	}
+	if (serve->failed && !error_is_set(err))
+		error_set(err, CODE_CRIU, NULL, "%s failed",
+			  text_count(serve->failed, "restore has", "restores have").text);
+	else if (!serve->complete && !error_is_set(err))
+		error_set(err, CODE_ABORTED, NULL, "ended before a program was restored");
+}
+
+void lazy_serve_end(struct lazy_serve *serve, struct error *err)
+{
+	struct lazy_link *link = &serve->source.link;
+
+	if (link->fd < 0)
+		return;
+	if (serve->complete) {
+		if (lazy_link_is_open(link))
+			lazy_link_finish(link, err);
+		return;
+	}
+	lazy_link_abort(link);
+	report_both("aborted", NULL, "no restored program has all of its memory: the dump was told to fail, so that the dumped one goes on");
+}
+
+void lazy_serve_free(struct lazy_serve *serve)
+{
+	for (size_t i = 0; i < serve->nr; i++)
+		lazy_restore_free(serve->list[i]);
+	free(serve->list);
+	while (serve->memories) {
+		struct lazy_memory *memory = serve->memories;
+
+		serve->memories = memory->next;
+		lazy_memory_free(memory);
+	}
+	lazy_source_close(&serve->source);
+	if (serve->signals >= 0)
+		close(serve->signals);
+	if (serve->epoll >= 0)
+		close(serve->epoll);
+	if (serve->work_fd >= 0)
+		close(serve->work_fd);
+}

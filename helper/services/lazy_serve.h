@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The thread that serves restores: it waits for CRIU, for all userfaultfds, and for the page server. */
+#ifndef MIGRATE_SERVICES_LAZY_SERVE_H
+#define MIGRATE_SERVICES_LAZY_SERVE_H
+
+#include "services/lazy_restore.h"
+#include "services/lazy_source.h"
+
+/**
+ * struct lazy_serve - zeroed, but for the descriptors, which are -1
+ * @restores: end after so many; 0: at a signal
+ * @work_fd: directory of lazy-pages.socket
+ * @memories: of all tasks of the images
+ * @list: restores under way; the last one is that for which CRIU has not connected yet
+ * @complete, @failed: restores that have ended
+ * @stop: a signal came
+ * @tick_ms, @error_ms: time of the next tick, and up to which nothing new is tried after a failure
+ * @fault_ms: time of the last fault
+ */
+struct lazy_serve {
+	int epoll, signals, work_fd;
+	unsigned long restores;
+	struct lazy_source source;
+	struct lazy_memory *memories;
+	struct lazy_restore **list;
+	size_t nr;
+	uint64_t complete, failed, faults, zero;
+	struct lazy_counts counts;
+	bool stop, late;
+	int64_t tick_ms, error_ms, fault_ms;
+};
+
+/** lazy_serve_expect() - wait for a further restore */
+int lazy_serve_expect(struct lazy_serve *serve, struct error *err);
+
+/** lazy_serve_run() - until all restores are complete, or a signal comes while none is under way */
+void lazy_serve_run(struct lazy_serve *serve, struct error *err);
+
+/**
+ * lazy_serve_end() - let the dump end when a restored program had all its pages; else let the dumped one go on
+ */
+void lazy_serve_end(struct lazy_serve *serve, struct error *err);
+
+struct lazy_counts lazy_serve_counts(const struct lazy_serve *serve);
+void lazy_serve_free(struct lazy_serve *serve);
+
+#endif
