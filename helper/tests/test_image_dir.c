@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include "services/image_dir.h"
 #include "tests/criu_images.h"
-#include "tests/page_sender.h"
+#include "tests/fake_dump.h"
 
 struct bench {
 	struct test_dir base;

@@ -7,10 +7,10 @@
 #include "criu/page_command.h"
 #include "criu/pagemap.h"
 #include "tests/criu_images.h"
-#include "tests/page_sender.h"
+#include "tests/fake_dump.h"
 
 struct bench {
-	struct page_sender sender;
+	struct fake_dump sender;
 	struct page_stream stream;
 	size_t bytes;
 	struct page_command command;

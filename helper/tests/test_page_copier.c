@@ -5,7 +5,7 @@
 #include "base/page.h"
 #include "services/page_copier.h"
 #include "tests/criu_images.h"
-#include "tests/page_sender.h"
+#include "tests/fake_dump.h"
 
 #define PAGES	700UL	/* more than a batch */
 

@@ -5,11 +5,11 @@
 #include <unistd.h>
 #include "criu/page_payload.h"
 #include "tests/criu_images.h"
-#include "tests/page_sender.h"
+#include "tests/fake_dump.h"
 
 /** struct bench - @out: the file "pages"; @sender: the other end */
 struct bench {
-	struct page_sender sender;
+	struct fake_dump sender;
 	struct page_stream stream;
 	struct page_payload payload;
 	struct test_dir dir;

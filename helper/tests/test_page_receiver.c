@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include "services/page_receiver.h"
 #include "tests/criu_images.h"
-#include "tests/page_sender.h"
+#include "tests/fake_dump.h"
 
 #define PID	TEST_PID
 
@@ -13,7 +13,7 @@ struct bench {
 	int fd;
 	struct image_dir dir;
 	struct page_receiver receiver;
-	struct page_sender criu;
+	struct fake_dump criu;
 	struct error err;
 };
 

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/report.h"
 #include "services/page_server.h"
-#include "tests/page_sender.h"
+#include "tests/fake_dump.h"
 #include "tests/test_dir.h"
 
 struct bench {
@@ -85,19 +85,19 @@ static void start(struct bench *bench)
 	bench->port = atoi(port + strlen("\"port\":"));
 }
 
-static struct page_sender call(struct bench *bench)
+static struct fake_dump call(struct bench *bench)
 {
 	struct sockaddr_in addr = {
 		.sin_family = AF_INET, .sin_port = htons(bench->port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
-	struct page_sender sender = { .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+	struct fake_dump sender = { .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
 
 	assert_int_equal(connect(sender.fd, (void *)&addr, sizeof(addr)), 0);
 	return sender;
 }
 
-static void dump(struct page_sender *sender, pid_t pid)
+static void dump(struct fake_dump *sender, pid_t pid)
 {
 	say(sender, CMD_OPEN2, 0, 0, 0, PAGES_OF(pid));
 	expect(sender, "\0", 1);
@@ -122,7 +122,7 @@ static int ends(struct bench *bench)
 static void server_test_once(void **state)
 {
 	struct bench *bench = *state;
-	struct page_sender sender;
+	struct fake_dump sender;
 
 	bench->opts.once = true;
 	start(bench);
@@ -141,7 +141,7 @@ static void server_test_once(void **state)
 static void server_test_once_fails(void **state)
 {
 	struct bench *bench = *state;
-	struct page_sender sender;
+	struct fake_dump sender;
 
 	bench->opts.once = true;
 	start(bench);
@@ -158,7 +158,7 @@ static void server_test_once_fails(void **state)
 static void server_test_signal(void **state)
 {
 	struct bench *bench = *state;
-	struct page_sender sender, other;
+	struct fake_dump sender, other;
 
 	start(bench);
 	sender = call(bench);
@@ -179,7 +179,7 @@ static void server_test_signal(void **state)
 static void server_test_signal_idle(void **state)
 {
 	struct bench *bench = *state;
-	struct page_sender sender;
+	struct fake_dump sender;
 
 	start(bench);
 	sender = call(bench);
@@ -192,7 +192,7 @@ static void server_test_signal_idle(void **state)
 /* One caller more than there are places waits until another has ended. */
 static void server_test_places(void **state)
 {
-	struct page_sender senders[PAGE_SERVER_CONNECTIONS], one_more;
+	struct fake_dump senders[PAGE_SERVER_CONNECTIONS], one_more;
 	struct bench *bench = *state;
 
 	start(bench);
@@ -236,7 +236,7 @@ static void server_test_descriptors(void **state)
 {
 	const struct rlimit none = { 3, 4096 }, many = { 4096, 4096 };
 	struct bench *bench = *state;
-	struct page_sender sender;
+	struct fake_dump sender;
 	uint64_t before;
 
 	bench->opts.once = true;
@@ -254,7 +254,7 @@ static void server_test_descriptors(void **state)
 static void server_test_socket(void **state)
 {
 	struct bench *bench = *state;
-	struct page_sender sender;
+	struct fake_dump sender;
 	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);

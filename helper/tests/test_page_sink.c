@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include "criu/page_sink.h"
 #include "tests/criu_images.h"
-#include "tests/page_sender.h"
+#include "tests/fake_dump.h"
 
 #define THROWN		0x401
 
@@ -13,7 +13,7 @@ struct bench {
 	struct criu_shm_id object;
 	struct criu_dump_shm shm;
 	struct page_sink sink;
-	struct page_sender criu;
+	struct fake_dump criu;
 	int stood, ours;
 	struct error err;
 };

@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "services/parent_map.h"
 #include "tests/criu_images.h"
-#include "tests/page_sender.h"
+#include "tests/fake_dump.h"
 
 static void write_parent(int dir_fd, uint64_t pages_bytes)
 {

@@ -4,7 +4,7 @@
 #include "base/page.h"
 #include "services/parent_pages.h"
 #include "tests/criu_images.h"
-#include "tests/page_sender.h"
+#include "tests/fake_dump.h"
 
 #define PAGE(n)	((n) * PAGE_BYTES)
 

@@ -13,7 +13,7 @@
 #include "services/predump.h"
 #include "services/predump_task.h"
 #include "tests/criu_images.h"
-#include "tests/page_sender.h"
+#include "tests/fake_dump.h"
 
 static struct bench {
 	struct test_dir dir;

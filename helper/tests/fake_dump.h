@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* CRIU's end of a connection to a page server, for the tests of these. */
-#ifndef MIGRATE_TESTS_PAGE_SENDER_H
-#define MIGRATE_TESTS_PAGE_SENDER_H
+#ifndef MIGRATE_TESTS_FAKE_DUMP_H
+#define MIGRATE_TESTS_FAKE_DUMP_H
 
 #include <poll.h>
 #include <setjmp.h>
@@ -29,13 +29,13 @@
 #define CMD_CLOSE	0x1023
 #define CMD_FORCE_CLOSE	0x1024
 
-/** struct page_sender - @wide: in the form of CRIU 4.2 and later */
-struct page_sender {
+/** struct fake_dump - @wide: in the form of CRIU 4.2 and later */
+struct fake_dump {
 	int fd;
 	bool wide;
 };
 
-static inline void say(struct page_sender *sender, uint32_t id, uint32_t flags, uint64_t page,
+static inline void say(struct fake_dump *sender, uint32_t id, uint32_t flags, uint64_t page,
 		       uint64_t nr, uint64_t target)
 {
 	struct {
@@ -54,7 +54,7 @@ static inline void say(struct page_sender *sender, uint32_t id, uint32_t flags, 
 				 sizeof(narrow));
 }
 
-static inline void say_page(struct page_sender *sender, uint8_t byte)
+static inline void say_page(struct fake_dump *sender, uint8_t byte)
 {
 	uint8_t page[PAGE_BYTES];
 
@@ -62,14 +62,14 @@ static inline void say_page(struct page_sender *sender, uint8_t byte)
 	assert_int_equal(send(sender->fd, page, sizeof(page), MSG_NOSIGNAL), sizeof(page));
 }
 
-static inline void wait_for_answer(struct page_sender *sender)
+static inline void wait_for_answer(struct fake_dump *sender)
 {
 	struct pollfd pfd = { .fd = sender->fd, .events = POLLIN };
 
 	assert_int_equal(poll(&pfd, 1, ANSWER_MS), 1);
 }
 
-static inline void expect(struct page_sender *sender, const void *bytes, size_t nr)
+static inline void expect(struct fake_dump *sender, const void *bytes, size_t nr)
 {
 	uint8_t got[8];
 
@@ -79,7 +79,7 @@ static inline void expect(struct page_sender *sender, const void *bytes, size_t 
 }
 
 /* The other end says nothing more, and has closed the connection. */
-static inline void expect_end(struct page_sender *sender)
+static inline void expect_end(struct fake_dump *sender)
 {
 	uint8_t byte;
 
