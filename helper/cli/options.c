@@ -73,6 +73,12 @@ static int fill_table(const struct cli_verb *verb, struct option *table)
 	return nr;
 }
 
+static const char *take_word(const char **word, const char *text)
+{
+	*word = text;
+	return *text ? NULL : "something";
+}
+
 int options_parse(const struct cli_verb *verb, int argc, char **argv, void *opts)
 {
 	struct option table[OPTIONS_MAX + 2] = { { 0 } };
@@ -100,7 +106,8 @@ int options_parse(const struct cli_verb *verb, int argc, char **argv, void *opts
 		if (said[got] && !option->many)
 			return options_wrong(verb, "--%s is there twice", option->name);
 		said[got] = true;
-		want = option->take(opts, optarg);
+		want = option->take ? option->take(opts, optarg) :
+		       take_word((const char **)((char *)opts + option->word), optarg);
 		if (want)
 			return options_wrong(verb, "--%s is \"%s\", and should be %s",
 					     option->name, optarg, want);

@@ -14,13 +14,14 @@
  * @value: name of the value in --help; NULL: the option has no value
  * @text: description for --help, of one or more lines
  * @flag: for an option without value: offset of a bool in the verb's struct
+ * @word: for an option with value: offset of a const char * in the verb's struct, for any text but an empty one
  * @many: an option with value that can be said several times
  * @take: for an option with value: store the value in the verb's struct. Return: NULL, or a text
  *	that says which values are allowed
  */
 struct cli_option {
 	const char *name, *value, *text;
-	size_t flag;
+	size_t flag, word;
 	bool many;
 	const char *(*take)(void *opts, char *value);
 };

@@ -49,32 +49,6 @@ static const char *take_ps_socket(void *ctx, char *value)
 	return take_fd(value, &((struct page_server_options *)ctx)->ps_socket);
 }
 
-static const char *take_file(char *value, const char **file)
-{
-	*file = value;
-	return *value ? NULL : "a file";
-}
-
-static const char *take_cacert(void *ctx, char *value)
-{
-	return take_file(value, &((struct page_server_options *)ctx)->tls_files.cacert);
-}
-
-static const char *take_cacrl(void *ctx, char *value)
-{
-	return take_file(value, &((struct page_server_options *)ctx)->tls_files.cacrl);
-}
-
-static const char *take_cert(void *ctx, char *value)
-{
-	return take_file(value, &((struct page_server_options *)ctx)->tls_files.cert);
-}
-
-static const char *take_key(void *ctx, char *value)
-{
-	return take_file(value, &((struct page_server_options *)ctx)->tls_files.key);
-}
-
 static const struct cli_option options[] = {
 	{ "images-dir", "DIR", "write pagemap-*.img and pages-*.img there (the current directory)",
 	  .take = take_images_dir },
@@ -92,11 +66,14 @@ static const struct cli_option options[] = {
 	{ "tls", .text = "take nothing but TLS, and verify the sender's certificate, as criu page-server --tls does",
 	  .flag = offsetof(struct page_server_options, tls) },
 	{ "tls-cacert", "FILE", "authorities that sign the sender's certificate (/etc/pki/CA/cacert.pem,\n"
-	  "and the system's)", .take = take_cacert },
+	  "and the system's)",
+	  .word = offsetof(struct page_server_options, tls_files.cacert) },
 	{ "tls-cacrl", "FILE", "revoked certificates (/etc/pki/CA/cacrl.pem, if it is there)",
-	  .take = take_cacrl },
-	{ "tls-cert", "FILE", "this server's certificate (/etc/pki/criu/cert.pem)", .take = take_cert },
-	{ "tls-key", "FILE", "its private key (/etc/pki/criu/private/key.pem)", .take = take_key },
+	  .word = offsetof(struct page_server_options, tls_files.cacrl) },
+	{ "tls-cert", "FILE", "this server's certificate (/etc/pki/criu/cert.pem)",
+	  .word = offsetof(struct page_server_options, tls_files.cert) },
+	{ "tls-key", "FILE", "its private key (/etc/pki/criu/private/key.pem)",
+	  .word = offsetof(struct page_server_options, tls_files.key) },
 	{ "tls-no-cn-verify", .text = "the sender's certificate need not be for the address of --address",
 	  .flag = offsetof(struct page_server_options, tls_any_name) },
 	{ "json", .text = "one JSON object a line", .flag = offsetof(struct page_server_options, json) },

@@ -5,6 +5,8 @@
 #include "cli/pre_dump.h"
 #include "services/predump.h"
 
+#define PORT_MAX	65535
+
 static const char *take_pid(void *ctx, char *value)
 {
 	unsigned long number;
@@ -26,6 +28,11 @@ static const char *take_prev_images_dir(void *ctx, char *value)
 	return *value ? NULL : "a directory, relative to that of the images";
 }
 
+static const char *take_port(void *ctx, char *value)
+{
+	return options_number(value, 1, PORT_MAX, &((struct predump_options *)ctx)->server.port);
+}
+
 static const char *take_backend(void *ctx, char *value)
 {
 	int kind = backend_kind_find(value);
@@ -41,6 +48,23 @@ static const struct cli_option options[] = {
 	{ "prev-images-dir", "DIR", "images of the pre-dump before this one, relative to --images-dir",
 	  .take = take_prev_images_dir },
 	{ "backend", "KIND", "auto, module, or vmread: without the module (auto)", .take = take_backend },
+	{ "address", "ADDRESS", "send the memory to the page server there, as criu pre-dump --page-server",
+	  .word = offsetof(struct predump_options, server.address) },
+	{ "port", "PORT", "of --address", .take = take_port },
+	{ "wide", .text = "the page server is CRIU 4.2 or later (migrate-helper page-server needs no --wide)",
+	  .flag = offsetof(struct predump_options, server.wide) },
+	{ "tls", .text = "speak TLS with it, as criu --tls does",
+	  .flag = offsetof(struct predump_options, server.tls) },
+	{ "tls-cacert", "FILE", "authorities that sign its certificate (/etc/pki/CA/cacert.pem, and the system's)",
+	  .word = offsetof(struct predump_options, server.tls_files.cacert) },
+	{ "tls-cacrl", "FILE", "revoked certificates (/etc/pki/CA/cacrl.pem, if it is there)",
+	  .word = offsetof(struct predump_options, server.tls_files.cacrl) },
+	{ "tls-cert", "FILE", "our certificate (/etc/pki/criu/cert.pem)",
+	  .word = offsetof(struct predump_options, server.tls_files.cert) },
+	{ "tls-key", "FILE", "its private key (/etc/pki/criu/private/key.pem)",
+	  .word = offsetof(struct predump_options, server.tls_files.key) },
+	{ "tls-no-cn-verify", .text = "the server's certificate need not be for the address of --address",
+	  .flag = offsetof(struct predump_options, server.tls_any_name) },
 	{ "buffered", .text = "write through the page cache, also where the file system can do without",
 	  .flag = offsetof(struct predump_options, buffered) },
 	{ "no-fsync", .text = "do not wait for the disk",
@@ -63,6 +87,14 @@ int pre_dump_main(int argc, char **argv)
 		return code;
 	if (!opts.pid)
 		return options_wrong(&verb, "--pid is missing");
+	if (!opts.server.address != !opts.server.port)
+		return options_wrong(&verb, "--address and --port go together");
+	if (opts.server.tls && !opts.server.address)
+		return options_wrong(&verb, "--tls needs the page server's --address");
+	if (!opts.server.tls && (opts.server.tls_any_name || opts.server.tls_files.cacert ||
+				 opts.server.tls_files.cacrl || opts.server.tls_files.cert ||
+				 opts.server.tls_files.key))
+		return options_wrong(&verb, "the options --tls-... need --tls");
 	report_init(opts.json);
 	return predump_run(&opts);
 }

@@ -119,8 +119,7 @@ int lazy_source_open(struct lazy_source *source, const struct lazy_pages_options
 	source->link.form = form;
 	if (opts->ps_socket >= 0)
 		return take_given(source, opts->ps_socket, err);
-	snprintf(source->where, sizeof(source->where), strchr(opts->address, ':') ? "[%s]:%lu" : "%s:%lu",
-		 opts->address, opts->port);
+	conn_where(opts->address, opts->port, source->where, sizeof(source->where));
 	return source->listen ? listen_at(source, err) : connect_to(source, err);
 }
 

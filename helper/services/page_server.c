@@ -285,8 +285,7 @@ static int open_listener(struct page_server *server)
 	json_t *fields;
 	int fd;
 
-	snprintf(where, sizeof(where), strchr(address, ':') ? "[%s]:%lu" : "%s:%lu", address,
-		 server->opts.port);
+	conn_where(address, server->opts.port, where, sizeof(where));
 	fd = conn_listen(where, &server->err);
 	if (fd < 0)
 		return -1;

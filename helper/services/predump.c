@@ -19,6 +19,7 @@
 #include "services/predump.h"
 #include "services/predump_result.h"
 #include "services/predump_task.h"
+#include "services/predump_uplink.h"
 
 #define TICK_NS		10000000UL	/* of start_ticks: 1/100 s in all of Linux's interfaces */
 
@@ -28,6 +29,7 @@ struct predump {
 	struct image_dir dir;
 	int parent_fd;
 	struct pages_file file;
+	struct predump_uplink uplink;
 	struct predump_task *tasks;
 	size_t nr;
 	uint64_t uptime_ns;
@@ -61,6 +63,14 @@ static int refuse_used(struct predump *predump)
 	closedir(stream);
 	return used ? error_set(&predump->err, CODE_USAGE, "each pre-dump needs a new, empty directory",
 				"there are images in \"%s\" already", predump->opts->images_dir) : 0;
+}
+
+/* Before any bit is cleared: a pre-dump that cannot be sent changes nothing. */
+static int open_uplink(struct predump *predump)
+{
+	const struct predump_server *server = &predump->opts->server;
+
+	return server->address ? predump_uplink_open(&predump->uplink, server, &predump->err) : 0;
 }
 
 static int refuse_chain(struct predump *predump)
@@ -147,6 +157,22 @@ static int open_all(struct predump *predump)
 	return 0;
 }
 
+static int write_one(struct predump *predump, struct predump_task *task)
+{
+	return predump->opts->server.address ?
+	       predump_task_send(task, &predump->uplink.sender) :
+	       predump_task_write(task, &predump->dir, predump->parent_fd, &predump->file);
+}
+
+/*
+ * Only a process that is gone, or another since exec, is left behind. A page server keeps what it got of it, which does no
+ * harm: all memory that came after the bits were cleared is new for the next dump, which takes it.
+ */
+static bool ends_all(const struct predump_task *task)
+{
+	return error_is_set(&task->err) && task->err.code != CODE_TARGET;
+}
+
 static int write_all(struct predump *predump)
 {
 	for (size_t i = 0; i < predump->nr; i++) {
@@ -154,11 +180,11 @@ static int write_all(struct predump *predump)
 
 		if (!task->backend)
 			continue;
-		predump_task_write(task, &predump->dir, predump->parent_fd, &predump->file);
+		write_one(predump, task);
 		predump_task_close(task);
 		predump_result_task(task);
-		/* the disk is full, or the like */
-		if (task->err.code == CODE_INTERNAL) {
+		/* the disk is full, the page server has gone, or the like */
+		if (ends_all(task)) {
 			predump->err = task->err;
 			return -1;
 		}
@@ -197,7 +223,8 @@ static void drop_all(struct predump *predump)
 {
 	for (size_t i = 0; i < predump->nr; i++)
 		if (predump->tasks[i].taken) {
-			image_dir_drop(&predump->dir, &predump->tasks[i].made, 1);
+			if (!predump->opts->server.address)
+				image_dir_drop(&predump->dir, &predump->tasks[i].made, 1);
 			predump->tasks[i].taken = false;
 		}
 }
@@ -227,12 +254,14 @@ static int predump_all(struct predump *predump, struct predump_figures *figures)
 		ret = pages_file_init(&predump->file, true, predump->opts->buffered, &predump->err);
 	if (!ret)
 		ret = write_all(predump);
+	if (!ret && predump->opts->server.address)
+		ret = page_sender_close(&predump->uplink.sender, &predump->err);
 	predump_result_sum(figures, predump->tasks, predump->nr);
 	figures->ns = clock_now_ns() - begun;
 	figures->direct = predump->file.direct;
 	if (write_inventory(predump, figures))
 		ret = -1;
-	if (!ret)
+	if (!ret && !predump->opts->server.address)
 		ret = publish(predump);
 	if (ret)
 		drop_all(predump);
@@ -242,19 +271,23 @@ static int predump_all(struct predump *predump, struct predump_figures *figures)
 
 int predump_run(const struct predump_options *opts)
 {
-	struct predump predump = { .opts = opts, .dir.fd = -1, .parent_fd = -1 };
+	struct predump predump = {
+		.opts = opts, .dir.fd = -1, .parent_fd = -1, .uplink = PREDUMP_UPLINK_NONE,
+	};
 	struct predump_figures figures = { .images_dir = opts->images_dir };
 	uint64_t begun = clock_now_ns();
 
 	fds_allow_many();
 	predump.tracks = pagemap_tells_writes();
 	figures.chains = predump.tracks;
-	if (!refuse_chain(&predump) && !open_dirs(&predump) && !list_tree(&predump))
+	if (!refuse_chain(&predump) && !open_dirs(&predump) &&
+	    !open_uplink(&predump) && !list_tree(&predump))
 		predump_all(&predump, &figures);
 	if (predump.dir.fd >= 0)
 		image_dir_close(&predump.dir);
 	if (predump.parent_fd >= 0)
 		close(predump.parent_fd);
+	predump_uplink_close(&predump.uplink);
 	figures.ns = clock_now_ns() - begun;
 	predump_result_tell(&figures, predump.tasks, predump.nr, &predump.err);
 	for (size_t i = 0; i < predump.nr; i++)

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 #include "backend/backend.h"
+#include "services/predump_uplink.h"
 
 /**
  * struct predump_options - the command line
@@ -17,12 +18,14 @@
  * @backend: --backend
  * @buffered: write through the page cache
  * @no_fsync: do not wait for the disk
+ * @server: where the memory goes; the directory gets what is left of the images, as with CRIU
  */
 struct predump_options {
 	pid_t pid;
 	const char *images_dir, *prev_images_dir;
 	enum backend_kind backend;
 	bool buffered, no_fsync, json;
+	struct predump_server server;
 };
 
 /** predump_run() - write the images. Return: the exit code */

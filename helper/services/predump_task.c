@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/vfs.h>
@@ -17,6 +18,13 @@
 
 #define PROGRESS_PAGES	4096	/* pages between two lines of progress */
 
+/* process_vm_readv() goes by the pid: after an exec it reads another memory at the same addresses */
+static int check_same(struct predump_task *task)
+{
+	return task->backend->ops->is_gone(task->backend) ?
+	       error_set(&task->err, CODE_TARGET, NULL, "process %d has ended or called exec", task->pid) : 0;
+}
+
 /*
  * The pid may have become another process's since the tree was listed; that one started later than the listing. Its bits
  * are of no concern to this program, and must not be cleared: so the descriptor is opened while the first one lives.
@@ -25,9 +33,8 @@ static int clear_bits(struct predump_task *task)
 {
 	int fd = proc_open_clear_refs(task->pid, &task->err), ret = fd < 0 ? -1 : 0;
 
-	if (!ret && task->backend->ops->is_gone(task->backend))
-		ret = error_set(&task->err, CODE_TARGET, NULL, "process %d has ended or called exec",
-				task->pid);
+	if (!ret)
+		ret = check_same(task);
 	if (!ret)
 		ret = proc_clear_refs(fd, &task->err);
 	if (fd >= 0)
@@ -74,10 +81,12 @@ static bool is_carried(pid_t pid, const struct vma *vma)
 	return !vma->shared && (!vma->special || is_vdso(vma)) && !is_huge(pid, vma);
 }
 
-/** struct walk - over one mapping of @task */
+/** struct walk - over the memory of @task; @add: takes pages, for @to; @list: its mappings */
 struct walk {
 	struct predump_task *task;
-	struct page_copier *copier;
+	int (*add)(void *to, uint64_t addr, uint64_t nr_pages, struct error *err);
+	void *to;
+	struct vma_list list;
 	uint64_t told;
 };
 
@@ -101,7 +110,7 @@ static int take_runs(void *ctx, const struct splice_vm_run *runs, uint32_t nr, s
 	for (uint32_t i = 0; i < nr; i++) {
 		walk->task->scanned += runs[i].nr_pages;
 		if (!(runs[i].flags & elsewhere) &&
-		    page_copier_add(walk->copier, runs[i].addr, runs[i].nr_pages, err))
+		    walk->add(walk->to, runs[i].addr, runs[i].nr_pages, err))
 			return -1;
 		tell_progress(walk);
 	}
@@ -128,42 +137,42 @@ static int walk_one(struct walk *walk, const struct vma *vma)
 	struct backend *backend = walk->task->backend;
 
 	return is_vdso(vma) ?
-	       page_copier_add(walk->copier, vma->start, (vma->end - vma->start) / PAGE_BYTES,
-			       &walk->task->err) :
+	       walk->add(walk->to, vma->start, (vma->end - vma->start) / PAGE_BYTES, &walk->task->err) :
 	       backend->ops->populated(backend, vma->start, vma->end, take_runs, walk, &walk->task->err);
 }
 
+/* Return: -1 with @walk->task->err; the list of mappings is to be freed also then */
 static int walk_all(struct walk *walk)
 {
 	struct predump_task *task = walk->task;
-	struct vma_list list;
-	int ret = maps_read(task->pid, false, &list, &task->err);
+	int ret = maps_read(task->pid, false, &walk->list, &task->err);
 
-	for (size_t i = 0; !ret && i < list.nr; i++)
-		if (is_carried(task->pid, &list.vmas[i]))
-			ret = walk_one(walk, &list.vmas[i]);
-	if (!ret)
-		ret = page_copier_finish(walk->copier, &task->err);
-	/* process_vm_readv() goes by the pid: after an exec it reads another memory at the same addresses */
-	if (!ret && task->backend->ops->is_gone(task->backend))
-		ret = error_set(&task->err, CODE_TARGET, NULL, "process %d has ended or called exec",
-				task->pid);
-	name_left(task, walk->copier, &list);
-	maps_free(&list);
+	for (size_t i = 0; !ret && i < walk->list.nr; i++)
+		if (is_carried(task->pid, &walk->list.vmas[i]))
+			ret = walk_one(walk, &walk->list.vmas[i]);
 	return ret;
+}
+
+static int add_to_images(void *to, uint64_t addr, uint64_t nr_pages, struct error *err)
+{
+	return page_copier_add(to, addr, nr_pages, err);
 }
 
 static int write_pages(struct predump_task *task, struct image_writer *writer, struct pages_file *file,
 		       struct parent_pages *parent)
 {
 	struct page_copier copier = { 0 };
-	struct walk walk = { .task = task, .copier = &copier };
+	struct walk walk = { .task = task, .add = add_to_images, .to = &copier };
 	int ret = pages_file_begin(file, writer->pages_fd, &task->err);
 
 	if (!ret)
 		ret = page_copier_init(&copier, task->backend, writer, file, parent, &task->err);
-	if (!ret)
-		ret = walk_all(&walk);
+	if (!ret && !walk_all(&walk) && !page_copier_finish(&copier, &task->err))
+		ret = check_same(task);
+	else
+		ret = -1;
+	name_left(task, &copier, &walk.list);
+	maps_free(&walk.list);
 	task->counts = copier.counts;
 	page_copier_free(&copier);
 	return ret;
@@ -201,6 +210,62 @@ int predump_task_write(struct predump_task *task, struct image_dir *dir, int par
 		image_dir_drop(dir, &task->made, 1);
 		task->taken = false;
 	}
+	task->ns = clock_now_ns() - begun;
+	return ret;
+}
+
+/** struct run_list - what a page server gets of one process */
+struct run_list {
+	struct pagemap_entry *runs;
+	size_t nr, room;
+};
+
+static int add_to_list(void *to, uint64_t addr, uint64_t nr_pages, struct error *err)
+{
+	struct run_list *list = to;
+
+	if (list->nr == list->room) {
+		size_t room = list->room ? 2 * list->room : 1024;
+		struct pagemap_entry *runs = reallocarray(list->runs, room, sizeof(*runs));
+
+		if (!runs)
+			return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of pages");
+		list->runs = runs;
+		list->room = room;
+	}
+	list->runs[list->nr++] = (struct pagemap_entry){
+		.addr = addr, .nr_pages = nr_pages, .flags = PAGEMAP_PRESENT,
+	};
+	return 0;
+}
+
+int predump_task_send(struct predump_task *task, struct page_sender *sender)
+{
+	const struct page_sender_counts before = sender->counts;
+	uint64_t begun = clock_now_ns();
+	struct run_list list = { 0 };
+	struct walk walk = { .task = task, .add = add_to_list, .to = &list };
+	int ret = walk_all(&walk);
+
+	maps_free(&walk.list);
+	if (!ret) {
+		const struct page_sender_task whole = {
+			.backend = task->backend, .pid = task->status.ns_pid,
+			.runs = list.runs, .nr_runs = list.nr,
+		};
+
+		ret = page_sender_task(sender, &whole, &task->err);
+	}
+	if (!ret)
+		ret = check_same(task);
+	free(list.runs);
+	task->taken = !ret;
+	task->counts = (struct page_counts){
+		.copied = sender->counts.copied - before.copied,
+		.by_reference = sender->counts.pages - before.pages -
+				(sender->counts.copied - before.copied),
+		.vanished = sender->counts.gone - before.gone,
+	};
 	task->ns = clock_now_ns() - begun;
 	return ret;
 }

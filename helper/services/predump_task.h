@@ -20,6 +20,7 @@
 #include "os/proc.h"
 #include "services/image_dir.h"
 #include "services/page_copier.h"
+#include "services/page_sender.h"
 
 /**
  * struct predump_left - pages that could not be read
@@ -70,6 +71,13 @@ int predump_task_open(struct predump_task *task, enum backend_kind kind, uint64_
  * Return: 0, or -1 with @task->err, and no images
  */
 int predump_task_write(struct predump_task *task, struct image_dir *dir, int parent_fd, struct pages_file *file);
+
+/**
+ * predump_task_send() - send its memory to a page server, all of it: the bits are cleared, and what an older image there
+ * has cannot be compared from here
+ * Return: 0, or -1 with @task->err; then the server's images of the process are not to be used
+ */
+int predump_task_send(struct predump_task *task, struct page_sender *sender);
 
 /** predump_task_close() - close the session; what is known of the task stays */
 void predump_task_close(struct predump_task *task);

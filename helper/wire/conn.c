@@ -213,6 +213,11 @@ static int connect_tcp(const char *where, struct error *err)
 	return fd;
 }
 
+void conn_where(const char *host, unsigned long port, char *where, size_t size)
+{
+	snprintf(where, size, strchr(host, ':') ? "[%s]:%lu" : "%s:%lu", host, port);
+}
+
 int conn_dial(const char *where, struct error *err)
 {
 	return unix_path(where) ? unix_connect(unix_path(where), err) : connect_tcp(where, err);

@@ -76,6 +76,9 @@ void conn_address_text(const struct sockaddr_storage *addr, socklen_t len, char 
 /** conn_check_preamble() - check @pre and turn it to host byte order; -1 with CODE_PEER */
 int conn_check_preamble(struct conn_preamble *pre, struct error *err);
 
+/** conn_where() - @where of @size bytes: the form in which the other functions take @host, a name or address, and @port */
+void conn_where(const char *host, unsigned long port, char *where, size_t size);
+
 /** conn_dial() - connect, and say nothing; the fd or -1 */
 int conn_dial(const char *where, struct error *err);
 
