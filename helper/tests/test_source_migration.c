@@ -33,11 +33,12 @@ struct kit {
 	struct test_dir dir;
 };
 
-/* Without what the caller of this test has open, which may be refused. */
+/* Without what the caller of this test has, which may be refused: open files, and a session from outside. */
 static void be_program(void)
 {
 	int null = open("/dev/null", O_RDWR);
 
+	setsid();
 	for (int fd = 0; fd < 3; fd++)
 		dup2(null, fd);
 	close_range(3, ~0U, 0);
@@ -49,14 +50,21 @@ static void be_program(void)
 static int set_up(void **state)
 {
 	struct kit *kit = calloc(1, sizeof(*kit));
+	int ready[2];
+	char none;
 
 	*state = kit;
 	dir_make(&kit->dir);
 	kit->opts = (struct migrate_options){ .to = "unix:/nonexistent/socket", .images_base = kit->dir.path };
+	assert_int_equal(pipe(ready), 0);
 	kit->opts.pid = fork();
 	assert_true(kit->opts.pid >= 0);
 	if (!kit->opts.pid)
 		be_program();
+	/* it has closed this, too */
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &none, 1), 0);
+	close(ready[0]);
 	return 0;
 }
 
