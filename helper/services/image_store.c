@@ -253,10 +253,13 @@ static struct stored_dump *newest(struct image_store *store, const char *id)
 }
 
 /* Earlier dumps with this one's id that no restore reads; the caller holds the lock */
-static void remove_older(struct image_store *store, const char *id)
+static void remove_older(struct image_store *store, const char *its_id)
 {
-	struct stored_dump *keep = newest(store, id), *next;
+	struct stored_dump *keep = newest(store, its_id), *next;
+	char id[sizeof(keep->id)];
 
+	/* a dump that is removed here may own @its_id */
+	strcpy(id, its_id);
 	for (struct stored_dump *dump = store->dumps; dump; dump = next) {
 		next = dump->next;
 		if (dump != keep && dump->state >= DUMP_DOUBT && !dump->readers &&

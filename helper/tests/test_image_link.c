@@ -254,29 +254,64 @@ static void link_test_refused(void **state)
 	image_uplink_finish(&bench->up, dump, true, &bench->err);
 }
 
+/* A dump of one image, which is complete */
+static void put_dump(struct bench *bench, const char *id, uint8_t fill)
+{
+	int dump = begin(bench, id);
+
+	put_image(bench, dump, "x", fill, 10);
+	assert_int_equal(image_uplink_seal(&bench->up, dump, 1, &bench->err), 0);
+	image_uplink_finish(&bench->up, dump, true, &bench->err);
+}
+
+/* The dump that comes after @first, with a reader */
+static struct stored_dump *find_second(struct bench *bench, const struct stored_dump *first)
+{
+	struct stored_dump *second;
+
+	do
+		second = image_store_find(&bench->store, "a", bench->caller[0]);
+	while (second == first && !image_store_put(&bench->store, second, false));
+	return second;
+}
+
 /* A dump replaces an earlier one with its id, but for a restore that reads it. */
 static void link_test_replaced(void **state)
 {
 	struct bench *bench = *state;
-	struct stored_dump *first = NULL, *second;
+	struct stored_dump *first, *second;
 
-	for (int round = 0; round < 2; round++) {
-		int dump = begin(bench, "a");
-
-		put_image(bench, dump, "x", round, 10);
-		assert_int_equal(image_uplink_seal(&bench->up, dump, 1, &bench->err), 0);
-		image_uplink_finish(&bench->up, dump, true, &bench->err);
-		if (!round)
-			first = image_store_find(&bench->store, "a", bench->caller[0]);
-	}
-	do
-		second = image_store_find(&bench->store, "a", bench->caller[0]);
-	while (second == first && !image_store_put(&bench->store, second, false));
+	put_dump(bench, "a", 0);
+	first = image_store_find(&bench->store, "a", bench->caller[0]);
+	put_dump(bench, "a", 1);
+	second = find_second(bench, first);
 	expect_image(bench, first, "x", 0, 10);
 	expect_image(bench, second, "x", 1, 10);
 	image_store_put(&bench->store, first, false);
 	image_store_put(&bench->store, second, false);
 	assert_int_equal(bench->store.used, 10);
+}
+
+/* The last restore of a dump that was replaced removes this dump, and looks at those that are older. */
+static void link_test_replaced_last(void **state)
+{
+	struct bench *bench = *state;
+	struct stored_dump *first, *second, *other;
+
+	put_dump(bench, "b", 2);
+	other = image_store_find(&bench->store, "b", bench->caller[0]);
+	image_store_put(&bench->store, other, false);
+	put_dump(bench, "a", 0);
+	first = image_store_find(&bench->store, "a", bench->caller[0]);
+	put_dump(bench, "a", 1);
+	second = find_second(bench, first);
+	image_store_put(&bench->store, first, false);
+	assert_int_equal(bench->store.used, 20);
+	expect_image(bench, second, "x", 1, 10);
+	image_store_put(&bench->store, second, false);
+	other = image_store_find(&bench->store, "b", bench->caller[0]);
+	expect_image(bench, other, "x", 2, 10);
+	image_store_put(&bench->store, other, false);
 }
 
 int main(void)
@@ -289,6 +324,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(link_test_abort, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(link_test_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(link_test_replaced, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(link_test_replaced_last, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
