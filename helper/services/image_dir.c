@@ -204,10 +204,15 @@ static int publish_one(const struct image_dir *dir, const struct image_made *mad
 	char map[IMAGE_NAME_MAX], pages[IMAGE_NAME_MAX];
 
 	image_made_names(made, map, pages);
-	return publish_file(dir, pages, err) || image_earlier_keep(dir->fd, map, err) ||
-	       publish_file(dir, map, err) ? -1 : 0;
+	if (publish_file(dir, pages, err))
+		return -1;
+	if (!image_earlier_keep(dir->fd, map, err) && !publish_file(dir, map, err))
+		return 0;
+	unlinkat(dir->fd, pages, 0);
+	return -1;
 }
 
+/* Of images that publish_one() has published: another pagemap of this name is an earlier server's. */
 static void unpublish(const struct image_dir *dir, const struct image_made *made, size_t nr,
 		      struct error *err)
 {
@@ -229,8 +234,8 @@ static int publish_all(struct image_dir *dir, const struct image_made *made, siz
 	size_t done = 0;
 	int ret = 0;
 
-	while (!ret && done < nr)
-		ret = publish_one(dir, &made[done++], err);
+	while (done < nr && !(ret = publish_one(dir, &made[done], err)))
+		done++;
 	if (!ret && !dir->no_fsync && fsync(dir->fd))
 		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot write the images to the disk");
 	if (ret)

@@ -187,6 +187,31 @@ static void dir_test_earlier(void **state)
 	assert_false(is_there(bench, "replaced.part"));
 }
 
+/* The second dump fails before it has put the earlier pagemap aside: this pagemap stays where it is. */
+static void dir_test_not_aside(void **state)
+{
+	struct bench *bench = *state;
+	struct image_made made[2];
+
+	publish_two(bench, made);
+	open_again(bench, NULL);
+	made[0] = make(bench, PAGES_OF(TEST_PID));
+	file_write(bench->fd, "earlier.part", "", 0);
+	assert_int_equal(image_dir_publish(&bench->dir, made, 1, &bench->err), -1);
+	image_dir_drop(&bench->dir, made, 1);
+	assert_int_equal(unlinkat(bench->fd, "earlier.part", 0), 0);
+	expect_first(bench);
+	assert_false(is_there(bench, "pages-65539.img"));
+	/* the same when the pages cannot get their name */
+	memset(&bench->err, 0, sizeof(bench->err));
+	made[0] = make(bench, PAGES_OF(TEST_PID));
+	bench->dir.no_fsync = true;
+	assert_int_equal(unlinkat(bench->fd, "pages-65540.img.part", 0), 0);
+	assert_int_equal(image_dir_publish(&bench->dir, made, 1, &bench->err), -1);
+	image_dir_drop(&bench->dir, made, 1);
+	expect_first(bench);
+}
+
 /* The server was killed, before the step after which the new images count, or after it. */
 static void dir_test_killed(void **state)
 {
@@ -247,6 +272,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(dir_test_taken, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(dir_test_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(dir_test_earlier, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(dir_test_not_aside, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(dir_test_killed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(dir_test_locked, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(dir_test_parent, set_up, tear_down),
