@@ -216,7 +216,7 @@ static void tell_lost(struct image_downlink *down)
 void image_downlink_run(struct image_downlink *down)
 {
 	struct image_frame frame;
-	bool greeted = !image_frame_greet(&down->conn, &down->err);
+	bool greeted = !image_frame_greet(&down->conn, IMAGE_GREET_MS, &down->err);
 	int ret = greeted ? 1 : -1;
 
 	/* a stranger's connection says nothing of the proxy that a restore waits for */

@@ -2,14 +2,13 @@
 #define _GNU_SOURCE
 #include <endian.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include "base/clock.h"
 #include "services/image_frame.h"
 
 #define FRAME_MAGIC	0x49565300U	/* the lowest byte is the kind */
-#define GREET_MS	10000
 
 /** struct head - the first bytes of a frame, little-endian */
 struct head {
@@ -72,25 +71,32 @@ static int recv_head(const struct conn *conn, struct head *head, struct error *e
 	       !conn_read(conn, (uint8_t *)head + n, sizeof(*head) - n, 0, err) ? 1 : -1;
 }
 
+static int unpack_head(struct image_frame *frame, const struct head *head, struct error *err)
+{
+	uint32_t kind = le32toh(head->magic) - FRAME_MAGIC;
+	const struct form *form;
+
+	if (kind < IMAGE_HELLO || kind > IMAGE_REFUSED)
+		return malformed(err, "no frame of images");
+	form = &forms[kind];
+	*frame = (struct image_frame){ .kind = kind, .number = le32toh(head->number),
+				       .bytes = le32toh(head->bytes) };
+	if (frame->bytes < form->least || frame->bytes > form->most || frame->number >= form->numbers)
+		return malformed(err, "a frame with a bad length or number");
+	return 0;
+}
+
 int image_frame_recv(const struct conn *conn, struct image_frame *frame, struct error *err)
 {
 	uint8_t raw[PAYLOAD_MAX];
-	const struct form *form;
 	struct head head;
-	uint32_t kind;
 	int ret = recv_head(conn, &head, err);
 
 	if (ret <= 0)
 		return ret;
-	kind = le32toh(head.magic) - FRAME_MAGIC;
-	if (kind < IMAGE_HELLO || kind > IMAGE_REFUSED)
-		return malformed(err, "no frame of images");
-	form = &forms[kind];
-	*frame = (struct image_frame){ .kind = kind, .number = le32toh(head.number),
-				       .bytes = le32toh(head.bytes) };
-	if (frame->bytes < form->least || frame->bytes > form->most || frame->number >= form->numbers)
-		return malformed(err, "a frame with a bad length or number");
-	if (kind == IMAGE_DATA)
+	if (unpack_head(frame, &head, err))
+		return -1;
+	if (frame->kind == IMAGE_DATA)
 		return 1;
 	if (frame->bytes && conn_read(conn, raw, frame->bytes, 0, err))
 		return -1;
@@ -142,26 +148,37 @@ int image_frame_send(const struct conn *conn, const struct image_frame *frame, s
 	       conn_write(conn, &raw, sizeof(raw.head) + bytes, 0, err);
 }
 
-int image_frame_greet(const struct conn *conn, struct error *err)
+/* The cache takes one proxy at a time: a stranger that says half a greeting must not keep the proxy out. */
+static int recv_hello(const struct conn *conn, struct image_frame *hello, int timeout_ms,
+		      struct error *err)
+{
+	int64_t end_ms = clock_now_ms() + timeout_ms, left_ms;
+	struct head head;
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < sizeof(head)) {
+		left_ms = end_ms - clock_now_ms();
+		if (left_ms <= 0)
+			return error_set(err, CODE_NETWORK, NULL, "the other side says nothing");
+		n = conn_read_some(conn, (uint8_t *)&head + done, sizeof(head) - done, left_ms, err);
+		if (n < 0)
+			return -1;
+		if (!n)
+			return error_set(err, CODE_NETWORK, NULL, "the other side closed the connection");
+		done += n;
+	}
+	if (unpack_head(hello, &head, err))
+		return -1;
+	return hello->kind == IMAGE_HELLO ? 0 : malformed(err, "no greeting");
+}
+
+int image_frame_greet(const struct conn *conn, int timeout_ms, struct error *err)
 {
 	struct image_frame hello = { .kind = IMAGE_HELLO, .number = IMAGE_LINK_VERSION };
-	struct pollfd pfd = { .fd = conn->fd, .events = POLLIN };
-	int ret;
 
-	if (image_frame_send(conn, &hello, err))
+	if (image_frame_send(conn, &hello, err) || recv_hello(conn, &hello, timeout_ms, err))
 		return -1;
-	do
-		ret = poll(&pfd, 1, GREET_MS);
-	while (ret < 0 && errno == EINTR);
-	if (ret <= 0)
-		return error_set(err, CODE_NETWORK, NULL, "the other side says nothing");
-	ret = image_frame_recv(conn, &hello, err);
-	if (!ret)
-		return error_set(err, CODE_NETWORK, NULL, "the other side closed the connection");
-	if (ret < 0)
-		return -1;
-	if (hello.kind != IMAGE_HELLO)
-		return malformed(err, "no greeting");
 	return hello.number == IMAGE_LINK_VERSION ? 0 :
 	       error_set(err, CODE_PEER, "use the same version on both sides",
 			 "the other side speaks version %u of the link for images, this is version %u",

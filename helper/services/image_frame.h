@@ -24,6 +24,8 @@
 #define IMAGE_DUMPS_MAX		64U		/* dumps at a time */
 #define IMAGES_OPEN_MAX		4096U		/* images at a time that have no END yet */
 
+#define IMAGE_GREET_MS		10000		/* for the greeting of the other end */
+
 /** enum image_frame_kind - the values are on the wire */
 enum image_frame_kind {
 	IMAGE_HELLO = 1,	/* number: the version */
@@ -59,7 +61,11 @@ int image_frame_recv(const struct conn *conn, struct image_frame *frame, struct 
 /** image_frame_send() - send a frame; of DATA only its head, with MSG_MORE */
 int image_frame_send(const struct conn *conn, const struct image_frame *frame, struct error *err);
 
-/** image_frame_greet() - exchange HELLO; 0, or -1 with @err when the other end has another version */
-int image_frame_greet(const struct conn *conn, struct error *err);
+/**
+ * image_frame_greet() - exchange HELLO
+ * @timeout_ms: for all of the other end's
+ * Return: 0, or -1 with @err, as for another version of the other end
+ */
+int image_frame_greet(const struct conn *conn, int timeout_ms, struct error *err);
 
 #endif

@@ -75,7 +75,8 @@ int image_uplink_open(struct image_uplink *up, int fd, struct error *err)
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
 	conn_tune(fd);
-	if (!image_frame_greet(&up->conn, err) && !thread_start(&up->reader, reader_body, up, err))
+	if (!image_frame_greet(&up->conn, IMAGE_GREET_MS, err) &&
+	    !thread_start(&up->reader, reader_body, up, err))
 		return 0;
 	conn_close(&up->conn);
 	return -1;

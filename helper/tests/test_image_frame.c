@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "base/fdpass.h"
+#include "base/thread.h"
 #include "services/image_frame.h"
 #include "services/stream_request.h"
 
@@ -117,9 +118,34 @@ static void frame_test_version(void **state)
 	struct image_frame hello = { .kind = IMAGE_HELLO, .number = IMAGE_LINK_VERSION + 1 };
 
 	assert_int_equal(image_frame_send(&bench->there, &hello, &bench->err), 0);
-	assert_int_equal(image_frame_greet(&bench->here, &bench->err), -1);
+	assert_int_equal(image_frame_greet(&bench->here, IMAGE_GREET_MS, &bench->err), -1);
 	assert_int_equal(bench->err.code, CODE_PEER);
 	assert_non_null(strstr(bench->err.what, "version 2"));
+}
+
+static void *slow_body(void *arg)
+{
+	struct bench *bench = arg;
+
+	/* more than a greeting has, so that one without a time limit ends, too */
+	for (int i = 0; i < 16; i++) {
+		usleep(100000);
+		send(bench->there.fd, "", 1, MSG_NOSIGNAL);
+	}
+	return NULL;
+}
+
+/* A greeting that comes byte by byte has no more time than one that does not come. */
+static void frame_test_slow(void **state)
+{
+	struct bench *bench = *state;
+	pthread_t thread;
+
+	assert_int_equal(thread_start(&thread, slow_body, bench, &bench->err), 0);
+	assert_int_equal(image_frame_greet(&bench->here, 350, &bench->err), -1);
+	assert_int_equal(bench->err.code, CODE_NETWORK);
+	conn_close(&bench->here);
+	pthread_join(thread, NULL);
 }
 
 /* A length, and bytes behind it */
@@ -185,6 +211,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(frame_test_round_trip, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(frame_test_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(frame_test_version, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(frame_test_slow, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(stream_test_request, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(stream_test_pipe, set_up, tear_down),
 	};
