@@ -69,7 +69,7 @@ static void check_store(struct image_store *store)
 	for (struct stored_dump *dump = store->dumps; dump; dump = dump->next) {
 		fuzz_assert(dump->state == DUMP_COMPLETE || dump->state == DUMP_DOUBT);
 		fuzz_assert(dump->nr_whole == dump->nr_images);
-		used += dump->bytes;
+		used += dump->bytes + (1 + dump->nr_images) * STORED_OVERHEAD;
 	}
 	fuzz_assert(used == store->used && used <= store->max_bytes);
 }

@@ -60,11 +60,8 @@ static int begin_dump(struct image_downlink *down, const struct image_frame *fra
 
 	if (dump->dump || dump->refused)
 		return wrong(down, "a number of a dump that is taken");
-	dump->dump = image_store_begin(down->store, frame->text);
-	if (dump->dump)
-		return 0;
-	error_set(&err, CODE_INTERNAL, NULL, "no memory for a dump");
-	return refuse(down, frame->number, &err);
+	dump->dump = image_store_begin(down->store, frame->text, &err);
+	return dump->dump ? 0 : refuse(down, frame->number, &err);
 }
 
 static int open_image(struct image_downlink *down, const struct image_frame *frame)

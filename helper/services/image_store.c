@@ -41,7 +41,7 @@ static void remove_dump(struct image_store *store, struct stored_dump *dump)
 	while (*at != dump)
 		at = &(*at)->next;
 	*at = dump->next;
-	store->used -= dump->bytes;
+	store->used -= dump->used;
 	tdestroy(dump->images, image_free);
 	free(dump);
 	pthread_cond_broadcast(&store->changed);
@@ -53,18 +53,51 @@ void image_store_free(struct image_store *store)
 		remove_dump(store, store->dumps);
 }
 
-struct stored_dump *image_store_begin(struct image_store *store, const char *id)
+/* Whether a restore is at work, which frees its dump's memory; the caller holds the lock */
+static bool is_read(const struct image_store *store)
+{
+	for (const struct stored_dump *dump = store->dumps; dump; dump = dump->next)
+		if (dump->readers)
+			return true;
+	return false;
+}
+
+/* Let @bytes count for the dump, when they fit; the caller holds the lock */
+static int count(struct image_store *store, struct stored_dump *dump, uint32_t bytes, struct error *err)
+{
+	while (store->used + bytes > store->max_bytes) {
+		if (!is_read(store) || store->stop)
+			return error_set(err, CODE_NOT_READY, NULL,
+					 "the images need more than --max-memory, %" PRIu64 " MiB",
+					 store->max_bytes >> 20);
+		pthread_cond_wait(&store->changed, &store->lock);
+	}
+	store->used += bytes;
+	dump->used += bytes;
+	return 0;
+}
+
+struct stored_dump *image_store_begin(struct image_store *store, const char *id, struct error *err)
 {
 	struct stored_dump *dump = calloc(1, sizeof(*dump));
+	int ret;
 
-	if (!dump)
+	if (!dump) {
+		error_set(err, CODE_INTERNAL, NULL, "no memory for a dump");
 		return NULL;
+	}
 	strcpy(dump->id, id);
 	pthread_mutex_lock(&store->lock);
-	dump->next = store->dumps;
-	store->dumps = dump;
+	ret = count(store, dump, STORED_OVERHEAD, err);
+	if (!ret) {
+		dump->next = store->dumps;
+		store->dumps = dump;
+	}
 	pthread_mutex_unlock(&store->lock);
-	return dump;
+	if (!ret)
+		return dump;
+	free(dump);
+	return NULL;
 }
 
 static int compare_names(const void *a, const void *b)
@@ -85,7 +118,7 @@ struct stored_image *image_store_image(struct image_store *store, struct stored_
 	image->fd = -1;
 	strcpy(image->name, name);
 	pthread_mutex_lock(&store->lock);
-	if (dump->nr_images < STORED_IMAGES_MAX)
+	if (!count(store, dump, STORED_OVERHEAD, err) && dump->nr_images < STORED_IMAGES_MAX)
 		node = tsearch(image, &dump->images, compare_names);
 	if (node && *node == image)
 		dump->nr_images++;
@@ -98,33 +131,15 @@ struct stored_image *image_store_image(struct image_store *store, struct stored_
 	return NULL;
 }
 
-/* Whether a restore is at work, which frees its dump's memory; the caller holds the lock */
-static bool is_read(const struct image_store *store)
-{
-	for (const struct stored_dump *dump = store->dumps; dump; dump = dump->next)
-		if (dump->readers)
-			return true;
-	return false;
-}
-
 int image_store_reserve(struct image_store *store, struct stored_dump *dump, uint32_t bytes,
 			struct error *err)
 {
-	int ret = 0;
+	int ret;
 
 	pthread_mutex_lock(&store->lock);
-	while (!ret && store->used + bytes > store->max_bytes) {
-		if (is_read(store) && !store->stop)
-			pthread_cond_wait(&store->changed, &store->lock);
-		else
-			ret = error_set(err, CODE_NOT_READY, NULL,
-					"the images need more than --max-memory, %" PRIu64 " MiB",
-					store->max_bytes >> 20);
-	}
-	if (!ret) {
-		store->used += bytes;
+	ret = count(store, dump, bytes, err);
+	if (!ret)
 		dump->bytes += bytes;
-	}
 	pthread_mutex_unlock(&store->lock);
 	return ret;
 }
@@ -219,6 +234,13 @@ int image_store_take(struct stored_image *image, const struct conn *conn, const 
 void image_store_whole(struct image_store *store, struct stored_dump *dump,
 		       struct stored_image *image)
 {
+	uint8_t *fit = image->bytes < image->room && image->bytes ? realloc(image->data, image->bytes) : NULL;
+
+	/* the spare room of thousands of small images would not be counted */
+	if (fit) {
+		image->data = fit;
+		image->room = image->bytes;
+	}
 	pthread_mutex_lock(&store->lock);
 	image->whole = true;
 	dump->nr_whole++;

@@ -16,6 +16,7 @@
 #include "services/image_frame.h"
 
 #define STORED_IMAGES_MAX	(1U << 20)	/* images of one dump */
+#define STORED_OVERHEAD		512U		/* counts for each dump and image beside its bytes: a peer may send empty ones */
 
 /**
  * struct stored_image - an image; whole ones do not change
@@ -38,13 +39,14 @@ enum dump_state { DUMP_COMING, DUMP_SEALED, DUMP_DOUBT, DUMP_COMPLETE };
  * @images: tree by name (tsearch)
  * @readers: restores that use it
  * @restored: a restore has read all pages that it asked for
+ * @bytes: of the images; @used: of image_store.used
  * @order: rises from dump to dump, as they became complete
  */
 struct stored_dump {
 	char id[IMAGE_NAME_BYTES + 1];
 	enum dump_state state;
 	void *images;
-	uint64_t nr_images, nr_whole, bytes, order;
+	uint64_t nr_images, nr_whole, bytes, used, order;
 	unsigned int readers;
 	bool restored;
 	struct stored_dump *next;
@@ -53,7 +55,7 @@ struct stored_dump {
 /**
  * struct image_store - all dumps
  * @max_bytes: of all images
- * @used: of them
+ * @used: of them, with STORED_OVERHEAD
  * @lock: of all that follows
  * @linked: a proxy is connected, or is waited for since the start
  * @epoch: number of links that were lost so far
@@ -70,10 +72,14 @@ struct image_store {
 void image_store_init(struct image_store *store, uint64_t max_bytes);
 void image_store_free(struct image_store *store);
 
-/** image_store_begin() - a new dump; NULL: no memory */
-struct stored_dump *image_store_begin(struct image_store *store, const char *id);
+/** image_store_begin() - a new dump; NULL with @err. It waits as image_store_reserve() does */
+struct stored_dump *image_store_begin(struct image_store *store, const char *id, struct error *err);
 
-/** image_store_image() - a new image of a dump that comes; NULL with @err: it has one of this name */
+/**
+ * image_store_image() - a new image of a dump that comes
+ *
+ * It waits as image_store_reserve() does. NULL with @err when there is no memory, or the dump has an image of this name.
+ */
 struct stored_image *image_store_image(struct image_store *store, struct stored_dump *dump,
 				       const char *name, struct error *err);
 

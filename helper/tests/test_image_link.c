@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -254,6 +255,36 @@ static void link_test_refused(void **state)
 	image_uplink_finish(&bench->up, dump, true, &bench->err);
 }
 
+/* Images, and dumps, without a byte: they count, too. */
+static void link_test_empty(void **state)
+{
+	struct bench *bench = *state;
+	int dump, image, nr = 0;
+	char name[16];
+
+	bench->store.max_bytes = 32 * STORED_OVERHEAD;
+	dump = begin(bench, "a");
+	while (!image_uplink_check(&bench->up, dump, &bench->err) && nr < 1 << 16) {
+		snprintf(name, sizeof(name), "%d.img", nr++);
+		image = image_uplink_image(&bench->up, dump, name, &bench->err);
+		assert_true(image >= 0);
+		assert_int_equal(image_uplink_image_end(&bench->up, image, 0, &bench->err), 0);
+	}
+	assert_non_null(strstr(bench->err.what, "--max-memory"));
+	image_uplink_finish(&bench->up, dump, false, &(struct error){ 0 });
+	bench->err = (struct error){ 0 };
+	for (nr = 0; nr < 1 << 16; nr++) {
+		snprintf(name, sizeof(name), "%d", nr);
+		dump = begin(bench, name);
+		if (image_uplink_seal(&bench->up, dump, 0, &bench->err))
+			break;
+		image_uplink_finish(&bench->up, dump, true, &bench->err);
+	}
+	assert_int_equal(nr, 32);
+	assert_non_null(strstr(bench->err.what, "--max-memory"));
+	image_uplink_finish(&bench->up, dump, false, &(struct error){ 0 });
+}
+
 /* A dump of one image, which is complete */
 static void put_dump(struct bench *bench, const char *id, uint8_t fill)
 {
@@ -289,7 +320,7 @@ static void link_test_replaced(void **state)
 	expect_image(bench, second, "x", 1, 10);
 	image_store_put(&bench->store, first, false);
 	image_store_put(&bench->store, second, false);
-	assert_int_equal(bench->store.used, 10);
+	assert_int_equal(bench->store.used, 10 + 2 * STORED_OVERHEAD);
 }
 
 /* The last restore of a dump that was replaced removes this dump, and looks at those that are older. */
@@ -306,7 +337,7 @@ static void link_test_replaced_last(void **state)
 	put_dump(bench, "a", 1);
 	second = find_second(bench, first);
 	image_store_put(&bench->store, first, false);
-	assert_int_equal(bench->store.used, 20);
+	assert_int_equal(bench->store.used, 2 * (10 + 2 * STORED_OVERHEAD));
 	expect_image(bench, second, "x", 1, 10);
 	image_store_put(&bench->store, second, false);
 	other = image_store_find(&bench->store, "b", bench->caller[0]);
@@ -323,6 +354,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(link_test_doubt, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(link_test_abort, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(link_test_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(link_test_empty, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(link_test_replaced, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(link_test_replaced_last, set_up, tear_down),
 	};
