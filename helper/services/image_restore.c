@@ -157,7 +157,9 @@ static int start_serving(struct image_restore *restore, const struct stored_imag
 		pthread_detach(thread);
 		return 0;
 	}
+	pthread_mutex_lock(&restore->lock);
 	restore->serving--;
+	pthread_mutex_unlock(&restore->lock);
 	close(fd);
 	free(serving);
 	return -1;
