@@ -7,8 +7,10 @@
 #include <unistd.h>
 #include "base/fdpass.h"
 
+#define FDS_BYTES	CMSG_SPACE(FDPASS_MAX * sizeof(int))
+
 union control {
-	char buf[CMSG_SPACE(FDPASS_MAX * sizeof(int))];
+	char buf[FDS_BYTES + CMSG_SPACE(sizeof(struct ucred))];
 	struct cmsghdr align;
 };
 
@@ -73,13 +75,25 @@ static void take_fds(struct msghdr *head, int *fds, size_t most)
 	}
 }
 
-static ssize_t recv_one(int sock, void *buf, size_t bytes, int *fds, size_t most, int *flags)
+static pid_t sender_of(struct msghdr *head)
+{
+	struct ucred ucred = { 0 };
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(head); c; c = CMSG_NXTHDR(head, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
+			memcpy(&ucred, CMSG_DATA(c), sizeof(ucred));
+	return ucred.pid;
+}
+
+static ssize_t recv_one(int sock, void *buf, size_t bytes, int *fds, size_t most, int *flags,
+			pid_t *sender)
 {
 	struct iovec iov = { .iov_base = buf, .iov_len = bytes };
 	union control control;
 	struct msghdr head = {
 		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control.buf, .msg_controllen = sizeof(control.buf),
+		.msg_control = control.buf,
+		.msg_controllen = sender ? sizeof(control.buf) : FDS_BYTES,
 	};
 	ssize_t n;
 
@@ -90,15 +104,17 @@ static ssize_t recv_one(int sock, void *buf, size_t bytes, int *fds, size_t most
 	while (n < 0 && errno == EINTR);
 	if (n >= 0)
 		take_fds(&head, fds, most);
+	if (sender)
+		*sender = n >= 0 ? sender_of(&head) : 0;
 	*flags = head.msg_flags;
 	return n;
 }
 
-ssize_t fdpass_recv_bytes(int sock, void *buf, size_t bytes, int *fd)
+ssize_t fdpass_recv_bytes(int sock, void *buf, size_t bytes, int *fd, pid_t *sender)
 {
 	int flags;
 
-	return recv_one(sock, buf, bytes, fd, 1, &flags);
+	return recv_one(sock, buf, bytes, fd, 1, &flags, sender);
 }
 
 int fdpass_recv(int sock, void *msg, size_t bytes, int *fds, int timeout_ms)
@@ -117,7 +133,7 @@ int fdpass_recv(int sock, void *msg, size_t bytes, int *fds, int timeout_ms)
 			errno = ETIMEDOUT;
 		return -1;
 	}
-	n = recv_one(sock, msg, bytes, fds, FDPASS_MAX, &flags);
+	n = recv_one(sock, msg, bytes, fds, FDPASS_MAX, &flags, NULL);
 	if (n <= 0)
 		return n && errno != ECONNRESET ? -1 : 0;
 	if (n == (ssize_t)bytes && !(flags & (MSG_TRUNC | MSG_CTRUNC)))

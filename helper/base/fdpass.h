@@ -31,8 +31,9 @@ int fdpass_recv(int sock, void *msg, size_t bytes, int *fds, int timeout_ms);
 /**
  * fdpass_recv_bytes() - receive up to @bytes of a stream, like recv()
  * @fd: the first descriptor of the message, close-on-exec, or -1; further descriptors are closed
+ * @sender: the process that wrote it, when @sock has SO_PASSCRED; else, or when it has no number here, 0. May be NULL
  * Return: bytes; 0 at the end of the stream; -1 with errno
  */
-ssize_t fdpass_recv_bytes(int sock, void *buf, size_t bytes, int *fd);
+ssize_t fdpass_recv_bytes(int sock, void *buf, size_t bytes, int *fd, pid_t *sender);
 
 #endif

@@ -134,7 +134,7 @@ static int next_word(struct lazy_server *srv, enum lazy_event *event, pid_t *pid
 {
 	int passed;
 	ssize_t n = fdpass_recv_bytes(srv->fd, srv->word + srv->word_bytes,
-				sizeof(srv->word) - srv->word_bytes, &passed);
+				sizeof(srv->word) - srv->word_bytes, &passed, NULL);
 
 	if (passed >= 0)
 		close(passed);
@@ -148,7 +148,7 @@ static int next_uffd(struct lazy_server *srv, enum lazy_event *event, pid_t *pid
 		     struct error *err)
 {
 	char byte;
-	ssize_t n = fdpass_recv_bytes(srv->fd, &byte, 1, uffd);
+	ssize_t n = fdpass_recv_bytes(srv->fd, &byte, 1, uffd, NULL);
 
 	if (n <= 0)
 		return recv_failed(n, event, err);

@@ -24,7 +24,7 @@ static void read_requests(const uint8_t *data, size_t size)
 				    strlen(request.name) <= IMAGE_NAME_BYTES);
 	} while (ret > 0);
 	memset(&err, 0, sizeof(err));
-	fd = stream_pipe_read(pipe.fd, O_RDONLY, &err);
+	fd = stream_pipe_read(pipe.fd, O_RDONLY, NULL, &err);
 	/* nobody passes one here */
 	fuzz_assert(fd < 0 && error_is_set(&err));
 	close(pipe.fd);

@@ -97,7 +97,7 @@ static int begin_image(struct image_dump *dump, const char *name)
 
 	if (make_room(dump))
 		return -1;
-	fd = stream_pipe_read(dump->client->fd, O_RDONLY, &dump->err);
+	fd = stream_pipe_read(dump->client->fd, O_RDONLY, NULL, &dump->err);
 	if (fd < 0)
 		return -1;
 	number = image_uplink_image(dump->dumps->up, dump->number, name, &dump->err);

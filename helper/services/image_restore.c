@@ -8,20 +8,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "base/big_pipe.h"
 #include "base/report.h"
 #include "base/text.h"
 #include "base/thread.h"
+#include "os/proc.h"
 #include "services/image_restore.h"
 #include "services/stream_request.h"
 
 #define LOOK_MS		500	/* how soon a thread sees that the cache ends */
 #define PAGES_PREFIX	"pages-"
+#define DIE_MS		500	/* for a task that CRIU has killed */
 
 /**
  * struct image_restore - a connection
  * @dump: once it is found
+ * @task, @task_fd: the first restored task that asked for pages, and its pidfd; 0 and -1: not known
  * @lock: of all that follows
  * @serving: threads that write into pipes
  * @pages: images of pages that CRIU has read to the end; @cut: that it has not
@@ -31,6 +35,8 @@ struct image_restore {
 	struct image_restores *restores;
 	struct stored_dump *dump;
 	uint64_t asked, missing;
+	pid_t task;
+	int task_fd;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	unsigned int serving;
@@ -129,6 +135,11 @@ static void *serving_body(void *arg)
 	return NULL;
 }
 
+static bool is_pages(const struct stored_image *image)
+{
+	return !strncmp(image->name, PAGES_PREFIX, strlen(PAGES_PREFIX));
+}
+
 static int start_serving(struct image_restore *restore, const struct stored_image *image, int fd)
 {
 	struct serving *serving = malloc(sizeof(*serving));
@@ -140,7 +151,7 @@ static int start_serving(struct image_restore *restore, const struct stored_imag
 	}
 	*serving = (struct serving){
 		.restore = restore, .image = image, .fd = fd,
-		.is_pages = !strncmp(image->name, PAGES_PREFIX, strlen(PAGES_PREFIX)),
+		.is_pages = is_pages(image),
 	};
 	/* what fits into the pipe needs no thread */
 	if (!serving->is_pages && fill(serving)) {
@@ -165,6 +176,34 @@ static int start_serving(struct image_restore *restore, const struct stored_imag
 	return -1;
 }
 
+/* Each task reads its own pages. CRIU itself ends after a success, too. */
+static void note_task(struct image_restore *restore, pid_t sender)
+{
+	struct error ignored = { 0 };
+
+	if (restore->task || sender <= 0 || sender == restore->client->pid)
+		return;
+	restore->task = sender;
+	restore->task_fd = proc_pidfd(sender, &ignored);
+}
+
+/*
+ * A task reads its pages before it opens its files: after all pages were read a restore can still fail. CRIU then kills
+ * the tasks before it hangs up. A large one takes a while to end, but has no program any more.
+ */
+static bool task_lives(const struct image_restore *restore)
+{
+	struct pollfd pfd = { .fd = restore->task_fd, .events = POLLIN };
+	char path[32], exe;
+
+	if (!restore->task)
+		return true;
+	if (restore->task_fd < 0 || poll(&pfd, 1, DIE_MS) > 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/exe", restore->task);
+	return readlink(path, &exe, 1) >= 0 || errno != ENOENT;
+}
+
 /* Return: 1 to go on, 0 when CRIU has hung up, -1 with an error */
 static int step(struct image_restore *restore)
 {
@@ -172,6 +211,7 @@ static int step(struct image_restore *restore)
 	const struct stored_image *image;
 	struct stream_request request;
 	int ret = stream_request_read(restore->client->fd, &request, &restore->err), fd;
+	pid_t sender;
 
 	if (ret <= 0)
 		return ret;
@@ -187,7 +227,9 @@ static int step(struct image_restore *restore)
 		return 0;
 	if (!image)
 		return 1;
-	fd = stream_pipe_read(restore->client->fd, O_WRONLY, &restore->err);
+	fd = stream_pipe_read(restore->client->fd, O_WRONLY, &sender, &restore->err);
+	if (fd >= 0 && is_pages(image))
+		note_task(restore, sender);
 	return fd < 0 || start_serving(restore, image, fd) ? -1 : 1;
 }
 
@@ -221,6 +263,7 @@ static void end(struct image_restore *restore)
 		pthread_cond_wait(&restore->changed, &restore->lock);
 	restored = restore->pages && !restore->cut && !error_is_set(&restore->err);
 	pthread_mutex_unlock(&restore->lock);
+	restored = restored && task_lives(restore);
 	if (restore->dump)
 		dropped = image_store_put(restores->store, restore->dump, restored);
 	tell(restore, restored, dropped);
@@ -233,9 +276,13 @@ static void end(struct image_restore *restore)
 
 void image_restore_serve(struct image_client *client)
 {
-	struct image_restore restore = { .client = client, .restores = client->loop->ctx };
-	int ret;
+	struct image_restore restore = {
+		.client = client, .restores = client->loop->ctx, .task_fd = -1,
+	};
+	int ret, one = 1;
 
+	/* the tasks write to CRIU's connection, too */
+	setsockopt(client->fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof(one));
 	pthread_mutex_init(&restore.lock, NULL);
 	pthread_cond_init(&restore.changed, NULL);
 	do
@@ -243,6 +290,8 @@ void image_restore_serve(struct image_client *client)
 	while (ret > 0);
 	if (restore.asked || restore.missing || ret < 0)
 		end(&restore);
+	if (restore.task_fd >= 0)
+		close(restore.task_fd);
 	pthread_cond_destroy(&restore.changed);
 	pthread_mutex_destroy(&restore.lock);
 }

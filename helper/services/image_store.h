@@ -38,7 +38,7 @@ enum dump_state { DUMP_COMING, DUMP_SEALED, DUMP_DOUBT, DUMP_COMPLETE };
  * struct stored_dump - the images of a dump
  * @images: tree by name (tsearch)
  * @readers: restores that use it
- * @restored: a restore has read all pages that it asked for
+ * @restored: a restore has succeeded
  * @bytes: of the images; @used: of image_store.used
  * @order: rises from dump to dump, as they became complete
  */
@@ -128,7 +128,7 @@ struct stored_dump *image_store_find(struct image_store *store, const char *id, 
 const struct stored_image *image_store_get(struct image_store *store,
 					   const struct stored_dump *dump, const char *name);
 
-/** image_store_put() - end of a reader. @restored: it has read all pages. Return: whether the dump was dropped */
+/** image_store_put() - end of a reader. @restored: it has succeeded. Return: whether the dump was dropped */
 bool image_store_put(struct image_store *store, struct stored_dump *dump, bool restored);
 
 #endif

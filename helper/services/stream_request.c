@@ -125,11 +125,11 @@ static bool is_pipe_end(int fd, int mode)
 	       (flags & O_ACCMODE) == mode && !fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
-int stream_pipe_read(int fd, int mode, struct error *err)
+int stream_pipe_read(int fd, int mode, pid_t *sender, struct error *err)
 {
 	uint8_t byte;
 	int passed;
-	ssize_t n = fdpass_recv_bytes(fd, &byte, 1, &passed);
+	ssize_t n = fdpass_recv_bytes(fd, &byte, 1, &passed, sender);
 
 	if (n == 1 && passed >= 0 && is_pipe_end(passed, mode))
 		return passed;

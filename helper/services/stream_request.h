@@ -8,6 +8,7 @@
 #define MIGRATE_SERVICES_STREAM_REQUEST_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 #include "base/error.h"
 #include "services/image_frame.h"
 
@@ -39,8 +40,9 @@ int stream_reply_read(int fd, bool *exists);
 /**
  * stream_pipe_read() - receive one end of a pipe
  * @mode: O_RDONLY or O_WRONLY, the access that the descriptor must have
+ * @sender: as for fdpass_recv_bytes()
  * Return: the descriptor, which does not block; -1 with @err
  */
-int stream_pipe_read(int fd, int mode, struct error *err);
+int stream_pipe_read(int fd, int mode, pid_t *sender, struct error *err);
 
 #endif

@@ -190,16 +190,16 @@ static void stream_test_pipe(void **state)
 
 	assert_int_equal(pipe2(pipe, O_CLOEXEC), 0);
 	fdpass_send(bench->here.fd, "", 1, &pipe[0], 1);
-	got = stream_pipe_read(bench->there.fd, O_RDONLY, &bench->err);
+	got = stream_pipe_read(bench->there.fd, O_RDONLY, NULL, &bench->err);
 	assert_true(got >= 0 && (fcntl(got, F_GETFL) & O_NONBLOCK));
 	close(got);
 	/* the wrong end; no pipe; nothing */
 	fdpass_send(bench->here.fd, "", 1, &pipe[1], 1);
-	assert_int_equal(stream_pipe_read(bench->there.fd, O_RDONLY, &bench->err), -1);
+	assert_int_equal(stream_pipe_read(bench->there.fd, O_RDONLY, NULL, &bench->err), -1);
 	fdpass_send(bench->here.fd, "", 1, &null, 1);
-	assert_int_equal(stream_pipe_read(bench->there.fd, O_RDONLY, &bench->err), -1);
+	assert_int_equal(stream_pipe_read(bench->there.fd, O_RDONLY, NULL, &bench->err), -1);
 	assert_int_equal(write(bench->here.fd, "", 1), 1);
-	assert_int_equal(stream_pipe_read(bench->there.fd, O_RDONLY, &bench->err), -1);
+	assert_int_equal(stream_pipe_read(bench->there.fd, O_RDONLY, NULL, &bench->err), -1);
 	close(pipe[0]);
 	close(pipe[1]);
 	close(null);
