@@ -274,7 +274,9 @@ static void part(struct page_receiver *receiver, bool force)
 {
 	if (receiver->stream.tls)
 		tls_end(receiver->stream.tls, force ? HANG_UP_MS : 0);
-	wait_for_hang_up(receiver, force ? 0 : HANG_UP_MS);
+	/* but for the rest of a CLOSE whose length was not known, all that comes now is the caller's */
+	if (!force || !receiver->bytes)
+		wait_for_hang_up(receiver, force ? 0 : HANG_UP_MS);
 }
 
 void page_receiver_run(struct page_receiver *receiver)

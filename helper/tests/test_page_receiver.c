@@ -175,14 +175,19 @@ static void receiver_test_close_alone(void **state)
 /* After FORCE_CLOSE the receiver ends while CRIU's socket is open, and can be used. */
 static void receiver_test_force_close(void **state)
 {
+	static const char next[] = "bytes of the caller";
 	struct bench *bench = *state;
+	char got[64];
 
 	open_task(bench, "\0");
 	say(&bench->criu, CMD_FORCE_CLOSE, 0, 0, 0, 0);
+	/* at once: the receiver has not looked for more before this comes */
+	assert_int_equal(send(bench->criu.fd, next, sizeof(next), MSG_NOSIGNAL), sizeof(next));
 	expect(&bench->criu, "\0\0\0\0", 4);
 	page_receiver_join(&bench->receiver);
 	assert_true(bench->receiver.closed);
-	say(&bench->criu, CMD_OPEN2, 0, 0, 0, PAGES_OF(PID + 1));
+	assert_int_equal(recv(bench->receiver.stream.fd, got, sizeof(got), MSG_DONTWAIT), sizeof(next));
+	assert_memory_equal(got, next, sizeof(next));
 	page_receiver_free(&bench->receiver);
 	close(bench->criu.fd);
 	bench->criu.fd = -1;
