@@ -60,7 +60,7 @@ static int begin_dump(struct image_downlink *down, const struct image_frame *fra
 
 	if (dump->dump || dump->refused)
 		return wrong(down, "a number of a dump that is taken");
-	dump->dump = image_store_begin(down->store, frame->text, &err);
+	dump->dump = image_store_begin(down->store, frame->text, down->conn.fd, &err);
 	return dump->dump ? 0 : refuse(down, frame->number, &err);
 }
 

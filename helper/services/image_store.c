@@ -62,6 +62,21 @@ static bool is_read(const struct image_store *store)
 	return false;
 }
 
+static bool has_hung_up(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLRDHUP };
+
+	return poll(&pfd, 1, 0) > 0 && (pfd.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
+/* The caller holds the lock. */
+static void wait_for_change(struct image_store *store)
+{
+	struct timespec until = clock_in_ms(CLOCK_REALTIME, LOOK_MS);
+
+	pthread_cond_timedwait(&store->changed, &store->lock, &until);
+}
+
 /* Let @bytes count for the dump, when they fit; the caller holds the lock */
 static int count(struct image_store *store, struct stored_dump *dump, uint32_t bytes, struct error *err)
 {
@@ -70,14 +85,18 @@ static int count(struct image_store *store, struct stored_dump *dump, uint32_t b
 			return error_set(err, CODE_NOT_READY, NULL,
 					 "the images need more than --max-memory, %" PRIu64 " MiB",
 					 store->max_bytes >> 20);
-		pthread_cond_wait(&store->changed, &store->lock);
+		if (has_hung_up(dump->link_fd))
+			return error_set(err, CODE_NETWORK, NULL,
+					 "the link was lost while the dump waited for memory");
+		wait_for_change(store);
 	}
 	store->used += bytes;
 	dump->used += bytes;
 	return 0;
 }
 
-struct stored_dump *image_store_begin(struct image_store *store, const char *id, struct error *err)
+struct stored_dump *image_store_begin(struct image_store *store, const char *id, int link_fd,
+				      struct error *err)
 {
 	struct stored_dump *dump = calloc(1, sizeof(*dump));
 	int ret;
@@ -87,6 +106,7 @@ struct stored_dump *image_store_begin(struct image_store *store, const char *id,
 		return NULL;
 	}
 	strcpy(dump->id, id);
+	dump->link_fd = link_fd;
 	pthread_mutex_lock(&store->lock);
 	ret = count(store, dump, STORED_OVERHEAD, err);
 	if (!ret) {
@@ -327,13 +347,6 @@ void image_store_link(struct image_store *store, bool linked)
 	pthread_mutex_unlock(&store->lock);
 }
 
-static bool has_hung_up(int fd)
-{
-	struct pollfd pfd = { .fd = fd, .events = POLLRDHUP };
-
-	return poll(&pfd, 1, 0) > 0 && (pfd.revents & (POLLRDHUP | POLLHUP | POLLERR));
-}
-
 struct stored_dump *image_store_find(struct image_store *store, const char *id, int fd)
 {
 	struct stored_dump *dump;
@@ -342,11 +355,8 @@ struct stored_dump *image_store_find(struct image_store *store, const char *id, 
 	pthread_mutex_lock(&store->lock);
 	epoch = store->epoch;
 	while (!(dump = newest(store, id)) && store->linked && epoch == store->epoch &&
-	       !store->stop && !has_hung_up(fd)) {
-		struct timespec until = clock_in_ms(CLOCK_REALTIME, LOOK_MS);
-
-		pthread_cond_timedwait(&store->changed, &store->lock, &until);
-	}
+	       !store->stop && !has_hung_up(fd))
+		wait_for_change(store);
 	/* one who waited when the link was lost has not looked what became of the dump */
 	if (dump && dump->state == DUMP_DOUBT && epoch != store->epoch)
 		dump = NULL;

@@ -37,6 +37,7 @@ enum dump_state { DUMP_COMING, DUMP_SEALED, DUMP_DOUBT, DUMP_COMPLETE };
 /**
  * struct stored_dump - the images of a dump
  * @images: tree by name (tsearch)
+ * @link_fd: the connection that it comes by, while it comes
  * @readers: restores that use it
  * @restored: a restore has succeeded
  * @bytes: of the images; @used: of image_store.used
@@ -45,6 +46,7 @@ enum dump_state { DUMP_COMING, DUMP_SEALED, DUMP_DOUBT, DUMP_COMPLETE };
 struct stored_dump {
 	char id[IMAGE_NAME_BYTES + 1];
 	enum dump_state state;
+	int link_fd;
 	void *images;
 	uint64_t nr_images, nr_whole, bytes, used, order;
 	unsigned int readers;
@@ -73,7 +75,8 @@ void image_store_init(struct image_store *store, uint64_t max_bytes);
 void image_store_free(struct image_store *store);
 
 /** image_store_begin() - a new dump; NULL with @err. It waits as image_store_reserve() does */
-struct stored_dump *image_store_begin(struct image_store *store, const char *id, struct error *err);
+struct stored_dump *image_store_begin(struct image_store *store, const char *id, int link_fd,
+				      struct error *err);
 
 /**
  * image_store_image() - a new image of a dump that comes
@@ -87,7 +90,7 @@ struct stored_image *image_store_image(struct image_store *store, struct stored_
  * image_store_reserve() - count @bytes that are about to come
  *
  * When they do not fit, the function waits for the end of a restore that is under way. 0, or -1 with @err when there is
- * none.
+ * none, or the link is lost.
  */
 int image_store_reserve(struct image_store *store, struct stored_dump *dump, uint32_t bytes,
 			struct error *err);

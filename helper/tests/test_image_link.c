@@ -255,6 +255,36 @@ static void link_test_refused(void **state)
 	image_uplink_finish(&bench->up, dump, true, &bench->err);
 }
 
+/* The link is lost while a dump waits for the memory of a restore: the next proxy need not wait for that restore. */
+static void link_test_lost_full(void **state)
+{
+	struct bench *bench = *state;
+	struct stored_dump *stored;
+	int dump = begin(bench, "a"), image;
+	bool ended;
+
+	put_image(bench, dump, "pages-1.img", 1, LARGE);
+	assert_int_equal(image_uplink_seal(&bench->up, dump, 1, &bench->err), 0);
+	image_uplink_finish(&bench->up, dump, true, &bench->err);
+	stored = image_store_find(&bench->store, "a", bench->caller[0]);
+	assert_non_null(stored);
+
+	dump = begin(bench, "b");
+	image = image_uplink_image(&bench->up, dump, "pages-1.img", &bench->err);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(put_data(bench, image, 1, LARGE), 0);
+	/* too much for the store, and little enough for the socket */
+	assert_int_equal(put_data(bench, image, 1, 30000), 0);
+	usleep(100000);
+	assert_false(bench->down.ended);
+	image_uplink_cut(&bench->up);
+	for (int i = 0; i < 50 && !bench->down.ended; i++)
+		usleep(100000);
+	ended = bench->down.ended;
+	image_store_put(&bench->store, stored, false);
+	assert_true(ended);
+}
+
 /* Images, and dumps, without a byte: they count, too. */
 static void link_test_empty(void **state)
 {
@@ -354,6 +384,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(link_test_doubt, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(link_test_abort, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(link_test_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(link_test_lost_full, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(link_test_empty, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(link_test_replaced, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(link_test_replaced_last, set_up, tear_down),

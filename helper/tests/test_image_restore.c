@@ -34,7 +34,7 @@ struct bench {
 
 static void put_dump(struct bench *bench)
 {
-	struct stored_dump *dump = image_store_begin(&bench->store, "a", &bench->err);
+	struct stored_dump *dump = image_store_begin(&bench->store, "a", -1, &bench->err);
 	struct stored_image *image = image_store_image(&bench->store, dump, PAGES, &bench->err);
 	static const uint8_t pages[PAGES_BYTES];
 	int pair[2], none[2] = { -1, -1 };
