@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -11,6 +10,7 @@
 #include "services/image_downlink.h"
 #include "services/image_restore.h"
 #include "services/stream_request.h"
+#include "wire/listener.h"
 
 #define LOST_MS		30000	/* a link whose other kernel is silent for so long is lost */
 #define MIB		(1UL << 20)
@@ -23,7 +23,7 @@ struct image_cache {
 	struct image_downlink down;
 	struct image_loop loop;
 	struct unix_file socket;
-	int listen_fd;
+	struct listener listener;
 	bool stranded;
 	struct error err;
 };
@@ -33,12 +33,16 @@ static void link_ended(void *ctx)
 	image_loop_wake(&((struct image_cache *)ctx)->loop);
 }
 
+/* One proxy at a time: further ones wait in the socket's queue. */
+static void watch_listener(struct image_cache *cache)
+{
+	cache->loop.extra_fd = cache->down.started ? -1 : listener_poll_fd(&cache->listener);
+}
+
 static int start_link(struct image_cache *cache, int fd, struct error *err)
 {
 	cache->down.on_end = link_ended;
 	cache->down.ctx = cache;
-	/* one proxy at a time: further ones wait in the socket's queue */
-	cache->loop.extra_fd = -1;
 	return image_downlink_open(&cache->down, &cache->store, fd, err);
 }
 
@@ -46,14 +50,10 @@ static void accept_link(void *ctx)
 {
 	struct image_cache *cache = ctx;
 	struct error err = { 0 };
-	int fd = accept4(cache->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	int fd = listener_accept(&cache->listener, NULL, NULL);
 
-	if (fd < 0)
-		return;
-	if (!start_link(cache, fd, &err))
-		return;
-	report_error(&err);
-	cache->loop.extra_fd = cache->listen_fd;
+	if (fd >= 0 && start_link(cache, fd, &err))
+		report_error(&err);
 }
 
 static void settle_link(struct image_cache *cache)
@@ -64,7 +64,6 @@ static void settle_link(struct image_cache *cache)
 	if (error_is_set(&down->err))
 		report_error(&down->err);
 	report_both("unlinked", NULL, "the connection to the proxy has ended");
-	cache->loop.extra_fd = cache->listen_fd;
 }
 
 /* With a descriptor for a link no other link comes: what is left to do is to serve what is complete. */
@@ -72,7 +71,7 @@ static bool is_useless(struct image_cache *cache)
 {
 	bool useless;
 
-	if (cache->listen_fd >= 0 || cache->down.started)
+	if (cache->listener.fd >= 0 || cache->down.started)
 		return false;
 	pthread_mutex_lock(&cache->store.lock);
 	useless = !cache->store.dumps;
@@ -95,6 +94,7 @@ static void tick(void *ctx)
 	cache->stranded = !once && is_useless(cache);
 	if (once || cache->stranded)
 		atomic_store(&cache->loop.stop, true);
+	watch_listener(cache);
 }
 
 static int open_listener(struct image_cache *cache)
@@ -102,16 +102,15 @@ static int open_listener(struct image_cache *cache)
 	struct sockaddr_storage addr;
 	socklen_t len = sizeof(addr);
 	char text[256], name[112];
-	int port = 0;
+	int port = 0, fd = conn_listen(cache->opts.listen, &cache->err);
 
-	cache->listen_fd = conn_listen(cache->opts.listen, &cache->err);
-	if (cache->listen_fd < 0)
+	if (fd < 0)
 		return -1;
+	listener_init(&cache->listener, fd);
 	if (unix_path(cache->opts.listen) &&
 	    unix_note(unix_path(cache->opts.listen), &cache->socket, &cache->err))
 		return -1;
-	fcntl(cache->listen_fd, F_SETFL, fcntl(cache->listen_fd, F_GETFL) | O_NONBLOCK);
-	getsockname(cache->listen_fd, (void *)&addr, &len);
+	getsockname(fd, (void *)&addr, &len);
 	conn_address_text(&addr, len, name, sizeof(name));
 	if (addr.ss_family == AF_INET6)
 		port = ntohs(((struct sockaddr_in6 *)&addr)->sin6_port);
@@ -120,7 +119,7 @@ static int open_listener(struct image_cache *cache)
 	snprintf(text, sizeof(text), "waiting for image-proxy at %s", name);
 	report_both("listening", json_pack("{s:o,s:i}", "address", report_text(name), "port", port),
 		    text);
-	cache->loop.extra_fd = cache->listen_fd;
+	watch_listener(cache);
 	return 0;
 }
 
@@ -184,10 +183,10 @@ static void end(struct image_cache *cache)
 	stop_waiting(cache);
 	image_downlink_close(&cache->down);
 	image_loop_end(&cache->loop);
-	if (cache->listen_fd >= 0) {
+	if (cache->listener.fd >= 0) {
 		if (unix_path(cache->opts.listen))
 			unix_remove(unix_path(cache->opts.listen), &cache->socket);
-		close(cache->listen_fd);
+		listener_close(&cache->listener);
 	}
 	image_store_free(&cache->store);
 }
@@ -207,7 +206,7 @@ int image_cache_run(const struct image_cache_options *opts)
 	static struct image_cache cache;
 
 	cache = (struct image_cache){
-		.opts = *opts, .listen_fd = -1,
+		.opts = *opts, .listener.fd = -1,
 		.loop = { .serve = image_restore_serve, .extra = accept_link, .tick = tick,
 			  .ctx = &cache, .signals = -1, .wake_fd = -1 },
 	};

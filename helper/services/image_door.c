@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,26 +32,25 @@ static int take_spec(struct image_door *door, const char *spec, const char *name
 int image_door_open(struct image_door *door, const char *spec, const char *name,
 		    struct error *err)
 {
-	*door = (struct image_door){ .fd = -1 };
+	int fd;
+
+	*door = (struct image_door){ .listener.fd = -1 };
 	if (take_spec(door, spec, name, err))
 		return -1;
-	door->fd = unix_listen(door->path, err);
-	if (door->fd < 0)
+	fd = unix_listen(door->path, err);
+	if (fd < 0)
 		return -1;
-	/* a caller may be gone between poll() and accept() */
-	fcntl(door->fd, F_SETFL, fcntl(door->fd, F_GETFL) | O_NONBLOCK);
+	listener_init(&door->listener, fd);
 	if (!unix_note(door->path, &door->file, err))
 		return 0;
-	close(door->fd);
-	door->fd = -1;
+	listener_close(&door->listener);
 	return -1;
 }
 
 void image_door_close(struct image_door *door)
 {
-	if (door->fd < 0)
+	if (door->listener.fd < 0)
 		return;
 	unix_remove(door->path, &door->file);
-	close(door->fd);
-	door->fd = -1;
+	listener_close(&door->listener);
 }

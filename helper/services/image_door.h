@@ -9,14 +9,15 @@
 
 #include "base/error.h"
 #include "services/image_frame.h"
+#include "wire/listener.h"
 #include "wire/unix.h"
 
 #define IMAGE_DOORS_MAX	64	/* directories of one proxy or cache */
 
-/** struct image_door - @fd: the listening socket; @path: of the socket */
+/** struct image_door - @path: of the socket */
 struct image_door {
 	char id[IMAGE_NAME_BYTES + 1], path[112];
-	int fd;
+	struct listener listener;
 	struct unix_file file;
 };
 

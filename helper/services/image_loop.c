@@ -70,9 +70,9 @@ static struct image_client **free_place(struct image_loop *loop)
 	return NULL;
 }
 
-static void accept_one(struct image_loop *loop, const struct image_door *door)
+static void accept_one(struct image_loop *loop, struct image_door *door)
 {
-	int fd = accept4(door->fd, NULL, NULL, SOCK_CLOEXEC);
+	int fd = listener_accept(&door->listener, NULL, NULL);
 	struct image_client *client = fd < 0 ? NULL : calloc(1, sizeof(*client));
 	struct error err = { 0 };
 	struct ucred peer = { 0 };
@@ -122,7 +122,8 @@ static void wait_once(struct image_loop *loop)
 
 	for (size_t i = 0; i < loop->nr_doors; i++)
 		/* further callers wait in the socket's queue */
-		fds[3 + i] = (struct pollfd){ .fd = free_place(loop) ? loop->doors[i].fd : -1,
+		fds[3 + i] = (struct pollfd){ .fd = free_place(loop) ?
+						    listener_poll_fd(&loop->doors[i].listener) : -1,
 					      .events = POLLIN };
 	poll(fds, 3 + loop->nr_doors, TICK_MS);
 	if (fds[0].revents && read(loop->signals, &info, sizeof(info)) > 0) {
