@@ -66,6 +66,26 @@ static int tell_child(struct space_set *set, struct space *space, struct space *
 	return 0;
 }
 
+uint64_t epoch_moved_end(uint64_t from, uint64_t to, uint64_t bytes)
+{
+	return to < from && from - to < bytes ? from : to + bytes;
+}
+
+int epoch_covers(struct space *space, uint64_t from, uint64_t to, uint64_t bytes, struct error *err)
+{
+	uint64_t addr = to, end = epoch_moved_end(from, to, bytes);
+	struct run run;
+	int ret = pieces_add(&space->moved, to, to + bytes, from, err);
+
+	while (!ret && addr < end && page_set_next(&space->todo, addr, end, 0, &run)) {
+		uint64_t origin = space_origin(space, run.addr, &run.nr_pages);
+
+		ret = pieces_add(&space->covered, run.addr, run_end(&run), origin, err);
+		addr = run_end(&run);
+	}
+	return ret;
+}
+
 int epoch_moved(struct space_set *set, struct space *space, uint64_t from, uint64_t to,
 		uint64_t bytes, struct error *err)
 {
@@ -76,8 +96,7 @@ int epoch_moved(struct space_set *set, struct space *space, uint64_t from, uint6
 		    tell_child(set, space, child, from, to, bytes, err))
 			return -1;
 	}
-	if (remember(set, space, from, from + bytes, err) ||
-	    pieces_add(&space->moved, to, to + bytes, to, err))
+	if (remember(set, space, from, from + bytes, err))
 		return -1;
 	return pieces_has(&space->unsure, from, from + bytes) ?
 	       doubt(set, space, to, to + bytes, err) : 0;
@@ -93,12 +112,66 @@ static int forget_run(struct space_set *set, struct space *space, const struct r
 	return ret;
 }
 
+/* The pages of todo in [@addr, @end) never came there: what was there before is there still. */
+static int uncover(struct space_set *set, struct space *space, uint64_t addr, uint64_t end, struct error *err)
+{
+	struct run run;
+	int ret = 0;
+
+	for (uint64_t at = addr; at < end && page_set_next(&space->todo, at, end, 0, &run); at = run_end(&run)) {
+		uint64_t origin = space_origin(space, run.addr, &run.nr_pages);
+
+		page_set_remove(&space->todo, run.addr, run.nr_pages);
+		set->ops->release(set, origin, run.nr_pages);
+	}
+	for (size_t i = space->covered.nr; i > 0 && !ret; i--) {
+		const struct space_piece *was = &space->covered.list[i - 1];
+		uint64_t from = was->start > addr ? was->start : addr, to = was->end < end ? was->end : end;
+
+		if (from < to)
+			ret = space_put(space, from, (to - from) / PAGE_BYTES, was->origin + (from - was->start),
+					err);
+	}
+	set->retry = true;
+	set->ops->more(set);
+	return ret;
+}
+
+static bool overlap(const struct space_piece *piece, uint64_t start, uint64_t end)
+{
+	return piece->start < end && start < piece->end;
+}
+
+/*
+ * Linux 6.1 and 6.12 tell in REMAP the old length also of an mremap() that shrinks what it moves. The rest was unmapped
+ * where it was, of which UNMAP tells next. Where a mapping was that has moved whole, nothing is left of which the end
+ * alone could be unmapped.
+ */
+static int take_back_rest(struct space_set *set, struct space *space, uint64_t addr, uint64_t end,
+			  struct error *err)
+{
+	for (size_t i = space->moved.nr; i > 0; i--) {
+		struct space_piece *moved = &space->moved.list[i - 1];
+		uint64_t from = moved->origin, to = moved->start;
+
+		if (from >= addr || from + (moved->end - to) != end)
+			continue;
+		/* another mapping that came there may have been unmapped */
+		for (size_t j = 0; j < space->moved.nr; j++)
+			if (j != i - 1 && overlap(&space->moved.list[j], addr, end))
+				return 0;
+		moved->end = to + (addr - from);
+		return uncover(set, space, moved->end, epoch_moved_end(from, to, end - from), err);
+	}
+	return 0;
+}
+
 int epoch_unmapped(struct space_set *set, struct space *space, uint64_t addr, uint64_t end,
 		   struct error *err)
 {
 	uint64_t start = addr;
 	struct run run;
-	int ret = 0;
+	int ret = take_back_rest(set, space, addr, end, err);
 
 	for (size_t i = 0; i < set->nr && !ret; i++)
 		if (!set->list[i]->gone && is_descendant(set->list[i], space))
@@ -191,21 +264,27 @@ static void settle(struct space_set *set, struct space *space)
 	}
 }
 
+static void release_all(struct space_set *set, struct pieces *pieces)
+{
+	while (pieces->nr) {
+		struct space_piece was = pieces->list[--pieces->nr];
+
+		set->ops->release(set, was.origin, (was.end - was.start) / PAGE_BYTES);
+	}
+}
+
 static void end_epoch(struct space_set *set, struct space *space)
 {
 	space->in_epoch = false;
 	space->moved.nr = 0;
+	release_all(set, &space->covered);
 	for (size_t i = 0; i < set->nr; i++) {
 		if (set->list[i]->born_of != space)
 			continue;
 		set->list[i]->born_of = NULL;
 		set->retry = true;
 	}
-	while (space->past.nr) {
-		struct space_piece was = space->past.list[--space->past.nr];
-
-		set->ops->release(set, was.origin, (was.end - was.start) / PAGE_BYTES);
-	}
+	release_all(set, &space->past);
 }
 
 void epoch_try_end(struct space_set *set, struct space *space)

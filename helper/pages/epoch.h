@@ -11,7 +11,18 @@
 
 #include "pages/space_set.h"
 
-/** epoch_moved() - act on REMAP, before space_move() */
+/**
+ * epoch_covers() - a REMAP was read: keep what @space lacks where it leads to
+ *
+ * Linux 6.1 and 6.12 tell the old length of an mremap() that shrinks what it moves: what is behind its new place stays, and
+ * comes back to todo when the UNMAP of the rest is read.
+ */
+int epoch_covers(struct space *space, uint64_t from, uint64_t to, uint64_t bytes, struct error *err);
+
+/** epoch_moved_end() - where the new place ends at the latest: the kernel takes no places that overlap */
+uint64_t epoch_moved_end(uint64_t from, uint64_t to, uint64_t bytes);
+
+/** epoch_moved() - act on REMAP, after epoch_covers() and before space_move() */
 int epoch_moved(struct space_set *set, struct space *space, uint64_t from, uint64_t to,
 		uint64_t bytes, struct error *err);
 

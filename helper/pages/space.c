@@ -27,6 +27,7 @@ void space_free(struct space *space)
 	page_set_destroy(&space->todo);
 	free(space->pieces);
 	free(space->moved.list);
+	free(space->covered.list);
 	free(space->past.list);
 	free(space->unsure.list);
 	free(space->waiting);

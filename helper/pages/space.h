@@ -32,7 +32,8 @@ struct pieces {
  * @cursor: address at which populate goes on
  * @orphans: unmoved pages of @todo without a mapping; a correct migration has none
  * @in_epoch: an event was read, and the event of an older change may still come: see epoch.h
- * @moved: destinations of REMAP in this epoch
+ * @moved: destinations of REMAP in this epoch; origin: the old place, in this space
+ * @covered: pages of @todo over which REMAP seemed to move others in this epoch, with their origins
  * @past: former places of pages of @todo that REMAP or UNMAP took out in this epoch: a child may
  *	still lack them
  * @unsure: places whose pages leave @todo if the kernel says that they are not mapped
@@ -60,7 +61,7 @@ struct space {
 	size_t nr_waiting, cap_waiting;
 	uint64_t cursor;
 	uint64_t orphans;
-	struct pieces moved, past, unsure;
+	struct pieces moved, covered, past, unsure;
 	struct space *born_of;
 	uint64_t blocked_ms, looked_ms;
 	uint64_t lacks_at;

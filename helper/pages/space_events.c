@@ -141,7 +141,9 @@ static int record(struct space_set *set, struct space *space, const struct uffd_
 		return forked(set, space, msg->arg.fork.ufd, err);
 	case UFFD_EVENT_REMAP:
 		addr = msg->arg.remap.to;
-		bytes = msg->arg.remap.len;
+		if (epoch_covers(space, msg->arg.remap.from, addr, msg->arg.remap.len, err))
+			return -1;
+		bytes = epoch_moved_end(msg->arg.remap.from, addr, msg->arg.remap.len) - addr;
 		forget(set, space, addr, addr + bytes);
 		if (epoch_moved(set, space, msg->arg.remap.from, addr, bytes, err))
 			return -1;

@@ -26,8 +26,11 @@ static bool stop_at_first(struct space *space, uint64_t addr, uint64_t origin, u
 
 bool space_set_awaits_fork(const struct space_set *set, uint64_t origin, uint64_t nr_pages)
 {
+	uint64_t end = origin + nr_pages * PAGE_BYTES;
+
 	for (size_t i = 0; i < set->nr; i++)
-		if (pieces_has_origin(&set->list[i]->past, origin, origin + nr_pages * PAGE_BYTES))
+		if (pieces_has_origin(&set->list[i]->past, origin, end) ||
+		    pieces_has_origin(&set->list[i]->covered, origin, end))
 			return true;
 	return false;
 }

@@ -46,7 +46,7 @@ struct space_set {
 /** space_set_add() - add @space, which @set then owns; after a failure nobody has it */
 int space_set_add(struct space_set *set, struct space *space, struct error *err);
 
-/** space_set_awaits_fork() - the FORK of a child that lacks such a page may still come: see epoch.h */
+/** space_set_awaits_fork() - such a page may come back to a todo, by the FORK of a child or by an UNMAP: see epoch.h */
 bool space_set_awaits_fork(const struct space_set *set, uint64_t origin, uint64_t nr_pages);
 
 /** space_set_needs() - whether a space lacks such a page, or a child of one may */
