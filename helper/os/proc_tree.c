@@ -14,18 +14,30 @@
 
 #define CLIMBS	10	/* how often a chain of parents is read that ends while it is read */
 
-/** struct brood - the children of process @of; @failed: errno */
+/** struct brood - the children of process @of, @before of them from threads that were read before; @failed: errno */
 struct brood {
 	struct proc_child *list;
 	pid_t of;
-	size_t nr;
+	size_t nr, before;
 	int failed;
 };
 
+/* A thread that ends meanwhile leaves its children to another thread, which lists them once more. */
+static bool brood_has(const struct brood *brood, pid_t pid)
+{
+	for (size_t i = 0; i < brood->before; i++)
+		if (brood->list[i].pid == pid)
+			return true;
+	return false;
+}
+
 static void brood_add(struct brood *brood, pid_t pid)
 {
-	struct proc_child *list = reallocarray(brood->list, brood->nr + 1, sizeof(*list));
+	struct proc_child *list;
 
+	if (brood_has(brood, pid))
+		return;
+	list = reallocarray(brood->list, brood->nr + 1, sizeof(*list));
 	if (!list)
 		brood->failed = errno;
 	if (!list)
@@ -40,6 +52,7 @@ static int add_children(void *ctx, pid_t tid)
 	char name[48], *text, *at, *end;
 	long pid;
 
+	brood->before = brood->nr;
 	snprintf(name, sizeof(name), "task/%d/children", tid);
 	text = proc_text(brood->of, name);
 	/* a thread that has ended has no children; whatever else fails would leave processes out */
