@@ -190,7 +190,7 @@ static int open_pages(struct lazy_images *images, struct error *err)
 	if (images->fd >= 0)
 		return 1;
 	snprintf(name, sizeof(name), "pages-%u.img", images->pages_id);
-	images->fd = openat(images->dir_fd, name, O_RDONLY | O_CLOEXEC);
+	images->fd = openat(images->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (images->fd < 0 && errno != ENOENT)
 		return error_errno(err, CODE_CRIU, NULL, "the image %s", name);
 	return images->fd >= 0;

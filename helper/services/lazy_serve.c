@@ -24,6 +24,8 @@
 struct pace {
 	uint64_t at_a_time, window;
 };
+#define PAGES_MAX	4096	/* under way or held, before others are asked for without a fault */
+
 static const struct pace calm = { 64, 128 }, busy = { 32, 0 };
 
 int lazy_serve_expect(struct lazy_serve *serve, struct error *err)
@@ -188,6 +190,16 @@ static bool retry(struct lazy_serve *serve)
 	return again;
 }
 
+/* A task that takes no pages for long, as one whose control group is throttled, does not fill this memory with them. */
+static bool is_full(const struct lazy_serve *serve)
+{
+	uint64_t pages = 0;
+
+	for (const struct lazy_memory *memory = serve->memories; memory; memory = memory->next)
+		pages += memory->asked.nr;
+	return pages >= PAGES_MAX;
+}
+
 /* Return: true when more could be done at once */
 static bool background(struct lazy_serve *serve)
 {
@@ -197,7 +209,7 @@ static bool background(struct lazy_serve *serve)
 	struct error err = { 0 };
 	int ret = 0;
 
-	if (now_ms < serve->error_ms || (link && !lazy_link_is_open(link)))
+	if (now_ms < serve->error_ms || (link && !lazy_link_is_open(link)) || is_full(serve))
 		return false;
 	for (size_t i = 0; i < serve->nr && ret >= 0; i++) {
 		while ((!link || link->asked < pace->window) &&
