@@ -2,7 +2,7 @@
 /*
  * A program that looks at its memory, and changes its mappings, while a lazy restore brings it.
  *
- *	lazy_acts DIR MIB ACT...	read, fork, remap, remove, unmap, storm (all at a time), load
+ *	lazy_acts DIR MIB ACT...	read, fork, remap, shrink, remove, unmap, storm (all at a time), load
  *
  * It fills MIB of memory, writes DIR/ready, and waits for DIR/go. Then it acts, and writes to DIR/result: "ok", or
  * what was wrong. load tells the times of first touches. It goes on until it is killed.
@@ -173,6 +173,29 @@ static void *act_remap(void *arg)
 	return NULL;
 }
 
+/*
+ * Two pieces move and become one. Linux 6.1 and 6.12 tell of it as if both had come to the new place: the piece behind
+ * that place must keep its own pages.
+ */
+static void *act_shrink(void *arg)
+{
+	const struct part *part = arg;
+
+	for (size_t i = 0; i + 4 * PIECE <= part->nr && !wrong; i += 4 * PIECE) {
+		size_t first = part->first + i, to = first + 2 * PIECE;
+
+		if (mremap(at(first), 2 * PIECE * PAGE, PIECE * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at(to)) != at(to)) {
+			complain("shrinking mremap failed", first);
+			return NULL;
+		}
+		for (size_t j = 0; j < PIECE; j++)
+			if (!is_right(at(to + j), first + j))
+				complain("shrink", first + j);
+		check("behind shrink", to + PIECE, PIECE);
+	}
+	return NULL;
+}
+
 static void *act_remove(void *arg)
 {
 	const struct part *part = arg;
@@ -271,11 +294,12 @@ static const struct act {
 	size_t threads;
 } acts[] = {
 	{ "read", act_read, READERS }, { "fork", act_fork, 1 }, { "remap", act_remap, 2 },
-	{ "remove", act_remove, 2 }, { "unmap", act_unmap, 1 }, { "load", act_load, LOADERS },
+	{ "remove", act_remove, 2 }, { "unmap", act_unmap, 1 },
+	{ "shrink", act_shrink, 2 }, { "load", act_load, LOADERS },
 };
 
 #define NR_ACTS		(sizeof(acts) / sizeof(*acts))
-#define IN_STORM	(NR_ACTS - 1)
+#define IN_STORM	(NR_ACTS - 2)
 #define THREADS_MAX	32
 
 /* Each thread has a part of the memory of its own. */
