@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * ACCEPT and SETUP: the source describes itself and the program, and the destination accepts or
- * refuses. The only place that says "one task".
+ * refuses.
  */
 #ifndef MIGRATE_DEST_SETUP_H
 #define MIGRATE_DEST_SETUP_H
