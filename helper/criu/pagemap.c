@@ -59,6 +59,48 @@ static void put_one(struct image_out *out, uint64_t addr, uint64_t nr_pages, uin
 	image_out_add(out, &entry.base);
 }
 
+static int walk_entries(struct pagemap_walk *walk, struct image *image, struct error *err)
+{
+	struct pagemap_entry entry = { 0 };
+	ProtobufCMessage *msg;
+	int ret;
+
+	while ((ret = image_next(image, &img__pagemap_entry__descriptor, &msg, err)) > 0) {
+		const Img__PagemapEntry *raw = (Img__PagemapEntry *)msg;
+		uint64_t from = entry.addr + entry.nr_pages * PAGE_BYTES;
+
+		walk->wide |= raw->nr_pages_wide && !raw->nr_pages;
+		ret = pagemap_get(raw, from, &entry, err);
+		protobuf_c_message_free_unpacked(msg, NULL);
+		if (ret || walk->take(walk->ctx, &entry, walk->present, err))
+			return -1;
+		if (entry.flags & PAGEMAP_PRESENT)
+			walk->present += entry.nr_pages;
+	}
+	return ret;
+}
+
+int pagemap_walk(int dir_fd, const char *name, struct pagemap_walk *walk, struct error *err)
+{
+	ProtobufCMessage *head = NULL;
+	struct image image;
+	int ret;
+
+	if (image_open(&image, dir_fd, name, IMAGE_PAGEMAP, err))
+		return -1;
+	ret = image_next(&image, &img__pagemap_head__descriptor, &head, err);
+	if (!ret)
+		ret = error_set(err, CODE_CRIU, NULL, "the image %s is empty", name);
+	if (ret > 0) {
+		walk->pages_id = ((Img__PagemapHead *)head)->pages_id;
+		ret = walk_entries(walk, &image, err);
+	}
+	if (head)
+		protobuf_c_message_free_unpacked(head, NULL);
+	image_close(&image);
+	return ret;
+}
+
 void pagemap_put(struct image_out *out, uint64_t addr, uint64_t nr_pages, uint32_t flags)
 {
 	while (nr_pages) {

@@ -12,9 +12,10 @@
 
 #define EXTENTS_MIN	64
 
-static int add_extent(struct lazy_images *images, const struct pagemap_entry *entry, uint64_t at,
-		      struct error *err)
+static int add_extent(void *ctx, const struct pagemap_entry *entry, uint64_t at, struct error *err)
 {
+	struct lazy_images *images = ctx;
+
 	if (images->nr == images->room) {
 		size_t room = images->room ? 2 * images->room : EXTENTS_MIN;
 		struct lazy_extent *more = reallocarray(images->extents, room, sizeof(*more));
@@ -29,53 +30,16 @@ static int add_extent(struct lazy_images *images, const struct pagemap_entry *en
 	return 0;
 }
 
-/* CRIU 4.2 and later leave the narrow number 0; our own page server writes both. */
-static bool is_wide(const Img__PagemapEntry *raw)
-{
-	return raw->nr_pages_wide && !raw->nr_pages;
-}
-
-static int read_entries(struct lazy_images *images, struct image *image, struct error *err)
-{
-	struct pagemap_entry entry = { 0 };
-	ProtobufCMessage *msg;
-	uint64_t at = 0;
-	int ret;
-
-	while ((ret = image_next(image, &img__pagemap_entry__descriptor, &msg, err)) > 0) {
-		uint64_t from = entry.addr + entry.nr_pages * PAGE_BYTES;
-
-		images->wide |= is_wide((Img__PagemapEntry *)msg);
-		ret = pagemap_get((Img__PagemapEntry *)msg, from, &entry, err);
-		protobuf_c_message_free_unpacked(msg, NULL);
-		if (ret || add_extent(images, &entry, at, err))
-			return -1;
-		if (entry.flags & PAGEMAP_PRESENT)
-			at += entry.nr_pages;
-	}
-	return ret;
-}
-
 static int read_pagemap(struct lazy_images *images, struct error *err)
 {
+	struct pagemap_walk walk = { .take = add_extent, .ctx = images };
 	char name[IMAGE_NAME_MAX];
-	ProtobufCMessage *head = NULL;
-	struct image image;
 	int ret;
 
 	pagemap_name(name, images->pid);
-	if (image_open(&image, images->dir_fd, name, IMAGE_PAGEMAP, err))
-		return -1;
-	ret = image_next(&image, &img__pagemap_head__descriptor, &head, err);
-	if (!ret)
-		ret = error_set(err, CODE_CRIU, NULL, "the image %s is empty", name);
-	if (ret > 0) {
-		images->pages_id = ((Img__PagemapHead *)head)->pages_id;
-		ret = read_entries(images, &image, err);
-	}
-	if (head)
-		protobuf_c_message_free_unpacked(head, NULL);
-	image_close(&image);
+	ret = pagemap_walk(images->dir_fd, name, &walk, err);
+	images->pages_id = walk.pages_id;
+	images->wide = walk.wide;
 	return ret;
 }
 

@@ -51,50 +51,18 @@ static int check_pages(int dir_fd, uint32_t id, uint64_t nr_pages, struct error 
 	return 0;
 }
 
-static int read_entries(struct parent_map *map, struct image *image, uint64_t *present,
-			struct error *err)
+static int take_entry(void *map, const struct pagemap_entry *entry, uint64_t at, struct error *err)
 {
-	struct pagemap_entry entry = { 0 };
-	ProtobufCMessage *msg;
-	int ret;
-
-	while ((ret = image_next(image, &img__pagemap_entry__descriptor, &msg, err)) > 0) {
-		uint64_t from = entry.addr + entry.nr_pages * PAGE_BYTES;
-
-		ret = pagemap_get((Img__PagemapEntry *)msg, from, &entry, err);
-		protobuf_c_message_free_unpacked(msg, NULL);
-		if (ret)
-			return -1;
-		/* lazy pages without content never came into the parent */
-		if ((entry.flags & (PAGEMAP_PRESENT | PAGEMAP_PARENT)) &&
-		    parent_map_add(map, &entry, err))
-			return -1;
-		if (entry.flags & PAGEMAP_PRESENT)
-			*present += entry.nr_pages;
-	}
-	return ret;
+	/* lazy pages without content never came into the parent */
+	return entry->flags & (PAGEMAP_PRESENT | PAGEMAP_PARENT) ? parent_map_add(map, entry, err) : 0;
 }
 
 static int read_image(struct parent_map *map, int dir_fd, const char *name, struct error *err)
 {
-	ProtobufCMessage *head = NULL;
-	uint64_t present = 0;
-	struct image image;
-	int ret;
+	struct pagemap_walk walk = { .take = take_entry, .ctx = map };
 
-	if (image_open(&image, dir_fd, name, IMAGE_PAGEMAP, err))
-		return -1;
-	ret = image_next(&image, &img__pagemap_head__descriptor, &head, err);
-	if (!ret)
-		ret = error_set(err, CODE_CRIU, NULL, "the parent's image %s is empty", name);
-	if (ret > 0)
-		ret = read_entries(map, &image, &present, err);
-	if (!ret)
-		ret = check_pages(dir_fd, ((Img__PagemapHead *)head)->pages_id, present, err);
-	if (head)
-		protobuf_c_message_free_unpacked(head, NULL);
-	image_close(&image);
-	return ret;
+	return pagemap_walk(dir_fd, name, &walk, err) ||
+	       check_pages(dir_fd, walk.pages_id, walk.present, err) ? -1 : 0;
 }
 
 int parent_map_read(struct parent_map *map, int dir_fd, uint64_t target, struct error *err)

@@ -35,32 +35,22 @@ static int level_add(struct parent_level *level, const struct pagemap_entry *ent
 	return 0;
 }
 
-/* *@at: bytes of the pages image that the entries list; *@elsewhere: the next level is needed */
-static int read_entries(struct parent_level *level, struct image *image, uint64_t *at, bool *elsewhere,
-			struct error *err)
+/** struct level_walk - @elsewhere: the next level is needed */
+struct level_walk {
+	struct parent_level *level;
+	bool elsewhere;
+};
+
+static int take_entry(void *ctx, const struct pagemap_entry *entry, uint64_t at, struct error *err)
 {
-	struct pagemap_entry entry = { 0 };
-	ProtobufCMessage *msg;
-	int ret;
+	struct level_walk *walk = ctx;
 
-	while ((ret = image_next(image, &img__pagemap_entry__descriptor, &msg, err)) > 0) {
-		uint64_t from = entry.addr + entry.nr_pages * PAGE_BYTES;
-
-		ret = pagemap_get((Img__PagemapEntry *)msg, from, &entry, err);
-		protobuf_c_message_free_unpacked(msg, NULL);
-		if (ret)
-			return -1;
-		if (entry.flags & PAGEMAP_PRESENT) {
-			if (level_add(level, &entry, *at, err))
-				return -1;
-			*at += entry.nr_pages * PAGE_BYTES;
-		} else if (entry.flags & PAGEMAP_PARENT) {
-			if (level_add(level, &entry, PARENT_ELSEWHERE, err))
-				return -1;
-			*elsewhere = true;
-		}
-	}
-	return ret;
+	if (entry->flags & PAGEMAP_PRESENT)
+		return level_add(walk->level, entry, at * PAGE_BYTES, err);
+	if (!(entry->flags & PAGEMAP_PARENT))
+		return 0;
+	walk->elsewhere = true;
+	return level_add(walk->level, entry, PARENT_ELSEWHERE, err);
 }
 
 static int open_file(struct parent_level *level, int dir_fd, uint32_t id, uint64_t bytes, struct error *err)
@@ -80,23 +70,13 @@ static int open_file(struct parent_level *level, int dir_fd, uint32_t id, uint64
 static int read_level(struct parent_level *level, int dir_fd, const char *name, bool *elsewhere,
 		      struct error *err)
 {
-	ProtobufCMessage *head = NULL;
-	struct image image;
-	uint64_t bytes = 0;
-	int ret;
+	struct level_walk of = { .level = level };
+	struct pagemap_walk walk = { .take = take_entry, .ctx = &of };
+	int ret = pagemap_walk(dir_fd, name, &walk, err);
 
-	if (image_open(&image, dir_fd, name, IMAGE_PAGEMAP, err))
-		return -1;
-	ret = image_next(&image, &img__pagemap_head__descriptor, &head, err);
-	if (!ret)
-		ret = error_set(err, CODE_CRIU, NULL, "the parent's image %s is empty", name);
-	if (ret > 0)
-		ret = read_entries(level, &image, &bytes, elsewhere, err);
-	if (!ret && bytes)
-		ret = open_file(level, dir_fd, ((Img__PagemapHead *)head)->pages_id, bytes, err);
-	if (head)
-		protobuf_c_message_free_unpacked(head, NULL);
-	image_close(&image);
+	*elsewhere |= of.elsewhere;
+	if (!ret && walk.present)
+		ret = open_file(level, dir_fd, walk.pages_id, walk.present * PAGE_BYTES, err);
 	return ret;
 }
 
