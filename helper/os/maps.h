@@ -39,14 +39,11 @@ struct vma_list {
 
 /**
  * maps_read() - list the mappings of @pid
- * @with_flags: read smaps, which walks all page tables of the task; otherwise the fields of struct
- *	vma that come from VmFlags are false
+ * @with_flags: read smaps, which walks all page tables of the task; otherwise own_bytes and the fields
+ *	of struct vma that come from VmFlags are 0
  *
  * The task may change its mappings meanwhile. Each address that is mapped all the time is in the
  * list, once; a mapping that merges with others may be in it in several parts.
- *
- * @with_flags: read smaps, which walks all its page tables; else own_bytes and the flags of
- *	struct vma that are from VmFlags are 0
  */
 int maps_read(pid_t pid, bool with_flags, struct vma_list *list, struct error *err);
 /** maps_parse() - maps_read() from the text of maps or smaps */

@@ -284,7 +284,7 @@ static bool is_surprised(struct precopy *pre, uint64_t listed)
 	uint64_t pages = dirty_pages(pre);
 	struct source_mm *mm;
 
-	if (pages <= 2 * listed + SURPRISE_PAGES || pre->rounds >= pre->rule.max_rounds ||
+	if (pages <= 2 * listed + SURPRISE_PAGES || !stop_rule_has_rounds_left(&pre->rule, pre->rounds) ||
 	    pre->rounds >= ROUNDS_MAX)
 		return false;
 	report_say("the program runs on for a round: %lu MiB are dirty, and %lu MiB were expected",

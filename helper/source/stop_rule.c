@@ -55,7 +55,7 @@ enum stop_verdict stop_rule_next(struct stop_rule *rule, uint32_t rounds, uint64
 	rule->last_dirty = dirty_bytes;
 	if (fixed + send_ns(dirty_bytes, bytes_per_s) <= rule->max_downtime_ns)
 		return STOP_DOWNTIME;
-	if (rounds >= rule->max_rounds)
+	if (!stop_rule_has_rounds_left(rule, rounds))
 		return STOP_ROUNDS;
 	if (last && dirty_bytes > last - last / 10)
 		rule->slow++;

@@ -45,6 +45,12 @@ void stop_rule_say(const struct stop_rule *rule, enum stop_verdict verdict, uint
 /** stop_rule_say_beaten() - why the program will stand for longer than --max-downtime */
 void stop_rule_say_beaten(const struct stop_rule *rule, char *text, size_t size);
 
+/** stop_rule_has_rounds_left() - whether one more may follow @rounds, whatever is dirty */
+static inline bool stop_rule_has_rounds_left(const struct stop_rule *rule, uint32_t rounds)
+{
+	return rounds < rule->max_rounds;
+}
+
 /** stop_rule_is_beaten() - the fixed cost alone is above what is allowed */
 static inline bool stop_rule_is_beaten(const struct stop_rule *rule)
 {
