@@ -22,7 +22,7 @@
  * the mapping then merged with an older one. The caller therefore compares digests in the end.
  *
  * A program has a tracker for each of its address spaces. The source freezes all processes once, lets
- * every tracker look, thaws, and has every tracker compare (source/precopy.c). Why nothing is lost:
+ * every tracker look, thaws, and has every tracker compare (source/precopy_scan.c). Why nothing is lost:
  *
  * - A look needs one thing: no thread that has the address space runs between the reading and the
  *   clearing. All processes of the program stand from before the first look until after the last one.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "criu/image.h"
 #include "dest/budget.h"
+#include "os/memory_limit.h"
 #include "os/proc.h"
 
 #define MIB		(1UL << 20)
-#define MACHINE_RESERVE	(64 * MIB)	/* memory that the machine itself needs */
 #define SLACK		(4 * MIB)	/* allowed difference between the figures of both ends */
 #define BOOKS_FREE	(64 * MIB)
 #define SETS		5	/* sets in which a lone page takes a page of bits each */
@@ -79,7 +79,7 @@ static int check_total(const struct places *places, uint64_t more, struct error 
 				 more / MIB, reserved / MIB, places->max_bytes / MIB);
 	pending = reserved > used ? reserved - used : 0;
 	/* 0: MemAvailable is not known */
-	if (!available || pending + MACHINE_RESERVE <= available)
+	if (!available || pending + MEMORY_RESERVE <= available)
 		return 0;
 	return error_set(err, CODE_NOT_READY, "free some memory there",
 			 "%lu MiB more are needed, and %lu MiB of memory are available there, of which %lu are promised",
@@ -91,7 +91,7 @@ static void complain(struct places *places, uint64_t want)
 {
 	uint64_t available = proc_mem_available();
 
-	if (want + MACHINE_RESERVE <= available && (!places->max_bytes || want <= places->max_bytes))
+	if (want + MEMORY_RESERVE <= available && (!places->max_bytes || want <= places->max_bytes))
 		atomic_store(&places->memory_short, true);
 }
 

@@ -18,7 +18,6 @@
 #include "os/proc.h"
 
 #define MIB		(1UL << 20)
-#define RESERVE		(64 * MIB)	/* memory for the machine besides the program */
 #define IMAGES_RESERVE	(32 * MIB)	/* CRIU's images without shared memory */
 #define MAX_VMAS	(1u << 18)
 #define MAX_CPU_FLAGS	4096
@@ -89,16 +88,16 @@ int precheck_memory(uint64_t bytes, struct error *err)
 	char group[128];
 
 	room = memory_limit_room(group, sizeof(group));
-	if (room < bytes + RESERVE)
+	if (room < bytes + MEMORY_RESERVE)
 		return error_set(err, CODE_NOT_READY, "give serve a larger memory.max, or none",
 				 "the memory limit of control group %s leaves %lu MiB here, %lu MiB are needed",
-				 group, room / MIB, (bytes + RESERVE) / MIB);
+				 group, room / MIB, (bytes + MEMORY_RESERVE) / MIB);
 	/* 0: MemAvailable is not known */
-	if (!available || available >= bytes + RESERVE)
+	if (!available || available >= bytes + MEMORY_RESERVE)
 		return 0;
 	return error_set(err, CODE_NOT_READY, "free some memory here",
 			 "%lu MiB of memory are available here, %lu MiB are needed",
-			 available / MIB, (bytes + RESERVE) / MIB);
+			 available / MIB, (bytes + MEMORY_RESERVE) / MIB);
 }
 
 uint64_t precheck_image_bytes(const Migrate__Setup *setup)

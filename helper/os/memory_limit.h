@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define MEMORY_RESERVE	(64UL << 20)	/* bytes that are left to the machine, and in a group to others */
+
 /**
  * memory_limit_room() - bytes that the caller may still use under the limits of its groups
  * @group: filled with the directory of the group that leaves least
