@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include "backend/sessions.h"
 #include "base/report.h"
 #include "cli/options.h"
 #include "cli/session_rows.h"
 #include "cli/status.h"
+#include "dest/arrived.h"
 #include "os/proc.h"
 #include "source/record.h"
 
@@ -79,15 +82,45 @@ static int add_record(void *ctx, const char *dir, enum record_kind kind,
 	return 0;
 }
 
+static void add_object(const json_t *object, char *text, size_t size)
+{
+	size_t len = strlen(text);
+	long mib = json_integer_value(json_object_get(object, "pages")) >> 8;
+
+	if (json_object_get(object, "pid"))
+		snprintf(text + len, size - len, " %lld (%ld MiB)", json_integer_value(json_object_get(object, "pid")), mib);
+	else
+		snprintf(text + len, size - len, " shared memory (%ld MiB)", mib);
+}
+
+static int add_arriving(void *ctx, const char *dir, const json_t *arrived)
+{
+	json_t *objects = json_object_get(arrived, "objects"), *object, *copy;
+	size_t size = 64 * (json_array_size(objects) + 1), at;
+	char *text = calloc(1, size);
+
+	json_array_foreach(objects, at, object)
+		if (text)
+			add_object(object, text, size);
+	report_print("a program arrives, of which round %lld is here (%s); processes at the source:%s\n",
+		     json_integer_value(json_object_get(arrived, "round")), dir, text ? text : "");
+	free(text);
+	copy = json_copy((json_t *)arrived);
+	json_object_set_new(copy, "dir", json_string(dir));
+	json_array_append_new(ctx, copy);
+	return 0;
+}
+
 /* @sessions: JSON array, whose reference the function takes; NULL: no answer from the module */
 static void say_status(json_t *sessions)
 {
 	struct standing standing = { .handed_over = json_array(), .alone = json_array() };
-	json_t *fields;
+	json_t *arriving = json_array(), *fields;
 
 	record_each(NULL, add_record, &standing);
-	fields = json_pack("{s:o,s:o}", "handed_over", standing.handed_over, "alone",
-			   standing.alone);
+	arrived_each(NULL, add_arriving, arriving);
+	fields = json_pack("{s:o,s:o,s:o}", "handed_over", standing.handed_over, "alone",
+			   standing.alone, "arriving", arriving);
 	if (sessions)
 		json_object_set_new(fields, "sessions", sessions);
 	report_event("status", fields);
@@ -135,8 +168,8 @@ static const struct cli_option options[] = {
 
 static const struct cli_verb verb = {
 	"status", "[OPTION]...",
-	"List the sessions of the module with their targets and counters, and the programs that were\n"
-	"handed over and stand here.", options,
+	"List the sessions of the module with their targets and counters, the programs that were\n"
+	"handed over and stand here, and those that arrive here.", options,
 };
 
 int status_main(int argc, char **argv)

@@ -9,6 +9,8 @@
  * that name opens the memfd behind the descriptor, which is what CRIU itself does with its own memfd
  * when it opens it for a second process. The mirror becomes the program's memory. So does that of a file
  * of /dev/shm, which has its own name only when the program is started.
+ *
+ * Segments of System V memory cannot be adopted: criu/sysv_shm.h.
  */
 #ifndef MIGRATE_CRIU_ADOPT_H
 #define MIGRATE_CRIU_ADOPT_H
@@ -45,12 +47,13 @@ struct criu_named {
  * @memfds: those that have a path
  * @files: files with a name
  * @pids: of the tasks, as in the images
+ * @nr_adopted: of @memfds, for the caller
  */
 struct criu_adopt {
 	struct criu_memfd *memfds;
 	struct criu_named *files;
 	const pid_t *pids;
-	size_t nr_memfds, nr_files, nr_pids;
+	size_t nr_memfds, nr_files, nr_pids, nr_adopted;
 };
 
 /** criu_adopt() - have the restore open each path */

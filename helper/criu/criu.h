@@ -207,12 +207,22 @@ void criu_task_mask(const struct criu_task *task, uint64_t addr, uint8_t *buf, u
  */
 int criu_task_add_rseq(const struct criu_task *task, struct page_set *pages, struct error *err);
 
+#define CRIU_COPY_PAGES	256UL
+
 /** struct criu_pages - the destination's source of data for parent pages */
 struct criu_pages {
 	/* copy @nr_pages from @addr into @buf; -1 with @err when a page is missing */
 	int (*read)(void *ctx, uint64_t addr, uint64_t nr_pages, void *buf, struct error *err);
 	void *ctx;
 };
+
+/**
+ * criu_pages_copy() - write pages of @pages into @fd, at its position
+ * @buffer: of CRIU_COPY_PAGES pages
+ * Return: 0; -1 with @err, also when others would be left without room for files
+ */
+int criu_pages_copy(const struct criu_pages *pages, uint64_t addr, uint64_t nr_pages, int fd, void *buffer,
+		    struct error *err);
 
 /**
  * criu_rewrite() - the destination's side of the parent trick

@@ -13,7 +13,6 @@
 #include "criu/pagemap.h"
 #include "os/fs_room.h"
 
-#define BUFFER_PAGES	256UL
 #define LAZY_MAX_COST	(66UL << 20)	/* of the set @lazy: enough for 2 TiB in one piece */
 
 /**
@@ -36,6 +35,26 @@ struct rewrite {
 	void *buffer;
 	uint64_t lazy_cost;
 };
+
+int criu_pages_copy(const struct criu_pages *pages, uint64_t addr, uint64_t nr_pages, int fd, void *buffer,
+		    struct error *err)
+{
+	while (nr_pages) {
+		uint64_t nr = nr_pages < CRIU_COPY_PAGES ? nr_pages : CRIU_COPY_PAGES, free;
+
+		if (!fs_has_room(fd, nr * PAGE_BYTES, &free))
+			return error_set(err, CODE_NOT_READY, "make room there, or choose another --images-dir",
+					 "there are %" PRIu64 " MiB left for images, which others may need",
+					 free >> 20);
+		if (pages->read(pages->ctx, addr, nr, buffer, err))
+			return -1;
+		if (io_write_all(fd, buffer, nr * PAGE_BYTES))
+			return error_errno(err, CODE_CRIU, NULL, "cannot write pages into an image");
+		addr += nr * PAGE_BYTES;
+		nr_pages -= nr;
+	}
+	return 0;
+}
 
 /* Make a directory in place of CRIU's symbolic link: one for all tasks. */
 static int parent_make(struct rewrite *rw, struct error *err)
@@ -61,7 +80,7 @@ static int parent_open(struct rewrite *rw, struct error *err)
 	rw->pages_fd = openat(rw->parent_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (rw->pages_fd < 0)
 		return error_errno(err, CODE_CRIU, NULL, "cannot create the parent's pages");
-	rw->buffer = malloc(BUFFER_PAGES * PAGE_BYTES);
+	rw->buffer = malloc(CRIU_COPY_PAGES * PAGE_BYTES);
 	if (!rw->buffer)
 		return error_set(err, CODE_INTERNAL, NULL, "no memory for the parent's pages");
 	return 0;
@@ -72,22 +91,7 @@ static int parent_add(struct rewrite *rw, uint64_t addr, uint64_t nr_pages, stru
 	if (parent_open(rw, err))
 		return -1;
 	pagemap_put(&rw->parent_map, addr, nr_pages, PAGEMAP_PRESENT);
-	while (nr_pages) {
-		uint64_t nr = nr_pages < BUFFER_PAGES ? nr_pages : BUFFER_PAGES, free;
-
-		if (!fs_has_room(rw->pages_fd, nr * PAGE_BYTES, &free))
-			return error_set(err, CODE_NOT_READY, "make room there, or choose another --images-dir",
-					 "there are %" PRIu64 " MiB left for images, which others may need",
-					 free >> 20);
-		if (rw->pages->read(rw->pages->ctx, addr, nr, rw->buffer, err))
-			return -1;
-		if (io_write_all(rw->pages_fd, rw->buffer, nr * PAGE_BYTES))
-			return error_errno(err, CODE_CRIU, NULL,
-					   "cannot write the parent's pages");
-		addr += nr * PAGE_BYTES;
-		nr_pages -= nr;
-	}
-	return 0;
+	return criu_pages_copy(rw->pages, addr, nr_pages, rw->pages_fd, rw->buffer, err);
 }
 
 /* Cut off the front of @left the longest piece that is all lazy-able or all not. */

@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "dest/images.h"
 #include "os/fs_room.h"
+#include "os/migration_dirs.h"
 #include "os/safe_dir.h"
 
 #define MAX_FILES	98304	/* 16 of each process, and one of each thread */
@@ -52,7 +53,7 @@ int images_make(struct images *images, const char *base, const uint8_t *id, stru
 	images->file = -1;
 	for (int i = 0; i < CONN_ID_BYTES; i++)
 		sprintf(images->id + 2 * i, "%02x", id[i]);
-	snprintf(name, sizeof(name), "%s-dest", images->id);
+	snprintf(name, sizeof(name), "%s" MIGRATION_DIR_DEST, images->id);
 	if (owned_dir_make(&images->dir, base, name, err))
 		return -1;
 	images->images_fd = open_subdir(&images->dir, "images", err);

@@ -64,6 +64,7 @@ static int ack_round(void *ctx, uint32_t round, struct error *err)
 	msg.body_case = MIGRATE__CONTROL__BODY_ROUND_ACK;
 	msg.round_ack = &ack;
 	tell_round(receive, round, bytes);
+	arrived_write(&receive->arrived, &receive->images->dir, round, receive->objects);
 	return control_send(receive->peer->ctl, &msg, err);
 }
 
@@ -118,6 +119,7 @@ void receive_init(struct receive *receive)
 	};
 
 	receive->memory_conn = receive->urgent_conn = CONN_NONE;
+	receive->arrived.fd = -1;
 	receive->memory = (struct receiver){
 		.conn = &receive->memory_conn, .objects = receive->objects,
 		.place = receive->place, .hooks = hooks,
@@ -200,6 +202,7 @@ void receive_stop(struct receive *receive)
 	conn_shutdown(&receive->urgent_conn);
 	pthread_join(receive->memory_thread, NULL);
 	pthread_join(receive->urgent_thread, NULL);
+	arrived_close(&receive->arrived);
 	receive->has_threads = false;
 }
 

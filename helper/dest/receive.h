@@ -7,6 +7,7 @@
 #define MIGRATE_DEST_RECEIVE_H
 
 #include <stdatomic.h>
+#include "dest/arrived.h"
 #include "dest/images.h"
 #include "dest/peer.h"
 #include "dest/receiver.h"
@@ -34,6 +35,7 @@ struct receive_hooks {
  * @begun: number of the round that control announced last
  * @frozen: Frozen has come: frames of any round may follow
  * @final: all lists of the frozen program have come
+ * @arrived: of the memory thread, until that has ended
  * @said_ms: when a round was last told of; of the memory thread
  * @nr_lost: frames that said what is lost; any thread
  */
@@ -46,6 +48,7 @@ struct receive {
 	struct receive_hooks hooks;
 	struct conn memory_conn, urgent_conn;
 	struct receiver memory, urgent;
+	struct arrived arrived;
 	uint32_t max_frozen_s, begun;
 	bool frozen, final, has_threads;
 	int64_t said_ms;

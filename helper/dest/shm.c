@@ -6,12 +6,18 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "criu/sysv_shm.h"
 #include "dest/shm.h"
+
+static bool is_file(const struct shm_image *image)
+{
+	return image->mm->mirror.path;
+}
 
 static struct shm_image *find(const struct shm *shm, uint32_t shmid)
 {
 	for (size_t i = 0; i < shm->nr; i++)
-		if (shm->images[i].shmid == shmid)
+		if (!is_file(&shm->images[i]) && shm->images[i].shmid == shmid)
 			return &shm->images[i];
 	return NULL;
 }
@@ -20,12 +26,13 @@ static int take_one(struct shm *shm, const Migrate__SharedMemory *said, struct e
 {
 	struct mm *mm = objects_mm(shm->objects, said->object);
 
-	if (!mm || !mm->shm || mm_is_gone(mm) || !said->shmid != !!mm->mirror.path)
+	if (!mm || !mm->shm || mm_is_gone(mm) || (said->shmid && mm->mirror.path))
 		return error_set(err, CODE_PEER, NULL,
 				 "the source told of shared memory %u, which it did not announce",
 				 said->object);
 	for (size_t i = 0; i < shm->nr; i++)
-		if (shm->images[i].mm == mm || (said->shmid && shm->images[i].shmid == said->shmid))
+		if (shm->images[i].mm == mm ||
+		    (!mm->mirror.path && find(shm, said->shmid)))
 			return error_set(err, CODE_PEER, NULL,
 					 "the source told of shared memory %u twice", said->object);
 	shm->images[shm->nr++] = (struct shm_image){
@@ -154,10 +161,71 @@ static int adopt_memfds(struct shm *shm, struct criu_adopt *adopt, struct error 
 		if (lend(shm, image, adopt->memfds[i].path, err))
 			return -1;
 	}
-	return adopted + adopt->nr_files == shm->nr ? 0 :
+	adopt->nr_adopted = adopted;
+	return 0;
+}
+
+/** struct segment_pages - reads a segment's mirror */
+struct segment_pages {
+	struct mm *mm;
+	bool keeps;
+};
+
+/* The mirror is given back as it is copied, unless it is compared later. */
+static int read_segment(void *ctx, uint64_t addr, uint64_t nr_pages, void *buf, struct error *err)
+{
+	const struct segment_pages *pages = ctx;
+	struct mirror *mirror = &pages->mm->mirror;
+	int ret;
+
+	mm_lock(pages->mm);
+	ret = budget_take(mirror->budget, BUDGET_IMAGES, nr_pages * PAGE_BYTES, err) ||
+	      mirror_read(mirror, addr, nr_pages, buf, err) ? -1 : 0;
+	if (!ret && !pages->keeps)
+		mirror_punch(mirror, addr, nr_pages);
+	mm_unlock(pages->mm);
+	return ret;
+}
+
+static int fill_segment(struct shm *shm, int images_dir_fd, const struct criu_sysv *segment, struct error *err)
+{
+	struct shm_image *image = find(shm, segment->shmid);
+	struct segment_pages from = { .mm = image->mm, .keeps = shm->compares };
+	const struct criu_pages pages = { .read = read_segment, .ctx = &from };
+
+	image->attributes.bytes = segment->bytes;
+	return complete(image, err) ||
+	       criu_sysv_write(images_dir_fd, segment->shmid, &image->mm->mirror.have, &pages, err) ? -1 : 0;
+}
+
+static int fill_segments(struct shm *shm, int images_dir_fd, size_t *filled, struct error *err)
+{
+	struct criu_sysv *segments;
+	size_t nr;
+	int ret = criu_sysv_read(images_dir_fd, &segments, &nr, err);
+
+	/* a memfd and a segment have one number at times: the source refuses that */
+	for (size_t i = 0; !ret && i < nr; i++) {
+		if (!find(shm, segments[i].shmid))
+			continue;
+		++*filled;
+		ret = fill_segment(shm, images_dir_fd, &segments[i], err);
+	}
+	free(segments);
+	return ret;
+}
+
+/* What is neither a memfd of the images nor a file must be a segment. */
+static int fill_rest(struct shm *shm, int images_dir_fd, const struct criu_adopt *adopt, struct error *err)
+{
+	size_t rest = shm->nr - adopt->nr_files - adopt->nr_adopted, filled = 0;
+
+	if (rest && fill_segments(shm, images_dir_fd, &filled, err))
+		return -1;
+	return filled == rest ? 0 :
 	       error_set(err, CODE_PEER, NULL,
 			 "the images have %zu of the %zu shared memory objects of which the source told",
-			 adopted, shm->nr - adopt->nr_files);
+			 adopt->nr_adopted + filled, shm->nr - adopt->nr_files);
 }
 
 static int adopt_files(struct shm *shm, struct criu_adopt *adopt, struct error *err)
@@ -168,7 +236,7 @@ static int adopt_files(struct shm *shm, struct criu_adopt *adopt, struct error *
 	for (size_t i = 0; i < shm->nr; i++) {
 		struct criu_named *file = &adopt->files[adopt->nr_files];
 
-		if (shm->images[i].shmid)
+		if (!is_file(&shm->images[i]))
 			continue;
 		file->name = shm->images[i].mm->mirror.path;
 		adopt->nr_files++;
@@ -188,7 +256,7 @@ int shm_adopt(struct shm *shm, int images_dir_fd, const pid_t *pids, size_t nr_p
 		return 0;
 	ret = criu_memfds_read(images_dir_fd, &adopt.memfds, &adopt.nr_memfds, err) ||
 	      adopt_files(shm, &adopt, err) || adopt_memfds(shm, &adopt, err) ||
-	      criu_adopt(images_dir_fd, &adopt, err) ? -1 : 0;
+	      fill_rest(shm, images_dir_fd, &adopt, err) || criu_adopt(images_dir_fd, &adopt, err) ? -1 : 0;
 	free(adopt.memfds);
 	free(adopt.files);
 	return ret;

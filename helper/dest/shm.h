@@ -7,6 +7,8 @@
  * A file of /dev/shm has another name until COMMIT, so that no other program takes it for what it will
  * be. The keeper holds it too, and removes it when nothing is started.
  *
+ * Segments of System V memory cannot be adopted: CRIU copies them out of images that are made of the mirror.
+ *
  * All pages are there at FINAL, or the migration fails: CRIU restores shared memory without userfaultfd,
  * so that a page cannot come later.
  */
@@ -22,7 +24,7 @@
 /**
  * struct shm_image - one object
  * @mm: its mirror
- * @shmid: by which number the images name it; 0: a file, which they name by its path
+ * @shmid: by which number the images name it; of no meaning for a file, which they name by its path
  * @fd: of an object that is compared still, when the mirror is closed; -1: none. It has @pages pages
  * @attributes: of a file, as the source has told them; of others, as in the images
  */

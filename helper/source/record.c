@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -8,15 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "os/cgroup_members.h"
-#include "os/memfs.h"
+#include "os/migration_dirs.h"
 #include "os/proc.h"
-#include "os/safe_dir.h"
 #include "source/record.h"
-
-#define SOURCE_SUFFIX	"-source"
 
 static const char *const names[] = { [RECORD_GUARD] = "guard", [RECORD_COMMIT] = "commit" };
 
@@ -180,60 +175,27 @@ bool record_stands(const struct record *record)
 	return record_process_is(record) || !cgroup_is_empty(&record->guard.group);
 }
 
-static bool is_source_dir(const char *name)
+/** struct walk - of all records */
+struct walk {
+	record_fn fn;
+	void *ctx;
+};
+
+static int take_dir(void *ctx, const char *dir)
 {
-	size_t len = strlen(name), suffix = strlen(SOURCE_SUFFIX);
+	const struct walk *walk = ctx;
+	enum record_kind kind = RECORD_COMMIT;
+	struct error ignored = { 0 };
+	struct record record;
 
-	return len > suffix && !strcmp(name + len - suffix, SOURCE_SUFFIX);
-}
-
-/* The reader acts as root on a record: so only root may be able to write to the directory. */
-static bool is_ours(int base_fd, const char *name)
-{
-	struct stat st;
-
-	return !fstatat(base_fd, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISDIR(st.st_mode) &&
-	       st.st_uid == geteuid() && !(st.st_mode & 022);
-}
-
-static int each_in(const char *base, record_fn fn, void *ctx)
-{
-	int fd = safe_dir_open(base, false, &(struct error){ 0 });
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-	int ret = 0;
-
-	if (!dir && fd >= 0)
-		close(fd);
-	while (dir && !ret && (entry = readdir(dir))) {
-		enum record_kind kind = RECORD_COMMIT;
-		struct error ignored = { 0 };
-		char path[PATH_MAX];
-		struct record record;
-
-		if (!is_source_dir(entry->d_name) || !is_ours(fd, entry->d_name) ||
-		    snprintf(path, sizeof(path), "%s/%s", base, entry->d_name) >=
-		    (int)sizeof(path))
-			continue;
-		if (record_read(path, kind, &record, &ignored))
-			kind = RECORD_GUARD;
-		if (kind == RECORD_GUARD && record_read(path, kind, &record, &ignored))
-			continue;
-		ret = fn(ctx, path, kind, &record);
-	}
-	if (dir)
-		closedir(dir);
-	return ret;
+	if (record_read(dir, kind, &record, &ignored))
+		kind = RECORD_GUARD;
+	if (kind == RECORD_GUARD && record_read(dir, kind, &record, &ignored))
+		return 0;
+	return walk->fn(walk->ctx, dir, kind, &record);
 }
 
 int record_each(const char *base, record_fn fn, void *ctx)
 {
-	const char *bases[] = { MEMFS_BASE_RUN, MEMFS_BASE_SHM };
-	int ret = 0;
-
-	if (base)
-		return each_in(base, fn, ctx);
-	for (size_t i = 0; i < sizeof(bases) / sizeof(*bases) && !ret; i++)
-		ret = each_in(bases[i], fn, ctx);
-	return ret;
+	return migration_dirs_each(base, MIGRATION_DIR_SOURCE, take_dir, &(struct walk){ fn, ctx });
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The shared memory of the program: memfd_create() and MAP_SHARED|MAP_ANONYMOUS, of hugetlb pages too, and
- * files of /dev/shm that it has open or shared. An object is one inode, however many processes map it, and
+ * The shared memory of the program: memfd_create() and MAP_SHARED|MAP_ANONYMOUS, of hugetlb pages too, segments
+ * of System V memory that a process has attached, and files of /dev/shm that it has open or shared. An object is one inode, however many processes map it, and
  * its offsets are the addresses in frames.
  *
  * The helper holds each object open for reading. It maps none: a page that is mapped, or on its way by
@@ -31,6 +31,7 @@
  * @fd: of the object; -1 when it is gone
  * @name: as memfd_create() has it, or the path of a file
  * @named: a file of /dev/shm, which CRIU takes for a file like others
+ * @sysv: a segment of System V memory, whose id is @ino
  * @st: of the last shms_look()
  * @huge_kib: size of its hugetlb pages; 0: it has none
  * @sealable: made with MFD_ALLOW_SEALING
@@ -50,7 +51,7 @@ struct source_shm {
 	char name[SHM_NAME_BYTES];
 	struct stat st;
 	uint32_t huge_kib;
-	bool named, sealable, seen, announced, gone;
+	bool named, sysv, sealable, seen, announced, gone;
 	uint64_t bytes, said_bytes;
 	struct page_set data, sent;
 	XXH128_hash_t *digests;

@@ -20,6 +20,7 @@
 #include "wire/stream.h"
 
 #define MEMFD_PREFIX	"memfd:"
+#define SYSV_PREFIX	"/SYSV"
 #define DELETED		" (deleted)"
 #define MOST		(OBJECTS_MAX - OBJECTS_MAX / 8)	/* the other places are for processes that begin */
 #define MOST_EVER	(OBJECTS_EVER / 2)
@@ -64,8 +65,9 @@ static uint32_t huge_kib(int fd)
 	return fstatfs(fd, &fs) || fs.f_type != HUGETLBFS_MAGIC ? 0 : fs.f_bsize >> 10;
 }
 
-/** struct candidate - what may be an object; @name: of a file, NULL: it has none; @path: to open it */
+/** struct candidate - what may be an object; @name: of a file, NULL: it has none; @path: to open it; @sysv: a segment */
 struct candidate {
+	bool sysv;
 	dev_t dev;
 	uint64_t ino;
 	const char *name, *path;
@@ -84,6 +86,7 @@ static struct source_shm *shm_new(int fd, const struct candidate *from, struct e
 	shm->ino = from->ino;
 	shm->fd = fd;
 	shm->named = from->name;
+	shm->sysv = from->sysv;
 	shm->huge_kib = huge_kib(fd);
 	shm->sealable = !shm->named && seals >= 0 && seals != F_SEAL_SEAL;
 	if (from->name)
@@ -118,9 +121,9 @@ static bool can_lend(const struct tree *tree)
  * The destination has a place for so many objects and processes. What has none is CRIU's: its images have the
  * pages of memory without a name, but not of files.
  */
-static bool has_place(struct source_shms *shms, const struct tree *tree)
+static bool has_place(struct source_shms *shms, const struct tree *tree, const struct candidate *from)
 {
-	if (!can_lend(tree)) {
+	if (!from->sysv && !can_lend(tree)) {
 		if (!shms->left_out)
 			report_say("the program has a PID and a mount namespace of its own: CRIU copies its shared memory, while it stands");
 		shms->left_out = true;
@@ -151,6 +154,14 @@ static int leave_out(const struct source_shms *shms, const struct tree *tree,
 			 shms_nr(shms), from->name);
 }
 
+/* The id of a segment is its inode's number, and both kinds have inodes on one file system. */
+static int refuse_double(const struct candidate *from, struct error *err)
+{
+	return error_set(err, CODE_REFUSED, "let it make the segment anew",
+			 "the program has System V memory with the id %lu and other shared memory of that number, which CRIU takes for one",
+			 (unsigned long)from->ino);
+}
+
 /* The process may have given it up meanwhile. */
 static int add(struct source_shms *shms, struct tree *tree, const struct candidate *from,
 	       struct error *err)
@@ -159,11 +170,13 @@ static int add(struct source_shms *shms, struct tree *tree, const struct candida
 	struct stat st;
 	int fd;
 
+	if (shm && shm->sysv != from->sysv)
+		return refuse_double(from, err);
 	if (shm) {
 		shm->seen = true;
 		return 0;
 	}
-	if (!has_place(shms, tree))
+	if (!has_place(shms, tree, from))
 		return leave_out(shms, tree, from, err);
 	if (from->name && strlen(from->name) >= SHM_NAME_BYTES)
 		return error_set(err, CODE_REFUSED, NULL, "the name of %s is too long", from->name);
@@ -201,10 +214,16 @@ static bool is_huge_name(const char *path)
 	return !strncmp(path, "/memfd:", 7) || !strncmp(path, "/anon_hugepage (", 16);
 }
 
+static bool is_segment_name(const char *path)
+{
+	return !strncmp(path, SYSV_PREFIX, strlen(SYSV_PREFIX));
+}
+
 static bool is_shm(const struct source_shms *shms, const struct tree *tree, const struct vma *vma)
 {
-	if (vma->ino && makedev(vma->major, vma->minor) == shms->dev)
-		return strncmp(vma->name, "/SYSV", 5);
+	/* the first segment of an IPC namespace has the id 0 */
+	if (makedev(vma->major, vma->minor) == shms->dev)
+		return vma->ino || is_segment_name(vma->name);
 	return vma->shared && (is_huge_name(vma->name) || is_carried(shms, tree, vma->name));
 }
 
@@ -221,6 +240,7 @@ static int find_mapped(struct source_shms *shms, struct tree *tree, pid_t pid,
 			continue;
 		from = (struct candidate){
 			.dev = makedev(vma->major, vma->minor), .ino = vma->ino, .path = path,
+			.sysv = is_segment_name(vma->name),
 		};
 		if (from.dev != shms->dev && !is_huge_name(vma->name))
 			from.name = vma->name;
@@ -241,7 +261,9 @@ struct finding {
 static int take_file(void *ctx, const struct proc_file *file, struct error *err)
 {
 	const struct finding *finding = ctx;
-	struct candidate from = { .dev = file->st.st_dev, .ino = file->st.st_ino };
+	struct candidate from = {
+		.dev = file->st.st_dev, .ino = file->st.st_ino, .sysv = is_segment_name(file->path),
+	};
 	char path[48];
 
 	if (!S_ISREG(file->st.st_mode) ||
@@ -292,6 +314,20 @@ static int find_all_of(struct source_shms *shms, struct tree *tree,
 	       find_open(shms, tree, process, frozen, err) ? -1 : 0;
 }
 
+static bool was_dumped(const struct source_shms *shms, const struct source_shm *shm)
+{
+	for (size_t i = 0; i < shms->dump.nr; i++)
+		if (shms->dump.objects[i].shmid == (uint32_t)shm->ino)
+			return shms->dump.objects[i].dumped;
+	return false;
+}
+
+/* CRIU dumps a segment that the last process has detached since, and its pages were thrown away. */
+static bool outlives_mappings(const struct source_shms *shms, const struct source_shm *shm)
+{
+	return shm->sysv && was_dumped(shms, shm);
+}
+
 static int find_all(struct source_shms *shms, struct tree *tree, bool frozen, struct error *err)
 {
 	struct source_process *process;
@@ -306,7 +342,8 @@ static int find_all(struct source_shms *shms, struct tree *tree, bool frozen, st
 		if (find_all_of(shms, tree, process, frozen, err))
 			return -1;
 	for (size_t i = 0; i < shms->nr; i++)
-		if (!shms->list[i]->named && !shms->list[i]->seen)
+		if (!shms->list[i]->named && !shms->list[i]->seen &&
+		    !(frozen && outlives_mappings(shms, shms->list[i])))
 			source_shm_end(shms->list[i]);
 	return 0;
 }
@@ -324,14 +361,6 @@ int shms_plan_dump(struct source_shms *shms, struct error *err)
 		if (!shms->list[i]->gone && shms->list[i]->announced && !shms->list[i]->named)
 			shms->dump.objects[shms->dump.nr++].shmid = shms->list[i]->ino;
 	return 0;
-}
-
-static bool was_dumped(const struct source_shms *shms, const struct source_shm *shm)
-{
-	for (size_t i = 0; i < shms->dump.nr; i++)
-		if (shms->dump.objects[i].shmid == (uint32_t)shm->ino)
-			return shms->dump.objects[i].dumped;
-	return false;
 }
 
 int shms_find(struct source_shms *shms, struct tree *tree, struct error *err)

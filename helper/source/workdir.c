@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "base/report.h"
 #include "os/memfs.h"
+#include "os/migration_dirs.h"
 #include "os/safe_dir.h"
 #include "source/workdir.h"
 
@@ -18,7 +19,7 @@ int workdir_plan(struct workdir *dir, const char *base, const char *id, struct e
 		base = memfs_base();
 	if (!memfs_holds(base))
 		report_say("%s is not on tmpfs: the program will stand longer", base);
-	if (snprintf(dir->path, sizeof(dir->path), "%s/%s-source", base, id) >= (int)sizeof(dir->path))
+	if (snprintf(dir->path, sizeof(dir->path), "%s/%s" MIGRATION_DIR_SOURCE, base, id) >= (int)sizeof(dir->path))
 		return error_set(err, CODE_USAGE, NULL, "path \"%s\" is too long", base);
 	return 0;
 }

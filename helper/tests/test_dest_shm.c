@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <xxhash.h>
+#include "criu/pagemap.h"
 #include "dest/shm.h"
 #include "tests/criu_images.h"
 #include "tests/mm_hooks.h"
@@ -184,6 +185,96 @@ static void shm_test_incomplete(void **state)
 	assert_int_equal(adopt(bench), -1);
 	assert_int_equal(bench->err.code, CODE_PEER);
 	assert_int_equal(lent, -1);
+}
+
+static void segment_image(struct bench *bench, uint64_t bytes)
+{
+	Img__IpcDescEntry desc = IMG__IPC_DESC_ENTRY__INIT;
+	Img__IpcShmEntry segment = IMG__IPC_SHM_ENTRY__INIT;
+
+	unlinkat(bench->dir.fd, "memfd.img", 0);
+	desc.id = SHMID;
+	segment.desc = &desc;
+	segment.size = bytes;
+	one_record(bench->dir.fd, "ipcns-shm-9.img", IMAGE_IPCNS_SHM, &segment.base);
+}
+
+/** struct seen - what a pagemap says */
+struct seen {
+	struct pagemap_entry entries[4];
+	size_t nr;
+};
+
+static int see(void *ctx, const struct pagemap_entry *entry, uint64_t at, struct error *err)
+{
+	struct seen *seen = ctx;
+
+	assert_true(seen->nr < 4);
+	seen->entries[seen->nr++] = *entry;
+	return 0;
+}
+
+/* The images of a segment are what CRIU would have written; the mirror is given back, unless it is compared. */
+static void segment(struct bench *bench, bool compares)
+{
+	static uint8_t data[5 * PAGE_BYTES];
+	struct seen seen = { 0 };
+	struct pagemap_walk walk = { .take = see, .ctx = &seen };
+	char name[IMAGE_NAME_MAX];
+
+	segment_image(bench, BYTES);
+	receive(bench, 0);
+	bench->shm.compares = compares;
+	assert_int_equal(shm_take(&bench->shm, &bench->go, &bench->err), 0);
+	assert_int_equal(adopt(bench), 0);
+	assert_int_equal(lent, -1);
+	assert_int_equal(bench->mm->mirror.have.nr, compares ? 4 : 0);
+	assert_int_equal(pagemap_walk(bench->dir.fd, "pagemap-shmem-1034.img", &walk, &bench->err), 0);
+	assert_int_equal(seen.nr, 1);
+	assert_int_equal(seen.entries[0].addr, 0);
+	assert_int_equal(seen.entries[0].nr_pages, 4);
+	assert_int_equal(seen.entries[0].flags, PAGEMAP_PRESENT);
+	snprintf(name, sizeof(name), "pages-%u.img", walk.pages_id);
+	assert_int_equal(file_read(bench->dir.fd, name, data, sizeof(data)), 4 * PAGE_BYTES);
+	for (size_t i = 0; i < 4 * PAGE_BYTES; i++)
+		assert_int_equal(data[i], 'x');
+	assert_int_equal(shm_give(&bench->shm, &bench->err), 0);
+	if (bench->shm.images[0].fd >= 0)
+		close(bench->shm.images[0].fd);
+}
+
+static void shm_test_segment(void **state)
+{
+	segment(*state, false);
+}
+
+static void shm_test_segment_that_is_compared(void **state)
+{
+	segment(*state, true);
+}
+
+static void shm_test_segment_that_is_shorter(void **state)
+{
+	struct bench *bench = *state;
+
+	segment_image(bench, 3 * PAGE_BYTES);
+	receive(bench, 0);
+	assert_int_equal(shm_take(&bench->shm, &bench->go, &bench->err), 0);
+	assert_int_equal(adopt(bench), -1);
+	assert_int_equal(bench->err.code, CODE_PEER);
+}
+
+/* The source throws the pages of a segment away, or it does not. */
+static void shm_test_segment_that_came_twice(void **state)
+{
+	struct bench *bench = *state;
+
+	segment_image(bench, BYTES);
+	file_write(bench->dir.fd, "pagemap-shmem-1034.img", "", 0);
+	receive(bench, 0);
+	assert_int_equal(shm_take(&bench->shm, &bench->go, &bench->err), 0);
+	assert_int_equal(adopt(bench), -1);
+	assert_int_equal(bench->err.code, CODE_PEER);
 }
 
 /* CRIU would make the memory itself, and find no pages of it. */
@@ -377,6 +468,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(shm_test_adopted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_verify, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_incomplete, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(shm_test_segment, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(shm_test_segment_that_is_compared, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(shm_test_segment_that_is_shorter, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(shm_test_segment_that_came_twice, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_not_in_images, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_untold, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_twice, set_up, tear_down),

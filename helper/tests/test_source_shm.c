@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Shared memory at the source: found once, sent once, and compared with what was sent. */
 #define _GNU_SOURCE
+#include <sys/ipc.h>
+#include <sys/shm.h>
 #include "tests/shm_bench.h"
 
 /* However many processes and mappings have it, and whatever its descriptors. */
@@ -31,6 +33,74 @@ static void shm_test_anonymous(void **state)
 	assert_int_equal(shms_nr(&bench->shms), 1);
 	assert_false(bench->shms.list[0]->sealable);
 	assert_string_equal(bench->shms.list[0]->name, "/dev/zero");
+}
+
+/* Another segment each time, which is attached: its id. */
+static int attach(struct bench *bench)
+{
+	int id = shmget(IPC_PRIVATE, PAGES * PAGE_BYTES, 0600);
+	void *at = shmat(id, NULL, 0);
+
+	assert_true(id >= 0 && at != (void *)-1);
+	close(bench->fd);
+	bench->fd = -1;
+	bench->map = at;
+	return id;
+}
+
+/* Its inode has the segment's number, by which CRIU's images name it. */
+static void shm_test_segment(void **state)
+{
+	struct bench *bench = *state;
+	int id = attach(bench);
+
+	bench->map[3 * PAGE_BYTES] = 7;
+	find(bench);
+	assert_int_equal(shms_nr(&bench->shms), 1);
+	assert_true(bench->shms.list[0]->sysv);
+	assert_int_equal(bench->shms.list[0]->ino, id);
+	assert_false(bench->shms.list[0]->sealable);
+	assert_int_equal(send_round(bench), 1);
+	assert_int_equal(bench->mirror[3 * PAGE_BYTES], 7);
+	bench->map[4 * PAGE_BYTES] = 8;
+	assert_int_equal(send_round(bench), 1);
+	assert_int_equal(bench->mirror[4 * PAGE_BYTES], 8);
+	shmctl(id, IPC_RMID, NULL);
+}
+
+/* CRIU dumps a segment that nobody has attached: its pages were thrown away, so that they must come in frames. */
+static void shm_test_detached(void **state)
+{
+	struct bench *bench = *state;
+	int id = attach(bench);
+
+	find(bench);
+	bench->shms.list[0]->announced = true;
+	assert_int_equal(shms_plan_dump(&bench->shms, &bench->err), 0);
+	assert_int_equal(bench->shms.dump.nr, 1);
+	bench->shms.dump.objects[0].dumped = true;
+	shmdt(bench->map);
+	bench->map = NULL;
+	read_mappings(bench);
+	assert_int_equal(shms_take_dump(&bench->shms, &bench->tree, &bench->err), 0);
+	assert_int_equal(shms_nr(&bench->shms), 1);
+	bench->shms.dump.objects[0].dumped = false;
+	assert_int_equal(shms_take_dump(&bench->shms, &bench->tree, &bench->err), 0);
+	assert_int_equal(shms_nr(&bench->shms), 0);
+	shmctl(id, IPC_RMID, NULL);
+}
+
+/* CRIU names both kinds by this number alone, and would write the images of one over those of the other. */
+static void shm_test_two_of_one_number(void **state)
+{
+	struct bench *bench = *state;
+	int id = attach(bench);
+
+	find(bench);
+	bench->shms.list[0]->sysv = false;
+	assert_int_equal(shms_find(&bench->shms, &bench->tree, &bench->err), -1);
+	assert_int_equal(bench->err.code, CODE_REFUSED);
+	shmctl(id, IPC_RMID, NULL);
 }
 
 /* By a store, by pwrite(2), and by nobody: what changed goes, and no more. */
@@ -229,6 +299,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(shm_test_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_anonymous, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(shm_test_segment, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(shm_test_detached, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(shm_test_two_of_one_number, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_changes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_holes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_size, set_up, tear_down),

@@ -2,7 +2,7 @@
 /*
  * Processes with shared memory, of which each knows which version of each of its pages it has written.
  *
- *	shared PORT MIB CHILDREN memfd|anon|huge|sealed|PATH store|pwrite|idle
+ *	shared PORT MIB CHILDREN memfd|anon|huge|sealed|sysv|PATH store|pwrite|idle
  *
  * The process listens on PORT and each child on a port of its own behind it. Who connects is told, in
  * one line: passes over the memory, wrong pages, and pages of others that have become newer. Page n
@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <signal.h>
@@ -157,6 +158,8 @@ static void *map_object(const char *kind)
 			    MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
 	if (!strcmp(kind, "anon"))
 		return mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (!strcmp(kind, "sysv"))
+		return shmat(shmget(IPC_PRIVATE, bytes, 0600), NULL, 0);
 	if (*kind == '/')
 		object = open(kind, O_RDWR | O_CREAT | O_TRUNC, 0640);
 	else

@@ -209,6 +209,14 @@ run_pidns_shm()
 	check "pidns_shm: each page is as its process wrote it" goes_on dst 5001 5002 5003
 	check "pidns_shm: they share the memory still" sees_others 5001 5002 5003
 	end
+	start_in "cd /tmp; exec shared 5001 32 2 sysv store" --pid --mount-proc --ipc
+	check "pidns_shm: with System V memory they run" goes_on src 5001 5002 5003
+	# the process that made the namespace stays in it
+	check "pidns_shm: the tree moves" move --accept-loss ipc-namespace
+	check "pidns_shm: the pages of the segment were compared" compared
+	check "pidns_shm: each page of it is as its process wrote it" goes_on dst 5001 5002 5003
+	check "pidns_shm: they share the segment still" sees_others 5001 5002 5003
+	end
 }
 
 uptime_of() { nsenter --target "$1" --time cut -d. -f1 /proc/uptime; }

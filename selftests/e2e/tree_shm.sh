@@ -23,10 +23,10 @@ compared_early() { fail="nothing was compared while CRIU dumped: $(result)" && r
 # It has 32 MiB, of which no page is a hole: each process looks at all of them.
 verified_shared() { verified && fail="$(result)" && [ "$(result | sed 's/.*"verified_pages":\([0-9]*\).*/\1/')" -ge 8192 ]; }
 
-# shared NAME KIND HOW: a parent and two children with the same shared memory, which all of them write
+# shared NAME KIND HOW [COMMAND...]: a parent and two children with the same shared memory, which all of them write
 shared()
 {
-	start "exec shared 5001 32 2 $2 $3"
+	start "exec ${*:4} shared 5001 32 2 $2 $3"
 	check "$1: they run" goes_on src 5001 5002 5003
 	check "$1: the tree moves" move
 	check "$1: the pages were compared" compared
@@ -58,6 +58,8 @@ run_shm_huge()
 }
 
 run_shm_anon() { shared shm_anon anon store; }
+# A segment of System V memory, in an IPC namespace of the program's own.
+run_shm_sysv() { shared shm_sysv sysv store unshare --ipc; }
 # More objects than the destination has places for: those beyond are CRIU's. Each has its number as its name and content.
 make_places()
 {

@@ -17,6 +17,24 @@ run_children()
 	done
 }
 
+descendants() { local child; echo "$1"; for child in $(pgrep -P "$1"); do descendants "$child"; done; }
+arriving() { migrate-helper status --json | sed 's/.*"arriving"://; s/"sessions".*//' | grep -o '"pid": *[0-9]*' | grep -o '[0-9]*' | sort -n | tr '\n' ' '; }
+arrives() { local at; at=$(descendants "$pid" | sort -n | tr '\n' ' '); fail="of $at status names $(arriving)" && [ "$(arriving)" = "$at" ]; }
+
+# In rounds alone. Between the last round and the freeze the destination tells which processes it has memory of.
+run_arriving()
+{
+	start "limited serve 5001 8 & sh -c 'limited serve 5002 4 & limited serve 5003 4 & wait' & wait"
+	check "arriving: they run" goes_on src 5001 5002 5003
+	ticker=$pid
+	MIGRATE_HELPER_STATE_DELAY_MS=$pause start_migration_until FREEZE
+	check "arriving: the rounds end" wait_for 60 in_state FREEZE
+	check "arriving: status there names each process of the source, and no other" arrives
+	check "arriving: the tree moves" wait "$migrate"
+	check "arriving: status there names nothing more" eval '[ -z "$(arriving)" ]'
+	end
+}
+
 # Faults of the children that the root at $1 has waited for.
 waited_for() { awk '{ print $11 }' "/proc/$1/stat"; }
 
