@@ -146,6 +146,18 @@ static inline void refused(struct bench *bench)
 	assert_int_equal(bench->err.code, CODE_PEER);
 }
 
+/* The byte of which the page is made that is in the mirror. */
+static inline uint8_t stored(struct bench *bench, uint64_t page)
+{
+	uint8_t data[P];
+	struct error err = { 0 };
+
+	assert_true(page_set_has(&bench->mm->mirror.have, AT(page)));
+	assert_int_equal(mirror_read(&bench->mm->mirror, AT(page), 1, data, &err), 0);
+	assert_int_equal(data[0], data[P - 1]);
+	return data[0];
+}
+
 #define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 #endif

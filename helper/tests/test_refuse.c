@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The refuse_*.c, each against a child with the descriptor or state that it looks for. */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/tcp.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -17,90 +15,9 @@
 #include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "source/refuse.h"
-#include "source/surroundings.h"
-
-/** struct child - a process that has a thing, and what is found of it */
-struct child {
-	struct migrate_options opts;
-	struct criu_version criu;
-	struct source_process process, *list[1];
-	struct tree tree;
-	struct vma_list vmas;
-	struct losses losses;
-	struct surroundings around;
-	struct inspection look;
-	struct proc_files files;
-	struct error err;
-};
-
-/* @set runs in the child, which then waits. */
-static void child_start(struct child *child, void (*set)(void))
-{
-	int ready[2];
-	char byte;
-
-	memset(child, 0, sizeof(*child));
-	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	child->process.pid = fork();
-	assert_true(child->process.pid >= 0);
-	if (!child->process.pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		/* whatever the tests write to is not the child's */
-		for (int fd = 0; fd < 3; fd++)
-			dup2(open("/dev/null", O_RDWR | O_CLOEXEC), fd);
-		set();
-		if (write(ready[1], "r", 1) == 1)
-			close(ready[1]);
-		close(ready[0]);
-		for (;;)
-			pause();
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	/* end of file: the child has closed its ends too */
-	assert_int_equal(read(ready[0], &byte, 1), 0);
-	close(ready[0]);
-	child->list[0] = &child->process;
-	child->tree = (struct tree){ .processes = child->list, .nr = 1 };
-	child->around.tree = &child->tree;
-	child->look = (struct inspection){
-		.tree = &child->tree, .around = &child->around,
-		.opts = &child->opts, .criu = &child->criu, .losses = &child->losses,
-		.process = &child->process, .vmas = &child->vmas,
-		.attached = &child->process.attached,
-	};
-	assert_int_equal(proc_files_read(child->process.pid, &child->files, &child->err), 0);
-	assert_int_equal(maps_read(child->process.pid, true, &child->vmas, &child->err), 0);
-}
-
-static void child_end(struct child *child)
-{
-	kill(child->process.pid, SIGKILL);
-	waitpid(child->process.pid, NULL, 0);
-	proc_files_free(&child->files);
-	maps_free(&child->vmas);
-	surroundings_forget(&child->around);
-	losses_free(&child->losses);
-}
-
-static size_t found(const struct child *child, enum loss loss)
-{
-	return child->losses.count[loss];
-}
-
-/* The first detail of a row. */
-static const char *detail(const struct child *child, enum loss loss)
-{
-	for (size_t i = 0; i < child->losses.nr; i++)
-		if (child->losses.items[i].loss == loss)
-			return child->losses.items[i].detail;
-	return "";
-}
+#include "tests/refused_child.h"
 
 static int outer[2], inner[2];
 static char path[64];
@@ -242,90 +159,6 @@ static void system_v(void **state)
 	child_end(&child);
 }
 
-static void set_pair(void)
-{
-	close(outer[0]);
-	if (socketpair(AF_UNIX, SOCK_DGRAM, 0, inner))
-		_exit(1);
-}
-
-static void unix_pair(void **state)
-{
-	struct refusals refusals = { 0 };
-	struct child child;
-	char text[32];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, outer), 0);
-	child_start(&child, set_pair);
-	assert_int_equal(refuse_unix(&child.look, &child.files, &refusals, &child.err), 0);
-	/* the child has the second one, as the parent has: the first is the parent's alone */
-	assert_int_equal(refusals.nr, 1);
-	snprintf(text, sizeof(text), "process %d ", getpid());
-	assert_non_null(strstr(refusals.first.what, text));
-	close(outer[0]);
-	close(outer[1]);
-	child_end(&child);
-}
-
-static int server_bound(const char *name)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	strcpy(addr.sun_path, name);
-	unlink(name);
-	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	assert_int_equal(listen(fd, 4), 0);
-	return fd;
-}
-
-static void set_client(void)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-
-	strcpy(addr.sun_path, path);
-	if (connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&addr, sizeof(addr)))
-		_exit(1);
-}
-
-static void unix_server(void **state)
-{
-	struct refusals refusals = { 0 };
-	struct child child;
-	char text[96];
-	int server, fd;
-
-	snprintf(path, sizeof(path), "/tmp/test-refuse-%d", getpid());
-	server = server_bound(path);
-	child_start(&child, set_client);
-	fd = accept4(server, NULL, NULL, SOCK_CLOEXEC);
-	/* a server that was not named is refused with the option that names it */
-	assert_int_equal(refuse_unix(&child.look, &child.files, &refusals, &child.err), 0);
-	assert_int_equal(refusals.nr, 1);
-	snprintf(text, sizeof(text), "--reconnect %s ", path);
-	assert_non_null(strstr(refusals.first.hint, text));
-	assert_int_equal(child.process.attached.reconnects.nr, 0);
-	child.opts.reconnect[child.opts.nr_reconnect++] = path;
-	memset(&refusals, 0, sizeof(refusals));
-	surroundings_forget(&child.around);
-	/* what was not read yet would be lost */
-	assert_int_equal(write(fd, "12345", 5), 5);
-	assert_int_equal(refuse_unix(&child.look, &child.files, &refusals, &child.err), 0);
-	assert_int_equal(refusals.nr, 0);
-	assert_int_equal(child.process.attached.reconnects.nr, 1);
-	assert_string_equal(child.process.attached.reconnects.items[0].name, path);
-	assert_non_null(strstr(detail(&child, LOSS_RECONNECTED), "5 bytes"));
-	/* looked for again, found once */
-	assert_int_equal(refuse_unix(&child.look, &child.files, &refusals, &child.err), 0);
-	assert_int_equal(child.process.attached.reconnects.nr, 1);
-	assert_int_equal(found(&child, LOSS_RECONNECTED), 1);
-	reconnects_free(&child.process.attached.reconnects);
-	close(fd);
-	close(server);
-	unlink(path);
-	child_end(&child);
-}
-
 static int pty_open(int *slave)
 {
 	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -384,83 +217,6 @@ static void terminals(void **state)
 	close(outer[1]);
 }
 
-static int tcp_listener(struct sockaddr_in *addr)
-{
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	socklen_t len = sizeof(*addr);
-
-	*addr = (struct sockaddr_in){
-		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	if (fd < 0 || bind(fd, (void *)addr, len) || listen(fd, 8) ||
-	    getsockname(fd, (void *)addr, &len))
-		_exit(1);
-	return fd;
-}
-
-static int tcp_connect(const struct sockaddr_in *addr)
-{
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	if (connect(fd, (void *)addr, sizeof(*addr)))
-		_exit(1);
-	return fd;
-}
-
-/* One established pair, one half closed, one reset, two that are not accepted. */
-/* The other end's kernel acknowledges a FIN a moment later. */
-static void wait_fin_wait2(int fd)
-{
-	struct tcp_info info = { 0 };
-	socklen_t len = sizeof(info);
-
-	for (int ms = 0; ms < 5000 && info.tcpi_state != TCP_FIN_WAIT2; ms++) {
-		if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len))
-			_exit(1);
-		usleep(1000);
-	}
-}
-
-static void set_sockets(void)
-{
-	struct linger linger = { .l_onoff = 1 };
-	struct sockaddr_in addr;
-	int listener = tcp_listener(&addr), fd;
-
-	tcp_connect(&addr);
-	accept(listener, NULL, NULL);
-	fd = tcp_connect(&addr);
-	shutdown(fd, SHUT_WR);
-	accept(listener, NULL, NULL);
-	wait_fin_wait2(fd);
-	tcp_connect(&addr);
-	fd = accept(listener, NULL, NULL);
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-	close(fd);
-	tcp_connect(&addr);
-	tcp_connect(&addr);
-	/* refused: it was never connected */
-	fd = socket(AF_INET, SOCK_STREAM, 0);
-	addr.sin_port = htons(1);
-	if (!connect(fd, (void *)&addr, sizeof(addr)))
-		_exit(1);
-}
-
-static void sockets(void **state)
-{
-	struct child child;
-
-	child_start(&child, set_sockets);
-	assert_int_equal(refuse_sockets(&child.look, &child.files, &child.err), 0);
-	assert_string_equal(detail(&child, LOSS_TCP_CONNECTIONS),
-			    "4 ESTABLISHED, 1 FIN_WAIT2, 1 CLOSE_WAIT, 1 reset");
-	assert_string_equal(detail(&child, LOSS_IN_FLIGHT), "2");
-	assert_int_equal(found(&child, LOSS_DATAGRAMS), 0);
-	assert_int_equal(refuse_sockopts(&child.look, &child.files, &child.err), 0);
-	assert_int_equal(found(&child, LOSS_SOCKET_OPTIONS), 0);
-	child_end(&child);
-}
-
 static void attributes(void **state)
 {
 	struct child child;
@@ -517,10 +273,7 @@ int main(void)
 		cmocka_unit_test(storage),
 		cmocka_unit_test(shared_memory),
 		cmocka_unit_test(system_v),
-		cmocka_unit_test(unix_pair),
-		cmocka_unit_test(unix_server),
 		cmocka_unit_test(terminals),
-		cmocka_unit_test(sockets),
 		cmocka_unit_test(attributes),
 	};
 
