@@ -156,6 +156,8 @@ static void helper_dies_unstarted(bool aborted)
 	assert_non_null(strstr(err.what, "helper was killed"));
 	/* it is said when it is so */
 	assert_true(ends(init));
+	/* the next test's group has the same name */
+	assert_true(wait_for_no_dir());
 	control_close(source);
 	close(rpc_fd);
 	close(init);

@@ -85,6 +85,7 @@ enum twist {
 void mutate_objects(Migrate__Setup *setup, enum twist twist);
 void mutate_files(Migrate__Setup *setup, enum twist twist);
 void mutate_sockets(Migrate__Setup *setup, enum twist twist);
+void mutate_threads(Migrate__Process *process, enum twist twist);
 void mutate_streams(Migrate__Process *process, enum twist twist);
 
 /** random_below() - of the session's own sequence of random numbers */

@@ -106,3 +106,55 @@ void mutate_streams(Migrate__Process *process, enum twist twist)
 	process->journal_streams = list;
 	process->n_journal_streams = twist == TWIST_STREAMS ? 1 + random_below(2) : 0;
 }
+
+/* A thread that is not as CRIU restores it. */
+static void thread(Migrate__ThreadAttributes *thread, int tid, Migrate__Scheduling *scheduling)
+{
+	static uint8_t cpus[] = { 1 };
+
+	migrate__scheduling__init(scheduling);
+	migrate__thread_attributes__init(thread);
+	thread->tid = tid;
+	thread->no_new_privs = true;
+	thread->timer_slack_ns = 60000;
+	thread->has_cpus = true;
+	thread->cpus.data = cpus;
+	thread->cpus.len = sizeof(cpus);
+	thread->scheduling = scheduling;
+}
+
+/* Values that make no sense, or that the kernel of the destination may refuse. */
+static void odd_thread(Migrate__ThreadAttributes *thread)
+{
+	static uint8_t cpus[1025];
+
+	cpus[random_below(sizeof(cpus))] = random_below(256);
+	thread->cpus.data = cpus;
+	thread->cpus.len = random_below(3) ? random_below(2) : random_below(sizeof(cpus) + 1);
+	thread->tid -= !random_below(4);
+	thread->timer_slack_ns = random_below(2) ? 0 : ~0UL;
+	thread->io_priority = random_below(~0U);
+	thread->ambient = random_below(2) ? ~0UL : 1UL << random_below(64);
+	thread->store_bypass = random_below(20);
+	thread->indirect_branch = random_below(~0U);
+	thread->io_flusher = random_below(2);
+	thread->scheduling->policy = random_below(9);
+	thread->scheduling->flags = random_below(2) ? 0 : random_below(~0U);
+	thread->scheduling->nice = random_below(80) - 40;
+	thread->scheduling->priority = random_below(200);
+	thread->scheduling->runtime_ns = random_below(~0U);
+	thread->scheduling->deadline_ns = random_below(2) ? ~0UL : random_below(~0U);
+}
+
+/* Of @process, which has its pid. */
+void mutate_threads(Migrate__Process *process, enum twist twist)
+{
+	static Migrate__ThreadAttributes attributes, *list[] = { &attributes, &attributes };
+	static Migrate__Scheduling scheduling;
+
+	thread(&attributes, process->pid, &scheduling);
+	if (twist == TWIST_ATTRIBUTES)
+		odd_thread(&attributes);
+	process->threads = list;
+	process->n_threads = twist == TWIST_THREADS ? 2 * random_below(2) : 1;
+}

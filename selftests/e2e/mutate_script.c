@@ -340,62 +340,17 @@ static bool is_read_here(const struct file *file)
 	       !strncmp(file->name, "pagemap-", 8) || !strcmp(file->name, "pstree.img");
 }
 
-/* A thread that is not as CRIU restores it. */
-static void thread(Migrate__ThreadAttributes *thread, int tid, Migrate__Scheduling *scheduling)
-{
-	static uint8_t cpus[] = { 1 };
-
-	migrate__scheduling__init(scheduling);
-	migrate__thread_attributes__init(thread);
-	thread->tid = tid;
-	thread->no_new_privs = true;
-	thread->timer_slack_ns = 60000;
-	thread->has_cpus = true;
-	thread->cpus.data = cpus;
-	thread->cpus.len = sizeof(cpus);
-	thread->scheduling = scheduling;
-}
-
-/* Values that make no sense, or that the kernel of the destination may refuse. */
-static void odd_thread(Migrate__ThreadAttributes *thread)
-{
-	static uint8_t cpus[1025];
-
-	cpus[random_below(sizeof(cpus))] = random_below(256);
-	thread->cpus.data = cpus;
-	thread->cpus.len = random_below(3) ? random_below(2) : random_below(sizeof(cpus) + 1);
-	thread->tid -= !random_below(4);
-	thread->timer_slack_ns = random_below(2) ? 0 : ~0UL;
-	thread->io_priority = random_below(~0U);
-	thread->ambient = random_below(2) ? ~0UL : 1UL << random_below(64);
-	thread->store_bypass = random_below(20);
-	thread->indirect_branch = random_below(~0U);
-	thread->io_flusher = random_below(2);
-	thread->scheduling->policy = random_below(9);
-	thread->scheduling->flags = random_below(2) ? 0 : random_below(~0U);
-	thread->scheduling->nice = random_below(80) - 40;
-	thread->scheduling->priority = random_below(200);
-	thread->scheduling->runtime_ns = random_below(~0U);
-	thread->scheduling->deadline_ns = random_below(2) ? ~0UL : random_below(~0U);
-}
-
 static void go(struct script *script, const struct program *program, enum twist twist)
 {
-	Migrate__ThreadAttributes attributes, *threads[] = { &attributes, &attributes };
 	Migrate__Process process = MIGRATE__PROCESS__INIT, *processes[] = { &process, &process };
 	static char *const groups[] = { "/mutate", "/a/../../b", "", "x", "/\n", "//", "/.", "/a/" };
 	Migrate__RestoreGo go = MIGRATE__RESTORE_GO__INIT;
-	Migrate__Scheduling scheduling;
 
-	thread(&attributes, program->pid, &scheduling);
-	if (twist == TWIST_ATTRIBUTES)
-		odd_thread(&attributes);
 	go.files = program->nr_files;
 	if (twist == TWIST_FILES)
 		go.files = random_below(2) ? 0 : ~0U;
 	process.pid = program->pid;
-	process.threads = threads;
-	process.n_threads = twist == TWIST_THREADS ? 2 * random_below(2) : 1;
+	mutate_threads(&process, twist);
 	process.has_coredump_filter = true;
 	process.coredump_filter = twist == TWIST_PROCESS ? ~0U : 0x23;
 	process.has_pending = process.has_oom_score_adj = process.has_autogroup_nice =
