@@ -57,6 +57,16 @@ struct splice_vm_range_pool {
  * @nr: how many
  * @pool: where they come from. When it is empty a neighbour grows over what lies between
  * @last_resort: the range of a set that would else be empty, when the pool is
+ *
+ * A plain rbtree by start, not the kernel's interval tree. That tree is for intervals that overlap:
+ * each node carries the highest end below itself, which each insertion and removal updates along
+ * the path to the root. The ranges of a set do not overlap, so their ends are in the order of their
+ * starts, and one descent finds the first range that reaches an address. A range that grows over
+ * its neighbours stays where it is in the rbtree; an interval tree would have to take it out and
+ * put it in again, since its key and its end change.
+ *
+ * The notifier holds the owner's spinlock for one descent. It holds the lock longer only where a
+ * range takes in others, each of which an earlier event had put in.
  */
 struct splice_vm_range_set {
 	struct rb_root root;
