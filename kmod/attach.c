@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Which caller may reach which memory. A descriptor of /proc/PID/mem is the capability: the
- * kernel checked ptrace access, Yama, the LSMs and dumpable when the file was opened. The
- * file's private data is the mm (fs/proc/base.c, mem_open).
+ * kernel's mem_open() checked ptrace access, Yama, the LSMs and dumpable, and made the mm the
+ * file's private data.
  */
 #include <linux/capability.h>
 #include <linux/err.h>

@@ -14,7 +14,7 @@
 /*
  * Mappings that can be registered, but not followed. PAGEMAP_SCAN passes over huge pages of 1 GiB
  * without a word. A write to a protected huge entry of DAX leaves the entry writable and
- * protected at once, and insert_pfn() (mm/memory.c) puts nothing over a note of protection in an
+ * protected at once, and the kernel's insert_pfn() puts nothing over a note of protection in an
  * empty entry, so that the fault comes again and again.
  */
 static bool splice_vm_vma_is_unfollowable(struct vm_area_struct *vma)

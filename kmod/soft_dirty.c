@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The soft-dirty tracker. A write of "4" to clear_refs calls MMU notifiers with
- * MMU_NOTIFY_SOFT_DIRTY, under the mmap lock held for writing, after it cleared
- * VM_SOFTDIRTY and before it clears the bits in page tables and flushes TLBs (fs/proc/
- * task_mmu.c, clear_refs_write). So the callback copies the bits away: get and clear
- * are one step for the target, no matter which process writes clear_refs.
+ * MMU_NOTIFY_SOFT_DIRTY, under the mmap lock held for writing, after clear_refs_write()
+ * has cleared VM_SOFTDIRTY and before the function clears the bits in page tables and flushes
+ * TLBs. So the callback copies the bits away: get and clear are one step for the target, no
+ * matter which process writes clear_refs.
  */
 #include <linux/hugetlb.h>
 #include <linux/ktime.h>

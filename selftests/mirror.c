@@ -335,7 +335,56 @@ static void mirror_kernel_threads(void)
 	ksft_must(!sys_write_file(path, "200"));
 }
 
-int main(int argc, char **argv)
+/**
+ * struct mirror_options - the command line
+ * @seconds: of each run
+ * @socket: name of the only kind of socket, or NULL
+ * @tracker: the only tracker, or 0
+ * @control: two steps must lose pages
+ */
+struct mirror_options {
+	struct load_config config;
+	unsigned int seconds;
+	const char *socket;
+	__u32 tracker;
+	bool control;
+};
+
+static void mirror_option(struct mirror_options *opts, int opt, const char *arg)
+{
+	__u64 value = arg ? strtoull(arg, NULL, 0) : 0;
+
+	switch (opt) {
+	case 't':
+		opts->config.threads = value;
+		break;
+	case 's':
+		opts->seconds = value;
+		break;
+	case 'e':
+		opts->config.seed = value;
+		break;
+	case 'm':
+		opts->config.mb = value;
+		break;
+	case 'r':
+		opts->config.rate = value;
+		break;
+	case 'k':
+		opts->tracker = value;
+		break;
+	case 'o':
+		opts->socket = arg;
+		break;
+	case 'n':
+		opts->control = false;
+		break;
+	default:
+		ksft_exit_fail_msg("unknown option\n");
+	}
+}
+
+static void mirror_options_parse(struct mirror_options *opts, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "threads", required_argument, NULL, 't' },
@@ -348,69 +397,54 @@ int main(int argc, char **argv)
 		{ "no-control", no_argument, NULL, 'n' },
 		{}
 	};
-	struct load_config config = {
-		.threads = 4,
-		.mb = 64,
-		.seed = sys_now_ns() % 1000000,
-		.rate = 20000,
-		.ops = true,
-	};
-	unsigned int seconds = 4, i;
-	const char *socket = NULL;
-	__u32 only = 0;
-	bool control = true;
 	int opt;
 
-	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		__u64 value = optarg ? strtoull(optarg, NULL, 0) : 0;
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1)
+		mirror_option(opts, opt, optarg);
+}
 
-		switch (opt) {
-		case 't':
-			config.threads = value;
-			break;
-		case 's':
-			seconds = value;
-			break;
-		case 'e':
-			config.seed = value;
-			break;
-		case 'm':
-			config.mb = value;
-			break;
-		case 'r':
-			config.rate = value;
-			break;
-		case 'k':
-			only = value;
-			break;
-		case 'o':
-			socket = optarg;
-			break;
-		case 'n':
-			control = false;
-			break;
-		default:
-			ksft_exit_fail_msg("unknown option\n");
-		}
-	}
-	ksft_print_header();
-	ksft_print_msg("--threads %u --seconds %u --mb %u --rate %u --seed %llu\n",
-		       config.threads, seconds, config.mb, config.rate,
-		       config.seed);
-	sys_swap_on(256);
-	mirror_kernel_threads();
+/* Each tracker with each kind of socket. */
+static void mirror_run_all(struct mirror_options *opts)
+{
+	unsigned int i;
+
 	for (i = 0; i < 4; i++) {
 		__u32 tracker = SPLICE_VM_TRACKER_SOFT_DIRTY + i / 2;
 		const struct net_kind *net = &net_kinds[i % 2];
 
-		if ((only && tracker != only) ||
-		    (socket && strcmp(socket, net->name)))
+		if ((opts->tracker && tracker != opts->tracker) ||
+		    (opts->socket && strcmp(opts->socket, net->name)))
 			continue;
 		if (svm_has_tracker(tracker))
-			mirror_run(&config, seconds, net, tracker);
-		config.seed++;
+			mirror_run(&opts->config, opts->seconds, net, tracker);
+		opts->config.seed++;
 	}
-	if (control)
-		mirror_control(config, seconds);
+}
+
+int main(int argc, char **argv)
+{
+	struct mirror_options opts = {
+		.config = {
+			.threads = 4,
+			.mb = 64,
+			.seed = sys_now_ns() % 1000000,
+			.rate = 20000,
+			.ops = true,
+		},
+		.seconds = 4,
+		.control = true,
+	};
+	const struct load_config *config = &opts.config;
+
+	mirror_options_parse(&opts, argc, argv);
+	ksft_print_header();
+	ksft_print_msg("--threads %u --seconds %u --mb %u --rate %u --seed %llu\n",
+		       config->threads, opts.seconds, config->mb, config->rate,
+		       config->seed);
+	sys_swap_on(256);
+	mirror_kernel_threads();
+	mirror_run_all(&opts);
+	if (opts.control)
+		mirror_control(opts.config, opts.seconds);
 	ksft_finished();
 }

@@ -31,7 +31,7 @@ struct kinds {
 
 static bool is_message_queue(const struct proc_file *file)
 {
-	static const long type = 0x19800202;	/* MQUEUE_MAGIC of the kernel's ipc/mqueue.c */
+	static const long type = 0x19800202;	/* the kernel's MQUEUE_MAGIC, which no header has */
 
 	return S_ISREG(file->st.st_mode) && proc_fd_is_on(file->pid, file->fd, &type, 1);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * TAP output like that of the kernel's tools/testing/selftests/kselftest.h, as far as these tests
- * need it. The plan comes last, so that cases in loops need no counting.
+ * TAP output like that of the kernel's kselftest, as far as these tests need it. The plan comes
+ * last, so that cases in loops need no counting.
  */
 #ifndef SPLICE_VM_SELFTESTS_KSFT_H
 #define SPLICE_VM_SELFTESTS_KSFT_H
@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdnoreturn.h>
 
-/* The kernel has these in compiler_attributes.h. */
+/* As the kernel's own code spells them. */
 #define __attr(a)		__attribute__((a))
 #define __printf(fmt, args)	__attr(format(printf, fmt, args))
 
