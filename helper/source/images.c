@@ -11,7 +11,6 @@
 #include "base/spread.h"
 #include "os/cgroup_homes.h"
 #include "os/pending.h"
-#include "pages/sets.h"
 #include "source/attributes.h"
 #include "source/announce.h"
 #include "source/images.h"
@@ -275,21 +274,15 @@ static int find_elsewhere(struct source_process *process, struct page_set *elsew
 			  struct error *err)
 {
 	const struct criu_task *task = &process->task;
-	struct source_mm *mm = &process->mm;
-	struct run run;
-	int ret = 0;
 
-	pthread_mutex_lock(&mm->unsent_lock);
-	for (size_t i = 0; i < task->vmas.nr && !ret; i++) {
-		uint64_t addr = task->vmas.vmas[i].start, end = task->vmas.vmas[i].end;
+	for (size_t i = 0; i < task->vmas.nr; i++) {
+		const struct vma *vma = &task->vmas.vmas[i];
 
-		for (; !ret && !task->lazyable[i] &&
-		       sets_next_only(&mm->populated, &mm->unsent, addr, end, 0, &run);
-		     addr = run_end(&run))
-			ret = page_set_add(elsewhere, run.addr, run.nr_pages, err);
+		if (!task->lazyable[i] &&
+		    source_mm_add_sent(&process->mm, vma->start, vma->end, elsewhere, err))
+			return -1;
 	}
-	pthread_mutex_unlock(&mm->unsent_lock);
-	return ret;
+	return 0;
 }
 
 static void claim(struct source_mm *mm, const struct page_set *carried)

@@ -7,8 +7,8 @@
  * the urgent connection (threads.h); one watches descriptors, signals and the clock (watch.h). Each
  * may raise a failure (failure.h). The main thread alone acts on it.
  *
- * Locks, from the first that may be taken to the last: struct failure's, then the mailbox's.
- * struct watch's and struct source_mm's are taken with no other, and no other is taken under them.
+ * Locks: those of struct mailbox, struct watch, struct source_mm, struct shm_compare and of the keeper's
+ * process are leaves. A thread holds one of them at a time, and calls a hook that locks under none.
  */
 #ifndef MIGRATE_SOURCE_MIGRATION_H
 #define MIGRATE_SOURCE_MIGRATION_H

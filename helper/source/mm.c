@@ -283,6 +283,20 @@ uint32_t source_mm_look_unsent(struct source_mm *mm, const struct splice_vm_run 
 	return nr_found;
 }
 
+int source_mm_add_sent(struct source_mm *mm, uint64_t start, uint64_t end, struct page_set *sent,
+		       struct error *err)
+{
+	struct run run;
+	int ret = 0;
+
+	pthread_mutex_lock(&mm->unsent_lock);
+	for (uint64_t at = start; !ret && sets_next_only(&mm->populated, &mm->unsent, at, end, 0, &run);
+	     at = run_end(&run))
+		ret = page_set_add(sent, run.addr, run.nr_pages, err);
+	pthread_mutex_unlock(&mm->unsent_lock);
+	return ret;
+}
+
 void source_mm_claim(struct source_mm *mm, const struct splice_vm_run *runs, uint32_t nr)
 {
 	pthread_mutex_lock(&mm->unsent_lock);

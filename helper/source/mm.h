@@ -37,7 +37,7 @@
  * @pushed: PUSHED was sent, or is being sent; any thread may look
  * @ended: the destination was told that the process was killed here; any thread may look
  * @unsent: from FINAL on: pages that the destination lacks and that no thread has sent yet
- * @unsent_lock: covers @unsent; a leaf lock
+ * @unsent_lock: covers @unsent; a leaf lock, of source/mm.c alone
  * @pagemap_fd: from FINAL on, where there are several address spaces: to find pages that are the same
  *	(source/sharers.h). -1: not looked at
  * @answered: pages that answers to requests have carried since COMMIT. The thread that answers uses the set
@@ -109,6 +109,9 @@ uint32_t source_mm_take_unsent(struct source_mm *mm, uint64_t *at, struct splice
 /** source_mm_look_unsent() - which of the pages of @runs are unsent; @found: room for @max. Return: how many runs */
 uint32_t source_mm_look_unsent(struct source_mm *mm, const struct splice_vm_run *runs, uint32_t nr,
 			       struct splice_vm_run *found, uint32_t max);
+/** source_mm_add_sent() - add to @sent the populated pages from @start to below @end that are not unsent */
+int source_mm_add_sent(struct source_mm *mm, uint64_t start, uint64_t end, struct page_set *sent,
+		       struct error *err);
 /** source_mm_claim() - take these pages out of the unsent ones: the push does not send them */
 void source_mm_claim(struct source_mm *mm, const struct splice_vm_run *runs, uint32_t nr);
 /**

@@ -9,7 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include "pages/page_set.h"
+#include "base/page.h"
 
 static inline int make_uffd(const void *at, uint64_t pages)
 {

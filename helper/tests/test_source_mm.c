@@ -153,6 +153,26 @@ static void unsent_is_what_is_not_current(void **state)
 	assert_int_equal(source_mm_take_unsent(mm, &at, runs, 4, 3, NULL), 0);
 }
 
+/* Images leave out what frames have carried, mapping by mapping. */
+static void sent_is_what_is_populated_and_not_unsent(void **state)
+{
+	struct bench *bench = *state;
+	struct source_mm *mm = &bench->mm;
+	struct page_set sent;
+
+	page_set_init(&sent);
+	assert_int_equal(page_set_add(&mm->populated, AT(10), 20, &bench->err), 0);
+	assert_int_equal(page_set_add(&mm->unsent, AT(14), 2, &bench->err), 0);
+	assert_int_equal(source_mm_add_sent(mm, AT(12), AT(18), &sent, &bench->err), 0);
+	assert_int_equal(sent.nr, 4);
+	assert_true(page_set_has(&sent, AT(13)));
+	assert_false(page_set_has(&sent, AT(14)));
+	assert_true(page_set_has(&sent, AT(16)));
+	assert_int_equal(source_mm_add_sent(mm, AT(40), AT(50), &sent, &bench->err), 0);
+	assert_int_equal(sent.nr, 4);
+	page_set_destroy(&sent);
+}
+
 #define RACE_PAGES	20000
 
 /* Requests: every third page. */
@@ -202,7 +222,9 @@ int main(void)
 		BENCH_TEST(pages_that_are_not_sent_are_not_dirty),
 		BENCH_TEST(a_page_is_announced_once), BENCH_TEST(populated_when_it_stands),
 		BENCH_TEST(a_page_that_cannot_be_read_is_refused),
-		BENCH_TEST(unsent_is_what_is_not_current), BENCH_TEST(requests_beside_the_push),
+		BENCH_TEST(unsent_is_what_is_not_current),
+		BENCH_TEST(sent_is_what_is_populated_and_not_unsent),
+		BENCH_TEST(requests_beside_the_push),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
