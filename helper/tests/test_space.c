@@ -4,11 +4,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <cmocka.h>
-#include "dest/mm.h"
-#include "dest/spaces.h"
-#include "pages/sets.h"
-#include "tests/mm_hooks.h"
+#include "pages/space.h"
 
 #define BASE	0x7f0000000000UL
 #define P	PAGE_BYTES
@@ -158,52 +156,32 @@ static void test_waiting(void **state)
 	space_free(space);
 }
 
-/* A page is given back when the last space that lacks it has it. */
-static void test_shared_mirror(void **state)
+/* The piece that is added later is newer, and the first one with a page tells. */
+static void test_pieces(void **state)
 {
-	const struct mirror_range range = { AT(0), AT(16) };
-	const struct splice_vm_run run = { .addr = AT(0), .nr_pages = 8 };
-	const struct splice_vm_run all = { .addr = AT(0), .nr_pages = 12 };
+	struct pieces pieces = { .list = NULL };
 	struct error err = { 0 };
-	struct mirror_windows *windows;
-	struct space *child;
-	struct page_set lazy;
-	struct mm mm;
-	uint64_t have, lack;
+	uint64_t nr = 20;
 
-	assert_int_equal(mm_init(&mm, &no_mm_hooks, &err), 0);
-	assert_int_equal(mm_announce(&mm, &range, 1, &err), 0);
-	assert_int_equal(mm_begin_receive(&mm, &run, 1, &windows, &err), 0);
-	assert_int_equal(mm_end_receive(&mm, windows, &run, 1, &err), 0);
-	assert_int_equal(mm_populate(&mm, &all, 1, &err), 0);
-	mm_final(&mm, &have, &lack);
-	assert_int_equal(have, 8);
-	assert_int_equal(lack, 4);
-	page_set_init(&lazy);
-	assert_int_equal(page_set_add(&lazy, AT(2), 14, &err), 0);
-	assert_int_equal(mm_seal(&mm, &lazy, &err), 0);
-	assert_int_equal(mm.spaces.list[0]->todo.nr, 10);
-	assert_int_equal(mm.mirror.have.nr, 6);
-	assert_int_equal(mm.wanted.pages.nr, 4);
-	assert_int_equal(mm.counts.image, 2);
-
-	child = space_fork(mm.spaces.list[0], &err);
-	assert_int_equal(space_set_add(&mm.spaces, child, &err), 0);
-	page_set_remove(&mm.spaces.list[0]->todo, AT(2), 10);
-	mm_release(&mm, AT(2), 10);
-	assert_int_equal(mm.mirror.have.nr, 6);
-	page_set_remove(&child->todo, AT(3), 2);
-	mm_release(&mm, AT(2), 10);
-	assert_int_equal(mm.mirror.have.nr, 4);
-	assert_false(page_set_has(&mm.mirror.have, AT(4)));
-	assert_int_equal(mm.wanted.pages.nr, 4);
-	assert_false(spaces_done(&mm));
-	spaces_bury(&mm, child);
-	assert_int_equal(mm.mirror.have.nr, 0);
-	assert_int_equal(mm.wanted.pages.nr, 0);
-	assert_true(spaces_done(&mm));
-	page_set_destroy(&lazy);
-	mm_destroy(&mm);
+	assert_int_equal(pieces_add(&pieces, AT(10), AT(14), AT(50), &err), 0);
+	assert_int_equal(pieces_add(&pieces, AT(10), AT(14), AT(50), &err), 0);
+	assert_int_equal(pieces.nr, 1);
+	assert_int_equal(pieces_add(&pieces, AT(20), AT(21), AT(70), &err), 0);
+	assert_true(pieces_has(&pieces, AT(13), AT(15)));
+	assert_false(pieces_has(&pieces, AT(14), AT(20)));
+	assert_true(pieces_has_origin(&pieces, AT(53), AT(60)));
+	assert_false(pieces_has_origin(&pieces, AT(54), AT(70)));
+	assert_false(pieces_part(&pieces, AT(14), &nr));
+	assert_int_equal(nr, 6);
+	nr = 20;
+	assert_true(pieces_part(&pieces, AT(12), &nr));
+	assert_int_equal(nr, 2);
+	pieces_drop_first(&pieces);
+	assert_false(pieces_has(&pieces, AT(10), AT(14)));
+	assert_true(pieces_has(&pieces, AT(20), AT(21)));
+	pieces_drop_first(&pieces);
+	assert_int_equal(pieces.nr, 0);
+	free(pieces.list);
 }
 
 int main(void)
@@ -214,7 +192,7 @@ int main(void)
 		cmocka_unit_test(test_each_lacking),
 		cmocka_unit_test(test_fork),
 		cmocka_unit_test(test_waiting),
-		cmocka_unit_test(test_shared_mirror),
+		cmocka_unit_test(test_pieces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
