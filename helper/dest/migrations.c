@@ -196,7 +196,7 @@ static void start(struct migrations *migrations, struct caller *caller)
 			door_turn_away(migrations->door, caller, host_is_full ?
 				       "half of all places are taken by migrations from there" :
 				       "too many migrations at once");
-	} else if (spoken_may(&migrations->spoken, caller->host, clock_now_ms()) && may_start(migrations)) {
+	} else if (log_quota_allows(&migrations->log_quota, caller->host, clock_now_ms()) && may_start(migrations)) {
 		fork_one(migrations, migration, caller);
 	}
 }
@@ -280,7 +280,7 @@ static void vacate(struct migrations *migrations, struct migration_process *migr
 {
 	/* one whose Setup was accepted costs its source more than lines */
 	if (is_new(migration))
-		spoken_add(&migrations->spoken, migration->host, atomic_load(&migration->place->lines),
+		log_quota_add(&migrations->log_quota, migration->host, atomic_load(&migration->place->lines),
 			   clock_now_ms());
 	if (migration->sock >= 0)
 		close(migration->sock);

@@ -8,9 +8,9 @@
 
 #include <poll.h>
 #include "dest/door.h"
+#include "dest/log_quota.h"
 #include "dest/places.h"
 #include "dest/serve_options.h"
-#include "dest/spoken.h"
 
 /**
  * struct migration_process - the process of one migration
@@ -37,7 +37,7 @@ struct migration_process {
 
 /**
  * struct migrations - the migrations of one serve
- * @spoken: what each address has caused in the log
+ * @log_quota: what each address has caused in the log
  * @starts: number of migrations that may start now; grows with time
  * @code: outcome of the last migration whose Setup was accepted
  * @done: with --once: such a migration has ended
@@ -46,7 +46,7 @@ struct migrations {
 	struct serve_options *opts;
 	struct door *door;
 	struct migration_process all[PLACES_MAX];
-	struct spoken spoken;
+	struct log_quota log_quota;
 	int64_t started_ms;
 	unsigned int starts;
 	int code;

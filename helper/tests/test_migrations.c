@@ -310,7 +310,7 @@ static void who_fills_the_log_waits_at_the_door(void **state)
 	migrations_init(&migrations, &opts, &door);
 	for (size_t i = 0; i < DOOR_CALLERS; i++)
 		door.callers[i].fd = -1;
-	spoken_add(&migrations.spoken, "10.0.0.1", SPOKEN_LINES - 1, begin);
+	log_quota_add(&migrations.log_quota, "10.0.0.1", LOG_QUOTA_LINES - 1, begin);
 	call(0, "10.0.0.1", 1000);
 	migrations_take(&migrations);
 	assert_int_equal(door.callers[0].fd, -1);
@@ -318,14 +318,14 @@ static void who_fills_the_log_waits_at_the_door(void **state)
 	migrations_reap(&migrations);
 	assert_int_equal(migrations.all[0].pid, 0);
 	/* its error and its result */
-	migrations.spoken.hosts[0].ms = clock_now_ms();
-	assert_in_range(migrations.spoken.hosts[0].lines, SPOKEN_LINES, SPOKEN_LINES + 2);
+	migrations.log_quota.hosts[0].ms = clock_now_ms();
+	assert_in_range(migrations.log_quota.hosts[0].lines, LOG_QUOTA_LINES, LOG_QUOTA_LINES + 2);
 	call(0, "10.0.0.1", 1000);
 	call(1, "10.0.0.2", 1000);
 	migrations_take(&migrations);
 	assert_true(door.callers[0].fd >= 0);
 	assert_int_equal(door.callers[1].fd, -1);
-	migrations.spoken.hosts[0].ms -= 10 * SPOKEN_MS;
+	migrations.log_quota.hosts[0].ms -= 10 * LOG_QUOTA_MS;
 	migrations_take(&migrations);
 	assert_int_equal(door.callers[0].fd, -1);
 	while (waitpid(-1, NULL, 0) > 0)
