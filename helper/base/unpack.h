@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Messages of others: how much memory, and time, one may take. */
+/* Limits the memory and the time that a message of another machine takes. */
 #ifndef MIGRATE_BASE_UNPACK_H
 #define MIGRATE_BASE_UNPACK_H
 
@@ -9,11 +9,11 @@
 
 /**
  * unpack() - as protobuf_c_message_unpack(), with a limit
- * @times: what it may allocate in all, in bytes of @data: some ten are enough for lists. A field that stands in the
- *	message again is merged with the one before, whose lists are copied: without a limit the time would grow
- *	with the square of @bytes
+ * @times: the message may allocate @times @bytes in all; some ten to twenty are enough for lists. protobuf-c merges a
+ *	field that comes again with the earlier one, and copies its lists: without a limit the time would grow with
+ *	the square of @bytes
  *
- * Return: NULL when it is malformed or takes more; free it without an allocator
+ * Return: the message, to be freed without an allocator; NULL when the message is malformed or takes more
  */
 struct ProtobufCMessage *unpack(const struct ProtobufCMessageDescriptor *type, const uint8_t *data,
 				size_t bytes, unsigned int times);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The paths in CRIU's images: of all that the restore opens by name. */
+/* The paths in CRIU's images that a restore opens. */
 #ifndef MIGRATE_CRIU_NAMES_H
 #define MIGRATE_CRIU_NAMES_H
 

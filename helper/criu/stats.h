@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The image with the figures of a dump, which tools read that drive CRIU. */
+/* The image with the figures of a dump. Tools that drive CRIU read it. */
 #ifndef MIGRATE_CRIU_STATS_H
 #define MIGRATE_CRIU_STATS_H
 

@@ -6,7 +6,7 @@
 
 #define HAS(own, kind)	((own) & 1u << (kind))
 
-/* Since Linux 5.11 it is 0 by default, and before 5.2 everybody may. */
+/* The sysctl is 0 by default since Linux 5.11. Before 5.2 there is none, and every process may use a userfaultfd. */
 static bool may_use_uffd(void)
 {
 	FILE *file = fopen("/proc/sys/vm/unprivileged_userfaultfd", "re");
@@ -98,7 +98,7 @@ static int compare_kinds(unsigned int said, unsigned int found, struct error *er
 	return 0;
 }
 
-/* A child with a namespace of its own would be in a new one. */
+/* For a child with another number than the first process CRIU would make a second namespace. */
 static int compare_tasks(const struct program *program, const struct criu_namespaces *root,
 			 int images_fd, struct error *err)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The namespaces that a program has of its own. Setup says which, so that what is lacking here is told while the program
- * runs. CRIU goes by the images: these must have the same.
+ * The namespaces that a program has of its own. Setup names them, so that serve refuses a kind that it lacks while the
+ * program still runs. CRIU goes by the images, so the images must have the same namespaces.
  */
 #ifndef MIGRATE_DEST_NAMESPACES_H
 #define MIGRATE_DEST_NAMESPACES_H

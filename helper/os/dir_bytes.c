@@ -11,7 +11,7 @@
 
 #define DEPTH_MAX	64
 
-/* Neither a link nor what is mounted there is followed, be it a bind mount of the same file system. */
+/* Follows no symbolic link and no mount, not even a bind mount of the same file system. */
 static int open_below(int fd, const char *name)
 {
 	struct open_how how = {

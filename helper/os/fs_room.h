@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Room of a file system that others need, too. */
+/* Free space of a file system that other programs write to as well. */
 #ifndef MIGRATE_OS_FS_ROOM_H
 #define MIGRATE_OS_FS_ROOM_H
 
@@ -9,9 +9,9 @@
 /**
  * fs_has_room() - can @bytes more be written, and an eighth of the file system is still free for others?
  * @fd: of a file in it
- * @free: what is free, in bytes
+ * @free: out: bytes that are free
  *
- * Return: true as well when nothing is known, or the file system has no size
+ * Return: true also for a file system that does not tell its size
  */
 bool fs_has_room(int fd, uint64_t bytes, uint64_t *free);
 

@@ -71,7 +71,7 @@ bool mount_list_same(const struct mount_list *a, const struct mount_list *b)
 	return same;
 }
 
-/* That of "/" whose parent is none of the list. */
+/* The mount on "/" whose parent is not in the list. */
 ssize_t mount_list_root(const struct mount_list *list)
 {
 	for (size_t i = 0; i < list->nr; i++) {
@@ -86,7 +86,7 @@ ssize_t mount_list_root(const struct mount_list *list)
 }
 
 /*
- * The mount point within mount @in that comes first on the way: what is mounted behind it is hidden. -1: none.
+ * The mount point within mount @in that @path reaches first: that mount hides mount points behind it. -1: none.
  * A path begins below what is mounted on "/" itself.
  */
 static ssize_t find_next(const struct mount_list *list, ssize_t in, const char *path)

@@ -12,8 +12,8 @@
  * struct mount_entry - one mount
  * @id: and @parent, the @id of the mount that the mount point is in, as the kernel counts them
  * @root: the directory, or file, of its file system that is mounted
- * @shared: number of the group of mounts in which what is mounted below one appears below all; 0: none
- * @master: number of the group that it follows; 0: none
+ * @shared: number of its peer group: a mount below one of the group appears below all of them; 0: none
+ * @master: number of the peer group whose mounts it receives; 0: none
  */
 struct mount_entry {
 	dev_t dev;
@@ -22,7 +22,7 @@ struct mount_entry {
 	int shared, master;
 };
 
-/** struct mount_list - in the order of /proc/PID/mountinfo: what is mounted later is behind */
+/** struct mount_list - in the order of /proc/PID/mountinfo: later mounts come later */
 struct mount_list {
 	struct mount_entry *mounts;
 	size_t nr;

@@ -16,7 +16,7 @@ int net_inside(pid_t pid, int (*fn)(void *ctx), void *ctx)
 	there = open(path, O_RDONLY | O_CLOEXEC);
 	if (home >= 0 && there >= 0 && !setns(there, CLONE_NEWNET)) {
 		ret = fn(ctx);
-		/* all that this thread does from here on would be in the program's network */
+		/* this thread would make all later sockets in the program's network */
 		if (setns(home, CLONE_NEWNET))
 			abort();
 	}
