@@ -21,6 +21,8 @@ descendants() { local child; echo "$1"; for child in $(pgrep -P "$1"); do descen
 arriving() { migrate-helper status --json | sed 's/.*"arriving"://; s/"sessions".*//' | grep -o '"pid": *[0-9]*' | grep -o '[0-9]*' | sort -n | tr '\n' ' '; }
 arrives() { local at; at=$(descendants "$pid" | sort -n | tr '\n' ' '); fail="of $at status names $(arriving)" && [ "$(arriving)" = "$at" ]; }
 
+nothing_arrives() { [ -z "$(arriving)" ]; }
+
 # In rounds alone. Between the last round and the freeze the destination tells which processes it has memory of.
 run_arriving()
 {
@@ -31,7 +33,7 @@ run_arriving()
 	check "arriving: the rounds end" wait_for 60 in_state FREEZE
 	check "arriving: status there names each process of the source, and no other" arrives
 	check "arriving: the tree moves" wait "$migrate"
-	check "arriving: status there names nothing more" eval '[ -z "$(arriving)" ]'
+	check "arriving: status there names nothing more" nothing_arrives
 	end
 }
 
