@@ -349,6 +349,11 @@ void freeze_undo(struct freeze *freeze)
 	figures_thawed(freeze->figures, freeze->at_ns);
 }
 
+void freeze_kill(const struct freeze *freeze)
+{
+	kill(criu_dump_pid(freeze->dump), SIGKILL);
+}
+
 void freeze_end(struct freeze *freeze)
 {
 	criu_dump_kill(freeze->dump);

@@ -71,7 +71,9 @@ struct freeze {
 int freeze_tree(struct freeze *freeze, struct error *err);
 /** freeze_undo() - before COMMIT: the program goes on here; nothing when it was not frozen */
 void freeze_undo(struct freeze *freeze);
-/** freeze_end() - the program was killed: end the CRIU that traces it */
+/** freeze_kill() - it is handed over: kill the CRIU that traces it, to be reaped by freeze_end() */
+void freeze_kill(const struct freeze *freeze);
+/** freeze_end() - the program was killed: end the CRIU that traces it, and wait for that */
 void freeze_end(struct freeze *freeze);
 
 #endif

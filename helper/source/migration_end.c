@@ -101,9 +101,13 @@ int source_migration_finish(struct source_migration *migration, struct error *er
 	struct error ignored = { 0 };
 
 	watch_stop(&migration->watch);
+	/*
+	 * CRIU traces the threads: until it dies, dead ones cannot go, nor the process. It dies at the same time as these:
+	 * behind them it would have to free all the pages alone that it has in pipes.
+	 */
+	freeze_kill(&migration->freeze);
 	if (source_keeper_kill(migration->keeper, &ignored) && guard_kill(&migration->guard, err))
 		return err->code;
-	/* CRIU traces the threads: until it dies, dead ones cannot go, nor the process */
 	freeze_end(&migration->freeze);
 	if (guard_wait_dead(&migration->guard, err))
 		return err->code;
