@@ -166,7 +166,7 @@ int criu_dump_refuse(struct criu_dump *dump, struct error *err);
 /**
  * criu_dump_kill() - kill CRIU with SIGKILL, reap it, free @dump
  *
- * Called after the tasks were killed: their parent cannot reap the tasks while CRIU traces them.
+ * The tasks stay as they are, in their frozen control group. They can be killed, and are dead only once CRIU is.
  */
 void criu_dump_kill(struct criu_dump *dump);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -374,4 +375,27 @@ int images_send(struct images *images, struct error *err)
 	free(buf);
 	omits_free(images);
 	return ret ? ret : restore_go(images, files, err);
+}
+
+/* "core-12.img", unlike "files.img" and "remap-fpath.img" */
+static bool has_number(const char *name)
+{
+	const char *dash = strchr(name, '-');
+
+	return dash && isdigit(dash[1]);
+}
+
+void images_drop(int dir_fd)
+{
+	int fd = openat(dir_fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir && fd >= 0)
+		close(fd);
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_type == DT_REG && has_number(entry->d_name))
+			unlinkat(dir_fd, entry->d_name, 0);
+	if (dir)
+		closedir(dir);
 }

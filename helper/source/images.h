@@ -51,4 +51,12 @@ int images_omit(struct images *images, struct error *err);
 /** images_send() - say what will come, all files, and RestoreGo; frees what images_omit() made */
 int images_send(struct images *images, struct error *err);
 
+/**
+ * images_drop() - remove the images of single processes, which were sent
+ *
+ * While the destination restores, this end has nothing to do; thousands of files would keep the last messages waiting.
+ * link_remaps_remove() needs images of the whole program, which stay.
+ */
+void images_drop(int dir_fd);
+
 #endif

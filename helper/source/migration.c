@@ -176,8 +176,11 @@ static int send_images(struct source_migration *migration, struct error *err)
 	};
 
 	frozen_time_enter(&images.figures->frozen, MIGRATE__FROZEN_PART__REPAIR);
-	return repair_images(&migration->tree, images.dir_fd, &migration->losses, err) ||
-	       images_omit(&images, err) || images_send(&images, err) ? -1 : 0;
+	if (repair_images(&migration->tree, images.dir_fd, &migration->losses, err) ||
+	    images_omit(&images, err) || images_send(&images, err))
+		return -1;
+	images_drop(images.dir_fd);
+	return 0;
 }
 
 static int wait_final_ack(struct source_migration *migration, struct error *err)
