@@ -124,10 +124,20 @@ static int find_others(struct inspection *look, const struct proc_files *files, 
 	return refuse_pipes(look, files, err) || refuse_shared(look, files, err) ? -1 : 0;
 }
 
+/* In any thread: the kernel counts the pages of each mapping for this. */
+static int find_own_losses(struct inspection *look, struct error *err)
+{
+	struct proc_files own;
+	const struct proc_files *files = source_process_files(look->process, &own, err);
+	int ret = !files || refuse_cgroup(look, err) || refuse_attributes(look, files, err) ? -1 : 0;
+
+	proc_files_free(&own);
+	return ret;
+}
+
 static int find_losses(struct inspection *look, const struct proc_files *files, struct error *err)
 {
 	return find_changing(look, files, look->vmas, err) || refuse_sockopts(look, files, err) ||
-	       refuse_cgroup(look, err) || refuse_attributes(look, files, err) ||
 	       find_others(look, files, err) ? -1 : 0;
 }
 
@@ -192,6 +202,7 @@ static int look_at_process(const struct inspection *terms, struct source_process
 			   struct refusals *refusals, struct error *err)
 {
 	size_t before = refusals->nr;
+	struct inspection look;
 
 	source_process_forget_files(process);
 	refuse_task(process, refusals);
@@ -200,7 +211,10 @@ static int look_at_process(const struct inspection *terms, struct source_process
 	if (process->bare)
 		return 0;
 	source_process_read_files(process);
-	return refuse_space(terms, process, refusals, err);
+	if (refuse_space(terms, process, refusals, err))
+		return -1;
+	look = look_at(terms, process);
+	return find_own_losses(&look, err);
 }
 
 static int look_at_files(const struct inspection *terms, struct source_process *process,
@@ -230,7 +244,7 @@ static int look_at_attached(const struct inspection *terms, struct source_proces
 	int ret;
 
 	if (!process->inspected) {
-		ret = refuse_descriptors(&look, refusals, err);
+		ret = find_own_losses(&look, err) || refuse_descriptors(&look, refusals, err) ? -1 : 0;
 	} else {
 		files = source_process_files(process, &own, err);
 		ret = !files || refuse_left_out(&look, files, refusals, err) ||
@@ -411,7 +425,7 @@ static int refuse_joined(const struct inspection *terms, struct source_process *
 	struct inspection look = look_at(terms, process);
 	struct refusals refusals = { 0 };
 
-	if (refuse_descriptors(&look, &refusals, err))
+	if (find_own_losses(&look, err) || refuse_descriptors(&look, &refusals, err))
 		return -1;
 	process->inspected = true;
 	return refusals_end(&refusals, process->pid, err);
