@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
 #include "base/clock.h"
 #include "base/report.h"
+#include "base/thread.h"
 #include "os/pending.h"
 #include "source/external.h"
 #include "source/freeze.h"
@@ -160,6 +162,43 @@ static int write_parent(const struct freeze *freeze, struct error *err)
 	return 0;
 }
 
+/** struct entering - the keeper's move of the processes into the guard's group, in a thread */
+struct entering {
+	const struct freeze *freeze;
+	struct error err;
+	int ret;
+};
+
+static void *enter_body(void *arg)
+{
+	struct entering *entering = arg;
+	const struct freeze *freeze = entering->freeze;
+
+	entering->ret = source_keeper_enter(freeze->keeper, BEGIN_MS + freeze->max_frozen_s * 1000,
+					    &entering->err);
+	return NULL;
+}
+
+/* CRIU starts meanwhile, and does not look at the program before it is told to dump. */
+static int enter_and_start(struct freeze *freeze, const struct criu_dump_opts *opts, struct error *err)
+{
+	struct entering entering = { .freeze = freeze };
+	pthread_t thread;
+	int ret;
+
+	freeze->entered = true;
+	if (thread_start(&thread, enter_body, &entering, err))
+		return -1;
+	ret = criu_dump_prepare(opts, &freeze->dump, err);
+	pthread_join(thread, NULL);
+	if (ret || !entering.ret)
+		return ret;
+	criu_dump_kill(freeze->dump);
+	freeze->dump = NULL;
+	*err = entering.err;
+	return -1;
+}
+
 /* What takes a while, and can be done before the program stands. */
 static int prepare(struct freeze *freeze, const struct criu_dump_opts *opts, struct error *err)
 {
@@ -169,9 +208,7 @@ static int prepare(struct freeze *freeze, const struct criu_dump_opts *opts, str
 		return -1;
 	warn_groups(freeze->guard);
 	report_progress("stopping the program");
-	freeze->entered = true;
-	return source_keeper_enter(freeze->keeper, BEGIN_MS + freeze->max_frozen_s * 1000, err) ||
-	       criu_dump_prepare(opts, &freeze->dump, err) ? -1 : 0;
+	return enter_and_start(freeze, opts, err);
 }
 
 /* Only the keeper, which is dead, knew whether it had to stop the program by a signal. */
