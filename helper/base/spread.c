@@ -51,28 +51,31 @@ static void *spread_body(void *arg)
 	return NULL;
 }
 
-/* Beside the caller's */
-static size_t threads_wanted(size_t nr)
+static size_t count_cpus(void)
 {
-	size_t cpus, wanted = nr / EACH;
 	cpu_set_t set;
 
-	if (sched_getaffinity(0, sizeof(set), &set))
-		return 0;
-	cpus = CPU_COUNT(&set);
-	if (wanted > cpus)
-		wanted = cpus;
+	return sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
+}
+
+/* Beside the caller's */
+static size_t threads_wanted(size_t nr, size_t most)
+{
+	size_t wanted = nr / EACH;
+
+	if (wanted > most)
+		wanted = most;
 	if (wanted > THREADS_MAX)
 		wanted = THREADS_MAX;
 	return wanted ? wanted - 1 : 0;
 }
 
-int spread_run(size_t nr, spread_fn fn, void *ctx, struct error *err)
+static int run(size_t nr, size_t most, spread_fn fn, void *ctx, struct error *err)
 {
 	struct spread spread = {
 		.fn = fn, .ctx = ctx, .nr = nr, .worst = nr, .lock = PTHREAD_MUTEX_INITIALIZER,
 	};
-	size_t wanted = threads_wanted(nr), started = 0;
+	size_t wanted = threads_wanted(nr, most), started = 0;
 	pthread_t threads[THREADS_MAX];
 	struct error ignored = { 0 };
 
@@ -85,4 +88,14 @@ int spread_run(size_t nr, spread_fn fn, void *ctx, struct error *err)
 		return 0;
 	*err = spread.err;
 	return -1;
+}
+
+int spread_run(size_t nr, spread_fn fn, void *ctx, struct error *err)
+{
+	return run(nr, count_cpus(), fn, ctx, err);
+}
+
+int spread_run_waiting(size_t nr, spread_fn fn, void *ctx, struct error *err)
+{
+	return run(nr, THREADS_MAX, fn, ctx, err);
 }

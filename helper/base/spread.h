@@ -17,4 +17,7 @@ typedef int (*spread_fn)(void *ctx, size_t at, struct error *err);
  */
 int spread_run(size_t nr, spread_fn fn, void *ctx, struct error *err);
 
+/** spread_run_waiting() - spread_run() where @fn waits for the other end rather than works: on any machine by some threads */
+int spread_run_waiting(size_t nr, spread_fn fn, void *ctx, struct error *err);
+
 #endif

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fdpass.h"
 #include "base/report.h"
+#include "base/spread.h"
 #include "base/text.h"
 #include "dest/late_pages.h"
 #include "dest/ptys.h"
@@ -25,9 +26,11 @@ static int read_parent_pages(void *ctx, uint64_t addr, uint64_t nr_pages, void *
 	return late_pages_fetch(ctx, addr, nr_pages, buf, err);
 }
 
-static int prepare_process(struct restore *restore, const struct process *process,
-			   struct error *err)
+/* In any thread. Pages for the images that no round has carried are fetched: the threads wait for these side by side. */
+static int prepare_one(void *ctx, size_t at, struct error *err)
 {
+	struct restore *restore = ctx;
+	const struct process *process = restore->program->processes[at];
 	struct mm *mm = objects_mm_of(restore->objects, process->pid);
 	struct criu_pages pages = { .read = read_parent_pages, .ctx = mm };
 	struct page_set lazy;
@@ -63,18 +66,16 @@ static int adopt_shared(struct restore *restore, struct error *err)
 /* Images as they came, to images that the restore can do with what is here. */
 static int prepare_images(struct restore *restore, struct error *err)
 {
-	const struct program *program = restore->program;
+	struct program *program = restore->program;
 
-	if (program_read_images(restore->program, restore->images->images_fd,
+	if (program_read_images(program, restore->images->images_fd,
 				restore->images->budget, err) ||
 	    namespaces_compare(restore->namespaces, program, restore->images->images_fd, err))
 		return -1;
 	if (adopt_shared(restore, err))
 		return -1;
-	for (size_t i = 0; i < program->nr; i++)
-		if (prepare_process(restore, program->processes[i], err))
-			return -1;
-	return objects_end_seal(restore->objects, err);
+	return spread_run_waiting(program->nr, prepare_one, restore, err) ||
+	       objects_end_seal(restore->objects, err) ? -1 : 0;
 }
 
 void restore_cancel(struct restore *restore)
@@ -331,15 +332,19 @@ static int restore_tasks(struct restore *restore, struct error *err)
 /* For the source, and the link, as long as they like, other migrations would be refused later. */
 static uint64_t waited_ns(const struct restore *restore)
 {
-	uint64_t ns = restore->frozen.ns[MIGRATE__FROZEN_PART__AWAIT_LISTS];
+	const uint64_t *parts = restore->frozen.ns;
 	struct mm *mm = NULL;
+	uint64_t ns = 0;
 
 	while ((mm = objects_next(restore->objects, mm))) {
 		mm_lock(mm);
 		ns += mm->counts.fetch_ns;
 		mm_unlock(mm);
 	}
-	return ns;
+	/* several threads waited at the same time */
+	if (ns > parts[MIGRATE__FROZEN_PART__REWRITE])
+		ns = parts[MIGRATE__FROZEN_PART__REWRITE];
+	return parts[MIGRATE__FROZEN_PART__AWAIT_LISTS] + ns;
 }
 
 static uint64_t cost_ns(const struct restore *restore)

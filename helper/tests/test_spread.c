@@ -72,6 +72,28 @@ static void other_threads_help(void **state)
 	assert_true(atomic_load(&work.others) < MANY);
 }
 
+#define WAITING	8	/* threads, whatever CPUs there are */
+
+/* Each waits until all of these do: on one CPU as well. */
+static int wait_for_others(void *ctx, size_t at, struct error *err)
+{
+	pthread_barrier_wait(ctx);
+	return 0;
+}
+
+static void those_that_wait_do_so_side_by_side(void **state)
+{
+	pthread_barrier_t barrier;
+	struct error err = { 0 };
+
+	pthread_barrier_init(&barrier, NULL, WAITING);
+	/* or the test would wait for ever */
+	alarm(60);
+	assert_int_equal(spread_run_waiting(4 * WAITING, wait_for_others, &barrier, &err), 0);
+	alarm(0);
+	pthread_barrier_destroy(&barrier);
+}
+
 static void few_are_done_here(void **state)
 {
 	struct work work = { .fails = { -1 }, .caller = gettid() };
@@ -99,6 +121,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_once), cmocka_unit_test(other_threads_help),
+		cmocka_unit_test(those_that_wait_do_so_side_by_side),
 		cmocka_unit_test(few_are_done_here), cmocka_unit_test(the_first_failure_counts),
 	};
 
