@@ -95,6 +95,16 @@ int source_attributes_read(struct source_attributes *attributes, pid_t pid,
 	return 0;
 }
 
+int source_attributes_read_in(struct source_attributes *attributes, pid_t pid, const struct cgroup *group,
+			      const char *sub, struct error *err)
+{
+	struct cgroup own = *group;
+
+	/* that group's CPUs are those which the process can have */
+	strncat(own.home, sub, sizeof(own.home) - strlen(own.home) - 1);
+	return source_attributes_read(attributes, pid, &own, err);
+}
+
 void source_attributes_fill(struct source_attributes *attributes, Migrate__Process *said)
 {
 	said->threads = attributes->list;

@@ -28,6 +28,9 @@ struct source_attributes {
  */
 int source_attributes_read(struct source_attributes *attributes, pid_t pid,
 			   const struct cgroup *group, struct error *err);
+/** source_attributes_read_in() - source_attributes_read(); @sub: the process's own group below the home of @group */
+int source_attributes_read_in(struct source_attributes *attributes, pid_t pid, const struct cgroup *group,
+			      const char *sub, struct error *err);
 /** source_attributes_fill() - put them into @said, which is good until source_attributes_free() */
 void source_attributes_fill(struct source_attributes *attributes, Migrate__Process *said);
 void source_attributes_free(struct source_attributes *attributes);

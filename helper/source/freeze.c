@@ -145,6 +145,7 @@ static int stand(void *ctx, struct error *err)
 	tree_for_each_mm(freeze->tree, mm)
 		if (is_given_up(mm) && mm->backend->ops->give_up(mm->backend, err))
 			return -1;
+	attributes_ahead_start(&freeze->ahead, freeze->tree, &freeze->guard->group);
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__DUMP);
 	return 0;
 }
@@ -235,6 +236,7 @@ static void let_run(void *ctx)
 		return;
 	freeze->entered = false;
 	shm_compare_stop(&freeze->compare);
+	attributes_ahead_end(&freeze->ahead, false);
 	if (!source_keeper_unguard(freeze->keeper, &why))
 		return;
 	if (connections_resume(freeze->connections, freeze->guard, &why))
@@ -297,10 +299,12 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 	if (criu_dump_start(&opts, &freeze->dump, err)) {
 		shm_compare_stop(&freeze->compare);
 		shm_compare_end(&freeze->compare);
+		attributes_ahead_end(&freeze->ahead, false);
 		figures_thawed(freeze->figures, freeze->at_ns);
 		limits_explain(root->pid, err);
 		return -1;
 	}
+	attributes_ahead_end(&freeze->ahead, true);
 	freeze->figures->held_ns = clock_now_ns() - freeze->at_ns;
 	frozen_time_enter(&freeze->figures->frozen, MIGRATE__FROZEN_PART__COMPARE_SHARED);
 	/* where nothing has begun it: it has several threads here */

@@ -11,6 +11,7 @@
 #ifndef MIGRATE_SOURCE_FREEZE_H
 #define MIGRATE_SOURCE_FREEZE_H
 
+#include "source/attributes_ahead.h"
 #include "source/failure.h"
 #include "source/figures.h"
 #include "source/keeper.h"
@@ -40,6 +41,7 @@
  * @config: options for CRIU that the user hands on
  * @dump: the CRIU that holds the program; NULL: none does
  * @compare: of the shared memory, while CRIU dumps
+ * @ahead: attributes, likewise
  * @entered: the keeper was asked to take the program into the guard's group
  * @guarded: the keeper was asked to put the guard on
  * @at_ns: when the program was to stand; 0: it was not
@@ -63,6 +65,7 @@ struct freeze {
 	const struct criu_config *config;
 	struct criu_dump *dump;
 	struct shm_compare compare;
+	struct attributes_ahead ahead;
 	bool entered, guarded;
 	uint64_t at_ns;
 };

@@ -109,10 +109,9 @@ static int send_file(const struct images *images, const char *name, uint8_t *buf
 
 /** struct said - what RestoreGo says of one process, with all that it points to; @at: its group, from that of serve */
 struct said {
-	const struct source_process *process;
+	struct source_process *process;
 	Migrate__Process msg;
 	char sub_group[CGROUP_SUB_BYTES], at[2 * CGROUP_SUB_BYTES];
-	struct source_attributes attributes;
 	struct reconnect_message reconnect;
 };
 
@@ -138,8 +137,7 @@ static int fill_group(struct said *said, const struct images *images, pid_t pid,
 
 static int said_read(struct said *said, const struct images *images, struct error *err)
 {
-	const struct source_process *process = said->process;
-	struct cgroup group = *images->group;
+	struct source_process *process = said->process;
 	pid_t pid = process->pid;
 
 	migrate__process__init(&said->msg);
@@ -148,13 +146,14 @@ static int said_read(struct said *said, const struct images *images, struct erro
 	said->msg.has_oom_score_adj = true;
 	if (fill_group(said, images, pid, err))
 		return -1;
-	/* that group's CPUs are those which the process can have */
-	strncat(group.home, said->sub_group, sizeof(group.home) - strlen(group.home) - 1);
 	if (pending_read(pid, &said->msg.pending, err) ||
-	    proc_oom_score_adj(pid, &said->msg.oom_score_adj, err) ||
-	    source_attributes_read(&said->attributes, pid, &group, err))
+	    proc_oom_score_adj(pid, &said->msg.oom_score_adj, err))
 		return -1;
-	source_attributes_fill(&said->attributes, &said->msg);
+	if (!process->attributes_read &&
+	    source_attributes_read_in(&process->attributes, pid, images->group, said->sub_group, err))
+		return -1;
+	process->attributes_read = true;
+	source_attributes_fill(&process->attributes, &said->msg);
 	return 0;
 }
 
@@ -185,10 +184,8 @@ static int said_reconnect(struct said *said, struct sockets *begun, struct error
 
 static void said_free(struct said *said, size_t nr)
 {
-	for (size_t i = 0; said && i < nr; i++) {
-		source_attributes_free(&said[i].attributes);
+	for (size_t i = 0; said && i < nr; i++)
 		reconnect_message_free(&said[i].reconnect);
-	}
 	free(said);
 }
 

@@ -21,6 +21,7 @@
 #include "source/repair.h"
 #include "source/setup.h"
 
+#define DROP_MS	100	/* after RestoreGo */
 #define TRIES	6	/* of a program that has files for a moment only */
 
 /* The filter would end the migration's own connections. */
@@ -176,11 +177,8 @@ static int send_images(struct source_migration *migration, struct error *err)
 	};
 
 	frozen_time_enter(&images.figures->frozen, MIGRATE__FROZEN_PART__REPAIR);
-	if (repair_images(&migration->tree, images.dir_fd, &migration->losses, err) ||
-	    images_omit(&images, err) || images_send(&images, err))
-		return -1;
-	images_drop(images.dir_fd);
-	return 0;
+	return repair_images(&migration->tree, images.dir_fd, &migration->losses, err) ||
+	       images_omit(&images, err) || images_send(&images, err) ? -1 : 0;
 }
 
 static int wait_final_ack(struct source_migration *migration, struct error *err)
@@ -210,6 +208,9 @@ static int wait_ready(struct source_migration *migration, struct error *err)
 	bool ready = false;
 	int ret = 0;
 
+	/* on one machine the destination needs the CPUs until its CRIU restores; few images can wait for the end */
+	if (!mailbox_wait_message(&migration->box, false, DROP_MS))
+		images_drop(migration->dir.images_fd);
 	while (!ready && !ret) {
 		Migrate__Control *msg = mailbox_next(&migration->box, -1, err);
 

@@ -121,6 +121,12 @@ void source_process_forget_held(struct source_process *process)
 	process->files_held = false;
 }
 
+void source_process_forget_attributes(struct source_process *process)
+{
+	source_attributes_free(&process->attributes);
+	process->attributes_read = false;
+}
+
 void source_process_destroy(struct source_process *process)
 {
 	inherit_destroy(&process->inherit);
@@ -128,6 +134,7 @@ void source_process_destroy(struct source_process *process)
 	criu_task_free(&process->task);
 	source_process_forget_held(process);
 	source_process_forget_files(process);
+	source_process_forget_attributes(process);
 	reconnects_free(&process->attached.reconnects);
 	terminals_free(&process->attached.terminals);
 	renamed_free(&process->attached.renamed);

@@ -9,6 +9,7 @@
 #include "os/proc.h"
 #include "os/proc_files.h"
 #include "source/attached.h"
+#include "source/attributes.h"
 #include "source/inherit.h"
 #include "source/mm.h"
 
@@ -37,6 +38,7 @@ struct space_mark {
  * @files_held: they were read
  * @files: its descriptors, read ahead for the looks that follow; use source_process_files()
  * @files_read: they were read
+ * @attributes: that CRIU does not carry, read ahead, if they were: @attributes_read
  * @mm: its address space
  * @inherit: what its address space has in common with its parent's
  * @attached: what it leaves here
@@ -55,7 +57,8 @@ struct source_process {
 	struct criu_task task;
 	struct vma_list held;
 	struct proc_files held_files, files;
-	bool files_held, files_read;
+	bool files_held, files_read, attributes_read;
+	struct source_attributes attributes;
 	struct source_mm mm;
 	struct inherit inherit;
 	struct attached attached;
@@ -111,6 +114,8 @@ void source_process_read_files(struct source_process *process);
  */
 const struct proc_files *source_process_files(const struct source_process *process, struct proc_files *own,
 					      struct error *err);
+/** source_process_forget_attributes() - RestoreGo reads them */
+void source_process_forget_attributes(struct source_process *process);
 /** source_process_forget_files() - the next look reads them */
 void source_process_forget_files(struct source_process *process);
 /** source_process_hold() - read both lists, unless they were read */
