@@ -6,6 +6,7 @@
 #include <time.h>
 #include "base/clock.h"
 #include "base/report.h"
+#include "base/spread.h"
 #include "base/thread.h"
 #include "os/pending.h"
 #include "source/external.h"
@@ -257,10 +258,18 @@ static bool stands_at_once(const struct freeze *freeze)
 	return freeze->guard->group.kind == CGROUP_V2 && !connections_are_kept(freeze->connections);
 }
 
+static int refresh_timers(void *ctx, size_t at, struct error *err)
+{
+	const struct tree *tree = ctx;
+
+	if (!tree->processes[at]->gone)
+		timerfds_refresh(tree->processes[at]->pid);
+	return 0;
+}
+
 static int dump(struct freeze *freeze, const struct externals *externals, struct error *err)
 {
 	const struct source_process *root = tree_root(freeze->tree);
-	struct source_process *process;
 	struct criu_dump_opts opts = {
 		.pid = root->pid,
 		.images_dir_fd = freeze->dir->images_fd,
@@ -292,8 +301,7 @@ static int dump(struct freeze *freeze, const struct externals *externals, struct
 	freeze->shms->dump.ctx = freeze;
 	if (prepare(freeze, &opts, err))
 		return -1;
-	tree_for_each(freeze->tree, process)
-		timerfds_refresh(process->pid);
+	spread_run(freeze->tree->nr, refresh_timers, freeze->tree, &(struct error){ 0 });
 	if (opts.before != stand)
 		begin_frozen(freeze, MIGRATE__FROZEN_PART__DUMP);
 	if (criu_dump_start(&opts, &freeze->dump, err)) {

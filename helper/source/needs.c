@@ -1,36 +1,86 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <stdlib.h>
 #include <string.h>
 #include "base/report.h"
+#include "base/spread.h"
 #include "source/needs.h"
 
 #define REPLY_TIMEOUT_MS	60000
 #define REFUSALS_SAID		32
 
-static int find_of(const struct migrate_options *opts, const struct tree *tree,
-		   const struct source_process *process, struct needs *needs, struct error *err)
+static int find_files(const struct migrate_options *opts, const struct tree *tree,
+		      const struct source_process *process, struct setup_files *all, struct error *err)
 {
 	struct proc_files own;
 	const struct proc_files *files = source_process_files(process, &own, err);
-	int ret = !files || setup_files_find(opts, tree->mounts, process, files, &needs->files, err) ||
-		  (!tree->own_network && addresses_find(files, &needs->addresses, err)) ||
+	int ret = files ? setup_files_find(opts, tree->mounts, process, files, all, err) : -1;
+
+	proc_files_free(&own);
+	return ret;
+}
+
+static int find_servers(const struct tree *tree, const struct source_process *process, struct needs *needs,
+			struct error *err)
+{
+	struct proc_files own;
+	const struct proc_files *files = source_process_files(process, &own, err);
+	int ret = !files || (!tree->own_network && addresses_find(files, &needs->addresses, err)) ||
 		  reconnects_servers(&process->attached.reconnects, &needs->reconnect, err) ? -1 : 0;
 
 	proc_files_free(&own);
 	return ret;
 }
 
+/** struct finding - a look for the files of all processes, in any order; what it finds of each, and why it failed */
+struct finding {
+	const struct migrate_options *opts;
+	const struct tree *tree;
+	struct found {
+		struct setup_files files;
+		struct error err;
+	} *found;
+};
+
+static int find_one(void *ctx, size_t at, struct error *err)
+{
+	struct finding *finding = ctx;
+	const struct source_process *process = finding->tree->processes[at];
+	struct found *found = &finding->found[at];
+
+	if (!process->gone && !process->asked)
+		find_files(finding->opts, finding->tree, process, &found->files, &found->err);
+	return 0;
+}
+
+static int take_found(const struct tree *tree, struct source_process *process, struct found *found,
+		      struct needs *needs, struct error *err)
+{
+	*err = found->err;
+	if (!error_is_set(err) && !setup_files_take(&needs->files, &found->files, err) &&
+	    !find_servers(tree, process, needs, err))
+		return 0;
+	return tree_forgive(tree, process, err) ? 0 : -1;
+}
+
 int needs_find(const struct migrate_options *opts, const struct tree *tree, struct needs *needs,
 	       struct error *err)
 {
-	struct source_process *process;
+	struct finding finding = { .opts = opts, .tree = tree };
+	int ret;
 
-	tree_for_each(tree, process) {
-		if (process->asked)
-			continue;
-		if (find_of(opts, tree, process, needs, err) && !tree_forgive(tree, process, err))
-			return -1;
+	finding.found = calloc(tree->nr + 1, sizeof(*finding.found));
+	if (!finding.found)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for lists of files");
+	ret = spread_run(tree->nr, find_one, &finding, err);
+	for (size_t i = 0; i < tree->nr; i++) {
+		struct source_process *process = tree->processes[i];
+
+		if (!ret && !process->gone && !process->asked)
+			ret = take_found(tree, process, &finding.found[i], needs, err);
+		setup_files_free(&finding.found[i].files);
 	}
-	return 0;
+	free(finding.found);
+	return ret;
 }
 
 static void add_huge(struct needs *needs, const struct vma *vma)
@@ -112,7 +162,7 @@ bool needs_are_stale(const struct migrate_options *opts, const struct tree *tree
 		/* what a process had that has ended is not needed */
 		struct error ended = { 0 };
 
-		find_of(opts, tree, process, &now, &ended);
+		find_files(opts, tree, process, &now.files, &ended);
 	}
 	for (size_t i = 0; i < asked->files.nr && !stale; i++)
 		stale = !has_path(&now.files, asked->files.files[i].path);

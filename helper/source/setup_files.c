@@ -205,21 +205,49 @@ static void merge(struct setup_files *all)
 	all->nr = nr;
 }
 
+static int list_again(struct setup_files *all, struct error *err)
+{
+	merge(all);
+	free(all->list);
+	all->list = calloc(all->nr + 1, sizeof(*all->list));
+	if (!all->list)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of files");
+	for (size_t i = 0; i < all->nr; i++)
+		all->list[i] = &all->files[i];
+	return 0;
+}
+
 int setup_files_find(const struct migrate_options *opts, const struct source_mounts *mounts,
 		     const struct source_process *process, const struct proc_files *open_files, struct setup_files *all,
 		     struct error *err)
 {
 	const struct look look = { .opts = opts, .mounts = mounts, .process = process };
-	int ret = find_all(&look, all, open_files, err) || add_mounts(mounts, all, err) ? -1 : 0;
 
-	merge(all);
-	free(all->list);
-	all->list = calloc(all->nr + 1, sizeof(*all->list));
-	if (!ret && !all->list)
-		ret = error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of files");
-	for (size_t i = 0; i < all->nr && all->list; i++)
-		all->list[i] = &all->files[i];
-	return ret;
+	return find_all(&look, all, open_files, err) || add_mounts(mounts, all, err) ||
+	       list_again(all, err) ? -1 : 0;
+}
+
+int setup_files_take(struct setup_files *all, struct setup_files *from, struct error *err)
+{
+	size_t nr = all->nr + from->nr;
+	Migrate__MappedFile *files = all->files;
+
+	if (nr > all->cap) {
+		files = realloc(files, 2 * nr * sizeof(*files));
+		if (!files) {
+			setup_files_free(from);
+			return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of files");
+		}
+		all->files = files;
+		all->cap = 2 * nr;
+	}
+	if (from->nr)
+		memcpy(files + all->nr, from->files, from->nr * sizeof(*files));
+	all->nr = nr;
+	/* the paths are those of @all now */
+	from->nr = 0;
+	setup_files_free(from);
+	return list_again(all, err);
 }
 
 void setup_files_free(struct setup_files *all)

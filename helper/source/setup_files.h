@@ -27,6 +27,8 @@ struct setup_files {
 int setup_files_find(const struct migrate_options *opts, const struct source_mounts *mounts,
 		     const struct source_process *process, const struct proc_files *open_files, struct setup_files *all,
 		     struct error *err);
+/** setup_files_take() - add those of @from to @all; 0, or -1 with @err. @from is empty in either case */
+int setup_files_take(struct setup_files *all, struct setup_files *from, struct error *err);
 void setup_files_free(struct setup_files *all);
 
 #endif
