@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,8 +21,6 @@
 #define FIT_ROUNDS		100	/* a program that forks all the time is followed so often */
 #define KILL_TIMEOUT_MS		10000
 #define REMOVE_TIMEOUT_MS	1000
-#define LOCK_MS			2000
-#define LOCK_TICK_MS		20
 #define CRIU_TIMEOUT_MS		30000	/* CRIU takes its code out of the program, and ends */
 
 #define PREFIX			"migrate-helper-"
@@ -73,42 +70,6 @@ int guard_plan(struct guard *guard, pid_t pid, bool was_stopped, const char *id,
 	if (!check_owner(guard, pid, guard->group.line, err))
 		return 0;
 	guard_close(guard);
-	return -1;
-}
-
-/* The keeper of a migration that was given up, or released, ends a moment after the program goes on. */
-static int lock_within(int fd, int timeout_ms)
-{
-	const struct timespec tick = { .tv_nsec = LOCK_TICK_MS * 1000000 };
-	int ret;
-
-	while ((ret = flock(fd, LOCK_EX | LOCK_NB)) && errno == EWOULDBLOCK && timeout_ms > 0) {
-		nanosleep(&tick, NULL);
-		timeout_ms -= LOCK_TICK_MS;
-	}
-	return ret;
-}
-
-int guard_lock(struct guard *guard, struct error *err)
-{
-	char path[32];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/mem", guard->pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	/* a process without memory, or that is not ours to move, is refused by name later */
-	if (fd < 0)
-		return 0;
-	if (!lock_within(fd, LOCK_MS)) {
-		guard->lock_fd = fd;
-		return 0;
-	}
-	if (errno == EWOULDBLOCK)
-		error_set(err, CODE_REFUSED, "wait until it has ended", "another migration of process %d is under way",
-			  guard->pid);
-	else
-		error_errno(err, CODE_INTERNAL, NULL, "cannot lock process %d", guard->pid);
-	close(fd);
 	return -1;
 }
 

@@ -21,7 +21,7 @@
  * struct guard - filled by guard_plan(), so that the helper and its keeper can each lift the guard
  * @pid: the root of the program
  * @pidfd: of the root
- * @lock_fd: from guard_lock(), or -1
+ * @lock_fd: from guard_lock() (source/guard_lock.h), or -1
  * @group: the child group; CGROUP_NONE: the machine has no freezer, SIGSTOP takes its place, and
  *	the program sees SIGCONT when the migration is given up
  * @criu: the group in which CRIU runs, outside of the limits of the program and of this helper;
@@ -39,15 +39,6 @@ struct guard {
 /** guard_plan() - fill @guard and do nothing to the program; @id of the migration names the groups */
 int guard_plan(struct guard *guard, pid_t pid, bool was_stopped, const char *id,
 	       struct error *err);
-
-/**
- * guard_lock() - keep all other migrations off the root, until each process that holds @lock_fd has closed it or ended
- *
- * The control group says whose the program is only from guard_enter() on. The lock is on the root's memory in /proc:
- * it names the process, not the pid, leaves no file behind, and only who may trace the program can take it.
- * Return: 0, also for a root without memory, which no migration takes; -1 with CODE_REFUSED when another one has it
- */
-int guard_lock(struct guard *guard, struct error *err);
 
 /**
  * guard_enter() - move the running program into the group; a machine without freezer has no group

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/report.h"
 #include "os/cgroup_ns.h"
+#include "source/guard_lock.h"
 #include "source/kept_sockets.h"
 #include "source/migration.h"
 #include "source/network.h"

@@ -370,24 +370,6 @@ static void another_migration_has_it(void **state)
 	assert_true(counting_runs(&kit->program));
 }
 
-/* Both have looked at the group, and neither has entered yet. */
-static void two_begin_at_once(void **state)
-{
-	struct kit *kit = *state;
-	struct guard second;
-	char id[40];
-
-	snprintf(id, sizeof(id), "%032x", kit->program.pid);
-	assert_int_equal(guard_plan(&second, kit->program.pid, false, id, &kit->err), 0);
-	assert_int_equal(guard_lock(&kit->guard, &kit->err), 0);
-	assert_int_equal(guard_lock(&second, &kit->err), -1);
-	assert_int_equal(kit->err.code, CODE_REFUSED);
-	memset(&kit->err, 0, sizeof(kit->err));
-	close(kit->guard.lock_fd);
-	assert_int_equal(guard_lock(&second, &kit->err), 0);
-	guard_close(&second);
-}
-
 /* A signal to the root in place of the group would let its children run on. */
 static void a_group_that_cannot_be_made(void **state)
 {
@@ -448,7 +430,7 @@ int main(void)
 		KIT_TEST(groups_below_are_killed), KIT_TEST(a_group_with_threads_is_refused),
 		KIT_TEST(a_frozen_group_is_refused), KIT_TEST(a_frozen_home_is_refused),
 		KIT_TEST(a_frozen_home_of_v1_is_refused), KIT_TEST(another_migration_has_it),
-		KIT_TEST(a_group_that_cannot_be_made), KIT_TEST(two_begin_at_once),
+		KIT_TEST(a_group_that_cannot_be_made),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include "os/proc.h"
+#include "source/guard_lock.h"
 #include "source/keeper.h"
 #include "tests/family.h"
 #include "tests/v1_group.h"

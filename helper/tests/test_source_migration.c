@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "source/guard.h"
+#include "source/guard_lock.h"
 #include "source/options.h"
 #include "tests/test_dir.h"
 
