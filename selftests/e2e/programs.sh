@@ -4,7 +4,7 @@
 # $ticker is the root of its tree, $count a file whose first number grows with the work done. What is
 # wrong goes to $count.wrong. whole_NAME looks at it in the end, when it works at the destination.
 
-programs=(redis nginx postgres postgres_kept node java go pool supervisor sysv shell threads mappings reserved)
+programs=(redis memcached nginx postgres postgres_kept node java go pool supervisor sysv shell threads mappings reserved)
 data=$tmp/data
 count=$tmp/count
 
@@ -67,6 +67,20 @@ redis_saves()
 {
 	redis-cli -h $dst -p 6379 bgsave > /dev/null
 	[ -s "$data"/dump.rdb ]
+}
+
+# memcached, with four threads for its clients.
+start_memcached()
+{
+	run memcached -u root -l 0.0.0.0 -p 11211 -U 0 -t 4 -m 256
+	wait_for 20 listens 11211 || return
+	load python3 "$here/moved_client.py" memcached 11211 $count $src $dst
+}
+
+whole_memcached()
+{
+	kill -TERM "$asker" && wait_for 120 ended "$asker" && fail="client: $(cat $count)" &&
+		[[ $(cat $count) =~ ^done\ [0-9]+\ 0\ 20000\ $dst$ ]]
 }
 
 # nginx, a master and four workers.
