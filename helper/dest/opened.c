@@ -24,12 +24,10 @@ struct file_id {
 	ino_t ino;
 };
 
-/** struct opened - @ids: @nr_ids files to which @names lead, sorted; read only while processes are looked at */
-struct opened {
+/** struct look - at restored processes; nothing of @opened changes meanwhile */
+struct look {
+	const struct opened *opened;
 	const pid_t *pids;
-	struct criu_names names;
-	struct file_id *ids;
-	size_t nr_ids;
 };
 
 static int compare_ids(const void *left, const void *right)
@@ -51,24 +49,40 @@ static bool is_named(const struct opened *opened, const char *path)
 	return bsearch(&path, opened->names.list, opened->names.nr, sizeof(path), compare_names);
 }
 
-/* A name that leads nowhere, or over a user's link, allows no file. */
+/* A name that leads nowhere, or over a user's link, allows no file. What was found before stays allowed. */
 static int resolve(struct opened *opened, struct error *err)
 {
-	opened->ids = calloc(opened->names.nr + 1, sizeof(*opened->ids));
-	if (!opened->ids)
+	struct file_id *ids = reallocarray(opened->ids, opened->nr_ids + opened->names.nr + 1, sizeof(*ids));
+
+	if (!ids)
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for the program's files");
+	opened->ids = ids;
 	for (size_t i = 0; i < opened->names.nr; i++) {
 		const char *name = opened->names.list[i];
 		int fd = *name == '/' ? safe_path_open("/", name) : -1;
 		struct stat st;
 
 		if (fd >= 0 && !fstat(fd, &st))
-			opened->ids[opened->nr_ids++] = (struct file_id){ st.st_dev, st.st_ino };
+			ids[opened->nr_ids++] = (struct file_id){ st.st_dev, st.st_ino };
 		if (fd >= 0)
 			close(fd);
 	}
-	qsort(opened->ids, opened->nr_ids, sizeof(*opened->ids), compare_ids);
+	qsort(ids, opened->nr_ids, sizeof(*ids), compare_ids);
 	return 0;
+}
+
+/*
+ * Most have no name that a user could make, and a program can have thousands of them: shared memory, and files
+ * without a name that CRIU has made.
+ */
+static bool is_kernels_own(const struct vma *vma)
+{
+	static const char *const names[] = { "/memfd:", "/dev/zero (", "/SYSV", "/anon_hugepage (" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strncmp(vma->name, names[i], strlen(names[i])))
+			return true;
+	return false;
 }
 
 /* Of a file system of the kernel's own: in the program's /proc are other files than in ours, with the same names. */
@@ -160,7 +174,7 @@ static int check_mappings(const struct opened *opened, pid_t pid, struct error *
 		const struct vma *vma = &list.vmas[i];
 
 		/* pieces of one file follow each other */
-		if (*vma->name != '/' || !vma->ino || proc_path_is_deleted(vma->name) ||
+		if (*vma->name != '/' || !vma->ino || is_kernels_own(vma) ||
 		    (i && !strcmp(vma[-1].name, vma->name) && vma[-1].ino == vma->ino))
 			continue;
 		snprintf(what, sizeof(what), "map_files/%lx-%lx", vma->start, vma->end);
@@ -172,23 +186,36 @@ static int check_mappings(const struct opened *opened, pid_t pid, struct error *
 
 static int check_process(void *ctx, size_t at, struct error *err)
 {
-	const struct opened *opened = ctx;
-	pid_t pid = opened->pids[at];
+	const struct look *look = ctx;
+	const struct opened *opened = look->opened;
+	pid_t pid = look->pids[at];
 
 	return check_link(opened, pid, "exe", err) || check_link(opened, pid, "cwd", err) ||
 	       check_link(opened, pid, "root", err) || check_descriptors(opened, pid, err) ||
 	       check_mappings(opened, pid, err) ? -1 : 0;
 }
 
-int opened_check(int images_dir_fd, const pid_t *pids, size_t nr, struct error *err)
+int opened_expect(struct opened *opened, int images_dir_fd, struct error *err)
 {
-	struct opened opened = { .pids = pids };
-	int ret;
+	return criu_names_read(images_dir_fd, &opened->names, err) || resolve(opened, err) ? -1 : 0;
+}
 
-	if (criu_names_read(images_dir_fd, &opened.names, err))
+int opened_check(struct opened *opened, const pid_t *pids, size_t nr, struct error *err)
+{
+	struct look look = { .opened = opened, .pids = pids };
+
+	if (!spread_run(nr, check_process, &look, err))
+		return 0;
+	if (err->code != CODE_REFUSED)
 		return -1;
-	ret = resolve(&opened, err) || spread_run(nr, check_process, &opened, err) ? -1 : 0;
-	criu_names_free(&opened.names);
-	free(opened.ids);
-	return ret;
+	/* a file that took the place of another before CRIU came */
+	memset(err, 0, sizeof(*err));
+	return resolve(opened, err) || spread_run(nr, check_process, &look, err) ? -1 : 0;
+}
+
+void opened_free(struct opened *opened)
+{
+	criu_names_free(&opened->names);
+	free(opened->ids);
+	memset(opened, 0, sizeof(*opened));
 }

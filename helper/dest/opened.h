@@ -10,14 +10,37 @@
 
 #include <sys/types.h>
 #include "base/error.h"
+#include "criu/names.h"
+
+struct file_id;
 
 /**
- * opened_check() - compare the files of @nr restored processes with the names in the images
+ * struct opened - zeroed is empty
+ * @names: that CRIU opens
+ * @ids: @nr_ids files to which these names lead, or led before CRIU came; sorted
+ */
+struct opened {
+	struct criu_names names;
+	struct file_id *ids;
+	size_t nr_ids;
+};
+
+/**
+ * opened_expect() - before CRIU comes: note to which files the names in the images lead
+ *
+ * A file that is renamed or removed while the program is restored, as a log that is rotated, is known by that.
+ * Return: 0, or -1 with @err; opened_free() in either case
+ */
+int opened_expect(struct opened *opened, int images_dir_fd, struct error *err);
+
+/**
+ * opened_check() - compare the files of @nr restored processes with those that the names lead to, now or before
  * @pids: as seen here
  *
  * Not for a program with a mount namespace of its own: it gets no file from outside by a link.
  * Return: 0; -1 with CODE_REFUSED, which names the process and the file
  */
-int opened_check(int images_dir_fd, const pid_t *pids, size_t nr, struct error *err);
+int opened_check(struct opened *opened, const pid_t *pids, size_t nr, struct error *err);
+void opened_free(struct opened *opened);
 
 #endif

@@ -9,7 +9,6 @@
 #include <unistd.h>
 #include "base/spread.h"
 #include "criu/attach.h"
-#include "dest/opened.h"
 #include "dest/program.h"
 #include "os/cgroup_members.h"
 #include "os/ns_pids.h"
@@ -341,7 +340,7 @@ int program_check(struct program *program, struct error *err)
 	return 0;
 }
 
-int program_check_files(const struct program *program, int images_fd, struct error *err)
+int program_check_files(const struct program *program, struct opened *opened, struct error *err)
 {
 	pid_t *pids = calloc(program->nr + 1, sizeof(*pids));
 	int ret;
@@ -350,7 +349,7 @@ int program_check_files(const struct program *program, int images_fd, struct err
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for processes");
 	for (size_t i = 0; i < program->nr; i++)
 		pids[i] = program->processes[i]->host_pid;
-	ret = opened_check(images_fd, pids, program->nr, err);
+	ret = opened_check(opened, pids, program->nr, err);
 	free(pids);
 	return ret;
 }

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include "dest/budget.h"
 #include "dest/keeper.h"
+#include "dest/opened.h"
 #include "dest/process.h"
 
 /**
@@ -70,7 +71,7 @@ int program_restore_attributes(struct program *program, struct control *ctl, str
 int program_check(struct program *program, struct error *err);
 
 /** program_check_files() - after program_check(): no user of this machine has put another file in the place of one */
-int program_check_files(const struct program *program, int images_fd, struct error *err);
+int program_check_files(const struct program *program, struct opened *opened, struct error *err);
 
 /** program_root_lives() - the root is there and has memory; one that is about to end has none */
 bool program_root_lives(const struct program *program);

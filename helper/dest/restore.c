@@ -363,14 +363,15 @@ void restore_keep_cost(const struct restore *restore)
 		cost_keep(COST_RESTORE, restore->comm, restore->cost_model_ns, restore->cost_ns);
 }
 
-int restore_run(struct restore *restore, struct error *err)
+static int run(struct restore *restore, struct opened *opened, struct error *err)
 {
 	struct frozen_time *time = &restore->frozen;
 	uint64_t begin = clock_now_ns();
 
 	peer_state(restore->peer, "RESTORE");
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__REWRITE);
-	if (prepare_images(restore, err))
+	if (prepare_images(restore, err) ||
+	    (!mounts_root(restore->mounts) && opened_expect(opened, restore->images->images_fd, err)))
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__RESTORE);
 	if (restore_tasks(restore, err))
@@ -391,7 +392,16 @@ int restore_run(struct restore *restore, struct error *err)
 	if (mailbox_failed(&restore->peer->box, err) || program_check(restore->program, err) ||
 	    shm_check_names(&restore->shm, err) ||
 	    (!mounts_root(restore->mounts) &&
-	     program_check_files(restore->program, restore->images->images_fd, err)))
+	     program_check_files(restore->program, opened, err)))
 		return -1;
 	return say_ready(restore, err);
+}
+
+int restore_run(struct restore *restore, struct error *err)
+{
+	struct opened opened = { 0 };
+	int ret = run(restore, &opened, err);
+
+	opened_free(&opened);
+	return ret;
 }

@@ -87,7 +87,7 @@ static void write_images(int dir_fd)
 		.start = 0x100000, .end = 0x110000, .flags = FLAGS_ANON, .status = STATUS_REGULAR,
 	};
 	struct error err = { 0 };
-	struct image_out map;
+	struct image_out map, files;
 	char name[32];
 
 	pstree_write(dir_fd, (uint32_t []){ TEST_PID }, 1);
@@ -101,6 +101,9 @@ static void write_images(int dir_fd)
 	snprintf(name, sizeof(name), "pagemap-%d.img", TEST_PID);
 	assert_int_equal(image_out_store(&map, dir_fd, name, &err), 0);
 	image_out_free(&map);
+	image_out_init(&files, IMAGE_FILES);
+	assert_int_equal(image_out_store(&files, dir_fd, "files.img", &err), 0);
+	image_out_free(&files);
 	file_write(dir_fd, "pages-1.img", "", 0);
 }
 

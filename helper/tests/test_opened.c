@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include "dest/opened.h"
@@ -10,11 +11,16 @@
 
 #define USER	65534
 
-/** struct kit - @images: a directory with files.img; @home: one of the user's; @child: the restored process */
+/**
+ * struct kit - @images: a directory with files.img; @home: one of the user's; @child: the restored process
+ * @maps: the child maps the file, and has no descriptor of it
+ */
 struct kit {
 	struct test_dir images;
 	char home[64], path[128];
 	pid_t child;
+	bool maps;
+	struct opened opened;
 	struct error err;
 };
 
@@ -47,6 +53,7 @@ static int tear_down(void **state)
 	snprintf(command, sizeof(command), "rm -r %s", kit->home);
 	assert_int_equal(system(command), 0);
 	dir_remove(&kit->images);
+	opened_free(&kit->opened);
 	free(kit);
 	return 0;
 }
@@ -88,6 +95,18 @@ static void names_write(struct kit *kit, const char *name)
 	image_out_free(&out);
 }
 
+/* Before CRIU comes. */
+static void names_expect(struct kit *kit, const char *name)
+{
+	names_write(kit, name);
+	assert_int_equal(opened_expect(&kit->opened, kit->images.fd, &kit->err), 0);
+}
+
+static int check(struct kit *kit)
+{
+	return opened_check(&kit->opened, &kit->child, 1, &kit->err);
+}
+
 /* The process as CRIU would have it, which has opened @path as root. */
 static void child_start(struct kit *kit, const char *path)
 {
@@ -103,8 +122,11 @@ static void child_start(struct kit *kit, const char *path)
 		for (int std = 0; std < 3; std++)
 			dup2(null, std);
 		dup2(ready[1], 3);
-		dup2(fd, 4);
-		close_range(5, ~0U, 0);
+		if (!kit->maps)
+			dup2(fd, 4);
+		else if (mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED)
+			_exit(1);
+		close_range(kit->maps ? 4 : 5, ~0U, 0);
 		if (fd < 0 || chdir("/") || write(3, "r", 1) != 1)
 			_exit(1);
 		for (;;)
@@ -113,6 +135,14 @@ static void child_start(struct kit *kit, const char *path)
 	close(ready[1]);
 	assert_int_equal(read(ready[0], &byte, 1), 1);
 	close(ready[0]);
+}
+
+static void fill(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+	assert_int_equal(write(fd, "text", 4), 4);
+	close(fd);
 }
 
 /* The directory's owner puts a link to @to in its place. */
@@ -141,9 +171,9 @@ static void its_own_files(void **state)
 {
 	struct kit *kit = *state;
 
-	names_write(kit, kit->path);
+	names_expect(kit, kit->path);
 	child_start(kit, kit->path);
-	assert_int_equal(opened_check(kit->images.fd, &kit->child, 1, &kit->err), 0);
+	assert_int_equal(check(kit), 0);
 }
 
 /* CRIU came while the link was there, and got a file that the user may not read. */
@@ -151,7 +181,7 @@ static void expect_refused(struct kit *kit, bool back)
 {
 	char secret[] = "/run/test-secret-XXXXXX", file[64];
 
-	names_write(kit, kit->path);
+	names_expect(kit, kit->path);
 	assert_non_null(mkdtemp(secret));
 	snprintf(file, sizeof(file), "%s/file", secret);
 	close(open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
@@ -159,7 +189,7 @@ static void expect_refused(struct kit *kit, bool back)
 	child_start(kit, kit->path);
 	if (back)
 		swap_back(kit);
-	assert_int_equal(opened_check(kit->images.fd, &kit->child, 1, &kit->err), -1);
+	assert_int_equal(check(kit), -1);
 	assert_int_equal(kit->err.code, CODE_REFUSED);
 	assert_non_null(strstr(kit->err.what, file));
 	assert_int_equal(unlink(file), 0);
@@ -176,21 +206,79 @@ static void a_link_that_was_there_for_a_moment(void **state)
 	expect_refused(*state, true);
 }
 
-/* CRIU opened the file of the first one. */
-static void a_directory_with_the_same_name(void **state)
+/* The directory of the program's file is away, and a new one has a file of the same name. */
+static void new_dir(const struct kit *kit)
 {
-	struct kit *kit = *state;
 	char dir[128], away[160];
 
-	names_write(kit, kit->path);
-	child_start(kit, kit->path);
 	snprintf(dir, sizeof(dir), "%s/dir", kit->home);
 	snprintf(away, sizeof(away), "%s/away", kit->home);
 	assert_int_equal(rename(dir, away), 0);
 	assert_int_equal(mkdir(dir, 0755), 0);
 	close(open(kit->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
-	assert_int_equal(opened_check(kit->images.fd, &kit->child, 1, &kit->err), -1);
+}
+
+/* CRIU opened the file of one that was there for a moment. */
+static void a_directory_with_the_same_name(void **state)
+{
+	struct kit *kit = *state;
+	char dir[128], away[160], other[160];
+
+	names_expect(kit, kit->path);
+	new_dir(kit);
+	child_start(kit, kit->path);
+	snprintf(dir, sizeof(dir), "%s/dir", kit->home);
+	snprintf(away, sizeof(away), "%s/away", kit->home);
+	snprintf(other, sizeof(other), "%s/other", kit->home);
+	assert_int_equal(rename(dir, other), 0);
+	assert_int_equal(rename(away, dir), 0);
+	assert_int_equal(check(kit), -1);
 	assert_int_equal(kit->err.code, CODE_REFUSED);
+}
+
+/* The log was renamed, and there is a new one, when CRIU had opened the old one. */
+static void a_file_that_was_rotated(void **state)
+{
+	struct kit *kit = *state;
+
+	names_expect(kit, kit->path);
+	child_start(kit, kit->path);
+	new_dir(kit);
+	assert_int_equal(check(kit), 0);
+}
+
+static void a_file_that_was_rotated_before(void **state)
+{
+	struct kit *kit = *state;
+
+	names_expect(kit, kit->path);
+	new_dir(kit);
+	child_start(kit, kit->path);
+	assert_int_equal(check(kit), 0);
+}
+
+/* A mapping of a file that has lost the name by which it was opened, and has another. */
+static void a_mapping_whose_name_is_gone(void **state)
+{
+	char secret[] = "/run/test-secret-XXXXXX", file[64], other[64];
+	struct kit *kit = *state;
+
+	names_expect(kit, kit->path);
+	assert_non_null(mkdtemp(secret));
+	snprintf(file, sizeof(file), "%s/file", secret);
+	snprintf(other, sizeof(other), "%s/other", secret);
+	fill(file);
+	assert_int_equal(link(file, other), 0);
+	swap_dir(kit, secret);
+	kit->maps = true;
+	child_start(kit, kit->path);
+	swap_back(kit);
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(check(kit), -1);
+	assert_int_equal(kit->err.code, CODE_REFUSED);
+	assert_non_null(strstr(kit->err.what, "file (deleted)"));
+	assert_int_equal(unlink(other), 0);
+	assert_int_equal(rmdir(secret), 0);
 }
 
 /* Links of the machine's own lead to the program's file. */
@@ -203,9 +291,9 @@ static void a_link_of_root(void **state)
 	assert_int_equal(rmdir(link), 0);
 	assert_int_equal(symlink(kit->home, link), 0);
 	snprintf(name, sizeof(name), "%s/dir/file", link);
-	names_write(kit, name);
+	names_expect(kit, name);
 	child_start(kit, name);
-	assert_int_equal(opened_check(kit->images.fd, &kit->child, 1, &kit->err), 0);
+	assert_int_equal(check(kit), 0);
 	assert_int_equal(unlink(link), 0);
 }
 
@@ -214,10 +302,10 @@ static void a_file_without_a_name(void **state)
 {
 	struct kit *kit = *state;
 
-	names_write(kit, kit->path);
+	names_expect(kit, kit->path);
 	child_start(kit, kit->path);
 	assert_int_equal(unlink(kit->path), 0);
-	assert_int_equal(opened_check(kit->images.fd, &kit->child, 1, &kit->err), 0);
+	assert_int_equal(check(kit), 0);
 }
 
 /* CRIU's link-remap: the name in the images goes when the file is open, and the file has another. */
@@ -226,12 +314,12 @@ static void a_name_that_criu_has_removed(void **state)
 	struct kit *kit = *state;
 	char other[160];
 
-	names_write(kit, kit->path);
+	names_expect(kit, kit->path);
 	snprintf(other, sizeof(other), "%s/other", kit->home);
 	assert_int_equal(link(kit->path, other), 0);
 	child_start(kit, kit->path);
 	assert_int_equal(unlink(kit->path), 0);
-	assert_int_equal(opened_check(kit->images.fd, &kit->child, 1, &kit->err), 0);
+	assert_int_equal(check(kit), 0);
 }
 
 #define KIT_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -242,7 +330,8 @@ int main(void)
 		KIT_TEST(its_own_files), KIT_TEST(a_link_in_the_place_of_a_directory),
 		KIT_TEST(a_link_that_was_there_for_a_moment), KIT_TEST(a_directory_with_the_same_name),
 		KIT_TEST(a_link_of_root), KIT_TEST(a_file_without_a_name),
-		KIT_TEST(a_name_that_criu_has_removed),
+		KIT_TEST(a_name_that_criu_has_removed), KIT_TEST(a_file_that_was_rotated),
+		KIT_TEST(a_file_that_was_rotated_before), KIT_TEST(a_mapping_whose_name_is_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
