@@ -66,25 +66,35 @@ static int run_on(const struct freeze *freeze, struct error *err)
 	return source_keeper_enter(freeze->keeper, watch_left_ms(freeze->watch), err);
 }
 
+static int find_unsettled(const struct freeze *freeze, struct unsettled *found, struct error *err)
+{
+	if (unsettled_find(freeze->tree, found, err))
+		return -1;
+	return found->pid ? 0 : unsettled_find_file(freeze->tree, &freeze->kernel_files, found, err);
+}
+
 static int stand_settled(struct freeze *freeze, struct error *err)
 {
 	uint64_t until = clock_now_ns() + UNSETTLED_MS * 1000000UL;
 	struct unsettled unsettled;
 
-	do {
+	for (;;) {
+		bool late = clock_now_ns() >= until;
+
 		freeze->guarded = true;
 		if (source_keeper_guard(freeze->keeper, watch_left_ms(freeze->watch), err) ||
 		    tree_follow(freeze->tree, freeze->join, freeze->ctx, err) ||
-		    unsettled_find(freeze->tree, &unsettled, err))
+		    find_unsettled(freeze, &unsettled, err))
 			return -1;
-		if (!unsettled.pid)
+		if (!unsettled.pid || (late && unsettled.may_go))
 			return 0;
+		if (late)
+			break;
 		if (run_on(freeze, err))
 			return -1;
-	} while (clock_now_ns() < until);
+	}
 	return error_set(err, CODE_REFUSED, "migrate again",
-			 "process %d %s whenever the program shall stand", unsettled.pid,
-			 unsettled.why);
+			 "process %d %s whenever the program shall stand", unsettled.pid, unsettled.why);
 }
 
 /* Before CRIU takes a socket apart: afterwards it would go on with what its peer sends. */
@@ -205,6 +215,8 @@ static int enter_and_start(struct freeze *freeze, const struct criu_dump_opts *o
 static int prepare(struct freeze *freeze, const struct criu_dump_opts *opts, struct error *err)
 {
 	if (settle(freeze, err))
+		return -1;
+	if (opts->before == stand && kernel_files_learn(&freeze->kernel_files, freeze->tree, err))
 		return -1;
 	if (opts->parent && write_parent(freeze, err))
 		return -1;
@@ -358,6 +370,7 @@ int freeze_tree(struct freeze *freeze, struct error *err)
 	if (!ret)
 		ret = dump(freeze, &externals, err);
 	externals_free(&externals);
+	kernel_files_free(&freeze->kernel_files);
 	if (ret)
 		return -1;
 	watch_dump(freeze->watch, criu_dump_fd(freeze->dump));

@@ -15,6 +15,7 @@
 #include "source/failure.h"
 #include "source/figures.h"
 #include "source/keeper.h"
+#include "source/kernel_files.h"
 #include "source/needs.h"
 #include "source/refuse.h"
 #include "source/sender.h"
@@ -42,6 +43,7 @@
  * @dump: the CRIU that holds the program; NULL: none does
  * @compare: of the shared memory, while CRIU dumps
  * @ahead: attributes, likewise
+ * @kernel_files: that the program keeps open
  * @entered: the keeper was asked to take the program into the guard's group
  * @guarded: the keeper was asked to put the guard on
  * @at_ns: when the program was to stand; 0: it was not
@@ -66,6 +68,7 @@ struct freeze {
 	struct criu_dump *dump;
 	struct shm_compare compare;
 	struct attributes_ahead ahead;
+	struct kernel_files kernel_files;
 	bool entered, guarded;
 	uint64_t at_ns;
 };

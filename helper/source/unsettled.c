@@ -48,10 +48,19 @@ static int find_netlink(const struct tree *tree, pid_t *pid, struct error *err)
 
 int unsettled_find(const struct tree *tree, struct unsettled *found, struct error *err)
 {
+	found->may_go = false;
 	found->pid = tree_find_borrower(tree);
 	found->why = "is a child for which its parent waits (vfork)";
 	if (found->pid)
 		return 0;
 	found->why = "has not read what a netlink socket has for it";
 	return find_netlink(tree, &found->pid, err);
+}
+
+int unsettled_find_file(const struct tree *tree, const struct kernel_files *known, struct unsettled *found,
+			struct error *err)
+{
+	found->why = "has opened a file of /proc or /sys";
+	found->may_go = true;
+	return kernel_files_find_new(known, tree, &found->pid, err);
 }

@@ -340,3 +340,19 @@ run_guards()
 	check "guards: they go on" goes_on src 5001 5002
 	end
 }
+
+# A process that has a file of /proc open for half of the time, which the destination does not have: that of a process that
+# stays. The freeze waits for the moment without; that of cgroup v1 cannot.
+run_kernel_files()
+{
+	# shellcheck disable=SC2016 # for the program's shell
+	local busy='i=0; while [ $i -lt 600 ]; do i=$((i + 1)); done'
+	[ -e /sys/fs/cgroup/cgroup.controllers ] || return 0
+	for _ in 1 2 3; do
+		start "limited serve 5001 8 & while :; do exec 7< /proc/$$/stat; $busy; exec 7<&-; $busy; done"
+		check "kernel_files: it runs" goes_on src 5001
+		check "kernel_files: the tree moves" move
+		check "kernel_files: it goes on" goes_on dst 5001
+		end
+	done
+}
