@@ -14,20 +14,34 @@
 
 #define TIMEOUT_MS	10000
 
+/** struct work - what the child is to do; @before: or NULL */
+struct work {
+	int (*before)(const void *ctx), (*fn)(const void *ctx);
+	const void *ctx;
+};
+
+static int do_work(const struct work *work, int mnt_ns)
+{
+	int ret = work->before ? work->before(work->ctx) : 0;
+
+	if (ret)
+		return ret;
+	return setns(mnt_ns, CLONE_NEWNS) ? errno : work->fn(work->ctx);
+}
+
 /* The child may never end, and must then hold nothing of this migration. */
-static void __attribute__((noreturn)) child_main(int mnt_ns, int answer_fd,
-						 int (*fn)(const void *ctx), const void *ctx)
+static void __attribute__((noreturn)) child_main(int mnt_ns, int answer_fd, const struct work *work)
 {
 	int kept[2] = { mnt_ns, answer_fd }, answer;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	fds_close_others(kept, 2);
-	answer = setns(mnt_ns, CLONE_NEWNS) ? errno : fn(ctx);
+	answer = do_work(work, mnt_ns);
 	_exit(write(answer_fd, &answer, sizeof(answer)) != sizeof(answer));
 }
 
 /* setns() to a mount namespace needs a process with one thread: so fork a child for it. */
-static int call_in_child(int mnt_ns, int (*fn)(const void *ctx), const void *ctx)
+static int call_in_child(int mnt_ns, const struct work *work)
 {
 	struct pollfd pfd = { .events = POLLIN };
 	int pair[2], answer = ETIMEDOUT, ready = 0;
@@ -37,7 +51,7 @@ static int call_in_child(int mnt_ns, int (*fn)(const void *ctx), const void *ctx
 		return -1;
 	pid = fork();
 	if (!pid)
-		child_main(mnt_ns, pair[1], fn, ctx);
+		child_main(mnt_ns, pair[1], work);
 	close(pair[1]);
 	pfd.fd = pair[0];
 	while (pid > 0 && (ready = poll(&pfd, 1, TIMEOUT_MS)) < 0 && errno == EINTR)
@@ -54,8 +68,9 @@ static int call_in_child(int mnt_ns, int (*fn)(const void *ctx), const void *ctx
 	return answer ? -1 : 0;
 }
 
-int in_mounts(pid_t init, int (*fn)(const void *ctx), const void *ctx)
+int in_mounts_from(pid_t init, int (*before)(const void *ctx), int (*fn)(const void *ctx), const void *ctx)
 {
+	const struct work work = { .before = before, .fn = fn, .ctx = ctx };
 	char path[32];
 	int mnt_ns, ret;
 
@@ -63,7 +78,12 @@ int in_mounts(pid_t init, int (*fn)(const void *ctx), const void *ctx)
 	mnt_ns = open(path, O_RDONLY | O_CLOEXEC);
 	if (mnt_ns < 0)
 		return -1;
-	ret = call_in_child(mnt_ns, fn, ctx);
+	ret = call_in_child(mnt_ns, &work);
 	close(mnt_ns);
 	return ret;
+}
+
+int in_mounts(pid_t init, int (*fn)(const void *ctx), const void *ctx)
+{
+	return in_mounts_from(init, NULL, fn, ctx);
 }

@@ -14,5 +14,7 @@
  * Return: 0, or -1 with errno; ETIMEDOUT
  */
 int in_mounts(pid_t init, int (*fn)(const void *ctx), const void *ctx);
+/** in_mounts_from() - the same; @before, in the child too, is called in the mount namespace of the caller first */
+int in_mounts_from(pid_t init, int (*before)(const void *ctx), int (*fn)(const void *ctx), const void *ctx);
 
 #endif

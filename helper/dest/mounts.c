@@ -38,10 +38,11 @@ static bool are_plain(const Migrate__Setup *setup)
 	return plain;
 }
 
-static bool add(struct mounts *mounts, const char *name, const char *path)
+static bool add(struct mounts *mounts, const char *name, const char *path, bool follows)
 {
 	struct mount_bind *bind = &mounts->binds[mounts->nr_binds++];
 
+	bind->follows = follows;
 	bind->name = name ? strdup(name) : NULL;
 	bind->path = strdup(path);
 	return bind->path && (!name || bind->name);
@@ -61,9 +62,10 @@ void mounts_take(struct mounts *mounts, const Migrate__Setup *setup, struct refu
 		return;
 	mounts->binds = calloc(setup->n_mounts + 1, sizeof(*mounts->binds));
 	mounts->externals = calloc(setup->n_mounts + 1, sizeof(*mounts->externals));
-	added = mounts->binds && mounts->externals && add(mounts, NULL, setup->root);
+	added = mounts->binds && mounts->externals && add(mounts, NULL, setup->root, setup->root_follows);
 	for (size_t i = 0; added && i < setup->n_mounts; i++)
-		added = add(mounts, setup->mounts[i]->name, setup->mounts[i]->path);
+		added = add(mounts, setup->mounts[i]->name, setup->mounts[i]->path,
+			    setup->mounts[i]->follows);
 	if (!added)
 		precheck_refuse(refusals, "no memory for a list of mounts");
 }
@@ -85,53 +87,94 @@ static int make_point(const char *at, mode_t mode)
 	return fd < 0 ? -1 : 0;
 }
 
-/* In the namespace. */
-static int bind_opened(int fd, const char *at)
-{
-	struct stat st;
-	int tree, ret;
+/** struct binding - @trees: copies of the mounts of this machine that @binds follow, as descriptors; in the child */
+struct binding {
+	const struct mount_bind *binds;
+	size_t nr;
+	int *trees;
+};
 
-	if (fstat(fd, &st) || make_point(at, st.st_mode))
-		return errno;
-	tree = open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (tree < 0)
-		return errno;
-	ret = move_mount(tree, "", AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH) ||
-	      mount(NULL, at, NULL, MS_PRIVATE, NULL) ? errno : 0;
-	close(tree);
-	return ret;
-}
-
-static int bind_one(const void *ctx)
+/* Return: a copy of the mount that leads to @path, or -1 with errno */
+static int copy_mount(const char *path)
 {
 	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS };
-	const struct mount_bind *bind = ctx;
-	int fd = syscall(SYS_openat2, AT_FDCWD, bind->path, &how, sizeof(how)), ret;
+	int fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how)), tree, saved;
 
 	if (fd < 0)
-		return errno;
-	ret = bind_opened(fd, bind->at);
+		return -1;
+	tree = open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	saved = errno;
 	close(fd);
+	errno = saved;
+	return tree;
+}
+
+/* In this machine's own namespace: the mounts of the other one follow nothing. */
+static int copy_followed(const void *ctx)
+{
+	const struct binding *binding = ctx;
+
+	for (size_t i = 0; i < binding->nr; i++) {
+		binding->trees[i] = -1;
+		if (!binding->binds[i].follows)
+			continue;
+		binding->trees[i] = copy_mount(binding->binds[i].path);
+		if (binding->trees[i] < 0)
+			return errno;
+	}
+	return 0;
+}
+
+/*
+ * A copy follows what this machine's mount follows or shares. CRIU lets the program's mount follow a group alone, so
+ * the copy gets one, which goes on what comes to it.
+ */
+static int set_group(const char *at, bool follows)
+{
+	if (!follows)
+		return mount(NULL, at, NULL, MS_PRIVATE, NULL);
+	return mount(NULL, at, NULL, MS_SLAVE, NULL) || mount(NULL, at, NULL, MS_SHARED, NULL) ? -1 : 0;
+}
+
+static int bind_tree(const struct mount_bind *bind, int tree)
+{
+	struct stat st;
+
+	return fstat(tree, &st) || make_point(bind->at, st.st_mode) ||
+	       move_mount(tree, "", AT_FDCWD, bind->at, MOVE_MOUNT_F_EMPTY_PATH) ||
+	       set_group(bind->at, bind->follows) ? errno : 0;
+}
+
+/* In the namespace. */
+static int bind_all(const void *ctx)
+{
+	const struct binding *binding = ctx;
+	int ret = 0;
+
+	for (size_t i = 0; i < binding->nr && !ret; i++) {
+		const struct mount_bind *bind = &binding->binds[i];
+		int tree = bind->follows ? binding->trees[i] : copy_mount(bind->path);
+
+		ret = tree < 0 ? errno : bind_tree(bind, tree);
+		if (tree >= 0)
+			close(tree);
+	}
 	return ret;
 }
 
-static int bind_all(const void *ctx)
+static int bind_in(pid_t init, const struct binding *binding)
 {
-	const struct mounts *mounts = ctx;
-	int ret = 0;
-
-	for (size_t i = 0; i < mounts->nr_binds && !ret; i++)
-		ret = bind_one(&mounts->binds[i]);
-	return ret;
+	return in_mounts_from(init, copy_followed, bind_all, binding);
 }
 
 /* Only the child that failed knows at which one: the first that has not come to its mount point. */
-static int bind_failed(const struct mounts *mounts, pid_t init, struct error *err)
+static int bind_failed(const struct binding *all, pid_t init, struct error *err)
 {
-	for (size_t i = 0; i < mounts->nr_binds && errno != ETIMEDOUT; i++) {
-		const struct mount_bind *bind = &mounts->binds[i];
+	for (size_t i = 0; i < all->nr && errno != ETIMEDOUT; i++) {
+		const struct mount_bind *bind = &all->binds[i];
+		const struct binding one = { .binds = bind, .nr = 1, .trees = all->trees };
 
-		if (!in_mounts(init, bind_one, bind) || errno == EEXIST)
+		if (!bind_in(init, &one) || errno == EEXIST)
 			continue;
 		return errno == ELOOP ?
 		       error_set(err, CODE_NOT_READY, "mount what the program has there without a symbolic link in its path",
@@ -141,6 +184,20 @@ static int bind_failed(const struct mounts *mounts, pid_t init, struct error *er
 				   bind->path);
 	}
 	return error_errno(err, CODE_NOT_READY, NULL, "cannot mount the directories of this machine that the program has");
+}
+
+static int bind_mounts(const struct mounts *mounts, pid_t init, struct error *err)
+{
+	struct binding all = {
+		.binds = mounts->binds, .nr = mounts->nr_binds, .trees = calloc(mounts->nr_binds + 1, sizeof(int)),
+	};
+	int ret;
+
+	if (!all.trees)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of mounts");
+	ret = all.nr && bind_in(init, &all) ? bind_failed(&all, init, err) : 0;
+	free(all.trees);
+	return ret;
 }
 
 /* Return: the end of the first directory in @path that is not passable for everybody; 0: all are */
@@ -214,8 +271,7 @@ int mounts_prepare(struct mounts *mounts, const struct owned_dir *dir, bool by_o
 		    (i && asprintf(&mounts->externals[mounts->nr++], "mnt[%s]:%s", bind->name, bind->at) < 0))
 			return error_set(err, CODE_INTERNAL, NULL, "no memory for a list of mounts");
 	}
-	return mounts->nr_binds && in_mounts(init, bind_all, mounts) ?
-	       bind_failed(mounts, init, err) : 0;
+	return bind_mounts(mounts, init, err);
 }
 
 void mounts_free(struct mounts *mounts)

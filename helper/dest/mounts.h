@@ -17,9 +17,11 @@
  * @name: that the images have for it; NULL: it is the root
  * @path: what the source says
  * @at: the mount point that CRIU gets in its place, in the directory of the migration
+ * @follows: what comes on this machine's mount later comes on the program's
  */
 struct mount_bind {
 	char *name, *path, *at;
+	bool follows;
 };
 
 /**

@@ -103,25 +103,56 @@ static bool has_first(const struct mount_list *list, const struct mount_entry *o
 	return !first || path_below(one->root, first->root);
 }
 
-static void refuse_mount(const struct mount_list *list, const struct outside *outside,
-			 const struct mount_entry *mount, struct refusals *refusals)
+bool mount_groups_follows(const struct mount_list *list, size_t nr)
 {
+	int master = list->mounts[nr].master;
+
+	return master && !is_inside(list, master);
+}
+
+static size_t count_followers(const struct mount_list *list, int master)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < list->nr; i++)
+		nr += list->mounts[i].master == master;
+	return nr;
+}
+
+static void refuse_follower(const struct mount_list *list, const bool *bound, size_t nr,
+			    struct refusals *refusals)
+{
+	const struct mount_entry *mount = &list->mounts[nr];
+
+	if (count_followers(list, mount->master) > 1)
+		refuse(refusals, hint_private,
+		       "the mount on %s of the program's namespace follows one of another namespace, as others of its mounts do, and CRIU carries one",
+		       mount->target);
+	else if (!bound[nr])
+		refuse(refusals, hint_private,
+		       "the mount on %s of the program's namespace follows one of another namespace, and is not made of one of the destination",
+		       mount->target);
+}
+
+static void refuse_mount(const struct mount_list *list, const bool *bound, const struct outside *outside,
+			 size_t nr, struct refusals *refusals)
+{
+	const struct mount_entry *mount = &list->mounts[nr];
+
 	if (mount->shared && is_outside(outside, mount->shared))
 		refuse(refusals, hint_private,
 		       "the mount on %s of the program's namespace is shared with another namespace",
 		       mount->target);
-	else if (mount->master && !is_inside(list, mount->master))
-		refuse(refusals, hint_private,
-		       "the mount on %s of the program's namespace follows one of another namespace",
-		       mount->target);
+	else if (mount_groups_follows(list, nr))
+		refuse_follower(list, bound, nr, refusals);
 	else if ((mount->shared || mount->master) && !has_first(list, mount))
 		refuse(refusals, hint_private,
 		       "the mount on %s of the program's namespace has nothing in common with others of its group, and CRIU cannot put it into that",
 		       mount->target);
 }
 
-int mount_groups_refuse(const struct mount_list *list, pid_t pid, struct refusals *refusals,
-			struct error *err)
+int mount_groups_refuse(const struct mount_list *list, const bool *bound, pid_t pid,
+			struct refusals *refusals, struct error *err)
 {
 	struct outside outside = { .own = proc_ns(pid, "mnt") };
 	bool any = false;
@@ -136,7 +167,7 @@ int mount_groups_refuse(const struct mount_list *list, pid_t pid, struct refusal
 	else if (outside.failed)
 		ret = error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of mounts");
 	for (size_t i = 0; i < list->nr && !ret; i++)
-		refuse_mount(list, &outside, &list->mounts[i], refusals);
+		refuse_mount(list, bound, &outside, i, refusals);
 	free(outside.seen);
 	free(outside.groups);
 	return ret;

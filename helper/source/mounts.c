@@ -219,6 +219,23 @@ static int find_all_here(struct source_mounts *mounts, const struct mount_list *
 	return 0;
 }
 
+/* Those that the destination binds: see setup.c. */
+static int refuse_groups(const struct source_mounts *mounts, pid_t pid, struct refusals *refusals,
+			 struct error *err)
+{
+	bool *bound = calloc(mounts->list.nr + 1, sizeof(*bound));
+	ssize_t root = mount_list_root(&mounts->list);
+	int ret;
+
+	if (!bound)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of mounts");
+	for (size_t i = 0; i < mounts->list.nr; i++)
+		bound[i] = source_mounts_is_outside(mounts, i) || ((ssize_t)i == root && mounts->here[i]);
+	ret = mount_groups_refuse(&mounts->list, bound, pid, refusals, err);
+	free(bound);
+	return ret;
+}
+
 int source_mounts_find(struct source_mounts *mounts, pid_t pid, const struct criu_config *config,
 		       struct error *err)
 {
@@ -235,7 +252,7 @@ int source_mounts_find(struct source_mounts *mounts, pid_t pid, const struct cri
 		return 0;
 	ret = read_of(pid, &mounts->list, err) || read_of(getpid(), &here, err) ||
 	      find_all_here(mounts, &here, config, &refusals, err) ||
-	      mount_groups_refuse(&mounts->list, pid, &refusals, err) ? -1 : 0;
+	      refuse_groups(mounts, pid, &refusals, err) ? -1 : 0;
 	mount_list_free(&here);
 	if (ret)
 		return -1;
@@ -310,6 +327,11 @@ bool source_mounts_is_outside(const struct source_mounts *mounts, size_t nr)
 {
 	return mounts->here[nr] && strcmp(mounts->list.mounts[nr].target, "/") &&
 	       !is_stacked(mounts, nr);
+}
+
+bool source_mounts_follows(const struct source_mounts *mounts, size_t nr)
+{
+	return mount_groups_follows(&mounts->list, nr);
 }
 
 bool source_mounts_are_stacked(const struct source_mounts *mounts)

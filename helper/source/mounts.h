@@ -66,6 +66,8 @@ char *source_mounts_name(const struct source_mounts *mounts, size_t nr);
  * CRIU has to find it (external mnt[]): its names are mount points. It does not find files that are mounted.
  */
 bool source_mounts_are_stacked(const struct source_mounts *mounts);
+/** source_mounts_follows() - what is mounted later on that of the destination is to come on mount @nr; of the root too */
+bool source_mounts_follows(const struct source_mounts *mounts, size_t nr);
 /** source_mounts_is_outside() - mount @nr is one that source_mounts_name() names */
 bool source_mounts_is_outside(const struct source_mounts *mounts, size_t nr);
 

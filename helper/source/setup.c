@@ -274,6 +274,8 @@ static int add_mounts(const struct source_mounts *mounts, struct setup_message *
 		return -1;
 	setup->msg.mounts = setup->mount_list;
 	setup->msg.root = nr ? (char *)source_mounts_root(mounts) : NULL;
+	setup->msg.has_root_follows = nr;
+	setup->msg.root_follows = nr && source_mounts_follows(mounts, mount_list_root(&mounts->list));
 	for (size_t i = 0; i < nr; i++) {
 		struct said_mount *to = &setup->mounts[setup->msg.n_mounts];
 
@@ -283,6 +285,8 @@ static int add_mounts(const struct source_mounts *mounts, struct setup_message *
 		source_mounts_key(i, to->name);
 		to->msg.name = to->name;
 		to->msg.path = mounts->here[i];
+		to->msg.has_follows = true;
+		to->msg.follows = source_mounts_follows(mounts, i);
 		setup->mount_list[setup->msg.n_mounts++] = &to->msg;
 	}
 	return 0;
