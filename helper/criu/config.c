@@ -369,6 +369,26 @@ static char *external_for(const struct criu_option *option, enum criu_end end)
 	return end == CRIU_END_RESTORE || external.kind->dumps ? value : NULL;
 }
 
+/* As CRIU reads it. */
+static uint64_t read_size(const char *text)
+{
+	unsigned int shift = strchr(text, 'K') ? 10 : strchr(text, 'M') ? 20 : strchr(text, 'G') ? 30 : 0;
+
+	return strtoull(text, NULL, 10) << shift;
+}
+
+uint64_t criu_config_ghost_bytes(const struct criu_config *config)
+{
+	static const char name[] = "ghost-limit ";
+	uint64_t bytes = CRIU_GHOST_BYTES_MAX;
+
+	/* CRIU takes the last one */
+	for (size_t i = 0; config && i < config->nr; i++)
+		if (!strncmp(config->options[i].text, name, strlen(name)))
+			bytes = read_size(config->options[i].text + strlen(name));
+	return bytes;
+}
+
 char *criu_config_text(const struct criu_config *config, enum criu_end end)
 {
 	char *text = malloc((size_t)CRIU_OPTIONS_MAX * (CRIU_OPTION_BYTES + 1) + 1), *at = text;

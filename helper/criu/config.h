@@ -11,10 +11,13 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "base/error.h"
 
 #define CRIU_OPTIONS_MAX	64
 #define CRIU_OPTION_BYTES	256
+
+#define CRIU_GHOST_BYTES_MAX	(1UL << 30)	/* of a deleted file that is open or mapped, unless the user says more */
 
 /** enum criu_end - which CRIU gets an option, and whose file has it; bits */
 enum criu_end { CRIU_END_DUMP = 1, CRIU_END_RESTORE = 2 };
@@ -60,6 +63,9 @@ bool criu_config_ask(const struct criu_option *option, char asked[CRIU_OPTION_BY
  */
 int criu_config_grant(const struct criu_config *here, const char *asked,
 		      struct criu_config *granted, struct error *err);
+
+/** criu_config_ghost_bytes() - the size of the largest deleted file that CRIU carries; @config: or NULL */
+uint64_t criu_config_ghost_bytes(const struct criu_config *config);
 
 /** criu_config_text() - the options of one end but for external, a line each. Return: to be freed; NULL: no memory */
 char *criu_config_text(const struct criu_config *config, enum criu_end end);

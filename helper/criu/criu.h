@@ -19,8 +19,6 @@
 #include "os/maps.h"
 #include "pages/page_set.h"
 
-#define CRIU_GHOST_BYTES_MAX	(1UL << 30)	/* of a deleted file that is open or mapped */
-
 struct criu_version {
 	int major, minor, sublevel;
 };

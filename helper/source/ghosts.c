@@ -11,6 +11,9 @@
 #define RESERVE		(32UL << 20)	/* CRIU's other images */
 #define MIB		(1UL << 20)
 
+const char ghost_hint[] =
+	"let the program close, unmap or truncate it, or give a larger limit: a line \"ghost-limit 4G\" in the file of --criu-config";
+
 static bool is_ghost(const struct ghosts *ghosts, const struct stat *st, const char *name)
 {
 	return S_ISREG(st->st_mode) && !st->st_nlink && st->st_dev != ghosts->shm_dev &&
@@ -20,7 +23,7 @@ static bool is_ghost(const struct ghosts *ghosts, const struct stat *st, const c
 static int add(struct ghosts *ghosts, pid_t pid, const struct stat *st, const char *name,
 	       struct error *err)
 {
-	uint64_t bytes = st->st_blocks * 512UL;
+	uint64_t bytes = ghost_bytes(st, ghosts->sparse);
 	struct ghost *list;
 
 	if (!is_ghost(ghosts, st, name))
@@ -33,7 +36,7 @@ static int add(struct ghosts *ghosts, pid_t pid, const struct stat *st, const ch
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a list of files");
 	ghosts->list = list;
 	list[ghosts->nr++] = (struct ghost){ .dev = st->st_dev, .ino = st->st_ino };
-	ghosts->bytes += bytes;
+	ghosts->bytes += ghost_bytes(st, true);
 	if (bytes <= ghosts->largest)
 		return 0;
 	ghosts->largest = bytes;
@@ -92,14 +95,14 @@ int ghosts_find(struct ghosts *ghosts, const struct tree *tree, struct error *er
 
 int ghosts_check(const struct ghosts *ghosts, int images_fd, struct error *err)
 {
+	uint64_t room, limit = criu_config_ghost_bytes(ghosts->config);
 	struct statfs fs;
-	uint64_t room;
 
-	if (ghosts->largest > CRIU_GHOST_BYTES_MAX)
-		return error_set(err, CODE_REFUSED, "let the program close, unmap or truncate it",
+	if (ghosts->largest > limit)
+		return error_set(err, CODE_REFUSED, ghost_hint,
 				 "process %d has a deleted file of %lu MiB (%s), more than the %lu MiB that are carried",
 				 ghosts->pid, ghosts->largest / MIB, ghosts->name,
-				 CRIU_GHOST_BYTES_MAX / MIB);
+				 limit / MIB);
 	if (!ghosts->nr || fstatfs(images_fd, &fs))
 		return 0;
 	room = (uint64_t)fs.f_bavail * fs.f_bsize;

@@ -8,17 +8,32 @@
 #define MIGRATE_SOURCE_GHOSTS_H
 
 #include <limits.h>
+#include <sys/stat.h>
+#include "criu/config.h"
 #include "source/tree.h"
+
+/** ghost_bytes() - of a deleted file, as CRIU counts for its limit; @sparse: see struct ghosts */
+static inline uint64_t ghost_bytes(const struct stat *st, bool sparse)
+{
+	return sparse ? st->st_blocks * 512UL : (uint64_t)st->st_size;
+}
+
+/* what carries a larger one */
+extern const char ghost_hint[];
 
 /**
  * struct ghosts - zeroed is empty
  * @shm_dev: of the kernel's internal tmpfs, whose files are none
+ * @config: options that the user hands on to CRIU; or NULL
+ * @sparse: this CRIU counts the bytes of a file, and not those of its holes
  * @list: inodes, each once
  * @bytes: of all of them
- * @largest: bytes of the one that is called @name; @pid has it
+ * @largest: bytes, as CRIU counts, of the one that is called @name; @pid has it
  */
 struct ghosts {
 	dev_t shm_dev;
+	const struct criu_config *config;
+	bool sparse;
 	struct ghost {
 		dev_t dev;
 		ino_t ino;

@@ -58,7 +58,10 @@ static int connect_threads(struct source_migration *migration, struct error *err
 /* Deleted files are in CRIU's images. */
 static int count_ghosts(const struct source_migration *migration, uint64_t *bytes, struct error *err)
 {
-	struct ghosts ghosts = { .shm_dev = migration->shms.dev };
+	struct ghosts ghosts = {
+		.shm_dev = migration->shms.dev, .config = &migration->config,
+		.sparse = criu_is_4_1(&migration->criu),
+	};
 	int ret = ghosts_find(&ghosts, &migration->tree, err) ||
 		  ghosts_check(&ghosts, migration->dir.images_fd, err) ? -1 : 0;
 
@@ -347,8 +350,8 @@ static void source_migration_init(struct source_migration *migration,
 	migration->figures.losses = &migration->losses;
 	migration->losses.accepted = opts->accepted_losses;
 	migration->terms = (struct inspection){
-		.opts = opts, .criu = &migration->criu, .losses = &migration->losses,
-		.tree = &migration->tree,
+		.opts = opts, .criu = &migration->criu, .config = &migration->config,
+		.losses = &migration->losses, .tree = &migration->tree,
 	};
 	migration->hold = (struct hold){ .keeper = &migration->keeper, .guard = &migration->guard };
 	migration->join = (struct join){

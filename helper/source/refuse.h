@@ -21,6 +21,7 @@ struct surroundings;
  * struct inspection - a look at one process
  * @opts: the losses and the replacements that the user accepts
  * @criu: version of this machine's CRIU, which decides what a dump carries
+ * @config: options of CRIU's that the user hands on; or NULL
  * @losses: filled with what a move would lose
  * @tree: the program; what one process of it shares with another moves with both
  * @around: what one look asks of all processes of the machine; set for each look
@@ -31,6 +32,7 @@ struct surroundings;
 struct inspection {
 	const struct migrate_options *opts;
 	const struct criu_version *criu;
+	const struct criu_config *config;
 	struct losses *losses;
 	const struct tree *tree;
 	struct surroundings *around;

@@ -9,6 +9,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 #include "os/proc_files.h"
+#include "source/ghosts.h"
 #include "source/refuse.h"
 
 /* Of the kernel's list of devices. */
@@ -206,16 +207,17 @@ static void refuse_socket(const struct kinds *kinds, const struct proc_file *fil
 static void refuse_file(struct kinds *kinds, const struct proc_file *file)
 {
 	bool deleted = proc_file_is_deleted(file);
-	uint64_t bytes = file->st.st_blocks * 512UL;
+	uint64_t bytes = ghost_bytes(&file->st, criu_is_4_1(kinds->look->criu));
+	uint64_t limit = criu_config_ghost_bytes(kinds->look->config);
 
 	if (is_message_queue(file))
 		refuse(kinds->refusals, NULL, "descriptor %d is the message queue %s", file->fd,
 		       file->path);
-	else if (deleted && S_ISREG(file->st.st_mode) && bytes > CRIU_GHOST_BYTES_MAX &&
+	else if (deleted && S_ISREG(file->st.st_mode) && bytes > limit &&
 		 strncmp(file->path, "/memfd:", 7))
-		refuse(kinds->refusals, "let the program close or truncate it",
+		refuse(kinds->refusals, ghost_hint,
 		       "descriptor %d is a deleted file of %lu MiB (%s), more than the %lu MiB that are carried",
-		       file->fd, bytes >> 20, file->path, CRIU_GHOST_BYTES_MAX >> 20);
+		       file->fd, bytes >> 20, file->path, limit >> 20);
 	else if (!deleted && proc_path_is_deleted(file->path) && !S_ISREG(file->st.st_mode))
 		refuse(kinds->refusals, "let the program open it by its other name",
 		       "descriptor %d has a name that is gone and another one, and is no regular file: %s",

@@ -29,7 +29,7 @@ static int set_up(void **state)
 	if (fd < 0 || fstat(fd, &st))
 		return -1;
 	close(fd);
-	ghosts = (struct ghosts){ .shm_dev = st.st_dev };
+	ghosts = (struct ghosts){ .shm_dev = st.st_dev, .sparse = true };
 	for (int i = 0; i < 2; i++)
 		if (!tree_add(&tree, getpid(), &err))
 			return -1;
@@ -128,13 +128,55 @@ static void too_large_ones_are_refused(void **state)
 	close(dir);
 }
 
+/* The user has given CRIU another limit. */
+static void the_limit_is_the_users(void **state)
+{
+	int dir = open("/dev/shm", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	struct criu_config config = { 0 };
+	struct error err = { 0 };
+
+	ghosts.nr = 1;
+	ghosts.config = &config;
+	ghosts.bytes = ghosts.largest = 2 * MIB;
+	assert_int_equal(ghosts_check(&ghosts, dir, &err), 0);
+	assert_int_equal(criu_config_add(&config, "ghost-limit 1M", CRIU_END_DUMP, &err), 0);
+	assert_int_equal(ghosts_check(&ghosts, dir, &err), -1);
+	assert_non_null(strstr(err.what, "more than the 1 MiB"));
+	assert_non_null(strstr(err.hint, "ghost-limit"));
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(criu_config_add(&config, "ghost-limit 2G", CRIU_END_DUMP, &err), 0);
+	ghosts.bytes = 2 * MIB;
+	ghosts.largest = CRIU_GHOST_BYTES_MAX + MIB;
+	assert_int_equal(ghosts_check(&ghosts, dir, &err), 0);
+	close(dir);
+}
+
+/* CRIU 3.17 counts holes, too. Nobody copies them. */
+static void a_file_of_holes(void **state)
+{
+	char path[64];
+	int fd = make_file(MIB, path);
+
+	assert_int_equal(ftruncate(fd, 3 * MIB), 0);
+	unlink(path);
+	find();
+	assert_int_equal(ghosts.largest, MIB);
+	ghosts_free(&ghosts);
+	ghosts.sparse = false;
+	find();
+	assert_int_equal(ghosts.largest, 3 * MIB);
+	assert_int_equal(ghosts.bytes, MIB);
+	close(fd);
+}
+
 #define GHOST_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		GHOST_TEST(what_is_open), GHOST_TEST(what_is_mapped_alone),
-		GHOST_TEST(too_large_ones_are_refused),
+		GHOST_TEST(too_large_ones_are_refused), GHOST_TEST(the_limit_is_the_users),
+		GHOST_TEST(a_file_of_holes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
