@@ -192,6 +192,7 @@ static int refuse_space(const struct inspection *terms, struct source_process *p
 	if (source_mm_read_vmas(&process->mm, err))
 		return -1;
 	refuse_namespaces(&look, refusals);
+	refuse_apparmor(process->pid, refusals);
 	refuse_memory(&look, refusals);
 	refuse_guards(&look, refusals);
 	return 0;

@@ -123,6 +123,10 @@ int refuse_sockets(struct inspection *look, const struct proc_files *files, stru
 int refuse_sockopts(struct inspection *look, const struct proc_files *files, struct error *err);
 /** refuse_cgroup() - add the control group and its limits to the losses */
 int refuse_cgroup(struct inspection *look, struct error *err);
+/** refuse_apparmor() - a process in an AppArmor namespace: CRIU would leave its policy suspended if this is given up */
+void refuse_apparmor(pid_t pid, struct refusals *refusals);
+/** refuse_label() - the same, of a process with @label (/proc/PID/attr/current) */
+void refuse_label(pid_t pid, const char *label, struct refusals *refusals);
 /** refuse_attributes() - add attributes of the process that CRIU does not carry to the losses */
 int refuse_attributes(struct inspection *look, const struct proc_files *files, struct error *err);
 /** refuse_ipc() - add an IPC namespace that a process outside of the program has too to the losses */

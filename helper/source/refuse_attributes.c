@@ -57,6 +57,28 @@ static void find_in_status(struct inspection *look, struct error *err)
 		fclose(file);
 }
 
+/*
+ * ":NAMESPACE:PROFILE", alone or on top of others; a context of SELinux begins with no colon. CRIU replaces the profiles
+ * of the namespace by one that allows all, and puts them back when its dump ends: not when it is held, and then let go.
+ */
+void refuse_label(pid_t pid, const char *label, struct refusals *refusals)
+{
+	if (*label == ':' || strstr(label, "//&:"))
+		refuse(refusals, "start it outside of one",
+		       "process %d is in an AppArmor namespace (%.*s)", pid,
+		       (int)strcspn(label, "\n"), label);
+}
+
+void refuse_apparmor(pid_t pid, struct refusals *refusals)
+{
+	char *label = proc_text(pid, "attr/current");
+
+	/* a kernel without security module has none */
+	if (label)
+		refuse_label(pid, label, refusals);
+	free(label);
+}
+
 static void find_in_stat(struct inspection *look, struct error *err)
 {
 	FILE *file = open_proc(look, "stat", err);

@@ -99,6 +99,36 @@ static void shadow_stack(void **state)
 	assert_non_null(strstr(err.hint, "--accept-loss shadow-stack "));
 }
 
+/* Of Debian's kernel with AppArmor, of Fedora's with SELinux, and of a container of LXD. */
+static void apparmor_namespaces(void **state)
+{
+	static const char *const fine[] = {
+		"unconfined\n", "docker-default (enforce)\n", "/usr/bin/man//filter (enforce)\n",
+		"unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023", "a//&b (enforce)\n", "",
+	};
+	static const char *const spaces[] = {
+		":lxd-c1_<var-lib-lxd>:unconfined (enforce)\n",
+		"lxd-c1_</var/lib/lxd>//&:lxd-c1_<var-lib-lxd>:unconfined (enforce)\n",
+	};
+	struct refusals refusals = { 0 };
+	struct error err = { 0 };
+
+	for (size_t i = 0; i < sizeof(fine) / sizeof(*fine); i++)
+		refuse_label(7, fine[i], &refusals);
+	refuse_apparmor(getpid(), &refusals);
+	assert_int_equal(refusals.nr, 0);
+	for (size_t i = 0; i < 2; i++) {
+		memset(&err, 0, sizeof(err));
+		refuse_label(7, spaces[i], &refusals);
+		assert_int_equal(refusals.nr, 1);
+		assert_int_equal(refusals_end(&refusals, 7, &err), -1);
+		assert_int_equal(err.code, CODE_REFUSED);
+		assert_non_null(strstr(err.what, "process 7 is in an AppArmor namespace ("));
+		assert_null(strchr(err.what, '\n'));
+		refusals = (struct refusals){ 0 };
+	}
+}
+
 static void core_cookie(void **state)
 {
 	struct proc_files files = { 0 };
@@ -173,6 +203,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		LOOK_TEST(shadow_stack),
+		LOOK_TEST(apparmor_namespaces),
 		LOOK_TEST(core_cookie),
 		LOOK_TEST(mapping_names),
 		LOOK_TEST(named_shared_memory),
