@@ -229,6 +229,11 @@ void corpus_streams(void)
 	bytes.size = 0;
 	corpus_put(&bytes, "\2\0\0\0\010\1", 6);
 	corpus_save("stream", "reply", &bytes);
+	bytes.size = 0;
+	corpus_put(&bytes, "\12\0\0\0\n\1a\022\2/b\030\1", 14);
+	corpus_put(&bytes, "\15\0\0\0\n\6parent\022\0\030\200\010", 17);
+	corpus_put(&bytes, "\6\0\0\0\n\0\022\0\030\0", 10);
+	corpus_save("remote", "image-list-and-end", &bytes);
 }
 
 static void put_answer(struct bytes *to, size_t form, uint64_t addr, uint64_t nr_pages)

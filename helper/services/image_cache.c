@@ -9,16 +9,21 @@
 #include "services/image_cache.h"
 #include "services/image_downlink.h"
 #include "services/image_restore.h"
+#include "services/remote_restore.h"
 #include "services/stream_request.h"
 #include "wire/listener.h"
 
 #define LOST_MS		30000	/* a link whose other kernel is silent for so long is lost */
 #define MIB		(1UL << 20)
 
-/** struct image_cache - @restores comes first: it is the loop's ctx; @socket: the file of a UNIX socket */
+/**
+ * struct image_cache - @restores comes first: it is the loop's ctx; @socket: the file of a UNIX socket
+ * @remote: the restore of the original protocol
+ */
 struct image_cache {
 	struct image_restores restores;
-	struct image_cache_options opts;
+	struct remote_restore remote;
+	struct image_options opts;
 	struct image_store store;
 	struct image_downlink down;
 	struct image_loop loop;
@@ -88,6 +93,7 @@ static void tick(void *ctx)
 		settle_link(cache);
 	else if (cache->down.started && liveness_is_lost(&cache->down.live, LOST_MS))
 		conn_shutdown(&cache->down.conn);
+	remote_restore_look(&cache->remote);
 	pthread_mutex_lock(&cache->restores.lock);
 	once = cache->opts.once && cache->restores.restored;
 	pthread_mutex_unlock(&cache->restores.lock);
@@ -102,13 +108,13 @@ static int open_listener(struct image_cache *cache)
 	struct sockaddr_storage addr;
 	socklen_t len = sizeof(addr);
 	char text[256], name[112];
-	int port = 0, fd = conn_listen(cache->opts.listen, &cache->err);
+	int port = 0, fd = conn_listen(cache->opts.address, &cache->err);
 
 	if (fd < 0)
 		return -1;
 	listener_init(&cache->listener, fd);
-	if (unix_path(cache->opts.listen) &&
-	    unix_note(unix_path(cache->opts.listen), &cache->socket, &cache->err))
+	if (unix_path(cache->opts.address) &&
+	    unix_note(unix_path(cache->opts.address), &cache->socket, &cache->err))
 		return -1;
 	getsockname(fd, (void *)&addr, &len);
 	conn_address_text(&addr, len, name, sizeof(name));
@@ -134,22 +140,39 @@ static int take_link(struct image_cache *cache)
 	return start_link(cache, cache->opts.link_fd, &cache->err);
 }
 
-static int open_doors(struct image_cache *cache)
+static void tell_door(const struct image_door *door)
 {
 	char text[256];
 
+	snprintf(text, sizeof(text), "waiting for criu restore --%s at %s",
+		 door->remote ? "remote" : "stream", door->path);
+	report_both("serving", json_pack("{s:o,s:o}", "id", report_text(door->id),
+					 "path", report_text(door->path)), text);
+}
+
+static int open_doors(struct image_cache *cache)
+{
+	const char *remote = cache->opts.remote_socket;
+
+	if (remote && image_loop_add_remote(&cache->loop, remote, &cache->err))
+		return -1;
 	for (size_t i = 0; i < cache->opts.nr_dirs; i++)
 		if (image_loop_add_door(&cache->loop, cache->opts.dirs[i], STREAM_SERVE_SOCKET,
 					&cache->err))
 			return -1;
-	for (size_t i = 0; i < cache->loop.nr_doors; i++) {
-		const struct image_door *door = &cache->loop.doors[i];
-
-		snprintf(text, sizeof(text), "waiting for criu restore --stream at %s", door->path);
-		report_both("serving", json_pack("{s:o,s:o}", "id", report_text(door->id),
-						 "path", report_text(door->path)), text);
-	}
+	for (size_t i = 0; i < cache->loop.nr_doors; i++)
+		tell_door(&cache->loop.doors[i]);
 	return 0;
+}
+
+static void serve_client(struct image_client *client)
+{
+	struct image_cache *cache = client->loop->ctx;
+
+	if (client->door->remote)
+		remote_restore_serve(&cache->remote, client);
+	else
+		image_restore_serve(client);
 }
 
 static void tell_result(struct image_cache *cache)
@@ -183,9 +206,10 @@ static void end(struct image_cache *cache)
 	stop_waiting(cache);
 	image_downlink_close(&cache->down);
 	image_loop_end(&cache->loop);
+	remote_restore_close(&cache->remote);
 	if (cache->listener.fd >= 0) {
-		if (unix_path(cache->opts.listen))
-			unix_remove(unix_path(cache->opts.listen), &cache->socket);
+		if (unix_path(cache->opts.address))
+			unix_remove(unix_path(cache->opts.address), &cache->socket);
 		listener_close(&cache->listener);
 	}
 	image_store_free(&cache->store);
@@ -201,13 +225,13 @@ static void settle(struct image_cache *cache)
 		error_set(&cache->err, CODE_ABORTED, NULL, "the cache was ended before a restore");
 }
 
-int image_cache_run(const struct image_cache_options *opts)
+int image_cache_run(const struct image_options *opts)
 {
 	static struct image_cache cache;
 
 	cache = (struct image_cache){
 		.opts = *opts, .listener.fd = -1,
-		.loop = { .serve = image_restore_serve, .extra = accept_link, .tick = tick,
+		.loop = { .serve = serve_client, .extra = accept_link, .tick = tick,
 			  .ctx = &cache, .signals = -1, .wake_fd = -1 },
 	};
 	fds_allow_many();
@@ -215,8 +239,9 @@ int image_cache_run(const struct image_cache_options *opts)
 	image_store_init(&cache.store, opts->max_mib * MIB);
 	cache.restores.store = &cache.store;
 	pthread_mutex_init(&cache.restores.lock, NULL);
+	remote_restore_init(&cache.remote, &cache.restores);
 	if (!image_loop_init(&cache.loop, &cache.err) && !open_doors(&cache) &&
-	    !(opts->listen ? open_listener(&cache) : take_link(&cache))) {
+	    !(opts->address ? open_listener(&cache) : take_link(&cache))) {
 		image_loop_run(&cache.loop);
 		settle(&cache);
 	}

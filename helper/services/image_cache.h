@@ -6,27 +6,9 @@
 #ifndef MIGRATE_SERVICES_IMAGE_CACHE_H
 #define MIGRATE_SERVICES_IMAGE_CACHE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include "services/image_door.h"
-
-/**
- * struct image_cache_options - the command line
- * @dirs: "DIR" or "ID=DIR": images directories of the restores
- * @listen: address at which the proxy connects; or NULL
- * @link_fd: descriptor of the connection to the proxy, in place of @listen; -1: none
- * @max_mib: most memory for images
- * @once: end after one restore
- */
-struct image_cache_options {
-	const char *dirs[IMAGE_DOORS_MAX], *listen;
-	size_t nr_dirs;
-	int link_fd;
-	unsigned long max_mib;
-	bool once, insecure, json;
-};
+#include "services/image_options.h"
 
 /** image_cache_run() - until a signal, or one restore. Return: the exit code */
-int image_cache_run(const struct image_cache_options *opts);
+int image_cache_run(const struct image_options *opts);
 
 #endif

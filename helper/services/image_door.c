@@ -29,15 +29,10 @@ static int take_spec(struct image_door *door, const char *spec, const char *name
 	return 0;
 }
 
-int image_door_open(struct image_door *door, const char *spec, const char *name,
-		    struct error *err)
+static int listen_at(struct image_door *door, struct error *err)
 {
-	int fd;
+	int fd = unix_listen(door->path, err);
 
-	*door = (struct image_door){ .listener.fd = -1 };
-	if (take_spec(door, spec, name, err))
-		return -1;
-	fd = unix_listen(door->path, err);
 	if (fd < 0)
 		return -1;
 	listener_init(&door->listener, fd);
@@ -45,6 +40,29 @@ int image_door_open(struct image_door *door, const char *spec, const char *name,
 		return 0;
 	listener_close(&door->listener);
 	return -1;
+}
+
+int image_door_open(struct image_door *door, const char *spec, const char *name,
+		    struct error *err)
+{
+	*door = (struct image_door){ .listener.fd = -1 };
+	return take_spec(door, spec, name, err) ? -1 : listen_at(door, err);
+}
+
+int image_door_open_remote(struct image_door *door, const char *spec, struct error *err)
+{
+	const char *equals = strchr(spec, '='), *path = equals ? equals + 1 : spec;
+	size_t bytes = equals ? (size_t)(equals - spec) : strlen(IMAGE_REMOTE_ID);
+
+	*door = (struct image_door){ .listener.fd = -1, .remote = true };
+	if (!bytes || bytes > IMAGE_NAME_BYTES)
+		return error_set(err, CODE_USAGE, "write it as ID=PATH",
+				 "\"%.200s\" gives the images no id", spec);
+	memcpy(door->id, equals ? spec : IMAGE_REMOTE_ID, bytes);
+	if (snprintf(door->path, sizeof(door->path), "%s", path) >= (int)sizeof(door->path))
+		return error_set(err, CODE_USAGE, NULL, "the path \"%.200s\" is too long for a socket",
+				 path);
+	return listen_at(door, err);
 }
 
 void image_door_close(struct image_door *door)

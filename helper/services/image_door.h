@@ -13,12 +13,14 @@
 #include "wire/unix.h"
 
 #define IMAGE_DOORS_MAX	64	/* directories of one proxy or cache */
+#define IMAGE_REMOTE_ID	"remote"
 
-/** struct image_door - @path: of the socket */
+/** struct image_door - @path: of the socket; @remote: CRIU speaks the original protocol (services/remote_request.h) */
 struct image_door {
 	char id[IMAGE_NAME_BYTES + 1], path[112];
 	struct listener listener;
 	struct unix_file file;
+	bool remote;
 };
 
 /**
@@ -27,6 +29,12 @@ struct image_door {
  */
 int image_door_open(struct image_door *door, const char *spec, const char *name,
 		    struct error *err);
+
+/**
+ * image_door_open_remote() - listen for the original protocol
+ * @spec: path of the socket, or "ID=PATH"; the id is IMAGE_REMOTE_ID unless said
+ */
+int image_door_open_remote(struct image_door *door, const char *spec, struct error *err);
 
 /** image_door_close() - close and remove the socket */
 void image_door_close(struct image_door *door);

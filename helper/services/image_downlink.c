@@ -111,7 +111,8 @@ static int take_data(struct image_downlink *down, const struct image_frame *fram
 		return wrong(down, "data of no image");
 	if (!image->image)
 		return throw_away(down, frame->bytes);
-	if (image_store_reserve(down->store, down->dumps[image->number].dump, frame->bytes, &err))
+	if (image_store_reserve(down->store, down->dumps[image->number].dump, image->image,
+				frame->bytes, &err))
 		return refuse(down, image->number, &err) ? -1 : throw_away(down, frame->bytes);
 	if (!image_store_take(image->image, &down->conn, down->pipe, frame->bytes, &down->err))
 		return 0;

@@ -2,9 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -12,15 +10,13 @@
 #include <unistd.h>
 #include "base/big_pipe.h"
 #include "base/clock.h"
-#include "base/report.h"
-#include "base/text.h"
-#include "os/proc.h"
+#include "os/proc_tree.h"
 #include "services/image_dump.h"
+#include "services/remote_dump.h"
 #include "services/stream_request.h"
 
 #define PIPE_FULL	(64 << 10)
 #define ROOM_MIN	32
-#define SCRIPT_DEPTH	4
 #define OPEN_MS		10000	/* in its step post-dump CRIU has closed all images */
 #define LAST_IMAGE	"inventory.img"
 
@@ -62,9 +58,10 @@ struct image_dump {
 	struct error err;
 };
 
-void image_dumps_init(struct image_dumps *dumps, struct image_uplink *up)
+void image_dumps_init(struct image_dumps *dumps, struct image_uplink *up,
+		      struct image_tally *tally)
 {
-	*dumps = (struct image_dumps){ .up = up };
+	*dumps = (struct image_dumps){ .up = up, .tally = tally };
 	pthread_mutex_init(&dumps->lock, NULL);
 	pthread_cond_init(&dumps->changed, NULL);
 }
@@ -276,40 +273,16 @@ static void leave(struct image_dump *dump)
 	pthread_cond_broadcast(&dumps->changed);
 	while (dump->askers)
 		pthread_cond_wait(&dumps->changed, &dumps->lock);
-	if (error_is_set(&dump->err)) {
-		dumps->failed++;
-		dumps->last = dump->err;
-	} else {
-		dumps->complete++;
-		dumps->images += dump->whole;
-		dumps->bytes += dump->bytes;
-	}
 	pthread_mutex_unlock(&dumps->lock);
 }
 
-static void tell(struct image_dump *dump, const char *id)
+static void settle(const struct image_dump *dump)
 {
-	const struct error *err = &dump->err;
-	char text[TEXT_MAX];
-	json_t *fields = json_pack("{s:o,s:I,s:I,s:b}", "id", report_text(id),
-				   "images", (json_int_t)dump->whole, "bytes",
-				   (json_int_t)dump->bytes, "confirmed", dump->confirmed);
+	const struct image_outcome outcome = { .images = dump->whole, .bytes = dump->bytes,
+					       .confirmed = dump->confirmed, .err = &dump->err };
 
-	if (!error_is_set(err)) {
-		snprintf(text, sizeof(text), "%s: %s with %" PRIu64 " bytes arrived%s", id,
-			 text_count(dump->whole, "image", "images").text, dump->bytes,
-			 dump->confirmed ? "" :
-			 "; without the action script criu did not wait for that");
-		report_both("dump", fields, text);
-		return;
-	}
-	snprintf(text, sizeof(text), "%.64s: %.160s; %s%s%.160s", id, err->what,
-		 dump->confirmed ?
-		 "the cache has the images, and serves them to a restore that is started from now on" :
-		 "the images are void", *err->hint ? ": " : "", err->hint);
-	json_object_set_new(fields, "class", json_string(error_code_name(err->code)));
-	json_object_set_new(fields, "exit", json_integer(err->code));
-	report_both("failed", fields, text);
+	image_outcome_tell(&outcome, dump->client->door->id);
+	image_tally_add(dump->dumps->tally, &outcome);
 }
 
 /* CRIU's next write fails, and so does its dump. */
@@ -359,27 +332,11 @@ static void dump_serve(struct image_dumps *dumps, struct image_client *client,
 		run(&dump, first_image);
 	shutdown(client->fd, SHUT_RDWR);
 	leave(&dump);
-	tell(&dump, client->door->id);
+	settle(&dump);
 	close(dump.wake_fd);
 	big_pipe_close(dump.pipe);
 	free(dump.images);
 	free(dump.pollfds);
-}
-
-/* CRIU's own child, or a child of a script that is. */
-static bool descends(pid_t pid, pid_t criu)
-{
-	struct error ignored = { 0 };
-	struct proc_status status;
-
-	for (int i = 0; i < SCRIPT_DEPTH; i++) {
-		if (proc_stat_read(pid, &status, &ignored))
-			return false;
-		if (status.ppid == criu)
-			return true;
-		pid = status.ppid;
-	}
-	return false;
 }
 
 /* An action script asks: did all images of its CRIU's dump arrive? */
@@ -391,7 +348,7 @@ static bool ask(struct image_dumps *dumps, const struct image_client *script)
 	pthread_mutex_lock(&dumps->lock);
 	for (size_t i = 0; i < IMAGE_DUMPS_MAX && !dump; i++)
 		if (dumps->running[i] && dumps->running[i]->client->door == script->door &&
-		    descends(script->pid, dumps->running[i]->client->pid))
+		    proc_descends(script->pid, dumps->running[i]->client->pid))
 			dump = dumps->running[i];
 	if (dump) {
 		dump->askers++;
@@ -405,7 +362,7 @@ static bool ask(struct image_dumps *dumps, const struct image_client *script)
 		pthread_cond_broadcast(&dumps->changed);
 	}
 	pthread_mutex_unlock(&dumps->lock);
-	return yes;
+	return dump || !dumps->remote ? yes : remote_dump_ask(dumps->remote, script);
 }
 
 void image_dump_serve(struct image_client *client)
@@ -415,9 +372,7 @@ void image_dump_serve(struct image_client *client)
 	struct error err = { 0 };
 
 	if (stream_request_read(client->fd, &request, &err) <= 0) {
-		pthread_mutex_lock(&dumps->lock);
-		dumps->strangers++;
-		pthread_mutex_unlock(&dumps->lock);
+		image_tally_stranger(dumps->tally);
 	} else if (request.confirm) {
 		stream_reply_write(client->fd, ask(dumps, client));
 	} else {

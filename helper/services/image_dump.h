@@ -11,28 +11,30 @@
 #define MIGRATE_SERVICES_IMAGE_DUMP_H
 
 #include "services/image_loop.h"
+#include "services/image_tally.h"
 #include "services/image_uplink.h"
 
 struct image_dump;
+struct remote_dump;
 
 /**
  * struct image_dumps - all dumps of a proxy
+ * @remote: the dump of the original protocol, about which an action script may ask, too; or NULL
  * @lock: of all that follows
  * @changed: a dump was answered, or has ended
  * @running: the dumps at work; NULL in a free place
- * @complete, @failed, @strangers, @images, @bytes: of all connections that have ended
- * @last: why the last dump that failed did
  */
 struct image_dumps {
 	struct image_uplink *up;
+	struct image_tally *tally;
+	struct remote_dump *remote;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct image_dump *running[IMAGE_DUMPS_MAX];
-	uint64_t complete, failed, strangers, images, bytes;
-	struct error last;
 };
 
-void image_dumps_init(struct image_dumps *dumps, struct image_uplink *up);
+void image_dumps_init(struct image_dumps *dumps, struct image_uplink *up,
+		      struct image_tally *tally);
 
 /** image_dump_serve() - a connection of CRIU or of its action script; image_loop.ctx are the dumps */
 void image_dump_serve(struct image_client *client);

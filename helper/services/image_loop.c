@@ -30,21 +30,39 @@ int image_loop_init(struct image_loop *loop, struct error *err)
 	       error_errno(err, CODE_INTERNAL, NULL, "cannot wait for signals") : 0;
 }
 
-int image_loop_add_door(struct image_loop *loop, const char *spec, const char *name,
-			struct error *err)
+/* Return: a place for one more, which counts once it is open; NULL with @err */
+static struct image_door *next_door(struct image_loop *loop, struct error *err)
 {
-	struct image_door *door = &loop->doors[loop->nr_doors];
+	if (loop->nr_doors < IMAGE_DOORS_MAX)
+		return &loop->doors[loop->nr_doors];
+	error_set(err, CODE_USAGE, NULL, "at most %d directories", IMAGE_DOORS_MAX);
+	return NULL;
+}
 
-	if (loop->nr_doors == IMAGE_DOORS_MAX)
-		return error_set(err, CODE_USAGE, NULL, "at most %d directories", IMAGE_DOORS_MAX);
-	if (image_door_open(door, spec, name, err))
-		return -1;
-	loop->nr_doors++;
+static int take_door(struct image_loop *loop, struct error *err)
+{
+	const struct image_door *door = &loop->doors[loop->nr_doors++];
+
 	for (size_t i = 0; i + 1 < loop->nr_doors; i++)
 		if (!strcmp(loop->doors[i].id, door->id))
 			return error_set(err, CODE_USAGE, "write one as ID=DIR",
 					 "two directories have the id \"%s\"", door->id);
 	return 0;
+}
+
+int image_loop_add_door(struct image_loop *loop, const char *spec, const char *name,
+			struct error *err)
+{
+	struct image_door *door = next_door(loop, err);
+
+	return !door || image_door_open(door, spec, name, err) ? -1 : take_door(loop, err);
+}
+
+int image_loop_add_remote(struct image_loop *loop, const char *spec, struct error *err)
+{
+	struct image_door *door = next_door(loop, err);
+
+	return !door || image_door_open_remote(door, spec, err) ? -1 : take_door(loop, err);
 }
 
 void image_loop_wake(struct image_loop *loop)
@@ -70,7 +88,8 @@ static struct image_client **free_place(struct image_loop *loop)
 	return NULL;
 }
 
-static void accept_one(struct image_loop *loop, struct image_door *door)
+/* Return: false when nobody was there */
+static bool accept_one(struct image_loop *loop, struct image_door *door)
 {
 	int fd = listener_accept(&door->listener, NULL, NULL);
 	struct image_client *client = fd < 0 ? NULL : calloc(1, sizeof(*client));
@@ -79,21 +98,40 @@ static void accept_one(struct image_loop *loop, struct image_door *door)
 	socklen_t bytes = sizeof(peer);
 
 	if (fd < 0)
-		return;
+		return false;
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes);
 	if (client) {
 		client->loop = loop;
 		client->door = door;
 		client->fd = fd;
 		client->pid = peer.pid;
+		client->order = door->remote ? loop->nr_remote++ : loop->nr_remote;
 		if (!thread_start(&client->thread, client_body, client, &err)) {
 			*free_place(loop) = client;
-			return;
+			return true;
 		}
+		loop->nr_remote = client->order;
 		report_error(&err);
 	}
 	free(client);
 	close(fd);
+	return true;
+}
+
+/*
+ * All that wait at the original protocol's socket, which is the first door, come before others: a question of CRIU's
+ * action script comes after all images that CRIU has opened. Return: whether none of them was left
+ */
+static bool accept_ready(struct image_loop *loop, struct image_door *door)
+{
+	bool more = true;
+
+	while (more) {
+		if (!free_place(loop))
+			return false;
+		more = accept_one(loop, door) && door->remote;
+	}
+	return listener_poll_fd(&door->listener) >= 0;
 }
 
 static void reap(struct image_loop *loop, bool all)
@@ -136,8 +174,9 @@ static void wait_once(struct image_loop *loop)
 	if (fds[2].revents)
 		loop->extra(loop->ctx);
 	for (size_t i = 0; i < loop->nr_doors && !loop->stop; i++)
-		if (fds[3 + i].revents && free_place(loop))
-			accept_one(loop, &loop->doors[i]);
+		if ((loop->doors[i].remote || fds[3 + i].revents) &&
+		    !accept_ready(loop, &loop->doors[i]) && loop->doors[i].remote)
+			break;
 }
 
 void image_loop_run(struct image_loop *loop)

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include "services/image_door.h"
 
 #define IMAGE_CLIENTS_MAX	128	/* connections of CRIU at a time */
@@ -17,6 +18,7 @@ struct image_loop;
 /**
  * struct image_client - a connection of CRIU
  * @pid: of the caller
+ * @order: number of connections of the original protocol that came before
  * @ended: the thread has ended
  */
 struct image_client {
@@ -24,6 +26,7 @@ struct image_client {
 	const struct image_door *door;
 	int fd;
 	pid_t pid;
+	uint64_t order;
 	pthread_t thread;
 	atomic_bool ended;
 };
@@ -34,6 +37,7 @@ struct image_client {
  * @ctx: for @serve
  * @extra_fd, @extra: called in the loop's thread when @extra_fd is readable; -1: none
  * @tick: called each second, and after each event
+ * @nr_remote: connections of the original protocol so far
  * @stop: end the loop; any thread may set it, and call image_loop_wake()
  * @signalled: a signal ended the loop
  */
@@ -45,6 +49,7 @@ struct image_loop {
 	int signals, wake_fd, extra_fd;
 	struct image_door doors[IMAGE_DOORS_MAX];
 	size_t nr_doors;
+	uint64_t nr_remote;
 	struct image_client *clients[IMAGE_CLIENTS_MAX];
 	atomic_bool stop;
 	bool signalled;
@@ -56,6 +61,9 @@ int image_loop_init(struct image_loop *loop, struct error *err);
 /** image_loop_add_door() - a directory: image_door_open() */
 int image_loop_add_door(struct image_loop *loop, const char *spec, const char *name,
 			struct error *err);
+
+/** image_loop_add_remote() - a socket for the original protocol: image_door_open_remote(); before any other door */
+int image_loop_add_remote(struct image_loop *loop, const char *spec, struct error *err);
 
 /** image_loop_run() - until a signal, or @stop */
 void image_loop_run(struct image_loop *loop);

@@ -10,15 +10,19 @@
 #include "os/fds.h"
 #include "services/image_dump.h"
 #include "services/image_proxy.h"
+#include "services/remote_dump.h"
 #include "services/stream_request.h"
 #include "wire/liveness.h"
 
+#define MIB		(1UL << 20)
 #define LOST_MS		30000	/* a link whose other kernel is silent for so long is lost */
 
-/** struct image_proxy - @dumps comes first: it is the loop's ctx */
+/** struct image_proxy - @dumps comes first: it is the loop's ctx; @remote: the dump of the original protocol */
 struct image_proxy {
 	struct image_dumps dumps;
-	struct image_proxy_options opts;
+	struct image_options opts;
+	struct remote_dump remote;
+	struct image_tally tally;
 	struct image_uplink up;
 	struct image_loop loop;
 	struct liveness live;
@@ -40,17 +44,17 @@ static void tick(void *ctx)
 	pthread_mutex_lock(&proxy->up.lock);
 	lost = proxy->up.lost;
 	pthread_mutex_unlock(&proxy->up.lock);
-	pthread_mutex_lock(&proxy->dumps.lock);
-	ended = proxy->opts.once && (proxy->dumps.complete || proxy->dumps.failed);
-	pthread_mutex_unlock(&proxy->dumps.lock);
+	pthread_mutex_lock(&proxy->tally.lock);
+	ended = proxy->opts.once && (proxy->tally.complete || proxy->tally.failed);
+	pthread_mutex_unlock(&proxy->tally.lock);
 	if (lost || ended)
 		atomic_store(&proxy->loop.stop, true);
 }
 
 static int open_link(struct image_proxy *proxy)
 {
-	const struct image_proxy_options *opts = &proxy->opts;
-	int fd = opts->to ? conn_dial(opts->to, &proxy->err) : opts->link_fd, type = 0;
+	const struct image_options *opts = &proxy->opts;
+	int fd = opts->address ? conn_dial(opts->address, &proxy->err) : opts->link_fd, type = 0;
 	socklen_t len = sizeof(type);
 
 	if (fd < 0)
@@ -64,49 +68,73 @@ static int open_link(struct image_proxy *proxy)
 	return image_uplink_open(&proxy->up, fd, &proxy->err);
 }
 
-static int open_doors(struct image_proxy *proxy)
+static void tell_door(const struct image_door *door)
 {
 	char text[256];
 
+	snprintf(text, sizeof(text), "waiting for criu dump --%s at %s",
+		 door->remote ? "remote" : "stream", door->path);
+	report_both("listening", json_pack("{s:o,s:o}", "id", report_text(door->id),
+					   "path", report_text(door->path)), text);
+}
+
+static int open_remote(struct image_proxy *proxy)
+{
+	if (image_loop_add_remote(&proxy->loop, proxy->opts.remote_socket, &proxy->err))
+		return -1;
+	proxy->remote.id = proxy->loop.doors[0].id;
+	proxy->dumps.remote = &proxy->remote;
+	return 0;
+}
+
+static int open_doors(struct image_proxy *proxy)
+{
+	if (proxy->opts.remote_socket && open_remote(proxy))
+		return -1;
 	for (size_t i = 0; i < proxy->opts.nr_dirs; i++)
 		if (image_loop_add_door(&proxy->loop, proxy->opts.dirs[i], STREAM_CAPTURE_SOCKET,
 					&proxy->err))
 			return -1;
-	for (size_t i = 0; i < proxy->loop.nr_doors; i++) {
-		const struct image_door *door = &proxy->loop.doors[i];
-
-		snprintf(text, sizeof(text), "waiting for criu dump --stream at %s", door->path);
-		report_both("listening", json_pack("{s:o,s:o}", "id", report_text(door->id),
-						   "path", report_text(door->path)), text);
-	}
+	for (size_t i = 0; i < proxy->loop.nr_doors; i++)
+		tell_door(&proxy->loop.doors[i]);
 	return 0;
+}
+
+static void serve_client(struct image_client *client)
+{
+	struct image_dumps *dumps = client->loop->ctx;
+
+	if (client->door->remote)
+		remote_dump_serve(dumps->remote, client);
+	else
+		image_dump_serve(client);
 }
 
 static void tell_result(struct image_proxy *proxy)
 {
-	struct image_dumps *dumps = &proxy->dumps;
+	const struct image_tally *tally = &proxy->tally;
 
 	if (error_is_set(&proxy->err))
 		report_error(&proxy->err);
 	report_event("result", json_pack("{s:i,s:s,s:I,s:I,s:I,s:I,s:I}", "exit", proxy->err.code,
 					 "class", error_code_name(proxy->err.code),
-					 "complete", (json_int_t)dumps->complete,
-					 "failed", (json_int_t)dumps->failed,
-					 "strangers", (json_int_t)dumps->strangers,
-					 "images", (json_int_t)dumps->images,
-					 "bytes", (json_int_t)dumps->bytes));
+					 "complete", (json_int_t)tally->complete,
+					 "failed", (json_int_t)tally->failed,
+					 "strangers", (json_int_t)tally->strangers,
+					 "images", (json_int_t)tally->images,
+					 "bytes", (json_int_t)tally->bytes));
 }
 
 /* What the end of the proxy is: a link that is lost before a dump was complete fails a --once. */
 static void settle(struct image_proxy *proxy)
 {
-	struct image_dumps *dumps = &proxy->dumps;
+	const struct image_tally *tally = &proxy->tally;
 
-	if (proxy->opts.once && dumps->failed)
-		proxy->err = dumps->last;
-	else if (!proxy->loop.signalled && !(proxy->opts.once && dumps->complete))
+	if (proxy->opts.once && tally->failed)
+		proxy->err = tally->last;
+	else if (!proxy->loop.signalled && !(proxy->opts.once && tally->complete))
 		error_set(&proxy->err, proxy->up.err.code, proxy->up.err.hint, "%s", proxy->up.err.what);
-	else if (proxy->loop.signalled && (dumps->failed || (proxy->opts.once && !dumps->complete)))
+	else if (proxy->loop.signalled && (tally->failed || (proxy->opts.once && !tally->complete)))
 		error_set(&proxy->err, CODE_ABORTED, NULL,
 			  "the proxy was ended before all dumps were complete");
 }
@@ -118,26 +146,31 @@ static void serve(struct image_proxy *proxy)
 		/* dumps that are under way fail: nothing of them may wait for the link */
 		image_uplink_cut(&proxy->up);
 		image_loop_end(&proxy->loop);
+		remote_dump_close(&proxy->remote);
 		settle(proxy);
 	} else {
 		image_loop_end(&proxy->loop);
+		remote_dump_close(&proxy->remote);
 	}
 	image_uplink_close(&proxy->up);
 }
 
-int image_proxy_run(const struct image_proxy_options *opts)
+int image_proxy_run(const struct image_options *opts)
 {
 	static struct image_proxy proxy;
 
 	proxy = (struct image_proxy){
-		.opts = *opts, .loop = { .serve = image_dump_serve, .tick = tick, .ctx = &proxy,
+		.opts = *opts, .loop = { .serve = serve_client, .tick = tick, .ctx = &proxy,
 					 .signals = -1, .wake_fd = -1 },
 	};
 	fds_allow_many();
 	/* a log whose reader hangs must not hold up a dump */
 	report_share_output();
-	image_dumps_init(&proxy.dumps, &proxy.up);
-	if (!image_loop_init(&proxy.loop, &proxy.err) && !open_link(&proxy))
+	image_tally_init(&proxy.tally);
+	image_dumps_init(&proxy.dumps, &proxy.up, &proxy.tally);
+	if (!image_loop_init(&proxy.loop, &proxy.err) &&
+	    !remote_dump_init(&proxy.remote, &proxy.up, &proxy.tally, opts->max_mib * MIB, &proxy.err) &&
+	    !open_link(&proxy))
 		serve(&proxy);
 	else
 		image_loop_end(&proxy.loop);

@@ -6,26 +6,10 @@
 #ifndef MIGRATE_SERVICES_IMAGE_PROXY_H
 #define MIGRATE_SERVICES_IMAGE_PROXY_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include "services/image_door.h"
-
-/**
- * struct image_proxy_options - the command line
- * @dirs: "DIR" or "ID=DIR": images directories of the dumps
- * @to: address of the cache; or NULL
- * @link_fd: descriptor of the connection to the cache, in place of @to; -1: none
- * @once: end after one dump
- */
-struct image_proxy_options {
-	const char *dirs[IMAGE_DOORS_MAX], *to;
-	size_t nr_dirs;
-	int link_fd;
-	bool once, insecure, json;
-};
+#include "services/image_options.h"
 
 /** image_proxy_run() - until a signal, the end of the link, or one dump. Return: the exit code */
-int image_proxy_run(const struct image_proxy_options *opts);
+int image_proxy_run(const struct image_options *opts);
 
 /**
  * image_proxy_confirm() - as an action script of criu dump: ask the proxy whether all images arrived

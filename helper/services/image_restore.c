@@ -15,10 +15,10 @@
 #include "base/text.h"
 #include "base/thread.h"
 #include "os/proc.h"
+#include "services/image_pour.h"
 #include "services/image_restore.h"
 #include "services/stream_request.h"
 
-#define LOOK_MS		500	/* how soon a thread sees that the cache ends */
 #define PAGES_PREFIX	"pages-"
 #define DIE_MS		500	/* for a task that CRIU has killed */
 
@@ -44,80 +44,33 @@ struct image_restore {
 	struct error err;
 };
 
-/** struct serving - one image that goes into the pipe @fd; @at: bytes that have */
+/** struct serving - one image that goes into a pipe of CRIU */
 struct serving {
 	struct image_restore *restore;
-	const struct stored_image *image;
-	int fd;
-	uint64_t at;
+	struct image_pour pour;
 	bool is_pages;
 };
 
-/* Return: bytes, or -1 with errno */
-static ssize_t write_some(struct serving *serving)
-{
-	const struct stored_image *image = serving->image;
-	off_t at = serving->at;
-
-	if (image->fd < 0)
-		return write(serving->fd, image->data + at, image->bytes - at);
-	/* by reference: CRIU's read() makes the only copy */
-	return splice(image->fd, &at, serving->fd, NULL, image->bytes - at,
-		      SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-}
-
-/* Return: 1 all is in the pipe, 0 the pipe is full, -1 CRIU has closed it */
-static int fill(struct serving *serving)
-{
-	while (serving->at < serving->image->bytes) {
-		ssize_t n = write_some(serving);
-
-		if (n < 0 && errno == EAGAIN)
-			return 0;
-		if (n <= 0 && errno != EINTR)
-			return -1;
-		if (n > 0)
-			serving->at += n;
-	}
-	return 1;
-}
-
-/* Return: false when CRIU has closed the pipe, or the cache ends */
-static bool wait_for(struct serving *serving, short events)
-{
-	struct pollfd pfd = { .fd = serving->fd, .events = events };
-
-	while (!atomic_load(&serving->restore->client->loop->stop)) {
-		poll(&pfd, 1, LOOK_MS);
-		if (pfd.revents & POLLERR)
-			return false;
-		if (pfd.revents & events)
-			return true;
-	}
-	return false;
-}
-
 /* CRIU has closed its end: has it read all? */
-static bool is_read(struct serving *serving)
+static bool is_read(const struct image_pour *pour)
 {
 	int left = 0;
 
-	return serving->at == serving->image->bytes && !ioctl(serving->fd, FIONREAD, &left) && !left;
+	return pour->at == pour->image->bytes && !ioctl(pour->fd, FIONREAD, &left) && !left;
 }
 
 static void serve(struct serving *serving)
 {
 	struct image_restore *restore = serving->restore;
-	int ret = fill(serving);
+	struct image_pour *pour = &serving->pour;
+	int ret = image_pour_all(pour);
 	bool whole;
 
-	while (!ret && wait_for(serving, POLLOUT))
-		ret = fill(serving);
 	/* CRIU reads a known number of pages, and needs no end of the file */
-	while (ret > 0 && serving->is_pages && wait_for(serving, 0))
+	while (ret > 0 && serving->is_pages && image_pour_wait(pour, 0))
 		;
-	whole = is_read(serving);
-	close(serving->fd);
+	whole = is_read(pour);
+	close(pour->fd);
 	pthread_mutex_lock(&restore->lock);
 	if (serving->is_pages && whole)
 		restore->pages++;
@@ -150,11 +103,11 @@ static int start_serving(struct image_restore *restore, const struct stored_imag
 		return error_set(&restore->err, CODE_INTERNAL, NULL, "no memory for an image");
 	}
 	*serving = (struct serving){
-		.restore = restore, .image = image, .fd = fd,
-		.is_pages = is_pages(image),
+		.restore = restore, .is_pages = is_pages(image),
+		.pour = { .image = image, .fd = fd, .stop = &restore->client->loop->stop },
 	};
 	/* what fits into the pipe needs no thread */
-	if (!serving->is_pages && fill(serving)) {
+	if (!serving->is_pages && image_pour_fill(&serving->pour, image->bytes)) {
 		close(fd);
 		free(serving);
 		return 0;
@@ -233,45 +186,49 @@ static int step(struct image_restore *restore)
 	return fd < 0 || start_serving(restore, image, fd) ? -1 : 1;
 }
 
-static void tell(struct image_restore *restore, bool restored, bool dropped)
+void image_restores_add(struct image_restores *restores, const struct restore_outcome *outcome)
 {
-	const char *id = restore->client->door->id;
-	json_t *fields = json_pack("{s:o,s:I,s:I,s:b,s:b}", "id", report_text(id),
-				   "images", (json_int_t)restore->asked,
-				   "missing", (json_int_t)restore->missing, "restored", restored,
-				   "dropped", dropped);
+	json_t *fields = json_pack("{s:o,s:I,s:I,s:b,s:b}", "id", report_text(outcome->id),
+				   "images", (json_int_t)outcome->images,
+				   "missing", (json_int_t)outcome->missing, "restored",
+				   outcome->restored, "dropped", outcome->dropped);
 	char text[TEXT_MAX];
 
-	if (error_is_set(&restore->err))
-		snprintf(text, sizeof(text), "%.64s: a restore failed: %.200s", id, restore->err.what);
-	else if (!restore->dump)
-		snprintf(text, sizeof(text), "%s: a restore asked for images that did not come", id);
+	if (outcome->err && error_is_set(outcome->err))
+		snprintf(text, sizeof(text), "%.64s: a restore failed: %.200s", outcome->id,
+			 outcome->err->what);
+	else if (!outcome->found)
+		snprintf(text, sizeof(text), "%s: a restore asked for images that did not come",
+			 outcome->id);
 	else
-		snprintf(text, sizeof(text), "%s: a restore has read %s%s", id,
-			 text_count(restore->asked, "image", "images").text,
-			 dropped ? ", which are forgotten now" : "; they are kept");
-	report_both(restored ? "restore" : "unrestored", fields, text);
+		snprintf(text, sizeof(text), "%s: a restore has read %s%s", outcome->id,
+			 text_count(outcome->images, "image", "images").text,
+			 outcome->dropped ? ", which are forgotten now" : "; they are kept");
+	report_both(outcome->restored ? "restore" : "unrestored", fields, text);
+	pthread_mutex_lock(&restores->lock);
+	restores->restored += outcome->restored;
+	restores->failed += !outcome->restored;
+	restores->images += outcome->images;
+	pthread_mutex_unlock(&restores->lock);
 }
 
 static void end(struct image_restore *restore)
 {
-	struct image_restores *restores = restore->restores;
-	bool restored, dropped = false;
+	struct restore_outcome outcome = {
+		.id = restore->client->door->id, .images = restore->asked,
+		.missing = restore->missing, .found = restore->dump, .err = &restore->err,
+	};
 
 	pthread_mutex_lock(&restore->lock);
 	while (restore->serving)
 		pthread_cond_wait(&restore->changed, &restore->lock);
-	restored = restore->pages && !restore->cut && !error_is_set(&restore->err);
+	outcome.restored = restore->pages && !restore->cut && !error_is_set(&restore->err);
 	pthread_mutex_unlock(&restore->lock);
-	restored = restored && task_lives(restore);
+	outcome.restored = outcome.restored && task_lives(restore);
 	if (restore->dump)
-		dropped = image_store_put(restores->store, restore->dump, restored);
-	tell(restore, restored, dropped);
-	pthread_mutex_lock(&restores->lock);
-	restores->restored += restored;
-	restores->failed += !restored;
-	restores->images += restore->asked;
-	pthread_mutex_unlock(&restores->lock);
+		outcome.dropped = image_store_put(restore->restores->store, restore->dump,
+						  outcome.restored);
+	image_restores_add(restore->restores, &outcome);
 }
 
 void image_restore_serve(struct image_client *client)

@@ -17,6 +17,23 @@ struct image_restores {
 	uint64_t restored, failed, images;
 };
 
+/**
+ * struct restore_outcome - of one restore
+ * @missing: images that it asked for in vain
+ * @found: there was a dump for it
+ * @dropped: the dump is forgotten
+ * @err: may be NULL
+ */
+struct restore_outcome {
+	const char *id;
+	uint64_t images, missing;
+	bool found, restored, dropped;
+	const struct error *err;
+};
+
+/** image_restores_add() - report and count a restore */
+void image_restores_add(struct image_restores *restores, const struct restore_outcome *outcome);
+
 /** image_restore_serve() - a connection of CRIU; image_loop.ctx are the restores */
 void image_restore_serve(struct image_client *client);
 

@@ -151,40 +151,26 @@ struct stored_image *image_store_image(struct image_store *store, struct stored_
 	return NULL;
 }
 
-int image_store_reserve(struct image_store *store, struct stored_dump *dump, uint32_t bytes,
-			struct error *err)
-{
-	int ret;
-
-	pthread_mutex_lock(&store->lock);
-	ret = count(store, dump, bytes, err);
-	if (!ret)
-		dump->bytes += bytes;
-	pthread_mutex_unlock(&store->lock);
-	return ret;
-}
-
 static int no_memory(struct error *err)
 {
 	return error_errno(err, CODE_INTERNAL, NULL, "no memory for an image");
 }
 
-static int take_small(struct stored_image *image, const struct conn *conn, uint32_t bytes,
-		      struct error *err)
+static int grow_small(struct stored_image *image, size_t need, struct error *err)
 {
-	size_t need = image->bytes + bytes, room = image->room ? image->room : 512;
+	size_t room = image->room ? image->room : 512;
 	uint8_t *data;
 
 	while (room < need)
 		room *= 2;
-	if (room > image->room) {
-		data = realloc(image->data, room);
-		if (!data)
-			return no_memory(err);
-		image->data = data;
-		image->room = room;
-	}
-	return conn_read(conn, image->data + image->bytes, bytes, 0, err);
+	if (room == image->room)
+		return 0;
+	data = realloc(image->data, room);
+	if (!data)
+		return no_memory(err);
+	image->data = data;
+	image->room = room;
+	return 0;
 }
 
 static int make_large(struct stored_image *image, struct error *err)
@@ -196,6 +182,22 @@ static int make_large(struct stored_image *image, struct error *err)
 	image->data = NULL;
 	image->room = 0;
 	return 0;
+}
+
+int image_store_reserve(struct image_store *store, struct stored_dump *dump,
+			struct stored_image *image, uint32_t bytes, struct error *err)
+{
+	int ret;
+
+	pthread_mutex_lock(&store->lock);
+	ret = count(store, dump, bytes, err);
+	if (!ret)
+		dump->bytes += bytes;
+	pthread_mutex_unlock(&store->lock);
+	if (ret || image->fd >= 0)
+		return ret;
+	return image->bytes + bytes <= SMALL_BYTES ? grow_small(image, image->bytes + bytes, err) :
+						     make_large(image, err);
 }
 
 /* From the pipe into the memfd: the only copy on this machine up to CRIU's own. */
@@ -238,17 +240,50 @@ static int take_large(struct stored_image *image, const struct conn *conn, const
 int image_store_take(struct stored_image *image, const struct conn *conn, const int pipe[2],
 		     uint32_t bytes, struct error *err)
 {
-	int ret;
+	int ret = image->fd < 0 ? conn_read(conn, image->data + image->bytes, bytes, 0, err) :
+				  take_large(image, conn, pipe, bytes, err);
 
-	if (image->fd < 0 && image->bytes + bytes <= SMALL_BYTES)
-		ret = take_small(image, conn, bytes, err);
-	else if (image->fd < 0 && make_large(image, err))
-		ret = -1;
-	else
-		ret = take_large(image, conn, pipe, bytes, err);
 	if (!ret)
 		image->bytes += bytes;
 	return ret;
+}
+
+static int read_pipe(int pipe_fd, uint8_t *to, size_t bytes)
+{
+	while (bytes) {
+		ssize_t n = read(pipe_fd, to, bytes);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -1;
+		to += n;
+		bytes -= n;
+	}
+	return 0;
+}
+
+int image_store_take_pipe(struct stored_image *image, int pipe_fd, uint32_t bytes,
+			  struct error *err)
+{
+	off_t at = image->bytes;
+
+	if (image->fd >= 0 ? empty_pipe(image, pipe_fd, bytes, &at, err) :
+			     read_pipe(pipe_fd, image->data + image->bytes, bytes))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot read an image");
+	image->bytes += bytes;
+	return 0;
+}
+
+int image_store_add(struct stored_image *image, const void *data, uint32_t bytes,
+		    struct error *err)
+{
+	if (image->fd < 0)
+		memcpy(image->data + image->bytes, data, bytes);
+	else if (io_pwrite_all(image->fd, data, bytes, image->bytes))
+		return no_memory(err);
+	image->bytes += bytes;
+	return 0;
 }
 
 void image_store_whole(struct image_store *store, struct stored_dump *dump,
@@ -366,16 +401,25 @@ struct stored_dump *image_store_find(struct image_store *store, const char *id, 
 	return dump;
 }
 
+void image_store_hold(struct image_store *store, struct stored_dump *dump)
+{
+	pthread_mutex_lock(&store->lock);
+	dump->readers++;
+	pthread_mutex_unlock(&store->lock);
+}
+
 const struct stored_image *image_store_get(struct image_store *store,
 					   const struct stored_dump *dump, const char *name)
 {
 	struct stored_image key, **node;
+	bool whole;
 
 	strcpy(key.name, name);
 	pthread_mutex_lock(&store->lock);
 	node = tfind(&key, &dump->images, compare_names);
+	whole = node && (*node)->whole;
 	pthread_mutex_unlock(&store->lock);
-	return node ? *node : NULL;
+	return whole ? *node : NULL;
 }
 
 bool image_store_put(struct image_store *store, struct stored_dump *dump, bool restored)

@@ -87,13 +87,13 @@ struct stored_image *image_store_image(struct image_store *store, struct stored_
 				       const char *name, struct error *err);
 
 /**
- * image_store_reserve() - count @bytes that are about to come
+ * image_store_reserve() - make room in the image for @bytes that are about to come
  *
  * When they do not fit, the function waits for the end of a restore that is under way. 0, or -1 with @err when there is
- * none, or the link is lost.
+ * none, the link is lost, or the system gives no memory or descriptor.
  */
-int image_store_reserve(struct image_store *store, struct stored_dump *dump, uint32_t bytes,
-			struct error *err);
+int image_store_reserve(struct image_store *store, struct stored_dump *dump,
+			struct stored_image *image, uint32_t bytes, struct error *err);
 
 /**
  * image_store_take() - receive @bytes, which were reserved
@@ -102,6 +102,14 @@ int image_store_reserve(struct image_store *store, struct stored_dump *dump, uin
  */
 int image_store_take(struct stored_image *image, const struct conn *conn, const int pipe[2],
 		     uint32_t bytes, struct error *err);
+
+/** image_store_take_pipe() - take @bytes, which were reserved, and which the pipe @pipe_fd has */
+int image_store_take_pipe(struct stored_image *image, int pipe_fd, uint32_t bytes,
+			  struct error *err);
+
+/** image_store_add() - take @bytes at @data, which were reserved */
+int image_store_add(struct stored_image *image, const void *data, uint32_t bytes,
+		    struct error *err);
 
 /** image_store_whole() - no more bytes come */
 void image_store_whole(struct image_store *store, struct stored_dump *dump,
@@ -127,7 +135,10 @@ void image_store_link(struct image_store *store, bool linked);
  */
 struct stored_dump *image_store_find(struct image_store *store, const char *id, int fd);
 
-/** image_store_get() - an image of a dump that image_store_find() found; NULL: it has none of this name */
+/** image_store_hold() - one reader more of a dump that has one */
+void image_store_hold(struct image_store *store, struct stored_dump *dump);
+
+/** image_store_get() - a whole image of a dump that image_store_find() found; NULL: it has none of this name */
 const struct stored_image *image_store_get(struct image_store *store,
 					   const struct stored_dump *dump, const char *name);
 

@@ -1,66 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/fdpass.h"
-#include "base/unpack.h"
 #include "images.pb-c.h"
+#include "services/image_message.h"
 #include "services/stream_request.h"
-
-#define MESSAGE_MAX	4096U
-#define REPLY_MAX	64U
-#define UNPACK_TIMES	12
-
-/* Return: 1, 0 at the end before the first byte, -1 */
-static int recv_all(int fd, void *to, size_t bytes)
-{
-	size_t done = 0;
-
-	while (done < bytes) {
-		ssize_t n = recv(fd, (uint8_t *)to + done, bytes - done, 0);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n || done ? -1 : 0;
-		done += n;
-	}
-	return 1;
-}
-
-/* Return: 1 a message, 0 the end of the connection, -1 */
-static int recv_message(int fd, const ProtobufCMessageDescriptor *type, uint32_t max,
-			ProtobufCMessage **msg)
-{
-	uint8_t raw[MESSAGE_MAX];
-	uint32_t bytes;
-	int ret = recv_all(fd, &bytes, sizeof(bytes));
-
-	*msg = NULL;
-	if (ret <= 0)
-		return ret;
-	if (!bytes || bytes > max || recv_all(fd, raw, bytes) <= 0)
-		return -1;
-	*msg = unpack(type, raw, bytes, UNPACK_TIMES);
-	return *msg ? 1 : -1;
-}
-
-static int send_message(int fd, const ProtobufCMessage *msg)
-{
-	uint8_t raw[sizeof(uint32_t) + REPLY_MAX];
-	uint32_t bytes = protobuf_c_message_get_packed_size(msg);
-
-	memcpy(raw, &bytes, sizeof(bytes));
-	protobuf_c_message_pack(msg, raw + sizeof(bytes));
-	bytes += sizeof(bytes);
-	return send(fd, raw, bytes, MSG_NOSIGNAL) == (ssize_t)bytes ? 0 : -1;
-}
 
 static int take_request(const Img__StreamRequest *msg, struct stream_request *request)
 {
@@ -76,7 +23,7 @@ static int take_request(const Img__StreamRequest *msg, struct stream_request *re
 int stream_request_read(int fd, struct stream_request *request, struct error *err)
 {
 	ProtobufCMessage *msg;
-	int ret = recv_message(fd, &img__stream_request__descriptor, MESSAGE_MAX, &msg);
+	int ret = image_message_recv(fd, &img__stream_request__descriptor, IMAGE_REQUEST_MAX, &msg);
 
 	if (ret > 0 && take_request((Img__StreamRequest *)msg, request))
 		ret = -1;
@@ -93,7 +40,7 @@ int stream_request_confirm(int fd)
 	msg.filename = (char *)"";
 	msg.has_confirm = true;
 	msg.confirm = true;
-	return send_message(fd, &msg.base);
+	return image_message_send(fd, &msg.base);
 }
 
 int stream_reply_write(int fd, bool exists)
@@ -101,13 +48,13 @@ int stream_reply_write(int fd, bool exists)
 	Img__StreamReply msg = IMG__STREAM_REPLY__INIT;
 
 	msg.exists = exists;
-	return send_message(fd, &msg.base);
+	return image_message_send(fd, &msg.base);
 }
 
 int stream_reply_read(int fd, bool *exists)
 {
 	ProtobufCMessage *msg;
-	int ret = recv_message(fd, &img__stream_reply__descriptor, REPLY_MAX, &msg);
+	int ret = image_message_recv(fd, &img__stream_reply__descriptor, IMAGE_REPLY_MAX, &msg);
 
 	if (ret <= 0)
 		return -1;

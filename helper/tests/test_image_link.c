@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -375,6 +376,33 @@ static void link_test_replaced_last(void **state)
 	image_store_put(&bench->store, other, false);
 }
 
+/* No descriptor for a large image: this dump is refused, and the link goes on. */
+static void link_test_descriptors(void **state)
+{
+	struct bench *bench = *state;
+	struct rlimit old, few = { 0 };
+	int dump = begin(bench, "a"), image, next = dup(0);
+
+	put_image(bench, dump, "small", 1, 100);
+	image = image_uplink_image(&bench->up, dump, "pages-1.img", &bench->err);
+	assert_true(image >= 0);
+	getrlimit(RLIMIT_NOFILE, &old);
+	few = (struct rlimit){ .rlim_cur = next, .rlim_max = old.rlim_max };
+	close(next);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_int_equal(put_data(bench, image, 2, LARGE), 0);
+	assert_int_equal(image_uplink_image_end(&bench->up, image, LARGE, &bench->err), 0);
+	assert_int_equal(image_uplink_seal(&bench->up, dump, 2, &bench->err), -1);
+	setrlimit(RLIMIT_NOFILE, &old);
+	assert_int_equal(bench->err.code, CODE_PEER);
+	assert_non_null(strstr(bench->err.what, "no memory for an image"));
+	assert_int_equal(image_uplink_finish(&bench->up, dump, false, &bench->err), 0);
+	dump = begin(bench, "a");
+	put_image(bench, dump, "pages-1.img", 3, LARGE);
+	assert_int_equal(image_uplink_seal(&bench->up, dump, 1, &bench->err), 0);
+	assert_int_equal(image_uplink_finish(&bench->up, dump, true, &bench->err), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -384,6 +412,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(link_test_doubt, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(link_test_abort, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(link_test_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(link_test_descriptors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(link_test_lost_full, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(link_test_empty, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(link_test_replaced, set_up, tear_down),

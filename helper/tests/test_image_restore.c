@@ -43,7 +43,7 @@ static void put_dump(struct bench *bench)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	conn = (struct conn){ .fd = pair[0] };
 	assert_int_equal(write(pair[1], pages, sizeof(pages)), sizeof(pages));
-	assert_int_equal(image_store_reserve(&bench->store, dump, sizeof(pages), &bench->err), 0);
+	assert_int_equal(image_store_reserve(&bench->store, dump, image, sizeof(pages), &bench->err), 0);
 	assert_int_equal(image_store_take(image, &conn, none, sizeof(pages), &bench->err), 0);
 	image_store_whole(&bench->store, dump, image);
 	assert_int_equal(image_store_seal(&bench->store, dump, 1, &bench->err), 0);

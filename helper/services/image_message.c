@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include "base/unpack.h"
+#include "services/image_message.h"
+
+#define UNPACK_TIMES	12
+
+/* Return: 1, 0 at the end before the first byte, -1 */
+static int recv_all(int fd, void *to, size_t bytes)
+{
+	size_t done = 0;
+
+	while (done < bytes) {
+		ssize_t n = recv(fd, (uint8_t *)to + done, bytes - done, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n || done ? -1 : 0;
+		done += n;
+	}
+	return 1;
+}
+
+int image_message_recv(int fd, const ProtobufCMessageDescriptor *type, uint32_t max,
+		       ProtobufCMessage **msg)
+{
+	uint8_t raw[IMAGE_REQUEST_MAX];
+	uint32_t bytes;
+	int ret = recv_all(fd, &bytes, sizeof(bytes));
+
+	*msg = NULL;
+	if (ret <= 0)
+		return ret;
+	if (!bytes || bytes > max || recv_all(fd, raw, bytes) <= 0)
+		return -1;
+	*msg = unpack(type, raw, bytes, UNPACK_TIMES);
+	return *msg ? 1 : -1;
+}
+
+int image_message_send(int fd, const ProtobufCMessage *msg)
+{
+	uint8_t raw[sizeof(uint32_t) + IMAGE_REPLY_MAX];
+	uint32_t bytes = protobuf_c_message_get_packed_size(msg);
+
+	memcpy(raw, &bytes, sizeof(bytes));
+	protobuf_c_message_pack(msg, raw + sizeof(bytes));
+	bytes += sizeof(bytes);
+	return send(fd, raw, bytes, MSG_NOSIGNAL) == (ssize_t)bytes ? 0 : -1;
+}

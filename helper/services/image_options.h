@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The command line of image-proxy and image-cache. */
+#ifndef MIGRATE_SERVICES_IMAGE_OPTIONS_H
+#define MIGRATE_SERVICES_IMAGE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "services/image_door.h"
+
+/**
+ * struct image_options - of one end
+ * @dirs: "DIR" or "ID=DIR": images directories of the dumps, or of the restores
+ * @remote_socket: "PATH" or "ID=PATH": where the original protocol is spoken; or NULL
+ * @address: at which the cache listens; or NULL
+ * @link_fd: descriptor of the connection to the other end, in place of @address; -1: none
+ * @max_mib: most memory for images; at the proxy for those of the original protocol
+ * @once: end after one dump, or restore
+ */
+struct image_options {
+	const char *dirs[IMAGE_DOORS_MAX], *remote_socket, *address;
+	size_t nr_dirs;
+	int link_fd;
+	unsigned long max_mib;
+	bool once, insecure, json;
+};
+
+#endif

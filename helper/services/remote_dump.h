@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A dump at image-proxy by the original protocol (services/remote_request.h): pre-dumps, each with a snapshot id of its
+ * own, and the dump that ends with a request to finish. For the cache all of it is one dump, whose images have the
+ * names "SNAPSHOT_ID/NAME": a restore needs all of them, or none.
+ *
+ * CRIU reads images of earlier snapshots back. So the proxy keeps all images until the dump is over.
+ *
+ * CRIU finishes a dump that failed as one that succeeded, and an image that CRIU did not live to write ends as one that
+ * it has written. So the images count when the newest snapshot has an inventory.img, which CRIU writes last, and no
+ * action script was told that they did not arrive. Without an action script CRIU finishes after it has killed
+ * the program.
+ */
+#ifndef MIGRATE_SERVICES_REMOTE_DUMP_H
+#define MIGRATE_SERVICES_REMOTE_DUMP_H
+
+#include "services/image_loop.h"
+#include "services/image_store.h"
+#include "services/image_tally.h"
+#include "services/image_uplink.h"
+
+#define REMOTE_APPENDED_MAX	16	/* images of one dump in append mode */
+
+/** enum remote_state - @REMOTE_VOID: it has failed, and its CRIU has not finished yet */
+enum remote_state { REMOTE_IDLE, REMOTE_OPEN, REMOTE_SEALED, REMOTE_VOID };
+
+/**
+ * struct remote_dump - one dump at a time
+ * @id: by which the cache knows it
+ * @lock: of all that follows
+ * @store: the images
+ * @dump: in @store; NULL: none. @number: at the uplink
+ * @criu: pid that wrote last
+ * @turn: connections that have begun, or asked for nothing
+ * @users: connections that use @dump. @intakes: those that write
+ * @snapshot: of the newest image
+ * @appended: images that may grow: the cache gets them at the end
+ * @confirmed: an action script was told that all images arrived
+ */
+struct remote_dump {
+	struct image_uplink *up;
+	struct image_tally *tally;
+	const char *id;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct image_store store;
+	struct stored_dump *dump;
+	int number, wake_fd;
+	enum remote_state state;
+	pid_t criu;
+	uint64_t turn;
+	unsigned int users;
+	struct remote_intake *intakes;
+	char snapshot[IMAGE_NAME_BYTES + 1];
+	struct stored_image *appended[REMOTE_APPENDED_MAX];
+	size_t nr_appended;
+	bool confirmed;
+	struct error err;
+};
+
+/** remote_dump_init() - @max_bytes: of all images */
+int remote_dump_init(struct remote_dump *remote, struct image_uplink *up,
+		     struct image_tally *tally, uint64_t max_bytes, struct error *err);
+
+/** remote_dump_serve() - a connection of CRIU */
+void remote_dump_serve(struct remote_dump *remote, struct image_client *client);
+
+/** remote_dump_ask() - the action script @script asks: did all images of its CRIU's dump arrive? */
+bool remote_dump_ask(struct remote_dump *remote, const struct image_client *script);
+
+/** remote_dump_close() - give up what is under way; no connection is left */
+void remote_dump_close(struct remote_dump *remote);
+
+#endif

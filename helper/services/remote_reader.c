@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include "base/big_pipe.h"
+#include "services/image_pour.h"
+#include "services/remote_reader.h"
+#include "services/stream_request.h"
+
+int remote_reader_serve(int fd, const struct remote_request *request,
+			const struct stored_image *image, const atomic_bool *stop,
+			struct error *err)
+{
+	bool by_pipe = *request->snapshot;
+	struct image_pour pour = { .image = image, .fd = fd, .stop = stop };
+
+	if (remote_reply_write(fd, image ? 0 : ENOENT) || !image)
+		return 0;
+	if (by_pipe)
+		pour.fd = stream_pipe_read(fd, O_WRONLY, NULL, err);
+	else
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	if (pour.fd < 0)
+		return -1;
+	if (by_pipe && image->fd >= 0)
+		big_pipe_widen(pour.fd);
+	image_pour_all(&pour);
+	if (by_pipe)
+		close(pour.fd);
+	return 0;
+}
