@@ -46,11 +46,13 @@ static void usage(FILE *to)
 
 int main(int argc, char **argv)
 {
-	const char *name = argc > 1 ? argv[1] : "", *action = getenv("CRTOOLS_SCRIPT_ACTION");
+	const char *name = argc > 1 ? argv[1] : "", *action = getenv("CRTOOLS_SCRIPT_ACTION"),
+		   *root = getenv("CRTOOLS_INIT_PID");
 
 	/* CRIU runs an action script without arguments */
 	if (argc == 1 && action)
-		return image_proxy_confirm(getenv("CRTOOLS_IMAGE_DIR") ?: ".", action);
+		return image_proxy_confirm(getenv("CRTOOLS_IMAGE_DIR") ?: ".", action,
+					   root ? atoi(root) : 0);
 	if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
 		usage(stdout);
 		return CODE_OK;

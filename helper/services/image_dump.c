@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "os/proc_tree.h"
 #include "services/image_dump.h"
+#include "services/image_fate.h"
 #include "services/remote_dump.h"
 #include "services/stream_request.h"
 
@@ -40,7 +41,8 @@ struct dump_image {
  * @inventory: LAST_IMAGE did
  * @hung_up: CRIU's connection is at its end
  * @answer, @askers: under image_dumps.lock
- * @confirmed: the answer was yes
+ * @root_fd: pidfd of the program's root, of the one who asks, until @fate has it; -1: none
+ * @confirmed: the answer was yes, and then @fate tells whether the program is gone
  * @asked_ms: since when the images that are open are waited for
  */
 struct image_dump {
@@ -55,6 +57,8 @@ struct image_dump {
 	enum answer answer;
 	unsigned int askers;
 	int64_t asked_ms;
+	int root_fd;
+	struct image_fate fate;
 	struct error err;
 };
 
@@ -175,6 +179,14 @@ static void answer(struct image_dump *dump, enum answer answer)
 	pthread_mutex_unlock(&dump->dumps->lock);
 }
 
+static void watch_fate(struct image_dump *dump)
+{
+	pthread_mutex_lock(&dump->dumps->lock);
+	image_fate_watch(&dump->fate, dump->client->pid, dump->root_fd);
+	dump->root_fd = -1;
+	pthread_mutex_unlock(&dump->dumps->lock);
+}
+
 /* The script asks: CRIU has written all, and waits. */
 static int confirm(struct image_dump *dump)
 {
@@ -188,6 +200,7 @@ static int confirm(struct image_dump *dump)
 	if (image_uplink_seal(dump->dumps->up, dump->number, dump->whole, &dump->err))
 		return -1;
 	dump->confirmed = true;
+	watch_fate(dump);
 	answer(dump, ANSWER_YES);
 	return 0;
 }
@@ -231,8 +244,6 @@ static int finish(struct image_dump *dump)
 
 	if (atomic_load(&dump->client->loop->stop))
 		return error_set(&dump->err, CODE_ABORTED, NULL, "the proxy was ended");
-	if (dump->confirmed)
-		return 0;
 	if (!dump->inventory)
 		return error_set(&dump->err, CODE_CRIU, NULL, "CRIU ended before its dump was complete");
 	return image_uplink_seal(up, dump->number, dump->whole, &dump->err);
@@ -296,9 +307,34 @@ static void drop_images(struct image_dump *dump)
 	shutdown(dump->client->fd, SHUT_RDWR);
 }
 
-static void run(struct image_dump *dump, const char *first_image)
+static void end_at_cache(struct image_dump *dump, bool commit)
 {
 	struct error ignored = { 0 };
+
+	image_uplink_finish(dump->dumps->up, dump->number, commit,
+			    error_is_set(&dump->err) ? &ignored : &dump->err);
+}
+
+/* A yes that CRIU did not live to act on is none; after one that it acted on the cache has the only copy. */
+static void obey_fate(struct image_dump *dump)
+{
+	switch (image_fate_wait(&dump->fate, &dump->client->loop->stop)) {
+	case FATE_GONE:
+		end_at_cache(dump, true);
+		break;
+	case FATE_STAYS:
+		dump->confirmed = false;
+		image_fate_error(&dump->err);
+		end_at_cache(dump, false);
+		break;
+	default:
+		/* without a word the dump is in doubt for the cache */
+		error_set(&dump->err, CODE_ABORTED, NULL, "the proxy was ended");
+	}
+}
+
+static void run(struct image_dump *dump, const char *first_image)
+{
 	int ret;
 
 	dump->number = image_uplink_begin(dump->dumps->up, dump->client->door->id, dump->wake_fd,
@@ -308,13 +344,15 @@ static void run(struct image_dump *dump, const char *first_image)
 	ret = begin_image(dump, first_image) ? -1 : 1;
 	while (ret > 0)
 		ret = step(dump);
-	if (!ret)
-		ret = finish(dump);
-	/* after a yes CRIU kills the program, whatever comes then */
-	if (ret && !dump->confirmed)
-		answer(dump, ANSWER_NO);
-	image_uplink_finish(dump->dumps->up, dump->number, dump->confirmed || !ret,
-			    ret ? &ignored : &dump->err);
+	if (dump->confirmed) {
+		obey_fate(dump);
+	} else {
+		if (!ret)
+			ret = finish(dump);
+		if (ret)
+			answer(dump, ANSWER_NO);
+		end_at_cache(dump, !ret);
+	}
 	drop_images(dump);
 }
 
@@ -322,7 +360,8 @@ static void dump_serve(struct image_dumps *dumps, struct image_client *client,
 		       const char *first_image)
 {
 	struct image_dump dump = {
-		.dumps = dumps, .client = client, .pipe = { -1, -1 },
+		.dumps = dumps, .client = client, .pipe = { -1, -1 }, .root_fd = -1,
+		.fate = IMAGE_FATE_NONE,
 		.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	};
 
@@ -333,6 +372,9 @@ static void dump_serve(struct image_dumps *dumps, struct image_client *client,
 	shutdown(client->fd, SHUT_RDWR);
 	leave(&dump);
 	settle(&dump);
+	image_fate_close(&dump.fate);
+	if (dump.root_fd >= 0)
+		close(dump.root_fd);
 	close(dump.wake_fd);
 	big_pipe_close(dump.pipe);
 	free(dump.images);
@@ -340,7 +382,7 @@ static void dump_serve(struct image_dumps *dumps, struct image_client *client,
 }
 
 /* An action script asks: did all images of its CRIU's dump arrive? */
-static bool ask(struct image_dumps *dumps, const struct image_client *script)
+static bool ask(struct image_dumps *dumps, const struct image_client *script, int root_fd)
 {
 	struct image_dump *dump = NULL;
 	bool yes = false;
@@ -352,8 +394,11 @@ static bool ask(struct image_dumps *dumps, const struct image_client *script)
 			dump = dumps->running[i];
 	if (dump) {
 		dump->askers++;
-		if (dump->answer == ANSWER_NOT_ASKED)
+		if (dump->answer == ANSWER_NOT_ASKED) {
 			dump->answer = ANSWER_ASKED;
+			dump->root_fd = root_fd;
+			root_fd = -1;
+		}
 		eventfd_write(dump->wake_fd, 1);
 		while (dump->answer == ANSWER_ASKED)
 			pthread_cond_wait(&dumps->changed, &dumps->lock);
@@ -362,7 +407,11 @@ static bool ask(struct image_dumps *dumps, const struct image_client *script)
 		pthread_cond_broadcast(&dumps->changed);
 	}
 	pthread_mutex_unlock(&dumps->lock);
-	return dump || !dumps->remote ? yes : remote_dump_ask(dumps->remote, script);
+	if (!dump && dumps->remote)
+		return remote_dump_ask(dumps->remote, script, root_fd);
+	if (root_fd >= 0)
+		close(root_fd);
+	return yes;
 }
 
 void image_dump_serve(struct image_client *client)
@@ -370,11 +419,13 @@ void image_dump_serve(struct image_client *client)
 	struct image_dumps *dumps = client->loop->ctx;
 	struct stream_request request;
 	struct error err = { 0 };
+	int root_fd;
 
 	if (stream_request_read(client->fd, &request, &err) <= 0) {
 		image_tally_stranger(dumps->tally);
 	} else if (request.confirm) {
-		stream_reply_write(client->fd, ask(dumps, client));
+		root_fd = request.root ? stream_root_read(client->fd) : -1;
+		stream_reply_write(client->fd, ask(dumps, client, root_fd));
 	} else {
 		dump_serve(dumps, client, request.name);
 	}

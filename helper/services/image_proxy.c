@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "base/report.h"
 #include "os/fds.h"
+#include "os/proc.h"
 #include "services/image_dump.h"
 #include "services/image_proxy.h"
 #include "services/remote_dump.h"
@@ -41,6 +42,7 @@ static void tick(void *ctx)
 
 	if (liveness_is_lost(&proxy->live, LOST_MS))
 		image_uplink_cut(&proxy->up);
+	remote_dump_look(&proxy->remote);
 	pthread_mutex_lock(&proxy->up.lock);
 	lost = proxy->up.lost;
 	pthread_mutex_unlock(&proxy->up.lock);
@@ -178,19 +180,23 @@ int image_proxy_run(const struct image_options *opts)
 	return proxy.err.code;
 }
 
-int image_proxy_confirm(const char *images_dir, const char *action)
+int image_proxy_confirm(const char *images_dir, const char *action, pid_t root)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), root_fd;
+	struct error ignored = { 0 };
 	bool arrived = false;
 
 	if (strcmp(action, "post-dump"))
 		return CODE_OK;
+	root_fd = root > 0 ? proc_pidfd(root, &ignored) : -1;
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/" STREAM_CAPTURE_SOCKET, images_dir);
 	if (fd < 0 || connect(fd, (void *)&addr, sizeof(addr)))
 		fprintf(stderr, "migrate-helper: no image-proxy at %s\n", addr.sun_path);
-	else if (stream_request_confirm(fd) || stream_reply_read(fd, &arrived) || !arrived)
+	else if (stream_request_confirm(fd, root_fd) || stream_reply_read(fd, &arrived) || !arrived)
 		fputs("migrate-helper: not all images arrived: the dump is void\n", stderr);
+	if (root_fd >= 0)
+		close(root_fd);
 	if (fd >= 0)
 		close(fd);
 	return arrived ? CODE_OK : CODE_PEER;

@@ -20,6 +20,7 @@ int remote_dump_init(struct remote_dump *remote, struct image_uplink *up,
 		     struct image_tally *tally, uint64_t max_bytes, struct error *err)
 {
 	*remote = (struct remote_dump){ .up = up, .tally = tally,
+					.fate = IMAGE_FATE_NONE,
 					.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
 	pthread_mutex_init(&remote->lock, NULL);
 	pthread_cond_init(&remote->changed, NULL);
@@ -278,11 +279,27 @@ static int seal(struct remote_dump *remote)
 	return -1;
 }
 
+/* After a yes: CRIU finishes also when it has left the program alone; the caller holds the lock */
+static void obey_fate(struct remote_dump *remote, enum image_fate_is is)
+{
+	if (is == FATE_UNKNOWN)
+		return;
+	if (is == FATE_STAYS) {
+		remote->confirmed = false;
+		image_fate_error(&remote->err);
+	}
+	settle(remote, is == FATE_GONE);
+	image_fate_close(&remote->fate);
+	remote->state = REMOTE_IDLE;
+}
+
 static void finish(struct remote_dump *remote, const struct image_client *client)
 {
 	take_turn(remote, client);
 	if (remote->state == REMOTE_IDLE)
 		image_tally_stranger(remote->tally);
+	else if (remote->confirmed)
+		obey_fate(remote, image_fate_wait(&remote->fate, &client->loop->stop));
 	else if (!seal(remote))
 		settle(remote, true);
 	if (!remote->dump)
@@ -311,7 +328,17 @@ void remote_dump_serve(struct remote_dump *remote, struct image_client *client)
 	}
 }
 
-bool remote_dump_ask(struct remote_dump *remote, const struct image_client *script)
+void remote_dump_look(struct remote_dump *remote)
+{
+	/* a connection that holds the lock for longer waits for the cache, or for CRIU's end */
+	if (pthread_mutex_trylock(&remote->lock))
+		return;
+	if (remote->dump && remote->confirmed && image_fate_criu_ended(&remote->fate))
+		obey_fate(remote, image_fate_look(&remote->fate, false));
+	pthread_mutex_unlock(&remote->lock);
+}
+
+bool remote_dump_ask(struct remote_dump *remote, const struct image_client *script, int root_fd)
 {
 	bool yes;
 
@@ -320,8 +347,14 @@ bool remote_dump_ask(struct remote_dump *remote, const struct image_client *scri
 		pthread_cond_wait(&remote->changed, &remote->lock);
 	yes = remote->state != REMOTE_IDLE && proc_descends(script->pid, remote->criu) &&
 	      !seal(remote);
+	if (yes && !remote->confirmed) {
+		image_fate_watch(&remote->fate, remote->criu, root_fd);
+		root_fd = -1;
+	}
 	remote->confirmed |= yes;
 	pthread_mutex_unlock(&remote->lock);
+	if (root_fd >= 0)
+		close(root_fd);
 	return yes;
 }
 
@@ -330,8 +363,9 @@ void remote_dump_close(struct remote_dump *remote)
 	pthread_mutex_lock(&remote->lock);
 	if (remote->dump) {
 		error_set(&remote->err, CODE_ABORTED, NULL, "the proxy was ended");
-		settle(remote, remote->state == REMOTE_SEALED);
+		settle(remote, false);
 	}
+	image_fate_close(&remote->fate);
 	pthread_mutex_unlock(&remote->lock);
 	image_store_free(&remote->store);
 	if (remote->wake_fd >= 0)

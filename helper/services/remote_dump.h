@@ -14,6 +14,7 @@
 #ifndef MIGRATE_SERVICES_REMOTE_DUMP_H
 #define MIGRATE_SERVICES_REMOTE_DUMP_H
 
+#include "services/image_fate.h"
 #include "services/image_loop.h"
 #include "services/image_store.h"
 #include "services/image_tally.h"
@@ -35,7 +36,7 @@ enum remote_state { REMOTE_IDLE, REMOTE_OPEN, REMOTE_SEALED, REMOTE_VOID };
  * @users: connections that use @dump. @intakes: those that write
  * @snapshot: of the newest image
  * @appended: images that may grow: the cache gets them at the end
- * @confirmed: an action script was told that all images arrived
+ * @confirmed: an action script was told that all images arrived; @fate tells whether the program is gone
  */
 struct remote_dump {
 	struct image_uplink *up;
@@ -55,6 +56,7 @@ struct remote_dump {
 	struct stored_image *appended[REMOTE_APPENDED_MAX];
 	size_t nr_appended;
 	bool confirmed;
+	struct image_fate fate;
 	struct error err;
 };
 
@@ -65,8 +67,14 @@ int remote_dump_init(struct remote_dump *remote, struct image_uplink *up,
 /** remote_dump_serve() - a connection of CRIU */
 void remote_dump_serve(struct remote_dump *remote, struct image_client *client);
 
-/** remote_dump_ask() - the action script @script asks: did all images of its CRIU's dump arrive? */
-bool remote_dump_ask(struct remote_dump *remote, const struct image_client *script);
+/**
+ * remote_dump_ask() - the action script @script asks: did all images of its CRIU's dump arrive?
+ * @root_fd: pidfd of the program's root, owned from now on; or -1
+ */
+bool remote_dump_ask(struct remote_dump *remote, const struct image_client *script, int root_fd);
+
+/** remote_dump_look() - end a dump whose CRIU has ended after its action script's yes, and did not finish */
+void remote_dump_look(struct remote_dump *remote);
 
 /** remote_dump_close() - give up what is under way; no connection is left */
 void remote_dump_close(struct remote_dump *remote);

@@ -13,8 +13,8 @@ static int take_request(const Img__StreamRequest *msg, struct stream_request *re
 {
 	size_t bytes = strlen(msg->filename);
 
-	*request = (struct stream_request){ .confirm = msg->confirm };
-	if (request->confirm == !!bytes || bytes > IMAGE_NAME_BYTES)
+	*request = (struct stream_request){ .confirm = msg->confirm, .root = msg->root };
+	if (request->confirm == !!bytes || (request->root && !request->confirm) || bytes > IMAGE_NAME_BYTES)
 		return -1;
 	memcpy(request->name, msg->filename, bytes);
 	return 0;
@@ -33,14 +33,26 @@ int stream_request_read(int fd, struct stream_request *request, struct error *er
 	       error_set(err, CODE_PEER, NULL, "it does not speak the protocol of criu --stream");
 }
 
-int stream_request_confirm(int fd)
+int stream_request_confirm(int fd, int root_fd)
 {
 	Img__StreamRequest msg = IMG__STREAM_REQUEST__INIT;
 
 	msg.filename = (char *)"";
 	msg.has_confirm = true;
 	msg.confirm = true;
-	return image_message_send(fd, &msg.base);
+	msg.has_root = root_fd >= 0;
+	msg.root = root_fd >= 0;
+	if (image_message_send(fd, &msg.base))
+		return -1;
+	return root_fd >= 0 ? fdpass_send(fd, "", 1, &root_fd, 1) : 0;
+}
+
+int stream_root_read(int fd)
+{
+	uint8_t byte;
+	int passed = -1;
+
+	return fdpass_recv_bytes(fd, &byte, 1, &passed, NULL) == 1 ? passed : -1;
 }
 
 int stream_reply_write(int fd, bool exists)

@@ -19,17 +19,21 @@
  * struct stream_request - a request
  * @name: of an image; empty with @confirm
  * @confirm: the caller is an action script, and asks about the dump of its CRIU
+ * @root: with @confirm: a pidfd of the program's root follows
  */
 struct stream_request {
 	char name[IMAGE_NAME_BYTES + 1];
-	bool confirm;
+	bool confirm, root;
 };
 
 /** stream_request_read() - Return: 1 a request, 0 the end of the connection, -1 with @err */
 int stream_request_read(int fd, struct stream_request *request, struct error *err);
 
-/** stream_request_confirm() - write a request with @confirm; 0, or -1 with errno */
-int stream_request_confirm(int fd);
+/** stream_request_confirm() - write a request with @confirm. @root_fd: pidfd, or -1. 0, or -1 with errno */
+int stream_request_confirm(int fd, int root_fd);
+
+/** stream_root_read() - receive the pidfd of a request with @root; -1 when none came */
+int stream_root_read(int fd);
 
 /** stream_reply_write() - 0, or -1 with errno */
 int stream_reply_write(int fd, bool exists);

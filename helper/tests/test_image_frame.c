@@ -167,7 +167,7 @@ static void stream_test_request(void **state)
 	assert_int_equal(ask(bench, 7, "\n\005a.img", &request), 1);
 	assert_string_equal(request.name, "a.img");
 	assert_false(request.confirm);
-	assert_int_equal(stream_request_confirm(bench->here.fd), 0);
+	assert_int_equal(stream_request_confirm(bench->here.fd, -1), 0);
 	assert_int_equal(stream_request_read(bench->there.fd, &request, &bench->err), 1);
 	assert_true(request.confirm);
 	assert_int_equal(stream_reply_write(bench->there.fd, true), 0);
