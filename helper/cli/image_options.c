@@ -24,6 +24,12 @@ const char *image_options_remote(void *ctx, char *value)
 	return *value ? NULL : "the path of a socket, or ID=PATH";
 }
 
+const char *image_options_page_server(void *ctx, char *value)
+{
+	((struct image_options *)ctx)->page_server = value;
+	return *value ? NULL : "an address: HOST:PORT";
+}
+
 const char *image_options_address(void *ctx, char *value)
 {
 	((struct image_options *)ctx)->address = value;
@@ -55,6 +61,8 @@ int image_options_main(const struct cli_verb *verb, const char *address, image_r
 		return code;
 	if (!opts.nr_dirs && !opts.remote_socket)
 		return options_wrong(verb, "--images-dir is missing");
+	if (opts.page_server && opts.nr_dirs != 1)
+		return options_wrong(verb, "--page-server goes with one --images-dir");
 	if (!opts.address == (opts.link_fd < 0))
 		return options_wrong(verb, "say either --%s or --link-fd", address);
 	report_init(opts.json);

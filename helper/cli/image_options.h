@@ -9,6 +9,7 @@
 /* What cli_option.take of a row may be; ctx is a struct image_options */
 const char *image_options_dir(void *ctx, char *value);
 const char *image_options_remote(void *ctx, char *value);
+const char *image_options_page_server(void *ctx, char *value);
 const char *image_options_address(void *ctx, char *value);
 const char *image_options_link_fd(void *ctx, char *value);
 const char *image_options_memory(void *ctx, char *value);

@@ -88,22 +88,32 @@ static int image_check_magic(struct image *image, uint32_t magic, struct error *
 	return 0;
 }
 
+int image_open_fd(struct image *image, int fd, const char *name, uint32_t magic,
+		  struct error *err)
+{
+	int ret;
+
+	memset(image, 0, sizeof(*image));
+	snprintf(image->name, sizeof(image->name), "%s", name);
+	ret = image_load(image, fd, err);
+	if (!ret)
+		ret = image_check_magic(image, magic, err);
+	if (ret)
+		image_close(image);
+	return ret;
+}
+
 int image_open(struct image *image, int dir_fd, const char *name, uint32_t magic,
 	       struct error *err)
 {
 	int fd, ret;
 
 	memset(image, 0, sizeof(*image));
-	snprintf(image->name, sizeof(image->name), "%s", name);
 	fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return error_errno(err, CODE_CRIU, NULL, "cannot open image %s", name);
-	ret = image_load(image, fd, err);
+	ret = image_open_fd(image, fd, name, magic, err);
 	close(fd);
-	if (!ret)
-		ret = image_check_magic(image, magic, err);
-	if (ret)
-		image_close(image);
 	return ret;
 }
 

@@ -50,6 +50,10 @@ struct image {
 	char name[IMAGE_NAME_MAX];
 };
 
+/** image_open_fd() - image_open() of the open file @fd, which stays the caller's */
+int image_open_fd(struct image *image, int fd, const char *name, uint32_t magic,
+		  struct error *err);
+
 /** image_open() - map or read file @name in @dir_fd and check its @magic */
 int image_open(struct image *image, int dir_fd, const char *name, uint32_t magic,
 	       struct error *err);

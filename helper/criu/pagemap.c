@@ -80,25 +80,37 @@ static int walk_entries(struct pagemap_walk *walk, struct image *image, struct e
 	return ret;
 }
 
-int pagemap_walk(int dir_fd, const char *name, struct pagemap_walk *walk, struct error *err)
+static int walk_image(struct pagemap_walk *walk, struct image *image, struct error *err)
 {
 	ProtobufCMessage *head = NULL;
-	struct image image;
-	int ret;
+	int ret = image_next(image, &img__pagemap_head__descriptor, &head, err);
 
-	if (image_open(&image, dir_fd, name, IMAGE_PAGEMAP, err))
-		return -1;
-	ret = image_next(&image, &img__pagemap_head__descriptor, &head, err);
 	if (!ret)
-		ret = error_set(err, CODE_CRIU, NULL, "the image %s is empty", name);
+		ret = error_set(err, CODE_CRIU, NULL, "the image %s is empty", image->name);
 	if (ret > 0) {
 		walk->pages_id = ((Img__PagemapHead *)head)->pages_id;
-		ret = walk_entries(walk, &image, err);
+		ret = walk_entries(walk, image, err);
 	}
 	if (head)
 		protobuf_c_message_free_unpacked(head, NULL);
-	image_close(&image);
+	image_close(image);
 	return ret;
+}
+
+int pagemap_walk(int dir_fd, const char *name, struct pagemap_walk *walk, struct error *err)
+{
+	struct image image;
+
+	return image_open(&image, dir_fd, name, IMAGE_PAGEMAP, err) ? -1 :
+	       walk_image(walk, &image, err);
+}
+
+int pagemap_walk_fd(int fd, const char *name, struct pagemap_walk *walk, struct error *err)
+{
+	struct image image;
+
+	return image_open_fd(&image, fd, name, IMAGE_PAGEMAP, err) ? -1 :
+	       walk_image(walk, &image, err);
 }
 
 void pagemap_put(struct image_out *out, uint64_t addr, uint64_t nr_pages, uint32_t flags)

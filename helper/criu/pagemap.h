@@ -53,6 +53,9 @@ struct pagemap_walk {
 /** pagemap_walk() - read the image @name of @dir_fd; 0, or -1 with @err, also when it is malformed */
 int pagemap_walk(int dir_fd, const char *name, struct pagemap_walk *walk, struct error *err);
 
+/** pagemap_walk_fd() - read the open image @fd, which stays the caller's */
+int pagemap_walk_fd(int fd, const char *name, struct pagemap_walk *walk, struct error *err);
+
 /** pagemap_put() - add an entry that all versions of CRIU read; a long one as several */
 void pagemap_put(struct image_out *out, uint64_t addr, uint64_t nr_pages, uint32_t flags);
 

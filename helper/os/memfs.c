@@ -2,9 +2,12 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <linux/mount.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 #include "os/memfs.h"
 
 
@@ -27,4 +30,28 @@ bool memfs_holds(const char *path)
 const char *memfs_base(void)
 {
 	return memfs_holds(MEMFS_BASE_RUN) || !memfs_holds(MEMFS_BASE_SHM) ? MEMFS_BASE_RUN : MEMFS_BASE_SHM;
+}
+
+static int make_tmpfs(int context, unsigned long max_mib)
+{
+	char size[32];
+
+	snprintf(size, sizeof(size), "%luM", max_mib);
+	if (syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "size", size, 0) ||
+	    syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "mode", "0700", 0) ||
+	    syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		return -1;
+	return syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
+int memfs_detached(unsigned long max_mib, struct error *err)
+{
+	int context = syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
+	int fd = context < 0 ? -1 : make_tmpfs(context, max_mib);
+
+	if (fd < 0)
+		error_errno(err, CODE_INTERNAL, NULL, "cannot make a memory file system");
+	if (context >= 0)
+		close(context);
+	return fd;
 }

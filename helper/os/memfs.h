@@ -3,6 +3,7 @@
 #define MIGRATE_OS_MEMFS_H
 
 #include <stdbool.h>
+#include "base/error.h"
 
 /* Default directories of migrations: the second one when the first is not on tmpfs. */
 #define MEMFS_BASE_RUN	"/run/migrate-helper"
@@ -13,5 +14,11 @@ bool memfs_holds(const char *path);
 
 /** memfs_base() - default directory of migrations: one of the two above */
 const char *memfs_base(void);
+
+/**
+ * memfs_detached() - a memory file system that no path leads to, and that ends with the last descriptor in it
+ * Return: a descriptor of its root, or -1 with @err
+ */
+int memfs_detached(unsigned long max_mib, struct error *err);
 
 #endif

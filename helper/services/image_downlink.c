@@ -10,6 +10,7 @@
 #include "base/report.h"
 #include "base/text.h"
 #include "base/thread.h"
+#include "services/image_chain.h"
 #include "services/image_downlink.h"
 
 
@@ -143,7 +144,8 @@ static int seal(struct image_downlink *down, const struct image_frame *frame)
 		return 0;
 	if (!dump->dump || dump->dump->state != DUMP_COMING)
 		return wrong(down, "the seal of no dump");
-	if (image_store_seal(down->store, dump->dump, frame->size, &err))
+	if (image_store_seal(down->store, dump->dump, frame->size, &err) ||
+	    image_chain_flatten(down->store, dump->dump, &err))
 		return refuse(down, frame->number, &err);
 	return image_frame_send(&down->conn, &sealed, &down->err);
 }

@@ -13,6 +13,7 @@
 #include "os/proc_tree.h"
 #include "services/image_dump.h"
 #include "services/image_fate.h"
+#include "services/image_memory.h"
 #include "services/remote_dump.h"
 #include "services/stream_request.h"
 
@@ -381,8 +382,9 @@ static void dump_serve(struct image_dumps *dumps, struct image_client *client,
 	free(dump.pollfds);
 }
 
-/* An action script asks: did all images of its CRIU's dump arrive? */
-static bool ask(struct image_dumps *dumps, const struct image_client *script, int root_fd)
+/* An action script asks: did all images of its CRIU's dump arrive? @here: the dump came by --stream */
+static bool ask(struct image_dumps *dumps, const struct image_client *script, int *root_fd,
+		bool *here)
 {
 	struct image_dump *dump = NULL;
 	bool yes = false;
@@ -396,8 +398,8 @@ static bool ask(struct image_dumps *dumps, const struct image_client *script, in
 		dump->askers++;
 		if (dump->answer == ANSWER_NOT_ASKED) {
 			dump->answer = ANSWER_ASKED;
-			dump->root_fd = root_fd;
-			root_fd = -1;
+			dump->root_fd = *root_fd;
+			*root_fd = -1;
 		}
 		eventfd_write(dump->wake_fd, 1);
 		while (dump->answer == ANSWER_ASKED)
@@ -407,11 +409,23 @@ static bool ask(struct image_dumps *dumps, const struct image_client *script, in
 		pthread_cond_broadcast(&dumps->changed);
 	}
 	pthread_mutex_unlock(&dumps->lock);
-	if (!dump && dumps->remote)
-		return remote_dump_ask(dumps->remote, script, root_fd);
+	*here = dump;
+	return yes;
+}
+
+static void serve_script(struct image_dumps *dumps, struct image_client *script, int root_fd)
+{
+	bool here, yes = ask(dumps, script, &root_fd, &here), by_memory = false;
+
+	if (!here && dumps->remote)
+		yes = remote_dump_ask(dumps->remote, script, &root_fd);
+	if (!here && !yes && dumps->memory)
+		by_memory = yes = image_memory_ask(dumps->memory, script->door, &root_fd);
 	if (root_fd >= 0)
 		close(root_fd);
-	return yes;
+	stream_reply_write(script->fd, yes);
+	if (by_memory)
+		image_memory_settle(dumps->memory);
 }
 
 void image_dump_serve(struct image_client *client)
@@ -419,13 +433,11 @@ void image_dump_serve(struct image_client *client)
 	struct image_dumps *dumps = client->loop->ctx;
 	struct stream_request request;
 	struct error err = { 0 };
-	int root_fd;
 
 	if (stream_request_read(client->fd, &request, &err) <= 0) {
 		image_tally_stranger(dumps->tally);
 	} else if (request.confirm) {
-		root_fd = request.root ? stream_root_read(client->fd) : -1;
-		stream_reply_write(client->fd, ask(dumps, client, root_fd));
+		serve_script(dumps, client, request.root ? stream_root_read(client->fd) : -1);
 	} else {
 		dump_serve(dumps, client, request.name);
 	}

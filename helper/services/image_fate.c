@@ -95,6 +95,15 @@ static pid_t pid_of(int pidfd)
 	return at ? atoi(at + strlen("\nPid:")) : 0;
 }
 
+pid_t image_fate_tracer(int root_fd)
+{
+	struct error ignored = { 0 };
+	struct proc_status status;
+	pid_t pid = pid_of(root_fd);
+
+	return pid > 0 && !proc_status_alone(pid, &status, &ignored) ? status.tracer : 0;
+}
+
 static bool has_sigkill(const char *status, const char *field)
 {
 	const char *at = strstr(status, field);

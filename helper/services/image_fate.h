@@ -43,6 +43,9 @@ struct image_fate {
 
 #define IMAGE_FATE_NONE ((struct image_fate){ .root_fd = -1, .criu_fd = -1, .dir_fd = -1 })
 
+/** image_fate_tracer() - the pid of CRIU, which traces the program up to its end; 0: not known */
+pid_t image_fate_tracer(int root_fd);
+
 /** image_fate_watch() - begin, before the yes. @root_fd: owned from now on, or -1 */
 void image_fate_watch(struct image_fate *fate, pid_t criu, int root_fd);
 

@@ -24,6 +24,9 @@
 #define IMAGE_DUMPS_MAX		64U		/* dumps at a time */
 #define IMAGES_OPEN_MAX		4096U		/* images at a time that have no END yet */
 
+/* "PREFIX LEVEL/NAME" are the images of a chain (services/image_chain.h); CRIU's own names have no such byte */
+#define IMAGE_CHAIN_PREFIX	"\n"
+
 #define IMAGE_GREET_MS		10000		/* for the greeting of the other end */
 
 /** enum image_frame_kind - the values are on the wire */

@@ -11,13 +11,14 @@
  * struct image_options - of one end
  * @dirs: "DIR" or "ID=DIR": images directories of the dumps, or of the restores
  * @remote_socket: "PATH" or "ID=PATH": where the original protocol is spoken; or NULL
+ * @page_server: where `criu dump --page-server` connects to the proxy; or NULL
  * @address: at which the cache listens; or NULL
  * @link_fd: descriptor of the connection to the other end, in place of @address; -1: none
- * @max_mib: most memory for images; at the proxy for those of the original protocol
+ * @max_mib: most memory for images; at the proxy for those of @remote_socket, and for one level of @page_server
  * @once: end after one dump, or restore
  */
 struct image_options {
-	const char *dirs[IMAGE_DOORS_MAX], *remote_socket, *address;
+	const char *dirs[IMAGE_DOORS_MAX], *remote_socket, *page_server, *address;
 	size_t nr_dirs;
 	int link_fd;
 	unsigned long max_mib;

@@ -8,12 +8,37 @@
 
 #define LOOK_MS	500	/* how soon a wait sees @stop */
 
+/* Return: the part with the byte @at */
+static const struct image_part *find_part(const struct stored_image *image, uint64_t at)
+{
+	size_t low = 0, high = image->nr_parts;
+
+	while (low + 1 < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (image->parts[middle].start <= at)
+			low = middle;
+		else
+			high = middle;
+	}
+	return &image->parts[low];
+}
+
 /* Return: bytes, or -1 with errno */
 static ssize_t write_some(const struct image_pour *pour, uint64_t bytes)
 {
 	const struct stored_image *image = pour->image;
+	const struct image_part *part;
 	off_t at = pour->at;
 
+	if (image->nr_parts) {
+		part = find_part(image, at);
+		at -= part->start;
+		if (bytes > part->bytes - at)
+			bytes = part->bytes - at;
+		at += part->at;
+		image = part->from;
+	}
 	if (image->fd < 0)
 		return write(pour->fd, image->data + at, bytes);
 	/* by reference: CRIU's read() makes the only copy */

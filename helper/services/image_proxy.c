@@ -10,6 +10,7 @@
 #include "os/fds.h"
 #include "os/proc.h"
 #include "services/image_dump.h"
+#include "services/image_memory.h"
 #include "services/image_proxy.h"
 #include "services/remote_dump.h"
 #include "services/stream_request.h"
@@ -18,11 +19,12 @@
 #define MIB		(1UL << 20)
 #define LOST_MS		30000	/* a link whose other kernel is silent for so long is lost */
 
-/** struct image_proxy - @dumps comes first: it is the loop's ctx; @remote: the dump of the original protocol */
+/** struct image_proxy - @dumps comes first: it is the loop's ctx; @remote: the dump of the original protocol; @memory: that of a page server */
 struct image_proxy {
 	struct image_dumps dumps;
 	struct image_options opts;
 	struct remote_dump remote;
+	struct image_memory memory;
 	struct image_tally tally;
 	struct image_uplink up;
 	struct image_loop loop;
@@ -43,6 +45,7 @@ static void tick(void *ctx)
 	if (liveness_is_lost(&proxy->live, LOST_MS))
 		image_uplink_cut(&proxy->up);
 	remote_dump_look(&proxy->remote);
+	image_memory_look(&proxy->memory);
 	pthread_mutex_lock(&proxy->up.lock);
 	lost = proxy->up.lost;
 	pthread_mutex_unlock(&proxy->up.lock);
@@ -89,6 +92,15 @@ static int open_remote(struct image_proxy *proxy)
 	return 0;
 }
 
+/* The one images directory is the last door. */
+static int open_memory(struct image_proxy *proxy)
+{
+	proxy->dumps.memory = &proxy->memory;
+	return image_memory_open(&proxy->memory, proxy->opts.page_server,
+				 proxy->loop.doors[proxy->loop.nr_doors - 1].id,
+				 proxy->opts.max_mib, &proxy->err);
+}
+
 static int open_doors(struct image_proxy *proxy)
 {
 	if (proxy->opts.remote_socket && open_remote(proxy))
@@ -97,6 +109,8 @@ static int open_doors(struct image_proxy *proxy)
 		if (image_loop_add_door(&proxy->loop, proxy->opts.dirs[i], STREAM_CAPTURE_SOCKET,
 					&proxy->err))
 			return -1;
+	if (proxy->opts.page_server && open_memory(proxy))
+		return -1;
 	for (size_t i = 0; i < proxy->loop.nr_doors; i++)
 		tell_door(&proxy->loop.doors[i]);
 	return 0;
@@ -149,10 +163,12 @@ static void serve(struct image_proxy *proxy)
 		image_uplink_cut(&proxy->up);
 		image_loop_end(&proxy->loop);
 		remote_dump_close(&proxy->remote);
+		image_memory_close(&proxy->memory);
 		settle(proxy);
 	} else {
 		image_loop_end(&proxy->loop);
 		remote_dump_close(&proxy->remote);
+		image_memory_close(&proxy->memory);
 	}
 	image_uplink_close(&proxy->up);
 }
@@ -170,6 +186,7 @@ int image_proxy_run(const struct image_options *opts)
 	report_share_output();
 	image_tally_init(&proxy.tally);
 	image_dumps_init(&proxy.dumps, &proxy.up, &proxy.tally);
+	image_memory_init(&proxy.memory, &proxy.up, &proxy.tally, &proxy.loop);
 	if (!image_loop_init(&proxy.loop, &proxy.err) &&
 	    !remote_dump_init(&proxy.remote, &proxy.up, &proxy.tally, opts->max_mib * MIB, &proxy.err) &&
 	    !open_link(&proxy))

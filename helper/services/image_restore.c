@@ -112,7 +112,7 @@ static int start_serving(struct image_restore *restore, const struct stored_imag
 		free(serving);
 		return 0;
 	}
-	if (image->fd >= 0)
+	if (image->fd >= 0 || image->nr_parts)
 		big_pipe_widen(fd);
 	pthread_mutex_lock(&restore->lock);
 	restore->serving++;

@@ -30,6 +30,7 @@ static void image_free(void *node)
 	if (image->fd >= 0)
 		close(image->fd);
 	free(image->data);
+	free(image->parts);
 	free(image);
 }
 
@@ -191,10 +192,10 @@ int image_store_reserve(struct image_store *store, struct stored_dump *dump,
 
 	pthread_mutex_lock(&store->lock);
 	ret = count(store, dump, bytes, err);
-	if (!ret)
+	if (!ret && image)
 		dump->bytes += bytes;
 	pthread_mutex_unlock(&store->lock);
-	if (ret || image->fd >= 0)
+	if (ret || !image || image->fd >= 0)
 		return ret;
 	return image->bytes + bytes <= SMALL_BYTES ? grow_small(image, image->bytes + bytes, err) :
 						     make_large(image, err);

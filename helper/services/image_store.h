@@ -18,15 +18,26 @@
 #define STORED_IMAGES_MAX	(1U << 20)	/* images of one dump */
 #define STORED_OVERHEAD		512U		/* counts for each dump and image beside its bytes: a peer may send empty ones */
 
+struct stored_image;
+
+/** struct image_part - @bytes of the image @from, from @at on, which are at @start of another image */
+struct image_part {
+	const struct stored_image *from;
+	uint64_t start, at, bytes;
+};
+
 /**
  * struct stored_image - an image; whole ones do not change
  * @fd: memfd of a large image; -1: @data has its bytes
+ * @parts: in place of both: it is put together out of these, in ascending order
  */
 struct stored_image {
 	char name[IMAGE_NAME_BYTES + 1];
 	int fd;
 	uint8_t *data;
 	size_t room;
+	struct image_part *parts;
+	size_t nr_parts;
 	uint64_t bytes;
 	bool whole;
 };
@@ -90,7 +101,7 @@ struct stored_image *image_store_image(struct image_store *store, struct stored_
  * image_store_reserve() - make room in the image for @bytes that are about to come
  *
  * When they do not fit, the function waits for the end of a restore that is under way. 0, or -1 with @err when there is
- * none, the link is lost, or the system gives no memory or descriptor.
+ * none, the link is lost, or the system gives no memory or descriptor. @image NULL: only count them as used.
  */
 int image_store_reserve(struct image_store *store, struct stored_dump *dump,
 			struct stored_image *image, uint32_t bytes, struct error *err);

@@ -35,10 +35,9 @@ static int level_add(struct parent_level *level, const struct pagemap_entry *ent
 	return 0;
 }
 
-/** struct level_walk - @elsewhere: the next level is needed */
 struct level_walk {
 	struct parent_level *level;
-	bool elsewhere;
+	struct parent_level_pages *pages;
 };
 
 static int take_entry(void *ctx, const struct pagemap_entry *entry, uint64_t at, struct error *err)
@@ -49,7 +48,7 @@ static int take_entry(void *ctx, const struct pagemap_entry *entry, uint64_t at,
 		return level_add(walk->level, entry, at * PAGE_BYTES, err);
 	if (!(entry->flags & PAGEMAP_PARENT))
 		return 0;
-	walk->elsewhere = true;
+	walk->pages->elsewhere = true;
 	return level_add(walk->level, entry, PARENT_ELSEWHERE, err);
 }
 
@@ -67,16 +66,33 @@ static int open_file(struct parent_level *level, int dir_fd, uint32_t id, uint64
 	return 0;
 }
 
+int parent_level_read(struct parent_level *level, int fd, const char *name,
+		      struct parent_level_pages *pages, struct error *err)
+{
+	struct level_walk of = { .level = level, .pages = pages };
+	struct pagemap_walk walk = { .take = take_entry, .ctx = &of };
+	int ret;
+
+	*pages = (struct parent_level_pages){ 0 };
+	ret = pagemap_walk_fd(fd, name, &walk, err);
+	pages->id = walk.pages_id;
+	pages->bytes = walk.present * PAGE_BYTES;
+	return ret;
+}
+
 static int read_level(struct parent_level *level, int dir_fd, const char *name, bool *elsewhere,
 		      struct error *err)
 {
-	struct level_walk of = { .level = level };
-	struct pagemap_walk walk = { .take = take_entry, .ctx = &of };
-	int ret = pagemap_walk(dir_fd, name, &walk, err);
+	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), ret;
+	struct parent_level_pages pages;
 
-	*elsewhere |= of.elsewhere;
-	if (!ret && walk.present)
-		ret = open_file(level, dir_fd, walk.pages_id, walk.present * PAGE_BYTES, err);
+	if (fd < 0)
+		return error_errno(err, CODE_CRIU, NULL, "cannot open image %s", name);
+	ret = parent_level_read(level, fd, name, &pages, err);
+	close(fd);
+	*elsewhere |= pages.elsewhere;
+	if (!ret && pages.bytes)
+		ret = open_file(level, dir_fd, pages.id, pages.bytes, err);
 	return ret;
 }
 
@@ -146,8 +162,7 @@ int parent_pages_open(struct parent_pages *parent, int dir_fd, uint64_t target, 
 	return -1;
 }
 
-/* Return: the extent with @addr, or the first one behind it; NULL: there is none */
-static const struct parent_extent *find(const struct parent_level *level, uint64_t addr)
+const struct parent_extent *parent_level_find(const struct parent_level *level, uint64_t addr)
 {
 	size_t low = 0, high = level->nr;
 
@@ -175,7 +190,7 @@ ssize_t parent_pages_read(const struct parent_pages *parent, uint64_t addr, size
 
 	*has = false;
 	for (level = 0; level < parent->nr; level++) {
-		extent = find(&parent->levels[level], addr);
+		extent = parent_level_find(&parent->levels[level], addr);
 		if (!extent)
 			return nr;
 		if (extent->addr > addr)

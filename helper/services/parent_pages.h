@@ -32,6 +32,24 @@ struct parent_level {
 	int pages_fd;
 };
 
+/**
+ * struct parent_level_pages - what a pagemap says of its pages image
+ * @id: its number; @bytes: that it must have
+ * @elsewhere: some pages are in the next level
+ */
+struct parent_level_pages {
+	uint32_t id;
+	uint64_t bytes;
+	bool elsewhere;
+};
+
+/** parent_level_read() - read the open pagemap @fd with the @name into a zeroed level, and no page */
+int parent_level_read(struct parent_level *level, int fd, const char *name,
+		      struct parent_level_pages *pages, struct error *err);
+
+/** parent_level_find() - the extent with @addr, or the first one behind it; NULL: there is none */
+const struct parent_extent *parent_level_find(const struct parent_level *level, uint64_t addr);
+
 /** struct parent_pages - the chain, from the youngest directory on. Zeroed is empty */
 struct parent_pages {
 	struct parent_level *levels;

@@ -338,7 +338,7 @@ void remote_dump_look(struct remote_dump *remote)
 	pthread_mutex_unlock(&remote->lock);
 }
 
-bool remote_dump_ask(struct remote_dump *remote, const struct image_client *script, int root_fd)
+bool remote_dump_ask(struct remote_dump *remote, const struct image_client *script, int *root_fd)
 {
 	bool yes;
 
@@ -348,13 +348,11 @@ bool remote_dump_ask(struct remote_dump *remote, const struct image_client *scri
 	yes = remote->state != REMOTE_IDLE && proc_descends(script->pid, remote->criu) &&
 	      !seal(remote);
 	if (yes && !remote->confirmed) {
-		image_fate_watch(&remote->fate, remote->criu, root_fd);
-		root_fd = -1;
+		image_fate_watch(&remote->fate, remote->criu, *root_fd);
+		*root_fd = -1;
 	}
 	remote->confirmed |= yes;
 	pthread_mutex_unlock(&remote->lock);
-	if (root_fd >= 0)
-		close(root_fd);
 	return yes;
 }
 

@@ -69,9 +69,9 @@ void remote_dump_serve(struct remote_dump *remote, struct image_client *client);
 
 /**
  * remote_dump_ask() - the action script @script asks: did all images of its CRIU's dump arrive?
- * @root_fd: pidfd of the program's root, owned from now on; or -1
+ * @root_fd: pidfd of the program's root, or -1; set to -1 when the dump takes it
  */
-bool remote_dump_ask(struct remote_dump *remote, const struct image_client *script, int root_fd);
+bool remote_dump_ask(struct remote_dump *remote, const struct image_client *script, int *root_fd);
 
 /** remote_dump_look() - end a dump whose CRIU has ended after its action script's yes, and did not finish */
 void remote_dump_look(struct remote_dump *remote);

@@ -31,7 +31,7 @@ static int take_request(const Img__RemoteRequest *msg, struct remote_request *re
 		request->mode = REMOTE_FINISH;
 		return 0;
 	}
-	if (!name || strchr(msg->name, '/') || snapshot > IMAGE_NAME_BYTES ||
+	if (!name || strchr(msg->name, '/') || *msg->snapshot_id == *IMAGE_CHAIN_PREFIX || snapshot > IMAGE_NAME_BYTES ||
 	    snprintf(request->key, sizeof(request->key), "%s/%s", msg->snapshot_id, msg->name) >=
 		    (int)sizeof(request->key))
 		return -1;

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * An incremental dump at image-proxy: memory comes by CRIU's page-server protocol, from each `criu pre-dump --page-server`
+ * and from the `criu dump --page-server` after them, a connection each. Each is a level of a chain
+ * (services/image_chain.h), and for the cache all of it is one dump: pages that a level leaves to the one before are not
+ * sent again.
+ *
+ * CRIU does not stream with a parent: it refuses to read the parent's inventory then, without which it takes no parent.
+ * So CRIU writes its other images, which are small, into its --images-dir, and the proxy takes them from there when the
+ * action script asks. Up to the answer the program stands.
+ *
+ * A connection that ends early, and a dump that fails, end the chain: the next dump is told that there is no parent, and
+ * sends all pages.
+ */
+#ifndef MIGRATE_SERVICES_IMAGE_MEMORY_H
+#define MIGRATE_SERVICES_IMAGE_MEMORY_H
+
+#include "services/image_fate.h"
+#include "services/image_loop.h"
+#include "services/image_tally.h"
+#include "services/image_uplink.h"
+#include "services/page_receiver.h"
+
+/**
+ * struct image_memory - one chain at a time
+ * @id: by which the cache knows it
+ * @max_mib: of the pages of one level
+ * @listener: of the page server
+ * @loop: its end ends the thread, which takes a connection at a time
+ * @lock: of all that follows
+ * @number: at the uplink; -1: no chain
+ * @fs_fd: memory file system with a directory for each level: "0", "1" and so on
+ * @level: of the next connection
+ * @busy: a connection is under way, with its @receiver; @sealed: the cache has all
+ * @images, @bytes: that the cache has
+ * @err: why the chain has ended
+ */
+struct image_memory {
+	struct image_uplink *up;
+	struct image_tally *tally;
+	const char *id;
+	unsigned long max_mib;
+	struct listener listener;
+	struct image_loop *loop;
+	pthread_t thread;
+	bool started;
+	int wake_fd;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	int number, fs_fd;
+	unsigned int level;
+	bool busy, sealed;
+	struct page_receiver *receiver;
+	uint64_t images, bytes;
+	struct image_fate fate;
+	struct error err;
+};
+
+/** image_memory_init() - no page server yet */
+void image_memory_init(struct image_memory *memory, struct image_uplink *up,
+		       struct image_tally *tally, struct image_loop *loop);
+
+/** image_memory_open() - listen at @address, as for conn_listen(), and begin the thread */
+int image_memory_open(struct image_memory *memory, const char *address, const char *id,
+		      unsigned long max_mib, struct error *err);
+
+/**
+ * image_memory_ask() - the action script of a dump asks: did all images arrive?
+ * @root_fd: pidfd of the program's root, or -1; set to -1 when the dump takes it
+ *
+ * After a yes the caller calls image_memory_settle().
+ */
+bool image_memory_ask(struct image_memory *memory, const struct image_door *door, int *root_fd);
+
+/** image_memory_settle() - wait whether the program is gone, and tell the cache */
+void image_memory_settle(struct image_memory *memory);
+
+/** image_memory_look() - end a connection that says nothing, and each one when the loop ends */
+void image_memory_look(struct image_memory *memory);
+
+/** image_memory_close() - end the thread, and give up the chain */
+void image_memory_close(struct image_memory *memory);
+
+#endif
