@@ -19,6 +19,7 @@ void corpus_put_chunk(struct bytes *to, const void *data, size_t size);
 /** corpus_save() - an input of @target, as @name */
 void corpus_save(const char *target, const char *name, const struct bytes *bytes);
 
+void corpus_chain(void);
 void corpus_images(void);
 void corpus_lazy(void);
 void corpus_lazy_images(void);

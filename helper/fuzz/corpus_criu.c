@@ -108,6 +108,38 @@ void corpus_images(void)
 	corpus_save("images", "parent-too-long", &bytes);
 }
 
+/* A pagemap of fuzz_chain */
+static void put_level(struct bytes *to, uint8_t level, struct image_out *map)
+{
+	corpus_put_byte(to, level);
+	corpus_put_chunk(to, map->data, map->bytes);
+	image_out_free(map);
+}
+
+void corpus_chain(void)
+{
+	struct bytes bytes = { .size = 0 };
+	struct image_out map;
+
+	corpus_put(&bytes, "\004\010\005\001", 4);
+	image_out_init(&map, IMAGE_PAGEMAP);
+	pagemap_put_head(&map, 1);
+	pagemap_put(&map, 0x100 * PAGE_BYTES, 8, PAGEMAP_PRESENT);
+	put_level(&bytes, 0, &map);
+	image_out_init(&map, IMAGE_PAGEMAP);
+	pagemap_put_head(&map, 1);
+	pagemap_put(&map, 0x100 * PAGE_BYTES, 4, PAGEMAP_PARENT);
+	pagemap_put(&map, 0x104 * PAGE_BYTES, 1, PAGEMAP_PRESENT);
+	pagemap_put(&map, 0x105 * PAGE_BYTES, 3, PAGEMAP_PARENT);
+	put_level(&bytes, 1, &map);
+	corpus_save("chain", "two-levels", &bytes);
+	image_out_init(&map, IMAGE_PAGEMAP);
+	pagemap_put_head(&map, 1);
+	pagemap_put(&map, 0x100 * PAGE_BYTES, 9, PAGEMAP_PARENT);
+	put_level(&bytes, 2, &map);
+	corpus_save("chain", "missing-page", &bytes);
+}
+
 /* A word of fuzz_lazy. */
 static void put_word(struct bytes *to, const void *data, uint8_t size, uint8_t nr_fds)
 {

@@ -483,5 +483,6 @@ int main(int argc, char **argv)
 	corpus_lazy_link();
 	corpus_pages();
 	corpus_streams();
+	corpus_chain();
 	return 0;
 }

@@ -180,6 +180,17 @@ static void answer(struct image_dump *dump, enum answer answer)
 	pthread_mutex_unlock(&dump->dumps->lock);
 }
 
+/* The cache has all images, whole. */
+static int seal(struct image_dump *dump)
+{
+	struct image_memory *memory = dump->dumps->memory;
+	uint64_t images = dump->whole;
+
+	if (memory && image_memory_count(memory, &images, &dump->err))
+		return -1;
+	return image_uplink_seal(dump->dumps->up, dump->number, images, &dump->err);
+}
+
 static void watch_fate(struct image_dump *dump)
 {
 	pthread_mutex_lock(&dump->dumps->lock);
@@ -198,7 +209,7 @@ static int confirm(struct image_dump *dump)
 		       error_set(&dump->err, CODE_PEER, NULL, "images are still open after the dump");
 	if (!dump->inventory)
 		return error_set(&dump->err, CODE_PEER, NULL, "CRIU wrote no " LAST_IMAGE);
-	if (image_uplink_seal(dump->dumps->up, dump->number, dump->whole, &dump->err))
+	if (seal(dump))
 		return -1;
 	dump->confirmed = true;
 	watch_fate(dump);
@@ -241,13 +252,11 @@ static int step(struct image_dump *dump)
 
 static int finish(struct image_dump *dump)
 {
-	struct image_uplink *up = dump->dumps->up;
-
 	if (atomic_load(&dump->client->loop->stop))
 		return error_set(&dump->err, CODE_ABORTED, NULL, "the proxy was ended");
 	if (!dump->inventory)
 		return error_set(&dump->err, CODE_CRIU, NULL, "CRIU ended before its dump was complete");
-	return image_uplink_seal(up, dump->number, dump->whole, &dump->err);
+	return seal(dump);
 }
 
 static bool enter(struct image_dump *dump)
@@ -336,10 +345,11 @@ static void obey_fate(struct image_dump *dump)
 
 static void run(struct image_dump *dump, const char *first_image)
 {
+	struct image_dumps *dumps = dump->dumps;
 	int ret;
 
-	dump->number = image_uplink_begin(dump->dumps->up, dump->client->door->id, dump->wake_fd,
-					  &dump->err);
+	dump->number = dumps->memory ? image_memory_join(dumps->memory, dump->wake_fd, &dump->err) :
+		       image_uplink_begin(dumps->up, dump->client->door->id, dump->wake_fd, &dump->err);
 	if (dump->number < 0)
 		return;
 	ret = begin_image(dump, first_image) ? -1 : 1;
@@ -354,6 +364,8 @@ static void run(struct image_dump *dump, const char *first_image)
 			answer(dump, ANSWER_NO);
 		end_at_cache(dump, !ret);
 	}
+	if (dumps->memory)
+		image_memory_part(dumps->memory);
 	drop_images(dump);
 }
 

@@ -33,6 +33,16 @@ void image_memory_init(struct image_memory *memory, struct image_uplink *up,
 	pthread_cond_init(&memory->changed, NULL);
 }
 
+/* The caller holds the lock, and no connection is under way. */
+static void forget_chain(struct image_memory *memory)
+{
+	close(memory->fs_fd);
+	memory->fs_fd = -1;
+	memory->number = -1;
+	memory->sealed = false;
+	memory->joined = false;
+}
+
 /* The chain has its end at the cache, too; the caller holds the lock, and no connection is under way */
 static void end_chain(struct image_memory *memory, bool commit, bool confirmed)
 {
@@ -44,10 +54,7 @@ static void end_chain(struct image_memory *memory, bool commit, bool confirmed)
 			    error_is_set(&memory->err) ? &ignored : &memory->err);
 	image_outcome_tell(&outcome, memory->id);
 	image_tally_add(memory->tally, &outcome);
-	close(memory->fs_fd);
-	memory->fs_fd = -1;
-	memory->number = -1;
-	memory->sealed = false;
+	forget_chain(memory);
 }
 
 /* The caller holds the lock. */
@@ -95,7 +102,9 @@ static void leave(struct image_memory *memory, const struct error *err)
 	memory->level++;
 	if (error_is_set(err)) {
 		memory->err = *err;
-		end_chain(memory, false, false);
+		/* a dump that also streams looks, and ends it */
+		if (!memory->joined)
+			end_chain(memory, false, false);
 	}
 	pthread_cond_broadcast(&memory->changed);
 	pthread_mutex_unlock(&memory->lock);
@@ -276,6 +285,50 @@ static int seal(struct image_memory *memory, const struct image_door *door)
 	return image_uplink_seal(memory->up, memory->number, memory->images, &memory->err);
 }
 
+int image_memory_join(struct image_memory *memory, int wake_fd, struct error *err)
+{
+	int number = -1;
+
+	pthread_mutex_lock(&memory->lock);
+	if (memory->sealed || memory->joined)
+		error_set(err, CODE_NOT_READY, NULL, "a dump is about to end");
+	else if (!wait_for_level(memory, err) && !begin_chain(memory, err))
+		number = memory->number;
+	if (number >= 0) {
+		memory->joined = true;
+		image_uplink_watch(memory->up, number, wake_fd);
+	}
+	pthread_mutex_unlock(&memory->lock);
+	return number;
+}
+
+int image_memory_count(struct image_memory *memory, uint64_t *images, struct error *err)
+{
+	int ret;
+
+	pthread_mutex_lock(&memory->lock);
+	ret = wait_for_level(memory, err);
+	if (!ret && error_is_set(&memory->err)) {
+		*err = memory->err;
+		ret = -1;
+	}
+	*images += memory->images;
+	memory->sealed = !ret;
+	pthread_mutex_unlock(&memory->lock);
+	return ret;
+}
+
+void image_memory_part(struct image_memory *memory)
+{
+	pthread_mutex_lock(&memory->lock);
+	if (memory->receiver)
+		page_receiver_cut(memory->receiver, PAGE_CUT_STOP);
+	while (memory->busy)
+		pthread_cond_wait(&memory->changed, &memory->lock);
+	forget_chain(memory);
+	pthread_mutex_unlock(&memory->lock);
+}
+
 bool image_memory_ask(struct image_memory *memory, const struct image_door *door, int *root_fd)
 {
 	struct error err = { 0 };
@@ -283,7 +336,8 @@ bool image_memory_ask(struct image_memory *memory, const struct image_door *door
 	bool yes = false;
 
 	pthread_mutex_lock(&memory->lock);
-	if (criu && !wait_for_level(memory, &err) && memory->number >= 0 && !memory->sealed) {
+	if (criu && !wait_for_level(memory, &err) && memory->number >= 0 && !memory->sealed &&
+	    !memory->joined) {
 		yes = !seal(memory, door);
 		if (!yes)
 			end_chain(memory, false, false);
@@ -316,6 +370,7 @@ void image_memory_close(struct image_memory *memory)
 		image_memory_look(memory);
 		pthread_join(memory->thread, NULL);
 	}
+	/* no client is left, and so no stream */
 	if (memory->number >= 0) {
 		error_set(&memory->err, CODE_ABORTED, NULL, "the proxy was ended");
 		end_chain(memory, false, memory->sealed);

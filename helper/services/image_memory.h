@@ -7,7 +7,7 @@
  *
  * CRIU does not stream with a parent: it refuses to read the parent's inventory then, without which it takes no parent.
  * So CRIU writes its other images, which are small, into its --images-dir, and the proxy takes them from there when the
- * action script asks. Up to the answer the program stands.
+ * action script asks. Up to the answer the program stands. A dump that streams all the same has them from the stream.
  *
  * A connection that ends early, and a dump that fails, end the chain: the next dump is told that there is no parent, and
  * sends all pages.
@@ -32,6 +32,7 @@
  * @fs_fd: memory file system with a directory for each level: "0", "1" and so on
  * @level: of the next connection
  * @busy: a connection is under way, with its @receiver; @sealed: the cache has all
+ * @joined: a dump by --stream owns the chain
  * @images, @bytes: that the cache has
  * @err: why the chain has ended
  */
@@ -49,7 +50,7 @@ struct image_memory {
 	pthread_cond_t changed;
 	int number, fs_fd;
 	unsigned int level;
-	bool busy, sealed;
+	bool busy, sealed, joined;
 	struct page_receiver *receiver;
 	uint64_t images, bytes;
 	struct image_fate fate;
@@ -71,6 +72,21 @@ int image_memory_open(struct image_memory *memory, const char *address, const ch
  * After a yes the caller calls image_memory_settle().
  */
 bool image_memory_ask(struct image_memory *memory, const struct image_door *door, int *root_fd);
+
+/**
+ * image_memory_join() - a dump by --stream begins, whose memory may come by the page server
+ *
+ * Without a parent, or by an RPC that has CRIU keep pidfds, CRIU does stream. Then the stream owns the dump up to
+ * image_memory_part(), and the chain with it.
+ * Return: its number at the uplink, which wakes @wake_fd; -1 with @err
+ */
+int image_memory_join(struct image_memory *memory, int wake_fd, struct error *err);
+
+/** image_memory_count() - add the images of the chain to @images; no more come. -1 with @err when some failed to */
+int image_memory_count(struct image_memory *memory, uint64_t *images, struct error *err);
+
+/** image_memory_part() - the stream's dump has ended at the uplink */
+void image_memory_part(struct image_memory *memory);
 
 /** image_memory_settle() - wait whether the program is gone, and tell the cache */
 void image_memory_settle(struct image_memory *memory);

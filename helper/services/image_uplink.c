@@ -145,6 +145,13 @@ int image_uplink_begin(struct image_uplink *up, const char *id, int wake_fd, str
 	return -1;
 }
 
+void image_uplink_watch(struct image_uplink *up, int dump, int wake_fd)
+{
+	pthread_mutex_lock(&up->lock);
+	up->dumps[dump].wake_fd = wake_fd;
+	pthread_mutex_unlock(&up->lock);
+}
+
 int image_uplink_check(struct image_uplink *up, int dump, struct error *err)
 {
 	int ret = 0;

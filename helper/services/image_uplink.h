@@ -56,6 +56,9 @@ void image_uplink_close(struct image_uplink *up);
 /** image_uplink_begin() - announce a dump. Return: its number, or -1 */
 int image_uplink_begin(struct image_uplink *up, const char *id, int wake_fd, struct error *err);
 
+/** image_uplink_watch() - another @wake_fd for the dump; an event that has come already is not repeated */
+void image_uplink_watch(struct image_uplink *up, int dump, int wake_fd);
+
 /** image_uplink_check() - 0; -1 with @err when the dump was refused, or the link is lost */
 int image_uplink_check(struct image_uplink *up, int dump, struct error *err);
 
