@@ -200,6 +200,7 @@ static void receive(struct image_memory *memory, struct image_dir *dir, int fd, 
 	page_receiver_run(&receiver);
 	pthread_mutex_lock(&memory->lock);
 	memory->receiver = NULL;
+	pthread_cond_broadcast(&memory->changed);
 	pthread_mutex_unlock(&memory->lock);
 	if (receiver.closed)
 		forward_level(memory, dir, &receiver, err);
@@ -262,13 +263,15 @@ int image_memory_open(struct image_memory *memory, const char *address, const ch
 	return 0;
 }
 
-/* The caller holds the lock. */
+/* CRIU has closed its connection; what came by it takes its time to the cache. The caller holds the lock */
 static int wait_for_level(struct image_memory *memory, struct error *err)
 {
 	struct timespec until = clock_in_ms(CLOCK_REALTIME, OPEN_MS);
 
 	while (memory->busy)
-		if (pthread_cond_timedwait(&memory->changed, &memory->lock, &until) == ETIMEDOUT)
+		if (!memory->receiver)
+			pthread_cond_wait(&memory->changed, &memory->lock);
+		else if (pthread_cond_timedwait(&memory->changed, &memory->lock, &until) == ETIMEDOUT)
 			return error_set(err, CODE_PEER, NULL, "pages still come after the dump");
 	return 0;
 }
@@ -292,7 +295,7 @@ int image_memory_join(struct image_memory *memory, int wake_fd, struct error *er
 	pthread_mutex_lock(&memory->lock);
 	if (memory->sealed || memory->joined)
 		error_set(err, CODE_NOT_READY, NULL, "a dump is about to end");
-	else if (!wait_for_level(memory, err) && !begin_chain(memory, err))
+	else if (!begin_chain(memory, err))
 		number = memory->number;
 	if (number >= 0) {
 		memory->joined = true;

@@ -182,7 +182,7 @@ static void write_image(struct remote_dump *remote, struct image_client *client,
 static bool is_coming(const struct remote_dump *remote, const char *key)
 {
 	for (const struct remote_intake *intake = remote->intakes; intake; intake = intake->next)
-		if (!strcmp(intake->image->name, key))
+		if (!intake->taken && !strcmp(intake->image->name, key))
 			return true;
 	return false;
 }
@@ -230,13 +230,25 @@ static void read_image(struct remote_dump *remote, struct image_client *client,
 		leave(remote, NULL, &none);
 }
 
-/* CRIU has closed its images, and they go on to the cache; the caller holds the lock */
+/* Whether all that is left to do is to send images to the cache; the caller holds the lock */
+static bool all_taken(const struct remote_dump *remote)
+{
+	unsigned int taken = 0;
+
+	for (const struct remote_intake *intake = remote->intakes; intake; intake = intake->next)
+		taken += intake->taken;
+	return taken == remote->users;
+}
+
+/* CRIU has closed its images; they take their time to the cache. The caller holds the lock */
 static int wait_for_users(struct remote_dump *remote)
 {
 	int64_t end_ms = clock_now_ms() + OPEN_MS;
 
 	while (remote->users)
-		if (!wait_until(remote, end_ms))
+		if (all_taken(remote))
+			pthread_cond_wait(&remote->changed, &remote->lock);
+		else if (!wait_until(remote, end_ms))
 			return error_set(&remote->err, CODE_PEER, NULL,
 					 "images are still open after the dump");
 	return 0;
@@ -255,9 +267,11 @@ static int check_inventory(struct remote_dump *remote)
 
 static int send_appended(struct remote_dump *remote)
 {
-	for (size_t i = 0; i < remote->nr_appended; i++)
+	for (size_t i = 0; i < remote->nr_appended; i++) {
 		if (remote_intake_forward(remote, remote->appended[i], &remote->err))
 			return -1;
+		image_store_whole(&remote->store, remote->dump, remote->appended[i]);
+	}
 	return 0;
 }
 

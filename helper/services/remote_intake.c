@@ -44,8 +44,8 @@ static int forward_some(struct remote_dump *remote, struct image_pour *pour, int
 	return image_uplink_data(remote->up, number, pipe[0], pour->at - at, err);
 }
 
-static int forward_through(struct remote_dump *remote, struct stored_image *image, const int pipe[2],
-			   struct error *err)
+static int forward_through(struct remote_dump *remote, const struct stored_image *image,
+			   const int pipe[2], struct error *err)
 {
 	struct image_pour pour = { .image = image, .fd = pipe[1] };
 	int number = image_uplink_image(remote->up, remote->number, image->name, err);
@@ -61,7 +61,7 @@ static int forward_through(struct remote_dump *remote, struct stored_image *imag
 	return image_uplink_image_end(remote->up, number, image->bytes, err);
 }
 
-int remote_intake_forward(struct remote_dump *remote, struct stored_image *image,
+int remote_intake_forward(struct remote_dump *remote, const struct stored_image *image,
 			  struct error *err)
 {
 	int pipe[2], ret;
@@ -71,8 +71,6 @@ int remote_intake_forward(struct remote_dump *remote, struct stored_image *image
 	fcntl(pipe[1], F_SETFL, fcntl(pipe[1], F_GETFL) | O_NONBLOCK);
 	ret = forward_through(remote, image, pipe, err);
 	big_pipe_close(pipe);
-	if (!ret)
-		image_store_whole(&remote->store, remote->dump, image);
 	return ret;
 }
 
@@ -148,14 +146,26 @@ static void close_source(const struct remote_intake *intake, int fd)
 		close(fd);
 }
 
-int remote_intake_write(const struct remote_intake *intake, bool by_pipe, struct error *err)
+static int forward(struct remote_intake *intake, struct error *err)
+{
+	struct remote_dump *remote = intake->remote;
+
+	image_store_whole(&remote->store, remote->dump, intake->image);
+	pthread_mutex_lock(&remote->lock);
+	intake->taken = true;
+	pthread_cond_broadcast(&remote->changed);
+	pthread_mutex_unlock(&remote->lock);
+	return remote_intake_forward(remote, intake->image, err);
+}
+
+int remote_intake_write(struct remote_intake *intake, bool by_pipe, struct error *err)
 {
 	int fd = open_source(intake, by_pipe, err), ret = -1;
 
 	if (fd >= 0)
 		ret = by_pipe ? take_pipe(intake, fd, err) : take_piece(intake, fd, err);
 	close_source(intake, fd);
-	return ret ? -1 : remote_intake_forward(intake->remote, intake->image, err);
+	return ret ? -1 : forward(intake, err);
 }
 
 int remote_intake_append(const struct remote_intake *intake, bool by_pipe, struct error *err)
