@@ -45,6 +45,11 @@ const char *image_options_link_fd(void *ctx, char *value)
 	return want;
 }
 
+const char *image_options_timeout(void *ctx, char *value)
+{
+	return options_number(value, 1, UINT_MAX, &((struct image_options *)ctx)->timeout_s);
+}
+
 const char *image_options_memory(void *ctx, char *value)
 {
 	return options_number(value, 1, 1UL << 30, &((struct image_options *)ctx)->max_mib);

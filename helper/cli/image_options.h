@@ -12,6 +12,7 @@ const char *image_options_remote(void *ctx, char *value);
 const char *image_options_page_server(void *ctx, char *value);
 const char *image_options_address(void *ctx, char *value);
 const char *image_options_link_fd(void *ctx, char *value);
+const char *image_options_timeout(void *ctx, char *value);
 const char *image_options_memory(void *ctx, char *value);
 
 /** typedef image_run - what a verb does with its options. Return: the exit code */

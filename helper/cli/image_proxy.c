@@ -16,6 +16,8 @@ static const struct cli_option options[] = {
 	  .take = image_options_link_fd },
 	{ "max-memory", "MIB", "most memory for images of --remote-socket, or of one dump of --page-server (half of what is available)",
 	  .take = image_options_memory },
+	{ "timeout", "SECONDS", "a dump fails when the cache takes nothing of it for so long (never)",
+	  .take = image_options_timeout },
 	{ "insecure", .text = "HOST:PORT without encryption: the images are memory",
 	  .flag = offsetof(struct image_options, insecure) },
 	{ "once", .text = "end after one dump, with its exit status",

@@ -15,13 +15,14 @@
  * @address: at which the cache listens; or NULL
  * @link_fd: descriptor of the connection to the other end, in place of @address; -1: none
  * @max_mib: most memory for images; at the proxy for those of @remote_socket, and for one level of @page_server
+ * @timeout_s: how long the cache may take nothing of a dump; 0: for ever
  * @once: end after one dump, or restore
  */
 struct image_options {
 	const char *dirs[IMAGE_DOORS_MAX], *remote_socket, *page_server, *address;
 	size_t nr_dirs;
 	int link_fd;
-	unsigned long max_mib;
+	unsigned long max_mib, timeout_s;
 	bool once, insecure, json;
 };
 

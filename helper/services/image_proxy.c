@@ -44,6 +44,7 @@ static void tick(void *ctx)
 
 	if (liveness_is_lost(&proxy->live, LOST_MS))
 		image_uplink_cut(&proxy->up);
+	image_uplink_limit(&proxy->up, proxy->opts.timeout_s);
 	remote_dump_look(&proxy->remote);
 	image_memory_look(&proxy->memory);
 	pthread_mutex_lock(&proxy->up.lock);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include "base/clock.h"
 #include "base/thread.h"
 #include "services/image_uplink.h"
 
@@ -94,13 +95,40 @@ void image_uplink_close(struct image_uplink *up)
 	conn_close(&up->conn);
 }
 
+/* A thread needs the cache from here on, up to end_wait(). */
+static void begin_wait(struct image_uplink *up)
+{
+	if (!atomic_fetch_add(&up->waiting, 1))
+		atomic_store(&up->moved_ms, clock_now_ms());
+}
+
+static void end_wait(struct image_uplink *up)
+{
+	atomic_store(&up->moved_ms, clock_now_ms());
+	atomic_fetch_sub(&up->waiting, 1);
+}
+
+void image_uplink_limit(struct image_uplink *up, unsigned long limit_s)
+{
+	struct error why = { 0 };
+
+	if (!limit_s || !atomic_load(&up->waiting) ||
+	    clock_now_ms() - atomic_load(&up->moved_ms) < (int64_t)limit_s * 1000)
+		return;
+	error_set(&why, CODE_NETWORK, "see --timeout",
+		  "the cache took nothing for %lu s: it stands still, or waits for memory", limit_s);
+	lose(up, &why);
+}
+
 static int send_frame(struct image_uplink *up, const struct image_frame *frame, struct error *err)
 {
 	int ret;
 
+	begin_wait(up);
 	pthread_mutex_lock(&up->sending);
 	ret = image_frame_send(&up->conn, frame, err);
 	pthread_mutex_unlock(&up->sending);
+	end_wait(up);
 	return ret;
 }
 
@@ -223,6 +251,7 @@ int image_uplink_data(struct image_uplink *up, int image, int pipe_fd, uint32_t 
 	struct image_frame frame = { .kind = IMAGE_DATA, .number = image, .bytes = bytes };
 	int ret;
 
+	begin_wait(up);
 	pthread_mutex_lock(&up->sending);
 	ret = image_frame_send(&up->conn, &frame, err);
 	if (!ret && splice_all(pipe_fd, up->conn.fd, bytes)) {
@@ -231,6 +260,7 @@ int image_uplink_data(struct image_uplink *up, int image, int pipe_fd, uint32_t 
 		image_uplink_cut(up);
 	}
 	pthread_mutex_unlock(&up->sending);
+	end_wait(up);
 	return ret;
 }
 
@@ -249,10 +279,12 @@ int image_uplink_seal(struct image_uplink *up, int dump, uint64_t images, struct
 
 	if (image_uplink_check(up, dump, err) || send_frame(up, &frame, err))
 		return -1;
+	begin_wait(up);
 	pthread_mutex_lock(&up->lock);
 	while (up->dumps[dump].state == UPLINK_OPEN && !up->lost)
 		pthread_cond_wait(&up->changed, &up->lock);
 	pthread_mutex_unlock(&up->lock);
+	end_wait(up);
 	return image_uplink_check(up, dump, err);
 }
 

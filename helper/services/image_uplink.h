@@ -4,6 +4,7 @@
 #define MIGRATE_SERVICES_IMAGE_UPLINK_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include "services/image_frame.h"
 
@@ -24,6 +25,7 @@ struct uplink_dump {
 /**
  * struct image_uplink - the connection
  * @sending: held while a frame is written
+ * @waiting: threads that need the cache to read, or to answer; @moved_ms: since when it did neither for any of them
  * @lock: of all that follows
  * @next: number of the next dump, if it is free
  * @images: which numbers of images are taken
@@ -33,6 +35,8 @@ struct uplink_dump {
 struct image_uplink {
 	struct conn conn;
 	pthread_mutex_t sending, lock;
+	atomic_uint waiting;
+	atomic_llong moved_ms;
 	pthread_cond_t changed;
 	struct uplink_dump dumps[IMAGE_DUMPS_MAX];
 	unsigned int next;
@@ -49,6 +53,9 @@ int image_uplink_open(struct image_uplink *up, int fd, struct error *err);
 
 /** image_uplink_cut() - end all traffic */
 void image_uplink_cut(struct image_uplink *up);
+
+/** image_uplink_limit() - give the link up when the cache took nothing for @limit_s seconds; 0: never. Call it each second */
+void image_uplink_limit(struct image_uplink *up, unsigned long limit_s);
 
 /** image_uplink_close() - cut, and wait for the reader */
 void image_uplink_close(struct image_uplink *up);
