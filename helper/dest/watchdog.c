@@ -3,9 +3,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/end_signals.h"
 #include "base/thread.h"
 #include "dest/tell.h"
 #include "dest/watchdog.h"
@@ -15,31 +15,23 @@
 
 int watchdog_init(struct watchdog *watchdog, struct error *err)
 {
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	watchdog->undo_ms = UNDO_TIMEOUT_MS;
-	watchdog->signals = signalfd(-1, &set, SFD_CLOEXEC);
-	return watchdog->signals < 0 ?
-	       error_errno(err, CODE_INTERNAL, NULL, "cannot make a signalfd") : 0;
+	watchdog->signals = end_signals_open(err);
+	return watchdog->signals < 0 ? -1 : 0;
 }
 
 static void on_signal(struct watchdog *watchdog)
 {
-	struct signalfd_siginfo info;
+	int signo = end_signals_take(watchdog->signals);
 	struct error err = { 0 };
 
-	if (read(watchdog->signals, &info, sizeof(info)) != sizeof(info))
+	if (!signo)
 		return;
 	if (mailbox_is_committed(&watchdog->peer->box)) {
 		tell("warning", NULL,
 		     "%s: the program runs here already and needs this process until its memory is complete",
-		     strsignal(info.ssi_signo));
+		     strsignal(signo));
 		return;
 	}
 	if (watchdog->place && atomic_load(&watchdog->place->evicted))
@@ -47,7 +39,7 @@ static void on_signal(struct watchdog *watchdog)
 			  "ended for another migration, which needs its place or its memory: nothing came from this source for a while");
 	else
 		error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)",
-			  strsignal(info.ssi_signo));
+			  strsignal(signo));
 	peer_fail_unless_committed(watchdog->peer, &err);
 }
 

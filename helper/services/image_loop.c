@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "base/end_signals.h"
 #include "base/report.h"
 #include "base/thread.h"
 #include "services/image_loop.h"
@@ -16,18 +15,13 @@
 
 int image_loop_init(struct image_loop *loop, struct error *err)
 {
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
 	loop->extra_fd = -1;
-	loop->signals = signalfd(-1, &set, SFD_CLOEXEC);
+	loop->signals = end_signals_open(err);
+	if (loop->signals < 0)
+		return -1;
 	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return loop->signals < 0 || loop->wake_fd < 0 ?
-	       error_errno(err, CODE_INTERNAL, NULL, "cannot wait for signals") : 0;
+	return loop->wake_fd < 0 ?
+	       error_errno(err, CODE_INTERNAL, NULL, "cannot make an eventfd") : 0;
 }
 
 /* Return: a place for one more, which counts once it is open; NULL with @err */
@@ -155,7 +149,6 @@ static void wait_once(struct image_loop *loop)
 		{ .fd = loop->wake_fd, .events = POLLIN },
 		{ .fd = loop->extra_fd, .events = POLLIN },
 	};
-	struct signalfd_siginfo info;
 	eventfd_t ignored;
 
 	for (size_t i = 0; i < loop->nr_doors; i++)
@@ -164,7 +157,7 @@ static void wait_once(struct image_loop *loop)
 						    listener_poll_fd(&loop->doors[i].listener) : -1,
 					      .events = POLLIN };
 	poll(fds, 3 + loop->nr_doors, TICK_MS);
-	if (fds[0].revents && read(loop->signals, &info, sizeof(info)) > 0) {
+	if (fds[0].revents && end_signals_take(loop->signals)) {
 		loop->signalled = true;
 		atomic_store(&loop->stop, true);
 	}
