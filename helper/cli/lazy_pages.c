@@ -68,7 +68,18 @@ static const struct cli_option options[] = {
 	{ "ps-socket", "FD", "FD is the connection with the page server", .take = take_ps_socket },
 	{ "restores", "N", "end after N restores of the same dump; 0: at a signal (1)", .take = take_restores },
 	{ "status-fd", "FD", "write one byte to FD when criu restore may begin", .take = take_status_fd },
-	{ "tls", .text = "is not there yet", .flag = offsetof(struct lazy_pages_options, tls) },
+	{ "tls", .text = "speak TLS with the page server, as criu lazy-pages --tls does",
+	  .flag = offsetof(struct lazy_pages_options, tls) },
+	{ "tls-cacert", "FILE", "authorities that sign its certificate (/etc/pki/CA/cacert.pem, and the system's)",
+	  .word = offsetof(struct lazy_pages_options, tls_files.cacert) },
+	{ "tls-cacrl", "FILE", "revoked certificates (/etc/pki/CA/cacrl.pem, if it is there)",
+	  .word = offsetof(struct lazy_pages_options, tls_files.cacrl) },
+	{ "tls-cert", "FILE", "our certificate (/etc/pki/criu/cert.pem)",
+	  .word = offsetof(struct lazy_pages_options, tls_files.cert) },
+	{ "tls-key", "FILE", "its private key (/etc/pki/criu/private/key.pem)",
+	  .word = offsetof(struct lazy_pages_options, tls_files.key) },
+	{ "tls-no-cn-verify", .text = "the page server's certificate need not be for the address of --address",
+	  .flag = offsetof(struct lazy_pages_options, tls_any_name) },
 	{ "json", .text = "one JSON object a line", .flag = offsetof(struct lazy_pages_options, json) },
 	{ 0 }
 };
@@ -87,12 +98,15 @@ int lazy_pages_main(int argc, char **argv)
 
 	if (code >= 0)
 		return code;
-	if (opts.tls)
-		return options_wrong(&verb, "--tls is not there yet: let the connection use a tunnel, as ssh -L");
 	if (opts.address && opts.ps_socket >= 0)
 		return options_wrong(&verb, "say either --address or --ps-socket");
 	if (opts.page_server && !opts.address && opts.ps_socket < 0)
 		return options_wrong(&verb, "say where the page server is: --address and --port");
+	if (opts.tls && !opts.address && opts.ps_socket < 0)
+		return options_wrong(&verb, "--tls needs a page server: --address or --ps-socket");
+	if (!opts.tls && (opts.tls_any_name || opts.tls_files.cacert || opts.tls_files.cacrl ||
+			  opts.tls_files.cert || opts.tls_files.key))
+		return options_wrong(&verb, "the options --tls-... need --tls");
 	if (opts.listen && !opts.address)
 		return options_wrong(&verb, "--listen needs --address (127.0.0.1: this machine alone, 0.0.0.0: all)");
 	if (opts.address && !opts.listen && !opts.port)

@@ -306,6 +306,33 @@ int tls_write(struct tls *tls, const void *from, size_t bytes)
 	return 0;
 }
 
+ssize_t tls_try_read(struct tls *tls, void *to, size_t bytes)
+{
+	ssize_t ret = gnutls_record_recv(tls->session, to, bytes);
+
+	if (is_short(ret))
+		errno = EAGAIN;
+	else if (ret < 0)
+		return call_failed(tls, ret);
+	return ret < 0 ? -1 : ret;
+}
+
+bool tls_has_more(const struct tls *tls)
+{
+	return gnutls_record_check_pending(tls->session);
+}
+
+ssize_t tls_try_write(struct tls *tls, const void *from, size_t bytes)
+{
+	ssize_t ret = gnutls_record_send(tls->session, from, bytes);
+
+	if (is_short(ret))
+		errno = EAGAIN;
+	else if (ret < 0)
+		return call_failed(tls, ret);
+	return ret < 0 ? -1 : ret;
+}
+
 const char *tls_why(const struct tls *tls)
 {
 	return tls->why;

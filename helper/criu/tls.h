@@ -11,6 +11,7 @@
 #ifndef MIGRATE_CRIU_TLS_H
 #define MIGRATE_CRIU_TLS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include "base/error.h"
@@ -46,6 +47,19 @@ struct tls *tls_connect(int fd, const struct tls_trust *trust, const char *name,
 
 /** tls_read() - what has come. Return: number of bytes; 0 when the other end has ended TLS; -1 with errno */
 ssize_t tls_read(struct tls *tls, void *to, size_t bytes);
+
+/** tls_try_read() - tls_read() of a non-blocking socket: -1 with EAGAIN when no whole record is there */
+ssize_t tls_try_read(struct tls *tls, void *to, size_t bytes);
+
+/** tls_has_more() - tls_try_read() has bytes for which the socket does not become readable any more */
+bool tls_has_more(const struct tls *tls);
+
+/**
+ * tls_try_write() - write to a non-blocking socket
+ *
+ * Return: bytes that are written; -1 with errno. After EAGAIN the next call begins with the same bytes; it may have more.
+ */
+ssize_t tls_try_write(struct tls *tls, const void *from, size_t bytes);
 
 /** tls_write() - write all, in records of 16 KiB from @from on; 0, or -1 with errno */
 int tls_write(struct tls *tls, const void *from, size_t bytes);

@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	link.form = fuzz_byte(&in) & 1 ? PAGE_COMMAND_WIDE : PAGE_COMMAND_NARROW;
-	lazy_link_use(&link, pipe.fd);
+	lazy_link_use(&link, pipe.fd, NULL);
 	while (in.size) {
 		uint8_t step = fuzz_byte(&in);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 
 #define GETS_MIN	64
 #define END_MS		30000	/* for the answer to the last command */
+#define TLS_END_MS	10000
 
 int lazy_link_init(struct lazy_link *link, struct error *err)
 {
@@ -21,9 +23,38 @@ int lazy_link_init(struct lazy_link *link, struct error *err)
 	return link->pages ? 0 : error_set(err, CODE_INTERNAL, NULL, "no memory for pages");
 }
 
-void lazy_link_use(struct lazy_link *link, int fd)
+/* A socket that is no TCP has no resets: there is nothing to set. */
+static void set_reset(int fd, bool reset)
 {
+	const struct linger linger = { .l_onoff = reset };
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
+void lazy_link_use(struct lazy_link *link, int fd, struct tls *tls)
+{
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	set_reset(fd, true);
 	link->fd = fd;
+	link->tls = tls;
+}
+
+static ssize_t link_send(struct lazy_link *link)
+{
+	return link->tls ? tls_try_write(link->tls, link->out, link->out_bytes) :
+	       send(link->fd, link->out, link->out_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static ssize_t link_recv(struct lazy_link *link, void *to, size_t bytes)
+{
+	return link->tls ? tls_try_read(link->tls, to, bytes) : recv(link->fd, to, bytes, MSG_DONTWAIT);
+}
+
+static int link_failed(struct lazy_link *link, struct error *err)
+{
+	if (link->tls && tls_why(link->tls))
+		return error_set(err, CODE_NETWORK, NULL, "TLS with the page server ended: %s", tls_why(link->tls));
+	return error_errno(err, CODE_NETWORK, NULL, "the connection to the page server is lost");
 }
 
 static struct lazy_get *get_at(const struct lazy_link *link, size_t i)
@@ -84,13 +115,13 @@ int lazy_link_send(struct lazy_link *link, struct error *err)
 	ssize_t n;
 
 	while (link->out_bytes) {
-		n = send(link->fd, link->out, link->out_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+		n = link_send(link);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			return 0;
 		if (n < 0)
-			return error_errno(err, CODE_NETWORK, NULL, "the connection to the page server is lost");
+			return link_failed(link, err);
 		link->out_bytes -= n;
 		memmove(link->out, link->out + n, link->out_bytes);
 	}
@@ -151,14 +182,14 @@ int lazy_link_receive(struct lazy_link *link, lazy_link_fn fn, struct error *err
 		bool head = link->got < link->form;
 		size_t whole = head ? link->form : link->form + link->head.nr_pages * PAGE_BYTES;
 		void *to = head ? link->raw + link->got : link->pages + (link->got - link->form);
-		ssize_t n = recv(link->fd, to, whole - link->got, MSG_DONTWAIT);
+		ssize_t n = link_recv(link, to, whole - link->got);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			return 0;
 		if (n < 0)
-			return error_errno(err, CODE_NETWORK, NULL, "the connection to the page server is lost");
+			return link_failed(link, err);
 		if (!n)
 			return error_set(err, CODE_NETWORK, NULL, "the page server has closed the connection");
 		link->got += n;
@@ -173,6 +204,8 @@ int lazy_link_receive(struct lazy_link *link, lazy_link_fn fn, struct error *err
 
 void lazy_link_lost(struct lazy_link *link)
 {
+	tls_free(link->tls);
+	link->tls = NULL;
 	if (link->fd >= 0)
 		close(link->fd);
 	link->fd = -1;
@@ -181,12 +214,12 @@ void lazy_link_lost(struct lazy_link *link)
 	link->asked = 0;
 }
 
-static bool readable(int fd, int64_t until_ms)
+static bool readable(const struct lazy_link *link, int64_t until_ms)
 {
-	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+	struct pollfd poll_fd = { .fd = link->fd, .events = POLLIN };
 	int64_t left = until_ms - clock_now_ms();
 
-	return poll(&poll_fd, 1, left > 0 ? left : 0) > 0;
+	return lazy_link_has_more(link) || poll(&poll_fd, 1, left > 0 ? left : 0) > 0;
 }
 
 static int send_last(struct lazy_link *link, const struct page_command *command, struct error *err)
@@ -201,30 +234,59 @@ static int send_last(struct lazy_link *link, const struct page_command *command,
 	return link->out_bytes ? -1 : 0;
 }
 
+static int hear_status(struct lazy_link *link, int32_t *status, struct error *err)
+{
+	int64_t until_ms = clock_now_ms() + END_MS;
+	size_t got = 0;
+
+	while (got < sizeof(*status)) {
+		ssize_t n = readable(link, until_ms) ?
+			    link_recv(link, (char *)status + got, sizeof(*status) - got) : 0;
+
+		if (n > 0)
+			got += n;
+		else if (!n || (errno != EINTR && errno != EAGAIN))
+			return error_set(err, CODE_NETWORK, NULL,
+					 "the page server does not say that the dump has ended");
+	}
+	return 0;
+}
+
+/* A socket that is closed with bytes unread is reset, which CRIU takes for a failure: TLS has last words. */
+static void part(struct lazy_link *link)
+{
+	if (!link->tls)
+		return;
+	fcntl(link->fd, F_SETFL, fcntl(link->fd, F_GETFL) & ~O_NONBLOCK);
+	tls_end(link->tls, TLS_END_MS);
+}
+
 int lazy_link_finish(struct lazy_link *link, struct error *err)
 {
 	const struct page_command command = {
 		.id = link->force ? PAGE_COMMAND_FORCE_CLOSE : PAGE_COMMAND_CLOSE,
 	};
-	int64_t until_ms = clock_now_ms() + END_MS;
 	int32_t status = 0;
-	size_t got = 0;
-	int ret = send_last(link, &command, err);
+	int ret;
 
-	while (!ret && got < sizeof(status)) {
-		ssize_t n = readable(link->fd, until_ms) ?
-			    recv(link->fd, (char *)&status + got, sizeof(status) - got, MSG_DONTWAIT) : 0;
-
-		if (n > 0)
-			got += n;
-		else if (!n || errno != EINTR)
-			ret = error_set(err, CODE_NETWORK, NULL,
-					"the page server does not say that the dump has ended");
-	}
+	set_reset(link->fd, false);
+	ret = send_last(link, &command, err);
+	if (!ret)
+		ret = hear_status(link, &status, err);
 	if (!ret && status)
 		ret = error_set(err, CODE_PEER, NULL, "the page server ends with status %d", status);
+	if (!ret)
+		part(link);
 	lazy_link_lost(link);
 	return ret;
+}
+
+/* Return: false at the end of the connection, or of the time */
+static bool drop_some(struct lazy_link *link, int64_t until_ms)
+{
+	ssize_t n = readable(link, until_ms) ? link_recv(link, link->pages, LAZY_LINK_PAGES * PAGE_BYTES) : 0;
+
+	return n > 0 || (n < 0 && errno == EAGAIN);
 }
 
 void lazy_link_abort(struct lazy_link *link)
@@ -238,8 +300,7 @@ void lazy_link_abort(struct lazy_link *link)
 		return;
 	if (!send_last(link, &command, &ignored))
 		/* it answers what was asked before, and may wait for room in the socket */
-		while (readable(link->fd, until_ms) &&
-		       recv(link->fd, link->pages, LAZY_LINK_PAGES * PAGE_BYTES, MSG_DONTWAIT) > 0)
+		while (drop_some(link, until_ms))
 			;
 	lazy_link_lost(link);
 }

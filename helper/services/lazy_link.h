@@ -3,8 +3,9 @@
  * The connection to the page server of a `criu dump --lazy-pages`: many GET commands are under way at a time,
  * and the server answers them in their order, each with as many pages as it has in a piece.
  *
- * CRIU's page server takes the end of a connection for success, however it comes, and then kills the dumped
- * tasks. So the socket is closed by lazy_link_finish() and lazy_link_abort() alone, or by the other end.
+ * CRIU's page server takes the end of a connection for success, and then kills the dumped tasks. So the socket is
+ * closed by lazy_link_finish() and lazy_link_abort() alone, or by the other end. Should this process be killed, a TCP
+ * connection is reset, which CRIU takes for a failure: the dumped tasks go on.
  */
 #ifndef MIGRATE_SERVICES_LAZY_LINK_H
 #define MIGRATE_SERVICES_LAZY_LINK_H
@@ -14,6 +15,7 @@
 #include <stdint.h>
 #include "base/error.h"
 #include "criu/page_command.h"
+#include "criu/tls.h"
 
 #define LAZY_LINK_PAGES		256	/* most pages of a GET */
 
@@ -30,6 +32,7 @@ struct lazy_get {
 
 /**
  * struct lazy_link - @fd: non-blocking; -1: not connected
+ * @tls: NULL: plain
  * @form: PAGE_COMMAND_NARROW or PAGE_COMMAND_WIDE
  * @force: the socket was given: it may stay open elsewhere, and CLOSE has another form
  * @gets: a ring, of which @first is the oldest one
@@ -39,6 +42,7 @@ struct lazy_get {
  */
 struct lazy_link {
 	int fd;
+	struct tls *tls;
 	size_t form;
 	bool force, wrong;
 	struct lazy_get *gets;
@@ -54,8 +58,8 @@ struct lazy_link {
 
 int lazy_link_init(struct lazy_link *link, struct error *err);
 
-/** lazy_link_use() - @fd is the connection from now on, and the link owns it; nothing was asked */
-void lazy_link_use(struct lazy_link *link, int fd);
+/** lazy_link_use() - @fd is the connection from now on, and @tls, or NULL; the link owns both. Nothing was asked */
+void lazy_link_use(struct lazy_link *link, int fd, struct tls *tls);
 
 static inline bool lazy_link_is_open(const struct lazy_link *link)
 {
@@ -83,6 +87,12 @@ static inline bool lazy_link_wants_out(const struct lazy_link *link)
  * and stays open.
  */
 int lazy_link_receive(struct lazy_link *link, lazy_link_fn fn, struct error *err);
+
+/** lazy_link_has_more() - lazy_link_receive() has work for which the socket does not become readable any more */
+static inline bool lazy_link_has_more(const struct lazy_link *link)
+{
+	return link->tls && tls_has_more(link->tls);
+}
 
 /** lazy_link_lost() - close the lost connection, and forget what was asked */
 void lazy_link_lost(struct lazy_link *link);

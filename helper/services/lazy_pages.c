@@ -52,7 +52,7 @@ static int read_memories(struct lazy_serve *serve, int images_fd, bool remote, s
 
 	for (size_t i = 0; !ret && i < nr; i++) {
 		struct lazy_memory *memory = lazy_memory_new(images_fd, pids[i],
-							     remote ? &serve->source.link : NULL, err);
+							     remote ? &serve->connection.link : NULL, err);
 
 		if (!memory) {
 			ret = -1;
@@ -97,7 +97,7 @@ static int begin(struct lazy_serve *serve, const struct lazy_pages_options *opts
 	serve->work_fd = open_dir(opts->work_dir ? opts->work_dir : opts->images_dir, err);
 	ret = serve->work_fd < 0 || open_signals(serve, err) ||
 	      read_memories(serve, images_fd, remote, err) ||
-	      (remote && lazy_source_open(&serve->source, opts, form_of(serve), serve->epoll, err)) ||
+	      (remote && lazy_connection_open(&serve->connection, opts, form_of(serve), serve->epoll, err)) ||
 	      lazy_serve_expect(serve, err) || tell_ready(opts->status_fd, err) ? -1 : 0;
 	close(images_fd);
 	return ret;
@@ -113,9 +113,9 @@ static void tell_result(const struct lazy_serve *serve, const struct error *err)
 				   "bytes", (json_int_t)(counts.installed * PAGE_BYTES),
 				   "fault_pages", (json_int_t)counts.fault,
 				   "background_pages", (json_int_t)counts.background,
-				   "received_pages", (json_int_t)serve->source.link.received,
+				   "received_pages", (json_int_t)serve->connection.link.received,
 				   "faults", (json_int_t)serve->faults, "zero_pages", (json_int_t)serve->zero,
-				   "losses", (json_int_t)serve->source.losses);
+				   "losses", (json_int_t)serve->connection.losses);
 
 	if (error_is_set(err))
 		report_error(err);
@@ -126,7 +126,7 @@ int lazy_pages_run(const struct lazy_pages_options *opts)
 {
 	struct lazy_serve serve = {
 		.signals = -1, .epoll = -1, .work_fd = -1, .restores = opts->restores,
-		.source = { .listen_fd = -1, .link = { .fd = -1 } },
+		.connection = { .listen_fd = -1, .link = { .fd = -1 } },
 	};
 	struct error err = { 0 };
 

@@ -93,7 +93,7 @@ static void take_signal(struct lazy_serve *serve)
 
 static void source_lost(struct lazy_serve *serve, const struct error *why)
 {
-	lazy_source_lost(&serve->source, why);
+	lazy_connection_lost(&serve->connection, why);
 	for (struct lazy_memory *memory = serve->memories; memory; memory = memory->next)
 		lazy_memory_lost(memory);
 }
@@ -108,15 +108,19 @@ static void source_is_back(struct lazy_serve *serve)
 
 static void take_pages(struct lazy_serve *serve)
 {
-	struct lazy_link *link = &serve->source.link;
+	struct lazy_link *link = &serve->connection.link;
 	struct error err = { 0 };
+	int ret;
 
 	if (!lazy_link_is_open(link)) {
-		if (lazy_source_try(&serve->source))
+		if (lazy_connection_try(&serve->connection))
 			source_is_back(serve);
 		return;
 	}
-	if (lazy_link_receive(link, lazy_memory_came, &err) >= 0)
+	do
+		ret = lazy_link_receive(link, lazy_memory_came, &err);
+	while (ret > 0 && lazy_link_has_more(link));
+	if (ret >= 0)
 		return;
 	if (err.code == CODE_NETWORK || link->wrong)
 		source_lost(serve, &err);
@@ -128,12 +132,12 @@ static void send_commands(struct lazy_serve *serve)
 {
 	struct error err = { 0 };
 
-	if (!lazy_link_is_open(&serve->source.link))
+	if (!lazy_link_is_open(&serve->connection.link))
 		return;
-	if (lazy_link_send(&serve->source.link, &err))
+	if (lazy_link_send(&serve->connection.link, &err))
 		source_lost(serve, &err);
 	else
-		lazy_source_watch(&serve->source);
+		lazy_connection_watch(&serve->connection);
 }
 
 static struct lazy_restore *is_restore(const struct lazy_serve *serve, const void *about)
@@ -161,7 +165,7 @@ static void act(struct lazy_serve *serve, void *about)
 
 	if (about == serve)
 		take_signal(serve);
-	else if (about == &serve->source)
+	else if (about == &serve->connection)
 		take_pages(serve);
 	else if (restore)
 		lazy_restore_step(restore, serve->memories, &err);
@@ -203,7 +207,7 @@ static bool is_full(const struct lazy_serve *serve)
 /* Return: true when more could be done at once */
 static bool background(struct lazy_serve *serve)
 {
-	struct lazy_link *link = serve->memories && serve->memories->link ? &serve->source.link : NULL;
+	struct lazy_link *link = serve->memories && serve->memories->link ? &serve->connection.link : NULL;
 	int64_t now_ms = clock_now_ms();
 	const struct pace *pace = now_ms - serve->fault_ms < CALM_MS ? &busy : &calm;
 	struct error err = { 0 };
@@ -245,7 +249,7 @@ static void settle(struct lazy_serve *serve, const struct lazy_restore *restore,
 
 	if (restore->failed)
 		return;
-	if (!remote || lazy_link_is_open(&serve->source.link) || !lazy_restore_lost(restore)) {
+	if (!remote || lazy_link_is_open(&serve->connection.link) || !lazy_restore_lost(restore)) {
 		serve->complete++;
 		tell_complete(serve, restore);
 		return;
@@ -298,7 +302,7 @@ static void tick(struct lazy_serve *serve)
 	if (left)
 		report_progress("%" PRIu64 " MiB given, %" PRIu64 " MiB left%s",
 				(lazy_serve_counts(serve).installed * PAGE_BYTES) >> 20, (left * PAGE_BYTES) >> 20,
-				serve->memories->link && !lazy_link_is_open(&serve->source.link) ?
+				serve->memories->link && !lazy_link_is_open(&serve->connection.link) ?
 				": WAITING FOR THE PAGE SERVER" : "");
 }
 
@@ -315,7 +319,7 @@ void lazy_serve_run(struct lazy_serve *serve, struct error *err)
 	bool again = false, more = false;
 
 	/* what was asked for is waited for: the page server answers it before it sees CLOSE */
-	while (!all_done(serve) || (serve->source.link.nr && lazy_link_is_open(&serve->source.link))) {
+	while (!all_done(serve) || (serve->connection.link.nr && lazy_link_is_open(&serve->connection.link))) {
 		int nr = epoll_wait(serve->epoll, events, EVENTS_AT_ONCE, more ? 0 : again ? RETRY_MS : TICK_MS);
 
 		for (int i = 0; i < nr; i++)
@@ -325,7 +329,7 @@ void lazy_serve_run(struct lazy_serve *serve, struct error *err)
 		send_commands(serve);
 		if (clock_now_ms() >= serve->tick_ms) {
 			tick(serve);
-			if (!lazy_link_is_open(&serve->source.link))
+			if (!lazy_link_is_open(&serve->connection.link))
 				take_pages(serve);
 		}
 		reap(serve, err);
@@ -339,7 +343,7 @@ void lazy_serve_run(struct lazy_serve *serve, struct error *err)
 
 void lazy_serve_end(struct lazy_serve *serve, struct error *err)
 {
-	struct lazy_link *link = &serve->source.link;
+	struct lazy_link *link = &serve->connection.link;
 
 	if (link->fd < 0)
 		return;
@@ -363,7 +367,7 @@ void lazy_serve_free(struct lazy_serve *serve)
 		serve->memories = memory->next;
 		lazy_memory_free(memory);
 	}
-	lazy_source_close(&serve->source);
+	lazy_connection_close(&serve->connection);
 	if (serve->signals >= 0)
 		close(serve->signals);
 	if (serve->epoll >= 0)

@@ -4,7 +4,7 @@
 #define MIGRATE_SERVICES_LAZY_SERVE_H
 
 #include "services/lazy_restore.h"
-#include "services/lazy_source.h"
+#include "services/lazy_connection.h"
 
 /**
  * struct lazy_serve - zeroed, but for the descriptors, which are -1
@@ -20,7 +20,7 @@
 struct lazy_serve {
 	int epoll, signals, work_fd;
 	unsigned long restores;
-	struct lazy_source source;
+	struct lazy_connection connection;
 	struct lazy_memory *memories;
 	struct lazy_restore **list;
 	size_t nr;

@@ -44,7 +44,7 @@ static void open_pair(size_t form)
 	setsockopt(fds[1], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
 	assert_int_equal(lazy_link_init(&pair.link, &err), 0);
 	pair.link.form = form;
-	lazy_link_use(&pair.link, fds[0]);
+	lazy_link_use(&pair.link, fds[0], NULL);
 	pair.far = fds[1];
 }
 
@@ -208,7 +208,7 @@ static void link_test_lost(void **state)
 	/* a new connection begins anew */
 	close(pair.far);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	lazy_link_use(&pair.link, fds[0]);
+	lazy_link_use(&pair.link, fds[0], NULL);
 	pair.far = fds[1];
 	ask(16, 4);
 	answer(&right, 9, SIZE_MAX);

@@ -47,7 +47,7 @@ static void set_up(bool remote)
 	put_pagemap(PAGEMAP_LAZY | (remote ? 0 : PAGEMAP_PRESENT));
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	assert_int_equal(lazy_link_init(&scene.link, &err), 0);
-	lazy_link_use(&scene.link, fds[0]);
+	lazy_link_use(&scene.link, fds[0], NULL);
 	scene.far = fds[1];
 	scene.epoll = epoll_create1(EPOLL_CLOEXEC);
 	scene.memory = lazy_memory_new(scene.dir.fd, TEST_PID, remote ? &scene.link : NULL, &err);
@@ -170,7 +170,7 @@ static void task_test_lost(void **state)
 	assert_int_equal(scene.task->set.zero, 0);
 	close(scene.far);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	lazy_link_use(&scene.link, fds[0]);
+	lazy_link_use(&scene.link, fds[0], NULL);
 	scene.far = fds[1];
 	scene.task->set.retry = true;
 	assert_int_equal(lazy_task_retry(scene.task, &err), 0);
