@@ -7,6 +7,7 @@
 #include "cli/image_cache.h"
 #include "cli/image_proxy.h"
 #include "cli/lazy_pages.h"
+#include "cli/lazy_source.h"
 #include "cli/migrate.h"
 #include "cli/monitor.h"
 #include "cli/page_server.h"
@@ -31,6 +32,7 @@ static const struct verb {
 	{ "image-cache", image_cache_main, "hold them there in memory for criu restore --stream" },
 	{ "pre-dump", pre_dump_main, "write the memory of running processes, in place of criu pre-dump" },
 	{ "lazy-pages", lazy_pages_main, "give criu restore --lazy-pages its memory, in place of criu lazy-pages" },
+	{ "lazy-source", lazy_source_main, "give it what criu dump --lazy-pages holds, over connections that may break" },
 	{ "check", check_main, "whether this machine is ready, and what helps if not" },
 };
 

@@ -74,31 +74,31 @@ int page_sender_ask_parent(struct page_sender *sender, pid_t pid, struct error *
 }
 
 /* The first @nr pages of @part */
-static int say_pages(struct page_sender *sender, pid_t pid, const struct pagemap_entry *part, uint64_t nr,
+static int say_pages(struct page_sender *sender, uint64_t target, const struct pagemap_entry *part, uint64_t nr,
 		     struct error *err)
 {
 	const struct page_command add = {
 		.id = PAGE_COMMAND_ADD_FLAGS, .flags = part->flags, .nr_pages = nr, .addr = part->addr,
-		.target = TARGET(pid),
+		.target = target,
 	};
 
 	return say(sender, &add, err);
 }
 
 /* Return: pages that went by reference; 0: the first can only be copied; -1 with @err */
-static ssize_t send_spliced(struct page_sender *sender, const struct page_sender_task *task,
+static ssize_t send_spliced(struct page_sender *sender, struct backend *backend, uint64_t target,
 			    const struct pagemap_entry *part, struct error *err)
 {
 	size_t nr = part->nr_pages < sender->room ? part->nr_pages : sender->room, done;
 
 	/* TLS encrypts a copy */
-	if (!task->backend->ops->splice || sender->stream.tls)
+	if (!backend->ops->splice || sender->stream.tls)
 		return 0;
-	if (task->backend->ops->splice(task->backend, part->addr, nr, sender->pipe[1], &done, err))
+	if (backend->ops->splice(backend, part->addr, nr, sender->pipe[1], &done, err))
 		return -1;
 	if (!done)
 		return 0;
-	if (say_pages(sender, task->pid, part, done, err))
+	if (say_pages(sender, target, part, done, err))
 		return -1;
 	if (big_pipe_drain(sender->pipe, sender->stream.fd, done * PAGE_BYTES))
 		return lost(sender, err);
@@ -106,26 +106,42 @@ static ssize_t send_spliced(struct page_sender *sender, const struct page_sender
 }
 
 /* Return: pages that were copied; 0: the first is gone; -1 with @err */
-static ssize_t send_copied(struct page_sender *sender, const struct page_sender_task *task,
+static ssize_t send_copied(struct page_sender *sender, struct backend *backend, uint64_t target,
 			   const struct pagemap_entry *part, struct error *err)
 {
 	size_t nr = part->nr_pages, bytes, pages;
 
 	/* behind a page that cannot go by reference there may be others that can */
-	if (task->backend->ops->splice && !sender->stream.tls)
+	if (backend->ops->splice && !sender->stream.tls)
 		nr = 1;
-	if (task->backend->ops->read(task->backend, part->addr, sender->buf, nr * PAGE_BYTES, &bytes,
+	if (backend->ops->read(backend, part->addr, sender->buf, nr * PAGE_BYTES, &bytes,
 				     err))
 		return -1;
 	pages = bytes / PAGE_BYTES;
 	if (!pages)
 		return 0;
-	if (say_pages(sender, task->pid, part, pages, err))
+	if (say_pages(sender, target, part, pages, err))
 		return -1;
 	if (page_stream_write(&sender->stream, sender->buf, pages * PAGE_BYTES, false))
 		return lost(sender, err);
 	sender->counts.copied += pages;
 	return pages;
+}
+
+ssize_t page_sender_some(struct page_sender *sender, struct backend *backend, uint64_t target,
+			 const struct pagemap_entry *run, struct error *err)
+{
+	struct pagemap_entry part = *run;
+	ssize_t done;
+
+	if (part.nr_pages > BATCH_PAGES)
+		part.nr_pages = BATCH_PAGES;
+	done = send_spliced(sender, backend, target, &part, err);
+	if (!done)
+		done = send_copied(sender, backend, target, &part, err);
+	if (done > 0)
+		sender->counts.pages += done;
+	return done;
 }
 
 static int send_run(struct page_sender *sender, const struct page_sender_task *task,
@@ -137,13 +153,10 @@ static int send_run(struct page_sender *sender, const struct page_sender_task *t
 	while (left) {
 		ssize_t done;
 
-		part.nr_pages = left < BATCH_PAGES ? left : BATCH_PAGES;
-		done = send_spliced(sender, task, &part, err);
-		if (!done)
-			done = send_copied(sender, task, &part, err);
+		part.nr_pages = left;
+		done = page_sender_some(sender, task->backend, TARGET(task->pid), &part, err);
 		if (done < 0)
 			return -1;
-		sender->counts.pages += done;
 		sender->counts.gone += !done;
 		part.addr += (done ?: 1) * PAGE_BYTES;
 		left -= done ?: 1;
@@ -160,7 +173,7 @@ static int leave_out(struct page_sender *sender, const struct page_sender_task *
 
 	while (left) {
 		part.nr_pages = left < PAGEMAP_PAGES_MAX ? left : PAGEMAP_PAGES_MAX;
-		if (say_pages(sender, task->pid, &part, part.nr_pages, err))
+		if (say_pages(sender, TARGET(task->pid), &part, part.nr_pages, err))
 			return -1;
 		part.addr += part.nr_pages * PAGE_BYTES;
 		left -= part.nr_pages;

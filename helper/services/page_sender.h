@@ -70,6 +70,14 @@ int page_sender_ask_parent(struct page_sender *sender, pid_t pid, struct error *
  */
 int page_sender_task(struct page_sender *sender, const struct page_sender_task *task, struct error *err);
 
+/**
+ * page_sender_some() - one command with the first pages of @run, as many as can go together
+ * @target: whose pages they are, as the command says it
+ * Return: number of pages; 0: the first is gone; -1 with @err
+ */
+ssize_t page_sender_some(struct page_sender *sender, struct backend *backend, uint64_t target,
+			 const struct pagemap_entry *run, struct error *err);
+
 /** page_sender_close() - end the dump, and wait until the server has said that its images are complete */
 int page_sender_close(struct page_sender *sender, struct error *err);
 
