@@ -243,6 +243,14 @@ int criu_rewrite(int images_dir_fd, const struct criu_task *task,
  */
 struct lazy_server;
 int lazy_server_listen(int work_dir_fd, struct lazy_server **srv, struct error *err);
+/**
+ * lazy_server_resume() - go on where another process was, which lazy_server_listen() had begun
+ * @fd: the connected socket, which the server owns then
+ * @word: lazy_server_word()
+ */
+int lazy_server_resume(int work_dir_fd, int fd, pid_t word, struct lazy_server **srv, struct error *err);
+/** lazy_server_word() - the task whose userfaultfd comes next; 0: none was told */
+pid_t lazy_server_word(const struct lazy_server *srv);
 int lazy_server_fd(const struct lazy_server *srv);	/* for poll() */
 enum lazy_event { LAZY_NOTHING, LAZY_TASK, LAZY_FINISHED, LAZY_LOST };
 /**

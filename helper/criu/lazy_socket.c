@@ -44,23 +44,61 @@ static int server_bind(struct lazy_server *srv, struct error *err)
 	return 0;
 }
 
-int lazy_server_listen(int work_dir_fd, struct lazy_server **out, struct error *err)
+static struct lazy_server *server_new(int work_dir_fd, struct error *err)
 {
 	struct lazy_server *srv = calloc(1, sizeof(*srv));
 
-	*out = NULL;
-	if (!srv)
-		return error_set(err, CODE_INTERNAL, NULL, "no memory for " SOCKET_NAME);
+	if (!srv) {
+		error_set(err, CODE_INTERNAL, NULL, "no memory for " SOCKET_NAME);
+		return NULL;
+	}
 	srv->fd = -1;
 	srv->dir_fd = fcntl(work_dir_fd, F_DUPFD_CLOEXEC, 0);
-	if (srv->dir_fd < 0)
-		error_errno(err, CODE_INTERNAL, NULL, "cannot use the work directory");
-	if (srv->dir_fd < 0 || server_bind(srv, err)) {
+	if (srv->dir_fd >= 0)
+		return srv;
+	error_errno(err, CODE_INTERNAL, NULL, "cannot use the work directory");
+	lazy_server_close(srv);
+	return NULL;
+}
+
+int lazy_server_listen(int work_dir_fd, struct lazy_server **out, struct error *err)
+{
+	struct lazy_server *srv = server_new(work_dir_fd, err);
+
+	*out = NULL;
+	if (!srv)
+		return -1;
+	if (server_bind(srv, err)) {
 		lazy_server_close(srv);
 		return -1;
 	}
 	*out = srv;
 	return 0;
+}
+
+int lazy_server_resume(int work_dir_fd, int fd, pid_t word, struct lazy_server **out, struct error *err)
+{
+	struct lazy_server *srv = server_new(work_dir_fd, err);
+
+	*out = srv;
+	if (!srv) {
+		close(fd);
+		return -1;
+	}
+	srv->fd = fd;
+	srv->connected = true;
+	memcpy(srv->word, &word, sizeof(word));
+	srv->word_bytes = word ? sizeof(word) : 0;
+	return 0;
+}
+
+pid_t lazy_server_word(const struct lazy_server *srv)
+{
+	pid_t word = 0;
+
+	if (srv->word_bytes == sizeof(word))
+		memcpy(&word, srv->word, sizeof(word));
+	return word;
 }
 
 int lazy_server_fd(const struct lazy_server *srv)

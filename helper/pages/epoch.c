@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <string.h>
 #include "pages/epoch.h"
+#include "pages/journal.h"
 #include "os/uffd.h"
 #include "pages/sets.h"
 
@@ -234,6 +235,7 @@ static bool settle_run(struct space_set *set, struct space *space, const struct 
 			}
 			origin = space_origin(space, addr, &one);
 			page_set_remove(&space->todo, addr, 1);
+			journal_settled(set->journal, space->number, addr, 1);
 			set->ops->release(set, origin, 1);
 			addr += PAGE_BYTES;
 			break;
@@ -259,6 +261,7 @@ static void settle(struct space_set *set, struct space *space)
 			addr = run_end(&run);
 		}
 		space->unsure.nr--;
+		journal_add(set->journal, JOURNAL_SURE, space->number, 0, 0, 0);
 		/* a fault may wait for a page that has left todo */
 		set->retry |= space->nr_waiting;
 	}
@@ -273,8 +276,9 @@ static void release_all(struct space_set *set, struct pieces *pieces)
 	}
 }
 
-static void end_epoch(struct space_set *set, struct space *space)
+void epoch_end(struct space_set *set, struct space *space)
 {
+	journal_add(set->journal, JOURNAL_EPOCH_END, space->number, 0, 0, 0);
 	space->in_epoch = false;
 	space->moved.nr = 0;
 	release_all(set, &space->covered);
@@ -303,7 +307,7 @@ void epoch_try_end(struct space_set *set, struct space *space)
 		settle(set, space);
 	/* an older change of the parent may concern this space too */
 	if (!again && !space->born_of)
-		end_epoch(set, space);
+		epoch_end(set, space);
 	if (space->in_epoch || space->unsure.nr)
 		set->retry = true;
 }
@@ -311,5 +315,5 @@ void epoch_try_end(struct space_set *set, struct space *space)
 void epoch_drop(struct space_set *set, struct space *space)
 {
 	space->unsure.nr = 0;
-	end_epoch(set, space);
+	epoch_end(set, space);
 }

@@ -48,6 +48,9 @@ int epoch_forked(struct space_set *set, struct space *parent, struct space *chil
 /** epoch_try_end() - end the epoch of @space, or set set->retry when the kernel says EAGAIN */
 void epoch_try_end(struct space_set *set, struct space *space);
 
+/** epoch_end() - the events of all changes were read */
+void epoch_end(struct space_set *set, struct space *space);
+
 /** epoch_drop() - the process of @space has ended, and no further event comes */
 void epoch_drop(struct space_set *set, struct space *space);
 

@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "pages/journal.h"
 #include "pages/space.h"
+#include "pages/space_set.h"
 #include "os/uffd.h"
 #include "pages/sets.h"
 
@@ -278,6 +280,8 @@ static void settled(struct space *space, uint64_t addr, uint64_t nr_pages)
 	if (!nr_pages)
 		return;
 	page_set_remove(&space->todo, addr, nr_pages);
+	if (space->set)
+		journal_settled(space->set->journal, space->number, addr, nr_pages);
 	space_unwait(space, addr, nr_pages);
 }
 

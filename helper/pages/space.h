@@ -25,6 +25,7 @@ struct pieces {
  * struct space - a restored mm; all of it under the lock of the owner of @set
  * @set: the spaces of which it is one
  * @uffd: non-blocking; -1 until CRIU hands it over, and when the mm is gone
+ * @number: in the journal of @set
  * @handle: the keeper's name for its duplicate of @uffd, or -1
  * @todo: pages, by their address in this space, that are populated at the source and not here
  * @pieces: the moved pages, in order of @start. A page in no piece has its own address as origin
@@ -54,6 +55,7 @@ struct space {
 	struct space_set *set;
 	int uffd;
 	int handle;
+	uint32_t number;
 	struct page_set todo;
 	struct space_piece *pieces;
 	size_t nr_pieces;

@@ -8,12 +8,13 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "pages/epoch.h"
+#include "pages/journal.h"
 #include "os/uffd.h"
 #include "pages/sets.h"
 #include "pages/space_events.h"
 
-#define EVENTS_AT_ONCE	16
 #define BLOCKED_MS	3000
+#define WAKE_FROM	0x100000UL	/* no mapping is below vm.mmap_min_addr */
 
 /*
  * An mremap() of locked memory touches the pages that it adds before it queues REMAP. The kernel
@@ -118,6 +119,7 @@ static int forked(struct space_set *set, struct space *parent, int uffd, struct 
 		return -1;
 	}
 	space->uffd = uffd;
+	space->number = journal_space(set->journal);
 	if (space_set_add(set, space, err))
 		return -1;
 	if (epoch_forked(set, parent, space, err)) {
@@ -168,6 +170,8 @@ static int act(struct space_set *set, struct space *space, const struct uffd_msg
 		return resolve_fault(set, space, msg->arg.pagefault.address & ~(PAGE_BYTES - 1), err);
 	}
 	ret = record(set, space, msg, err);
+	if (ret)
+		journal_break(set->journal);
 	/* a lost FORK concerns the child alone */
 	if (ret && msg->event != UFFD_EVENT_FORK)
 		space->lost = true;
@@ -176,11 +180,11 @@ static int act(struct space_set *set, struct space *space, const struct uffd_msg
 
 int space_events_read(struct space_set *set, struct space *space, struct error *err)
 {
-	struct uffd_msg msgs[EVENTS_AT_ONCE];
+	struct uffd_msg msgs[JOURNAL_EVENTS];
 	int ret = 0;
 
 	while (!ret && !space->gone && space->uffd >= 0) {
-		ssize_t bytes = read(space->uffd, msgs, sizeof(msgs));
+		ssize_t bytes = journal_read(set->journal, space->number, space->uffd, msgs);
 
 		if (bytes < 0 && errno == EINTR)
 			continue;
@@ -189,9 +193,11 @@ int space_events_read(struct space_set *set, struct space *space, struct error *
 		if (bytes <= 0)
 			return error_errno(err, CODE_INTERNAL, NULL, "cannot read a userfaultfd");
 		/* act on all messages also after a failure: the kernel does not repeat them */
-		for (size_t i = 0; i < bytes / sizeof(*msgs); i++)
+		for (size_t i = 0; i < bytes / sizeof(*msgs); i++) {
+			journal_took(set->journal, i);
 			if (act(set, space, &msgs[i], err))
 				ret = -1;
+		}
 	}
 	epoch_try_end(set, space);
 	if (space->gone && space->uffd >= 0)
@@ -241,4 +247,40 @@ int space_events_retry(struct space_set *set, struct error *err)
 			ret = -1;
 	}
 	return ret;
+}
+
+int space_replay(struct space *space, const struct journal_entry *entry, int child_uffd, struct error *err)
+{
+	struct uffd_msg msg;
+
+	switch (entry->op) {
+	case JOURNAL_EVENT:
+		memcpy(&msg, entry->args, sizeof(msg));
+		if (msg.event == UFFD_EVENT_FORK)
+			msg.arg.fork.ufd = child_uffd;
+		return record(space->set, space, &msg, err);
+	case JOURNAL_SETTLED:
+		page_set_remove(&space->todo, entry->args[0], entry->args[1]);
+		break;
+	case JOURNAL_SURE:
+		space->unsure.nr--;
+		break;
+	case JOURNAL_EPOCH_END:
+		epoch_end(space->set, space);
+		break;
+	case JOURNAL_BURY:
+		space->set->ops->bury(space->set, space);
+		break;
+	}
+	return 0;
+}
+
+int space_act(struct space *space, const struct uffd_msg *msg, struct error *err)
+{
+	return act(space->set, space, msg, err);
+}
+
+void space_wake_all(const struct space *space)
+{
+	uffd_wake(space->uffd, WAKE_FROM, USER_END - PAGE_BYTES - WAKE_FROM);
 }

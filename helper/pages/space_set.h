@@ -12,6 +12,7 @@
 
 #include "pages/space.h"
 
+struct journal;
 struct space_set;
 
 /**
@@ -32,11 +33,13 @@ struct space_set_ops {
 
 /**
  * struct space_set - @list: never shrinks before space_set_free(), so that pointers stay good
+ * @journal: records what becomes of the spaces; NULL: nobody does
  * @retry: faults that wait may go through now
  * @faults, @zero: faults that were read, and pages of zeros that were first touched here
  */
 struct space_set {
 	const struct space_set_ops *ops;
+	struct journal *journal;
 	struct space **list;
 	size_t nr;
 	bool retry;

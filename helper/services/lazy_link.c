@@ -313,3 +313,58 @@ void lazy_link_free(struct lazy_link *link)
 	free(link->pages);
 	*link = (struct lazy_link){ .fd = -1 };
 }
+
+#define MARKS	3
+
+static bool is_answer(struct lazy_link *link, const uint8_t *raw, const struct lazy_page *page)
+{
+	struct page_command head;
+
+	page_command_get(raw, link->form, &head);
+	return head.id == PAGE_COMMAND_ADD_FLAGS && head.flags == PAGEMAP_PRESENT && head.nr_pages == 1 &&
+	       head.target == page->target && head.addr == page->addr;
+}
+
+/*
+ * The server answers in order, and the end of the answers is all that can be found in the stream. So three pages are asked
+ * for: one of them twice, and another one. The last bytes that come are these answers, which no earlier bytes look like: the
+ * first page was asked for at most once before, and the second one is not the first.
+ */
+int lazy_link_resync(struct lazy_link *link, const struct lazy_page known[2], struct error *err)
+{
+	const struct lazy_page *marks[MARKS] = { &known[0], &known[0], &known[1] };
+	size_t one = link->form + PAGE_BYTES, all = MARKS * one, got = 0;
+	uint8_t *last = link->pages;
+	int64_t until_ms = clock_now_ms() + END_MS;
+	bool found = false;
+
+	for (size_t i = 0; i < MARKS; i++) {
+		const struct page_command get = {
+			.id = PAGE_COMMAND_GET, .nr_pages = 1, .addr = marks[i]->addr, .target = marks[i]->target,
+		};
+
+		if (send_last(link, &get, err))
+			return -1;
+	}
+	while (!found) {
+		ssize_t n = readable(link, until_ms) ? link_recv(link, last + got, all) : 0;
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n <= 0 && clock_now_ms() < until_ms)
+			return error_set(err, CODE_NETWORK, NULL, "the page server has closed the connection");
+		if (n <= 0) {
+			link->wrong = true;
+			return error_set(err, CODE_PEER, NULL, "the page server does not answer");
+		}
+		got += n;
+		if (got > all) {
+			memmove(last, last + got - all, all);
+			got = all;
+		}
+		found = got == all;
+		for (size_t i = 0; i < MARKS && found; i++)
+			found = is_answer(link, last + i * one, marks[i]);
+	}
+	return 0;
+}

@@ -88,6 +88,18 @@ static inline bool lazy_link_wants_out(const struct lazy_link *link)
  */
 int lazy_link_receive(struct lazy_link *link, lazy_link_fn fn, struct error *err);
 
+/** struct lazy_page - one page, as a GET names it */
+struct lazy_page {
+	uint64_t target, addr;
+};
+
+/**
+ * lazy_link_resync() - find the end of the answers to what another process has asked on this connection, and drop them
+ * @known: two pages that the server surely has
+ * Return: 0; -1 with CODE_NETWORK: the connection is lost; else the link is wrong, as after lazy_link_receive()
+ */
+int lazy_link_resync(struct lazy_link *link, const struct lazy_page known[2], struct error *err);
+
 /** lazy_link_has_more() - lazy_link_receive() has work for which the socket does not become readable any more */
 static inline bool lazy_link_has_more(const struct lazy_link *link)
 {

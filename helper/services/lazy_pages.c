@@ -12,8 +12,10 @@
 #include "base/page.h"
 #include "base/report.h"
 #include "base/text.h"
+#include "criu/pagemap.h"
 #include "os/fds.h"
 #include "services/lazy_pages.h"
+#include "services/lazy_resume.h"
 #include "services/lazy_serve.h"
 
 static int open_signals(struct lazy_serve *serve, struct error *err)
@@ -52,7 +54,7 @@ static int read_memories(struct lazy_serve *serve, int images_fd, bool remote, s
 
 	for (size_t i = 0; !ret && i < nr; i++) {
 		struct lazy_memory *memory = lazy_memory_new(images_fd, pids[i],
-							     remote ? &serve->connection.link : NULL, err);
+							     remote ? &serve->uplink.link : NULL, err);
 
 		if (!memory) {
 			ret = -1;
@@ -84,10 +86,66 @@ static int tell_ready(int fd, struct error *err)
 	return 0;
 }
 
-static int begin(struct lazy_serve *serve, const struct lazy_pages_options *opts, struct error *err)
+/* A new keeper, before anything is there that could be lost. */
+static int begin_anew(struct lazy_serve *serve, const struct lazy_pages_options *opts, int images_fd, struct error *err)
 {
 	bool remote = opts->address || opts->ps_socket >= 0;
+
+	return journal_open(&serve->journal, err) ||
+	       lazy_keeper_start(&serve->keeper, &serve->journal, serve->work_fd, err) ||
+	       open_signals(serve, err) || read_memories(serve, images_fd, remote, err) ||
+	       (remote && lazy_uplink_open(&serve->uplink, opts, form_of(serve), serve->epoll, err)) ||
+	       lazy_serve_expect(serve, err) ? -1 : 0;
+}
+
+/* Two pages that the restore leaves out, which the page server therefore has. */
+static int find_known(const struct lazy_serve *serve, struct lazy_page known[2], struct error *err)
+{
+	size_t nr = 0;
+
+	for (const struct lazy_memory *memory = serve->memories; memory; memory = memory->next)
+		for (size_t i = 0; i < memory->images->nr; i++) {
+			const struct lazy_extent *extent = &memory->images->extents[i];
+
+			for (uint64_t j = 0; (extent->flags & PAGEMAP_LAZY) && j < extent->nr_pages && nr < 2; j++)
+				known[nr++] = (struct lazy_page){ memory->pid, extent->addr + j * PAGE_BYTES };
+		}
+	return nr == 2 ? 0 : error_set(err, CODE_CRIU, NULL, "the images leave out too few pages to find the place in a connection");
+}
+
+static int resume_uplink(struct lazy_serve *serve, const struct lazy_pages_options *opts, struct lazy_resume *resume,
+			 struct error *err)
+{
+	struct lazy_page known[2];
+	int fd = resume->link_fd;
+
+	if (fd >= 0 && find_known(serve, known, err))
+		return -1;
+	resume->link_fd = -1;
+	return lazy_uplink_resume(&serve->uplink, opts, form_of(serve), serve->epoll, fd, known, err);
+}
+
+static int begin_again(struct lazy_serve *serve, const struct lazy_pages_options *opts, int images_fd,
+		       struct lazy_resume *resume, struct error *err)
+{
+	bool remote = opts->address || opts->ps_socket >= 0;
+
+	serve->borrows = true;
+	if (open_signals(serve, err) || read_memories(serve, images_fd, remote, err) ||
+	    lazy_resume_replay(resume, serve, err) || (remote && resume_uplink(serve, opts, resume, err)) ||
+	    lazy_keeper_start(&serve->keeper, &serve->journal, serve->work_fd, err) ||
+	    lazy_resume_go_on(resume, serve, err))
+		return -1;
+	serve->borrows = false;
+	report_both("resumed", json_pack("{s:I}", "restores", (json_int_t)serve->nr),
+		    "what a killed lazy-pages has left is taken up");
+	return 0;
+}
+
+static int begin(struct lazy_serve *serve, const struct lazy_pages_options *opts, struct error *err)
+{
 	int images_fd = open_dir(opts->images_dir, err), ret;
+	struct lazy_resume resume;
 
 	if (images_fd < 0)
 		return -1;
@@ -95,12 +153,15 @@ static int begin(struct lazy_serve *serve, const struct lazy_pages_options *opts
 	/* a log whose reader hangs must not hold up a program that waits for a page */
 	report_share_output();
 	serve->work_fd = open_dir(opts->work_dir ? opts->work_dir : opts->images_dir, err);
-	ret = serve->work_fd < 0 || open_signals(serve, err) ||
-	      read_memories(serve, images_fd, remote, err) ||
-	      (remote && lazy_connection_open(&serve->connection, opts, form_of(serve), serve->epoll, err)) ||
-	      lazy_serve_expect(serve, err) || tell_ready(opts->status_fd, err) ? -1 : 0;
+	ret = serve->work_fd < 0 ? -1 : lazy_resume_take(&resume, serve->work_fd, &serve->journal, err);
+	if (ret > 0) {
+		ret = begin_again(serve, opts, images_fd, &resume, err);
+		lazy_resume_free(&resume);
+	} else if (!ret) {
+		ret = begin_anew(serve, opts, images_fd, err);
+	}
 	close(images_fd);
-	return ret;
+	return ret ? ret : tell_ready(opts->status_fd, err);
 }
 
 static void tell_result(const struct lazy_serve *serve, const struct error *err)
@@ -113,9 +174,9 @@ static void tell_result(const struct lazy_serve *serve, const struct error *err)
 				   "bytes", (json_int_t)(counts.installed * PAGE_BYTES),
 				   "fault_pages", (json_int_t)counts.fault,
 				   "background_pages", (json_int_t)counts.background,
-				   "received_pages", (json_int_t)serve->connection.link.received,
+				   "received_pages", (json_int_t)serve->uplink.link.received,
 				   "faults", (json_int_t)serve->faults, "zero_pages", (json_int_t)serve->zero,
-				   "losses", (json_int_t)serve->connection.losses);
+				   "losses", (json_int_t)serve->uplink.losses);
 
 	if (error_is_set(err))
 		report_error(err);
@@ -126,7 +187,7 @@ int lazy_pages_run(const struct lazy_pages_options *opts)
 {
 	struct lazy_serve serve = {
 		.signals = -1, .epoll = -1, .work_fd = -1, .restores = opts->restores,
-		.connection = { .listen_fd = -1, .link = { .fd = -1 } },
+		.uplink = { .listen_fd = -1, .link = { .fd = -1 }, .journal = &serve.journal }, .journal.fd = -1,
 	};
 	struct error err = { 0 };
 
@@ -134,6 +195,8 @@ int lazy_pages_run(const struct lazy_pages_options *opts)
 		lazy_serve_run(&serve, &err);
 	lazy_serve_end(&serve, &err);
 	tell_result(&serve, &err);
+	lazy_keeper_end(&serve.keeper);
 	lazy_serve_free(&serve);
+	journal_close(&serve.journal);
 	return err.code;
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
+#include "services/lazy_keeper.h"
 #include "services/lazy_restore.h"
 
 /* Watch the server's descriptor: first the listening, then the connected socket, then none. */
@@ -14,12 +15,14 @@ static int watch(struct lazy_restore *restore, struct error *err)
 		return 0;
 	restore->connected |= restore->fd >= 0;
 	restore->fd = fd;
+	if (restore->connected)
+		journal_add(restore->journal, LAZY_RECORD_CONNECTED, restore->number, fd, 0, 0);
 	if (fd >= 0 && epoll_ctl(restore->epoll, EPOLL_CTL_ADD, fd, &event))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot wait for CRIU");
 	return 0;
 }
 
-struct lazy_restore *lazy_restore_new(int work_dir_fd, int epoll, struct error *err)
+struct lazy_restore *lazy_restore_new(uint32_t number, int epoll, struct journal *journal, struct error *err)
 {
 	struct lazy_restore *restore = calloc(1, sizeof(*restore));
 
@@ -28,11 +31,23 @@ struct lazy_restore *lazy_restore_new(int work_dir_fd, int epoll, struct error *
 		return NULL;
 	}
 	restore->fd = -1;
+	restore->number = number;
 	restore->epoll = epoll;
-	if (!lazy_server_listen(work_dir_fd, &restore->server, err) && !watch(restore, err))
-		return restore;
-	lazy_restore_free(restore);
-	return NULL;
+	restore->journal = journal;
+	return restore;
+}
+
+int lazy_restore_listen(struct lazy_restore *restore, int work_dir_fd, struct error *err)
+{
+	return lazy_server_listen(work_dir_fd, &restore->server, err) || watch(restore, err) ? -1 : 0;
+}
+
+int lazy_restore_resume(struct lazy_restore *restore, int work_dir_fd, int fd, struct error *err)
+{
+	restore->connected = true;
+	restore->failed = fd < 0;
+	return fd >= 0 && (lazy_server_resume(work_dir_fd, fd, restore->word, &restore->server, err) ||
+			   watch(restore, err)) ? -1 : 0;
 }
 
 static struct lazy_memory *memory_of(struct lazy_memory *memories, pid_t pid)
@@ -42,24 +57,23 @@ static struct lazy_memory *memory_of(struct lazy_memory *memories, pid_t pid)
 	return memories;
 }
 
-static int attach(struct lazy_restore *restore, struct lazy_memory *memories, pid_t pid, int uffd,
-		  struct error *err)
+int lazy_restore_attach(struct lazy_restore *restore, struct lazy_memory *memories, pid_t pid, int uffd,
+			struct error *err)
 {
 	struct lazy_memory *memory = memory_of(memories, pid);
 	struct lazy_task **tasks, *task;
 
-	/* a task that had ended has no memory */
-	if (uffd < 0)
-		return 0;
+	restore->word = 0;
 	tasks = memory ? reallocarray(restore->tasks, restore->nr + 1, sizeof(*tasks)) : NULL;
 	if (!tasks) {
-		close(uffd);
+		if (uffd >= 0)
+			close(uffd);
 		return memory ? error_set(err, CODE_INTERNAL, NULL, "no memory for a task") :
 		       error_set(err, CODE_CRIU, "restore and lazy-pages have to name the same --images-dir",
 				 "CRIU restores task %d, which the images do not have", pid);
 	}
 	restore->tasks = tasks;
-	task = lazy_task_new(memory, restore->epoll, uffd, err);
+	task = lazy_task_new(memory, restore->epoll, restore->journal, restore->number, uffd, err);
 	if (!task)
 		return -1;
 	tasks[restore->nr++] = task;
@@ -68,9 +82,28 @@ static int attach(struct lazy_restore *restore, struct lazy_memory *memories, pi
 
 static void end_server(struct lazy_restore *restore)
 {
+	if (restore->connected)
+		journal_add(restore->journal, LAZY_RECORD_CONNECTED, restore->number, -1, 0, 0);
 	lazy_server_close(restore->server);
 	restore->server = NULL;
 	restore->fd = -1;
+}
+
+void lazy_restore_finish(struct lazy_restore *restore)
+{
+	restore->finished = true;
+	journal_add(restore->journal, LAZY_RECORD_FINISHED, restore->number, 0, 0, 0);
+	for (size_t i = 0; i < restore->nr; i++)
+		lazy_task_ready(restore->tasks[i]);
+}
+
+static void note_word(struct lazy_restore *restore)
+{
+	pid_t word = lazy_server_word(restore->server);
+
+	if (word && word != restore->word)
+		journal_add(restore->journal, LAZY_RECORD_WORD, restore->number, word, 0, 0);
+	restore->word = word;
 }
 
 int lazy_restore_step(struct lazy_restore *restore, struct lazy_memory *memories, struct error *err)
@@ -82,8 +115,9 @@ int lazy_restore_step(struct lazy_restore *restore, struct lazy_memory *memories
 	if (!restore->server)
 		return 0;
 	ret = lazy_server_next(restore->server, &event, &pid, &uffd, err);
-	if (!ret && event == LAZY_TASK)
-		ret = attach(restore, memories, pid, uffd, err);
+	/* a task that had ended has no memory */
+	if (!ret && event == LAZY_TASK && uffd >= 0)
+		ret = lazy_restore_attach(restore, memories, pid, uffd, err);
 	if (ret || event == LAZY_LOST) {
 		restore->connected = true;
 		restore->failed = true;
@@ -92,12 +126,11 @@ int lazy_restore_step(struct lazy_restore *restore, struct lazy_memory *memories
 					     "criu restore has ended before all was restored");
 	}
 	if (event == LAZY_FINISHED) {
-		restore->finished = true;
+		lazy_restore_finish(restore);
 		end_server(restore);
-		for (size_t i = 0; i < restore->nr; i++)
-			lazy_task_ready(restore->tasks[i]);
 		return 0;
 	}
+	note_word(restore);
 	return watch(restore, err);
 }
 

@@ -7,22 +7,45 @@
 #include "services/lazy_task.h"
 
 /**
- * struct lazy_restore - @server: NULL once CRIU has sent all
+ * struct lazy_restore - @number: in the journal
+ * @journal: records what comes; NULL: nobody does
+ * @server: NULL once CRIU has sent all
+ * @word: as lazy_server_word()
  * @fd: the descriptor of @server that is in the epoll
  * @connected: CRIU has connected
  * @finished: all is restored; the tasks run
  * @failed: CRIU hung up before that
  */
 struct lazy_restore {
+	uint32_t number;
+	struct journal *journal;
 	struct lazy_server *server;
+	pid_t word;
 	int epoll, fd;
 	struct lazy_task **tasks;
 	size_t nr, at;
 	bool connected, finished, failed;
 };
 
-/** lazy_restore_new() - wait for CRIU in the directory; events of the socket come with the restore as data */
-struct lazy_restore *lazy_restore_new(int work_dir_fd, int epoll, struct error *err);
+/** lazy_restore_new() - one that has neither tasks nor CRIU */
+struct lazy_restore *lazy_restore_new(uint32_t number, int epoll, struct journal *journal, struct error *err);
+
+/** lazy_restore_listen() - wait for CRIU in the directory; events of the socket come with the restore as data */
+int lazy_restore_listen(struct lazy_restore *restore, int work_dir_fd, struct error *err);
+
+/** lazy_restore_resume() - CRIU is connected with @fd, after it has told @restore->word; -1: it has hung up */
+int lazy_restore_resume(struct lazy_restore *restore, int work_dir_fd, int fd, struct error *err);
+
+/**
+ * lazy_restore_attach() - one more task
+ * @memories: of all tasks of the images
+ * @pid: in the images
+ */
+int lazy_restore_attach(struct lazy_restore *restore, struct lazy_memory *memories, pid_t pid, int uffd,
+			struct error *err);
+
+/** lazy_restore_finish() - CRIU has said that all is restored */
+void lazy_restore_finish(struct lazy_restore *restore);
 
 /**
  * lazy_restore_step() - take what CRIU has sent

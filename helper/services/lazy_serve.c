@@ -28,15 +28,54 @@ struct pace {
 
 static const struct pace calm = { 64, 128 }, busy = { 32, 0 };
 
-int lazy_serve_expect(struct lazy_serve *serve, struct error *err)
+static struct lazy_restore *add(struct lazy_serve *serve, uint32_t number, struct error *err)
 {
 	struct lazy_restore **list = reallocarray(serve->list, serve->nr + 1, sizeof(*list));
 
-	if (!list)
-		return error_set(err, CODE_INTERNAL, NULL, "no memory for a restore");
+	if (!list) {
+		error_set(err, CODE_INTERNAL, NULL, "no memory for a restore");
+		return NULL;
+	}
 	serve->list = list;
-	list[serve->nr] = lazy_restore_new(serve->work_fd, serve->epoll, err);
-	return list[serve->nr] ? serve->nr++, 0 : -1;
+	list[serve->nr] = lazy_restore_new(number, serve->epoll, &serve->journal, err);
+	if (!list[serve->nr])
+		return NULL;
+	if (number >= serve->nr_restores)
+		serve->nr_restores = number + 1;
+	return list[serve->nr++];
+}
+
+int lazy_serve_expect(struct lazy_serve *serve, struct error *err)
+{
+	struct lazy_restore *restore = add(serve, serve->nr_restores, err);
+
+	if (restore && !lazy_restore_listen(restore, serve->work_fd, err))
+		return 0;
+	if (restore)
+		lazy_restore_free(serve->list[--serve->nr]);
+	return -1;
+}
+
+struct lazy_restore *lazy_serve_restore(struct lazy_serve *serve, uint32_t number)
+{
+	for (size_t i = 0; i < serve->nr; i++)
+		if (serve->list[i]->number == number)
+			return serve->list[i];
+	return add(serve, number, &(struct error){ 0 });
+}
+
+void lazy_serve_reaped(struct lazy_serve *serve, uint32_t number, bool complete)
+{
+	if (number >= serve->nr_restores)
+		serve->nr_restores = number + 1;
+	*(complete ? &serve->complete : &serve->failed) += 1;
+	journal_add(&serve->journal, LAZY_RECORD_REAPED, number, complete, 0, 0);
+	for (size_t i = 0; i < serve->nr; i++)
+		if (serve->list[i]->number == number) {
+			lazy_restore_free(serve->list[i]);
+			serve->list[i] = serve->list[--serve->nr];
+			return;
+		}
 }
 
 struct lazy_counts lazy_serve_counts(const struct lazy_serve *serve)
@@ -93,7 +132,7 @@ static void take_signal(struct lazy_serve *serve)
 
 static void source_lost(struct lazy_serve *serve, const struct error *why)
 {
-	lazy_connection_lost(&serve->connection, why);
+	lazy_uplink_lost(&serve->uplink, why);
 	for (struct lazy_memory *memory = serve->memories; memory; memory = memory->next)
 		lazy_memory_lost(memory);
 }
@@ -108,12 +147,12 @@ static void source_is_back(struct lazy_serve *serve)
 
 static void take_pages(struct lazy_serve *serve)
 {
-	struct lazy_link *link = &serve->connection.link;
+	struct lazy_link *link = &serve->uplink.link;
 	struct error err = { 0 };
 	int ret;
 
 	if (!lazy_link_is_open(link)) {
-		if (lazy_connection_try(&serve->connection))
+		if (lazy_uplink_try(&serve->uplink))
 			source_is_back(serve);
 		return;
 	}
@@ -132,12 +171,12 @@ static void send_commands(struct lazy_serve *serve)
 {
 	struct error err = { 0 };
 
-	if (!lazy_link_is_open(&serve->connection.link))
+	if (!lazy_link_is_open(&serve->uplink.link))
 		return;
-	if (lazy_link_send(&serve->connection.link, &err))
+	if (lazy_link_send(&serve->uplink.link, &err))
 		source_lost(serve, &err);
 	else
-		lazy_connection_watch(&serve->connection);
+		lazy_uplink_watch(&serve->uplink);
 }
 
 static struct lazy_restore *is_restore(const struct lazy_serve *serve, const void *about)
@@ -165,14 +204,13 @@ static void act(struct lazy_serve *serve, void *about)
 
 	if (about == serve)
 		take_signal(serve);
-	else if (about == &serve->connection)
+	else if (about == &serve->uplink)
 		take_pages(serve);
 	else if (restore)
 		lazy_restore_step(restore, serve->memories, &err);
 	else
 		take_events(serve, about, &err);
 	if (restore && restore->failed) {
-		serve->failed++;
 		report_error(&err);
 	} else {
 		tell_failure(serve, &err);
@@ -207,7 +245,7 @@ static bool is_full(const struct lazy_serve *serve)
 /* Return: true when more could be done at once */
 static bool background(struct lazy_serve *serve)
 {
-	struct lazy_link *link = serve->memories && serve->memories->link ? &serve->connection.link : NULL;
+	struct lazy_link *link = serve->memories && serve->memories->link ? &serve->uplink.link : NULL;
 	int64_t now_ms = clock_now_ms();
 	const struct pace *pace = now_ms - serve->fault_ms < CALM_MS ? &busy : &calm;
 	struct error err = { 0 };
@@ -242,21 +280,23 @@ static void tell_complete(struct lazy_serve *serve, const struct lazy_restore *r
 					  (json_int_t)faults, "pages", (json_int_t)counts.installed), text);
 }
 
-/* A program that ends by itself is complete; one that lacked pages for want of the page server is not. */
-static void settle(struct lazy_serve *serve, const struct lazy_restore *restore, struct error *err)
+/*
+ * A program that ends by itself is complete; one that lacked pages for want of the page server is not.
+ * Return: whether it is complete
+ */
+static bool settle(struct lazy_serve *serve, const struct lazy_restore *restore, struct error *err)
 {
 	bool remote = serve->memories->link;
 
 	if (restore->failed)
-		return;
-	if (!remote || lazy_link_is_open(&serve->connection.link) || !lazy_restore_lost(restore)) {
-		serve->complete++;
+		return false;
+	if (!remote || lazy_link_is_open(&serve->uplink.link) || !lazy_restore_lost(restore)) {
 		tell_complete(serve, restore);
-		return;
+		return true;
 	}
-	serve->failed++;
 	report_both("unfinished", NULL, "a restored program has ended, which lacked pages that the page server does not give");
 	error_set(err, CODE_LOST, NULL, "a restored program has ended that lacked pages, while there was no page server");
+	return false;
 }
 
 /* Restores that have ended leave the list, and a next one is waited for. */
@@ -272,9 +312,7 @@ static void reap(struct lazy_serve *serve, struct error *err)
 			i++;
 			continue;
 		}
-		settle(serve, restore, err);
-		lazy_restore_free(restore);
-		serve->list[i] = serve->list[--serve->nr];
+		lazy_serve_reaped(serve, restore->number, settle(serve, restore, err));
 	}
 	if (waits || serve->stop || (serve->restores && serve->complete + serve->failed + serve->nr >= serve->restores))
 		return;
@@ -302,7 +340,7 @@ static void tick(struct lazy_serve *serve)
 	if (left)
 		report_progress("%" PRIu64 " MiB given, %" PRIu64 " MiB left%s",
 				(lazy_serve_counts(serve).installed * PAGE_BYTES) >> 20, (left * PAGE_BYTES) >> 20,
-				serve->memories->link && !lazy_link_is_open(&serve->connection.link) ?
+				serve->memories->link && !lazy_link_is_open(&serve->uplink.link) ?
 				": WAITING FOR THE PAGE SERVER" : "");
 }
 
@@ -319,7 +357,7 @@ void lazy_serve_run(struct lazy_serve *serve, struct error *err)
 	bool again = false, more = false;
 
 	/* what was asked for is waited for: the page server answers it before it sees CLOSE */
-	while (!all_done(serve) || (serve->connection.link.nr && lazy_link_is_open(&serve->connection.link))) {
+	while (!all_done(serve) || (serve->uplink.link.nr && lazy_link_is_open(&serve->uplink.link))) {
 		int nr = epoll_wait(serve->epoll, events, EVENTS_AT_ONCE, more ? 0 : again ? RETRY_MS : TICK_MS);
 
 		for (int i = 0; i < nr; i++)
@@ -329,7 +367,7 @@ void lazy_serve_run(struct lazy_serve *serve, struct error *err)
 		send_commands(serve);
 		if (clock_now_ms() >= serve->tick_ms) {
 			tick(serve);
-			if (!lazy_link_is_open(&serve->connection.link))
+			if (!lazy_link_is_open(&serve->uplink.link))
 				take_pages(serve);
 		}
 		reap(serve, err);
@@ -343,9 +381,9 @@ void lazy_serve_run(struct lazy_serve *serve, struct error *err)
 
 void lazy_serve_end(struct lazy_serve *serve, struct error *err)
 {
-	struct lazy_link *link = &serve->connection.link;
+	struct lazy_link *link = &serve->uplink.link;
 
-	if (link->fd < 0)
+	if (link->fd < 0 || serve->borrows)
 		return;
 	if (serve->complete) {
 		if (lazy_link_is_open(link))
@@ -367,7 +405,7 @@ void lazy_serve_free(struct lazy_serve *serve)
 		serve->memories = memory->next;
 		lazy_memory_free(memory);
 	}
-	lazy_connection_close(&serve->connection);
+	lazy_uplink_close(&serve->uplink);
 	if (serve->signals >= 0)
 		close(serve->signals);
 	if (serve->epoll >= 0)

@@ -31,6 +31,9 @@ static int born(struct space_set *set, struct space *child, struct error *err)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = child };
 
+	/* a journal tells of a child that has ended */
+	if (child->uffd < 0)
+		return 0;
 	if (epoll_ctl(task_of(set)->epoll, EPOLL_CTL_ADD, child->uffd, &event))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot wait for a userfaultfd");
 	return 0;
@@ -50,6 +53,7 @@ static void bury(struct space_set *set, struct space *space)
 {
 	space->gone = true;
 	task_of(set)->lost |= space->todo.nr != 0;
+	journal_add(set->journal, JOURNAL_BURY, space->number, 0, 0, 0);
 	close_uffd(task_of(set), space);
 	space_set_empty_todo(set, space);
 }
@@ -58,13 +62,15 @@ static const struct space_set_ops task_ops = {
 	.fill = fill, .release = release, .more = more, .born = born, .bury = bury,
 };
 
-static int take_space(struct lazy_task *task, int uffd, struct error *err)
+static int take_space(struct lazy_task *task, uint32_t restore, int uffd, struct error *err)
 {
 	struct space *space = space_new(uffd, err);
 
 	if (!space)
 		return -1;
 	space->ready = false;
+	space->number = journal_space(task->set.journal);
+	journal_add(task->set.journal, JOURNAL_ROOT, space->number, uffd, task->memory->pid, restore);
 	if (lazy_images_lacking(task->memory->images, &space->todo, err)) {
 		space_free(space);
 		return -1;
@@ -73,21 +79,25 @@ static int take_space(struct lazy_task *task, int uffd, struct error *err)
 	       lazy_memory_add(task->memory, &task->set, err) ? -1 : 0;
 }
 
-struct lazy_task *lazy_task_new(struct lazy_memory *memory, int epoll, int uffd, struct error *err)
+struct lazy_task *lazy_task_new(struct lazy_memory *memory, int epoll, struct journal *journal, uint32_t restore,
+				int uffd, struct error *err)
 {
 	struct lazy_task *task = calloc(1, sizeof(*task));
 
 	if (!task) {
 		error_set(err, CODE_INTERNAL, NULL, "no memory for a task");
-		close(uffd);
+		if (uffd >= 0)
+			close(uffd);
 		return NULL;
 	}
 	task->set.ops = &task_ops;
+	task->set.journal = journal;
 	task->memory = memory;
 	task->epoll = epoll;
-	if (!take_space(task, uffd, err))
+	if (!take_space(task, restore, uffd, err))
 		return task;
-	if (!task->set.nr)
+	journal_break(journal);
+	if (!task->set.nr && uffd >= 0)
 		close(uffd);
 	lazy_task_free(task);
 	return NULL;

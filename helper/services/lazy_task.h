@@ -3,6 +3,7 @@
 #ifndef MIGRATE_SERVICES_LAZY_TASK_H
 #define MIGRATE_SERVICES_LAZY_TASK_H
 
+#include "pages/journal.h"
 #include "services/lazy_memory.h"
 
 /**
@@ -19,8 +20,13 @@ struct lazy_task {
 	bool lost;
 };
 
-/** lazy_task_new() - of a task whose @uffd CRIU has handed over; it owns @uffd, also after a failure */
-struct lazy_task *lazy_task_new(struct lazy_memory *memory, int epoll, int uffd, struct error *err);
+/**
+ * lazy_task_new() - of a task whose @uffd CRIU has handed over
+ * @journal: records it, as a task of the restore number @restore; NULL: nobody does
+ * @uffd: the task owns it, also after a failure; -1: the process has ended, as a journal that is replayed says next
+ */
+struct lazy_task *lazy_task_new(struct lazy_memory *memory, int epoll, struct journal *journal, uint32_t restore,
+				int uffd, struct error *err);
 
 /** lazy_task_ready() - CRIU has ended, and makes no more mappings */
 void lazy_task_ready(struct lazy_task *task);

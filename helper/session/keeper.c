@@ -120,7 +120,7 @@ static void block_signals(struct keeper_loop *loop)
  * Without the keeper nobody would let the program go on: the OOM killer must end the program first, whatever score the
  * helper was started with. Without the right to that the kernel still takes back what the helper's caller has added.
  */
-static void protect(void)
+void keeper_protect(void)
 {
 	struct error err = { 0 };
 	int score;
@@ -137,7 +137,7 @@ static void loop_run(struct keeper_loop *loop)
 
 	prctl(PR_SET_NAME, "migrate-keeper");
 	setsid();
-	protect();
+	keeper_protect();
 	for (int fd = 0; fd < 3; fd++)
 		dup2(null, fd);
 	/* a connection that stayed open here would hide from the peer that the helper died */

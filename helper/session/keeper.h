@@ -138,6 +138,9 @@ int keeper_data_fd(const void *data, size_t bytes);
 /** keeper_data_read() - in the keeper's process: what is in such a descriptor; -1 with errno */
 int keeper_data_read(int fd, void *data, size_t bytes);
 
+/** keeper_protect() - in a keeper's process: the OOM killer takes other processes first */
+void keeper_protect(void);
+
 /** keeper_process_kill() - one that is stuck must not act later; nothing when it is dead */
 void keeper_process_kill(struct keeper_process *process);
 /** keeper_process_wait() - until it has ended, or @timeout_ms (-1: as long as that takes); reaps it */

@@ -271,6 +271,67 @@ static void link_test_abort(void **state)
 	close_pair();
 }
 
+/*
+ * What another process has asked for comes first, in the middle of an answer; then the answers to the three GETs by which
+ * the end is found.
+ */
+static void *answer_marks(void *rest)
+{
+	struct page_command command;
+	uint8_t old[3 * PAGE_BYTES];
+
+	/* bytes of a program may look like anything: here like an answer to the first mark */
+	memset(old, 7, sizeof(old));
+	page_command_put(old, PAGE_COMMAND_NARROW, &(struct page_command){
+		.id = PAGE_COMMAND_ADD_FLAGS, .flags = PAGEMAP_PRESENT, .nr_pages = 1,
+		.addr = 8 * PAGE_BYTES, .target = TASK,
+	});
+	assert_int_equal(send(pair.far, old, *(size_t *)rest, 0), *(size_t *)rest);
+	for (int i = 0; i < 3; i++) {
+		heard(&command);
+		assert_int_equal(command.nr_pages, 1);
+		command.id = PAGE_COMMAND_ADD_FLAGS;
+		command.flags = PAGEMAP_PRESENT;
+		answer(&command, i, SIZE_MAX);
+		usleep(20000);
+	}
+	return NULL;
+}
+
+static void link_test_resync(void **state)
+{
+	const struct lazy_page known[] = { { TASK, 8 * PAGE_BYTES }, { TASK, 9 * PAGE_BYTES } };
+	size_t rests[] = { 0, 100, PAGE_COMMAND_NARROW + PAGE_BYTES, 3 * PAGE_BYTES };
+
+	for (size_t i = 0; i < sizeof(rests) / sizeof(*rests); i++) {
+		struct error err = { 0 };
+		pthread_t server;
+
+		open_pair(PAGE_COMMAND_NARROW);
+		pthread_create(&server, NULL, answer_marks, &rests[i]);
+		assert_int_equal(lazy_link_resync(&pair.link, known, &err), 0);
+		pthread_join(server, NULL);
+		/* nothing is left of it */
+		ask(16, 4);
+		answer(&right, 9, SIZE_MAX);
+		assert_int_equal(lazy_link_receive(&pair.link, came, &err), 1);
+		assert_int_equal(pair.first, 9);
+		close_pair();
+	}
+}
+
+static void link_test_resync_lost(void **state)
+{
+	const struct lazy_page known[] = { { TASK, 8 * PAGE_BYTES }, { TASK, 9 * PAGE_BYTES } };
+	struct error err = { 0 };
+
+	open_pair(PAGE_COMMAND_NARROW);
+	shutdown(pair.far, SHUT_WR);
+	assert_int_equal(lazy_link_resync(&pair.link, known, &err), -1);
+	assert_int_equal(err.code, CODE_NETWORK);
+	close_pair();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,6 +343,8 @@ int main(void)
 		cmocka_unit_test(link_test_lost),
 		cmocka_unit_test(link_test_finish),
 		cmocka_unit_test(link_test_abort),
+		cmocka_unit_test(link_test_resync),
+		cmocka_unit_test(link_test_resync_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,7 +52,7 @@ static void set_up(bool remote)
 	scene.epoll = epoll_create1(EPOLL_CLOEXEC);
 	scene.memory = lazy_memory_new(scene.dir.fd, TEST_PID, remote ? &scene.link : NULL, &err);
 	assert_non_null(scene.memory);
-	scene.task = lazy_task_new(scene.memory, scene.epoll, uffd, &err);
+	scene.task = lazy_task_new(scene.memory, scene.epoll, NULL, 0, uffd, &err);
 	assert_non_null(scene.task);
 	lazy_task_ready(scene.task);
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2034,SC2046,SC2086,SC2154,SC2317 # for those who read this in
+# shellcheck shell=bash disable=SC2034,SC2046,SC2086,SC2119,SC2120,SC2154,SC2317 # for those who read this in
 # Functions for tests of lazy restores: a program is dumped by CRIU, restored, and looked at. The caller sets $tmp and $port.
 
 tests=0 failed=0 fail=

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A process that outlives lazy-pages. It shares the table of descriptors with the helper from the start, so that nothing
+ * is closed when the helper is killed, whatever the helper was doing: the userfaultfds stay, and a program that lacks pages
+ * waits for them, in place of reading zeros; the connection stays, and the dump waits. A helper that is started anew
+ * with the same command takes all over (lazy_resume.h).
+ *
+ * What the descriptors are, and what became of the address spaces, is in a journal in shared memory.
+ */
+#ifndef MIGRATE_SERVICES_LAZY_KEEPER_H
+#define MIGRATE_SERVICES_LAZY_KEEPER_H
+
+#include "pages/journal.h"
+
+#define LAZY_KEEPER_NAME	"lazy-pages.keeper"	/* its socket, in the directory of lazy-pages.socket */
+
+/**
+ * enum lazy_record - entries of the journal that are not about one space; @space is the number of a restore
+ * @LAZY_RECORD_LINK: the connection; args: descriptor, or -1; form; LAZY_LINK_*
+ * @LAZY_RECORD_CONNECTED: CRIU is at this descriptor, or -1
+ * @LAZY_RECORD_WORD: of that task CRIU sends the userfaultfd next
+ * @LAZY_RECORD_FINISHED: all is restored
+ * @LAZY_RECORD_REAPED: it has ended; args: 1: with all of its memory
+ * @LAZY_RECORD_END: the helper ends by itself
+ */
+enum lazy_record { LAZY_RECORD_LINK = JOURNAL_OWNER, LAZY_RECORD_CONNECTED, LAZY_RECORD_WORD, LAZY_RECORD_FINISHED,
+		   LAZY_RECORD_REAPED, LAZY_RECORD_END };
+
+#define LAZY_LINK_FORCE	1	/* the socket was given: see struct lazy_link */
+#define LAZY_LINK_TLS	2	/* its keys die with the helper */
+
+/**
+ * enum lazy_handed - what the keeper hands over: a message for each descriptor
+ * @LAZY_HANDED_PENDING: of a child; @number: of the event that was read, and not acted upon
+ */
+enum lazy_handed { LAZY_HANDED_JOURNAL, LAZY_HANDED_SPACE, LAZY_HANDED_PENDING, LAZY_HANDED_LINK, LAZY_HANDED_SERVER,
+		   LAZY_HANDED_END };
+
+struct lazy_handed_msg {
+	uint32_t what, number;
+};
+
+/** struct lazy_keeper - the helper's end */
+struct lazy_keeper {
+	struct journal *journal;
+	pid_t pid;
+};
+
+/**
+ * lazy_keeper_start() - before the helper has threads
+ * @work_dir_fd: of lazy-pages.socket; stays open
+ */
+int lazy_keeper_start(struct lazy_keeper *keeper, struct journal *journal, int work_dir_fd, struct error *err);
+
+/** lazy_keeper_end() - the helper ends by itself: the keeper has nothing to keep */
+void lazy_keeper_end(struct lazy_keeper *keeper);
+
+#endif
