@@ -210,11 +210,10 @@ static void act(struct lazy_serve *serve, void *about)
 		lazy_restore_step(restore, serve->memories, &err);
 	else
 		take_events(serve, about, &err);
-	if (restore && restore->failed) {
+	if (restore && restore->failed)
 		report_error(&err);
-	} else {
+	else
 		tell_failure(serve, &err);
-	}
 }
 
 /* Return: true when a look is due again at once */
