@@ -5,12 +5,6 @@
 tests=0 failed=0 fail=
 mkdir -p $tmp
 
-# CRIU's page server makes a pipe of 4 MiB, and goes on without it when it may not.
-pipe_max=$(cat /proc/sys/fs/pipe-max-size)
-if [ "$pipe_max" -lt 4194304 ]; then
-	echo 4194304 > /proc/sys/fs/pipe-max-size
-	trap 'echo $pipe_max > /proc/sys/fs/pipe-max-size' EXIT
-fi
 
 copies="" programs="" helpers=""
 
