@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include "base/big_pipe.h"
@@ -12,6 +13,7 @@
 #define BATCH_PAGES	256UL	/* by TLS whole records of 16 KiB, which CRIU's server needs */
 
 #define TLS_END_MS	10000
+#define ANSWER_MS	30000	/* for the first answer, which a server has at once */
 
 #define TARGET(pid)	((uint64_t)(pid) << 8 | PAGE_TARGET_PROCESS)
 
@@ -39,11 +41,28 @@ static int hear(struct page_sender *sender, void *answer, size_t bytes, struct e
 	return page_stream_read(&sender->stream, answer, bytes) > 0 ? 0 : lost(sender, err);
 }
 
+/*
+ * A server that takes commands of 32 bytes waits for the rest of ours. By TLS the socket has bytes of TLS itself, and
+ * the wait has no limit.
+ */
+static int hear_first(struct page_sender *sender, void *answer, size_t bytes, struct error *err)
+{
+	struct pollfd pfd = { .fd = sender->stream.fd, .events = POLLIN };
+
+	if (!sender->heard && !poll(&pfd, 1, sender->answer_ms))
+		return error_set(err, CODE_PEER,
+				 sender->bytes == PAGE_COMMAND_NARROW ?
+				 "if it is CRIU 4.2 or later, say --wide" : NULL,
+				 "the page server does not answer");
+	sender->heard = true;
+	return hear(sender, answer, bytes, err);
+}
+
 int page_sender_init(struct page_sender *sender, const struct page_stream *stream, bool wide,
 		     struct error *err)
 {
 	*sender = (struct page_sender){
-		.stream = *stream, .pipe = { -1, -1 },
+		.stream = *stream, .pipe = { -1, -1 }, .answer_ms = ANSWER_MS,
 		.bytes = wide ? PAGE_COMMAND_WIDE : PAGE_COMMAND_NARROW,
 		.buf = malloc(BATCH_PAGES * PAGE_BYTES),
 	};
@@ -68,7 +87,7 @@ int page_sender_ask_parent(struct page_sender *sender, pid_t pid, struct error *
 	const struct page_command ask = { .id = PAGE_COMMAND_PARENT, .target = TARGET(pid) };
 	int32_t known;
 
-	if (say(sender, &ask, err) || hear(sender, &known, sizeof(known), err))
+	if (say(sender, &ask, err) || hear_first(sender, &known, sizeof(known), err))
 		return -1;
 	return !!known;
 }
@@ -188,7 +207,7 @@ int page_sender_task(struct page_sender *sender, const struct page_sender_task *
 	uint8_t has_parent;
 	int ret = 0;
 
-	if (say(sender, &open, err) || hear(sender, &has_parent, sizeof(has_parent), err))
+	if (say(sender, &open, err) || hear_first(sender, &has_parent, sizeof(has_parent), err))
 		return -1;
 	for (size_t i = 0; i < task->nr_runs && !ret; i++) {
 		const struct pagemap_entry *run = &task->runs[i];

@@ -24,12 +24,14 @@ struct page_sender_counts {
  * struct page_sender - one connection; used by one thread at a time
  * @stream: the connection; the struct owns neither the socket nor TLS
  * @bytes: length of a command
+ * @answer_ms: the server's first answer comes within this time; @heard: it has come
  * @pipe: empty between two calls, with room for @room pages; @buf: for copies
  */
 struct page_sender {
 	struct page_stream stream;
 	size_t bytes, room;
-	int pipe[2];
+	int pipe[2], answer_ms;
+	bool heard;
 	uint8_t *buf;
 	struct page_sender_counts counts;
 };

@@ -281,6 +281,24 @@ static void sender_test_gone(void **state)
 	assert_int_equal(bench->counts.gone, 15);
 }
 
+/* As CRIU 4.2 after a command of 24 bytes: it waits for the rest of one of 32. */
+static void sender_test_no_answer(void **state)
+{
+	struct bench *bench = *state;
+	struct page_sender sender;
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	bench->stream = (struct page_stream){ .fd = pair[0] };
+	assert_int_equal(page_sender_init(&sender, &bench->stream, false, &bench->err), 0);
+	sender.answer_ms = 20;
+	assert_int_equal(page_sender_ask_parent(&sender, TEST_PID, &bench->err), -1);
+	assert_non_null(strstr(bench->err.hint, "--wide"));
+	page_sender_free(&sender);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 /* The server ends before it has all: the dump is not complete. */
 static void sender_test_server_ends(void **state)
 {
@@ -318,6 +336,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(sender_test_parent, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sender_test_no_parent, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sender_test_gone, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(sender_test_no_answer, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sender_test_server_ends, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sender_test_refused, set_up, tear_down),
 	};

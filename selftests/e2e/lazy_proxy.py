@@ -23,7 +23,6 @@ import threading
 import time
 
 PAGE = 4096
-HEAD = struct.Struct("<IIQQ")  # command, pages, address, task
 CLOSE = (0x1023, 0x1024)
 
 
@@ -37,24 +36,41 @@ def recv_all(sock, count):
     return bytes(data)
 
 
+class Form:
+    """A command's bytes: up to CRIU 4.1 24 of them, and 32 from 4.2 on."""
+    def __init__(self, start):
+        # the narrow form counts pages there
+        self.wide = not struct.unpack_from("<I", start, 4)[0]
+        self.struct = struct.Struct("<IIQQQ" if self.wide else "<IIQQ")
+        self.size = self.struct.size
+
+    def unpack(self, raw):
+        """command, pages, address, task"""
+        command, *rest = self.struct.unpack(raw)
+        return (command, *rest[1:]) if self.wide else (command, *rest)
+
+    def pack(self, command, *rest):
+        return self.struct.pack(command, *([0] if self.wide else []), *rest)
+
+
 class Proxy:
     def __init__(self, port, to, way, number):
         self.listener = socket.create_server(("127.0.0.1", port))
-        self.server = None
+        self.server = self.form = None
         self.to, self.way, self.number = to, way, number
         self.answers = 0
 
     def ask(self, raw):
         """The page server's whole answer to a GET."""
         self.server.sendall(raw)
-        head = recv_all(self.server, HEAD.size)
+        head = recv_all(self.server, self.form.size)
         if head is None:
             return None
-        data = recv_all(self.server, HEAD.unpack(head)[1] * PAGE)
+        data = recv_all(self.server, self.form.unpack(head)[1] * PAGE)
         return None if data is None else (head, data)
 
     def spoil(self, head, data):
-        command, pages, addr, task = HEAD.unpack(head)
+        command, pages, addr, task = self.form.unpack(head)
         if self.way == "head":
             command = 6
         elif self.way == "addr":
@@ -67,12 +83,21 @@ class Proxy:
             data = bytes(PAGE) + data[PAGE:]
         elif self.way == "unasked":
             return (head + data) * 2
-        return HEAD.pack(command, pages, addr, task) + data
+        return self.form.pack(command, pages, addr, task) + data
+
+    def command(self, helper):
+        """The next one, whose first is a GET."""
+        start = recv_all(helper, 8)
+        if start is None:
+            return None
+        self.form = self.form or Form(start)
+        rest = recv_all(helper, self.form.size - len(start))
+        return None if rest is None else start + rest
 
     def serve(self, helper):
         """Until the helper's connection ends; true when the dump has ended as well."""
-        while (raw := recv_all(helper, HEAD.size)) is not None:
-            command = HEAD.unpack(raw)[0]
+        while (raw := self.command(helper)) is not None:
+            command = self.form.unpack(raw)[0]
             if command & 0xFFFF != 7:
                 self.server.sendall(raw)
                 if command in CLOSE:

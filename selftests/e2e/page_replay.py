@@ -6,6 +6,7 @@
                  [N PID]               after N bytes it kills the process PID, the server, unless it is 0; and hangs up
   page_replay.py send PORT FILE [N]    say it to a server, or only N bytes. Prints what was answered, as hex
   page_replay.py widen FROM TO         from the form up to CRIU 4.1 to that of CRIU 4.2 and later
+  page_replay.py form FILE             the length of a command: 24 or 32
   page_replay.py compare DIR DIR       whether the pagemaps of both list the same pages with the same content;
                                        prints how many pagemaps, pages, and pages in the parent there are
   page_replay.py memory DIR PID        whether the pages of process PID in DIR are those of its memory; prints how many
@@ -88,6 +89,11 @@ def commands(data):
         at += payload
 
 
+def form(path):
+    with open(path, "rb") as file:
+        print(header_bytes(file.read(32)))
+
+
 def widen(source, target):
     with open(source, "rb") as file, open(target, "wb") as out:
         for ident, flags, pages, addr, ident_of, payload in commands(file.read()):
@@ -158,7 +164,8 @@ def compare(one, other):
 def memory(folder, pid):
     head, *entries = records(f"{folder}/pagemap-{pid}.img")
     number = 0
-    with open(f"{folder}/pages-{head[1]}.img", "rb") as pages, open(f"/proc/{pid}/mem", "rb") as mem:
+    # Unbuffered: what is read of a task gets into its page table, and into the next dump.
+    with open(f"{folder}/pages-{head[1]}.img", "rb") as pages, open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
         for entry in entries:
             if not entry.get(4, 0) & PRESENT:
                 continue
@@ -171,5 +178,5 @@ def memory(folder, pid):
 
 
 if __name__ == "__main__":
-    {"record": record, "send": send, "widen": widen, "compare": compare,
+    {"record": record, "send": send, "form": form, "widen": widen, "compare": compare,
      "memory": memory}[sys.argv[1]](*sys.argv[2:])
