@@ -18,7 +18,7 @@ ok() { tests=$((tests + 1)); echo "ok $tests - $1"; }
 not_ok() {
 	tests=$((tests + 1)) failed=$((failed + 1))
 	echo "not ok $tests - $1: $2"
-	tail -n 4 $tmp/migrate.json $tmp/migrate.err $tmp/serve.json $tmp/serve.err 2>&1 | sed 's/^/# /'
+	tail -n 4 $tmp/migrate.json $tmp/migrate.err $tmp/serve.json $tmp/serve.err 2> /dev/null | sed 's/^/# /'
 }
 
 # chosen [all | some | part I N]: of the rows on standard input all, those with a + at their end, or

@@ -39,7 +39,7 @@ def crc_of(seed):
 
 def pool(file):
     count = 0
-    with multiprocessing.Pool(4) as workers:
+    with multiprocessing.get_context('fork').Pool(4) as workers:
         while True:
             seeds = [random.randrange(1 << 30) for _ in range(32)]
             for seed, crc in zip(seeds, workers.map(crc_of, seeds, chunksize=1)):

@@ -4,7 +4,7 @@
 # $ticker is the root of its tree, $count a file whose first number grows with the work done. What is
 # wrong goes to $count.wrong. whole_NAME looks at it in the end, when it works at the destination.
 
-programs=(redis memcached nginx postgres postgres_kept node java go pool supervisor sysv shell threads mappings reserved)
+programs=(redis memcached nginx python postgres postgres_kept node java go pool supervisor sysv shell threads mappings reserved)
 data=$tmp/data
 count=$tmp/count
 
@@ -224,6 +224,16 @@ whole_postgres_kept()
 	fail="pgbench: $(pg_failures)" && [ -z "$(pg_failures)" ] || return
 	sums_are_right pg_in_peer psql -h $v4
 }
+
+# Python's own server, a thread for each connection.
+start_python()
+{
+	head -c 200000 /dev/urandom > "$data"/body
+	run python3 -m http.server 8082 --directory "$data"
+	wait_for 20 listens 8082 || return
+	load python3 "$here/moved_http.py" 8082 /body "$data"/body $count $src $dst
+}
+whole_python() { http_whole; }
 
 start_node()
 {
