@@ -92,10 +92,24 @@ int image_writer_entry(struct image_writer *writer, uint64_t addr, uint64_t nr_p
 	return writer->map.failed || writer->map.bytes > MAP_BYTES_MAX ? flush(writer, err) : 0;
 }
 
+/* A network file system may tell of a full disk at close(), and not before when nobody calls fsync(). */
+static int close_file(const struct image_writer *writer, int *fd, const char *what, struct error *err)
+{
+	int ret = *fd < 0 ? 0 : close(*fd);
+
+	*fd = -1;
+	return ret ? error_errno(err, CODE_INTERNAL, NULL, "cannot write %s-%u.img", what,
+				 writer->made.pages_id) : 0;
+}
+
 int image_writer_finish(struct image_writer *writer, struct error *err)
 {
 	int ret = writer->map_fd < 0 ? 0 : flush(writer, err);
 
+	if (!ret)
+		ret = close_file(writer, &writer->pages_fd, "pages", err);
+	if (!ret)
+		ret = close_file(writer, &writer->map_fd, "pagemap of pages", err);
 	image_writer_drop(writer);
 	return ret;
 }

@@ -2,11 +2,14 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -34,7 +37,9 @@ static int lost(struct page_receiver *receiver)
 		return error_set(&receiver->err, CODE_ABORTED, NULL,
 				 "the page server was ended before the sender said that all pages were sent");
 	case PAGE_CUT_SILENT:
-		return error_set(&receiver->err, CODE_PEER, NULL, "no command came");
+		return error_set(&receiver->err, CODE_PEER, NULL,
+				 receiver->spoke ? "the sender was silent for too long, and another one waited for its place" :
+				 "no command came");
 	default:
 		break;
 	}
@@ -236,7 +241,8 @@ static int step(struct page_receiver *receiver, struct page_command *command)
 	return !is_close(command);
 }
 
-static void wait_for_hang_up(struct page_receiver *receiver, int wait_ms)
+/* Return: true when the sender has closed its end, as it does when it has the answer */
+static bool wait_for_hang_up(struct page_receiver *receiver, int wait_ms)
 {
 	struct pollfd pfd = { .fd = receiver->stream.fd, .events = POLLIN };
 	int64_t end_ms = clock_now_ms() + wait_ms;
@@ -244,10 +250,13 @@ static void wait_for_hang_up(struct page_receiver *receiver, int wait_ms)
 
 	/* what comes is the rest of a CLOSE whose length was not known */
 	while (poll(&pfd, 1, wait_ms) > 0) {
-		if (recv(receiver->stream.fd, rest, sizeof(rest), MSG_DONTWAIT) <= 0)
-			return;
+		ssize_t n = recv(receiver->stream.fd, rest, sizeof(rest), MSG_DONTWAIT);
+
+		if (n <= 0)
+			return !n;
 		wait_ms = end_ms > clock_now_ms() ? end_ms - clock_now_ms() : 0;
 	}
+	return false;
 }
 
 void page_receiver_init(struct page_receiver *receiver, int fd, struct image_dir *dir)
@@ -276,7 +285,8 @@ static void part(struct page_receiver *receiver, bool force)
 		tls_end(receiver->stream.tls, force ? HANG_UP_MS : 0);
 	/* but for the rest of a CLOSE whose length was not known, all that comes now is the caller's */
 	if (!force || !receiver->bytes)
-		wait_for_hang_up(receiver, force ? 0 : HANG_UP_MS);
+		receiver->confirmed = wait_for_hang_up(receiver, force ? 0 : HANG_UP_MS);
+	receiver->confirmed |= force;
 }
 
 void page_receiver_run(struct page_receiver *receiver)
@@ -316,6 +326,18 @@ void page_receiver_cut(struct page_receiver *receiver, enum page_cut why)
 {
 	atomic_store(&receiver->cut, why);
 	shutdown(receiver->stream.fd, SHUT_RDWR);
+}
+
+int64_t page_receiver_silent_ms(const struct page_receiver *receiver)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+	int unread = 0;
+
+	if (ioctl(receiver->stream.fd, FIONREAD, &unread) || unread ||
+	    getsockopt(receiver->stream.fd, IPPROTO_TCP, TCP_INFO, &info, &len))
+		return 0;
+	return info.tcpi_last_data_recv;
 }
 
 void page_receiver_join(struct page_receiver *receiver)

@@ -19,7 +19,7 @@
  * enum page_cut - why the server ends a connection
  * @PAGE_CUT_NOT: it does not
  * @PAGE_CUT_STOP: the server ends
- * @PAGE_CUT_SILENT: no command came for too long
+ * @PAGE_CUT_SILENT: nothing came for too long
  */
 enum page_cut { PAGE_CUT_NOT, PAGE_CUT_STOP, PAGE_CUT_SILENT };
 
@@ -37,6 +37,7 @@ enum page_cut { PAGE_CUT_NOT, PAGE_CUT_STOP, PAGE_CUT_SILENT };
  * @parent, @has_parent: what the parent lists of this object
  * @made: all objects of this connection
  * @closed: the images are published
+ * @confirmed: the sender knows that: it hung up after the answer to CLOSE. A dump whose connection broke before that fails
  * @spoke: a command of the protocol has come
  * @err: why the connection failed
  */
@@ -52,7 +53,7 @@ struct page_receiver {
 	size_t bytes;
 	struct image_writer writer;
 	struct parent_map parent;
-	bool has_parent, closed;
+	bool has_parent, closed, confirmed;
 	struct image_made *made;
 	size_t nr_made, room;
 	struct image_counts counts;
@@ -73,6 +74,9 @@ int page_receiver_start(struct page_receiver *receiver, struct error *err);
 
 /** page_receiver_cut() - end the traffic, so that the thread ends; for the thread that owns the receiver */
 void page_receiver_cut(struct page_receiver *receiver, enum page_cut why);
+
+/** page_receiver_silent_ms() - time since the last bytes of a TCP sender; 0 while some are unread here */
+int64_t page_receiver_silent_ms(const struct page_receiver *receiver);
 
 /** page_receiver_join() - wait for the end of the thread */
 void page_receiver_join(struct page_receiver *receiver);

@@ -29,6 +29,11 @@
 /* A dump connects first, and sends the first command when it has stopped and looked at all tasks. */
 #define SILENT_MS	600000
 #define SILENT_FULL_MS	60000	/* the same when all places are taken */
+/*
+ * CRIU is silent while its code in a process puts memory into pipes, which takes a second for some GiB. It sends each
+ * process when that has ended.
+ */
+#define SENDER_SILENT_MS	900000
 
 /**
  * struct page_server - @trust: NULL without TLS; @receivers: NULL in a free place; @strangers: connections
@@ -147,19 +152,28 @@ static void tell(const struct page_receiver *receiver, const char *event, json_t
 	report_both(event, fields, text);
 }
 
+/* The dump may have failed on the way of the answer; then its program goes on, and the images are those of before. */
+static const char *doubt(const struct page_receiver *receiver)
+{
+	return receiver->confirmed ? "" :
+	       "; the connection ended before the sender was seen to know that: look at its criu dump before you restore";
+}
+
 static void tell_complete(struct page_server *server, struct page_receiver *receiver)
 {
 	const struct image_counts *counts = &receiver->counts;
+	json_t *fields = figures(receiver->nr_made, counts);
 
+	json_object_set_new(fields, "confirmed", json_boolean(receiver->confirmed));
 	server->complete++;
 	server->images += receiver->nr_made;
 	server->counts.present += counts->present;
 	server->counts.in_parent += counts->in_parent;
 	server->counts.lazy += counts->lazy;
-	tell(receiver, "complete", figures(receiver->nr_made, counts),
-	     "%s, %" PRIu64 " more in the parent, %" PRIu64 " left for later: %s complete",
+	tell(receiver, "complete", fields,
+	     "%s, %" PRIu64 " more in the parent, %" PRIu64 " left for later: %s complete%s",
 	     text_count(counts->present, "page", "pages").text, counts->in_parent, counts->lazy,
-	     text_count(receiver->nr_made, "object is", "objects are").text);
+	     text_count(receiver->nr_made, "object is", "objects are").text, doubt(receiver));
 }
 
 static void tell_failed(struct page_server *server, struct page_receiver *receiver)
@@ -232,6 +246,33 @@ static void cut_silent(struct page_server *server)
 	}
 }
 
+static bool caller_waits(const struct page_server *server)
+{
+	struct pollfd pfd = { .fd = server->listener.fd, .events = POLLIN };
+
+	return server->listener.fd >= 0 && poll(&pfd, 1, 0) > 0;
+}
+
+/* One at a time: the one that has been silent for longest gives its place to a caller that waits. */
+static void make_place(struct page_server *server)
+{
+	int64_t silent_ms = server->opts.silent_ms ?: SENDER_SILENT_MS;
+	struct page_receiver *silent = NULL;
+
+	if (free_place(server) || !caller_waits(server))
+		return;
+	for (size_t i = 0; i < PAGE_SERVER_CONNECTIONS; i++) {
+		int64_t ms = page_receiver_silent_ms(server->receivers[i]);
+
+		if (!server->receivers[i]->spoke || ms < silent_ms)
+			continue;
+		silent_ms = ms;
+		silent = server->receivers[i];
+	}
+	if (silent)
+		page_receiver_cut(silent, PAGE_CUT_SILENT);
+}
+
 static void serve(struct page_server *server)
 {
 	struct signalfd_siginfo info;
@@ -252,6 +293,7 @@ static void serve(struct page_server *server)
 			eventfd_read(server->wake_fd, &ignored);
 		reap(server, false);
 		cut_silent(server);
+		make_place(server);
 		if (fds[2].revents && !server->stop)
 			accept_one(server);
 	}

@@ -22,11 +22,12 @@
  * @once: end after one connection
  * @no_fsync: do not wait for the disk before CLOSE is answered
  * @tls: each connection begins with TLS, with the certificates of @tls_files
+ * @silent_ms: a sender that has said something may be silent so long while others wait for a place; 0: SENDER_SILENT_MS
  * @tls_any_name: the sender's certificate need not be for @address
  */
 struct page_server_options {
 	const char *images_dir, *prev_images_dir, *address;
-	unsigned long port;
+	unsigned long port, silent_ms;
 	int status_fd, ps_socket;
 	bool once, no_fsync, json, tls, tls_any_name;
 	struct tls_files tls_files;

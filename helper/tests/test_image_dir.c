@@ -54,6 +54,21 @@ static struct image_made make(struct bench *bench, uint64_t target)
 	return made;
 }
 
+/* As a network file system that tells of a full disk at close() */
+static void dir_test_close_fails(void **state)
+{
+	struct bench *bench = *state;
+	struct image_writer writer;
+	struct image_made made;
+
+	assert_int_equal(image_dir_take(&bench->dir, PAGES_OF(TEST_PID), &made, &bench->err), 0);
+	assert_int_equal(image_writer_open(&writer, bench->dir.fd, &made, &bench->err), 0);
+	close(writer.pages_fd);
+	assert_int_equal(image_writer_finish(&writer, &bench->err), -1);
+	assert_non_null(strstr(bench->err.what, "cannot write pages-"));
+	image_dir_drop(&bench->dir, &made, 1);
+}
+
 static void dir_test_publish(void **state)
 {
 	struct bench *bench = *state;
@@ -267,6 +282,7 @@ static void dir_test_parent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(dir_test_close_fails, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(dir_test_publish, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(dir_test_none, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(dir_test_taken, set_up, tear_down),

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/report.h"
 #include "services/page_server.h"
@@ -222,6 +223,69 @@ static void server_test_places(void **state)
 	assert_non_null(strstr(bench->line, "\"images\":65,"));
 }
 
+/* All places are taken by senders of whom the first but one has said nothing for long: it goes, and no other. */
+static void server_test_silent(void **state)
+{
+	struct fake_dump senders[PAGE_SERVER_CONNECTIONS], one_more;
+	struct bench *bench = *state;
+
+	bench->opts.silent_ms = 600;
+	start(bench);
+	for (int i = 0; i < PAGE_SERVER_CONNECTIONS; i++) {
+		senders[i] = call(bench);
+		say(&senders[i], CMD_OPEN2, 0, 0, 0, PAGES_OF(100 + i));
+		expect(&senders[i], "\0", 1);
+	}
+	/* silence alone is no reason */
+	usleep(2500 * 1000);
+	for (int i = 0; i < PAGE_SERVER_CONNECTIONS; i++) {
+		if (i == 1)
+			continue;
+		say(&senders[i], CMD_ADD, 0, 4, 1, PAGES_OF(100 + i));
+		say_page(&senders[i], 'a');
+	}
+	one_more = call(bench);
+	dump(&one_more, 99);
+	hear(bench, "failed");
+	assert_non_null(strstr(bench->line, "silent for too long"));
+	for (int i = 0; i < PAGE_SERVER_CONNECTIONS; i++) {
+		if (i != 1) {
+			say(&senders[i], CMD_CLOSE, 0, 0, 0, 0);
+			expect(&senders[i], "\0\0\0\0", 4);
+		}
+		close(senders[i].fd);
+	}
+	kill(bench->pid, SIGTERM);
+	assert_int_equal(ends(bench), CODE_OK);
+	hear(bench, "result");
+	assert_non_null(strstr(bench->line, "\"images\":64,"));
+	assert_non_null(strstr(bench->line, "\"failed\":1,"));
+}
+
+/* The sender's connection is reset before it has read the answer to CLOSE: told, since its dump fails. */
+static void server_test_unconfirmed(void **state)
+{
+	struct linger reset = { .l_onoff = 1 };
+	struct bench *bench = *state;
+	struct fake_dump sender;
+
+	start(bench);
+	sender = call(bench);
+	dump(&sender, 99);
+	hear(bench, "complete");
+	assert_non_null(strstr(bench->line, "\"confirmed\":true"));
+	sender = call(bench);
+	say(&sender, CMD_OPEN2, 0, 0, 0, PAGES_OF(100));
+	expect(&sender, "\0", 1);
+	say(&sender, CMD_CLOSE, 0, 0, 0, 0);
+	usleep(200 * 1000);
+	setsockopt(sender.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	close(sender.fd);
+	hear(bench, "complete");
+	assert_non_null(strstr(bench->line, "\"confirmed\":false"));
+	assert_non_null(strstr(bench->line, "before you restore"));
+}
+
 /* Time of the processor, in ms */
 static uint64_t used_ms(const struct bench *bench)
 {
@@ -285,6 +349,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(server_test_signal, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(server_test_signal_idle, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(server_test_places, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(server_test_silent, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(server_test_unconfirmed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(server_test_descriptors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(server_test_socket, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(server_test_refused, set_up, tear_down),
