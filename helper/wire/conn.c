@@ -207,7 +207,7 @@ static int connect_tcp(const char *where, struct error *err)
 		fd = try_connect(ai);
 	if (fd < 0)
 		error_errno(err, CODE_NETWORK,
-			    "run \"migrate-helper serve\" there, and let the port through the firewall",
+			    "does anything listen there (\"migrate-helper serve\", for one), and does the firewall let the port through?",
 			    "cannot connect to \"%s\"", where);
 	freeaddrinfo(list);
 	return fd;

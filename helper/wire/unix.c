@@ -142,7 +142,7 @@ int unix_connect(const char *path, struct error *err)
 		return fd;
 	}
 	error_errno(err, CODE_NETWORK,
-		    "run \"migrate-helper serve\" there, and \"ssh -L\" for a socket of another machine",
+		    "does anything listen there (\"migrate-helper serve\", for one; \"ssh -L\" for a socket of another machine)?",
 		    "cannot connect to %s", path);
 	close(fd);
 	return -1;
