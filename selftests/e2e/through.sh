@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154,SC2034,SC2086,SC2317 # variables of programs and handover.sh
+# shellcheck shell=bash disable=SC2016,SC2154,SC2034,SC2086,SC2317 # text for another shell; variables of programs and handover.sh
 # An unmodified CRIU dumps a program here and restores it in the other network namespace, with migrate-helper in place
 # of one of CRIU's daemons; with $theirs the daemon is CRIU's own. Needs handover.sh. through_WAY moves $ticker; what the
 # program does afterwards is for the caller to check.
@@ -79,7 +79,7 @@ through_page-server()
 pre_dump()
 {
 	local parent=$(($1 - 1)) words=()
-	[ $parent = 0 ] || words=(--prev-images-dir ../$parent)
+	[ $parent = 0 ] || words=(--prev-images-dir "../$parent")
 	mkdir $img/"$1"
 	if [ "$theirs" ]; then
 		criu pre-dump --tree "$ticker" --images-dir $img/"$1" -o $tmp/criu-pre-dump.log "${words[@]}" > $tmp/criu.log 2>&1
