@@ -446,11 +446,10 @@ void image_dump_serve(struct image_client *client)
 	struct stream_request request;
 	struct error err = { 0 };
 
-	if (stream_request_read(client->fd, &request, &err) <= 0) {
+	if (stream_request_read(client->fd, &request, &err) <= 0)
 		image_tally_stranger(dumps->tally);
-	} else if (request.confirm) {
+	else if (request.confirm)
 		serve_script(dumps, client, request.root ? stream_root_read(client->fd) : -1);
-	} else {
+	else
 		dump_serve(dumps, client, request.name);
-	}
 }

@@ -224,7 +224,7 @@ static void read_image(struct remote_dump *remote, struct image_client *client,
 		remote->users++;
 	}
 	pthread_mutex_unlock(&remote->lock);
-	remote_reader_serve(client->fd, request, image, &client->loop->stop, &ignored);
+	remote_reader_serve(client, request, image, &ignored);
 	free(copy.data);
 	if (uses)
 		leave(remote, NULL, &none);

@@ -7,12 +7,12 @@
 #include "services/remote_reader.h"
 #include "services/stream_request.h"
 
-int remote_reader_serve(int fd, const struct remote_request *request,
-			const struct stored_image *image, const atomic_bool *stop,
-			struct error *err)
+int remote_reader_serve(const struct image_client *client, const struct remote_request *request,
+			const struct stored_image *image, struct error *err)
 {
+	struct image_pour pour = { .image = image, .fd = client->fd, .stop = &client->loop->stop };
 	bool by_pipe = *request->snapshot;
-	struct image_pour pour = { .image = image, .fd = fd, .stop = stop };
+	int fd = client->fd;
 
 	if (remote_reply_write(fd, image ? 0 : ENOENT) || !image)
 		return 0;

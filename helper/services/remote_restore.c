@@ -83,7 +83,7 @@ static void read_image(struct remote_restore *remote, struct image_client *clien
 		remote->missing += !image;
 		pthread_mutex_unlock(&remote->lock);
 	}
-	remote_reader_serve(client->fd, request, image, &client->loop->stop, &err);
+	remote_reader_serve(client, request, image, &err);
 	if (dump)
 		image_store_put(remote->restores->store, dump, false);
 	else
