@@ -3,12 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
+#include "base/end_signals.h"
 #include "base/page.h"
 #include "base/report.h"
 #include "base/text.h"
@@ -17,21 +16,17 @@
 #include "services/lazy_pages.h"
 #include "services/lazy_resume.h"
 #include "services/lazy_serve.h"
+#include "services/status_fd.h"
 
 static int open_signals(struct lazy_serve *serve, struct error *err)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = serve };
-	sigset_t set;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	serve->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	serve->signals = end_signals_open(err);
+	if (serve->signals < 0)
+		return -1;
 	serve->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (serve->signals < 0 || serve->epoll < 0 ||
-	    epoll_ctl(serve->epoll, EPOLL_CTL_ADD, serve->signals, &event))
+	if (serve->epoll < 0 || epoll_ctl(serve->epoll, EPOLL_CTL_ADD, serve->signals, &event))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot wait for signals");
 	return 0;
 }
@@ -78,12 +73,7 @@ static size_t form_of(const struct lazy_serve *serve)
 static int tell_ready(int fd, struct error *err)
 {
 	report_both("ready", NULL, "waiting for criu restore --lazy-pages");
-	if (fd < 0)
-		return 0;
-	if (write(fd, "", 1) != 1)
-		return error_errno(err, CODE_USAGE, NULL, "cannot write to descriptor %d of --status-fd", fd);
-	close(fd);
-	return 0;
+	return status_fd_tell(fd, err);
 }
 
 /* A new keeper, before anything is there that could be lost. */

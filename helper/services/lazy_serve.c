@@ -2,9 +2,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/end_signals.h"
 #include "base/page.h"
 #include "base/report.h"
 #include "base/text.h"
@@ -118,9 +118,7 @@ static void tell_failure(struct lazy_serve *serve, const struct error *err)
 
 static void take_signal(struct lazy_serve *serve)
 {
-	struct signalfd_siginfo info;
-
-	if (read(serve->signals, &info, sizeof(info)) <= 0)
+	if (!end_signals_take(serve->signals))
 		return;
 	if (!under_way(serve)) {
 		serve->stop = true;

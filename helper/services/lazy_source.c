@@ -3,19 +3,19 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/end_signals.h"
 #include "base/page.h"
 #include "base/report.h"
 #include "base/text.h"
 #include "os/fds.h"
 #include "services/lazy_answer.h"
 #include "services/lazy_source.h"
+#include "services/status_fd.h"
 #include "wire/conn.h"
 #include "wire/listener.h"
 
@@ -41,16 +41,11 @@ struct lazy_source {
 
 static int open_signals(struct lazy_source *source)
 {
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	source->signals = signalfd(-1, &set, SFD_CLOEXEC);
+	source->signals = end_signals_open(&source->err);
+	if (source->signals < 0)
+		return -1;
 	source->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return source->signals < 0 || source->wake_fd < 0 ?
+	return source->wake_fd < 0 ?
 	       error_errno(&source->err, CODE_INTERNAL, NULL, "cannot wait for signals") : 0;
 }
 
@@ -136,9 +131,7 @@ static int dial(struct lazy_source *source, struct error *err)
 
 static void take_signal(struct lazy_source *source)
 {
-	struct signalfd_siginfo info;
-
-	if (read(source->signals, &info, sizeof(info)) <= 0)
+	if (!end_signals_take(source->signals))
 		return;
 	if (!atomic_load(&source->given)) {
 		error_set(&source->err, CODE_ABORTED, NULL, "ended by a signal before a page was asked for");
@@ -294,7 +287,6 @@ static int open_listener(struct lazy_source *source)
 static int tell_ready(struct lazy_source *source)
 {
 	const struct lazy_dump *dump = &source->dump;
-	int fd = source->opts->status_fd;
 	char text[256];
 
 	snprintf(text, sizeof(text), "%s of %s are given by the backend %s",
@@ -303,12 +295,7 @@ static int tell_ready(struct lazy_source *source)
 	report_both("ready", json_pack("{s:I,s:I,s:s}", "tasks", (json_int_t)dump->nr, "pages",
 				       (json_int_t)lazy_dump_lacking(dump), "backend",
 				       dump->tasks[0].backend->ops->name), text);
-	if (fd < 0)
-		return 0;
-	if (write(fd, "", 1) != 1)
-		return error_errno(&source->err, CODE_USAGE, NULL, "cannot write to descriptor %d of --status-fd", fd);
-	close(fd);
-	return 0;
+	return status_fd_tell(source->opts->status_fd, &source->err);
 }
 
 /* Nothing of CRIU's is touched before all else is there: what fails here can be tried again. */

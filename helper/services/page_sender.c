@@ -82,16 +82,6 @@ void page_sender_free(struct page_sender *sender)
 	sender->buf = NULL;
 }
 
-int page_sender_ask_parent(struct page_sender *sender, pid_t pid, struct error *err)
-{
-	const struct page_command ask = { .id = PAGE_COMMAND_PARENT, .target = TARGET(pid) };
-	int32_t known;
-
-	if (say(sender, &ask, err) || hear_first(sender, &known, sizeof(known), err))
-		return -1;
-	return !!known;
-}
-
 /* The first @nr pages of @part */
 static int say_pages(struct page_sender *sender, uint64_t target, const struct pagemap_entry *part, uint64_t nr,
 		     struct error *err)
@@ -237,23 +227,4 @@ int page_sender_close(struct page_sender *sender, struct error *err)
 	if (sender->stream.tls)
 		tls_end(sender->stream.tls, TLS_END_MS);
 	return 0;
-}
-
-int page_sender_dump(const struct page_stream *stream, bool wide, const struct page_sender_task *tasks,
-		     size_t nr, struct page_sender_counts *counts, struct error *err)
-{
-	struct page_sender sender;
-	int ret;
-
-	if (page_sender_init(&sender, stream, wide, err))
-		return -1;
-	ret = 0;
-	for (size_t i = 0; i < nr && !ret; i++)
-		ret = page_sender_task(&sender, &tasks[i], err);
-	if (!ret)
-		ret = page_sender_close(&sender, err);
-	if (counts)
-		*counts = sender.counts;
-	page_sender_free(&sender);
-	return ret;
 }

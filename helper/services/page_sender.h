@@ -59,12 +59,6 @@ int page_sender_init(struct page_sender *sender, const struct page_stream *strea
 void page_sender_free(struct page_sender *sender);
 
 /**
- * page_sender_ask_parent() - has the server an older image of process @pid, from which runs can be left out?
- * Return: 1 it has; 0; -1 with @err
- */
-int page_sender_ask_parent(struct page_sender *sender, pid_t pid, struct error *err);
-
-/**
  * page_sender_task() - all runs of one process
  *
  * Pages that are gone since the runs were listed are left out. Return: -1 with @err, also when a run is the parent's
@@ -82,12 +76,5 @@ ssize_t page_sender_some(struct page_sender *sender, struct backend *backend, ui
 
 /** page_sender_close() - end the dump, and wait until the server has said that its images are complete */
 int page_sender_close(struct page_sender *sender, struct error *err);
-
-/**
- * page_sender_dump() - page_sender_task() of @nr processes, and page_sender_close()
- * @counts: filled; NULL: nobody wants them
- */
-int page_sender_dump(const struct page_stream *stream, bool wide, const struct page_sender_task *tasks,
-		     size_t nr, struct page_sender_counts *counts, struct error *err);
 
 #endif

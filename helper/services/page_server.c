@@ -6,22 +6,22 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/end_signals.h"
 #include "base/page.h"
 #include "base/report.h"
 #include "base/text.h"
 #include "os/fds.h"
 #include "services/page_receiver.h"
 #include "services/page_server.h"
+#include "services/status_fd.h"
 #include "wire/conn.h"
 #include "wire/listener.h"
 
@@ -56,16 +56,11 @@ struct page_server {
 
 static int open_signals(struct page_server *server)
 {
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	server->signals = signalfd(-1, &set, SFD_CLOEXEC);
+	server->signals = end_signals_open(&server->err);
+	if (server->signals < 0)
+		return -1;
 	server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return server->signals < 0 || server->wake_fd < 0 ?
+	return server->wake_fd < 0 ?
 	       error_errno(&server->err, CODE_INTERNAL, NULL, "cannot wait for signals") : 0;
 }
 
@@ -275,7 +270,6 @@ static void make_place(struct page_server *server)
 
 static void serve(struct page_server *server)
 {
-	struct signalfd_siginfo info;
 	eventfd_t ignored;
 
 	while (!server->stop) {
@@ -287,7 +281,7 @@ static void serve(struct page_server *server)
 		};
 
 		poll(fds, sizeof(fds) / sizeof(*fds), TICK_MS);
-		if (fds[0].revents && read(server->signals, &info, sizeof(info)) > 0)
+		if (fds[0].revents && end_signals_take(server->signals))
 			server->stop = true;
 		if (fds[1].revents)
 			eventfd_read(server->wake_fd, &ignored);
@@ -357,19 +351,6 @@ static int take_socket(struct page_server *server)
 	return receive(server, fd, "the socket that was given", &server->err);
 }
 
-static int tell_ready(struct page_server *server)
-{
-	int fd = server->opts.status_fd;
-
-	if (fd < 0)
-		return 0;
-	if (write(fd, "", 1) != 1)
-		return error_errno(&server->err, CODE_USAGE, NULL,
-				   "cannot write to descriptor %d of --status-fd", fd);
-	close(fd);
-	return 0;
-}
-
 static int begin(struct page_server *server)
 {
 	const struct page_server_options *opts = &server->opts;
@@ -387,7 +368,7 @@ static int begin(struct page_server *server)
 	server->dir.no_fsync = opts->no_fsync;
 	if (!open_signals(server) &&
 	    !(opts->ps_socket >= 0 ? take_socket(server) : open_listener(server)) &&
-	    !tell_ready(server))
+	    !status_fd_tell(opts->status_fd, &server->err))
 		return 0;
 	end_all(server);
 	image_dir_close(&server->dir);

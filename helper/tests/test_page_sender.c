@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "services/page_receiver.h"
 #include "services/page_sender.h"
+#include "tests/page_dump.h"
 #include "tests/certificates.h"
 #include "tests/criu_images.h"
 #include "tests/fake_backend.h"
@@ -114,7 +115,7 @@ static int send_runs(struct bench *bench, bool wide, const struct pagemap_entry 
 		.backend = &bench->fake.backend, .pid = TEST_PID, .runs = runs, .nr_runs = nr,
 	};
 
-	return page_sender_dump(&bench->stream, wide, &task, 1, &bench->counts, &bench->err);
+	return page_dump(&bench->stream, wide, &task, &bench->counts, &bench->err);
 }
 
 static struct pagemap_entry entry_of(uint64_t page, uint64_t nr, uint32_t flags)
@@ -235,14 +236,9 @@ static void sender_test_parent(void **state)
 	};
 	struct bench *bench = *state;
 	struct pagemap_entry entries[8];
-	struct page_sender sender;
 
 	write_parent(bench);
 	connect_bench(bench, NULL);
-	assert_int_equal(page_sender_init(&sender, &bench->stream, true, &bench->err), 0);
-	assert_int_equal(page_sender_ask_parent(&sender, TEST_PID, &bench->err), 1);
-	assert_int_equal(page_sender_ask_parent(&sender, TEST_PID + 1, &bench->err), 0);
-	page_sender_free(&sender);
 	assert_int_equal(send_runs(bench, true, runs, 3), 0);
 	hang_up(bench);
 	assert_int_equal(bench->counts.in_parent, 6);
@@ -285,6 +281,7 @@ static void sender_test_gone(void **state)
 static void sender_test_no_answer(void **state)
 {
 	struct bench *bench = *state;
+	const struct page_sender_task task = { .pid = TEST_PID, .backend = &bench->fake.backend };
 	struct page_sender sender;
 	int pair[2];
 
@@ -292,7 +289,7 @@ static void sender_test_no_answer(void **state)
 	bench->stream = (struct page_stream){ .fd = pair[0] };
 	assert_int_equal(page_sender_init(&sender, &bench->stream, false, &bench->err), 0);
 	sender.answer_ms = 20;
-	assert_int_equal(page_sender_ask_parent(&sender, TEST_PID, &bench->err), -1);
+	assert_int_equal(page_sender_task(&sender, &task, &bench->err), -1);
 	assert_non_null(strstr(bench->err.hint, "--wide"));
 	page_sender_free(&sender);
 	close(pair[0]);

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "os/maps.h"
-#include "services/page_sender.h"
+#include "tests/page_dump.h"
 
 #define HERE		"127.0.0.1"
 #define WAIT_MS		20000
@@ -105,7 +105,7 @@ int main(int argc, char **argv)
 		if (!stream.tls)
 			return quit();
 	}
-	ret = page_sender_dump(&stream, wide, &task, 1, &counts, &err);
+	ret = page_dump(&stream, wide, &task, &counts, &err);
 	tls_free(stream.tls);
 	close(stream.fd);
 	backend_close(task.backend);
