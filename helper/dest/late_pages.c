@@ -11,7 +11,7 @@
 #include "dest/spaces.h"
 #include "pages/sets.h"
 
-#define FETCH_TIMEOUT_S	10
+#define FETCH_TIMEOUT_S	60	/* a source that is dead is seen by wire/liveness.h; a slow one is waited for */
 
 /* A run of pages that came, during the walk through the spaces that lack it. */
 struct arrival {

@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include "base/spread.h"
 #include "criu/names.h"
@@ -19,9 +22,11 @@
 
 #define LINK_BYTES	64
 
+/** struct file_id - @fd: O_PATH; -1: of a file that is looked for */
 struct file_id {
 	dev_t dev;
 	ino_t ino;
+	int fd;
 };
 
 /** struct look - at restored processes; nothing of @opened changes meanwhile */
@@ -63,26 +68,19 @@ static int resolve(struct opened *opened, struct error *err)
 		struct stat st;
 
 		if (fd >= 0 && !fstat(fd, &st))
-			ids[opened->nr_ids++] = (struct file_id){ st.st_dev, st.st_ino };
-		if (fd >= 0)
+			ids[opened->nr_ids++] = (struct file_id){ st.st_dev, st.st_ino, fd };
+		else if (fd >= 0)
 			close(fd);
 	}
 	qsort(ids, opened->nr_ids, sizeof(*ids), compare_ids);
 	return 0;
 }
 
-/*
- * Most have no name that a user could make, and a program can have thousands of them: shared memory, and files
- * without a name that CRIU has made.
- */
-static bool is_kernels_own(const struct vma *vma)
+static bool is_hugetlb(const char *path)
 {
-	static const char *const names[] = { "/memfd:", "/dev/zero (", "/SYSV", "/anon_hugepage (" };
+	struct statfs fs;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (!strncmp(vma->name, names[i], strlen(names[i])))
-			return true;
-	return false;
+	return !statfs(path, &fs) && fs.f_type == HUGETLBFS_MAGIC;
 }
 
 /* Of a file system of the kernel's own: in the program's /proc are other files than in ours, with the same names. */
@@ -106,6 +104,53 @@ static bool was_named(const struct opened *opened, char *path)
 	return false;
 }
 
+/* Does @name, of the images, lead to a file @base in the directory @dir? Links that root has made are followed. */
+static bool leads_to(const char *name, const char *dir, const char *base)
+{
+	const char *slash = strrchr(name, '/');
+	char link[LINK_BYTES], parent[PATH_MAX];
+	ssize_t n = -1;
+	int fd;
+
+	if (!slash || *name != '/' || strcmp(slash + 1, base) || slash - name >= PATH_MAX)
+		return false;
+	snprintf(parent, sizeof(parent), "%.*s", slash == name ? 1 : (int)(slash - name), name);
+	fd = safe_path_open("/", parent);
+	if (fd < 0)
+		return false;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, parent, sizeof(parent) - 1);
+	close(fd);
+	return n > 0 && (size_t)n == strlen(dir) && !memcmp(parent, dir, n);
+}
+
+/*
+ * CRIU makes a file that has no name at the source as NAME.cr.NUMBER.ghost, and takes that name away. The kernel shows the
+ * directory in which it did so: a file to which a user's link led has another. @path is changed.
+ */
+static bool is_ghost(const struct opened *opened, char *path)
+{
+	char *end = proc_path_is_deleted(path) ? strrchr(path, ' ') : NULL, *slash = strrchr(path, '/'), *ghost;
+
+	if (!end || !slash || slash > end)
+		return false;
+	*end = 0;
+	ghost = strstr(slash, ".cr.");
+	while (ghost && strstr(ghost + 1, ".cr."))
+		ghost = strstr(ghost + 1, ".cr.");
+	end = ghost ? strrchr(ghost, '.') : NULL;
+	if (!end || strcmp(end, ".ghost") || strspn(ghost + 4, "0123456789abcdef") != (size_t)(end - ghost - 4))
+		return false;
+	*ghost = 0;
+	if (is_named(opened, path))
+		return true;
+	*slash = 0;
+	for (size_t i = 0; i < opened->names.nr; i++)
+		if (leads_to(opened->names.list[i], slash == path ? "/" : path, slash + 1))
+			return true;
+	return false;
+}
+
 static bool is_terminal(const struct stat *st)
 {
 	unsigned int number = major(st->st_rdev);
@@ -124,9 +169,8 @@ static int check_link(const struct opened *opened, pid_t pid, const char *what, 
 	snprintf(link, sizeof(link), "/proc/%d/%s", pid, what);
 	if (stat(link, &st))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot look at the restored file %s", link);
-	id = (struct file_id){ st.st_dev, st.st_ino };
-	/* one without a name came in the images */
-	if (!st.st_nlink || is_terminal(&st) ||
+	id = (struct file_id){ st.st_dev, st.st_ino, -1 };
+	if (st.st_dev == opened->shm_dev || (!st.st_nlink && is_hugetlb(link)) || is_terminal(&st) ||
 	    bsearch(&id, opened->ids, opened->nr_ids, sizeof(id), compare_ids))
 		return 0;
 	n = readlink(link, path, sizeof(path) - 1);
@@ -135,6 +179,8 @@ static int check_link(const struct opened *opened, pid_t pid, const char *what, 
 	path[n] = 0;
 	/* "pipe:[7]" and the like have no name */
 	if (*path != '/' || is_kernels(opened, pid, what, path) || was_named(opened, path))
+		return 0;
+	if (!st.st_nlink && is_ghost(opened, path))
 		return 0;
 	return error_set(err, CODE_REFUSED, "look who can write to the directories of the program's files",
 			 "the restored process %d has got %s, which is none of the program's files: a name was changed here while it was restored",
@@ -173,8 +219,8 @@ static int check_mappings(const struct opened *opened, pid_t pid, struct error *
 	for (size_t i = 0; i < list.nr && !ret; i++) {
 		const struct vma *vma = &list.vmas[i];
 
-		/* pieces of one file follow each other */
-		if (*vma->name != '/' || !vma->ino || is_kernels_own(vma) ||
+		/* pieces of one file follow each other; a program can have thousands of pieces of shared memory */
+		if (*vma->name != '/' || !vma->ino || makedev(vma->major, vma->minor) == opened->shm_dev ||
 		    (i && !strcmp(vma[-1].name, vma->name) && vma[-1].ino == vma->ino))
 			continue;
 		snprintf(what, sizeof(what), "map_files/%lx-%lx", vma->start, vma->end);
@@ -195,9 +241,23 @@ static int check_process(void *ctx, size_t at, struct error *err)
 	       check_mappings(opened, pid, err) ? -1 : 0;
 }
 
+static int learn_shm(struct opened *opened, struct error *err)
+{
+	int fd = memfd_create("migrate-look", MFD_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st))
+		error_errno(err, CODE_INTERNAL, NULL, "cannot look for shared memory");
+	else
+		opened->shm_dev = st.st_dev;
+	if (fd >= 0)
+		close(fd);
+	return error_is_set(err) ? -1 : 0;
+}
+
 int opened_expect(struct opened *opened, int images_dir_fd, struct error *err)
 {
-	return criu_names_read(images_dir_fd, &opened->names, err) || resolve(opened, err) ? -1 : 0;
+	return learn_shm(opened, err) || criu_names_read(images_dir_fd, &opened->names, err) || resolve(opened, err) ? -1 : 0;
 }
 
 int opened_check(struct opened *opened, const pid_t *pids, size_t nr, struct error *err)
@@ -216,6 +276,8 @@ int opened_check(struct opened *opened, const pid_t *pids, size_t nr, struct err
 void opened_free(struct opened *opened)
 {
 	criu_names_free(&opened->names);
+	for (size_t i = 0; i < opened->nr_ids; i++)
+		close(opened->ids[i].fd);
 	free(opened->ids);
 	memset(opened, 0, sizeof(*opened));
 }

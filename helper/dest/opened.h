@@ -17,12 +17,15 @@ struct file_id;
 /**
  * struct opened - zeroed is empty
  * @names: that CRIU opens
- * @ids: @nr_ids files to which these names lead, or led before CRIU came; sorted
+ * @ids: @nr_ids files to which these names lead, or led before CRIU came; sorted. Each is held by a descriptor: the number
+ *	of an inode that is gone is soon another file's
+ * @shm_dev: of the kernel's internal tmpfs, whose files nobody opens by a name
  */
 struct opened {
 	struct criu_names names;
 	struct file_id *ids;
 	size_t nr_ids;
+	dev_t shm_dev;
 };
 
 /**

@@ -275,7 +275,8 @@ static int seal(const struct shm_image *image, struct error *err)
 /* Lock held. */
 static void let_go(struct mm *mm)
 {
-	uint64_t bytes = mm->mirror.have.nr * PAGE_BYTES;
+	/* of a segment the mirror has been given back already */
+	uint64_t bytes = mm->populated.nr * PAGE_BYTES;
 
 	mm_give_mirror(mm);
 	budget_installed(mm->mirror.budget, bytes);

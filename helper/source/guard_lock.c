@@ -36,6 +36,12 @@ static int lock_within(int fd, int kind, int timeout_ms)
 	return ret;
 }
 
+/* A process without memory, that is gone or not ours to look at has no lock of another migration. */
+static bool has_no_lock(void)
+{
+	return errno == ENOENT || errno == ESRCH || errno == EACCES || errno == EPERM;
+}
+
 static int say_locked(pid_t pid, struct error *err)
 {
 	if (errno != EWOULDBLOCK)
@@ -50,7 +56,7 @@ static int look_at_lock(pid_t pid, int timeout_ms)
 	int fd = open_memory(pid), ret, saved;
 
 	if (fd < 0)
-		return 0;
+		return has_no_lock() ? 0 : -1;
 	/* others who look have a shared lock too */
 	ret = lock_within(fd, LOCK_SH, timeout_ms);
 	saved = errno;
@@ -98,9 +104,9 @@ int guard_lock(struct guard *guard, struct error *err)
 {
 	int fd = open_memory(guard->pid), ret;
 
-	/* a process without memory, or that is not ours to move, is refused by name later */
+	/* such a process is refused by name later */
 	if (fd < 0)
-		return 0;
+		return has_no_lock() ? 0 : say_locked(guard->pid, err);
 	/* nobody waits for the own lock yet: there is time for the end of another migration */
 	ret = check_ancestors(guard->pid, LOCK_MS, err);
 	if (!ret && lock_within(fd, LOCK_EX, LOCK_MS))

@@ -108,10 +108,11 @@ static int read_all(struct kernel_files *files, const struct tree *tree, struct 
 	return ret;
 }
 
+/* A child has what its parent keeps open, under the same number. */
 static bool has(const struct kernel_files *files, const struct kernel_file *file)
 {
 	for (size_t i = 0; i < files->nr; i++)
-		if (files->list[i].pid == file->pid && files->list[i].fd == file->fd &&
+		if (files->list[i].fd == file->fd &&
 		    !strcmp(files->list[i].path, file->path))
 			return true;
 	return false;
@@ -140,7 +141,8 @@ int kernel_files_learn(struct kernel_files *files, const struct tree *tree, stru
 
 		nanosleep(&tick, NULL);
 		ret = read_all(&now, tree, err);
-		keep_common(files, &now);
+		if (!ret)
+			keep_common(files, &now);
 		kernel_files_free(&now);
 	}
 	return ret;

@@ -12,11 +12,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "os/proc_tree.h"
 #include "source/unsettled.h"
 
 #define TRIES	20
 
-/** struct kit - @pid: a process that opens the path that it is told at @fd, and closes what it has at "" */
+/** struct kit - @pid: a process that opens the path that it is told at @fd, closes what it has at "", and forks at "+" */
 struct kit {
 	pid_t pid;
 	int fd;
@@ -26,6 +27,19 @@ struct kit {
 	struct error err;
 };
 
+static void have_child(void)
+{
+	pid_t parent = getpid();
+
+	if (fork())
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* the test may be over */
+	while (getppid() == parent)
+		pause();
+	_exit(0);
+}
+
 static void obey(int fd)
 {
 	char path[64], done = 0;
@@ -33,7 +47,9 @@ static void obey(int fd)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	while (read(fd, path, sizeof(path)) > 0) {
-		if (*path)
+		if (*path == '+')
+			have_child();
+		else if (*path)
 			opened = open(path, O_RDONLY);
 		else
 			close(opened);
@@ -132,6 +148,23 @@ static void one_that_is_kept_open(void **state)
 	assert_int_equal(find(kit), kit->pid);
 }
 
+/* A server makes workers all the time, which have what it keeps open. */
+static void one_that_a_child_has_since(void **state)
+{
+	struct kit *kit = *state;
+	size_t nr = 0;
+	pid_t *pids;
+
+	tell(kit, "/proc/meminfo");
+	learn(kit);
+	tell(kit, "+");
+	assert_int_equal(proc_tree(kit->pid, &pids, &nr, &kit->err), 0);
+	assert_int_equal(nr, 2);
+	assert_non_null(tree_add(&kit->tree, pids[1], &kit->err));
+	free(pids);
+	assert_int_equal(find(kit), 0);
+}
+
 /* It is closed between the looks, unless this machine is too busy for that. */
 static void learn_and_close(struct kit *kit)
 {
@@ -177,7 +210,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		KIT_TEST(one_that_is_open_for_a_moment), KIT_TEST(a_file_of_the_machine),
 		KIT_TEST(one_that_is_kept_open), KIT_TEST(one_that_comes_and_goes),
-		KIT_TEST(one_that_has_ended),
+		KIT_TEST(one_that_a_child_has_since), KIT_TEST(one_that_has_ended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

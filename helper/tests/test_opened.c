@@ -297,7 +297,7 @@ static void a_link_of_root(void **state)
 	assert_int_equal(unlink(link), 0);
 }
 
-/* CRIU writes a file without a name anew, from the images. */
+/* It lost its name while the program was restored. */
 static void a_file_without_a_name(void **state)
 {
 	struct kit *kit = *state;
@@ -306,6 +306,86 @@ static void a_file_without_a_name(void **state)
 	child_start(kit, kit->path);
 	assert_int_equal(unlink(kit->path), 0);
 	assert_int_equal(check(kit), 0);
+}
+
+/* A file of root's that CRIU got over a user's link, and which was replaced since, as /etc/shadow is by passwd. */
+static void a_secret_whose_name_went(void **state)
+{
+	char secret[] = "/run/test-secret-XXXXXX", file[64];
+	struct kit *kit = *state;
+
+	names_expect(kit, kit->path);
+	assert_non_null(mkdtemp(secret));
+	snprintf(file, sizeof(file), "%s/file", secret);
+	fill(file);
+	swap_dir(kit, secret);
+	child_start(kit, kit->path);
+	swap_back(kit);
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(check(kit), -1);
+	assert_int_equal(kit->err.code, CODE_REFUSED);
+	assert_int_equal(rmdir(secret), 0);
+}
+
+/* As CRIU makes a file that had no name at the source: the name in the images is @name. */
+static int check_ghost(struct kit *kit, const char *name, const char *at)
+{
+	char ghost[192];
+
+	names_expect(kit, name);
+	snprintf(ghost, sizeof(ghost), "%s.cr.1a.ghost", at);
+	fill(ghost);
+	child_start(kit, ghost);
+	assert_int_equal(unlink(ghost), 0);
+	return check(kit);
+}
+
+static void a_ghost(void **state)
+{
+	struct kit *kit = *state;
+
+	assert_int_equal(check_ghost(kit, kit->path, kit->path), 0);
+}
+
+static void a_ghost_behind_a_link_of_root(void **state)
+{
+	char link[] = "/run/test-link-XXXXXX", name[96];
+	struct kit *kit = *state;
+
+	assert_non_null(mkdtemp(link));
+	assert_int_equal(rmdir(link), 0);
+	assert_int_equal(symlink(kit->home, link), 0);
+	snprintf(name, sizeof(name), "%s/dir/file", link);
+	assert_int_equal(check_ghost(kit, name, kit->path), 0);
+	assert_int_equal(unlink(link), 0);
+}
+
+static void a_ghost_elsewhere(void **state)
+{
+	struct kit *kit = *state;
+	char other[128];
+
+	snprintf(other, sizeof(other), "%s/file", kit->home);
+	assert_int_equal(check_ghost(kit, kit->path, other), -1);
+	assert_int_equal(kit->err.code, CODE_REFUSED);
+}
+
+/* The number of an inode that is gone is soon another file's: what was found is held. */
+static void what_was_found_is_held(void **state)
+{
+	struct kit *kit = *state;
+	struct stat st;
+	int held = 0;
+
+	names_expect(kit, kit->path);
+	assert_int_equal(stat(kit->path, &st), 0);
+	assert_int_equal(unlink(kit->path), 0);
+	for (int fd = 3; fd < 4096; fd++) {
+		struct stat other;
+
+		held += !fstat(fd, &other) && other.st_dev == st.st_dev && other.st_ino == st.st_ino;
+	}
+	assert_int_equal(held, 1);
 }
 
 /* CRIU's link-remap: the name in the images goes when the file is open, and the file has another. */
@@ -327,6 +407,8 @@ static void a_name_that_criu_has_removed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		KIT_TEST(a_secret_whose_name_went), KIT_TEST(a_ghost), KIT_TEST(a_ghost_behind_a_link_of_root),
+		KIT_TEST(a_ghost_elsewhere), KIT_TEST(what_was_found_is_held),
 		KIT_TEST(its_own_files), KIT_TEST(a_link_in_the_place_of_a_directory),
 		KIT_TEST(a_link_that_was_there_for_a_moment), KIT_TEST(a_directory_with_the_same_name),
 		KIT_TEST(a_link_of_root), KIT_TEST(a_file_without_a_name),
