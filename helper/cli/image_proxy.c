@@ -18,6 +18,8 @@ static const struct cli_option options[] = {
 	  .take = image_options_memory },
 	{ "timeout", "SECONDS", "a dump fails when the cache takes nothing of it for so long (never)",
 	  .take = image_options_timeout },
+	{ "leave-running", .text = "the dump leaves the program there: images count when CRIU says that it ended well",
+	  .flag = offsetof(struct image_options, leave_running) },
 	{ "insecure", .text = "HOST:PORT without encryption: the images are memory",
 	  .flag = offsetof(struct image_options, insecure) },
 	{ "once", .text = "end after one dump, with its exit status",

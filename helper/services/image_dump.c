@@ -194,7 +194,7 @@ static int seal(struct image_dump *dump)
 static void watch_fate(struct image_dump *dump)
 {
 	pthread_mutex_lock(&dump->dumps->lock);
-	image_fate_watch(&dump->fate, dump->client->pid, dump->root_fd);
+	image_fate_watch(&dump->fate, dump->client->pid, dump->root_fd, dump->dumps->leave_running);
 	dump->root_fd = -1;
 	pthread_mutex_unlock(&dump->dumps->lock);
 }
@@ -209,6 +209,8 @@ static int confirm(struct image_dump *dump)
 		       error_set(&dump->err, CODE_PEER, NULL, "images are still open after the dump");
 	if (!dump->inventory)
 		return error_set(&dump->err, CODE_PEER, NULL, "CRIU wrote no " LAST_IMAGE);
+	if (dump->root_fd < 0)
+		return image_fate_no_root(&dump->err);
 	if (seal(dump))
 		return -1;
 	dump->confirmed = true;

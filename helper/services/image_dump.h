@@ -22,6 +22,7 @@ struct remote_dump;
  * struct image_dumps - all dumps of a proxy
  * @remote: the dump of the original protocol, about which an action script may ask, too; or NULL
  * @memory: the dump whose pages come to a page server, the same; or NULL
+ * @leave_running: see image_fate_watch()
  * @lock: of all that follows
  * @changed: a dump was answered, or has ended
  * @running: the dumps at work; NULL in a free place
@@ -31,6 +32,7 @@ struct image_dumps {
 	struct image_tally *tally;
 	struct remote_dump *remote;
 	struct image_memory *memory;
+	bool leave_running;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct image_dump *running[IMAGE_DUMPS_MAX];

@@ -25,7 +25,7 @@ static struct stat stats_now(int dir_fd)
 	return st;
 }
 
-void image_fate_watch(struct image_fate *fate, pid_t criu, int root_fd)
+void image_fate_watch(struct image_fate *fate, pid_t criu, int root_fd, bool leave_running)
 {
 	struct error ignored = { 0 };
 	char path[32];
@@ -33,7 +33,7 @@ void image_fate_watch(struct image_fate *fate, pid_t criu, int root_fd)
 	snprintf(path, sizeof(path), "/proc/%d/cwd", criu);
 	*fate = (struct image_fate){
 		.root_fd = root_fd, .criu_fd = criu > 0 ? proc_pidfd(criu, &ignored) : -1,
-		.dir_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC),
+		.dir_fd = leave_running ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1,
 	};
 	fate->stats = stats_now(fate->dir_fd);
 }
@@ -71,8 +71,14 @@ bool image_fate_criu_ended(const struct image_fate *fate)
 
 int image_fate_error(struct error *err)
 {
-	return error_set(err, CODE_CRIU, NULL,
-			 "CRIU was killed before it ended the program, which goes on here");
+	return error_set(err, CODE_CRIU, "images of criu dump --leave-running count with image-proxy --leave-running",
+			 "CRIU ended before it had ended the program, which goes on here");
+}
+
+int image_fate_no_root(struct error *err)
+{
+	return error_set(err, CODE_CRIU, "CRIU 2.0 or later and Linux 5.3 or later are needed",
+			 "the action script knows no pidfd of the program's first process");
 }
 
 /* Return: the pid here; 0 when the process has no number here; -1 when it has ended */
@@ -132,7 +138,7 @@ enum image_fate_is image_fate_look(struct image_fate *fate, bool hung_up)
 {
 	bool ended = fate->criu_fd >= 0 ? has_ended(fate->criu_fd) : hung_up;
 
-	if ((fate->root_fd < 0 && (ended || hung_up)) || has_ended(fate->root_fd) || has_stats(fate))
+	if (has_ended(fate->root_fd) || has_stats(fate))
 		return FATE_GONE;
 	if (!ended)
 		return FATE_UNKNOWN;

@@ -8,12 +8,14 @@
  *
  *   - The root of the program has ended: there is no program here. CRIU kills the root first. What is left of its
  *     children when CRIU dies in between is no program any more.
- *   - CRIU has written its stats-dump: CRIU has ended well, and what still runs was to be left running.
+ *   - With --leave-running of the proxy: CRIU has written its stats-dump. What still runs was to be left running. The
+ *     file alone does not tell that: CRIU 3.17.1 writes it also when another action script said no after ours.
  *   - CRIU has ended, and none of both: the program goes on here, and the images are void. All that CRIU did it did before
  *     its own end, so that a root without SIGKILL is not killed any more. A root that has SIGKILL, or no memory any more,
  *     is on its way out: a large one takes its time.
  *
- * A proxy that ends in between says nothing, and the dump is in doubt for the cache.
+ * Without a pidfd of the root none of that can be told, and the script gets a no. A proxy that ends in between says
+ * nothing, and the dump is in doubt for the cache.
  */
 #ifndef MIGRATE_SERVICES_IMAGE_FATE_H
 #define MIGRATE_SERVICES_IMAGE_FATE_H
@@ -29,9 +31,9 @@ enum image_fate_is { FATE_UNKNOWN, FATE_GONE, FATE_STAYS };
 
 /**
  * struct image_fate - what the proxy watches
- * @root_fd: pidfd of the program's root; -1: not known, and the program counts as gone
+ * @root_fd: pidfd of the program's root
  * @criu_fd: pidfd of CRIU; -1: not known
- * @dir_fd: CRIU's working directory; -1: not known
+ * @dir_fd: CRIU's working directory; -1: not known, or stats-dump does not count
  * @stats: stats-dump as it was before; all 0: there was none
  * @since_ms: when CRIU's end was seen; 0: not yet
  */
@@ -46,8 +48,11 @@ struct image_fate {
 /** image_fate_tracer() - the pid of CRIU, which traces the program up to its end; 0: not known */
 pid_t image_fate_tracer(int root_fd);
 
-/** image_fate_watch() - begin, before the yes. @root_fd: owned from now on, or -1 */
-void image_fate_watch(struct image_fate *fate, pid_t criu, int root_fd);
+/** image_fate_no_root() - why a script without a pidfd of the root gets a no. Return: -1 with @err */
+int image_fate_no_root(struct error *err);
+
+/** image_fate_watch() - begin, before the yes. @root_fd: owned from now on. @leave_running: stats-dump counts */
+void image_fate_watch(struct image_fate *fate, pid_t criu, int root_fd, bool leave_running);
 
 /** image_fate_look() - look now. @hung_up: CRIU has said all, which counts as its end where a pidfd is not known */
 enum image_fate_is image_fate_look(struct image_fate *fate, bool hung_up);

@@ -9,9 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/big_pipe.h"
+#include "base/clock.h"
 #include "services/image_files.h"
 
 #define INVENTORY	"inventory.img"
+#define PAGEMAP		"pagemap-"
 
 static int forward_through(struct image_uplink *up, int image, int fd, const int pipe[2],
 			   uint64_t *bytes, struct error *err)
@@ -54,7 +56,7 @@ static bool is_wanted(const char *name)
 	size_t bytes = strlen(name);
 
 	return bytes > 4 && bytes <= IMAGE_NAME_BYTES && !strcmp(name + bytes - 4, ".img") &&
-	       strncmp(name, "pages-", 6) && strncmp(name, "pagemap-", 8);
+	       strncmp(name, "pages-", 6) && strncmp(name, PAGEMAP, sizeof(PAGEMAP) - 1);
 }
 
 /* Return: 1 sent, 0 no image, -1 with @err */
@@ -91,17 +93,48 @@ static int forward_all(struct image_files *files, DIR *stream, struct error *err
 	return inventory ? 0 : error_set(err, CODE_CRIU, NULL, "CRIU wrote no " INVENTORY);
 }
 
-int image_files_forward(struct image_files *files, const char *path, struct error *err)
+static DIR *open_dir_of(const char *path, struct error *err)
 {
 	char dir[PATH_MAX];
 	DIR *stream;
-	int ret;
 
 	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path), path);
 	stream = opendir(dir);
 	if (!stream)
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot list the images");
+		error_errno(err, CODE_INTERNAL, NULL, "cannot list the images");
+	return stream;
+}
+
+int image_files_forward(struct image_files *files, const char *path, struct error *err)
+{
+	DIR *stream = open_dir_of(path, err);
+	int ret;
+
+	if (!stream)
+		return -1;
 	ret = forward_all(files, stream, err);
+	closedir(stream);
+	return ret;
+}
+
+int image_files_check_old(const char *path, int64_t since_ns, struct error *err)
+{
+	DIR *stream = open_dir_of(path, err);
+	struct dirent *entry;
+	int ret = 0;
+
+	if (!stream)
+		return -1;
+	while (!ret && (entry = readdir(stream))) {
+		struct stat st;
+
+		if (strncmp(entry->d_name, PAGEMAP, sizeof(PAGEMAP) - 1) ||
+		    fstatat(dirfd(stream), entry->d_name, &st, AT_SYMLINK_NOFOLLOW))
+			continue;
+		if (st.st_mtim.tv_sec * CLOCK_NS_PER_S + st.st_mtim.tv_nsec >= since_ns)
+			ret = error_set(err, CODE_CRIU, "the dump after a pre-dump needs --page-server, too",
+					"criu dump wrote its memory into its directory, as %.64s", entry->d_name);
+	}
 	closedir(stream);
 	return ret;
 }

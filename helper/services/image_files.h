@@ -23,4 +23,11 @@ int image_file_forward(struct image_uplink *up, int number, const char *name, in
  */
 int image_files_forward(struct image_files *files, const char *path, struct error *err);
 
+/**
+ * image_files_check_old() - no pagemap in the directory of the file @path was written since @since_ns of CLOCK_REALTIME
+ *
+ * A dump that sends its memory to a page server writes none.
+ */
+int image_files_check_old(const char *path, int64_t since_ns, struct error *err);
+
 #endif

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "base/thread.h"
 #include "os/memfs.h"
+#include "os/proc.h"
 #include "services/image_chain.h"
 #include "services/image_files.h"
 #include "services/image_memory.h"
@@ -91,6 +92,8 @@ static int enter(struct image_memory *memory, struct error *err)
 	else
 		ret = begin_chain(memory, err);
 	memory->busy = !ret;
+	if (!ret)
+		memory->level_ms = clock_ns(CLOCK_BOOTTIME) / CLOCK_NS_PER_MS;
 	pthread_mutex_unlock(&memory->lock);
 	return ret;
 }
@@ -175,15 +178,22 @@ static int forward_level(struct image_memory *memory, const struct image_dir *di
 	return 0;
 }
 
-void image_memory_look(struct image_memory *memory)
+/* The caller holds the lock. */
+static void cut_receiver(struct image_memory *memory)
 {
-	struct page_receiver *receiver;
+	struct page_receiver *receiver = memory->receiver;
 
-	pthread_mutex_lock(&memory->lock);
-	receiver = memory->receiver;
 	if (receiver && (atomic_load(&memory->loop->stop) ||
 			 (!receiver->spoke && clock_now_ms() - receiver->since_ms > FIRST_MS)))
 		page_receiver_cut(receiver, receiver->spoke ? PAGE_CUT_STOP : PAGE_CUT_SILENT);
+}
+
+void image_memory_look(struct image_memory *memory)
+{
+	/* a script that asks holds the lock while it waits for the cache, whose end is seen by the caller's thread alone */
+	if (pthread_mutex_trylock(&memory->lock))
+		return;
+	cut_receiver(memory);
 	pthread_mutex_unlock(&memory->lock);
 }
 
@@ -195,8 +205,8 @@ static void receive(struct image_memory *memory, struct image_dir *dir, int fd, 
 	snprintf(receiver.peer, sizeof(receiver.peer), "%s", memory->id);
 	pthread_mutex_lock(&memory->lock);
 	memory->receiver = &receiver;
+	cut_receiver(memory);
 	pthread_mutex_unlock(&memory->lock);
-	image_memory_look(memory);
 	page_receiver_run(&receiver);
 	pthread_mutex_lock(&memory->lock);
 	memory->receiver = NULL;
@@ -276,6 +286,25 @@ static int wait_for_level(struct image_memory *memory, struct error *err)
 	return 0;
 }
 
+/*
+ * A CRIU without --page-server, or that of another program, has its memory elsewhere: the chain's is older, or another
+ * one. The caller holds the lock
+ */
+static int check_memory(struct image_memory *memory, const struct image_door *door, pid_t criu)
+{
+	struct proc_status status;
+	int64_t start_ms, old_ms;
+
+	if (proc_stat_read(criu, &status, &memory->err))
+		return -1;
+	start_ms = status.start_ticks * 1000 / sysconf(_SC_CLK_TCK);
+	if (memory->level_ms < start_ms)
+		return error_set(&memory->err, CODE_CRIU, "the dump after a pre-dump needs --page-server, too",
+				 "criu dump sent no memory to --page-server: the proxy has that of before");
+	old_ms = clock_ns(CLOCK_BOOTTIME) / CLOCK_NS_PER_MS - start_ms;
+	return image_files_check_old(door->path, clock_ns(CLOCK_REALTIME) - old_ms * CLOCK_NS_PER_MS, &memory->err);
+}
+
 /* The caller holds the lock, and no connection is under way. */
 static int seal(struct image_memory *memory, const struct image_door *door)
 {
@@ -339,15 +368,17 @@ bool image_memory_ask(struct image_memory *memory, const struct image_door *door
 	bool yes = false;
 
 	pthread_mutex_lock(&memory->lock);
-	if (criu && !wait_for_level(memory, &err) && memory->number >= 0 && !memory->sealed &&
-	    !memory->joined) {
-		yes = !seal(memory, door);
+	if (!wait_for_level(memory, &err) && memory->number >= 0 && !memory->sealed && !memory->joined) {
+		if (!criu)
+			image_fate_no_root(&memory->err);
+		else
+			yes = !check_memory(memory, door, criu) && !seal(memory, door);
 		if (!yes)
 			end_chain(memory, false, false);
 	}
 	if (yes) {
 		memory->sealed = true;
-		image_fate_watch(&memory->fate, criu, *root_fd);
+		image_fate_watch(&memory->fate, criu, *root_fd, memory->leave_running);
 		*root_fd = -1;
 	}
 	pthread_mutex_unlock(&memory->lock);
@@ -370,7 +401,9 @@ void image_memory_settle(struct image_memory *memory)
 void image_memory_close(struct image_memory *memory)
 {
 	if (memory->started) {
-		image_memory_look(memory);
+		pthread_mutex_lock(&memory->lock);
+		cut_receiver(memory);
+		pthread_mutex_unlock(&memory->lock);
 		pthread_join(memory->thread, NULL);
 	}
 	/* no client is left, and so no stream */

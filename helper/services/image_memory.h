@@ -25,12 +25,14 @@
  * struct image_memory - one chain at a time
  * @id: by which the cache knows it
  * @max_mib: of the pages of one level
+ * @leave_running: see image_fate_watch()
  * @listener: of the page server
  * @loop: its end ends the thread, which takes a connection at a time
  * @lock: of all that follows
  * @number: at the uplink; -1: no chain
  * @fs_fd: memory file system with a directory for each level: "0", "1" and so on
  * @level: of the next connection
+ * @level_ms: when the last one began, CLOCK_BOOTTIME
  * @busy: a connection is under way, with its @receiver; @sealed: the cache has all
  * @joined: a dump by --stream owns the chain
  * @images, @bytes: that the cache has
@@ -41,6 +43,7 @@ struct image_memory {
 	struct image_tally *tally;
 	const char *id;
 	unsigned long max_mib;
+	bool leave_running;
 	struct listener listener;
 	struct image_loop *loop;
 	pthread_t thread;
@@ -50,6 +53,7 @@ struct image_memory {
 	pthread_cond_t changed;
 	int number, fs_fd;
 	unsigned int level;
+	int64_t level_ms;
 	bool busy, sealed, joined;
 	struct page_receiver *receiver;
 	uint64_t images, bytes;
@@ -69,7 +73,8 @@ int image_memory_open(struct image_memory *memory, const char *address, const ch
  * image_memory_ask() - the action script of a dump asks: did all images arrive?
  * @root_fd: pidfd of the program's root, or -1; set to -1 when the dump takes it
  *
- * After a yes the caller calls image_memory_settle().
+ * No also for a dump whose memory did not come by the page server: the chain has older memory, or another program's.
+ * After a no the chain has ended: CRIU has cleared the bits by which a next dump would know what was written to. After a yes the caller calls image_memory_settle().
  */
 bool image_memory_ask(struct image_memory *memory, const struct image_door *door, int *root_fd);
 
@@ -91,7 +96,7 @@ void image_memory_part(struct image_memory *memory);
 /** image_memory_settle() - wait whether the program is gone, and tell the cache */
 void image_memory_settle(struct image_memory *memory);
 
-/** image_memory_look() - end a connection that says nothing, and each one when the loop ends */
+/** image_memory_look() - end a connection that says nothing, and each one when the loop ends. It does not wait */
 void image_memory_look(struct image_memory *memory);
 
 /** image_memory_close() - end the thread, and give up the chain */

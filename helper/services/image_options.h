@@ -17,13 +17,14 @@
  * @max_mib: most memory for images; at the proxy for those of @remote_socket, and for one level of @page_server
  * @timeout_s: how long the cache may take nothing of a dump; 0: for ever
  * @once: end after one dump, or restore
+ * @leave_running: of the proxy: see image_fate_watch()
  */
 struct image_options {
 	const char *dirs[IMAGE_DOORS_MAX], *remote_socket, *page_server, *address;
 	size_t nr_dirs;
 	int link_fd;
 	unsigned long max_mib, timeout_s;
-	bool once, insecure, json;
+	bool once, leave_running, insecure, json;
 };
 
 #endif

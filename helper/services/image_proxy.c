@@ -89,6 +89,7 @@ static int open_remote(struct image_proxy *proxy)
 	if (image_loop_add_remote(&proxy->loop, proxy->opts.remote_socket, &proxy->err))
 		return -1;
 	proxy->remote.id = proxy->loop.doors[0].id;
+	proxy->remote.leave_running = proxy->opts.leave_running;
 	proxy->dumps.remote = &proxy->remote;
 	return 0;
 }
@@ -188,6 +189,8 @@ int image_proxy_run(const struct image_options *opts)
 	image_tally_init(&proxy.tally);
 	image_dumps_init(&proxy.dumps, &proxy.up, &proxy.tally);
 	image_memory_init(&proxy.memory, &proxy.up, &proxy.tally, &proxy.loop);
+	proxy.dumps.leave_running = opts->leave_running;
+	proxy.memory.leave_running = opts->leave_running;
 	if (!image_loop_init(&proxy.loop, &proxy.err) &&
 	    !remote_dump_init(&proxy.remote, &proxy.up, &proxy.tally, opts->max_mib * MIB, &proxy.err) &&
 	    !open_link(&proxy))
@@ -202,12 +205,15 @@ int image_proxy_confirm(const char *images_dir, const char *action, pid_t root)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), root_fd;
-	struct error ignored = { 0 };
+	struct error err = { 0 };
 	bool arrived = false;
 
 	if (strcmp(action, "post-dump"))
 		return CODE_OK;
-	root_fd = root > 0 ? proc_pidfd(root, &ignored) : -1;
+	root_fd = root > 0 ? proc_pidfd(root, &err) : -1;
+	if (root_fd < 0)
+		fprintf(stderr, "migrate-helper: no pidfd of the program's first process: %s\n",
+			root > 0 ? err.what : "CRTOOLS_INIT_PID is missing");
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/" STREAM_CAPTURE_SOCKET, images_dir);
 	if (fd < 0 || connect(fd, (void *)&addr, sizeof(addr)))
 		fprintf(stderr, "migrate-helper: no image-proxy at %s\n", addr.sun_path);

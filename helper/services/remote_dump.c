@@ -359,10 +359,14 @@ bool remote_dump_ask(struct remote_dump *remote, const struct image_client *scri
 	pthread_mutex_lock(&remote->lock);
 	while (remote->turn < script->order)
 		pthread_cond_wait(&remote->changed, &remote->lock);
-	yes = remote->state != REMOTE_IDLE && proc_descends(script->pid, remote->criu) &&
-	      !seal(remote);
+	yes = remote->state != REMOTE_IDLE && proc_descends(script->pid, remote->criu);
+	if (yes && *root_fd < 0 && remote->state == REMOTE_OPEN) {
+		image_fate_no_root(&remote->err);
+		give_up(remote);
+	}
+	yes = yes && !seal(remote);
 	if (yes && !remote->confirmed) {
-		image_fate_watch(&remote->fate, remote->criu, *root_fd);
+		image_fate_watch(&remote->fate, remote->criu, *root_fd, remote->leave_running);
 		*root_fd = -1;
 	}
 	remote->confirmed |= yes;

@@ -28,6 +28,7 @@ enum remote_state { REMOTE_IDLE, REMOTE_OPEN, REMOTE_SEALED, REMOTE_VOID };
 /**
  * struct remote_dump - one dump at a time
  * @id: by which the cache knows it
+ * @leave_running: see image_fate_watch()
  * @lock: of all that follows
  * @store: the images
  * @dump: in @store; NULL: none. @number: at the uplink
@@ -42,6 +43,7 @@ struct remote_dump {
 	struct image_uplink *up;
 	struct image_tally *tally;
 	const char *id;
+	bool leave_running;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct image_store store;
