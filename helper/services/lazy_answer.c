@@ -61,8 +61,10 @@ static int give(struct lazy_answer *answer, const struct page_command *get)
 	if (!done)
 		error_set(&answer->err, CODE_TARGET, NULL, "the page at %#" PRIx64 " of process %d cannot be read",
 			  run.addr, task->pid);
-	if (done > 0)
+	if (done > 0) {
+		atomic_fetch_add(&answer->gave, done);
 		atomic_fetch_add(answer->given, done);
+	}
 	return done > 0 ? 0 : -1;
 }
 
@@ -89,7 +91,8 @@ static int say_closed(struct lazy_answer *answer, bool force)
 	if (page_stream_write(&answer->stream, &answer->status, sizeof(answer->status), false))
 		return lost(answer);
 	if (answer->status)
-		return error_set(&answer->err, CODE_PEER, NULL, "its CLOSE was refused");
+		return error_set(&answer->err, CODE_PEER, NULL, "its CLOSE was refused%s",
+				 atomic_load(&answer->gave) ? "" : ", since it had asked for no page");
 	if (answer->stream.tls)
 		tls_end(answer->stream.tls, force ? HANG_UP_MS : 0);
 	/* after FORCE_CLOSE the socket may stay open */

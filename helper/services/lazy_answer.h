@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include "services/lazy_dump.h"
 #include "services/page_sender.h"
+#include "wire/liveness.h"
 
 /**
  * enum lazy_said - what the other end has said last
@@ -28,7 +29,8 @@ enum lazy_said { LAZY_SAID_NOTHING, LAZY_SAID_CLOSE, LAZY_SAID_ABORT };
  * @name: what the other end's certificate must be for; NULL: anything
  * @wake_fd: eventfd that gets 1 when the owner is to look
  * @peer: its address, for messages
- * @given: pages that all connections have given
+ * @live: for the owner
+ * @given: pages that all connections have given; @gave: this one. One without any knows nothing of a copy
  * @ended: the thread has ended, for @err
  * @status: answer to CLOSE
  */
@@ -40,7 +42,8 @@ struct lazy_answer {
 	int wake_fd;
 	char peer[64];
 	struct page_sender sender;
-	atomic_ulong *given;
+	struct liveness live;
+	atomic_ulong *given, gave;
 	atomic_int said;	/* enum lazy_said */
 	atomic_bool ended;
 	int32_t status;

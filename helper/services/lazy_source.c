@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -20,6 +21,10 @@
 #include "wire/listener.h"
 
 #define TICK_MS		1000
+#define LOST_MS		120000	/* a connection whose other kernel is silent for so long is lost */
+/* While all places are taken: lazy-pages asks for nothing before its restore begins. */
+#define SILENT_MS	60000
+#define ASKER_SILENT_MS	900000	/* the same when it has asked: CRIU's lazy-pages does not come again */
 
 /**
  * struct lazy_source - @trust: NULL without TLS; @answers: NULL in a free place; @losses: connections that have ended
@@ -80,6 +85,7 @@ static int answer(struct lazy_source *source, int fd, const char *peer, struct e
 	answer->name = source->opts->tls_any_name ? NULL : source->opts->address;
 	answer->wake_fd = source->wake_fd;
 	answer->given = &source->given;
+	liveness_init(&answer->live, fd);
 	snprintf(answer->peer, sizeof(answer->peer), "%.63s", peer);
 	if (lazy_answer_start(answer, err)) {
 		drop(source, answer);
@@ -166,11 +172,11 @@ static int finish(struct lazy_source *source)
 
 /*
  * A copy that has all pages has asked for some: who says CLOSE without that is a stranger, or knows nothing of this
- * dump. The tasks are killed for nobody else.
+ * dump, as a second lazy-pages beside the one that has a copy. The tasks are killed for nobody else.
  */
 static void take_close(struct lazy_source *source, struct lazy_answer *answer)
 {
-	if (lazy_dump_lacking(&source->dump) && !atomic_load(&source->given)) {
+	if (lazy_dump_lacking(&source->dump) && !atomic_load(&answer->gave)) {
 		lazy_answer_settle(answer, -1);
 		return;
 	}
@@ -191,6 +197,64 @@ static void tell_lost(struct lazy_source *source, const struct lazy_answer *answ
 				      error_code_name(answer->err.code), "losses", (json_int_t)source->losses), text);
 }
 
+/* One that knows nothing of the pages that others have says nothing about their copies. */
+static bool take_abort(struct lazy_source *source, struct lazy_answer *answer)
+{
+	if (atomic_load(&source->given) && !atomic_load(&answer->gave)) {
+		error_set(&answer->err, CODE_PEER, NULL, "it gives up, and had asked for no page, as another one has");
+		return false;
+	}
+	error_set(&source->err, CODE_ABORTED, NULL, "lazy-pages says that no restored program has all of its memory");
+	source->stop = true;
+	return true;
+}
+
+/* A lost link's connection keeps its place, and its thread, for 15 minutes. */
+static void cut_lost(struct lazy_answer *answer)
+{
+	if (!atomic_load(&answer->ended) && liveness_is_lost(&answer->live, LOST_MS))
+		lazy_answer_cut(answer);
+}
+
+/* Return: of those that have asked, or have not, the one that has been silent for longest, if for @silent_ms; NULL: none */
+static struct lazy_answer *most_silent(const struct lazy_source *source, bool asked, int64_t silent_ms)
+{
+	struct lazy_answer *silent = NULL;
+
+	for (size_t i = 0; i < LAZY_SOURCE_CONNECTIONS; i++) {
+		struct lazy_answer *answer = source->answers[i];
+		int64_t ms = answer && !atomic_load(&answer->gave) == !asked ? conn_silent_ms(answer->stream.fd) : 0;
+
+		if (ms < silent_ms)
+			continue;
+		silent_ms = ms;
+		silent = answer;
+	}
+	return silent;
+}
+
+static bool caller_waits(const struct lazy_source *source)
+{
+	struct pollfd pfd = { .fd = source->listener.fd, .events = POLLIN };
+
+	return source->listener.fd >= 0 && poll(&pfd, 1, 0) > 0;
+}
+
+/* One at a time: the one that has been silent for longest gives its place to a caller that waits. */
+static void make_place(struct lazy_source *source)
+{
+	struct lazy_answer *silent;
+
+	if (free_place(source) || !caller_waits(source))
+		return;
+	silent = most_silent(source, false, SILENT_MS) ?: most_silent(source, true, ASKER_SILENT_MS);
+	if (!silent)
+		return;
+	report_say("%s: silent for %" PRId64 " s: another caller gets its place", silent->peer,
+		   conn_silent_ms(silent->stream.fd) / 1000);
+	lazy_answer_cut(silent);
+}
+
 static void look(struct lazy_source *source)
 {
 	for (size_t i = 0; i < LAZY_SOURCE_CONNECTIONS && !source->stop; i++) {
@@ -200,16 +264,13 @@ static void look(struct lazy_source *source)
 			continue;
 		if (atomic_load(&answer->said) == LAZY_SAID_CLOSE)
 			take_close(source, answer);
+		cut_lost(answer);
 		if (!atomic_load(&answer->ended))
 			continue;
 		lazy_answer_join(answer);
 		source->answers[i] = NULL;
-		if (atomic_load(&answer->said) == LAZY_SAID_ABORT) {
-			error_set(&source->err, CODE_ABORTED, NULL, "lazy-pages says that no restored program has all of its memory");
-			source->stop = true;
-		} else {
+		if (atomic_load(&answer->said) != LAZY_SAID_ABORT || !take_abort(source, answer))
 			tell_lost(source, answer);
-		}
 		drop(source, answer);
 	}
 }
@@ -234,6 +295,7 @@ static void serve(struct lazy_source *source)
 		if (fds[1].revents)
 			eventfd_read(source->wake_fd, &ignored);
 		look(source);
+		make_place(source);
 		if (fds[2].revents && !source->stop) {
 			error_set(&source->err, CODE_CRIU, "its log says why; a restored program that lacks pages waits for ever, and has to be killed",
 				  "criu dump has ended before lazy-pages had all pages: the dumped program goes on");

@@ -2,14 +2,11 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -18,6 +15,7 @@
 #include "base/thread.h"
 #include "criu/pagemap.h"
 #include "services/page_receiver.h"
+#include "wire/conn.h"
 
 #define ROOM_MIN	16
 #define HANDSHAKE_MS	30000	/* for all of TLS before the first command */
@@ -330,14 +328,7 @@ void page_receiver_cut(struct page_receiver *receiver, enum page_cut why)
 
 int64_t page_receiver_silent_ms(const struct page_receiver *receiver)
 {
-	struct tcp_info info = { 0 };
-	socklen_t len = sizeof(info);
-	int unread = 0;
-
-	if (ioctl(receiver->stream.fd, FIONREAD, &unread) || unread ||
-	    getsockopt(receiver->stream.fd, IPPROTO_TCP, TCP_INFO, &info, &len))
-		return 0;
-	return info.tcpi_last_data_recv;
+	return conn_silent_ms(receiver->stream.fd);
 }
 
 void page_receiver_join(struct page_receiver *receiver)

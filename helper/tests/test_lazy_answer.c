@@ -108,6 +108,7 @@ static void gives(size_t form)
 	assert_int_equal(hear(25), 5);
 	take_down();
 	assert_int_equal(bench.given, 9);
+	assert_int_equal(bench.answer.gave, 9);
 	assert_int_equal(bench.answer.said, LAZY_SAID_NOTHING);
 	assert_int_equal(bench.answer.err.code, CODE_NETWORK);
 }

@@ -70,6 +70,9 @@ int conn_listen(const char *where, struct error *err);
 /** conn_tune() - set TCP_NODELAY and keepalive on a socket; both ends call it */
 void conn_tune(int fd);
 
+/** conn_silent_ms() - time since the last bytes of the other end of a TCP connection; 0 while some are unread here */
+int64_t conn_silent_ms(int fd);
+
 /** conn_address_text() - an address as text, "10.0.0.1:7070"; no DNS query */
 void conn_address_text(const struct sockaddr_storage *addr, socklen_t len, char *name, size_t size);
 
