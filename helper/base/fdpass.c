@@ -85,6 +85,7 @@ static pid_t sender_of(struct msghdr *head)
 	return ucred.pid;
 }
 
+/* @flags: of recvmsg() on entry, of the message on return */
 static ssize_t recv_one(int sock, void *buf, size_t bytes, int *fds, size_t most, int *flags,
 			pid_t *sender)
 {
@@ -100,7 +101,7 @@ static ssize_t recv_one(int sock, void *buf, size_t bytes, int *fds, size_t most
 	for (size_t i = 0; i < most; i++)
 		fds[i] = -1;
 	do
-		n = recvmsg(sock, &head, MSG_CMSG_CLOEXEC);
+		n = recvmsg(sock, &head, MSG_CMSG_CLOEXEC | *flags);
 	while (n < 0 && errno == EINTR);
 	if (n >= 0)
 		take_fds(&head, fds, most);
@@ -112,15 +113,22 @@ static ssize_t recv_one(int sock, void *buf, size_t bytes, int *fds, size_t most
 
 ssize_t fdpass_recv_bytes(int sock, void *buf, size_t bytes, int *fd, pid_t *sender)
 {
-	int flags;
+	int flags = 0;
 
 	return recv_one(sock, buf, bytes, fd, 1, &flags, sender);
+}
+
+ssize_t fdpass_peek_bytes(int sock, void *buf, size_t bytes, int *fd)
+{
+	int flags = MSG_PEEK;
+
+	return recv_one(sock, buf, bytes, fd, 1, &flags, NULL);
 }
 
 int fdpass_recv(int sock, void *msg, size_t bytes, int *fds, int timeout_ms)
 {
 	struct pollfd poll_in = { .fd = sock, .events = POLLIN };
-	int ready, flags;
+	int ready, flags = 0;
 	ssize_t n;
 
 	for (size_t i = 0; i < FDPASS_MAX; i++)

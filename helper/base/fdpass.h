@@ -36,4 +36,7 @@ int fdpass_recv(int sock, void *msg, size_t bytes, int *fds, int timeout_ms);
  */
 ssize_t fdpass_recv_bytes(int sock, void *buf, size_t bytes, int *fd, pid_t *sender);
 
+/** fdpass_peek_bytes() - fdpass_recv_bytes() that leaves all in the socket; @fd is a duplicate, and no byte behind it is read */
+ssize_t fdpass_peek_bytes(int sock, void *buf, size_t bytes, int *fd);
+
 #endif

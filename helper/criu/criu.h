@@ -249,6 +249,8 @@ int lazy_server_listen(int work_dir_fd, struct lazy_server **srv, struct error *
  * @word: lazy_server_word()
  */
 int lazy_server_resume(int work_dir_fd, int fd, pid_t word, struct lazy_server **srv, struct error *err);
+/** lazy_server_adopt() - lazy_server_listen() with the socket @fd of another process, which the server owns then */
+int lazy_server_adopt(int work_dir_fd, int fd, struct lazy_server **srv, struct error *err);
 /** lazy_server_word() - the task whose userfaultfd comes next; 0: none was told */
 pid_t lazy_server_word(const struct lazy_server *srv);
 int lazy_server_fd(const struct lazy_server *srv);	/* for poll() */
@@ -257,11 +259,15 @@ enum lazy_event { LAZY_NOTHING, LAZY_TASK, LAZY_FINISHED, LAZY_LOST };
  * lazy_server_next() - one step
  *
  * LAZY_TASK fills @pid, as in the images, and @uffd, which the caller then owns; -1 for a zombie.
+ * What is returned stays in the socket until the next call, so that another process finds it there when the caller is
+ * killed before it has recorded it.
  * After LAZY_FINISHED and LAZY_LOST the socket stays readable: the caller polls no more.
  */
 int lazy_server_next(struct lazy_server *srv, enum lazy_event *event, pid_t *pid, int *uffd,
 		     struct error *err);
 void lazy_server_close(struct lazy_server *srv);
+/** lazy_server_leave() - lazy_server_close() for a socket that another process has and goes on with */
+void lazy_server_leave(struct lazy_server *srv);
 
 /**
  * struct criu_restore_opts - one restore

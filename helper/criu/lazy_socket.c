@@ -2,9 +2,9 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -19,15 +19,15 @@
  * struct lazy_server - the end of the socket that `criu lazy-pages` would have
  * @dir_fd: directory in which the socket is bound
  * @fd: the listening socket, later the connected one
- * @word: the next four bytes: a pid, or the finish marker
- * @word_bytes: number of them that came; with four the pid's descriptor is outstanding
+ * @word: the pid whose descriptor is outstanding; 0: a word comes next
+ * @looked: what was returned last, a word or a descriptor, may still be in the socket: it is taken at the next step, when
+ *	the caller has recorded it
  */
 struct lazy_server {
 	int dir_fd;
 	int fd;
-	bool connected;
-	uint8_t word[4];
-	size_t word_bytes;
+	bool connected, looked;
+	uint32_t word;
 };
 
 static int server_bind(struct lazy_server *srv, struct error *err)
@@ -87,18 +87,27 @@ int lazy_server_resume(int work_dir_fd, int fd, pid_t word, struct lazy_server *
 	}
 	srv->fd = fd;
 	srv->connected = true;
-	memcpy(srv->word, &word, sizeof(word));
-	srv->word_bytes = word ? sizeof(word) : 0;
+	srv->looked = true;
+	srv->word = word;
+	return 0;
+}
+
+int lazy_server_adopt(int work_dir_fd, int fd, struct lazy_server **out, struct error *err)
+{
+	struct lazy_server *srv = server_new(work_dir_fd, err);
+
+	*out = srv;
+	if (!srv) {
+		close(fd);
+		return -1;
+	}
+	srv->fd = fd;
 	return 0;
 }
 
 pid_t lazy_server_word(const struct lazy_server *srv)
 {
-	pid_t word = 0;
-
-	if (srv->word_bytes == sizeof(word))
-		memcpy(&word, srv->word, sizeof(word));
-	return word;
+	return srv->word == FINISHED ? 0 : (pid_t)srv->word;
 }
 
 int lazy_server_fd(const struct lazy_server *srv)
@@ -144,49 +153,92 @@ static int recv_failed(ssize_t n, enum lazy_event *event, struct error *err)
 	return 0;
 }
 
-static int word_done(struct lazy_server *srv, enum lazy_event *event, pid_t *pid,
+/* Take @bytes that were looked at. */
+static void drop(struct lazy_server *srv, size_t bytes)
+{
+	uint8_t dropped[sizeof(srv->word)];
+	int passed;
+
+	fdpass_recv_bytes(srv->fd, dropped, bytes, &passed, NULL);
+	if (passed >= 0)
+		close(passed);
+}
+
+/*
+ * Take what was returned last, if it is still there: another process may have taken it. A descriptor comes with the
+ * byte behind its pid, and ends what is looked at; behind a word the kernel shows it already, without that byte.
+ */
+static void drop_looked_at(struct lazy_server *srv)
+{
+	uint32_t word = 0;
+	int passed;
+	ssize_t n = fdpass_peek_bytes(srv->fd, &word, sizeof(word), &passed);
+
+	srv->looked = false;
+	if (srv->word && n == sizeof(word) && word == srv->word)
+		drop(srv, n);
+	else if (!srv->word && n == 1 && passed >= 0)
+		drop(srv, n);
+	if (passed >= 0)
+		close(passed);
+}
+
+static int word_done(struct lazy_server *srv, uint32_t word, enum lazy_event *event, pid_t *pid,
 		     struct error *err)
 {
-	uint32_t word;
-	int32_t number;
+	int32_t number = (int32_t)word;
 
-	memcpy(&word, srv->word, sizeof(word));
-	number = (int32_t)word;
 	if (word == FINISHED) {
 		*event = LAZY_FINISHED;
-		srv->word_bytes = 0;
 	} else if (number < 0 && number >= -PID_MAX) {
 		*event = LAZY_TASK;
 		*pid = -number;
-		srv->word_bytes = 0;
+		drop(srv, sizeof(word));
+		return 0;
 	} else if (number <= 0 || number > PID_MAX) {
 		*event = LAZY_LOST;
 		return error_set(err, CODE_CRIU, NULL, "%#x on " SOCKET_NAME
 				 " is not the pid of a task", word);
 	}
+	srv->word = word;
+	srv->looked = true;
 	return 0;
+}
+
+/* A part of a word stays in the socket, also when nothing follows. */
+static bool has_hung_up(const struct lazy_server *srv)
+{
+	struct pollfd pfd = { .fd = srv->fd, .events = POLLRDHUP };
+
+	return poll(&pfd, 1, 0) > 0;
 }
 
 static int next_word(struct lazy_server *srv, enum lazy_event *event, pid_t *pid,
 		     struct error *err)
 {
+	bool over = has_hung_up(srv);
+	uint32_t word;
 	int passed;
-	ssize_t n = fdpass_recv_bytes(srv->fd, srv->word + srv->word_bytes,
-				sizeof(srv->word) - srv->word_bytes, &passed, NULL);
+	ssize_t n = fdpass_peek_bytes(srv->fd, &word, sizeof(word), &passed);
 
 	if (passed >= 0)
 		close(passed);
+	if (passed >= 0 && n < (ssize_t)sizeof(word)) {
+		*event = LAZY_LOST;
+		return error_set(err, CODE_CRIU, NULL, "a descriptor in place of a pid on " SOCKET_NAME);
+	}
 	if (n <= 0)
 		return recv_failed(n, event, err);
-	srv->word_bytes += n;
-	return srv->word_bytes == sizeof(srv->word) ? word_done(srv, event, pid, err) : 0;
+	if (n < (ssize_t)sizeof(word))
+		*event = over ? LAZY_LOST : LAZY_NOTHING;
+	return n == sizeof(word) ? word_done(srv, word, event, pid, err) : 0;
 }
 
 static int next_uffd(struct lazy_server *srv, enum lazy_event *event, pid_t *pid, int *uffd,
 		     struct error *err)
 {
 	char byte;
-	ssize_t n = fdpass_recv_bytes(srv->fd, &byte, 1, uffd, NULL);
+	ssize_t n = fdpass_peek_bytes(srv->fd, &byte, 1, uffd);
 
 	if (n <= 0)
 		return recv_failed(n, event, err);
@@ -195,8 +247,9 @@ static int next_uffd(struct lazy_server *srv, enum lazy_event *event, pid_t *pid
 		return error_set(err, CODE_CRIU, NULL,
 				 "no userfaultfd after the pid on " SOCKET_NAME);
 	}
-	memcpy(pid, srv->word, sizeof(*pid));
-	srv->word_bytes = 0;
+	*pid = (pid_t)srv->word;
+	srv->word = 0;
+	srv->looked = true;
 	*event = LAZY_TASK;
 	return 0;
 }
@@ -209,15 +262,26 @@ int lazy_server_next(struct lazy_server *srv, enum lazy_event *event, pid_t *pid
 	*uffd = -1;
 	if (!srv->connected)
 		return server_accept(srv, err);
-	if (srv->word_bytes < sizeof(srv->word))
-		return next_word(srv, event, pid, err);
-	return next_uffd(srv, event, pid, uffd, err);
+	if (srv->looked)
+		drop_looked_at(srv);
+	return srv->word ? next_uffd(srv, event, pid, uffd, err) : next_word(srv, event, pid, err);
+}
+
+void lazy_server_leave(struct lazy_server *srv)
+{
+	if (!srv)
+		return;
+	srv->connected = true;
+	srv->looked = false;
+	lazy_server_close(srv);
 }
 
 void lazy_server_close(struct lazy_server *srv)
 {
 	if (!srv)
 		return;
+	if (srv->looked)
+		drop_looked_at(srv);
 	if (srv->fd >= 0 && !srv->connected)
 		unlinkat(srv->dir_fd, SOCKET_NAME, 0);
 	if (srv->fd >= 0)

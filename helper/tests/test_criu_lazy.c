@@ -174,20 +174,90 @@ static void test_no_descriptor(void **state)
 	assert_int_equal(f->err.code, CODE_CRIU);
 }
 
+/* Whatever was returned, and not recorded, is there for the next one; what was recorded, comes once. */
+static void another(struct fixture *f, pid_t word)
+{
+	int fd = dup(lazy_server_fd(f->srv));
+
+	lazy_server_leave(f->srv);
+	assert_int_equal(lazy_server_resume(f->work.fd, fd, word, &f->srv, &f->err), 0);
+}
+
+static void test_killed(void **state)
+{
+	static const uint32_t finish = 0x52535446;
+	struct fixture *f = *state;
+	int32_t pid = 7;
+
+	send_bytes(f, &pid, 4);
+	send_fds(f, &f->work.fd, 1);
+	send_bytes(f, &finish, 4);
+	assert_int_equal(next(f), 0);
+	assert_int_equal(lazy_server_word(f->srv), 7);
+	another(f, 0);			/* not recorded */
+	assert_int_equal(next(f), 0);
+	assert_int_equal(lazy_server_word(f->srv), 7);
+	another(f, 7);			/* recorded, not taken */
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(next(f), 0);
+		assert_int_equal(f->event, LAZY_TASK);
+		assert_int_equal(f->pid, 7);
+		assert_true(f->uffd >= 0);
+		close(f->uffd);
+		another(f, i ? 0 : 7);	/* the word is taken; the descriptor is not recorded, and then it is */
+	}
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(next(f), 0);
+		assert_int_equal(f->event, LAZY_FINISHED);
+		if (!i)
+			another(f, 0);
+	}
+}
+
+/* A socket that listens goes to another one, with who has connected meanwhile. */
+static void test_adopted(void **state)
+{
+	struct fixture *f = *state;
+	int32_t pid = 7;
+	int fd;
+
+	teardown(state);
+	f = calloc(1, sizeof(*f));
+	*state = f;
+	dir_make(&f->work);
+	assert_int_equal(lazy_server_listen(f->work.fd, &f->srv, &f->err), 0);
+	f->client = client_connect(f);
+	send_bytes(f, &pid, 4);
+	fd = dup(lazy_server_fd(f->srv));
+	lazy_server_leave(f->srv);
+	assert_int_equal(lazy_server_adopt(f->work.fd, fd, &f->srv, &f->err), 0);
+	assert_int_equal(next(f), 0);
+	assert_int_equal(next(f), 0);
+	assert_int_equal(lazy_server_word(f->srv), 7);
+}
+
 /* Descriptors too many, or where none belongs, are not kept open. */
 static void test_stray_descriptors(void **state)
 {
 	struct fixture *f = *state;
 	int fds[3] = { f->work.fd, f->work.fd, f->work.fd };
-	int32_t zero = 0;
+	int32_t pid = 9;
 	int free_fd;
 
 	free_fd = dup(0);
 	close(free_fd);
+	send_bytes(f, &pid, 4);
 	send_fds(f, fds, 3);
 	assert_int_equal(next(f), 0);
-	send_bytes(f, &zero, 3);
+	assert_int_equal(next(f), 0);
+	assert_int_equal(f->event, LAZY_TASK);
+	close(f->uffd);
+	assert_int_equal(next(f), 0);
+	assert_int_equal(dup(0), free_fd);
+	close(free_fd);
+	send_fds(f, fds, 3);
 	assert_int_equal(next(f), -1);
+	assert_int_equal(f->event, LAZY_LOST);
 	assert_int_equal(dup(0), free_fd);
 	close(free_fd);
 }
@@ -236,6 +306,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_byte_by_byte, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_descriptor, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_adopted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stray_descriptors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_garbage, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nobody_comes_later, setup, teardown),
