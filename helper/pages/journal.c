@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "base/page.h"
 #include "pages/journal.h"
@@ -30,8 +32,14 @@ _Static_assert(sizeof(struct uffd_msg) == sizeof(((struct journal_entry *)0)->ar
 
 int journal_map(struct journal *journal, int fd, struct error *err)
 {
-	void *memory = mmap(NULL, ALL_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	void *memory = MAP_FAILED;
+	struct stat st;
 
+	/* one that is shorter would end in SIGBUS */
+	if (!fstat(fd, &st) && st.st_size != ALL_BYTES)
+		errno = EINVAL;
+	else
+		memory = mmap(NULL, ALL_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
 	if (memory == MAP_FAILED) {
 		error_errno(err, CODE_INTERNAL, NULL, "no memory for a record");
 		close(fd);

@@ -4,9 +4,11 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,25 +26,34 @@
 #include "session/keeper.h"
 
 #define TICK_MS		1000
-#define ANSWER_MS	30000
 #define END_MS		30000
 
-/** struct kept_restore - @fd: CRIU is there, or -1; @over: the restore has ended, or all is restored */
+/** struct kept_space - @uffd: -1: its process has ended, or its restore, @restore, has */
+struct kept_space {
+	int uffd;
+	uint32_t restore;
+};
+
+/**
+ * struct kept_restore - @fd: CRIU is there, or -1
+ * @listens: it is waited for there, or -1
+ * @over: the restore has ended, or all is restored
+ */
 struct kept_restore {
-	int fd;
+	int fd, listens;
 	bool over;
 };
 
 /**
  * struct kept - what the journal says; used when the helper is dead
- * @uffds: by the number of the space; -1: its process has ended
+ * @spaces: by their numbers
  * @link, @form, @flags: of LAZY_RECORD_LINK
  * @complete: restores that have all of their memory
  */
 struct kept {
 	struct journal *journal;
 	int work_fd, listen_fd;
-	int *uffds;
+	struct kept_space *spaces;
 	size_t nr, complete, nr_restores;
 	struct kept_restore *restores;
 	int link;
@@ -51,19 +62,19 @@ struct kept {
 	bool ended;
 };
 
-static int *uffd_at(struct kept *kept, size_t i)
+static struct kept_space *space_at(struct kept *kept, size_t i)
 {
 	if (i >= kept->nr) {
-		int *more = reallocarray(kept->uffds, i + 64, sizeof(*more));
+		struct kept_space *more = reallocarray(kept->spaces, i + 64, sizeof(*more));
 
 		if (!more)
 			return NULL;
 		for (size_t j = kept->nr; j < i + 64; j++)
-			more[j] = -1;
-		kept->uffds = more;
+			more[j] = (struct kept_space){ .uffd = -1 };
+		kept->spaces = more;
 		kept->nr = i + 64;
 	}
-	return &kept->uffds[i];
+	return &kept->spaces[i];
 }
 
 static struct kept_restore *restore_at(struct kept *kept, size_t i)
@@ -74,21 +85,48 @@ static struct kept_restore *restore_at(struct kept *kept, size_t i)
 		if (!more)
 			return NULL;
 		for (size_t j = kept->nr_restores; j <= i; j++)
-			more[j] = (struct kept_restore){ .fd = -1 };
+			more[j] = (struct kept_restore){ .fd = -1, .listens = -1 };
 		kept->restores = more;
 		kept->nr_restores = i + 1;
 	}
 	return &kept->restores[i];
 }
 
+static int add_space(struct kept *kept, size_t number, int uffd, uint32_t restore)
+{
+	struct kept_space *space = space_at(kept, number);
+
+	if (!space)
+		return -1;
+	*space = (struct kept_space){ uffd, restore };
+	return 0;
+}
+
+static int add_child(struct kept *kept, size_t number, const struct journal_entry *entry)
+{
+	struct kept_space *parent = space_at(kept, entry->space);
+	struct uffd_msg msg;
+
+	memcpy(&msg, entry->args, sizeof(msg));
+	return parent ? add_space(kept, number, msg.arg.fork.ufd, parent->restore) : -1;
+}
+
 static int set_uffd(struct kept *kept, size_t number, int uffd)
 {
-	int *at = uffd_at(kept, number);
+	struct kept_space *space = space_at(kept, number);
 
-	if (!at)
+	if (!space)
 		return -1;
-	*at = uffd;
+	space->uffd = uffd;
 	return 0;
+}
+
+/* The helper closes them all, also those of processes that live, and have all of their pages. */
+static void forget_spaces(struct kept *kept, uint32_t restore)
+{
+	for (size_t i = 0; i < kept->nr; i++)
+		if (kept->spaces[i].restore == restore)
+			kept->spaces[i].uffd = -1;
 }
 
 static int take_restore(struct kept *kept, const struct journal_entry *entry)
@@ -97,11 +135,20 @@ static int take_restore(struct kept *kept, const struct journal_entry *entry)
 
 	if (!restore)
 		return -1;
-	if (entry->op == LAZY_RECORD_CONNECTED)
+	switch (entry->op) {
+	case LAZY_RECORD_LISTENS:
+		restore->listens = (int)entry->args[0];
+		return 0;
+	case LAZY_RECORD_CONNECTED:
 		restore->fd = (int)entry->args[0];
-	else
-		restore->over = true;
-	kept->complete += entry->op == LAZY_RECORD_REAPED && entry->args[0];
+		restore->listens = -1;
+		return 0;
+	case LAZY_RECORD_REAPED:
+		forget_spaces(kept, entry->space);
+		kept->complete += entry->args[0];
+		break;
+	}
+	restore->over = true;
 	return 0;
 }
 
@@ -111,10 +158,10 @@ static int take_entry(struct kept *kept, const struct journal_entry *entry, size
 
 	switch (entry->op) {
 	case JOURNAL_ROOT:
-		return set_uffd(kept, (*nr_spaces)++, entry->args[0]);
+		return add_space(kept, (*nr_spaces)++, entry->args[0], entry->args[2]);
 	case JOURNAL_EVENT:
 		memcpy(&msg, entry->args, sizeof(msg));
-		return msg.event == UFFD_EVENT_FORK ? set_uffd(kept, (*nr_spaces)++, msg.arg.fork.ufd) : 0;
+		return msg.event == UFFD_EVENT_FORK ? add_child(kept, (*nr_spaces)++, entry) : 0;
 	case JOURNAL_BURY:
 		return set_uffd(kept, entry->space, -1);
 	case JOURNAL_FD:
@@ -124,6 +171,7 @@ static int take_entry(struct kept *kept, const struct journal_entry *entry, size
 		kept->form = entry->args[1];
 		kept->flags = entry->args[2];
 		break;
+	case LAZY_RECORD_LISTENS:
 	case LAZY_RECORD_CONNECTED:
 	case LAZY_RECORD_FINISHED:
 	case LAZY_RECORD_REAPED:
@@ -144,24 +192,49 @@ static void read_journal(struct kept *kept)
 			journal_break(kept->journal);
 }
 
-static bool has_hung_up(int fd)
+/* A number that the helper has closed without a record is nothing that is kept. */
+static bool is_open(int fd)
+{
+	return fd >= 0 && fcntl(fd, F_GETFD) >= 0;
+}
+
+/* CRIU is there, or has left what nobody has read: userfaultfds, maybe, which only this socket has. */
+static bool is_talking(int fd)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLRDHUP };
+	int unread = 0;
 
-	return poll(&pfd, 1, 0) > 0;
+	return is_open(fd) && (poll(&pfd, 1, 0) <= 0 || (!ioctl(fd, FIONREAD, &unread) && unread));
+}
+
+static bool has_caller(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+
+	return is_open(fd) && poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLIN);
 }
 
 /* Whether somebody needs what is kept: a process that lives, or a CRIU that still restores. */
 static bool is_needed(const struct kept *kept)
 {
 	for (size_t i = 0; i < kept->nr; i++)
-		if (kept->uffds[i] >= 0 &&
-		    uffd_mapped(kept->uffds[i], USER_END - 2 * PAGE_BYTES, 1) != UFFD_GONE)
+		if (is_open(kept->spaces[i].uffd) &&
+		    uffd_mapped(kept->spaces[i].uffd, USER_END - 2 * PAGE_BYTES, 1) != UFFD_GONE)
 			return true;
 	for (size_t i = 0; i < kept->nr_restores; i++)
-		if (!kept->restores[i].over && kept->restores[i].fd >= 0 && !has_hung_up(kept->restores[i].fd))
+		if (!kept->restores[i].over &&
+		    (is_talking(kept->restores[i].fd) || has_caller(kept->restores[i].listens)))
 			return true;
 	return false;
+}
+
+/* Nobody needs what is kept; a CRIU that comes only now would be told nothing. Return: true when one came before that */
+static bool is_needed_at_last(const struct kept *kept)
+{
+	for (size_t i = 0; i < kept->nr_restores; i++)
+		if (!kept->restores[i].over && is_open(kept->restores[i].listens))
+			unlinkat(kept->work_fd, "lazy-pages.socket", 0);
+	return is_needed(kept);
 }
 
 static void drain(int fd)
@@ -213,7 +286,7 @@ static int hand(int sock, enum lazy_handed what, size_t number, int fd)
 {
 	const struct lazy_handed_msg msg = { what, number };
 
-	return fd < 0 && what != LAZY_HANDED_END ? 0 : fdpass_send(sock, &msg, sizeof(msg), &fd, fd >= 0);
+	return !is_open(fd) && what != LAZY_HANDED_END ? 0 : fdpass_send(sock, &msg, sizeof(msg), &fd, fd >= 0);
 }
 
 static int hand_pending(struct kept *kept, int sock)
@@ -230,23 +303,36 @@ static int hand_pending(struct kept *kept, int sock)
 	return 0;
 }
 
-/* Return: true when the new helper has all of it */
+static int hand_restores(struct kept *kept, int sock)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < kept->nr_restores && !ret; i++)
+		if (!kept->restores[i].over)
+			ret = hand(sock, LAZY_HANDED_SERVER, i, kept->restores[i].fd) ||
+			      hand(sock, LAZY_HANDED_LISTENER, i, kept->restores[i].listens);
+	return ret;
+}
+
+/*
+ * The new helper says that it has all when its own keeper runs: until then it may be killed again, which hangs up. How long
+ * it takes is for the page server to say.
+ * Return: true when it has all
+ */
 static bool hand_over(struct kept *kept, int sock)
 {
 	int ret = hand(sock, LAZY_HANDED_JOURNAL, 0, kept->journal->fd), fds[FDPASS_MAX];
 	struct lazy_handed_msg msg;
 
 	for (size_t i = 0; i < kept->nr && !ret; i++)
-		ret = hand(sock, LAZY_HANDED_SPACE, i, kept->uffds[i]);
-	for (size_t i = 0; i < kept->nr_restores && !ret; i++)
-		ret = kept->restores[i].over ? 0 : hand(sock, LAZY_HANDED_SERVER, i, kept->restores[i].fd);
-	if (ret || hand_pending(kept, sock) || hand(sock, LAZY_HANDED_LINK, 0, kept->link) ||
+		ret = hand(sock, LAZY_HANDED_SPACE, i, kept->spaces[i].uffd);
+	if (ret || hand_restores(kept, sock) || hand_pending(kept, sock) || hand(sock, LAZY_HANDED_LINK, 0, kept->link) ||
 	    hand(sock, LAZY_HANDED_END, 0, -1))
 		return false;
-	return fdpass_recv(sock, &msg, sizeof(msg), fds, ANSWER_MS) == 1;
+	return fdpass_recv(sock, &msg, sizeof(msg), fds, -1) == 1;
 }
 
-static bool take_caller(struct kept *kept)
+static bool take_caller(struct kept *kept, int *caller)
 {
 	struct ucred peer;
 	socklen_t bytes = sizeof(peer);
@@ -257,7 +343,10 @@ static bool take_caller(struct kept *kept)
 		return false;
 	done = !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) && peer.uid == geteuid() &&
 	       !journal_is_broken(kept->journal) && hand_over(kept, fd);
-	close(fd);
+	if (done)
+		*caller = fd;
+	else
+		close(fd);
 	return done;
 }
 
@@ -281,23 +370,36 @@ static void leave_output(void)
 static void keep(struct kept *kept)
 {
 	bool taken = false;
+	int caller = -1;
 
 	if (open_socket(kept))
 		journal_break(kept->journal);
 	tell(kept);
 	leave_output();
-	while (!taken && is_needed(kept)) {
+	while (!taken && (is_needed(kept) || is_needed_at_last(kept))) {
 		struct pollfd pfd = { .fd = kept->listen_fd, .events = POLLIN };
 
 		if (poll(&pfd, 1, TICK_MS) > 0)
-			taken = take_caller(kept);
+			taken = take_caller(kept, &caller);
 	}
+	/* before the caller's own keeper can have that name */
 	unlinkat(kept->work_fd, LAZY_KEEPER_NAME, 0);
 	if (!taken)
 		end_link(kept);
+	/* to end with @caller open is to hang up */
 }
 
-static void keeper_run(struct journal *journal, int work_fd, int helper_fd)
+void lazy_keeper_relieve(int old)
+{
+	const struct lazy_handed_msg msg = { .what = LAZY_HANDED_END };
+	struct pollfd pfd = { .fd = old };
+
+	fdpass_send(old, &msg, sizeof(msg), NULL, 0);
+	while (poll(&pfd, 1, -1) <= 0)
+		;
+}
+
+static void keeper_run(struct journal *journal, int work_fd, int helper_fd, int old)
 {
 	struct kept kept = { .journal = journal, .work_fd = work_fd, .listen_fd = -1, .link = -1 };
 	struct pollfd helper = { .fd = helper_fd, .events = POLLIN };
@@ -312,27 +414,33 @@ static void keeper_run(struct journal *journal, int work_fd, int helper_fd)
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_SETMASK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	if (old >= 0) {
+		lazy_keeper_relieve(old);
+		close(old);
+	}
 	while (poll(&helper, 1, -1) <= 0)
 		;
 	read_journal(&kept);
-	if (!kept.ended && is_needed(&kept))
+	if (!kept.ended && (is_needed(&kept) || is_needed_at_last(&kept)))
 		keep(&kept);
 	else if (!kept.ended)
 		end_link(&kept);
 	_exit(0);
 }
 
-int lazy_keeper_start(struct lazy_keeper *keeper, struct journal *journal, int work_dir_fd, struct error *err)
+int lazy_keeper_start(struct lazy_keeper *keeper, struct journal *journal, int work_dir_fd, int old, struct error *err)
 {
+	/* in the table that both have: the keeper closes this one, and the helper the other */
+	int keepers = old < 0 ? -1 : fcntl(old, F_DUPFD_CLOEXEC, 0);
 	int helper_fd = syscall(SYS_pidfd_open, getpid(), 0);
 
 	*keeper = (struct lazy_keeper){ .journal = journal };
-	if (helper_fd < 0)
+	if (helper_fd < 0 || (old >= 0 && keepers < 0))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot start the keeper");
 	fflush(NULL);
 	keeper->pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (!keeper->pid)
-		keeper_run(journal, work_dir_fd, helper_fd);
+		keeper_run(journal, work_dir_fd, helper_fd, keepers);
 	/* helper_fd is the keeper's too */
 	return keeper->pid > 0 ? 0 : error_errno(err, CODE_INTERNAL, NULL, "cannot start the keeper");
 }

@@ -17,14 +17,15 @@
 /**
  * enum lazy_record - entries of the journal that are not about one space; @space is the number of a restore
  * @LAZY_RECORD_LINK: the connection; args: descriptor, or -1; form; LAZY_LINK_*
+ * @LAZY_RECORD_LISTENS: for CRIU, with this descriptor
  * @LAZY_RECORD_CONNECTED: CRIU is at this descriptor, or -1
  * @LAZY_RECORD_WORD: of that task CRIU sends the userfaultfd next
  * @LAZY_RECORD_FINISHED: all is restored
- * @LAZY_RECORD_REAPED: it has ended; args: 1: with all of its memory
+ * @LAZY_RECORD_REAPED: it has ended, and its userfaultfds are closed next; args: 1: with all of its memory
  * @LAZY_RECORD_END: the helper ends by itself
  */
-enum lazy_record { LAZY_RECORD_LINK = JOURNAL_OWNER, LAZY_RECORD_CONNECTED, LAZY_RECORD_WORD, LAZY_RECORD_FINISHED,
-		   LAZY_RECORD_REAPED, LAZY_RECORD_END };
+enum lazy_record { LAZY_RECORD_LINK = JOURNAL_OWNER, LAZY_RECORD_LISTENS, LAZY_RECORD_CONNECTED, LAZY_RECORD_WORD,
+		   LAZY_RECORD_FINISHED, LAZY_RECORD_REAPED, LAZY_RECORD_END };
 
 #define LAZY_LINK_FORCE	1	/* the socket was given: see struct lazy_link */
 #define LAZY_LINK_TLS	2	/* its keys die with the helper */
@@ -32,9 +33,10 @@ enum lazy_record { LAZY_RECORD_LINK = JOURNAL_OWNER, LAZY_RECORD_CONNECTED, LAZY
 /**
  * enum lazy_handed - what the keeper hands over: a message for each descriptor
  * @LAZY_HANDED_PENDING: of a child; @number: of the event that was read, and not acted upon
+ * @LAZY_HANDED_END: that was all; the other way round: it is taken. The keeper hangs up when it holds nothing any more
  */
 enum lazy_handed { LAZY_HANDED_JOURNAL, LAZY_HANDED_SPACE, LAZY_HANDED_PENDING, LAZY_HANDED_LINK, LAZY_HANDED_SERVER,
-		   LAZY_HANDED_END };
+		   LAZY_HANDED_LISTENER, LAZY_HANDED_END };
 
 struct lazy_handed_msg {
 	uint32_t what, number;
@@ -49,8 +51,12 @@ struct lazy_keeper {
 /**
  * lazy_keeper_start() - before the helper has threads
  * @work_dir_fd: of lazy-pages.socket; stays open
+ * @old: connected to the keeper of a killed helper, which the new one lets go at first; -1: there is none
  */
-int lazy_keeper_start(struct lazy_keeper *keeper, struct journal *journal, int work_dir_fd, struct error *err);
+int lazy_keeper_start(struct lazy_keeper *keeper, struct journal *journal, int work_dir_fd, int old, struct error *err);
+
+/** lazy_keeper_relieve() - tell the keeper at @old that all is taken, and wait until it holds nothing any more */
+void lazy_keeper_relieve(int old);
 
 /** lazy_keeper_end() - the helper ends by itself: the keeper has nothing to keep */
 void lazy_keeper_end(struct lazy_keeper *keeper);

@@ -82,7 +82,7 @@ static int begin_anew(struct lazy_serve *serve, const struct lazy_pages_options 
 	bool remote = opts->address || opts->ps_socket >= 0;
 
 	return journal_open(&serve->journal, err) ||
-	       lazy_keeper_start(&serve->keeper, &serve->journal, serve->work_fd, err) ||
+	       lazy_keeper_start(&serve->keeper, &serve->journal, serve->work_fd, -1, err) ||
 	       open_signals(serve, err) || read_memories(serve, images_fd, remote, err) ||
 	       (remote && lazy_uplink_open(&serve->uplink, opts, form_of(serve), serve->epoll, err)) ||
 	       lazy_serve_expect(serve, err) ? -1 : 0;
@@ -123,10 +123,10 @@ static int begin_again(struct lazy_serve *serve, const struct lazy_pages_options
 	serve->borrows = true;
 	if (open_signals(serve, err) || read_memories(serve, images_fd, remote, err) ||
 	    lazy_resume_replay(resume, serve, err) || (remote && resume_uplink(serve, opts, resume, err)) ||
-	    lazy_keeper_start(&serve->keeper, &serve->journal, serve->work_fd, err) ||
-	    lazy_resume_go_on(resume, serve, err))
+	    lazy_keeper_start(&serve->keeper, &serve->journal, serve->work_fd, resume->sock, err))
 		return -1;
 	serve->borrows = false;
+	lazy_resume_go_on(resume);
 	report_both("resumed", json_pack("{s:I}", "restores", (json_int_t)serve->nr),
 		    "what a killed lazy-pages has left is taken up");
 	return 0;
@@ -177,7 +177,7 @@ int lazy_pages_run(const struct lazy_pages_options *opts)
 {
 	struct lazy_serve serve = {
 		.signals = -1, .epoll = -1, .work_fd = -1, .restores = opts->restores,
-		.uplink = { .listen_fd = -1, .link = { .fd = -1 }, .journal = &serve.journal }, .journal.fd = -1,
+		.uplink = { .listen_fd = -1, .aside = -1, .link = { .fd = -1 }, .journal = &serve.journal }, .journal.fd = -1,
 	};
 	struct error err = { 0 };
 

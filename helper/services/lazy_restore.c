@@ -15,8 +15,8 @@ static int watch(struct lazy_restore *restore, struct error *err)
 		return 0;
 	restore->connected |= restore->fd >= 0;
 	restore->fd = fd;
-	if (restore->connected)
-		journal_add(restore->journal, LAZY_RECORD_CONNECTED, restore->number, fd, 0, 0);
+	journal_add(restore->journal, restore->connected ? LAZY_RECORD_CONNECTED : LAZY_RECORD_LISTENS, restore->number, fd,
+		    0, 0);
 	if (fd >= 0 && epoll_ctl(restore->epoll, EPOLL_CTL_ADD, fd, &event))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot wait for CRIU");
 	return 0;
@@ -48,6 +48,11 @@ int lazy_restore_resume(struct lazy_restore *restore, int work_dir_fd, int fd, s
 	restore->failed = fd < 0;
 	return fd >= 0 && (lazy_server_resume(work_dir_fd, fd, restore->word, &restore->server, err) ||
 			   watch(restore, err)) ? -1 : 0;
+}
+
+int lazy_restore_adopt(struct lazy_restore *restore, int work_dir_fd, int fd, struct error *err)
+{
+	return lazy_server_adopt(work_dir_fd, fd, &restore->server, err) || watch(restore, err) ? -1 : 0;
 }
 
 static struct lazy_memory *memory_of(struct lazy_memory *memories, pid_t pid)
@@ -171,6 +176,14 @@ bool lazy_restore_is_done(const struct lazy_restore *restore)
 	return true;
 }
 
+bool lazy_restore_is_gone(const struct lazy_restore *restore)
+{
+	for (size_t i = 0; i < restore->nr; i++)
+		if (!lazy_task_is_gone(restore->tasks[i]))
+			return false;
+	return true;
+}
+
 bool lazy_restore_lost(const struct lazy_restore *restore)
 {
 	for (size_t i = 0; i < restore->nr; i++)
@@ -192,6 +205,13 @@ uint64_t lazy_restore_lacks(const struct lazy_restore *restore)
 	for (size_t i = 0; i < restore->nr; i++)
 		nr += lazy_task_lacks(restore->tasks[i]);
 	return nr;
+}
+
+void lazy_restore_leave(struct lazy_restore *restore)
+{
+	lazy_server_leave(restore->server);
+	restore->server = NULL;
+	lazy_restore_free(restore);
 }
 
 void lazy_restore_free(struct lazy_restore *restore)

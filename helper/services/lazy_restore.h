@@ -14,7 +14,7 @@
  * @fd: the descriptor of @server that is in the epoll
  * @connected: CRIU has connected
  * @finished: all is restored; the tasks run
- * @failed: CRIU hung up before that
+ * @failed: CRIU hung up before that. What it has made so far may live still
  */
 struct lazy_restore {
 	uint32_t number;
@@ -35,6 +35,9 @@ int lazy_restore_listen(struct lazy_restore *restore, int work_dir_fd, struct er
 
 /** lazy_restore_resume() - CRIU is connected with @fd, after it has told @restore->word; -1: it has hung up */
 int lazy_restore_resume(struct lazy_restore *restore, int work_dir_fd, int fd, struct error *err);
+
+/** lazy_restore_adopt() - lazy_restore_listen() with the socket @fd of another process */
+int lazy_restore_adopt(struct lazy_restore *restore, int work_dir_fd, int fd, struct error *err);
 
 /**
  * lazy_restore_attach() - one more task
@@ -61,10 +64,15 @@ int lazy_restore_background(struct lazy_restore *restore, uint64_t nr_pages, str
 
 /** lazy_restore_is_done() - all is restored, and no process lacks a page */
 bool lazy_restore_is_done(const struct lazy_restore *restore);
+/** lazy_restore_is_gone() - all processes have ended */
+bool lazy_restore_is_gone(const struct lazy_restore *restore);
 /** lazy_restore_lost() - a process has ended that lacked pages: of itself, or since they did not come */
 bool lazy_restore_lost(const struct lazy_restore *restore);
 void lazy_restore_probe(struct lazy_restore *restore);
 uint64_t lazy_restore_lacks(const struct lazy_restore *restore);
 void lazy_restore_free(struct lazy_restore *restore);
+
+/** lazy_restore_leave() - lazy_restore_free(), when another process goes on with the sockets */
+void lazy_restore_leave(struct lazy_restore *restore);
 
 #endif

@@ -12,6 +12,7 @@
 #include "services/lazy_resume.h"
 
 #define ANSWER_MS	30000
+#define PLACES_MAX	(1U << 24)	/* as many as a journal has entries */
 
 static int no_memory(struct error *err)
 {
@@ -21,6 +22,10 @@ static int no_memory(struct error *err)
 /* Put @fd at place @i of the list; it is closed after a failure. */
 static int put(int **list, size_t *nr, size_t i, int fd, struct error *err)
 {
+	if (i >= PLACES_MAX) {
+		close(fd);
+		return error_set(err, CODE_INTERNAL, NULL, "the keeper has a number %zu", i);
+	}
 	if (i >= *nr) {
 		int *more = reallocarray(*list, i + 64, sizeof(*more));
 
@@ -46,6 +51,8 @@ static int take_handed(struct lazy_resume *resume, const struct lazy_handed_msg 
 		return put(&resume->uffds, &resume->nr, msg->number, fd, err);
 	case LAZY_HANDED_SERVER:
 		return put(&resume->servers, &resume->nr_servers, msg->number, fd, err);
+	case LAZY_HANDED_LISTENER:
+		return put(&resume->listeners, &resume->nr_listeners, msg->number, fd, err);
 	case LAZY_HANDED_PENDING:
 		resume->pending[msg->number % JOURNAL_EVENTS] = fd;
 		return 0;
@@ -85,6 +92,18 @@ static int dial(int work_dir_fd)
 	return -1;
 }
 
+/* What a keeper says is believed: it has to be one of ours. */
+static bool is_ours(int sock, struct error *err)
+{
+	struct ucred peer;
+	socklen_t bytes = sizeof(peer);
+
+	if (!getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) && peer.uid == geteuid())
+		return true;
+	error_set(err, CODE_USAGE, NULL, LAZY_KEEPER_NAME " in the work directory is another user's");
+	return false;
+}
+
 int lazy_resume_take(struct lazy_resume *resume, int work_dir_fd, struct journal *journal, struct error *err)
 {
 	*resume = (struct lazy_resume){ .link_fd = -1, .journal = journal };
@@ -93,32 +112,26 @@ int lazy_resume_take(struct lazy_resume *resume, int work_dir_fd, struct journal
 	resume->sock = dial(work_dir_fd);
 	if (resume->sock < 0)
 		return 0;
-	if (take_all(resume, err) || !resume->journal->head) {
+	if (!is_ours(resume->sock, err) || take_all(resume, err) || !resume->journal->head) {
 		lazy_resume_free(resume);
 		journal_close(journal);
 		return error_is_set(err) ? -1 : error_set(err, CODE_INTERNAL, NULL, "the keeper has no journal");
 	}
-	/* of the killed one, which waited for a further restore */
-	unlinkat(work_dir_fd, "lazy-pages.socket", 0);
 	return 1;
+}
+
+static int take(int *list, size_t nr, size_t i)
+{
+	int fd = i < nr ? list[i] : -1;
+
+	if (fd >= 0)
+		list[i] = -1;
+	return fd;
 }
 
 static int uffd_of(struct lazy_resume *resume, size_t number)
 {
-	int fd = number < resume->nr ? resume->uffds[number] : -1;
-
-	if (fd >= 0)
-		resume->uffds[number] = -1;
-	return fd;
-}
-
-static int server_of(struct lazy_resume *resume, size_t number)
-{
-	int fd = number < resume->nr_servers ? resume->servers[number] : -1;
-
-	if (fd >= 0)
-		resume->servers[number] = -1;
-	return fd;
+	return take(resume->uffds, resume->nr, number);
 }
 
 static int replay_event(struct lazy_resume *resume, const struct journal_entry *entry, struct error *err)
@@ -158,8 +171,13 @@ static int replay(struct lazy_resume *resume, struct lazy_serve *serve, const st
 		if (!ret)
 			resume->spaces[resume->journal->nr_spaces - 1] = restore->tasks[restore->nr - 1]->set.list[0];
 		return ret;
+	case LAZY_RECORD_LISTENS:
 	case LAZY_RECORD_CONNECTED:
-		return lazy_serve_restore(serve, entry->space) ? 0 : no_memory(err);
+		restore = lazy_serve_restore(serve, entry->space);
+		if (!restore)
+			return no_memory(err);
+		restore->connected |= entry->op == LAZY_RECORD_CONNECTED;
+		return 0;
 	case LAZY_RECORD_WORD:
 		restore = lazy_serve_restore(serve, entry->space);
 		if (restore)
@@ -181,6 +199,8 @@ static int replay(struct lazy_resume *resume, struct lazy_serve *serve, const st
 	case JOURNAL_FD:
 		return 0;
 	}
+	if (entry->space >= resume->journal->nr_spaces)
+		return error_set(err, CODE_INTERNAL, NULL, "the keeper's journal is of no use");
 	return resume->spaces[entry->space] ? replay_event(resume, entry, err) : 0;
 }
 
@@ -218,30 +238,53 @@ static void act_pending(struct lazy_resume *resume)
 		}
 		copy = *msg;
 		journal_took(resume->journal, i);
-		if (resume->spaces[number])
+		if (number < resume->journal->nr_spaces && resume->spaces[number])
 			space_act(resume->spaces[number], &copy, &err);
 	}
 }
 
-int lazy_resume_go_on(struct lazy_resume *resume, struct lazy_serve *serve, struct error *err)
+/* CRIU connects where the killed helper listened; else it has left a name, maybe, and nobody there. */
+static int resume_listening(struct lazy_resume *resume, struct lazy_serve *serve, struct lazy_restore *restore,
+			    struct error *err)
 {
-	const struct lazy_handed_msg msg = { .what = LAZY_HANDED_END };
+	int fd = take(resume->listeners, resume->nr_listeners, restore->number);
 
-	fdpass_send(resume->sock, &msg, sizeof(msg), NULL, 0);
-	act_pending(resume);
-	for (size_t i = 0; i < serve->nr; i++) {
+	if (fd >= 0)
+		return lazy_restore_adopt(restore, serve->work_fd, fd, err);
+	unlinkat(serve->work_fd, "lazy-pages.socket", 0);
+	return lazy_restore_listen(restore, serve->work_fd, err);
+}
+
+static int resume_restores(struct lazy_resume *resume, struct lazy_serve *serve, struct error *err)
+{
+	bool listens = false;
+	int ret = 0;
+
+	for (size_t i = 0; i < serve->nr && !ret; i++) {
 		struct lazy_restore *restore = serve->list[i];
-		int fd = server_of(resume, restore->number);
 
-		if (!restore->finished && lazy_restore_resume(restore, serve->work_fd, fd, err))
-			return -1;
+		if (!restore->connected)
+			ret = resume_listening(resume, serve, restore, err);
+		else if (!restore->finished)
+			ret = lazy_restore_resume(restore, serve->work_fd,
+						  take(resume->servers, resume->nr_servers, restore->number), err);
+		listens |= !restore->connected;
 	}
+	if (!listens)
+		unlinkat(serve->work_fd, "lazy-pages.socket", 0);
+	return ret;
+}
+
+void lazy_resume_go_on(struct lazy_resume *resume)
+{
+	/* the own keeper says it, too: should it be killed, somebody has to */
+	lazy_keeper_relieve(resume->sock);
+	act_pending(resume);
 	for (size_t i = 0; i < resume->journal->nr_spaces; i++)
 		if (resume->spaces[i] && !resume->spaces[i]->gone) {
 			space_wake_all(resume->spaces[i]);
 			resume->spaces[i]->set->retry = true;
 		}
-	return 0;
 }
 
 int lazy_resume_replay(struct lazy_resume *resume, struct lazy_serve *serve, struct error *err)
@@ -260,7 +303,7 @@ int lazy_resume_replay(struct lazy_resume *resume, struct lazy_serve *serve, str
 	if (ret)
 		return -1;
 	record_fds(resume);
-	return 0;
+	return resume_restores(resume, serve, err);
 }
 
 static void close_all(int *list, size_t nr)
@@ -274,10 +317,12 @@ void lazy_resume_free(struct lazy_resume *resume)
 {
 	close_all(resume->uffds, resume->nr);
 	close_all(resume->servers, resume->nr_servers);
+	close_all(resume->listeners, resume->nr_listeners);
 	close_all(resume->pending, JOURNAL_EVENTS);
 	close_all(&resume->link_fd, 1);
 	close_all(&resume->sock, 1);
 	free(resume->uffds);
 	free(resume->servers);
+	free(resume->listeners);
 	free(resume->spaces);
 }

@@ -305,7 +305,8 @@ static void reap(struct lazy_serve *serve, struct error *err)
 		struct lazy_restore *restore = serve->list[i];
 
 		waits |= !restore->connected;
-		if (!restore->failed && !lazy_restore_is_done(restore)) {
+		/* what a CRIU that failed has left may run once: it is not to read zeros, while the dumped one goes on */
+		if (!(restore->failed ? lazy_restore_is_gone(restore) : lazy_restore_is_done(restore))) {
 			i++;
 			continue;
 		}
@@ -380,7 +381,10 @@ void lazy_serve_end(struct lazy_serve *serve, struct error *err)
 {
 	struct lazy_link *link = &serve->uplink.link;
 
-	if (link->fd < 0 || serve->borrows)
+	if (serve->borrows)
+		return;
+	lazy_uplink_close_aside(&serve->uplink, serve->complete);
+	if (link->fd < 0)
 		return;
 	if (serve->complete) {
 		if (lazy_link_is_open(link))
@@ -394,7 +398,10 @@ void lazy_serve_end(struct lazy_serve *serve, struct error *err)
 void lazy_serve_free(struct lazy_serve *serve)
 {
 	for (size_t i = 0; i < serve->nr; i++)
-		lazy_restore_free(serve->list[i]);
+		if (serve->borrows)
+			lazy_restore_leave(serve->list[i]);
+		else
+			lazy_restore_free(serve->list[i]);
 	free(serve->list);
 	while (serve->memories) {
 		struct lazy_memory *memory = serve->memories;

@@ -195,6 +195,14 @@ bool lazy_task_is_done(const struct lazy_task *task)
 	return true;
 }
 
+bool lazy_task_is_gone(const struct lazy_task *task)
+{
+	for (size_t i = 0; i < task->set.nr; i++)
+		if (!task->set.list[i]->gone)
+			return false;
+	return true;
+}
+
 void lazy_task_probe(struct lazy_task *task)
 {
 	for (size_t i = 0; i < task->set.nr; i++)

@@ -46,6 +46,9 @@ int lazy_task_background(struct lazy_task *task, uint64_t nr_pages, struct error
 /** lazy_task_is_done() - no process lacks a page, or may still turn out to */
 bool lazy_task_is_done(const struct lazy_task *task);
 
+/** lazy_task_is_gone() - all processes have ended, as far as lazy_task_probe() has found out */
+bool lazy_task_is_gone(const struct lazy_task *task);
+
 /** lazy_task_probe() - find out which processes have ended */
 void lazy_task_probe(struct lazy_task *task);
 

@@ -30,9 +30,25 @@ static int watch_fd(struct lazy_uplink *uplink, int fd, struct error *err)
 static void record(struct lazy_uplink *uplink, int fd)
 {
 	const struct lazy_link *link = &uplink->link;
+	bool tls = link->tls;
 
+	if (fd < 0) {
+		fd = uplink->aside;
+		tls = fd >= 0;
+	}
 	journal_add(uplink->journal, LAZY_RECORD_LINK, 0, fd, link->form,
-		    (link->force ? LAZY_LINK_FORCE : 0) | (link->tls ? LAZY_LINK_TLS : 0));
+		    (link->force ? LAZY_LINK_FORCE : 0) | (tls ? LAZY_LINK_TLS : 0));
+}
+
+void lazy_uplink_close_aside(struct lazy_uplink *uplink, bool complete)
+{
+	const struct linger linger = { .l_onoff = !complete };
+
+	if (uplink->aside < 0)
+		return;
+	setsockopt(uplink->aside, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	close(uplink->aside);
+	uplink->aside = -1;
 }
 
 /*
@@ -54,6 +70,7 @@ static int use(struct lazy_uplink *uplink, int fd, struct error *err)
 	lazy_link_use(&uplink->link, fd, tls);
 	if (!watch_fd(uplink, fd, err)) {
 		record(uplink, fd);
+		lazy_uplink_close_aside(uplink, false);
 		return 0;
 	}
 	lazy_link_abort(&uplink->link);
@@ -152,7 +169,7 @@ static int init(struct lazy_uplink *uplink, const struct lazy_pages_options *opt
 		struct error *err)
 {
 	*uplink = (struct lazy_uplink){
-		.listen = opts->listen, .epoll = epoll, .listen_fd = -1, .journal = uplink->journal,
+		.listen = opts->listen, .epoll = epoll, .listen_fd = -1, .aside = -1, .journal = uplink->journal,
 	};
 	if (lazy_link_init(&uplink->link, err))
 		return -1;
@@ -181,6 +198,11 @@ int lazy_uplink_open(struct lazy_uplink *uplink, const struct lazy_pages_options
 int lazy_uplink_resume(struct lazy_uplink *uplink, const struct lazy_pages_options *opts, size_t form, int epoll, int fd,
 		       const struct lazy_page known[2], struct error *err)
 {
+	static const struct error no_keys = {
+		.code = CODE_NETWORK, .what = "the keys of TLS with the page server were lost with a killed lazy-pages",
+	};
+	struct error why = { 0 };
+
 	if (init(uplink, opts, form, epoll, err)) {
 		close(fd);
 		return -1;
@@ -188,9 +210,11 @@ int lazy_uplink_resume(struct lazy_uplink *uplink, const struct lazy_pages_optio
 	/* it is reached as when it was lost */
 	if (fd < 0)
 		return 0;
-	/* the keys are lost. A lazy-source takes a new connection for the old one; CRIU's dump listens no more */
-	if (opts->tls && *uplink->where && !uplink->listen && !connect_to(uplink, &(struct error){ 0 })) {
-		close(fd);
+	/* a lazy-source takes a new connection for the old one; CRIU's dump listens no more */
+	if (opts->tls && *uplink->where) {
+		uplink->aside = fd;
+		if (uplink->listen || connect_to(uplink, &(struct error){ 0 }))
+			lazy_uplink_lost(uplink, &no_keys);
 		return 0;
 	}
 	uplink->link.force = opts->ps_socket >= 0;
@@ -199,13 +223,19 @@ int lazy_uplink_resume(struct lazy_uplink *uplink, const struct lazy_pages_optio
 	if (opts->tls)
 		/* the dump can be neither asked nor told; to close it would let the dumped program go on, too */
 		uplink->link.wrong = true;
-	else if (lazy_link_resync(&uplink->link, known, err) && err->code == CODE_NETWORK)
-		lazy_link_lost(&uplink->link);
-	if (!uplink->link.wrong && uplink->link.fd >= 0 && watch_fd(uplink, fd, err))
+	if (opts->tls || lazy_link_resync(&uplink->link, known, &why)) {
+		if (why.code == CODE_INTERNAL) {
+			*err = why;
+			return -1;
+		}
+		record(uplink, fd);
+		lazy_uplink_lost(uplink, opts->tls ? &no_keys : &why);
+		return 0;
+	}
+	if (watch_fd(uplink, fd, err))
 		return -1;
-	record(uplink, uplink->link.fd);
-	if (lazy_link_is_open(&uplink->link))
-		tell_connected(uplink);
+	record(uplink, fd);
+	tell_connected(uplink);
 	return 0;
 }
 
@@ -270,6 +300,7 @@ void lazy_uplink_watch(struct lazy_uplink *uplink)
 void lazy_uplink_close(struct lazy_uplink *uplink)
 {
 	close_listener(uplink);
+	lazy_uplink_close_aside(uplink, false);
 	lazy_link_free(&uplink->link);
 	tls_trust_free(uplink->trust);
 	uplink->trust = NULL;

@@ -15,6 +15,8 @@
  * @name: what the page server's certificate must be for; NULL: anything
  * @where: the address; empty: a descriptor was given
  * @listen_fd: -1: the source does not listen, or is connected
+ * @aside: a connection by TLS whose keys a killed helper had, or -1: it stays open until there is another one, since its
+ *	end would let the dumped program go on
  * @journal: records the connection
  * @retry_ms: when it connects again
  * @losses: how often the connection was lost
@@ -25,7 +27,7 @@ struct lazy_uplink {
 	const char *name;
 	char where[256], peer[64];
 	bool listen;
-	int epoll, listen_fd;
+	int epoll, listen_fd, aside;
 	struct journal *journal;
 	int64_t retry_ms;
 	uint64_t losses;
@@ -52,6 +54,12 @@ bool lazy_uplink_try(struct lazy_uplink *uplink);
 
 /** lazy_uplink_lost() - the connection is lost, for @why */
 void lazy_uplink_lost(struct lazy_uplink *uplink, const struct error *why);
+
+/**
+ * lazy_uplink_close_aside() - close the connection whose keys are lost, if there is one
+ * @complete: the dump may end; else it fails by a reset
+ */
+void lazy_uplink_close_aside(struct lazy_uplink *uplink, bool complete);
 
 /** lazy_uplink_watch() - wait for room in the socket, too, while commands wait */
 void lazy_uplink_watch(struct lazy_uplink *uplink);
