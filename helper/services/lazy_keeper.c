@@ -47,6 +47,8 @@ struct kept_restore {
 /**
  * struct kept - what the journal says; used when the helper is dead
  * @spaces: by their numbers
+ * @pending: of children whose birth was read, and not acted upon; else -1. Of this table: the helper that takes over writes
+ *	its own numbers into the journal
  * @link, @form, @flags: of LAZY_RECORD_LINK
  * @complete: restores that have all of their memory
  */
@@ -56,7 +58,7 @@ struct kept {
 	struct kept_space *spaces;
 	size_t nr, complete, nr_restores;
 	struct kept_restore *restores;
-	int link;
+	int pending[JOURNAL_EVENTS], link;
 	size_t form;
 	unsigned int flags;
 	bool ended;
@@ -183,9 +185,20 @@ static int take_entry(struct kept *kept, const struct journal_entry *entry, size
 	return 0;
 }
 
+static int pending_child(struct kept *kept, size_t i)
+{
+	uint32_t space;
+	const struct uffd_msg *msg = journal_pending(kept->journal, i, &space);
+
+	return msg && msg->event == UFFD_EVENT_FORK ? (int)msg->arg.fork.ufd : -1;
+}
+
 static void read_journal(struct kept *kept)
 {
 	size_t nr_spaces = 0;
+
+	for (size_t i = 0; i < JOURNAL_EVENTS; i++)
+		kept->pending[i] = pending_child(kept, i);
 
 	for (uint64_t i = 0; i < journal_nr(kept->journal); i++)
 		if (take_entry(kept, &kept->journal->entries[i], &nr_spaces))
@@ -214,12 +227,19 @@ static bool has_caller(int fd)
 	return is_open(fd) && poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLIN);
 }
 
+static bool lives(int uffd)
+{
+	return is_open(uffd) && uffd_mapped(uffd, USER_END - 2 * PAGE_BYTES, 1) != UFFD_GONE;
+}
+
 /* Whether somebody needs what is kept: a process that lives, or a CRIU that still restores. */
 static bool is_needed(const struct kept *kept)
 {
 	for (size_t i = 0; i < kept->nr; i++)
-		if (is_open(kept->spaces[i].uffd) &&
-		    uffd_mapped(kept->spaces[i].uffd, USER_END - 2 * PAGE_BYTES, 1) != UFFD_GONE)
+		if (lives(kept->spaces[i].uffd))
+			return true;
+	for (size_t i = 0; i < JOURNAL_EVENTS; i++)
+		if (lives(kept->pending[i]))
 			return true;
 	for (size_t i = 0; i < kept->nr_restores; i++)
 		if (!kept->restores[i].over &&
@@ -291,16 +311,11 @@ static int hand(int sock, enum lazy_handed what, size_t number, int fd)
 
 static int hand_pending(struct kept *kept, int sock)
 {
-	uint32_t space;
+	int ret = 0;
 
-	for (size_t i = 0; i < JOURNAL_EVENTS; i++) {
-		const struct uffd_msg *msg = journal_pending(kept->journal, i, &space);
-
-		if (msg && msg->event == UFFD_EVENT_FORK &&
-		    hand(sock, LAZY_HANDED_PENDING, i, msg->arg.fork.ufd))
-			return -1;
-	}
-	return 0;
+	for (size_t i = 0; i < JOURNAL_EVENTS && !ret; i++)
+		ret = hand(sock, LAZY_HANDED_PENDING, i, kept->pending[i]);
+	return ret;
 }
 
 static int hand_restores(struct kept *kept, int sock)

@@ -88,19 +88,34 @@ static int begin_anew(struct lazy_serve *serve, const struct lazy_pages_options 
 	       lazy_serve_expect(serve, err) ? -1 : 0;
 }
 
-/* Two pages that the restore leaves out, which the page server therefore has. */
+/* Each helper before this one, also one that was killed while it took up, has recorded a connection. */
+static uint64_t count_links(const struct journal *journal)
+{
+	uint64_t nr = 0;
+
+	for (uint64_t i = 0; i < journal_nr(journal); i++)
+		nr += journal->entries[i].op == LAZY_RECORD_LINK;
+	return nr;
+}
+
+/*
+ * Two pages that the restore leaves out, which the page server therefore has. Others than the helper before asked for:
+ * it may have been killed before the answers came.
+ */
 static int find_known(const struct lazy_serve *serve, struct lazy_page known[2], struct error *err)
 {
+	uint64_t skip = 2 * count_links(&serve->journal);
 	size_t nr = 0;
 
 	for (const struct lazy_memory *memory = serve->memories; memory; memory = memory->next)
 		for (size_t i = 0; i < memory->images->nr; i++) {
 			const struct lazy_extent *extent = &memory->images->extents[i];
 
-			for (uint64_t j = 0; (extent->flags & PAGEMAP_LAZY) && j < extent->nr_pages && nr < 2; j++)
-				known[nr++] = (struct lazy_page){ memory->pid, extent->addr + j * PAGE_BYTES };
+			/* the first ones also when there are no others */
+			for (uint64_t j = 0; (extent->flags & PAGEMAP_LAZY) && j < extent->nr_pages && nr < skip + 2; j++, nr++)
+				known[nr % 2] = (struct lazy_page){ memory->pid, extent->addr + j * PAGE_BYTES };
 		}
-	return nr == 2 ? 0 : error_set(err, CODE_CRIU, NULL, "the images leave out too few pages to find the place in a connection");
+	return nr >= 2 ? 0 : error_set(err, CODE_CRIU, NULL, "the images leave out too few pages to find the place in a connection");
 }
 
 static int resume_uplink(struct lazy_serve *serve, const struct lazy_pages_options *opts, struct lazy_resume *resume,

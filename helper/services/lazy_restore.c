@@ -127,7 +127,7 @@ int lazy_restore_step(struct lazy_restore *restore, struct lazy_memory *memories
 		restore->connected = true;
 		restore->failed = true;
 		end_server(restore);
-		return ret ? ret : error_set(err, CODE_CRIU, "restore.log says why",
+		return ret ? ret : error_set(err, CODE_CRIU, "restore.log says why. Processes that it has left are waited for",
 					     "criu restore has ended before all was restored");
 	}
 	if (event == LAZY_FINISHED) {

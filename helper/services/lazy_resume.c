@@ -220,6 +220,19 @@ static void record_fds(struct lazy_resume *resume)
 	}
 }
 
+/* The next keeper finds children that are not acted upon. */
+static void record_pending(struct lazy_resume *resume)
+{
+	uint32_t number;
+
+	for (size_t i = 0; i < JOURNAL_EVENTS; i++) {
+		struct uffd_msg *msg = journal_pending(resume->journal, i, &number);
+
+		if (msg && msg->event == UFFD_EVENT_FORK)
+			msg->arg.fork.ufd = resume->pending[i];
+	}
+}
+
 /* Events that the killed helper has read, and not acted upon. */
 static void act_pending(struct lazy_resume *resume)
 {
@@ -232,10 +245,8 @@ static void act_pending(struct lazy_resume *resume)
 		msg = journal_pending(resume->journal, i, &number);
 		if (!msg)
 			continue;
-		if (msg->event == UFFD_EVENT_FORK) {
-			msg->arg.fork.ufd = resume->pending[i];
+		if (msg->event == UFFD_EVENT_FORK)
 			resume->pending[i] = -1;
-		}
 		copy = *msg;
 		journal_took(resume->journal, i);
 		if (number < resume->journal->nr_spaces && resume->spaces[number])
@@ -303,6 +314,7 @@ int lazy_resume_replay(struct lazy_resume *resume, struct lazy_serve *serve, str
 	if (ret)
 		return -1;
 	record_fds(resume);
+	record_pending(resume);
 	return resume_restores(resume, serve, err);
 }
 

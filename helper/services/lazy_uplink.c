@@ -223,18 +223,18 @@ int lazy_uplink_resume(struct lazy_uplink *uplink, const struct lazy_pages_optio
 	if (opts->tls)
 		/* the dump can be neither asked nor told; to close it would let the dumped program go on, too */
 		uplink->link.wrong = true;
+	/* before anything is asked: the next helper, if this one is killed, asks for other pages */
+	record(uplink, fd);
 	if (opts->tls || lazy_link_resync(&uplink->link, known, &why)) {
 		if (why.code == CODE_INTERNAL) {
 			*err = why;
 			return -1;
 		}
-		record(uplink, fd);
 		lazy_uplink_lost(uplink, opts->tls ? &no_keys : &why);
 		return 0;
 	}
 	if (watch_fd(uplink, fd, err))
 		return -1;
-	record(uplink, fd);
 	tell_connected(uplink);
 	return 0;
 }
