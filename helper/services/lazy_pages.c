@@ -134,6 +134,7 @@ static int begin_again(struct lazy_serve *serve, const struct lazy_pages_options
 		       struct lazy_resume *resume, struct error *err)
 {
 	bool remote = opts->address || opts->ps_socket >= 0;
+	struct error untold = { 0 };
 
 	serve->borrows = true;
 	if (open_signals(serve, err) || read_memories(serve, images_fd, remote, err) ||
@@ -144,6 +145,9 @@ static int begin_again(struct lazy_serve *serve, const struct lazy_pages_options
 	lazy_resume_go_on(resume);
 	report_both("resumed", json_pack("{s:I}", "restores", (json_int_t)serve->nr),
 		    "what a killed lazy-pages has left is taken up");
+	/* to end now would give zeros to a program that runs */
+	if (tell_ready(opts->status_fd, &untold))
+		report_error(&untold);
 	return 0;
 }
 
@@ -163,10 +167,10 @@ static int begin(struct lazy_serve *serve, const struct lazy_pages_options *opts
 		ret = begin_again(serve, opts, images_fd, &resume, err);
 		lazy_resume_free(&resume);
 	} else if (!ret) {
-		ret = begin_anew(serve, opts, images_fd, err);
+		ret = begin_anew(serve, opts, images_fd, err) || tell_ready(opts->status_fd, err) ? -1 : 0;
 	}
 	close(images_fd);
-	return ret ? ret : tell_ready(opts->status_fd, err);
+	return ret;
 }
 
 static void tell_result(const struct lazy_serve *serve, const struct error *err)

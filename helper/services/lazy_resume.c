@@ -71,7 +71,7 @@ static int take_all(struct lazy_resume *resume, struct error *err)
 
 	for (;;) {
 		if (fdpass_recv(resume->sock, &msg, sizeof(msg), fds, ANSWER_MS) != 1)
-			return error_set(err, CODE_INTERNAL, "what it has can only be given up: kill the restored program",
+			return error_set(err, CODE_INTERNAL, "another lazy-pages may have it; else what it has can only be given up: kill the restored program",
 					 "the keeper of a killed lazy-pages has nothing that can be taken up");
 		if (msg.what == LAZY_HANDED_END)
 			return 0;

@@ -290,9 +290,23 @@ static void journal_test_wake(void **state)
 	take_down();
 }
 
+/* Memory that is shorter than a journal is none: to read it would end in SIGBUS. */
+static void journal_test_short(void **state)
+{
+	struct journal journal = { .fd = -1 };
+	struct error err = { 0 };
+	int fd = memfd_create("short", MFD_CLOEXEC);
+
+	assert_int_equal(ftruncate(fd, PAGE_BYTES), 0);
+	assert_int_equal(journal_map(&journal, fd, &err), -1);
+	assert_true(error_is_set(&err));
+	assert_null(journal.head);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(journal_test_short),
 		cmocka_unit_test(journal_test_replay),
 		cmocka_unit_test(journal_test_pending),
 		cmocka_unit_test(journal_test_wake),
