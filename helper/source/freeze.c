@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
 #include "base/clock.h"
 #include "base/report.h"
 #include "base/spread.h"
-#include "base/thread.h"
 #include "os/pending.h"
 #include "source/external.h"
 #include "source/freeze.h"
@@ -174,41 +172,16 @@ static int write_parent(const struct freeze *freeze, struct error *err)
 	return 0;
 }
 
-/** struct entering - the keeper's move of the processes into the guard's group, in a thread */
-struct entering {
-	const struct freeze *freeze;
-	struct error err;
-	int ret;
-};
-
-static void *enter_body(void *arg)
-{
-	struct entering *entering = arg;
-	const struct freeze *freeze = entering->freeze;
-
-	entering->ret = source_keeper_enter(freeze->keeper, BEGIN_MS + freeze->max_frozen_s * 1000,
-					    &entering->err);
-	return NULL;
-}
-
-/* CRIU starts meanwhile, and does not look at the program before it is told to dump. */
+/*
+ * One after the other: CRIU's process is forked here, and what it does before exec takes memory. A thread that waited for
+ * the keeper meanwhile could have a lock of the allocator in that moment, for ever in the child.
+ */
 static int enter_and_start(struct freeze *freeze, const struct criu_dump_opts *opts, struct error *err)
 {
-	struct entering entering = { .freeze = freeze };
-	pthread_t thread;
-	int ret;
-
 	freeze->entered = true;
-	if (thread_start(&thread, enter_body, &entering, err))
+	if (source_keeper_enter(freeze->keeper, BEGIN_MS + freeze->max_frozen_s * 1000, err))
 		return -1;
-	ret = criu_dump_prepare(opts, &freeze->dump, err);
-	pthread_join(thread, NULL);
-	if (ret || !entering.ret)
-		return ret;
-	criu_dump_kill(freeze->dump);
-	freeze->dump = NULL;
-	*err = entering.err;
-	return -1;
+	return criu_dump_prepare(opts, &freeze->dump, err);
 }
 
 /* What takes a while, and can be done before the program stands. */
