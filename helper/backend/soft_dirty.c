@@ -11,10 +11,13 @@
 
 #define CHUNK_PAGES	512UL
 #define CHUNK_BYTES	(CHUNK_PAGES * PAGE_BYTES)
+#define CONFIRM_PAGES	512UL
 #define READ_PAGES	32768UL		/* entries of 128 MiB at a time */
 
 /* The identity of a page: its frame or offset in swap, and which of the two. */
 #define IDENTITY	(PM_FRAME | PM_SWAPPED | PM_PRESENT)
+/* No page is this: it differs from what any look sees. */
+#define FORGOTTEN	IDENTITY
 
 /**
  * struct chunk - entries of 2 MiB of address space with at least one page
@@ -36,6 +39,7 @@ struct snapshot {
  * @last: the address space at the look that was compared last
  * @next: at the look that is to be compared next
  * @looked: there is such a look, or it failed: @why
+ * @was_last: the look was the last one
  * @told: the scan before told a look, which is @last
  * @buf: room for READ_PAGES entries
  */
@@ -43,7 +47,7 @@ struct soft_dirty {
 	pid_t pid;
 	int pagemap_fd, clear_fd;
 	struct snapshot last, next;
-	bool looked, told;
+	bool looked, was_last, told;
 	struct error why;
 	uint64_t *buf;
 };
@@ -147,6 +151,7 @@ void soft_dirty_look(struct soft_dirty *tracker, bool last)
 		return;
 	}
 	tracker->looked = true;
+	tracker->was_last = last;
 	if (!snapshot_take(tracker, &tracker->next, &tracker->why) && !last)
 		proc_clear_refs(tracker->clear_fd, &tracker->why);
 }
@@ -231,6 +236,37 @@ static const struct chunk *snapshot_find(const struct snapshot *snap, uint64_t b
 	return low < snap->nr && snap->chunks[low]->addr == base ? snap->chunks[low] : &empty;
 }
 
+static uint64_t *find_entry(struct snapshot *snap, uint64_t addr)
+{
+	struct chunk *chunk = (struct chunk *)snapshot_find(snap, addr / CHUNK_BYTES * CHUNK_BYTES);
+
+	return chunk == &empty ? NULL : &chunk->entries[addr % CHUNK_BYTES / PAGE_BYTES];
+}
+
+void soft_dirty_confirm(struct soft_dirty *tracker, uint64_t addr, size_t nr)
+{
+	struct error gone = { 0 };
+	uint64_t now[CONFIRM_PAGES];
+
+	/* after the last look nothing changes, and other threads read too */
+	if (tracker->was_last)
+		return;
+	while (nr) {
+		size_t part = nr < CONFIRM_PAGES ? nr : CONFIRM_PAGES;
+
+		/* of a process that has ended or called exec nothing is left that could be compared */
+		if (pagemap_read(tracker->pagemap_fd, addr, part, now, &gone))
+			memset(now, 0, sizeof(now));
+		for (size_t i = 0; i < part; i++, addr += PAGE_BYTES) {
+			uint64_t *was = find_entry(&tracker->last, addr);
+
+			if (was && (own_entry(now[i]) ^ *was) & IDENTITY)
+				*was = FORGOTTEN;
+		}
+		nr -= part;
+	}
+}
+
 bool soft_dirty_frames(const struct soft_dirty *tracker, uint64_t addr, size_t nr, uint64_t *entries)
 {
 	if (!tracker->told)
@@ -240,7 +276,8 @@ bool soft_dirty_frames(const struct soft_dirty *tracker, uint64_t addr, size_t n
 		size_t at = addr % CHUNK_BYTES / PAGE_BYTES;
 		size_t part = nr < CHUNK_PAGES - at ? nr : CHUNK_PAGES - at;
 
-		memcpy(entries, chunk->entries + at, part * sizeof(*entries));
+		for (size_t i = 0; i < part; i++)
+			entries[i] = chunk->entries[at + i] == FORGOTTEN ? 0 : chunk->entries[at + i];
 		entries += part;
 		addr += part * PAGE_BYTES;
 		nr -= part;

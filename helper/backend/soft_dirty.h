@@ -59,6 +59,14 @@ void soft_dirty_look(struct soft_dirty *tracker, bool last);
 /** soft_dirty_scan() - what the look before found; see backend_ops.scan */
 int soft_dirty_scan(struct soft_dirty *tracker, backend_runs_fn fn, void *ctx, struct error *err);
 
+/**
+ * soft_dirty_confirm() - pages were read while the program ran: look whether they are what the last look saw
+ *
+ * A page that moved away, or behind which another one was in that moment, may be back at the next look with its frame and
+ * without its bit. The next look reports it.
+ */
+void soft_dirty_confirm(struct soft_dirty *tracker, uint64_t addr, size_t nr);
+
 /** soft_dirty_frames() - see backend_ops.frames */
 bool soft_dirty_frames(const struct soft_dirty *tracker, uint64_t addr, size_t nr, uint64_t *entries);
 

@@ -308,6 +308,18 @@ static bool vmread_is_gone(struct backend *backend)
 	return !pread(vmread->mem_fd, &byte, 1, 0);
 }
 
+/* What a page was when it was read is known afterwards alone. */
+static void batch_confirm(const struct vmread *vmread, const struct batch *batch, uint32_t nr_pages)
+{
+	for (uint32_t i = 0; vmread->tracker && i < batch->nr && nr_pages; i++) {
+		const struct splice_vm_run *run = &batch->runs[i];
+		uint32_t nr = run->nr_pages < nr_pages ? run->nr_pages : nr_pages;
+
+		soft_dirty_confirm(vmread->tracker, run->addr, nr);
+		nr_pages -= nr;
+	}
+}
+
 static int send_all(struct vmread *vmread, struct batch *batch, struct backend_send *send,
 		    const struct splice_vm_run *runs, uint32_t nr_runs, backend_runs_fn fn,
 		    void *ctx, struct error *err)
@@ -333,6 +345,7 @@ static int send_all(struct vmread *vmread, struct batch *batch, struct backend_s
 		}
 		if (ret)
 			return -1;
+		batch_confirm(vmread, batch, nr ?: 1);
 		for (done = nr ?: 1; done && done >= runs->nr_pages - skip;) {
 			done -= runs->nr_pages - skip;
 			skip = 0;
