@@ -17,9 +17,13 @@
  *   as frozen until the call has ended: no I/O of the program's threads is under way when the
  *   tracker clears the bits. (source/refuse.c refuses asynchronous I/O.)
  *
- * Two kinds of write remain unseen: one by another process (process_vm_writev, a debugger) between
- * the two steps; and one to a page that mprotect() made writable while its mapping was new, when
- * the mapping then merged with an older one. The caller therefore compares digests in the end.
+ * - The program runs while its pages are read. A page that is away in that moment, and back at the next look, has
+ *   its frame and may have no bit: soft_dirty_confirm() looks at it behind each read.
+ *
+ * Three things remain unseen: a write by another process (process_vm_writev, a debugger) between
+ * the two steps; one to a page that mprotect() made writable while its mapping was new, when
+ * the mapping then merged with an older one; and a page that goes away and comes back between the read of it and the look behind
+ * that read. The caller therefore compares digests in the end.
  *
  * A program has a tracker for each of its address spaces. The source freezes all processes once, lets
  * every tracker look, thaws, and has every tracker compare (source/precopy_scan.c). Why nothing is lost:
@@ -60,10 +64,9 @@ void soft_dirty_look(struct soft_dirty *tracker, bool last);
 int soft_dirty_scan(struct soft_dirty *tracker, backend_runs_fn fn, void *ctx, struct error *err);
 
 /**
- * soft_dirty_confirm() - pages were read while the program ran: look whether they are what the last look saw
+ * soft_dirty_confirm() - @nr pages from @addr on were just read while the program ran: are they those of the last look?
  *
- * A page that moved away, or behind which another one was in that moment, may be back at the next look with its frame and
- * without its bit. The next look reports it.
+ * The next look reports each page that is not, also when the page is back by then. Nothing after the last look. Of the thread that scans.
  */
 void soft_dirty_confirm(struct soft_dirty *tracker, uint64_t addr, size_t nr);
 

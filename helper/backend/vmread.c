@@ -214,6 +214,13 @@ static void batch_cut(struct batch *batch, uint32_t nr_pages)
 	}
 }
 
+/* Right behind the read, before anything waits for the network: the tracker learns which pages were away by then. */
+static void batch_confirm(const struct vmread *vmread, const struct batch *batch)
+{
+	for (uint32_t i = 0; vmread->tracker && i < batch->nr; i++)
+		soft_dirty_confirm(vmread->tracker, batch->runs[i].addr, batch->runs[i].nr_pages);
+}
+
 static bool page_is_zero(const uint8_t *page)
 {
 	return !page[0] && !memcmp(page, page + 1, PAGE_BYTES - 1);
@@ -293,6 +300,7 @@ static int first_by_itself(struct vmread *vmread, const struct batch *batch,
 	batch_cut(&one, 1);
 	if (vmread_read(&vmread->base, one.runs[0].addr, send->buf, PAGE_BYTES, &done, err))
 		return -1;
+	batch_confirm(vmread, &one);
 	if (done == PAGE_BYTES)
 		return batch_send(&one, send, fn, ctx, err);
 	one.runs[0].flags = SPLICE_VM_RUN_GONE;
@@ -306,18 +314,6 @@ static bool vmread_is_gone(struct backend *backend)
 	char byte;
 
 	return !pread(vmread->mem_fd, &byte, 1, 0);
-}
-
-/* What a page was when it was read is known afterwards alone. */
-static void batch_confirm(const struct vmread *vmread, const struct batch *batch, uint32_t nr_pages)
-{
-	for (uint32_t i = 0; vmread->tracker && i < batch->nr && nr_pages; i++) {
-		const struct splice_vm_run *run = &batch->runs[i];
-		uint32_t nr = run->nr_pages < nr_pages ? run->nr_pages : nr_pages;
-
-		soft_dirty_confirm(vmread->tracker, run->addr, nr);
-		nr_pages -= nr;
-	}
 }
 
 static int send_all(struct vmread *vmread, struct batch *batch, struct backend_send *send,
@@ -339,13 +335,13 @@ static int send_all(struct vmread *vmread, struct batch *batch, struct backend_s
 			nr = 0;
 		if (nr) {
 			batch_cut(batch, nr);
+			batch_confirm(vmread, batch);
 			ret = batch_send(batch, send, fn, ctx, err);
 		} else {
 			ret = first_by_itself(vmread, batch, send, fn, ctx, err);
 		}
 		if (ret)
 			return -1;
-		batch_confirm(vmread, batch, nr ?: 1);
 		for (done = nr ?: 1; done && done >= runs->nr_pages - skip;) {
 			done -= runs->nr_pages - skip;
 			skip = 0;

@@ -348,6 +348,68 @@ static void a_scan_tells_what_the_look_found(void **state)
 	follow_close(&follow);
 }
 
+/** struct lookout - for a page in what a scan tells; @flags: of its run, 0: it is not told */
+struct lookout {
+	uint64_t addr;
+	uint32_t flags;
+};
+
+static int look_out(void *ctx, const struct splice_vm_run *runs, uint32_t nr, struct error *err)
+{
+	struct lookout *lookout = ctx;
+
+	for (uint32_t i = 0; i < nr; i++)
+		if (lookout->addr - runs[i].addr < runs[i].nr_pages * PAGE_BYTES)
+			lookout->flags = runs[i].flags;
+	return 0;
+}
+
+static uint32_t flags_of(struct follow *follow, const void *page)
+{
+	struct lookout lookout = { .addr = (uintptr_t)page };
+
+	assert_int_equal(soft_dirty_scan(follow->tracker, look_out, &lookout, &follow->err), 0);
+	return lookout.flags;
+}
+
+static void move(void *from, void *to)
+{
+	assert_ptr_equal(mremap(from, PAGE_BYTES, PAGE_BYTES, MREMAP_MAYMOVE | MREMAP_FIXED, to), to);
+}
+
+/* It was read in that moment, and has its frame again when the program stands: the destination has something else. */
+static void a_page_that_was_away_is_told(void **state)
+{
+	uint8_t *home = mmap(NULL, 2 * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *away = home + PAGE_BYTES;
+	struct follow follow;
+	uint64_t entry;
+
+	if (!pagemap_zero_frame())
+		skip();
+	*home = 1;
+	follow_open(&follow, getpid());
+	soft_dirty_look(follow.tracker, false);
+	assert_int_equal(flags_of(&follow, home), SPLICE_VM_RUN_DIRTY);
+	soft_dirty_confirm(follow.tracker, (uintptr_t)home, 1);
+	assert_true(soft_dirty_frames(follow.tracker, (uintptr_t)home, 1, &entry));
+	assert_true(entry & PM_PRESENT);
+	move(home, away);
+	soft_dirty_confirm(follow.tracker, (uintptr_t)home, 1);
+	assert_true(soft_dirty_frames(follow.tracker, (uintptr_t)home, 1, &entry));
+	assert_int_equal(entry, 0);
+	move(away, home);
+	soft_dirty_look(follow.tracker, true);
+	assert_int_equal(flags_of(&follow, home), SPLICE_VM_RUN_DIRTY);
+	/* nothing changes any more, and other threads read */
+	move(home, away);
+	soft_dirty_confirm(follow.tracker, (uintptr_t)home, 1);
+	assert_true(soft_dirty_frames(follow.tracker, (uintptr_t)home, 1, &entry));
+	assert_true(entry & PM_PRESENT);
+	follow_close(&follow);
+	munmap(away, PAGE_BYTES);
+}
+
 /* The first one has cleared the bits of what it found. */
 static void a_look_is_told_before_the_next(void **state)
 {
@@ -418,6 +480,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(who_has_ended_is_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(no_tracker_without_a_freezer, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_scan_tells_what_the_look_found, set_up, tear_down),
+		cmocka_unit_test(a_page_that_was_away_is_told),
 		cmocka_unit_test_setup_teardown(a_look_is_told_before_the_next, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_failed_look_is_told_by_the_scan, set_up, tear_down),
 		cmocka_unit_test(names_are_found),
