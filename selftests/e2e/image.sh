@@ -2,32 +2,11 @@
 # shellcheck shell=bash disable=SC2016,SC2034,SC2048,SC2086,SC2119,SC2120,SC2154,SC2209,SC2317 # for those who read this in; words; text for another shell; functions given to check
 # Functions for tests of streamed images: a program, image-proxy, image-cache, dumps and restores. The caller sets $tmp.
 
-check()
-{
-	tests=$((tests + 1)) fail=
-	if "${@:2}"; then
-		echo "ok $tests - $1"
-	else
-		failed=$((failed + 1))
-		echo "not ok $tests - $1: $fail"
-		tail -n 5 $tmp/*.json $tmp/*.log $tmp/*/*.log 2>&1 | cut -c1-300 | sed 's/^/# /'
-	fi
-	clean_up
-}
-
-wait_for()
-{
-	local i limit=$1
-	shift
-	for ((i = 0; i < limit * 50; i++)); do
-		"$@" && return 0
-		sleep 0.02
-	done
-	return 1
-}
+# shellcheck source=cases.sh
+. "$here/cases.sh"
 
 # Whatever a case left.
-clean_up()
+after_case()
 {
 	local task
 	for task in $(jobs -p) ${tasks:-}; do

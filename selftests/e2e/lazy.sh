@@ -2,38 +2,13 @@
 # shellcheck shell=bash disable=SC2034,SC2046,SC2086,SC2119,SC2120,SC2154,SC2317 # for those who read this in
 # Functions for tests of lazy restores: a program is dumped by CRIU, restored, and looked at. The caller sets $tmp and $port.
 
-tests=0 failed=0 fail=
-mkdir -p $tmp
-
+# shellcheck source=cases.sh
+. "$here/cases.sh"
 
 copies="" programs="" helpers=""
 
-check()
-{
-	tests=$((tests + 1)) fail=
-	if "${@:2}"; then
-		echo "ok $tests - $1"
-	else
-		failed=$((failed + 1))
-		echo "not ok $tests - $1: $fail"
-		tail -n 5 $tmp/*.json $tmp/*.log $tmp/*/*.log 2>&1 | cut -c1-300 | sed 's/^/# /'
-	fi
-	clean
-}
-
-wait_for()
-{
-	local i limit=$1
-	shift
-	for ((i = 0; i < limit * 50; i++)); do
-		"$@" && return 0
-		sleep 0.02
-	done
-	return 1
-}
-
 # What a case leaves: copies, programs, helpers.
-clean()
+after_case()
 {
 	local one
 	for one in $helpers $copies $programs; do
