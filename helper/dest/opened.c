@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -17,6 +16,7 @@
 #include "criu/names.h"
 #include "dest/opened.h"
 #include "os/maps.h"
+#include "os/memfs.h"
 #include "os/proc_files.h"
 #include "os/safe_path.h"
 
@@ -241,23 +241,9 @@ static int check_process(void *ctx, size_t at, struct error *err)
 	       check_mappings(opened, pid, err) ? -1 : 0;
 }
 
-static int learn_shm(struct opened *opened, struct error *err)
-{
-	int fd = memfd_create("migrate-look", MFD_CLOEXEC);
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st))
-		error_errno(err, CODE_INTERNAL, NULL, "cannot look for shared memory");
-	else
-		opened->shm_dev = st.st_dev;
-	if (fd >= 0)
-		close(fd);
-	return error_is_set(err) ? -1 : 0;
-}
-
 int opened_expect(struct opened *opened, int images_dir_fd, struct error *err)
 {
-	return learn_shm(opened, err) || criu_names_read(images_dir_fd, &opened->names, err) || resolve(opened, err) ? -1 : 0;
+	return memfs_kernels_device(&opened->shm_dev, err) || criu_names_read(images_dir_fd, &opened->names, err) || resolve(opened, err) ? -1 : 0;
 }
 
 int opened_check(struct opened *opened, const pid_t *pids, size_t nr, struct error *err)

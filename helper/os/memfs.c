@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
 #include <errno.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <linux/mount.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 #include "os/memfs.h"
-
 
 bool memfs_holds(const char *path)
 {
@@ -54,4 +56,20 @@ int memfs_detached(unsigned long max_mib, struct error *err)
 	if (context >= 0)
 		close(context);
 	return fd;
+}
+
+int memfs_kernels_device(dev_t *dev, struct error *err)
+{
+	int fd = memfd_create("migrate-look", MFD_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st)) {
+		error_errno(err, CODE_INTERNAL, NULL, "cannot tell where the kernel keeps shared memory");
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	*dev = st.st_dev;
+	close(fd);
+	return 0;
 }

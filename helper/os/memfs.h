@@ -3,6 +3,7 @@
 #define MIGRATE_OS_MEMFS_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 #include "base/error.h"
 
 /* Default directories of migrations: the second one when the first is not on tmpfs. */
@@ -20,5 +21,11 @@ const char *memfs_base(void);
  * Return: a descriptor of its root, or -1 with @err
  */
 int memfs_detached(unsigned long max_mib, struct error *err);
+
+/**
+ * memfs_kernels_device() - device of the kernel's own tmpfs, on which memfds, System V segments and anonymous shared memory
+ *	are, and which nobody has mounted
+ */
+int memfs_kernels_device(dev_t *dev, struct error *err);
 
 #endif

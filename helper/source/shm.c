@@ -7,23 +7,17 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "os/memfs.h"
 #include "pages/sets.h"
 #include "source/shm.h"
 
 int shms_init(struct source_shms *shms, const struct migrate_options *opts, struct error *err)
 {
-	int fd = memfd_create("migrate-look", MFD_CLOEXEC);
-	struct stat st;
-
 	*shms = (struct source_shms){ .opts = opts };
 	shms->buf = malloc(SHM_PIECE_PAGES * PAGE_BYTES);
-	if (fd < 0 || fstat(fd, &st) || !shms->buf)
-		error_errno(err, CODE_INTERNAL, NULL, "cannot look for shared memory");
-	else
-		shms->dev = st.st_dev;
-	if (fd >= 0)
-		close(fd);
-	return error_is_set(err) ? -1 : 0;
+	if (!shms->buf)
+		return error_errno(err, CODE_INTERNAL, NULL, "no memory for shared memory");
+	return memfs_kernels_device(&shms->dev, err);
 }
 
 void source_shm_end(struct source_shm *shm)
