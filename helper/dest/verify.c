@@ -50,7 +50,7 @@ const struct verify_piece *verify_of(const struct verify *verify, uint32_t objec
 	}
 	for (*nr = 0; low + *nr < verify->nr && verify->pieces[low + *nr].object == object;)
 		(*nr)++;
-	return verify->pieces + low;
+	return *nr ? &verify->pieces[low] : NULL;
 }
 
 int verify_add(struct verify *verify, const Migrate__Digests *digests, struct error *err)

@@ -314,6 +314,7 @@ static void put_pagemap(struct bytes *to, uint32_t lazy, uint32_t other)
 void corpus_lazy_images(void)
 {
 	struct bytes bytes = { .size = 0 };
+	struct image_out image;
 
 	corpus_put_byte(&bytes, 15);
 	put_pagemap(&bytes, PAGEMAP_PRESENT | PAGEMAP_LAZY, PAGEMAP_PARENT | PAGEMAP_LAZY);
@@ -324,4 +325,12 @@ void corpus_lazy_images(void)
 	corpus_put_byte(&bytes, 3);
 	put_pagemap(&bytes, PAGEMAP_LAZY, PAGEMAP_PRESENT | PAGEMAP_LAZY);
 	corpus_save("lazy_images", "at-the-dump", &bytes);
+	bytes.size = 0;
+	corpus_put_byte(&bytes, 3);
+	put_pagemap(&bytes, PAGEMAP_PARENT | PAGEMAP_LAZY, PAGEMAP_PRESENT);
+	image_out_init(&image, IMAGE_PAGEMAP);
+	pagemap_put_head(&image, 5);
+	corpus_put_chunk(&bytes, image.data, image.bytes);
+	image_out_free(&image);
+	corpus_save("lazy_images", "empty-parent", &bytes);
 }

@@ -71,8 +71,8 @@ int lazy_images_lacking(const struct lazy_images *images, struct page_set *set, 
 	return 0;
 }
 
-/* Return: the first extent that ends above @addr, or the end of the list */
-static const struct lazy_extent *extent_after(const struct lazy_images *images, uint64_t addr)
+/* Return: NULL when no extent has the page */
+static const struct lazy_extent *extent_at(const struct lazy_images *images, uint64_t addr)
 {
 	size_t low = 0, high = images->nr;
 
@@ -85,7 +85,7 @@ static const struct lazy_extent *extent_after(const struct lazy_images *images, 
 		else
 			high = middle;
 	}
-	return images->extents + low;
+	return low < images->nr && images->extents[low].addr <= addr ? &images->extents[low] : NULL;
 }
 
 static int open_parent(struct lazy_images *images, struct error *err)
@@ -110,10 +110,10 @@ static struct lazy_images *look_up(struct lazy_images *images, bool may_open, ui
 					 uint64_t *nr_pages, uint64_t *at, struct error *err)
 {
 	for (int depth = 0; images && depth < LAZY_PARENTS_MAX; depth++) {
-		const struct lazy_extent *extent = extent_after(images, addr);
+		const struct lazy_extent *extent = extent_at(images, addr);
 		uint64_t skip;
 
-		if (extent == images->extents + images->nr || extent->addr > addr)
+		if (!extent)
 			break;
 		skip = (addr - extent->addr) / PAGE_BYTES;
 		if (*nr_pages > extent->nr_pages - skip)
