@@ -7,7 +7,6 @@
 #include "dest/acceptor.h"
 #include "os/memfs.h"
 
-#define DEFAULT_LISTEN	"unix:/run/migrate-helper/serve.sock"
 #define MAX_MIB		(1UL << 27)	/* all of user space */
 
 static const char *take_listen(void *ctx, char *value)
@@ -55,7 +54,8 @@ static const char *take_criu_config(void *ctx, char *value)
 
 static const struct cli_option options[] = {
 	{ "listen", "WHERE",
-	  "unix:PATH, or HOST[:PORT] (port 7070); unless said it is\n" DEFAULT_LISTEN,
+	  "unix:PATH, or HOST[:PORT] (port 7070); unless said it is\n"
+	  "the socket of its socket unit, or\n" SERVE_LISTEN,
 	  .take = take_listen },
 	{ "insecure",
 	  .text = "take a HOST, loopback too: there is no encryption, and every\n"
@@ -87,7 +87,7 @@ static const struct cli_verb verb = {
 
 int serve_main(int argc, char **argv)
 {
-	struct serve_options opts = { .listen = DEFAULT_LISTEN, .images_base = memfs_base() };
+	struct serve_options opts = { .images_base = memfs_base() };
 	int code = options_parse(&verb, argc, argv, &opts);
 
 	if (code >= 0)

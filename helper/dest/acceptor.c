@@ -14,6 +14,7 @@
 #include "dest/migrations.h"
 #include "dest/tell.h"
 #include "os/fds.h"
+#include "os/service.h"
 
 #define TICK_MS		1000
 
@@ -76,6 +77,20 @@ static int open_signals(struct server *server, struct error *err)
 	       error_errno(err, CODE_INTERNAL, NULL, "cannot make a signalfd") : 0;
 }
 
+static int open_door(struct server *server, struct error *err)
+{
+	const struct serve_options *opts = &server->opts;
+	int fd, given = service_socket(&fd, err);
+
+	if (given < 0)
+		return -1;
+	if (given && opts->listen)
+		return error_set(err, CODE_USAGE, "leave one of them out",
+				 "a socket unit and --listen both say where to listen");
+	return given ? door_take(&server->door, fd, opts->insecure, err) :
+	       door_open(&server->door, opts->listen ?: SERVE_LISTEN, err);
+}
+
 int acceptor_run(const struct serve_options *opts)
 {
 	struct server *server = calloc(1, sizeof(*server));
@@ -91,12 +106,11 @@ int acceptor_run(const struct serve_options *opts)
 	server->opts.places = places_new(opts->max_bytes);
 	if (!server->opts.places)
 		return CODE_INTERNAL;
-	if (conn_check_where(server->opts.listen, server->opts.insecure, &err) ||
+	if ((opts->listen && conn_check_where(opts->listen, opts->insecure, &err)) ||
 	    images_check(server->opts.images_base, &err) ||
 	    criu_config_read(&server->opts.config, server->opts.criu_config, CRIU_END_RESTORE, &err) ||
 	    criu_version_get(&server->opts.criu, &err) || criu_check_restore(&err) ||
-	    open_signals(server, &err) ||
-	    door_open(&server->door, server->opts.listen, &err)) {
+	    open_signals(server, &err) || service_check(&err) || open_door(server, &err)) {
 		tell_result(&err, NULL);
 		free(server);
 		return err.code;
@@ -104,7 +118,9 @@ int acceptor_run(const struct serve_options *opts)
 	/* unlike a migration's process, the accepting process never waits for its reader */
 	report_wait(false);
 	migrations_init(&server->migrations, &server->opts, &server->door);
+	service_say("READY=1");
 	serve(server);
+	service_say("STOPPING=1");
 	door_close(&server->door);
 	code = server->migrations.code;
 	migrations_end(&server->migrations, server->signals);

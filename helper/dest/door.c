@@ -15,34 +15,58 @@
 #define HOST_PREFIX		64	/* bits of an IPv6 network, which has one owner */
 #define SAY_MAX			20
 #define SAY_MS			1000
+#define NAME_BYTES		sizeof(struct sockaddr_storage)
 
-int door_open(struct door *door, const char *where, struct error *err)
+static int address_of(int fd, char *name, size_t size, struct error *err)
 {
 	struct sockaddr_storage addr;
 	socklen_t len = sizeof(addr);
-	char name[sizeof(addr)];
-	int fd;
 
+	if (getsockname(fd, (void *)&addr, &len))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot tell where we listen");
+	conn_address_text(&addr, len, name, size);
+	return 0;
+}
+
+static void begin(struct door *door, int fd, const char *name)
+{
 	memset(door, 0, sizeof(*door));
 	for (size_t i = 0; i < DOOR_CALLERS; i++)
 		door->callers[i].fd = -1;
-	fd = conn_listen(where, err);
+	listener_init(&door->listener, fd);
+	tell("listening", json_pack("{s:s}", "address", name), "listening on %s", name);
+}
+
+int door_open(struct door *door, const char *where, struct error *err)
+{
+	const char *path = unix_path(where);
+	struct unix_file file = { 0 };
+	char name[NAME_BYTES];
+	int fd = conn_listen(where, err);
+
 	if (fd < 0)
 		return -1;
-	listener_init(&door->listener, fd);
-	if (getsockname(fd, (void *)&addr, &len)) {
-		listener_close(&door->listener);
-		return error_errno(err, CODE_INTERNAL, NULL, "cannot tell where we listen");
+	if (address_of(fd, name, sizeof(name), err) || (path && unix_note(path, &file, err))) {
+		close(fd);
+		return -1;
 	}
-	if (unix_path(where)) {
-		snprintf(door->path, sizeof(door->path), "%s", unix_path(where));
-		if (unix_note(door->path, &door->file, err)) {
-			listener_close(&door->listener);
-			return -1;
-		}
+	begin(door, fd, name);
+	if (path) {
+		snprintf(door->path, sizeof(door->path), "%s", path);
+		door->file = file;
 	}
-	conn_address_text(&addr, len, name, sizeof(name));
-	tell("listening", json_pack("{s:s}", "address", name), "listening on %s", name);
+	return 0;
+}
+
+int door_take(struct door *door, int fd, bool insecure, struct error *err)
+{
+	char name[NAME_BYTES];
+
+	if (address_of(fd, name, sizeof(name), err) || conn_check_where(name, insecure, err)) {
+		close(fd);
+		return -1;
+	}
+	begin(door, fd, name);
 	return 0;
 }
 

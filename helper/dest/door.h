@@ -51,6 +51,8 @@ struct door {
 
 /** door_open() - listen at @where, which conn_check_where() has accepted */
 int door_open(struct door *door, const char *where, struct error *err);
+/** door_take() - take over a listening socket that another program has opened, and that goes on after this door */
+int door_take(struct door *door, int fd, bool insecure, struct error *err);
 /** door_close() - close all descriptors, and remove the UNIX socket if it is still this door's */
 void door_close(struct door *door);
 

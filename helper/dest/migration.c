@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include "dest/commit.h"
@@ -12,6 +14,7 @@
 #include "dest/tell.h"
 #include "dest/watchdog.h"
 #include "os/fds.h"
+#include "os/service.h"
 
 #define POLL_MS	200
 
@@ -238,6 +241,14 @@ static void wire_states(struct migration *m)
 	};
 }
 
+static int leave_service(const char *id, struct error *err)
+{
+	char name[NAME_MAX];
+
+	snprintf(name, sizeof(name), "migrate-%s", id);
+	return service_leave(name, "program that moved here", err) < 0 ? -1 : 0;
+}
+
 /* Before there is any thread: block signals, make what the keeper removes, start the keeper. */
 static int begin(struct migration *m, const uint8_t *id, struct error *err)
 {
@@ -252,8 +263,11 @@ static int begin(struct migration *m, const uint8_t *id, struct error *err)
 		return -1;
 	m->images.budget = &m->budget;
 	tell_migration(m->images.id);
-	program_init(&m->program, m->images.id);
-	m->keeper = keeper_start(&m->images.dir, &m->program.group, err);
+	/* before program_init(): the group that this process is in then is where the program will be */
+	if (!leave_service(m->images.id, err)) {
+		program_init(&m->program, m->images.id);
+		m->keeper = keeper_start(&m->images.dir, &m->program.group, err);
+	}
 	if (m->keeper)
 		return 0;
 	owned_dir_remove(&m->images.dir);

@@ -6,8 +6,11 @@
 #include "dest/kept_addresses.h"
 #include "dest/places.h"
 
+#define SERVE_LISTEN	"unix:/run/migrate-helper/serve.sock"
+
 /**
  * struct serve_options - options of the command line, and facts about this machine
+ * @listen: NULL: the socket of a socket unit, else SERVE_LISTEN
  * @take_addresses: which addresses may move here with programs
  * @criu_config: file of options that programs may ask for; NULL: there is none
  * @config: the options of that file
