@@ -24,6 +24,7 @@
 #define LOST_MS		120000	/* a connection whose other kernel is silent for so long is lost */
 /* While all places are taken: lazy-pages asks for nothing before its restore begins. */
 #define SILENT_MS	60000
+#define DIAL_SILENT_MS	3000	/* all connections: a lazy-pages that has taken up may listen */
 #define ASKER_SILENT_MS	900000	/* the same when it has asked: CRIU's lazy-pages does not come again */
 
 /**
@@ -112,22 +113,27 @@ static void accept_one(struct lazy_source *source)
 		report_error(&err);
 }
 
-static size_t connections(const struct lazy_source *source)
+/* A connection that has ended leaves its place at once, and a silent one may be of no use. */
+static bool all_are_silent(const struct lazy_source *source)
 {
-	size_t nr = 0;
-
 	for (size_t i = 0; i < LAZY_SOURCE_CONNECTIONS; i++)
-		nr += source->answers[i] != NULL;
-	return nr;
+		if (source->answers[i] && conn_silent_ms(source->answers[i]->stream.fd) < DIAL_SILENT_MS)
+			return false;
+	return true;
 }
 
-/* With --connect there is one connection, and a lost one is made again. */
+/*
+ * With --connect there is one connection, and a lost one is made again. A lazy-pages that takes up the work of a killed
+ * one has no keys for its TLS: the old connection stays open, and lazy-pages listens. While the other end has a connection
+ * of which it knows, it does not listen, and the attempt is refused.
+ */
 static int dial(struct lazy_source *source, struct error *err)
 {
 	char where[256];
 	int fd;
 
-	if (!source->opts->connect || connections(source) || clock_now_ms() < source->dial_ms)
+	if (!source->opts->connect || !free_place(source) || !all_are_silent(source) ||
+	    clock_now_ms() < source->dial_ms)
 		return 0;
 	source->dial_ms = clock_now_ms() + TICK_MS;
 	conn_where(source->opts->address, source->opts->port, where, sizeof(where));
