@@ -265,6 +265,8 @@ enum lazy_event { LAZY_NOTHING, LAZY_TASK, LAZY_FINISHED, LAZY_LOST };
  */
 int lazy_server_next(struct lazy_server *srv, enum lazy_event *event, pid_t *pid, int *uffd,
 		     struct error *err);
+/** lazy_server_withdraw() - nobody can connect any more. Return: false when CRIU has connected before that */
+bool lazy_server_withdraw(struct lazy_server *srv);
 void lazy_server_close(struct lazy_server *srv);
 /** lazy_server_leave() - lazy_server_close() for a socket that another process has and goes on with */
 void lazy_server_leave(struct lazy_server *srv);

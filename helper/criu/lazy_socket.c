@@ -267,6 +267,16 @@ int lazy_server_next(struct lazy_server *srv, enum lazy_event *event, pid_t *pid
 	return srv->word ? next_uffd(srv, event, pid, uffd, err) : next_word(srv, event, pid, err);
 }
 
+bool lazy_server_withdraw(struct lazy_server *srv)
+{
+	struct pollfd pfd = { .fd = srv->fd, .events = POLLIN };
+
+	if (srv->connected)
+		return false;
+	unlinkat(srv->dir_fd, SOCKET_NAME, 0);
+	return poll(&pfd, 1, 0) == 0;
+}
+
 void lazy_server_leave(struct lazy_server *srv)
 {
 	if (!srv)

@@ -257,6 +257,14 @@ static bool is_needed_at_last(const struct kept *kept)
 	return is_needed(kept);
 }
 
+/* A CRIU that has connected in the last moment sees it, and does not wait for the last word to the dump. */
+static void close_others(int fd)
+{
+	if (fd > 3)
+		close_range(3, fd - 1, 0);
+	close_range(fd > 2 ? fd + 1 : 3, ~0U, 0);
+}
+
 static void drain(int fd)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
@@ -281,6 +289,7 @@ static void end_link(const struct kept *kept)
 
 	if (kept->link < 0)
 		return;
+	close_others(kept->link);
 	setsockopt(kept->link, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 	if (kept->flags & LAZY_LINK_TLS)
 		return;

@@ -349,13 +349,41 @@ static bool all_done(const struct lazy_serve *serve)
 	return serve->stop || (serve->restores && serve->complete + serve->failed >= serve->restores);
 }
 
+/*
+ * A CRIU that connects while the dump hears the last word would find nobody, and its program zeros.
+ * Return: true when nobody can connect any more; false when a CRIU has: its program is served
+ */
+static bool stop_listening(struct lazy_serve *serve)
+{
+	bool came = false;
+
+	for (size_t i = 0; i < serve->nr;) {
+		struct lazy_restore *restore = serve->list[i];
+
+		if (restore->connected || (restore->server && !lazy_server_withdraw(restore->server))) {
+			came = true;
+			i++;
+			continue;
+		}
+		lazy_restore_free(restore);
+		serve->list[i] = serve->list[--serve->nr];
+	}
+	return !came;
+}
+
+static bool is_over(struct lazy_serve *serve)
+{
+	/* what was asked for is waited for: the page server answers it before it sees CLOSE */
+	return all_done(serve) && (!serve->uplink.link.nr || !lazy_link_is_open(&serve->uplink.link)) &&
+	       stop_listening(serve);
+}
+
 void lazy_serve_run(struct lazy_serve *serve, struct error *err)
 {
 	struct epoll_event events[EVENTS_AT_ONCE];
 	bool again = false, more = false;
 
-	/* what was asked for is waited for: the page server answers it before it sees CLOSE */
-	while (!all_done(serve) || (serve->uplink.link.nr && lazy_link_is_open(&serve->uplink.link))) {
+	while (!is_over(serve)) {
 		int nr = epoll_wait(serve->epoll, events, EVENTS_AT_ONCE, more ? 0 : again ? RETRY_MS : TICK_MS);
 
 		for (int i = 0; i < nr; i++)
@@ -383,6 +411,9 @@ void lazy_serve_end(struct lazy_serve *serve, struct error *err)
 
 	if (serve->borrows)
 		return;
+	/* one that could not begin may listen still */
+	while (serve->nr)
+		lazy_restore_free(serve->list[--serve->nr]);
 	lazy_uplink_close_aside(&serve->uplink, serve->complete);
 	if (link->fd < 0)
 		return;
