@@ -270,6 +270,9 @@ static void look(struct lazy_source *source)
 			continue;
 		if (atomic_load(&answer->said) == LAZY_SAID_CLOSE)
 			take_close(source, answer);
+		if (source->stop)
+			/* the last one hangs up: no loss */
+			return;
 		cut_lost(answer);
 		if (!atomic_load(&answer->ended))
 			continue;
