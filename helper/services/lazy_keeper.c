@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
@@ -340,20 +341,27 @@ static int hand_restores(struct kept *kept, int sock)
 
 /*
  * The new helper says that it has all when its own keeper runs: until then it may be killed again, which hangs up. How long
- * it takes is for the page server to say.
+ * it takes is for the page server to say, or for the one that has stopped it: the dump hears meanwhile that no copy lives.
  * Return: true when it has all
  */
 static bool hand_over(struct kept *kept, int sock)
 {
-	int ret = hand(sock, LAZY_HANDED_JOURNAL, 0, kept->journal->fd), fds[FDPASS_MAX];
+	const struct timeval limit = { .tv_sec = END_MS / 1000 };
 	struct lazy_handed_msg msg;
+	int ret, fds[FDPASS_MAX];
+
+	setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	ret = hand(sock, LAZY_HANDED_JOURNAL, 0, kept->journal->fd);
 
 	for (size_t i = 0; i < kept->nr && !ret; i++)
 		ret = hand(sock, LAZY_HANDED_SPACE, i, kept->spaces[i].uffd);
 	if (ret || hand_restores(kept, sock) || hand_pending(kept, sock) || hand(sock, LAZY_HANDED_LINK, 0, kept->link) ||
 	    hand(sock, LAZY_HANDED_END, 0, -1))
 		return false;
-	return fdpass_recv(sock, &msg, sizeof(msg), fds, -1) == 1;
+	do
+		ret = fdpass_recv(sock, &msg, sizeof(msg), fds, TICK_MS);
+	while (ret < 0 && errno == ETIMEDOUT && is_needed(kept));
+	return ret == 1;
 }
 
 static bool take_caller(struct kept *kept, int *caller)
