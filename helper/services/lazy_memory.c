@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include "criu/pagemap.h"
 #include "pages/sets.h"
 #include "pages/space_events.h"
 #include "services/lazy_memory.h"
@@ -192,6 +193,18 @@ static enum install ask(struct lazy_memory *memory, const struct run *run, uint6
 		return INSTALL_AGAIN;
 	page_set_remove(&memory->asked, origin, run->nr_pages);
 	return INSTALL_FAILED;
+}
+
+int lazy_memory_ask_any(struct lazy_memory *memory, struct error *err)
+{
+	for (size_t i = 0; i < memory->images->nr; i++) {
+		const struct lazy_extent *extent = &memory->images->extents[i];
+		const struct run run = { .addr = extent->addr, .nr_pages = 1 };
+
+		if (extent->flags & PAGEMAP_LAZY)
+			return ask(memory, &run, run.addr, err) == INSTALL_FAILED ? -1 : 1;
+	}
+	return 0;
 }
 
 static enum install read_images(struct lazy_memory *memory, struct space *space, const struct run *run,

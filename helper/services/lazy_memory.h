@@ -66,6 +66,13 @@ void lazy_memory_remove(struct lazy_memory *memory, struct space_set *set);
 enum install lazy_memory_want(struct lazy_memory *memory, struct space *space, uint64_t addr,
 			      uint64_t nr_pages, bool fault, struct error *err);
 
+/**
+ * lazy_memory_ask_any() - ask the page server for a page that the restore leaves out, whether somebody lacks it or not
+ *
+ * Return: 1 when one is under way; 0: there is none; -1 with @err
+ */
+int lazy_memory_ask_any(struct lazy_memory *memory, struct error *err);
+
 /** lazy_memory_came() - pages that were asked for are here; a lazy_link_fn */
 int lazy_memory_came(void *memory, uint64_t addr, uint64_t nr_pages, const void *pages, struct error *err);
 

@@ -143,6 +143,8 @@ static int begin_again(struct lazy_serve *serve, const struct lazy_pages_options
 		return -1;
 	serve->borrows = false;
 	lazy_resume_go_on(resume);
+	if (lazy_link_is_open(&serve->uplink.link))
+		lazy_serve_source_is_back(serve);
 	report_both("resumed", json_pack("{s:I}", "restores", (json_int_t)serve->nr),
 		    "what a killed lazy-pages has left is taken up");
 	/* to end now would give zeros to a program that runs */

@@ -135,9 +135,33 @@ static void source_lost(struct lazy_serve *serve, const struct error *why)
 		lazy_memory_lost(memory);
 }
 
-/* Faults that waited for the connection are looked at again. */
-static void source_is_back(struct lazy_serve *serve)
+/* A copy has got pages, or needs some. */
+static bool has_begun(const struct lazy_serve *serve)
 {
+	for (size_t i = 0; i < serve->nr; i++)
+		if (serve->list[i]->nr)
+			return true;
+	return serve->complete || serve->uplink.link.received;
+}
+
+/*
+ * lazy-source heeds the last word of those only who have asked for a page on the same connection, and it may be that no copy
+ * lacks one any more.
+ */
+static void ask_any(struct lazy_serve *serve)
+{
+	struct error err = { 0 };
+
+	for (struct lazy_memory *memory = serve->memories; memory && has_begun(serve); memory = memory->next)
+		if (lazy_memory_ask_any(memory, &err))
+			break;
+	tell_failure(serve, &err);
+}
+
+void lazy_serve_source_is_back(struct lazy_serve *serve)
+{
+	ask_any(serve);
+	/* faults that waited for the connection */
 	for (size_t i = 0; i < serve->nr; i++)
 		for (size_t j = 0; j < serve->list[i]->nr; j++)
 			serve->list[i]->tasks[j]->set.retry = true;
@@ -151,7 +175,7 @@ static void take_pages(struct lazy_serve *serve)
 
 	if (!lazy_link_is_open(link)) {
 		if (lazy_uplink_try(&serve->uplink))
-			source_is_back(serve);
+			lazy_serve_source_is_back(serve);
 		return;
 	}
 	do

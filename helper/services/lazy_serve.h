@@ -46,6 +46,9 @@ struct lazy_restore *lazy_serve_restore(struct lazy_serve *serve, uint32_t numbe
 /** lazy_serve_reaped() - the restore with this number has ended; @complete: with all of its memory */
 void lazy_serve_reaped(struct lazy_serve *serve, uint32_t number, bool complete);
 
+/** lazy_serve_source_is_back() - there is a connection anew */
+void lazy_serve_source_is_back(struct lazy_serve *serve);
+
 /** lazy_serve_run() - until all restores are complete, or a signal comes while none is under way */
 void lazy_serve_run(struct lazy_serve *serve, struct error *err);
 
