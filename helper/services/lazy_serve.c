@@ -15,6 +15,7 @@
 #define RETRY_MS	1
 #define PAUSE_MS	1000	/* after a failure that may go away, as a lack of memory */
 #define CALM_MS		1	/* without a fault */
+#define LAST_MS		30000	/* for a lost connection to come again, for the last word */
 
 /**
  * struct pace - pages that no fault has asked for: a fault waits for those that are under way
@@ -395,11 +396,24 @@ static bool stop_listening(struct lazy_serve *serve)
 	return !came;
 }
 
+/* A lazy-source holds the program until it hears that a copy has all pages. */
+static bool waits_for_source(struct lazy_serve *serve)
+{
+	if (!serve->complete || !lazy_uplink_may_return(&serve->uplink))
+		return false;
+	if (!serve->last_ms)
+		serve->last_ms = clock_now_ms() + LAST_MS;
+	return clock_now_ms() < serve->last_ms;
+}
+
 static bool is_over(struct lazy_serve *serve)
 {
+	const struct lazy_link *link = &serve->uplink.link;
+
+	if (!all_done(serve) || !stop_listening(serve))
+		return false;
 	/* what was asked for is waited for: the page server answers it before it sees CLOSE */
-	return all_done(serve) && (!serve->uplink.link.nr || !lazy_link_is_open(&serve->uplink.link)) &&
-	       stop_listening(serve);
+	return lazy_link_is_open(link) ? !link->nr : !waits_for_source(serve);
 }
 
 void lazy_serve_run(struct lazy_serve *serve, struct error *err)
@@ -439,13 +453,13 @@ void lazy_serve_end(struct lazy_serve *serve, struct error *err)
 	while (serve->nr)
 		lazy_restore_free(serve->list[--serve->nr]);
 	lazy_uplink_close_aside(&serve->uplink, serve->complete);
-	if (link->fd < 0)
+	if (serve->complete && lazy_link_is_open(link))
+		lazy_link_finish(link, err);
+	else if (serve->complete && serve->memories->link && !error_is_set(err))
+		error_set(err, CODE_NETWORK, "the dumped program may be held still, or run: kill it there",
+			  "a restored program has all of its memory, and the page server could not be told");
+	if (serve->complete || link->fd < 0)
 		return;
-	if (serve->complete) {
-		if (lazy_link_is_open(link))
-			lazy_link_finish(link, err);
-		return;
-	}
 	lazy_link_abort(link);
 	report_both("aborted", NULL, "no restored program has all of its memory: the dump was told to fail, so that the dumped one goes on");
 }

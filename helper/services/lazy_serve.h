@@ -20,6 +20,7 @@
  * @borrows: the keeper of a killed helper has all still: nothing is ended here
  * @tick_ms, @error_ms: time of the next tick, and up to which nothing new is tried after a failure
  * @fault_ms: time of the last fault
+ * @last_ms: up to which a lost connection is waited for when all is done; 0: it was not lost then
  */
 struct lazy_serve {
 	struct journal journal;
@@ -34,7 +35,7 @@ struct lazy_serve {
 	uint64_t complete, failed, faults, zero;
 	struct lazy_counts counts;
 	bool stop, late, borrows;
-	int64_t tick_ms, error_ms, fault_ms;
+	int64_t tick_ms, error_ms, fault_ms, last_ms;
 };
 
 /** lazy_serve_expect() - wait for a further restore */

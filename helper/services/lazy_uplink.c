@@ -239,11 +239,16 @@ int lazy_uplink_resume(struct lazy_uplink *uplink, const struct lazy_pages_optio
 	return 0;
 }
 
+bool lazy_uplink_may_return(const struct lazy_uplink *uplink)
+{
+	return uplink->link.fd < 0 && *uplink->where;
+}
+
 bool lazy_uplink_try(struct lazy_uplink *uplink)
 {
 	struct error err = { 0 };
 
-	if (uplink->link.fd >= 0 || !*uplink->where)
+	if (!lazy_uplink_may_return(uplink))
 		return false;
 	if (uplink->listen_fd >= 0)
 		return accept_one(uplink);

@@ -52,6 +52,9 @@ int lazy_uplink_resume(struct lazy_uplink *uplink, const struct lazy_pages_optio
 /** lazy_uplink_try() - connect again when it is time for that. Return: true when there is a connection anew */
 bool lazy_uplink_try(struct lazy_uplink *uplink);
 
+/** lazy_uplink_may_return() - the connection is lost, and lazy_uplink_try() can make it again */
+bool lazy_uplink_may_return(const struct lazy_uplink *uplink);
+
 /** lazy_uplink_lost() - the connection is lost, for @why */
 void lazy_uplink_lost(struct lazy_uplink *uplink, const struct error *why);
 
