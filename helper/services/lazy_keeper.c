@@ -233,9 +233,22 @@ static bool lives(int uffd)
 	return is_open(uffd) && uffd_mapped(uffd, USER_END - 2 * PAGE_BYTES, 1) != UFFD_GONE;
 }
 
-/* Whether somebody needs what is kept: a process that lives, or a CRIU that still restores. */
+/*
+ * A copy has all pages, and the keys that are needed to say so are lost: criu dump would take each end for a failure, and two
+ * programs would run. A lazy-source takes the word of a further helper.
+ */
+static bool holds_dump(const struct kept *kept)
+{
+	struct pollfd pfd = { .fd = kept->link, .events = POLLRDHUP };
+
+	return kept->complete && (kept->flags & LAZY_LINK_TLS) && is_open(kept->link) && poll(&pfd, 1, 0) <= 0;
+}
+
+/* Whether somebody needs what is kept: a process that lives, a CRIU that still restores, or a dump that is to stand. */
 static bool is_needed(const struct kept *kept)
 {
+	if (holds_dump(kept))
+		return true;
 	for (size_t i = 0; i < kept->nr; i++)
 		if (lives(kept->spaces[i].uffd))
 			return true;
@@ -279,7 +292,7 @@ static void drain(int fd)
 
 /*
  * The last word to the dump: that it is to end, when a restored program has all pages, and else that it has failed. By TLS
- * nothing can be said: a reset is a failure, and a plain end is none.
+ * nothing can be said, and the end of the connection is a failure.
  */
 static void end_link(const struct kept *kept)
 {
@@ -296,8 +309,11 @@ static void end_link(const struct kept *kept)
 		return;
 	if (kept->complete)
 		bytes = page_command_put(raw, kept->form, &(struct page_command){ .id = PAGE_COMMAND_FORCE_CLOSE });
-	if (send(kept->link, raw, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
-		drain(kept->link);
+	if (send(kept->link, raw, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) <= 0)
+		return;
+	/* CRIU waits for the end of the connection after its answer */
+	shutdown(kept->link, SHUT_WR);
+	drain(kept->link);
 }
 
 static int open_socket(struct kept *kept)
@@ -386,6 +402,8 @@ static void tell(const struct kept *kept)
 {
 	if (journal_is_broken(kept->journal))
 		report_both("kept", NULL, "lazy-pages was killed, and what it knew is lost: the restored program waits for the pages that it lacks, and gets no zeros for them. It can only be killed; then the dumped one goes on");
+	else if (holds_dump(kept))
+		report_both("kept", NULL, "a restored program has all of its memory, and lazy-pages ended before the page server was told, which needs its keys of TLS: the dumped program is held. The same command tells it to lazy-source; if the page server is criu dump itself, kill the dumped program, and then criu dump");
 	else
 		report_both("kept", NULL, "lazy-pages was killed: the restored program waits for the pages that it lacks, and gets no zeros for them. The same command takes up again");
 }

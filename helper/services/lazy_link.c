@@ -261,6 +261,26 @@ static void part(struct lazy_link *link)
 	tls_end(link->tls, TLS_END_MS);
 }
 
+/* Return: false at the end of the connection, or of the time */
+static bool drop_some(struct lazy_link *link, int64_t until_ms)
+{
+	ssize_t n = readable(link, until_ms) ? link_recv(link, link->pages, LAZY_LINK_PAGES * PAGE_BYTES) : 0;
+
+	return n > 0 || (n < 0 && errno == EAGAIN);
+}
+
+/* What comes is no answer to anything: the server sees the command, and the end. */
+static int part_unheard(struct lazy_link *link, struct error *err)
+{
+	int64_t until_ms = clock_now_ms() + END_MS;
+
+	shutdown(link->fd, SHUT_WR);
+	while (drop_some(link, until_ms))
+		;
+	lazy_link_lost(link);
+	return error_set(err, CODE_PEER, NULL, "a page server that does not keep to the protocol was told that the dump is to end, and its answer is of no use");
+}
+
 int lazy_link_finish(struct lazy_link *link, struct error *err)
 {
 	const struct page_command command = {
@@ -271,6 +291,8 @@ int lazy_link_finish(struct lazy_link *link, struct error *err)
 
 	set_reset(link->fd, false);
 	ret = send_last(link, &command, err);
+	if (!ret && link->wrong)
+		return part_unheard(link, err);
 	if (!ret)
 		ret = hear_status(link, &status, err);
 	if (!ret && status)
@@ -279,14 +301,6 @@ int lazy_link_finish(struct lazy_link *link, struct error *err)
 		part(link);
 	lazy_link_lost(link);
 	return ret;
-}
-
-/* Return: false at the end of the connection, or of the time */
-static bool drop_some(struct lazy_link *link, int64_t until_ms)
-{
-	ssize_t n = readable(link, until_ms) ? link_recv(link, link->pages, LAZY_LINK_PAGES * PAGE_BYTES) : 0;
-
-	return n > 0 || (n < 0 && errno == EAGAIN);
 }
 
 void lazy_link_abort(struct lazy_link *link)

@@ -206,7 +206,8 @@ int lazy_pages_run(const struct lazy_pages_options *opts)
 		lazy_serve_run(&serve, &err);
 	lazy_serve_end(&serve, &err);
 	tell_result(&serve, &err);
-	lazy_keeper_end(&serve.keeper);
+	if (!serve.holds)
+		lazy_keeper_end(&serve.keeper);
 	lazy_serve_free(&serve);
 	journal_close(&serve.journal);
 	return err.code;

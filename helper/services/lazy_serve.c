@@ -443,6 +443,22 @@ void lazy_serve_run(struct lazy_serve *serve, struct error *err)
 		error_set(err, CODE_ABORTED, NULL, "ended before a program was restored");
 }
 
+/* A copy has all pages: the dumped program is to end, or to stand. */
+static void say_complete(struct lazy_serve *serve, struct error *err)
+{
+	struct lazy_uplink *uplink = &serve->uplink;
+
+	serve->holds = uplink->aside >= 0;
+	if (uplink->link.fd >= 0)
+		lazy_link_finish(&uplink->link, err);
+	else if (serve->holds)
+		error_set(err, CODE_NETWORK, "kill the dumped program there, and then criu dump or lazy-source: the connection stays open until then",
+			  "a restored program has all of its memory, and without the keys of TLS the page server cannot be told");
+	else if (serve->memories->link)
+		error_set(err, CODE_NETWORK, "the dumped program may be held still, or run: kill it there",
+			  "a restored program has all of its memory, and the page server could not be told");
+}
+
 void lazy_serve_end(struct lazy_serve *serve, struct error *err)
 {
 	struct lazy_link *link = &serve->uplink.link;
@@ -452,13 +468,11 @@ void lazy_serve_end(struct lazy_serve *serve, struct error *err)
 	/* one that could not begin may listen still */
 	while (serve->nr)
 		lazy_restore_free(serve->list[--serve->nr]);
-	lazy_uplink_close_aside(&serve->uplink, serve->complete);
-	if (serve->complete && lazy_link_is_open(link))
-		lazy_link_finish(link, err);
-	else if (serve->complete && serve->memories->link && !error_is_set(err))
-		error_set(err, CODE_NETWORK, "the dumped program may be held still, or run: kill it there",
-			  "a restored program has all of its memory, and the page server could not be told");
-	if (serve->complete || link->fd < 0)
+	if (serve->complete) {
+		say_complete(serve, err);
+		return;
+	}
+	if (!lazy_uplink_close_aside(&serve->uplink) && link->fd < 0)
 		return;
 	lazy_link_abort(link);
 	report_both("aborted", NULL, "no restored program has all of its memory: the dump was told to fail, so that the dumped one goes on");
@@ -478,6 +492,8 @@ void lazy_serve_free(struct lazy_serve *serve)
 		serve->memories = memory->next;
 		lazy_memory_free(memory);
 	}
+	if (serve->holds)
+		serve->uplink.aside = -1;
 	lazy_uplink_close(&serve->uplink);
 	if (serve->signals >= 0)
 		close(serve->signals);

@@ -18,6 +18,7 @@
  * @complete, @failed: restores that have ended
  * @stop: a signal came
  * @borrows: the keeper of a killed helper has all still: nothing is ended here
+ * @holds: the dump cannot be told that a copy has all pages: the keeper goes on with the connection
  * @tick_ms, @error_ms: time of the next tick, and up to which nothing new is tried after a failure
  * @fault_ms: time of the last fault
  * @last_ms: up to which a lost connection is waited for when all is done; 0: it was not lost then
@@ -34,7 +35,7 @@ struct lazy_serve {
 	uint32_t nr_restores;
 	uint64_t complete, failed, faults, zero;
 	struct lazy_counts counts;
-	bool stop, late, borrows;
+	bool stop, late, borrows, holds;
 	int64_t tick_ms, error_ms, fault_ms, last_ms;
 };
 

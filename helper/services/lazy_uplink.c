@@ -40,15 +40,16 @@ static void record(struct lazy_uplink *uplink, int fd)
 		    (link->force ? LAZY_LINK_FORCE : 0) | (tls ? LAZY_LINK_TLS : 0));
 }
 
-void lazy_uplink_close_aside(struct lazy_uplink *uplink, bool complete)
+bool lazy_uplink_close_aside(struct lazy_uplink *uplink)
 {
-	const struct linger linger = { .l_onoff = !complete };
+	const struct linger linger = { .l_onoff = true };
 
 	if (uplink->aside < 0)
-		return;
+		return false;
 	setsockopt(uplink->aside, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 	close(uplink->aside);
 	uplink->aside = -1;
+	return true;
 }
 
 /*
@@ -70,7 +71,7 @@ static int use(struct lazy_uplink *uplink, int fd, struct error *err)
 	lazy_link_use(&uplink->link, fd, tls);
 	if (!watch_fd(uplink, fd, err)) {
 		record(uplink, fd);
-		lazy_uplink_close_aside(uplink, false);
+		lazy_uplink_close_aside(uplink);
 		return 0;
 	}
 	lazy_link_abort(&uplink->link);
@@ -199,7 +200,7 @@ int lazy_uplink_resume(struct lazy_uplink *uplink, const struct lazy_pages_optio
 		       const struct lazy_page known[2], struct error *err)
 {
 	static const struct error no_keys = {
-		.code = CODE_NETWORK, .what = "the keys of TLS with the page server were lost with a killed lazy-pages",
+		.code = CODE_NETWORK, .what = "the keys of TLS with the page server were lost with a killed lazy-pages: if that was criu dump itself, it takes no new connection: kill a restored program that lacks pages, and the dumped one goes on",
 	};
 	struct error why = { 0 };
 
@@ -211,26 +212,23 @@ int lazy_uplink_resume(struct lazy_uplink *uplink, const struct lazy_pages_optio
 	if (fd < 0)
 		return 0;
 	/* a lazy-source takes a new connection for the old one; CRIU's dump listens no more */
-	if (opts->tls && *uplink->where) {
+	if (opts->tls) {
 		uplink->aside = fd;
-		if (uplink->listen || connect_to(uplink, &(struct error){ 0 }))
+		if (uplink->listen || !*uplink->where || connect_to(uplink, &(struct error){ 0 }))
 			lazy_uplink_lost(uplink, &no_keys);
 		return 0;
 	}
 	uplink->link.force = opts->ps_socket >= 0;
 	snprintf(uplink->peer, sizeof(uplink->peer), "%.63s", uplink->where);
 	lazy_link_use(&uplink->link, fd, NULL);
-	if (opts->tls)
-		/* the dump can be neither asked nor told; to close it would let the dumped program go on, too */
-		uplink->link.wrong = true;
 	/* before anything is asked: the next helper, if this one is killed, asks for other pages */
 	record(uplink, fd);
-	if (opts->tls || lazy_link_resync(&uplink->link, known, &why)) {
+	if (lazy_link_resync(&uplink->link, known, &why)) {
 		if (why.code == CODE_INTERNAL) {
 			*err = why;
 			return -1;
 		}
-		lazy_uplink_lost(uplink, opts->tls ? &no_keys : &why);
+		lazy_uplink_lost(uplink, &why);
 		return 0;
 	}
 	if (watch_fd(uplink, fd, err))
@@ -305,7 +303,7 @@ void lazy_uplink_watch(struct lazy_uplink *uplink)
 void lazy_uplink_close(struct lazy_uplink *uplink)
 {
 	close_listener(uplink);
-	lazy_uplink_close_aside(uplink, false);
+	lazy_uplink_close_aside(uplink);
 	lazy_link_free(&uplink->link);
 	tls_trust_free(uplink->trust);
 	uplink->trust = NULL;

@@ -59,10 +59,12 @@ bool lazy_uplink_may_return(const struct lazy_uplink *uplink);
 void lazy_uplink_lost(struct lazy_uplink *uplink, const struct error *why);
 
 /**
- * lazy_uplink_close_aside() - close the connection whose keys are lost, if there is one
- * @complete: the dump may end; else it fails by a reset
+ * lazy_uplink_close_aside() - close the connection whose keys are lost, if there is one, by a reset
+ *
+ * To criu dump this is a failure, as each end without the keys is: the dumped program goes on. To a lazy-source it is no word.
+ * Return: true when there was one
  */
-void lazy_uplink_close_aside(struct lazy_uplink *uplink, bool complete);
+bool lazy_uplink_close_aside(struct lazy_uplink *uplink);
 
 /** lazy_uplink_watch() - wait for room in the socket, too, while commands wait */
 void lazy_uplink_watch(struct lazy_uplink *uplink);
