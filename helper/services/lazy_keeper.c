@@ -356,8 +356,8 @@ static int hand_restores(struct kept *kept, int sock)
 }
 
 /*
- * The new helper says that it has all when its own keeper runs: until then it may be killed again, which hangs up. How long
- * it takes is for the page server to say, or for the one that has stopped it: the dump hears meanwhile that no copy lives.
+ * The new helper says that it has all when its own keeper runs: until then it may fail or be killed again, which hangs
+ * up. A page server that is slow, or a signal that has stopped it, may hold it up: the dump hears meanwhile that no copy lives.
  * Return: true when it has all
  */
 static bool hand_over(struct kept *kept, int sock)

@@ -222,16 +222,24 @@ static bool readable(const struct lazy_link *link, int64_t until_ms)
 	return lazy_link_has_more(link) || poll(&poll_fd, 1, left > 0 ? left : 0) > 0;
 }
 
-static int send_last(struct lazy_link *link, const struct page_command *command, struct error *err)
+/* Return: 0; 1 when the socket has taken nothing for @limit_ms; -1 with @err */
+static int send_within(struct lazy_link *link, const struct page_command *command, int limit_ms, struct error *err)
 {
 	struct pollfd poll_fd = { .fd = link->fd, .events = POLLOUT };
 
 	if (put_command(link, command, err))
 		return -1;
 	while (!lazy_link_send(link, err) && link->out_bytes)
-		if (poll(&poll_fd, 1, END_MS) <= 0)
-			return error_set(err, CODE_NETWORK, NULL, "the page server takes no more commands");
+		if (poll(&poll_fd, 1, limit_ms) <= 0)
+			return 1;
 	return link->out_bytes ? -1 : 0;
+}
+
+static int send_last(struct lazy_link *link, const struct page_command *command, struct error *err)
+{
+	int ret = send_within(link, command, END_MS, err);
+
+	return ret > 0 ? error_set(err, CODE_NETWORK, NULL, "the page server takes no more commands") : ret;
 }
 
 static int hear_status(struct lazy_link *link, int32_t *status, struct error *err)
@@ -339,38 +347,46 @@ static bool is_answer(struct lazy_link *link, const uint8_t *raw, const struct l
 	       head.target == page->target && head.addr == page->addr;
 }
 
+/* It may answer the next one that tries. */
+static int silent(struct error *err)
+{
+	return error_set(err, CODE_PEER, "start the same command again: the program waits meanwhile",
+			 "the page server does not answer, and cannot be taken over");
+}
+
 /*
  * The server answers in order, and the end of the answers is all that can be found in the stream. So three pages are asked
  * for: one of them twice, and another one. The last bytes that come are these answers, which no earlier bytes look like: the
  * first page was asked for at most once before, and the second one is not the first.
  */
-int lazy_link_resync(struct lazy_link *link, const struct lazy_page known[2], struct error *err)
+int lazy_link_resync(struct lazy_link *link, const struct lazy_page known[2], int limit_ms, struct error *err)
 {
 	const struct lazy_page *marks[MARKS] = { &known[0], &known[0], &known[1] };
 	size_t one = link->form + PAGE_BYTES, all = MARKS * one, got = 0;
 	uint8_t *last = link->pages;
-	int64_t until_ms = clock_now_ms() + END_MS;
 	bool found = false;
 
 	for (size_t i = 0; i < MARKS; i++) {
 		const struct page_command get = {
 			.id = PAGE_COMMAND_GET, .nr_pages = 1, .addr = marks[i]->addr, .target = marks[i]->target,
 		};
+		int ret = send_within(link, &get, limit_ms, err);
 
-		if (send_last(link, &get, err))
-			return -1;
+		if (ret)
+			return ret > 0 ? silent(err) : -1;
 	}
 	while (!found) {
-		ssize_t n = readable(link, until_ms) ? link_recv(link, last + got, all) : 0;
+		ssize_t n;
 
+		if (!readable(link, clock_now_ms() + limit_ms))
+			return silent(err);
+		n = link_recv(link, last + got, all);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
-		if (n <= 0 && clock_now_ms() < until_ms)
+		if (n < 0)
+			return link_failed(link, err);
+		if (!n)
 			return error_set(err, CODE_NETWORK, NULL, "the page server has closed the connection");
-		if (n <= 0) {
-			link->wrong = true;
-			return error_set(err, CODE_PEER, NULL, "the page server does not answer");
-		}
 		got += n;
 		if (got > all) {
 			memmove(last, last + got - all, all);

@@ -96,9 +96,10 @@ struct lazy_page {
 /**
  * lazy_link_resync() - find the end of the answers to what another process has asked on this connection, and drop them
  * @known: two pages that the server surely has
- * Return: 0; -1 with CODE_NETWORK: the connection is lost; else the link is wrong, as after lazy_link_receive()
+ * @limit_ms: silence after which the call fails
+ * Return: 0; -1 with CODE_NETWORK: the connection is lost; else with CODE_PEER: it says nothing, and another process may try
  */
-int lazy_link_resync(struct lazy_link *link, const struct lazy_page known[2], struct error *err);
+int lazy_link_resync(struct lazy_link *link, const struct lazy_page known[2], int limit_ms, struct error *err);
 
 /** lazy_link_has_more() - lazy_link_receive() has work for which the socket does not become readable any more */
 static inline bool lazy_link_has_more(const struct lazy_link *link)

@@ -16,6 +16,7 @@
 
 #define RETRY_MS	1000
 #define HANDSHAKE_MS	10000
+#define RESYNC_MS	30000
 
 static int watch_fd(struct lazy_uplink *uplink, int fd, struct error *err)
 {
@@ -223,8 +224,8 @@ int lazy_uplink_resume(struct lazy_uplink *uplink, const struct lazy_pages_optio
 	lazy_link_use(&uplink->link, fd, NULL);
 	/* before anything is asked: the next helper, if this one is killed, asks for other pages */
 	record(uplink, fd);
-	if (lazy_link_resync(&uplink->link, known, &why)) {
-		if (why.code == CODE_INTERNAL) {
+	if (lazy_link_resync(&uplink->link, known, RESYNC_MS, &why)) {
+		if (why.code != CODE_NETWORK) {
 			*err = why;
 			return -1;
 		}

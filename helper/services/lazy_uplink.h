@@ -42,7 +42,7 @@ int lazy_uplink_open(struct lazy_uplink *uplink, const struct lazy_pages_options
 			 int epoll, struct error *err);
 
 /**
- * lazy_uplink_resume() - as lazy_uplink_open(), for a connection that another process had begun
+ * lazy_uplink_resume() - as lazy_uplink_open(), for a connection that another process had begun; a lost one is no failure
  * @fd: the uplink owns it; -1: it was lost
  * @known: two pages that the source surely has
  */

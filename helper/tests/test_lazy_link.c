@@ -309,7 +309,7 @@ static void link_test_resync(void **state)
 
 		open_pair(PAGE_COMMAND_NARROW);
 		pthread_create(&server, NULL, answer_marks, &rests[i]);
-		assert_int_equal(lazy_link_resync(&pair.link, known, &err), 0);
+		assert_int_equal(lazy_link_resync(&pair.link, known, 5000, &err), 0);
 		pthread_join(server, NULL);
 		/* nothing is left of it */
 		ask(16, 4);
@@ -327,8 +327,37 @@ static void link_test_resync_lost(void **state)
 
 	open_pair(PAGE_COMMAND_NARROW);
 	shutdown(pair.far, SHUT_WR);
-	assert_int_equal(lazy_link_resync(&pair.link, known, &err), -1);
+	assert_int_equal(lazy_link_resync(&pair.link, known, 5000, &err), -1);
 	assert_int_equal(err.code, CODE_NETWORK);
+	close_pair();
+}
+
+/* The answers of a server that is slow do not come in time: the next process that tries finds their end. */
+static void link_test_resync_silent(void **state)
+{
+	const struct lazy_page known[][2] = {
+		{ { TASK, 10 * PAGE_BYTES }, { TASK, 11 * PAGE_BYTES } }, { { TASK, 8 * PAGE_BYTES }, { TASK, 9 * PAGE_BYTES } },
+	};
+	struct error err = { 0 };
+	pthread_t server;
+	size_t rest = 0;
+
+	open_pair(PAGE_COMMAND_NARROW);
+	assert_int_equal(lazy_link_resync(&pair.link, known[0], 50, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+	assert_true(lazy_link_is_open(&pair.link));
+	for (int i = 0; i < 3; i++) {
+		struct page_command command;
+
+		heard(&command);
+		command.id = PAGE_COMMAND_ADD_FLAGS;
+		command.flags = PAGEMAP_PRESENT;
+		answer(&command, i, SIZE_MAX);
+	}
+	pthread_create(&server, NULL, answer_marks, &rest);
+	err = (struct error){ 0 };
+	assert_int_equal(lazy_link_resync(&pair.link, known[1], 5000, &err), 0);
+	pthread_join(server, NULL);
 	close_pair();
 }
 
@@ -345,6 +374,7 @@ int main(void)
 		cmocka_unit_test(link_test_abort),
 		cmocka_unit_test(link_test_resync),
 		cmocka_unit_test(link_test_resync_lost),
+		cmocka_unit_test(link_test_resync_silent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
