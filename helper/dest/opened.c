@@ -126,12 +126,15 @@ static bool leads_to(const char *name, const char *dir, const char *base)
 
 /*
  * CRIU makes a file that has no name at the source as NAME.cr.NUMBER.ghost, and takes that name away. The kernel shows the
- * directory in which it did so: a file to which a user's link led has another. @path is changed.
+ * directory in which it did so: a file to which a user's link led has another.
  */
-static bool is_ghost(const struct opened *opened, char *path)
+static bool is_ghost(const struct opened *opened, const char *shown)
 {
-	char *end = proc_path_is_deleted(path) ? strrchr(path, ' ') : NULL, *slash = strrchr(path, '/'), *ghost;
+	char path[PATH_MAX], *end, *slash, *ghost;
 
+	snprintf(path, sizeof(path), "%s", shown);
+	end = proc_path_is_deleted(path) ? strrchr(path, ' ') : NULL;
+	slash = strrchr(path, '/');
 	if (!end || !slash || slash > end)
 		return false;
 	*end = 0;

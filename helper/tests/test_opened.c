@@ -368,6 +368,8 @@ static void a_ghost_elsewhere(void **state)
 	snprintf(other, sizeof(other), "%s/file", kit->home);
 	assert_int_equal(check_ghost(kit, kit->path, other), -1);
 	assert_int_equal(kit->err.code, CODE_REFUSED);
+	strcat(other, ".cr.1a.ghost (deleted)");
+	assert_non_null(strstr(kit->err.what, other));
 }
 
 /* The number of an inode that is gone is soon another file's: what was found is held. */
