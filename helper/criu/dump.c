@@ -208,13 +208,18 @@ static void listener_close(struct criu_dump *dump)
 	dump->listener = -1;
 }
 
-static void dump_free(struct criu_dump *dump)
+/* @err: what CRIU says; a sink that refuses its pages knows better */
+static void dump_free(struct criu_dump *dump, struct error *err)
 {
+	struct error why = { 0 };
+
 	listener_close(dump);
 	dump_urge(dump);
 	rpc_end(&dump->rpc, dump->late ? 0 : LET_GO_TIMEOUT_MS);
 	criu_log_close(&dump->log, CRIU_LOG_TIMEOUT_MS);
-	page_sink_end(&dump->sink, &(struct error){ 0 });
+	page_sink_end(&dump->sink, &why);
+	if (why.code == CODE_REFUSED)
+		*err = why;
 	close(dump->page_fd);
 	free(dump);
 }
@@ -298,7 +303,7 @@ int criu_dump_prepare(const struct criu_dump_opts *opts, struct criu_dump **out,
 	ret = rpc_warm(dump->rpc.fd, err);
 	watch(opts, NULL);
 	if (ret) {
-		dump_free(dump);
+		dump_free(dump, err);
 		return -1;
 	}
 	*out = dump;
@@ -326,7 +331,7 @@ int criu_dump_start(const struct criu_dump_opts *opts, struct criu_dump **out,
 	*out = NULL;
 	if (opts->undo)
 		opts->undo(opts->before_ctx);
-	dump_free(dump);
+	dump_free(dump, err);
 	return -1;
 }
 
@@ -377,12 +382,12 @@ int criu_dump_refuse(struct criu_dump *dump, struct error *err)
 	/* fails when CRIU has died, which has released the tasks already */
 	rpc_answer(dump->rpc.fd, false, &(struct error){ 0 });
 	ret = dump_drain(dump, err);
-	dump_free(dump);
+	dump_free(dump, &(struct error){ 0 });
 	return ret;
 }
 
 void criu_dump_kill(struct criu_dump *dump)
 {
 	kill(dump->rpc.pid, SIGKILL);
-	dump_free(dump);
+	dump_free(dump, &(struct error){ 0 });
 }

@@ -43,22 +43,42 @@ static int store(struct page_sink *sink)
 	return ret;
 }
 
-/* Is it one of those whose pages come in frames? Then the dump has it. */
-static bool throws(struct page_sink *sink, uint64_t target)
+/* Is it one of those whose pages come in frames? */
+static struct criu_shm_id *find_thrown(const struct page_sink *sink, uint64_t target)
 {
 	for (size_t i = 0; is_shm(target) && i < sink->shm->nr; i++)
-		if (sink->shm->objects[i].shmid == target >> 8) {
-			sink->shm->objects[i].dumped = true;
-			return true;
-		}
-	return false;
+		if (sink->shm->objects[i].shmid == target >> 8)
+			return &sink->shm->objects[i];
+	return NULL;
+}
+
+static bool has_image(const struct page_sink *sink, uint64_t target, const char *prefix)
+{
+	char name[IMAGE_NAME_MAX];
+
+	page_target_name(target, prefix, name);
+	return !faccessat(sink->images_fd, name, R_OK, 0);
+}
+
+/*
+ * CRIU opens each object once. The id of a System V segment and the number of a memfd may be the same, and both have
+ * one name for CRIU: the pages of the second object would be thrown away, or take the place of the first one's.
+ */
+static int check_single(struct page_sink *sink, uint64_t target, const struct criu_shm_id *thrown)
+{
+	if (!is_shm(target) || !(thrown ? thrown->dumped : has_image(sink, target, "")))
+		return 0;
+	return error_set(&sink->err, CODE_REFUSED, "let it make the segment anew, or remove it (ipcrm)",
+			 "the program has System V memory with the id %u and other shared memory of that number, which CRIU takes for one",
+			 (unsigned int)(target >> 8));
 }
 
 static int begin(struct page_sink *sink, const struct page_command *command)
 {
+	struct criu_shm_id *thrown = find_thrown(sink, command->target);
 	char name[IMAGE_NAME_MAX];
 
-	if (store(sink))
+	if (store(sink) || check_single(sink, command->target, thrown))
 		return -1;
 	/* CRIU writes the first page when it has stopped all tasks */
 	if (sink->shm->stands && !sink->told)
@@ -67,9 +87,11 @@ static int begin(struct page_sink *sink, const struct page_command *command)
 	if (!page_target_is_known(command->target))
 		return fail(sink, "pages of an unknown kind");
 	sink->target = command->target;
-	sink->throws = throws(sink, command->target);
-	if (sink->throws)
+	sink->throws = thrown;
+	if (thrown) {
+		thrown->dumped = true;
 		return 0;
+	}
 	page_target_name(command->target, "", sink->name);
 	snprintf(name, sizeof(name), "pages-%u.img", ++sink->images);
 	sink->pages_fd = openat(sink->images_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -78,14 +100,6 @@ static int begin(struct page_sink *sink, const struct page_command *command)
 	image_out_init(&sink->map, IMAGE_PAGEMAP);
 	pagemap_put_head(&sink->map, sink->images);
 	return 0;
-}
-
-static bool has_parent(const struct page_sink *sink, uint64_t target)
-{
-	char name[IMAGE_NAME_MAX];
-
-	page_target_name(target, "parent/", name);
-	return !faccessat(sink->images_fd, name, R_OK, 0);
 }
 
 /* Pages that are thrown away go by reference from the socket to the pipe, and from there to /dev/null. */
@@ -138,10 +152,10 @@ static int obey(struct page_sink *sink, struct page_command *command)
 		if (begin(sink, command))
 			return -1;
 		/* of pages that are thrown away CRIU need not send those that it knows to be clean */
-		byte = sink->throws || has_parent(sink, command->target);
+		byte = sink->throws || has_image(sink, command->target, "parent/");
 		return answer(sink, &byte, 1);
 	case PAGE_COMMAND_PARENT:
-		known = has_parent(sink, command->target);
+		known = has_image(sink, command->target, "parent/");
 		return answer(sink, &known, sizeof(known));
 	case PAGE_COMMAND_CLOSE:
 	case PAGE_COMMAND_FORCE_CLOSE:

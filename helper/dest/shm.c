@@ -14,10 +14,11 @@ static bool is_file(const struct shm_image *image)
 	return image->mm->mirror.path;
 }
 
+/* One that the images have named already is left out: a memfd and a segment may have the same number. */
 static struct shm_image *find(const struct shm *shm, uint32_t shmid)
 {
 	for (size_t i = 0; i < shm->nr; i++)
-		if (!is_file(&shm->images[i]) && shm->images[i].shmid == shmid)
+		if (!is_file(&shm->images[i]) && !shm->images[i].adopted && shm->images[i].shmid == shmid)
 			return &shm->images[i];
 	return NULL;
 }
@@ -157,6 +158,7 @@ static int adopt_memfds(struct shm *shm, struct criu_adopt *adopt, struct error 
 		if (!image)
 			continue;
 		adopted++;
+		image->adopted = true;
 		image->attributes = adopt->memfds[i];
 		if (lend(shm, image, adopt->memfds[i].path, err))
 			return -1;
@@ -193,6 +195,7 @@ static int fill_segment(struct shm *shm, int images_dir_fd, const struct criu_sy
 	struct segment_pages from = { .mm = image->mm, .keeps = shm->compares };
 	const struct criu_pages pages = { .read = read_segment, .ctx = &from };
 
+	image->adopted = true;
 	image->attributes.bytes = segment->bytes;
 	return complete(image, err) ||
 	       criu_sysv_write(images_dir_fd, segment->shmid, &image->mm->mirror.have, &pages, err) ? -1 : 0;
@@ -204,7 +207,6 @@ static int fill_segments(struct shm *shm, int images_dir_fd, size_t *filled, str
 	size_t nr;
 	int ret = criu_sysv_read(images_dir_fd, &segments, &nr, err);
 
-	/* a memfd and a segment have one number at times: the source refuses that */
 	for (size_t i = 0; !ret && i < nr; i++) {
 		if (!find(shm, segments[i].shmid))
 			continue;

@@ -26,11 +26,13 @@
  * @mm: its mirror
  * @shmid: by which number the images name it; of no meaning for a file, which they name by its path
  * @fd: of an object that is compared still, when the mirror is closed; -1: none. It has @pages pages
+ * @adopted: the images name it
  * @attributes: of a file, as the source has told them; of others, as in the images
  */
 struct shm_image {
 	struct mm *mm;
 	uint32_t shmid;
+	bool adopted;
 	int fd;
 	uint64_t pages;
 	struct criu_memfd attributes;

@@ -187,16 +187,21 @@ static void shm_test_incomplete(void **state)
 	assert_int_equal(lent, -1);
 }
 
-static void segment_image(struct bench *bench, uint64_t bytes)
+static void segment_record(struct bench *bench, const char *name, uint32_t id, uint64_t bytes)
 {
 	Img__IpcDescEntry desc = IMG__IPC_DESC_ENTRY__INIT;
 	Img__IpcShmEntry segment = IMG__IPC_SHM_ENTRY__INIT;
 
-	unlinkat(bench->dir.fd, "memfd.img", 0);
-	desc.id = SHMID;
+	desc.id = id;
 	segment.desc = &desc;
 	segment.size = bytes;
-	one_record(bench->dir.fd, "ipcns-shm-9.img", IMAGE_IPCNS_SHM, &segment.base);
+	one_record(bench->dir.fd, name, IMAGE_IPCNS_SHM, &segment.base);
+}
+
+static void segment_image(struct bench *bench, uint64_t bytes)
+{
+	unlinkat(bench->dir.fd, "memfd.img", 0);
+	segment_record(bench, "ipcns-shm-9.img", SHMID, bytes);
 }
 
 /** struct seen - what a pagemap says */
@@ -262,6 +267,32 @@ static void shm_test_segment_that_is_shorter(void **state)
 	assert_int_equal(shm_take(&bench->shm, &bench->go, &bench->err), 0);
 	assert_int_equal(adopt(bench), -1);
 	assert_int_equal(bench->err.code, CODE_PEER);
+}
+
+/* A memfd and a segment have come in frames, and in the images is a segment that has the memfd's number. */
+static void shm_test_segment_of_that_number(void **state)
+{
+	Migrate__SharedMemory other = MIGRATE__SHARED_MEMORY__INIT;
+	const struct mirror_range all = { 0, PAGE_BYTES };
+	struct bench *bench = *state;
+	uint64_t have, lack;
+	struct mm *mm;
+
+	other.object = OBJECT + 1;
+	other.shmid = SHMID + 1;
+	bench->list[1] = &other;
+	bench->go.n_shared = 2;
+	segment_record(bench, "ipcns-shm-9.img", SHMID, BYTES);
+	segment_record(bench, "ipcns-shm-10.img", SHMID + 1, PAGE_BYTES);
+	mm = objects_add_shm(&bench->objects, OBJECT + 1, "", 0, &bench->err);
+	assert_non_null(mm);
+	assert_int_equal(mm_announce(mm, &all, 1, &bench->err), 0);
+	mm_final(mm, &have, &lack);
+	receive(bench, 0);
+	assert_int_equal(shm_take(&bench->shm, &bench->go, &bench->err), 0);
+	assert_int_equal(adopt(bench), 0);
+	assert_int_equal(faccessat(bench->dir.fd, "pagemap-shmem-1034.img", F_OK, 0), -1);
+	assert_int_equal(faccessat(bench->dir.fd, "pagemap-shmem-1035.img", F_OK, 0), 0);
 }
 
 /* The source throws the pages of a segment away, or it does not. */
@@ -472,6 +503,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(shm_test_segment_that_is_compared, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_segment_that_is_shorter, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_segment_that_came_twice, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(shm_test_segment_of_that_number, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_not_in_images, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_untold, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shm_test_twice, set_up, tear_down),

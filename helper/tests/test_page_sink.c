@@ -173,6 +173,30 @@ static void sink_test_unopened(void **state)
 	assert_non_null(strstr(bench->err.what, "not opened"));
 }
 
+/* A memfd and a segment that nobody has attached have one number: CRIU would restore the one without its pages. */
+static void refused_as_double(struct bench *bench, uint64_t id)
+{
+	uint8_t byte;
+
+	say(&bench->criu, CMD_OPEN2, 0, 0, 0, SHM(id));
+	assert_int_equal(recv(bench->criu.fd, &byte, 1, 0), 1);
+	say(&bench->criu, CMD_OPEN2, 0, 0, 0, SHM(id));
+	assert_int_equal(recv(bench->criu.fd, &byte, 1, 0), 0);
+	assert_int_equal(page_sink_end(&bench->sink, &bench->err), -1);
+	assert_int_equal(bench->err.code, CODE_REFUSED);
+	assert_non_null(strstr(bench->err.what, "CRIU takes for one"));
+}
+
+static void sink_test_thrown_double(void **state)
+{
+	refused_as_double(*state, THROWN);
+}
+
+static void sink_test_kept_double(void **state)
+{
+	refused_as_double(*state, THROWN + 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -182,6 +206,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(sink_test_incomplete, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sink_test_torn, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sink_test_unopened, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(sink_test_thrown_double, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(sink_test_kept_double, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

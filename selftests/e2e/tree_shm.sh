@@ -60,6 +60,34 @@ run_shm_huge()
 run_shm_anon() { shared shm_anon anon store; }
 # A segment of System V memory, in an IPC namespace of the program's own.
 run_shm_sysv() { shared shm_sysv sysv store unshare --ipc; }
+# A segment that nobody has attached, with the number of a memfd: CRIU has one name for both.
+make_double()
+{
+	cat > $tmp/double.py <<-'PY'
+		import os, subprocess, sys, time
+		fd = os.memfd_create("double")
+		os.write(fd, b"memfd" * 4096)
+		with open("/proc/sys/kernel/shm_next_id", "w") as next_id:
+		    next_id.write(str(os.fstat(fd).st_ino))
+		said = subprocess.check_output(["ipcmk", "-M", "65536"], text=True)
+		open(sys.argv[1], "w").write("%s %d" % (said.split()[-1], os.fstat(fd).st_ino))
+		time.sleep(1000)
+	PY
+}
+is_double() { fail="$(cat $tmp/doubled)" && read -r id ino < <(cat $tmp/doubled; echo) && [ "$id" = "$ino" ]; }
+run_shm_double()
+{
+	make_double
+	rm -f $tmp/doubled
+	start "exec unshare --ipc python3 $tmp/double.py $tmp/doubled"
+	wait_for 20 test -s $tmp/doubled
+	check "shm_double: the numbers are the same" is_double
+	check "shm_double: refused" not_moved
+	check "shm_double: the reason is told" refused "which CRIU takes for one"
+	check "shm_double: it goes on here" kill -0 "$pid"
+	end
+	pkill -9 -x python3
+}
 # More objects than the destination has places for: those beyond are CRIU's. Each has its number as its name and content.
 make_places()
 {
