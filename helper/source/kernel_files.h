@@ -10,8 +10,15 @@
 
 #include "source/tree.h"
 
+/** struct kernel_places - where procfs and sysfs are mounted for the root, beside /proc and /sys */
+struct kernel_places {
+	char **list;
+	size_t nr;
+};
+
 /** struct kernel_files - @nr of them, in the order of processes and descriptors. Zeroed is empty */
 struct kernel_files {
+	struct kernel_places places;
 	struct kernel_file {
 		pid_t pid;
 		int fd;

@@ -2,11 +2,13 @@
 /* Files of /proc and /sys: those that are open for a moment, and those that a program keeps open. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -125,6 +127,28 @@ static void one_that_is_open_for_a_moment(void **state)
 	}
 }
 
+/* The machine's /proc in a container is somewhere else. */
+static void one_of_another_procfs(void **state)
+{
+	char dir[] = "/tmp/procfs-XXXXXX", path[64];
+	struct kit *kit = *state;
+	pid_t found;
+
+	assert_non_null(mkdtemp(dir));
+	if (mount("proc", dir, "proc", 0, NULL)) {
+		rmdir(dir);
+		skip();
+	}
+	learn(kit);
+	snprintf(path, sizeof(path), "%s/meminfo", dir);
+	tell(kit, path);
+	found = find(kit);
+	tell(kit, "");
+	assert_int_equal(umount(dir), 0);
+	rmdir(dir);
+	assert_int_equal(found, kit->pid);
+}
+
 static void a_file_of_the_machine(void **state)
 {
 	struct kit *kit = *state;
@@ -208,10 +232,14 @@ static void one_that_has_ended(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		KIT_TEST(one_that_is_open_for_a_moment), KIT_TEST(a_file_of_the_machine),
+		KIT_TEST(one_that_is_open_for_a_moment), KIT_TEST(one_of_another_procfs),
+		KIT_TEST(a_file_of_the_machine),
 		KIT_TEST(one_that_is_kept_open), KIT_TEST(one_that_comes_and_goes),
 		KIT_TEST(one_that_a_child_has_since), KIT_TEST(one_that_has_ended),
 	};
 
+	/* what is mounted here is gone with the test */
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		perror("no mounts of its own");
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
