@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "os/cgroup_members.h"
+#include "os/proc.h"
 #include "os/proc_files.h"
 #include "os/proc_tree.h"
 #include "source/connections.h"
@@ -30,21 +34,18 @@ int connections_lock(struct connections *connections, enum net_filter_level leve
  * The end of repair mode clears SO_REUSEADDR, and repair mode has overwritten what it was. A connection that
  * has the option does no harm; one that lacks it may keep a server from its port when it is started again.
  */
-static int resume_socket(void *ctx, const struct proc_file *file, struct error *err)
+static int resume_socket(pid_t pid, int number, struct error *err)
 {
-	int fd, value = 0, off = 0, one = 1, ret = 0;
+	int fd = proc_fd_get(pid, number), value = 0, off = 0, one = 1, ret = 0;
 	socklen_t len = sizeof(value);
 
-	if (!S_ISSOCK(file->st.st_mode))
-		return 0;
-	fd = proc_fd_get(file->pid, file->fd);
 	if (fd < 0)
 		return 0;
 	if (!getsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &value, &len) && value) {
 		if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)))
 			ret = error_errno(err, CODE_INTERNAL, NULL,
 					  "the connection of descriptor %d of process %d stays in repair mode",
-					  file->fd, file->pid);
+					  number, pid);
 		else
 			setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	}
@@ -52,20 +53,32 @@ static int resume_socket(void *ctx, const struct proc_file *file, struct error *
 	return ret;
 }
 
+/* Never stat(): on a file system whose server is gone it does not return, and the program stands meanwhile. */
+static bool is_socket(int dir, const char *name)
+{
+	static const char socket[] = "socket:[";
+	char text[sizeof(socket)];
+
+	return readlinkat(dir, name, text, sizeof(text)) > (ssize_t)strlen(socket) &&
+	       !memcmp(text, socket, strlen(socket));
+}
+
 static int resume_process(pid_t pid, struct error *err)
 {
-	struct error why = { 0 };
-	struct proc_files files;
-	int ret;
+	struct dirent *entry;
+	char path[32];
+	int ret = 0;
+	DIR *dir;
 
-	if (proc_files_read(pid, &files, &why)) {
-		/* TARGET: it has ended */
-		if (why.code != CODE_TARGET)
-			*err = why;
-		return why.code == CODE_TARGET ? 0 : -1;
-	}
-	ret = proc_files_each(&files, resume_socket, NULL, err);
-	proc_files_free(&files);
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	if (!dir)
+		return proc_is_gone(errno) ? 0 :
+		       error_errno(err, CODE_INTERNAL, NULL, "cannot list the open files of process %d", pid);
+	while ((entry = readdir(dir)))
+		if (is_socket(dirfd(dir), entry->d_name) && resume_socket(pid, atoi(entry->d_name), err))
+			ret = -1;
+	closedir(dir);
 	return ret;
 }
 
