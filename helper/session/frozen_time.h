@@ -21,11 +21,13 @@ enum frozen_owner { FROZEN_NONE, FROZEN_CRIU, FROZEN_SOURCE, FROZEN_DEST, FROZEN
  * @ns: zeros at first
  * @part: the one that runs; 0: none
  * @since_ns: clock_now_ns() when @part began
+ * @settling_ns: of the parts, what went by until a moment came at which the program could be dumped: the program ran
+ *	for a part of it, and the next migration may need none
  */
 struct frozen_time {
 	uint64_t ns[FROZEN_PARTS];
 	unsigned int part;
-	uint64_t since_ns;
+	uint64_t since_ns, settling_ns;
 };
 
 /** frozen_time_enter() - @part begins, and the one that ran ends; 0: none begins */

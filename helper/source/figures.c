@@ -69,7 +69,8 @@ static json_t *frozen_json(const struct frozen_time *frozen)
 		snprintf(name, sizeof(name), "%s_ns", frozen_part_name(part));
 		json_object_set_new(parts, name, json_integer(frozen->ns[part]));
 	}
-	return json_pack("{s:I,s:I,s:I,s:I,s:o}",
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:o}",
+			 "settling_ns", (json_int_t)frozen->settling_ns,
 			 "criu_ns", (json_int_t)frozen_time_sum(frozen, FROZEN_CRIU),
 			 "source_ns", (json_int_t)frozen_time_sum(frozen, FROZEN_SOURCE),
 			 "dest_ns", (json_int_t)frozen_time_sum(frozen, FROZEN_DEST),

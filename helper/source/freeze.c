@@ -73,11 +73,14 @@ static int find_unsettled(const struct freeze *freeze, struct unsettled *found, 
 
 static int stand_settled(struct freeze *freeze, struct error *err)
 {
-	uint64_t until = clock_now_ns() + UNSETTLED_MS * 1000000UL;
+	uint64_t from = clock_now_ns(), until = from + UNSETTLED_MS * 1000000UL;
 	struct unsettled unsettled;
 
 	for (;;) {
-		bool late = clock_now_ns() >= until;
+		uint64_t now = clock_now_ns();
+		bool late = now >= until;
+
+		freeze->figures->frozen.settling_ns = now - from;
 
 		freeze->guarded = true;
 		if (source_keeper_guard(freeze->keeper, watch_left_ms(freeze->watch), err) ||

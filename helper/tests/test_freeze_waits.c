@@ -112,6 +112,8 @@ static void a_vfork_comes_to_its_end_first(void **state)
 {
 	lends(SIGUSR2);
 	assert_int_equal(freeze(true, STEP_NONE, ACT_HOLD), 0);
+	/* of the 100 ms; the program has begun earlier */
+	assert_in_range(kit->figures.frozen.settling_ns, 1000000, 1000000000);
 	assert_int_equal(tree_find_borrower(&kit->tree), 0);
 	assert_true(counting_stands(&kit->program));
 	expect_undone(true);

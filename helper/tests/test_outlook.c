@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -177,6 +179,24 @@ static void a_tree_takes_too_long(void **state)
 
 #define TREE_TEST(test) cmocka_unit_test_teardown(test, forget_all)
 
+/* That a parent was in vfork() for a second says nothing of the next migration. */
+static void waiting_for_a_moment_is_no_cost(void **state)
+{
+	struct frozen_time frozen = { .settling_ns = 1000 * MS };
+	struct outlook outlook = { .model_ns = 100 * MS };
+	char dir[] = "/tmp/outlook-XXXXXX", command[64];
+
+	assert_non_null(mkdtemp(dir));
+	cost_dir = dir;
+	frozen.ns[MIGRATE__FROZEN_PART__DUMP] = 150 * MS;
+	frozen.ns[MIGRATE__FROZEN_PART__GUARD] = 1050 * MS;
+	for (int i = 0; i < 3; i++)
+		outlook_keep(&outlook, "a-server", &frozen);
+	assert_int_equal(cost_expect_ns(COST_DUMP, "a-server", 100 * MS), 200 * MS);
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -186,6 +206,7 @@ int main(void)
 		TREE_TEST(shared_memory_counts),
 		TREE_TEST(who_has_ended_does_not_count),
 		TREE_TEST(a_tree_takes_too_long),
+		cmocka_unit_test(waiting_for_a_moment_is_no_cost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
