@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,8 @@ int main(int argc, char **argv)
 	const char *name = argc > 1 ? argv[1] : "", *action = getenv("CRTOOLS_SCRIPT_ACTION"),
 		   *root = getenv("CRTOOLS_INIT_PID");
 
+	/* where a caller ignores it, the kernel reaps children, and a pid that is killed may be another process's */
+	signal(SIGCHLD, SIG_DFL);
 	/* CRIU runs an action script without arguments */
 	if (argc == 1 && action)
 		return image_proxy_confirm(getenv("CRTOOLS_IMAGE_DIR") ?: ".", action,

@@ -66,6 +66,22 @@ run_rest()
 	end
 }
 
+reaps() { fail="$(grep SigIgn "/proc/$serve/status")" && ! grep -q '^SigIgn:.*[13579bdf].\{4\}$' "/proc/$serve/status"; }
+
+# Whoever starts the helper ignores SIGCHLD: the kernel would give the pids of ended children to others.
+run_reaped()
+{
+	start "limited serve 5001 8 & wait"
+	check "reaped: it runs" goes_on src 5001
+	serve_by=(bash -c 'trap "" CHLD; exec "$0" "$@"')
+	move_begin
+	serve_by=()
+	check "reaped: serve waits for its children itself" reaps
+	kill "$serve"
+	wait_for 20 ended "$serve"
+	end
+}
+
 # A child is killed behind the last look at the tree, while COMMIT is being recorded: nothing was sent yet.
 run_dies_late()
 {
