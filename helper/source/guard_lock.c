@@ -4,11 +4,15 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/spread.h"
 #include "os/proc.h"
+#include "os/proc_files.h"
 #include "os/proc_tree.h"
 #include "source/guard_lock.h"
 
@@ -42,10 +46,50 @@ static bool has_no_lock(void)
 	return errno == ENOENT || errno == ESRCH || errno == EACCES || errno == EPERM;
 }
 
+/* The process that took a lock on @st, as /proc/locks has it: "1: FLOCK ADVISORY WRITE 77 00:15:4711 0 EOF"; 0: none */
+static pid_t find_locker(const struct stat *st)
+{
+	unsigned int major_nr, minor_nr;
+	unsigned long ino;
+	pid_t pid, found = 0;
+	char line[256];
+	FILE *file = fopen("/proc/locks", "re");
+
+	while (file && !found && fgets(line, sizeof(line), file))
+		if (sscanf(line, "%*u: FLOCK %*s %*s %d %x:%x:%lu", &pid, &major_nr, &minor_nr, &ino) == 4 &&
+		    ino == st->st_ino && makedev(major_nr, minor_nr) == st->st_dev)
+			found = pid;
+	if (file)
+		fclose(file);
+	return found;
+}
+
+/* Anybody who may trace a process can lock its memory, and the process itself. A helper that has ended left its keeper. */
+static bool is_strangers(pid_t pid, pid_t *locker, char comm[32])
+{
+	int fd = open_memory(pid);
+	struct stat st;
+
+	*locker = fd >= 0 && !fstat(fd, &st) ? find_locker(&st) : 0;
+	if (fd >= 0)
+		close(fd);
+	if (*locker <= 0)
+		return false;
+	proc_comm(*locker, comm);
+	return strcmp(comm, "?") && strncmp(comm, "migrate-", 8);
+}
+
 static int say_locked(pid_t pid, struct error *err)
 {
+	char comm[32];
+	pid_t locker;
+
 	if (errno != EWOULDBLOCK)
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot lock process %d", pid);
+	if (is_strangers(pid, &locker, comm))
+		return error_set(err, CODE_REFUSED, "let it give the lock up, or end it",
+				 "process %d (%s) has a lock (flock) on /proc/%d/mem, by which migrations keep each other off",
+				 locker, comm, pid);
 	return error_set(err, CODE_REFUSED, "wait until it has ended",
 			 "another migration of process %d is under way", pid);
 }

@@ -7,7 +7,8 @@
  * trace the program can take it. A migration of an ancestor moves this root too, and one of a descendant moves a part
  * of this program; so the locks of both are looked at when the own one is held, and of two that begin at once at least
  * one finds the other. Exactly one goes on: who finds an ancestor locked gives up at once, and who finds a
- * descendant locked waits for two seconds, so that it meets a lock that is about to go.
+ * descendant locked waits for two seconds, so that it meets a lock that is about to go. A process that is no migration
+ * can take such a lock too: it is named, since no waiting helps.
  */
 #ifndef MIGRATE_SOURCE_GUARD_LOCK_H
 #define MIGRATE_SOURCE_GUARD_LOCK_H

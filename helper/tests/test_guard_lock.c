@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Of migrations that begin at once of one program, or of parts of it, exactly one goes on. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
 #include "base/clock.h"
 #include "os/proc.h"
 #include "source/guard_lock.h"
@@ -89,6 +92,28 @@ static void a_grandchild(void **state)
 	keeps_off(others->pid, program->pid);
 }
 
+/* A program that locks its own memory is no migration, and says so for ever. */
+static void a_lock_of_its_own(void **state)
+{
+	const struct counting *program = *state;
+	char path[32], what[96];
+	struct guard guard;
+	struct error err;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", others->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	prctl(PR_SET_NAME, "a-server");
+	assert_int_equal(lock(&guard, program->pid, &err), -1);
+	prctl(PR_SET_NAME, "migrate-helper");
+	assert_int_equal(err.code, CODE_REFUSED);
+	snprintf(what, sizeof(what), "process %d (a-server) has a lock (flock) on %s,", getpid(), path);
+	assert_true(!strncmp(err.what, what, strlen(what)));
+	close(fd);
+}
+
 /* This process is the parent of the program, and no part of it. */
 static void a_program_beside_it(void **state)
 {
@@ -164,7 +189,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_grandchild, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_program_beside_it, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(all_at_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_lock_of_its_own, set_up, tear_down),
 	};
 
+	/* whose locks are those of migrations */
+	prctl(PR_SET_NAME, "migrate-helper");
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
