@@ -7,7 +7,8 @@
  * The process listens on PORT and each child on a port of its own behind it. Who connects is told, in
  * one line: passes over the memory, wrong pages. Each process knows which version of each page it has:
  * its parent's as of the fork, or its own. A busy one writes pages all the time, and the first one
- * forks children that live for up to a second, look, write, and tell by their exit status.
+ * forks children that live for up to a second, look, write, and tell by their exit status. Right before a fork it
+ * may drop pages (madvise), unmap some (mremap), or move some away and back.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -28,8 +29,10 @@
 #define STEP		512	/* pages that are looked at in one turn */
 #define WRITES		4	/* pages that a busy process writes in one turn */
 #define SHORT_LIVED	6	/* children at a time that live for a moment */
+#define SHAKEN		64	/* pages that are dropped, unmapped or moved at a time */
+#define DROPPED		0x80000000U	/* of a version: the page is one of zeros */
 
-static uint64_t *memory, pages, passes, wrong, random_state;
+static uint64_t *memory, *spare, pages, passes, wrong, random_state;
 static uint32_t *versions;
 
 static uint64_t random_next(void)
@@ -47,15 +50,17 @@ static uint64_t word_of(uint64_t page)
 
 static void page_write(uint64_t page)
 {
-	versions[page]++;
+	versions[page] = (versions[page] & ~DROPPED) + 1;
 	memory[page * PAGE_WORDS] = word_of(page);
 	memory[page * PAGE_WORDS + PAGE_WORDS - 1] = ~word_of(page);
 }
 
 static void page_look(uint64_t page)
 {
-	if (memory[page * PAGE_WORDS] != word_of(page) ||
-	    memory[page * PAGE_WORDS + PAGE_WORDS - 1] != ~word_of(page))
+	bool dropped = versions[page] & DROPPED;
+
+	if (memory[page * PAGE_WORDS] != (dropped ? 0 : word_of(page)) ||
+	    memory[page * PAGE_WORDS + PAGE_WORDS - 1] != (dropped ? 0 : ~word_of(page)))
 		wrong++;
 }
 
@@ -89,9 +94,51 @@ static void tell(int listener)
 	close(fd);
 }
 
-/* What it has from the parent, then what it writes itself. */
-static void live_for_a_moment(void)
+static void map_hole(uint64_t *at)
 {
+	if (at && mmap(at, SHAKEN * PAGE_WORDS * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		       -1, 0) == MAP_FAILED)
+		err(1, "mmap");
+}
+
+static void move(uint64_t *from, uint64_t *to)
+{
+	const size_t bytes = SHAKEN * PAGE_WORDS * 8;
+
+	if (mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED)
+		err(1, "mremap");
+}
+
+/* Return: where a hole of SHAKEN pages is then, to be mapped again; NULL: nowhere */
+static uint64_t *shake(void)
+{
+	uint64_t page = random_next() % (pages - 2 * SHAKEN), how = random_next() % 6;
+	uint64_t *at = memory + page * PAGE_WORDS, *tail = at + SHAKEN * PAGE_WORDS;
+	const size_t bytes = SHAKEN * PAGE_WORDS * 8;
+
+	if (how < 2) {
+		if (madvise(at, bytes, MADV_DONTNEED))
+			err(1, "madvise");
+		for (int i = 0; i < SHAKEN; i++)
+			versions[page + i] = (versions[page + i] + 1) | DROPPED;
+	}
+	if (how == 2) {
+		move(at, spare);
+		move(spare, at);
+	}
+	if (how != 3)
+		return NULL;
+	if (mremap(at, 2 * bytes, bytes, 0) != at)
+		err(1, "mremap");
+	for (int i = SHAKEN; i < 2 * SHAKEN; i++)
+		versions[page + i] = (versions[page + i] + 1) | DROPPED;
+	return tail;
+}
+
+/* What it has from the parent, then what it writes itself. */
+static void live_for_a_moment(uint64_t *hole)
+{
+	map_hole(hole);
 	usleep(random_next() % 1000000);
 	for (int i = 0; i < 4 * STEP; i++)
 		page_look(random_next() % pages);
@@ -106,6 +153,7 @@ static void live_for_a_moment(void)
 static void renew_children(int listener)
 {
 	static int alive;
+	uint64_t *hole;
 	int status;
 
 	while (alive && waitpid(-1, &status, WNOHANG) > 0) {
@@ -114,13 +162,15 @@ static void renew_children(int listener)
 	}
 	if (alive >= SHORT_LIVED || random_next() % 20)
 		return;
-	random_next();
+	hole = shake();
 	alive++;
 	if (!fork()) {
 		wrong = 0;
+		random_state ^= getpid();
 		close(listener);
-		live_for_a_moment();
+		live_for_a_moment(hole);
 	}
+	map_hole(hole);
 }
 
 static void member(int port, bool busy, bool first)
@@ -157,6 +207,7 @@ int main(int argc, char **argv)
 	busy = !strcmp(argv[4], "busy");
 	random_state = strtoull(argv[5], NULL, 10) * 2654435761 + 88172645463325252;
 	memory = map(pages * PAGE_WORDS * 8);
+	spare = map(SHAKEN * PAGE_WORDS * 8);
 	versions = map(pages * sizeof(*versions));
 	for (uint64_t i = 0; i < pages; i++)
 		page_write(i);
