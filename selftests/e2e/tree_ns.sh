@@ -15,6 +15,8 @@ groups_of()
 }
 are_in() { fail="they are in $(groups_of "$1" | tr '\n' ' ')" && [ "$(groups_of "$1")" = "$2" ]; }
 
+none_made() { fail="/a or /b is there" && [ ! -e /sys/fs/cgroup/a ] && [ ! -e /sys/fs/cgroup/b ]; }
+
 # Children in control groups below that of the root: each is put back there, or is in such a group there.
 run_groups()
 {
@@ -36,6 +38,7 @@ run_groups()
 	check "groups: each in the group that it was in" wait_for 10 are_in src "$here"
 	check "groups: nothing stays" no_group
 	wait_for 20 ended "$serve"
+	check "groups: none was made there" none_made
 	check "groups: the tree moves" move
 	check "groups: the children go on" goes_on dst 5001 5002
 	check "groups: in groups below that of serve" wait_for 10 are_in dst "$(sed 's,/tree$,/,; s,/tree/,/,' <<< "$here")"
