@@ -7,6 +7,7 @@
 #include "base/report.h"
 #include "base/spread.h"
 #include "os/pending.h"
+#include "source/blocked.h"
 #include "source/external.h"
 #include "source/freeze.h"
 #include "source/kept_sockets.h"
@@ -195,6 +196,8 @@ static int prepare(struct freeze *freeze, const struct criu_dump_opts *opts, str
 	if (opts->before == stand && kernel_files_learn(&freeze->kernel_files, freeze->tree, err))
 		return -1;
 	if (opts->parent && write_parent(freeze, err))
+		return -1;
+	if (blocked_check(freeze->tree, err))
 		return -1;
 	warn_groups(freeze->guard);
 	report_progress("stopping the program");

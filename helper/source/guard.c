@@ -15,6 +15,7 @@
 #include "os/pending.h"
 #include "os/proc.h"
 #include "os/proc_tree.h"
+#include "source/blocked.h"
 #include "source/guard.h"
 #include "source/process.h"
 
@@ -305,20 +306,40 @@ static int check_above(const struct guard *guard, struct error *err)
 	return refuse_frozen_home(guard, guard->pid, "", err);
 }
 
+/* Which of them does not stand? */
+static int explain(const struct guard *guard, struct error *err)
+{
+	struct blocked blocked;
+	bool found = false;
+	pid_t *pids;
+	size_t nr;
+
+	if (!cgroup_is_told_to_freeze(&guard->group) ||
+	    cgroup_pids(&guard->group, &pids, &nr, &(struct error){ 0 }))
+		return -1;
+	for (size_t i = 0; i < nr && !found; i++)
+		found = blocked_find(pids[i], &blocked);
+	free(pids);
+	return found ? blocked_say(&blocked, err) : -1;
+}
+
 /* The list of processes is exact only when they stand: the group is compared with it once more. */
 static int freeze_group(struct guard *guard, bool entered, struct error *err)
 {
 	bool fits = false;
 
 	/* nobody is outside who has entered: children begin inside */
-	if ((!entered && guard_enter(guard, err)) || check_above(guard, err) ||
-	    cgroup_freeze(&guard->group, err) || fit(guard, &fits, err))
+	if ((!entered && guard_enter(guard, err)) || check_above(guard, err))
+		return -1;
+	if (cgroup_freeze(&guard->group, err))
+		return explain(guard, err);
+	if (fit(guard, &fits, err))
 		return -1;
 	if (!fits)
 		return error_set(err, CODE_REFUSED, "migrate again",
 				 "process %d begins processes faster than they can be stopped",
 				 guard->pid);
-	return cgroup_wait_frozen(&guard->group, err);
+	return cgroup_wait_frozen(&guard->group, err) ? explain(guard, err) : 0;
 }
 
 int guard_on(struct guard *guard, struct error *err)

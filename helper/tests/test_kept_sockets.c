@@ -1,23 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /* --tcp keep: which addresses move, which connections cannot, and how CRIU's work on sockets is undone. */
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <netinet/tcp.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
-#include <unistd.h>
 #include <cmocka.h>
 #include "os/net_filter.h"
 #include "os/proc_files.h"
 #include "source/connections.h"
 #include "source/kept_sockets.h"
 #include "tests/own_network.h"
+#include "tests/silent_fs.h"
 
 /* A program that has the descriptors of this process. */
 static pid_t start(struct tree *tree)
@@ -167,20 +164,6 @@ static void a_connection_goes_on(void **state)
 	close(listener);
 }
 
-/* A file system whose server never answers; NULL: none can be had. */
-static const char *mount_silent(int *server)
-{
-	static char dir[] = "/tmp/silent-XXXXXX";
-	char options[80];
-
-	*server = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", *server);
-	if (*server < 0 || unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    !mkdtemp(dir))
-		return NULL;
-	return mount("silent", dir, "fuse", 0, options) ? NULL : dir;
-}
-
 /* The keeper lets a program go on although a look at one of its files would never return. */
 static void a_file_that_does_not_answer(void **state)
 {
@@ -188,13 +171,14 @@ static void a_file_that_does_not_answer(void **state)
 	struct connections connections;
 	struct tree tree = { 0 };
 	struct error err = { 0 };
-	const char *dir;
-	int server, fd;
+	struct silent_fs fs;
+	int fd;
 
-	dir = mount_silent(&server);
-	if (!dir)
+	if (!silent_fs_mount(&fs)) {
+		silent_fs_end(&fs);
 		skip();
-	fd = open(dir, O_PATH | O_CLOEXEC);
+	}
+	fd = open(fs.dir, O_PATH | O_CLOEXEC);
 	assert_true(fd >= 0);
 	connections_plan(&connections, "test");
 	connections.inside = true;
@@ -203,10 +187,8 @@ static void a_file_that_does_not_answer(void **state)
 	assert_int_equal(connections_resume(&connections, &guard, &err), 0);
 	alarm(0);
 	end(&tree, guard.pid);
-	close(server);
 	close(fd);
-	umount2(dir, MNT_DETACH);
-	rmdir(dir);
+	silent_fs_end(&fs);
 }
 
 /* The address goes first: as long as it is here the filter hides it. */

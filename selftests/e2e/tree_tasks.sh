@@ -341,6 +341,45 @@ run_guards()
 	end
 }
 
+# A file system whose server, $silent, answers when it is killed: who looks at it waits in the kernel, and cannot be stopped.
+silence()
+{
+	mkdir -p /srv/silent
+	[ -e /dev/fuse ] || mknod /dev/fuse c 10 229
+	sh -c 'exec 8<> /dev/fuse && mount -i -t fuse -o fd=8,rootmode=40000,user_id=0,group_id=0 silent /srv/silent &&
+		exec sleep 1000' > /dev/null 2>&1 &
+	silent=$!
+	wait_for 10 grep -q ' /srv/silent ' /proc/mounts
+}
+answer() { umount -l /srv/silent; kill -9 "$silent"; }
+blocked() { ps -C stat -o stat= | grep -q '^D'; }
+is_blocked() { fail="stat is $(ps -C stat -o stat=)" && blocked; }
+stood_ms() { result | sed 's/.*"frozen_ns":\([0-9]*\).*/\1/' | awk '{ print int($1 / 1000000) }'; }
+did_not_stand() { fail="it stood for $(stood_ms) ms" && [ "$(stood_ms)" = 0 ]; }
+
+# One of them waits in the kernel. It is named, and the tree moves when the wait is over.
+run_blocked()
+{
+	if ! grep -qw fuse /proc/filesystems || ! silence; then
+		ok "blocked # SKIP this machine has no FUSE"
+		return
+	fi
+	start "limited serve 5001 8 & { stat /srv/silent; exec limited serve 5002 8; } & wait"
+	check "blocked: it runs" goes_on src 5001
+	check "blocked: one waits in the kernel" wait_for 10 blocked
+	check "blocked: the move fails" fails
+	check "blocked: it is named" refused "(stat) waits in the kernel"
+	check "blocked: no time was lost" did_not_stand
+	check "blocked: the other one goes on" goes_on src 5001
+	check "blocked: it waits still" is_blocked
+	check "blocked: nothing stays" no_group
+	answer
+	check "blocked: it goes on when the wait is over" goes_on src 5002
+	check "blocked: the tree moves then" move
+	check "blocked: all go on" goes_on dst 5001 5002
+	end
+}
+
 # A process that has a file of /proc open for half of the time, which the destination does not have: that of a process that
 # stays. The freeze waits for the moment without; that of cgroup v1 cannot.
 run_kernel_files()
