@@ -5,6 +5,7 @@
 #include "base/report.h"
 #include "cli/migrate.h"
 #include "cli/options.h"
+#include "cli/rate.h"
 #include "source/loss.h"
 
 static const char *take_pid(void *ctx, char *value)
@@ -67,6 +68,20 @@ static const char *take_max_downtime(void *ctx, char *value)
 
 	opts->limits_downtime = true;
 	return take_u32(value, 1, 3600000, &opts->max_downtime_ms);
+}
+
+static const char *take_on_stall(void *ctx, char *value)
+{
+	struct migrate_options *opts = ctx;
+	int on_stall = on_stall_find(value);
+
+	opts->on_stall = on_stall;
+	return on_stall < 0 ? "postcopy or abort" : NULL;
+}
+
+static const char *take_bandwidth(void *ctx, char *value)
+{
+	return rate_parse(value, &((struct migrate_options *)ctx)->bandwidth);
 }
 
 static const char *take_max_rounds(void *ctx, char *value)
@@ -182,10 +197,18 @@ static const struct cli_option options[] = {
 	  "auto: write-protect where it can be used, else soft-dirty", .take = take_tracker },
 	{ "max-downtime", "MS",
 	  "stop it when it would stand for less (300; 1 to\n"
-	  "3600000). A program whose dump and restore alone take\n"
+	  "3600000), for a quarter of it while rounds shrink. A program whose dump and restore alone take\n"
 	  "longer is refused if this was given", .take = take_max_downtime },
 	{ "force-downtime", NULL, "move such a program all the same",
 	  .flag = offsetof(struct migrate_options, force_downtime) },
+	{ "on-stall", "postcopy|abort",
+	  "when rounds do not shrink any more, or --max-rounds is reached.\n"
+	  "postcopy: stop it, and send the rest after it moved, with\n"
+	  "--mode precopy too; abort: let it go on here.\n"
+	  "Unless said it is stopped, and the mode says the rest", .take = take_on_stall },
+	{ "bandwidth", "LIMIT",
+	  "send memory no faster than 100MiB/s or 1Gbit/s, say. Pages\n"
+	  "that the program waits for go at once", .take = take_bandwidth },
 	{ "max-rounds", "N", "stop it after so many rounds (8; 1 to 1000)",
 	  .take = take_max_rounds },
 	{ "max-frozen", "S",

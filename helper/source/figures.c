@@ -9,7 +9,9 @@
 
 #define MIB(bytes)	((bytes) / 1048576.0)
 #define SECONDS(ns)	((ns) / 1e9)
+#define MS(ns)		((ns) / 1e6)
 #define PAGE		4096
+#define PAGES_PER_MIB	256
 #define NS_SAID		1000000UL	/* shorter parts have no name of their own */
 
 int figures_add_round(struct figures *figures, const struct round_figures *round,
@@ -30,9 +32,14 @@ static double rate(uint64_t bytes, uint64_t ns)
 	return ns ? MIB(bytes) / SECONDS(ns) : 0;
 }
 
+double figures_dirty_rate(const struct round_figures *round)
+{
+	return rate(round->dirty_pages * PAGE, round->dirty_ns);
+}
+
 static json_t *round_json(const struct round_figures *round)
 {
-	return json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f}",
+	return json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:I,s:I,s:I,s:I,s:I,s:I}",
 			 "round", (int)round->round,
 			 "pages", (json_int_t)round->pages,
 			 "copied_pages", (json_int_t)round->copied,
@@ -42,7 +49,13 @@ static json_t *round_json(const struct round_figures *round)
 			 "ns", (json_int_t)round->ns,
 			 "dirty_pages", (json_int_t)round->dirty_pages,
 			 "mib_per_s", rate(round->bytes, round->ns),
-			 "dirty_mib_per_s", rate(round->dirty_pages * PAGE, round->dirty_ns));
+			 "dirty_mib_per_s", figures_dirty_rate(round),
+			 "dirty_pages_per_s", (json_int_t)(figures_dirty_rate(round) * PAGES_PER_MIB),
+			 "remaining_bytes", (json_int_t)round->dirty_bytes,
+			 "bandwidth_bytes_per_s", (json_int_t)round->bandwidth,
+			 "expected_downtime_ns", (json_int_t)round->stands_ns,
+			 "expected_total_ns", (json_int_t)round->total_ns,
+			 "downtime_limit_ns", (json_int_t)round->limit_ns);
 }
 
 void figures_say_round(const struct round_figures *round)
@@ -51,10 +64,11 @@ void figures_say_round(const struct round_figures *round)
 		report_event("round", round_json(round));
 		return;
 	}
-	report_say("round %u: %.1f MiB in %.2f s (%.1f MiB/s), %.1f MiB written since (%.1f MiB/s)",
+	report_say("round %u: %.1f MiB in %.2f s (%.1f MiB/s), %.1f MiB written since (%.1f MiB/s); %.0f ms expected, %.0f with its memory (limit %.0f)",
 		   round->round, MIB(round->bytes), SECONDS(round->ns),
 		   rate(round->bytes, round->ns), MIB(round->dirty_pages * PAGE),
-		   rate(round->dirty_pages * PAGE, round->dirty_ns));
+		   figures_dirty_rate(round), MS(round->stands_ns), MS(round->total_ns),
+		   MS(round->limit_ns));
 }
 
 static json_t *frozen_json(const struct frozen_time *frozen)
@@ -129,15 +143,16 @@ static void print_rounds(const struct figures *figures)
 	uint64_t bytes = 0;
 
 	if (figures->nr_rounds)
-		report_print("%5s %10s %10s %9s %10s %10s\n", "round", "pages", "MiB", "s", "MiB/s",
-			     "dirty");
+		report_print("%5s %10s %10s %9s %10s %10s %10s %10s\n", "round", "pages", "MiB", "s", "MiB/s",
+			     "dirty", "MiB/s", "expected");
 	for (size_t i = 0; i < figures->nr_rounds; i++) {
 		const struct round_figures *round = &figures->rounds[i];
 
 		bytes += round->bytes;
-		report_print("%5u %10lu %10.1f %9.2f %10.1f %10lu\n", round->round, round->pages,
+		report_print("%5u %10lu %10.1f %9.2f %10.1f %10lu %10.1f %10.3f\n", round->round, round->pages,
 			     MIB(round->bytes), SECONDS(round->ns),
-			     rate(round->bytes, round->ns), round->dirty_pages);
+			     rate(round->bytes, round->ns), round->dirty_pages,
+			     figures_dirty_rate(round), SECONDS(round->stands_ns));
 	}
 	if (figures->nr_rounds)
 		report_print("sent while it ran        %10.1f MiB\n", MIB(bytes));

@@ -19,11 +19,15 @@
  * @inherited: that were told to be the parent process's
  * @ns: from the first page until the destination had all
  * @dirty_pages: found by the scan that followed, written within @dirty_ns
+ * @dirty_bytes: that are left by then, shared memory too; at @bandwidth bytes a second they take what is in
+ *	@total_ns beside dump and restore
+ * @stands_ns: how long the program would stand if it were stopped now
+ * @limit_ns: the rounds end when @total_ns is less
  */
 struct round_figures {
 	uint32_t round;
 	uint64_t pages, copied, zero, inherited, bytes, ns;
-	uint64_t dirty_pages, dirty_ns;
+	uint64_t dirty_pages, dirty_ns, dirty_bytes, bandwidth, total_ns, stands_ns, limit_ns;
 };
 
 /**
@@ -77,7 +81,9 @@ struct figures {
 
 int figures_add_round(struct figures *figures, const struct round_figures *round,
 		      struct error *err);
-/** figures_say_round() - its line and its event, when @dirty_pages is known */
+/** figures_dirty_rate() - MiB that the program wrote in a second */
+double figures_dirty_rate(const struct round_figures *round);
+/** figures_say_round() - its line and its event, when all of it is known */
 void figures_say_round(const struct round_figures *round);
 
 /**

@@ -131,7 +131,8 @@ static int send_unsent(const struct final *final, struct source_process *process
 
 	if (parent && sharers_copy(final->sender, parent, mm, err))
 		return -1;
-	while ((nr = source_mm_take_unsent(mm, &at, runs, SEND_RUNS, SEND_PAGES, NULL)))
+	while ((nr = source_mm_take_unsent(mm, &at, runs, SEND_RUNS,
+					   sender_most(final->sender, SEND_PAGES), NULL)))
 		if (mailbox_failed(final->box, err) ||
 		    sender_pages(final->sender, mm, runs, nr, err))
 			return -1;

@@ -42,6 +42,7 @@ static int connect_threads(struct source_migration *migration, struct error *err
 	    sender_init(&migration->memory, &links->memory, true, err) ||
 	    sender_init(&migration->urgent, &links->urgent, false, err))
 		return -1;
+	migration->memory.pace = &migration->pace;
 	/* nothing is asked for before the program stands */
 	migration->urgent.frozen = true;
 	migration->threads = (struct threads){
@@ -121,16 +122,19 @@ static int precopy(struct source_migration *migration, uint32_t *round, struct e
 		.ctl = migration->links.ctl, .box = &migration->box,
 		.figures = &migration->figures, .mode = migration->choice.mode,
 		.hold = hold_for_backend(&migration->hold),
-		.join = join_later, .ctx = &migration->join,
+		.join = join_later, .ctx = &migration->join, .on_stall = migration->opts->on_stall,
 		.rule = {
 			.max_rounds = migration->opts->max_rounds,
 			.max_downtime_ns = migration->opts->max_downtime_ms * 1000000UL,
-			.fixed_ns = outlook_ns(&migration->outlook),
+			.fixed_ns = outlook_ns(&migration->outlook), .steps = STOP_STEPS,
+			/* compared is all of it before the program goes on */
+			.rest_later = migration->choice.mode == MODE_AUTO && !migration->choice.verify,
 		},
 	};
 	int ret = precopy_run(&precopy, err);
 
 	*round = precopy.rounds;
+	migration->choice.mode = precopy.mode;
 	return ret;
 }
 
@@ -357,6 +361,7 @@ static void source_migration_init(struct source_migration *migration,
 	migration->join = (struct join){
 		.guard = &migration->guard, .hold = &migration->hold, .terms = &migration->terms,
 	};
+	migration->pace = (struct pace){ .bytes_per_s = opts->bandwidth, .box = &migration->box };
 	migration->push = (struct push){
 		.tree = &migration->tree, .sender = &migration->memory, .box = &migration->box,
 	};

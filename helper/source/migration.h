@@ -29,6 +29,7 @@
  * @log: path of CRIU's log
  * @hold, @guard: how the program is frozen: for a moment, or until it has moved
  * @connections: that are kept, with --tcp keep
+ * @pace: of @memory
  * @choice: mode and verify as the user asked, changed where the backend cannot do them
  * @shms: shared memory of the tree
  * @terms: of a look at the program: refused, or lost
@@ -56,6 +57,7 @@ struct source_migration {
 	struct join join;
 	struct link_set links;
 	struct sender memory, urgent;
+	struct pace pace;
 	struct mailbox box;
 	struct source_failure failure;
 	struct watch watch;

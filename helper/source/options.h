@@ -15,6 +15,14 @@
  */
 enum migrate_mode { MODE_AUTO, MODE_PRECOPY, MODE_POSTCOPY };
 
+/**
+ * enum on_stall - what to do when more rounds would not bring the program below --max-downtime
+ * @STALL_STOP: stop it; the mode says what becomes of the rest
+ * @STALL_POSTCOPY: stop it; the rest follows after it has moved, in mode precopy too
+ * @STALL_ABORT: give the migration up
+ */
+enum on_stall { STALL_STOP, STALL_POSTCOPY, STALL_ABORT };
+
 #define SHARED_STORAGE_MAX	32
 #define RECONNECT_MAX		32
 
@@ -28,6 +36,8 @@ struct migrate_options {
 	uint32_t max_downtime_ms;
 	bool limits_downtime;		/* the user gave it: what is beyond it by dump and restore alone is refused */
 	bool force_downtime;		/* but not with this */
+	enum on_stall on_stall;
+	uint64_t bandwidth;		/* bytes a second of memory; 0: as fast as the link is */
 	uint32_t max_rounds;
 	uint32_t max_frozen_s;		/* from the freeze to the record of COMMIT */
 	uint32_t link_timeout_ms;	/* of the control connection, from freeze to COMMIT */
@@ -49,6 +59,9 @@ const char *migrate_mode_name(enum migrate_mode mode);
 
 /** migrate_mode_find() - by its name; -1: there is no such mode */
 int migrate_mode_find(const char *name);
+
+/** on_stall_find() - by its name; -1: there is no such thing */
+int on_stall_find(const char *name);
 
 /** source_migration_run() - move one program away, as @opts say. Return: enum exit_code */
 int source_migration_run(const struct migrate_options *opts);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <limits.h>
+#include <stdio.h>
 #include "backend/run_list.h"
 #include "base/clock.h"
 #include "base/report.h"
@@ -82,6 +83,20 @@ struct progress {
 	bool parts;
 };
 
+static void say_progress(const struct precopy *pre, const struct progress *progress)
+{
+	const struct figures *figures = pre->figures;
+	const struct round_figures *last = figures->nr_rounds ? &figures->rounds[figures->nr_rounds - 1] : NULL;
+	double s = (clock_now_ns() - progress->begin_ns) / 1e9 + 1e-9;
+	char outlook[80] = "";
+
+	if (last)
+		snprintf(outlook, sizeof(outlook), "; written %.0f MiB/s, %lu ms expected",
+			 figures_dirty_rate(last), last->stands_ns / 1000000);
+	report_progress("round %u: %lu of %lu MiB, %.0f MiB/s%s", pre->sender->round, progress->done >> 8,
+			progress->all >> 8, progress->done / 256.0 / s, outlook);
+}
+
 /* Of the pages from @at to below @end. */
 static int send_dirty(struct precopy *pre, struct source_mm *mm, uint64_t at, uint64_t end,
 		      struct progress *progress, struct error *err)
@@ -89,14 +104,13 @@ static int send_dirty(struct precopy *pre, struct source_mm *mm, uint64_t at, ui
 	struct splice_vm_run runs[SEND_RUNS];
 	uint32_t nr;
 
-	while ((nr = runs_take_below(&mm->dirty, &at, end, runs, SEND_RUNS, SEND_PAGES))) {
+	while ((nr = runs_take_below(&mm->dirty, &at, end, runs, SEND_RUNS,
+				     sender_most(pre->sender, SEND_PAGES)))) {
 		if (mailbox_failed(pre->box, err) || sender_pages(pre->sender, mm, runs, nr, err))
 			return -1;
 		for (uint32_t i = 0; i < nr; i++)
 			progress->done += runs[i].nr_pages;
-		report_progress("round %u: %lu of %lu MiB, %.0f MiB/s", pre->sender->round,
-				progress->done >> 8, progress->all >> 8, progress->done / 256.0 /
-				((clock_now_ns() - progress->begin_ns) / 1e9 + 1e-9));
+		say_progress(pre, progress);
 	}
 	return 0;
 }
@@ -201,12 +215,41 @@ static void say_beaten(struct precopy *pre)
 	report_say("%s", text);
 }
 
+/* What the round, and the scan behind it, say of the next one. */
+static void take_outlook(const struct precopy *pre, struct round_figures *round)
+{
+	const struct stop_rule *rule = &pre->rule;
+
+	round->dirty_bytes = (round->dirty_pages + pre->shared_pages) << PAGE_SHIFT;
+	round->bandwidth = pre->bytes_per_s;
+	round->total_ns = stop_rule_expected_ns(rule, round->dirty_bytes, pre->bytes_per_s);
+	round->stands_ns = stop_rule_stands_ns(rule, round->dirty_bytes, pre->bytes_per_s);
+	round->limit_ns = stop_rule_limit_ns(rule);
+}
+
+/* More rounds will not do. Return: 1 to stop the program all the same, -1 */
+static int stall(struct precopy *pre, const struct round_figures *last, struct error *err)
+{
+	if (pre->on_stall == STALL_ABORT)
+		return error_set(err, CODE_ABORTED,
+				 "allow more by --max-downtime, --max-rounds or --bandwidth, or choose --on-stall postcopy",
+				 "rounds do not bring it below --max-downtime: %lu MiB are dirty, at %.0f MiB/s, and the program would stand for about %lu ms",
+				 last->dirty_bytes >> 20, figures_dirty_rate(last),
+				 last->total_ns / 1000000);
+	if (pre->on_stall == STALL_POSTCOPY && pre->mode == MODE_PRECOPY) {
+		report_say("the rest of the memory follows after the program has moved (--on-stall postcopy)");
+		pre->mode = MODE_AUTO;
+		pre->rule.rest_later = true;
+	}
+	return 1;
+}
+
 /* Return: 1 to stop the program now, 0 to go on, -1 */
 static int after_round(struct precopy *pre, uint32_t round, struct error *err)
 {
 	struct figures *figures = pre->figures;
 	struct round_figures *last = &figures->rounds[figures->nr_rounds - 1];
-	uint64_t begin = pre->scanned_ns, bytes;
+	uint64_t begin = pre->scanned_ns;
 	enum stop_verdict verdict;
 	char text[TEXT_MAX];
 
@@ -214,13 +257,16 @@ static int after_round(struct precopy *pre, uint32_t round, struct error *err)
 		return -1;
 	last->dirty_pages = dirty_pages(pre);
 	last->dirty_ns = pre->scanned_ns - begin;
+	take_outlook(pre, last);
+	verdict = stop_rule_next(&pre->rule, round, last->dirty_bytes, pre->bytes_per_s);
+	last->limit_ns = stop_rule_limit_ns(&pre->rule);
 	figures_say_round(last);
-	bytes = (last->dirty_pages + pre->shared_pages) << PAGE_SHIFT;
-	verdict = stop_rule_next(&pre->rule, round, bytes, pre->bytes_per_s);
 	say_beaten(pre);
 	if (verdict == STOP_NOT)
 		return 0;
-	stop_rule_say(&pre->rule, verdict, bytes, pre->bytes_per_s, text, sizeof(text));
+	if (verdict != STOP_DOWNTIME && stall(pre, last, err) < 0)
+		return -1;
+	stop_rule_say(&pre->rule, verdict, last->dirty_bytes, pre->bytes_per_s, text, sizeof(text));
 	report_say("stopping the program: %s", text);
 	return 1;
 }

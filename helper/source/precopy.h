@@ -19,7 +19,8 @@
  * @box: gets the destination's answers; a failure ends the rounds
  * @hold: freezes the program where a backend has to look at it; otherwise not used
  * @join, @ctx: see tree_follow()
- * @mode, @rule: as precopy_run() finds them: the owner fills in what is allowed
+ * @mode, @rule, @on_stall: as precopy_run() finds them: the owner fills in what is allowed. @on_stall may turn
+ *	mode precopy to auto
  * @rounds: so many were sent
  * @bytes_per_s: measured; 0 when nothing was
  * @shared_pages: of shared memory, that went in the last round: about so many will have changed again
@@ -38,6 +39,7 @@ struct precopy {
 	void *ctx;
 	enum migrate_mode mode;
 	struct stop_rule rule;
+	enum on_stall on_stall;
 	uint32_t rounds;
 	double bytes_per_s;
 	uint64_t shared_pages, scanned_ns;

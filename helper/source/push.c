@@ -15,7 +15,8 @@ static int push_mm(struct push *push, struct source_mm *mm, struct error *err)
 
 	push->sender->tells_lost = mailbox_is_committed(push->box);
 	while (!atomic_load(&mm->ended) &&
-	       (nr = source_mm_take_unsent(mm, &at, runs, PUSH_RUNS, PUSH_PAGES, &still))) {
+	       (nr = source_mm_take_unsent(mm, &at, runs, PUSH_RUNS,
+					    sender_most(push->sender, PUSH_PAGES), &still))) {
 		if (mailbox_failed(push->box, err) ||
 		    sharers_send(push->tree, push->sender, mm, runs, nr, err) ||
 		    sender_pages(push->sender, mm, runs, nr, err))

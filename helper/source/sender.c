@@ -231,12 +231,14 @@ int sender_pages(struct sender *sender, struct source_mm *mm, const struct splic
 	struct backend_send send = {
 		.conn = sender->conn, .cookie = cookie(sender, mm), .buf = sender->buf,
 	};
+	uint64_t before = sender->bytes;
 	int ret = mm->backend->ops->send(mm->backend, &send, runs, nr_runs, take_results, &sending,
 					 err);
 
 	sender->pages += send.pages;
 	sender->copied += send.copied;
 	sender->bytes += send.bytes;
+	pace_sent(sender->pace, sender->bytes - before);
 	if (!ret || !sender->tells_lost || err->code == CODE_NETWORK)
 		return ret;
 	*err = (struct error){ 0 };

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include "source/mm.h"
+#include "source/pace.h"
 #include "wire/stream.h"
 
 /**
@@ -23,6 +24,7 @@
  * @lost: pages that were told as LOST, and processes that were told as ENDED
  * @also_max: runs that ALSO may name for the next pages of one process
  * @gave_nothing: pages for which ALSO named others may not have come
+ * @pace: limits how fast pages go out; NULL: nothing does
  * @buf: for copying
  * @pages: sent, @copied of them by copying; @zero: told to be zero; @inherited: told to be those of another
  *	process, by COPY or ALSO
@@ -33,6 +35,7 @@ struct sender {
 	bool keeps_current, keeps_answered, frozen, tells_lost;
 	uint32_t also_max;
 	const struct source_mm *gave_nothing;
+	struct pace *pace;
 	void *buf;
 	uint64_t pages, copied, zero, inherited, bytes, lost;
 };
@@ -40,6 +43,12 @@ struct sender {
 int sender_init(struct sender *sender, const struct conn *conn, bool keeps_current,
 		struct error *err);
 void sender_destroy(struct sender *sender);
+
+/** sender_most() - how many pages, @most at most, to give to one call of sender_pages() */
+static inline uint64_t sender_most(const struct sender *sender, uint64_t most)
+{
+	return pace_pages(sender->pace, most);
+}
 
 /** sender_pages() - each page of @runs, as PAGES, ZERO, DROPPED or LOST; or ENDED */
 int sender_pages(struct sender *sender, struct source_mm *mm, const struct splice_vm_run *runs,

@@ -68,6 +68,7 @@ static int send_pages(const struct shm_sending *sending, const struct splice_vm_
 	sender->pages += nr_pages;
 	sender->copied += nr_pages;
 	sender->bytes += nr_pages * PAGE_BYTES;
+	pace_sent(sender->pace, nr_pages * PAGE_BYTES);
 	*(sender->frozen ? &sending->shms->frozen_pages : &sending->shms->rounds_pages) += nr_pages;
 	return 0;
 }

@@ -19,21 +19,52 @@ uint64_t stop_rule_expected_ns(const struct stop_rule *rule, uint64_t dirty_byte
 	return rule->fixed_ns + send_ns(dirty_bytes, bytes_per_s);
 }
 
+uint64_t stop_rule_stands_ns(const struct stop_rule *rule, uint64_t dirty_bytes, double bytes_per_s)
+{
+	return rule->rest_later ? rule->fixed_ns :
+				  stop_rule_expected_ns(rule, dirty_bytes, bytes_per_s);
+}
+
+/* How long the memory that is left may take. A goal that cannot be met says nothing: then the memory alone counts. */
+static uint64_t memory_limit_ns(const struct stop_rule *rule)
+{
+	return rule->max_downtime_ns - (stop_rule_is_beaten(rule) ? 0 : rule->fixed_ns);
+}
+
+uint64_t stop_rule_limit_ns(const struct stop_rule *rule)
+{
+	return rule->fixed_ns + (memory_limit_ns(rule) >> rule->steps);
+}
+
+void stop_rule_allow(struct stop_rule *rule, uint32_t rounds)
+{
+	rule->max_rounds += rounds;
+	rule->slow = SLOW_ROUNDS - 1;
+}
+
+static const char *reason(enum stop_verdict verdict)
+{
+	return verdict == STOP_ROUNDS ? "after the last round allowed" :
+	       verdict == STOP_NO_SHRINK ? "rounds do not shrink any more" :
+	       "within --max-downtime";
+}
+
 void stop_rule_say(const struct stop_rule *rule, enum stop_verdict verdict, uint64_t dirty_bytes,
 		   double bytes_per_s, char *text, size_t size)
 {
 	uint64_t memory = send_ns(dirty_bytes, bytes_per_s) / MS, fixed = rule->fixed_ns / MS;
 
-	if (verdict == STOP_DOWNTIME && stop_rule_is_beaten(rule))
+	if (rule->rest_later)
+		snprintf(text, size,
+			 "about %lu ms expected, and %lu ms more until its memory has followed (%s)",
+			 fixed, memory, reason(verdict));
+	else if (verdict == STOP_DOWNTIME && stop_rule_is_beaten(rule))
 		snprintf(text, size,
 			 "about %lu ms expected: %lu ms for dump and restore, %lu ms for the memory that is left",
 			 fixed + memory, fixed, memory);
 	else
 		snprintf(text, size, "about %lu ms expected (%s)",
-			 stop_rule_expected_ns(rule, dirty_bytes, bytes_per_s) / MS,
-			 verdict == STOP_ROUNDS ? "after the last round allowed" :
-			 verdict == STOP_NO_SHRINK ? "rounds do not shrink any more" :
-			 "within --max-downtime");
+			 stop_rule_expected_ns(rule, dirty_bytes, bytes_per_s) / MS, reason(verdict));
 }
 
 void stop_rule_say_beaten(const struct stop_rule *rule, char *text, size_t size)
@@ -48,18 +79,21 @@ void stop_rule_say_beaten(const struct stop_rule *rule, char *text, size_t size)
 enum stop_verdict stop_rule_next(struct stop_rule *rule, uint32_t rounds, uint64_t dirty_bytes,
 				 double bytes_per_s)
 {
-	/* a goal that cannot be met says nothing: then the memory alone counts */
-	uint64_t fixed = stop_rule_is_beaten(rule) ? 0 : rule->fixed_ns;
+	double memory_ns = send_ns(dirty_bytes, bytes_per_s);
 	uint64_t last = rule->last_dirty;
 
 	rule->last_dirty = dirty_bytes;
-	if (fixed + send_ns(dirty_bytes, bytes_per_s) <= rule->max_downtime_ns)
-		return STOP_DOWNTIME;
-	if (!stop_rule_has_rounds_left(rule, rounds))
-		return STOP_ROUNDS;
 	if (last && dirty_bytes > last - last / 10)
 		rule->slow++;
 	else
 		rule->slow = 0;
-	return rule->slow >= SLOW_ROUNDS ? STOP_NO_SHRINK : STOP_NOT;
+	if (rule->slow && rule->steps)
+		rule->steps--;
+	if (!stop_rule_has_rounds_left(rule, rounds))
+		rule->steps = 0;
+	if (memory_ns <= memory_limit_ns(rule) >> rule->steps)
+		return STOP_DOWNTIME;
+	if (!stop_rule_has_rounds_left(rule, rounds))
+		return STOP_ROUNDS;
+	return rule->slow >= SLOW_ROUNDS && !rule->steps ? STOP_NO_SHRINK : STOP_NOT;
 }

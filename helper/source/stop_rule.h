@@ -8,7 +8,7 @@
 
 /**
  * enum stop_verdict - go on with rounds, or why not
- * @STOP_DOWNTIME: the program would stand for less than --max-downtime
+ * @STOP_DOWNTIME: the program would stand for less than the limit
  * @STOP_ROUNDS: there were as many as are allowed
  * @STOP_NO_SHRINK: another one would not make it better
  */
@@ -19,13 +19,19 @@ enum stop_verdict { STOP_NOT, STOP_DOWNTIME, STOP_ROUNDS, STOP_NO_SHRINK };
  * @fixed_ns: what dump, images and restore take whatever is dirty
  * @last_dirty: bytes before the last round
  * @slow: rounds in a row that shrank the dirty memory by less than a tenth
+ * @steps: the memory that is left may take half of what --max-downtime leaves for it, so many times halved. Each
+ *	slow round doubles that: a program whose rounds shrink stands for less than it might
+ * @rest_later: the memory that is left follows when the program has moved, and does not make it stand
  */
 struct stop_rule {
 	uint32_t max_rounds;
 	uint64_t max_downtime_ns, fixed_ns;
 	uint64_t last_dirty;
-	uint32_t slow;
+	uint32_t slow, steps;
+	bool rest_later;
 };
+
+#define STOP_STEPS	2	/* to begin with: a quarter */
 
 /**
  * stop_rule_next() - after a round, with what is dirty then
@@ -35,9 +41,15 @@ struct stop_rule {
 enum stop_verdict stop_rule_next(struct stop_rule *rule, uint32_t rounds, uint64_t dirty_bytes,
 				 double bytes_per_s);
 
-/** stop_rule_expected_ns() - how long it would stand if it were stopped now */
+/** stop_rule_expected_ns() - how long dump, restore and the memory that is left would take, if it were stopped now */
 uint64_t stop_rule_expected_ns(const struct stop_rule *rule, uint64_t dirty_bytes,
 			       double bytes_per_s);
+/** stop_rule_stands_ns() - for how much of that it would stand */
+uint64_t stop_rule_stands_ns(const struct stop_rule *rule, uint64_t dirty_bytes, double bytes_per_s);
+/** stop_rule_limit_ns() - stop_rule_expected_ns() below which the rounds end; it rises up to --max-downtime */
+uint64_t stop_rule_limit_ns(const struct stop_rule *rule);
+/** stop_rule_allow() - the program writes less from here on: @rounds more, and the next slow one is one too many again */
+void stop_rule_allow(struct stop_rule *rule, uint32_t rounds);
 
 /** stop_rule_say() - how long it will stand, and the reason of a verdict other than STOP_NOT */
 void stop_rule_say(const struct stop_rule *rule, enum stop_verdict verdict, uint64_t dirty_bytes,

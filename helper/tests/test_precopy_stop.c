@@ -120,6 +120,83 @@ static void reasons_do_not_contradict(void **state)
 			    "--max-downtime 300 cannot be kept: dump and restore alone take about 350 ms; rounds go on until the memory that is left takes 300 ms");
 }
 
+/* Half of what is left for the memory, then all of it: only slow rounds make the limit rise. */
+static void limit_rises(void **state)
+{
+	struct stop_rule rule = rule_of(300, 100);
+
+	rule.steps = STOP_STEPS;
+	assert_int_equal(stop_rule_limit_ns(&rule), 150 * MS);
+	assert_int_equal(stop_rule_next(&rule, 1, 19 * MIB, RATE), STOP_NOT);
+	assert_int_equal(stop_rule_next(&rule, 2, 16 * MIB, RATE), STOP_NOT);
+	assert_int_equal(stop_rule_limit_ns(&rule), 150 * MS);
+	assert_int_equal(stop_rule_next(&rule, 3, 16 * MIB, RATE), STOP_NOT);
+	assert_int_equal(stop_rule_limit_ns(&rule), 200 * MS);
+	assert_int_equal(stop_rule_next(&rule, 4, 16 * MIB, RATE), STOP_DOWNTIME);
+	assert_int_equal(stop_rule_limit_ns(&rule), 300 * MS);
+}
+
+static void limit_is_low_while_rounds_shrink(void **state)
+{
+	struct stop_rule rule = rule_of(300, 100);
+
+	rule.steps = STOP_STEPS;
+	assert_int_equal(stop_rule_next(&rule, 1, 12 * MIB, RATE), STOP_NOT);
+	assert_int_equal(stop_rule_next(&rule, 2, 5 * MIB, RATE), STOP_DOWNTIME);
+	assert_int_equal(stop_rule_limit_ns(&rule), 150 * MS);
+}
+
+static void last_round_has_the_whole_limit(void **state)
+{
+	struct stop_rule rule = rule_of(300, 100);
+
+	rule.steps = STOP_STEPS;
+	assert_int_equal(stop_rule_next(&rule, 8, 20 * MIB, RATE), STOP_DOWNTIME);
+	rule.steps = STOP_STEPS;
+	assert_int_equal(stop_rule_next(&rule, 8, 21 * MIB, RATE), STOP_ROUNDS);
+}
+
+static void no_stall_below_the_whole_limit(void **state)
+{
+	struct stop_rule rule = rule_of(300, 100);
+
+	rule.steps = STOP_STEPS + 1;
+	for (uint32_t round = 1; round < 4; round++)
+		assert_int_equal(stop_rule_next(&rule, round, 100 * MIB, RATE), STOP_NOT);
+	assert_int_equal(stop_rule_next(&rule, 4, 100 * MIB, RATE), STOP_NO_SHRINK);
+}
+
+/* After a change one slow round is enough. */
+static void more_is_allowed(void **state)
+{
+	struct stop_rule rule = rule_of(300, 100);
+
+	for (uint32_t round = 1; round < 4; round++)
+		stop_rule_next(&rule, round, 100 * MIB, RATE);
+	stop_rule_allow(&rule, 2);
+	assert_int_equal(rule.max_rounds, 10);
+	assert_int_equal(stop_rule_next(&rule, 4, 100 * MIB, RATE), STOP_NO_SHRINK);
+	stop_rule_allow(&rule, 2);
+	assert_int_equal(stop_rule_next(&rule, 5, 80 * MIB, RATE), STOP_NOT);
+	assert_int_equal(stop_rule_next(&rule, 6, 79 * MIB, RATE), STOP_NOT);
+	assert_int_equal(stop_rule_next(&rule, 7, 78 * MIB, RATE), STOP_NO_SHRINK);
+}
+
+/* What follows later does not make it stand. */
+static void rest_follows_later(void **state)
+{
+	struct stop_rule rule = rule_of(300, 100);
+
+	rule.rest_later = true;
+	assert_int_equal(stop_rule_stands_ns(&rule, 20 * MIB, RATE), 100 * MS);
+	assert_int_equal(stop_rule_expected_ns(&rule, 20 * MIB, RATE), 300 * MS);
+	assert_int_equal(stop_rule_next(&rule, 1, 21 * MIB, RATE), STOP_NOT);
+	assert_string_equal(said(&rule, STOP_DOWNTIME),
+			    "about 100 ms expected, and 120 ms more until its memory has followed (within --max-downtime)");
+	rule.rest_later = false;
+	assert_int_equal(stop_rule_stands_ns(&rule, 20 * MIB, RATE), 300 * MS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -130,6 +207,10 @@ int main(void)
 		cmocka_unit_test(exactly_a_tenth_is_enough),
 		cmocka_unit_test(nothing_was_measured),
 		cmocka_unit_test(reasons_do_not_contradict),
+		cmocka_unit_test(limit_rises), cmocka_unit_test(limit_is_low_while_rounds_shrink),
+		cmocka_unit_test(last_round_has_the_whole_limit),
+		cmocka_unit_test(no_stall_below_the_whole_limit), cmocka_unit_test(more_is_allowed),
+		cmocka_unit_test(rest_follows_later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
