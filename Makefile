@@ -27,6 +27,7 @@ help:
 	@echo '  fuzz-helper  bytes of another machine into migrate-helper, SECONDS=$(SECONDS) [SEED=n]'
 	@echo '  soak       each program of e2e/programs moves TIMES=$(TIMES) times; then the long oracle test'
 	@echo '  bench      measurements in a guest'
+	@echo '  bench-host  what receiving costs, on this machine'
 	@echo '  bench-native  how pages are sent, in a user-mode kernel at native speed'
 	@echo '  lint       style and static analysis alone'
 	@echo '  deb docs   Debian packages in build/deb; documentation in build/docs'
@@ -91,6 +92,9 @@ bench: all guest
 	selftests/bench/host $(KERNEL)
 
 # The kernel is built the first time, which takes some 5 minutes.
+bench-host: helper selftests
+	selftests/bench/receiving
+
 bench-native: helper selftests
 	selftests/bench/native
 
@@ -114,5 +118,5 @@ distclean: clean
 	rm -rf .cache
 
 .PHONY: all help deps guest kmod helper selftests demo check check-debug fuzz \
-	fuzz-helper soak bench bench-native lint deb docs \
+	fuzz-helper soak bench bench-host bench-native lint deb docs \
 	clean distclean
