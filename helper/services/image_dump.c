@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "base/big_pipe.h"
 #include "base/clock.h"
+#include "base/report.h"
 #include "os/proc_tree.h"
 #include "services/image_dump.h"
 #include "services/image_fate.h"
@@ -430,11 +431,16 @@ static bool ask(struct image_dumps *dumps, const struct image_client *script, in
 static void serve_script(struct image_dumps *dumps, struct image_client *script, int root_fd)
 {
 	bool here, yes = ask(dumps, script, &root_fd, &here), by_memory = false;
+	struct error err = { 0 };
 
 	if (!here && dumps->remote)
 		yes = remote_dump_ask(dumps->remote, script, &root_fd);
 	if (!here && !yes && dumps->memory)
 		by_memory = yes = image_memory_ask(dumps->memory, script->door, &root_fd);
+	if (!here && !dumps->remote && !dumps->memory) {
+		error_set(&err, CODE_CRIU, "criu dump needs --stream", "an action script asks, and no dump is here");
+		report_error(&err);
+	}
 	if (root_fd >= 0)
 		close(root_fd);
 	stream_reply_write(script->fd, yes);

@@ -81,6 +81,12 @@ int image_fate_no_root(struct error *err)
 			 "the action script knows no pidfd of the program's first process");
 }
 
+int image_fate_no_tracer(struct error *err)
+{
+	return error_set(err, CODE_CRIU, "run image-proxy in the PID namespace of criu dump, or in one above it",
+			 "the program that the action script names is traced by no criu that is seen here");
+}
+
 /* Return: the pid here; 0 when the process has no number here; -1 when it has ended */
 static pid_t pid_of(int pidfd)
 {

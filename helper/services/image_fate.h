@@ -51,6 +51,9 @@ pid_t image_fate_tracer(int root_fd);
 /** image_fate_no_root() - why a script without a pidfd of the root gets a no. Return: -1 with @err */
 int image_fate_no_root(struct error *err);
 
+/** image_fate_no_tracer() - why it gets one when image_fate_tracer() does not know CRIU. Return: -1 with @err */
+int image_fate_no_tracer(struct error *err);
+
 /** image_fate_watch() - begin, before the yes. @root_fd: owned from now on. @leave_running: stats-dump counts */
 void image_fate_watch(struct image_fate *fate, pid_t criu, int root_fd, bool leave_running);
 

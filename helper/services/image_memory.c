@@ -361,18 +361,41 @@ void image_memory_part(struct image_memory *memory)
 	pthread_mutex_unlock(&memory->lock);
 }
 
+/* Whether there is a chain that nobody else ends, which waits for a level; the caller holds the lock */
+static int check_chain(struct image_memory *memory, struct error *err)
+{
+	int ret = memory->joined ? 0 : wait_for_level(memory, err);
+
+	if (memory->sealed || memory->joined)
+		return error_set(err, CODE_NOT_READY, NULL, "an action script asks while another dump ends");
+	if (ret)
+		/* its end is that of the chain */
+		page_receiver_cut(memory->receiver, PAGE_CUT_STOP);
+	else if (memory->number < 0)
+		ret = error_set(err, CODE_CRIU, "criu dump needs --stream, or --page-server",
+				"an action script asks, and no dump is here");
+	return ret;
+}
+
+/* The caller holds the lock. */
+static int check_asked(struct image_memory *memory, const struct image_door *door, int root_fd, pid_t criu)
+{
+	if (root_fd < 0)
+		return image_fate_no_root(&memory->err);
+	if (!criu)
+		return image_fate_no_tracer(&memory->err);
+	return check_memory(memory, door, criu) || seal(memory, door) ? -1 : 0;
+}
+
 bool image_memory_ask(struct image_memory *memory, const struct image_door *door, int *root_fd)
 {
-	struct error err = { 0 };
 	pid_t criu = *root_fd >= 0 ? image_fate_tracer(*root_fd) : 0;
+	struct error err = { 0 };
 	bool yes = false;
 
 	pthread_mutex_lock(&memory->lock);
-	if (!wait_for_level(memory, &err) && memory->number >= 0 && !memory->sealed && !memory->joined) {
-		if (!criu)
-			image_fate_no_root(&memory->err);
-		else
-			yes = !check_memory(memory, door, criu) && !seal(memory, door);
+	if (!check_chain(memory, &err)) {
+		yes = !check_asked(memory, door, *root_fd, criu);
 		if (!yes)
 			end_chain(memory, false, false);
 	}
@@ -382,6 +405,8 @@ bool image_memory_ask(struct image_memory *memory, const struct image_door *door
 		*root_fd = -1;
 	}
 	pthread_mutex_unlock(&memory->lock);
+	if (error_is_set(&err))
+		report_error(&err);
 	return yes;
 }
 
