@@ -356,8 +356,8 @@ static int silent(struct error *err)
 
 /*
  * The server answers in order, and the end of the answers is all that can be found in the stream. So three pages are asked
- * for: one of them twice, and another one. The last bytes that come are these answers, which no earlier bytes look like: the
- * first page was asked for at most once before, and the second one is not the first.
+ * for: one of them twice, and another one. The last bytes that come are these answers, which no earlier answers look like:
+ * of what was asked before, no page was asked for twice in a row but by a process that did the same, with another pair.
  */
 int lazy_link_resync(struct lazy_link *link, const struct lazy_page known[2], int limit_ms, struct error *err)
 {

@@ -95,7 +95,7 @@ struct lazy_page {
 
 /**
  * lazy_link_resync() - find the end of the answers to what another process has asked on this connection, and drop them
- * @known: two pages that the server surely has
+ * @known: two pages that the server surely has, another pair than that of any process whose answers may still come
  * @limit_ms: silence after which the call fails
  * Return: 0; -1 with CODE_NETWORK: the connection is lost; else with CODE_PEER: it says nothing, and another process may try
  */

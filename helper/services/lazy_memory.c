@@ -195,15 +195,49 @@ static enum install ask(struct lazy_memory *memory, const struct run *run, uint6
 	return INSTALL_FAILED;
 }
 
+static uint64_t left_out(const struct lazy_extent *extent)
+{
+	return extent->flags & PAGEMAP_LAZY ? extent->nr_pages : 0;
+}
+
 int lazy_memory_ask_any(struct lazy_memory *memory, struct error *err)
 {
 	for (size_t i = 0; i < memory->images->nr; i++) {
 		const struct lazy_extent *extent = &memory->images->extents[i];
 		const struct run run = { .addr = extent->addr, .nr_pages = 1 };
 
-		if (extent->flags & PAGEMAP_LAZY)
+		if (left_out(extent))
 			return ask(memory, &run, run.addr, err) == INSTALL_FAILED ? -1 : 1;
 	}
+	return 0;
+}
+
+/* The page with this number of those that the restore leaves out. */
+static struct lazy_page page_at(const struct lazy_memory *memory, uint64_t number)
+{
+	for (; memory; memory = memory->next)
+		for (size_t i = 0; i < memory->images->nr; i++) {
+			const struct lazy_extent *extent = &memory->images->extents[i];
+
+			if (number < left_out(extent))
+				return (struct lazy_page){ memory->pid, extent->addr + number * PAGE_BYTES };
+			number -= left_out(extent);
+		}
+	return (struct lazy_page){ 0 };
+}
+
+int lazy_memory_known(const struct lazy_memory *memory, uint64_t turn, struct lazy_page known[2], struct error *err)
+{
+	uint64_t nr = 0, first;
+
+	for (const struct lazy_memory *one = memory; one; one = one->next)
+		for (size_t i = 0; i < one->images->nr; i++)
+			nr += left_out(&one->images->extents[i]);
+	if (nr < 2)
+		return error_set(err, CODE_CRIU, NULL, "the images leave out too few pages to find the place in a connection");
+	first = turn % nr;
+	known[0] = page_at(memory, first);
+	known[1] = page_at(memory, (first + 1 + turn / nr % (nr - 1)) % nr);
 	return 0;
 }
 

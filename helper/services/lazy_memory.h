@@ -73,6 +73,14 @@ enum install lazy_memory_want(struct lazy_memory *memory, struct space *space, u
  */
 int lazy_memory_ask_any(struct lazy_memory *memory, struct error *err);
 
+/**
+ * lazy_memory_known() - two pages that the restore leaves out, which the page server therefore has
+ * @memory: the first of a list
+ * @turn: the pair of a turn is that of no turn shortly before: the first of n * (n - 1) pairs of n pages
+ * Return: 0, or -1 with @err: there are fewer than two
+ */
+int lazy_memory_known(const struct lazy_memory *memory, uint64_t turn, struct lazy_page known[2], struct error *err);
+
 /** lazy_memory_came() - pages that were asked for are here; a lazy_link_fn */
 int lazy_memory_came(void *memory, uint64_t addr, uint64_t nr_pages, const void *pages, struct error *err);
 

@@ -11,7 +11,6 @@
 #include "base/page.h"
 #include "base/report.h"
 #include "base/text.h"
-#include "criu/pagemap.h"
 #include "os/fds.h"
 #include "services/lazy_pages.h"
 #include "services/lazy_resume.h"
@@ -98,33 +97,13 @@ static uint64_t count_links(const struct journal *journal)
 	return nr;
 }
 
-/*
- * Two pages that the restore leaves out, which the page server therefore has. Others than the helper before asked for:
- * it may have been killed before the answers came.
- */
-static int find_known(const struct lazy_serve *serve, struct lazy_page known[2], struct error *err)
-{
-	uint64_t skip = 2 * count_links(&serve->journal);
-	size_t nr = 0;
-
-	for (const struct lazy_memory *memory = serve->memories; memory; memory = memory->next)
-		for (size_t i = 0; i < memory->images->nr; i++) {
-			const struct lazy_extent *extent = &memory->images->extents[i];
-
-			/* the first ones also when there are no others */
-			for (uint64_t j = 0; (extent->flags & PAGEMAP_LAZY) && j < extent->nr_pages && nr < skip + 2; j++, nr++)
-				known[nr % 2] = (struct lazy_page){ memory->pid, extent->addr + j * PAGE_BYTES };
-		}
-	return nr >= 2 ? 0 : error_set(err, CODE_CRIU, NULL, "the images leave out too few pages to find the place in a connection");
-}
-
 static int resume_uplink(struct lazy_serve *serve, const struct lazy_pages_options *opts, struct lazy_resume *resume,
 			 struct error *err)
 {
 	struct lazy_page known[2];
 	int fd = resume->link_fd;
 
-	if (fd >= 0 && find_known(serve, known, err))
+	if (fd >= 0 && lazy_memory_known(serve->memories, count_links(&serve->journal), known, err))
 		return -1;
 	resume->link_fd = -1;
 	return lazy_uplink_resume(&serve->uplink, opts, form_of(serve), serve->epoll, fd, known, err);

@@ -210,12 +210,56 @@ static void task_test_late_image(void **state)
 	take_down();
 }
 
+/* On a new connection one page is asked for, also when nobody lacks it; an answer that nobody needs does no harm. */
+static void task_test_any(void **state)
+{
+	struct error err = { 0 };
+	uint64_t page;
+
+	set_up(true);
+	assert_int_equal(lazy_task_background(scene.task, 64, &err), 1);
+	assert_int_equal(next_get(&page), PAGES);
+	answer(0, PAGES, 5);
+	assert_true(lazy_task_is_done(scene.task));
+	assert_int_equal(lazy_memory_ask_any(scene.memory, &err), 1);
+	assert_int_equal(next_get(&page), 1);
+	answer(page, 1, 6);
+	assert_int_equal(scene.area[page * P], 5);
+	assert_int_equal(scene.memory->asked.nr, 0);
+	assert_false(error_is_set(&err));
+	take_down();
+}
+
+/* No two turns have the same pair, as long as there are others. */
+static void task_test_known(void **state)
+{
+	bool had[PAGES][PAGES] = { 0 };
+	struct lazy_page known[2];
+	struct error err = { 0 };
+
+	set_up(true);
+	for (uint64_t turn = 0; turn < PAGES * (PAGES - 1); turn++) {
+		uint64_t at[2];
+
+		assert_int_equal(lazy_memory_known(scene.memory, turn, known, &err), 0);
+		for (int i = 0; i < 2; i++) {
+			at[i] = (known[i].addr - (uintptr_t)scene.area) / P;
+			assert_true(known[i].target == TEST_PID && at[i] < PAGES);
+		}
+		assert_true(at[0] != at[1] && !had[at[0]][at[1]]);
+		had[at[0]][at[1]] = true;
+	}
+	take_down();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(task_test_background),
 		cmocka_unit_test(task_test_lost),
 		cmocka_unit_test(task_test_late_image),
+		cmocka_unit_test(task_test_any),
+		cmocka_unit_test(task_test_known),
 	};
 
 	need_uffd();
