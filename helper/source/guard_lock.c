@@ -94,7 +94,7 @@ static int say_locked(pid_t pid, struct error *err)
 			 "another migration of process %d is under way", pid);
 }
 
-/* Return: -1 with errno when another migration has @pid for longer than @timeout_ms; a process that is gone has none */
+/* Return: 0; -1 with errno: EWOULDBLOCK when another migration has @pid for longer than @timeout_ms, or why it cannot be looked at */
 static int look_at_lock(pid_t pid, int timeout_ms)
 {
 	int fd = open_memory(pid), ret, saved;
@@ -148,7 +148,7 @@ int guard_lock(struct guard *guard, struct error *err)
 {
 	int fd = open_memory(guard->pid), ret;
 
-	/* such a process is refused by name later */
+	/* a process without memory, or that is not ours to move, is refused by name later */
 	if (fd < 0)
 		return has_no_lock() ? 0 : say_locked(guard->pid, err);
 	/* nobody waits for the own lock yet: there is time for the end of another migration */
