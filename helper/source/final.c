@@ -53,7 +53,7 @@ static int send_last_dirty(const struct final *final, struct error *err)
 	tree_for_each(final->tree, process)
 		if (process->mm.tracked)
 			scan_look(&process->mm, true);
-	if (scan_tree(final->tree, is_tracked, final->sender, err))
+	if (scan_tree(final->tree, is_tracked, false, final->sender, err))
 		return -1;
 	tree_for_each(final->tree, process)
 		if (send_stale(final, process, err))

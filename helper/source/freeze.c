@@ -153,7 +153,7 @@ static int stand(void *ctx, struct error *err)
 		return -1;
 	compare_shared(freeze);
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__LAST_SCAN);
-	if (scan_tree(freeze->tree, is_given_up, freeze->sender, err))
+	if (scan_tree(freeze->tree, is_given_up, true, freeze->sender, err))
 		return -1;
 	tree_for_each_mm(freeze->tree, mm)
 		if (is_given_up(mm) && mm->backend->ops->give_up(mm->backend, err))

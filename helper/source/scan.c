@@ -97,34 +97,59 @@ int scan_mm(struct source_mm *mm, struct sender *sender, struct error *err)
 	return ret;
 }
 
+/** struct tree_scan - of the processes of @tree; @forgives: see scan_tree() */
+struct tree_scan {
+	const struct tree *tree;
+	struct source_process **processes;
+	struct scan *scans;
+	size_t nr;
+	bool forgives;
+};
+
 static int scan_one(void *ctx, size_t at, struct error *err)
 {
-	struct scan *scans = ctx;
+	const struct tree_scan *all = ctx;
 
-	return scan_take(&scans[at], err);
+	if (!scan_take(&all->scans[at], err))
+		return 0;
+	return all->forgives && tree_forgive(all->tree, all->processes[at], err) ? 0 : -1;
 }
 
-int scan_tree(const struct tree *tree, bool (*which)(const struct source_mm *mm), struct sender *sender,
-	      struct error *err)
+static int scan_end_all(struct tree_scan *all, int ret, struct sender *sender, struct error *err)
 {
-	struct scan *scans = calloc(tree->nr + 1, sizeof(*scans));
-	struct source_mm *mm;
-	size_t nr = 0;
-	int ret;
+	for (size_t i = 0; i < all->nr; i++) {
+		struct scan *scan = &all->scans[i];
 
-	if (!scans)
-		return error_errno(err, CODE_INTERNAL, NULL, "no memory for scans");
-	tree_for_each_mm(tree, mm)
-		if (which(mm))
-			scans[nr++].mm = mm;
-	ret = spread_run(nr, scan_one, scans, err);
-	for (size_t i = 0; i < nr; i++) {
-		if (!ret)
-			ret = scan_send(&scans[i], sender, err);
-		scan_say(scans[i].mm, &scans[i].sum);
-		free(scans[i].dropped);
+		if (!ret && !all->processes[i]->gone)
+			ret = scan_send(scan, sender, err);
+		scan_say(scan->mm, &scan->sum);
+		free(scan->dropped);
 	}
-	free(scans);
+	return ret;
+}
+
+int scan_tree(const struct tree *tree, bool (*which)(const struct source_mm *mm), bool forgives,
+	      struct sender *sender, struct error *err)
+{
+	struct tree_scan all = {
+		.tree = tree, .forgives = forgives,
+		.processes = calloc(tree->nr + 1, sizeof(*all.processes)),
+		.scans = calloc(tree->nr + 1, sizeof(*all.scans)),
+	};
+	struct source_process *process;
+	int ret = all.processes && all.scans ? 0 : error_errno(err, CODE_INTERNAL, NULL, "no memory for scans");
+
+	if (!ret) {
+		tree_for_each(tree, process) {
+			if (!which(&process->mm))
+				continue;
+			all.processes[all.nr] = process;
+			all.scans[all.nr++].mm = &process->mm;
+		}
+		ret = scan_end_all(&all, spread_run(all.nr, scan_one, &all, err), sender, err);
+	}
+	free(all.processes);
+	free(all.scans);
 	return ret;
 }
 

@@ -26,11 +26,13 @@ int scan_mm(struct source_mm *mm, struct sender *sender, struct error *err);
 
 /**
  * scan_tree() - scan_mm() of each address space of @tree for which @which is true, while the program stands
+ * @forgives: CRIU has not looked at the program yet. A process whose end began before the program stood, and which
+ *	has no memory any more, is no failure: see tree_forgive()
  *
  * They do not depend on each other: the scans are spread over the CPUs. What they found is sent in the tree's order.
  */
-int scan_tree(const struct tree *tree, bool (*which)(const struct source_mm *mm), struct sender *sender,
-	      struct error *err);
+int scan_tree(const struct tree *tree, bool (*which)(const struct source_mm *mm), bool forgives,
+	      struct sender *sender, struct error *err);
 
 /** scan_list() - put into mm.dirty about what scan_mm() would, while the epoch goes on: backend_ops.list */
 int scan_list(struct source_mm *mm, struct error *err);

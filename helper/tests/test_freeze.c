@@ -2,6 +2,7 @@
 /* The freeze and its undoing: whatever step fails, the program runs on as it was. */
 #define _GNU_SOURCE
 #include <sys/prctl.h>
+#include "os/proc_tree.h"
 #include "tests/freeze_kit.h"
 
 static void have_child(int sig)
@@ -116,6 +117,55 @@ static void the_migration_has_failed(void **state)
 	expect_undone(true);
 }
 
+static pid_t dying;
+
+/* Its end has taken its memory, and /proc says so a moment later. */
+static int on_scan_of_dying(struct backend *backend, backend_runs_fn fn, void *ctx, struct error *err)
+{
+	kill(dying, SIGKILL);
+	return error_set(err, CODE_TARGET, NULL, "process %d has exited or called exec", dying);
+}
+
+static pid_t make_child(void)
+{
+	size_t nr = 0;
+	pid_t *pids, child = 0;
+
+	kill(kit->program.pid, SIGUSR1);
+	for (int ms = 0; !child && ms < LATER_MS; ms++) {
+		usleep(1000);
+		assert_int_equal(proc_tree(kit->program.pid, &pids, &nr, &kit->err), 0);
+		child = nr == 2 ? pids[1] : 0;
+		free(pids);
+	}
+	return child;
+}
+
+/* Between two steps of its end a child looks alive, and its memory is gone. */
+static void a_child_dies_when_the_program_stands(void **state)
+{
+	struct source_process *child;
+	struct backend_ops ops;
+	struct fake fake;
+
+	dying = make_child();
+	assert_true(dying);
+	child = tree_add(&kit->tree, dying, &kit->err);
+	assert_non_null(child);
+	fake_init(&fake);
+	ops = kit->ops;
+	ops.scan = on_scan_of_dying;
+	fake.backend.ops = &ops;
+	fake.backend.stands_first = true;
+	child->mm.backend = &fake.backend;
+	child->mm.tracked = child->inspected = true;
+	assert_int_equal(freeze(true, STEP_NONE, ACT_HOLD), 0);
+	assert_true(child->gone);
+	assert_true(counting_stands(&kit->program));
+	expect_undone(true);
+	child->mm.backend = NULL;
+}
+
 /* A child that began since the last round cannot be moved. */
 static void a_child_is_refused(void **state)
 {
@@ -149,7 +199,7 @@ int main(int argc, char **argv)
 		KIT_TEST(giving_up_fails), KIT_TEST(the_dump_fails),
 		KIT_TEST(the_dump_fails_after_the_guard), KIT_TEST(criu_dies),
 		KIT_TEST(criu_dies_after_the_guard), KIT_TEST(the_migration_has_failed),
-		KIT_TEST(a_child_is_refused), KIT_TEST(the_keeper_dies),
+		KIT_TEST(a_child_is_refused), KIT_TEST(a_child_dies_when_the_program_stands), KIT_TEST(the_keeper_dies),
 		KIT_TEST(the_keeper_dies_after_the_guard), KIT_TEST(criu_dies_while_it_holds),
 	};
 
