@@ -12,6 +12,7 @@
  */
 #include <arpa/inet.h>
 #include <err.h>
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -101,12 +102,15 @@ static void map_hole(uint64_t *at)
 		err(1, "mmap");
 }
 
-static void move(uint64_t *from, uint64_t *to)
+/* Return: false: the kernel moves no piece that is of several mappings, and what was at @to is gone */
+static bool move(uint64_t *from, uint64_t *to)
 {
 	const size_t bytes = SHAKEN * PAGE_WORDS * 8;
+	bool moved = mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED;
 
-	if (mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED)
+	if (!moved && errno != EFAULT)
 		err(1, "mremap");
+	return moved;
 }
 
 /* Return: where a hole of SHAKEN pages is then, to be mapped again; NULL: nowhere */
@@ -123,8 +127,9 @@ static uint64_t *shake(void)
 			versions[page + i] = (versions[page + i] + 1) | DROPPED;
 	}
 	if (how == 2) {
-		move(at, spare);
-		move(spare, at);
+		if (move(at, spare) && !move(spare, at))
+			err(1, "mremap");
+		map_hole(spare);
 	}
 	if (how != 3)
 		return NULL;

@@ -2,11 +2,12 @@
 /*
  * Processes with shared memory, of which each knows which version of each of its pages it has written.
  *
- *	shared PORT MIB CHILDREN memfd|anon|huge|sealed|sysv|PATH store|pwrite|idle
+ *	shared PORT MIB CHILDREN memfd|anon|huge|sealed|sysv|PATH store|pwrite|splice|punch|idle
  *
  * The process listens on PORT and each child on a port of its own behind it. Who connects is told, in
  * one line: passes over the memory, wrong pages, and pages of others that have become newer. Page n
- * belongs to process n modulo their number; each writes its own pages only, by stores or by pwrite(2).
+ * belongs to process n modulo their number; each writes its own pages only, by stores, by pwrite(2) or by splice(2), or
+ * by stores, and makes holes of some by fallocate(2).
  * A page of its own is wrong when it is not as the process wrote it last, a page of another process
  * when it is older than it was.
  */
@@ -41,7 +42,8 @@ static struct page *memory;
 static uint32_t *versions;	/* of own pages: as written; of others: as seen */
 static uint64_t pages, passes, wrong, newer, random_state = 88172645463325252;
 static int members, self, object = -1;
-static bool uses_pwrite, idle;
+static bool uses_pwrite, uses_splice, punches, idle;
+static uint32_t serial;
 
 static uint64_t random_next(void)
 {
@@ -56,9 +58,33 @@ static uint64_t check_of(uint64_t page, uint64_t version)
 	return (page + 1) * 0x9e3779b97f4a7c15 ^ version * 0xc2b2ae3d27d4eb4f;
 }
 
+static void page_splice(uint64_t at, const struct page *new)
+{
+	static int ends[2] = { -1 };
+	off_t to = at * PAGE;
+
+	if (ends[0] < 0 && pipe(ends))
+		err(1, "pipe");
+	if (write(ends[1], new, PAGE) != PAGE || splice(ends[0], NULL, object, &to, PAGE, 0) != PAGE)
+		err(1, "splice");
+}
+
+/* Of those only their own process knows what they are. */
+static bool is_punched(uint64_t at)
+{
+	return punches && at % 5 == 1;
+}
+
+static void page_punch(uint64_t at)
+{
+	if (fallocate(object, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at * PAGE, PAGE))
+		err(1, "fallocate");
+	versions[at] = 0;
+}
+
 static void page_write(uint64_t at)
 {
-	uint64_t version = versions[at] + 1;
+	uint64_t version = ++serial;
 	volatile struct page *to = &memory[at];
 	struct page new = {
 		.version = version, .check = check_of(at, version),
@@ -68,6 +94,8 @@ static void page_write(uint64_t at)
 	if (uses_pwrite) {
 		if (pwrite(object, &new, PAGE, at * PAGE) != PAGE)
 			err(1, "pwrite");
+	} else if (uses_splice) {
+		page_splice(at, &new);
 	} else {
 		to->last_version = version;
 		to->last_check = check_of(at, version);
@@ -104,8 +132,16 @@ static void page_look(uint64_t at)
 {
 	if (at % members == (uint64_t)self)
 		own_look(at);
-	else
+	else if (!is_punched(at))
 		other_look(at);
+}
+
+static void page_change(uint64_t at)
+{
+	if (is_punched(at) && random_next() % 2)
+		page_punch(at);
+	else
+		page_write(at);
 }
 
 static int listen_on(int port)
@@ -141,7 +177,7 @@ static void member(int port)
 		for (int i = 0; i < STEP; i++)
 			page_look(at++ % pages);
 		for (int i = 0; !idle && i < WRITES; i++)
-			page_write(random_next() % (pages / members) * members + self);
+			page_change(random_next() % (pages / members) * members + self);
 		if (at % pages < STEP)
 			passes++;
 		while (poll(&pfd, 1, 1) > 0)
@@ -176,12 +212,14 @@ int main(int argc, char **argv)
 	int port;
 
 	if (argc != 6)
-		errx(1, "usage: shared PORT MIB CHILDREN memfd|anon|huge|sealed|PATH store|pwrite|idle");
+		errx(1, "usage: shared PORT MIB CHILDREN memfd|anon|huge|sealed|PATH store|pwrite|splice|punch|idle");
 	signal(SIGPIPE, SIG_IGN);
 	port = atoi(argv[1]);
 	pages = strtoul(argv[2], NULL, 10) << 8;
 	members = atoi(argv[3]) + 1;
 	uses_pwrite = !strcmp(argv[5], "pwrite");
+	uses_splice = !strcmp(argv[5], "splice");
+	punches = !strcmp(argv[5], "punch");
 	idle = !strcmp(argv[5], "idle");
 	memory = map_object(argv[4]);
 	versions = calloc(pages, sizeof(*versions));

@@ -39,6 +39,8 @@ shared()
 
 run_shm_memfd() { shared shm_memfd memfd store; }
 run_shm_pwrite() { shared shm_pwrite memfd pwrite; }
+run_shm_splice() { shared shm_splice memfd splice; }
+run_shm_punch() { shared shm_punch memfd punch; }
 # Huge pages, for the program here and for the one there. The pool is the machine's: it is as before afterwards.
 run_shm_huge()
 {

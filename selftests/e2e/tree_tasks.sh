@@ -44,11 +44,48 @@ works() { local before; before=$(waited_for "$1") && sleep 1 && [ "$(waited_for 
 root_there() { side_pids dst sh | head -n 1; }
 root_works() { fail="the root does not start processes any more" && works "$(root_there)"; }
 
-# Processes begin and end all the time, beside one that stays.
+# gives_up VICTIM: the tree is moved until it stands at both ends, and one end dies: it goes on here
+gives_up()
+{
+	ticker=$pid
+	MIGRATE_HELPER_STATE_DELAY_MS=$pause start_migration_until READY
+	fail="it is not READY" && wait_for 30 in_state READY || return 1
+	strike "$1"
+	fail="it is not given up" && wait_for 20 ended "$migrate" && wait_for 20 ended "$serve" && goes_on src 5001
+}
+
+# For as long as the storm blows.
+gives_up_often()
+{
+	local times=0
+	while [ $((SECONDS - began)) -lt "${STORM_S:-30}" ]; do
+		gives_up source-helper && gives_up dest-helper || return 1
+		times=$((times + 2))
+	done
+	echo "# given up $times times in $((SECONDS - began)) s"
+}
+
+# How many processes the root has started in a second since $began: less than 50 where this machine is busy.
+has_told() { compgen -G "$tmp/storm.*" > /dev/null; }
+blew()
+{
+	local told
+	kill -USR1 "$pid"
+	fail="it does not tell" && wait_for 10 has_told || return 1
+	told=$(compgen -G "$tmp/storm.*")
+	fail="${told##*.} processes in $((SECONDS - began)) s" && echo "# $fail" && [ "${told##*.}" -ge $((10 * (SECONDS - began))) ]
+}
+
+# Processes begin and end all the time, 50 a second for half a minute, beside one that stays.
 run_storm()
 {
-	start "limited serve 5001 16 & while :; do /bin/true & sleep 0.02; done"
+	local began=$SECONDS
+	rm -rf $tmp/storm.*
+	start "trap 'mkdir $tmp/storm.\$i' USR1; i=0; limited serve 5001 16 &
+		while :; do /bin/true & i=\$((i + 1)); sleep 0.02; done"
 	check "storm: they run" goes_on src 5001
+	check "storm: given up again and again it goes on" gives_up_often
+	check "storm: it blew all the time" blew
 	check "storm: the tree moves" move
 	check "storm: what stays goes on" goes_on dst 5001
 	check "storm: the root goes on" root_works
