@@ -115,6 +115,41 @@ run_exec()
 	end
 }
 
+# The child of port 5001 ends, and another one of port 5002 gets its pid, which is sought by a second and a third try.
+use_again()
+{
+	# shellcheck disable=SC2016 # for the program's shell
+	echo 'b=; kill -9 $a; wait $a
+		until [ "$b" = $a ]; do
+			[ ! "$b" ] || { kill -9 $b; wait $b; }
+			echo $((a - 1)) > /proc/sys/kernel/ns_last_pid
+			limited serve 5002 8 & b=$!
+		done'
+}
+has_pid() { fail="it has pid $(side_pids "$1" limited)" && [ "$(side_pids "$1" limited)" = "$2" ]; }
+
+# A pid is used again between Setup, which has looked at its first process, and the first round.
+run_reused()
+{
+	local child
+	use_again > $tmp/use_again
+	start "trap '. $tmp/use_again' USR1; limited serve 5001 8 & a=\$!; while :; do sleep 0.05; done"
+	check "reused: it runs" goes_on src 5001
+	child=$(side_pids src limited)
+	ticker=$pid
+	migrate_args=--verify
+	MIGRATE_HELPER_STATE_DELAY_MS=2000 start_migration_until PRECOPY
+	migrate_args=
+	check "reused: the first round is next" wait_for 60 in_state PRECOPY
+	kill -USR1 "$pid"
+	check "reused: another one runs" goes_on src 5002
+	check "reused: it has the pid of the first" has_pid src "$child"
+	check "reused: the tree moves" wait "$migrate"
+	check "reused: all memory was compared" verified
+	check "reused: the other one goes on" goes_on dst 5002
+	end
+}
+
 zombies() { pgrep -c -r Z -x sleep; }
 one_zombie() { fail="$(zombies) zombies" && [ "$(zombies)" = "$1" ]; }
 
