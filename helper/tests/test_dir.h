@@ -5,10 +5,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -53,6 +55,15 @@ static inline void dir_remove(struct test_dir *dir)
 	dir_empty(dir->fd);
 	close(dir->fd);
 	rmdir(dir->path);
+}
+
+/* The path of a name in it; until the next call */
+static inline const char *dir_path(const struct test_dir *dir, const char *name)
+{
+	static char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", dir->path, name);
+	return path;
 }
 
 static inline size_t file_read(int dir_fd, const char *name, void *data, size_t room)
