@@ -9,11 +9,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "base/big_pipe.h"
 #include "base/report.h"
 #include "base/text.h"
 #include "base/thread.h"
+#include "os/maps.h"
 #include "os/proc.h"
 #include "services/image_pour.h"
 #include "services/image_restore.h"
@@ -26,6 +28,7 @@
  * struct image_restore - a connection
  * @dump: once it is found
  * @task, @task_fd: the first restored task that asked for pages, and its pidfd; 0 and -1: not known
+ * @criu: what it ran then, which is CRIU
  * @lock: of all that follows
  * @serving: threads that write into pipes
  * @pages: images of pages that CRIU has read to the end; @cut: that it has not
@@ -37,6 +40,7 @@ struct image_restore {
 	uint64_t asked, missing;
 	pid_t task;
 	int task_fd;
+	struct stat criu;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	unsigned int serving;
@@ -129,6 +133,14 @@ static int start_serving(struct image_restore *restore, const struct stored_imag
 	return -1;
 }
 
+static int stat_exe(pid_t pid, struct stat *st)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	return stat(path, st);
+}
+
 /* Each task reads its own pages. CRIU itself ends after a success, too. */
 static void note_task(struct image_restore *restore, pid_t sender)
 {
@@ -138,23 +150,57 @@ static void note_task(struct image_restore *restore, pid_t sender)
 		return;
 	restore->task = sender;
 	restore->task_fd = proc_pidfd(sender, &ignored);
+	stat_exe(sender, &restore->criu);
+}
+
+/* Return: the address of the code in which the task waits; 0: it runs, or cannot be looked at */
+static uint64_t waits_at(pid_t pid)
+{
+	char *text = proc_text(pid, "syscall");
+	const char *at = text ? strrchr(text, ' ') : NULL;
+	uint64_t addr = at ? strtoull(at, NULL, 16) : 0;
+
+	free(text);
+	return addr;
+}
+
+/*
+ * A CRIU that is killed leaves its tasks where they wait for it: in its restorer, which is in no file, and is gone when a
+ * task has begun to run its program. A program has its system calls in files, or in the vdso.
+ */
+static bool is_in_restorer(pid_t pid)
+{
+	uint64_t at = waits_at(pid);
+	struct error ignored = { 0 };
+	struct vma_list list;
+	const struct vma *vma;
+	bool ret;
+
+	if (!at || maps_read(pid, false, &list, &ignored))
+		return false;
+	vma = maps_find(&list, at);
+	ret = vma && vma->anon && !vma->special;
+	maps_free(&list);
+	return ret;
 }
 
 /*
  * A task reads its pages before it opens its files: after all pages were read a restore can still fail. CRIU then kills
  * the tasks before it hangs up. A large one takes a while to end, but has no program any more.
  */
-static bool task_lives(const struct image_restore *restore)
+static bool task_runs(const struct image_restore *restore)
 {
 	struct pollfd pfd = { .fd = restore->task_fd, .events = POLLIN };
-	char path[32], exe;
+	struct stat st = { 0 };
 
 	if (!restore->task)
 		return true;
-	if (restore->task_fd < 0 || poll(&pfd, 1, DIE_MS) > 0)
+	if (restore->task_fd < 0 || poll(&pfd, 1, DIE_MS) > 0 ||
+	    (stat_exe(restore->task, &st) && errno == ENOENT))
 		return false;
-	snprintf(path, sizeof(path), "/proc/%d/exe", restore->task);
-	return readlink(path, &exe, 1) >= 0 || errno != ENOENT;
+	if (st.st_ino && st.st_ino == restore->criu.st_ino && st.st_dev == restore->criu.st_dev)
+		return false;
+	return !is_in_restorer(restore->task);
 }
 
 /* Return: 1 to go on, 0 when CRIU has hung up, -1 with an error */
@@ -224,7 +270,7 @@ static void end(struct image_restore *restore)
 		pthread_cond_wait(&restore->changed, &restore->lock);
 	outcome.restored = restore->pages && !restore->cut && !error_is_set(&restore->err);
 	pthread_mutex_unlock(&restore->lock);
-	outcome.restored = outcome.restored && task_lives(restore);
+	outcome.restored = outcome.restored && task_runs(restore);
 	if (restore->dump)
 		outcome.dropped = image_store_put(restore->restores->store, restore->dump,
 						  outcome.restored);

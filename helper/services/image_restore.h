@@ -9,7 +9,7 @@
 /**
  * struct image_restores - all restores of a cache
  * @lock: of all that follows
- * @restored, @failed: connections that have read all pages they asked for and whose first task lives, and others
+ * @restored, @failed: connections that have read all pages they asked for and whose first task runs its program, and others
  */
 struct image_restores {
 	struct image_store *store;

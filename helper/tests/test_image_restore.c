@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A restore at image-cache: when its dump is forgotten, and when it is kept for another try. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -111,20 +112,22 @@ static int read_pages(int criu, size_t bytes)
 	return 0;
 }
 
-/* A task that reads its pages, tells so, and stays */
-static pid_t start_task(struct bench *bench, size_t bytes)
+/* A task that reads its pages, tells so, and becomes the program, or stays what it was: CRIU */
+static pid_t start_task(struct bench *bench, size_t bytes, bool program)
 {
 	int told[2];
 	pid_t pid;
 	char byte;
 
-	assert_int_equal(pipe(told), 0);
+	assert_int_equal(pipe2(told, O_CLOEXEC), 0);
 	pid = fork();
 	if (!pid) {
 		if (read_pages(bench->criu, bytes) || write(told[1], "", 1) != 1)
 			_exit(1);
 		/* the last one that has CRIU's connection is CRIU */
 		close(bench->criu);
+		if (program)
+			execlp("sleep", "sleep", "1000", NULL);
 		close(told[1]);
 		for (;;)
 			pause();
@@ -152,7 +155,7 @@ static void hang_up(struct bench *bench)
 static void restore_test_lives(void **state)
 {
 	struct bench *bench = *state;
-	pid_t task = start_task(bench, PAGES_BYTES);
+	pid_t task = start_task(bench, PAGES_BYTES, true);
 
 	hang_up(bench);
 	assert_int_equal(bench->restores.restored, 1);
@@ -164,7 +167,7 @@ static void restore_test_lives(void **state)
 static void restore_test_killed(void **state)
 {
 	struct bench *bench = *state;
-	pid_t task = start_task(bench, PAGES_BYTES);
+	pid_t task = start_task(bench, PAGES_BYTES, true);
 
 	kill(task, SIGKILL);
 	hang_up(bench);
@@ -174,10 +177,22 @@ static void restore_test_killed(void **state)
 	end_task(task);
 }
 
+/* CRIU is killed before its task has become the program: the task stays for ever. */
+static void restore_test_no_program(void **state)
+{
+	struct bench *bench = *state;
+	pid_t task = start_task(bench, PAGES_BYTES, false);
+
+	hang_up(bench);
+	assert_int_equal(bench->restores.failed, 1);
+	assert_non_null(bench->store.dumps);
+	end_task(task);
+}
+
 static void restore_test_cut(void **state)
 {
 	struct bench *bench = *state;
-	pid_t task = start_task(bench, PAGES_BYTES / 2);
+	pid_t task = start_task(bench, PAGES_BYTES / 2, true);
 
 	hang_up(bench);
 	assert_int_equal(bench->restores.failed, 1);
@@ -201,6 +216,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(restore_test_lives, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(restore_test_killed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(restore_test_no_program, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(restore_test_cut, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(restore_test_alone, set_up, tear_down),
 	};
