@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/report.h"
+#include "base/text.h"
 #include "os/fds.h"
 #include "services/image_cache.h"
 #include "services/image_downlink.h"
@@ -19,6 +20,7 @@
 /**
  * struct image_cache - @restores comes first: it is the loop's ctx; @socket: the file of a UNIX socket
  * @remote: the restore of the original protocol
+ * @warned: a signal came while there were images that no restore has had: the next one ends the cache, or their restores
  */
 struct image_cache {
 	struct image_restores restores;
@@ -29,7 +31,7 @@ struct image_cache {
 	struct image_loop loop;
 	struct unix_file socket;
 	struct listener listener;
-	bool stranded;
+	bool stranded, warned;
 	struct error err;
 };
 
@@ -98,9 +100,23 @@ static void tick(void *ctx)
 	once = cache->opts.once && cache->restores.restored;
 	pthread_mutex_unlock(&cache->restores.lock);
 	cache->stranded = !once && is_useless(cache);
-	if (once || cache->stranded)
+	if (once || cache->stranded || (cache->warned && !image_store_only(&cache->store)))
 		atomic_store(&cache->loop.stop, true);
 	watch_listener(cache);
+}
+
+/* What is here is gone when the process ends. */
+static bool may_end(void *ctx)
+{
+	struct image_cache *cache = ctx;
+	size_t nr = image_store_only(&cache->store);
+
+	if (!nr || cache->warned)
+		return true;
+	cache->warned = true;
+	report_say("%s may be all that there is of a program: restore it. A second signal ends the cache, and the images are lost",
+		   text_count(nr, "dump that no restore has had", "dumps that no restore has had").text);
+	return false;
 }
 
 static int open_listener(struct image_cache *cache)
@@ -231,7 +247,7 @@ int image_cache_run(const struct image_options *opts)
 
 	cache = (struct image_cache){
 		.opts = *opts, .listener.fd = -1,
-		.loop = { .serve = serve_client, .extra = accept_link, .tick = tick,
+		.loop = { .serve = serve_client, .extra = accept_link, .tick = tick, .may_end = may_end,
 			  .ctx = &cache, .signals = -1, .wake_fd = -1 },
 	};
 	fds_allow_many();

@@ -157,7 +157,7 @@ static void wait_once(struct image_loop *loop)
 						    listener_poll_fd(&loop->doors[i].listener) : -1,
 					      .events = POLLIN };
 	poll(fds, 3 + loop->nr_doors, TICK_MS);
-	if (fds[0].revents && end_signals_take(loop->signals)) {
+	if (fds[0].revents && end_signals_take(loop->signals) && (!loop->may_end || loop->may_end(loop->ctx))) {
 		loop->signalled = true;
 		atomic_store(&loop->stop, true);
 	}

@@ -37,6 +37,7 @@ struct image_client {
  * @ctx: for @serve
  * @extra_fd, @extra: called in the loop's thread when @extra_fd is readable; -1: none
  * @tick: called each second, and after each event
+ * @may_end: whether a signal ends the loop; NULL: each does
  * @nr_remote: connections of the original protocol so far
  * @stop: end the loop; any thread may set it, and call image_loop_wake()
  * @signalled: a signal ended the loop
@@ -45,6 +46,7 @@ struct image_loop {
 	void (*serve)(struct image_client *client);
 	void (*extra)(void *ctx);
 	void (*tick)(void *ctx);
+	bool (*may_end)(void *ctx);
 	void *ctx;
 	int signals, wake_fd, extra_fd;
 	struct image_door doors[IMAGE_DOORS_MAX];

@@ -423,6 +423,17 @@ const struct stored_image *image_store_get(struct image_store *store,
 	return whole ? *node : NULL;
 }
 
+size_t image_store_only(struct image_store *store)
+{
+	size_t nr = 0;
+
+	pthread_mutex_lock(&store->lock);
+	for (const struct stored_dump *dump = store->dumps; dump; dump = dump->next)
+		nr += dump->state != DUMP_COMING && !dump->restored;
+	pthread_mutex_unlock(&store->lock);
+	return nr;
+}
+
 bool image_store_put(struct image_store *store, struct stored_dump *dump, bool restored)
 {
 	bool dropped = false;

@@ -153,6 +153,9 @@ void image_store_hold(struct image_store *store, struct stored_dump *dump);
 const struct stored_image *image_store_get(struct image_store *store,
 					   const struct stored_dump *dump, const char *name);
 
+/** image_store_only() - number of dumps that no restore has had, and that may be all that there is of their programs */
+size_t image_store_only(struct image_store *store);
+
 /** image_store_put() - end of a reader. @restored: it has succeeded. Return: whether the dump was dropped */
 bool image_store_put(struct image_store *store, struct stored_dump *dump, bool restored);
 
