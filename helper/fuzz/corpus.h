@@ -23,6 +23,7 @@ void corpus_chain(void);
 void corpus_images(void);
 void corpus_lazy(void);
 void corpus_lazy_images(void);
+void corpus_lazy_answer(void);
 void corpus_lazy_link(void);
 void corpus_pages(void);
 void corpus_streams(void);

@@ -281,6 +281,23 @@ static void put_answer(struct bytes *to, size_t form, uint64_t addr, uint64_t nr
 	corpus_put_chunk(to, raw, page_command_put(raw, form, &head));
 }
 
+void corpus_lazy_answer(void)
+{
+	for (uint8_t wide = 0; wide < 2; wide++) {
+		struct bytes bytes = { .size = 0 };
+
+		corpus_put_byte(&bytes, wide);
+		/* GETs of four pages and of more than are left out, CLOSE, and what is answered no more */
+		corpus_put(&bytes, "\1\0\20\4\0" "\1\0\60\40\0", 10);
+		corpus_save("lazy_answer", wide ? "gets-wide" : "gets-narrow", &bytes);
+		corpus_put(&bytes, "\1\2", 2);
+		corpus_save("lazy_answer", wide ? "close-wide" : "close-narrow", &bytes);
+		bytes.size = 1;
+		corpus_put(&bytes, "\1\0\24\1\0" "\1\4", 7);
+		corpus_save("lazy_answer", wide ? "abort-wide" : "abort-narrow", &bytes);
+	}
+}
+
 void corpus_lazy_link(void)
 {
 	for (uint8_t wide = 0; wide < 2; wide++) {

@@ -481,6 +481,7 @@ int main(int argc, char **argv)
 	corpus_lazy();
 	corpus_lazy_images();
 	corpus_lazy_link();
+	corpus_lazy_answer();
 	corpus_pages();
 	corpus_streams();
 	corpus_chain();

@@ -401,19 +401,16 @@ static bool waits_for_source(struct lazy_serve *serve)
 {
 	if (!serve->complete || !lazy_uplink_may_return(&serve->uplink))
 		return false;
-	if (!serve->last_ms)
-		serve->last_ms = clock_now_ms() + LAST_MS;
+	serve->last_ms = serve->last_ms ?: clock_now_ms() + LAST_MS;
 	return clock_now_ms() < serve->last_ms;
 }
 
 static bool is_over(struct lazy_serve *serve)
 {
-	const struct lazy_link *link = &serve->uplink.link;
-
 	if (!all_done(serve) || !stop_listening(serve))
 		return false;
 	/* what was asked for is waited for: the page server answers it before it sees CLOSE */
-	return lazy_link_is_open(link) ? !link->nr : !waits_for_source(serve);
+	return lazy_link_is_open(&serve->uplink.link) ? !serve->uplink.link.nr : !waits_for_source(serve);
 }
 
 void lazy_serve_run(struct lazy_serve *serve, struct error *err)
@@ -461,8 +458,6 @@ static void say_complete(struct lazy_serve *serve, struct error *err)
 
 void lazy_serve_end(struct lazy_serve *serve, struct error *err)
 {
-	struct lazy_link *link = &serve->uplink.link;
-
 	if (serve->borrows)
 		return;
 	/* one that could not begin may listen still */
@@ -472,9 +467,9 @@ void lazy_serve_end(struct lazy_serve *serve, struct error *err)
 		say_complete(serve, err);
 		return;
 	}
-	if (!lazy_uplink_close_aside(&serve->uplink) && link->fd < 0)
+	if (!lazy_uplink_close_aside(&serve->uplink) && serve->uplink.link.fd < 0)
 		return;
-	lazy_link_abort(link);
+	lazy_link_abort(&serve->uplink.link);
 	report_both("aborted", NULL, "no restored program has all of its memory: the dump was told to fail, so that the dumped one goes on");
 }
 
