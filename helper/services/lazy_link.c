@@ -11,6 +11,7 @@
 #include "base/page.h"
 #include "criu/pagemap.h"
 #include "services/lazy_link.h"
+#include "wire/conn.h"
 
 #define GETS_MIN	64
 #define END_MS		30000	/* for the answer to the last command */
@@ -34,6 +35,8 @@ static void set_reset(int fd, bool reset)
 void lazy_link_use(struct lazy_link *link, int fd, struct tls *tls)
 {
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	/* CRIU's dump takes one connection, and its end for the dump's */
+	conn_be_patient(fd);
 	set_reset(fd, true);
 	link->fd = fd;
 	link->tls = tls;

@@ -79,7 +79,8 @@ static int answer(struct lazy_source *source, int fd, const char *peer, struct e
 		close(fd);
 		return error_set(err, CODE_INTERNAL, NULL, "no memory for a connection");
 	}
-	conn_tune(fd);
+	/* CRIU's lazy-pages does not come again */
+	conn_be_patient(fd);
 	answer->stream.fd = fd;
 	answer->dump = &source->dump;
 	answer->trust = source->trust;

@@ -144,7 +144,6 @@ static bool accept_one(struct lazy_uplink *uplink)
 
 	if (fd < 0)
 		return false;
-	conn_tune(fd);
 	conn_address_text(&addr, len, uplink->peer, sizeof(uplink->peer));
 	if (use(uplink, fd, &err)) {
 		report_error(&err);

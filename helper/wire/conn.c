@@ -155,16 +155,26 @@ int conn_listen(const char *where, struct error *err)
 	return fd;
 }
 
-void conn_tune(int fd)
+/* A UNIX socket refuses these options, and needs none. */
+static void keep_alive(int fd, int idle, int interval, int count)
 {
-	int one = 1, idle = 2, interval = 1, count = 3;
+	int one = 1;
 
-	/* a UNIX socket refuses these options, and needs none */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+}
+
+void conn_tune(int fd)
+{
+	keep_alive(fd, 2, 1, 3);
+}
+
+void conn_be_patient(int fd)
+{
+	keep_alive(fd, 30, 10, 9);
 }
 
 int64_t conn_silent_ms(int fd)

@@ -70,6 +70,12 @@ int conn_listen(const char *where, struct error *err);
 /** conn_tune() - set TCP_NODELAY and keepalive on a socket; both ends call it */
 void conn_tune(int fd);
 
+/**
+ * conn_be_patient() - conn_tune() for a connection whose end cannot be mended: while nothing is said the other machine may be silent
+ *	for two minutes, in place of five seconds
+ */
+void conn_be_patient(int fd);
+
 /** conn_silent_ms() - time since the last bytes of the other end of a TCP connection; 0 while some are unread here */
 int64_t conn_silent_ms(int fd);
 
