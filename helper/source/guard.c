@@ -203,7 +203,12 @@ static int enter_one(const struct guard *guard, struct entry *last, pid_t pid, s
 	}
 	if (source_process_has_exited(&status))
 		return 0;
-	ret = find_home(guard, pid, sub, &inside, err);
+	ret = find_home(guard, pid, sub, &inside, &why);
+	/* a daemon has left the program, and may be in any group by now */
+	if (ret < 0 && proc_has_left(pid, guard->pid))
+		return 0;
+	if (ret < 0)
+		*err = why;
 	if (ret <= 0)
 		return ret;
 	if (!inside && check_entry(guard, last, pid, sub, err))

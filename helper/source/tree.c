@@ -178,6 +178,11 @@ static int join_new(struct tree *tree, struct fresh *fresh, tree_join_fn join, v
 
 	if (process && !join(ctx, process, &why))
 		return 0;
+	/* a daemon is somebody else's child, and may be in another control group: it goes its own way */
+	if (tree->nr > nr && proc_has_left(tree->processes[nr]->pid, tree_root(tree)->pid)) {
+		tree->processes[nr]->gone = true;
+		return 0;
+	}
 	/* what could not be looked at is the last of the list, unless there was no memory for it */
 	if (tree->nr > nr && tree_forgive(tree, tree->processes[nr], &why))
 		return 0;
@@ -213,6 +218,15 @@ static int read_fresh(void *ctx, size_t at, struct error *err)
 	return 0;
 }
 
+/*
+ * The list names pids. When the process itself is read, it may have left the tree, or its pid may be a stranger's, whose
+ * memory is nobody's business: the parent is not in the list then.
+ */
+static bool is_of_list(const struct fresh *fresh, const struct follow *follow)
+{
+	return error_is_set(&fresh->err) || has_pid(follow->pids, follow->nr, fresh->process->status.ppid);
+}
+
 /* They are read by all CPUs, and join in the order of @follow: a parent before its children. */
 static int join_all(struct tree *tree, const struct follow *follow, tree_join_fn join, void *ctx,
 		    struct error *err)
@@ -228,7 +242,7 @@ static int join_all(struct tree *tree, const struct follow *follow, tree_join_fn
 			fresh[nr++].pid = follow->pids[i];
 	ret = spread_run(nr, read_fresh, fresh, err);
 	for (size_t i = 0; i < nr; i++) {
-		if (!ret && (fresh[i].process || error_is_set(&fresh[i].err)))
+		if (!ret && (fresh[i].process || error_is_set(&fresh[i].err)) && is_of_list(&fresh[i], follow))
 			ret = join_new(tree, &fresh[i], join, ctx, err);
 		fresh_free(&fresh[i]);
 	}

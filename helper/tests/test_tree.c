@@ -388,6 +388,32 @@ static void an_orphan_leaves(void **state)
 	tree_destroy(&tree);
 }
 
+/* @ctx: the parent, which ends while its child is looked at */
+static int refuse_orphan(void *ctx, struct source_process *process, struct error *err)
+{
+	const pid_t *parent = ctx;
+
+	if (process->status.ppid != *parent)
+		return 0;
+	end(*parent);
+	return error_set(err, CODE_REFUSED, NULL, "it is in another control group by now");
+}
+
+/* A daemon that is made in the moment of the look: what speaks against it is no matter. */
+static void who_leaves_is_not_refused(void **state)
+{
+	struct tree tree = { 0 };
+	struct error err = { 0 };
+	pid_t pid = start(true), child = child_of(pid);
+
+	assert_non_null(tree_add(&tree, getpid(), &err));
+	assert_int_equal(tree_follow(&tree, refuse_orphan, &pid, &err), 0);
+	kill(child, SIGKILL);
+	assert_int_equal(tree.processes[2]->pid, child);
+	assert_true(tree.processes[2]->gone);
+	tree_destroy(&tree);
+}
+
 static int borrow(void *arg)
 {
 	pause();
@@ -488,6 +514,7 @@ int main(void)
 		cmocka_unit_test(a_memory_that_is_no_more_is_noticed),
 		cmocka_unit_test(a_lack_of_descriptors_is_no_end),
 		cmocka_unit_test(an_orphan_leaves),
+		cmocka_unit_test(who_leaves_is_not_refused),
 		cmocka_unit_test(a_borrower_does_not_join),
 		cmocka_unit_test(a_parent_that_waits_for_its_child),
 	};
