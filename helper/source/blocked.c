@@ -32,9 +32,9 @@ static bool is_uninterruptible(pid_t pid, pid_t tid)
 
 static bool waits_for_child(pid_t pid, pid_t tid)
 {
-	char *text = thread_text(pid, tid, "syscall");
-	long nr = -1;
-	bool read = text && sscanf(text, "%ld", &nr) == 1;
+	char *text = thread_text(pid, tid, "syscall"), *end = text;
+	long nr = text ? strtol(text, &end, 10) : -1;
+	bool read = end != text;
 
 	free(text);
 #ifdef SYS_vfork

@@ -73,6 +73,7 @@ run_reaped()
 {
 	start "limited serve 5001 8 & wait"
 	check "reaped: it runs" goes_on src 5001
+	# shellcheck disable=SC2016 # for the shell in there
 	serve_by=(bash -c 'trap "" CHLD; exec "$0" "$@"')
 	move_begin
 	serve_by=()

@@ -424,7 +424,7 @@ silence()
 	wait_for 10 grep -q ' /srv/silent ' /proc/mounts
 }
 answer() { umount -l /srv/silent; kill -9 "$silent"; }
-blocked() { ps -C stat -o stat= | grep -q '^D'; }
+blocked() { pgrep -r D -x stat > /dev/null; }
 is_blocked() { fail="stat is $(ps -C stat -o stat=)" && blocked; }
 stood_ms() { result | sed 's/.*"frozen_ns":\([0-9]*\).*/\1/' | awk '{ print int($1 / 1000000) }'; }
 did_not_stand() { fail="it stood for $(stood_ms) ms" && [ "$(stood_ms)" = 0 ]; }
