@@ -19,6 +19,7 @@
 #include "fake_backend.h"
 #include "os/proc_tree.h"
 #include "source/tree.h"
+#include "tests/followed.h"
 
 /* A process that waits; with a child of its own, if it is asked for. */
 static pid_t start(bool with_child)
@@ -45,12 +46,6 @@ static pid_t start(bool with_child)
 	close(ready[0]);
 	close(ready[1]);
 	return pid;
-}
-
-static void end(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
 }
 
 static void a_process_is_read(void **state)
@@ -105,35 +100,6 @@ static void a_process_that_is_gone(void **state)
 	assert_null(tree_add(&tree, pid, &err));
 	assert_true(error_is_set(&err));
 	tree_destroy(&tree);
-}
-
-static int count_joined(void *ctx, struct source_process *process, struct error *err)
-{
-	size_t *nr = ctx;
-
-	(*nr)++;
-	return 0;
-}
-
-static pid_t child_of(pid_t pid)
-{
-	struct error err = { 0 };
-	pid_t *pids, child;
-	size_t nr;
-
-	assert_int_equal(proc_tree(pid, &pids, &nr, &err), 0);
-	child = nr > 1 ? pids[1] : 0;
-	free(pids);
-	return child;
-}
-
-static size_t follow(struct tree *tree)
-{
-	struct error err = { 0 };
-	size_t joined = 0;
-
-	assert_int_equal(tree_follow(tree, count_joined, &joined, &err), 0);
-	return joined;
 }
 
 static size_t nr_alive(const struct tree *tree)
@@ -414,91 +380,6 @@ static void who_leaves_is_not_refused(void **state)
 	tree_destroy(&tree);
 }
 
-static int borrow(void *arg)
-{
-	pause();
-	return 0;
-}
-
-/* A child that borrows the memory of its parent has nothing to send; for good, it is refused. */
-static void a_borrower_does_not_join(void **state)
-{
-	static uint8_t stack[65536] __attribute__((aligned(16)));
-	struct tree tree = { 0 };
-	struct error err = { 0 };
-	pid_t pid = clone(borrow, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL);
-
-	assert_true(pid > 0);
-	assert_non_null(tree_add(&tree, getpid(), &err));
-	assert_int_equal(follow(&tree), 0);
-	assert_int_equal(tree_find_borrower(&tree), pid);
-	end(pid);
-	assert_int_equal(tree_find_borrower(&tree), 0);
-	tree_destroy(&tree);
-}
-
-static void be_parent(long (*begin)(void))
-{
-	alarm(60);
-	begin();
-	alarm(60);
-	for (;;)
-		pause();
-}
-
-static long by_clone(void)
-{
-	return syscall(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0);
-}
-
-static long by_clone3(void)
-{
-	struct clone_args args = { .flags = CLONE_VFORK, .exit_signal = SIGCHLD };
-
-	return syscall(SYS_clone3, &args, sizeof(args));
-}
-
-static long by_fork(void)
-{
-	return fork();
-}
-
-/* Return: the child of a new process that was begun in this way; the process is *@parent */
-static pid_t family_by(long (*begin)(void), pid_t *parent)
-{
-	pid_t child = 0;
-
-	*parent = fork();
-	assert_true(*parent >= 0);
-	if (!*parent)
-		be_parent(begin);
-	while (!child)
-		child = child_of(*parent);
-	return child;
-}
-
-/* The parent cannot be stopped: CRIU would wait for it. */
-static void a_parent_that_waits_for_its_child(void **state)
-{
-	long (*const waits[])(void) = { by_clone, by_clone3 };
-	pid_t parent, child;
-
-	for (size_t i = 0; i < sizeof(waits) / sizeof(*waits); i++) {
-		child = family_by(waits[i], &parent);
-		assert_false(proc_shares_mm(child, parent));
-		for (int ms = 0; ms < 10000 && !proc_borrows(child, parent); ms++)
-			usleep(1000);
-		assert_true(proc_borrows(child, parent));
-		kill(child, SIGKILL);
-		end(parent);
-	}
-	child = family_by(by_fork, &parent);
-	usleep(10000);
-	assert_false(proc_borrows(child, parent));
-	kill(child, SIGKILL);
-	end(parent);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -515,8 +396,6 @@ int main(void)
 		cmocka_unit_test(a_lack_of_descriptors_is_no_end),
 		cmocka_unit_test(an_orphan_leaves),
 		cmocka_unit_test(who_leaves_is_not_refused),
-		cmocka_unit_test(a_borrower_does_not_join),
-		cmocka_unit_test(a_parent_that_waits_for_its_child),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
