@@ -76,7 +76,7 @@ static const char *take_on_stall(void *ctx, char *value)
 	int on_stall = on_stall_find(value);
 
 	opts->on_stall = on_stall;
-	return on_stall < 0 ? "postcopy or abort" : NULL;
+	return on_stall < 0 ? "postcopy, throttle or abort" : NULL;
 }
 
 static const char *take_bandwidth(void *ctx, char *value)
@@ -201,10 +201,11 @@ static const struct cli_option options[] = {
 	  "longer is refused if this was given", .take = take_max_downtime },
 	{ "force-downtime", NULL, "move such a program all the same",
 	  .flag = offsetof(struct migrate_options, force_downtime) },
-	{ "on-stall", "postcopy|abort",
+	{ "on-stall", "ACTION",
 	  "when rounds do not shrink any more, or --max-rounds is reached.\n"
 	  "postcopy: stop it, and send the rest after it moved, with\n"
-	  "--mode precopy too; abort: let it go on here.\n"
+	  "--mode precopy too; throttle: give it less CPU time until they\n"
+	  "do, by the limit of its control group; abort: let it go on here.\n"
 	  "Unless said it is stopped, and the mode says the rest", .take = take_on_stall },
 	{ "bandwidth", "LIMIT",
 	  "send memory no faster than 100MiB/s or 1Gbit/s, say. Pages\n"

@@ -55,7 +55,7 @@ static bool file_says(const char *dir, const char *name, const char *wanted)
 
 static const char *controller(enum cgroup_kind kind)
 {
-	return kind == CGROUP_V1 ? "freezer" : "memory";
+	return kind == CGROUP_V1 ? "freezer" : kind == CGROUP_V1_CPU ? "cpu" : "memory";
 }
 
 /* Return: PATH in "ID:CONTROLLERS:PATH" of /proc/PID/cgroup; NULL: not a hierarchy of @kind */

@@ -19,9 +19,9 @@
  * @CGROUP_NONE: no group, since this machine has no usable hierarchy
  * @CGROUP_V2: cgroup v2; cgroup.freeze freezes
  * @CGROUP_V1: the freezer's hierarchy of cgroup v1; freezer.state freezes
- * @CGROUP_V1_MEMORY: the memory hierarchy of cgroup v1; only for cgroup_line() and cgroup_dir()
+ * @CGROUP_V1_MEMORY, @CGROUP_V1_CPU: the hierarchy of cgroup v1 with that controller; only for cgroup_line() and cgroup_dir()
  */
-enum cgroup_kind { CGROUP_NONE, CGROUP_V2, CGROUP_V1, CGROUP_V1_MEMORY };
+enum cgroup_kind { CGROUP_NONE, CGROUP_V2, CGROUP_V1, CGROUP_V1_MEMORY, CGROUP_V1_CPU };
 
 /** enum cgroup_place - parent of a new group */
 enum cgroup_place {

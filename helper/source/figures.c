@@ -39,12 +39,13 @@ double figures_dirty_rate(const struct round_figures *round)
 
 static json_t *round_json(const struct round_figures *round)
 {
-	return json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:I,s:I,s:I,s:I,s:I,s:I}",
+	return json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:i}",
 			 "round", (int)round->round,
 			 "pages", (json_int_t)round->pages,
 			 "copied_pages", (json_int_t)round->copied,
 			 "zero_pages", (json_int_t)round->zero,
 			 "inherited_pages", (json_int_t)round->inherited,
+			 "put_off_pages", (json_int_t)round->put_off,
 			 "bytes", (json_int_t)round->bytes,
 			 "ns", (json_int_t)round->ns,
 			 "dirty_pages", (json_int_t)round->dirty_pages,
@@ -55,7 +56,8 @@ static json_t *round_json(const struct round_figures *round)
 			 "bandwidth_bytes_per_s", (json_int_t)round->bandwidth,
 			 "expected_downtime_ns", (json_int_t)round->stands_ns,
 			 "expected_total_ns", (json_int_t)round->total_ns,
-			 "downtime_limit_ns", (json_int_t)round->limit_ns);
+			 "downtime_limit_ns", (json_int_t)round->limit_ns,
+			 "cpu_throttle_percentage", (int)round->throttled);
 }
 
 void figures_say_round(const struct round_figures *round)

@@ -17,16 +17,18 @@
  * @pages: that were sent, @copied of them by copying
  * @zero: that were told to be zero
  * @inherited: that were told to be the parent process's
+ * @put_off: that were dirty, and not sent, since the program writes them in each round
  * @ns: from the first page until the destination had all
  * @dirty_pages: found by the scan that followed, written within @dirty_ns
  * @dirty_bytes: that are left by then, shared memory too; at @bandwidth bytes a second they take what is in
  *	@total_ns beside dump and restore
  * @stands_ns: how long the program would stand if it were stopped now
+ * @throttled: percentage of its CPU time that the program did not get in the round
  * @limit_ns: the rounds end when @total_ns is less
  */
 struct round_figures {
-	uint32_t round;
-	uint64_t pages, copied, zero, inherited, bytes, ns;
+	uint32_t round, throttled;
+	uint64_t pages, copied, zero, inherited, put_off, bytes, ns;
 	uint64_t dirty_pages, dirty_ns, dirty_bytes, bandwidth, total_ns, stands_ns, limit_ns;
 };
 

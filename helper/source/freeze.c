@@ -131,6 +131,8 @@ static void compare_shared(void *ctx)
 
 static void begin_frozen(struct freeze *freeze, uint32_t part)
 {
+	if (freeze->throttle)
+		throttle_end(freeze->throttle);
 	freeze->at_ns = clock_now_ns();
 	frozen_time_enter(&freeze->figures->frozen, part);
 	watch_limit(freeze->watch, freeze->at_ns + freeze->max_frozen_s * 1000000000UL);

@@ -20,6 +20,7 @@
 #include "source/refuse.h"
 #include "source/sender.h"
 #include "source/shm_compare.h"
+#include "source/throttle.h"
 #include "source/tree.h"
 #include "source/watch.h"
 #include "source/workdir.h"
@@ -40,6 +41,7 @@
  * @max_frozen_s: the limit of --max-frozen
  * @criu_log_level: of CRIU
  * @config: options for CRIU that the user hands on
+ * @throttle: lifted right before the program shall stand; NULL: there is none
  * @dump: the CRIU that holds the program; NULL: none does
  * @compare: of the shared memory, while CRIU dumps
  * @ahead: attributes, likewise
@@ -65,6 +67,7 @@ struct freeze {
 	struct figures *figures;
 	uint32_t max_frozen_s, criu_log_level;
 	const struct criu_config *config;
+	struct throttle *throttle;
 	struct criu_dump *dump;
 	struct shm_compare compare;
 	struct attributes_ahead ahead;

@@ -71,6 +71,11 @@ int source_keeper_keep(struct source_keeper *keeper, int session_fd, int uffd, s
 			      err);
 }
 
+int source_keeper_throttle(struct source_keeper *keeper, long quota_us, struct error *err)
+{
+	return keeper_do_with(keeper, OP_THROTTLE, quota_us, NULL, 0, UNGUARD_TIMEOUT_MS, err);
+}
+
 int source_keeper_enter(struct source_keeper *keeper, int timeout_ms, struct error *err)
 {
 	return keeper_do_with(keeper, OP_ENTER, timeout_ms, NULL, 0, UNGUARD_TIMEOUT_MS, err);

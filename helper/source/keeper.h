@@ -39,6 +39,12 @@ int source_keeper_fd(const struct source_keeper *keeper);
 int source_keeper_keep(struct source_keeper *keeper, int session_fd, int uffd, struct error *err);
 
 /**
+ * source_keeper_throttle() - cgroup_cpu_set() of the program's group: record.cpu
+ * @quota_us: 0: cgroup_cpu_restore(). The keeper does so too when the helper dies, and before it ends
+ */
+int source_keeper_throttle(struct source_keeper *keeper, long quota_us, struct error *err);
+
+/**
  * source_keeper_enter() - the program goes into the guard's group, and runs on
  * @timeout_ms: as for source_keeper_guard(), which takes its place: CRIU may stop the program before that
  *

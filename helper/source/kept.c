@@ -130,6 +130,14 @@ static void kept_keep(struct kept *kept, struct keeper_turn *turn)
 	fds[0] = fds[1] = -1;
 }
 
+static void kept_throttle(struct kept *kept, long quota_us, struct error *err)
+{
+	if (quota_us)
+		cgroup_cpu_set(&kept->record.cpu, quota_us, err);
+	else
+		cgroup_cpu_restore(&kept->record.cpu, err);
+}
+
 /*
  * The trackers' helper was killed. A fault of the program would wait while the last close of a
  * userfaultfd lifts the protection of all memory at once.
@@ -171,6 +179,9 @@ static bool kept_request(void *ctx, struct keeper_turn *turn)
 	case OP_KEEP:
 		kept_keep(kept, turn);
 		break;
+	case OP_THROTTLE:
+		kept_throttle(kept, turn->request.value, err);
+		break;
 	case OP_LOCK:
 		kept_lock(kept, turn, err);
 		break;
@@ -185,6 +196,7 @@ static bool kept_request(void *ctx, struct keeper_turn *turn)
 		guard_kill(guard, err);
 		break;
 	case OP_END:
+		kept_throttle(kept, 0, &(struct error){ 0 });
 		guard_forget(guard);
 		source_kept_remove_dir(kept->dir, turn->request.value);
 		break;
@@ -259,6 +271,7 @@ static bool kept_alone(void *ctx)
 	struct error why = { 0 };
 	struct kept *kept = ctx;
 
+	kept_throttle(kept, 0, &(struct error){ 0 });
 	if (kept->lock_fd >= 0) {
 		kept_wait(kept);
 		return false;

@@ -123,6 +123,7 @@ static int precopy(struct source_migration *migration, uint32_t *round, struct e
 		.figures = &migration->figures, .mode = migration->choice.mode,
 		.hold = hold_for_backend(&migration->hold),
 		.join = join_later, .ctx = &migration->join, .on_stall = migration->opts->on_stall,
+		.throttle = &migration->throttle,
 		.rule = {
 			.max_rounds = migration->opts->max_rounds,
 			.max_downtime_ns = migration->opts->max_downtime_ms * 1000000UL,
@@ -131,7 +132,10 @@ static int precopy(struct source_migration *migration, uint32_t *round, struct e
 			.rest_later = migration->choice.mode == MODE_AUTO && !migration->choice.verify,
 		},
 	};
-	int ret = precopy_run(&precopy, err);
+	int ret;
+
+	throttle_begin(&migration->throttle);
+	ret = precopy_run(&precopy, err);
 
 	*round = precopy.rounds;
 	migration->choice.mode = precopy.mode;
@@ -153,7 +157,7 @@ static int freeze(struct source_migration *migration, struct error *err)
 			.ctl = migration->links.ctl, .box = &migration->box,
 		},
 		.failure = &migration->failure, .watch = &migration->watch,
-		.figures = &migration->figures, .max_frozen_s = migration->opts->max_frozen_s,
+		.throttle = &migration->throttle, .figures = &migration->figures, .max_frozen_s = migration->opts->max_frozen_s,
 		.criu_log_level = migration->opts->criu_log_level, .config = &migration->config,
 	};
 	control_set_lost(migration->links.ctl, migration->opts->link_timeout_ms);
@@ -362,6 +366,7 @@ static void source_migration_init(struct source_migration *migration,
 		.guard = &migration->guard, .hold = &migration->hold, .terms = &migration->terms,
 	};
 	migration->pace = (struct pace){ .bytes_per_s = opts->bandwidth, .box = &migration->box };
+	migration->throttle.keeper = &migration->keeper;
 	migration->push = (struct push){
 		.tree = &migration->tree, .sender = &migration->memory, .box = &migration->box,
 	};

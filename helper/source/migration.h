@@ -20,6 +20,7 @@
 #include "source/outlook.h"
 #include "source/push.h"
 #include "source/threads.h"
+#include "source/throttle.h"
 #include "wire/conn.h"
 
 /**
@@ -30,6 +31,7 @@
  * @hold, @guard: how the program is frozen: for a moment, or until it has moved
  * @connections: that are kept, with --tcp keep
  * @pace: of @memory
+ * @throttle: of --on-stall throttle; otherwise not planned
  * @choice: mode and verify as the user asked, changed where the backend cannot do them
  * @shms: shared memory of the tree
  * @terms: of a look at the program: refused, or lost
@@ -58,6 +60,7 @@ struct source_migration {
 	struct link_set links;
 	struct sender memory, urgent;
 	struct pace pace;
+	struct throttle throttle;
 	struct mailbox box;
 	struct source_failure failure;
 	struct watch watch;

@@ -69,6 +69,7 @@ static int start_keeper(struct source_migration *migration, struct error *err)
 	record->start_ticks = tree_root(&migration->tree)->status.start_ticks;
 	record->guard = migration->guard;
 	record->connections = migration->connections;
+	record->cpu = migration->throttle.cpu;
 	snprintf(record->to, sizeof(record->to), "%s", migration->opts->to);
 	migration->keeper = source_keeper_start(record, migration->dir.path, err);
 	free(record);
@@ -132,6 +133,7 @@ static int plan(struct source_migration *migration, struct error *err)
 	if (!root || guard_plan(&migration->guard, opts->pid, root->status.state == 'T',
 				migration->id_text, err) ||
 	    guard_lock(&migration->guard, err) ||
+	    (opts->on_stall == STALL_THROTTLE && throttle_plan(&migration->throttle, opts->pid, err)) ||
 	    workdir_plan(&migration->dir, opts->images_base, migration->id_text, err))
 		return -1;
 	if (opts->keeps_tcp)

@@ -7,6 +7,7 @@
 
 int source_migration_undo(struct source_migration *migration, struct error *err)
 {
+	throttle_end(&migration->throttle);
 	freeze_undo(&migration->freeze);
 	/* the names of a mount namespace of its own are not ours */
 	if (migration->dir.images_fd >= 0 && !migration->mounts.own)

@@ -24,6 +24,7 @@ void source_mm_destroy(struct source_mm *mm)
 	maps_free(&mm->vmas);
 	page_set_destroy(&mm->dirty);
 	page_set_destroy(&mm->later);
+	hot_destroy(&mm->hot);
 	page_set_destroy(&mm->dest_current);
 	page_set_destroy(&mm->populated);
 	page_set_destroy(&mm->unsent);
@@ -155,6 +156,18 @@ int source_mm_put_off(struct source_mm *mm, uint64_t start, uint64_t end, struct
 		at = vma->end;
 	}
 	return put_off_all(mm, at, end, err);
+}
+
+int source_mm_put_off_hot(struct source_mm *mm, uint64_t start, uint64_t end, uint64_t *nr, struct error *err)
+{
+	uint64_t before = mm->dirty.nr, at = start;
+	struct run run;
+
+	for (; sets_next_both(&mm->dirty, &mm->hot.pages, at, end, 0, &run); at = run_end(&run))
+		if (put_off_all(mm, run.addr, run_end(&run), err))
+			return -1;
+	*nr = before - mm->dirty.nr;
+	return 0;
 }
 
 uint64_t source_mm_pages_with(const struct source_mm *mm, const struct page_set *more)

@@ -15,6 +15,7 @@
 #include "backend/backend.h"
 #include "os/maps.h"
 #include "pages/page_set.h"
+#include "source/hot.h"
 
 /**
  * struct source_mm - one address space
@@ -29,7 +30,8 @@
  * @by_parts: the round takes its pages part by part (source/parts.h): until then @dirty is a list
  * @known: a round with the object has ended: the destination may have pages of it
  * @dirty: pages that were written since the page was sent, or since STALE named the page
- * @later: by parts: pages that were taken and that this round cannot send; the next one does
+ * @later: pages that this round does not send, and that are dirty from its end on: by parts those that it cannot send,
+ *	and those of @hot
  * @dest_current: pages of which the destination has the latest content
  * @populated: all pages of the frozen process that frames carry
  * @final: FINAL was sent for this address space, or is being sent; any thread may look. From then
@@ -50,6 +52,7 @@ struct source_mm {
 	struct vma_list vmas;
 	const struct vma_list *frozen_vmas;
 	struct page_set dirty, later, dest_current, populated;
+	struct hot hot;
 	atomic_bool final, pushed, ended;
 	pthread_mutex_t unsent_lock;
 	struct page_set unsent;
@@ -82,6 +85,9 @@ int source_mm_end_round(struct source_mm *mm, struct error *err);
 int source_mm_take(struct source_mm *mm, const struct splice_vm_run *run, struct error *err);
 /** source_mm_put_off() - dirty pages from @start to below @end in no mapping that is sent wait for the next round */
 int source_mm_put_off(struct source_mm *mm, uint64_t start, uint64_t end, struct error *err);
+
+/** source_mm_put_off_hot() - the same for dirty pages that are hot. Return: 0 with *@nr: how many, or -1 */
+int source_mm_put_off_hot(struct source_mm *mm, uint64_t start, uint64_t end, uint64_t *nr, struct error *err);
 
 /** source_mm_pages_with() - how many pages the destination has when it gets @more */
 uint64_t source_mm_pages_with(const struct source_mm *mm, const struct page_set *more);

@@ -7,7 +7,7 @@ static const char *const mode_names[] = {
 };
 
 static const char *const stall_names[] = {
-	[STALL_POSTCOPY] = "postcopy", [STALL_ABORT] = "abort",
+	[STALL_POSTCOPY] = "postcopy", [STALL_THROTTLE] = "throttle", [STALL_ABORT] = "abort",
 };
 
 const char *migrate_mode_name(enum migrate_mode mode)

@@ -19,9 +19,10 @@ enum migrate_mode { MODE_AUTO, MODE_PRECOPY, MODE_POSTCOPY };
  * enum on_stall - what to do when more rounds would not bring the program below --max-downtime
  * @STALL_STOP: stop it; the mode says what becomes of the rest
  * @STALL_POSTCOPY: stop it; the rest follows after it has moved, in mode precopy too
+ * @STALL_THROTTLE: give the program less CPU time, step by step, until rounds shrink; then as STALL_STOP
  * @STALL_ABORT: give the migration up
  */
-enum on_stall { STALL_STOP, STALL_POSTCOPY, STALL_ABORT };
+enum on_stall { STALL_STOP, STALL_POSTCOPY, STALL_THROTTLE, STALL_ABORT };
 
 #define SHARED_STORAGE_MAX	32
 #define RECONNECT_MAX		32

@@ -12,17 +12,21 @@ static bool is_apart(const struct source_process *process)
 	return !process->inherit.parent || process->inherit.apart;
 }
 
-bool parts_can(const struct tree *tree, const struct source_process *process)
+bool parts_is_alone(const struct tree *tree, const struct source_process *process)
 {
-	const struct source_mm *mm = &process->mm;
 	const struct source_process *other;
 
-	if (!mm->tracked || !mm->backend->by_parts || !is_apart(process))
+	if (!is_apart(process))
 		return false;
 	tree_for_each(tree, other)
-		if (other->inherit.parent == mm->object && !is_apart(other))
+		if (other->inherit.parent == process->mm.object && !is_apart(other))
 			return false;
 	return true;
+}
+
+bool parts_can(const struct tree *tree, const struct source_process *process)
+{
+	return process->mm.tracked && process->mm.backend->by_parts && parts_is_alone(tree, process);
 }
 
 /* A sparse list has long parts: only pages that are listed, or written meanwhile, are sent of them. */

@@ -32,6 +32,9 @@ struct parts {
 	struct scan_sum sum;
 };
 
+/** parts_is_alone() - the process has pages in common with no parent and no child, as far as rounds know */
+bool parts_is_alone(const struct tree *tree, const struct source_process *process);
+
 /** parts_can() - the backend can take parts, and the process has pages in common with nobody */
 bool parts_can(const struct tree *tree, const struct source_process *process);
 

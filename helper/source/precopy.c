@@ -19,6 +19,7 @@
 #define SEND_PAGES	16384UL		/* 64 MiB: how often the progress line moves */
 #define ACK_TIMEOUT_MS	120000
 #define COPIES_PER_MS	25	/* 100 MB/s, a tenth of what memory takes on a slow machine */
+#define THROTTLE_ROUNDS	3	/* more, for each step */
 #define SURPRISE_PAGES	4096UL	/* 16 MiB */
 #define SHARED_ROUNDS	3
 #define SHARED_ENOUGH	2048UL	/* pages: a round that sent fewer is the last one */
@@ -77,9 +78,14 @@ static int wait_ack(struct precopy *pre, uint32_t round, uint64_t copies, struct
 			 acked, round);
 }
 
-/** struct progress - of one round, in pages; @begin_ns: when it began; @parts: pages were taken by parts */
+/**
+ * struct progress - of one round, in pages
+ * @put_off: are hot, and wait
+ * @begin_ns: when it began
+ * @parts: pages were taken by parts
+ */
 struct progress {
-	uint64_t done, all, begin_ns;
+	uint64_t done, all, put_off, begin_ns;
 	bool parts;
 };
 
@@ -97,6 +103,21 @@ static void say_progress(const struct precopy *pre, const struct progress *progr
 			progress->all >> 8, progress->done / 256.0 / s, outlook);
 }
 
+/* A program that writes less from now on has no hot pages: nobody knows yet which it will write. */
+static int put_off_hot(const struct precopy *pre, struct source_mm *mm, uint64_t at, uint64_t end,
+		       struct progress *progress, struct error *err)
+{
+	uint64_t nr = 0;
+
+	if (pre->throttle && pre->throttle->percentage)
+		return 0;
+	if (source_mm_put_off_hot(mm, at, end, &nr, err))
+		return -1;
+	progress->all -= nr;
+	progress->put_off += nr;
+	return 0;
+}
+
 /* Of the pages from @at to below @end. */
 static int send_dirty(struct precopy *pre, struct source_mm *mm, uint64_t at, uint64_t end,
 		      struct progress *progress, struct error *err)
@@ -104,6 +125,8 @@ static int send_dirty(struct precopy *pre, struct source_mm *mm, uint64_t at, ui
 	struct splice_vm_run runs[SEND_RUNS];
 	uint32_t nr;
 
+	if (put_off_hot(pre, mm, at, end, progress, err))
+		return -1;
 	while ((nr = runs_take_below(&mm->dirty, &at, end, runs, SEND_RUNS,
 				     sender_most(pre->sender, SEND_PAGES)))) {
 		if (mailbox_failed(pre->box, err) || sender_pages(pre->sender, mm, runs, nr, err))
@@ -171,7 +194,9 @@ static void measure(struct precopy *pre, uint64_t bytes, uint64_t ns)
 static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 {
 	struct progress progress = { .all = dirty_pages(pre), .begin_ns = clock_now_ns() };
-	struct round_figures figures = { .round = round };
+	struct round_figures figures = {
+		.round = round, .throttled = pre->throttle ? pre->throttle->percentage : 0,
+	};
 	struct sender *sender = pre->sender, before = *sender;
 	struct source_process *process;
 
@@ -195,6 +220,7 @@ static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 			return -1;
 	}
 	figures.ns = clock_now_ns() - progress.begin_ns;
+	figures.put_off = progress.put_off;
 	figures.pages = sender->pages - before.pages;
 	figures.copied = sender->copied - before.copied;
 	figures.zero = sender->zero - before.zero;
@@ -227,9 +253,14 @@ static void take_outlook(const struct precopy *pre, struct round_figures *round)
 	round->limit_ns = stop_rule_limit_ns(rule);
 }
 
-/* More rounds will not do. Return: 1 to stop the program all the same, -1 */
+/* More rounds will not do. Return: as after_round() */
 static int stall(struct precopy *pre, const struct round_figures *last, struct error *err)
 {
+	if (pre->on_stall == STALL_THROTTLE && pre->rounds + THROTTLE_ROUNDS < ROUNDS_MAX &&
+	    throttle_step(pre->throttle)) {
+		stop_rule_allow(&pre->rule, THROTTLE_ROUNDS);
+		return 0;
+	}
 	if (pre->on_stall == STALL_ABORT)
 		return error_set(err, CODE_ABORTED,
 				 "allow more by --max-downtime, --max-rounds or --bandwidth, or choose --on-stall postcopy",
@@ -252,6 +283,7 @@ static int after_round(struct precopy *pre, uint32_t round, struct error *err)
 	uint64_t begin = pre->scanned_ns;
 	enum stop_verdict verdict;
 	char text[TEXT_MAX];
+	int stop = 1;
 
 	if (precopy_scan_next(pre, err))
 		return -1;
@@ -264,8 +296,10 @@ static int after_round(struct precopy *pre, uint32_t round, struct error *err)
 	say_beaten(pre);
 	if (verdict == STOP_NOT)
 		return 0;
-	if (verdict != STOP_DOWNTIME && stall(pre, last, err) < 0)
-		return -1;
+	if (verdict != STOP_DOWNTIME)
+		stop = stall(pre, last, err);
+	if (stop <= 0)
+		return stop;
 	stop_rule_say(&pre->rule, verdict, last->dirty_bytes, pre->bytes_per_s, text, sizeof(text));
 	report_say("stopping the program: %s", text);
 	return 1;

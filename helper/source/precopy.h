@@ -9,6 +9,7 @@
 #include "source/sender.h"
 #include "source/shm.h"
 #include "source/stop_rule.h"
+#include "source/throttle.h"
 #include "source/tree.h"
 
 /**
@@ -21,6 +22,7 @@
  * @join, @ctx: see tree_follow()
  * @mode, @rule, @on_stall: as precopy_run() finds them: the owner fills in what is allowed. @on_stall may turn
  *	mode precopy to auto
+ * @throttle: of @on_stall; NULL: there is none
  * @rounds: so many were sent
  * @bytes_per_s: measured; 0 when nothing was
  * @shared_pages: of shared memory, that went in the last round: about so many will have changed again
@@ -40,6 +42,7 @@ struct precopy {
 	enum migrate_mode mode;
 	struct stop_rule rule;
 	enum on_stall on_stall;
+	struct throttle *throttle;
 	uint32_t rounds;
 	double bytes_per_s;
 	uint64_t shared_pages, scanned_ns;

@@ -90,13 +90,15 @@ static int scan_process(struct precopy *pre, struct source_process *process, str
 {
 	struct source_mm *mm = &process->mm;
 
+	hot_begin(&mm->hot);
 	mm->by_parts = pre->mode != MODE_POSTCOPY && parts_can(pre->tree, process);
 	if (mm->tracked && (mm->by_parts ? scan_list(mm, err) : scan_mm(mm, pre->sender, err)))
 		return -1;
 	if (follow_vmas(pre, process, err))
 		return -1;
 	source_mm_filter_dirty(mm, &mm->vmas);
-	return 0;
+	/* a child is told to take its parent's page as it was sent */
+	return parts_is_alone(pre->tree, process) ? hot_find(&mm->hot, err) : 0;
 }
 
 static const struct source_mm *parent_of(const struct precopy *pre, const struct source_process *process)

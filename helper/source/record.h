@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdint.h>
 #include "base/error.h"
+#include "os/cgroup_cpu.h"
 #include "source/connections.h"
 
 /**
@@ -26,12 +27,14 @@ enum record_kind { RECORD_GUARD, RECORD_COMMIT };
  * @to: the destination, as the user named it
  * @guard: the guard that stops the process; @guard.pidfd is not stored
  * @connections: which are kept; of these the name of the filter is stored
+ * @cpu: the limit that --on-stall throttle lowers; not stored, since it is lifted before the program stands
  */
 struct record {
 	uint64_t start_ticks;
 	char to[256];
 	struct guard guard;
 	struct connections connections;
+	struct cgroup_cpu cpu;
 };
 
 /** record_path() - path of the record in the migration's directory @dir */

@@ -34,6 +34,9 @@ static int scan_dirty(struct scan *scan, const struct splice_vm_run *run, struct
 		scan->sum.held += run->nr_pages;
 	else
 		scan->sum.dirty += run->nr_pages;
+	/* at first all pages there are have been written */
+	if (scan->mm->known && !scan->part && hot_add(&scan->mm->hot, run->addr, run->nr_pages, err))
+		return -1;
 	return scan->part ? source_mm_take(scan->mm, run, err) :
 			    page_set_add(&scan->mm->dirty, run->addr, run->nr_pages, err);
 }

@@ -21,9 +21,9 @@
 #define BEHIND	8UL
 #define LOG	64
 
-/** struct page - of the model. @sent: the version that was sent last; 0: none */
+/** struct page - of the model. @sent: the version that was sent last; 0: none. @times: so often */
 struct page {
-	uint32_t version, sent;
+	uint32_t version, sent, times;
 	bool here, protected, dropped;
 };
 
@@ -33,7 +33,7 @@ struct model {
 	struct page pages[PAGES + BEHIND];
 	unsigned int writes, seed, lists, parts, part_log[LOG], nr_log;
 	uint64_t sent;
-	void (*on_list)(struct model *model);
+	void (*on_list)(struct model *model), (*on_send)(struct model *model);
 };
 
 struct bench {
@@ -132,14 +132,18 @@ static int model_send(struct backend *backend, struct backend_send *send,
 		struct splice_vm_run run = runs[i];
 		struct page *page = &model->pages[(run.addr - FAKE_BASE) / PAGE_BYTES];
 
-		for (uint32_t nr = 0; nr < run.nr_pages; nr++)
+		for (uint32_t nr = 0; nr < run.nr_pages; nr++) {
 			page[nr].sent = page[nr].version;
+			page[nr].times++;
+		}
 		model->sent += run.nr_pages;
 		run.flags = SPLICE_VM_RUN_SENT;
 		if (fn(ctx, &run, 1, err))
 			return -1;
 		write_some(model);
 	}
+	if (model->on_send)
+		model->on_send(model);
 	return 0;
 }
 
@@ -396,6 +400,111 @@ static void what_no_list_has_gets_a_round(void **state)
 	assert_int_equal(old_pages(bench, mm_of(bench)), 0);
 }
 
+#define HOT	50UL
+#define COLD	2048UL	/* of the same part: half of them in the first round, half of the rest in the next one */
+
+static void write_cold(struct model *model)
+{
+	size_t first = HOT + COLD - (COLD >> (model->lists - 1));
+
+	for (size_t i = 0; i < COLD >> model->lists; i++)
+		write_page(&model->pages[first + i]);
+}
+
+/* Behind their part, in each round: the hot ones, and fewer and fewer others. @until: the last round of the hot ones */
+static void write_in_round(struct model *model, unsigned int until)
+{
+	for (size_t i = 0; model->lists <= until && i < HOT; i++)
+		write_page(&model->pages[i]);
+	write_cold(model);
+}
+
+static void write_hot(struct model *model)
+{
+	write_in_round(model, 100);
+}
+
+static void write_hot_for_a_while(struct model *model)
+{
+	write_in_round(model, 4);
+}
+
+/* Three times, as nobody can know it before; then they wait until the program stands. */
+static void hot_pages_are_sent_last(void **state)
+{
+	struct bench *bench = *state;
+	const struct round_figures *rounds;
+
+	bench->model.on_send = write_hot;
+	bench->kit.pre.rule.max_rounds = 6;
+	run(bench);
+	rounds = bench->kit.figures.rounds;
+	assert_int_equal(bench->kit.pre.rounds, 6);
+	for (size_t i = 0; i < HOT; i++)
+		assert_int_equal(bench->model.pages[i].times, 3);
+	assert_int_equal(rounds[2].put_off, 0);
+	for (size_t i = 3; i < 6; i++)
+		assert_int_equal(rounds[i].put_off, HOT);
+	assert_true(bench->kit.dest.seen[1].stale >= HOT);
+	for (size_t i = 0; i < HOT; i++)
+		assert_false(page_set_has(&mm_of(bench)->dest_current, AT(i)));
+	assert_int_equal(old_pages(bench, mm_of(bench)), 0);
+}
+
+/* Not written in one round, and not hot any more: the next one sends them. */
+static void pages_that_cool_down_are_sent(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->model.on_send = write_hot_for_a_while;
+	bench->kit.pre.rule.max_rounds = 7;
+	run(bench);
+	for (size_t i = 0; i < HOT; i++) {
+		assert_int_equal(bench->model.pages[i].times, 4);
+		assert_true(page_set_has(&mm_of(bench)->dest_current, AT(i)));
+	}
+	assert_int_equal(old_pages(bench, mm_of(bench)), 0);
+}
+
+/* Which pages it will write is not known when it gets less CPU time. */
+static void a_throttled_program_has_no_hot_pages(void **state)
+{
+	struct bench *bench = *state;
+	struct throttle throttle = { .percentage = 50 };
+
+	bench->model.on_send = write_hot;
+	bench->kit.pre.rule.max_rounds = 6;
+	bench->kit.pre.throttle = &throttle;
+	run(bench);
+	for (size_t i = 0; i < HOT; i++)
+		assert_int_equal(bench->model.pages[i].times, bench->kit.pre.rounds);
+	assert_int_equal(old_pages(bench, mm_of(bench)), 0);
+}
+
+/* A page that is gone is not sent when it cools down. */
+static void drop_hot(struct model *model)
+{
+	if (model->lists < 5)
+		write_hot(model);
+	for (size_t i = 0; model->lists == 5 && i < HOT; i++)
+		model->pages[i] = (struct page){ .dropped = true, .times = model->pages[i].times };
+	if (model->lists >= 5)
+		write_cold(model);
+}
+
+static void hot_pages_are_dropped(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->model.on_send = drop_hot;
+	bench->kit.pre.rule.max_rounds = 7;
+	run(bench);
+	assert_int_equal(bench->kit.dest.seen[1].dropped, HOT);
+	for (size_t i = 0; i < HOT; i++)
+		assert_false(page_set_has(&mm_of(bench)->dest_current, AT(i)));
+	assert_int_equal(old_pages(bench, mm_of(bench)), 0);
+}
+
 static void relatives_are_scanned_at_once(void **state)
 {
 	struct bench *bench = *state;
@@ -432,6 +541,8 @@ int main(void)
 		BENCH_TEST(new_memory_waits_for_the_next_round),
 		BENCH_TEST(drops_are_told_from_the_second_round_on),
 		BENCH_TEST(the_last_list_is_taken), BENCH_TEST(what_no_list_has_gets_a_round),
+		BENCH_TEST(hot_pages_are_sent_last), BENCH_TEST(pages_that_cool_down_are_sent),
+		BENCH_TEST(a_throttled_program_has_no_hot_pages), BENCH_TEST(hot_pages_are_dropped),
 		BENCH_TEST(relatives_are_scanned_at_once),
 	};
 

@@ -200,6 +200,74 @@ static void the_keeper_has_the_lock(void **state)
 	assert_true(is_over(kit));
 }
 
+/* The limit of the group is in a folder that looks like one. */
+static void put_limit(struct kit *kit, const char *text)
+{
+	char path[PATH_MAX + 16];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/cpu.max", kit->record.cpu.dir);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	assert_true(fputs(text, file) > 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+static bool has_limit(struct kit *kit, const char *text)
+{
+	char path[PATH_MAX + 16], found[64] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/cpu.max", kit->record.cpu.dir);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	assert_non_null(fgets(found, sizeof(found), file));
+	fclose(file);
+	return !strcmp(found, text);
+}
+
+static void throttle_and_die(struct kit *kit, long quota_us)
+{
+	struct source_keeper *keeper = source_keeper_start(&kit->record, kit->dir, &kit->err);
+
+	if (!keeper || source_keeper_throttle(keeper, quota_us, &kit->err))
+		_exit(1);
+	kill(getpid(), SIGKILL);
+}
+
+/* In a round, when nothing stands yet. */
+static void a_killed_helper_leaves_no_limit(void **state)
+{
+	struct kit *kit = *state;
+	int status;
+
+	strcpy(kit->record.cpu.dir, "/tmp/test-source-limit-XXXXXX");
+	assert_non_null(mkdtemp(kit->record.cpu.dir));
+	kit->record.cpu.kind = CGROUP_V2;
+	kit->record.cpu.old_us = 80000;
+	kit->record.cpu.period_us = 100000;
+	put_limit(kit, "80000 100000");
+	kit->helper = fork();
+	if (!kit->helper)
+		throttle_and_die(kit, 20000);
+	assert_int_equal(waitpid(kit->helper, &status, 0), kit->helper);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	assert_true(is_over(kit));
+	assert_true(has_limit(kit, "80000 100000"));
+	/* what the keeper did not set it does not take away */
+	assert_non_null(mkdtemp(strcpy(kit->dir, "/tmp/test-source-kept-XXXXXX")));
+	put_limit(kit, "70000 100000");
+	kit->helper = fork();
+	if (!kit->helper)
+		throttle_and_die(kit, 0);
+	assert_int_equal(waitpid(kit->helper, &status, 0), kit->helper);
+	assert_true(is_over(kit));
+	assert_true(has_limit(kit, "70000 100000"));
+	snprintf(kit->dir, sizeof(kit->dir), "%.40s/cpu.max", kit->record.cpu.dir);
+	unlink(kit->dir);
+	rmdir(kit->record.cpu.dir);
+}
+
 #define KIT_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -209,6 +277,7 @@ int main(void)
 		KIT_TEST(the_root_is_killed),
 		KIT_TEST(the_root_is_killed_in_the_v1_freezer),
 		KIT_TEST(the_keeper_has_the_lock),
+		KIT_TEST(a_killed_helper_leaves_no_limit),
 		KIT_TEST(the_root_ends_while_it_is_released),
 	};
 
