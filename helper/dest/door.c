@@ -188,7 +188,7 @@ static void let_in(struct door *door)
 			report_say("callers wait: they cannot be accepted (%s)", strerror(errno));
 		return;
 	}
-	conn_tune(fd);
+	conn_tune_watched(fd);
 	caller = free_place(door);
 	caller->fd = fd;
 	caller->got = 0;

@@ -25,6 +25,10 @@
 #include "wire/conn.h"
 #include "wire/control.h"
 
+#ifndef TCP_RTO_MAX_MS
+#define TCP_RTO_MAX_MS	44	/* since Linux 6.15 */
+#endif
+
 /* Not a loopback address, though on loopback: as another machine's. */
 #define HERE		"10.9.8.7"
 #define LOST_MS		400
@@ -77,12 +81,11 @@ static void walk(struct ends *ends)
 	control_close(dest);
 }
 
-static int connect_both(void **state)
+/* Return: one end; *@other: the other one */
+static int connect_pair(int *other)
 {
-	struct ends *ends = calloc(1, sizeof(*ends));
 	struct sockaddr_in addr = { .sin_family = AF_INET };
 	socklen_t len = sizeof(addr);
-	struct error err = { 0 };
 	int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	set_link(true);
@@ -91,9 +94,18 @@ static int connect_both(void **state)
 	assert_int_equal(listen(listener, 1), 0);
 	assert_int_equal(getsockname(listener, (void *)&addr, &len), 0);
 	assert_int_equal(connect(fd, (void *)&addr, len), 0);
-	ends->raw = accept(listener, NULL, NULL);
-	assert_true(ends->raw >= 0);
+	*other = accept(listener, NULL, NULL);
+	assert_true(*other >= 0);
 	close(listener);
+	return fd;
+}
+
+static int connect_both(void **state)
+{
+	struct ends *ends = calloc(1, sizeof(*ends));
+	struct error err = { 0 };
+	int fd = connect_pair(&ends->raw);
+
 	ends->ctl = control_new(CONN(fd), COURSE_SOURCE, &err);
 	assert_non_null(ends->ctl);
 	walk(ends);
@@ -274,6 +286,64 @@ static void a_cut_to_a_slow_reader_is_noticed(void **state)
 	assert_int_equal(ends->sent, -1);
 }
 
+#define CUT_MS		3500	/* the kernel sends again after 3.0 s, and then after 6.2 s */
+
+/* Return: whether a message that is sent meanwhile is there @ms after the end of a cut */
+static bool comes_after_a_cut(struct ends *ends, int ms)
+{
+	pthread_t reader;
+	bool came;
+
+	control_set_lost(ends->ctl, 0);
+	set_link(false);
+	begin_to_send(ends);
+	assert_int_equal(pthread_create(&reader, NULL, drain, ends), 0);
+	usleep(CUT_MS * 1000);
+	set_link(true);
+	came = has_ended(ends, ms);
+	if (!came)
+		assert_true(has_ended(ends, 60000));
+	shutdown(ends->raw, SHUT_RDWR);
+	pthread_join(reader, NULL);
+	return came && !ends->sent;
+}
+
+/* Long before the kernel sends again by itself a probe says that the link is back. */
+static void a_link_that_is_back_is_not_lost(void **state)
+{
+	assert_true(comes_after_a_cut(*state, 30000));
+}
+
+static void data_go_on_soon_after_a_cut(void **state)
+{
+	struct ends *ends = *state;
+	socklen_t len = sizeof(int);
+	int most;
+
+	if (getsockopt(control_fd(ends->ctl), IPPROTO_TCP, TCP_RTO_MAX_MS, &most, &len))
+		skip();
+	conn_tune_watched(control_fd(ends->ctl));
+	assert_true(comes_after_a_cut(ends, 2000));
+}
+
+/* The urgent connection, say, while rounds go over another one. */
+static void an_idle_connection_outlives_a_cut(void **state)
+{
+	int fd, other, error;
+	socklen_t len = sizeof(error);
+
+	fd = connect_pair(&other);
+	conn_tune_watched(fd);
+	usleep(1000000);
+	set_link(false);
+	usleep(4500000);
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len), 0);
+	assert_int_equal(error, 0);
+	set_link(true);
+	close(fd);
+	close(other);
+}
+
 /* The migration is being given up, and somebody waits for a peer that reads nothing. */
 static void who_hurries_comes_back(void **state)
 {
@@ -294,6 +364,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		LINK_TEST(a_slow_reader_is_waited_for), LINK_TEST(an_abort_waits_whatever_the_clock_says), LINK_TEST(a_silent_program_is_waited_for),
 		LINK_TEST(an_answer_is_not_waited_for_longer), LINK_TEST(a_cut_is_noticed), LINK_TEST(a_cut_to_a_slow_reader_is_noticed),
+		LINK_TEST(a_link_that_is_back_is_not_lost), LINK_TEST(data_go_on_soon_after_a_cut),
+		cmocka_unit_test(an_idle_connection_outlives_a_cut),
 		LINK_TEST(who_hurries_comes_back),
 	};
 

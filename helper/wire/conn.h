@@ -76,6 +76,15 @@ void conn_tune(int fd);
  */
 void conn_be_patient(int fd);
 
+/**
+ * conn_tune_watched() - conn_tune() for a migration, whose control connection finds that a link is lost (liveness.h)
+ *
+ * Whatever was not acknowledged is sent again once a second at least, so that the link works soon after a cut. The kernel
+ * gives such a connection up after 10 seconds or more: later than liveness.h, so that a cut, or a queue of some seconds in
+ * the link, does not end the idle connections of a migration first.
+ */
+void conn_tune_watched(int fd);
+
 /** conn_silent_ms() - time since the last bytes of the other end of a TCP connection; 0 while some are unread here */
 int64_t conn_silent_ms(int fd);
 

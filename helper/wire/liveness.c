@@ -10,6 +10,7 @@
 #define PING_MS		600	/* the peer answers probes at most each 500 ms (tcp_invalid_ratelimit) */
 #define PING_GRACE_MS	300	/* for the answer to the second probe */
 #define PINGS_LOST	2
+#define ANSWER_MS_MAX	2000	/* longest that an answer is given because the link is slow */
 
 bool liveness_is_local(int fd)
 {
@@ -53,7 +54,7 @@ void liveness_asked(struct liveness *live)
 
 /*
  * TCP_REPAIR_OFF sends a window probe, also when the socket was not in repair mode. The kernel's
- * own probes of a closed window come at ever longer intervals. Without CAP_NET_ADMIN there are only
+ * own probes of a closed window, and what it sends again, come at ever longer intervals. Without CAP_NET_ADMIN there are only
  * those.
  */
 static void ping(struct liveness *live, int64_t now)
@@ -65,9 +66,17 @@ static void ping(struct liveness *live, int64_t now)
 		live->pings++;
 }
 
+/* How long an answer takes on this link, there and back, behind what waits in its queues */
+static int64_t answer_ms(const struct tcp_info *info)
+{
+	int64_t ms = (info->tcpi_rtt + 4UL * info->tcpi_rttvar) / 1000;
+
+	return ms < ANSWER_MS_MAX ? ms : ANSWER_MS_MAX;
+}
+
 bool liveness_is_lost(struct liveness *live, unsigned int lost_ms)
 {
-	int64_t now = clock_now_ms(), passed = now - live->looked_ms, limit = lost_ms, heard;
+	int64_t now = clock_now_ms(), passed = now - live->looked_ms, limit, heard;
 	struct tcp_info info = { 0 };
 	socklen_t len = sizeof(info);
 	bool closed;
@@ -75,6 +84,7 @@ bool liveness_is_lost(struct liveness *live, unsigned int lost_ms)
 	live->looked_ms = now;
 	if (getsockopt(live->fd, IPPROTO_TCP, TCP_INFO, &info, &len))
 		return false;
+	limit = lost_ms + answer_ms(&info);
 	heard = info.tcpi_last_ack_recv < info.tcpi_last_data_recv ? info.tcpi_last_ack_recv :
 		info.tcpi_last_data_recv;
 	/* closed window: no segment is under way although data waits */
@@ -89,7 +99,8 @@ bool liveness_is_lost(struct liveness *live, unsigned int lost_ms)
 	else
 		/* a long gap between two looks says that this machine stood still, not the peer */
 		live->silent_ms += passed < limit / 2 ? passed : limit / 2;
-	if (closed && now - live->pinged_ms >= PING_MS)
+	/* after some silence the kernel sends again at ever longer intervals: the link may be back long before */
+	if ((closed || (info.tcpi_backoff && heard >= PING_MS)) && now - live->pinged_ms >= PING_MS)
 		ping(live, now);
 	if (closed && limit < PING_MS + PING_GRACE_MS)
 		limit = PING_MS + PING_GRACE_MS;

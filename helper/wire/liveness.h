@@ -39,9 +39,10 @@ void liveness_init(struct liveness *live, int fd);
 void liveness_asked(struct liveness *live);
 
 /**
- * liveness_is_lost() - the other kernel has not answered for @lost_ms
+ * liveness_is_lost() - the other kernel has not answered for @lost_ms, counted from when an answer was due
  *
- * The caller looks about four times in @lost_ms. A kernel with a closed window answers two probes a
+ * That is a round trip after what had to be answered, as TCP measures it: on a long link, or behind a full queue, an
+ * answer takes longer than @lost_ms may be. The caller looks about four times in @lost_ms. A kernel with a closed window answers two probes a
  * second at most: then the function needs up to two seconds.
  */
 bool liveness_is_lost(struct liveness *live, unsigned int lost_ms);
