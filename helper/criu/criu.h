@@ -185,6 +185,8 @@ struct criu_task {
 	struct itimerval itimers[3];	/* time left of ITIMER_REAL, _VIRTUAL, _PROF */
 	struct criu_area *rseq;
 	size_t nr_rseq;
+	uint64_t *stacks;		/* stack pointers of threads, as far as the images have any */
+	size_t nr_stacks;
 };
 
 /** criu_task_read() - task @pid, by its pid in the images; no zombie */

@@ -135,6 +135,8 @@ static int task_add_core(struct criu_task *task, pid_t tid, const Img__CoreEntry
 		if (core->tc->timers && task_read_itimers(task, core->tc->timers, err))
 			return -1;
 	}
+	if (core->thread_info && core->thread_info->gpregs->has_sp)
+		task->stacks[task->nr_stacks++] = core->thread_info->gpregs->sp;
 	if (core->thread_core && core->thread_core->rseq_entry)
 		return task_add_rseq(task, core->thread_core->rseq_entry, err);
 	return 0;
@@ -161,7 +163,8 @@ static int task_read_threads(int dir_fd, struct criu_task *task,
 
 	task->rseq = calloc(tree->n_threads + 1, sizeof(*task->rseq));
 	task->tids = calloc(tree->n_threads + 1, sizeof(*task->tids));
-	if (!task->rseq || !task->tids)
+	task->stacks = calloc(tree->n_threads + 1, sizeof(*task->stacks));
+	if (!task->rseq || !task->tids || !task->stacks)
 		return error_set(err, CODE_INTERNAL, NULL, "no memory for threads");
 	for (size_t i = 0; i < tree->n_threads; i++) {
 		leader |= (pid_t)tree->threads[i] == task->pid;
@@ -228,6 +231,7 @@ void criu_task_free(struct criu_task *task)
 	free(task->lazyable);
 	free(task->rseq);
 	free(task->tids);
+	free(task->stacks);
 	memset(task, 0, sizeof(*task));
 }
 

@@ -33,7 +33,9 @@ static enum install resolve_todo(struct mm *mm, struct space *space, uint64_t ad
 		errno = ENODATA;
 		return INSTALL_FAILED;
 	}
-	return mm_request(mm, origin, nr_pages, err) ? INSTALL_FAILED : INSTALL_AGAIN;
+	/* its page alone, so that the task does not wait until the neighbours are here too */
+	return mm_request(mm, origin, 1, err) || mm_request(mm, origin, nr_pages, err) ?
+	       INSTALL_FAILED : INSTALL_AGAIN;
 }
 
 struct mm *events_mm(const struct space *space)

@@ -4,6 +4,7 @@
 #include "base/spread.h"
 #include "source/announce.h"
 #include "source/final.h"
+#include "source/first_pages.h"
 #include "source/scan.h"
 #include "source/setup.h"
 #include "source/sharers.h"
@@ -184,7 +185,8 @@ int final_send(const struct final *final, struct error *err)
 	};
 	frozen_time_enter(&final->figures->frozen, MIGRATE__FROZEN_PART__SEND_PAGES);
 	sharers_open(final->tree);
-	if (final->mode == MODE_PRECOPY && send_all_unsent(final, err))
+	if (final->mode == MODE_PRECOPY ? send_all_unsent(final, err) :
+	    first_pages_send(final->sender, final->tree, err))
 		return -1;
 	atomic_store(&final->tree->fixed, true);
 	tree_for_each_mm(final->tree, mm)

@@ -50,8 +50,11 @@ static inline void pstree_write(int dir_fd, uint32_t *threads, size_t nr)
 	one_record(dir_fd, "pstree.img", IMAGE_PSTREE, &tree.base);
 }
 
-static inline void core_write(int dir_fd, uint32_t tid, uint32_t state, uint64_t rseq)
+/* @rseq, @sp: 0: there is none */
+static inline void core_write_stack(int dir_fd, uint32_t tid, uint32_t state, uint64_t rseq, uint64_t sp)
 {
+	Img__ThreadInfo info = IMG__THREAD_INFO__INIT;
+	Img__Registers regs = IMG__REGISTERS__INIT;
 	Img__CoreEntry core = IMG__CORE_ENTRY__INIT;
 	Img__ThreadCore thread = IMG__THREAD_CORE__INIT;
 	Img__RseqEntry area = IMG__RSEQ_ENTRY__INIT;
@@ -66,8 +69,18 @@ static inline void core_write(int dir_fd, uint32_t tid, uint32_t state, uint64_t
 	area.rseq_abi_size = 32;
 	if (rseq)
 		thread.rseq_entry = &area;
+	info.gpregs = &regs;
+	regs.has_sp = true;
+	regs.sp = sp;
+	if (sp)
+		core.thread_info = &info;
 	snprintf(name, sizeof(name), "core-%u.img", tid);
 	one_record(dir_fd, name, IMAGE_CORE, &core.base);
+}
+
+static inline void core_write(int dir_fd, uint32_t tid, uint32_t state, uint64_t rseq)
+{
+	core_write_stack(dir_fd, tid, state, rseq, 0);
 }
 
 /* @name: "inventory.img", or "ids-PID.img" */

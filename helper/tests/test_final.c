@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <signal.h>
 #include "source/final.h"
+#include "source/first_pages.h"
 #include "tests/criu_images.h"
 #include "tests/fake_backend.h"
 #include "tests/fake_dest.h"
@@ -151,6 +152,47 @@ static void what_was_dirty_before_is_stale_too(void **state)
 	assert_int_equal(bench->mm->unsent.nr, PAGES - 45);
 }
 
+/* @nr threads, whose stacks end on every second page from @page on; the first one has rseq on page 70. */
+static void write_threads(struct bench *bench, uint32_t nr, uint64_t page)
+{
+	uint32_t tids[PAGES];
+
+	for (uint32_t i = 0; i < nr; i++) {
+		tids[i] = TEST_PID + i;
+		core_write_stack(bench->dir.fd, tids[i], !i, i ? 0 : AT(70) + 32, AT(page + 2 * i) + 8);
+	}
+	pstree_write(bench->dir.fd, tids, nr);
+}
+
+/* What each thread touches first is there before the program runs there. */
+static void first_pages_are_sent(void **state)
+{
+	struct bench *bench = *state;
+	const struct fake_seen *seen;
+
+	/* of the first stack's pages the second one is unsent; of the next one's both */
+	write_threads(bench, 2, 49);
+	seen = run(bench);
+	assert_int_equal(seen->pages, 4);
+	assert_int_equal(bench->mm->unsent.nr, PAGES - 50 - 4);
+	assert_false(page_set_has(&bench->mm->unsent, AT(70)));
+	assert_true(page_set_has(&bench->mm->dest_current, AT(50)));
+	assert_true(page_set_has(&bench->mm->dest_current, AT(52)));
+	assert_true(page_set_has(&bench->mm->unsent, AT(53)));
+	assert_int_equal(seen->finals, 1);
+}
+
+/* The program stands while they are sent. */
+static void first_pages_are_few(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->final.mode = MODE_POSTCOPY;
+	page_set_remove(&bench->mm->dest_current, AT(0), 60);
+	write_threads(bench, 45, 0);
+	assert_in_range(run(bench)->pages, FIRST_PAGES_MAX - 1, FIRST_PAGES_MAX + 1);
+}
+
 /* The program goes on here: FINAL would let requests in. */
 static void a_failure_while_all_is_sent(void **state)
 {
@@ -176,6 +218,7 @@ int main(void)
 		BENCH_TEST(the_rest_stays_unsent), BENCH_TEST(all_is_sent_in_mode_precopy),
 		BENCH_TEST(nothing_is_stale_in_mode_postcopy),
 		BENCH_TEST(what_was_dirty_before_is_stale_too),
+		BENCH_TEST(first_pages_are_sent), BENCH_TEST(first_pages_are_few),
 		BENCH_TEST(a_failure_while_all_is_sent),
 	};
 
