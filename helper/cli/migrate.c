@@ -171,6 +171,11 @@ static const char *take_criu_config(void *ctx, char *value)
 	return *value ? NULL : "a file";
 }
 
+static const char *take_msgfd(void *ctx, char *value)
+{
+	return options_descriptor(value, &((struct migrate_options *)ctx)->given.msg);
+}
+
 static const char *take_result(void *ctx, char *value)
 {
 	struct migrate_options *opts = ctx;
@@ -249,6 +254,10 @@ static const struct cli_option options[] = {
 	  "for CRIU's images, an absolute path, on tmpfs\n"
 	  "(/run/migrate-helper, or /dev/shm/migrate-helper)", .take = take_images_dir },
 	{ "criu-log-level", "N", "0 to 4 (2)", .take = take_log_level },
+	{ "msgfd", "N",
+	  "a stream socket that the caller opened, with a manager at its\n"
+	  "other end: it moves the program's files, and is told the\n"
+	  "outcome", .take = take_msgfd },
 	{ "json", .text = "one JSON object a line", .flag = offsetof(struct migrate_options, json) },
 	{ "result", "FILE", "write the result there, as a JSON object", .take = take_result },
 	{ 0 }
@@ -265,7 +274,7 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 
 	*opts = (struct migrate_options){
 		.max_downtime_ms = 300, .max_rounds = 8, .link_timeout_ms = 400,
-		.max_frozen_s = 30, .criu_log_level = 2,
+		.max_frozen_s = 30, .criu_log_level = 2, .given = GIVEN_NONE,
 	};
 	code = options_parse(&verb, argc, argv, opts);
 	if (code >= 0)

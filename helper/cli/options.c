@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "cli/options.h"
 
-#define OPTIONS_MAX	32
+#define OPTIONS_MAX	48
 
 static const struct cli_option help = { .name = "help", .text = "this text" };
 
@@ -127,6 +127,15 @@ const char *options_number(const char *text, unsigned long min, unsigned long ma
 	if (*text >= '0' && *text <= '9' && !*end && !errno && *value >= min && *value <= max)
 		return NULL;
 	snprintf(want, sizeof(want), "a number from %lu to %lu", min, max);
+	return want;
+}
+
+const char *options_descriptor(const char *text, int *fd)
+{
+	unsigned long number;
+	const char *want = options_number(text, 0, 65535, &number) ? "the number of a descriptor" : NULL;
+
+	*fd = number;
 	return want;
 }
 

@@ -46,6 +46,9 @@ int options_wrong(const struct cli_verb *verb, const char *fmt, ...)
 const char *options_number(const char *text, unsigned long min, unsigned long max,
 			   unsigned long *value);
 
+/** options_descriptor() - parse the number of a descriptor. Return: as cli_option.take */
+const char *options_descriptor(const char *text, int *fd);
+
 /** options_path() - take an absolute path. Return: as cli_option.take */
 const char *options_path(const char *text, const char **value);
 

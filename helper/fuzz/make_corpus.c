@@ -463,6 +463,22 @@ static void requests(void)
 	corpus_save("requests", "pages", &bytes);
 }
 
+static void managers(void)
+{
+	static const uint8_t success[] = { 4, 0, 0, 0, 8, 2, 24, 5 }, unsup[] = { 7, 0, 0, 0, 8, 3, 18, 3, 27, '[', 'm' };
+	static const uint8_t too_long[] = { 1, 0, 1, 0, 8 }, kind[] = { 2, 0, 0, 0, 8, 9 };
+	struct bytes bytes = { .size = 0 };
+
+	corpus_put(&bytes, success, sizeof(success));
+	corpus_put(&bytes, unsup, sizeof(unsup));
+	corpus_save("msgfd", "two-answers", &bytes);
+	corpus_put(&bytes, kind, sizeof(kind));
+	corpus_save("msgfd", "no-such-type", &bytes);
+	bytes.size = 0;
+	corpus_put(&bytes, too_long, sizeof(too_long));
+	corpus_save("msgfd", "too-long", &bytes);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -477,6 +493,7 @@ int main(int argc, char **argv)
 	answers();
 	frames();
 	requests();
+	managers();
 	corpus_images();
 	corpus_lazy();
 	corpus_lazy_images();

@@ -21,6 +21,7 @@ static const struct {
 	[PART(WAIT)] = { "link", FROZEN_WAIT },
 	[PART(COMMIT_HERE)] = { "commit", FROZEN_SOURCE },
 	[PART(COMPARE_SHARED)] = { "compare_shared", FROZEN_SOURCE },
+	[PART(SYNC_FILES)] = { "sync_files", FROZEN_SOURCE },
 	[PART(AWAIT_LISTS)] = { "await_lists", FROZEN_DEST },
 	[PART(REWRITE)] = { "rewrite", FROZEN_DEST },
 	[PART(RESTORE)] = { "restore", FROZEN_CRIU },

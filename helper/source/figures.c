@@ -39,7 +39,7 @@ double figures_dirty_rate(const struct round_figures *round)
 
 static json_t *round_json(const struct round_figures *round)
 {
-	return json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:i}",
+	return json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:i}",
 			 "round", (int)round->round,
 			 "pages", (json_int_t)round->pages,
 			 "copied_pages", (json_int_t)round->copied,
@@ -48,6 +48,8 @@ static json_t *round_json(const struct round_figures *round)
 			 "put_off_pages", (json_int_t)round->put_off,
 			 "bytes", (json_int_t)round->bytes,
 			 "ns", (json_int_t)round->ns,
+			 "synced_bytes", (json_int_t)round->synced_bytes,
+			 "synced_ns", (json_int_t)round->synced_ns,
 			 "dirty_pages", (json_int_t)round->dirty_pages,
 			 "mib_per_s", rate(round->bytes, round->ns),
 			 "dirty_mib_per_s", figures_dirty_rate(round),
@@ -114,6 +116,11 @@ static json_t *result_json(const struct figures *figures, const struct error *er
 		json_object_set_new(result, "frozen", frozen_json(&figures->frozen));
 	if (figures->losses)
 		json_object_set_new(result, "losses", losses_json(figures->losses));
+	if (figures->sync && figures->sync->nr)
+		json_object_set_new(result, "files", json_pack("{s:I,s:I,s:I}",
+				"syncs", (json_int_t)figures->sync->nr,
+				"bytes", (json_int_t)figures->sync->all_bytes,
+				"frozen_ns", (json_int_t)figures->sync->frozen_ns));
 	if (figures->backend)
 		json_object_update_new(result, json_pack("{s:s,s:s,s:s,s:s,s:I}",
 				"backend", figures->backend, "backend_why", figures->backend_why,
@@ -211,6 +218,9 @@ static void print_result(const struct figures *figures)
 	if (figures->frozen_pages)
 		print_pages("sent while it stood", figures->frozen_pages);
 	print_shared(&figures->shared);
+	if (figures->sync && figures->sync->nr)
+		report_print("%-24s %10.1f MiB (%s)\n", "files, by the manager", MIB(figures->sync->all_bytes),
+			     text_count(figures->sync->nr, "sync", "syncs").text);
 	print_pages("from rounds", figures->counts.precopy_pages);
 	print_pages("pushed afterwards", figures->counts.push_pages);
 	print_pages("fetched for faults", figures->counts.fault_pages);

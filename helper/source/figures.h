@@ -11,6 +11,7 @@
 #include "session/frozen_time.h"
 #include "session/lost.h"
 #include "source/loss.h"
+#include "source/syncfs.h"
 
 /**
  * struct round_figures - one round of pre-copy
@@ -19,6 +20,7 @@
  * @inherited: that were told to be the parent process's
  * @put_off: that were dirty, and not sent, since the program writes them in each round
  * @ns: from the first page until the destination had all
+ * @synced_bytes: of files that a manager moved meanwhile, in @synced_ns
  * @dirty_pages: found by the scan that followed, written within @dirty_ns
  * @dirty_bytes: that are left by then, shared memory too; at @bandwidth bytes a second they take what is in
  *	@total_ns beside dump and restore
@@ -28,7 +30,7 @@
  */
 struct round_figures {
 	uint32_t round, throttled;
-	uint64_t pages, copied, zero, inherited, put_off, bytes, ns;
+	uint64_t pages, copied, zero, inherited, put_off, bytes, ns, synced_bytes, synced_ns;
 	uint64_t dirty_pages, dirty_ns, dirty_bytes, bandwidth, total_ns, stands_ns, limit_ns;
 };
 
@@ -54,6 +56,7 @@ struct shared_figures {
  * @counts: of the destination, when it is done
  * @lost: memory that was lost here after COMMIT, as the destination says
  * @losses: of the migration, for the result
+ * @sync: files that a manager moved
  * @backend: its name, NULL when there was none yet; @backend_why, @tracker, @tracker_why: see
  *	struct backend
  * @processes: of the program when it was stopped
@@ -75,6 +78,7 @@ struct figures {
 	bool moved;
 	uint32_t processes, dest_pid;
 	const struct losses *losses;
+	const struct syncfs *sync;
 	const char *backend, *tracker, *tracker_why;
 	char backend_why[200];
 	uint64_t rounds_stood_ns;

@@ -123,7 +123,7 @@ static int precopy(struct source_migration *migration, uint32_t *round, struct e
 		.figures = &migration->figures, .mode = migration->choice.mode,
 		.hold = hold_for_backend(&migration->hold),
 		.join = join_later, .ctx = &migration->join, .on_stall = migration->opts->on_stall,
-		.throttle = &migration->throttle,
+		.throttle = &migration->throttle, .sync = &migration->sync,
 		.rule = {
 			.max_rounds = migration->opts->max_rounds,
 			.max_downtime_ns = migration->opts->max_downtime_ms * 1000000UL,
@@ -164,8 +164,10 @@ static int freeze(struct source_migration *migration, struct error *err)
 	return freeze_tree(freeze, err);
 }
 
+/* The last of the files travels beside the last of the memory, and is there before the program is restored. */
 static int final(struct source_migration *migration, uint32_t round, struct error *err)
 {
+	struct syncfs *sync = &migration->sync;
 	const struct final final = {
 		.tree = &migration->tree, .shms = &migration->shms,
 		.sender = &migration->memory,
@@ -175,7 +177,11 @@ static int final(struct source_migration *migration, uint32_t round, struct erro
 		.images_fd = migration->dir.images_fd,
 	};
 
-	return final_send(&final, err);
+	sync->frozen = true;
+	if (syncfs_ask(sync, err) || final_send(&final, err))
+		return -1;
+	frozen_time_enter(&migration->figures.frozen, MIGRATE__FROZEN_PART__SYNC_FILES);
+	return syncfs_wait(sync, err);
 }
 
 static int send_images(struct source_migration *migration, struct error *err)
@@ -303,7 +309,9 @@ static int until_commit(struct source_migration *migration, struct error *err)
 {
 	uint32_t round = 0;
 
-	return source_migration_prepare(migration, err) || enter(migration, "CONNECT", err) ||
+	return source_migration_prepare(migration, err) ||
+	       syncfs_ask(&migration->sync, err) || syncfs_wait(&migration->sync, err) ||
+	       enter(migration, "CONNECT", err) ||
 	       connect_threads(migration, err) || enter(migration, "SETUP", err) ||
 	       setup(migration, err) || enter(migration, "PRECOPY", err) ||
 	       precopy(migration, &round, err) || freeze(migration, err) ||
@@ -356,6 +364,7 @@ static void source_migration_init(struct source_migration *migration,
 	migration->guard.pidfd = migration->guard.lock_fd = -1;
 	migration->figures.started_ns = clock_now_ns();
 	migration->figures.losses = &migration->losses;
+	migration->figures.sync = &migration->sync;
 	migration->losses.accepted = opts->accepted_losses;
 	migration->terms = (struct inspection){
 		.opts = opts, .criu = &migration->criu, .config = &migration->config,
@@ -372,6 +381,10 @@ static void source_migration_init(struct source_migration *migration,
 	};
 	link_set_init(&migration->links);
 	mailbox_init(&migration->box, "the destination");
+	msgfd_init(&migration->sync.msgfd, opts->given.msg);
+	migration->sync.box = &migration->box;
+	migration->sync.shared = opts->nr_shared_storage;
+	migration->outcome.msgfd = &migration->sync.msgfd;
 	source_failure_init(&migration->failure, &migration->box);
 }
 
@@ -387,6 +400,7 @@ static void source_migration_destroy(struct source_migration *migration)
 	workdir_close(&migration->dir);
 	guard_close(&migration->guard);
 	figures_free(&migration->figures);
+	outcome_free(&migration->outcome);
 	losses_free(&migration->losses);
 	mailbox_destroy(&migration->box);
 }
@@ -414,6 +428,7 @@ static int run_once(const struct migrate_options *opts, bool *again)
 		figures_say_result(&migration->figures, &err, opts->pid,
 				   root ? root->status.comm : "",
 				   migrate_mode_name(migration->choice.mode), opts->result);
+		outcome_say(&migration->outcome, &err);
 	}
 	source_migration_destroy(migration);
 	free(migration);

@@ -14,11 +14,13 @@
 #define MIGRATE_SOURCE_MIGRATION_H
 
 #include <limits.h>
+#include "session/outcome.h"
 #include "source/choose.h"
 #include "source/freeze.h"
 #include "source/join.h"
 #include "source/outlook.h"
 #include "source/push.h"
+#include "source/syncfs.h"
 #include "source/threads.h"
 #include "source/throttle.h"
 #include "wire/conn.h"
@@ -37,6 +39,7 @@
  * @terms: of a look at the program: refused, or lost
  * @join: of processes that are added to the tree
  * @outlook: how long the program will stand
+ * @sync: files that a manager moves; @outcome: what the manager is told at the end
  * @stale: the destination refused what the program does not need any more
  */
 struct source_migration {
@@ -69,6 +72,8 @@ struct source_migration {
 	struct push push;
 	struct figures figures;
 	struct outlook outlook;
+	struct syncfs sync;
+	struct outcome outcome;
 	bool stale;
 };
 

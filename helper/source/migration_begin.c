@@ -49,6 +49,7 @@ static void on_signal(void *ctx, const char *name)
 	if (!source_failure_is_connected(&migration->failure)) {
 		/* nothing was done to the program, and the keeper cleans up */
 		report_error(&err);
+		outcome_say(&migration->outcome, &err);
 		_exit(err.code);
 	}
 	if (failure_raise_unless_committed(&migration->failure.first, &err, true))
@@ -114,7 +115,7 @@ static int plan(struct source_migration *migration, struct error *err)
 	const struct migrate_options *opts = migration->opts;
 	const struct source_process *root;
 
-	if (conn_check_where(opts->to, opts->insecure, err) ||
+	if (given_check(&opts->given, err) || conn_check_where(opts->to, opts->insecure, err) ||
 	    check_result_file(opts->result, err) ||
 	    criu_config_read(&migration->config, opts->criu_config, CRIU_END_DUMP, err))
 		return -1;

@@ -17,6 +17,8 @@ int source_migration_undo(struct source_migration *migration, struct error *err)
 		control_send_abort(migration->links.ctl, err, false);
 	if (migration->watch.box)
 		watch_stop(&migration->watch);
+	/* which the keeper removes */
+	outcome_take_log(&migration->outcome, migration->dir.work_fd, "dump.log");
 	source_keeper_end(migration->keeper, err->code == CODE_CRIU);
 	migration->keeper = NULL;
 	/* when the keeper was killed */

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "backend/backend.h"
+#include "wire/given.h"
 
 /**
  * enum migrate_mode - what is sent when
@@ -53,6 +54,7 @@ struct migrate_options {
 	const char *replace_tty;	/* file for descriptors of a terminal, or NULL */
 	bool keeps_tcp;			/* --tcp keep */
 	const char *criu_config;	/* file of options for CRIU, or NULL */
+	struct given given;		/* descriptors that the caller opened */
 	bool verify, insecure, json;
 };
 

@@ -146,7 +146,8 @@ int outlook_check(const struct outlook *outlook, const struct migrate_options *o
 void outlook_keep(const struct outlook *outlook, const char *comm, const struct frozen_time *frozen)
 {
 	uint64_t ns = frozen_time_sum(frozen, FROZEN_SOURCE) + frozen->ns[MIGRATE__FROZEN_PART__DUMP] -
-		      frozen->ns[MIGRATE__FROZEN_PART__SEND_PAGES] - frozen->settling_ns;
+		      frozen->ns[MIGRATE__FROZEN_PART__SEND_PAGES] -
+		      frozen->ns[MIGRATE__FROZEN_PART__SYNC_FILES] - frozen->settling_ns;
 
 	/* a test's delays say nothing of the next migration */
 	if (!report_delays())

@@ -191,6 +191,20 @@ static void measure(struct precopy *pre, uint64_t bytes, uint64_t ns)
 		pre->bytes_per_s = pre->bytes_per_s ? (pre->bytes_per_s + now) / 2 : now;
 }
 
+/* Whatever is written to files from now on is for the next sync, as pages are. */
+static int sync_files(struct precopy *pre, struct round_figures *figures, struct error *err)
+{
+	const struct syncfs *sync = pre->sync;
+
+	if (!sync)
+		return 0;
+	if (syncfs_wait(pre->sync, err))
+		return -1;
+	figures->synced_bytes = pre->rule.files_bytes = sync->bytes;
+	figures->synced_ns = pre->rule.files_ns = sync->ns;
+	return 0;
+}
+
 static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 {
 	struct progress progress = { .all = dirty_pages(pre), .begin_ns = clock_now_ns() };
@@ -202,7 +216,7 @@ static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 
 	sender->round = round;
 	pre->rounds = round;
-	if (begin_round(pre, round, progress.all, err))
+	if (begin_round(pre, round, progress.all, err) || syncfs_ask(pre->sync, err))
 		return -1;
 	tree_for_each(pre->tree, process)
 		if (send_process(pre, process, &progress, err))
@@ -227,6 +241,8 @@ static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 	figures.inherited = sender->inherited - before.inherited;
 	figures.bytes = sender->bytes - before.bytes;
 	measure(pre, figures.bytes, figures.ns);
+	if (sync_files(pre, &figures, err))
+		return -1;
 	return figures_add_round(pre->figures, &figures, err);
 }
 
@@ -393,27 +409,35 @@ static int run_rounds(struct precopy *pre, struct error *err)
 	return 0;
 }
 
+static int send_shared_round(struct precopy *pre, uint32_t round, struct error *err)
+{
+	struct source_mm *mm;
+
+	pre->sender->round = round;
+	pre->rounds = round;
+	if (begin_round(pre, round, shms_pages(pre->shms), err))
+		return -1;
+	tree_for_each_mm(pre->tree, mm)
+		if (sender_mark(pre->sender, mm, FRAME_ROUND, err))
+			return -1;
+	return send_shared(pre, err) || wait_ack(pre, round, 0, err) ? -1 : 0;
+}
+
 /*
- * Without rounds of the rest. The second one sends little: it is there so that the pages that are
- * compared and sent while the program stands are those of a moment ago.
+ * Without rounds of the rest: of shared memory, and of files. The second one sends little: it is there so that what is
+ * compared and sent while the program stands is that of a moment ago.
  */
 static int run_shared_rounds(struct precopy *pre, struct error *err)
 {
-	for (uint32_t round = 1; round <= SHARED_ROUNDS; round++) {
-		struct source_mm *mm;
+	bool shared = shms_nr(pre->shms);
 
-		if (!shms_nr(pre->shms))
-			return 0;
-		pre->sender->round = round;
-		pre->rounds = round;
-		if (begin_round(pre, round, shms_pages(pre->shms), err))
+	for (uint32_t round = 1; round <= SHARED_ROUNDS && (shared || syncfs_is_on(pre->sync)); round++) {
+		struct round_figures figures = { 0 };
+
+		if (syncfs_ask(pre->sync, err) || (shared && send_shared_round(pre, round, err)) ||
+		    sync_files(pre, &figures, err) || precopy_scan_next(pre, err))
 			return -1;
-		tree_for_each_mm(pre->tree, mm)
-			if (sender_mark(pre->sender, mm, FRAME_ROUND, err))
-				return -1;
-		if (send_shared(pre, err) || wait_ack(pre, round, 0, err) || precopy_scan_next(pre, err))
-			return -1;
-		if (pre->shared_pages < SHARED_ENOUGH)
+		if (pre->shared_pages + (figures.synced_bytes >> PAGE_SHIFT) < SHARED_ENOUGH)
 			return 0;
 	}
 	return 0;

@@ -9,6 +9,7 @@
 #include "source/sender.h"
 #include "source/shm.h"
 #include "source/stop_rule.h"
+#include "source/syncfs.h"
 #include "source/throttle.h"
 #include "source/tree.h"
 
@@ -20,6 +21,7 @@
  * @box: gets the destination's answers; a failure ends the rounds
  * @hold: freezes the program where a backend has to look at it; otherwise not used
  * @join, @ctx: see tree_follow()
+ * @sync: files move beside the memory of each round; NULL: they do not
  * @mode, @rule, @on_stall: as precopy_run() finds them: the owner fills in what is allowed. @on_stall may turn
  *	mode precopy to auto
  * @throttle: of @on_stall; NULL: there is none
@@ -39,6 +41,7 @@ struct precopy {
 	struct backend_hold hold;
 	tree_join_fn join;
 	void *ctx;
+	struct syncfs *sync;
 	enum migrate_mode mode;
 	struct stop_rule rule;
 	enum on_stall on_stall;

@@ -16,12 +16,12 @@ static double send_ns(uint64_t dirty_bytes, double bytes_per_s)
 uint64_t stop_rule_expected_ns(const struct stop_rule *rule, uint64_t dirty_bytes,
 			       double bytes_per_s)
 {
-	return rule->fixed_ns + send_ns(dirty_bytes, bytes_per_s);
+	return rule->fixed_ns + rule->files_ns + send_ns(dirty_bytes, bytes_per_s);
 }
 
 uint64_t stop_rule_stands_ns(const struct stop_rule *rule, uint64_t dirty_bytes, double bytes_per_s)
 {
-	return rule->rest_later ? rule->fixed_ns :
+	return rule->rest_later ? rule->fixed_ns + rule->files_ns :
 				  stop_rule_expected_ns(rule, dirty_bytes, bytes_per_s);
 }
 
@@ -52,7 +52,7 @@ static const char *reason(enum stop_verdict verdict)
 void stop_rule_say(const struct stop_rule *rule, enum stop_verdict verdict, uint64_t dirty_bytes,
 		   double bytes_per_s, char *text, size_t size)
 {
-	uint64_t memory = send_ns(dirty_bytes, bytes_per_s) / MS, fixed = rule->fixed_ns / MS;
+	uint64_t memory = send_ns(dirty_bytes, bytes_per_s) / MS, fixed = (rule->fixed_ns + rule->files_ns) / MS;
 
 	if (rule->rest_later)
 		snprintf(text, size,
@@ -79,11 +79,11 @@ void stop_rule_say_beaten(const struct stop_rule *rule, char *text, size_t size)
 enum stop_verdict stop_rule_next(struct stop_rule *rule, uint32_t rounds, uint64_t dirty_bytes,
 				 double bytes_per_s)
 {
-	double memory_ns = send_ns(dirty_bytes, bytes_per_s);
-	uint64_t last = rule->last_dirty;
+	double rest_ns = send_ns(dirty_bytes, bytes_per_s) + rule->files_ns;
+	uint64_t last = rule->last_dirty, rest_bytes = dirty_bytes + rule->files_bytes;
 
-	rule->last_dirty = dirty_bytes;
-	if (last && dirty_bytes > last - last / 10)
+	rule->last_dirty = rest_bytes;
+	if (last && rest_bytes > last - last / 10)
 		rule->slow++;
 	else
 		rule->slow = 0;
@@ -91,7 +91,7 @@ enum stop_verdict stop_rule_next(struct stop_rule *rule, uint32_t rounds, uint64
 		rule->steps--;
 	if (!stop_rule_has_rounds_left(rule, rounds))
 		rule->steps = 0;
-	if (memory_ns <= memory_limit_ns(rule) >> rule->steps)
+	if (rest_ns <= memory_limit_ns(rule) >> rule->steps)
 		return STOP_DOWNTIME;
 	if (!stop_rule_has_rounds_left(rule, rounds))
 		return STOP_ROUNDS;

@@ -17,6 +17,7 @@ enum stop_verdict { STOP_NOT, STOP_DOWNTIME, STOP_ROUNDS, STOP_NO_SHRINK };
 /**
  * struct stop_rule - when to stop the program for good
  * @fixed_ns: what dump, images and restore take whatever is dirty
+ * @files_bytes, @files_ns: of the last sync of files: one more while the program stands is expected to be like it
  * @last_dirty: bytes before the last round
  * @slow: rounds in a row that shrank the dirty memory by less than a tenth
  * @steps: the memory that is left may take half of what --max-downtime leaves for it, so many times halved. Each
@@ -25,7 +26,7 @@ enum stop_verdict { STOP_NOT, STOP_DOWNTIME, STOP_ROUNDS, STOP_NO_SHRINK };
  */
 struct stop_rule {
 	uint32_t max_rounds;
-	uint64_t max_downtime_ns, fixed_ns;
+	uint64_t max_downtime_ns, fixed_ns, files_bytes, files_ns;
 	uint64_t last_dirty;
 	uint32_t slow, steps;
 	bool rest_later;

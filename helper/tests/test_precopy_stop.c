@@ -94,6 +94,26 @@ static void nothing_was_measured(void **state)
 	assert_true(stop_rule_expected_ns(&rule, MIB, 0) > 1000000 * MS);
 }
 
+/* What the last sync took is expected of the one for which the program stands, and its bytes shrink like pages or do not. */
+static void files_count(void **state)
+{
+	struct stop_rule rule = rule_of(300, 100);
+
+	rule.files_bytes = 500 * MIB;
+	rule.files_ns = 250 * MS;
+	assert_int_equal(stop_rule_next(&rule, 1, 0, RATE), STOP_NOT);
+	assert_int_equal(stop_rule_expected_ns(&rule, 10 * MIB, RATE), 450 * MS);
+	rule.rest_later = true;
+	assert_int_equal(stop_rule_stands_ns(&rule, 10 * MIB, RATE), 350 * MS);
+	rule.rest_later = false;
+	/* memory shrinks, and files do not */
+	assert_int_equal(stop_rule_next(&rule, 2, 0, RATE), STOP_NOT);
+	assert_int_equal(stop_rule_next(&rule, 3, 0, RATE), STOP_NO_SHRINK);
+	rule.files_bytes = 10 * MIB;
+	rule.files_ns = 5 * MS;
+	assert_int_equal(stop_rule_next(&rule, 4, 0, RATE), STOP_DOWNTIME);
+}
+
 static const char *said(const struct stop_rule *rule, enum stop_verdict verdict)
 {
 	static char text[256];
@@ -206,6 +226,7 @@ int main(void)
 		cmocka_unit_test(one_slow_round_is_forgiven),
 		cmocka_unit_test(exactly_a_tenth_is_enough),
 		cmocka_unit_test(nothing_was_measured),
+		cmocka_unit_test(files_count),
 		cmocka_unit_test(reasons_do_not_contradict),
 		cmocka_unit_test(limit_rises), cmocka_unit_test(limit_is_low_while_rounds_shrink),
 		cmocka_unit_test(last_round_has_the_whole_limit),

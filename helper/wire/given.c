@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include "wire/given.h"
+
+/** struct one - a descriptor, and the option that names it */
+struct one {
+	const char *option;
+	int fd;
+	bool carries;	/* memory, or what starts programs */
+};
+
+#define ONES_MAX	(2 + GIVEN_MEM_MAX)
+
+static size_t list(const struct given *given, struct one *ones)
+{
+	size_t nr = 0;
+
+	if (given->msg >= 0)
+		ones[nr++] = (struct one){ "--msgfd", given->msg, false };
+	if (given->rpc >= 0)
+		ones[nr++] = (struct one){ "--fdrpc", given->rpc, true };
+	for (size_t i = 0; i < given->nr_mem; i++)
+		ones[nr++] = (struct one){ "--fdmem", given->mem[i], true };
+	return nr;
+}
+
+static int check_one(const struct one *one, bool insecure, struct error *err)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(int);
+	int type = 0, flags = fcntl(one->fd, F_GETFL);
+
+	if (flags < 0)
+		return error_errno(err, CODE_USAGE, "the caller has to leave it open for this process",
+				   "%s %d", one->option, one->fd);
+	if (getsockopt(one->fd, SOL_SOCKET, SO_TYPE, &type, &len) || type != SOCK_STREAM)
+		return error_set(err, CODE_USAGE, NULL, "%s %d is no stream socket", one->option, one->fd);
+	len = sizeof(addr);
+	if (getpeername(one->fd, (void *)&addr, &len))
+		return error_errno(err, CODE_USAGE, "the caller has to connect it",
+				   "%s %d has no other end", one->option, one->fd);
+	if (one->carries && addr.ss_family != AF_UNIX && !insecure)
+		return error_set(err, CODE_USAGE, "--insecure-fds takes it, on a network that is yours alone",
+				 "memory would go over %s %d without encryption", one->option, one->fd);
+	/* what waits must wait, and CRIU and the programs that it restores inherit nothing */
+	if (fcntl(one->fd, F_SETFL, flags & ~O_NONBLOCK) || fcntl(one->fd, F_SETFD, FD_CLOEXEC))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot set up %s %d", one->option, one->fd);
+	return 0;
+}
+
+/* Two numbers may be of one socket. */
+static bool is_same(int a, int b)
+{
+	struct stat x, y;
+
+	return a == b || (!fstat(a, &x) && !fstat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
+int given_check(const struct given *given, struct error *err)
+{
+	struct one ones[ONES_MAX];
+	size_t nr = list(given, ones);
+
+	if (given_has_link(given) && (given->rpc < 0 || !given->nr_mem))
+		return error_set(err, CODE_USAGE, "give both", "%s is missing",
+				 given->rpc < 0 ? "--fdrpc" : "--fdmem");
+	for (size_t i = 0; i < nr; i++) {
+		if (check_one(&ones[i], given->insecure, err))
+			return -1;
+		for (size_t j = 0; j < i; j++)
+			if (is_same(ones[i].fd, ones[j].fd))
+				return error_set(err, CODE_USAGE, "each needs a connection of its own",
+						 "%s %d and %s %d are one socket", ones[j].option,
+						 ones[j].fd, ones[i].option, ones[i].fd);
+	}
+	return 0;
+}

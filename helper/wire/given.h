@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Descriptors that the caller opened and the command line names, as p.haul's: --fdrpc, --fdmem, --msgfd. Both ends check
+ * them alike, before anything is done.
+ */
+#ifndef MIGRATE_WIRE_GIVEN_H
+#define MIGRATE_WIRE_GIVEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "base/error.h"
+
+#define GIVEN_MEM_MAX	2	/* the memory connection, and the urgent one */
+
+/**
+ * struct given - numbers of descriptors; -1: not given
+ * @rpc: the control connection, with @mem in place of an address
+ * @mem: the first is the memory connection, the last one of several the urgent connection
+ * @msg: of a manager (wire/msgfd.h)
+ * @insecure: the user accepts that TCP among @rpc and @mem is not encrypted
+ */
+struct given {
+	int rpc, mem[GIVEN_MEM_MAX], msg;
+	size_t nr_mem;
+	bool insecure;
+};
+
+#define GIVEN_NONE	((struct given){ .rpc = -1, .mem = { -1, -1 }, .msg = -1 })
+
+/** given_has_link() - the connections of the migration are given */
+static inline bool given_has_link(const struct given *given)
+{
+	return given->rpc >= 0 || given->nr_mem;
+}
+
+/** given_check() - each is a connected stream socket, and none is given twice; none is inherited by other programs from here on */
+int given_check(const struct given *given, struct error *err);
+
+#endif
