@@ -176,6 +176,16 @@ static const char *take_msgfd(void *ctx, char *value)
 	return options_descriptor(value, &((struct migrate_options *)ctx)->given.msg);
 }
 
+static const char *take_fdrpc(void *ctx, char *value)
+{
+	return options_descriptor(value, &((struct migrate_options *)ctx)->given.rpc);
+}
+
+static const char *take_fdmem(void *ctx, char *value)
+{
+	return options_fdmem(value, &((struct migrate_options *)ctx)->given);
+}
+
 static const char *take_result(void *ctx, char *value)
 {
 	struct migrate_options *opts = ctx;
@@ -254,6 +264,14 @@ static const struct cli_option options[] = {
 	  "for CRIU's images, an absolute path, on tmpfs\n"
 	  "(/run/migrate-helper, or /dev/shm/migrate-helper)", .take = take_images_dir },
 	{ "criu-log-level", "N", "0 to 4 (2)", .take = take_log_level },
+	{ "fdrpc", "N",
+	  "in place of --to: the control connection is this stream\n"
+	  "socket, which the caller opened", .take = take_fdrpc },
+	{ "fdmem", "N",
+	  "twice, with --fdrpc: the connection for memory, and the one\n"
+	  "for pages that the program waits for", .take = take_fdmem, .many = true },
+	{ "insecure-fds", .text = "take TCP for --fdrpc and --fdmem: there is no encryption",
+	  .flag = offsetof(struct migrate_options, given.insecure) },
 	{ "msgfd", "N",
 	  "a stream socket that the caller opened, with a manager at its\n"
 	  "other end: it moves the program's files, and is told the\n"
@@ -279,6 +297,10 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 	code = options_parse(&verb, argc, argv, opts);
 	if (code >= 0)
 		return code;
+	if (opts->to && given_has_link(&opts->given))
+		return options_wrong(&verb, "--to and --fdrpc or --fdmem both say where to");
+	if (given_has_link(&opts->given))
+		opts->to = "the other end of --fdrpc";
 	if (!opts->pid || !opts->to)
 		return options_wrong(&verb, "%s is missing", opts->pid ? "--to" : "--pid");
 	return -1;

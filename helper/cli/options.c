@@ -139,6 +139,13 @@ const char *options_descriptor(const char *text, int *fd)
 	return want;
 }
 
+const char *options_fdmem(const char *text, struct given *given)
+{
+	if (given->nr_mem == GIVEN_MEM_MAX)
+		return "one of two";
+	return options_descriptor(text, &given->mem[given->nr_mem++]);
+}
+
 const char *options_path(const char *text, const char **value)
 {
 	*value = text;

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include "wire/given.h"
 
 /**
  * struct cli_option - one option; a table of options ends with a NULL @name
@@ -48,6 +49,9 @@ const char *options_number(const char *text, unsigned long min, unsigned long ma
 
 /** options_descriptor() - parse the number of a descriptor. Return: as cli_option.take */
 const char *options_descriptor(const char *text, int *fd);
+
+/** options_fdmem() - one more of --fdmem. Return: as cli_option.take */
+const char *options_fdmem(const char *text, struct given *given);
 
 /** options_path() - take an absolute path. Return: as cli_option.take */
 const char *options_path(const char *text, const char **value);

@@ -52,6 +52,21 @@ static const char *take_criu_config(void *ctx, char *value)
 	return *value ? NULL : "a file";
 }
 
+static const char *take_fdrpc(void *ctx, char *value)
+{
+	return options_descriptor(value, &((struct serve_options *)ctx)->given.rpc);
+}
+
+static const char *take_fdmem(void *ctx, char *value)
+{
+	return options_fdmem(value, &((struct serve_options *)ctx)->given);
+}
+
+static const char *take_msgfd(void *ctx, char *value)
+{
+	return options_descriptor(value, &((struct serve_options *)ctx)->given.msg);
+}
+
 static const struct cli_option options[] = {
 	{ "listen", "WHERE",
 	  "unix:PATH, or HOST[:PORT] (port 7070); unless said it is\n"
@@ -77,6 +92,16 @@ static const struct cli_option options[] = {
 	  "options of CRIU's own that programs may ask for (migrate\n"
 	  "--criu-config), and what their names stand for here",
 	  .take = take_criu_config },
+	{ "fdrpc", "N",
+	  "in place of --listen: the control connection of one migration\n"
+	  "is this stream socket, which the caller opened", .take = take_fdrpc },
+	{ "fdmem", "N", "twice, with --fdrpc: the two others, in migrate's order",
+	  .take = take_fdmem, .many = true },
+	{ "insecure-fds", .text = "take TCP for --fdrpc and --fdmem: there is no encryption",
+	  .flag = offsetof(struct serve_options, given.insecure) },
+	{ "msgfd", "N",
+	  "a stream socket that the caller opened, with a manager at its\n"
+	  "other end, which is told the outcome; with --once or --fdrpc", .take = take_msgfd },
 	{ "json", .text = "one JSON object a line", .flag = offsetof(struct serve_options, json) },
 	{ 0 }
 };
@@ -87,11 +112,16 @@ static const struct cli_verb verb = {
 
 int serve_main(int argc, char **argv)
 {
-	struct serve_options opts = { .images_base = memfs_base() };
+	struct serve_options opts = { .images_base = memfs_base(), .given = GIVEN_NONE };
 	int code = options_parse(&verb, argc, argv, &opts);
 
 	if (code >= 0)
 		return code;
+	if (opts.listen && given_has_link(&opts.given))
+		return options_wrong(&verb, "--listen and --fdrpc or --fdmem both say where from");
+	if (opts.given.msg >= 0 && !opts.once && !given_has_link(&opts.given))
+		return options_wrong(&verb, "--msgfd is for one migration: with --once or --fdrpc");
+	opts.once |= given_has_link(&opts.given);
 	report_init(opts.json);
 	return acceptor_run(&opts);
 }

@@ -17,6 +17,7 @@
 #include "os/service.h"
 
 #define TICK_MS		1000
+#define GIVEN_LINK	(1 + GIVEN_MEM_MAX)
 
 /** struct server - the accepting process */
 struct server {
@@ -41,13 +42,23 @@ static void on_signal(struct server *server)
 	server->migrations.code = CODE_ABORTED;
 }
 
+/* One of the caller's connections is no use, and there will be no other. */
+static bool is_over(struct server *server)
+{
+	if (!given_has_link(&server->opts.given) || migrations_run(&server->migrations) ||
+	    door_nr_callers(&server->door) == GIVEN_LINK)
+		return false;
+	server->migrations.code = server->migrations.code ?: CODE_PEER;
+	return true;
+}
+
 /* No function called in this loop waits for a caller or for a migration. */
 static void serve(struct server *server)
 {
 	struct pollfd fds[1 + DOOR_CALLERS + 1 + PLACES_MAX];
 	struct pollfd *signals = &fds[1 + DOOR_CALLERS], *socks = signals + 1;
 
-	while (!server->stop && !server->migrations.done) {
+	while (!server->stop && !server->migrations.done && !is_over(server)) {
 		door_poll(&server->door, fds);
 		*signals = (struct pollfd){ .fd = server->signals, .events = POLLIN };
 		migrations_poll(&server->migrations, socks);
@@ -80,8 +91,14 @@ static int open_signals(struct server *server, struct error *err)
 static int open_door(struct server *server, struct error *err)
 {
 	const struct serve_options *opts = &server->opts;
-	int fd, given = service_socket(&fd, err);
+	const int link[GIVEN_LINK] = { opts->given.rpc, opts->given.mem[0], opts->given.mem[1] };
+	int fd, given;
 
+	if (given_has_link(&opts->given)) {
+		door_give(&server->door, link, GIVEN_LINK);
+		return 0;
+	}
+	given = service_socket(&fd, err);
 	if (given < 0)
 		return -1;
 	if (given && opts->listen)
@@ -89,6 +106,17 @@ static int open_door(struct server *server, struct error *err)
 				 "a socket unit and --listen both say where to listen");
 	return given ? door_take(&server->door, fd, opts->insecure, err) :
 	       door_open(&server->door, opts->listen ?: SERVE_LISTEN, err);
+}
+
+/* Whoever ran the migration was killed, or never began. */
+static void say_outcome(struct server *server, int code)
+{
+	struct error err = { 0 };
+
+	if (server->opts.given.msg < 0 || atomic_load(&server->opts.places->told))
+		return;
+	error_set(&err, code ?: CODE_INTERNAL, NULL, "no program has moved here");
+	tell_result(&err, NULL);
 }
 
 int acceptor_run(const struct serve_options *opts)
@@ -106,7 +134,8 @@ int acceptor_run(const struct serve_options *opts)
 	server->opts.places = places_new(opts->max_bytes);
 	if (!server->opts.places)
 		return CODE_INTERNAL;
-	if ((opts->listen && conn_check_where(opts->listen, opts->insecure, &err)) ||
+	tell_manager(opts->given.msg, given_has_link(&opts->given), &server->opts.places->told);
+	if (given_check(&opts->given, &err) || (opts->listen && conn_check_where(opts->listen, opts->insecure, &err)) ||
 	    images_check(server->opts.images_base, &err) ||
 	    criu_config_read(&server->opts.config, server->opts.criu_config, CRIU_END_RESTORE, &err) ||
 	    criu_version_get(&server->opts.criu, &err) || criu_check_restore(&err) ||
@@ -124,6 +153,7 @@ int acceptor_run(const struct serve_options *opts)
 	door_close(&server->door);
 	code = server->migrations.code;
 	migrations_end(&server->migrations, server->signals);
+	say_outcome(server, code);
 	free(server);
 	return code;
 }

@@ -33,8 +33,33 @@ static void begin(struct door *door, int fd, const char *name)
 	memset(door, 0, sizeof(*door));
 	for (size_t i = 0; i < DOOR_CALLERS; i++)
 		door->callers[i].fd = -1;
+	if (fd < 0) {
+		door->listener.fd = -1;
+		return;
+	}
 	listener_init(&door->listener, fd);
 	tell("listening", json_pack("{s:s}", "address", name), "listening on %s", name);
+}
+
+void door_give(struct door *door, const int *fds, size_t nr)
+{
+	begin(door, -1, NULL);
+	for (size_t i = 0; i < nr; i++) {
+		struct caller *caller = &door->callers[i];
+
+		conn_tune(fds[i]);
+		*caller = (struct caller){ .fd = fds[i], .deadline_ms = INT64_MAX };
+		snprintf(caller->peer, sizeof(caller->peer), "descriptor %d", fds[i]);
+	}
+}
+
+size_t door_nr_callers(const struct door *door)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < DOOR_CALLERS; i++)
+		nr += door->callers[i].fd >= 0;
+	return nr;
 }
 
 int door_open(struct door *door, const char *where, struct error *err)

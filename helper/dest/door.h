@@ -53,6 +53,10 @@ struct door {
 int door_open(struct door *door, const char *where, struct error *err);
 /** door_take() - take over a listening socket that another program has opened, and that goes on after this door */
 int door_take(struct door *door, int fd, bool insecure, struct error *err);
+/** door_give() - no listening socket, but the @nr connections @fds, which may be silent for as long as they like */
+void door_give(struct door *door, const int *fds, size_t nr);
+/** door_nr_callers() - how many there are */
+size_t door_nr_callers(const struct door *door);
 /** door_close() - close all descriptors, and remove the UNIX socket if it is still this door's */
 void door_close(struct door *door);
 

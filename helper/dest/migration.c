@@ -363,6 +363,8 @@ static int undo(struct migration *m, struct error *err)
 	if (mailbox_failed(&m->peer.box, &first))
 		*err = first;
 	alone = keeper_abort(m->keeper, &why);
+	/* which the keeper removes */
+	tell_log(m->images.work_fd, "restore.log");
 	if (alone)
 		gone = keeper_undo(m->keeper, m->program.init_fd);
 	if (!gone)

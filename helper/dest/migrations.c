@@ -137,10 +137,10 @@ static void migration_main(struct serve_options *opts, const struct caller *call
 			   struct place *place)
 {
 	struct conn_preamble pre = caller->preamble;
-	int keep[] = { caller->fd, sock };
+	int keep[] = { caller->fd, sock, opts->given.msg };
 	sigset_t none;
 
-	fds_close_others(keep, 2);
+	fds_close_others(keep, 3);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	opts->place = place;
@@ -394,6 +394,14 @@ void migrations_tick(struct migrations *migrations)
 		evict(migrations, NULL, true);
 	for (size_t i = 0; i < PLACES_MAX; i++)
 		press(migrations, &migrations->all[i], now);
+}
+
+bool migrations_run(const struct migrations *migrations)
+{
+	for (size_t i = 0; i < PLACES_MAX; i++)
+		if (migrations->all[i].pid)
+			return true;
+	return false;
 }
 
 static bool some_are_ending(const struct migrations *migrations)

@@ -55,6 +55,8 @@ struct migrations {
 
 void migrations_init(struct migrations *migrations, struct serve_options *opts,
 		     struct door *door);
+/** migrations_run() - the process of one runs */
+bool migrations_run(const struct migrations *migrations);
 
 /** migrations_poll() - fill @fds, PLACES_MAX of them */
 void migrations_poll(const struct migrations *migrations, struct pollfd *fds);

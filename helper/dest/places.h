@@ -41,10 +41,11 @@ struct place {
  * struct places - in shared memory
  * @max_bytes: most bytes that all migrations may reserve; 0: what the machine has available
  * @memory_short: a reservation has failed that would fit without the other migrations
+ * @told: a migration's process has told the manager the outcome
  */
 struct places {
 	uint64_t max_bytes;
-	atomic_bool memory_short;
+	atomic_bool memory_short, told;
 	struct place place[PLACES_MAX];
 };
 

@@ -5,6 +5,7 @@
 #include "criu/criu.h"
 #include "dest/kept_addresses.h"
 #include "dest/places.h"
+#include "wire/given.h"
 
 #define SERVE_LISTEN	"unix:/run/migrate-helper/serve.sock"
 
@@ -14,6 +15,7 @@
  * @take_addresses: which addresses may move here with programs
  * @criu_config: file of options that programs may ask for; NULL: there is none
  * @config: the options of that file
+ * @given: descriptors that the caller opened: the connections of one migration in place of @listen; a manager
  * @max_bytes: memory for all migrations; 0: the available memory
  * @places: shared by all migrations
  * @place: place of this migration, in its process
@@ -23,6 +25,7 @@ struct serve_options {
 	const char *images_base;
 	struct address_terms take_addresses;
 	const char *criu_config;
+	struct given given;
 	uint64_t max_bytes;
 	bool insecure, once, json;
 	struct criu_version criu;

@@ -15,6 +15,35 @@ void tell_count(struct place *place)
 	counted = place;
 }
 
+/** struct manager - see tell_manager(); @told: NULL: there is none */
+static struct {
+	struct msgfd msgfd;
+	struct outcome_report outcome;
+	bool alone;
+	atomic_bool *told;
+} manager;
+
+void tell_manager(int msgfd, bool alone, atomic_bool *told)
+{
+	msgfd_init(&manager.msgfd, msgfd);
+	manager.outcome.msgfd = &manager.msgfd;
+	manager.alone = alone;
+	manager.told = told;
+}
+
+void tell_log(int dir_fd, const char *name)
+{
+	outcome_take_log(&manager.outcome, dir_fd, name);
+}
+
+static void tell_outcome(const struct error *err)
+{
+	if (!manager.told || (counted && !manager.alone && atomic_load(&counted->stage) < PLACE_SETUP) ||
+	    atomic_exchange(manager.told, true))
+		return;
+	outcome_say(&manager.outcome, err);
+}
+
 static void count(unsigned int nr)
 {
 	if (counted)
@@ -52,6 +81,7 @@ void tell_result(const struct error *err, json_t *fields)
 	const char *key;
 	json_t *value;
 
+	tell_outcome(err);
 	/* the error and its hint, and the result */
 	count(err->code != CODE_OK ? 3 : 1);
 	if (err->code != CODE_OK)

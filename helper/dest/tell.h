@@ -5,9 +5,20 @@
 
 #include "base/report.h"
 #include "dest/places.h"
+#include "session/outcome.h"
 
 /** tell_count() - count the lines of this process in @place, from before there are threads */
 void tell_count(struct place *place);
+
+/**
+ * tell_manager() - the manager on @msgfd gets the outcome with tell_result(), once; -1: there is none
+ * @told: in shared memory, set then
+ *
+ * Outcomes of migrations before Setup are those of strangers, unless there is one migration alone.
+ */
+void tell_manager(int msgfd, bool alone, atomic_bool *told);
+/** tell_log() - the end of the log @name in @dir_fd, which will be removed, belongs to the outcome */
+void tell_log(int dir_fd, const char *name);
 
 /** tell_migration() - add "id" to every JSON object of this process from now on */
 void tell_migration(const char *id);

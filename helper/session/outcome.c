@@ -29,7 +29,7 @@ static char *printable_lines(char *raw)
 	return text;
 }
 
-void outcome_take_log(struct outcome *outcome, int dir_fd, const char *name)
+void outcome_take_log(struct outcome_report *outcome, int dir_fd, const char *name)
 {
 	int fd = outcome->msgfd && !outcome->log ? openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
 	char raw[LOG_BYTES + 1], *line = raw;
@@ -51,7 +51,7 @@ void outcome_take_log(struct outcome *outcome, int dir_fd, const char *name)
 	outcome->log = printable_lines(line);
 }
 
-static void say_error(const struct outcome *outcome, const struct error *err, struct error *why)
+static void say_error(const struct outcome_report *outcome, const struct error *err, struct error *why)
 {
 	char *text = NULL;
 
@@ -62,7 +62,7 @@ static void say_error(const struct outcome *outcome, const struct error *err, st
 	free(text);
 }
 
-void outcome_say(struct outcome *outcome, const struct error *err)
+void outcome_say(struct outcome_report *outcome, const struct error *err)
 {
 	struct error why = { 0 };
 
@@ -76,7 +76,7 @@ void outcome_say(struct outcome *outcome, const struct error *err)
 		report_say("the manager does not know the outcome: %s", why.what);
 }
 
-void outcome_free(struct outcome *outcome)
+void outcome_free(struct outcome_report *outcome)
 {
 	free(outcome->log);
 	outcome->log = NULL;

@@ -24,14 +24,28 @@ static int hello(struct control *ctl, struct error *err)
 	return ret;
 }
 
-int connect_all(struct link_set *links, const char *to, const uint8_t *id, struct error *err)
+/* Over a descriptor of the caller's. The link is ours alone, and ends with its connections. */
+static int start_given(struct conn *conn, int fd, enum conn_kind kind, const uint8_t *id, struct error *err)
 {
+	conn_tune(fd);
+	return conn_start(conn, fd, kind, id, err);
+}
+
+int connect_all(struct link_set *links, const char *to, const struct given *given, const uint8_t *id,
+		struct error *err)
+{
+	bool given_link = given_has_link(given);
 	struct conn control;
 
-	if (conn_connect(&control, to, CONN_CONTROL, id, err))
+	if (given_link ? start_given(&control, given->rpc, CONN_CONTROL, id, err) :
+			 conn_connect(&control, to, CONN_CONTROL, id, err))
 		return -1;
 	links->ctl = control_new(&control, COURSE_SOURCE, err);
-	return !links->ctl || hello(links->ctl, err) ||
-	       conn_connect(&links->memory, to, CONN_MEMORY, id, err) ||
+	if (!links->ctl || hello(links->ctl, err))
+		return -1;
+	if (given_link)
+		return start_given(&links->memory, given->mem[0], CONN_MEMORY, id, err) ||
+		       start_given(&links->urgent, given->mem[1], CONN_URGENT, id, err) ? -1 : 0;
+	return conn_connect(&links->memory, to, CONN_MEMORY, id, err) ||
 	       conn_connect(&links->urgent, to, CONN_URGENT, id, err) ? -1 : 0;
 }

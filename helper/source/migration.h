@@ -73,7 +73,7 @@ struct source_migration {
 	struct figures figures;
 	struct outlook outlook;
 	struct syncfs sync;
-	struct outcome outcome;
+	struct outcome_report outcome;
 	bool stale;
 };
 

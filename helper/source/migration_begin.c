@@ -115,7 +115,7 @@ static int plan(struct source_migration *migration, struct error *err)
 	const struct migrate_options *opts = migration->opts;
 	const struct source_process *root;
 
-	if (given_check(&opts->given, err) || conn_check_where(opts->to, opts->insecure, err) ||
+	if (given_check(&opts->given, err) || (!given_has_link(&opts->given) && conn_check_where(opts->to, opts->insecure, err)) ||
 	    check_result_file(opts->result, err) ||
 	    criu_config_read(&migration->config, opts->criu_config, CRIU_END_DUMP, err))
 		return -1;

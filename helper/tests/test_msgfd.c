@@ -226,7 +226,7 @@ static const char *told(char *buf, size_t size)
 
 static void outcome_with_log(void **state)
 {
-	struct outcome outcome = { .msgfd = &msgfd };
+	struct outcome_report outcome = { .msgfd = &msgfd };
 	struct error why = { .code = CODE_CRIU, .what = "the dump failed", .hint = "do this" };
 	char buf[8192];
 	struct test_dir dir;
@@ -255,7 +255,7 @@ static void outcome_with_log(void **state)
 
 static void outcome_without(void **state)
 {
-	struct outcome outcome = { .msgfd = &msgfd }, none = { 0 };
+	struct outcome_report outcome = { .msgfd = &msgfd }, none = { 0 };
 	char buf[64];
 
 	outcome_take_log(&outcome, -1, "dump.log");

@@ -260,23 +260,28 @@ int conn_dial(const char *where, struct error *err)
 	return unix_path(where) ? unix_connect(unix_path(where), err) : connect_tcp(where, err);
 }
 
-int conn_connect(struct conn *conn, const char *where, enum conn_kind kind, const uint8_t *id,
-		 struct error *err)
+int conn_start(struct conn *conn, int fd, enum conn_kind kind, const uint8_t *id, struct error *err)
 {
 	struct conn_preamble pre = {
 		.magic = htole32(CONN_MAGIC), .version = htole16(CONN_VERSION), .kind = kind,
 	};
 
 	conn->kind = kind;
-	conn->fd = conn_dial(where, err);
-	if (conn->fd < 0)
-		return -1;
-	conn_tune_watched(conn->fd);
+	conn->fd = fd;
+	conn_tune_watched(fd);
 	memcpy(pre.id, id, sizeof(pre.id));
 	if (!conn_write(conn, &pre, sizeof(pre), 0, err))
 		return 0;
 	conn_close(conn);
 	return -1;
+}
+
+int conn_connect(struct conn *conn, const char *where, enum conn_kind kind, const uint8_t *id,
+		 struct error *err)
+{
+	int fd = conn_dial(where, err);
+
+	return fd < 0 ? -1 : conn_start(conn, fd, kind, id, err);
 }
 
 void conn_address_text(const struct sockaddr_storage *addr, socklen_t len, char *name, size_t size)

@@ -100,6 +100,9 @@ void conn_where(const char *host, unsigned long port, char *where, size_t size);
 /** conn_dial() - connect, and say nothing; the fd or -1 */
 int conn_dial(const char *where, struct error *err);
 
+/** conn_start() - send the preamble on @fd, which is connected, and which @conn owns from here on, failure or not; 0 or -1 */
+int conn_start(struct conn *conn, int fd, enum conn_kind kind, const uint8_t *id, struct error *err);
+
 /** conn_connect() - connect and send the preamble; 0 or -1 */
 int conn_connect(struct conn *conn, const char *where, enum conn_kind kind, const uint8_t *id,
 		 struct error *err);

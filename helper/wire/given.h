@@ -15,7 +15,7 @@
 /**
  * struct given - numbers of descriptors; -1: not given
  * @rpc: the control connection, with @mem in place of an address
- * @mem: the first is the memory connection, the last one of several the urgent connection
+ * @mem: the memory connection, and the urgent one
  * @msg: of a manager (wire/msgfd.h)
  * @insecure: the user accepts that TCP among @rpc and @mem is not encrypted
  */

@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+# Opens the connections of a migration, as a caller does that has a network of its own, and runs both ends over them.
+# Usage: given.py KIND DIR PID [OPTION]...: KIND: unix, tcp, or what is wrong; output of both ends in DIR; OPTIONs of migrate
+import os, signal, socket, struct, subprocess, sys
+
+def pair(family):
+    if family == "unix":
+        return socket.socketpair()
+    listener = socket.create_server(("127.0.0.1", 0))
+    near = socket.create_connection(listener.getsockname())
+    return near, listener.accept()[0]
+
+def outcome(sock):
+    length = sock.recv(4, socket.MSG_WAITALL)
+    body = sock.recv(struct.unpack("<I", length)[0], socket.MSG_WAITALL) if length else b""
+    return ["ERROR", "SYNCFS", "SUCCESS", "UNSUP"][body[1]] + " " + body[2:].decode(errors="replace") if body else "nothing"
+
+def run(side, words, numbers, manager):
+    words = words + ["--fdrpc", numbers[0], "--fdmem", numbers[1], "--fdmem", numbers[2], "--msgfd", str(manager.fileno())]
+    with open(os.path.join(where, side + ".json"), "w") as to, open(os.path.join(where, side + ".err"), "w") as log:
+        fds = {manager.fileno()} | {int(number) for number in numbers}
+        return subprocess.Popen(["ip", "netns", "exec", "dst"] * (side == "serve") + ["migrate-helper"] + words,
+                                stdout=to, stderr=log, pass_fds=fds)
+
+kind, where, pid, options = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
+pairs = [pair("tcp" if kind in ("tcp", "secure") else "unix") for _ in range(3)]
+here = [str(near.fileno()) for near, _ in pairs]
+there = [str(far.fileno()) for _, far in pairs]
+if kind == "crossed":
+    there[1], there[2] = there[2], there[1]
+if kind == "same":
+    here[2] = here[1]
+insecure = ["--insecure-fds"] if kind != "secure" else []
+ours, theirs = zip(*(socket.socketpair() for _ in range(2)))
+serve = run("serve", ["serve", "--json"] + insecure, there, theirs[1])
+if kind == "silent":
+    serve.send_signal(signal.SIGSTOP)
+migrate = run("migrate", ["migrate", "--pid", pid, "--json"] + insecure + options, here, theirs[0])
+for sock in [sock for both in pairs for sock in both] + list(theirs):
+    sock.close()
+said = []
+while not said or said[-1] == "SYNCFS ":
+    if said:
+        ours[0].sendall(struct.pack("<I", 2) + bytes([8, 2]))
+    said.append(outcome(ours[0]))
+print("migrate", migrate.wait(), said[-1].split("\n")[0])
+serve.send_signal(signal.SIGCONT)
+print("serve", serve.wait(), outcome(ours[1]).split("\n")[0], flush=True)
