@@ -22,8 +22,18 @@ static const char *take_to(void *ctx, char *value)
 {
 	struct migrate_options *opts = ctx;
 
+	if (opts->to)
+		return "alone: --to and --listen are two ways";
 	opts->to = value;
 	return *value ? NULL : "unix:PATH, HOST or HOST:PORT";
+}
+
+static const char *take_listen(void *ctx, char *value)
+{
+	struct migrate_options *opts = ctx;
+
+	opts->listens = true;
+	return take_to(ctx, value);
 }
 
 static const char *take_mode(void *ctx, char *value)
@@ -197,6 +207,9 @@ static const char *take_result(void *ctx, char *value)
 static const struct cli_option options[] = {
 	{ "pid", "PID", "the program", .take = take_pid },
 	{ "to", "WHERE", "where to: unix:PATH, or HOST[:PORT] (port 7070)", .take = take_to },
+	{ "listen", "WHERE",
+	  "in place of --to: wait there for \"serve --from\" to connect",
+	  .take = take_listen },
 	{ "mode", "MODE",
 	  "auto: send memory while it runs, the rest after it moved\n"
 	  "precopy: send the rest while it stands\n"
@@ -282,7 +295,7 @@ static const struct cli_option options[] = {
 };
 
 static const struct cli_verb verb = {
-	"migrate", "--pid PID --to WHERE [OPTION]...",
+	"migrate", "--pid PID {--to|--listen} WHERE [OPTION]...",
 	"Move a running program to the machine where \"migrate-helper serve\" runs.", options,
 };
 
@@ -298,11 +311,11 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 	if (code >= 0)
 		return code;
 	if (opts->to && given_has_link(&opts->given))
-		return options_wrong(&verb, "--to and --fdrpc or --fdmem both say where to");
+		return options_wrong(&verb, "--%s and --fdrpc or --fdmem both say where to", opts->listens ? "listen" : "to");
 	if (given_has_link(&opts->given))
 		opts->to = "the other end of --fdrpc";
 	if (!opts->pid || !opts->to)
-		return options_wrong(&verb, "%s is missing", opts->pid ? "--to" : "--pid");
+		return options_wrong(&verb, "%s is missing", opts->pid ? "--to (or --listen, or --fdrpc and --fdmem)" : "--pid");
 	return -1;
 }
 

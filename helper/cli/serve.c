@@ -72,6 +72,9 @@ static const struct cli_option options[] = {
 	  "unix:PATH, or HOST[:PORT] (port 7070); unless said it is\n"
 	  "the socket of its socket unit, or\n" SERVE_LISTEN,
 	  .take = take_listen },
+	{ "from", "WHERE",
+	  "in place of --listen: connect to \"migrate --listen\" there,\n"
+	  "and take one program", .word = offsetof(struct serve_options, from) },
 	{ "insecure",
 	  .text = "take a HOST, loopback too: there is no encryption, and every\n"
 		  "client that reaches the port can start programs as root",
@@ -101,7 +104,8 @@ static const struct cli_option options[] = {
 	  .flag = offsetof(struct serve_options, given.insecure) },
 	{ "msgfd", "N",
 	  "a stream socket that the caller opened, with a manager at its\n"
-	  "other end, which is told the outcome; with --once or --fdrpc", .take = take_msgfd },
+	  "other end, which is told the outcome; with --once, --from or\n"
+	  "--fdrpc", .take = take_msgfd },
 	{ "json", .text = "one JSON object a line", .flag = offsetof(struct serve_options, json) },
 	{ 0 }
 };
@@ -117,11 +121,11 @@ int serve_main(int argc, char **argv)
 
 	if (code >= 0)
 		return code;
-	if (opts.listen && given_has_link(&opts.given))
-		return options_wrong(&verb, "--listen and --fdrpc or --fdmem both say where from");
-	if (opts.given.msg >= 0 && !opts.once && !given_has_link(&opts.given))
-		return options_wrong(&verb, "--msgfd is for one migration: with --once or --fdrpc");
-	opts.once |= given_has_link(&opts.given);
+	if (!!opts.listen + !!opts.from + given_has_link(&opts.given) > 1)
+		return options_wrong(&verb, "one of --listen, --from, and --fdrpc with --fdmem says where from");
+	opts.once |= opts.from || given_has_link(&opts.given);
+	if (opts.given.msg >= 0 && !opts.once)
+		return options_wrong(&verb, "--msgfd is for one migration: with --once, --from or --fdrpc");
 	report_init(opts.json);
 	return acceptor_run(&opts);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "dest/acceptor.h"
 #include "dest/door.h"
+#include "dest/from.h"
 #include "dest/images.h"
 #include "dest/migrations.h"
 #include "dest/tell.h"
@@ -45,7 +46,7 @@ static void on_signal(struct server *server)
 /* One of the caller's connections is no use, and there will be no other. */
 static bool is_over(struct server *server)
 {
-	if (!given_has_link(&server->opts.given) || migrations_run(&server->migrations) ||
+	if ((!server->opts.from && !given_has_link(&server->opts.given)) || migrations_run(&server->migrations) ||
 	    door_nr_callers(&server->door) == GIVEN_LINK)
 		return false;
 	server->migrations.code = server->migrations.code ?: CODE_PEER;
@@ -98,6 +99,8 @@ static int open_door(struct server *server, struct error *err)
 		door_give(&server->door, link, GIVEN_LINK);
 		return 0;
 	}
+	if (opts->from)
+		return from_connect(&server->door, opts->from, err);
 	given = service_socket(&fd, err);
 	if (given < 0)
 		return -1;
@@ -134,8 +137,9 @@ int acceptor_run(const struct serve_options *opts)
 	server->opts.places = places_new(opts->max_bytes);
 	if (!server->opts.places)
 		return CODE_INTERNAL;
-	tell_manager(opts->given.msg, given_has_link(&opts->given), &server->opts.places->told);
+	tell_manager(opts->given.msg, opts->from || given_has_link(&opts->given), &server->opts.places->told);
 	if (given_check(&opts->given, &err) || (opts->listen && conn_check_where(opts->listen, opts->insecure, &err)) ||
+	    (opts->from && conn_check_where(opts->from, opts->insecure, &err)) ||
 	    images_check(server->opts.images_base, &err) ||
 	    criu_config_read(&server->opts.config, server->opts.criu_config, CRIU_END_RESTORE, &err) ||
 	    criu_version_get(&server->opts.criu, &err) || criu_check_restore(&err) ||

@@ -47,7 +47,7 @@ void door_give(struct door *door, const int *fds, size_t nr)
 	for (size_t i = 0; i < nr; i++) {
 		struct caller *caller = &door->callers[i];
 
-		conn_tune(fds[i]);
+		conn_tune_watched(fds[i]);
 		*caller = (struct caller){ .fd = fds[i], .deadline_ms = INT64_MAX };
 		snprintf(caller->peer, sizeof(caller->peer), "descriptor %d", fds[i]);
 	}

@@ -12,6 +12,7 @@
 /**
  * struct serve_options - options of the command line, and facts about this machine
  * @listen: NULL: the socket of a socket unit, else SERVE_LISTEN
+ * @from: connect there, and take one program; NULL: listen
  * @take_addresses: which addresses may move here with programs
  * @criu_config: file of options that programs may ask for; NULL: there is none
  * @config: the options of that file
@@ -21,7 +22,7 @@
  * @place: place of this migration, in its process
  */
 struct serve_options {
-	const char *listen;
+	const char *listen, *from;
 	const char *images_base;
 	struct address_terms take_addresses;
 	const char *criu_config;

@@ -6,14 +6,22 @@
 #include "wire/given.h"
 
 /**
+ * struct connect_way - how the connections come about
+ * @where: an address, to which they go; or with @listens, where the destination calls
+ * @given: or that the caller opened, if there are any
+ */
+struct connect_way {
+	const char *where;
+	bool listens;
+	const struct given *given;
+};
+
+/**
  * connect_all() - the connections of one migration, and Hello
- * @to: the destination, as the user named it
- * @given: the connections that the caller opened, in place of @to; or none
  * @id: CONN_ID_BYTES, that tie the connections together
  *
  * After a failure too, link_set_close() closes what there is.
  */
-int connect_all(struct link_set *links, const char *to, const struct given *given, const uint8_t *id,
-		struct error *err);
+int connect_all(struct link_set *links, const struct connect_way *way, const uint8_t *id, struct error *err);
 
 #endif

@@ -36,9 +36,12 @@ static int check_own_address(const struct source_migration *migration, struct er
 
 static int connect_threads(struct source_migration *migration, struct error *err)
 {
+	const struct connect_way way = {
+		.where = migration->opts->to, .listens = migration->opts->listens, .given = &migration->opts->given,
+	};
 	struct link_set *links = &migration->links;
 
-	if (connect_all(links, migration->opts->to, &migration->opts->given, migration->id, err) ||
+	if (connect_all(links, &way, migration->id, err) ||
 	    sender_init(&migration->memory, &links->memory, true, err) ||
 	    sender_init(&migration->urgent, &links->urgent, false, err))
 		return -1;
@@ -418,7 +421,7 @@ static int run_once(const struct migrate_options *opts, bool *again)
 	source_migration_init(migration, opts);
 	code = run(migration, &err);
 	/* a signal, say, ends it all the same */
-	*again &= migration->stale && code == CODE_PEER && !given_has_link(&opts->given);
+	*again &= migration->stale && code == CODE_PEER && !given_has_link(&opts->given) && !opts->listens;
 	if (*again) {
 		report_say("%s; the program has closed a file since then: the migration begins anew", err.what);
 	} else {

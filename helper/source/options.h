@@ -32,6 +32,7 @@ enum on_stall { STALL_STOP, STALL_POSTCOPY, STALL_THROTTLE, STALL_ABORT };
 struct migrate_options {
 	pid_t pid;
 	const char *to;
+	bool listens;			/* at @to, in place of connecting to it */
 	enum migrate_mode mode;
 	enum backend_kind backend;
 	enum backend_tracker tracker;

@@ -107,7 +107,8 @@ static void start(uint32_t version, size_t takes)
 
 static int connect_it(void)
 {
-	int ret = connect_all(&kit->links, kit->where, kit->id, &kit->err);
+	int ret = connect_all(&kit->links, &(struct connect_way){ .where = kit->where }, kit->id,
+			      &kit->err);
 
 	pthread_join(kit->thread, NULL);
 	return ret;
@@ -167,7 +168,8 @@ static void another_version_is_refused(void **state)
 static void nobody_listens(void **state)
 {
 	snprintf(kit->where, sizeof(kit->where), "unix:/tmp/test-connect-%d", getpid());
-	assert_int_equal(connect_all(&kit->links, kit->where, kit->id, &kit->err), -1);
+	assert_int_equal(connect_all(&kit->links, &(struct connect_way){ .where = kit->where }, kit->id,
+			      &kit->err), -1);
 	assert_int_equal(kit->err.code, CODE_NETWORK);
 	assert_null(kit->links.ctl);
 }

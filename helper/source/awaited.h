@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The connections of a migration for which the source waits (migrate --listen), in place of making them. The destination (serve
+ * --from) connects: control first, with a preamble without id, which the source answers with one that has it; then the others,
+ * whose preambles have the id. Whoever else calls is turned away, and said.
+ */
+#ifndef MIGRATE_SOURCE_AWAITED_H
+#define MIGRATE_SOURCE_AWAITED_H
+
+#include "wire/conn.h"
+#include "wire/unix.h"
+
+/** struct awaited - @fd: listens; -1: not any more; @path, @file: of a UNIX socket */
+struct awaited {
+	int fd;
+	const char *path;
+	struct unix_file file;
+};
+
+int awaited_open(struct awaited *awaited, const char *where, struct error *err);
+/** awaited_control() - the next caller that wants a program, for however long it takes; -1 with @err: nobody can call */
+int awaited_control(struct awaited *awaited, struct conn *conn, const uint8_t *id, struct error *err);
+/** awaited_turn_away() - the caller did not speak on as it should */
+void awaited_turn_away(const struct error *why);
+/** awaited_others() - the two other connections of the same caller, who has some seconds */
+int awaited_others(struct awaited *awaited, struct conn *memory, struct conn *urgent, const uint8_t *id,
+		   struct error *err);
+void awaited_close(struct awaited *awaited);
+
+#endif
