@@ -94,6 +94,7 @@ static int look_and_ask(struct source_migration *migration, struct error *err)
 		return -1;
 	setup.tmpfs_bytes = source_mounts_tmpfs_bytes(&migration->mounts, &migration->config,
 						      tree_root(&migration->tree)->pid);
+	outlook->compares = migration->choice.verify;
 	outlook->shape.image_pages = (setup.ghost_bytes + setup.tmpfs_bytes) / PAGE_BYTES;
 	if (outlook_make(outlook, &migration->tree, &migration->shms, &migration->criu,
 			 !backend->criu_tracks, err))

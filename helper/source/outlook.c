@@ -9,6 +9,7 @@
 
 #define TABLE_BYTES	16	/* that CRIU writes for each page of private address space */
 #define PAGEMAP_BYTES	8	/* and before CRIU 4.0 for each page of the largest mapping */
+#define COMPARE_PAGE	2.5	/* times a new page of shared memory: to read a page at both ends, and to digest it */
 #define MIB		(1UL << 20)
 #define MS		1000000UL
 
@@ -45,6 +46,7 @@ static void count_memory(struct outlook *outlook, const struct vma_list *vmas, b
 			continue;
 		outlook->shape.private_pages += pages;
 		*largest = pages > *largest ? pages : *largest;
+		outlook->own_pages += own;
 		if (drains)
 			outlook->shape.drained_pages += own;
 		if (!vma->anon)
@@ -88,6 +90,8 @@ int outlook_make(struct outlook *outlook, const struct tree *tree, const struct 
 	speed_measure(&speed);
 	outlook->model_ns = cost_model_ns(COST_DUMP, &outlook->shape, &speed);
 	outlook->here_ns = cost_expect_ns(COST_DUMP, tree_root(tree)->status.comm, outlook->model_ns);
+	if (outlook->compares)
+		outlook->compare_ns = COMPARE_PAGE * speed.page * outlook->own_pages;
 	report_event("speed", json_pack("{s:I,s:I,s:I,s:I}",
 					"file_ns", (json_int_t)speed.file,
 					"wake_ns", (json_int_t)speed.wake,
@@ -100,10 +104,11 @@ static void say(const struct outlook *outlook)
 {
 	const struct shape *shape = &outlook->shape;
 
-	report_event("expected", json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
+	report_event("expected", json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
 			"fixed_ns", (json_int_t)outlook_ns(outlook),
 			"here_ns", (json_int_t)outlook->here_ns,
 			"there_ns", (json_int_t)outlook->there_ns,
+			"compare_ns", (json_int_t)outlook->compare_ns,
 			"processes", (json_int_t)shape->processes,
 			"mappings", (json_int_t)shape->mappings,
 			"threads", (json_int_t)shape->threads,

@@ -15,11 +15,15 @@
  * @model_ns: what the model says of this machine's part
  * @here_ns: the same, with what earlier migrations say: dump and images
  * @there_ns: the destination's: the restore
+ * @compares: all memory is compared while the program stands; the caller's to fill
+ * @own_pages: private memory that there is
+ * @compare_ns: that the comparison takes, at both ends at a time; no part of what earlier migrations say
  * @criu_bytes: that CRIU takes for its tables while it dumps
  */
 struct outlook {
 	struct shape shape;
-	uint64_t model_ns, here_ns, there_ns, criu_bytes;
+	bool compares;
+	uint64_t own_pages, model_ns, here_ns, there_ns, compare_ns, criu_bytes;
 };
 
 /**
@@ -35,7 +39,7 @@ int outlook_make(struct outlook *outlook, const struct tree *tree, const struct 
 
 static inline uint64_t outlook_ns(const struct outlook *outlook)
 {
-	return outlook->here_ns + outlook->there_ns;
+	return outlook->here_ns + outlook->there_ns + outlook->compare_ns;
 }
 
 /**

@@ -152,7 +152,10 @@ void throttle_end(struct throttle *throttle)
 
 	if (!throttle->cpu.nr)
 		return;
-	if (ask(throttle, 0, &err) && (err = (struct error){ 0 }, cgroup_cpu_restore(&throttle->cpu, &err)))
-		report_say("%s", err.what);
+	if (ask(throttle, 0, &err)) {
+		err = (struct error){ 0 };
+		if (cgroup_cpu_restore(&throttle->cpu, &err))
+			report_say("%s", err.what);
+	}
 	throttle->cpu.nr = throttle->percentage = 0;
 }

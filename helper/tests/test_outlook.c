@@ -146,6 +146,23 @@ static void shared_memory_counts(void **state)
 	page_set_destroy(&shm.data);
 }
 
+/* By --verify, or since the backend's bits may miss a write. */
+static void comparison_counts(void **state)
+{
+	const struct criu_version criu = { .major = 4, .minor = 1 };
+	struct outlook none, all = { .compares = true };
+	struct error err = { 0 };
+
+	add(getpid(), 1);
+	look(&none, 4, false);
+	assert_int_equal(outlook_make(&all, &tree, &shms, &criu, false, &err), 0);
+	assert_int_equal(none.compare_ns, 0);
+	assert_true(none.own_pages > 0);
+	assert_int_equal(all.own_pages, none.own_pages);
+	assert_true(all.compare_ns > 0);
+	assert_int_equal(outlook_ns(&all), all.here_ns + all.compare_ns);
+}
+
 /* Such a process does not move. */
 static void who_has_ended_does_not_count(void **state)
 {
@@ -204,6 +221,7 @@ int main(void)
 		TREE_TEST(own_pages_alone_are_drained),
 		TREE_TEST(all_processes_count),
 		TREE_TEST(shared_memory_counts),
+		TREE_TEST(comparison_counts),
 		TREE_TEST(who_has_ended_does_not_count),
 		TREE_TEST(a_tree_takes_too_long),
 		cmocka_unit_test(waiting_for_a_moment_is_no_cost),
