@@ -7,6 +7,7 @@
 #include "cli/check.h"
 #include "cli/image_cache.h"
 #include "cli/image_proxy.h"
+#include "cli/keygen.h"
 #include "cli/lazy_pages.h"
 #include "cli/lazy_source.h"
 #include "cli/migrate.h"
@@ -17,6 +18,7 @@
 #include "cli/serve.h"
 #include "cli/status.h"
 #include "services/image_proxy.h"
+#include "wire/tls_process.h"
 
 static const struct verb {
 	const char *name;
@@ -25,6 +27,7 @@ static const struct verb {
 } verbs[] = {
 	{ "migrate", migrate_main, "move a running program to another machine" },
 	{ "serve", serve_main, "take in programs that are moved here" },
+	{ "keygen", keygen_main, "make the keys by which migrate and serve prove who they are" },
 	{ "status", status_main, "sessions of the module; programs that were handed over and stand here" },
 	{ "release", release_main, "let a program that was handed over in vain go on here" },
 	{ "monitor", monitor_main, "what becomes of the module's sessions, as it happens" },
@@ -66,6 +69,9 @@ int main(int argc, char **argv)
 		puts("migrate-helper " VERSION);
 		return CODE_OK;
 	}
+	/* executed by wire/tls_link.c alone */
+	if (!strcmp(name, TLS_PROCESS_VERB))
+		return tls_process_main(argc - 1, argv + 1);
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
 		if (!strcmp(name, verbs[i].name)) {
 			/* program name in the messages of getopt_long() */

@@ -6,6 +6,7 @@
 #include "cli/migrate.h"
 #include "cli/options.h"
 #include "cli/rate.h"
+#include "cli/tls_options.h"
 #include "source/loss.h"
 
 static const char *take_pid(void *ctx, char *value)
@@ -271,8 +272,11 @@ static const struct cli_option options[] = {
 	  "options of CRIU's own for this program, one a line; the man\n"
 	  "page says which, and what the destination has to allow",
 	  .take = take_criu_config },
-	{ "insecure", .text = "take a HOST, loopback too: there is no encryption",
-	  .flag = offsetof(struct migrate_options, insecure) },
+	CLI_TLS_PSK(struct migrate_options),
+	CLI_TLS_DIR(struct migrate_options),
+	CLI_NO_KTLS(struct migrate_options),
+	{ "insecure", .text = "take a HOST, loopback too, without TLS",
+	  .flag = offsetof(struct migrate_options, tls.insecure) },
 	{ "images-dir", "DIR",
 	  "for CRIU's images, an absolute path, on tmpfs\n"
 	  "(/run/migrate-helper, or /dev/shm/migrate-helper)", .take = take_images_dir },

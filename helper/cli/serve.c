@@ -4,6 +4,7 @@
 #include "base/report.h"
 #include "cli/options.h"
 #include "cli/serve.h"
+#include "cli/tls_options.h"
 #include "dest/acceptor.h"
 #include "os/memfs.h"
 
@@ -75,10 +76,16 @@ static const struct cli_option options[] = {
 	{ "from", "WHERE",
 	  "in place of --listen: connect to \"migrate --listen\" there,\n"
 	  "and take one program", .word = offsetof(struct serve_options, from) },
+	CLI_TLS_PSK(struct serve_options),
+	CLI_TLS_DIR(struct serve_options),
+	CLI_NO_KTLS(struct serve_options),
+	{ "allow", "FILE",
+	  "names of keys or certificates that may send, one a line (all\n"
+	  "that prove who they are)", .word = offsetof(struct serve_options, tls.allow) },
 	{ "insecure",
-	  .text = "take a HOST, loopback too: there is no encryption, and every\n"
-		  "client that reaches the port can start programs as root",
-	  .flag = offsetof(struct serve_options, insecure) },
+	  .text = "take a HOST, loopback too, without TLS: every client that\n"
+		  "reaches the port can start programs as root",
+	  .flag = offsetof(struct serve_options, tls.insecure) },
 	{ "once", .text = "end after one migration that was accepted, with its exit\nstatus",
 	  .flag = offsetof(struct serve_options, once) },
 	{ "images-dir", "DIR",

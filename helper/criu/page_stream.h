@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include "criu/tls.h"
+#include "criu/tls_trust.h"
 
 /** struct page_stream - @fd: a blocking stream socket; @tls: NULL: plain. The struct owns neither */
 struct page_stream {

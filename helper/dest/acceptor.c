@@ -24,6 +24,7 @@
 struct server {
 	struct serve_options opts;
 	struct door door;
+	struct tls_keys keys;
 	struct migrations migrations;
 	int signals;
 	bool stop;
@@ -92,23 +93,28 @@ static int open_signals(struct server *server, struct error *err)
 static int open_door(struct server *server, struct error *err)
 {
 	const struct serve_options *opts = &server->opts;
-	const int link[GIVEN_LINK] = { opts->given.rpc, opts->given.mem[0], opts->given.mem[1] };
+	const struct conn link[GIVEN_LINK] = {
+		{ .fd = opts->given.rpc }, { .fd = opts->given.mem[0] }, { .fd = opts->given.mem[1] },
+	};
+	const char *where = opts->from ?: opts->listen ?: SERVE_LISTEN;
 	int fd, given;
 
 	if (given_has_link(&opts->given)) {
-		door_give(&server->door, link, GIVEN_LINK);
+		door_give(&server->door, link, GIVEN_LINK, &server->keys);
 		return 0;
 	}
-	if (opts->from)
-		return from_connect(&server->door, opts->from, err);
-	given = service_socket(&fd, err);
+	given = opts->from ? 0 : service_socket(&fd, err);
 	if (given < 0)
 		return -1;
 	if (given && opts->listen)
 		return error_set(err, CODE_USAGE, "leave one of them out",
 				 "a socket unit and --listen both say where to listen");
-	return given ? door_take(&server->door, fd, opts->insecure, err) :
-	       door_open(&server->door, opts->listen ?: SERVE_LISTEN, err);
+	if (given)
+		return door_take(&server->door, fd, &server->keys, &opts->tls, err);
+	if (tls_keys_find(&server->keys, &opts->tls, where, err))
+		return -1;
+	return opts->from ? from_connect(&server->door, where, &server->keys, err) :
+	       door_open(&server->door, where, &server->keys, err);
 }
 
 /* Whoever ran the migration was killed, or never began. */
@@ -138,8 +144,8 @@ int acceptor_run(const struct serve_options *opts)
 	if (!server->opts.places)
 		return CODE_INTERNAL;
 	tell_manager(opts->given.msg, opts->from || given_has_link(&opts->given), &server->opts.places->told);
-	if (given_check(&opts->given, &err) || (opts->listen && conn_check_where(opts->listen, opts->insecure, &err)) ||
-	    (opts->from && conn_check_where(opts->from, opts->insecure, &err)) ||
+	if (given_check(&opts->given, &err) || (opts->listen && conn_check_where(opts->listen, true, &err)) ||
+	    (opts->from && conn_check_where(opts->from, true, &err)) ||
 	    images_check(server->opts.images_base, &err) ||
 	    criu_config_read(&server->opts.config, server->opts.criu_config, CRIU_END_RESTORE, &err) ||
 	    criu_version_get(&server->opts.criu, &err) || criu_check_restore(&err) ||

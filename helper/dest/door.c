@@ -13,6 +13,8 @@
 
 #define CALLER_TIMEOUT_MS	10000
 #define HOST_PREFIX		64	/* bits of an IPv6 network, which has one owner */
+#define HANDSHAKES_AT_ONCE	32	/* handshakes that start at once, and */
+#define HANDSHAKE_EACH_MS	50	/* one more in each such time */
 #define SAY_MAX			20
 #define SAY_MS			1000
 #define NAME_BYTES		sizeof(struct sockaddr_storage)
@@ -28,11 +30,13 @@ static int address_of(int fd, char *name, size_t size, struct error *err)
 	return 0;
 }
 
-static void begin(struct door *door, int fd, const char *name)
+static void begin(struct door *door, int fd, const char *name, const struct tls_keys *keys)
 {
 	memset(door, 0, sizeof(*door));
 	for (size_t i = 0; i < DOOR_CALLERS; i++)
-		door->callers[i].fd = -1;
+		door->callers[i].conn = CONN_NONE;
+	door->keys = keys;
+	door->handshakes = HANDSHAKES_AT_ONCE;
 	if (fd < 0) {
 		door->listener.fd = -1;
 		return;
@@ -41,15 +45,15 @@ static void begin(struct door *door, int fd, const char *name)
 	tell("listening", json_pack("{s:s}", "address", name), "listening on %s", name);
 }
 
-void door_give(struct door *door, const int *fds, size_t nr)
+void door_give(struct door *door, const struct conn *conns, size_t nr, const struct tls_keys *keys)
 {
-	begin(door, -1, NULL);
+	begin(door, -1, NULL, keys);
 	for (size_t i = 0; i < nr; i++) {
 		struct caller *caller = &door->callers[i];
 
-		conn_tune_watched(fds[i]);
-		*caller = (struct caller){ .fd = fds[i], .deadline_ms = INT64_MAX };
-		snprintf(caller->peer, sizeof(caller->peer), "descriptor %d", fds[i]);
+		conn_tune_watched(conn_link_fd(&conns[i]));
+		*caller = (struct caller){ .conn = conns[i], .deadline_ms = INT64_MAX };
+		snprintf(caller->peer, sizeof(caller->peer), "descriptor %d", conns[i].fd);
 	}
 }
 
@@ -58,11 +62,11 @@ size_t door_nr_callers(const struct door *door)
 	size_t nr = 0;
 
 	for (size_t i = 0; i < DOOR_CALLERS; i++)
-		nr += door->callers[i].fd >= 0;
+		nr += conn_is_open(&door->callers[i].conn);
 	return nr;
 }
 
-int door_open(struct door *door, const char *where, struct error *err)
+int door_open(struct door *door, const char *where, const struct tls_keys *keys, struct error *err)
 {
 	const char *path = unix_path(where);
 	struct unix_file file = { 0 };
@@ -75,7 +79,7 @@ int door_open(struct door *door, const char *where, struct error *err)
 		close(fd);
 		return -1;
 	}
-	begin(door, fd, name);
+	begin(door, fd, name, keys);
 	if (path) {
 		snprintf(door->path, sizeof(door->path), "%s", path);
 		door->file = file;
@@ -83,26 +87,50 @@ int door_open(struct door *door, const char *where, struct error *err)
 	return 0;
 }
 
-int door_take(struct door *door, int fd, bool insecure, struct error *err)
+int door_take(struct door *door, int fd, struct tls_keys *keys, const struct tls_options *opts, struct error *err)
 {
 	char name[NAME_BYTES];
 
-	if (address_of(fd, name, sizeof(name), err) || conn_check_where(name, insecure, err)) {
+	if (address_of(fd, name, sizeof(name), err) || conn_check_where(name, true, err) ||
+	    tls_keys_find(keys, opts, name, err)) {
 		close(fd);
 		return -1;
 	}
-	begin(door, fd, name);
+	begin(door, fd, name, keys);
 	return 0;
+}
+
+static void let_go(struct caller *caller)
+{
+	if (caller->stage == CALLER_SHAKES)
+		tls_link_cancel(&caller->link);
+	caller->stage = CALLER_SPEAKS;
+	conn_close(&caller->conn);
 }
 
 void door_close(struct door *door)
 {
 	for (size_t i = 0; i < DOOR_CALLERS; i++)
-		if (door->callers[i].fd >= 0)
-			close(door->callers[i].fd);
+		let_go(&door->callers[i]);
 	if (*door->path)
 		unix_remove(door->path, &door->file);
 	listener_close(&door->listener);
+}
+
+/* What comes next from this caller, or its handshake: -1: nothing is awaited. */
+static int awaited_fd(const struct caller *caller)
+{
+	if (!conn_is_open(&caller->conn) || caller->got == sizeof(caller->preamble))
+		return -1;
+	switch (caller->stage) {
+	case CALLER_SHAKES:
+		return caller->link.sock;
+	case CALLER_SPEAKS:
+	case CALLER_IS_SILENT:
+		return caller->conn.fd;
+	default:
+		return -1;
+	}
 }
 
 void door_poll(const struct door *door, struct pollfd *fds)
@@ -110,9 +138,8 @@ void door_poll(const struct door *door, struct pollfd *fds)
 	fds[0] = (struct pollfd){ .fd = listener_poll_fd(&door->listener), .events = POLLIN };
 	for (size_t i = 0; i < DOOR_CALLERS; i++) {
 		const struct caller *caller = &door->callers[i];
-		bool complete = caller->got == sizeof(caller->preamble);
 
-		fds[1 + i] = (struct pollfd){ .fd = complete ? -1 : caller->fd, .events = POLLIN };
+		fds[1 + i] = (struct pollfd){ .fd = awaited_fd(caller), .events = POLLIN };
 	}
 }
 
@@ -136,8 +163,7 @@ static bool may_say(struct door *door)
 
 void door_turn_away(struct door *door, struct caller *caller, const char *why)
 {
-	close(caller->fd);
-	caller->fd = -1;
+	let_go(caller);
 	door->strangers++;
 	if (!may_say(door))
 		return;
@@ -154,7 +180,7 @@ size_t door_callers_of(const struct door *door, const char *host)
 	size_t nr = 0;
 
 	for (size_t i = 0; i < DOOR_CALLERS; i++)
-		nr += door->callers[i].fd >= 0 && !strcmp(door->callers[i].host, host);
+		nr += conn_is_open(&door->callers[i].conn) && !strcmp(door->callers[i].host, host);
 	return nr;
 }
 
@@ -169,7 +195,7 @@ static struct caller *free_place(struct door *door)
 		bool complete = caller->got == sizeof(caller->preamble);
 		size_t nr;
 
-		if (caller->fd < 0)
+		if (!conn_is_open(&caller->conn))
 			return caller;
 		nr = 2 * door_callers_of(door, caller->host) + !complete;
 		if (nr > most || (nr == most && caller->deadline_ms < goes->deadline_ms)) {
@@ -215,7 +241,9 @@ static void let_in(struct door *door)
 	}
 	conn_tune_watched(fd);
 	caller = free_place(door);
-	caller->fd = fd;
+	caller->conn = (struct conn){ .fd = fd };
+	caller->stage = door->keys->proof == TLS_NONE ? CALLER_SPEAKS : CALLER_IS_SILENT;
+	*caller->name = 0;
 	caller->got = 0;
 	caller->deadline_ms = clock_now_ms() + CALLER_TIMEOUT_MS;
 	conn_address_text(&addr, len, caller->peer, sizeof(caller->peer));
@@ -228,7 +256,7 @@ static void listen_to(struct door *door, struct caller *caller)
 	struct error why = { 0 };
 	ssize_t n;
 
-	n = recv(caller->fd, to, sizeof(caller->preamble) - caller->got, MSG_DONTWAIT);
+	n = conn_read_now(&caller->conn, to, sizeof(caller->preamble) - caller->got);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
@@ -241,18 +269,124 @@ static void listen_to(struct door *door, struct caller *caller)
 		door_turn_away(door, caller, why.what);
 }
 
+/* No process is worth starting before a caller has said that it speaks TLS. */
+static void hear_first_byte(struct door *door, struct caller *caller)
+{
+	struct error why = { 0 };
+
+	if (tls_link_check_hello(caller->conn.fd, &why))
+		door_turn_away(door, caller, why.what);
+	else
+		caller->stage = CALLER_WAITS;
+}
+
+static void hear_handshake(struct door *door, struct caller *caller)
+{
+	struct tls_peer peer;
+	struct error why = { 0 };
+
+	if (tls_link_finish(&caller->link, 0, &caller->conn, &peer, &why)) {
+		caller->stage = CALLER_SPEAKS;
+		door_turn_away(door, caller, why.what);
+		return;
+	}
+	caller->stage = CALLER_SPEAKS;
+	snprintf(caller->name, sizeof(caller->name), "%s", peer.name);
+}
+
+/* How many handshakes run, for callers of @host (NULL: for all) */
+static size_t count_handshakes(const struct door *door, const char *host)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < DOOR_CALLERS; i++) {
+		const struct caller *caller = &door->callers[i];
+
+		nr += conn_is_open(&caller->conn) && caller->stage == CALLER_SHAKES &&
+		      (!host || !strcmp(caller->host, host));
+	}
+	return nr;
+}
+
+/* Limits the rate of handshakes, since each costs a process and arithmetic with large numbers. */
+static bool may_shake_hands(struct door *door, int64_t now)
+{
+	while (door->handshakes < HANDSHAKES_AT_ONCE && now - door->handshakes_ms >= HANDSHAKE_EACH_MS) {
+		door->handshakes++;
+		door->handshakes_ms += HANDSHAKE_EACH_MS;
+	}
+	if (door->handshakes == HANDSHAKES_AT_ONCE)
+		door->handshakes_ms = now;
+	return door->handshakes && count_handshakes(door, NULL) < DOOR_HANDSHAKES;
+}
+
+/* Of those that wait, one from an address with few handshakes: the one that has waited longest */
+static struct caller *next_in_turn(struct door *door)
+{
+	struct caller *next = NULL;
+	size_t least = 0;
+
+	for (size_t i = 0; i < DOOR_CALLERS; i++) {
+		struct caller *caller = &door->callers[i];
+		size_t nr;
+
+		if (!conn_is_open(&caller->conn) || caller->stage != CALLER_WAITS)
+			continue;
+		nr = count_handshakes(door, caller->host);
+		if (nr >= DOOR_HANDSHAKES / 2)
+			continue;
+		if (!next || nr < least || (nr == least && caller->deadline_ms < next->deadline_ms)) {
+			next = caller;
+			least = nr;
+		}
+	}
+	return next;
+}
+
+static void start_handshakes(struct door *door, int64_t now)
+{
+	struct error why = { 0 };
+	struct caller *caller;
+
+	while (may_shake_hands(door, now) && (caller = next_in_turn(door))) {
+		door->handshakes--;
+		caller->stage = CALLER_SHAKES;
+		if (tls_link_start(&caller->link, caller->conn.fd, true, NULL, door->keys, &why)) {
+			caller->stage = CALLER_WAITS;
+			door_turn_away(door, caller, why.what);
+			return;
+		}
+	}
+}
+
+static void hear_caller(struct door *door, struct caller *caller)
+{
+	switch (caller->stage) {
+	case CALLER_SHAKES:
+		hear_handshake(door, caller);
+		break;
+	case CALLER_IS_SILENT:
+		hear_first_byte(door, caller);
+		break;
+	default:
+		listen_to(door, caller);
+	}
+}
+
 void door_step(struct door *door, const struct pollfd *fds)
 {
 	int64_t now = clock_now_ms();
 
 	for (size_t i = 0; i < DOOR_CALLERS; i++) {
 		struct caller *caller = &door->callers[i];
+		int fd = awaited_fd(caller);
 
-		if (caller->fd >= 0 && fds[1 + i].fd == caller->fd && fds[1 + i].revents)
-			listen_to(door, caller);
-		if (caller->fd >= 0 && now >= caller->deadline_ms)
+		if (fd >= 0 && fds[1 + i].fd == fd && fds[1 + i].revents)
+			hear_caller(door, caller);
+		if (conn_is_open(&caller->conn) && now >= caller->deadline_ms)
 			door_turn_away(door, caller, "nothing useful came from it in time");
 	}
 	if (fds[0].revents)
 		let_in(door);
+	start_handshakes(door, now);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The door accepts connections and reads their preambles. The door waits for no caller, so that one
+ * The door accepts connections, has TLS handshakes made, and reads preambles. The door waits for no caller, so that one
  * that sends nothing or garbage keeps no other out.
  */
 #ifndef MIGRATE_DEST_DOOR_H
@@ -10,19 +10,35 @@
 #include "base/error.h"
 #include "wire/conn.h"
 #include "wire/listener.h"
+#include "wire/tls_link.h"
 #include "wire/unix.h"
 
 #define DOOR_CALLERS	64	/* most callers at the door at a time */
+#define DOOR_HANDSHAKES	16	/* most of them in a TLS handshake, each of which is a process; half of one address */
 
 /**
- * struct caller - a connection whose preamble is coming, or that waits for its migration
- * @fd: -1: this entry is free
+ * enum caller_stage - how far a caller is
+ * @CALLER_SPEAKS: its preamble is coming, or all there
+ * @CALLER_IS_SILENT: it has not begun its TLS handshake
+ * @CALLER_WAITS: it has, and waits for a place among the handshakes
+ * @CALLER_SHAKES: it is in its TLS handshake
+ */
+enum caller_stage { CALLER_SPEAKS, CALLER_IS_SILENT, CALLER_WAITS, CALLER_SHAKES };
+
+/**
+ * struct caller - a connection in its handshake, or whose preamble is coming, or that waits for its migration
+ * @conn: not open: this entry is free
+ * @link: the handshake
+ * @name: whom its TLS has proved, or empty
  * @got: bytes of the preamble received so far
  * @deadline_ms: time at which the door closes the connection
  * @host: the caller's address, as from door_host()
  */
 struct caller {
-	int fd;
+	struct conn conn;
+	enum caller_stage stage;
+	struct tls_link link;
+	char name[TLS_NAME_BYTES];
 	size_t got;
 	int64_t deadline_ms;
 	struct conn_preamble preamble;
@@ -32,6 +48,8 @@ struct caller {
 /**
  * struct door - a listening socket and its callers
  * @listener: the socket
+ * @keys: for TLS, or none; not owned
+ * @handshakes: number of handshakes that may start now; grows with time since @handshakes_ms
  * @path: path of a UNIX socket, or empty
  * @file: identity of the file bound at @path
  * @strangers: number of callers turned away
@@ -41,6 +59,9 @@ struct caller {
  */
 struct door {
 	struct listener listener;
+	const struct tls_keys *keys;
+	unsigned int handshakes;
+	int64_t handshakes_ms;
 	char path[128];
 	struct unix_file file;
 	struct caller callers[DOOR_CALLERS];
@@ -49,12 +70,15 @@ struct door {
 	int64_t said_ms;
 };
 
-/** door_open() - listen at @where, which conn_check_where() has accepted */
-int door_open(struct door *door, const char *where, struct error *err);
-/** door_take() - take over a listening socket that another program has opened, and that goes on after this door */
-int door_take(struct door *door, int fd, bool insecure, struct error *err);
-/** door_give() - no listening socket, but the @nr connections @fds, which may be silent for as long as they like */
-void door_give(struct door *door, const int *fds, size_t nr);
+/** door_open() - listen at @where, which conn_check_where() has accepted; with TLS unless @keys say none */
+int door_open(struct door *door, const char *where, const struct tls_keys *keys, struct error *err);
+/**
+ * door_take() - take over a listening socket that another program has opened, and that goes on after this door
+ * @keys: filled, as @opts say for its address
+ */
+int door_take(struct door *door, int fd, struct tls_keys *keys, const struct tls_options *opts, struct error *err);
+/** door_give() - no listening socket, but the @nr connections @conns, which may be silent for as long as they like */
+void door_give(struct door *door, const struct conn *conns, size_t nr, const struct tls_keys *keys);
 /** door_nr_callers() - how many there are */
 size_t door_nr_callers(const struct door *door);
 /** door_close() - close all descriptors, and remove the UNIX socket if it is still this door's */
@@ -74,8 +98,8 @@ void door_poll(const struct door *door, struct pollfd *fds);
 /**
  * door_step() - accept and read as @fds say, and close callers after their deadline
  *
- * A caller with got == sizeof(preamble) has a valid preamble then. The user of the door takes the
- * fd and sets it to -1, or leaves the caller until its deadline.
+ * A caller with got == sizeof(preamble) has a valid preamble then. The user of the door takes its connection and
+ * calls conn_drop(), or leaves the caller until its deadline.
  */
 void door_step(struct door *door, const struct pollfd *fds);
 

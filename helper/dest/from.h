@@ -6,6 +6,6 @@
 #include "dest/door.h"
 
 /** from_connect() - the callers of @door are the connections of the migration that waits at @where */
-int from_connect(struct door *door, const char *where, struct error *err);
+int from_connect(struct door *door, const char *where, const struct tls_keys *keys, struct error *err);
 
 #endif

@@ -274,9 +274,9 @@ static int begin(struct migration *m, const uint8_t *id, struct error *err)
 	return -1;
 }
 
-static int start_control(struct migration *m, int control_fd, struct error *err)
+static int start_control(struct migration *m, const struct conn *from, struct error *err)
 {
-	struct conn control = { .fd = control_fd, .kind = CONN_CONTROL };
+	struct conn control = *from;
 
 	m->watchdog.peer = &m->peer;
 	m->watchdog.keeper = m->keeper;
@@ -284,7 +284,7 @@ static int start_control(struct migration *m, int control_fd, struct error *err)
 	m->watchdog.place = m->opts->place;
 	if (faults_init(&m->faults, err) || watchdog_start(&m->watchdog, err) ||
 	    peer_open(&m->peer, &control, err) ||
-	    keeper_speak(m->keeper, control_fd, err))
+	    keeper_speak(m->keeper, from->fd, err))
 		return -1;
 	return peer_start(&m->peer, err);
 }
@@ -331,12 +331,12 @@ static int start_threads(struct migration *m, struct error *err)
 }
 
 /* Return: enum exit_code, or -1 before COMMIT; then @undo is true */
-static int run_states(struct migration *m, int control_fd, bool *undo, struct error *err)
+static int run_states(struct migration *m, const struct conn *control, bool *undo, struct error *err)
 {
 	int code;
 
 	peer_state(&m->peer, "ACCEPT");
-	if (start_control(m, control_fd, err) || setup_greet(&m->setup, err) ||
+	if (start_control(m, control, err) || setup_greet(&m->setup, err) ||
 	    take_connections(m, err) || setup_take(&m->setup, err) ||
 	    close_addresses(m, err) || start_threads(m, err) ||
 	    restore_park(&m->restore, err) || receive_run(&m->receive, err) ||
@@ -382,10 +382,11 @@ static int undo(struct migration *m, struct error *err)
 }
 
 /* Refuse a migration for which nothing was made yet. */
-static int turn_down(int control_fd, const struct error *why)
+static int turn_down(const struct conn *control, const struct error *why)
 {
 	struct error ignored = { 0 };
-	struct control *ctl = control_new(&(struct conn){ .fd = control_fd }, COURSE_DEST, &ignored);
+	struct conn conn = *control;
+	struct control *ctl = control_new(&conn, COURSE_DEST, &ignored);
 
 	if (ctl)
 		control_send_abort(ctl, why, true);
@@ -393,7 +394,7 @@ static int turn_down(int control_fd, const struct error *why)
 	return why->code;
 }
 
-int migration_run(int control_fd, int parent_sock, const uint8_t *id,
+int migration_run(const struct conn *control, int parent_sock, const uint8_t *id,
 		  const struct serve_options *opts)
 {
 	struct migration *m = calloc(1, sizeof(*m));
@@ -407,11 +408,11 @@ int migration_run(int control_fd, int parent_sock, const uint8_t *id,
 	m->parent_sock = parent_sock;
 	fds_make_room();
 	if (begin(m, id, &err))
-		return turn_down(control_fd, &err);
+		return turn_down(control, &err);
 	wire_pages(m);
 	wire_states(m);
 	setup_begin(&m->setup);
-	code = run_states(m, control_fd, &undone, &err);
+	code = run_states(m, control, &undone, &err);
 	if (undone)
 		code = undo(m, &err);
 	/* the process ends: take down only what other processes can see */

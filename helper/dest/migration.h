@@ -18,11 +18,11 @@
 
 /**
  * migration_run() - run one migration; called in a process of its own
- * @control_fd: the control connection, which the function owns
+ * @control: the control connection, which the function owns
  * @parent_sock: socket to the accepting process (dest/parent.h)
  * Return: enum exit_code
  */
-int migration_run(int control_fd, int parent_sock, const uint8_t *id,
+int migration_run(const struct conn *control, int parent_sock, const uint8_t *id,
 		  const struct serve_options *opts);
 
 #endif

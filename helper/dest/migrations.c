@@ -132,21 +132,32 @@ static bool may_start(struct migrations *migrations)
 	return true;
 }
 
-/* The new process keeps two descriptors only: the caller's and its socket to the acceptor. */
+/* The new process keeps the caller's descriptors and its socket to the acceptor, and no other. */
 static void migration_main(struct serve_options *opts, const struct caller *caller, int sock,
 			   struct place *place)
 {
 	struct conn_preamble pre = caller->preamble;
-	int keep[] = { caller->fd, sock, opts->given.msg };
+	int keep[] = { caller->conn.fd, sock, opts->given.msg, caller->conn.tcp ?: -1 };
+	struct conn conn = caller->conn;
 	sigset_t none;
 
-	fds_close_others(keep, 3);
+	fds_close_others(keep, 4);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	opts->place = place;
 	tell_count(place);
 	report_wait(true);
-	exit(migration_run(keep[0], sock, pre.id, opts));
+	conn.kind = CONN_CONTROL;
+	exit(migration_run(&conn, sock, pre.id, opts));
+}
+
+/* The line is worth a start of a migration, which are limited. */
+static void say_who(const struct caller *caller)
+{
+	if (*caller->name)
+		tell("proved", json_pack("{s:o,s:o,s:b}", "peer", report_text(caller->peer), "name",
+					 report_text(caller->name), "kernel", caller->conn.in_kernel),
+		     "%s has proved to be \"%s\"", caller->peer, caller->name);
 }
 
 static void fork_one(struct migrations *migrations, struct migration_process *migration,
@@ -171,14 +182,15 @@ static void fork_one(struct migrations *migrations, struct migration_process *mi
 		door_turn_away(migrations->door, caller, "cannot fork");
 		return;
 	}
-	close(caller->fd);
-	caller->fd = -1;
+	conn_drop(&caller->conn);
 	migration->sock = pair[0];
 	migration->ended = migration->committed = false;
 	migration->kill_ms = migration->killed_ms = 0;
 	migration->taken = 0;
 	memcpy(migration->id, caller->preamble.id, CONN_ID_BYTES);
 	memcpy(migration->host, caller->host, sizeof(migration->host));
+	memcpy(migration->name, caller->name, sizeof(migration->name));
+	say_who(caller);
 }
 
 static void start(struct migrations *migrations, struct caller *caller)
@@ -205,23 +217,26 @@ static void start(struct migrations *migrations, struct caller *caller)
 static void route(struct migrations *migrations, struct caller *caller)
 {
 	struct migration_process *migration = find(migrations, caller->preamble.id);
-	struct parent_conn conn = { .kind = caller->preamble.kind };
+	enum conn_kind kind = caller->preamble.kind;
 
 	if (!migration)
 		return;
+	if (strcmp(migration->name, caller->name)) {
+		door_turn_away(migrations->door, caller, "its migration is another one's");
+		return;
+	}
 	/* with one connection of each kind the socket always has room for the message */
-	if (migration->taken & 1u << conn.kind) {
+	if (migration->taken & 1u << kind) {
 		door_turn_away(migrations->door, caller, "its migration has this connection already");
 		return;
 	}
-	if (migration->sock < 0 ||
-	    fdpass_try_send(migration->sock, &conn, sizeof(conn), &caller->fd, 1)) {
+	caller->conn.kind = kind;
+	if (migration->sock < 0 || parent_pass_conn(migration->sock, &caller->conn)) {
 		door_turn_away(migrations->door, caller, "its migration has ended");
 		return;
 	}
-	migration->taken |= 1u << conn.kind;
-	close(caller->fd);
-	caller->fd = -1;
+	migration->taken |= 1u << kind;
+	conn_drop(&caller->conn);
 }
 
 /** struct waiting - a caller that wants to start; @nr: callers of the same address at the door */
@@ -248,7 +263,7 @@ void migrations_take(struct migrations *migrations)
 	for (size_t i = 0; i < DOOR_CALLERS; i++) {
 		struct caller *caller = &migrations->door->callers[i];
 
-		if (caller->fd < 0 || caller->got != sizeof(caller->preamble))
+		if (!conn_is_open(&caller->conn) || caller->got != sizeof(caller->preamble))
 			continue;
 		if (caller->preamble.kind != CONN_CONTROL)
 			route(migrations, caller);

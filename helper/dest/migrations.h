@@ -18,6 +18,7 @@
  * @sock: one end of a socket pair; -1 when the process has closed the other end
  * @place: the process's part of the shared memory
  * @host: address of the source, as from door_host()
+ * @name: whom its TLS has proved, or empty: all connections of a migration come from the same
  * @taken: bit N: the process got the connection of kind N
  * @committed: the program may already run on this machine
  * @ended: the process has told its outcome, and may go on in the background
@@ -29,7 +30,7 @@ struct migration_process {
 	int sock;
 	struct place *place;
 	uint8_t id[CONN_ID_BYTES];
-	char host[64];
+	char host[64], name[TLS_NAME_BYTES];
 	unsigned int taken;
 	bool committed, ended;
 	int64_t kill_ms, killed_ms;

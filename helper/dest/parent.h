@@ -19,10 +19,17 @@ struct parent_msg {
 	int code;
 };
 
-/** struct parent_conn - the other way, with the descriptor of a connection of this migration */
+/** struct parent_conn - the other way, with the descriptors of a connection of this migration: its fd, and its tcp if it has one */
 struct parent_conn {
 	enum conn_kind kind;
+	bool in_kernel;
 };
+
+/**
+ * parent_pass_conn() - the accepting process's side of parent_next_conn(), which never waits
+ * Return: 0, or -1 with errno. @conn stays open here
+ */
+int parent_pass_conn(int sock, const struct conn *conn);
 
 /** parent_say_committed() - the program may run here from now on */
 void parent_say_committed(int sock);

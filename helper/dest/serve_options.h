@@ -6,6 +6,7 @@
 #include "dest/kept_addresses.h"
 #include "dest/places.h"
 #include "wire/given.h"
+#include "wire/tls_keys.h"
 
 #define SERVE_LISTEN	"unix:/run/migrate-helper/serve.sock"
 
@@ -28,7 +29,8 @@ struct serve_options {
 	const char *criu_config;
 	struct given given;
 	uint64_t max_bytes;
-	bool insecure, once, json;
+	struct tls_options tls;
+	bool once, json;
 	struct criu_version criu;
 	struct criu_config config;
 	struct places *places;

@@ -273,7 +273,7 @@ static int take(struct setup *setup, struct refusals *refusals, struct error *er
 	is_within_budget(setup, said);
 	precheck_setup(said, setup->criu, setup->images_base, refusals);
 	kept_addresses_take(&setup->kept, said, setup->terms,
-			    control_fd(setup->peer->ctl), refusals);
+			    control_link_fd(setup->peer->ctl), refusals);
 	mounts_take(&setup->mounts, said, refusals);
 	namespaces_take(&setup->namespaces, said, refusals);
 	precheck_options(said, setup->config, &setup->granted, refusals);

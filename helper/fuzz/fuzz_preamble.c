@@ -23,7 +23,7 @@ static void look(struct door *door)
 		const struct conn_preamble *pre = &door->callers[i].preamble;
 
 		fuzz_assert(door->callers[i].got <= sizeof(*pre));
-		if (door->callers[i].fd < 0 || door->callers[i].got < sizeof(*pre))
+		if (door->callers[i].conn.fd < 0 || door->callers[i].got < sizeof(*pre))
 			continue;
 		fuzz_assert(pre->magic == CONN_MAGIC && pre->version == 1 && !pre->index);
 		fuzz_assert(pre->kind >= CONN_CONTROL && pre->kind <= CONN_URGENT);
@@ -53,10 +53,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(&door, 0, sizeof(door));
 	door.listener.fd = -1;
 	for (int i = 0; i < DOOR_CALLERS; i++)
-		door.callers[i].fd = -1;
+		door.callers[i].conn.fd = -1;
 	for (int i = 0; i < CALLERS; i++) {
 		pipes[i] = fuzz_pipe_open();
-		door.callers[i].fd = pipes[i].fd;
+		door.callers[i].conn.fd = pipes[i].fd;
 		door.callers[i].deadline_ms = INT64_MAX;
 		strcpy(door.callers[i].peer, "a caller");
 	}
@@ -69,8 +69,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (int i = 0; i < 3; i++)
 		look(&door);
 	for (int i = 0; i < CALLERS; i++)
-		if (door.callers[i].fd >= 0)
-			close(door.callers[i].fd);
+		if (door.callers[i].conn.fd >= 0)
+			close(door.callers[i].conn.fd);
 	fuzz_assert(fuzz_fds() == fds);
 	return 0;
 }

@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include "base/error.h"
 #include "criu/page_command.h"
-#include "criu/tls.h"
+#include "criu/tls_trust.h"
 
 #define LAZY_LINK_PAGES		256	/* most pages of a GET */
 

@@ -11,7 +11,7 @@
 #define MIGRATE_SERVICES_LAZY_PAGES_H
 
 #include <stdbool.h>
-#include "criu/tls.h"
+#include "criu/tls_trust.h"
 
 /**
  * struct lazy_pages_options - the command line

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 #include "backend/backend.h"
-#include "criu/tls.h"
+#include "criu/tls_trust.h"
 
 #define LAZY_SOURCE_CONNECTIONS	16	/* most at a time */
 

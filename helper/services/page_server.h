@@ -9,7 +9,7 @@
 #define MIGRATE_SERVICES_PAGE_SERVER_H
 
 #include <stdbool.h>
-#include "criu/tls.h"
+#include "criu/tls_trust.h"
 
 #define PAGE_SERVER_CONNECTIONS	64	/* most connections at a time */
 

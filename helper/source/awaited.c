@@ -23,9 +23,9 @@ static void say_listening(const struct awaited *awaited)
 	report_say("waiting at %s for \"migrate-helper serve --from\"", name);
 }
 
-int awaited_open(struct awaited *awaited, const char *where, struct error *err)
+int awaited_open(struct awaited *awaited, const char *where, const struct tls_keys *keys, struct error *err)
 {
-	awaited->path = unix_path(where);
+	*awaited = (struct awaited){ .path = unix_path(where), .keys = keys };
 	awaited->fd = conn_listen(where, err);
 	if (awaited->fd < 0)
 		return -1;
@@ -53,21 +53,39 @@ void awaited_turn_away(const struct error *why)
 	report_say("closed a connection: %s", why->what);
 }
 
-/* Return: a caller with its preamble; -1 with @err, or without: this one was turned away */
-static int next_caller(struct awaited *awaited, struct conn_preamble *pre, struct error *err)
+/* No process is worth starting before a caller has said that it speaks TLS. */
+static int shake_hands(const struct awaited *awaited, struct conn *conn, struct tls_peer *peer, struct error *err)
 {
-	struct conn conn = { .fd = accept4(awaited->fd, NULL, NULL, SOCK_CLOEXEC) };
+	struct pollfd pfd = { .fd = conn->fd, .events = POLLIN };
+	struct tls_link link;
+
+	*peer = (struct tls_peer){ .name = "" };
+	if (awaited->keys->proof == TLS_NONE)
+		return 0;
+	if (poll(&pfd, 1, PREAMBLE_MS) <= 0)
+		return error_set(err, CODE_NETWORK, NULL, "it says nothing");
+	return tls_link_check_hello(conn->fd, err) ||
+	       tls_link_start(&link, conn->fd, true, NULL, awaited->keys, err) ||
+	       tls_link_finish(&link, PREAMBLE_MS, conn, peer, err) ? -1 : 0;
+}
+
+/* Return: 0 with a caller and its preamble; -1 with @err, or without: this one was turned away */
+static int next_caller(struct awaited *awaited, struct conn *conn, struct conn_preamble *pre, struct tls_peer *peer,
+		       struct error *err)
+{
 	struct error why = { 0 };
 
-	if (conn.fd < 0 && errno != EINTR && errno != ECONNABORTED && errno != EAGAIN)
+	*conn = (struct conn){ .fd = accept4(awaited->fd, NULL, NULL, SOCK_CLOEXEC) };
+	if (conn->fd < 0 && errno != EINTR && errno != ECONNABORTED && errno != EAGAIN)
 		return error_errno(err, CODE_NETWORK, NULL, "nobody can call any more");
-	if (conn.fd < 0)
+	if (conn->fd < 0)
 		return -1;
-	conn_tune(conn.fd);
-	if (!conn_read(&conn, pre, sizeof(*pre), PREAMBLE_MS, &why) && !conn_check_preamble(pre, &why))
-		return conn.fd;
+	conn_tune_watched(conn->fd);
+	if (!shake_hands(awaited, conn, peer, &why) && !conn_read(conn, pre, sizeof(*pre), PREAMBLE_MS, &why) &&
+	    !conn_check_preamble(pre, &why))
+		return 0;
 	awaited_turn_away(&why);
-	close(conn.fd);
+	conn_close(conn);
 	return -1;
 }
 
@@ -78,29 +96,29 @@ int awaited_control(struct awaited *awaited, struct conn *conn, const uint8_t *i
 	struct error why = { 0 };
 
 	for (;;) {
-		int fd = next_caller(awaited, &pre, err);
-
-		if (fd < 0 && error_is_set(err))
-			return -1;
-		if (fd < 0)
+		if (next_caller(awaited, conn, &pre, &awaited->peer, err)) {
+			if (error_is_set(err))
+				return -1;
 			continue;
+		}
 		memset(&why, 0, sizeof(why));
 		if (pre.kind == CONN_CONTROL && !memcmp(pre.id, none, sizeof(none))) {
-			if (!conn_start(conn, fd, CONN_CONTROL, id, &why))
+			if (!conn_introduce(conn, CONN_CONTROL, id, &why))
 				return 0;
 		} else {
 			error_set(&why, CODE_PEER, NULL, "it does not ask for a program: is it \"serve --from\"?");
-			close(fd);
+			conn_close(conn);
 		}
 		awaited_turn_away(&why);
 	}
 }
 
-static int take_other(struct conn *conn, int fd, enum conn_kind kind)
+static int take_other(struct conn *to, const struct conn *conn, enum conn_kind kind)
 {
-	if (conn_is_open(conn))
+	if (conn_is_open(to))
 		return -1;
-	*conn = (struct conn){ .fd = fd, .kind = kind };
+	*to = *conn;
+	to->kind = kind;
 	return 0;
 }
 
@@ -113,22 +131,24 @@ int awaited_others(struct awaited *awaited, struct conn *memory, struct conn *ur
 	while (!conn_is_open(memory) || !conn_is_open(urgent)) {
 		struct pollfd pfd = { .fd = awaited->fd, .events = POLLIN };
 		int64_t left = until - clock_now_ms();
-		int fd = -1;
+		struct tls_peer peer;
+		struct conn conn;
 
 		if (left <= 0)
 			return error_set(err, CODE_NETWORK, NULL,
 					 "the memory and urgent connections of the destination did not come");
-		if (poll(&pfd, 1, left) > 0)
-			fd = next_caller(awaited, &pre, err);
-		if (fd < 0 && error_is_set(err))
-			return -1;
-		if (fd < 0)
+		if (poll(&pfd, 1, left) <= 0)
 			continue;
-		if (memcmp(pre.id, id, CONN_ID_BYTES) ||
+		if (next_caller(awaited, &conn, &pre, &peer, err)) {
+			if (error_is_set(err))
+				return -1;
+			continue;
+		}
+		if (memcmp(pre.id, id, CONN_ID_BYTES) || strcmp(peer.name, awaited->peer.name) ||
 		    (pre.kind != CONN_MEMORY && pre.kind != CONN_URGENT) ||
-		    take_other(pre.kind == CONN_MEMORY ? memory : urgent, fd, pre.kind)) {
+		    take_other(pre.kind == CONN_MEMORY ? memory : urgent, &conn, pre.kind)) {
 			awaited_turn_away(&(struct error){ .what = "it does not belong to this migration" });
-			close(fd);
+			conn_close(&conn);
 		}
 	}
 	return 0;

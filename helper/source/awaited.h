@@ -8,16 +8,23 @@
 #define MIGRATE_SOURCE_AWAITED_H
 
 #include "wire/conn.h"
+#include "wire/tls_link.h"
 #include "wire/unix.h"
 
-/** struct awaited - @fd: listens; -1: not any more; @path, @file: of a UNIX socket */
+/**
+ * struct awaited - @fd: listens; -1: not any more; @path, @file: of a UNIX socket
+ * @keys: for TLS, or none; not owned
+ * @peer: whom the TLS of the control connection has proved: the others must be the same one's
+ */
 struct awaited {
 	int fd;
+	const struct tls_keys *keys;
+	struct tls_peer peer;
 	const char *path;
 	struct unix_file file;
 };
 
-int awaited_open(struct awaited *awaited, const char *where, struct error *err);
+int awaited_open(struct awaited *awaited, const char *where, const struct tls_keys *keys, struct error *err);
 /** awaited_control() - the next caller that wants a program, for however long it takes; -1 with @err: nobody can call */
 int awaited_control(struct awaited *awaited, struct conn *conn, const uint8_t *id, struct error *err);
 /** awaited_turn_away() - the caller did not speak on as it should */

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <stdio.h>
 #include "base/report.h"
 #include "source/awaited.h"
 #include "source/connect.h"
@@ -25,28 +26,61 @@ static int hello(struct control *ctl, struct error *err)
 	return ret;
 }
 
+static int introduce(struct conn *conn, int fd, enum conn_kind kind, const uint8_t *id, struct error *err)
+{
+	*conn = (struct conn){ .fd = fd };
+	return conn_introduce(conn, kind, id, err);
+}
+
 static int connect_given(struct link_set *links, const struct given *given, const uint8_t *id, struct error *err)
 {
 	struct conn control;
 
-	if (conn_start(&control, given->rpc, CONN_CONTROL, id, err))
+	if (introduce(&control, given->rpc, CONN_CONTROL, id, err))
 		return -1;
 	links->ctl = control_new(&control, COURSE_SOURCE, err);
+	links->tls = "none";
 	return !links->ctl || hello(links->ctl, err) ||
-	       conn_start(&links->memory, given->mem[0], CONN_MEMORY, id, err) ||
-	       conn_start(&links->urgent, given->mem[1], CONN_URGENT, id, err) ? -1 : 0;
+	       introduce(&links->memory, given->mem[0], CONN_MEMORY, id, err) ||
+	       introduce(&links->urgent, given->mem[1], CONN_URGENT, id, err) ? -1 : 0;
 }
 
-static int connect_to(struct link_set *links, const char *to, const uint8_t *id, struct error *err)
+/* A destination that hangs up on an end without TLS cannot say why. */
+static void hint_at_tls(const struct tls_keys *keys, struct error *err)
 {
+	if (keys->proof == TLS_NONE && err->code == CODE_NETWORK && !*err->hint)
+		snprintf(err->hint, sizeof(err->hint), "its log says why; does \"serve\" run with --insecure there?");
+}
+
+/* Who encrypts; and when the kernel does not, what would help. */
+static const char *say_who_encrypts(const struct tls_peer *peer)
+{
+	if (peer->in_kernel)
+		return "kernel";
+	report_say("TLS is made by this program, which is slower: the kernel makes it with the module \"tls\" at both ends (modprobe tls)");
+	return "program";
+}
+
+static int connect_to(struct link_set *links, const char *to, const uint8_t *id, const struct tls_keys *keys,
+		      struct error *err)
+{
+	struct tls_peer peer = { .name = "" };
 	struct conn control;
 
-	if (conn_connect(&control, to, CONN_CONTROL, id, err))
+	if (tls_link_connect(&control, to, CONN_CONTROL, id, keys, &peer, err))
 		return -1;
 	links->ctl = control_new(&control, COURSE_SOURCE, err);
-	return !links->ctl || hello(links->ctl, err) ||
-	       conn_connect(&links->memory, to, CONN_MEMORY, id, err) ||
-	       conn_connect(&links->urgent, to, CONN_URGENT, id, err) ? -1 : 0;
+	if (!links->ctl)
+		return -1;
+	if (hello(links->ctl, err)) {
+		hint_at_tls(keys, err);
+		return -1;
+	}
+	if (tls_link_connect(&links->memory, to, CONN_MEMORY, id, keys, &peer, err) ||
+	    tls_link_connect(&links->urgent, to, CONN_URGENT, id, keys, &peer, err))
+		return -1;
+	links->tls = keys->proof == TLS_NONE ? "none" : say_who_encrypts(&peer);
+	return 0;
 }
 
 /* A caller that is no destination does not end the migration. */
@@ -67,23 +101,27 @@ static int wait_control(struct link_set *links, struct awaited *awaited, const u
 	}
 }
 
-static int connect_awaited(struct link_set *links, const char *where, const uint8_t *id, struct error *err)
+static int connect_awaited(struct link_set *links, const char *where, const uint8_t *id, const struct tls_keys *keys,
+			   struct error *err)
 {
 	struct awaited awaited;
 	int ret;
 
-	if (awaited_open(&awaited, where, err))
+	if (awaited_open(&awaited, where, keys, err))
 		return -1;
 	ret = wait_control(links, &awaited, id, err) ||
 	      awaited_others(&awaited, &links->memory, &links->urgent, id, err) ? -1 : 0;
+	if (!ret)
+		links->tls = keys->proof == TLS_NONE ? "none" : say_who_encrypts(&awaited.peer);
 	awaited_close(&awaited);
 	return ret;
 }
 
-int connect_all(struct link_set *links, const struct connect_way *way, const uint8_t *id, struct error *err)
+int connect_all(struct link_set *links, const struct connect_way *way, const uint8_t *id,
+		const struct tls_keys *keys, struct error *err)
 {
 	if (way->given && given_has_link(way->given))
 		return connect_given(links, way->given, id, err);
-	return way->listens ? connect_awaited(links, way->where, id, err) :
-			      connect_to(links, way->where, id, err);
+	return way->listens ? connect_awaited(links, way->where, id, keys, err) :
+			      connect_to(links, way->where, id, keys, err);
 }

@@ -4,6 +4,7 @@
 
 #include "source/link_set.h"
 #include "wire/given.h"
+#include "wire/tls_link.h"
 
 /**
  * struct connect_way - how the connections come about
@@ -19,9 +20,11 @@ struct connect_way {
 /**
  * connect_all() - the connections of one migration, and Hello
  * @id: CONN_ID_BYTES, that tie the connections together
+ * @keys: for TLS
  *
  * After a failure too, link_set_close() closes what there is.
  */
-int connect_all(struct link_set *links, const struct connect_way *way, const uint8_t *id, struct error *err);
+int connect_all(struct link_set *links, const struct connect_way *way, const uint8_t *id,
+		const struct tls_keys *keys, struct error *err);
 
 #endif

@@ -121,6 +121,8 @@ static json_t *result_json(const struct figures *figures, const struct error *er
 				"syncs", (json_int_t)figures->sync->nr,
 				"bytes", (json_int_t)figures->sync->all_bytes,
 				"frozen_ns", (json_int_t)figures->sync->frozen_ns));
+	if (figures->tls)
+		json_object_set_new(result, "tls", json_string(figures->tls));
 	if (figures->backend)
 		json_object_update_new(result, json_pack("{s:s,s:s,s:s,s:s,s:I}",
 				"backend", figures->backend, "backend_why", figures->backend_why,

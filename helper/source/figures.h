@@ -57,6 +57,7 @@ struct shared_figures {
  * @lost: memory that was lost here after COMMIT, as the destination says
  * @losses: of the migration, for the result
  * @sync: files that a manager moved
+ * @tls: who encrypts: "none", "kernel" or "program"; NULL while nothing was connected
  * @backend: its name, NULL when there was none yet; @backend_why, @tracker, @tracker_why: see
  *	struct backend
  * @processes: of the program when it was stopped
@@ -79,6 +80,7 @@ struct figures {
 	uint32_t processes, dest_pid;
 	const struct losses *losses;
 	const struct syncfs *sync;
+	const char *tls;
 	const char *backend, *tracker, *tracker_why;
 	char backend_why[200];
 	uint64_t rounds_stood_ns;

@@ -11,12 +11,14 @@
  * struct link_set - the connections of one migration; owned
  * @ctl: NULL: there is none yet
  * @memory, @urgent: not open: there is none yet
+ * @tls: who encrypts: "none", "kernel", or "program", which is slower
  *
  * The main thread makes them, before other threads use them, and closes them afterwards.
  */
 struct link_set {
 	struct control *ctl;
 	struct conn memory, urgent;
+	const char *tls;
 };
 
 void link_set_init(struct link_set *links);

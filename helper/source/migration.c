@@ -28,7 +28,7 @@
 static int check_own_address(const struct source_migration *migration, struct error *err)
 {
 	if (!net_addresses_have_local(&migration->connections.addresses,
-				      migration->links.memory.fd))
+				      conn_link_fd(&migration->links.memory)))
 		return 0;
 	return error_set(err, CODE_REFUSED, "give --to an address that is reached from another one here",
 			 "the migration goes out from an address that moves with the program");
@@ -41,11 +41,12 @@ static int connect_threads(struct source_migration *migration, struct error *err
 	};
 	struct link_set *links = &migration->links;
 
-	if (connect_all(links, &way, migration->id, err) ||
+	if (connect_all(links, &way, migration->id, &migration->keys, err) ||
 	    sender_init(&migration->memory, &links->memory, true, err) ||
 	    sender_init(&migration->urgent, &links->urgent, false, err))
 		return -1;
 	migration->memory.pace = &migration->pace;
+	migration->figures.tls = links->tls;
 	/* nothing is asked for before the program stands */
 	migration->urgent.frozen = true;
 	migration->threads = (struct threads){
@@ -211,7 +212,7 @@ static int wait_final_ack(struct source_migration *migration, struct error *err)
 		return -1;
 	migration->figures.left_pages = msg->final_ack->want_pages;
 	migrate__control__free_unpacked(msg, NULL);
-	return 0;
+	return frame_check_key(&migration->links.memory, migration->figures.left_pages, err);
 }
 
 static int send_all(struct source_migration *migration, struct error *err)

@@ -45,6 +45,7 @@
 struct source_migration {
 	const struct migrate_options *opts;
 	uint8_t id[CONN_ID_BYTES];
+	struct tls_keys keys;
 	char id_text[2 * CONN_ID_BYTES + 1], log[PATH_MAX];
 	struct criu_version criu;
 	struct criu_config config;

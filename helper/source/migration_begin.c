@@ -110,12 +110,21 @@ static void find_cgroup_top(struct tree *tree)
 }
 
 /* Who moves, and what keeps it: nothing is done to the program yet. */
+static int find_keys(struct source_migration *migration, struct error *err)
+{
+	const struct migrate_options *opts = migration->opts;
+
+	if (given_has_link(&opts->given))
+		return 0;
+	return conn_check_where(opts->to, true, err) || tls_keys_find(&migration->keys, &opts->tls, opts->to, err) ? -1 : 0;
+}
+
 static int plan(struct source_migration *migration, struct error *err)
 {
 	const struct migrate_options *opts = migration->opts;
 	const struct source_process *root;
 
-	if (given_check(&opts->given, err) || (!given_has_link(&opts->given) && conn_check_where(opts->to, opts->insecure, err)) ||
+	if (given_check(&opts->given, err) || find_keys(migration, err) ||
 	    check_result_file(opts->result, err) ||
 	    criu_config_read(&migration->config, opts->criu_config, CRIU_END_DUMP, err))
 		return -1;

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 #include "backend/backend.h"
 #include "wire/given.h"
+#include "wire/tls_keys.h"
 
 /**
  * enum migrate_mode - what is sent when
@@ -56,7 +57,8 @@ struct migrate_options {
 	bool keeps_tcp;			/* --tcp keep */
 	const char *criu_config;	/* file of options for CRIU, or NULL */
 	struct given given;		/* descriptors that the caller opened */
-	bool verify, insecure, json;
+	struct tls_options tls;
+	bool verify, json;
 };
 
 const char *migrate_mode_name(enum migrate_mode mode);

@@ -232,7 +232,11 @@ int sender_pages(struct sender *sender, struct source_mm *mm, const struct splic
 		.conn = sender->conn, .cookie = cookie(sender, mm), .buf = sender->buf,
 	};
 	uint64_t before = sender->bytes;
-	int ret = mm->backend->ops->send(mm->backend, &send, runs, nr_runs, take_results, &sending,
+	int ret;
+
+	if (!sender->tells_lost && frame_check_key(sender->conn, 0, err))
+		return -1;
+	ret = mm->backend->ops->send(mm->backend, &send, runs, nr_runs, take_results, &sending,
 					 err);
 
 	sender->pages += send.pages;

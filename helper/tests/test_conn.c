@@ -16,6 +16,7 @@
 #include <cmocka.h>
 #include "tests/conn_fd.h"
 #include "wire/conn.h"
+#include "wire/tls_link.h"
 
 static const uint8_t id[CONN_ID_BYTES] = "0123456789abcde";
 
@@ -96,6 +97,9 @@ static void bad_addresses(void **state)
 	assert_int_equal(conn_listen(longest, &(struct error){ 0 }), -1);
 }
 
+static const struct tls_keys plain;
+static struct tls_peer peer_of_tls;
+
 static void preamble_comes_through(void **state)
 {
 	struct conn_preamble pre;
@@ -104,7 +108,7 @@ static void preamble_comes_through(void **state)
 	int listener = open_listener(where, sizeof(where)), server;
 	struct conn client;
 
-	assert_int_equal(conn_connect(&client, where, CONN_URGENT, id, &err), 0);
+	assert_int_equal(tls_link_connect(&client, where, CONN_URGENT, id, &plain, &peer_of_tls, &err), 0);
 	server = take_in(listener, &pre, peer, sizeof(peer), &err);
 	assert_true(server >= 0);
 	assert_int_equal(pre.kind, CONN_URGENT);
@@ -228,7 +232,7 @@ static void nobody_listens(void **state)
 	struct conn conn;
 
 	close(open_listener(where, sizeof(where)));
-	assert_int_equal(conn_connect(&conn, where, CONN_CONTROL, id, &err), -1);
+	assert_int_equal(tls_link_connect(&conn, where, CONN_CONTROL, id, &plain, &peer_of_tls, &err), -1);
 	assert_int_equal(err.code, CODE_NETWORK);
 	assert_true(*err.hint);
 }
@@ -271,7 +275,7 @@ static void unix_comes_through(void **state)
 	snprintf(made, sizeof(made), "%s/made", dir);
 	assert_int_equal(stat(made, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0700);
-	assert_int_equal(conn_connect(&client, where, CONN_MEMORY, id, &err), 0);
+	assert_int_equal(tls_link_connect(&client, where, CONN_MEMORY, id, &plain, &peer_of_tls, &err), 0);
 	conn_tune(client.fd);
 	server = take_in(listener, &pre, peer, sizeof(peer), &err);
 	assert_true(server >= 0);

@@ -105,9 +105,11 @@ static void start(uint32_t version, size_t takes)
 	assert_int_equal(pthread_create(&kit->thread, NULL, take_all, NULL), 0);
 }
 
+static const struct tls_keys plain;
+
 static int connect_it(void)
 {
-	int ret = connect_all(&kit->links, &(struct connect_way){ .where = kit->where }, kit->id,
+	int ret = connect_all(&kit->links, &(struct connect_way){ .where = kit->where }, kit->id, &plain,
 			      &kit->err);
 
 	pthread_join(kit->thread, NULL);
@@ -168,7 +170,7 @@ static void another_version_is_refused(void **state)
 static void nobody_listens(void **state)
 {
 	snprintf(kit->where, sizeof(kit->where), "unix:/tmp/test-connect-%d", getpid());
-	assert_int_equal(connect_all(&kit->links, &(struct connect_way){ .where = kit->where }, kit->id,
+	assert_int_equal(connect_all(&kit->links, &(struct connect_way){ .where = kit->where }, kit->id, &plain,
 			      &kit->err), -1);
 	assert_int_equal(kit->err.code, CODE_NETWORK);
 	assert_null(kit->links.ctl);

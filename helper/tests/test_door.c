@@ -17,6 +17,8 @@
 #include "base/clock.h"
 #include "dest/door.h"
 
+static const struct tls_keys plain;
+
 static const char *host_of(int family, const char *text)
 {
 	struct sockaddr_storage addr = { .ss_family = family };
@@ -63,7 +65,7 @@ static void its_own_socket_is_removed(void **state)
 
 	assert_non_null(mkdtemp(dir));
 	snprintf(where, sizeof(where), "unix:%s/sock", dir);
-	assert_int_equal(door_open(&door, where, &err), 0);
+	assert_int_equal(door_open(&door, where, &plain, &err), 0);
 	assert_int_equal(access(door.path, F_OK), 0);
 	door_close(&door);
 	assert_int_equal(access(door.path, F_OK), -1);
@@ -79,9 +81,9 @@ static void the_socket_of_another_stays(void **state)
 
 	assert_non_null(mkdtemp(dir));
 	snprintf(where, sizeof(where), "unix:%s/sock", dir);
-	assert_int_equal(door_open(&first, where, &err), 0);
+	assert_int_equal(door_open(&first, where, &plain, &err), 0);
 	assert_int_equal(unlink(first.path), 0);
-	assert_int_equal(door_open(&second, where, &err), 0);
+	assert_int_equal(door_open(&second, where, &plain, &err), 0);
 	door_close(&first);
 	assert_int_equal(access(second.path, F_OK), 0);
 	door_close(&second);
@@ -125,7 +127,7 @@ static void no_descriptor_for_a_caller(void **state)
 
 	assert_non_null(mkdtemp(dir));
 	snprintf(where, sizeof(where), "unix:%s/sock", dir);
-	assert_int_equal(door_open(&door, where, &err), 0);
+	assert_int_equal(door_open(&door, where, &plain, &err), 0);
 	fd = call(door.path);
 	getrlimit(RLIMIT_NOFILE, &limit);
 	few = limit;

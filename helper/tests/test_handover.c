@@ -150,7 +150,7 @@ static void done_before_commit(void **state)
 	both_ends(&source->links.ctl, &dest);
 	assert_int_equal(walk_to(source->links.ctl, dest, PHASE_READY, &err), 0);
 	/* past the table of the end that sends */
-	assert_int_equal(conn_write(CONN(control_fd(dest)), done, sizeof(done), 0, &err), 0);
+	assert_int_equal(conn_write(CONN(control_link_fd(dest)), done, sizeof(done), 0, &err), 0);
 	assert_int_equal(threads_start(&source->threads, &err), 0);
 	assert_null(mailbox_next(&source->box, LATER_MS, &err));
 	assert_int_equal(err.code, CODE_PEER);

@@ -242,7 +242,7 @@ static void a_slow_reader_is_waited_for(void **state)
 static void a_silent_program_is_waited_for(void **state)
 {
 	struct ends *ends = *state;
-	struct pollfd pfd = { .fd = control_fd(ends->ctl), .events = POLLIN };
+	struct pollfd pfd = { .fd = control_link_fd(ends->ctl), .events = POLLIN };
 
 	assert_int_equal(poll(&pfd, 1, SLOW_MS), 0);
 }

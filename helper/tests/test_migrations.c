@@ -118,8 +118,8 @@ static void call(size_t at, const char *host, int64_t deadline_ms)
 {
 	struct caller *caller = &door.callers[at];
 
-	caller->fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	assert_true(caller->fd >= 0);
+	caller->conn.fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	assert_true(caller->conn.fd >= 0);
 	caller->got = sizeof(caller->preamble);
 	caller->deadline_ms = deadline_ms;
 	caller->preamble.kind = CONN_CONTROL;
@@ -139,18 +139,18 @@ static void who_calls_once_is_served(void **state)
 	migrations_init(&migrations, &opts, &door);
 	migrations.starts = 1;
 	for (size_t i = 0; i < DOOR_CALLERS; i++)
-		door.callers[i].fd = -1;
+		door.callers[i].conn.fd = -1;
 	for (size_t i = 0; i < 5; i++)
 		call(i, "10.0.0.1", 1000 + i);
 	call(5, "10.0.0.3", 2000);
 	call(6, "10.0.0.2", 1500);
 	migrations_take(&migrations);
-	assert_int_equal(door.callers[6].fd, -1);
-	assert_true(door.callers[0].fd >= 0 && door.callers[5].fd >= 0);
+	assert_int_equal(door.callers[6].conn.fd, -1);
+	assert_true(door.callers[0].conn.fd >= 0 && door.callers[5].conn.fd >= 0);
 	assert_string_equal(migrations.all[0].host, "10.0.0.2");
 	assert_int_equal(waitpid(migrations.all[0].pid, &status, 0), migrations.all[0].pid);
 	for (size_t i = 0; i < 6; i++)
-		close(door.callers[i].fd);
+		close(door.callers[i].conn.fd);
 	close(migrations.all[0].sock);
 }
 
@@ -273,7 +273,7 @@ static void one_address_has_half_of_the_places(void **state)
 	opts.images_base = "none";
 	migrations_init(&migrations, &opts, &door);
 	for (size_t i = 0; i < DOOR_CALLERS; i++)
-		door.callers[i].fd = -1;
+		door.callers[i].conn.fd = -1;
 	for (size_t i = 0; i < PLACES_MAX / 2; i++)
 		hold(i, "10.0.0.1");
 	call(0, "10.0.0.1", 1000);
@@ -309,11 +309,11 @@ static void who_fills_the_log_waits_at_the_door(void **state)
 	opts.images_base = "none";
 	migrations_init(&migrations, &opts, &door);
 	for (size_t i = 0; i < DOOR_CALLERS; i++)
-		door.callers[i].fd = -1;
+		door.callers[i].conn.fd = -1;
 	log_quota_add(&migrations.log_quota, "10.0.0.1", LOG_QUOTA_LINES - 1, begin);
 	call(0, "10.0.0.1", 1000);
 	migrations_take(&migrations);
-	assert_int_equal(door.callers[0].fd, -1);
+	assert_int_equal(door.callers[0].conn.fd, -1);
 	assert_int_equal(waitid(P_PID, migrations.all[0].pid, &info, WEXITED | WNOWAIT), 0);
 	migrations_reap(&migrations);
 	assert_int_equal(migrations.all[0].pid, 0);
@@ -323,11 +323,11 @@ static void who_fills_the_log_waits_at_the_door(void **state)
 	call(0, "10.0.0.1", 1000);
 	call(1, "10.0.0.2", 1000);
 	migrations_take(&migrations);
-	assert_true(door.callers[0].fd >= 0);
-	assert_int_equal(door.callers[1].fd, -1);
+	assert_true(door.callers[0].conn.fd >= 0);
+	assert_int_equal(door.callers[1].conn.fd, -1);
 	migrations.log_quota.hosts[0].ms -= 10 * LOG_QUOTA_MS;
 	migrations_take(&migrations);
-	assert_int_equal(door.callers[0].fd, -1);
+	assert_int_equal(door.callers[0].conn.fd, -1);
 	while (waitpid(-1, NULL, 0) > 0)
 		;
 	close(migrations.all[0].sock);

@@ -16,12 +16,15 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "wire/conn.h"
+#include "wire/ktls.h"
 #include "wire/unix.h"
 
 #define CONN_VERSION	1
 #define CONNECT_MS	10000
 #define RETRY_MS	1000	/* longest pause before what was not acknowledged is sent again */
 #define WATCHED_PROBES	10	/* a second each: an idle connection outlives what the busy ones do */
+#define TLS_HELLO	0x0316		/* first bytes of a TLS connection */
+#define TLS_HELLO_MASK	0xffff
 #define HOST_MAX	256
 #define PORT_MAX	8
 
@@ -260,28 +263,26 @@ int conn_dial(const char *where, struct error *err)
 	return unix_path(where) ? unix_connect(unix_path(where), err) : connect_tcp(where, err);
 }
 
-int conn_start(struct conn *conn, int fd, enum conn_kind kind, const uint8_t *id, struct error *err)
+int conn_host(const char *where, char *host, size_t size, struct error *err)
+{
+	char port[PORT_MAX];
+
+	return split_where(where, host, size, port, err);
+}
+
+int conn_introduce(struct conn *conn, enum conn_kind kind, const uint8_t *id, struct error *err)
 {
 	struct conn_preamble pre = {
 		.magic = htole32(CONN_MAGIC), .version = htole16(CONN_VERSION), .kind = kind,
 	};
 
 	conn->kind = kind;
-	conn->fd = fd;
-	conn_tune_watched(fd);
+	conn_tune_watched(conn_link_fd(conn));
 	memcpy(pre.id, id, sizeof(pre.id));
 	if (!conn_write(conn, &pre, sizeof(pre), 0, err))
 		return 0;
 	conn_close(conn);
 	return -1;
-}
-
-int conn_connect(struct conn *conn, const char *where, enum conn_kind kind, const uint8_t *id,
-		 struct error *err)
-{
-	int fd = conn_dial(where, err);
-
-	return fd < 0 ? -1 : conn_start(conn, fd, kind, id, err);
 }
 
 void conn_address_text(const struct sockaddr_storage *addr, socklen_t len, char *name, size_t size)
@@ -307,6 +308,8 @@ int conn_check_preamble(struct conn_preamble *pre, struct error *err)
 
 	pre->magic = le32toh(pre->magic);
 	pre->version = le16toh(pre->version);
+	if ((pre->magic & TLS_HELLO_MASK) == TLS_HELLO)
+		return error_set(err, CODE_PEER, NULL, "it speaks TLS, and --insecure was said here");
 	if (pre->magic != CONN_MAGIC)
 		return error_set(err, CODE_PEER, NULL, "it does not speak our protocol");
 	if (pre->version != CONN_VERSION)
@@ -346,9 +349,26 @@ void conn_shutdown(const struct conn *conn)
 
 void conn_close(struct conn *conn)
 {
+	/* not of control, which the destination's keeper may still have a word to say on */
+	if (conn->in_kernel && conn->fd >= 0 && conn->kind != CONN_CONTROL)
+		ktls_close_notify(conn->fd);
+	conn_drop(conn);
+}
+
+void conn_drop(struct conn *conn)
+{
 	if (conn->fd >= 0)
 		close(conn->fd);
+	if (conn->tcp > 0)
+		close(conn->tcp);
 	conn->fd = -1;
+	conn->tcp = 0;
+}
+
+ssize_t conn_read_now(const struct conn *conn, void *buf, size_t bytes)
+{
+	return conn->in_kernel ? ktls_recv(conn->fd, buf, bytes, MSG_DONTWAIT) :
+	       recv(conn->fd, buf, bytes, MSG_DONTWAIT);
 }
 
 ssize_t conn_write_now(const struct conn *conn, const void *buf, size_t bytes)
@@ -368,7 +388,7 @@ ssize_t conn_read_some(const struct conn *conn, void *buf, size_t bytes, int tim
 		if (!ret)
 			return error_set(err, CODE_NETWORK, NULL,
 					 "link lost: nothing came for %d ms", timeout_ms);
-		n = ret < 0 ? -1 : recv(conn->fd, buf, bytes, MSG_DONTWAIT);
+		n = ret < 0 ? -1 : conn_read_now(conn, buf, bytes);
 	} while (n < 0 && (errno == EINTR || errno == EAGAIN));
 	return n < 0 ? error_errno(err, CODE_NETWORK, NULL, "link lost while receiving") : n;
 }
@@ -400,7 +420,7 @@ int conn_read(const struct conn *conn, void *buf, size_t bytes, int timeout_ms,
 	char *at = buf;
 
 	while (bytes) {
-		ssize_t n = recv(conn->fd, at, bytes, MSG_DONTWAIT);
+		ssize_t n = conn_read_now(conn, at, bytes);
 
 		if (n > 0) {
 			at += n;

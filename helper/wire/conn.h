@@ -22,13 +22,17 @@ enum conn_kind {
 /**
  * struct conn - one connection of a migration
  * @fd: a blocking stream socket, which the struct owns; -1: not connected
+ * @tcp: owned too, when @fd leads to the process that makes this connection's TLS (wire/tls_link.h): the TCP socket
+ *	of that process, to look at and never to read or write; else 0
+ * @in_kernel: @fd is a TCP socket whose TLS the kernel makes (wire/ktls.h)
  *
  * Any thread may call conn_shutdown() while the connection is open; one thread reads and one
  * writes. Only the owner closes it, after those threads have ended.
  */
 struct conn {
-	int fd;
+	int fd, tcp;
 	enum conn_kind kind;
+	bool in_kernel;
 };
 
 #define CONN_NONE	((struct conn){ .fd = -1 })
@@ -38,9 +42,17 @@ static inline bool conn_is_open(const struct conn *conn)
 	return conn->fd >= 0;
 }
 
+/** conn_link_fd() - the socket that leads to the other machine: what the kernel knows of the link is asked of it */
+static inline int conn_link_fd(const struct conn *conn)
+{
+	return conn->tcp > 0 ? conn->tcp : conn->fd;
+}
+
 /** conn_shutdown() - end all traffic, so that threads blocked in the connection return */
 void conn_shutdown(const struct conn *conn);
 void conn_close(struct conn *conn);
+/** conn_drop() - close the descriptors of a connection that another process goes on with */
+void conn_drop(struct conn *conn);
 
 /**
  * struct conn_preamble - first 32 bytes of each connection, little-endian
@@ -100,12 +112,11 @@ void conn_where(const char *host, unsigned long port, char *where, size_t size);
 /** conn_dial() - connect, and say nothing; the fd or -1 */
 int conn_dial(const char *where, struct error *err);
 
-/** conn_start() - send the preamble on @fd, which is connected, and which @conn owns from here on, failure or not; 0 or -1 */
-int conn_start(struct conn *conn, int fd, enum conn_kind kind, const uint8_t *id, struct error *err);
+/** conn_host() - the name or address in @where, which is no UNIX socket, without its port */
+int conn_host(const char *where, char *host, size_t size, struct error *err);
 
-/** conn_connect() - connect and send the preamble; 0 or -1 */
-int conn_connect(struct conn *conn, const char *where, enum conn_kind kind, const uint8_t *id,
-		 struct error *err);
+/** conn_introduce() - send the preamble on an open connection; 0, or -1 and @conn is closed */
+int conn_introduce(struct conn *conn, enum conn_kind kind, const uint8_t *id, struct error *err);
 
 /**
  * conn_write(), conn_read() - transfer all @bytes; 0 or -1
@@ -125,6 +136,9 @@ int conn_read(const struct conn *conn, void *buf, size_t bytes, int timeout_ms,
  */
 ssize_t conn_read_some(const struct conn *conn, void *buf, size_t bytes, int timeout_ms,
 		       struct error *err);
+
+/** conn_read_now() - read what is there, at most @bytes. Return: number of bytes, 0: closed, or -1 with errno */
+ssize_t conn_read_now(const struct conn *conn, void *buf, size_t bytes);
 
 /** conn_write_now() - write what fits without waiting. Return: number of bytes, or -1 with errno */
 ssize_t conn_write_now(const struct conn *conn, const void *buf, size_t bytes);

@@ -98,7 +98,7 @@ static void *heart_main(void *arg)
 	struct liveness live;
 	bool stop = false;
 
-	liveness_init(&live, ctl->conn.fd);
+	liveness_init(&live, conn_link_fd(&ctl->conn));
 	while (!stop && !atomic_load(&ctl->lost)) {
 		struct timespec until;
 		bool hurry;
@@ -134,7 +134,7 @@ struct control *control_new(struct conn *conn, enum course_side side, struct err
 	}
 	ctl->conn = *conn;
 	*conn = CONN_NONE;
-	ctl->local = liveness_is_local(ctl->conn.fd);
+	ctl->local = liveness_is_local(conn_link_fd(&ctl->conn));
 	ctl->beat_ms = HEARTBEAT_MS;
 	ctl->lost_ms = CONN_LOST_MS;
 	course_init(&ctl->course, side);
@@ -192,9 +192,9 @@ void control_hurry(struct control *ctl)
 	set_pace(ctl, ABORT_MS, true);
 }
 
-int control_fd(const struct control *ctl)
+int control_link_fd(const struct control *ctl)
 {
-	return ctl->conn.fd;
+	return conn_link_fd(&ctl->conn);
 }
 
 void control_shutdown(struct control *ctl)

@@ -25,7 +25,8 @@ struct control;
 /** control_new() - take @conn over, and start heartbeats; a failure closes @conn too */
 struct control *control_new(struct conn *conn, enum course_side side, struct error *err);
 void control_close(struct control *ctl);
-int control_fd(const struct control *ctl);
+/** control_link_fd() - conn_link_fd() of the connection */
+int control_link_fd(const struct control *ctl);
 /** control_shutdown() - shut the socket down so that blocked threads return */
 void control_shutdown(struct control *ctl);
 

@@ -5,9 +5,11 @@
 #include <string.h>
 #include "pages/page_set.h"
 #include "wire/conn.h"
+#include "wire/ktls.h"
 #include "wire/stream.h"
 
 #define FRAME_MAX_PAGES_RUNS	512
+#define PAGES_PER_RECORD	2
 
 _Static_assert(sizeof(struct splice_vm_batch) == 24, "the head is 24 bytes on the wire");
 _Static_assert(sizeof(struct splice_vm_run) == 16, "a run is 16 bytes on the wire");
@@ -148,6 +150,12 @@ static int send_one(const struct conn *conn, enum frame_kind kind, uint64_t cook
 			.addr = htole64(runs[i].addr), .nr_pages = htole32(runs[i].nr_pages),
 		};
 	return conn_write(conn, &buf, sizeof(buf.head) + nr_runs * sizeof(*runs), 0, err);
+}
+
+/* A record has 16 KiB; the head of a frame of few pages has one of its own. */
+int frame_check_key(const struct conn *conn, uint64_t nr_pages, struct error *err)
+{
+	return conn->in_kernel ? ktls_check_key(conn->fd, nr_pages / PAGES_PER_RECORD + 1, err) : 0;
 }
 
 int frame_send(const struct conn *conn, enum frame_kind kind, uint64_t cookie,

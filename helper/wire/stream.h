@@ -71,6 +71,14 @@ struct frame {
 int frame_recv(const struct conn *conn, int timeout_ms, struct frame *frame, struct error *err);
 void frame_free(struct frame *frame);
 
+/**
+ * frame_check_key() - the connection's key can still encrypt @nr_pages, in frames of many pages
+ *
+ * For a sender to ask before COMMIT: from then on a key that has encrypted too much is better than a program without
+ * memory. Return: 0, or -1 with @err
+ */
+int frame_check_key(const struct conn *conn, uint64_t nr_pages, struct error *err);
+
 /** frame_send() - send a list of runs without pages; a long list goes as several frames */
 int frame_send(const struct conn *conn, enum frame_kind kind, uint64_t cookie,
 	       const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err);

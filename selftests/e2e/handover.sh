@@ -8,6 +8,8 @@ port=7070
 tmp=/tmp/handover
 tests=0 failed=0
 migrate_args=${MIGRATE_ARGS:-} serve_args=
+# How the ends prove who they are: of both ends; of one, in its place; and another address than serve's own.
+seal=${SEAL:---insecure} serve_seal='' migrate_seal='' to=''
 # How long a state lasts at least, so that there is time to strike in it; more when much runs at a time.
 state_delay=${STATE_DELAY_MS:-700}
 export MIGRATE_HELPER_STATE_DELAY_MS=$state_delay
@@ -138,12 +140,12 @@ start_migration() {
 	# States of the run before would be taken for this one's.
 	rm -f $tmp/migrate.json $tmp/serve.json
 	# shellcheck disable=SC2086 # words
-	ip netns exec dst migrate-helper serve --listen $dst:$port --insecure --once --json $serve_args \
+	ip netns exec dst migrate-helper serve --listen $dst:$port ${serve_seal:-$seal} --once --json $serve_args \
 		>$tmp/serve.json 2>$tmp/serve.err &
 	serve=$!
 	wait_for 10 sh -c "ip netns exec dst ss -Hltn | grep -q :$port"
 	# shellcheck disable=SC2086 # words
-	migrate-helper migrate --pid "$ticker" --to $dst:$port --insecure --json $migrate_args \
+	migrate-helper migrate --pid "$ticker" --to ${to:-$dst:$port} ${migrate_seal:-$seal} --json $migrate_args \
 		>$tmp/migrate.json 2>$tmp/migrate.err &
 	migrate=$!
 }
