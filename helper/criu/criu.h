@@ -255,6 +255,8 @@ int lazy_server_resume(int work_dir_fd, int fd, pid_t word, struct lazy_server *
 int lazy_server_adopt(int work_dir_fd, int fd, struct lazy_server **srv, struct error *err);
 /** lazy_server_word() - the task whose userfaultfd comes next; 0: none was told */
 pid_t lazy_server_word(const struct lazy_server *srv);
+/** lazy_server_criu() - pid of the CRIU that is connected; 0: it has none here */
+pid_t lazy_server_criu(const struct lazy_server *srv);
 int lazy_server_fd(const struct lazy_server *srv);	/* for poll() */
 enum lazy_event { LAZY_NOTHING, LAZY_TASK, LAZY_FINISHED, LAZY_LOST };
 /**

@@ -110,6 +110,14 @@ pid_t lazy_server_word(const struct lazy_server *srv)
 	return srv->word == FINISHED ? 0 : (pid_t)srv->word;
 }
 
+pid_t lazy_server_criu(const struct lazy_server *srv)
+{
+	struct ucred peer;
+	socklen_t bytes = sizeof(peer);
+
+	return srv->connected && !getsockopt(srv->fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) ? peer.pid : 0;
+}
+
 int lazy_server_fd(const struct lazy_server *srv)
 {
 	return srv->fd;

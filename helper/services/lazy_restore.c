@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
+#include "os/proc.h"
+#include "os/proc_tree.h"
 #include "services/lazy_keeper.h"
 #include "services/lazy_restore.h"
 
@@ -31,6 +34,7 @@ struct lazy_restore *lazy_restore_new(uint32_t number, int epoll, struct journal
 		return NULL;
 	}
 	restore->fd = -1;
+	restore->held_fd = -1;
 	restore->number = number;
 	restore->epoll = epoll;
 	restore->journal = journal;
@@ -102,6 +106,45 @@ void lazy_restore_finish(struct lazy_restore *restore)
 		lazy_task_ready(restore->tasks[i]);
 }
 
+/* CRIU traces the tasks when it says that all is restored, up to the moment in which they run. */
+static void note_held(struct lazy_restore *restore)
+{
+	pid_t criu = lazy_server_criu(restore->server), *pids = NULL;
+	struct error ignored = { 0 };
+	struct proc_status status;
+	size_t nr = 0;
+
+	if (criu <= 0 || proc_tree(criu, &pids, &nr, &ignored))
+		return;
+	for (size_t i = 1; i < nr && !restore->held; i++)
+		if (!proc_status_alone(pids[i], &status, &ignored) && status.tracer == criu)
+			restore->held = pids[i];
+	free(pids);
+	restore->held_fd = restore->held ? proc_pidfd(restore->held, &ignored) : -1;
+	if (restore->held_fd < 0)
+		restore->held = 0;
+}
+
+static void forget_held(struct lazy_restore *restore)
+{
+	if (restore->held_fd >= 0)
+		close(restore->held_fd);
+	restore->held_fd = -1;
+	restore->held = 0;
+}
+
+/* Looked at often: a program that has run, and ended at once, is not to be taken for one that never ran. */
+static void look_held(struct lazy_restore *restore)
+{
+	struct pollfd pfd = { .fd = restore->held_fd, .events = POLLIN };
+	struct error ignored = { 0 };
+	struct proc_status status;
+
+	/* of this process, if it lives afterwards */
+	if (restore->held && !proc_status_alone(restore->held, &status, &ignored) && !status.tracer && !poll(&pfd, 1, 0))
+		forget_held(restore);
+}
+
 static void note_word(struct lazy_restore *restore)
 {
 	pid_t word = lazy_server_word(restore->server);
@@ -131,6 +174,7 @@ int lazy_restore_step(struct lazy_restore *restore, struct lazy_memory *memories
 					     "criu restore has ended before all was restored");
 	}
 	if (event == LAZY_FINISHED) {
+		note_held(restore);
 		lazy_restore_finish(restore);
 		end_server(restore);
 		return 0;
@@ -141,8 +185,10 @@ int lazy_restore_step(struct lazy_restore *restore, struct lazy_memory *memories
 
 int lazy_restore_retry(struct lazy_restore *restore, struct error *err)
 {
-	int ret = 0;
+	int ret;
 
+	look_held(restore);
+	ret = restore->held != 0;
 	for (size_t i = 0; i < restore->nr; i++) {
 		if (!restore->tasks[i]->set.retry)
 			continue;
@@ -170,6 +216,8 @@ bool lazy_restore_is_done(const struct lazy_restore *restore)
 {
 	if (!restore->finished)
 		return false;
+	if (restore->held)
+		return lazy_restore_is_gone(restore);
 	for (size_t i = 0; i < restore->nr; i++)
 		if (!lazy_task_is_done(restore->tasks[i]))
 			return false;
@@ -218,6 +266,7 @@ void lazy_restore_free(struct lazy_restore *restore)
 {
 	if (restore->server)
 		end_server(restore);
+	forget_held(restore);
 	for (size_t i = 0; i < restore->nr; i++)
 		lazy_task_free(restore->tasks[i]);
 	free(restore->tasks);

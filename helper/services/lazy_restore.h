@@ -13,7 +13,9 @@
  * @word: as lazy_server_word()
  * @fd: the descriptor of @server that is in the epoll
  * @connected: CRIU has connected
- * @finished: all is restored; the tasks run
+ * @finished: all is restored; the tasks run, or CRIU lets them run next
+ * @held, @held_fd: a task that CRIU holds still, after it has said that all is restored, and its pidfd: the program has not run; 0 and -1: it runs, as
+ *	far as can be seen
  * @failed: CRIU hung up before that. What it has made so far may live still
  */
 struct lazy_restore {
@@ -25,6 +27,8 @@ struct lazy_restore {
 	struct lazy_task **tasks;
 	size_t nr, at;
 	bool connected, finished, failed;
+	pid_t held;
+	int held_fd;
 };
 
 /** lazy_restore_new() - one that has neither tasks nor CRIU */
@@ -62,7 +66,7 @@ int lazy_restore_retry(struct lazy_restore *restore, struct error *err);
 /** lazy_restore_background() - lazy_task_background() of the next task that has such pages */
 int lazy_restore_background(struct lazy_restore *restore, uint64_t nr_pages, struct error *err);
 
-/** lazy_restore_is_done() - all is restored, and no process lacks a page */
+/** lazy_restore_is_done() - all is restored, the program runs, and no process lacks a page; or all have ended */
 bool lazy_restore_is_done(const struct lazy_restore *restore);
 /** lazy_restore_is_gone() - all processes have ended */
 bool lazy_restore_is_gone(const struct lazy_restore *restore);

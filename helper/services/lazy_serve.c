@@ -302,6 +302,12 @@ static void tell_complete(struct lazy_serve *serve, const struct lazy_restore *r
 					  (json_int_t)faults, "pages", (json_int_t)counts.installed), text);
 }
 
+static bool tell_unstarted(void)
+{
+	report_both("unfinished", NULL, "a restored program has ended before criu restore let it run: restore.log says why");
+	return false;
+}
+
 /*
  * A program that ends by itself is complete; one that lacked pages for want of the page server is not.
  * Return: whether it is complete
@@ -312,6 +318,8 @@ static bool settle(struct lazy_serve *serve, const struct lazy_restore *restore,
 
 	if (restore->failed)
 		return false;
+	if (restore->held)
+		return tell_unstarted();
 	if (!remote || lazy_link_is_open(&serve->uplink.link) || !lazy_restore_lost(restore)) {
 		tell_complete(serve, restore);
 		return true;
