@@ -162,7 +162,6 @@ static void ask_any(struct lazy_serve *serve)
 void lazy_serve_source_is_back(struct lazy_serve *serve)
 {
 	ask_any(serve);
-	/* faults that waited for the connection */
 	for (size_t i = 0; i < serve->nr; i++)
 		for (size_t j = 0; j < serve->list[i]->nr; j++)
 			serve->list[i]->tasks[j]->set.retry = true;
@@ -302,25 +301,19 @@ static void tell_complete(struct lazy_serve *serve, const struct lazy_restore *r
 					  (json_int_t)faults, "pages", (json_int_t)counts.installed), text);
 }
 
-static bool tell_unstarted(void)
-{
-	report_both("unfinished", NULL, "a restored program has ended before criu restore let it run: restore.log says why");
-	return false;
-}
-
 /*
  * A program that ends by itself is complete; one that lacked pages for want of the page server is not.
  * Return: whether it is complete
  */
 static bool settle(struct lazy_serve *serve, const struct lazy_restore *restore, struct error *err)
 {
-	bool remote = serve->memories->link;
-
 	if (restore->failed)
 		return false;
-	if (restore->held)
-		return tell_unstarted();
-	if (!remote || lazy_link_is_open(&serve->uplink.link) || !lazy_restore_lost(restore)) {
+	if (restore->held) {
+		report_both("unfinished", NULL, "a restored program has ended before criu restore let it run: restore.log says why");
+		return false;
+	}
+	if (!serve->memories->link || lazy_link_is_open(&serve->uplink.link) || !lazy_restore_lost(restore)) {
 		tell_complete(serve, restore);
 		return true;
 	}
