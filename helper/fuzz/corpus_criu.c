@@ -288,12 +288,12 @@ void corpus_lazy_answer(void)
 
 		corpus_put_byte(&bytes, wide);
 		/* GETs of four pages and of more than are left out, CLOSE, and what is answered no more */
-		corpus_put(&bytes, "\1\0\20\4\0" "\1\0\60\40\0", 10);
+		corpus_put(&bytes, "\1\0\20\4\0\1\0\60\40\0", 10);
 		corpus_save("lazy_answer", wide ? "gets-wide" : "gets-narrow", &bytes);
 		corpus_put(&bytes, "\1\2", 2);
 		corpus_save("lazy_answer", wide ? "close-wide" : "close-narrow", &bytes);
 		bytes.size = 1;
-		corpus_put(&bytes, "\1\0\24\1\0" "\1\4", 7);
+		corpus_put(&bytes, "\1\0\24\1\0\1\4", 7);
 		corpus_save("lazy_answer", wide ? "abort-wide" : "abort-narrow", &bytes);
 	}
 }

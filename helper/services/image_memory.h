@@ -74,8 +74,8 @@ int image_memory_open(struct image_memory *memory, const char *address, const ch
  * @root_fd: pidfd of the program's root, or -1; set to -1 when the dump takes it
  *
  * No also for a dump whose memory did not come by the page server: the chain has older memory, or another program's.
- * After a no the chain ends, unless it is another dump's: CRIU has cleared the bits by which a next dump would know what was written to. The
- * reason is told. After a yes the caller calls image_memory_settle().
+ * After a no the chain ends, unless it is another dump's: CRIU has cleared the bits by which a next dump would know what was
+ * written to. The reason is told. After a yes the caller calls image_memory_settle().
  */
 bool image_memory_ask(struct image_memory *memory, const struct image_door *door, int *root_fd);
 

@@ -14,8 +14,8 @@
  * @fd: the descriptor of @server that is in the epoll
  * @connected: CRIU has connected
  * @finished: all is restored; the tasks run, or CRIU lets them run next
- * @held, @held_fd: a task that CRIU holds still, after it has said that all is restored, and its pidfd: the program has not run; 0 and -1: it runs, as
- *	far as can be seen
+ * @held, @held_fd: a task that CRIU holds still, after it has said that all is restored, and its pidfd: the program has not
+ *	run; 0 and -1: it runs, as far as can be seen
  * @failed: CRIU hung up before that. What it has made so far may live still
  */
 struct lazy_restore {

@@ -94,7 +94,7 @@ static int say_locked(pid_t pid, struct error *err)
 			 "another migration of process %d is under way", pid);
 }
 
-/* Return: 0; -1 with errno: EWOULDBLOCK when another migration has @pid for longer than @timeout_ms, or why it cannot be looked at */
+/* Return: 0; -1 with errno: EWOULDBLOCK when another migration has @pid for longer than @timeout_ms; else it cannot be looked at */
 static int look_at_lock(pid_t pid, int timeout_ms)
 {
 	int fd = open_memory(pid), ret, saved;

@@ -83,8 +83,9 @@ int conn_listen(const char *where, struct error *err);
 void conn_tune(int fd);
 
 /**
- * conn_be_patient() - conn_tune() for a connection whose end cannot be mended: while nothing is said the other machine may be silent
- *	for two minutes, in place of five seconds
+ * conn_be_patient() - conn_tune() for a connection whose end cannot be mended
+ *
+ * While nothing is said, the other machine may be silent for two minutes, in place of five seconds.
  */
 void conn_be_patient(int fd);
 
