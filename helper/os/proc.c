@@ -17,6 +17,7 @@
 #include "os/proc.h"
 
 #define PF_KTHREAD	0x00200000
+#define PF_EXITING	0x00000004
 
 bool proc_is_gone(int error)
 {
@@ -108,6 +109,7 @@ static int parse_stat(const char *line, struct proc_status *status)
 	/* the kernel's encoding: bits 8 to 19 are the major number, all others the minor */
 	status->tty = tty ? makedev(tty >> 8 & 0xfff, (tty & 0xff) | (tty >> 12 & 0xfff00)) : 0;
 	status->kernel = flags & PF_KTHREAD;
+	status->exiting = flags & PF_EXITING;
 	return 0;
 }
 

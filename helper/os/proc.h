@@ -29,6 +29,7 @@ char *proc_text(pid_t pid, const char *name);
  * @shmem_bytes: of it, resident pages of shared memory, which other processes may have too
  * @tty: device number of the controlling terminal; 0: none
  * @kernel: the process is a kernel thread
+ * @exiting: its first thread ends, or has ended
  * @seccomp: the process has a seccomp filter
  */
 struct proc_status {
@@ -38,7 +39,7 @@ struct proc_status {
 	uint32_t threads;
 	uint64_t rss_bytes, own_bytes, shmem_bytes, start_ticks;
 	dev_t tty;
-	bool kernel, seccomp;
+	bool kernel, exiting, seccomp;
 };
 
 /**
@@ -48,7 +49,7 @@ struct proc_status {
 int proc_status_read(pid_t pid, struct proc_status *status, struct error *err);
 /**
  * proc_stat_read() - as proc_status_read(), from /proc/PID/stat alone, which takes a third of the time
- * @status: @comm, @state, @ppid, @session, @threads, @start_ticks, @tty and @kernel; all else is 0
+ * @status: @comm, @state, @ppid, @session, @threads, @start_ticks, @tty, @kernel and @exiting; all else is 0
  */
 int proc_stat_read(pid_t pid, struct proc_status *status, struct error *err);
 /**

@@ -118,19 +118,26 @@ struct source_mm *tree_find_mm(const struct tree *tree, uint32_t object)
 	return NULL;
 }
 
-/* Its address space is no more: the process has ended, its pid is another's, or it has called exec. */
-static bool has_ended(const struct source_process *process)
+/* has_ended(); @now is filled with what /proc says, unless it cannot be read */
+static bool look_for_end(const struct source_process *process, struct proc_status *now)
 {
 	struct backend *backend = process->mm.backend;
 	struct error why = { 0 };
-	struct proc_status now;
 
 	/* a lack of descriptors says nothing of the process */
-	if (proc_stat_read(process->pid, &now, &why))
+	if (proc_stat_read(process->pid, now, &why))
 		return why.code == CODE_TARGET;
-	return source_process_has_exited(&now) || now.start_ticks != process->status.start_ticks ||
+	return source_process_has_exited(now) || now->start_ticks != process->status.start_ticks ||
 	       source_process_called_exec(process) ||
 	       (backend && backend->ops->is_gone(backend));
+}
+
+/* Its address space is no more: the process has ended, its pid is another's, or it has called exec. */
+static bool has_ended(const struct source_process *process)
+{
+	struct proc_status now = { 0 };
+
+	return look_for_end(process, &now);
 }
 
 static bool has_pid(const pid_t *pids, size_t nr, pid_t pid)
@@ -307,14 +314,20 @@ void tree_wait_suspects(const struct tree *tree)
 		nanosleep(&tick, NULL);
 }
 
-/* The v1 freezer keeps a killed process until it is thawed. */
+/*
+ * The v1 freezer keeps a killed process until it is thawed. Elsewhere the signal is pending for a moment, and then the
+ * process ends, which takes as long as its memory does. In this order of the looks nothing of it is missed.
+ */
 static bool was_killed(const struct source_process *process)
 {
 	struct error ignored = { 0 };
+	struct proc_status now = { 0 };
 	uint64_t mask;
 
-	return has_ended(process) ||
-	       (!pending_read(process->pid, &mask, &ignored) && pending_has(mask, SIGKILL));
+	if (!pending_read(process->pid, &mask, &ignored) && pending_has(mask, SIGKILL))
+		return true;
+	/* a first thread that has ended long ago is a zombie, and others may live */
+	return look_for_end(process, &now) || (now.exiting && now.state != 'Z');
 }
 
 static int say_killed(const struct source_process *process, struct error *err)
