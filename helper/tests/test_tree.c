@@ -10,7 +10,6 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -292,41 +291,6 @@ static void a_killed_child_is_noticed(void **state)
 }
 
 /* The quick look, which reads no file of /proc. */
-#define LARGE	(128UL << 20)
-
-/* Its end takes as long as its memory does: at no moment of it does the process look alive. */
-static void the_end_of_a_large_child_is_noticed(void **state)
-{
-	struct tree tree = { 0 };
-	struct error err = { 0 };
-	struct proc_status now = { .state = 'R' };
-	int ready[2];
-	char byte;
-	pid_t pid;
-
-	assert_int_equal(pipe(ready), 0);
-	pid = fork();
-	if (!pid) {
-		alarm(60);
-		if (mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0) !=
-		    MAP_FAILED && write(ready[1], "r", 1) == 1)
-			pause();
-		_exit(0);
-	}
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	close(ready[1]);
-	assert_non_null(tree_add(&tree, pid, &err));
-	assert_int_equal(tree_check_alive(&tree, &err), 0);
-	kill(pid, SIGKILL);
-	while (now.state != 'Z') {
-		assert_int_equal(tree_check_alive(&tree, &err), -1);
-		assert_int_equal(proc_stat_read(pid, &now, &err), 0);
-	}
-	tree_destroy(&tree);
-	end(pid);
-}
-
 static void a_memory_that_is_no_more_is_noticed(void **state)
 {
 	struct fake fakes[2];
@@ -428,7 +392,6 @@ int main(void)
 		cmocka_unit_test(exec_beside_another_process_with_the_memory),
 		cmocka_unit_test(the_end_of_a_child_is_forgiven),
 		cmocka_unit_test(a_killed_child_is_noticed),
-		cmocka_unit_test(the_end_of_a_large_child_is_noticed),
 		cmocka_unit_test(a_memory_that_is_no_more_is_noticed),
 		cmocka_unit_test(a_lack_of_descriptors_is_no_end),
 		cmocka_unit_test(an_orphan_leaves),
