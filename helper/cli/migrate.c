@@ -182,6 +182,11 @@ static const char *take_criu_config(void *ctx, char *value)
 	return *value ? NULL : "a file";
 }
 
+static const char *take_fdfs(void *ctx, char *value)
+{
+	return options_descriptor(value, &((struct migrate_options *)ctx)->given.fs);
+}
+
 static const char *take_msgfd(void *ctx, char *value)
 {
 	return options_descriptor(value, &((struct migrate_options *)ctx)->given.msg);
@@ -289,6 +294,10 @@ static const struct cli_option options[] = {
 	  "for pages that the program waits for", .take = take_fdmem, .many = true },
 	{ "insecure-fds", .text = "take TCP for --fdrpc and --fdmem: there is no encryption",
 	  .flag = offsetof(struct migrate_options, given.insecure) },
+	{ "fs-driver", "COMMAND",
+	  "moves the files of the program, over --fdfs, unless a\n"
+	  "manager does", .word = offsetof(struct migrate_options, fs_driver) },
+	{ "fdfs", "N", "the connection of --fs-driver, which the caller opened", .take = take_fdfs },
 	{ "msgfd", "N",
 	  "a stream socket that the caller opened, with a manager at its\n"
 	  "other end: it moves the program's files, and is told the\n"

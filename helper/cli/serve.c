@@ -63,6 +63,11 @@ static const char *take_fdmem(void *ctx, char *value)
 	return options_fdmem(value, &((struct serve_options *)ctx)->given);
 }
 
+static const char *take_fdfs(void *ctx, char *value)
+{
+	return options_descriptor(value, &((struct serve_options *)ctx)->given.fs);
+}
+
 static const char *take_msgfd(void *ctx, char *value)
 {
 	return options_descriptor(value, &((struct serve_options *)ctx)->given.msg);
@@ -109,6 +114,10 @@ static const struct cli_option options[] = {
 	  .take = take_fdmem, .many = true },
 	{ "insecure-fds", .text = "take TCP for --fdrpc and --fdmem: there is no encryption",
 	  .flag = offsetof(struct serve_options, given.insecure) },
+	{ "fs-driver", "COMMAND",
+	  "takes in the files of the program, from --fdfs; with --once,\n"
+	  "--from or --fdrpc", .word = offsetof(struct serve_options, fs_driver) },
+	{ "fdfs", "N", "the connection of --fs-driver, which the caller opened", .take = take_fdfs },
 	{ "msgfd", "N",
 	  "a stream socket that the caller opened, with a manager at its\n"
 	  "other end, which is told the outcome; with --once, --from or\n"
@@ -131,8 +140,8 @@ int serve_main(int argc, char **argv)
 	if (!!opts.listen + !!opts.from + given_has_link(&opts.given) > 1)
 		return options_wrong(&verb, "one of --listen, --from, and --fdrpc with --fdmem says where from");
 	opts.once |= opts.from || given_has_link(&opts.given);
-	if (opts.given.msg >= 0 && !opts.once)
-		return options_wrong(&verb, "--msgfd is for one migration: with --once, --from or --fdrpc");
+	if ((opts.given.msg >= 0 || opts.fs_driver) && !opts.once)
+		return options_wrong(&verb, "--msgfd and --fs-driver are for one migration: with --once, --from or --fdrpc");
 	report_init(opts.json);
 	return acceptor_run(&opts);
 }

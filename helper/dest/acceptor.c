@@ -16,8 +16,10 @@
 #include "dest/tell.h"
 #include "os/fds.h"
 #include "os/service.h"
+#include "session/fs_driver.h"
 
 #define TICK_MS		1000
+#define DRIVER_MS	2000	/* for the files' driver, whose connection the source has closed */
 #define GIVEN_LINK	(1 + GIVEN_MEM_MAX)
 
 /** struct server - the accepting process */
@@ -26,6 +28,7 @@ struct server {
 	struct door door;
 	struct tls_keys keys;
 	struct migrations migrations;
+	struct fs_driver driver;
 	int signals;
 	bool stop;
 };
@@ -117,6 +120,17 @@ static int open_door(struct server *server, struct error *err)
 	       door_open(&server->door, where, &server->keys, err);
 }
 
+/* The source has all answers that it waited for: what the driver has not done nobody needs. */
+static void end_driver(struct fs_driver *driver)
+{
+	struct error err = { 0 };
+	uint64_t bytes;
+
+	if (driver->pid && fs_driver_wait(driver, DRIVER_MS, &bytes, &err) < 0)
+		tell("warning", NULL, "%s", err.what);
+	fs_driver_kill(driver);
+}
+
 /* Whoever ran the migration was killed, or never began. */
 static void say_outcome(struct server *server, int code)
 {
@@ -144,12 +158,15 @@ int acceptor_run(const struct serve_options *opts)
 	if (!server->opts.places)
 		return CODE_INTERNAL;
 	tell_manager(opts->given.msg, opts->from || given_has_link(&opts->given), &server->opts.places->told);
-	if (given_check(&opts->given, &err) || (opts->listen && conn_check_where(opts->listen, true, &err)) ||
+	server->driver = (struct fs_driver){ .command = opts->fs_driver, .fd = opts->given.fs };
+	if (given_check(&opts->given, &err) || fs_driver_check(&server->driver, &err) ||
+	    (opts->listen && conn_check_where(opts->listen, true, &err)) ||
 	    (opts->from && conn_check_where(opts->from, true, &err)) ||
 	    images_check(server->opts.images_base, &err) ||
 	    criu_config_read(&server->opts.config, server->opts.criu_config, CRIU_END_RESTORE, &err) ||
 	    criu_version_get(&server->opts.criu, &err) || criu_check_restore(&err) ||
-	    open_signals(server, &err) || service_check(&err) || open_door(server, &err)) {
+	    open_signals(server, &err) || service_check(&err) || open_door(server, &err) ||
+	    (opts->fs_driver && fs_driver_start(&server->driver, &err))) {
 		tell_result(&err, NULL);
 		free(server);
 		return err.code;
@@ -164,6 +181,7 @@ int acceptor_run(const struct serve_options *opts)
 	code = server->migrations.code;
 	migrations_end(&server->migrations, server->signals);
 	say_outcome(server, code);
+	end_driver(&server->driver);
 	free(server);
 	return code;
 }

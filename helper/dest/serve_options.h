@@ -18,6 +18,7 @@
  * @criu_config: file of options that programs may ask for; NULL: there is none
  * @config: the options of that file
  * @given: descriptors that the caller opened: the connections of one migration in place of @listen; a manager
+ * @fs_driver: command that takes in files over one of them, or NULL
  * @max_bytes: memory for all migrations; 0: the available memory
  * @places: shared by all migrations
  * @place: place of this migration, in its process
@@ -28,6 +29,7 @@ struct serve_options {
 	struct address_terms take_addresses;
 	const char *criu_config;
 	struct given given;
+	const char *fs_driver;
 	uint64_t max_bytes;
 	struct tls_options tls;
 	bool once, json;

@@ -388,6 +388,7 @@ static void source_migration_init(struct source_migration *migration,
 	mailbox_init(&migration->box, "the destination");
 	msgfd_init(&migration->sync.msgfd, opts->given.msg);
 	migration->sync.box = &migration->box;
+	migration->sync.driver = (struct fs_driver){ .command = opts->fs_driver, .fd = opts->given.fs };
 	migration->sync.shared = opts->nr_shared_storage;
 	migration->outcome.msgfd = &migration->sync.msgfd;
 	source_failure_init(&migration->failure, &migration->box);
@@ -397,6 +398,7 @@ static void source_migration_destroy(struct source_migration *migration)
 {
 	watch_destroy(&migration->watch);
 	threads_stop(&migration->threads);
+	fs_driver_kill(&migration->sync.driver);
 	link_set_close(&migration->links);
 	sender_destroy(&migration->memory);
 	sender_destroy(&migration->urgent);

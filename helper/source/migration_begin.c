@@ -50,6 +50,7 @@ static void on_signal(void *ctx, const char *name)
 		/* nothing was done to the program, and the keeper cleans up */
 		report_error(&err);
 		outcome_say(&migration->outcome, &err);
+		fs_driver_stop(&migration->sync.driver);
 		_exit(err.code);
 	}
 	if (failure_raise_unless_committed(&migration->failure.first, &err, true))
@@ -124,7 +125,7 @@ static int plan(struct source_migration *migration, struct error *err)
 	const struct migrate_options *opts = migration->opts;
 	const struct source_process *root;
 
-	if (given_check(&opts->given, err) || find_keys(migration, err) ||
+	if (given_check(&opts->given, err) || fs_driver_check(&migration->sync.driver, err) || find_keys(migration, err) ||
 	    check_result_file(opts->result, err) ||
 	    criu_config_read(&migration->config, opts->criu_config, CRIU_END_DUMP, err))
 		return -1;

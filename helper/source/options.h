@@ -57,6 +57,7 @@ struct migrate_options {
 	bool keeps_tcp;			/* --tcp keep */
 	const char *criu_config;	/* file of options for CRIU, or NULL */
 	struct given given;		/* descriptors that the caller opened */
+	const char *fs_driver;		/* command that moves files over one of them, or NULL */
 	struct tls_options tls;
 	bool verify, json;
 };

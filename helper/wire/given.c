@@ -12,7 +12,7 @@ struct one {
 	bool carries;	/* memory, or what starts programs */
 };
 
-#define ONES_MAX	(2 + GIVEN_MEM_MAX)
+#define ONES_MAX	(3 + GIVEN_MEM_MAX)
 
 static size_t list(const struct given *given, struct one *ones)
 {
@@ -20,6 +20,8 @@ static size_t list(const struct given *given, struct one *ones)
 
 	if (given->msg >= 0)
 		ones[nr++] = (struct one){ "--msgfd", given->msg, false };
+	if (given->fs >= 0)
+		ones[nr++] = (struct one){ "--fdfs", given->fs, false };
 	if (given->rpc >= 0)
 		ones[nr++] = (struct one){ "--fdrpc", given->rpc, true };
 	for (size_t i = 0; i < given->nr_mem; i++)

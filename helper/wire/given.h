@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Descriptors that the caller opened and the command line names, as p.haul's: --fdrpc, --fdmem, --msgfd. Both ends check
+ * Descriptors that the caller opened and the command line names, as p.haul's: --fdrpc, --fdmem, --fdfs, --msgfd. Both ends check
  * them alike, before anything is done.
  */
 #ifndef MIGRATE_WIRE_GIVEN_H
@@ -16,16 +16,16 @@
  * struct given - numbers of descriptors; -1: not given
  * @rpc: the control connection, with @mem in place of an address
  * @mem: the memory connection, and the urgent one
- * @msg: of a manager (wire/msgfd.h)
+ * @fs: for files; @msg: of a manager (wire/msgfd.h)
  * @insecure: the user accepts that TCP among @rpc and @mem is not encrypted
  */
 struct given {
-	int rpc, mem[GIVEN_MEM_MAX], msg;
+	int rpc, mem[GIVEN_MEM_MAX], fs, msg;
 	size_t nr_mem;
 	bool insecure;
 };
 
-#define GIVEN_NONE	((struct given){ .rpc = -1, .mem = { -1, -1 }, .msg = -1 })
+#define GIVEN_NONE	((struct given){ .rpc = -1, .mem = { -1, -1 }, .fs = -1, .msg = -1 })
 
 /** given_has_link() - the connections of the migration are given */
 static inline bool given_has_link(const struct given *given)

@@ -18,22 +18,30 @@ def outcome(sock):
 
 def run(side, words, numbers, manager):
     words = words + ["--fdrpc", numbers[0], "--fdmem", numbers[1], "--fdmem", numbers[2], "--msgfd", str(manager.fileno())]
+    if kind in drivers:
+        words = words + (["--fdfs", numbers[3]] if kind != "channelless" else []) + ["--fs-driver", drivers[kind][side]]
     with open(os.path.join(where, side + ".json"), "w") as to, open(os.path.join(where, side + ".err"), "w") as log:
         fds = {manager.fileno()} | {int(number) for number in numbers}
-        return subprocess.Popen(["ip", "netns", "exec", "dst"] * (side == "serve") + ["migrate-helper"] + words,
+        return subprocess.Popen((["ip", "netns", "exec", "dst"] + bind if side == "serve" else []) + ["migrate-helper"] + words,
                                 stdout=to, stderr=log, pass_fds=fds)
 
 kind, where, pid, options = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
-pairs = [pair("tcp" if kind in ("tcp", "secure") else "unix") for _ in range(3)]
+files, there = "/srv/driven", os.path.join(where, "there")
+sends = "tar cf - -C %s . 2> /dev/null | base64 -w0; echo; read -r ack && [ $ack = ok ] && du -sb %s | cut -f1 >&3" % (files, files)
+takes = "while read -r line; do echo $line | base64 -d | tar xf - -C %s && echo ok; done" % files
+drivers = {"driver": {"migrate": sends, "serve": takes}, "channelless": {"migrate": sends, "serve": takes},
+           "driver-fails": {"migrate": "exit 3", "serve": takes}, "driver-hangs": {"migrate": "sleep 1000", "serve": takes}}
+bind = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"', there, files] if kind in drivers else []
+pairs = [pair("tcp" if kind in ("tcp", "secure") else "unix") for _ in range(4 if kind in drivers else 3)]
 here = [str(near.fileno()) for near, _ in pairs]
-there = [str(far.fileno()) for _, far in pairs]
+far = [str(far.fileno()) for _, far in pairs]
 if kind == "crossed":
-    there[1], there[2] = there[2], there[1]
+    far[1], far[2] = far[2], far[1]
 if kind == "same":
     here[2] = here[1]
 insecure = ["--insecure-fds"] if kind != "secure" else []
 ours, theirs = zip(*(socket.socketpair() for _ in range(2)))
-serve = run("serve", ["serve", "--json"] + insecure, there, theirs[1])
+serve = run("serve", ["serve", "--json"] + insecure, far, theirs[1])
 if kind == "silent":
     serve.send_signal(signal.SIGSTOP)
 migrate = run("migrate", ["migrate", "--pid", pid, "--json"] + insecure + options, here, theirs[0])
@@ -42,7 +50,7 @@ for sock in [sock for both in pairs for sock in both] + list(theirs):
 said = []
 while not said or said[-1] == "SYNCFS ":
     if said:
-        ours[0].sendall(struct.pack("<I", 2) + bytes([8, 2]))
+        ours[0].sendall(struct.pack("<I", 2) + bytes([8, 3 if kind in drivers else 2]))
     said.append(outcome(ours[0]))
 print("migrate", migrate.wait(), said[-1].split("\n")[0])
 serve.send_signal(signal.SIGCONT)
