@@ -8,6 +8,7 @@ B := $(abspath build)
 VM := selftests/vm
 # Looked up when used: the headers may only come with `make deps`.
 RELEASE = $(shell $(VM)/kernel --release $(KERNEL))
+VERSION = $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
 KMOD = $(B)/kmod-$(RELEASE)
 IN_GUEST = $(VM)/run --kernel $(KERNEL)
 # What a + hands the job server to would run under make -n too.
@@ -25,6 +26,7 @@ help:
 	@echo '             [DEBUG_KERNEL=debug-6.1]'
 	@echo '  fuzz       random calls in that kernel, SECONDS=$(SECONDS) [SEED=n]'
 	@echo '  fuzz-helper  bytes of another machine into migrate-helper, SECONDS=$(SECONDS) [SEED=n]'
+	@echo '  conversation  record what both ends say, for the tests of later versions'
 	@echo '  soak       each program of e2e/programs moves TIMES=$(TIMES) times; then the long oracle test'
 	@echo '  bench      measurements in a guest'
 	@echo '  bench-host  what receiving costs, on this machine'
@@ -83,6 +85,11 @@ fuzz-helper: deps
 	$(MAKE) -C helper O=$(B)/helper fuzz
 	helper/fuzz/run --seconds $(SECONDS) $(SEED:%=--seed %) $(B)/helper
 
+# Of the version that dkms.conf names.
+conversation: helper selftests
+	selftests/vm/native -- /build/selftests/e2e/conversations record /build/conversation.gz
+	cp $(B)/conversation.gz selftests/e2e/conversation-$(VERSION).gz
+
 soak: all guest
 	$(MAKE) kmod KERNEL=6.12
 	selftests/soak_programs $(TIMES)
@@ -118,5 +125,5 @@ distclean: clean
 	rm -rf .cache
 
 .PHONY: all help deps guest kmod helper selftests demo check check-debug fuzz \
-	fuzz-helper soak bench bench-host bench-native lint deb docs \
+	fuzz-helper conversation soak bench bench-host bench-native lint deb docs \
 	clean distclean
