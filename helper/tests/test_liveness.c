@@ -320,9 +320,9 @@ static void data_go_on_soon_after_a_cut(void **state)
 	socklen_t len = sizeof(int);
 	int most;
 
-	if (getsockopt(control_fd(ends->ctl), IPPROTO_TCP, TCP_RTO_MAX_MS, &most, &len))
+	if (getsockopt(control_link_fd(ends->ctl), IPPROTO_TCP, TCP_RTO_MAX_MS, &most, &len))
 		skip();
-	conn_tune_watched(control_fd(ends->ctl));
+	conn_tune_watched(control_link_fd(ends->ctl));
 	assert_true(comes_after_a_cut(ends, 2000));
 }
 

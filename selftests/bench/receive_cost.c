@@ -55,6 +55,7 @@ static void record(void)
 	static uint8_t data[FRAME_MAX_PAGES * PAGE_BYTES];
 	struct error err = { 0 };
 	int pair[2];
+	ssize_t n;
 
 	recorded = memfd_create("frames", 0);
 	plain = memfd_create("pages", 0);
@@ -76,9 +77,9 @@ static void record(void)
 	}
 	if (frame_send(&(struct conn){ .fd = pair[0] }, FRAME_ROUND, FRAME_COOKIE(1, MM), NULL, 0, &err))
 		quit("frame_send");
-	for (ssize_t n; (n = recv(pair[1], data, sizeof(data), MSG_DONTWAIT)) > 0;)
-		if (write(recorded, data, n) != n)
-			quit("write");
+	n = recv(pair[1], data, sizeof(data), MSG_DONTWAIT);
+	if (n <= 0 || write(recorded, data, n) != n)
+		quit("write");
 }
 
 static int pass(void *ctx, uint32_t round, struct error *err)
@@ -184,10 +185,11 @@ static char *receive_plain(int sock)
 	at = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (at == MAP_FAILED)
 		quit("mmap");
-	for (end = at + BYTES; at < end && (n = recv(sock, at, MIN((size_t)(end - at), PIECE), 0)) > 0; at += n)
-		;
-	if (at < end)
-		quit("recv");
+	for (end = at + BYTES; at < end; at += n) {
+		n = recv(sock, at, MIN((size_t)(end - at), PIECE), 0);
+		if (n <= 0)
+			quit("recv");
+	}
 	return end - BYTES;
 }
 
