@@ -83,34 +83,45 @@ static int connect_to(struct link_set *links, const char *to, const uint8_t *id,
 	return 0;
 }
 
-/* A caller that is no destination does not end the migration. */
-static int wait_control(struct link_set *links, struct awaited *awaited, const uint8_t *id, struct error *err)
+static void forget(struct link_set *links)
 {
-	for (;;) {
-		struct error why = { 0 };
-		struct conn control;
-
-		if (awaited_control(awaited, &control, id, err))
-			return -1;
-		links->ctl = control_new(&control, COURSE_SOURCE, &why);
-		if (links->ctl && !hello(links->ctl, &why))
-			return 0;
-		awaited_turn_away(&why);
-		control_close(links->ctl);
-		links->ctl = NULL;
-	}
+	control_close(links->ctl);
+	links->ctl = NULL;
+	conn_close(&links->memory);
+	conn_close(&links->urgent);
 }
 
+/* All three before Hello, which the destination says when it has them. */
+static int meet(struct link_set *links, struct awaited *awaited, struct conn *control, const uint8_t *id,
+		struct error *err)
+{
+	if (awaited_others(awaited, &links->memory, &links->urgent, id, err)) {
+		conn_close(control);
+		return -1;
+	}
+	links->ctl = control_new(control, COURSE_SOURCE, err);
+	return links->ctl ? hello(links->ctl, err) : -1;
+}
+
+/* A caller that is no destination does not end the migration. */
 static int connect_awaited(struct link_set *links, const char *where, const uint8_t *id, const struct tls_keys *keys,
 			   struct error *err)
 {
 	struct awaited awaited;
+	struct conn control;
 	int ret;
 
 	if (awaited_open(&awaited, where, keys, err))
 		return -1;
-	ret = wait_control(links, &awaited, id, err) ||
-	      awaited_others(&awaited, &links->memory, &links->urgent, id, err) ? -1 : 0;
+	for (;;) {
+		struct error why = { 0 };
+
+		ret = awaited_control(&awaited, &control, id, err);
+		if (ret || !meet(links, &awaited, &control, id, &why))
+			break;
+		awaited_turn_away(&why);
+		forget(links);
+	}
 	if (!ret)
 		links->tls = keys->proof == TLS_NONE ? "none" : say_who_encrypts(&awaited.peer);
 	awaited_close(&awaited);
