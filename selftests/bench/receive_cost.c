@@ -53,6 +53,7 @@ static uint64_t word(uint64_t at)
 static void record(void)
 {
 	static uint8_t data[FRAME_MAX_PAGES * PAGE_BYTES];
+	struct conn conn = CONN_NONE;
 	struct error err = { 0 };
 	int pair[2];
 	ssize_t n;
@@ -75,7 +76,8 @@ static void record(void)
 		    write(plain, data, sizeof(data)) != sizeof(data))
 			quit("write");
 	}
-	if (frame_send(&(struct conn){ .fd = pair[0] }, FRAME_ROUND, FRAME_COOKIE(1, MM), NULL, 0, &err))
+	conn.fd = pair[0];
+	if (frame_send(&conn, FRAME_ROUND, FRAME_COOKIE(1, MM), NULL, 0, &err))
 		quit("frame_send");
 	n = recv(pair[1], data, sizeof(data), MSG_DONTWAIT);
 	if (n <= 0 || write(recorded, data, n) != n)
