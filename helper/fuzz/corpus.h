@@ -16,16 +16,21 @@ void corpus_put(struct bytes *to, const void *data, size_t size);
 void corpus_put_byte(struct bytes *to, uint8_t byte);
 void corpus_put_chunk(struct bytes *to, const void *data, size_t size);
 
+/** corpus_begin() - a new input, of a target whose first byte is of flags */
+void corpus_begin(struct bytes *to, uint8_t flags);
+
 /** corpus_save() - an input of @target, as @name */
 void corpus_save(const char *target, const char *name, const struct bytes *bytes);
 
 void corpus_chain(void);
+void corpus_frames(void);
 void corpus_images(void);
 void corpus_lazy(void);
 void corpus_lazy_images(void);
 void corpus_lazy_answer(void);
 void corpus_lazy_link(void);
 void corpus_pages(void);
+void corpus_requests(void);
 void corpus_streams(void);
 
 #endif
