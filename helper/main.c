@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/error.h"
 #include "cli/check.h"
 #include "cli/image_cache.h"
@@ -50,11 +52,24 @@ static void usage(FILE *to)
 	      "  --version\n", to);
 }
 
+/* A caller may have closed some of the first three: what is opened next would be written to as standard output, say. */
+static void open_standard(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "", *action = getenv("CRTOOLS_SCRIPT_ACTION"),
 		   *root = getenv("CRTOOLS_INIT_PID");
 
+	open_standard();
 	/* where a caller ignores it, the kernel reaps children, and a pid that is killed may be another process's */
 	signal(SIGCHLD, SIG_DFL);
 	/* CRIU runs an action script without arguments */

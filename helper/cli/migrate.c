@@ -280,6 +280,8 @@ static const struct cli_option options[] = {
 	CLI_TLS_PSK(struct migrate_options),
 	CLI_TLS_DIR(struct migrate_options),
 	CLI_NO_KTLS(struct migrate_options),
+	{ "allow", "FILE", "with --listen: names of keys or certificates that may take the\n"
+	  "program, one a line (all that prove who they are)", .word = offsetof(struct migrate_options, tls.allow) },
 	{ "insecure", .text = "take a HOST, loopback too, without TLS",
 	  .flag = offsetof(struct migrate_options, tls.insecure) },
 	{ "images-dir", "DIR",

@@ -47,6 +47,13 @@ static void on_signal(struct server *server)
 	server->migrations.code = CODE_ABORTED;
 }
 
+static bool take_reaped(void *ctx, pid_t pid, int status)
+{
+	struct server *server = ctx;
+
+	return fs_driver_reaped(&server->driver, pid, status);
+}
+
 /* One of the caller's connections is no use, and there will be no other. */
 static bool is_over(struct server *server)
 {
@@ -174,6 +181,8 @@ int acceptor_run(const struct serve_options *opts)
 	/* unlike a migration's process, the accepting process never waits for its reader */
 	report_wait(false);
 	migrations_init(&server->migrations, &server->opts, &server->door);
+	server->migrations.reaped = take_reaped;
+	server->migrations.reaped_ctx = server;
 	service_say("READY=1");
 	serve(server);
 	service_say("STOPPING=1");

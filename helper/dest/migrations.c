@@ -372,7 +372,8 @@ void migrations_reap(struct migrations *migrations)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		reap_one(migrations, pid, status);
+		if (!migrations->reaped || !migrations->reaped(migrations->reaped_ctx, pid, status))
+			reap_one(migrations, pid, status);
 }
 
 /*

@@ -42,6 +42,7 @@ struct migration_process {
  * @starts: number of migrations that may start now; grows with time
  * @code: outcome of the last migration whose Setup was accepted
  * @done: with --once: such a migration has ended
+ * @reaped: told of each child that was reaped; true: it was no migration's. NULL: nobody is told
  */
 struct migrations {
 	struct serve_options *opts;
@@ -52,6 +53,8 @@ struct migrations {
 	unsigned int starts;
 	int code;
 	bool done;
+	bool (*reaped)(void *ctx, pid_t pid, int status);
+	void *reaped_ctx;
 };
 
 void migrations_init(struct migrations *migrations, struct serve_options *opts,

@@ -151,10 +151,43 @@ void cgroup_cpu_note(struct cgroup_cpu *cpu, long quota_us)
 		cpu->set_us[cpu->nr++] = quota_us;
 }
 
+static bool is_ours(const struct cgroup_cpu *cpu, long quota_us)
+{
+	for (unsigned int i = 0; i < cpu->nr; i++)
+		if (cpu->set_us[i] == quota_us)
+			return true;
+	return false;
+}
+
+int cgroup_cpu_look(struct cgroup_cpu *cpu)
+{
+	return read_limit(cpu, cpu->dir, &cpu->old_us, &cpu->period_us);
+}
+
+/* Somebody may have set a limit since the last look: it holds, and is what is given back. */
+static int look_again(struct cgroup_cpu *cpu, long quota_us, struct error *err)
+{
+	long now_us, period_us;
+
+	if (read_limit(cpu, cpu->dir, &now_us, &period_us))
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot read the limit of control group %s", cpu->dir);
+	if (cpu->nr && !is_ours(cpu, now_us))
+		return error_set(err, CODE_REFUSED, NULL, "somebody else has set a limit of CPU time for control group %s",
+				 cpu->dir);
+	if (!cpu->nr) {
+		cpu->old_us = now_us;
+		cpu->period_us = period_us;
+	}
+	return now_us < 0 || quota_us < now_us ? 0 :
+	       error_set(err, CODE_REFUSED, NULL, "control group %s has less CPU time already", cpu->dir);
+}
+
 int cgroup_cpu_set(struct cgroup_cpu *cpu, long quota_us, struct error *err)
 {
 	if (cpu->kind == CGROUP_NONE || cpu->nr == CGROUP_CPU_STEPS)
 		return error_set(err, CODE_INTERNAL, NULL, "no control group whose CPU time can be limited");
+	if (look_again(cpu, quota_us, err))
+		return -1;
 	if (write_limit(cpu, quota_us))
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot limit the CPU time of control group %s",
 				   cpu->dir);
@@ -162,12 +195,14 @@ int cgroup_cpu_set(struct cgroup_cpu *cpu, long quota_us, struct error *err)
 	return 0;
 }
 
-static bool is_ours(const struct cgroup_cpu *cpu, long quota_us)
+void cgroup_cpu_undo_command(const struct cgroup_cpu *cpu, char *text, size_t size)
 {
-	for (unsigned int i = 0; i < cpu->nr; i++)
-		if (cpu->set_us[i] == quota_us)
-			return true;
-	return false;
+	if (cpu->kind == CGROUP_V1_CPU)
+		snprintf(text, size, "echo %ld >%s/cpu.cfs_quota_us", cpu->old_us, cpu->dir);
+	else if (cpu->old_us < 0)
+		snprintf(text, size, "echo max %ld >%s/cpu.max", cpu->period_us, cpu->dir);
+	else
+		snprintf(text, size, "echo %ld %ld >%s/cpu.max", cpu->old_us, cpu->period_us, cpu->dir);
 }
 
 int cgroup_cpu_restore(struct cgroup_cpu *cpu, struct error *err)

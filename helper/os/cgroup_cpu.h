@@ -50,7 +50,14 @@ bool cgroup_cpu_has(const struct cgroup_cpu *cpu, pid_t pid);
  */
 long cgroup_cpu_share(const struct cgroup_cpu *cpu, unsigned long permille);
 
-/** cgroup_cpu_set() - let the group have @quota_us in a period, from cgroup_cpu_share() */
+/** cgroup_cpu_look() - before the first cgroup_cpu_set(): the limit that the group has now; -1 with errno */
+int cgroup_cpu_look(struct cgroup_cpu *cpu);
+
+/**
+ * cgroup_cpu_set() - let the group have @quota_us in a period, from cgroup_cpu_share()
+ *
+ * CODE_REFUSED when somebody else has set a limit meanwhile, or the group has less already.
+ */
 int cgroup_cpu_set(struct cgroup_cpu *cpu, long quota_us, struct error *err);
 /** cgroup_cpu_note() - another process with a copy of @cpu calls cgroup_cpu_set(): this one can undo it too */
 void cgroup_cpu_note(struct cgroup_cpu *cpu, long quota_us);
@@ -61,5 +68,10 @@ void cgroup_cpu_note(struct cgroup_cpu *cpu, long quota_us);
  * A limit that somebody else has set meanwhile stays. So does the end of the group: that is no failure.
  */
 int cgroup_cpu_restore(struct cgroup_cpu *cpu, struct error *err);
+
+#define CGROUP_CPU_UNDO_BYTES	(PATH_MAX + 64)
+
+/** cgroup_cpu_undo_command() - shell command that gives the group its CPU time back, for messages */
+void cgroup_cpu_undo_command(const struct cgroup_cpu *cpu, char *text, size_t size);
 
 #endif

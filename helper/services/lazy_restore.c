@@ -4,7 +4,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 #include "os/proc.h"
-#include "os/proc_tree.h"
+#include "os/proc_files.h"
 #include "services/lazy_keeper.h"
 #include "services/lazy_restore.h"
 
@@ -106,20 +106,33 @@ void lazy_restore_finish(struct lazy_restore *restore)
 		lazy_task_ready(restore->tasks[i]);
 }
 
-/* CRIU traces the tasks when it says that all is restored, up to the moment in which they run. */
-static void note_held(struct lazy_restore *restore)
+/** struct traced - @pid: one that @tracer traces; 0: none yet */
+struct traced {
+	pid_t tracer, pid;
+};
+
+static void look_at_process(void *ctx, pid_t pid)
 {
-	pid_t criu = lazy_server_criu(restore->server), *pids = NULL;
+	struct traced *traced = ctx;
 	struct error ignored = { 0 };
 	struct proc_status status;
-	size_t nr = 0;
 
-	if (criu <= 0 || proc_tree(criu, &pids, &nr, &ignored))
+	if (!traced->pid && !proc_status_alone(pid, &status, &ignored) && status.tracer == traced->tracer)
+		traced->pid = pid;
+}
+
+/*
+ * CRIU traces the tasks when it says that all is restored, up to the moment in which they run. With --restore-sibling, which
+ * runc asks for, they are no descendants of CRIU's.
+ */
+static void note_held(struct lazy_restore *restore)
+{
+	struct traced traced = { .tracer = lazy_server_criu(restore->server) };
+	struct error ignored = { 0 };
+
+	if (traced.tracer <= 0 || proc_each(look_at_process, &traced, &ignored))
 		return;
-	for (size_t i = 1; i < nr && !restore->held; i++)
-		if (!proc_status_alone(pids[i], &status, &ignored) && status.tracer == criu)
-			restore->held = pids[i];
-	free(pids);
+	restore->held = traced.pid;
 	restore->held_fd = restore->held ? proc_pidfd(restore->held, &ignored) : -1;
 	if (restore->held_fd < 0)
 		restore->held = 0;

@@ -12,6 +12,7 @@
 #include "session/fs_driver.h"
 
 #define COUNT_FD	3
+#define END_MS		1000	/* for it to end when it was killed */
 
 int fs_driver_check(const struct fs_driver *driver, struct error *err)
 {
@@ -29,6 +30,7 @@ static void close_all(struct fs_driver *driver)
 		close(driver->pidfd);
 	close(driver->count_fd);
 	driver->pid = 0;
+	driver->reaped = false;
 }
 
 /* Threads run: no fork. The shell gets a process group of its own, and signals as a new program has them. */
@@ -103,9 +105,11 @@ int fs_driver_wait(struct fs_driver *driver, int timeout_ms, uint64_t *bytes, st
 	if (poll(&pfd, 1, timeout_ms) <= 0)
 		return 0;
 	*bytes = read_count(driver);
-	/* an acceptor that reaps all children may have it already */
-	if (waitpid(driver->pid, &status, 0) < 0)
-		status = 0;
+	/* what is not known is no success */
+	if (driver->reaped)
+		status = driver->status;
+	else if (waitpid(driver->pid, &status, 0) < 0)
+		status = -1;
 	close_all(driver);
 	if (WIFEXITED(status) && !WEXITSTATUS(status))
 		return 1;
@@ -114,9 +118,18 @@ int fs_driver_wait(struct fs_driver *driver, int timeout_ms, uint64_t *bytes, st
 			 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
+bool fs_driver_reaped(struct fs_driver *driver, pid_t pid, int status)
+{
+	if (!driver->pid || pid != driver->pid)
+		return false;
+	driver->status = status;
+	driver->reaped = true;
+	return true;
+}
+
 void fs_driver_stop(const struct fs_driver *driver)
 {
-	if (driver->pid)
+	if (driver->pid && !driver->reaped)
 		kill(-driver->pid, SIGKILL);
 }
 
@@ -125,6 +138,10 @@ void fs_driver_kill(struct fs_driver *driver)
 	if (!driver->pid)
 		return;
 	fs_driver_stop(driver);
-	waitpid(driver->pid, NULL, 0);
+	/* one that waits in the kernel for a dead file server does not end, and the program may stand meanwhile */
+	if (driver->pidfd >= 0)
+		poll(&(struct pollfd){ .fd = driver->pidfd, .events = POLLIN }, 1, END_MS);
+	if (!driver->reaped)
+		waitpid(driver->pid, NULL, driver->pidfd >= 0 ? WNOHANG : 0);
 	close_all(driver);
 }

@@ -18,12 +18,14 @@
  * @fd: of --fdfs
  * @pid: of the shell that runs; 0: none does
  * @count_fd: what it writes to descriptor 3
+ * @reaped: fs_driver_reaped() has its @status
  */
 struct fs_driver {
 	const char *command;
 	int fd;
 	pid_t pid;
-	int pidfd, count_fd;
+	int pidfd, count_fd, status;
+	bool reaped;
 };
 
 /** fs_driver_check() - files move, and there is something that they can move over */
@@ -34,6 +36,8 @@ int fs_driver_start(struct fs_driver *driver, struct error *err);
  * Return: 1 with *@bytes; 0 after @timeout_ms; -1 with @err: it failed
  */
 int fs_driver_wait(struct fs_driver *driver, int timeout_ms, uint64_t *bytes, struct error *err);
+/** fs_driver_reaped() - for who reaps all children: true when @pid was the driver's */
+bool fs_driver_reaped(struct fs_driver *driver, pid_t pid, int status);
 /** fs_driver_stop() - kill it, in any thread; fs_driver_wait() sees its end */
 void fs_driver_stop(const struct fs_driver *driver);
 /** fs_driver_kill() - it and what it has started; nothing when none runs */

@@ -9,7 +9,10 @@
 #include "source/awaited.h"
 
 #define PREAMBLE_MS	5000	/* for a caller to say what it is; nobody else is heard meanwhile */
-#define OTHERS_MS	10000
+#define OTHERS_MS	10000	/* strangers' time does not count */
+#define PAUSE_MS	50
+#define SAY_MAX		20
+#define SAY_MS		1000
 
 static void say_listening(const struct awaited *awaited)
 {
@@ -48,13 +51,28 @@ void awaited_close(struct awaited *awaited)
 	awaited->fd = -1;
 }
 
-void awaited_turn_away(const struct error *why)
+void awaited_turn_away(struct awaited *awaited, const struct error *why)
 {
-	report_say("closed a connection: %s", why->what);
+	int64_t now = clock_now_ms();
+
+	if (awaited->said < SAY_MAX || now - awaited->said_ms >= SAY_MS) {
+		report_say("closed a connection: %s", why->what);
+		awaited->said++;
+		awaited->said_ms = now;
+	}
+	poll(NULL, 0, PAUSE_MS);
+}
+
+static int left_ms(int64_t until)
+{
+	int64_t left = until - clock_now_ms();
+
+	return left < 0 ? 0 : left;
 }
 
 /* No process is worth starting before a caller has said that it speaks TLS. */
-static int shake_hands(const struct awaited *awaited, struct conn *conn, struct tls_peer *peer, struct error *err)
+static int shake_hands(const struct awaited *awaited, struct conn *conn, int64_t until, struct tls_peer *peer,
+		       struct error *err)
 {
 	struct pollfd pfd = { .fd = conn->fd, .events = POLLIN };
 	struct tls_link link;
@@ -62,11 +80,24 @@ static int shake_hands(const struct awaited *awaited, struct conn *conn, struct 
 	*peer = (struct tls_peer){ .name = "" };
 	if (awaited->keys->proof == TLS_NONE)
 		return 0;
-	if (poll(&pfd, 1, PREAMBLE_MS) <= 0)
+	if (poll(&pfd, 1, left_ms(until)) <= 0)
 		return error_set(err, CODE_NETWORK, NULL, "it says nothing");
 	return tls_link_check_hello(conn->fd, err) ||
 	       tls_link_start(&link, conn->fd, true, NULL, awaited->keys, err) ||
-	       tls_link_finish(&link, PREAMBLE_MS, conn, peer, err) ? -1 : 0;
+	       tls_link_finish(&link, left_ms(until), conn, peer, err) ? -1 : 0;
+}
+
+/* A caller may say it byte by byte. */
+static int read_preamble(const struct conn *conn, int64_t until, struct conn_preamble *pre, struct error *err)
+{
+	for (size_t got = 0; got < sizeof(*pre);) {
+		ssize_t n = conn_read_some(conn, (char *)pre + got, sizeof(*pre) - got, left_ms(until), err);
+
+		if (n <= 0)
+			return n ? -1 : error_set(err, CODE_NETWORK, NULL, "it closed without a word");
+		got += n;
+	}
+	return conn_check_preamble(pre, err);
 }
 
 /* Return: 0 with a caller and its preamble; -1 with @err, or without: this one was turned away */
@@ -74,6 +105,7 @@ static int next_caller(struct awaited *awaited, struct conn *conn, struct conn_p
 		       struct error *err)
 {
 	struct error why = { 0 };
+	int64_t until;
 
 	*conn = (struct conn){ .fd = accept4(awaited->fd, NULL, NULL, SOCK_CLOEXEC) };
 	if (conn->fd < 0 && errno != EINTR && errno != ECONNABORTED && errno != EAGAIN)
@@ -81,10 +113,11 @@ static int next_caller(struct awaited *awaited, struct conn *conn, struct conn_p
 	if (conn->fd < 0)
 		return -1;
 	conn_tune_watched(conn->fd);
-	if (!shake_hands(awaited, conn, peer, &why) && !conn_read(conn, pre, sizeof(*pre), PREAMBLE_MS, &why) &&
-	    !conn_check_preamble(pre, &why))
+	/* accept4() may have waited for hours */
+	until = clock_now_ms() + PREAMBLE_MS;
+	if (!shake_hands(awaited, conn, until, peer, &why) && !read_preamble(conn, until, pre, &why))
 		return 0;
-	awaited_turn_away(&why);
+	awaited_turn_away(awaited, &why);
 	conn_close(conn);
 	return -1;
 }
@@ -109,7 +142,7 @@ int awaited_control(struct awaited *awaited, struct conn *conn, const uint8_t *i
 			error_set(&why, CODE_PEER, NULL, "it does not ask for a program: is it \"serve --from\"?");
 			conn_close(conn);
 		}
-		awaited_turn_away(&why);
+		awaited_turn_away(awaited, &why);
 	}
 }
 
@@ -130,7 +163,7 @@ int awaited_others(struct awaited *awaited, struct conn *memory, struct conn *ur
 
 	while (!conn_is_open(memory) || !conn_is_open(urgent)) {
 		struct pollfd pfd = { .fd = awaited->fd, .events = POLLIN };
-		int64_t left = until - clock_now_ms();
+		int64_t left = until - clock_now_ms(), from;
 		struct tls_peer peer;
 		struct conn conn;
 
@@ -139,15 +172,17 @@ int awaited_others(struct awaited *awaited, struct conn *memory, struct conn *ur
 					 "the memory and urgent connections of the destination did not come");
 		if (poll(&pfd, 1, left) <= 0)
 			continue;
+		from = clock_now_ms();
 		if (next_caller(awaited, &conn, &pre, &peer, err)) {
 			if (error_is_set(err))
 				return -1;
+			until += clock_now_ms() - from;
 			continue;
 		}
 		if (memcmp(pre.id, id, CONN_ID_BYTES) || strcmp(peer.name, awaited->peer.name) ||
 		    (pre.kind != CONN_MEMORY && pre.kind != CONN_URGENT) ||
 		    take_other(pre.kind == CONN_MEMORY ? memory : urgent, &conn, pre.kind)) {
-			awaited_turn_away(&(struct error){ .what = "it does not belong to this migration" });
+			awaited_turn_away(awaited, &(struct error){ .what = "it does not belong to this migration" });
 			conn_close(&conn);
 		}
 	}

@@ -44,6 +44,16 @@ static bool waits_for_child(pid_t pid, pid_t tid)
 	return read && (nr == SYS_clone || nr == SYS_clone3);
 }
 
+/* With cgroup v1 what the freezer holds has state D, too. */
+static bool is_frozen(pid_t pid, pid_t tid)
+{
+	char *text = thread_text(pid, tid, "wchan");
+	bool ret = text && strstr(text, "refrigerator");
+
+	free(text);
+	return ret;
+}
+
 static uint64_t find_number(const char *text, const char *name)
 {
 	const char *at = strstr(text, name);
@@ -65,7 +75,7 @@ static int look_at_thread(void *ctx, pid_t tid)
 {
 	struct blocked *blocked = ctx;
 
-	if (!is_uninterruptible(blocked->pid, tid) || waits_for_child(blocked->pid, tid))
+	if (!is_uninterruptible(blocked->pid, tid) || waits_for_child(blocked->pid, tid) || is_frozen(blocked->pid, tid))
 		return 0;
 	blocked->tid = tid;
 	blocked->switches = read_switches(blocked->pid, tid);

@@ -91,16 +91,26 @@ static void forget(struct link_set *links)
 	conn_close(&links->urgent);
 }
 
-/* All three before Hello, which the destination says when it has them. */
+static int greet(struct link_set *links, struct conn *control, struct error *err)
+{
+	links->ctl = control_new(control, COURSE_SOURCE, err);
+	return links->ctl ? hello(links->ctl, err) : -1;
+}
+
+/*
+ * The destination says Hello when it has all three connections. With TLS it has one when this end has done the handshake, so
+ * Hello comes last. Without TLS it comes first: a stranger that is silent here would keep the destination out.
+ */
 static int meet(struct link_set *links, struct awaited *awaited, struct conn *control, const uint8_t *id,
 		struct error *err)
 {
-	if (awaited_others(awaited, &links->memory, &links->urgent, id, err)) {
-		conn_close(control);
-		return -1;
-	}
-	links->ctl = control_new(control, COURSE_SOURCE, err);
-	return links->ctl ? hello(links->ctl, err) : -1;
+	if (awaited->keys->proof == TLS_NONE)
+		return greet(links, control, err) ||
+		       awaited_others(awaited, &links->memory, &links->urgent, id, err) ? -1 : 0;
+	if (!awaited_others(awaited, &links->memory, &links->urgent, id, err))
+		return greet(links, control, err);
+	conn_close(control);
+	return -1;
 }
 
 /* A caller that is no destination does not end the migration. */
@@ -119,7 +129,7 @@ static int connect_awaited(struct link_set *links, const char *where, const uint
 		ret = awaited_control(&awaited, &control, id, err);
 		if (ret || !meet(links, &awaited, &control, id, &why))
 			break;
-		awaited_turn_away(&why);
+		awaited_turn_away(&awaited, &why);
 		forget(links);
 	}
 	if (!ret)

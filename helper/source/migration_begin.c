@@ -115,6 +115,9 @@ static int find_keys(struct source_migration *migration, struct error *err)
 {
 	const struct migrate_options *opts = migration->opts;
 
+	if (opts->tls.allow && !opts->listens)
+		return error_set(err, CODE_USAGE, "with --to the name or address says who may take the program",
+				 "--allow goes with --listen");
 	if (given_has_link(&opts->given))
 		return 0;
 	return conn_check_where(opts->to, true, err) || tls_keys_find(&migration->keys, &opts->tls, opts->to, err) ? -1 : 0;

@@ -63,10 +63,11 @@ int throttle_plan(struct throttle *throttle, pid_t root, struct error *err)
 	return -1;
 }
 
-/* utime and stime of the process, with those of its threads that have ended */
+/* utime and stime of the process, with those of its threads and children that have ended */
 static uint64_t ticks_of(pid_t pid)
 {
 	unsigned long user = 0, system = 0;
+	long children_user = 0, children_system = 0;
 	char path[32], text[512], *at;
 	FILE *file;
 
@@ -74,10 +75,11 @@ static uint64_t ticks_of(pid_t pid)
 	file = fopen(path, "re");
 	at = file && fgets(text, sizeof(text), file) ? strrchr(text, ')') : NULL;
 	if (at)
-		sscanf(at, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
+		sscanf(at, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %ld %ld", &user, &system,
+		       &children_user, &children_system);
 	if (file)
 		fclose(file);
-	return user + system;
+	return user + system + children_user + children_system;
 }
 
 static uint64_t ticks_of_all(pid_t root)
@@ -103,13 +105,15 @@ void throttle_begin(struct throttle *throttle)
 	throttle->used_ticks = ticks_of_all(throttle->root);
 }
 
-static void measure(struct throttle *throttle)
+/* Return: false when it cannot be told: what a child used that nobody of the program has waited for is missing */
+static bool measure(struct throttle *throttle)
 {
 	uint64_t ticks = ticks_of_all(throttle->root), ns = clock_now_ns() - throttle->since_ns;
-	double s = ticks > throttle->used_ticks ?
-		   (double)(ticks - throttle->used_ticks) / sysconf(_SC_CLK_TCK) : 0;
 
-	throttle->used_permille = s * 1e12 / (ns + 1);
+	if (!throttle->used_ticks || ticks <= throttle->used_ticks)
+		return false;
+	throttle->used_permille = (double)(ticks - throttle->used_ticks) / sysconf(_SC_CLK_TCK) * 1e12 / (ns + 1);
+	return true;
 }
 
 /* @quota_us: 0: no limit of ours. Noted first: the keeper may be killed behind its write */
@@ -125,11 +129,14 @@ bool throttle_step(struct throttle *throttle)
 {
 	unsigned int percentage = throttle->percentage + (100 - throttle->percentage) / 2;
 	unsigned long permille;
+	char undo[CGROUP_CPU_UNDO_BYTES];
 	struct error err = { 0 };
 	long quota_us;
 
-	if (!throttle->percentage)
-		measure(throttle);
+	if (!throttle->percentage && (!measure(throttle) || cgroup_cpu_look(&throttle->cpu))) {
+		report_say("the program does not get less CPU time: how much it uses cannot be told");
+		return false;
+	}
 	permille = throttle->used_permille * (100 - percentage) / 100;
 	quota_us = percentage > MOST_PERCENT ? 0 : cgroup_cpu_share(&throttle->cpu, permille);
 	if (!quota_us) {
@@ -141,8 +148,9 @@ bool throttle_step(struct throttle *throttle)
 		return false;
 	}
 	throttle->percentage = percentage;
-	report_say("the program gets %u %% of the CPU time that it used: %ld us in %ld us", 100 - percentage,
-		   quota_us, throttle->cpu.period_us);
+	cgroup_cpu_undo_command(&throttle->cpu, undo, sizeof(undo));
+	report_say("the program gets %u %% of the CPU time that it used: %ld us in %ld us. If this program and its keeper are both killed: %s",
+		   100 - percentage, quota_us, throttle->cpu.period_us, undo);
 	return true;
 }
 

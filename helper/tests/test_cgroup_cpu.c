@@ -86,6 +86,26 @@ static void v2_with_a_limit(void **state)
 	folder_close(&folder);
 }
 
+/* Its owner may set one at any time: it is never raised, and stays in the end. */
+static void a_limit_that_comes_meanwhile_holds(void **state)
+{
+	struct folder folder;
+
+	folder_open(&folder, CGROUP_V2, -1);
+	put(&folder, "cpu.max", "50000 100000\n");
+	assert_int_equal(cgroup_cpu_set(&folder.cpu, 80000, &folder.err), -1);
+	assert_true(says(&folder, "cpu.max", "50000 100000"));
+	assert_int_equal(cgroup_cpu_set(&folder.cpu, 20000, &folder.err), 0);
+	assert_int_equal(cgroup_cpu_restore(&folder.cpu, &folder.err), 0);
+	assert_true(says(&folder, "cpu.max", "50000 100000"));
+	assert_int_equal(cgroup_cpu_set(&folder.cpu, 20000, &folder.err), 0);
+	put(&folder, "cpu.max", "70000 100000\n");
+	assert_int_equal(cgroup_cpu_set(&folder.cpu, 10000, &folder.err), -1);
+	assert_int_equal(cgroup_cpu_restore(&folder.cpu, &folder.err), 0);
+	assert_true(says(&folder, "cpu.max", "70000 100000"));
+	folder_close(&folder);
+}
+
 static void v1(void **state)
 {
 	struct folder folder;
@@ -182,7 +202,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(v2_without_a_limit), cmocka_unit_test(v2_with_a_limit),
 		cmocka_unit_test(v1), cmocka_unit_test(least), cmocka_unit_test(another_process_restores),
-		cmocka_unit_test(a_limit_of_others_stays), cmocka_unit_test(group_is_gone),
+		cmocka_unit_test(a_limit_that_comes_meanwhile_holds), cmocka_unit_test(a_limit_of_others_stays), cmocka_unit_test(group_is_gone),
 		cmocka_unit_test(cannot_be_written), cmocka_unit_test(steps_end),
 	};
 

@@ -79,12 +79,17 @@ static bool duplicate(void)
 	return syscall(SYS_fcntl, 0, F_DUPFD, 0) == -1;
 }
 
+static bool signal_by_descriptor(void)
+{
+	return is_denied(syscall(SYS_fcntl, 0, F_SETOWN, 1)) && is_denied(syscall(SYS_fcntl, 0, F_SETFL, O_ASYNC));
+}
+
 /* And what it is there for. */
 static bool cannot_poll(void)
 {
 	struct pollfd fds[2] = { { .fd = -1 }, { .fd = -1 } };
 
-	return poll(fds, 2, 0) < 0;
+	return poll(fds, 2, 0) < 0 || syscall(SYS_fcntl, 0, F_SETFL, O_NONBLOCK);
 }
 
 static const struct try denied[] = {
@@ -92,7 +97,7 @@ static const struct try denied[] = {
 	{ "make a process", make_process }, { "execute a program", execute },
 	{ "signal a process", signal_another }, { "trace a process", trace_another },
 	{ "read a process", read_another }, { "map code", map_code },
-	{ "duplicate a descriptor", duplicate },
+	{ "duplicate a descriptor", duplicate }, { "signal by a descriptor", signal_by_descriptor },
 };
 
 /* Return: number of the first thing that it could do, counted from 1; 0: none */

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/fdpass.h"
+#include "base/text.h"
 #include "base/tls.h"
 #include "wire/tls_link.h"
 #include "wire/tls_process.h"
@@ -25,12 +26,14 @@ static int raise_fd(int fd)
 }
 
 /* @from: -1 in entries of descriptors that the process does not need */
-static int spawn(pid_t *pid, int from[TLS_PROCESS_FDS], char *const argv[], struct error *err)
+static int spawn(pid_t *pid, const int from[TLS_PROCESS_FDS], char *const argv[], struct error *err)
 {
 	posix_spawn_file_actions_t actions;
+	int raised[TLS_PROCESS_FDS];
 	posix_spawnattr_t attr;
 	int ret = 0;
 
+	memset(raised, -1, sizeof(raised));
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP);
@@ -40,13 +43,16 @@ static int spawn(pid_t *pid, int from[TLS_PROCESS_FDS], char *const argv[], stru
 			ret = posix_spawn_file_actions_addclose(&actions, i);
 			continue;
 		}
-		from[i] = raise_fd(from[i]);
-		ret = from[i] < 0 ? errno : posix_spawn_file_actions_adddup2(&actions, from[i], i);
+		raised[i] = raise_fd(from[i]);
+		ret = raised[i] < 0 ? errno : posix_spawn_file_actions_adddup2(&actions, raised[i], i);
 	}
 	if (!ret)
 		ret = posix_spawn(pid, "/proc/self/exe", &actions, &attr, argv, environ);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&actions);
+	for (int i = 0; i < TLS_PROCESS_FDS; i++)
+		if (raised[i] >= 0)
+			close(raised[i]);
 	errno = ret;
 	return ret ? error_errno(err, CODE_INTERNAL, NULL, "cannot start a process for TLS") : 0;
 }
@@ -74,9 +80,6 @@ static int start_with(struct tls_link *link, int fd, const int sock[2], const in
 		waitpid(pid, NULL, 0);
 		link->process = 0;
 	}
-	for (int i = 0; i < TLS_PROCESS_FDS; i++)
-		if (from[i] >= TLS_PROCESS_FDS)
-			close(from[i]);
 	return ret;
 }
 
@@ -155,12 +158,24 @@ void tls_link_cancel(struct tls_link *link)
 	*link = (struct tls_link){ .process = 0 };
 }
 
-/* The process may have fallen to a stranger: nothing says that its texts end. */
+static void make_text_safe(char *text, size_t size)
+{
+	char copy[sizeof(((struct error *)0)->what)];
+
+	text[size - 1] = 0;
+	text_printable(copy, size < sizeof(copy) ? size : sizeof(copy), text);
+	strcpy(text, copy);
+}
+
+/* The process may have fallen to a stranger: nothing says that its texts end, or can be printed, and its code would be an exit status. */
 static void make_safe(struct tls_peer *peer)
 {
-	peer->name[sizeof(peer->name) - 1] = 0;
-	peer->err.what[sizeof(peer->err.what) - 1] = 0;
-	peer->err.hint[sizeof(peer->err.hint) - 1] = 0;
+	make_text_safe(peer->name, sizeof(peer->name));
+	make_text_safe(peer->err.what, sizeof(peer->err.what));
+	make_text_safe(peer->err.hint, sizeof(peer->err.hint));
+	if (error_is_set(&peer->err) && peer->err.code != CODE_NETWORK && peer->err.code != CODE_NOT_READY &&
+	    peer->err.code != CODE_INTERNAL)
+		peer->err.code = CODE_PEER;
 }
 
 int tls_link_finish(struct tls_link *link, int timeout_ms, struct conn *conn,
@@ -187,6 +202,8 @@ int tls_link_finish(struct tls_link *link, int timeout_ms, struct conn *conn,
 	close(link->sock);
 	if (peer->in_kernel) {
 		close(link->pair);
+		/* it has nothing left to do; who has taken it over would make this end wait, and keep the socket */
+		syscall(SYS_pidfd_send_signal, link->process, SIGKILL, NULL, 0);
 		reap(link);
 	} else {
 		conn->tcp = conn->fd;

@@ -120,7 +120,8 @@ static int shake_hands(struct process *process, struct error *err)
 			    sizeof(process->peer.name), err) ||
 	    exchange(process, err))
 		return -1;
-	if (process->kernel) {
+	/* a kernel takes no second key: with a program at the other end the link would end at 2^24 records */
+	if (process->kernel && process->other_in_kernel) {
 		int ret = ktls_keys_give(TLS_PROCESS_TCP, tls_session(process->tls), err);
 
 		if (ret < 0)
@@ -152,12 +153,18 @@ int tls_process_main(int argc, char **argv)
 {
 	static struct process process;
 	struct error err = { 0 };
-	int keep[TLS_PROCESS_FDS - TLS_PROCESS_SOCK];
+	int keep[TLS_PROCESS_FDS - TLS_PROCESS_SOCK], null;
 	sigset_t none;
 
 	for (int i = 0; i < TLS_PROCESS_FDS - TLS_PROCESS_SOCK; i++)
 		keep[i] = TLS_PROCESS_SOCK + i;
 	fds_close_others(keep, sizeof(keep) / sizeof(*keep));
+	/* of whoever started this program: results are written there */
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null >= 0 && (dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0))
+		_exit(CODE_INTERNAL);
+	if (null > STDERR_FILENO)
+		close(null);
 	prctl(PR_SET_NAME, "migrate-tls");
 	ignore_signals();
 	sigemptyset(&none);
@@ -170,7 +177,7 @@ int tls_process_main(int argc, char **argv)
 		_exit(0);
 	close(TLS_PROCESS_SOCK);
 	if (tls_relay_run(process.tls, TLS_PROCESS_PAIR, TLS_PROCESS_TCP, tls_max_records(),
-			  !process.other_in_kernel, &err))
+			  !(process.kernel && process.other_in_kernel), &err))
 		dprintf(STDERR_FILENO, "migrate-helper: %s\n", err.what);
 	_exit(0);
 }

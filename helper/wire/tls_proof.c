@@ -13,9 +13,10 @@
 #define PSK_MAX_BYTES	64
 #define IDENTITY_MAX	64
 
+/* Groups of large numbers would cost this end as much as a stranger likes. */
 #define PRIORITIES	"NONE:+VERS-TLS1.3:+AES-128-GCM:+CHACHA20-POLY1305:+AES-256-GCM:+AEAD:" \
-			"+GROUP-ALL:+SIGN-ALL:+SHA256:+SHA384:"
-#define PSK_PRIORITIES		PRIORITIES "+ECDHE-PSK:+DHE-PSK"
+			"+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+SIGN-ALL:+SHA256:+SHA384:"
+#define PSK_PRIORITIES		PRIORITIES "+ECDHE-PSK"
 #define CERT_PRIORITIES		PRIORITIES "+ECDHE-ECDSA:+ECDHE-RSA:+CTYPE-X509"
 
 static int read_text(int fd, char **text, struct error *err)

@@ -171,7 +171,9 @@ static void poll_set(const struct relay *relay, struct pollfd fds[2])
 		fds[0].events |= POLLIN;
 	if (!relay->in_waits && !relay->in.ended)
 		fds[1].events |= POLLIN;
-	/* a hang-up would come again and again, while what was written before it waits */
+	/* a hang-up, or a reset, would come again and again, while what was written before it waits */
+	if (!fds[1].events)
+		fds[1].fd = -1;
 	if (relay->left_ms && !(fds[0].events & POLLIN))
 		fds[0].fd = -1;
 }
