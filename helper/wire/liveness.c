@@ -55,15 +55,17 @@ void liveness_asked(struct liveness *live)
 /*
  * TCP_REPAIR_OFF sends a window probe, also when the socket was not in repair mode. The kernel's
  * own probes of a closed window, and what it sends again, come at ever longer intervals. Without CAP_NET_ADMIN there are only
- * those.
+ * those. It takes SO_REUSEADDR from the socket too: as long as such a connection waits for its end nobody could listen on its port.
  */
 static void ping(struct liveness *live, int64_t now)
 {
-	int off = TCP_REPAIR_OFF;
+	int off = TCP_REPAIR_OFF, one = 1;
 
 	live->pinged_ms = now;
-	if (!setsockopt(live->fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)))
-		live->pings++;
+	if (setsockopt(live->fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)))
+		return;
+	live->pings++;
+	setsockopt(live->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 }
 
 /* How long an answer takes on this link, there and back, behind what waits in its queues */
