@@ -83,11 +83,14 @@ static enum outcome wait_complete(struct commit *commit, bool patient)
 
 static json_t *result_json(struct commit *commit)
 {
+	struct fault_times times;
 	struct counts counts;
 	json_t *result;
 
 	objects_counts(commit->objects, &counts);
+	objects_fault_times(commit->objects, &times);
 	result = counts_json(&counts);
+	json_object_update_new(result, fault_times_json(&times));
 	if (commit->lost.nr)
 		json_object_set_new(result, "lost", lost_json(&commit->lost));
 	json_object_update_new(result, json_pack("{s:i,s:I,s:I}",
@@ -102,11 +105,16 @@ static int say_done(struct commit *commit, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__Done done = MIGRATE__DONE__INIT;
+	struct fault_times_message waited;
+	struct fault_times times;
 	struct counts counts;
 	int ret;
 
 	objects_counts(commit->objects, &counts);
 	counts_to_done(&counts, &done);
+	objects_fault_times(commit->objects, &times);
+	fault_times_pack(&times, &waited);
+	done.fault_times = &waited.times;
 	done.lost = lost_pack(&commit->lost);
 	done.n_lost = done.lost ? commit->lost.nr : 0;
 	msg.body_case = MIGRATE__CONTROL__BODY_DONE;

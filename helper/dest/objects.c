@@ -13,6 +13,7 @@ void objects_init(struct objects *objects, const struct mm_hooks *hooks, struct 
 {
 	*objects = (struct objects){ .hooks = *hooks, .budget = budget, .place = place };
 	pthread_mutex_init(&objects->lock, NULL);
+	latency_init(&objects->fault_times);
 }
 
 void objects_destroy(struct objects *objects)
@@ -26,6 +27,7 @@ void objects_destroy(struct objects *objects)
 			free(mm);
 		}
 	}
+	latency_destroy(&objects->fault_times);
 	pthread_mutex_destroy(&objects->lock);
 }
 
@@ -97,6 +99,7 @@ static struct mm *make(struct objects *objects, const struct making *from, struc
 	mm->pid = from->pid;
 	mm->place = objects->place;
 	mm->mirror.budget = objects->budget;
+	mm->spaces.answered.all = &objects->fault_times;
 	/* it stays when the address space is gone */
 	if (!budget_take(objects->budget, BUDGET_BOOKS, sizeof(*mm), err) &&
 	    !objects->hooks.hold(objects->hooks.ctx, mm->mirror.fd, &mm->mirror_handle, err))
@@ -346,6 +349,24 @@ void objects_counts(struct objects *objects, struct counts *counts)
 		counts->image_pages += mm->counts.image;
 		counts->faults += mm->spaces.faults;
 		mm_unlock(mm);
+	}
+}
+
+void objects_fault_times(struct objects *objects, struct fault_times *times)
+{
+	struct mm *mm = NULL;
+
+	*times = (struct fault_times){ .all = latency_figures(&objects->fault_times) };
+	while ((mm = objects_next(objects, mm))) {
+		struct fault_process process;
+
+		mm_lock(mm);
+		process = (struct fault_process){
+			.pid = mm->pid, .faults = mm->spaces.answered.faults,
+			.blocked_ns = mm->spaces.answered.blocked_ns,
+		};
+		mm_unlock(mm);
+		fault_times_add(times, &process);
 	}
 }
 

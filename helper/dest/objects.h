@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include "dest/mm.h"
 #include "session/counts.h"
+#include "session/fault_times.h"
 #include "session/lost.h"
 
 #define OBJECTS_BUCKETS	1024
@@ -22,6 +23,7 @@
  * @nr: those that are not gone; @ever: all
  * @rounded, @listed: all up to these have ended the round, or have had their FINAL; NULL: none. Of the
  *	thread of the memory connection
+ * @fault_times: of all
  * @hooks, @budget, @place: what each mm is made with
  */
 struct objects {
@@ -30,6 +32,7 @@ struct objects {
 	struct mm *by_id[OBJECTS_BUCKETS], *by_pid[OBJECTS_BUCKETS];
 	size_t nr, ever;
 	struct mm *rounded, *listed;
+	struct latency fault_times;
 	struct mm_hooks hooks;
 	struct budget *budget;
 	struct place *place;
@@ -100,6 +103,8 @@ bool objects_wait(struct objects *objects, int timeout_ms);
 uint64_t objects_wanted(struct objects *objects);
 /** objects_counts() - sums of all mms */
 void objects_counts(struct objects *objects, struct counts *counts);
+/** objects_fault_times() - of all mms that are not gone; @all of the others too */
+void objects_fault_times(struct objects *objects, struct fault_times *times);
 /** objects_next_to_end() - a process that must be killed for what it lost, each once; 0: none */
 pid_t objects_next_to_end(struct objects *objects);
 /** objects_lost() - fill @lost with all that lost memory */

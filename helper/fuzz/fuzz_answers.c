@@ -5,6 +5,7 @@
 #include "fuzz/common.h"
 #include "fuzz/messages.h"
 #include "session/counts.h"
+#include "session/fault_times.h"
 #include "session/frozen_time.h"
 #include "session/lost.h"
 #include "source/attributes.h"
@@ -20,6 +21,7 @@ struct world {
 	struct control *ctl;
 	struct losses losses;
 	struct counts counts;
+	struct fault_times fault_times;
 	uint8_t flags;
 	bool frozen;
 };
@@ -99,6 +101,7 @@ static int take(struct world *world, const Migrate__Control *msg, struct error *
 		return 0;
 	case MIGRATE__CONTROL__BODY_DONE:
 		counts_from_done(&world->counts, msg->done);
+		fault_times_take(&world->fault_times, msg->done->fault_times);
 		take_lost(msg->done->lost, msg->done->n_lost);
 		messages_send(world->ctl, MIGRATE__CONTROL__BODY_KILLED);
 		return 0;

@@ -356,21 +356,21 @@ enum install space_poison(struct space *space, uint64_t addr, uint64_t nr_pages,
 	return install(space, addr, nr_pages, NULL, true, done);
 }
 
-int space_wait(struct space *space, uint64_t addr, struct error *err)
+int space_wait(struct space *space, const struct space_fault *fault, struct error *err)
 {
 	for (size_t i = 0; i < space->nr_waiting; i++)
-		if (space->waiting[i] == addr)
+		if (space->waiting[i].addr == fault->addr)
 			return 0;
 	if (space->nr_waiting == space->cap_waiting) {
 		size_t cap = space->cap_waiting ? 2 * space->cap_waiting : 16;
-		uint64_t *waiting = realloc(space->waiting, cap * sizeof(*waiting));
+		struct space_fault *waiting = realloc(space->waiting, cap * sizeof(*waiting));
 
 		if (!waiting)
 			return error_errno(err, CODE_INTERNAL, NULL, "no memory for a fault");
 		space->waiting = waiting;
 		space->cap_waiting = cap;
 	}
-	space->waiting[space->nr_waiting++] = addr;
+	space->waiting[space->nr_waiting++] = *fault;
 	return 0;
 }
 
@@ -379,8 +379,10 @@ void space_unwait(struct space *space, uint64_t addr, uint64_t nr_pages)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < space->nr_waiting; i++)
-		if (space->waiting[i] - addr >= nr_pages * PAGE_BYTES)
+		if (space->waiting[i].addr - addr >= nr_pages * PAGE_BYTES)
 			space->waiting[kept++] = space->waiting[i];
+		else if (space->set)
+			answered_add(&space->set->answered, space->waiting[i].read_ns);
 	space->nr_waiting = kept;
 }
 

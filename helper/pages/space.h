@@ -15,6 +15,11 @@ struct space_piece {
 	uint64_t start, end, origin;
 };
 
+/** struct space_fault - a fault of the page at @addr, which was read at @read_ns (clock_now_ns()) */
+struct space_fault {
+	uint64_t addr, read_ns;
+};
+
 /** struct pieces - a list in no order; pieces may overlap, and the later one is newer */
 struct pieces {
 	struct space_piece *list;
@@ -29,7 +34,7 @@ struct pieces {
  * @handle: the keeper's name for its duplicate of @uffd, or -1
  * @todo: pages, by their address in this space, that are populated at the source and not here
  * @pieces: the moved pages, in order of @start. A page in no piece has its own address as origin
- * @waiting: addresses of faults that were read and not resolved; the kernel does not repeat them
+ * @waiting: faults that were read and not resolved; the kernel does not repeat them
  * @cursor: address at which populate goes on
  * @orphans: unmoved pages of @todo without a mapping; a correct migration has none
  * @in_epoch: an event was read, and the event of an older change may still come: see epoch.h
@@ -59,7 +64,7 @@ struct space {
 	struct page_set todo;
 	struct space_piece *pieces;
 	size_t nr_pieces;
-	uint64_t *waiting;
+	struct space_fault *waiting;
 	size_t nr_waiting, cap_waiting;
 	uint64_t cursor;
 	uint64_t orphans;
@@ -143,8 +148,9 @@ enum install space_install(struct space *space, uint64_t addr, uint64_t nr_pages
  */
 enum install space_poison(struct space *space, uint64_t addr, uint64_t nr_pages, uint64_t *done);
 
-/** space_wait() - add an unresolved fault to @waiting */
-int space_wait(struct space *space, uint64_t addr, struct error *err);
+/** space_wait() - add an unresolved fault to @waiting; one for each page, the first */
+int space_wait(struct space *space, const struct space_fault *fault, struct error *err);
+/** space_unwait() - these pages are there: faults of them are answered */
 void space_unwait(struct space *space, uint64_t addr, uint64_t nr_pages);
 
 /** space_probe() - ask the kernel whether the process's mm still exists; sets @gone */

@@ -58,19 +58,21 @@ static enum install resolve_zero(struct space_set *set, struct space *space, uin
  * INSTALL_AGAIN has two reasons. When the page is still on its way, whoever receives the
  * page installs it. When events are pending, @set->retry makes the owner come back.
  */
-static int resolve_fault(struct space_set *set, struct space *space, uint64_t addr, struct error *err)
+static int resolve_fault(struct space_set *set, struct space *space, const struct space_fault *fault,
+			 struct error *err)
 {
+	uint64_t addr = fault->addr;
 	enum install ret;
 
 	if (space->gone || space->uffd < 0)
 		return 0;
 	if (space->lost)
-		return space_wait(space, addr, err);
+		return space_wait(space, fault, err);
 	if (page_set_has(&space->todo, addr)) {
 		ret = set->ops->fill(set, space, addr, err);
 		/* AGAIN may concern only the neighbours of the page */
 		if (ret == INSTALL_AGAIN && !page_set_has(&space->todo, addr))
-			return 0;
+			ret = INSTALL_OK;
 	} else if (space->born_of) {
 		/* the parent's REMAP that moved this page before the fork may still come */
 		ret = INSTALL_AGAIN;
@@ -82,9 +84,10 @@ static int resolve_fault(struct space_set *set, struct space *space, uint64_t ad
 	}
 	switch (ret) {
 	case INSTALL_OK:
+		answered_add(&set->answered, fault->read_ns);
 		return 0;
 	case INSTALL_AGAIN:
-		return space_wait(space, addr, err);
+		return space_wait(space, fault, err);
 	case INSTALL_GONE:
 		set->ops->bury(set, space);
 		return 0;
@@ -166,8 +169,12 @@ static int act(struct space_set *set, struct space *space, const struct uffd_msg
 	int ret;
 
 	if (msg->event == UFFD_EVENT_PAGEFAULT) {
+		const struct space_fault fault = {
+			.addr = msg->arg.pagefault.address & ~(PAGE_BYTES - 1), .read_ns = clock_now_ns(),
+		};
+
 		set->faults++;
-		return resolve_fault(set, space, msg->arg.pagefault.address & ~(PAGE_BYTES - 1), err);
+		return resolve_fault(set, space, &fault, err);
 	}
 	ret = record(set, space, msg, err);
 	if (ret)
@@ -219,7 +226,7 @@ static void count_blocked(struct space *space)
 
 static int retry_space(struct space_set *set, struct space *space, struct error *err)
 {
-	uint64_t *waiting = space->waiting;
+	struct space_fault *waiting = space->waiting;
 	size_t nr = space->nr_waiting;
 	int ret = 0;
 
@@ -228,7 +235,7 @@ static int retry_space(struct space_set *set, struct space *space, struct error 
 	space->cap_waiting = 0;
 	space->blocked = false;
 	for (size_t i = 0; i < nr; i++)
-		if (resolve_fault(set, space, waiting[i], err))
+		if (resolve_fault(set, space, &waiting[i], err))
 			ret = -1;
 	free(waiting);
 	if (nr)

@@ -10,6 +10,7 @@
 #ifndef MIGRATE_PAGES_SPACE_SET_H
 #define MIGRATE_PAGES_SPACE_SET_H
 
+#include "pages/answered.h"
 #include "pages/space.h"
 
 struct journal;
@@ -35,6 +36,7 @@ struct space_set_ops {
  * struct space_set - @list: never shrinks before space_set_free(), so that pointers stay good
  * @journal: records what becomes of the spaces; NULL: nobody does
  * @retry: faults that wait may go through now
+ * @answered: how long faults waited
  * @faults, @zero: faults that were read, and pages of zeros that were first touched here
  */
 struct space_set {
@@ -43,6 +45,7 @@ struct space_set {
 	struct space **list;
 	size_t nr;
 	bool retry;
+	struct answered answered;
 	uint64_t faults, zero;
 };
 

@@ -134,6 +134,7 @@ static json_t *result_json(const struct figures *figures, const struct error *er
 	if (!figures->moved)
 		return result;
 	json_object_update_new(result, counts_json(&figures->counts));
+	json_object_update_new(result, fault_times_json(&figures->fault_times));
 	json_object_set_new(result, "processes", json_integer(figures->processes));
 	json_object_set_new(result, "dest_pid", json_integer(figures->dest_pid));
 	json_object_update_new(result, json_pack("{s:I,s:I}",
@@ -214,6 +215,13 @@ static void print_shared(const struct shared_figures *shared)
 	print_pages("  sent while it stood", shared->frozen_pages);
 }
 
+static void print_fault_times(const struct latency_figures *times)
+{
+	if (times->nr)
+		report_print("%-24s %10.3f ms, 99 in 100 at most %.3f ms, the longest %.3f ms\n", "a fault waited, mostly",
+			     times->p50_ns / 1e6, times->p99_ns / 1e6, times->longest_ns / 1e6);
+}
+
 static void print_result(const struct figures *figures)
 {
 	print_rounds(figures);
@@ -226,6 +234,7 @@ static void print_result(const struct figures *figures)
 	print_pages("from rounds", figures->counts.precopy_pages);
 	print_pages("pushed afterwards", figures->counts.push_pages);
 	print_pages("fetched for faults", figures->counts.fault_pages);
+	print_fault_times(&figures->fault_times.all);
 	print_pages("in CRIU's images", figures->counts.image_pages);
 	if (figures->verified_pages)
 		print_pages("verified", figures->verified_pages);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include "base/error.h"
 #include "session/counts.h"
+#include "session/fault_times.h"
 #include "session/frozen_time.h"
 #include "session/lost.h"
 #include "source/loss.h"
@@ -53,7 +54,7 @@ struct shared_figures {
  * @shared: shared memory
  * @sent_pages: pages that travelled in frames, each as often as it travelled
  * @image_bytes: of CRIU's images that travelled
- * @counts: of the destination, when it is done
+ * @counts: of the destination, when it is done; @fault_times too
  * @lost: memory that was lost here after COMMIT, as the destination says
  * @losses: of the migration, for the result
  * @sync: files that a manager moved
@@ -74,6 +75,7 @@ struct figures {
 	struct shared_figures shared;
 	uint64_t sent_pages, image_bytes;
 	struct counts counts;
+	struct fault_times fault_times;
 	struct lost lost;
 	uint64_t verified_pages;
 	bool moved;

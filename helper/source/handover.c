@@ -71,6 +71,7 @@ static int wait_done(const struct handover *handover, bool *died, struct error *
 	if (!msg)
 		return -1;
 	counts_from_done(&figures->counts, msg->done);
+	fault_times_take(&figures->fault_times, msg->done->fault_times);
 	lost_take(&figures->lost, msg->done->lost, msg->done->n_lost, &ignored);
 	migrate__control__free_unpacked(msg, NULL);
 	return 0;

@@ -6,7 +6,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <cmocka.h>
+#include "base/clock.h"
 #include "pages/space.h"
+#include "pages/space_set.h"
 
 #define BASE	0x7f0000000000UL
 #define P	PAGE_BYTES
@@ -147,13 +149,37 @@ static void test_waiting(void **state)
 
 	for (int round = 0; round < 2; round++)
 		for (int i = 0; i < 40; i++)
-			assert_int_equal(space_wait(space, AT(i), &err), 0);
+			assert_int_equal(space_wait(space, &(struct space_fault){ .addr = AT(i) }, &err), 0);
 	assert_int_equal(space->nr_waiting, 40);
 	space_unwait(space, AT(10), 5);
 	assert_int_equal(space->nr_waiting, 35);
 	space_unwait(space, AT(0), 100);
 	assert_int_equal(space->nr_waiting, 0);
 	space_free(space);
+}
+
+/* A fault counts when its page comes, from when it was first read, and once although it was read twice. */
+static void test_answered(void **state)
+{
+	struct space *space = new_space(100);
+	struct space_set set = { 0 };
+	struct latency all;
+	struct error err = { 0 };
+	uint64_t ago = clock_now_ns() - 5000000;
+
+	latency_init(&all);
+	set.answered.all = &all;
+	assert_int_equal(space_set_add(&set, space, &err), 0);
+	assert_int_equal(space_wait(space, &(struct space_fault){ AT(1), ago }, &err), 0);
+	assert_int_equal(space_wait(space, &(struct space_fault){ AT(1), ago + 5000000 }, &err), 0);
+	assert_int_equal(space_wait(space, &(struct space_fault){ AT(2), ago }, &err), 0);
+	space_unwait(space, AT(1), 1);
+	assert_int_equal(set.answered.faults, 1);
+	assert_true(set.answered.blocked_ns >= 5000000);
+	assert_int_equal(latency_figures(&all).nr, 1);
+	assert_int_equal(latency_figures(&all).longest_ns, set.answered.blocked_ns);
+	latency_destroy(&all);
+	space_set_free(&set);
 }
 
 /* The piece that is added later is newer, and the first one with a page tells. */
@@ -192,6 +218,7 @@ int main(void)
 		cmocka_unit_test(test_each_lacking),
 		cmocka_unit_test(test_fork),
 		cmocka_unit_test(test_waiting),
+		cmocka_unit_test(test_answered),
 		cmocka_unit_test(test_pieces),
 	};
 
