@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/error.h"
+#include "cli/abort.h"
 #include "cli/check.h"
 #include "cli/image_cache.h"
 #include "cli/image_proxy.h"
@@ -32,6 +33,7 @@ static const struct verb {
 	{ "keygen", keygen_main, "make the keys by which migrate and serve prove who they are" },
 	{ "status", status_main, "sessions of the module; programs that were handed over and stand here" },
 	{ "release", release_main, "let a program that was handed over in vain go on here" },
+	{ "abort", abort_main, "settle a migration of which nobody knows how it ended" },
 	{ "monitor", monitor_main, "what becomes of the module's sessions, as it happens" },
 	{ "page-server", page_server_main, "take the pages of criu dump and pre-dump, in place of criu page-server" },
 	{ "image-proxy", image_proxy_main, "hand the images of criu dump --stream on to another machine" },

@@ -7,6 +7,7 @@
 #include "cli/options.h"
 #include "cli/rate.h"
 #include "cli/tls_options.h"
+#include "session/ledger.h"
 #include "source/loss.h"
 
 static const char *take_pid(void *ctx, char *value)
@@ -118,6 +119,11 @@ static const char *take_log_level(void *ctx, char *value)
 static const char *take_images_dir(void *ctx, char *value)
 {
 	return options_path(value, &((struct migrate_options *)ctx)->images_base);
+}
+
+static const char *take_ledger(void *ctx, char *value)
+{
+	return options_path(value, &((struct migrate_options *)ctx)->ledger);
 }
 
 static const char *take_loss(void *ctx, char *value)
@@ -287,6 +293,8 @@ static const struct cli_option options[] = {
 	{ "images-dir", "DIR",
 	  "for CRIU's images, an absolute path, on tmpfs\n"
 	  "(/run/migrate-helper, or /dev/shm/migrate-helper)", .take = take_images_dir },
+	{ "ledger", "DIR", "where it is noted, on a disk, how far the hand-over went\n(" LEDGER_BASE ")",
+	  .take = take_ledger },
 	{ "criu-log-level", "N", "0 to 4 (2)", .take = take_log_level },
 	{ "fdrpc", "N",
 	  "in place of --to: the control connection is this stream\n"

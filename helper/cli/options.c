@@ -38,11 +38,11 @@ static void usage(const struct cli_verb *verb, FILE *to)
 {
 	size_t widest = label_bytes(&help);
 
-	for (const struct cli_option *o = verb->options; o->name; o++)
+	for (const struct cli_option *o = verb->options; o->name && !o->argument; o++)
 		if (label_bytes(o) > widest)
 			widest = label_bytes(o);
 	fprintf(to, "Usage: migrate-helper %s %s\n%s\n\n", verb->name, verb->synopsis, verb->about);
-	for (const struct cli_option *o = verb->options; o->name; o++)
+	for (const struct cli_option *o = verb->options; o->name && !o->argument; o++)
 		print_option(to, o, widest + 6);
 	print_option(to, &help, widest + 6);
 }
@@ -65,7 +65,7 @@ static int fill_table(const struct cli_verb *verb, struct option *table)
 {
 	int nr = 0;
 
-	for (const struct cli_option *o = verb->options; o->name && nr < OPTIONS_MAX; o++, nr++)
+	for (const struct cli_option *o = verb->options; o->name && !o->argument && nr < OPTIONS_MAX; o++, nr++)
 		table[nr] = (struct option){
 			o->name, o->value ? required_argument : no_argument, NULL, nr,
 		};
@@ -112,6 +112,8 @@ int options_parse(const struct cli_verb *verb, int argc, char **argv, void *opts
 			return options_wrong(verb, "--%s is \"%s\", and should be %s",
 					     option->name, optarg, want);
 	}
+	if (optind < argc && verb->options[nr].argument)
+		*(const char **)((char *)opts + verb->options[nr].word) = argv[optind++];
 	return optind == argc ? -1 :
 	       options_wrong(verb, "\"%s\" is not expected", argv[optind]);
 }

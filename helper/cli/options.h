@@ -17,13 +17,14 @@
  * @flag: for an option without value: offset of a bool in the verb's struct
  * @word: for an option with value: offset of a const char * in the verb's struct, for any text but an empty one
  * @many: an option with value that can be said several times
+ * @argument: no option, but the one word without dashes, which goes to @word. The last one of the table
  * @take: for an option with value: store the value in the verb's struct. Return: NULL, or a text
  *	that says which values are allowed
  */
 struct cli_option {
 	const char *name, *value, *text;
 	size_t flag, word;
-	bool many;
+	bool many, argument;
 	const char *(*take)(void *opts, char *value);
 };
 

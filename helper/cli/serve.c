@@ -7,6 +7,7 @@
 #include "cli/tls_options.h"
 #include "dest/acceptor.h"
 #include "os/memfs.h"
+#include "session/ledger.h"
 
 #define MAX_MIB		(1UL << 27)	/* all of user space */
 
@@ -21,6 +22,11 @@ static const char *take_listen(void *ctx, char *value)
 static const char *take_images_dir(void *ctx, char *value)
 {
 	return options_path(value, &((struct serve_options *)ctx)->images_base);
+}
+
+static const char *take_ledger(void *ctx, char *value)
+{
+	return options_path(value, &((struct serve_options *)ctx)->ledger);
 }
 
 static const char *take_max_memory(void *ctx, char *value)
@@ -96,6 +102,8 @@ static const struct cli_option options[] = {
 	{ "images-dir", "DIR",
 	  "for CRIU's images, an absolute path, on tmpfs\n"
 	  "(/run/migrate-helper, or /dev/shm/migrate-helper)", .take = take_images_dir },
+	{ "ledger", "DIR", "where it is noted, on a disk, how far each hand-over went\n(" LEDGER_BASE ")",
+	  .take = take_ledger },
 	{ "max-memory", "MIB", "for all that moves here at a time (what is available)",
 	  .take = take_max_memory },
 	{ "take-addresses", "IF[=LIST]",

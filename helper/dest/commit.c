@@ -142,6 +142,8 @@ static int let_go(struct commit *commit)
 		tell("warning", NULL, "%s", err.what);
 		keeper_clean_up(commit->dir, commit->program->init_fd);
 	}
+	if (ledger_set(commit->ledger, program_has_ended(commit->program, 0) ? LEDGER_ENDED : LEDGER_DONE, &err))
+		tell("warning", NULL, "%s", err.what);
 	return signal;
 }
 
@@ -274,6 +276,8 @@ static int start_tasks(struct commit *commit, struct error *err)
 	bool started;
 
 	if (peer_commit(commit->peer, err))
+		return -1;
+	if (ledger_set(commit->ledger, LEDGER_COMMITTED, err))
 		return -1;
 	peer_state(commit->peer, "COMMITTED");
 	if (program_has_ended(commit->program, 0))

@@ -15,6 +15,7 @@
 /**
  * struct commit - of the main thread
  * @dir: of the migration; removed when the keeper cannot do so
+ * @ledger: COMMITTED is written there, and how it ended
  * @places: given up by a migration that goes on alone; may be NULL
  * @parent_sock: dest/parent.h
  * @max_frozen_s: setup_max_frozen_s()
@@ -31,6 +32,7 @@ struct commit {
 	struct populate *populate;
 	struct budget *budget;
 	struct shm *shm;
+	const struct ledger *ledger;
 	const struct owned_dir *dir;
 	struct places *places;
 	int parent_sock;

@@ -20,6 +20,7 @@
  * @kept: what the keeper has closed; used when it has died
  * @init_pid: of the namespace that it started; 0: none yet
  * @handles: so many were given
+ * @ledger: the keeper writes there, and the helper when the keeper has died
  */
 struct keeper {
 	struct keeper_process process;
@@ -28,10 +29,11 @@ struct keeper {
 	const struct owned_dir *dir;
 	struct cgroup group;
 	struct kept_addresses kept;
+	struct ledger ledger;
 };
 
 struct keeper *keeper_start(const struct owned_dir *dir, const struct cgroup *group,
-			    struct error *err)
+			    const struct ledger *ledger, struct error *err)
 {
 	struct keeper *keeper = calloc(1, sizeof(*keeper));
 
@@ -41,7 +43,8 @@ struct keeper *keeper_start(const struct owned_dir *dir, const struct cgroup *gr
 	}
 	keeper->dir = dir;
 	keeper->group = *group;
-	if (kept_start(&keeper->process, dir, group, err)) {
+	keeper->ledger = *ledger;
+	if (kept_start(&keeper->process, dir, group, ledger, err)) {
 		free(keeper);
 		return NULL;
 	}
@@ -167,7 +170,7 @@ static int commit_alone(struct keeper *keeper, size_t nr_processes, struct error
 	/* an init cannot end while the v1 freezer keeps its killed tasks */
 	if (cgroup_is_told_to_freeze(&keeper->group) &&
 	    (ended || kept_check_alive(&keeper->group, nr_processes, err) ||
-	     cgroup_thaw(&keeper->group, err)))
+	     ledger_set(&keeper->ledger, LEDGER_STARTED, err) || cgroup_thaw(&keeper->group, err)))
 		return -1;
 	memset(err, 0, sizeof(*err));
 	kept_addresses_open(&keeper->kept);
@@ -242,6 +245,8 @@ bool keeper_undo(struct keeper *keeper, int init_fd)
 	cgroup_remove(&keeper->group, KEPT_GROUP_TIMEOUT_MS);
 	kept_addresses_forget(&keeper->kept, gone);
 	owned_dir_remove(keeper->dir);
+	if (gone)
+		ledger_set(&keeper->ledger, LEDGER_ABORTED, &(struct error){ 0 });
 	return gone;
 }
 

@@ -13,6 +13,7 @@
 #include "dest/kept_addresses.h"
 #include "dest/nsinit.h"
 #include "os/owned_dir.h"
+#include "session/ledger.h"
 
 struct keeper;
 
@@ -21,9 +22,10 @@ struct keeper;
  * @dir: directory of this migration, which was made already; the keeper removes it at the end
  * @group: the planned control group in which the program is restored and frozen; copied. The
  *	keeper makes it for keeper_spawn(), and removes it
+ * @ledger: the keeper writes STARTED and ABORTED there
  */
 struct keeper *keeper_start(const struct owned_dir *dir, const struct cgroup *group,
-			    struct error *err);
+			    const struct ledger *ledger, struct error *err);
 
 /**
  * keeper_hold() - give the keeper a duplicate of @fd; any thread

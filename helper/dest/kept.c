@@ -28,6 +28,7 @@ struct kept {
 	const struct owned_dir *dir;
 	struct conn control;	/* a duplicate of the helper's connection; -1: none, or the program runs */
 	const struct cgroup *group;
+	struct ledger ledger;
 	struct nsinit ns;
 	int *fds;		/* index: handle; -1: free */
 	size_t nr_fds;
@@ -112,6 +113,8 @@ static void kept_kill(struct kept *kept, struct error *err)
 	/* the v1 freezer keeps killed tasks, and the init waits for them */
 	cgroup_kill(kept->group, err);
 	nsinit_kill(&kept->ns, err);
+	if (!error_is_set(err))
+		ledger_set(&kept->ledger, LEDGER_ABORTED, &(struct error){ 0 });
 }
 
 /* A file of /dev/shm that nobody was started for, by whatever name it has (dest/shm.h). */
@@ -236,6 +239,7 @@ static void kept_commit(struct kept *kept, size_t nr_processes, struct keeper_ms
 {
 	if (!kept_holds_all(kept, &answer->err) &&
 	    !kept_check_alive(kept->group, nr_processes, &answer->err) &&
+	    !ledger_set(&kept->ledger, LEDGER_STARTED, &answer->err) &&
 	    !nsinit_commit(&kept->ns, &answer->err) &&
 	    !cgroup_thaw(kept->group, &answer->err)) {
 		answer->value = true;
@@ -351,6 +355,7 @@ static bool kept_child_ended(void *ctx)
 
 	if (!kept_reap(kept) || kept->loop.sock >= 0)
 		return true;
+	ledger_set(&kept->ledger, LEDGER_ENDED, &(struct error){ 0 });
 	owned_dir_remove(kept->dir);
 	return false;
 }
@@ -366,11 +371,11 @@ static const struct keeper_ops kept_ops = {
 };
 
 int kept_start(struct keeper_process *process, const struct owned_dir *dir,
-	       const struct cgroup *group, struct error *err)
+	       const struct cgroup *group, const struct ledger *ledger, struct error *err)
 {
 	struct kept kept = {
-		.loop = { .ops = &kept_ops, .ctx = &kept, .keep = { dir->base_fd, dir->fd } },
-		.dir = dir, .group = group, .control = CONN_NONE, .ns = { .sock = -1 },
+		.loop = { .ops = &kept_ops, .ctx = &kept, .keep = { dir->base_fd, dir->fd, ledger->fd } },
+		.dir = dir, .group = group, .ledger = *ledger, .control = CONN_NONE, .ns = { .sock = -1 },
 	};
 
 	return keeper_process_start(process, &kept.loop, err);

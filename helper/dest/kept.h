@@ -7,6 +7,7 @@
 #include "os/cgroup.h"
 #include "os/owned_dir.h"
 #include "session/keeper.h"
+#include "session/ledger.h"
 
 #define KEPT_GROUP_TIMEOUT_MS	5000	/* for the end of tasks that were killed */
 
@@ -27,7 +28,7 @@ enum keeper_op { KEEPER_HOLD = 1, KEEPER_HOLDS_ALL, KEEPER_RELEASE, KEEPER_SPEAK
 
 /** kept_start() - start the process; arguments as for keeper_start() */
 int kept_start(struct keeper_process *process, const struct owned_dir *dir,
-	       const struct cgroup *group, struct error *err);
+	       const struct cgroup *group, const struct ledger *ledger, struct error *err);
 
 /** kept_group_leave() - the group was only for the freezer: the program goes where the keeper is */
 void kept_group_leave(const struct cgroup *group);

@@ -23,6 +23,7 @@ struct migration {
 	const struct serve_options *opts;
 	int parent_sock;
 	struct keeper *keeper;
+	struct ledger ledger;
 	struct lazy_server *lazy;
 	struct budget budget;
 	struct images images;
@@ -235,7 +236,7 @@ static void wire_states(struct migration *m)
 	m->commit = (struct commit){
 		.peer = &m->peer, .objects = &m->objects, .program = &m->program,
 		.keeper = m->keeper, .populate = &m->populate, .budget = &m->budget,
-		.shm = &m->restore.shm,
+		.shm = &m->restore.shm, .ledger = &m->ledger,
 		.dir = &m->images.dir, .places = m->opts->places, .parent_sock = m->parent_sock,
 		.link_lost = link_lost, .stop = stop_threads, .ctx = m,
 	};
@@ -247,6 +248,15 @@ static int leave_service(const char *id, struct error *err)
 
 	snprintf(name, sizeof(name), "migrate-%s", id);
 	return service_leave(name, "program that moved here", err) < 0 ? -1 : 0;
+}
+
+static int begin_ledger(struct migration *m, struct error *err)
+{
+	struct ledger_entry entry = { .side = LEDGER_DEST, .state = LEDGER_PREPARED };
+
+	snprintf(entry.id, sizeof(entry.id), "%s", m->images.id);
+	snprintf(entry.peer, sizeof(entry.peer), "%s", m->opts->peer ?: "");
+	return ledger_begin(&m->ledger, m->opts->ledger, &entry, err);
 }
 
 /* Before there is any thread: block signals, make what the keeper removes, start the keeper. */
@@ -264,9 +274,9 @@ static int begin(struct migration *m, const uint8_t *id, struct error *err)
 	m->images.budget = &m->budget;
 	tell_migration(m->images.id);
 	/* before program_init(): the group that this process is in then is where the program will be */
-	if (!leave_service(m->images.id, err)) {
+	if (!leave_service(m->images.id, err) && !begin_ledger(m, err)) {
 		program_init(&m->program, m->images.id);
-		m->keeper = keeper_start(&m->images.dir, &m->program.group, err);
+		m->keeper = keeper_start(&m->images.dir, &m->program.group, &m->ledger, err);
 	}
 	if (m->keeper)
 		return 0;

@@ -145,6 +145,7 @@ static void migration_main(struct serve_options *opts, const struct caller *call
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	opts->place = place;
+	opts->peer = caller->peer;
 	tell_count(place);
 	report_wait(true);
 	conn.kind = CONN_CONTROL;

@@ -14,6 +14,7 @@
  * struct serve_options - options of the command line, and facts about this machine
  * @listen: NULL: the socket of a socket unit, else SERVE_LISTEN
  * @from: connect there, and take one program; NULL: listen
+ * @ledger: directory; NULL: the default
  * @take_addresses: which addresses may move here with programs
  * @criu_config: file of options that programs may ask for; NULL: there is none
  * @config: the options of that file
@@ -22,10 +23,11 @@
  * @max_bytes: memory for all migrations; 0: the available memory
  * @places: shared by all migrations
  * @place: place of this migration, in its process
+ * @peer: address of its other end, in its process; NULL: it is not known
  */
 struct serve_options {
 	const char *listen, *from;
-	const char *images_base;
+	const char *images_base, *ledger;
 	struct address_terms take_addresses;
 	const char *criu_config;
 	struct given given;
@@ -37,6 +39,7 @@ struct serve_options {
 	struct criu_config config;
 	struct places *places;
 	struct place *place;
+	const char *peer;
 };
 
 #endif

@@ -132,7 +132,8 @@ void keeper_protect(void)
 
 static void loop_run(struct keeper_loop *loop)
 {
-	const int keep[] = { loop->sock, loop->helper_fd, loop->keep[0], loop->keep[1] };
+	const int keep[] = { loop->sock, loop->helper_fd, loop->keep[0], loop->keep[1],
+			     loop->keep[2] };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	prctl(PR_SET_NAME, "migrate-keeper");

@@ -69,7 +69,7 @@ struct keeper_ops {
 
 /**
  * struct keeper_loop - of the keeper's process
- * @keep: descriptors that stay open in it; -1: none
+ * @keep: descriptors that stay open in it; -1, or 0: none
  * @until_ns: clock_now_ns() at which a helper that has asked for nothing more is killed; 0: no limit
  * @sock: to the helper; -1: the helper has ended
  * @helper_fd: pidfd of the helper
@@ -78,7 +78,7 @@ struct keeper_ops {
 struct keeper_loop {
 	const struct keeper_ops *ops;
 	void *ctx;
-	int keep[2];
+	int keep[3];
 	uint64_t until_ns;
 	int sock, helper_fd, signals;
 };

@@ -67,6 +67,8 @@ static void kept_commit(struct kept *kept, struct error *err)
 	if (kept->record.connections.on &&
 	    connections_lock(&kept->record.connections, NET_FILTER_ALL, err))
 		return;
+	if (kept->lock_fd < 0 && ledger_set(&kept->record.ledger, LEDGER_COMMITTED, err))
+		return;
 	if (kept->lock_fd < 0)
 		kept->lock_fd = record_write(kept->dir, RECORD_COMMIT, &kept->record, err);
 	/* what could not be written whole may be there all the same */
@@ -85,6 +87,8 @@ static void kept_uncommit(struct kept *kept, struct error *err)
 		return;
 	close(kept->lock_fd);
 	kept->lock_fd = -1;
+	/* what it says is behind the record until then, which decides */
+	ledger_set(&kept->record.ledger, LEDGER_PREPARED, &(struct error){ 0 });
 }
 
 /* Recorded first: helper and keeper may be killed together, and a person has to find the program. */
@@ -242,6 +246,7 @@ static void kept_wait(struct kept *kept)
 	close(kept->lock_fd);
 	if (kept->guard_lock_fd >= 0)
 		close(kept->guard_lock_fd);
+	ledger_let_go(&kept->record.ledger);
 	/* a person may let the program go */
 	kept_unprotect(kept);
 	while (!ended && !access(path, F_OK)) {
@@ -249,6 +254,8 @@ static void kept_wait(struct kept *kept)
 		/* guard_wait_end() does not wait any more once the root has ended */
 		nanosleep(&tick, NULL);
 	}
+	if (ended)
+		ledger_set(&kept->record.ledger, LEDGER_ENDED, &(struct error){ 0 });
 	if (ended)
 		connections_leave(&kept->record.connections, &kept->record.guard,
 				  &(struct error){ 0 });
@@ -285,7 +292,8 @@ static bool kept_alone(void *ctx)
 	/* a CRIU that was between its last notification and the one in which it is held */
 	connections_resume(&kept->record.connections, &kept->record.guard, &why);
 	/* a CRIU that found the group frozen has frozen it again on its way out */
-	guard_off(&kept->record.guard, &why);
+	if (!guard_off(&kept->record.guard, &why))
+		ledger_set(&kept->record.ledger, LEDGER_ABORTED, &why);
 	source_kept_remove_dir(kept->dir, false);
 	return false;
 }
@@ -315,7 +323,7 @@ int source_kept_start(struct keeper_process *process, const struct record *recor
 	if (!kept)
 		return error_errno(err, CODE_INTERNAL, NULL, "cannot start the keeper");
 	kept->loop = (struct keeper_loop){
-		.ops = &kept_ops, .ctx = kept, .keep = { record->guard.pidfd, record->guard.lock_fd },
+		.ops = &kept_ops, .ctx = kept, .keep = { record->guard.pidfd, record->guard.lock_fd, record->ledger.fd },
 	};
 	kept->record = *record;
 	snprintf(kept->dir, sizeof(kept->dir), "%s", dir);

@@ -405,6 +405,7 @@ static void source_migration_destroy(struct source_migration *migration)
 	shms_destroy(&migration->shms);
 	tree_destroy(&migration->tree);
 	workdir_close(&migration->dir);
+	ledger_close(&migration->ledger);
 	guard_close(&migration->guard);
 	figures_free(&migration->figures);
 	outcome_free(&migration->outcome);

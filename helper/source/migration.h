@@ -34,6 +34,7 @@
  * @connections: that are kept, with --tcp keep
  * @pace: of @memory
  * @throttle: of --on-stall throttle; otherwise not planned
+ * @ledger: the entry of this end; the keeper has it too
  * @choice: mode and verify as the user asked, changed where the backend cannot do them
  * @shms: shared memory of the tree
  * @terms: of a look at the program: refused, or lost
@@ -65,6 +66,7 @@ struct source_migration {
 	struct sender memory, urgent;
 	struct pace pace;
 	struct throttle throttle;
+	struct ledger ledger;
 	struct mailbox box;
 	struct source_failure failure;
 	struct watch watch;

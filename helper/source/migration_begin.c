@@ -72,10 +72,24 @@ static int start_keeper(struct source_migration *migration, struct error *err)
 	record->guard = migration->guard;
 	record->connections = migration->connections;
 	record->cpu = migration->throttle.cpu;
+	record->ledger = migration->ledger;
 	snprintf(record->to, sizeof(record->to), "%s", migration->opts->to);
 	migration->keeper = source_keeper_start(record, migration->dir.path, err);
 	free(record);
 	return migration->keeper ? 0 : -1;
+}
+
+static int begin_ledger(struct source_migration *migration, const struct source_process *root, struct error *err)
+{
+	struct ledger_entry entry = {
+		.side = LEDGER_SOURCE, .state = LEDGER_PREPARED, .pid = migration->opts->pid,
+		.start_ticks = root->status.start_ticks,
+	};
+
+	snprintf(entry.id, sizeof(entry.id), "%s", migration->id_text);
+	snprintf(entry.program, sizeof(entry.program), "%s", root->status.comm);
+	snprintf(entry.peer, sizeof(entry.peer), "%s", migration->opts->to);
+	return ledger_begin(&migration->ledger, migration->opts->ledger, &entry, err);
 }
 
 /* Whatever ends the program, the keeper or CRIU, or a signal, is a failure from here on. */
@@ -155,7 +169,7 @@ static int plan(struct source_migration *migration, struct error *err)
 	migration->connections.inside = migration->tree.own_network;
 	snprintf(migration->log, sizeof(migration->log), "%s/work/dump.log", migration->dir.path);
 	/* before there is a thread, or a connection that it would keep open */
-	return start_keeper(migration, err);
+	return begin_ledger(migration, root, err) || start_keeper(migration, err) ? -1 : 0;
 }
 
 static int choose(struct source_migration *migration, struct error *err)

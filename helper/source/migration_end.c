@@ -21,6 +21,7 @@ int source_migration_undo(struct source_migration *migration, struct error *err)
 	outcome_take_log(&migration->outcome, migration->dir.work_fd, "dump.log");
 	source_keeper_end(migration->keeper, err->code == CODE_CRIU);
 	migration->keeper = NULL;
+	ledger_set(&migration->ledger, LEDGER_ABORTED, &(struct error){ 0 });
 	/* when the keeper was killed */
 	guard_forget(&migration->guard);
 	return err->code;
@@ -119,6 +120,8 @@ int source_migration_finish(struct source_migration *migration, struct error *er
 		report_say("%s", ignored.what);
 	source_keeper_end(migration->keeper, false);
 	migration->keeper = NULL;
+	if (ledger_set(&migration->ledger, LEDGER_DONE, &ignored))
+		report_say("%s", ignored.what);
 	/* the destination may have gone already, having all it needs */
 	send_killed(migration->links.ctl);
 	say_files_left(&migration->shms);

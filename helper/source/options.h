@@ -46,6 +46,7 @@ struct migrate_options {
 	uint32_t max_frozen_s;		/* from the freeze to the record of COMMIT */
 	uint32_t link_timeout_ms;	/* of the control connection, from freeze to COMMIT */
 	const char *images_base;	/* NULL: the default */
+	const char *ledger;		/* directory; NULL: the default */
 	const char *result;		/* file for the result as JSON, or NULL */
 	uint32_t criu_log_level;
 	uint64_t accepted_losses;	/* bit 1 << enum loss */

@@ -20,6 +20,14 @@ void record_path(const char *dir, enum record_kind kind, char *path, size_t size
 	snprintf(path, size, "%s/%s", dir, names[kind]);
 }
 
+/* The name is ID-source. */
+void record_id(const char *dir, char id[LEDGER_ID_BYTES])
+{
+	const char *name = strrchr(dir, '/');
+
+	snprintf(id, LEDGER_ID_BYTES, "%s", name ? name + 1 : dir);
+}
+
 static int sync_dir(const char *dir)
 {
 	int fd = open(dir, O_DIRECTORY | O_RDONLY | O_CLOEXEC), ret;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include "base/error.h"
 #include "os/cgroup_cpu.h"
+#include "session/ledger.h"
 #include "source/connections.h"
 
 /**
@@ -27,6 +28,7 @@ enum record_kind { RECORD_GUARD, RECORD_COMMIT };
  * @to: the destination, as the user named it
  * @guard: the guard that stops the process; @guard.pidfd is not stored
  * @connections: which are kept; of these the name of the filter is stored
+ * @ledger: of the migration; not stored
  * @cpu: the limit that --on-stall throttle lowers; not stored, since it is lifted before the program stands
  */
 struct record {
@@ -34,11 +36,15 @@ struct record {
 	char to[256];
 	struct guard guard;
 	struct connections connections;
+	struct ledger ledger;
 	struct cgroup_cpu cpu;
 };
 
 /** record_path() - path of the record in the migration's directory @dir */
 void record_path(const char *dir, enum record_kind kind, char *path, size_t size);
+
+/** record_id() - of the migration with the directory @dir */
+void record_id(const char *dir, char id[LEDGER_ID_BYTES]);
 
 /**
  * record_write() - write the record, and fsync() it; a reader never sees half of it

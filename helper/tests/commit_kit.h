@@ -41,6 +41,7 @@ struct kit {
 	struct populate populate;
 	struct owned_dir dir;
 	struct commit commit;
+	struct ledger ledger;
 	struct shm shm;
 	struct control *source;
 	int parent, rpc_fd, ret;
@@ -92,7 +93,8 @@ static inline void start_keeper(void)
 	program_init(&kit->program, name);
 	cgroup_plan(&kit->program.group, 0, CGROUP_BELOW, name);
 	kit->commit.shm = &kit->shm;
-	kit->commit.keeper = keeper_start(&kit->dir, &kit->program.group, &kit->err);
+	kit->commit.ledger = &kit->ledger;
+	kit->commit.keeper = keeper_start(&kit->dir, &kit->program.group, &(struct ledger){ 0 }, &kit->err);
 	assert_non_null(kit->commit.keeper);
 }
 

@@ -16,6 +16,7 @@
 #include "dest/keeper.h"
 #include "dest/kept.h"
 #include "tests/in_group.h"
+#include "tests/ledger_kit.h"
 
 static char dir[64];
 static struct cgroup group;
@@ -89,8 +90,8 @@ static inline struct keeper *start(void)
 
 	snprintf(name, sizeof(name), "migrate-helper-test-%d", getpid());
 	cgroup_plan(&group, 0, CGROUP_BELOW, name);
-	keeper = keeper_start(&owned, &group, &err);
-
+	noted_begin(LEDGER_DEST);
+	keeper = keeper_start(&owned, &group, &noted, &err);
 	assert_non_null(keeper);
 	return keeper;
 }

@@ -111,6 +111,7 @@ static void test_abort(void **state)
 
 	assert_true(cgroup_exists(&group));
 	assert_int_equal(keeper_abort(keeper, &err), 0);
+	assert_int_equal(noted_entry().state, LEDGER_ABORTED);
 	assert_int_equal(keeper_said(keeper, &err), 0);
 	assert_true(ends(init));
 	assert_false(dir_exists());
@@ -129,6 +130,7 @@ static void test_helper_dies(void **state)
 	keeper_free(keeper);
 	assert_true(ends(init));
 	assert_true(wait_for_no_dir());
+	assert_true(noted_is(LEDGER_ABORTED));
 	assert_false(cgroup_exists(&group));
 	close(rpc_fd);
 	close(init);

@@ -107,8 +107,10 @@ static void test_commit_unheard(void **state)
 	kill(keeper_pid(keeper), SIGKILL);
 	assert_int_equal(keeper_commit(keeper, 1, &started, &err), -1);
 	assert_false(started);
+	assert_int_equal(noted_entry().state, LEDGER_PREPARED);
 	/* the v1 freezer keeps the killed tasks until here, and they keep the init */
 	keeper_undo(keeper, init);
+	assert_int_equal(noted_entry().state, LEDGER_ABORTED);
 	assert_true(ends(init));
 	assert_false(cgroup_exists(&group));
 	keeper_free(keeper);
@@ -234,7 +236,9 @@ static void test_commit(void **state)
 	free(wait_for_criu());
 	assert_int_equal(keeper_commit(keeper, 1, &started, &err), 0);
 	assert_true(started);
+	assert_int_equal(noted_entry().state, LEDGER_STARTED);
 	assert_int_equal(keeper_abort(keeper, &err), -1);
+	assert_int_equal(noted_entry().state, LEDGER_STARTED);
 	keeper_free(keeper);
 	assert_int_equal(poll(&fds, 1, 300), 0);
 	assert_true(wait_for_no_group());
@@ -243,6 +247,7 @@ static void test_commit(void **state)
 	close(rpc_fd);
 	assert_true(ends(init));
 	assert_true(wait_for_no_dir());
+	assert_true(noted_is(LEDGER_ENDED));
 	close(init);
 }
 

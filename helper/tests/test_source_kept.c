@@ -10,6 +10,7 @@
 #include "source/guard_lock.h"
 #include "source/keeper.h"
 #include "tests/family.h"
+#include "tests/ledger_kit.h"
 #include "tests/v1_group.h"
 
 /** struct kit - @dir: of the migration; @helper: has a keeper, and is killed */
@@ -75,6 +76,8 @@ static int set_up(void **state)
 	if (!mkdtemp(kit->dir) || proc_status_read(kit->program.pid, &status, &kit->err))
 		return -1;
 	kit->record.start_ticks = status.start_ticks;
+	noted_begin(LEDGER_SOURCE);
+	kit->record.ledger = noted;
 	return guard_plan(&kit->record.guard, kit->program.pid, false, id, &kit->err);
 }
 
@@ -106,10 +109,12 @@ static void kill_the_root(struct kit *kit)
 	family_have(&kit->program, SIGUSR1);
 	commit_and_die(kit);
 	assert_true(counting_stands(&other));
+	assert_int_equal(noted_entry().state, LEDGER_COMMITTED);
 	count = others->count;
 	kill(kit->program.pid, SIGKILL);
 	waitpid(kit->program.pid, NULL, 0);
 	assert_true(is_over(kit));
+	assert_int_equal(noted_entry().state, LEDGER_ENDED);
 	assert_false(cgroup_exists(&kit->record.guard.group));
 	assert_true(counting_stands(&other));
 	assert_int_equal(others->count, count);

@@ -56,7 +56,7 @@ static int set_up(void **state)
 	*state = kit;
 	dir_make(&kit->dir);
 	kit->opts = (struct migrate_options){ .to = "unix:/nonexistent/socket", .images_base = kit->dir.path,
-		.given = GIVEN_NONE,
+		.ledger = kit->dir.path, .given = GIVEN_NONE,
 	};
 	assert_int_equal(pipe(ready), 0);
 	kit->opts.pid = fork();

@@ -73,7 +73,7 @@ static void start(void)
 	snprintf(name, sizeof(name), "test-watchdog-%d", getpid());
 	CHECK(!owned_dir_make(&kit.dir, "/tmp", name, &kit.err));
 	cgroup_plan(&kit.group, 0, CGROUP_BELOW, name);
-	kit.keeper = keeper_start(&kit.dir, &kit.group, &kit.err);
+	kit.keeper = keeper_start(&kit.dir, &kit.group, &(struct ledger){ 0 }, &kit.err);
 	CHECK(kit.keeper);
 	program_init(&kit.program, name);
 	kit.program.init_pid = start_init();
