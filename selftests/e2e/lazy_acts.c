@@ -2,10 +2,10 @@
 /*
  * A program that looks at its memory, and changes its mappings, while a lazy restore brings it.
  *
- *	lazy_acts DIR MIB ACT...	read, fork, remap, shrink, remove, unmap, storm (all at a time), load
+ *	lazy_acts DIR MIB ACT...	read, fork, remap, shrink, remove, unmap, storm (five of these at a time), load, load1, load16
  *
  * It fills MIB of memory, writes DIR/ready, and waits for DIR/go. Then it acts, and writes to DIR/result: "ok", or
- * what was wrong. load tells the times of first touches. It goes on until it is killed.
+ * what was wrong. load tells the times of first touches by two threads, load1 and load16 by one and by 16. It goes on until it is killed.
  */
 #include <err.h>
 #include <pthread.h>
@@ -295,11 +295,12 @@ static const struct act {
 } acts[] = {
 	{ "read", act_read, READERS }, { "fork", act_fork, 1 }, { "remap", act_remap, 2 },
 	{ "remove", act_remove, 2 }, { "unmap", act_unmap, 1 },
-	{ "shrink", act_shrink, 2 }, { "load", act_load, LOADERS },
+	{ "shrink", act_shrink, 2 }, { "load", act_load, LOADERS }, { "load1", act_load, 1 },
+	{ "load16", act_load, 16 },
 };
 
 #define NR_ACTS		(sizeof(acts) / sizeof(*acts))
-#define IN_STORM	(NR_ACTS - 2)
+#define IN_STORM	5	/* the first ones */
 #define THREADS_MAX	32
 
 /* Each thread has a part of the memory of its own. */
@@ -342,7 +343,7 @@ int main(int argc, char **argv)
 	if (memory == MAP_FAILED)
 		err(1, "mmap");
 	for (int i = 3; i < argc; i++)
-		if (!strcmp(argv[i], "load"))
+		if (!strncmp(argv[i], "load", 4))
 			hole = SIZE_MAX;
 	madvise(memory, pages * PAGE, MADV_NOHUGEPAGE);
 	fill();
