@@ -94,6 +94,7 @@ soak: all guest
 	$(MAKE) kmod KERNEL=6.12
 	selftests/soak_programs $(TIMES)
 	$(IN_GUEST) --timeout 7200 -- /build/selftests/soak
+	$(VM)/run --kernel 6.12 --timeout 7200 -- /build/selftests/soak
 
 bench: all guest
 	selftests/bench/host $(KERNEL)

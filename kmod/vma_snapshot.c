@@ -5,7 +5,7 @@
  * bits. Pages that a debugger may have written by force are logged, too.
  *
  * Debuggers and /proc/PID/mem write by force (FOLL_FORCE) to private mappings that are not
- * writable. In a mapping with VM_SOFTDIRTY such a write sets no bit (mm/gup.c,
+ * writable. In a mapping with VM_SOFTDIRTY such a write sets no bit (the kernel's GUP,
  * can_follow_write_pte()), and clear_refs clears VM_SOFTDIRTY before it calls our notifier. A
  * mapping gets the flag when it is made, or when it merges with one that has the flag. In both
  * cases something was mapped in this epoch, in the mapping or next to it; mprotect and munmap may

@@ -102,7 +102,7 @@ struct backend;
  *	after CRIU had looked for dirty pages. Only where struct backend.stands_first is set
  * @populated: what there is in a range, as SPLICE_VM_SCAN_POPULATED tells it
  * @send: send all of the runs, and tell for each page SPLICE_VM_RUN_SENT, IS_ZERO, GONE or SLOW,
- *	in order. Blocks while the socket is full: whoever wants to end it shuts the socket down
+ *	in order. Blocks while the socket is full: another thread ends it by a shutdown of the socket
  * @splice: put pages from @addr on into a pipe by reference, at most @nr, for which the pipe has room; *@done: how
  *	many, short at the first page that only @read gets. NULL: this backend has no references
  * @read: copy bytes; *@done: how far it came, short at an address that cannot be read

@@ -33,7 +33,7 @@
  *   the kernel has taken out of a private mapping of a file leaves such a note, and is dumped though the
  *   file has it.
  * - CRIU clears the soft-dirty bits as soon as it has looked at them. Step 6 reports every page
- *   that has been written since, whoever wrote it.
+ *   that has been written since, by whichever process.
  *
  * Why the userfaultfd stays. To lift its protection the kernel walks all memory of the program: 90 ms for 1 GiB,
  * emulated, a tenth of the time for which the program stands. A program that moves is killed here, and its memory

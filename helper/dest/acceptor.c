@@ -138,7 +138,7 @@ static void end_driver(struct fs_driver *driver)
 	fs_driver_kill(driver);
 }
 
-/* Whoever ran the migration was killed, or never began. */
+/* The process of the migration was killed, or never began. */
 static void say_outcome(struct server *server, int code)
 {
 	struct error err = { 0 };

@@ -21,7 +21,7 @@
  * @max_frozen_s: setup_max_frozen_s()
  * @lost: memory that neither end has, when all has come
  * @restore_ns, @verified_pages: of the restore, for the result
- * @link_lost: hook: the link is dead; whoever writes to it must not wait for it
+ * @link_lost: hook: the link is dead; a thread that writes to it must not wait for it
  * @stop: hook: stop all threads that bring and install pages
  */
 struct commit {

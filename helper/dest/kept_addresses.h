@@ -15,7 +15,7 @@
 
 /**
  * struct address_terms - which addresses may move here
- * @interface: gets those that are not here yet; NULL: all are refused: whoever reaches serve could hide
+ * @interface: gets those that are not here yet; NULL: all are refused: a process that reaches serve could hide
  *	addresses of this machine
  * @ranges: no other may; empty: all may
  */

@@ -3,8 +3,8 @@
  * Pages that neither end has any more: after COMMIT the source cannot read them. No process may read
  * zeros, or older content, in their place. What becomes of the program:
  *
- * - LOST: a page went bad at the source (the memory failed, a swap device did). Whoever touched it there
- *   would have got SIGBUS, and so does whoever touches it here (UFFDIO_POISON). Nothing else changes: a
+ * - LOST: a page went bad at the source (the memory failed, a swap device did). A process that touched it there
+ *   would have got SIGBUS, and so does one that touches it here (UFFDIO_POISON). Nothing else changes: a
  *   program that never touches the page, or that handles the signal, goes on.
  * - ENDED: the process was killed at the source, and took with it all that had not come. That is no hole
  *   of one page but any part of its memory, and system calls would say EFAULT where they meet it: so the

@@ -86,7 +86,7 @@ static void add_size(struct sizes *sizes, uint32_t kib)
 		sizes->kib[sizes->nr++] = kib;
 }
 
-/* Whoever tells of more sizes is not told what is free. */
+/* A source that tells of more sizes is not told what is free. */
 void precheck_hugetlb(const Migrate__Setup *setup, struct refusals *refusals)
 {
 	struct sizes sizes = { .nr = 0 };

@@ -24,7 +24,7 @@ struct servers_asked {
 };
 
 /*
- * A look, and no connection: whoever sends Setup may name sockets of which only root may ask something. The
+ * A look, and no connection: a source may name sockets of which only root may ask something. The
  * process ends when all is answered, so it may be left in another network namespace.
  */
 static bool has_server(const void *ctx, size_t i)

@@ -70,7 +70,7 @@ int restore_run(struct restore *restore, struct error *err);
 /**
  * restore_keep_cost() - what it took, for predictions
  *
- * Not before COMMIT: whoever begins migrations and gives them up could teach this machine that all take long.
+ * Not before COMMIT: a source that begins migrations and gives them up could teach this machine that all take long.
  */
 void restore_keep_cost(const struct restore *restore);
 

@@ -71,7 +71,7 @@ int cgroup_ns_top(pid_t pid, char *sub, size_t size)
 }
 
 /*
- * The file is opened first: where cgroup2 is mounted with nsdelegate the kernel keeps whoever opened it in a
+ * The file is opened first: where cgroup2 is mounted with nsdelegate the kernel keeps the process that opened it in a
  * namespace from moving a process out of the groups of that namespace.
  */
 int cgroup_ns_enter(const struct cgroup *group)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The directories of all migrations on this machine, for those who look at them from outside. */
+/* The directories of all migrations on this machine, for verbs that look at them from outside. */
 #ifndef MIGRATE_OS_MIGRATION_DIRS_H
 #define MIGRATE_OS_MIGRATION_DIRS_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * A filter that keeps network addresses of this machine from being reached: two tables of nftables, of
- * one name, in the caller's network namespace. They stay until they are cleared, whoever dies meanwhile.
+ * one name, in the caller's network namespace. They stay until they are cleared, whichever process dies meanwhile.
  *
  * Packets with CRIU's mark pass: CRIU sends itself a FIN to restore a connection that is half closed.
  */

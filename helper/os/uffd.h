@@ -19,7 +19,7 @@ enum uffd_result { UFFD_OK, UFFD_AGAIN, UFFD_EXISTS, UFFD_NO_VMA, UFFD_GONE, UFF
 
 enum uffd_result uffd_copy(int uffd, uint64_t addr, const void *src, uint64_t nr_pages, uint64_t *done);
 enum uffd_result uffd_zero(int uffd, uint64_t addr, uint64_t nr_pages, uint64_t *done);
-/** uffd_poison() - whoever touches the pages gets SIGBUS. Before Linux 6.6: UFFD_FAILED, EINVAL */
+/** uffd_poison() - a process that touches the pages gets SIGBUS. Before Linux 6.6: UFFD_FAILED, EINVAL */
 enum uffd_result uffd_poison(int uffd, uint64_t addr, uint64_t nr_pages, uint64_t *done);
 
 /**

@@ -143,7 +143,7 @@ enum install space_install(struct space *space, uint64_t addr, uint64_t nr_pages
 			   const void *src, uint64_t *done);
 
 /**
- * space_poison() - space_install() of pages that are nowhere: whoever touches them gets SIGBUS
+ * space_poison() - space_install() of pages that are nowhere: a process that touches them gets SIGBUS
  * Return: INSTALL_FAILED with EINVAL before Linux 6.6
  */
 enum install space_poison(struct space *space, uint64_t addr, uint64_t nr_pages, uint64_t *done);

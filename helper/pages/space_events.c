@@ -55,7 +55,7 @@ static enum install resolve_zero(struct space_set *set, struct space *space, uin
 }
 
 /*
- * INSTALL_AGAIN has two reasons. When the page is still on its way, whoever receives the
+ * INSTALL_AGAIN has two reasons. When the page is still on its way, the thread that receives the
  * page installs it. When events are pending, @set->retry makes the owner come back.
  */
 static int resolve_fault(struct space_set *set, struct space *space, const struct space_fault *fault,

@@ -93,7 +93,7 @@ static void find_names(const void *node, VISIT visit, void *ctx)
 	chain->names[chain->nr++] = name;
 }
 
-/* The image as a file for those who read files. Return: a descriptor, or -1 with @err */
+/* The image as a file, for readers of files. Return: a descriptor, or -1 with @err */
 static int open_image(const struct stored_image *image, struct error *err)
 {
 	int fd = image->fd >= 0 ? fcntl(image->fd, F_DUPFD_CLOEXEC, 0) :

@@ -54,7 +54,7 @@ bool lazy_uplink_close_aside(struct lazy_uplink *uplink)
 }
 
 /*
- * The dump's end is the server of TLS, whoever connected. A handshake that fails makes the dump fail, as everything
+ * The dump's end is the server of TLS, whichever end connected. A handshake that fails makes the dump fail, as everything
  * else here: the dumped program goes on.
  */
 static int use(struct lazy_uplink *uplink, int fd, struct error *err)

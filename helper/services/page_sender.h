@@ -5,7 +5,7 @@
  *
  * The module's pages go by reference, through a pipe: SEND writes frames of our own protocol, of which a page server
  * knows nothing. By TLS, and without the module, they are copied. The task may run: the server gets a page as it is
- * when its bytes leave this machine, and whoever follows the task's writes sends it again.
+ * when its bytes leave this machine, and the tracker of the task's writes has it sent again.
  */
 #ifndef MIGRATE_SERVICES_PAGE_SENDER_H
 #define MIGRATE_SERVICES_PAGE_SENDER_H

@@ -2,7 +2,7 @@
 /*
  * What stands in for `criu page-server`: unmodified `criu dump` and `criu pre-dump` send their pages to it.
  *
- * Without TLS the protocol has no encryption and no proof of identity: whoever reaches the port can write images
+ * Without TLS the protocol has no encryption and no proof of identity: every process that reaches the port can write images
  * into the directory, as with CRIU's own page server.
  */
 #ifndef MIGRATE_SERVICES_PAGE_SERVER_H

@@ -6,8 +6,8 @@
  *
  * The ledger decides nothing itself: as long as the machine runs, the record (source/record.h) and the keepers do.
  *
- * The first line is the state, of one length, and lies in one sector: it is written in place and is never half a state. Who has a
- * migration in hand, helper and keeper, has a shared lock on its file; a file that nobody has locked is of a migration that is over, or
+ * The first line is the state, of one length, and lies in one sector: it is written in place and is never half a state. Helper
+ * and keeper of a migration have a shared lock on its file; a file that nobody has locked is of a migration that is over, or
  * whose helper and keeper are dead.
  */
 #ifndef MIGRATE_SESSION_LEDGER_H

@@ -105,7 +105,7 @@ int mailbox_commit(struct mailbox *box, enum exit_code but, struct error *err);
 void mailbox_uncommit(struct mailbox *box);
 bool mailbox_is_committed(struct mailbox *box);
 
-/** mailbox_close() - whoever waits for room in the queue comes back; no failure counts any more */
+/** mailbox_close() - a thread that waits for room in the queue comes back; no failure counts any more */
 void mailbox_close(struct mailbox *box);
 
 #endif

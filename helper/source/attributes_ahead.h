@@ -28,7 +28,7 @@ struct attributes_ahead {
 };
 
 /**
- * attributes_ahead_start() - the program stands: begin. Whoever lacks attributes of a process afterwards reads them
+ * attributes_ahead_start() - the program stands: begin. A caller that lacks attributes of a process afterwards reads them
  *
  * Until attributes_ahead_end() the list of processes must stay as it is.
  */

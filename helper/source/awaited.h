@@ -2,7 +2,7 @@
 /*
  * The connections of a migration for which the source waits (migrate --listen), in place of making them. The destination (serve
  * --from) connects: control first, with a preamble without id, which the source answers with one that has it; then the others,
- * whose preambles have the id. Whoever else calls is turned away, and said.
+ * whose preambles have the id. Any other caller is turned away, and said.
  */
 #ifndef MIGRATE_SOURCE_AWAITED_H
 #define MIGRATE_SOURCE_AWAITED_H
@@ -32,7 +32,7 @@ int awaited_open(struct awaited *awaited, const char *where, const struct tls_ke
 int awaited_control(struct awaited *awaited, struct conn *conn, const uint8_t *id, struct error *err);
 /** awaited_turn_away() - the caller did not speak on as it should; takes a moment, which those that call again and again have to wait too */
 void awaited_turn_away(struct awaited *awaited, const struct error *why);
-/** awaited_others() - the two other connections of the same caller, who has some seconds */
+/** awaited_others() - the two other connections of the same caller, which has some seconds */
 int awaited_others(struct awaited *awaited, struct conn *memory, struct conn *urgent, const uint8_t *id,
 		   struct error *err);
 void awaited_close(struct awaited *awaited);

@@ -333,7 +333,7 @@ static int freeze_group(struct guard *guard, bool entered, struct error *err)
 {
 	bool fits = false;
 
-	/* nobody is outside who has entered: children begin inside */
+	/* no process that has entered is outside: children begin inside */
 	if ((!entered && guard_enter(guard, err)) || check_above(guard, err))
 		return -1;
 	if (cgroup_freeze(&guard->group, err))

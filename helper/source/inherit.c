@@ -142,7 +142,7 @@ int inherit_find(struct inherit *inherit, const struct source_mm *mm,
 	if (!parent || inherit->apart || !mm->dirty.nr)
 		return 0;
 	ret = find(inherit, mm, parent, &looked, err);
-	/* the page maps may have been those of who has the pid now, or of a program that was executed */
+	/* the page maps may have been those of a process that has the pid now, or of a program that was executed */
 	if (is_gone(mm) || is_gone(parent)) {
 		sets_clear(&inherit->shared);
 		return ret;

@@ -26,7 +26,7 @@ void link_set_init(struct link_set *links);
 void link_set_close(struct link_set *links);
 
 /**
- * link_set_fail() - the migration has failed: whoever waits in a frame comes back
+ * link_set_fail() - the migration has failed: a thread that waits in a frame comes back
  * @why: told to the other side first, before it sees connections close and makes up a reason of its
  *	own; NULL: it is not told
  * @hurry: the other side's last word is not worth waiting for

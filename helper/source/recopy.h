@@ -12,7 +12,7 @@
  * @carried: the pages that travel in the image; @omit: where they lie in it
  *
  * CRIU makes a program call the kernel by code that it writes, for a moment, over the program's own. Pages that it
- * sends over a connection go by reference: whoever reads the connection meanwhile finds CRIU's code in them.
+ * sends over a connection go by reference: a reader of the connection finds CRIU's code in them meanwhile.
  */
 int recopy_code(int dir_fd, struct source_process *process, const struct page_set *carried,
 		const struct omit *omit, struct error *err);

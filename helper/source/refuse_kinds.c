@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+#include "os/mount_list.h"
 #include "os/proc_files.h"
 #include "source/ghosts.h"
 #include "source/refuse.h"
@@ -87,26 +88,21 @@ static bool has_own_mounts(const struct kinds *kinds)
 
 static void mounts_read(struct kinds *kinds, pid_t pid)
 {
-	char path[32], *line = NULL;
-	size_t cap = 0;
-	FILE *file;
+	struct mount_list list = { 0 };
+	unsigned int *more = NULL;
+	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%d/mountinfo", pid);
-	file = fopen(path, "re");
-	while (file && getline(&line, &cap, file) > 0) {
-		unsigned int *more = realloc(kinds->mounts, (kinds->nr_mounts + 1) * sizeof(*more));
-
-		/* with half a list a mounted file would be refused as unmounted */
-		if (!more) {
-			kinds->nr_mounts = 0;
-			break;
-		}
+	if (!mount_list_read(&list, path, &(struct error){ 0 }))
+		more = realloc(kinds->mounts, (kinds->nr_mounts + list.nr + 1) * sizeof(*more));
+	if (more)
 		kinds->mounts = more;
-		more[kinds->nr_mounts++] = strtoul(line, NULL, 10);
-	}
-	free(line);
-	if (file)
-		fclose(file);
+	else
+		/* with half a list a mounted file would be refused as unmounted */
+		kinds->nr_mounts = 0;
+	for (size_t i = 0; more && i < list.nr; i++)
+		more[kinds->nr_mounts++] = list.mounts[i].id;
+	mount_list_free(&list);
 }
 
 /* Most processes of a tree have only devices and pipes: the list is read when a file asks for it. */

@@ -374,7 +374,7 @@ static int hold_one(void *ctx, size_t at, struct error *err)
 	const struct tree *tree = ctx;
 	struct error ignored = { 0 };
 
-	/* whoever looks at a process that cannot be read tries again, and has the reason */
+	/* the next look at a process that cannot be read tries again, and has the reason */
 	if (!tree->processes[at]->gone)
 		source_process_hold(tree->processes[at], &ignored);
 	return 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The file that says what has come, from those who write it to those who read it. */
+/* The file that says what has come, from its writer to its readers. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <signal.h>

@@ -325,7 +325,7 @@ static void frames_are_those_of_the_look(const struct bench *bench, struct follo
 	assert_int_equal(now[0], 0);
 }
 
-/* Whoever was not looked at keeps what it wrote for the next look. */
+/* A process that was not looked at keeps what it wrote for the next look. */
 static void a_scan_tells_what_the_look_found(void **state)
 {
 	struct bench *bench = *state;

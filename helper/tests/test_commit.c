@@ -24,7 +24,7 @@ static void expect_unstarted(enum exit_code code)
 	assert_int_equal(atomic_load(&kit->stopped), 0);
 }
 
-/* Whoever hears Started may rely on it: the program runs, and the accepting process knows. */
+/* A source that hears Started may rely on it: the program runs, and the accepting process knows. */
 static void started_is_said_last(void **state)
 {
 	struct parent_msg msg;

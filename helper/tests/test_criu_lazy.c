@@ -214,7 +214,7 @@ static void test_killed(void **state)
 	}
 }
 
-/* A socket that listens goes to another one, with who has connected meanwhile. */
+/* A socket that listens goes to another process, with the connections that came meanwhile. */
 static void test_adopted(void **state)
 {
 	struct fixture *f = *state;

@@ -191,7 +191,7 @@ static void test_hold_and_kill(void **state)
 	assert_false(has_mark(f, "let-go"));
 }
 
-/* Whoever holds a dump and dies: CRIU finds out. */
+/* The process that holds a dump dies: CRIU finds out. */
 static void test_hang_up(void **state)
 {
 	struct fixture *f = *state;

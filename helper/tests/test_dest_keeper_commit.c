@@ -169,7 +169,7 @@ static void end_by_fault(const int *gate)
 		__builtin_trap();
 }
 
-/* As CRIU does: whoever made the process ends, so that it is the init's child. */
+/* As CRIU does: the maker of the process ends, so that it is the init's child. */
 static void add_nested(int init, const int *gate)
 {
 	pid_t pid = fork();

@@ -388,7 +388,7 @@ static void a_group_that_cannot_be_made(void **state)
 	memset(&kit->err, 0, sizeof(kit->err));
 }
 
-/* Beside the root's group: whoever looks after that one would take it for left. */
+/* Beside the root's group: a keeper that looks after that one would take it for left. */
 static void a_process_in_another_group(void **state)
 {
 	struct kit *kit = *state;

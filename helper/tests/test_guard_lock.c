@@ -17,7 +17,7 @@
 #define WAIT_MS		2000	/* for the lock of a descendant */
 #define RUNNERS		3
 
-/** struct race - shared by those who run it; @locked: how many have the lock. Each keeps it until all were told */
+/** struct race - shared by the processes that run it; @locked: how many have the lock. Each keeps it until all were told */
 struct race {
 	volatile unsigned int ready, locked, told;
 };
@@ -148,7 +148,7 @@ static void run(struct race *race, pid_t pid)
 	else if (err.code != CODE_REFUSED)
 		_exit(1);
 	__atomic_add_fetch(&race->told, 1, __ATOMIC_SEQ_CST);
-	/* who is refused has ended: who has the lock goes on with it */
+	/* the process that was refused has ended: the one with the lock goes on with it */
 	while (guard.lock_fd >= 0 && race->told < RUNNERS)
 		usleep(100);
 	_exit(0);

@@ -133,7 +133,7 @@ static void the_look_comes_before_the_tracker(void **state)
 	assert_int_equal(join_later(&bench->join, process, &bench->err), 0);
 	assert_int_equal(nr_opened, 1);
 	assert_ptr_equal(process->mm.backend, &fake.backend);
-	/* it is seen now by whoever looks */
+	/* the next look sees it */
 	assert_int_equal(refuse_joining(&bench->terms, process, &bench->err), -1);
 	assert_non_null(strstr(bench->err.what, "under a userfaultfd"));
 	memset(&bench->err, 0, sizeof(bench->err));

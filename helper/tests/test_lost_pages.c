@@ -151,7 +151,7 @@ static bool is_bad(uint64_t page)
 	return ret != 1;
 }
 
-/* Whoever touches it gets SIGBUS; the others are as they were, and nothing is waited for. */
+/* A process that touches it gets SIGBUS; the others are as they were, and nothing is waited for. */
 static void test_bad_page(void **state)
 {
 	need_uffd();

@@ -350,7 +350,7 @@ static void sums_are_of_all(void **state)
 	objects_counts(&w.objects, &counts);
 	assert_int_equal(counts.faults, 11);
 	assert_int_equal(counts.precopy_pages, 6);
-	/* whoever waits is told that the migration is given up */
+	/* a thread that waits is told that the migration is given up */
 	objects_fail(&w.objects);
 	assert_false(objects_wait(&w.objects, -1));
 	for (int i = 0; i < 2; i++)

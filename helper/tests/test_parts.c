@@ -44,7 +44,7 @@ static int ignore_runs(void *ctx, const struct splice_vm_run *runs, uint32_t nr,
 	return 0;
 }
 
-/* The control of the test above: whoever sends a part before it is taken loses writes. */
+/* The control of the test above: a sender that sends a part before it is taken loses writes. */
 static void sending_before_taking_loses(void **state)
 {
 	struct bench *bench = *state;

@@ -166,7 +166,7 @@ static void a_file_has_one_answer(void **state)
 	bench->setup.n_files = 3;
 	/* a program may have it by several names */
 	assert_int_equal(refusals(bench), 0);
-	/* whoever guesses hears of the first guess alone */
+	/* a source that guesses hears of the first guess alone */
 	files[0].bytes++;
 	assert_int_equal(refusals(bench), 3);
 	precheck_free(&bench->refusals);

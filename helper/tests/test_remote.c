@@ -263,7 +263,7 @@ static void test_call_with_signal_pending(void **state)
 	assert_int_equal(f->shared->signals, 1);
 }
 
-/* Whoever thawed the threads cannot freeze them again: they must not run. */
+/* The process that thawed the threads cannot freeze them again: they must not run. */
 static void test_caller_dies(void **state)
 {
 	struct fixture *f = *state;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A held group that is killed: whoever is the parent of its processes is told, as without a tracer. */
+/* A held group that is killed: the parent of its processes is told, as without a tracer. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Requests of the original protocol of image proxy and image cache, as CRIU's img-remote.c packed them. */
+/* Requests of the original protocol of image proxy and image cache, as CRIU packed them. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

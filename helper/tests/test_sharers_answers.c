@@ -80,7 +80,7 @@ static int cannot_read(struct backend *backend, uint64_t addr, void *buf, size_t
 	return error_set(err, CODE_TARGET, NULL, "the page is lost");
 }
 
-/* Whoever asked gets the page, though the others cannot be listed. */
+/* The process that asked gets the page, though the others cannot be listed. */
 static void without_memory_the_page_is_sent(void **state)
 {
 	struct bench *bench = *state;
@@ -195,7 +195,7 @@ static void ask_at_random(struct conn *conn)
 	shutdown(conn->fd, SHUT_WR);
 }
 
-/* Whoever claims a page sends the page. */
+/* The thread that claims a page sends the page. */
 static void push_and_answers_together_send_all(void **state)
 {
 	struct bench *bench = *state;

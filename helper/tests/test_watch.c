@@ -187,7 +187,7 @@ static void frozen_for_too_long(void **state)
 	assert_true(watch_left_ms(&bench->watch) > 0);
 	assert_int_equal(failure(bench, LATER_MS), CODE_ABORTED);
 	assert_non_null(strstr(bench->why.what, "7 s"));
-	/* whoever waits for the destination's word is woken too */
+	/* the thread that waits for the destination's word is woken too */
 	for (int ms = 0; ms < LATER_MS && !atomic_load(&bench->late); ms++)
 		usleep(1000);
 	assert_true(atomic_load(&bench->late));

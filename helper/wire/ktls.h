@@ -18,7 +18,7 @@ ssize_t ktls_recv(int fd, void *buf, size_t bytes, int flags);
 /** ktls_close_notify() - tell the other end that nothing more comes; never waits for the socket */
 void ktls_close_notify(int fd);
 
-/** tls_max_records() - of one key, whoever encrypts: 2^24, or MIGRATE_HELPER_TLS_RECORDS of a test's environment */
+/** tls_max_records() - of one key, whether the kernel encrypts or not: 2^24, or MIGRATE_HELPER_TLS_RECORDS of a test's environment */
 uint64_t tls_max_records(void);
 
 /**

@@ -21,7 +21,7 @@
  * struct tls_options - of the command line, the same at both ends
  * @psk: file with pre-shared keys; NULL: not said
  * @dir: directory with keys; NULL: not said, then TLS_DEFAULT_DIR if it is there
- * @allow: the destination's list of those who may send; NULL: all that prove who they are
+ * @allow: the destination's list of names that may send; NULL: all names that are proved
  * @insecure: TCP without TLS
  * @no_ktls: leave encryption to this program where the kernel could do it
  */

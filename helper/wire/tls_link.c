@@ -39,7 +39,7 @@ static int spawn(pid_t *pid, const int from[TLS_PROCESS_FDS], char *const argv[]
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP);
 	for (int i = TLS_PROCESS_SOCK; i < TLS_PROCESS_FDS && !ret; i++) {
 		if (from[i] < 0) {
-			/* whoever started this program may have left one open at that number */
+			/* the parent of this program may have left one open at that number */
 			ret = posix_spawn_file_actions_addclose(&actions, i);
 			continue;
 		}
@@ -202,7 +202,7 @@ int tls_link_finish(struct tls_link *link, int timeout_ms, struct conn *conn,
 	close(link->sock);
 	if (peer->in_kernel) {
 		close(link->pair);
-		/* it has nothing left to do; who has taken it over would make this end wait, and keep the socket */
+		/* it has nothing left to do; a process that was taken over would make this end wait, and keep the socket */
 		syscall(SYS_pidfd_send_signal, link->process, SIGKILL, NULL, 0);
 		reap(link);
 	} else {

@@ -159,7 +159,7 @@ int tls_process_main(int argc, char **argv)
 	for (int i = 0; i < TLS_PROCESS_FDS - TLS_PROCESS_SOCK; i++)
 		keep[i] = TLS_PROCESS_SOCK + i;
 	fds_close_others(keep, sizeof(keep) / sizeof(*keep));
-	/* of whoever started this program: results are written there */
+	/* of the parent of this program: results are written there */
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null >= 0 && (dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0))
 		_exit(CODE_INTERNAL);
