@@ -29,6 +29,7 @@ one_of() { side_pids "$1" "$2" | head -n 1; }
 # uids_of SIDE NAME: of the machine, sorted
 uids_of() { side_pids "$1" "$2" | while read -r at; do awk '/^(Uid|CapEff):/ { print $2 }' "/proc/$at/status"; done | sort | tr '\n' ' '; }
 has_uids() { fail="it has $(uids_of "$1" "$2")" && [ "$(uids_of "$1" "$2")" = "$3" ]; }
+runs_in() { [ -n "$(side_pids "$1" "$2")" ]; }
 user_of() { readlink "/proc/$(one_of "$1" "$2")/ns/user"; }
 has_map() { fail="$(cat "/proc/$(one_of dst "$1")/uid_map")" && [[ $fail =~ 0\ +100000\ +65536$ ]]; }
 own_user() { has_map "$1" && [ "$(user_of dst "$1")" != "$(readlink /proc/self/ns/user)" ]; }
@@ -115,6 +116,7 @@ run_user_refused()
 	ids="--map-users=1:100000:10 --map-groups=1:100000:10 --setuid 1 --setgid 1" start_user "exec limited serve 5001 8" "--user --pid --mount"
 	user_refused "without root" "has no uid 0, or no gid 0"
 	ids="" start_user "exec unshare $same --fork --user --pid --mount-proc setsid limited serve 5001 8" --net
+	wait_for 20 runs_in dst limited
 	pid=$(side_pids dst limited)
 	check "user_refused: owner: it is refused" fails_with 4
 	check "user_refused: owner: by its name" refused "the network namespace of process .* does not belong to its user namespace"
