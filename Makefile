@@ -65,7 +65,9 @@ demo: all guest
 	$(IN_GUEST) --nodes 2 --timeout 900 --out $(B)/demo \
 		-- /build/selftests/e2e/demo_guest $(DEMO_ARGS)
 
-check: all guest
+# On all CPUs, unless the caller says on how many.
+check:
+	+$(DRY)$(MAKE) $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) all guest
 	selftests/check
 
 # The kernel is built the first time, which takes some 20 minutes.
