@@ -10,9 +10,10 @@
 #include <linux/kthread.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
-#include <linux/userfaultfd_k.h>
 #include <linux/workqueue.h>
 #include <linux/splice_vm.h>
+/* userfaultfd_k.h has it only in a kernel with userfaultfd. */
+#include <uapi/linux/userfaultfd.h>
 
 #include "uffd.h"
 
