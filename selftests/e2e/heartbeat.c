@@ -4,9 +4,9 @@
  * millisecond in a shared file. The longest gap between two notes is the time for which the program
  * was frozen, by the clock of one machine.
  *
- *	heartbeat FILE MIB [4k] [hot] [shared] [pairs=N] [threads=N] [reserved=GIB] [tasks=N]
+ *	heartbeat FILE MIB [4k] [hot] [rate=MIB] [shared] [pairs=N] [threads=N] [reserved=GIB] [tasks=N]
  *
- * 4k: no huge pages. hot: writes to its memory all the time. shared: MAP_SHARED|MAP_ANONYMOUS. pairs: N pairs of small mappings, one
+ * 4k: no huge pages. hot: writes to its memory all the time. rate: to so many MiB a second, one page after another. shared: MAP_SHARED|MAP_ANONYMOUS. pairs: N pairs of small mappings, one
  * with a written page and one without access. threads: N more threads, which sleep. reserved: GIB
  * of address space without access. tasks: N processes in all, which have MIB in all; the first one notes, the
  * others sleep.
@@ -23,7 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE	4096UL
+#define PAGE		4096UL
+#define STOOD_NS	100000000UL	/* a longer time between two ticks: it was frozen */
 
 /**
  * struct heart - the shared file
@@ -161,23 +162,40 @@ static void heart_tick(struct heart *heart)
 	heart->ticks++;
 }
 
-/* A few pages each tick; what they held is checked first. */
+/* What the page held is checked first. */
+static void page_use(struct heart *heart, uint64_t *memory, uint64_t number)
+{
+	uint64_t *page = memory + number * PAGE / 8;
+
+	if (page[0] != number + 1 || page[2] != (page[0] ^ page[1]))
+		heart->bad_pages++;
+	page_write(page, number);
+}
+
+/* A few pages each tick */
 static void memory_use(struct heart *heart, uint64_t *memory, uint64_t pages)
 {
 	static uint64_t state = 88172645463325252ull;
-	uint64_t *page, number;
 	int i;
 
 	for (i = 0; i < 8; i++) {
 		state ^= state << 13;
 		state ^= state >> 7;
 		state ^= state << 17;
-		number = state % pages;
-		page = memory + number * PAGE / 8;
-		if (page[0] != number + 1 || page[2] != (page[0] ^ page[1]))
-			heart->bad_pages++;
-		page_write(page, number);
+		page_use(heart, memory, state % pages);
 	}
+}
+
+/* @rate: pages a second. While it stood it would have written nothing. */
+static void memory_rewrite(struct heart *heart, uint64_t *memory, uint64_t pages, uint64_t rate)
+{
+	static uint64_t last_ns, owed, next;
+	uint64_t now = now_ns(), passed = last_ns ? now - last_ns : 0;
+
+	last_ns = now;
+	owed += (passed < STOOD_NS ? passed : STOOD_NS) * rate;
+	for (; owed >= 1000000000; owed -= 1000000000)
+		page_use(heart, memory, next++ % pages);
 }
 
 static void number_take(const char *arg, const char *name, uint64_t *number)
@@ -189,12 +207,12 @@ static void number_take(const char *arg, const char *name, uint64_t *number)
 int main(int argc, char **argv)
 {
 	bool small = false, hot = false, shared = false;
-	uint64_t pages, *memory, pairs = 0, threads = 0, gib = 0, tasks = 1;
+	uint64_t pages, *memory, pairs = 0, threads = 0, gib = 0, tasks = 1, rate = 0;
 	struct heart *heart;
 	int i;
 
 	if (argc < 3)
-		errx(2, "usage: heartbeat FILE MIB [4k] [hot] [shared] [pairs=N] [threads=N] [reserved=GIB] [tasks=N]");
+		errx(2, "usage: heartbeat FILE MIB [4k] [hot] [rate=MIB] [shared] [pairs=N] [threads=N] [reserved=GIB] [tasks=N]");
 	for (i = 3; i < argc; i++) {
 		small |= !strcmp(argv[i], "4k");
 		hot |= !strcmp(argv[i], "hot");
@@ -203,6 +221,7 @@ int main(int argc, char **argv)
 		number_take(argv[i], "threads=", &threads);
 		number_take(argv[i], "reserved=", &gib);
 		number_take(argv[i], "tasks=", &tasks);
+		number_take(argv[i], "rate=", &rate);
 	}
 	heart = heart_open(argv[1]);
 	tasks = tasks ? tasks : 1;
@@ -217,6 +236,8 @@ int main(int argc, char **argv)
 		heart_tick(heart);
 		if (hot && pages)
 			memory_use(heart, memory, pages);
+		if (rate && pages)
+			memory_rewrite(heart, memory, pages, rate * (1 << 20) / PAGE);
 		usleep(1000);
 	}
 }
