@@ -40,6 +40,7 @@ void lazy_link_use(struct lazy_link *link, int fd, struct tls *tls)
 	set_reset(fd, true);
 	link->fd = fd;
 	link->tls = tls;
+	link->pace = (struct lazy_pace){ 0 };
 }
 
 static ssize_t link_send(struct lazy_link *link)
@@ -96,6 +97,11 @@ static int put_command(struct lazy_link *link, const struct page_command *comman
 	return 0;
 }
 
+static int64_t now_us(void)
+{
+	return clock_now_ns() / 1000;
+}
+
 int lazy_link_ask(struct lazy_link *link, void *owner, uint64_t target, uint64_t addr, uint64_t nr_pages,
 		  struct error *err)
 {
@@ -108,7 +114,7 @@ int lazy_link_ask(struct lazy_link *link, void *owner, uint64_t target, uint64_t
 	if (put_command(link, &command, err))
 		return -1;
 	link->nr++;
-	*get_at(link, link->nr - 1) = (struct lazy_get){ owner, target, addr, nr_pages };
+	*get_at(link, link->nr - 1) = (struct lazy_get){ owner, target, addr, nr_pages, now_us() };
 	link->asked += nr_pages;
 	return 0;
 }
@@ -166,6 +172,7 @@ static int take_pages(struct lazy_link *link, lazy_link_fn fn, struct error *err
 	struct lazy_get get = *get_at(link, 0);
 	uint64_t nr_pages = link->head.nr_pages;
 
+	lazy_pace_came(&link->pace, now_us() - get.asked_us, nr_pages, link->asked, link->nr);
 	link->first = (link->first + 1) % link->room;
 	link->nr--;
 	link->asked -= get.nr_pages;

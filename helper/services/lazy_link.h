@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "criu/page_command.h"
 #include "criu/tls_trust.h"
+#include "services/lazy_pace.h"
 
 #define LAZY_LINK_PAGES		256	/* most pages of a GET */
 
@@ -28,6 +29,7 @@ typedef int (*lazy_link_fn)(void *owner, uint64_t addr, uint64_t nr_pages, const
 struct lazy_get {
 	void *owner;
 	uint64_t target, addr, nr_pages;
+	int64_t asked_us;
 };
 
 /**
@@ -39,6 +41,7 @@ struct lazy_get {
  * @out, @out_bytes: commands that the socket did not take yet
  * @head, @got: the answer that is coming in: @got counts its header and its pages
  * @asked: pages of all @gets
+ * @pace: of what no fault asks for
  */
 struct lazy_link {
 	int fd;
@@ -54,6 +57,7 @@ struct lazy_link {
 	size_t got;
 	uint8_t *pages;
 	uint64_t asked, received;
+	struct lazy_pace pace;
 };
 
 int lazy_link_init(struct lazy_link *link, struct error *err);

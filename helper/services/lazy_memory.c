@@ -167,19 +167,46 @@ int lazy_memory_retry(struct lazy_memory *memory, struct error *err)
 	return ret ? ret : memory->held != NULL;
 }
 
-/* Return: the run of pages from @addr on that @space lacks and that were not asked for; none: @run has 0 pages */
-static void wanted_run(const struct lazy_memory *memory, const struct space *space, uint64_t addr,
-		       uint64_t nr_pages, struct run *run, uint64_t *origin)
+bool lazy_memory_next(const struct lazy_memory *memory, const struct space *space, uint64_t addr, uint64_t end,
+		      uint64_t max_pages, struct run *run, uint64_t *origin)
 {
 	struct run asked;
 
-	if (!page_set_next(&space->todo, addr, addr + nr_pages * PAGE_BYTES, nr_pages, run) || run->addr != addr) {
-		run->nr_pages = 0;
-		return;
+	while (page_set_next(&space->todo, addr, end, max_pages, run)) {
+		*origin = space_origin(space, run->addr, &run->nr_pages);
+		if (!page_set_next(&memory->asked, *origin, *origin + run->nr_pages * PAGE_BYTES, 0, &asked))
+			return true;
+		if (asked.addr > *origin) {
+			run->nr_pages = (asked.addr - *origin) / PAGE_BYTES;
+			return true;
+		}
+		addr = run->addr + asked.nr_pages * PAGE_BYTES;
 	}
-	*origin = space_origin(space, addr, &run->nr_pages);
-	if (page_set_next(&memory->asked, *origin, *origin + run->nr_pages * PAGE_BYTES, 1, &asked))
-		run->nr_pages = (asked.addr - *origin) / PAGE_BYTES;
+	return false;
+}
+
+/*
+ * The pages around @addr within a block of @nr_pages: blocks leave no small pieces behind, each of which the page server
+ * takes nearly as long for.
+ */
+static bool around(const struct lazy_memory *memory, const struct space *space, uint64_t addr, uint64_t nr_pages,
+		   struct run *run, uint64_t *origin)
+{
+	uint64_t bytes = nr_pages * PAGE_BYTES, at = addr / bytes * bytes, end = at + bytes;
+
+	while (lazy_memory_next(memory, space, at, end, nr_pages, run, origin) && run->addr <= addr) {
+		if (run_end(run) > addr)
+			return true;
+		at = run_end(run);
+	}
+	return false;
+}
+
+static bool from(const struct lazy_memory *memory, const struct space *space, uint64_t addr, uint64_t nr_pages,
+		 struct run *run, uint64_t *origin)
+{
+	return lazy_memory_next(memory, space, addr, addr + nr_pages * PAGE_BYTES, nr_pages, run, origin) &&
+	       run->addr == addr;
 }
 
 static enum install ask(struct lazy_memory *memory, const struct run *run, uint64_t origin, struct error *err)
@@ -268,14 +295,14 @@ enum install lazy_memory_want(struct lazy_memory *memory, struct space *space, u
 {
 	uint64_t origin = 0;
 	struct run run;
-	enum install ret;
+	bool found;
 
-	wanted_run(memory, space, addr, nr_pages, &run, &origin);
-	if (!run.nr_pages)
+	/* of an image the page itself is read first */
+	found = (fault && memory->link ? around : from)(memory, space, addr, nr_pages, &run, &origin);
+	if (!found)
 		return INSTALL_AGAIN;
 	*(fault ? &memory->counts.fault : &memory->counts.background) += run.nr_pages;
-	ret = memory->link ? ask(memory, &run, origin, err) : read_images(memory, space, &run, origin, err);
-	return ret;
+	return memory->link ? ask(memory, &run, origin, err) : read_images(memory, space, &run, origin, err);
 }
 
 void lazy_memory_lost(struct lazy_memory *memory)

@@ -58,7 +58,17 @@ int lazy_memory_add(struct lazy_memory *memory, struct space_set *set, struct er
 void lazy_memory_remove(struct lazy_memory *memory, struct space_set *set);
 
 /**
+ * lazy_memory_next() - the first pages in [@addr, @end) that @space lacks and that were not asked for
+ * @max_pages: longest run wanted
+ * @origin: their address at the source
+ * Return: false when there are none
+ */
+bool lazy_memory_next(const struct lazy_memory *memory, const struct space *space, uint64_t addr, uint64_t end,
+		      uint64_t max_pages, struct run *run, uint64_t *origin);
+
+/**
  * lazy_memory_want() - get the pages from @addr on that @space lacks, @nr_pages at most
+ * @fault: the page at @addr is waited for: of a page server those before it come too, of a block of @nr_pages
  *
  * Pages of an image are installed at once. Return: as space_install(), for the first page; INSTALL_AGAIN: it was
  * asked for, or it is not there yet; INSTALL_FAILED with @err

@@ -17,17 +17,9 @@
 #define CALM_MS		1	/* without a fault */
 #define LAST_MS		30000	/* for a lost connection to come again, for the last word */
 
-/**
- * struct pace - pages that no fault has asked for: a fault waits for those that are under way
- * @at_a_time: in a command, or read from an image
- * @window: under way
- */
-struct pace {
-	uint64_t at_a_time, window;
-};
+#define FILE_CALM	64	/* pages that are read from an image at a time */
+#define FILE_BUSY	32	/* the same shortly after a fault */
 #define PAGES_MAX	4096	/* under way or held, before others are asked for without a fault */
-
-static const struct pace calm = { 64, 128 }, busy = { 32, 0 };
 
 static struct lazy_restore *add(struct lazy_serve *serve, uint32_t number, struct error *err)
 {
@@ -263,20 +255,29 @@ static bool is_full(const struct lazy_serve *serve)
 	return pages >= PAGES_MAX;
 }
 
+/* Return: how many pages to get next without a fault; 0: none now */
+static uint64_t next_piece(const struct lazy_link *link, bool busy)
+{
+	if (!link)
+		return busy ? FILE_BUSY : FILE_CALM;
+	return busy ? 0 : lazy_pace_piece(&link->pace, link->asked, link->nr);
+}
+
 /* Return: true when more could be done at once */
 static bool background(struct lazy_serve *serve)
 {
 	struct lazy_link *link = serve->memories && serve->memories->link ? &serve->uplink.link : NULL;
 	int64_t now_ms = clock_now_ms();
-	const struct pace *pace = now_ms - serve->fault_ms < CALM_MS ? &busy : &calm;
+	bool busy = now_ms - serve->fault_ms < CALM_MS;
 	struct error err = { 0 };
+	uint64_t nr_pages;
 	int ret = 0;
 
 	if (now_ms < serve->error_ms || (link && !lazy_link_is_open(link)) || is_full(serve))
 		return false;
 	for (size_t i = 0; i < serve->nr && ret >= 0; i++) {
-		while ((!link || link->asked < pace->window) &&
-		       (ret = lazy_restore_background(serve->list[i], pace->at_a_time, &err)) > 0)
+		while ((nr_pages = next_piece(link, busy)) &&
+		       (ret = lazy_restore_background(serve->list[i], nr_pages, &err)) > 0)
 			if (!link)
 				return true;
 	}

@@ -6,7 +6,7 @@
 #include "pages/space_events.h"
 #include "services/lazy_task.h"
 
-#define AROUND_PAGES	32	/* pages that are asked for, or installed, for one fault */
+#define AROUND_PAGES	32	/* most pages that are asked for, or installed, for one fault */
 
 static struct lazy_task *task_of(struct space_set *set)
 {
@@ -120,38 +120,17 @@ int lazy_task_retry(struct lazy_task *task, struct error *err)
 	return space_events_retry(&task->set, err);
 }
 
-/* Return: true with a run that @space lacks and that was not asked for, from its cursor on */
-static bool next_run(struct lazy_task *task, struct space *space, uint64_t nr_pages, struct run *run)
-{
-	const struct page_set *asked = &task->memory->asked;
-
-	while (page_set_next(&space->todo, space->cursor, USER_END, nr_pages, run)) {
-		uint64_t origin = space_origin(space, run->addr, &run->nr_pages);
-		struct run way;
-
-		if (!page_set_next(asked, origin, origin + run->nr_pages * PAGE_BYTES, 0, &way))
-			return true;
-		if (way.addr > origin) {
-			run->nr_pages = (way.addr - origin) / PAGE_BYTES;
-			return true;
-		}
-		space->cursor = run->addr + way.nr_pages * PAGE_BYTES;
-	}
-	return false;
-}
-
 static int step(struct lazy_task *task, struct space *space, uint64_t nr_pages, struct error *err)
 {
+	uint64_t origin;
 	struct run run;
 
 	if (!space->todo.nr || space->gone || space->lost || !space->ready)
 		return 0;
-	if (!next_run(task, space, nr_pages, &run)) {
-		/* pages before the cursor may lack still: of a child, or after a connection was lost */
-		space->cursor = 0;
-		if (!next_run(task, space, nr_pages, &run))
-			return 0;
-	}
+	/* pages before the cursor may lack still: of a child, or after a connection was lost */
+	if (!lazy_memory_next(task->memory, space, space->cursor, USER_END, nr_pages, &run, &origin) &&
+	    !lazy_memory_next(task->memory, space, 0, USER_END, nr_pages, &run, &origin))
+		return 0;
 	switch (lazy_memory_want(task->memory, space, run.addr, run.nr_pages, false, err)) {
 	case INSTALL_FAILED:
 		return -1;

@@ -11,10 +11,11 @@
 
 #define PAGES	8UL
 #define P	PAGE_BYTES
+#define BLOCK	32UL	/* pages; half of the area is in one block, half in the next */
 
 static struct scene {
 	struct test_dir dir;
-	uint8_t *area;
+	uint8_t *map, *area;
 	struct lazy_link link;
 	struct lazy_memory *memory;
 	struct lazy_task *task;
@@ -40,8 +41,9 @@ static void set_up(bool remote)
 
 	memset(&scene, 0, sizeof(scene));
 	dir_make(&scene.dir);
-	scene.area = mmap(NULL, PAGES * P, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_true(scene.area != MAP_FAILED);
+	scene.map = mmap(NULL, 3 * BLOCK * P, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(scene.map != MAP_FAILED);
+	scene.area = scene.map + 2 * BLOCK * P - (uintptr_t)scene.map % (BLOCK * P) - PAGES / 2 * P;
 	uffd = make_uffd(scene.area, PAGES);
 	assert_true(uffd >= 0);
 	put_pagemap(PAGEMAP_LAZY | (remote ? 0 : PAGEMAP_PRESENT));
@@ -64,7 +66,7 @@ static void take_down(void)
 	lazy_link_free(&scene.link);
 	close(scene.far);
 	close(scene.epoll);
-	munmap(scene.area, PAGES * P);
+	munmap(scene.map, 3 * BLOCK * P);
 	dir_remove(&scene.dir);
 }
 
@@ -159,8 +161,8 @@ static void task_test_lost(void **state)
 
 	set_up(true);
 	fault(2, &thread);
-	assert_int_equal(next_get(&page), 6);
-	assert_int_equal(page, 2);
+	assert_int_equal(next_get(&page), 4);
+	assert_int_equal(page, 0);
 	lazy_link_lost(&scene.link);
 	lazy_memory_lost(scene.memory);
 	assert_int_equal(lazy_task_retry(scene.task, &err), 0);
@@ -174,11 +176,43 @@ static void task_test_lost(void **state)
 	scene.far = fds[1];
 	scene.task->set.retry = true;
 	assert_int_equal(lazy_task_retry(scene.task, &err), 0);
-	assert_int_equal(next_get(&page), 6);
-	assert_int_equal(page, 2);
-	answer(2, 6, 9);
+	assert_int_equal(next_get(&page), 4);
+	assert_int_equal(page, 0);
+	answer(0, 4, 9);
 	pthread_join(thread, NULL);
 	assert_int_equal(atomic_load(&seen), 9);
+	take_down();
+}
+
+/* A fault brings what is lacking on both sides of its page, up to the borders of a block, and what was asked for not again. */
+static void task_test_around(void **state)
+{
+	struct error err = { 0 };
+	pthread_t threads[2];
+	uint64_t page;
+
+	set_up(true);
+	assert_int_equal(lazy_task_background(scene.task, 1, &err), 1);
+	assert_int_equal(next_get(&page), 1);
+	fault(2, &threads[0]);
+	assert_int_equal(next_get(&page), 3);
+	assert_int_equal(page, 1);
+	fault(7, &threads[1]);
+	assert_int_equal(next_get(&page), 4);
+	assert_int_equal(page, 4);
+	answer(0, 1, 1);
+	answer(1, 3, 2);
+	pthread_join(threads[0], NULL);
+	/* a short answer has other pages than that of the fault */
+	answer(4, 2, 3);
+	assert_int_equal(next_get(&page), 2);
+	assert_int_equal(page, 6);
+	answer(6, 2, 4);
+	pthread_join(threads[1], NULL);
+	assert_int_equal(atomic_load(&seen), 4);
+	assert_int_equal(scene.area[2 * P], 2);
+	assert_true(lazy_task_is_done(scene.task));
+	assert_false(error_is_set(&err));
 	take_down();
 }
 
@@ -257,6 +291,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(task_test_background),
 		cmocka_unit_test(task_test_lost),
+		cmocka_unit_test(task_test_around),
 		cmocka_unit_test(task_test_late_image),
 		cmocka_unit_test(task_test_any),
 		cmocka_unit_test(task_test_known),
