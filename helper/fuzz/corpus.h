@@ -26,7 +26,7 @@ void corpus_chain(void);
 void corpus_frames(void);
 void corpus_images(void);
 void corpus_lazy(void);
-void corpus_lazy_images(void);
+void corpus_page_chain(void);
 void corpus_lazy_answer(void);
 void corpus_lazy_link(void);
 void corpus_pages(void);

@@ -256,6 +256,12 @@ void corpus_streams(void)
 		put_frame(&bytes, 3, i, "\0\1x", 3);
 	corpus_save("link", "image-twice", &bytes);
 	bytes.size = 0;
+	corpus_put(&bytes, "\3\4\11\51\32\4full\52\3bad", 13);
+	corpus_save("uplink", "sealed-refused-and-late", &bytes);
+	bytes.size = 0;
+	corpus_put(&bytes, "\2\0\71", 3);
+	corpus_save("uplink", "unasked", &bytes);
+	bytes.size = 0;
 	corpus_put(&bytes, "\7\0\0\0\n\005a.img\5\0\0\0\n\0\300>\1", 20);
 	corpus_save("stream", "image-and-script", &bytes);
 	bytes.size = 0;
@@ -328,7 +334,7 @@ static void put_pagemap(struct bytes *to, uint32_t lazy, uint32_t other)
 	image_out_free(&image);
 }
 
-void corpus_lazy_images(void)
+void corpus_page_chain(void)
 {
 	struct bytes bytes = { .size = 0 };
 	struct image_out image;
@@ -337,11 +343,11 @@ void corpus_lazy_images(void)
 	put_pagemap(&bytes, PAGEMAP_PRESENT | PAGEMAP_LAZY, PAGEMAP_PARENT | PAGEMAP_LAZY);
 	put_pagemap(&bytes, PAGEMAP_PARENT, PAGEMAP_PRESENT);
 	put_pagemap(&bytes, PAGEMAP_PRESENT, PAGEMAP_LAZY);
-	corpus_save("lazy_images", "three-levels", &bytes);
+	corpus_save("page_chain", "three-levels", &bytes);
 	bytes.size = 0;
 	corpus_put_byte(&bytes, 3);
 	put_pagemap(&bytes, PAGEMAP_LAZY, PAGEMAP_PRESENT | PAGEMAP_LAZY);
-	corpus_save("lazy_images", "at-the-dump", &bytes);
+	corpus_save("page_chain", "at-the-dump", &bytes);
 	bytes.size = 0;
 	corpus_put_byte(&bytes, 3);
 	put_pagemap(&bytes, PAGEMAP_PARENT | PAGEMAP_LAZY, PAGEMAP_PRESENT);
@@ -349,5 +355,5 @@ void corpus_lazy_images(void)
 	pagemap_put_head(&image, 5);
 	corpus_put_chunk(&bytes, image.data, image.bytes);
 	image_out_free(&image);
-	corpus_save("lazy_images", "empty-parent", &bytes);
+	corpus_save("page_chain", "empty-parent", &bytes);
 }

@@ -390,7 +390,7 @@ int main(int argc, char **argv)
 	managers();
 	corpus_images();
 	corpus_lazy();
-	corpus_lazy_images();
+	corpus_page_chain();
 	corpus_lazy_link();
 	corpus_lazy_answer();
 	corpus_pages();

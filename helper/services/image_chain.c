@@ -12,7 +12,7 @@
 #include "base/page.h"
 #include "criu/pagemap.h"
 #include "services/image_chain.h"
-#include "services/parent_pages.h"
+#include "services/page_level.h"
 
 #define PAGEMAP_PREFIX	"pagemap-"
 #define PARTS_MIN	64UL
@@ -28,7 +28,7 @@ struct flat {
 	struct stored_dump *dump;
 	const char *name;
 	uint32_t id;
-	struct parent_level *levels;
+	struct page_level *levels;
 	const struct stored_image **pages;
 	size_t nr;
 	struct image_part *parts;
@@ -115,31 +115,26 @@ static const struct stored_image *get(const struct flat *flat, unsigned int leve
 	return image_store_get(flat->store, flat->dump, key);
 }
 
-/* @elsewhere: the next level is needed */
-static int read_level(struct flat *flat, unsigned int number, const struct stored_image *map,
-		      bool *elsewhere, struct error *err)
+static int read_level(struct flat *flat, unsigned int number, const struct stored_image *map, struct error *err)
 {
-	struct parent_level *level = &flat->levels[flat->nr];
+	struct page_level *level = &flat->levels[flat->nr];
 	char name[IMAGE_NAME_MAX];
-	struct parent_level_pages pages;
 	const struct stored_image *image;
 	int fd = open_image(map, err), ret;
 
 	if (fd < 0)
 		return -1;
-	*level = (struct parent_level){ .pages_fd = -1 };
 	flat->nr++;
-	ret = parent_level_read(level, fd, flat->name, &pages, err);
+	ret = page_level_read(level, fd, flat->name, err);
 	close(fd);
 	if (ret)
 		return -1;
-	snprintf(name, sizeof(name), "pages-%u.img", pages.id);
+	snprintf(name, sizeof(name), "pages-%u.img", level->pages_id);
 	image = get(flat, number, name);
-	if (pages.bytes && (!image || image->bytes < pages.bytes))
+	if (level->bytes && (!image || image->bytes < level->bytes))
 		return error_set(err, CODE_PEER, NULL, "%s of level %u of the chain is cut short", name,
 				 number);
 	flat->pages[flat->nr - 1] = image;
-	*elsewhere = pages.elsewhere;
 	return 0;
 }
 
@@ -156,8 +151,9 @@ static int read_levels(struct flat *flat, unsigned int top, struct error *err)
 
 		if (!map)
 			break;
-		if (read_level(flat, number, map, &elsewhere, err))
+		if (read_level(flat, number, map, err))
 			return -1;
+		elsewhere = flat->levels[flat->nr - 1].elsewhere;
 	}
 	return 0;
 }
@@ -195,15 +191,17 @@ static int add_part(struct flat *flat, size_t level, uint64_t at, uint64_t bytes
 static uint64_t take_some(struct flat *flat, uint64_t addr, uint64_t end, struct error *err)
 {
 	for (size_t i = 0; i < flat->nr; i++) {
-		const struct parent_extent *extent = parent_level_find(&flat->levels[i], addr);
+		const struct page_extent *extent = page_level_find(&flat->levels[i], addr);
 
 		if (!extent || extent->addr > addr)
 			break;
 		if (extent->end < end)
 			end = extent->end;
-		if (extent->at != PARENT_ELSEWHERE)
+		if (extent->flags & PAGEMAP_PRESENT)
 			return add_part(flat, i, extent->at + addr - extent->addr, end - addr, err) ?
 			       0 : end;
+		if (!(extent->flags & PAGEMAP_PARENT))
+			break;
 	}
 	error_set(err, CODE_PEER, NULL, "no pre-dump of the chain has the page %#" PRIx64 " of %.64s", addr,
 		  flat->name);
@@ -212,11 +210,13 @@ static uint64_t take_some(struct flat *flat, uint64_t addr, uint64_t end, struct
 
 static int take_all(struct flat *flat, struct error *err)
 {
-	const struct parent_level *top = flat->levels;
+	const struct page_level *top = flat->levels;
 
 	for (size_t i = 0; i < top->nr; i++) {
 		uint64_t addr = top->extents[i].addr, end = top->extents[i].end;
 
+		if (!(top->extents[i].flags & (PAGEMAP_PRESENT | PAGEMAP_PARENT)))
+			continue;
 		pagemap_put(&flat->map, addr, (end - addr) / PAGE_BYTES, PAGEMAP_PRESENT);
 		while (addr < end) {
 			addr = take_some(flat, addr, end, err);
@@ -257,7 +257,7 @@ static int store(struct flat *flat, struct error *err)
 static void flat_free(struct flat *flat)
 {
 	for (size_t i = 0; i < flat->nr; i++)
-		free(flat->levels[i].extents);
+		page_level_free(&flat->levels[i]);
 	free(flat->levels);
 	free(flat->pages);
 	free(flat->parts);

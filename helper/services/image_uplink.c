@@ -50,9 +50,8 @@ static int take_answer(struct image_uplink *up, const struct image_frame *frame,
 	return ret;
 }
 
-static void *reader_body(void *arg)
+void image_uplink_run(struct image_uplink *up)
 {
-	struct image_uplink *up = arg;
 	struct error err = { 0 };
 	struct image_frame frame;
 	int ret;
@@ -64,10 +63,15 @@ static void *reader_body(void *arg)
 	} while (ret > 0);
 	error_set(&err, CODE_NETWORK, NULL, "the cache closed the connection");
 	lose(up, &err);
+}
+
+static void *reader_body(void *up)
+{
+	image_uplink_run(up);
 	return NULL;
 }
 
-int image_uplink_open(struct image_uplink *up, int fd, struct error *err)
+int image_uplink_greet(struct image_uplink *up, int fd, struct error *err)
 {
 	up->conn = (struct conn){ .fd = fd };
 	pthread_mutex_init(&up->sending, NULL);
@@ -76,8 +80,17 @@ int image_uplink_open(struct image_uplink *up, int fd, struct error *err)
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
 	conn_tune(fd);
-	if (!image_frame_greet(&up->conn, IMAGE_GREET_MS, err) &&
-	    !thread_start(&up->reader, reader_body, up, err))
+	if (!image_frame_greet(&up->conn, IMAGE_GREET_MS, err))
+		return 0;
+	conn_close(&up->conn);
+	return -1;
+}
+
+int image_uplink_open(struct image_uplink *up, int fd, struct error *err)
+{
+	if (image_uplink_greet(up, fd, err))
+		return -1;
+	if (!thread_start(&up->reader, reader_body, up, err))
 		return 0;
 	conn_close(&up->conn);
 	return -1;

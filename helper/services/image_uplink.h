@@ -48,7 +48,13 @@ struct image_uplink {
 	void *ctx;
 };
 
-/** image_uplink_open() - greet the cache on @fd, which the uplink owns from now on */
+/** image_uplink_greet() - greet the cache on @fd, which the uplink owns from now on, and read nothing more */
+int image_uplink_greet(struct image_uplink *up, int fd, struct error *err);
+
+/** image_uplink_run() - take the cache's answers up to the end of the connection */
+void image_uplink_run(struct image_uplink *up);
+
+/** image_uplink_open() - image_uplink_greet(), and image_uplink_run() in a thread */
 int image_uplink_open(struct image_uplink *up, int fd, struct error *err);
 
 /** image_uplink_cut() - end all traffic */

@@ -8,20 +8,20 @@
 #include "os/proc.h"
 #include "os/proc_tree.h"
 #include "services/lazy_dump.h"
-#include "services/lazy_images.h"
+#include "services/page_chain.h"
 #include "wire/conn.h"
 
 static int read_lacking(struct lazy_dump *dump, int images_fd, struct lazy_dump_task *task, struct error *err)
 {
-	struct lazy_images *images = lazy_images_open(images_fd, task->image_pid, err);
+	struct page_chain images;
 	int ret;
 
-	if (!images)
+	if (page_chain_open_task(&images, images_fd, task->image_pid, err))
 		return -1;
-	ret = lazy_images_lacking(images, &task->lazy, err);
-	if (images->wide)
+	ret = page_chain_lacking(&images, &task->lazy, err);
+	if (images.list->map.wide)
 		dump->form = PAGE_COMMAND_WIDE;
-	lazy_images_free(images);
+	page_chain_free(&images);
 	return ret;
 }
 

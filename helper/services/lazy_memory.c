@@ -10,6 +10,16 @@
 
 #define TRIES	4
 
+static int read_pagemaps(struct lazy_memory *memory, int images_dir_fd, struct error *err)
+{
+	struct page_chain *images = &memory->images;
+
+	if (page_chain_open_task(images, images_dir_fd, memory->pid, err))
+		return -1;
+	return memory->link ? 0 :
+	       page_chain_climb(images, err) || page_chain_check_lacking(images, err) ? -1 : 0;
+}
+
 struct lazy_memory *lazy_memory_new(int images_dir_fd, pid_t pid, struct lazy_link *link, struct error *err)
 {
 	struct lazy_memory *memory = calloc(1, sizeof(*memory));
@@ -25,9 +35,7 @@ struct lazy_memory *lazy_memory_new(int images_dir_fd, pid_t pid, struct lazy_li
 	memory->buf = aligned_alloc(PAGE_BYTES, LAZY_FILE_PAGES * PAGE_BYTES);
 	if (!memory->buf)
 		error_set(err, CODE_INTERNAL, NULL, "no memory for pages");
-	else
-		memory->images = lazy_images_open(images_dir_fd, pid, err);
-	if (memory->images && (link || !lazy_images_check(memory->images, err)))
+	else if (!read_pagemaps(memory, images_dir_fd, err))
 		return memory;
 	lazy_memory_free(memory);
 	return NULL;
@@ -222,15 +230,21 @@ static enum install ask(struct lazy_memory *memory, const struct run *run, uint6
 	return INSTALL_FAILED;
 }
 
-static uint64_t left_out(const struct lazy_extent *extent)
+static const struct page_level *top_of(const struct lazy_memory *memory)
 {
-	return extent->flags & PAGEMAP_LAZY ? extent->nr_pages : 0;
+	return &memory->images.list->map;
+}
+
+/* Return: how many pages of it the restore leaves out */
+static uint64_t left_out(const struct page_extent *extent)
+{
+	return extent->flags & PAGEMAP_LAZY ? (extent->end - extent->addr) / PAGE_BYTES : 0;
 }
 
 int lazy_memory_ask_any(struct lazy_memory *memory, struct error *err)
 {
-	for (size_t i = 0; i < memory->images->nr; i++) {
-		const struct lazy_extent *extent = &memory->images->extents[i];
+	for (size_t i = 0; i < top_of(memory)->nr; i++) {
+		const struct page_extent *extent = &top_of(memory)->extents[i];
 		const struct run run = { .addr = extent->addr, .nr_pages = 1 };
 
 		if (left_out(extent))
@@ -243,8 +257,8 @@ int lazy_memory_ask_any(struct lazy_memory *memory, struct error *err)
 static struct lazy_page page_at(const struct lazy_memory *memory, uint64_t number)
 {
 	for (; memory; memory = memory->next)
-		for (size_t i = 0; i < memory->images->nr; i++) {
-			const struct lazy_extent *extent = &memory->images->extents[i];
+		for (size_t i = 0; i < top_of(memory)->nr; i++) {
+			const struct page_extent *extent = &top_of(memory)->extents[i];
 
 			if (number < left_out(extent))
 				return (struct lazy_page){ memory->pid, extent->addr + number * PAGE_BYTES };
@@ -258,8 +272,8 @@ int lazy_memory_known(const struct lazy_memory *memory, uint64_t turn, struct la
 	uint64_t nr = 0, first;
 
 	for (const struct lazy_memory *one = memory; one; one = one->next)
-		for (size_t i = 0; i < one->images->nr; i++)
-			nr += left_out(&one->images->extents[i]);
+		for (size_t i = 0; i < top_of(one)->nr; i++)
+			nr += left_out(&top_of(one)->extents[i]);
 	if (nr < 2)
 		return error_set(err, CODE_CRIU, NULL, "the images leave out too few pages to find the place in a connection");
 	first = turn % nr;
@@ -272,9 +286,15 @@ static enum install read_images(struct lazy_memory *memory, struct space *space,
 				uint64_t origin, struct error *err)
 {
 	uint64_t nr_pages = run->nr_pages < LAZY_FILE_PAGES ? run->nr_pages : LAZY_FILE_PAGES, done;
-	int ret = lazy_images_read(memory->images, origin, &nr_pages, memory->buf, err);
+	struct page_place place;
 	enum install result;
+	int ret;
 
+	if (!page_chain_find(&memory->images, origin, &nr_pages, &place)) {
+		error_set(err, CODE_CRIU, NULL, "the images do not have the page at %#" PRIx64, origin);
+		return INSTALL_FAILED;
+	}
+	ret = page_chain_read(&memory->images, &place, &nr_pages, memory->buf, err);
 	if (ret <= 0) {
 		memory->late |= !ret;
 		return ret ? INSTALL_FAILED : INSTALL_AGAIN;
@@ -327,7 +347,7 @@ void lazy_memory_free(struct lazy_memory *memory)
 		free(held);
 	}
 	page_set_destroy(&memory->asked);
-	lazy_images_free(memory->images);
+	page_chain_free(&memory->images);
 	free(memory->sets);
 	free(memory->buf);
 	free(memory);

@@ -9,8 +9,8 @@
 #define MIGRATE_SERVICES_LAZY_MEMORY_H
 
 #include "pages/space_set.h"
-#include "services/lazy_images.h"
 #include "services/lazy_link.h"
+#include "services/page_chain.h"
 
 #define LAZY_FILE_PAGES		64	/* most pages that are read from an image at a time */
 
@@ -36,7 +36,7 @@ struct lazy_held {
  */
 struct lazy_memory {
 	pid_t pid;
-	struct lazy_images *images;
+	struct page_chain images;
 	struct lazy_link *link;
 	struct page_set asked;
 	struct space_set **sets;

@@ -64,7 +64,7 @@ static int read_memories(struct lazy_serve *serve, int images_fd, bool remote, s
 static size_t form_of(const struct lazy_serve *serve)
 {
 	for (const struct lazy_memory *memory = serve->memories; memory; memory = memory->next)
-		if (memory->images->wide)
+		if (memory->images.list->map.wide)
 			return PAGE_COMMAND_WIDE;
 	return PAGE_COMMAND_NARROW;
 }

@@ -71,7 +71,7 @@ static int take_space(struct lazy_task *task, uint32_t restore, int uffd, struct
 	space->ready = false;
 	space->number = journal_space(task->set.journal);
 	journal_add(task->set.journal, JOURNAL_ROOT, space->number, uffd, task->memory->pid, restore);
-	if (lazy_images_lacking(task->memory->images, &space->todo, err)) {
+	if (page_chain_lacking(&task->memory->images, &space->todo, err)) {
 		space_free(space);
 		return -1;
 	}

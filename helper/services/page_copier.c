@@ -11,7 +11,7 @@
 #define COPY_AFTER	32
 
 int page_copier_init(struct page_copier *copier, struct backend *backend, struct image_writer *writer,
-		     struct pages_file *file, struct parent_pages *parent, struct error *err)
+		     struct pages_file *file, struct page_chain *parent, struct error *err)
 {
 	*copier = (struct page_copier){
 		.backend = backend, .writer = writer, .file = file, .parent = parent,
@@ -87,14 +87,30 @@ static int compare(struct page_copier *copier, uint64_t addr, const uint8_t *pag
 	return 0;
 }
 
+/* Return: whether the parent has the first @nr_pages, which become fewer; -1 with @err */
+static int read_parent(struct page_copier *copier, uint64_t addr, uint64_t *nr_pages, struct error *err)
+{
+	struct page_place place;
+	uint64_t want;
+	int ret;
+
+	if (!page_chain_find(copier->parent, addr, nr_pages, &place))
+		return 0;
+	want = *nr_pages;
+	ret = page_chain_read(copier->parent, &place, nr_pages, copier->other, err);
+	if (ret < 0 || (ret && *nr_pages == want))
+		return ret;
+	return error_set(err, CODE_CRIU, NULL, "the parent's pages are cut short");
+}
+
 static int compare_all(struct page_copier *copier, uint64_t addr, const uint8_t *pages, size_t nr,
 		       struct error *err)
 {
 	while (nr) {
-		bool has;
-		ssize_t alike = parent_pages_read(copier->parent, addr, nr, copier->other, &has, err);
+		uint64_t alike = nr;
+		int has = read_parent(copier, addr, &alike, err);
 
-		if (alike < 0 || compare(copier, addr, pages, alike, has, err))
+		if (has < 0 || compare(copier, addr, pages, alike, has, err))
 			return -1;
 		addr += alike * PAGE_BYTES;
 		pages += alike * PAGE_BYTES;

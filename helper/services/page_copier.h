@@ -13,7 +13,7 @@
 #include "backend/backend.h"
 #include "services/image_writer.h"
 #include "services/pages_file.h"
-#include "services/parent_pages.h"
+#include "services/page_chain.h"
 
 /**
  * struct page_counts - pages
@@ -48,7 +48,7 @@ struct page_copier {
 	struct backend *backend;
 	struct image_writer *writer;
 	struct pages_file *file;
-	struct parent_pages *parent;
+	struct page_chain *parent;
 	uint64_t addrs[PAGES_FILE_BATCH];
 	size_t nr;
 	struct {
@@ -64,7 +64,7 @@ struct page_copier {
 
 /** page_copier_init() - call pages_file_begin() before, and page_copier_free() after it in any case */
 int page_copier_init(struct page_copier *copier, struct backend *backend, struct image_writer *writer,
-		     struct pages_file *file, struct parent_pages *parent, struct error *err);
+		     struct pages_file *file, struct page_chain *parent, struct error *err);
 void page_copier_free(struct page_copier *copier);
 
 /** page_copier_add() - carry @nr_pages pages from @addr on, which lie behind all earlier ones; maybe later */

@@ -159,7 +159,7 @@ static int add_to_images(void *to, uint64_t addr, uint64_t nr_pages, struct erro
 }
 
 static int write_pages(struct predump_task *task, struct image_writer *writer, struct pages_file *file,
-		       struct parent_pages *parent)
+		       struct page_chain *parent)
 {
 	struct page_copier copier = { 0 };
 	struct walk walk = { .task = task, .add = add_to_images, .to = &copier };
@@ -179,20 +179,23 @@ static int write_pages(struct predump_task *task, struct image_writer *writer, s
 }
 
 /* A parent that is of no use makes the images larger, no more. */
-static void open_parent(struct predump_task *task, struct parent_pages *parent, int dir_fd)
+static void open_parent(struct predump_task *task, struct page_chain *parent, int dir_fd)
 {
 	struct error why = { 0 };
 
-	*parent = (struct parent_pages){ 0 };
-	if (dir_fd >= 0 && parent_pages_open(parent, dir_fd, task->made.target, &why) < 0)
-		report_say("process %d is written whole: %s", task->pid, why.what);
+	*parent = (struct page_chain){ 0 };
+	if (dir_fd < 0 || (page_chain_open(parent, dir_fd, task->made.target, &why) >= 0 &&
+			   !page_chain_climb(parent, &why) && !page_chain_check_files(parent, &why)))
+		return;
+	report_say("process %d is written whole: %s", task->pid, why.what);
+	page_chain_free(parent);
 }
 
 int predump_task_write(struct predump_task *task, struct image_dir *dir, int parent_fd, struct pages_file *file)
 {
 	uint64_t target = (uint64_t)task->status.ns_pid << 8 | PAGE_TARGET_PROCESS, begun = clock_now_ns();
 	struct image_writer writer = IMAGE_WRITER_NONE;
-	struct parent_pages parent;
+	struct page_chain parent;
 	int ret;
 
 	if (image_dir_take(dir, target, &task->made, &task->err))
@@ -205,7 +208,7 @@ int predump_task_write(struct predump_task *task, struct image_dir *dir, int par
 	if (!ret)
 		ret = image_writer_finish(&writer, &task->err);
 	image_writer_drop(&writer);
-	parent_pages_free(&parent);
+	page_chain_free(&parent);
 	if (ret) {
 		image_dir_drop(dir, &task->made, 1);
 		task->taken = false;

@@ -5,6 +5,7 @@
 #include "base/page.h"
 #include "services/page_copier.h"
 #include "tests/criu_images.h"
+#include "tests/chain_kit.h"
 #include "tests/fake_dump.h"
 
 #define PAGES	700UL	/* more than a batch */
@@ -15,7 +16,7 @@ static struct bench {
 	struct backend backend;
 	struct image_writer writer;
 	struct pages_file file;
-	struct parent_pages parent;
+	struct page_chain parent;
 	struct page_copier copier;
 	uint8_t *memory;
 	size_t hidden, stuck, refs;
@@ -94,7 +95,7 @@ static int tear_down(void **state)
 	image_writer_drop(&bench.writer);
 	page_copier_free(&bench.copier);
 	pages_file_free(&bench.file);
-	parent_pages_free(&bench.parent);
+	page_chain_free(&bench.parent);
 	munmap(bench.memory, PAGES * PAGE_BYTES);
 	dir_remove(&bench.dir);
 	return 0;
@@ -121,15 +122,10 @@ static void finish(void)
 static bool has(size_t i)
 {
 	static uint8_t buf[PAGE_BYTES];
-	struct parent_pages image;
-	struct error err = { 0 };
-	bool there;
+	bool there = chain_read_page(bench.dir.fd, PAGES_OF(TEST_PID), page_at(i), buf);
 
-	assert_int_equal(parent_pages_open(&image, bench.dir.fd, PAGES_OF(TEST_PID), &err), 1);
-	assert_int_equal(parent_pages_read(&image, page_at(i), 1, buf, &there, &err), 1);
 	if (there)
 		assert_memory_equal(buf, bench.memory + i * PAGE_BYTES, PAGE_BYTES);
-	parent_pages_free(&image);
 	return there;
 }
 
@@ -228,7 +224,7 @@ static void leaves_the_same_to_the_parent(void **state)
 	finish();
 	page_copier_free(&bench.copier);
 	pages_file_free(&bench.file);
-	assert_int_equal(parent_pages_open(&bench.parent, bench.dir.fd, PAGES_OF(TEST_PID), &err), 1);
+	assert_int_equal(chain_open_whole(&bench.parent, bench.dir.fd, PAGES_OF(TEST_PID), &err), 0);
 	bench.memory[399 * PAGE_BYTES + 4095] ^= 1;
 	bench.memory[7 * PAGE_BYTES] ^= 1;
 	begin(true);

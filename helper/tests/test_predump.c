@@ -9,10 +9,10 @@
 #include "base/report.h"
 #include "criu/inventory.h"
 #include "os/pagemap.h"
-#include "services/parent_pages.h"
 #include "services/predump.h"
 #include "services/predump_task.h"
 #include "tests/criu_images.h"
+#include "tests/chain_kit.h"
 #include "tests/fake_dump.h"
 
 static struct bench {
@@ -57,16 +57,10 @@ static bool is_there(const char *name)
 static bool has(size_t page)
 {
 	static uint8_t buf[PAGE_BYTES];
-	struct parent_pages image;
-	struct error err = { 0 };
-	bool there;
+	bool there = chain_read_page(bench.dir.fd, PAGES_OF(bench.pid), (uintptr_t)bench.memory + page * PAGE_BYTES, buf);
 
-	assert_int_equal(parent_pages_open(&image, bench.dir.fd, PAGES_OF(bench.pid), &err), 1);
-	assert_int_equal(parent_pages_read(&image, (uintptr_t)bench.memory + page * PAGE_BYTES, 1, buf, &there,
-					   &err), 1);
 	if (there)
 		assert_memory_equal(buf, bench.memory + page * PAGE_BYTES, PAGE_BYTES);
-	parent_pages_free(&image);
 	return there;
 }
 

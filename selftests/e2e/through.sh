@@ -7,9 +7,13 @@
 #   page-server   memory goes to a page server
 #   pre-dump      two pre-dumps while the program works, and a dump that builds on them where the kernel has soft-dirty bits
 #   lazy-pages    the restored program gets its memory while it works, and the dumped one stands for as long
+#   lazy-source   the same with lazy-source between the dump and lazy-pages; $theirs: CRIU's lazy-pages
 #   image-stream  image-proxy and image-cache, no image on a disk
+# and where the kernel has soft-dirty bits
+#   page-chain    two pre-dumps and a dump, each to a page server
+#   image-chain   a pre-dump and a dump by --page-server into image-proxy, and a restore out of image-cache
 
-ways=(images page-server pre-dump lazy-pages image-stream)
+ways=(images page-server pre-dump lazy-pages lazy-source image-stream page-chain image-chain)
 img=$tmp/img
 through_port=12500
 
@@ -120,13 +124,18 @@ through_pre-dump()
 dump_serves() { [ -s $tmp/status.dump ]; }
 lazy_serves() { [ -S $img/lazy-pages.socket ]; }
 
-through_lazy-pages()
+# holds ADDRESS PORT: a lazy dump waits there; it is $dump
+holds()
 {
-	local dump
 	rm -f $tmp/status.dump
-	dump_to $img --lazy-pages --address $src --port $through_port --status-fd 7 7> $tmp/status.dump &
+	dump_to $img --lazy-pages --address "$1" --port "$2" --status-fd 7 7> $tmp/status.dump &
 	dump=$!
-	fail="criu dump fails" && wait_for 60 dump_serves || return
+	fail="criu dump fails" && wait_for 60 dump_serves
+}
+
+# lazily: a restore whose pages come from $src
+lazily()
+{
 	if [ "$theirs" ]; then
 		server criu lazy-pages --images-dir $img --page-server --address $src --port $through_port -o $tmp/criu-server.log
 	else
@@ -134,8 +143,34 @@ through_lazy-pages()
 	fi
 	fail="lazy-pages does not start" && wait_for 10 lazy_serves &&
 		fail="criu restore fails" && restore_from $img --lazy-pages &&
-		server_ends && fail="the dump does not end" && wait_for 60 ended $dump && fail="the dump fails" && wait $dump || return
-	[ "$theirs" ] || { fail="no page came" && [ "$(told result pages)" -gt 10 ] && fail="losses" && [ "$(told result losses)" = 0 ]; }
+		server_ends && fail="the dump does not end" && wait_for 60 ended $dump && fail="the dump fails" && wait $dump
+}
+
+# no_losses [LOG]: of one of the two ends of a lazy restore
+no_losses()
+{
+	fail="no page came" && [ "$(told result pages "$@")" -gt 10 ] && fail="losses" && [ "$(told result losses "$@")" = 0 ]
+}
+
+through_lazy-pages()
+{
+	local dump
+	holds $src $through_port && lazily && { [ "$theirs" ] || no_losses; }
+}
+
+source_serves() { [ -s $tmp/status.source ]; }
+
+through_lazy-source()
+{
+	local dump source
+	holds 127.0.0.1 $((through_port + 1)) || return
+	rm -f $tmp/status.source
+	migrate-helper lazy-source --pid "$ticker" --images-dir $img --criu-port $((through_port + 1)) --address $src \
+		--port $through_port --json --status-fd 7 7> $tmp/status.source > $tmp/source.json 2> $tmp/source.err &
+	source=$!
+	fail="lazy-source does not start" && wait_for 30 source_serves && lazily &&
+		fail="lazy-source does not end" && wait_for 30 ended $source && fail="lazy-source fails" && wait $source || return
+	no_losses source && { [ "$theirs" ] || no_losses; }
 }
 
 through_image-stream()
@@ -157,6 +192,67 @@ through_image-stream()
 		grep -q '"confirmed":true' $tmp/proxy.json &&
 		fail="criu restore fails" && restore_from $img/there --stream && server_ends &&
 		fail="images are on the disk" && [ -z "$(find $img -name '*.img' ! -name 'stats-*')" ]
+}
+
+# chain_words LAST: to build on the dump before, if there is one
+chain_words() { words=(--track-mem); [ -z "$1" ] || words+=(--prev-images-dir "../$1"); }
+
+# to_page_server pre-dump|dump DIR WORD...
+to_page_server()
+{
+	local action=$1 to=$2
+	shift 2
+	if [ "$action" = dump ]; then
+		dump_to "$to" "$@"
+	else
+		criu pre-dump --tree "$ticker" --images-dir "$to" -o $tmp/criu-pre-dump.log "$@" > $tmp/criu.log 2>&1
+	fi
+}
+
+through_page-chain()
+{
+	local last='' name action=pre-dump words
+	if [ "$theirs" ]; then
+		fail="not written for CRIU's page server"
+		return 1
+	fi
+	for name in 1 2 3; do
+		mkdir $img/$name
+		[ $name != 3 ] || action=dump
+		server migrate-helper page-server --images-dir $img/$name --address $dst --port $through_port --once --json \
+			${last:+--prev-images-dir ../$last}
+		chain_words "$last"
+		fail="the page server does not start: $name" && wait_for 10 server_listens &&
+			fail="criu $action fails: $name" &&
+			to_page_server $action $img/$name "${words[@]}" --page-server --address $dst --port $through_port &&
+			server_ends && { [ $name = 3 ] || { fail="it does not work after a pre-dump" && works_on; }; } || return
+		last=$name
+	done
+	fail="criu dump builds on nothing" && [ "$(told complete in_parent)" -gt 0 ] || return
+	echo "# $(told complete in_parent) pages of the dump are in its parents"
+	fail="criu restore fails" && restore_from $img/3
+}
+
+through_image-chain()
+{
+	local proxy to=(--page-server --address 127.0.0.1 --port $through_port)
+	if [ "$theirs" ]; then
+		fail="CRIU has no such thing"
+		return 1
+	fi
+	mkdir -p $img/here.1 $img/here $img/there $img/link
+	server migrate-helper image-cache --images-dir tree=$img/there --listen unix:$img/link/sock --once --json
+	fail="the cache does not start" && wait_for 10 server_told listening || return
+	migrate-helper image-proxy --images-dir tree=$img/here --to unix:$img/link/sock --page-server 127.0.0.1:$through_port \
+		--once --json > $tmp/proxy.json 2> $tmp/proxy.err &
+	proxy=$!
+	fail="the proxy does not start" && wait_for 10 test -S $img/here/streamer-capture.sock &&
+		fail="criu pre-dump fails" && to_page_server pre-dump $img/here.1 --track-mem "${to[@]}" &&
+		fail="it does not work after a pre-dump" && works_on &&
+		fail="criu dump fails" &&
+		dump_to $img/here --track-mem --prev-images-dir ../here.1 "${to[@]}" --action-script migrate-helper &&
+		fail="the proxy fails" && wait $proxy && fail="criu restore fails" && restore_from $img/there --stream &&
+		server_ends && fail="memory is on the disk" && [ -z "$(find $img -name 'pages-*.img')" ]
 }
 
 # goes_through: $ticker, by $way; the dumped one is gone.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Where the pages of a lazy restore are in images: here, in a parent, later, or nowhere. */
 #define _GNU_SOURCE
-#include "services/lazy_images.h"
+#include "services/page_chain.h"
 #include "tests/criu_images.h"
 
 static struct test_dir dir;
@@ -58,12 +58,28 @@ static void put_family(void)
 	close(fd);
 }
 
-static void expect(struct lazy_images *images, uint64_t page, uint64_t want, uint64_t nr, uint8_t first)
+static void open_all(struct page_chain *images)
 {
-	static uint8_t buf[16 * PAGE_BYTES];
 	struct error err = { 0 };
 
-	assert_int_equal(lazy_images_read(images, page * PAGE_BYTES, &want, buf, &err), 1);
+	assert_int_equal(page_chain_open_task(images, dir.fd, TEST_PID, &err), 0);
+	assert_int_equal(page_chain_climb(images, &err), 0);
+}
+
+static int read_some(struct page_chain *images, uint64_t page, uint64_t *nr, void *buf)
+{
+	struct error err = { 0 };
+	struct page_place place;
+
+	assert_true(page_chain_find(images, page * PAGE_BYTES, nr, &place));
+	return page_chain_read(images, &place, nr, buf, &err);
+}
+
+static void expect(struct page_chain *images, uint64_t page, uint64_t want, uint64_t nr, uint8_t first)
+{
+	static uint8_t buf[16 * PAGE_BYTES];
+
+	assert_int_equal(read_some(images, page, &want, buf), 1);
 	assert_int_equal(want, nr);
 	for (uint64_t i = 0; i < nr; i++)
 		assert_int_equal(buf[(i + 1) * PAGE_BYTES - 1], first + i);
@@ -72,25 +88,25 @@ static void expect(struct lazy_images *images, uint64_t page, uint64_t want, uin
 static void images_test_read(void **state)
 {
 	struct error err = { 0 };
-	struct lazy_images *images;
+	struct page_chain images;
 	struct page_set set;
 
 	put_family();
-	images = lazy_images_open(dir.fd, TEST_PID, &err);
-	assert_non_null(images);
-	assert_false(images->wide);
+	open_all(&images);
+	assert_int_equal(images.nr, 3);
+	assert_false(images.list->map.wide);
 	page_set_init(&set);
-	assert_int_equal(lazy_images_lacking(images, &set, &err), 0);
+	assert_int_equal(page_chain_lacking(&images, &set, &err), 0);
 	assert_int_equal(set.nr, 13);
 	assert_false(page_set_has(&set, 4 * PAGE_BYTES));
 	page_set_destroy(&set);
-	assert_int_equal(lazy_images_check(images, &err), 0);
-	expect(images, 6, 16, 3, 3);
-	expect(images, 7, 1, 1, 4);
-	expect(images, 20, 16, 2, 51);
-	expect(images, 22, 16, 1, 101);
-	expect(images, 24, 2, 2, 54);
-	lazy_images_free(images);
+	assert_int_equal(page_chain_check_lacking(&images, &err), 0);
+	expect(&images, 6, 16, 3, 3);
+	expect(&images, 7, 1, 1, 4);
+	expect(&images, 20, 16, 2, 51);
+	expect(&images, 22, 16, 1, 101);
+	expect(&images, 24, 2, 2, 54);
+	page_chain_free(&images);
 	dir_remove(&dir);
 }
 
@@ -99,21 +115,21 @@ static void images_test_late(void **state)
 {
 	uint8_t buf[4 * PAGE_BYTES];
 	struct error err = { 0 };
-	struct lazy_images *images;
+	struct page_chain images;
 	uint64_t nr = 3;
 
 	put_family();
 	assert_int_equal(unlinkat(dir.fd, "pages-5.img", 0), 0);
-	images = lazy_images_open(dir.fd, TEST_PID, &err);
-	assert_int_equal(lazy_images_check(images, &err), 0);
-	assert_int_equal(lazy_images_read(images, 6 * PAGE_BYTES, &nr, buf, &err), 0);
+	open_all(&images);
+	assert_int_equal(page_chain_check_lacking(&images, &err), 0);
+	assert_int_equal(read_some(&images, 6, &nr, buf), 0);
 	put_pages(dir.fd, 1, 3);
-	expect(images, 6, 3, 1, 3);
+	expect(&images, 6, 3, 1, 3);
 	nr = 1;
-	assert_int_equal(lazy_images_read(images, 7 * PAGE_BYTES, &nr, buf, &err), 0);
+	assert_int_equal(read_some(&images, 7, &nr, buf), 0);
 	put_pages(dir.fd, 1, 5);
-	expect(images, 7, 3, 2, 4);
-	lazy_images_free(images);
+	expect(&images, 7, 3, 2, 4);
+	page_chain_free(&images);
 	dir_remove(&dir);
 }
 
@@ -122,24 +138,25 @@ static void images_test_nowhere(void **state)
 	const struct pagemap_entry lazy[] = { { 6, 3, PAGEMAP_LAZY } };
 	const struct pagemap_entry gone[] = { { 6, 3, PAGEMAP_LAZY | PAGEMAP_PARENT } };
 	struct error err = { 0 };
-	struct lazy_images *images;
+	struct page_chain images;
 
 	dir_make(&dir);
-	assert_null(lazy_images_open(dir.fd, TEST_PID, &err));
+	assert_int_equal(page_chain_open_task(&images, dir.fd, TEST_PID, &err), -1);
+	assert_non_null(strstr(err.what, "pagemap-77.img"));
 	memset(&err, 0, sizeof(err));
 	put_pagemap(dir.fd, lazy, 1);
-	images = lazy_images_open(dir.fd, TEST_PID, &err);
-	assert_int_equal(lazy_images_check(images, &err), -1);
+	open_all(&images);
+	assert_int_equal(page_chain_check_lacking(&images, &err), -1);
 	assert_non_null(strstr(err.hint, "--address"));
-	lazy_images_free(images);
+	page_chain_free(&images);
 	memset(&err, 0, sizeof(err));
 	put_pagemap(dir.fd, gone, 1);
 	/* a circle of parents ends */
 	assert_int_equal(symlinkat(".", dir.fd, "parent"), 0);
-	images = lazy_images_open(dir.fd, TEST_PID, &err);
-	assert_int_equal(lazy_images_check(images, &err), -1);
+	assert_int_equal(page_chain_open_task(&images, dir.fd, TEST_PID, &err), 0);
+	assert_int_equal(page_chain_climb(&images, &err), -1);
 	assert_int_equal(err.code, CODE_CRIU);
-	lazy_images_free(images);
+	page_chain_free(&images);
 	unlinkat(dir.fd, "parent", 0);
 	dir_remove(&dir);
 }
