@@ -51,6 +51,32 @@ static void by_readv(int file)
 		pass_on(file, at, readv_to(buffer, at));
 }
 
+/* No memory of another task: what the file alone takes. */
+static void by_nothing(int file)
+{
+	for (size_t at = 0; at < bytes; at += chunk)
+		pass_on(file, at, chunk);
+}
+
+/* As CRIU does with what it has in pipes: pages by reference, of this process here, and one copy into the file. */
+static void by_vmsplice(int file)
+{
+	for (size_t at = 0; at < bytes; at += chunk) {
+		struct iovec part = { buffer, chunk };
+		ssize_t got = vmsplice(pipe_fds[1], &part, 1, 0);
+
+		if (got != (ssize_t)chunk)
+			err(1, "vmsplice");
+		while (got > 0) {
+			ssize_t put = splice(pipe_fds[0], NULL, file, NULL, got, 0);
+
+			if (put <= 0)
+				err(1, "splice to the file");
+			got -= put;
+		}
+	}
+}
+
 static void by_mem(int file)
 {
 	for (size_t at = 0; at < bytes; at += chunk)
@@ -114,6 +140,8 @@ static struct way {
 	{ .name = "process_vm_readv, write with O_DIRECT", .run = by_readv, .kib = 256, .flags = O_DIRECT },
 	{ .name = "process_vm_readv, write with O_DIRECT", .run = by_readv, .kib = 1024, .flags = O_DIRECT },
 	{ .name = "pread of the device, write with O_DIRECT", .run = by_device_read, .kib = 1024, .flags = O_DIRECT, .device = true },
+	{ .name = "the file alone: write", .run = by_nothing, .kib = 256 },
+	{ .name = "the file alone: vmsplice, splice", .run = by_vmsplice, .kib = 256 },
 	{ .name = "splice from the device", .run = by_device, .kib = 1024, .device = true },
 	{ .name = "splice from the device, O_DIRECT", .run = by_device, .kib = 1024, .flags = O_DIRECT, .device = true },
 };
