@@ -373,6 +373,19 @@ static void managers(void)
 	corpus_save("msgfd", "too-long", &bytes);
 }
 
+/* Of criu dump: a place in its source, names that the program chose, advice */
+static void logs(void)
+{
+	static const char lines[] =
+		"(00.011421) Error (criu/files-reg.c:1785): Can't open file tmp/a\n b on restore: No such file or directory\n"
+		"(00.011430) Error (criu/sk-unix.c:872): unix: External socket is used. Consider using --ext-unix-sk option.\n"
+		"(00.011438) Error (criu/cr-dump.c:1669): Dump files (pid: 4711) failed with -1, use --link-remap; try it.\n";
+	struct bytes bytes = { .size = 0 };
+
+	corpus_put(&bytes, lines, sizeof(lines) - 1);
+	corpus_save("log", "dump", &bytes);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -388,6 +401,7 @@ int main(int argc, char **argv)
 	corpus_frames();
 	corpus_requests();
 	managers();
+	logs();
 	corpus_images();
 	corpus_lazy();
 	corpus_page_chain();
