@@ -235,7 +235,7 @@ through_page-chain()
 
 through_image-chain()
 {
-	local proxy to=(--page-server --address 127.0.0.1 --port $through_port)
+	local proxy to=(--page-server --address 127.0.0.1 --port "$through_port")
 	if [ "$theirs" ]; then
 		fail="CRIU has no such thing"
 		return 1
