@@ -17,8 +17,7 @@
 #define CALM_MS		1	/* without a fault */
 #define LAST_MS		30000	/* for a lost connection to come again, for the last word */
 
-#define FILE_CALM	64	/* pages that are read from an image at a time */
-#define FILE_BUSY	32	/* the same shortly after a fault */
+#define FILE_BUSY	32	/* pages that are read from an image at a time shortly after a fault */
 #define PAGES_MAX	4096	/* under way or held, before others are asked for without a fault */
 
 static struct lazy_restore *add(struct lazy_serve *serve, uint32_t number, struct error *err)
@@ -259,7 +258,7 @@ static bool is_full(const struct lazy_serve *serve)
 static uint64_t next_piece(const struct lazy_link *link, bool busy)
 {
 	if (!link)
-		return busy ? FILE_BUSY : FILE_CALM;
+		return busy ? FILE_BUSY : LAZY_FILE_PAGES;
 	return busy ? 0 : lazy_pace_piece(&link->pace, link->asked, link->nr);
 }
 
