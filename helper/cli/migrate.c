@@ -286,8 +286,8 @@ static const struct cli_option options[] = {
 	CLI_TLS_PSK(struct migrate_options),
 	CLI_TLS_DIR(struct migrate_options),
 	CLI_NO_KTLS(struct migrate_options),
-	{ "allow", "FILE", "with --listen: names of keys or certificates that may take the\n"
-	  "program, one a line (all that prove who they are)", .word = offsetof(struct migrate_options, tls.allow) },
+	{ "allow", "FILE", "with --listen or --fdrpc: names of keys or certificates that\n"
+	  "may take the program, one a line (all that prove who they are)", .word = offsetof(struct migrate_options, tls.allow) },
 	{ "insecure", .text = "take a HOST, loopback too, without TLS",
 	  .flag = offsetof(struct migrate_options, tls.insecure) },
 	{ "images-dir", "DIR",
@@ -302,7 +302,7 @@ static const struct cli_option options[] = {
 	{ "fdmem", "N",
 	  "twice, with --fdrpc: the connection for memory, and the one\n"
 	  "for pages that the program waits for", .take = take_fdmem, .many = true },
-	{ "insecure-fds", .text = "take TCP for --fdrpc and --fdmem: there is no encryption",
+	{ "insecure-fds", .text = "no TLS on --fdrpc and --fdmem, be they TCP",
 	  .flag = offsetof(struct migrate_options, given.insecure) },
 	{ "fs-driver", "COMMAND",
 	  "moves the files of the program, over --fdfs, unless a\n"

@@ -120,7 +120,7 @@ static const struct cli_option options[] = {
 	  "is this stream socket, which the caller opened", .take = take_fdrpc },
 	{ "fdmem", "N", "twice, with --fdrpc: the two others, in migrate's order",
 	  .take = take_fdmem, .many = true },
-	{ "insecure-fds", .text = "take TCP for --fdrpc and --fdmem: there is no encryption",
+	{ "insecure-fds", .text = "no TLS on --fdrpc and --fdmem, be they TCP",
 	  .flag = offsetof(struct serve_options, given.insecure) },
 	{ "fs-driver", "COMMAND",
 	  "takes in the files of the program, from --fdfs; with --once,\n"

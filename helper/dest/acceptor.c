@@ -110,9 +110,14 @@ static int open_door(struct server *server, struct error *err)
 	int fd, given;
 
 	if (given_has_link(&opts->given)) {
+		if (given_find_keys(&opts->given, &server->keys, &opts->tls, err))
+			return -1;
 		door_give(&server->door, link, GIVEN_LINK, &server->keys);
 		return 0;
 	}
+	if (opts->given.insecure)
+		return error_set(err, CODE_USAGE, "--insecure is the word for addresses",
+				 "--insecure-fds goes with --fdrpc and --fdmem");
 	given = opts->from ? 0 : service_socket(&fd, err);
 	if (given < 0)
 		return -1;

@@ -52,7 +52,10 @@ void door_give(struct door *door, const struct conn *conns, size_t nr, const str
 		struct caller *caller = &door->callers[i];
 
 		conn_tune_watched(conn_link_fd(&conns[i]));
-		*caller = (struct caller){ .conn = conns[i], .deadline_ms = INT64_MAX };
+		*caller = (struct caller){
+			.conn = conns[i], .deadline_ms = INT64_MAX,
+			.stage = keys->proof == TLS_NONE ? CALLER_SPEAKS : CALLER_IS_SILENT,
+		};
 		snprintf(caller->peer, sizeof(caller->peer), "descriptor %d", conns[i].fd);
 	}
 }

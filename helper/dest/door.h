@@ -77,7 +77,10 @@ int door_open(struct door *door, const char *where, const struct tls_keys *keys,
  * @keys: filled, as @opts say for its address
  */
 int door_take(struct door *door, int fd, struct tls_keys *keys, const struct tls_options *opts, struct error *err);
-/** door_give() - no listening socket, but the @nr connections @conns, which may be silent for as long as they like */
+/**
+ * door_give() - no listening socket, but the @nr connections @conns, which may be silent for as long as they like
+ * @keys: for TLS that the other end begins, or none
+ */
 void door_give(struct door *door, const struct conn *conns, size_t nr, const struct tls_keys *keys);
 /** door_nr_callers() - how many there are */
 size_t door_nr_callers(const struct door *door);

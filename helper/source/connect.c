@@ -26,25 +26,6 @@ static int hello(struct control *ctl, struct error *err)
 	return ret;
 }
 
-static int introduce(struct conn *conn, int fd, enum conn_kind kind, const uint8_t *id, struct error *err)
-{
-	*conn = (struct conn){ .fd = fd };
-	return conn_introduce(conn, kind, id, err);
-}
-
-static int connect_given(struct link_set *links, const struct given *given, const uint8_t *id, struct error *err)
-{
-	struct conn control;
-
-	if (introduce(&control, given->rpc, CONN_CONTROL, id, err))
-		return -1;
-	links->ctl = control_new(&control, COURSE_SOURCE, err);
-	links->tls = "none";
-	return !links->ctl || hello(links->ctl, err) ||
-	       introduce(&links->memory, given->mem[0], CONN_MEMORY, id, err) ||
-	       introduce(&links->urgent, given->mem[1], CONN_URGENT, id, err) ? -1 : 0;
-}
-
 /* A destination that hangs up on an end without TLS cannot say why. */
 static void hint_at_tls(const struct tls_keys *keys, struct error *err)
 {
@@ -59,6 +40,14 @@ static const char *say_who_encrypts(const struct tls_peer *peer)
 		return "kernel";
 	report_say("TLS is made by this program, which is slower: the kernel makes it with the module \"tls\" at both ends (modprobe tls)");
 	return "program";
+}
+
+static int call_other(struct conn *conn, const char *to, enum conn_kind kind, const uint8_t *id,
+		      const struct tls_keys *keys, const struct tls_peer *first, struct error *err)
+{
+	struct tls_peer peer = { .name = "" };
+
+	return tls_link_connect(conn, to, kind, id, keys, &peer, err) || tls_link_check_same(first, &peer, err) ? -1 : 0;
 }
 
 static int connect_to(struct link_set *links, const char *to, const uint8_t *id, const struct tls_keys *keys,
@@ -76,11 +65,34 @@ static int connect_to(struct link_set *links, const char *to, const uint8_t *id,
 		hint_at_tls(keys, err);
 		return -1;
 	}
-	if (tls_link_connect(&links->memory, to, CONN_MEMORY, id, keys, &peer, err) ||
-	    tls_link_connect(&links->urgent, to, CONN_URGENT, id, keys, &peer, err))
+	if (call_other(&links->memory, to, CONN_MEMORY, id, keys, &peer, err) ||
+	    call_other(&links->urgent, to, CONN_URGENT, id, keys, &peer, err))
 		return -1;
 	links->tls = keys->proof == TLS_NONE ? "none" : say_who_encrypts(&peer);
 	return 0;
+}
+
+static int seal_other(struct conn *conn, int fd, enum conn_kind kind, const uint8_t *id, const struct tls_keys *keys,
+		      const struct tls_peer *first, struct error *err)
+{
+	struct tls_peer peer = { .name = "" };
+
+	return tls_link_over(conn, fd, kind, id, keys, &peer, err) || tls_link_check_same(first, &peer, err) ? -1 : 0;
+}
+
+static int connect_given(struct link_set *links, const struct given *given, const uint8_t *id,
+			 const struct tls_keys *keys, struct error *err)
+{
+	struct tls_peer peer = { .name = "" };
+	struct conn control;
+
+	if (tls_link_over(&control, given->rpc, CONN_CONTROL, id, keys, &peer, err))
+		return -1;
+	links->ctl = control_new(&control, COURSE_SOURCE, err);
+	links->tls = keys->proof == TLS_NONE ? "none" : say_who_encrypts(&peer);
+	return !links->ctl || hello(links->ctl, err) ||
+	       seal_other(&links->memory, given->mem[0], CONN_MEMORY, id, keys, &peer, err) ||
+	       seal_other(&links->urgent, given->mem[1], CONN_URGENT, id, keys, &peer, err) ? -1 : 0;
 }
 
 static void forget(struct link_set *links)
@@ -142,7 +154,7 @@ int connect_all(struct link_set *links, const struct connect_way *way, const uin
 		const struct tls_keys *keys, struct error *err)
 {
 	if (way->given && given_has_link(way->given))
-		return connect_given(links, way->given, id, err);
+		return connect_given(links, way->given, id, keys, err);
 	return way->listens ? connect_awaited(links, way->where, id, keys, err) :
 			      connect_to(links, way->where, id, keys, err);
 }

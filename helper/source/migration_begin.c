@@ -124,19 +124,35 @@ static void find_cgroup_top(struct tree *tree)
 		tree->cgroup_top[0] = 0;
 }
 
-/* Who moves, and what keeps it: nothing is done to the program yet. */
+static int find_given_keys(struct source_migration *migration, struct error *err)
+{
+	const struct migrate_options *opts = migration->opts;
+
+	if (given_find_keys(&opts->given, &migration->keys, &opts->tls, err))
+		return -1;
+	/* whose key it is a client is not told */
+	if (opts->tls.allow && migration->keys.proof == TLS_PSK)
+		return error_set(err, CODE_USAGE, "everyone who has a key of --tls-psk may take the program",
+				 "--allow goes with certificates, where --fdrpc leads to the destination");
+	return 0;
+}
+
 static int find_keys(struct source_migration *migration, struct error *err)
 {
 	const struct migrate_options *opts = migration->opts;
 
+	if (given_has_link(&opts->given))
+		return find_given_keys(migration, err);
+	if (opts->given.insecure)
+		return error_set(err, CODE_USAGE, "--insecure is the word for addresses",
+				 "--insecure-fds goes with --fdrpc and --fdmem");
 	if (opts->tls.allow && !opts->listens)
 		return error_set(err, CODE_USAGE, "with --to the name or address says who may take the program",
-				 "--allow goes with --listen");
-	if (given_has_link(&opts->given))
-		return 0;
+				 "--allow goes with --listen, --fdrpc and --fdmem");
 	return conn_check_where(opts->to, true, err) || tls_keys_find(&migration->keys, &opts->tls, opts->to, err) ? -1 : 0;
 }
 
+/* Who moves, and what keeps it: nothing is done to the program yet. */
 static int plan(struct source_migration *migration, struct error *err)
 {
 	const struct migrate_options *opts = migration->opts;

@@ -11,7 +11,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "tests/test_dir.h"
 #include "wire/given.h"
+#include "wire/keygen.h"
 
 static struct error err;
 static int unix_fds[3][2];
@@ -115,28 +117,89 @@ static void no_sockets(void **state)
 	close(given.msg);
 }
 
-static void tcp(void **state)
+static int far = -1;
+
+static int connect_tcp(void)
 {
 	int listener = socket(AF_INET, SOCK_STREAM, 0), near = socket(AF_INET, SOCK_STREAM, 0);
 	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(addr);
-	struct given given = all_three();
 
 	assert_int_equal(bind(listener, (void *)&addr, len), 0);
 	assert_int_equal(listen(listener, 1), 0);
 	assert_int_equal(getsockname(listener, (void *)&addr, &len), 0);
 	assert_int_equal(connect(near, (void *)&addr, len), 0);
-	given.mem[0] = near;
-	refused(&given, "without encryption");
-	given.insecure = true;
-	memset(&err, 0, sizeof(err));
-	assert_int_equal(given_check(&given, &err), 0);
-	/* a manager is told no memory */
-	given = GIVEN_NONE;
-	given.msg = near;
-	assert_int_equal(given_check(&given, &err), 0);
-	close(near);
+	far = accept(listener, NULL, NULL);
+	assert_true(far >= 0);
 	close(listener);
+	return near;
+}
+
+static struct tls_keys keys;
+
+static void keys_are_refused(const struct given *given, const struct tls_options *opts, const char *what, const char *hint)
+{
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(given_find_keys(given, &keys, opts, &err), -1);
+	assert_int_equal(err.code, CODE_USAGE);
+	assert_non_null(strstr(err.what, what));
+	assert_non_null(strstr(err.hint, hint));
+}
+
+static void keys_are(const struct given *given, const struct tls_options *opts, enum tls_proof_kind proof)
+{
+	memset(&err, 0, sizeof(err));
+	memset(&keys, -1, sizeof(keys));
+	assert_int_equal(given_find_keys(given, &keys, opts, &err), 0);
+	assert_int_equal(keys.proof, proof);
+}
+
+/* One connection of TCP is enough: each of the three is TLS then, as the other end cannot know which it is. */
+static void tcp_needs_keys(void **state)
+{
+	struct tls_options none = { 0 }, psk = { .no_ktls = true }, insecure = { .insecure = true };
+	struct given given = all_three();
+	struct test_dir dir;
+	char path[128];
+
+	dir_make(&dir);
+	snprintf(path, sizeof(path), "%s/key", dir.path);
+	assert_int_equal(keygen_psk(path, "one", &err), 0);
+	psk.psk = path;
+	given.mem[0] = connect_tcp();
+	assert_int_equal(given_check(&given, &err), 0);
+	keys_are_refused(&given, &none, "without encryption", "--insecure-fds");
+	keys_are(&given, &psk, TLS_PSK);
+	assert_true(keys.no_ktls);
+	keys_are_refused(&given, &insecure, "--insecure is for an address", "--insecure-fds");
+	given.insecure = true;
+	keys_are(&given, &none, TLS_NONE);
+	keys_are_refused(&given, &psk, "cannot be had with it", "");
+	close(given.mem[0]);
+	close(far);
+	dir_remove(&dir);
+}
+
+/* A program may carry them on to another machine: then the user names keys. */
+static void unix_sockets_need_none(void **state)
+{
+	struct tls_options none = { 0 }, psk = { 0 };
+	struct given given = all_three();
+	struct test_dir dir;
+	char path[128];
+
+	dir_make(&dir);
+	snprintf(path, sizeof(path), "%s/key", dir.path);
+	assert_int_equal(keygen_psk(path, "one", &err), 0);
+	psk.psk = path;
+	keys_are(&given, &none, TLS_NONE);
+	keys_are(&given, &psk, TLS_PSK);
+	/* a manager is told no memory */
+	given.msg = connect_tcp();
+	keys_are(&given, &none, TLS_NONE);
+	close(given.msg);
+	close(far);
+	dir_remove(&dir);
 }
 
 #define CASE(test)	cmocka_unit_test_setup_teardown(test, open_all, close_all)
@@ -145,7 +208,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(none), CASE(whole_link), CASE(parts_are_missing), CASE(one_socket_twice), CASE(no_sockets),
-		CASE(tcp),
+		CASE(tcp_needs_keys), CASE(unix_sockets_need_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -224,6 +224,53 @@ static void another_name(void **state)
 	is_refused(bench, "it is for another name than that of --to", "the source refuses");
 }
 
+/* Another program has opened the connection: no name says who may be at its other end, but a list can. */
+static void a_connection_of_the_callers(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->host = NULL;
+	use_dir(bench, 0, "ca/node");
+	use_dir(bench, 1, "ca/other.example");
+	assert_true(shake_hands(bench));
+	assert_string_equal(bench->peer[0].name, "other.example");
+	assert_string_equal(bench->peer[1].name, "node");
+	passes(bench, 1);
+}
+
+static void two_machines_are_not_one(void **state)
+{
+	struct tls_peer one = { .name = "one" }, other = { .name = "two" };
+	struct error err = { 0 };
+
+	assert_int_equal(tls_link_check_same(&one, &one, &err), 0);
+	assert_int_equal(tls_link_check_same(&one, &other, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+	assert_non_null(strstr(err.what, "\"one\" and \"two\""));
+}
+
+static void its_list_has_another_one(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->host = NULL;
+	use_dir(bench, 0, "ca/node");
+	use_dir(bench, 1, "ca/other.example");
+	allow(bench, "node\n");
+	memcpy(bench->keys[0].paths[TLS_FILE_ALLOW], bench->keys[1].paths[TLS_FILE_ALLOW], PATH_MAX);
+	is_refused(bench, "\"other.example\" is not in the list of --allow", "the source refuses this end");
+}
+
+static void its_authority_is_another_one(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->host = NULL;
+	use_dir(bench, 0, "ca/node");
+	use_dir(bench, 1, "alien/node");
+	is_refused(bench, "no authority that is trusted here", "no authority that is trusted here");
+}
+
 static void not_in_the_list(void **state)
 {
 	struct bench *bench = *state;
@@ -324,6 +371,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(another_key, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(another_authority, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(another_name, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_connection_of_the_callers, set_up, tear_down),
+		cmocka_unit_test(two_machines_are_not_one),
+		cmocka_unit_test_setup_teardown(its_list_has_another_one, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(its_authority_is_another_one, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(not_in_the_list, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(without_tls, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_handshake_that_hangs, set_up, tear_down),

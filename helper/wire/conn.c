@@ -309,7 +309,7 @@ int conn_check_preamble(struct conn_preamble *pre, struct error *err)
 	pre->magic = le32toh(pre->magic);
 	pre->version = le16toh(pre->version);
 	if ((pre->magic & TLS_HELLO_MASK) == TLS_HELLO)
-		return error_set(err, CODE_PEER, NULL, "it speaks TLS, and --insecure was said here");
+		return error_set(err, CODE_PEER, NULL, "it speaks TLS, and this end has no keys, or was told --insecure or --insecure-fds");
 	if (pre->magic != CONN_MAGIC)
 		return error_set(err, CODE_PEER, NULL, "it does not speak our protocol");
 	if (pre->version != CONN_VERSION)

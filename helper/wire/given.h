@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include "base/error.h"
+#include "wire/tls_keys.h"
 
 #define GIVEN_MEM_MAX	2	/* the memory connection, and the urgent one */
 
@@ -17,7 +18,7 @@
  * @rpc: the control connection, with @mem in place of an address
  * @mem: the memory connection, and the urgent one
  * @fs: for files; @msg: of a manager (wire/msgfd.h)
- * @insecure: the user accepts that TCP among @rpc and @mem is not encrypted
+ * @insecure: the user wants no TLS on @rpc and @mem
  */
 struct given {
 	int rpc, mem[GIVEN_MEM_MAX], fs, msg;
@@ -35,5 +36,12 @@ static inline bool given_has_link(const struct given *given)
 
 /** given_check() - each is a connected stream socket, and none is given twice; none is inherited by other programs from here on */
 int given_check(const struct given *given, struct error *err);
+
+/**
+ * given_find_keys() - for TLS on @rpc and @mem: all of them when one is TCP, or when @opts name keys
+ *
+ * Return: 0, or -1 with CODE_USAGE: TCP without keys needs the user's word; or CODE_NOT_READY for a file
+ */
+int given_find_keys(const struct given *given, struct tls_keys *keys, const struct tls_options *opts, struct error *err);
 
 #endif

@@ -129,8 +129,8 @@ static int check_words(const struct tls_options *opts, struct error *err)
 }
 
 /* Without a word of the user the default directory counts, if there is one. */
-static int choose(struct tls_keys *keys, const struct tls_options *opts, const char *where,
-		  struct error *err)
+static int choose(struct tls_keys *keys, const struct tls_options *opts, const char *what,
+		  const char *hint, struct error *err)
 {
 	if (opts->psk) {
 		keys->proof = TLS_PSK;
@@ -138,18 +138,33 @@ static int choose(struct tls_keys *keys, const struct tls_options *opts, const c
 	} else if (opts->dir || !access(TLS_DEFAULT_DIR, F_OK)) {
 		return look_into(keys, opts->dir ?: TLS_DEFAULT_DIR, err);
 	} else {
-		return error_set(err, CODE_USAGE, KEYGEN_HINT,
+		return error_set(err, CODE_USAGE, hint,
 				 "there are no keys for TLS, and memory would go over \"%.100s\" without encryption",
-				 where);
+				 what);
 	}
+	return 0;
+}
+
+int tls_keys_choose(struct tls_keys *keys, const struct tls_options *opts, const char *what, const char *hint,
+		    struct error *err)
+{
+	int fds[TLS_FILES];
+
+	memset(keys, 0, sizeof(*keys));
+	keys->no_ktls = opts->no_ktls;
+	if (check_words(opts, err) || choose(keys, opts, what, hint, err))
+		return -1;
+	if (opts->allow)
+		snprintf(keys->paths[TLS_FILE_ALLOW], PATH_MAX, "%s", opts->allow);
+	if (tls_keys_open(keys, fds, err))
+		return -1;
+	tls_keys_close(fds);
 	return 0;
 }
 
 int tls_keys_find(struct tls_keys *keys, const struct tls_options *opts, const char *where,
 		  struct error *err)
 {
-	int fds[TLS_FILES];
-
 	memset(keys, 0, sizeof(*keys));
 	keys->no_ktls = opts->no_ktls;
 	if (check_words(opts, err))
@@ -159,12 +174,5 @@ int tls_keys_find(struct tls_keys *keys, const struct tls_options *opts, const c
 				 "--allow is for TCP: a UNIX socket has no TLS");
 	if (opts->insecure || unix_path(where))
 		return 0;
-	if (choose(keys, opts, where, err))
-		return -1;
-	if (opts->allow)
-		snprintf(keys->paths[TLS_FILE_ALLOW], PATH_MAX, "%s", opts->allow);
-	if (tls_keys_open(keys, fds, err))
-		return -1;
-	tls_keys_close(fds);
-	return 0;
+	return tls_keys_choose(keys, opts, where, KEYGEN_HINT, err);
 }

@@ -52,6 +52,13 @@ struct tls_keys {
 int tls_keys_find(struct tls_keys *keys, const struct tls_options *opts, const char *where,
 		  struct error *err);
 
+/**
+ * tls_keys_choose() - tls_keys_find() for connections that need TLS
+ * @what: one of them, as the user calls it; @hint: for a user who has no keys
+ */
+int tls_keys_choose(struct tls_keys *keys, const struct tls_options *opts, const char *what, const char *hint,
+		    struct error *err);
+
 /** tls_keys_open() - the files, close-on-exec; 0, or -1 with @err and all of @fds -1 */
 int tls_keys_open(const struct tls_keys *keys, int fds[TLS_FILES], struct error *err);
 

@@ -104,7 +104,7 @@ int tls_link_start(struct tls_link *link, int fd, bool server, const char *host,
 		   const struct tls_keys *keys, struct error *err)
 {
 	char *const argv[] = {
-		"migrate-helper", TLS_PROCESS_VERB, server ? "serve" : "connect",
+		"migrate-helper", TLS_PROCESS_VERB, server ? "serve" : host ? "connect" : "given",
 		keys->proof == TLS_PSK ? "psk" : "certificate", keys->no_ktls ? "user" : "kernel",
 		(char *)(host ?: ""), NULL,
 	};
@@ -138,7 +138,7 @@ static void reap(struct tls_link *link)
 int tls_link_check_hello(int fd, struct error *err)
 {
 	static const struct tls_words words = {
-		.other = "it", .plain = "it speaks no TLS, and --insecure was not said here",
+		.other = "it", .plain = "it speaks no TLS, and neither --insecure nor --insecure-fds was said here",
 	};
 
 	return tls_check_hello(fd, 0, &words, err);
@@ -215,6 +215,14 @@ int tls_link_finish(struct tls_link *link, int timeout_ms, struct conn *conn,
 	return 0;
 }
 
+int tls_link_check_same(const struct tls_peer *first, const struct tls_peer *other, struct error *err)
+{
+	return strcmp(first->name, other->name) ?
+	       error_set(err, CODE_PEER, NULL, "the connections of this migration lead to two machines, \"%s\" and \"%s\"",
+			 first->name, other->name) : 0;
+}
+
+/* @where: NULL: whoever opened the connection knows where it leads */
 static int seal(struct conn *conn, const char *where, const struct tls_keys *keys,
 		struct tls_peer *peer, struct error *err)
 {
@@ -223,9 +231,26 @@ static int seal(struct conn *conn, const char *where, const struct tls_keys *key
 
 	if (keys->proof == TLS_NONE)
 		return 0;
-	return conn_host(where, host, sizeof(host), err) ||
-	       tls_link_start(&link, conn->fd, false, host, keys, err) ||
+	return (where && conn_host(where, host, sizeof(host), err)) ||
+	       tls_link_start(&link, conn->fd, false, where ? host : NULL, keys, err) ||
 	       tls_link_finish(&link, PROCESS_MS, conn, peer, err) ? -1 : 0;
+}
+
+static int introduce(struct conn *conn, const char *where, enum conn_kind kind, const uint8_t *id,
+		     const struct tls_keys *keys, struct tls_peer *peer, struct error *err)
+{
+	if (seal(conn, where, keys, peer, err)) {
+		conn_close(conn);
+		return -1;
+	}
+	return conn_introduce(conn, kind, id, err);
+}
+
+int tls_link_over(struct conn *conn, int fd, enum conn_kind kind, const uint8_t *id, const struct tls_keys *keys,
+		  struct tls_peer *peer, struct error *err)
+{
+	*conn = (struct conn){ .fd = fd, .kind = kind };
+	return introduce(conn, NULL, kind, id, keys, peer, err);
 }
 
 int tls_link_connect(struct conn *conn, const char *where, enum conn_kind kind, const uint8_t *id,
@@ -234,11 +259,5 @@ int tls_link_connect(struct conn *conn, const char *where, enum conn_kind kind, 
 	*conn = CONN_NONE;
 	conn->kind = kind;
 	conn->fd = conn_dial(where, err);
-	if (conn->fd < 0)
-		return -1;
-	if (seal(conn, where, keys, peer, err)) {
-		conn_close(conn);
-		return -1;
-	}
-	return conn_introduce(conn, kind, id, err);
+	return conn->fd < 0 ? -1 : introduce(conn, where, kind, id, keys, peer, err);
 }

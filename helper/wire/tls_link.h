@@ -44,7 +44,7 @@ int tls_link_check_hello(int fd, struct error *err);
  * tls_link_start() - start a handshake
  * @fd: a TCP socket, which stays the caller's
  * @server: this end was called
- * @host: the name or address that this end has called; NULL when it was called
+ * @host: the name or address that this end has called; NULL when it was called, or another program has opened @fd
  */
 int tls_link_start(struct tls_link *link, int fd, bool server, const char *host,
 		   const struct tls_keys *keys, struct error *err);
@@ -65,6 +65,20 @@ int tls_link_finish(struct tls_link *link, int timeout_ms, struct conn *conn,
  */
 int tls_link_connect(struct conn *conn, const char *where, enum conn_kind kind, const uint8_t *id,
 		     const struct tls_keys *keys, struct tls_peer *peer, struct error *err);
+
+/**
+ * tls_link_over() - tls_link_connect() over a connection that another program has opened
+ * @fd: owned, also after a failure. No name of the other end is compared: its key, or authority, and --allow say who it may be
+ */
+int tls_link_over(struct conn *conn, int fd, enum conn_kind kind, const uint8_t *id, const struct tls_keys *keys,
+		  struct tls_peer *peer, struct error *err);
+
+/**
+ * tls_link_check_same() - both connections lead to the same key or certificate
+ *
+ * Of several machines at one name, or behind descriptors, each may have a certificate that fits.
+ */
+int tls_link_check_same(const struct tls_peer *first, const struct tls_peer *other, struct error *err);
 
 /** tls_link_cancel() - kill the process of a handshake, if there is one */
 void tls_link_cancel(struct tls_link *link);

@@ -38,6 +38,14 @@ static const struct tls_words client_words = {
 	.name_hint = "give --to a name or address that its certificate has, or make it another certificate with \"keygen --host\"",
 };
 
+/* The words of a client whose connection another program has opened */
+static const struct tls_words given_words = {
+	.other = "the destination",
+	.alert_hint = "do both ends have the same pre-shared key, or certificates of the same authority? What serve says has more",
+	.hangup_hint = "does \"serve\" say --insecure-fds there, or has a UNIX socket and no --tls-psk or --tls-dir?",
+	.authority_hint = "both ends need certificates of one authority: look at " TLS_CA_NAME,
+};
+
 static const struct tls_words server_words = {
 	.other = "the source",
 	.certificate_hint = "make one with \"migrate-helper keygen --ca\"",
@@ -45,10 +53,11 @@ static const struct tls_words server_words = {
 	.authority_hint = "both ends need certificates of one authority: look at " TLS_CA_NAME,
 };
 
-/** struct process - @host: NULL for a server */
+/** struct process - @host: NULL for a server, and where the caller opened the connection */
 struct process {
 	bool server, kernel, other_in_kernel;
 	const char *host;
+	const struct tls_words *words;
 	struct tls_proof proof;
 	struct tls *tls;
 	struct tls_peer peer;
@@ -59,7 +68,8 @@ static int parse(struct process *process, int argc, char **argv)
 	if (argc != 5)
 		return -1;
 	process->server = !strcmp(argv[1], "serve");
-	process->host = process->server ? NULL : argv[4];
+	process->host = strcmp(argv[1], "connect") ? NULL : argv[4];
+	process->words = process->server ? &server_words : process->host ? &client_words : &given_words;
 	process->proof.server = process->server;
 	process->proof.kind = !strcmp(argv[2], "psk") ? TLS_PSK : TLS_CERTIFICATE;
 	process->kernel = !strcmp(argv[3], "kernel");
@@ -92,14 +102,11 @@ static int exchange(struct process *process, struct error *err)
 	if (n > 0)
 		n = tls_read(tls, &other, sizeof(other));
 	if (n < 0)
-		return error_set(err, CODE_PEER, process->server ? server_words.alert_hint :
-				 client_words.alert_hint, "%s refuses this end: %s",
-				 process->server ? "the source" : "the destination",
-				 tls_why(tls) ?: "it hung up");
+		return error_set(err, CODE_PEER, process->words->alert_hint, "%s refuses this end: %s",
+				 process->words->other, tls_why(tls) ?: "it hung up");
 	if (n != sizeof(other) || other.version != WORD_VERSION || other.in_kernel > 1)
 		return error_set(err, CODE_PEER, "use the same version on both sides",
-				 "%s begins with words that this version does not know",
-				 process->server ? "the source" : "the destination");
+				 "%s begins with words that this version does not know", process->words->other);
 	process->other_in_kernel = other.in_kernel;
 	if (!process->server && tls_write(tls, &mine, sizeof(mine)))
 		return error_set(err, CODE_NETWORK, NULL, "link lost in the TLS handshake");
@@ -111,9 +118,8 @@ static int shake_hands(struct process *process, struct error *err)
 {
 	unsigned int flags = GNUTLS_NO_TICKETS | GNUTLS_NO_AUTO_REKEY |
 			     (process->server ? GNUTLS_SERVER : GNUTLS_CLIENT);
-	const struct tls_words *words = process->server ? &server_words : &client_words;
 
-	process->tls = tls_new(TLS_PROCESS_TCP, flags, words, err);
+	process->tls = tls_new(TLS_PROCESS_TCP, flags, process->words, err);
 	if (!process->tls || tls_proof_set(&process->proof, process->tls, err) ||
 	    tls_shake_hands(process->tls, TLS_HANDSHAKE_MS, err) ||
 	    tls_proof_check(&process->proof, process->tls, process->host, process->peer.name,

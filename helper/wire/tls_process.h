@@ -25,7 +25,7 @@ enum tls_process_fd {
 	TLS_PROCESS_FDS = TLS_PROCESS_KEYS + TLS_FILES,
 };
 
-/** tls_process_main() - arguments: serve|connect psk|certificate kernel|user HOST. Does not return */
+/** tls_process_main() - arguments: serve|connect|given psk|certificate kernel|user HOST. Does not return */
 int tls_process_main(int argc, char **argv);
 
 #endif

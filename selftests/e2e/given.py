@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # Opens the connections of a migration, as a caller does that has a network of its own, and runs both ends over them.
-# Usage: given.py KIND DIR PID [OPTION]...: KIND: unix, tcp, or what is wrong; output of both ends in DIR; OPTIONs of migrate
+# Usage: given.py KIND DIR PID [OPTION]...: KIND: unix, tcp, kinds of TLS, or what is wrong; output of both ends, and keys, in DIR; OPTIONs of migrate
 import os, signal, socket, struct, subprocess, sys
 
 def pair(family):
@@ -26,25 +26,32 @@ def run(side, words, numbers, manager):
                                 stdout=to, stderr=log, pass_fds=fds)
 
 kind, where, pid, options = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
+keys = os.path.join(where, "keys")
+seals = {"psk": [["--tls-psk", keys + "/one"]] * 2, "sealed-unix": [["--tls-psk", keys + "/one"]] * 2,
+         "certificates": [["--tls-dir", keys + "/ca/source", "--allow", keys + "/dest"], ["--tls-dir", keys + "/ca/dest"]],
+         "alien": [["--tls-dir", keys + "/ca/source"], ["--tls-dir", keys + "/alien/dest"]],
+         "unlisted": [["--tls-dir", keys + "/ca/source", "--allow", keys + "/source"], ["--tls-dir", keys + "/ca/dest"]],
+         "half": [["--tls-psk", keys + "/one"], ["--insecure-fds"]], "secure": [[], []]}
 files, there = "/srv/driven", os.path.join(where, "there")
 sends = "tar cf - -C %s . 2> /dev/null | base64 -w0; echo; read -r ack && [ $ack = ok ] && du -sb %s | cut -f1 >&3" % (files, files)
 takes = "while read -r line; do echo $line | base64 -d | tar xf - -C %s && echo ok; done" % files
 drivers = {"driver": {"migrate": sends, "serve": takes}, "channelless": {"migrate": sends, "serve": takes},
            "driver-fails": {"migrate": "exit 3", "serve": takes}, "driver-hangs": {"migrate": "sleep 1000", "serve": takes}}
 bind = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"', there, files] if kind in drivers else []
-pairs = [pair("tcp" if kind in ("tcp", "secure") else "unix") for _ in range(4 if kind in drivers else 3)]
+unix = ["unix", "same", "crossed", "silent", "sealed-unix"] + list(drivers)
+pairs = [pair("unix" if kind in unix else "tcp") for _ in range(4 if kind in drivers else 3)]
 here = [str(near.fileno()) for near, _ in pairs]
 far = [str(far.fileno()) for _, far in pairs]
 if kind == "crossed":
     far[1], far[2] = far[2], far[1]
 if kind == "same":
     here[2] = here[1]
-insecure = ["--insecure-fds"] if kind != "secure" else []
+seal = seals.get(kind, [["--insecure-fds"]] * 2)
 ours, theirs = zip(*(socket.socketpair() for _ in range(2)))
-serve = run("serve", ["serve", "--json"] + insecure, far, theirs[1])
+serve = run("serve", ["serve", "--json"] + seal[1], far, theirs[1])
 if kind == "silent":
     serve.send_signal(signal.SIGSTOP)
-migrate = run("migrate", ["migrate", "--pid", pid, "--json"] + insecure + options, here, theirs[0])
+migrate = run("migrate", ["migrate", "--pid", pid, "--json"] + seal[0] + options, here, theirs[0])
 for sock in [sock for both in pairs for sock in both] + list(theirs):
     sock.close()
 said = []
