@@ -365,6 +365,78 @@ static void who_hurries_comes_back(void **state)
 	assert_int_equal(ends->sent, -1);
 }
 
+#define ANSWERS_MS	1200
+
+static int connect_impatient(void **state)
+{
+	int ret;
+
+	setenv("MIGRATE_HELPER_ANSWERS_MS", "1200", true);
+	ret = connect_both(state);
+	unsetenv("MIGRATE_HELPER_ANSWERS_MS");
+	return ret;
+}
+
+static void *read_control(void *arg)
+{
+	struct ends *ends = arg;
+
+	return control_recv(ends->ctl, -1, &ends->err);
+}
+
+static void unanswered(const struct error *err)
+{
+	assert_int_equal(err->code, CODE_NETWORK);
+	assert_non_null(strstr(err->what, "nothing came from the other program for 1200 ms"));
+}
+
+/* As somebody on the path does, who lets nothing through and acknowledges all. */
+static void acknowledgements_are_no_answers(void **state)
+{
+	struct ends *ends = *state;
+	struct error err = { 0 };
+	pthread_t reader;
+
+	assert_int_equal(pthread_create(&reader, NULL, drain, ends), 0);
+	assert_null(control_recv(ends->ctl, -1, &err));
+	unanswered(&err);
+	shutdown(ends->raw, SHUT_RDWR);
+	pthread_join(reader, NULL);
+}
+
+/* It reads nothing of a large message, and its heartbeats come; when they end the link does. */
+static void a_slow_program_that_beats_is_waited_for(void **state)
+{
+	static const uint8_t beat[] = { 3, 0, 0, 0, 0x9a, 1, 0 };
+	struct ends *ends = *state;
+	struct timespec soon;
+	pthread_t reader;
+
+	begin_to_send(ends);
+	assert_int_equal(pthread_create(&reader, NULL, read_control, ends), 0);
+	/* byte by byte: each is an answer, as is each part of a large message on a slow link */
+	for (unsigned int i = 0; i < 5 * ANSWERS_MS / 200; i++) {
+		assert_int_equal(send(ends->raw, &beat[i % sizeof(beat)], 1, MSG_NOSIGNAL), 1);
+		usleep(200000);
+	}
+	clock_gettime(CLOCK_REALTIME, &soon);
+	assert_int_equal(pthread_timedjoin_np(reader, NULL, &soon), ETIMEDOUT);
+	pthread_join(reader, NULL);
+	unanswered(&ends->err);
+	assert_true(has_ended(ends, 60000));
+	assert_int_equal(ends->sent, -1);
+}
+
+/* This end is the slow one: what the other one says may lie in the socket. */
+static void who_does_not_read_does_not_judge(void **state)
+{
+	struct ends *ends = *state;
+	struct pollfd pfd = { .fd = control_link_fd(ends->ctl), .events = POLLIN };
+
+	assert_int_equal(poll(&pfd, 1, SLOW_MS), 0);
+}
+
+#define IMPATIENT_TEST(test) cmocka_unit_test_setup_teardown(test, connect_impatient, close_both)
 #define LINK_TEST(test) cmocka_unit_test_setup_teardown(test, connect_both, close_both)
 
 int main(void)
@@ -375,6 +447,8 @@ int main(void)
 		LINK_TEST(a_link_that_is_back_is_not_lost), LINK_TEST(data_go_on_soon_after_a_cut),
 		cmocka_unit_test(an_idle_connection_outlives_a_cut),
 		LINK_TEST(who_hurries_comes_back),
+		IMPATIENT_TEST(acknowledgements_are_no_answers), IMPATIENT_TEST(a_slow_program_that_beats_is_waited_for),
+		IMPATIENT_TEST(who_does_not_read_does_not_judge),
 	};
 
 	return cmocka_run_group_tests(tests, own_network, NULL);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/thread.h"
+#include "wire/answers.h"
 #include "wire/conn.h"
 #include "wire/control.h"
 #include "wire/liveness.h"
@@ -38,6 +39,8 @@
  * @broken: a message was written in part, so no message can follow
  * @unstarted: the peer's Abort said that it killed the program unstarted
  * @lost: the link was shut down after so many ms of silence; 0: it was not
+ * @unanswered: and that was the silence of the other program, whose machine acknowledges
+ * @answers: what the other program says, on any link
  * @sending_ms: start of the message that is being written; 0: there is none
  * @answer_by_ms: time by which the expected message must have come; 0: no limit
  * @answer_ms: the same as a duration, for the error text
@@ -52,6 +55,8 @@ struct control {
 	int beat_ms, lost_ms;
 	bool stop, hurry, beat_now, broken, unstarted;
 	atomic_int lost;
+	atomic_bool unanswered;
+	struct answers answers;
 	atomic_llong sending_ms;
 	int64_t answer_by_ms;
 	int answer_ms;
@@ -90,6 +95,10 @@ static void look(struct control *ctl, struct liveness *live, int lost_ms, bool h
 		give_up(ctl, lost_ms);
 	else if (hurry && since && clock_now_ms() - since >= ABORT_MS)
 		give_up(ctl, ABORT_MS);
+	if (answers_are_lost(&ctl->answers) && !atomic_load(&ctl->lost)) {
+		atomic_store(&ctl->unanswered, true);
+		give_up(ctl, ctl->answers.lost_ms);
+	}
 }
 
 static void *heart_main(void *arg)
@@ -137,6 +146,7 @@ struct control *control_new(struct conn *conn, enum course_side side, struct err
 	ctl->local = liveness_is_local(conn_link_fd(&ctl->conn));
 	ctl->beat_ms = HEARTBEAT_MS;
 	ctl->lost_ms = CONN_LOST_MS;
+	answers_init(&ctl->answers);
 	course_init(&ctl->course, side);
 	pthread_mutex_init(&ctl->lock, NULL);
 	pthread_mutex_init(&ctl->state_lock, NULL);
@@ -293,13 +303,13 @@ void control_send_abort(struct control *ctl, const struct error *why, bool unsta
 	free(buf);
 }
 
-/* Return: time-out of one conn_read() in ms; 0: none, since @heart ends a lost link */
+/* Return: time-out of one read in ms; -1: none, since @heart ends a lost link */
 static int patience_ms(const struct control *ctl)
 {
 	int64_t left = ctl->answer_by_ms - clock_now_ms();
 
 	if (!ctl->answer_by_ms)
-		return ctl->local ? CONN_LOST_MS : 0;
+		return ctl->local ? CONN_LOST_MS : -1;
 	if (ctl->local && left > CONN_LOST_MS)
 		return CONN_LOST_MS;
 	return left > 1 ? left : 1;
@@ -316,17 +326,36 @@ static int too_late(const struct control *ctl, struct error *err)
 			 ctl->answer_ms);
 }
 
-/* conn_read() whose error names the silence when @heart has shut the link down. */
+/* Each part of a message that takes long is a sign of life. */
+static int read_parts(struct control *ctl, char *at, size_t bytes, struct error *err)
+{
+	while (bytes) {
+		ssize_t n;
+
+		answers_await(&ctl->answers, true);
+		n = conn_read_some(&ctl->conn, at, bytes, patience_ms(ctl), err);
+		answers_await(&ctl->answers, false);
+		if (n <= 0)
+			return n ? -1 : error_set(err, CODE_NETWORK, NULL, "link lost: the other side closed it");
+		answers_came(&ctl->answers);
+		at += n;
+		bytes -= n;
+	}
+	return 0;
+}
+
+/* The error names the silence when @heart has shut the link down. */
 static int read_all(struct control *ctl, void *buf, size_t bytes, struct error *err)
 {
 	struct error why = { 0 };
 	int lost;
 
-	if (!conn_read(&ctl->conn, buf, bytes, patience_ms(ctl), &why))
+	if (!read_parts(ctl, buf, bytes, &why))
 		return 0;
 	lost = atomic_load(&ctl->lost);
 	if (lost)
-		return error_set(err, CODE_NETWORK, NULL,
+		return error_set(err, CODE_NETWORK, NULL, atomic_load(&ctl->unanswered) ?
+				 "link lost: nothing came from the other program for %d ms" :
 				 "link lost: the other machine acknowledged nothing for %d ms",
 				 lost);
 	if (is_late(ctl))

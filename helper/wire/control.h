@@ -34,7 +34,8 @@ void control_shutdown(struct control *ctl);
  * control_set_lost() - set how soon a silent link counts as lost
  * @lost_ms: longest silence of the other machine's kernel; 0: CONN_LOST_MS
  *
- * The peer's program may be slow: only its kernel must answer (wire/liveness.h). When the peer is
+ * The peer's program may be slow: for ANSWERS_LOST_MS only its kernel must answer (wire/liveness.h), and then its
+ * heartbeats count alone (wire/answers.h), since whoever is on the path can answer like a kernel. When the peer is
  * on this machine (a tunnel, a UNIX socket), the link is lost after CONN_LOST_MS without a
  * heartbeat.
  */

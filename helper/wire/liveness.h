@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Tells whether the other machine's kernel still answers. The peer's program may be slow: its
- * kernel acknowledges data, and answers window probes while the program reads nothing.
+ * kernel acknowledges data, and answers window probes while the program reads nothing. That ends a link soon, and keeps none:
+ * see wire/answers.h.
  * TCP_USER_TIMEOUT would end the connection of a peer that reads slowly.
  */
 #ifndef MIGRATE_WIRE_LIVENESS_H

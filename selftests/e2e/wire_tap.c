@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Stands on the network between two ends, and says what it saw: whether WORD went by. It can spoil a byte, or cut
- * the connection as an orderly end would be, once so many bytes have gone by towards the server.
- * Usage: wire_tap PORT ADDRESS PORT WORD [flip|cut BYTES]
+ * the connection as an orderly end would be, once so many bytes have gone by towards the server; or let nothing through any
+ * more, and take all, once FILE is there: this machine's kernel acknowledges it.
+ * Usage: wire_tap PORT ADDRESS PORT WORD [flip|cut BYTES | deaf FILE]
  */
 #include <arpa/inet.h>
 #include <poll.h>
@@ -19,6 +20,7 @@
 static const char *word;
 static long spoil_at;
 static int flips, cuts;
+static const char *deaf_file;
 
 static struct sockaddr_in address(const char *host, const char *port)
 {
@@ -59,6 +61,8 @@ static void pass(struct way *way, int spoils)
 		return;
 	}
 	look(way, n);
+	if (deaf_file && !access(deaf_file, F_OK))
+		return;
 	if (spoils && spoil_at && way->bytes + n > spoil_at) {
 		if (cuts) {
 			shutdown(way->to, SHUT_RDWR);
@@ -112,8 +116,9 @@ int main(int argc, char **argv)
 	word = argv[4];
 	if (argc == 7) {
 		flips = !strcmp(argv[5], "flip");
-		cuts = !flips;
+		cuts = !strcmp(argv[5], "cut");
 		spoil_at = atol(argv[6]);
+		deaf_file = flips || cuts ? NULL : argv[6];
 	}
 	signal(SIGCHLD, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
