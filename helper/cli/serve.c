@@ -92,7 +92,8 @@ static const struct cli_option options[] = {
 	CLI_NO_KTLS(struct serve_options),
 	{ "allow", "FILE",
 	  "names of keys or certificates that may send, one a line (all\n"
-	  "that prove who they are)", .word = offsetof(struct serve_options, tls.allow) },
+	  "that prove who they are), and behind a name what it may\n"
+	  "send: uids=1000-1999,33 gids=LIST", .word = offsetof(struct serve_options, tls.allow) },
 	{ "insecure",
 	  .text = "take a HOST, loopback too, without TLS: every client that\n"
 		  "reaches the port can start programs as root",

@@ -132,6 +132,12 @@ static int open_door(struct server *server, struct error *err)
 	       door_open(&server->door, where, &server->keys, err);
 }
 
+/* It is read anew for each connection; a line that is wrong by then is refused when it counts. */
+static int check_allow(const struct tls_options *opts, struct error *err)
+{
+	return opts->allow ? sender_rule_check_list(opts->allow, err) : 0;
+}
+
 /* The source has all answers that it waited for: what the driver has not done nobody needs. */
 static void end_driver(struct fs_driver *driver)
 {
@@ -177,7 +183,7 @@ int acceptor_run(const struct serve_options *opts)
 	    images_check(server->opts.images_base, &err) ||
 	    criu_config_read(&server->opts.config, server->opts.criu_config, CRIU_END_RESTORE, &err) ||
 	    criu_version_get(&server->opts.criu, &err) || criu_check_restore(&err) ||
-	    open_signals(server, &err) || service_check(&err) || open_door(server, &err) ||
+	    open_signals(server, &err) || service_check(&err) || check_allow(&opts->tls, &err) || open_door(server, &err) ||
 	    (opts->fs_driver && fs_driver_start(&server->driver, &err))) {
 		tell_result(&err, NULL);
 		free(server);

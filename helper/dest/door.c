@@ -246,7 +246,7 @@ static void let_in(struct door *door)
 	caller = free_place(door);
 	caller->conn = (struct conn){ .fd = fd };
 	caller->stage = door->keys->proof == TLS_NONE ? CALLER_SPEAKS : CALLER_IS_SILENT;
-	*caller->name = 0;
+	*caller->name = *caller->words = 0;
 	caller->got = 0;
 	caller->deadline_ms = clock_now_ms() + CALLER_TIMEOUT_MS;
 	conn_address_text(&addr, len, caller->peer, sizeof(caller->peer));
@@ -295,6 +295,7 @@ static void hear_handshake(struct door *door, struct caller *caller)
 	}
 	caller->stage = CALLER_SPEAKS;
 	snprintf(caller->name, sizeof(caller->name), "%s", peer.name);
+	snprintf(caller->words, sizeof(caller->words), "%s", peer.words);
 }
 
 /* How many handshakes run, for callers of @host (NULL: for all) */

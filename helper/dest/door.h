@@ -29,7 +29,7 @@ enum caller_stage { CALLER_SPEAKS, CALLER_IS_SILENT, CALLER_WAITS, CALLER_SHAKES
  * struct caller - a connection in its handshake, or whose preamble is coming, or that waits for its migration
  * @conn: not open: this entry is free
  * @link: the handshake
- * @name: whom its TLS has proved, or empty
+ * @name: whom its TLS has proved, or empty; @words: what --allow says behind it
  * @got: bytes of the preamble received so far
  * @deadline_ms: time at which the door closes the connection
  * @host: the caller's address, as from door_host()
@@ -38,7 +38,7 @@ struct caller {
 	struct conn conn;
 	enum caller_stage stage;
 	struct tls_link link;
-	char name[TLS_NAME_BYTES];
+	char name[TLS_NAME_BYTES], words[TLS_RULE_BYTES];
 	size_t got;
 	int64_t deadline_ms;
 	struct conn_preamble preamble;

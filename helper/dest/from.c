@@ -51,6 +51,7 @@ int from_connect(struct door *door, const char *where, const struct tls_keys *ke
 
 		caller->stage = CALLER_SPEAKS;
 		snprintf(caller->name, sizeof(caller->name), "%s", from.peers[i].name);
+		snprintf(caller->words, sizeof(caller->words), "%s", from.peers[i].words);
 		snprintf(caller->peer, sizeof(caller->peer), "%s", where);
 		caller->preamble = pre;
 		caller->preamble.kind = from.conns[i].kind;

@@ -214,6 +214,7 @@ static void wire_states(struct migration *m)
 		.images_base = m->opts->images_base,
 		.terms = &m->opts->take_addresses,
 		.config = &m->opts->config,
+		.rule = &m->opts->rule,
 	};
 	m->receive = (struct receive){
 		.peer = &m->peer, .objects = &m->objects, .budget = &m->budget,
@@ -230,7 +231,7 @@ static void wire_states(struct migration *m)
 		.place = m->opts->place, .verify = { .budget = &m->budget },
 		.shm = { .objects = &m->objects, .keeper = m->keeper },
 		.config = &m->setup.granted, .mounts = &m->setup.mounts,
-		.namespaces = &m->setup.namespaces,
+		.namespaces = &m->setup.namespaces, .rule = &m->opts->rule,
 		.cancel = -1, .rpc_fd = -1,
 	};
 	m->commit = (struct commit){
@@ -391,8 +392,7 @@ static int undo(struct migration *m, struct error *err)
 	return err->code;
 }
 
-/* Refuse a migration for which nothing was made yet. */
-static int turn_down(const struct conn *control, const struct error *why)
+int migration_refuse(const struct conn *control, const struct error *why)
 {
 	struct error ignored = { 0 };
 	struct conn conn = *control;
@@ -418,7 +418,7 @@ int migration_run(const struct conn *control, int parent_sock, const uint8_t *id
 	m->parent_sock = parent_sock;
 	fds_make_room();
 	if (begin(m, id, &err))
-		return turn_down(control, &err);
+		return migration_refuse(control, &err);
 	wire_pages(m);
 	wire_states(m);
 	setup_begin(&m->setup);

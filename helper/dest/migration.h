@@ -24,5 +24,7 @@
  */
 int migration_run(const struct conn *control, int parent_sock, const uint8_t *id,
 		  const struct serve_options *opts);
+/** migration_refuse() - tell the source why, for which nothing was made yet; otherwise as migration_run() */
+int migration_refuse(const struct conn *control, const struct error *why);
 
 #endif

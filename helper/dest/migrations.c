@@ -139,6 +139,7 @@ static void migration_main(struct serve_options *opts, const struct caller *call
 	struct conn_preamble pre = caller->preamble;
 	int keep[] = { caller->conn.fd, sock, opts->given.msg, caller->conn.tcp ?: -1 };
 	struct conn conn = caller->conn;
+	struct error err = { 0 };
 	sigset_t none;
 
 	fds_close_others(keep, 4);
@@ -149,6 +150,8 @@ static void migration_main(struct serve_options *opts, const struct caller *call
 	tell_count(place);
 	report_wait(true);
 	conn.kind = CONN_CONTROL;
+	if (sender_rule_parse(&opts->rule, caller->name, caller->words, &err))
+		exit(migration_refuse(&conn, &err));
 	exit(migration_run(&conn, sock, pre.id, opts));
 }
 
@@ -156,9 +159,11 @@ static void migration_main(struct serve_options *opts, const struct caller *call
 static void say_who(const struct caller *caller)
 {
 	if (*caller->name)
-		tell("proved", json_pack("{s:o,s:o,s:b}", "peer", report_text(caller->peer), "name",
-					 report_text(caller->name), "kernel", caller->conn.in_kernel),
-		     "%s has proved to be \"%s\"", caller->peer, caller->name);
+		tell("proved", json_pack("{s:o,s:o,s:o,s:b}", "peer", report_text(caller->peer), "name",
+					 report_text(caller->name), "limit", report_text(caller->words), "kernel",
+					 caller->conn.in_kernel),
+		     "%s has proved to be \"%s\"%s%s", caller->peer, caller->name, *caller->words ? ", limited to " : "",
+		     caller->words);
 }
 
 static void fork_one(struct migrations *migrations, struct migration_process *migration,

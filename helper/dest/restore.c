@@ -10,6 +10,7 @@
 #include "dest/late_pages.h"
 #include "dest/ptys.h"
 #include "dest/restore.h"
+#include "dest/sender_check.h"
 #include "dest/tell.h"
 #include "os/cgroup_members.h"
 #include "os/net_filter.h"
@@ -70,7 +71,8 @@ static int prepare_images(struct restore *restore, struct error *err)
 
 	if (program_read_images(program, restore->images->images_fd,
 				restore->images->budget, err) ||
-	    namespaces_compare(restore->namespaces, program, restore->images->images_fd, err))
+	    namespaces_compare(restore->namespaces, program, restore->images->images_fd, err) ||
+	    sender_check_images(restore->rule, program, restore->namespaces, restore->images->images_fd, err))
 		return -1;
 	if (adopt_shared(restore, err))
 		return -1;
@@ -392,7 +394,8 @@ static int run(struct restore *restore, struct opened *opened, struct error *err
 	if (mailbox_failed(&restore->peer->box, err) || program_check(restore->program, err) ||
 	    shm_check_names(&restore->shm, err) ||
 	    (!mounts_root(restore->mounts) &&
-	     program_check_files(restore->program, opened, err)))
+	     program_check_files(restore->program, opened, err)) ||
+	    sender_check_files(restore->rule, restore->program, err))
 		return -1;
 	return say_ready(restore, err);
 }

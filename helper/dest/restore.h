@@ -14,6 +14,7 @@
 #include "dest/peer.h"
 #include "dest/populate.h"
 #include "dest/program.h"
+#include "dest/sender_rule.h"
 #include "dest/shm.h"
 #include "dest/verify.h"
 #include "session/frozen_time.h"
@@ -26,6 +27,7 @@
  * @config: options for CRIU that the source asks for, and this destination grants
  * @mounts: of a mount namespace of the program's own
  * @namespaces: that Setup says it has
+ * @rule: what this sender may send
  * @restored: CRIU's finish marker came; under the mailbox's lock
  * @cancel: shut down at a failure, so that a CRIU that runs ends; -1 when none does; under the
  *	mailbox's lock
@@ -50,6 +52,7 @@ struct restore {
 	const struct criu_config *config;
 	struct mounts *mounts;
 	const struct namespaces *namespaces;
+	const struct sender_rule *rule;
 	int cancel, rpc_fd;
 	struct criu_leave leave;
 	const char *comm;

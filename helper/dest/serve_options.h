@@ -5,6 +5,7 @@
 #include "criu/criu.h"
 #include "dest/kept_addresses.h"
 #include "dest/places.h"
+#include "dest/sender_rule.h"
 #include "wire/given.h"
 #include "wire/tls_keys.h"
 
@@ -22,6 +23,7 @@
  * @fs_driver: command that takes in files over one of them, or NULL
  * @max_bytes: memory for all migrations; 0: the available memory
  * @places: shared by all migrations
+ * @rule: what the sender may send, in a migration's process
  * @place: place of this migration, in its process
  * @peer: address of its other end, in its process; NULL: it is not known
  */
@@ -40,6 +42,7 @@ struct serve_options {
 	struct places *places;
 	struct place *place;
 	const char *peer;
+	struct sender_rule rule;
 };
 
 #endif

@@ -6,6 +6,7 @@
 #include "dest/precheck.h"
 #include "dest/precheck_files.h"
 #include "dest/precheck_sockets.h"
+#include "dest/sender_check.h"
 #include "dest/setup.h"
 #include "dest/tell.h"
 #include "session/cost.h"
@@ -276,6 +277,7 @@ static int take(struct setup *setup, struct refusals *refusals, struct error *er
 			    control_link_fd(setup->peer->ctl), refusals);
 	mounts_take(&setup->mounts, said, refusals);
 	namespaces_take(&setup->namespaces, said, refusals);
+	sender_check_setup(setup->rule, &setup->mounts, &setup->namespaces, refusals);
 	precheck_options(said, setup->config, &setup->granted, refusals);
 	if (!refusals->nr &&
 	    (make_objects(setup, err) ||

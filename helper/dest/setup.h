@@ -13,12 +13,14 @@
 #include "dest/objects.h"
 #include "dest/peer.h"
 #include "dest/places.h"
+#include "dest/sender_rule.h"
 
 /**
  * struct setup - used by the main thread only
  * @images_base: directory of images
  * @terms: of addresses that move here
  * @config: options for CRIU that programs may ask for
+ * @rule: what this sender may send
  * @by_ms: time by which Setup must have come, clock_now_ms()
  * @cost_model_ns: cost_model_ns() of the restore
  * @asked: how often Needs has come
@@ -38,6 +40,7 @@ struct setup {
 	const char *images_base;
 	const struct address_terms *terms;
 	const struct criu_config *config;
+	const struct sender_rule *rule;
 	int64_t by_ms;
 	uint64_t cost_model_ns;
 	int asked;

@@ -84,7 +84,7 @@ static int shake_hands(const struct awaited *awaited, struct conn *conn, int64_t
 		return error_set(err, CODE_NETWORK, NULL, "it says nothing");
 	return tls_link_check_hello(conn->fd, err) ||
 	       tls_link_start(&link, conn->fd, true, NULL, awaited->keys, err) ||
-	       tls_link_finish(&link, left_ms(until), conn, peer, err) ? -1 : 0;
+	       tls_link_finish(&link, left_ms(until), conn, peer, err) || tls_link_check_unlimited(peer, err) ? -1 : 0;
 }
 
 /* A caller may say it byte by byte. */

@@ -88,6 +88,10 @@ static int connect_given(struct link_set *links, const struct given *given, cons
 
 	if (tls_link_over(&control, given->rpc, CONN_CONTROL, id, keys, &peer, err))
 		return -1;
+	if (tls_link_check_unlimited(&peer, err)) {
+		conn_close(&control);
+		return -1;
+	}
 	links->ctl = control_new(&control, COURSE_SOURCE, err);
 	links->tls = keys->proof == TLS_NONE ? "none" : say_who_encrypts(&peer);
 	return !links->ctl || hello(links->ctl, err) ||

@@ -249,6 +249,19 @@ static void two_machines_are_not_one(void **state)
 	assert_non_null(strstr(err.what, "\"one\" and \"two\""));
 }
 
+static void what_a_name_may_send(void **state)
+{
+	struct bench *bench = *state;
+
+	use_psk(bench, 0, "one");
+	use_psk(bench, 1, "one");
+	allow(bench, "on uids=1\none\t uids=7  gids=8 \none\n");
+	assert_true(shake_hands(bench));
+	assert_string_equal(bench->peer[1].words, "uids=7  gids=8");
+	assert_int_equal(tls_link_check_unlimited(&bench->peer[1], &bench->err[1]), -1);
+	assert_int_equal(tls_link_check_unlimited(&bench->peer[0], &bench->err[0]), 0);
+}
+
 static void its_list_has_another_one(void **state)
 {
 	struct bench *bench = *state;
@@ -372,6 +385,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(another_authority, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(another_name, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_connection_of_the_callers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_a_name_may_send, set_up, tear_down),
 		cmocka_unit_test(two_machines_are_not_one),
 		cmocka_unit_test_setup_teardown(its_list_has_another_one, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(its_authority_is_another_one, set_up, tear_down),

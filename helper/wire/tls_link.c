@@ -171,6 +171,7 @@ static void make_text_safe(char *text, size_t size)
 static void make_safe(struct tls_peer *peer)
 {
 	make_text_safe(peer->name, sizeof(peer->name));
+	make_text_safe(peer->words, sizeof(peer->words));
 	make_text_safe(peer->err.what, sizeof(peer->err.what));
 	make_text_safe(peer->err.hint, sizeof(peer->err.hint));
 	if (error_is_set(&peer->err) && peer->err.code != CODE_NETWORK && peer->err.code != CODE_NOT_READY &&
@@ -220,6 +221,13 @@ int tls_link_check_same(const struct tls_peer *first, const struct tls_peer *oth
 	return strcmp(first->name, other->name) ?
 	       error_set(err, CODE_PEER, NULL, "the connections of this migration lead to two machines, \"%s\" and \"%s\"",
 			 first->name, other->name) : 0;
+}
+
+int tls_link_check_unlimited(const struct tls_peer *peer, struct error *err)
+{
+	return *peer->words ? error_set(err, CODE_USAGE, "give this end a list of its own, of names alone",
+					"--allow says \"%s\" of \"%s\", which is for those who send programs", peer->words,
+					peer->name) : 0;
 }
 
 /* @where: NULL: whoever opened the connection knows where it leads */

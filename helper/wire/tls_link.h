@@ -10,6 +10,7 @@
 
 #include <sys/types.h>
 #include "wire/conn.h"
+#include "wire/tls_allow.h"
 #include "wire/tls_keys.h"
 
 #define TLS_NAME_BYTES		64
@@ -19,11 +20,12 @@
  * struct tls_peer - the outcome of a handshake
  * @err: set: it failed
  * @name: of the other end: of its key, or in its certificate; printable
+ * @words: what --allow says behind that name; printable
  * @in_kernel: the kernel has the keys
  */
 struct tls_peer {
 	struct error err;
-	char name[TLS_NAME_BYTES];
+	char name[TLS_NAME_BYTES], words[TLS_RULE_BYTES];
 	bool in_kernel;
 };
 
@@ -79,6 +81,9 @@ int tls_link_over(struct conn *conn, int fd, enum conn_kind kind, const uint8_t 
  * Of several machines at one name, or behind descriptors, each may have a certificate that fits.
  */
 int tls_link_check_same(const struct tls_peer *first, const struct tls_peer *other, struct error *err);
+
+/** tls_link_check_unlimited() - --allow says nothing behind the name of a destination: that would limit what a source sends */
+int tls_link_check_unlimited(const struct tls_peer *peer, struct error *err);
 
 /** tls_link_cancel() - kill the process of a handshake, if there is one */
 void tls_link_cancel(struct tls_link *link);

@@ -123,7 +123,7 @@ static int shake_hands(struct process *process, struct error *err)
 	if (!process->tls || tls_proof_set(&process->proof, process->tls, err) ||
 	    tls_shake_hands(process->tls, TLS_HANDSHAKE_MS, err) ||
 	    tls_proof_check(&process->proof, process->tls, process->host, process->peer.name,
-			    sizeof(process->peer.name), err) ||
+			    sizeof(process->peer.name), process->peer.words, err) ||
 	    exchange(process, err))
 		return -1;
 	/* a kernel takes no second key: with a program at the other end the link would end at 2^24 records */

@@ -199,7 +199,7 @@ static gnutls_x509_crt_t certificate_of(struct tls *tls)
 }
 
 int tls_proof_check(struct tls_proof *proof, struct tls *tls, const char *host, char *name,
-		    size_t size, struct error *err)
+		    size_t size, char *words, struct error *err)
 {
 	const char *allow = proof->texts[TLS_FILE_ALLOW], *identity = NULL;
 	gnutls_x509_crt_t crt = NULL;
@@ -215,7 +215,7 @@ int tls_proof_check(struct tls_proof *proof, struct tls *tls, const char *host, 
 		identity = gnutls_psk_server_get_username(tls_session(tls));
 		text_printable(name, size, identity ?: "");
 	}
-	allowed = !allow || tls_allow_has(allow, identity, crt);
+	allowed = !allow || tls_allow_find(allow, identity, crt, words);
 	gnutls_x509_crt_deinit(crt);
 	if (allowed)
 		return 0;

@@ -31,8 +31,9 @@ int tls_proof_set(struct tls_proof *proof, struct tls *tls, struct error *err);
  * tls_proof_check() - after the handshake: the other end's certificate, and whether --allow has it
  * @host: name or address that this end has called; NULL: it was called
  * @name: filled with the other end's name, as far as it is known; printable
+ * @words: TLS_RULE_BYTES, filled with what --allow says behind it
  */
 int tls_proof_check(struct tls_proof *proof, struct tls *tls, const char *host, char *name,
-		    size_t size, struct error *err);
+		    size_t size, char *words, struct error *err);
 
 #endif

@@ -101,7 +101,8 @@ more_answers() { [ "$(answers)" -gt "$1" ] && served_ns=$(date +%s%N); }
 # start_program [WORD...]: what ticker is to do
 start_program() {
 	[ $# != 0 ] || set -- serve 5000 32
-	setsid ticker "$@" </dev/null >/dev/null 2>&1 &
+	# shellcheck disable=SC2086 # words
+	setsid ${as-} ticker "$@" </dev/null >/dev/null 2>&1 &
 	ticker=$!
 	wait_for 10 sh -c "ss -Hltn | grep -q :5000"
 	ticker ask $src 5000 $tmp/answers 2>$tmp/ask.err &

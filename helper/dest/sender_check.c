@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <sys/stat.h>
+#include "criu/creds.h"
+#include "dest/sender_check.h"
+
+/** struct check - @namespaces: whose ids the images have */
+struct check {
+	const struct sender_rule *rule;
+	const struct namespaces *namespaces;
+};
+
+void sender_check_setup(const struct sender_rule *rule, const struct mounts *mounts, const struct namespaces *namespaces,
+			struct refusals *refusals)
+{
+	if (!rule || !rule->limited)
+		return;
+	/* its files, devices and programs that give rights would be root's to make */
+	if (mounts_root(mounts))
+		precheck_refuse(refusals, "--allow there lets \"%s\" send programs of some users only, and none with a mount namespace of its own",
+				rule->name);
+	/* root in it can become each of them */
+	for (size_t i = 0; i < namespaces->uids.nr; i++) {
+		const struct id_range *range = &namespaces->uids.ranges[i];
+
+		if (!sender_ids_have(&rule->uids, range->outside, range->outside + range->count - 1))
+			precheck_refuse(refusals, "--allow there does not let \"%s\" send programs whose user namespace has the uids from %u on",
+					rule->name, range->outside);
+	}
+	for (size_t i = 0; i < namespaces->gids.nr; i++) {
+		const struct id_range *range = &namespaces->gids.ranges[i];
+
+		if (!sender_ids_have(&rule->gids, range->outside, range->outside + range->count - 1))
+			precheck_refuse(refusals, "--allow there does not let \"%s\" send programs whose user namespace has the gids from %u on",
+					rule->name, range->outside);
+	}
+}
+
+static bool has(const struct sender_ids *ids, const struct id_map *map, bool mapped, uint32_t id)
+{
+	return (!mapped || id_map_outside(map, id, &id)) && sender_ids_have(ids, id, id);
+}
+
+static int refuse(const struct check *check, pid_t tid, const char *what, uint32_t id, struct error *err)
+{
+	return error_set(err, CODE_REFUSED, "the list of --allow says which, at the destination",
+			 "thread %d has %s %u, of which --allow lets \"%s\" send no program", tid, what, id, check->rule->name);
+}
+
+static int check_thread(void *ctx, const struct criu_creds *creds, struct error *err)
+{
+	const struct check *check = ctx;
+	const struct namespaces *namespaces = check->namespaces;
+	bool mapped = namespaces_have_user(namespaces);
+
+	for (size_t i = 0; i < CRIU_CREDS_IDS; i++) {
+		if (!has(&check->rule->uids, &namespaces->uids, mapped, creds->uids[i]))
+			return refuse(check, creds->tid, "uid", creds->uids[i], err);
+		if (!has(&check->rule->gids, &namespaces->gids, mapped, creds->gids[i]))
+			return refuse(check, creds->tid, "gid", creds->gids[i], err);
+	}
+	for (size_t i = 0; i < creds->nr_groups; i++)
+		if (!has(&check->rule->gids, &namespaces->gids, mapped, creds->groups[i]))
+			return refuse(check, creds->tid, "group", creds->groups[i], err);
+	/* in a user namespace they are of that namespace, whose ids Setup has named */
+	if (creds->capable && !mapped)
+		return error_set(err, CODE_REFUSED, NULL, "thread %d has capabilities, with which --allow lets \"%s\" send no program",
+				 creds->tid, check->rule->name);
+	return 0;
+}
+
+/* Its content is the sender's. Who may start it would have the rights of its owner. */
+static int check_ghost(void *ctx, uint32_t uid, uint32_t gid, uint32_t mode, struct error *err)
+{
+	const struct check *check = ctx;
+	bool mapped = namespaces_have_user(check->namespaces);
+
+	if (S_ISBLK(mode) || S_ISCHR(mode) || ((mode & S_ISUID) && !has(&check->rule->uids, &check->namespaces->uids, mapped, uid)) ||
+	    ((mode & S_ISGID) && !has(&check->rule->gids, &check->namespaces->gids, mapped, gid)))
+		return error_set(err, CODE_REFUSED, NULL,
+				 "the images have a file without a name that gives rights (mode %o, uid %u, gid %u), which --allow does not let \"%s\" send",
+				 mode & 07777, uid, gid, check->rule->name);
+	return 0;
+}
+
+int sender_check_images(const struct sender_rule *rule, const struct program *program, const struct namespaces *namespaces,
+			int images_fd, struct error *err)
+{
+	struct check check = { .rule = rule, .namespaces = namespaces };
+
+	if (!rule || !rule->limited)
+		return 0;
+	for (size_t i = 0; i < program->nr; i++)
+		if (criu_creds_each(images_fd, &program->processes[i]->task, check_thread, &check, err))
+			return -1;
+	return criu_ghosts_each(images_fd, check_ghost, &check, err);
+}
