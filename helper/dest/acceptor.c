@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+#include "base/thread.h"
 #include "dest/acceptor.h"
 #include "dest/door.h"
 #include "dest/from.h"
@@ -100,6 +102,54 @@ static int open_signals(struct server *server, struct error *err)
 	       error_errno(err, CODE_INTERNAL, NULL, "cannot make a signalfd") : 0;
 }
 
+/** struct calling - the destination connects, and each step of that waits for the source; @done: it has ended */
+struct calling {
+	struct server *server;
+	int done;
+};
+
+/* Nothing of a migration is here yet. */
+static void *watch_signals(void *arg)
+{
+	struct calling *calling = arg;
+	struct pollfd fds[] = {
+		{ .fd = calling->done, .events = POLLIN }, { .fd = calling->server->signals, .events = POLLIN },
+	};
+	struct signalfd_siginfo info;
+	struct error err = { 0 };
+
+	for (;;) {
+		if (poll(fds, 2, -1) < 0)
+			continue;
+		if (fds[0].revents)
+			return NULL;
+		/* of a process that made TLS */
+		if (read(calling->server->signals, &info, sizeof(info)) != sizeof(info) || info.ssi_signo == SIGCHLD)
+			continue;
+		error_set(&err, CODE_ABORTED, NULL, "ended by a signal (%s)", strsignal(info.ssi_signo));
+		tell_result(&err, NULL);
+		exit(err.code);
+	}
+}
+
+static int call(struct server *server, struct error *err)
+{
+	struct calling calling = { .server = server, .done = eventfd(0, EFD_CLOEXEC) };
+	pthread_t thread;
+	int ret;
+
+	if (calling.done < 0)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot make an eventfd");
+	ret = thread_start(&thread, watch_signals, &calling, err);
+	if (!ret) {
+		ret = from_connect(&server->door, server->opts.from, &server->keys, err);
+		eventfd_write(calling.done, 1);
+		pthread_join(thread, NULL);
+	}
+	close(calling.done);
+	return ret;
+}
+
 static int open_door(struct server *server, struct error *err)
 {
 	const struct serve_options *opts = &server->opts;
@@ -128,7 +178,7 @@ static int open_door(struct server *server, struct error *err)
 		return door_take(&server->door, fd, &server->keys, &opts->tls, err);
 	if (tls_keys_find(&server->keys, &opts->tls, where, err))
 		return -1;
-	return opts->from ? from_connect(&server->door, where, &server->keys, err) :
+	return opts->from ? call(server, err) :
 	       door_open(&server->door, where, &server->keys, err);
 }
 

@@ -4,17 +4,20 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "dest/door.h"
 #include "dest/tell.h"
+#include "wire/message.h"
 
 #define CALLER_TIMEOUT_MS	10000
 #define HOST_PREFIX		64	/* bits of an IPv6 network, which has one owner */
 #define HANDSHAKES_AT_ONCE	32	/* handshakes that start at once, and */
 #define HANDSHAKE_EACH_MS	50	/* one more in each such time */
+#define TOLD_MS			1000	/* for a caller that was told why it is turned away */
 #define SAY_MAX			20
 #define SAY_MS			1000
 #define NAME_BYTES		sizeof(struct sockaddr_storage)
@@ -130,6 +133,7 @@ static int awaited_fd(const struct caller *caller)
 		return caller->link.sock;
 	case CALLER_SPEAKS:
 	case CALLER_IS_SILENT:
+	case CALLER_IS_TOLD:
 		return caller->conn.fd;
 	default:
 		return -1;
@@ -164,9 +168,8 @@ static bool may_say(struct door *door)
 	return true;
 }
 
-void door_turn_away(struct door *door, struct caller *caller, const char *why)
+static void say_stranger(struct door *door, const struct caller *caller, const char *why)
 {
-	let_go(caller);
 	door->strangers++;
 	if (!may_say(door))
 		return;
@@ -176,6 +179,12 @@ void door_turn_away(struct door *door, struct caller *caller, const char *why)
 				   "unsaid", (json_int_t)door->unsaid),
 	     "closed a connection from %s: %s", caller->peer, why);
 	door->unsaid = 0;
+}
+
+void door_turn_away(struct door *door, struct caller *caller, const char *why)
+{
+	let_go(caller);
+	say_stranger(door, caller, why);
 }
 
 size_t door_callers_of(const struct door *door, const char *host)
@@ -222,6 +231,10 @@ void door_host(const struct sockaddr_storage *addr, char *host, size_t size)
 		inet_ntop(AF_INET, &in->sin_addr, host, size);
 	} else if (addr->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
 		inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], host, size);
+	} else if (addr->ss_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr)) {
+		/* all machines of a link have the same first bits */
+		inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof(text));
+		snprintf(host, size, "%s%%%u", text, in6->sin6_scope_id);
 	} else if (addr->ss_family == AF_INET6) {
 		memcpy(&net, &in6->sin6_addr, HOST_PREFIX / 8);
 		inet_ntop(AF_INET6, &net, text, sizeof(text));
@@ -253,6 +266,37 @@ static void let_in(struct door *door)
 	door_host(&addr, caller->host, sizeof(caller->host));
 }
 
+/*
+ * Another version's source waits for an answer on control, and an Abort is one in each version. The source has more to
+ * say: the connection is read for a while, since one that is closed before that is reset, and the Abort with it.
+ */
+static void tell_version(struct door *door, struct caller *caller, const struct error *why)
+{
+	bool asks = conn_is_other_version(&caller->preamble) && caller->preamble.kind == CONN_CONTROL;
+	struct error ignored = { 0 };
+	size_t bytes = 0;
+	uint8_t *text = asks ? message_pack_abort(why, true, &bytes, &ignored) : NULL;
+
+	if (text && conn_write_now(&caller->conn, text, bytes) == (ssize_t)bytes) {
+		caller->stage = CALLER_IS_TOLD;
+		caller->got = 0;
+		caller->deadline_ms = clock_now_ms() + TOLD_MS;
+		say_stranger(door, caller, why->what);
+	} else {
+		door_turn_away(door, caller, why->what);
+	}
+	free(text);
+}
+
+static void drain(struct caller *caller)
+{
+	char buf[256];
+	ssize_t n = conn_read_now(&caller->conn, buf, sizeof(buf));
+
+	if (!n || (n < 0 && errno != EAGAIN && errno != EINTR))
+		let_go(caller);
+}
+
 static void listen_to(struct door *door, struct caller *caller)
 {
 	uint8_t *to = (uint8_t *)&caller->preamble + caller->got;
@@ -269,7 +313,7 @@ static void listen_to(struct door *door, struct caller *caller)
 	caller->got += n;
 	if (caller->got == sizeof(caller->preamble) &&
 	    conn_check_preamble(&caller->preamble, &why))
-		door_turn_away(door, caller, why.what);
+		tell_version(door, caller, &why);
 }
 
 /* No process is worth starting before a caller has said that it speaks TLS. */
@@ -372,6 +416,9 @@ static void hear_caller(struct door *door, struct caller *caller)
 	case CALLER_IS_SILENT:
 		hear_first_byte(door, caller);
 		break;
+	case CALLER_IS_TOLD:
+		drain(caller);
+		break;
 	default:
 		listen_to(door, caller);
 	}
@@ -387,6 +434,8 @@ void door_step(struct door *door, const struct pollfd *fds)
 
 		if (fd >= 0 && fds[1 + i].fd == fd && fds[1 + i].revents)
 			hear_caller(door, caller);
+		if (conn_is_open(&caller->conn) && now >= caller->deadline_ms && caller->stage == CALLER_IS_TOLD)
+			let_go(caller);
 		if (conn_is_open(&caller->conn) && now >= caller->deadline_ms)
 			door_turn_away(door, caller, "nothing useful came from it in time");
 	}

@@ -22,8 +22,9 @@
  * @CALLER_IS_SILENT: it has not begun its TLS handshake
  * @CALLER_WAITS: it has, and waits for a place among the handshakes
  * @CALLER_SHAKES: it is in its TLS handshake
+ * @CALLER_IS_TOLD: it speaks another version, and was told so
  */
-enum caller_stage { CALLER_SPEAKS, CALLER_IS_SILENT, CALLER_WAITS, CALLER_SHAKES };
+enum caller_stage { CALLER_SPEAKS, CALLER_IS_SILENT, CALLER_WAITS, CALLER_SHAKES, CALLER_IS_TOLD };
 
 /**
  * struct caller - a connection in its handshake, or whose preamble is coming, or that waits for its migration
@@ -90,8 +91,8 @@ void door_close(struct door *door);
 /**
  * door_host() - the part of an address that identifies its owner, as text
  *
- * This is an IPv4 address, also when mapped into IPv6; the first 64 bits of an IPv6 address; and an
- * empty text for a UNIX socket.
+ * This is an IPv4 address, also when mapped into IPv6; a whole link-local IPv6 address; the first 64 bits of another IPv6
+ * address; and an empty text for a UNIX socket.
  */
 void door_host(const struct sockaddr_storage *addr, char *host, size_t size);
 

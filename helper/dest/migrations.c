@@ -137,12 +137,12 @@ static void migration_main(struct serve_options *opts, const struct caller *call
 			   struct place *place)
 {
 	struct conn_preamble pre = caller->preamble;
-	int keep[] = { caller->conn.fd, sock, opts->given.msg, caller->conn.tcp ?: -1 };
+	int keep[] = { caller->conn.fd, sock, opts->given.msg, caller->conn.tcp ?: -1, caller->conn.note ?: -1 };
 	struct conn conn = caller->conn;
 	struct error err = { 0 };
 	sigset_t none;
 
-	fds_close_others(keep, 4);
+	fds_close_others(keep, sizeof(keep) / sizeof(*keep));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	opts->place = place;

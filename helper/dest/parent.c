@@ -20,9 +20,9 @@ void parent_say_ended(int sock, int code, bool detached)
 int parent_pass_conn(int sock, const struct conn *conn)
 {
 	const struct parent_conn msg = { .kind = conn->kind, .in_kernel = conn->in_kernel };
-	const int fds[] = { conn->fd, conn->tcp };
+	const int fds[] = { conn->fd, conn->tcp, conn->note };
 
-	return fdpass_try_send(sock, &msg, sizeof(msg), fds, conn->tcp > 0 ? 2 : 1);
+	return fdpass_try_send(sock, &msg, sizeof(msg), fds, conn->tcp > 0 ? 3 : 1);
 }
 
 int parent_next_conn(int sock, int timeout_ms, struct conn *conn, struct error *err)
@@ -36,7 +36,8 @@ int parent_next_conn(int sock, int timeout_ms, struct conn *conn, struct error *
 	if (ret != 1 || fds[0] < 0)
 		return error_set(err, CODE_ABORTED, NULL, "the accepting process has ended");
 	*conn = (struct conn){
-		.fd = fds[0], .tcp = fds[1] > 0 ? fds[1] : 0, .kind = msg.kind, .in_kernel = msg.in_kernel,
+		.fd = fds[0], .tcp = fds[1] > 0 ? fds[1] : 0, .note = fds[2] > 0 ? fds[2] : 0, .kind = msg.kind,
+		.in_kernel = msg.in_kernel,
 	};
 	return 1;
 }

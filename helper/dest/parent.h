@@ -19,7 +19,7 @@ struct parent_msg {
 	int code;
 };
 
-/** struct parent_conn - the other way, with the descriptors of a connection of this migration: its fd, and its tcp if it has one */
+/** struct parent_conn - the other way, with the descriptors of a connection of this migration: its fd, and its tcp and note if it has them */
 struct parent_conn {
 	enum conn_kind kind;
 	bool in_kernel;

@@ -90,6 +90,9 @@ static int shake_hands(const struct awaited *awaited, struct conn *conn, int64_t
 /* A caller may say it byte by byte. */
 static int read_preamble(const struct conn *conn, int64_t until, struct conn_preamble *pre, struct error *err)
 {
+	static const uint8_t none[CONN_ID_BYTES];
+	struct error ignored = { 0 };
+
 	for (size_t got = 0; got < sizeof(*pre);) {
 		ssize_t n = conn_read_some(conn, (char *)pre + got, sizeof(*pre) - got, left_ms(until), err);
 
@@ -97,7 +100,12 @@ static int read_preamble(const struct conn *conn, int64_t until, struct conn_pre
 			return n ? -1 : error_set(err, CODE_NETWORK, NULL, "it closed without a word");
 		got += n;
 	}
-	return conn_check_preamble(pre, err);
+	if (!conn_check_preamble(pre, err))
+		return 0;
+	/* it waits for this end's, which says the version */
+	if (conn_is_other_version(pre))
+		conn_write_preamble(conn, CONN_CONTROL, none, &ignored);
+	return -1;
 }
 
 /* Return: 0 with a caller and its preamble; -1 with @err, or without: this one was turned away */

@@ -2,6 +2,7 @@
 /* Callers of serve by address, and the removal of serve's UNIX socket. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <endian.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,6 +43,13 @@ static void a_network_of_ipv6_is_one_host(void **state)
 	assert_string_not_equal(host_of(AF_INET6, "2001:db8:1:2::1"),
 				host_of(AF_INET6, "2001:db8:1:3::1"));
 	assert_string_equal(host_of(AF_INET6, "2001:db8:1:2::1"), "2001:db8:1:2::/64");
+}
+
+/* They have these 64 bits in common with all others of their link. */
+static void neighbours_of_a_link_are_two_hosts(void **state)
+{
+	assert_string_not_equal(host_of(AF_INET6, "fe80::1"), host_of(AF_INET6, "fe80::2"));
+	assert_string_equal(host_of(AF_INET6, "fe80::1"), host_of(AF_INET6, "fe80::1"));
 }
 
 static void a_mapped_address_is_ipv4(void **state)
@@ -116,6 +124,39 @@ static int step_for(struct door *door, int ms)
 	return steps;
 }
 
+/* And hears of it although it goes on to speak. */
+static void another_version_is_told(void **state)
+{
+	struct conn_preamble pre = { .magic = htole32(CONN_MAGIC), .version = htole16(200), .kind = CONN_CONTROL };
+	char dir[] = "/run/test-door-XXXXXX", where[64], got[512] = "";
+	struct error err = { 0 };
+	struct door door;
+	ssize_t n;
+	int fd;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(where, sizeof(where), "unix:%s/sock", dir);
+	assert_int_equal(door_open(&door, where, &plain, &err), 0);
+	fd = call(door.path);
+	assert_int_equal(write(fd, &pre, sizeof(pre)), sizeof(pre));
+	assert_int_equal(write(fd, got, 300), 300);
+	step_for(&door, 300);
+	assert_int_equal(write(fd, got, 300), 300);
+	step_for(&door, 300);
+	assert_int_equal(door.strangers, 1);
+	n = recv(fd, got, sizeof(got), MSG_DONTWAIT);
+	assert_true(n > 4);
+	assert_non_null(memmem(got, n, "version 200 of the protocol, this is version 1", 46));
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	step_for(&door, 100);
+	assert_int_equal(recv(fd, got, sizeof(got), MSG_DONTWAIT), 0);
+	assert_int_equal(door_nr_callers(&door), 0);
+	assert_int_equal(door.strangers, 1);
+	close(fd);
+	door_close(&door);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 /* The caller stays in the queue of the socket, and poll() would return at once for ever. */
 static void no_descriptor_for_a_caller(void **state)
 {
@@ -151,10 +192,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_network_of_ipv6_is_one_host),
-		cmocka_unit_test(a_mapped_address_is_ipv4),
+		cmocka_unit_test(a_mapped_address_is_ipv4), cmocka_unit_test(neighbours_of_a_link_are_two_hosts),
 		cmocka_unit_test(unix_callers_have_no_host),
 		cmocka_unit_test(its_own_socket_is_removed),
 		cmocka_unit_test(the_socket_of_another_stays),
+		cmocka_unit_test(another_version_is_told),
 		cmocka_unit_test(no_descriptor_for_a_caller),
 	};
 

@@ -349,6 +349,41 @@ static void a_cut_reaches_both(void **state)
 		assert_true(conn_read_some(&bench->conn[i], &more, 1, WAIT_MS, &bench->err[i]) <= 0);
 }
 
+/* Somebody on the path adds a byte: the process says so, and nothing of its text is raw. */
+static void a_broken_record_is_told(void **state)
+{
+	struct bench *bench = *state;
+	static const char record[] = "\x17\x03\x03\x00\x20 0123456789012345678901234567890123456789";
+	char word[4];
+
+	use_psk(bench, 0, "one");
+	use_psk(bench, 1, "one");
+	assert_true(shake_hands(bench));
+	assert_int_equal(send(bench->conn[0].tcp, record, sizeof(record) - 1, MSG_NOSIGNAL), sizeof(record) - 1);
+	assert_int_equal(conn_read(&bench->conn[1], word, 4, WAIT_MS, &bench->err[1]), -1);
+	assert_int_equal(bench->err[1].code, CODE_PEER);
+	assert_non_null(strstr(bench->err[1].what, "the encryption of a connection is broken"));
+}
+
+static void a_note_is_made_safe(void **state)
+{
+	struct conn conn = CONN_NONE;
+	struct error err = { 0 };
+	int pair[2];
+
+	assert_int_equal(conn_lost(&conn, "it closed", &err), -1);
+	assert_int_equal(err.code, CODE_NETWORK);
+	assert_string_equal(err.what, "link lost: it closed");
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	conn.note = pair[0];
+	assert_int_equal(send(pair[1], "\033[31m", 5, 0), 5);
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(conn_lost(&conn, "it closed", &err), -1);
+	assert_null(strchr(err.what, 033));
+	conn_drop(&conn);
+	close(pair[1]);
+}
+
 static void a_blocked_writer_returns(void **state)
 {
 	struct bench *bench = *state;
@@ -394,6 +429,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(a_handshake_that_hangs, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_end_comes_last, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_cut_reaches_both, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_broken_record_is_told, set_up, tear_down),
+		cmocka_unit_test(a_note_is_made_safe),
 		cmocka_unit_test_setup_teardown(a_blocked_writer_returns, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_key_wears_out, set_up, tear_down),
 	};

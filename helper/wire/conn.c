@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/text.h"
 #include "wire/conn.h"
 #include "wire/ktls.h"
 #include "wire/unix.h"
@@ -26,6 +27,7 @@
 #define TLS_HELLO	0x0316		/* first bytes of a TLS connection */
 #define TLS_HELLO_MASK	0xffff
 #define HOST_MAX	256
+#define NOTE_BYTES	200
 #define PORT_MAX	8
 
 #ifndef TCP_RTO_MAX_MS
@@ -270,16 +272,21 @@ int conn_host(const char *where, char *host, size_t size, struct error *err)
 	return split_where(where, host, size, port, err);
 }
 
-int conn_introduce(struct conn *conn, enum conn_kind kind, const uint8_t *id, struct error *err)
+int conn_write_preamble(const struct conn *conn, enum conn_kind kind, const uint8_t *id, struct error *err)
 {
 	struct conn_preamble pre = {
 		.magic = htole32(CONN_MAGIC), .version = htole16(CONN_VERSION), .kind = kind,
 	};
 
+	memcpy(pre.id, id, sizeof(pre.id));
+	return conn_write(conn, &pre, sizeof(pre), 0, err);
+}
+
+int conn_introduce(struct conn *conn, enum conn_kind kind, const uint8_t *id, struct error *err)
+{
 	conn->kind = kind;
 	conn_tune_watched(conn_link_fd(conn));
-	memcpy(pre.id, id, sizeof(pre.id));
-	if (!conn_write(conn, &pre, sizeof(pre), 0, err))
+	if (!conn_write_preamble(conn, kind, id, err))
 		return 0;
 	conn_close(conn);
 	return -1;
@@ -322,6 +329,11 @@ int conn_check_preamble(struct conn_preamble *pre, struct error *err)
 	return 0;
 }
 
+bool conn_is_other_version(const struct conn_preamble *pre)
+{
+	return pre->magic == CONN_MAGIC && pre->version != CONN_VERSION;
+}
+
 static int wait_for(int fd, short events, int timeout_ms, struct error *err)
 {
 	int64_t until = clock_now_ms() + timeout_ms;
@@ -361,8 +373,23 @@ void conn_drop(struct conn *conn)
 		close(conn->fd);
 	if (conn->tcp > 0)
 		close(conn->tcp);
+	if (conn->note > 0)
+		close(conn->note);
 	conn->fd = -1;
-	conn->tcp = 0;
+	conn->tcp = conn->note = 0;
+}
+
+int conn_lost(const struct conn *conn, const char *what, struct error *err)
+{
+	char said[NOTE_BYTES + 1], text[NOTE_BYTES + 1];
+	ssize_t n = conn->note > 0 ? recv(conn->note, said, NOTE_BYTES, MSG_DONTWAIT) : 0;
+
+	if (n <= 0)
+		return error_set(err, CODE_NETWORK, NULL, "link lost: %s", what);
+	/* the process may have fallen to a stranger */
+	said[n] = 0;
+	text_printable(text, sizeof(text), said);
+	return error_set(err, CODE_PEER, NULL, "link lost: %s", text);
 }
 
 ssize_t conn_read_now(const struct conn *conn, void *buf, size_t bytes)
@@ -426,8 +453,7 @@ int conn_read(const struct conn *conn, void *buf, size_t bytes, int timeout_ms,
 			at += n;
 			bytes -= n;
 		} else if (!n) {
-			return error_set(err, CODE_NETWORK, NULL,
-					 "link lost: the other side closed it");
+			return conn_lost(conn, "the other side closed it", err);
 		} else if (errno == EAGAIN) {
 			if (wait_for(conn->fd, POLLIN, timeout_ms, err))
 				return -1;

@@ -24,13 +24,14 @@ enum conn_kind {
  * @fd: a blocking stream socket, which the struct owns; -1: not connected
  * @tcp: owned too, when @fd leads to the process that makes this connection's TLS (wire/tls_link.h): the TCP socket
  *	of that process, to look at and never to read or write; else 0
+ * @note: owned too, with @tcp: where that process says why it ends the connection; else 0
  * @in_kernel: @fd is a TCP socket whose TLS the kernel makes (wire/ktls.h)
  *
  * Any thread may call conn_shutdown() while the connection is open; one thread reads and one
  * writes. Only the owner closes it, after those threads have ended.
  */
 struct conn {
-	int fd, tcp;
+	int fd, tcp, note;
 	enum conn_kind kind;
 	bool in_kernel;
 };
@@ -107,6 +108,9 @@ void conn_address_text(const struct sockaddr_storage *addr, socklen_t len, char 
 /** conn_check_preamble() - check @pre and turn it to host byte order; -1 with CODE_PEER */
 int conn_check_preamble(struct conn_preamble *pre, struct error *err);
 
+/** conn_is_other_version() - @pre, which conn_check_preamble() has refused, is one of another version: it can be told */
+bool conn_is_other_version(const struct conn_preamble *pre);
+
 /** conn_where() - @where of @size bytes: the form in which the other functions take @host, a name or address, and @port */
 void conn_where(const char *host, unsigned long port, char *where, size_t size);
 
@@ -116,6 +120,8 @@ int conn_dial(const char *where, struct error *err);
 /** conn_host() - the name or address in @where, which is no UNIX socket, without its port */
 int conn_host(const char *where, char *host, size_t size, struct error *err);
 
+/** conn_write_preamble() - the preamble alone; also to say this version to an end that speaks another one */
+int conn_write_preamble(const struct conn *conn, enum conn_kind kind, const uint8_t *id, struct error *err);
 /** conn_introduce() - send the preamble on an open connection; 0, or -1 and @conn is closed */
 int conn_introduce(struct conn *conn, enum conn_kind kind, const uint8_t *id, struct error *err);
 
@@ -137,6 +143,13 @@ int conn_read(const struct conn *conn, void *buf, size_t bytes, int timeout_ms,
  */
 ssize_t conn_read_some(const struct conn *conn, void *buf, size_t bytes, int timeout_ms,
 		       struct error *err);
+
+/**
+ * conn_lost() - an error for a connection that has ended
+ * @what: unless the process that makes its TLS knows better
+ * Return: -1
+ */
+int conn_lost(const struct conn *conn, const char *what, struct error *err);
 
 /** conn_read_now() - read what is there, at most @bytes. Return: number of bytes, 0: closed, or -1 with errno */
 ssize_t conn_read_now(const struct conn *conn, void *buf, size_t bytes);

@@ -336,7 +336,7 @@ static int read_parts(struct control *ctl, char *at, size_t bytes, struct error 
 		n = conn_read_some(&ctl->conn, at, bytes, patience_ms(ctl), err);
 		answers_await(&ctl->answers, false);
 		if (n <= 0)
-			return n ? -1 : error_set(err, CODE_NETWORK, NULL, "link lost: the other side closed it");
+			return n ? -1 : conn_lost(&ctl->conn, "the other side closed it", err);
 		answers_came(&ctl->answers);
 		at += n;
 		bytes -= n;

@@ -200,8 +200,8 @@ int tls_link_finish(struct tls_link *link, int timeout_ms, struct conn *conn,
 		tls_link_cancel(link);
 		return -1;
 	}
-	close(link->sock);
 	if (peer->in_kernel) {
+		close(link->sock);
 		close(link->pair);
 		/* it has nothing left to do; a process that was taken over would make this end wait, and keep the socket */
 		syscall(SYS_pidfd_send_signal, link->process, SIGKILL, NULL, 0);
@@ -209,6 +209,7 @@ int tls_link_finish(struct tls_link *link, int timeout_ms, struct conn *conn,
 	} else {
 		conn->tcp = conn->fd;
 		conn->fd = link->pair;
+		conn->note = link->sock;
 	}
 	conn->in_kernel = peer->in_kernel;
 	close(link->process);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "base/fdpass.h"
 #include "base/tls.h"
@@ -165,9 +166,9 @@ int tls_process_main(int argc, char **argv)
 	for (int i = 0; i < TLS_PROCESS_FDS - TLS_PROCESS_SOCK; i++)
 		keep[i] = TLS_PROCESS_SOCK + i;
 	fds_close_others(keep, sizeof(keep) / sizeof(*keep));
-	/* of the parent of this program: results are written there */
+	/* of the parent of this program: results and a log are written there, and nothing makes this process's text safe */
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null >= 0 && (dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0))
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0)
 		_exit(CODE_INTERNAL);
 	if (null > STDERR_FILENO)
 		close(null);
@@ -181,9 +182,8 @@ int tls_process_main(int argc, char **argv)
 	if (fdpass_send(TLS_PROCESS_SOCK, &process.peer, sizeof(process.peer), NULL, 0) ||
 	    error_is_set(&process.peer.err) || process.peer.in_kernel)
 		_exit(0);
-	close(TLS_PROCESS_SOCK);
 	if (tls_relay_run(process.tls, TLS_PROCESS_PAIR, TLS_PROCESS_TCP, tls_max_records(),
 			  !(process.kernel && process.other_in_kernel), &err))
-		dprintf(STDERR_FILENO, "migrate-helper: %s\n", err.what);
+		send(TLS_PROCESS_SOCK, err.what, strlen(err.what), MSG_NOSIGNAL | MSG_DONTWAIT);
 	_exit(0);
 }

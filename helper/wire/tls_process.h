@@ -12,7 +12,7 @@
 
 /**
  * enum tls_process_fd - its descriptors, by number
- * @TLS_PROCESS_SOCK: to which it writes a struct tls_peer
+ * @TLS_PROCESS_SOCK: to which it writes a struct tls_peer, and at the end of a connection why it has ended, if it knows
  * @TLS_PROCESS_TCP: the connection
  * @TLS_PROCESS_PAIR: where plain bytes go, unless the kernel encrypts
  * @TLS_PROCESS_KEYS: the first of enum tls_file
