@@ -9,7 +9,7 @@
 #ifndef MIGRATE_PAGES_EPOCH_H
 #define MIGRATE_PAGES_EPOCH_H
 
-#include "pages/space_set.h"
+#include "pages/space.h"
 
 /**
  * epoch_covers() - a REMAP was read: keep what @space lacks where it leads to

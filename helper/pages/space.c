@@ -4,7 +4,6 @@
 #include <string.h>
 #include "pages/journal.h"
 #include "pages/space.h"
-#include "pages/space_set.h"
 #include "os/uffd.h"
 #include "pages/sets.h"
 

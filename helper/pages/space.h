@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include "base/error.h"
 #include "pages/page_set.h"
+#include "pages/space_owner.h"
 
 /** struct space_piece - [@start, @end) has the pages that were at @origin at the source */
 struct space_piece {
@@ -54,8 +55,6 @@ struct pieces {
  * @lost: an event could not be recorded, so @todo may be wrong: this helper installs no page and
  *	answers no fault any more. The process waits for ever rather than read zeros for a page
  */
-struct space_set;
-
 struct space {
 	struct space_set *set;
 	int uffd;
@@ -74,15 +73,6 @@ struct space {
 	uint64_t lacks_at;
 	bool in_epoch, blocked, ready, gone, lost, doomed;
 };
-
-/**
- * enum install - result of space_install()
- * @INSTALL_OK: all pages are installed, or no fault can ask for them any more
- * @INSTALL_AGAIN: an event is pending: the caller reads the events and looks again
- * @INSTALL_GONE: the process has ended
- * @INSTALL_FAILED: another error, in errno
- */
-enum install { INSTALL_OK, INSTALL_AGAIN, INSTALL_GONE, INSTALL_FAILED };
 
 struct space *space_new(int uffd, struct error *err);
 

@@ -10,44 +10,7 @@
 #ifndef MIGRATE_PAGES_SPACE_SET_H
 #define MIGRATE_PAGES_SPACE_SET_H
 
-#include "pages/answered.h"
 #include "pages/space.h"
-
-struct journal;
-struct space_set;
-
-/**
- * struct space_set_ops - what the owner does; with its lock held
- * @fill: a fault on a page of @todo. INSTALL_AGAIN: the page is on its way, or @retry is set
- * @release: pages that have left @todo of a space; @origin is their address at the source
- * @more: a space lacks more pages than before
- * @born: a child's space was added; 0, or -1 with @err
- * @bury: the process of @space has ended
- */
-struct space_set_ops {
-	enum install (*fill)(struct space_set *set, struct space *space, uint64_t addr, struct error *err);
-	void (*release)(struct space_set *set, uint64_t origin, uint64_t nr_pages);
-	void (*more)(struct space_set *set);
-	int (*born)(struct space_set *set, struct space *child, struct error *err);
-	void (*bury)(struct space_set *set, struct space *space);
-};
-
-/**
- * struct space_set - @list: never shrinks before space_set_free(), so that pointers stay good
- * @journal: records what becomes of the spaces; NULL: nobody does
- * @retry: faults that wait may go through now
- * @answered: how long faults waited
- * @faults, @zero: faults that were read, and pages of zeros that were first touched here
- */
-struct space_set {
-	const struct space_set_ops *ops;
-	struct journal *journal;
-	struct space **list;
-	size_t nr;
-	bool retry;
-	struct answered answered;
-	uint64_t faults, zero;
-};
 
 /** space_set_add() - add @space, which @set then owns; after a failure nobody has it */
 int space_set_add(struct space_set *set, struct space *space, struct error *err);
