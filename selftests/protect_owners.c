@@ -138,7 +138,7 @@ static void owners_test_killed(void)
 	ksft_must(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
 	ksft_test_result(sys_count_vmflags(target.pid, " uw"),
 			 "killed: what it protected stays so\n");
-	uffd_wp_unprotect(s.fd, s.wp.cover.uffd);
+	uffd_cover_unprotect(s.fd, s.wp.cover.uffd);
 	ksft_test_value(sys_count_vmflags(target.pid, " uw"), 0,
 			"killed: a holder of duplicates lifts it\n");
 	svm_close(&s);

@@ -6,10 +6,10 @@
  */
 #include <errno.h>
 #include <linux/userfaultfd.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "backend/uffd_cover.h"
-#include "backend/uffd_wp.h"
 
 #define LIST_STEP		1024
 /* Bytes whose protection is cleared in one hold of the mmap lock for reading. */
@@ -206,7 +206,7 @@ static bool is_covering(const struct uffd_cover *cover)
 	return false;
 }
 
-void uffd_wp_unprotect(int session_fd, int uffd)
+void uffd_cover_unprotect(int session_fd, int uffd)
 {
 	struct uffd_cover cover = { .session_fd = session_fd, .uffd = uffd };
 	int tries = 3;

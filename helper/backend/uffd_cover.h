@@ -50,6 +50,17 @@ void uffd_cover_put_off(struct uffd_cover *cover, uint64_t start, uint64_t end);
  */
 int uffd_cover_new(struct uffd_cover *cover);
 
+/**
+ * uffd_cover_unprotect() - lift all protection of a userfaultfd, a step at a time
+ * @session_fd: the session whose tracker has @uffd
+ * @uffd: the userfaultfd; stays open, and covers nothing afterwards
+ *
+ * The last close of a userfaultfd lifts the protection of all that it covers under the task's mmap
+ * lock, held for writing: each fault of the task waits. So uffd_wp_stop() calls this first; and so
+ * should a process that holds duplicates of both descriptors when the one that tracked was killed.
+ */
+void uffd_cover_unprotect(int session_fd, int uffd);
+
 static inline uint64_t uffd_run_end(const struct splice_vm_run *run)
 {
 	return run->addr + run->nr_pages * UFFD_COVER_PAGE;

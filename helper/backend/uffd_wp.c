@@ -121,7 +121,7 @@ static int uffd_renew(struct uffd_wp *wp)
 	if (uffd < 0)
 		return uffd;
 	if (wp->cover.uffd >= 0) {
-		uffd_wp_unprotect(wp->cover.session_fd, wp->cover.uffd);
+		uffd_cover_unprotect(wp->cover.session_fd, wp->cover.uffd);
 		close(wp->cover.uffd);
 	}
 	wp->cover.uffd = uffd;
@@ -340,7 +340,7 @@ int uffd_wp_start(struct uffd_wp *wp, int session_fd, int pagemap_fd)
 void uffd_wp_stop(struct uffd_wp *wp)
 {
 	if (wp->cover.uffd >= 0)
-		uffd_wp_unprotect(wp->cover.session_fd, wp->cover.uffd);
+		uffd_cover_unprotect(wp->cover.session_fd, wp->cover.uffd);
 	track(wp->cover.session_fd, SPLICE_VM_TRACKER_NONE, 0);
 	memory_free(wp);
 }

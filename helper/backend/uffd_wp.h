@@ -73,15 +73,4 @@ int uffd_wp_follow(struct uffd_wp *wp);
  */
 void uffd_wp_stop(struct uffd_wp *wp);
 
-/**
- * uffd_wp_unprotect() - lift all protection of a userfaultfd, a step at a time
- * @session_fd: the session whose tracker has @uffd
- * @uffd: the userfaultfd; stays open, and covers nothing afterwards
- *
- * The last close of a userfaultfd lifts the protection of all that it covers under the task's mmap
- * lock, held for writing: each fault of the task waits. So uffd_wp_stop() calls this first; and so
- * should a process that holds duplicates of both descriptors when the one that tracked was killed.
- */
-void uffd_wp_unprotect(int session_fd, int uffd);
-
 #endif

@@ -148,7 +148,7 @@ static void kept_throttle(struct kept *kept, long quota_us, struct error *err)
  */
 static void kept_unprotect(struct kept *kept)
 {
-	kept_trackers_end(&kept->trackers, uffd_wp_unprotect);
+	kept_trackers_end(&kept->trackers, uffd_cover_unprotect);
 }
 
 /* The helper looks at the clock itself, and is the first to act. */

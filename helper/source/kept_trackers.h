@@ -34,7 +34,7 @@ int kept_trackers_add(struct kept_trackers *trackers, int key, int session_fd, i
 /** kept_trackers_forget() - close the descriptors; nothing when there is no tracker with this @key */
 void kept_trackers_forget(struct kept_trackers *trackers, int key);
 
-/** kept_trackers_end() - call @unprotect (uffd_wp_unprotect) for each, and forget them */
+/** kept_trackers_end() - call @unprotect (uffd_cover_unprotect) for each, and forget them */
 void kept_trackers_end(struct kept_trackers *trackers,
 		       void (*unprotect)(int session_fd, int uffd));
 
