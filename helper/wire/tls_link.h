@@ -10,24 +10,8 @@
 
 #include <sys/types.h>
 #include "wire/conn.h"
-#include "wire/tls_allow.h"
 #include "wire/tls_keys.h"
-
-#define TLS_NAME_BYTES		64
-#define TLS_HANDSHAKE_MS	10000
-
-/**
- * struct tls_peer - the outcome of a handshake
- * @err: set: it failed
- * @name: of the other end: of its key, or in its certificate; printable
- * @words: what --allow says behind that name; printable
- * @in_kernel: the kernel has the keys
- */
-struct tls_peer {
-	struct error err;
-	char name[TLS_NAME_BYTES], words[TLS_RULE_BYTES];
-	bool in_kernel;
-};
+#include "wire/tls_peer.h"
 
 /**
  * struct tls_link - a handshake that goes on; zeroed: none

@@ -13,7 +13,7 @@
 #include "os/fds.h"
 #include "wire/ktls.h"
 #include "wire/ktls_keys.h"
-#include "wire/tls_link.h"
+#include "wire/tls_peer.h"
 #include "wire/tls_process.h"
 #include "wire/tls_proof.h"
 #include "wire/tls_relay.h"
