@@ -6,40 +6,9 @@
 #ifndef MIGRATE_SOURCE_REFUSE_H
 #define MIGRATE_SOURCE_REFUSE_H
 
-#include "criu/criu.h"
-#include "os/maps.h"
 #include "os/proc_files.h"
-#include "source/loss.h"
+#include "source/inspection.h"
 #include "source/mounts.h"
-#include "source/options.h"
-#include "source/refusals.h"
-#include "source/tree.h"
-
-struct surroundings;
-
-/**
- * struct inspection - a look at one process
- * @opts: the losses and the replacements that the user accepts
- * @criu: version of this machine's CRIU, which decides what a dump carries
- * @config: options of CRIU's that the user hands on; or NULL
- * @losses: filled with what a move would lose
- * @tree: the program; what one process of it shares with another moves with both
- * @around: what one look asks of all processes of the machine; set for each look
- * @process: the process; refuse_program() and refuse_frozen() set it for each process in turn
- * @vmas: the mappings of @process in SETUP; set in turn
- * @attached: filled with the sockets and terminals that @process leaves here; set in turn
- */
-struct inspection {
-	const struct migrate_options *opts;
-	const struct criu_version *criu;
-	const struct criu_config *config;
-	struct losses *losses;
-	const struct tree *tree;
-	struct surroundings *around;
-	const struct source_process *process;
-	const struct vma_list *vmas;
-	struct attached *attached;
-};
 
 /** refuse_program() - look at the whole program in SETUP; -1 with @err: the program is refused */
 int refuse_program(const struct inspection *terms, const struct tree *tree, struct error *err);

@@ -7,7 +7,7 @@
 #ifndef MIGRATE_SOURCE_REFUSE_MEMBERS_H
 #define MIGRATE_SOURCE_REFUSE_MEMBERS_H
 
-#include "source/refuse.h"
+#include "source/inspection.h"
 
 /** typedef look_fn - one look at a process; @look->losses are those of this process alone */
 typedef int (*look_fn)(const struct inspection *look, struct source_process *process,
