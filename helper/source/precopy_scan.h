@@ -3,7 +3,7 @@
 #ifndef MIGRATE_SOURCE_PRECOPY_SCAN_H
 #define MIGRATE_SOURCE_PRECOPY_SCAN_H
 
-#include "source/precopy.h"
+#include "source/precopy_state.h"
 
 /** precopy_scan_next() - which processes there are, what they have written, and what they have in common */
 int precopy_scan_next(struct precopy *pre, struct error *err);
