@@ -7,8 +7,8 @@
 #include <sys/ioctl.h>
 #include "base/page.h"
 #include "os/uffd.h"
-#include "services/lazy_keeper.h"
 #include "services/lazy_kept.h"
+#include "services/lazy_record.h"
 
 static struct lazy_kept_space *space_at(struct lazy_kept *kept, size_t i)
 {
