@@ -13,9 +13,6 @@
 #include <stdbool.h>
 #include "services/image_writer.h"
 
-/* `criu dump` numbers its own pages images from 1, possibly in the same directory */
-#define IMAGE_DIR_FIRST_ID	0x10001
-
 /**
  * struct image_dir - the directory
  * @fd: locked, so that no other page server takes the directory

@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "criu/pagemap.h"
-#include "services/image_dir.h"
 #include "services/image_earlier.h"
+#include "services/image_writer.h"
 
 /* The one is renamed to the other when the new images are complete: one step, before which all goes back. */
 #define KEPT	"earlier" PART_SUFFIX

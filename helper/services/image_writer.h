@@ -9,6 +9,9 @@
 #include <stdint.h>
 #include "criu/image.h"
 
+/* `criu dump` numbers its own pages images from 1, possibly in the same directory */
+#define IMAGE_DIR_FIRST_ID	0x10001
+
 #define PART_SUFFIX	".part"
 #define PART_NAME_MAX	(IMAGE_NAME_MAX + sizeof(PART_SUFFIX))
 
