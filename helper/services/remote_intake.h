@@ -4,7 +4,7 @@
 #define MIGRATE_SERVICES_REMOTE_INTAKE_H
 
 #include <stdatomic.h>
-#include "services/remote_dump.h"
+#include "services/remote_state.h"
 
 /**
  * struct remote_intake - a connection that writes
