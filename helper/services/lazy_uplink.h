@@ -7,7 +7,7 @@
 #define MIGRATE_SERVICES_LAZY_UPLINK_H
 
 #include "services/lazy_link.h"
-#include "services/lazy_pages.h"
+#include "services/lazy_options.h"
 
 /**
  * struct lazy_uplink - @link: the connection
