@@ -7,6 +7,7 @@
 #include "pages/page_set.h"
 
 bool __real_space_each_lacking(struct space *space, uint64_t origin, uint64_t nr_pages, space_fn fn, void *ctx);
+int __real_page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages, struct error *err);
 bool __real_page_set_next(const struct page_set *set, uint64_t addr, uint64_t end, uint64_t max_pages,
 			  struct run *run);
 

@@ -11,7 +11,6 @@
 #include "os/proc.h"
 #include "os/proc_files.h"
 #include "os/unix_diag.h"
-#include "pages/page_set.h"
 
 int __real_poll(struct pollfd *fds, nfds_t nr, int timeout_ms);
 int __real_nanosleep(const struct timespec *time, struct timespec *left);
@@ -22,6 +21,5 @@ int __real_unix_diag_walk(unix_sock_fn fn, void *ctx);
 int __real_inet_sockets_read(pid_t pid, struct inet_sockets *all, struct error *err);
 int __real_pagemap_read(int fd, uint64_t addr, size_t nr, uint64_t *entries, struct error *err);
 bool __real_cgroup_mounts_walk(const char *mountinfo, const char *controllers, cgroup_mount_fn fn, void *ctx);
-int __real_page_set_add(struct page_set *set, uint64_t addr, uint64_t nr_pages, struct error *err);
 
 #endif

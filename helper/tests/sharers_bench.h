@@ -19,6 +19,7 @@
 #include "source/push.h"
 #include "source/sharers.h"
 #include "tests/fake_backend.h"
+#include "tests/real_sets.h"
 #include "tests/real_walks.h"
 
 #define PAGES	200

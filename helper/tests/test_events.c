@@ -26,6 +26,7 @@
 #include "dest/populate.h"
 #include "dest/spaces.h"
 #include "tests/few_pages.h"
+#include "tests/real_sets.h"
 #include "tests/real_walks.h"
 
 /* Once a page came, a child that has ended lacks nothing any longer: what only it lacked is let go. */

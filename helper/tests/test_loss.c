@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
-#include "cli/migrate.h"
 #include "source/loss.h"
 
 static const char *member(json_t *array, size_t i, const char *name)
@@ -119,30 +118,6 @@ static void losses_of_a_process(void **state)
 	losses_free(&losses);
 }
 
-static int parse(struct migrate_options *opts, char *option, char *value)
-{
-	char *argv[] = { "migrate", "--pid", "5", "--to", "host", option, value, NULL };
-
-	return migrate_options_parse(7, argv, opts);
-}
-
-static void options(void **state)
-{
-	char path[] = "/srv/data//", root[] = "/";
-	struct migrate_options opts;
-
-	assert_int_equal(parse(&opts, "--accept-loss", "pipe"), -1);
-	assert_int_equal(opts.accepted_losses, 1UL << LOSS_PIPE);
-	assert_int_equal(parse(&opts, "--accept-loss", "all"), CODE_USAGE);
-	assert_int_equal(parse(&opts, "--accept-loss", "tcp-connections"), CODE_USAGE);
-	assert_int_equal(parse(&opts, "--shared-storage", "srv"), CODE_USAGE);
-	assert_int_equal(parse(&opts, "--shared-storage", path), -1);
-	assert_int_equal(opts.nr_shared_storage, 1);
-	assert_string_equal(opts.shared_storage[0], "/srv/data");
-	assert_int_equal(parse(&opts, "--shared-storage", root), -1);
-	assert_string_equal(opts.shared_storage[0], "");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -151,7 +126,6 @@ int main(void)
 		cmocka_unit_test(result_lists_them),
 		cmocka_unit_test(many_are_counted),
 		cmocka_unit_test(losses_of_a_process),
-		cmocka_unit_test(options),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

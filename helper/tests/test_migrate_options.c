@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include "base/error.h"
 #include "cli/migrate.h"
+#include "source/loss.h"
 
 static struct migrate_options opts;
 
@@ -52,12 +53,29 @@ static void connections_are_closed_unless_kept(void **state)
 	assert_int_equal(parse("--tcp=kept", NULL), CODE_USAGE);
 }
 
+static void losses_that_are_accepted(void **state)
+{
+	char path[] = "/srv/data//", root[] = "/";
+
+	assert_int_equal(parse("--accept-loss", "pipe"), -1);
+	assert_int_equal(opts.accepted_losses, 1UL << LOSS_PIPE);
+	assert_int_equal(parse("--accept-loss", "all"), CODE_USAGE);
+	assert_int_equal(parse("--accept-loss", "tcp-connections"), CODE_USAGE);
+	assert_int_equal(parse("--shared-storage", "srv"), CODE_USAGE);
+	assert_int_equal(parse("--shared-storage", path), -1);
+	assert_int_equal(opts.nr_shared_storage, 1);
+	assert_string_equal(opts.shared_storage[0], "/srv/data");
+	assert_int_equal(parse("--shared-storage", root), -1);
+	assert_string_equal(opts.shared_storage[0], "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_downtime_that_was_given_is_a_limit),
 		cmocka_unit_test(one_program_to_one_place),
 		cmocka_unit_test(connections_are_closed_unless_kept),
+		cmocka_unit_test(losses_that_are_accepted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
