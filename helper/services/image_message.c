@@ -1,41 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include "base/unpack.h"
+#include "criu/page_stream.h"
 #include "services/image_message.h"
 
 #define UNPACK_TIMES	12
 
-/* Return: 1, 0 at the end before the first byte, -1 */
-static int recv_all(int fd, void *to, size_t bytes)
-{
-	size_t done = 0;
-
-	while (done < bytes) {
-		ssize_t n = recv(fd, (uint8_t *)to + done, bytes - done, 0);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n || done ? -1 : 0;
-		done += n;
-	}
-	return 1;
-}
-
 int image_message_recv(int fd, const ProtobufCMessageDescriptor *type, uint32_t max,
 		       ProtobufCMessage **msg)
 {
+	const struct page_stream stream = { .fd = fd };
 	uint8_t raw[IMAGE_REQUEST_MAX];
 	uint32_t bytes;
-	int ret = recv_all(fd, &bytes, sizeof(bytes));
+	int ret = page_stream_read(&stream, &bytes, sizeof(bytes));
 
 	*msg = NULL;
 	if (ret <= 0)
 		return ret;
-	if (!bytes || bytes > max || recv_all(fd, raw, bytes) <= 0)
+	if (!bytes || bytes > max || page_stream_read(&stream, raw, bytes) <= 0)
 		return -1;
 	*msg = unpack(type, raw, bytes, UNPACK_TIMES);
 	return *msg ? 1 : -1;
