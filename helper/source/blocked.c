@@ -10,6 +10,10 @@
 #include "os/proc_files.h"
 #include "source/blocked.h"
 
+/*
+ * A disk answers within some ms, a loaded one within some hundred. A file server that is away is asked again after seconds, or minutes
+ * (NFS: 60 s). The program would stand for what is left of the wait: who waits longer here moves no program that answers in time.
+ */
 #define LASTS_MS	1000
 #define TICK_NS		10000000
 
@@ -71,11 +75,16 @@ static uint64_t read_switches(pid_t pid, pid_t tid)
 	return nr;
 }
 
+static bool is_blocked(pid_t pid, pid_t tid)
+{
+	return is_uninterruptible(pid, tid) && !waits_for_child(pid, tid) && !is_frozen(pid, tid);
+}
+
 static int look_at_thread(void *ctx, pid_t tid)
 {
 	struct blocked *blocked = ctx;
 
-	if (!is_uninterruptible(blocked->pid, tid) || waits_for_child(blocked->pid, tid) || is_frozen(blocked->pid, tid))
+	if (!is_blocked(blocked->pid, tid))
 		return 0;
 	blocked->tid = tid;
 	blocked->switches = read_switches(blocked->pid, tid);
@@ -107,31 +116,73 @@ int blocked_say(const struct blocked *blocked, struct error *err)
 	return -1;
 }
 
-/** struct look - @list: one for each process; @tid 0: none */
+/** struct waits - all of process @pid; @tid 0: it is over */
+struct waits {
+	pid_t pid;
+	struct blocked *list;
+	size_t nr;
+};
+
+/** struct look - @list: one for each process */
 struct look {
 	const struct tree *tree;
-	struct blocked *list;
+	struct waits *list;
 };
+
+static int add_thread(void *ctx, pid_t tid)
+{
+	struct waits *waits = ctx;
+	struct blocked *list;
+
+	if (!is_blocked(waits->pid, tid))
+		return 0;
+	list = reallocarray(waits->list, waits->nr + 1, sizeof(*list));
+	/* the freeze itself has a limit of time */
+	if (!list)
+		return -1;
+	waits->list = list;
+	list[waits->nr++] = (struct blocked){
+		.pid = waits->pid, .tid = tid, .switches = read_switches(waits->pid, tid),
+	};
+	return 0;
+}
 
 static int look_at_process(void *ctx, size_t at, struct error *err)
 {
 	const struct look *look = ctx;
 	const struct source_process *process = look->tree->processes[at];
 
+	look->list[at].pid = process->pid;
 	if (!process->gone)
-		blocked_find(process->pid, &look->list[at]);
+		proc_threads(process->pid, add_thread, &look->list[at], &(struct error){ 0 });
 	return 0;
+}
+
+static const struct blocked *first_wait(struct waits *waits)
+{
+	for (size_t i = 0; i < waits->nr; i++) {
+		if (waits->list[i].tid && lasts(&waits->list[i]))
+			return &waits->list[i];
+		waits->list[i].tid = 0;
+	}
+	return NULL;
 }
 
 /* Return: the first whose wait is not over; NULL: none */
 static const struct blocked *first_of(struct look *look)
 {
-	for (size_t i = 0; i < look->tree->nr; i++) {
-		if (look->list[i].tid && lasts(&look->list[i]))
-			return &look->list[i];
-		look->list[i].tid = 0;
-	}
-	return NULL;
+	const struct blocked *first = NULL;
+
+	for (size_t i = 0; i < look->tree->nr && !first; i++)
+		first = first_wait(&look->list[i]);
+	return first;
+}
+
+static void look_free(struct look *look)
+{
+	for (size_t i = 0; i < look->tree->nr; i++)
+		free(look->list[i].list);
+	free(look->list);
 }
 
 int blocked_check(const struct tree *tree, struct error *err)
@@ -149,6 +200,6 @@ int blocked_check(const struct tree *tree, struct error *err)
 		nanosleep(&tick, NULL);
 	if (blocked)
 		ret = blocked_say(blocked, err);
-	free(look.list);
+	look_free(&look);
 	return ret;
 }

@@ -29,8 +29,8 @@ int blocked_say(const struct blocked *blocked, struct error *err);
 /**
  * blocked_check() - before the program is to stand
  *
- * Most waits are over after some ms: those that are found are waited for. Return: 0; -1 with CODE_REFUSED when one of
- * them lasts for a second
+ * Most waits are over after some ms: those of all threads that are found are waited for. One that begins meanwhile is not looked at: a
+ * program that reads from a disk all the time always has one. Return: 0; -1 with CODE_REFUSED when one of them lasts for a second
  */
 int blocked_check(const struct tree *tree, struct error *err);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A thread that waits in the kernel: it is waited for, and named when it takes long. */
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include <sys/wait.h>
 #include <cmocka.h>
 #include "base/clock.h"
+#include "os/proc.h"
 #include "source/blocked.h"
 #include "tests/silent_fs.h"
 
@@ -113,6 +115,78 @@ static void one_whose_wait_ends(void **state)
 	assert_int_equal(waitpid(killer, NULL, 0), killer);
 }
 
+static struct silent_fs other;
+
+static void *look_at_other(void *arg)
+{
+	struct stat st;
+
+	stat(other.dir, &st);
+	return NULL;
+}
+
+static void look_at_both(void)
+{
+	pthread_t thread;
+
+	silent_fs_answer(&other);
+	if (!pthread_create(&thread, NULL, look_at_other, NULL))
+		look_at_silence();
+}
+
+static int count_thread(void *ctx, pid_t tid)
+{
+	int *nr = ctx;
+	char path[64], text[200] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", pid, tid);
+	file = fopen(path, "r");
+	*nr += file && fgets(text, sizeof(text), file) && strstr(text, ") D");
+	if (file)
+		fclose(file);
+	return 0;
+}
+
+static int count_waits(void)
+{
+	int nr = 0;
+
+	proc_threads(pid, count_thread, &nr, &err);
+	return nr;
+}
+
+static void *answer_later(void *fs_of_one)
+{
+	usleep(100000);
+	silent_fs_answer(fs_of_one);
+	return NULL;
+}
+
+/* Whichever of its threads is found first: the wait of one is over soon, that of the other one lasts. */
+static void another_thread_that_waits_for_long(void **state)
+{
+	struct silent_fs *const both[] = { &fs, &other };
+	pthread_t thread;
+
+	for (int first = 0; first < 2; first++) {
+		if (fs.server < 0 || !silent_fs_mount(&other))
+			skip();
+		start(look_at_both);
+		for (int ms = 0; ms < LATER_MS && count_waits() < 2; ms++)
+			usleep(1000);
+		assert_int_equal(count_waits(), 2);
+		assert_int_equal(pthread_create(&thread, NULL, answer_later, both[first]), 0);
+		assert_int_equal(blocked_check(&tree, &err), -1);
+		assert_int_equal(err.code, CODE_REFUSED);
+		pthread_join(thread, NULL);
+		end(NULL);
+		silent_fs_end(&other);
+		silent_fs_end(&fs);
+		silent_fs_mount(&fs);
+	}
+}
+
 static void one_that_is_in_vfork(void **state)
 {
 	start(wait_for_child);
@@ -136,6 +210,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(one_that_waits_for_long, end),
 		cmocka_unit_test_teardown(one_whose_wait_ends, end),
+		cmocka_unit_test_teardown(another_thread_that_waits_for_long, end),
 		cmocka_unit_test_teardown(one_that_is_in_vfork, end),
 		cmocka_unit_test_teardown(one_that_sleeps, end),
 	};
