@@ -21,6 +21,9 @@ struct criu_timerfds {
 /** criu_timerfds_repair() - repair the timerfds in files.img */
 int criu_timerfds_repair(int images_dir_fd, struct criu_timerfds *done, struct error *err);
 
+/** criu_followers_part() - in images of mounts: each mount that follows a group outside follows one of its own */
+int criu_followers_part(int images_dir_fd, struct error *err);
+
 /**
  * struct criu_rename - a file that the dump left out; both strings are from malloc()
  * @external: its name for CRIU's option `external`: "file[MOUNT:INO]", in hexadecimal digits

@@ -110,12 +110,13 @@ bool mount_groups_follows(const struct mount_list *list, size_t nr)
 	return master && !is_inside(list, master);
 }
 
-static size_t count_followers(const struct mount_list *list, int master)
+/* CRIU's image tells them apart by the group that they share. */
+static size_t count_followers(const struct mount_list *list, const struct mount_entry *one)
 {
 	size_t nr = 0;
 
 	for (size_t i = 0; i < list->nr; i++)
-		nr += list->mounts[i].master == master;
+		nr += list->mounts[i].master == one->master && list->mounts[i].shared == one->shared;
 	return nr;
 }
 
@@ -124,9 +125,9 @@ static void refuse_follower(const struct mount_list *list, const bool *bound, si
 {
 	const struct mount_entry *mount = &list->mounts[nr];
 
-	if (count_followers(list, mount->master) > 1)
+	if (mount->shared && count_followers(list, mount) > 1)
 		refuse(refusals, hint_private,
-		       "the mount on %s of the program's namespace follows one of another namespace, as others of its mounts do, and CRIU carries one",
+		       "the mount on %s of the program's namespace follows one of another namespace, as others do that it is shared with inside, and CRIU carries one",
 		       mount->target);
 	else if (!bound[nr])
 		refuse(refusals, hint_private,

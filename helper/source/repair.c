@@ -127,6 +127,6 @@ int repair_images(const struct tree *tree, int images_fd, struct losses *losses,
 	tree_for_each(tree, process)
 		if (repair_waits(process, images_fd, losses, err))
 			return -1;
-	return repair_timerfds(images_fd, losses, err) ||
+	return repair_timerfds(images_fd, losses, err) || criu_followers_part(images_fd, err) ||
 	       repair_files(tree, images_fd, err) ? -1 : 0;
 }
