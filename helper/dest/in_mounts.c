@@ -6,6 +6,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,10 +16,12 @@
 
 #define TIMEOUT_MS	10000
 
-/** struct work - what the child is to do; @before: or NULL */
+/** struct work - what the child is to do; @before: or NULL; @fds: what it has, with two places behind */
 struct work {
 	int (*before)(const void *ctx), (*fn)(const void *ctx);
 	const void *ctx;
+	int *fds;
+	size_t nr_fds;
 };
 
 static int do_work(const struct work *work, int mnt_ns)
@@ -32,10 +36,12 @@ static int do_work(const struct work *work, int mnt_ns)
 /* The child may never end, and must then hold nothing of this migration. */
 static void __attribute__((noreturn)) child_main(int mnt_ns, int answer_fd, const struct work *work)
 {
-	int kept[2] = { mnt_ns, answer_fd }, answer;
+	int answer;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	fds_close_others(kept, 2);
+	work->fds[work->nr_fds] = mnt_ns;
+	work->fds[work->nr_fds + 1] = answer_fd;
+	fds_close_others(work->fds, work->nr_fds + 2);
 	answer = do_work(work, mnt_ns);
 	_exit(write(answer_fd, &answer, sizeof(answer)) != sizeof(answer));
 }
@@ -68,22 +74,29 @@ static int call_in_child(int mnt_ns, const struct work *work)
 	return answer ? -1 : 0;
 }
 
-int in_mounts_from(pid_t init, int (*before)(const void *ctx), int (*fn)(const void *ctx), const void *ctx)
+int in_mounts_from(pid_t init, int (*before)(const void *ctx), int (*fn)(const void *ctx), const void *ctx,
+		   const int *fds, size_t nr_fds)
 {
-	const struct work work = { .before = before, .fn = fn, .ctx = ctx };
+	const struct work work = {
+		.before = before, .fn = fn, .ctx = ctx, .fds = calloc(nr_fds + 2, sizeof(int)), .nr_fds = nr_fds,
+	};
+	int mnt_ns = -1, ret = -1;
 	char path[32];
-	int mnt_ns, ret;
 
 	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", init);
-	mnt_ns = open(path, O_RDONLY | O_CLOEXEC);
-	if (mnt_ns < 0)
-		return -1;
-	ret = call_in_child(mnt_ns, &work);
-	close(mnt_ns);
+	if (work.fds)
+		mnt_ns = open(path, O_RDONLY | O_CLOEXEC);
+	if (mnt_ns >= 0) {
+		if (nr_fds)
+			memcpy(work.fds, fds, nr_fds * sizeof(int));
+		ret = call_in_child(mnt_ns, &work);
+		close(mnt_ns);
+	}
+	free(work.fds);
 	return ret;
 }
 
 int in_mounts(pid_t init, int (*fn)(const void *ctx), const void *ctx)
 {
-	return in_mounts_from(init, NULL, fn, ctx);
+	return in_mounts_from(init, NULL, fn, ctx, NULL, 0);
 }

@@ -14,7 +14,11 @@
  * Return: 0, or -1 with errno; ETIMEDOUT
  */
 int in_mounts(pid_t init, int (*fn)(const void *ctx), const void *ctx);
-/** in_mounts_from() - the same; @before, in the child too, is called in the mount namespace of the caller first */
-int in_mounts_from(pid_t init, int (*before)(const void *ctx), int (*fn)(const void *ctx), const void *ctx);
+/**
+ * in_mounts_from() - the same; @before, in the child too, is called in the mount namespace of the caller first
+ * @fds: of this process's descriptors, @nr_fds that the child has
+ */
+int in_mounts_from(pid_t init, int (*before)(const void *ctx), int (*fn)(const void *ctx), const void *ctx,
+		   const int *fds, size_t nr_fds);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "dest/kept.h"
@@ -117,16 +118,21 @@ static void kept_kill(struct kept *kept, struct error *err)
 		ledger_set(&kept->ledger, LEDGER_ABORTED, &(struct error){ 0 });
 }
 
-/* A file of /dev/shm that nobody was started for, by whatever name it has (dest/shm.h). */
+/*
+ * A file of /dev/shm that nobody was started for, by whatever name it has (dest/shm.h). One of a tmpfs of the program's own
+ * may seem to have such a name, which is that of another file here.
+ */
 static void kept_unlink(int fd)
 {
 	char link[48], name[PATH_MAX];
+	struct stat st, named;
 	ssize_t n;
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	n = readlink(link, name, sizeof(name) - 1);
 	name[n < 0 ? 0 : n] = 0;
-	if (mirror_path_is_plain(name))
+	if (mirror_path_is_plain(name) && !fstat(fd, &st) && !lstat(name, &named) && st.st_dev == named.st_dev &&
+	    st.st_ino == named.st_ino)
 		unlink(name);
 }
 

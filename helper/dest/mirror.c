@@ -145,6 +145,17 @@ int mirror_open_file(struct mirror *mirror, const char *path, struct error *err)
 	return fill(mirror, err);
 }
 
+int mirror_open_tmpfs(struct mirror *mirror, int dir_fd, struct error *err)
+{
+	memset(mirror, 0, sizeof(*mirror));
+	mirror->in_tmpfs = true;
+	/* what is read of it, to compare it, is no access */
+	mirror->fd = openat(dir_fd, ".", O_TMPFILE | O_RDWR | O_NOATIME | O_CLOEXEC, 0600);
+	if (mirror->fd < 0)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot make a file in a tmpfs");
+	return fill(mirror, err);
+}
+
 int mirror_check_room(const struct mirror *mirror, uint64_t nr_pages, struct error *err)
 {
 	uint64_t free;

@@ -25,6 +25,7 @@ struct mirror_windows;
  *	holds a reference, and no lock
  * @fd: the memfd
  * @path: name that the file is to have; NULL: a memfd. mirror_close() removes the file
+ * @in_tmpfs: a file without a name in a tmpfs of the program's own, which dest/tmpfs.h names
  * @huge: of huge pages
  * @budget: pays for what is in @have; NULL: nobody asks
  * @books: bytes of BUDGET_BOOKS that this address space has taken
@@ -36,7 +37,7 @@ struct mirror_windows;
  */
 struct mirror {
 	int fd;
-	bool huge;
+	bool huge, in_tmpfs;
 	struct budget *budget;
 	uint64_t books;
 	struct page_set have;
@@ -55,6 +56,8 @@ int mirror_open(struct mirror *mirror, struct error *err);
  * @path: of a file of /dev/shm; CODE_REFUSED when it is there already
  */
 int mirror_open_file(struct mirror *mirror, const char *path, struct error *err);
+/** mirror_open_tmpfs() - with a new file without a name in the tmpfs of directory @dir_fd */
+int mirror_open_tmpfs(struct mirror *mirror, int dir_fd, struct error *err);
 /** mirror_path_is_plain() - a file of /dev/shm itself: its owner can move it to a folder that he exchanges */
 bool mirror_path_is_plain(const char *path);
 /** mirror_path() - the name that the file has now */

@@ -44,6 +44,14 @@ int mm_init_file(struct mm *mm, const struct mm_hooks *hooks, const char *path, 
 	return mirror_open_file(&mm->mirror, path, err);
 }
 
+int mm_init_tmpfs(struct mm *mm, const struct mm_hooks *hooks, int dir_fd, struct error *err)
+{
+	memset(mm, 0, sizeof(*mm));
+	mm->shm = true;
+	init(mm, hooks);
+	return mirror_open_tmpfs(&mm->mirror, dir_fd, err);
+}
+
 void mm_close_uffd(struct mm *mm, struct space *space)
 {
 	struct error ignored = { 0 };

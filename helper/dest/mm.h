@@ -119,6 +119,7 @@ int mm_init(struct mm *mm, const struct mm_hooks *hooks, struct error *err);
 int mm_init_shm(struct mm *mm, const struct mm_hooks *hooks, const char *name, unsigned int flags,
 		struct error *err);
 /** mm_init_file() - the same of a file of /dev/shm: mirror_open_file() */
+int mm_init_tmpfs(struct mm *mm, const struct mm_hooks *hooks, int dir_fd, struct error *err);
 int mm_init_file(struct mm *mm, const struct mm_hooks *hooks, const char *path, struct error *err);
 void mm_destroy(struct mm *mm);
 

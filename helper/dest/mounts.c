@@ -12,6 +12,7 @@
 #include <linux/openat2.h>
 #include "dest/in_mounts.h"
 #include "dest/mounts.h"
+#include "os/tmpfs.h"
 
 #define MOUNTS_MAX	1024
 #define NAME_MAX_BYTES	23
@@ -35,6 +36,10 @@ static bool are_plain(const Migrate__Setup *setup)
 
 	for (size_t i = 0; plain && i < setup->n_mounts; i++)
 		plain = is_name(setup->mounts[i]->name) && is_path(setup->mounts[i]->path);
+	plain = plain && setup->n_tmpfs <= MOUNTS_MAX && (setup->root || !setup->n_tmpfs);
+	for (size_t i = 0; plain && i < setup->n_tmpfs; i++)
+		plain = is_name(setup->tmpfs[i]->name) &&
+			tmpfs_can_be_made(setup->tmpfs[i]->options, setup->tmpfs[i]->flags);
 	return plain;
 }
 
@@ -43,9 +48,25 @@ static bool add(struct mounts *mounts, const char *name, const char *path, bool 
 	struct mount_bind *bind = &mounts->binds[mounts->nr_binds++];
 
 	bind->follows = follows;
+	bind->tmpfs = -1;
 	bind->name = name ? strdup(name) : NULL;
 	bind->path = strdup(path);
 	return bind->path && (!name || bind->name);
+}
+
+static bool add_tmpfs(struct mounts *mounts, const Migrate__Tmpfs *said, struct refusals *refusals)
+{
+	size_t nr = mounts->nr_tmpfs;
+	bool added = add(mounts, said->name, "a tmpfs", false);
+
+	mounts->binds[mounts->nr_binds - 1].tmpfs = nr;
+	mounts->options[nr] = strdup(said->options);
+	mounts->tmpfs[nr] = tmpfs_make(said->options, said->flags);
+	if (mounts->tmpfs[nr] < 0)
+		precheck_refuse(refusals, "cannot make a tmpfs with the options %.200s (%m)", said->options);
+	else
+		mounts->nr_tmpfs++;
+	return added && mounts->options[nr];
 }
 
 void mounts_take(struct mounts *mounts, const Migrate__Setup *setup, struct refusals *refusals)
@@ -60,12 +81,16 @@ void mounts_take(struct mounts *mounts, const Migrate__Setup *setup, struct refu
 	}
 	if (!setup->root)
 		return;
-	mounts->binds = calloc(setup->n_mounts + 1, sizeof(*mounts->binds));
-	mounts->externals = calloc(setup->n_mounts + 1, sizeof(*mounts->externals));
-	added = mounts->binds && mounts->externals && add(mounts, NULL, setup->root, setup->root_follows);
+	mounts->binds = calloc(setup->n_mounts + setup->n_tmpfs + 1, sizeof(*mounts->binds));
+	mounts->externals = calloc(setup->n_mounts + setup->n_tmpfs + 1, sizeof(*mounts->externals));
+	mounts->tmpfs = calloc(setup->n_tmpfs + 1, sizeof(*mounts->tmpfs));
+	mounts->options = calloc(setup->n_tmpfs + 1, sizeof(*mounts->options));
+	added = mounts->binds && mounts->externals && mounts->tmpfs && mounts->options && add(mounts, NULL, setup->root, setup->root_follows);
 	for (size_t i = 0; added && i < setup->n_mounts; i++)
 		added = add(mounts, setup->mounts[i]->name, setup->mounts[i]->path,
 			    setup->mounts[i]->follows);
+	for (size_t i = 0; added && !refusals->nr && i < setup->n_tmpfs; i++)
+		added = add_tmpfs(mounts, setup->tmpfs[i], refusals);
 	if (!added)
 		precheck_refuse(refusals, "no memory for a list of mounts");
 }
@@ -89,6 +114,7 @@ static int make_point(const char *at, mode_t mode)
 
 /** struct binding - @trees: copies of the mounts of this machine that @binds follow, as descriptors; in the child */
 struct binding {
+	const struct mounts *mounts;
 	const struct mount_bind *binds;
 	size_t nr;
 	int *trees;
@@ -115,7 +141,8 @@ static int copy_followed(const void *ctx)
 	const struct binding *binding = ctx;
 
 	for (size_t i = 0; i < binding->nr; i++) {
-		binding->trees[i] = -1;
+		binding->trees[i] = binding->binds[i].tmpfs < 0 ? -1 :
+				    dup(binding->mounts->tmpfs[binding->binds[i].tmpfs]);
 		if (!binding->binds[i].follows)
 			continue;
 		binding->trees[i] = copy_mount(binding->binds[i].path);
@@ -153,7 +180,7 @@ static int bind_all(const void *ctx)
 
 	for (size_t i = 0; i < binding->nr && !ret; i++) {
 		const struct mount_bind *bind = &binding->binds[i];
-		int tree = bind->follows ? binding->trees[i] : copy_mount(bind->path);
+		int tree = bind->follows || bind->tmpfs >= 0 ? binding->trees[i] : copy_mount(bind->path);
 
 		ret = tree < 0 ? errno : bind_tree(bind, tree);
 		if (tree >= 0)
@@ -164,7 +191,9 @@ static int bind_all(const void *ctx)
 
 static int bind_in(pid_t init, const struct binding *binding)
 {
-	return in_mounts_from(init, copy_followed, bind_all, binding);
+	const struct mounts *mounts = binding->mounts;
+
+	return in_mounts_from(init, copy_followed, bind_all, binding, mounts->tmpfs, mounts->nr_tmpfs);
 }
 
 /* Only the child that failed knows at which one: the first that has not come to its mount point. */
@@ -172,7 +201,7 @@ static int bind_failed(const struct binding *all, pid_t init, struct error *err)
 {
 	for (size_t i = 0; i < all->nr && errno != ETIMEDOUT; i++) {
 		const struct mount_bind *bind = &all->binds[i];
-		const struct binding one = { .binds = bind, .nr = 1, .trees = all->trees };
+		const struct binding one = { .mounts = all->mounts, .binds = bind, .nr = 1, .trees = all->trees };
 
 		if (!bind_in(init, &one) || errno == EEXIST)
 			continue;
@@ -189,7 +218,7 @@ static int bind_failed(const struct binding *all, pid_t init, struct error *err)
 static int bind_mounts(const struct mounts *mounts, pid_t init, struct error *err)
 {
 	struct binding all = {
-		.binds = mounts->binds, .nr = mounts->nr_binds, .trees = calloc(mounts->nr_binds + 1, sizeof(int)),
+		.mounts = mounts, .binds = mounts->binds, .nr = mounts->nr_binds, .trees = calloc(mounts->nr_binds + 1, sizeof(int)),
 	};
 	int ret;
 
@@ -283,6 +312,12 @@ void mounts_free(struct mounts *mounts)
 	}
 	for (size_t i = 0; i < mounts->nr; i++)
 		free(mounts->externals[i]);
+	for (size_t i = 0; i < mounts->nr_tmpfs; i++) {
+		close(mounts->tmpfs[i]);
+		free(mounts->options[i]);
+	}
+	free(mounts->tmpfs);
+	free(mounts->options);
 	free(mounts->binds);
 	free(mounts->externals);
 	memset(mounts, 0, sizeof(*mounts));

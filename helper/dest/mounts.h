@@ -13,20 +13,23 @@
 #include "wire/control.h"
 
 /**
- * struct mount_bind - a directory, or file, of this machine that the program has mounted
+ * struct mount_bind - a directory, or file, of this machine that the program has mounted; or a tmpfs that was made for it
  * @name: that the images have for it; NULL: it is the root
- * @path: what the source says
+ * @path: what the source says; of a tmpfs: what messages say
+ * @tmpfs: its place in @tmpfs of struct mounts; -1: a mount of this machine
  * @at: the mount point that CRIU gets in its place, in the directory of the migration
  * @follows: what comes on this machine's mount later comes on the program's
  */
 struct mount_bind {
 	char *name, *path, *at;
 	bool follows;
+	int tmpfs;
 };
 
 /**
  * struct mounts - zeroed: the program has no mount namespace of its own
  * @binds: the first one is the root
+ * @tmpfs: their roots, on mounts that are nowhere until mounts_prepare(); @options: theirs, as the source says
  * @externals: for CRIU's option external, "mnt[NAME]:PATH"; of mounts_prepare()
  *
  * CRIU follows symbolic links in a path. The program may have made them: of a directory in which it can write,
@@ -36,6 +39,9 @@ struct mounts {
 	struct mount_bind *binds;
 	char **externals;
 	size_t nr_binds, nr;
+	int *tmpfs;
+	char **options;
+	size_t nr_tmpfs;
 };
 
 /** mounts_take() - check and keep what Setup says of them */

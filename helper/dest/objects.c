@@ -68,17 +68,20 @@ static void put(struct objects *objects, struct mm *mm)
 	pthread_mutex_unlock(&objects->lock);
 }
 
-/** struct making - what an mm is made of; without @name and @path it is an address space */
+/** struct making - what an mm is made of; without @name, @path and @tmpfs, the root of one, it is an address space */
 struct making {
 	uint32_t id;
 	pid_t pid;
 	const char *name, *path;
+	const int *tmpfs;
 	unsigned int flags;
 };
 
 static int init(struct mm *mm, const struct mm_hooks *hooks, const struct making *from,
 		struct error *err)
 {
+	if (from->tmpfs)
+		return mm_init_tmpfs(mm, hooks, *from->tmpfs, err);
 	if (from->path)
 		return mm_init_file(mm, hooks, from->path, err);
 	return from->name ? mm_init_shm(mm, hooks, from->name, from->flags, err) :
@@ -214,6 +217,15 @@ struct mm *objects_add_file(struct objects *objects, uint32_t id, const char *pa
 			    struct error *err)
 {
 	return add(objects, &(struct making){ .id = id, .path = path }, err);
+}
+
+struct mm *objects_add_tmpfs(struct objects *objects, uint32_t id, uint32_t nr, struct error *err)
+{
+	if (nr && nr <= objects->nr_tmpfs)
+		return add(objects, &(struct making){ .id = id, .tmpfs = &objects->tmpfs[nr - 1] }, err);
+	error_set(err, CODE_PEER, NULL, "the source announced a file of tmpfs %u, and %zu of these", nr,
+		  objects->nr_tmpfs);
+	return NULL;
 }
 
 int objects_end(struct objects *objects, uint32_t id, struct error *err)

@@ -25,6 +25,7 @@
  *	thread of the memory connection
  * @fault_times: of all
  * @hooks, @budget, @place: what each mm is made with
+ * @tmpfs: roots of the @nr_tmpfs tmpfs of the program's own, as Setup lists them
  */
 struct objects {
 	pthread_mutex_t lock;
@@ -36,6 +37,8 @@ struct objects {
 	struct mm_hooks hooks;
 	struct budget *budget;
 	struct place *place;
+	const int *tmpfs;
+	size_t nr_tmpfs;
 };
 
 void objects_init(struct objects *objects, const struct mm_hooks *hooks, struct budget *budget,
@@ -59,6 +62,9 @@ struct mm *objects_add_shm(struct objects *objects, uint32_t id, const char *nam
 /** objects_add_file() - the same for a file of /dev/shm */
 struct mm *objects_add_file(struct objects *objects, uint32_t id, const char *path,
 			    struct error *err);
+
+/** objects_add_tmpfs() - the same for a file of tmpfs @nr, as of Object.tmpfs */
+struct mm *objects_add_tmpfs(struct objects *objects, uint32_t id, uint32_t nr, struct error *err);
 
 /** objects_end() - mm_end() of the mm with @id; -1 with CODE_PEER when there is none, or it is gone */
 int objects_end(struct objects *objects, uint32_t id, struct error *err);

@@ -11,6 +11,7 @@
 #include "dest/ptys.h"
 #include "dest/restore.h"
 #include "dest/sender_check.h"
+#include "dest/tmpfs.h"
 #include "dest/tell.h"
 #include "os/cgroup_members.h"
 #include "os/net_filter.h"
@@ -74,7 +75,8 @@ static int prepare_images(struct restore *restore, struct error *err)
 	    namespaces_compare(restore->namespaces, program, restore->images->images_fd, err) ||
 	    sender_check_images(restore->rule, program, restore->namespaces, restore->images->images_fd, err))
 		return -1;
-	if (adopt_shared(restore, err))
+	if (adopt_shared(restore, err) ||
+	    tmpfs_take_images(restore->mounts, restore->objects, restore->images->images_fd, restore->images->budget, err))
 		return -1;
 	return spread_run_waiting(program->nr, prepare_one, restore, err) ||
 	       objects_end_seal(restore->objects, err) ? -1 : 0;

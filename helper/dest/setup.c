@@ -120,7 +120,7 @@ static int keep_small(struct setup *setup, struct error *err)
 
 	small.n_vmas = small.n_files = small.n_cpu_flags = small.n_objects = 0;
 	small.n_unix_servers = small.n_addresses = small.n_kept_addresses = 0;
-	small.n_criu_options = small.n_mounts = 0;
+	small.n_criu_options = small.n_mounts = small.n_tmpfs = 0;
 	small.n_own_namespaces = small.n_uid_map = small.n_gid_map = 0;
 	small.root = NULL;
 	small.base.n_unknown_fields = 0;
@@ -231,6 +231,8 @@ static int add_object(struct objects *objects, const Migrate__Object *object, st
 {
 	struct mm *parent = object->has_parent ? objects_mm(objects, object->parent) : NULL, *mm;
 
+	if (object->kind == MIGRATE__OBJECT_KIND__SHM && object->has_tmpfs)
+		return objects_add_tmpfs(objects, object->id, object->tmpfs, err) ? 0 : -1;
 	if (object->kind == MIGRATE__OBJECT_KIND__SHM && object->file)
 		return objects_add_file(objects, object->id, object->name, err) ? 0 : -1;
 	if (object->kind == MIGRATE__OBJECT_KIND__SHM)
@@ -276,6 +278,8 @@ static int take(struct setup *setup, struct refusals *refusals, struct error *er
 	kept_addresses_take(&setup->kept, said, setup->terms,
 			    control_link_fd(setup->peer->ctl), refusals);
 	mounts_take(&setup->mounts, said, refusals);
+	setup->objects->tmpfs = setup->mounts.tmpfs;
+	setup->objects->nr_tmpfs = setup->mounts.nr_tmpfs;
 	namespaces_take(&setup->namespaces, said, refusals);
 	sender_check_setup(setup->rule, &setup->mounts, &setup->namespaces, refusals);
 	precheck_options(said, setup->config, &setup->granted, refusals);

@@ -14,11 +14,16 @@ static bool is_file(const struct shm_image *image)
 	return image->mm->mirror.path;
 }
 
+static bool has_name(const struct mirror *mirror)
+{
+	return mirror->path || mirror->in_tmpfs;
+}
+
 /* One that the images have named already is left out: a memfd and a segment may have the same number. */
 static struct shm_image *find(const struct shm *shm, uint32_t shmid)
 {
 	for (size_t i = 0; i < shm->nr; i++)
-		if (!is_file(&shm->images[i]) && !shm->images[i].adopted && shm->images[i].shmid == shmid)
+		if (!has_name(&shm->images[i].mm->mirror) && !shm->images[i].adopted && shm->images[i].shmid == shmid)
 			return &shm->images[i];
 	return NULL;
 }
@@ -27,13 +32,13 @@ static int take_one(struct shm *shm, const Migrate__SharedMemory *said, struct e
 {
 	struct mm *mm = objects_mm(shm->objects, said->object);
 
-	if (!mm || !mm->shm || mm_is_gone(mm) || (said->shmid && mm->mirror.path))
+	if (!mm || !mm->shm || mm_is_gone(mm) || (said->shmid && has_name(&mm->mirror)))
 		return error_set(err, CODE_PEER, NULL,
 				 "the source told of shared memory %u, which it did not announce",
 				 said->object);
 	for (size_t i = 0; i < shm->nr; i++)
 		if (shm->images[i].mm == mm ||
-		    (!mm->mirror.path && find(shm, said->shmid)))
+		    (!has_name(&mm->mirror) && find(shm, said->shmid)))
 			return error_set(err, CODE_PEER, NULL,
 					 "the source told of shared memory %u twice", said->object);
 	shm->images[shm->nr++] = (struct shm_image){
@@ -217,17 +222,26 @@ static int fill_segments(struct shm *shm, int images_dir_fd, size_t *filled, str
 	return ret;
 }
 
+static size_t nr_of_tmpfs(const struct shm *shm)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < shm->nr; i++)
+		nr += shm->images[i].mm->mirror.in_tmpfs;
+	return nr;
+}
+
 /* What is neither a memfd of the images nor a file must be a segment. */
 static int fill_rest(struct shm *shm, int images_dir_fd, const struct criu_adopt *adopt, struct error *err)
 {
-	size_t rest = shm->nr - adopt->nr_files - adopt->nr_adopted, filled = 0;
+	size_t named = adopt->nr_files + nr_of_tmpfs(shm), rest = shm->nr - named - adopt->nr_adopted, filled = 0;
 
 	if (rest && fill_segments(shm, images_dir_fd, &filled, err))
 		return -1;
 	return filled == rest ? 0 :
 	       error_set(err, CODE_PEER, NULL,
 			 "the images have %zu of the %zu shared memory objects of which the source told",
-			 adopt->nr_adopted + filled, shm->nr - adopt->nr_files);
+			 adopt->nr_adopted + filled, shm->nr - named);
 }
 
 static int adopt_files(struct shm *shm, struct criu_adopt *adopt, struct error *err)
@@ -248,6 +262,15 @@ static int adopt_files(struct shm *shm, struct criu_adopt *adopt, struct error *
 	return 0;
 }
 
+/* The images have the path of one that the program has open, and it is there: dest/tmpfs.h. */
+static int complete_tmpfs(struct shm *shm, struct error *err)
+{
+	for (size_t i = 0; i < shm->nr; i++)
+		if (shm->images[i].mm->mirror.in_tmpfs && complete(&shm->images[i], err))
+			return -1;
+	return 0;
+}
+
 int shm_adopt(struct shm *shm, int images_dir_fd, const pid_t *pids, size_t nr_pids,
 	      struct error *err)
 {
@@ -257,7 +280,7 @@ int shm_adopt(struct shm *shm, int images_dir_fd, const pid_t *pids, size_t nr_p
 	if (!shm->nr)
 		return 0;
 	ret = criu_memfds_read(images_dir_fd, &adopt.memfds, &adopt.nr_memfds, err) ||
-	      adopt_files(shm, &adopt, err) || adopt_memfds(shm, &adopt, err) ||
+	      complete_tmpfs(shm, err) || adopt_files(shm, &adopt, err) || adopt_memfds(shm, &adopt, err) ||
 	      fill_rest(shm, images_dir_fd, &adopt, err) || criu_adopt(images_dir_fd, &adopt, err) ? -1 : 0;
 	free(adopt.memfds);
 	free(adopt.files);

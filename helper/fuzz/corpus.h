@@ -32,5 +32,6 @@ void corpus_lazy_link(void);
 void corpus_pages(void);
 void corpus_requests(void);
 void corpus_streams(void);
+void corpus_tmpfs(void);
 
 #endif

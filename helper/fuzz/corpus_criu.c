@@ -7,6 +7,7 @@
 #include "fuzz/corpus.h"
 #include "fuzz/messages.h"
 #include "pages/page_set.h"
+#include "tests/tmpfs_images.h"
 
 static void put_file(struct bytes *to, uint8_t name, struct image_out *image)
 {
@@ -356,4 +357,34 @@ void corpus_page_chain(void)
 	corpus_put_chunk(&bytes, image.data, image.bytes);
 	image_out_free(&image);
 	corpus_save("page_chain", "empty-parent", &bytes);
+}
+
+static void save_tmpfs(const char *name, const struct tmpfs_bytes *image)
+{
+	struct bytes bytes = { .size = 0 };
+
+	corpus_put(&bytes, image->data, image->size);
+	corpus_save("tmpfs", name, &bytes);
+}
+
+void corpus_tmpfs(void)
+{
+	static const char xattr[] = "user.a\0\3\0\0\0xyz";
+	const struct tmpfs_run last = { 0 };
+	struct tmpfs_bytes image;
+
+	tmpfs_begin(&image);
+	tmpfs_put_record(&image, (struct tmpfs_record){ .mode = S_IFREG | 0600, .object = 1, .size = 5000, .depth = 1, .names = 2 }, "a");
+	tmpfs_put_record(&image, (struct tmpfs_record){ .mode = S_IFDIR | 0700, .depth = 1 }, "dir");
+	tmpfs_put_record(&image, (struct tmpfs_record){ .mode = S_IFREG, .depth = 2, .first = 2 }, "b");
+	tmpfs_put_record(&image, (struct tmpfs_record){ .mode = S_IFIFO, .depth = 1 }, "fifo");
+	save_tmpfs("object", &image);
+	tmpfs_begin(&image);
+	tmpfs_put_record(&image, (struct tmpfs_record){ .mode = S_IFREG | 0600, .size = 8, .depth = 1, .xattr_bytes = sizeof(xattr) - 1 }, "c");
+	tmpfs_put(&image, xattr, sizeof(xattr) - 1);
+	tmpfs_put_run(&image, 2, "text");
+	tmpfs_put(&image, &last, sizeof(last));
+	tmpfs_put_record(&image, (struct tmpfs_record){ .mode = S_IFLNK | 0777, .size = 4, .depth = 1 }, "link");
+	tmpfs_put(&image, "/etc", 4);
+	save_tmpfs("data", &image);
 }

@@ -409,6 +409,7 @@ int main(int argc, char **argv)
 	corpus_lazy_answer();
 	corpus_pages();
 	corpus_streams();
+	corpus_tmpfs();
 	corpus_chain();
 	return 0;
 }

@@ -114,6 +114,7 @@ void messages_setup_fill(struct messages_setup *to)
 	to->setup.comm = "prog";
 	to->setup.files[0]->path = "/bin/true";
 	to->setup.unix_servers[0]->name = "/run/migrate-fuzz";
+	to->setup.tmpfs[0]->options = to->setup.tmpfs[0]->flags = "rw";
 	to->setup.criu_options[0] = "external mnt[data]";
 	to->setup.addresses[0]->address.data = (uint8_t *)"\177\0\0\1";
 	to->setup.addresses[0]->address.len = 4;

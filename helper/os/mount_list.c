@@ -18,6 +18,7 @@ static int add(struct mount_list *list, struct libmnt_fs *fs)
 	struct mount_entry *mounts = reallocarray(list->mounts, list->nr + 1, sizeof(*mounts)), *to;
 	const char *root = mnt_fs_get_root(fs), *target = mnt_fs_get_target(fs);
 	const char *type = mnt_fs_get_fstype(fs), *more = mnt_fs_get_optional_fields(fs);
+	const char *flags = mnt_fs_get_vfs_options(fs), *options = mnt_fs_get_fs_options(fs);
 
 	if (!mounts)
 		return -1;
@@ -26,10 +27,10 @@ static int add(struct mount_list *list, struct libmnt_fs *fs)
 	*to = (struct mount_entry){
 		.dev = mnt_fs_get_devno(fs), .id = mnt_fs_get_id(fs), .parent = mnt_fs_get_parent_id(fs),
 		.root = strdup(root ?: "/"), .target = strdup(target ?: "/"),
-		.type = strdup(type ?: ""),
+		.type = strdup(type ?: ""), .flags = strdup(flags ?: ""), .options = strdup(options ?: ""),
 		.shared = find_number(more, "shared:"), .master = find_number(more, "master:"),
 	};
-	return to->root && to->target && to->type ? 0 : -1;
+	return to->root && to->target && to->type && to->flags && to->options ? 0 : -1;
 }
 
 int mount_list_read(struct mount_list *list, const char *file, struct error *err)
@@ -53,9 +54,17 @@ void mount_list_free(struct mount_list *list)
 		free(list->mounts[i].root);
 		free(list->mounts[i].target);
 		free(list->mounts[i].type);
+		free(list->mounts[i].flags);
+		free(list->mounts[i].options);
 	}
 	free(list->mounts);
 	memset(list, 0, sizeof(*list));
+}
+
+/* Those of a tmpfs can be changed while it is mounted. */
+static bool has_same_options(const struct mount_entry *a, const struct mount_entry *b)
+{
+	return !strcmp(a->flags ?: "", b->flags ?: "") && !strcmp(a->options ?: "", b->options ?: "");
 }
 
 bool mount_list_same(const struct mount_list *a, const struct mount_list *b)
@@ -66,6 +75,7 @@ bool mount_list_same(const struct mount_list *a, const struct mount_list *b)
 		same = a->mounts[i].dev == b->mounts[i].dev &&
 		       a->mounts[i].shared == b->mounts[i].shared &&
 		       a->mounts[i].master == b->mounts[i].master &&
+		       has_same_options(&a->mounts[i], &b->mounts[i]) &&
 		       !strcmp(a->mounts[i].root, b->mounts[i].root) &&
 		       !strcmp(a->mounts[i].target, b->mounts[i].target);
 	return same;

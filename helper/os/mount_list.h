@@ -14,11 +14,12 @@
  * @root: the directory, or file, of its file system that is mounted
  * @shared: number of its peer group: a mount below one of the group appears below all of them; 0: none
  * @master: number of the peer group whose mounts it receives; 0: none
+ * @flags: of the mount, "rw,nosuid"; @options: of the file system, "rw,size=64k"
  */
 struct mount_entry {
 	dev_t dev;
 	int id, parent;
-	char *root, *target, *type;
+	char *root, *target, *type, *flags, *options;
 	int shared, master;
 };
 

@@ -26,7 +26,8 @@ int announce_memory(struct control *ctl, uint64_t pages, struct error *err)
 	return announce(ctl, pages << PAGE_SHIFT, 0, err);
 }
 
-int announce_images(struct control *ctl, int images_fd, uint64_t omitted_bytes, struct error *err)
+int announce_images(struct control *ctl, int images_fd, uint64_t omitted_bytes, uint64_t more_bytes,
+		    struct error *err)
 {
 	int fd = openat(images_fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -44,5 +45,5 @@ int announce_images(struct control *ctl, int images_fd, uint64_t omitted_bytes, 
 		if (entry->d_type == DT_REG && !fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW))
 			bytes += st.st_size;
 	closedir(dir);
-	return announce(ctl, 0, bytes - omitted_bytes, err);
+	return announce(ctl, 0, bytes - omitted_bytes + more_bytes, err);
 }

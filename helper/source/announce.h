@@ -11,7 +11,11 @@
 
 /** announce_memory() - send the number of pages that the destination will hold in the end */
 int announce_memory(struct control *ctl, uint64_t pages, struct error *err);
-/** announce_images() - the sizes of all files in the images directory, but for @omitted_bytes */
-int announce_images(struct control *ctl, int images_fd, uint64_t omitted_bytes, struct error *err);
+/**
+ * announce_images() - the sizes of all files in the images directory, but for @omitted_bytes
+ * @more_bytes: that the destination makes of them
+ */
+int announce_images(struct control *ctl, int images_fd, uint64_t omitted_bytes, uint64_t more_bytes,
+		    struct error *err);
 
 #endif

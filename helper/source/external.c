@@ -63,7 +63,7 @@ static int name_mounts(const struct source_mounts *mounts, struct externals *ext
 	if (nr && source_mounts_are_stacked(mounts))
 		ret = add_name(externals, strdup("mnt[]"), err);
 	for (size_t i = 0; !ret && i < nr; i++)
-		if (source_mounts_is_outside(mounts, i))
+		if (source_mounts_is_outside(mounts, i) || source_mounts_is_copied(mounts, i))
 			ret = add_name(externals, source_mounts_name(mounts, i), err);
 	return ret;
 }

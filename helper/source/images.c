@@ -358,7 +358,7 @@ int images_send(struct images *images, struct error *err)
 	if (!dir || !buf)
 		ret = error_errno(err, CODE_INTERNAL, NULL, "cannot list the images");
 	if (!ret)
-		ret = announce_images(images->ctl, images->dir_fd, omitted_bytes(images), err);
+		ret = announce_images(images->ctl, images->dir_fd, omitted_bytes(images), images->tmpfs_bytes, err);
 	/* `parent` is a link, and of this machine only */
 	while (!ret && (entry = readdir(dir)))
 		if (entry->d_type == DT_REG) {

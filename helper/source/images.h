@@ -18,6 +18,7 @@
  * @figures: get the bytes that were sent, and what the time goes to
  * @omit, @nr_omit: of images_omit(), one for each process
  * @box: a failure ends it
+ * @tmpfs_bytes: of source_tmpfs_write()
  */
 struct images {
 	int dir_fd;
@@ -27,6 +28,7 @@ struct images {
 	struct figures *figures;
 	struct control *ctl;
 	struct mailbox *box;
+	uint64_t tmpfs_bytes;
 	struct omit *omit;
 	size_t nr_omit;
 };

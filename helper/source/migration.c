@@ -20,6 +20,7 @@
 #include "source/precopy.h"
 #include "source/repair.h"
 #include "source/setup.h"
+#include "source/tmpfs_write.h"
 
 #define DROP_MS	100	/* after RestoreGo */
 #define TRIES	6	/* of a program that has files for a moment only */
@@ -89,12 +90,16 @@ static int look_and_ask(struct source_migration *migration, struct error *err)
 		.config = &migration->config,
 		.ctl = migration->links.ctl, .box = &migration->box, .stale = &migration->stale,
 	};
+	uint64_t objects;
 
 	if (shms_find(&migration->shms, &migration->tree, err) || shms_look(&migration->shms, err) ||
 	    count_ghosts(migration, &setup.ghost_bytes, err))
 		return -1;
 	setup.tmpfs_bytes = source_mounts_tmpfs_bytes(&migration->mounts, &migration->config,
 						      tree_root(&migration->tree)->pid);
+	setup.tmpfs_pages = shms_tmpfs_pages(&migration->shms);
+	objects = setup.tmpfs_pages * PAGE_BYTES;
+	setup.tmpfs_bytes -= setup.tmpfs_bytes < objects ? setup.tmpfs_bytes : objects;
 	outlook->compares = migration->choice.verify;
 	outlook->shape.image_pages = (setup.ghost_bytes + setup.tmpfs_bytes) / PAGE_BYTES;
 	if (outlook_make(outlook, &migration->tree, &migration->shms, &migration->criu,
@@ -199,7 +204,8 @@ static int send_images(struct source_migration *migration, struct error *err)
 	};
 
 	frozen_time_enter(&images.figures->frozen, MIGRATE__FROZEN_PART__REPAIR);
-	return repair_images(&migration->tree, images.dir_fd, &migration->losses, err) ||
+	return source_tmpfs_write(&migration->mounts, &migration->shms, images.dir_fd, &images.tmpfs_bytes, err) ||
+	       repair_images(&migration->tree, images.dir_fd, &migration->losses, err) ||
 	       images_omit(&images, err) || images_send(&images, err) ? -1 : 0;
 }
 

@@ -11,6 +11,7 @@
 #include "source/kept_sockets.h"
 #include "source/migration.h"
 #include "source/network.h"
+#include "source/tmpfs.h"
 
 /* Rather now than when all is done. */
 static int check_result_file(const char *path, struct error *err)
@@ -253,6 +254,8 @@ int source_migration_prepare(struct source_migration *migration, struct error *e
 	       source_network_check(migration->opts->pid, &migration->config, err) ||
 	       source_mounts_find(&migration->mounts, migration->opts->pid, &migration->config, err) ||
 	       check_spaces(migration, err) ||
+	       (migration->mounts.own &&
+		source_tmpfs_find(&migration->mounts, &migration->config, migration->opts->pid, err)) ||
 	       tree_follow(&migration->tree, join_in_setup, &migration->join, err) ||
 	       refuse_program(&migration->terms, &migration->tree, err) ||
 	       find_connections(migration, err) ||

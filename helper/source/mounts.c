@@ -114,7 +114,7 @@ static bool used_bytes(int root_fd, const struct mount_entry *mount, uint64_t *b
 	return known;
 }
 
-static bool is_own_tmpfs(const struct source_mounts *mounts, const struct criu_config *config, size_t nr)
+bool source_mounts_is_own_tmpfs(const struct source_mounts *mounts, const struct criu_config *config, size_t nr)
 {
 	const struct mount_entry *mount = &mounts->list.mounts[nr];
 
@@ -138,7 +138,7 @@ static uint64_t device_bytes(const struct source_mounts *mounts, const struct cr
 
 	for (size_t i = nr; i < mounts->list.nr; i++)
 		if (mounts->list.mounts[i].dev == mounts->list.mounts[nr].dev &&
-		    is_own_tmpfs(mounts, config, i) &&
+		    source_mounts_is_own_tmpfs(mounts, config, i) &&
 		    used_bytes(root_fd, &mounts->list.mounts[i], &bytes))
 			break;
 	return bytes;
@@ -284,6 +284,10 @@ void source_mounts_free(struct source_mounts *mounts)
 	for (size_t i = 0; mounts->here && i < mounts->list.nr; i++)
 		free(mounts->here[i]);
 	free(mounts->here);
+	for (size_t i = 0; mounts->tmpfs && i < mounts->list.nr; i++)
+		if (mounts->tmpfs[i] >= 0)
+			close(mounts->tmpfs[i]);
+	free(mounts->tmpfs);
 	mount_list_free(&mounts->list);
 	memset(mounts, 0, sizeof(*mounts));
 }
@@ -327,6 +331,11 @@ bool source_mounts_is_outside(const struct source_mounts *mounts, size_t nr)
 {
 	return mounts->here[nr] && strcmp(mounts->list.mounts[nr].target, "/") &&
 	       !is_stacked(mounts, nr);
+}
+
+bool source_mounts_is_copied(const struct source_mounts *mounts, size_t nr)
+{
+	return mounts->tmpfs && mounts->tmpfs[nr] >= 0;
 }
 
 bool source_mounts_follows(const struct source_mounts *mounts, size_t nr)

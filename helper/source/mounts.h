@@ -19,11 +19,14 @@
  * @own: it has one of its own
  * @list: its mounts
  * @here: of each of @list, the path by which this helper sees it; NULL: it does not
+ * @tmpfs: of each of @list, the root of a tmpfs whose files are copied while the program runs (source/tmpfs.h), a
+ *	descriptor; -1: it is no such. NULL: none is
  */
 struct source_mounts {
 	bool own;
 	struct mount_list list;
 	char **here;
+	int *tmpfs;
 };
 
 /**
@@ -52,6 +55,11 @@ bool source_mounts_here(const struct source_mounts *mounts, const char *path, ch
  */
 uint64_t source_mounts_tmpfs_bytes(const struct source_mounts *mounts, const struct criu_config *config,
 				   pid_t pid);
+
+/** source_mounts_is_own_tmpfs() - mount @nr is the whole of a tmpfs of the program's own, which @config does not hand on */
+bool source_mounts_is_own_tmpfs(const struct source_mounts *mounts, const struct criu_config *config, size_t nr);
+/** source_mounts_is_copied() - mount @nr is in @mounts->tmpfs */
+bool source_mounts_is_copied(const struct source_mounts *mounts, size_t nr);
 
 /** source_mounts_root() - the path by which this helper sees the root of the program's namespace; or NULL */
 const char *source_mounts_root(const struct source_mounts *mounts);

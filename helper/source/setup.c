@@ -19,6 +19,11 @@ struct said_mount {
 	char name[SOURCE_MOUNT_NAME];
 };
 
+struct said_tmpfs {
+	Migrate__Tmpfs msg;
+	char name[SOURCE_MOUNT_NAME];
+};
+
 /** struct setup_message - a message in the making, with all that it points to */
 struct setup_message {
 	Migrate__Setup msg;
@@ -28,6 +33,8 @@ struct setup_message {
 	Migrate__Object *objects, **object_list;
 	struct said_mount *mounts;
 	Migrate__Mount **mount_list;
+	struct said_tmpfs *tmpfs;
+	Migrate__Tmpfs **tmpfs_list;
 	struct said_namespaces namespaces;
 	char **flags, *flag_text;
 	ProtobufCBinaryData kept[NET_ADDRESSES_MAX];
@@ -230,16 +237,18 @@ static void setup_free(struct setup_message *setup)
 	free(setup->object_list);
 	free(setup->mounts);
 	free(setup->mount_list);
+	free(setup->tmpfs);
+	free(setup->tmpfs_list);
 	said_namespaces_free(&setup->namespaces);
 	free(setup->flags);
 	free(setup->flag_text);
 }
 
 /* The pages of files stay here, and shared memory is one for all processes that have it. */
-static void count(const struct tree *tree, uint64_t tmpfs_bytes, Migrate__Setup *msg)
+static void count(const struct tree *tree, const struct setup *ctx, Migrate__Setup *msg)
 {
 	struct source_process *process;
-	uint64_t shmem = 0;
+	uint64_t shmem = 0, files = ctx->tmpfs_bytes + ctx->tmpfs_pages * PAGE_BYTES;
 
 	tree_for_each(tree, process) {
 		const struct proc_status *status = &process->status;
@@ -249,7 +258,8 @@ static void count(const struct tree *tree, uint64_t tmpfs_bytes, Migrate__Setup 
 		shmem = status->shmem_bytes > shmem ? status->shmem_bytes : shmem;
 	}
 	/* files of its own tmpfs, which are announced too, may be what is mapped */
-	msg->rss_bytes += shmem > tmpfs_bytes ? shmem - tmpfs_bytes : 0;
+	msg->rss_bytes += shmem > files ? shmem - files : 0;
+	msg->rss_bytes += ctx->tmpfs_pages * PAGE_BYTES;
 }
 
 static void add_kept(const struct net_addresses *kept, struct setup_message *setup)
@@ -292,6 +302,30 @@ static int add_mounts(const struct source_mounts *mounts, struct setup_message *
 	return 0;
 }
 
+static int add_tmpfs(const struct source_mounts *mounts, struct setup_message *setup)
+{
+	size_t nr = mounts && mounts->own ? mounts->list.nr : 0;
+
+	setup->tmpfs = calloc(nr + 1, sizeof(*setup->tmpfs));
+	setup->tmpfs_list = calloc(nr + 1, sizeof(*setup->tmpfs_list));
+	if (!setup->tmpfs || !setup->tmpfs_list)
+		return -1;
+	setup->msg.tmpfs = setup->tmpfs_list;
+	for (size_t i = 0; i < nr; i++) {
+		struct said_tmpfs *to = &setup->tmpfs[setup->msg.n_tmpfs];
+
+		if (!source_mounts_is_copied(mounts, i))
+			continue;
+		migrate__tmpfs__init(&to->msg);
+		source_mounts_key(i, to->name);
+		to->msg.name = to->name;
+		to->msg.options = mounts->list.mounts[i].options;
+		to->msg.flags = mounts->list.mounts[i].flags;
+		setup->tmpfs_list[setup->msg.n_tmpfs++] = &to->msg;
+	}
+	return 0;
+}
+
 static void add_asked(const struct criu_config *config, struct setup_message *setup)
 {
 	setup->msg.criu_options = setup->asked_list;
@@ -314,7 +348,7 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 
 	if (build_vmas(vmas, &setup->vmas, &setup->vma_list) ||
 	    build_objects(ctx->tree, ctx->shms, setup) || build_cpu_flags(setup) ||
-	    add_mounts(ctx->tree->mounts, setup))
+	    add_mounts(ctx->tree->mounts, setup) || add_tmpfs(ctx->tree->mounts, setup))
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory for a message");
 	if (needs_find(ctx->opts, ctx->tree, &setup->needs, err) ||
 	    said_namespaces_add(&setup->namespaces, ctx->tree, &setup->msg, err))
@@ -326,7 +360,7 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 	setup->criu.sublevel = ctx->criu->sublevel;
 	setup->msg.pid = root->status.ns_pid;
 	setup->msg.comm = (char *)root->status.comm;
-	count(ctx->tree, ctx->tmpfs_bytes, &setup->msg);
+	count(ctx->tree, ctx, &setup->msg);
 	/* those of the root are in its mappings */
 	needs_find_huge(ctx->tree, true, &setup->needs);
 	setup->msg.vmas = setup->vma_list;

@@ -16,7 +16,7 @@
  * @mode, @verify: see struct choice
  * @shape: of the whole program: what a restore will take depends on it
  * @ghost_bytes: of deleted files, which images carry
- * @tmpfs_bytes: of files of tmpfs of its own, which images carry packed
+ * @tmpfs_bytes: of files of tmpfs of its own, which images carry; @tmpfs_pages: of those, pages of objects
  * @kept: addresses that move too, with --tcp keep; else NULL
  * @config: options for CRIU, of which some are asked of the destination; or NULL
  * @box: gets the answer
@@ -31,7 +31,7 @@ struct setup {
 	bool verify;
 	uint32_t max_frozen_s;
 	const struct shape *shape;
-	uint64_t ghost_bytes, tmpfs_bytes;
+	uint64_t ghost_bytes, tmpfs_bytes, tmpfs_pages;
 	const struct net_addresses *kept;
 	const struct criu_config *config;
 	struct control *ctl;

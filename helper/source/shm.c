@@ -124,6 +124,16 @@ uint64_t shms_pages(const struct source_shms *shms)
 	return pages;
 }
 
+uint64_t shms_tmpfs_pages(const struct source_shms *shms)
+{
+	uint64_t pages = 0;
+
+	for (size_t i = 0; i < shms->nr; i++)
+		if (!shms->list[i]->gone && shms->list[i]->tmpfs)
+			pages += shms->list[i]->data.nr;
+	return pages;
+}
+
 size_t shms_nr(const struct source_shms *shms)
 {
 	size_t nr = 0;
@@ -161,7 +171,9 @@ void source_shm_say(const struct source_shm *shm, Migrate__Object *object)
 	object->name = (char *)shm->name;
 	object->has_sealable = object->has_file = true;
 	object->sealable = shm->sealable;
-	object->file = shm->named;
+	object->file = shm->named && !shm->tmpfs;
+	object->has_tmpfs = shm->tmpfs;
+	object->tmpfs = shm->tmpfs;
 	object->has_huge_kib = shm->huge_kib;
 	object->huge_kib = shm->huge_kib;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The shared memory of the program: memfd_create() and MAP_SHARED|MAP_ANONYMOUS, of hugetlb pages too, segments
- * of System V memory that a process has attached, and files of /dev/shm that it has open or shared. An object is one inode, however many processes map it, and
+ * of System V memory that a process has attached, and files of /dev/shm that it has open or shared; and large files of a
+ * tmpfs in its own mount namespace, whether it has them open or not (source/tmpfs.h). An object is one inode, however many processes map it, and
  * its offsets are the addresses in frames.
  *
  * The helper holds each object open for reading. It maps none: a page that is mapped, or on its way by
@@ -31,6 +32,7 @@
  * @fd: of the object; -1 when it is gone
  * @name: as memfd_create() has it, or the path of a file
  * @named: a file of /dev/shm, which CRIU takes for a file like others
+ * @tmpfs: as Object.tmpfs: a file of a tmpfs of the program's own, which is @named too; 0: it is not
  * @sysv: a segment of System V memory, whose id is @ino
  * @st: of the last shms_look()
  * @huge_kib: size of its hugetlb pages; 0: it has none
@@ -50,7 +52,7 @@ struct source_shm {
 	int fd;
 	char name[SHM_NAME_BYTES];
 	struct stat st;
-	uint32_t huge_kib;
+	uint32_t huge_kib, tmpfs;
 	bool named, sysv, sealable, seen, announced, gone;
 	uint64_t bytes, said_bytes;
 	struct page_set data, sent;
@@ -99,6 +101,8 @@ int shms_look(struct source_shms *shms, struct error *err);
 
 /** shms_pages() - how many pages the destination has after shms_send() */
 uint64_t shms_pages(const struct source_shms *shms);
+/** shms_tmpfs_pages() - of those, pages of files of tmpfs */
+uint64_t shms_tmpfs_pages(const struct source_shms *shms);
 /** shms_nr() - objects that are not gone */
 size_t shms_nr(const struct source_shms *shms);
 

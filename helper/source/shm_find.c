@@ -17,6 +17,7 @@
 #include "source/mounts.h"
 #include "source/refuse.h"
 #include "source/shm.h"
+#include "source/tmpfs.h"
 #include "wire/stream.h"
 
 #define MEMFD_PREFIX	"memfd:"
@@ -24,6 +25,7 @@
 #define DELETED		" (deleted)"
 #define MOST		(OBJECTS_MAX - OBJECTS_MAX / 8)	/* the other places are for processes that begin */
 #define MOST_EVER	(OBJECTS_EVER / 2)
+#define MOST_OF_TMPFS	(OBJECTS_MAX / 2)	/* others are in the image of their tmpfs */
 
 static struct source_shm *find(const struct source_shms *shms, dev_t dev, uint64_t ino)
 {
@@ -65,9 +67,13 @@ static uint32_t huge_kib(int fd)
 	return fstatfs(fd, &fs) || fs.f_type != HUGETLBFS_MAGIC ? 0 : fs.f_bsize >> 10;
 }
 
-/** struct candidate - what may be an object; @name: of a file, NULL: it has none; @path: to open it; @sysv: a segment */
+/**
+ * struct candidate - what may be an object; @name: of a file, NULL: it has none; @path: to open it; @sysv: a segment;
+ *	@tmpfs: as in struct source_shm
+ */
 struct candidate {
 	bool sysv;
+	uint32_t tmpfs;
 	dev_t dev;
 	uint64_t ino;
 	const char *name, *path;
@@ -87,6 +93,7 @@ static struct source_shm *shm_new(int fd, const struct candidate *from, struct e
 	shm->fd = fd;
 	shm->named = from->name;
 	shm->sysv = from->sysv;
+	shm->tmpfs = from->tmpfs;
 	shm->huge_kib = huge_kib(fd);
 	shm->sealable = !shm->named && seals >= 0 && seals != F_SEAL_SEAL;
 	if (from->name)
@@ -140,10 +147,19 @@ static bool has_place(struct source_shms *shms, const struct tree *tree, const s
 	return false;
 }
 
+static bool has_place_in_tmpfs(const struct source_shms *shms, const struct tree *tree)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < shms->nr; i++)
+		nr += shms->list[i]->tmpfs && !shms->list[i]->gone;
+	return nr < MOST_OF_TMPFS && tree->last_object < MOST_EVER && shms->nr + living(tree) < MOST;
+}
+
 static int leave_out(const struct source_shms *shms, const struct tree *tree,
 		     const struct candidate *from, struct error *err)
 {
-	if (!from->name)
+	if (!from->name || from->tmpfs)
 		return 0;
 	if (!can_lend(tree))
 		return error_set(err, CODE_REFUSED, "mount a tmpfs of its own at /dev/shm in its mount namespace",
@@ -176,7 +192,7 @@ static int add(struct source_shms *shms, struct tree *tree, const struct candida
 		shm->seen = true;
 		return 0;
 	}
-	if (!has_place(shms, tree, from))
+	if (from->tmpfs ? !has_place_in_tmpfs(shms, tree) : !has_place(shms, tree, from))
 		return leave_out(shms, tree, from, err);
 	if (from->name && strlen(from->name) >= SHM_NAME_BYTES)
 		return error_set(err, CODE_REFUSED, NULL, "the name of %s is too long", from->name);
@@ -299,6 +315,8 @@ static bool has_name(const struct source_shm *shm)
 {
 	struct stat st;
 
+	if (shm->tmpfs)
+		return !fstat(shm->fd, &st) && st.st_nlink;
 	return shm->named && !stat(shm->name, &st) && st.st_dev == shm->dev && st.st_ino == shm->ino;
 }
 
@@ -312,6 +330,23 @@ static int find_all_of(struct source_shms *shms, struct tree *tree,
 		return tree_forgive(tree, process, err) ? 0 : -1;
 	return find_mapped(shms, tree, process->pid, vmas, err) ||
 	       find_open(shms, tree, process, frozen, err) ? -1 : 0;
+}
+
+/** struct finding_files - files of tmpfs */
+struct finding_files {
+	struct source_shms *shms;
+	struct tree *tree;
+	struct error *err;
+};
+
+static int take_tmpfs_file(void *ctx, uint32_t nr, const struct stat *st, const char *path)
+{
+	const struct finding_files *finding = ctx;
+	const struct candidate from = {
+		.tmpfs = nr + 1, .dev = st->st_dev, .ino = st->st_ino, .name = "of a tmpfs", .path = path,
+	};
+
+	return add(finding->shms, finding->tree, &from, finding->err);
 }
 
 static bool was_dumped(const struct source_shms *shms, const struct source_shm *shm)
@@ -330,6 +365,7 @@ static bool outlives_mappings(const struct source_shms *shms, const struct sourc
 
 static int find_all(struct source_shms *shms, struct tree *tree, bool frozen, struct error *err)
 {
+	struct finding_files finding = { .shms = shms, .tree = tree, .err = err };
 	struct source_process *process;
 
 	for (size_t i = 0; i < shms->nr; i++) {
@@ -341,6 +377,8 @@ static int find_all(struct source_shms *shms, struct tree *tree, bool frozen, st
 	tree_for_each(tree, process)
 		if (find_all_of(shms, tree, process, frozen, err))
 			return -1;
+	if (source_tmpfs_each(tree->mounts, take_tmpfs_file, &finding, err))
+		return -1;
 	for (size_t i = 0; i < shms->nr; i++)
 		if (!shms->list[i]->named && !shms->list[i]->seen &&
 		    !(frozen && outlives_mappings(shms, shms->list[i])))
