@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include "source/throttle.h"
 #include "tests/test_dir.h"
 
@@ -44,6 +45,22 @@ static pid_t program_start(bool busy)
 		;
 }
 
+/* Until a busy program has used @ms of CPU time more; on a busy machine it waits for that */
+static void program_runs(pid_t pid, bool busy, long ms)
+{
+	struct timespec time;
+	clockid_t clock;
+	long until;
+
+	if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &time))
+		fail();
+	until = time.tv_sec * 1000 + time.tv_nsec / 1000000 + ms;
+	do {
+		usleep(10000);
+		clock_gettime(clock, &time);
+	} while (busy && time.tv_sec * 1000 + time.tv_nsec / 1000000 < until);
+}
+
 /* A program that is the only one of its group, and has run for a while since the rounds began */
 static void begin(bool busy)
 {
@@ -60,9 +77,9 @@ static void begin(bool busy)
 	snprintf(text, sizeof(text), "%d\n", pid);
 	put("cgroup.procs", text);
 	put("cpu.max", "max 100000\n");
-	usleep(300000);
+	program_runs(pid, busy, 100);
 	throttle_begin(&kit.throttle);
-	usleep(300000);
+	program_runs(pid, busy, 100);
 }
 
 static void end(void)
