@@ -14,6 +14,8 @@
 #include "base/error.h"
 #include "wire/conn.h"
 
+struct packer;
+
 /** enum backend_kind - which backend the user asked for; AUTO: the module where it can be used */
 enum backend_kind { BACKEND_AUTO, BACKEND_MODULE, BACKEND_VMREAD };
 
@@ -67,6 +69,7 @@ struct backend_settled {
  * @conn: the connection; one thread at a time writes to it
  * @cookie: cookie of the frames
  * @buf: FRAME_MAX_PAGES pages that the backend may use during the call
+ * @packer: compresses the pages when packer_is_on(): then no page goes by reference. NULL: nothing does
  * @pages: increased by the pages sent
  * @copied: increased by the pages that were copied instead of sent by reference
  * @bytes: increased by the bytes sent
@@ -75,6 +78,7 @@ struct backend_send {
 	const struct conn *conn;
 	uint64_t cookie;
 	void *buf;
+	struct packer *packer;
 	uint64_t pages, copied, bytes;
 };
 

@@ -4,11 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include "backend/backend.h"
+#include "backend/batch.h"
 #include "backend/svm.h"
 #include "backend/write_protect.h"
 #include "os/proc.h"
 #include "pages/page_set.h"
+#include "wire/packed.h"
 
 /**
  * struct module - a session of the module
@@ -77,14 +78,41 @@ static int module_populated(struct backend *backend, uint64_t start, uint64_t en
 			err);
 }
 
+/*
+ * By read() of the session: it is bound to the address space, so that an exec ends it, and it takes nothing into the
+ * program's memory but what is swapped; process_vm_readv() goes by the pid, and makes holes into pages of zeros. SEND into
+ * a pipe of our own, to read from there, is two more system calls for the same copy.
+ */
+static uint32_t read_batch(struct backend *backend, const struct batch *batch, void *buf)
+{
+	uint32_t nr_pages = 0;
+
+	for (uint32_t i = 0; i < batch->nr; i++) {
+		size_t bytes = batch->runs[i].nr_pages * PAGE_BYTES, done;
+
+		/* what is wrong is told by backend_ops.read, which is asked for the first page that did not come */
+		if (svm_read(&module_of(backend)->svm, batch->runs[i].addr,
+			     (char *)buf + nr_pages * PAGE_BYTES, bytes, &done, &(struct error){ 0 }))
+			done = 0;
+		nr_pages += done / PAGE_BYTES;
+		if (done < bytes)
+			break;
+	}
+	return nr_pages;
+}
+
 static int module_send(struct backend *backend, struct backend_send *send,
 		       const struct splice_vm_run *runs, uint32_t nr_runs, backend_runs_fn fn,
 		       void *ctx, struct error *err)
 {
+	const struct batch_way way = { .read = read_batch };
 	struct svm_sent sent = { 0 };
-	int ret = svm_send(&module_of(backend)->svm, send->conn->fd, send->cookie, runs, nr_runs, fn,
-			   ctx, &sent, err);
+	int ret;
 
+	if (packer_is_on(send->packer))
+		return batch_send(backend, &way, send, runs, nr_runs, fn, ctx, err);
+	ret = svm_send(&module_of(backend)->svm, send->conn->fd, send->cookie, runs, nr_runs, fn,
+		       ctx, &sent, err);
 	send->pages += sent.pages;
 	send->bytes += sent.bytes;
 	return ret;

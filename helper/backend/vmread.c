@@ -6,10 +6,10 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #include "backend/backend.h"
+#include "backend/batch.h"
 #include "backend/pagemap_scan.h"
 #include "backend/run_list.h"
 #include "backend/soft_dirty.h"
@@ -17,11 +17,9 @@
 #include "os/pagemap.h"
 #include "os/proc.h"
 #include "pages/page_set.h"
-#include "wire/stream.h"
 
 #define READ_PAGES	4096UL	/* entries of pagemap at a time */
 #define REGIONS		512
-#define PIECES_MAX	512	/* of one frame, and of one process_vm_readv() */
 
 /**
  * struct vmread - a session
@@ -156,157 +154,6 @@ static int vmread_read(struct backend *backend, uint64_t addr, void *buf, size_t
 	return 0;
 }
 
-/** struct batch - the runs of one frame, whose pages go through a buffer */
-struct batch {
-	struct splice_vm_run runs[PIECES_MAX];
-	uint32_t nr, nr_pages;
-};
-
-/* Fill the batch from the front of the runs; @skip pages of the first run are done. */
-static void batch_fill(struct batch *batch, const struct splice_vm_run **runs, uint32_t *nr_runs,
-		       uint32_t *skip)
-{
-	batch->nr = batch->nr_pages = 0;
-	while (*nr_runs && batch->nr < PIECES_MAX && batch->nr_pages < FRAME_MAX_PAGES) {
-		uint32_t room = FRAME_MAX_PAGES - batch->nr_pages;
-		uint32_t left = (*runs)->nr_pages - *skip, nr = left < room ? left : room;
-
-		batch->runs[batch->nr++] = (struct splice_vm_run){
-			.addr = (*runs)->addr + *skip * PAGE_BYTES, .nr_pages = nr,
-		};
-		batch->nr_pages += nr;
-		*skip += nr;
-		if (nr == left) {
-			*skip = 0;
-			(*runs)++;
-			(*nr_runs)--;
-		}
-	}
-}
-
-/* Return: number of pages read, from the first on; 0: process_vm_readv() cannot read the first */
-static uint32_t batch_read(const struct batch *batch, pid_t pid, void *buf)
-{
-	struct iovec here = { buf, batch->nr_pages * PAGE_BYTES }, there[PIECES_MAX];
-	ssize_t n;
-
-	for (uint32_t i = 0; i < batch->nr; i++)
-		there[i] = (struct iovec){
-			(void *)batch->runs[i].addr, batch->runs[i].nr_pages * PAGE_BYTES,
-		};
-	n = process_vm_readv(pid, &here, 1, there, batch->nr, 0);
-	return n > 0 ? n / PAGE_BYTES : 0;
-}
-
-/* Shorten the batch to @nr_pages pages. */
-static void batch_cut(struct batch *batch, uint32_t nr_pages)
-{
-	uint32_t left = nr_pages;
-
-	batch->nr_pages = nr_pages;
-	batch->nr = 0;
-	while (left) {
-		struct splice_vm_run *run = &batch->runs[batch->nr++];
-
-		if (run->nr_pages > left)
-			run->nr_pages = left;
-		left -= run->nr_pages;
-	}
-}
-
-/* Right behind the read, before anything waits for the network: the tracker learns which pages were away by then. */
-static void batch_confirm(const struct vmread *vmread, const struct batch *batch)
-{
-	for (uint32_t i = 0; vmread->tracker && i < batch->nr; i++)
-		soft_dirty_confirm(vmread->tracker, batch->runs[i].addr, batch->runs[i].nr_pages);
-}
-
-static bool page_is_zero(const uint8_t *page)
-{
-	return !page[0] && !memcmp(page, page + 1, PAGE_BYTES - 1);
-}
-
-/* Find the pages of zeros, and move the other pages to the front of the buffer. */
-static int batch_sort(const struct batch *batch, uint8_t *buf, struct run_list *results,
-		      struct error *err)
-{
-	uint8_t *from = buf, *to = buf;
-
-	for (uint32_t i = 0; i < batch->nr; i++) {
-		uint64_t addr = batch->runs[i].addr;
-
-		for (uint32_t j = 0; j < batch->runs[i].nr_pages; j++) {
-			bool zero = page_is_zero(from);
-
-			if (run_list_add(results, addr, 1, zero ? SPLICE_VM_RUN_IS_ZERO :
-					 SPLICE_VM_RUN_SENT, err))
-				return -1;
-			if (!zero && from != to)
-				memcpy(to, from, PAGE_BYTES);
-			to += zero ? 0 : PAGE_BYTES;
-			from += PAGE_BYTES;
-			addr += PAGE_BYTES;
-		}
-	}
-	return 0;
-}
-
-/** struct told - the results of a batch, for the caller's callback */
-struct told {
-	struct splice_vm_run runs[FRAME_MAX_PAGES];
-	uint32_t nr;
-};
-
-static int told_take(void *ctx, const struct splice_vm_run *runs, uint32_t nr, struct error *err)
-{
-	struct told *told = ctx;
-
-	memcpy(told->runs + told->nr, runs, nr * sizeof(*runs));
-	told->nr += nr;
-	return 0;
-}
-
-static int batch_send(const struct batch *batch, struct backend_send *send, backend_runs_fn fn,
-		      void *ctx, struct error *err)
-{
-	struct splice_vm_run pages[FRAME_MAX_PAGES];
-	struct told told = { .nr = 0 };
-	struct run_list results = { .fn = told_take, .ctx = &told };
-	uint32_t nr = 0, nr_pages = 0;
-
-	if (batch_sort(batch, send->buf, &results, err) || run_list_flush(&results, err))
-		return -1;
-	for (uint32_t i = 0; i < told.nr; i++)
-		if (told.runs[i].flags & SPLICE_VM_RUN_SENT) {
-			pages[nr++] = told.runs[i];
-			nr_pages += told.runs[i].nr_pages;
-		}
-	if (nr && frame_send_pages(send->conn, send->cookie, pages, nr, send->buf, err))
-		return -1;
-	send->pages += nr_pages;
-	send->copied += nr_pages;
-	send->bytes += nr_pages * PAGE_BYTES;
-	return fn(ctx, told.runs, told.nr, err);
-}
-
-/* Read one page that process_vm_readv() cannot read by /proc/PID/mem, or report it as gone. */
-static int first_by_itself(struct vmread *vmread, const struct batch *batch,
-			   struct backend_send *send, backend_runs_fn fn, void *ctx,
-			   struct error *err)
-{
-	struct batch one = { .runs = { batch->runs[0] }, .nr = 1 };
-	size_t done;
-
-	batch_cut(&one, 1);
-	if (vmread_read(&vmread->base, one.runs[0].addr, send->buf, PAGE_BYTES, &done, err))
-		return -1;
-	batch_confirm(vmread, &one);
-	if (done == PAGE_BYTES)
-		return batch_send(&one, send, fn, ctx, err);
-	one.runs[0].flags = SPLICE_VM_RUN_GONE;
-	return fn(ctx, one.runs, 1, err);
-}
-
 /* Memory that is no more reads as the end of a file, memory that is not mapped as an error. */
 static bool vmread_is_gone(struct backend *backend)
 {
@@ -316,56 +163,37 @@ static bool vmread_is_gone(struct backend *backend)
 	return !pread(vmread->mem_fd, &byte, 1, 0);
 }
 
-static int send_all(struct vmread *vmread, struct batch *batch, struct backend_send *send,
-		    const struct splice_vm_run *runs, uint32_t nr_runs, backend_runs_fn fn,
-		    void *ctx, struct error *err)
+/* Return: number of pages read, from the first on; 0: process_vm_readv() cannot read the first */
+static uint32_t read_batch(struct backend *backend, const struct batch *batch, void *buf)
 {
-	uint32_t skip = 0;
+	struct iovec here = { buf, batch->nr_pages * PAGE_BYTES }, there[BATCH_RUNS];
+	ssize_t n;
 
-	while (nr_runs) {
-		const struct splice_vm_run *at = runs;
-		uint32_t at_nr = nr_runs, at_skip = skip, nr;
-		uint64_t done;
-		int ret;
+	for (uint32_t i = 0; i < batch->nr; i++)
+		there[i] = (struct iovec){
+			(void *)batch->runs[i].addr, batch->runs[i].nr_pages * PAGE_BYTES,
+		};
+	n = process_vm_readv(backend->pid, &here, 1, there, batch->nr, 0);
+	/* the pid may be that of another program by now; this one's memory does not come back */
+	return n > 0 && !vmread_is_gone(backend) ? n / PAGE_BYTES : 0;
+}
 
-		batch_fill(batch, &at, &at_nr, &at_skip);
-		nr = batch_read(batch, vmread->base.pid, send->buf);
-		/* the pid may be that of another program by now; this one's memory does not come back */
-		if (nr && vmread_is_gone(&vmread->base))
-			nr = 0;
-		if (nr) {
-			batch_cut(batch, nr);
-			batch_confirm(vmread, batch);
-			ret = batch_send(batch, send, fn, ctx, err);
-		} else {
-			ret = first_by_itself(vmread, batch, send, fn, ctx, err);
-		}
-		if (ret)
-			return -1;
-		for (done = nr ?: 1; done && done >= runs->nr_pages - skip;) {
-			done -= runs->nr_pages - skip;
-			skip = 0;
-			runs++;
-			if (!--nr_runs)
-				break;
-		}
-		skip += done;
-	}
-	return 0;
+/* Right behind the read, before anything waits for the network: the tracker learns which pages were away by then. */
+static void confirm_batch(struct backend *backend, const struct batch *batch)
+{
+	struct soft_dirty *tracker = vmread_of(backend)->tracker;
+
+	for (uint32_t i = 0; tracker && i < batch->nr; i++)
+		soft_dirty_confirm(tracker, batch->runs[i].addr, batch->runs[i].nr_pages);
 }
 
 static int vmread_send(struct backend *backend, struct backend_send *send,
 		       const struct splice_vm_run *runs, uint32_t nr_runs, backend_runs_fn fn,
 		       void *ctx, struct error *err)
 {
-	struct batch *batch = malloc(sizeof(*batch));
-	int ret;
+	const struct batch_way way = { .read = read_batch, .confirm = confirm_batch };
 
-	if (!batch)
-		return error_errno(err, CODE_INTERNAL, NULL, "no memory to copy pages");
-	ret = send_all(vmread_of(backend), batch, send, runs, nr_runs, fn, ctx, err);
-	free(batch);
-	return ret;
+	return batch_send(backend, &way, send, runs, nr_runs, fn, ctx, err);
 }
 
 static uint64_t vmread_overflows(struct backend *backend)

@@ -96,6 +96,15 @@ static const char *take_bandwidth(void *ctx, char *value)
 	return rate_parse(value, &((struct migrate_options *)ctx)->bandwidth);
 }
 
+static const char *take_compress(void *ctx, char *value)
+{
+	struct migrate_options *opts = ctx;
+	int compress = compress_find(value);
+
+	opts->compress = compress;
+	return compress < 0 ? "auto, off, zstd or lz4" : NULL;
+}
+
 static const char *take_max_rounds(void *ctx, char *value)
 {
 	return take_u32(value, 1, 1000, &((struct migrate_options *)ctx)->max_rounds);
@@ -250,6 +259,10 @@ static const struct cli_option options[] = {
 	{ "bandwidth", "LIMIT",
 	  "send memory no faster than 100MiB/s or 1Gbit/s, say. Pages\n"
 	  "that the program waits for go at once", .take = take_bandwidth },
+	{ "compress", "HOW",
+	  "memory on its way. off: not; zstd or lz4: always; auto: as is\n"
+	  "measured, where the link is slower than the compressor",
+	  .take = take_compress },
 	{ "max-rounds", "N", "stop it after so many rounds (8; 1 to 1000)",
 	  .take = take_max_rounds },
 	{ "max-frozen", "S",

@@ -334,6 +334,7 @@ static int start_threads(struct migration *m, struct error *err)
 	m->restore.compare = m->restore.shm.compares = m->setup.said->verify;
 	m->restore.comm = m->setup.said->comm;
 	m->restore.cost_model_ns = m->setup.cost_model_ns;
+	m->receive.memory.unpacker.codecs = m->setup.codecs;
 	m->commit.max_frozen_s = m->receive.max_frozen_s = setup_max_frozen_s(&m->setup);
 	if (lazy_server_listen(m->images.work_fd, &m->lazy, err) ||
 	    faults_expect(&m->faults, m->lazy, err) || faults_start(&m->faults, err))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdlib.h>
+#include <string.h>
 #include "dest/inherit.h"
 #include "dest/late_pages.h"
 #include "dest/lost_pages.h"
@@ -18,8 +19,9 @@ static int refuse_frame(const struct receiver *receiver, const struct frame *fra
 			 frame->kind, conn_name(receiver), why);
 }
 
+/* @pages: of a compressed frame; NULL: they are still on the connection */
 static int receive_bytes(struct receiver *receiver, const struct mirror_windows *windows,
-			 const struct frame *frame, struct error *err)
+			 const struct frame *frame, const uint8_t *pages, struct error *err)
 {
 	int ret = 0;
 
@@ -27,20 +29,49 @@ static int receive_bytes(struct receiver *receiver, const struct mirror_windows 
 		const struct splice_vm_run *run = &frame->runs[i];
 		void *to = mirror_windows_at(windows, run->addr, run->nr_pages);
 
-		ret = to ? conn_read(receiver->conn, to, run->nr_pages * PAGE_BYTES, 0, err) :
-		      refuse_frame(receiver, frame, "a run lies in no window of the mirror", err);
+		if (!to) {
+			ret = refuse_frame(receiver, frame, "a run lies in no window of the mirror", err);
+		} else if (pages) {
+			memcpy(to, pages, run->nr_pages * PAGE_BYTES);
+			pages += run->nr_pages * PAGE_BYTES;
+		} else {
+			ret = conn_read(receiver->conn, to, run->nr_pages * PAGE_BYTES, 0, err);
+		}
 	}
 	return ret;
+}
+
+/* Of one run: the pages expand into their place. They go through a buffer to several places. */
+static int expand(struct receiver *receiver, const struct mirror_windows *windows,
+		  const struct frame *frame, struct error *err)
+{
+	const struct splice_vm_run *run = frame->runs;
+	void *to = frame->nr_runs > 1 ? receiver->pages :
+		   mirror_windows_at(windows, run->addr, run->nr_pages);
+
+	if (!to)
+		return refuse_frame(receiver, frame, "a run lies in no window of the mirror", err);
+	if (unpacker_expand(&receiver->unpacker, frame, to, err))
+		return -1;
+	return frame->nr_runs > 1 ? receive_bytes(receiver, windows, frame, receiver->pages, err) : 0;
+}
+
+/* All pages of the frame, to receiver.pages. */
+static int receive_aside(struct receiver *receiver, const struct frame *frame, struct error *err)
+{
+	if (frame->kind == FRAME_PACKED)
+		return unpacker_expand(&receiver->unpacker, frame, receiver->pages, err);
+	return conn_read(receiver->conn, receiver->pages, frame->nr_pages * PAGE_BYTES, 0, err);
 }
 
 /* Frames of an address space that has ended since they were sent. */
 static int discard(struct receiver *receiver, const struct frame *frame, struct error *err)
 {
-	if (frame->kind != FRAME_PAGES)
+	if (!frame_has_pages(frame))
 		return 0;
 	if (frame->nr_pages > FRAME_MAX_PAGES)
 		return refuse_frame(receiver, frame, "too many pages", err);
-	return conn_read(receiver->conn, receiver->pages, frame->nr_pages * PAGE_BYTES, 0, err);
+	return receive_aside(receiver, frame, err);
 }
 
 /* Before FINAL a page goes straight to its place in the mirror. */
@@ -53,7 +84,8 @@ static int receive_into_place(struct receiver *receiver, struct mm *mm,
 
 	if (gone)
 		return gone < 0 ? -1 : discard(receiver, frame, err);
-	if (receive_bytes(receiver, windows, frame, err)) {
+	if (frame->kind == FRAME_PACKED ? expand(receiver, windows, frame, err) :
+	    receive_bytes(receiver, windows, frame, NULL, err)) {
 		mm_end_receive(mm, windows, NULL, 0, &ignored);
 		return -1;
 	}
@@ -69,7 +101,7 @@ static int receive_late(struct receiver *receiver, struct mm *mm, const struct f
 {
 	const uint8_t *data = receiver->pages;
 
-	if (conn_read(receiver->conn, receiver->pages, frame->nr_pages * PAGE_BYTES, 0, err))
+	if (receive_aside(receiver, frame, err))
 		return -1;
 	for (uint32_t i = 0; i < frame->nr_runs; i++) {
 		const struct splice_vm_run *run = &frame->runs[i];
@@ -151,6 +183,7 @@ static int frame_before_final(struct receiver *receiver, struct mm *mm,
 		return discard(receiver, frame, err);
 	switch (frame->kind) {
 	case FRAME_PAGES:
+	case FRAME_PACKED:
 		return receive_pages(receiver, mm, frame, err);
 	case FRAME_ZERO:
 	case FRAME_DROPPED:
@@ -225,6 +258,7 @@ static int frame_after_final(struct receiver *receiver, struct mm *mm,
 		return refuse_frame(receiver, frame, "of shared memory after FINAL", err);
 	switch (frame->kind) {
 	case FRAME_PAGES:
+	case FRAME_PACKED:
 		return receive_pages(receiver, mm, frame, err);
 	case FRAME_ZERO:
 		return take_zeros(receiver, mm, frame, err);
@@ -250,6 +284,9 @@ int receiver_frame(struct receiver *receiver, const struct frame *frame, struct 
 
 	if (!mm)
 		return refuse_frame(receiver, frame, "of an object that was not announced", err);
+	/* off the connection first: a source that is slow in the middle of a frame holds no window */
+	if (frame->kind == FRAME_PACKED && unpacker_recv(&receiver->unpacker, receiver->conn, frame, err))
+		return -1;
 	return receiver->final ? frame_after_final(receiver, mm, frame, err) :
 	       frame_before_final(receiver, mm, frame, err);
 }
@@ -264,11 +301,13 @@ int receiver_run(struct receiver *receiver, struct error *err)
 	receiver->pages = malloc(FRAME_MAX_PAGES * PAGE_BYTES);
 	if (!receiver->pages)
 		return error_errno(err, CODE_INTERNAL, NULL, "no memory to receive into");
-	do {
+	ret = unpacker_init(&receiver->unpacker, err) ? -1 : 1;
+	while (ret == 1) {
 		ret = frame_recv(receiver->conn, -1, &frame, err);
 		if (ret == 1 && receiver_frame(receiver, &frame, err))
 			ret = -1;
-	} while (ret == 1);
+	}
+	unpacker_destroy(&receiver->unpacker);
 	frame_free(&frame);
 	also_free(&receiver->also);
 	free(receiver->pages);

@@ -7,6 +7,7 @@
 
 #include "dest/also.h"
 #include "dest/objects.h"
+#include "wire/packed.h"
 #include "wire/stream.h"
 
 #define RECEIVE_FROZEN	UINT32_MAX	/* later than any round */
@@ -33,7 +34,8 @@ struct receiver_hooks {
  * @urgent: @conn is the urgent connection
  * @objects: the objects that frames may name
  * @place: notes progress; may be NULL
- * @pages: room for the pages of a frame after FINAL
+ * @pages: room for the pages of a frame after FINAL, and of a compressed one
+ * @unpacker: of compressed frames; @unpacker.codecs 0: they are refused. The urgent connection has none
  * @also: whose the pages are besides
  * @round: the last round that ended
  * @final: FINAL of all objects has come; on the memory connection only this thread reads the field
@@ -46,6 +48,7 @@ struct receiver {
 	struct place *place;
 	struct receiver_hooks hooks;
 	uint8_t *pages;
+	struct unpacker unpacker;
 	struct also also;
 	uint32_t round;
 	bool final;

@@ -10,6 +10,7 @@
 #include "dest/setup.h"
 #include "dest/tell.h"
 #include "session/cost.h"
+#include "wire/codec.h"
 
 #define SETUP_TIMEOUT_MS	20000	/* from the connection to Setup */
 #define MAX_FROZEN_S		86400	/* most that --max-frozen takes */
@@ -96,12 +97,15 @@ static int reply(struct setup *setup, struct refusals *refusals, struct error *e
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__SetupReply answer = MIGRATE__SETUP_REPLY__INIT;
+	Migrate__Compression codecs[CODECS_SAID];
 
 	answer.ok = !refusals->nr;
 	answer.refusals = refusals->text;
 	answer.n_refusals = refusals->nr;
 	answer.fixed_cost_ns = cost_expect_ns(COST_RESTORE, setup->said->comm, setup->cost_model_ns);
 	answer.has_fixed_cost_ns = true;
+	answer.compressions = codecs;
+	answer.n_compressions = codecs_say(setup->codecs, codecs);
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP_REPLY;
 	msg.setup_reply = &answer;
 	tell_refusals(refusals);
@@ -120,7 +124,7 @@ static int keep_small(struct setup *setup, struct error *err)
 
 	small.n_vmas = small.n_files = small.n_cpu_flags = small.n_objects = 0;
 	small.n_unix_servers = small.n_addresses = small.n_kept_addresses = 0;
-	small.n_criu_options = small.n_mounts = small.n_tmpfs = 0;
+	small.n_criu_options = small.n_mounts = small.n_tmpfs = small.n_compressions = 0;
 	small.n_own_namespaces = small.n_uid_map = small.n_gid_map = 0;
 	small.root = NULL;
 	small.base.n_unknown_fields = 0;
@@ -273,6 +277,7 @@ static int take(struct setup *setup, struct refusals *refusals, struct error *er
 {
 	const Migrate__Setup *said = setup->said;
 
+	setup->codecs = codecs_take(said->compressions, said->n_compressions);
 	is_within_budget(setup, said);
 	precheck_setup(said, setup->criu, setup->images_base, refusals);
 	kept_addresses_take(&setup->kept, said, setup->terms,

@@ -23,6 +23,7 @@
  * @rule: what this sender may send
  * @by_ms: time by which Setup must have come, clock_now_ms()
  * @cost_model_ns: cost_model_ns() of the restore
+ * @codecs: CODEC_BIT() of those in which the source may send pages
  * @asked: how often Needs has come
  * @files, @servers, @addresses: how many Setup and Needs have named; each has one limit
  * @kept: the addresses that move with the program
@@ -43,6 +44,7 @@ struct setup {
 	const struct sender_rule *rule;
 	int64_t by_ms;
 	uint64_t cost_model_ns;
+	uint32_t codecs;
 	int asked;
 	size_t files, servers, addresses;
 	struct kept_addresses kept;

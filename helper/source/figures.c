@@ -121,6 +121,8 @@ static json_t *result_json(const struct figures *figures, const struct error *er
 				"syncs", (json_int_t)figures->sync->nr,
 				"bytes", (json_int_t)figures->sync->all_bytes,
 				"frozen_ns", (json_int_t)figures->sync->frozen_ns));
+	if (figures->compress)
+		json_object_set_new(result, "compression", compress_json(figures->compress));
 	if (figures->tls)
 		json_object_set_new(result, "tls", json_string(figures->tls));
 	if (figures->backend)
@@ -231,6 +233,8 @@ static void print_result(const struct figures *figures)
 	if (figures->sync && figures->sync->nr)
 		report_print("%-24s %10.1f MiB (%s)\n", "files, by the manager", MIB(figures->sync->all_bytes),
 			     text_count(figures->sync->nr, "sync", "syncs").text);
+	if (figures->compress)
+		compress_print(figures->compress);
 	print_pages("from rounds", figures->counts.precopy_pages);
 	print_pages("pushed afterwards", figures->counts.push_pages);
 	print_pages("fetched for faults", figures->counts.fault_pages);

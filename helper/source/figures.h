@@ -11,6 +11,7 @@
 #include "session/fault_times.h"
 #include "session/frozen_time.h"
 #include "session/lost.h"
+#include "source/compress.h"
 #include "source/loss.h"
 #include "source/syncfs.h"
 
@@ -58,6 +59,7 @@ struct shared_figures {
  * @lost: memory that was lost here after COMMIT, as the destination says
  * @losses: of the migration, for the result
  * @sync: files that a manager moved
+ * @compress: of memory
  * @tls: who encrypts: "none", "kernel" or "program"; NULL while nothing was connected
  * @backend: its name, NULL when there was none yet; @backend_why, @tracker, @tracker_why: see
  *	struct backend
@@ -82,6 +84,7 @@ struct figures {
 	uint32_t processes, dest_pid;
 	const struct losses *losses;
 	const struct syncfs *sync;
+	const struct compress *compress;
 	const char *tls;
 	const char *backend, *tracker, *tracker_why;
 	char backend_why[200];

@@ -47,6 +47,7 @@ static int connect_threads(struct source_migration *migration, struct error *err
 	    sender_init(&migration->urgent, &links->urgent, false, err))
 		return -1;
 	migration->memory.pace = &migration->pace;
+	migration->memory.compress = &migration->compress;
 	migration->figures.tls = links->tls;
 	/* nothing is asked for before the program stands */
 	migration->urgent.frozen = true;
@@ -81,6 +82,7 @@ static int look_and_ask(struct source_migration *migration, struct error *err)
 {
 	const struct backend *backend = tree_root(&migration->tree)->mm.backend;
 	struct outlook *outlook = &migration->outlook;
+	uint32_t codecs = compress_offer(migration->opts->compress);
 	struct setup setup = {
 		.opts = migration->opts,
 		.tree = &migration->tree, .shms = &migration->shms, .criu = &migration->criu,
@@ -89,6 +91,7 @@ static int look_and_ask(struct source_migration *migration, struct error *err)
 		.kept = migration->opts->keeps_tcp ? &migration->connections.addresses : NULL,
 		.config = &migration->config,
 		.ctl = migration->links.ctl, .box = &migration->box, .stale = &migration->stale,
+		.codecs = &codecs,
 	};
 	uint64_t objects;
 
@@ -107,6 +110,7 @@ static int look_and_ask(struct source_migration *migration, struct error *err)
 		return -1;
 	setup.shape = &outlook->shape;
 	return setup_run(&setup, &outlook->there_ns, err) ||
+	       compress_agree(&migration->compress, codecs, &migration->links.memory, err) ||
 	       outlook_check(outlook, migration->opts, err) ? -1 : 0;
 }
 
@@ -376,6 +380,7 @@ static void source_migration_init(struct source_migration *migration,
 	migration->figures.started_ns = clock_now_ns();
 	migration->figures.losses = &migration->losses;
 	migration->figures.sync = &migration->sync;
+	migration->figures.compress = &migration->compress;
 	migration->losses.accepted = opts->accepted_losses;
 	migration->terms = (struct inspection){
 		.opts = opts, .criu = &migration->criu, .config = &migration->config,
@@ -386,6 +391,7 @@ static void source_migration_init(struct source_migration *migration,
 		.guard = &migration->guard, .hold = &migration->hold, .terms = &migration->terms,
 	};
 	migration->pace = (struct pace){ .bytes_per_s = opts->bandwidth, .box = &migration->box };
+	migration->compress = (struct compress){ .ask = opts->compress, .limit = opts->bandwidth };
 	migration->throttle.keeper = &migration->keeper;
 	migration->push = (struct push){
 		.tree = &migration->tree, .sender = &migration->memory, .box = &migration->box,
@@ -408,6 +414,7 @@ static void source_migration_destroy(struct source_migration *migration)
 	link_set_close(&migration->links);
 	sender_destroy(&migration->memory);
 	sender_destroy(&migration->urgent);
+	compress_destroy(&migration->compress);
 	shms_destroy(&migration->shms);
 	tree_destroy(&migration->tree);
 	workdir_close(&migration->dir);

@@ -32,7 +32,7 @@
  * @log: path of CRIU's log
  * @hold, @guard: how the program is frozen: for a moment, or until it has moved
  * @connections: that are kept, with --tcp keep
- * @pace: of @memory
+ * @pace, @compress: of @memory
  * @throttle: of --on-stall throttle; otherwise not planned
  * @ledger: the entry of this end; the keeper has it too
  * @choice: mode and verify as the user asked, changed where the backend cannot do them
@@ -65,6 +65,7 @@ struct source_migration {
 	struct link_set links;
 	struct sender memory, urgent;
 	struct pace pace;
+	struct compress compress;
 	struct throttle throttle;
 	struct ledger ledger;
 	struct mailbox box;

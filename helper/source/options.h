@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "backend/backend.h"
+#include "source/compress.h"
 #include "wire/given.h"
 #include "wire/tls_keys.h"
 
@@ -42,6 +43,7 @@ struct migrate_options {
 	bool force_downtime;		/* but not with this */
 	enum on_stall on_stall;
 	uint64_t bandwidth;		/* bytes a second of memory; 0: as fast as the link is */
+	enum compress_ask compress;
 	uint32_t max_rounds;
 	uint32_t max_frozen_s;		/* from the freeze to the record of COMMIT */
 	uint32_t link_timeout_ms;	/* of the control connection, from freeze to COMMIT */

@@ -241,6 +241,7 @@ static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 	figures.inherited = sender->inherited - before.inherited;
 	figures.bytes = sender->bytes - before.bytes;
 	measure(pre, figures.bytes, figures.ns);
+	compress_end_round(sender->compress);
 	if (sync_files(pre, &figures, err))
 		return -1;
 	return figures_add_round(pre->figures, &figures, err);

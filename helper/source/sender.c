@@ -132,8 +132,8 @@ static int send_copy(struct sending *sending, const struct splice_vm_run *run, s
 {
 	struct sender *sender = sending->sender;
 
-	if (frame_send_copy(sender->conn, cookie(sender, sending->mm), run->addr, run->nr_pages,
-			    sender->buf, err) ||
+	if (packer_send(compress_packer(sender->compress), sender->conn, cookie(sender, sending->mm), run, 1,
+			sender->buf, err) ||
 	    keep_current(sender, sending->mm, FRAME_PAGES, run, err))
 		return -1;
 	sender->pages += run->nr_pages;
@@ -230,8 +230,9 @@ int sender_pages(struct sender *sender, struct source_mm *mm, const struct splic
 	struct sending sending = { .sender = sender, .mm = mm };
 	struct backend_send send = {
 		.conn = sender->conn, .cookie = cookie(sender, mm), .buf = sender->buf,
+		.packer = compress_packer(sender->compress),
 	};
-	uint64_t before = sender->bytes;
+	const struct compress_mark mark = compress_begin(sender->compress, sender->bytes);
 	int ret;
 
 	if (!sender->tells_lost && frame_check_key(sender->conn, 0, err))
@@ -242,7 +243,7 @@ int sender_pages(struct sender *sender, struct source_mm *mm, const struct splic
 	sender->pages += send.pages;
 	sender->copied += send.copied;
 	sender->bytes += send.bytes;
-	pace_sent(sender->pace, sender->bytes - before);
+	pace_sent(sender->pace, compress_end(sender->compress, &mark, sender->bytes));
 	if (!ret || !sender->tells_lost || err->code == CODE_NETWORK)
 		return ret;
 	*err = (struct error){ 0 };

@@ -7,6 +7,7 @@
 #define MIGRATE_SOURCE_SENDER_H
 
 #include <stdbool.h>
+#include "source/compress.h"
 #include "source/mm.h"
 #include "source/pace.h"
 #include "wire/stream.h"
@@ -25,6 +26,7 @@
  * @also_max: runs that ALSO may name for the next pages of one process
  * @gave_nothing: pages for which ALSO named others may not have come
  * @pace: limits how fast pages go out; NULL: nothing does
+ * @compress: whether and how pages are compressed; NULL: they are not
  * @buf: for copying
  * @pages: sent, @copied of them by copying; @zero: told to be zero; @inherited: told to be those of another
  *	process, by COPY or ALSO
@@ -36,6 +38,7 @@ struct sender {
 	uint32_t also_max;
 	const struct source_mm *gave_nothing;
 	struct pace *pace;
+	struct compress *compress;
 	void *buf;
 	uint64_t pages, copied, zero, inherited, bytes, lost;
 };
@@ -47,7 +50,7 @@ void sender_destroy(struct sender *sender);
 /** sender_most() - how many pages, @most at most, to give to one call of sender_pages() */
 static inline uint64_t sender_most(const struct sender *sender, uint64_t most)
 {
-	return pace_pages(sender->pace, most);
+	return compress_pages(sender->compress, pace_pages(sender->pace, most));
 }
 
 /** sender_pages() - each page of @runs, as PAGES, ZERO, DROPPED or LOST; or ENDED */

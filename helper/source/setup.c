@@ -10,6 +10,7 @@
 #include "source/needs.h"
 #include "source/refuse.h"
 #include "source/setup.h"
+#include "wire/codec.h"
 
 #define REPLY_TIMEOUT_MS	60000
 #define FIXED_MAX_NS		3600000000000UL	/* an hour: no restore takes so long */
@@ -38,6 +39,7 @@ struct setup_message {
 	struct said_namespaces namespaces;
 	char **flags, *flag_text;
 	ProtobufCBinaryData kept[NET_ADDRESSES_MAX];
+	Migrate__Compression codecs[CODECS_SAID];
 	char asked[CRIU_OPTIONS_MAX][CRIU_OPTION_BYTES], *asked_list[CRIU_OPTIONS_MAX];
 };
 
@@ -395,6 +397,8 @@ static int send_setup(const struct setup *ctx, struct setup_message *setup, stru
 		add_kept(ctx->kept, setup);
 	setup->msg.has_own_network = setup->msg.own_network = ctx->tree->own_network;
 	add_asked(ctx->config, setup);
+	setup->msg.compressions = setup->codecs;
+	setup->msg.n_compressions = codecs_say(*ctx->codecs, setup->codecs);
 	msg.body_case = MIGRATE__CONTROL__BODY_SETUP;
 	msg.setup = &setup->msg;
 	return control_send(ctx->ctl, &msg, err);
@@ -414,6 +418,7 @@ static int take_reply(const struct setup *setup, uint64_t *peer_fixed_ns, struct
 	*peer_fixed_ns = reply->has_fixed_cost_ns ? reply->fixed_cost_ns : 0;
 	if (*peer_fixed_ns > FIXED_MAX_NS)
 		*peer_fixed_ns = FIXED_MAX_NS;
+	*setup->codecs &= codecs_take(reply->compressions, reply->n_compressions);
 	migrate__control__free_unpacked(msg, NULL);
 	return error_is_set(err) ? -1 : 0;
 }

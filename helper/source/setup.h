@@ -20,6 +20,7 @@
  * @kept: addresses that move too, with --tcp keep; else NULL
  * @config: options for CRIU, of which some are asked of the destination; or NULL
  * @box: gets the answer
+ * @codecs: in: CODEC_BIT() of those in which pages may go; out: of these, the destination's
  * @stale: set when the destination refuses, and the program does not need all that was asked for any more
  */
 struct setup {
@@ -36,6 +37,7 @@ struct setup {
 	const struct criu_config *config;
 	struct control *ctl;
 	struct mailbox *box;
+	uint32_t *codecs;
 	bool *stale;
 };
 

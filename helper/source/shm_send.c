@@ -57,10 +57,13 @@ static int send_pages(const struct shm_sending *sending, const struct splice_vm_
 		      uint32_t nr_runs, uint64_t nr_pages, struct error *err)
 {
 	struct sender *sender = sending->sender;
+	struct compress_mark mark;
 
 	if (!nr_pages)
 		return 0;
-	if (frame_send_pages(sender->conn, cookie(sending), runs, nr_runs, sending->shms->buf, err))
+	mark = compress_begin(sender->compress, sender->bytes);
+	if (packer_send(compress_packer(sender->compress), sender->conn, cookie(sending), runs, nr_runs,
+			sending->shms->buf, err))
 		return -1;
 	for (uint32_t i = 0; i < nr_runs; i++)
 		if (page_set_add(&sending->shm->sent, runs[i].addr, runs[i].nr_pages, err))
@@ -68,7 +71,7 @@ static int send_pages(const struct shm_sending *sending, const struct splice_vm_
 	sender->pages += nr_pages;
 	sender->copied += nr_pages;
 	sender->bytes += nr_pages * PAGE_BYTES;
-	pace_sent(sender->pace, nr_pages * PAGE_BYTES);
+	pace_sent(sender->pace, compress_end(sender->compress, &mark, sender->bytes));
 	*(sender->frozen ? &sending->shms->frozen_pages : &sending->shms->rounds_pages) += nr_pages;
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 #include "source/needs.h"
 #include "source/setup.h"
+#include "wire/codec.h"
 #include "tests/conn_fd.h"
 #include "tests/course_walk.h"
 
@@ -35,6 +36,7 @@ struct bench {
 	pthread_t receiver, answerer;
 	uint64_t peer_fixed_ns;
 	bool stale;
+	uint32_t codecs;
 	int fleeting;		/* closed before the answer; -1: none */
 	struct error err;
 };
@@ -93,7 +95,7 @@ static int set_up(void **state)
 		.opts = &opts,
 		.tree = &bench->tree, .shms = &bench->shms, .criu = &bench->criu, .mode = MODE_PRECOPY, .verify = true,
 		.max_frozen_s = 7, .shape = &shape,
-		.ctl = bench->source, .box = &bench->box, .stale = &bench->stale,
+		.ctl = bench->source, .box = &bench->box, .stale = &bench->stale, .codecs = &bench->codecs,
 	};
 	return walk_to(bench->source, bench->dest, PHASE_SETUP, &bench->err) ||
 	       pthread_create(&bench->receiver, NULL, receive_body, bench) ? -1 : 0;
@@ -145,6 +147,34 @@ static void the_program_is_told(void **state)
 	assert_int_equal(setup->mappings, 11);
 	assert_int_equal(setup->criu->minor, 17);
 	assert_int_equal(bench->peer_fixed_ns, 0);
+}
+
+/* Of those that this end has, the destination's. */
+static void compression_is_agreed_on(void **state)
+{
+	Migrate__Compression theirs[] = { MIGRATE__COMPRESSION__COMPRESSION_LZ4, 99 };
+	struct bench *bench = *state;
+
+	bench->codecs = CODEC_ALL;
+	bench->reply.compressions = theirs;
+	bench->reply.n_compressions = 2;
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(bench->got->setup->n_compressions, 2);
+	assert_int_equal(bench->codecs, CODEC_BIT(CODEC_LZ4));
+}
+
+/* An earlier version says nothing of it, and what was not offered is not taken. */
+static void no_compression(void **state)
+{
+	Migrate__Compression theirs = MIGRATE__COMPRESSION__COMPRESSION_LZ4;
+	struct bench *bench = *state;
+
+	bench->codecs = CODEC_BIT(CODEC_ZSTD);
+	bench->reply.compressions = &theirs;
+	bench->reply.n_compressions = 1;
+	assert_int_equal(run(bench), 0);
+	assert_int_equal(bench->got->setup->n_compressions, 1);
+	assert_int_equal(bench->codecs, 0);
 }
 
 /* Pages of files count for none, and shared memory for one. */
@@ -382,7 +412,8 @@ static void no_answer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BENCH_TEST(the_program_is_told), BENCH_TEST(each_object_is_announced),
+		BENCH_TEST(the_program_is_told), BENCH_TEST(compression_is_agreed_on), BENCH_TEST(no_compression),
+		BENCH_TEST(each_object_is_announced),
 		BENCH_TEST(shared_memory_is_in_setup),
 		BENCH_TEST(a_refusal_for_what_is_closed_is_stale), BENCH_TEST(a_refusal_for_what_is_open_is_not),
 		BENCH_TEST(the_memory_of_all_processes), BENCH_TEST(huge_pages_of_all_processes),

@@ -39,6 +39,12 @@ static int check_head(const struct frame *frame, uint64_t nr_pages, struct error
 		if (nr_pages > FRAME_MAX_PAGES)
 			return bad_frame(err, "too many pages");
 		return 0;
+	case FRAME_PACKED:
+		if (!frame->nr_runs || frame->nr_runs > FRAME_PACKED_PAGES)
+			return bad_frame(err, "number of runs of compressed pages");
+		if (nr_pages > FRAME_PACKED_PAGES)
+			return bad_frame(err, "too many pages");
+		return 0;
 	case FRAME_ZERO:
 	case FRAME_DROPPED:
 	case FRAME_COPY:
@@ -120,8 +126,7 @@ int frame_recv(const struct conn *conn, int timeout_ms, struct frame *frame, str
 	if (check_runs(frame, err))
 		return -1;
 	/* the sum of a list may exceed the field's 32 bits, so lists have 0 there */
-	if (frame->kind == FRAME_PAGES ? frame->nr_pages != le32toh(head.nr_pages) :
-	    head.nr_pages)
+	if (frame_has_pages(frame) ? frame->nr_pages != le32toh(head.nr_pages) : head.nr_pages)
 		return bad_frame(err, "sum of pages");
 	return 1;
 }

@@ -15,6 +15,7 @@
 /** enum frame_kind - magic number of the head; the values are on the wire */
 enum frame_kind {
 	FRAME_PAGES = SPLICE_VM_BATCH_MAGIC,
+	FRAME_PACKED = 0x53564d4b,	/* as PAGES, compressed: wire/packed.h */
 	FRAME_ZERO = 0x53564d5a,	/* the pages of the runs are zeros */
 	FRAME_DROPPED = 0x53564d44,	/* the pages are gone: forget them */
 	FRAME_COPY = 0x53564d43,	/* the pages are those of the parent object */
@@ -30,6 +31,7 @@ enum frame_kind {
 };
 
 #define FRAME_MAX_PAGES	512	/* most pages in a PAGES frame */
+#define FRAME_PACKED_PAGES	64	/* most pages, and most runs, in a PACKED frame */
 #define FRAME_REQUEST_PAGES	256	/* most pages in a run of REQUEST: the source reads each of them */
 #define FRAME_MAX_RUNS	65536	/* most runs in a list; 512 in a PAGES frame */
 #define ROUNDS_MAX	1000	/* most rounds; numbered from 1 on without a gap */
@@ -59,6 +61,12 @@ struct frame {
 	struct splice_vm_run *runs;
 	uint32_t cap_runs;
 };
+
+/** frame_has_pages() - its pages are behind its runs, compressed or not */
+static inline bool frame_has_pages(const struct frame *frame)
+{
+	return frame->kind == FRAME_PAGES || frame->kind == FRAME_PACKED;
+}
 
 /**
  * frame_recv() - receive and check head and runs of the next frame
