@@ -29,6 +29,7 @@ void corpus_lazy(void);
 void corpus_page_chain(void);
 void corpus_lazy_answer(void);
 void corpus_lazy_link(void);
+void corpus_packed(void);
 void corpus_pages(void);
 void corpus_requests(void);
 void corpus_streams(void);

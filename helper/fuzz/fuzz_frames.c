@@ -163,6 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct error err = { 0 };
 	struct receiver receiver = {
 		.urgent = bench.flags & FLAG_URGENT, .objects = &bench.objects,
+		.unpacker = { .codecs = CODEC_ALL },
 		.hooks = { .gate = gate, .round = on_round, .final = on_final,
 			   .lost = on_lost, .ctx = &bench },
 	};

@@ -399,6 +399,7 @@ int main(int argc, char **argv)
 	control();
 	answers();
 	corpus_frames();
+	corpus_packed();
 	corpus_requests();
 	managers();
 	logs();

@@ -23,7 +23,7 @@
 #include "pages/page_set.h"
 #include "tests/conn_fd.h"
 #include "wire/conn.h"
-#include "wire/stream.h"
+#include "wire/packed.h"
 
 #define PAGES	1200	/* more than a frame takes */
 #define SANITIZER_BYTES	(1UL << 36)	/* no other mapping of this program has so much */
@@ -32,6 +32,7 @@
  * struct bench - a child with memory that was made before the fork
  * @mem: PAGES pages, each begins with its number, but for every tenth: these are zeros
  * @told: results of the send
+ * @packer: of CODEC_NONE unless a test says another one
  */
 struct bench {
 	char *mem;
@@ -41,6 +42,7 @@ struct bench {
 	uint8_t *buf;
 	struct splice_vm_run told[PAGES];
 	uint32_t nr_told;
+	struct packer packer;
 };
 
 static uint64_t page_at(const struct bench *bench, size_t page)
@@ -129,7 +131,8 @@ static int take_told(void *ctx, const struct splice_vm_run *runs, uint32_t nr, s
 /* Return: pages that were sent, by the backend's own count */
 static uint64_t send_runs(struct bench *bench, const struct splice_vm_run *runs, uint32_t nr)
 {
-	struct backend_send send = { .conn = CONN(bench->pair[0]), .cookie = 7, .buf = bench->buf };
+	struct backend_send send = { .conn = CONN(bench->pair[0]), .cookie = 7, .buf = bench->buf,
+				     .packer = &bench->packer };
 	struct error err = { 0 };
 
 	bench->nr_told = 0;
@@ -142,24 +145,39 @@ static uint64_t send_runs(struct bench *bench, const struct splice_vm_run *runs,
 /* All frames: each page begins with its number. Return: how many pages came */
 static uint64_t receive(struct bench *bench)
 {
+	struct unpacker unpacker = { .codecs = CODEC_ALL };
+	static char expanded[PACKED_BYTES];
 	struct frame frame = { 0 };
 	struct error err = { 0 };
 	uint64_t pages = 0, word;
 	char page[PAGE_BYTES];
 
 	shutdown(bench->pair[0], SHUT_WR);
+	assert_int_equal(unpacker_init(&unpacker, &err), 0);
 	while (frame_recv(CONN(bench->pair[1]), 1000, &frame, &err) == 1) {
-		assert_int_equal(frame.kind, FRAME_PAGES);
+		const char *from = expanded;
+
+		assert_int_equal(frame.kind, bench->packer.codec ? FRAME_PACKED : FRAME_PAGES);
 		assert_int_equal(frame.cookie, 7);
+		if (frame.kind == FRAME_PACKED) {
+			assert_int_equal(unpacker_recv(&unpacker, CONN(bench->pair[1]), &frame, &err), 0);
+			assert_int_equal(unpacker_expand(&unpacker, &frame, expanded, &err), 0);
+		}
 		for (uint32_t i = 0; i < frame.nr_runs; i++)
 			for (uint32_t j = 0; j < frame.runs[i].nr_pages; j++, pages++) {
-				assert_int_equal(conn_read(CONN(bench->pair[1]), page, PAGE_BYTES, 0, &err), 0);
+				if (frame.kind == FRAME_PAGES)
+					assert_int_equal(conn_read(CONN(bench->pair[1]), page, PAGE_BYTES, 0,
+								   &err), 0);
+				else
+					memcpy(page, from, PAGE_BYTES);
+				from += PAGE_BYTES;
 				memcpy(&word, page, sizeof(word));
 				assert_int_equal(word, (frame.runs[i].addr - page_at(bench, 0)) /
 						 PAGE_BYTES + j);
 			}
 	}
 	assert_false(error_is_set(&err));
+	unpacker_destroy(&unpacker);
 	frame_free(&frame);
 	return pages;
 }
@@ -201,6 +219,19 @@ static void pages_are_sent_and_zeros_told(void **state)
 	shutdown(bench->pair[0], SHUT_WR);
 	assert_int_equal(waitpid(reader, &status, 0), reader);
 	assert_int_equal(status, 0);
+}
+
+static void compressed_pages_are_sent_and_zeros_told(void **state)
+{
+	struct bench *bench = *state;
+	struct error err = { 0 };
+
+	assert_int_equal(packer_init(&bench->packer, &err), 0);
+	bench->packer.codec = CODEC_LZ4;
+	pages_are_sent_and_zeros_told(state);
+	assert_int_equal(bench->packer.raw[CODEC_LZ4], (PAGES - PAGES / 10) * PAGE_BYTES);
+	assert_true(bench->packer.saved > PAGES / 2 * PAGE_BYTES);
+	packer_destroy(&bench->packer);
 }
 
 static void scattered_pages_are_sent_together(void **state)
@@ -474,6 +505,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(pages_are_sent_and_zeros_told, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(compressed_pages_are_sent_and_zeros_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(scattered_pages_are_sent_together, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_gone_is_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_there_is_is_listed, set_up, tear_down),
