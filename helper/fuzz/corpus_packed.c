@@ -29,12 +29,13 @@ static void put_packed(struct bytes *to, enum codec codec)
 	uint8_t pages[PAGES * PAGE_BYTES], frame[2048];
 	struct packer packer = { .codec = codec };
 	struct fuzz_pipe pipe = fuzz_pipe_open();
+	struct conn conn = { .fd = pipe.far };
 	struct error err = { 0 };
 	ssize_t n;
 
 	fill(pages, sizeof(pages));
 	if (packer_init(&packer, &err) ||
-	    packer_send(&packer, &(struct conn){ .fd = pipe.far }, FRAME_COOKIE(1, MM), runs, 2, pages, &err))
+	    packer_send(&packer, &conn, FRAME_COOKIE(1, MM), runs, 2, pages, &err))
 		abort();
 	n = read(pipe.fd, frame, sizeof(frame));
 	if (n <= 0 || n == sizeof(frame))

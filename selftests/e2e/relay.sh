@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2034,SC2154 # for and from those who read this in
+# shellcheck shell=bash disable=SC2034,SC2086,SC2154 # for and from those who read this in; no blanks in paths
 # The link between the two network namespaces of a migration is tun_relay. Needs handover.sh.
 
 relay='' seed=${SEED:-$RANDOM}
