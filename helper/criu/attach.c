@@ -15,6 +15,7 @@
 #include "os/proc.h"
 
 #define CANCEL_NS	20000000	/* how often wait_stop() looks at @cancel_fd */
+#define TRAP_THREADS	4	/* for fewer no breakpoint pays */
 #define SYSCALL_STOP	(SIGTRAP | 0x80)
 
 /* EXITKILL: without its tracer CRIU would seize the other tasks without the option */
@@ -99,8 +100,19 @@ static void stop_timer(struct criu_attach *attach)
 	sigaction(SIGALRM, &attach->old_action, NULL);
 }
 
+/*
+ * CRIU waits for something. Where it has seized fewer threads than were expected it waits for this helper's answer, and
+ * would meet the breakpoint no more: it is stopped, and looked at at each system call from then on.
+ */
+static void ask_quiet(struct criu_attach *attach)
+{
+	if (attach->trap.set && attach->quiet)
+		ptrace(PTRACE_INTERRUPT, attach->criu, NULL, NULL);
+	attach->quiet = true;
+}
+
 /* Return: 0 with the status of the stop; 1: CRIU has ended; -1 with @err: the caller cancelled */
-static int wait_stop(const struct criu_attach *attach, int *status, struct error *err)
+static int wait_stop(struct criu_attach *attach, int *status, struct error *err)
 {
 	for (;;) {
 		pid_t pid = waitpid(attach->criu, status, __WALL);
@@ -108,10 +120,13 @@ static int wait_stop(const struct criu_attach *attach, int *status, struct error
 		if (look_at_cancel && is_cancelled(attach->cancel_fd))
 			return error_set(err, CODE_ABORTED, NULL, "the restore was given up");
 		look_at_cancel = 0;
-		if (pid == attach->criu)
+		if (pid == attach->criu) {
+			attach->quiet = false;
 			return WIFSTOPPED(*status) ? 0 : 1;
+		}
 		if (pid < 0 && errno != EINTR)
 			return 1;
+		ask_quiet(attach);
 	}
 }
 
@@ -126,11 +141,11 @@ static int give_up(const struct criu_attach *attach)
 	return -1;
 }
 
-int criu_attach_begin(struct criu_attach *attach, pid_t criu, int cancel_fd, struct error *err)
+int criu_attach_begin(struct criu_attach *attach, pid_t criu, int cancel_fd, size_t threads, struct error *err)
 {
 	int status, ret;
 
-	*attach = (struct criu_attach){ .criu = criu, .cancel_fd = cancel_fd };
+	*attach = (struct criu_attach){ .criu = criu, .cancel_fd = cancel_fd, .threads = threads };
 	if (!criu || ptrace(PTRACE_SEIZE, criu, NULL, OPTIONS) ||
 	    ptrace(PTRACE_INTERRUPT, criu, NULL, NULL))
 		return error_errno(err, CODE_CRIU, NULL, "cannot trace CRIU (%d)", criu);
@@ -141,29 +156,72 @@ int criu_attach_begin(struct criu_attach *attach, pid_t criu, int cancel_fd, str
 	return ret ? error_set(err, CODE_CRIU, NULL, "CRIU has died") : 0;
 }
 
-/* Add PTRACE_O_EXITKILL to a call by which CRIU begins to trace a task, or sets options. */
-static int amend(struct criu_attach *attach, const struct __ptrace_syscall_info *call,
-		 struct error *err)
+static int get_regs(const struct criu_attach *attach, struct user_regs_struct *regs, struct error *err)
+{
+	return !ptrace(PTRACE_GETREGS, attach->criu, NULL, regs) ? 0 :
+	       error_errno(err, CODE_CRIU, NULL, "cannot read the registers of CRIU");
+}
+
+static int set_regs(const struct criu_attach *attach, const struct user_regs_struct *regs, struct error *err)
+{
+	return !ptrace(PTRACE_SETREGS, attach->criu, NULL, regs) ? 0 :
+	       error_errno(err, CODE_CRIU, NULL, "cannot set the registers of CRIU");
+}
+
+/* Of a call of ptrace(): add PTRACE_O_EXITKILL where CRIU begins to trace a task, or sets options. */
+static bool amend(struct criu_attach *attach, struct user_regs_struct *regs)
+{
+	if (regs->rdi == PTRACE_INTERRUPT)
+		attach->interrupted++;
+	if (regs->rdi != PTRACE_SEIZE && regs->rdi != PTRACE_SETOPTIONS)
+		return false;
+	attach->seized = true;
+	regs->r10 |= PTRACE_O_EXITKILL;
+	return true;
+}
+
+static int amend_call(struct criu_attach *attach, const struct __ptrace_syscall_info *call,
+		      struct error *err)
 {
 	struct user_regs_struct regs;
 
-	if (call->entry.nr != SYS_ptrace || (call->entry.args[0] != PTRACE_SEIZE &&
-					     call->entry.args[0] != PTRACE_SETOPTIONS))
+	if (call->entry.nr != SYS_ptrace)
 		return 0;
-	attach->seized = true;
-	if (ptrace(PTRACE_GETREGS, attach->criu, NULL, &regs))
-		return error_errno(err, CODE_CRIU, NULL, "cannot read the registers of CRIU");
-	regs.r10 |= PTRACE_O_EXITKILL;
-	if (ptrace(PTRACE_SETREGS, attach->criu, NULL, &regs))
-		return error_errno(err, CODE_CRIU, NULL, "cannot set the registers of CRIU");
+	if (get_regs(attach, &regs, err) || (amend(attach, &regs) && set_regs(attach, &regs, err)))
+		return -1;
+	/* at the first call, of the first thread */
+	if (!attach->tried && attach->threads >= TRAP_THREADS)
+		attach_trap_set(&attach->trap, attach->criu, call->instruction_pointer);
+	attach->tried = true;
 	return 0;
 }
 
-/* After the last task CRIU wakes the tasks (futex), or sends a message: then all are seized. */
+/* CRIU is about to call ptrace(). The calls of the last thread are looked at one by one, to see what comes behind them. */
+static int trap_stop(struct criu_attach *attach, bool *hit, struct error *err)
+{
+	struct user_regs_struct regs;
+
+	if (get_regs(attach, &regs, err))
+		return -1;
+	*hit = attach_trap_is_hit(&attach->trap, &regs);
+	if (!*hit)
+		return 0;
+	amend(attach, &regs);
+	attach_trap_pass(&attach->trap, &regs);
+	if (attach->interrupted + 1 >= attach->threads)
+		attach_trap_clear(&attach->trap, attach->criu);
+	return set_regs(attach, &regs, err);
+}
+
+/* After the last task CRIU wakes the tasks (futex), or sends a message, and waits for the answer: then all are seized. */
 static bool is_done(const struct criu_attach *attach, const struct __ptrace_syscall_info *call)
 {
-	return attach->seized && (call->entry.nr == SYS_futex || call->entry.nr == SYS_sendto ||
-				  call->entry.nr == SYS_sendmsg);
+	static const unsigned long behind[] = { SYS_futex, SYS_sendto, SYS_sendmsg, SYS_recvfrom, SYS_recvmsg };
+
+	for (size_t i = 0; attach->seized && i < sizeof(behind) / sizeof(*behind); i++)
+		if (call->entry.nr == behind[i])
+			return true;
+	return false;
 }
 
 static int syscall_stop(struct criu_attach *attach, bool *done, struct error *err)
@@ -175,21 +233,40 @@ static int syscall_stop(struct criu_attach *attach, bool *done, struct error *er
 	if (call.op != PTRACE_SYSCALL_INFO_ENTRY)
 		return 0;
 	*done = is_done(attach, &call);
-	return amend(attach, &call, err);
+	return amend_call(attach, &call, err);
 }
 
 /* Return: request that resumes CRIU after a stop; @signal: signal to deliver */
-static enum __ptrace_request resume_by(int status, int *signal)
+static enum __ptrace_request resume_by(const struct criu_attach *attach, int status, int *signal)
 {
 	int sig = WSTOPSIG(status);
 
 	*signal = 0;
-	if (status >> 16 == PTRACE_EVENT_STOP)
-		/* a signal stopped CRIU: CRIU stays stopped until SIGCONT */
-		return sig == SIGTRAP ? PTRACE_SYSCALL : PTRACE_LISTEN;
-	if (sig != SYSCALL_STOP)
+	/* a signal stopped CRIU: CRIU stays stopped until SIGCONT */
+	if (status >> 16 == PTRACE_EVENT_STOP && sig != SIGTRAP)
+		return PTRACE_LISTEN;
+	if (status >> 16 != PTRACE_EVENT_STOP && sig != SYSCALL_STOP)
 		*signal = sig;
-	return PTRACE_SYSCALL;
+	return attach->trap.set ? PTRACE_CONT : PTRACE_SYSCALL;
+}
+
+/* Act on a stop. @status: becomes that of a stop without a signal at the breakpoint; *@done: all tasks are seized */
+static int act_on_stop(struct criu_attach *attach, int *status, bool *done, struct error *err)
+{
+	bool hit = false;
+
+	if (WSTOPSIG(*status) == SYSCALL_STOP)
+		return syscall_stop(attach, done, err);
+	if (WSTOPSIG(*status) != SIGTRAP)
+		return 0;
+	/* of ask_quiet() */
+	if (*status >> 16 == PTRACE_EVENT_STOP)
+		attach_trap_clear(&attach->trap, attach->criu);
+	else if (trap_stop(attach, &hit, err))
+		return -1;
+	if (hit)
+		*status = SYSCALL_STOP << 8 | 0x7f;
+	return 0;
 }
 
 static int run_until_seized(struct criu_attach *attach, struct error *err)
@@ -198,14 +275,14 @@ static int run_until_seized(struct criu_attach *attach, struct error *err)
 	bool done = false;
 
 	while (!done) {
-		enum __ptrace_request request = resume_by(status, &signal);
+		enum __ptrace_request request = resume_by(attach, status, &signal);
 
 		/* when CRIU was killed in its stop this fails, and wait_stop() returns 1 */
 		ptrace(request, attach->criu, NULL, (long)signal);
 		ret = wait_stop(attach, &status, err);
 		if (ret)
 			return ret < 0 ? give_up(attach) : 0;
-		if (WSTOPSIG(status) == SYSCALL_STOP && syscall_stop(attach, &done, err))
+		if (act_on_stop(attach, &status, &done, err))
 			return give_up(attach);
 	}
 	ptrace(PTRACE_DETACH, attach->criu, NULL, NULL);

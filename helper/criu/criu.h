@@ -284,6 +284,7 @@ void lazy_server_leave(struct lazy_server *srv);
  * @externals: for CRIU's option external, as "mnt[NAME]:PATH"
  * @cancel_fd: the restore gives up when this descriptor is readable or hung up; -1: never
  * @criu: pid of CRIU; 0: not known, so that CRIU is not traced
+ * @threads: of all tasks, which CRIU seizes; 0: not known
  * @group: control group in which CRIU was started. Until pre-resume CRIU's death kills the tasks
  *	(criu/attach.h). NULL: it does not
  * @pre_resume: called after CRIU's last work in the tasks, while CRIU still traces every task and
@@ -301,7 +302,7 @@ struct criu_restore_opts {
 	const struct criu_config *config;
 	const char *root;
 	char **externals;
-	size_t nr_externals;
+	size_t nr_externals, threads;
 	const struct cgroup *group;
 	pid_t criu;
 	int (*pre_resume)(void *ctx, struct error *err);

@@ -1,37 +1,52 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
+#include "base/spread.h"
 #include "criu/criu.h"
 #include "os/cgroup_homes.h"
 #include "os/cgroup_members.h"
 #include "os/proc.h"
 
+/** struct leaving - of the processes @pids of a group; @tasks: those that are traced */
+struct leaving {
+	const struct cgroup *group;
+	pid_t *pids;
+	atomic_size_t tasks;
+};
+
+/* In any thread. */
+static int leave_one(void *ctx, size_t at, struct error *err)
+{
+	struct leaving *leaving = ctx;
+	pid_t pid = leaving->pids[at];
+	struct proc_status status;
+
+	/* the process has ended meanwhile */
+	if (proc_status_alone(pid, &status, &(struct error){ 0 }))
+		return 0;
+	if (status.tracer)
+		atomic_fetch_add(&leaving->tasks, 1);
+	else if (status.state != 'Z' && cgroup_homes_back(leaving->group, pid) && errno != ESRCH)
+		return error_errno(err, CODE_INTERNAL, NULL, "cannot move CRIU (%d) out of control group %s",
+				   pid, leaving->group->dir);
+	return 0;
+}
+
 /* Move CRIU out of the group: CRIU is what is untraced there, since CRIU traces every task. */
 static int leave_tasks(const struct cgroup *group, struct error *err)
 {
-	pid_t *pids;
-	size_t nr, tasks = 0;
-	int ret = 0;
+	struct leaving leaving = { .group = group };
+	size_t nr;
+	int ret;
 
-	if (cgroup_pids(group, &pids, &nr, err))
+	if (cgroup_pids(group, &leaving.pids, &nr, err))
 		return -1;
-	for (size_t i = 0; i < nr && !ret; i++) {
-		struct proc_status status;
-
-		/* the process has ended meanwhile */
-		if (proc_status_alone(pids[i], &status, &(struct error){ 0 }))
-			continue;
-		if (status.tracer)
-			tasks++;
-		else if (status.state != 'Z' && cgroup_homes_back(group, pids[i]) && errno != ESRCH)
-			ret = error_errno(err, CODE_INTERNAL, NULL,
-					  "cannot move CRIU (%d) out of control group %s", pids[i],
-					  group->dir);
-	}
-	free(pids);
-	if (!ret && !tasks)
+	ret = spread_run(nr, leave_one, &leaving, err);
+	free(leaving.pids);
+	if (!ret && !atomic_load(&leaving.tasks))
 		ret = error_set(err, CODE_CRIU, NULL, "no restored task is in control group %s",
 				group->dir);
 	return ret;

@@ -134,7 +134,7 @@ static int attach_begin(struct criu_attach *attach, const struct criu_restore_op
 {
 	if (opts->attaches)
 		opts->attaches(opts->ctx, true);
-	return criu_attach_begin(attach, opts->criu, opts->cancel_fd, err);
+	return criu_attach_begin(attach, opts->criu, opts->cancel_fd, opts->threads, err);
 }
 
 static int attach_run(struct criu_attach *attach, const struct criu_restore_opts *opts,

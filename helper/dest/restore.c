@@ -184,6 +184,15 @@ static void unwatch_criu(struct restore *restore, int ret, const struct error *c
 	mailbox_unlock(box);
 }
 
+static size_t program_threads(const struct program *program)
+{
+	size_t threads = 0;
+
+	for (size_t i = 0; i < program->nr; i++)
+		threads += program->processes[i]->task.nr_threads;
+	return threads;
+}
+
 static int run_criu(struct restore *restore, struct error *err)
 {
 	struct criu_restore_opts opts = {
@@ -191,7 +200,7 @@ static int run_criu(struct restore *restore, struct error *err)
 		.log_level = 2, .group = &restore->program->group, .criu = restore->program->criu_pid,
 		.keeps_tcp = restore->keeps_tcp, .own_network = restore->own_network,
 		.config = restore->config,
-		.root = mounts_root(restore->mounts),
+		.root = mounts_root(restore->mounts), .threads = program_threads(restore->program),
 		.externals = restore->mounts->externals, .nr_externals = restore->mounts->nr,
 		.pre_resume = hold_tasks, .holds_network = hold_network, .attaches = note_attach, .ctx = restore,
 	};

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -30,12 +31,15 @@ struct fixture {
 	struct error err;
 };
 
-/** struct seen - what the stand-in leaves; @cpus: on so many it may run while it seizes */
+/** struct seen - what the stand-in leaves; @cpus: on so many it may run while it seizes; @stops: of it then */
 static struct seen {
 	int cpus;
+	long stops;
 } *seen;
 
-enum course { AS_3_17, AS_4_1, NEVER_WAKES, DIES };
+#define MANY	8	/* tasks */
+
+enum course { AS_3_17, AS_4_1, NEVER_WAKES, DIES, MANY_TASKS, MANY_THEN_ASKS };
 
 static void seize(pid_t task, enum course course)
 {
@@ -57,6 +61,47 @@ static void seize(pid_t task, enum course course)
 	syscall(SYS_futex, &word, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
+/* Each stop of a traced process is a switch to the tracer that the process has wanted itself. */
+static long count_switches(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_nvcsw;
+}
+
+static void seize_one(pid_t task)
+{
+	int status;
+
+	if (ptrace(PTRACE_SEIZE, task, 0, 0) || ptrace(PTRACE_INTERRUPT, task, 0, 0) ||
+	    waitpid(task, &status, __WALL) != task ||
+	    ptrace(PTRACE_SETOPTIONS, task, 0, PTRACE_O_TRACESYSGOOD) || ptrace(PTRACE_CONT, task, 0, 0))
+		_exit(3);
+}
+
+/* All of them have the end of the pipe that their parent closes. @asks: CRIU waits for an answer behind them */
+static void seize_many(pid_t first, int sock, bool asks)
+{
+	pid_t tasks[MANY] = { first };
+	int word = 0;
+	long before;
+	char byte;
+
+	for (int i = 1; i < MANY; i++) {
+		tasks[i] = fork();
+		while (!tasks[i])
+			pause();
+	}
+	before = count_switches();
+	for (int i = 0; i < MANY; i++)
+		seize_one(tasks[i]);
+	seen->stops = count_switches() - before;
+	if (asks && recv(sock, &byte, 1, 0) != 1)
+		_exit(6);
+	syscall(SYS_futex, &word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
 static const sigset_t *masked;	/* that gives_up() blocks, and gives up later; or NULL */
 
 static void criu_main(int sock, int ended, enum course course)
@@ -75,10 +120,13 @@ static void criu_main(int sock, int ended, enum course course)
 		for (;;)
 			pause();
 	}
-	close(ended);
 	if (read(sock, &byte, 1) != 1)
 		_exit(2);
-	seize(task, course);
+	if (course == MANY_TASKS || course == MANY_THEN_ASKS)
+		seize_many(task, sock, course == MANY_THEN_ASKS);
+	else
+		seize(task, course);
+	close(ended);
 	if (write(sock, "", 1) != 1)
 		_exit(5);
 	for (;;)
@@ -119,7 +167,7 @@ static void seizes(enum course course)
 	char byte;
 
 	start(&f, course);
-	assert_int_equal(criu_attach_begin(&attach, f.criu, -1, &f.err), 0);
+	assert_int_equal(criu_attach_begin(&attach, f.criu, -1, 0, &f.err), 0);
 	assert_int_equal(write(f.sock, "", 1), 1);
 	assert_int_equal(criu_attach_run(&attach, &f.err), 0);
 	/* it goes on, and nobody traces it */
@@ -131,6 +179,55 @@ static void seizes(enum course course)
 	assert_true(task_ends(&f, 10000));
 	close(f.sock);
 	close(f.task_ended);
+}
+
+/* @expected: threads. Return: stops of CRIU */
+static long seizes_many(enum course course, size_t expected)
+{
+	struct criu_attach attach;
+	struct fixture f = { 0 };
+	char byte;
+	long stops;
+
+	start(&f, course);
+	assert_int_equal(criu_attach_begin(&attach, f.criu, -1, expected, &f.err), 0);
+	assert_int_equal(write(f.sock, "", 1), 1);
+	assert_int_equal(criu_attach_run(&attach, &f.err), 0);
+	assert_false(attach.trap.set);
+	if (course == MANY_THEN_ASKS)
+		assert_int_equal(write(f.sock, "", 1), 1);
+	/* nothing of the breakpoint is left: it goes on by itself, and calls ptrace() no more */
+	assert_int_equal(read(f.sock, &byte, 1), 1);
+	assert_int_equal(ptrace(PTRACE_CONT, f.criu, 0, 0), -1);
+	stops = seen->stops;
+	assert_false(task_ends(&f, 100));
+	kill(f.criu, SIGKILL);
+	assert_int_equal(waitpid(f.criu, NULL, 0), f.criu);
+	/* all tasks have the pipe */
+	assert_true(task_ends(&f, 10000));
+	close(f.sock);
+	close(f.task_ended);
+	return stops;
+}
+
+static void tasks_die_in_fewer_stops(void **state)
+{
+	long fewer = seizes_many(MANY_TASKS, MANY), all = seizes_many(MANY_TASKS, 0);
+
+	print_message("%ld and %ld stops\n", fewer, all);
+	assert_true(4 * fewer < 3 * all);
+}
+
+/* CRIU seizes fewer than were told, and waits for the answer of the helper, which would wait for CRIU. */
+static void fewer_tasks_than_told(void **state)
+{
+	seizes_many(MANY_THEN_ASKS, MANY + 3);
+}
+
+/* The last ones are seized as ever: where more come than were told all of them have the option too. */
+static void more_tasks_than_told(void **state)
+{
+	seizes_many(MANY_TASKS, MANY - 2);
 }
 
 static void task_dies_with_3_17(void **state)
@@ -149,7 +246,7 @@ static void criu_dies_meanwhile(void **state)
 	struct fixture f = { 0 };
 
 	start(&f, DIES);
-	assert_int_equal(criu_attach_begin(&attach, f.criu, -1, &f.err), 0);
+	assert_int_equal(criu_attach_begin(&attach, f.criu, -1, 0, &f.err), 0);
 	assert_int_equal(write(f.sock, "", 1), 1);
 	assert_int_equal(criu_attach_run(&attach, &f.err), 0);
 	assert_true(task_ends(&f, 10000));
@@ -166,7 +263,7 @@ static void gives_up(bool answered)
 
 	start(&f, NEVER_WAKES);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, cancel), 0);
-	assert_int_equal(criu_attach_begin(&attach, f.criu, cancel[0], &f.err), 0);
+	assert_int_equal(criu_attach_begin(&attach, f.criu, cancel[0], 0, &f.err), 0);
 	if (answered)
 		assert_int_equal(write(f.sock, "", 1), 1);
 	if (masked)
@@ -229,7 +326,7 @@ static void one_cpu_meanwhile(void **state)
 
 	assert_int_equal(sched_getaffinity(0, sizeof(cpus), &cpus), 0);
 	start(&f, AS_4_1);
-	assert_int_equal(criu_attach_begin(&attach, f.criu, -1, &f.err), 0);
+	assert_int_equal(criu_attach_begin(&attach, f.criu, -1, 0, &f.err), 0);
 	assert_int_equal(write(f.sock, "", 1), 1);
 	assert_int_equal(criu_attach_run(&attach, &f.err), 0);
 	assert_int_equal(seen->cpus, 1);
@@ -246,7 +343,7 @@ static void no_criu(void **state)
 	struct criu_attach attach;
 	struct error err = { 0 };
 
-	assert_int_equal(criu_attach_begin(&attach, 0, -1, &err), -1);
+	assert_int_equal(criu_attach_begin(&attach, 0, -1, 0, &err), -1);
 	assert_int_equal(err.code, CODE_CRIU);
 }
 
@@ -255,6 +352,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(task_dies_with_3_17),
 		cmocka_unit_test(task_dies_with_4_1),
+		cmocka_unit_test(tasks_die_in_fewer_stops),
+		cmocka_unit_test(fewer_tasks_than_told),
+		cmocka_unit_test(more_tasks_than_told),
 		cmocka_unit_test(criu_dies_meanwhile),
 		cmocka_unit_test(given_up_in_a_wait),
 		cmocka_unit_test(given_up_in_spite_of_a_mask),
