@@ -64,6 +64,9 @@ struct backend_settled {
 	bool cleared;
 };
 
+/* Beside the flags of SPLICE_VM_RUN_*: several address spaces may have these pages. */
+#define BACKEND_RUN_COMMON	0x80000000U
+
 /**
  * struct backend_send - destination and counters of backend_ops.send
  * @conn: the connection; one thread at a time writes to it
@@ -104,7 +107,8 @@ struct backend;
  * @settle: the freeze is next: make few pages dirty for CRIU, if it pays. NULL: they are few
  * @give_up: the program stands, the last @scan has been: CRIU comes. @scan then tells what was written
  *	after CRIU had looked for dirty pages. Only where struct backend.stands_first is set
- * @populated: what there is in a range, as SPLICE_VM_SCAN_POPULATED tells it
+ * @populated: what there is in a range, as SPLICE_VM_SCAN_POPULATED tells it; with BACKEND_RUN_COMMON where struct
+ *	backend.tells_common is set
  * @send: send all of the runs, and tell for each page SPLICE_VM_RUN_SENT, IS_ZERO, GONE or SLOW,
  *	in order. Blocks while the socket is full: another thread ends it by a shutdown of the socket
  * @splice: put pages from @addr on into a pipe by reference, at most @nr, for which the pipe has room; *@done: how
@@ -150,6 +154,7 @@ struct backend_ops {
  * @criu_tracks: CRIU may use and clear soft-dirty bits: the tracker loses no write by that
  * @stands_first: the source freezes the control group, and takes the last @scan, before CRIU dumps
  * @by_parts: the backend has @list and @scan_part
+ * @tells_common: @populated says BACKEND_RUN_COMMON
  * @gone_fd: poll() with @gone_events shows that the target has exited, or, with the module, called exec
  * @why: reason for the backend, and for a missing tracker, as text
  */
@@ -157,7 +162,7 @@ struct backend {
 	const struct backend_ops *ops;
 	pid_t pid;
 	const char *tracker;
-	bool tracks, criu_tracks, stands_first, by_parts;
+	bool tracks, criu_tracks, stands_first, by_parts, tells_common;
 	int gone_fd;
 	short gone_events;
 	char why[200], tracker_why[100];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -37,16 +38,25 @@ long pagemap_scan_window(int pagemap_fd, struct pagemap_scan *scan, struct scan_
 	return scan->walk_end > scan->start ? nr : -EIO;
 }
 
+/* Hundreds of sessions ask: the kernel answers once, unless descriptors are short. */
+static atomic_int known;
+
+enum { UNKNOWN, SUPPORTED, NOT_SUPPORTED };
+
 bool pagemap_scan_is_supported(void)
 {
 	struct pagemap_scan scan = {
 		.start = 4096, .end = 2 * 4096, .category_mask = PAGEMAP_SCAN_WRITTEN,
 		.return_mask = PAGEMAP_SCAN_WRITTEN,
 	};
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	bool supported = fd >= 0 && pagemap_scan(fd, &scan) >= 0;
+	int fd;
 
-	if (fd >= 0)
+	if (atomic_load(&known) == UNKNOWN) {
+		fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			return false;
+		atomic_store(&known, pagemap_scan(fd, &scan) >= 0 ? SUPPORTED : NOT_SUPPORTED);
 		close(fd);
-	return supported;
+	}
+	return atomic_load(&known) == SUPPORTED;
 }

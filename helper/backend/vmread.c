@@ -66,17 +66,17 @@ static bool vmread_frames(struct backend *backend, uint64_t addr, size_t nr, uin
 
 static uint32_t populated_flags(const struct vmread *vmread, uint64_t entry)
 {
-	uint32_t flags = 0;
+	uint32_t common = pagemap_may_be_common(entry) ? BACKEND_RUN_COMMON : 0, flags = 0;
 
 	if (entry & PM_SWAPPED)
-		return SPLICE_VM_RUN_SWAPPED;
+		return SPLICE_VM_RUN_SWAPPED | common;
 	if (!(entry & PM_PRESENT))
 		return 0;
 	if (entry & PM_FILE)
 		flags = SPLICE_VM_RUN_FILE;
 	else if (vmread->zero_frame && (entry & PM_FRAME) == vmread->zero_frame)
 		flags = SPLICE_VM_RUN_ZERO;
-	return SPLICE_VM_RUN_PRESENT | flags;
+	return SPLICE_VM_RUN_PRESENT | flags | common;
 }
 
 static int populated_entries(const struct vmread *vmread, uint64_t start, uint64_t end,
@@ -271,7 +271,7 @@ struct backend *vmread_open(pid_t pid, const struct backend_hold *hold, struct e
 		error_errno(err, CODE_INTERNAL, NULL, "no memory for a backend");
 		return NULL;
 	}
-	vmread->base = (struct backend){ .ops = &vmread_ops, .pid = pid, .gone_events = POLLIN };
+	vmread->base = (struct backend){ .ops = &vmread_ops, .pid = pid, .gone_events = POLLIN, .tells_common = true };
 	vmread->mem_fd = vmread->pagemap_fd = -1;
 	vmread->zero_frame = pagemap_zero_frame();
 	vmread->scans = pagemap_scan_is_supported();

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <limits.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/spread.h"
 #include "dest/kept.h"
 #include "dest/kept_addresses.h"
 #include "dest/mirror.h"
@@ -212,18 +214,32 @@ void kept_group_leave(const struct cgroup *group)
 		cgroup_remove(group, KEPT_GROUP_TIMEOUT_MS);
 }
 
+/** struct living - a look at the processes @pids; @alive: so many were not killed */
+struct living {
+	pid_t *pids;
+	atomic_size_t alive;
+};
+
+static int count_alive(void *ctx, size_t at, struct error *err)
+{
+	struct living *living = ctx;
+	uint64_t mask;
+
+	if (!pending_read(living->pids[at], &mask, &(struct error){ 0 }) && !pending_has(mask, SIGKILL))
+		atomic_fetch_add(&living->alive, 1);
+	return 0;
+}
+
 int kept_check_alive(const struct cgroup *group, size_t expected, struct error *err)
 {
-	struct error gone = { 0 };
-	size_t nr, alive = 0;
-	uint64_t mask;
-	pid_t *pids;
+	struct living living = { 0 };
+	size_t nr, alive;
 
-	if (cgroup_pids(group, &pids, &nr, err))
+	if (cgroup_pids(group, &living.pids, &nr, err))
 		return -1;
-	for (size_t i = 0; i < nr; i++)
-		alive += !pending_read(pids[i], &mask, &gone) && !pending_has(mask, SIGKILL);
-	free(pids);
+	spread_run(nr, count_alive, &living, err);
+	free(living.pids);
+	alive = atomic_load(&living.alive);
 	if (!alive)
 		return error_set(err, CODE_TARGET, NULL,
 				 "the restored program was killed before it was started");

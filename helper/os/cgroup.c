@@ -15,6 +15,7 @@
 #include "os/affinity.h"
 #include "os/cgroup.h"
 #include "os/cgroup_mounts.h"
+#include "os/proc.h"
 
 #define MOUNT_POINT		"/sys/fs/cgroup"
 #define FREEZE_TIMEOUT_MS	10000
@@ -73,41 +74,22 @@ static char *line_path(char *line, enum cgroup_kind kind)
 	return cgroup_list_has(controllers + 1, controller(kind)) ? path : NULL;
 }
 
-/* Return: 1, or 0 when no line of @file is of the hierarchy, or -1 with errno */
-static int find_line(FILE *file, enum cgroup_kind kind, char *line, size_t size)
-{
-	char *text = NULL, *path;
-	size_t cap = 0;
-	int ret = 0;
-
-	errno = 0;
-	while (!ret && getline(&text, &cap, file) > 0) {
-		path = line_path(text, kind);
-		if (path && strlen(path) < size) {
-			strcpy(line, path);
-			ret = 1;
-		}
-	}
-	free(text);
-	return !ret && errno ? -1 : ret;
-}
-
 int cgroup_line(pid_t pid, enum cgroup_kind kind, char *line, size_t size)
 {
-	char name[32] = "/proc/self/cgroup";
-	int ret, error;
-	FILE *file;
+	char *text = proc_text(pid, "cgroup"), *rest = text, *at, *path;
+	bool found = false;
 
-	if (pid)
-		snprintf(name, sizeof(name), "/proc/%d/cgroup", pid);
-	file = fopen(name, "re");
-	if (!file)
+	if (!text)
 		return -1;
-	ret = find_line(file, kind, line, size);
-	error = ret ? errno : ENODATA;
-	fclose(file);
-	errno = error;
-	return ret == 1 ? 0 : -1;
+	while (!found && (at = strsep(&rest, "\n"))) {
+		path = line_path(at, kind);
+		found = path && strlen(path) < size;
+		if (found)
+			strcpy(line, path);
+	}
+	free(text);
+	errno = ENODATA;
+	return found ? 0 : -1;
 }
 
 static const char *freeze_file(enum cgroup_kind kind)

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -83,6 +82,17 @@ static void parse_flags(char *flags, struct vma *vma)
 	}
 }
 
+/* Not by sscanf(), which takes longer than the kernel does for the line. */
+static bool has_field(const char *line, const char *name, uint64_t *kib)
+{
+	size_t bytes = strlen(name);
+
+	if (strncmp(line, name, bytes))
+		return false;
+	*kib = strtoull(line + bytes, NULL, 10);
+	return true;
+}
+
 /* Of smaps: a name with a capital, a colon, and what the kernel says of @vma. */
 static void parse_field(char *line, struct vma *vma)
 {
@@ -90,12 +100,10 @@ static void parse_field(char *line, struct vma *vma)
 
 	if (*line == 'V' && !strncmp(line, "VmFlags:", 8))
 		parse_flags(line + 8, vma);
-	else if (*line == 'K' && sscanf(line, "KernelPageSize: %" SCNu64, &kib) == 1)
+	else if (has_field(line, "KernelPageSize:", &kib))
 		vma->page_kib = kib;
-	else if ((*line == 'A' && sscanf(line, "Anonymous: %" SCNu64, &kib) == 1) ||
-		 (*line == 'P' && sscanf(line, "Private_Hugetlb: %" SCNu64, &kib) == 1) ||
-		 (*line == 'S' && (sscanf(line, "Shared_Hugetlb: %" SCNu64, &kib) == 1 ||
-				   sscanf(line, "Swap: %" SCNu64, &kib) == 1)))
+	else if (has_field(line, "Anonymous:", &kib) || has_field(line, "Private_Hugetlb:", &kib) ||
+		 has_field(line, "Shared_Hugetlb:", &kib) || has_field(line, "Swap:", &kib))
 		vma->own_bytes += kib * 1024;
 }
 

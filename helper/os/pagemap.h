@@ -42,6 +42,12 @@ static inline bool pagemap_is_same(uint64_t a, uint64_t b)
 	       (a & page) == (b & page);
 }
 
+/** pagemap_may_be_common() - several address spaces may have the page of the entry. No other one has a page that is mapped once */
+static inline bool pagemap_may_be_common(uint64_t entry)
+{
+	return (entry & (PM_PRESENT | PM_SWAPPED)) && !(entry & (PM_EXCLUSIVE | PM_FILE));
+}
+
 /** pagemap_zero_frame() - frame number of the kernel's page of zeros; 0: not known */
 uint64_t pagemap_zero_frame(void);
 

@@ -68,7 +68,10 @@ char *proc_text(pid_t pid, const char *name)
 	char path[64], *text;
 	int fd, saved;
 
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	if (pid)
+		snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	else
+		snprintf(path, sizeof(path), "/proc/self/%s", name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return NULL;
@@ -338,19 +341,13 @@ int proc_pidfd(pid_t pid, struct error *err)
 
 int proc_oom_score_adj(pid_t pid, int *score, struct error *err)
 {
-	char path[48];
-	FILE *file;
-	int ret = -1;
+	char *text = proc_text(pid, "oom_score_adj");
 
-	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
-	file = fopen(path, "re");
-	if (file && fscanf(file, "%d", score) == 1)
-		ret = 0;
-	if (ret)
-		error_errno(err, CODE_TARGET, NULL, "cannot read %s", path);
-	if (file)
-		fclose(file);
-	return ret;
+	if (!text)
+		return error_errno(err, CODE_TARGET, NULL, "cannot read /proc/%d/oom_score_adj", pid);
+	*score = strtol(text, NULL, 10);
+	free(text);
+	return 0;
 }
 
 int proc_set_oom_score_adj(pid_t pid, int score, struct error *err)

@@ -11,9 +11,9 @@
 #define PROC_TEXT_BYTES	4096
 
 /**
- * proc_text() - all of /proc/PID/@name, closed with a 0; free() it
+ * proc_text() - all of /proc/@pid/@name, closed with a 0; free() it. @pid 0: of this process
  *
- * Of texts that are one record (stat, status) or that have short ones (children).
+ * Of texts that are one record (stat, status, cgroup) or that have short ones (children).
  * Return: NULL with errno
  */
 char *proc_text(pid_t pid, const char *name);

@@ -153,6 +153,7 @@ static int stand(void *ctx, struct error *err)
 	begin_frozen(freeze, MIGRATE__FROZEN_PART__GUARD);
 	if (stand_settled(freeze, err) || lock_connections(freeze, err))
 		return -1;
+	freeze->stood = true;
 	compare_shared(freeze);
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__LAST_SCAN);
 	if (scan_tree(freeze->tree, is_given_up, true, freeze->sender, err))
@@ -337,6 +338,13 @@ static void forget_held(const struct freeze *freeze)
 		source_process_forget_held(process);
 }
 
+/* CRIU holds all of them. */
+static int follow_held(const struct freeze *freeze, struct error *err)
+{
+	return freeze->stood ? tree_follow_standing(freeze->tree, freeze->join, freeze->ctx, err) :
+	       tree_follow(freeze->tree, freeze->join, freeze->ctx, err);
+}
+
 int freeze_tree(struct freeze *freeze, struct error *err)
 {
 	struct externals externals = { 0 };
@@ -356,8 +364,7 @@ int freeze_tree(struct freeze *freeze, struct error *err)
 		return -1;
 	watch_dump(freeze->watch, criu_dump_fd(freeze->dump));
 	forget_held(freeze);
-	if (mailbox_failed(freeze->failure->first.box, err) ||
-	    tree_follow(freeze->tree, freeze->join, freeze->ctx, err))
+	if (mailbox_failed(freeze->failure->first.box, err) || follow_held(freeze, err))
 		return -1;
 	tree_hold(freeze->tree);
 	if (shms_take_dump(freeze->shms, freeze->tree, err) ||

@@ -48,6 +48,7 @@
  * @kernel_files: that the program keeps open
  * @entered: the keeper was asked to take the program into the guard's group
  * @guarded: the keeper was asked to put the guard on
+ * @stood: the program has stood, and was followed, before CRIU came
  * @at_ns: when the program was to stand; 0: it was not
  */
 struct freeze {
@@ -72,7 +73,7 @@ struct freeze {
 	struct shm_compare compare;
 	struct attributes_ahead ahead;
 	struct kernel_files kernel_files;
-	bool entered, guarded;
+	bool entered, guarded, stood;
 	uint64_t at_ns;
 };
 

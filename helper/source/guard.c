@@ -3,13 +3,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/spread.h"
 #include "os/cgroup_homes.h"
 #include "os/cgroup_members.h"
 #include "os/pending.h"
@@ -161,34 +164,62 @@ static int check_runs(const struct guard *guard, pid_t pid, const char *sub, str
 	return 0;
 }
 
-int guard_check_home(const struct guard *guard, pid_t pid, struct error *err)
+/* Return: @sub is the home that was looked at last; if not, it is from now on */
+static bool is_last(struct guard_home *last, const char *sub)
+{
+	if (last->known && !strcmp(last->sub, sub))
+		return true;
+	last->known = true;
+	strcpy(last->sub, sub);
+	return false;
+}
+
+int guard_check_homes(const struct guard *guard, struct guard_home *last, pid_t pid, struct error *err)
 {
 	char sub[CGROUP_SUB_BYTES];
 	bool inside;
 	int ret = find_home(guard, pid, sub, &inside, err);
 
-	if (ret <= 0)
-		return ret;
+	if (ret <= 0 || is_last(last, sub))
+		return ret < 0 ? -1 : 0;
 	return check_type(guard, pid, sub, err) || check_runs(guard, pid, sub, err) ? -1 : 0;
 }
 
-/** struct entry - of the last process that entered: neighbours in the tree often share a group; "?": of none */
-struct entry {
-	char sub[CGROUP_SUB_BYTES];
+int guard_check_home(const struct guard *guard, pid_t pid, struct error *err)
+{
+	struct guard_home none = { 0 };
+
+	return guard_check_homes(guard, &none, pid, err);
+}
+
+/**
+ * struct entering - the processes @pids of the tree enter the group, which has those of @inside
+ * @lock: of @last, the home that was looked at last
+ * @moved: how many did
+ */
+struct entering {
+	const struct guard *guard;
+	pid_t *pids, *inside;
+	size_t nr, nr_inside;
+	pthread_mutex_t lock;
+	struct guard_home last;
+	atomic_int moved;
 };
 
-static int check_entry(const struct guard *guard, struct entry *last, pid_t pid, const char *sub,
-		       struct error *err)
+static int check_entry(struct entering *entering, pid_t pid, const char *sub, struct error *err)
 {
-	if (!strcmp(last->sub, sub))
-		return 0;
-	strcpy(last->sub, sub);
-	return check_runs(guard, pid, sub, err);
+	bool known;
+
+	pthread_mutex_lock(&entering->lock);
+	known = is_last(&entering->last, sub);
+	pthread_mutex_unlock(&entering->lock);
+	return known ? 0 : check_runs(entering->guard, pid, sub, err);
 }
 
 /* Return: 1 when the process was moved, 0 when the process is inside, or has ended; -1 with @err */
-static int enter_one(const struct guard *guard, struct entry *last, pid_t pid, struct error *err)
+static int enter_one(struct entering *entering, pid_t pid, struct error *err)
 {
+	const struct guard *guard = entering->guard;
 	char sub[CGROUP_SUB_BYTES];
 	struct proc_status status;
 	struct error why = { 0 };
@@ -211,7 +242,7 @@ static int enter_one(const struct guard *guard, struct entry *last, pid_t pid, s
 		*err = why;
 	if (ret <= 0)
 		return ret;
-	if (!inside && check_entry(guard, last, pid, sub, err))
+	if (!inside && check_entry(entering, pid, sub, err))
 		return -1;
 	/* the group never lists a process whose first thread has ended: its other threads go in */
 	if (!cgroup_homes_add(&guard->group, pid, sub))
@@ -239,32 +270,39 @@ static int leave_one(const struct guard *guard, pid_t pid, struct error *err)
 			   guard->group.dir, guard->group.home);
 }
 
+/* In any thread: a process forks no child outside of the group once it is inside, and fit() looks for those before. */
+static int enter_at(void *ctx, size_t at, struct error *err)
+{
+	struct entering *entering = ctx;
+	int ret = has_pid(entering->inside, entering->nr_inside, entering->pids[at]) ? 0 :
+		  enter_one(entering, entering->pids[at], err);
+
+	if (ret > 0)
+		atomic_fetch_add(&entering->moved, 1);
+	return ret < 0 ? -1 : 0;
+}
+
 /* Return: how many processes were moved, in or out, or -1 with @err */
 static int fit_once(const struct guard *guard, struct error *err)
 {
-	struct entry last = { .sub = "?" };
-	pid_t *pids, *inside;
-	size_t nr, nr_inside;
-	int moved = 0, ret = 0;
+	struct entering entering = { .guard = guard, .lock = PTHREAD_MUTEX_INITIALIZER };
+	int moved = 0, ret;
 
-	if (cgroup_pids(&guard->group, &inside, &nr_inside, err))
+	if (cgroup_pids(&guard->group, &entering.inside, &entering.nr_inside, err))
 		return -1;
-	if (proc_tree(guard->pid, &pids, &nr, err)) {
-		free(inside);
+	if (proc_tree(guard->pid, &entering.pids, &entering.nr, err)) {
+		free(entering.inside);
 		return -1;
 	}
-	for (size_t i = 0; i < nr && ret >= 0; i++) {
-		ret = has_pid(inside, nr_inside, pids[i]) ? 0 :
-		      enter_one(guard, &last, pids[i], err);
+	ret = spread_run(entering.nr, enter_at, &entering, err);
+	for (size_t i = 0; i < entering.nr_inside && ret >= 0; i++) {
+		ret = has_pid(entering.pids, entering.nr, entering.inside[i]) ? 0 :
+		      leave_one(guard, entering.inside[i], err);
 		moved += ret > 0;
 	}
-	for (size_t i = 0; i < nr_inside && ret >= 0; i++) {
-		ret = has_pid(pids, nr, inside[i]) ? 0 : leave_one(guard, inside[i], err);
-		moved += ret > 0;
-	}
-	free(inside);
-	free(pids);
-	return ret < 0 ? -1 : moved;
+	free(entering.inside);
+	free(entering.pids);
+	return ret < 0 ? -1 : moved + atomic_load(&entering.moved);
 }
 
 /*

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 #include "base/error.h"
-#include "os/cgroup.h"
+#include "os/cgroup_homes.h"
 
 /**
  * struct guard - filled by guard_plan(), so that the helper and its keeper can each lift the guard
@@ -64,12 +64,20 @@ int guard_kill(struct guard *guard, struct error *err);
 /** guard_wait_dead() - wait until all threads of the killed program have ended, 10 s at most */
 int guard_wait_dead(struct guard *guard, struct error *err);
 
+/** struct guard_home - the home that was looked at last, if @known: neighbours in the tree often share it */
+struct guard_home {
+	bool known;
+	char sub[CGROUP_SUB_BYTES];
+};
+
 /**
  * guard_check_home() - 0: @pid is in the control group of the root or below it, in the guard's group, or has ended
  * Return: -1 with @err: CODE_REFUSED: @pid is in another group, or in a frozen one below the root's, or its threads
  *	are spread; or the group cannot be read
  */
 int guard_check_home(const struct guard *guard, pid_t pid, struct error *err);
+/** guard_check_homes() - guard_check_home() of one of many processes: a group that is @last is not looked at again */
+int guard_check_homes(const struct guard *guard, struct guard_home *last, pid_t pid, struct error *err);
 
 /**
  * guard_wait_end() - true when the root has ended, ends within @timeout_ms, or was killed

@@ -11,11 +11,13 @@
  * struct join - what the two functions need; the @ctx of tree_follow()
  * @guard: freezes all of the program
  * @hold: for the sessions
+ * @home: of the processes of the tree as it is in the beginning, which are looked at within some milliseconds
  * @terms: of a look at the program; the root of its tree has a session when join_later() is called
  */
 struct join {
 	const struct guard *guard;
 	struct hold *hold;
+	struct guard_home home;
 	const struct inspection *terms;
 };
 

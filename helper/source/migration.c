@@ -121,7 +121,7 @@ static int setup(struct source_migration *migration, struct error *err)
 
 	if (check_own_address(migration, err))
 		return -1;
-	tree_read_files(&migration->tree);
+	tree_read_files(&migration->tree, true);
 	ret = look_and_ask(migration, err);
 	tree_forget_files(&migration->tree);
 	return ret;

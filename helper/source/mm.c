@@ -27,6 +27,7 @@ void source_mm_destroy(struct source_mm *mm)
 	hot_destroy(&mm->hot);
 	page_set_destroy(&mm->dest_current);
 	page_set_destroy(&mm->populated);
+	page_set_destroy(&mm->common);
 	page_set_destroy(&mm->unsent);
 	page_set_destroy(&mm->answered);
 	pthread_mutex_destroy(&mm->unsent_lock);
@@ -180,11 +181,15 @@ static int take_populated(void *ctx, const struct splice_vm_run *runs, uint32_t 
 {
 	struct source_mm *mm = ctx;
 
-	for (uint32_t i = 0; i < nr; i++)
+	for (uint32_t i = 0; i < nr; i++) {
 		/* the file's own pages and zeros come by themselves */
-		if (!(runs[i].flags & (SPLICE_VM_RUN_FILE | SPLICE_VM_RUN_ZERO)) &&
-		    page_set_add(&mm->populated, runs[i].addr, runs[i].nr_pages, err))
+		if (runs[i].flags & (SPLICE_VM_RUN_FILE | SPLICE_VM_RUN_ZERO))
+			continue;
+		if (page_set_add(&mm->populated, runs[i].addr, runs[i].nr_pages, err) ||
+		    (runs[i].flags & BACKEND_RUN_COMMON &&
+		     page_set_add(&mm->common, runs[i].addr, runs[i].nr_pages, err)))
 			return -1;
+	}
 	return 0;
 }
 
@@ -226,6 +231,7 @@ int source_mm_freeze(struct source_mm *mm, const struct vma_list *list, struct e
 	size_t i = 0;
 
 	mm->frozen_vmas = list;
+	mm->knows_common = mm->backend->tells_common;
 	while (i < list->nr) {
 		uint64_t start = list->vmas[i].start, end = start;
 

@@ -34,6 +34,7 @@
  *	and those of @hot
  * @dest_current: pages of which the destination has the latest content
  * @populated: all pages of the frozen process that frames carry
+ * @common: pages of @populated that other address spaces may have too; where @knows_common is set
  * @final: FINAL was sent for this address space, or is being sent; any thread may look. From then
  *	on @frozen_vmas does not change, and any thread may read the list
  * @pushed: PUSHED was sent, or is being sent; any thread may look
@@ -51,7 +52,8 @@ struct source_mm {
 	bool tracked, begun, by_parts, known;
 	struct vma_list vmas;
 	const struct vma_list *frozen_vmas;
-	struct page_set dirty, later, dest_current, populated;
+	struct page_set dirty, later, dest_current, populated, common;
+	bool knows_common;
 	struct hot hot;
 	atomic_bool final, pushed, ended;
 	pthread_mutex_t unsent_lock;

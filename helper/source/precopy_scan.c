@@ -137,7 +137,7 @@ static int find_shms(struct precopy *pre, struct error *err)
 {
 	int ret;
 
-	tree_read_files(pre->tree);
+	tree_read_files(pre->tree, false);
 	ret = shms_find(pre->shms, pre->tree, err);
 	tree_forget_files(pre->tree);
 	return ret;

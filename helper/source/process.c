@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "source/process.h"
 
 bool source_process_has_exited(const struct proc_status *status)
@@ -11,6 +12,7 @@ bool source_process_has_exited(const struct proc_status *status)
 	return status->state == 'X' || (status->state == 'Z' && status->threads <= 1);
 }
 
+#define FILES_NS	200000000UL	/* two looks at hundreds of processes follow each other as fast */
 #define AUXV_MAX	64	/* the kernel has 28 at most */
 
 static int open_file(pid_t pid, const char *name)
@@ -91,7 +93,14 @@ const struct proc_files *source_process_held_files(struct source_process *proces
 void source_process_read_files(struct source_process *process)
 {
 	source_process_forget_files(process);
+	process->files_ns = clock_now_ns();
 	process->files_read = !proc_files_read(process->pid, &process->files, &(struct error){ 0 });
+}
+
+void source_process_read_files_if_old(struct source_process *process)
+{
+	if (!process->files_read || clock_now_ns() - process->files_ns > FILES_NS)
+		source_process_read_files(process);
 }
 
 const struct proc_files *source_process_files(const struct source_process *process, struct proc_files *own,

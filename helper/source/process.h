@@ -37,7 +37,7 @@ struct space_mark {
  * @held_files: its descriptors, likewise; use source_process_held_files()
  * @files_held: they were read
  * @files: its descriptors, read ahead for the looks that follow; use source_process_files()
- * @files_read: they were read
+ * @files_read: they were read, at @files_ns
  * @attributes: that CRIU does not carry, read ahead, if they were: @attributes_read
  * @mm: its address space
  * @inherit: what its address space has in common with its parent's
@@ -57,6 +57,7 @@ struct source_process {
 	struct criu_task task;
 	struct vma_list held;
 	struct proc_files held_files, files;
+	uint64_t files_ns;
 	bool files_held, files_read, attributes_read;
 	struct source_attributes attributes;
 	struct source_mm mm;
@@ -106,6 +107,8 @@ const struct proc_files *source_process_held_files(struct source_process *proces
  * A process that cannot be read is left to these looks.
  */
 void source_process_read_files(struct source_process *process);
+/** source_process_read_files_if_old() - the same, unless they were read less than a moment ago */
+void source_process_read_files_if_old(struct source_process *process);
 /**
  * source_process_files() - its descriptors: those that were read ahead, or as they are now
  * @own: for the latter; the caller frees them in any case

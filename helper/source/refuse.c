@@ -222,10 +222,9 @@ static int look_at_files(const struct inspection *terms, struct source_process *
 			 struct refusals *refusals, struct error *err)
 {
 	struct inspection look = look_at(terms, process);
-	int ret = process->bare ? 0 : refuse_descriptors(&look, refusals, err);
 
-	source_process_forget_files(process);
-	return ret;
+	/* the look of Setup, which follows at once as a rule, may use the descriptors too */
+	return process->bare ? 0 : refuse_descriptors(&look, refusals, err);
 }
 
 /* In any thread. */

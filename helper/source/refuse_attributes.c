@@ -39,6 +39,16 @@ static FILE *open_proc(const struct inspection *look, const char *name, struct e
 	return file;
 }
 
+/* Return: as open_proc() */
+static char *read_proc(const struct inspection *look, const char *name, struct error *err)
+{
+	char *text = proc_text(look->process->pid, name);
+
+	if (!text && proc_is_short(errno))
+		error_errno(err, CODE_INTERNAL, NULL, "cannot read /proc/%d/%s", look->process->pid, name);
+	return text;
+}
+
 void refuse_status_line(struct inspection *look, const char *line)
 {
 	if (!strncmp(line, "x86_Thread_features:", 20) && strstr(line, "shstk") &&
@@ -46,9 +56,10 @@ void refuse_status_line(struct inspection *look, const char *line)
 		losses_add(look->losses, LOSS_SHADOW_STACK, "process %d", look->process->pid);
 }
 
+/* CRIU 4.1 carries all that the status shows. */
 static void find_in_status(struct inspection *look, struct error *err)
 {
-	FILE *file = open_proc(look, "status", err);
+	FILE *file = criu_is_4_1(look->criu) ? NULL : open_proc(look, "status", err);
 	char line[512];
 
 	while (file && fgets(line, sizeof(line), file))
@@ -81,17 +92,14 @@ void refuse_apparmor(pid_t pid, struct refusals *refusals)
 
 static void find_in_stat(struct inspection *look, struct error *err)
 {
-	FILE *file = open_proc(look, "stat", err);
+	char *text = read_proc(look, "stat", err), *close = text ? strrchr(text, ')') : NULL;
 	unsigned long user = 0, system = 0;
 	unsigned int flags = 0;
-	char line[1024], *close;
+	bool found = close && sscanf(close + 1, " %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %lu %lu",
+				     &flags, &user, &system) == 3;
 
-	if (!file)
-		return;
-	close = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
-	fclose(file);
-	if (!close || sscanf(close + 1, " %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %lu %lu",
-			     &flags, &user, &system) != 3)
+	free(text);
+	if (!found)
 		return;
 	/* of a tree, the root's stands for all */
 	if (look->process == tree_root(look->tree))
@@ -103,13 +111,12 @@ static void find_in_stat(struct inspection *look, struct error *err)
 
 static void find_session(struct inspection *look, struct error *err)
 {
-	FILE *file = open_proc(look, "sessionid", err);
-	unsigned int id;
+	char *text = read_proc(look, "sessionid", err);
+	unsigned long id = text && *text ? strtoul(text, NULL, 10) : UINT32_MAX;
 
-	if (file && fscanf(file, "%u", &id) == 1 && id != UINT32_MAX)
-		losses_add(look->losses, LOSS_AUDIT_SESSION, "%u", id);
-	if (file)
-		fclose(file);
+	if (id != UINT32_MAX)
+		losses_add(look->losses, LOSS_AUDIT_SESSION, "%lu", id);
+	free(text);
 }
 
 static void find_core_cookie(struct inspection *look)
@@ -120,16 +127,25 @@ static void find_core_cookie(struct inspection *look)
 		losses_add(look->losses, LOSS_CORE_SCHEDULING, "cookie 0x%" PRIx64, cookie);
 }
 
+static bool has_default_policy(const char *line)
+{
+	const char *policy = strchr(line, ' ');
+
+	return policy && !strncmp(policy, " default", 8) && (!policy[8] || strchr(" \n", policy[8]));
+}
+
 /* Each line of numa_maps begins with the address and the policy of one mapping. */
 static void find_memory_policy(struct inspection *look, struct error *err)
 {
 	FILE *file = open_proc(look, "numa_maps", err);
-	char *line = NULL, policy[64];
+	char *line = NULL, policy[64], buffer[PROC_TEXT_BYTES];
 	unsigned long addr;
 	size_t cap = 0;
 
+	if (file)
+		setvbuf(file, buffer, _IOFBF, sizeof(buffer));
 	while (file && getline(&line, &cap, file) > 0)
-		if (sscanf(line, "%lx %63s", &addr, policy) == 2 && strcmp(policy, "default"))
+		if (!has_default_policy(line) && sscanf(line, "%lx %63s", &addr, policy) == 2)
 			losses_add(look->losses, LOSS_MEMORY_POLICY, "%s at 0x%lx", policy, addr);
 	free(line);
 	if (file)

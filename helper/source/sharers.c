@@ -60,12 +60,6 @@ static struct part first_part(const struct splice_vm_run *runs, uint32_t nr)
 	return part;
 }
 
-/* No other process has a page that is mapped once: among hundreds of processes nearly all comparisons are spared. */
-static bool may_be_shared(uint64_t entry)
-{
-	return (entry & (PM_PRESENT | PM_SWAPPED)) && !(entry & (PM_EXCLUSIVE | PM_FILE));
-}
-
 /* Take the next pages of @part. Return: how many */
 static uint64_t take_step(struct part *part, uint64_t *addr)
 {
@@ -94,7 +88,7 @@ static void find_step(const struct source_mm *giver, struct part *part, struct s
 	if (pagemap_read(giver->pagemap_fd, addr, nr, entries, &ignored))
 		return;
 	for (uint64_t i = 0; i < nr; i++, addr += PAGE_BYTES)
-		if (is_in_runs(part, addr) && may_be_shared(entries[i]))
+		if (is_in_runs(part, addr) && pagemap_may_be_common(entries[i]))
 			add(found, addr);
 }
 
@@ -135,6 +129,30 @@ static void compare(const struct source_mm *giver, const struct source_mm *mm,
 	}
 }
 
+/* The program stands: a page that was mapped once when the pages were listed has come to no other process since. */
+static void find_listed(const struct source_mm *giver, const struct splice_vm_run *runs, uint32_t nr,
+			struct shared *found)
+{
+	struct run run;
+
+	found->nr = 0;
+	for (uint32_t i = 0; i < nr; i++)
+		for (uint64_t at = runs[i].addr; page_set_next(&giver->common, at, end_of(&runs[i]), 0, &run);
+		     at = run_end(&run))
+			for (uint64_t addr = run.addr; addr < run_end(&run); addr += PAGE_BYTES)
+				add(found, addr);
+}
+
+/* Among hundreds of processes nearly all comparisons are spared. */
+static void find_candidates(const struct source_mm *giver, const struct splice_vm_run *runs, uint32_t nr,
+			    struct shared *found)
+{
+	if (giver->knows_common)
+		find_listed(giver, runs, nr, found);
+	else
+		compare(giver, NULL, runs, nr, found);
+}
+
 /*
  * The destination still has the list of pages that did not come, and another one may be too much for it: the next
  * pages go without a list. They end that one.
@@ -171,7 +189,7 @@ int sharers_send(const struct tree *tree, struct sender *sender, const struct so
 
 	if (giver->pagemap_fd < 0 || must_go_alone(sender, giver))
 		return 0;
-	compare(giver, NULL, runs, nr_runs, &candidates);
+	find_candidates(giver, runs, nr_runs, &candidates);
 	if (!candidates.nr)
 		return 0;
 	tree_for_each_mm(tree, mm) {

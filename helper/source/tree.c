@@ -118,8 +118,8 @@ struct source_mm *tree_find_mm(const struct tree *tree, uint32_t object)
 	return NULL;
 }
 
-/* has_ended(); @now is filled with what /proc says, unless it cannot be read */
-static bool look_for_end(const struct source_process *process, struct proc_status *now)
+/* has_ended(); @stands: it calls no exec. @now is filled with what /proc says, unless it cannot be read */
+static bool look_for_end(const struct source_process *process, bool stands, struct proc_status *now)
 {
 	struct backend *backend = process->mm.backend;
 	struct error why = { 0 };
@@ -128,16 +128,16 @@ static bool look_for_end(const struct source_process *process, struct proc_statu
 	if (proc_stat_read(process->pid, now, &why))
 		return why.code == CODE_TARGET;
 	return source_process_has_exited(now) || now->start_ticks != process->status.start_ticks ||
-	       source_process_called_exec(process) ||
+	       (!stands && source_process_called_exec(process)) ||
 	       (backend && backend->ops->is_gone(backend));
 }
 
 /* Its address space is no more: the process has ended, its pid is another's, or it has called exec. */
-static bool has_ended(const struct source_process *process)
+static bool has_ended(const struct source_process *process, bool stands)
 {
 	struct proc_status now = { 0 };
 
-	return look_for_end(process, &now);
+	return look_for_end(process, stands, &now);
 }
 
 static bool has_pid(const pid_t *pids, size_t nr, pid_t pid)
@@ -197,11 +197,15 @@ static int join_new(struct tree *tree, struct fresh *fresh, tree_join_fn join, v
 	return -1;
 }
 
-/** struct follow - a look at which processes are gone; @pids: those of the program now */
+/**
+ * struct follow - a look at which processes are gone; @pids: those of the program now
+ * @stands: the program has stood since the last look
+ */
 struct follow {
 	const struct tree *tree;
 	pid_t *pids;
 	size_t nr;
+	bool stands;
 };
 
 static int follow_one(void *ctx, size_t at, struct error *err)
@@ -211,7 +215,7 @@ static int follow_one(void *ctx, size_t at, struct error *err)
 	const struct source_process *root = tree_root(follow->tree);
 
 	if (process != root && !process->gone &&
-	    (has_ended(process) || has_left(process, root->pid, follow->pids, follow->nr)))
+	    (has_ended(process, follow->stands) || has_left(process, root->pid, follow->pids, follow->nr)))
 		process->gone = true;
 	return 0;
 }
@@ -257,9 +261,9 @@ static int join_all(struct tree *tree, const struct follow *follow, tree_join_fn
 	return ret;
 }
 
-int tree_follow(struct tree *tree, tree_join_fn join, void *ctx, struct error *err)
+static int follow_tree(struct tree *tree, bool stands, tree_join_fn join, void *ctx, struct error *err)
 {
-	struct follow follow = { .tree = tree };
+	struct follow follow = { .tree = tree, .stands = stands };
 	int ret;
 
 	if (proc_tree(tree_root(tree)->pid, &follow.pids, &follow.nr, err))
@@ -271,6 +275,16 @@ int tree_follow(struct tree *tree, tree_join_fn join, void *ctx, struct error *e
 	return ret;
 }
 
+int tree_follow(struct tree *tree, tree_join_fn join, void *ctx, struct error *err)
+{
+	return follow_tree(tree, false, join, ctx, err);
+}
+
+int tree_follow_standing(struct tree *tree, tree_join_fn join, void *ctx, struct error *err)
+{
+	return follow_tree(tree, true, join, ctx, err);
+}
+
 bool tree_forgive(const struct tree *tree, struct source_process *process, struct error *err)
 {
 	const struct timespec tick = { .tv_nsec = 1000000 };
@@ -278,7 +292,7 @@ bool tree_forgive(const struct tree *tree, struct source_process *process, struc
 
 	/* the memory of a process goes a moment before /proc says that the process has ended */
 	for (int ms = 0; process != tree_root(tree) && !ended && ms < END_MS; ms++) {
-		ended = has_ended(process);
+		ended = has_ended(process, false);
 		if (!ended)
 			nanosleep(&tick, NULL);
 	}
@@ -299,7 +313,7 @@ static bool look_for_ended(const struct tree *tree)
 		if (!process->suspect)
 			continue;
 		if (process != tree_root(tree))
-			process->gone = has_ended(process);
+			process->gone = has_ended(process, false);
 		live |= !process->gone;
 	}
 	return live;
@@ -327,7 +341,7 @@ static bool was_killed(const struct source_process *process)
 	if (!pending_read(process->pid, &mask, &ignored) && pending_has(mask, SIGKILL))
 		return true;
 	/* a first thread that has ended long ago is a zombie, and others may live */
-	return look_for_end(process, &now) || (now.exiting && now.state != 'Z');
+	return look_for_end(process, true, &now) || (now.exiting && now.state != 'Z');
 }
 
 static int say_killed(const struct source_process *process, struct error *err)
@@ -354,12 +368,14 @@ static int read_files_one(void *ctx, size_t at, struct error *err)
 	const struct tree *tree = ctx;
 
 	if (!tree->processes[at]->gone)
-		source_process_read_files(tree->processes[at]);
+		source_process_read_files_if_old(tree->processes[at]);
 	return 0;
 }
 
-void tree_read_files(const struct tree *tree)
+void tree_read_files(const struct tree *tree, bool if_old)
 {
+	if (!if_old)
+		tree_forget_files(tree);
 	spread_run(tree->nr, read_files_one, (void *)tree, &(struct error){ 0 });
 }
 

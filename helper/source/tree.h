@@ -76,6 +76,8 @@ typedef int (*tree_join_fn)(void *ctx, struct source_process *process, struct er
  * of the root is no matter of this.
  */
 int tree_follow(struct tree *tree, tree_join_fn join, void *ctx, struct error *err);
+/** tree_follow_standing() - tree_follow() of a program that has stood since the last one: no process has called exec */
+int tree_follow_standing(struct tree *tree, tree_join_fn join, void *ctx, struct error *err);
 
 /**
  * tree_forgive() - is @err the consequence of the end, or the exec, of @process? Then @process is marked,
@@ -96,11 +98,11 @@ void tree_wait_suspects(const struct tree *tree);
 int tree_check_alive(const struct tree *tree, struct error *err);
 
 /**
- * tree_read_files() - source_process_read_files() for all processes at once
+ * tree_read_files() - source_process_read_files() for all processes at once; @if_old: source_process_read_files_if_old()
  *
  * tree_forget_files() follows when the looks are done, since the program runs.
  */
-void tree_read_files(const struct tree *tree);
+void tree_read_files(const struct tree *tree, bool if_old);
 void tree_forget_files(const struct tree *tree);
 /** tree_hold() - source_process_hold() for all processes of the tree, which CRIU holds, at once */
 void tree_hold(const struct tree *tree);

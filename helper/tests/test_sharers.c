@@ -126,6 +126,33 @@ static void pages_that_nobody_shares_are_compared_with_nobody(void **state)
 }
 
 /* Before FINAL the destination copies the parent's page: what the parent has sent its child need not send. */
+/* The backend has told when it listed the pages which of them may be others' too. */
+static void only_listed_pages_are_compared(void **state)
+{
+	struct bench *bench = *state;
+	struct source_mm *parent = tree_find_mm(&bench->tree, PARENT);
+
+	skip_without_frames();
+	parent->knows_common = true;
+	assert_int_equal(page_set_add(&parent->common, AT(100), 20, &bench->err), 0);
+	assert_int_equal(push(bench), 0);
+	assert_int_equal(bench->seen.also[PARENT][FIRST], 20);
+	assert_int_equal(bench->seen.also[PARENT][SECOND], 20);
+	assert_int_equal(bench->seen.pages[PARENT], PAGES);
+}
+
+static void no_page_map_is_read_for_a_process_that_shares_nothing(void **state)
+{
+	struct bench *bench = *state;
+	const struct splice_vm_run run = run_of(0, PAGES, 0);
+	struct source_mm *parent = tree_find_mm(&bench->tree, PARENT);
+
+	parent->knows_common = true;
+	reads = 0;
+	assert_int_equal(sharers_send(&bench->tree, &bench->sender, parent, &run, 1, &bench->err), 0);
+	assert_int_equal(reads, 0);
+}
+
 static void what_the_parent_has_sent_is_copied(void **state)
 {
 	struct bench *bench = *state;
@@ -154,6 +181,8 @@ int main(void)
 		BENCH_TEST(scattered_pages_are_looked_at_at_once),
 		BENCH_TEST(those_without_room_are_not_named),
 		BENCH_TEST(pages_that_nobody_shares_are_compared_with_nobody),
+		BENCH_TEST(only_listed_pages_are_compared),
+		BENCH_TEST(no_page_map_is_read_for_a_process_that_shares_nothing),
 		BENCH_TEST(what_the_parent_has_sent_is_copied),
 	};
 

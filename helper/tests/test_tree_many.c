@@ -88,7 +88,7 @@ static void many_children_are_followed(void **state)
 	assert_int_equal(nr_alive(&tree), MANY - 2);
 	for (size_t i = 0; i < 3; i++)
 		assert_true(tree.processes[killed[i]]->gone);
-	tree_read_files(&tree);
+	tree_read_files(&tree, false);
 	tree_hold(&tree);
 	for (size_t i = 0; i < tree.nr; i++) {
 		const struct source_process *process = tree.processes[i];
