@@ -67,7 +67,7 @@ int soft_dirty_scan(struct soft_dirty *tracker, backend_runs_fn fn, void *ctx, s
  * soft_dirty_confirm() - @nr pages from @addr on were just read while the program ran: are they those of the last look?
  *
  * The next look reports each page that is not, also when the page is back by then. Nothing after the last look. Never at the
- * same time as a scan.
+ * same time as a scan; several threads may, each for other pages.
  */
 void soft_dirty_confirm(struct soft_dirty *tracker, uint64_t addr, size_t nr);
 

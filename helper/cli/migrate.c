@@ -105,6 +105,11 @@ static const char *take_compress(void *ctx, char *value)
 	return compress < 0 ? "auto, off, zstd or lz4" : NULL;
 }
 
+static const char *take_streams(void *ctx, char *value)
+{
+	return take_u32(value, 1, STREAMS_MAX, &((struct migrate_options *)ctx)->streams);
+}
+
 static const char *take_max_rounds(void *ctx, char *value)
 {
 	return take_u32(value, 1, 1000, &((struct migrate_options *)ctx)->max_rounds);
@@ -263,6 +268,9 @@ static const struct cli_option options[] = {
 	  "memory on its way. off: not; zstd or lz4: always; auto: as is\n"
 	  "measured, where the link is slower than the compressor",
 	  .take = take_compress },
+	{ "streams", "N",
+	  "connections that memory goes over at once, each with a thread at\n"
+	  "both ends (1; 1 to 16)", .take = take_streams },
 	{ "max-rounds", "N", "stop it after so many rounds (8; 1 to 1000)",
 	  .take = take_max_rounds },
 	{ "max-frozen", "S",
@@ -314,7 +322,7 @@ static const struct cli_option options[] = {
 	  "socket, which the caller opened", .take = take_fdrpc },
 	{ "fdmem", "N",
 	  "twice, with --fdrpc: the connection for memory, and the one\n"
-	  "for pages that the program waits for", .take = take_fdmem, .many = true },
+	  "for pages that the program waits for; more: memory streams", .take = take_fdmem, .many = true },
 	{ "insecure-fds", .text = "no TLS on --fdrpc and --fdmem, be they TCP",
 	  .flag = offsetof(struct migrate_options, given.insecure) },
 	{ "fs-driver", "COMMAND",
@@ -350,6 +358,9 @@ int migrate_options_parse(int argc, char **argv, struct migrate_options *opts)
 		return options_wrong(&verb, "--%s and --fdrpc or --fdmem both say where to", opts->listens ? "listen" : "to");
 	if (given_has_link(&opts->given))
 		opts->to = "the other end of --fdrpc";
+	if (given_has_link(&opts->given) && opts->streams && opts->given.nr_mem != opts->streams + 1)
+		return options_wrong(&verb, "--streams %u needs %u of --fdmem: one for each stream, and the second one of all for the pages that the program waits for",
+				     opts->streams, opts->streams + 1);
 	if (!opts->pid || !opts->to)
 		return options_wrong(&verb, "%s is missing", opts->pid ? "--to (or --listen, or --fdrpc and --fdmem)" : "--pid");
 	return -1;

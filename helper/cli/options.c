@@ -144,7 +144,7 @@ const char *options_descriptor(const char *text, int *fd)
 const char *options_fdmem(const char *text, struct given *given)
 {
 	if (given->nr_mem == GIVEN_MEM_MAX)
-		return "one of two";
+		return "one of 17 at most";
 	return options_descriptor(text, &given->mem[given->nr_mem++]);
 }
 

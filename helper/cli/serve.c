@@ -119,7 +119,7 @@ static const struct cli_option options[] = {
 	{ "fdrpc", "N",
 	  "in place of --listen: the control connection of one migration\n"
 	  "is this stream socket, which the caller opened", .take = take_fdrpc },
-	{ "fdmem", "N", "twice, with --fdrpc: the two others, in migrate's order",
+	{ "fdmem", "N", "with --fdrpc: each of the others, in any order",
 	  .take = take_fdmem, .many = true },
 	{ "insecure-fds", .text = "no TLS on --fdrpc and --fdmem, be they TCP",
 	  .flag = offsetof(struct serve_options, given.insecure) },

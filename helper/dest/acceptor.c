@@ -32,6 +32,7 @@ struct server {
 	struct migrations migrations;
 	struct fs_driver driver;
 	int signals;
+	size_t nr_given;	/* connections that are given, or were made */
 	bool stop;
 };
 
@@ -60,7 +61,7 @@ static bool take_reaped(void *ctx, pid_t pid, int status)
 static bool is_over(struct server *server)
 {
 	if ((!server->opts.from && !given_has_link(&server->opts.given)) || migrations_run(&server->migrations) ||
-	    door_nr_callers(&server->door) == GIVEN_LINK)
+	    door_nr_callers(&server->door) == server->nr_given)
 		return false;
 	server->migrations.code = server->migrations.code ?: CODE_PEER;
 	return true;
@@ -153,16 +154,16 @@ static int call(struct server *server, struct error *err)
 static int open_door(struct server *server, struct error *err)
 {
 	const struct serve_options *opts = &server->opts;
-	const struct conn link[GIVEN_LINK] = {
-		{ .fd = opts->given.rpc }, { .fd = opts->given.mem[0] }, { .fd = opts->given.mem[1] },
-	};
+	struct conn link[GIVEN_LINK] = { { .fd = opts->given.rpc } };
 	const char *where = opts->from ?: opts->listen ?: SERVE_LISTEN;
 	int fd, given;
 
 	if (given_has_link(&opts->given)) {
+		for (size_t i = 0; i < opts->given.nr_mem; i++)
+			link[1 + i].fd = opts->given.mem[i];
 		if (given_find_keys(&opts->given, &server->keys, &opts->tls, err))
 			return -1;
-		door_give(&server->door, link, GIVEN_LINK, &server->keys);
+		door_give(&server->door, link, 1 + opts->given.nr_mem, &server->keys);
 		return 0;
 	}
 	if (opts->given.insecure)
@@ -244,6 +245,7 @@ int acceptor_run(const struct serve_options *opts)
 	migrations_init(&server->migrations, &server->opts, &server->door);
 	server->migrations.reaped = take_reaped;
 	server->migrations.reaped_ctx = server;
+	server->nr_given = door_nr_callers(&server->door);
 	service_say("READY=1");
 	serve(server);
 	service_say("STOPPING=1");

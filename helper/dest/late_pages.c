@@ -127,15 +127,28 @@ int late_pages_take(struct mm *mm, uint64_t origin, uint64_t nr_pages, const voi
 	return ret;
 }
 
-int late_pages_pushed(struct mm *mm, struct error *err)
+/* Lock held. What is on its way over another stream is not asked for. */
+static int end_push(struct mm *mm, unsigned int streams, struct error *err)
+{
+	if (mm->pushed_over != (1u << streams) - 1)
+		return 0;
+	mm->pushed = true;
+	sets_clear(&mm->wanted.asked);
+	pthread_cond_broadcast(&mm->changed);
+	return mm_request(mm, 0, USER_END / PAGE_BYTES, err) ? -1 : 1;
+}
+
+int late_pages_pushed(struct mm *mm, unsigned int stream, unsigned int streams, struct error *err)
 {
 	int ret;
 
 	mm_lock(mm);
-	mm->pushed = true;
-	sets_clear(&mm->wanted.asked);
-	ret = mm_request(mm, 0, USER_END / PAGE_BYTES, err);
-	pthread_cond_broadcast(&mm->changed);
+	if (mm->pushed_over & 1u << stream) {
+		ret = error_set(err, CODE_PEER, NULL, "the source said twice that all of object %u was pushed", mm->id);
+	} else {
+		mm->pushed_over |= 1u << stream;
+		ret = end_push(mm, streams, err);
+	}
 	mm_unlock(mm);
 	return ret;
 }

@@ -16,12 +16,12 @@
 int late_pages_take(struct mm *mm, uint64_t origin, uint64_t nr_pages, const void *data,
 		    bool urgent, struct error *err);
 /**
- * late_pages_pushed() - the source has nothing left to push: request all pages that still lack
+ * late_pages_pushed() - nothing of the push is left on @stream of @streams; of the last one: request all pages that still lack
  *
  * Those that were requested before too: of a page that the push had taken the source may have kept
- * silent, and now says that it is lost.
+ * silent, and now says that it is lost. Return: 1 when it was the last one; 0; -1 with @err: CODE_PEER when it was said before
  */
-int late_pages_pushed(struct mm *mm, struct error *err);
+int late_pages_pushed(struct mm *mm, unsigned int stream, unsigned int streams, struct error *err);
 /**
  * late_pages_fetch() - move pages out of the mirror, each once; pages that lack are requested and waited for
  */

@@ -97,6 +97,7 @@ static void give_up_pages(void *ctx)
 	struct migration *migration = ctx;
 
 	objects_fail(&migration->objects);
+	receive_fail(&migration->receive);
 }
 
 /* Hooks of the threads of faults and of populate. */
@@ -302,7 +303,13 @@ static int start_control(struct migration *m, const struct conn *from, struct er
 
 static int take_connections(struct migration *m, struct error *err)
 {
-	while (!receive_is_connected(&m->receive)) {
+	unsigned int streams;
+	const char *lacks;
+
+	if (setup_greet(&m->setup, &streams, err))
+		return -1;
+	receive_expect(&m->receive, streams);
+	while ((lacks = receive_lacks(&m->receive))) {
 		struct conn conn;
 		int got;
 
@@ -310,7 +317,7 @@ static int take_connections(struct migration *m, struct error *err)
 			return -1;
 		got = parent_next_conn(m->parent_sock, POLL_MS, &conn, err);
 		if (got < 0 || (got && receive_connect(&m->receive, &conn, err)) ||
-		    setup_late(&m->setup, "its memory and urgent connections", err))
+		    setup_late(&m->setup, lacks, err))
 			return -1;
 	}
 	return 0;
@@ -334,7 +341,7 @@ static int start_threads(struct migration *m, struct error *err)
 	m->restore.compare = m->restore.shm.compares = m->setup.said->verify;
 	m->restore.comm = m->setup.said->comm;
 	m->restore.cost_model_ns = m->setup.cost_model_ns;
-	m->receive.memory.unpacker.codecs = m->setup.codecs;
+	receive_allow(&m->receive, m->setup.codecs);
 	m->commit.max_frozen_s = m->receive.max_frozen_s = setup_max_frozen_s(&m->setup);
 	if (lazy_server_listen(m->images.work_fd, &m->lazy, err) ||
 	    faults_expect(&m->faults, m->lazy, err) || faults_start(&m->faults, err))
@@ -348,8 +355,7 @@ static int run_states(struct migration *m, const struct conn *control, bool *und
 	int code;
 
 	peer_state(&m->peer, "ACCEPT");
-	if (start_control(m, control, err) || setup_greet(&m->setup, err) ||
-	    take_connections(m, err) || setup_take(&m->setup, err) ||
+	if (start_control(m, control, err) || take_connections(m, err) || setup_take(&m->setup, err) ||
 	    close_addresses(m, err) || start_threads(m, err) ||
 	    restore_park(&m->restore, err) || receive_run(&m->receive, err) ||
 	    receive_wait_final(&m->receive, err) || restore_run(&m->restore, err))

@@ -4,7 +4,7 @@
  * between the objects. An object knows of others only by these hooks.
  *
  * Threads: the main thread is the state machine; one takes messages off control, one each receives
- * from the memory and the urgent connection, one answers faults, one populates, one watches for
+ * from a memory stream and the urgent connection, one answers faults, one populates, one watches for
  * signals and for the end of others. Any of them ends the migration by peer_fail(); only the main
  * thread acts on it.
  *

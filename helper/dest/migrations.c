@@ -223,7 +223,8 @@ static void start(struct migrations *migrations, struct caller *caller)
 static void route(struct migrations *migrations, struct caller *caller)
 {
 	struct migration_process *migration = find(migrations, caller->preamble.id);
-	enum conn_kind kind = caller->preamble.kind;
+	const struct conn_preamble *pre = &caller->preamble;
+	unsigned int bit = 1u << (pre->kind == CONN_MEMORY ? pre->index : STREAMS_MAX);
 
 	if (!migration)
 		return;
@@ -231,17 +232,19 @@ static void route(struct migrations *migrations, struct caller *caller)
 		door_turn_away(migrations->door, caller, "its migration is another one's");
 		return;
 	}
-	/* with one connection of each kind the socket always has room for the message */
-	if (migration->taken & 1u << kind) {
+	/* with one connection of each number the socket always has room for the message */
+	if (migration->taken & bit) {
 		door_turn_away(migrations->door, caller, "its migration has this connection already");
 		return;
 	}
-	caller->conn.kind = kind;
+	caller->conn.kind = pre->kind;
+	caller->conn.index = pre->index;
+	caller->conn.streams = pre->streams;
 	if (migration->sock < 0 || parent_pass_conn(migration->sock, &caller->conn)) {
 		door_turn_away(migrations->door, caller, "its migration has ended");
 		return;
 	}
-	migration->taken |= 1u << kind;
+	migration->taken |= bit;
 	conn_drop(&caller->conn);
 }
 

@@ -19,7 +19,7 @@
  * @place: the process's part of the shared memory
  * @host: address of the source, as from door_host()
  * @name: whom its TLS has proved, or empty: all connections of a migration come from the same
- * @taken: bit N: the process got the connection of kind N
+ * @taken: bit N: the process got memory stream N; and bit STREAMS_MAX: the urgent connection
  * @committed: the program may already run on this machine
  * @ended: the process has told its outcome, and may go on in the background
  * @kill_ms: time of SIGKILL to a process that got SIGTERM; 0: it got none

@@ -71,9 +71,10 @@ struct mm_hooks {
  * @spaces: the restored address spaces; none is removed before mm_destroy()
  * @work: pages may be installed from the mirror
  * @round_pages, @round_copies: pages that came, and that were copied, since the last ROUND
- * @round: the last round of which all frames came. The thread of the memory connection alone uses
+ * @round: the last round of which all frames came. The thread of the first memory stream alone uses
  *	@round and @listed
  * @listed: FINAL came
+ * @pushed_over: bit N: PUSHED came over memory stream N; @pushed: over all
  * @mirror_handle: of the keeper's duplicate of the mirror
  * @gone: the source has the address space no longer: frames that are still on their way mean nothing,
  *	and @mirror, @populated and @wanted are closed
@@ -99,7 +100,7 @@ struct mm {
 	struct page_set lost;
 	struct space_set spaces;
 	uint64_t round_pages, round_copies;
-	uint32_t round;
+	uint32_t round, pushed_over;
 	bool listed;
 	int mirror_handle;
 	bool work, final, sealed, pushed, failed, gone, shm;

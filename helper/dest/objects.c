@@ -266,9 +266,15 @@ bool objects_end_round(struct objects *objects, uint32_t round)
 		objects->rounded = mm;
 	}
 	objects->rounded = NULL;
+	return true;
+}
+
+void objects_begin_round(struct objects *objects)
+{
+	struct mm *mm = NULL;
+
 	while ((mm = objects_next(objects, mm)))
 		mm_end_round(mm);
-	return true;
 }
 
 bool objects_are_listed(struct objects *objects)

@@ -22,7 +22,7 @@
  * @by_id: all, by id; @by_pid: address spaces that are not gone
  * @nr: those that are not gone; @ever: all
  * @rounded, @listed: all up to these have ended the round, or have had their FINAL; NULL: none. Of the
- *	thread of the memory connection
+ *	thread of the first memory stream
  * @fault_times: of all
  * @hooks, @budget, @place: what each mm is made with
  * @tmpfs: roots of the @nr_tmpfs tmpfs of the program's own, as Setup lists them
@@ -86,11 +86,13 @@ int objects_are_held(struct objects *objects, struct error *err);
 /** objects_final() - mm_final(); sums of pages that are here, and that lack */
 void objects_final(struct objects *objects, uint64_t *have, uint64_t *lack);
 /**
- * objects_end_round() - is this the end of @round for all mms? Then mm_end_round()
+ * objects_end_round() - is this the end of @round for all mms?
  *
- * This and objects_are_listed() are for the thread of the memory connection.
+ * This and objects_are_listed() are for the thread of the first memory stream.
  */
 bool objects_end_round(struct objects *objects, uint32_t round);
+/** objects_begin_round() - mm_end_round(), before anything of the next round is taken in */
+void objects_begin_round(struct objects *objects);
 /** objects_are_listed() - FINAL came of all mms */
 bool objects_are_listed(struct objects *objects);
 /** objects_end_seal() - mm_seal() was called for each: budget_settle(). -1 with CODE_PEER when it was not */

@@ -19,7 +19,9 @@ void parent_say_ended(int sock, int code, bool detached)
 
 int parent_pass_conn(int sock, const struct conn *conn)
 {
-	const struct parent_conn msg = { .kind = conn->kind, .in_kernel = conn->in_kernel };
+	const struct parent_conn msg = {
+		.kind = conn->kind, .index = conn->index, .streams = conn->streams, .in_kernel = conn->in_kernel,
+	};
 	const int fds[] = { conn->fd, conn->tcp, conn->note };
 
 	return fdpass_try_send(sock, &msg, sizeof(msg), fds, conn->tcp > 0 ? 3 : 1);
@@ -37,7 +39,7 @@ int parent_next_conn(int sock, int timeout_ms, struct conn *conn, struct error *
 		return error_set(err, CODE_ABORTED, NULL, "the accepting process has ended");
 	*conn = (struct conn){
 		.fd = fds[0], .tcp = fds[1] > 0 ? fds[1] : 0, .note = fds[2] > 0 ? fds[2] : 0, .kind = msg.kind,
-		.in_kernel = msg.in_kernel,
+		.index = msg.index, .streams = msg.streams, .in_kernel = msg.in_kernel,
 	};
 	return 1;
 }

@@ -22,6 +22,7 @@ struct parent_msg {
 /** struct parent_conn - the other way, with the descriptors of a connection of this migration: its fd, and its tcp and note if it has them */
 struct parent_conn {
 	enum conn_kind kind;
+	uint8_t index, streams;
 	bool in_kernel;
 };
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <stdio.h>
 #include "base/clock.h"
 #include "base/text.h"
 #include "base/thread.h"
@@ -56,10 +57,12 @@ static void tell_round(struct receive *receive, uint32_t round, uint64_t bytes)
 static int ack_round(void *ctx, uint32_t round, struct error *err)
 {
 	struct receive *receive = ctx;
-	uint64_t bytes = atomic_load(&receive->memory.bytes);
+	uint64_t bytes = 0;
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__RoundAck ack = MIGRATE__ROUND_ACK__INIT;
 
+	for (unsigned int i = 0; i < receive->streams; i++)
+		bytes += atomic_load(&receive->memory[i].receiver.bytes);
 	ack.round = round;
 	msg.body_case = MIGRATE__CONTROL__BODY_ROUND_ACK;
 	msg.round_ack = &ack;
@@ -118,33 +121,86 @@ void receive_init(struct receive *receive)
 		.ctx = receive,
 	};
 
-	receive->memory_conn = receive->urgent_conn = CONN_NONE;
+	receive->urgent_conn = CONN_NONE;
 	receive->arrived.fd = -1;
-	receive->memory = (struct receiver){
-		.conn = &receive->memory_conn, .objects = receive->objects,
+	receive->urgent = (struct receiver){
+		.conn = &receive->urgent_conn, .urgent = true, .objects = receive->objects,
 		.place = receive->place, .hooks = hooks,
 	};
-	receive->urgent = receive->memory;
-	receive->urgent.conn = &receive->urgent_conn;
-	receive->urgent.urgent = true;
+	for (unsigned int i = 0; i < STREAMS_MAX; i++) {
+		struct receive_stream *stream = &receive->memory[i];
+
+		stream->receive = receive;
+		stream->conn = CONN_NONE;
+		stream->receiver = (struct receiver){
+			.conn = &stream->conn, .stream = i, .objects = receive->objects,
+			.place = receive->place, .hooks = hooks,
+		};
+	}
+	barrier_init(&receive->barrier, 1);
+	receive->streams = 1;
+}
+
+void receive_expect(struct receive *receive, unsigned int streams)
+{
+	receive->streams = receive->barrier.nr = streams;
+	for (unsigned int i = 0; streams > 1 && i < streams; i++)
+		receive->memory[i].receiver.barrier = &receive->barrier;
+}
+
+static int refuse_conn(const struct conn *conn, const char *why, struct error *err)
+{
+	struct conn again = *conn;
+
+	conn_close(&again);
+	return error_set(err, CODE_PEER, NULL, "memory stream %u of %u %s", conn->index + 1, conn->streams, why);
 }
 
 int receive_connect(struct receive *receive, const struct conn *conn, struct error *err)
 {
-	struct conn *to = conn->kind == CONN_MEMORY ? &receive->memory_conn : &receive->urgent_conn;
+	struct conn *to = conn->kind == CONN_MEMORY ? &receive->memory[conn->index].conn : &receive->urgent_conn;
 	struct conn again = *conn;
 
+	if (conn->kind == CONN_MEMORY && (conn->streams ?: 1) != receive->streams)
+		return refuse_conn(conn, "came, of which the source's Hello said another number", err);
 	if (!conn_is_open(to)) {
 		*to = *conn;
 		return 0;
 	}
+	if (conn->kind == CONN_MEMORY)
+		return refuse_conn(conn, "came twice", err);
 	conn_close(&again);
 	return error_set(err, CODE_PEER, NULL, "the source made a connection twice");
 }
 
-bool receive_is_connected(const struct receive *receive)
+const char *receive_lacks(const struct receive *receive)
 {
-	return conn_is_open(&receive->memory_conn) && conn_is_open(&receive->urgent_conn);
+	static char name[40];
+
+	for (unsigned int i = 0; i < receive->streams; i++) {
+		if (conn_is_open(&receive->memory[i].conn))
+			continue;
+		snprintf(name, sizeof(name), "memory stream %u of %u", i + 1, receive->streams);
+		return name;
+	}
+	return conn_is_open(&receive->urgent_conn) ? NULL : "its urgent connection";
+}
+
+void receive_fail(struct receive *receive)
+{
+	barrier_fail(&receive->barrier);
+}
+
+/* Which one, when there are several. */
+static void name_stream(const struct receiver *receiver, struct error *err)
+{
+	struct error what = *err;
+
+	if (!receiver->barrier)
+		return;
+	*err = (struct error){ 0 };
+	error_set(err, what.code, what.hint, "memory stream %u of %u: %.300s", receiver->stream + 1,
+		  receiver->barrier->nr, what.what);
 }
 
 static void receive_body(struct receive *receive, struct receiver *receiver)
@@ -155,16 +211,18 @@ static void receive_body(struct receive *receive, struct receiver *receiver)
 		error_set(&err, CODE_NETWORK, NULL, "the source closed the %s connection",
 			  receiver->urgent ? "urgent" : "memory");
 	/* the source sends its reason on control when it closes the other connections */
-	if (err.code == CODE_NETWORK)
+	if (err.code == CODE_NETWORK) {
+		name_stream(receiver, &err);
 		mailbox_wait_failure(&receive->peer->box, REASON_MS);
+	}
 	peer_fail(receive->peer, &err);
 }
 
 static void *memory_body(void *arg)
 {
-	struct receive *receive = arg;
+	struct receive_stream *stream = arg;
 
-	receive_body(receive, &receive->memory);
+	receive_body(stream->receive, &stream->receiver);
 	return NULL;
 }
 
@@ -176,16 +234,24 @@ static void *urgent_body(void *arg)
 	return NULL;
 }
 
+void receive_allow(struct receive *receive, uint32_t codecs)
+{
+	for (unsigned int i = 0; i < receive->streams; i++)
+		receive->memory[i].receiver.unpacker.codecs = codecs;
+}
+
 int receive_start(struct receive *receive, struct error *err)
 {
-	if (thread_start(&receive->urgent_thread, urgent_body, receive, err))
+	receive->has_urgent = !thread_start(&receive->urgent_thread, urgent_body, receive, err);
+	if (!receive->has_urgent)
 		return -1;
-	if (thread_start(&receive->memory_thread, memory_body, receive, err)) {
-		conn_shutdown(&receive->urgent_conn);
-		pthread_join(receive->urgent_thread, NULL);
-		return -1;
+	for (unsigned int i = 0; i < receive->streams; i++) {
+		struct receive_stream *stream = &receive->memory[i];
+
+		stream->has_thread = !thread_start(&stream->thread, memory_body, stream, err);
+		if (!stream->has_thread)
+			return -1;
 	}
-	receive->has_threads = true;
 	return 0;
 }
 
@@ -196,14 +262,18 @@ void receive_end_urgent(struct receive *receive)
 
 void receive_stop(struct receive *receive)
 {
-	if (!receive->has_threads)
+	if (!receive->has_urgent)
 		return;
-	conn_shutdown(&receive->memory_conn);
+	receive_fail(receive);
+	for (unsigned int i = 0; i < receive->streams; i++)
+		conn_shutdown(&receive->memory[i].conn);
 	conn_shutdown(&receive->urgent_conn);
-	pthread_join(receive->memory_thread, NULL);
+	for (unsigned int i = 0; i < receive->streams; i++)
+		if (receive->memory[i].has_thread)
+			pthread_join(receive->memory[i].thread, NULL);
 	pthread_join(receive->urgent_thread, NULL);
 	arrived_close(&receive->arrived);
-	receive->has_threads = false;
+	receive->has_urgent = false;
 }
 
 static int begin_round(struct receive *receive, uint32_t round, struct error *err)

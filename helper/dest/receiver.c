@@ -138,28 +138,67 @@ static int take_zeros(struct receiver *receiver, struct mm *mm, const struct fra
 	return 0;
 }
 
-/* FINAL of one mm: of the last one, all lists are there. */
-static int take_final(struct receiver *receiver, struct mm *mm, struct error *err)
+static int end_lists(struct receiver *receiver, struct error *err)
 {
 	uint64_t have, lack;
 
-	mm->listed = true;
-	if (!objects_are_listed(receiver->objects))
-		return 0;
-	receiver->final = true;
 	place_progress(receiver->place);
 	objects_final(receiver->objects, &have, &lack);
 	return receiver->hooks.final(receiver->hooks.ctx, have, lack, err);
+}
+
+static int end_round(struct receiver *receiver, uint32_t round, struct error *err)
+{
+	objects_begin_round(receiver->objects);
+	return receiver->hooks.round(receiver->hooks.ctx, round, err);
+}
+
+/* All streams have brought all of it. */
+static int meet(void *ctx, uint32_t round, struct error *err)
+{
+	return round == BARRIER_FINAL ? end_lists(ctx, err) : end_round(ctx, round, err);
+}
+
+/* Nothing more comes over this stream until the others have come to here too. */
+static int end_stream(struct receiver *receiver, uint32_t round, struct error *err)
+{
+	if (receiver->barrier ? barrier_arrive(receiver->barrier, receiver->stream, round, meet, receiver, err) :
+				meet(receiver, round, err))
+		return -1;
+	if (round == BARRIER_FINAL)
+		receiver->final = true;
+	else
+		receiver->round = round;
+	return 0;
+}
+
+/* FINAL of one mm: of the last one, all lists are there. */
+static int take_final(struct receiver *receiver, struct mm *mm, struct error *err)
+{
+	mm->listed = true;
+	return objects_are_listed(receiver->objects) ? end_stream(receiver, BARRIER_FINAL, err) : 0;
 }
 
 /* ROUND of one mm: of the last one, the round is over. */
 static int take_round(struct receiver *receiver, struct mm *mm, uint32_t round, struct error *err)
 {
 	mm->round = round;
-	if (!objects_end_round(receiver->objects, round))
-		return 0;
-	receiver->round = round;
-	return receiver->hooks.round(receiver->hooks.ctx, round, err);
+	return objects_end_round(receiver->objects, round) ? end_stream(receiver, round, err) : 0;
+}
+
+/* What the first stream says of each object, the others say of all of them together. */
+static int take_end(struct receiver *receiver, const struct frame *frame, struct error *err)
+{
+	bool final = frame->kind == FRAME_FINAL;
+	uint32_t round = final ? BARRIER_FINAL : FRAME_ROUND_OF(frame->cookie);
+
+	if (!receiver->stream || receiver->final || (!final && frame->kind != FRAME_ROUND))
+		return refuse_frame(receiver, frame, "of an object that was not announced", err);
+	if (!final && (round != receiver->round + 1 || round > ROUNDS_MAX + 1))
+		return refuse_frame(receiver, frame, "the end of a round that does not run", err);
+	if (receiver->hooks.gate(receiver->hooks.ctx, final ? RECEIVE_FROZEN : round, err))
+		return -1;
+	return end_stream(receiver, round, err);
 }
 
 static int frame_before_final(struct receiver *receiver, struct mm *mm,
@@ -172,8 +211,10 @@ static int frame_before_final(struct receiver *receiver, struct mm *mm,
 		return refuse_frame(receiver, frame, "of a round that does not run", err);
 	if (round > ROUNDS_MAX + 1)
 		return refuse_frame(receiver, frame, "too many rounds", err);
-	if (mm->listed)
+	if (!receiver->stream && mm->listed)
 		return refuse_frame(receiver, frame, "not expected after FINAL", err);
+	if (receiver->stream && (frame->kind == FRAME_ROUND || frame->kind == FRAME_FINAL))
+		return refuse_frame(receiver, frame, "of one object, on another stream than the first", err);
 	/* these frames need the mappings that control announces after the last round */
 	if (frame->kind == FRAME_POPULATED || frame->kind == FRAME_FINAL)
 		wait_for = RECEIVE_FROZEN;
@@ -223,7 +264,9 @@ static int take_lost(struct receiver *receiver, struct mm *mm, const struct fram
 static int take_ended(struct receiver *receiver, struct mm *mm, struct error *err)
 {
 	uint64_t nr_pages;
-	int ret = lost_pages_end(mm, receiver->urgent, &nr_pages, err);
+	/* other streams may still have, until PUSHED, pages of the process */
+	bool early = receiver->urgent || receiver->barrier;
+	int ret = lost_pages_end(mm, early, &nr_pages, err);
 
 	if (!ret && nr_pages)
 		receiver->hooks.lost(receiver->hooks.ctx, mm, nr_pages);
@@ -232,8 +275,10 @@ static int take_ended(struct receiver *receiver, struct mm *mm, struct error *er
 
 static int take_pushed(struct receiver *receiver, struct mm *mm, struct error *err)
 {
-	if (late_pages_pushed(mm, err))
-		return -1;
+	int all = late_pages_pushed(mm, receiver->stream, receiver->barrier ? receiver->barrier->nr : 1, err);
+
+	if (all <= 0)
+		return all;
 	return mm->end_said ? take_ended(receiver, mm, err) : 0;
 }
 
@@ -265,7 +310,7 @@ static int frame_after_final(struct receiver *receiver, struct mm *mm,
 	case FRAME_ALSO:
 		return take_also(receiver, mm, frame, err);
 	case FRAME_PUSHED:
-		if (receiver->urgent || mm->pushed)
+		if (receiver->urgent)
 			break;
 		return take_pushed(receiver, mm, err);
 	case FRAME_LOST:
@@ -282,6 +327,8 @@ int receiver_frame(struct receiver *receiver, const struct frame *frame, struct 
 {
 	struct mm *mm = objects_mm(receiver->objects, FRAME_OBJECT_OF(frame->cookie));
 
+	if (FRAME_OBJECT_OF(frame->cookie) == FRAME_ALL_OBJECTS)
+		return take_end(receiver, frame, err);
 	if (!mm)
 		return refuse_frame(receiver, frame, "of an object that was not announced", err);
 	/* off the connection first: a source that is slow in the middle of a frame holds no window */

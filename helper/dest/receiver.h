@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Takes the frames of the memory or the urgent connection into the objects of a migration.
+ * Takes the frames of a memory stream or of the urgent connection into the objects of a migration.
  */
 #ifndef MIGRATE_DEST_RECEIVER_H
 #define MIGRATE_DEST_RECEIVER_H
 
 #include "dest/also.h"
+#include "dest/barrier.h"
 #include "dest/objects.h"
 #include "wire/packed.h"
 #include "wire/stream.h"
@@ -16,8 +17,8 @@
  * struct receiver_hooks - calls into the rest of the migration
  * @gate: waits until control has announced @round (or RECEIVE_FROZEN), so that its Maps are in
  *	force; -1 when the migration is given up
- * @round: the mirror has all pages of @round
- * @final: all lists of the frozen program have come
+ * @round: the mirror has all pages of @round; @final: all lists of the frozen program have come. Of several streams one
+ *	thread calls, and the others wait
  * @lost: the source cannot send some pages of @mm any more; @nr_pages of them were still lacking
  */
 struct receiver_hooks {
@@ -32,18 +33,21 @@ struct receiver_hooks {
  * struct receiver - one connection and its thread
  * @conn: the connection, not owned
  * @urgent: @conn is the urgent connection
+ * @stream: its number, of a memory stream; @barrier: where it meets the others. NULL: there is one stream
  * @objects: the objects that frames may name
  * @place: notes progress; may be NULL
  * @pages: room for the pages of a frame after FINAL, and of a compressed one
  * @unpacker: of compressed frames; @unpacker.codecs 0: they are refused. The urgent connection has none
  * @also: whose the pages are besides
  * @round: the last round that ended
- * @final: FINAL of all objects has come; on the memory connection only this thread reads the field
+ * @final: FINAL of all objects has come over all streams; only this thread reads the field
  * @precopy_pages, @bytes: received so far; any thread may read them
  */
 struct receiver {
 	const struct conn *conn;
 	bool urgent;
+	unsigned int stream;
+	struct barrier *barrier;
 	struct objects *objects;
 	struct place *place;
 	struct receiver_hooks hooks;

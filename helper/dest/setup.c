@@ -50,12 +50,21 @@ uint32_t setup_max_frozen_s(const struct setup *setup)
 	return said < MAX_FROZEN_S ? said : MAX_FROZEN_S;
 }
 
-int setup_greet(struct setup *setup, struct error *err)
+/* A source that knows of no streams makes one. */
+static int take_streams(const Migrate__Hello *hello, unsigned int *streams, struct error *err)
+{
+	*streams = hello->has_streams ? hello->streams : 1;
+	return *streams && *streams <= STREAMS_MAX ? 0 :
+	       error_set(err, CODE_PEER, NULL, "the source %s wants %u memory streams: 1 to %d are taken here",
+			 hello->hostname, *streams, STREAMS_MAX);
+}
+
+int setup_greet(struct setup *setup, unsigned int *streams, struct error *err)
 {
 	Migrate__Control *got;
 	int ret = 0;
 
-	if (control_send_hello(setup->peer->ctl, err))
+	if (control_send_hello(setup->peer->ctl, STREAMS_MAX, err))
 		return -1;
 	got = mailbox_expect(&setup->peer->box, MIGRATE__CONTROL__BODY_HELLO, left_ms(setup), err);
 	if (!got)
@@ -65,6 +74,8 @@ int setup_greet(struct setup *setup, struct error *err)
 				"the source %s speaks version %u of the protocol, we speak %d",
 				got->hello->hostname, got->hello->version, PROTOCOL_VERSION);
 	else
+		ret = take_streams(got->hello, streams, err);
+	if (!ret)
 		tell("source", json_pack("{s:s,s:s}", "hostname", got->hello->hostname,
 						 "software", got->hello->software),
 		     "migration from %s (%s)", got->hello->hostname,

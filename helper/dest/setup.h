@@ -61,7 +61,7 @@ void setup_destroy(struct setup *setup);
 /** setup_late() - -1 with CODE_NETWORK when that time is over; @what: the missing message */
 int setup_late(const struct setup *setup, const char *what, struct error *err);
 /** setup_greet() - exchange Hello */
-int setup_greet(struct setup *setup, struct error *err);
+int setup_greet(struct setup *setup, unsigned int *streams, struct error *err);
 /** setup_take() - receive Setup, check it, make the objects, and answer */
 int setup_take(struct setup *setup, struct error *err);
 /** setup_max_frozen_s() - --max-frozen of the source, in seconds, or the most that it takes */

@@ -25,7 +25,9 @@ static void look(struct door *door)
 		fuzz_assert(door->callers[i].got <= sizeof(*pre));
 		if (door->callers[i].conn.fd < 0 || door->callers[i].got < sizeof(*pre))
 			continue;
-		fuzz_assert(pre->magic == CONN_MAGIC && pre->version == 1 && !pre->index);
+		fuzz_assert(pre->magic == CONN_MAGIC && pre->version == 1);
+		fuzz_assert(pre->streams >= 1 && pre->streams <= STREAMS_MAX && pre->index < pre->streams);
+		fuzz_assert(pre->kind == CONN_MEMORY || !pre->index);
 		fuzz_assert(pre->kind >= CONN_CONTROL && pre->kind <= CONN_URGENT);
 		fuzz_assert(!memcmp(pre->pad, zero, sizeof(zero)));
 	}

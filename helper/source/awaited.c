@@ -92,6 +92,7 @@ static int read_preamble(const struct conn *conn, int64_t until, struct conn_pre
 {
 	static const uint8_t none[CONN_ID_BYTES];
 	struct error ignored = { 0 };
+	struct conn say = *conn;
 
 	for (size_t got = 0; got < sizeof(*pre);) {
 		ssize_t n = conn_read_some(conn, (char *)pre + got, sizeof(*pre) - got, left_ms(until), err);
@@ -103,8 +104,9 @@ static int read_preamble(const struct conn *conn, int64_t until, struct conn_pre
 	if (!conn_check_preamble(pre, err))
 		return 0;
 	/* it waits for this end's, which says the version */
+	say.kind = CONN_CONTROL;
 	if (conn_is_other_version(pre))
-		conn_write_preamble(conn, CONN_CONTROL, none, &ignored);
+		conn_write_preamble(&say, none, &ignored);
 	return -1;
 }
 
@@ -144,7 +146,9 @@ int awaited_control(struct awaited *awaited, struct conn *conn, const uint8_t *i
 		}
 		memset(&why, 0, sizeof(why));
 		if (pre.kind == CONN_CONTROL && !memcmp(pre.id, none, sizeof(none))) {
-			if (!conn_introduce(conn, CONN_CONTROL, id, &why))
+			conn->kind = CONN_CONTROL;
+			conn->streams = awaited->streams;
+			if (!conn_introduce(conn, id, &why))
 				return 0;
 		} else {
 			error_set(&why, CODE_PEER, NULL, "it does not ask for a program: is it \"serve --from\"?");
@@ -154,30 +158,52 @@ int awaited_control(struct awaited *awaited, struct conn *conn, const uint8_t *i
 	}
 }
 
-static int take_other(struct conn *to, const struct conn *conn, enum conn_kind kind)
+static int take_other(const struct awaited *awaited, struct conn *memory, struct conn *urgent, const struct conn *conn,
+		      const struct conn_preamble *pre)
 {
-	if (conn_is_open(to))
+	struct conn *to = pre->kind == CONN_MEMORY ? &memory[pre->index] : urgent;
+
+	if (pre->kind == CONN_CONTROL || conn_is_open(to) || (to != urgent && pre->streams != awaited->streams))
 		return -1;
-	*to = *conn;
-	to->kind = kind;
+	to->fd = conn->fd;
+	to->tcp = conn->tcp;
+	to->note = conn->note;
+	to->in_kernel = conn->in_kernel;
 	return 0;
+}
+
+/* The first one that did not come; NULL: all are there */
+static const struct conn *missing(const struct awaited *awaited, const struct conn *memory, const struct conn *urgent)
+{
+	for (unsigned int i = 0; i < awaited->streams; i++)
+		if (!conn_is_open(&memory[i]))
+			return &memory[i];
+	return conn_is_open(urgent) ? NULL : urgent;
+}
+
+static int did_not_come(const struct conn *conn, struct error *err)
+{
+	if (conn->kind == CONN_URGENT)
+		return error_set(err, CODE_NETWORK, NULL, "the urgent connection of the destination did not come");
+	return error_set(err, CODE_NETWORK, NULL, "memory stream %u of %u of the destination did not come",
+			 conn->index + 1, conn->streams);
 }
 
 int awaited_others(struct awaited *awaited, struct conn *memory, struct conn *urgent, const uint8_t *id,
 		   struct error *err)
 {
 	int64_t until = clock_now_ms() + OTHERS_MS;
+	const struct conn *lacks;
 	struct conn_preamble pre;
 
-	while (!conn_is_open(memory) || !conn_is_open(urgent)) {
+	while ((lacks = missing(awaited, memory, urgent))) {
 		struct pollfd pfd = { .fd = awaited->fd, .events = POLLIN };
 		int64_t left = until - clock_now_ms(), from;
 		struct tls_peer peer;
 		struct conn conn;
 
 		if (left <= 0)
-			return error_set(err, CODE_NETWORK, NULL,
-					 "the memory and urgent connections of the destination did not come");
+			return did_not_come(lacks, err);
 		if (poll(&pfd, 1, left) <= 0)
 			continue;
 		from = clock_now_ms();
@@ -188,8 +214,7 @@ int awaited_others(struct awaited *awaited, struct conn *memory, struct conn *ur
 			continue;
 		}
 		if (memcmp(pre.id, id, CONN_ID_BYTES) || strcmp(peer.name, awaited->peer.name) ||
-		    (pre.kind != CONN_MEMORY && pre.kind != CONN_URGENT) ||
-		    take_other(pre.kind == CONN_MEMORY ? memory : urgent, &conn, pre.kind)) {
+		    take_other(awaited, memory, urgent, &conn, &pre)) {
 			awaited_turn_away(awaited, &(struct error){ .what = "it does not belong to this migration" });
 			conn_close(&conn);
 		}

@@ -312,6 +312,24 @@ static struct compress_sample used(const struct compress *compress, enum codec c
 	return (struct compress_sample){ packer->raw[codec], packer->packed[codec], packer->ns[codec] };
 }
 
+void compress_add(struct compress *sum, const struct compress *one)
+{
+	if (!*sum->why) {
+		sum->codec = one->codec;
+		sum->waits = one->waits;
+		memcpy(sum->sample, one->sample, sizeof(sum->sample));
+		memcpy(sum->why, one->why, sizeof(sum->why));
+	}
+	sum->link += one->link;
+	sum->changes += one->changes;
+	for (int codec = 0; codec <= CODEC_LZ4; codec++) {
+		sum->packer.raw[codec] += one->packer.raw[codec];
+		sum->packer.packed[codec] += one->packer.packed[codec];
+		sum->packer.ns[codec] += one->packer.ns[codec];
+	}
+	sum->packer.saved += one->packer.saved;
+}
+
 json_t *compress_json(const struct compress *compress)
 {
 	enum codec codec = compress->codec ?: best_codec(compress);

@@ -100,6 +100,9 @@ uint64_t compress_end(struct compress *compress, const struct compress_mark *mar
 /** compress_end_round() - the destination has all of the round: the choice may be another one from here on */
 void compress_end_round(struct compress *compress);
 
+/** compress_add() - @sum, of a sender with several connections, gets what one of them compressed; the first one's choice counts */
+void compress_add(struct compress *sum, const struct compress *one);
+
 /** compress_json(), compress_print() - for the result */
 json_t *compress_json(const struct compress *compress);
 void compress_print(const struct compress *compress);

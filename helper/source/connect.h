@@ -18,7 +18,7 @@ struct connect_way {
 };
 
 /**
- * connect_all() - the connections of one migration, and Hello
+ * connect_all() - the connections of one migration, as many memory streams as link_set_init() said, and Hello
  * @id: CONN_ID_BYTES, that tie the connections together
  * @keys: for TLS
  *

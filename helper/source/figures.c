@@ -96,6 +96,15 @@ static json_t *frozen_json(const struct frozen_time *frozen)
 			 "parts", parts);
 }
 
+static json_t *streams_json(const struct figures *figures)
+{
+	json_t *bytes = json_array();
+
+	for (unsigned int i = 0; i < figures->nr_streams; i++)
+		json_array_append_new(bytes, json_integer(figures->stream_bytes[i]));
+	return bytes;
+}
+
 static json_t *result_json(const struct figures *figures, const struct error *err)
 {
 	json_t *rounds = json_array(), *result;
@@ -123,6 +132,8 @@ static json_t *result_json(const struct figures *figures, const struct error *er
 				"frozen_ns", (json_int_t)figures->sync->frozen_ns));
 	if (figures->compress)
 		json_object_set_new(result, "compression", compress_json(figures->compress));
+	if (figures->nr_streams)
+		json_object_set_new(result, "stream_bytes", streams_json(figures));
 	if (figures->tls)
 		json_object_set_new(result, "tls", json_string(figures->tls));
 	if (figures->backend)
@@ -242,6 +253,8 @@ static void print_result(const struct figures *figures)
 	print_pages("in CRIU's images", figures->counts.image_pages);
 	if (figures->verified_pages)
 		print_pages("verified", figures->verified_pages);
+	for (unsigned int i = 0; figures->nr_streams > 1 && i < figures->nr_streams; i++)
+		report_print("memory stream %-10u %10.1f MiB\n", i + 1, MIB(figures->stream_bytes[i]));
 	print_frozen(figures);
 	if (figures->rounds_stood_ns)
 		report_print("%-24s %10.3f s\n", "stood in rounds",

@@ -14,6 +14,7 @@
 #include "source/compress.h"
 #include "source/loss.h"
 #include "source/syncfs.h"
+#include "wire/conn.h"
 
 /**
  * struct round_figures - one round of pre-copy
@@ -60,6 +61,7 @@ struct shared_figures {
  * @losses: of the migration, for the result
  * @sync: files that a manager moved
  * @compress: of memory
+ * @stream_bytes: of pages, of each of @nr_streams memory streams; none before they are connected
  * @tls: who encrypts: "none", "kernel" or "program"; NULL while nothing was connected
  * @backend: its name, NULL when there was none yet; @backend_why, @tracker, @tracker_why: see
  *	struct backend
@@ -85,6 +87,8 @@ struct figures {
 	const struct losses *losses;
 	const struct syncfs *sync;
 	const struct compress *compress;
+	uint64_t stream_bytes[STREAMS_MAX];
+	unsigned int nr_streams;
 	const char *tls;
 	const char *backend, *tracker, *tracker_why;
 	char backend_why[200];

@@ -192,5 +192,5 @@ int final_send(const struct final *final, struct error *err)
 	tree_for_each_mm(final->tree, mm)
 		if (sender_mark(final->sender, mm, FRAME_FINAL, err))
 			return -1;
-	return shms_mark(final->shms, final->sender, FRAME_FINAL, err);
+	return shms_mark(final->shms, final->sender, FRAME_FINAL, err) || sender_end(final->sender, FRAME_FINAL, err) ? -1 : 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The connections of one migration: control, memory and urgent. */
+/* The connections of one migration: control, memory streams and urgent. */
 #ifndef MIGRATE_SOURCE_LINK_SET_H
 #define MIGRATE_SOURCE_LINK_SET_H
 
@@ -10,18 +10,19 @@
 /**
  * struct link_set - the connections of one migration; owned
  * @ctl: NULL: there is none yet
- * @memory, @urgent: not open: there is none yet
+ * @memory: @streams of them, STREAMS_MAX at most; @urgent; not open: there is none yet
  * @tls: who encrypts: "none", "kernel", or "program", which is slower
  *
  * The main thread makes them, before other threads use them, and closes them afterwards.
  */
 struct link_set {
 	struct control *ctl;
-	struct conn memory, urgent;
+	struct conn memory[STREAMS_MAX], urgent;
+	unsigned int streams;
 	const char *tls;
 };
 
-void link_set_init(struct link_set *links);
+void link_set_init(struct link_set *links, unsigned int streams);
 /** link_set_close() - when no thread uses them any more */
 void link_set_close(struct link_set *links);
 

@@ -29,7 +29,7 @@
 static int check_own_address(const struct source_migration *migration, struct error *err)
 {
 	if (!net_addresses_have_local(&migration->connections.addresses,
-				      conn_link_fd(&migration->links.memory)))
+				      conn_link_fd(&migration->links.memory[0])))
 		return 0;
 	return error_set(err, CODE_REFUSED, "give --to an address that is reached from another one here",
 			 "the migration goes out from an address that moves with the program");
@@ -43,11 +43,12 @@ static int connect_threads(struct source_migration *migration, struct error *err
 	struct link_set *links = &migration->links;
 
 	if (connect_all(links, &way, migration->id, &migration->keys, err) ||
-	    sender_init(&migration->memory, &links->memory, true, err) ||
+	    sender_init(&migration->memory, &links->memory[0], true, err) ||
+	    streams_init(&migration->streams, links->memory, links->streams, &migration->memory, err) ||
 	    sender_init(&migration->urgent, &links->urgent, false, err))
 		return -1;
 	migration->memory.pace = &migration->pace;
-	migration->memory.compress = &migration->compress;
+	migration->memory.compress = migration->streams.nr ? NULL : &migration->compress;
 	migration->figures.tls = links->tls;
 	/* nothing is asked for before the program stands */
 	migration->urgent.frozen = true;
@@ -75,6 +76,13 @@ static int count_ghosts(const struct source_migration *migration, uint64_t *byte
 	*bytes = ghosts.bytes;
 	ghosts_free(&ghosts);
 	return ret;
+}
+
+static int agree_on_compression(struct source_migration *migration, uint32_t codecs, struct error *err)
+{
+	if (migration->streams.nr)
+		return streams_agree(&migration->streams, &migration->compress, codecs, err);
+	return compress_agree(&migration->compress, codecs, &migration->links.memory[0], err);
 }
 
 /* How long the program will stand: said, and refused where it is too long, before anything is sent. */
@@ -110,7 +118,7 @@ static int look_and_ask(struct source_migration *migration, struct error *err)
 		return -1;
 	setup.shape = &outlook->shape;
 	return setup_run(&setup, &outlook->there_ns, err) ||
-	       compress_agree(&migration->compress, codecs, &migration->links.memory, err) ||
+	       agree_on_compression(migration, codecs, err) ||
 	       outlook_check(outlook, migration->opts, err) ? -1 : 0;
 }
 
@@ -222,7 +230,11 @@ static int wait_final_ack(struct source_migration *migration, struct error *err)
 		return -1;
 	migration->figures.left_pages = msg->final_ack->want_pages;
 	migrate__control__free_unpacked(msg, NULL);
-	return frame_check_key(&migration->links.memory, migration->figures.left_pages, err);
+	/* each may get all of it */
+	for (unsigned int i = 0; i < migration->links.streams; i++)
+		if (frame_check_key(&migration->links.memory[i], migration->figures.left_pages, err))
+			return -1;
+	return 0;
 }
 
 static int send_all(struct source_migration *migration, struct error *err)
@@ -396,7 +408,7 @@ static void source_migration_init(struct source_migration *migration,
 	migration->push = (struct push){
 		.tree = &migration->tree, .sender = &migration->memory, .box = &migration->box,
 	};
-	link_set_init(&migration->links);
+	link_set_init(&migration->links, opts->given.nr_mem ? opts->given.nr_mem - 1 : opts->streams ?: 1);
 	mailbox_init(&migration->box, "the destination");
 	msgfd_init(&migration->sync.msgfd, opts->given.msg);
 	migration->sync.box = &migration->box;
@@ -412,6 +424,7 @@ static void source_migration_destroy(struct source_migration *migration)
 	threads_stop(&migration->threads);
 	fs_driver_kill(&migration->sync.driver);
 	link_set_close(&migration->links);
+	streams_destroy(&migration->streams);
 	sender_destroy(&migration->memory);
 	sender_destroy(&migration->urgent);
 	compress_destroy(&migration->compress);
@@ -424,6 +437,19 @@ static void source_migration_destroy(struct source_migration *migration)
 	outcome_free(&migration->outcome);
 	losses_free(&migration->losses);
 	mailbox_destroy(&migration->box);
+}
+
+static void count_streams(struct source_migration *migration)
+{
+	struct figures *figures = &migration->figures;
+
+	/* nothing was connected */
+	if (!migration->memory.buf)
+		return;
+	streams_compressed(&migration->streams, &migration->compress);
+	figures->nr_streams = sender_width(&migration->memory);
+	for (unsigned int i = 0; i < figures->nr_streams; i++)
+		figures->stream_bytes[i] = sender_at(&migration->memory, i * STREAMS_STRIPE)->bytes;
 }
 
 /* Return: the exit status; *@again: nothing has happened, and another try may succeed */
@@ -446,6 +472,7 @@ static int run_once(const struct migrate_options *opts, bool *again)
 		if (error_is_set(&err))
 			report_error(&err);
 		root = migration->tree.nr ? tree_root(&migration->tree) : NULL;
+		count_streams(migration);
 		figures_say_result(&migration->figures, &err, opts->pid,
 				   root ? root->status.comm : "",
 				   migrate_mode_name(migration->choice.mode), opts->result);

@@ -4,10 +4,11 @@
  * its struct points to, and never the whole.
  *
  * Threads: the main thread is the course; one takes messages off control, one answers requests on
- * the urgent connection (threads.h); one watches descriptors, signals and the clock (watch.h). Each
+ * the urgent connection (threads.h); one for each memory stream but the first sends pages while the main thread waits
+ * for them (streams.h); one watches descriptors, signals and the clock (watch.h). Each
  * may raise a failure (failure.h). The main thread alone acts on it.
  *
- * Locks: those of struct mailbox, struct watch, struct source_mm, struct shm_compare and of the keeper's
+ * Locks: those of struct streams, struct mailbox, struct watch, struct source_mm, struct shm_compare and of the keeper's
  * process are leaves. A thread holds one of them at a time, and calls a hook that locks under none.
  */
 #ifndef MIGRATE_SOURCE_MIGRATION_H
@@ -20,6 +21,7 @@
 #include "source/join.h"
 #include "source/outlook.h"
 #include "source/push.h"
+#include "source/streams.h"
 #include "source/syncfs.h"
 #include "source/threads.h"
 #include "source/throttle.h"
@@ -32,7 +34,8 @@
  * @log: path of CRIU's log
  * @hold, @guard: how the program is frozen: for a moment, or until it has moved
  * @connections: that are kept, with --tcp keep
- * @pace, @compress: of @memory
+ * @streams: of @memory, where there are several connections
+ * @pace: of @memory; @compress too, where there is one connection, and the sum of all streams' in the end
  * @throttle: of --on-stall throttle; otherwise not planned
  * @ledger: the entry of this end; the keeper has it too
  * @choice: mode and verify as the user asked, changed where the backend cannot do them
@@ -64,6 +67,7 @@ struct source_migration {
 	struct join join;
 	struct link_set links;
 	struct sender memory, urgent;
+	struct streams streams;
 	struct pace pace;
 	struct compress compress;
 	struct throttle throttle;

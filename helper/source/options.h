@@ -59,6 +59,7 @@ struct migrate_options {
 	const char *replace_tty;	/* file for descriptors of a terminal, or NULL */
 	bool keeps_tcp;			/* --tcp keep */
 	const char *criu_config;	/* file of options for CRIU, or NULL */
+	uint32_t streams;		/* memory connections; 0: not said */
 	struct given given;		/* descriptors that the caller opened */
 	const char *fs_driver;		/* command that moves files over one of them, or NULL */
 	struct tls_options tls;

@@ -179,7 +179,7 @@ static int send_shared(struct precopy *pre, struct error *err)
 	if (shms_send(pre->shms, pre->sender, pre->box, err))
 		return -1;
 	pre->shared_pages = pre->shms->rounds_pages - before;
-	return shms_mark(pre->shms, pre->sender, FRAME_ROUND, err);
+	return shms_mark(pre->shms, pre->sender, FRAME_ROUND, err) || sender_end(pre->sender, FRAME_ROUND, err) ? -1 : 0;
 }
 
 /* A short round says more of the latency than of the link. */
@@ -241,7 +241,7 @@ static int send_round(struct precopy *pre, uint32_t round, struct error *err)
 	figures.inherited = sender->inherited - before.inherited;
 	figures.bytes = sender->bytes - before.bytes;
 	measure(pre, figures.bytes, figures.ns);
-	compress_end_round(sender->compress);
+	sender_end_round(sender);
 	if (sync_files(pre, &figures, err))
 		return -1;
 	return figures_add_round(pre->figures, &figures, err);
@@ -351,7 +351,8 @@ static int send_copies(struct precopy *pre, uint32_t round, struct error *err)
 		if (inherit_send(&process->inherit, &process->mm, pre->sender, err) ||
 		    sender_mark(pre->sender, &process->mm, FRAME_ROUND, err))
 			return -1;
-	if (shms_mark(pre->shms, pre->sender, FRAME_ROUND, err) || wait_ack(pre, round, shared, err))
+	if (shms_mark(pre->shms, pre->sender, FRAME_ROUND, err) || sender_end(pre->sender, FRAME_ROUND, err) ||
+	    wait_ack(pre, round, shared, err))
 		return -1;
 	tree_for_each(pre->tree, process)
 		if (inherit_end_round(&process->inherit, &process->mm, err))

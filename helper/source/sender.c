@@ -30,6 +30,8 @@ static uint64_t cookie(const struct sender *sender, const struct source_mm *mm)
 int sender_mark(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
 		struct error *err)
 {
+	if (sender->ops)
+		return sender->ops->mark(sender, mm, kind, err);
 	/* the answer may be here before the call has returned */
 	if (kind == FRAME_FINAL)
 		atomic_store(&mm->final, true);
@@ -40,18 +42,31 @@ int sender_mark(struct sender *sender, struct source_mm *mm, enum frame_kind kin
 	return frame_send(sender->conn, kind, cookie(sender, mm), NULL, 0, err);
 }
 
-static int keep_current(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
-			const struct splice_vm_run *run, struct error *err)
+static int update_current(struct source_mm *mm, enum frame_kind kind, const struct splice_vm_run *run,
+			  struct error *err)
 {
-	if (sender->keeps_answered && page_set_add(&mm->answered, run->addr, run->nr_pages, err))
-		return -1;
-	if (!sender->keeps_current)
-		return 0;
 	if (kind == FRAME_PAGES || kind == FRAME_COPY)
 		return page_set_add(&mm->dest_current, run->addr, run->nr_pages, err);
 	if (kind != FRAME_POPULATED)
 		page_set_remove(&mm->dest_current, run->addr, run->nr_pages);
 	return 0;
+}
+
+static int keep_current(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
+			const struct splice_vm_run *run, struct error *err)
+{
+	int ret;
+
+	if (sender->keeps_answered && page_set_add(&mm->answered, run->addr, run->nr_pages, err))
+		return -1;
+	if (!sender->keeps_current)
+		return 0;
+	if (sender->sets)
+		pthread_mutex_lock(sender->sets);
+	ret = update_current(mm, kind, run, err);
+	if (sender->sets)
+		pthread_mutex_unlock(sender->sets);
+	return ret;
 }
 
 /* A frame is in order of addresses; what comes from several scans need not be. */
@@ -68,6 +83,8 @@ static uint32_t ascending(const struct splice_vm_run *runs, uint32_t nr_runs)
 int sender_list(struct sender *sender, struct source_mm *mm, enum frame_kind kind,
 		const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err)
 {
+	if (sender->ops)
+		return sender->ops->list(sender, mm, kind, runs, nr_runs, err);
 	while (nr_runs) {
 		uint32_t nr = ascending(runs, nr_runs);
 
@@ -98,6 +115,8 @@ int sender_set(struct sender *sender, struct source_mm *mm, enum frame_kind kind
 int sender_also(struct sender *sender, const struct source_mm *giver, struct source_mm *mm,
 		const struct splice_vm_run *runs, uint32_t nr_runs, struct error *err)
 {
+	if (sender->ops)
+		return sender->ops->also(sender, giver, mm, runs, nr_runs, err);
 	if (frame_send(sender->conn, FRAME_ALSO, FRAME_ALSO_COOKIE(giver->object, mm->object), runs,
 		       nr_runs, err))
 		return -1;
@@ -233,8 +252,11 @@ int sender_pages(struct sender *sender, struct source_mm *mm, const struct splic
 		.packer = compress_packer(sender->compress),
 	};
 	const struct compress_mark mark = compress_begin(sender->compress, sender->bytes);
+	uint64_t carried;
 	int ret;
 
+	if (sender->ops)
+		return sender->ops->pages(sender, mm, runs, nr_runs, err);
 	if (!sender->tells_lost && frame_check_key(sender->conn, 0, err))
 		return -1;
 	ret = mm->backend->ops->send(mm->backend, &send, runs, nr_runs, take_results, &sending,
@@ -243,9 +265,39 @@ int sender_pages(struct sender *sender, struct source_mm *mm, const struct splic
 	sender->pages += send.pages;
 	sender->copied += send.copied;
 	sender->bytes += send.bytes;
-	pace_sent(sender->pace, compress_end(sender->compress, &mark, sender->bytes));
+	carried = compress_end(sender->compress, &mark, sender->bytes);
+	sender->carried += carried;
+	pace_sent(sender->pace, carried);
 	if (!ret || !sender->tells_lost || err->code == CODE_NETWORK)
 		return ret;
 	*err = (struct error){ 0 };
 	return rescue(&sending, runs, nr_runs, err);
+}
+
+void sender_end_round(struct sender *sender)
+{
+	if (sender->ops)
+		sender->ops->end_round(sender);
+	else
+		compress_end_round(sender->compress);
+}
+
+int sender_end(struct sender *sender, enum frame_kind kind, struct error *err)
+{
+	return sender->ops ? sender->ops->end(sender, kind, err) : 0;
+}
+
+struct sender *sender_at(struct sender *sender, uint64_t addr)
+{
+	return sender->ops ? sender->ops->at(sender, addr) : sender;
+}
+
+uint64_t sender_pages_at(const struct sender *sender, uint64_t addr, uint64_t nr_pages)
+{
+	return sender->ops ? sender->ops->pages_at(sender, addr, nr_pages) : nr_pages;
+}
+
+unsigned int sender_width(const struct sender *sender)
+{
+	return sender->ops ? sender->ops->width(sender) : 1;
 }

@@ -44,9 +44,10 @@ static int send_dropped(const struct shm_sending *sending, struct error *err)
 
 	for (; sets_next_only(&shm->sent, &shm->data, addr, USER_END, UINT32_MAX, &run);
 	     addr = run_end(&run)) {
-		struct splice_vm_run gone = { .addr = run.addr, .nr_pages = run.nr_pages };
+		struct splice_vm_run gone = { .addr = run.addr };
 
-		if (frame_send(sending->sender->conn, FRAME_DROPPED, cookie(sending), &gone, 1, err))
+		run.nr_pages = gone.nr_pages = sender_pages_at(sending->sender, run.addr, run.nr_pages);
+		if (frame_send(sender_at(sending->sender, run.addr)->conn, FRAME_DROPPED, cookie(sending), &gone, 1, err))
 			return -1;
 		page_set_remove(&shm->sent, run.addr, run.nr_pages);
 	}
@@ -56,14 +57,15 @@ static int send_dropped(const struct shm_sending *sending, struct error *err)
 static int send_pages(const struct shm_sending *sending, const struct splice_vm_run *runs,
 		      uint32_t nr_runs, uint64_t nr_pages, struct error *err)
 {
-	struct sender *sender = sending->sender;
+	struct sender *sender = sending->sender, *to;
 	struct compress_mark mark;
+	uint64_t carried;
 
 	if (!nr_pages)
 		return 0;
-	mark = compress_begin(sender->compress, sender->bytes);
-	if (packer_send(compress_packer(sender->compress), sender->conn, cookie(sending), runs, nr_runs,
-			sending->shms->buf, err))
+	to = sender_at(sender, runs[0].addr);
+	mark = compress_begin(to->compress, to->bytes);
+	if (packer_send(compress_packer(to->compress), to->conn, cookie(sending), runs, nr_runs, sending->shms->buf, err))
 		return -1;
 	for (uint32_t i = 0; i < nr_runs; i++)
 		if (page_set_add(&sending->shm->sent, runs[i].addr, runs[i].nr_pages, err))
@@ -71,7 +73,13 @@ static int send_pages(const struct shm_sending *sending, const struct splice_vm_
 	sender->pages += nr_pages;
 	sender->copied += nr_pages;
 	sender->bytes += nr_pages * PAGE_BYTES;
-	pace_sent(sender->pace, compress_end(sender->compress, &mark, sender->bytes));
+	if (to != sender)
+		to->bytes += nr_pages * PAGE_BYTES;
+	carried = compress_end(to->compress, &mark, to->bytes);
+	sender->carried += carried;
+	if (to != sender)
+		to->carried += carried;
+	pace_sent(sender->pace, carried);
 	*(sender->frozen ? &sending->shms->frozen_pages : &sending->shms->rounds_pages) += nr_pages;
 	return 0;
 }
@@ -163,6 +171,7 @@ static int send_shm(const struct shm_sending *sending, struct error *err)
 	if (send_dropped(sending, err))
 		return -1;
 	while (next_piece(sending->shm, addr, &run, &early)) {
+		run.nr_pages = sender_pages_at(sending->sender, run.addr, run.nr_pages);
 		if (send_piece(sending, &run, err))
 			return -1;
 		addr = run_end(&run);

@@ -10,7 +10,7 @@
  *
  * Why no page is old at the end: @digests has the digest of the very bytes that were put onto the
  * connection, since a page is copied first, and digest and frame are made of the copy. Frames of one
- * connection are taken in order, and a round is a barrier. So the page of the destination has the
+ * connection are taken in order, all of an address go over one connection, and a round is a barrier. So the page of the destination has the
  * digest in @digests, for each page of @sent. While the program stands each page that is no hole is
  * read once more, when none of its processes runs (shm_compare.h; the rest here). A page is left out
  * only when it has the digest of the destination's page: two different pages have the same one with a

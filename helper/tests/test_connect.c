@@ -18,20 +18,23 @@
 #include "source/connect.h"
 
 #define LATER_MS	60000
+#define CONNS_MAX	8
 
 /**
  * struct kit - a destination that takes connections one after another
  * @version: of its Hello; 0: it sends no Hello, and hangs up
  * @takes: so many connections; then it listens no more
- * @kinds, @ids: of the preambles that came
+ * @streams: of its Hello; 0: it knows of none
+ * @kinds, @ids, @indexes, @counts: of the preambles that came
  */
 struct kit {
 	char where[64];
 	int listener;
-	uint32_t version;
+	uint32_t version, streams;
 	size_t takes, nr;
-	uint8_t id[CONN_ID_BYTES], kinds[3], ids[3][CONN_ID_BYTES];
-	int fds[3];
+	uint8_t id[CONN_ID_BYTES], kinds[CONNS_MAX], ids[CONNS_MAX][CONN_ID_BYTES];
+	uint8_t indexes[CONNS_MAX], counts[CONNS_MAX];
+	int fds[CONNS_MAX];
 	struct control *dest;
 	pthread_t thread;
 	struct link_set links;
@@ -53,6 +56,8 @@ static void say_hello(void)
 	hello.version = kit->version;
 	hello.software = "test";
 	hello.hostname = "there";
+	hello.has_streams = kit->streams;
+	hello.streams = kit->streams;
 	msg.body_case = MIGRATE__CONTROL__BODY_HELLO;
 	msg.hello = &hello;
 	control_send(kit->dest, &msg, &err);
@@ -72,6 +77,8 @@ static int take_one(void)
 	    conn_check_preamble(&pre, &err))
 		return -1;
 	kit->kinds[kit->nr] = pre.kind;
+	kit->indexes[kit->nr] = pre.index;
+	kit->counts[kit->nr] = pre.streams;
 	memcpy(kit->ids[kit->nr], pre.id, CONN_ID_BYTES);
 	kit->fds[kit->nr++] = conn.fd;
 	if (pre.kind != CONN_CONTROL)
@@ -119,10 +126,10 @@ static int connect_it(void)
 static int set_up(void **state)
 {
 	kit = calloc(1, sizeof(*kit));
-	link_set_init(&kit->links);
+	link_set_init(&kit->links, 1);
 	for (size_t i = 0; i < CONN_ID_BYTES; i++)
 		kit->id[i] = 17 * i + 1;
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < CONNS_MAX; i++)
 		kit->fds[i] = -1;
 	return 0;
 }
@@ -133,7 +140,7 @@ static int tear_down(void **state)
 	link_set_close(&kit->links);
 	if (kit->dest)
 		control_close(kit->dest);
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < CONNS_MAX; i++)
 		if (kit->fds[i] >= 0)
 			close(kit->fds[i]);
 	unlink(kit->where + strlen("unix:"));
@@ -152,7 +159,7 @@ static void three_connections_have_one_id(void **state)
 	for (size_t i = 0; i < 3; i++)
 		assert_memory_equal(kit->ids[i], kit->id, CONN_ID_BYTES);
 	assert_non_null(kit->links.ctl);
-	assert_true(conn_is_open(&kit->links.memory) && conn_is_open(&kit->links.urgent));
+	assert_true(conn_is_open(&kit->links.memory[0]) && conn_is_open(&kit->links.urgent));
 	assert_int_equal(control_phase(kit->links.ctl), PHASE_SETUP);
 }
 
@@ -164,7 +171,36 @@ static void another_version_is_refused(void **state)
 	assert_int_equal(kit->err.code, CODE_PEER);
 	assert_non_null(strstr(kit->err.what, "there"));
 	assert_non_null(strstr(kit->err.hint, "same version"));
-	assert_false(conn_is_open(&kit->links.memory));
+	assert_false(conn_is_open(&kit->links.memory[0]));
+}
+
+/* Each stream says its number, and how many there are. */
+static void streams_are_numbered(void **state)
+{
+	link_set_init(&kit->links, 3);
+	kit->streams = STREAMS_MAX;
+	start(PROTOCOL_VERSION, 5);
+	assert_int_equal(connect_it(), 0);
+	assert_int_equal(kit->nr, 5);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(kit->kinds[1 + i], CONN_MEMORY);
+		assert_int_equal(kit->indexes[1 + i], i);
+		assert_int_equal(kit->counts[1 + i], 3);
+		assert_true(conn_is_open(&kit->links.memory[i]));
+	}
+	assert_int_equal(kit->kinds[4], CONN_URGENT);
+}
+
+/* An earlier version says nothing of streams: it gets no second one. */
+static void a_destination_without_streams_is_refused(void **state)
+{
+	link_set_init(&kit->links, 2);
+	start(PROTOCOL_VERSION, 1);
+	assert_int_equal(connect_it(), -1);
+	assert_int_equal(kit->err.code, CODE_PEER);
+	assert_non_null(strstr(kit->err.what, "there (test) takes 1 memory stream, and --streams says 2"));
+	assert_non_null(strstr(kit->err.hint, "--streams"));
+	assert_false(conn_is_open(&kit->links.memory[0]));
 }
 
 static void nobody_listens(void **state)
@@ -188,7 +224,9 @@ static void one_that_hangs_up_is_lost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		KIT_TEST(three_connections_have_one_id), KIT_TEST(another_version_is_refused),
+		KIT_TEST(three_connections_have_one_id),
+		KIT_TEST(streams_are_numbered),
+		KIT_TEST(a_destination_without_streams_is_refused), KIT_TEST(another_version_is_refused),
 		KIT_TEST(nobody_listens), KIT_TEST(one_that_hangs_up_is_lost),
 	};
 

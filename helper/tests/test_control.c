@@ -76,8 +76,8 @@ static void greet(struct ends *ends)
 {
 	struct error err = { 0 };
 
-	assert_int_equal(control_send_hello(ends->a, &err), 0);
-	assert_int_equal(control_send_hello(ends->b, &err), 0);
+	assert_int_equal(control_send_hello(ends->a, 1, &err), 0);
+	assert_int_equal(control_send_hello(ends->b, STREAMS_MAX, &err), 0);
 	expect(ends->a, MIGRATE__CONTROL__BODY_HELLO);
 	expect(ends->b, MIGRATE__CONTROL__BODY_HELLO);
 }
@@ -142,7 +142,7 @@ static void messages_come_through(void **state)
 	Migrate__Control *msg;
 
 	open_both(&ends);
-	assert_int_equal(control_send_hello(ends.a, &err), 0);
+	assert_int_equal(control_send_hello(ends.a, 1, &err), 0);
 	msg = control_expect(ends.b, MIGRATE__CONTROL__BODY_HELLO, 1000, &err);
 	assert_non_null(msg);
 	assert_int_equal(msg->hello->version, PROTOCOL_VERSION);
@@ -159,7 +159,7 @@ static void another_message(void **state)
 	struct error err = { 0 };
 
 	open_both(&ends);
-	assert_int_equal(control_send_hello(ends.a, &err), 0);
+	assert_int_equal(control_send_hello(ends.a, 1, &err), 0);
 	assert_null(control_expect(ends.b, MIGRATE__CONTROL__BODY_READY, 1000, &err));
 	assert_int_equal(err.code, CODE_PEER);
 	control_close(ends.a);

@@ -73,7 +73,7 @@ static struct source *source_new(void)
 	int pair[2];
 
 	mailbox_init(&source->box, "the destination");
-	link_set_init(&source->links);
+	link_set_init(&source->links, 1);
 	source_failure_init(&source->failure, &source->box);
 	assert_int_equal(watch_init(&source->watch, &source->box, &err), 0);
 	source->watch.hooks = &source_hooks;

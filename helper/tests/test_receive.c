@@ -80,10 +80,10 @@ static int set_up(void **state)
 	assert_int_equal(peer_open(&w.peer, CONN(fd[1]), &err), 0);
 	assert_int_equal(walk_to(w.source, w.peer.ctl, PHASE_PRECOPY, &err), 0);
 	assert_int_equal(peer_start(&w.peer, &err), 0);
-	assert_false(receive_is_connected(&w.receive));
+	assert_string_equal(receive_lacks(&w.receive), "memory stream 1 of 1");
 	connect_pair(CONN_MEMORY, &w.memory);
 	connect_pair(CONN_URGENT, &w.urgent);
-	assert_true(receive_is_connected(&w.receive));
+	assert_null(receive_lacks(&w.receive));
 	return 0;
 }
 
@@ -96,7 +96,7 @@ static int tear_down(void **state)
 	pthread_join(w.peer.thread, NULL);
 	control_close(w.peer.ctl);
 	mailbox_destroy(&w.peer.box);
-	conn_close(&w.receive.memory_conn);
+	conn_close(&w.receive.memory[0].conn);
 	conn_close(&w.receive.urgent_conn);
 	conn_close(&w.memory);
 	conn_close(&w.urgent);
@@ -134,7 +134,7 @@ void __wrap_tell(const char *event, json_t *fields, const char *fmt, ...)
 /* One for each page would fill a disk. */
 static void the_lines_about_lost_pages_are_few(void **state)
 {
-	const struct receiver_hooks *hooks = &w.receive.memory.hooks;
+	const struct receiver_hooks *hooks = &w.receive.memory[0].receiver.hooks;
 
 	nr_told = 0;
 	for (int i = 0; i < 1000; i++)
@@ -153,6 +153,40 @@ static void a_second_connection_is_refused(void **state)
 			 -1);
 	assert_int_equal(err.code, CODE_PEER);
 	close(fd[1]);
+}
+
+static int connect_stream(unsigned int index, unsigned int streams, struct error *err)
+{
+	struct conn conn = conn_stream(index, streams);
+	int fd[2], ret;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	conn.fd = fd[0];
+	memset(err, 0, sizeof(*err));
+	ret = receive_connect(&w.receive, &conn, err);
+	close(fd[1]);
+	return ret;
+}
+
+/* Which one comes twice, or is missing, or is of another number than Hello said. */
+static void wrong_streams_are_named(void **state)
+{
+	struct error err;
+
+	receive_expect(&w.receive, 3);
+	assert_string_equal(receive_lacks(&w.receive), "memory stream 2 of 3");
+	assert_int_equal(connect_stream(2, 3, &err), 0);
+	assert_int_equal(connect_stream(2, 3, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+	assert_non_null(strstr(err.what, "memory stream 3 of 3 came twice"));
+	assert_int_equal(connect_stream(1, 2, &err), -1);
+	assert_int_equal(err.code, CODE_PEER);
+	assert_non_null(strstr(err.what, "memory stream 2 of 2"));
+	assert_string_equal(receive_lacks(&w.receive), "memory stream 2 of 3");
+	assert_int_equal(connect_stream(1, 3, &err), 0);
+	assert_null(receive_lacks(&w.receive));
+	for (unsigned int i = 1; i < 3; i++)
+		conn_close(&w.receive.memory[i].conn);
 }
 
 static void a_round_left_out_is_refused(void **state)
@@ -177,7 +211,7 @@ static void a_round_waits_for_control(void **state)
 	assert_non_null(msg);
 	migrate__control__free_unpacked(msg, NULL);
 	mailbox_lock(&w.peer.box);
-	assert_int_equal(w.receive.memory.round, 0);
+	assert_int_equal(w.receive.memory[0].receiver.round, 0);
 	w.receive.begun = 1;
 	pthread_cond_broadcast(&w.peer.box.changed);
 	mailbox_unlock(&w.peer.box);
@@ -224,6 +258,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		RECEIVE_TEST(a_second_connection_is_refused),
+		RECEIVE_TEST(wrong_streams_are_named),
 		RECEIVE_TEST(a_round_left_out_is_refused),
 		RECEIVE_TEST(a_round_waits_for_control),
 		RECEIVE_TEST(receives_up_to_restore_go),

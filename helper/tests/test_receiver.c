@@ -69,7 +69,7 @@ static void test_late(void **state)
 	assert_int_equal(bench->mm->counts.push, 2);
 	assert_int_equal(bench->mm->counts.zero, 1);
 	assert_int_equal(bench->mm->wanted.pages.nr, 4);
-	late_pages_pushed(bench->mm, &err);
+	assert_int_equal(late_pages_pushed(bench->mm, 0, 1, &err), 1);
 	assert_int_equal(bench->mm->wanted.nr_requests, 1);
 	assert_int_equal(bench->mm->wanted.requests[0].addr, AT(2));
 	assert_int_equal(bench->mm->wanted.requests[0].nr_pages, 4);

@@ -47,7 +47,7 @@ static void test_asked_again(void **state)
 	assert_int_equal(mm_request(bench->mm, AT(4), 2, &bench->err), 0);
 	free(wanted_requests(&bench->mm->wanted, &nr));
 	assert_int_equal(nr, 1);
-	assert_int_equal(late_pages_pushed(bench->mm, &bench->err), 0);
+	assert_int_equal(late_pages_pushed(bench->mm, 0, 1, &bench->err), 1);
 	requests = wanted_requests(&bench->mm->wanted, &nr);
 	assert_int_equal(nr, 1);
 	assert_int_equal(requests[0].nr_pages, 10);

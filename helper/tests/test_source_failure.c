@@ -42,12 +42,12 @@ static int set_up(void **state)
 
 	*state = bench;
 	mailbox_init(&bench->box, "the destination");
-	link_set_init(&bench->links);
+	link_set_init(&bench->links, 1);
 	source_failure_init(&bench->failure, &bench->box);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	bench->links.ctl = control_new(CONN(pair[0]), COURSE_SOURCE, &bench->err);
 	bench->dest = control_new(CONN(pair[1]), COURSE_DEST, &bench->err);
-	bench->memory = socket_for(&bench->links.memory);
+	bench->memory = socket_for(&bench->links.memory[0]);
 	bench->urgent = socket_for(&bench->links.urgent);
 	source_failure_connected(&bench->failure, &bench->links);
 	return walk_to(bench->links.ctl, bench->dest, PHASE_PRECOPY, &bench->err);

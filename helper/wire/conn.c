@@ -272,21 +272,22 @@ int conn_host(const char *where, char *host, size_t size, struct error *err)
 	return split_where(where, host, size, port, err);
 }
 
-int conn_write_preamble(const struct conn *conn, enum conn_kind kind, const uint8_t *id, struct error *err)
+int conn_write_preamble(const struct conn *conn, const uint8_t *id, struct error *err)
 {
 	struct conn_preamble pre = {
-		.magic = htole32(CONN_MAGIC), .version = htole16(CONN_VERSION), .kind = kind,
+		.magic = htole32(CONN_MAGIC), .version = htole16(CONN_VERSION), .kind = conn->kind,
+		/* an end that knows of one stream only takes no preamble that has a number here */
+		.index = conn->index, .streams = conn->streams > 1 ? conn->streams : 0,
 	};
 
 	memcpy(pre.id, id, sizeof(pre.id));
 	return conn_write(conn, &pre, sizeof(pre), 0, err);
 }
 
-int conn_introduce(struct conn *conn, enum conn_kind kind, const uint8_t *id, struct error *err)
+int conn_introduce(struct conn *conn, const uint8_t *id, struct error *err)
 {
-	conn->kind = kind;
 	conn_tune_watched(conn_link_fd(conn));
-	if (!conn_write_preamble(conn, kind, id, err))
+	if (!conn_write_preamble(conn, id, err))
 		return 0;
 	conn_close(conn);
 	return -1;
@@ -309,6 +310,18 @@ void conn_address_text(const struct sockaddr_storage *addr, socklen_t len, char 
 	snprintf(name, size, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
 }
 
+static int check_stream(struct conn_preamble *pre, struct error *err)
+{
+	uint8_t streams = pre->streams ?: 1;
+
+	if (streams > STREAMS_MAX || pre->index >= streams || (pre->kind != CONN_MEMORY && pre->index) ||
+	    (pre->kind == CONN_URGENT && pre->streams))
+		return error_set(err, CODE_PEER, NULL, "its preamble is wrong: stream %u of %u, of %d at most", pre->index,
+				 pre->streams, STREAMS_MAX);
+	pre->streams = streams;
+	return 0;
+}
+
 int conn_check_preamble(struct conn_preamble *pre, struct error *err)
 {
 	static const uint8_t zero[sizeof(pre->pad)];
@@ -323,10 +336,9 @@ int conn_check_preamble(struct conn_preamble *pre, struct error *err)
 		return error_set(err, CODE_PEER, "use the same version on both sides",
 				 "it speaks version %u of the protocol, this is version %u",
 				 pre->version, CONN_VERSION);
-	if (pre->kind < CONN_CONTROL || pre->kind > CONN_URGENT || pre->index ||
-	    memcmp(pre->pad, zero, sizeof(zero)))
+	if (pre->kind < CONN_CONTROL || pre->kind > CONN_URGENT || memcmp(pre->pad, zero, sizeof(zero)))
 		return error_set(err, CODE_PEER, NULL, "its preamble is wrong");
-	return 0;
+	return check_stream(pre, err);
 }
 
 bool conn_is_other_version(const struct conn_preamble *pre)

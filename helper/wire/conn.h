@@ -11,6 +11,7 @@
 #define CONN_DEFAULT_PORT	"7070"
 #define CONN_ID_BYTES		16
 #define CONN_LOST_MS		5000	/* default silence after which a link counts as lost */
+#define STREAMS_MAX		16	/* most memory connections of a migration */
 
 /** enum conn_kind - purpose of a connection; the values are on the wire */
 enum conn_kind {
@@ -26,6 +27,8 @@ enum conn_kind {
  *	of that process, to look at and never to read or write; else 0
  * @note: owned too, with @tcp: where that process says why it ends the connection; else 0
  * @in_kernel: @fd is a TCP socket whose TLS the kernel makes (wire/ktls.h)
+ * @index, @streams: a memory connection is stream @index of @streams, from 0 on; 0: there is one. On control @streams
+ *	alone, where the source is called
  *
  * Any thread may call conn_shutdown() while the connection is open; one thread reads and one
  * writes. Only the owner closes it, after those threads have ended.
@@ -34,6 +37,7 @@ struct conn {
 	int fd, tcp, note;
 	enum conn_kind kind;
 	bool in_kernel;
+	uint8_t index, streams;
 };
 
 #define CONN_NONE	((struct conn){ .fd = -1 })
@@ -63,9 +67,10 @@ struct conn_preamble {
 	uint32_t magic;		/* CONN_MAGIC */
 	uint16_t version;	/* 1 */
 	uint8_t kind;		/* enum conn_kind */
-	uint8_t index;		/* number of the memory stream; 0 as long as there is one */
+	uint8_t index;		/* number of the memory stream */
 	uint8_t id[CONN_ID_BYTES];
-	uint8_t pad[8];		/* 0 */
+	uint8_t streams;	/* how many memory streams there are; 0: one */
+	uint8_t pad[7];		/* 0 */
 };
 
 #define CONN_MAGIC	0x434d5653	/* "SVMC" */
@@ -105,7 +110,7 @@ int64_t conn_silent_ms(int fd);
 /** conn_address_text() - an address as text, "10.0.0.1:7070"; no DNS query */
 void conn_address_text(const struct sockaddr_storage *addr, socklen_t len, char *name, size_t size);
 
-/** conn_check_preamble() - check @pre and turn it to host byte order; -1 with CODE_PEER */
+/** conn_check_preamble() - check @pre and turn it to host byte order, with 1 for no streams; -1 with CODE_PEER */
 int conn_check_preamble(struct conn_preamble *pre, struct error *err);
 
 /** conn_is_other_version() - @pre, which conn_check_preamble() has refused, is one of another version: it can be told */
@@ -120,10 +125,16 @@ int conn_dial(const char *where, struct error *err);
 /** conn_host() - the name or address in @where, which is no UNIX socket, without its port */
 int conn_host(const char *where, char *host, size_t size, struct error *err);
 
-/** conn_write_preamble() - the preamble alone; also to say this version to an end that speaks another one */
-int conn_write_preamble(const struct conn *conn, enum conn_kind kind, const uint8_t *id, struct error *err);
+/** conn_write_preamble() - that of @conn's kind and number, alone; also to say this version to an end that speaks another one */
+int conn_write_preamble(const struct conn *conn, const uint8_t *id, struct error *err);
+/** conn_stream() - not open: memory stream @index of @streams */
+static inline struct conn conn_stream(unsigned int index, unsigned int streams)
+{
+	return (struct conn){ .fd = -1, .kind = CONN_MEMORY, .index = index, .streams = streams };
+}
+
 /** conn_introduce() - send the preamble on an open connection; 0, or -1 and @conn is closed */
-int conn_introduce(struct conn *conn, enum conn_kind kind, const uint8_t *id, struct error *err);
+int conn_introduce(struct conn *conn, const uint8_t *id, struct error *err);
 
 /**
  * conn_write(), conn_read() - transfer all @bytes; 0 or -1

@@ -470,7 +470,7 @@ Migrate__Control *control_expect(struct control *ctl, Migrate__Control__BodyCase
 	return control_expected(control_recv(ctl, timeout_ms, err), body_case, err);
 }
 
-int control_send_hello(struct control *ctl, struct error *err)
+int control_send_hello(struct control *ctl, uint32_t streams, struct error *err)
 {
 	Migrate__Control msg = MIGRATE__CONTROL__INIT;
 	Migrate__Hello hello = MIGRATE__HELLO__INIT;
@@ -480,6 +480,8 @@ int control_send_hello(struct control *ctl, struct error *err)
 	hello.version = PROTOCOL_VERSION;
 	hello.software = "migrate-helper " VERSION;
 	hello.hostname = hostname;
+	hello.has_streams = true;
+	hello.streams = streams;
 	msg.body_case = MIGRATE__CONTROL__BODY_HELLO;
 	msg.hello = &hello;
 	return control_send(ctl, &msg, err);

@@ -75,8 +75,8 @@ Migrate__Control *control_recv(struct control *ctl, int timeout_ms, struct error
 /** control_is_big() - @msg takes many times the memory of others: the caller keeps one at a time */
 bool control_is_big(const Migrate__Control *msg);
 
-/** control_send_hello() - send Hello, the first message: host, version, protocol */
-int control_send_hello(struct control *ctl, struct error *err);
+/** control_send_hello() - send Hello, the first message: host, version, protocol, and Hello.streams */
+int control_send_hello(struct control *ctl, uint32_t streams, struct error *err);
 
 /** control_expected() - @msg when its body is @body_case; else free it and return NULL with @err */
 Migrate__Control *control_expected(Migrate__Control *msg, Migrate__Control__BodyCase body_case,

@@ -70,7 +70,7 @@ int given_check(const struct given *given, struct error *err)
 		return error_set(err, CODE_USAGE, "give both", "%s is missing",
 				 given->rpc < 0 ? "--fdrpc" : "--fdmem");
 	if (given->nr_mem == 1)
-		return error_set(err, CODE_USAGE, "give --fdmem twice",
+		return error_set(err, CODE_USAGE, "give --fdmem twice, or once more than there are memory streams",
 				 "one --fdmem is missing: the second one carries the pages that the program waits for, which never wait behind the others");
 	for (size_t i = 0; i < nr; i++) {
 		if (check_one(&ones[i], err))

@@ -9,14 +9,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include "base/error.h"
+#include "wire/conn.h"
 #include "wire/tls_keys.h"
 
-#define GIVEN_MEM_MAX	2	/* the memory connection, and the urgent one */
+#define GIVEN_MEM_MAX	(1 + STREAMS_MAX)	/* the urgent connection, and memory streams */
 
 /**
  * struct given - numbers of descriptors; -1: not given
  * @rpc: the control connection, with @mem in place of an address
- * @mem: the memory connection, and the urgent one
+ * @mem: the first memory stream, the urgent connection, then the other streams
  * @fs: for files; @msg: of a manager (wire/msgfd.h)
  * @insecure: the user wants no TLS on @rpc and @mem
  */
@@ -26,7 +27,7 @@ struct given {
 	bool insecure;
 };
 
-#define GIVEN_NONE	((struct given){ .rpc = -1, .mem = { -1, -1 }, .fs = -1, .msg = -1 })
+#define GIVEN_NONE	((struct given){ .rpc = -1, .fs = -1, .msg = -1 })
 
 /** given_has_link() - the connections of the migration are given */
 static inline bool given_has_link(const struct given *given)

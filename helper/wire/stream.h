@@ -42,6 +42,7 @@ enum frame_kind {
 #define FRAME_COOKIE(round, object)	((uint64_t)(round) << 32 | (uint32_t)(object))
 #define FRAME_ROUND_OF(cookie)	((uint32_t)((cookie) >> 32))
 #define FRAME_OBJECT_OF(cookie)	((uint32_t)(cookie))
+#define FRAME_ALL_OBJECTS	0	/* ROUND and FINAL on memory streams other than the first */
 
 /* The cookie of ALSO has the object whose pages come next where others have the round. */
 #define FRAME_ALSO_COOKIE(giver, object)	FRAME_COOKIE(giver, object)

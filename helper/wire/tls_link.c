@@ -245,28 +245,33 @@ static int seal(struct conn *conn, const char *where, const struct tls_keys *key
 	       tls_link_finish(&link, PROCESS_MS, conn, peer, err) ? -1 : 0;
 }
 
-static int introduce(struct conn *conn, const char *where, enum conn_kind kind, const uint8_t *id,
-		     const struct tls_keys *keys, struct tls_peer *peer, struct error *err)
+static int introduce(struct conn *conn, const char *where, const uint8_t *id, const struct tls_keys *keys,
+		     struct tls_peer *peer, struct error *err)
 {
 	if (seal(conn, where, keys, peer, err)) {
 		conn_close(conn);
 		return -1;
 	}
-	return conn_introduce(conn, kind, id, err);
+	return conn_introduce(conn, id, err);
 }
 
-int tls_link_over(struct conn *conn, int fd, enum conn_kind kind, const uint8_t *id, const struct tls_keys *keys,
+int tls_link_over(struct conn *conn, int fd, const uint8_t *id, const struct tls_keys *keys, struct tls_peer *peer,
+		  struct error *err)
+{
+	conn->fd = fd;
+	return introduce(conn, NULL, id, keys, peer, err);
+}
+
+int tls_link_open(struct conn *conn, const char *where, const uint8_t *id, const struct tls_keys *keys,
 		  struct tls_peer *peer, struct error *err)
 {
-	*conn = (struct conn){ .fd = fd, .kind = kind };
-	return introduce(conn, NULL, kind, id, keys, peer, err);
+	conn->fd = conn_dial(where, err);
+	return conn->fd < 0 ? -1 : introduce(conn, where, id, keys, peer, err);
 }
 
 int tls_link_connect(struct conn *conn, const char *where, enum conn_kind kind, const uint8_t *id,
 		     const struct tls_keys *keys, struct tls_peer *peer, struct error *err)
 {
-	*conn = CONN_NONE;
-	conn->kind = kind;
-	conn->fd = conn_dial(where, err);
-	return conn->fd < 0 ? -1 : introduce(conn, where, kind, id, keys, peer, err);
+	*conn = (struct conn){ .fd = -1, .kind = kind };
+	return tls_link_open(conn, where, id, keys, peer, err);
 }

@@ -45,6 +45,12 @@ int tls_link_finish(struct tls_link *link, int timeout_ms, struct conn *conn,
 		    struct tls_peer *peer, struct error *err);
 
 /**
+ * tls_link_open() - tls_link_connect() of @conn, which is not open, and says its kind and number
+ */
+int tls_link_open(struct conn *conn, const char *where, const uint8_t *id, const struct tls_keys *keys,
+		  struct tls_peer *peer, struct error *err);
+
+/**
  * tls_link_connect() - connect to @where, with TLS unless @keys say none, and send the preamble
  * @id: CONN_ID_BYTES of the migration
  * @peer: filled after TLS
@@ -53,11 +59,11 @@ int tls_link_connect(struct conn *conn, const char *where, enum conn_kind kind, 
 		     const struct tls_keys *keys, struct tls_peer *peer, struct error *err);
 
 /**
- * tls_link_over() - tls_link_connect() over a connection that another program has opened
+ * tls_link_over() - tls_link_open() over a connection that another program has opened
  * @fd: owned, also after a failure. No name of the other end is compared: its key, or authority, and --allow say who it may be
  */
-int tls_link_over(struct conn *conn, int fd, enum conn_kind kind, const uint8_t *id, const struct tls_keys *keys,
-		  struct tls_peer *peer, struct error *err);
+int tls_link_over(struct conn *conn, int fd, const uint8_t *id, const struct tls_keys *keys, struct tls_peer *peer,
+		  struct error *err);
 
 /**
  * tls_link_check_same() - both connections lead to the same key or certificate

@@ -210,6 +210,8 @@ def play_dest(port, path, hello=None):
             continue
         replies = [k for k, _ in seen.take(piece)]
         if SETUP_REPLY in replies:
+            # a source that has refused what it heard makes no others
+            listener.settimeout(5)
             others = [listener.accept()[0] for _ in range(2)]
             # Setup is there, or the answer would come too early
             time.sleep(2)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Opens the connections of a migration, as a caller does that has a network of its own, and runs both ends over them.
 # Usage: given.py KIND DIR PID [OPTION]...: KIND: unix, tcp, kinds of TLS, or what is wrong; output of both ends, and keys, in DIR; OPTIONs of migrate
+# $STREAMS: memory streams, of 1 unless set
 import os, signal, socket, struct, subprocess, sys
 
 def pair(family):
@@ -18,6 +19,8 @@ def outcome(sock):
 
 def run(side, words, numbers, manager):
     words = words + ["--fdrpc", numbers[0], "--fdmem", numbers[1], "--fdmem", numbers[2], "--msgfd", str(manager.fileno())]
+    for number in numbers[len(numbers) - more:]:
+        words = words + ["--fdmem", number]
     if kind in drivers:
         words = words + (["--fdfs", numbers[3]] if kind != "channelless" else []) + ["--fs-driver", drivers[kind][side]]
     with open(os.path.join(where, side + ".json"), "w") as to, open(os.path.join(where, side + ".err"), "w") as log:
@@ -39,7 +42,8 @@ drivers = {"driver": {"migrate": sends, "serve": takes}, "channelless": {"migrat
            "driver-fails": {"migrate": "exit 3", "serve": takes}, "driver-hangs": {"migrate": "sleep 1000", "serve": takes}}
 bind = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"', there, files] if kind in drivers else []
 unix = ["unix", "same", "crossed", "silent", "sealed-unix"] + list(drivers)
-pairs = [pair("unix" if kind in unix else "tcp") for _ in range(4 if kind in drivers else 3)]
+more = int(os.environ.get("STREAMS", "1")) - 1
+pairs = [pair("unix" if kind in unix else "tcp") for _ in range((4 if kind in drivers else 3) + more)]
 here = [str(near.fileno()) for near, _ in pairs]
 far = [str(far.fileno()) for _, far in pairs]
 if kind == "crossed":
