@@ -38,8 +38,10 @@ static void *wait_there(void *arg)
 		if (conn->fd < 0)
 			break;
 		conn_read(conn, &kit->calls[kit->nr], sizeof(*kit->calls), 5000, &err);
-		if (!kit->nr++)
-			conn_introduce(conn, kit->answers, ours, &err);
+		if (kit->nr++)
+			continue;
+		conn->kind = kit->answers;
+		conn_introduce(conn, ours, &err);
 	}
 	return NULL;
 }

@@ -13,7 +13,7 @@
 
 static struct link_set links;
 static struct control *far_ctl;
-static int far_memory, far_urgent;
+static int far_memory, far_second, far_urgent;
 static struct error err;
 
 static int end_of_pair(struct conn *conn)
@@ -30,12 +30,13 @@ static int set_up(void **state)
 	struct conn ctl, far;
 
 	memset(&err, 0, sizeof(err));
-	link_set_init(&links);
+	link_set_init(&links, 2);
 	far.fd = end_of_pair(&ctl);
 	far = (struct conn){ .fd = far.fd };
 	links.ctl = control_new(&ctl, COURSE_SOURCE, &err);
 	far_ctl = control_new(&far, COURSE_DEST, &err);
-	far_memory = end_of_pair(&links.memory);
+	far_memory = end_of_pair(&links.memory[0]);
+	far_second = end_of_pair(&links.memory[1]);
 	far_urgent = end_of_pair(&links.urgent);
 	return links.ctl && far_ctl ? 0 : -1;
 }
@@ -45,6 +46,7 @@ static int tear_down(void **state)
 	link_set_close(&links);
 	control_close(far_ctl);
 	close(far_memory);
+	close(far_second);
 	close(far_urgent);
 	return 0;
 }
@@ -65,9 +67,10 @@ static void the_other_end_hears_why(void **state)
 	assert_null(control_recv(far_ctl, 5000, &err));
 	assert_non_null(strstr(err.what, "no room"));
 	assert_int_equal(heard(far_memory), 0);
+	assert_int_equal(heard(far_second), 0);
 	assert_int_equal(heard(far_urgent), 0);
 	/* a thread that waits in a frame comes back */
-	assert_int_equal(heard(links.memory.fd), 0);
+	assert_int_equal(heard(links.memory[0].fd), 0);
 	assert_int_equal(heard(links.urgent.fd), 0);
 }
 
@@ -77,8 +80,9 @@ static void control_goes_on_without_a_word(void **state)
 
 	link_set_fail(&links, NULL, false);
 	assert_int_equal(heard(far_memory), 0);
+	assert_int_equal(heard(far_second), 0);
 	assert_int_equal(heard(far_urgent), 0);
-	assert_int_equal(control_send_hello(links.ctl, &err), 0);
+	assert_int_equal(control_send_hello(links.ctl, 2, &err), 0);
 	msg = control_recv(far_ctl, 5000, &err);
 	assert_non_null(msg);
 	assert_int_equal(msg->body_case, MIGRATE__CONTROL__BODY_HELLO);
@@ -90,8 +94,9 @@ static void closed_at_once(void **state)
 	assert_int_equal(heard(far_memory), -1);
 	link_set_close(&links);
 	assert_null(links.ctl);
-	assert_false(conn_is_open(&links.memory) || conn_is_open(&links.urgent));
+	assert_false(conn_is_open(&links.memory[0]) || conn_is_open(&links.memory[1]) || conn_is_open(&links.urgent));
 	assert_int_equal(heard(far_memory), 0);
+	assert_int_equal(heard(far_second), 0);
 	assert_int_equal(heard(far_urgent), 0);
 	assert_null(control_recv(far_ctl, 5000, &err));
 	/* before there are any, and after them */
