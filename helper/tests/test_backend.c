@@ -17,7 +17,6 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "backend/backend.h"
-#include "backend/run_list.h"
 #include "backend/soft_dirty.h"
 #include "os/pagemap.h"
 #include "pages/page_set.h"
@@ -471,36 +470,6 @@ static void a_failed_look_is_told_by_the_scan(void **state)
 	follow_close(&follow);
 }
 
-static void names_are_found(void **state)
-{
-	assert_int_equal(backend_kind_find("auto"), BACKEND_AUTO);
-	assert_int_equal(backend_kind_find("module"), BACKEND_MODULE);
-	assert_int_equal(backend_kind_find("vmread"), BACKEND_VMREAD);
-	assert_int_equal(backend_kind_find("vm"), -1);
-}
-
-static void pages_become_runs(void **state)
-{
-	struct bench bench = { 0 };
-	struct run_list list = { .fn = take_told, .ctx = &bench };
-	struct error err = { 0 };
-
-	for (size_t i = 0; i < PAGES; i++)
-		assert_int_equal(run_list_add(&list, i * PAGE_BYTES, 1,
-					      i < 600 ? SPLICE_VM_RUN_DIRTY : SPLICE_VM_RUN_DROPPED,
-					      &err), 0);
-	assert_int_equal(run_list_flush(&list, &err), 0);
-	assert_int_equal(bench.nr_told, 2);
-	assert_int_equal(bench.told[0].nr_pages, 600);
-	assert_int_equal(bench.told[1].addr, 600 * PAGE_BYTES);
-	/* a gap each */
-	bench.nr_told = 0;
-	for (size_t i = 0; i < PAGES; i++)
-		assert_int_equal(run_list_add(&list, 2 * i * PAGE_BYTES, 1, 1, &err), 0);
-	assert_int_equal(run_list_flush(&list, &err), 0);
-	assert_int_equal(bench.nr_told, PAGES);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -515,8 +484,6 @@ int main(void)
 		cmocka_unit_test(a_page_that_was_away_is_told),
 		cmocka_unit_test_setup_teardown(a_look_is_told_before_the_next, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_failed_look_is_told_by_the_scan, set_up, tear_down),
-		cmocka_unit_test(names_are_found),
-		cmocka_unit_test(pages_become_runs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
