@@ -27,7 +27,7 @@ runs_new()
 lacks_memory()
 {
 	package_in "$1" || { fail="no package"; return 1; }
-	program && PATH=/usr/bin:$PATH limit="--bandwidth 1MiB/s" move && wait_for 60 in_state POSTCOPY &&
+	program && PATH=/usr/bin:$PATH limit="--compress off --bandwidth 1MiB/s" move && wait_for 60 in_state POSTCOPY &&
 		there pkill -STOP -x page_writer || { fail="no post-copy"; return 1; }
 }
 
