@@ -59,6 +59,9 @@ static int settle_entry(void *ctx, const struct ledger_entry *entry)
 	if (!look->force)
 		return error_set(look->err, CODE_USAGE, "look at the other end first; say --force when you have",
 				 "migration %s: %s", entry->id, text);
+	if (ledger_row_stands(entry))
+		return error_set(look->err, CODE_TARGET, "give --images-dir as it was given to migrate",
+				 "process %d stands here for migration %s, and its record is not found", entry->pid, entry->id);
 	if (ledger_settle(look->base, entry->id, entry->side, LEDGER_ENDED, look->err))
 		return -1;
 	report_say("migration %s is settled", entry->id);
@@ -86,7 +89,7 @@ static int run(struct abort_options *opts, struct error *err)
 	if (!settle_release(&opts->settle, &why))
 		return 0;
 	/* what stands here decides, if there is any */
-	if (*opts->settle.release.dir) {
+	if (*opts->settle.release.dir && record_stands(&opts->settle.release.record)) {
 		*err = why;
 		return -1;
 	}

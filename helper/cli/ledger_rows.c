@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "base/report.h"
 #include "cli/ledger_rows.h"
+#include "os/proc.h"
 
 /** struct verdict - what an entry means, in a word and in a sentence */
 struct verdict {
@@ -9,6 +10,9 @@ struct verdict {
 
 static const struct verdict doubt = {
 	"doubt", "the program was handed over, and its process here has ended with the machine or was ended; look whether it runs there",
+};
+static const struct verdict stands = {
+	"stands", "the program was handed over and stands here; what --images-dir of migrate was, release and abort have to be told",
 };
 static const struct verdict aborted = {
 	"aborted", "the program was to start here and never did: it goes on at the source, or stands there",
@@ -20,13 +24,23 @@ static const struct verdict waits = {
 	"waits", "the program was started here, and migrate-helper and its keeper were killed: what it lacks of its memory does not come",
 };
 
+bool ledger_row_stands(const struct ledger_entry *entry)
+{
+	struct error ignored = { 0 };
+	struct proc_status status;
+
+	return entry->side == LEDGER_SOURCE && !entry->rebooted && entry->pid > 0 &&
+	       !proc_status_read(entry->pid, &status, &ignored) && status.start_ticks == entry->start_ticks &&
+	       status.state != 'Z';
+}
+
 /* NULL: nothing is open */
 static const struct verdict *verdict_of(const struct ledger_entry *entry)
 {
 	if (entry->lives)
 		return NULL;
 	if (entry->side == LEDGER_SOURCE)
-		return entry->state == LEDGER_COMMITTED ? &doubt : NULL;
+		return entry->state != LEDGER_COMMITTED ? NULL : ledger_row_stands(entry) ? &stands : &doubt;
 	if (entry->state == LEDGER_COMMITTED)
 		return &aborted;
 	if (entry->state != LEDGER_STARTED)

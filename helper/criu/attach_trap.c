@@ -40,7 +40,8 @@ void attach_trap_clear(struct attach_trap *trap, pid_t criu)
 
 bool attach_trap_is_hit(const struct attach_trap *trap, const struct user_regs_struct *regs)
 {
-	return trap->set && regs->rip == trap->at + 1;
+	/* also when it is not set any more: another stop may have come before this one */
+	return trap->at && regs->rip == trap->at + 1;
 }
 
 void attach_trap_pass(const struct attach_trap *trap, struct user_regs_struct *regs)

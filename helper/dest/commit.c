@@ -142,8 +142,6 @@ static int let_go(struct commit *commit)
 		tell("warning", NULL, "%s", err.what);
 		keeper_clean_up(commit->dir, commit->program->init_fd);
 	}
-	if (ledger_set(commit->ledger, program_has_ended(commit->program, 0) ? LEDGER_ENDED : LEDGER_DONE, &err))
-		tell("warning", NULL, "%s", err.what);
 	return signal;
 }
 
@@ -297,19 +295,22 @@ static int commit_timeout_ms(const struct commit *commit)
 	return (commit->max_frozen_s + COMMIT_MORE_S) * 1000;
 }
 
-int commit_run(struct commit *commit, bool *undo, struct error *err)
+/* What has ended is told to the source before. */
+static int note_end(struct commit *commit, int code)
 {
-	Migrate__Control *msg = mailbox_expect(&commit->peer->box, MIGRATE__CONTROL__BODY_COMMIT,
-						commit_timeout_ms(commit), err);
+	struct error err = { 0 };
+
+	if (ledger_set(commit->ledger, program_has_ended(commit->program, 0) ? LEDGER_ENDED : LEDGER_DONE, &err))
+		tell("warning", NULL, "%s", err.what);
+	return code;
+}
+
+/* COMMIT has come, and the program runs. Return: enum exit_code */
+static int serve_pages(struct commit *commit, struct error *err)
+{
 	enum outcome outcome;
 	int signal, code;
 
-	if (!msg)
-		return -1;
-	migrate__control__free_unpacked(msg, NULL);
-	if (start_tasks(commit, err))
-		return -1;
-	*undo = false;
 	budget_drop_images(commit->budget);
 	if (send_started(commit, err))
 		peer_fail(commit->peer, err);
@@ -332,4 +333,18 @@ int commit_run(struct commit *commit, bool *undo, struct error *err)
 	if (code != CODE_DOUBT)
 		make_huge(commit, code);
 	return code;
+}
+
+int commit_run(struct commit *commit, bool *undo, struct error *err)
+{
+	Migrate__Control *msg = mailbox_expect(&commit->peer->box, MIGRATE__CONTROL__BODY_COMMIT,
+						commit_timeout_ms(commit), err);
+
+	if (!msg)
+		return -1;
+	migrate__control__free_unpacked(msg, NULL);
+	if (start_tasks(commit, err))
+		return -1;
+	*undo = false;
+	return note_end(commit, serve_pages(commit, err));
 }

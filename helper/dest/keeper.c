@@ -20,7 +20,7 @@
  * @kept: what the keeper has closed; used when it has died
  * @init_pid: of the namespace that it started; 0: none yet
  * @handles: so many were given
- * @ledger: the keeper writes there, and the helper when the keeper has died
+ * @ledger: the keeper writes STARTED there, and the helper when the keeper has died
  */
 struct keeper {
 	struct keeper_process process;
@@ -160,10 +160,16 @@ static int commit_alone(struct keeper *keeper, size_t nr_processes, struct error
 {
 	struct pollfd init = { .fd = proc_pidfd(keeper->init_pid, &(struct error){ 0 }),
 			       .events = POLLIN };
-	bool ended;
+	bool ended, gone;
 
 	/* the kernel has told the init by then: before, the init's life says nothing */
-	keeper_process_wait(&keeper->process, PDEATH_TIMEOUT_MS);
+	gone = keeper_process_wait(&keeper->process, PDEATH_TIMEOUT_MS);
+	/* a disk may keep it: its init, and the program, would die with it later. Nothing has run */
+	if (!gone && cgroup_is_told_to_freeze(&keeper->group)) {
+		if (init.fd >= 0)
+			close(init.fd);
+		return error_set(err, CODE_INTERNAL, NULL, "the keeper is stuck");
+	}
 	ended = init.fd < 0 || poll(&init, 1, PDEATH_TIMEOUT_MS) > 0;
 	if (init.fd >= 0)
 		close(init.fd);
@@ -245,8 +251,6 @@ bool keeper_undo(struct keeper *keeper, int init_fd)
 	cgroup_remove(&keeper->group, KEPT_GROUP_TIMEOUT_MS);
 	kept_addresses_forget(&keeper->kept, gone);
 	owned_dir_remove(keeper->dir);
-	if (gone)
-		ledger_set(&keeper->ledger, LEDGER_ABORTED, &(struct error){ 0 });
 	return gone;
 }
 

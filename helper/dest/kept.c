@@ -116,8 +116,6 @@ static void kept_kill(struct kept *kept, struct error *err)
 	/* the v1 freezer keeps killed tasks, and the init waits for them */
 	cgroup_kill(kept->group, err);
 	nsinit_kill(&kept->ns, err);
-	if (!error_is_set(err))
-		ledger_set(&kept->ledger, LEDGER_ABORTED, &(struct error){ 0 });
 }
 
 /*
@@ -198,6 +196,8 @@ static void kept_abort_alone(struct kept *kept)
 	kept_kill(kept, &gone);
 	/* before all else: the program stands at the source */
 	kept_speak(kept, &gone);
+	if (!error_is_set(&gone))
+		ledger_set(&kept->ledger, LEDGER_ABORTED, &(struct error){ 0 });
 	kept_clean_up(kept);
 	kept_hang_up(kept);
 }

@@ -342,6 +342,8 @@ static int start_threads(struct migration *m, struct error *err)
 	m->restore.comm = m->setup.said->comm;
 	m->restore.cost_model_ns = m->setup.cost_model_ns;
 	receive_allow(&m->receive, m->setup.codecs);
+	if (budget_take(&m->budget, BUDGET_BOOKS, receive_cost(&m->receive), err))
+		return -1;
 	m->commit.max_frozen_s = m->receive.max_frozen_s = setup_max_frozen_s(&m->setup);
 	if (lazy_server_listen(m->images.work_fd, &m->lazy, err) ||
 	    faults_expect(&m->faults, m->lazy, err) || faults_start(&m->faults, err))
@@ -389,6 +391,8 @@ static int undo(struct migration *m, struct error *err)
 		tell("warning", NULL, "the restored tasks are still there: %s", why.what);
 	if (m->peer.ctl)
 		control_send_abort(m->peer.ctl, err, gone);
+	if (gone)
+		ledger_set(&m->ledger, LEDGER_ABORTED, &(struct error){ 0 });
 	/* tell the source before the rest of the clean-up */
 	if (!alone && keeper_said(m->keeper, &why))
 		keeper_undo(m->keeper, m->program.init_fd);

@@ -234,6 +234,12 @@ static void *urgent_body(void *arg)
 	return NULL;
 }
 
+/* The first one is not counted: every migration has it. */
+uint64_t receive_cost(const struct receive *receive)
+{
+	return (receive->streams - 1) * RECEIVER_BYTES;
+}
+
 void receive_allow(struct receive *receive, uint32_t codecs)
 {
 	for (unsigned int i = 0; i < receive->streams; i++)

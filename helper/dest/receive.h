@@ -82,6 +82,9 @@ const char *receive_lacks(const struct receive *receive);
 /** receive_fail() - the migration is given up: no stream waits for another one */
 void receive_fail(struct receive *receive);
 
+/** receive_cost() - bytes of memory that the streams beyond the first one take */
+uint64_t receive_cost(const struct receive *receive);
+
 /** receive_allow() - the source may send pages in these codecs (CODEC_BIT()). Before receive_start() */
 void receive_allow(struct receive *receive, uint32_t codecs);
 /** receive_start() - start a thread for each connection; receive_stop() after a failure too */

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
 #include "dest/inherit.h"
 #include "dest/late_pages.h"
 #include "dest/lost_pages.h"
@@ -19,6 +22,19 @@ static int refuse_frame(const struct receiver *receiver, const struct frame *fra
 			 frame->kind, conn_name(receiver), why);
 }
 
+/*
+ * By the kernel, which says EFAULT where a file system, or the pool of huge pages, is full: a write of this program would
+ * be a SIGBUS.
+ */
+static int copy_in(void *to, const void *from, size_t bytes, struct error *err)
+{
+	const struct iovec there = { to, bytes }, here = { (void *)from, bytes };
+
+	return process_vm_writev(getpid(), &here, 1, &there, 1, 0) == (ssize_t)bytes ? 0 :
+	       error_set(err, CODE_REFUSED, "free memory there, or move the program elsewhere",
+			 "there is no memory for pages that come: a file system, or the pool of huge pages, is full");
+}
+
 /* @pages: of a compressed frame; NULL: they are still on the connection */
 static int receive_bytes(struct receiver *receiver, const struct mirror_windows *windows,
 			 const struct frame *frame, const uint8_t *pages, struct error *err)
@@ -32,7 +48,7 @@ static int receive_bytes(struct receiver *receiver, const struct mirror_windows 
 		if (!to) {
 			ret = refuse_frame(receiver, frame, "a run lies in no window of the mirror", err);
 		} else if (pages) {
-			memcpy(to, pages, run->nr_pages * PAGE_BYTES);
+			ret = copy_in(to, pages, run->nr_pages * PAGE_BYTES, err);
 			pages += run->nr_pages * PAGE_BYTES;
 		} else {
 			ret = conn_read(receiver->conn, to, run->nr_pages * PAGE_BYTES, 0, err);
@@ -41,19 +57,12 @@ static int receive_bytes(struct receiver *receiver, const struct mirror_windows 
 	return ret;
 }
 
-/* Of one run: the pages expand into their place. They go through a buffer to several places. */
 static int expand(struct receiver *receiver, const struct mirror_windows *windows,
 		  const struct frame *frame, struct error *err)
 {
-	const struct splice_vm_run *run = frame->runs;
-	void *to = frame->nr_runs > 1 ? receiver->pages :
-		   mirror_windows_at(windows, run->addr, run->nr_pages);
-
-	if (!to)
-		return refuse_frame(receiver, frame, "a run lies in no window of the mirror", err);
-	if (unpacker_expand(&receiver->unpacker, frame, to, err))
+	if (unpacker_expand(&receiver->unpacker, frame, receiver->pages, err))
 		return -1;
-	return frame->nr_runs > 1 ? receive_bytes(receiver, windows, frame, receiver->pages, err) : 0;
+	return receive_bytes(receiver, windows, frame, receiver->pages, err);
 }
 
 /* All pages of the frame, to receiver.pages. */

@@ -13,6 +13,10 @@
 
 #define RECEIVE_FROZEN	UINT32_MAX	/* later than any round */
 
+/* Of one: pages aside, runs, runs of ALSO, a compressed frame */
+#define RECEIVER_BYTES	(FRAME_MAX_PAGES * PAGE_BYTES + (FRAME_MAX_RUNS + FRAME_ALSO_RUNS_MAX) * \
+			 sizeof(struct splice_vm_run) + PACKED_BYTES)
+
 /**
  * struct receiver_hooks - calls into the rest of the migration
  * @gate: waits until control has announced @round (or RECEIVE_FROZEN), so that its Maps are in

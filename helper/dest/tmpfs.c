@@ -248,6 +248,13 @@ static int set_xattrs(const struct taking *taking, const char *path, const char 
 	return 0;
 }
 
+/* The directory above has its default ACL by then, and gives it to what is made there. */
+static void forget_inherited(const char *path)
+{
+	lremovexattr(path, "system.posix_acl_access");
+	lremovexattr(path, "system.posix_acl_default");
+}
+
 /* The kernel takes S_ISUID, and capabilities, away from a file that gets another owner. */
 static int set_attributes(const struct taking *taking, const struct tmpfs_record *record, const char *xattrs,
 			  struct error *err)
@@ -260,6 +267,7 @@ static int set_attributes(const struct taking *taking, const struct tmpfs_record
 	    (!S_ISLNK(record->mode) && fchmodat(dir_fd, taking->name, record->mode & 07777, 0)))
 		return failed(taking, "set owner and mode of", err);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dir_fd, taking->name);
+	forget_inherited(path);
 	if (set_xattrs(taking, path, xattrs, record->xattr_bytes, err))
 		return -1;
 	return !S_ISDIR(record->mode) && utimensat(dir_fd, taking->name, times, AT_SYMLINK_NOFOLLOW) ?

@@ -86,10 +86,10 @@ bool tmpfs_can_be_made(const char *options, const char *flags)
 	return !each_option(options, check_option, NULL) && !each_option(flags, check_flag, NULL);
 }
 
-/* Zero is no limit, which can be set at once. */
+/* Zero is no limit, which can be set at once. The kernel takes other forms of numbers than those of base ten. */
 static const char *value_at_first(const char *key, const char *value)
 {
-	if (!is_limit(key) || !value || !strtoull(value, NULL, 10))
+	if (!is_limit(key) || !value || !strcmp(value, "0"))
 		return value;
 	return strcmp(key, "nr_inodes") ? MANY_BYTES : MANY_INODES;
 }
@@ -98,7 +98,8 @@ static int set_option(void *ctx, const char *key, const char *value)
 {
 	const int *fs = ctx;
 
-	if (!strcmp(key, "rw") || !strcmp(key, "seclabel"))
+	/* with huge pages a page that comes would take the memory of 512: see tmpfs_limit() */
+	if (!strcmp(key, "rw") || !strcmp(key, "seclabel") || !strcmp(key, "huge"))
 		return 0;
 	if (!value)
 		return fsconfig(*fs, FSCONFIG_SET_FLAG, key, NULL, 0);
@@ -110,7 +111,7 @@ static int set_limit(void *ctx, const char *key, const char *value)
 {
 	const int *fs = ctx;
 
-	return is_limit(key) && value ? fsconfig(*fs, FSCONFIG_SET_STRING, key, value, 0) : 0;
+	return (is_limit(key) || !strcmp(key, "huge")) && value ? fsconfig(*fs, FSCONFIG_SET_STRING, key, value, 0) : 0;
 }
 
 static int add_flag(void *ctx, const char *key, const char *value)

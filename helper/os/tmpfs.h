@@ -14,11 +14,11 @@
  */
 bool tmpfs_can_be_made(const char *options, const char *flags);
 /**
- * tmpfs_make() - a new one. It has no limits but the kernel's own until tmpfs_limit()
+ * tmpfs_make() - a new one. It has no limits but the kernel's own, and no huge pages, until tmpfs_limit()
  * Return: a descriptor of its root, on a mount that is nowhere; -1 with errno
  */
 int tmpfs_make(const char *options, const char *flags);
-/** tmpfs_limit() - set the limits in @options; -1 with errno: what is in it is more */
+/** tmpfs_limit() - set the limits in @options, and whether it has huge pages; -1 with errno: what is in it is more */
 int tmpfs_limit(int fd, const char *options);
 
 /**

@@ -282,7 +282,7 @@ void keeper_process_kill(struct keeper_process *process)
 	syscall(SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);
 }
 
-void keeper_process_wait(struct keeper_process *process, int timeout_ms)
+bool keeper_process_wait(struct keeper_process *process, int timeout_ms)
 {
 	struct pollfd ended = { .fd = process->pidfd, .events = POLLIN };
 	siginfo_t info;
@@ -293,6 +293,7 @@ void keeper_process_wait(struct keeper_process *process, int timeout_ms)
 	while (ready < 0 && errno == EINTR);
 	if (ready > 0)
 		waitid(P_PIDFD, process->pidfd, &info, WEXITED);
+	return ready > 0;
 }
 
 void keeper_process_close(struct keeper_process *process)

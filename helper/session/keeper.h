@@ -143,8 +143,8 @@ void keeper_protect(void);
 
 /** keeper_process_kill() - one that is stuck must not act later; nothing when it is dead */
 void keeper_process_kill(struct keeper_process *process);
-/** keeper_process_wait() - until it has ended, or @timeout_ms (-1: as long as that takes); reaps it */
-void keeper_process_wait(struct keeper_process *process, int timeout_ms);
+/** keeper_process_wait() - until it has ended, or @timeout_ms (-1: as long as that takes); reaps it. Return: it has ended */
+bool keeper_process_wait(struct keeper_process *process, int timeout_ms);
 /** keeper_process_close() - hang up: to the keeper, the helper has ended */
 void keeper_process_close(struct keeper_process *process);
 

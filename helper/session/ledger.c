@@ -4,11 +4,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/io.h"
@@ -21,6 +27,7 @@
 #define KEPT_SECONDS	(7 * 24 * 3600)
 #define KEPT_ENDED	1000
 #define NAME_BYTES	64
+#define WRITE_MS	2000	/* for a disk */
 #define HINT		"free the disk, or choose another directory with --ledger DIR"
 
 static const char *const states[] = {
@@ -275,9 +282,49 @@ static int put_state(int fd, enum ledger_state state)
 	return pwrite(fd, line, STATE_BYTES, 0) == STATE_BYTES && !fdatasync(fd) ? 0 : -1;
 }
 
+/* The child's: it has no connection and no userfaultfd that a disk could keep open. */
+static void write_and_exit(int fd, enum ledger_state state)
+{
+	if (fd > 3)
+		close_range(3, fd - 1, 0);
+	close_range(fd + 1, ~0U, 0);
+	_exit(put_state(fd, state) ? errno : 0);
+}
+
+/*
+ * A process that waits for a disk in fdatasync() waits as long as the disk does, and SIGKILL does not end it; the program may
+ * stand meanwhile. So a child writes, which is left alone after WRITE_MS. Without a signal at its end: who calls this has
+ * children of another kind.
+ */
+static int put_in_time(int fd, enum ledger_state state)
+{
+	int pidfd = -1;
+	/* as after fork() in a program with threads: the child makes system calls alone */
+	pid_t pid = syscall(SYS_clone, CLONE_PIDFD, NULL, &pidfd, NULL, NULL);
+	struct pollfd ended = { .fd = pidfd, .events = POLLIN };
+	siginfo_t info = { 0 };
+	int ready;
+
+	if (!pid)
+		write_and_exit(fd, state);
+	if (pid < 0)
+		return -1;
+	ended.fd = pidfd;
+	do
+		ready = poll(&ended, 1, WRITE_MS);
+	while (ready < 0 && errno == EINTR);
+	if (ready <= 0)
+		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+	else
+		waitid(P_PIDFD, pidfd, &info, WEXITED | __WALL);
+	close(pidfd);
+	errno = ready <= 0 ? ETIMEDOUT : info.si_status;
+	return ready > 0 && info.si_code == CLD_EXITED && !info.si_status ? 0 : -1;
+}
+
 int ledger_set(const struct ledger *ledger, enum ledger_state state, struct error *err)
 {
-	if (!ledger->fd || !put_state(ledger->fd, state))
+	if (!ledger->fd || !put_in_time(ledger->fd, state))
 		return 0;
 	return error_errno(err, CODE_INTERNAL, HINT, "cannot write state %s in the ledger", states[state]);
 }

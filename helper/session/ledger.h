@@ -69,7 +69,11 @@ struct ledger {
  */
 int ledger_begin(struct ledger *ledger, const char *base, const struct ledger_entry *entry, struct error *err);
 
-/** ledger_set() - a new state is on disk when this returns 0; -1 with @err when it may not be */
+/**
+ * ledger_set() - a new state is on disk when this returns 0; -1 with @err when it may not be
+ *
+ * Any thread. A disk that does not answer is an error after two seconds; the state may still come to it later.
+ */
 int ledger_set(const struct ledger *ledger, enum ledger_state state, struct error *err);
 
 /** ledger_let_go() - nobody has the migration in hand any more, although this process writes its states still */

@@ -12,7 +12,9 @@
 #ifndef MIGRATE_SESSION_TMPFS_IMAGE_H
 #define MIGRATE_SESSION_TMPFS_IMAGE_H
 
+#include <limits.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include "base/page.h"
 
 #define TMPFS_IMAGE_NAME	"migrate-tmpfs-%zu.img"	/* with the place in Setup's list */
@@ -41,11 +43,17 @@ struct tmpfs_run {
 };
 
 #define TMPFS_INODE_BYTES	1024	/* that the kernel takes for a file without data */
+#define TMPFS_XATTR_FACTOR	8	/* it takes 80 bytes for an attribute of 11 */
 
 /** tmpfs_record_cost() - memory that a name takes at the destination, as both ends count it */
 static inline uint64_t tmpfs_record_cost(const struct tmpfs_record *record)
 {
-	return TMPFS_INODE_BYTES + record->xattr_bytes;
+	uint64_t cost = TMPFS_INODE_BYTES + (uint64_t)record->xattr_bytes * TMPFS_XATTR_FACTOR;
+
+	/* a long target has a page of its own, and the path of a file with several names is kept while the image is read */
+	if (S_ISLNK(record->mode))
+		cost += record->size;
+	return record->names > 1 ? cost + PATH_MAX : cost;
 }
 
 /** tmpfs_run_cost() - of data; @run lies within a file */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <ftw.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,13 +62,23 @@ static void kept_lock(struct kept *kept, const struct keeper_turn *turn, struct 
 		connections_lock(connections, turn->request.value, err);
 }
 
+/* The disk takes its time. A helper that has died meanwhile will not say COMMIT: nothing is recorded then. */
+static int note_commit(struct kept *kept, struct error *err)
+{
+	struct pollfd helper = { .fd = kept->loop.helper_fd, .events = POLLIN };
+
+	if (ledger_set(&kept->record.ledger, LEDGER_COMMITTED, err))
+		return -1;
+	return poll(&helper, 1, 0) > 0 ? error_set(err, CODE_INTERNAL, NULL, "migrate-helper has ended") : 0;
+}
+
 static void kept_commit(struct kept *kept, struct error *err)
 {
 	/* the destination says at COMMIT that it has the addresses */
 	if (kept->record.connections.on &&
 	    connections_lock(&kept->record.connections, NET_FILTER_ALL, err))
 		return;
-	if (kept->lock_fd < 0 && ledger_set(&kept->record.ledger, LEDGER_COMMITTED, err))
+	if (kept->lock_fd < 0 && note_commit(kept, err))
 		return;
 	if (kept->lock_fd < 0)
 		kept->lock_fd = record_write(kept->dir, RECORD_COMMIT, &kept->record, err);
@@ -190,11 +201,15 @@ static bool kept_request(void *ctx, struct keeper_turn *turn)
 		kept_lock(kept, turn, err);
 		break;
 	case OP_COMMIT:
-		kept->loop.until_ns = 0;
 		kept_commit(kept, err);
+		if (kept->lock_fd >= 0)
+			kept->loop.until_ns = 0;
 		break;
 	case OP_UNCOMMIT:
 		kept_uncommit(kept, err);
+		/* the program goes on in a moment, or the helper is stuck */
+		if (kept->lock_fd < 0)
+			kept_limit(kept, 0);
 		break;
 	case OP_KILL:
 		guard_kill(guard, err);

@@ -120,10 +120,10 @@ int source_migration_finish(struct source_migration *migration, struct error *er
 		report_say("%s", ignored.what);
 	source_keeper_end(migration->keeper, false);
 	migration->keeper = NULL;
-	if (ledger_set(&migration->ledger, LEDGER_DONE, &ignored))
-		report_say("%s", ignored.what);
 	/* the destination may have gone already, having all it needs */
 	send_killed(migration->links.ctl);
+	if (ledger_set(&migration->ledger, LEDGER_DONE, &ignored))
+		report_say("%s", ignored.what);
 	say_files_left(&migration->shms);
 	return CODE_OK;
 }

@@ -196,9 +196,10 @@ static int add(struct source_shms *shms, struct tree *tree, const struct candida
 		return leave_out(shms, tree, from, err);
 	if (from->name && strlen(from->name) >= SHM_NAME_BYTES)
 		return error_set(err, CODE_REFUSED, NULL, "the name of %s is too long", from->name);
-	fd = open(from->path, O_RDONLY | O_CLOEXEC);
+	/* a name in a tmpfs of the program's own may be another file by now; a link, or a pipe, that was put there */
+	fd = open(from->path, O_RDONLY | O_CLOEXEC | (from->tmpfs ? O_NOFOLLOW | O_NONBLOCK : 0));
 	if (fd < 0)
-		return errno == ENOENT || errno == ESRCH ? 0 :
+		return errno == ENOENT || errno == ESRCH || (from->tmpfs && (errno == ELOOP || errno == EWOULDBLOCK)) ? 0 :
 		       error_errno(err, CODE_TARGET, NULL, "cannot open shared memory (%s)", from->path);
 	list = realloc(shms->list, (shms->nr + 1) * sizeof(*list));
 	if (list)

@@ -171,7 +171,7 @@ static int put_runs(struct writing *writing, int fd)
 
 static int put_data(struct writing *writing, const struct dir_entry *entry)
 {
-	int fd = openat(entry->dir_fd, entry->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(entry->dir_fd, entry->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	int ret = fd < 0 ? -1 : put_runs(writing, fd), saved = errno;
 
 	if (fd >= 0)

@@ -401,7 +401,8 @@ int conn_lost(const struct conn *conn, const char *what, struct error *err)
 	/* the process may have fallen to a stranger */
 	said[n] = 0;
 	text_printable(text, sizeof(text), said);
-	return error_set(err, CODE_PEER, NULL, "link lost: %s", text);
+	/* a lost link, whatever the reason: a COMMIT that came before it counts (mailbox_commit()) */
+	return error_set(err, CODE_NETWORK, NULL, "link lost: %s", text);
 }
 
 ssize_t conn_read_now(const struct conn *conn, void *buf, size_t bytes)

@@ -130,8 +130,11 @@ int main(int argc, char **argv)
 	for (;;) {
 		int client = accept(listener, NULL, NULL);
 
-		if (client >= 0 && !fork())
+		if (client >= 0 && !fork()) {
+			/* else no other tap could listen there as long as this connection lives */
+			close(listener);
 			stand_between(client, &to);
+		}
 		if (client >= 0)
 			close(client);
 	}
