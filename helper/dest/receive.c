@@ -161,7 +161,7 @@ int receive_connect(struct receive *receive, const struct conn *conn, struct err
 	struct conn *to = conn->kind == CONN_MEMORY ? &receive->memory[conn->index].conn : &receive->urgent_conn;
 	struct conn again = *conn;
 
-	if (conn->kind == CONN_MEMORY && (conn->streams ?: 1) != receive->streams)
+	if (conn->kind == CONN_MEMORY && (conn->streams ? conn->streams : 1U) != receive->streams)
 		return refuse_conn(conn, "came, of which the source's Hello said another number", err);
 	if (!conn_is_open(to)) {
 		*to = *conn;

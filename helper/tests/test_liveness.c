@@ -386,6 +386,7 @@ static void *read_control(void *arg)
 
 static void unanswered(const struct error *err)
 {
+	print_message("%s\n", err->what);
 	assert_int_equal(err->code, CODE_NETWORK);
 	assert_non_null(strstr(err->what, "nothing came from the other program for 1200 ms"));
 }
