@@ -253,6 +253,18 @@ static int write_entry(int fd, const struct ledger_entry *from)
 	return io_write_all(fd, text, bytes) || fsync(fd) ? -1 : 0;
 }
 
+/* Of a migration with the same id that is over: a source may use one again. What is not settled stays. */
+static void forget_ended(int dir_fd, const char *name)
+{
+	struct ledger_entry entry;
+	int fd = open_entry(dir_fd, name, &entry);
+
+	if (fd >= 0 && !entry.lives && (has_ended(entry.state) || entry.state == LEDGER_PREPARED))
+		unlinkat(dir_fd, name, 0);
+	if (fd >= 0)
+		close(fd);
+}
+
 int ledger_begin(struct ledger *ledger, const char *base, const struct ledger_entry *entry, struct error *err)
 {
 	int dir_fd = safe_dir_open(base ?: LEDGER_BASE, true, err);
@@ -263,6 +275,7 @@ int ledger_begin(struct ledger *ledger, const char *base, const struct ledger_en
 		return -1;
 	prune(dir_fd);
 	entry_name(entry->id, entry->side, name);
+	forget_ended(dir_fd, name);
 	ledger->fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (ledger->fd < 0 || flock(ledger->fd, LOCK_SH) || write_entry(ledger->fd, entry) || fsync(dir_fd)) {
 		error_errno(err, CODE_NOT_READY, HINT, "cannot write %s in the ledger %s", name, base ?: LEDGER_BASE);

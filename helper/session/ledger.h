@@ -64,7 +64,7 @@ struct ledger {
  * ledger_begin() - make the file, in the state that @entry has, and take the lock
  * @base: directory; NULL: LEDGER_BASE. It is made, and must be safe (os/safe_dir.h)
  *
- * Old files go: those of migrations that have ended, after a week, and the oldest of them when there are more than a thousand.
+ * An entry with the same id is replaced when its migration is over; else -1. Old files go: those of migrations that have ended, after a week, and the oldest of them when there are more than a thousand.
  * Return: -1 with CODE_NOT_READY when the disk takes it not
  */
 int ledger_begin(struct ledger *ledger, const char *base, const struct ledger_entry *entry, struct error *err);

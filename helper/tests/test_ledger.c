@@ -173,7 +173,15 @@ static void one_entry_once(void **state)
 	/* the first one is as it was */
 	assert_int_equal(look().nr, 1);
 	assert_true(look().last.lives);
+	/* in doubt it stays, although nobody has it in hand */
+	assert_int_equal(ledger_set(&ledger, LEDGER_COMMITTED, &err), 0);
 	ledger_close(&ledger);
+	assert_int_equal(ledger_begin(&second, base, &entry, &err), -1);
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(ledger_settle(base, ID, LEDGER_SOURCE, LEDGER_ENDED, &err), 0);
+	assert_int_equal(ledger_begin(&second, base, &entry, &err), 0);
+	assert_int_equal(look().last.state, LEDGER_PREPARED);
+	ledger_close(&second);
 }
 
 static void write_file(const char *name, const char *text)
