@@ -95,6 +95,11 @@ void mounts_take(struct mounts *mounts, const Migrate__Setup *setup, struct refu
 		precheck_refuse(refusals, "no memory for a list of mounts");
 }
 
+bool mounts_are_own(const struct mounts *mounts)
+{
+	return mounts->nr_binds;
+}
+
 const char *mounts_root(const struct mounts *mounts)
 {
 	return mounts->nr_binds ? mounts->binds[0].at : NULL;

@@ -7,6 +7,7 @@
 #define MIGRATE_DEST_MOUNTS_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <sys/types.h>
 #include "dest/precheck_list.h"
 #include "os/owned_dir.h"
@@ -46,7 +47,9 @@ struct mounts {
 
 /** mounts_take() - check and keep what Setup says of them */
 void mounts_take(struct mounts *mounts, const Migrate__Setup *setup, struct refusals *refusals);
-/** mounts_root() - the mount point of the program's root; NULL: it has no mount namespace of its own */
+/** mounts_are_own() - the program has a mount namespace of its own: known from mounts_take() on */
+bool mounts_are_own(const struct mounts *mounts);
+/** mounts_root() - the mount point of the program's root, from mounts_prepare() on; NULL: it has no mount namespace of its own */
 const char *mounts_root(const struct mounts *mounts);
 /**
  * mounts_prepare() - make the mount points in the namespace of @init

@@ -384,7 +384,7 @@ static int run(struct restore *restore, struct opened *opened, struct error *err
 	peer_state(restore->peer, "RESTORE");
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__REWRITE);
 	if (prepare_images(restore, err) ||
-	    (!mounts_root(restore->mounts) && opened_expect(opened, restore->images->images_fd, err)))
+	    (!mounts_are_own(restore->mounts) && opened_expect(opened, restore->images->images_fd, err)))
 		return -1;
 	frozen_time_enter(time, MIGRATE__FROZEN_PART__RESTORE);
 	if (restore_tasks(restore, err))
@@ -404,7 +404,7 @@ static int run(struct restore *restore, struct opened *opened, struct error *err
 	/* at COMMIT, when the names are given, it is late for the source to learn that one is taken */
 	if (mailbox_failed(&restore->peer->box, err) || program_check(restore->program, err) ||
 	    shm_check_names(&restore->shm, err) ||
-	    (!mounts_root(restore->mounts) &&
+	    (!mounts_are_own(restore->mounts) &&
 	     program_check_files(restore->program, opened, err)) ||
 	    sender_check_files(restore->rule, restore->program, err))
 		return -1;

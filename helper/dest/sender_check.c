@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <sys/stat.h>
 #include "criu/creds.h"
+#include "criu/namespaces.h"
 #include "dest/sender_check.h"
 
 /** struct check - @namespaces: whose ids the images have */
@@ -9,15 +10,29 @@ struct check {
 	const struct namespaces *namespaces;
 };
 
+/*
+ * In a mount namespace its files, devices and programs that give rights would be root's to make. For a network namespace CRIU
+ * starts programs with images as their input.
+ */
+static void refuse_namespaces(const struct sender_rule *rule, const struct mounts *mounts, const struct namespaces *namespaces,
+			      struct refusals *refusals)
+{
+	static const char *const refused[CRIU_NAMESPACES] = {
+		[CRIU_NS_MOUNT] = "mount", [CRIU_NS_NETWORK] = "network", [CRIU_NS_CGROUP] = "cgroup",
+	};
+
+	for (int i = 0; i < CRIU_NAMESPACES; i++)
+		if (refused[i] && (namespaces->own & 1U << i || (i == CRIU_NS_MOUNT && mounts_are_own(mounts))))
+			precheck_refuse(refusals, "--allow there lets \"%s\" send programs of some users only, and none with a %s namespace of its own",
+					rule->name, refused[i]);
+}
+
 void sender_check_setup(const struct sender_rule *rule, const struct mounts *mounts, const struct namespaces *namespaces,
 			struct refusals *refusals)
 {
 	if (!rule || !rule->limited)
 		return;
-	/* its files, devices and programs that give rights would be root's to make */
-	if (mounts_root(mounts))
-		precheck_refuse(refusals, "--allow there lets \"%s\" send programs of some users only, and none with a mount namespace of its own",
-				rule->name);
+	refuse_namespaces(rule, mounts, namespaces, refusals);
 	/* root in it can become each of them */
 	for (size_t i = 0; i < namespaces->uids.nr; i++) {
 		const struct id_range *range = &namespaces->uids.ranges[i];

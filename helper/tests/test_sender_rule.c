@@ -245,6 +245,31 @@ static void a_user_namespace(void **state)
 	precheck_free(&refusals);
 }
 
+static void own_namespaces(void **state)
+{
+	struct bench *bench = *state;
+	struct refusals refusals = { .nr = 0 };
+	Migrate__Setup setup = MIGRATE__SETUP__INIT;
+	struct mounts mounts;
+
+	setup.root = "/home/u/root";
+	mounts_take(&mounts, &setup, &refusals);
+	assert_true(mounts_are_own(&mounts) && !refusals.nr);
+	sender_check_setup(&rule, &mounts, &bench->namespaces, &refusals);
+	assert_int_equal(refusals.nr, 1);
+	assert_non_null(strstr(refusals.text[0], "none with a mount namespace of its own"));
+	mounts_free(&mounts);
+	bench->namespaces.own = 1U << CRIU_NS_MOUNT | 1U << CRIU_NS_NETWORK | 1U << CRIU_NS_CGROUP | 1U << CRIU_NS_UTS;
+	sender_check_setup(&rule, &mounts, &bench->namespaces, &refusals);
+	assert_int_equal(refusals.nr, 4);
+	assert_non_null(strstr(refusals.text[2], "network namespace"));
+	/* without a limit all may be sent */
+	assert_true(parses(""));
+	sender_check_setup(&rule, &mounts, &bench->namespaces, &refusals);
+	assert_int_equal(refusals.nr, 4);
+	precheck_free(&refusals);
+}
+
 /* A process of uid 1500 that has @path open, as root opened it */
 static pid_t start_with(const char *path, int flags)
 {
@@ -327,7 +352,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(words), cmocka_unit_test(wrong_words), cmocka_unit_test(a_list_is_checked),
 		BENCH_TEST(a_program_of_its_users), BENCH_TEST(another_user), BENCH_TEST(another_group), BENCH_TEST(capabilities),
-		BENCH_TEST(images_that_do_not_say), BENCH_TEST(files_that_give_rights), BENCH_TEST(a_user_namespace),
+		BENCH_TEST(images_that_do_not_say), BENCH_TEST(files_that_give_rights), BENCH_TEST(a_user_namespace), BENCH_TEST(own_namespaces),
 		BENCH_TEST(files),
 	};
 
