@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include "criu/creds.h"
 #include "criu/namespaces.h"
+#include "criu/plain.h"
 #include "dest/sender_check.h"
 
 /** struct check - @namespaces: whose ids the images have */
@@ -25,6 +26,13 @@ static void refuse_namespaces(const struct sender_rule *rule, const struct mount
 		if (refused[i] && (namespaces->own & 1U << i || (i == CRIU_NS_MOUNT && mounts_are_own(mounts))))
 			precheck_refuse(refusals, "--allow there lets \"%s\" send programs of some users only, and none with a %s namespace of its own",
 					rule->name, refused[i]);
+}
+
+void sender_check_needs(const struct sender_rule *rule, const Migrate__Setup *said, struct refusals *refusals)
+{
+	if (rule && rule->limited && said->n_unix_servers)
+		precheck_refuse(refusals, "--allow there lets \"%s\" send programs of some users only, and none that is connected to a server of the machine (%.108s)",
+				rule->name, said->unix_servers[0]->name);
 }
 
 void sender_check_setup(const struct sender_rule *rule, const struct mounts *mounts, const struct namespaces *namespaces,
@@ -104,6 +112,8 @@ int sender_check_images(const struct sender_rule *rule, const struct program *pr
 
 	if (!rule || !rule->limited)
 		return 0;
+	if (criu_plain_check(images_fd, rule->name, namespaces->own & 1U << CRIU_NS_IPC, err))
+		return -1;
 	for (size_t i = 0; i < program->nr; i++)
 		if (criu_creds_each(images_fd, &program->processes[i]->task, check_thread, &check, err))
 			return -1;

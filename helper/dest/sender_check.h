@@ -11,6 +11,8 @@
 /** sender_check_setup() - what Setup says already: namespaces that such a program must not have */
 void sender_check_setup(const struct sender_rule *rule, const struct mounts *mounts, const struct namespaces *namespaces,
 			struct refusals *refusals);
+/** sender_check_needs() - what Setup, or Needs, asks of this machine: CRIU would ask for it as root */
+void sender_check_needs(const struct sender_rule *rule, const Migrate__Setup *said, struct refusals *refusals);
 /** sender_check_images() - before anything is restored: whose the threads are, and the files without a name */
 int sender_check_images(const struct sender_rule *rule, const struct program *program, const struct namespaces *namespaces,
 			int images_fd, struct error *err);

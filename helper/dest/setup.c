@@ -226,6 +226,7 @@ int setup_take_needs(struct setup *setup, const Migrate__Needs *needs, struct er
 	said.huge_pages = needs->huge_pages;
 	said.n_huge_pages = needs->n_huge_pages;
 	check_needs(setup, &said, &refusals);
+	sender_check_needs(setup->rule, &said, &refusals);
 	ret = reply_needs(setup, &refusals, err);
 	precheck_free(&refusals);
 	return ret;
@@ -298,6 +299,7 @@ static int take(struct setup *setup, struct refusals *refusals, struct error *er
 	setup->objects->nr_tmpfs = setup->mounts.nr_tmpfs;
 	namespaces_take(&setup->namespaces, said, refusals);
 	sender_check_setup(setup->rule, &setup->mounts, &setup->namespaces, refusals);
+	sender_check_needs(setup->rule, said, refusals);
 	precheck_options(said, setup->config, &setup->granted, refusals);
 	if (!refusals->nr &&
 	    (make_objects(setup, err) ||
