@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include "criu/criu.h"
 #include "criu/image.h"
+#include "criu/opens.h"
 #include "images.pb-c.h"
 
 /* VmaEntry.status */
@@ -58,6 +59,9 @@ static int task_read_vmas(struct criu_task *task, const Img__MmEntry *mm, struct
 	for (size_t i = 0; i < mm->n_vmas; i++) {
 		struct vma *vma = &list->vmas[list->nr];
 
+		if (mm->vmas[i]->fdflags & CRIU_FLAGS_MAKE)
+			return error_set(err, CODE_REFUSED, NULL, "the images would have CRIU make or empty a file that is mapped at %#" PRIx64,
+					 mm->vmas[i]->start);
 		/* [vsyscall] has no memory of the task */
 		if (mm->vmas[i]->start >= USER_END)
 			continue;

@@ -7,6 +7,7 @@
 #include "base/report.h"
 #include "base/spread.h"
 #include "base/text.h"
+#include "criu/opens.h"
 #include "dest/late_pages.h"
 #include "dest/ptys.h"
 #include "dest/restore.h"
@@ -72,6 +73,7 @@ static int prepare_images(struct restore *restore, struct error *err)
 
 	if (program_read_images(program, restore->images->images_fd,
 				restore->images->budget, err) ||
+	    criu_opens_check(restore->images->images_fd, err) ||
 	    namespaces_compare(restore->namespaces, program, restore->images->images_fd, err) ||
 	    sender_check_images(restore->rule, program, restore->namespaces, restore->images->images_fd, err))
 		return -1;

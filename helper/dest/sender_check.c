@@ -91,18 +91,18 @@ static int check_thread(void *ctx, const struct criu_creds *creds, struct error 
 	return 0;
 }
 
-/* Its content is the sender's. Who may start it would have the rights of its owner. */
+/* Its content is the sender's, and it has a name for a while. Others trust what belongs to root. */
 static int check_ghost(void *ctx, uint32_t uid, uint32_t gid, uint32_t mode, struct error *err)
 {
 	const struct check *check = ctx;
 	bool mapped = namespaces_have_user(check->namespaces);
 
-	if (S_ISBLK(mode) || S_ISCHR(mode) || ((mode & S_ISUID) && !has(&check->rule->uids, &check->namespaces->uids, mapped, uid)) ||
-	    ((mode & S_ISGID) && !has(&check->rule->gids, &check->namespaces->gids, mapped, gid)))
-		return error_set(err, CODE_REFUSED, NULL,
-				 "the images have a file without a name that gives rights (mode %o, uid %u, gid %u), which --allow does not let \"%s\" send",
-				 mode & 07777, uid, gid, check->rule->name);
-	return 0;
+	if ((S_ISREG(mode) || S_ISDIR(mode)) && has(&check->rule->uids, &check->namespaces->uids, mapped, uid) &&
+	    has(&check->rule->gids, &check->namespaces->gids, mapped, gid))
+		return 0;
+	return error_set(err, CODE_REFUSED, NULL,
+			 "the images have a file without a name (mode %o, uid %u, gid %u) that gives rights or is not of a user whose programs --allow lets \"%s\" send",
+			 mode, uid, gid, check->rule->name);
 }
 
 int sender_check_images(const struct sender_rule *rule, const struct program *program, const struct namespaces *namespaces,
@@ -117,5 +117,6 @@ int sender_check_images(const struct sender_rule *rule, const struct program *pr
 	for (size_t i = 0; i < program->nr; i++)
 		if (criu_creds_each(images_fd, &program->processes[i]->task, check_thread, &check, err))
 			return -1;
-	return criu_ghosts_each(images_fd, check_ghost, &check, err);
+	return criu_ghosts_each(images_fd, check_ghost, &check, err) ||
+	       sender_check_opens(rule, program, namespaces, images_fd, err) ? -1 : 0;
 }

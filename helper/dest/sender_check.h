@@ -16,6 +16,9 @@ void sender_check_needs(const struct sender_rule *rule, const Migrate__Setup *sa
 /** sender_check_images() - before anything is restored: whose the threads are, and the files without a name */
 int sender_check_images(const struct sender_rule *rule, const struct program *program, const struct namespaces *namespaces,
 			int images_fd, struct error *err);
+/** sender_check_opens() - a part of it: paths that CRIU will open as root, each of which one of the program's users could open */
+int sender_check_opens(const struct sender_rule *rule, const struct program *program, const struct namespaces *namespaces,
+		       int images_fd, struct error *err);
 /**
  * sender_check_files() - the restored processes stand: each file that one has open, its user could open
  *

@@ -93,6 +93,8 @@ static void write_core(struct bench *bench, pid_t tid, Img__CredsEntry *creds)
 static int set_up(void **state)
 {
 	struct bench *bench = calloc(1, sizeof(*bench));
+	Img__FileEntry file = IMG__FILE_ENTRY__INIT;
+	Img__RegFileEntry reg = IMG__REG_FILE_ENTRY__INIT;
 
 	dir_make(&bench->dir);
 	bench->fd = open(bench->dir.path, O_DIRECTORY | O_RDONLY);
@@ -108,6 +110,12 @@ static int set_up(void **state)
 	bench->program.nr = 1;
 	for (int i = 0; i < 2; i++)
 		write_core(bench, bench->tids[i], &bench->creds);
+	file.has_type = true;
+	file.type = 1;
+	file.reg = &reg;
+	reg.id = 1;
+	reg.name = "/";
+	one_record(bench->fd, "files.img", IMAGE_FILES, &file.base);
 	assert_true(parses("uids=1000-1999"));
 	*state = bench;
 	return 0;
@@ -212,10 +220,17 @@ static void files_that_give_rights(void **state)
 	assert_int_equal(check(bench), 0);
 	ghost.uid = 0;
 	one_record(bench->fd, "ghost-file-1.img", IMAGE_GHOST_FILE, &ghost.base);
-	refused(bench, "gives rights (mode 4755, uid 0");
+	refused(bench, "(mode 104755, uid 0, gid 1000) that gives rights");
+	/* what belongs to root is trusted by others */
 	ghost.mode = S_IFREG | 0600;
 	one_record(bench->fd, "ghost-file-1.img", IMAGE_GHOST_FILE, &ghost.base);
+	refused(bench, "not of a user");
+	ghost.uid = 1000;
+	one_record(bench->fd, "ghost-file-1.img", IMAGE_GHOST_FILE, &ghost.base);
 	assert_int_equal(check(bench), 0);
+	ghost.mode = S_IFLNK | 0777;
+	one_record(bench->fd, "ghost-file-1.img", IMAGE_GHOST_FILE, &ghost.base);
+	refused(bench, "gives rights");
 	ghost.mode = S_IFBLK | 0600;
 	one_record(bench->fd, "ghost-file-1.img", IMAGE_GHOST_FILE, &ghost.base);
 	refused(bench, "gives rights");
@@ -338,6 +353,8 @@ static void other_images(void **state)
 	Img__TtyInfoEntry tty = IMG__TTY_INFO_ENTRY__INIT;
 	Img__RemapFilePathEntry remap = IMG__REMAP_FILE_PATH_ENTRY__INIT;
 	Img__MemfdInodeEntry memfd = IMG__MEMFD_INODE_ENTRY__INIT;
+	Img__FileEntry file = IMG__FILE_ENTRY__INIT;
+	Img__RegFileEntry reg = IMG__REG_FILE_ENTRY__INIT;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		one_record(bench->fd, names[i], IMAGE_INVENTORY, &tty.base);
@@ -348,6 +365,12 @@ static void other_images(void **state)
 	one_record(bench->fd, "tty-info.img", IMAGE_TTY_INFO, &tty.base);
 	remap.has_remap_type = true;
 	remap.remap_type = 1;
+	remap.orig_id = reg.id = 1;
+	file.has_type = true;
+	file.type = 1;
+	file.reg = &reg;
+	reg.name = "/tmp/it";
+	one_record(bench->fd, "files.img", IMAGE_FILES, &file.base);
 	one_record(bench->fd, "remap-fpath.img", IMAGE_REMAP_FPATH, &remap.base);
 	memfd.name = "x";
 	memfd.has_mode = true;
