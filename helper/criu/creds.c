@@ -23,17 +23,46 @@ static bool some(const uint32_t *words, size_t nr)
 	return false;
 }
 
-static int tell(pid_t tid, const Img__CredsEntry *said, criu_creds_fn fn, void *ctx, struct error *err)
+static bool is_text(const char *text)
 {
-	const struct criu_creds creds = {
+	return text && *text;
+}
+
+/* Return: false when there are too many limits */
+static bool take_process(struct criu_creds *creds, const Img__TaskCore *task)
+{
+	const Img__TaskRlimits *limits = task->rlimits;
+
+	creds->has_loginuid = task->has_loginuid;
+	creds->loginuid = task->loginuid;
+	creds->oom_score_adj = task->oom_score_adj;
+	creds->nr_limits = limits ? limits->n_rlimits : 0;
+	if (creds->nr_limits > CRIU_CREDS_LIMITS)
+		return false;
+	for (size_t i = 0; i < creds->nr_limits; i++)
+		creds->limits[i] = limits->rlimits[i]->max;
+	return true;
+}
+
+static int tell(pid_t tid, const Img__CoreEntry *core, criu_creds_fn fn, void *ctx, struct error *err)
+{
+	const Img__CredsEntry *said = core->thread_core->creds;
+	struct criu_creds creds = {
 		.tid = tid,
 		.uids = { said->uid, said->euid, said->suid, said->fsuid },
 		.gids = { said->gid, said->egid, said->sgid, said->fsgid },
 		.groups = said->groups, .nr_groups = said->n_groups,
 		.capable = some(said->cap_inh, said->n_cap_inh) || some(said->cap_prm, said->n_cap_prm) ||
 			   some(said->cap_eff, said->n_cap_eff) || some(said->cap_amb, said->n_cap_amb),
+		.secbits = said->secbits, .no_new_privs = said->no_new_privs,
+		.labelled = is_text(said->lsm_profile) || is_text(said->lsm_sockcreate) || said->apparmor.len,
+		.policy = core->thread_core->sched_policy, .nice = core->thread_core->sched_nice,
 	};
 
+	for (size_t i = 0; i < said->n_cap_bnd && i < 2; i++)
+		creds.bounds |= (uint64_t)said->cap_bnd[i] << 32 * i;
+	if (core->tc && !take_process(&creds, core->tc))
+		return error_set(err, CODE_CRIU, NULL, "the images have more limits of process %d than there are", tid);
 	return fn(ctx, &creds, err);
 }
 
@@ -51,7 +80,7 @@ static int look(int dir_fd, pid_t tid, criu_creds_fn fn, void *ctx, struct error
 	if (core->tc && (core->tc->task_state == STATE_DEAD || core->tc->task_state == STATE_ZOMBIE))
 		ret = 0;
 	else if (core->thread_core && core->thread_core->creds)
-		ret = tell(tid, core->thread_core->creds, fn, ctx, err);
+		ret = tell(tid, core, fn, ctx, err);
 	else
 		/* CRIU would look for it in an image of its own, as old versions wrote it */
 		ret = error_set(err, CODE_CRIU, NULL, "the images do not say whose thread %d is", tid);

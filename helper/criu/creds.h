@@ -7,18 +7,28 @@
 #include <stdint.h>
 #include "criu/criu.h"
 
+#define CRIU_CREDS_LIMITS	32
 #define CRIU_CREDS_IDS	4	/* real, effective, saved, and of file systems */
 
 /**
  * struct criu_creds - of thread @tid; ids are those of its user namespace
  * @capable: it has capabilities, or can give itself some
+ * @bounds: the capabilities that a program which gives rights can give it; @no_new_privs: none can
+ * @labelled: a security module has a word in it
+ * @policy, @nice: as of sched_setattr()
+ * @has_loginuid, @loginuid, @oom_score_adj, @limits: of the process, with its first thread alone
+ * @limits: hard ones, @nr_limits of them, by the numbers of setrlimit()
  */
 struct criu_creds {
 	pid_t tid;
 	uint32_t uids[CRIU_CREDS_IDS], gids[CRIU_CREDS_IDS];
 	const uint32_t *groups;
 	size_t nr_groups;
-	bool capable;
+	bool capable, no_new_privs, labelled, has_loginuid;
+	uint64_t bounds, limits[CRIU_CREDS_LIMITS];
+	uint32_t secbits, policy, loginuid;
+	int32_t nice, oom_score_adj;
+	size_t nr_limits;
 };
 
 typedef int (*criu_creds_fn)(void *ctx, const struct criu_creds *creds, struct error *err);

@@ -75,6 +75,7 @@ static int prepare_images(struct restore *restore, struct error *err)
 				restore->images->budget, err) ||
 	    criu_opens_check(restore->images->images_fd, err) ||
 	    namespaces_compare(restore->namespaces, program, restore->images->images_fd, err) ||
+	    sender_check_shared(restore->rule, &restore->shm, err) ||
 	    sender_check_images(restore->rule, program, restore->namespaces, restore->images->images_fd, err))
 		return -1;
 	if (adopt_shared(restore, err) ||

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <sys/stat.h>
-#include "criu/creds.h"
 #include "criu/namespaces.h"
 #include "criu/plain.h"
 #include "dest/sender_check.h"
@@ -33,6 +32,9 @@ void sender_check_needs(const struct sender_rule *rule, const Migrate__Setup *sa
 	if (rule && rule->limited && said->n_unix_servers)
 		precheck_refuse(refusals, "--allow there lets \"%s\" send programs of some users only, and none that is connected to a server of the machine (%.108s)",
 				rule->name, said->unix_servers[0]->name);
+	if (rule && rule->limited && said->n_criu_options)
+		precheck_refuse(refusals, "--allow there lets \"%s\" send programs of some users only, and give CRIU no options",
+				rule->name);
 }
 
 void sender_check_setup(const struct sender_rule *rule, const struct mounts *mounts, const struct namespaces *namespaces,
@@ -88,7 +90,7 @@ static int check_thread(void *ctx, const struct criu_creds *creds, struct error 
 	if (creds->capable && !mapped)
 		return error_set(err, CODE_REFUSED, NULL, "thread %d has capabilities, with which --allow lets \"%s\" send no program",
 				 creds->tid, check->rule->name);
-	return 0;
+	return sender_check_rights(check->rule, creds, mapped, err);
 }
 
 /* Its content is the sender's, and it has a name for a while. Others trust what belongs to root. */
@@ -105,6 +107,15 @@ static int check_ghost(void *ctx, uint32_t uid, uint32_t gid, uint32_t mode, str
 			 mode, uid, gid, check->rule->name);
 }
 
+int sender_check_shared(const struct sender_rule *rule, const struct shm *shm, struct error *err)
+{
+	for (size_t i = 0; rule && rule->limited && i < shm->nr; i++)
+		if (shm->images[i].mm->mirror.path)
+			return error_set(err, CODE_REFUSED, NULL, "the program has a file of /dev/shm, with which --allow lets \"%s\" send no program",
+					 rule->name);
+	return 0;
+}
+
 int sender_check_images(const struct sender_rule *rule, const struct program *program, const struct namespaces *namespaces,
 			int images_fd, struct error *err)
 {
@@ -115,7 +126,8 @@ int sender_check_images(const struct sender_rule *rule, const struct program *pr
 	if (criu_plain_check(images_fd, rule->name, namespaces->own & 1U << CRIU_NS_IPC, err))
 		return -1;
 	for (size_t i = 0; i < program->nr; i++)
-		if (criu_creds_each(images_fd, &program->processes[i]->task, check_thread, &check, err))
+		if (criu_creds_each(images_fd, &program->processes[i]->task, check_thread, &check, err) ||
+		    sender_check_attributes(rule, program->processes[i]->attributes.wanted, err))
 			return -1;
 	return criu_ghosts_each(images_fd, check_ghost, &check, err) ||
 	       sender_check_opens(rule, program, namespaces, images_fd, err) ? -1 : 0;
