@@ -11,10 +11,6 @@
 
 #define GHOST_PREFIX	"ghost-file-"
 
-/* TaskCore.task_state */
-#define STATE_DEAD	2
-#define STATE_ZOMBIE	6
-
 static bool some(const uint32_t *words, size_t nr)
 {
 	for (size_t i = 0; i < nr; i++)
@@ -77,9 +73,7 @@ static int look(int dir_fd, pid_t tid, criu_creds_fn fn, void *ctx, struct error
 	if (image_read_one(dir_fd, name, IMAGE_CORE, &img__core_entry__descriptor, &msg, err))
 		return -1;
 	core = (Img__CoreEntry *)msg;
-	if (core->tc && (core->tc->task_state == STATE_DEAD || core->tc->task_state == STATE_ZOMBIE))
-		ret = 0;
-	else if (core->thread_core && core->thread_core->creds)
+	if (core->thread_core && core->thread_core->creds)
 		ret = tell(tid, core, fn, ctx, err);
 	else
 		/* CRIU would look for it in an image of its own, as old versions wrote it */

@@ -33,7 +33,7 @@ struct criu_creds {
 
 typedef int (*criu_creds_fn)(void *ctx, const struct criu_creds *creds, struct error *err);
 
-/** criu_creds_each() - call @fn with each thread of @task that lives; -1 when @fn ends it, or an image does not say */
+/** criu_creds_each() - call @fn with each thread of @task, also with one whose image says that it is dead: CRIU restores it; -1 when @fn ends it, or an image does not say */
 int criu_creds_each(int images_dir_fd, const struct criu_task *task, criu_creds_fn fn, void *ctx, struct error *err);
 
 /** typedef criu_ghost_fn - a file without a name, which the images carry, and CRIU makes anew */

@@ -81,6 +81,18 @@ static void another_user(void **state)
 	assert_int_equal(check(bench), 0);
 }
 
+/* What an image of a thread says of its process counts for nothing. */
+static void a_thread_that_is_called_dead(void **state)
+{
+	struct bench *bench = *state;
+
+	for (bench->task.task_state = 1; bench->task.task_state <= 7; bench->task.task_state++) {
+		bench->creds.euid = 0;
+		refused(bench, "thread 78 has uid 0");
+		bench->creds.euid = 1000;
+	}
+}
+
 static void another_group(void **state)
 {
 	struct bench *bench = *state;
@@ -322,7 +334,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(words), cmocka_unit_test(wrong_words), cmocka_unit_test(a_list_is_checked),
-		BENCH_TEST(a_program_of_its_users), BENCH_TEST(another_user), BENCH_TEST(another_group), BENCH_TEST(capabilities),
+		BENCH_TEST(a_program_of_its_users), BENCH_TEST(another_user), BENCH_TEST(another_group),
+		BENCH_TEST(a_thread_that_is_called_dead), BENCH_TEST(capabilities),
 		BENCH_TEST(images_that_do_not_say), BENCH_TEST(files_that_give_rights), BENCH_TEST(a_user_namespace),
 		BENCH_TEST(own_namespaces), BENCH_TEST(servers_of_the_machine), BENCH_TEST(rights), BENCH_TEST(attributes),
 		BENCH_TEST(shared_files),
