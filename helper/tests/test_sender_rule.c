@@ -276,6 +276,11 @@ static void servers_of_the_machine(void **state)
 	sender_check_needs(&rule, &setup, &refusals);
 	assert_int_equal(refusals.nr, 1);
 	assert_non_null(strstr(refusals.text[0], "/run/docker.sock"));
+	setup.n_unix_servers = 0;
+	setup.n_criu_options = 1;
+	sender_check_needs(&rule, &setup, &refusals);
+	assert_int_equal(refusals.nr, 2);
+	assert_non_null(strstr(refusals.text[1], "no options"));
 	precheck_free(&refusals);
 }
 
