@@ -102,6 +102,7 @@ static const char *take_compress(void *ctx, char *value)
 	int compress = compress_find(value);
 
 	opts->compress = compress;
+	opts->compress_said = true;
 	return compress < 0 ? "auto, off, zstd or lz4" : NULL;
 }
 
@@ -266,7 +267,8 @@ static const struct cli_option options[] = {
 	  "that the program waits for go at once", .take = take_bandwidth },
 	{ "compress", "HOW",
 	  "memory on its way. off: not; zstd or lz4: always; auto: as is\n"
-	  "measured, where the link is slower than the compressor",
+	  "measured, where the link is slower than the compressor (auto;\n"
+	  "off with the module, which sends pages by reference)",
 	  .take = take_compress },
 	{ "streams", "N",
 	  "connections that memory goes over at once, each with a thread at\n"

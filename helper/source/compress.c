@@ -24,6 +24,7 @@
 
 static const char *const names[] = {
 	[COMPRESS_AUTO] = "auto", [COMPRESS_OFF] = "off", [COMPRESS_ZSTD] = "zstd", [COMPRESS_LZ4] = "lz4",
+	[COMPRESS_SPARED] = "off",
 };
 
 int compress_find(const char *name)
@@ -38,7 +39,7 @@ uint32_t compress_offer(enum compress_ask ask)
 {
 	if (ask == COMPRESS_AUTO)
 		return CODEC_ALL;
-	return ask == COMPRESS_OFF ? 0 : CODEC_BIT(codec_find(names[ask]));
+	return ask == COMPRESS_OFF || ask == COMPRESS_SPARED ? 0 : CODEC_BIT(codec_find(names[ask]));
 }
 
 static const char *say_why(struct compress *compress, const char *why)
@@ -52,8 +53,9 @@ int compress_agree(struct compress *compress, uint32_t codecs, const struct conn
 	compress->codecs = codecs & compress_offer(compress->ask);
 	compress->rate.conn = conn;
 	compress->state = COMPRESS_FIXED;
-	if (compress->ask == COMPRESS_OFF) {
-		say_why(compress, "--compress off says so");
+	if (compress->ask == COMPRESS_OFF || compress->ask == COMPRESS_SPARED) {
+		say_why(compress, compress->ask == COMPRESS_OFF ? "--compress off says so" :
+			"pages go by reference; --compress auto measures whether that is slower");
 		return 0;
 	}
 	if (!compress->codecs && compress->ask != COMPRESS_AUTO)

@@ -16,8 +16,8 @@
 #include "wire/link_rate.h"
 #include "wire/packed.h"
 
-/** enum compress_ask - what the user asked for */
-enum compress_ask { COMPRESS_AUTO, COMPRESS_OFF, COMPRESS_ZSTD, COMPRESS_LZ4 };
+/** enum compress_ask - what the user asked for; @COMPRESS_SPARED: nothing, and pages go by reference */
+enum compress_ask { COMPRESS_AUTO, COMPRESS_OFF, COMPRESS_ZSTD, COMPRESS_LZ4, COMPRESS_SPARED };
 
 /**
  * enum compress_state - what goes on

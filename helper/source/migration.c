@@ -90,7 +90,7 @@ static int look_and_ask(struct source_migration *migration, struct error *err)
 {
 	const struct backend *backend = tree_root(&migration->tree)->mm.backend;
 	struct outlook *outlook = &migration->outlook;
-	uint32_t codecs = compress_offer(migration->opts->compress);
+	uint32_t codecs = compress_offer(migration->compress.ask);
 	struct setup setup = {
 		.opts = migration->opts,
 		.tree = &migration->tree, .shms = &migration->shms, .criu = &migration->criu,

@@ -204,6 +204,9 @@ static int choose(struct source_migration *migration, struct error *err)
 		    !tree_forgive(&migration->tree, process, err))
 			return -1;
 	figures->backend = backend->ops->name;
+	/* a codec would read what goes by reference else, and take a CPU for it */
+	if (!migration->opts->compress_said && !strcmp(backend->ops->name, "module"))
+		migration->compress.ask = COMPRESS_SPARED;
 	figures->tracker = mode_follows(migration->choice.mode, backend) ? backend->tracker : "none";
 	figures->tracker_why = backend->tracker_why;
 	memcpy(figures->backend_why, backend->why, sizeof(figures->backend_why));

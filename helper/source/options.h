@@ -44,6 +44,7 @@ struct migrate_options {
 	enum on_stall on_stall;
 	uint64_t bandwidth;		/* bytes a second of memory; 0: as fast as the link is */
 	enum compress_ask compress;
+	bool compress_said;		/* else COMPRESS_AUTO is for a backend that copies */
 	uint32_t max_rounds;
 	uint32_t max_frozen_s;		/* from the freeze to the record of COMMIT */
 	uint32_t link_timeout_ms;	/* of the control connection, from freeze to COMMIT */
