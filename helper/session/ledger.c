@@ -306,8 +306,8 @@ static void write_and_exit(int fd, enum ledger_state state)
 
 /*
  * A process that waits for a disk in fdatasync() waits as long as the disk does, and SIGKILL does not end it; the program may
- * stand meanwhile. So a child writes, which is left alone after WRITE_MS. Without a signal at its end: who calls this has
- * children of another kind.
+ * stand meanwhile. So a child writes, which is left alone after WRITE_MS. No signal comes at the child's end: a keeper takes
+ * SIGCHLD for the end of the program's init.
  */
 static int put_in_time(int fd, enum ledger_state state)
 {
